@@ -1,0 +1,48 @@
+/**
+ * @file The one error that Quern raises for what a person can mend: bad input, a missing file, a full disk.
+ * Its message is a whole sentence: what is wrong, where, what to do. Anything else that is thrown is a bug.
+ */
+
+/** 2: the call itself was wrong (a flag, a path that is not there). 1: the call was right and the work failed. */
+export type ErrorExitCode = 1 | 2;
+
+export class QuernError extends Error {
+  override readonly name = "QuernError";
+  readonly exitCode: ErrorExitCode;
+
+  constructor(message: string, options: { readonly exitCode?: ErrorExitCode; readonly cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.exitCode = options.exitCode ?? 1;
+  }
+}
+
+/** True for what an aborted `AbortSignal` makes a function throw. */
+export function isAbortError(error: unknown): boolean {
+  return error instanceof Error && (error.name === "AbortError" || (error as { code?: unknown }).code === "ABORT_ERR");
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full; free some space or choose another folder",
+  EDQUOT: "the disk quota is used up; free some space or choose another folder",
+  EACCES: "permission denied; check the owner and mode, or choose another path",
+  EPERM: "the operation is not permitted; check the owner and mode, or choose another path",
+  EROFS: "the file system is read-only; choose another path",
+  ENOENT: "there is no such file or folder; check the path",
+  ENOTDIR: "a part of the path is a file, not a folder; check the path",
+  EISDIR: "it is a folder, not a file; check the path",
+  EEXIST: "it exists already; choose another path",
+  EMFILE: "too many files are open; raise the limit with `ulimit -n`",
+  ENAMETOOLONG: "the name is too long; choose a shorter path",
+};
+
+/**
+ * The error of a file operation as a person should read it: `cannot write runs/a/run.json: the disk is full; …`.
+ * Errors that do not come from the operating system are returned as they are.
+ */
+export function fileError(error: unknown, action: string, path: string): unknown {
+  if (error instanceof QuernError || !(error instanceof Error)) return error;
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === undefined || (error as NodeJS.ErrnoException).syscall === undefined) return error;
+  const reason = REASONS[code] ?? error.message;
+  return new QuernError(`cannot ${action} ${path}: ${reason}`, { exitCode: code === "ENOENT" ? 2 : 1, cause: error });
+}
