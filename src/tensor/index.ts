@@ -1,1 +1,5 @@
-export {};
+/** @file Symbolic tensors: shapes, operations and gradient rules. Pure: nothing here computes a value. */
+export { gradients } from "./gradient.js";
+export { type Entries, type Entry, nodesOf } from "./graph.js";
+export * from "./operations.js";
+export * from "./tensor.js";

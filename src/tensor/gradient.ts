@@ -1,0 +1,172 @@
+/**
+ * @file Reverse-mode differentiation, on the graph itself.
+ *
+ * A rule an operation: given the gradients of its outputs (null where nothing flows), it traces the gradients of its
+ * inputs (null where none is wanted or defined). Walking the nodes backwards and adding up what reaches each tensor is
+ * all there is to it; the result is more graph, simplified and fused like any other.
+ */
+import {
+  add,
+  apply,
+  broadcast,
+  div,
+  equal,
+  less,
+  literal,
+  matmul,
+  mul,
+  neg,
+  reshape,
+  sub,
+  sum,
+  where,
+} from "./operations.js";
+import { type Node, type Op, outputOf, type Shape, ShapeError, sizeOf, type Tensor, tensorKey } from "./tensor.js";
+
+type Gradients = readonly (Tensor | null)[];
+type GradientRule<O extends Op> = (node: Node<O>, outputs: Gradients) => Gradients;
+
+/** Adds up a gradient over the dimensions along which its tensor was stretched. */
+function sumTo(gradient: Tensor, shape: Shape): Tensor {
+  const extra = gradient.shape.length - shape.length;
+  const axes = gradient.shape.flatMap((dimension, axis) =>
+    axis < extra || (shape[axis - extra] === 1 && dimension !== 1) ? [axis] : [],
+  );
+  return reshape(axes.length === 0 ? gradient : sum(gradient, axes, true), shape);
+}
+
+/** A rule for one-output operations that always have a gradient to pass on. */
+function rule<O extends Op>(derive: (node: Node<O>, d: Tensor) => Gradients): GradientRule<O> {
+  return (node, [d]) => (d === null ? node.inputs.map(() => null) : derive(node, d));
+}
+
+/** A rule for element-wise operations: the derivatives are summed back to the inputs' shapes. */
+function elementwise<O extends Op>(
+  derive: (d: Tensor, y: Tensor, ...x: readonly Tensor[]) => Gradients,
+): GradientRule<O> {
+  return rule((node, d) =>
+    derive(d, outputOf(node), ...node.inputs).map((g, i) => g && sumTo(g, node.inputs[i].shape)),
+  );
+}
+
+const none: GradientRule<Op> = (node) => node.inputs.map(() => null);
+
+const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
+  variable: none,
+  input: none,
+  constant: none,
+  literal: none,
+  stopGradient: none,
+  less: none,
+  equal: none,
+
+  neg: elementwise((d) => [neg(d)]),
+  exp: elementwise((d, y) => [mul(d, y)]),
+  log: elementwise((d, _, x) => [div(d, x)]),
+  sqrt: elementwise((d, y) => [div(mul(d, 0.5), y)]),
+  rsqrt: elementwise((d, y) => [mul(mul(d, -0.5), mul(y, mul(y, y)))]),
+  abs: elementwise((d, _, x) => [mul(d, sub(less(0, x), less(x, 0)))]),
+  tanh: elementwise((d, y) => [mul(d, sub(1, mul(y, y)))]),
+  sigmoid: elementwise((d, y) => [mul(d, mul(y, sub(1, y)))]),
+  add: elementwise((d) => [d, d]),
+  sub: elementwise((d) => [d, neg(d)]),
+  mul: elementwise((d, _, a, b) => [mul(d, b), mul(d, a)]),
+  div: elementwise((d, y, _, b) => [div(d, b), neg(div(mul(d, y), b))]),
+  // A tie gives its gradient to the second input; any split is a subgradient.
+  minimum: elementwise((d, _, a, b) => [mul(d, less(a, b)), mul(d, sub(1, less(a, b)))]),
+  maximum: elementwise((d, _, a, b) => [mul(d, less(b, a)), mul(d, sub(1, less(b, a)))]),
+  where: elementwise((d, _, condition) => [null, where(condition, d, 0), where(condition, 0, d)]),
+
+  reshape: rule((node, d) => [reshape(d, node.inputs[0].shape)]),
+  broadcast: rule((node, d) => [sumTo(d, node.inputs[0].shape)]),
+  sum: rule((node, d) => [broadcast(d, node.inputs[0].shape)]),
+  // All equal maxima share alike, so that the rule is right whatever their order.
+  max: rule((node, d) => {
+    const [x] = node.inputs;
+    const hit = equal(x, outputOf(node));
+    return [mul(hit, div(d, sum(hit, node.attributes.axes, true)))];
+  }),
+
+  // C = op(A)·op(B): dA = dC·op(B)ᵀ and dB = op(A)ᵀ·dC, written so that nothing is ever transposed in memory.
+  matmul: rule((node, d) => {
+    const [a, b] = node.inputs;
+    const { transposeA: ta, transposeB: tb } = node.attributes;
+    const da = ta ? matmul(b, d, { transposeA: tb, transposeB: true }) : matmul(d, b, { transposeB: !tb });
+    const db = tb ? matmul(d, a, { transposeA: true, transposeB: ta }) : matmul(a, d, { transposeA: !ta });
+    return [da, db];
+  }),
+  embedding: rule((node, d) => {
+    const [table, ids] = node.inputs;
+    return [apply("embeddingGradient", [ids, d], { vocabulary: table.shape[0] })[0], null];
+  }),
+  // A rotation's transpose is its inverse.
+  rope: rule((node, d) => {
+    const [, cos, sin, position] = node.inputs;
+    return [apply("rope", [d, cos, sin, position], { inverse: !node.attributes.inverse })[0], null, null, null];
+  }),
+  attention: (node, [d, dLogSumExp]) => {
+    if (dLogSumExp !== null) throw new ShapeError("attention: its log-sum-exp has no gradient");
+    if (d === null) return node.inputs.map(() => null);
+    const [q, k, v, position] = node.inputs;
+    if (position.node.op !== "literal") throw new ShapeError("attention at a moving position has no gradient");
+    const saved = [outputOf(node, 0), outputOf(node, 1)];
+    return [...apply("attentionGradient", [q, k, v, ...saved, d], { scale: node.attributes.scale }), null];
+  },
+  linearCrossEntropy: rule((node, d) => {
+    const [, dx, dw] = apply("linearCrossEntropyGradient", [...node.inputs, d], {});
+    return [dx, dw, null];
+  }),
+
+  embeddingGradient: secondOrder,
+  attentionGradient: secondOrder,
+  linearCrossEntropyGradient: secondOrder,
+  cacheWrite: secondOrder,
+};
+
+function secondOrder(node: Node): never {
+  throw new ShapeError(`${node.op} has no gradient: it is a gradient itself, or writes state`);
+}
+
+/**
+ * The gradients of a scalar with respect to tensors of its graph.
+ *
+ * @param loss shape []
+ * @param wanted usually variables; one that the loss does not depend on gets zeros
+ */
+export function gradients(loss: Tensor, wanted: readonly Tensor[]): Tensor[] {
+  if (sizeOf(loss.shape) !== 1) throw new ShapeError(`gradients: the loss has shape (${loss.shape}), not ()`);
+  const needed = dependents(loss, wanted);
+  const collected = new Map<string, Tensor>([[tensorKey(loss), broadcast(literal(1), loss.shape)]]);
+  for (const node of [...needed].sort((a, b) => b.id - a.id)) {
+    const flowing = node.outputs.map((_, i) => collected.get(`${node.id}.${i}`) ?? null);
+    if (flowing.every((d) => d === null)) continue;
+    const rule = gradientRules[node.op] as GradientRule<Op>;
+    rule(node, flowing).forEach((gradient, i) => {
+      const target = node.inputs[i];
+      if (gradient === null || !needed.has(target.node)) return;
+      const key = tensorKey(target);
+      const before = collected.get(key);
+      collected.set(key, before ? add(before, gradient) : gradient);
+    });
+  }
+  return wanted.map((tensor) => collected.get(tensorKey(tensor)) ?? broadcast(literal(0), tensor.shape));
+}
+
+/** The nodes on the way from `wanted` to `loss`; gradients for any other would be thrown away. */
+function dependents(loss: Tensor, wanted: readonly Tensor[]): Set<Node> {
+  const sources = new Set(wanted.map((tensor) => tensor.node));
+  const reaches = new Map<Node, boolean>();
+  // Explicit stack: a deep model's graph is longer than JavaScript's call stack.
+  const stack: Node[] = [loss.node];
+  while (stack.length > 0) {
+    const node = stack[stack.length - 1];
+    const open = node.inputs.filter((x) => !reaches.has(x.node));
+    if (open.length > 0 && !reaches.has(node)) {
+      for (const x of open) stack.push(x.node);
+      continue;
+    }
+    stack.pop();
+    if (!reaches.has(node)) reaches.set(node, sources.has(node) || node.inputs.some((x) => reaches.get(x.node)));
+  }
+  return new Set([...reaches].filter(([, yes]) => yes).map(([node]) => node));
+}

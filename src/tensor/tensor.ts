@@ -1,0 +1,130 @@
+/**
+ * @file What a symbolic tensor is.
+ *
+ * Tracing model code gives a graph of immutable nodes: an operation, its inputs, its attributes and the types of its
+ * outputs. A `Tensor` is one output of one node. Nothing here holds values or memory (only `constant` carries data), so
+ * there is nothing to dispose, and a graph can be differentiated, compared and compiled as plain data.
+ */
+
+/** Element types. `i32` is for indices and positions: only operations that ask for it take it. */
+export type DType = "f32" | "i32";
+
+export type Shape = readonly number[];
+
+export interface TensorType {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+/** One element in, one element out. */
+export type UnaryOp = "neg" | "exp" | "log" | "sqrt" | "rsqrt" | "abs" | "tanh" | "sigmoid";
+/** Two elements in, one out, with broadcasting. `less` and `equal` give 1 or 0. */
+export type BinaryOp = "add" | "sub" | "mul" | "div" | "minimum" | "maximum" | "less" | "equal";
+
+/**
+ * Every operation with its attributes. The tables that say what an operation does (shapes here, gradients in
+ * gradient.ts, evaluation and emission in the backends) are records over this type's keys, so that the type checker
+ * names the table where a new operation is missing.
+ */
+export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
+  /** State that lives as long as the program: parameters, moments, caches. */
+  variable: { readonly name: string; readonly type: TensorType };
+  /** Data written before a run: token ids, or a scalar such as the learning rate (shape []). */
+  input: { readonly name: string; readonly type: TensorType };
+  /** A table known when the program is compiled, such as the cosines of rotary positions. */
+  constant: { readonly data: Float32Array; readonly shape: Shape };
+  /** A number known when the program is compiled. */
+  literal: { readonly value: number; readonly dtype: DType };
+
+  /** where(condition, a, b): a where condition is not 0. */
+  where: Empty;
+  /** The value, with no gradient through it. */
+  stopGradient: Empty;
+  reshape: { readonly shape: Shape };
+  broadcast: { readonly shape: Shape };
+  /** Over `axes` (sorted), which stay as dimensions of size 1. */
+  sum: { readonly axes: readonly number[] };
+  max: { readonly axes: readonly number[] };
+
+  /** A (M,K) · B (K,N), either of them given transposed. */
+  matmul: { readonly transposeA: boolean; readonly transposeB: boolean };
+  /** table (V,C), ids (N) i32 → (N,C) */
+  embedding: Empty;
+  /** ids (N) i32, d_out (N,C) → d_table (V,C) */
+  embeddingGradient: { readonly vocabulary: number };
+  /** x (B,T,H,D), cos (P,D/2), sin (P,D/2), position [] i32 → (B,T,H,D); token t stands at position + t. */
+  rope: { readonly inverse: boolean };
+  /** q (B,T,H,D), k and v (B,S,G,D), position [] i32 → o (B,T,H,D), log-sum-exp (B,H,T); causal. */
+  attention: { readonly scale: number };
+  /** q, k, v, o, log-sum-exp, d_o → dq, dk, dv; position 0 and S = T. */
+  attentionGradient: { readonly scale: number };
+  /** x (N,C), w (V,C), targets (N) i32 → −log softmax(x·wᵀ)[target] (N), in nats; target −100 counts 0. */
+  linearCrossEntropy: Empty;
+  /** x, w, targets, d_loss (N) → loss (N), dx (N,C), dw (V,C), without computing the logits twice. */
+  linearCrossEntropyGradient: Empty;
+  /** cache (B,S,G,D) variable, rows (B,T,G,D), position [] i32 → the cache with rows at position…position+T. */
+  cacheWrite: Empty;
+}
+
+type Empty = Readonly<Record<never, never>>;
+
+export type Op = keyof Attributes;
+
+export interface Node<O extends Op = Op> {
+  /** Creation order; inputs always have smaller ids, so that sorting by id is a topological order. */
+  readonly id: number;
+  readonly op: O;
+  readonly inputs: readonly Tensor[];
+  readonly attributes: Attributes[O];
+  readonly outputs: readonly TensorType[];
+}
+
+export interface Tensor extends TensorType {
+  readonly node: Node;
+  /** Which output of the node. */
+  readonly output: number;
+}
+
+/** A node whose operation is known, for tables that switch on it. */
+export function isOp<O extends Op>(node: Node, op: O): node is Node<O> {
+  return node.op === op;
+}
+
+/** The number of elements of a shape. */
+export function sizeOf(shape: Shape): number {
+  return shape.reduce((product, dimension) => product * dimension, 1);
+}
+
+export function sameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((dimension, i) => dimension === b[i]);
+}
+
+/** An impossible graph: a mistake in model code, found while tracing. */
+export class ShapeError extends Error {
+  override readonly name = "ShapeError";
+}
+
+let created = 0;
+
+export function createNode<O extends Op>(
+  op: O,
+  inputs: readonly Tensor[],
+  attributes: Attributes[O],
+  outputs: readonly TensorType[],
+): Node<O> {
+  return { id: created++, op, inputs, attributes, outputs };
+}
+
+export function outputOf(node: Node, output = 0): Tensor {
+  return { node, output, shape: node.outputs[output].shape, dtype: node.outputs[output].dtype };
+}
+
+/** Same value: the same output of the same node. */
+export function sameTensor(a: Tensor, b: Tensor): boolean {
+  return a.node === b.node && a.output === b.output;
+}
+
+/** A key for maps over tensors. */
+export function tensorKey(tensor: Tensor): string {
+  return `${tensor.node.id}.${tensor.output}`;
+}
