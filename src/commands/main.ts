@@ -1,0 +1,232 @@
+/** @file The command line: finds the verb, reads its options, runs it, tells errors in one line, gives the exit code. */
+import { readFile } from "node:fs/promises";
+import { CommanderError, type Command as Parser } from "commander";
+import { fileError, isAbortError, QuernError } from "../errors.js";
+import { checkOptions, nearest } from "../options.js";
+import { version } from "../version.js";
+import type { Command, CommandContext } from "./command.js";
+import { flagsOf, givenValues, namesOf, parserOf } from "./flags.js";
+import { createProgressLine } from "./progress-line.js";
+
+/** A verb as cli.ts lists it: its words (`tokenizer train`), a line for the list, its module, loaded when called. */
+export interface Verb {
+  readonly words: string;
+  readonly summary: string;
+  readonly load: () => Promise<{ readonly default: Command }>;
+}
+
+/** The exit codes of a call that was wrong and of one that Ctrl-C ended. */
+const WRONG_CALL = 2;
+const INTERRUPTED = 130;
+
+/**
+ * Runs one command line and gives its exit code: 0, 1 (the work failed), 2 (the call was wrong), 130 (interrupted).
+ * @param argv what follows `quern`
+ */
+export async function main(verbs: readonly Verb[], argv: readonly string[]): Promise<number> {
+  const debug = argv.includes("--debug");
+  const progress = createProgressLine(process.stderr);
+  const abort = new AbortController();
+  const release = listenForInterrupts(abort, progress.clear);
+  try {
+    return await dispatch(verbs, argv, abort.signal, progress);
+  } catch (error) {
+    progress.clear();
+    if (error instanceof CommanderError && error.exitCode === 0) return 0; // --help
+    if (abort.signal.aborted && (isAbortError(error) || error === abort.signal.reason)) {
+      process.stderr.write("quern: interrupted\n");
+      return INTERRUPTED;
+    }
+    process.stderr.write(`quern: ${messageOf(error)}\n`);
+    if (debug && error instanceof Error) process.stderr.write(`${error.stack}\n${causesOf(error)}`);
+    if (abort.signal.aborted) return INTERRUPTED;
+    return error instanceof QuernError ? error.exitCode : 1;
+  } finally {
+    release();
+  }
+}
+
+async function dispatch(
+  verbs: readonly Verb[],
+  argv: readonly string[],
+  signal: AbortSignal,
+  progress: ReturnType<typeof createProgressLine>,
+): Promise<number> {
+  const asksHelp = argv[0] === "help" || argv[0] === "--help" || argv[0] === "-h";
+  const words = argv[0] === "help" ? [...argv.slice(1), "--help"] : argv;
+  if (words[0] === "--version" || words[0] === "-V") {
+    process.stdout.write(`${version}\n`);
+    return 0;
+  }
+  const verb = verbs
+    .filter(({ words: name }) => name.split(" ").every((word, index) => words[index] === word))
+    .sort((a, b) => b.words.length - a.words.length)[0];
+  if (verb === undefined) {
+    const group = verbs.filter((each) => words[0] !== undefined && each.words.startsWith(`${words[0]} `));
+    const next = group.length > 0 ? words[1] : words[0];
+    if (next === undefined || next.startsWith("-")) {
+      const listed = group.length > 0 ? group : verbs;
+      if (next !== undefined && next !== "--help" && next !== "-h") {
+        throw new QuernError(`unknown flag ${next}; flags follow a verb, see quern --help`, { exitCode: 2 });
+      }
+      const shown = listHelp(listed, group.length > 0 ? (words[0] as string) : undefined);
+      (next === undefined && !asksHelp ? process.stderr : process.stdout).write(shown);
+      return next === undefined && !asksHelp ? WRONG_CALL : 0;
+    }
+    throw unknownVerb(verbs, group, words);
+  }
+  const name = verb.words;
+  const command = (await verb.load()).default;
+  const flags = flagsOf(command.options);
+  const parser = parserOf(name, command, flags);
+  try {
+    parser.parse(words.slice(name.split(" ").length) as string[], { from: "user" });
+  } catch (error) {
+    throw error instanceof CommanderError && error.exitCode !== 0 ? wrongFlag(error, name, parser) : error;
+  }
+  const own = parser.opts() as { readonly config?: string; readonly json?: boolean };
+  const named = namesOf(command, flags);
+  const given = givenValues(parser, command, flags);
+  const configured = own.config === undefined ? {} : await readConfig(own.config, command, given);
+  const options = checkOptions(command.options, { ...configured, ...given }, (key) =>
+    key in configured && !(key in given) ? `${key} in ${own.config}` : named(key),
+  );
+
+  const json = own.json === true;
+  const context: CommandContext = {
+    signal,
+    onProgress: progress.onProgress,
+    json,
+    print: (line = "") => {
+      if (json) return;
+      progress.clear();
+      process.stdout.write(`${line}\n`);
+    },
+    write: (text) => {
+      if (json) return;
+      progress.clear();
+      process.stdout.write(text);
+    },
+    log: (line) => {
+      progress.clear();
+      process.stderr.write(`${line}\n`);
+    },
+  };
+  const result = await command.run(options, context);
+  progress.clear();
+  if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  return signal.aborted ? INTERRUPTED : 0;
+}
+
+/** The first Ctrl-C (or a polite kill) aborts, so that the work can be saved; the second ends the process at once. */
+function listenForInterrupts(abort: AbortController, clear: () => void): () => void {
+  const interrupt = () => {
+    if (abort.signal.aborted) process.exit(INTERRUPTED);
+    clear();
+    process.stderr.write("quern: stopping; once more ends at once\n");
+    abort.abort();
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  return () => {
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+  };
+}
+
+/** All verbs by their whole names, so that one look shows everything there is. */
+function listHelp(verbs: readonly Verb[], group: string | undefined): string {
+  const width = Math.max(...verbs.map((verb) => verb.words.length));
+  const lines = verbs.map((verb) => `  ${verb.words.padEnd(width)}  ${verb.summary}`);
+  return [
+    `Usage: quern ${group === undefined ? "" : `${group} `}<verb> [options]`,
+    "",
+    "The whole life of a language model in TypeScript: text, tokens, training, generation.",
+    "",
+    "Verbs:",
+    ...lines,
+    "",
+    "quern <verb> --help shows a verb's options; quern --version the version.",
+    "",
+  ].join("\n");
+}
+
+function unknownVerb(verbs: readonly Verb[], group: readonly Verb[], words: readonly string[]): QuernError {
+  if (group.length > 0) {
+    const near = nearest(
+      `${words[0]} ${words[1]}`,
+      group.map((verb) => verb.words),
+    );
+    return new QuernError(`unknown verb "${words[0]} ${words[1]}"; did you mean "quern ${near}"?`, { exitCode: 2 });
+  }
+  const near = nearest(
+    words[0] as string,
+    verbs.map((verb) => verb.words),
+  );
+  return new QuernError(`unknown verb "${words[0]}"; did you mean "quern ${near}"? All verbs: quern --help`, {
+    exitCode: 2,
+  });
+}
+
+function wrongFlag(error: CommanderError, verb: string, parser: Parser): QuernError {
+  const flag = /'(-[^' ]*)/.exec(error.message)?.[1] ?? "";
+  const see = `see quern ${verb} --help`;
+  if (error.code === "commander.unknownOption") {
+    const known = [...parser.options.map((option) => option.long ?? ""), "--help"];
+    return new QuernError(`unknown flag ${flag}; did you mean ${nearest(flag, known)}? (${see})`, { exitCode: 2 });
+  }
+  if (error.code === "commander.optionMissingArgument") {
+    return new QuernError(`${flag} needs a value (${see})`, { exitCode: 2 });
+  }
+  const text = error.message.replace(/^error: /, "").replace(/\s+/g, " ");
+  return new QuernError(`${text} (${see})`, { exitCode: 2 });
+}
+
+/** Reads a config file; its keys are the schema's, and one that is given as a flag as well is not used. */
+async function readConfig(
+  path: string,
+  command: Command,
+  given: Readonly<Record<string, unknown>>,
+): Promise<Record<string, unknown>> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+  let config: unknown;
+  try {
+    config = JSON.parse(text);
+  } catch (error) {
+    throw new QuernError(`${path} is not valid JSON: ${jsonReason(error, text)}`, { exitCode: 2, cause: error });
+  }
+  if (typeof config !== "object" || config === null || Array.isArray(config)) {
+    throw new QuernError(`${path} must hold one JSON object of options`, { exitCode: 2 });
+  }
+  const known = Object.keys(command.options.shape);
+  for (const key of Object.keys(config)) {
+    if (known.includes(key)) continue;
+    throw new QuernError(`unknown option "${key}" in ${path}; did you mean "${nearest(key, known)}"?`, { exitCode: 2 });
+  }
+  return Object.fromEntries(Object.entries(config).filter(([key]) => !(key in given)));
+}
+
+function jsonReason(error: unknown, text: string): string {
+  const reason = error instanceof Error ? error.message : String(error);
+  const position = Number(/at position (\d+)/.exec(reason)?.[1] ?? Number.NaN);
+  if (Number.isNaN(position)) return reason;
+  const before = text.slice(0, position).split("\n");
+  return `${reason.replace(/ in JSON at position.*/, "")} at line ${before.length}, column ${(before.at(-1) ?? "").length + 1}`;
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof QuernError) return error.message;
+  const known = fileError(error, "use", (error as NodeJS.ErrnoException)?.path ?? "a file");
+  if (known instanceof QuernError) return known.message;
+  const reason = error instanceof Error ? error.message : String(error);
+  return `a fault of Quern's own: ${reason.split("\n")[0]} (run again with --debug for where, and please report it)`;
+}
+
+function causesOf(error: Error): string {
+  return error.cause instanceof Error ? `caused by ${error.cause.stack}\n${causesOf(error.cause)}` : "";
+}

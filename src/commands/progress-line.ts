@@ -1,0 +1,108 @@
+/** @file Progress on standard error: one live line on a terminal, a plain line now and then elsewhere. */
+import type { OnProgress, Progress } from "../progress.js";
+
+export interface ProgressLine {
+  readonly onProgress: OnProgress;
+  /** Takes the live line away, so that another line can be printed; the next report draws it again. */
+  clear(): void;
+}
+
+export interface ProgressStream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+}
+
+/** A terminal is redrawn at most this often, in milliseconds. */
+const REDRAW = 100;
+/** A log gets its first line after this time and then one at this interval, in milliseconds. */
+const LOG_FIRST = 2_000;
+const LOG_EVERY = 10_000;
+/** The rate is that of the last stretch of about this many milliseconds. */
+const RATE_WINDOW = 5_000;
+
+/** Progress drawn on `stream`; `now` gives milliseconds. */
+export function createProgressLine(stream: ProgressStream, now: () => number = () => performance.now()): ProgressLine {
+  let task: string | undefined;
+  let drawnAt = Number.NEGATIVE_INFINITY;
+  let drawn = false;
+  let samples: { readonly time: number; readonly done: number }[] = [];
+
+  const clear = () => {
+    if (drawn) stream.write("\r\u001b[K");
+    drawn = false;
+  };
+  const onProgress: OnProgress = (progress) => {
+    const time = now();
+    const finished = progress.total !== undefined && progress.done >= progress.total;
+    if (progress.task !== task) {
+      task = progress.task;
+      samples = [];
+      drawnAt = stream.isTTY ? Number.NEGATIVE_INFINITY : time - LOG_EVERY + LOG_FIRST;
+    }
+    samples.push({ time, done: progress.done });
+    while (samples.length > 2 && time - samples[1].time > RATE_WINDOW) samples.shift();
+    // A fast loop reports thousands of times a second; the window needs only its ends.
+    if (samples.length > 400) samples = samples.filter((_, index) => index % 2 === 0 || index === samples.length - 1);
+    const due = time - drawnAt >= (stream.isTTY ? REDRAW : LOG_EVERY);
+    if (!due && !(finished && stream.isTTY)) return;
+    drawnAt = time;
+    const line = formatProgress(progress, rateOf(samples));
+    if (stream.isTTY) {
+      const width = (stream.columns ?? 80) - 1;
+      stream.write(`\r\u001b[K${line.length > width ? `${line.slice(0, width - 1)}…` : line}`);
+      drawn = true;
+    } else {
+      stream.write(`${line}\n`);
+    }
+  };
+  return { onProgress, clear };
+}
+
+function rateOf(samples: readonly { readonly time: number; readonly done: number }[]): number | undefined {
+  const first = samples[0];
+  const last = samples[samples.length - 1];
+  if (last.time - first.time < 200 || last.done <= first.done) return undefined;
+  return ((last.done - first.done) / (last.time - first.time)) * 1000;
+}
+
+/** `pretrain  120/2000 step  6 %  3.2 step/s  9 min 47 s left  loss 4.31`; `rate` is units a second. */
+export function formatProgress({ task, done, total, unit, note }: Progress, rate: number | undefined): string {
+  const parts = [task];
+  if (total === undefined) {
+    parts.push(amount(done, unit));
+  } else {
+    const whole = amount(total, unit);
+    // `1.2/3.4 MB`: the unit once, unless the two differ.
+    const part = amount(done, unit);
+    const suffix = whole.slice(whole.indexOf(" "));
+    parts.push(part.endsWith(suffix) ? `${part.slice(0, -suffix.length)}/${whole}` : `${part}/${whole}`);
+    parts.push(`${total === 0 ? 100 : Math.floor((100 * done) / total)} %`);
+  }
+  if (rate !== undefined) {
+    parts.push(`${amount(rate, unit)}/s`);
+    if (total !== undefined && done < total) parts.push(`${duration((total - done) / rate)} left`);
+  }
+  if (note !== undefined) parts.push(note);
+  return parts.join("  ");
+}
+
+function amount(count: number, unit: string): string {
+  if (unit === "byte") {
+    if (count >= 1e9) return `${(count / 1e9).toFixed(2)} GB`;
+    if (count >= 1e6) return `${(count / 1e6).toFixed(1)} MB`;
+    if (count >= 1e3) return `${(count / 1e3).toFixed(0)} kB`;
+    return `${Math.round(count)} B`;
+  }
+  if (count >= 1e6) return `${(count / 1e6).toFixed(1)}M ${unit}`;
+  if (count >= 1e5) return `${(count / 1e3).toFixed(0)}k ${unit}`;
+  return `${Number.isInteger(count) ? count : count.toFixed(count < 10 ? 2 : count < 100 ? 1 : 0)} ${unit}`;
+}
+
+/** `12 s`, `3 min 20 s`, `2 h 5 min`. */
+export function duration(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}

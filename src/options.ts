@@ -1,0 +1,122 @@
+/**
+ * @file Options checked by a zod schema, with errors that a person can act on. One schema serves a verb's flags, its
+ * config file and the library function behind it; what differs is only how an option is called in a message.
+ */
+import type { z } from "zod";
+import { QuernError } from "./errors.js";
+
+/** How a message names an option: `--kv-heads` on the command line, `keyValueHeads` in a library call. */
+export type NameOption = (key: string) => string;
+
+/**
+ * Checks `input` against `schema` and fills in the defaults. Throws a `QuernError` (exit code 2) that names every
+ * wrong option, what it must be and what it was; an unknown key is refused with the nearest known one.
+ * @param name how to call an option in a message; by default its key
+ * @param where ends each message, for instance ` in quern.json`
+ */
+export function checkOptions<S extends z.ZodObject>(
+  schema: S,
+  input: unknown,
+  name: NameOption = (key) => key,
+  where = "",
+): z.output<S> {
+  if (typeof input !== "object" || input === null || Array.isArray(input)) {
+    throw new QuernError(`the options${where} must be an object, not ${show(input)}`, { exitCode: 2 });
+  }
+  const known = Object.keys(schema.shape);
+  for (const key of Object.keys(input)) {
+    if (!known.includes(key)) {
+      const near = nearest(key, known);
+      throw new QuernError(
+        `unknown option ${name(key)}${where}${near === undefined ? "" : `; did you mean ${name(near)}?`}`,
+        {
+          exitCode: 2,
+        },
+      );
+    }
+  }
+  const result = schema.safeParse(input, { reportInput: true });
+  if (result.success) return result.data;
+  const messages = result.error.issues.map((issue) => describeIssue(issue, name) + where);
+  throw new QuernError(messages.join("; "), { exitCode: 2 });
+}
+
+/** One sentence for one issue of zod. */
+function describeIssue(issue: z.core.$ZodIssue, name: NameOption): string {
+  const option = issue.path.length === 0 ? "" : name(String(issue.path[0]));
+  const got = show(issue.input);
+  const must = (what: string) => `${option} must be ${what}, not ${got}`;
+  switch (issue.code) {
+    case "invalid_type":
+      if (issue.input === undefined) return `${option} is missing`;
+      return must(TYPE_NAMES[issue.expected] ?? issue.expected);
+    case "too_small":
+      if (issue.origin === "array" || issue.origin === "string") return `${option} must not be empty`;
+      return must(`${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`);
+    case "too_big":
+      if (Math.abs(Number(issue.maximum)) === Number.MAX_SAFE_INTEGER) return must("a whole number below 2^53");
+      return must(`${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`);
+    case "invalid_value":
+      return must(issue.values.length === 1 ? String(issue.values[0]) : `one of ${issue.values.join(", ")}`);
+    case "not_multiple_of":
+      return must(`a multiple of ${issue.divisor}`);
+    case "custom":
+      // The schema's own words; a sentence that begins with the option where the path tells it.
+      return option === "" ? issue.message : `${option} ${issue.message}`;
+    default:
+      return `${option}: ${issue.message}`;
+  }
+}
+
+const TYPE_NAMES: Readonly<Record<string, string>> = {
+  int: "a whole number",
+  number: "a number",
+  string: "text",
+  boolean: "true or false",
+  array: "a list",
+  object: "an object",
+};
+
+function show(value: unknown): string {
+  const text = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+/** The candidate that takes the fewest edits (insert, delete, replace, swap) to reach; undefined when there is none. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let least = Number.POSITIVE_INFINITY;
+  for (const candidate of candidates) {
+    // Dashes and capitals are how a name is written, not what it is; a prefix is nearer than its length says.
+    const a = plain(word);
+    const b = plain(candidate);
+    const distance = a.length > 2 && b.startsWith(a) ? 0.5 : editDistance(a, b);
+    if (distance < least) {
+      least = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+function plain(word: string): string {
+  return word.toLowerCase().replace(/[-_ ]/g, "");
+}
+
+/** Optimal string alignment distance: Levenshtein's with adjacent swaps. */
+function editDistance(a: string, b: string): number {
+  let before: number[] = [];
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      let cost = Math.min(previous[j] + 1, current[j - 1] + 1, previous[j - 1] + (same ? 0 : 1));
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) cost = Math.min(cost, before[j - 2] + 1);
+      current.push(cost);
+    }
+    before = previous;
+    previous = current;
+  }
+  return previous[b.length];
+}
