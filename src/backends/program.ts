@@ -1,0 +1,120 @@
+/** @file The seam between graphs and machines: what a compiled program can do, whatever runs it. */
+import {
+  type DType,
+  type Entries,
+  isOp,
+  type Node,
+  nodesOf,
+  ShapeError,
+  sameShape,
+  sizeOf,
+  type TensorType,
+} from "../tensor/index.js";
+
+/** What a run is given by name: numbers for scalars, arrays for tensors. */
+export type Values = Readonly<Record<string, number | ArrayLike<number>>>;
+
+/** What the compiler made of a graph, in numbers. */
+export interface Plan {
+  readonly backend: string;
+  /** The instruction set's row, or the interpreter. */
+  readonly target: string;
+  readonly threads: number;
+  /** Bytes of all memory that the program will ever touch, allocated once. */
+  readonly arenaBytes: number;
+  /** Bytes of variables alone. */
+  readonly stateBytes: number;
+  /** Kernel launches of each entry, and how many distinct kernels were emitted for them all. */
+  readonly launches: Readonly<Record<string, number>>;
+  readonly kernels: number;
+  /** Seconds spent building; 0.0 something when the cache had it. */
+  readonly buildSeconds: number;
+  readonly cached: boolean;
+  /** The emitted source file in the cache, if there is one. */
+  readonly source?: string;
+}
+
+export interface Program {
+  readonly plan: Plan;
+  /**
+   * Runs one entry. Inputs keep their values from run to run, so only what changed must be given. Never blocks the event
+   * loop for the length of a run. One run at a time: a second call waits for the first.
+   */
+  run(entry: string, values?: Values): Promise<void>;
+  /** A copy of a variable, an input or an output, by name. */
+  read(name: string): Float32Array;
+  /** Sets a variable or an input. */
+  write(name: string, data: number | ArrayLike<number>): void;
+  /** Frees the memory and threads; the program cannot be used afterwards. */
+  dispose(): void;
+}
+
+/** A named place of a program: state, input or output. */
+export interface Slot {
+  readonly kind: "variable" | "input" | "output";
+  readonly type: TensorType;
+}
+
+/** Names and types of all that can be read and written; a name must mean one thing in every entry. */
+export function slotsOf(entries: Entries): Map<string, Slot> {
+  const slots = new Map<string, Slot>();
+  const declare = (name: string, slot: Slot) => {
+    const before = slots.get(name);
+    const same =
+      before?.kind === slot.kind &&
+      before.type.dtype === slot.type.dtype &&
+      sameShape(before.type.shape, slot.type.shape);
+    if (before && !same) throw new ShapeError(`"${name}" names two different things of this program`);
+    slots.set(name, slot);
+  };
+  for (const entry of Object.values(entries)) {
+    for (const node of nodesOf(entry)) {
+      if (isOp(node, "variable") || isOp(node, "input")) {
+        const { name, type } = node.attributes as { name: string; type: TensorType };
+        declare(name, { kind: node.op as "variable" | "input", type });
+      }
+    }
+    for (const [name, tensor] of Object.entries(entry.outputs)) declare(name, { kind: "output", type: tensor });
+    for (const [target, value] of entry.assign ?? []) {
+      if (target.node.op !== "variable") throw new ShapeError(`only variables can be assigned, not ${target.node.op}`);
+      if (!sameShape(target.shape, value.shape)) {
+        throw new ShapeError(`${nameOf(target.node)} (${target.shape}) is assigned a value of shape (${value.shape})`);
+      }
+    }
+  }
+  return slots;
+}
+
+/** The name of a variable or input. */
+export function nameOf(node: Node): string {
+  return (node.attributes as { name: string }).name;
+}
+
+/** Copies what the caller gave into a slot's memory, whatever its element type. */
+export function fill(
+  target: Float32Array | Float64Array | Int32Array,
+  name: string,
+  type: TensorType,
+  data: number | ArrayLike<number>,
+): void {
+  const size = sizeOf(type.shape);
+  if (typeof data === "number") {
+    if (size !== 1) throw new ShapeError(`"${name}" takes ${size} values, not one number`);
+    target[0] = data;
+    return;
+  }
+  if (data.length !== size) throw new ShapeError(`"${name}" (${type.shape}) takes ${size} values, not ${data.length}`);
+  target.set(data);
+}
+
+export function slotOf(slots: ReadonlyMap<string, Slot>, name: string): Slot {
+  const slot = slots.get(name);
+  if (!slot) throw new ShapeError(`the program has nothing called "${name}"; it has ${[...slots.keys()].join(", ")}`);
+  return slot;
+}
+
+/** The array type of an element type. */
+export const arrayOf: { readonly [D in DType]: typeof Float32Array | typeof Int32Array } = {
+  f32: Float32Array,
+  i32: Int32Array,
+};

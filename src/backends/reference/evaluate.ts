@@ -1,0 +1,279 @@
+/**
+ * @file What each operation means, in plain loops over float64: the oracle that every other backend is held to.
+ *
+ * Written for the reader and for the last digit, not for speed; shapes are known to fit, since tracing checked them.
+ */
+import {
+  type Attributes,
+  type BinaryOp,
+  type Node,
+  type Op,
+  type Shape,
+  sizeOf,
+  type UnaryOp,
+} from "../../tensor/index.js";
+
+type Array64 = Float64Array<ArrayBufferLike>;
+export interface Value {
+  readonly shape: Shape;
+  readonly data: Array64;
+}
+
+type Evaluate<A> = (inputs: readonly Value[], attributes: A, node: Node) => readonly Array64[];
+
+export const unaryFunctions: { readonly [O in UnaryOp]: (x: number) => number } = {
+  neg: (x) => -x,
+  exp: Math.exp,
+  log: Math.log,
+  sqrt: Math.sqrt,
+  rsqrt: (x) => 1 / Math.sqrt(x),
+  abs: Math.abs,
+  tanh: Math.tanh,
+  sigmoid: (x) => 1 / (1 + Math.exp(-x)),
+};
+
+export const binaryFunctions: { readonly [O in BinaryOp]: (x: number, y: number) => number } = {
+  add: (x, y) => x + y,
+  sub: (x, y) => x - y,
+  mul: (x, y) => x * y,
+  div: (x, y) => x / y,
+  minimum: Math.min,
+  maximum: Math.max,
+  less: (x, y) => (x < y ? 1 : 0),
+  equal: (x, y) => (x === y ? 1 : 0),
+};
+
+/** For each element of `shape`, the position in a tensor of shape `from` that broadcasts to it. */
+function broadcastPositions(from: Shape, shape: Shape): Int32Array {
+  const positions = new Int32Array(sizeOf(shape));
+  const strides = new Array<number>(shape.length).fill(0);
+  for (let axis = shape.length - 1, stride = 1; axis >= shape.length - from.length; axis--) {
+    const dimension = from[axis - shape.length + from.length];
+    strides[axis] = dimension === 1 ? 0 : stride;
+    stride *= dimension;
+  }
+  for (let i = 0; i < positions.length; i++) {
+    for (let axis = shape.length - 1, rest = i; axis >= 0; axis--) {
+      positions[i] += (rest % shape[axis]) * strides[axis];
+      rest = Math.floor(rest / shape[axis]);
+    }
+  }
+  return positions;
+}
+
+function elementwise(f: (...x: number[]) => number): Evaluate<object> {
+  return (inputs, _, node) => {
+    const { shape } = node.outputs[0];
+    const positions = inputs.map((x) => broadcastPositions(x.shape, shape));
+    const out = new Float64Array(sizeOf(shape));
+    for (let i = 0; i < out.length; i++) out[i] = f(...inputs.map((x, k) => x.data[positions[k][i]]));
+    return [out];
+  };
+}
+
+function mapValues<K extends string, V, W>(table: Readonly<Record<K, V>>, f: (value: V) => W): Record<K, W> {
+  return Object.fromEntries(Object.entries<V>(table).map(([key, value]) => [key, f(value)])) as Record<K, W>;
+}
+
+function reduction(f: (total: number, x: number) => number, start: number): Evaluate<Attributes["sum"]> {
+  return ([x], _, node) => {
+    const { shape } = node.outputs[0];
+    const out = new Float64Array(sizeOf(shape)).fill(start);
+    // Each input element broadcasts back to the output element that it goes into.
+    const positions = broadcastPositions(shape, x.shape);
+    for (let i = 0; i < x.data.length; i++) out[positions[i]] = f(out[positions[i]], x.data[i]);
+    return [out];
+  };
+}
+
+const leaf = (): never => {
+  throw new Error("leaves hold values, they are not evaluated");
+};
+
+const IGNORED = -100;
+
+/** softmax(x·wᵀ) a row, and the loss. */
+function softmaxRow(
+  x: Value,
+  w: Value,
+  n: number,
+): { probabilities: Float64Array; logSumExp: number; logits: Float64Array } {
+  const [V, C] = w.shape;
+  const logits = new Float64Array(V);
+  for (let v = 0; v < V; v++) {
+    for (let c = 0; c < C; c++) logits[v] += x.data[n * C + c] * w.data[v * C + c];
+  }
+  const top = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const logSumExp = top + Math.log(logits.reduce((total, l) => total + Math.exp(l - top), 0));
+  return { logits, logSumExp, probabilities: logits.map((l) => Math.exp(l - logSumExp)) };
+}
+
+export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
+  variable: leaf,
+  input: leaf,
+  constant: (_, { data }) => [Float64Array.from(data)],
+  literal: (_, { value }) => [Float64Array.of(value)],
+  ...mapValues(unaryFunctions, elementwise),
+  ...mapValues(binaryFunctions, (f) => elementwise(f as (...x: number[]) => number)),
+  where: elementwise((condition, a, b) => (condition !== 0 ? a : b)),
+  stopGradient: ([x]) => [x.data],
+  reshape: ([x]) => [x.data],
+  broadcast: ([x], { shape }) => [Float64Array.from(broadcastPositions(x.shape, shape), (i) => x.data[i])],
+  sum: reduction((total, x) => total + x, 0),
+  max: reduction(Math.max, Number.NEGATIVE_INFINITY),
+
+  matmul: ([a, b], { transposeA, transposeB }, node) => {
+    const [M, N] = node.outputs[0].shape;
+    const K = a.shape[transposeA ? 0 : 1];
+    const [am, ak] = transposeA ? [1, M] : [K, 1];
+    const [bk, bn] = transposeB ? [1, K] : [N, 1];
+    const c = new Float64Array(M * N);
+    for (let m = 0; m < M; m++) {
+      for (let n = 0; n < N; n++) {
+        for (let k = 0; k < K; k++) c[m * N + n] += a.data[m * am + k * ak] * b.data[k * bk + n * bn];
+      }
+    }
+    return [c];
+  },
+
+  embedding: ([table, ids]) => {
+    const [V, C] = table.shape;
+    const out = new Float64Array(ids.data.length * C);
+    ids.data.forEach((id, n) => {
+      if (id >= 0 && id < V) out.set(table.data.subarray(id * C, (id + 1) * C), n * C);
+    });
+    return [out];
+  },
+  embeddingGradient: ([ids, d], { vocabulary }) => {
+    const C = d.shape[d.shape.length - 1];
+    const out = new Float64Array(vocabulary * C);
+    ids.data.forEach((id, n) => {
+      if (id < 0 || id >= vocabulary) return;
+      for (let c = 0; c < C; c++) out[id * C + c] += d.data[n * C + c];
+    });
+    return [out];
+  },
+
+  rope: ([x, cos, sin, position], { inverse }) => {
+    const [B, T, H, D] = x.shape;
+    const half = D / 2;
+    const y = new Float64Array(x.data.length);
+    for (let row = 0; row < B * T * H; row++) {
+      const t = (Math.floor(row / H) % T) + position.data[0];
+      for (let d = 0; d < half; d++) {
+        const [i, j] = [row * D + d, row * D + d + half];
+        const c = cos.data[t * half + d];
+        const s = inverse ? -sin.data[t * half + d] : sin.data[t * half + d];
+        y[i] = x.data[i] * c - x.data[j] * s;
+        y[j] = x.data[j] * c + x.data[i] * s;
+      }
+    }
+    return [y];
+  },
+
+  attention: ([q, k, v, position], { scale }) => {
+    const [B, T, H, D] = q.shape;
+    const [, S, G] = k.shape;
+    const o = new Float64Array(q.data.length);
+    const logSumExp = new Float64Array(B * H * T);
+    for (let b = 0; b < B; b++) {
+      for (let h = 0; h < H; h++) {
+        const g = Math.floor(h / (H / G));
+        for (let t = 0; t < T; t++) {
+          const seen = Math.min(S, position.data[0] + t + 1);
+          const qi = ((b * T + t) * H + h) * D;
+          const ki = (s: number) => ((b * S + s) * G + g) * D;
+          const scores = Float64Array.from({ length: seen }, (_, s) => {
+            let dot = 0;
+            for (let d = 0; d < D; d++) dot += q.data[qi + d] * k.data[ki(s) + d];
+            return dot * scale;
+          });
+          const top = scores.reduce((a, x) => Math.max(a, x), Number.NEGATIVE_INFINITY);
+          const lse = top + Math.log(scores.reduce((total, x) => total + Math.exp(x - top), 0));
+          logSumExp[(b * H + h) * T + t] = lse;
+          scores.forEach((score, s) => {
+            const p = Math.exp(score - lse);
+            for (let d = 0; d < D; d++) o[qi + d] += p * v.data[ki(s) + d];
+          });
+        }
+      }
+    }
+    return [o, logSumExp];
+  },
+  // P = softmax(scores); dV = Pᵀ·dO, dP = dO·Vᵀ, dS = P ∘ (dP − rowsum(dO ∘ O)), dQ = dS·K, dK = dSᵀ·Q.
+  attentionGradient: ([q, k, v, o, logSumExp, d], { scale }) => {
+    const [B, T, H, D] = q.shape;
+    const G = k.shape[2];
+    const dq = new Float64Array(q.data.length);
+    const dk = new Float64Array(k.data.length);
+    const dv = new Float64Array(v.data.length);
+    for (let b = 0; b < B; b++) {
+      for (let h = 0; h < H; h++) {
+        const g = Math.floor(h / (H / G));
+        for (let t = 0; t < T; t++) {
+          const qi = ((b * T + t) * H + h) * D;
+          let delta = 0;
+          for (let c = 0; c < D; c++) delta += d.data[qi + c] * o.data[qi + c];
+          for (let s = 0; s <= t; s++) {
+            const ki = ((b * T + s) * G + g) * D;
+            let score = 0;
+            let dp = 0;
+            for (let c = 0; c < D; c++) {
+              score += q.data[qi + c] * k.data[ki + c];
+              dp += d.data[qi + c] * v.data[ki + c];
+            }
+            const p = Math.exp(score * scale - logSumExp.data[(b * H + h) * T + t]);
+            const ds = p * (dp - delta) * scale;
+            for (let c = 0; c < D; c++) {
+              dv[ki + c] += p * d.data[qi + c];
+              dq[qi + c] += ds * k.data[ki + c];
+              dk[ki + c] += ds * q.data[qi + c];
+            }
+          }
+        }
+      }
+    }
+    return [dq, dk, dv];
+  },
+
+  linearCrossEntropy: ([x, w, targets]) => {
+    const loss = Float64Array.from(targets.data, (target, n) => {
+      if (target === IGNORED) return 0;
+      const { logits, logSumExp } = softmaxRow(x, w, n);
+      return logSumExp - logits[target];
+    });
+    return [loss];
+  },
+  linearCrossEntropyGradient: ([x, w, targets, d]) => {
+    const [V, C] = w.shape;
+    const loss = new Float64Array(targets.data.length);
+    const dx = new Float64Array(x.data.length);
+    const dw = new Float64Array(w.data.length);
+    targets.data.forEach((target, n) => {
+      if (target === IGNORED) return;
+      const { probabilities, logits, logSumExp } = softmaxRow(x, w, n);
+      loss[n] = logSumExp - logits[target];
+      for (let vocab = 0; vocab < V; vocab++) {
+        const dl = (probabilities[vocab] - (vocab === target ? 1 : 0)) * d.data[n];
+        for (let c = 0; c < C; c++) {
+          dx[n * C + c] += dl * w.data[vocab * C + c];
+          dw[vocab * C + c] += dl * x.data[n * C + c];
+        }
+      }
+    });
+    return [loss, dx, dw];
+  },
+
+  cacheWrite: ([cache, rows, position]) => {
+    const [B, S, G, D] = cache.shape;
+    const T = rows.shape[1];
+    const out = cache.data.slice();
+    for (let b = 0; b < B; b++) {
+      for (let t = 0; t < T && t + position.data[0] < S; t++) {
+        const from = (b * T + t) * G * D;
+        out.set(rows.data.subarray(from, from + G * D), (b * S + t + position.data[0]) * G * D);
+      }
+    }
+    return [out];
+  },
+};
