@@ -1,0 +1,125 @@
+/**
+ * @file The steps that `npm start`, `npm test`, `npm run build` and `npm run bench` are made of, in plain JavaScript and
+ * with nothing but Node, since they run before anything is installed or built.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The folder of package.json. */
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Runs a program in the root with our terminal; gives its exit code. */
+export function run(command, args, environment = {}) {
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, ...environment },
+    // npm is a .cmd file on Windows, which only a shell starts.
+    shell: process.platform === "win32",
+  });
+  if (result.error) {
+    console.error(`quern: cannot run ${command}: ${result.error.message}`);
+    return 1;
+  }
+  return result.status ?? 1;
+}
+
+/** A development tool out of node_modules, run by this Node; gives its exit code. */
+export function runTool(name, args, environment = {}) {
+  const folder = join(root, "node_modules", name);
+  const { bin } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const file = typeof bin === "string" ? bin : (bin[name.split("/").pop()] ?? Object.values(bin)[0]);
+  return run(process.execPath, [join(folder, file), ...args], environment);
+}
+
+/** Refuses a Node that is too old, by a sentence instead of a syntax error from somewhere inside. */
+export function requireNode() {
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major > 20 || (major === 20 && minor >= 19)) return;
+  console.error(`quern: this is Node ${process.versions.node}; Quern needs 20.19 or newer`);
+  process.exit(2);
+}
+
+/** Installs the dependencies where they are missing or older than the lock file. */
+export function install() {
+  const lock = join(root, "package-lock.json");
+  const installed = join(root, "node_modules", ".package-lock.json");
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
+  console.log("installing dependencies (npm ci)");
+  const code = run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  if (code !== 0) {
+    console.error("quern: npm ci failed; it needs the npm registry once");
+    process.exit(1);
+  }
+}
+
+/** Every file under a folder, sorted. */
+function filesOf(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && !entry.name.startsWith("."))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .sort();
+}
+
+/** What a build depends on, as one hash: the same hash means the same build. */
+function sourceHash(folders, project) {
+  const hash = createHash("sha256");
+  const typescript = join(root, "node_modules", "typescript", "package.json");
+  const files = [...folders.flatMap((folder) => filesOf(join(root, folder))), join(root, project), typescript];
+  for (const file of files)
+    hash
+      .update(`${relative(root, file)}\0`)
+      .update(readFileSync(file))
+      .update("\0");
+  return hash.digest("hex");
+}
+
+/** Files that the compiler does not carry over: the C templates and whatever else lies beside the TypeScript. */
+function copyAssets(out) {
+  for (const file of filesOf(join(root, "src"))) {
+    if (/\.tsx?$/.test(file)) continue;
+    const target = join(out, relative(root, file));
+    mkdirSync(dirname(target), { recursive: true });
+    cpSync(file, target);
+  }
+}
+
+/**
+ * Builds `out` (dist by default) unless it was built from these very sources. It is made beside and renamed when whole,
+ * so that a build that is killed leaves the old one. Gives 0 or the compiler's exit code.
+ */
+export function build({ out = "dist", project = "tsconfig.json", folders = ["src", "recipes"], force = false } = {}) {
+  const target = join(root, out);
+  const stamp = join(target, ".sources");
+  const hash = sourceHash(folders, project);
+  if (!force && existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return 0;
+  console.log(`building ${out} (tsc)`);
+  const temporary = join(root, ".cache", `build-${process.pid}`);
+  const code = runTool("typescript", ["-p", project, "--outDir", temporary]);
+  if (code !== 0) {
+    rmSync(temporary, { recursive: true, force: true });
+    return code;
+  }
+  copyAssets(temporary);
+  writeFileSync(join(temporary, ".sources"), hash);
+  const old = `${temporary}-old`;
+  mkdirSync(dirname(target), { recursive: true });
+  if (existsSync(target)) renameSync(target, old);
+  renameSync(temporary, target);
+  rmSync(old, { recursive: true, force: true });
+  return 0;
+}

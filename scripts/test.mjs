@@ -1,0 +1,65 @@
+/**
+ * @file `npm test`: installs what is missing, checks types, lints, builds and runs the tests (`npm test -- test/model`
+ * runs some). The last line is `N passed, N failed`; the type check, the lint and the build count as a test each.
+ */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build, install, requireNode, run, runTool } from "./steps.mjs";
+
+requireNode();
+install();
+
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+
+function step(name, work) {
+  console.log(`\n${name}`);
+  const start = performance.now();
+  const code = work();
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  console.log(`${name}: ${code === 0 ? "passed" : "FAILED"} (${seconds} s)`);
+  if (code === 0) passed += 1;
+  else failed += 1;
+}
+
+step("type check", () => runTool("typescript", ["-p", "tsconfig.check.json"]));
+step("lint and format", () => runTool("@biomejs/biome", ["check"]));
+step("build", () => build());
+
+console.log("\ntests");
+const folder = mkdtempSync(join(tmpdir(), "quern-test-"));
+const report = join(folder, "report.json");
+try {
+  const vitest = [
+    "run",
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile.json=${report}`,
+    ...process.argv.slice(2),
+  ];
+  const code = runTool("vitest", vitest);
+  const result = readReport(report);
+  passed += result.passed;
+  failed += result.failed;
+  skipped += result.skipped;
+  // A runner that fails without naming a test (out of memory, an error outside any test) must not look green.
+  if (code !== 0 && result.failed === 0) failed += 1;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+if (skipped > 0) console.log(`\n${skipped} tests were skipped; each says why above`);
+console.log(`\n${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
+
+function readReport(path) {
+  try {
+    const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(readFileSync(path, "utf8"));
+    // A file that does not even load has no tests of its own to fail.
+    const broken = testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0).length;
+    return { passed: numPassedTests, failed: numFailedTests + broken, skipped: numPendingTests };
+  } catch {
+    return { passed: 0, failed: 0, skipped: 0 };
+  }
+}

@@ -1,0 +1,10 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    // Compiling a C file or packing the package takes seconds, and the machines that test have two cores.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
