@@ -116,10 +116,23 @@ export function build({ out = "dist", project = "tsconfig.json", folders = ["src
   }
   copyAssets(temporary);
   writeFileSync(join(temporary, ".sources"), hash);
-  const old = `${temporary}-old`;
-  mkdirSync(dirname(target), { recursive: true });
-  if (existsSync(target)) renameSync(target, old);
-  renameSync(temporary, target);
-  rmSync(old, { recursive: true, force: true });
+  replace(temporary, target);
   return 0;
+}
+
+/** Renames a folder over another. Two builds at once are both whole, so whichever comes last may stay. */
+function replace(from, to) {
+  mkdirSync(dirname(to), { recursive: true });
+  for (let attempt = 0; ; attempt++) {
+    const old = `${from}-old${attempt}`;
+    try {
+      if (existsSync(to)) renameSync(to, old);
+      renameSync(from, to);
+      return;
+    } catch (error) {
+      if (attempt === 5) throw error;
+    } finally {
+      rmSync(old, { recursive: true, force: true });
+    }
+  }
 }

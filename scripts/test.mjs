@@ -5,7 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build, install, requireNode, run, runTool } from "./steps.mjs";
+import { build, install, requireNode, runTool } from "./steps.mjs";
 
 requireNode();
 install();
