@@ -1,0 +1,27 @@
+// One row of the instruction-set table, as the emitter would define it, then all templates. -DQN_VL=16|8|4 picks the row;
+// QN_MR, QN_NV and QN_THREADS may be given too.
+#ifndef QN_VL
+#define QN_VL 16
+#endif
+#ifndef QN_MR
+#if QN_VL == 16
+#define QN_MR 14
+#elif QN_VL == 8
+#define QN_MR 6
+#else
+#define QN_MR 4
+#endif
+#endif
+#ifndef QN_NV
+#define QN_NV 2
+#endif
+#ifndef QN_THREADS
+#define QN_THREADS 1
+#endif
+#include "../../src/backends/cpu/templates/vector.h"
+#include "../../src/backends/cpu/templates/pool.h"
+#include "../../src/backends/cpu/templates/gemm.h"
+#include "../../src/backends/cpu/templates/attention.h"
+#include "../../src/backends/cpu/templates/cross_entropy.h"
+#include "../../src/backends/cpu/templates/embedding.h"
+#include "../../src/backends/cpu/templates/rope.h"

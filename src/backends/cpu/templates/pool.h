@@ -1,0 +1,131 @@
+// The thread pool of a compiled file: qn_parallel(tasks, f, context) runs f(context, task, worker) for every task and
+// returns when all are done. The caller is worker 0. Results must not depend on which worker ran a task; worker only
+// chooses scratch memory.
+#ifndef QN_POOL_H
+#define QN_POOL_H
+#if QN_THREADS
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#endif
+
+typedef void (*qn_task)(void *context, long task, long worker);
+static int qn_threads = 1;
+
+#if QN_THREADS
+#define QN_MAX_THREADS 256
+#if defined(__x86_64__) || defined(__i386__)
+#define QN_PAUSE() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define QN_PAUSE() __asm__ volatile("yield")
+#else
+#define QN_PAUSE() ((void)0)
+#endif
+
+static struct {
+  pthread_t thread[QN_MAX_THREADS];
+  pthread_mutex_t lock;
+  pthread_cond_t wake;
+  qn_task f;
+  void *context;
+  long tasks;
+  int stop;
+  _Atomic int running;                                    // between qn_pool_begin and qn_pool_end: workers spin
+  _Atomic unsigned round __attribute__((aligned(64)));    // one more for every qn_parallel
+  _Atomic long next __attribute__((aligned(64)));         // the next task to take
+  _Atomic int busy __attribute__((aligned(64)));          // workers that have not finished this round
+} qn_pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+
+static void qn_pool_work(long worker) {
+  for (;;) {
+    long task = atomic_fetch_add_explicit(&qn_pool.next, 1, memory_order_relaxed);
+    if (task >= qn_pool.tasks) break;
+    qn_pool.f(qn_pool.context, task, worker);
+  }
+}
+
+static void *qn_pool_main(void *arg) {
+  long worker = (long)arg;
+  unsigned seen = 0;
+  for (;;) {
+    int spins = 0;
+    while (atomic_load_explicit(&qn_pool.round, memory_order_acquire) == seen) {
+      if (!atomic_load_explicit(&qn_pool.running, memory_order_relaxed)) {
+        pthread_mutex_lock(&qn_pool.lock);
+        while (!qn_pool.running && !qn_pool.stop && qn_pool.round == seen) pthread_cond_wait(&qn_pool.wake, &qn_pool.lock);
+        int stop = qn_pool.stop;
+        pthread_mutex_unlock(&qn_pool.lock);
+        if (stop) return 0;
+      }
+      QN_PAUSE();
+      if (++spins > 2000) sched_yield(), spins = 0; // another process may need this core to let us go on
+    }
+    seen++;
+    qn_pool_work(worker);
+    atomic_fetch_sub_explicit(&qn_pool.busy, 1, memory_order_release);
+  }
+}
+
+static void qn_pool_stop(void);
+
+// Starts threads - 1 threads beside the caller's. 0, or the error number when the system gives none (then one thread runs).
+QN_FUNCTION int qn_pool_start(int threads) {
+  if (threads < 1) threads = 1;
+  if (threads > QN_MAX_THREADS) threads = QN_MAX_THREADS;
+  qn_pool.stop = 0;
+  qn_pool.round = 0;
+  qn_pool.busy = 0;
+  for (qn_threads = 1; qn_threads < threads; qn_threads++) {
+    int error = pthread_create(&qn_pool.thread[qn_threads], 0, qn_pool_main, (void *)(long)qn_threads);
+    if (error) { qn_pool_stop(); return error; }
+  }
+  return 0;
+}
+
+// Ends and joins the threads; to be called between program runs.
+QN_FUNCTION void qn_pool_stop(void) {
+  pthread_mutex_lock(&qn_pool.lock);
+  qn_pool.stop = 1;
+  pthread_cond_broadcast(&qn_pool.wake);
+  pthread_mutex_unlock(&qn_pool.lock);
+  for (int i = 1; i < qn_threads; i++) pthread_join(qn_pool.thread[i], 0);
+  qn_threads = 1;
+}
+
+// A program run begins: workers wake and spin until qn_pool_end.
+QN_FUNCTION void qn_pool_begin(void) {
+  if (qn_threads < 2) return;
+  pthread_mutex_lock(&qn_pool.lock);
+  qn_pool.running = 1;
+  pthread_cond_broadcast(&qn_pool.wake);
+  pthread_mutex_unlock(&qn_pool.lock);
+}
+QN_FUNCTION void qn_pool_end(void) { qn_pool.running = 0; }
+
+QN_FUNCTION void qn_parallel(long tasks, qn_task f, void *context) {
+  if (tasks < 2 || qn_threads < 2 || !qn_pool.running) {
+    for (long task = 0; task < tasks; task++) f(context, task, 0);
+    return;
+  }
+  qn_pool.f = f;
+  qn_pool.context = context;
+  qn_pool.tasks = tasks;
+  atomic_store_explicit(&qn_pool.next, 0, memory_order_relaxed);
+  atomic_store_explicit(&qn_pool.busy, qn_threads - 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&qn_pool.round, 1, memory_order_release);
+  qn_pool_work(0);
+  for (int spins = 0; atomic_load_explicit(&qn_pool.busy, memory_order_acquire);) {
+    QN_PAUSE();
+    if (++spins > 2000) sched_yield(), spins = 0;
+  }
+}
+#else
+QN_FUNCTION int qn_pool_start(int threads) { (void)threads; return 0; }
+QN_FUNCTION void qn_pool_stop(void) {}
+QN_FUNCTION void qn_pool_begin(void) {}
+QN_FUNCTION void qn_pool_end(void) {}
+QN_FUNCTION void qn_parallel(long tasks, qn_task f, void *context) {
+  for (long task = 0; task < tasks; task++) f(context, task, 0);
+}
+#endif
+#endif

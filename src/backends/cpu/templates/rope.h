@@ -1,0 +1,37 @@
+// Rotary position embedding, half-split pairs (d, d + D/2) as Llama's checkpoints have them.
+#ifndef QN_ROPE_H
+#define QN_ROPE_H
+typedef struct { long rows, H, D; const float *x; long x_row; float *y; long y_row; const float *cos, *sin; long T, position; float sign; } qn_rope_context;
+#define QN_ROPE_ROWS 16 // rows a task
+
+static void qn_rope_task(void *context, long task, long worker) {
+  const qn_rope_context *c = context;
+  (void)worker;
+  long D2 = c->D / 2, r1 = (task + 1) * QN_ROPE_ROWS < c->rows ? (task + 1) * QN_ROPE_ROWS : c->rows;
+  for (long r = task * QN_ROPE_ROWS; r < r1; r++) {
+    const float *cos = c->cos + (c->position + r % c->T) * D2, *sin = c->sin + (c->position + r % c->T) * D2;
+    for (long h = 0; h < c->H; h++) {
+      const float *x = c->x + r * c->x_row + h * c->D;
+      float *y = c->y + r * c->y_row + h * c->D;
+      long d = 0;
+      for (; d + QN_VL <= D2; d += QN_VL) {
+        vf a = qn_load(x + d), b = qn_load(x + D2 + d), p = qn_load(cos + d), s = qn_load(sin + d) * c->sign;
+        qn_store(y + d, a * p - b * s);
+        qn_store(y + D2 + d, b * p + a * s);
+      }
+      for (; d < D2; d++) {
+        float a = x[d], b = x[D2 + d], p = cos[d], s = sin[d] * c->sign;
+        y[d] = a * p - b * s;
+        y[D2 + d] = b * p + a * s;
+      }
+    }
+  }
+}
+
+// x, y (rows, H, D), element (r, h, d) at x[r*x_row + h*D + d]; cos, sin (positions, D/2). Row r has position
+// `position + r % T`. inverse rotates back, which is the gradient. y may be x.
+QN_FUNCTION void qn_rope(long rows, long H, long D, const float *x, long x_row, float *y, long y_row, const float *cos, const float *sin, long T, long position, int inverse) {
+  qn_rope_context c = {rows, H, D, x, x_row, y, y_row, cos, sin, T, position, inverse ? -1.0f : 1.0f};
+  qn_parallel((rows + QN_ROPE_ROWS - 1) / QN_ROPE_ROWS, qn_rope_task, &c);
+}
+#endif

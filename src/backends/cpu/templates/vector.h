@@ -1,0 +1,148 @@
+// Vectors of QN_VL floats and what is done to each lane. GNU vector extensions (gcc >= 9, clang), so one source serves
+// every instruction set; operators (+ - * / < == & ...) work lane by lane, and a comparison gives a mask of 0 and -1.
+// There is no libm here: every target computes exp, log, tanh... by the same few lines. Bounds of error are in units in
+// the last place (ulp) over the whole range, measured by bench/kernels/vector.c. Results below the smallest normal
+// number are flushed to 0 in qn_exp: denormals cost a microcode trap per operation and no softmax misses them.
+// Compile as GNU C (gcc -std=gnu11, the default), which contracts a*b+c into a fused multiply-add where there is one.
+#ifndef QN_VECTOR_H
+#define QN_VECTOR_H
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#endif
+
+#ifdef __clang__
+#define QN_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define QN_UNROLL _Pragma("GCC unroll 32")
+#endif
+#define QN_INLINE static inline __attribute__((always_inline, unused))
+#define QN_FUNCTION static __attribute__((unused))
+
+typedef float vf __attribute__((vector_size(QN_VL * 4)));
+typedef int vi __attribute__((vector_size(QN_VL * 4)));
+typedef float qn_vfu __attribute__((vector_size(QN_VL * 4), aligned(4), may_alias)); // the same at any address
+
+#define QN_INFINITY __builtin_inff()
+
+QN_INLINE vf qn_load(const float *p) { return *(const qn_vfu *)p; }
+QN_INLINE void qn_store(float *p, vf x) { *(qn_vfu *)p = x; }
+QN_INLINE vf qn_splat(float x) { return (vf){0} + x; }
+QN_INLINE vi qn_splat_int(int x) { return (vi){0} + x; }
+
+// The first n lanes (0 <= n <= QN_VL; more is as QN_VL); lanes >= n are 0 and their memory is not touched.
+QN_INLINE vf qn_load_n(const float *p, long n) {
+  vf x = {0};
+  for (int i = 0; i < QN_VL; i++) if (i < n) x[i] = p[i];
+  return x;
+}
+QN_INLINE void qn_store_n(float *p, vf x, long n) {
+  for (int i = 0; i < QN_VL; i++) if (i < n) p[i] = x[i];
+}
+// Lane i is p[i * stride].
+QN_INLINE vf qn_gather(const float *p, long stride) {
+  vf x;
+  for (int i = 0; i < QN_VL; i++) x[i] = p[i * stride];
+  return x;
+}
+QN_INLINE vf qn_gather_n(const float *p, long stride, long n) {
+  vf x = {0};
+  for (int i = 0; i < QN_VL; i++) if (i < n) x[i] = p[i * stride];
+  return x;
+}
+
+// mask ? a : b, lane by lane; mask lanes are 0 or -1 (what a comparison gives).
+QN_INLINE vf qn_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+QN_INLINE vf qn_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
+QN_INLINE vf qn_min(vf a, vf b) { return qn_select(a < b, a, b); }
+QN_INLINE vf qn_max(vf a, vf b) { return qn_select(a > b, a, b); }
+
+// Horizontal, in a fixed order (halves onto halves), so that every target adds alike for the same QN_VL.
+QN_INLINE float qn_sum(vf x) {
+  float s[QN_VL];
+  for (int i = 0; i < QN_VL; i++) s[i] = x[i];
+  for (int w = QN_VL / 2; w > 0; w /= 2) for (int i = 0; i < w; i++) s[i] += s[i + w];
+  return s[0];
+}
+QN_INLINE float qn_max_lanes(vf x) {
+  float s[QN_VL];
+  for (int i = 0; i < QN_VL; i++) s[i] = x[i];
+  for (int w = QN_VL / 2; w > 0; w /= 2) for (int i = 0; i < w; i++) s[i] = s[i] > s[i + w] ? s[i] : s[i + w];
+  return s[0];
+}
+
+// e^x. x = n ln2 + r with |r| <= ln2/2, e^r by its polynomial, 2^n by adding n to the exponent bits.
+QN_INLINE vf qn_exp(vf x) {
+  vf t = x * 1.44269504f + 12582912.0f; // 1.5 * 2^23: the sum's low mantissa bits are round(x / ln2)
+  vi n = (vi)t - (vi)qn_splat(12582912.0f);
+  vf k = t - 12582912.0f;
+  vf r = x - k * 0.693359375f;
+  r = r + k * 2.12194440e-4f;
+  vf p = qn_splat(1.9875691500e-4f);
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.0f;
+  vf y = (vf)((vi)p + (n << 23));
+  y = qn_select(x > -87.3365f, y, (vf){0});
+  return qn_select(x < 88.7228f, y, x * 3e38f); // +inf from there on; NaN stays NaN
+}
+
+// Natural logarithm; log 0 = -inf, of a negative number NaN.
+QN_INLINE vf qn_log(vf x) {
+  vi tiny = x < 1.17549435e-38f;
+  vf m = qn_select(tiny, x * 33554432.0f, x);
+  vi bits = (vi)m - 0x3f3504f3; // sqrt(1/2), so that the mantissa is in [sqrt(1/2), sqrt(2))
+  vi e = bits >> 23;
+  m = (vf)((bits & 0x7fffff) + 0x3f3504f3);
+  vf n = __builtin_convertvector(e, vf) - qn_select(tiny, qn_splat(25.0f), (vf){0});
+  vf f = m - 1.0f, s = f / (2.0f + f), z = s * s; // log(1+f) = 2 atanh(s) = f - f²/2 + s (f²/2 + z R(z))
+  vf R = qn_splat(0.24279078841f);
+  R = R * z + 0.28498786688f;
+  R = R * z + 0.40000972152f;
+  R = R * z + 0.66666662693f;
+  vf h = f * f * 0.5f;
+  vf y = n * 0.693145751953125f + (f - (h - (s * (h + z * R) + n * 1.42860677e-6f)));
+  y = qn_select(x > 0.0f, y, qn_select(x == 0.0f, qn_splat(-QN_INFINITY), qn_splat(__builtin_nanf(""))));
+  return qn_select(x < QN_INFINITY, y, x);
+}
+
+// 1 / (1 + e^-x)
+QN_INLINE vf qn_sigmoid(vf x) { return 1.0f / (1.0f + qn_exp(-x)); }
+
+// Near 0 an odd polynomial, elsewhere 1 - 2 / (e^2|x| + 1) with the sign of x.
+QN_INLINE vf qn_tanh(vf x) {
+  vf a = qn_abs(x), z = x * x;
+  vf p = qn_splat(-5.70498872745e-3f);
+  p = p * z + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  p = p * z * x + x;
+  vf q = 1.0f - 2.0f / (qn_exp(a + a) + 1.0f);
+  q = (vf)((vi)q | ((vi)x & (int)0x80000000));
+  return qn_select(a < 0.625f, p, q);
+}
+
+// Square root, correctly rounded where the machine has one, else two Newton steps on the reciprocal and one on the root.
+QN_INLINE vf qn_sqrt(vf x) {
+#if QN_VL == 16 && defined(__AVX512F__)
+  return (vf)_mm512_sqrt_ps((__m512)x);
+#elif QN_VL == 8 && defined(__AVX__)
+  return (vf)_mm256_sqrt_ps((__m256)x);
+#elif QN_VL == 4 && defined(__SSE__)
+  return (vf)_mm_sqrt_ps((__m128)x);
+#else
+  vf m = qn_select(x < 1.17549435e-38f, x * 16777216.0f, x);
+  vf r = (vf)(0x5f3759df - ((vi)m >> 1));
+  QN_UNROLL for (int i = 0; i < 3; i++) r = r * (1.5f - 0.5f * m * r * r);
+  vf s = m * r;
+  s = s + 0.5f * r * (m - s * s);
+  s = qn_select(x < 1.17549435e-38f, s * (1.0f / 4096.0f), s);
+  s = qn_select(x > 0.0f, s, qn_select(x == 0.0f, x, qn_splat(__builtin_nanf(""))));
+  return qn_select(x < QN_INFINITY, s, qn_select(x == QN_INFINITY, x, s));
+#endif
+}
+QN_INLINE vf qn_rsqrt(vf x) { return 1.0f / qn_sqrt(x); }
+#endif
