@@ -1,0 +1,139 @@
+// What this machine can do at most: fp32 fused multiply-adds a second and bytes read from memory a second, with one
+// thread and with n. Every "share of peak" in this repository is against these figures, so they are the best of several
+// short runs: a weak peak would flatter the kernels.
+//   gcc -O3 -march=native bench/peak.c -lpthread -o /tmp/peak && /tmp/peak [threads]
+// prints one JSON line: GFLOP/s (a multiply-add is two) and GB/s (1e9 bytes). Define QN_PEAK_NO_MAIN to use the functions.
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+#if defined(__AVX512F__)
+#define PEAK_LANES 16
+#define PEAK_CHAINS 28 // of 32 registers
+#define PEAK_SET "avx512"
+#elif defined(__AVX2__) && defined(__FMA__)
+#define PEAK_LANES 8
+#define PEAK_CHAINS 12 // of 16
+#define PEAK_SET "avx2"
+#elif defined(__aarch64__)
+#define PEAK_LANES 4
+#define PEAK_CHAINS 28
+#define PEAK_SET "neon"
+#else
+#define PEAK_LANES 4
+#define PEAK_CHAINS 12
+#define PEAK_SET "portable"
+#endif
+#define PEAK_RUNS 12
+#define PEAK_MAX_THREADS 256
+typedef float peak_vf __attribute__((vector_size(PEAK_LANES * 4)));
+#if defined(__aarch64__)
+#define PEAK_KEEP(x) __asm__ volatile("" : "+w"(x))
+#elif defined(__x86_64__)
+#define PEAK_KEEP(x) __asm__ volatile("" : "+x"(x))
+#if defined(__AVX512F__)
+#undef PEAK_KEEP
+#define PEAK_KEEP(x) __asm__ volatile("" : "+v"(x))
+#endif
+#else
+#define PEAK_KEEP(x) __asm__ volatile("" : "+m"(x))
+#endif
+
+static double peak_now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec * 1e-9; }
+
+typedef struct { pthread_barrier_t *barrier; double seconds[PEAK_RUNS]; const float *memory; long floats; float sink; } peak_worker;
+
+#define PEAK_STEPS 400000L // 28 chains * 16 lanes: about 4 ms
+static void *peak_multiply(void *arg) {
+  peak_worker *w = arg;
+  peak_vf c[PEAK_CHAINS], a = (peak_vf){0} + 0.999f, b = (peak_vf){0} + 1e-3f;
+  PEAK_KEEP(a);
+  PEAK_KEEP(b);
+  for (int i = 0; i < PEAK_CHAINS; i++) c[i] = (peak_vf){0} + (float)i;
+  for (int run = 0; run < PEAK_RUNS; run++) {
+    pthread_barrier_wait(w->barrier);
+    double t = peak_now();
+    for (long step = 0; step < PEAK_STEPS; step++) {
+#pragma GCC unroll 32
+      for (int i = 0; i < PEAK_CHAINS; i++) c[i] = c[i] * a + b;
+    }
+    w->seconds[run] = peak_now() - t;
+  }
+  for (int i = 0; i < PEAK_CHAINS; i++) w->sink += c[i][0];
+  return 0;
+}
+
+static void *peak_read(void *arg) {
+  peak_worker *w = arg;
+  for (int run = 0; run < PEAK_RUNS; run++) {
+    peak_vf s[8] = {{0}};
+    pthread_barrier_wait(w->barrier);
+    double t = peak_now();
+    for (long i = 0; i + 8 * PEAK_LANES <= w->floats; i += 8 * PEAK_LANES) {
+#pragma GCC unroll 8
+      for (int j = 0; j < 8; j++) s[j] += *(const peak_vf *)(w->memory + i + j * PEAK_LANES);
+    }
+    w->seconds[run] = peak_now() - t;
+    for (int j = 0; j < 8; j++) w->sink += s[j][0];
+  }
+  return 0;
+}
+
+// Seconds of the best run: in each run the slowest thread counts.
+static double peak_best(int threads, void *(*f)(void *), const float *memory, long floats) {
+  pthread_t thread[PEAK_MAX_THREADS];
+  peak_worker *w = calloc(threads, sizeof *w);
+  pthread_barrier_t barrier;
+  double best = 1e9;
+  pthread_barrier_init(&barrier, 0, threads);
+  for (int i = 0; i < threads; i++) {
+    w[i].barrier = &barrier;
+    w[i].memory = memory ? memory + floats / threads / 1024 * 1024 * i : 0;
+    w[i].floats = floats / threads / 1024 * 1024;
+    if (pthread_create(&thread[i], 0, f, &w[i])) { fprintf(stderr, "peak: cannot start %d threads\n", threads); exit(1); }
+  }
+  for (int i = 0; i < threads; i++) pthread_join(thread[i], 0);
+  for (int run = 0; run < PEAK_RUNS; run++) {
+    double slowest = 0;
+    for (int i = 0; i < threads; i++) if (w[i].seconds[run] > slowest) slowest = w[i].seconds[run];
+    if (slowest < best) best = slowest;
+  }
+  pthread_barrier_destroy(&barrier);
+  free(w);
+  return best;
+}
+
+// fp32 multiply-adds, GFLOP/s of all threads together.
+static double peak_gflops(int threads) {
+  return 2.0 * PEAK_STEPS * PEAK_CHAINS * PEAK_LANES * threads / peak_best(threads, peak_multiply, 0, 0) / 1e9;
+}
+
+// Reading memory that no cache holds, GB/s of all threads together; 0 when there is no room.
+static double peak_read_bandwidth(int threads, long bytes) {
+  float *memory = aligned_alloc(1 << 21, bytes);
+  if (!memory) return 0;
+#ifdef MADV_HUGEPAGE
+  madvise(memory, bytes, MADV_HUGEPAGE); // else the page walks are measured
+#endif
+  long floats = bytes / 4;
+  for (long i = 0; i < floats; i++) memory[i] = i & 7; // not zeros: unwritten pages share one page of the system's
+  double seconds = peak_best(threads, peak_read, memory, floats);
+  free(memory);
+  return 4.0 * (floats / threads / 1024 * 1024) * threads / seconds / 1e9;
+}
+
+#ifndef QN_PEAK_NO_MAIN
+int main(int argc, char **argv) {
+  int threads = argc > 1 ? atoi(argv[1]) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+  if (threads < 1) threads = 1;
+  if (threads > PEAK_MAX_THREADS) threads = PEAK_MAX_THREADS;
+  long bytes = 512L << 20;
+  double one = peak_gflops(1), all = peak_gflops(threads), read_one = peak_read_bandwidth(1, bytes), read_all = peak_read_bandwidth(threads, bytes);
+  printf("{\"set\": \"%s\", \"threads\": %d, \"gflops1\": %.1f, \"gflops\": %.1f, \"read1\": %.1f, \"read\": %.1f}\n", PEAK_SET, threads, one, all, read_one, read_all);
+}
+#endif
