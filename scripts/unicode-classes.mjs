@@ -59,36 +59,38 @@ export const MARK = 7;
 const RUNS =
 ${lines.join(" +\n")};
 
-/** Class of code point c: \`pages[(pageOf[c >> 8] << 8) | (c & 255)]\`. Equal pages are stored once. */
+/** Class of code point c: \`pages[(pageOf[c >> 8] << 8) | (c & 255)]\`. Pages of one class throughout are shared. */
 export const { pageOf, pages } = expand();
 
-function expand(): { readonly pageOf: Uint8Array; readonly pages: Uint8Array } {
-  const classes = new Uint8Array(0x110000);
+function expand(): { readonly pageOf: Uint16Array; readonly pages: Uint8Array } {
+  const pageOf = new Uint16Array(0x1100);
+  let pages = new Uint8Array(512 * 256);
+  for (let value = 0; value < 8; value++) pages.fill(value, value << 8, (value + 1) << 8);
+  let count = 8;
   let point = 0;
   let length = 0;
   for (let i = 0; i < RUNS.length; i++) {
     const code = RUNS.charCodeAt(i);
-    if (code >= 65 && code <= 72) {
-      classes.fill(code - 65, point, point + (length || 1));
-      point += length || 1;
-      length = 0;
-    } else length = length * 36 + (code < 58 ? code - 48 : code - 87);
-  }
-  const pageOf = new Uint8Array(0x1100);
-  const seen = new Map<string, number>();
-  const pages = new Uint8Array(256 * 256);
-  for (let page = 0; page < 0x1100; page++) {
-    const bytes = classes.subarray(page << 8, (page + 1) << 8);
-    const key = String.fromCharCode(...bytes);
-    let index = seen.get(key);
-    if (index === undefined) {
-      index = seen.size;
-      seen.set(key, index);
-      pages.set(bytes, index << 8);
+    if (code < 65 || code > 72) {
+      length = length * 36 + (code < 58 ? code - 48 : code - 87);
+      continue;
     }
-    pageOf[page] = index;
+    const end = point + (length || 1);
+    while (point < end) {
+      const inPage = point & 255;
+      const stop = Math.min(end, point - inPage + 256);
+      if (stop - point === 256) pageOf[point >> 8] = code - 65;
+      else {
+        if (inPage === 0) pageOf[point >> 8] = count++;
+        const page = pageOf[point >> 8] << 8;
+        pages.fill(code - 65, page + inPage, page + inPage + stop - point);
+      }
+      point = stop;
+    }
+    length = 0;
   }
-  return { pageOf, pages: pages.slice(0, seen.size << 8) };
+  pages = pages.slice(0, count << 8);
+  return { pageOf, pages };
 }
 
 /** The class of one code point. */
