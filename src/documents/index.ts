@@ -2,3 +2,8 @@
 export { QuernError } from "../errors.js";
 export type { OnProgress, Progress } from "../progress.js";
 export { type AtomicFile, createAtomicFile, type FileData, writeFileAtomic, writeFolderAtomic } from "./atomic.js";
+export type { Document } from "./document.js";
+export { type HeldOutOptions, type HeldOutSplit, SHARED_LINE, splitHeldOut } from "./held-out.js";
+export { fetchNpmPackage, type NpmPackage } from "./npm-package.js";
+export { type DocumentReader, readDocuments, type SkippedFile } from "./read.js";
+export { readStarterCorpus, STARTER_SOURCES, type StarterSource } from "./starter-corpus.js";

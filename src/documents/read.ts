@@ -1,0 +1,250 @@
+/**
+ * @file Reading documents from files and folders: text, Markdown and JSONL, each plain or gzipped. A file that was named
+ * must be readable; one that was found in a folder and is none of these is skipped and named.
+ */
+import { createReadStream } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { basename, extname, join, relative } from "node:path";
+import { createGunzip } from "node:zlib";
+import { fileError, QuernError } from "../errors.js";
+import type { Document } from "./document.js";
+import { decodeText, LONGEST_TEXT } from "./utf8.js";
+
+export interface SkippedFile {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** Documents one at a time, in the order of the paths given and of the names in folders. Iterate once. */
+export interface DocumentReader extends AsyncIterable<Document> {
+  /** What was left out, and why; complete when the iteration has ended. */
+  readonly skipped: readonly SkippedFile[];
+  /** Files read so far. */
+  readonly files: number;
+  /** Documents given so far. */
+  readonly documents: number;
+}
+
+const TEXT_EXTENSIONS = new Set([".txt", ".text", ".md", ".markdown"]);
+const JSONL_EXTENSIONS = new Set([".jsonl", ".ndjson"]);
+
+type Format = "text" | "jsonl";
+
+interface Found {
+  readonly path: string;
+  readonly format: Format;
+  readonly gzipped: boolean;
+  /** True when the caller named this very file: then it is refused, not skipped, when it is no text. */
+  readonly named: boolean;
+  readonly source: string;
+  readonly id: string;
+}
+
+/**
+ * Reads files and folders (their sub-folders too; hidden ones are left alone). A text or Markdown file is one document,
+ * a JSONL line is one (`text`, and `id`, `url`, `source` where it has them). The iteration throws a `QuernError` for a
+ * path that is not there, a named file that is no text (with the byte offset), a bad JSONL line (with its number), and
+ * when there is no document at all; it throws the signal's reason when that aborts.
+ */
+export function readDocuments(
+  paths: readonly string[],
+  { signal }: { readonly signal?: AbortSignal } = {},
+): DocumentReader {
+  const skipped: SkippedFile[] = [];
+  let files = 0;
+  let documents = 0;
+
+  async function* read(): AsyncGenerator<Document> {
+    if (paths.length === 0) throw new QuernError("no text was given; name a file or a folder", { exitCode: 2 });
+    for (const path of paths) {
+      for await (const file of find(path, skipped)) {
+        signal?.throwIfAborted();
+        let any = false;
+        for await (const document of file.format === "jsonl"
+          ? readJsonl(file, signal)
+          : readText(file, signal, skipped)) {
+          signal?.throwIfAborted();
+          any = true;
+          documents += 1;
+          yield document;
+        }
+        if (any) files += 1;
+      }
+    }
+    if (documents === 0) throw nothingFound(paths, skipped);
+  }
+  return {
+    skipped,
+    get files() {
+      return files;
+    },
+    get documents() {
+      return documents;
+    },
+    [Symbol.asyncIterator]: read,
+  };
+}
+
+function nothingFound(paths: readonly string[], skipped: readonly SkippedFile[]): QuernError {
+  const shown = skipped.slice(0, 3).map(({ path, reason }) => `${path} (${reason})`);
+  if (skipped.length > shown.length) shown.push(`and ${skipped.length - shown.length} more`);
+  const why = skipped.length === 0 ? "it holds no .txt, .md or .jsonl file" : `skipped ${shown.join(", ")}`;
+  return new QuernError(`no text in ${paths.join(", ")}: ${why}`, { exitCode: 2 });
+}
+
+async function* find(path: string, skipped: SkippedFile[]): AsyncGenerator<Found> {
+  let isFolder: boolean;
+  try {
+    isFolder = (await stat(path)).isDirectory();
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+  if (!isFolder) {
+    // A file that was named is text whatever it is called, unless its name says that it is JSONL.
+    const { format, gzipped } = formatOf(path);
+    yield { path, format: format ?? "text", gzipped, named: true, source: basename(path), id: basename(path) };
+    return;
+  }
+  yield* findIn(path, path, skipped);
+}
+
+async function* findIn(folder: string, root: string, skipped: SkippedFile[]): AsyncGenerator<Found> {
+  let entries: Awaited<ReturnType<typeof namesIn>>;
+  try {
+    entries = await namesIn(folder);
+  } catch (error) {
+    throw fileError(error, "read", folder);
+  }
+  for (const entry of entries) {
+    const path = join(folder, entry.name);
+    if (entry.name.startsWith(".")) continue;
+    if (entry.isDirectory()) {
+      yield* findIn(path, root, skipped);
+      continue;
+    }
+    // A link to a folder may lead back here, so only links to files are followed.
+    const isFile = entry.isFile() || (entry.isSymbolicLink() && (await linksToFile(path)));
+    const { format, gzipped } = formatOf(entry.name);
+    if (!isFile) skipped.push({ path, reason: "not a regular file" });
+    else if (format === undefined) skipped.push({ path, reason: "not a text, Markdown or JSONL file" });
+    else yield { path, format, gzipped, named: false, source: basename(root), id: relative(root, path) };
+  }
+}
+
+async function namesIn(folder: string) {
+  const entries = await readdir(folder, { withFileTypes: true });
+  // By code unit, so that the order is the same in every locale.
+  return entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+}
+
+async function linksToFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (target) => target.isFile(),
+    () => false,
+  );
+}
+
+function formatOf(name: string): { readonly format: Format | undefined; readonly gzipped: boolean } {
+  const gzipped = extname(name).toLowerCase() === ".gz";
+  const extension = extname(gzipped ? name.slice(0, -3) : name).toLowerCase();
+  const format = TEXT_EXTENSIONS.has(extension) ? "text" : JSONL_EXTENSIONS.has(extension) ? "jsonl" : undefined;
+  return { format, gzipped };
+}
+
+/** The file's bytes as they come, unzipped where its name says so. */
+async function* readBytes(file: Found, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
+  const raw = createReadStream(file.path, { signal, highWaterMark: 1 << 18 });
+  let failure: unknown;
+  try {
+    if (!file.gzipped) {
+      yield* raw;
+      return;
+    }
+    const unzipped = createGunzip();
+    raw.on("error", (error) => unzipped.destroy(error));
+    yield* raw.pipe(unzipped);
+  } catch (error) {
+    failure = error;
+  } finally {
+    raw.destroy();
+  }
+  if (failure === undefined) return;
+  if ((failure as NodeJS.ErrnoException).code?.startsWith("Z_")) {
+    throw new QuernError(
+      `${file.path} is not a whole gzip file: ${(failure as Error).message}; fetch or make it again`,
+      {
+        cause: failure,
+      },
+    );
+  }
+  throw fileError(failure, "read", file.path);
+}
+
+async function* readText(
+  file: Found,
+  signal: AbortSignal | undefined,
+  skipped: SkippedFile[],
+): AsyncGenerator<Document> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of readBytes(file, signal)) {
+    length += chunk.length;
+    chunks.push(chunk);
+    if (length > LONGEST_TEXT) break;
+  }
+  const decoded = decodeText(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
+  if ("problem" in decoded) {
+    const where = `${decoded.problem}, at byte ${decoded.offset}${file.gzipped ? " of the unzipped text" : ""}`;
+    if (file.named) throw new QuernError(`cannot read ${file.path} as text: ${where}`, { exitCode: 2 });
+    skipped.push({ path: file.path, reason: where });
+  } else if (decoded.text.trim() === "") {
+    skipped.push({ path: file.path, reason: "empty" });
+  } else {
+    yield { text: decoded.text, id: file.id, source: file.source };
+  }
+}
+
+async function* readJsonl(file: Found, signal: AbortSignal | undefined): AsyncGenerator<Document> {
+  let rest: Buffer[] = [];
+  let number = 0;
+  for await (const chunk of readBytes(file, signal)) {
+    let start = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
+      rest.push(chunk.subarray(start, end));
+      number += 1;
+      const document = parseLine(Buffer.concat(rest), file, number);
+      if (document !== undefined) yield document;
+      rest = [];
+      start = end + 1;
+    }
+    rest.push(chunk.subarray(start));
+  }
+  const document = parseLine(Buffer.concat(rest), file, number + 1);
+  if (document !== undefined) yield document;
+}
+
+function parseLine(bytes: Buffer, file: Found, number: number): Document | undefined {
+  const wrong = (what: string) => new QuernError(`${file.path}, line ${number}: ${what}`, { exitCode: 2 });
+  const decoded = decodeText(bytes);
+  if ("problem" in decoded) throw wrong(`${decoded.problem}, at byte ${decoded.offset} of the line`);
+  if (decoded.text.trim() === "") return undefined;
+  let record: unknown;
+  try {
+    record = JSON.parse(decoded.text);
+  } catch (error) {
+    throw wrong(`not valid JSON (${(error as Error).message})`);
+  }
+  if (typeof record !== "object" || record === null || Array.isArray(record)) throw wrong("must be a JSON object");
+  const { text, id, url, source } = record as Readonly<Record<string, unknown>>;
+  if (typeof text !== "string") {
+    const keys = Object.keys(record).slice(0, 5).join(", ");
+    throw wrong(`has no "text" that is a string; its keys are ${keys === "" ? "none" : keys}`);
+  }
+  if (text.trim() === "") return undefined;
+  return {
+    text,
+    id: typeof id === "string" || typeof id === "number" ? String(id) : `${file.id}:${number}`,
+    ...(typeof url === "string" ? { url } : {}),
+    source: typeof source === "string" ? source : file.source,
+  };
+}

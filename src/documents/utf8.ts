@@ -1,0 +1,47 @@
+/** @file Bytes as text, and the exact place where they stop being text. */
+import { isUtf8 } from "node:buffer";
+
+export type Decoded =
+  | { readonly text: string }
+  /** What is wrong, and at which byte from the start. */
+  | { readonly problem: string; readonly offset: number };
+
+/** Strings of this engine end a little below 2^29 characters. */
+export const LONGEST_TEXT = 2 ** 29 - 64;
+
+/** Decodes UTF-8; a byte order mark is dropped; a NUL or an invalid byte is a problem, since text has neither. */
+export function decodeText(bytes: Uint8Array): Decoded {
+  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
+    return { problem: "it is UTF-16, not UTF-8 (convert it with iconv)", offset: 0 };
+  }
+  const nul = bytes.indexOf(0);
+  const invalid = isUtf8(bytes) ? -1 : invalidOffset(bytes);
+  if (nul >= 0 && (invalid < 0 || nul < invalid)) return { problem: "a NUL byte, so it is not text", offset: nul };
+  if (invalid >= 0) return { problem: "a byte that is not UTF-8", offset: invalid };
+  if (bytes.length > LONGEST_TEXT) return { problem: "too long for one document (512 MB)", offset: LONGEST_TEXT };
+  const start = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
+  return { text: Buffer.from(bytes.buffer, bytes.byteOffset + start, bytes.length - start).toString("utf8") };
+}
+
+/** The first byte that no well-formed UTF-8 has there (Unicode 15, table 3-7); -1 when all are well-formed. */
+function invalidOffset(bytes: Uint8Array): number {
+  for (let at = 0; at < bytes.length; ) {
+    const lead = bytes[at];
+    if (lead < 0x80) {
+      at += 1;
+      continue;
+    }
+    const length =
+      lead >= 0xc2 && lead <= 0xdf ? 2 : lead >= 0xe0 && lead <= 0xef ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+    if (length === 0) return at;
+    for (let next = 1; next < length; next++) {
+      // The second byte's range is narrower after some leads: no overlong forms, no surrogates, nothing above 10FFFF.
+      const low = next > 1 ? 0x80 : lead === 0xe0 ? 0xa0 : lead === 0xf0 ? 0x90 : 0x80;
+      const high = next > 1 ? 0xbf : lead === 0xed ? 0x9f : lead === 0xf4 ? 0x8f : 0xbf;
+      const byte = bytes[at + next];
+      if (byte === undefined || byte < low || byte > high) return at;
+    }
+    at += length;
+  }
+  return -1;
+}

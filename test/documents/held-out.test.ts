@@ -1,0 +1,89 @@
+import { describe, expect, it } from "vitest";
+import type { Document } from "../../src/documents/document.js";
+import { SHARED_LINE, splitHeldOut } from "../../src/documents/held-out.js";
+
+/** Made-up lines, the same at each call. */
+function lines(count: number, seed: number): string[] {
+  let state = seed;
+  const random = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state;
+  };
+  return Array.from({ length: count }, () =>
+    Array.from({ length: 4 + (random() % 12) }, () =>
+      random()
+        .toString(36)
+        .slice(0, 2 + (random() % 6)),
+    ).join(" "),
+  );
+}
+
+const documents: Document[] = Array.from({ length: 120 }, (_, index) => ({
+  text: lines(100, index + 1).join("\n"),
+  id: `${index}`,
+  source: index < 80 ? "a" : "b",
+}));
+
+const longLines = (side: readonly Document[]) =>
+  side.flatMap(({ text }) => text.split("\n")).filter((line) => line.trim().length >= SHARED_LINE);
+const size = (side: readonly Document[]) => side.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+
+function expectApart(split: ReturnType<typeof splitHeldOut>) {
+  const training = new Set(longLines(split.training).map((line) => line.trim()));
+  expect(longLines(split.heldOut).filter((line) => training.has(line.trim()))).toEqual([]);
+  expect(split.heldOutBytes).toBe(size(split.heldOut));
+  expect(split.trainingBytes).toBe(size(split.training));
+}
+
+describe("splitHeldOut", () => {
+  it("holds out the share asked for, of each source, and keeps the rest as it is", () => {
+    const split = splitHeldOut(documents, { share: 0.1, bytes: 0 });
+    expectApart(split);
+    expect(split.heldOutBytes).toBeGreaterThanOrEqual(0.1 * size(documents));
+    expect(split.heldOutBytes).toBeLessThan(0.16 * size(documents));
+    expect(new Set(split.heldOut.map(({ source }) => source))).toEqual(new Set(["a", "b"]));
+    expect(split.training.length + split.heldOut.length).toBe(documents.length);
+  });
+
+  it("does not depend on the order of the documents", () => {
+    const ids = (split: ReturnType<typeof splitHeldOut>) => split.heldOut.map(({ id }) => id).sort();
+    expect(ids(splitHeldOut(documents.toReversed()))).toEqual(ids(splitHeldOut(documents)));
+  });
+
+  it("takes the lines that both sides have out of the held-out side, and makes up for them", () => {
+    const chorus = lines(400, 999).filter((line) => line.length >= SHARED_LINE);
+    const repeating = documents.map((document, index) => ({
+      ...document,
+      text: [...document.text.split("\n"), ...chorus.slice(index % 50, (index % 50) + 40)].join("\n"),
+    }));
+    const split = splitHeldOut(repeating, { share: 0.05, bytes: 0 });
+    expectApart(split);
+    expect(split.sharedLines).toBeGreaterThan(0);
+    expect(split.heldOutBytes).toBeGreaterThanOrEqual(0.05 * size(repeating));
+  });
+
+  it("cuts one long document at line ends, and loses nothing", () => {
+    const text = lines(20_000, 5).join("\n");
+    const split = splitHeldOut([{ text, id: "book" }]);
+    expectApart(split);
+    expect(split.heldOutBytes).toBeGreaterThan(60_000);
+    expect(size(split.training) + size(split.heldOut)).toBeGreaterThan(0.99 * Buffer.byteLength(text));
+    for (const { text: piece } of split.training.slice(0, -1)) expect(piece.endsWith("\n")).toBe(true);
+  });
+
+  it("cuts one long line at spaces and never inside a character", () => {
+    const split = splitHeldOut([{ text: lines(8000, 3).join(" "), id: "line" }]);
+    expect(split.heldOutBytes).toBeGreaterThan(20_000);
+    const faces = Array.from({ length: 40_000 }, (_, index) => String.fromCodePoint(0x1f600 + ((index * index) % 79)));
+    const emoji = splitHeldOut([{ text: faces.join(""), id: "emoji" }]);
+    for (const { text } of [...emoji.training, ...emoji.heldOut]) {
+      expect(Buffer.from(text).toString()).toBe(text);
+    }
+  });
+
+  it("refuses text that is too short or all copies", () => {
+    expect(() => splitHeldOut([{ text: "short", id: "1" }])).toThrow(/too short/);
+    const copies = Array.from({ length: 50 }, (_, id) => ({ text: lines(50, 1).join("\n"), id: `${id}` }));
+    expect(() => splitHeldOut(copies)).toThrow(/repeats itself/);
+  });
+});

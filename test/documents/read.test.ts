@@ -1,0 +1,113 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Document } from "../../src/documents/document.js";
+import { readDocuments } from "../../src/documents/read.js";
+import { decodeText } from "../../src/documents/utf8.js";
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "quern-read-"));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const file = async (name: string, data: string | Uint8Array) => {
+  const path = join(folder, name);
+  await mkdir(join(path, ".."), { recursive: true });
+  await writeFile(path, data);
+  return path;
+};
+const all = async (paths: string[], signal?: AbortSignal) => {
+  const reader = readDocuments(paths, { signal });
+  const documents: Document[] = [];
+  for await (const document of reader) documents.push(document);
+  return { documents, skipped: reader.skipped, files: reader.files };
+};
+
+describe("readDocuments", () => {
+  it("reads a folder in the order of its names, and names what it skips", async () => {
+    await file("b.md", "# Two\n");
+    await file("a.txt", "\ufeffone é\r\n");
+    await file("sub/c.txt.gz", gzipSync("three"));
+    await file("sub/picture.png", new Uint8Array([1, 2, 0]));
+    await file("sub/broken.txt", new Uint8Array([65, 0xff]));
+    await file("empty.txt", " \n");
+    await file(".hidden/x.txt", "no");
+    await symlink("..", join(folder, "sub", "loop"));
+    const { documents, skipped, files } = await all([folder]);
+    expect(documents.map(({ text, id }) => [id, text])).toEqual([
+      ["a.txt", "one é\r\n"],
+      ["b.md", "# Two\n"],
+      ["sub/c.txt.gz", "three"],
+    ]);
+    expect(files).toBe(3);
+    expect(skipped.map(({ path, reason }) => [path.slice(folder.length + 1), reason])).toEqual([
+      ["empty.txt", "empty"],
+      ["sub/broken.txt", "a byte that is not UTF-8, at byte 1"],
+      ["sub/loop", "not a regular file"],
+      ["sub/picture.png", "not a text, Markdown or JSONL file"],
+    ]);
+  });
+
+  it("reads JSONL, plain and gzipped, across chunk borders", async () => {
+    const long = "x".repeat(300_000);
+    const lines = [{ text: "one", id: 7, url: "u", source: "s" }, { text: long }, { text: " " }, { text: "last" }];
+    const jsonl = lines.map((line) => JSON.stringify(line)).join("\n");
+    for (const path of [await file("a.jsonl", jsonl), await file("a.jsonl.gz", gzipSync(jsonl))]) {
+      const { documents } = await all([path]);
+      expect(documents[0]).toEqual({ text: "one", id: "7", url: "u", source: "s" });
+      expect(documents[1].text).toBe(long);
+      expect(documents[2]).toMatchObject({ text: "last" });
+      expect(documents[2].id).toMatch(/:4$/);
+    }
+  });
+
+  it("takes a named file whatever it is called", async () => {
+    const path = await file("LICENSE", "free");
+    expect((await all([path])).documents).toEqual([{ text: "free", id: "LICENSE", source: "LICENSE" }]);
+  });
+
+  it.each([
+    ["binary.txt", new Uint8Array([65, 66, 0, 67]), /binary\.txt as text: a NUL byte, so it is not text, at byte 2/],
+    ["latin1.txt", new Uint8Array([65, 0xe9, 66]), /latin1\.txt as text: a byte that is not UTF-8, at byte 1/],
+    ["utf16.txt", new Uint8Array([0xff, 0xfe, 65, 0]), /UTF-16, not UTF-8/],
+    ["empty.txt", "", /no text in .*empty\.txt: skipped .*empty\.txt \(empty\)/],
+    ["cut.txt.gz", gzipSync("some text ".repeat(100)).subarray(0, 30), /cut\.txt\.gz is not a whole gzip file/],
+    ["no.jsonl", '{"text":"a"}\n{"txt":"b"}\n', /no\.jsonl, line 2: has no "text" that is a string; its keys are txt/],
+    ["bad.jsonl", '{"text":"a"\n', /bad\.jsonl, line 1: not valid JSON/],
+  ])("refuses %s", async (name, data, message) => {
+    await expect(all([await file(name, data)])).rejects.toThrow(message);
+  });
+
+  it("refuses a path that is not there, an empty folder and no path", async () => {
+    await expect(all([join(folder, "none")])).rejects.toThrow(/cannot read .*none: there is no such file/);
+    await expect(all([folder])).rejects.toThrow(/no text in .*: it holds no \.txt, \.md or \.jsonl file/);
+    await expect(all([])).rejects.toThrow(/no text was given/);
+  });
+
+  it("stops at the signal", async () => {
+    const path = await file("a.jsonl", '{"text":"a"}\n{"text":"b"}\n');
+    const abort = new AbortController();
+    const reading = (async () => {
+      for await (const _ of readDocuments([path], { signal: abort.signal })) abort.abort();
+    })();
+    await expect(reading).rejects.toThrow(/abort/i);
+  });
+});
+
+describe("decodeText", () => {
+  it("finds the first ill-formed byte", () => {
+    const cases: [number[], number][] = [
+      [[0x61, 0xc0, 0x80], 1], // overlong
+      [[0xe0, 0x80, 0x80], 0], // overlong
+      [[0x61, 0xed, 0xa0, 0x80], 1], // a surrogate
+      [[0xf4, 0x90, 0x80, 0x80], 0], // above 10FFFF
+      [[0x61, 0x62, 0xe2, 0x82], 2], // cut short
+      [[0xe2, 0x82, 0xac, 0x80], 3], // a lone continuation
+    ];
+    for (const [bytes, offset] of cases) expect(decodeText(new Uint8Array(bytes))).toMatchObject({ offset });
+    expect(decodeText(new TextEncoder().encode("a€𝄞"))).toEqual({ text: "a€𝄞" });
+  });
+});
