@@ -137,6 +137,7 @@ def make(name, m):
     loss.backward()
     tensors |= {f"gradient.{n}": p.grad.clone() for n, p in model.named_parameters()}
     rows = torch.arange(0, m["batch"] * m["sequence"], 3)
+    tensors["loss"] = loss.detach().reshape(1)
     tensors["logit_rows"] = rows
     tensors["logits"] = logits.reshape(-1, m["vocab"])[rows]
     tensors["batches"] = batches

@@ -1,0 +1,83 @@
+/** @file Floating-point formats in which weights are stored, to and from float32. */
+
+/** float64, float32, IEEE half precision, bfloat16. */
+export const FLOAT_DTYPES = ["F64", "F32", "F16", "BF16"] as const;
+export type FloatDType = (typeof FLOAT_DTYPES)[number];
+
+const scratchFloat = new Float32Array(1);
+const scratchBits = new Uint32Array(scratchFloat.buffer);
+
+/** The float32 of half-precision bits; exact, as every half is a float32. */
+export function halfToFloat(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24; // zero and subnormal
+  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** The half-precision bits nearest to a float32, ties to even; what is too large becomes infinite. */
+export function floatToHalf(value: number): number {
+  scratchFloat[0] = value;
+  const bits = scratchBits[0];
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00; // not a number
+  if (magnitude >= 0x47800000) return sign | 0x7c00; // 65536 and above
+  if (magnitude < 0x38800000) {
+    // Below 2^-14: a multiple of 2^-24. Adding 1/2 puts that multiple into the last bits of a float32, rounded.
+    scratchFloat[0] = 0.5;
+    const half = scratchBits[0];
+    scratchBits[0] = magnitude;
+    scratchFloat[0] += 0.5;
+    return sign | (scratchBits[0] - half);
+  }
+  // The thirteen bits that go are rounded to even; a carry runs into the exponent as it should.
+  const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
+  return sign | ((rounded - 0x38000000) >>> 13);
+}
+
+/** The bfloat16 bits nearest to float32 bits, ties to even. */
+export function floatBitsToBfloat16(bits: number): number {
+  if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40; // not a number stays one
+  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+/** Stored bytes as float32 values; `bytes` must start its buffer. */
+export function convertToFloats(bytes: Uint8Array, dtype: FloatDType): Float32Array {
+  switch (dtype) {
+    case "F32":
+      return new Float32Array(bytes.buffer);
+    case "F64":
+      return Float32Array.from(new Float64Array(bytes.buffer));
+    case "F16":
+      return Float32Array.from(new Uint16Array(bytes.buffer), halfToFloat);
+    case "BF16": {
+      const stored = new Uint16Array(bytes.buffer);
+      const bits = new Uint32Array(stored.length);
+      for (let i = 0; i < stored.length; i++) bits[i] = stored[i] << 16;
+      return new Float32Array(bits.buffer);
+    }
+    default:
+      throw new Error(dtype satisfies never);
+  }
+}
+
+/** float32 values as they are stored. */
+export function convertFromFloats(values: Float32Array, dtype: FloatDType): NodeJS.ArrayBufferView {
+  switch (dtype) {
+    case "F32":
+      return values;
+    case "F64":
+      return Float64Array.from(values);
+    case "F16":
+      return Uint16Array.from(values, floatToHalf);
+    case "BF16": {
+      const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+      return Uint16Array.from(bits, floatBitsToBfloat16);
+    }
+    default:
+      throw new Error(dtype satisfies never);
+  }
+}

@@ -1,0 +1,39 @@
+/** @file Models: their sizes, parameters, forward pass, and their files in the Hugging Face layout. */
+export { type ModelFolder, openModel, writeModel } from "./checkpoint.js";
+export {
+  defineModel,
+  fromHuggingFaceConfig,
+  type ModelConfig,
+  type ModelSizes,
+  toHuggingFaceConfig,
+  toHuggingFaceGenerationConfig,
+} from "./config.js";
+export type { FloatDType } from "./float-formats.js";
+export {
+  countParameters,
+  type InitialValue,
+  initialValues,
+  type Parameter,
+  parametersOf,
+  trainingFlopsPerToken,
+} from "./parameters.js";
+export { type RandomStream, randomStream } from "./random.js";
+export {
+  openSafetensors,
+  type SafetensorsFile,
+  type StoredDType,
+  type StoredTensor,
+  type TensorToWrite,
+  writeSafetensors,
+} from "./safetensors.js";
+export {
+  type CachedCall,
+  type ForwardResult,
+  forward,
+  type KeyValueCache,
+  keyValueCache,
+  logits,
+  type ModelVariables,
+  modelVariables,
+  tokenLosses,
+} from "./transformer.js";

@@ -1,0 +1,82 @@
+/**
+ * @file Random numbers that are a pure function of a seed and a counter: the same on every machine, at any position,
+ * in any order. Philox 4×32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+ */
+
+/** Which sequence of numbers a draw belongs to: two different streams of one seed have nothing in common. */
+export interface RandomStream {
+  /** Four uniform 32-bit numbers for block `index` (a whole number below 2^53). */
+  block(index: number, out?: Uint32Array): Uint32Array;
+  /** The uniform number in (0, 1) at `index`, with 32 bits. */
+  uniform(index: number): number;
+  /** Fills `out` with normal numbers of mean 0 and the given deviation. */
+  fillNormal(out: Float32Array, deviation: number): void;
+}
+
+const HIGH = 2 ** 32;
+
+/** The stream `name` of a seed (a whole number of at least 0). */
+export function randomStream(seed: number, name: string): RandomStream {
+  // The name is hashed into the counter (FNV-1a, 32 bits, twice with different ends), the seed is the key.
+  const tag0 = fnv1a(name, 0x811c9dc5);
+  const tag1 = fnv1a(name, 0x9747b28c);
+  const key0 = seed >>> 0;
+  const key1 = Math.floor(seed / HIGH) >>> 0;
+  const scratch = new Uint32Array(4);
+  const block = (index: number, out = scratch) => {
+    philox(index >>> 0, Math.floor(index / HIGH) >>> 0, tag0, tag1, key0, key1, out);
+    return out;
+  };
+  return {
+    block,
+    uniform: (index) => (block(Math.floor(index / 4))[index % 4] + 0.5) / HIGH,
+    fillNormal: (out, deviation) => {
+      for (let i = 0; i < out.length; i += 4) {
+        const bits = block(i / 4);
+        for (let pair = 0; pair < 4; pair += 2) {
+          // Box and Muller: two uniform numbers give two normal ones.
+          const radius = deviation * Math.sqrt(-2 * Math.log((bits[pair] + 0.5) / HIGH));
+          const angle = (2 * Math.PI * (bits[pair + 1] + 0.5)) / HIGH;
+          if (i + pair < out.length) out[i + pair] = radius * Math.cos(angle);
+          if (i + pair + 1 < out.length) out[i + pair + 1] = radius * Math.sin(angle);
+        }
+      }
+    },
+  };
+}
+
+function fnv1a(text: string, start: number): number {
+  let hash = start;
+  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}
+
+/** The high word of the product of two 32-bit words. */
+function multiplyHigh(a: number, b: number): number {
+  const aLow = a & 0xffff;
+  const aHigh = a >>> 16;
+  const bLow = b & 0xffff;
+  const bHigh = b >>> 16;
+  const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
+  const other = aLow * bHigh + (middle & 0xffff);
+  return (aHigh * bHigh + Math.floor(middle / 65536) + Math.floor(other / 65536)) >>> 0;
+}
+
+function philox(c0: number, c1: number, c2: number, c3: number, k0: number, k1: number, out: Uint32Array): void {
+  for (let round = 0; round < 10; round++) {
+    const high0 = multiplyHigh(0xd2511f53, c0);
+    const low0 = Math.imul(0xd2511f53, c0) >>> 0;
+    const high1 = multiplyHigh(0xcd9e8d57, c2);
+    const low1 = Math.imul(0xcd9e8d57, c2) >>> 0;
+    c0 = (high1 ^ c1 ^ k0) >>> 0;
+    c1 = low1;
+    c2 = (high0 ^ c3 ^ k1) >>> 0;
+    c3 = low0;
+    k0 = (k0 + 0x9e3779b9) >>> 0;
+    k1 = (k1 + 0xbb67ae85) >>> 0;
+  }
+  out[0] = c0;
+  out[1] = c1;
+  out[2] = c2;
+  out[3] = c3;
+}

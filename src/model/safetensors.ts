@@ -1,0 +1,280 @@
+/**
+ * @file Tensors on disk in the safetensors format: eight bytes of header length, a JSON header, the data.
+ *
+ * A file may come from anyone, so the header is believed only after every check that the format asks for: its size, its
+ * types, no key twice, each tensor exactly as long as its shape says, and the data covered without overlap or hole.
+ * Reading is by ranges: only the header and the tensors asked for are ever in memory. Writing streams.
+ * Source of the format: https://github.com/huggingface/safetensors (README, "Format").
+ */
+import { type FileHandle, open } from "node:fs/promises";
+import { createAtomicFile } from "../documents/index.js";
+import { fileError, QuernError } from "../errors.js";
+import { convertFromFloats, convertToFloats, FLOAT_DTYPES } from "./float-formats.js";
+
+/** Element types of the format that are a whole number of bytes, and how many. */
+const DTYPE_BYTES = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
+} as const;
+
+export type StoredDType = keyof typeof DTYPE_BYTES;
+
+/** What the header says of one tensor; `begin` and `end` are bytes from the start of the file. */
+export interface StoredTensor {
+  readonly name: string;
+  readonly dtype: StoredDType;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+}
+
+export interface SafetensorsFile {
+  readonly path: string;
+  /** The header's free strings. */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** The bytes of a tensor as stored. */
+  readBytes(name: string): Promise<Uint8Array>;
+  /** The values of a floating-point tensor (F64, F32, F16, BF16) as float32. */
+  readFloats(name: string): Promise<Float32Array>;
+  /** The values of an I32 tensor. */
+  readIntegers(name: string): Promise<Int32Array>;
+  close(): Promise<void>;
+}
+
+/** The reference implementation's bound; a real header of 100,000 tensors is a tenth of it. */
+const MAX_HEADER_BYTES = 100_000_000;
+
+const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+/** Opens a file and checks its header. Throws a `QuernError` for a file that is missing, truncated or malformed. */
+export async function openSafetensors(path: string): Promise<SafetensorsFile> {
+  if (!littleEndian) throw new QuernError("safetensors files are little-endian; this machine is not supported");
+  let handle: FileHandle;
+  try {
+    handle = await open(path, "r");
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+  try {
+    const { size } = await handle.stat();
+    if (size < 8) throw malformed(path, `it has ${size} bytes, fewer than its header's length takes`);
+    const prefix = await readRange(handle, path, 0, 8);
+    const headerBytes = Number(new DataView(prefix.buffer).getBigUint64(0, true));
+    if (headerBytes > MAX_HEADER_BYTES || headerBytes < 2) {
+      throw malformed(path, `it claims a header of ${headerBytes} bytes`);
+    }
+    if (8 + headerBytes > size) {
+      throw malformed(path, `it claims a header of ${headerBytes} bytes and has ${size} in all; it may be cut short`);
+    }
+    const header = parseHeader(path, await readRange(handle, path, 8, headerBytes));
+    return openFile(handle, path, checkHeader(path, header, 8 + headerBytes, size));
+  } catch (error) {
+    await handle.close();
+    throw fileError(error, "read", path);
+  }
+}
+
+function openFile(handle: FileHandle, path: string, header: Pick<SafetensorsFile, "metadata" | "tensors">) {
+  const find = (name: string, dtypes: readonly StoredDType[]): StoredTensor => {
+    const tensor = header.tensors.get(name);
+    if (tensor === undefined) throw new QuernError(`${path} holds no tensor ${name}`);
+    if (!dtypes.includes(tensor.dtype)) {
+      throw new QuernError(`tensor ${name} in ${path} is ${tensor.dtype}; ${dtypes.join(", ")} can be read here`);
+    }
+    return tensor;
+  };
+  const read = async ({ begin, end }: StoredTensor) => {
+    try {
+      return await readRange(handle, path, begin, end - begin);
+    } catch (error) {
+      throw fileError(error, "read", path);
+    }
+  };
+  return {
+    path,
+    ...header,
+    readBytes: (name: string) => read(find(name, Object.keys(DTYPE_BYTES) as StoredDType[])),
+    readFloats: async (name: string) => {
+      const tensor = find(name, FLOAT_DTYPES);
+      return convertToFloats(await read(tensor), tensor.dtype as (typeof FLOAT_DTYPES)[number]);
+    },
+    readIntegers: async (name: string) => new Int32Array((await read(find(name, ["I32"]))).buffer),
+    close: () => handle.close(),
+  };
+}
+
+async function readRange(handle: FileHandle, path: string, position: number, length: number) {
+  const bytes = new Uint8Array(length); // its own buffer, from 0, so that wider views of it are aligned
+  for (let done = 0; done < length; ) {
+    const want = Math.min(length - done, 1 << 30);
+    const { bytesRead } = await handle.read(bytes, done, want, position + done);
+    if (bytesRead === 0) throw malformed(path, `it ends at byte ${position + done}; it may be cut short`);
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+function malformed(path: string, why: string): QuernError {
+  return new QuernError(`${path} is not a valid safetensors file: ${why}`);
+}
+
+type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+
+function parseHeader(path: string, bytes: Uint8Array): { readonly [key: string]: Json } {
+  if (bytes[0] !== 0x7b) throw malformed(path, "its header is not a JSON object");
+  let text: string;
+  let header: Json;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    header = JSON.parse(text) as Json;
+  } catch (cause) {
+    throw malformed(path, `its header is not JSON (${(cause as Error).message})`);
+  }
+  if (typeof header !== "object" || header === null || Array.isArray(header)) {
+    throw malformed(path, "its header is not a JSON object");
+  }
+  // JSON.parse keeps the last of two equal keys, so two readers could see two different files.
+  const twice = firstRepeatedKey(text);
+  if (twice !== null) throw malformed(path, `its header has the key ${twice} twice`);
+  return header as { readonly [key: string]: Json };
+}
+
+/** The first key that stands twice in one object of a valid JSON text, or null. */
+function firstRepeatedKey(text: string): string | null {
+  const open: (Set<string> | null)[] = []; // a set for each open object, null for an array
+  for (const match of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/gs)) {
+    const token = match[0];
+    if (token === "{") open.push(new Set());
+    else if (token === "[") open.push(null);
+    else if (token === "}" || token === "]") open.pop();
+    else if (match[1] !== undefined) {
+      const key = JSON.parse(token.slice(0, token.length - match[1].length)) as string;
+      const keys = open[open.length - 1];
+      if (keys?.has(key)) return key;
+      keys?.add(key);
+    }
+  }
+  return null;
+}
+
+function checkHeader(path: string, header: { readonly [key: string]: Json }, dataStart: number, size: number) {
+  const metadata: Record<string, string> = {};
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, value] of Object.entries(header)) {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw malformed(path, `its header's ${name} is not an object`);
+    }
+    const fields = value as { readonly [key: string]: Json };
+    if (name === "__metadata__") {
+      for (const [key, entry] of Object.entries(fields)) {
+        if (typeof entry !== "string") throw malformed(path, `the metadata ${key} is not a string`);
+        metadata[key] = entry;
+      }
+    } else {
+      tensors.set(name, checkTensor(path, name, fields, dataStart));
+    }
+  }
+  // In the order of their bytes every tensor must begin where the one before ended, and the last end with the file.
+  let end = dataStart;
+  for (const tensor of [...tensors.values()].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
+    if (tensor.begin !== end) {
+      const what = tensor.begin < end ? "overlaps another" : "leaves a hole before it";
+      throw malformed(path, `tensor ${tensor.name} ${what}`);
+    }
+    end = tensor.end;
+  }
+  if (end !== size) {
+    const what = end > size ? "it may be cut short" : "what follows belongs to no tensor";
+    throw malformed(path, `its tensors end at byte ${end} and the file has ${size} bytes; ${what}`);
+  }
+  return { metadata, tensors };
+}
+
+function checkTensor(path: string, name: string, fields: { readonly [key: string]: Json }, dataStart: number) {
+  const { dtype, shape, data_offsets: offsets, ...rest } = fields;
+  const unknown = Object.keys(rest);
+  if (unknown.length > 0) throw malformed(path, `tensor ${name} has an unknown field ${unknown[0]}`);
+  if (typeof dtype !== "string" || !Object.hasOwn(DTYPE_BYTES, dtype)) {
+    throw malformed(path, `tensor ${name} has the unknown element type ${JSON.stringify(dtype)}`);
+  }
+  if (!isCounts(shape)) throw malformed(path, `tensor ${name} has no valid shape`);
+  if (!isCounts(offsets) || offsets.length !== 2 || offsets[1] < offsets[0]) {
+    throw malformed(path, `tensor ${name} has no valid data_offsets`);
+  }
+  const type = dtype as StoredDType;
+  const bytes = shape.reduce((product, dimension) => product * dimension, DTYPE_BYTES[type]);
+  if (bytes !== offsets[1] - offsets[0]) {
+    const claim = `${offsets[1] - offsets[0]} bytes`;
+    throw malformed(path, `tensor ${name} has ${claim} and its shape (${shape.join(",")}) of ${type} takes ${bytes}`);
+  }
+  return { name, dtype: type, shape, begin: dataStart + offsets[0], end: dataStart + offsets[1] };
+}
+
+function isCounts(value: Json | undefined): value is readonly number[] {
+  return Array.isArray(value) && value.every((count) => Number.isSafeInteger(count) && (count as number) >= 0);
+}
+
+/** A tensor to write. Floats are rounded to `dtype` (to nearest, ties to even); integers must match it. */
+export type TensorToWrite = { readonly name: string; readonly shape: readonly number[] } & (
+  | { readonly dtype: (typeof FLOAT_DTYPES)[number]; readonly data: () => Float32Array | Promise<Float32Array> }
+  | { readonly dtype: "I32"; readonly data: () => Int32Array | Promise<Int32Array> }
+);
+
+/**
+ * Writes a file, whole or not at all. The header comes first, from names and shapes alone; each tensor's data is then
+ * asked for in turn, so that one is in memory at a time.
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: readonly TensorToWrite[],
+  {
+    metadata = {},
+    signal,
+  }: { readonly metadata?: Readonly<Record<string, string>>; readonly signal?: AbortSignal } = {},
+): Promise<void> {
+  const header: Record<string, unknown> = { __metadata__: { format: "pt", ...metadata } };
+  let offset = 0;
+  for (const { name, dtype, shape } of tensors) {
+    if (Object.hasOwn(header, name)) throw new QuernError(`two tensors named ${name} cannot go into ${path}`);
+    const bytes = shape.reduce((product, dimension) => product * dimension, DTYPE_BYTES[dtype]);
+    header[name] = { dtype, shape, data_offsets: [offset, offset + bytes] };
+    offset += bytes;
+  }
+  const json = Buffer.from(JSON.stringify(header), "utf8");
+  const padding = (8 - (json.length % 8)) % 8; // the data starts aligned
+  const head = Buffer.alloc(8 + json.length + padding, " ");
+  head.writeBigUInt64LE(BigInt(json.length + padding), 0);
+  json.copy(head, 8);
+
+  const file = await createAtomicFile(path);
+  try {
+    await file.write(head);
+    for (const tensor of tensors) {
+      signal?.throwIfAborted();
+      const data = await tensor.data();
+      const count = tensor.shape.reduce((product, dimension) => product * dimension, 1);
+      if (data.length !== count) {
+        throw new Error(`${tensor.name} has ${data.length} values for the shape (${tensor.shape.join(",")})`);
+      }
+      await file.write(tensor.dtype === "I32" ? data : convertFromFloats(data as Float32Array, tensor.dtype));
+    }
+    await file.commit();
+  } catch (error) {
+    await file.discard();
+    throw error;
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * @file The programs of a training run: gradients of a batch, the optimizer's update, and losses without gradients.
+ * They share the model's variables; gradients wait between the first two in variables of their own.
+ */
+import { type ModelConfig, type ModelVariables, modelVariables, tokenLosses } from "../model/index.js";
+import { add, type Entry, gradients, input, mean, mul, type Tensor, variable } from "../tensor/index.js";
+import { type AdamWOptions, adamw } from "./adamw.js";
+
+export interface TrainingShape {
+  /** B, sequences that go through the model at once. */
+  readonly batch: number;
+  /** T, tokens of each. */
+  readonly sequence: number;
+  /** Batches whose gradients are averaged in one step. */
+  readonly accumulate: number;
+}
+
+export interface TrainingEntries extends Readonly<Record<string, Entry>> {
+  /** ids, targets (B,T) → loss (mean over the batch, nats a token); sets the gradients. */
+  readonly firstGradient: Entry;
+  /** Clips and takes one AdamW step (`adamwScalars`) → gradient_norm. */
+  readonly update: Entry;
+  /** ids, targets (B,T) → token_losses (B·T), nats; 0 where the target is −100. */
+  readonly evaluate: Entry;
+}
+
+/**
+ * Traces the entries of a training run. Where a step takes several batches there is one more, `nextGradient`: as
+ * `firstGradient`, but it adds to the gradients.
+ */
+export function trainingEntries(
+  config: ModelConfig,
+  { batch, sequence, accumulate }: TrainingShape,
+  optimizer: AdamWOptions,
+): TrainingEntries {
+  const weights = modelVariables(config);
+  const ids = input("ids", [batch, sequence], "i32");
+  const targets = input("targets", [batch, sequence], "i32");
+  const losses = tokenLosses(config, weights, ids, targets);
+  const loss = mean(losses);
+  const parts = gradientParts(weights, accumulate === 1 ? loss : mul(loss, 1 / accumulate));
+  const { assign, gradientNorm } = adamw(parts, optimizer);
+  const set = parts.map((part) => [part.gradient, part.value] as const);
+  const more = parts.map((part) => [part.gradient, add(part.gradient, part.value)] as const);
+  return {
+    firstGradient: { outputs: { loss }, assign: set },
+    ...(accumulate > 1 && { nextGradient: { outputs: { loss }, assign: more } }),
+    update: { outputs: { gradient_norm: gradientNorm }, assign },
+    evaluate: { outputs: { token_losses: losses } },
+  };
+}
+
+function gradientParts(weights: ModelVariables, loss: Tensor) {
+  const entries = [...weights];
+  const values = gradients(
+    loss,
+    entries.map(([, weight]) => weight),
+  );
+  return entries.map(([name, weight], i) => ({
+    name,
+    variable: weight,
+    gradient: variable(`gradient.${name}`, weight.shape),
+    value: values[i],
+  }));
+}
