@@ -309,6 +309,8 @@ function stridedSpace(node: Node<"sum" | "max">): Space {
 /** Turns drafts into kernels: decides which buffer each value lives in and writes the loops' bodies. */
 class Assembler {
   readonly #homes = new Map<string, Buffer>();
+  /** Copies of leaves as they were when the run began, made before anything else. */
+  readonly #earlyCopies: { from: Buffer; to: Buffer }[] = [];
   readonly #copies: { from: Buffer; to: Buffer }[] = [];
   readonly #assigned: ReadonlyMap<Node, Tensor>;
 
@@ -329,13 +331,13 @@ class Assembler {
     for (const [name, tensor] of Object.entries(this.entry.outputs)) {
       const to = this.buffers.named("output", name, tensor);
       const source = storage(tensor);
-      if (isLeaf(source.node) || this.#homes.has(tensorKey(source))) {
-        this.#copies.push({ from: this.#home(source), to });
-      } else this.#homes.set(tensorKey(source), to);
+      if (isLeaf(source.node)) this.#earlyCopies.push({ from: this.#home(source), to });
+      else if (this.#homes.has(tensorKey(source))) this.#copies.push({ from: this.#home(source), to });
+      else this.#homes.set(tensorKey(source), to);
     }
     const kernels = this.#ordered().flatMap((draft) => this.#assemble(draft));
-    const copies = this.#copies.map(({ from, to }) => copyKernel(from, to));
-    return withoutDeadStores([...kernels, ...copies]);
+    const copies = (list: readonly { from: Buffer; to: Buffer }[]) => list.map(({ from, to }) => copyKernel(from, to));
+    return withoutDeadStores([...copies(this.#earlyCopies), ...kernels, ...copies(this.#copies)]);
   }
 
   /** Kernels that add to one variable run one after the other, in a fixed order. */
@@ -367,7 +369,15 @@ class Assembler {
       if (free && this.#canOverwrite(writer, value, target)) {
         for (const reader of readers) writer.after.add(reader);
         this.#homes.set(key, variable);
-      } else this.#copies.push({ from: this.#home(value), to: variable });
+      } else {
+        let from = this.#home(value);
+        if (isLeaf(value.node)) {
+          const saved = this.buffers.temporary(value);
+          this.#earlyCopies.push({ from, to: saved });
+          from = saved;
+        }
+        this.#copies.push({ from, to: variable });
+      }
     }
   }
 
@@ -545,7 +555,7 @@ function copyKernel(from: Buffer, to: Buffer): Kernel {
   };
 }
 
-/** Drops stores to temporaries that no kernel reads, and results of templates that no kernel wants. */
+/** Drops stores to temporaries that no kernel reads. */
 function withoutDeadStores(kernels: readonly Kernel[]): Kernel[] {
   const read = new Set<Buffer>();
   for (const kernel of kernels) {
@@ -562,12 +572,6 @@ function withoutDeadStores(kernels: readonly Kernel[]): Kernel[] {
   });
   return kernels.map((kernel) => {
     if (kernel.kind === "loop") return { ...kernel, body: prune(kernel.body) };
-    const epilogue = kernel.epilogue && prune(kernel.epilogue);
-    const kept = kernel.results.map((result) =>
-      result && (alive(result) || epilogue?.results.some((r) => r.kind === "store" && r.access.buffer === result))
-        ? result
-        : null,
-    );
-    return { ...kernel, epilogue, results: kept };
+    return { ...kernel, epilogue: kernel.epilogue && prune(kernel.epilogue) };
   });
 }

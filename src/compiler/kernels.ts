@@ -76,8 +76,8 @@ export interface TemplateKernel {
   readonly node: Node;
   /** A buffer an input, or a number where the input is one. */
   readonly operands: readonly (Buffer | number)[];
-  /** A buffer an output, null where nobody reads it. */
-  readonly results: readonly (Buffer | null)[];
+  /** A buffer an output. */
+  readonly results: readonly Buffer[];
   /** Outputs that are added to their buffer instead of overwriting it. */
   readonly accumulate: readonly boolean[];
   /** Runs on each finished block of output 0. */
@@ -101,7 +101,7 @@ function bodyBuffers(body: LoopBody): { reads: Buffer[]; writes: Buffer[] } {
 export function buffersOf(kernel: Kernel): { reads: Buffer[]; writes: Buffer[] } {
   if (kernel.kind === "loop") return bodyBuffers(kernel.body);
   const reads = kernel.operands.filter((operand) => typeof operand !== "number");
-  const writes = kernel.results.filter((result) => result !== null);
+  const writes = [...kernel.results];
   if (!kernel.epilogue) return { reads, writes };
   const epilogue = bodyBuffers(kernel.epilogue);
   return { reads: [...reads, ...epilogue.reads], writes: [...writes, ...epilogue.writes] };

@@ -1,0 +1,182 @@
+/**
+ * @file The C file of a program: the templates, one function a distinct kernel, one function an entry.
+ *
+ * Nothing in it is specific to a machine but the few macros at its top, which come from the instruction-set table.
+ * Equal kernels (the same text) are emitted once and called with other offsets.
+ */
+import { readFileSync } from "node:fs";
+import type { Buffer, CompiledGraph, Kernel, LoopKernel, TemplateKernel } from "../../compiler/index.js";
+import type { InstructionSet } from "./instruction-sets.js";
+import { emitLoop, flatten, Parameters } from "./loop.js";
+import { type TemplateOp, templates } from "./templates.js";
+
+const TEMPLATE_FILES = ["vector", "pool", "gemm", "loop", "attention", "cross_entropy", "embedding", "rope"];
+
+export interface Emitted {
+  readonly source: string;
+  /** Distinct kernels. */
+  readonly kernels: number;
+}
+
+interface Emission {
+  /** The text of the functions, with the kernel's name as NAME. */
+  readonly text: string;
+  /** What the kernel is called after. */
+  readonly stem: string;
+  readonly buffers: readonly Buffer[];
+  /** C expression: floats of scratch. */
+  readonly scratch: string;
+}
+
+/** @param threads workers of the program's pool, the caller among them */
+export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: number): Emitted {
+  const functions = new Map<string, { name: string; text: string }>();
+  const scratch = new Set<string>(["0"]);
+  const entries: string[] = [];
+  for (const [entryName, kernels] of graph.entries) {
+    const calls = kernels.map((kernel) => {
+      const emission = emitKernel(kernel);
+      scratch.add(emission.scratch);
+      const known = functions.get(emission.text) ?? { name: `${emission.stem}_${functions.size}`, text: emission.text };
+      functions.set(emission.text, known);
+      const arguments_ = emission.buffers.map((buffer) => `A(${graph.memory.offsets.get(buffer)})`);
+      const names = emission.buffers.flatMap((buffer) => buffer.name ?? []);
+      const comment = names.length > 0 ? ` // ${names.join(", ").replace(/[^\x20-\x7e]/g, "?")}` : "";
+      return `  ${known.name}((float *const[]){${[...arguments_, "SCRATCH"].join(", ")}});${comment}`;
+    });
+    entries.push(`static void entry_${identifier(entryName)}(char *arena) {\n${calls.join("\n")}\n}`);
+  }
+  const names = [...graph.entries.keys()].map(identifier);
+  const source = [
+    `// Emitted by Quern for ${set.name}, ${threads} threads.`,
+    `#define QN_VL ${set.vectorLength}`,
+    `#define QN_MR ${set.tileRows}`,
+    `#define QN_NV ${set.tileVectors}`,
+    `#define QN_THREADS ${set.name === "wasm" ? 0 : 1}`,
+    ...TEMPLATE_FILES.map(
+      (name) => `\n// ---- ${name}.h\n${readFileSync(new URL(`./templates/${name}.h`, import.meta.url), "utf8")}`,
+    ),
+    "\n// ---- kernels\n",
+    ...[...functions.values()].map(({ name, text }) => text.replaceAll("NAME", name)),
+    "\n// ---- entries\n",
+    "#define A(offset) ((float *)(arena + offset##L))",
+    `#define SCRATCH A(${graph.memory.bytes})`,
+    ...entries,
+    runtime(graph.memory.bytes, [...scratch], names, threads, set),
+  ].join("\n");
+  return { source, kernels: functions.size };
+}
+
+const identifier = (name: string) => name.replace(/[^A-Za-z0-9_]/g, "_");
+
+function emitKernel(kernel: Kernel): Emission {
+  return kernel.kind === "loop" ? emitLoopKernel(kernel) : emitTemplateKernel(kernel);
+}
+
+function emitLoopKernel({ body }: LoopKernel): Emission {
+  const parameters = new Parameters();
+  const loop = emitLoop(flatten(body), parameters);
+  const text = `${loop.block("NAME_block")}\nstatic void NAME(float *const *p) {\n  ${loop.run("NAME_block")}\n}\n`;
+  const stem = body.values.some((value) => value.op === "rowSum" || value.op === "rowMax") ? "rows" : "loop";
+  return { text, stem, buffers: parameters.buffers, scratch: String(loop.scratch) };
+}
+
+function emitTemplateKernel(kernel: TemplateKernel): Emission {
+  const emit = templates[kernel.node.op as TemplateOp];
+  if (!emit) throw new Error(`${kernel.node.op} has no template`);
+  const parameters = new Parameters();
+  // Registered in a fixed order first, so that equal kernels get equal text.
+  for (const operand of kernel.operands) if (typeof operand !== "number") parameters.index(operand);
+  for (const result of kernel.results) parameters.index(result);
+  const at = (buffer: Buffer) => `p[${parameters.index(buffer)}]`;
+  const operand = (i: number): Buffer => {
+    const value = kernel.operands[i];
+    if (typeof value === "number") throw new Error(`${kernel.node.op}: operand ${i} is a number`);
+    return value;
+  };
+  let epilogue = "";
+  if (kernel.epilogue) epilogue = `${emitLoop(kernel.epilogue, parameters).block("NAME_epilogue")}\n`;
+  const call = emit(kernel, {
+    operand: (i) => at(operand(i)),
+    ids: (i) => `(const int *)${at(operand(i))}`,
+    index: (i) => {
+      const value = kernel.operands[i];
+      return typeof value === "number" ? `${value}` : `*(const int *)${at(value)}`;
+    },
+    result: (i) => at(kernel.results[i]),
+    scratch: `p[${parameters.buffers.length}]`,
+    epilogue: kernel.epilogue ? "NAME_epilogue" : "0",
+  });
+  const text = `${epilogue}static void NAME(float *const *p) {\n  ${call.statement}\n}\n`;
+  const stem = kernel.node.op.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return { text, stem, buffers: parameters.buffers, scratch: call.scratch };
+}
+
+/** The functions that the host calls. */
+function runtime(
+  bytes: number,
+  scratch: readonly string[],
+  entries: readonly string[],
+  threads: number,
+  set: InstructionSet,
+): string {
+  const largest = scratch.map((expression) => `  n = ${expression}; if (n > most) most = n;`).join("\n");
+  const cases = entries.map((name, i) => `    case ${i}: entry_${name}(arena); break;`).join("\n");
+  const shared = `
+// Bytes of the arena: what was planned, and the largest kernel's scratch behind it.
+static double arena_bytes(void) {
+  long n, most = 0;
+${largest}
+  return ${bytes}.0 + 4.0 * (double)most + 64.0;
+}
+static void run(char *arena, int entry) {
+  qn_pool_begin();
+  switch (entry) {
+${cases}
+  }
+  qn_pool_end();
+}`;
+  if (set.name === "wasm") {
+    return `${shared}
+extern char __heap_base;
+__attribute__((export_name("quern_bytes"))) double quern_bytes(void) { qn_threads = 1; return arena_bytes(); }
+__attribute__((export_name("quern_base"))) long quern_base(void) { return ((long)&__heap_base + 63) / 64 * 64; }
+__attribute__((export_name("quern_run"))) void quern_run(long arena, int entry) { run((char *)arena, entry); }
+`;
+  }
+  return `${shared}
+#include <sys/mman.h>
+#define EXPORT __attribute__((visibility("default")))
+// One image serves all programs of this text in the process; the pool runs one of them at a time.
+static pthread_mutex_t image_lock = PTHREAD_MUTEX_INITIALIZER;
+static int image_users = 0;
+EXPORT double quern_bytes(void) { qn_threads = ${threads}; return arena_bytes(); }
+// The arena, zeroed; huge pages where the system gives them. 0 if there is not enough memory.
+EXPORT void *quern_open(void) {
+  unsigned long bytes = (unsigned long)quern_bytes();
+  void *arena = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (arena == MAP_FAILED) return 0;
+#ifdef MADV_HUGEPAGE
+  madvise(arena, bytes, MADV_HUGEPAGE);
+#endif
+  pthread_mutex_lock(&image_lock);
+  int failed = image_users == 0 && qn_pool_start(${threads});
+  if (!failed) image_users++;
+  pthread_mutex_unlock(&image_lock);
+  if (!failed) return arena;
+  munmap(arena, bytes);
+  return 0;
+}
+EXPORT void quern_run(char *arena, int entry) {
+  pthread_mutex_lock(&image_lock);
+  run(arena, entry);
+  pthread_mutex_unlock(&image_lock);
+}
+EXPORT void quern_close(void *arena) {
+  munmap(arena, (unsigned long)quern_bytes());
+  pthread_mutex_lock(&image_lock);
+  if (--image_users == 0) qn_pool_stop();
+  pthread_mutex_unlock(&image_lock);
+}
+`;
+}

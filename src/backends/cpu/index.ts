@@ -1,0 +1,106 @@
+/** @file The `cpu` backend: C by the system's compiler, or by clang to WebAssembly where there is none. */
+import { compileGraph } from "../../compiler/index.js";
+import { QuernError } from "../../errors.js";
+import { type DType, type Entries, sizeOf } from "../../tensor/index.js";
+import { arrayOf, fill, type Program, slotOf, slotsOf, type Values } from "../program.js";
+import { build } from "./build.js";
+import { emitProgram } from "./emit.js";
+import { loadNative } from "./native.js";
+import { chooseSet, defaultThreads, findCompiler } from "./toolchain.js";
+import { loadWasm } from "./wasm.js";
+
+const viewOf = (dtype: DType, memory: ArrayBuffer | SharedArrayBuffer, offset: number, size: number) =>
+  dtype === "i32" ? new Int32Array(memory, offset, size) : new Float32Array(memory, offset, size);
+
+export interface CpuOptions {
+  readonly threads?: number;
+  readonly cpu?: string;
+}
+
+/** @throws QuernError for an instruction set that does not run here, too little memory, or a compiler that fails */
+export async function compileCpu(entries: Entries, options: CpuOptions): Promise<Program> {
+  const slots = slotsOf(entries);
+  const found = await findCompiler();
+  const set = chooseSet(found, options.cpu);
+  const compiler = set.name === "wasm" ? null : found;
+  const threads = compiler ? (options.threads ?? defaultThreads()) : 1;
+  if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
+    throw new QuernError(`threads must be a whole number from 1 to 256, not ${threads}`, { exitCode: 2 });
+  }
+  const graph = compileGraph(entries);
+  const { source, kernels } = emitProgram(graph, set, threads);
+  if (!compiler && graph.memory.bytes > 2 ** 32) {
+    const gigabytes = (graph.memory.bytes / 2 ** 30).toFixed(2);
+    throw new QuernError(
+      `the plan needs ${gigabytes} GiB, and WebAssembly addresses 4 GiB; lower the batch, the sequence or the ` +
+        "model's size, or install a C compiler",
+    );
+  }
+  const built = await build(source, set, compiler);
+  const image = compiler ? loadNative(built.library) : await loadWasm(built.library);
+  const entryNumbers = new Map([...graph.entries.keys()].map((name, i) => [name, i] as const));
+
+  const views = new Map<string, Float32Array | Int32Array>();
+  for (const [name, { type }] of slots) {
+    // What no kernel touches has no place in the arena; it keeps its value here.
+    const buffer = graph.named.get(name);
+    const offset = buffer && graph.memory.offsets.get(buffer);
+    const view =
+      offset === undefined
+        ? new arrayOf[type.dtype](sizeOf(type.shape))
+        : viewOf(type.dtype, image.memory, image.base + offset, sizeOf(type.shape));
+    views.set(name, view);
+  }
+  for (const buffer of graph.constants) {
+    const offset = graph.memory.offsets.get(buffer) as number;
+    new Float32Array(image.memory, image.base + offset, buffer.size).set(buffer.data as Float32Array);
+  }
+
+  let last: Promise<void> = Promise.resolve();
+  let closed = false;
+  const open = () => {
+    if (closed) throw new Error("the program was disposed of");
+  };
+  const write = (name: string, data: number | ArrayLike<number>) => {
+    open();
+    fill(views.get(name) as Float32Array, name, slotOf(slots, name).type, data);
+  };
+
+  return {
+    plan: {
+      backend: "cpu",
+      target: set.name,
+      threads,
+      arenaBytes: image.bytes,
+      stateBytes: graph.memory.stateBytes,
+      launches: Object.fromEntries([...graph.entries].map(([name, list]) => [name, list.length])),
+      kernels,
+      buildSeconds: built.seconds,
+      cached: built.cached,
+      source: built.source,
+    },
+    run(entry: string, values: Values = {}) {
+      const number = entryNumbers.get(entry);
+      if (number === undefined) throw new Error(`the program has no entry "${entry}"`);
+      const result = last.then(() => {
+        for (const [name, data] of Object.entries(values)) write(name, data);
+        open();
+        return image.run(number);
+      });
+      last = result.catch(() => {});
+      return result;
+    },
+    read(name) {
+      open();
+      slotOf(slots, name);
+      return Float32Array.from(views.get(name) as Float32Array);
+    },
+    write,
+    dispose() {
+      if (closed) return;
+      closed = true;
+      // A run in flight still uses the memory.
+      void last.then(() => image.close());
+    },
+  };
+}

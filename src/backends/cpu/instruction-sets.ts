@@ -1,0 +1,48 @@
+/**
+ * @file The instruction sets that the C templates are written for, a row each, widest first.
+ *
+ * A row is all that a new one takes: how many floats a vector holds, the register tile of the matrix product (rows ×
+ * vectors, so that tile, operands and broadcasts fit the registers), the compiler's flags, and the macro by which a
+ * compiler says that this machine has it.
+ */
+export interface InstructionSet {
+  readonly name: "avx512" | "avx2" | "portable" | "wasm";
+  /** Floats a vector. */
+  readonly vectorLength: number;
+  /** Rows and vectors of the matrix product's register tile. */
+  readonly tileRows: number;
+  readonly tileVectors: number;
+  readonly flags: readonly string[];
+  /** Macros that the compiler defines under -march=native where the machine can run it. */
+  readonly requires: readonly string[];
+}
+
+export const INSTRUCTION_SETS: readonly InstructionSet[] = [
+  {
+    name: "avx512",
+    vectorLength: 16,
+    tileRows: 12,
+    tileVectors: 2,
+    flags: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mprefer-vector-width=512"],
+    requires: ["__AVX512F__", "__AVX512BW__", "__AVX512DQ__", "__AVX512VL__", "__FMA__"],
+  },
+  {
+    name: "avx2",
+    vectorLength: 8,
+    tileRows: 6,
+    tileVectors: 2,
+    flags: ["-mavx2", "-mfma"],
+    requires: ["__AVX2__", "__FMA__"],
+  },
+  // 128-bit vectors are in the base of x86-64 and aarch64; elsewhere the compiler splits them.
+  { name: "portable", vectorLength: 4, tileRows: 4, tileVectors: 2, flags: [], requires: [] },
+  { name: "wasm", vectorLength: 4, tileRows: 4, tileVectors: 2, flags: ["-msimd128"], requires: [] },
+];
+
+export function instructionSet(name: string): InstructionSet {
+  const set = INSTRUCTION_SETS.find((row) => row.name === name);
+  if (set) return set;
+  throw new RangeError(
+    `there is no instruction set "${name}"; there are ${INSTRUCTION_SETS.map((row) => row.name).join(", ")}`,
+  );
+}

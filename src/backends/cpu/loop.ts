@@ -1,0 +1,295 @@
+/** @file C for a generated loop: the body over a block of rows and columns, and the call that runs all blocks. */
+import type { Access, Buffer, LoopBody, LoopResult, LoopValue } from "../../compiler/index.js";
+import type { BinaryOp, UnaryOp } from "../../tensor/index.js";
+
+/** Elements a block should have: enough to pay for handing it out, few enough to share among cores. */
+const BLOCK = 8192;
+/** Blocks over which sums are made apart; more would make the last sum long. */
+const MOST_SUMMED_BLOCKS = 64;
+
+type Expression = (...operands: string[]) => string;
+const call =
+  (name: string): Expression =>
+  (...operands) =>
+    `${name}(${operands.join(", ")})`;
+const infix =
+  (operator: string): Expression =>
+  (a, b) =>
+    `${a} ${operator} ${b}`;
+
+/** Each element-wise operation over vectors. */
+const expressions: { readonly [O in UnaryOp | BinaryOp | "where"]: Expression } = {
+  neg: (x) => `-${x}`,
+  exp: call("qn_exp"),
+  log: call("qn_log"),
+  sqrt: call("qn_sqrt"),
+  rsqrt: call("qn_rsqrt"),
+  abs: call("qn_abs"),
+  tanh: call("qn_tanh"),
+  sigmoid: call("qn_sigmoid"),
+  add: infix("+"),
+  sub: infix("-"),
+  mul: infix("*"),
+  div: infix("/"),
+  minimum: call("qn_min"),
+  maximum: call("qn_max"),
+  less: (a, b) => `qn_select(${a} < ${b}, qn_splat(1.0f), qn_splat(0.0f))`,
+  equal: (a, b) => `qn_select(${a} == ${b}, qn_splat(1.0f), qn_splat(0.0f))`,
+  where: (condition, a, b) => `qn_select(${condition} != qn_splat(0.0f), ${a}, ${b})`,
+};
+
+/** A number as C reads it back to the same float. */
+export function cFloat(value: number): string {
+  if (Number.isNaN(value)) return '__builtin_nanf("")';
+  if (!Number.isFinite(value)) return value > 0 ? "QN_INFINITY" : "-QN_INFINITY";
+  const text = Math.fround(value).toString();
+  return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
+}
+
+/** Which buffers a piece of emitted code is handed, in order: p[0], p[1], … */
+export class Parameters {
+  readonly buffers: Buffer[] = [];
+  /** Floats of scratch, after the buffers. */
+  scratch: string[] = [];
+
+  index(buffer: Buffer): number {
+    const known = this.buffers.indexOf(buffer);
+    return known >= 0 ? known : this.buffers.push(buffer) - 1;
+  }
+}
+
+export interface EmittedLoop {
+  /** The function that runs a block: (context, r0, r1, c0, c1) with the context `float *const *p`. */
+  readonly block: (name: string) => string;
+  /** The statement that runs all blocks, inside a function with parameter `p`. */
+  readonly run: (name: string) => string;
+  /** Floats of scratch for sums across blocks. */
+  readonly scratch: number;
+}
+
+/**
+ * A loop in which every element is at its own place runs as one long row: the columns of a narrow matrix would leave
+ * vectors half empty.
+ */
+export function flatten(body: LoopBody): LoopBody {
+  const size = body.rows * body.columns;
+  const whole = (access: Access) =>
+    access.buffer.size === size &&
+    access.columnStride === (body.columns === 1 ? 0 : 1) &&
+    (body.rows === 1 ? access.rows.length === 0 : access.rows.length === 1) &&
+    access.rows.every((term) => term.divide === 1 && term.modulo === 0 && term.stride === body.columns);
+  const single = (access: Access) => access.rows.length === 0 && access.columnStride === 0;
+  const flat = (access: Access): Access =>
+    whole(access) && size > 1 ? { ...access, rows: [], columnStride: 1 } : access;
+  const possible =
+    body.values.every(
+      (value) =>
+        value.op !== "rowSum" &&
+        value.op !== "rowMax" &&
+        (value.op !== "load" || whole(value.access) || single(value.access)),
+    ) && body.results.every((result) => result.kind === "fullSum" || (result.kind === "store" && whole(result.access)));
+  if (!possible) return body;
+  const varies: boolean[] = [];
+  return {
+    rows: 1,
+    columns: size,
+    values: body.values.map((value, i): LoopValue => {
+      if (value.op === "load") {
+        const access = flat(value.access);
+        varies[i] = access.columnStride !== 0;
+        return { ...value, access, varies: varies[i] };
+      }
+      varies[i] = value.op !== "literal" && value.operands.some((operand) => varies[operand]);
+      return { ...value, varies: varies[i] };
+    }),
+    results: body.results.map((result) =>
+      result.kind === "store" ? { ...result, access: flat(result.access) } : result,
+    ),
+  };
+}
+
+/**
+ * @param parameters where the loop's buffers are looked up, shared with the matrix product that it may end
+ */
+export function emitLoop(body: LoopBody, parameters: Parameters): EmittedLoop {
+  const { rows, columns, values, results } = body;
+  const summed = results.some((result) => result.kind !== "store");
+  const least = summed ? Math.ceil((rows * columns) / MOST_SUMMED_BLOCKS) : 0;
+  const block = Math.max(BLOCK, least);
+  const blockRows = Math.min(rows, Math.max(1, Math.ceil(block / columns)));
+  // One long row is cut into pieces of whole cache lines.
+  const splitsColumns = rows === 1 && !values.some((value) => value.op === "rowSum" || value.op === "rowMax");
+  const blockColumns = splitsColumns ? Math.min(columns, Math.ceil(block / 64) * 64) : columns;
+  const parts = Math.ceil(rows / blockRows) * Math.ceil(columns / blockColumns);
+  const part = splitsColumns ? `c0 / ${blockColumns}` : `r0 / ${blockRows}`;
+
+  let scratch = 0;
+  const partials = new Map<number, number>();
+  results.forEach((result, i) => {
+    if (result.kind === "store") return;
+    partials.set(i, scratch);
+    scratch += parts * (result.kind === "columnSum" ? columns : 1);
+  });
+  const widthOf = (i: number) => (results[i].kind === "columnSum" ? columns : 1);
+
+  const pointer = (access: Access) => `a${parameters.index(access.buffer)}`;
+  const rowOffset = (access: Access) =>
+    access.rows
+      .map(({ divide, modulo, stride }) => {
+        const divided = divide === 1 ? "r" : `r / ${divide}`;
+        return `${modulo === 0 ? divided : `${divided} % ${modulo}`} * ${stride}`;
+      })
+      .join(" + ") || "0";
+  const stages = Math.max(0, ...values.map((value) => value.stage));
+  // Registering all buffers first gives them numbers in order of appearance.
+  for (const value of values) if (value.op === "load") parameters.index(value.access.buffer);
+  for (const result of results) parameters.index(result.kind === "store" ? result.access.buffer : result.buffer);
+
+  const rowStore = (access: Access) => access.columnStride === 0;
+
+  const compute = (value: LoopValue, partial: boolean): string => {
+    switch (value.op) {
+      case "load": {
+        const { access } = value;
+        const base = `${pointer(access)} + ${rowOffset(access)}`;
+        if (access.columnStride === 0) return `qn_splat(*(${base}))`;
+        if (access.columnStride === 1) return partial ? `qn_load_n(${base} + c, n)` : `qn_load(${base} + c)`;
+        const at = `${base} + c * ${access.columnStride}, ${access.columnStride}`;
+        return partial ? `qn_gather_n(${at}, n)` : `qn_gather(${at})`;
+      }
+      case "literal":
+        return `qn_splat(${cFloat(value.value)})`;
+      case "rowSum":
+      case "rowMax":
+        throw new Error("a reduction over a row is not computed in its loop");
+      default:
+        return expressions[value.op](...value.operands.map((operand) => `v${operand}`));
+    }
+  };
+
+  /** What the loop over columns of this stage ends in: results, and reductions that the next stage starts from. */
+  const columnWork = (stage: number) => ({
+    results: results.flatMap((result, i) => {
+      const inColumns = result.kind !== "store" || !rowStore(result.access);
+      return inColumns && values[result.value].stage === stage ? [i] : [];
+    }),
+    reductions: values.flatMap((value, i) =>
+      (value.op === "rowSum" || value.op === "rowMax") && value.stage === stage + 1 ? [i] : [],
+    ),
+  });
+
+  const columnLoop = (stage: number): string[] => {
+    const work = columnWork(stage);
+    if (work.results.length + work.reductions.length === 0) return [];
+    const needed = new Set<number>();
+    const need = (i: number): void => {
+      const value = values[i];
+      if (!value.varies || needed.has(i)) return;
+      needed.add(i);
+      if (value.op !== "load" && value.op !== "literal") value.operands.forEach(need);
+    };
+    for (const i of work.results) need(results[i].value);
+    for (const i of work.reductions) need((values[i] as { operands: readonly number[] }).operands[0]);
+    const order = [...needed].sort((a, b) => a - b);
+    const lines = (partial: boolean): string[] => [
+      ...order.map((i) => `vf v${i} = ${compute(values[i], partial)};`),
+      ...work.reductions.map((i) => {
+        const value = values[i] as Extract<LoopValue, { op: "rowSum" | "rowMax" }>;
+        const x = `v${value.operands[0]}`;
+        if (value.op === "rowSum") return `t${i} += ${partial ? `qn_first(${x}, n, 0.0f)` : x};`;
+        return `t${i} = qn_max(t${i}, ${partial ? `qn_first(${x}, n, -QN_INFINITY)` : x});`;
+      }),
+      ...work.results.map((i) => {
+        const result: LoopResult = results[i];
+        const x = `v${result.value}`;
+        if (result.kind === "store") {
+          const at = `${pointer(result.access)} + ${rowOffset(result.access)} + c`;
+          return partial ? `qn_store_n(${at}, ${x}, n);` : `qn_store(${at}, ${x});`;
+        }
+        if (result.kind === "fullSum") return `s${i} += ${partial ? `qn_first(${x}, n, 0.0f)` : x};`;
+        return partial
+          ? `qn_store_n(s${i} + c, qn_load_n(s${i} + c, n) + ${x}, n);`
+          : `qn_store(s${i} + c, qn_load(s${i} + c) + ${x});`;
+      }),
+    ];
+    return [
+      ...work.reductions.map((i) => `vf t${i} = qn_splat(${values[i].op === "rowSum" ? "0.0f" : "-QN_INFINITY"});`),
+      "long c = c0;",
+      "for (; c + QN_VL <= c1; c += QN_VL) {",
+      ...indent(lines(false)),
+      "}",
+      "if (c < c1) {",
+      "  long n = c1 - c;",
+      ...indent(lines(true)),
+      "}",
+    ];
+  };
+
+  const stageCode = (stage: number): string[] => {
+    const rowValues = values.flatMap((value, i) => {
+      if (value.varies || value.stage !== stage) return [];
+      if (value.op === "rowSum") return [`vf v${i} = qn_splat(qn_sum(t${i}));`];
+      if (value.op === "rowMax") return [`vf v${i} = qn_splat(qn_max_lanes(t${i}));`];
+      return [`vf v${i} = ${compute(value, false)};`];
+    });
+    const rowStores = results.flatMap((result) =>
+      result.kind === "store" && rowStore(result.access) && values[result.value].stage === stage
+        ? [`*(${pointer(result.access)} + ${rowOffset(result.access)}) = v${result.value}[0];`]
+        : [],
+    );
+    const loop = columnLoop(stage);
+    // The loop's own counters stay in a scope of their own, apart from what the next stage needs.
+    const reductions = loop.filter((line) => line.startsWith("vf t"));
+    const rest = loop.filter((line) => !line.startsWith("vf t"));
+    return [...rowValues, ...rowStores, ...reductions, ...(rest.length > 0 ? ["{", ...indent(rest), "}"] : [])];
+  };
+
+  const blockCode = (name: string): string => {
+    const p = parameters.buffers;
+    const used = p.map((_, i) => i).filter((i) => usesBuffer(body, p[i]));
+    const first = `p[${p.length}]`;
+    const lines = [
+      "float *const *p = context;",
+      ...used.map((i) => `float *a${i} = p[${i}];`),
+      ...[...partials].map(([i, offset]) =>
+        results[i].kind === "fullSum"
+          ? `vf s${i} = qn_splat(0.0f);`
+          : `float *s${i} = ${first} + ${offset} + (${part}) * ${columns}L;`,
+      ),
+      ...[...partials].flatMap(([i]) =>
+        results[i].kind === "columnSum" ? [`for (long c = 0; c < ${columns}; c++) s${i}[c] = 0.0f;`] : [],
+      ),
+      "for (long r = r0; r < r1; r++) {",
+      ...indent(Array.from({ length: stages + 1 }, (_, stage) => stageCode(stage)).flat()),
+      "}",
+      ...[...partials].flatMap(([i, offset]) =>
+        results[i].kind === "fullSum" ? [`${first}[${offset} + ${part}] = qn_sum(s${i});`] : [],
+      ),
+    ];
+    return `static void ${name}(void *context, long r0, long r1, long c0, long c1) {\n${indent(lines).join("\n")}\n}`;
+  };
+
+  const run = (name: string): string =>
+    [
+      `qn_loop(${rows}, ${columns}, ${blockRows}, ${blockColumns}, ${name}, (void *)p);`,
+      ...[...partials].map(([i, offset]) => {
+        const result = results[i] as { buffer: Buffer; accumulate: boolean };
+        const scratchAt = `p[${parameters.buffers.length}] + ${offset}`;
+        const out = `p[${parameters.index(result.buffer)}]`;
+        return `qn_combine(${parts}, ${widthOf(i)}, ${scratchAt}, ${out}, ${result.accumulate ? 1 : 0});`;
+      }),
+    ].join("\n  ");
+
+  return { block: blockCode, run, scratch };
+}
+
+function usesBuffer(body: LoopBody, buffer: Buffer): boolean {
+  return (
+    body.values.some((value) => value.op === "load" && value.access.buffer === buffer) ||
+    body.results.some((result) => result.kind === "store" && result.access.buffer === buffer)
+  );
+}
+
+function indent(lines: readonly string[]): string[] {
+  return lines.map((line) => `  ${line}`);
+}

@@ -1,0 +1,48 @@
+// Generated loops: their blocks in parallel, and the sums that run across blocks.
+#ifndef QN_LOOP_H
+#define QN_LOOP_H
+
+typedef struct {
+  long R, C, rows, columns; // all of it, and a block
+  qn_epilogue block;
+  void *context;
+} qn_loop_context;
+
+static void qn_loop_task(void *context, long task, long worker) {
+  const qn_loop_context *l = context;
+  (void)worker;
+  long across = (l->C + l->columns - 1) / l->columns;
+  long r0 = task / across * l->rows, c0 = task % across * l->columns;
+  long r1 = r0 + l->rows < l->R ? r0 + l->rows : l->R, c1 = c0 + l->columns < l->C ? c0 + l->columns : l->C;
+  l->block(l->context, r0, r1, c0, c1);
+}
+
+// Calls block for rows × columns pieces of (R,C). The pieces depend on the shape alone, never on the threads, so that
+// sums over pieces are the same bits on any number of them.
+QN_FUNCTION void qn_loop(long R, long C, long rows, long columns, qn_epilogue block, void *context) {
+  qn_loop_context l = {R, C, rows, columns, block, context};
+  qn_parallel(((R + rows - 1) / rows) * ((C + columns - 1) / columns), qn_loop_task, &l);
+}
+
+// out (C) = [out +] the sum over p of partial (P,C), in the order of p
+QN_FUNCTION void qn_combine(long P, long C, const float *partial, float *out, int accumulate) {
+  for (long c = 0; c < C; c++) {
+    float s = accumulate ? out[c] : 0.0f;
+    for (long p = 0; p < P; p++) s += partial[p * C + c];
+    out[c] = s;
+  }
+}
+
+// The first n lanes of x, `other` in the rest.
+QN_INLINE vf qn_first(vf x, long n, float other) {
+  for (int i = 0; i < QN_VL; i++) x[i] = i < n ? x[i] : other;
+  return x;
+}
+
+// cache (B,S,C): rows position … position+T of each sequence become rows (B,T,C); what would lie past S is dropped
+QN_FUNCTION void qn_cache_write(long B, long S, long T, long C, const float *rows, long position, float *cache) {
+  for (long b = 0; b < B; b++)
+    for (long t = 0; t < T && t + position < S; t++)
+      for (long c = 0; c < C; c++) cache[(b * S + t + position) * C + c] = rows[(b * T + t) * C + c];
+}
+#endif
