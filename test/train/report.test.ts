@@ -1,0 +1,125 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { plainNumber, renderChart, ticks } from "../../src/train/chart.js";
+import { renderReport, writeReport } from "../../src/train/report.js";
+
+const record = {
+  version: "0.1.0",
+  created: "2026-11-23T20:00:00.000Z",
+  seed: 1,
+  git: "abc1234",
+  config: { layers: 4, text: ["a.txt", "b.txt"], learningRate: 0.003 },
+  plan: { parameters: 3_300_000, model: { width: 192 } },
+  machine: { cpu: "Some <CPU> & more", threads: 2 },
+  result: {
+    bits_per_byte: 1.987,
+    gzip_bits_per_byte: 2.65,
+    brotli_bits_per_byte: 2.31,
+    heldout_bytes: 1_234_567,
+    samples: [{ prompt: "My fellow", before: "\u0001<b>", after: " citizens, the state & union" }],
+  },
+};
+const metrics = [
+  ...Array.from({ length: 1000 }, (_, step) => ({
+    step: step + 1,
+    loss: 3 + 6 * Math.exp(-step / 150) + 0.3 * Math.sin(step * 7.3),
+    learning_rate: Math.min(step / 50, 1) * 0.003,
+    gradient_norm: 1 + Math.abs(Math.sin(step)),
+    tokens: (step + 1) * 4096,
+    tokens_per_second: 9000 + 300 * Math.sin(step / 9),
+    peak_share: 0.41 + 0.02 * Math.sin(step / 9),
+    seconds: step * 0.18,
+  })),
+  ...[250, 500, 750, 1000].map((step) => ({
+    step,
+    validation_loss: 3.1 + 6 * Math.exp(-step / 150),
+    bits_per_byte: 2,
+  })),
+];
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "quern-report-"));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+describe("writeReport", () => {
+  it("writes one page that needs nothing else", async () => {
+    await writeFile(join(folder, "run.json"), JSON.stringify(record));
+    // The last line is what a killed run leaves.
+    await writeFile(
+      join(folder, "metrics.jsonl"),
+      `${metrics.map((line) => JSON.stringify(line)).join("\n")}\n{"step": 10`,
+    );
+    expect(await writeReport(folder)).toBe(join(folder, "report.html"));
+    expect((await readdir(folder)).sort()).toEqual(["metrics.jsonl", "report.html", "run.json"]);
+    const html = await readFile(join(folder, "report.html"), "utf8");
+    expect(html).not.toMatch(/(src|href)=|url\(|https?:\/\//);
+    expect(html.length).toBeLessThan(500_000);
+    for (const part of [
+      "1.987",
+      "gzip -9",
+      "2.650",
+      "brotli",
+      "validation",
+      "1,234,567",
+      "learningRate",
+      "model.width",
+    ]) {
+      expect(html).toContain(part);
+    }
+    expect(html).toContain("Some &#60;CPU&#62; &#38; more");
+    expect(html).not.toContain("<b>\u0001");
+    expect(html.match(/<svg/g)).toHaveLength(5);
+  });
+
+  it("says what is wrong with a folder that holds no run, and where a line is bad", async () => {
+    await expect(writeReport(folder)).rejects.toThrow(/cannot read .*run\.json: there is no such file/);
+    await writeFile(join(folder, "run.json"), "{}");
+    await writeFile(join(folder, "metrics.jsonl"), '{"step": 1}\n{"step": }\n{"step": 3}\n');
+    await expect(writeReport(folder)).rejects.toThrow(/metrics\.jsonl, line 2, is not valid JSON/);
+  });
+});
+
+describe("renderReport", () => {
+  it("leaves out what is not known", () => {
+    const html = renderReport({}, [], "empty");
+    expect(html).not.toContain("undefined");
+    expect(html).not.toContain("<svg");
+    const young = renderReport({}, [{ step: 1, loss: 9 }], "young");
+    expect(young).toContain("9.000");
+    expect(young).not.toMatch(/undefined|NaN/);
+  });
+});
+
+describe("renderChart", () => {
+  it("draws only finite values, and nothing of nothing", () => {
+    const chart = (points: [number, number][]) =>
+      renderChart({ title: "t", xLabel: "step", series: [{ label: "a", color: "a", points, smooth: true }] });
+    expect(chart([])).toBe("");
+    expect(chart([[1, Number.NaN]])).toBe("");
+    expect(
+      chart([
+        [1, 2],
+        [2, Number.POSITIVE_INFINITY],
+        [3, 2],
+      ]),
+    ).not.toMatch(/NaN|Infinity/);
+  });
+
+  it("puts ticks at round values around the range", () => {
+    expect(ticks(0, 1, 5)).toEqual([0, 0.2, 0.4, 0.6, 0.8, 1]);
+    expect(ticks(2.9, 9.3, 5)).toEqual([2, 4, 6, 8, 10]);
+    expect(ticks(5, 5, 5)[0]).toBeLessThanOrEqual(5);
+    expect([1200, 12_000, 3_400_000, 0.25, 0.0003, 0].map(plainNumber)).toEqual([
+      "1200",
+      "12k",
+      "3.4M",
+      "0.25",
+      "3e-4",
+      "0",
+    ]);
+  });
+});
