@@ -1,0 +1,260 @@
+/**
+ * @file Byte-pair encoding of one pretoken: repeat the merge of lowest rank, leftmost first (Sennrich et al. 2016).
+ * Short pretokens: arrays are scanned for the least rank and closed up, which is fastest below a few dozen symbols. Long
+ * ones: a linked list of symbols with the candidate positions in a bucket for each rank, so that a megabyte of one letter
+ * takes time linear in its length.
+ */
+import { QuernError } from "../errors.js";
+import { type MergeTable, NO_MERGE } from "./merges.js";
+
+const SCANNED = 64;
+
+export class Merger {
+  readonly #byteIds: Int32Array;
+  readonly #merges: MergeTable;
+  /** The result of the last `merge`: ids[0, count). */
+  ids = new Int32Array(SCANNED);
+  readonly #ranks = new Int32Array(SCANNED + 1);
+  readonly #merged = new Int32Array(SCANNED + 1);
+  #long: LongMerge | undefined;
+
+  /** @param byteIds the id of each byte's token, −1 where the vocabulary has none */
+  constructor(byteIds: Int32Array, merges: MergeTable) {
+    this.#byteIds = byteIds;
+    this.#merges = merges;
+  }
+
+  /** Encodes bytes[start, end), which is not empty, into `ids` and returns how many there are. */
+  merge(bytes: Uint8Array, start: number, end: number): number {
+    const length = end - start;
+    if (length > SCANNED) return this.#mergeLong(bytes, start, end);
+    const { ids } = this;
+    const byteIds = this.#byteIds;
+    for (let i = 0; i < length; i++) {
+      const id = byteIds[bytes[start + i]];
+      if (id < 0) throw missingByte(bytes[start + i]);
+      ids[i] = id;
+    }
+    if (length === 1) return 1;
+    const merges = this.#merges;
+    const ranks = this.#ranks;
+    const merged = this.#merged;
+    let count = length;
+    for (let i = 0; i + 1 < count; i++) {
+      const at = merges.find(ids[i], ids[i + 1]);
+      ranks[i] = at < 0 ? NO_MERGE : merges.entries[at + 2];
+      merged[i] = at < 0 ? -1 : merges.entries[at + 3];
+    }
+    for (;;) {
+      let best = NO_MERGE;
+      let where = 0;
+      for (let i = 0; i + 1 < count; i++) {
+        if (ranks[i] < best) {
+          best = ranks[i];
+          where = i;
+        }
+      }
+      if (best === NO_MERGE) return count;
+      ids[where] = merged[where];
+      count--;
+      for (let i = where + 1; i < count; i++) {
+        ids[i] = ids[i + 1];
+        ranks[i] = ranks[i + 1];
+        merged[i] = merged[i + 1];
+      }
+      if (where + 1 < count) {
+        const at = merges.find(ids[where], ids[where + 1]);
+        ranks[where] = at < 0 ? NO_MERGE : merges.entries[at + 2];
+        merged[where] = at < 0 ? -1 : merges.entries[at + 3];
+      }
+      if (where > 0) {
+        const at = merges.find(ids[where - 1], ids[where]);
+        ranks[where - 1] = at < 0 ? NO_MERGE : merges.entries[at + 2];
+        merged[where - 1] = at < 0 ? -1 : merges.entries[at + 3];
+      }
+    }
+  }
+
+  #mergeLong(bytes: Uint8Array, start: number, end: number): number {
+    const length = end - start;
+    if (this.ids.length < length) this.ids = new Int32Array(Math.max(length, this.ids.length * 2));
+    this.#long ??= new LongMerge(this.#byteIds, this.#merges);
+    const count = this.#long.run(bytes, start, end, this.ids);
+    // What a huge pretoken needed is not kept for the small ones after it.
+    if (length > 1 << 16) {
+      this.#long = undefined;
+      const { ids } = this;
+      this.ids = new Int32Array(SCANNED);
+      if (count > SCANNED) this.ids = ids.slice(0, count);
+      else this.ids.set(ids.subarray(0, count));
+    }
+    return count;
+  }
+}
+
+function missingByte(byte: number): QuernError {
+  return new QuernError(
+    `the vocabulary has no token for byte 0x${byte.toString(16).padStart(2, "0")}, which the text contains; ` +
+      "use a tokenizer whose alphabet has all 256 bytes",
+  );
+}
+
+/** The state of a long merge, kept from one pretoken to the next. */
+class LongMerge {
+  readonly #byteIds: Int32Array;
+  readonly #merges: MergeTable;
+  /** By position: the symbol, its neighbours, and the rank and result of the pair that it begins. */
+  #symbols = new Int32Array(0);
+  #next = new Int32Array(0);
+  #previous = new Int32Array(0);
+  #ranks = new Int32Array(0);
+  #merged = new Int32Array(0);
+  /** Candidates: lists of positions, a list a rank. A candidate is stale when its position's rank has changed. */
+  #heads = new Int32Array(0);
+  #positions = new Int32Array(0);
+  #links = new Int32Array(0);
+  #candidates = 0;
+  /** Binary heap of the ranks whose lists are not empty. */
+  readonly #heap: number[] = [];
+
+  constructor(byteIds: Int32Array, merges: MergeTable) {
+    this.#byteIds = byteIds;
+    this.#merges = merges;
+  }
+
+  run(bytes: Uint8Array, start: number, end: number, ids: Int32Array): number {
+    const length = end - start;
+    this.#reserve(length);
+    const symbols = this.#symbols;
+    const next = this.#next;
+    const previous = this.#previous;
+    const ranks = this.#ranks;
+    for (let i = 0; i < length; i++) {
+      const id = this.#byteIds[bytes[start + i]];
+      if (id < 0) throw missingByte(bytes[start + i]);
+      symbols[i] = id;
+      next[i] = i + 1;
+      previous[i] = i - 1;
+    }
+    this.#candidates = 0;
+    for (let i = length - 1; i >= 0; i--) this.#rate(i, length);
+
+    while (this.#heap.length > 0) {
+      const rank = this.#popRank();
+      const here = this.#take(rank);
+      for (let k = 0; k < here.length; k++) {
+        const i = here[k];
+        if (ranks[i] !== rank) continue;
+        const j = next[i];
+        symbols[i] = this.#merged[i];
+        ranks[j] = NO_MERGE;
+        next[i] = next[j];
+        if (next[j] < length) previous[next[j]] = i;
+        let least = this.#rate(i, length);
+        if (i > 0) least = Math.min(least, this.#rate(previous[i], length));
+        // A vocabulary may rank a pair that this merge has made before this one: that pair comes first.
+        if (least <= rank) {
+          for (let rest = here.length - 1; rest > k; rest--) {
+            if (ranks[here[rest]] === rank) this.#push(rank, here[rest]);
+          }
+          break;
+        }
+      }
+    }
+    let count = 0;
+    for (let i = 0; i < length; i = next[i]) ids[count++] = symbols[i];
+    return count;
+  }
+
+  /** Looks up the pair that begins at i, makes it a candidate and returns its rank. */
+  #rate(i: number, length: number): number {
+    const j = this.#next[i];
+    const at = j < length ? this.#merges.find(this.#symbols[i], this.#symbols[j]) : -1;
+    const rank = at < 0 ? NO_MERGE : this.#merges.entries[at + 2];
+    this.#ranks[i] = rank;
+    if (rank === NO_MERGE) return NO_MERGE;
+    this.#merged[i] = this.#merges.entries[at + 3];
+    this.#push(rank, i);
+    return rank;
+  }
+
+  #push(rank: number, i: number): void {
+    if (rank >= this.#heads.length) this.#heads = grown(this.#heads, Math.max(rank + 1, this.#heads.length * 2), -1);
+    if (this.#candidates === this.#positions.length) {
+      this.#positions = grown(this.#positions, this.#positions.length * 2, 0);
+      this.#links = grown(this.#links, this.#links.length * 2, 0);
+    }
+    const candidate = this.#candidates++;
+    this.#positions[candidate] = i;
+    this.#links[candidate] = this.#heads[rank];
+    if (this.#heads[rank] < 0) this.#pushRank(rank);
+    this.#heads[rank] = candidate;
+  }
+
+  /** The positions of a rank's list, each once, from left to right; the list is left empty. */
+  #take(rank: number): Int32Array {
+    let count = 0;
+    for (let c = this.#heads[rank]; c >= 0; c = this.#links[c]) count++;
+    const here = new Int32Array(count);
+    count = 0;
+    for (let c = this.#heads[rank]; c >= 0; c = this.#links[c]) here[count++] = this.#positions[c];
+    this.#heads[rank] = -1;
+    // Positions are mostly met from one side to the other, so one of the two orders is the list's own.
+    if (!ascending(here) && !ascending(here.reverse())) here.sort();
+    return here;
+  }
+
+  #pushRank(rank: number): void {
+    const heap = this.#heap;
+    let at = heap.push(rank) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (heap[parent] <= rank) break;
+      heap[at] = heap[parent];
+      at = parent;
+    }
+    heap[at] = rank;
+  }
+
+  #popRank(): number {
+    const heap = this.#heap;
+    const top = heap[0];
+    const last = heap.pop()!;
+    if (heap.length === 0) return top;
+    let at = 0;
+    for (;;) {
+      let child = at * 2 + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && heap[child + 1] < heap[child]) child++;
+      if (heap[child] >= last) break;
+      heap[at] = heap[child];
+      at = child;
+    }
+    heap[at] = last;
+    return top;
+  }
+
+  #reserve(length: number): void {
+    if (this.#symbols.length >= length) return;
+    const room = Math.max(length, 1024, this.#symbols.length * 2);
+    this.#symbols = new Int32Array(room);
+    this.#next = new Int32Array(room);
+    this.#previous = new Int32Array(room);
+    this.#ranks = new Int32Array(room);
+    this.#merged = new Int32Array(room);
+    this.#positions = new Int32Array(room * 2);
+    this.#links = new Int32Array(room * 2);
+  }
+}
+
+function ascending(array: Int32Array): boolean {
+  for (let i = 1; i < array.length; i++) if (array[i] < array[i - 1]) return false;
+  return true;
+}
+
+function grown(array: Int32Array, length: number, fill: number): Int32Array<ArrayBuffer> {
+  const copy = new Int32Array(length);
+  copy.set(array);
+  if (fill !== 0) copy.fill(fill, array.length);
+  return copy;
+}

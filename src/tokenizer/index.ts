@@ -1,0 +1,14 @@
+/** @file The tokenizer: byte-level BPE, trained, applied, read and written. */
+
+export { type LoadTokenizerOptions, loadTokenizer, saveTokenizer } from "./folder.js";
+export type { TieRule } from "./learn-merges.js";
+export * from "./portable.js";
+export {
+  openShards,
+  type ShardsHeader,
+  type TokenShards,
+  type TokenSplit,
+} from "./shards.js";
+export { END_OF_TEXT } from "./special-names.js";
+export { type TrainTokenizerOptions, trainTokenizer } from "./train.js";
+export { tokenizerHash, type WriteShardsOptions, writeShards } from "./write-shards.js";

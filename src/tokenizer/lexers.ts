@@ -1,0 +1,281 @@
+/**
+ * @file Hand-made lexers for the published pre-tokenization patterns, over UTF-8 bytes.
+ * A lexer cuts a text into pretokens exactly as the pattern's leftmost match with backtracking would; each alternative of
+ * a pattern becomes a few comparisons, with the classes of code points from one generated Unicode table. Letters of ASCII
+ * take one table look-up a byte; other characters are decoded and looked up.
+ *
+ * `end` is the end of the text for look-aheads and for `$`. The input must be valid UTF-8.
+ */
+import { CASELESS, LOWER, MARK, NEWLINE, NUMBER, OTHER, pageOf, pages, SPACE, UPPER } from "./unicode-classes.js";
+
+/**
+ * Cuts bytes[start, end) into pretokens: writes the end of each to bounds, from bounds[count] on, and returns the new
+ * count. The caller provides room for end − start more entries. A stretch that the pattern drops is written as the
+ * complement of its end (a negative number).
+ */
+export type Lexer = (bytes: Uint8Array, start: number, end: number, bounds: Int32Array, count: number) => number;
+
+/** Class by first byte: the ASCII classes, and WIDE for the lead byte of a longer character. */
+const WIDE = 8;
+const byteClass = new Uint8Array(256).fill(WIDE);
+byteClass.set(pages.subarray(pageOf[0] << 8, (pageOf[0] << 8) + 128));
+
+// Sets of classes as bit masks, for characters beyond ASCII as well.
+const LETTERS = (1 << UPPER) | (1 << LOWER) | (1 << CASELESS);
+const SPACES = (1 << SPACE) | (1 << NEWLINE);
+/** `[^\s\p{L}\p{N}]`: punctuation, symbols, marks, controls, unassigned. */
+const SYMBOLS = (1 << OTHER) | (1 << MARK);
+/** `[^\r\n\p{L}\p{N}]`: what may stand before a word. */
+const PREFIXES = SYMBOLS | (1 << SPACE);
+/** o200k's upper set, `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`, and its lower set, `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`. */
+const UPPERS = (1 << UPPER) | (1 << CASELESS) | (1 << MARK);
+const LOWERS = (1 << LOWER) | (1 << CASELESS) | (1 << MARK);
+
+/** Bytes of the character whose first byte this is. */
+function widthOf(lead: number): number {
+  return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
+/** Class of the character at bytes[i], which is complete. */
+function classAt(bytes: Uint8Array, i: number): number {
+  const lead = bytes[i];
+  if (lead < 0x80) return byteClass[lead];
+  let point: number;
+  if (lead < 0xe0) point = ((lead & 0x1f) << 6) | (bytes[i + 1] & 0x3f);
+  else if (lead < 0xf0) point = ((lead & 0x0f) << 12) | ((bytes[i + 1] & 0x3f) << 6) | (bytes[i + 2] & 0x3f);
+  else
+    point =
+      ((lead & 0x07) << 18) | ((bytes[i + 1] & 0x3f) << 12) | ((bytes[i + 2] & 0x3f) << 6) | (bytes[i + 3] & 0x3f);
+  return pages[(pageOf[point >> 8] << 8) | (point & 255)];
+}
+
+/** End of the run of characters at i whose classes are in the set (a bit mask), at most `end`. */
+function runEnd(bytes: Uint8Array, i: number, end: number, set: number): number {
+  while (i < end) {
+    if (((set >> classAt(bytes, i)) & 1) === 0) break;
+    i += widthOf(bytes[i]);
+  }
+  return i;
+}
+
+/** End of the run of letters at i. ASCII letters are most of most texts, so they have their own loop. */
+function lettersEnd(bytes: Uint8Array, i: number, end: number): number {
+  for (;;) {
+    while (i < end && isAsciiLetter(bytes[i])) i++;
+    if (i >= end || bytes[i] < 0x80 || ((LETTERS >> classAt(bytes, i)) & 1) === 0) return i;
+    i += widthOf(bytes[i]);
+  }
+}
+
+function isAsciiLetter(byte: number): boolean {
+  const lower = byte | 0x20;
+  return lower >= 0x61 && lower <= 0x7a;
+}
+
+/** End of at most `limit` number characters from i. */
+function numbersEnd(bytes: Uint8Array, i: number, end: number, limit: number): number {
+  for (let n = 0; n < limit && i < end; n++) {
+    if (classAt(bytes, i) !== NUMBER) break;
+    i += widthOf(bytes[i]);
+  }
+  return i;
+}
+
+/**
+ * End of `'(?:[sdmt]|ll|ve|re)` at i, where bytes[i] is an apostrophe, or 0. With `fold`, case is ignored by Unicode's
+ * simple folding: that takes in U+017F, the long s.
+ */
+function contractionEnd(bytes: Uint8Array, i: number, end: number, fold: boolean): number {
+  if (i + 1 >= end) return 0;
+  const bit = fold ? 0x20 : 0;
+  const first = bytes[i + 1] | bit;
+  // s d m t
+  if (first === 0x73 || first === 0x64 || first === 0x6d || first === 0x74) return i + 2;
+  if (i + 2 >= end) return 0;
+  if (fold && bytes[i + 1] === 0xc5 && bytes[i + 2] === 0xbf) return i + 3;
+  const second = bytes[i + 2] | bit;
+  // ll, ve, re
+  if (first === 0x6c) return second === 0x6c ? i + 3 : 0;
+  if (first === 0x76 || first === 0x72) return second === 0x65 ? i + 3 : 0;
+  return 0;
+}
+
+/**
+ * End of the white space at i as GPT-2's alternatives cut it, `\s+(?!\S)|\s+`: the run but its last character, which may
+ * belong to the next pretoken, or all of it where nothing follows.
+ */
+function spacesEnd(bytes: Uint8Array, i: number, end: number): number {
+  let stop = i;
+  let last = i;
+  while (stop < end && ((SPACES >> classAt(bytes, stop)) & 1) !== 0) {
+    last = stop;
+    stop += widthOf(bytes[stop]);
+  }
+  return stop >= end || last === i ? stop : last;
+}
+
+/**
+ * End of the white space at i as `\s*[\r\n]+|\s+(?!\S)|\s+` cuts it: up to the last line break of the run, else as
+ * spacesEnd does. With `whole`, tiktoken's `\s++$` comes first: a run at the end of the text stays in one piece.
+ */
+function linesEnd(bytes: Uint8Array, i: number, end: number, whole: boolean): number {
+  let stop = i;
+  let last = i;
+  let newline = 0;
+  while (stop < end) {
+    const kind = classAt(bytes, stop);
+    if (((SPACES >> kind) & 1) === 0) break;
+    last = stop;
+    stop += widthOf(bytes[stop]);
+    if (kind === NEWLINE) newline = stop;
+  }
+  if (whole && stop >= end) return stop;
+  if (newline !== 0) return newline;
+  return stop >= end || last === i ? stop : last;
+}
+
+/** GPT-2: `'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`. */
+export const gpt2: Lexer = (bytes, start, end, bounds, count) => {
+  let i = start;
+  while (i < end) {
+    const byte = bytes[i];
+    if (byte === 0x27) {
+      const stop = contractionEnd(bytes, i, end, false);
+      if (stop !== 0) {
+        bounds[count++] = i = stop;
+        continue;
+      }
+    }
+    let body = i;
+    if (byte === 0x20 && i + 1 < end) body = i + 1;
+    const kind = classAt(bytes, body);
+    if (((LETTERS >> kind) & 1) !== 0) i = lettersEnd(bytes, body, end);
+    else if (kind === NUMBER) i = runEnd(bytes, body, end, 1 << NUMBER);
+    else if (((SYMBOLS >> kind) & 1) !== 0) i = runEnd(bytes, body, end, SYMBOLS);
+    else i = spacesEnd(bytes, i, end);
+    bounds[count++] = i;
+  }
+  return count;
+};
+
+/**
+ * The family of cl100k:
+ * `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
+ * with `\s++$` before the white space where `whole` is set.
+ */
+function cl100kFamily(digits: number, whole: boolean): Lexer {
+  return (bytes, start, end, bounds, count) => {
+    let i = start;
+    while (i < end) {
+      const byte = bytes[i];
+      // The commonest pretoken first: a space and a word, or a word.
+      const word = byte === 0x20 ? i + 1 : i;
+      if (word < end && isAsciiLetter(bytes[word])) {
+        bounds[count++] = i = lettersEnd(bytes, word + 1, end);
+        continue;
+      }
+      if (byte === 0x27) {
+        const stop = contractionEnd(bytes, i, end, true);
+        if (stop !== 0) {
+          bounds[count++] = i = stop;
+          continue;
+        }
+      }
+      const kind = classAt(bytes, i);
+      if (((LETTERS >> kind) & 1) !== 0) {
+        bounds[count++] = i = lettersEnd(bytes, i + widthOf(byte), end);
+        continue;
+      }
+      if (kind === NUMBER) {
+        bounds[count++] = i = numbersEnd(bytes, i, end, digits);
+        continue;
+      }
+      let following = -1;
+      if (((PREFIXES >> kind) & 1) !== 0) {
+        const next = i + widthOf(byte);
+        if (next < end) {
+          following = classAt(bytes, next);
+          if (((LETTERS >> following) & 1) !== 0) {
+            bounds[count++] = i = lettersEnd(bytes, next + widthOf(bytes[next]), end);
+            continue;
+          }
+        }
+      }
+      if (((SYMBOLS >> kind) & 1) !== 0 || (byte === 0x20 && following >= 0 && ((SYMBOLS >> following) & 1) !== 0)) {
+        i = runEnd(bytes, byte === 0x20 ? i + 1 : i, end, SYMBOLS);
+        while (i < end && (bytes[i] === 0x0d || bytes[i] === 0x0a)) i++;
+      } else i = linesEnd(bytes, i, end, whole);
+      bounds[count++] = i;
+    }
+    return count;
+  };
+}
+
+/** cl100k as tiktoken has it now. */
+export const cl100k: Lexer = cl100kFamily(3, true);
+/** cl100k as first published, also Llama 3's. */
+export const llama3: Lexer = cl100kFamily(3, false);
+/** Qwen 2 and 3: each digit by itself. */
+export const qwen2: Lexer = cl100kFamily(1, false);
+
+/**
+ * End of o200k's word without its prefix, from i: `U*L+` if that matches, else 0, where U and L are the upper and the
+ * lower set. Letters without case and marks are in both sets, so a run of U that no lower letter follows gives back its
+ * tail, up to and with its last such character.
+ */
+function lowerWordEnd(bytes: Uint8Array, i: number, end: number): number {
+  let shared = 0;
+  while (i < end) {
+    const kind = classAt(bytes, i);
+    if (kind === LOWER) return runEnd(bytes, i, end, LOWERS);
+    if (((UPPERS >> kind) & 1) === 0) break;
+    i += widthOf(bytes[i]);
+    if (kind !== UPPER) shared = i;
+  }
+  return shared;
+}
+
+/** o200k: words in camel case are cut before a capital, and keep their contraction. */
+export const o200k: Lexer = (bytes, start, end, bounds, count) => {
+  let i = start;
+  while (i < end) {
+    const byte = bytes[i];
+    const kind = classAt(bytes, i);
+    if (kind === NUMBER) {
+      bounds[count++] = i = numbersEnd(bytes, i, end, 3);
+      continue;
+    }
+    let stop = 0;
+    if (kind !== NEWLINE) {
+      // The prefix is taken first where there can be one; a mark can be prefix or word.
+      const next = i + widthOf(byte);
+      const prefixed = ((PREFIXES >> kind) & 1) !== 0;
+      if (prefixed) {
+        if (next < end) stop = lowerWordEnd(bytes, next, end);
+        if (stop === 0 && kind === MARK) stop = lowerWordEnd(bytes, i, end);
+        if (stop === 0 && next < end) {
+          const capitals = runEnd(bytes, next, end, UPPERS);
+          if (capitals > next) stop = capitals;
+        }
+      } else {
+        stop = lowerWordEnd(bytes, i, end);
+        if (stop === 0) stop = runEnd(bytes, i, end, UPPERS);
+      }
+    }
+    if (stop !== 0) {
+      if (stop < end && bytes[stop] === 0x27) {
+        const contracted = contractionEnd(bytes, stop, end, true);
+        if (contracted !== 0) stop = contracted;
+      }
+      bounds[count++] = i = stop;
+      continue;
+    }
+    const symbols = byte === 0x20 ? i + 1 : i;
+    if (symbols < end && ((SYMBOLS >> classAt(bytes, symbols)) & 1) !== 0) {
+      i = runEnd(bytes, symbols, end, SYMBOLS);
+      while (i < end && (bytes[i] === 0x0d || bytes[i] === 0x0a || bytes[i] === 0x2f)) i++;
+    } else i = linesEnd(bytes, i, end, false);
+    bounds[count++] = i;
+  }
+  return count;
+};

@@ -1,0 +1,56 @@
+/** @file Unicode normalisation form C, and where in the original each part of the normalised text comes from. */
+import { classOf, MARK } from "./unicode-classes.js";
+
+/** The text in NFC. Texts of characters below U+0300 are in it already. */
+export function nfc(text: string): string {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x300) return text.normalize("NFC");
+  return text;
+}
+
+/**
+ * For each UTF-16 unit of nfc(text), and for its end, the unit of the original at which its cluster starts; `ends` the
+ * same for where it ends. A cluster is the least stretch that normalisation treats by itself; one that it does not change
+ * maps unit by unit.
+ */
+export interface Alignment {
+  readonly text: string;
+  readonly starts: Uint32Array;
+  readonly ends: Uint32Array;
+}
+
+/** NFC with its alignment; undefined if the text is in NFC already. */
+export function alignedNfc(text: string): Alignment | undefined {
+  const normalized = nfc(text);
+  if (normalized === text) return undefined;
+  const starts = new Uint32Array(normalized.length);
+  const ends = new Uint32Array(normalized.length);
+  let written = 0;
+  for (let start = 0; start < text.length; ) {
+    let end = start + width(text, start);
+    while (end < text.length && joins(text.codePointAt(end)!)) end += width(text, end);
+    const cluster = text.slice(start, end);
+    const normal = cluster.normalize("NFC");
+    const same = normal === cluster;
+    for (let i = 0; i < normal.length; i++) {
+      starts[written] = same ? start + i : start;
+      ends[written] = same ? start + i + 1 : end;
+      written++;
+    }
+    start = end;
+  }
+  return { text: normalized, starts, ends };
+}
+
+function width(text: string, index: number): number {
+  return text.codePointAt(index)! > 0xffff ? 2 : 1;
+}
+
+/** True for characters that composition or reordering can tie to the one before: marks, Hangul vowels and finals, Kirat Rai vowels. */
+function joins(point: number): boolean {
+  return (
+    classOf(point) === MARK ||
+    (point >= 0x1160 && point <= 0x11ff) ||
+    (point >= 0xd7b0 && point <= 0xd7ff) ||
+    (point >= 0x16d63 && point <= 0x16d6a)
+  );
+}

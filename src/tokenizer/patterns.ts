@@ -1,0 +1,101 @@
+/** @file Pre-tokenization patterns: the published ones by name, and which hand-made lexer obeys which regular expression. */
+import { QuernError } from "../errors.js";
+import { cl100k, gpt2, type Lexer, llama3, o200k, qwen2 } from "./lexers.js";
+
+/** How a text is cut into pretokens. */
+export interface Splitter {
+  readonly lex: Lexer;
+  /**
+   * True if a text may be lexed in parts that end between a letter and a space or symbol other than an apostrophe: there
+   * every published pattern has a boundary, and sees nothing beyond it.
+   */
+  readonly divisible: boolean;
+}
+
+export type PatternName = "gpt2" | "cl100k" | "o200k" | "llama3" | "qwen2";
+
+const CASED = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
+const UNCASED = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
+const CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+const SPACES = "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
+/** The regular expressions as Quern writes them: syntax that every engine reads in the same way, JavaScript's but for `(?i:`. */
+export const patterns: Readonly<Record<PatternName, string>> = {
+  gpt2: "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
+  // tiktoken's `\s++$` in words that mean the same to Oniguruma, where `$` is the end of a line.
+  cl100k: `${CONTRACTION}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+(?![\\s\\S])|${SPACES}`,
+  o200k:
+    `[^\\r\\n\\p{L}\\p{N}]?${CASED}*${UNCASED}+${CONTRACTION}?|[^\\r\\n\\p{L}\\p{N}]?${CASED}+${UNCASED}*${CONTRACTION}?` +
+    `|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${SPACES}`,
+  llama3: `${CONTRACTION}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|${SPACES}`,
+  qwen2: `${CONTRACTION}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|${SPACES}`,
+};
+
+const lexers: Readonly<Record<PatternName, Lexer>> = { gpt2, cl100k, o200k, llama3, qwen2 };
+
+export function isPatternName(name: string): name is PatternName {
+  return Object.hasOwn(patterns, name);
+}
+
+/** The regular expression of a published pattern, or the argument itself if it is no such name. */
+export function patternSource(pattern: string): string {
+  return isPatternName(pattern) ? patterns[pattern] : pattern;
+}
+
+/** Other spellings of the same patterns in files that people have, by meaning in Oniguruma. */
+const spellings = new Map<string, PatternName>(
+  (Object.keys(patterns) as PatternName[]).map((name) => [patterns[name], name] as const),
+);
+spellings.set("'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt2");
+spellings.set("'s|'t|'re|'ve|'m|'ll|'d| ?[\\p{L}]+| ?[\\p{N}]+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt2");
+
+/** The hand-made splitter of a published pattern, by name or regular expression; undefined for any other. */
+export function publishedSplitter(pattern: string): Splitter | undefined {
+  const name = isPatternName(pattern) ? pattern : spellings.get(pattern);
+  return name === undefined ? undefined : { lex: lexers[name], divisible: true };
+}
+
+/**
+ * The splitter of any pattern: a published one's hand-made lexer, else the regular expression in Oniguruma's syntax.
+ * @throws QuernError if it is not a valid regular expression
+ */
+export async function splitterFor(pattern: string): Promise<Splitter> {
+  const published = publishedSplitter(pattern);
+  if (published !== undefined) return published;
+  if (pattern === "") throw new QuernError("the pattern is empty; give a regular expression or a name such as o200k");
+  const { regexLexer } = await import("./regex-lexer.js");
+  return { lex: regexLexer(pattern), divisible: false };
+}
+
+/** One splitter after the other, each on the pieces of the one before. */
+export function inSequence(first: Splitter, second: Splitter): Splitter {
+  let pieces = new Int32Array(256);
+  return {
+    divisible: first.divisible && second.divisible,
+    lex(bytes, start, end, bounds, count) {
+      if (pieces.length < end - start) pieces = new Int32Array(Math.max(end - start, pieces.length * 2));
+      const many = first.lex(bytes, start, end, pieces, 0);
+      let from = start;
+      for (let k = 0; k < many; k++) {
+        const to = pieces[k];
+        if (to < 0) {
+          bounds[count++] = to;
+          from = ~to;
+        } else {
+          count = second.lex(bytes, from, to, bounds, count);
+          from = to;
+        }
+      }
+      return count;
+    },
+  };
+}
+
+/** The whole text as one pretoken. */
+export const unsplit: Splitter = {
+  divisible: false,
+  lex(_bytes, start, end, bounds, count) {
+    if (end > start) bounds[count++] = end;
+    return count;
+  },
+};

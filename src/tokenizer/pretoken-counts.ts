@@ -1,0 +1,179 @@
+/** @file How often each distinct pretoken occurs: the only thing that training needs to know of its texts. */
+import { PADDING } from "./encoder.js";
+
+/** Distinct pretokens one after the other in one arena, with their counts. */
+export interface PretokenCounts {
+  readonly size: number;
+  /** Pretoken i is bytes[starts[i], starts[i + 1]). */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly starts: Float64Array<ArrayBuffer>;
+  readonly counts: Float64Array<ArrayBuffer>;
+}
+
+const FRONT_SLOTS = 1 << 14;
+const lowMask = Int32Array.from({ length: 9 }, (_, n) => (n >= 4 ? -1 : (1 << (8 * n)) - 1));
+const highMask = Int32Array.from({ length: 9 }, (_, n) => (n <= 4 ? 0 : n >= 8 ? -1 : (1 << (8 * (n - 4))) - 1));
+
+/**
+ * Counts pretokens in an open-addressing table over an arena; a V8 `Map` ends at 16.7 million entries. In front of it a
+ * direct-mapped table answers for the commonest short ones.
+ */
+export class PretokenCounter {
+  size = 0;
+  #bytes = new Uint8Array(1 << 16);
+  #starts = new Float64Array(1 << 12);
+  #counts = new Float64Array(1 << 12);
+  #hashes = new Int32Array(1 << 12);
+  /** Pretoken + 1, or 0. */
+  #slots = new Int32Array(1 << 13);
+  /** Low key, high key, length, pretoken. */
+  readonly #front = new Int32Array(FRONT_SLOTS * 4);
+
+  /**
+   * Counts the pretokens of bytes from `start` whose ends are bounds[0, count); PADDING bytes can be read beyond the last.
+   * A negative bound is the complement of the end of a stretch to leave out.
+   */
+  add(bytes: Uint8Array, view: DataView, start: number, bounds: Int32Array, count: number): void {
+    const front = this.#front;
+    let from = start;
+    for (let k = 0; k < count; k++) {
+      const to = bounds[k];
+      if (to < 0) {
+        from = ~to;
+        continue;
+      }
+      const length = to - from;
+      if (length <= 8) {
+        const low = view.getInt32(from, true) & lowMask[length];
+        const high = view.getInt32(from + 4, true) & highMask[length];
+        const hash = mix(low, high);
+        const at = (hash & (FRONT_SLOTS - 1)) * 4;
+        if (front[at] === low && front[at + 1] === high && front[at + 2] === length) this.#counts[front[at + 3]] += 1;
+        else {
+          const word = this.#count(bytes, from, to, hash, 1);
+          front[at] = low;
+          front[at + 1] = high;
+          front[at + 2] = length;
+          front[at + 3] = word;
+        }
+      } else this.#count(bytes, from, to, hashOf(view, from, to), 1);
+      from = to;
+    }
+  }
+
+  /** Adds another counter's pretokens to these. */
+  merge(other: PretokenCounts): void {
+    const padded = new Uint8Array(other.bytes.length + PADDING);
+    padded.set(other.bytes);
+    const view = new DataView(padded.buffer);
+    for (let i = 0; i < other.size; i++) {
+      const from = other.starts[i];
+      const to = other.starts[i + 1];
+      this.#count(padded, from, to, hashOf(view, from, to), other.counts[i]);
+    }
+  }
+
+  /** What was counted, in the order of first occurrence. The counter is left empty. */
+  take(): PretokenCounts {
+    const counts = {
+      size: this.size,
+      bytes: this.#bytes.slice(0, this.#starts[this.size]),
+      starts: this.#starts.slice(0, this.size + 1),
+      counts: this.#counts.slice(0, this.size),
+    };
+    this.size = 0;
+    this.#bytes = new Uint8Array(1 << 16);
+    this.#starts = new Float64Array(1 << 12);
+    this.#counts = new Float64Array(1 << 12);
+    this.#hashes = new Int32Array(1 << 12);
+    this.#slots = new Int32Array(1 << 13);
+    this.#front.fill(0);
+    return counts;
+  }
+
+  #count(bytes: Uint8Array, from: number, to: number, hash: number, times: number): number {
+    const length = to - from;
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    const mine = this.#bytes;
+    const starts = this.#starts;
+    let slot = hash & mask;
+    for (;;) {
+      const word = slots[slot] - 1;
+      if (word < 0) break;
+      if (this.#hashes[word] === hash && starts[word + 1] - starts[word] === length) {
+        const start = starts[word];
+        let i = 0;
+        while (i < length && mine[start + i] === bytes[from + i]) i++;
+        if (i === length) {
+          this.#counts[word] += times;
+          return word;
+        }
+      }
+      slot = (slot + 1) & mask;
+    }
+    const word = this.size++;
+    slots[slot] = word + 1;
+    if (word + 2 > this.#starts.length) this.#growWords();
+    const start = this.#starts[word];
+    if (start + length > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(Math.floor(this.#bytes.length * 1.6), start + length));
+      grown.set(this.#bytes.subarray(0, start));
+      this.#bytes = grown;
+    }
+    for (let i = 0; i < length; i++) this.#bytes[start + i] = bytes[from + i];
+    this.#starts[word + 1] = start + length;
+    this.#counts[word] = times;
+    this.#hashes[word] = hash;
+    if (this.size > slots.length * 0.6) this.#rehash();
+    return word;
+  }
+
+  #growWords(): void {
+    const room = Math.floor(this.#starts.length * 1.6);
+    this.#starts = widened(this.#starts, new Float64Array(room));
+    this.#counts = widened(this.#counts, new Float64Array(room));
+    this.#hashes = widened(this.#hashes, new Int32Array(room));
+  }
+
+  #rehash(): void {
+    const slots = new Int32Array(this.#slots.length * 2);
+    const mask = slots.length - 1;
+    for (let word = 0; word < this.size; word++) {
+      let slot = this.#hashes[word] & mask;
+      while (slots[slot] !== 0) slot = (slot + 1) & mask;
+      slots[slot] = word + 1;
+    }
+    this.#slots = slots;
+  }
+}
+
+function widened<T extends Float64Array | Int32Array>(old: T, fresh: T): T {
+  fresh.set(old);
+  return fresh;
+}
+
+function hashOf(view: DataView, from: number, to: number): number {
+  const length = to - from;
+  if (length <= 8) {
+    return mix(view.getInt32(from, true) & lowMask[length], view.getInt32(from + 4, true) & highMask[length]);
+  }
+  let low = length;
+  let high = 0x2545f491;
+  let i = from;
+  for (; i + 8 <= to; i += 8) {
+    low = Math.imul(low ^ view.getInt32(i, true), 0x9e3779b1 | 0);
+    high = Math.imul(high ^ view.getInt32(i + 4, true), 0x85ebca6b | 0);
+    low ^= high >>> 13;
+    high ^= low >>> 17;
+  }
+  low = Math.imul(low ^ (view.getInt32(i, true) & lowMask[to - i]), 0x9e3779b1 | 0);
+  high = Math.imul(high ^ (view.getInt32(i + 4, true) & highMask[to - i]), 0x85ebca6b | 0);
+  return mix(low, high);
+}
+
+function mix(low: number, high: number): number {
+  let hash = Math.imul(low, 0x9e3779b1 | 0) ^ Math.imul(high, 0x85ebca6b | 0);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x7feb352d);
+  return hash ^ (hash >>> 15);
+}

@@ -1,0 +1,230 @@
+/**
+ * @file Token shards: what a model trains on. A folder with `shards.json` (counts, type, tokenizer, checksums) and, for the
+ * training split and the held-out one, files of token ids, flat little-endian u16 or u32, each with an index of where its
+ * documents end, little-endian u32 counted from the file's start. Every document ends with the end-of-text token, which
+ * belongs to it; a document lies in one file.
+ *
+ *     shards.json
+ *     train-00000.tokens   train-00000.ends   train-00001.tokens …
+ *     heldout-00000.tokens heldout-00000.ends
+ */
+import { createHash } from "node:crypto";
+import { closeSync, createReadStream, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { fileError, QuernError } from "../errors.js";
+
+export const SHARDS_FILE = "shards.json";
+
+const count = z.int().min(0);
+const fileSchema = z.strictObject({
+  name: z.string(),
+  tokens: count,
+  documents: count,
+  /** SHA-256 of the tokens' file and of the index, in hexadecimal. */
+  sha256: z.string(),
+  endsSha256: z.string(),
+});
+const splitSchema = z.strictObject({
+  tokens: count,
+  documents: count,
+  /** UTF-8 bytes of the texts, end-of-text tokens not counted: what bits per byte divides by. */
+  bytes: count,
+  files: z.array(fileSchema),
+});
+const headerSchema = z.strictObject({
+  format: z.literal("quern token shards"),
+  version: z.literal(1),
+  dtype: z.enum(["u16", "u32"]),
+  vocabSize: z.int().min(1),
+  endOfText: count,
+  /** SHA-256 of the tokenizer's tokenizer.json as Quern writes it. */
+  tokenizer: z.string(),
+  train: splitSchema,
+  heldout: splitSchema,
+});
+
+/** `shards.json`. */
+export type ShardsHeader = Readonly<z.output<typeof headerSchema>>;
+export type ShardsSplitHeader = ShardsHeader["train"];
+
+/** One split as a sequence of tokens, whatever its files. */
+export interface TokenSplit {
+  readonly tokens: number;
+  readonly documents: number;
+  /** UTF-8 bytes of the texts. */
+  readonly bytes: number;
+  /** Where each document ends, behind its end-of-text token; ascending, the last is `tokens`. Read when first asked for. */
+  readonly documentEnds: Float64Array;
+  /** Ids [offset, offset + length), into `into` if given. Throws a RangeError beyond the end. */
+  read(offset: number, length: number, into?: Uint32Array): Uint32Array;
+}
+
+export interface TokenShards {
+  readonly header: ShardsHeader;
+  readonly train: TokenSplit;
+  readonly heldout: TokenSplit;
+  /** Reads all files and throws a QuernError if one is not what its checksum says. */
+  verify(): Promise<void>;
+  /** Closes the files. */
+  close(): void;
+}
+
+/**
+ * Opens the token shards in a folder.
+ * @throws QuernError if the folder holds none, or a file is missing or cut short
+ */
+export function openShards(folder: string): TokenShards {
+  const path = join(folder, SHARDS_FILE);
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+  const header = parseHeader(text, path);
+  const opened: number[] = [];
+  const close = (): void => {
+    for (const file of opened.splice(0)) closeSync(file);
+  };
+  try {
+    return {
+      header,
+      train: openSplit(folder, header, "train", opened),
+      heldout: openSplit(folder, header, "heldout", opened),
+      verify: () => verify(folder, header),
+      close,
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+function parseHeader(text: string, path: string): ShardsHeader {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new QuernError(`${path} is not JSON; write the shards again`, { cause: error });
+  }
+  const parsed = headerSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new QuernError(`${path} is no header of token shards: ${issue.path.join(".")}: ${issue.message}`);
+}
+
+function openSplit(folder: string, header: ShardsHeader, name: "train" | "heldout", opened: number[]): TokenSplit {
+  const width = header.dtype === "u16" ? 2 : 4;
+  const { tokens, documents, bytes, files } = header[name];
+  const starts = new Float64Array(files.length + 1);
+  const handles = files.map((file, index) => {
+    starts[index + 1] = starts[index] + file.tokens;
+    return openWhole(join(folder, `${file.name}.tokens`), file.tokens * width, opened);
+  });
+  if (starts[files.length] !== tokens) {
+    throw new QuernError(`${join(folder, SHARDS_FILE)} counts ${tokens} tokens, its files ${starts[files.length]}`);
+  }
+  let ends: Float64Array | undefined;
+  let buffer = new Uint8Array(0);
+  return {
+    tokens,
+    documents,
+    bytes,
+    get documentEnds() {
+      ends ??= readEnds(folder, files, starts);
+      return ends;
+    },
+    read(offset, length, into = new Uint32Array(length)) {
+      if (!(offset >= 0 && length >= 0 && offset + length <= tokens && length <= into.length)) {
+        throw new RangeError(`tokens ${offset} to ${offset + length} are not among the ${tokens} of the split`);
+      }
+      let file = fileOf(starts, offset);
+      for (let done = 0; done < length; file++) {
+        const first = offset + done - starts[file];
+        const many = Math.min(length - done, starts[file + 1] - starts[file] - first);
+        if (buffer.length < many * width) buffer = new Uint8Array(many * width);
+        for (let got = 0; got < many * width; ) {
+          const more = readSync(handles[file], buffer, got, many * width - got, first * width + got);
+          if (more === 0)
+            throw new QuernError(`${join(folder, files[file].name)}.tokens was cut short while it was read`);
+          got += more;
+        }
+        if (width === 2) for (let i = 0; i < many; i++) into[done + i] = buffer[i * 2] | (buffer[i * 2 + 1] << 8);
+        else {
+          for (let i = 0, at = 0; i < many; i++, at += 4) {
+            into[done + i] = buffer[at] | (buffer[at + 1] << 8) | (buffer[at + 2] << 16) | (buffer[at + 3] << 24);
+          }
+        }
+        done += many;
+      }
+      return into.length === length ? into : into.subarray(0, length);
+    },
+  };
+}
+
+/** The file that holds a token: the last that starts at or before it and is not empty. */
+function fileOf(starts: Float64Array, offset: number): number {
+  let low = 0;
+  let high = starts.length - 2;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (starts[middle] <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return Math.max(low, 0);
+}
+
+function openWhole(path: string, size: number, opened: number[]): number {
+  let file: number;
+  try {
+    file = openSync(path, "r");
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+  opened.push(file);
+  const actual = fstatSync(file).size;
+  if (actual !== size) throw new QuernError(`${path} has ${actual} bytes instead of ${size}; write the shards again`);
+  return file;
+}
+
+function readEnds(folder: string, files: ShardsSplitHeader["files"], starts: Float64Array): Float64Array {
+  const ends = new Float64Array(files.reduce((sum, file) => sum + file.documents, 0));
+  let written = 0;
+  files.forEach((file, index) => {
+    const path = join(folder, `${file.name}.ends`);
+    let bytes: Buffer;
+    try {
+      bytes = readFileSync(path);
+    } catch (error) {
+      throw fileError(error, "read", path);
+    }
+    if (bytes.length !== file.documents * 4) {
+      throw new QuernError(
+        `${path} has ${bytes.length} bytes instead of ${file.documents * 4}; write the shards again`,
+      );
+    }
+    for (let i = 0; i < bytes.length; i += 4) ends[written++] = starts[index] + bytes.readUInt32LE(i);
+  });
+  return ends;
+}
+
+async function verify(folder: string, header: ShardsHeader): Promise<void> {
+  for (const file of [...header.train.files, ...header.heldout.files]) {
+    for (const [suffix, expected] of [
+      ["tokens", file.sha256],
+      ["ends", file.endsSha256],
+    ]) {
+      const path = join(folder, `${file.name}.${suffix}`);
+      const hash = createHash("sha256");
+      try {
+        for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+      } catch (error) {
+        throw fileError(error, "read", path);
+      }
+      if (hash.digest("hex") !== expected) {
+        throw new QuernError(`${path} is not what its checksum says; write the shards again`);
+      }
+    }
+  }
+}

@@ -1,0 +1,119 @@
+/** @file The tokens of a vocabulary: id → bytes in one arena, and bytes → id by hashing. */
+
+/** FNV-1a over bytes[start, end). */
+export function hashBytes(bytes: Uint8Array, start: number, end: number): number {
+  let hash = 0x811c9dc5 | 0;
+  for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i], 0x01000193);
+  return (hash ^ (hash >>> 15)) | 0;
+}
+
+/**
+ * Token byte strings by id. An id that has no token (a hole) has length 0. `find` looks among the tokens that were added
+ * with `searchable`; tokens that are only ever decoded stay out of it.
+ */
+export class TokenTable {
+  bytes: Uint8Array<ArrayBuffer>;
+  starts: Uint32Array<ArrayBuffer>;
+  lengths: Uint32Array<ArrayBuffer>;
+  /** One more than the greatest id. */
+  size = 0;
+  /** Bytes of the longest token. */
+  longest = 0;
+  #used = 0;
+  #slots = new Int32Array(1024);
+  #count = 0;
+
+  /** Room for about so many tokens and bytes; both grow as needed. */
+  constructor(tokens = 512, bytes = 4096) {
+    this.starts = new Uint32Array(tokens);
+    this.lengths = new Uint32Array(tokens);
+    this.bytes = new Uint8Array(bytes);
+    let slots = 1024;
+    while (slots < tokens * 2) slots *= 2;
+    this.#slots = new Int32Array(slots);
+  }
+
+  /** A copy that can be decoded with and added to without changing this table; it finds nothing. */
+  copy(): TokenTable {
+    const table = new TokenTable(0, 0);
+    table.bytes = this.bytes.slice(0, this.#used);
+    table.starts = this.starts.slice(0, this.size);
+    table.lengths = this.lengths.slice(0, this.size);
+    table.size = this.size;
+    table.longest = this.longest;
+    table.#used = this.#used;
+    return table;
+  }
+
+  has(id: number): boolean {
+    return id < this.size && this.lengths[id] > 0;
+  }
+
+  /** The bytes of a token, as a view; empty for a hole. */
+  get(id: number): Uint8Array<ArrayBuffer> {
+    return this.bytes.subarray(this.starts[id], this.starts[id] + this.lengths[id]);
+  }
+
+  /** Copies source[start, end) in as token `id`, which has none yet. */
+  add(id: number, source: Uint8Array, start: number, end: number, searchable: boolean): void {
+    const length = end - start;
+    if (this.#used + length > this.bytes.length) {
+      const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.#used + length));
+      grown.set(this.bytes);
+      this.bytes = grown;
+    }
+    if (id >= this.starts.length) {
+      const room = Math.max(this.starts.length * 2, id + 1);
+      const starts = new Uint32Array(room);
+      starts.set(this.starts);
+      const lengths = new Uint32Array(room);
+      lengths.set(this.lengths);
+      this.starts = starts;
+      this.lengths = lengths;
+    }
+    const at = this.#used;
+    for (let i = 0; i < length; i++) this.bytes[at + i] = source[start + i];
+    this.#used += length;
+    this.starts[id] = at;
+    this.lengths[id] = length;
+    if (id >= this.size) this.size = id + 1;
+    if (length > this.longest) this.longest = length;
+    if (searchable) this.#index(id);
+  }
+
+  /** The id of the token that is source[start, end), or −1. */
+  find(source: Uint8Array, start: number, end: number): number {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    const length = end - start;
+    let slot = hashBytes(source, start, end) & mask;
+    for (;;) {
+      const id = slots[slot] - 1;
+      if (id < 0) return -1;
+      if (this.lengths[id] === length) {
+        const at = this.starts[id];
+        let i = 0;
+        while (i < length && this.bytes[at + i] === source[start + i]) i++;
+        if (i === length) return id;
+      }
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  #index(id: number): void {
+    if (++this.#count * 2 > this.#slots.length) {
+      const old = this.#slots;
+      this.#slots = new Int32Array(old.length * 2);
+      for (let i = 0; i < old.length; i++) if (old[i] !== 0) this.#place(old[i] - 1);
+    }
+    this.#place(id);
+  }
+
+  #place(id: number): void {
+    const mask = this.#slots.length - 1;
+    const start = this.starts[id];
+    let slot = hashBytes(this.bytes, start, start + this.lengths[id]) & mask;
+    while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
+    this.#slots[slot] = id + 1;
+  }
+}

@@ -1,0 +1,342 @@
+/**
+ * @file Hugging Face's tokenizer.json, byte-level BPE: read into a Tokenizer and written again with nothing lost.
+ * A component that is not supported is refused by its name; nothing is half-obeyed.
+ */
+import { QuernError } from "../errors.js";
+import type { AddedToken } from "./added-tokens.js";
+import { fromByteLevel, toByteLevel } from "./byte-level.js";
+import { inSequence, patternSource, patterns, type Splitter, splitterFor, unsplit } from "./patterns.js";
+import { type JsonObject, Tokenizer } from "./tokenizer.js";
+import { listedModel, listMerges, type MergeList, VocabularyBuilder } from "./vocabulary.js";
+
+const utf8 = new TextEncoder();
+
+/**
+ * The tokenizer of a parsed tokenizer.json, with its tokenizer_config.json if there is one.
+ * @throws QuernError naming the component that is not supported, or what is wrong
+ */
+export async function tokenizerFromJson(json: unknown, config?: unknown): Promise<Tokenizer> {
+  const root = object(json, "tokenizer.json");
+  const model = object(root.model, "its model");
+  if (model.type !== undefined && model.type !== "BPE") throw unsupported("model", model.type);
+  refuse(model, "dropout", (value) => value === null || value === 0);
+  refuse(model, "continuing_subword_prefix", (value) => value === null || value === "");
+  refuse(model, "end_of_word_suffix", (value) => value === null || value === "");
+  refuse(model, "byte_fallback", (value) => value === null || value === false);
+  refuse(root, "truncation", (value) => value === null);
+  refuse(root, "padding", (value) => value === null);
+
+  const added = readAdded(root.added_tokens);
+  const vocab = object(model.vocab, "the model's vocab");
+  const { builder, plainKeys } = readVocabulary(vocab, added);
+  const merges = readMerges(model.merges, vocab, model.merges === undefined);
+  const bpe = listedModel(builder.tokens, merges.list, model.ignore_merges === true);
+  if (bpe.byteIds.includes(-1) && typeof model.unk_token === "string") throw unsupported("unk_token", model.unk_token);
+
+  const normalizer = readNormalizer(root.normalizer);
+  const { splitter, prefixSpace } = await readPreTokenizer(root.pre_tokenizer);
+  const { before, after } = readPostProcessor(root.post_processor);
+  readDecoder(root.decoder);
+
+  // Everything but the two long lists is kept as it came.
+  const { vocab: _vocab, merges: _merges, ...restOfModel } = model;
+  return new Tokenizer({
+    model: bpe,
+    splitter,
+    added,
+    normalizer,
+    prefixSpace,
+    before,
+    after,
+    json: { ...root, model: restOfModel },
+    config: config === undefined ? undefined : object(config, "tokenizer_config.json"),
+    mergesAsPairs: merges.asPairs,
+    plainKeys,
+  });
+}
+
+/** tokenizer.json as text, vocabulary by id. */
+export function tokenizerToJson(tokenizer: Tokenizer): string {
+  const { model, json, plainKeys, mergesAsPairs } = tokenizer.parts;
+  const key = (id: number): string => plainKeys?.get(id) ?? toByteLevel(model.tokens.get(id));
+  const vocab: string[] = [];
+  for (let id = 0; id < model.tokens.size; id++) {
+    if (model.tokens.has(id)) vocab.push(`      ${JSON.stringify(key(id))}: ${id}`);
+  }
+  const list = listMerges(model);
+  const merges: string[] = [];
+  for (let i = 0; i < list.left.length; i++) {
+    const left = key(list.left[i]);
+    const right = key(list.right[i]);
+    merges.push(
+      mergesAsPairs
+        ? `      [\n        ${JSON.stringify(left)},\n        ${JSON.stringify(right)}\n      ]`
+        : `      ${JSON.stringify(`${left} ${right}`)}`,
+    );
+  }
+  const vocabText = vocab.length === 0 ? "{}" : `{\n${vocab.join(",\n")}\n    }`;
+  const mergesText = merges.length === 0 ? "[]" : `[\n${merges.join(",\n")}\n    ]`;
+  const restOfModel = JSON.stringify(json.model, null, 2).replaceAll("\n", "\n  ").slice(0, -"\n  }".length);
+  const { model: _model, ...rest } = json;
+  const head = JSON.stringify(rest, null, 2).slice(0, -"\n}".length);
+  return `${head},\n  "model": ${restOfModel},\n    "vocab": ${vocabText},\n    "merges": ${mergesText}\n  }\n}\n`;
+}
+
+/** tokenizer.json without vocabulary and merges, for a tokenizer that does not come from such a file. */
+export function tokenizerJsonFrame(options: {
+  readonly pattern: string;
+  readonly added: readonly AddedToken[];
+  readonly wholeFirst: boolean;
+}): JsonObject {
+  const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: false };
+  const source = patternSource(options.pattern);
+  return {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: options.added,
+    normalizer: null,
+    pre_tokenizer:
+      source === patterns.gpt2
+        ? { ...byteLevel, use_regex: true }
+        : {
+            type: "Sequence",
+            pretokenizers: [
+              { type: "Split", pattern: { Regex: source }, behavior: "Isolated", invert: false },
+              { ...byteLevel, use_regex: false },
+            ],
+          },
+    post_processor: null,
+    decoder: { ...byteLevel, add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: options.wholeFirst,
+    },
+  };
+}
+
+function readAdded(value: unknown): AddedToken[] {
+  if (value === undefined || value === null) return [];
+  if (!Array.isArray(value)) throw new QuernError("added_tokens of tokenizer.json is not a list");
+  const tokens = value.map((entry, index) => {
+    const token = object(entry, `added_tokens[${index}]`);
+    if (typeof token.content !== "string" || token.content === "") {
+      throw new QuernError(`added_tokens[${index}] of tokenizer.json has no content`);
+    }
+    if (!Number.isInteger(token.id) || (token.id as number) < 0 || (token.id as number) >= 1 << 24) {
+      throw new QuernError(`added_tokens[${index}] of tokenizer.json, ${token.content}, has no usable id`);
+    }
+    return {
+      id: token.id as number,
+      content: token.content,
+      single_word: token.single_word === true,
+      lstrip: token.lstrip === true,
+      rstrip: token.rstrip === true,
+      normalized: token.normalized === true,
+      special: token.special === true,
+    };
+  });
+  const seen = new Map<number, string>();
+  for (const { id, content } of tokens) {
+    const other = seen.get(id);
+    if (other !== undefined && other !== content) {
+      throw new QuernError(`id ${id} is given to two added tokens, ${other} and ${content}`);
+    }
+    seen.set(id, content);
+  }
+  return tokens;
+}
+
+function readVocabulary(
+  vocab: JsonObject,
+  added: readonly AddedToken[],
+): { builder: VocabularyBuilder; plainKeys: Map<number, string> } {
+  const keys = Object.keys(vocab);
+  const builder = new VocabularyBuilder(keys.length + added.length, keys.length * 8);
+  const plainKeys = new Map<number, string>();
+  let scratch = new Uint8Array(1024);
+  for (const key of keys) {
+    const id = vocab[key];
+    if (typeof id !== "number") throw new QuernError(`the vocabulary gives ${name(key)} an id that is not a number`);
+    if (scratch.length < key.length) scratch = new Uint8Array(key.length * 2);
+    const length = fromByteLevel(key, scratch, 0);
+    if (length >= 0) builder.add(id, scratch, 0, length, true, name(key));
+    else {
+      // Not in the byte-level alphabet: no text can lead to it, it is only written and decoded.
+      const bytes = utf8.encode(key);
+      builder.add(id, bytes, 0, bytes.length, false, name(key));
+      plainKeys.set(id, key);
+    }
+  }
+  return { builder, plainKeys };
+}
+
+function readMerges(value: unknown, vocab: JsonObject, absent: boolean): { list: MergeList; asPairs: boolean } {
+  if (absent) throw new QuernError("the model of tokenizer.json has no merges");
+  if (!Array.isArray(value)) throw new QuernError("the merges of tokenizer.json are not a list");
+  const list = {
+    left: new Int32Array(value.length),
+    right: new Int32Array(value.length),
+    merged: new Int32Array(value.length),
+  };
+  const asPairs = value.length > 0 && Array.isArray(value[0]);
+  for (let rank = 0; rank < value.length; rank++) {
+    const entry: unknown = value[rank];
+    let left: unknown;
+    let right: unknown;
+    if (typeof entry === "string") {
+      const space = entry.indexOf(" ");
+      left = entry.slice(0, space);
+      right = entry.slice(space + 1);
+      if (space < 0) left = undefined;
+    } else if (Array.isArray(entry) && entry.length === 2) [left, right] = entry as unknown[];
+    if (typeof left !== "string" || typeof right !== "string") {
+      throw new QuernError(`merge ${rank} of tokenizer.json is not a pair of tokens`);
+    }
+    list.left[rank] = idIn(vocab, left, rank);
+    list.right[rank] = idIn(vocab, right, rank);
+    list.merged[rank] = idIn(vocab, left + right, rank);
+  }
+  return { list, asPairs };
+}
+
+function idIn(vocab: JsonObject, token: string, rank: number): number {
+  const id = Object.hasOwn(vocab, token) ? vocab[token] : undefined;
+  if (typeof id !== "number")
+    throw new QuernError(`merge ${rank} needs the token ${name(token)}, which is not in the vocabulary`);
+  return id;
+}
+
+function readNormalizer(value: unknown): "NFC" | undefined {
+  if (value === undefined || value === null) return undefined;
+  const normalizer = object(value, "the normalizer");
+  if (normalizer.type === "NFC") return "NFC";
+  if (normalizer.type === "Sequence" && Array.isArray(normalizer.normalizers)) {
+    const kinds = normalizer.normalizers.map(readNormalizer);
+    return kinds.find((kind) => kind !== undefined);
+  }
+  throw unsupported("normalizer", normalizer.type);
+}
+
+async function readPreTokenizer(value: unknown): Promise<{ splitter: Splitter; prefixSpace: boolean }> {
+  if (value === undefined || value === null)
+    throw new QuernError("tokenizer.json has no pre_tokenizer, so it is not byte-level; Quern reads byte-level BPE");
+  const steps: JsonObject[] = [];
+  const flatten = (step: unknown): void => {
+    const component = object(step, "the pre_tokenizer");
+    if (component.type === "Sequence" && Array.isArray(component.pretokenizers))
+      component.pretokenizers.forEach(flatten);
+    else steps.push(component);
+  };
+  flatten(value);
+  let splitter: Splitter | undefined;
+  let prefixSpace = false;
+  let byteLevel = false;
+  for (const step of steps) {
+    if (byteLevel) throw unsupported("pre_tokenizer after ByteLevel", step.type);
+    let next: Splitter | undefined;
+    if (step.type === "ByteLevel") {
+      byteLevel = true;
+      if (step.add_prefix_space === true) {
+        if (splitter !== undefined) throw unsupported("pre_tokenizer", "ByteLevel with add_prefix_space after another");
+        prefixSpace = true;
+      }
+      if (step.use_regex !== false) next = await splitterFor("gpt2");
+    } else if (step.type === "Split") next = await readSplit(step);
+    else throw unsupported("pre_tokenizer", step.type);
+    if (next !== undefined) splitter = splitter === undefined ? next : inSequence(splitter, next);
+  }
+  if (!byteLevel)
+    throw unsupported("pre_tokenizer without ByteLevel", steps.map((step) => step.type).join(" + ") || "none");
+  return { splitter: splitter ?? unsplit, prefixSpace };
+}
+
+async function readSplit(step: JsonObject): Promise<Splitter> {
+  const pattern = object(step.pattern, "the pattern of Split");
+  const inverted = step.invert === true;
+  // Isolated keeps matches and what lies between, so inverting it changes nothing; Removed, inverted, keeps the matches.
+  const isolated = step.behavior === "Isolated";
+  if (!isolated && !(step.behavior === "Removed")) throw unsupported("Split behavior", step.behavior);
+  let source: string;
+  if (typeof pattern.Regex === "string") source = pattern.Regex;
+  else if (typeof pattern.String === "string") source = pattern.String.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+  else throw unsupported("Split pattern", Object.keys(pattern).join(", "));
+  // The published patterns match every character, so that nothing lies between.
+  if (isolated) return splitterFor(source);
+  const { regexLexer } = await import("./regex-lexer.js");
+  return { lex: regexLexer(source, inverted ? "matches" : "between"), divisible: false };
+}
+
+function readPostProcessor(value: unknown): { before: number[]; after: number[] } {
+  const before: number[] = [];
+  const after: number[] = [];
+  const read = (step: unknown): void => {
+    if (step === undefined || step === null) return;
+    const processor = object(step, "the post_processor");
+    if (processor.type === "ByteLevel") return;
+    if (processor.type === "Sequence" && Array.isArray(processor.processors)) {
+      processor.processors.forEach(read);
+      return;
+    }
+    if (processor.type !== "TemplateProcessing" || !Array.isArray(processor.single)) {
+      throw unsupported("post_processor", processor.type);
+    }
+    if (before.length + after.length > 0) throw unsupported("post_processor", "two TemplateProcessing");
+    const specials = object(processor.special_tokens ?? {}, "special_tokens of TemplateProcessing");
+    let seen = false;
+    for (const entry of processor.single as unknown[]) {
+      const piece = object(entry, "a piece of TemplateProcessing");
+      if (piece.Sequence !== undefined) {
+        if (seen) throw unsupported("post_processor", "TemplateProcessing with the text twice");
+        seen = true;
+        continue;
+      }
+      const id = object(piece.SpecialToken, "a piece of TemplateProcessing").id;
+      const special = typeof id === "string" && Object.hasOwn(specials, id) ? object(specials[id], id) : undefined;
+      if (special === undefined || !Array.isArray(special.ids) || !special.ids.every(Number.isInteger)) {
+        throw new QuernError(`TemplateProcessing names the special token ${String(id)} without its ids`);
+      }
+      (seen ? after : before).push(...(special.ids as number[]));
+    }
+  };
+  read(value);
+  return { before, after };
+}
+
+function readDecoder(value: unknown): void {
+  if (value === undefined || value === null) return;
+  const decoder = object(value, "the decoder");
+  if (decoder.type === "Sequence" && Array.isArray(decoder.decoders)) decoder.decoders.forEach(readDecoder);
+  else if (decoder.type !== "ByteLevel") throw unsupported("decoder", decoder.type);
+}
+
+function object(value: unknown, what: string): JsonObject {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new QuernError(`${what} is not a JSON object; this is no tokenizer that Quern can read`);
+  }
+  return value as JsonObject;
+}
+
+function refuse(holder: JsonObject, key: string, fine: (value: unknown) => boolean): void {
+  const value = holder[key];
+  if (value !== undefined && !fine(value)) throw unsupported(key, value);
+}
+
+function unsupported(component: string, value: unknown): QuernError {
+  const shown = typeof value === "string" ? value : JSON.stringify(value);
+  return new QuernError(
+    `tokenizer.json has ${component} ${shown}, which is not supported; Quern reads byte-level BPE ` +
+      "(ByteLevel and Split pre-tokenizers, NFC, TemplateProcessing)",
+  );
+}
+
+/** A token in an error: long ones are cut. */
+function name(token: string): string {
+  return JSON.stringify(token.length > 60 ? `${token.slice(0, 60)}…` : token);
+}

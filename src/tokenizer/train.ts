@@ -1,0 +1,153 @@
+/** @file Training a tokenizer: count pretokens, learn merges, and put the vocabulary together as Hugging Face's trainer does. */
+import { QuernError } from "../errors.js";
+import type { OnProgress } from "../progress.js";
+import { byteToUnit } from "./byte-level.js";
+import { learnMerges, type TieRule } from "./learn-merges.js";
+import { type PatternName, patternSource, splitterFor } from "./patterns.js";
+import { PretokenCounter, type PretokenCounts } from "./pretoken-counts.js";
+import { END_OF_TEXT } from "./special-names.js";
+import { TextParts } from "./text-parts.js";
+import { TokenTable } from "./token-table.js";
+import { Tokenizer } from "./tokenizer.js";
+import { tokenizerJsonFrame } from "./tokenizer-json.js";
+import { listedModel } from "./vocabulary.js";
+
+export interface TrainTokenizerOptions {
+  /** Tokens in all, special ones and the 256 bytes included. */
+  readonly vocabSize: number;
+  /** How texts are cut into pretokens: a published pattern's name or a regular expression; o200k by default. */
+  readonly pattern?: PatternName | (string & {});
+  /** Special tokens, which get the first ids; `<|endoftext|>` by default. */
+  readonly special?: readonly string[];
+  /** Which of several pairs of equal count merges first; `id` by default. */
+  readonly tie?: TieRule;
+  /** Pairs that occur less often are not merged; 0 by default. */
+  readonly minFrequency?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+/**
+ * Trains a byte-level BPE tokenizer on documents, which are read once and never all in memory. The result depends on the
+ * documents' text alone, not on their order. There may be fewer tokens than asked for if the text runs out of pairs.
+ * @throws QuernError if the options cannot be met or there is no text; the signal's reason when it aborts
+ */
+export async function trainTokenizer(
+  documents: Iterable<string> | AsyncIterable<string>,
+  options: TrainTokenizerOptions,
+): Promise<Tokenizer> {
+  checkOptions(options);
+  const splitter = await splitterFor(options.pattern ?? "o200k");
+  const counter = new PretokenCounter();
+  const parts = new TextParts(splitter);
+  let units = 0;
+  let texts = 0;
+  let turn = performance.now();
+  for await (const text of documents) {
+    for (let start = 0; start < text.length; ) {
+      start = parts.load(text, start);
+      counter.add(parts.bytes, parts.view, 0, parts.bounds, parts.count);
+      if (performance.now() - turn > 60) {
+        options.onProgress?.({ task: "count pretokens", done: units + start, unit: "character" });
+        await new Promise<void>((resolve) => setTimeout(resolve, 0));
+        options.signal?.throwIfAborted();
+        turn = performance.now();
+      }
+    }
+    parts.release();
+    units += text.length;
+    texts++;
+  }
+  options.signal?.throwIfAborted();
+  if (units === 0) {
+    throw new QuernError(`there is no text to train on: ${texts === 0 ? "no document" : "all documents are empty"}`);
+  }
+  return tokenizerFromCounts(counter.take(), options);
+}
+
+/** Learns the merges of counted pretokens. */
+export async function tokenizerFromCounts(words: PretokenCounts, options: TrainTokenizerOptions): Promise<Tokenizer> {
+  const special = options.special ?? [END_OF_TEXT];
+  const tokens = new TokenTable(options.vocabSize, options.vocabSize * 8);
+  const utf8 = new TextEncoder();
+  special.forEach((content, id) => {
+    const bytes = utf8.encode(content);
+    tokens.add(id, bytes, 0, bytes.length, true);
+  });
+  // Bytes come in the order of their characters in the byte-level alphabet.
+  const byteIds = new Int32Array(256);
+  const order = Array.from({ length: 256 }, (_, byte) => byte).sort((a, b) => byteToUnit[a] - byteToUnit[b]);
+  for (const byte of order) {
+    byteIds[byte] = tokens.size;
+    tokens.add(tokens.size, Uint8Array.of(byte), 0, 1, true);
+  }
+  const learned = await learnMerges(words, tokens, byteIds, {
+    vocabSize: options.vocabSize,
+    minFrequency: options.minFrequency ?? 0,
+    tie: options.tie ?? "id",
+    signal: options.signal,
+    onProgress: options.onProgress,
+  });
+  const added = special.map((content, id) => ({
+    ...{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true },
+  }));
+  const list = {
+    left: Int32Array.from(learned.left),
+    right: Int32Array.from(learned.right),
+    merged: Int32Array.from(learned.merged),
+  };
+  const pattern = patternSource(options.pattern ?? "o200k");
+  return new Tokenizer({
+    model: listedModel(tokens, list, false),
+    splitter: await splitterFor(pattern),
+    added,
+    json: tokenizerJsonFrame({ pattern, added, wholeFirst: false }),
+    config: configOf(special),
+    mergesAsPairs: true,
+  });
+}
+
+function checkOptions({ vocabSize, special = [END_OF_TEXT], minFrequency = 0 }: TrainTokenizerOptions): void {
+  const least = 256 + special.length;
+  if (!Number.isInteger(vocabSize) || vocabSize < least) {
+    throw new QuernError(
+      `a vocabulary of ${vocabSize} is too small: the alphabet of bytes takes 256 tokens and the special tokens ` +
+        `${special.length}; ask for at least ${least}`,
+      { exitCode: 2 },
+    );
+  }
+  if (vocabSize > 1 << 20) {
+    throw new QuernError(`a vocabulary of ${vocabSize} is too large: at most ${1 << 20} can be asked for`, {
+      exitCode: 2,
+    });
+  }
+  if (!(minFrequency >= 0)) throw new QuernError(`a minimum frequency of ${minFrequency} is no count`, { exitCode: 2 });
+  const seen = new Set<string>();
+  for (const content of special) {
+    if (content === "") throw new QuernError("a special token is empty; give each some text", { exitCode: 2 });
+    if (content.length === 1) {
+      throw new QuernError(`the special token ${content} is a single character; give it a longer text`, {
+        exitCode: 2,
+      });
+    }
+    if (seen.has(content)) throw new QuernError(`the special token ${content} is given twice`, { exitCode: 2 });
+    seen.add(content);
+  }
+}
+
+/** tokenizer_config.json, by which transformers finds its class and the end of a text. */
+function configOf(special: readonly string[]): Readonly<Record<string, unknown>> {
+  const end = special.includes(END_OF_TEXT) ? END_OF_TEXT : undefined;
+  return {
+    tokenizer_class: "PreTrainedTokenizerFast",
+    clean_up_tokenization_spaces: false,
+    model_max_length: 1e30,
+    added_tokens_decoder: Object.fromEntries(
+      special.map((content, id) => [
+        id,
+        { content, lstrip: false, normalized: false, rstrip: false, single_word: false, special: true },
+      ]),
+    ),
+    ...(end === undefined ? {} : { bos_token: end, eos_token: end, unk_token: end, pad_token: end }),
+  };
+}
