@@ -5,15 +5,15 @@
 #endif
 #ifndef QN_MR
 #if QN_VL == 16
-#define QN_MR 14
+#define QN_MR 6
+#define QN_NV 4
 #elif QN_VL == 8
 #define QN_MR 6
-#else
-#define QN_MR 4
-#endif
-#endif
-#ifndef QN_NV
 #define QN_NV 2
+#else
+#define QN_MR 2
+#define QN_NV 4
+#endif
 #endif
 #ifndef QN_THREADS
 #define QN_THREADS 1

@@ -1,38 +1,275 @@
-// Matrix products.
+// Matrix products. B is packed once, by all threads together, into panels of QN_NR columns; each task then takes some rows of A,
+// packs them into panels of QN_MR rows in its worker's own scratch, and multiplies panel by panel: the register tile
+// (QN_MR, QN_NR) runs over QN_KC of K with its piece of B in the first-level cache and its piece of A in the second.
+// Sums along K are cut at the same places whatever the number of threads, so the bits do not depend on it.
 #ifndef QN_GEMM_H
 #define QN_GEMM_H
 #define QN_NR (QN_NV * QN_VL)
+#define QN_KC (8192 / QN_NR < 256 ? 8192 / QN_NR : 256)   // a panel of B is at most 32 KiB
+#define QN_MC (128 / QN_MR * QN_MR)                       // rows a task, so that A's block (QN_MC, QN_KC) is at most 128 KiB
+#define QN_NC (1024 / QN_NR * QN_NR)                      // columns and
+#define QN_KB 1024                                        // rows of B that are packed at a time: at most 4 MiB
+#define QN_A_BLOCK 32768                                  // floats that hold A's block
+#define QN_SMALL 8                                        // rows (or columns) up to which nothing is packed
+
 // called for every finished block of C (m0..m1, n0..n1), while it is hot in cache, by any worker; may read C and write
 // anything at those positions
 typedef void (*qn_epilogue)(void *context, long m0, long m1, long n0, long n1);
 
-// Scratch of qn_gemm in floats: min(N + QN_NR, 1024) * min(K + 16, 1024) + qn_threads * 40960.
+// Scratch of qn_gemm in floats: min(N + 64, 1024) * min(K + 16, 1024) + qn_threads * 32768 + 16. (QN_NR is at most 64.)
 QN_FUNCTION long qn_gemm_scratch(long M, long N, long K) {
   (void)M;
-  long n = N + QN_NR < 1024 ? N + QN_NR : 1024, k = K + 16 < 1024 ? K + 16 : 1024;
-  return n * k + qn_threads * 40960L;
+  return (N + 64 < 1024 ? N + 64 : 1024) * (K + 16 < QN_KB ? K + 16 : QN_KB) + qn_threads * (long)QN_A_BLOCK + 16;
 }
 
-typedef struct { long M, N, K; const float *A; long a_m, a_k; const float *B; long b_k, b_n; float *C; long ldc; int accumulate; qn_epilogue epilogue; void *context; } qn_gemm_context;
+typedef struct {
+  long M, N, K; const float *A; long a_m, a_k; const float *B; long b_k, b_n; float *C; long ldc; int accumulate;
+  qn_epilogue epilogue; void *context;
+  float *packed_B, *packed_A; // (blocks of K, panels, QN_KC, QN_NR) and a block for each worker
+  long n0, n1, k0, k1, kc;    // the part of B that is packed now, and how K is cut
+  long m_blocks, n_blocks;
+} qn_gemm_context;
+
+// C tile (mr, nv vectors) = or += A (mr, K) · B (K, nv vectors), K a multiple of 4: element (i, k) of A is at
+// A[k/4*a_4 + i*a_i + k%4*a_k], row k of B at B + k*ldb. With mr, nv and the strides constant the accumulators are
+// registers and A's addresses are displacements of one pointer; unrolled by 4, for its sake.
+QN_INLINE void qn_tile(const int mr, const int nv, long K, const float *restrict A, long a_i, long a_k, long a_4, const float *restrict B, long ldb, float *restrict C, long ldc, int add) {
+  vf c[QN_MR][QN_NV];
+  QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] = (vf){0};
+  for (long k = 0; k < K; k += 4, A += a_4, B += 4 * ldb) {
+    QN_UNROLL for (int u = 0; u < 4; u++) {
+      vf b[QN_NV];
+      QN_UNROLL for (int j = 0; j < nv; j++) b[j] = qn_load(B + u * ldb + j * QN_VL);
+      QN_UNROLL for (int i = 0; i < mr; i++) {
+        vf a = qn_splat(A[i * a_i + u * a_k]);
+        QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] += a * b[j];
+      }
+    }
+  }
+  if (add) QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] += qn_load(C + i * ldc + j * QN_VL);
+  QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) qn_store(C + i * ldc + j * QN_VL, c[i][j]);
+}
+
+// The tile on packed panels. A panel holds (K/4, QN_MR, 4) where A's rows run along K, so that packing is copying, and
+// (K, QN_MR) where its columns are contiguous.
+static __attribute__((noinline)) void qn_tile_rows(long K, const float *A, const float *B, float *C, long ldc, int add) {
+  qn_tile(QN_MR, QN_NV, K, A, 4, 1, 4 * QN_MR, B, QN_NR, C, ldc, add);
+}
+static __attribute__((noinline)) void qn_tile_columns(long K, const float *A, const float *B, float *C, long ldc, int add) {
+  qn_tile(QN_MR, QN_NV, K, A, 1, QN_MR, 4 * QN_MR, B, QN_NR, C, ldc, add);
+}
+
+// The part m x n of a tile at the edge of C: made whole beside it, then copied.
+static __attribute__((noinline)) void qn_tile_edge(int by_rows, long m, long n, long K, const float *A, const float *B, float *C, long ldc, int add) {
+  float t[QN_MR * QN_NR] __attribute__((aligned(64)));
+  (by_rows ? qn_tile_rows : qn_tile_columns)(K, A, B, t, QN_NR, 0);
+  for (long i = 0; i < m; i++) for (long j = 0; j < n; j += QN_VL) {
+    vf x = qn_load(t + i * QN_NR + j);
+    if (add) x += qn_load_n(C + i * ldc + j, n - j);
+    qn_store_n(C + i * ldc + j, x, n - j);
+  }
+}
+
+// Rows m0..m1, columns k0..k1 of A into panels of (k1 - k0 rounded up to 4) * QN_MR floats, 0 where A has ended.
+static void qn_pack_A(const qn_gemm_context *c, long m0, long m1, long k0, long k1, float *to) {
+  long kc = (k1 - k0 + 3) / 4 * 4;
+  if (c->a_k == 1) {
+    for (long m = m0; m < m1; m += QN_MR, to += QN_MR * kc) for (long i = 0; i < QN_MR; i++) {
+      const float *from = c->A + (m + i) * c->a_m + k0;
+      float *t = to + i * 4;
+      long k = 0;
+      if (m + i < m1) {
+        for (; k + 4 <= k1 - k0; k += 4, t += QN_MR * 4) __builtin_memcpy(t, from + k, 16);
+        if (k < k1 - k0) {
+          for (long u = 0; u < 4; u++) t[u] = k + u < k1 - k0 ? from[k + u] : 0.0f;
+          k += 4, t += QN_MR * 4;
+        }
+      }
+      for (; k < kc; k += 4, t += QN_MR * 4) t[0] = t[1] = t[2] = t[3] = 0.0f;
+    }
+    return;
+  }
+  for (long k = k0; k < k0 + kc; k++) { // along A's contiguous columns, over all panels
+    const float *from = c->A + k * c->a_k;
+    float *t = to + (k - k0) * QN_MR;
+    long m = k < k1 ? m0 : m1;
+    for (; m + QN_MR <= m1; m += QN_MR, t += QN_MR * kc) __builtin_memcpy(t, from + m, QN_MR * 4);
+    if (m < m1) for (long i = 0; i < QN_MR; i++) t[i] = m + i < m1 ? from[m + i] : 0.0f;
+    if (k >= k1) for (m = m0; m < m1; m += QN_MR, t += QN_MR * kc) for (long i = 0; i < QN_MR; i++) t[i] = 0.0f;
+  }
+}
+
+// One panel of one block of K: rows k0..k1 (then 0 up to a multiple of 4), columns n0..n0+QN_NR (0 from n1 on).
+static void qn_pack_B(const qn_gemm_context *c, long k0, long k1, long n0, long n1, float *to) {
+  long K = k1 - k0, kc = (K + 3) / 4 * 4, N = n1 - n0 < QN_NR ? n1 - n0 : QN_NR;
+  if (c->b_n == 1) {
+    for (long k = 0; k < kc; k++, to += QN_NR) {
+      const float *from = c->B + (k0 + k) * c->b_k + n0;
+      QN_UNROLL for (int j = 0; j < QN_NR; j += QN_VL) {
+        vf x = {0};
+        if (k < K) x = N - j >= QN_VL ? qn_load(from + j) : N > j ? qn_load_n(from + j, N - j) : x;
+        qn_store(to + j, x);
+      }
+    }
+    return;
+  }
+  for (long j = 0; j < QN_NR; j += QN_VL) {
+    const float *from = c->B + (n0 + j) * c->b_n + k0;
+    for (long k = 0; k < kc; k += QN_VL) {
+      vf x[QN_VL];
+      if (j + QN_VL <= N && k + QN_VL <= K) QN_UNROLL for (int i = 0; i < QN_VL; i++) x[i] = qn_load(from + i * c->b_n + k);
+      else for (int i = 0; i < QN_VL; i++) x[i] = j + i < N ? qn_load_n(from + i * c->b_n + k, K - k > 0 ? K - k : 0) : (vf){0};
+      qn_transpose(x);
+      if (k + QN_VL <= kc) QN_UNROLL for (int i = 0; i < QN_VL; i++) qn_store(to + (k + i) * QN_NR + j, x[i]);
+      else for (int i = 0; i < kc - k; i++) qn_store(to + (k + i) * QN_NR + j, x[i]);
+    }
+  }
+}
+
+static void qn_gemm_pack_task(void *context, long task, long worker) {
+  const qn_gemm_context *c = context;
+  (void)worker;
+  long panels = (c->n1 - c->n0 + QN_NR - 1) / QN_NR, k0 = c->k0 + task / panels * c->kc, n0 = c->n0 + task % panels * QN_NR;
+  long k1 = k0 + c->kc < c->k1 ? k0 + c->kc : c->k1, kc = (k1 - k0 + 3) / 4 * 4;
+  qn_pack_B(c, k0, k1, n0, c->n1, c->packed_B + (k0 - c->k0) * panels * QN_NR + task % panels * kc * QN_NR);
+}
 
 static void qn_gemm_task(void *context, long task, long worker) {
   const qn_gemm_context *c = context;
-  (void)worker;
-  long m0 = task * 16, m1 = m0 + 16 < c->M ? m0 + 16 : c->M;
-  for (long i = m0; i < m1; i++) for (long n = 0; n < c->N; n++) {
-    float s = c->accumulate ? c->C[i * c->ldc + n] : 0.0f;
-    for (long k = 0; k < c->K; k++) s += c->A[i * c->a_m + k * c->a_k] * c->B[k * c->b_k + n * c->b_n];
-    c->C[i * c->ldc + n] = s;
+  float *packed_A = c->packed_A + worker * QN_A_BLOCK;
+  long tiles = (c->M + QN_MR - 1) / QN_MR, panels = (c->n1 - c->n0 + QN_NR - 1) / QN_NR;
+  long i = task / c->n_blocks, j = task % c->n_blocks, p0 = panels * j / c->n_blocks, p1 = panels * (j + 1) / c->n_blocks;
+  long m0 = tiles * i / c->m_blocks * QN_MR, m1 = tiles * (i + 1) / c->m_blocks * QN_MR;
+  if (m1 > c->M) m1 = c->M;
+  int by_rows = c->a_k == 1;
+  void (*tile)(long, const float *, const float *, float *, long, int) = by_rows ? qn_tile_rows : qn_tile_columns;
+  for (long k0 = c->k0; k0 < c->k1; k0 += c->kc) {
+    long k1 = k0 + c->kc < c->k1 ? k0 + c->kc : c->k1, kc = (k1 - k0 + 3) / 4 * 4;
+    int add = c->accumulate || k0 > 0;
+    qn_pack_A(c, m0, m1, k0, k1, packed_A);
+    for (long p = p0; p < p1; p++) {
+      const float *B = c->packed_B + (k0 - c->k0) * panels * QN_NR + p * kc * QN_NR, *A = packed_A;
+      long n0 = c->n0 + p * QN_NR, n = c->n1 - n0;
+      for (long m = m0; m < m1; m += QN_MR, A += QN_MR * kc) {
+        float *C = c->C + m * c->ldc + n0;
+        if (m + QN_MR <= m1 && n >= QN_NR) tile(kc, A, B, C, c->ldc, add);
+        else qn_tile_edge(by_rows, m1 - m < QN_MR ? m1 - m : QN_MR, n < QN_NR ? n : QN_NR, kc, A, B, C, c->ldc, add);
+      }
+    }
   }
-  if (c->epilogue) c->epilogue(c->context, m0, m1, 0, c->N);
+  if (c->epilogue && c->k1 == c->K) {
+    long n1 = c->n0 + p1 * QN_NR;
+    c->epilogue(c->context, m0, m1, c->n0 + p0 * QN_NR, n1 < c->n1 ? n1 : c->n1);
+  }
+}
+
+// Few rows or few columns, both A's and B's rows along K (a token's matrix-vector products): dot products, four rows by
+// four columns at a time, nothing packed, so that memory is read once and at its speed.
+QN_INLINE void qn_dots(const int m, const int n, long K, const float *A, long lda, const float *B, long ldb, float *C, long ldc, int add) {
+  vf c[4][4];
+  QN_UNROLL for (int i = 0; i < m; i++) QN_UNROLL for (int j = 0; j < n; j++) c[i][j] = (vf){0};
+  long k = 0;
+  for (; k + QN_VL <= K; k += QN_VL) {
+    vf b[4];
+    QN_UNROLL for (int j = 0; j < n; j++) b[j] = qn_load(B + j * ldb + k);
+    QN_UNROLL for (int i = 0; i < m; i++) {
+      vf a = qn_load(A + i * lda + k);
+      QN_UNROLL for (int j = 0; j < n; j++) c[i][j] += a * b[j];
+    }
+  }
+  if (k < K) QN_UNROLL for (int i = 0; i < m; i++) QN_UNROLL for (int j = 0; j < n; j++) c[i][j] += qn_load_n(A + i * lda + k, K - k) * qn_load_n(B + j * ldb + k, K - k);
+  QN_UNROLL for (int i = 0; i < m; i++) QN_UNROLL for (int j = 0; j < n; j++) C[i * ldc + j] = (add ? C[i * ldc + j] : 0.0f) + qn_sum(c[i][j]);
+}
+static void qn_dots_task(void *context, long task, long worker) {
+  const qn_gemm_context *c = context;
+  (void)worker;
+  long along_m = c->M > c->N, step = along_m ? c->m_blocks : c->n_blocks, m0 = along_m ? task * step : 0, n0 = along_m ? 0 : task * step;
+  long m1 = along_m && m0 + step < c->M ? m0 + step : c->M, n1 = !along_m && n0 + step < c->N ? n0 + step : c->N;
+  for (long n = n0; n < n1; n += n1 - n >= 4 ? 4 : 1) for (long m = m0; m < m1; m += m1 - m >= 4 ? 4 : 1) {
+    const float *A = c->A + m * c->a_m, *B = c->B + n * c->b_n;
+    float *C = c->C + m * c->ldc + n;
+    if (m1 - m >= 4) {
+      if (n1 - n >= 4) qn_dots(4, 4, c->K, A, c->a_m, B, c->b_n, C, c->ldc, c->accumulate);
+      else qn_dots(4, 1, c->K, A, c->a_m, B, c->b_n, C, c->ldc, c->accumulate);
+    } else if (n1 - n >= 4) qn_dots(1, 4, c->K, A, c->a_m, B, c->b_n, C, c->ldc, c->accumulate);
+    else qn_dots(1, 1, c->K, A, c->a_m, B, c->b_n, C, c->ldc, c->accumulate);
+  }
+  if (c->epilogue) c->epilogue(c->context, m0, m1, n0, n1);
+}
+
+// Few rows and B's rows along N: each task takes 4 vectors of columns down the whole of K.
+QN_INLINE void qn_axpys(const int m, long K, const float *A, long a_m, long a_k, const float *B, long b_k, long n, float *C, long ldc, int add) {
+  vf c[4][4];
+  QN_UNROLL for (int i = 0; i < m; i++) QN_UNROLL for (int j = 0; j < 4; j++) c[i][j] = (vf){0};
+  for (long k = 0; k < K; k++) {
+    vf b[4];
+    if (n >= 4 * QN_VL) QN_UNROLL for (int j = 0; j < 4; j++) b[j] = qn_load(B + k * b_k + j * QN_VL);
+    else QN_UNROLL for (int j = 0; j < 4; j++) b[j] = n > j * QN_VL ? qn_load_n(B + k * b_k + j * QN_VL, n - j * QN_VL) : (vf){0};
+    QN_UNROLL for (int i = 0; i < m; i++) {
+      vf a = qn_splat(A[i * a_m + k * a_k]);
+      QN_UNROLL for (int j = 0; j < 4; j++) c[i][j] += a * b[j];
+    }
+  }
+  QN_UNROLL for (int i = 0; i < m; i++) QN_UNROLL for (int j = 0; j < 4; j++) if (n > j * QN_VL) {
+    float *p = C + i * ldc + j * QN_VL;
+    qn_store_n(p, add ? qn_load_n(p, n - j * QN_VL) + c[i][j] : c[i][j], n - j * QN_VL);
+  }
+}
+static void qn_axpys_task(void *context, long task, long worker) {
+  const qn_gemm_context *c = context;
+  (void)worker;
+  long n0 = task * c->n_blocks, n1 = n0 + c->n_blocks < c->N ? n0 + c->n_blocks : c->N;
+  for (long n = n0; n < n1; n += 4 * QN_VL) for (long m = 0; m < c->M; m += c->M - m >= 4 ? 4 : 1) {
+    const float *A = c->A + m * c->a_m, *B = c->B + n;
+    float *C = c->C + m * c->ldc + n;
+    if (c->M - m >= 4) qn_axpys(4, c->K, A, c->a_m, c->a_k, B, c->b_k, n1 - n, C, c->ldc, c->accumulate);
+    else qn_axpys(1, c->K, A, c->a_m, c->a_k, B, c->b_k, n1 - n, C, c->ldc, c->accumulate);
+  }
+  if (c->epilogue) c->epilogue(c->context, 0, c->M, n0, n1);
 }
 
 // C (M,N) = [C +] A (M,K) · B (K,N); element (i,k) of A is at A[i*a_m + k*a_k], of B at B[k*b_k + n*b_n], of C at
 // C[i*ldc+n]. One of a_m, a_k is 1, one of b_k, b_n is 1.
 QN_FUNCTION void qn_gemm(long M, long N, long K, const float *A, long a_m, long a_k, const float *B, long b_k, long b_n,
                          float *C, long ldc, int accumulate, float *scratch, qn_epilogue epilogue, void *context) {
-  (void)scratch;
-  qn_gemm_context c = {M, N, K, A, a_m, a_k, B, b_k, b_n, C, ldc, accumulate, epilogue, context};
-  qn_parallel((M + 15) / 16, qn_gemm_task, &c);
+  float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
+  qn_gemm_context c = {.M = M, .N = N, .K = K, .A = A, .a_m = a_m, .a_k = a_k, .B = B, .b_k = b_k, .b_n = b_n, .C = C, .ldc = ldc,
+                       .accumulate = accumulate, .epilogue = epilogue, .context = context};
+  if (M < 1 || N < 1 || K < 1) return;
+  if (a_k == 1 && b_k == 1 && (M <= QN_SMALL || N <= QN_SMALL)) {
+    long length = M > N ? M : N, step = 65536 / K; // 256 KiB a task, but several tasks a thread
+    if (step > length / (4 * qn_threads)) step = length / (4 * qn_threads);
+    c.m_blocks = c.n_blocks = step < 8 ? 8 : step > 256 ? 256 : step / 4 * 4;
+    qn_parallel((length + c.n_blocks - 1) / c.n_blocks, qn_dots_task, &c);
+    return;
+  }
+  if (b_n == 1 && M <= QN_SMALL) {
+    c.n_blocks = 4 * QN_VL;
+    qn_parallel((N + c.n_blocks - 1) / c.n_blocks, qn_axpys_task, &c);
+    return;
+  }
+  long n_chunks = (N + QN_NC - 1) / QN_NC, nc = ((N + n_chunks - 1) / n_chunks + QN_NR - 1) / QN_NR * QN_NR;
+  long k_blocks = (K + QN_KC - 1) / QN_KC, tiles = (M + QN_MR - 1) / QN_MR;
+  c.kc = ((K + k_blocks - 1) / k_blocks + 3) / 4 * 4;
+  long kb = QN_KB / c.kc * c.kc;
+  // Rows a task: at most QN_MC, and as many tasks as a multiple of the threads; columns are cut too when rows are few.
+  c.m_blocks = (M + QN_MC - 1) / QN_MC;
+  if (c.m_blocks < 4 * qn_threads) c.m_blocks = 4 * qn_threads;
+  c.m_blocks = (c.m_blocks + qn_threads - 1) / qn_threads * qn_threads;
+  if (c.m_blocks > (tiles + 3) / 4) c.m_blocks = (tiles + 3) / 4;
+  c.packed_A = aligned;
+  c.packed_B = aligned + qn_threads * (long)QN_A_BLOCK;
+  for (c.n0 = 0; c.n0 < N; c.n0 = c.n1) {
+    c.n1 = c.n0 + nc < N ? c.n0 + nc : N;
+    long panels = (c.n1 - c.n0 + QN_NR - 1) / QN_NR;
+    c.n_blocks = (2 * qn_threads + c.m_blocks - 1) / c.m_blocks;
+    if (qn_threads == 1) c.n_blocks = 1;
+    if (c.n_blocks > panels) c.n_blocks = panels;
+    for (c.k0 = 0; c.k0 < K; c.k0 = c.k1) {
+      c.k1 = c.k0 + kb < K ? c.k0 + kb : K;
+      qn_parallel((c.k1 - c.k0 + c.kc - 1) / c.kc * panels, qn_gemm_pack_task, &c);
+      qn_parallel(c.m_blocks * c.n_blocks, qn_gemm_task, &c);
+    }
+  }
 }
 #endif

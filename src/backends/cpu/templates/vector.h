@@ -26,18 +26,66 @@ typedef float qn_vfu __attribute__((vector_size(QN_VL * 4), aligned(4), may_alia
 
 QN_INLINE vf qn_load(const float *p) { return *(const qn_vfu *)p; }
 QN_INLINE void qn_store(float *p, vf x) { *(qn_vfu *)p = x; }
-QN_INLINE vf qn_splat(float x) { return (vf){0} + x; }
+QN_INLINE vf qn_splat(float x) { return x - (vf){0}; } // x + 0 would be an addition: it changes -0
 QN_INLINE vi qn_splat_int(int x) { return (vi){0} + x; }
 
+// The machine's own instructions where a plain twin measures slower: partial loads and stores, minimum, maximum, square
+// root. Without them (QN_PLAIN forces it, so that every machine can test the twins) the same is written out below.
+#if !defined(QN_PLAIN) && QN_VL == 16 && defined(__AVX512F__)
+#define QN_LANES(n) ((__mmask16)((n) >= 16 ? 0xffff : (1u << (n)) - 1))
+QN_INLINE vf qn_load_n(const float *p, long n) { return (vf)_mm512_maskz_loadu_ps(QN_LANES(n), p); }
+QN_INLINE void qn_store_n(float *p, vf x, long n) { _mm512_mask_storeu_ps(p, QN_LANES(n), (__m512)x); }
+QN_INLINE vf qn_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+QN_INLINE vf qn_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+QN_INLINE vf qn_select(vi mask, vf a, vf b) { return (vf)_mm512_mask_blend_ps(_mm512_cmplt_epi32_mask((__m512i)mask, _mm512_setzero_si512()), (__m512)b, (__m512)a); }
+QN_INLINE vf qn_sqrt(vf x) { return (vf)_mm512_sqrt_ps((__m512)x); }
+#elif !defined(QN_PLAIN) && QN_VL == 8 && defined(__AVX2__)
+QN_INLINE __m256i qn_lanes(long n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n > 8 ? 8 : (int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+QN_INLINE vf qn_load_n(const float *p, long n) { return (vf)_mm256_maskload_ps(p, qn_lanes(n)); }
+QN_INLINE void qn_store_n(float *p, vf x, long n) { _mm256_maskstore_ps(p, qn_lanes(n), (__m256)x); }
+QN_INLINE vf qn_min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+QN_INLINE vf qn_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+QN_INLINE vf qn_select(vi mask, vf a, vf b) { return (vf)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)mask); }
+QN_INLINE vf qn_sqrt(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
+#else
 // The first n lanes (0 <= n <= QN_VL; more is as QN_VL); lanes >= n are 0 and their memory is not touched.
 QN_INLINE vf qn_load_n(const float *p, long n) {
+  if (n >= QN_VL) return qn_load(p);
   vf x = {0};
-  for (int i = 0; i < QN_VL; i++) if (i < n) x[i] = p[i];
+  for (int i = 0; i < n; i++) x[i] = p[i];
   return x;
 }
 QN_INLINE void qn_store_n(float *p, vf x, long n) {
-  for (int i = 0; i < QN_VL; i++) if (i < n) p[i] = x[i];
+  if (n >= QN_VL) qn_store(p, x);
+  else for (int i = 0; i < n; i++) p[i] = x[i];
 }
+// mask ? a : b, lane by lane; mask lanes are 0 or -1 (what a comparison gives).
+QN_INLINE vf qn_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+// Both give b when a or b is NaN, as x86's instructions do.
+QN_INLINE vf qn_min(vf a, vf b) { return qn_select(a < b, a, b); }
+QN_INLINE vf qn_max(vf a, vf b) { return qn_select(a > b, a, b); }
+#if !defined(QN_PLAIN) && QN_VL == 4 && defined(__SSE__)
+QN_INLINE vf qn_sqrt(vf x) { return (vf)_mm_sqrt_ps((__m128)x); }
+#elif !defined(QN_PLAIN) && defined(__clang__)
+QN_INLINE vf qn_sqrt(vf x) { return __builtin_elementwise_sqrt(x); }
+#else
+// Newton steps on the reciprocal from the exponent halved, then one on the root itself.
+QN_INLINE vf qn_sqrt(vf x) {
+  vf m = qn_select(x < 1.17549435e-38f, x * 16777216.0f, x);
+  vf r = (vf)(0x5f3759df - ((vi)m >> 1));
+  QN_UNROLL for (int i = 0; i < 3; i++) r = r * (1.5f - 0.5f * m * r * r);
+  vf s = m * r;
+  s = s + 0.5f * r * (m - s * s);
+  s = qn_select(x < 1.17549435e-38f, s * (1.0f / 4096.0f), s);
+  s = qn_select(x > 0.0f, s, qn_select(x == 0.0f, x, qn_splat(__builtin_nanf(""))));
+  return qn_select(x < QN_INFINITY, s, qn_select(x == QN_INFINITY, x, s));
+}
+#endif
+#endif
+QN_INLINE vf qn_rsqrt(vf x) { return 1.0f / qn_sqrt(x); }
+
 // Lane i is p[i * stride].
 QN_INLINE vf qn_gather(const float *p, long stride) {
   vf x;
@@ -50,11 +98,7 @@ QN_INLINE vf qn_gather_n(const float *p, long stride, long n) {
   return x;
 }
 
-// mask ? a : b, lane by lane; mask lanes are 0 or -1 (what a comparison gives).
-QN_INLINE vf qn_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 QN_INLINE vf qn_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
-QN_INLINE vf qn_min(vf a, vf b) { return qn_select(a < b, a, b); }
-QN_INLINE vf qn_max(vf a, vf b) { return qn_select(a > b, a, b); }
 
 // Horizontal, in a fixed order (halves onto halves), so that every target adds alike for the same QN_VL.
 QN_INLINE float qn_sum(vf x) {
@@ -125,24 +169,47 @@ QN_INLINE vf qn_tanh(vf x) {
   return qn_select(a < 0.625f, p, q);
 }
 
-// Square root, correctly rounded where the machine has one, else two Newton steps on the reciprocal and one on the root.
-QN_INLINE vf qn_sqrt(vf x) {
-#if QN_VL == 16 && defined(__AVX512F__)
-  return (vf)_mm512_sqrt_ps((__m512)x);
-#elif QN_VL == 8 && defined(__AVX__)
-  return (vf)_mm256_sqrt_ps((__m256)x);
-#elif QN_VL == 4 && defined(__SSE__)
-  return (vf)_mm_sqrt_ps((__m128)x);
+// x[i][j] <-> x[j][i] for a square of QN_VL rows: log2(QN_VL) rounds, each exchanging the off-diagonal quarters of
+// squares of 2w rows by two-operand shuffles.
+#if defined(__clang__)
+#if QN_VL == 16
+#define QN_SHUFFLE(a, b, f) __builtin_shufflevector(a, b, f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7), f(8), f(9), f(10), f(11), f(12), f(13), f(14), f(15))
+#elif QN_VL == 8
+#define QN_SHUFFLE(a, b, f) __builtin_shufflevector(a, b, f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7))
 #else
-  vf m = qn_select(x < 1.17549435e-38f, x * 16777216.0f, x);
-  vf r = (vf)(0x5f3759df - ((vi)m >> 1));
-  QN_UNROLL for (int i = 0; i < 3; i++) r = r * (1.5f - 0.5f * m * r * r);
-  vf s = m * r;
-  s = s + 0.5f * r * (m - s * s);
-  s = qn_select(x < 1.17549435e-38f, s * (1.0f / 4096.0f), s);
-  s = qn_select(x > 0.0f, s, qn_select(x == 0.0f, x, qn_splat(__builtin_nanf(""))));
-  return qn_select(x < QN_INFINITY, s, qn_select(x == QN_INFINITY, x, s));
+#define QN_SHUFFLE(a, b, f) __builtin_shufflevector(a, b, f(0), f(1), f(2), f(3))
 #endif
+#else
+#if QN_VL == 16
+#define QN_SHUFFLE(a, b, f) __builtin_shuffle(a, b, (vi){f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7), f(8), f(9), f(10), f(11), f(12), f(13), f(14), f(15)})
+#elif QN_VL == 8
+#define QN_SHUFFLE(a, b, f) __builtin_shuffle(a, b, (vi){f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7)})
+#else
+#define QN_SHUFFLE(a, b, f) __builtin_shuffle(a, b, (vi){f(0), f(1), f(2), f(3)})
+#endif
+#endif
+#define QN_EXCHANGE(w, low, high) \
+  QN_UNROLL for (int i = 0; i < QN_VL; i++) if (!(i & w)) { \
+    vf a = x[i], b = x[i + w]; \
+    x[i] = QN_SHUFFLE(a, b, low); \
+    x[i + w] = QN_SHUFFLE(a, b, high); \
+  }
+#define QN_LOW1(l) ((l) & 1 ? QN_VL + (l) - 1 : (l))
+#define QN_HIGH1(l) ((l) & 1 ? QN_VL + (l) : (l) + 1)
+#define QN_LOW2(l) ((l) & 2 ? QN_VL + (l) - 2 : (l))
+#define QN_HIGH2(l) ((l) & 2 ? QN_VL + (l) : (l) + 2)
+#define QN_LOW4(l) ((l) & 4 ? QN_VL + (l) - 4 : (l))
+#define QN_HIGH4(l) ((l) & 4 ? QN_VL + (l) : (l) + 4)
+#define QN_LOW8(l) ((l) & 8 ? QN_VL + (l) - 8 : (l))
+#define QN_HIGH8(l) ((l) & 8 ? QN_VL + (l) : (l) + 8)
+QN_INLINE void qn_transpose(vf x[QN_VL]) {
+#if QN_VL > 8
+  QN_EXCHANGE(8, QN_LOW8, QN_HIGH8)
+#endif
+#if QN_VL > 4
+  QN_EXCHANGE(4, QN_LOW4, QN_HIGH4)
+#endif
+  QN_EXCHANGE(2, QN_LOW2, QN_HIGH2)
+  QN_EXCHANGE(1, QN_LOW1, QN_HIGH1)
 }
-QN_INLINE vf qn_rsqrt(vf x) { return 1.0f / qn_sqrt(x); }
 #endif
