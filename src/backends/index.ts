@@ -7,6 +7,7 @@ import { compileReference } from "./reference/index.js";
 export { programsFolder } from "./cpu/build.js";
 export { INSTRUCTION_SETS, type InstructionSet } from "./cpu/instruction-sets.js";
 export { type Compiler, chooseSet, defaultThreads, findCompiler, runnableSets } from "./cpu/toolchain.js";
+export { examineMachine, type MachineReport, measurePeak, type Peak } from "./machine.js";
 export type { Plan, Program, Values } from "./program.js";
 export { compileReference, type ReferenceProgram } from "./reference/index.js";
 

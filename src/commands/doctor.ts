@@ -1,19 +1,61 @@
-import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import { z } from "zod";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
-  description: "Show what Quern finds on this machine.",
-  options: z.object({}),
+  description:
+    "Show what Quern finds on this machine and what it makes of it: compiler, instruction set, threads, memory and the " +
+    "measured peaks that every share of the peak refers to (about five seconds). The last line is to be set beside a figure.",
+  options: z.object({
+    measure: z.boolean().default(true).describe("leave the peaks unmeasured"),
+  }),
   examples: ["quern doctor", "quern doctor --json"],
-  async run(_options, { print }) {
-    const machine = {
-      cpu: cpus()[0]?.model ?? "unknown",
-      cores: availableParallelism(),
-      memory: totalmem(),
-      free: freemem(),
-    };
-    print(`processor  ${machine.cpu}, ${machine.cores} cores`);
-    return machine;
+  async run({ measure }, { print, signal }) {
+    const { examineMachine } = await import("../backends/index.js");
+    const report = await examineMachine({ measure, signal });
+    const rows: [string, string][] = [
+      ["processor", `${report.processor}, ${report.cores} cores`],
+      ["memory", `${gibibytes(report.memory)}, ${gibibytes(report.freeMemory)} free`],
+      ["system", `${report.system}, Node ${report.node}, Quern ${report.quern}`],
+      ["compiler", compilerOf(report)],
+      ["instructions", `${report.instructionSet} (this machine runs ${report.instructionSets.join(", ")})`],
+      ["threads", String(report.threads)],
+      ["cache", report.cache + (report.cacheFree === null ? "" : `, ${gibibytes(report.cacheFree)} free`)],
+    ];
+    const { peak } = report;
+    if (peak !== null) {
+      rows.push([
+        "fp32 peak",
+        `${peak.gflopsOneThread} GFLOP/s with one thread, ${peak.gflops} with ${report.threads} (measured)`,
+      ]);
+      if (peak.read !== undefined) {
+        rows.push([
+          "memory read",
+          `${peak.readOneThread} GB/s with one thread, ${peak.read} with ${report.threads} (measured)`,
+        ]);
+      }
+    } else if (report.peakProblem !== undefined) {
+      rows.push(["peak", `not measured: ${report.peakProblem}`]);
+    }
+    const width = Math.max(...rows.map(([name]) => name.length));
+    for (const [name, value] of rows) print(`${name.padEnd(width)}  ${value}`);
+    print();
+    print(report.line);
+    return report;
   },
 });
+
+function compilerOf({
+  compiler,
+  clang,
+}: {
+  compiler: { command: string; version: string } | null;
+  clang: string | null;
+}) {
+  if (compiler !== null) return `${compiler.command}: ${compiler.version}`;
+  if (clang !== null) return `none found; programs go to WebAssembly through ${clang} (slower, one thread)`;
+  return "none found; install cc, gcc or clang, or clang as WebAssembly: npm install @yowasp/clang";
+}
+
+function gibibytes(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+}

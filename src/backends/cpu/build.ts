@@ -113,7 +113,7 @@ export function workerBase(): string {
     : import.meta.url;
 }
 
-async function clangVersion(): Promise<string> {
+export async function clangVersion(): Promise<string> {
   try {
     const manifest = new URL("../package.json", import.meta.resolve("@yowasp/clang"));
     const { version } = JSON.parse(await readFile(manifest, "utf8")) as { version: string };

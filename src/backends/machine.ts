@@ -1,0 +1,203 @@
+/** @file What this machine is and what it can do at most: the facts that every figure must stand beside. */
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, statfs, writeFile } from "node:fs/promises";
+import { availableParallelism, cpus, freemem, release, tmpdir, totalmem, type } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { cacheFolder } from "../cache-folder.js";
+import { fileError, QuernError } from "../errors.js";
+import { packageFolder, version } from "../version.js";
+import { build, clangVersion } from "./cpu/build.js";
+import { instructionSet } from "./cpu/instruction-sets.js";
+import { type Compiler, chooseSet, defaultThreads, findCompiler, runnableSets } from "./cpu/toolchain.js";
+
+const execute = promisify(execFile);
+
+/** Measured on this machine, not computed from its data sheet. */
+export interface Peak {
+  /** Multiply-adds in fp32, GFLOP/s (a multiply-add is two), of one thread and of all. */
+  readonly gflopsOneThread: number;
+  readonly gflops: number;
+  /** Reading memory that no cache holds, GB/s (1e9 bytes), of one thread and of all; absent when not asked for. */
+  readonly readOneThread?: number;
+  readonly read?: number;
+}
+
+/**
+ * Measures what the machine can do at most, a tenth of a second for the arithmetic and about four seconds with `memory`.
+ * Without a C compiler it is the peak of WebAssembly with one thread, and memory is not measured.
+ * @throws QuernError when the measuring program cannot be built or run
+ */
+export async function measurePeak({
+  threads = defaultThreads(),
+  memory = false,
+  signal,
+}: {
+  readonly threads?: number;
+  readonly memory?: boolean;
+  readonly signal?: AbortSignal;
+} = {}): Promise<Peak> {
+  const compiler = await findCompiler();
+  return compiler === null ? measureWasm() : measureNative(compiler, threads, memory, signal);
+}
+
+/** `bench/peak.c` and a main that measures only what is asked for. */
+async function measureNative(
+  compiler: Compiler,
+  threads: number,
+  memory: boolean,
+  signal: AbortSignal | undefined,
+): Promise<Peak> {
+  const source = `#define QN_PEAK_NO_MAIN
+${await readFile(join(packageFolder, "bench", "peak.c"), "utf8")}
+int main(void) {
+  printf("{\\"gflopsOneThread\\": %.1f, \\"gflops\\": %.1f", peak_gflops(1), peak_gflops(${threads}));
+  ${memory ? `printf(", \\"readOneThread\\": %.1f, \\"read\\": %.1f", peak_read_bandwidth(1, 512L << 20), peak_read_bandwidth(${threads}, 512L << 20));` : "(void)peak_read_bandwidth;"}
+  printf("}\\n");
+  return 0;
+}
+`;
+  const folder = await mkdtemp(join(tmpdir(), "quern-peak-"));
+  try {
+    await writeFile(join(folder, "peak.c"), source);
+    const native = compiler.macros.size > 0 ? ["-march=native"] : [];
+    const options = { cwd: folder, signal };
+    await execute(compiler.command, ["-std=gnu11", "-O3", ...native, "-pthread", "peak.c", "-o", "peak"], options);
+    const { stdout } = await execute(join(folder, "peak"), [], options);
+    return JSON.parse(stdout) as Peak;
+  } catch (error) {
+    signal?.throwIfAborted();
+    const known = fileError(error, "write", folder);
+    if (known instanceof QuernError) throw known;
+    throw new QuernError(`the peak could not be measured with ${compiler.command}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** WebAssembly has no fused multiply-add: chains of a product and a sum, as its kernels are compiled to. */
+const WASM_CHAINS = 12;
+const WASM_STEPS = 1_000_000;
+const WASM_SOURCE = `typedef float vf __attribute__((vector_size(16)));
+__attribute__((export_name("peak"))) float peak(int steps) {
+  vf c[${WASM_CHAINS}], a = (vf){0} + 0.999f, b = (vf){0} + 1e-3f;
+  for (int i = 0; i < ${WASM_CHAINS}; i++) c[i] = (vf){0} + (float)i;
+  for (int step = 0; step < steps; step++) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < ${WASM_CHAINS}; i++) c[i] = c[i] * a + b;
+  }
+  float sum = 0;
+  for (int i = 0; i < ${WASM_CHAINS}; i++) sum += c[i][0];
+  return sum;
+}
+`;
+
+async function measureWasm(): Promise<Peak> {
+  const built = await build(WASM_SOURCE, instructionSet("wasm"), null);
+  const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536, shared: true });
+  const module = await WebAssembly.compile(await readFile(built.library));
+  const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
+  const peak = exports.peak as (steps: number) => number;
+  let best = Number.POSITIVE_INFINITY;
+  for (let run = 0; run < 12; run++) {
+    const start = performance.now();
+    peak(WASM_STEPS);
+    best = Math.min(best, performance.now() - start);
+    // Between two runs others may have their turn.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const gflops = Math.round((2 * 4 * WASM_CHAINS * WASM_STEPS) / best / 1e5) / 10;
+  return { gflopsOneThread: gflops, gflops };
+}
+
+/** What `quern doctor` tells. Sizes are in bytes. */
+export interface MachineReport {
+  readonly processor: string;
+  readonly cores: number;
+  /** What this process may use, where a container says so; else what there is. */
+  readonly memory: number;
+  readonly freeMemory: number;
+  readonly system: string;
+  readonly node: string;
+  readonly quern: string;
+  /** The system's C compiler; null where programs go to WebAssembly. */
+  readonly compiler: { readonly command: string; readonly version: string } | null;
+  /** The optional clang that makes WebAssembly; null when it is not installed. */
+  readonly clang: string | null;
+  /** The row that programs are compiled for, and all that this machine can run, widest first. */
+  readonly instructionSet: string;
+  readonly instructionSets: readonly string[];
+  readonly threads: number;
+  readonly cache: string;
+  /** Free space where the cache lies; null when the system does not tell. */
+  readonly cacheFree: number | null;
+  readonly peak: Peak | null;
+  /** Why there is no peak. */
+  readonly peakProblem?: string;
+  /** One line to set beside a figure. */
+  readonly line: string;
+}
+
+/** Examines this machine; measures its peaks unless `measure` is false. */
+export async function examineMachine({
+  measure = true,
+  signal,
+}: {
+  readonly measure?: boolean;
+  readonly signal?: AbortSignal;
+} = {}): Promise<MachineReport> {
+  const compiler = await findCompiler();
+  const clang = await clangVersion().catch(() => null);
+  const set = chooseSet(compiler, undefined);
+  const threads = set.name === "wasm" ? 1 : defaultThreads();
+  const processor = cpus()[0]?.model.trim() || "unknown processor";
+  const cores = availableParallelism();
+  const limit = process.constrainedMemory?.() ?? 0;
+  const memory = limit > 0 && limit < totalmem() ? limit : totalmem();
+  const system = `${type()} ${release()} ${process.arch}`;
+  let peak: Peak | null = null;
+  let peakProblem: string | undefined;
+  if (measure) {
+    try {
+      peak = await measurePeak({ threads, memory: true, signal });
+    } catch (error) {
+      // A doctor tells what is wrong; it does not fall ill of it.
+      signal?.throwIfAborted();
+      peakProblem = (error as Error).message;
+    }
+  }
+  const tool = compiler?.version ?? clang ?? "no compiler";
+  const date = new Date().toISOString().slice(0, 10);
+  return {
+    processor,
+    cores,
+    memory,
+    freeMemory: Math.min(freemem(), memory),
+    system,
+    node: process.versions.node,
+    quern: version,
+    compiler: compiler === null ? null : { command: compiler.command, version: compiler.version },
+    clang,
+    instructionSet: set.name,
+    instructionSets: runnableSets(compiler).map(({ name }) => name),
+    threads,
+    cache: cacheFolder(),
+    cacheFree: await freeSpace(cacheFolder()),
+    peak,
+    ...(peakProblem === undefined ? {} : { peakProblem }),
+    line: `${processor}, ${cores} cores, ${set.name}, ${tool}, Node ${process.versions.node}, ${system}, Quern ${version}, ${date}`,
+  };
+}
+
+/** Of the folder, or of the nearest one above it that is there. */
+async function freeSpace(folder: string): Promise<number | null> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch (error) {
+    const above = dirname(folder);
+    return (error as NodeJS.ErrnoException).code === "ENOENT" && above !== folder ? freeSpace(above) : null;
+  }
+}

@@ -1,0 +1,30 @@
+import { describe, expect, it } from "vitest";
+import { examineMachine, findCompiler, measurePeak } from "../../src/backends/index.js";
+
+describe("examineMachine", () => {
+  it("tells what is here, with a line to set beside a figure", async () => {
+    const report = await examineMachine({ measure: false });
+    expect(report.cores).toBeGreaterThan(0);
+    expect(report.freeMemory).toBeLessThanOrEqual(report.memory);
+    expect(report.instructionSets).toContain(report.instructionSet);
+    expect(report.peak).toBeNull();
+    expect(report.line).toContain(report.processor);
+    expect(report.line).toContain(report.instructionSet);
+    expect(report.line).toMatch(/Node \d+\.\d+\.\d+, .*, \d{4}-\d\d-\d\d$/);
+    expect(report.line).not.toContain("\n");
+    expect((await findCompiler()) === null).toBe(report.compiler === null);
+  });
+});
+
+describe("measurePeak", () => {
+  it("finds a peak that a processor of this century has", async () => {
+    const peak = await measurePeak();
+    expect(peak.gflopsOneThread).toBeGreaterThan(1);
+    expect(peak.gflopsOneThread).toBeLessThan(2000);
+    expect(peak.read).toBeUndefined();
+  });
+
+  it.runIf(await findCompiler())("stops at the signal", async () => {
+    await expect(measurePeak({ signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
+  });
+});
