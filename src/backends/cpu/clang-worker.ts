@@ -13,7 +13,8 @@ try {
   const files = await commands.clang(
     [...flags, "program.c", "-o", "program.wasm"],
     { "program.c": source },
-    { stdout: collect, stderr: collect },
+    // It would report its own unpacking on standard error.
+    { stdout: collect, stderr: collect, fetchProgress: () => {} },
   );
   parentPort?.postMessage({ wasm: files?.["program.wasm"] });
 } catch (error) {
