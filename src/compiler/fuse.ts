@@ -44,7 +44,7 @@ const canAccumulate = (tensor: Tensor) =>
   tensor.node.op === "matmul" ||
   tensor.node.op === "embeddingGradient" ||
   (tensor.node.op === "linearCrossEntropyGradient" && tensor.output === 2) ||
-  (isOp(tensor.node, "sum") && reductionKind(tensor.node.inputs[0].shape, tensor.node.attributes.axes) === "column");
+  (isOp(tensor.node, "sum") && reductionKind(tensor.node) === "column");
 
 /** The tensor whose memory this one is a view of. */
 function storage(tensor: Tensor): Tensor {
@@ -53,6 +53,7 @@ function storage(tensor: Tensor): Tensor {
   return source;
 }
 
+const isStrided = (node: Node) => isReduction(node) && reductionKind(node) === "strided";
 const isIndex = (tensor: Tensor) => tensor.node.op === "literal" && tensor.dtype === "i32";
 
 export function fuse(entry: Entry, buffers: Buffers): Kernel[] {
@@ -109,15 +110,28 @@ function findAccumulators(
   return accumulators;
 }
 
-/** A reshape that a loop can look through: rows and columns stay what they are, and nobody stretches it. */
-function isTransparent(node: Node, users: ReadonlyMap<string, Node[]>): boolean {
-  const { shape } = node.outputs[0];
-  const [source] = node.inputs;
-  const columns = spaceOf(shape).columns === spaceOf(source.shape).columns;
-  const plain = (users.get(`${node.id}.0`) ?? []).every(
-    (user) => user.op === "reshape" || user.outputs.some((output) => sameShape(output.shape, shape)),
-  );
-  return columns && plain;
+/**
+ * Reshapes that a loop can look through: rows and columns stay what they are, and nothing on the way to where the value
+ * is used stretches it, for then rows would be counted by two shapes at once.
+ */
+function findTransparent(nodes: readonly Node[], users: ReadonlyMap<string, Node[]>): Set<Node> {
+  const transparent = new Set<Node>();
+  const stretched = new Set<Node>();
+  for (let i = nodes.length - 1; i >= 0; i--) {
+    const node = nodes[i];
+    if (!isElementwise(node.op) && node.op !== "reshape") continue;
+    const { shape } = node.outputs[0];
+    const isStretched = (users.get(`${node.id}.0`) ?? []).some(
+      (user) =>
+        user.op === "broadcast" ||
+        (user.op === "reshape" && stretched.has(user)) ||
+        (isElementwise(user.op) && (stretched.has(user) || !sameShape(user.outputs[0].shape, shape))),
+    );
+    if (isStretched) stretched.add(node);
+    const sameColumns = node.op === "reshape" && spaceOf(shape).columns === spaceOf(node.inputs[0].shape).columns;
+    if (sameColumns && !isStretched) transparent.add(node);
+  }
+  return transparent;
 }
 
 function chooseStored(
@@ -131,6 +145,7 @@ function chooseStored(
     const source = storage(tensor);
     if (!isLeaf(source.node) && !isIndex(source)) stored.add(tensorKey(source));
   };
+  const transparent = findTransparent(nodes, users);
   const accumulating = new Set([...accumulators.values()].map((target) => target.node));
   for (const [target, value] of entry.assign ?? []) if (!accumulating.has(target.node)) store(value);
   for (const tensor of Object.values(entry.outputs)) store(tensor);
@@ -140,21 +155,22 @@ function chooseStored(
       for (let i = 0; i < node.outputs.length; i++) stored.add(`${node.id}.${i}`);
     } else if (isReduction(node)) {
       stored.add(`${node.id}.0`);
-      if (reductionKind(node.inputs[0].shape, node.attributes.axes) === "strided") store(node.inputs[0]);
-    } else if (node.op === "reshape" && !isTransparent(node, users)) store(node.inputs[0]);
+      if (isStrided(node)) store(node.inputs[0]);
+    } else if (node.op === "reshape" && !transparent.has(node)) store(node.inputs[0]);
   }
   // What is left is computed where it is used, unless that means to load much, often.
-  const leaves = new Map<string, ReadonlySet<string>>();
+  // Only leaves as large as the result count: a number a row, or a row for all, is as good as free.
+  const leaves = new Map<string, ReadonlyMap<string, number>>();
   for (const node of nodes) {
     if (!isElementwise(node.op)) continue;
     const key = `${node.id}.0`;
     const size = sizeOf(node.outputs[0].shape);
-    const mine = new Set<string>();
+    const mine = new Map<string, number>();
     for (const x of node.inputs) {
       const source = x.node.op === "broadcast" ? storage(x.node.inputs[0]) : storage(x);
       if (isLeaf(source.node) || stored.has(tensorKey(source))) {
-        if (sizeOf(source.shape) === size) mine.add(tensorKey(source));
-      } else for (const leaf of leaves.get(tensorKey(source)) ?? []) mine.add(leaf);
+        if (sizeOf(source.shape) === size) mine.set(tensorKey(source), size);
+      } else for (const [leaf, its] of leaves.get(tensorKey(source)) ?? []) if (its === size) mine.set(leaf, its);
     }
     const often = (users.get(key)?.length ?? 0) > 1;
     if ((often && mine.size > 1 && size > 1) || mine.size > MOST_LEAVES) stored.add(key);
@@ -178,7 +194,7 @@ function readsOf(root: Tensor, stored: ReadonlySet<string>): { tensor: Tensor; a
   };
   const { node } = root;
   if (isReduction(node)) {
-    if (reductionKind(node.inputs[0].shape, node.attributes.axes) === "strided") {
+    if (isStrided(node)) {
       const source = storage(node.inputs[0]);
       return [{ tensor: source, access: accessOf(UNKNOWN, source.shape, source.shape) }];
     }
@@ -202,7 +218,7 @@ function stepInto(tensor: Tensor, shape: readonly number[], stored: ReadonlySet<
   if (node.op === "reshape") {
     const source = storage(tensor);
     if (isLeaf(source.node) || stored.has(tensorKey(source))) return { kind: "load", source };
-    // Transparent, or chooseStored would have stored its source.
+    // It is transparent, or chooseStored would have stored its source.
     return { kind: "compute", operands: [[node.inputs[0], node.inputs[0].shape]] };
   }
   return { kind: "compute", operands: node.inputs.map((x) => [x, shape] as const) };
@@ -233,7 +249,7 @@ function cut(
     const key = `${node.id}.0`;
     if (!stored.has(key)) continue;
     const root: Tensor = { node, output: 0, ...node.outputs[0] };
-    const strided = isReduction(node) && reductionKind(node.inputs[0].shape, node.attributes.axes) === "strided";
+    const strided = isReduction(node) && isStrided(node);
     const space = strided ? stridedSpace(node) : spaceOf(isReduction(node) ? node.inputs[0].shape : root.shape);
     const reads = readsOf(root, stored);
     const draft = (strided ? null : joinable(drafts, makers, root, space, reads)) ?? begin(null, space);
@@ -263,7 +279,7 @@ function joinable(
     const draft = drafts[i];
     if (draft.space.rows !== space.rows || draft.space.columns !== space.columns) continue;
     if (draft.template && (draft.template.op !== "matmul" || isReduction(root.node))) continue;
-    if (draft.roots.some((other) => isReduction(other.node) && stridedRoot(other.node))) continue;
+    if (draft.roots.some((other) => isStrided(other.node))) continue;
     const makes = producers.has(draft);
     const shares = !draft.template && (single || full.some(({ tensor }) => draft.reads.has(tensorKey(tensor))));
     if (!makes && !shares) continue;
@@ -275,15 +291,12 @@ function joinable(
   return null;
 }
 
-const stridedRoot = (node: Node<"sum" | "max">) =>
-  reductionKind(node.inputs[0].shape, node.attributes.axes) === "strided";
-
 /** What a loop itself makes can be used in it at the same place, or, for a reduction over rows, in the same row. */
 function isVisible(tensor: Tensor, access: Access, draft: Draft, makers: ReadonlyMap<string, Draft>): boolean {
   if (makers.get(tensorKey(tensor)) !== draft) return true;
   const { node } = tensor;
   if (!isReduction(node)) return isIdentity(access, draft.space);
-  return reductionKind(node.inputs[0].shape, node.attributes.axes) === "row" && isRowIdentity(access, draft.space);
+  return reductionKind(node) === "row" && isRowIdentity(access, draft.space);
 }
 
 /** Whether `from` must run after `to`. */
@@ -513,7 +526,7 @@ class Assembler {
         continue;
       }
       const [x] = node.inputs;
-      const kind = reductionKind(x.shape, node.attributes.axes);
+      const kind = reductionKind(node);
       if (kind === "column" || kind === "full") {
         const value = resolve(x, x.shape, false);
         results.push({ kind: kind === "full" ? "fullSum" : "columnSum", value, buffer: home, accumulate });

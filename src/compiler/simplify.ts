@@ -186,12 +186,15 @@ function reduceByParts(
 }
 
 /** The kind of a reduction that `simplify` left: which loop it needs. */
-export function reductionKind(x: Shape, axes: readonly number[]): "row" | "column" | "full" | "strided" {
+export function reductionKind(node: Node<"sum" | "max">): "row" | "column" | "full" | "strided" {
+  const x = node.inputs[0].shape;
+  const { axes } = node.attributes;
   const last = x.length - 1;
   const real = axes.filter((axis) => x[axis] > 1);
   const kept = x.flatMap((dimension, axis) => (dimension > 1 && !real.includes(axis) ? [axis] : []));
   if (real.length === 1 && real[0] === last) return "row";
-  if (kept.length === 0 && sizeOf(x) > 1) return "full";
-  if (kept.length === 1 && kept[0] === last) return "column";
+  // Blocks are combined by adding: a maximum across rows takes the slow way.
+  if (node.op === "sum" && kept.length === 0 && sizeOf(x) > 1) return "full";
+  if (node.op === "sum" && kept.length === 1 && kept[0] === last) return "column";
   return "strided";
 }

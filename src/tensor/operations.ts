@@ -180,7 +180,8 @@ function lossShapes(op: Op, inputs: readonly TensorType[]): TensorType {
 
 /** Traces one operation: checks the shapes and gives all outputs. */
 export function apply<O extends Op>(op: O, inputs: readonly Tensor[], attributes: Attributes[O]): readonly Tensor[] {
-  const outputs = shapeRules[op](inputs, attributes);
+  // Rules may hand back an input, which is more than a type.
+  const outputs = shapeRules[op](inputs, attributes).map(({ shape, dtype }) => ({ shape, dtype }));
   const node = createNode(op, inputs, attributes, outputs);
   return outputs.map((_, i) => outputOf(node, i));
 }

@@ -1,0 +1,212 @@
+/** @file The one list of operations that every backend is held to: each traced with its gradient, at odd shapes. */
+
+import type { Entry, Shape, Tensor } from "../../src/tensor/index.js";
+import * as q from "../../src/tensor/index.js";
+
+export interface Case {
+  readonly name: string;
+  readonly entry: Entry;
+  /** Values of the variables and inputs, by name. */
+  readonly values: Readonly<Record<string, Float64Array>>;
+  /** Variables that are differentiated, each with the output that holds its gradient. */
+  readonly gradients: Readonly<Record<string, string>>;
+}
+
+/** A small deterministic generator (Lehmer): tests must not depend on the generator under test. */
+export function random(seed: number): () => number {
+  let state = seed % 2147483647 || 1;
+  return () => {
+    state = (state * 48271) % 2147483647;
+    return state / 2147483647;
+  };
+}
+
+interface Maker {
+  /** A differentiated variable with values from low to high. */
+  parameter(shape: Shape, low?: number, high?: number): Tensor;
+  /** i32 input with values below `limit`; the first ones are given. */
+  ids(shape: Shape, limit: number, first?: readonly number[]): Tensor;
+  index(value: number): Tensor;
+}
+
+/** Traces f, weighs its outputs by fixed random numbers into one scalar, and differentiates it. */
+function make(name: string, f: (m: Maker) => Tensor | readonly Tensor[], assign: boolean): Case {
+  const next = random([...name].reduce((hash, letter) => (hash * 31 + letter.charCodeAt(0)) % 2147483647, 7));
+  const values: Record<string, Float64Array> = {};
+  const parameters: Tensor[] = [];
+  const declare = (kind: string, size: number, value: (i: number) => number): string => {
+    const id = `${name}/${kind}${Object.keys(values).length}`;
+    // Rounded to float32, so that every backend starts from the same numbers.
+    values[id] = Float64Array.from({ length: size }, (_, i) => Math.fround(value(i)));
+    return id;
+  };
+  const results = [
+    f({
+      parameter(shape, low = -1, high = 1) {
+        const id = declare("p", q.sizeOf(shape), () => low + (high - low) * next());
+        parameters.push(q.variable(id, shape));
+        return parameters[parameters.length - 1];
+      },
+      ids(shape, limit, first = []) {
+        const id = declare("i", q.sizeOf(shape), (i) => first[i] ?? Math.floor(next() * limit));
+        return q.input(id, shape, "i32");
+      },
+      index: (value) =>
+        q.scalar(
+          declare("s", 1, () => value),
+          "i32",
+        ),
+    }),
+  ].flat();
+  const outputs: Record<string, Tensor> = {};
+  const gradients: Record<string, string> = {};
+  let loss: Tensor = q.literal(0);
+  results.forEach((result, i) => {
+    outputs[`${name}/y${i}`] = result;
+    const weights = Float32Array.from({ length: q.sizeOf(result.shape) }, () => next() - 0.5);
+    loss = q.add(loss, q.sum(q.mul(result, q.constant(weights, result.shape))));
+  });
+  outputs[`${name}/loss`] = loss;
+  q.gradients(loss, parameters).forEach((gradient, i) => {
+    const id = q.isOp(parameters[i].node, "variable") ? parameters[i].node.attributes.name : "";
+    gradients[id] = `${id}/gradient`;
+    outputs[gradients[id]] = gradient;
+  });
+  const entry: Entry = assign
+    ? {
+        outputs,
+        assign: parameters.map((p) => [
+          p,
+          q.sub(p, q.mul(0.5, outputs[`${(p.node.attributes as { name: string }).name}/gradient`])),
+        ]),
+      }
+    : { outputs };
+  return { name, entry, values, gradients };
+}
+
+const { neg, exp, tanh, sigmoid, abs, log, sqrt, rsqrt, add, sub, mul, div, minimum, maximum } = q;
+
+const one = (name: string, f: (m: Maker) => Tensor | readonly Tensor[]) => make(name, f, false);
+
+const table = (rows: number, columns: number, f: (angle: number) => number) =>
+  q.constant(
+    Float32Array.from({ length: rows * columns }, (_, i) =>
+      f(Math.floor(i / columns) * 10000 ** (-(i % columns) / columns)),
+    ),
+    [rows, columns],
+  );
+
+function attentionCase(B: number, T: number, H: number, G: number, D: number): Case {
+  return one(`attention ${B}x${T} heads ${H}/${G} of ${D}`, (m) =>
+    // Wide values make the softmax peaked: with small ones a wrong scale or mask hardly shows.
+    q.attention(m.parameter([B, T, H, D], -3, 3), m.parameter([B, T, G, D], -3, 3), m.parameter([B, T, G, D])),
+  );
+}
+
+function matmulCase(M: number, N: number, K: number, ta: boolean, tb: boolean): Case {
+  return one(`matmul ${M}x${N}x${K} ${ta ? "T" : "N"}${tb ? "T" : "N"}`, (m) =>
+    q.matmul(m.parameter(ta ? [K, M] : [M, K]), m.parameter(tb ? [N, K] : [K, N]), { transposeA: ta, transposeB: tb }),
+  );
+}
+
+export const cases: readonly Case[] = [
+  ...Object.entries({ neg, exp, tanh, sigmoid, abs }).map(([name, op]) =>
+    one(name, (m) => op(m.parameter([5, 37], -4, 4))),
+  ),
+  ...Object.entries({ log, sqrt, rsqrt }).map(([name, op]) => one(name, (m) => op(m.parameter([3, 21], 0.1, 9)))),
+  ...Object.entries({ add, sub, mul, div, minimum, maximum }).flatMap(([name, op]) => [
+    one(name, (m) => op(m.parameter([4, 19]), m.parameter([4, 19], 1, 3))),
+    one(`${name} row`, (m) => op(m.parameter([4, 19]), m.parameter([19], 1, 3))),
+    one(`${name} column`, (m) => op(m.parameter([4, 1]), m.parameter([4, 19], 1, 3))),
+    one(`${name} middle`, (m) => op(m.parameter([2, 1, 5]), m.parameter([3, 2, 4, 5], 1, 3))),
+    one(`${name} scalar`, (m) => op(m.parameter([]), m.parameter([3, 33], 1, 3))),
+  ]),
+  one("less", (m) => q.less(m.parameter([4, 19]), m.parameter([19]))),
+  one("equal", (m) => {
+    const x = m.parameter([4, 19]);
+    return q.equal(q.maximum(x, 0), x);
+  }),
+  one("where", (m) => q.where(q.less(m.parameter([4, 19]), 0), m.parameter([4, 19]), m.parameter([4, 1]))),
+  one("stopGradient", (m) => q.mul(m.parameter([7, 5]), q.stopGradient(q.exp(q.input("fixed", [7, 5]))))),
+  one("reshape", (m) => q.mul(q.reshape(m.parameter([6, 10]), [4, 15]), m.parameter([4, 15]))),
+  one("broadcast", (m) => q.broadcast(m.parameter([3, 1, 5]), [2, 3, 4, 5])),
+  ...[[0], [1], [2], [0, 1], [1, 2], [0, 2], [0, 1, 2]].flatMap((axes) => [
+    one(`sum ${axes}`, (m) => q.sum(m.parameter([3, 7, 21]), axes)),
+    one(`max ${axes}`, (m) => q.max(m.parameter([3, 7, 21]), axes)),
+  ]),
+  one("sum of much", (m) => q.sum(q.mul(m.parameter([64, 700]), m.parameter([700])), [0])),
+  one("softmax", (m) => {
+    const x = m.parameter([9, 45], -5, 5);
+    const e = q.exp(q.sub(x, q.max(x, [-1], true)));
+    return q.div(e, q.sum(e, [-1], true));
+  }),
+  one("layer norm", (m) => {
+    const x = m.parameter([9, 45], -5, 5);
+    const centred = q.sub(x, q.mean(x, [-1], true));
+    const variance = q.mean(q.mul(centred, centred), [-1], true);
+    return q.add(q.mul(q.mul(centred, q.rsqrt(q.add(variance, 1e-5))), m.parameter([45])), m.parameter([45]));
+  }),
+  one("RMS norm", (m) => q.rmsNorm(m.parameter([2, 9, 45], -5, 5), m.parameter([45]), 1e-5)),
+  one("SwiGLU", (m) => {
+    const x = m.parameter([11, 20]);
+    return q.linear(
+      q.mul(q.silu(q.linear(x, m.parameter([30, 20]))), q.linear(x, m.parameter([30, 20]))),
+      m.parameter([20, 30]),
+    );
+  }),
+  one("linear and residual", (m) => {
+    const x = m.parameter([2, 7, 24]);
+    const y = q.add(x, q.linear(x, m.parameter([24, 24])));
+    return q.add(y, q.linear(q.rmsNorm(y, m.parameter([24]), 1e-5), m.parameter([24, 24])));
+  }),
+  ...[
+    [1, 5, 33],
+    [1, 300, 64],
+    [3, 17, 9],
+    [37, 45, 29],
+    [64, 96, 300],
+    [130, 67, 1],
+    [50, 1, 40],
+  ].flatMap(([M, N, K]) => [
+    matmulCase(M, N, K, false, false),
+    matmulCase(M, N, K, false, true),
+    matmulCase(M, N, K, true, false),
+    matmulCase(M, N, K, true, true),
+  ]),
+  one("embedding", (m) => q.embedding(m.parameter([13, 20]), m.ids([2, 9], 13, [12, 0, 3, 3, 3]))),
+  one("rope", (m) => q.rope(m.parameter([2, 5, 3, 12]), table(9, 6, Math.cos), table(9, 6, Math.sin), m.index(4))),
+  attentionCase(1, 1, 1, 1, 8),
+  attentionCase(2, 7, 4, 2, 12),
+  attentionCase(1, 37, 6, 1, 24),
+  attentionCase(2, 70, 2, 2, 16),
+  attentionCase(1, 130, 3, 3, 32),
+  one("linear cross-entropy", (m) =>
+    q.linearCrossEntropy(m.parameter([23, 20], -2, 2), m.parameter([57, 20], -2, 2), m.ids([23], 57, [0, 56, -100, 5])),
+  ),
+  one("tied head", (m) => {
+    const w = m.parameter([57, 20], -2, 2);
+    const ids = m.ids([23], 57);
+    return q.linearCrossEntropy(q.add(q.embedding(w, ids), m.parameter([23, 20])), w, m.ids([23], 57));
+  }),
+];
+
+/** Entries that write state: every backend must leave the same state after two runs. */
+export const stateCases: readonly Case[] = [
+  make(
+    "descent",
+    (m) => {
+      const x = m.parameter([7, 20]);
+      const w = m.parameter([20, 20]);
+      return q.sum(q.mul(q.linear(q.silu(x), w), q.rmsNorm(x, m.parameter([20]), 1e-5)));
+    },
+    true,
+  ),
+  make(
+    "swap",
+    (m) => {
+      const a = m.parameter([5, 9]);
+      return q.mul(a, q.add(a, m.parameter([9])));
+    },
+    true,
+  ),
+];
