@@ -1,6 +1,6 @@
 // Matrix products. B is packed once, by all threads together, into panels of QN_NR columns; each task then takes some rows of A,
-// packs them into panels of QN_MR rows in its worker's own scratch, and multiplies panel by panel: the register tile
-// (QN_MR, QN_NR) runs over QN_KC of K with its piece of B in the first-level cache and its piece of A in the second.
+// copies them to rows of the constant pitch QN_KC in its worker's own scratch, and multiplies panel by panel: the register
+// tile (QN_MR, QN_NR) runs over QN_KC of K with its piece of B in the first-level cache and its piece of A in the second.
 // Sums along K are cut at the same places whatever the number of threads, so the bits do not depend on it.
 #ifndef QN_GEMM_H
 #define QN_GEMM_H
@@ -30,18 +30,17 @@ typedef struct {
   long m_blocks, n_blocks;
 } qn_gemm_context;
 
-// C tile (mr, nv vectors) = or += A (mr, K) · B (K, nv vectors), K a multiple of 4: element (i, k) of A is at
-// A[k/4*a_4 + i*a_i + k%4*a_k], row k of B at B + k*ldb. With mr, nv and the strides constant the accumulators are
-// registers and A's addresses are displacements of one pointer; unrolled by 4, for its sake.
-QN_INLINE void qn_tile(const int mr, const int nv, long K, const float *restrict A, long a_i, long a_k, long a_4, const float *restrict B, long ldb, float *restrict C, long ldc, int add) {
+// C tile (mr, nv vectors) = or += A (mr, K) · B (K, nv vectors): rows of A are lda apart, of B ldb. With mr, nv and lda
+// constant the accumulators are registers and A's addresses displacements of one pointer.
+QN_INLINE void qn_tile(const int mr, const int nv, long K, const float *restrict A, long lda, const float *restrict B, long ldb, float *restrict C, long ldc, int add) {
   vf c[QN_MR][QN_NV];
   QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] = (vf){0};
-  for (long k = 0; k < K; k += 4, A += a_4, B += 4 * ldb) {
+  for (long k = 0; k < K; k += 4, A += 4, B += 4 * ldb) { // K is a multiple of 4
     QN_UNROLL for (int u = 0; u < 4; u++) {
       vf b[QN_NV];
       QN_UNROLL for (int j = 0; j < nv; j++) b[j] = qn_load(B + u * ldb + j * QN_VL);
       QN_UNROLL for (int i = 0; i < mr; i++) {
-        vf a = qn_splat(A[i * a_i + u * a_k]);
+        vf a = qn_splat(A[i * lda + u]);
         QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] += a * b[j];
       }
     }
@@ -49,20 +48,14 @@ QN_INLINE void qn_tile(const int mr, const int nv, long K, const float *restrict
   if (add) QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] += qn_load(C + i * ldc + j * QN_VL);
   QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) qn_store(C + i * ldc + j * QN_VL, c[i][j]);
 }
-
-// The tile on packed panels. A panel holds (K/4, QN_MR, 4) where A's rows run along K, so that packing is copying, and
-// (K, QN_MR) where its columns are contiguous.
-static __attribute__((noinline)) void qn_tile_rows(long K, const float *A, const float *B, float *C, long ldc, int add) {
-  qn_tile(QN_MR, QN_NV, K, A, 4, 1, 4 * QN_MR, B, QN_NR, C, ldc, add);
-}
-static __attribute__((noinline)) void qn_tile_columns(long K, const float *A, const float *B, float *C, long ldc, int add) {
-  qn_tile(QN_MR, QN_NV, K, A, 1, QN_MR, 4 * QN_MR, B, QN_NR, C, ldc, add);
+static __attribute__((noinline)) void qn_tile_packed(long K, const float *A, const float *B, float *C, long ldc, int add) {
+  qn_tile(QN_MR, QN_NV, K, A, QN_KC, B, QN_NR, C, ldc, add);
 }
 
 // The part m x n of a tile at the edge of C: made whole beside it, then copied.
-static __attribute__((noinline)) void qn_tile_edge(int by_rows, long m, long n, long K, const float *A, const float *B, float *C, long ldc, int add) {
+static __attribute__((noinline)) void qn_tile_edge(long m, long n, long K, const float *A, const float *B, float *C, long ldc, int add) {
   float t[QN_MR * QN_NR] __attribute__((aligned(64)));
-  (by_rows ? qn_tile_rows : qn_tile_columns)(K, A, B, t, QN_NR, 0);
+  qn_tile_packed(K, A, B, t, QN_NR, 0);
   for (long i = 0; i < m; i++) for (long j = 0; j < n; j += QN_VL) {
     vf x = qn_load(t + i * QN_NR + j);
     if (add) x += qn_load_n(C + i * ldc + j, n - j);
@@ -70,33 +63,31 @@ static __attribute__((noinline)) void qn_tile_edge(int by_rows, long m, long n, 
   }
 }
 
-// Rows m0..m1, columns k0..k1 of A into panels of (k1 - k0 rounded up to 4) * QN_MR floats, 0 where A has ended.
+// QN_VL rows of m by QN_VL columns of k, turned: from holds rows of k, pitch floats apart, of which n are there (the
+// rest is 0), each with m floats. Rows 0..rows-1 of the result go to `to`, its pitch to_pitch.
+QN_INLINE void qn_turn(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows) {
+  vf x[QN_VL];
+  if (n >= QN_VL && m >= QN_VL) QN_UNROLL for (int i = 0; i < QN_VL; i++) x[i] = qn_load(from + i * pitch);
+  else for (int i = 0; i < QN_VL; i++) x[i] = i < n ? qn_load_n(from + i * pitch, m) : (vf){0};
+  qn_transpose(x);
+  if (rows >= QN_VL) QN_UNROLL for (int i = 0; i < QN_VL; i++) qn_store(to + i * to_pitch, x[i]);
+  else for (int i = 0; i < rows; i++) qn_store(to + i * to_pitch, x[i]);
+}
+
+// Rows m0..m1, columns k0..k1 of A, each row at the pitch QN_KC, followed by 0 up to a multiple of 4.
 static void qn_pack_A(const qn_gemm_context *c, long m0, long m1, long k0, long k1, float *to) {
-  long kc = (k1 - k0 + 3) / 4 * 4;
+  long K = k1 - k0;
   if (c->a_k == 1) {
-    for (long m = m0; m < m1; m += QN_MR, to += QN_MR * kc) for (long i = 0; i < QN_MR; i++) {
-      const float *from = c->A + (m + i) * c->a_m + k0;
-      float *t = to + i * 4;
+    for (long m = m0; m < m1; m++, to += QN_KC) {
+      const float *from = c->A + m * c->a_m + k0;
       long k = 0;
-      if (m + i < m1) {
-        for (; k + 4 <= k1 - k0; k += 4, t += QN_MR * 4) __builtin_memcpy(t, from + k, 16);
-        if (k < k1 - k0) {
-          for (long u = 0; u < 4; u++) t[u] = k + u < k1 - k0 ? from[k + u] : 0.0f;
-          k += 4, t += QN_MR * 4;
-        }
-      }
-      for (; k < kc; k += 4, t += QN_MR * 4) t[0] = t[1] = t[2] = t[3] = 0.0f;
+      for (; k + QN_VL <= K; k += QN_VL) qn_store(to + k, qn_load(from + k));
+      if (k < K) qn_store(to + k, qn_load_n(from + k, K - k)); // QN_KC is a multiple of QN_VL: there is room
     }
     return;
   }
-  for (long k = k0; k < k0 + kc; k++) { // along A's contiguous columns, over all panels
-    const float *from = c->A + k * c->a_k;
-    float *t = to + (k - k0) * QN_MR;
-    long m = k < k1 ? m0 : m1;
-    for (; m + QN_MR <= m1; m += QN_MR, t += QN_MR * kc) __builtin_memcpy(t, from + m, QN_MR * 4);
-    if (m < m1) for (long i = 0; i < QN_MR; i++) t[i] = m + i < m1 ? from[m + i] : 0.0f;
-    if (k >= k1) for (m = m0; m < m1; m += QN_MR, t += QN_MR * kc) for (long i = 0; i < QN_MR; i++) t[i] = 0.0f;
-  }
+  for (long m = m0; m < m1; m += QN_VL) for (long k = 0; k < K; k += QN_VL)
+    qn_turn(c->A + (k0 + k) * c->a_k + m, c->a_k, K - k, m1 - m, to + (m - m0) * QN_KC + k, QN_KC, m1 - m);
 }
 
 // One panel of one block of K: rows k0..k1 (then 0 up to a multiple of 4), columns n0..n0+QN_NR (0 from n1 on).
@@ -113,17 +104,8 @@ static void qn_pack_B(const qn_gemm_context *c, long k0, long k1, long n0, long 
     }
     return;
   }
-  for (long j = 0; j < QN_NR; j += QN_VL) {
-    const float *from = c->B + (n0 + j) * c->b_n + k0;
-    for (long k = 0; k < kc; k += QN_VL) {
-      vf x[QN_VL];
-      if (j + QN_VL <= N && k + QN_VL <= K) QN_UNROLL for (int i = 0; i < QN_VL; i++) x[i] = qn_load(from + i * c->b_n + k);
-      else for (int i = 0; i < QN_VL; i++) x[i] = j + i < N ? qn_load_n(from + i * c->b_n + k, K - k > 0 ? K - k : 0) : (vf){0};
-      qn_transpose(x);
-      if (k + QN_VL <= kc) QN_UNROLL for (int i = 0; i < QN_VL; i++) qn_store(to + (k + i) * QN_NR + j, x[i]);
-      else for (int i = 0; i < kc - k; i++) qn_store(to + (k + i) * QN_NR + j, x[i]);
-    }
-  }
+  for (long j = 0; j < QN_NR; j += QN_VL) for (long k = 0; k < kc; k += QN_VL)
+    qn_turn(c->B + (n0 + j) * c->b_n + k0 + k, c->b_n, N - j, K - k > 0 ? K - k : 0, to + k * QN_NR + j, QN_NR, kc - k);
 }
 
 static void qn_gemm_pack_task(void *context, long task, long worker) {
@@ -141,8 +123,6 @@ static void qn_gemm_task(void *context, long task, long worker) {
   long i = task / c->n_blocks, j = task % c->n_blocks, p0 = panels * j / c->n_blocks, p1 = panels * (j + 1) / c->n_blocks;
   long m0 = tiles * i / c->m_blocks * QN_MR, m1 = tiles * (i + 1) / c->m_blocks * QN_MR;
   if (m1 > c->M) m1 = c->M;
-  int by_rows = c->a_k == 1;
-  void (*tile)(long, const float *, const float *, float *, long, int) = by_rows ? qn_tile_rows : qn_tile_columns;
   for (long k0 = c->k0; k0 < c->k1; k0 += c->kc) {
     long k1 = k0 + c->kc < c->k1 ? k0 + c->kc : c->k1, kc = (k1 - k0 + 3) / 4 * 4;
     int add = c->accumulate || k0 > 0;
@@ -150,10 +130,10 @@ static void qn_gemm_task(void *context, long task, long worker) {
     for (long p = p0; p < p1; p++) {
       const float *B = c->packed_B + (k0 - c->k0) * panels * QN_NR + p * kc * QN_NR, *A = packed_A;
       long n0 = c->n0 + p * QN_NR, n = c->n1 - n0;
-      for (long m = m0; m < m1; m += QN_MR, A += QN_MR * kc) {
+      for (long m = m0; m < m1; m += QN_MR, A += QN_MR * QN_KC) {
         float *C = c->C + m * c->ldc + n0;
-        if (m + QN_MR <= m1 && n >= QN_NR) tile(kc, A, B, C, c->ldc, add);
-        else qn_tile_edge(by_rows, m1 - m < QN_MR ? m1 - m : QN_MR, n < QN_NR ? n : QN_NR, kc, A, B, C, c->ldc, add);
+        if (m + QN_MR <= m1 && n >= QN_NR) qn_tile_packed(kc, A, B, C, c->ldc, add);
+        else qn_tile_edge(m1 - m < QN_MR ? m1 - m : QN_MR, n < QN_NR ? n : QN_NR, kc, A, B, C, c->ldc, add);
       }
     }
   }
