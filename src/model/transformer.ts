@@ -34,6 +34,8 @@ export function modelVariables(config: ModelConfig): ModelVariables {
 
 /** The keys and values of the tokens before a chunk, (B,S,G,D) each, one pair a layer. */
 export interface KeyValueCache {
+  /** S, how many tokens it holds. */
+  readonly capacity: number;
   readonly layers: readonly { readonly keys: Tensor; readonly values: Tensor }[];
 }
 
@@ -41,6 +43,7 @@ export interface KeyValueCache {
 export function keyValueCache(config: ModelConfig, batch: number, capacity: number): KeyValueCache {
   const shape = [batch, capacity, config.keyValueHeads, config.headWidth];
   return {
+    capacity,
     layers: Array.from({ length: config.layers }, (_, layer) => ({
       keys: variable(`cache.${layer}.keys`, shape),
       values: variable(`cache.${layer}.values`, shape),
@@ -68,7 +71,7 @@ export function forward(config: ModelConfig, weights: ModelVariables, ids: Tenso
   const [B, T] = ids.shape;
   const weight = (name: string) => weightOf(weights, name);
   const norm = (x: Tensor, name: string) => rmsNorm(x, weight(name), normEpsilon);
-  const { cos, sin } = rotaryTables(config);
+  const { cos, sin } = rotaryTables(config, cached ? cached.cache.capacity : T);
   const assign: [Tensor, Tensor][] = [];
 
   let x = embedding(weight("model.embed_tokens"), ids); // (B,T,C)
@@ -119,17 +122,20 @@ function weightOf(weights: ModelVariables, name: string): Tensor {
   return tensor;
 }
 
-/** cos and sin of position · θ^(−2d/D), (sequence, D/2) each, computed in float64. */
-function rotaryTables({ sequence, headWidth, ropeTheta }: ModelConfig): { readonly cos: Tensor; readonly sin: Tensor } {
+/** cos and sin of position · θ^(−2d/D), (positions, D/2) each, computed in float64. */
+function rotaryTables(
+  { headWidth, ropeTheta }: ModelConfig,
+  positions: number,
+): { readonly cos: Tensor; readonly sin: Tensor } {
   const half = headWidth / 2;
-  const cos = new Float32Array(sequence * half);
-  const sin = new Float32Array(sequence * half);
-  for (let position = 0; position < sequence; position++) {
+  const cos = new Float32Array(positions * half);
+  const sin = new Float32Array(positions * half);
+  for (let position = 0; position < positions; position++) {
     for (let d = 0; d < half; d++) {
       const angle = position * ropeTheta ** ((-2 * d) / headWidth);
       cos[position * half + d] = Math.cos(angle);
       sin[position * half + d] = Math.sin(angle);
     }
   }
-  return { cos: constant(cos, [sequence, half]), sin: constant(sin, [sequence, half]) };
+  return { cos: constant(cos, [positions, half]), sin: constant(sin, [positions, half]) };
 }

@@ -1,5 +1,5 @@
-/** @file The backends that models are held to their oracle on, each with what it may differ by. */
-import type { CompileOptions } from "../../src/backends/index.js";
+/** @file The backends that models are held to their oracle on: the interpreter, and every cpu row that runs here. */
+import { type CompileOptions, findCompiler, runnableSets } from "../../src/backends/index.js";
 
 export interface Target {
   readonly name: string;
@@ -8,4 +8,11 @@ export interface Target {
   readonly tolerance: number;
 }
 
-export const TARGETS: readonly Target[] = [{ name: "reference", options: { backend: "reference" }, tolerance: 1e-6 }];
+export const TARGETS: readonly Target[] = [
+  { name: "reference", options: { backend: "reference" }, tolerance: 1e-6 },
+  ...runnableSets(await findCompiler()).map(({ name }) => ({
+    name: `cpu ${name}`,
+    options: { backend: "cpu" as const, cpu: name, threads: 2 },
+    tolerance: 1e-4,
+  })),
+];

@@ -1,0 +1,91 @@
+/**
+ * @file How well a model knows a text that it was not trained on: bits per byte, the measure that does not depend on
+ * the tokenizer, and the same of general compressors on the same bytes.
+ */
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import type { Program } from "../backends/index.js";
+import type { TrainingShape } from "./training-program.js";
+
+export interface HeldOutText {
+  /** The tokens, each document followed by the end-of-text token, and one such token before the first. */
+  readonly ids: ArrayLike<number>;
+  /** UTF-8 bytes that each id stands for, by id; special tokens 0. */
+  readonly bytesOf: ArrayLike<number>;
+}
+
+export interface Evaluation {
+  /** Mean loss of a token, in nats. */
+  readonly loss: number;
+  readonly bitsPerByte: number;
+  /** Tokens predicted. */
+  readonly tokens: number;
+  /** Bytes that they stand for. */
+  readonly bytes: number;
+}
+
+/**
+ * Runs the `evaluate` entry of a training program over a text. Every token after the first is predicted once, the end
+ * of text too, so the text could be decoded from as many bits.
+ * @param context tokens that each prediction sees at least, where there are so many; the more, the more windows overlap
+ * @param limit stops after about so many tokens
+ */
+export async function evaluate(
+  program: Program,
+  text: HeldOutText,
+  shape: Pick<TrainingShape, "batch" | "sequence">,
+  options: { readonly context?: number; readonly limit?: number; readonly signal?: AbortSignal } = {},
+): Promise<Evaluation> {
+  const { batch, sequence } = shape;
+  const { context = 0, limit = Number.POSITIVE_INFINITY, signal } = options;
+  const last = Math.min(text.ids.length - 1, limit); // number of targets
+  const stride = Math.max(1, sequence - Math.min(context, sequence - 1));
+  let nats = 0;
+  let tokens = 0;
+  let bytes = 0;
+  let start = 0;
+  let scored = 0; // targets 1 … scored are done
+  while (scored < last) {
+    signal?.throwIfAborted();
+    const ids = new Int32Array(batch * sequence);
+    const targets = new Int32Array(batch * sequence).fill(-100);
+    for (let row = 0; row < batch && scored < last; row++) {
+      for (let t = 0; t < sequence && start + t < last; t++) {
+        ids[row * sequence + t] = text.ids[start + t];
+        const target = start + t + 1;
+        if (target <= scored) continue;
+        targets[row * sequence + t] = text.ids[target];
+        tokens += 1;
+        bytes += text.bytesOf[text.ids[target]];
+      }
+      scored = Math.min(last, start + sequence);
+      start += stride;
+    }
+    await program.run("evaluate", { ids, targets });
+    for (const loss of program.read("token_losses")) nats += loss;
+  }
+  return { loss: nats / tokens, bitsPerByte: nats / Math.LN2 / bytes, tokens, bytes };
+}
+
+export interface CompressionBaselines {
+  /** gzip -9, in bits a byte. */
+  readonly gzip: number;
+  /** brotli at its best (quality 11, window of 16 MiB), in bits a byte. */
+  readonly brotli: number;
+}
+
+/** What general compressors make of the same bytes. Takes about a second a megabyte. */
+export function compressionBaselines(bytes: Uint8Array): CompressionBaselines {
+  const bits = (compressed: Uint8Array) => (8 * compressed.length) / bytes.length;
+  return {
+    gzip: bits(gzipSync(bytes, { level: 9 })),
+    brotli: bits(
+      brotliCompressSync(bytes, {
+        params: {
+          [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY,
+          [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
+          [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
+        },
+      }),
+    ),
+  };
+}
