@@ -8,4 +8,19 @@ await runProcess([
     summary: "show the compiler, instruction set, memory and measured peaks of this machine",
     load: () => import("./commands/doctor.js"),
   },
+  {
+    words: "tokenizer train",
+    summary: "train a byte-level BPE tokenizer on text",
+    load: () => import("./commands/tokenizer-train.js"),
+  },
+  {
+    words: "tokenizer encode",
+    summary: "turn text into token shards, or standard input into ids",
+    load: () => import("./commands/tokenizer-encode.js"),
+  },
+  {
+    words: "tokenizer decode",
+    summary: "turn ids into text",
+    load: () => import("./commands/tokenizer-decode.js"),
+  },
 ]);

@@ -1,8 +1,16 @@
 /** @file The tokenizer: byte-level BPE, trained, applied, read and written. */
 
+export { type EncodeCorpusOptions, encodeCorpus } from "./encode-corpus.js";
 export { type LoadTokenizerOptions, loadTokenizer, saveTokenizer } from "./folder.js";
 export type { TieRule } from "./learn-merges.js";
 export * from "./portable.js";
+export {
+  openTokenizer,
+  PUBLISHED_NAMES,
+  type PublishedName,
+  type PublishedOptions,
+  publishedTokenizer,
+} from "./published.js";
 export {
   openShards,
   type ShardsHeader,

@@ -55,7 +55,7 @@ export class TextParts {
  * Where a part of a text may end near `aim`: after a letter that a space or a symbol other than an apostrophe follows,
  * looked for backwards, then forwards. Surrogates are left alone: only their pair tells what they are.
  */
-function partEnd(text: string, start: number, aim: number): number {
+export function partEnd(text: string, start: number, aim: number): number {
   for (let i = aim; i > start + 1 && i > aim - 8192; i--) if (isPartEnd(text, i)) return i;
   for (let i = aim + 1; i < text.length; i++) if (isPartEnd(text, i)) return i;
   return text.length;

@@ -1,12 +1,13 @@
 /** @file Training a tokenizer: count pretokens, learn merges, and put the vocabulary together as Hugging Face's trainer does. */
+import { availableParallelism } from "node:os";
 import { QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
 import { byteToUnit } from "./byte-level.js";
+import { countPretokens } from "./count-pretokens.js";
 import { learnMerges, type TieRule } from "./learn-merges.js";
 import { type PatternName, patternSource, splitterFor } from "./patterns.js";
-import { PretokenCounter, type PretokenCounts } from "./pretoken-counts.js";
+import type { PretokenCounts } from "./pretoken-counts.js";
 import { END_OF_TEXT } from "./special-names.js";
-import { TextParts } from "./text-parts.js";
 import { TokenTable } from "./token-table.js";
 import { Tokenizer } from "./tokenizer.js";
 import { tokenizerJsonFrame } from "./tokenizer-json.js";
@@ -23,6 +24,8 @@ export interface TrainTokenizerOptions {
   readonly tie?: TieRule;
   /** Pairs that occur less often are not merged; 0 by default. */
   readonly minFrequency?: number;
+  /** Threads that count pretokens; by default as many as the machine runs at once. The result is the same. */
+  readonly threads?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -37,32 +40,13 @@ export async function trainTokenizer(
   options: TrainTokenizerOptions,
 ): Promise<Tokenizer> {
   checkOptions(options);
-  const splitter = await splitterFor(options.pattern ?? "o200k");
-  const counter = new PretokenCounter();
-  const parts = new TextParts(splitter);
-  let units = 0;
-  let texts = 0;
-  let turn = performance.now();
-  for await (const text of documents) {
-    for (let start = 0; start < text.length; ) {
-      start = parts.load(text, start);
-      counter.add(parts.bytes, parts.view, 0, parts.bounds, parts.count);
-      if (performance.now() - turn > 60) {
-        options.onProgress?.({ task: "count pretokens", done: units + start, unit: "character" });
-        await new Promise<void>((resolve) => setTimeout(resolve, 0));
-        options.signal?.throwIfAborted();
-        turn = performance.now();
-      }
-    }
-    parts.release();
-    units += text.length;
-    texts++;
-  }
-  options.signal?.throwIfAborted();
-  if (units === 0) {
-    throw new QuernError(`there is no text to train on: ${texts === 0 ? "no document" : "all documents are empty"}`);
-  }
-  return tokenizerFromCounts(counter.take(), options);
+  const words = await countPretokens(documents, {
+    pattern: options.pattern ?? "o200k",
+    threads: options.threads ?? availableParallelism(),
+    signal: options.signal,
+    onProgress: options.onProgress,
+  });
+  return tokenizerFromCounts(words, options);
 }
 
 /** Learns the merges of counted pretokens. */

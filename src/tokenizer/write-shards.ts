@@ -1,14 +1,16 @@
 /** @file Texts to token shards. */
 import { createHash, type Hash } from "node:crypto";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { type AtomicFile, createAtomicFile, writeFileAtomic, writeFolderAtomic } from "../documents/atomic.js";
 import { QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
-import { IdBuffer } from "./encoder.js";
+import { DocumentEncoder } from "./document-encoder.js";
 import { SHARDS_FILE, type ShardsHeader, type ShardsSplitHeader } from "./shards.js";
 import { END_OF_TEXT } from "./special-names.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { tokenizerToJson } from "./tokenizer-json.js";
+import type { EncodeResult } from "./worker-tasks.js";
 
 type Texts = Iterable<string> | AsyncIterable<string>;
 
@@ -20,13 +22,15 @@ export interface WriteShardsOptions {
   readonly heldout?: Texts;
   /** A file ends with the document that takes it past so many tokens; 64 Mi by default. */
   readonly fileTokens?: number;
+  /** Threads that encode; by default as many as the machine runs at once. The files are the same. */
+  readonly threads?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
 
 const FILE_TOKENS = 64 << 20;
-/** Tokens are written in pieces of about so many. */
-const PIECE = 1 << 20;
+
+type BatchEncoder = (texts: Texts) => AsyncIterable<EncodeResult>;
 
 /**
  * Encodes documents into token shards in a folder, which appears when it is whole and replaces one that was there. Special
@@ -40,10 +44,14 @@ export async function writeShards(folder: string, options: WriteShardsOptions): 
     throw new QuernError(`the tokenizer has no token ${END_OF_TEXT}, with which documents end; train one that has it`);
   }
   const dtype = tokenizer.vocabSize <= 1 << 16 ? "u16" : "u32";
+  const { signal, onProgress, fileTokens = FILE_TOKENS, threads = availableParallelism() } = options;
+  const encoder = new DocumentEncoder(tokenizer, endOfText, threads);
+  const encode: BatchEncoder = (texts) => encoder.encode(texts);
+  const common = { signal, onProgress, fileTokens, dtype } as const;
   return writeFolderAtomic(folder, async (temporary) => {
-    const train = await writeSplit(temporary, "train", options.train, endOfText, dtype, options);
-    if (train.tokens === 0) throw new QuernError("there is no text to encode: every document is empty");
-    const heldout = await writeSplit(temporary, "heldout", options.heldout ?? [], endOfText, dtype, options);
+    const train = await writeSplit(temporary, "train", options.train, encode, common);
+    if (train.tokens === 0) throw new QuernError("there is no text to train on: every document is empty or held out");
+    const heldout = await writeSplit(temporary, "heldout", options.heldout ?? [], encode, common);
     const header: ShardsHeader = {
       format: "quern token shards",
       version: 1,
@@ -56,7 +64,7 @@ export async function writeShards(folder: string, options: WriteShardsOptions): 
     };
     await writeFileAtomic(join(temporary, SHARDS_FILE), `${JSON.stringify(header, null, 2)}\n`);
     return header;
-  });
+  }).finally(() => encoder.close());
 }
 
 /** SHA-256 of tokenizer.json as Quern writes it: the same for equal tokenizers, whatever file they came from. */
@@ -68,53 +76,40 @@ async function writeSplit(
   folder: string,
   name: "train" | "heldout",
   texts: Texts,
-  endOfText: number,
-  dtype: "u16" | "u32",
-  { tokenizer, signal, onProgress, fileTokens = FILE_TOKENS }: WriteShardsOptions,
+  encode: BatchEncoder,
+  { signal, onProgress, fileTokens, dtype }: SplitOptions,
 ): Promise<ShardsSplitHeader> {
   const files: ShardsSplitHeader["files"] = [];
   const total = { tokens: 0, documents: 0, bytes: 0 };
-  const out = new IdBuffer();
+  const task = `encode ${name === "train" ? "training" : "held-out"} text`;
   let file: ShardFile | undefined;
   let lastReport = 0;
-  const finish = async (): Promise<void> => {
-    if (file === undefined) return;
-    await file.write(out);
-    files.push(await file.commit());
-    file = undefined;
-  };
   try {
-    for await (const text of texts) {
+    for await (const { ids, ends, bytes } of encode(texts)) {
       signal?.throwIfAborted();
-      if (text === "") continue;
-      if (typeof text !== "string") throw new QuernError("a document to encode is not a string");
-      file ??= await ShardFile.create(folder, `${name}-${String(files.length).padStart(5, "0")}`, dtype);
-      tokenizer.encodeTo(text, out);
-      out.reserve(1);
-      out.ids[out.length++] = endOfText;
-      const tokens = file.endDocument(out.length);
-      total.documents++;
-      total.bytes += utf8Length(text);
-      if (out.length >= PIECE) await file.write(out);
-      if (tokens >= fileTokens) {
-        total.tokens += tokens;
-        await finish();
+      total.bytes += bytes;
+      total.documents += ends.length;
+      total.tokens += ids.length;
+      // A file takes documents until one carries it past its size.
+      for (let first = 0; first < ends.length; ) {
+        file ??= await ShardFile.create(folder, `${name}-${String(files.length).padStart(5, "0")}`, dtype);
+        const from = first === 0 ? 0 : ends[first - 1];
+        let last = first;
+        while (last + 1 < ends.length && file.tokens + ends[last] - from < fileTokens) last++;
+        await file.write(ids.subarray(from, ends[last]), ends.subarray(first, last + 1), from);
+        first = last + 1;
+        if (file.tokens >= fileTokens) {
+          files.push(await file.commit());
+          file = undefined;
+        }
       }
       if (performance.now() - lastReport > 100) {
         lastReport = performance.now();
-        onProgress?.({
-          task: `encode ${name === "train" ? "training" : "held-out"} text`,
-          done: total.bytes,
-          unit: "byte",
-        });
+        onProgress?.({ task, done: total.bytes, unit: "byte", note: `${total.tokens} tokens` });
       }
     }
-    if (file !== undefined) total.tokens += file.tokens;
-    await finish();
-    onProgress?.({
-      task: `encode ${name === "train" ? "training" : "held-out"} text`,
-      ...{ done: total.bytes, total: total.bytes, unit: "byte", note: `${total.tokens} tokens` },
-    });
+    if (file !== undefined) files.push(await file.commit());
+    onProgress?.({ task, done: total.bytes, total: total.bytes, unit: "byte", note: `${total.tokens} tokens` });
     return { ...total, files };
   } catch (error) {
     await file?.discard();
@@ -122,23 +117,28 @@ async function writeSplit(
   }
 }
 
+interface SplitOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+  readonly fileTokens: number;
+  readonly dtype: "u16" | "u32";
+}
+
 /** A file of tokens and its index while they are written. */
 class ShardFile {
-  /** Tokens of the documents that have ended. */
   tokens = 0;
   readonly #name: string;
   readonly #dtype: "u16" | "u32";
-  readonly #tokensFile: AtomicFile;
+  readonly #file: AtomicFile;
   readonly #endsPath: string;
   readonly #hash: Hash = createHash("sha256");
   #ends = new Uint32Array(64);
   #documents = 0;
-  #written = 0;
 
-  private constructor(name: string, dtype: "u16" | "u32", tokensFile: AtomicFile, endsPath: string) {
+  private constructor(name: string, dtype: "u16" | "u32", file: AtomicFile, endsPath: string) {
     this.#name = name;
     this.#dtype = dtype;
-    this.#tokensFile = tokensFile;
+    this.#file = file;
     this.#endsPath = endsPath;
   }
 
@@ -147,34 +147,27 @@ class ShardFile {
     return new ShardFile(name, dtype, file, join(folder, `${name}.ends`));
   }
 
-  /** Marks the end of a document, with so many tokens not yet written; returns the tokens of the file so far. */
-  endDocument(pending: number): number {
-    this.tokens = this.#written + pending;
-    if (this.#documents === this.#ends.length) {
-      const grown = new Uint32Array(this.#documents * 2);
+  /** Appends whole documents; `ends` are counted from `from` tokens before the first. */
+  async write(ids: Uint32Array, ends: Uint32Array, from: number): Promise<void> {
+    if (this.#documents + ends.length > this.#ends.length) {
+      const grown = new Uint32Array(Math.max(this.#ends.length * 2, this.#documents + ends.length));
       grown.set(this.#ends);
       this.#ends = grown;
     }
-    this.#ends[this.#documents++] = this.tokens;
-    return this.tokens;
-  }
-
-  /** Writes and empties the buffer. */
-  async write(out: IdBuffer): Promise<void> {
-    const bytes = littleEndian(out.ids, out.length, this.#dtype);
-    this.#written += out.length;
-    out.length = 0;
+    for (const end of ends) this.#ends[this.#documents++] = this.tokens + end - from;
+    this.tokens += ids.length;
+    const bytes = littleEndian(ids, ids.length, this.#dtype);
     this.#hash.update(bytes);
-    await this.#tokensFile.write(bytes);
+    await this.#file.write(bytes);
   }
 
   async commit(): Promise<ShardsSplitHeader["files"][number]> {
     const ends = littleEndian(this.#ends, this.#documents, "u32");
-    await this.#tokensFile.commit();
+    await this.#file.commit();
     await writeFileAtomic(this.#endsPath, ends);
     return {
       name: this.#name,
-      tokens: this.#written,
+      tokens: this.tokens,
       documents: this.#documents,
       sha256: this.#hash.digest("hex"),
       endsSha256: createHash("sha256").update(ends).digest("hex"),
@@ -182,7 +175,7 @@ class ShardFile {
   }
 
   discard(): Promise<void> {
-    return this.#tokensFile.discard();
+    return this.#file.discard();
   }
 }
 
@@ -199,8 +192,4 @@ function littleEndian(values: Uint32Array, count: number, dtype: "u16" | "u32"):
   const view = new DataView(bytes.buffer);
   for (let i = 0; i < count; i++) view.setUint32(i * 4, values[i], true);
   return bytes;
-}
-
-function utf8Length(text: string): number {
-  return Buffer.byteLength(text, "utf8");
 }

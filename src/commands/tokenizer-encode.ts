@@ -1,0 +1,88 @@
+import { z } from "zod";
+import { QuernError } from "../errors.js";
+import { defineCommand } from "./command.js";
+import { readStandardInput } from "./standard-input.js";
+
+export default defineCommand({
+  description:
+    "Encode text. With files and --out: into token shards, on all cores, each document ending with the end-of-text token, " +
+    "some documents held out. With --ids: standard input into a JSON array of ids on standard output.",
+  options: z.object({
+    files: z
+      .array(z.string())
+      .default([])
+      .describe("text, Markdown or JSONL files, or folders of them")
+      .meta({ value: "FILE" }),
+    tokenizer: z
+      .string()
+      .describe("folder or file of the tokenizer, or gpt2, cl100k, o200k")
+      .meta({ value: "DIR|NAME" }),
+    out: z.string().optional().describe("folder for the token shards").meta({ value: "DIR" }),
+    heldout: z
+      .number()
+      .min(0)
+      .max(0.5)
+      .default(0.01)
+      .describe("share of the documents that is held out, chosen by a hash of their text")
+      .meta({ value: "X" }),
+    fileTokens: z
+      .int()
+      .min(1)
+      .default(64 << 20)
+      .describe("tokens after which a shard file ends, at the next end of a document")
+      .meta({ value: "N" }),
+    threads: z
+      .int()
+      .min(1)
+      .max(256)
+      .optional()
+      .describe("threads that encode; all cores by default")
+      .meta({ value: "N" }),
+    ids: z.boolean().default(false).describe("write the ids of standard input instead"),
+    special: z
+      .enum(["text", "allow", "error"])
+      .default("text")
+      .describe("with --ids, special tokens in the text: ordinary text, themselves, or an error"),
+    addSpecial: z
+      .boolean()
+      .default(false)
+      .describe("with --ids, put the tokenizer's own special tokens around the text"),
+  }),
+  positional: ["files"],
+  examples: [
+    "quern tokenizer encode corpus/ --tokenizer tokenizer/ --out shards/",
+    "echo Hello | quern tokenizer encode --tokenizer cl100k --ids",
+  ],
+  async run({ files, tokenizer: name, out, ids, special, addSpecial, heldout, ...options }, context) {
+    const { signal, onProgress, print, log } = context;
+    const { openTokenizer, encodeCorpus } = await import("../tokenizer/index.js");
+    if (ids) {
+      if (files.length > 0 || out !== undefined) {
+        throw new QuernError("--ids reads standard input and writes standard output; leave the files and --out away", {
+          exitCode: 2,
+        });
+      }
+      const tokenizer = await openTokenizer(name, { signal });
+      const text = await readStandardInput();
+      const encoded = Array.from(tokenizer.encode(text, { special, addSpecial }));
+      print(JSON.stringify(encoded));
+      return { ids: encoded };
+    }
+    if (files.length === 0)
+      throw new QuernError("no text was given; name files or folders, or use --ids", { exitCode: 2 });
+    if (out === undefined) throw new QuernError("--out is missing: the folder for the token shards", { exitCode: 2 });
+    const tokenizer = await openTokenizer(name, { signal });
+    const { header, skipped } = await encodeCorpus(files, out, { ...options, tokenizer, heldout, signal, onProgress });
+    for (const { path, reason } of skipped) log(`skipped ${path}: ${reason}`);
+    const { train, heldout: held } = header;
+    print(
+      `${train.tokens} training tokens in ${train.documents} documents, ${held.tokens} held out in ${held.documents}`,
+    );
+    print(`${((train.bytes + held.bytes) / (train.tokens + held.tokens)).toFixed(3)} bytes a token; written to ${out}`);
+    return { out, train: summary(train), heldout: summary(held), skipped: skipped.length };
+  },
+});
+
+function summary({ tokens, documents, bytes }: { tokens: number; documents: number; bytes: number }) {
+  return { tokens, documents, bytes };
+}

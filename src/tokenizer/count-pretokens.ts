@@ -1,0 +1,97 @@
+/** @file Counting the pretokens of a stream of documents, in this thread or in several. */
+import { QuernError } from "../errors.js";
+import type { OnProgress } from "../progress.js";
+import { splitterFor } from "./patterns.js";
+import { PretokenCounter, type PretokenCounts } from "./pretoken-counts.js";
+import { partEnd, TextParts } from "./text-parts.js";
+import { hasWorkers, WorkerPool } from "./worker-pool.js";
+import type { CountResult, CountTask, Setup } from "./worker-tasks.js";
+
+export interface CountPretokensOptions {
+  readonly pattern: string;
+  /** Threads that count; 1 is this one. */
+  readonly threads: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+/** UTF-16 units that a worker is given at a time. */
+const BATCH = 1 << 20;
+/** Texts shorter than this in all are not worth starting workers for. */
+const WORTH_WORKERS = 4 << 20;
+/** Milliseconds after which other work of the process has a turn. */
+const TURN = 60;
+
+/**
+ * The pretokens of all documents with their counts; the same set whatever the number of threads.
+ * @throws QuernError if the pattern is not valid or there is no text; the signal's reason when it aborts
+ */
+export async function countPretokens(
+  documents: Iterable<string> | AsyncIterable<string>,
+  { pattern, threads, signal, onProgress }: CountPretokensOptions,
+): Promise<PretokenCounts> {
+  const splitter = await splitterFor(pattern);
+  const counter = new PretokenCounter();
+  const parts = new TextParts(splitter);
+  let pool: WorkerPool<CountTask, CountResult> | undefined;
+  let batch: string[] = [];
+  let batchUnits = 0;
+  let units = 0;
+  let texts = 0;
+  let turn = performance.now();
+
+  const breathe = async (): Promise<void> => {
+    if (performance.now() - turn < TURN) return;
+    onProgress?.({ task: "count pretokens", done: units, unit: "character" });
+    await new Promise<void>((resolve) => setTimeout(resolve, 0));
+    signal?.throwIfAborted();
+    turn = performance.now();
+  };
+  const send = async (): Promise<void> => {
+    if (pool === undefined || batch.length === 0) return;
+    await pool.ready();
+    // What goes wrong is told by `take` below, or by the next `ready`.
+    void pool.run({ texts: batch });
+    batch = [];
+    batchUnits = 0;
+  };
+  try {
+    for await (const text of documents) {
+      if (typeof text !== "string") throw new QuernError("a document to train on is not a string");
+      texts++;
+      if (threads > 1 && pool === undefined && units + text.length > WORTH_WORKERS && hasWorkers()) {
+        pool = new WorkerPool<CountTask, CountResult>(threads, { work: "count", pattern } satisfies Setup);
+      }
+      for (let start = 0; start < text.length; ) {
+        const before = start;
+        if (pool === undefined) {
+          start = parts.load(text, start);
+          counter.add(parts.bytes, parts.view, 0, parts.bounds, parts.count);
+        } else {
+          start = splitter.divisible && text.length - start > BATCH ? partEnd(text, start, start + BATCH) : text.length;
+          batch.push(text.slice(before, start));
+          batchUnits += start - before;
+          if (batchUnits >= BATCH) await send();
+        }
+        units += start - before;
+        await breathe();
+      }
+      parts.release();
+    }
+    signal?.throwIfAborted();
+    if (units === 0) {
+      throw new QuernError(`there is no text to train on: ${texts === 0 ? "no document" : "all documents are empty"}`);
+    }
+    if (pool !== undefined) {
+      await send();
+      for (const counts of await pool.runOnEach("take")) {
+        if (counts !== undefined) counter.merge(counts);
+        signal?.throwIfAborted();
+      }
+    }
+    onProgress?.({ task: "count pretokens", done: units, total: units, unit: "character" });
+    return counter.take();
+  } finally {
+    await pool?.close();
+  }
+}

