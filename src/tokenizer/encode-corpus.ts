@@ -1,6 +1,6 @@
 /** @file Files and folders to token shards. */
 import { createHash } from "node:crypto";
-import { readDocuments, type SkippedFile } from "../documents/read.js";
+import { readDocuments, type SkippedFile } from "../documents/index.js";
 import type { OnProgress } from "../progress.js";
 import type { ShardsHeader } from "./shards.js";
 import type { Tokenizer } from "./tokenizer.js";

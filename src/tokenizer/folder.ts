@@ -1,7 +1,7 @@
 /** @file A tokenizer's files on disk: a Hugging Face folder, tokenizer.json alone, a tiktoken file, GPT-2's pair. */
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { writeFileAtomic } from "../documents/atomic.js";
+import { writeFileAtomic } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
 import type { PatternName } from "./patterns.js";
 import { tokenizerFromGpt2, tokenizerFromRanks } from "./rank-files.js";

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join, sep } from "node:path";
-import { fetchNpmPackage } from "../documents/npm-package.js";
+import { fetchNpmPackage } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
 import { loadTokenizer } from "./folder.js";
 import { tokenizerFromRanks } from "./rank-files.js";

@@ -2,7 +2,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { type AtomicFile, createAtomicFile, writeFileAtomic, writeFolderAtomic } from "../documents/atomic.js";
+import { type AtomicFile, createAtomicFile, writeFileAtomic, writeFolderAtomic } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
 import { DocumentEncoder } from "./document-encoder.js";
