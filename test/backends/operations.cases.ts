@@ -29,8 +29,11 @@ interface Maker {
   index(value: number): Tensor;
 }
 
+/** What a case does with its gradients besides giving them out. */
+type Assign = (parameters: readonly Tensor[], gradients: readonly Tensor[]) => Entry["assign"];
+
 /** Traces f, weighs its outputs by fixed random numbers into one scalar, and differentiates it. */
-function make(name: string, f: (m: Maker) => Tensor | readonly Tensor[], assign: boolean): Case {
+function make(name: string, f: (m: Maker) => Tensor | readonly Tensor[], assign?: Assign): Case {
   const next = random([...name].reduce((hash, letter) => (hash * 31 + letter.charCodeAt(0)) % 2147483647, 7));
   const values: Record<string, Float64Array> = {};
   const parameters: Tensor[] = [];
@@ -67,26 +70,20 @@ function make(name: string, f: (m: Maker) => Tensor | readonly Tensor[], assign:
     loss = q.add(loss, q.sum(q.mul(result, q.constant(weights, result.shape))));
   });
   outputs[`${name}/loss`] = loss;
-  q.gradients(loss, parameters).forEach((gradient, i) => {
-    const id = q.isOp(parameters[i].node, "variable") ? parameters[i].node.attributes.name : "";
+  const derivatives = q.gradients(loss, parameters);
+  derivatives.forEach((gradient, i) => {
+    const id = (parameters[i].node.attributes as { name: string }).name;
     gradients[id] = `${id}/gradient`;
-    outputs[gradients[id]] = gradient;
+    // A gradient that is assigned must have no other reader, or it would not be added up in place.
+    if (assign === undefined) outputs[gradients[id]] = gradient;
   });
-  const entry: Entry = assign
-    ? {
-        outputs,
-        assign: parameters.map((p) => [
-          p,
-          q.sub(p, q.mul(0.5, outputs[`${(p.node.attributes as { name: string }).name}/gradient`])),
-        ]),
-      }
-    : { outputs };
+  const entry: Entry = assign ? { outputs, assign: assign(parameters, derivatives) } : { outputs };
   return { name, entry, values, gradients };
 }
 
 const { neg, exp, tanh, sigmoid, abs, log, sqrt, rsqrt, add, sub, mul, div, minimum, maximum } = q;
 
-const one = (name: string, f: (m: Maker) => Tensor | readonly Tensor[]) => make(name, f, false);
+const one = (name: string, f: (m: Maker) => Tensor | readonly Tensor[]) => make(name, f);
 
 const table = (rows: number, columns: number, f: (angle: number) => number) =>
   q.constant(
@@ -190,6 +187,25 @@ export const cases: readonly Case[] = [
   }),
 ];
 
+/** Gradient descent in place. */
+const descend: Assign = (parameters, derivatives) =>
+  parameters.map((p, i) => [p, q.sub(p, q.mul(0.5, derivatives[i]))] as const);
+
+/** Each gradient added to (or put into) a variable, as a training step does. */
+const gather =
+  (adds: boolean): Assign =>
+  (parameters, derivatives) =>
+    parameters.map((p, i) => {
+      const sum = q.variable(`${(p.node.attributes as { name: string }).name}/sum`, p.shape);
+      return [sum, adds ? q.add(sum, derivatives[i]) : derivatives[i]] as const;
+    });
+
+const tiedModel = (m: Maker): Tensor => {
+  const w = m.parameter([57, 20], -2, 2);
+  const x = q.rmsNorm(q.linear(q.embedding(w, m.ids([23], 57)), m.parameter([20, 20])), m.parameter([20]), 1e-5);
+  return q.linearCrossEntropy(q.add(x, m.parameter([20])), w, m.ids([23], 57));
+};
+
 /** Entries that write state: every backend must leave the same state after two runs. */
 export const stateCases: readonly Case[] = [
   make(
@@ -199,14 +215,32 @@ export const stateCases: readonly Case[] = [
       const w = m.parameter([20, 20]);
       return q.sum(q.mul(q.linear(q.silu(x), w), q.rmsNorm(x, m.parameter([20]), 1e-5)));
     },
-    true,
+    descend,
   ),
   make(
-    "swap",
+    "coupled",
     (m) => {
       const a = m.parameter([5, 9]);
       return q.mul(a, q.add(a, m.parameter([9])));
     },
-    true,
+    descend,
   ),
+  make("gradients set", tiedModel, gather(false)),
+  make("gradients added", tiedModel, gather(true)),
+  {
+    name: "exchange",
+    // Every value is computed from the old state, whatever the order of the assignments.
+    entry: (() => {
+      const [a, b] = [q.variable("exchange/a", [6]), q.variable("exchange/b", [6])];
+      return {
+        outputs: { "exchange/old": a },
+        assign: [
+          [a, b],
+          [b, q.mul(a, 2)],
+        ] as const,
+      };
+    })(),
+    values: { "exchange/a": Float64Array.of(1, 2, 3, 4, 5, 6), "exchange/b": Float64Array.of(7, 8, 9, 0, 1, 2) },
+    gradients: {},
+  },
 ];

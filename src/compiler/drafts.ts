@@ -1,0 +1,110 @@
+/**
+ * @file Expressions between stored values, and kernels in the making: what fusing (fuse.ts) decides on and assembling
+ * (assemble.ts) writes out.
+ */
+import { isOp, type Node, type Tensor, tensorKey } from "../tensor/index.js";
+import { accessOf, type Space } from "./access.js";
+import type { Access, Buffer } from "./kernels.js";
+import { isElementwise, reductionKind } from "./simplify.js";
+
+/** A kernel in the making. */
+export interface Draft {
+  readonly id: number;
+  /** The large operation; null for a loop. */
+  readonly template: Node | null;
+  readonly space: Space;
+  /** Stored values that the loop (or epilogue) makes, inputs before users. */
+  readonly roots: Tensor[];
+  /** What it reads that others made, as keys of stored tensors. */
+  readonly reads: Set<string>;
+  /** Drafts that must run before. */
+  readonly after: Set<Draft>;
+}
+
+/** Terms of a sum that kernels add up in a variable, by their keys; `adds` if the variable's old value is one more. */
+export type Accumulators = ReadonlyMap<string, Accumulation>;
+export interface Accumulation {
+  readonly target: Tensor;
+  readonly adds: boolean;
+}
+
+const LEAVES: ReadonlySet<string> = new Set(["variable", "input", "constant"]);
+export const isLeaf = (node: Node) => LEAVES.has(node.op);
+export const isReduction = (node: Node): node is Node<"sum" | "max"> => node.op === "sum" || node.op === "max";
+const isLoop = (node: Node) => isElementwise(node.op) || node.op === "broadcast" || node.op === "literal";
+export const isTemplate = (node: Node) => !isLeaf(node) && !isReduction(node) && !isLoop(node) && node.op !== "reshape";
+/** Template outputs that can be added to what is there. */
+export const canAccumulate = (tensor: Tensor) =>
+  tensor.node.op === "matmul" ||
+  tensor.node.op === "embeddingGradient" ||
+  (tensor.node.op === "linearCrossEntropyGradient" && tensor.output === 2) ||
+  (isOp(tensor.node, "sum") && reductionKind(tensor.node) === "column");
+
+/** The tensor whose memory this one is a view of. */
+export function storage(tensor: Tensor): Tensor {
+  let source = tensor;
+  while (source.node.op === "reshape") source = source.node.inputs[0];
+  return source;
+}
+
+export const isStrided = (node: Node) => isReduction(node) && reductionKind(node) === "strided";
+export const isIndex = (tensor: Tensor) => tensor.node.op === "literal" && tensor.dtype === "i32";
+
+/** The stored tensors that a root's expression reads, with the access each is read by. */
+export function readsOf(root: Tensor, stored: ReadonlySet<string>): { tensor: Tensor; access: Access }[] {
+  const reads: { tensor: Tensor; access: Access }[] = [];
+  const seen = new Set<string>();
+  const walk = (tensor: Tensor, shape: readonly number[], isRoot: boolean): void => {
+    const key = `${tensorKey(tensor)}|${shape}|${isRoot}`;
+    if (seen.has(key)) return;
+    seen.add(key);
+    const step = stepInto(tensor, shape, stored, isRoot);
+    if (step.kind === "load") {
+      reads.push({ tensor: step.source, access: accessOf(UNKNOWN, tensor.shape, shape) });
+    } else for (const [operand, space] of step.operands) walk(operand, space, false);
+  };
+  const { node } = root;
+  if (isReduction(node)) {
+    if (isStrided(node)) {
+      const source = storage(node.inputs[0]);
+      return [{ tensor: source, access: accessOf(UNKNOWN, source.shape, source.shape) }];
+    }
+    walk(node.inputs[0], node.inputs[0].shape, false);
+  } else walk(root, root.shape, true);
+  return reads;
+}
+
+const UNKNOWN: Buffer = { id: -1, kind: "temporary", dtype: "f32", size: 0 };
+
+type Step =
+  | { readonly kind: "load"; readonly source: Tensor }
+  | { readonly kind: "compute"; readonly operands: readonly (readonly [Tensor, readonly number[]])[] };
+
+/** One step into an expression seen from a loop over `shape`: is the tensor loaded, or computed, and from what? */
+export function stepInto(tensor: Tensor, shape: readonly number[], stored: ReadonlySet<string>, isRoot: boolean): Step {
+  const { node } = tensor;
+  if (!isRoot && (isLeaf(node) || stored.has(tensorKey(tensor)))) return { kind: "load", source: tensor };
+  if (node.op === "literal") return { kind: "compute", operands: [] };
+  if (node.op === "broadcast") return { kind: "compute", operands: [[node.inputs[0], shape]] };
+  if (node.op === "reshape") {
+    const source = storage(tensor);
+    if (isLeaf(source.node) || stored.has(tensorKey(source))) return { kind: "load", source };
+    // It is transparent, or chooseStored would have stored its source.
+    return { kind: "compute", operands: [[node.inputs[0], node.inputs[0].shape]] };
+  }
+  return { kind: "compute", operands: node.inputs.map((x) => [x, shape] as const) };
+}
+
+/** Whether `from` must run after `to`. */
+export function reaches(from: Draft, to: Draft): boolean {
+  const seen = new Set<Draft>();
+  const open = [from];
+  while (open.length > 0) {
+    const draft = open.pop() as Draft;
+    if (draft === to) return true;
+    if (seen.has(draft)) continue;
+    seen.add(draft);
+    open.push(...draft.after);
+  }
+  return false;
+}
