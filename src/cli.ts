@@ -9,6 +9,16 @@ await runProcess([
     load: () => import("./commands/doctor.js"),
   },
   {
+    words: "pretrain",
+    summary: "train a language model on text, from nothing",
+    load: () => import("./commands/pretrain.js"),
+  },
+  {
+    words: "generate",
+    summary: "continue a text with a trained model",
+    load: () => import("./commands/generate.js"),
+  },
+  {
     words: "tokenizer train",
     summary: "train a byte-level BPE tokenizer on text",
     load: () => import("./commands/tokenizer-train.js"),

@@ -47,7 +47,7 @@ export async function createDecoder(
     program.dispose();
     throw error;
   }
-  const next = cache ? cachedNext(config, program) : wholeNext(config, program);
+  const next = cache ? cachedNext(program) : wholeNext(config, program);
   return {
     generate: (prompt, generation) => generate(config, next(), prompt, generation),
     dispose: () => program.dispose(),
@@ -92,7 +92,7 @@ function cachedEntries(config: ModelConfig): Readonly<Record<string, Entry>> {
   };
 }
 
-function cachedNext(config: ModelConfig, program: Program): () => NextLogits {
+function cachedNext(program: Program): () => NextLogits {
   return () => {
     let cached: readonly number[] = [];
     return async (text) => {

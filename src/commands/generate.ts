@@ -1,0 +1,21 @@
+import { generateOptions } from "../train/generate-options.js";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description: "Continue a text with a trained model. Prints the continuation alone, as it comes.",
+  options: generateOptions,
+  examples: [
+    'quern generate --model runs/first --prompt "Call me"',
+    'quern generate --model runs/first --prompt "The sea" --temperature 0',
+  ],
+  async run(options, { signal, write, print }) {
+    const { generateText } = await import("../train/index.js");
+    let text = "";
+    for await (const piece of generateText({ ...options, signal })) {
+      text += piece;
+      write(piece);
+    }
+    print();
+    return { prompt: options.prompt, text };
+  },
+});

@@ -1,0 +1,21 @@
+/** @file What can be said about generating text: the schema of `quern generate` and of `generateText()`. */
+import { z } from "zod";
+
+export const generateOptions = z.object({
+  model: z
+    .string()
+    .describe("a run, for its newest checkpoint, or a Hugging Face model folder")
+    .meta({ value: "RUN|DIR" }),
+  prompt: z.string().describe("the text to continue; empty begins a new one"),
+  tokens: z.int().min(1).default(200).describe("most tokens to add").meta({ value: "N" }),
+  temperature: z
+    .number()
+    .min(0)
+    .default(0.8)
+    .describe("0 takes the likeliest token each time, 1 draws as the model predicts, between is bolder than 0")
+    .meta({ value: "T" }),
+  topK: z.int().min(0).default(50).describe("draw from the K likeliest tokens alone; 0 from all").meta({ value: "K" }),
+  seed: z.int().min(0).default(0).describe("seed of the draws: the same seed gives the same text").meta({ value: "S" }),
+  threads: z.int().min(1).max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
+  cache: z.boolean().default(true).describe("compute the whole text anew for every token (slow; for checking)"),
+});

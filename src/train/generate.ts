@@ -1,0 +1,62 @@
+/** @file Text from a model folder: the library function behind `quern generate`. */
+import type { z } from "zod";
+import type { CompileOptions } from "../backends/index.js";
+import { QuernError } from "../errors.js";
+import { openModel } from "../model/index.js";
+import { checkOptions } from "../options.js";
+import { loadTokenizer } from "../tokenizer/index.js";
+import { createDecoder } from "./decoder.js";
+import { generateOptions } from "./generate-options.js";
+import { findModelFolder } from "./run-folder.js";
+
+export type GenerateTextOptions = z.input<typeof generateOptions> & {
+  readonly target?: Pick<CompileOptions, "backend" | "cpu">;
+  readonly signal?: AbortSignal;
+};
+
+/**
+ * Continues a prompt; gives the continuation piece by piece, whole characters at a time. Ends at the end of the text or
+ * after `tokens`.
+ * @throws QuernError for a folder that holds no model, or a tokenizer that is not the model's
+ */
+export async function* generateText(options: GenerateTextOptions): AsyncGenerator<string, void> {
+  const { target = {}, signal, ...given } = options;
+  const o = checkOptions(generateOptions, given);
+  const folder = await findModelFolder(o.model);
+  const model = await openModel(folder);
+  try {
+    const tokenizer = await loadTokenizer(folder);
+    if (tokenizer.vocabSize > model.config.vocabSize) {
+      throw new QuernError(
+        `the tokenizer in ${folder} has ${tokenizer.vocabSize} tokens and the model ${model.config.vocabSize}; they are ` +
+          "not of one model",
+      );
+    }
+    const endOfText = [...model.endOfText, ...(tokenizer.endOfText === undefined ? [] : [tokenizer.endOfText])];
+    const prompt = tokenizer.encode(o.prompt);
+    if (prompt.length === 0 && endOfText.length === 0) {
+      throw new QuernError("the prompt is empty, and this model knows no token that begins a text", { exitCode: 2 });
+    }
+    const decoder = await createDecoder(model.config, model.readParameter, {
+      ...target,
+      threads: o.threads,
+      cache: o.cache,
+    });
+    try {
+      // A token may end inside a character; the stream holds its bytes back until the rest is there.
+      const utf8 = new TextDecoder();
+      const { tokens, temperature, topK, seed } = o;
+      const sampling = { tokens, temperature, topK, seed, endOfText, signal };
+      for await (const id of decoder.generate(prompt.length > 0 ? prompt : [endOfText[0]], sampling)) {
+        const text = utf8.decode(tokenizer.decodeBytes([id]), { stream: true });
+        if (text !== "") yield text;
+      }
+      const rest = utf8.decode();
+      if (rest !== "") yield rest;
+    } finally {
+      decoder.dispose();
+    }
+  } finally {
+    await model.close();
+  }
+}

@@ -1,0 +1,21 @@
+/** @file Training: optimizer, schedule, batches, loop, runs on disk, evaluation, generation. */
+export { ADAMW_DEFAULTS, type AdamWOptions, adamw, adamwScalars } from "./adamw.js";
+export { createDecoder, type Decoder, type DecoderOptions, type GenerateOptions } from "./decoder.js";
+export {
+  type CompressionBaselines,
+  compressionBaselines,
+  type Evaluation,
+  evaluate,
+  type HeldOutText,
+} from "./evaluation.js";
+export { type GenerateTextOptions, generateText } from "./generate.js";
+export { generateOptions } from "./generate-options.js";
+export { type Batch, createLoader, type Loader, type TokenSource } from "./loader.js";
+export { type Trained, type TrainOptions, train } from "./loop.js";
+export { defaultSizes, type RunPlan } from "./plan.js";
+export { type PretrainOptions, type PretrainResult, pretrain } from "./pretrain.js";
+export { pretrainOptions } from "./pretrain-options.js";
+export { type MetricsLine, type RunRecord, type RunResult, writeReport } from "./report.js";
+export { findModelFolder, listCheckpoints, readRunRecord } from "./run-folder.js";
+export { learningRateAt, type Schedule } from "./schedule.js";
+export { type TrainingEntries, type TrainingShape, trainingEntries } from "./training-program.js";

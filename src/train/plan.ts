@@ -1,0 +1,118 @@
+/**
+ * @file The numbers of a run that follow from others: from the text and the time there is, a model that can be trained
+ * in it; from a measured step, how many steps there will be.
+ */
+import { countParameters, defineModel, type ModelConfig, trainingFlopsPerToken } from "../model/index.js";
+import { ADAMW_DEFAULTS, type AdamWOptions } from "./adamw.js";
+import type { CheckedPretrainOptions } from "./pretrain-options.js";
+import type { Schedule } from "./schedule.js";
+
+/** From step `from` on, the run was meant to have `steps` steps; more than one where it turned out too slow. */
+export interface Horizon {
+  readonly from: number;
+  readonly steps: number;
+}
+
+/** All that decides the numbers of a run: the same plan, machine and threads give the same bits. */
+export interface RunPlan {
+  readonly model: ModelConfig;
+  readonly parameters: number;
+  readonly training_flops_per_token: number;
+  readonly batch: number;
+  readonly sequence: number;
+  readonly accumulate: number;
+  readonly steps: number;
+  readonly horizons: readonly Horizon[];
+  readonly schedule: Schedule;
+  readonly optimizer: AdamWOptions;
+  readonly seed: number;
+  readonly threads: number;
+  /** The instruction set's row. */
+  readonly target: string;
+  readonly training_tokens: number;
+  readonly heldout_tokens: number;
+}
+
+/** Sizes for a budget, which flags overrule one by one. */
+export type DefaultSizes = Pick<ModelConfig, "layers" | "width" | "vocabSize">;
+
+/**
+ * Rungs of a ladder: up to `flops` of training, sizes that learned most in the time (measured on the starter corpus,
+ * docs/log.md). Small models see the text more often; a large vocabulary pays only when its rows are seen often enough.
+ */
+const RUNGS: readonly (DefaultSizes & { readonly flops: number })[] = [
+  { flops: 5e11, layers: 2, width: 64, vocabSize: 512 },
+  { flops: 3e12, layers: 3, width: 96, vocabSize: 1024 },
+  { flops: 1e13, layers: 4, width: 128, vocabSize: 2048 },
+  { flops: 1e14, layers: 4, width: 192, vocabSize: 4096 },
+  { flops: 1e15, layers: 6, width: 256, vocabSize: 8192 },
+  { flops: 1e16, layers: 8, width: 384, vocabSize: 8192 },
+  { flops: Number.POSITIVE_INFINITY, layers: 12, width: 512, vocabSize: 16384 },
+];
+
+/**
+ * Sizes for training with so many floating-point operations on so much text.
+ * @param flops of the whole run, or null where they are not known
+ */
+export function defaultSizes(flops: number | null, textBytes: number): DefaultSizes {
+  const { layers, width, vocabSize } = RUNGS.find((rung) => (flops ?? 1e14) <= rung.flops) as DefaultSizes;
+  // A token that a text holds a few times only teaches nothing.
+  const most = 2 ** Math.max(9, Math.floor(Math.log2(textBytes / 200)));
+  return { layers, width, vocabSize: Math.min(vocabSize, most) };
+}
+
+/** The model that the options ask for, with defaults for the rest. */
+export function modelOf(options: CheckedPretrainOptions, defaults: DefaultSizes, vocabSize: number): ModelConfig {
+  const width = options.width ?? defaults.width;
+  const heads = options.heads ?? Math.max(1, Math.round(width / 32));
+  return defineModel({
+    layers: options.layers ?? defaults.layers,
+    width,
+    heads,
+    keyValueHeads: options.keyValueHeads ?? heads,
+    vocabSize,
+    sequence: options.sequence ?? 256,
+  });
+}
+
+/** AdamW's best rate falls with the width; .004 at 192 was measured on the starter corpus (docs/log.md). */
+export function defaultLearningRate(width: number): number {
+  return Number((0.004 * Math.sqrt(192 / width)).toPrecision(2));
+}
+
+/** Linear warm-up over the first twentieth, at most 200 steps, and a cosine down to a twentieth of the rate. */
+export function scheduleOf(steps: number, learningRate: number): Schedule {
+  return { learningRate, warmupSteps: Math.min(200, Math.ceil(steps / 20)), finalShare: 0.05 };
+}
+
+export function planRun(
+  options: CheckedPretrainOptions,
+  model: ModelConfig,
+  rest: Pick<RunPlan, "threads" | "target" | "training_tokens" | "heldout_tokens" | "steps">,
+): RunPlan {
+  const { batch = 16, accumulate = 1, seed = 0 } = options;
+  const { sequence } = model;
+  return {
+    model,
+    parameters: countParameters(model),
+    training_flops_per_token: trainingFlopsPerToken(model, sequence),
+    batch,
+    sequence,
+    accumulate,
+    horizons: [{ from: 0, steps: rest.steps }],
+    schedule: scheduleOf(rest.steps, options.learningRate ?? defaultLearningRate(model.width)),
+    optimizer: ADAMW_DEFAULTS,
+    seed,
+    ...rest,
+  };
+}
+
+/** How many steps the run was meant to have at a step: what the learning rate there follows. */
+export function stepsAt(plan: RunPlan, step: number): number {
+  return plan.horizons.reduce((steps, horizon) => (horizon.from <= step ? horizon.steps : steps), plan.steps);
+}
+
+/** The plan with another end from a step on. */
+export function withHorizon(plan: RunPlan, from: number, steps: number): RunPlan {
+  return { ...plan, steps, horizons: [...plan.horizons, { from, steps }] };
+}
