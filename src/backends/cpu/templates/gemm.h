@@ -7,13 +7,14 @@
 #define QN_NR (QN_NV * QN_VL)
 #define QN_KC (8192 / QN_NR < 256 ? 8192 / QN_NR : 256)   // a panel of B is at most 32 KiB
 #define QN_MC (128 / QN_MR * QN_MR)                       // rows a task, so that A's block (QN_MC, QN_KC) is at most 128 KiB
-#define QN_NC (1024 / QN_NR * QN_NR)                      // columns and
+#define QN_NC 1024                                        // columns and
 #define QN_KB 1024                                        // rows of B that are packed at a time: at most 4 MiB
 #define QN_A_BLOCK 32768                                  // floats that hold A's block
 #define QN_SMALL 8                                        // rows (or columns) up to which nothing is packed
 
-// called for every finished block of C (m0..m1, n0..n1), while it is hot in cache, by any worker; may read C and write
-// anything at those positions
+// Called for every finished block of C (m0..m1, n0..n1), while it is hot in cache, by any worker; may read C and write
+// anything at those positions. n0 is a multiple of QN_GROUP.
+#define QN_GROUP 64 // a multiple of QN_NR
 typedef void (*qn_epilogue)(void *context, long m0, long m1, long n0, long n1);
 
 // Scratch of qn_gemm in floats: min(N + 64, 1024) * min(K + 16, 1024) + qn_threads * 32768 + 16. (QN_NR is at most 64.)
@@ -25,6 +26,7 @@ QN_FUNCTION long qn_gemm_scratch(long M, long N, long K) {
 typedef struct {
   long M, N, K; const float *A; long a_m, a_k; const float *B; long b_k, b_n; float *C; long ldc; int accumulate;
   qn_epilogue epilogue; void *context;
+  const float *scale; long scale_row; // or 0; see qn_gemm_scaled
   float *packed_B, *packed_A; // (blocks of K, panels, QN_KC, QN_NR) and a block for each worker
   long n0, n1, k0, k1, kc;    // the part of B that is packed now, and how K is cut
   long m_blocks, n_blocks;
@@ -63,12 +65,19 @@ static __attribute__((noinline)) void qn_tile_edge(long m, long n, long K, const
   }
 }
 
-// QN_VL rows of m by QN_VL columns of k, turned: from holds rows of k, pitch floats apart, of which n are there (the
-// rest is 0), each with m floats. Rows 0..rows-1 of the result go to `to`, its pitch to_pitch.
-QN_INLINE void qn_turn(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows) {
+// A square of QN_VL * QN_VL, turned: its rows are pitch apart, n of them are there, each with m floats (the rest is 0).
+// Rows 0..rows-1 of the result go to `to`, to_pitch apart. Where there is a scale, row i is first multiplied by
+// scale[i*scale_row], and from its lane next on by scale[i*scale_row + 1].
+QN_INLINE void qn_turn(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows, const float *scale, long scale_row, long next) {
   vf x[QN_VL];
   if (n >= QN_VL && m >= QN_VL) QN_UNROLL for (int i = 0; i < QN_VL; i++) x[i] = qn_load(from + i * pitch);
   else for (int i = 0; i < QN_VL; i++) x[i] = i < n ? qn_load_n(from + i * pitch, m) : (vf){0};
+  if (scale && next >= QN_VL) for (int i = 0; i < QN_VL && i < n; i++) x[i] *= scale[i * scale_row];
+  else if (scale) {
+    vi later;
+    for (int i = 0; i < QN_VL; i++) later[i] = i >= next ? -1 : 0;
+    for (int i = 0; i < QN_VL && i < n; i++) x[i] *= qn_select(later, qn_splat(next < m ? scale[i * scale_row + 1] : 0.0f), qn_splat(scale[i * scale_row]));
+  }
   qn_transpose(x);
   if (rows >= QN_VL) QN_UNROLL for (int i = 0; i < QN_VL; i++) qn_store(to + i * to_pitch, x[i]);
   else for (int i = 0; i < rows; i++) qn_store(to + i * to_pitch, x[i]);
@@ -81,13 +90,18 @@ static void qn_pack_A(const qn_gemm_context *c, long m0, long m1, long k0, long 
     for (long m = m0; m < m1; m++, to += QN_KC) {
       const float *from = c->A + m * c->a_m + k0;
       long k = 0;
+      if (c->scale) { // a vector of k lies within one group, for k0 is a multiple of QN_VL
+        for (; k < K; k += QN_VL) qn_store(to + k, qn_load_n(from + k, K - k) * c->scale[m * c->scale_row + (k0 + k) / QN_GROUP]);
+        continue;
+      }
       for (; k + QN_VL <= K; k += QN_VL) qn_store(to + k, qn_load(from + k));
       if (k < K) qn_store(to + k, qn_load_n(from + k, K - k)); // QN_KC is a multiple of QN_VL: there is room
     }
     return;
   }
   for (long m = m0; m < m1; m += QN_VL) for (long k = 0; k < K; k += QN_VL)
-    qn_turn(c->A + (k0 + k) * c->a_k + m, c->a_k, K - k, m1 - m, to + (m - m0) * QN_KC + k, QN_KC, m1 - m);
+    qn_turn(c->A + (k0 + k) * c->a_k + m, c->a_k, K - k, m1 - m, to + (m - m0) * QN_KC + k, QN_KC, m1 - m,
+            c->scale ? c->scale + (k0 + k) * c->scale_row + m / QN_GROUP : 0, c->scale_row, QN_GROUP - m % QN_GROUP);
 }
 
 // One panel of one block of K: rows k0..k1 (then 0 up to a multiple of 4), columns n0..n0+QN_NR (0 from n1 on).
@@ -105,7 +119,7 @@ static void qn_pack_B(const qn_gemm_context *c, long k0, long k1, long n0, long 
     return;
   }
   for (long j = 0; j < QN_NR; j += QN_VL) for (long k = 0; k < kc; k += QN_VL)
-    qn_turn(c->B + (n0 + j) * c->b_n + k0 + k, c->b_n, N - j, K - k > 0 ? K - k : 0, to + k * QN_NR + j, QN_NR, kc - k);
+    qn_turn(c->B + (n0 + j) * c->b_n + k0 + k, c->b_n, N - j, K - k > 0 ? K - k : 0, to + k * QN_NR + j, QN_NR, kc - k, 0, 0, 0);
 }
 
 static void qn_gemm_pack_task(void *context, long task, long worker) {
@@ -120,7 +134,9 @@ static void qn_gemm_task(void *context, long task, long worker) {
   const qn_gemm_context *c = context;
   float *packed_A = c->packed_A + worker * QN_A_BLOCK;
   long tiles = (c->M + QN_MR - 1) / QN_MR, panels = (c->n1 - c->n0 + QN_NR - 1) / QN_NR;
-  long i = task / c->n_blocks, j = task % c->n_blocks, p0 = panels * j / c->n_blocks, p1 = panels * (j + 1) / c->n_blocks;
+  long i = task / c->n_blocks, j = task % c->n_blocks, groups = (c->n1 - c->n0 + QN_GROUP - 1) / QN_GROUP;
+  long p0 = groups * j / c->n_blocks * (QN_GROUP / QN_NR), p1 = groups * (j + 1) / c->n_blocks * (QN_GROUP / QN_NR);
+  if (p1 > panels) p1 = panels;
   long m0 = tiles * i / c->m_blocks * QN_MR, m1 = tiles * (i + 1) / c->m_blocks * QN_MR;
   if (m1 > c->M) m1 = c->M;
   for (long k0 = c->k0; k0 < c->k1; k0 += c->kc) {
@@ -208,29 +224,27 @@ static void qn_axpys_task(void *context, long task, long worker) {
   if (c->epilogue) c->epilogue(c->context, 0, c->M, n0, n1);
 }
 
-// C (M,N) = [C +] A (M,K) · B (K,N); element (i,k) of A is at A[i*a_m + k*a_k], of B at B[k*b_k + n*b_n], of C at
-// C[i*ldc+n]. One of a_m, a_k is 1, one of b_k, b_n is 1.
-QN_FUNCTION void qn_gemm(long M, long N, long K, const float *A, long a_m, long a_k, const float *B, long b_k, long b_n,
-                         float *C, long ldc, int accumulate, float *scratch, qn_epilogue epilogue, void *context) {
+// qn_gemm with a factor for every QN_GROUP floats of A in memory, applied while A is packed: where a_k is 1 element (i,k) is
+// multiplied by scale[i*scale_row + k/QN_GROUP], else by scale[k*scale_row + i/QN_GROUP]. No factors when scale is 0.
+QN_FUNCTION void qn_gemm_scaled(long M, long N, long K, const float *A, long a_m, long a_k, const float *B, long b_k, long b_n,
+                         float *C, long ldc, int accumulate, float *scratch, qn_epilogue epilogue, void *context, const float *scale, long scale_row) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
   qn_gemm_context c = {.M = M, .N = N, .K = K, .A = A, .a_m = a_m, .a_k = a_k, .B = B, .b_k = b_k, .b_n = b_n, .C = C, .ldc = ldc,
-                       .accumulate = accumulate, .epilogue = epilogue, .context = context};
+                       .accumulate = accumulate, .epilogue = epilogue, .context = context, .scale = scale, .scale_row = scale_row};
   if (M < 1 || N < 1 || K < 1) return;
-  if (a_k == 1 && b_k == 1 && (M <= QN_SMALL || N <= QN_SMALL)) {
-    long length = M > N ? M : N, step = 65536 / K; // 256 KiB a task, but several tasks a thread
-    if (step > length / (4 * qn_threads)) step = length / (4 * qn_threads);
-    c.m_blocks = c.n_blocks = step < 8 ? 8 : step > 256 ? 256 : step / 4 * 4;
-    qn_parallel((length + c.n_blocks - 1) / c.n_blocks, qn_dots_task, &c);
+  if (!scale && a_k == 1 && b_k == 1 && (M <= QN_SMALL || N <= QN_SMALL)) {
+    c.m_blocks = c.n_blocks = QN_GROUP;
+    qn_parallel(((M > N ? M : N) + QN_GROUP - 1) / QN_GROUP, qn_dots_task, &c);
     return;
   }
-  if (b_n == 1 && M <= QN_SMALL) {
-    c.n_blocks = 4 * QN_VL;
-    qn_parallel((N + c.n_blocks - 1) / c.n_blocks, qn_axpys_task, &c);
+  if (!scale && b_n == 1 && M <= QN_SMALL) {
+    c.n_blocks = QN_GROUP;
+    qn_parallel((N + QN_GROUP - 1) / QN_GROUP, qn_axpys_task, &c);
     return;
   }
-  long n_chunks = (N + QN_NC - 1) / QN_NC, nc = ((N + n_chunks - 1) / n_chunks + QN_NR - 1) / QN_NR * QN_NR;
+  long n_chunks = (N + QN_NC - 1) / QN_NC, nc = ((N + n_chunks - 1) / n_chunks + QN_GROUP - 1) / QN_GROUP * QN_GROUP;
   long k_blocks = (K + QN_KC - 1) / QN_KC, tiles = (M + QN_MR - 1) / QN_MR;
-  c.kc = ((K + k_blocks - 1) / k_blocks + 3) / 4 * 4;
+  c.kc = ((K + k_blocks - 1) / k_blocks + QN_VL - 1) / QN_VL * QN_VL;
   long kb = QN_KB / c.kc * c.kc;
   // Rows a task: at most QN_MC, and as many tasks as a multiple of the threads; columns are cut too when rows are few.
   c.m_blocks = (M + QN_MC - 1) / QN_MC;
@@ -244,12 +258,19 @@ QN_FUNCTION void qn_gemm(long M, long N, long K, const float *A, long a_m, long 
     long panels = (c.n1 - c.n0 + QN_NR - 1) / QN_NR;
     c.n_blocks = (2 * qn_threads + c.m_blocks - 1) / c.m_blocks;
     if (qn_threads == 1) c.n_blocks = 1;
-    if (c.n_blocks > panels) c.n_blocks = panels;
+    if (c.n_blocks > (panels * QN_NR + QN_GROUP - 1) / QN_GROUP) c.n_blocks = (panels * QN_NR + QN_GROUP - 1) / QN_GROUP;
     for (c.k0 = 0; c.k0 < K; c.k0 = c.k1) {
       c.k1 = c.k0 + kb < K ? c.k0 + kb : K;
       qn_parallel((c.k1 - c.k0 + c.kc - 1) / c.kc * panels, qn_gemm_pack_task, &c);
       qn_parallel(c.m_blocks * c.n_blocks, qn_gemm_task, &c);
     }
   }
+}
+
+// C (M,N) = [C +] A (M,K) · B (K,N); element (i,k) of A is at A[i*a_m + k*a_k], of B at B[k*b_k + n*b_n], of C at
+// C[i*ldc+n]. One of a_m, a_k is 1, one of b_k, b_n is 1.
+QN_FUNCTION void qn_gemm(long M, long N, long K, const float *A, long a_m, long a_k, const float *B, long b_k, long b_n,
+                         float *C, long ldc, int accumulate, float *scratch, qn_epilogue epilogue, void *context) {
+  qn_gemm_scaled(M, N, K, A, a_m, a_k, B, b_k, b_n, C, ldc, accumulate, scratch, epilogue, context, 0, 0);
 }
 #endif
