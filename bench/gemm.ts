@@ -1,0 +1,48 @@
+/**
+ * @file Matrix products through the engine, packing counted, as a share of the measured peak.
+ *   npm run bench gemm [-- --rounds 15]
+ */
+import { compile, defaultThreads, measurePeak } from "../src/backends/index.js";
+import { matmul, variable } from "../src/tensor/index.js";
+import { flags, machineLine, median, randomNumbers, timed } from "./measure.js";
+
+const { rounds } = flags({ rounds: 15 });
+
+/** M, N, K, transposed A, transposed B; the first is the figure that is promised. */
+const shapes: readonly (readonly [number, number, number, boolean, boolean, string])[] = [
+  [1024, 3072, 768, false, true, "x·wᵀ of GPT-2's MLP"],
+  [4096, 192, 192, false, true, "x·wᵀ, width 192"],
+  [4096, 512, 192, false, true, "x·wᵀ, 192 → 512"],
+  [4096, 192, 512, false, false, "dy·w, 512 → 192"],
+  [512, 192, 4096, true, false, "dyᵀ·x, 512 × 192"],
+];
+
+const results = [];
+for (const threads of [...new Set([1, defaultThreads()])]) {
+  for (const [M, N, K, transposeA, transposeB, what] of shapes) {
+    const a = variable("a", transposeA ? [K, M] : [M, K]);
+    const b = variable("b", transposeB ? [N, K] : [K, N]);
+    const c = variable("c", [M, N]);
+    const program = await compile(
+      { product: { outputs: {}, assign: [[c, matmul(a, b, { transposeA, transposeB })]] } },
+      { threads },
+    );
+    program.write("a", randomNumbers(M * K));
+    program.write("b", randomNumbers(K * N));
+    // The peak before and after: on a shared machine it moves while we measure.
+    const before = await measurePeak({ threads });
+    const seconds = await timed(() => program.run("product"), rounds, 3);
+    const after = await measurePeak({ threads });
+    program.dispose();
+    const of = (peak: typeof before) => (threads === 1 ? peak.gflopsOneThread : peak.gflops);
+    const peak = Math.max(of(before), of(after));
+    const gflops = (2 * M * N * K) / median(seconds) / 1e9;
+    results.push({ M, N, K, threads, gflops: Math.round(gflops), peak: Math.round(peak), share: gflops / peak });
+    const share = `${((100 * gflops) / peak).toFixed(1)} %`;
+    console.log(
+      `${String(threads).padStart(2)} threads  ${M} × ${N} × ${K}  ${gflops.toFixed(0)} GFLOP/s  ${share}  ${what}`,
+    );
+  }
+}
+console.log(await machineLine());
+console.log(JSON.stringify({ bench: "gemm", results }));
