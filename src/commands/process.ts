@@ -1,11 +1,14 @@
 /** @file The command line as a process: its arguments, its standard streams, its exit. */
 import { main, type Verb } from "./main.js";
 
-/** Runs this process's command line and ends it with the exit code. */
-export async function runProcess(verbs: readonly Verb[]): Promise<void> {
+/** Runs a command line, by default this process's, and ends the process with the exit code. */
+export async function runProcess(
+  verbs: readonly Verb[],
+  argv: readonly string[] = process.argv.slice(2),
+): Promise<void> {
   process.stdout.on("error", endWithoutOutput);
   process.stderr.on("error", () => {});
-  const exitCode = await main(verbs, process.argv.slice(2));
+  const exitCode = await main(verbs, argv);
   // Exiting by hand ends idle thread pools and sockets as well; what was written must be out first.
   process.stdout.write("", (error) => {
     if (error) endWithoutOutput(error);

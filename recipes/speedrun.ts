@@ -1,0 +1,85 @@
+/**
+ * @file The speedrun: from nothing to a language model that speaks, in minutes, on this machine.
+ *
+ *     npm start                    about three minutes
+ *     npm start -- --fast          under a minute, with little text
+ *     npm start -- --minutes 10    a better model
+ *
+ * The story, top to bottom: real text → held-out split → tokenizer → token shards → a transformer sized for the time →
+ * training → bits per byte on text it has never seen, beside two compressors → samples → a report.
+ */
+import { join } from "node:path";
+import { z } from "zod";
+import { examineMachine } from "../src/backends/index.js";
+import { defineCommand } from "../src/commands/command.js";
+import { runProcess } from "../src/commands/process.js";
+import { readStarterCorpus } from "../src/documents/index.js";
+import { pretrain } from "../src/train/index.js";
+
+const speedrun = defineCommand({
+  description: "Train a language model from nothing in minutes: text, tokenizer, model, verdict, samples, report.",
+  options: z.object({
+    minutes: z.number().positive().optional().describe("how long all of it may take (default 3)").meta({ value: "M" }),
+    fast: z.boolean().default(false).describe("under a minute: one novel, a small model"),
+    text: z
+      .array(z.string())
+      .min(1)
+      .optional()
+      .describe("learn from these files or folders instead of the starter corpus")
+      .meta({ value: "PATH" }),
+    out: z.string().optional().describe("folder of the run (default runs/speedrun-<time>)").meta({ value: "RUN" }),
+    seed: z.int().min(0).default(0).describe("seed of everything drawn"),
+  }),
+  async run({ minutes, fast, text, out, seed }, { print, signal, onProgress }) {
+    const run = out ?? join("runs", `speedrun-${new Date().toISOString().slice(0, 19).replace(/[T:]/g, "-")}`);
+
+    // 1. The machine, which every figure below stands beside.
+    print((await examineMachine({ measure: false })).line);
+
+    // 2. Text: speeches, a novel and a dictionary, fetched once; or the user's own.
+    const documents = text
+      ? undefined
+      : await readStarterCorpus({ ...(fast && { sources: ["moby-dick"] as const }), signal, onProgress });
+    if (documents) {
+      const sources = new Map<string, number>();
+      for (const { source = "", text: words } of documents)
+        sources.set(source, (sources.get(source) ?? 0) + words.length);
+      const list = [...sources].map(([source, size]) => `${source} ${(size / 1e6).toFixed(1)} MB`);
+      print(`text: ${documents.length} documents (${list.join(", ")})`);
+    }
+
+    // 3. Tokenizer, shards, model, training, verdict: one library call, and a folder that holds all of it.
+    const time = minutes ?? (fast ? 0.6 : 3);
+    const done = await pretrain({ documents, text, out: run, minutes: time, seed, signal, onProgress });
+
+    // 4. What came of it.
+    const { plan, result } = done;
+    const { model } = plan;
+    const tokens = plan.steps * plan.batch * plan.sequence * plan.accumulate;
+    print(
+      `model: ${(plan.parameters / 1e6).toFixed(1)}M parameters (${model.layers} layers of width ${model.width}, ` +
+        `${model.vocabSize} tokens), trained on ${(tokens / 1e6).toFixed(1)}M tokens in ${done.trainingSeconds.toFixed(0)} s`,
+    );
+    for (const { prompt, before, after } of result.samples ?? []) {
+      print(`\n${prompt} …`);
+      print(`  before: ${oneLine(before)}`);
+      print(`  after:  ${oneLine(after)}`);
+    }
+    print(
+      `\nheld-out text, ${((result.heldout_bytes ?? 0) / 1e6).toFixed(2)} MB, bits per byte: this model ` +
+        `${result.bits_per_byte?.toFixed(3)}, gzip -9 ${result.gzip_bits_per_byte?.toFixed(3)}, ` +
+        `brotli ${result.brotli_bits_per_byte?.toFixed(3)}`,
+    );
+    print(`report: ${done.report}`);
+    print(`talk to it: npx quern generate --model ${run} --prompt "The "`);
+    print(`done in ${(done.seconds / 60).toFixed(1)} minutes of ${time} promised`);
+    return done;
+  },
+});
+
+const oneLine = (text = "") => text.replace(/\s+/g, " ").trim();
+
+await runProcess(
+  [{ words: "speedrun", summary: "from nothing to a model that speaks", load: async () => ({ default: speedrun }) }],
+  ["speedrun", ...process.argv.slice(2)],
+);
