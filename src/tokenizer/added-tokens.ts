@@ -27,13 +27,6 @@ export interface AddedToken {
  */
 export type SpecialHandling = "text" | "allow" | "error" | ReadonlySet<string>;
 
-/** A stretch of the text: an added token, or ordinary text (id −1). */
-export interface Stretch {
-  readonly start: number;
-  readonly end: number;
-  readonly id: number;
-}
-
 const WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 const SPACE = /\p{White_Space}/u;
 
@@ -59,14 +52,26 @@ export class AddedTokenFinder {
     return this.#regex === undefined || (special === "text" && !this.#plain);
   }
 
-  /** The stretches of the text, in order, without gaps; undefined if it holds no token. */
-  split(text: string, special: SpecialHandling): Stretch[] | undefined {
-    const regex = this.#regex;
-    if (regex === undefined) return undefined;
-    let stretches: Stretch[] | undefined;
+  /**
+   * Visits the stretches of the text in order, as they are found, until `visit` returns false. Returns that, or undefined,
+   * having visited nothing, if the text holds no token.
+   */
+  split(
+    text: string,
+    special: SpecialHandling,
+    visit: (start: number, end: number, id: number) => boolean,
+  ): boolean | undefined {
+    const found = this.#regex;
+    if (found === undefined) return undefined;
+    // A visitor may call back, so the place is not left to the shared expression.
+    let at = 0;
+    let any = false;
     let done = 0;
-    regex.lastIndex = 0;
-    for (let match = regex.exec(text); match !== null; match = regex.exec(text)) {
+    for (;;) {
+      found.lastIndex = at;
+      const match = found.exec(text);
+      if (match === null) break;
+      at = found.lastIndex;
       const token = this.#byContent.get(match[0])!;
       if (token.special && special !== "allow") {
         if (special === "error") {
@@ -81,20 +86,20 @@ export class AddedTokenFinder {
       let end = start + match[0].length;
       if (token.single_word && (isWordBefore(text, start) || isWordAfter(text, end))) continue;
       if (token.lstrip) {
-        while (start > done && SPACE.test(text[start - 1])) start--;
+        while (start > 0 && SPACE.test(text[start - 1])) start--;
+        start = Math.max(start, done);
       }
       if (token.rstrip) {
         while (end < text.length && SPACE.test(text[end])) end++;
       }
-      if (start < done) start = done;
-      stretches ??= [];
-      if (start > done) stretches.push({ start: done, end: start, id: -1 });
-      stretches.push({ start, end, id: token.id });
+      // White space that one token has taken may be a token too: the Rust library gives both, and so do we.
+      any = true;
+      if (start > done && !visit(done, start, -1)) return false;
+      if (!visit(start, end, token.id)) return false;
       done = end;
-      if (regex.lastIndex < end) regex.lastIndex = end;
     }
-    if (stretches !== undefined && done < text.length) stretches.push({ start: done, end: text.length, id: -1 });
-    return stretches;
+    if (!any) return undefined;
+    return done >= text.length || visit(done, text.length, -1);
   }
 }
 

@@ -30,11 +30,16 @@ export function alignedNfc(text: string): Alignment | undefined {
     while (end < text.length && joins(text.codePointAt(end)!)) end += width(text, end);
     const cluster = text.slice(start, end);
     const normal = cluster.normalize("NFC");
-    const same = normal === cluster;
-    for (let i = 0; i < normal.length; i++) {
-      starts[written] = same ? start + i : start;
-      ends[written] = same ? start + i + 1 : end;
-      written++;
+    // What both sides begin or end with maps unit by unit; what is composed in between maps to all of it.
+    const most = Math.min(cluster.length, normal.length);
+    let head = 0;
+    while (head < most && cluster[head] === normal[head]) head++;
+    let tail = 0;
+    while (tail < most - head && cluster[cluster.length - 1 - tail] === normal[normal.length - 1 - tail]) tail++;
+    for (let i = 0; i < normal.length; i++, written++) {
+      const fromEnd = normal.length - i;
+      starts[written] = i < head ? start + i : fromEnd <= tail ? end - fromEnd : start + head;
+      ends[written] = i < head ? start + i + 1 : fromEnd <= tail ? end - fromEnd + 1 : end - tail;
     }
     start = end;
   }

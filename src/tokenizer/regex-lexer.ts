@@ -18,7 +18,10 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 export function regexLexer(pattern: string, kept: Kept = "all"): Lexer {
   let regex: RegExp;
   try {
-    regex = toRegExp(pattern, { global: true, rules: { captureGroup: true, singleline: false } });
+    // The alternative at the end never matches. Its letter, which minds case, keeps the library from making the whole
+    // expression ignore case for the sake of one group: then \p{L} would match U+0345, which folds to a letter.
+    toRegExp(pattern, { rules: { captureGroup: true } });
+    regex = toRegExp(`(?:${pattern})|(?!)a`, { global: true, rules: { captureGroup: true } });
   } catch (error) {
     throw new QuernError(
       `the pattern ${JSON.stringify(pattern)} is not a regular expression that can be used: ${error instanceof Error ? error.message : String(error)}`,

@@ -283,16 +283,14 @@ export class Tokenizer {
    * normalisation changed something.
    */
   #stretches(text: string, special: SpecialHandling, align: boolean, visit: StretchVisitor): boolean {
-    const split = this.#raw.idle(special) ? undefined : this.#raw.split(text, special);
-    if (split === undefined) return text === "" || this.#normalStretches(text, 0, special, align, visit);
-    for (const { start, end, id } of split) {
-      const more =
-        id >= 0
-          ? visit(id, start, end, "", undefined)
-          : this.#normalStretches(text.slice(start, end), start, special, align, visit);
-      if (!more) return false;
-    }
-    return true;
+    if (text === "") return true;
+    if (this.#raw.idle(special)) return this.#normalStretches(text, 0, special, align, visit);
+    const whole = this.#raw.split(text, special, (start, end, id) =>
+      id >= 0
+        ? visit(id, start, end, "", undefined)
+        : this.#normalStretches(text.slice(start, end), start, special, align, visit),
+    );
+    return whole ?? this.#normalStretches(text, 0, special, align, visit);
   }
 
   #normalStretches(
@@ -304,9 +302,9 @@ export class Tokenizer {
   ): boolean {
     const normal = this.parts.normalizer === undefined ? text : nfc(text);
     const alignment = align && normal !== text ? alignedNfc(text) : undefined;
-    const split = this.#normal.idle(special) ? undefined : this.#normal.split(normal, special);
-    if (split === undefined) return visit(-1, offset, offset + text.length, normal, alignment);
-    for (const { start, end, id } of split) {
+    const all = (): boolean => visit(-1, offset, offset + text.length, normal, alignment);
+    if (this.#normal.idle(special)) return all();
+    const whole = this.#normal.split(normal, special, (start, end, id) => {
       const from = offset + (alignment === undefined ? start : alignment.starts[start]);
       const to = offset + (alignment === undefined ? end : alignment.ends[end - 1]);
       const part =
@@ -317,9 +315,9 @@ export class Tokenizer {
               starts: alignment.starts.slice(start, end).map((at) => at + offset - from),
               ends: alignment.ends.slice(start, end).map((at) => at + offset - from),
             };
-      if (!visit(id, from, to, id >= 0 ? "" : normal.slice(start, end), part)) return false;
-    }
-    return true;
+      return visit(id, from, to, id >= 0 ? "" : normal.slice(start, end), part);
+    });
+    return whole ?? all();
   }
 
   #prefixLength(text: string): number {
@@ -390,7 +388,7 @@ export class Tokenizer {
       const id = list[i];
       if (!(id >= 0 && id < size)) throw this.#unknown(id);
       const length = lengths[id];
-      if (length === 0) throw this.#unknown(id);
+      if (!(length > 0)) throw this.#unknown(id);
       if (skip?.has(id)) continue;
       if (written + length > out.length) {
         const grown = new Uint8Array(Math.max(out.length * 2, written + length));

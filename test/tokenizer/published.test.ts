@@ -1,0 +1,90 @@
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import fc from "fast-check";
+import { Tiktoken } from "tiktoken/lite";
+import { beforeAll, describe, expect, it } from "vitest";
+import { type PublishedName, publishedTokenizer, type Tokenizer } from "../../src/tokenizer/index.js";
+import { anyText, hardText, seed, wellFormed } from "./random-text.js";
+
+const require = createRequire(import.meta.url);
+
+/** tiktoken's own patterns as of its version 0.14; the npm package has older ones. */
+const PATTERNS: Readonly<Record<PublishedName, string>> = {
+  gpt2: "'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s",
+  cl100k:
+    "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+|\\s++$|\\s*[\\r\\n]|\\s+(?!\\S)|\\s",
+  o200k: [
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+    "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+  ].join("|"),
+};
+
+describe.each(["gpt2", "cl100k", "o200k"] as const)("%s", (name) => {
+  let tokenizer: Tokenizer;
+  let oracle: Tiktoken;
+  beforeAll(async () => {
+    tokenizer = await publishedTokenizer(name);
+    const file = require.resolve(`tiktoken/encoders/${name === "gpt2" ? "gpt2" : `${name}_base`}.json`);
+    const { bpe_ranks, special_tokens } = JSON.parse(readFileSync(file, "utf8"));
+    oracle = new Tiktoken(bpe_ranks, special_tokens, PATTERNS[name]);
+  });
+
+  it("gives tiktoken's ids", () => {
+    fc.assert(
+      fc.property(hardText, (text) => {
+        expect([...tokenizer.encode(text)]).toEqual([...oracle.encode_ordinary(text)]);
+      }),
+      { seed, numRuns: 1200 },
+    );
+  });
+
+  it("gives tiktoken's ids with special tokens allowed", () => {
+    const text = "a<|endoftext|> b<|endoftext|><|endofprompt|>\n";
+    expect([...tokenizer.encode(text, { special: "allow" })]).toEqual([...oracle.encode(text, "all", [])]);
+    const only = new Set(["<|endoftext|>"]);
+    expect([...tokenizer.encode(text, { special: only })]).toEqual([...oracle.encode(text, [...only], [])]);
+    expect(() => tokenizer.encode(text, { special: "error" })).toThrow(/<\|endoftext\|> at character 1/);
+  });
+
+  it("decodes to the text, lone surrogates apart", () => {
+    fc.assert(
+      fc.property(fc.oneof(hardText, anyText), (text) => {
+        expect(tokenizer.decode(tokenizer.encode(text))).toBe(wellFormed(text));
+      }),
+      { seed, numRuns: 500 },
+    );
+  });
+
+  it("encodes a megabyte of one letter in linear time", () => {
+    const start = performance.now();
+    const ids = tokenizer.encode("a".repeat(1_000_000));
+    // Generous: machines are shared; quadratic time would be hours.
+    expect(performance.now() - start).toBeLessThan(5000);
+    expect(tokenizer.decode(ids)).toBe("a".repeat(1_000_000));
+  });
+
+  it("merges long pretokens as short ones", () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: fc.constantFrom(..."abcdehilnorstу日"), minLength: 60, maxLength: 200 }),
+        (word) => {
+          expect([...tokenizer.encode(word)]).toEqual([...oracle.encode_ordinary(word)]);
+        },
+      ),
+      { seed, numRuns: 300 },
+    );
+  });
+
+  it("lists its merges so that tokenizer.json gives the same ids", async () => {
+    if (name !== "gpt2") return;
+    const { tokenizerFromJson, tokenizerToJson } = await import("../../src/tokenizer/index.js");
+    const again = await tokenizerFromJson(JSON.parse(tokenizerToJson(tokenizer)));
+    fc.assert(
+      fc.property(hardText, (text) => {
+        expect(again.encode(text)).toEqual(tokenizer.encode(text));
+      }),
+      { seed, numRuns: 300 },
+    );
+  });
+});

@@ -1,0 +1,134 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { encodeCorpus, openShards, tokenizerHash, trainTokenizer, writeShards } from "../../src/tokenizer/index.js";
+import { hasWorkers } from "../../src/tokenizer/worker-pool.js";
+import { fixture } from "./random-text.js";
+
+const folder = mkdtempSync(join(tmpdir(), "quern-shards-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const texts = JSON.parse(readFileSync(fixture("training.json"), "utf8"))[0].texts as string[];
+const tokenizer = await trainTokenizer(texts, { vocabSize: 600 });
+const flat = (list: readonly string[]) => list.flatMap((text) => [...tokenizer.encode(text), 0]);
+
+describe("token shards", () => {
+  it("hold the documents, each with its end", async () => {
+    const out = join(folder, "plain");
+    const header = await writeShards(out, { tokenizer, train: [...texts, "", "é"], heldout: ["held", "out 猫"] });
+    expect(header).toMatchObject({ dtype: "u16", vocabSize: 600, endOfText: 0, tokenizer: tokenizerHash(tokenizer) });
+    expect(header.train.bytes).toBe(Buffer.byteLength([...texts, "é"].join("")));
+    const shards = openShards(out);
+    await shards.verify();
+    const expected = flat([...texts, "é"]);
+    expect([...shards.train.read(0, shards.train.tokens)]).toEqual(expected);
+    expect([...shards.train.read(5, 7)]).toEqual(expected.slice(5, 12));
+    expect(shards.train.documentEnds.length).toBe(texts.length + 1);
+    expect(shards.train.documentEnds.at(-1)).toBe(shards.train.tokens);
+    for (const end of shards.train.documentEnds) expect(shards.train.read(end - 1, 1)[0]).toBe(0);
+    expect([...shards.heldout.read(0, shards.heldout.tokens)]).toEqual(flat(["held", "out 猫"]));
+    const into = new Uint32Array(4);
+    expect(shards.train.read(1, 4, into)).toBe(into);
+    expect(() => shards.train.read(shards.train.tokens, 1)).toThrow(RangeError);
+    expect(() => shards.train.read(-1, 1)).toThrow(RangeError);
+    shards.close();
+  });
+
+  it("are cut into files between documents", async () => {
+    const out = join(folder, "cut");
+    const header = await writeShards(out, { tokenizer, train: texts, fileTokens: 1500 });
+    expect(header.train.files.length).toBeGreaterThan(2);
+    for (const file of header.train.files.slice(0, -1)) expect(file.tokens).toBeGreaterThanOrEqual(1500);
+    const shards = openShards(out);
+    const expected = flat(texts);
+    expect([...shards.train.read(0, shards.train.tokens)]).toEqual(expected);
+    for (let at = 0; at + 40 < expected.length; at += 997) {
+      expect([...shards.train.read(at, 40)]).toEqual(expected.slice(at, at + 40));
+    }
+    expect([...shards.train.documentEnds]).toEqual(endsOf(expected));
+    shards.close();
+  });
+
+  it("are u32 for large vocabularies", async () => {
+    const { publishedTokenizer } = await import("../../src/tokenizer/index.js");
+    const cl100k = await publishedTokenizer("cl100k");
+    const out = join(folder, "wide");
+    await writeShards(out, { tokenizer: cl100k, train: texts });
+    const shards = openShards(out);
+    expect(shards.header.dtype).toBe("u32");
+    const [first] = texts;
+    expect([...shards.train.read(0, 5)]).toEqual([...cl100k.encode(first).slice(0, 5)]);
+    expect(shards.train.read(shards.train.tokens - 1, 1)[0]).toBe(100257);
+    shards.close();
+  });
+
+  it.skipIf(!hasWorkers())("are the same whatever the number of threads", async () => {
+    const many = Array.from({ length: 400 }, (_, i) => `${i}\n${texts.join("\n")}`);
+    const [one, two] = [join(folder, "one"), join(folder, "two")];
+    await writeShards(one, { tokenizer, train: many, threads: 1, fileTokens: 1_000_000 });
+    await writeShards(two, { tokenizer, train: many, threads: 2, fileTokens: 1_000_000 });
+    expect(readdirSync(two).sort()).toEqual(readdirSync(one).sort());
+    for (const name of readdirSync(one))
+      expect(readFileSync(join(two, name)).equals(readFileSync(join(one, name)))).toBe(true);
+  });
+
+  it("leave nothing behind when the work fails", async () => {
+    const out = join(folder, "failed");
+    function* failing() {
+      yield "text";
+      throw new Error("the source broke");
+    }
+    await expect(writeShards(out, { tokenizer, train: failing() })).rejects.toThrow("the source broke");
+    await expect(writeShards(out, { tokenizer, train: ["", ""] })).rejects.toThrow(/no text/);
+    const bare = await trainTokenizer(texts, { vocabSize: 300, special: [] });
+    await expect(writeShards(out, { tokenizer: bare, train: texts })).rejects.toThrow(/no token <\|endoftext\|>/);
+    const signal = AbortSignal.abort(new Error("stopped"));
+    await expect(writeShards(out, { tokenizer, train: texts, signal })).rejects.toThrow("stopped");
+    expect(readdirSync(folder).filter((name) => name.includes("failed"))).toEqual([]);
+  });
+
+  it("that are damaged are refused", async () => {
+    const out = join(folder, "damaged");
+    const { train } = await writeShards(out, { tokenizer, train: texts });
+    const file = join(out, `${train.files[0].name}.tokens`);
+    const bytes = readFileSync(file);
+    bytes[10] ^= 1;
+    writeFileSync(file, bytes);
+    const shards = openShards(out);
+    await expect(shards.verify()).rejects.toThrow(/checksum/);
+    shards.close();
+    truncateSync(file, 100);
+    expect(() => openShards(out)).toThrow(/100 bytes instead of/);
+    rmSync(file);
+    expect(() => openShards(out)).toThrow(/no such file/);
+    writeFileSync(join(out, "shards.json"), "{}");
+    expect(() => openShards(out)).toThrow(/no header of token shards/);
+    expect(() => openShards(join(folder, "nowhere"))).toThrow(/no such file/);
+  });
+
+  it("are written from files, with documents held out by their text", async () => {
+    const path = join(folder, "corpus.jsonl");
+    const documents = Array.from({ length: 300 }, (_, i) => `document ${i} ${texts[i % texts.length].slice(0, 200)}`);
+    writeFileSync(path, documents.map((text) => JSON.stringify({ text })).join("\n"));
+    const { header } = await encodeCorpus([path], join(folder, "split"), { tokenizer, heldout: 0.1 });
+    expect(header.train.documents + header.heldout.documents).toBe(300);
+    expect(header.heldout.documents).toBeGreaterThan(10);
+    expect(header.heldout.documents).toBeLessThan(60);
+    const shards = openShards(join(folder, "split"));
+    const all = [shards.train, shards.heldout].flatMap((split) => {
+      let from = 0;
+      return Array.from(split.documentEnds, (end) => {
+        const text = tokenizer.decode(split.read(from, end - from - 1));
+        from = end;
+        return text;
+      });
+    });
+    expect(all.sort()).toEqual(documents.toSorted());
+    shards.close();
+  });
+});
+
+function endsOf(ids: readonly number[]): number[] {
+  return ids.flatMap((id, index) => (id === 0 ? [index + 1] : []));
+}

@@ -1,0 +1,162 @@
+import { readFileSync } from "node:fs";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type Tokenizer, tokenizerFromJson, tokenizerToJson, trainTokenizer } from "../../src/tokenizer/index.js";
+import { nfc } from "../../src/tokenizer/normalize.js";
+import { anyText, fixture, hardText, seed, wellFormed } from "./random-text.js";
+
+const json = JSON.parse(readFileSync(fixture("added-tokens.json"), "utf8"));
+const cases = JSON.parse(readFileSync(fixture("added-tokens.cases.json"), "utf8")) as {
+  text: string;
+  asText: { ids: number[]; offsets: [number, number][] };
+  allowed: { ids: number[]; offsets: [number, number][] };
+  withTemplate: number[];
+  decoded: string;
+  decodedWithoutSpecial: string;
+}[];
+const tokenizer: Tokenizer = await tokenizerFromJson(json);
+
+describe("added tokens, NFC and template as in the Rust tokenizers", () => {
+  it.each(cases.map((each) => [each.text, each] as const))("%j", (text, { asText, allowed, withTemplate, ...rest }) => {
+    for (const [special, expected] of [
+      ["text", asText],
+      ["allow", allowed],
+    ] as const) {
+      expect([...tokenizer.encode(text, { special })]).toEqual(expected.ids);
+      const { ids, starts, ends } = tokenizer.encodeWithOffsets(text, { special });
+      expect([...ids]).toEqual(expected.ids);
+      // The Rust library counts code points, and gives a composed character the first of its parts alone.
+      if (nfc(text) !== text) continue;
+      const points = codePointsBefore(text);
+      expect([...ids].map((_, i) => [points[starts[i]], points[ends[i]]])).toEqual(expected.offsets);
+    }
+    expect([...tokenizer.encode(text, { special: "allow", addSpecial: true })]).toEqual(withTemplate);
+    // It also reads added tokens as byte-level text, so that café loses its é.
+    if (text.includes("caf")) return;
+    expect(tokenizer.decode(allowed.ids)).toBe(rest.decoded);
+    expect(tokenizer.decode(allowed.ids, { skipSpecial: true })).toBe(rest.decodedWithoutSpecial);
+  });
+});
+
+describe("offsets", () => {
+  it("cover what each token decodes to, also through NFC, in units and in bytes", () => {
+    fc.assert(
+      fc.property(hardText, (text) => {
+        const { ids, starts, ends } = tokenizer.encodeWithOffsets(text);
+        expect(ids).toEqual(tokenizer.encode(text));
+        const inBytes = tokenizer.encodeWithOffsets(text, { unit: "byte" });
+        const utf8 = new TextEncoder().encode(text);
+        let covered = 0;
+        ids.forEach((id, i) => {
+          const stretch = text.slice(starts[i], ends[i]);
+          const token = tokenizer.decode([id]);
+          if (!token.includes("\ufffd")) expect(stretch.normalize("NFC")).toContain(token);
+          expect(starts[i]).toBeLessThanOrEqual(covered);
+          covered = Math.max(covered, ends[i]);
+          expect(
+            new TextDecoder("utf-8", { ignoreBOM: true }).decode(utf8.subarray(inBytes.starts[i], inBytes.ends[i])),
+          ).toBe(stretch);
+        });
+        expect(covered).toBe(text.length);
+      }),
+      { seed, numRuns: 500 },
+    );
+  });
+
+  it("of a composed character are those of its parts", () => {
+    const { starts, ends } = tokenizer.encodeWithOffsets("xe\u0301y");
+    expect([starts.at(1), ends.at(1)]).toEqual([1, 3]);
+    expect([starts.at(-1), ends.at(-1)]).toEqual([3, 4]);
+  });
+});
+
+describe("encode and its kin", () => {
+  it("agree with one another", () => {
+    fc.assert(
+      fc.property(fc.oneof(hardText, anyText), fc.nat(60), (text, limit) => {
+        const ids = tokenizer.encode(text);
+        expect(tokenizer.count(text)).toBe(ids.length);
+        expect(tokenizer.isWithinLimit(text, limit)).toBe(ids.length <= limit ? ids.length : false);
+        expect(tokenizer.encodeBatch([text, "", text])).toEqual([ids, new Uint32Array(0), ids]);
+        expect(tokenizer.decode(ids)).toBe(wellFormed(text).normalize("NFC"));
+      }),
+      { seed, numRuns: 500 },
+    );
+  });
+
+  it("cuts long texts where no pattern can tell", async () => {
+    const words = await Promise.all(
+      ["gpt2", "cl100k", "o200k", "qwen2"].map((pattern) => trainTokenizer(["a b"], { vocabSize: 258, pattern })),
+    );
+    const piece = fc.sample(hardText, { seed, numRuns: 400 }).join(" word.");
+    const text = piece.repeat(Math.ceil(200_000 / piece.length));
+    for (const each of words) {
+      const whole = each.encode(text);
+      expect(each.decode(whole)).toBe(wellFormed(text));
+      expect(each.isWithinLimit(text, whole.length)).toBe(whole.length);
+    }
+  });
+
+  it("stops early at a limit", () => {
+    const text = "word ".repeat(2_000_000);
+    const start = performance.now();
+    expect(tokenizer.isWithinLimit(text, 10)).toBe(false);
+    expect(performance.now() - start).toBeLessThan(200);
+  });
+
+  it("streams characters whole", async () => {
+    const text = "猫👍🏽 café \u0301x";
+    const ids = tokenizer.encode(text);
+    const stream = new ReadableStream<number>({
+      start(controller) {
+        for (const id of ids) controller.enqueue(id);
+        controller.close();
+      },
+    }).pipeThrough(tokenizer.decodeStream());
+    const out: string[] = [];
+    for await (const piece of stream as unknown as AsyncIterable<string>) out.push(piece);
+    expect(out.join("")).toBe(text.normalize("NFC"));
+    expect(out.some((piece) => piece.includes("\ufffd"))).toBe(false);
+  });
+
+  it("keeps a byte order mark", () => {
+    expect(tokenizer.decode(tokenizer.encode("\ufeffa"))).toBe("\ufeffa");
+  });
+
+  it("refuses ids that are none", () => {
+    for (const id of [-1, 1e9, 0.5, Number.NaN, tokenizer.vocabSize])
+      expect(() => tokenizer.decode([id])).toThrow(/no token with id/);
+    expect(() => tokenizer.tokenBytes(-1)).toThrow(/no token with id/);
+  });
+
+  it("tells tokens by bytes and by text", () => {
+    expect(tokenizer.idOf("<mask>")).toBe(tokenizer.special.get("<mask>"));
+    expect(tokenizer.tokenBytes(tokenizer.idOf("a")!)).toEqual(Uint8Array.of(97));
+    expect(tokenizer.idOf("no such token")).toBeUndefined();
+  });
+
+  it("holds a cache that stays within its bound and is right when it overflows", async () => {
+    const { Tokenizer } = await import("../../src/tokenizer/index.js");
+    const small = new Tokenizer({ ...tokenizer.parts, cacheBytes: 40_000 });
+    const text = Array.from({ length: 30_000 }, (_, i) => `w${(i * 2654435761) % 1e9}`).join(" ");
+    expect(small.encode(text)).toEqual(tokenizer.encode(text));
+  });
+});
+
+describe("tokenizer.json", () => {
+  it("is written again as it was read", async () => {
+    expect(JSON.parse(tokenizerToJson(tokenizer))).toEqual(json);
+    const strings = structuredClone(json);
+    strings.model.merges = strings.model.merges.map((pair: string[] | string) =>
+      Array.isArray(pair) ? pair.join(" ") : pair,
+    );
+    expect(JSON.parse(tokenizerToJson(await tokenizerFromJson(strings)))).toEqual(strings);
+  });
+});
+
+/** For each UTF-16 unit and the end, how many code points lie before it. */
+function codePointsBefore(text: string): number[] {
+  const before = [0];
+  for (let i = 0; i < text.length; i++) before.push(before[i] + (text.codePointAt(i)! > 0xffff ? 0 : 1));
+  return before;
+}

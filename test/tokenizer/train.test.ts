@@ -1,0 +1,119 @@
+import { existsSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { tokenizerToJson, trainTokenizer } from "../../src/tokenizer/index.js";
+import { hasWorkers } from "../../src/tokenizer/worker-pool.js";
+import { fixture } from "./random-text.js";
+
+interface Corpus {
+  readonly name: string;
+  readonly texts: string[];
+  readonly pattern: string;
+  readonly vocabSize: number;
+  readonly minFrequency: number;
+  readonly merges: string[];
+}
+const corpora = JSON.parse(readFileSync(fixture("training.json"), "utf8")) as Corpus[];
+const special = ["<|endoftext|>", "<pad>"];
+
+function mergesOf(json: string): string[] {
+  return (JSON.parse(json).model.merges as [string, string][]).map((pair) => pair.join(" "));
+}
+
+describe("training", () => {
+  it.each(corpora.map((corpus) => [corpus.name, corpus] as const))(
+    "learns the Rust trainer's merges: %s",
+    async (_, corpus) => {
+      const tokenizer = await trainTokenizer(corpus.texts, { ...corpus, special });
+      expect(mergesOf(tokenizerToJson(tokenizer))).toEqual(corpus.merges);
+      expect(tokenizer.vocabSize).toBe(258 + corpus.merges.length);
+      expect([...tokenizer.special]).toEqual([
+        ["<|endoftext|>", 0],
+        ["<pad>", 1],
+      ]);
+      for (const text of corpus.texts) expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
+    },
+  );
+
+  it("breaks ties by bytes as a plain trainer does", async () => {
+    const { texts } = corpora[0];
+    const tokenizer = await trainTokenizer([texts[0]], { vocabSize: 420, pattern: "gpt2", tie: "bytes", special: [] });
+    expect(mergesOf(tokenizerToJson(tokenizer))).toEqual(plainMerges(texts[0], 420 - 256));
+  });
+
+  it.skipIf(!hasWorkers())("learns the same whatever the number of threads, and in any order", async () => {
+    const texts = Array.from({ length: 30 }, (_, i) => corpora.flatMap((corpus) => corpus.texts).join(`\n${i} `));
+    const one = tokenizerToJson(await trainTokenizer(texts, { vocabSize: 1000, threads: 1 }));
+    for (const threads of [2, 3]) {
+      expect(tokenizerToJson(await trainTokenizer(texts.toReversed(), { vocabSize: 1000, threads })) === one).toBe(
+        true,
+      );
+    }
+    expect(tokenizerToJson(await trainTokenizer([texts.join(" x")], { vocabSize: 1000, threads: 2 }))).not.toBe("");
+  });
+
+  it("stops when the text has no more pairs", async () => {
+    const tokenizer = await trainTokenizer(["ab ab"], { vocabSize: 5000, pattern: "gpt2" });
+    expect(mergesOf(tokenizerToJson(tokenizer))).toEqual(["a b", "Ġ ab"]);
+  });
+
+  it("gives a special token's id to a merge with its very text", async () => {
+    const tokenizer = await trainTokenizer(["abc abc abc"], { vocabSize: 262, pattern: "gpt2", special: ["abc"] });
+    expect(tokenizer.special.get("abc")).toBe(0);
+    expect(tokenizer.decode(tokenizer.encode("abc xabc"))).toBe("abc xabc");
+  });
+
+  it("refuses what cannot be", async () => {
+    await expect(trainTokenizer(["a"], { vocabSize: 256 })).rejects.toThrow(/too small.*at least 257/);
+    await expect(trainTokenizer(["a"], { vocabSize: 300.5 })).rejects.toThrow(/too small/);
+    await expect(trainTokenizer(["a"], { vocabSize: 2 ** 30 })).rejects.toThrow(/too large/);
+    await expect(trainTokenizer([], { vocabSize: 300 })).rejects.toThrow(/no text/);
+    await expect(trainTokenizer(["", ""], { vocabSize: 300 })).rejects.toThrow(/all documents are empty/);
+    await expect(trainTokenizer(["a"], { vocabSize: 300, pattern: "(" })).rejects.toThrow(/not a regular expression/);
+    await expect(trainTokenizer(["a"], { vocabSize: 300, special: ["<a>", "<a>"] })).rejects.toThrow(/given twice/);
+    await expect(trainTokenizer(["a"], { vocabSize: 300, special: [""] })).rejects.toThrow(/empty/);
+    const stopped = AbortSignal.abort(new Error("stopped"));
+    await expect(trainTokenizer(["a"], { vocabSize: 300, signal: stopped })).rejects.toThrow("stopped");
+  });
+
+  const text =
+    process.env.QUERN_SHARED === undefined ? "" : `${process.env.QUERN_SHARED}/data/text/tinyshakespeare.txt`;
+  it.skipIf(!existsSync(text))("reports progress on a larger text (needs QUERN_SHARED)", async () => {
+    const tasks = new Set<string>();
+    await trainTokenizer([readFileSync(text, "utf8")], { vocabSize: 2000, onProgress: ({ task }) => tasks.add(task) });
+    expect([...tasks]).toEqual(["count pretokens", "learn merges"]);
+  });
+});
+
+/** Byte pair encoding as in the textbook: count all pairs anew for each merge. Ties go to the greatest byte strings. */
+function plainMerges(text: string, count: number): string[] {
+  const pretokens = text.match(/'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu) ?? [];
+  // The corpus is ASCII, so that a character is a byte and code units order as bytes do.
+  const words = pretokens.map((pretoken) => [...pretoken]);
+  const merges: string[] = [];
+  for (let n = 0; n < count; n++) {
+    const pairs = new Map<string, number>();
+    for (const word of words) {
+      for (let i = 1; i < word.length; i++) {
+        const pair = `${word[i - 1]}\u0000${word[i]}`;
+        pairs.set(pair, (pairs.get(pair) ?? 0) + 1);
+      }
+    }
+    let best = "";
+    for (const [pair, times] of pairs) {
+      if (best === "" || times > pairs.get(best)! || (times === pairs.get(best) && greater(pair, best))) best = pair;
+    }
+    const [left, right] = best.split("\u0000");
+    merges.push([left, right].map((token) => token.replaceAll(" ", "Ġ").replaceAll("\n", "Ċ")).join(" "));
+    for (const word of words) {
+      for (let i = 1; i < word.length; i++)
+        if (word[i - 1] === left && word[i] === right) word.splice(i - 1, 2, left + right);
+    }
+  }
+  return merges;
+}
+
+function greater(a: string, b: string): boolean {
+  const [a0, a1] = a.split("\u0000");
+  const [b0, b1] = b.split("\u0000");
+  return a0 !== b0 ? a0 > b0 : a1 > b1;
+}
