@@ -44,14 +44,14 @@ export function simplify(entry: Entry): Entry {
   const rewrite = (node: Node): readonly Tensor[] => {
     const inputs = node.inputs.map(look);
     if (isOp(node, "stopGradient")) return inputs;
-    if (isOp(node, "reshape")) {
-      // A chain of views is one view of what is under it.
-      const source = inputs[0].node.op === "reshape" ? inputs[0].node.inputs[0] : inputs[0];
-      return sameShape(source.shape, node.attributes.shape) ? [source] : once("reshape", [source], node.attributes);
-    }
-    if (isOp(node, "broadcast")) {
-      const source = inputs[0].node.op === "broadcast" ? inputs[0].node.inputs[0] : inputs[0];
-      return sameShape(source.shape, node.attributes.shape) ? [source] : once("broadcast", [source], node.attributes);
+    if (isOp(node, "reshape") || isOp(node, "broadcast")) {
+      const { shape } = node.attributes;
+      // A chain of views is one view of what is under it; one number everywhere has no layout to change.
+      const under = inputs[0].node;
+      const uniform = under.op === "broadcast" && under.inputs[0].node.op === "literal";
+      const source = under.op === node.op || uniform ? under.inputs[0] : inputs[0];
+      if (sameShape(source.shape, shape)) return [source];
+      return once(source.node.op === "literal" ? "broadcast" : node.op, [source], { shape });
     }
     if (isOp(node, "sum") || isOp(node, "max")) return [reduceByParts(node.op, inputs[0], node.attributes.axes, once)];
     if (isOp(node, "linearCrossEntropy")) {

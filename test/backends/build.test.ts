@@ -1,0 +1,72 @@
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { compile, findCompiler, programsFolder } from "../../src/backends/index.js";
+import * as q from "../../src/tensor/index.js";
+
+const entries = { main: { outputs: { y: q.mul(q.input("x", [5]), 3) } } };
+const compiler = await findCompiler();
+
+describe("building a program", () => {
+  const saved = { ...process.env };
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "quern-build-"));
+    process.env.QUERN_CACHE = folder;
+  });
+  afterEach(async () => {
+    process.env = { ...saved };
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it.runIf(compiler)("caches it for its owner alone, leaving nothing else behind", async () => {
+    const first = await compile(entries);
+    const second = await compile(entries);
+    expect([first.plan.cached, second.plan.cached]).toEqual([false, true]);
+    await second.run("main", { x: [1, 2, 3, 4, 5] });
+    expect([...second.read("y")]).toEqual([3, 6, 9, 12, 15]);
+    // One image serves both: what one does is not seen by the other.
+    expect([...first.read("x")]).toEqual([0, 0, 0, 0, 0]);
+    expect(await readdir(programsFolder())).toHaveLength(1);
+    if (process.getuid) expect((await stat(programsFolder())).mode & 0o077).toBe(0);
+    first.dispose();
+    second.dispose();
+  });
+
+  it.runIf(compiler)("by many at once gives each a whole one", async () => {
+    const programs = await Promise.all(Array.from({ length: 4 }, () => compile(entries)));
+    for (const program of programs) {
+      await program.run("main", { x: [1, 1, 1, 1, 2] });
+      expect(program.read("y")[4]).toBe(6);
+      program.dispose();
+    }
+    expect(await readdir(programsFolder())).toHaveLength(1);
+  });
+
+  it("names a compiler that does not run", async () => {
+    process.env.QUERN_CC = "/nonexistent/cc";
+    await expect(compile(entries)).rejects.toThrow(
+      'QUERN_CC names the C compiler "/nonexistent/cc", which does not run',
+    );
+  });
+
+  it.runIf(compiler)("names an instruction set that is not there", async () => {
+    process.env.QUERN_CPU = "avx1024";
+    await expect(compile(entries)).rejects.toThrow(/no instruction set "avx1024"; this machine runs .*portable/);
+  });
+
+  it("refuses a plan that WebAssembly cannot address, with its size", async () => {
+    const big = q.variable("big", [1 << 16, 1 << 15]);
+    await expect(compile({ main: { outputs: {}, assign: [[big, q.mul(big, 2)]] } }, { cpu: "wasm" })).rejects.toThrow(
+      /the plan needs 8\.\d+ GiB, and WebAssembly addresses 4 GiB/,
+    );
+  });
+
+  it("refuses names and values that the program does not have", async () => {
+    const program = await compile(entries, { backend: "reference" });
+    expect(() => program.read("z")).toThrow('the program has nothing called "z"; it has x, y');
+    expect(() => program.write("x", [1, 2])).toThrow('"x" (5) takes 5 values, not 2');
+    await expect(program.run("other")).rejects.toThrow('no entry "other"');
+  });
+});

@@ -1,0 +1,134 @@
+import { describe, expect, it } from "vitest";
+import { type Buffer, buffersOf, compileGraph, type Kernel } from "../../src/compiler/index.js";
+import * as q from "../../src/tensor/index.js";
+
+const kernelsOf = (entry: q.Entry): readonly Kernel[] => compileGraph({ main: entry }).entries.get("main") ?? [];
+const describeKernel = (kernel: Kernel): string =>
+  kernel.kind === "loop" ? "loop" : `${kernel.node.op}${kernel.epilogue ? "+epilogue" : ""}`;
+
+describe("fusion", () => {
+  it("makes one loop of an RMS norm", () => {
+    const y = q.rmsNorm(q.input("x", [64, 48]), q.variable("w", [48]), 1e-5);
+    expect(kernelsOf({ outputs: { y } }).map(describeKernel)).toEqual(["loop"]);
+  });
+
+  it("puts activation, product and residual into matrix products, and stores nothing between", () => {
+    const x = q.input("x", [64, 48]);
+    const gate = q.silu(q.linear(x, q.variable("gate", [96, 48])));
+    const up = q.linear(x, q.variable("up", [96, 48]));
+    const y = q.add(x, q.linear(q.mul(gate, up), q.variable("down", [48, 96])));
+    const kernels = kernelsOf({ outputs: { y } });
+    expect(kernels.map(describeKernel)).toEqual(["matmul", "matmul+epilogue", "matmul+epilogue"]);
+    // The last product lies where the residual's result will.
+    const last = kernels[2];
+    expect(last.kind === "template" && last.results[0].name).toBe("y");
+  });
+
+  it("updates parameter and moments in one loop, in place", () => {
+    const [w, m, g] = ["w", "m", "g"].map((name) => q.variable(name, [32, 16]));
+    const mean = q.add(q.mul(m, 0.9), q.mul(g, 0.1));
+    const kernels = kernelsOf({
+      outputs: {},
+      assign: [
+        [m, mean],
+        [w, q.sub(w, q.mul(mean, q.scalar("rate")))],
+      ],
+    });
+    expect(kernels.map(describeKernel)).toEqual(["loop"]);
+    expect(
+      buffersOf(kernels[0])
+        .writes.map((buffer) => buffer.name)
+        .sort(),
+    ).toEqual(["m", "w"]);
+  });
+
+  it("adds gradients to their variables inside the products that make them", () => {
+    const w = q.variable("w", [24, 16]);
+    const x = q.input("x", [40, 16]);
+    const loss = q.sum(q.mul(q.linear(x, w), q.input("d", [40, 24])));
+    const sum = q.variable("sum", [24, 16]);
+    const kernels = kernelsOf({ outputs: {}, assign: [[sum, q.add(sum, q.gradients(loss, [w])[0])]] });
+    expect(kernels.map(describeKernel)).toEqual(["matmul"]);
+    expect(kernels[0].kind === "template" && kernels[0].accumulate).toEqual([true]);
+  });
+
+  it("computes an expression once that is traced twice", () => {
+    const x = q.input("x", [8, 8]);
+    const w = q.variable("w", [8, 8]);
+    const y = q.add(q.linear(x, w), q.linear(x, w));
+    expect(kernelsOf({ outputs: { y } }).map(describeKernel)).toEqual(["matmul+epilogue"]);
+  });
+});
+
+describe("memory plan", () => {
+  it("gives no two living buffers the same bytes, and reuses the bytes of dead ones", () => {
+    let x = q.input("x", [128, 64]);
+    for (let layer = 0; layer < 6; layer++) {
+      const w = q.variable(`w${layer}`, [64, 64]);
+      x = q.add(x, q.linear(q.rmsNorm(x, q.variable(`n${layer}`, [64]), 1e-5), w));
+    }
+    const graph = compileGraph({ main: { outputs: { y: x } } });
+    const kernels = graph.entries.get("main") ?? [];
+    const lives = new Map<Buffer, { first: number; last: number }>();
+    kernels.forEach((kernel, time) => {
+      const { reads, writes } = buffersOf(kernel);
+      for (const buffer of [...reads, ...writes]) {
+        lives.set(buffer, { first: lives.get(buffer)?.first ?? time, last: time });
+      }
+    });
+    const placed = [...lives].map(([buffer, life]) => {
+      const start = graph.memory.offsets.get(buffer) as number;
+      const always = buffer.kind !== "temporary";
+      return { start, end: start + 4 * buffer.size, ...(always ? { first: 0, last: kernels.length } : life) };
+    });
+    placed.forEach((a, i) => {
+      for (const b of placed.slice(i + 1)) {
+        const together = a.first <= b.last && b.first <= a.last;
+        if (together) expect(a.end <= b.start || b.end <= a.start).toBe(true);
+      }
+    });
+    const temporaries = [...lives.keys()].filter((buffer) => buffer.kind === "temporary");
+    const sum = temporaries.reduce((total, buffer) => total + 4 * buffer.size, 0);
+    const named = [...graph.named.values()].reduce((total, buffer) => total + Math.ceil(buffer.size / 16) * 64, 0);
+    expect(graph.memory.bytes - named).toBeLessThan(sum);
+  });
+});
+
+describe("gradients", () => {
+  it("refuse what has none", () => {
+    const x = q.variable("x", [2, 3]);
+    expect(() => q.gradients(x, [x])).toThrow("the loss has shape (2,3)");
+    const attended = q.attention(
+      q.variable("q", [1, 2, 1, 4]),
+      q.variable("k", [1, 2, 1, 4]),
+      q.variable("v", [1, 2, 1, 4]),
+      {
+        position: q.scalar("position", "i32"),
+      },
+    );
+    expect(() => q.gradients(q.sum(attended), [x, q.variable("q", [1, 2, 1, 4])])).not.toThrow();
+  });
+
+  it("are zeros for what the loss does not depend on, and stop at stopGradient", () => {
+    const x = q.variable("x", [2, 3]);
+    const other = q.variable("other", [4]);
+    const [dx, dOther] = q.gradients(q.sum(q.stopGradient(x)), [x, other]);
+    for (const [d, shape] of [
+      [dx, [2, 3]],
+      [dOther, [4]],
+    ] as const) {
+      expect(d.shape).toEqual(shape);
+      expect(d.node.op).toBe("broadcast");
+    }
+  });
+});
+
+describe("shapes", () => {
+  it("that do not fit are refused where they are traced, with the operation and its inputs", () => {
+    const a = q.variable("a", [2, 3]);
+    expect(() => q.matmul(a, a)).toThrow("matmul(f32 (2,3), f32 (2,3)): inner dimensions 3 and 2 differ");
+    expect(() => q.add(a, q.variable("b", [4]))).toThrow("add(f32 (2,3), f32 (4)): the shapes do not broadcast");
+    expect(() => q.reshape(a, [5])).toThrow("does not fill (5)");
+    expect(() => q.embedding(a, a)).toThrow("takes a table (V,C) and i32 ids");
+  });
+});
