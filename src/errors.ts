@@ -44,5 +44,7 @@ export function fileError(error: unknown, action: string, path: string): unknown
   const code = (error as NodeJS.ErrnoException).code;
   if (code === undefined || (error as NodeJS.ErrnoException).syscall === undefined) return error;
   const reason = REASONS[code] ?? error.message;
-  return new QuernError(`cannot ${action} ${path}: ${reason}`, { exitCode: code === "ENOENT" ? 2 : 1, cause: error });
+  // What is not there to be read was named wrongly; what cannot be written is the machine's refusal.
+  const exitCode = code === "ENOENT" && action === "read" ? 2 : 1;
+  return new QuernError(`cannot ${action} ${path}: ${reason}`, { exitCode, cause: error });
 }

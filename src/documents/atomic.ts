@@ -2,7 +2,7 @@
  * @file Files and folders that are there whole or not at all. Each is written under a temporary name beside its own,
  * flushed to the disk and renamed, so that a process killed at any moment, or a full disk, leaves the old one or none.
  */
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileError } from "../errors.js";
 
@@ -24,6 +24,25 @@ export interface AtomicFile {
   discard(): Promise<void>;
 }
 
+/**
+ * Makes a folder and those above it. Node's own recursive mkdir never returns where a file system refuses new folders
+ * with ENOENT, as /proc does.
+ */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "EEXIST" && (await stat(path)).isDirectory()) return;
+    if (code !== "ENOENT" || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    // Another process may have made it in the meantime.
+    await mkdir(path).catch((again: NodeJS.ErrnoException) => {
+      if (again.code !== "EEXIST") throw again;
+    });
+  }
+}
+
 let sequence = 0;
 
 /** A name beside `path` that no other process or call uses, hidden so that folder listings skip what a kill left. */
@@ -37,7 +56,7 @@ export async function createAtomicFile(path: string): Promise<AtomicFile> {
   const temporary = temporaryName(path);
   let handle: FileHandle;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     handle = await open(temporary, "wx");
   } catch (error) {
     throw fileError(error, "write", path);
@@ -110,7 +129,7 @@ export async function writeFileAtomic(path: string, data: FileData): Promise<voi
 export async function writeFolderAtomic<T>(path: string, fill: (temporary: string) => Promise<T>): Promise<T> {
   const temporary = temporaryName(path);
   try {
-    await mkdir(temporary, { recursive: true });
+    await makeFolder(temporary);
     const result = await fill(temporary);
     try {
       await rename(temporary, path);

@@ -1,7 +1,14 @@
 /** @file What a document is, and reading and writing it. */
 export { QuernError } from "../errors.js";
 export type { OnProgress, Progress } from "../progress.js";
-export { type AtomicFile, createAtomicFile, type FileData, writeFileAtomic, writeFolderAtomic } from "./atomic.js";
+export {
+  type AtomicFile,
+  createAtomicFile,
+  type FileData,
+  makeFolder,
+  writeFileAtomic,
+  writeFolderAtomic,
+} from "./atomic.js";
 export type { Document } from "./document.js";
 export { type HeldOutOptions, type HeldOutSplit, SHARED_LINE, splitHeldOut } from "./held-out.js";
 export { fetchNpmPackage, type NpmPackage } from "./npm-package.js";

@@ -10,7 +10,7 @@ import { dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { cacheFolder } from "../cache-folder.js";
 import { fileError, QuernError } from "../errors.js";
-import { writeFolderAtomic } from "./atomic.js";
+import { makeFolder, writeFolderAtomic } from "./atomic.js";
 import { readTar } from "./tar.js";
 
 export interface NpmPackage {
@@ -34,7 +34,7 @@ export async function fetchNpmPackage(
   if (existsSync(target)) return target;
   let download: string;
   try {
-    await mkdir(join(cache, "npm"), { recursive: true });
+    await makeFolder(join(cache, "npm"));
     download = await mkdtemp(join(cache, "npm", ".download-"));
   } catch (error) {
     throw fileError(error, "write", cache);

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createAtomicFile, writeFileAtomic, writeFolderAtomic } from "../../src/documents/atomic.js";
+import { createAtomicFile, makeFolder, writeFileAtomic, writeFolderAtomic } from "../../src/documents/atomic.js";
 
 let folder: string;
 beforeEach(async () => {
@@ -36,6 +36,21 @@ describe("createAtomicFile", () => {
   it("says what is wrong and where", async () => {
     await writeFile(join(folder, "plain"), "");
     await expect(writeFileAtomic(join(folder, "plain", "x"), "y")).rejects.toThrow(/cannot write .*plain/);
+  });
+});
+
+describe("makeFolder", () => {
+  it("makes what is missing, takes what is there, and ends where nothing can be made", async () => {
+    await makeFolder(join(folder, "a", "b", "c"));
+    await makeFolder(join(folder, "a", "b", "c"));
+    expect(await readdir(join(folder, "a", "b"))).toEqual(["c"]);
+    await writeFile(join(folder, "plain"), "");
+    await expect(makeFolder(join(folder, "plain"))).rejects.toThrow(/EEXIST/);
+    await expect(makeFolder(join(folder, "plain", "x"))).rejects.toThrow(/ENOTDIR/);
+  });
+
+  it.runIf(process.platform === "linux")("does not hang in /proc", async () => {
+    await expect(writeFileAtomic("/proc/quern/x", "")).rejects.toThrow(/cannot write \/proc\/quern\/x/);
   });
 });
 
