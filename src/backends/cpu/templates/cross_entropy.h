@@ -37,12 +37,12 @@ static void qn_cross_entropy_epilogue(void *context, long m0, long m1, long n0, 
     float reference = qn_max_lanes(qn_max(m[0], m[1]));
     for (; n < n1; n++) reference = z[n] > reference ? z[n] : reference;
     for (n = n0; n + 2 * QN_VL <= n1; n += 2 * QN_VL) QN_UNROLL for (int j = 0; j < 2; j++) {
-      vf e = qn_exp(qn_load(z + n + j * QN_VL) - reference);
+      vf e = qn_exp_weight(qn_load(z + n + j * QN_VL) - reference);
       l[j] += e;
       if (c->dx) qn_store(z + n + j * QN_VL, e);
     }
     for (; n < n1; n += QN_VL) {
-      vf e = qn_exp(qn_load_n(z + n, n1 - n) - reference);
+      vf e = qn_exp_weight(qn_load_n(z + n, n1 - n) - reference);
       for (int i = 0; i < QN_VL; i++) if (n + i >= n1) e[i] = 0.0f;
       l[0] += e;
       if (c->dx) qn_store_n(z + n, e, n1 - n);

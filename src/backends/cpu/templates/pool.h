@@ -3,6 +3,9 @@
 // chooses scratch memory.
 #ifndef QN_POOL_H
 #define QN_POOL_H
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
 #if QN_THREADS
 #include <pthread.h>
 #include <sched.h>
@@ -11,6 +14,25 @@
 
 typedef void (*qn_task)(void *context, long task, long worker);
 static int qn_threads = 1;
+
+// Denormal numbers are taken and made as 0 while a program runs (a moment that decays through them would make each
+// multiplication a microcode trap). Gives the state before.
+#if defined(__SSE__)
+static inline unsigned qn_flush_denormals(void) { unsigned before = _mm_getcsr(); _mm_setcsr(before | 0x8040); return before; }
+static inline void qn_restore_denormals(unsigned before) { _mm_setcsr(before); }
+#elif defined(__aarch64__)
+static inline unsigned long qn_flush_denormals(void) {
+  unsigned long before;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+  __asm__ volatile("msr fpcr, %0" ::"r"(before | 1ul << 24));
+  return before;
+}
+static inline void qn_restore_denormals(unsigned long before) { __asm__ volatile("msr fpcr, %0" ::"r"(before)); }
+#else
+static inline unsigned qn_flush_denormals(void) { return 0; }
+static inline void qn_restore_denormals(unsigned before) { (void)before; }
+#endif
+static unsigned long qn_denormals_before;
 
 #if QN_THREADS
 #define QN_MAX_THREADS 256
@@ -47,6 +69,7 @@ static void qn_pool_work(long worker) {
 static void *qn_pool_main(void *arg) {
   long worker = (long)arg;
   unsigned seen = 0;
+  qn_flush_denormals();
   for (;;) {
     int spins = 0;
     while (atomic_load_explicit(&qn_pool.round, memory_order_acquire) == seen) {
@@ -92,15 +115,19 @@ QN_FUNCTION void qn_pool_stop(void) {
   qn_threads = 1;
 }
 
-// A program run begins: workers wake and spin until qn_pool_end.
+// A program run begins: workers wake and spin until qn_pool_end. Both are called by the same thread.
 QN_FUNCTION void qn_pool_begin(void) {
+  qn_denormals_before = qn_flush_denormals();
   if (qn_threads < 2) return;
   pthread_mutex_lock(&qn_pool.lock);
   qn_pool.running = 1;
   pthread_cond_broadcast(&qn_pool.wake);
   pthread_mutex_unlock(&qn_pool.lock);
 }
-QN_FUNCTION void qn_pool_end(void) { qn_pool.running = 0; }
+QN_FUNCTION void qn_pool_end(void) {
+  qn_pool.running = 0;
+  qn_restore_denormals(qn_denormals_before);
+}
 
 QN_FUNCTION void qn_parallel(long tasks, qn_task f, void *context) {
   if (tasks < 2 || qn_threads < 2 || !qn_pool.running) {
@@ -122,8 +149,8 @@ QN_FUNCTION void qn_parallel(long tasks, qn_task f, void *context) {
 #else
 QN_FUNCTION int qn_pool_start(int threads) { (void)threads; return 0; }
 QN_FUNCTION void qn_pool_stop(void) {}
-QN_FUNCTION void qn_pool_begin(void) {}
-QN_FUNCTION void qn_pool_end(void) {}
+QN_FUNCTION void qn_pool_begin(void) { qn_denormals_before = qn_flush_denormals(); }
+QN_FUNCTION void qn_pool_end(void) { qn_restore_denormals(qn_denormals_before); }
 QN_FUNCTION void qn_parallel(long tasks, qn_task f, void *context) {
   for (long task = 0; task < tasks; task++) f(context, task, 0);
 }

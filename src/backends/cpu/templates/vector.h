@@ -114,8 +114,8 @@ QN_INLINE float qn_max_lanes(vf x) {
   return s[0];
 }
 
-// e^x. x = n ln2 + r with |r| <= ln2/2, e^r by its polynomial, 2^n by adding n to the exponent bits.
-QN_INLINE vf qn_exp(vf x) {
+// e^x without its edges. x = n ln2 + r with |r| <= ln2/2, e^r by its polynomial, 2^n by adding n to the exponent bits.
+QN_INLINE vf qn_exp_inside(vf x) {
   vf t = x * 1.44269504f + 12582912.0f; // 1.5 * 2^23: the sum's low mantissa bits are round(x / ln2)
   vi n = (vi)t - (vi)qn_splat(12582912.0f);
   vf k = t - 12582912.0f;
@@ -128,10 +128,15 @@ QN_INLINE vf qn_exp(vf x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * (r * r) + r + 1.0f;
-  vf y = (vf)((vi)p + (n << 23));
-  y = qn_select(x > -87.3365f, y, (vf){0});
+  return (vf)((vi)p + (n << 23));
+}
+QN_INLINE vf qn_exp(vf x) {
+  vf y = qn_select(x > -87.3365f, qn_exp_inside(x), (vf){0});
   return qn_select(x < 88.7228f, y, x * 3e38f); // +inf from there on; NaN stays NaN
 }
+// e^x of x <= 0 as a weight beside one of 1: what is below e^-60 is 0, so that products of weights are no denormals.
+// NaN stays NaN (those that arithmetic makes have no low bits that n could spoil).
+QN_INLINE vf qn_exp_weight(vf x) { return qn_select(x < -60.0f, (vf){0}, qn_exp_inside(x)); }
 
 // Natural logarithm; log 0 = -inf, of a negative number NaN.
 QN_INLINE vf qn_log(vf x) {
