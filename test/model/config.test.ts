@@ -1,0 +1,81 @@
+import { describe, expect, it } from "vitest";
+import {
+  countParameters,
+  defineModel,
+  fromHuggingFaceConfig,
+  toHuggingFaceConfig,
+  trainingFlopsPerToken,
+} from "../../src/model/index.js";
+
+const sizes = { layers: 2, width: 48, heads: 4, vocabSize: 100, sequence: 64 };
+
+describe("defineModel", () => {
+  it("derives what is not said", () => {
+    expect(defineModel(sizes)).toEqual({
+      ...{ family: "llama", layers: 2, width: 48, heads: 4, keyValueHeads: 4, headWidth: 12, hidden: 128 },
+      ...{ vocabSize: 100, sequence: 64, ropeTheta: 10000, normEpsilon: 1e-5, tiedHead: true },
+    });
+  });
+
+  it.each([
+    [{ heads: 5 }, /width 48 is not a multiple of the 5 heads/],
+    [{ keyValueHeads: 3 }, /4 heads are not a multiple of the 3 key\/value heads/],
+    [{ heads: 16 }, /head width 3 is odd/],
+    [{ layers: 0 }, /layers is 0/],
+    [{ ropeTheta: 0 }, /ropeTheta/],
+  ])("refuses %j", (change, message) => {
+    expect(() => defineModel({ ...sizes, ...change })).toThrow(message);
+  });
+});
+
+describe("config.json", () => {
+  it("comes back as it was", () => {
+    const config = defineModel({ ...sizes, keyValueHeads: 2, headWidth: 24, ropeTheta: 500, tiedHead: false });
+    expect(fromHuggingFaceConfig(toHuggingFaceConfig(config, 7), "x")).toEqual({ config, endOfText: [7] });
+    expect(fromHuggingFaceConfig(toHuggingFaceConfig(config, null), "x").endOfText).toEqual([]);
+  });
+
+  it("reads the older way to give theta, and the family's defaults", () => {
+    const json: Record<string, unknown> = { ...toHuggingFaceConfig(defineModel(sizes), 7), rope_theta: 5e5 };
+    for (const key of ["rope_parameters", "head_dim", "num_key_value_heads", "rms_norm_eps", "tie_word_embeddings"]) {
+      delete json[key];
+    }
+    const { config } = fromHuggingFaceConfig(json, "x");
+    expect(config).toMatchObject({
+      ropeTheta: 5e5,
+      headWidth: 12,
+      keyValueHeads: 4,
+      normEpsilon: 1e-6,
+      tiedHead: false,
+    });
+  });
+
+  it.each([
+    [{ model_type: "gpt2" }, /config\.json has model_type "gpt2"; only llama/],
+    [{ rope_scaling: { rope_type: "llama3" }, rope_parameters: null }, /rotary positions of type "llama3"/],
+    [{ attention_bias: true }, /biases in attention/],
+    [{ mlp_bias: true }, /mlp_bias/],
+    [{ hidden_act: "gelu" }, /activation "gelu"/],
+    [{ quantization_config: { bits: 4 } }, /quantized/],
+    [{ hidden_size: "wide" }, /no number for hidden_size/],
+    [{ num_attention_heads: 7, head_dim: null }, /not a multiple of the 7 heads/],
+  ])("refuses %j", (change, message) => {
+    const json = { ...toHuggingFaceConfig(defineModel(sizes), 7), ...change };
+    expect(() => fromHuggingFaceConfig(json, "config.json")).toThrow(message);
+  });
+
+  it.each([[null], [[]], ["text"], [{}]])("refuses %j", (json) => {
+    expect(() => fromHuggingFaceConfig(json, "config.json")).toThrow(/config\.json/);
+  });
+});
+
+describe("counts", () => {
+  it("counts the parameters and operations of the design's model", () => {
+    const config = defineModel({ layers: 4, width: 192, heads: 6, vocabSize: 8192, sequence: 256 });
+    expect(config.hidden).toBe(512);
+    // embedding, and per layer 4 projections, 3 feed-forward matrices, 2 norms; one norm at the end
+    const layer = 4 * 192 * 192 + 3 * 192 * 512;
+    expect(countParameters(config)).toBe(8192 * 192 + 4 * (layer + 2 * 192) + 192);
+    expect(trainingFlopsPerToken(config, 256)).toBe(6 * (4 * layer + 8192 * 192) + 6 * 4 * 192 * 256);
+  });
+});

@@ -1,0 +1,60 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createDecoder, type Decoder } from "../../src/train/index.js";
+import { type LlamaFixture, loadFixture } from "../model/llama-fixtures.js";
+import { TARGETS } from "../model/targets.js";
+
+const greedy = { temperature: 0, topK: 0, seed: 0, endOfText: [] };
+
+async function take(decoder: Decoder, prompt: readonly number[], options: Parameters<Decoder["generate"]>[1]) {
+  const ids: number[] = [];
+  for await (const id of decoder.generate(prompt, options)) ids.push(id);
+  return ids;
+}
+
+describe.each(TARGETS.slice(0, 2))("$name", ({ options }) => {
+  let fixture: LlamaFixture;
+  let cached: Decoder;
+  let whole: Decoder;
+  beforeAll(async () => {
+    fixture = await loadFixture("llama-grouped-tied");
+    const config = { ...fixture.config, sequence: 40 };
+    const read = (name: string) => fixture.floats(`parameter.${name}`);
+    cached = await createDecoder(config, read, options);
+    whole = await createDecoder(config, read, { ...options, cache: false });
+  });
+  afterAll(() => {
+    cached.dispose();
+    whole.dispose();
+  });
+
+  it.each([1, 2, 8, 9, 33, 39, 40, 50])(
+    "gives the same text with and without the cache, prompt of %i",
+    async (length) => {
+      const prompt = Array.from({ length }, (_, i) => (i * 31 + 7) % 83);
+      // Long enough to pass the end of the sequence, where the older half is dropped.
+      const text = await take(cached, prompt, { ...greedy, tokens: 30 });
+      expect(text).toHaveLength(30);
+      expect(await take(whole, prompt, { ...greedy, tokens: 30 })).toEqual(text);
+    },
+  );
+
+  it("draws the same text for a seed, another for another", async () => {
+    const draw = (seed: number) => take(cached, [1, 2, 3], { ...greedy, temperature: 1, seed, tokens: 12 });
+    expect(await draw(1)).toEqual(await draw(1));
+    expect(await draw(1)).not.toEqual(await draw(2));
+  });
+
+  it("ends before the token that ends a text", async () => {
+    const text = await take(cached, [5], { ...greedy, tokens: 10 });
+    const stopped = await take(cached, [5], { ...greedy, tokens: 10, endOfText: [text[3]] });
+    expect(stopped).toEqual(text.slice(0, text.indexOf(text[3])));
+  });
+
+  it("stops when the signal aborts", async () => {
+    const abort = new AbortController();
+    const reading = (async () => {
+      for await (const _ of cached.generate([1], { ...greedy, tokens: 1000, signal: abort.signal })) abort.abort();
+    })();
+    await expect(reading).rejects.toMatchObject({ name: "AbortError" });
+  });
+});
