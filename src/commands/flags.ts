@@ -17,7 +17,6 @@ export interface Flag {
   readonly description: string;
   readonly required: boolean;
   readonly fallback: unknown;
-  readonly choices?: readonly unknown[];
 }
 
 interface Described {
@@ -49,11 +48,10 @@ export function flagsOf(schema: z.ZodObject): Flag[] {
       kind,
       list,
       separator: property.separator,
-      value: property.value ?? (kind === "number" ? (item.type === "integer" ? "N" : "X") : "TEXT"),
+      value: property.value ?? item.enum?.join("|") ?? (kind === "text" ? "TEXT" : item.type === "integer" ? "N" : "X"),
       description: property.description ?? "",
       required: described.required?.includes(key) ?? false,
       fallback: property.default,
-      choices: item.enum,
     };
   });
 }
@@ -114,13 +112,10 @@ function helpWidth(): number {
 }
 
 function help(flag: Flag): string {
-  const parts = [flag.description];
-  if (flag.choices !== undefined) parts.push(`one of ${flag.choices.join(", ")}`);
-  const notes = parts.filter((part) => part !== "").join("; ");
-  if (flag.required) return `${notes} (required)`;
-  if (flag.fallback === undefined || flag.kind === "boolean") return notes;
+  if (flag.required) return `${flag.description} (required)`;
+  if (flag.fallback === undefined || flag.kind === "boolean") return flag.description;
   const fallback = Array.isArray(flag.fallback) ? flag.fallback.join(flag.separator ?? " ") : String(flag.fallback);
-  return fallback === "" ? notes : `${notes} (default ${fallback})`;
+  return fallback === "" ? flag.description : `${flag.description} (default ${fallback})`;
 }
 
 /**

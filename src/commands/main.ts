@@ -178,6 +178,10 @@ function wrongFlag(error: CommanderError, verb: string, parser: Parser): QuernEr
   if (error.code === "commander.optionMissingArgument") {
     return new QuernError(`${flag} needs a value (${see})`, { exitCode: 2 });
   }
+  if (error.code === "commander.excessArguments") {
+    const extra = parser.args.slice(parser.registeredArguments.length).join(" ");
+    return new QuernError(`unexpected argument "${extra}" (${see})`, { exitCode: 2 });
+  }
   const text = error.message.replace(/^error: /, "").replace(/\s+/g, " ");
   return new QuernError(`${text} (${see})`, { exitCode: 2 });
 }

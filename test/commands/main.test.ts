@@ -198,7 +198,7 @@ describe("help", () => {
     expect(await run("help count")).toBe(0);
     expect(out).toMatch(/--longest-word <N> +longest word counted, in characters \(default 40\)/);
     expect(out).toMatch(/--no-cache/);
-    expect(out).toMatch(/one of fast, slow \(default\s+fast\)/);
+    expect(out).toMatch(/--mode <fast\|slow> +how \(default fast\)/);
     expect(out).toContain("quern count a.txt");
   });
 });
