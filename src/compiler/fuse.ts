@@ -50,7 +50,9 @@ function usersOf(nodes: readonly Node[], entry: Entry): Map<string, Node[]> {
   const users = new Map<string, Node[]>();
   const use = (tensor: Tensor, node: Node) => {
     const key = tensorKey(tensor);
-    users.set(key, [...(users.get(key) ?? []), node]);
+    const known = users.get(key);
+    if (known) known.push(node);
+    else users.set(key, [node]);
   };
   for (const node of nodes) for (const x of node.inputs) use(x, node);
   for (const tensor of Object.values(entry.outputs)) use(tensor, tensor.node);
