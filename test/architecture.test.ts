@@ -81,6 +81,8 @@ describe("the house", () => {
   });
 
   it("enters another room by its index.ts", () => {
+    // A command needs its schema at once, for the help, and the library behind it only to run.
+    const isSchema = ({ from, to }: Import) => roomOf(from) === "commands" && to.endsWith("-options.ts");
     const broken = imports.filter(
       ({ from, to }) =>
         roomOf(to) !== "" && roomOf(from) !== roomOf(to) && from !== "cli.ts" && !/^[a-z]+\/index\.ts$/.test(to),

@@ -327,10 +327,10 @@ output { position: absolute; right: .8rem; top: 0; padding: .1rem .6rem; border-
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: .6rem 1.6rem; }
 .sample { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0 0 1.2rem; padding: .8rem 1rem; background: var(--panel);
   border: 1px solid var(--rule); border-radius: 10px; font-family: ui-serif, Georgia, serif; }
-.details { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 1.6rem; }
+.details { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.6rem 2.4rem; }
 .details table { width: 100%; border-collapse: collapse; font-size: .86rem; }
 .details th, .details td { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0; border-top: 1px solid var(--rule);
   overflow-wrap: anywhere; }
-.details th { font-weight: 500; color: var(--soft); }
+.details th { font-weight: 500; color: var(--soft); width: 1%; white-space: nowrap; }
 .details td { font-variant-numeric: tabular-nums; }
 `;
