@@ -5,6 +5,7 @@
 #ifndef QN_GEMM_H
 #define QN_GEMM_H
 #define QN_NR (QN_NV * QN_VL)
+#define QN_TALL (QN_NV > 2 ? 2 * QN_MR : QN_MR) // rows of a tile of at most QN_NV / 2 vectors (AVX-512: 6 x 4 or 12 x 2)
 #define QN_KC (8192 / QN_NR < 256 ? 8192 / QN_NR : 256)   // a panel of B is at most 32 KiB
 #define QN_MC (128 / QN_MR * QN_MR)                       // rows a task, so that A's block (QN_MC, QN_KC) is at most 128 KiB
 #define QN_NC 1024                                        // columns and
@@ -32,27 +33,47 @@ typedef struct {
   long m_blocks, n_blocks;
 } qn_gemm_context;
 
-// C tile (mr, nv vectors) = or += A (mr, K) · B (K, nv vectors): rows of A are lda apart, of B ldb. With mr, nv and lda
-// constant the accumulators are registers and A's addresses displacements of one pointer.
-QN_INLINE void qn_tile(const int mr, const int nv, long K, const float *restrict A, long lda, const float *restrict B, long ldb, float *restrict C, long ldc, int add) {
-  vf c[QN_MR][QN_NV];
+// C tile (mr, nv vectors) = or += A (mr, K) · B (K, nv vectors): element (i,k) of A is at A[i*a_i + k*a_k], rows of B are
+// ldb apart. With mr, nv and the strides constant the accumulators are registers and A's addresses displacements of one
+// pointer. Unrolled by four, the rest of K one by one.
+QN_INLINE void qn_tile(const int mr, const int nv, long K, const float *restrict A, const long a_i, const long a_k, const float *restrict B, const long ldb, float *restrict C, const long ldc, int add) {
+  vf c[QN_TALL][QN_NV];
   QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] = (vf){0};
-  for (long k = 0; k < K; k += 4, A += 4, B += 4 * ldb) { // K is a multiple of 4
+  for (; K >= 4; K -= 4, A += 4 * a_k, B += 4 * ldb) {
     QN_UNROLL for (int u = 0; u < 4; u++) {
       vf b[QN_NV];
       QN_UNROLL for (int j = 0; j < nv; j++) b[j] = qn_load(B + u * ldb + j * QN_VL);
       QN_UNROLL for (int i = 0; i < mr; i++) {
-        vf a = qn_splat(A[i * lda + u]);
+        vf a = qn_splat(A[i * a_i + u * a_k]);
         QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] += a * b[j];
       }
     }
+  }
+  for (; K > 0; K--, A += a_k, B += ldb) {
+    vf b[QN_NV];
+    QN_UNROLL for (int j = 0; j < nv; j++) b[j] = qn_load(B + j * QN_VL);
+    QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] += qn_splat(A[i * a_i]) * b[j];
   }
   if (add) QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] += qn_load(C + i * ldc + j * QN_VL);
   QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) qn_store(C + i * ldc + j * QN_VL, c[i][j]);
 }
 static __attribute__((noinline)) void qn_tile_packed(long K, const float *A, const float *B, float *C, long ldc, int add) {
-  qn_tile(QN_MR, QN_NV, K, A, QN_KC, B, QN_NR, C, ldc, add);
+  qn_tile(QN_MR, QN_NV, K & ~3L, A, QN_KC, 1, B, QN_NR, C, ldc, add); // K is a multiple of 4, and the compiler may know
 }
+
+// Serial products for use inside a task, nv vectors of columns wide, of any height M: NAME(M, K, A, lda, B, ldb, C, ldc, add).
+// The strips are as equal as can be (a last strip of one row would run at a quarter of the speed).
+#define QN_STRIPS(NAME, HEIGHT, NV, A_I, A_K, LDB, LDC) \
+  static __attribute__((noinline, unused)) void NAME(long M, long K, const float *A, long lda, const float *B, long ldb, float *C, long ldc, int add) { \
+    (void)lda, (void)ldb, (void)ldc; \
+    for (long s = (M + HEIGHT - 1) / HEIGHT, m; s > 0; s--, M -= m, A += m * (A_I), C += m * (LDC)) switch (m = (M + s - 1) / s) { \
+      QN_STRIP(1, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(2, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(3, HEIGHT, NV, A_I, A_K, LDB, LDC) \
+      QN_STRIP(4, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(5, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(6, HEIGHT, NV, A_I, A_K, LDB, LDC) \
+      QN_STRIP(7, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(8, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(9, HEIGHT, NV, A_I, A_K, LDB, LDC) \
+      QN_STRIP(10, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(11, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(12, HEIGHT, NV, A_I, A_K, LDB, LDC) \
+    } \
+  }
+#define QN_STRIP(H, HEIGHT, NV, A_I, A_K, LDB, LDC) case H: if (H <= HEIGHT) qn_tile(H <= HEIGHT ? H : 1, NV, K, A, A_I, A_K, B, LDB, C, LDC, add); break;
 
 // The part m x n of a tile at the edge of C: made whole beside it, then copied.
 static __attribute__((noinline)) void qn_tile_edge(long m, long n, long K, const float *A, const float *B, float *C, long ldc, int add) {

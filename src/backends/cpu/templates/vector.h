@@ -121,12 +121,11 @@ QN_INLINE vf qn_exp_inside(vf x) {
   vf k = t - 12582912.0f;
   vf r = x - k * 0.693359375f;
   r = r + k * 2.12194440e-4f;
-  vf p = qn_splat(1.9875691500e-4f);
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
+  vf p = qn_splat(1.38436444e-3f); // least worst relative error with 1 + r as its beginning: 2e-9
+  p = p * r + 8.37416295e-3f;
+  p = p * r + 4.16680016e-2f;
+  p = p * r + 1.66664317e-1f;
+  p = p * r + 4.9999994e-1f;
   p = p * (r * r) + r + 1.0f;
   return (vf)((vi)p + (n << 23));
 }
@@ -138,6 +137,19 @@ QN_INLINE vf qn_exp(vf x) {
 // NaN stays NaN (those that arithmetic makes have no low bits that n could spoil).
 QN_INLINE vf qn_exp_weight(vf x) { return qn_select(x < -60.0f, (vf){0}, qn_exp_inside(x)); }
 
+// 2^x of x <= 0 as such a weight: 0 below 2^-86.
+QN_INLINE vf qn_exp2_weight(vf x) {
+  vf t = x + 12582912.0f, r = x - (t - 12582912.0f);
+  vi n = (vi)t - (vi)qn_splat(12582912.0f);
+  vf p = qn_splat(1.32647273e-3f); // 9e-8
+  p = p * r + 9.67151299e-3f;
+  p = p * r + 5.55073358e-2f;
+  p = p * r + 2.40222424e-1f;
+  p = p * r + 6.93147004e-1f;
+  p = p * r + 1.0f;
+  return qn_select(x < -86.0f, (vf){0}, (vf)((vi)p + (n << 23)));
+}
+
 // Natural logarithm; log 0 = -inf, of a negative number NaN.
 QN_INLINE vf qn_log(vf x) {
   vi tiny = x < 1.17549435e-38f;
@@ -147,10 +159,10 @@ QN_INLINE vf qn_log(vf x) {
   m = (vf)((bits & 0x7fffff) + 0x3f3504f3);
   vf n = __builtin_convertvector(e, vf) - qn_select(tiny, qn_splat(25.0f), (vf){0});
   vf f = m - 1.0f, s = f / (2.0f + f), z = s * s; // log(1+f) = 2 atanh(s) = f - f²/2 + s (f²/2 + z R(z))
-  vf R = qn_splat(0.24279078841f);
-  R = R * z + 0.28498786688f;
-  R = R * z + 0.40000972152f;
-  R = R * z + 0.66666662693f;
+  vf R = qn_splat(0.233311012f);
+  R = R * z + 0.285507947f;
+  R = R * z + 0.400001228f;
+  R = R * z + 0.666666687f;
   vf h = f * f * 0.5f;
   vf y = n * 0.693145751953125f + (f - (h - (s * (h + z * R) + n * 1.42860677e-6f)));
   y = qn_select(x > 0.0f, y, qn_select(x == 0.0f, qn_splat(-QN_INFINITY), qn_splat(__builtin_nanf(""))));
@@ -163,11 +175,11 @@ QN_INLINE vf qn_sigmoid(vf x) { return 1.0f / (1.0f + qn_exp(-x)); }
 // Near 0 an odd polynomial, elsewhere 1 - 2 / (e^2|x| + 1) with the sign of x.
 QN_INLINE vf qn_tanh(vf x) {
   vf a = qn_abs(x), z = x * x;
-  vf p = qn_splat(-5.70498872745e-3f);
-  p = p * z + 2.06390887954e-2f;
-  p = p * z - 5.37397155531e-2f;
-  p = p * z + 1.33314422036e-1f;
-  p = p * z - 3.33332819422e-1f;
+  vf p = qn_splat(-6.09486876e-3f);
+  p = p * z + 2.09959336e-2f;
+  p = p * z - 5.38506545e-2f;
+  p = p * z + 1.33327678e-1f;
+  p = p * z - 3.33333284e-1f;
   p = p * z * x + x;
   vf q = 1.0f - 2.0f / (qn_exp(a + a) + 1.0f);
   q = (vf)((vi)q | ((vi)x & (int)0x80000000));
