@@ -20,6 +20,7 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 for name, default in [("layers", 4), ("heads", 6), ("kv_heads", 0), ("width", 192), ("hidden", 0), ("vocab", 8192),
                       ("batch", 16), ("sequence", 256), ("threads", 2), ("steps", 10), ("warmup", 3)]:
     parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
+parser.add_argument("--family", choices=["llama"], default="llama")
 parser.add_argument("--lr", type=float, default=3e-4)
 parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
 parser.add_argument("--device", default="cpu")
