@@ -14,6 +14,8 @@ export interface HeldOutSplit {
   readonly heldOutBytes: number;
   /** Lines taken out of the held-out side because training has them too. */
   readonly sharedLines: number;
+  /** True for text that repeats itself so much that cleaning would leave too little: then nothing was taken out. */
+  readonly overlapping: boolean;
 }
 
 export interface HeldOutOptions {
@@ -33,7 +35,8 @@ const LONGEST_PIECE_SHARE = 0.25;
  * Splits documents into training and held-out text: at least `share` (.05) of the bytes and `bytes` (200,000) of them,
  * but never more than a tenth because of `bytes`. No line of `SHARED_LINE` characters or more, outer white space aside,
  * is on both sides. Each source gives its share. Documents that are long for the split (one file that is the whole text)
- * are cut at line ends, or at spaces where a line is long itself. Throws a `QuernError` when there is too little text.
+ * are cut at line ends, or at spaces where a line is long itself. Text that repeats itself everywhere is split all the same,
+ * and says so in `overlapping`. Throws a `QuernError` when there is too little text.
  */
 export function splitHeldOut(
   documents: readonly Document[],
@@ -49,27 +52,23 @@ export function splitHeldOut(
   }
   const order = inDrawnOrder(pieces);
   // What is cleaned away must be made up for, so more is taken until enough is left.
-  for (let aim = wanted; ; aim += Math.max(1, 0.25 * wanted)) {
-    const chosen = draw(order, aim / total);
-    const training = pieces.filter((piece) => !chosen.has(piece));
-    const cleaned = removeShared(
-      pieces.filter((piece) => chosen.has(piece)),
-      training,
-    );
-    const heldOutBytes = bytesOf(cleaned.documents);
-    if (heldOutBytes >= wanted) {
-      return {
-        training,
-        heldOut: cleaned.documents,
-        trainingBytes: bytesOf(training),
-        heldOutBytes,
-        sharedLines: cleaned.lines,
-      };
-    }
-    if (aim > total / 2) {
-      throw new QuernError("the text repeats itself so much that nothing can be held out; give text with fewer copies");
-    }
+  for (let aim = wanted; aim <= total / 2; aim += Math.max(1, 0.25 * wanted)) {
+    const { training, chosen } = draw(pieces, order, aim / total);
+    const { documents: heldOut, lines } = removeShared(chosen, training);
+    if (bytesOf(heldOut) >= wanted) return splitOf(training, heldOut, lines, false);
   }
+  const { training, chosen } = draw(pieces, order, wanted / total);
+  return splitOf(training, chosen, 0, true);
+}
+
+function splitOf(
+  training: readonly Document[],
+  heldOut: readonly Document[],
+  sharedLines: number,
+  overlapping: boolean,
+): HeldOutSplit {
+  const sizes = { trainingBytes: bytesOf(training), heldOutBytes: bytesOf(heldOut) };
+  return { training, heldOut, ...sizes, sharedLines, overlapping };
 }
 
 /** Pieces of each source by the hash of their text, the order in which they are drawn. */
@@ -88,18 +87,25 @@ function inDrawnOrder(pieces: readonly Document[]): Map<string, Document[]> {
 }
 
 /** From each source the first pieces that reach the share; one is always left for training. */
-function draw(bySource: ReadonlyMap<string, readonly Document[]>, share: number): Set<Document> {
+function draw(
+  pieces: readonly Document[],
+  bySource: ReadonlyMap<string, readonly Document[]>,
+  share: number,
+): { readonly training: Document[]; readonly chosen: Document[] } {
   const chosen = new Set<Document>();
-  for (const pieces of bySource.values()) {
-    const wanted = bytesOf(pieces) * share;
+  for (const list of bySource.values()) {
+    const wanted = bytesOf(list) * share;
     let bytes = 0;
-    for (const piece of pieces.slice(0, -1)) {
+    for (const piece of list.slice(0, -1)) {
       if (bytes >= wanted) break;
       chosen.add(piece);
       bytes += Buffer.byteLength(piece.text);
     }
   }
-  return chosen;
+  return {
+    training: pieces.filter((piece) => !chosen.has(piece)),
+    chosen: pieces.filter((piece) => chosen.has(piece)),
+  };
 }
 
 function removeShared(
