@@ -54,15 +54,12 @@ static void qn_attention_mix(long s0, long s1, long late, long D, const float *f
   if (s1 > late) qn_by_columns_half(D, s1 - late, from + late * row, row, weights + (late - s0) * QN_NR + QN_NR / 2, 0, out + QN_NR / 2, 0, 1);
 #endif
 }
-// rows s0..s1 of `to` (dk or dv) += weights (keys, QN_NR) · rows of `from` (q or d_o), n queries; a key is seen from the query
-// `first` on, one later for every next key.
-static void qn_attention_spread(long s0, long s1, long first, long n, long D, const float *weights, const float *from, long row, float *to, long to_row) {
-  for (long s = s0, m; s < s1; s += m, weights += m * QN_NR, first += m) {
-    m = first < 0 && s1 - s > -first ? -first / QN_TALL * QN_TALL : s1 - s < QN_TALL ? s1 - s : QN_TALL; // together while all queries see them
-    if (m < 1) m = s1 - s < QN_TALL ? s1 - s : QN_TALL;
-    if (first < 0 && s1 - s <= -first) m = s1 - s;
-    long q = first > 0 ? first : 0, d = 0;
-    if (q >= n) return;
+// rows s0..s1 of `to` (dk or dv) += weights (keys, QN_NR) · n rows of `from` (q or d_o), where query j sees the keys up to
+// seen + j. Keys that all see are taken together, the others strip by strip, each from the first query that sees it on.
+static void qn_attention_spread(long s0, long s1, long seen, long n, long D, const float *weights, const float *from, long row, float *to, long to_row) {
+  for (long s = s0, m; s < s1; s += m, weights += m * QN_NR) {
+    long together = s <= seen ? seen + 1 - s : QN_TALL, q = s <= seen ? 0 : s - seen, d = 0;
+    m = s1 - s < together ? s1 - s : together;
     const float *A = weights + q, *B = from + q * row;
     float *C = to + s * to_row;
     for (; d + QN_NR <= D; d += QN_NR) qn_keys_wide(m, n - q, A, 0, B + d, row, C + d, to_row, 1);
@@ -84,7 +81,7 @@ static void qn_attention_turn(long D, long n, const float *from, long row, float
     qn_turn(from + j * row + d, row, n - j, D - d, to + d * QN_NR + j, QN_NR, D - d, &factor, 0, QN_VL);
 }
 // n rows of `to` = from (D, QN_NR) turned, each lane times its factor
-static void qn_attention_turn_back(long D, long n, const float *from, const float *factors, float *to, long row) {
+static __attribute__((noinline)) void qn_attention_turn_back(long D, long n, const float *from, const float *factors, float *to, long row) {
   for (long j = 0; j < n; j += QN_VL) for (long d = 0; d < D; d += QN_VL) {
     vf x[QN_VL], f = qn_load(factors + j);
     for (int i = 0; i < QN_VL; i++) x[i] = d + i < D ? qn_load(from + (d + i) * QN_NR + j) * f : (vf){0};
@@ -216,8 +213,8 @@ static void qn_attention_backward_task(void *context, long task, long worker) {
         qn_store(p + s * QN_NR + j, e);
         qn_store(ds + s * QN_NR + j, e * (qn_load(ds + s * QN_NR + j) - qn_load(delta + j)) * c->scale);
       }
-      qn_attention_spread(s0, s1, s0 - t0, n, D, p, d_o_rows, H * D, dv, c->dv_row);
-      qn_attention_spread(s0, s1, s0 - t0, n, D, ds, q_rows, c->q_row, dk, c->dk_row);
+      qn_attention_spread(s0, s1, t0, n, D, p, d_o_rows, H * D, dv, c->dv_row);
+      qn_attention_spread(s0, s1, t0, n, D, ds, q_rows, c->q_row, dk, c->dk_row);
       qn_attention_mix(s0, s1, late, D, k, c->k_row, ds, dq);
     }
     qn_attention_turn_back(D, n, dq, ones, c->dq + (b * T + t0) * c->dq_row + h * D, c->dq_row);

@@ -35,12 +35,12 @@ typedef struct {
 
 // C tile (mr, nv vectors) = or += A (mr, K) · B (K, nv vectors): element (i,k) of A is at A[i*a_i + k*a_k], rows of B are
 // ldb apart. With mr, nv and the strides constant the accumulators are registers and A's addresses displacements of one
-// pointer. Unrolled by four, the rest of K one by one.
-QN_INLINE void qn_tile(const int mr, const int nv, long K, const float *restrict A, const long a_i, const long a_k, const float *restrict B, const long ldb, float *restrict C, const long ldc, int add) {
+// pointer. Steps of K are taken `unroll` at a time, the rest one by one.
+QN_INLINE void qn_tile(const int mr, const int nv, const int unroll, long K, const float *restrict A, const long a_i, const long a_k, const float *restrict B, const long ldb, float *restrict C, const long ldc, int add) {
   vf c[QN_TALL][QN_NV];
   QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] = (vf){0};
-  for (; K >= 4; K -= 4, A += 4 * a_k, B += 4 * ldb) {
-    QN_UNROLL for (int u = 0; u < 4; u++) {
+  for (; K >= unroll; K -= unroll, A += unroll * a_k, B += unroll * ldb) {
+    QN_UNROLL for (int u = 0; u < unroll; u++) {
       vf b[QN_NV];
       QN_UNROLL for (int j = 0; j < nv; j++) b[j] = qn_load(B + u * ldb + j * QN_VL);
       QN_UNROLL for (int i = 0; i < mr; i++) {
@@ -58,22 +58,21 @@ QN_INLINE void qn_tile(const int mr, const int nv, long K, const float *restrict
   QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) qn_store(C + i * ldc + j * QN_VL, c[i][j]);
 }
 static __attribute__((noinline)) void qn_tile_packed(long K, const float *A, const float *B, float *C, long ldc, int add) {
-  qn_tile(QN_MR, QN_NV, K & ~3L, A, QN_KC, 1, B, QN_NR, C, ldc, add); // K is a multiple of 4, and the compiler may know
+  qn_tile(QN_MR, QN_NV, 4, K & ~3L, A, QN_KC, 1, B, QN_NR, C, ldc, add); // K is a multiple of 4, and the compiler may know
 }
 
 // Serial products for use inside a task, nv vectors of columns wide, of any height M: NAME(M, K, A, lda, B, ldb, C, ldc, add).
-// The strips are as equal as can be (a last strip of one row would run at a quarter of the speed).
+// Strips of HEIGHT rows, then of 4, 2 and 1.
 #define QN_STRIPS(NAME, HEIGHT, NV, A_I, A_K, LDB, LDC) \
   static __attribute__((noinline, unused)) void NAME(long M, long K, const float *A, long lda, const float *B, long ldb, float *C, long ldc, int add) { \
     (void)lda, (void)ldb, (void)ldc; \
-    for (long s = (M + HEIGHT - 1) / HEIGHT, m; s > 0; s--, M -= m, A += m * (A_I), C += m * (LDC)) switch (m = (M + s - 1) / s) { \
-      QN_STRIP(1, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(2, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(3, HEIGHT, NV, A_I, A_K, LDB, LDC) \
-      QN_STRIP(4, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(5, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(6, HEIGHT, NV, A_I, A_K, LDB, LDC) \
-      QN_STRIP(7, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(8, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(9, HEIGHT, NV, A_I, A_K, LDB, LDC) \
-      QN_STRIP(10, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(11, HEIGHT, NV, A_I, A_K, LDB, LDC) QN_STRIP(12, HEIGHT, NV, A_I, A_K, LDB, LDC) \
+    for (long m; M > 0; M -= m, A += m * (A_I), C += m * (LDC)) { \
+      if (M >= HEIGHT) qn_tile(m = HEIGHT, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
+      else if (HEIGHT > 4 && M >= 4) qn_tile(m = 4, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
+      else if (HEIGHT > 2 && M >= 2) qn_tile(m = 2, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
+      else qn_tile(m = 1, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
     } \
   }
-#define QN_STRIP(H, HEIGHT, NV, A_I, A_K, LDB, LDC) case H: if (H <= HEIGHT) qn_tile(H <= HEIGHT ? H : 1, NV, K, A, A_I, A_K, B, LDB, C, LDC, add); break;
 
 // The part m x n of a tile at the edge of C: made whole beside it, then copied.
 static __attribute__((noinline)) void qn_tile_edge(long m, long n, long K, const float *A, const float *B, float *C, long ldc, int add) {
@@ -89,7 +88,7 @@ static __attribute__((noinline)) void qn_tile_edge(long m, long n, long K, const
 // A square of QN_VL * QN_VL, turned: its rows are pitch apart, n of them are there, each with m floats (the rest is 0).
 // Rows 0..rows-1 of the result go to `to`, to_pitch apart. Where there is a scale, row i is first multiplied by
 // scale[i*scale_row], and from its lane next on by scale[i*scale_row + 1].
-QN_INLINE void qn_turn(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows, const float *scale, long scale_row, long next) {
+static __attribute__((noinline)) void qn_turn(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows, const float *scale, long scale_row, long next) {
   vf x[QN_VL];
   if (n >= QN_VL && m >= QN_VL) QN_UNROLL for (int i = 0; i < QN_VL; i++) x[i] = qn_load(from + i * pitch);
   else for (int i = 0; i < QN_VL; i++) x[i] = i < n ? qn_load_n(from + i * pitch, m) : (vf){0};

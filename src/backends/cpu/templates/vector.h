@@ -100,18 +100,78 @@ QN_INLINE vf qn_gather_n(const float *p, long stride, long n) {
 
 QN_INLINE vf qn_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
-// Horizontal, in a fixed order (halves onto halves), so that every target adds alike for the same QN_VL.
+// Lane l of QN_SHUFFLE(a, b, f) is lane f(l) of a and b joined.
+#if defined(__clang__)
+#if QN_VL == 16
+#define QN_SHUFFLE(a, b, f) __builtin_shufflevector(a, b, f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7), f(8), f(9), f(10), f(11), f(12), f(13), f(14), f(15))
+#elif QN_VL == 8
+#define QN_SHUFFLE(a, b, f) __builtin_shufflevector(a, b, f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7))
+#else
+#define QN_SHUFFLE(a, b, f) __builtin_shufflevector(a, b, f(0), f(1), f(2), f(3))
+#endif
+#else
+#if QN_VL == 16
+#define QN_SHUFFLE(a, b, f) __builtin_shuffle(a, b, (vi){f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7), f(8), f(9), f(10), f(11), f(12), f(13), f(14), f(15)})
+#elif QN_VL == 8
+#define QN_SHUFFLE(a, b, f) __builtin_shuffle(a, b, (vi){f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7)})
+#else
+#define QN_SHUFFLE(a, b, f) __builtin_shuffle(a, b, (vi){f(0), f(1), f(2), f(3)})
+#endif
+#endif
+
+// Horizontal, halves onto halves: the same order on every target of the same QN_VL.
+#define QN_XOR8(l) ((l) ^ 8)
+#define QN_XOR4(l) ((l) ^ 4)
+#define QN_XOR2(l) ((l) ^ 2)
+#define QN_XOR1(l) ((l) ^ 1)
 QN_INLINE float qn_sum(vf x) {
-  float s[QN_VL];
-  for (int i = 0; i < QN_VL; i++) s[i] = x[i];
-  for (int w = QN_VL / 2; w > 0; w /= 2) for (int i = 0; i < w; i++) s[i] += s[i + w];
-  return s[0];
+#if QN_VL > 8
+  x += QN_SHUFFLE(x, x, QN_XOR8);
+#endif
+#if QN_VL > 4
+  x += QN_SHUFFLE(x, x, QN_XOR4);
+#endif
+  x += QN_SHUFFLE(x, x, QN_XOR2);
+  x += QN_SHUFFLE(x, x, QN_XOR1);
+  return x[0];
 }
 QN_INLINE float qn_max_lanes(vf x) {
-  float s[QN_VL];
-  for (int i = 0; i < QN_VL; i++) s[i] = x[i];
-  for (int w = QN_VL / 2; w > 0; w /= 2) for (int i = 0; i < w; i++) s[i] = s[i] > s[i + w] ? s[i] : s[i + w];
-  return s[0];
+#if QN_VL > 8
+  x = qn_max(x, QN_SHUFFLE(x, x, QN_XOR8));
+#endif
+#if QN_VL > 4
+  x = qn_max(x, QN_SHUFFLE(x, x, QN_XOR4));
+#endif
+  x = qn_max(x, QN_SHUFFLE(x, x, QN_XOR2));
+  x = qn_max(x, QN_SHUFFLE(x, x, QN_XOR1));
+  return x[0];
+}
+
+// x[i][j] <-> x[j][i] for a square of QN_VL rows: log2(QN_VL) rounds, each exchanging the off-diagonal quarters of
+// squares of 2w rows.
+#define QN_EXCHANGE(w, low, high) \
+  QN_UNROLL for (int i = 0; i < QN_VL; i++) if (!(i & w)) { \
+    vf a = x[i], b = x[i + w]; \
+    x[i] = QN_SHUFFLE(a, b, low); \
+    x[i + w] = QN_SHUFFLE(a, b, high); \
+  }
+#define QN_LOW1(l) ((l) & 1 ? QN_VL + (l) - 1 : (l))
+#define QN_HIGH1(l) ((l) & 1 ? QN_VL + (l) : (l) + 1)
+#define QN_LOW2(l) ((l) & 2 ? QN_VL + (l) - 2 : (l))
+#define QN_HIGH2(l) ((l) & 2 ? QN_VL + (l) : (l) + 2)
+#define QN_LOW4(l) ((l) & 4 ? QN_VL + (l) - 4 : (l))
+#define QN_HIGH4(l) ((l) & 4 ? QN_VL + (l) : (l) + 4)
+#define QN_LOW8(l) ((l) & 8 ? QN_VL + (l) - 8 : (l))
+#define QN_HIGH8(l) ((l) & 8 ? QN_VL + (l) : (l) + 8)
+QN_INLINE void qn_transpose(vf x[QN_VL]) {
+#if QN_VL > 8
+  QN_EXCHANGE(8, QN_LOW8, QN_HIGH8)
+#endif
+#if QN_VL > 4
+  QN_EXCHANGE(4, QN_LOW4, QN_HIGH4)
+#endif
+  QN_EXCHANGE(2, QN_LOW2, QN_HIGH2)
+  QN_EXCHANGE(1, QN_LOW1, QN_HIGH1)
 }
 
 // e^x without its edges. x = n ln2 + r with |r| <= ln2/2, e^r by its polynomial, 2^n by adding n to the exponent bits.
@@ -186,47 +246,4 @@ QN_INLINE vf qn_tanh(vf x) {
   return qn_select(a < 0.625f, p, q);
 }
 
-// x[i][j] <-> x[j][i] for a square of QN_VL rows: log2(QN_VL) rounds, each exchanging the off-diagonal quarters of
-// squares of 2w rows by two-operand shuffles.
-#if defined(__clang__)
-#if QN_VL == 16
-#define QN_SHUFFLE(a, b, f) __builtin_shufflevector(a, b, f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7), f(8), f(9), f(10), f(11), f(12), f(13), f(14), f(15))
-#elif QN_VL == 8
-#define QN_SHUFFLE(a, b, f) __builtin_shufflevector(a, b, f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7))
-#else
-#define QN_SHUFFLE(a, b, f) __builtin_shufflevector(a, b, f(0), f(1), f(2), f(3))
-#endif
-#else
-#if QN_VL == 16
-#define QN_SHUFFLE(a, b, f) __builtin_shuffle(a, b, (vi){f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7), f(8), f(9), f(10), f(11), f(12), f(13), f(14), f(15)})
-#elif QN_VL == 8
-#define QN_SHUFFLE(a, b, f) __builtin_shuffle(a, b, (vi){f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7)})
-#else
-#define QN_SHUFFLE(a, b, f) __builtin_shuffle(a, b, (vi){f(0), f(1), f(2), f(3)})
-#endif
-#endif
-#define QN_EXCHANGE(w, low, high) \
-  QN_UNROLL for (int i = 0; i < QN_VL; i++) if (!(i & w)) { \
-    vf a = x[i], b = x[i + w]; \
-    x[i] = QN_SHUFFLE(a, b, low); \
-    x[i + w] = QN_SHUFFLE(a, b, high); \
-  }
-#define QN_LOW1(l) ((l) & 1 ? QN_VL + (l) - 1 : (l))
-#define QN_HIGH1(l) ((l) & 1 ? QN_VL + (l) : (l) + 1)
-#define QN_LOW2(l) ((l) & 2 ? QN_VL + (l) - 2 : (l))
-#define QN_HIGH2(l) ((l) & 2 ? QN_VL + (l) : (l) + 2)
-#define QN_LOW4(l) ((l) & 4 ? QN_VL + (l) - 4 : (l))
-#define QN_HIGH4(l) ((l) & 4 ? QN_VL + (l) : (l) + 4)
-#define QN_LOW8(l) ((l) & 8 ? QN_VL + (l) - 8 : (l))
-#define QN_HIGH8(l) ((l) & 8 ? QN_VL + (l) : (l) + 8)
-QN_INLINE void qn_transpose(vf x[QN_VL]) {
-#if QN_VL > 8
-  QN_EXCHANGE(8, QN_LOW8, QN_HIGH8)
-#endif
-#if QN_VL > 4
-  QN_EXCHANGE(4, QN_LOW4, QN_HIGH4)
-#endif
-  QN_EXCHANGE(2, QN_LOW2, QN_HIGH2)
-  QN_EXCHANGE(1, QN_LOW1, QN_HIGH1)
-}
 #endif
