@@ -1,8 +1,8 @@
 /**
  * @file Byte-pair encoding of one pretoken: repeat the merge of lowest rank, leftmost first (Sennrich et al. 2016).
  * Short pretokens: arrays are scanned for the least rank and closed up, which is fastest below a few dozen symbols. Long
- * ones: a linked list of symbols with the candidate positions in a bucket for each rank, so that a megabyte of one letter
- * takes time linear in its length.
+ * ones: passes over the whole list while they pay, then a linked list with the candidate positions in a bucket for each
+ * rank, so that a megabyte of one letter takes time linear in its length.
  */
 import { QuernError } from "../errors.js";
 import { type MergeTable, NO_MERGE } from "./merges.js";
@@ -24,10 +24,13 @@ export class Merger {
     this.#merges = merges;
   }
 
-  /** Encodes bytes[start, end), which is not empty, into `ids` and returns how many there are. */
-  merge(bytes: Uint8Array, start: number, end: number): number {
+  /**
+   * Encodes bytes[start, end), which is not empty, into `ids` and returns how many there are.
+   * @param below only merges of lower rank are made
+   */
+  merge(bytes: Uint8Array, start: number, end: number, below = NO_MERGE): number {
     const length = end - start;
-    if (length > SCANNED) return this.#mergeLong(bytes, start, end);
+    if (length > SCANNED) return this.#mergeLong(bytes, start, end, below);
     const { ids } = this;
     const byteIds = this.#byteIds;
     for (let i = 0; i < length; i++) {
@@ -46,15 +49,15 @@ export class Merger {
       merged[i] = at < 0 ? -1 : merges.entries[at + 3];
     }
     for (;;) {
-      let best = NO_MERGE;
-      let where = 0;
+      let best = below;
+      let where = -1;
       for (let i = 0; i + 1 < count; i++) {
         if (ranks[i] < best) {
           best = ranks[i];
           where = i;
         }
       }
-      if (best === NO_MERGE) return count;
+      if (where < 0) return count;
       ids[where] = merged[where];
       count--;
       for (let i = where + 1; i < count; i++) {
@@ -75,11 +78,11 @@ export class Merger {
     }
   }
 
-  #mergeLong(bytes: Uint8Array, start: number, end: number): number {
+  #mergeLong(bytes: Uint8Array, start: number, end: number, below: number): number {
     const length = end - start;
     if (this.ids.length < length) this.ids = new Int32Array(Math.max(length, this.ids.length * 2));
     this.#long ??= new LongMerge(this.#byteIds, this.#merges);
-    const count = this.#long.run(bytes, start, end, this.ids);
+    const count = this.#long.run(bytes, start, end, this.ids, below);
     // What a huge pretoken needed is not kept for the small ones after it.
     if (length > 1 << 16) {
       this.#long = undefined;
@@ -110,10 +113,19 @@ class LongMerge {
   #ranks = new Int32Array(0);
   #merged = new Int32Array(0);
   /** Candidates: lists of positions, a list a rank. A candidate is stale when its position's rank has changed. */
-  #heads = new Int32Array(0);
+  #heads = new Int32Array(1 << 14).fill(-1);
   #positions = new Int32Array(0);
   #links = new Int32Array(0);
   #candidates = 0;
+  /** The last two pairs that were looked up, with their ranks and results. */
+  #left = -1;
+  #right = -1;
+  #rank = NO_MERGE;
+  #result = -1;
+  #otherLeft = -1;
+  #otherRight = -1;
+  #otherRank = NO_MERGE;
+  #otherResult = -1;
   /** Binary heap of the ranks whose lists are not empty. */
   readonly #heap: number[] = [];
 
@@ -122,25 +134,95 @@ class LongMerge {
     this.#merges = merges;
   }
 
-  run(bytes: Uint8Array, start: number, end: number, ids: Int32Array): number {
+  run(bytes: Uint8Array, start: number, end: number, ids: Int32Array, below: number): number {
     const length = end - start;
     this.#reserve(length);
     const symbols = this.#symbols;
-    const next = this.#next;
-    const previous = this.#previous;
-    const ranks = this.#ranks;
     for (let i = 0; i < length; i++) {
       const id = this.#byteIds[bytes[start + i]];
       if (id < 0) throw missingByte(bytes[start + i]);
       symbols[i] = id;
+    }
+    const count = this.#sweep(length, below);
+    return count < 0 ? this.#mergeLinked(-count, ids, below) : this.#copyOut(count, ids);
+  }
+
+  #copyOut(count: number, ids: Int32Array): number {
+    ids.set(this.#symbols.subarray(0, count));
+    return count;
+  }
+
+  /**
+   * Makes all merges of the least rank in one pass, again and again, as long as a pass shortens the list well: so runs of
+   * one character vanish in a few passes. Returns how many symbols are left, or minus that if there is more to merge.
+   */
+  #sweep(length: number, below: number): number {
+    const symbols = this.#symbols;
+    const ranks = this.#ranks;
+    const merged = this.#merged;
+    let count = length;
+    let best = NO_MERGE;
+    for (let i = 0; i < count; i++) best = Math.min(best, this.#lookUp(i, i + 1, count, i));
+    for (;;) {
+      if (best >= below) return count;
+      let made = 0;
+      let written = 0;
+      let least = NO_MERGE;
+      for (let i = 0; i < count; ) {
+        if (ranks[i] === best && least > best) {
+          symbols[written] = merged[i];
+          i += 2;
+          made++;
+          // A vocabulary may rank a pair that this merge has made before this one: then the pass makes no more.
+          least = Math.min(least, this.#lookUp(written, i, count, written));
+          if (written > 0) least = Math.min(least, this.#lookUp(written - 1, written, count, written - 1));
+        } else {
+          symbols[written] = symbols[i];
+          ranks[written] = ranks[i];
+          merged[written] = merged[i];
+          i++;
+        }
+        written++;
+      }
+      const before = count;
+      count = written;
+      if (made * 16 < before) return -count;
+      best = NO_MERGE;
+      for (let i = 0; i < count; i++) if (ranks[i] < best) best = ranks[i];
+    }
+  }
+
+  /** Rates the pair of symbols i and j for place `at`, and returns its rank; there is none if j is the end. */
+  #lookUp(i: number, j: number, end: number, at: number): number {
+    if (j >= end) {
+      this.#ranks[at] = NO_MERGE;
+      return NO_MERGE;
+    }
+    this.#find(this.#symbols[i], this.#symbols[j]);
+    this.#ranks[at] = this.#rank;
+    this.#merged[at] = this.#result;
+    return this.#rank;
+  }
+
+  /** Merges the first `length` symbols, whose pairs are rated, by buckets of positions. */
+  #mergeLinked(length: number, ids: Int32Array, below: number): number {
+    this.#reserveLinks(length);
+    const symbols = this.#symbols;
+    const next = this.#next;
+    const previous = this.#previous;
+    const ranks = this.#ranks;
+    this.#candidates = 0;
+    for (let i = length - 1; i >= 0; i--) {
       next[i] = i + 1;
       previous[i] = i - 1;
+      if (ranks[i] !== NO_MERGE) this.#push(ranks[i], i);
     }
-    this.#candidates = 0;
-    for (let i = length - 1; i >= 0; i--) this.#rate(i, length);
-
     while (this.#heap.length > 0) {
       const rank = this.#popRank();
+      if (rank >= below) {
+        this.#heads[rank] = -1;
+        continue;
+      }
       const here = this.#take(rank);
       for (let k = 0; k < here.length; k++) {
         const i = here[k];
@@ -152,7 +234,7 @@ class LongMerge {
         if (next[j] < length) previous[next[j]] = i;
         let least = this.#rate(i, length);
         if (i > 0) least = Math.min(least, this.#rate(previous[i], length));
-        // A vocabulary may rank a pair that this merge has made before this one: that pair comes first.
+        // As above: a pair that ranks before this merge comes first, so the rest of the list waits.
         if (least <= rank) {
           for (let rest = here.length - 1; rest > k; rest--) {
             if (ranks[here[rest]] === rank) this.#push(rank, here[rest]);
@@ -168,14 +250,29 @@ class LongMerge {
 
   /** Looks up the pair that begins at i, makes it a candidate and returns its rank. */
   #rate(i: number, length: number): number {
-    const j = this.#next[i];
-    const at = j < length ? this.#merges.find(this.#symbols[i], this.#symbols[j]) : -1;
-    const rank = at < 0 ? NO_MERGE : this.#merges.entries[at + 2];
-    this.#ranks[i] = rank;
-    if (rank === NO_MERGE) return NO_MERGE;
-    this.#merged[i] = this.#merges.entries[at + 3];
-    this.#push(rank, i);
+    const rank = this.#lookUp(i, this.#next[i], length, i);
+    if (rank !== NO_MERGE) this.#push(rank, i);
     return rank;
+  }
+
+  /** MergeTable.find, with the last two answers at hand: what is long is mostly a run of one character. */
+  #find(left: number, right: number): void {
+    if (left === this.#left && right === this.#right) return;
+    let rank = this.#otherRank;
+    let result = this.#otherResult;
+    if (left !== this.#otherLeft || right !== this.#otherRight) {
+      const at = this.#merges.find(left, right);
+      rank = at < 0 ? NO_MERGE : this.#merges.entries[at + 2];
+      result = at < 0 ? -1 : this.#merges.entries[at + 3];
+    }
+    this.#otherLeft = this.#left;
+    this.#otherRight = this.#right;
+    this.#otherRank = this.#rank;
+    this.#otherResult = this.#result;
+    this.#left = left;
+    this.#right = right;
+    this.#rank = rank;
+    this.#result = result;
   }
 
   #push(rank: number, i: number): void {
@@ -238,12 +335,17 @@ class LongMerge {
     if (this.#symbols.length >= length) return;
     const room = Math.max(length, 1024, this.#symbols.length * 2);
     this.#symbols = new Int32Array(room);
-    this.#next = new Int32Array(room);
-    this.#previous = new Int32Array(room);
     this.#ranks = new Int32Array(room);
     this.#merged = new Int32Array(room);
-    this.#positions = new Int32Array(room * 2);
-    this.#links = new Int32Array(room * 2);
+  }
+
+  #reserveLinks(length: number): void {
+    if (this.#next.length >= length) return;
+    const room = Math.max(length, 1024, this.#next.length * 2);
+    this.#next = new Int32Array(room);
+    this.#previous = new Int32Array(room);
+    this.#positions = new Int32Array(room * 3);
+    this.#links = new Int32Array(room * 3);
   }
 }
 

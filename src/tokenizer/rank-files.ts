@@ -26,32 +26,9 @@ export async function tokenizerFromRanks(file: Uint8Array, options: RankOptions)
   let lines = 0;
   for (let i = 0; i < file.length; i++) if (file[i] === 10) lines++;
   const builder = new VocabularyBuilder(lines + 1, Math.ceil(file.length * 0.6));
-  let scratch = new Uint8Array(256);
-  let line = 0;
-  for (let i = 0; i < file.length; ) {
-    line++;
-    let end = file.indexOf(10, i);
-    if (end < 0) end = file.length;
-    const space = file.indexOf(32, i);
-    if (i === end || (end === i + 1 && file[i] === 13)) {
-      i = end + 1;
-      continue;
-    }
-    if (space < 0 || space > end) throw new QuernError(`line ${line} of the rank file is not a token and its rank`);
-    if (scratch.length < space - i) scratch = new Uint8Array((space - i) * 2);
-    const length = decodeBase64(file, i, space, scratch);
-    let rank = 0;
-    let digits = 0;
-    for (let j = space + 1; j < end; j++) {
-      if (file[j] === 13) continue;
-      const digit = file[j] - 48;
-      if (digit < 0 || digit > 9 || ++digits > 9) digits = -1000;
-      rank = rank * 10 + digit;
-    }
-    if (length <= 0 || digits <= 0) throw new QuernError(`line ${line} of the rank file is not a token and its rank`);
-    builder.add(rank, scratch, 0, length, true, `of line ${line}`);
-    i = end + 1;
-  }
+  const reader = new RankReader(file);
+  const name = (): string => `of line ${reader.line}`;
+  while (reader.next()) builder.add(reader.rank, reader.token, 0, reader.length, true, name);
   const { tokens } = builder;
   if (tokens.size === 0) throw new QuernError("the rank file is empty");
   const added = Object.entries(options.special ?? {}).map(([content, id]) => {
@@ -130,22 +107,79 @@ export function tokenizerToGpt2(tokenizer: Tokenizer): { readonly vocab: string;
   return { vocab: `{${vocab.join(",")}}`, merges };
 }
 
-/** Decodes text[start, end) into out; returns how many bytes, or −1 if it is not base 64. */
-function decodeBase64(text: Uint8Array, start: number, end: number, out: Uint8Array): number {
-  while (end > start && text[end - 1] === 0x3d) end--;
-  let bits = 0;
-  let held = 0;
-  let written = 0;
-  for (let i = start; i < end; i++) {
-    const value = BASE64[text[i]];
-    if (value < 0) return -1;
-    held = (held << 6) | value;
-    bits += 6;
-    if (bits >= 8) {
-      bits -= 8;
-      out[written++] = (held >> bits) & 255;
-      held &= (1 << bits) - 1;
-    }
+/** Reads a rank file line by line; small and called often, so that the engine compiles it soon. */
+class RankReader {
+  line = 0;
+  rank = 0;
+  /** The line's token: token[0, length). */
+  token = new Uint8Array(1024);
+  length = 0;
+  readonly #file: Uint8Array;
+  #at = 0;
+
+  constructor(file: Uint8Array) {
+    this.#file = file;
   }
-  return written;
+
+  /** Reads the next line that is not empty; false at the end. */
+  next(): boolean {
+    const file = this.#file;
+    let at = this.#at;
+    do {
+      if (at >= file.length) return false;
+      this.line++;
+    } while (file[at] === 10 && ++at > 0);
+    at = this.#readToken(at);
+    if (this.length === 0 || file[at] !== 0x20) throw this.#wrong();
+    at = this.#readRank(at + 1);
+    if (file[at] === 13) at++;
+    if (at < file.length && file[at] !== 10) throw this.#wrong();
+    this.#at = at + 1;
+    return true;
+  }
+
+  /** Decodes base 64 up to another character; returns where that is. */
+  #readToken(at: number): number {
+    const file = this.#file;
+    let token = this.token;
+    let bits = 0;
+    let held = 0;
+    let written = 0;
+    for (; at < file.length; at++) {
+      const value = BASE64[file[at]];
+      if (value < 0) break;
+      held = ((held << 6) | value) & 0xffff;
+      bits += 6;
+      if (bits >= 8) {
+        bits -= 8;
+        if (written === token.length) {
+          token = new Uint8Array(written * 2);
+          token.set(this.token);
+          this.token = token;
+        }
+        token[written++] = held >> bits;
+      }
+    }
+    while (file[at] === 0x3d) at++;
+    this.length = written;
+    return at;
+  }
+
+  #readRank(at: number): number {
+    const file = this.#file;
+    const start = at;
+    let rank = 0;
+    for (; at < file.length; at++) {
+      const digit = file[at] - 48;
+      if (digit < 0 || digit > 9) break;
+      rank = rank * 10 + digit;
+    }
+    if (at === start || at - start > 9) throw this.#wrong();
+    this.rank = rank;
+    return at;
+  }
+
+  #wrong(): QuernError {
+    return new QuernError(`line ${this.line} of the rank file is not a token and its rank`);
+  }
 }

@@ -11,6 +11,7 @@ import { CASELESS, classOf, LOWER, NEWLINE, OTHER, SPACE, UPPER } from "./unicod
 export const PART_UNITS = 1 << 15;
 
 const utf8 = new TextEncoder();
+const asciiLetter = Uint8Array.from({ length: 128 }, (_, unit) => ((unit | 32) >= 97 && (unit | 32) <= 122 ? 1 : 0));
 
 /** Holds one part at a time; `bytes`, `view` and `bounds` are replaced when they grow. */
 export class TextParts {
@@ -63,6 +64,7 @@ export function partEnd(text: string, start: number, aim: number): number {
 
 function isPartEnd(text: string, i: number): boolean {
   const next = text.charCodeAt(i);
+  if (next < 0x80 && asciiLetter[next] === 1) return false;
   if (next === 0x27 || (next >= 0xd800 && next <= 0xdfff)) return false;
   const kind = classOf(next);
   if (kind !== SPACE && kind !== NEWLINE && kind !== OTHER) return false;

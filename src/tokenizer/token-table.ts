@@ -54,9 +54,18 @@ export class TokenTable {
     return this.bytes.subarray(this.starts[id], this.starts[id] + this.lengths[id]);
   }
 
-  /** Copies source[start, end) in as token `id`, which has none yet. */
-  add(id: number, source: Uint8Array, start: number, end: number, searchable: boolean): void {
+  /**
+   * Copies source[start, end) in as token `id`. Adds nothing and returns false if it is to be searchable and another
+   * searchable token has the same bytes.
+   */
+  add(id: number, source: Uint8Array, start: number, end: number, searchable: boolean): boolean {
     const length = end - start;
+    let slot = -1;
+    if (searchable) {
+      if ((this.#count + 1) * 2 > this.#slots.length) this.#grow();
+      slot = this.#probe(source, start, end);
+      if (this.#slots[slot] !== 0) return false;
+    }
     if (this.#used + length > this.bytes.length) {
       const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.#used + length));
       grown.set(this.bytes);
@@ -78,42 +87,47 @@ export class TokenTable {
     this.lengths[id] = length;
     if (id >= this.size) this.size = id + 1;
     if (length > this.longest) this.longest = length;
-    if (searchable) this.#index(id);
+    if (searchable) {
+      this.#slots[slot] = id + 1;
+      this.#count++;
+    }
+    return true;
   }
 
   /** The id of the token that is source[start, end), or −1. */
   find(source: Uint8Array, start: number, end: number): number {
+    return this.#slots[this.#probe(source, start, end)] - 1;
+  }
+
+  /** The slot of the token that is source[start, end), or the empty one where it would go. */
+  #probe(source: Uint8Array, start: number, end: number): number {
     const slots = this.#slots;
     const mask = slots.length - 1;
     const length = end - start;
     let slot = hashBytes(source, start, end) & mask;
     for (;;) {
       const id = slots[slot] - 1;
-      if (id < 0) return -1;
+      if (id < 0) return slot;
       if (this.lengths[id] === length) {
         const at = this.starts[id];
         let i = 0;
         while (i < length && this.bytes[at + i] === source[start + i]) i++;
-        if (i === length) return id;
+        if (i === length) return slot;
       }
       slot = (slot + 1) & mask;
     }
   }
 
-  #index(id: number): void {
-    if (++this.#count * 2 > this.#slots.length) {
-      const old = this.#slots;
-      this.#slots = new Int32Array(old.length * 2);
-      for (let i = 0; i < old.length; i++) if (old[i] !== 0) this.#place(old[i] - 1);
-    }
-    this.#place(id);
-  }
-
-  #place(id: number): void {
+  #grow(): void {
+    const old = this.#slots;
+    this.#slots = new Int32Array(old.length * 2);
     const mask = this.#slots.length - 1;
-    const start = this.starts[id];
-    let slot = hashBytes(this.bytes, start, start + this.lengths[id]) & mask;
-    while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
-    this.#slots[slot] = id + 1;
+    for (let i = 0; i < old.length; i++) {
+      if (old[i] === 0) continue;
+      const start = this.starts[old[i] - 1];
+      let slot = hashBytes(this.bytes, start, start + this.lengths[old[i] - 1]) & mask;
+      while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
+      this.#slots[slot] = old[i];
+    }
   }
 }

@@ -166,11 +166,11 @@ function readVocabulary(
     if (typeof id !== "number") throw new QuernError(`the vocabulary gives ${name(key)} an id that is not a number`);
     if (scratch.length < key.length) scratch = new Uint8Array(key.length * 2);
     const length = fromByteLevel(key, scratch, 0);
-    if (length >= 0) builder.add(id, scratch, 0, length, true, name(key));
+    if (length >= 0) builder.add(id, scratch, 0, length, true, () => name(key));
     else {
       // Not in the byte-level alphabet: no text can lead to it, it is only written and decoded.
       const bytes = utf8.encode(key);
-      builder.add(id, bytes, 0, bytes.length, false, name(key));
+      builder.add(id, bytes, 0, bytes.length, false, () => name(key));
       plainKeys.set(id, key);
     }
   }

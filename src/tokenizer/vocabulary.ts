@@ -1,7 +1,8 @@
 /** @file From a list of tokens and merges, as files have them, to the tables that encode. */
 import { QuernError } from "../errors.js";
+import { Merger } from "./bpe.js";
 import type { BpeModel } from "./encoder.js";
-import { MergeTable, NO_MERGE } from "./merges.js";
+import { MergeTable } from "./merges.js";
 import { TokenTable } from "./token-table.js";
 
 /** The id of each byte's own token, −1 where there is none. */
@@ -62,37 +63,18 @@ export function listMerges(model: BpeModel): MergeList {
   const left: number[] = [];
   const right: number[] = [];
   const merged: number[] = [];
-  for (let id = 0; id < model.tokens.size; id++) {
-    if (model.tokens.lengths[id] < 2) continue;
-    const parts = splitBelow(model, id);
+  const { bytes, starts, lengths, size } = model.tokens;
+  const merger = new Merger(model.byteIds, model.merges);
+  for (let id = 0; id < size; id++) {
+    if (lengths[id] < 2) continue;
+    const count = merger.merge(bytes, starts[id], starts[id] + lengths[id], id);
     // A token that its own merges never make can still stand for a whole pretoken; it has no merge.
-    if (parts.length !== 2) continue;
-    left.push(parts[0]);
-    right.push(parts[1]);
+    if (count !== 2) continue;
+    left.push(merger.ids[0]);
+    right.push(merger.ids[1]);
     merged.push(id);
   }
   return { left: Int32Array.from(left), right: Int32Array.from(right), merged: Int32Array.from(merged) };
-}
-
-/** The symbols of a token when only merges of lower rank than its own are made. */
-function splitBelow(model: BpeModel, id: number): number[] {
-  const { merges } = model;
-  const symbols = Array.from(model.tokens.get(id), (byte) => model.byteIds[byte]);
-  for (;;) {
-    let best = NO_MERGE;
-    let where = -1;
-    let result = -1;
-    for (let i = 0; i + 1 < symbols.length; i++) {
-      const at = merges.find(symbols[i], symbols[i + 1]);
-      if (at >= 0 && merges.entries[at + 2] < best) {
-        best = merges.entries[at + 2];
-        where = i;
-        result = merges.entries[at + 3];
-      }
-    }
-    if (where < 0 || best >= id) return symbols;
-    symbols.splice(where, 2, result);
-  }
 }
 
 /** Collects tokens by id and refuses what no vocabulary can be. */
@@ -107,15 +89,14 @@ export class VocabularyBuilder {
   }
 
   /** Adds a token; `name` is how an error calls it. */
-  add(id: number, bytes: Uint8Array, start: number, end: number, searchable: boolean, name: string): void {
+  add(id: number, bytes: Uint8Array, start: number, end: number, searchable: boolean, name: () => string): void {
     if (!Number.isInteger(id) || id < 0 || id > this.#most) {
-      throw new QuernError(`token ${name} has id ${id}; ids are whole numbers from 0, without wide gaps`);
+      throw new QuernError(`token ${name()} has id ${id}; ids are whole numbers from 0, without wide gaps`);
     }
-    if (start === end) throw new QuernError(`token ${name} with id ${id} is empty`);
-    if (this.tokens.has(id)) throw new QuernError(`id ${id} is given to two tokens, the second is ${name}`);
-    if (searchable && this.tokens.find(bytes, start, end) >= 0) {
-      throw new QuernError(`token ${name} with id ${id} has the same bytes as another`);
+    if (start === end) throw new QuernError(`token ${name()} with id ${id} is empty`);
+    if (this.tokens.has(id)) throw new QuernError(`id ${id} is given to two tokens, the second is ${name()}`);
+    if (!this.tokens.add(id, bytes, start, end, searchable)) {
+      throw new QuernError(`token ${name()} with id ${id} has the same bytes as another`);
     }
-    this.tokens.add(id, bytes, start, end, searchable);
   }
 }
