@@ -1,8 +1,8 @@
 /** @file Encoding a stream of documents, in this thread or in several, in order. */
 import { QuernError } from "../errors.js";
 import { IdBuffer } from "./encoder.js";
+import { snapshotOf } from "./snapshot.js";
 import type { Tokenizer } from "./tokenizer.js";
-import { tokenizerToJson } from "./tokenizer-json.js";
 import { hasWorkers, WorkerPool } from "./worker-pool.js";
 import type { EncodeResult, EncodeTask, Setup } from "./worker-tasks.js";
 
@@ -33,7 +33,7 @@ export class DocumentEncoder {
       if (this.#threads > 1 && this.#pool === undefined && this.#units > WORTH_WORKERS && hasWorkers()) {
         this.#pool = new WorkerPool<EncodeTask, EncodeResult>(this.#threads, {
           work: "encode",
-          tokenizer: tokenizerToJson(this.#tokenizer),
+          tokenizer: snapshotOf(this.#tokenizer),
           endOfText: this.#endOfText,
         } satisfies Setup);
       }

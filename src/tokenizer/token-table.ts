@@ -7,6 +7,18 @@ export function hashBytes(bytes: Uint8Array, start: number, end: number): number
   return (hash ^ (hash >>> 15)) | 0;
 }
 
+/** A table as plain data, which can be sent to another thread. */
+export interface TokenTableData {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly starts: Uint32Array<ArrayBuffer>;
+  readonly lengths: Uint32Array<ArrayBuffer>;
+  readonly slots: Int32Array<ArrayBuffer>;
+  readonly size: number;
+  readonly longest: number;
+  readonly used: number;
+  readonly count: number;
+}
+
 /**
  * Token byte strings by id. An id that has no token (a hole) has length 0. `find` looks among the tokens that were added
  * with `searchable`; tokens that are only ever decoded stay out of it.
@@ -31,6 +43,25 @@ export class TokenTable {
     let slots = 1024;
     while (slots < tokens * 2) slots *= 2;
     this.#slots = new Int32Array(slots);
+  }
+
+  /** The table as plain data, which shares its memory. */
+  data(): TokenTableData {
+    const { bytes, starts, lengths, size, longest } = this;
+    return { bytes, starts, lengths, size, longest, slots: this.#slots, used: this.#used, count: this.#count };
+  }
+
+  static from(data: TokenTableData): TokenTable {
+    const table = new TokenTable(0, 0);
+    table.bytes = data.bytes;
+    table.starts = data.starts;
+    table.lengths = data.lengths;
+    table.size = data.size;
+    table.longest = data.longest;
+    table.#slots = data.slots;
+    table.#used = data.used;
+    table.#count = data.count;
+    return table;
   }
 
   /** A copy that can be decoded with and added to without changing this table; it finds nothing. */

@@ -55,6 +55,11 @@ export async function tokenizerFromJson(json: unknown, config?: unknown): Promis
   });
 }
 
+/** The splitter that a tokenizer.json's pre_tokenizer describes. */
+export async function splitterFromJson(json: JsonObject): Promise<Splitter> {
+  return (await readPreTokenizer(json.pre_tokenizer)).splitter;
+}
+
 /** tokenizer.json as text, vocabulary by id. */
 export function tokenizerToJson(tokenizer: Tokenizer): string {
   const { model, json, plainKeys, mergesAsPairs } = tokenizer.parts;

@@ -1,10 +1,11 @@
 /** @file What is said between the tokenizer's worker threads and the thread that started them. */
 import type { PretokenCounts } from "./pretoken-counts.js";
+import type { TokenizerSnapshot } from "./snapshot.js";
 
 /** What a worker is told when it starts. */
 export type Setup =
   | { readonly work: "count"; readonly pattern: string }
-  | { readonly work: "encode"; readonly tokenizer: string; readonly endOfText: number };
+  | { readonly work: "encode"; readonly tokenizer: TokenizerSnapshot; readonly endOfText: number };
 
 /** Texts to count, or the question for all counts so far. */
 export type CountTask = { readonly texts: readonly string[] } | "take";

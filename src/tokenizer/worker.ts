@@ -4,8 +4,8 @@ import { QuernError } from "../errors.js";
 import { encodeDocuments } from "./document-encoder.js";
 import { splitterFor } from "./patterns.js";
 import { PretokenCounter } from "./pretoken-counts.js";
+import { tokenizerFromSnapshot } from "./snapshot.js";
 import { TextParts } from "./text-parts.js";
-import { tokenizerFromJson } from "./tokenizer-json.js";
 import type { CountTask, EncodeTask, Reply, Setup } from "./worker-tasks.js";
 
 const port = parentPort;
@@ -47,8 +47,8 @@ async function counting(pattern: string): Promise<Answer> {
   };
 }
 
-async function encoding({ tokenizer: json, endOfText }: Extract<Setup, { work: "encode" }>): Promise<Answer> {
-  const tokenizer = await tokenizerFromJson(JSON.parse(json));
+async function encoding({ tokenizer: snapshot, endOfText }: Extract<Setup, { work: "encode" }>): Promise<Answer> {
+  const tokenizer = await tokenizerFromSnapshot(snapshot);
   return (task) => {
     const { texts } = task as EncodeTask;
     const result = encodeDocuments(tokenizer, texts, endOfText);

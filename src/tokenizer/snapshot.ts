@@ -1,0 +1,41 @@
+/** @file A tokenizer as plain data, for the threads that encode: its tables as they are, nothing to parse or build anew. */
+import { MergeTable } from "./merges.js";
+import { TokenTable, type TokenTableData } from "./token-table.js";
+import { Tokenizer, type TokenizerParts } from "./tokenizer.js";
+import { splitterFromJson } from "./tokenizer-json.js";
+
+export interface TokenizerSnapshot {
+  readonly parts: Omit<TokenizerParts, "model" | "splitter">;
+  readonly tokens: TokenTableData;
+  readonly byteIds: Int32Array;
+  readonly wholeFirst: boolean;
+  /** The merge table's slots and how many are taken; undefined where merges follow from ranks. */
+  readonly merges: { readonly entries: Int32Array<ArrayBuffer>; readonly count: number } | undefined;
+}
+
+export function snapshotOf({ parts: { model, splitter: _, ...parts } }: Tokenizer): TokenizerSnapshot {
+  const { tokens, byteIds, merges, wholeFirst } = model;
+  return {
+    parts,
+    tokens: tokens.data(),
+    byteIds,
+    wholeFirst,
+    merges: merges.lazy ? undefined : { entries: merges.entries, count: merges.count },
+  };
+}
+
+export async function tokenizerFromSnapshot(snapshot: TokenizerSnapshot): Promise<Tokenizer> {
+  const tokens = TokenTable.from(snapshot.tokens);
+  const merges = new MergeTable(1 << 12, snapshot.merges === undefined ? tokens : undefined);
+  if (snapshot.merges !== undefined) {
+    merges.entries = snapshot.merges.entries;
+    merges.mask = snapshot.merges.entries.length / 4 - 1;
+    merges.count = snapshot.merges.count;
+  }
+  const { byteIds, wholeFirst } = snapshot;
+  return new Tokenizer({
+    ...snapshot.parts,
+    model: { tokens, byteIds, merges, wholeFirst },
+    splitter: await splitterFromJson(snapshot.parts.json),
+  });
+}
