@@ -15,6 +15,12 @@ export type GenerateTextOptions = z.input<typeof generateOptions> & {
 };
 
 /**
+ * The shortest text that a decoder is compiled for; longer ones come in powers of two. A model trained for 100,000
+ * tokens need not hold the cache for them all to add a hundred, and few lengths mean few programs to build.
+ */
+const MIN_SEQUENCE = 256;
+
+/**
  * Continues a prompt; gives the continuation piece by piece, whole characters at a time. Ends at the end of the text or
  * after `tokens`.
  * @throws QuernError for a folder that holds no model, or a tokenizer that is not the model's
@@ -37,7 +43,9 @@ export async function* generateText(options: GenerateTextOptions): AsyncGenerato
     if (prompt.length === 0 && endOfText.length === 0) {
       throw new QuernError("the prompt is empty, and this model knows no token that begins a text", { exitCode: 2 });
     }
-    const decoder = await createDecoder(model.config, model.readParameter, {
+    const needed = 2 ** Math.ceil(Math.log2(Math.max(MIN_SEQUENCE, prompt.length + o.tokens)));
+    const config = { ...model.config, sequence: Math.min(model.config.sequence, needed) };
+    const decoder = await createDecoder(config, model.readParameter, {
       ...target,
       threads: o.threads,
       cache: o.cache,
