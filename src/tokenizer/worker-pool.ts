@@ -2,7 +2,8 @@
  * @file Worker threads of the tokenizer: tasks go to whichever worker is free, and results come back as promises. The
  * caller holds tasks back while `busy`, so that no more than a few wait in memory.
  */
-import { existsSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type TransferListItem, Worker } from "node:worker_threads";
 import { QuernError } from "../errors.js";
@@ -14,15 +15,16 @@ interface Pending {
 }
 
 /**
- * The worker's module. Node runs no TypeScript, so when these are the sources (in tests) the built one is taken; undefined
- * if there is none, and then everything is done in this thread.
+ * The worker's module. Node runs no TypeScript, so when these are the sources (in tests) the built one is taken, unless it
+ * is older than they are; undefined if there is none, and then everything is done in this thread.
  */
 function workerFile(): string | undefined {
   const here = fileURLToPath(import.meta.url);
-  const file = here.endsWith(".ts")
-    ? fileURLToPath(new URL("../../dist/src/tokenizer/worker.js", import.meta.url))
-    : fileURLToPath(new URL("./worker.js", import.meta.url));
-  return existsSync(file) ? file : undefined;
+  if (!here.endsWith(".ts")) return join(dirname(here), "worker.js");
+  const built = join(dirname(here), "..", "..", "dist", "src", "tokenizer", "worker.js");
+  const age = (file: string): number => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Number.NEGATIVE_INFINITY;
+  const newest = Math.max(...readdirSync(dirname(here)).map((name) => age(join(dirname(here), name))));
+  return age(built) >= newest ? built : undefined;
 }
 
 /** True if workers can be started here. */
