@@ -33,4 +33,14 @@ await runProcess([
     summary: "turn ids into text",
     load: () => import("./commands/tokenizer-decode.js"),
   },
+  {
+    words: "tokenizer show",
+    summary: "show a text's tokens with their ids and bytes",
+    load: () => import("./commands/tokenizer-show.js"),
+  },
+  {
+    words: "tokenizer compare",
+    summary: "compare tokenizers: bytes per token, and what mistyped letters cost",
+    load: () => import("./commands/tokenizer-compare.js"),
+  },
 ]);

@@ -63,7 +63,15 @@ export async function saveTokenizer(tokenizer: Tokenizer, folder: string): Promi
 async function readTokenizerJson(path: string, folder: string): Promise<Tokenizer> {
   const json = await readJson(path);
   const configPath = join(folder, "tokenizer_config.json");
-  const config = (await exists(configPath)) ? await readJson(configPath) : undefined;
+  let config = (await exists(configPath)) ? await readJson(configPath) : undefined;
+  // Newer folders keep the template in a file of its own, which wins.
+  const templatePath = join(folder, "chat_template.jinja");
+  if (await exists(templatePath)) {
+    config = {
+      ...(config as object | undefined),
+      chat_template: new TextDecoder().decode(await readBytes(templatePath)),
+    };
+  }
   return named(path, () => tokenizerFromJson(json, config));
 }
 

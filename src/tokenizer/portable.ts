@@ -4,6 +4,8 @@
  */
 export { QuernError } from "../errors.js";
 export type { AddedToken, SpecialHandling } from "./added-tokens.js";
+export { type ChatMessage, type ChatOptions, type EncodedChat, encodeChat, renderChat } from "./chat.js";
+export { type ComparedText, type CompareOptions, type Comparison, compareTokenizers, mistype } from "./compare.js";
 export { IdBuffer } from "./encoder.js";
 export { type PatternName, patterns } from "./patterns.js";
 export {
@@ -13,6 +15,7 @@ export {
   tokenizerToGpt2,
   tokenizerToRanks,
 } from "./rank-files.js";
+export { hexBytes, type ShownToken, showTokens, tokensAsHtml, tokensAsText } from "./show.js";
 export {
   type DecodeOptions,
   type EncodeOptions,

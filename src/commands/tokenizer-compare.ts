@@ -1,0 +1,59 @@
+import { z } from "zod";
+import type { ComparedText, Tokenizer } from "../tokenizer/index.js";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description:
+    "Compare tokenizers over texts: bytes per token by group (more is better), and how many more tokens a text costs when 1, " +
+    "2 and 5 % of its letters are mistyped.",
+  options: z.object({
+    files: z
+      .array(z.string())
+      .min(1)
+      .describe("text, Markdown or JSONL files, or folders of them")
+      .meta({ value: "FILE" }),
+    tokenizers: z
+      .array(z.string())
+      .min(1)
+      .default(["gpt2", "cl100k", "o200k"])
+      .describe("folders or files of tokenizers, or gpt2, cl100k, o200k")
+      .meta({ value: "A,B", separator: "," }),
+    by: z
+      .enum(["file", "source", "domain"])
+      .default("file")
+      .describe("what texts are grouped by: the path given, the document's source, the domain of its address"),
+    seed: z.int().default(1).describe("seed of the typing mistakes").meta({ value: "N" }),
+  }),
+  positional: ["files"],
+  examples: ["quern tokenizer compare english.txt japanese.txt --tokenizers cl100k,tokenizer/"],
+  async run({ files, tokenizers: names, by, seed }, { signal, onProgress, print }) {
+    const { compareTokenizers, openTokenizer } = await import("../tokenizer/index.js");
+    const { readDocuments } = await import("../documents/index.js");
+    const tokenizers = new Map<string, Tokenizer>();
+    for (const name of names) tokenizers.set(name, await openTokenizer(name, { signal }));
+    async function* texts(): AsyncGenerator<ComparedText> {
+      for (const path of files) {
+        for await (const { text, source, url } of readDocuments([path], { signal })) {
+          yield { text, group: by === "file" ? path : by === "source" ? (source ?? "unknown") : domainOf(url) };
+        }
+      }
+    }
+    const rows = await compareTokenizers(texts(), tokenizers, { seed, signal, onProgress });
+    const wide = Math.max(...rows.map(({ group }) => group.length), 5);
+    const name = Math.max(...names.map((each) => each.length), 9);
+    print(
+      `${"group".padEnd(wide)}  ${"tokenizer".padEnd(name)}  bytes/token      tokens     1 %     2 %     5 % mistyped`,
+    );
+    for (const { group, tokenizer, bytesPerToken, tokens, typoCost } of rows) {
+      const costs = typoCost.map((cost) => `+${(cost * 100).toFixed(1)} %`.padStart(8)).join("");
+      print(
+        `${group.padEnd(wide)}  ${tokenizer.padEnd(name)}  ${bytesPerToken.toFixed(3).padStart(11)}  ${String(tokens).padStart(10)}${costs}`,
+      );
+    }
+    return { rows };
+  },
+});
+
+function domainOf(url: string | undefined): string {
+  return url !== undefined && URL.canParse(url) ? new URL(url).hostname : "unknown";
+}

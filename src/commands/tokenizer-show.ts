@@ -1,0 +1,60 @@
+import { z } from "zod";
+import { QuernError } from "../errors.js";
+import { defineCommand } from "./command.js";
+import { readStandardInput } from "./standard-input.js";
+
+export default defineCommand({
+  description:
+    "Show a text's tokens: in colour with their ids and bytes, or as a page. The text comes from --text, from a file, or from " +
+    "standard input.",
+  options: z.object({
+    file: z.string().optional().describe("text file to show").meta({ value: "FILE" }),
+    tokenizer: z
+      .string()
+      .describe("folder or file of the tokenizer, or gpt2, cl100k, o200k")
+      .meta({ value: "DIR|NAME" }),
+    text: z.string().optional().describe("text to show"),
+    html: z.string().optional().describe("write a page there instead").meta({ value: "FILE" }),
+    list: z
+      .int()
+      .min(0)
+      .default(100)
+      .describe("tokens that are listed with ids and bytes, the first ones")
+      .meta({ value: "N" }),
+    special: z
+      .enum(["text", "allow"])
+      .default("text")
+      .describe("special tokens in the text: ordinary text, or themselves"),
+  }),
+  positional: ["file"],
+  examples: [
+    'quern tokenizer show --tokenizer cl100k --text "Hello, world"',
+    "quern tokenizer show notes.md --tokenizer gpt2 --html tokens.html",
+  ],
+  async run({ file, tokenizer: name, text: given, html, list, special }, { signal, print }) {
+    const { openTokenizer, showTokens, tokensAsHtml, tokensAsText, hexBytes } = await import("../tokenizer/index.js");
+    const { readDocuments, writeFileAtomic } = await import("../documents/index.js");
+    if (file !== undefined && given !== undefined)
+      throw new QuernError("give a file or --text, not both", { exitCode: 2 });
+    const tokenizer = await openTokenizer(name, { signal });
+    let text = given ?? "";
+    if (file !== undefined) for await (const document of readDocuments([file], { signal })) text += document.text;
+    else if (given === undefined) text = await readStandardInput();
+    const tokens = showTokens(tokenizer, text, { special });
+    const bytes = tokens.reduce((sum, token) => sum + token.bytes.length, 0);
+    if (html !== undefined) {
+      await writeFileAtomic(html, tokensAsHtml(tokens, `${tokens.length} tokens of ${name}`));
+      print(`${tokens.length} tokens of ${bytes} bytes written to ${html}`);
+    } else {
+      print(tokensAsText(tokens, process.stdout.isTTY === true && process.env.NO_COLOR === undefined));
+      if (list > 0) print();
+      const width = String(tokenizer.vocabSize).length;
+      for (const token of tokens.slice(0, list)) {
+        print(`${String(token.id).padStart(width)}  ${hexBytes(token.bytes).padEnd(24)}  ${token.label}`);
+      }
+      if (list > 0 && tokens.length > list) print(`… ${tokens.length - list} more`);
+      print(`${tokens.length} tokens, ${bytes} bytes`);
+    }
+    return { tokens: tokens.map(({ id, bytes: own, label }) => ({ id, bytes: hexBytes(own), text: label })) };
+  },
+});
