@@ -21,8 +21,8 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
   {
     name: "avx512",
     vectorLength: 16,
-    tileRows: 12,
-    tileVectors: 2,
+    tileRows: 6,
+    tileVectors: 4,
     flags: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mprefer-vector-width=512"],
     requires: ["__AVX512F__", "__AVX512BW__", "__AVX512DQ__", "__AVX512VL__", "__FMA__"],
   },
@@ -35,8 +35,8 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     requires: ["__AVX2__", "__FMA__"],
   },
   // 128-bit vectors are in the base of x86-64 and aarch64; elsewhere the compiler splits them.
-  { name: "portable", vectorLength: 4, tileRows: 4, tileVectors: 2, flags: [], requires: [] },
-  { name: "wasm", vectorLength: 4, tileRows: 4, tileVectors: 2, flags: ["-msimd128"], requires: [] },
+  { name: "portable", vectorLength: 4, tileRows: 2, tileVectors: 4, flags: [], requires: [] },
+  { name: "wasm", vectorLength: 4, tileRows: 2, tileVectors: 4, flags: ["-msimd128"], requires: [] },
 ];
 
 export function instructionSet(name: string): InstructionSet {
