@@ -88,6 +88,13 @@ async function dispatch(
   const named = namesOf(command, flags);
   const given = givenValues(parser, command, flags);
   const configured = own.config === undefined ? {} : await readConfig(own.config, command, given);
+  const missing = flags.filter(({ key, required }) => required && !(key in given) && !(key in configured));
+  if (missing.length > 0) {
+    const wanted = missing.map(({ key, flag, value }) =>
+      command.positional.includes(key) ? value : `${flag} ${value}`,
+    );
+    throw new QuernError(`quern ${name} needs ${wanted.join(" and ")} (see quern ${name} --help)`, { exitCode: 2 });
+  }
   const options = checkOptions(command.options, { ...configured, ...given }, (key) =>
     key in configured && !(key in given) ? `${key} in ${own.config}` : named(key),
   );

@@ -48,6 +48,7 @@ export function splitHeldOut(
   if (pieces.length < 2) {
     throw new QuernError(
       `the text is too short: ${Math.round(total)} bytes leave nothing to hold out; give at least 10 kB`,
+      { exitCode: 2 },
     );
   }
   const order = inDrawnOrder(pieces);

@@ -119,7 +119,7 @@ describe("a wrong call is one line and exit code 2", () => {
     ["count a --rate 0", "quern: --rate must be more than 0, not 0\n"],
     ["count a --mode quick", 'quern: --mode must be one of fast, slow, not "quick"\n'],
     ["count a --rate", "quern: --rate needs a value (see quern count --help)\n"],
-    ["count", "quern: PATH (text files) is missing\n"],
+    ["count", "quern: quern count needs PATH (see quern count --help)\n"],
     ["cuont", 'quern: unknown verb "cuont"; did you mean "quern count"? All verbs: quern --help\n'],
     ["tokenizer trian", 'quern: unknown verb "tokenizer trian"; did you mean "quern tokenizer train"?\n'],
     ["--jsno", "quern: unknown flag --jsno; flags follow a verb, see quern --help\n"],
