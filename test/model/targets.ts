@@ -16,3 +16,6 @@ export const TARGETS: readonly Target[] = [
     tolerance: 1e-4,
   })),
 ];
+
+/** Milliseconds: clang as WebAssembly takes long to build a program, longer beside other tests. */
+export const SLOW_BUILD = 300_000;

@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openModel, openSafetensors } from "../../src/model/index.js";
 import { generateText, listCheckpoints, type PretrainOptions, pretrain, readRunRecord } from "../../src/train/index.js";
 
+import { SLOW_BUILD } from "../model/targets.js";
+
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "quern-pretrain-"));
@@ -53,7 +55,7 @@ async function weightsOf(checkpoint: string): Promise<Buffer> {
   ]);
 }
 
-describe("pretrain", () => {
+describe("pretrain", { timeout: SLOW_BUILD }, () => {
   it("learns, judges, speaks, and leaves a run folder that holds what the design says", async () => {
     const done = await pretrain(at("learns", { steps: 60 }));
     const { run, checkpoint, result } = done;
@@ -185,7 +187,7 @@ describe("pretrain", () => {
   });
 });
 
-describe("generateText", () => {
+describe("generateText", { timeout: SLOW_BUILD }, () => {
   it.each([
     ["a folder that is none", "nowhere", /no such folder/],
     ["a folder without a model", ".", /neither a model nor a run/],
