@@ -35,13 +35,17 @@ const MOST_LEAVES = 6;
 /** Streams that a loop may touch: beyond it the hardware's prefetchers lose count. */
 const MOST_READS = 20;
 
-export function fuse(entry: Entry, buffers: Buffers): Kernel[] {
+/**
+ * @param fusion false makes a kernel of every operation, to be compared with: what eager frameworks run
+ */
+export function fuse(entry: Entry, buffers: Buffers, fusion = true): Kernel[] {
   const nodes = nodesOf(entry);
   const assigned = entry.assign ?? [];
   const users = usersOf(nodes, entry);
-  const accumulators = findAccumulators(assigned, users);
+  const accumulators: Accumulators = fusion ? findAccumulators(assigned, users) : new Map();
   const stored = chooseStored(nodes, entry, users, accumulators);
-  const { drafts, makers } = cut(nodes, stored);
+  if (!fusion) for (const node of nodes) if (isElementwise(node.op)) stored.add(`${node.id}.0`);
+  const { drafts, makers } = cut(nodes, stored, fusion);
   return new Assembler(entry, buffers, drafts, makers, stored, accumulators).kernels();
 }
 
@@ -163,6 +167,7 @@ function chooseStored(
 function cut(
   nodes: readonly Node[],
   stored: ReadonlySet<string>,
+  fusion: boolean,
 ): { drafts: Draft[]; makers: ReadonlyMap<string, Draft> } {
   const drafts: Draft[] = [];
   const makers = new Map<string, Draft>();
@@ -188,7 +193,7 @@ function cut(
     const strided = isReduction(node) && isStrided(node);
     const space = strided ? stridedSpace(node) : spaceOf(isReduction(node) ? node.inputs[0].shape : root.shape);
     const reads = readsOf(root, stored);
-    const draft = (strided ? null : joinable(drafts, makers, root, space, reads)) ?? begin(null, space);
+    const draft = (strided || !fusion ? null : joinable(drafts, makers, root, space, reads)) ?? begin(null, space);
     draft.roots.push(root);
     makers.set(key, draft);
     for (const { tensor } of reads) {

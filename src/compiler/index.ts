@@ -6,6 +6,7 @@ import type { Buffer, Kernel } from "./kernels.js";
 import { type MemoryPlan, planMemory } from "./memory.js";
 import { simplify } from "./simplify.js";
 
+export { type EntryCost, type Explanation, explain, type KernelCost } from "./explain.js";
 export * from "./kernels.js";
 export type { MemoryPlan } from "./memory.js";
 
@@ -17,15 +18,18 @@ export interface CompiledGraph {
   readonly constants: readonly Buffer[];
 }
 
-/** Simplifies, fuses and plans the memory of a program's entries. */
-export function compileGraph(entries: Entries): CompiledGraph {
+/**
+ * Simplifies, fuses and plans the memory of a program's entries.
+ * @param fusion false makes a kernel of every operation
+ */
+export function compileGraph(entries: Entries, fusion = true): CompiledGraph {
   const buffers = createBuffers();
   // Every variable has a place, also one that no kernel touches.
   for (const entry of Object.values(entries)) {
     for (const [target] of entry.assign ?? []) bufferOfLeaf(buffers, target.node);
   }
   const compiled = new Map(
-    Object.entries(entries).map(([name, entry]) => [name, fuse(simplify(entry), buffers)] as const),
+    Object.entries(entries).map(([name, entry]) => [name, fuse(simplify(entry), buffers, fusion)] as const),
   );
   return {
     entries: compiled,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Buffer, buffersOf, compileGraph, type Kernel } from "../../src/compiler/index.js";
+import { type Buffer, buffersOf, compileGraph, explain, type Kernel } from "../../src/compiler/index.js";
 import * as q from "../../src/tensor/index.js";
 
 const kernelsOf = (entry: q.Entry): readonly Kernel[] => compileGraph({ main: entry }).entries.get("main") ?? [];
@@ -130,5 +130,27 @@ describe("shapes", () => {
     expect(() => q.add(a, q.variable("b", [4]))).toThrow("add(f32 (2,3), f32 (4)): the shapes do not broadcast");
     expect(() => q.reshape(a, [5])).toThrow("does not fill (5)");
     expect(() => q.embedding(a, a)).toThrow("takes a table (V,C) and i32 ids");
+  });
+});
+
+describe("explain", () => {
+  const x = q.input("x", [64, 48]);
+  const y = q.add(x, q.linear(q.rmsNorm(x, q.variable("n", [48]), 1e-5), q.variable("w", [48, 48])));
+  const explanation = explain({ main: { outputs: { y } } });
+  const [main] = explanation.entries;
+
+  it("counts the operations of a product by formula, and those that fusion adds to its epilogue", () => {
+    const product = main.kernels.find((kernel) => kernel.what.startsWith("matmul"));
+    expect(product?.what).toBe("matmul 64×48×48 + add");
+    expect(product?.flops).toBe(2 * 64 * 48 * 48 + 64 * 48);
+  });
+
+  it("tells what fusion saved: launches, bytes, memory", () => {
+    expect(main.fused.launches).toBe(2);
+    // x, n in and the norm out; norm, w and x in and y out
+    expect(main.fused.bytes).toBe(4 * (2 * 64 * 48 + 48 + 3 * 64 * 48 + 48 * 48));
+    expect(main.unfused.launches).toBeGreaterThan(6);
+    expect(main.unfused.bytes).toBeGreaterThan(2 * main.fused.bytes);
+    expect(explanation.unfusedArenaBytes).toBeGreaterThan(explanation.arenaBytes);
   });
 });

@@ -1,0 +1,125 @@
+/** @file What a program costs, kernel by kernel, and what fusion saved: floating-point operations, bytes, memory. */
+import { type Entries, isOp, type Node, type Op, sizeOf } from "../tensor/index.js";
+import { compileGraph } from "./index.js";
+import { buffersOf, type Kernel, type LoopBody } from "./kernels.js";
+
+/** Kernels of one kind and size in an entry. */
+export interface KernelCost {
+  /** `matmul 4096×512×192 + 3 operations`, `loop 4096×192: mul, add` */
+  readonly what: string;
+  readonly launches: number;
+  /** Of all launches: floating-point operations, and bytes read and written if no cache holds them. */
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+export interface Totals {
+  readonly launches: number;
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+export interface EntryCost {
+  readonly name: string;
+  readonly fused: Totals;
+  /** The same entry with a kernel for every operation. */
+  readonly unfused: Totals;
+  /** Most bytes first. */
+  readonly kernels: readonly KernelCost[];
+}
+
+export interface Explanation {
+  readonly entries: readonly EntryCost[];
+  /** Bytes of the arena without the kernels' own scratch. */
+  readonly arenaBytes: number;
+  readonly unfusedArenaBytes: number;
+  /** Of them, bytes of variables, which both need. */
+  readonly stateBytes: number;
+}
+
+const size = (node: Node, i: number) => sizeOf(node.inputs[i].shape);
+
+/** Floating-point operations of a large operation; a multiply-add is two. */
+const flopsOf: { readonly [O in Op]?: (node: Node) => number } = {
+  matmul: (node) => {
+    const K = isOp(node, "matmul") && node.attributes.transposeA ? node.inputs[0].shape[0] : node.inputs[0].shape[1];
+    return 2 * sizeOf(node.outputs[0].shape) * K;
+  },
+  rope: (node) => 3 * size(node, 0),
+  // Causal: on average a query sees half of the keys.
+  attention: (node) => 2 * size(node, 0) * (node.inputs[1].shape[1] + 1),
+  attentionGradient: (node) => 5 * size(node, 0) * (node.inputs[1].shape[1] + 1),
+  embeddingGradient: (node) => size(node, 1),
+  linearCrossEntropy: (node) => 2 * size(node, 0) * node.inputs[1].shape[0],
+  linearCrossEntropyGradient: (node) => 6 * size(node, 0) * node.inputs[1].shape[0],
+};
+
+function operationsOf(body: LoopBody): string[] {
+  return body.values.flatMap((value) => (value.op === "load" || value.op === "literal" ? [] : [value.op]));
+}
+
+function loopFlops(body: LoopBody): number {
+  const perRow = (varies: boolean) => (varies ? body.columns : 1);
+  const values = body.values.reduce((total, value) => {
+    if (value.op === "load" || value.op === "literal") return total;
+    const reduces = value.op === "rowSum" || value.op === "rowMax";
+    return total + perRow(value.varies || reduces);
+  }, 0);
+  const sums = body.results.filter((result) => result.kind !== "store").length * body.columns;
+  return body.rows * (values + sums);
+}
+
+function costOf(kernel: Kernel): KernelCost {
+  const { reads, writes } = buffersOf(kernel);
+  // What a kernel writes and reads again itself never leaves the cache.
+  const touched = [...new Set(writes), ...new Set(reads.filter((buffer) => !writes.includes(buffer)))];
+  const bytes = touched.reduce((total, buffer) => total + 4 * buffer.size, 0);
+  if (kernel.kind === "loop") {
+    const { body } = kernel;
+    const results = body.results.flatMap((result) => (result.kind === "store" ? [] : [result.kind]));
+    const operations = [...operationsOf(body), ...results];
+    const list = operations.length > 0 ? operations.join(", ") : "copy";
+    return { what: `loop ${body.rows}×${body.columns}: ${list}`, launches: 1, flops: loopFlops(body), bytes };
+  }
+  const { node, epilogue } = kernel;
+  const own = flopsOf[node.op]?.(node) ?? 0;
+  const shape = node.op === "matmul" ? matmulShape(node) : node.outputs[0].shape.join("×");
+  const added = epilogue ? operationsOf(epilogue) : [];
+  return {
+    what: `${node.op} ${shape}${added.length > 0 ? ` + ${added.join(", ")}` : ""}`,
+    launches: 1,
+    flops: own + (epilogue ? loopFlops(epilogue) : 0),
+    bytes,
+  };
+}
+
+function matmulShape(node: Node): string {
+  const [M, N] = node.outputs[0].shape;
+  return `${M}×${N}×${sizeOf(node.inputs[0].shape) / M}`;
+}
+
+function totalsOf(kernels: readonly KernelCost[]): Totals {
+  const add = (key: "launches" | "flops" | "bytes") => kernels.reduce((total, kernel) => total + kernel[key], 0);
+  return { launches: add("launches"), flops: add("flops"), bytes: add("bytes") };
+}
+
+/** Explains the program that `compile` would make of these entries. */
+export function explain(entries: Entries): Explanation {
+  const [fused, unfused] = [compileGraph(entries), compileGraph(entries, false)];
+  const costs = (graph: typeof fused, name: string) => (graph.entries.get(name) ?? []).map(costOf);
+  return {
+    entries: Object.keys(entries).map((name) => {
+      const grouped = new Map<string, KernelCost>();
+      for (const cost of costs(fused, name)) {
+        const known = grouped.get(cost.what);
+        const sum = known ? totalsOf([known, cost]) : cost;
+        grouped.set(cost.what, { ...sum, what: cost.what });
+      }
+      const kernels = [...grouped.values()].sort((a, b) => b.bytes - a.bytes);
+      return { name, fused: totalsOf(kernels), unfused: totalsOf(costs(unfused, name)), kernels };
+    }),
+    arenaBytes: fused.memory.bytes,
+    unfusedArenaBytes: unfused.memory.bytes,
+    stateBytes: fused.memory.stateBytes,
+  };
+}
