@@ -4,7 +4,7 @@
  */
 import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { fileError } from "../errors.js";
+import { fileError, QuernError } from "../errors.js";
 
 export type FileData = string | NodeJS.ArrayBufferView;
 
@@ -144,6 +144,9 @@ export async function writeFolderAtomic<T>(path: string, fill: (temporary: strin
     return result;
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
-    throw fileError(error, "write", path);
+    const told = fileError(error, "write", path);
+    // What failed inside is told by the name that it would have had.
+    if (!(told instanceof QuernError) || !told.message.includes(temporary)) throw told;
+    throw new QuernError(told.message.replaceAll(temporary, path), { exitCode: told.exitCode, cause: told });
   }
 }

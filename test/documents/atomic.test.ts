@@ -66,6 +66,8 @@ describe("writeFolderAtomic", () => {
     await expect(failing).rejects.toThrow("stop");
     expect(await readdir(folder)).toEqual(["checkpoint"]);
     expect(await readdir(path)).toEqual(["old"]);
+    const inside = writeFolderAtomic(path, (temporary) => writeFileAtomic(join(temporary, "a".repeat(300)), ""));
+    await expect(inside).rejects.toThrow(/cannot write .*\/checkpoint\/a+: the name is too long/);
     await writeFolderAtomic(path, (temporary) => writeFile(join(temporary, "new"), "new"));
     expect(await readdir(path)).toEqual(["new"]);
     expect(await readdir(folder)).toEqual(["checkpoint"]);
