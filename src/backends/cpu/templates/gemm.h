@@ -6,7 +6,7 @@
 #define QN_GEMM_H
 #define QN_NR (QN_NV * QN_VL)
 #define QN_TALL (QN_NV > 2 ? 2 * QN_MR : QN_MR) // rows of a tile of at most QN_NV / 2 vectors (AVX-512: 6 x 4 or 12 x 2)
-#define QN_KC (8192 / QN_NR < 256 ? 8192 / QN_NR : 256)   // a panel of B is at most 32 KiB
+#define QN_KC (12288 / QN_NR < 256 ? 12288 / QN_NR : 256) // a panel of B is at most 48 KiB
 #define QN_MC (128 / QN_MR * QN_MR)                       // rows a task, so that A's block (QN_MC, QN_KC) is at most 128 KiB
 #define QN_NC 1024                                        // columns and
 #define QN_KB 1024                                        // rows of B that are packed at a time: at most 4 MiB
@@ -58,6 +58,7 @@ QN_INLINE void qn_tile(const int mr, const int nv, const int unroll, long K, con
   QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) qn_store(C + i * ldc + j * QN_VL, c[i][j]);
 }
 static __attribute__((noinline)) void qn_tile_packed(long K, const float *A, const float *B, float *C, long ldc, int add) {
+  for (int i = 0; i < QN_MR; i++) for (int j = 0; j < QN_NR; j += 16) __builtin_prefetch(C + i * ldc + j, 1); // wanted at the end
   qn_tile(QN_MR, QN_NV, 4, K & ~3L, A, QN_KC, 1, B, QN_NR, C, ldc, add); // K is a multiple of 4, and the compiler may know
 }
 
@@ -163,11 +164,14 @@ static void qn_gemm_task(void *context, long task, long worker) {
     long k1 = k0 + c->kc < c->k1 ? k0 + c->kc : c->k1, kc = (k1 - k0 + 3) / 4 * 4;
     int add = c->accumulate || k0 > 0;
     qn_pack_A(c, m0, m1, k0, k1, packed_A);
+    long lines = kc * QN_NR / 16, tiles_here = (m1 - m0 + QN_MR - 1) / QN_MR, fetch = (lines + tiles_here - 1) / tiles_here;
     for (long p = p0; p < p1; p++) {
       const float *B = c->packed_B + (k0 - c->k0) * panels * QN_NR + p * kc * QN_NR, *A = packed_A;
       long n0 = c->n0 + p * QN_NR, n = c->n1 - n0;
       for (long m = m0; m < m1; m += QN_MR, A += QN_MR * QN_KC) {
         float *C = c->C + m * c->ldc + n0;
+        const float *next = B + kc * QN_NR + (m - m0) / QN_MR * fetch * 16; // each tile fetches its part of the next panel
+        for (long i = 0; i < fetch; i++) __builtin_prefetch(next + i * 16, 0, 2);
         if (m + QN_MR <= m1 && n >= QN_NR) qn_tile_packed(kc, A, B, C, c->ldc, add);
         else qn_tile_edge(m1 - m < QN_MR ? m1 - m : QN_MR, n < QN_NR ? n : QN_NR, kc, A, B, C, c->ldc, add);
       }
