@@ -9,6 +9,11 @@ await runProcess([
     load: () => import("./commands/doctor.js"),
   },
   {
+    words: "cache",
+    summary: "show or clear compiled programs and fetched data packages",
+    load: () => import("./commands/cache.js"),
+  },
+  {
     words: "pretrain",
     summary: "train a language model on text, from nothing",
     load: () => import("./commands/pretrain.js"),

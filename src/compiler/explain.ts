@@ -1,6 +1,6 @@
 /** @file What a program costs, kernel by kernel, and what fusion saved: floating-point operations, bytes, memory. */
 import { type Entries, isOp, type Node, type Op, sizeOf } from "../tensor/index.js";
-import { compileGraph } from "./index.js";
+import { compileGraph } from "./compile-graph.js";
 import { buffersOf, type Kernel, type LoopBody } from "./kernels.js";
 
 /** Kernels of one kind and size in an entry. */

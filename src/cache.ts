@@ -1,0 +1,66 @@
+/** @file What lies in the cache, and emptying it. Everything there can be fetched or made again. */
+import { readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { cacheFolder } from "./cache-folder.js";
+import { fileError, QuernError } from "./errors.js";
+
+/** A folder of the cache, such as `programs` (compiled programs) or `packages` (data packages). */
+export interface CachePart {
+  readonly name: string;
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+export interface CacheContents {
+  readonly folder: string;
+  readonly parts: readonly CachePart[];
+}
+
+/** What the cache holds; nothing if it has never been used. */
+export async function inspectCache(): Promise<CacheContents> {
+  const folder = cacheFolder();
+  const parts: CachePart[] = [];
+  for (const name of (await namesIn(folder)).sort()) {
+    const path = join(folder, name);
+    const entries = await namesIn(path);
+    parts.push({ name, entries: entries.length, bytes: await bytesUnder(path) });
+  }
+  return { folder, parts };
+}
+
+/**
+ * Removes one part of the cache, or all of it, and tells what is gone. A program that is running keeps what it has loaded.
+ * @throws QuernError for a part that is not there
+ */
+export async function clearCache(part?: string): Promise<CacheContents> {
+  const { folder, parts } = await inspectCache();
+  const gone = parts.filter(({ name }) => part === undefined || name === part);
+  if (part !== undefined && gone.length === 0) {
+    const names = parts.map(({ name }) => name).join(", ");
+    throw new QuernError(`the cache ${folder} has no "${part}"; it has ${names || "nothing"}`, { exitCode: 2 });
+  }
+  for (const { name } of gone) {
+    const path = join(folder, name);
+    await rm(path, { recursive: true, force: true }).catch((error) => {
+      throw fileError(error, "remove", path);
+    });
+  }
+  return { folder, parts: gone };
+}
+
+async function namesIn(path: string): Promise<string[]> {
+  return readdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
+    throw fileError(error, "read", path);
+  });
+}
+
+/** Counts what is there; what another process removes meanwhile counts nothing. */
+async function bytesUnder(path: string): Promise<number> {
+  const found = await stat(path).catch(() => null);
+  if (found === null) return 0;
+  if (!found.isDirectory()) return found.size;
+  let bytes = 0;
+  for (const name of await namesIn(path)) bytes += await bytesUnder(join(path, name));
+  return bytes;
+}
