@@ -240,10 +240,9 @@ QN_INLINE vf qn_tanh(vf x) {
   p = p * z - 5.38506545e-2f;
   p = p * z + 1.33327678e-1f;
   p = p * z - 3.33333284e-1f;
-  p = p * z * x + x;
+  p = p * z * a + a;
   vf q = 1.0f - 2.0f / (qn_exp(a + a) + 1.0f);
-  q = (vf)((vi)q | ((vi)x & (int)0x80000000));
-  return qn_select(a < 0.625f, p, q);
+  return (vf)((vi)qn_select(a < 0.625f, p, q) | ((vi)x & (int)0x80000000));
 }
 
 #endif
