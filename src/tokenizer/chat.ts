@@ -137,19 +137,26 @@ function assistantSpans(
   text: string,
   tokenizer: Tokenizer,
 ): readonly Span[] {
-  const turns = messages.flatMap((message, index) => (message.role === "assistant" ? [index] : []));
-  if (turns.length === 0) return [];
-  const marked = markedSpans(render, messages, turns, text, tokenizer);
-  return turns.map((turn, k) => {
-    const byPrefix = prefixSpan(render, messages, turn, text, tokenizer);
-    const span = byPrefix ?? marked?.[k];
-    if (span === undefined) {
-      throw new QuernError(
-        `the chat template shows the assistant's message ${turn} in a way that cannot be traced, so what it said cannot be told apart`,
-      );
-    }
-    return span;
+  const special = [...tokenizer.special.keys()];
+  return messages.flatMap((message, turn) => {
+    if (message.role !== "assistant") return [];
+    const span = prefixSpan(render, messages, turn, text, special) ?? markedSpan(render, messages, turn, text, special);
+    if (span !== undefined) return [span];
+    throw new QuernError(
+      `the chat template shows message ${turn}, the assistant's, in a way that cannot be traced, ` +
+        "so what it said cannot be told apart",
+    );
   });
+}
+
+/** The text of a conversation, or undefined if the template refuses it: it may not let one end, or go on, here. */
+function tried(render: Render, messages: readonly ChatMessage[], addGenerationPrompt: boolean): string | undefined {
+  try {
+    return render(messages, addGenerationPrompt);
+  } catch (error) {
+    if (error instanceof QuernError) return undefined;
+    throw error;
+  }
 }
 
 /** The span of a turn if the text up to it, and up to its end, is the same when nothing follows. */
@@ -158,71 +165,49 @@ function prefixSpan(
   messages: readonly ChatMessage[],
   turn: number,
   text: string,
-  tokenizer: Tokenizer,
+  special: readonly string[],
 ): Span | undefined {
-  let before: string;
-  let after: string;
-  try {
-    before = render(messages.slice(0, turn), true);
-    after = render(messages.slice(0, turn + 1), false);
-  } catch (error) {
-    // A template may refuse a conversation that ends here.
-    if (error instanceof QuernError) return undefined;
-    throw error;
+  const before = tried(render, messages.slice(0, turn), true);
+  const after = tried(render, messages.slice(0, turn + 1), false);
+  if (before === undefined || after === undefined || !after.startsWith(before) || !text.startsWith(after)) {
+    return undefined;
   }
-  if (!after.startsWith(before) || !text.startsWith(after)) return undefined;
-  return { start: before.length, end: turnEnd(text, before.length, after.length, tokenizer) };
+  const said = after.slice(before.length);
+  const content = String(messages[turn].content ?? "").trim();
+  const at = said.indexOf(content);
+  const closing = firstSpecial(said, at < 0 ? 0 : at + content.length, special);
+  return { start: before.length, end: closing === undefined ? after.length : before.length + closing.end };
 }
 
-/** The end of what the assistant says: behind the last special token before `end`, without the template's own line break. */
-function turnEnd(text: string, start: number, end: number, tokenizer: Tokenizer): number {
-  const tail = text.slice(start, end);
-  const trimmed = tail.trimEnd();
-  const special = [...tokenizer.special.keys()].some((content) => trimmed.endsWith(content));
-  return special ? start + trimmed.length : end;
-}
-
-/** The spans of all turns, found by rendering with markers in their contents' places; undefined if that fails. */
-function markedSpans(
+/** The span of a turn, found by rendering all with a marker in its content's place. */
+function markedSpan(
   render: Render,
   messages: readonly ChatMessage[],
-  turns: readonly number[],
+  turn: number,
   text: string,
-  tokenizer: Tokenizer,
-): readonly Span[] | undefined {
-  const marker = (k: number): string => `\u2063quern-${k}\u2063`;
-  const marked = messages.map((message, index) => {
-    const k = turns.indexOf(index);
-    return k < 0 ? message : { ...message, content: marker(k) };
-  });
-  let frame: string;
-  try {
-    frame = render(marked, false);
-  } catch (error) {
-    if (error instanceof QuernError) return undefined;
-    throw error;
+  special: readonly string[],
+): Span | undefined {
+  const marker = "\u2063quern\u2063";
+  const marked = messages.map((message, index) => (index === turn ? { ...message, content: marker } : message));
+  const frame = tried(render, marked, false)?.split(marker);
+  // What follows may be longer here than there: a template's opening for the next answer.
+  if (frame?.length !== 2 || !text.startsWith(frame[0])) return undefined;
+  const start = frame[0].length;
+  const end = text.lastIndexOf(frame[1]);
+  if (end < start) return undefined;
+  const closing = firstSpecial(frame[1], 0, special);
+  return { start, end: end + (closing?.start === 0 ? closing.end : 0) };
+}
+
+/** The first special token in a text from an index on. */
+function firstSpecial(text: string, from: number, special: readonly string[]): Span | undefined {
+  let found: Span | undefined;
+  for (const content of special) {
+    const start = text.indexOf(content, from);
+    if (start < 0) continue;
+    const longer =
+      found === undefined || start < found.start || (start === found.start && start + content.length > found.end);
+    if (longer) found = { start, end: start + content.length };
   }
-  const spans: Span[] = [];
-  let at = 0;
-  let from = 0;
-  for (let k = 0; k < turns.length; k++) {
-    const place = frame.indexOf(marker(k), from);
-    if (place < 0) return undefined;
-    const literal = frame.slice(from, place);
-    if (!text.startsWith(literal, at)) return undefined;
-    at += literal.length;
-    from = place + marker(k).length;
-    const following = k + 1 < turns.length ? frame.slice(from, frame.indexOf(marker(k + 1), from)) : frame.slice(from);
-    const content = String(messages[turns[k]].content ?? "");
-    // As it is, or trimmed; else up to where the template goes on.
-    const shown = [content, content.trim()].find(
-      (each) => text.startsWith(each, at) && text.startsWith(following, at + each.length),
-    );
-    const end = shown === undefined ? text.indexOf(following, at) : at + shown.length;
-    if (end < 0) return undefined;
-    const closing = [...tokenizer.special.keys()].find((token) => following.startsWith(token));
-    spans.push({ start: at, end: end + (closing?.length ?? 0) });
-    at = end;
-  }
-  return spans;
+  return found;
 }

@@ -1,0 +1,78 @@
+import { describe, expect, it } from "vitest";
+import { type ChatMessage, encodeChat, renderChat, Tokenizer, trainTokenizer } from "../../src/tokenizer/index.js";
+
+const trained = await trainTokenizer(["user assistant system Hello there, how are you?"], {
+  vocabSize: 320,
+  special: ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+});
+const withTemplate = (chat_template: unknown) =>
+  new Tokenizer({ ...trained.parts, config: { ...trained.parts.config, chat_template } });
+
+const CHATML =
+  "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+/** Shows earlier answers without their thoughts. */
+const FORGETFUL =
+  "{% for message in messages %}{% set content = message.content %}" +
+  "{% if message.role == 'assistant' and not loop.last %}{% set content = content.split('</think>')[-1] %}{% endif %}" +
+  "{{ '<|im_start|>' + message.role + '\\n' + content + '<|im_end|>\\n' }}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+const messages: ChatMessage[] = [
+  { role: "system", content: "Be kind." },
+  { role: "user", content: "Hello" },
+  { role: "assistant", content: "<think>hm</think>Hello there" },
+  { role: "user", content: "Hello there" },
+  { role: "assistant", content: "<think>well</think>Bye" },
+];
+
+async function said(tokenizer: Tokenizer, chat: readonly ChatMessage[], addGenerationPrompt = false): Promise<string> {
+  const { ids, assistantMask, text } = await encodeChat(tokenizer, chat, { addGenerationPrompt });
+  expect(tokenizer.decode(ids)).toBe(text);
+  expect(assistantMask.length).toBe(ids.length);
+  return tokenizer.decode([...ids].filter((_, i) => assistantMask[i] === 1));
+}
+
+describe("chat templates", () => {
+  it("render, with special tokens being themselves", async () => {
+    const tokenizer = withTemplate(CHATML);
+    const text = await renderChat(tokenizer, messages.slice(0, 2), { addGenerationPrompt: true });
+    expect(text).toBe(
+      "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n",
+    );
+    const { ids } = await encodeChat(tokenizer, messages.slice(0, 2));
+    expect([...ids].filter((id) => id === tokenizer.special.get("<|im_end|>")).length).toBe(2);
+  });
+
+  it("mask what the assistant said, with the end of its turn", async () => {
+    const both = "<think>hm</think>Hello there<|im_end|><think>well</think>Bye<|im_end|>";
+    expect(await said(withTemplate(CHATML), messages)).toBe(both);
+    expect(await said(withTemplate(CHATML), messages.slice(0, 4), true)).toBe("<think>hm</think>Hello there<|im_end|>");
+    expect(await said(withTemplate(CHATML), messages.slice(0, 2), true)).toBe("");
+  });
+
+  it("mask what is shown of an answer that is shown otherwise later", async () => {
+    expect(await said(withTemplate(FORGETFUL), messages)).toBe("Hello there<|im_end|><think>well</think>Bye<|im_end|>");
+  });
+
+  it("are chosen by name", async () => {
+    const tokenizer = withTemplate([
+      { name: "default", template: "d" },
+      { name: "tools", template: "{{ tools[0] }}{{ extra }}" },
+    ]);
+    expect(await renderChat(tokenizer, messages)).toBe("d");
+    expect(await renderChat(tokenizer, messages, { template: "tools", tools: ["t"], variables: { extra: 1 } })).toBe(
+      "t1",
+    );
+    await expect(renderChat(tokenizer, messages, { template: "rag" })).rejects.toThrow(/none|named rag/);
+  });
+
+  it("tell what is wrong", async () => {
+    await expect(renderChat(trained, messages)).rejects.toThrow(/no chat_template/);
+    await expect(renderChat(withTemplate("{% if %}"), messages)).rejects.toThrow(/cannot render/);
+    await expect(renderChat(withTemplate("{{ raise_exception('odd roles') }}"), messages)).rejects.toThrow(/odd roles/);
+    await expect(encodeChat(withTemplate("{{ messages[2].content | length }}"), messages)).rejects.toThrow(
+      /cannot be traced/,
+    );
+  });
+});
