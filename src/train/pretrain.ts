@@ -31,6 +31,7 @@ import { type RunRecord, type RunResult, writeReport } from "./report.js";
 import {
   appendMetrics,
   checkpointPath,
+  checkSpace,
   readRunRecord,
   restoreCheckpoint,
   rewindMetrics,
@@ -98,6 +99,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       ? await prepare(o, await gather(documents, o.text, signal, onProgress), minutes, peakFlops, signal, onProgress)
       : await reopen(run, before);
   try {
+    await checkSpace(run, model);
     const heldOut = loadHeldOut(shards.heldout, tokenizer);
     const shape = { batch: o.batch ?? 16, sequence: model.sequence, accumulate: o.accumulate ?? 1, ...planOf(before) };
     const seed = planOf(before)?.seed ?? o.seed ?? 0;
@@ -106,11 +108,20 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     const sampling = { ...target, threads: o.threads, seed, signal };
     const first = new Map(parametersOf(model).map((parameter) => [parameter.name, parameter]));
     const firstValues = (name: string) => initialValues(first.get(name)!, seed);
-    const untrained = await continuePrompts(model, tokenizer, prompts, firstValues, sampling);
-
     onProgress?.({ task: "compile", done: 0, total: 1, unit: "program" });
     const entries = trainingEntries(model, shape, planOf(before)?.optimizer ?? ADAMW_DEFAULTS);
-    const program = await compile(entries, { ...target, threads: o.threads });
+    // Two programs are built side by side: this one, and the decoder that speaks before there is anything to say.
+    const compiling = compile(entries, { ...target, threads: o.threads });
+    const untrained = await continuePrompts(model, tokenizer, prompts, firstValues, sampling).catch(
+      (error: unknown) => {
+        void compiling.then(
+          (built) => built.dispose(),
+          () => {},
+        );
+        throw error;
+      },
+    );
+    const program = await compiling;
     onProgress?.({ task: "compile", done: 1, total: 1, unit: "program" });
     try {
       for (const name of first.keys()) program.write(name, firstValues(name));

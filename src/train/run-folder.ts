@@ -7,12 +7,13 @@
  *     tokens/             token shards, training and held out
  *     checkpoints/<step>/ a Hugging Face model folder and training_state.safetensors
  */
-import { appendFile, readdir, readFile, rm, stat } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Program } from "../backends/index.js";
 import { writeFileAtomic, writeFolderAtomic } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
 import {
+  countParameters,
   type ModelConfig,
   openModel,
   openSafetensors,
@@ -78,6 +79,25 @@ export async function rewindMetrics(folder: string, step: number): Promise<Metri
   });
   await writeFileAtomic(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
   return lines;
+}
+
+/**
+ * Refuses a run whose first checkpoint would not fit the disk: better told now than after the training.
+ * @throws QuernError with both sizes
+ */
+export async function checkSpace(folder: string, config: ModelConfig): Promise<void> {
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw fileError(error, "write", folder);
+  });
+  const { bavail, bsize } = await statfs(folder);
+  const needed = countParameters(config) * 12 + 2 ** 20; // weights and two moments, and what lies beside them
+  const megabytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MB`;
+  if (bavail * bsize < needed) {
+    throw new QuernError(
+      `a checkpoint takes ${megabytes(needed)} and the disk of ${folder} has ${megabytes(bavail * bsize)} free; ` +
+        "free some space, choose another folder or a smaller model",
+    );
+  }
 }
 
 const STATE_FILE = "training_state.safetensors";
