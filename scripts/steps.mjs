@@ -59,7 +59,7 @@ export function install() {
   const installed = join(root, "node_modules", ".package-lock.json");
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
   console.log("installing dependencies (npm ci)");
-  const code = run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  const code = run("npm", ["ci", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"]);
   if (code !== 0) {
     console.error("quern: npm ci failed; it needs the npm registry once");
     process.exit(1);
