@@ -162,12 +162,10 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
     expect(loss).toBeGreaterThan(0);
   });
 
-  it("keeps to the minutes it was given", async () => {
-    const start = performance.now();
-    const done = await pretrain(at("minutes", { minutes: 0.1 }));
-    const seconds = (performance.now() - start) / 1000;
-    expect(seconds).toBeLessThan(6 * 2); // other tests may take the processor
-    expect(done.plan.steps).toBeGreaterThan(3);
+  it("trains no longer than the minutes it was given", async () => {
+    const { plan, trainingSeconds } = await pretrain(at("minutes", { minutes: 0.05 }));
+    expect(plan.steps).toBeGreaterThan(3);
+    expect(trainingSeconds).toBeLessThan(3 * 3); // other tests may take the processor meanwhile
   });
 
   it("refuses what cannot be, before anything is written", async () => {
