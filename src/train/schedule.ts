@@ -10,7 +10,7 @@ export interface Schedule {
 }
 
 /**
- * Linear warm-up, then half a cosine down to the final share (Loshchilov and Hutter, arXiv:1608.03983).
+ * Linear warm-up (over a fifth of the run at most), then half a cosine down to the final share (Loshchilov and Hutter, arXiv:1608.03983).
  * @param step from 0
  * @param steps of the whole run
  */
@@ -19,7 +19,8 @@ export function learningRateAt(
   steps: number,
   { learningRate, warmupSteps, finalShare }: Schedule,
 ): number {
-  if (step < warmupSteps) return (learningRate * (step + 1)) / warmupSteps;
-  const progress = Math.min(1, (step - warmupSteps) / Math.max(1, steps - warmupSteps));
+  const warmup = Math.min(warmupSteps, Math.ceil(steps / 5));
+  if (step < warmup) return (learningRate * (step + 1)) / warmup;
+  const progress = Math.min(1, (step - warmup) / Math.max(1, steps - warmup));
   return learningRate * (finalShare + (1 - finalShare) * 0.5 * (1 + Math.cos(Math.PI * progress)));
 }

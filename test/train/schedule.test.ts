@@ -14,7 +14,8 @@ describe("learningRateAt", () => {
 
   it("stays at the end behind the end, and takes runs shorter than the warm-up", () => {
     expect(learningRateAt(100, 24, schedule)).toBeCloseTo(0.001, 12);
-    expect(learningRateAt(0, 1, schedule)).toBe(0.0025);
+    expect(learningRateAt(0, 1, schedule)).toBe(0.01);
+    expect(learningRateAt(0, 10, schedule)).toBe(0.005);
     expect(learningRateAt(0, 1, { ...schedule, warmupSteps: 0 })).toBe(0.01);
   });
 });
