@@ -2,7 +2,7 @@
  * @file Learning merges from counted pretokens (Sennrich et al. 2016): again and again the commonest pair of neighbours
  * becomes a token. Counts are kept up to date as merges are made; no pretoken is looked at unless the pair is in it.
  *
- * Layout: the pretokens lie in one array, a slot a byte, with a border between two. A token of n bytes at slot p has its id
+ * Layout: the pretokens lie in one array, a slot a byte, each behind a border that holds its count. A token of n bytes at slot p has its id
  * in p and, if n > 1, the complement of its id in p + n − 1. So both neighbours of a token are found without links, and an
  * occurrence of a pair is one number, its slot. Lists of occurrences are not corrected when a merge destroys some; an
  * occurrence is checked when its list is used.
@@ -35,14 +35,17 @@ export interface LearnedMerges {
   readonly merged: number[];
 }
 
-/** Between two pretokens, and at both ends. No token has this id or its complement. */
+/** Before each pretoken, and behind the last: BORDER + its count, at most LAST_BORDER. No id or complement is so small. */
 const BORDER = -0x80000000;
+const LAST_BORDER = -0x40000000;
 /** In a token of three bytes or more, between its two ends. */
-const INSIDE = BORDER + 1;
+const INSIDE = LAST_BORDER + 1;
+/** A pretoken that is longer keeps its count in a list: the walk back to its border would be too long. */
+const LONGEST_WALK = 200;
 /** For a pair that has merged, in place of its list. */
 const MERGED = -2;
 /** Slots of a block of the index from slot to pretoken. */
-const BLOCK = 16;
+const BLOCK = 64;
 /** Milliseconds after which other work of the process has a turn. */
 const TURN = 60;
 
@@ -78,10 +81,8 @@ export async function learnMerges(
     }
     const pair = state.commonest(options.minFrequency);
     if (pair < 0) break;
-    const left = state.pairs.left[pair];
-    const right = state.pairs.right[pair];
-    merges.left.push(left);
-    merges.right.push(right);
+    merges.left.push(state.pairs.keys[pair * 2]);
+    merges.right.push(state.pairs.keys[pair * 2 + 1]);
     merges.merged.push(state.merge(pair));
   }
   report();
@@ -91,8 +92,8 @@ export async function learnMerges(
 /** Pairs by number: their tokens, counts, and lists of occurrences. */
 class Pairs {
   size = 0;
-  left = new Int32Array(1 << 16);
-  right = new Int32Array(1 << 16);
+  /** Left and right token of each pair, one after the other. */
+  keys = new Int32Array(1 << 17);
   counts = new Float64Array(1 << 16);
   /** Last segment of the list of occurrences, −1 for none. */
   lists = new Int32Array(1 << 16);
@@ -107,20 +108,19 @@ class Pairs {
     for (;;) {
       const pair = slots[slot] - 1;
       if (pair < 0) break;
-      if (this.left[pair] === left && this.right[pair] === right) return pair;
+      if (this.keys[pair * 2] === left && this.keys[pair * 2 + 1] === right) return pair;
       slot = (slot + 1) & mask;
     }
     const pair = this.size++;
     slots[slot] = pair + 1;
-    if (pair >= this.left.length) {
-      const room = this.left.length * 2;
-      this.left = copied(this.left, new Int32Array(room));
-      this.right = copied(this.right, new Int32Array(room));
+    if (pair >= this.counts.length) {
+      const room = this.counts.length * 2;
+      this.keys = copied(this.keys, new Int32Array(room * 2));
       this.counts = copied(this.counts, new Float64Array(room));
       this.lists = copied(this.lists, new Int32Array(room));
     }
-    this.left[pair] = left;
-    this.right[pair] = right;
+    this.keys[pair * 2] = left;
+    this.keys[pair * 2 + 1] = right;
     this.lists[pair] = -1;
     if (this.size * 2 > slots.length) this.#rehash();
     return pair;
@@ -130,7 +130,7 @@ class Pairs {
     const slots = new Int32Array(this.#slots.length * 2);
     const mask = slots.length - 1;
     for (let pair = 0; pair < this.size; pair++) {
-      let slot = pairHash(this.left[pair], this.right[pair]) & mask;
+      let slot = pairHash(this.keys[pair * 2], this.keys[pair * 2 + 1]) & mask;
       while (slots[slot] !== 0) slot = (slot + 1) & mask;
       slots[slot] = pair + 1;
     }
@@ -161,6 +161,13 @@ class MergeState {
   #heapCounts = new Float64Array(1 << 16);
   #heapSize = 0;
 
+  /**
+   * By token, what the merge at hand does to its pair as the neighbour before or after: the merge's stamp, the pair that
+   * loses and the pair that gains.
+   */
+  #before = new Int32Array(3 * 512);
+  #after = new Int32Array(3 * 512);
+  #stamp = 0;
   /** What the merge at hand makes: pair and slot of each occurrence, and how many each pair has. */
   #newPairs = new Int32Array(1 << 12);
   #newSlots = new Uint32Array(1 << 12);
@@ -197,38 +204,60 @@ class MergeState {
   merge(pair: number): number {
     const { pairs } = this;
     const slots = this.#slots;
+    const left = pairs.keys[pair * 2];
+    const right = pairs.keys[pair * 2 + 1];
+    const merged = this.#tokenOf(left, right);
     const { lengths } = this.#tokens;
-    const left = pairs.left[pair];
-    const right = pairs.right[pair];
     const leftLength = lengths[left];
     const rightLength = lengths[right];
-    const merged = this.#tokenOf(left, right);
     const at = this.#takeOccurrences(pair);
     this.#newCount = 0;
+    this.#stamp++;
     for (let k = 0; k < at.length; k++) {
       const start = at[k];
       const middle = start + leftLength;
       if (slots[start] !== left || slots[middle] !== right) continue;
       const end = middle + rightLength;
-      const times = this.#words.counts[this.#wordAt(start)];
+      const times = this.#countAt(start, lengths);
       slots[middle - 1] = INSIDE;
       slots[middle] = INSIDE;
       slots[end - 1] = ~merged;
       slots[start] = merged;
       const mark = slots[start - 1];
-      if (mark !== BORDER) {
+      if (mark > LAST_BORDER) {
         const before = mark >= 0 ? mark : ~mark;
-        pairs.counts[pairs.number(before, left)] -= times;
-        this.#gain(pairs.number(before, merged), start - lengths[before], times);
+        const memo = this.#neighbour(this.#before, before);
+        if (memo[before * 3] !== this.#stamp) {
+          memo[before * 3] = this.#stamp;
+          memo[before * 3 + 1] = pairs.number(before, left);
+          memo[before * 3 + 2] = pairs.number(before, merged);
+        }
+        pairs.counts[memo[before * 3 + 1]] -= times;
+        this.#gain(memo[before * 3 + 2], start - lengths[before], times);
       }
       const after = slots[end];
-      if (after !== BORDER) {
-        pairs.counts[pairs.number(right, after)] -= times;
-        this.#gain(pairs.number(merged, after), start, times);
+      if (after > LAST_BORDER) {
+        const memo = this.#neighbour(this.#after, after);
+        if (memo[after * 3] !== this.#stamp) {
+          memo[after * 3] = this.#stamp;
+          memo[after * 3 + 1] = pairs.number(right, after);
+          memo[after * 3 + 2] = pairs.number(merged, after);
+        }
+        pairs.counts[memo[after * 3 + 1]] -= times;
+        this.#gain(memo[after * 3 + 2], start, times);
       }
     }
     this.#fileNew();
     return merged;
+  }
+
+  /** The memo, with room for a token. */
+  #neighbour(memo: Int32Array<ArrayBuffer>, id: number): Int32Array<ArrayBuffer> {
+    if (id * 3 + 2 < memo.length) return memo;
+    const grown = copied(memo, new Int32Array(Math.max(memo.length * 2, (id + 1) * 3)));
+    if (memo === this.#before) this.#before = grown;
+    else this.#after = grown;
+    return grown;
   }
 
   /** The token of two joined: a new one, unless a special token has this very text. */
@@ -245,11 +274,20 @@ class MergeState {
     return id;
   }
 
-  #wordAt(slot: number): number {
-    const { starts } = this.#words;
+  /** The count of the pretoken in which a token starts at a slot. */
+  #countAt(slot: number, lengths: Uint32Array): number {
+    const slots = this.#slots;
+    for (let at = slot, steps = 0; steps < LONGEST_WALK; steps++) {
+      const mark = slots[at - 1];
+      if (mark < LAST_BORDER) return mark - BORDER;
+      if (mark === LAST_BORDER) break;
+      at -= mark >= 0 ? 1 : lengths[~mark];
+    }
+    // A long pretoken, or a count that a border cannot hold.
+    const { starts, counts } = this.#words;
     let word = this.#blocks[Math.floor(slot / BLOCK)];
     while (starts[word + 1] + word + 1 <= slot) word++;
-    return word;
+    return counts[word];
   }
 
   #countBytePairs(byteIds: Int32Array): void {
@@ -300,7 +338,9 @@ class MergeState {
       const room = Math.max(Math.ceil(this.#occurrences.length * 1.3), this.#occurrencesUsed + count);
       this.#occurrences = copied(this.#occurrences, new Uint32Array(room));
     }
-    if (this.#newByPair.length < this.pairs.left.length) this.#newByPair = new Float64Array(this.pairs.left.length);
+    if (this.#newByPair.length < this.pairs.counts.length) {
+      this.#newByPair = new Float64Array(this.pairs.counts.length);
+    }
     // A counting sort: how many each pair has, then −1 − the place of its next, then 0 again.
     const places = this.#newByPair;
     const newPairs = this.#newPairs;
@@ -346,12 +386,16 @@ class MergeState {
   }
 
   /** True if pair a, of count m, merges before pair b, of count n. */
-  #before(a: number, m: number, b: number, n: number): boolean {
+  #precedes(a: number, m: number, b: number, n: number): boolean {
     if (m !== n) return m > n;
-    const { left, right } = this.pairs;
-    if (this.#tie === "id") return left[a] !== left[b] ? left[a] < left[b] : right[a] < right[b];
-    const order = this.#compareBytes(left[a], left[b]);
-    return order !== 0 ? order > 0 : this.#compareBytes(right[a], right[b]) > 0;
+    const { keys } = this.pairs;
+    const left = keys[a * 2];
+    const right = keys[a * 2 + 1];
+    const otherLeft = keys[b * 2];
+    const otherRight = keys[b * 2 + 1];
+    if (this.#tie === "id") return left !== otherLeft ? left < otherLeft : right < otherRight;
+    const order = this.#compareBytes(left, otherLeft);
+    return order !== 0 ? order > 0 : this.#compareBytes(right, otherRight) > 0;
   }
 
   #compareBytes(a: number, b: number): number {
@@ -375,7 +419,7 @@ class MergeState {
     let at = this.#heapSize++;
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if (!this.#before(pair, count, heapPairs[parent], heapCounts[parent])) break;
+      if (!this.#precedes(pair, count, heapPairs[parent], heapCounts[parent])) break;
       heapPairs[at] = heapPairs[parent];
       heapCounts[at] = heapCounts[parent];
       at = parent;
@@ -400,11 +444,11 @@ class MergeState {
       if (child >= size) break;
       if (
         child + 1 < size &&
-        this.#before(heapPairs[child + 1], heapCounts[child + 1], heapPairs[child], heapCounts[child])
+        this.#precedes(heapPairs[child + 1], heapCounts[child + 1], heapPairs[child], heapCounts[child])
       ) {
         child++;
       }
-      if (!this.#before(heapPairs[child], heapCounts[child], pair, count)) break;
+      if (!this.#precedes(heapPairs[child], heapCounts[child], pair, count)) break;
       heapPairs[at] = heapPairs[child];
       heapCounts[at] = heapCounts[child];
       at = child;
@@ -419,7 +463,7 @@ function layOut(words: PretokenCounts, byteIds: Int32Array): Int32Array<ArrayBuf
   const slots = new Int32Array(starts[size] + size + 1);
   let at = 0;
   for (let word = 0; word < size; word++) {
-    slots[at++] = BORDER;
+    slots[at++] = BORDER + Math.min(words.counts[word], LAST_BORDER - BORDER);
     for (let i = starts[word]; i < starts[word + 1]; i++) slots[at++] = byteIds[bytes[i]];
   }
   slots[at] = BORDER;
