@@ -12,7 +12,10 @@ for (const line of lines) {
   if (mine.join() !== ids.join() && wrong++ < 5) {
     const first = mine.findIndex((id, index) => id !== ids[index]);
     const around = tokenizer.decode(mine.slice(Math.max(0, first - 2), first + 4));
-    console.log("differs", JSON.stringify({ around, mine: mine.slice(first, first + 5), ids: ids.slice(first, first + 5) }));
+    console.log(
+      "differs",
+      JSON.stringify({ around, mine: mine.slice(first, first + 5), ids: ids.slice(first, first + 5) }),
+    );
   }
   const normal = tokenizer.parts.normalizer === "NFC" ? text.normalize("NFC") : text;
   if (tokenizer.decode(mine) !== normal && wrong++ < 5) console.log("does not decode to itself", JSON.stringify(text));
