@@ -25,7 +25,7 @@ function step(name, work) {
 }
 
 step("type check", () => runTool("typescript", ["-p", "tsconfig.check.json"]));
-step("lint and format", () => runTool("@biomejs/biome", ["check"]));
+step("lint and format", () => runTool("@biomejs/biome", ["check", "--error-on-warnings"]));
 step("build", () => build());
 
 console.log("\ntests");
