@@ -3,6 +3,9 @@ import { parentPort, workerData } from "node:worker_threads";
 
 const { source, flags } = workerData as { source: string; flags: readonly string[] };
 
+// It reports its own unpacking on this thread's console, which is nobody's news.
+console.log = () => {};
+
 let output = "";
 try {
   const { commands } = await import("@yowasp/clang");
@@ -13,8 +16,7 @@ try {
   const files = await commands.clang(
     [...flags, "program.c", "-o", "program.wasm"],
     { "program.c": source },
-    // It would report its own unpacking on standard error.
-    { stdout: collect, stderr: collect, fetchProgress: () => {} },
+    { stdout: collect, stderr: collect },
   );
   parentPort?.postMessage({ wasm: files?.["program.wasm"] });
 } catch (error) {
