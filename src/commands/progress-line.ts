@@ -47,13 +47,12 @@ export function createProgressLine(stream: ProgressStream, now: () => number = (
     const due = time - drawnAt >= (stream.isTTY ? REDRAW : LOG_EVERY);
     if (!due && !(finished && stream.isTTY)) return;
     drawnAt = time;
-    const line = formatProgress(progress, rateOf(samples));
+    const rate = rateOf(samples);
     if (stream.isTTY) {
-      const width = (stream.columns ?? 80) - 1;
-      stream.write(`\r\u001b[K${line.length > width ? `${line.slice(0, width - 1)}…` : line}`);
+      stream.write(`\r\u001b[K${formatProgress(progress, rate, (stream.columns ?? 80) - 1)}`);
       drawn = true;
     } else {
-      stream.write(`${line}\n`);
+      stream.write(`${formatProgress(progress, rate)}\n`);
     }
   };
   return { onProgress, clear };
@@ -66,25 +65,35 @@ function rateOf(samples: readonly { readonly time: number; readonly done: number
   return ((last.done - first.done) / (last.time - first.time)) * 1000;
 }
 
-/** `pretrain  120/2000 step  6 %  3.2 step/s  9 min 47 s left  loss 4.31`; `rate` is units a second. */
-export function formatProgress({ task, done, total, unit, note }: Progress, rate: number | undefined): string {
-  const parts = [task];
-  if (total === undefined) {
-    parts.push(amount(done, unit));
-  } else {
-    const whole = amount(total, unit);
-    // `1.2/3.4 MB`: the unit once, unless the two differ.
-    const part = amount(done, unit);
-    const suffix = whole.slice(whole.indexOf(" "));
-    parts.push(part.endsWith(suffix) ? `${part.slice(0, -suffix.length)}/${whole}` : `${part}/${whole}`);
-    parts.push(`${total === 0 ? 100 : Math.floor((100 * done) / total)} %`);
-  }
-  if (rate !== undefined) {
-    parts.push(`${amount(rate, unit)}/s`);
-    if (total !== undefined && done < total) parts.push(`${duration((total - done) / rate)} left`);
-  }
-  if (note !== undefined) parts.push(note);
-  return parts.join("  ");
+/**
+ * `pretrain  120/2000 step  6 %  3.2 step/s  9 min 47 s left  loss 4.31`; `rate` is units a second. What does not fit the
+ * width loses the rate first, then the percentage, then its end.
+ */
+export function formatProgress(
+  { task, done, total, unit, note }: Progress,
+  rate: number | undefined,
+  width = Number.POSITIVE_INFINITY,
+): string {
+  const count = total === undefined ? amount(done, unit) : part(done, total, unit);
+  const percent = total === undefined ? "" : `${total === 0 ? 100 : Math.floor((100 * done) / total)} %`;
+  const speed = rate === undefined ? "" : `${amount(rate, unit)}/s`;
+  const left =
+    rate === undefined || total === undefined || done >= total ? "" : `${duration((total - done) / rate)} left`;
+  const tries = [
+    [task, count, percent, speed, left, note ?? ""],
+    [task, count, percent, left, note ?? ""],
+    [task, count, left, note ?? ""],
+  ].map((parts) => parts.filter((text) => text !== "").join("  "));
+  const line = tries.find((text) => text.length <= width) ?? tries[2];
+  return line.length <= width ? line : `${line.slice(0, width - 1)}…`;
+}
+
+/** `1.2/3.4 MB`: the unit once, unless the two differ. */
+function part(done: number, total: number, unit: string): string {
+  const whole = amount(total, unit);
+  const some = amount(done, unit);
+  const suffix = whole.slice(whole.indexOf(" "));
+  return some.endsWith(suffix) ? `${some.slice(0, -suffix.length)}/${whole}` : `${some}/${whole}`;
 }
 
 function amount(count: number, unit: string): string {

@@ -20,6 +20,14 @@ describe("formatProgress", () => {
     expect(formatProgress({ task: "nothing", done: 0, total: 0, unit: "step" }, undefined)).toContain("100 %");
   });
 
+  it("gives up the rate and the percentage before the note", () => {
+    const note = "loss 4.310, 13617 tokens/s, 41 % of peak";
+    const progress = { task: "train", done: 120, total: 2000, unit: "step", note };
+    expect(formatProgress(progress, 11.2, 79)).toBe(`train  120/2000 step  2 min 48 s left  ${note}`);
+    expect(formatProgress(progress, 11.2, 90)).toContain("6 %");
+    expect(formatProgress(progress, 11.2, 20)).toBe("train  120/2000 ste…");
+  });
+
   it("writes durations as a person would", () => {
     expect([0.2, 59, 61, 3600, 7500].map(duration)).toEqual(["1 s", "59 s", "1 min 1 s", "1 h 0 min", "2 h 5 min"]);
   });
@@ -43,7 +51,7 @@ describe("createProgressLine", () => {
       expect(text.startsWith("\r\u001b[K")).toBe(true);
       expect(text.length - 4).toBeLessThan(60);
     }
-    expect(written.at(-1)).toContain("1000 step/s");
+    expect(written.at(-1)).toContain("1 s left");
     line.clear();
     line.clear();
     expect(written.length).toBe(12);
