@@ -108,7 +108,7 @@ export function parserOf(words: string, command: Command, flags: readonly Flag[]
 }
 
 function helpWidth(): number {
-  return Math.min(process.stdout.columns ?? 100, 110);
+  return Math.min(process.stdout.columns || 100, 110);
 }
 
 function help(flag: Flag): string {

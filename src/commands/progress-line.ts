@@ -49,7 +49,7 @@ export function createProgressLine(stream: ProgressStream, now: () => number = (
     drawnAt = time;
     const rate = rateOf(samples);
     if (stream.isTTY) {
-      stream.write(`\r\u001b[K${formatProgress(progress, rate, (stream.columns ?? 80) - 1)}`);
+      stream.write(`\r\u001b[K${formatProgress(progress, rate, (stream.columns || 80) - 1)}`);
       drawn = true;
     } else {
       stream.write(`${formatProgress(progress, rate)}\n`);
