@@ -224,6 +224,14 @@ export const qwen2: Lexer = cl100kFamily(1, false);
  * tail, up to and with its last such character.
  */
 function lowerWordEnd(bytes: Uint8Array, i: number, end: number): number {
+  // Most words are ASCII capitals, or none, and small letters.
+  let at = i;
+  while (at < end && (bytes[at] - 0x41) >>> 0 < 26) at++;
+  if (at < end && (bytes[at] - 0x61) >>> 0 < 26) {
+    do at++;
+    while (at < end && (bytes[at] - 0x61) >>> 0 < 26);
+    return at < end && bytes[at] >= 0x80 ? runEnd(bytes, at, end, LOWERS) : at;
+  }
   let shared = 0;
   while (i < end) {
     const kind = classAt(bytes, i);
@@ -240,13 +248,19 @@ export const o200k: Lexer = (bytes, start, end, bounds, count) => {
   let i = start;
   while (i < end) {
     const byte = bytes[i];
-    const kind = classAt(bytes, i);
+    let stop = 0;
+    // The commonest pretoken first: a space and a word, or a word.
+    const word = byte === 0x20 ? i + 1 : i;
+    const plain = word < end && isAsciiLetter(bytes[word]);
+    const kind = plain ? LOWER : classAt(bytes, i);
     if (kind === NUMBER) {
       bounds[count++] = i = numbersEnd(bytes, i, end, 3);
       continue;
     }
-    let stop = 0;
-    if (kind !== NEWLINE) {
+    if (plain) {
+      stop = lowerWordEnd(bytes, word, end);
+      if (stop === 0) stop = runEnd(bytes, word, end, UPPERS);
+    } else if (kind !== NEWLINE) {
       // The prefix is taken first where there can be one; a mark can be prefix or word.
       const next = i + widthOf(byte);
       const prefixed = ((PREFIXES >> kind) & 1) !== 0;
