@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
 #include <sys/mman.h>
+#endif
 #include <time.h>
 #include "templates.h"
 
@@ -19,7 +21,9 @@ static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t);
 static float *block(long floats) {
   long bytes = (floats * 4 + (1L << 21) - 1) >> 21 << 21;
   float *p = aligned_alloc(1 << 21, bytes);
-  madvise(p, bytes, 14); // huge pages, as the runtime's arena has them
+#ifdef __linux__
+  madvise(p, bytes, MADV_HUGEPAGE); // as the runtime's arena has them
+#endif
   for (long i = 0; i < floats; i++) p[i] = (i * 7919 % 2001 - 1000) * 1e-3f;
   return p;
 }

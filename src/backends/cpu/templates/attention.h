@@ -84,6 +84,12 @@ static void qn_attention_turn(long D, long n, const float *from, long row, float
 static __attribute__((noinline)) void qn_attention_turn_back(long D, long n, const float *from, const float *factors, float *to, long row) {
   for (long j = 0; j < n; j += QN_VL) for (long d = 0; d < D; d += QN_VL) {
     vf x[QN_VL], f = qn_load(factors + j);
+    if (d + QN_VL <= D && j + QN_VL <= n) {
+      QN_UNROLL for (int i = 0; i < QN_VL; i++) x[i] = qn_load(from + (d + i) * QN_NR + j) * f;
+      qn_transpose(x);
+      QN_UNROLL for (int i = 0; i < QN_VL; i++) qn_store(to + (j + i) * row + d, x[i]);
+      continue;
+    }
     for (int i = 0; i < QN_VL; i++) x[i] = d + i < D ? qn_load(from + (d + i) * QN_NR + j) * f : (vf){0};
     qn_transpose(x);
     for (int i = 0; i < QN_VL && j + i < n; i++) qn_store_n(to + (j + i) * row + d, x[i], D - d);
@@ -91,7 +97,12 @@ static __attribute__((noinline)) void qn_attention_turn_back(long D, long n, con
 }
 // Keys after `seen` + lane are not seen: `value` takes their place.
 static void qn_attention_mask(long s0, long s1, long seen, float value, float *tile) {
-  for (long s = s0 > seen + 1 ? s0 : seen + 1; s < s1; s++) for (long j = 0; j < QN_NR && j < s - seen; j++) tile[(s - s0) * QN_NR + j] = value;
+  vi lane;
+  for (int i = 0; i < QN_VL; i++) lane[i] = i;
+  for (long s = s0 > seen + 1 ? s0 : seen + 1; s < s1; s++) for (long j = 0; j < QN_NR && j < s - seen; j += QN_VL) {
+    float *p = tile + (s - s0) * QN_NR + j;
+    qn_store(p, qn_select(lane < (int)(s - seen - j), qn_splat(value), qn_load(p)));
+  }
 }
 
 static void qn_attention_task(void *context, long task, long worker) {
@@ -108,19 +119,20 @@ static void qn_attention_task(void *context, long task, long worker) {
     long s1 = s0 + QN_KEYS < seen ? s0 + QN_KEYS : seen, late = first + QN_NR / 2 + 1;
     qn_attention_scores(s0, s1, late, D, k, c->k_row, q, p);
     if (s1 > first + 1) qn_attention_mask(s0, s1, first, -QN_INFINITY, p);
-    vf changed = {0}, corrections[QN_NV];
-    for (int j = 0; j < QN_NV; j++) {
-      vf before = qn_load(m + j * QN_VL), most = before, sum = {0};
-      for (long s = 0; s < s1 - s0; s++) most = qn_max(qn_load(p + s * QN_NR + j * QN_VL), most);
-      for (long s = 0; s < s1 - s0; s++) {
-        vf e = qn_exp2_weight(qn_load(p + s * QN_NR + j * QN_VL) - most);
-        sum += e;
-        qn_store(p + s * QN_NR + j * QN_VL, e);
-      }
-      corrections[j] = qn_exp2_weight(before - most);
-      qn_store(m + j * QN_VL, most);
-      qn_store(l + j * QN_VL, qn_load(l + j * QN_VL) * corrections[j] + sum);
-      changed = qn_max(most - before, changed);
+    vf changed = {0}, corrections[QN_NV], most[QN_NV], sums[QN_NV];
+    QN_UNROLL for (int j = 0; j < QN_NV; j++) most[j] = qn_load(m + j * QN_VL), sums[j] = (vf){0};
+    for (float *row = p; row < p + (s1 - s0) * QN_NR; row += QN_NR) QN_UNROLL for (int j = 0; j < QN_NV; j++) most[j] = qn_max(qn_load(row + j * QN_VL), most[j]);
+    for (float *row = p; row < p + (s1 - s0) * QN_NR; row += QN_NR) QN_UNROLL for (int j = 0; j < QN_NV; j++) {
+      vf e = qn_exp2_weight(qn_load(row + j * QN_VL) - most[j]);
+      sums[j] += e;
+      qn_store(row + j * QN_VL, e);
+    }
+    QN_UNROLL for (int j = 0; j < QN_NV; j++) {
+      vf before = qn_load(m + j * QN_VL);
+      corrections[j] = qn_exp2_weight(before - most[j]);
+      qn_store(m + j * QN_VL, most[j]);
+      qn_store(l + j * QN_VL, qn_load(l + j * QN_VL) * corrections[j] + sums[j]);
+      changed = qn_max(most[j] - before, changed);
     }
     if (s0 > 0 && qn_max_lanes(changed) > 0.0f) for (long d = 0; d < D; d++) QN_UNROLL for (int j = 0; j < QN_NV; j++)
       qn_store(o + d * QN_NR + j * QN_VL, qn_load(o + d * QN_NR + j * QN_VL) * corrections[j]);

@@ -91,17 +91,21 @@ static __attribute__((noinline)) void qn_tile_edge(long m, long n, long K, const
 // scale[i*scale_row], and from its lane next on by scale[i*scale_row + 1].
 static __attribute__((noinline)) void qn_turn(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows, const float *scale, long scale_row, long next) {
   vf x[QN_VL];
-  if (n >= QN_VL && m >= QN_VL) QN_UNROLL for (int i = 0; i < QN_VL; i++) x[i] = qn_load(from + i * pitch);
-  else for (int i = 0; i < QN_VL; i++) x[i] = i < n ? qn_load_n(from + i * pitch, m) : (vf){0};
-  if (scale && next >= QN_VL) for (int i = 0; i < QN_VL && i < n; i++) x[i] *= scale[i * scale_row];
-  else if (scale) {
-    vi later;
-    for (int i = 0; i < QN_VL; i++) later[i] = i >= next ? -1 : 0;
-    for (int i = 0; i < QN_VL && i < n; i++) x[i] *= qn_select(later, qn_splat(next < m ? scale[i * scale_row + 1] : 0.0f), qn_splat(scale[i * scale_row]));
+  if (n >= QN_VL && m >= QN_VL && rows >= QN_VL && (!scale || next >= QN_VL)) { // registers only
+    QN_UNROLL for (int i = 0; i < QN_VL; i++) x[i] = qn_load(from + i * pitch);
+    if (scale) QN_UNROLL for (int i = 0; i < QN_VL; i++) x[i] *= scale[i * scale_row];
+    qn_transpose(x);
+    QN_UNROLL for (int i = 0; i < QN_VL; i++) qn_store(to + i * to_pitch, x[i]);
+    return;
+  }
+  vi later;
+  for (int i = 0; i < QN_VL; i++) later[i] = i >= next ? -1 : 0;
+  for (int i = 0; i < QN_VL; i++) {
+    x[i] = i < n ? qn_load_n(from + i * pitch, m) : (vf){0};
+    if (scale && i < n) x[i] *= qn_select(later, qn_splat(next < m ? scale[i * scale_row + 1] : 0.0f), qn_splat(scale[i * scale_row]));
   }
   qn_transpose(x);
-  if (rows >= QN_VL) QN_UNROLL for (int i = 0; i < QN_VL; i++) qn_store(to + i * to_pitch, x[i]);
-  else for (int i = 0; i < rows; i++) qn_store(to + i * to_pitch, x[i]);
+  for (int i = 0; i < rows && i < QN_VL; i++) qn_store(to + i * to_pitch, x[i]);
 }
 
 // Rows m0..m1, columns k0..k1 of A, each row at the pitch QN_KC, followed by 0 up to a multiple of 4.
