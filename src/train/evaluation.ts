@@ -4,6 +4,7 @@
  */
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import type { Program } from "../backends/index.js";
+import type { OnProgress } from "../progress.js";
 import type { TrainingShape } from "./training-program.js";
 
 export interface HeldOutText {
@@ -33,10 +34,15 @@ export async function evaluate(
   program: Program,
   text: HeldOutText,
   shape: Pick<TrainingShape, "batch" | "sequence">,
-  options: { readonly context?: number; readonly limit?: number; readonly signal?: AbortSignal } = {},
+  options: {
+    readonly context?: number;
+    readonly limit?: number;
+    readonly signal?: AbortSignal;
+    readonly onProgress?: OnProgress;
+  } = {},
 ): Promise<Evaluation> {
   const { batch, sequence } = shape;
-  const { context = 0, limit = Number.POSITIVE_INFINITY, signal } = options;
+  const { context = 0, limit = Number.POSITIVE_INFINITY, signal, onProgress } = options;
   const last = Math.min(text.ids.length - 1, limit); // number of targets
   const stride = Math.max(1, sequence - Math.min(context, sequence - 1));
   let nats = 0;
@@ -62,6 +68,7 @@ export async function evaluate(
     }
     await program.run("evaluate", { ids, targets });
     for (const loss of program.read("token_losses")) nats += loss;
+    onProgress?.({ task: "judge on the held-out text", done: scored, total: last, unit: "token" });
   }
   return { loss: nats / tokens, bitsPerByte: nats / Math.LN2 / bytes, tokens, bytes };
 }

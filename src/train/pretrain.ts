@@ -24,7 +24,7 @@ import { packageFolder, version } from "../version.js";
 import { ADAMW_DEFAULTS, momentNames } from "./adamw.js";
 import { createLoader } from "./loader.js";
 import { train } from "./loop.js";
-import { measurePace } from "./pace.js";
+import { measurePace, secondsOf } from "./pace.js";
 import { type DefaultSizes, defaultSizes, modelOf, planRun, type RunPlan } from "./plan.js";
 import { type CheckedPretrainOptions, pretrainOptions } from "./pretrain-options.js";
 import { type RunRecord, type RunResult, writeReport } from "./report.js";
@@ -112,12 +112,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     const entries = trainingEntries(model, shape, planOf(before)?.optimizer ?? ADAMW_DEFAULTS);
     // Two programs are built side by side: this one, and the decoder that speaks before there is anything to say.
     const compiling = compile(entries, { ...target, threads: o.threads });
+    const discard = () => compiling.then((built) => built.dispose()).catch(() => {});
+    compiling.catch(() => {}); // it is awaited below; until then a failure must not end the process
     const untrained = await continuePrompts(model, tokenizer, prompts, firstValues, sampling).catch(
-      (error: unknown) => {
-        void compiling.then(
-          (built) => built.dispose(),
-          () => {},
-        );
+      async (error: unknown) => {
+        await discard();
         throw error;
       },
     );
@@ -127,15 +126,12 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       for (const name of first.keys()) program.write(name, firstValues(name));
       const pace = await measurePace(program, shape, await loader.load(0), signal);
       const secondsLeft = minutes === null ? null : minutes * 60 - (performance.now() - started) / 1000;
-      const verdict = planEvaluation(
-        heldOut.ids.length - 1,
-        shape,
-        pace.evaluate,
-        minutes === null ? Number.POSITIVE_INFINITY : minutes * 60 * 0.12,
-      );
+      // The verdict may take an eighth of the time. It is planned again when training is over: other work may have come.
+      const planVerdict = (batchSeconds: number) =>
+        planEvaluation(heldOut.ids.length - 1, shape, batchSeconds, (minutes ?? Number.POSITIVE_INFINITY) * 60 * 0.125);
+      const expected = planVerdict(pace.evaluate).seconds;
       // What is left for training; at least two fifths of what was promised, however long the rest has taken.
-      const forTraining =
-        minutes === null ? null : Math.max(minutes * 24, secondsLeft! - verdict.seconds - SAMPLES_SECONDS);
+      const forTraining = minutes === null ? null : Math.max(minutes * 24, secondsLeft! - expected - SAMPLES_SECONDS);
       const plan =
         planOf(before) ??
         planRun(o, model, {
@@ -169,8 +165,10 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
         onProgress,
       });
 
-      onProgress?.({ task: "judge on the held-out text", done: 0, total: 1, unit: "verdict" });
-      const { evaluation, result: judged } = await judge(program, heldOut, tokenizer, shape, verdict, signal);
+      const firstBatch = await loader.load(0);
+      const verdict = planVerdict(await secondsOf(() => program.run("evaluate", { ...firstBatch }), signal));
+      const calls = { signal, onProgress };
+      const { evaluation, result: judged } = await judge(program, heldOut, tokenizer, shape, verdict, calls);
       const { steps } = trained.plan;
       await appendMetrics(run, {
         step: steps,
@@ -182,7 +180,6 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       const result = { ...judged, samples };
       await writeRunRecord(run, { ...record, plan: { ...trained.plan }, result });
       const report = await writeReport(run);
-      onProgress?.({ task: "judge on the held-out text", done: 1, total: 1, unit: "verdict" });
       return {
         run,
         checkpoint: checkpointPath(run, steps),

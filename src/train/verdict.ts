@@ -1,6 +1,7 @@
 /** @file What a finished run is judged by: bits per byte on the held-out text beside two compressors, and samples. */
 import type { CompileOptions, Program } from "../backends/index.js";
 import { type ModelConfig, randomStream } from "../model/index.js";
+import type { OnProgress } from "../progress.js";
 import type { Tokenizer, TokenSplit } from "../tokenizer/index.js";
 import { createDecoder } from "./decoder.js";
 import { compressionBaselines, type Evaluation, evaluate, type HeldOutText } from "./evaluation.js";
@@ -50,9 +51,9 @@ export async function judge(
   tokenizer: Tokenizer,
   shape: Pick<TrainingShape, "batch" | "sequence">,
   plan: EvaluationPlan,
-  signal?: AbortSignal,
+  { signal, onProgress }: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress } = {},
 ): Promise<{ readonly evaluation: Evaluation; readonly result: RunResult }> {
-  const evaluation = await evaluate(program, text, shape, { ...plan, signal });
+  const evaluation = await evaluate(program, text, shape, { ...plan, signal, onProgress });
   const judged = Array.from(text.ids).slice(1, 1 + evaluation.tokens);
   const bytes = tokenizer.decodeBytes(judged, { skipSpecial: true });
   const { gzip, brotli } = compressionBaselines(bytes);
