@@ -102,7 +102,7 @@ static __attribute__((noinline)) void qn_turn(const float *from, long pitch, lon
   for (int i = 0; i < QN_VL; i++) later[i] = i >= next ? -1 : 0;
   for (int i = 0; i < QN_VL; i++) {
     x[i] = i < n ? qn_load_n(from + i * pitch, m) : (vf){0};
-    if (scale && i < n) x[i] *= qn_select(later, qn_splat(next < m ? scale[i * scale_row + 1] : 0.0f), qn_splat(scale[i * scale_row]));
+    if (scale && i < n) x[i] *= qn_select(later, qn_splat(next < m && next < QN_VL ? scale[i * scale_row + 1] : 0.0f), qn_splat(scale[i * scale_row]));
   }
   qn_transpose(x);
   for (int i = 0; i < rows && i < QN_VL; i++) qn_store(to + i * to_pitch, x[i]);
