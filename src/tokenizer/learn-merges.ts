@@ -8,6 +8,8 @@
  * occurrence is checked when its list is used.
  */
 import type { OnProgress } from "../progress.js";
+import { MERGED, OccurrenceLists } from "./occurrence-lists.js";
+import { copied, PairTable, UNLISTED } from "./pair-table.js";
 import type { PretokenCounts } from "./pretoken-counts.js";
 import type { TokenTable } from "./token-table.js";
 
@@ -42,15 +44,16 @@ const LAST_BORDER = -0x40000000;
 const INSIDE = LAST_BORDER + 1;
 /** A pretoken that is longer keeps its count in a list: the walk back to its border would be too long. */
 const LONGEST_WALK = 200;
-/** For a pair that has merged, in place of its list. */
-const MERGED = -2;
+/** Occurrences of pairs of bytes that are gathered in one go over the text. */
+const GATHERED = 1 << 25;
 /** Slots of a block of the index from slot to pretoken. */
 const BLOCK = 64;
 /** Milliseconds after which other work of the process has a turn. */
 const TURN = 60;
 
 /**
- * Learns merges and adds their tokens to `tokens`, which holds the alphabet (and special tokens) already.
+ * Learns merges and adds their tokens to `tokens`, which holds the alphabet (and special tokens) already. The bytes of the
+ * pretokens are given up, since they may be hundreds of megabytes.
  * @param byteIds the id of each byte's token
  * @throws the signal's reason when it aborts
  */
@@ -89,57 +92,8 @@ export async function learnMerges(
   return merges;
 }
 
-/** Pairs by number: their tokens, counts, and lists of occurrences. */
-class Pairs {
-  size = 0;
-  /** Left and right token of each pair, one after the other. */
-  keys = new Int32Array(1 << 17);
-  counts = new Float64Array(1 << 16);
-  /** Last segment of the list of occurrences, −1 for none. */
-  lists = new Int32Array(1 << 16);
-  /** Pair + 1, or 0. */
-  #slots = new Int32Array(1 << 18);
-
-  /** The number of a pair, new or known. */
-  number(left: number, right: number): number {
-    const slots = this.#slots;
-    const mask = slots.length - 1;
-    let slot = pairHash(left, right) & mask;
-    for (;;) {
-      const pair = slots[slot] - 1;
-      if (pair < 0) break;
-      if (this.keys[pair * 2] === left && this.keys[pair * 2 + 1] === right) return pair;
-      slot = (slot + 1) & mask;
-    }
-    const pair = this.size++;
-    slots[slot] = pair + 1;
-    if (pair >= this.counts.length) {
-      const room = this.counts.length * 2;
-      this.keys = copied(this.keys, new Int32Array(room * 2));
-      this.counts = copied(this.counts, new Float64Array(room));
-      this.lists = copied(this.lists, new Int32Array(room));
-    }
-    this.keys[pair * 2] = left;
-    this.keys[pair * 2 + 1] = right;
-    this.lists[pair] = -1;
-    if (this.size * 2 > slots.length) this.#rehash();
-    return pair;
-  }
-
-  #rehash(): void {
-    const slots = new Int32Array(this.#slots.length * 2);
-    const mask = slots.length - 1;
-    for (let pair = 0; pair < this.size; pair++) {
-      let slot = pairHash(this.keys[pair * 2], this.keys[pair * 2 + 1]) & mask;
-      while (slots[slot] !== 0) slot = (slot + 1) & mask;
-      slots[slot] = pair + 1;
-    }
-    this.#slots = slots;
-  }
-}
-
 class MergeState {
-  readonly pairs = new Pairs();
+  readonly pairs = new PairTable();
   readonly #tokens: TokenTable;
   readonly #tie: TieRule;
   /** Pretokens one after the other, a slot a byte, each behind a border; one more border ends the last. */
@@ -148,13 +102,10 @@ class MergeState {
   /** The pretoken at the first slot of every block, from which that of any slot is a few steps away. */
   readonly #blocks: Int32Array<ArrayBuffer>;
 
-  /** Occurrences of pairs, in segments: its start and end, and the segment before it in its pair's list, or −1. */
-  #occurrences = new Uint32Array(0);
-  #occurrencesUsed = 0;
-  #segmentStarts = new Float64Array(1 << 16);
-  #segmentEnds = new Float64Array(1 << 16);
-  #segmentBefore = new Int32Array(1 << 16);
-  #segments = 0;
+  readonly #occurrences: OccurrenceLists;
+  /** By pair of bytes: how often it occurs at the start, each pretoken once; their tokens' ids are these and the next 255. */
+  #byteOccurrences = new Float64Array(0);
+  readonly #firstByte: number;
 
   /** Binary heap of pairs, commonest first. A count that has fallen since is mended when its pair comes up. */
   #heapPairs = new Int32Array(1 << 16);
@@ -172,7 +123,6 @@ class MergeState {
   #newPairs = new Int32Array(1 << 12);
   #newSlots = new Uint32Array(1 << 12);
   #newCount = 0;
-  #newByPair = new Float64Array(1 << 16);
 
   constructor(words: PretokenCounts, tokens: TokenTable, byteIds: Int32Array, tie: TieRule) {
     this.#words = words;
@@ -184,7 +134,14 @@ class MergeState {
       while (word + 1 < words.size && words.starts[word + 1] + word + 1 <= block * BLOCK) word++;
       this.#blocks[block] = word;
     }
+    this.#firstByte = byteIds.reduce((least, id) => Math.min(least, id));
+    this.#occurrences = new OccurrenceLists(this.pairs, (pair, slot) => {
+      const left = this.pairs.keys[pair * 2];
+      return this.#slots[slot] === left && this.#slots[slot + tokens.lengths[left]] === this.pairs.keys[pair * 2 + 1];
+    });
     this.#countBytePairs(byteIds);
+    // The slots say it all from here on.
+    words.bytes = new Uint8Array(0);
   }
 
   /** The pair to merge next, or −1 if none is left that occurs often enough. */
@@ -210,7 +167,8 @@ class MergeState {
     const { lengths } = this.#tokens;
     const leftLength = lengths[left];
     const rightLength = lengths[right];
-    const at = this.#takeOccurrences(pair);
+    if (pairs.lists[pair] === UNLISTED) this.#gatherBytePairs(pair);
+    const at = this.#occurrences.take(pair);
     this.#newCount = 0;
     this.#stamp++;
     for (let k = 0; k < at.length; k++) {
@@ -247,7 +205,7 @@ class MergeState {
         this.#gain(memo[after * 3 + 2], start, times);
       }
     }
-    this.#fileNew();
+    this.#occurrences.add(this.#newPairs, this.#newSlots, this.#newCount, this.#pushCounted);
     return merged;
   }
 
@@ -293,32 +251,67 @@ class MergeState {
   #countBytePairs(byteIds: Int32Array): void {
     const { bytes, starts, counts, size } = this.#words;
     const times = new Float64Array(65536);
-    const occurrences = new Float64Array(65537);
+    const occurrences = new Float64Array(65536);
     for (let word = 0; word < size; word++) {
       const end = starts[word + 1];
       for (let i = starts[word] + 1; i < end; i++) {
         const key = (bytes[i - 1] << 8) | bytes[i];
         times[key] += counts[word];
-        occurrences[key + 1]++;
+        occurrences[key]++;
       }
     }
-    for (let key = 0; key < 65536; key++) occurrences[key + 1] += occurrences[key];
-    this.#occurrencesUsed = occurrences[65536];
-    this.#occurrences = new Uint32Array(Math.max(1 << 12, Math.ceil(this.#occurrencesUsed * 1.25)));
+    this.#byteOccurrences = new Float64Array(65536);
     for (let key = 0; key < 65536; key++) {
       if (times[key] === 0) continue;
       const pair = this.pairs.number(byteIds[key >> 8], byteIds[key & 255]);
       this.pairs.counts[pair] = times[key];
-      this.#addSegment(pair, occurrences[key], occurrences[key + 1]);
+      this.#byteOccurrences[pair] = occurrences[key];
       this.#push(pair, times[key]);
     }
-    for (let word = 0; word < size; word++) {
-      const end = starts[word + 1];
-      for (let i = starts[word] + 1; i < end; i++) {
-        // Byte i of the arena lies behind word + 1 borders.
-        this.#occurrences[occurrences[(bytes[i - 1] << 8) | bytes[i]]++] = i + word;
-      }
+  }
+
+  /**
+   * Lists the occurrences of a pair of bytes and of the commonest others, as many as there is room for: so a huge text is
+   * read a few times, and its occurrences are never all in memory.
+   */
+  #gatherBytePairs(pair: number): void {
+    const { pairs } = this;
+    const { lengths } = this.#tokens;
+    const slots = this.#slots;
+    const candidates: number[] = [];
+    for (let other = 0; other < 65536 && other < pairs.size; other++) {
+      const open = pairs.lists[other] === UNLISTED && pairs.counts[other] > 0 && this.#byteOccurrences[other] > 0;
+      if (open && other !== pair) candidates.push(other);
     }
+    candidates.sort((a, b) => pairs.counts[b] - pairs.counts[a]);
+    const chosen = [pair];
+    let room = GATHERED - this.#byteOccurrences[pair];
+    for (const other of candidates) {
+      room -= this.#byteOccurrences[other];
+      if (room < 0) break;
+      chosen.push(other);
+    }
+    // From the two bytes to the pair.
+    const wanted = new Int32Array(65536).fill(-1);
+    for (const other of chosen) {
+      wanted[((pairs.keys[other * 2] - this.#firstByte) << 8) | (pairs.keys[other * 2 + 1] - this.#firstByte)] = other;
+    }
+    const first = this.#firstByte;
+    this.#occurrences.gather(chosen, this.#byteOccurrences, (found) => {
+      for (let at = 0; at + 1 < slots.length; ) {
+        const left = slots[at];
+        if (left < 0) {
+          at++;
+          continue;
+        }
+        const start = at;
+        at += lengths[left];
+        const right = slots[at];
+        if ((left - first) >>> 0 >= 256 || (right - first) >>> 0 >= 256) continue;
+        const there = wanted[((left - first) << 8) | (right - first)];
+        if (there >= 0) found(there, start);
+      }
+    });
   }
 
   #gain(pair: number, slot: number, times: number): void {
@@ -329,60 +322,6 @@ class MergeState {
     }
     this.#newPairs[this.#newCount] = pair;
     this.#newSlots[this.#newCount++] = slot;
-  }
-
-  /** Files the occurrences that a merge has made under their pairs, and puts the pairs on the heap. */
-  #fileNew(): void {
-    const count = this.#newCount;
-    if (this.#occurrencesUsed + count > this.#occurrences.length) {
-      const room = Math.max(Math.ceil(this.#occurrences.length * 1.3), this.#occurrencesUsed + count);
-      this.#occurrences = copied(this.#occurrences, new Uint32Array(room));
-    }
-    if (this.#newByPair.length < this.pairs.counts.length) {
-      this.#newByPair = new Float64Array(this.pairs.counts.length);
-    }
-    // A counting sort: how many each pair has, then −1 − the place of its next, then 0 again.
-    const places = this.#newByPair;
-    const newPairs = this.#newPairs;
-    for (let k = 0; k < count; k++) places[newPairs[k]]++;
-    for (let k = 0; k < count; k++) {
-      const pair = newPairs[k];
-      if (places[pair] > 0) {
-        const start = this.#occurrencesUsed;
-        this.#occurrencesUsed += places[pair];
-        this.#addSegment(pair, start, this.#occurrencesUsed);
-        if (this.pairs.counts[pair] > 0) this.#push(pair, this.pairs.counts[pair]);
-        places[pair] = -1 - start;
-      }
-      this.#occurrences[-1 - places[pair]--] = this.#newSlots[k];
-    }
-    for (let k = 0; k < count; k++) places[newPairs[k]] = 0;
-  }
-
-  #addSegment(pair: number, start: number, end: number): void {
-    const segment = this.#segments++;
-    if (segment === this.#segmentStarts.length) {
-      this.#segmentStarts = copied(this.#segmentStarts, new Float64Array(segment * 2));
-      this.#segmentEnds = copied(this.#segmentEnds, new Float64Array(segment * 2));
-      this.#segmentBefore = copied(this.#segmentBefore, new Int32Array(segment * 2));
-    }
-    this.#segmentStarts[segment] = start;
-    this.#segmentEnds[segment] = end;
-    this.#segmentBefore[segment] = this.pairs.lists[pair];
-    this.pairs.lists[pair] = segment;
-  }
-
-  /** The slots where a pair may occur, ascending. The pair is marked as merged. */
-  #takeOccurrences(pair: number): Uint32Array {
-    const segment = this.pairs.lists[pair];
-    this.pairs.lists[pair] = MERGED;
-    const last = this.#occurrences.subarray(this.#segmentStarts[segment], this.#segmentEnds[segment]);
-    if (this.#segmentBefore[segment] < 0) return last;
-    const all: number[] = [];
-    for (let s = segment; s >= 0; s = this.#segmentBefore[s]) {
-      for (let i = this.#segmentStarts[s]; i < this.#segmentEnds[s]; i++) all.push(this.#occurrences[i]);
-    }
-    return Uint32Array.from(all).sort();
   }
 
   /** True if pair a, of count m, merges before pair b, of count n. */
@@ -408,6 +347,10 @@ class MergeState {
     }
     return lengths[a] - lengths[b];
   }
+
+  readonly #pushCounted = (pair: number): void => {
+    if (this.pairs.counts[pair] > 0) this.#push(pair, this.pairs.counts[pair]);
+  };
 
   #push(pair: number, count: number): void {
     if (this.#heapSize === this.#heapPairs.length) {
@@ -468,15 +411,4 @@ function layOut(words: PretokenCounts, byteIds: Int32Array): Int32Array<ArrayBuf
   }
   slots[at] = BORDER;
   return slots;
-}
-
-function copied<T extends Int32Array | Uint32Array | Float64Array>(old: T, fresh: T): T {
-  fresh.set(old);
-  return fresh;
-}
-
-function pairHash(left: number, right: number): number {
-  let hash = Math.imul(left, 0x9e3779b1 | 0) ^ Math.imul(right, 0x85ebca6b | 0);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x7feb352d);
-  return hash ^ (hash >>> 15);
 }

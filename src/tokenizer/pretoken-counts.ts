@@ -1,11 +1,11 @@
 /** @file How often each distinct pretoken occurs: the only thing that training needs to know of its texts. */
 import { PADDING } from "./encoder.js";
 
-/** Distinct pretokens one after the other in one arena, with their counts. */
+/** Distinct pretokens one after the other in one arena, with their counts. Learning merges gives `bytes` up. */
 export interface PretokenCounts {
   readonly size: number;
   /** Pretoken i is bytes[starts[i], starts[i + 1]). */
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  bytes: Uint8Array<ArrayBuffer>;
   readonly starts: Float64Array<ArrayBuffer>;
   readonly counts: Float64Array<ArrayBuffer>;
 }
@@ -77,9 +77,10 @@ export class PretokenCounter {
   take(): PretokenCounts {
     const counts = {
       size: this.size,
-      bytes: this.#bytes.slice(0, this.#starts[this.size]),
-      starts: this.#starts.slice(0, this.size + 1),
-      counts: this.#counts.slice(0, this.size),
+      // Handed over as they are: copies of millions would not fit beside them.
+      bytes: this.#bytes.subarray(0, this.#starts[this.size]),
+      starts: this.#starts.subarray(0, this.size + 1),
+      counts: this.#counts.subarray(0, this.size),
     };
     this.size = 0;
     this.#bytes = new Uint8Array(1 << 16);
