@@ -24,6 +24,7 @@ export interface TrainOptions {
   readonly peakFlops: number | null;
   /** The time by `performance.now()` when training should be over; a run that turns out slower gets fewer steps. */
   readonly deadline: number | null;
+  /** Steps between checkpoints; ten minutes unless given. */
   readonly saveEvery?: number;
   /** Keeps a line of the metrics. */
   readonly record: (line: MetricsLine) => Promise<void>;
@@ -44,6 +45,9 @@ export interface Trained {
   readonly tokensPerSecond: number | null;
 }
 
+/** Where nothing else was said, a run that is killed loses so many seconds of work at most. */
+const SAVE_SECONDS = 600;
+
 /**
  * Trains to the end of the plan and saves there. When the signal aborts, the step at work is finished and saved before
  * the signal's reason is thrown. Throws a `QuernError` when the loss is no longer a number.
@@ -56,6 +60,7 @@ export async function train(options: TrainOptions): Promise<Trained> {
   const began = performance.now() - done.seconds * 1000;
   const secondsNow = () => (performance.now() - began) / 1000;
   const stepSeconds: number[] = [];
+  let savedAt = done.seconds;
   let loss: number | null = null;
   let next = loader.load(done.step * accumulate);
 
@@ -112,7 +117,11 @@ export async function train(options: TrainOptions): Promise<Trained> {
       plan = withHorizon(plan, steps, shorter);
       await replan(plan);
     }
-    if (steps === plan.steps || (saveEvery !== undefined && steps % saveEvery === 0)) await save(steps, secondsNow());
+    const due = saveEvery === undefined ? secondsNow() - savedAt >= SAVE_SECONDS : steps % saveEvery === 0;
+    if (due || steps === plan.steps) {
+      await save(steps, secondsNow());
+      savedAt = secondsNow();
+    }
   }
   const tokensPerSecond = stepSeconds.length === 0 ? null : tokensPerStep / median(stepSeconds);
   return { plan, seconds: secondsNow(), loss, tokensPerSecond };

@@ -54,7 +54,7 @@ export const pretrainOptions = z.object({
     .meta({ value: "S" }),
   saveEvery: count()
     .optional()
-    .describe("steps between checkpoints (default one at the end alone)")
+    .describe("steps between checkpoints (default: one every ten minutes and one at the end)")
     .meta({ value: "N" }),
   resume: z.boolean().default(false).describe("go on with the run in --out from its newest checkpoint"),
 });
