@@ -119,14 +119,19 @@ static void qn_pack_A(const qn_gemm_context *c, long m0, long m1, long k0, long 
         for (; k < K; k += QN_VL) qn_store(to + k, qn_load_n(from + k, K - k) * c->scale[m * c->scale_row + (k0 + k) / QN_GROUP]);
         continue;
       }
-      for (; k + QN_VL <= K; k += QN_VL) qn_store(to + k, qn_load(from + k));
+      for (; k + QN_VL <= K; k += QN_VL) {
+        if (m + 8 < m1) __builtin_prefetch(from + 8 * c->a_m + k);
+        qn_store(to + k, qn_load(from + k));
+      }
       if (k < K) qn_store(to + k, qn_load_n(from + k, K - k)); // QN_KC is a multiple of QN_VL: there is room
     }
     return;
   }
-  for (long m = m0; m < m1; m += QN_VL) for (long k = 0; k < K; k += QN_VL)
+  for (long k = 0; k < K; k += QN_VL) for (long m = m0; m < m1; m += QN_VL) { // rows of k are far apart: the next ones are fetched
+    for (long i = k + QN_VL; i < k + 2 * QN_VL && i < K; i++) __builtin_prefetch(c->A + (k0 + i) * c->a_k + m);
     qn_turn(c->A + (k0 + k) * c->a_k + m, c->a_k, K - k, m1 - m, to + (m - m0) * QN_KC + k, QN_KC, m1 - m,
             c->scale ? c->scale + (k0 + k) * c->scale_row + m / QN_GROUP : 0, c->scale_row, QN_GROUP - m % QN_GROUP);
+  }
 }
 
 // One panel of one block of K: rows k0..k1 (then 0 up to a multiple of 4), columns n0..n0+QN_NR (0 from n1 on).
