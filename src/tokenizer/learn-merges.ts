@@ -26,6 +26,8 @@ export interface LearnOptions {
   /** Stop when the commonest pair is rarer than this. */
   readonly minFrequency: number;
   readonly tie: TieRule;
+  /** Occurrences of pairs of bytes that are gathered in one go over the text; fewer take less memory and more passes. */
+  readonly gathered?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -44,7 +46,7 @@ const LAST_BORDER = -0x40000000;
 const INSIDE = LAST_BORDER + 1;
 /** A pretoken that is longer keeps its count in a list: the walk back to its border would be too long. */
 const LONGEST_WALK = 200;
-/** Occurrences of pairs of bytes that are gathered in one go over the text. */
+/** Occurrences of pairs of bytes that are gathered in one go over the text, unless the caller says otherwise. */
 const GATHERED = 1 << 25;
 /** Slots of a block of the index from slot to pretoken. */
 const BLOCK = 64;
@@ -63,7 +65,7 @@ export async function learnMerges(
   byteIds: Int32Array,
   options: LearnOptions,
 ): Promise<LearnedMerges> {
-  const state = new MergeState(words, tokens, byteIds, options.tie);
+  const state = new MergeState(words, tokens, byteIds, options.tie, options.gathered ?? GATHERED);
   const merges: LearnedMerges = { left: [], right: [], merged: [] };
   const first = tokens.size;
   const report = (): void =>
@@ -96,6 +98,7 @@ class MergeState {
   readonly pairs = new PairTable();
   readonly #tokens: TokenTable;
   readonly #tie: TieRule;
+  readonly #gathered: number;
   /** Pretokens one after the other, a slot a byte, each behind a border; one more border ends the last. */
   readonly #slots: Int32Array<ArrayBuffer>;
   readonly #words: PretokenCounts;
@@ -124,7 +127,8 @@ class MergeState {
   #newSlots = new Uint32Array(1 << 12);
   #newCount = 0;
 
-  constructor(words: PretokenCounts, tokens: TokenTable, byteIds: Int32Array, tie: TieRule) {
+  constructor(words: PretokenCounts, tokens: TokenTable, byteIds: Int32Array, tie: TieRule, gathered: number) {
+    this.#gathered = gathered;
     this.#words = words;
     this.#tokens = tokens;
     this.#tie = tie;
@@ -135,10 +139,14 @@ class MergeState {
       this.#blocks[block] = word;
     }
     this.#firstByte = byteIds.reduce((least, id) => Math.min(least, id));
-    this.#occurrences = new OccurrenceLists(this.pairs, (pair, slot) => {
-      const left = this.pairs.keys[pair * 2];
-      return this.#slots[slot] === left && this.#slots[slot + tokens.lengths[left]] === this.pairs.keys[pair * 2 + 1];
-    });
+    this.#occurrences = new OccurrenceLists(
+      this.pairs,
+      (pair, slot) => {
+        const left = this.pairs.keys[pair * 2];
+        return this.#slots[slot] === left && this.#slots[slot + tokens.lengths[left]] === this.pairs.keys[pair * 2 + 1];
+      },
+      gathered >> 3,
+    );
     this.#countBytePairs(byteIds);
     // The slots say it all from here on.
     words.bytes = new Uint8Array(0);
@@ -285,7 +293,7 @@ class MergeState {
     }
     candidates.sort((a, b) => pairs.counts[b] - pairs.counts[a]);
     const chosen = [pair];
-    let room = GATHERED - this.#byteOccurrences[pair];
+    let room = this.#gathered - this.#byteOccurrences[pair];
     for (const other of candidates) {
       room -= this.#byteOccurrences[other];
       if (room < 0) break;

@@ -8,9 +8,6 @@ import { copied, type PairTable, UNLISTED } from "./pair-table.js";
 export const MERGED = -2;
 /** In place of a list: all entries of the list were stale. */
 const EMPTY = -3;
-/** Entries below which growing is cheaper than throwing out. */
-const SMALL = 1 << 22;
-
 export class OccurrenceLists {
   readonly #pairs: PairTable;
   readonly #isThere: (pair: number, slot: number) => boolean;
@@ -25,8 +22,14 @@ export class OccurrenceLists {
   /** By pair: how many entries it is given, then −1 − the place of the next, then 0 again. */
   #places = new Float64Array(1 << 12);
 
-  /** @param isThere whether a pair does occur at a slot */
-  constructor(pairs: PairTable, isThere: (pair: number, slot: number) => boolean) {
+  readonly #small: number;
+
+  /**
+   * @param isThere whether a pair does occur at a slot
+   * @param small entries below which the arena grows rather than throw out stale ones
+   */
+  constructor(pairs: PairTable, isThere: (pair: number, slot: number) => boolean, small: number) {
+    this.#small = small;
     this.#pairs = pairs;
     this.#isThere = isThere;
   }
@@ -114,7 +117,7 @@ export class OccurrenceLists {
   }
 
   #makeRoom(count: number): void {
-    if (this.#entries.length >= SMALL) this.#compact();
+    if (this.#entries.length >= this.#small) this.#compact();
     // Half as much again as is in use keeps the next throwing out far enough away to pay.
     const needed = this.#used + count;
     if (needed * 1.25 > this.#entries.length) {

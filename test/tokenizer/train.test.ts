@@ -1,6 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { byteToUnit, toByteLevel } from "../../src/tokenizer/byte-level.js";
+import { countPretokens } from "../../src/tokenizer/count-pretokens.js";
 import { tokenizerToJson, trainTokenizer } from "../../src/tokenizer/index.js";
+import { learnMerges } from "../../src/tokenizer/learn-merges.js";
+import { TokenTable } from "../../src/tokenizer/token-table.js";
 import { hasWorkers } from "../../src/tokenizer/worker-pool.js";
 import { fixture } from "./random-text.js";
 
@@ -49,6 +53,25 @@ describe("training", () => {
       );
     }
     expect(tokenizerToJson(await trainTokenizer([texts.join(" x")], { vocabSize: 1000, threads: 2 }))).not.toBe("");
+  });
+
+  it("learns the same with little memory for occurrences", async () => {
+    const { texts, merges, vocabSize } = corpora[0];
+    for (const gathered of [1, 3000, 20_000]) {
+      const words = await countPretokens(texts, { pattern: "o200k", threads: 1 });
+      const tokens = new TokenTable();
+      const byteIds = new Int32Array(256);
+      const bytes = Array.from({ length: 256 }, (_, byte) => byte).sort((a, b) => byteToUnit[a] - byteToUnit[b]);
+      bytes.forEach((byte, index) => {
+        byteIds[byte] = index + 2;
+        tokens.add(index + 2, Uint8Array.of(byte), 0, 1, true);
+      });
+      const learned = await learnMerges(words, tokens, byteIds, { vocabSize, minFrequency: 0, tie: "id", gathered });
+      const named = learned.left.map((left, i) =>
+        [left, learned.right[i]].map((id) => toByteLevel(tokens.get(id))).join(" "),
+      );
+      expect(named).toEqual(merges);
+    }
   });
 
   it("stops when the text has no more pairs", async () => {
