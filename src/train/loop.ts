@@ -112,9 +112,9 @@ export async function train(options: TrainOptions): Promise<Trained> {
       });
       await record({ step: steps, validation_loss: validationLoss, bits_per_byte: bitsPerByte });
     }
-    const shorter = stepsLeft(plan, steps, median(stepSeconds.slice(-20)), options.deadline);
-    if (shorter !== null) {
-      plan = withHorizon(plan, steps, shorter);
+    const end = changedEnd(plan, steps, median(stepSeconds.slice(-20)), options.deadline);
+    if (end !== null) {
+      plan = withHorizon(plan, steps, end);
       await replan(plan);
     }
     const due = saveEvery === undefined ? secondsNow() - savedAt >= SAVE_SECONDS : steps % saveEvery === 0;
@@ -132,10 +132,17 @@ function validationInterval(plan: RunPlan): number {
   return Math.max(5, Math.ceil(plan.horizons[0].steps / 10));
 }
 
-/** A nearer end for a run that would pass its deadline by more than a twentieth of what is left; null for one that would not. */
-function stepsLeft(plan: RunPlan, step: number, seconds: number, deadline: number | null): number | null {
+/**
+ * Another end for a run whose pace is not what it was planned for (a shared machine): nearer where it would pass its
+ * deadline by more than a twentieth of what is left; farther where, before three quarters of it are done, there is time
+ * for a fifth more. Null where the plan holds.
+ */
+function changedEnd(plan: RunPlan, step: number, seconds: number, deadline: number | null): number | null {
   if (deadline === null || step % 10 !== 0 || step >= plan.steps) return null;
   const left = (deadline - performance.now()) / 1000;
   const fits = Math.max(1, Math.floor(left / seconds));
-  return (plan.steps - step) * 0.95 > fits ? step + fits : null;
+  const planned = plan.steps - step;
+  const tooSlow = planned * 0.95 > fits;
+  const tooFast = planned * 1.2 < fits && step < plan.steps * 0.75;
+  return tooSlow || tooFast ? step + fits : null;
 }

@@ -87,12 +87,21 @@ export function scheduleOf(steps: number, learningRate: number): Schedule {
   return { learningRate, warmupSteps: Math.min(200, Math.ceil(steps / 20)), finalShare: 0.05 };
 }
 
+/**
+ * Sequences a step. Small models train for a short time, and then many noisy steps teach more than few smooth ones: 0.84M
+ * tokens of the starter corpus took 4 layers of 128 to 2.23 bits per byte in steps of 16 sequences, and to 2.02 in steps of
+ * 4. The noise that a model bears falls as it gets better (McCandlish et al., arXiv:1812.06162), so larger ones take more.
+ */
+export function defaultBatch({ width }: Pick<ModelConfig, "width">): number {
+  return width <= 128 ? 4 : width <= 256 ? 8 : 16;
+}
+
 export function planRun(
   options: CheckedPretrainOptions,
   model: ModelConfig,
   rest: Pick<RunPlan, "threads" | "target" | "training_tokens" | "heldout_tokens" | "steps">,
 ): RunPlan {
-  const { batch = 16, accumulate = 1, seed = 0 } = options;
+  const { batch = defaultBatch(model), accumulate = 1, seed = 0 } = options;
   const { sequence } = model;
   return {
     model,

@@ -37,7 +37,10 @@ export const pretrainOptions = z.object({
     .describe("tokens of the tokenizer (default by the time and the text)")
     .meta({ value: "N" }),
   sequence: z.int().min(2).optional().describe("sequence length, in tokens (default 256)").meta({ value: "T" }),
-  batch: count().optional().describe("sequences that go through the model at once (default 16)").meta({ value: "B" }),
+  batch: count()
+    .optional()
+    .describe("sequences that go through the model at once (default 4 to 16 by the width)")
+    .meta({ value: "B" }),
   accumulate: count().optional().describe("batches whose gradients make one step (default 1)").meta({ value: "N" }),
   learningRate: z
     .number()

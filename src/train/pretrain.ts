@@ -25,7 +25,7 @@ import { ADAMW_DEFAULTS, momentNames } from "./adamw.js";
 import { createLoader } from "./loader.js";
 import { train } from "./loop.js";
 import { measurePace, secondsOf } from "./pace.js";
-import { type DefaultSizes, defaultSizes, modelOf, planRun, type RunPlan } from "./plan.js";
+import { type DefaultSizes, defaultBatch, defaultSizes, modelOf, planRun, type RunPlan } from "./plan.js";
 import { type CheckedPretrainOptions, pretrainOptions } from "./pretrain-options.js";
 import { type RunRecord, type RunResult, writeReport } from "./report.js";
 import {
@@ -101,7 +101,12 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   try {
     await checkSpace(run, model);
     const heldOut = loadHeldOut(shards.heldout, tokenizer);
-    const shape = { batch: o.batch ?? 16, sequence: model.sequence, accumulate: o.accumulate ?? 1, ...planOf(before) };
+    const shape = {
+      batch: o.batch ?? defaultBatch(model),
+      sequence: model.sequence,
+      accumulate: o.accumulate ?? 1,
+      ...planOf(before),
+    };
     const seed = planOf(before)?.seed ?? o.seed ?? 0;
     const loader = createLoader(shards.train, { ...shape, seed });
     const prompts = drawPrompts(shards.heldout, tokenizer, seed);
