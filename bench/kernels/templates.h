@@ -1,5 +1,6 @@
 // One row of the instruction-set table, as the emitter would define it, then all templates. -DQN_VL=16|8|4 picks the row;
 // QN_MR, QN_NV and QN_THREADS may be given too.
+#define _GNU_SOURCE
 #ifndef QN_VL
 #define QN_VL 16
 #endif

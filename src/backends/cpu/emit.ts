@@ -49,6 +49,7 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
   const names = [...graph.entries.keys()].map(identifier);
   const source = [
     `// Emitted by Quern for ${set.name}, ${threads} threads.`,
+    "#define _GNU_SOURCE // sched.h gives the core that a thread runs on",
     `#define QN_VL ${set.vectorLength}`,
     `#define QN_MR ${set.tileRows}`,
     `#define QN_NV ${set.tileVectors}`,
