@@ -13,8 +13,24 @@ const templates = names.map((name) => read(`../../src/backends/cpu/templates/${n
 const row = read("templates.h").replace(/#include .*\n/g, "");
 const source = read(program).replace(/#include "templates.h"/, () => row + templates);
 const out = await runClang(
-  ["clang", "-O3", "-msimd128", "-mbulk-memory", "-DQN_VL=4", "-DQN_THREADS=0", "-D_WASI_EMULATED_PROCESS_CLOCKS", "-D_WASI_EMULATED_MMAN",
-    ...flags, "-Wl,-z,stack-size=1048576", "main.c", "-lm", "-lwasi-emulated-mman", "-lwasi-emulated-process-clocks", "-o", "main.wasm"],
+  [
+    "clang",
+    "-O3",
+    "-msimd128",
+    "-mbulk-memory",
+    "-DQN_VL=4",
+    "-DQN_THREADS=0",
+    "-D_WASI_EMULATED_PROCESS_CLOCKS",
+    "-D_WASI_EMULATED_MMAN",
+    ...flags,
+    "-Wl,-z,stack-size=1048576",
+    "main.c",
+    "-lm",
+    "-lwasi-emulated-mman",
+    "-lwasi-emulated-process-clocks",
+    "-o",
+    "main.wasm",
+  ],
   { "main.c": source },
 );
 const wasi = new WASI({ version: "preview1", args: [program, ...options.filter((o) => !o.startsWith("-"))] });
