@@ -9,8 +9,10 @@ export {
   writeFileAtomic,
   writeFolderAtomic,
 } from "./atomic.js";
+export { type Compression, packingOf, readBytes } from "./compression.js";
 export type { Document } from "./document.js";
 export { type HeldOutOptions, type HeldOutSplit, SHARED_LINE, splitHeldOut } from "./held-out.js";
 export { fetchNpmPackage, type NpmPackage } from "./npm-package.js";
+export { readParquetRows } from "./parquet.js";
 export { type DocumentReader, readDocuments, type SkippedFile } from "./read.js";
 export { readStarterCorpus, STARTER_SOURCES, type StarterSource } from "./starter-corpus.js";

@@ -1,13 +1,14 @@
 /**
- * @file Reading documents from files and folders: text, Markdown and JSONL, each plain or gzipped. A file that was named
- * must be readable; one that was found in a folder and is none of these is skipped and named.
+ * @file Reading documents from files and folders: text, Markdown and JSONL, each plain, gzipped or zstd-packed, and
+ * Parquet. A file that was named must be readable; one that was found in a folder and is none of these is skipped and
+ * named.
  */
-import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { basename, extname, join, relative } from "node:path";
-import { createGunzip } from "node:zlib";
+import { basename, join, relative } from "node:path";
 import { fileError, QuernError } from "../errors.js";
+import { type Compression, packingOf, readBytes } from "./compression.js";
 import type { Document } from "./document.js";
+import { readParquetRows } from "./parquet.js";
 import { decodeText, LONGEST_TEXT } from "./utf8.js";
 
 export interface SkippedFile {
@@ -28,12 +29,12 @@ export interface DocumentReader extends AsyncIterable<Document> {
 const TEXT_EXTENSIONS = new Set([".txt", ".text", ".md", ".markdown"]);
 const JSONL_EXTENSIONS = new Set([".jsonl", ".ndjson"]);
 
-type Format = "text" | "jsonl";
+type Format = "text" | "jsonl" | "parquet";
 
 interface Found {
   readonly path: string;
   readonly format: Format;
-  readonly gzipped: boolean;
+  readonly compression: Compression | undefined;
   /** True when the caller named this very file: then it is refused, not skipped, when it is no text. */
   readonly named: boolean;
   readonly source: string;
@@ -42,7 +43,7 @@ interface Found {
 
 /**
  * Reads files and folders (their sub-folders too; hidden ones are left alone). A text or Markdown file is one document,
- * a JSONL line is one (`text`, and `id`, `url`, `source` where it has them). The iteration throws a `QuernError` for a
+ * a JSONL line or a Parquet row is one (`text`, and `id`, `url`, `source` where it has them). The iteration throws a `QuernError` for a
  * path that is not there, a named file that is no text (with the byte offset), a bad JSONL line (with its number), and
  * when there is no document at all; it throws the signal's reason when that aborts.
  */
@@ -60,9 +61,7 @@ export function readDocuments(
       for await (const file of find(path, skipped)) {
         signal?.throwIfAborted();
         let any = false;
-        for await (const document of file.format === "jsonl"
-          ? readJsonl(file, signal)
-          : readText(file, signal, skipped)) {
+        for await (const document of readFile(file, signal, skipped)) {
           signal?.throwIfAborted();
           any = true;
           documents += 1;
@@ -85,10 +84,15 @@ export function readDocuments(
   };
 }
 
+function readFile(file: Found, signal: AbortSignal | undefined, skipped: SkippedFile[]): AsyncGenerator<Document> {
+  if (file.format === "jsonl") return readJsonl(file, signal);
+  return file.format === "parquet" ? readParquet(file) : readText(file, signal, skipped);
+}
+
 function nothingFound(paths: readonly string[], skipped: readonly SkippedFile[]): QuernError {
   const shown = skipped.slice(0, 3).map(({ path, reason }) => `${path} (${reason})`);
   if (skipped.length > shown.length) shown.push(`and ${skipped.length - shown.length} more`);
-  const why = skipped.length === 0 ? "it holds no .txt, .md or .jsonl file" : `skipped ${shown.join(", ")}`;
+  const why = skipped.length === 0 ? "it holds no .txt, .md, .jsonl or .parquet file" : `skipped ${shown.join(", ")}`;
   return new QuernError(`no text in ${paths.join(", ")}: ${why}`, { exitCode: 2 });
 }
 
@@ -101,8 +105,8 @@ async function* find(path: string, skipped: SkippedFile[]): AsyncGenerator<Found
   }
   if (!isFolder) {
     // A file that was named is text whatever it is called, unless its name says that it is JSONL.
-    const { format, gzipped } = formatOf(path);
-    yield { path, format: format ?? "text", gzipped, named: true, source: basename(path), id: basename(path) };
+    const { format, compression } = formatOf(path);
+    yield { path, format: format ?? "text", compression, named: true, source: basename(path), id: basename(path) };
     return;
   }
   yield* findIn(path, path, skipped);
@@ -124,10 +128,10 @@ async function* findIn(folder: string, root: string, skipped: SkippedFile[]): As
     }
     // A link to a folder may lead back here, so only links to files are followed.
     const isFile = entry.isFile() || (entry.isSymbolicLink() && (await linksToFile(path)));
-    const { format, gzipped } = formatOf(entry.name);
+    const { format, compression } = formatOf(entry.name);
     if (!isFile) skipped.push({ path, reason: "not a regular file" });
-    else if (format === undefined) skipped.push({ path, reason: "not a text, Markdown or JSONL file" });
-    else yield { path, format, gzipped, named: false, source: basename(root), id: relative(root, path) };
+    else if (format === undefined) skipped.push({ path, reason: "not a text, Markdown, JSONL or Parquet file" });
+    else yield { path, format, compression, named: false, source: basename(root), id: relative(root, path) };
   }
 }
 
@@ -144,40 +148,15 @@ async function linksToFile(path: string): Promise<boolean> {
   );
 }
 
-function formatOf(name: string): { readonly format: Format | undefined; readonly gzipped: boolean } {
-  const gzipped = extname(name).toLowerCase() === ".gz";
-  const extension = extname(gzipped ? name.slice(0, -3) : name).toLowerCase();
-  const format = TEXT_EXTENSIONS.has(extension) ? "text" : JSONL_EXTENSIONS.has(extension) ? "jsonl" : undefined;
-  return { format, gzipped };
-}
-
-/** The file's bytes as they come, unzipped where its name says so. */
-async function* readBytes(file: Found, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
-  const raw = createReadStream(file.path, { signal, highWaterMark: 1 << 18 });
-  let failure: unknown;
-  try {
-    if (!file.gzipped) {
-      yield* raw;
-      return;
-    }
-    const unzipped = createGunzip();
-    raw.on("error", (error) => unzipped.destroy(error));
-    yield* raw.pipe(unzipped);
-  } catch (error) {
-    failure = error;
-  } finally {
-    raw.destroy();
-  }
-  if (failure === undefined) return;
-  if ((failure as NodeJS.ErrnoException).code?.startsWith("Z_")) {
-    throw new QuernError(
-      `${file.path} is not a whole gzip file: ${(failure as Error).message}; fetch or make it again`,
-      {
-        cause: failure,
-      },
-    );
-  }
-  throw fileError(failure, "read", file.path);
+function formatOf(name: string): {
+  readonly format: Format | undefined;
+  readonly compression: Compression | undefined;
+} {
+  const { compression, extension } = packingOf(name);
+  if (TEXT_EXTENSIONS.has(extension)) return { format: "text", compression };
+  if (JSONL_EXTENSIONS.has(extension)) return { format: "jsonl", compression };
+  // Parquet packs its own pages; a packed one could not be read from its end.
+  return { format: extension === ".parquet" && compression === undefined ? "parquet" : undefined, compression };
 }
 
 async function* readText(
@@ -185,16 +164,16 @@ async function* readText(
   signal: AbortSignal | undefined,
   skipped: SkippedFile[],
 ): AsyncGenerator<Document> {
-  const chunks: Buffer[] = [];
+  const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of readBytes(file, signal)) {
+  for await (const chunk of readBytes(file.path, file.compression, signal)) {
     length += chunk.length;
     chunks.push(chunk);
     if (length > LONGEST_TEXT) break;
   }
   const decoded = decodeText(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
   if ("problem" in decoded) {
-    const where = `${decoded.problem}, at byte ${decoded.offset}${file.gzipped ? " of the unzipped text" : ""}`;
+    const where = `${decoded.problem}, at byte ${decoded.offset}${file.compression ? " of the unpacked text" : ""}`;
     if (file.named) throw new QuernError(`cannot read ${file.path} as text: ${where}`, { exitCode: 2 });
     skipped.push({ path: file.path, reason: where });
   } else if (decoded.text.trim() === "") {
@@ -205,9 +184,9 @@ async function* readText(
 }
 
 async function* readJsonl(file: Found, signal: AbortSignal | undefined): AsyncGenerator<Document> {
-  let rest: Buffer[] = [];
+  let rest: Uint8Array[] = [];
   let number = 0;
-  for await (const chunk of readBytes(file, signal)) {
+  for await (const chunk of readBytes(file.path, file.compression, signal)) {
     let start = 0;
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
       rest.push(chunk.subarray(start, end));
@@ -235,7 +214,26 @@ function parseLine(bytes: Buffer, file: Found, number: number): Document | undef
     throw wrong(`not valid JSON (${(error as Error).message})`);
   }
   if (typeof record !== "object" || record === null || Array.isArray(record)) throw wrong("must be a JSON object");
-  const { text, id, url, source } = record as Readonly<Record<string, unknown>>;
+  return toDocument(record as Readonly<Record<string, unknown>>, file, number, wrong);
+}
+
+async function* readParquet(file: Found): AsyncGenerator<Document> {
+  let number = 0;
+  for await (const row of readParquetRows(file.path, ["text", "id", "url", "source"], "text")) {
+    number += 1;
+    const wrong = (what: string) => new QuernError(`${file.path}, row ${number}: ${what}`, { exitCode: 2 });
+    const document = toDocument(row, file, number, wrong);
+    if (document !== undefined) yield document;
+  }
+}
+
+function toDocument(
+  record: Readonly<Record<string, unknown>>,
+  file: Found,
+  number: number,
+  wrong: (what: string) => QuernError,
+): Document | undefined {
+  const { text, id, url, source } = record;
   if (typeof text !== "string") {
     const keys = Object.keys(record).slice(0, 5).join(", ");
     throw wrong(`has no "text" that is a string; its keys are ${keys === "" ? "none" : keys}`);
@@ -243,7 +241,7 @@ function parseLine(bytes: Buffer, file: Found, number: number): Document | undef
   if (text.trim() === "") return undefined;
   return {
     text,
-    id: typeof id === "string" || typeof id === "number" ? String(id) : `${file.id}:${number}`,
+    id: ["string", "number", "bigint"].includes(typeof id) ? String(id) : `${file.id}:${number}`,
     ...(typeof url === "string" ? { url } : {}),
     source: typeof source === "string" ? source : file.source,
   };

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Document } from "../../src/documents/document.js";
 import { readDocuments } from "../../src/documents/read.js";
@@ -47,7 +48,7 @@ describe("readDocuments", () => {
       ["empty.txt", "empty"],
       ["sub/broken.txt", "a byte that is not UTF-8, at byte 1"],
       ["sub/loop", "not a regular file"],
-      ["sub/picture.png", "not a text, Markdown or JSONL file"],
+      ["sub/picture.png", "not a text, Markdown, JSONL or Parquet file"],
     ]);
   });
 
@@ -81,9 +82,47 @@ describe("readDocuments", () => {
     await expect(all([await file(name, data)])).rejects.toThrow(message);
   });
 
+  it("reads JSONL packed by zstd, and says where a packed file ends too early", async () => {
+    // zstd -19 of two lines
+    const packed = Buffer.from(
+      "KLUv/QRovQEAQoMLEbDrIAnacMs2msYoDipJUFAC4FkVoekEc78aeFanxzr4Zw2OF6EJf5DTil3ZBQEAPIV6ArIm39g=",
+      "base64",
+    );
+    const { documents } = await all([await file("a.jsonl.zst", packed)]);
+    expect(documents.map(({ id, text }) => [id, text])).toEqual([
+      ["a", "one packed line"],
+      ["a.jsonl.zst:2", "zwei: gepackt"],
+    ]);
+    const cut = all([await file("cut.jsonl.zst", packed.subarray(0, 40))]);
+    await expect(cut).rejects.toThrow(/cut\.jsonl\.zst is not a whole zstd file/);
+  });
+
+  it("reads Parquet a row group at a time, and refuses what is none", async () => {
+    const rows = Array.from({ length: 5000 }, (_, i) => `row ${i}`);
+    const whole = new Uint8Array(
+      parquetWriteBuffer({
+        columnData: [
+          { name: "score", data: rows.map((_, i) => i / 2) },
+          { name: "text", data: rows },
+          { name: "id", data: rows.map((_, i) => `n${i}`) },
+        ],
+        rowGroupSize: 4500,
+      }),
+    );
+    const { documents, files } = await all([await file("a.parquet", whole)]);
+    expect(files).toBe(1);
+    expect(documents.map(({ text }) => text)).toEqual(rows);
+    expect(documents[4999]).toEqual({ text: "row 4999", id: "n4999", source: "a.parquet" });
+
+    const other = parquetWriteBuffer({ columnData: [{ name: "body", data: ["x"] }] });
+    await expect(all([await file("b.parquet", new Uint8Array(other))])).rejects.toThrow(/no column "text".*body/);
+    await expect(all([await file("c.parquet", whole.subarray(0, 3000))])).rejects.toThrow(/not a whole Parquet file/);
+    await expect(all([await file("d.parquet", "PAR1")])).rejects.toThrow(/d\.parquet is no Parquet file/);
+  });
+
   it("refuses a path that is not there, an empty folder and no path", async () => {
     await expect(all([join(folder, "none")])).rejects.toThrow(/cannot read .*none: there is no such file/);
-    await expect(all([folder])).rejects.toThrow(/no text in .*: it holds no \.txt, \.md or \.jsonl file/);
+    await expect(all([folder])).rejects.toThrow(/no text in .*: it holds no \.txt, \.md, \.jsonl or \.parquet file/);
     await expect(all([])).rejects.toThrow(/no text was given/);
   });
 

@@ -1,0 +1,67 @@
+/** @file Files as streams of bytes, unpacked where their name says that they are packed: .gz by zlib, .zst by zlib or fzstd. */
+import { createReadStream } from "node:fs";
+import { extname } from "node:path";
+import * as zlib from "node:zlib";
+import { Decompress } from "fzstd";
+import { fileError, QuernError } from "../errors.js";
+
+export type Compression = "gzip" | "zstd";
+
+const EXTENSIONS: Readonly<Record<string, Compression>> = { ".gz": "gzip", ".zst": "zstd", ".zstd": "zstd" };
+
+/** The packing that a file's name tells, and the extension, in lower case, of what is packed. */
+export function packingOf(name: string): { readonly compression: Compression | undefined; readonly extension: string } {
+  const last = extname(name);
+  const compression = EXTENSIONS[last.toLowerCase()];
+  const unpacked = compression === undefined ? name : name.slice(0, -last.length);
+  return { compression, extension: extname(unpacked).toLowerCase() };
+}
+
+/**
+ * A file's bytes, unpacked, as they come.
+ *
+ * @throws QuernError where the file cannot be read or is no whole packed file
+ */
+export async function* readBytes(
+  path: string,
+  compression: Compression | undefined,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const raw = createReadStream(path, { signal, highWaterMark: 1 << 18 });
+  try {
+    if (compression === undefined) yield* raw;
+    else if (compression === "gzip") yield* through(raw, zlib.createGunzip());
+    else if ("createZstdDecompress" in zlib) {
+      yield* through(raw, (zlib.createZstdDecompress as () => zlib.Gunzip)()); // Node 22.15 and newer
+    } else yield* unpackZstd(raw);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code as unknown;
+    // zlib's codes begin with Z_ or ZSTD_, fzstd's are numbers.
+    if (compression !== undefined && (typeof code === "number" || /^(Z_|ZSTD_)/.test(String(code)))) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new QuernError(`${path} is not a whole ${compression} file: ${reason}; fetch or make it again`, {
+        cause: error,
+      });
+    }
+    throw fileError(error, "read", path);
+  } finally {
+    raw.destroy();
+  }
+}
+
+async function* through(raw: ReturnType<typeof createReadStream>, unpacked: zlib.Gunzip): AsyncGenerator<Buffer> {
+  raw.on("error", (error) => unpacked.destroy(error));
+  yield* raw.pipe(unpacked);
+}
+
+async function* unpackZstd(raw: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let unpacked: Uint8Array[] = [];
+  const stream = new Decompress((chunk) => unpacked.push(chunk));
+  for await (const chunk of raw) {
+    stream.push(chunk);
+    yield* unpacked;
+    unpacked = [];
+  }
+  stream.push(new Uint8Array(), true);
+  yield* unpacked;
+}

@@ -1,0 +1,76 @@
+/** @file Rows of a Parquet file, a row group at a time; a column's pages are unpacked by hyparquet-compressors. */
+import { type FileHandle, open } from "node:fs/promises";
+import {
+  type AsyncBuffer,
+  type FileMetaData,
+  parquetMetadataAsync,
+  parquetReadObjects,
+  parquetSchema,
+} from "hyparquet";
+import { compressors } from "hyparquet-compressors";
+import { fileError, QuernError } from "../errors.js";
+
+/** Rows that are in memory at once, at most: a text of some kilobytes each makes that some tens of megabytes. */
+const ROWS_AT_ONCE = 4096;
+
+/**
+ * The rows of a Parquet file in order, with those of `columns` that the file has.
+ *
+ * @throws QuernError where the file cannot be read, is no whole Parquet file or has none of the columns `required`
+ */
+export async function* readParquetRows(
+  path: string,
+  columns: readonly string[],
+  required: string,
+): AsyncGenerator<Readonly<Record<string, unknown>>> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path);
+    const file = await asBuffer(handle);
+    const metadata = await metadataOf(path, file);
+    const names = parquetSchema(metadata).children.map((child) => child.element.name);
+    if (!names.includes(required)) {
+      throw new QuernError(`${path} has no column "${required}"; its columns are ${names.join(", ")}`, { exitCode: 2 });
+    }
+    const wanted = columns.filter((column) => names.includes(column));
+    let start = 0;
+    for (const group of metadata.row_groups) {
+      const end = start + Number(group.num_rows);
+      for (; start < end; start += ROWS_AT_ONCE) {
+        const rowEnd = Math.min(end, start + ROWS_AT_ONCE);
+        yield* await parquetReadObjects({ file, metadata, columns: wanted, rowStart: start, rowEnd, compressors });
+      }
+      start = end;
+    }
+  } catch (error) {
+    const told = fileError(error, "read", path);
+    if (told instanceof QuernError || !(told instanceof Error)) throw told;
+    throw new QuernError(`${path} is not a whole Parquet file: ${told.message}; fetch or make it again`, {
+      cause: error,
+    });
+  } finally {
+    await handle?.close();
+  }
+}
+
+async function asBuffer(handle: FileHandle): Promise<AsyncBuffer> {
+  const byteLength = (await handle.stat()).size;
+  return {
+    byteLength,
+    async slice(start, end = byteLength) {
+      const bytes = new Uint8Array(Math.max(0, end - start));
+      for (let at = 0; at < bytes.length; ) {
+        const { bytesRead } = await handle.read(bytes, at, bytes.length - at, start + at);
+        if (bytesRead === 0) throw new Error(`it ends before byte ${end}`);
+        at += bytesRead;
+      }
+      return bytes.buffer;
+    },
+  };
+}
+
+function metadataOf(path: string, file: AsyncBuffer): Promise<FileMetaData> {
+  // hyparquet reads the last bytes first; a file shorter than its marks would ask for bytes before the start.
+  if (file.byteLength < 12) throw new QuernError(`${path} is no Parquet file: it has ${file.byteLength} bytes`);
+  return parquetMetadataAsync(file);
+}
