@@ -65,14 +65,16 @@ async function* generate(
 ): AsyncGenerator<number, void> {
   const random = randomStream(seed, "generate");
   const text = Array.from(prompt).slice(-config.sequence);
+  const seen = new Set(Array.from(prompt)); // also what the sequence has no room for any more
   for (let drawn = 0; drawn < tokens; drawn++) {
     signal?.throwIfAborted();
-    const token = chooseToken(await next(text), sampling, random.uniform(drawn));
+    const token = chooseToken(await next(text), sampling, random.uniform(drawn), seen);
     if (endOfText.includes(token)) return;
     yield token;
     // The trained positions are used up: the newer half goes on as a text of its own.
     if (text.length === config.sequence) text.splice(0, Math.ceil(config.sequence / 2));
     text.push(token);
+    seen.add(token);
   }
 }
 

@@ -15,6 +15,31 @@ export const generateOptions = z.object({
     .describe("0 takes the likeliest token each time, 1 draws as the model predicts, between is bolder than 0")
     .meta({ value: "T" }),
   topK: z.int().min(0).default(50).describe("draw from the K likeliest tokens alone; 0 from all").meta({ value: "K" }),
+  topP: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe("draw from the likeliest tokens that together have probability P; 1 from all")
+    .meta({ value: "P" }),
+  minP: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe("draw from tokens at least P times as likely as the likeliest; 0 from all")
+    .meta({ value: "P" }),
+  repetitionPenalty: z
+    .number()
+    .positive()
+    .default(1)
+    .describe("divides the logits of tokens that the text has already (multiplies negative ones); 1 changes nothing")
+    .meta({ value: "R" }),
+  stop: z
+    .array(z.string().min(1))
+    .default([])
+    .describe("end before the first of these strings, which is not printed")
+    .meta({ value: "TEXT" }),
   seed: z.int().min(0).default(0).describe("seed of the draws: the same seed gives the same text").meta({ value: "S" }),
   threads: z.int().min(1).max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
   cache: z.boolean().default(true).describe("compute the whole text anew for every token (slow; for checking)"),

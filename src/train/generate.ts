@@ -8,6 +8,7 @@ import { loadTokenizer } from "../tokenizer/index.js";
 import { createDecoder } from "./decoder.js";
 import { generateOptions } from "./generate-options.js";
 import { findModelFolder } from "./run-folder.js";
+import { stopFinder } from "./stop-strings.js";
 
 export type GenerateTextOptions = z.input<typeof generateOptions> & {
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
@@ -21,8 +22,8 @@ export type GenerateTextOptions = z.input<typeof generateOptions> & {
 const MIN_SEQUENCE = 256;
 
 /**
- * Continues a prompt; gives the continuation piece by piece, whole characters at a time. Ends at the end of the text or
- * after `tokens`.
+ * Continues a prompt; gives the continuation piece by piece as it is decoded, whole characters at a time. Ends at the end
+ * of the text, before the first stop string, or after `tokens`.
  * @throws QuernError for a folder that holds no model, or a tokenizer that is not the model's
  */
 export async function* generateText(options: GenerateTextOptions): AsyncGenerator<string, void> {
@@ -39,7 +40,7 @@ export async function* generateText(options: GenerateTextOptions): AsyncGenerato
       );
     }
     const endOfText = [...model.endOfText, ...(tokenizer.endOfText === undefined ? [] : [tokenizer.endOfText])];
-    const prompt = tokenizer.encode(o.prompt);
+    const prompt = tokenizer.encode(o.prompt, { addSpecial: true });
     if (prompt.length === 0 && endOfText.length === 0) {
       throw new QuernError("the prompt is empty, and this model knows no token that begins a text", { exitCode: 2 });
     }
@@ -52,14 +53,17 @@ export async function* generateText(options: GenerateTextOptions): AsyncGenerato
     });
     try {
       // A token may end inside a character; the stream holds its bytes back until the rest is there.
-      const utf8 = new TextDecoder();
-      const { tokens, temperature, topK, seed } = o;
-      const sampling = { tokens, temperature, topK, seed, endOfText, signal };
+      const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+      const finder = stopFinder(o.stop);
+      const { tokens, temperature, topK, topP, minP, repetitionPenalty, seed } = o;
+      const sampling = { temperature, topK, topP, minP, repetitionPenalty, tokens, seed, endOfText, signal };
       for await (const id of decoder.generate(prompt.length > 0 ? prompt : [endOfText[0]], sampling)) {
-        const text = utf8.decode(tokenizer.decodeBytes([id]), { stream: true });
+        if (!tokenizer.has(id)) continue; // a row that pads the table stands for nothing
+        const text = finder.push(utf8.decode(tokenizer.decodeBytes([id]), { stream: true }));
         if (text !== "") yield text;
+        if (finder.found) return;
       }
-      const rest = utf8.decode();
+      const rest = finder.push(utf8.decode()) + finder.end();
       if (rest !== "") yield rest;
     } finally {
       decoder.dispose();

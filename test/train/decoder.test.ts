@@ -43,6 +43,15 @@ describe.each(TARGETS.slice(0, 2))("$name", { timeout: SLOW_BUILD }, ({ options 
     },
   );
 
+  it("draws the same text with and without the cache, whatever is left to draw from", async () => {
+    for (const sampling of [{ topK: 0 }, { topK: 20, topP: 0.8, minP: 0.02, repetitionPenalty: 1.3 }]) {
+      const options = { ...greedy, ...sampling, temperature: 1.1, seed: 7, tokens: 30 };
+      const text = await take(cached, [3, 1, 4], options);
+      expect(text).toHaveLength(30);
+      expect(await take(whole, [3, 1, 4], options)).toEqual(text);
+    }
+  });
+
   it("draws the same text for a seed, another for another", async () => {
     const draw = (seed: number) => take(cached, [1, 2, 3], { ...greedy, temperature: 1, seed, tokens: 12 });
     expect(await draw(1)).toEqual(await draw(1));

@@ -1,12 +1,52 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { randomStream } from "../../src/model/index.js";
-import { chooseToken } from "../../src/train/sampling.js";
+import { candidates, chooseToken, type SamplingOptions } from "../../src/train/sampling.js";
 
 const logits = Float32Array.of(1, 3, 3, -2, 0.5);
+
+interface Oracle {
+  readonly transformers: string;
+  readonly cases: readonly {
+    readonly options: Partial<SamplingOptions> & { readonly temperature: number };
+    readonly logits: readonly number[];
+    readonly seen: readonly number[];
+    readonly probabilities: Readonly<Record<string, number>>;
+  }[];
+}
+const oracle = JSON.parse(readFileSync(new URL("../oracle/fixtures/sampling.json", import.meta.url), "utf8")) as Oracle;
+
+describe("candidates", () => {
+  it.each(oracle.cases.map((each) => [JSON.stringify(each.options), each] as const))(
+    "are what transformers' processors leave: %s",
+    (_, { options, logits: given, seen, probabilities }) => {
+      const left = candidates(Float32Array.from(given), { topK: 0, ...options }, seen);
+      expect([...left.ids]).toEqual(Object.keys(probabilities).map(Number));
+      for (const [i, id] of left.ids.entries()) expect(left.probabilities[i]).toBeCloseTo(probabilities[id], 6);
+    },
+  );
+
+  it("finds the k likeliest of many as sorting does", () => {
+    const random = randomStream(1, "many");
+    const many = Float32Array.from({ length: 5000 }, (_, i) => Math.round(random.uniform(i) * 800));
+    const sorted = many.slice().sort().reverse();
+    for (const topK of [1, 2, 50, 2500, 4999]) {
+      const expected = many.reduce((count, value) => count + (value >= sorted[topK - 1] ? 1 : 0), 0);
+      expect(candidates(many, { temperature: 1e3, topK }).ids).toHaveLength(expected);
+    }
+  });
+});
 
 describe("chooseToken", () => {
   it("takes the likeliest at temperature 0, the first of equals", () => {
     for (const uniform of [0.01, 0.99]) expect(chooseToken(logits, { temperature: 0, topK: 0 }, uniform)).toBe(1);
+  });
+
+  it("penalises what the text has, at temperature 0 too", () => {
+    const options = { temperature: 0, topK: 0, repetitionPenalty: 2 };
+    expect(chooseToken(logits, options, 0.5, [1, 1])).toBe(2);
+    expect(chooseToken(logits, options, 0.5, [1, 2, 2])).toBe(1); // 1.5 is still the most
+    expect(chooseToken(Float32Array.of(-1, -1.5), options, 0.5, [0])).toBe(1);
   });
 
   it.each([
