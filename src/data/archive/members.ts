@@ -1,0 +1,126 @@
+/**
+ * @file The members of a packed archive: each record of a WARC or ARC file is packed by itself, so that it can be read
+ * from its offset alone. RFC 1952 (gzip), RFC 8878 (Zstandard).
+ */
+import * as zlib from "node:zlib";
+import { decompress } from "fzstd";
+
+/** A member unpacked, and how many packed bytes it took; or what is wrong with it. */
+export type Member =
+  | { readonly bytes: Buffer; readonly length: number }
+  /** The window ends inside the member. */
+  | "more"
+  | { readonly problem: string };
+
+export type Packing = "gzip" | "zstd" | "none";
+
+export function packingOf(start: Uint8Array): Packing {
+  if (start[0] === 0x1f && start[1] === 0x8b) return "gzip";
+  const magic = start.length < 4 ? 0 : Buffer.from(start.subarray(0, 4)).readUInt32LE();
+  return magic === ZSTD_MAGIC || isSkippable(magic) ? "zstd" : "none";
+}
+
+/** Unpacks the gzip member at the start of `window`, of at most `limit` bytes unpacked. */
+export function gunzipMember(window: Buffer, limit: number): Member {
+  const start = gzipHeaderLength(window);
+  if (typeof start !== "number") return start;
+  let bytes: Buffer;
+  let packed: number;
+  try {
+    const options = { info: true, maxOutputLength: limit } as zlib.ZlibOptions;
+    const result = zlib.inflateRawSync(window.subarray(start), options) as unknown as {
+      readonly buffer: Buffer;
+      readonly engine: { readonly bytesWritten: number };
+    };
+    bytes = result.buffer;
+    packed = result.engine.bytesWritten;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "Z_BUF_ERROR") return "more";
+    return { problem: code === "ERR_BUFFER_TOO_LARGE" ? "too large" : "damaged gzip" };
+  }
+  const end = start + packed;
+  if (window.length < end + 8) return "more";
+  if (window.readUInt32LE(end) !== zlib.crc32(bytes)) return { problem: "wrong checksum" };
+  return { bytes, length: end + 8 };
+}
+
+/** What a gzip member that was cut short unpacks to as far as it goes. */
+export function gunzipCut(window: Buffer, limit: number): Buffer {
+  const start = gzipHeaderLength(window);
+  if (typeof start !== "number") return Buffer.alloc(0);
+  try {
+    const finishFlush = zlib.constants.Z_SYNC_FLUSH; // what there is, without an error at its end
+    return zlib.inflateRawSync(window.subarray(start), { finishFlush, maxOutputLength: limit });
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
+
+/** True where a gzip member seems to begin whose text begins as `expected` says. */
+export function startsMember(window: Buffer, expected: RegExp): boolean {
+  return expected.test(gunzipCut(window.subarray(0, 512), 2 ** 20).toString("latin1"));
+}
+
+function gzipHeaderLength(bytes: Buffer): number | Member {
+  if (bytes.length < 10) return "more";
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b || bytes[2] !== 8 || bytes[3] > 31) return { problem: "no gzip member" };
+  const flags = bytes[3];
+  let at = 10;
+  if (flags & 4) {
+    if (bytes.length < at + 2) return "more";
+    at += 2 + bytes.readUInt16LE(at);
+  }
+  for (const flag of [8, 16]) {
+    if ((flags & flag) === 0) continue; // a name, a comment: each up to a 0
+    const end = bytes.indexOf(0, at);
+    if (end < 0) return bytes.length > at + 65536 ? { problem: "damaged gzip" } : "more";
+    at = end + 1;
+  }
+  if (flags & 2) at += 2;
+  return at > bytes.length ? "more" : at;
+}
+
+const ZSTD_MAGIC = 0xfd2fb528;
+const isSkippable = (magic: number) => magic >= 0x184d2a50 && magic <= 0x184d2a5f;
+
+/** Unpacks the Zstandard frame at the start of `window`; a skippable frame is unpacked to nothing. */
+export function unzstdMember(window: Buffer, limit: number): Member {
+  if (window.length < 9) return "more";
+  const magic = window.readUInt32LE();
+  if (isSkippable(magic)) {
+    const length = 8 + window.readUInt32LE(4);
+    // A dictionary for all frames lies in the first one (the WARC zstd proposal); fzstd takes none.
+    if (window.length >= 12 && window.readUInt32LE(8) === 0xec30a437) return { problem: "zstd with a dictionary" };
+    return window.length < length ? "more" : { bytes: Buffer.alloc(0), length };
+  }
+  if (magic !== ZSTD_MAGIC) return { problem: "no zstd frame" };
+  const length = zstdFrameLength(window);
+  if (typeof length !== "number") return length;
+  if (length > window.length) return "more";
+  try {
+    const unpacked = decompress(window.subarray(0, length));
+    if (unpacked.length > limit) return { problem: "too large" };
+    return { bytes: Buffer.from(unpacked.buffer, unpacked.byteOffset, unpacked.length), length };
+  } catch {
+    return { problem: "damaged zstd" };
+  }
+}
+
+/** Bytes of a frame, found by walking over its blocks' headers. */
+function zstdFrameLength(window: Buffer): number | Member {
+  const descriptor = window[4];
+  const oneSegment = (descriptor & 0x20) !== 0;
+  const dictionary = [0, 1, 2, 4][descriptor & 3];
+  const size = [oneSegment ? 1 : 0, 2, 4, 8][descriptor >> 6];
+  let at = 5 + (oneSegment ? 0 : 1) + dictionary + size;
+  for (let last = false; !last; ) {
+    if (window.length < at + 3) return "more";
+    const block = window.readUIntLE(at, 3);
+    const kind = (block >> 1) & 3;
+    if (kind === 3) return { problem: "damaged zstd" };
+    last = (block & 1) === 1;
+    at += 3 + (kind === 1 ? 1 : block >> 3); // kind 1 repeats one byte
+  }
+  return at + (descriptor & 4 ? 4 : 0);
+}

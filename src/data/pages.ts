@@ -1,0 +1,207 @@
+/**
+ * @file Reading pages: web archives, HTML files, and what holds documents already (text, JSONL, Parquet), from files,
+ * folders and remote locations.
+ */
+import { readdir, stat } from "node:fs/promises";
+import { basename, join, relative } from "node:path";
+import { packingOf, readBytes, readDocuments } from "../documents/index.js";
+import { fileError, QuernError } from "../errors.js";
+import { parseHttpResponse } from "./archive/http-message.js";
+import { type ArchiveRecord, readArchive } from "./archive/records.js";
+import { expandLocation, isRemote, type LocationOptions, readLocation } from "./location.js";
+import type { Page, PageReader } from "./page.js";
+
+export interface PageOptions extends LocationOptions {
+  /** Bytes that one page may have; larger ones are skipped. Default 64 MiB. */
+  readonly largestPage?: number;
+}
+
+const LARGEST_PAGE = 64 * 2 ** 20;
+
+/** One file, or remote file, to be read by itself: the unit that work is divided into. */
+export interface Part {
+  readonly location: string;
+  readonly kind: "archive" | "html" | "documents";
+  /** Of an HTML file: its path under the folder that was given, without .html or .gz. */
+  readonly id: string;
+  readonly source: string;
+}
+
+/**
+ * The parts of what a user names, in a fixed order: files as given, folders by the order of their names, crawls by their
+ * path list. Files of other kinds in folders are counted in `skipped` by their extension.
+ *
+ * @throws QuernError for a path that is not there, a named file of another kind, a location that cannot be listed
+ */
+export async function findParts(
+  inputs: readonly string[],
+  options: PageOptions & { readonly skipped?: Map<string, number> } = {},
+): Promise<readonly Part[]> {
+  const parts: Part[] = [];
+  for (const input of inputs) {
+    if (isRemote(input)) {
+      for (const location of await expandLocation(input, options)) {
+        const name = basename(new URL(location).pathname);
+        // An address without a known ending is a page of the web.
+        parts.push({ location, kind: kindOf(name) ?? "html", id: idOf(location), source: input });
+      }
+      continue;
+    }
+    let isFolder: boolean;
+    try {
+      isFolder = (await stat(input)).isDirectory();
+    } catch (error) {
+      throw fileError(error, "read", input);
+    }
+    if (isFolder) await findIn(input, input, parts, options.skipped ?? new Map());
+    else {
+      const kind = kindOf(input);
+      if (kind === undefined) {
+        throw new QuernError(`${input} is no page, archive or document file; its name must say what it is`, {
+          exitCode: 2,
+        });
+      }
+      parts.push({ location: input, kind, id: idOf(basename(input)), source: basename(input) });
+    }
+  }
+  return parts;
+}
+
+async function findIn(folder: string, root: string, parts: Part[], skipped: Map<string, number>): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  for (const entry of entries) {
+    if (entry.name.startsWith(".")) continue;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await findIn(path, root, parts, skipped);
+    else {
+      const kind = entry.isFile() ? kindOf(entry.name) : undefined;
+      if (kind !== undefined)
+        parts.push({ location: path, kind, id: idOf(relative(root, path)), source: basename(root) });
+      else {
+        const extension = packingOf(entry.name).extension || "no extension";
+        count(skipped, `a file of another kind (${extension})`);
+      }
+    }
+  }
+}
+
+const KINDS: readonly [RegExp, Part["kind"]][] = [
+  [/\.(warc|arc|wet|wat)(\.wet|\.wat)?(\.gz|\.zst)?$/i, "archive"],
+  [/\.x?html?(\.gz|\.zst)?$/i, "html"],
+  [/\.(txt|text|md|markdown|jsonl|ndjson)(\.gz|\.zst)?$|\.parquet$/i, "documents"],
+];
+const kindOf = (name: string) => KINDS.find(([pattern]) => pattern.test(name))?.[1];
+const idOf = (path: string) => path.replace(/\.(gz|zst)$/i, "").replace(/\.x?html?$/i, "");
+const count = (counts: Map<string, number>, reason: string) => counts.set(reason, (counts.get(reason) ?? 0) + 1);
+
+/** The pages of all inputs, one part after the other. */
+export function readPages(inputs: readonly string[], options: PageOptions = {}): PageReader {
+  const skipped = new Map<string, number>();
+  async function* read(): AsyncGenerator<Page> {
+    for (const part of await findParts(inputs, { ...options, skipped })) yield* pagesOf(part, skipped, options);
+  }
+  return { skipped, [Symbol.asyncIterator]: read };
+}
+
+/** The pages of one part. */
+export function readPart(part: Part, options: PageOptions = {}): PageReader {
+  const skipped = new Map<string, number>();
+  return { skipped, [Symbol.asyncIterator]: () => pagesOf(part, skipped, options) };
+}
+
+async function* pagesOf(part: Part, skipped: Map<string, number>, options: PageOptions): AsyncGenerator<Page> {
+  options.signal?.throwIfAborted();
+  if (part.kind === "archive") yield* archivePages(part, skipped, options);
+  else if (part.kind === "html") yield* htmlPage(part, skipped, options);
+  else yield* documentPages(part, skipped, options);
+}
+
+async function* archivePages(part: Part, skipped: Map<string, number>, options: PageOptions): AsyncGenerator<Page> {
+  const limit = options.largestPage ?? LARGEST_PAGE;
+  const bytes = readLocation(part.location, options);
+  const reader = readArchive(bytes, { largestRecord: limit, signal: options.signal });
+  let records = 0;
+  for await (const record of reader) {
+    records += 1;
+    const page = pageOf(record, part, limit);
+    if (typeof page === "string") count(skipped, page);
+    else yield page;
+  }
+  for (const [reason, times] of reader.lost) {
+    skipped.set(`archive: ${reason}`, (skipped.get(`archive: ${reason}`) ?? 0) + times);
+  }
+  if (records === 0) throw new QuernError(`${part.location} holds no record of a web archive`);
+}
+
+/** The page in a record, or why there is none. */
+function pageOf(record: ArchiveRecord, part: Part, limit: number): Page | string {
+  const url = record.fields.get("warc-target-uri");
+  const time = record.fields.get("warc-date");
+  const origin = { archive: part.location, offset: record.offset, ...(time === undefined ? {} : { time }) };
+  const id = record.fields.get("warc-record-id")?.replace(/^<|>$/g, "") ?? `${part.id}:${record.offset}`;
+  const place = { id, ...(url === undefined ? {} : { url }), source: part.source, origin };
+  if (record.type === "conversion") {
+    return { ...place, content: { kind: "text", text: record.content.toString("utf8") } };
+  }
+  if (record.type !== "response" && record.type !== "resource") return `a ${record.type || "nameless"} record`;
+  let contentType = record.fields.get("content-type") ?? "";
+  let bytes = record.content;
+  if (record.type === "response") {
+    const response = parseHttpResponse(record.content, limit);
+    if (response === null) return "a response that is not HTTP";
+    if (response.status < 200 || response.status > 299) return `an answer with status ${response.status}`;
+    if (response.body.length === 0)
+      return response.flaws.length > 0 ? `a body that is ${response.flaws[0]}` : "no body";
+    contentType = response.headers.get("content-type") ?? "";
+    bytes = response.body;
+  }
+  const type = contentType.split(";", 1)[0].trim().toLowerCase();
+  if (type === "text/plain") return { ...place, content: { kind: "text", text: bytes.toString("utf8") } };
+  if (type !== "" && !HTML_TYPES.has(type)) return `a body of type ${type}`;
+  if (type === "" && !/<(!doctype|html|head|body)\b/i.test(bytes.toString("latin1", 0, 2048))) {
+    return "a body of unknown type";
+  }
+  return { ...place, content: { kind: "html", bytes, ...(contentType === "" ? {} : { contentType }) } };
+}
+
+const HTML_TYPES = new Set(["text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"]);
+
+async function* htmlPage(part: Part, skipped: Map<string, number>, options: PageOptions): AsyncGenerator<Page> {
+  const limit = options.largestPage ?? LARGEST_PAGE;
+  const { compression } = packingOf(part.location);
+  const remote = isRemote(part.location);
+  const source = remote ? readLocation(part.location, options) : readBytes(part.location, compression, options.signal);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of source) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > limit) return void count(skipped, "a page larger than the limit");
+  }
+  const place = { id: part.id, source: part.source, origin: { archive: part.location } };
+  yield {
+    ...place,
+    ...(remote ? { url: part.location } : {}),
+    content: { kind: "html", bytes: Buffer.concat(chunks, length) },
+  };
+}
+
+async function* documentPages(part: Part, skipped: Map<string, number>, options: PageOptions): AsyncGenerator<Page> {
+  if (isRemote(part.location)) {
+    throw new QuernError(`${part.location}: documents are read from files; fetch it first`, { exitCode: 2 });
+  }
+  const reader = readDocuments([part.location], { signal: options.signal });
+  let number = 0;
+  for await (const { text, id, url, source } of reader) {
+    number += 1;
+    yield {
+      id: id ?? `${part.id}:${number}`,
+      ...(url === undefined ? {} : { url }),
+      source: source ?? part.source,
+      origin: { archive: part.location, offset: number },
+      content: { kind: "text", text },
+    };
+  }
+  for (const { reason } of reader.skipped) count(skipped, reason);
+}

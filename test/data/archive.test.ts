@@ -1,0 +1,200 @@
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from "node:zlib";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { parseHttpResponse } from "../../src/data/archive/http-message.js";
+import { type ArchiveOptions, type ArchiveRecord, readArchive } from "../../src/data/archive/records.js";
+import { sha1, warcRecord } from "../../src/data/archive/write.js";
+
+const date = "2026-11-24T00:00:00Z";
+const html = (i: number) =>
+  `HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>page ${i} ${"word ".repeat(50 + i)}</p>`;
+const response = (i: number, text = html(i)) =>
+  warcRecord(
+    { type: "response", date, contentType: "application/http; msgtype=response", url: `http://a.test/${i}` },
+    Buffer.from(text),
+  );
+
+async function* inChunks(bytes: Uint8Array, size: number) {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+async function records(bytes: Uint8Array, options: ArchiveOptions & { readonly size?: number } = {}) {
+  const reader = readArchive(inChunks(bytes, options.size ?? 1 << 16), options);
+  const found: ArchiveRecord[] = [];
+  for await (const record of reader) found.push(record);
+  return { found, lost: Object.fromEntries(reader.lost) };
+}
+const urls = (found: readonly ArchiveRecord[]) => found.map((record) => record.fields.get("warc-target-uri"));
+const unpacked = (i: number, body = html(i)) => {
+  return `WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: <http://a.test/${i}>\r\nContent-Length: ${body.length}\r\n\r\n${body}\r\n\r\n`;
+};
+
+describe("web archives", () => {
+  it("reads what it writes, with offsets from which each record can be read alone", async () => {
+    const members = [0, 1, 2].map((i) => response(i));
+    const archive = Buffer.concat(members);
+    const { found, lost } = await records(archive, { size: 100 });
+    expect(lost).toEqual({});
+    expect(urls(found)).toEqual([0, 1, 2].map((i) => `http://a.test/${i}`));
+    expect(found.map((record) => record.content.toString())).toEqual([0, 1, 2].map(html));
+    expect(found[2].fields.get("warc-block-digest")).toBe(sha1(Buffer.from(html(2))));
+    const alone = await records(archive.subarray(found[1].offset));
+    expect(urls(alone.found)[0]).toBe("http://a.test/1");
+  });
+
+  it("writes digests as RFC 3548 spells them", () => {
+    expect(sha1(Buffer.from("abc"))).toBe("sha1:VGMT4NSHA2AWVOR6EVYXQUGCNSONBWE5"); // FIPS 180's example
+  });
+
+  it("reads archives that are not packed, packed as one, and with lines ended by LF", async () => {
+    const plain = Buffer.from([0, 1, 2].map((i) => unpacked(i)).join(""));
+    const lf = Buffer.from([0, 1, 2].map((i) => unpacked(i, "0123").replaceAll("\r\n", "\n")).join(""));
+    for (const bytes of [plain, gzipSync(plain), lf]) {
+      const { found } = await records(bytes, { size: 77 });
+      expect(urls(found)).toEqual([0, 1, 2].map((i) => `http://a.test/${i}`));
+    }
+    // Too large to be one record: read as a stream.
+    const many = gzipSync(Buffer.from(Array.from({ length: 400 }, (_, i) => unpacked(i)).join("")));
+    const { found, lost } = await records(many, { largestRecord: 20_000 });
+    expect(lost).toEqual({});
+    expect(found.length).toBe(400);
+  });
+
+  it("reads ARC files", async () => {
+    const body = "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<p>old</p>";
+    const head = "filedesc://x.arc 0.0.0.0 19970301000000 text/plain 4\n1 0\n";
+    const arc = Buffer.from(`${head}\nhttp://old.test/ 1.2.3.4 19970301112233 text/html ${body.length}\n${body}\n`);
+    for (const bytes of [arc, gzipSync(arc)]) {
+      const { found, lost } = await records(bytes);
+      expect(lost).toEqual({});
+      expect(found.map((record) => record.type)).toEqual(["filedesc", "response"]);
+      expect(found[1].fields.get("warc-date")).toBe("1997-03-01T11:22:33Z");
+      expect(found[1].content.toString()).toBe(body);
+    }
+  });
+
+  it("reads frames of Zstandard and refuses a dictionary by name", async () => {
+    // zstd of two records, each a frame
+    const frames = Buffer.from(ZSTD_RECORDS, "base64");
+    const { found, lost } = await records(frames);
+    expect(lost).toEqual({});
+    expect(urls(found)).toEqual(["http://z.test/1", "http://z.test/2"]);
+    const dictionary = Buffer.concat([
+      Buffer.from([0x5d, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 0x37, 0xa4, 0x30, 0xec]),
+      frames,
+    ]);
+    expect((await records(dictionary)).lost).toEqual({ "zstd with a dictionary": 1 });
+  });
+
+  it("loses only what is damaged", async () => {
+    const members = Array.from({ length: 5 }, (_, i) => response(i));
+    const damaged = Buffer.from(members[1]);
+    damaged.fill(0x55, 40, 60);
+    const wrongSum = Buffer.from(members[3]);
+    wrongSum[wrongSum.length - 8] ^= 1;
+    const archive = Buffer.concat([members[0], damaged, members[2], wrongSum, Buffer.from("garbage"), members[4]]);
+    const { found, lost } = await records(archive);
+    expect(urls(found)).toEqual([0, 2, 4].map((i) => `http://a.test/${i}`));
+    expect(Object.values(lost).reduce((a, b) => a + b, 0)).toBeGreaterThanOrEqual(2);
+    expect(lost["wrong checksum"]).toBe(1);
+  });
+
+  it("keeps what there is of a record that is cut short", async () => {
+    const archive = Buffer.concat([response(0), response(900)]);
+    const { found, lost } = await records(archive.subarray(0, archive.length - 20));
+    expect(lost).toEqual({ "cut short": 1 });
+    expect(found.map((record) => record.cut)).toEqual([false, true]);
+    expect(html(900).startsWith(found[1].content.toString())).toBe(true);
+  });
+
+  it("finds the next record after a wrong length", async () => {
+    const plain = [0, 1, 2].map((i) => unpacked(i));
+    plain[1] = plain[1].replace(/Content-Length: \d+/, "Content-Length: 10");
+    expect(urls((await records(Buffer.from(plain.join("")))).found)).toEqual(["http://a.test/0", "http://a.test/2"]);
+    plain[1] = plain[1].replace(/Content-Length: \d+/, "Content-Length: 99999999");
+    const { found, lost } = await records(Buffer.from(plain.join("")), { largestRecord: 10 ** 9 });
+    expect(urls(found)).toEqual([0, 1, 2].map((i) => `http://a.test/${i}`));
+    expect(lost["cut short"]).toBe(1);
+  });
+
+  it("bounds what a record may unpack to", async () => {
+    const bomb = response(7, `HTTP/1.1 200 OK\r\n\r\n${" ".repeat(30 << 20)}`);
+    expect(bomb.length).toBeLessThan(100_000);
+    const { found, lost } = await records(Buffer.concat([response(1), bomb, response(2)]), { largestRecord: 1 << 20 });
+    expect(urls(found)).toEqual(["http://a.test/1", "http://a.test/2"]);
+    expect(lost).toEqual({ "too large": 1 });
+  });
+
+  it("never throws at random damage, and reads the records that it did not touch", async () => {
+    const members = Array.from({ length: 6 }, (_, i) => response(i));
+    const starts = members.map((_, i) => members.slice(0, i).reduce((sum, member) => sum + member.length, 0));
+    const archive = Buffer.concat(members);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(archive.length - 1),
+        fc.uint8Array({ minLength: 1, maxLength: 30 }),
+        fc.integer({ min: 1, max: 400 }),
+        async (at, noise, size) => {
+          const bytes = Buffer.from(archive);
+          bytes.set(noise.subarray(0, bytes.length - at), at);
+          const { found } = await records(bytes, { size });
+          const sound = members
+            .map((_, i) => `http://a.test/${i}`)
+            .filter((_, i) => {
+              const end = starts[i] + members[i].length;
+              return end <= at || starts[i] >= at + noise.length;
+            });
+          expect(urls(found)).toEqual(expect.arrayContaining(sound));
+        },
+      ),
+      { numRuns: 150 },
+    );
+    await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 3000 }), async (bytes) => void (await records(bytes))));
+  });
+});
+
+describe("HTTP responses in records", () => {
+  const message = (headers: string, body: Uint8Array | string) =>
+    Buffer.concat([Buffer.from(`HTTP/1.1 200 OK\r\n${headers}\r\n\r\n`), Buffer.from(body as string)]);
+  const text = "Grüße ".repeat(100);
+
+  it.each([
+    ["gzip", gzipSync(text)],
+    ["deflate", deflateSync(text)],
+    ["deflate", deflateRawSync(text)],
+    ["br", brotliCompressSync(text)],
+    ["gzip", Buffer.from(text)],
+  ])("unpacks %s", (coding, body) => {
+    const response = parseHttpResponse(message(`Content-Encoding: ${coding}`, body), 1e6);
+    expect(response?.body.toString()).toBe(text);
+    expect(response?.flaws).toEqual([]);
+  });
+
+  it("joins chunks, also where the archive has dropped their sizes", () => {
+    const chunked = message("Transfer-Encoding: chunked", "5\r\nHello\r\n7;x=1\r\n, world\r\n0\r\n\r\n");
+    expect(parseHttpResponse(chunked, 100)?.body.toString()).toBe("Hello, world");
+    expect(parseHttpResponse(message("Transfer-Encoding: chunked", "<p>Hello"), 100)?.body.toString()).toBe("<p>Hello");
+    const cut = parseHttpResponse(message("Transfer-Encoding: chunked", "ff\r\nHello"), 100);
+    expect([cut?.body.toString(), cut?.flaws]).toEqual(["Hello", ["cut short"]]);
+  });
+
+  it("keeps what comes before a cut and bounds what is unpacked", () => {
+    const cut = parseHttpResponse(message("Content-Encoding: gzip", gzipSync(text).subarray(0, 25)), 1e6);
+    expect(text.startsWith(cut?.body.toString().replace(/\ufffd$/, "") ?? "no")).toBe(true);
+    const bomb = parseHttpResponse(message("Content-Encoding: gzip", gzipSync(Buffer.alloc(1 << 22))), 1 << 20);
+    expect([bomb?.body.length, bomb?.flaws]).toEqual([0, ["unpacks to more than the limit"]]);
+    expect(parseHttpResponse(Buffer.from("no HTTP"), 100)).toBeNull();
+  });
+
+  it("never throws", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom("Content-Encoding: gzip", "Content-Encoding: br, deflate", "Transfer-Encoding: chunked", "A"),
+        fc.uint8Array(),
+        (headers, body) => void parseHttpResponse(message(headers, body), 1000),
+      ),
+    );
+  });
+});
+
+const ZSTD_RECORDS =
+  "KLUv/QRoPQMAMsYVGHBvA/1SysXG/SN2eNYDuhunMh6ly5cJAqmphTPRrsIJhdkgELZ5D0lNHYR100uwF/awH1JHauOP/cDF7Px/Wpc4D/uWqqgjpDx2ta7deiy1AY0Px4ACBAA2YUzDAcJJtUHpAoiaJN0otS/9BGg9AwAyxhUYcG8D/VLKxcb9I3Z41gO6e4TlcKT/AQcCqamFM9GuwgmF2SBo27yHpKYObd30EuyFPeyH1JHa+GM/cDE7/5/WJc7DvqUq6ggpj12ta7ceSxUAgQ/HgAIEADZhTMMBwkm1QekC1td/Cw==";
