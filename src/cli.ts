@@ -24,6 +24,11 @@ await runProcess([
     load: () => import("./commands/generate.js"),
   },
   {
+    words: "perplexity",
+    summary: "say how well a model predicts texts: nats a token, bits per byte",
+    load: () => import("./commands/perplexity.js"),
+  },
+  {
     words: "tokenizer train",
     summary: "train a byte-level BPE tokenizer on text",
     load: () => import("./commands/tokenizer-train.js"),

@@ -2,13 +2,11 @@
 import type { z } from "zod";
 import type { CompileOptions } from "../backends/index.js";
 import { QuernError } from "../errors.js";
-import { openModel } from "../model/index.js";
 import { checkOptions } from "../options.js";
-import { loadTokenizer } from "../tokenizer/index.js";
 import { createDecoder } from "./decoder.js";
 import { generateOptions } from "./generate-options.js";
-import { findModelFolder } from "./run-folder.js";
 import { stopFinder } from "./stop-strings.js";
+import { openTextModel } from "./text-model.js";
 
 export type GenerateTextOptions = z.input<typeof generateOptions> & {
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
@@ -27,21 +25,14 @@ const MIN_SEQUENCE = 256;
  * @throws QuernError for a folder that holds no model, or a tokenizer that is not the model's
  */
 export async function* generateText(options: GenerateTextOptions): AsyncGenerator<string, void> {
-  const { target = {}, signal, ...given } = options;
-  const o = checkOptions(generateOptions, given);
-  const folder = await findModelFolder(o.model);
-  const model = await openModel(folder);
+  const { target = {}, signal, ...rest } = options;
+  const o = checkOptions(generateOptions, rest);
+  const opened = await openTextModel(o.model);
   try {
-    const tokenizer = await loadTokenizer(folder);
-    if (tokenizer.vocabSize > model.config.vocabSize) {
-      throw new QuernError(
-        `the tokenizer in ${folder} has ${tokenizer.vocabSize} tokens and the model ${model.config.vocabSize}; they are ` +
-          "not of one model",
-      );
-    }
-    const endOfText = [...model.endOfText, ...(tokenizer.endOfText === undefined ? [] : [tokenizer.endOfText])];
-    const prompt = tokenizer.encode(o.prompt, { addSpecial: true });
-    if (prompt.length === 0 && endOfText.length === 0) {
+    const { model, tokenizer, endOfText, beginning } = opened;
+    const given = tokenizer.encode(o.prompt, { addSpecial: true });
+    const prompt = given.length > 0 ? given : beginning;
+    if (prompt.length === 0) {
       throw new QuernError("the prompt is empty, and this model knows no token that begins a text", { exitCode: 2 });
     }
     const needed = 2 ** Math.ceil(Math.log2(Math.max(MIN_SEQUENCE, prompt.length + o.tokens)));
@@ -57,18 +48,18 @@ export async function* generateText(options: GenerateTextOptions): AsyncGenerato
       const finder = stopFinder(o.stop);
       const { tokens, temperature, topK, topP, minP, repetitionPenalty, seed } = o;
       const sampling = { temperature, topK, topP, minP, repetitionPenalty, tokens, seed, endOfText, signal };
-      for await (const id of decoder.generate(prompt.length > 0 ? prompt : [endOfText[0]], sampling)) {
+      for await (const id of decoder.generate(prompt, sampling)) {
         if (!tokenizer.has(id)) continue; // a row that pads the table stands for nothing
         const text = finder.push(utf8.decode(tokenizer.decodeBytes([id]), { stream: true }));
         if (text !== "") yield text;
         if (finder.found) return;
       }
-      const rest = finder.push(utf8.decode()) + finder.end();
-      if (rest !== "") yield rest;
+      const last = finder.push(utf8.decode()) + finder.end();
+      if (last !== "") yield last;
     } finally {
       decoder.dispose();
     }
   } finally {
-    await model.close();
+    await opened.close();
   }
 }

@@ -18,4 +18,5 @@ export { pretrainOptions } from "./pretrain-options.js";
 export { type MetricsLine, type RunRecord, type RunResult, writeReport } from "./report.js";
 export { findModelFolder, listCheckpoints, readRunRecord } from "./run-folder.js";
 export { learningRateAt, type Schedule } from "./schedule.js";
+export { openTextModel, type TextModel } from "./text-model.js";
 export { type TrainingEntries, type TrainingShape, trainingEntries } from "./training-program.js";

@@ -1,0 +1,4 @@
+/** @file Evaluation: what a model knows of a text. */
+export { type PerplexityOptions, type PerplexityResult, perplexity, type TextScore } from "./perplexity.js";
+export { perplexityOptions } from "./perplexity-options.js";
+export { createScorer, type ScoredText, type Scorer, type ScorerOptions } from "./scorer.js";

@@ -1,0 +1,27 @@
+/** @file What can be said about judging text: the schema of `quern perplexity` and of `perplexity()`. */
+import { z } from "zod";
+
+export const perplexityOptions = z.object({
+  model: z
+    .string()
+    .describe("a run, for its newest checkpoint, or a Hugging Face model folder")
+    .meta({ value: "RUN|DIR" }),
+  files: z
+    .array(z.string())
+    .min(1)
+    .describe("text, Markdown, JSONL or Parquet files, or folders of them")
+    .meta({ value: "FILE" }),
+  sequence: z
+    .int()
+    .min(2)
+    .optional()
+    .describe("tokens of a window (default what the model was trained for, at most 1024)")
+    .meta({ value: "T" }),
+  stride: z
+    .int()
+    .min(1)
+    .optional()
+    .describe("tokens from one window's start to the next (default half a window; a whole one is fastest)")
+    .meta({ value: "N" }),
+  threads: z.int().min(1).max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
+});

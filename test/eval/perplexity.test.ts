@@ -1,0 +1,104 @@
+/** Nats a token: of token sequences against transformers, of files against their own tokens. */
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createScorer, type PerplexityOptions, perplexity } from "../../src/eval/index.js";
+import { defineModel, initialValues, parametersOf, writeModel } from "../../src/model/index.js";
+import { saveTokenizer, type Tokenizer, trainTokenizer } from "../../src/tokenizer/index.js";
+import { loadFixture } from "../model/llama-fixtures.js";
+import { SLOW_BUILD, TARGETS } from "../model/targets.js";
+
+interface Oracle {
+  readonly cases: readonly {
+    readonly ids: readonly number[];
+    readonly given: number;
+    readonly sequence: number;
+    readonly stride: number;
+    readonly nats: number;
+  }[];
+}
+const oracle = JSON.parse(
+  readFileSync(new URL("../oracle/fixtures/perplexity.json", import.meta.url), "utf8"),
+) as Oracle;
+
+describe("the scorer", { timeout: SLOW_BUILD }, () => {
+  it.each(oracle.cases.map((each) => [each.ids.length, each.sequence, each.stride, each] as const))(
+    "gives transformers' nats of %i tokens in windows of %i every %i",
+    async (_length, sequence, stride, { ids, given, nats }) => {
+      const fixture = await loadFixture("llama-grouped-tied");
+      const read = (name: string) => fixture.floats(`parameter.${name}`);
+      const scorer = await createScorer(fixture.config, read, { ...TARGETS[1].options, sequence, stride, batch: 3 });
+      const scored: number[] = [];
+      const result = await scorer.score(
+        [
+          { ids, given },
+          { ids: [5], given: 1 },
+          { ids, given },
+        ],
+        {
+          onScored: (tokens) => scored.push(tokens),
+        },
+      );
+      scorer.dispose();
+      expect(result[0]).toBeGreaterThan(0);
+      expect(Math.abs(result[0] - nats) / nats).toBeLessThan(1e-5);
+      expect(result[1]).toBe(0);
+      expect(result[2]).toBe(result[0]);
+      expect(scored.reduce((a, b) => a + b, 0)).toBe(2 * (ids.length - given));
+    },
+  );
+});
+
+describe("perplexity", { timeout: SLOW_BUILD }, () => {
+  let folder: string;
+  let tokenizer: Tokenizer;
+  const texts = { "one.txt": `${"Grün ist die Heide, die Heide ist grün. ".repeat(12)}`, "two.txt": "日本語 is one." };
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "quern-perplexity-"));
+    tokenizer = await trainTokenizer(Object.values(texts), { vocabSize: 290 });
+    const model = defineModel({ layers: 1, width: 16, heads: 2, vocabSize: tokenizer.vocabSize, sequence: 64 });
+    const values = new Map(parametersOf(model).map((each) => [each.name, initialValues(each, 1)]));
+    await writeModel(folder, model, (name) => values.get(name)!, { endOfText: tokenizer.endOfText ?? null });
+    await saveTokenizer(tokenizer, folder);
+    for (const [name, text] of Object.entries(texts)) await writeFile(join(folder, name), text);
+    const lines = Object.values(texts).map((text) => JSON.stringify({ text }));
+    await writeFile(join(folder, "both.jsonl"), lines.join("\n"));
+    await writeFile(join(folder, "empty.txt"), " \n");
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  const judge = (names: readonly string[], options: Partial<PerplexityOptions> = {}) =>
+    perplexity({ model: folder, files: names.map((name) => join(folder, name)), ...options });
+
+  it("counts each file's tokens and bytes, and adds up", async () => {
+    const { files, total, sequence, stride } = await judge(["one.txt", "two.txt"]);
+    expect([sequence, stride]).toEqual([64, 32]);
+    for (const [i, text] of Object.values(texts).entries()) {
+      expect(files[i].tokens).toBe(tokenizer.encode(text).length);
+      expect(files[i].bytes).toBe(Buffer.byteLength(text));
+      const bits = files[i].bits_per_token * files[i].tokens;
+      expect(files[i].bits_per_byte).toBeCloseTo(bits / files[i].bytes, 10);
+      expect(files[i].perplexity).toBeCloseTo(2 ** files[i].bits_per_token, 6);
+      // An untrained model knows nothing: every token costs about as much as a draw from the vocabulary.
+      expect(files[i].nats_per_token).toBeGreaterThan(0.9 * Math.log(tokenizer.vocabSize));
+    }
+    const sum = files.reduce((nats, file) => nats + file.nats_per_token * file.tokens, 0);
+    expect(total.nats_per_token).toBeCloseTo(sum / total.tokens, 10);
+    // The same documents as rows of one file.
+    const rows = await judge(["both.jsonl"]);
+    expect(rows.total).toEqual(total);
+    // Windows without overlap see less, so the numbers differ; a shorter text than a window does not care.
+    const plain = await judge(["one.txt", "two.txt"], { sequence: 32, stride: 32 });
+    expect(plain.files[0].nats_per_token).not.toBe(files[0].nats_per_token);
+    expect(plain.files[1].nats_per_token).toBeCloseTo(files[1].nats_per_token, 5);
+  });
+
+  it("refuses what it cannot judge", async () => {
+    await expect(judge(["empty.txt"])).rejects.toThrow(/empty/);
+    await expect(judge(["none.txt"])).rejects.toThrow(/there is no such file/);
+    await expect(judge(["one.txt"], { sequence: 65 })).rejects.toThrow(/a window of 65 tokens is longer than .* 64/);
+    await expect(judge(["one.txt"], { sequence: 16, stride: 17 })).rejects.toThrow(/a stride of 17 tokens/);
+  });
+});
