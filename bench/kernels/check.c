@@ -1,11 +1,11 @@
 // Every kernel template against naive loops in double, on randomised shapes, ragged ones included.
 //   gcc -O3 -march=native -DQN_VL=16 bench/kernels/check.c -lm -lpthread -o /tmp/check && /tmp/check [threads] [seed] [rounds]
 // Memory around each output is guarded: a write outside fails the check. Ends with "ok" or exits 1.
+#include "templates.h" // first: it says which system functions there are
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "templates.h"
 
 static unsigned long long state = 1;
 static unsigned draw(void) { state ^= state << 13; state ^= state >> 7; state ^= state << 17; return (unsigned)(state >> 11); }
@@ -67,6 +67,26 @@ static void check_gemm(long M, long N, long K) {
   if (epilogue) for (long i = 0; i < M; i++) for (long n = 0; n < N; n++) if (touched[i * ldc + n] != 1) { printf("FAIL gemm %s: epilogue called %d times at %ld %ld\n", shape, touched[i * ldc + n], i, n); failures++; i = M; break; }
   free(touched); free(want);
   release(A, nA, "gemm A"); release(B, nB, "gemm B"); release(C, nC, "gemm C"); release(S, nS, "gemm scratch");
+}
+
+static void check_gemv(long N, long K) {
+  char shape[128];
+  int accumulate = between(0, 1), epilogue = between(0, 1);
+  snprintf(shape, sizeof shape, "N %ld K %ld accumulate %d epilogue %d", N, K, accumulate, epilogue);
+  float *x = random_floats(K, 1), *W = random_floats(N * K, 1), *y = random_floats(N, 1);
+  double *want = malloc(N * sizeof *want);
+  for (long n = 0; n < N; n++) {
+    want[n] = accumulate ? y[n] : 0;
+    for (long k = 0; k < K; k++) want[n] += (double)x[k] * W[n * K + k];
+    if (epilogue) want[n] *= 2;
+    if (!accumulate) y[n] = NAN;
+  }
+  touched = calloc(N, 1); touched_ld = N;
+  qn_gemv(N, K, x, W, y, accumulate, epilogue ? mark : 0, y);
+  compare("gemv", shape, N, y, want, 1e-6);
+  if (epilogue) for (long n = 0; n < N; n++) if (touched[n] != 1) { printf("FAIL gemv %s: epilogue called %d times at %ld\n", shape, touched[n], n); failures++; break; }
+  free(touched); free(want);
+  release(x, K, "gemv x"); release(W, N * K, "gemv W"); release(y, N, "gemv y");
 }
 
 static void check_attention(long B, long T, long S, long H, long G, long D, long position, int backward, float sharp) {
@@ -220,6 +240,7 @@ int main(int argc, char **argv) {
 #define EDGE edges[draw() % (sizeof edges / sizeof *edges)]
   for (int r = 0; r < rounds; r++) {
     check_gemm(EDGE, EDGE, EDGE);
+    check_gemv(between(1, 300), between(1, 300));
     check_gemm(between(1, 300), between(1, 300), between(1, 300));
     check_gemm(between(1, 4), between(1, 600), between(1, 600));
     if (r % 15 == 0) check_gemm(between(1, 300), between(900, 2500), between(1, 100));

@@ -3,6 +3,7 @@
 //   gcc -O3 -march=native -DQN_VL=16 bench/kernels/speed.c -lpthread -o /tmp/speed && /tmp/speed [threads] [rounds] [name]
 //   AVX2 on a machine that has more: -mavx2 -mfma -DQN_VL=8; portable: nothing -DQN_VL=4
 // The last line is JSON. Work is counted in multiply-adds that must be done (attention: the causal half).
+#include "templates.h" // first: it says which system functions there are
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,6 @@
 #include <sys/mman.h>
 #endif
 #include <time.h>
-#include "templates.h"
 
 // Seconds; with -DCPU_TIME of the processors' time, shared out among the threads: for machines where others are at work.
 #ifdef CPU_TIME

@@ -10,7 +10,7 @@ import type { InstructionSet } from "./instruction-sets.js";
 import { emitLoop, flatten, Parameters } from "./loop.js";
 import { type TemplateOp, templates } from "./templates.js";
 
-const TEMPLATE_FILES = ["vector", "pool", "gemm", "loop", "attention", "cross_entropy", "embedding", "rope"];
+const TEMPLATE_FILES = ["vector", "pool", "gemm", "gemv", "loop", "attention", "cross_entropy", "embedding", "rope"];
 
 export interface Emitted {
   readonly source: string;

@@ -52,6 +52,14 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
     const { transposeA, transposeB } = node.attributes;
     const [M, N] = node.outputs[0].shape;
     const K = shapeOf(node, 0)[transposeA ? 0 : 1];
+    if (M === 1 && !transposeA && transposeB) {
+      return {
+        statement:
+          `qn_gemv(${N}, ${K}, ${use.operand(0)}, ${use.operand(1)}, ${use.result(0)}, ${flag(accumulate[0])}, ` +
+          `${use.epilogue}, (void *)p);`,
+        scratch: "0",
+      };
+    }
     const a = transposeA ? `1, ${M}` : `${K}, 1`;
     const b = transposeB ? `1, ${K}` : `${N}, 1`;
     return {
