@@ -1,5 +1,5 @@
 /** @file Where the elements of a tensor lie, seen from a loop over another shape that it broadcasts to. */
-import { type Shape, sizeOf } from "../tensor/index.js";
+import { type Node, type Shape, sizeOf } from "../tensor/index.js";
 import type { Access, Buffer, RowTerm } from "./kernels.js";
 
 /** A loop's index space: the last dimension is the column, all before it are rows. */
@@ -46,11 +46,29 @@ export function rowTerms(dimensions: Shape, strides: readonly number[]): RowTerm
   return terms.map((term) => (term.divide * term.modulo === divide ? { ...term, modulo: 0 } : term));
 }
 
-/** Reads a buffer that holds a tensor of shape `from` in a loop over `shape`, with broadcasting. */
-export function accessOf(buffer: Buffer, from: Shape, shape: Shape): Access {
-  const strides = [...new Array<number>(shape.length - from.length).fill(0), ...stridesOf(from)];
+/** Where a tensor's elements lie in a buffer that holds a larger one. */
+export interface Layout {
+  readonly offset: number;
+  readonly strides: readonly number[];
+}
+
+/** Output `output` of a split, in the buffer of what was split. */
+export function layoutOfPiece({ attributes, inputs, outputs }: Node<"split">, output: number): Layout {
+  const whole = inputs[0].shape;
+  const { axis, sizes } = attributes;
+  const start = sizes.slice(0, output).reduce((total, size) => total + size, 0);
+  const { shape } = outputs[output];
+  const strides = stridesOf(whole).map((stride, i) => (shape[i] === 1 ? 0 : stride));
+  return { offset: start * sizeOf(whole.slice(axis + 1)), strides };
+}
+
+/** Reads a buffer that holds a tensor of shape `from`, or a larger one, in a loop over `shape`, with broadcasting. */
+export function accessOf(buffer: Buffer, from: Shape, shape: Shape, layout?: Layout): Access {
+  const own = layout?.strides ?? stridesOf(from);
+  const strides = [...new Array<number>(shape.length - from.length).fill(0), ...own];
   return {
     buffer,
+    offset: layout?.offset ?? 0,
     rows: rowTerms(shape.slice(0, -1), strides.slice(0, -1)),
     columnStride: strides[strides.length - 1] ?? 0,
   };
@@ -58,12 +76,12 @@ export function accessOf(buffer: Buffer, from: Shape, shape: Shape): Access {
 
 /** Element (r, c) is r · columns + c. */
 export function isIdentity(access: Access, { rows, columns }: Space): boolean {
-  return isRows(access, rows, columns) && (access.columnStride === 1 || columns === 1);
+  return access.offset === 0 && isRows(access, rows, columns) && (access.columnStride === 1 || columns === 1);
 }
 
 /** One element a row, in order. */
 export function isRowIdentity(access: Access, { rows, columns }: Space): boolean {
-  return isRows(access, rows, 1) && (access.columnStride === 0 || columns === 1);
+  return access.offset === 0 && isRows(access, rows, 1) && (access.columnStride === 0 || columns === 1);
 }
 
 function isRows(access: Access, rows: number, stride: number): boolean {

@@ -1,5 +1,5 @@
 /** @file Turns drafts into kernels: decides which buffer each value lives in and writes the loops' bodies. */
-import { type Entry, isOp, type Node, type Tensor, tensorKey } from "../tensor/index.js";
+import { type Entry, isOp, type Node, outputOf, type Tensor, tensorKey } from "../tensor/index.js";
 import { accessOf, isIdentity, rowTerms, stridesOf } from "./access.js";
 import { type Buffers, bufferOfLeaf } from "./buffers.js";
 import {
@@ -8,6 +8,8 @@ import {
   isIndex,
   isLeaf,
   isReduction,
+  operandOf,
+  type Placements,
   reaches,
   readsOf,
   stepInto,
@@ -32,6 +34,7 @@ export class Assembler {
     readonly makers: ReadonlyMap<string, Draft>,
     readonly stored: ReadonlySet<string>,
     readonly accumulators: Accumulators,
+    readonly placements: Placements,
   ) {
     this.#assigned = new Map((entry.assign ?? []).map(([target, value]) => [target.node, storage(value)]));
   }
@@ -116,9 +119,19 @@ export class Assembler {
   #home(tensor: Tensor): Buffer {
     if (isLeaf(tensor.node)) return bufferOfLeaf(this.buffers, tensor.node);
     const key = tensorKey(tensor);
+    const placement = this.#placement(key);
+    if (placement) return this.#home(placement.whole);
     const home = this.#homes.get(key) ?? this.buffers.temporary(tensor);
     this.#homes.set(key, home);
     return home;
+  }
+
+  /** The concatenation that a tensor is made in; one in named memory may still be read there by others. */
+  #placement(key: string) {
+    const placement = this.placements.get(key);
+    return placement && (this.#homes.get(tensorKey(placement.whole))?.kind ?? "temporary") === "temporary"
+      ? placement
+      : undefined;
   }
 
   /** Dependencies first; among the ready ones, in the order of the model code. */
@@ -156,10 +169,12 @@ export class Assembler {
       {
         kind: "template",
         node: template,
-        operands: template.inputs.map((x) =>
-          isOp(x.node, "literal") && isIndex(x) ? x.node.attributes.value : this.#home(storage(x)),
+        operands: template.inputs.map((x, i) =>
+          isOp(x.node, "literal") && isIndex(x) ? x.node.attributes.value : this.#home(operandOf(template, i).source),
         ),
-        results: template.outputs.map((type, i) => this.#home({ node: template, output: i, ...type })),
+        operandViews: template.inputs.map((_, i) => operandOf(template, i).view),
+        results: template.outputs.map((_, i) => this.#home(outputOf(template, i))),
+        resultViews: keys.map((key) => this.#placement(key)?.view ?? null),
         accumulate: keys.map((key) => this.#adding.has(key)),
         epilogue,
       },
@@ -204,7 +219,7 @@ export class Assembler {
       if (step.kind === "load") {
         const here = made.get(tensorKey(step.source));
         if (here !== undefined) return here;
-        const access = accessOf(this.#home(step.source), tensor.shape, shape);
+        const access = accessOf(this.#home(step.source), tensor.shape, shape, step.layout);
         return push({ op: "load", access, varies: access.columnStride !== 0, stage: 0 }, key);
       }
       const { node } = tensor;
@@ -241,7 +256,7 @@ export class Assembler {
       results.push({
         kind: "store",
         value,
-        access: { buffer: home, rows: rowTerms([space.rows], [1]), columnStride: 0 },
+        access: { buffer: home, offset: 0, rows: rowTerms([space.rows], [1]), columnStride: 0 },
       });
     }
     return { ...space, values, results };
@@ -253,7 +268,7 @@ function stridedLoad(node: Node<"sum" | "max">, buffer: Buffer): LoopValue {
   const strides = stridesOf(shape);
   const axis = node.attributes.axes.find((a) => shape[a] > 1) as number;
   const kept = shape.map((size, a) => (a === axis ? 1 : size));
-  const access = { buffer, rows: rowTerms(kept, strides), columnStride: strides[axis] };
+  const access = { buffer, offset: 0, rows: rowTerms(kept, strides), columnStride: strides[axis] };
   return { op: "load", access, varies: true, stage: 0 };
 }
 

@@ -2,9 +2,9 @@
  * @file Expressions between stored values, and kernels in the making: what fusing (fuse.ts) decides on and assembling
  * (assemble.ts) writes out.
  */
-import { isOp, type Node, type Tensor, tensorKey } from "../tensor/index.js";
-import { accessOf, type Space } from "./access.js";
-import type { Access, Buffer } from "./kernels.js";
+import { isOp, type Node, type Op, outputOf, type Tensor, tensorKey } from "../tensor/index.js";
+import { accessOf, type Layout, layoutOfPiece, type Space } from "./access.js";
+import type { Access, Buffer, RowView } from "./kernels.js";
 import { isElementwise, reductionKind } from "./simplify.js";
 
 /** A kernel in the making. */
@@ -32,7 +32,56 @@ const LEAVES: ReadonlySet<string> = new Set(["variable", "input", "constant"]);
 export const isLeaf = (node: Node) => LEAVES.has(node.op);
 export const isReduction = (node: Node): node is Node<"sum" | "max"> => node.op === "sum" || node.op === "max";
 const isLoop = (node: Node) => isElementwise(node.op) || node.op === "broadcast" || node.op === "literal";
-export const isTemplate = (node: Node) => !isLeaf(node) && !isReduction(node) && !isLoop(node) && node.op !== "reshape";
+const isView = (node: Node) => node.op === "reshape" || node.op === "split";
+export const isTemplate = (node: Node) => !isLeaf(node) && !isReduction(node) && !isLoop(node) && !isView(node);
+
+/** Operands that templates read, and results that they write, row by row: each row (heads × width) where it lies. */
+const ROW_OPERANDS: { readonly [O in Op]?: readonly number[] } = {
+  attention: [0, 1, 2],
+  attentionGradient: [0, 1, 2],
+  rope: [0],
+  cacheWrite: [1],
+};
+const ROW_RESULTS: { readonly [O in Op]?: readonly number[] } = { attentionGradient: [0, 1, 2], rope: [0] };
+
+/** How a template reads an operand: whole, or as a piece of the rows of a larger tensor. */
+export function operandOf(node: Node, i: number): { readonly source: Tensor; readonly view: RowView | null } {
+  const piece = node.inputs[i];
+  if (isOp(piece.node, "split") && ROW_OPERANDS[node.op]?.includes(i)) {
+    const view = rowsOfHeads(piece.node, piece.output);
+    if (view) return { source: storage(piece.node.inputs[0]), view };
+  }
+  return { source: storage(piece), view: null };
+}
+
+/** The rows of a piece of (B,T,heads,D) along the heads; null for a piece of another kind. */
+function rowsOfHeads(node: Node<"split">, output: number): RowView | null {
+  const { shape } = node.inputs[0];
+  if (shape.length !== 4 || node.attributes.axis !== 2) return null;
+  return { offset: layoutOfPiece(node, output).offset, stride: shape[2] * shape[3] };
+}
+
+/** Tensors that are written where a concatenation wants them, by their keys: the concatenation, and the rows of it. */
+export type Placements = ReadonlyMap<string, { readonly whole: Tensor; readonly view: RowView }>;
+
+/** Results of templates whose only user puts them beside each other: they can be made there. */
+export function findPlacements(nodes: readonly Node[], users: ReadonlyMap<string, readonly Node[]>): Placements {
+  const placements = new Map<string, { whole: Tensor; view: RowView }>();
+  for (const node of nodes) {
+    if (!isOp(node, "concatenate")) continue;
+    const { shape } = node.outputs[0];
+    if (shape.length !== 4 || node.attributes.axis !== 2) continue;
+    let offset = 0;
+    for (const part of node.inputs) {
+      const key = tensorKey(part);
+      if (ROW_RESULTS[part.node.op]?.includes(part.output) && users.get(key)?.length === 1) {
+        placements.set(key, { whole: outputOf(node), view: { offset, stride: shape[2] * shape[3] } });
+      }
+      offset += part.shape[2] * part.shape[3];
+    }
+  }
+  return placements;
+}
 /** Template outputs that can be added to what is there. */
 export const canAccumulate = (tensor: Tensor) =>
   tensor.node.op === "matmul" ||
@@ -60,7 +109,7 @@ export function readsOf(root: Tensor, stored: ReadonlySet<string>): { tensor: Te
     seen.add(key);
     const step = stepInto(tensor, shape, stored, isRoot);
     if (step.kind === "load") {
-      reads.push({ tensor: step.source, access: accessOf(UNKNOWN, tensor.shape, shape) });
+      reads.push({ tensor: step.source, access: accessOf(UNKNOWN, tensor.shape, shape, step.layout) });
     } else for (const [operand, space] of step.operands) walk(operand, space, false);
   };
   const { node } = root;
@@ -77,7 +126,7 @@ export function readsOf(root: Tensor, stored: ReadonlySet<string>): { tensor: Te
 const UNKNOWN: Buffer = { id: -1, kind: "temporary", dtype: "f32", size: 0 };
 
 type Step =
-  | { readonly kind: "load"; readonly source: Tensor }
+  | { readonly kind: "load"; readonly source: Tensor; readonly layout?: Layout }
   | { readonly kind: "compute"; readonly operands: readonly (readonly [Tensor, readonly number[]])[] };
 
 /** One step into an expression seen from a loop over `shape`: is the tensor loaded, or computed, and from what? */
@@ -91,6 +140,9 @@ export function stepInto(tensor: Tensor, shape: readonly number[], stored: Reado
     if (isLeaf(source.node) || stored.has(tensorKey(source))) return { kind: "load", source };
     // It is transparent, or chooseStored would have stored its source.
     return { kind: "compute", operands: [[node.inputs[0], node.inputs[0].shape]] };
+  }
+  if (isOp(node, "split")) {
+    return { kind: "load", source: storage(node.inputs[0]), layout: layoutOfPiece(node, tensor.output) };
   }
   return { kind: "compute", operands: node.inputs.map((x) => [x, shape] as const) };
 }

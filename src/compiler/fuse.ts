@@ -9,7 +9,16 @@
  * 3. Assigned values are written straight into their variables wherever no later kernel needs the old value, and
  *    gradients are added into their accumulators by the kernels that make them.
  */
-import { type Entry, type Node, nodesOf, sameShape, sizeOf, type Tensor, tensorKey } from "../tensor/index.js";
+import {
+  type Entry,
+  type Node,
+  nodesOf,
+  outputOf,
+  sameShape,
+  sizeOf,
+  type Tensor,
+  tensorKey,
+} from "../tensor/index.js";
 import { isIdentity, isRowIdentity, type Space, spaceOf } from "./access.js";
 import { Assembler } from "./assemble.js";
 import type { Buffers } from "./buffers.js";
@@ -18,11 +27,14 @@ import {
   type Accumulators,
   canAccumulate,
   type Draft,
+  findPlacements,
   isIndex,
   isLeaf,
   isReduction,
   isStrided,
   isTemplate,
+  operandOf,
+  type Placements,
   reaches,
   readsOf,
   storage,
@@ -46,7 +58,8 @@ export function fuse(entry: Entry, buffers: Buffers, fusion = true): Kernel[] {
   const stored = chooseStored(nodes, entry, users, accumulators);
   if (!fusion) for (const node of nodes) if (isElementwise(node.op)) stored.add(`${node.id}.0`);
   const { drafts, makers } = cut(nodes, stored, fusion);
-  return new Assembler(entry, buffers, drafts, makers, stored, accumulators).kernels();
+  const placements: Placements = fusion ? findPlacements(nodes, users) : new Map();
+  return new Assembler(entry, buffers, drafts, makers, stored, accumulators, placements).kernels();
 }
 
 /** How many nodes, outputs and assignments read each tensor. */
@@ -136,12 +149,13 @@ function chooseStored(
   for (const tensor of Object.values(entry.outputs)) store(tensor);
   for (const node of nodes) {
     if (isTemplate(node)) {
-      for (const x of node.inputs) store(x);
+      for (let i = 0; i < node.inputs.length; i++) store(operandOf(node, i).source);
       for (let i = 0; i < node.outputs.length; i++) stored.add(`${node.id}.${i}`);
     } else if (isReduction(node)) {
       stored.add(`${node.id}.0`);
       if (isStrided(node)) store(node.inputs[0]);
-    } else if (node.op === "reshape" && !transparent.has(node)) store(node.inputs[0]);
+    } else if (node.op === "split") store(node.inputs[0]);
+    else if (node.op === "reshape" && !transparent.has(node)) store(node.inputs[0]);
   }
   // What is left is computed where it is used, unless that means to load much, often.
   // Only leaves as large as the result count: a number a row, or a row for all, is as good as free.
@@ -179,17 +193,20 @@ function cut(
   for (const node of nodes) {
     if (isTemplate(node)) {
       const draft = begin(node, spaceOf(node.outputs[0].shape));
-      for (const x of node.inputs) {
-        const maker = makers.get(tensorKey(storage(x)));
+      for (let i = 0; i < node.inputs.length; i++) {
+        const key = tensorKey(operandOf(node, i).source);
+        const maker = makers.get(key);
         if (maker) draft.after.add(maker);
-        draft.reads.add(tensorKey(storage(x)));
+        draft.reads.add(key);
       }
       for (let i = 0; i < node.outputs.length; i++) makers.set(`${node.id}.${i}`, draft);
       continue;
     }
-    const key = `${node.id}.0`;
-    if (!stored.has(key)) continue;
-    const root: Tensor = { node, output: 0, ...node.outputs[0] };
+    for (let i = 0; i < node.outputs.length; i++) if (stored.has(`${node.id}.${i}`)) beginOrJoin(outputOf(node, i));
+  }
+  function beginOrJoin(root: Tensor): void {
+    const { node } = root;
+    const key = tensorKey(root);
     const strided = isReduction(node) && isStrided(node);
     const space = strided ? stridedSpace(node) : spaceOf(isReduction(node) ? node.inputs[0].shape : root.shape);
     const reads = readsOf(root, stored);

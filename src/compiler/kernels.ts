@@ -25,9 +25,10 @@ export interface RowTerm {
   readonly stride: number;
 }
 
-/** Where a loop finds an element of a buffer at (row, column): Σ row terms + column · columnStride. */
+/** Where a loop finds an element of a buffer at (row, column): offset + Σ row terms + column · columnStride. */
 export interface Access {
   readonly buffer: Buffer;
+  readonly offset: number;
   readonly rows: readonly RowTerm[];
   readonly columnStride: number;
 }
@@ -70,6 +71,12 @@ export interface LoopKernel {
   readonly body: LoopBody;
 }
 
+/** Rows of a larger buffer: the first begins at element `offset`, each `stride` after the one before. */
+export interface RowView {
+  readonly offset: number;
+  readonly stride: number;
+}
+
 /** A large operation. */
 export interface TemplateKernel {
   readonly kind: "template";
@@ -78,6 +85,9 @@ export interface TemplateKernel {
   readonly operands: readonly (Buffer | number)[];
   /** A buffer an output. */
   readonly results: readonly Buffer[];
+  /** Where an operand or result is only a piece of the rows of its buffer. */
+  readonly operandViews: readonly (RowView | null)[];
+  readonly resultViews: readonly (RowView | null)[];
   /** Outputs that are added to their buffer instead of overwriting it. */
   readonly accumulate: readonly boolean[];
   /** Runs on each finished block of output 0. */

@@ -6,14 +6,10 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomic } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
-import {
-  fromHuggingFaceConfig,
-  type ModelConfig,
-  toHuggingFaceConfig,
-  toHuggingFaceGenerationConfig,
-} from "./config.js";
-import { parametersOf } from "./parameters.js";
-import { openSafetensors, type SafetensorsFile, writeSafetensors } from "./safetensors.js";
+import type { ModelConfig } from "./config.js";
+import { fromHuggingFaceConfig, toHuggingFaceConfig, toHuggingFaceGenerationConfig } from "./hugging-face-config.js";
+import { type Parameter, parametersOf } from "./parameters.js";
+import { openSafetensors, type SafetensorsFile, type StoredTensor, writeSafetensors } from "./safetensors.js";
 
 /** A model that lies in a folder; its weights are read one at a time. */
 export interface ModelFolder {
@@ -40,27 +36,52 @@ export async function openModel(path: string): Promise<ModelFolder> {
   };
   try {
     for (const file of files) open.push(await openSafetensors(file));
-    const holders = new Map<string, SafetensorsFile>();
-    for (const { name, shape } of parametersOf(config)) {
-      const holder = open.find((file) => file.tensors.has(name));
-      const stored = holder?.tensors.get(name);
-      if (holder === undefined || stored === undefined) throw new QuernError(`${path} has no weights for ${name}`);
+    const holders = new Map<string, { file: SafetensorsFile; key: string; parameter: Parameter }>();
+    for (const parameter of parametersOf(config)) {
+      const { name } = parameter;
+      // A model that was saved without its head has names without the first part: the published GPT-2 is one.
+      const keys = [name, name.replace(/^(model|transformer)\./, "")];
+      const [found] = keys.flatMap((key) =>
+        open.filter((file) => file.tensors.has(key)).map((file) => ({ file, key })),
+      );
+      if (found === undefined) throw new QuernError(`${path} has no weights for ${name}`);
+      const stored = found.file.tensors.get(found.key) as StoredTensor;
+      const shape = storedShape(parameter);
       if (stored.shape.join() !== shape.join()) {
         const shapes = `(${stored.shape.join(",")}), and config.json asks for (${shape.join(",")})`;
-        throw new QuernError(`the weights ${name} in ${holder.path} have the shape ${shapes}`);
+        throw new QuernError(`the weights ${found.key} in ${found.file.path} have the shape ${shapes}`);
       }
-      holders.set(name, holder);
+      holders.set(name, { ...found, parameter });
     }
     const readParameter = async (name: string) => {
       const holder = holders.get(name);
       if (holder === undefined) throw new Error(`${name} is no parameter of this model`);
-      return holder.readFloats(name);
+      const { file, key, parameter } = holder;
+      const values = await file.readFloats(key);
+      return parameter.storedTransposed ? transposed(values, storedShape(parameter)) : values;
     };
     return { path, config, endOfText, readParameter, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+function storedShape({ shape, storedTransposed }: Parameter): readonly number[] {
+  return storedTransposed ? shape.toReversed() : shape;
+}
+
+/** (rows, columns) → (columns, rows), by squares that stay in the cache. */
+function transposed(values: Float32Array, [rows, columns]: readonly number[]): Float32Array {
+  const out = new Float32Array(values.length);
+  const square = 32;
+  for (let r0 = 0; r0 < rows; r0 += square) {
+    for (let c0 = 0; c0 < columns; c0 += square) {
+      const [r1, c1] = [Math.min(rows, r0 + square), Math.min(columns, c0 + square)];
+      for (let r = r0; r < r1; r++) for (let c = c0; c < c1; c++) out[c * rows + r] = values[r * columns + c];
+    }
+  }
+  return out;
 }
 
 async function readConfig(folder: string): Promise<ReturnType<typeof fromHuggingFaceConfig>> {
@@ -132,11 +153,14 @@ export async function writeModel(
   { endOfText = null, signal }: { readonly endOfText?: number | null; readonly signal?: AbortSignal } = {},
 ): Promise<void> {
   const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
-  const tensors = parametersOf(config).map(({ name, shape }) => ({
-    name,
-    shape,
+  const tensors = parametersOf(config).map((parameter) => ({
+    name: parameter.name,
+    shape: storedShape(parameter),
     dtype: "F32" as const,
-    data: () => readParameter(name),
+    data: async () => {
+      const values = await readParameter(parameter.name);
+      return parameter.storedTransposed ? transposed(values, parameter.shape) : values;
+    },
   }));
   await writeSafetensors(join(folder, "model.safetensors"), tensors, { signal });
   await writeFileAtomic(join(folder, "generation_config.json"), json(toHuggingFaceGenerationConfig(endOfText)));

@@ -2,13 +2,18 @@
 export { type ModelFolder, openModel, writeModel } from "./checkpoint.js";
 export {
   defineModel,
-  fromHuggingFaceConfig,
+  FAMILIES,
+  type Family,
   type ModelConfig,
   type ModelSizes,
-  toHuggingFaceConfig,
-  toHuggingFaceGenerationConfig,
+  type RopeScaling,
 } from "./config.js";
 export type { FloatDType } from "./float-formats.js";
+export {
+  fromHuggingFaceConfig,
+  toHuggingFaceConfig,
+  toHuggingFaceGenerationConfig,
+} from "./hugging-face-config.js";
 export {
   countParameters,
   type InitialValue,

@@ -3,7 +3,9 @@ import type { ModelConfig } from "./config.js";
 import { randomStream } from "./random.js";
 
 /** What a parameter holds before training. */
-export type InitialValue = { readonly kind: "ones" } | { readonly kind: "normal"; readonly deviation: number };
+export type InitialValue =
+  | { readonly kind: "ones" | "zeros" }
+  | { readonly kind: "normal"; readonly deviation: number };
 
 export interface Parameter {
   /** As in a Hugging Face folder: `model.layers.0.self_attn.q_proj.weight`. */
@@ -11,64 +13,145 @@ export interface Parameter {
   /** Matrices are (out, in). */
   readonly shape: readonly number[];
   readonly initial: InitialValue;
+  /** A table is looked up (or is the head), a projection is a factor of a matrix product, a vector neither. */
+  readonly kind: "table" | "projection" | "vector";
+  /** Whether Hugging Face folders hold it as (in, out), as GPT-2's projections are. */
+  readonly storedTransposed: boolean;
 }
+
+/** What a family calls its parts, as in Hugging Face folders. */
+export interface PartNames {
+  readonly embedding: string;
+  readonly layer: (index: number) => string;
+  /** Within a layer: before attention, attention's output, before the feed-forward part, and that part's output. */
+  readonly attentionNorm: string;
+  readonly attentionOutput: string;
+  readonly feedForwardNorm: string;
+  readonly feedForwardOutput: string;
+  readonly finalNorm: string;
+  readonly head: string;
+}
+
+const GPT2_NAMES: PartNames = {
+  embedding: "transformer.wte",
+  layer: (index) => `transformer.h.${index}`,
+  attentionNorm: "ln_1",
+  attentionOutput: "attn.c_proj",
+  feedForwardNorm: "ln_2",
+  feedForwardOutput: "mlp.c_proj",
+  finalNorm: "transformer.ln_f",
+  head: "lm_head",
+};
+
+const LLAMA_NAMES: PartNames = {
+  embedding: "model.embed_tokens",
+  layer: (index) => `model.layers.${index}`,
+  attentionNorm: "input_layernorm",
+  attentionOutput: "self_attn.o_proj",
+  feedForwardNorm: "post_attention_layernorm",
+  feedForwardOutput: "mlp.down_proj",
+  finalNorm: "model.norm",
+  head: "lm_head",
+};
+
+export const namesOf = ({ family }: ModelConfig): PartNames => (family === "gpt2" ? GPT2_NAMES : LLAMA_NAMES);
 
 /**
  * All parameters, in the order of the forward pass. Weights are normal with deviation .02, and those that write into
  * the residual stream are scaled by 1/√(2L), since each layer adds twice (Radford et al., "Language models are
- * unsupervised multitask learners", 2019, section 2.3); norms begin at 1.
+ * unsupervised multitask learners", 2019, section 2.3); norms begin at 1, biases at 0.
  */
 export function parametersOf(config: ModelConfig): readonly Parameter[] {
   const { layers, width: C, heads: H, keyValueHeads: G, headWidth: D, hidden: F, vocabSize: V } = config;
-  const matrix = (name: string, shape: readonly number[], scale = 1): Parameter => ({
+  const plain = config.family === "gpt2";
+  const names = namesOf(config);
+  const weight = (name: string, shape: readonly number[], scale: number): Omit<Parameter, "kind"> => ({
     name: `${name}.weight`,
     shape,
     initial: { kind: "normal", deviation: 0.02 * scale },
+    storedTransposed: false,
   });
-  const norm = (name: string): Parameter => ({ name: `${name}.weight`, shape: [C], initial: { kind: "ones" } });
+  const vector = (name: string, size: number, kind: "ones" | "zeros"): Parameter => ({
+    name,
+    shape: [size],
+    initial: { kind },
+    kind: "vector",
+    storedTransposed: false,
+  });
+  const table = (name: string, rows: number): Parameter => ({ ...weight(name, [rows, C], 1), kind: "table" });
+  const norm = (name: string, size = C): Parameter[] => [
+    vector(`${name}.weight`, size, "ones"),
+    ...(plain ? [vector(`${name}.bias`, size, "zeros")] : []),
+  ];
+  const projection = (name: string, shape: readonly [number, number], bias: boolean, scale = 1): Parameter[] => [
+    { ...weight(name, shape, scale), kind: "projection", storedTransposed: plain },
+    ...(bias ? [vector(`${name}.bias`, shape[0], "zeros")] : []),
+  ];
   const residual = 1 / Math.sqrt(2 * layers);
-  const layer = (index: number): Parameter[] => {
-    const at = `model.layers.${index}`;
+
+  const attention = (at: string): Parameter[] => {
+    if (config.family === "gpt2") return projection(`${at}.attn.c_attn`, [3 * C, C], true);
+    const { attentionBias } = config;
+    const normed = config.family === "qwen3";
     return [
-      norm(`${at}.input_layernorm`),
-      matrix(`${at}.self_attn.q_proj`, [H * D, C]),
-      matrix(`${at}.self_attn.k_proj`, [G * D, C]),
-      matrix(`${at}.self_attn.v_proj`, [G * D, C]),
-      matrix(`${at}.self_attn.o_proj`, [C, H * D], residual),
-      norm(`${at}.post_attention_layernorm`),
-      matrix(`${at}.mlp.gate_proj`, [F, C]),
-      matrix(`${at}.mlp.up_proj`, [F, C]),
-      matrix(`${at}.mlp.down_proj`, [C, F], residual),
+      ...projection(`${at}.self_attn.q_proj`, [H * D, C], attentionBias),
+      ...projection(`${at}.self_attn.k_proj`, [G * D, C], attentionBias),
+      ...projection(`${at}.self_attn.v_proj`, [G * D, C], attentionBias),
+      ...(normed ? [...norm(`${at}.self_attn.q_norm`, D), ...norm(`${at}.self_attn.k_norm`, D)] : []),
+    ];
+  };
+  const feedForward = (at: string): Parameter[] => {
+    if (config.family === "gpt2") return projection(`${at}.mlp.c_fc`, [F, C], true);
+    return [
+      ...projection(`${at}.mlp.gate_proj`, [F, C], config.feedForwardBias),
+      ...projection(`${at}.mlp.up_proj`, [F, C], config.feedForwardBias),
+    ];
+  };
+  const [attentionBias, feedForwardBias] =
+    config.family === "gpt2" ? [true, true] : [config.attentionBias, config.feedForwardBias];
+  const layer = (index: number): Parameter[] => {
+    const at = names.layer(index);
+    return [
+      ...norm(`${at}.${names.attentionNorm}`),
+      ...attention(at),
+      ...projection(`${at}.${names.attentionOutput}`, [C, H * D], attentionBias, residual),
+      ...norm(`${at}.${names.feedForwardNorm}`),
+      ...feedForward(at),
+      ...projection(`${at}.${names.feedForwardOutput}`, [C, F], feedForwardBias, residual),
     ];
   };
   return [
-    matrix("model.embed_tokens", [V, C]),
+    table(names.embedding, V),
+    ...(plain ? [table("transformer.wpe", config.sequence)] : []),
     ...Array.from({ length: layers }, (_, index) => layer(index)).flat(),
-    norm("model.norm"),
-    ...(config.tiedHead ? [] : [matrix("lm_head", [V, C])]),
+    ...norm(names.finalNorm),
+    ...(config.tiedHead ? [] : [table(names.head, V)]),
   ];
 }
 
 /** The first values of a parameter: a function of the seed and its name alone, the same on every machine. */
 export function initialValues({ name, shape, initial }: Parameter, seed: number): Float32Array {
   const values = new Float32Array(shape.reduce((product, dimension) => product * dimension, 1));
-  if (initial.kind === "ones") return values.fill(1);
-  randomStream(seed, `initial ${name}`).fillNormal(values, initial.deviation);
+  if (initial.kind === "normal") randomStream(seed, `initial ${name}`).fillNormal(values, initial.deviation);
+  else if (initial.kind === "ones") values.fill(1);
   return values;
 }
 
+const size = ({ shape }: Parameter) => shape.reduce((product, dimension) => product * dimension, 1);
+
 /** How many numbers a model learns. */
 export function countParameters(config: ModelConfig): number {
-  return parametersOf(config).reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);
+  return parametersOf(config).reduce((total, parameter) => total + size(parameter), 0);
 }
 
 /**
  * Floating-point operations to train on one token of a sequence of T: 6 for each weight of a matrix product (2 forward,
- * 4 backward; the head counts once and the embedding look-up never), and 6·L·T·H·D for causal attention, half of the
- * 12·L·T·H·D of a full one (Chowdhery et al., arXiv:2204.02311, appendix B).
+ * 4 backward; the head counts once and look-ups never), and 6·L·T·H·D for causal attention, half of the 12·L·T·H·D of a
+ * full one (Chowdhery et al., arXiv:2204.02311, appendix B).
  */
 export function trainingFlopsPerToken(config: ModelConfig, sequence: number): number {
-  const { layers: L, width: C, heads: H, keyValueHeads: G, headWidth: D, hidden: F, vocabSize: V } = config;
-  const layer = 2 * C * H * D + 2 * C * G * D + 3 * C * F;
-  return 6 * (L * layer + V * C) + 6 * L * sequence * H * D;
+  const { layers: L, width: C, heads: H, headWidth: D, vocabSize: V } = config;
+  const projections = parametersOf(config).filter(({ kind }) => kind === "projection");
+  const weights = projections.reduce((total, parameter) => total + size(parameter), 0);
+  return 6 * (weights + V * C) + 6 * L * sequence * H * D;
 }

@@ -1,6 +1,7 @@
 /**
- * @file The forward pass of a Llama model over symbolic tensors, for training (a whole sequence) and for generation
- * (a chunk at a moving position, against a cache of keys and values). Both are the same layers.
+ * @file The forward pass of a transformer over symbolic tensors, for training (a whole sequence) and for generation
+ * (a chunk at a moving position, against a cache of keys and values). Both are the same layers; families differ in `partsOf`
+ * and `placeOf`.
  *
  * Letters: B batch, T tokens of this call, S cache capacity, C width, H heads, G key/value heads, D head width,
  * F hidden width, V vocabulary.
@@ -9,20 +10,24 @@ import {
   add,
   attention,
   cacheWrite,
-  constant,
   embedding,
+  gelu,
+  layerNorm,
   linear,
   linearCrossEntropy,
   mul,
+  positions,
   reshape,
   rmsNorm,
   rope,
   silu,
+  split,
   type Tensor,
   variable,
 } from "../tensor/index.js";
 import type { ModelConfig } from "./config.js";
-import { parametersOf } from "./parameters.js";
+import { namesOf, parametersOf } from "./parameters.js";
+import { rotaryTables } from "./rotary.js";
 
 /** The parameters of a model as variables of a program, by name. */
 export type ModelVariables = ReadonlyMap<string, Tensor>;
@@ -67,22 +72,20 @@ export interface ForwardResult {
 
 /** ids (B,T) i32 → hidden states (B,T,C). Without a cache the tokens stand at 0 … T−1 and see only each other. */
 export function forward(config: ModelConfig, weights: ModelVariables, ids: Tensor, cached?: CachedCall): ForwardResult {
-  const { layers, heads: H, keyValueHeads: G, headWidth: D, normEpsilon } = config;
+  const names = namesOf(config);
+  const parts = partsOf(config, weights);
   const [B, T] = ids.shape;
-  const weight = (name: string) => weightOf(weights, name);
-  const norm = (x: Tensor, name: string) => rmsNorm(x, weight(name), normEpsilon);
-  const { cos, sin } = rotaryTables(config, cached ? cached.cache.capacity : T);
+  const { heads: H, headWidth: D } = config;
+  const place = placeOf(config, weights, ids, cached);
   const assign: [Tensor, Tensor][] = [];
 
-  let x = embedding(weight("model.embed_tokens"), ids); // (B,T,C)
-  for (let layer = 0; layer < layers; layer++) {
-    const at = `model.layers.${layer}`;
-    const a = norm(x, `${at}.input_layernorm`);
-    const project = (name: string, count: number) =>
-      reshape(linear(a, weight(`${at}.self_attn.${name}`)), [B, T, count, D]);
-    const q = rope(project("q_proj", H), cos, sin, cached?.position);
-    let k = rope(project("k_proj", G), cos, sin, cached?.position);
-    let v = project("v_proj", G);
+  let x = place.embed(embedding(weightOf(weights, names.embedding), ids)); // (B,T,C)
+  for (let layer = 0; layer < config.layers; layer++) {
+    const at = names.layer(layer);
+    const projected = parts.queriesKeysValues(parts.norm(x, `${at}.${names.attentionNorm}`), at);
+    const q = place.turn(projected.q);
+    let k = place.turn(projected.k);
+    let v = projected.v;
     if (cached) {
       const { keys, values } = cached.cache.layers[layer];
       k = cacheWrite(keys, k, cached.position);
@@ -90,14 +93,54 @@ export function forward(config: ModelConfig, weights: ModelVariables, ids: Tenso
       assign.push([keys, k], [values, v]);
     }
     const mixed = reshape(attention(q, k, v, { position: cached?.position }), [B, T, H * D]);
-    x = add(x, linear(mixed, weight(`${at}.self_attn.o_proj`)));
+    x = add(x, parts.project(mixed, `${at}.${names.attentionOutput}`));
 
-    const h = norm(x, `${at}.post_attention_layernorm`);
-    const gate = silu(linear(h, weight(`${at}.mlp.gate_proj`)));
-    const up = linear(h, weight(`${at}.mlp.up_proj`));
-    x = add(x, linear(mul(gate, up), weight(`${at}.mlp.down_proj`)));
+    const h = parts.feedForward(parts.norm(x, `${at}.${names.feedForwardNorm}`), at);
+    x = add(x, parts.project(h, `${at}.${names.feedForwardOutput}`));
   }
-  return { hidden: norm(x, "model.norm"), assign };
+  return { hidden: parts.norm(x, names.finalNorm), assign };
+}
+
+/** The parts in which families differ. */
+function partsOf(config: ModelConfig, weights: ModelVariables) {
+  const { heads: H, keyValueHeads: G, headWidth: D, normEpsilon } = config;
+  const weight = (name: string) => weightOf(weights, name);
+  const bias = (name: string) => weights.get(`${name}.bias`) ?? null;
+  /** x · wᵀ, and a bias where the model has one: (B,T,in) → (B,T,out) */
+  const project = (x: Tensor, name: string) => linear(x, weight(name), bias(name));
+  const norm = (x: Tensor, name: string) => {
+    const shift = bias(name);
+    return shift ? layerNorm(x, weight(name), shift, normEpsilon) : rmsNorm(x, weight(name), normEpsilon);
+  };
+  const inHeads = (x: Tensor, count: number) => reshape(x, [...x.shape.slice(0, 2), count, D]);
+  /** (B,T,C) → q (B,T,H,D), k and v (B,T,G,D), not yet turned to their positions */
+  const queriesKeysValues = (x: Tensor, at: string): { q: Tensor; k: Tensor; v: Tensor } => {
+    if (config.family === "gpt2") {
+      const [q, k, v] = split(inHeads(project(x, `${at}.attn.c_attn`), 3 * H), [H, H, H], 2);
+      return { q, k, v };
+    }
+    const part = (name: string, count: number) => inHeads(project(x, `${at}.self_attn.${name}`), count);
+    const [q, k, v] = [part("q_proj", H), part("k_proj", G), part("v_proj", G)];
+    if (config.family === "llama") return { q, k, v };
+    return { q: norm(q, `${at}.self_attn.q_norm`), k: norm(k, `${at}.self_attn.k_norm`), v };
+  };
+  /** (B,T,C) → (B,T,F) */
+  const feedForward = (x: Tensor, at: string): Tensor => {
+    if (config.family === "gpt2") return gelu(project(x, `${at}.mlp.c_fc`));
+    return mul(silu(project(x, `${at}.mlp.gate_proj`)), project(x, `${at}.mlp.up_proj`));
+  };
+  return { project, norm, queriesKeysValues, feedForward };
+}
+
+/** How tokens learn where they stand: by rows of a table added to them, or by turning queries and keys. */
+function placeOf(config: ModelConfig, weights: ModelVariables, ids: Tensor, cached?: CachedCall) {
+  const same = (x: Tensor) => x;
+  if (config.family === "gpt2") {
+    const rows = embedding(weightOf(weights, "transformer.wpe"), positions(ids.shape, cached?.position));
+    return { embed: (x: Tensor) => add(x, rows), turn: same };
+  }
+  const { cos, sin } = rotaryTables(config, cached ? cached.cache.capacity : ids.shape[1]);
+  return { embed: same, turn: (x: Tensor) => rope(x, cos, sin, cached?.position) };
 }
 
 /** ids and targets (B,T) i32 → −log p(target) of every token (B·T), in nats; targets of −100 count 0. */
@@ -113,29 +156,12 @@ export function logits(config: ModelConfig, weights: ModelVariables, hidden: Ten
 }
 
 function headOf(config: ModelConfig, weights: ModelVariables): Tensor {
-  return weightOf(weights, config.tiedHead ? "model.embed_tokens" : "lm_head");
+  const { embedding, head } = namesOf(config);
+  return weightOf(weights, config.tiedHead ? embedding : head);
 }
 
 function weightOf(weights: ModelVariables, name: string): Tensor {
   const tensor = weights.get(`${name}.weight`);
   if (tensor === undefined) throw new Error(`the model has no parameter ${name}.weight`);
   return tensor;
-}
-
-/** cos and sin of position · θ^(−2d/D), (positions, D/2) each, computed in float64. */
-function rotaryTables(
-  { headWidth, ropeTheta }: ModelConfig,
-  positions: number,
-): { readonly cos: Tensor; readonly sin: Tensor } {
-  const half = headWidth / 2;
-  const cos = new Float32Array(positions * half);
-  const sin = new Float32Array(positions * half);
-  for (let position = 0; position < positions; position++) {
-    for (let d = 0; d < half; d++) {
-      const angle = position * ropeTheta ** ((-2 * d) / headWidth);
-      cos[position * half + d] = Math.cos(angle);
-      sin[position * half + d] = Math.sin(angle);
-    }
-  }
-  return { cos: constant(cos, [positions, half]), sin: constant(sin, [positions, half]) };
 }

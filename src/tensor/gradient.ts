@@ -9,6 +9,7 @@ import {
   add,
   apply,
   broadcast,
+  concatenate,
   div,
   equal,
   less,
@@ -17,6 +18,7 @@ import {
   mul,
   neg,
   reshape,
+  split,
   sub,
   sum,
   where,
@@ -56,6 +58,7 @@ const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
   input: none,
   constant: none,
   literal: none,
+  positions: none,
   stopGradient: none,
   less: none,
   equal: none,
@@ -80,6 +83,19 @@ const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
   reshape: rule((node, d) => [reshape(d, node.inputs[0].shape)]),
   broadcast: rule((node, d) => [sumTo(d, node.inputs[0].shape)]),
   sum: rule((node, d) => [broadcast(d, node.inputs[0].shape)]),
+  split: (node, outputs) => {
+    const { axis } = node.attributes;
+    const parts = outputs.map((d, i) => d ?? broadcast(literal(0), node.outputs[i].shape));
+    return [concatenate(parts, axis)];
+  },
+  concatenate: rule((node, d) => {
+    const { axis } = node.attributes;
+    return split(
+      d,
+      node.inputs.map(({ shape }) => shape[axis]),
+      axis,
+    );
+  }),
   // All equal maxima share alike, so that the rule is right whatever their order.
   max: rule((node, d) => {
     const [x] = node.inputs;

@@ -1,4 +1,5 @@
 /** @file Symbolic tensors: shapes, operations and gradient rules. Pure: nothing here computes a value. */
+export * from "./compositions.js";
 export { gradients } from "./gradient.js";
 export { type Entries, type Entry, nodesOf } from "./graph.js";
 export * from "./operations.js";

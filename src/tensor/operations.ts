@@ -120,6 +120,41 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
     expect(joint !== null && sameShape(joint, shape), "broadcast", inputs, `does not stretch to (${shape})`);
     return [f32(shape)];
   },
+  split: (inputs, { axis, sizes }) => {
+    const [x] = inputs;
+    const total = sizes.reduce((a, b) => a + b, 0);
+    expect(axis in x.shape && sizes.every((size) => size > 0), "split", inputs, `no pieces ${sizes} of axis ${axis}`);
+    expect(total === x.shape[axis], "split", inputs, `pieces of ${sizes} do not fill axis ${axis}`);
+    return sizes.map((size) => ({ shape: x.shape.with(axis, size), dtype: x.dtype }));
+  },
+  concatenate: (inputs, { axis }) => {
+    const [first] = inputs;
+    const rank = first.shape.length;
+    const fits = inputs.every(
+      ({ shape }) => axis < rank && shape.length === rank && sameShape(shape.with(axis, 0), first.shape.with(axis, 0)),
+    );
+    expect(fits, "concatenate", inputs, `they differ elsewhere than along axis ${axis}`);
+    expect(
+      inputs.every(({ dtype }) => dtype === "f32"),
+      "concatenate",
+      inputs,
+      "takes f32",
+    );
+    return [
+      f32(
+        first.shape.with(
+          axis,
+          inputs.reduce((total, { shape }) => total + shape[axis], 0),
+        ),
+      ),
+    ];
+  },
+  positions: (inputs, { shape }) => {
+    const [start] = inputs;
+    expect(start.dtype === "i32" && start.shape.length === 0, "positions", inputs, "starts at an i32 scalar");
+    expect(shape.length > 0, "positions", inputs, "has at least one axis");
+    return [{ shape, dtype: "i32" }];
+  },
   sum: reduction("sum"),
   max: reduction("max"),
 
@@ -243,11 +278,7 @@ export function where(condition: Operand, a: Operand, b: Operand): Tensor {
   return apply("where", [tensorOf(condition), tensorOf(a), tensorOf(b)], {})[0];
 }
 
-/** x·sigmoid(x), the SiLU of Elfwing et al., arXiv:1702.03118. */
-export function silu(x: Tensor): Tensor {
-  return mul(x, sigmoid(x));
-}
-
+/** The value, with no gradient through it. */
 export function stopGradient(x: Tensor): Tensor {
   return apply("stopGradient", [x], {})[0];
 }
@@ -258,6 +289,36 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 
 export function broadcast(x: Tensor, shape: Shape): Tensor {
   return sameShape(x.shape, shape) ? x : apply("broadcast", [x], { shape })[0];
+}
+
+const axisOf = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
+
+/** x cut along an axis (a negative one counts from the end) into pieces of these sizes. */
+export function split(x: Tensor, sizes: readonly number[], axis: number): readonly Tensor[] {
+  return sizes.length === 1 ? [x] : apply("split", [x], { axis: axisOf(axis, x.shape.length), sizes });
+}
+
+/** x from `start` to `end` (not with it) along an axis. */
+export function slice(x: Tensor, start: number, end: number, axis: number): Tensor {
+  const size = x.shape[axisOf(axis, x.shape.length)];
+  const sizes = [start, end - start, size - end];
+  if (!sizes.every((part) => part >= 0) || start === end) throw new ShapeError(`slice ${start}…${end} of ${size}`);
+  return split(
+    x,
+    sizes.filter((part) => part > 0),
+    axis,
+  )[start > 0 ? 1 : 0];
+}
+
+/** Tensors one after the other along an axis. */
+export function concatenate(tensors: readonly Tensor[], axis: number): Tensor {
+  if (tensors.length === 1) return tensors[0];
+  return apply("concatenate", tensors, { axis: axisOf(axis, tensors[0].shape.length) })[0];
+}
+
+/** start, start + 1, … along the last axis of `shape`, i32; start is an i32 scalar, 0 unless given. */
+export function positions(shape: Shape, start: Tensor = literal(0, "i32")): Tensor {
+  return apply("positions", [start], { shape })[0];
 }
 
 function reduce(op: "sum" | "max", x: Tensor, axes: readonly number[] | undefined, keep: boolean): Tensor {
@@ -293,24 +354,17 @@ export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = 
   return apply("matmul", [a, b], { transposeA, transposeB })[0];
 }
 
-/** x (…,C) · wᵀ with w (out,C), as Hugging Face stores weights → (…,out). */
-export function linear(x: Tensor, w: Tensor): Tensor {
+/** x (…,C) · wᵀ + bias with w (out,C), as Hugging Face stores weights, and bias (out) or none → (…,out). */
+export function linear(x: Tensor, w: Tensor, bias: Tensor | null = null): Tensor {
   const width = x.shape[x.shape.length - 1];
   const rows = reshape(x, [sizeOf(x.shape) / width, width]);
-  return reshape(matmul(rows, w, { transposeB: true }), [...x.shape.slice(0, -1), w.shape[0]]);
+  const product = reshape(matmul(rows, w, { transposeB: true }), [...x.shape.slice(0, -1), w.shape[0]]);
+  return bias === null ? product : add(product, bias);
 }
 
 /** Rows of table (V,C) by ids (…) → (…,C). Ids outside the table give rows of zeros and no gradient. */
 export function embedding(table: Tensor, ids: Tensor): Tensor {
   return apply("embedding", [table, ids], {})[0];
-}
-
-/**
- * RMS norm over the last axis, x / √(mean(x²) + ε) · weight (Zhang and Sennrich, arXiv:1910.07467). Composed of
- * element-wise operations and a sum: the compiler makes one loop of it.
- */
-export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
-  return mul(mul(x, rsqrt(add(mean(mul(x, x), [-1], true), epsilon))), weight);
 }
 
 /**

@@ -42,6 +42,12 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
   stopGradient: Empty;
   reshape: { readonly shape: Shape };
   broadcast: { readonly shape: Shape };
+  /** Along `axis` into pieces of these sizes: a view where its users can look through one, else copies. */
+  split: { readonly axis: number; readonly sizes: readonly number[] };
+  /** The inputs one after the other along `axis`. */
+  concatenate: { readonly axis: number };
+  /** start [] i32 → start + the index along the last axis, i32 of `shape`. */
+  positions: { readonly shape: Shape };
   /** Over `axes` (sorted), which stay as dimensions of size 1. */
   sum: { readonly axes: readonly number[] };
   max: { readonly axes: readonly number[] };

@@ -9,6 +9,8 @@ import { type Entry, embedding, input, reshape, scalar } from "../tensor/index.j
 import { chooseToken, type SamplingOptions } from "./sampling.js";
 
 export interface DecoderOptions extends CompileOptions {
+  /** The longest text, in tokens; the model's own sequence unless given, and never more. */
+  readonly sequence?: number;
   /** False recomputes the whole text for every token. */
   readonly cache?: boolean;
 }
@@ -38,18 +40,22 @@ const CHUNK = 32;
 export async function createDecoder(
   config: ModelConfig,
   readParameter: (name: string) => Float32Array | Promise<Float32Array>,
-  { cache = true, ...options }: DecoderOptions = {},
+  { cache = true, sequence = config.sequence, ...options }: DecoderOptions = {},
 ): Promise<Decoder> {
-  const program = await compile(cache ? cachedEntries(config) : { whole: wholeEntry(config) }, options);
+  const longest = Math.min(sequence, config.sequence);
+  const program = await compile(
+    cache ? cachedEntries(config, longest) : { whole: wholeEntry(config, longest) },
+    options,
+  );
   try {
     for (const name of modelVariables(config).keys()) program.write(name, await readParameter(name));
   } catch (error) {
     program.dispose();
     throw error;
   }
-  const next = cache ? cachedNext(program) : wholeNext(config, program);
+  const next = cache ? cachedNext(program) : wholeNext(longest, program);
   return {
-    generate: (prompt, generation) => generate(config, next(), prompt, generation),
+    generate: (prompt, generation) => generate(longest, next(), prompt, generation),
     dispose: () => program.dispose(),
   };
 }
@@ -58,13 +64,13 @@ export async function createDecoder(
 type NextLogits = (text: readonly number[]) => Promise<Float32Array>;
 
 async function* generate(
-  config: ModelConfig,
+  sequence: number,
   next: NextLogits,
   prompt: ArrayLike<number>,
   { tokens, seed, endOfText, signal, ...sampling }: GenerateOptions,
 ): AsyncGenerator<number, void> {
   const random = randomStream(seed, "generate");
-  const text = Array.from(prompt).slice(-config.sequence);
+  const text = Array.from(prompt).slice(-sequence);
   const seen = new Set(Array.from(prompt)); // also what the sequence has no room for any more
   for (let drawn = 0; drawn < tokens; drawn++) {
     signal?.throwIfAborted();
@@ -72,15 +78,15 @@ async function* generate(
     if (endOfText.includes(token)) return;
     yield token;
     // The trained positions are used up: the newer half goes on as a text of its own.
-    if (text.length === config.sequence) text.splice(0, Math.ceil(config.sequence / 2));
+    if (text.length === sequence) text.splice(0, Math.ceil(sequence / 2));
     text.push(token);
     seen.add(token);
   }
 }
 
-function cachedEntries(config: ModelConfig): Readonly<Record<string, Entry>> {
+function cachedEntries(config: ModelConfig, sequence: number): Readonly<Record<string, Entry>> {
   const weights = modelVariables(config);
-  const capacity = Math.ceil(config.sequence / CHUNK) * CHUNK; // a last chunk may reach past the sequence
+  const capacity = Math.ceil(sequence / CHUNK) * CHUNK; // a last chunk may reach past the sequence
   const cache = keyValueCache(config, 1, capacity);
   const position = scalar("position", "i32");
   const prefill = forward(config, weights, input("chunk", [1, CHUNK], "i32"), { cache, position });
@@ -120,17 +126,17 @@ function cachedNext(program: Program): () => NextLogits {
   };
 }
 
-function wholeEntry(config: ModelConfig): Entry {
+function wholeEntry(config: ModelConfig, sequence: number): Entry {
   const weights = modelVariables(config);
-  const { hidden } = forward(config, weights, input("ids", [1, config.sequence], "i32"));
-  const rows = reshape(hidden, [config.sequence, config.width]);
+  const { hidden } = forward(config, weights, input("ids", [1, sequence], "i32"));
+  const rows = reshape(hidden, [sequence, config.width]);
   const last = embedding(rows, input("last", [1], "i32")); // one row of it, picked as from a table
   return { outputs: { logits: logits(config, weights, last) } };
 }
 
-function wholeNext(config: ModelConfig, program: Program): () => NextLogits {
+function wholeNext(sequence: number, program: Program): () => NextLogits {
   return () => async (text) => {
-    const ids = new Int32Array(config.sequence);
+    const ids = new Int32Array(sequence);
     ids.set(text);
     await program.run("whole", { ids, last: [text.length - 1] });
     return program.read("logits");

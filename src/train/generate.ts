@@ -36,9 +36,9 @@ export async function* generateText(options: GenerateTextOptions): AsyncGenerato
       throw new QuernError("the prompt is empty, and this model knows no token that begins a text", { exitCode: 2 });
     }
     const needed = 2 ** Math.ceil(Math.log2(Math.max(MIN_SEQUENCE, prompt.length + o.tokens)));
-    const config = { ...model.config, sequence: Math.min(model.config.sequence, needed) };
-    const decoder = await createDecoder(config, model.readParameter, {
+    const decoder = await createDecoder(model.config, model.readParameter, {
       ...target,
+      sequence: Math.min(model.config.sequence, needed),
       threads: o.threads,
       cache: o.cache,
     });

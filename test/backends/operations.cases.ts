@@ -137,12 +137,43 @@ export const cases: readonly Case[] = [
     const e = q.exp(q.sub(x, q.max(x, [-1], true)));
     return q.div(e, q.sum(e, [-1], true));
   }),
-  one("layer norm", (m) => {
-    const x = m.parameter([9, 45], -5, 5);
-    const centred = q.sub(x, q.mean(x, [-1], true));
-    const variance = q.mean(q.mul(centred, centred), [-1], true);
-    return q.add(q.mul(q.mul(centred, q.rsqrt(q.add(variance, 1e-5))), m.parameter([45])), m.parameter([45]));
+  one("layer norm", (m) => q.layerNorm(m.parameter([2, 9, 45], -5, 5), m.parameter([45]), m.parameter([45]), 1e-5)),
+  one("bias and GELU", (m) => {
+    const h = q.gelu(q.linear(m.parameter([11, 20]), m.parameter([37, 20], -2, 2), m.parameter([37])));
+    return q.linear(h, m.parameter([20, 37]), m.parameter([20]));
   }),
+  ...[0, 1, 2].map((axis) =>
+    one(`split ${axis}`, (m) => {
+      const [a, b] = q.split(m.parameter([6, 5, 7].with(axis, 9)), [4, 5], axis);
+      return [q.mul(a, q.sum(b, [axis], true)), q.exp(b)];
+    }),
+  ),
+  one("split used whole", (m) => {
+    const [a, b, c] = q.split(m.parameter([9, 30]), [10, 13, 7], -1);
+    return [a, q.linear(b, m.parameter([5, 13])), q.reshape(c, [7, 9]), q.sum(c, [0])];
+  }),
+  one("slice", (m) => {
+    const x = m.parameter([9, 31]);
+    return [q.slice(x, 3, 8, 0), q.mul(q.slice(x, 0, 17, 1), q.slice(x, 14, 31, 1))];
+  }),
+  ...[0, 1, 2].map((axis) =>
+    one(`concatenate ${axis}`, (m) => {
+      const x = m.parameter([3, 4, 5]);
+      const y = m.parameter([3, 4, 5].with(axis, 2));
+      return q.exp(q.concatenate([x, y, q.mul(x, 2)], axis));
+    }),
+  ),
+  one("fused projection", (m) => {
+    const qkv = q.linear(m.parameter([2, 9, 24], -2, 2), m.parameter([48, 24], -2, 2), m.parameter([48]));
+    const [a, b, c] = q.split(q.reshape(qkv, [2, 9, 8, 6]), [4, 2, 2], 2);
+    return q.attention(a, b, c);
+  }),
+  one("fused rope", (m) => {
+    const [a, b] = q.split(m.parameter([2, 5, 5, 12]), [3, 2], 2);
+    const turn = (x: Tensor) => q.rope(x, table(9, 6, Math.cos), table(9, 6, Math.sin), m.index(4));
+    return q.mul(q.sum(turn(a), [2], true), turn(b));
+  }),
+  one("learned positions", (m) => q.embedding(m.parameter([13, 20]), q.positions([3, 5], m.index(6)))),
   one("RMS norm", (m) => q.rmsNorm(m.parameter([2, 9, 45], -5, 5), m.parameter([45]), 1e-5)),
   one("SwiGLU", (m) => {
     const x = m.parameter([11, 20]);

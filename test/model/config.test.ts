@@ -14,6 +14,7 @@ describe("defineModel", () => {
     expect(defineModel(sizes)).toEqual({
       ...{ family: "llama", layers: 2, width: 48, heads: 4, keyValueHeads: 4, headWidth: 12, hidden: 128 },
       ...{ vocabSize: 100, sequence: 64, ropeTheta: 10000, normEpsilon: 1e-5, tiedHead: true },
+      ...{ ropeScaling: null, attentionBias: false, feedForwardBias: false },
     });
   });
 
@@ -51,10 +52,11 @@ describe("config.json", () => {
   });
 
   it.each([
-    [{ model_type: "gpt2" }, /config\.json has model_type "gpt2"; only llama/],
-    [{ rope_scaling: { rope_type: "llama3" }, rope_parameters: null }, /rotary positions of type "llama3"/],
-    [{ attention_bias: true }, /biases in attention/],
-    [{ mlp_bias: true }, /mlp_bias/],
+    [{ model_type: "mistral" }, /config\.json has model_type "mistral"; only gpt2, llama, qwen3/],
+    [{ rope_scaling: { rope_type: "dynamic" }, rope_parameters: null }, /rotary positions of type "dynamic"/],
+    [{ rope_scaling: { rope_type: "llama3" }, rope_parameters: null }, /no number for factor/],
+    [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor/],
+    [{ use_sliding_window: true }, /use_sliding_window/],
     [{ hidden_act: "gelu" }, /activation "gelu"/],
     [{ quantization_config: { bits: 4 } }, /quantized/],
     [{ hidden_size: "wide" }, /no number for hidden_size/],

@@ -5,7 +5,7 @@
  * Equal kernels (the same text) are emitted once and called with other offsets.
  */
 import { readFileSync } from "node:fs";
-import type { Buffer, CompiledGraph, Kernel, LoopKernel, TemplateKernel } from "../../compiler/index.js";
+import type { Buffer, CompiledGraph, Kernel, LoopKernel, RowView, TemplateKernel } from "../../compiler/index.js";
 import type { InstructionSet } from "./instruction-sets.js";
 import { emitLoop, flatten, Parameters } from "./loop.js";
 import { type TemplateOp, templates } from "./templates.js";
@@ -97,14 +97,15 @@ function emitTemplateKernel(kernel: TemplateKernel): Emission {
   };
   let epilogue = "";
   if (kernel.epilogue) epilogue = `${emitLoop(kernel.epilogue, parameters).block("NAME_epilogue")}\n`;
+  const from = (at: string, view: RowView | null) => (view && view.offset > 0 ? `(${at} + ${view.offset})` : at);
   const call = emit(kernel, {
-    operand: (i) => at(operand(i)),
+    operand: (i) => from(at(operand(i)), kernel.operandViews[i]),
     ids: (i) => `(const int *)${at(operand(i))}`,
     index: (i) => {
       const value = kernel.operands[i];
       return typeof value === "number" ? `${value}` : `*(const int *)${at(value)}`;
     },
-    result: (i) => at(kernel.results[i]),
+    result: (i) => from(at(kernel.results[i]), kernel.resultViews[i]),
     scratch: `p[${parameters.buffers.length}]`,
     epilogue: kernel.epilogue ? "NAME_epilogue" : "0",
   });

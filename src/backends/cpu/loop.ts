@@ -75,6 +75,7 @@ export function flatten(body: LoopBody): LoopBody {
   const size = body.rows * body.columns;
   const whole = (access: Access) =>
     access.buffer.size === size &&
+    access.offset === 0 &&
     access.columnStride === (body.columns === 1 ? 0 : 1) &&
     (body.rows === 1 ? access.rows.length === 0 : access.rows.length === 1) &&
     access.rows.every((term) => term.divide === 1 && term.modulo === 0 && term.stride === body.columns);
@@ -132,7 +133,7 @@ export function emitLoop(body: LoopBody, parameters: Parameters): EmittedLoop {
   });
   const widthOf = (i: number) => (results[i].kind === "columnSum" ? columns : 1);
 
-  const pointer = (access: Access) => `a${parameters.index(access.buffer)}`;
+  const pointer = ({ buffer, offset }: Access) => `a${parameters.index(buffer)}${offset > 0 ? ` + ${offset}` : ""}`;
   const rowOffset = (access: Access) =>
     access.rows
       .map(({ divide, modulo, stride }) => {

@@ -35,6 +35,8 @@ export type TemplateOp = Extract<
   | "linearCrossEntropy"
   | "linearCrossEntropyGradient"
   | "cacheWrite"
+  | "concatenate"
+  | "positions"
 >;
 
 const shapeOf = (node: Node, i: number) => node.inputs[i].shape;
@@ -44,6 +46,12 @@ function attentionShape(node: Node): { B: number; T: number; S: number; H: numbe
   const [B, T, H, D] = shapeOf(node, 0);
   const [, S, G] = shapeOf(node, 1);
   return { B, T, S, H, G, D };
+}
+
+/** q, k and v, each with the distance of its rows. */
+function threeOperands({ node, operandViews }: TemplateKernel, use: Arguments): string {
+  const stride = (i: number) => operandViews[i]?.stride ?? shapeOf(node, i)[2] * shapeOf(node, i)[3];
+  return [0, 1, 2].map((i) => `${use.operand(i)}, ${stride(i)}`).join(", ");
 }
 
 export const templates: { readonly [O in TemplateOp]: Emit } = {
@@ -87,34 +95,36 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
       scratch: "0",
     };
   },
-  rope: ({ node }, use) => {
+  rope: ({ node, operandViews, resultViews }, use) => {
     const [B, T, H, D] = shapeOf(node, 0);
     const inverse = isOp(node, "rope") && node.attributes.inverse;
     return {
       statement:
-        `qn_rope(${B * T}, ${H}, ${D}, ${use.operand(0)}, ${H * D}, ${use.result(0)}, ${H * D}, ` +
+        `qn_rope(${B * T}, ${H}, ${D}, ${use.operand(0)}, ${operandViews[0]?.stride ?? H * D}, ` +
+        `${use.result(0)}, ${resultViews[0]?.stride ?? H * D}, ` +
         `${use.operand(1)}, ${use.operand(2)}, ${T}, ${use.index(3)}, ${flag(inverse)});`,
       scratch: "0",
     };
   },
-  attention: ({ node }, use) => {
+  attention: (kernel, use) => {
+    const { node } = kernel;
     const { B, T, S, H, G, D } = attentionShape(node);
     const { scale } = node.attributes as { scale: number };
     return {
       statement:
-        `qn_attention(${B}, ${T}, ${S}, ${H}, ${G}, ${D}, ${use.operand(0)}, ${H * D}, ${use.operand(1)}, ${G * D}, ` +
-        `${use.operand(2)}, ${G * D}, ${use.result(0)}, ${use.result(1)}, ${scale}f, ${use.index(3)}, ${use.scratch});`,
+        `qn_attention(${B}, ${T}, ${S}, ${H}, ${G}, ${D}, ${threeOperands(kernel, use)}, ` +
+        `${use.result(0)}, ${use.result(1)}, ${scale}f, ${use.index(3)}, ${use.scratch});`,
       scratch: `qn_attention_scratch(${D})`,
     };
   },
-  attentionGradient: ({ node }, use) => {
+  attentionGradient: (kernel, use) => {
+    const { node, resultViews } = kernel;
     const { B, T, H, G, D } = attentionShape(node);
     const { scale } = node.attributes as { scale: number };
-    const inputs = [`${use.operand(0)}, ${H * D}`, `${use.operand(1)}, ${G * D}`, `${use.operand(2)}, ${G * D}`];
-    const outputs = [`${use.result(0)}, ${H * D}`, `${use.result(1)}, ${G * D}`, `${use.result(2)}, ${G * D}`];
+    const outputs = [H, G, G].map((heads, i) => `${use.result(i)}, ${resultViews[i]?.stride ?? heads * D}`);
     return {
       statement:
-        `qn_attention_backward(${B}, ${T}, ${H}, ${G}, ${D}, ${inputs.join(", ")}, ${use.operand(3)}, ` +
+        `qn_attention_backward(${B}, ${T}, ${H}, ${G}, ${D}, ${threeOperands(kernel, use)}, ${use.operand(3)}, ` +
         `${use.operand(4)}, ${use.operand(5)}, ${outputs.join(", ")}, ${scale}f, ${use.scratch});`,
       scratch: `qn_attention_backward_scratch(${D})`,
     };
@@ -139,11 +149,38 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
       scratch: `qn_linear_cross_entropy_scratch(${N}, ${C}, ${V})`,
     };
   },
-  cacheWrite: ({ node }, use) => {
+  cacheWrite: ({ node, operandViews }, use) => {
     const [B, S, G, D] = shapeOf(node, 0);
     const T = shapeOf(node, 1)[1];
     return {
-      statement: `qn_cache_write(${B}, ${S}, ${T}, ${G * D}, ${use.operand(1)}, ${use.index(2)}, ${use.result(0)});`,
+      statement:
+        `qn_cache_write(${B}, ${S}, ${T}, ${G * D}, ${use.operand(1)}, ` +
+        `${operandViews[1]?.stride ?? G * D}, ${use.index(2)}, ${use.result(0)});`,
+      scratch: "0",
+    };
+  },
+  concatenate: ({ node, operands, results }, use) => {
+    const axis = isOp(node, "concatenate") ? node.attributes.axis : 0;
+    const { shape } = node.outputs[0];
+    const rows = sizeOf(shape.slice(0, axis));
+    const stride = sizeOf(shape.slice(axis));
+    let offset = 0;
+    const copies = node.inputs.flatMap((x, i) => {
+      const width = sizeOf(x.shape.slice(axis));
+      const to = `${use.result(0)} + ${offset}`;
+      offset += width;
+      // What was made in its place lies there already.
+      return operands[i] === results[0]
+        ? []
+        : [`qn_copy_rows(${rows}, ${width}, ${use.operand(i)}, ${to}, ${stride});`];
+    });
+    return { statement: copies.join("\n  "), scratch: "0" };
+  },
+  positions: ({ node }, use) => {
+    const { shape } = node.outputs[0];
+    const length = shape[shape.length - 1];
+    return {
+      statement: `qn_positions(${sizeOf(shape) / length}, ${length}, ${use.index(0)}, (int *)${use.result(0)});`,
       scratch: "0",
     };
   },

@@ -119,6 +119,36 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
   stopGradient: ([x]) => [x.data],
   reshape: ([x]) => [x.data],
   broadcast: ([x], { shape }) => [Float64Array.from(broadcastPositions(x.shape, shape), (i) => x.data[i])],
+  split: ([x], { axis, sizes }, node) => {
+    const inner = sizeOf(x.shape.slice(axis + 1));
+    const row = x.shape[axis] * inner;
+    let start = 0;
+    return node.outputs.map(({ shape }, i) => {
+      const width = sizes[i] * inner;
+      const from = start;
+      start += width;
+      return Float64Array.from(
+        { length: sizeOf(shape) },
+        (_, k) => x.data[Math.floor(k / width) * row + from + (k % width)],
+      );
+    });
+  },
+  concatenate: (inputs, { axis }, node) => {
+    const { shape } = node.outputs[0];
+    const out = new Float64Array(sizeOf(shape));
+    const row = sizeOf(shape.slice(axis));
+    let start = 0;
+    for (const x of inputs) {
+      const width = sizeOf(x.shape.slice(axis));
+      for (let k = 0; k < x.data.length; k++) out[Math.floor(k / width) * row + start + (k % width)] = x.data[k];
+      start += width;
+    }
+    return [out];
+  },
+  positions: ([start], { shape }) => {
+    const length = shape[shape.length - 1];
+    return [Float64Array.from({ length: sizeOf(shape) }, (_, i) => start.data[0] + (i % length))];
+  },
   sum: reduction((total, x) => total + x, 0),
   max: reduction(Math.max, Number.NEGATIVE_INFINITY),
 

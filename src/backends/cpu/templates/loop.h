@@ -39,10 +39,35 @@ QN_INLINE vf qn_first(vf x, long n, float other) {
   return x;
 }
 
-// cache (B,S,C): rows position … position+T of each sequence become rows (B,T,C); what would lie past S is dropped
-QN_FUNCTION void qn_cache_write(long B, long S, long T, long C, const float *rows, long position, float *cache) {
+// cache (B,S,C): rows position … position+T of each sequence become rows (B,T,C), each `row` floats after the one before;
+// what would lie past S is dropped
+QN_FUNCTION void qn_cache_write(long B, long S, long T, long C, const float *rows, long row, long position, float *cache) {
   for (long b = 0; b < B; b++)
     for (long t = 0; t < T && t + position < S; t++)
-      for (long c = 0; c < C; c++) cache[(b * S + t + position) * C + c] = rows[(b * T + t) * C + c];
+      for (long c = 0; c < C; c++) cache[(b * S + t + position) * C + c] = rows[(b * T + t) * row + c];
+}
+
+typedef struct { long rows, C; const float *from; float *to; long stride; } qn_copy_context;
+#define QN_COPY_ROWS 64 // rows a task
+static void qn_copy_rows_task(void *context, long task, long worker) {
+  const qn_copy_context *c = context;
+  (void)worker;
+  long r1 = (task + 1) * QN_COPY_ROWS < c->rows ? (task + 1) * QN_COPY_ROWS : c->rows;
+  for (long r = task * QN_COPY_ROWS; r < r1; r++) {
+    const float *from = c->from + r * c->C;
+    float *to = c->to + r * c->stride;
+    for (long i = 0; i < c->C; i += QN_VL) qn_store_n(to + i, qn_load_n(from + i, c->C - i), c->C - i);
+  }
+}
+
+// to: rows of C floats, `stride` apart = from (rows,C)
+QN_FUNCTION void qn_copy_rows(long rows, long C, const float *from, float *to, long stride) {
+  qn_copy_context c = {rows, C, from, to, stride};
+  qn_parallel((rows + QN_COPY_ROWS - 1) / QN_COPY_ROWS, qn_copy_rows_task, &c);
+}
+
+// out (rows,N): start, start + 1, … in every row
+QN_FUNCTION void qn_positions(long rows, long N, long start, int *out) {
+  for (long r = 0; r < rows; r++) for (long n = 0; n < N; n++) out[r * N + n] = (int)(start + n);
 }
 #endif
