@@ -6,6 +6,7 @@
  * Letters: B batch, T tokens of this call, S cache capacity, C width, H heads, G key/value heads, D head width,
  * F hidden width, V vocabulary.
  */
+import { QuernError } from "../errors.js";
 import {
   add,
   attention,
@@ -136,6 +137,12 @@ function partsOf(config: ModelConfig, weights: ModelVariables) {
 function placeOf(config: ModelConfig, weights: ModelVariables, ids: Tensor, cached?: CachedCall) {
   const same = (x: Tensor) => x;
   if (config.family === "gpt2") {
+    // Rotations go on past the trained positions; a table ends, and rows that are not there would be zeros.
+    if (!cached && ids.shape[1] > config.sequence) {
+      throw new QuernError(
+        `this model has ${config.sequence} positions, fewer than the ${ids.shape[1]} tokens of a text`,
+      );
+    }
     const rows = embedding(weightOf(weights, "transformer.wpe"), positions(ids.shape, cached?.position));
     return { embed: (x: Tensor) => add(x, rows), turn: same };
   }
