@@ -29,6 +29,11 @@ await runProcess([
     load: () => import("./commands/perplexity.js"),
   },
   {
+    words: "data crawl",
+    summary: "crawl web sites into WARC archives",
+    load: () => import("./commands/data-crawl.js"),
+  },
+  {
     words: "tokenizer train",
     summary: "train a byte-level BPE tokenizer on text",
     load: () => import("./commands/tokenizer-train.js"),

@@ -1,0 +1,23 @@
+import { crawlOptions } from "../data/crawl/crawl.js";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description:
+    "Crawl web sites into WARC archives, politely: robots.txt, noindex and noai are obeyed, a host is asked one thing at a time. A crawl that was stopped goes on where it was.",
+  options: crawlOptions,
+  positional: ["urls"],
+  examples: [
+    "quern data crawl https://example.org/ --out crawls/example --max-pages 200",
+    "quern data crawl http://localhost:8080/ --out crawls/mine --allow-private --delay 0",
+  ],
+  async run(options, { signal, onProgress, print }) {
+    const { crawl } = await import("../data/index.js");
+    const result = await crawl({ ...options, signal, onProgress });
+    print(`${result.pages} pages, ${(result.bytes / 1e6).toFixed(1)} MB fetched, archives in ${options.out}`);
+    const outcomes = Object.entries(result.outcomes).sort(([, a], [, b]) => b - a);
+    for (const [outcome, count] of outcomes) print(`${String(count).padStart(8)}  ${outcome}`);
+    if (result.waiting > 0)
+      print(`${String(result.waiting).padStart(8)}  found and not tried; the same command goes on`);
+    return result;
+  },
+});
