@@ -14,6 +14,9 @@ export const version: string = (
 function findPackageFolder(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   // dist/ and src/ lie at different depths below the package.
-  while (!existsSync(join(folder, "package.json"))) folder = dirname(folder);
+  while (!existsSync(join(folder, "package.json"))) {
+    if (folder === dirname(folder)) throw new Error(`no package.json above ${fileURLToPath(import.meta.url)}`);
+    folder = dirname(folder);
+  }
   return folder;
 }
