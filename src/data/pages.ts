@@ -8,6 +8,7 @@ import { packingOf, readBytes, readDocuments } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
 import { parseHttpResponse } from "./archive/http-message.js";
 import { type ArchiveRecord, readArchive } from "./archive/records.js";
+import { fetchedFile } from "./fetched.js";
 import { expandLocation, isRemote, type LocationOptions, readLocation } from "./location.js";
 import type { Page, PageReader } from "./page.js";
 
@@ -188,10 +189,8 @@ async function* htmlPage(part: Part, skipped: Map<string, number>, options: Page
 }
 
 async function* documentPages(part: Part, skipped: Map<string, number>, options: PageOptions): AsyncGenerator<Page> {
-  if (isRemote(part.location)) {
-    throw new QuernError(`${part.location}: documents are read from files; fetch it first`, { exitCode: 2 });
-  }
-  const reader = readDocuments([part.location], { signal: options.signal });
+  const path = isRemote(part.location) ? await fetchedFile(part.location, options) : part.location;
+  const reader = readDocuments([path], { signal: options.signal });
   let number = 0;
   for await (const { text, id, url, source } of reader) {
     number += 1;

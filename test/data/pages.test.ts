@@ -1,0 +1,170 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { parquetWriteBuffer } from "hyparquet-writer";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { warcRecord } from "../../src/data/archive/write.js";
+import { expandLocation, readLocation } from "../../src/data/location.js";
+import type { Page } from "../../src/data/page.js";
+import { findParts, type PageOptions, readPages } from "../../src/data/pages.js";
+
+let folder: string;
+let server: Server;
+let base: string;
+let answer: (request: IncomingMessage, response: ServerResponse) => void;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "quern-pages-"));
+  server = createServer((request, response) => answer(request, response));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterEach(async () => {
+  server.closeAllConnections();
+  server.close();
+  await rm(folder, { recursive: true, force: true });
+});
+const file = async (name: string, data: string | Uint8Array) => {
+  const path = join(folder, name);
+  await mkdir(join(path, ".."), { recursive: true });
+  await writeFile(path, data);
+  return path;
+};
+async function pages(inputs: string[], options: PageOptions = {}) {
+  const reader = readPages(inputs, options);
+  const found: Page[] = [];
+  for await (const page of reader) found.push(page);
+  return { found, skipped: Object.fromEntries(reader.skipped) };
+}
+async function bytesOf(location: string, options: PageOptions = {}) {
+  const parts: Uint8Array[] = [];
+  for await (const part of readLocation(location, options)) parts.push(part);
+  return Buffer.concat(parts);
+}
+const response = (url: string, status: number, type: string, body: string) =>
+  warcRecord(
+    { type: "response", date: "2026-11-24T00:00:00Z", contentType: "application/http; msgtype=response", url },
+    Buffer.from(`HTTP/1.1 ${status} X\r\nContent-Type: ${type}\r\n\r\n${body}`),
+  );
+const archive = Buffer.concat([
+  response("http://a.test/1", 200, "text/html; charset=utf-8", "<p>one"),
+  response("http://a.test/2", 404, "text/html", "<p>no"),
+  response("http://a.test/3", 200, "image/png", "...."),
+  response("http://a.test/4", 200, "text/plain", "four"),
+  warcRecord(
+    { type: "metadata", date: "2026-11-24T00:00:00Z", contentType: "application/warc-fields" },
+    Buffer.from("a: b"),
+  ),
+]);
+
+describe("pages", () => {
+  it("reads folders of pages, archives and documents in order, and counts the rest", async () => {
+    await file("b/x.html.gz", gzipSync("<p>packed"));
+    await file("a.htm", "<p>plain");
+    await file("c.warc.gz", archive);
+    await file("d.jsonl", '{"text":"a document","id":"d1","url":"u"}\n');
+    await file("e.png", "...");
+    await file("README", "...");
+    const { found, skipped } = await pages([folder]);
+    const content = (page: Page) =>
+      page.content.kind === "html" ? Buffer.from(page.content.bytes).toString() : page.content.text;
+    expect(found.map((page) => [page.content.kind, content(page)])).toEqual([
+      ["html", "<p>plain"],
+      ["html", "<p>packed"],
+      ["html", "<p>one"],
+      ["text", "four"],
+      ["text", "a document"],
+    ]);
+    expect(found.map((page) => page.id).slice(0, 2)).toEqual(["a", "b/x"]);
+    expect(found[2]).toMatchObject({ url: "http://a.test/1", origin: { offset: 0, time: "2026-11-24T00:00:00Z" } });
+    expect(found[4]).toMatchObject({ id: "d1", url: "u", origin: { archive: join(folder, "d.jsonl"), offset: 1 } });
+    expect(skipped).toEqual({
+      "a file of another kind (.png)": 1,
+      "a file of another kind (no extension)": 1,
+      "an answer with status 404": 1,
+      "a body of type image/png": 1,
+      "a metadata record": 1,
+    });
+  });
+
+  it("refuses what is not there, of no known kind, or no archive", async () => {
+    await expect(pages([join(folder, "none.html")])).rejects.toThrow(/there is no such file/);
+    await expect(pages([await file("x.bin", "abc")])).rejects.toThrow(/x\.bin is no page, archive or document file/);
+    await expect(pages([await file("x.warc.gz", "no archive at all")])).rejects.toThrow(
+      /holds no record of a web archive/,
+    );
+  });
+
+  it("skips a page larger than the limit and goes on", async () => {
+    await file("a.html", "x".repeat(5000));
+    await file("b.html", "small");
+    const { found, skipped } = await pages([folder], { largestPage: 1000 });
+    expect(found.map((page) => page.id)).toEqual(["b"]);
+    expect(skipped).toEqual({ "a page larger than the limit": 1 });
+  });
+});
+
+describe("remote locations", () => {
+  it("asks for the rest of a file when the connection breaks, and waits when it is told to", async () => {
+    const whole = Buffer.from(Array.from({ length: 50_000 }, (_, i) => i & 255));
+    const ranges: (string | undefined)[] = [];
+    answer = (request, response) => {
+      const { range } = request.headers;
+      ranges.push(range);
+      if (ranges.length === 1) return response.writeHead(503, { "retry-after": "0" }).end();
+      const from = Number(/bytes=(\d+)-/.exec(range ?? "")?.[1] ?? 0);
+      response.writeHead(range ? 206 : 200, { "content-length": whole.length - from, etag: '"v1"' });
+      if (ranges.length > 3) return response.end(whole.subarray(from));
+      response.write(whole.subarray(from, from + 10_000), () => setTimeout(() => response.destroy(), 20));
+    };
+    expect(await bytesOf(`${base}/big.bin`)).toEqual(whole);
+    expect(ranges.length).toBe(4);
+    expect(ranges.slice(0, 3)).toEqual([undefined, undefined, "bytes=10000-"]);
+  });
+
+  it("gives up on what is not there, and after some tries", async () => {
+    answer = (_, response) => response.writeHead(404).end();
+    await expect(bytesOf(`${base}/x`)).rejects.toThrow(/cannot read http.*\/x: the server answered 404/);
+    answer = (_, response) => response.destroy();
+    await expect(bytesOf(`${base}/x`, { retries: 1 })).rejects.toThrow(/tried 2 times/);
+  });
+
+  it("reads a data set of the hub, with the token, and keeps it in the cache", async () => {
+    const rows = parquetWriteBuffer({ columnData: [{ name: "text", data: ["eins", "zwei"] }] });
+    const asked: string[] = [];
+    answer = (request, response) => {
+      asked.push(`${request.url} ${request.headers.authorization}`);
+      response.end(new Uint8Array(rows));
+    };
+    const environment = { HF_ENDPOINT: `${base}/`, HF_TOKEN: "secret", QUERN_CACHE: join(folder, "cache") };
+    const location = "hf://datasets/owner/name@v2/data/train 1.parquet";
+    for (let i = 0; i < 2; i++) {
+      const { found } = await pages([location], { environment });
+      expect(found.map(({ content }) => content.kind === "text" && content.text)).toEqual(["eins", "zwei"]);
+    }
+    expect(asked).toEqual(["/datasets/owner/name/resolve/v2/data/train%201.parquet Bearer secret"]);
+    await expect(bytesOf("hf://datasets/name")).rejects.toThrow(/names no file; write hf:\/\/datasets/);
+  });
+
+  it("reads a crawl of Common Crawl by its path list", async () => {
+    const asked: (string | undefined)[] = [];
+    answer = (request, response) => {
+      asked.push(request.url);
+      if (request.url === "/crawl-data/CC-MAIN-2024-22/warc.paths.gz") {
+        return response.end(gzipSync("crawl-data/a.warc.gz\ncrawl-data/b.warc.gz\n"));
+      }
+      response.end(archive);
+    };
+    const environment = { QUERN_COMMON_CRAWL: base };
+    expect((await findParts(["cc://CC-MAIN-2024-22"], { environment })).map((part) => part.kind)).toEqual([
+      "archive",
+      "archive",
+    ]);
+    const { found } = await pages(["cc://CC-MAIN-2024-22"], { environment });
+    expect(found.length).toBe(4);
+    expect(found[3].origin.archive).toBe(`${base}/crawl-data/b.warc.gz`);
+    await expect(expandLocation("cc://2024")).rejects.toThrow(/names no crawl/);
+  });
+});
