@@ -1,0 +1,40 @@
+/**
+ * @file Pages with a word of the user's list are dropped, as C4 does with its list (Raffel et al. 2020, section 2.2).
+ * Reasons are datatrove's. No list comes with Quern.
+ */
+import { drop, KEEP, type Step } from "./filter.js";
+import { readWordList, type WordList, wordPattern } from "./word-list.js";
+
+export interface BadWordsOptions {
+  /** The list for all languages, or one for each: `{ en: [...], de: { file: "de.txt" } }`. */
+  readonly words: WordList | Readonly<Record<string, WordList>>;
+  /** The language of documents that say none. */
+  readonly language?: string;
+}
+
+/** Written without spaces: a word is looked for anywhere. */
+const UNSPACED = new Set(["ja", "th", "zh", "jpn", "tha", "cmn", "lo", "km", "my", "bo"]);
+
+export function badWords(options: BadWordsOptions): Step {
+  const perLanguage = !Array.isArray(options.words) && !("file" in options.words);
+  const patterns = new Map<string, RegExp | undefined>();
+  return {
+    name: "bad-words",
+    settings: { ...options },
+    expectsChange: false,
+    async prepare() {
+      const lists = perLanguage
+        ? (options.words as Readonly<Record<string, WordList>>)
+        : { "": options.words as WordList };
+      for (const [language, list] of Object.entries(lists)) {
+        patterns.set(language, wordPattern(await readWordList(list), UNSPACED.has(language)));
+      }
+    },
+    judge({ passage, language = options.language ?? "en" }) {
+      const pattern = patterns.get(perLanguage ? language : "");
+      if (pattern === undefined) return KEEP;
+      pattern.lastIndex = 0;
+      return pattern.test(passage.text.toLowerCase()) ? drop("document_removed_with_badwords") : KEEP;
+    },
+  };
+}

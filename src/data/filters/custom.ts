@@ -1,0 +1,58 @@
+/** @file A filter or an edit that is a function of the user's recipe. */
+import { QuernError } from "../../errors.js";
+import { type Candidate, drop, KEEP, type Step } from "./filter.js";
+
+/** What a user's function sees of a document. */
+export interface CustomDocument {
+  readonly id: string;
+  readonly text: string;
+  readonly url?: string;
+  readonly source: string;
+  readonly language?: string;
+  readonly words: number;
+  readonly bytes: number;
+}
+
+/**
+ * `true` keeps, `false` drops, a text drops with it as the reason, `{ text }` puts another text in place. Must depend on
+ * nothing but the document, or a run is not the same twice.
+ */
+export type CustomFunction = (document: CustomDocument) => boolean | string | { readonly text: string };
+
+export function custom(name: string, judge: CustomFunction, { expectsChange = true } = {}): Step {
+  return {
+    name,
+    settings: { code: judge.toString() },
+    expectsChange,
+    judge(document) {
+      const answer = judge(view(document));
+      if (answer === true) return KEEP;
+      if (answer === false) return drop(name);
+      if (typeof answer === "string") return drop(answer);
+      if (typeof answer === "object" && answer !== null && typeof answer.text === "string") {
+        return answer.text === document.passage.text ? KEEP : { keep: true, text: answer.text };
+      }
+      throw new QuernError(
+        `the step "${name}" of the recipe answered ${JSON.stringify(answer) ?? String(answer)}; it must answer true, ` +
+          "false, a reason, or { text }",
+        { exitCode: 2 },
+      );
+    },
+  };
+}
+
+function view({ id, passage, url, source, language }: Candidate): CustomDocument {
+  return {
+    id,
+    text: passage.text,
+    ...(url === undefined ? {} : { url }),
+    source,
+    ...(language === undefined ? {} : { language }),
+    get words() {
+      return passage.wordCount;
+    },
+    get bytes() {
+      return passage.bytes;
+    },
+  };
+}

@@ -1,0 +1,103 @@
+/**
+ * @file Which language a document is in, by eld's n-grams, and whether it is one to keep. The first 2 KB decide: eld looks
+ * at some 380 bytes at a time, so they are shown to it piece by piece, until two pieces agree clearly.
+ */
+import { drop, KEEP, type Step, type Verdict } from "./filter.js";
+
+export interface LanguageOptions {
+  /** ISO 639-1 codes to keep; none: every language, which is then only noted. */
+  readonly keep?: readonly string[];
+  /** Least score of the language found, 0 to 1. English prose has about .78, a list of names .5. */
+  readonly minScore?: number;
+  /** Believe what the input says of a document's language. */
+  readonly trustDeclared?: boolean;
+}
+
+export const LANGUAGE = { keep: ["en"], minScore: 0.5, trustDeclared: false } as const;
+
+/** Characters that are looked at, and that eld is shown at once. */
+const LOOKED_AT = 2048;
+const PIECE = 400;
+/** After two pieces this much between the best language and the next is clear. */
+const CLEAR = 0.12;
+
+interface Detector {
+  detect(text: string): { getScores(): Record<string, number> };
+}
+let detector: Detector | undefined;
+
+export interface DetectedLanguage {
+  /** ISO 639-1; `und` when nothing can be told. */
+  readonly language: string;
+  /** Mean score over the pieces, 0 to 1. */
+  readonly score: number;
+}
+
+/** Loads eld's tables once a thread; `detectLanguage` needs them. */
+export async function loadLanguages(): Promise<void> {
+  if (detector === undefined) detector = (await import("eld/extrasmall")).eld as Detector;
+}
+
+/** The language of a text's beginning. Throws when `loadLanguages` was not awaited. */
+export function detectLanguage(text: string): DetectedLanguage {
+  if (detector === undefined) throw new Error("loadLanguages() comes first");
+  const sums = new Map<string, number>();
+  let weight = 0;
+  const end = Math.min(text.length, LOOKED_AT);
+  for (let start = 0, pieces = 0; start < end; ) {
+    const to = pieceEnd(text, start, end);
+    const piece = text.slice(start, to);
+    const scores = detector.detect(piece).getScores();
+    for (const language in scores) sums.set(language, (sums.get(language) ?? 0) + scores[language] * piece.length);
+    weight += piece.length;
+    start = to;
+    pieces += 1;
+    if (pieces >= 2 && start < end) {
+      const [best, next] = twoBest(sums);
+      if ((best.sum - next.sum) / weight > CLEAR) break;
+    }
+  }
+  const [best] = twoBest(sums);
+  return best.sum === 0 ? { language: "und", score: 0 } : { language: best.language, score: best.sum / weight };
+}
+
+/** At a space where there is one near, so that no word is cut. */
+function pieceEnd(text: string, start: number, end: number): number {
+  if (start + PIECE >= end) return end;
+  const space = text.lastIndexOf(" ", start + PIECE);
+  return space > start + PIECE / 2 ? space : start + PIECE;
+}
+
+function twoBest(sums: ReadonlyMap<string, number>) {
+  let best = { language: "und", sum: 0 };
+  let next = best;
+  for (const [language, sum] of sums) {
+    if (sum > best.sum) {
+      next = best;
+      best = { language, sum };
+    } else if (sum > next.sum) next = { language, sum };
+  }
+  return [best, next] as const;
+}
+
+export function language(options: LanguageOptions = {}): Step {
+  const { minScore, trustDeclared } = { ...LANGUAGE, ...options };
+  const keep = options.keep === undefined ? LANGUAGE.keep : options.keep;
+  const wanted = new Set<string>(keep);
+  const judgeLanguage = (found: string, score: number): Verdict => {
+    if (wanted.size > 0 && !wanted.has(found)) return drop(`language_${found}`);
+    return score < minScore ? drop("language_score") : KEEP;
+  };
+  return {
+    name: "language",
+    settings: { keep, minScore, trustDeclared },
+    prepare: loadLanguages,
+    judge(document) {
+      if (trustDeclared && document.language !== undefined) return judgeLanguage(document.language, 1);
+      const found = detectLanguage(document.passage.text);
+      document.language = found.language;
+      document.languageScore = Math.round(found.score * 1000) / 1000;
+      return judgeLanguage(found.language, found.score);
+    },
+  };
+}

@@ -1,0 +1,70 @@
+/**
+ * @file Filtering by address: lists of domains, whole addresses, words and parts of words, as RefinedWeb does (Penedo et al.
+ * 2023, arXiv:2306.01116, appendix G.1). Reasons are datatrove's.
+ */
+import { parse } from "tldts";
+import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js";
+import { readWordList, type WordList } from "./word-list.js";
+
+export interface UrlOptions {
+  /** Registered domains or host names; a domain stands for all hosts under it. */
+  readonly domains?: WordList;
+  /** Whole addresses. */
+  readonly urls?: WordList;
+  /** One of these as a word of the address is enough. */
+  readonly words?: WordList;
+  /** So many of these as words of the address are enough. */
+  readonly softWords?: WordList;
+  readonly softLimit?: number;
+  /** One of these anywhere among the letters and digits of the address is enough. */
+  readonly parts?: WordList;
+  /** What becomes of a document without an address. */
+  readonly withoutUrl?: "keep" | "drop";
+}
+
+export function url(options: UrlOptions = {}): Step {
+  const { softLimit = 2, withoutUrl = "keep" } = options;
+  let domains = new Set<string>();
+  let urls = new Set<string>();
+  let words = new Set<string>();
+  let softWords = new Set<string>();
+  let parts: string[] = [];
+
+  const judge = ({ url: address }: Candidate): Verdict => {
+    if (address === undefined) return withoutUrl === "keep" ? KEEP : drop("no_url");
+    if (domains.size > 0) {
+      const { domain, hostname } = parse(address);
+      if (domain !== null && domains.has(domain)) return drop("domain");
+      if (hostname !== null && domains.has(hostname)) return drop("subdomain");
+    }
+    if (urls.has(address)) return drop("url");
+    if (words.size > 0 || softWords.size > 0) {
+      const found = new Set(address.split(/[^a-zA-Z0-9]+/));
+      let soft = 0;
+      for (const word of found) {
+        if (words.has(word)) return drop("hard_blacklisted");
+        if (softWords.has(word)) soft += 1;
+      }
+      if (softWords.size > 0 && soft >= softLimit) return drop("soft_blacklisted");
+    }
+    if (parts.length > 0) {
+      const letters = plain(address);
+      if (parts.some((part) => letters.includes(part))) return drop("blacklisted_subword");
+    }
+    return KEEP;
+  };
+  return {
+    name: "url",
+    settings: { ...options, softLimit, withoutUrl },
+    async prepare() {
+      domains = new Set(await readWordList(options.domains));
+      urls = new Set(await readWordList(options.urls));
+      words = new Set((await readWordList(options.words)).map(plain));
+      softWords = new Set((await readWordList(options.softWords)).map(plain));
+      parts = (await readWordList(options.parts)).map(plain).filter((part) => part !== "");
+    },
+    judge,
+  };
+}
+
+const plain = (text: string) => text.replace(/[^a-zA-Z0-9]+/g, "").toLowerCase();

@@ -1,0 +1,38 @@
+/** @file Lists of words, given as they are or in files of the user's, a line each; lines that begin with `#` are notes. */
+import { readFile } from "node:fs/promises";
+import { fileError } from "../../errors.js";
+
+/** The words, or a file of them, or both. */
+export type WordList = readonly string[] | { readonly file: string; readonly words?: readonly string[] };
+
+/** Throws a `QuernError` when the file cannot be read. */
+export async function readWordList(list: WordList | undefined): Promise<string[]> {
+  if (list === undefined) return [];
+  if (!("file" in list)) return [...list];
+  try {
+    const lines = (await readFile(list.file, "utf8")).split("\n").map((line) => line.trim());
+    return [...lines.filter((line) => line !== "" && !line.startsWith("#")), ...(list.words ?? [])];
+  } catch (error) {
+    throw fileError(error, "read", list.file);
+  }
+}
+
+/** Every file that settings name, at any depth: what they hold is part of a run's identity. */
+export function filesOf(settings: unknown): string[] {
+  if (typeof settings !== "object" || settings === null) return [];
+  const own = "file" in settings && typeof settings.file === "string" ? [settings.file] : [];
+  return [...own, ...Object.values(settings).flatMap(filesOf)];
+}
+
+/**
+ * Finds any of these words or phrases in lower-case text, with no letter, digit or underscore on either side, or anywhere
+ * in languages that are written without spaces.
+ */
+export function wordPattern(words: readonly string[], anywhere = false): RegExp | undefined {
+  const escaped = words.map((word) => word.toLowerCase().replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"));
+  if (escaped.length === 0) return undefined;
+  // Longest first, so that a phrase is found before its first word.
+  escaped.sort((a, b) => b.length - a.length || (a < b ? -1 : 1));
+  const any = escaped.join("|");
+  return new RegExp(anywhere ? any : `(?<![\\p{L}\\p{M}\\p{N}_])(?:${any})(?![\\p{L}\\p{M}\\p{N}_])`, "gu");
+}

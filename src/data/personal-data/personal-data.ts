@@ -1,0 +1,113 @@
+/**
+ * @file Personal data in a text: found, and masked by what it is, removed, or only reported. Every type is looked for in
+ * the text as it was, and where two overlap a fixed order decides, so that nothing depends on the order in which types
+ * are named.
+ */
+import type { Step, Verdict } from "../filters/filter.js";
+import { KEEP } from "../filters/filter.js";
+import { findEmails } from "./email.js";
+import { findIps } from "./ip.js";
+import { type Finder, PERSONAL_TYPES, type PersonalMatch, type PersonalType } from "./match.js";
+import { findCreditCards, findIbans, findSocialSecurity } from "./numbers.js";
+import { findPhones } from "./phone.js";
+import { findSecrets } from "./secrets.js";
+
+const FINDERS: Readonly<Record<PersonalType, Finder>> = {
+  api_key: findSecrets,
+  iban: findIbans,
+  credit_card: findCreditCards,
+  email: findEmails,
+  ssn: findSocialSecurity,
+  ip: findIps,
+  phone: findPhones,
+};
+
+/** What stands in place of each type. No placeholder is itself personal data, so that masking twice changes nothing. */
+export const PLACEHOLDERS: Readonly<Record<PersonalType, string>> = {
+  api_key: "<API_KEY>",
+  iban: "<IBAN>",
+  credit_card: "<CREDIT_CARD>",
+  email: "<EMAIL>",
+  ssn: "<SSN>",
+  ip: "<IP_ADDRESS>",
+  phone: "<PHONE>",
+};
+
+/** Everything but e-mail, names and keys has digits; most lines of prose have neither. */
+const MAY_HOLD = /[\d@]|PRIVATE KEY-----|[_-]key|secret|token|passw/i;
+
+/** The personal data of a text, in order, without overlaps. */
+export function findPersonalData(text: string, types: readonly PersonalType[] = PERSONAL_TYPES): PersonalMatch[] {
+  if (!MAY_HOLD.test(text)) return [];
+  const accepted: PersonalMatch[] = [];
+  for (const type of PERSONAL_TYPES) {
+    if (!types.includes(type)) continue;
+    const found = FINDERS[type](text);
+    if (found.length === 0) continue;
+    found.sort((a, b) => a.start - b.start || b.end - a.end);
+    const earlier = accepted.slice();
+    let end = -1;
+    for (const match of found) {
+      if (match.start < end || overlapsAny(earlier, match)) continue;
+      accepted.push(match);
+      end = match.end;
+    }
+    accepted.sort((a, b) => a.start - b.start);
+  }
+  return accepted;
+}
+
+/** `sorted` is in order and without overlaps. */
+function overlapsAny(sorted: readonly PersonalMatch[], match: PersonalMatch): boolean {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle].end <= match.start) low = middle + 1;
+    else high = middle;
+  }
+  return low < sorted.length && sorted[low].start < match.end;
+}
+
+export interface PersonalDataOptions {
+  readonly types?: readonly PersonalType[];
+  /** Put a placeholder in its place, take it out, or only count it. */
+  readonly action?: "mask" | "remove" | "report";
+}
+
+export const PERSONAL_DATA = { types: PERSONAL_TYPES, action: "mask" } as const;
+
+export function personalData(options: PersonalDataOptions = {}): Step {
+  const { types, action } = { ...PERSONAL_DATA, ...options };
+  return {
+    name: "personal-data",
+    settings: { types: PERSONAL_TYPES.filter((type) => types.includes(type)), action },
+    expectsChange: false,
+    judge({ passage }): Verdict {
+      const matches = findPersonalData(passage.text, types);
+      if (matches.length === 0) return KEEP;
+      const edits: Record<string, number> = {};
+      for (const { type } of matches) edits[type] = (edits[type] ?? 0) + 1;
+      if (action === "report") return { keep: true, found: edits };
+      return { keep: true, edits, ...replaced(passage.text, matches, action) };
+    },
+  };
+}
+
+function replaced(text: string, matches: readonly PersonalMatch[], action: "mask" | "remove") {
+  const pieces: string[] = [];
+  let from = 0;
+  let cut = 0;
+  let added = 0;
+  for (const { type, start, end } of matches) {
+    pieces.push(text.slice(from, start));
+    cut += Buffer.byteLength(text.slice(start, end));
+    if (action === "mask") {
+      pieces.push(PLACEHOLDERS[type]);
+      added += PLACEHOLDERS[type].length;
+    }
+    from = end;
+  }
+  pieces.push(text.slice(from));
+  return { text: pieces.join(""), cut, added };
+}

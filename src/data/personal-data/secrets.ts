@@ -1,0 +1,52 @@
+/**
+ * @file Keys and tokens that open something. Those of known makers have a form of their own; others are told by the name
+ * that they are assigned to and by being random. Hashes and identifiers (git, UUID, SHA) open nothing and stay.
+ */
+import { type Finder, findAll, type PersonalMatch } from "./match.js";
+
+const FORMS: readonly RegExp[] = [
+  /(?<![A-Za-z0-9])(?:AKIA|ASIA|AGPA|AIDA|AROA)[A-Z2-7]{16}(?![A-Za-z0-9])/g, // Amazon
+  /(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{36,255}(?![A-Za-z0-9])/g, // GitHub
+  /(?<![A-Za-z0-9])github_pat_[A-Za-z0-9_]{50,255}(?![A-Za-z0-9_])/g,
+  /(?<![A-Za-z0-9])glpat-[A-Za-z0-9_-]{20,64}(?![A-Za-z0-9_-])/g, // GitLab
+  /(?<![A-Za-z0-9])xox[abeprs]-[A-Za-z0-9-]{10,250}(?![A-Za-z0-9-])/g, // Slack
+  /(?<![A-Za-z0-9])[sr]k_live_[A-Za-z0-9]{16,247}(?![A-Za-z0-9])/g, // Stripe
+  /(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])/g, // Google
+  /(?<![A-Za-z0-9])sk-(?:proj-|ant-|svcacct-)?(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{32,250}(?![A-Za-z0-9_-])/g, // OpenAI, Anthropic
+  /(?<![A-Za-z0-9])hf_[A-Za-z0-9]{30,50}(?![A-Za-z0-9])/g, // Hugging Face
+  /(?<![A-Za-z0-9])npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])/g,
+  /(?<![A-Za-z0-9])pypi-[A-Za-z0-9_-]{50,250}(?![A-Za-z0-9_-])/g,
+  /(?<![A-Za-z0-9])SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])/g, // SendGrid
+  /(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000}(?![A-Za-z0-9_-])/g, // JWT
+  /-----BEGIN (?:[A-Z]+ ){0,3}PRIVATE KEY-----[A-Za-z0-9+/=\s:,-]{16,8000}?-----END (?:[A-Z]+ ){0,3}PRIVATE KEY-----/g,
+];
+const ASSIGNED =
+  /(?:api[_-]?key|apikey|access[_-]?key|secret[_-]?key|client[_-]?secret|auth[_-]?token|access[_-]?token|secret|token|passwd|password)["']?\s{0,3}(?::|=|=>|:=)\s{0,3}(?<quote>["']?)(?<value>[A-Za-z0-9+/_.=-]{16,128})\k<quote>(?![A-Za-z0-9+/_-])/gi;
+
+export const findSecrets: Finder = (text) => [
+  ...FORMS.flatMap((form) => findAll("api_key", text, form)),
+  ...assigned(text),
+];
+
+function assigned(text: string): PersonalMatch[] {
+  const matches: PersonalMatch[] = [];
+  for (const match of text.matchAll(ASSIGNED)) {
+    const { value = "", quote = "" } = match.groups ?? {};
+    if (!looksRandom(value)) continue;
+    const end = match.index + match[0].length - quote.length;
+    matches.push({ type: "api_key", start: end - value.length, end });
+  }
+  return matches;
+}
+
+/** Letters and digits mixed, of at least 3.2 bits a character: `process.env.API_KEY` and `your-api-key-here` are not. */
+function looksRandom(value: string): boolean {
+  const digits = value.match(/\d/g)?.length ?? 0;
+  if (digits < 2 || !/[A-Za-z]/.test(value) || /(?:example|your|xxxx|placeholder)/i.test(value)) return false;
+  if (/^[a-z]+(?:[._-][a-z]+)*\d{0,4}$/i.test(value)) return false;
+  const counts = new Map<string, number>();
+  for (const character of value) counts.set(character, (counts.get(character) ?? 0) + 1);
+  let bits = 0;
+  for (const count of counts.values()) bits -= (count / value.length) * Math.log2(count / value.length);
+  return bits >= 3.2;
+}
