@@ -34,6 +34,11 @@ await runProcess([
     load: () => import("./commands/data-crawl.js"),
   },
   {
+    words: "bench",
+    summary: "measure training, decoding and kernels on this machine",
+    load: () => import("./commands/bench.js"),
+  },
+  {
     words: "tokenizer train",
     summary: "train a byte-level BPE tokenizer on text",
     load: () => import("./commands/tokenizer-train.js"),

@@ -3,7 +3,7 @@
  * alone, against a cache of keys and values; so a new prompt length compiles nothing. Without the cache every token
  * costs a whole forward pass: the same text, slowly, to check the other against.
  */
-import { type CompileOptions, compile, type Program } from "../backends/index.js";
+import { type CompileOptions, compile, type Plan, type Program } from "../backends/index.js";
 import { forward, keyValueCache, logits, type ModelConfig, modelVariables, randomStream } from "../model/index.js";
 import { type Entry, embedding, input, reshape, scalar } from "../tensor/index.js";
 import { chooseToken, type SamplingOptions } from "./sampling.js";
@@ -27,6 +27,8 @@ export interface GenerateOptions extends SamplingOptions {
 export interface Decoder {
   /** The tokens that follow a prompt of at least one token. A text longer than the model's sequence loses its oldest half. */
   generate(prompt: ArrayLike<number>, options: GenerateOptions): AsyncGenerator<number, void>;
+  /** What the compiler made of it. */
+  readonly plan: Plan;
   dispose(): void;
 }
 
@@ -56,6 +58,7 @@ export async function createDecoder(
   const next = cache ? cachedNext(program) : wholeNext(longest, program);
   return {
     generate: (prompt, generation) => generate(longest, next(), prompt, generation),
+    plan: program.plan,
     dispose: () => program.dispose(),
   };
 }

@@ -1,5 +1,6 @@
 /** @file Training: optimizer, schedule, batches, loop, runs on disk, evaluation, generation. */
 export { ADAMW_DEFAULTS, type AdamWOptions, adamw, adamwScalars } from "./adamw.js";
+export { type BenchOptions, type BenchResult, benchmark } from "./bench/index.js";
 export { createDecoder, type Decoder, type DecoderOptions, type GenerateOptions } from "./decoder.js";
 export {
   type CompressionBaselines,

@@ -1,0 +1,27 @@
+import { benchOptions } from "../train/bench/bench-options.js";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description:
+    "Measure this machine at work: tokens a second, GFLOP/s and the share of the measured peak (model FLOP utilisation), and " +
+    "the memory of the process. Figures differ from machine to machine; ratios within one run are what counts.",
+  options: benchOptions,
+  positional: ["what"],
+  examples: [
+    "quern bench train --preset llama-3m --batch 16 --sequence 256 --steps 10",
+    "quern bench decode --preset llama-3m --threads 2",
+    "quern bench shakespeare --text tinyshakespeare.txt --seeds 1",
+  ],
+  async run(options, { signal, onProgress, print }) {
+    const { benchmark } = await import("../train/index.js");
+    const result = await benchmark({ ...options, signal, onProgress });
+    const { kernels, ...figures } = { kernels: undefined, ...result };
+    for (const { what, gflops, share, seconds } of kernels ?? []) {
+      print(`${what}: ${(1000 * seconds).toFixed(2)} ms, ${gflops.toFixed(0)} GFLOP/s, ${(100 * share).toFixed(0)} %`);
+    }
+    for (const [name, value] of Object.entries(figures)) {
+      print(`${name.padEnd(24)}  ${typeof value === "number" ? Number(value.toPrecision(5)) : value}`);
+    }
+    return result;
+  },
+});

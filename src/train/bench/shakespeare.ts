@@ -1,0 +1,129 @@
+/**
+ * @file nanoGPT's character-level Shakespeare for CPUs, from first value to verdict: 4 layers of width 128 with 4 heads,
+ * 12 sequences of 64 characters a step, 2,000 steps, no dropout, AdamW with β₂ .99, the rate from 1e-3 down to 1e-4.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { compile } from "../../backends/index.js";
+import { fileError, QuernError } from "../../errors.js";
+import { countParameters, defineModel, initialValues, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
+import type { OnProgress } from "../../progress.js";
+import { ADAMW_DEFAULTS, type AdamWOptions, adamwScalars, momentNames } from "../adamw.js";
+import { evaluate } from "../evaluation.js";
+import { createLoader } from "../loader.js";
+import { median } from "../pace.js";
+import { learningRateAt } from "../schedule.js";
+import { trainingEntries } from "../training-program.js";
+import { type BenchFigures, type DType, figuresOf, peakMemory } from "./figures.js";
+
+export interface ShakespeareOptions {
+  readonly dtype: DType;
+  readonly threads?: number;
+  /** Optimizer steps of each model. */
+  readonly steps?: number;
+  /** How many models, each from another seed. */
+  readonly seeds: number;
+  /** The file; by default tinyshakespeare.txt under `QUERN_SHARED`. */
+  readonly text?: readonly string[];
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+export interface ShakespeareBench extends BenchFigures {
+  readonly parameters: number;
+  readonly steps: number;
+  readonly seeds: number;
+  /** Of the steps alone, median over the seeds. */
+  readonly seconds: number;
+  /** Mean over the seeds, each over the whole validation split (the last tenth), nats a character. */
+  readonly validation_loss: number;
+  readonly seconds_of_seeds: readonly number[];
+  readonly validation_loss_of_seeds: readonly number[];
+}
+
+const SHAPE = { batch: 12, sequence: 64, accumulate: 1 } as const;
+const SCHEDULE = { learningRate: 1e-3, warmupSteps: 100, finalShare: 0.1 } as const;
+const OPTIMIZER: AdamWOptions = { ...ADAMW_DEFAULTS, beta2: 0.99 };
+
+/** Trains a model a seed and judges each on the whole validation split. */
+export async function benchmarkShakespeare(options: ShakespeareOptions): Promise<ShakespeareBench> {
+  const { dtype, threads, steps = 2000, seeds, signal, onProgress } = options;
+  const characters = [...(await readText(options.text))];
+  const alphabet = [...new Set(characters)].sort();
+  const numbers = new Map(alphabet.map((character, id) => [character, id]));
+  const ids = Uint32Array.from(characters, (character) => numbers.get(character)!);
+  const cut = Math.floor(ids.length * 0.9);
+  const source = (part: Uint32Array) => ({
+    tokens: part.length,
+    read: (offset: number, length: number) => part.subarray(offset, offset + length),
+  });
+  const heldOut = { ids: ids.subarray(cut), bytesOf: new Uint8Array(alphabet.length).fill(1) };
+  const model = defineModel({ layers: 4, width: 128, heads: 4, vocabSize: alphabet.length, sequence: SHAPE.sequence });
+  const program = await compile(trainingEntries(model, SHAPE, OPTIMIZER), { threads });
+  const seconds: number[] = [];
+  const losses: number[] = [];
+  try {
+    for (let seed = 1; seed <= seeds; seed++) {
+      const loader = createLoader(source(ids.subarray(0, cut)), { ...SHAPE, seed });
+      for (const parameter of parametersOf(model)) program.write(parameter.name, initialValues(parameter, seed));
+      for (const { name, shape } of parametersOf(model)) {
+        for (const moment of momentNames(name)) program.write(moment, new Float32Array(shape.reduce((a, b) => a * b)));
+      }
+      const start = performance.now();
+      let next = loader.load(0);
+      for (let step = 0; step < steps; step++) {
+        signal?.throwIfAborted();
+        const { ids, targets } = await next;
+        const gradient = program.run("firstGradient", { ids, targets });
+        next = loader.load(step + 1);
+        await gradient;
+        await program.run("update", adamwScalars(step + 1, learningRateAt(step, steps, SCHEDULE), OPTIMIZER));
+        if (step % 50 === 49 || step === steps - 1) {
+          const note = `seed ${seed} of ${seeds}, loss ${program.read("loss")[0].toFixed(3)}`;
+          onProgress?.({
+            task: "train",
+            done: (seed - 1) * steps + step + 1,
+            total: seeds * steps,
+            unit: "step",
+            note,
+          });
+        }
+      }
+      seconds.push((performance.now() - start) / 1000);
+      losses.push((await evaluate(program, heldOut, SHAPE, { signal })).loss);
+    }
+    const { plan } = program;
+    const tokensPerSecond = (SHAPE.batch * SHAPE.sequence * steps) / median(seconds);
+    const gflops = (tokensPerSecond * trainingFlopsPerToken(model, SHAPE.sequence)) / 1e9;
+    const given = { dtype, threads: plan.threads, target: plan.target, memory: peakMemory() };
+    return {
+      ...(await figuresOf("shakespeare", given, { tokensPerSecond, gflops }, signal)),
+      parameters: countParameters(model),
+      steps,
+      seeds,
+      seconds: median(seconds),
+      validation_loss: losses.reduce((a, b) => a + b) / losses.length,
+      seconds_of_seeds: seconds,
+      validation_loss_of_seeds: losses,
+    };
+  } finally {
+    program.dispose();
+  }
+}
+
+async function readText(text: readonly string[] | undefined): Promise<string> {
+  const shared = process.env.QUERN_SHARED;
+  const path = text?.[0] ?? (shared ? join(shared, "data", "text", "tinyshakespeare.txt") : undefined);
+  if (path === undefined || (text?.length ?? 1) !== 1) {
+    throw new QuernError(
+      "give the one file of the text with --text (Karpathy's tinyshakespeare, 1.1 MB), or name by QUERN_SHARED a folder that " +
+        "has data/text/tinyshakespeare.txt",
+      { exitCode: 2 },
+    );
+  }
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+}

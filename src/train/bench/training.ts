@@ -1,0 +1,95 @@
+/** @file How fast a model trains: whole optimizer steps on real tokens, as a run takes them. */
+import { compile } from "../../backends/index.js";
+import { countParameters, initialValues, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
+import type { OnProgress } from "../../progress.js";
+import { ADAMW_DEFAULTS, adamwScalars } from "../adamw.js";
+import { createLoader } from "../loader.js";
+import { median } from "../pace.js";
+import { trainingEntries } from "../training-program.js";
+import { type BenchFigures, type DType, figuresOf, peakMemory } from "./figures.js";
+import { PRESETS, type PresetName } from "./presets.js";
+import { realTokens } from "./real-tokens.js";
+
+export interface TrainingBenchOptions {
+  readonly preset: PresetName;
+  /** B; the preset's where absent. */
+  readonly batch?: number;
+  readonly sequence: number;
+  readonly dtype: DType;
+  readonly threads?: number;
+  /** Steps that are timed, after two that are not. */
+  readonly steps?: number;
+  readonly text?: readonly string[];
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+export interface TrainingBench extends BenchFigures {
+  readonly preset: string;
+  readonly parameters: number;
+  readonly batch: number;
+  readonly sequence: number;
+  readonly steps: number;
+  /** Median of a step. */
+  readonly step_seconds: number;
+  /** Tracing, differentiating, fusing, emitting and building, or finding in the cache. */
+  readonly compile_seconds: number;
+  readonly cached: boolean;
+  /** All memory of the program, 2^20 bytes. */
+  readonly plan_mb: number;
+  readonly first_loss: number;
+  readonly last_loss: number;
+}
+
+/** A rate at which every preset learns and none explodes. */
+const RATE = 3e-4;
+const WARMUP = 2;
+
+/** Times optimizer steps: batch, forward, backward, clipping, AdamW. */
+export async function benchmarkTraining(options: TrainingBenchOptions): Promise<TrainingBench> {
+  const { sequence, dtype, threads, steps = 10, signal, onProgress } = options;
+  const preset = PRESETS[options.preset];
+  const model = preset.model(sequence);
+  const batch = options.batch ?? preset.batch;
+  const tokens = await realTokens(preset, options);
+  const loader = createLoader(tokens, { batch, sequence, seed: 0 });
+  const start = performance.now();
+  const { evaluate: _, ...entries } = trainingEntries(model, { batch, sequence, accumulate: 1 }, ADAMW_DEFAULTS);
+  const program = await compile(entries, { threads });
+  const compileSeconds = (performance.now() - start) / 1000;
+  try {
+    for (const parameter of parametersOf(model)) program.write(parameter.name, initialValues(parameter, 0));
+    const seconds: number[] = [];
+    const losses: number[] = [];
+    for (let step = 0; step < WARMUP + steps; step++) {
+      signal?.throwIfAborted();
+      const start = performance.now();
+      const { ids, targets } = await loader.load(step);
+      await program.run("firstGradient", { ids, targets });
+      await program.run("update", adamwScalars(step + 1, RATE, ADAMW_DEFAULTS));
+      losses.push(program.read("loss")[0]);
+      if (step >= WARMUP) seconds.push((performance.now() - start) / 1000);
+      onProgress?.({ task: "train", done: step + 1, total: WARMUP + steps, unit: "step" });
+    }
+    const { plan } = program;
+    const tokensPerSecond = (batch * sequence) / median(seconds);
+    const gflops = (tokensPerSecond * trainingFlopsPerToken(model, sequence)) / 1e9;
+    const given = { dtype, threads: plan.threads, target: plan.target, memory: peakMemory() };
+    return {
+      ...(await figuresOf("train", given, { tokensPerSecond, gflops }, signal)),
+      preset: options.preset,
+      parameters: countParameters(model),
+      batch,
+      sequence,
+      steps,
+      step_seconds: median(seconds),
+      compile_seconds: compileSeconds,
+      cached: plan.cached,
+      plan_mb: Math.round(plan.arenaBytes / 2 ** 20),
+      first_loss: losses[0],
+      last_loss: losses[losses.length - 1],
+    };
+  } finally {
+    program.dispose();
+  }
+}
