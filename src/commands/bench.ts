@@ -8,8 +8,8 @@ export default defineCommand({
   options: benchOptions,
   positional: ["what"],
   examples: [
-    "quern bench train --preset llama-3m --batch 16 --sequence 256 --steps 10",
-    "quern bench decode --preset llama-3m --threads 2",
+    "quern bench train --preset gpt2-124m --batch 4 --sequence 256 --steps 10",
+    "quern bench decode --preset gpt2-124m --threads 2",
     "quern bench shakespeare --text tinyshakespeare.txt --seeds 1",
   ],
   async run(options, { signal, onProgress, print }) {

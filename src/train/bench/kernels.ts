@@ -51,11 +51,8 @@ const WARMUP = 3;
 export function benchmarkProducts(options: TrainingBenchOptions): Promise<KernelBench> {
   return benchmark("gemm", options, (config, rows) => {
     const counts = new Map<string, number>();
-    for (const { shape } of parametersOf({ ...config, layers: 1 })) {
-      // The table of the vocabulary is no product of a layer.
-      if (shape.length === 2 && shape[0] !== config.vocabSize) {
-        counts.set(shape.join("x"), (counts.get(shape.join("x")) ?? 0) + 1);
-      }
+    for (const { kind, shape } of parametersOf({ ...config, layers: 1 })) {
+      if (kind === "projection") counts.set(shape.join("x"), (counts.get(shape.join("x")) ?? 0) + 1);
     }
     return [...counts].flatMap(([key, times]) => {
       const [N, K] = key.split("x").map(Number);

@@ -1,8 +1,8 @@
 /** @file The models that are measured, each with the tokenizer that its tokens come from. */
 import { defineModel, type ModelConfig } from "../../model/index.js";
-import { type Tokenizer, trainTokenizer } from "../../tokenizer/index.js";
+import { publishedTokenizer, type Tokenizer, trainTokenizer } from "../../tokenizer/index.js";
 
-export type PresetName = "llama-3m";
+export type PresetName = "gpt2-124m" | "llama-3m";
 
 export interface Preset {
   readonly model: (sequence: number) => ModelConfig;
@@ -13,6 +13,12 @@ export interface Preset {
 }
 
 export const PRESETS: Readonly<Record<PresetName, Preset>> = {
+  "gpt2-124m": {
+    // GPT-2's table of positions, whatever part of it is used.
+    model: () => defineModel({ family: "gpt2", layers: 12, width: 768, heads: 12, vocabSize: 50257, sequence: 1024 }),
+    batch: 4,
+    tokenizer: (_texts, signal) => publishedTokenizer("gpt2", { signal }),
+  },
   "llama-3m": {
     model: (sequence) => defineModel({ layers: 4, width: 192, heads: 6, vocabSize: 8192, sequence }),
     batch: 16,

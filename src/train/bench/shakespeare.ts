@@ -58,7 +58,8 @@ export async function benchmarkShakespeare(options: ShakespeareOptions): Promise
     read: (offset: number, length: number) => part.subarray(offset, offset + length),
   });
   const heldOut = { ids: ids.subarray(cut), bytesOf: new Uint8Array(alphabet.length).fill(1) };
-  const model = defineModel({ layers: 4, width: 128, heads: 4, vocabSize: alphabet.length, sequence: SHAPE.sequence });
+  const sizes = { layers: 4, width: 128, heads: 4, vocabSize: alphabet.length, sequence: SHAPE.sequence };
+  const model = defineModel({ family: "gpt2", ...sizes });
   const program = await compile(trainingEntries(model, SHAPE, OPTIMIZER), { threads });
   const seconds: number[] = [];
   const losses: number[] = [];
