@@ -31,9 +31,18 @@ export function torchPython(): string | null {
   return python || null;
 }
 
-/** Runs a peer script; gives its last line, which is JSON. */
-export function runPeer<T>(python: string, script: string, args: readonly string[]): T {
-  const output = execFileSync(python, [script, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+/** Runs a peer script, with more environment where given; gives its last line, which is JSON. */
+export function runPeer<T>(
+  python: string,
+  script: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): T {
+  const output = execFileSync(python, [script, ...args], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ...env },
+  });
   return JSON.parse(output.trim().split("\n").at(-1) as string) as T;
 }
 

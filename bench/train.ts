@@ -1,109 +1,170 @@
 /**
- * @file Training throughput against PyTorch on the same two cores: Llama 3.3M, B 16 × T 256, fp32, random tokens for both.
- *   QUERN_TORCH_PYTHON=/path/to/python npm run bench train [-- --rounds 3 --steps 10]
- * The rounds alternate: Quern, eager, compile, Quern, … so that a change of the machine's speed meets all of them.
+ * @file Training throughput against PyTorch on the same cores. The rounds alternate (Quern, eager, compile, Quern, …) so that
+ * a change of the machine's speed meets all of them; each is a process of its own, whose memory is told too.
+ *   QUERN_TORCH_PYTHON=/path/to/python npm run bench:train [-- --only llama-3m --rounds 3 --steps 10 --threads 2]
+ * The peer is the better of eager and compile. Where jemalloc is found (`QUERN_JEMALLOC`, or Debian's libjemalloc2) each also
+ * runs with it preloaded, and the faster way is kept for the rounds that count. Its tokens are random, which costs the same.
  */
-import { compile, measurePeak } from "../src/backends/index.js";
-import {
-  countParameters,
-  defineModel,
-  initialValues,
-  parametersOf,
-  trainingFlopsPerToken,
-} from "../src/model/index.js";
-import { ADAMW_DEFAULTS, adamwScalars, trainingEntries } from "../src/train/index.js";
-import { flags, machineLine, median, runPeer, timed, torchPython } from "./measure.js";
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { machineLine, median, runPeer, torchPython } from "./measure.js";
 
-const o = flags({
-  layers: 4,
-  width: 192,
-  heads: 6,
-  vocab: 8192,
-  batch: 16,
-  sequence: 256,
-  threads: 2,
-  steps: 10,
-  rounds: 3,
-});
-const config = defineModel({
-  layers: o.layers,
-  width: o.width,
-  heads: o.heads,
-  vocabSize: o.vocab,
-  sequence: o.sequence,
-});
-const tokens = o.batch * o.sequence;
+const only = option("only");
+const rounds = Number(option("rounds") ?? 3);
+const threads = Number(option("threads") ?? 2);
 
-const { evaluate: _, ...entries } = trainingEntries(
-  config,
-  { batch: o.batch, sequence: o.sequence, accumulate: 1 },
-  ADAMW_DEFAULTS,
-);
-const program = await compile(entries, { threads: o.threads });
-for (const parameter of parametersOf(config)) program.write(parameter.name, initialValues(parameter, 1));
-
-let step = 0;
-let state = 1;
-const nextToken = () => {
-  state = (state * 48271) % 2147483647;
-  return state % o.vocab;
-};
-async function trainStep(): Promise<void> {
-  const text = Int32Array.from({ length: tokens + 1 }, nextToken);
-  await program.run("firstGradient", { ids: text.subarray(0, tokens), targets: text.subarray(1) });
-  await program.run("update", adamwScalars(++step, 3e-4, ADAMW_DEFAULTS));
+interface Row {
+  readonly name: string;
+  readonly quern: readonly string[];
+  readonly peer: readonly string[];
+  readonly dtype: "fp32";
+  readonly steps: number;
 }
 
-interface PeerResult {
-  readonly peer: string;
+const GPT2 = ["--family", "gpt2", "--layers", "12", "--heads", "12", "--width", "768", "--vocab", "50257"];
+const LLAMA = ["--layers", "4", "--heads", "6", "--width", "192", "--vocab", "8192"];
+const shape = (batch: number, sequence: number) => ["--batch", `${batch}`, "--sequence", `${sequence}`];
+const rows: readonly Row[] = [
+  {
+    name: "gpt2-124m B4 T256 fp32",
+    quern: ["train", "--preset", "gpt2-124m", ...shape(4, 256)],
+    peer: [...GPT2, "--positions", "1024", ...shape(4, 256)],
+    dtype: "fp32",
+    steps: 5,
+  },
+  {
+    name: "gpt2-124m B1 T1024 fp32",
+    quern: ["train", "--preset", "gpt2-124m", ...shape(1, 1024)],
+    peer: [...GPT2, ...shape(1, 1024)],
+    dtype: "fp32",
+    steps: 5,
+  },
+  {
+    name: "llama-3m B16 T256 fp32",
+    quern: ["train", "--preset", "llama-3m", ...shape(16, 256)],
+    peer: [...LLAMA, ...shape(16, 256)],
+    dtype: "fp32",
+    steps: 10,
+  },
+  {
+    // Steps alone; the verdict on the whole validation split is `quern bench shakespeare`'s.
+    name: "shakespeare fp32",
+    quern: ["shakespeare", "--seeds", "1"],
+    peer: [
+      ...["--family", "gpt2", "--layers", "4", "--heads", "4", "--width", "128", "--vocab", "65"],
+      ...shape(12, 64),
+    ],
+    dtype: "fp32",
+    steps: 300,
+  },
+];
+
+interface Figures {
   readonly tokens_per_second: number;
-  readonly parameters: number;
+  readonly peak_rss_mb: number;
 }
-const python = torchPython();
-const peer = (extra: readonly string[]) =>
-  runPeer<PeerResult>(python as string, "bench/peers/torch_train.py", [
-    ...["--family", "llama", "--layers", `${o.layers}`, "--heads", `${o.heads}`, "--width", `${o.width}`],
-    ...["--vocab", `${o.vocab}`, "--batch", `${o.batch}`, "--sequence", `${o.sequence}`, "--dtype", "fp32"],
-    ...["--threads", `${o.threads}`, "--steps", `${o.steps}`, ...extra],
-  ]);
+interface QuernFigures extends Figures {
+  readonly mfu: number;
+  readonly peak_gflops: number;
+  /** Absent for shakespeare. */
+  readonly plan_mb?: number;
+  readonly target: string;
+}
 
-const ours: number[] = [];
-const eager: number[] = [];
-const compiled: number[] = [];
-for (let round = 0; round < o.rounds; round++) {
-  ours.push(tokens / median(await timed(trainStep, o.steps, 2)));
-  if (python) {
-    eager.push(peer([]).tokens_per_second);
-    compiled.push(peer(["--compile"]).tokens_per_second);
-  }
-  const line = [ours, eager, compiled].map((rates) => rates.at(-1)?.toFixed(0) ?? "not run");
-  console.log(`round ${round + 1}: Quern ${line[0]} tokens/s, PyTorch eager ${line[1]}, compile ${line[2]}`);
+const cli = join(dirname(fileURLToPath(import.meta.url)), "..", "src", "cli.js");
+const python = torchPython();
+const jemalloc = findJemalloc();
+
+function runQuern(row: Row, steps: number): QuernFigures {
+  const args = ["bench", ...row.quern, "--dtype", row.dtype, "--threads", `${threads}`, "--steps", `${steps}`];
+  const output = execFileSync(process.execPath, [cli, ...args, "--json"], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  return JSON.parse(output.trim().split("\n").at(-1) as string) as QuernFigures;
 }
-const loss = program.read("loss")[0];
-if (!Number.isFinite(loss)) throw new Error(`the loss is ${loss}`);
-const peak = await measurePeak({ threads: o.threads });
-const rate = median(ours);
-const share = (rate * trainingFlopsPerToken(config, o.sequence)) / 1e9 / peak.gflops;
-const { plan } = program;
-program.dispose();
-const ratio = (other: readonly number[]) => (other.length > 0 ? rate / median(other) : null);
-console.log(
-  `median: ${rate.toFixed(0)} tokens/s, ${(100 * share).toFixed(1)} % of the fp32 peak (${peak.gflops} GFLOP/s), ` +
-    `${ratio(eager)?.toFixed(2) ?? "?"} × eager, ${ratio(compiled)?.toFixed(2) ?? "?"} × compile`,
-);
-console.log(await machineLine());
-console.log(
-  JSON.stringify({
-    bench: "train",
-    parameters: countParameters(config),
-    target: plan.target,
-    threads: plan.threads,
+
+/** One way to run the peer. */
+interface Way {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+const ways = (args: readonly string[], name: string): Way[] => [
+  { name, args, env: {} },
+  ...(jemalloc === null ? [] : [{ name: `${name} with jemalloc`, args, env: { LD_PRELOAD: jemalloc } }]),
+];
+
+function runTorch(row: Row, steps: number, { args, env }: Way): Figures {
+  const common = ["--dtype", row.dtype, "--threads", `${threads}`, "--steps", `${steps}`];
+  return runPeer<Figures>(python as string, "bench/peers/torch_train.py", [...row.peer, ...common, ...args], env);
+}
+
+/** The faster of a few ways, by a short run of each. */
+function fastest(row: Row, candidates: readonly Way[]): Way {
+  if (candidates.length === 1) return candidates[0];
+  const rated = candidates.map((way) => ({ way, rate: runTorch(row, 2, way).tokens_per_second }));
+  return rated.reduce((best, each) => (each.rate > best.rate ? each : best)).way;
+}
+
+const results: Record<string, unknown>[] = [];
+for (const row of rows) {
+  if (only !== undefined && !row.name.includes(only)) continue;
+  const steps = Number(option("steps") ?? row.steps);
+  const peers = python === null ? [] : [fastest(row, ways([], "eager")), fastest(row, ways(["--compile"], "compile"))];
+  const ours: QuernFigures[] = [];
+  const theirs = peers.map((): Figures[] => []);
+  for (let round = 0; round < rounds; round++) {
+    ours.push(runQuern(row, steps));
+    for (const [i, way] of peers.entries()) theirs[i].push(runTorch(row, steps, way));
+    const rates = [ours.at(-1), ...theirs.map((each) => each.at(-1))].map((each) => each?.tokens_per_second.toFixed(0));
+    console.log(`${row.name}, round ${round + 1}: Quern ${rates[0]} tokens/s, PyTorch ${rates.slice(1).join(", ")}`);
+  }
+  const rate = median(ours.map((each) => each.tokens_per_second));
+  const mfu = median(ours.map((each) => each.mfu));
+  const peerRates = theirs.map((each) => median(each.map((figures) => figures.tokens_per_second)));
+  const best = peerRates.length === 0 ? null : Math.max(...peerRates);
+  const memory = Math.max(...ours.map((each) => each.peak_rss_mb));
+  const peerMemory = theirs.map((each) => median(each.map((figures) => figures.peak_rss_mb)));
+  console.log(
+    `${row.name}: ${rate.toFixed(0)} tokens/s, ${(100 * mfu).toFixed(1)} % of the peak, ` +
+      `${best === null ? "no peer" : `${(rate / best).toFixed(2)} × PyTorch's best`}, ${memory} MB ` +
+      `(plan ${ours[0].plan_mb ?? "?"} MB, PyTorch ${peerMemory.join(", ")} MB)`,
+  );
+  results.push({
+    name: row.name,
     tokens_per_second: rate,
-    peak_share: share,
-    torch_eager: eager.length > 0 ? median(eager) : null,
-    torch_compile: compiled.length > 0 ? median(compiled) : null,
-    ratio_eager: ratio(eager),
-    ratio_compile: ratio(compiled),
-    loss,
-  }),
-);
+    mfu,
+    peak_gflops: median(ours.map((each) => each.peak_gflops)),
+    target: ours[0].target,
+    peak_rss_mb: memory,
+    plan_mb: ours[0].plan_mb ?? null,
+    peers: peers.map(({ name }, i) => ({
+      name,
+      tokens_per_second: peerRates[i],
+      ratio: rate / peerRates[i],
+      peak_rss_mb: peerMemory[i],
+    })),
+    ratio: best === null ? null : rate / best,
+  });
+}
+const machine = await machineLine();
+console.log(machine);
+console.log(JSON.stringify({ bench: "train", threads, rounds, machine, results }));
+
+function option(name: string): string | undefined {
+  const at = process.argv.indexOf(`--${name}`);
+  return at < 0 ? undefined : process.argv[at + 1];
+}
+
+function findJemalloc(): string | null {
+  const places = [
+    process.env.QUERN_JEMALLOC,
+    "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",
+    "/usr/lib/aarch64-linux-gnu/libjemalloc.so.2",
+    "/usr/lib64/libjemalloc.so.2",
+  ];
+  return places.find((place) => place !== undefined && existsSync(place)) ?? null;
+}

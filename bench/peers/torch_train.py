@@ -1,8 +1,10 @@
-"""PyTorch training the same Llama on the same machine: the peer of the engine's training throughput.
+"""PyTorch training the same model on the same machine: the peer of the engine's training throughput.
 
     python3 -m venv VENV && VENV/bin/pip install torch==2.13.0 numpy
     VENV/bin/python bench/peers/torch_train.py --layers 4 --heads 6 --width 192 --hidden 512 --vocab 8192 \
         --batch 16 --sequence 256 --threads 2 --steps 10 [--dtype bf16] [--compile] [--tokens RUN/tokens]
+    VENV/bin/python bench/peers/torch_train.py --family gpt2 --layers 12 --heads 12 --width 768 --vocab 50257 \
+        --positions 1024 --batch 4 --sequence 256 --threads 2 --steps 5
 
 A step = forward, mean token cross-entropy, backward, clip to norm 1, fused AdamW. bf16 means fp32 master weights with
 autocast. With --tokens the batches are windows of a folder of token shards, else they are random ids; random ids cost
@@ -20,7 +22,8 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 for name, default in [("layers", 4), ("heads", 6), ("kv_heads", 0), ("width", 192), ("hidden", 0), ("vocab", 8192),
                       ("batch", 16), ("sequence", 256), ("threads", 2), ("steps", 10), ("warmup", 3)]:
     parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
-parser.add_argument("--family", choices=["llama"], default="llama")
+parser.add_argument("--family", choices=["llama", "gpt2"], default="llama")
+parser.add_argument("--positions", type=int, default=0, help="rows of gpt2's table of positions (default the sequence)")
 parser.add_argument("--lr", type=float, default=3e-4)
 parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
 parser.add_argument("--device", default="cpu")
@@ -66,6 +69,40 @@ class Block(nn.Module):
         return x + self.down(F.silu(gate) * up)
 
 
+class Gpt2Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.before_attention, self.before_mlp = nn.LayerNorm(a.width), nn.LayerNorm(a.width)
+        self.qkv, self.out = nn.Linear(a.width, 3 * a.width), nn.Linear(a.width, a.width)
+        self.up, self.down = nn.Linear(a.width, 4 * a.width), nn.Linear(4 * a.width, a.width)
+
+    def forward(self, x):
+        B, T, _ = x.shape
+        q, k, v = (t.view(B, T, -1, head).transpose(1, 2) for t in self.qkv(self.before_attention(x)).chunk(3, dim=-1))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(y.transpose(1, 2).reshape(B, T, -1))
+        return x + self.down(F.gelu(self.up(self.before_mlp(x)), approximate="tanh"))
+
+
+class Gpt2(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(a.vocab, a.width)
+        self.positions = nn.Embedding(max(a.positions, a.sequence), a.width)
+        self.blocks = nn.ModuleList(Gpt2Block() for _ in range(a.layers))
+        self.final = nn.LayerNorm(a.width)
+        for p in self.parameters():
+            if p.dim() > 1:
+                nn.init.normal_(p, std=0.02)
+
+    def forward(self, ids, targets):
+        x = self.tokens(ids) + self.positions(torch.arange(ids.shape[1], device=ids.device))
+        for block in self.blocks:
+            x = block(x)
+        logits = F.linear(self.final(x), self.tokens.weight)
+        return F.cross_entropy(logits.float().view(-1, a.vocab), targets.reshape(-1))
+
+
 class Llama(nn.Module):
     def __init__(self):
         super().__init__()
@@ -106,7 +143,7 @@ def batches():
         yield torch.from_numpy(np.stack([stream[start:start + a.sequence + 1] for start in starts]))
 
 
-model = Llama().to(a.device)
+model = {"llama": Llama, "gpt2": Gpt2}[a.family]().to(a.device)
 parameters = sum(p.numel() for p in model.parameters())
 matrices, norms = [[p for p in model.parameters() if (p.dim() > 1) is many] for many in (True, False)]
 groups = [{"params": matrices, "weight_decay": 0.1}, {"params": norms, "weight_decay": 0.0}]
