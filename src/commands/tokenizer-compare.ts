@@ -10,7 +10,7 @@ export default defineCommand({
     files: z
       .array(z.string())
       .min(1)
-      .describe("text, Markdown or JSONL files, or folders of them")
+      .describe("text, Markdown, JSONL or Parquet files, or folders of them")
       .meta({ value: "FILE" }),
     tokenizers: z
       .array(z.string())

@@ -6,12 +6,12 @@ import { readStandardInput } from "./standard-input.js";
 export default defineCommand({
   description:
     "Encode text. With files and --out: into token shards, on all cores, each document ending with the end-of-text token, " +
-    "some documents held out. With --ids: standard input into a JSON array of ids on standard output.",
+    "some documents held out; interrupted, the same command goes on. With --ids: standard input into a JSON array of ids on standard output.",
   options: z.object({
     files: z
       .array(z.string())
       .default([])
-      .describe("text, Markdown or JSONL files, or folders of them")
+      .describe("text, Markdown, JSONL or Parquet files, or folders of them")
       .meta({ value: "FILE" }),
     tokenizer: z
       .string()
@@ -28,7 +28,7 @@ export default defineCommand({
     fileTokens: z
       .int()
       .min(1)
-      .default(64 << 20)
+      .default(32 << 20)
       .describe("tokens after which a shard file ends, at the next end of a document")
       .meta({ value: "N" }),
     threads: z
@@ -72,7 +72,11 @@ export default defineCommand({
       throw new QuernError("no text was given; name files or folders, or use --ids", { exitCode: 2 });
     if (out === undefined) throw new QuernError("--out is missing: the folder for the token shards", { exitCode: 2 });
     const tokenizer = await openTokenizer(name, { signal });
-    const { header, skipped } = await encodeCorpus(files, out, { ...options, tokenizer, heldout, signal, onProgress });
+    const encoding = { ...options, tokenizer, heldout, signal, onProgress };
+    const { header, skipped } = await encodeCorpus(files, out, encoding).catch((error: unknown) => {
+      if (signal.aborted) log("the files that are whole are kept; the same command goes on from there");
+      throw error;
+    });
     for (const { path, reason } of skipped) log(`skipped ${path}: ${reason}`);
     const { train, heldout: held } = header;
     print(

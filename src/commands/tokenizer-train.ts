@@ -9,7 +9,9 @@ export default defineCommand({
     files: z
       .array(z.string())
       .min(1)
-      .describe("text, Markdown or JSONL files, or folders of them; a text file is one document, a JSONL line is one")
+      .describe(
+        "text, Markdown, JSONL or Parquet files, or folders of them; a text file is one document, a line or row is one",
+      )
       .meta({ value: "FILE" }),
     vocabSize: z
       .int()
@@ -50,7 +52,7 @@ export default defineCommand({
     async function* texts(): AsyncGenerator<string> {
       for await (const document of reader) yield document.text;
     }
-    const tokenizer = await trainTokenizer(texts(), { ...options, signal, onProgress });
+    const tokenizer = await trainTokenizer(texts(), { ...options, signal, onProgress, reading: reader });
     for (const { path, reason } of reader.skipped) log(`skipped ${path}: ${reason}`);
     await saveTokenizer(tokenizer, out);
     if (tokenizer.vocabSize < options.vocabSize) {

@@ -122,25 +122,30 @@ export async function writeFileAtomic(path: string, data: FileData): Promise<voi
   await file.commit();
 }
 
+/** Gives a folder the name of one that may be there: that one is moved aside first, since a rename cannot replace a full one. */
+export async function replaceFolder(temporary: string, path: string): Promise<void> {
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== "ENOTEMPTY" && code !== "EEXIST" && code !== "EPERM") throw error;
+    const aside = temporaryName(path);
+    await rename(path, aside);
+    await rename(temporary, path);
+    await rm(aside, { recursive: true, force: true });
+  }
+}
+
 /**
  * Calls `fill` with a fresh temporary folder beside `path` and renames it to `path` when `fill` returns; removes it when
- * `fill` throws. A folder that was there is replaced: moved aside first, since a rename cannot replace a full one.
+ * `fill` throws. A folder that was there is replaced.
  */
 export async function writeFolderAtomic<T>(path: string, fill: (temporary: string) => Promise<T>): Promise<T> {
   const temporary = temporaryName(path);
   try {
     await makeFolder(temporary);
     const result = await fill(temporary);
-    try {
-      await rename(temporary, path);
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      if (code !== "ENOTEMPTY" && code !== "EEXIST" && code !== "EPERM") throw error;
-      const aside = temporaryName(path);
-      await rename(path, aside);
-      await rename(temporary, path);
-      await rm(aside, { recursive: true, force: true });
-    }
+    await replaceFolder(temporary, path);
     return result;
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });

@@ -18,7 +18,7 @@ export function packingOf(name: string): { readonly compression: Compression | u
 }
 
 /**
- * A file's bytes, unpacked, as they come.
+ * A file's bytes, unpacked, as they come. `onOpen` is given what counts the file's own bytes, packed or not.
  *
  * @throws QuernError where the file cannot be read or is no whole packed file
  */
@@ -26,8 +26,10 @@ export async function* readBytes(
   path: string,
   compression: Compression | undefined,
   signal?: AbortSignal,
+  onOpen?: (counter: { readonly bytesRead: number }) => void,
 ): AsyncGenerator<Uint8Array> {
   const raw = createReadStream(path, { signal, highWaterMark: 1 << 18 });
+  onOpen?.(raw);
   try {
     if (compression === undefined) yield* raw;
     else if (compression === "gzip") yield* through(raw, zlib.createGunzip());

@@ -6,6 +6,7 @@ export {
   createAtomicFile,
   type FileData,
   makeFolder,
+  replaceFolder,
   writeFileAtomic,
   writeFolderAtomic,
 } from "./atomic.js";
@@ -14,5 +15,5 @@ export type { Document } from "./document.js";
 export { type HeldOutOptions, type HeldOutSplit, SHARED_LINE, splitHeldOut } from "./held-out.js";
 export { fetchNpmPackage, type NpmPackage } from "./npm-package.js";
 export { readParquetRows } from "./parquet.js";
-export { type DocumentReader, readDocuments, type SkippedFile } from "./read.js";
+export { type DocumentReader, listFiles, type ReadBytes, readDocuments, type SkippedFile } from "./read.js";
 export { readStarterCorpus, STARTER_SOURCES, type StarterSource } from "./starter-corpus.js";

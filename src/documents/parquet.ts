@@ -16,12 +16,15 @@ const ROWS_AT_ONCE = 4096;
 /**
  * The rows of a Parquet file in order, with those of `columns` that the file has.
  *
+ * `onOpen` is given what counts the file's own bytes.
+ *
  * @throws QuernError where the file cannot be read, is no whole Parquet file or has none of the columns `required`
  */
 export async function* readParquetRows(
   path: string,
   columns: readonly string[],
   required: string,
+  onOpen?: (counter: { readonly bytesRead: number }) => void,
 ): AsyncGenerator<Readonly<Record<string, unknown>>> {
   let handle: FileHandle | undefined;
   try {
@@ -33,7 +36,14 @@ export async function* readParquetRows(
       throw new QuernError(`${path} has no column "${required}"; its columns are ${names.join(", ")}`, { exitCode: 2 });
     }
     const wanted = columns.filter((column) => names.includes(column));
+    const rows = Math.max(1, Number(metadata.num_rows));
     let start = 0;
+    // Columns that are not wanted are not read; the share of the rows stands for the share of the file.
+    onOpen?.({
+      get bytesRead() {
+        return Math.round((file.byteLength * Math.min(start, rows)) / rows);
+      },
+    });
     for (const group of metadata.row_groups) {
       const end = start + Number(group.num_rows);
       for (; start < end; start += ROWS_AT_ONCE) {

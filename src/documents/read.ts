@@ -16,8 +16,15 @@ export interface SkippedFile {
   readonly reason: string;
 }
 
+/** How far the reading of files has come, in bytes as they lie on the disk: what a time left is reckoned by. */
+export interface ReadBytes {
+  readonly bytesRead: number;
+  /** Of all files together; known once the reading has begun. */
+  readonly bytesTotal: number;
+}
+
 /** Documents one at a time, in the order of the paths given and of the names in folders. Iterate once. */
-export interface DocumentReader extends AsyncIterable<Document> {
+export interface DocumentReader extends AsyncIterable<Document>, ReadBytes {
   /** What was left out, and why; complete when the iteration has ended. */
   readonly skipped: readonly SkippedFile[];
   /** Files read so far. */
@@ -54,19 +61,29 @@ export function readDocuments(
   const skipped: SkippedFile[] = [];
   let files = 0;
   let documents = 0;
+  let bytesTotal = 0;
+  /** Bytes of the files before the one that is open, and what counts those of that one. */
+  let bytesBefore = 0;
+  let opened: { readonly bytesRead: number } | undefined;
 
   async function* read(): AsyncGenerator<Document> {
     if (paths.length === 0) throw new QuernError("no text was given; name a file or a folder", { exitCode: 2 });
+    for (const { size } of await listFiles(paths)) bytesTotal += size;
     for (const path of paths) {
       for await (const file of find(path, skipped)) {
         signal?.throwIfAborted();
         let any = false;
-        for await (const document of readFile(file, signal, skipped)) {
+        const onOpen = (counter: { readonly bytesRead: number }) => {
+          opened = counter;
+        };
+        for await (const document of readFile(file, signal, skipped, onOpen)) {
           signal?.throwIfAborted();
           any = true;
           documents += 1;
           yield document;
         }
+        bytesBefore += opened?.bytesRead ?? 0;
+        opened = undefined;
         if (any) files += 1;
       }
     }
@@ -80,13 +97,42 @@ export function readDocuments(
     get documents() {
       return documents;
     },
+    get bytesRead() {
+      return bytesBefore + (opened?.bytesRead ?? 0);
+    },
+    get bytesTotal() {
+      return bytesTotal;
+    },
     [Symbol.asyncIterator]: read,
   };
 }
 
-function readFile(file: Found, signal: AbortSignal | undefined, skipped: SkippedFile[]): AsyncGenerator<Document> {
-  if (file.format === "jsonl") return readJsonl(file, signal);
-  return file.format === "parquet" ? readParquet(file) : readText(file, signal, skipped);
+/** The files that `readDocuments` would read, in its order. */
+export async function listFiles(
+  paths: readonly string[],
+): Promise<{ readonly path: string; readonly size: number; readonly modified: number }[]> {
+  const files: { path: string; size: number; modified: number }[] = [];
+  for (const given of paths) {
+    for await (const { path } of find(given, [])) {
+      const { size, mtimeMs } = await stat(path).catch((error: unknown) => {
+        throw fileError(error, "read", path);
+      });
+      files.push({ path, size, modified: mtimeMs });
+    }
+  }
+  return files;
+}
+
+type OnOpen = (counter: { readonly bytesRead: number }) => void;
+
+function readFile(
+  file: Found,
+  signal: AbortSignal | undefined,
+  skipped: SkippedFile[],
+  onOpen: OnOpen,
+): AsyncGenerator<Document> {
+  if (file.format === "jsonl") return readJsonl(file, signal, onOpen);
+  return file.format === "parquet" ? readParquet(file, onOpen) : readText(file, signal, skipped, onOpen);
 }
 
 function nothingFound(paths: readonly string[], skipped: readonly SkippedFile[]): QuernError {
@@ -163,10 +209,11 @@ async function* readText(
   file: Found,
   signal: AbortSignal | undefined,
   skipped: SkippedFile[],
+  onOpen: OnOpen,
 ): AsyncGenerator<Document> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of readBytes(file.path, file.compression, signal)) {
+  for await (const chunk of readBytes(file.path, file.compression, signal, onOpen)) {
     length += chunk.length;
     chunks.push(chunk);
     if (length > LONGEST_TEXT) break;
@@ -183,10 +230,10 @@ async function* readText(
   }
 }
 
-async function* readJsonl(file: Found, signal: AbortSignal | undefined): AsyncGenerator<Document> {
+async function* readJsonl(file: Found, signal: AbortSignal | undefined, onOpen: OnOpen): AsyncGenerator<Document> {
   let rest: Uint8Array[] = [];
   let number = 0;
-  for await (const chunk of readBytes(file.path, file.compression, signal)) {
+  for await (const chunk of readBytes(file.path, file.compression, signal, onOpen)) {
     let start = 0;
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
       rest.push(chunk.subarray(start, end));
@@ -217,9 +264,9 @@ function parseLine(bytes: Buffer, file: Found, number: number): Document | undef
   return toDocument(record as Readonly<Record<string, unknown>>, file, number, wrong);
 }
 
-async function* readParquet(file: Found): AsyncGenerator<Document> {
+async function* readParquet(file: Found, onOpen: OnOpen): AsyncGenerator<Document> {
   let number = 0;
-  for await (const row of readParquetRows(file.path, ["text", "id", "url", "source"], "text")) {
+  for await (const row of readParquetRows(file.path, ["text", "id", "url", "source"], "text", onOpen)) {
     number += 1;
     const wrong = (what: string) => new QuernError(`${file.path}, row ${number}: ${what}`, { exitCode: 2 });
     const document = toDocument(row, file, number, wrong);

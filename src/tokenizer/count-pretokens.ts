@@ -1,4 +1,5 @@
 /** @file Counting the pretokens of a stream of documents, in this thread or in several. */
+import type { ReadBytes } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
 import { splitterFor } from "./patterns.js";
@@ -13,8 +14,14 @@ export interface CountPretokensOptions {
   readonly threads: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  /** The reading of files that the documents come from: then progress tells bytes of all, and so the time left. */
+  readonly reading?: ReadBytes;
+  /** Distinct pretokens that a worker holds before it hands them over; a million by default. */
+  readonly kept?: number;
 }
 
+/** Some 50 MB in each worker. */
+const KEPT = 1 << 20;
 /** UTF-16 units that a worker is given at a time. */
 const BATCH = 1 << 20;
 /** Texts shorter than this in all are not worth starting workers for. */
@@ -28,7 +35,7 @@ const TURN = 60;
  */
 export async function countPretokens(
   documents: Iterable<string> | AsyncIterable<string>,
-  { pattern, threads, signal, onProgress }: CountPretokensOptions,
+  { pattern, threads, signal, onProgress, reading, kept = KEPT }: CountPretokensOptions,
 ): Promise<PretokenCounts> {
   const splitter = await splitterFor(pattern);
   const counter = new PretokenCounter();
@@ -42,16 +49,23 @@ export async function countPretokens(
 
   const breathe = async (): Promise<void> => {
     if (performance.now() - turn < TURN) return;
-    onProgress?.({ task: "count pretokens", done: units, unit: "character" });
+    onProgress?.(
+      reading === undefined
+        ? { task: "count pretokens", done: units, unit: "character" }
+        : { task: "count pretokens", done: reading.bytesRead, total: reading.bytesTotal, unit: "byte" },
+    );
     await new Promise<void>((resolve) => setTimeout(resolve, 0));
     signal?.throwIfAborted();
     turn = performance.now();
+  };
+  const collect = (counts: CountResult): void => {
+    if (counts !== undefined) counter.merge(counts);
   };
   const send = async (): Promise<void> => {
     if (pool === undefined || batch.length === 0) return;
     await pool.ready();
     // What goes wrong is told by `take` below, or by the next `ready`.
-    void pool.run({ texts: batch });
+    pool.run({ texts: batch }).then(collect, () => {});
     batch = [];
     batchUnits = 0;
   };
@@ -60,7 +74,7 @@ export async function countPretokens(
       if (typeof text !== "string") throw new QuernError("a document to train on is not a string");
       texts++;
       if (threads > 1 && pool === undefined && units + text.length > WORTH_WORKERS && hasWorkers()) {
-        pool = new WorkerPool<CountTask, CountResult>(threads, { work: "count", pattern } satisfies Setup);
+        pool = new WorkerPool<CountTask, CountResult>(threads, { work: "count", pattern, kept } satisfies Setup);
       }
       for (let start = 0; start < text.length; ) {
         const before = start;
@@ -85,11 +99,15 @@ export async function countPretokens(
     if (pool !== undefined) {
       await send();
       for (const counts of await pool.runOnEach("take")) {
-        if (counts !== undefined) counter.merge(counts);
+        collect(counts);
         signal?.throwIfAborted();
       }
     }
-    onProgress?.({ task: "count pretokens", done: units, total: units, unit: "character" });
+    if (reading === undefined) onProgress?.({ task: "count pretokens", done: units, total: units, unit: "character" });
+    else {
+      const { bytesTotal: total } = reading;
+      onProgress?.({ task: "count pretokens", done: total, total, unit: "byte" });
+    }
     return counter.take();
   } finally {
     await pool?.close();

@@ -1,10 +1,11 @@
 /** @file Files and folders to token shards. */
 import { createHash } from "node:crypto";
-import { readDocuments, type SkippedFile } from "../documents/index.js";
+import { resolve } from "node:path";
+import { listFiles, readDocuments, type SkippedFile } from "../documents/index.js";
 import type { OnProgress } from "../progress.js";
 import type { ShardsHeader } from "./shards.js";
 import type { Tokenizer } from "./tokenizer.js";
-import { writeShards } from "./write-shards.js";
+import { FILE_TOKENS, tokenizerHash, writeShards } from "./write-shards.js";
 
 export interface EncodeCorpusOptions {
   readonly tokenizer: Tokenizer;
@@ -18,14 +19,20 @@ export interface EncodeCorpusOptions {
 
 /**
  * Encodes the documents of files and folders into token shards. A document is held out, or not, by its text alone, so that
- * copies and repeated runs agree. The files are read once for each split, since neither may be in memory.
+ * copies and repeated runs agree. The files are read once for each split, since neither may be in memory. Interrupted or
+ * killed, the same call goes on behind the last file that is whole, unless a file has changed since.
  */
 export async function encodeCorpus(
   paths: readonly string[],
   out: string,
-  { heldout = 0, ...options }: EncodeCorpusOptions,
+  { heldout = 0, fileTokens = FILE_TOKENS, ...options }: EncodeCorpusOptions,
 ): Promise<{ readonly header: ShardsHeader; readonly skipped: readonly SkippedFile[] }> {
-  const reader = readDocuments(paths, { signal: options.signal });
+  const { tokenizer, signal } = options;
+  const files = (await listFiles(paths)).map(({ path, size, modified }) => [resolve(path), size, modified]);
+  const work = JSON.stringify([tokenizerHash(tokenizer), heldout, fileTokens, files]);
+  const resumeKey = createHash("sha256").update(work).digest("hex");
+
+  const reader = readDocuments(paths, { signal });
   let anyHeld = false;
   async function* train(): AsyncGenerator<string> {
     for await (const { text } of reader) {
@@ -35,12 +42,12 @@ export async function encodeCorpus(
   }
   async function* held(): AsyncGenerator<string> {
     if (!anyHeld) return;
-    for await (const { text } of readDocuments(paths, { signal: options.signal })) {
+    for await (const { text } of readDocuments(paths, { signal })) {
       if (isHeldOut(text, heldout)) yield text;
     }
   }
-  const header = await writeShards(out, { ...options, train: train(), heldout: held() });
-  return { header, skipped: reader.skipped };
+  const written = { ...options, fileTokens, resumeKey, reading: reader, train: train(), heldout: held() };
+  return { header: await writeShards(out, written), skipped: reader.skipped };
 }
 
 /** True for about that share of all texts. */

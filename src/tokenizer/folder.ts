@@ -1,7 +1,7 @@
 /** @file A tokenizer's files on disk: a Hugging Face folder, tokenizer.json alone, a tiktoken file, GPT-2's pair. */
-import { readFile, stat } from "node:fs/promises";
+import { readFile, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { writeFileAtomic } from "../documents/index.js";
+import { type AtomicFile, createAtomicFile } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
 import type { PatternName } from "./patterns.js";
 import { tokenizerFromGpt2, tokenizerFromRanks } from "./rank-files.js";
@@ -51,13 +51,26 @@ export async function loadTokenizer(path: string, options: LoadTokenizerOptions 
   });
 }
 
-/** Writes tokenizer.json and tokenizer_config.json into a folder, which is made if need be. */
+/** Writes tokenizer.json and tokenizer_config.json into a folder, which is made if need be; both or neither. */
 export async function saveTokenizer(tokenizer: Tokenizer, folder: string): Promise<void> {
   const { config } = tokenizer.parts;
-  if (config !== undefined) {
-    await writeFileAtomic(join(folder, "tokenizer_config.json"), `${JSON.stringify(config, null, 2)}\n`);
+  const texts: [name: string, text: string][] = [["tokenizer.json", tokenizerToJson(tokenizer)]];
+  if (config !== undefined) texts.unshift(["tokenizer_config.json", `${JSON.stringify(config, null, 2)}\n`]);
+  const wasThere = await exists(folder);
+  const files: AtomicFile[] = [];
+  try {
+    for (const [name, text] of texts) {
+      const file = await createAtomicFile(join(folder, name));
+      files.push(file);
+      await file.write(text);
+    }
+    for (const file of files) await file.commit();
+  } catch (error) {
+    for (const file of files) await file.discard();
+    // Only an empty folder goes.
+    if (!wasThere) await rmdir(folder).catch(() => {});
+    throw error;
   }
-  await writeFileAtomic(join(folder, "tokenizer.json"), tokenizerToJson(tokenizer));
 }
 
 async function readTokenizerJson(path: string, folder: string): Promise<Tokenizer> {

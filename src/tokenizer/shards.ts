@@ -17,7 +17,8 @@ import { fileError, QuernError } from "../errors.js";
 export const SHARDS_FILE = "shards.json";
 
 const count = z.int().min(0);
-const fileSchema = z.strictObject({
+/** A file of tokens, with its index, in the header. */
+export const fileSchema = z.strictObject({
   name: z.string(),
   tokens: count,
   documents: count,

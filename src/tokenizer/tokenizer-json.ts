@@ -6,6 +6,7 @@ import { QuernError } from "../errors.js";
 import type { AddedToken } from "./added-tokens.js";
 import { fromByteLevel, toByteLevel } from "./byte-level.js";
 import { inSequence, patternSource, patterns, type Splitter, splitterFor, unsplit } from "./patterns.js";
+import type { TokenTable } from "./token-table.js";
 import { type JsonObject, Tokenizer } from "./tokenizer.js";
 import { listedModel, listMerges, type MergeList, VocabularyBuilder } from "./vocabulary.js";
 
@@ -36,6 +37,11 @@ export async function tokenizerFromJson(json: unknown, config?: unknown): Promis
   const normalizer = readNormalizer(root.normalizer);
   const { splitter, prefixSpace } = await readPreTokenizer(root.pre_tokenizer);
   const { before, after } = readPostProcessor(root.post_processor);
+  for (const id of [...before, ...after]) {
+    if (!builder.tokens.has(id) && !added.some((token) => token.id === id)) {
+      throw new QuernError(`TemplateProcessing puts id ${id} around a text, but no token has it`);
+    }
+  }
   readDecoder(root.decoder);
 
   // Everything but the two long lists is kept as it came.
@@ -135,23 +141,30 @@ function readAdded(value: unknown): AddedToken[] {
       throw new QuernError(`added_tokens[${index}] of tokenizer.json has no content`);
     }
     if (!Number.isInteger(token.id) || (token.id as number) < 0 || (token.id as number) >= 1 << 24) {
-      throw new QuernError(`added_tokens[${index}] of tokenizer.json, ${token.content}, has no usable id`);
+      throw new QuernError(`added_tokens[${index}] of tokenizer.json, ${name(token.content)}, has no usable id`);
     }
+    const flag = (key: string): boolean => {
+      const set = token[key] ?? false;
+      if (typeof set === "boolean") return set;
+      throw new QuernError(
+        `added_tokens[${index}] of tokenizer.json, ${name(token.content as string)}: ${key} is neither true nor false`,
+      );
+    };
     return {
       id: token.id as number,
       content: token.content,
-      single_word: token.single_word === true,
-      lstrip: token.lstrip === true,
-      rstrip: token.rstrip === true,
-      normalized: token.normalized === true,
-      special: token.special === true,
+      single_word: flag("single_word"),
+      lstrip: flag("lstrip"),
+      rstrip: flag("rstrip"),
+      normalized: flag("normalized"),
+      special: flag("special"),
     };
   });
   const seen = new Map<number, string>();
   for (const { id, content } of tokens) {
     const other = seen.get(id);
     if (other !== undefined && other !== content) {
-      throw new QuernError(`id ${id} is given to two added tokens, ${other} and ${content}`);
+      throw new QuernError(`id ${id} is given to two added tokens, ${name(other)} and ${name(content)}`);
     }
     seen.set(id, content);
   }
@@ -179,7 +192,21 @@ function readVocabulary(
       plainKeys.set(id, key);
     }
   }
+  checkAdded(added, vocab, builder.tokens);
   return { builder, plainKeys };
+}
+
+/** An added token may be one of the vocabulary, by its text and its id, or stand beside it; it takes no other's place. */
+function checkAdded(added: readonly AddedToken[], vocab: JsonObject, tokens: TokenTable): void {
+  for (const { id, content } of added) {
+    const own = Object.hasOwn(vocab, content) ? vocab[content] : undefined;
+    if (own !== undefined && own !== id) {
+      throw new QuernError(`the added token ${name(content)} has id ${id}, but ${String(own)} in the vocabulary`);
+    }
+    if (own === undefined && tokens.has(id)) {
+      throw new QuernError(`the added token ${name(content)} has id ${id}, which is another token's in the vocabulary`);
+    }
+  }
 }
 
 function readMerges(value: unknown, vocab: JsonObject, absent: boolean): { list: MergeList; asPairs: boolean } {

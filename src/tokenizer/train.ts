@@ -1,5 +1,6 @@
 /** @file Training a tokenizer: count pretokens, learn merges, and put the vocabulary together as Hugging Face's trainer does. */
 import { availableParallelism } from "node:os";
+import type { ReadBytes } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
 import { byteToUnit } from "./byte-level.js";
@@ -28,6 +29,8 @@ export interface TrainTokenizerOptions {
   readonly threads?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  /** The reading of files that the documents come from (a `DocumentReader`): then progress can tell the time left. */
+  readonly reading?: ReadBytes;
 }
 
 /**
@@ -40,11 +43,16 @@ export async function trainTokenizer(
   options: TrainTokenizerOptions,
 ): Promise<Tokenizer> {
   checkOptions(options);
+  // A pattern that is no expression is a wrong call, found before anything is read.
+  await splitterFor(options.pattern ?? "o200k").catch((error: unknown) => {
+    throw error instanceof QuernError ? new QuernError(error.message, { exitCode: 2, cause: error }) : error;
+  });
   const words = await countPretokens(documents, {
     pattern: options.pattern ?? "o200k",
     threads: options.threads ?? availableParallelism(),
     signal: options.signal,
     onProgress: options.onProgress,
+    reading: options.reading,
   });
   return tokenizerFromCounts(words, options);
 }

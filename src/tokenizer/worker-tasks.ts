@@ -4,11 +4,17 @@ import type { TokenizerSnapshot } from "./snapshot.js";
 
 /** What a worker is told when it starts. */
 export type Setup =
-  | { readonly work: "count"; readonly pattern: string }
+  | {
+      readonly work: "count";
+      readonly pattern: string;
+      /** Distinct pretokens after which a worker hands over what it has counted. */
+      readonly kept: number;
+    }
   | { readonly work: "encode"; readonly tokenizer: TokenizerSnapshot; readonly endOfText: number };
 
-/** Texts to count, or the question for all counts so far. */
+/** Texts to count, or the question for what was counted and not handed over. */
 export type CountTask = { readonly texts: readonly string[] } | "take";
+/** Counts that the worker has given up, if any. */
 export type CountResult = PretokenCounts | undefined;
 
 export interface EncodeTask {

@@ -11,7 +11,7 @@ import type { CountTask, EncodeTask, Reply, Setup } from "./worker-tasks.js";
 const port = parentPort;
 if (port === null) throw new Error("this module runs in a worker thread");
 const setup = workerData as Setup;
-const answer = setup.work === "count" ? await counting(setup.pattern) : await encoding(setup);
+const answer = setup.work === "count" ? await counting(setup) : await encoding(setup);
 
 port.on("message", (task: unknown) => {
   try {
@@ -27,15 +27,16 @@ port.on("message", (task: unknown) => {
 
 type Answer = (task: unknown) => { readonly result: unknown; readonly transfer: ArrayBuffer[] };
 
-async function counting(pattern: string): Promise<Answer> {
+async function counting({ pattern, kept }: Extract<Setup, { work: "count" }>): Promise<Answer> {
   const parts = new TextParts(await splitterFor(pattern));
   const counter = new PretokenCounter();
+  const take = () => {
+    const counts = counter.take();
+    return { result: counts, transfer: [counts.bytes.buffer, counts.starts.buffer, counts.counts.buffer] };
+  };
   return (task) => {
     const wanted = task as CountTask;
-    if (wanted === "take") {
-      const counts = counter.take();
-      return { result: counts, transfer: [counts.bytes.buffer, counts.starts.buffer, counts.counts.buffer] };
-    }
+    if (wanted === "take") return take();
     for (const text of wanted.texts) {
       for (let start = 0; start < text.length; ) {
         start = parts.load(text, start);
@@ -43,7 +44,8 @@ async function counting(pattern: string): Promise<Answer> {
       }
     }
     parts.release();
-    return { result: undefined, transfer: [] };
+    // Else every worker would come to hold what is rare, and all of them together a multiple of what there is.
+    return counter.size > kept ? take() : { result: undefined, transfer: [] };
   };
 }
 

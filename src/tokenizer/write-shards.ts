@@ -2,11 +2,18 @@
 import { createHash, type Hash } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { type AtomicFile, createAtomicFile, writeFileAtomic, writeFolderAtomic } from "../documents/index.js";
+import {
+  type AtomicFile,
+  createAtomicFile,
+  type ReadBytes,
+  writeFileAtomic,
+  writeFolderAtomic,
+} from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
 import { DocumentEncoder } from "./document-encoder.js";
 import { SHARDS_FILE, type ShardsHeader, type ShardsSplitHeader } from "./shards.js";
+import { type ShardsProgress, writeFolderResumably } from "./shards-journal.js";
 import { END_OF_TEXT } from "./special-names.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { tokenizerToJson } from "./tokenizer-json.js";
@@ -20,15 +27,23 @@ export interface WriteShardsOptions {
   readonly train: Texts;
   /** Documents that are kept for evaluation. */
   readonly heldout?: Texts;
-  /** A file ends with the document that takes it past so many tokens; 64 Mi by default. */
+  /** A file ends with the document that takes it past so many tokens; 32 Mi by default. */
   readonly fileTokens?: number;
   /** Threads that encode; by default as many as the machine runs at once. The files are the same. */
   readonly threads?: number;
+  /**
+   * Names these documents in this order, this tokenizer and this cut. With it, work that is interrupted or killed keeps the
+   * files that are whole, beside the folder, and a call with the same name goes on behind them.
+   */
+  readonly resumeKey?: string;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  /** The reading of files that the documents come from (a `DocumentReader`): then progress can tell the time left. */
+  readonly reading?: ReadBytes;
 }
 
-const FILE_TOKENS = 64 << 20;
+/** Tokens of a file: what is lost at most when work is killed, some seconds of it. */
+export const FILE_TOKENS = 32 << 20;
 
 type BatchEncoder = (texts: Texts) => AsyncIterable<EncodeResult>;
 
@@ -44,14 +59,21 @@ export async function writeShards(folder: string, options: WriteShardsOptions): 
     throw new QuernError(`the tokenizer has no token ${END_OF_TEXT}, with which documents end; train one that has it`);
   }
   const dtype = tokenizer.vocabSize <= 1 << 16 ? "u16" : "u32";
-  const { signal, onProgress, fileTokens = FILE_TOKENS, threads = availableParallelism() } = options;
+  const {
+    resumeKey,
+    signal,
+    onProgress,
+    reading,
+    fileTokens = FILE_TOKENS,
+    threads = availableParallelism(),
+  } = options;
   const encoder = new DocumentEncoder(tokenizer, endOfText, threads);
   const encode: BatchEncoder = (texts) => encoder.encode(texts);
   const common = { signal, onProgress, fileTokens, dtype } as const;
-  return writeFolderAtomic(folder, async (temporary) => {
-    const train = await writeSplit(temporary, "train", options.train, encode, common);
+  const fill = async (temporary: string, there: ShardsProgress): Promise<ShardsHeader> => {
+    const train = await writeSplit(temporary, "train", options.train, encode, there, { ...common, reading });
     if (train.tokens === 0) throw new QuernError("there is no text to train on: every document is empty or held out");
-    const heldout = await writeSplit(temporary, "heldout", options.heldout ?? [], encode, common);
+    const heldout = await writeSplit(temporary, "heldout", options.heldout ?? [], encode, there, common);
     const header: ShardsHeader = {
       format: "quern token shards",
       version: 1,
@@ -64,7 +86,12 @@ export async function writeShards(folder: string, options: WriteShardsOptions): 
     };
     await writeFileAtomic(join(temporary, SHARDS_FILE), `${JSON.stringify(header, null, 2)}\n`);
     return header;
-  }).finally(() => encoder.close());
+  };
+  const written =
+    resumeKey === undefined
+      ? writeFolderAtomic(folder, (temporary) => fill(temporary, { train: [], heldout: [], save: async () => {} }))
+      : writeFolderResumably(folder, { key: resumeKey, signal }, fill);
+  return written.finally(() => encoder.close());
 }
 
 /** SHA-256 of tokenizer.json as Quern writes it: the same for equal tokenizers, whatever file they came from. */
@@ -77,15 +104,39 @@ async function writeSplit(
   name: "train" | "heldout",
   texts: Texts,
   encode: BatchEncoder,
-  { signal, onProgress, fileTokens, dtype }: SplitOptions,
+  there: ShardsProgress,
+  { signal, onProgress, reading, fileTokens, dtype }: SplitOptions,
 ): Promise<ShardsSplitHeader> {
-  const files: ShardsSplitHeader["files"] = [];
+  const files = there[name];
   const total = { tokens: 0, documents: 0, bytes: 0 };
+  for (const file of files) {
+    total.tokens += file.tokens;
+    total.documents += file.documents;
+  }
   const task = `encode ${name === "train" ? "training" : "held-out"} text`;
   let file: ShardFile | undefined;
   let lastReport = 0;
+  const report = (): void => {
+    if (performance.now() - lastReport < 100) return;
+    lastReport = performance.now();
+    const note = `${total.tokens} tokens`;
+    if (reading === undefined) onProgress?.({ task, done: total.bytes, unit: "byte", note });
+    else onProgress?.({ task, done: reading.bytesRead, total: reading.bytesTotal, unit: "byte", note });
+  };
+  /** The documents behind those that lie in whole files already. */
+  async function* rest(): AsyncGenerator<string> {
+    let known = total.documents;
+    for await (const text of texts) {
+      if (known > 0 && text !== "") {
+        known--;
+        total.bytes += Buffer.byteLength(text, "utf8");
+        signal?.throwIfAborted();
+        report();
+      } else yield text;
+    }
+  }
   try {
-    for await (const { ids, ends, bytes } of encode(texts)) {
+    for await (const { ids, ends, bytes } of encode(total.documents === 0 ? texts : rest())) {
       signal?.throwIfAborted();
       total.bytes += bytes;
       total.documents += ends.length;
@@ -101,14 +152,15 @@ async function writeSplit(
         if (file.tokens >= fileTokens) {
           files.push(await file.commit());
           file = undefined;
+          await there.save();
         }
       }
-      if (performance.now() - lastReport > 100) {
-        lastReport = performance.now();
-        onProgress?.({ task, done: total.bytes, unit: "byte", note: `${total.tokens} tokens` });
-      }
+      report();
     }
-    if (file !== undefined) files.push(await file.commit());
+    if (file !== undefined) {
+      files.push(await file.commit());
+      await there.save();
+    }
     onProgress?.({ task, done: total.bytes, total: total.bytes, unit: "byte", note: `${total.tokens} tokens` });
     return { ...total, files };
   } catch (error) {
@@ -120,6 +172,7 @@ async function writeSplit(
 interface SplitOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  readonly reading?: ReadBytes;
   readonly fileTokens: number;
   readonly dtype: "u16" | "u32";
 }

@@ -99,7 +99,7 @@ describe("quern tokenizer", () => {
   it.each([
     [["train", "nowhere.txt", "--out", "x"], 2, /nowhere\.txt.*no such file/],
     [["train", file, "--vocab-size", "257", "--special", "a1,b1", "--out", "x"], 2, /too small/],
-    [["train", file, "--pattern", "(a", "--out", "x"], 1, /not a regular expression/],
+    [["train", file, "--pattern", "(a", "--out", "x"], 2, /not a regular expression/],
     [["train", file, "--tie", "luck", "--out", "x"], 2, /tie/],
     [["encode", "--tokenizer", "nowhere", "--ids"], 2, /nowhere.*gpt2, cl100k, o200k/],
     [["encode", file, "--tokenizer", "cl100k"], 2, /--out is missing/],

@@ -110,6 +110,33 @@ describe("files", () => {
       (json) => Object.assign(json, { added_tokens: [{ content: "x" }] }),
     ],
     [
+      "an added token in another's place",
+      /another token's/,
+      (json) => Object.assign(json, { added_tokens: [{ content: "<x>", id: 300 }] }),
+    ],
+    [
+      "an added token with two ids",
+      /but \d+ in the vocabulary/,
+      (json) => Object.assign(json, { added_tokens: [{ content: "Ġthe", id: 9000 }] }),
+    ],
+    [
+      "a flag that is no truth value",
+      /special is neither/,
+      (json) => Object.assign(json, { added_tokens: [{ content: "<x>", id: 9000, special: "yes" }] }),
+    ],
+    [
+      "a template with an id out of range",
+      /puts id 99999999999 around/,
+      (json) =>
+        Object.assign(json, {
+          post_processor: {
+            type: "TemplateProcessing",
+            single: [{ SpecialToken: { id: "x" } }, { Sequence: { id: "A" } }],
+            special_tokens: { x: { id: "x", ids: [99999999999], tokens: ["x"] } },
+          },
+        }),
+    ],
+    [
       "an invalid pattern",
       /not a regular expression/,
       (json) => Object.assign(json.pre_tokenizer.pretokenizers[0].pattern, { Regex: "(" }),

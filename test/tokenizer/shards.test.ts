@@ -1,4 +1,14 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -86,6 +96,55 @@ describe("token shards", () => {
     const signal = AbortSignal.abort(new Error("stopped"));
     await expect(writeShards(out, { tokenizer, train: texts, signal })).rejects.toThrow("stopped");
     expect(readdirSync(folder).filter((name) => name.includes("failed"))).toEqual([]);
+  });
+
+  it("are gone on with after an interruption, to the same bytes", async () => {
+    const many = Array.from({ length: 40 }, (_, i) => `${i}\n${texts.join("\n")}`.repeat(4));
+    const common = { tokenizer, heldout: ["held"], fileTokens: 100_000, threads: 1 };
+    await writeShards(join(folder, "whole"), { ...common, train: many });
+    const out = join(folder, "resumed");
+    const partial = join(folder, ".resumed.partial");
+    const stop = new AbortController();
+    function* stopping() {
+      for (const [i, text] of many.entries()) {
+        if (i === 30) stop.abort(new Error("stopped"));
+        yield text;
+      }
+    }
+    const interrupted = { ...common, train: stopping(), resumeKey: "corpus", signal: stop.signal };
+    await expect(writeShards(out, interrupted)).rejects.toThrow("stopped");
+    expect(existsSync(out)).toBe(false);
+    const kept = JSON.parse(readFileSync(join(partial, "journal.json"), "utf8")).train as { name: string }[];
+    expect(kept.length).toBeGreaterThan(1);
+
+    // What a kill leaves: a file that is not whole, and the journal of a process that is no more.
+    writeFileSync(join(partial, ".train-00099.tokens.1-1.tmp"), "cut off");
+    const first = join(partial, `${kept[0].name}.tokens`);
+    const made = statSync(first).mtimeMs;
+    await writeShards(out, { ...common, train: many, resumeKey: "corpus" });
+    expect(statSync(join(out, `${kept[0].name}.tokens`)).mtimeMs).toBe(made);
+    expect(existsSync(partial)).toBe(false);
+    expect(readdirSync(out).sort()).toEqual(readdirSync(join(folder, "whole")).sort());
+    for (const name of readdirSync(out))
+      expect(readFileSync(join(out, name)).equals(readFileSync(join(folder, "whole", name)))).toBe(true);
+  });
+
+  it("of other work, or of a process that runs, are not gone on with", async () => {
+    const out = join(folder, "other");
+    const partial = join(folder, ".other.partial");
+    const stale = { name: "train-00000", tokens: 1, documents: 1, sha256: "", endsSha256: "" };
+    const journal = (pid: number) => JSON.stringify({ key: "a", process: pid, train: [stale], heldout: [] });
+    mkdirSync(partial);
+    writeFileSync(join(partial, "train-00000.ends"), "1234");
+    writeFileSync(join(partial, "journal.json"), journal(process.ppid));
+    const options = { tokenizer, train: texts, resumeKey: "b" };
+    await expect(writeShards(out, options)).rejects.toThrow(/is writing these shards/);
+    writeFileSync(join(partial, "journal.json"), journal(2 ** 22 + 1));
+    expect((await writeShards(out, options)).train.documents).toBe(texts.length);
+
+    // An error that would come again leaves nothing.
+    await expect(writeShards(out, { ...options, train: [""], resumeKey: "c" })).rejects.toThrow(/no text/);
+    expect(existsSync(partial)).toBe(false);
   });
 
   it("that are damaged are refused", async () => {

@@ -55,6 +55,22 @@ describe("training", () => {
     expect(tokenizerToJson(await trainTokenizer([texts.join(" x")], { vocabSize: 1000, threads: 2 }))).not.toBe("");
   });
 
+  it.skipIf(!hasWorkers())("counts the same when workers hand over what they hold", async () => {
+    const texts = Array.from({ length: 8 }, (_, part) =>
+      Array.from(
+        { length: 100_000 },
+        (_, i) => `w${String.fromCharCode(97 + (i % 26))}${(i * 7 + part * 1000) % 30_011}`,
+      ),
+    ).map((words) => words.join(" "));
+    const one = await countPretokens(texts, { pattern: " ?[^ ]+", threads: 1 });
+    const two = await countPretokens(texts, { pattern: " ?[^ ]+", threads: 2, kept: 1000 });
+    expect(one.size).toBeGreaterThan(100_000);
+    expect(two.size).toBe(one.size);
+    const sum = (counts: Float64Array) => counts.reduce((a, b) => a + b, 0);
+    expect(sum(two.counts)).toBe(sum(one.counts));
+    expect(two.bytes.length).toBe(one.bytes.length);
+  });
+
   it("learns the same with little memory for occurrences", async () => {
     const { texts, merges, vocabSize } = corpora[0];
     for (const gathered of [1, 3000, 20_000]) {
