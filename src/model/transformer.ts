@@ -33,9 +33,12 @@ import { rotaryTables } from "./rotary.js";
 /** The parameters of a model as variables of a program, by name. */
 export type ModelVariables = ReadonlyMap<string, Tensor>;
 
-/** One variable a parameter, named as in `parametersOf`. */
-export function modelVariables(config: ModelConfig): ModelVariables {
-  return new Map(parametersOf(config).map(({ name, shape }) => [name, variable(name, shape)]));
+/**
+ * One variable a parameter, by its name in `parametersOf`. The variables' own names begin with `prefix`, which tells the
+ * models of one program apart.
+ */
+export function modelVariables(config: ModelConfig, prefix = ""): ModelVariables {
+  return new Map(parametersOf(config).map(({ name, shape }) => [name, variable(prefix + name, shape)]));
 }
 
 /** The keys and values of the tokens before a chunk, (B,S,G,D) each, one pair a layer. */
@@ -46,13 +49,13 @@ export interface KeyValueCache {
 }
 
 /** A cache for texts of up to `capacity` tokens. Rows that no token has reached yet are never read. */
-export function keyValueCache(config: ModelConfig, batch: number, capacity: number): KeyValueCache {
+export function keyValueCache(config: ModelConfig, batch: number, capacity: number, prefix = ""): KeyValueCache {
   const shape = [batch, capacity, config.keyValueHeads, config.headWidth];
   return {
     capacity,
     layers: Array.from({ length: config.layers }, (_, layer) => ({
-      keys: variable(`cache.${layer}.keys`, shape),
-      values: variable(`cache.${layer}.values`, shape),
+      keys: variable(`${prefix}cache.${layer}.keys`, shape),
+      values: variable(`${prefix}cache.${layer}.values`, shape),
     })),
   };
 }

@@ -20,28 +20,43 @@ export const ADAMW_DEFAULTS: AdamWOptions = { beta1: 0.9, beta2: 0.95, epsilon: 
 /** Names of the optimizer's state beside a parameter: running means of the gradient and of its square. */
 export const momentNames = (parameter: string) => [`moment1.${parameter}`, `moment2.${parameter}`] as const;
 
-export interface AdamWUpdate {
-  /** New values of the parameters and of their moments. */
+/** A parameter of a step: a variable, the name that its state goes by, and its gradient. */
+export interface ParameterStep {
+  readonly name: string;
+  readonly variable: Tensor;
+  readonly gradient: Tensor;
+}
+
+export interface OptimizerUpdate {
+  /** New values of the parameters and of their state. */
   readonly assign: readonly (readonly [variable: Tensor, value: Tensor])[];
   /** The norm of all gradients together, before clipping. */
   readonly gradientNorm: Tensor;
 }
 
-/**
- * One step for parameters and their gradients. The program takes `adamwScalars` at each run.
- * @param parameters each a variable, the name that its moments go by, and its gradient
- */
-export function adamw(
-  parameters: readonly { readonly name: string; readonly variable: Tensor; readonly gradient: Tensor }[],
-  { beta1, beta2, epsilon, decay, clip }: AdamWOptions,
-): AdamWUpdate {
+/** The norm of all gradients together, and the factor that brings it down to `clip` where it is larger. */
+export function clipping(parameters: readonly ParameterStep[], clip: number): { norm: Tensor; scale: Tensor } {
+  const norm = sqrt(parameters.map(({ gradient }) => sum(mul(gradient, gradient))).reduce((a, b) => add(a, b)));
+  return { norm, scale: minimum(div(clip, add(norm, 1e-6)), 1) };
+}
+
+/** One step for parameters and their gradients. The program takes `adamwScalars` at each run. */
+export function adamw(parameters: readonly ParameterStep[], options: AdamWOptions): OptimizerUpdate {
+  const { norm, scale } = clipping(parameters, options.clip);
+  return { assign: adamwAssignments(parameters, scale, options), gradientNorm: norm };
+}
+
+/** What `adamw` assigns, for some of the parameters that are clipped together. */
+export function adamwAssignments(
+  parameters: readonly ParameterStep[],
+  scale: Tensor,
+  { beta1, beta2, epsilon, decay }: AdamWOptions,
+): OptimizerUpdate["assign"] {
   const rate = scalar("learning_rate");
   const correction1 = scalar("moment1_correction");
   const correction2 = scalar("moment2_correction");
-  const gradientNorm = sqrt(parameters.map(({ gradient }) => sum(mul(gradient, gradient))).reduce((a, b) => add(a, b)));
-  const scale = minimum(div(clip, add(gradientNorm, 1e-6)), 1);
 
-  const assign = parameters.flatMap(({ name, variable: weight, gradient }): [Tensor, Tensor][] => {
+  return parameters.flatMap(({ name, variable: weight, gradient }): [Tensor, Tensor][] => {
     const [name1, name2] = momentNames(name);
     const moment1 = variable(name1, weight.shape);
     const moment2 = variable(name2, weight.shape);
@@ -57,7 +72,6 @@ export function adamw(
       [moment2, square],
     ];
   });
-  return { assign, gradientNorm };
 }
 
 /** What the update takes at step `step` (from 1): the rate, and the corrections of the moments for starting at 0. */

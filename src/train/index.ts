@@ -13,6 +13,7 @@ export { type GenerateTextOptions, generateText } from "./generate.js";
 export { generateOptions } from "./generate-options.js";
 export { type Batch, createLoader, type Loader, type TokenSource } from "./loader.js";
 export { type Trained, type TrainOptions, train } from "./loop.js";
+export { MUON_DEFAULTS, type MuonOptions, muon, muonScalars, muonStateNames } from "./muon.js";
 export { defaultSizes, type RunPlan } from "./plan.js";
 export { type PretrainOptions, type PretrainResult, pretrain } from "./pretrain.js";
 export { pretrainOptions } from "./pretrain-options.js";

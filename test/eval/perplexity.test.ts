@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createScorer, type PerplexityOptions, perplexity } from "../../src/eval/index.js";
 import { defineModel, initialValues, parametersOf, writeModel } from "../../src/model/index.js";
 import { saveTokenizer, type Tokenizer, trainTokenizer } from "../../src/tokenizer/index.js";
-import { loadFixture } from "../model/llama-fixtures.js";
+import { loadFixture } from "../model/model-fixtures.js";
 import { SLOW_BUILD, TARGETS } from "../model/targets.js";
 
 interface Oracle {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openSafetensors, writeSafetensors } from "../../src/model/index.js";
-import { fixturePath } from "./llama-fixtures.js";
+import { fixturePath } from "./model-fixtures.js";
 
 let folder: string;
 beforeAll(async () => {

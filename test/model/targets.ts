@@ -9,13 +9,26 @@ export interface Target {
 }
 
 export const TARGETS: readonly Target[] = [
-  { name: "reference", options: { backend: "reference" }, tolerance: 1e-6 },
+  { name: "reference", options: { backend: "reference" }, tolerance: 2e-6 },
   ...runnableSets(await findCompiler()).map(({ name }) => ({
     name: `cpu ${name}`,
     options: { backend: "cpu" as const, cpu: name, threads: 2 },
     tolerance: 1e-4,
   })),
 ];
+
+/**
+ * Pairs of a target and a fixture to test. Each program takes seconds to build, and each operation is held to the
+ * interpreter on every row elsewhere: so all fixtures run there, the first `widest` on the widest row, and the first
+ * `everywhere` on the other rows too.
+ */
+export function pairsOf<F extends string>(fixtures: readonly F[], widest: number, everywhere: number) {
+  return TARGETS.flatMap((target, i) =>
+    fixtures
+      .slice(0, [fixtures.length, widest][i] ?? everywhere)
+      .map((fixture) => ({ fixture, target, on: target.name })),
+  );
+}
 
 /** Milliseconds: clang as WebAssembly takes long to build a program, longer beside other tests. */
 export const SLOW_BUILD = 300_000;

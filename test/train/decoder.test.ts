@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createDecoder, type Decoder } from "../../src/train/index.js";
-import { type LlamaFixture, loadFixture } from "../model/llama-fixtures.js";
+import { loadFixture, type ModelFixture } from "../model/model-fixtures.js";
 import { SLOW_BUILD, TARGETS } from "../model/targets.js";
 
 const greedy = { temperature: 0, topK: 0, seed: 0, endOfText: [] };
@@ -17,7 +17,7 @@ async function take(
 }
 
 describe.each(TARGETS.slice(0, 2))("$name", { timeout: SLOW_BUILD }, ({ options }) => {
-  let fixture: LlamaFixture;
+  let fixture: ModelFixture;
   let cached: Decoder | undefined;
   let whole: Decoder | undefined;
   beforeAll(async () => {
