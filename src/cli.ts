@@ -34,9 +34,29 @@ await runProcess([
     load: () => import("./commands/data-crawl.js"),
   },
   {
+    words: "data extract",
+    summary: "extract the text of web pages as documents",
+    load: () => import("./commands/data-extract.js"),
+  },
+  {
     words: "bench",
     summary: "measure training, decoding and kernels on this machine",
     load: () => import("./commands/bench.js"),
+  },
+  {
+    words: "data classifier train",
+    summary: "train a text classifier in fastText's format",
+    load: () => import("./commands/data-classifier-train.js"),
+  },
+  {
+    words: "data classifier test",
+    summary: "say how often a classifier is right",
+    load: () => import("./commands/data-classifier-test.js"),
+  },
+  {
+    words: "data classifier predict",
+    summary: "label the lines of a file",
+    load: () => import("./commands/data-classifier-predict.js"),
   },
   {
     words: "tokenizer train",

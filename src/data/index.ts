@@ -3,7 +3,37 @@ export { QuernError } from "../errors.js";
 export { type HttpResponse, parseHttpResponse } from "./archive/http-message.js";
 export { type ArchiveOptions, type ArchiveReader, type ArchiveRecord, readArchive } from "./archive/records.js";
 export { newRecordId, sha1, type WarcFields, warcRecord } from "./archive/write.js";
+export { labelName, readClassifier, type TrainingRecord, writeClassifier } from "./classifier/file.js";
+export type { Classifier, ClassifierLoss, ClassifierShape } from "./classifier/model.js";
+export {
+  type ClassifierTest,
+  type LinePrediction,
+  labelled,
+  type Prediction,
+  Predictor,
+  predictFile,
+  testClassifier,
+} from "./classifier/predict.js";
+export {
+  type TrainClassifierOptions,
+  type TrainedClassifier,
+  trainClassifier,
+  trainClassifierOptions,
+} from "./classifier/train.js";
 export { type CrawlOptions, type CrawlResult, crawl, crawlOptions } from "./crawl/crawl.js";
+export { type Decoded, decodePage } from "./extract/charset.js";
+export {
+  type ExtractedDocument,
+  type ExtractionCounts,
+  type ExtractPagesOptions,
+  extractPage,
+  extractPages,
+} from "./extract/documents.js";
+export { type Extraction, type ExtractOptions, extract, LONGEST_PAGE, type TextSource } from "./extract/extract.js";
+export { extractOptions } from "./extract/extract-options.js";
+export { PAGE_TYPES, type PageType } from "./extract/page-type.js";
+export type { Focus } from "./extract/select.js";
+export type { Format } from "./extract/write.js";
 export { expandLocation, isRemote, type LocationOptions, readLocation } from "./location.js";
 export type { Origin, Page, PageReader } from "./page.js";
 export { findParts, type PageOptions, type Part, readPages, readPart } from "./pages.js";

@@ -1,0 +1,387 @@
+/**
+ * @file Mathematics as TeX. KaTeX and MathJax leave the source beside what they draw (an `annotation` of type
+ * application/x-tex, a `script` of type math/tex, an attribute); where only MathML is left, TeX is written from its tree.
+ * https://www.w3.org/TR/mathml-core/
+ */
+import { TEXT } from "./tags.js";
+import type { Node } from "./tree.js";
+
+export interface Mathematics {
+  /** Without delimiters; "" for what only draws a formula told elsewhere. */
+  readonly tex: string;
+  readonly display: boolean;
+}
+
+/** The formula that an element is, or undefined if it is none. */
+export function mathematicsOf(node: Node): Mathematics | undefined {
+  const { name } = node.tag;
+  if (name === "math") return ofMath(node);
+  if (name === "script") {
+    return node.text === "" ? undefined : { tex: tidy(node.text), display: node.get("display") === "block" };
+  }
+  if (node.className !== "") {
+    const found = ofClass(node);
+    if (found !== undefined) return found;
+  }
+  if (name === "img" || name === "mjx-container") return ofAlternative(node);
+  return undefined;
+}
+
+function ofMath(node: Node): Mathematics {
+  const display = node.get("display") === "block" || /\bdisplay\b/.test(node.get("mode"));
+  const source = sourceIn(node) ?? texAttribute(node);
+  // LaTeXML and MediaWiki keep the source as the formula's alternative text.
+  const tex = source ?? texOf(node);
+  return { tex: unwrapStyle(tidy(tex)), display: display || isDisplayed(node) };
+}
+
+function isDisplayed(node: Node): boolean {
+  for (let at: Node | null = node.parent, i = 0; at !== null && i < 4; at = at.parent, i++) {
+    if (
+      /(?:^|[\s_-])(?:katex-display|mathjax_display|mwe-math-fallback-image-display|mwe-math-element-block|math-block|displaymath)(?:$|\s)/i.test(
+        at.className,
+      )
+    )
+      return true;
+  }
+  return false;
+}
+
+/** What KaTeX's and MathJax's wrappers hold; their drawing for the eye is no text. */
+function ofClass(node: Node): Mathematics | undefined {
+  const { className } = node;
+  if (
+    /(?:^|\s)(?:katex-html|MathJax_Preview|MJX_Assistive_MathML|mjx-chtml|MathJax_SVG|mwe-math-fallback-image-\w+)(?:\s|$)/.test(
+      className,
+    )
+  ) {
+    // The assistive copy is MathML; it is the only source where no script tells the TeX.
+    if (/Assistive/.test(className) && !hasScriptBeside(node)) return undefined;
+    return { tex: "", display: false };
+  }
+  if (/(?:^|\s)MathJax(?:_Display)?(?:\s|$)/.test(className)) {
+    const math = first(node, "math");
+    if (math === undefined || hasScriptBeside(node)) return { tex: "", display: false };
+    return { ...ofMath(math), display: /_Display/.test(className) || math.get("display") === "block" };
+  }
+  if (/(?:^|\s)katex(?:-display)?(?:\s|$)/.test(className)) {
+    const math = first(node, "math");
+    if (math === undefined) return undefined;
+    const own = ofMath(math);
+    return /katex-display/.test(className) ? { ...own, display: true } : own;
+  }
+  return undefined;
+}
+
+/** A picture of a formula whose alternative text is TeX, as MediaWiki, WordPress and LaTeX2HTML draw it. */
+function ofAlternative(node: Node): Mathematics | undefined {
+  const alt = node.get("data-latex") || node.get("data-tex") || node.get("data-math") || node.get("alt");
+  const own = `${node.className} ${node.get("src")}`;
+  const isFormula =
+    node.get("data-latex") !== "" ||
+    /(?:^|[\s_-])(?:latex|tex|math|mwe-math-fallback-image-inline|mwe-math-fallback-image-display)(?:$|[\s_-])/i.test(
+      node.className,
+    ) ||
+    /latex\.php|\/render\/svg\/|codecogs|mathtex/.test(own);
+  if (alt === "" || !isFormula) return undefined;
+  return { tex: unwrapStyle(tidy(alt.replace(/^\$\$?|\$\$?$/g, ""))), display: /image-display|displaymath/.test(own) };
+}
+
+function hasScriptBeside(node: Node): boolean {
+  for (let at: Node | null = node, i = 0; at !== null && i < 3; at = at.parent, i++) {
+    for (let next = at.next, j = 0; next !== null && j < 3; next = next.next, j++) {
+      if (next.tag.name === "script" && next.text !== "") return true;
+    }
+  }
+  return false;
+}
+
+/** The TeX that an `annotation` or attribute inside a formula tells. */
+function sourceIn(node: Node): string | undefined {
+  for (let child = node.first; child !== null; child = child.next) {
+    if (child.tag === TEXT) continue;
+    if (child.tag.name === "annotation" && /tex/i.test(child.get("encoding"))) return plain(child);
+    const inner = child.first === null ? undefined : sourceIn(child);
+    if (inner !== undefined) return inner;
+  }
+  return undefined;
+}
+
+function texAttribute(node: Node): string | undefined {
+  for (const name of ["data-latex", "data-tex", "tex", "latex"]) if (node.get(name) !== "") return node.get(name);
+  // Alternative text of LaTeXML is its source; a spoken form has no commands.
+  const alt = node.get("alttext");
+  return /[\\^_{}]/.test(alt) ? alt : undefined;
+}
+
+function first(node: Node, name: string): Node | undefined {
+  for (let child = node.first; child !== null; child = child.next) {
+    if (child.tag.name === name) return child;
+    const inner = child.first === null ? undefined : first(child, name);
+    if (inner !== undefined) return inner;
+  }
+  return undefined;
+}
+
+const tidy = (tex: string): string =>
+  tex
+    .replace(/%\n/g, "")
+    .replace(/<!\[CDATA\[|\]\]>/g, "")
+    .replace(/[ \t\u00a0]+/g, " ")
+    .replace(/\s*\n\s*/g, "\n")
+    .trim();
+
+/** `{\displaystyle x}` says how, not what. */
+const unwrapStyle = (tex: string): string =>
+  /^\{\\(?:displaystyle|textstyle) ?([\s\S]*)\}$/.exec(tex)?.[1].trim() ?? tex;
+
+function plain(node: Node): string {
+  if (node.tag === TEXT) return node.text;
+  let text = "";
+  for (let child = node.first; child !== null; child = child.next) text += plain(child);
+  return text;
+}
+
+/** Names of what MathML writes as one character. */
+const COMMANDS: Readonly<Record<string, string>> = {
+  α: "\\alpha",
+  β: "\\beta",
+  γ: "\\gamma",
+  δ: "\\delta",
+  ϵ: "\\epsilon",
+  ε: "\\varepsilon",
+  ζ: "\\zeta",
+  η: "\\eta",
+  θ: "\\theta",
+  ι: "\\iota",
+  κ: "\\kappa",
+  λ: "\\lambda",
+  μ: "\\mu",
+  ν: "\\nu",
+  ξ: "\\xi",
+  π: "\\pi",
+  ρ: "\\rho",
+  σ: "\\sigma",
+  τ: "\\tau",
+  υ: "\\upsilon",
+  ϕ: "\\phi",
+  φ: "\\varphi",
+  χ: "\\chi",
+  ψ: "\\psi",
+  ω: "\\omega",
+  Γ: "\\Gamma",
+  Δ: "\\Delta",
+  Θ: "\\Theta",
+  Λ: "\\Lambda",
+  Ξ: "\\Xi",
+  Π: "\\Pi",
+  Σ: "\\Sigma",
+  Φ: "\\Phi",
+  Ψ: "\\Psi",
+  Ω: "\\Omega",
+  "∞": "\\infty",
+  "∂": "\\partial",
+  "∇": "\\nabla",
+  "∑": "\\sum",
+  "∏": "\\prod",
+  "∫": "\\int",
+  "∮": "\\oint",
+  "√": "\\surd",
+  "±": "\\pm",
+  "∓": "\\mp",
+  "×": "\\times",
+  "÷": "\\div",
+  "·": "\\cdot",
+  "⋅": "\\cdot",
+  "∘": "\\circ",
+  "∗": "*",
+  "⊕": "\\oplus",
+  "⊗": "\\otimes",
+  "≤": "\\leq",
+  "≥": "\\geq",
+  "≠": "\\neq",
+  "≈": "\\approx",
+  "≡": "\\equiv",
+  "∼": "\\sim",
+  "≅": "\\cong",
+  "∝": "\\propto",
+  "∈": "\\in",
+  "∉": "\\notin",
+  "⊂": "\\subset",
+  "⊆": "\\subseteq",
+  "⊃": "\\supset",
+  "∪": "\\cup",
+  "∩": "\\cap",
+  "∅": "\\emptyset",
+  "∀": "\\forall",
+  "∃": "\\exists",
+  "¬": "\\neg",
+  "∧": "\\land",
+  "∨": "\\lor",
+  "→": "\\to",
+  "←": "\\leftarrow",
+  "↔": "\\leftrightarrow",
+  "⇒": "\\Rightarrow",
+  "⇐": "\\Leftarrow",
+  "⇔": "\\Leftrightarrow",
+  "↦": "\\mapsto",
+  "…": "\\ldots",
+  "⋯": "\\cdots",
+  "⋮": "\\vdots",
+  "⋱": "\\ddots",
+  "⟨": "\\langle",
+  "⟩": "\\rangle",
+  "‖": "\\|",
+  "−": "-",
+  "′": "'",
+  "″": "''",
+  ℝ: "\\mathbb{R}",
+  ℕ: "\\mathbb{N}",
+  ℤ: "\\mathbb{Z}",
+  ℚ: "\\mathbb{Q}",
+  ℂ: "\\mathbb{C}",
+  ℓ: "\\ell",
+  ℏ: "\\hbar",
+  "{": "\\{",
+  "}": "\\}",
+  "%": "\\%",
+  "#": "\\#",
+  "&": "\\&",
+  $: "\\$",
+  "\u2061": "",
+  "\u2062": "",
+  "\u2063": "",
+  "\u2064": "",
+};
+
+const FUNCTIONS = new Set(
+  "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh exp log ln lim max min sup inf det dim ker gcd arg deg Pr limsup liminf".split(
+    " ",
+  ),
+);
+
+/** Marks over or under a letter. */
+const ACCENTS: Readonly<Record<string, string>> = {
+  "^": "\\hat",
+  ˆ: "\\hat",
+  "¯": "\\bar",
+  "‾": "\\overline",
+  "→": "\\vec",
+  "⃗": "\\vec",
+  "˙": "\\dot",
+  "¨": "\\ddot",
+  "~": "\\tilde",
+  "˜": "\\tilde",
+  "⏞": "\\overbrace",
+  _: "\\underline",
+  "⏟": "\\underbrace",
+};
+
+/** Formulas nested deeper than this are written flat. */
+const DEEPEST = 60;
+
+function texOf(node: Node, depth = 0): string {
+  if (depth > DEEPEST) return symbols(plain(node));
+  const parts = children(node);
+  const at = (i: number): string => (parts[i] === undefined ? "" : texOf(parts[i], depth + 1));
+  const grouped = (i: number): string => `{${at(i)}}`;
+  switch (node.tag.name) {
+    case "mi": {
+      const text = plain(node).trim();
+      if (FUNCTIONS.has(text)) return `\\${text} `;
+      const bold = node.get("mathvariant").includes("bold");
+      const own = symbols(text);
+      if (bold) return `\\mathbf{${own}}`;
+      if (node.get("mathvariant") === "double-struck") return `\\mathbb{${own}}`;
+      return [...text].length > 1 && /^[A-Za-z]+$/.test(text) ? `\\mathrm{${own}}` : own;
+    }
+    case "mo":
+    case "mn":
+    case "ms":
+      return symbols(plain(node).trim());
+    case "mtext": {
+      const text = plain(node).replace(/[\s\u00a0]+/g, " ");
+      return text.trim() === "" ? " " : `\\text{${text}}`;
+    }
+    case "mspace":
+      return " ";
+    case "mphantom":
+    case "annotation":
+    case "annotation-xml":
+      return "";
+    case "mfrac":
+      if (/^0(?:[a-z]*|\.0*)$/.test(node.get("linethickness"))) return `\\binom${grouped(0)}${grouped(1)}`;
+      return `\\frac${grouped(0)}${grouped(1)}`;
+    case "msqrt":
+      return `\\sqrt{${row(parts, depth)}}`;
+    case "mroot":
+      return `\\sqrt[${at(1)}]${grouped(0)}`;
+    case "msub":
+      return `${base(at(0))}_${script(at(1))}`;
+    case "msup":
+      return power(base(at(0)), at(1));
+    case "msubsup":
+      return power(`${base(at(0))}_${script(at(1))}`, at(2));
+    case "munder": {
+      const mark = ACCENTS[plain(parts[1] ?? node).trim()];
+      return mark === undefined ? under(at(0), at(1)) : `${mark}${grouped(0)}`;
+    }
+    case "mover": {
+      const mark = ACCENTS[plain(parts[1] ?? node).trim()];
+      if (mark !== undefined) return `${mark}${grouped(0)}`;
+      return isLimit(at(0)) ? `${at(0).trim()}^${script(at(1))}` : `\\overset{${at(1)}}${grouped(0)}`;
+    }
+    case "munderover":
+      return `${at(0).trim()}_${script(at(1))}^${script(at(2))}`;
+    case "mtable":
+      return `\\begin{matrix}${parts.map((line) => texOf(line, depth + 1)).join(" \\\\ ")}\\end{matrix}`;
+    case "mtr":
+      return parts.map((cell) => texOf(cell, depth + 1)).join(" & ");
+    case "mfenced":
+      return `(${parts.map((part) => texOf(part, depth + 1)).join(", ")})`;
+    default:
+      return row(parts, depth) || (parts.length === 0 ? symbols(plain(node).trim()) : "");
+  }
+}
+
+const children = (node: Node): Node[] => {
+  const list: Node[] = [];
+  for (let child = node.first; child !== null; child = child.next) {
+    if (child.tag !== TEXT || child.text.trim() !== "") list.push(child);
+  }
+  return list;
+};
+
+/** Parts one after the other; a command that ends in a letter is parted from a letter after it. */
+function row(parts: readonly Node[], depth: number): string {
+  let tex = "";
+  for (const part of parts) {
+    const next = part.tag === TEXT ? symbols(part.text.trim()) : texOf(part, depth + 1);
+    tex += /\\[A-Za-z]+$/.test(tex) && /^[A-Za-z]/.test(next) ? ` ${next}` : next;
+  }
+  return tex;
+}
+
+function symbols(text: string): string {
+  let tex = "";
+  for (const char of text) {
+    const own = COMMANDS[char] ?? char;
+    tex += /\\[A-Za-z]+$/.test(tex) && /^[A-Za-z]/.test(own) ? ` ${own}` : own;
+  }
+  return tex;
+}
+
+const script = (tex: string): string => ([...tex].length === 1 && !/[\\^_]/.test(tex) ? tex : `{${tex}}`);
+const power = (low: string, high: string): string => (/^'+$/.test(high) ? low + high : `${low}^${script(high)}`);
+const base = (tex: string): string => {
+  const own = tex.trim();
+  return own === ""
+    ? "{}"
+    : [...own].length === 1 || /^\\[A-Za-z]+(?:\{[^{}]*\})?$/.test(own) || own === ")" || own === "]"
+      ? own
+      : `{${own}}`;
+};
+const isLimit = (tex: string): boolean =>
+  /^\\(?:sum|prod|int|oint|lim|max|min|sup|inf|cup|cap|limsup|liminf)\b/.test(tex.trim());
+const under = (main: string, low: string): string =>
+  isLimit(main) ? `${main.trim()}_${script(low)}` : `\\underset{${low}}{${main}}`;

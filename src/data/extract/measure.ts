@@ -1,0 +1,125 @@
+/**
+ * @file One walk over the tree that counts, for every element, its characters, those in links, and those of prose; and
+ * notes what its names hint at. Everything that later chooses between elements reads these counts.
+ */
+import { hintsOf } from "./hints.js";
+import { TEXT } from "./tags.js";
+import type { Node } from "./tree.js";
+
+/** Elements whose text is no part of the page as read. */
+const SILENT = new Set([
+  "script",
+  "title",
+  "head",
+  "noscript",
+  "select",
+  "textarea",
+  "option",
+  "optgroup",
+  "rp",
+  "annotation",
+]);
+
+export const isSilent = (name: string): boolean => SILENT.has(name);
+
+/** A run of text shorter than this is a label, unless it ends like a sentence. Characters. */
+const SENTENCE = 60;
+
+/** @param bare true to read `<noscript>` too: what the page shows where scripts do not run */
+export function measure(root: Node, bare = false): void {
+  reset(root);
+  walk(root, { names: new Map(), bare }, false);
+}
+
+interface Context {
+  readonly names: Map<string, number>;
+  readonly bare: boolean;
+}
+
+function reset(node: Node): void {
+  node.chars = node.linkChars = node.prose = 0;
+  node.skipped = false;
+  for (let child = node.first; child !== null; child = child.next) reset(child);
+}
+
+const silent = (name: string, { bare }: Context): boolean => SILENT.has(name) && !(bare && name === "noscript");
+
+/** One run: the inline text between two block boundaries. */
+interface Run {
+  chars: number;
+  linkChars: number;
+  marks: number;
+  end: number;
+}
+
+function walk(node: Node, context: Context, inLink: boolean): void {
+  if (node.tag === TEXT) return;
+  node.hints = hintsOf(node, context.names);
+  if (silent(node.tag.name, context)) {
+    node.skipped = true;
+    return;
+  }
+  const link = inLink || node.tag.name === "a";
+  const run: Run = { chars: 0, linkChars: 0, marks: 0, end: 0 };
+  inline(node, node, context, link, run);
+  endRun(node, run);
+}
+
+/** Adds the children of `node` to `run`, which belongs to `block`; blocks among them end the run and are walked. */
+function inline(node: Node, block: Node, context: Context, inLink: boolean, run: Run): void {
+  for (let child = node.first; child !== null; child = child.next) {
+    if (child.tag === TEXT) {
+      countText(child, inLink, run);
+      node.chars += child.chars;
+      if (inLink) node.linkChars += child.chars;
+    } else if (child.tag.block || child.tag.name === "br") {
+      endRun(node, run);
+      walk(child, context, inLink);
+      if (!child.skipped) {
+        node.chars += child.chars;
+        node.linkChars += child.linkChars;
+        node.prose += child.prose;
+      }
+    } else {
+      child.hints = hintsOf(child, context.names);
+      if (silent(child.tag.name, context)) {
+        child.skipped = child.tag.name !== "script";
+        continue;
+      }
+      inline(child, block, context, inLink || child.tag.name === "a", run);
+      node.chars += child.chars;
+      node.linkChars += child.linkChars;
+      node.prose += child.prose;
+    }
+  }
+}
+
+/** Counts a run as prose of `node`, which is where it ended. */
+function endRun(node: Node, run: Run): void {
+  if (run.chars === 0) return;
+  const sentence = run.chars >= SENTENCE || (run.chars >= 20 && run.marks > 0 && isStop(run.end));
+  if (sentence && run.linkChars < run.chars * 0.5) node.prose += run.chars - run.linkChars;
+  run.chars = run.linkChars = run.marks = 0;
+}
+
+const isStop = (c: number): boolean =>
+  c === 0x2e || c === 0x21 || c === 0x3f || c === 0x3a || c === 0x3002 || c === 0xff01 || c === 0xff1f || c === 0x2026;
+
+function countText(node: Node, inLink: boolean, run: Run): void {
+  const text = node.text;
+  let chars = 0;
+  let marks = 0;
+  let end = run.end;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c <= 0x20 || c === 0xa0) continue;
+    chars++;
+    end = c;
+    if (c === 0x2c || c === 0x3b || c === 0x3001 || c === 0xff0c || isStop(c)) marks++;
+  }
+  node.chars = chars;
+  run.chars += chars;
+  run.marks += marks;
+  run.end = end;
+  if (inLink) run.linkChars += chars;
+}
