@@ -1,7 +1,7 @@
 // Each kernel's share of this machine's peak, in one run that alternates with the peak itself (the clock and the neighbours
 // change from second to second): rounds of [peak, kernel, kernel, ...], medians of the ratios.
 //   gcc -O3 -march=native -DQN_VL=16 bench/kernels/speed.c -lpthread -o /tmp/speed && /tmp/speed [threads] [rounds] [name]
-//   AVX2 on a machine that has more: -mavx2 -mfma -DQN_VL=8; portable: nothing -DQN_VL=4
+//   AVX2 on a machine that has more: -mavx2 -mfma -DQN_VL=8; portable: nothing -DQN_VL=4; products in bf16: -DBF16=1
 // The last line is JSON. Work is counted in multiply-adds that must be done (attention: the causal half).
 #include "templates.h" // first: it says which system functions there are
 #include <stdio.h>
@@ -11,6 +11,9 @@
 #include <sys/mman.h>
 #endif
 #include <time.h>
+#ifndef BF16
+#define BF16 0
+#endif
 
 // Seconds; with -DCPU_TIME of the processors' time, shared out among the threads: for machines where others are at work.
 #ifdef CPU_TIME
@@ -38,30 +41,30 @@ static void peak_task(void *context, long task, long worker) {
   vf c[CHAINS], a = qn_splat(*(float *)context), b = qn_splat(*(float *)context * 1e-3f);
   (void)task; (void)worker;
   QN_UNROLL for (int i = 0; i < CHAINS; i++) c[i] = qn_splat((float)i);
-  for (long s = 0; s < 40000; s++) QN_UNROLL for (int i = 0; i < CHAINS; i++) c[i] = c[i] * a + b;
+  for (long s = 0; s < 40000; s++) QN_UNROLL for (int i = 0; i < CHAINS; i++) c[i] = BF16 && QN_PAIRS ? qn_bf16_dot(c[i], a, b) : c[i] * a + b;
   QN_UNROLL for (int i = 0; i < CHAINS; i++) sink += c[i][0];
 }
 static double peak(void) {
   static float x = 0.999f;
   double t = now();
   qn_parallel(qn_threads, peak_task, &x);
-  return 2.0 * 40000 * CHAINS * QN_VL * qn_threads / (now() - t);
+  return 2.0 * (BF16 ? QN_DEEP : 1) * 40000 * CHAINS * QN_VL * qn_threads / (now() - t);
 }
 
 static float *X, *W, *Y, *S;
 static int *ids;
 typedef struct { const char *name; void (*f)(const long *); double flops; long d[8]; } row;
-static void nt(const long *d) { qn_gemm(d[0], d[1], d[2], X, d[2], 1, W, 1, d[2], Y, d[1], 0, S, 0, 0); }
-static void nn(const long *d) { qn_gemm(d[0], d[1], d[2], X, d[2], 1, W, d[1], 1, Y, d[1], 0, S, 0, 0); }
-static void tn(const long *d) { qn_gemm(d[0], d[1], d[2], X, 1, d[0], W, d[1], 1, Y, d[1], 1, S, 0, 0); }
+static void nt(const long *d) { qn_gemm(BF16, d[0], d[1], d[2], X, d[2], 1, W, 1, d[2], Y, d[1], 0, S, 0, 0); }
+static void nn(const long *d) { qn_gemm(BF16, d[0], d[1], d[2], X, d[2], 1, W, d[1], 1, Y, d[1], 0, S, 0, 0); }
+static void tn(const long *d) { qn_gemm(BF16, d[0], d[1], d[2], X, 1, d[0], W, d[1], 1, Y, d[1], 1, S, 0, 0); }
 // d: B T H G D
 static void attention(const long *d) { long q = d[2] * d[4], k = d[3] * d[4]; qn_attention(d[0], d[1], d[1], d[2], d[3], d[4], X, q, W, k, W + d[0] * d[1] * k, k, Y, Y + d[0] * d[1] * q, 0.1f, 0, S); }
 static void attention_backward(const long *d) {
   long q = d[2] * d[4], k = d[3] * d[4], n = d[0] * d[1];
   qn_attention_backward(d[0], d[1], d[2], d[3], d[4], X, q, W, k, W + n * k, k, Y, Y + n * q, X + n * q, X + 2 * n * q, q, W + 2 * n * k, k, W + 3 * n * k, k, 0.1f, S);
 }
-static void cross_entropy(const long *d) { qn_linear_cross_entropy(d[0], d[1], d[2], X, W, ids, Y, S); }
-static void cross_entropy_gradient(const long *d) { qn_linear_cross_entropy_gradient(d[0], d[1], d[2], X, W, ids, X + d[0] * d[1], Y, X + 2 * d[0] * d[1], Y + d[0], 0, S); }
+static void cross_entropy(const long *d) { qn_linear_cross_entropy(BF16, d[0], d[1], d[2], X, W, ids, Y, S); }
+static void cross_entropy_gradient(const long *d) { qn_linear_cross_entropy_gradient(BF16, d[0], d[1], d[2], X, W, ids, X + d[0] * d[1], Y, X + 2 * d[0] * d[1], Y + d[0], 0, S); }
 static void embedding_gradient(const long *d) { qn_embedding_gradient(d[0], d[1], d[2], ids, X, Y, 0, S); }
 static void rope(const long *d) { qn_rope(d[0], d[1], d[2], X, d[1] * d[2], Y, d[1] * d[2], W, W + d[3] * d[2], d[3], 0, 0); }
 
@@ -108,7 +111,7 @@ int main(int argc, char **argv) {
   }
   qn_pool_end();
   qsort(peaks, rounds, sizeof *peaks, ascending);
-  printf("QN_VL %d, QN_MR %d, QN_NV %d, %d threads, peak %.0f GFLOP/s (median)\n", QN_VL, QN_MR, QN_NV, qn_threads, peaks[rounds / 2] / 1e9);
+  printf("%s, QN_VL %d, QN_MR %d, QN_NV %d, %d threads, peak %.0f GFLOP/s (median)\n", BF16 ? "bf16" : "fp32", QN_VL, QN_MR, QN_NV, qn_threads, peaks[rounds / 2] / 1e9);
   char json[8192];
   int at = sprintf(json, "{\"lanes\": %d, \"threads\": %d, \"peak\": %.1f", QN_VL, qn_threads, peaks[rounds / 2] / 1e9);
   for (int i = 0; i < COUNT; i++) {

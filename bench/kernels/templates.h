@@ -1,5 +1,5 @@
 // One row of the instruction-set table, as the emitter would define it, then all templates. -DQN_VL=16|8|4 picks the row;
-// QN_MR, QN_NV and QN_THREADS may be given too.
+// QN_MR, QN_NV, QN_PAIRS and QN_THREADS may be given too.
 #define _GNU_SOURCE
 #ifndef QN_VL
 #define QN_VL 16
@@ -16,10 +16,14 @@
 #define QN_NV 4
 #endif
 #endif
+#if !defined(QN_PAIRS) && QN_VL == 16 && defined(__AVX512BF16__)
+#define QN_PAIRS 1
+#endif
 #ifndef QN_THREADS
 #define QN_THREADS 1
 #endif
 #include "../../src/backends/cpu/templates/vector.h"
+#include "../../src/backends/cpu/templates/bf16.h"
 #include "../../src/backends/cpu/templates/pool.h"
 #include "../../src/backends/cpu/templates/gemm.h"
 #include "../../src/backends/cpu/templates/gemv.h"

@@ -1,9 +1,11 @@
 /** @file From a graph to something that runs: the one place where a target is chosen. */
+import type { Precision } from "../compiler/index.js";
 import type { Entries } from "../tensor/index.js";
 import { compileCpu } from "./cpu/index.js";
 import type { Program } from "./program.js";
 import { compileReference } from "./reference/index.js";
 
+export type { Precision } from "../compiler/index.js";
 export { programsFolder } from "./cpu/build.js";
 export { INSTRUCTION_SETS, type InstructionSet } from "./cpu/instruction-sets.js";
 export { type Compiler, chooseSet, defaultThreads, findCompiler, runnableSets } from "./cpu/toolchain.js";
@@ -18,6 +20,11 @@ export interface CompileOptions {
   readonly threads?: number;
   /** Instruction set of the cpu backend, a row of its table; else `QUERN_CPU`, else the widest that runs here. */
   readonly cpu?: string;
+  /**
+   * `bf16`: large products round their operands to bf16 and add up in fp32; all else stays fp32. `auto` is bf16 where the
+   * machine multiplies bf16 faster than fp32, else fp32. fp32 unless given.
+   */
+  readonly precision?: Precision | "auto";
 }
 
 /**
@@ -27,5 +34,7 @@ export interface CompileOptions {
  * @throws QuernError where this machine cannot build or hold it
  */
 export async function compile(entries: Entries, options: CompileOptions = {}): Promise<Program> {
-  return options.backend === "reference" ? compileReference(entries) : compileCpu(entries, options);
+  return options.backend === "reference"
+    ? compileReference(entries, options.precision === "bf16" ? "bf16" : "fp32")
+    : compileCpu(entries, options);
 }

@@ -1,4 +1,5 @@
 /** @file The seam between graphs and machines: what a compiled program can do, whatever runs it. */
+import type { Precision } from "../compiler/index.js";
 import {
   type DType,
   type Entries,
@@ -20,6 +21,8 @@ export interface Plan {
   /** The instruction set's row, or the interpreter. */
   readonly target: string;
   readonly threads: number;
+  /** What products are made of: what was asked for, or what `auto` came to. */
+  readonly precision: Precision;
   /** Bytes of all memory that the program will ever touch, allocated once. */
   readonly arenaBytes: number;
   /** Bytes of variables alone. */

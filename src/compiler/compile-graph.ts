@@ -4,9 +4,11 @@ import { bufferOfLeaf, createBuffers } from "./buffers.js";
 import { fuse } from "./fuse.js";
 import type { Buffer, Kernel } from "./kernels.js";
 import { type MemoryPlan, planMemory } from "./memory.js";
+import type { Precision } from "./precision.js";
 import { simplify } from "./simplify.js";
 
 export interface CompiledGraph {
+  readonly precision: Precision;
   readonly entries: ReadonlyMap<string, readonly Kernel[]>;
   readonly memory: MemoryPlan;
   /** Variables, inputs and outputs by name. */
@@ -18,7 +20,7 @@ export interface CompiledGraph {
  * Simplifies, fuses and plans the memory of a program's entries.
  * @param fusion false makes a kernel of every operation
  */
-export function compileGraph(entries: Entries, fusion = true): CompiledGraph {
+export function compileGraph(entries: Entries, fusion = true, precision: Precision = "fp32"): CompiledGraph {
   const buffers = createBuffers();
   // Every variable has a place, also one that no kernel touches.
   for (const entry of Object.values(entries)) {
@@ -28,6 +30,7 @@ export function compileGraph(entries: Entries, fusion = true): CompiledGraph {
     Object.entries(entries).map(([name, entry]) => [name, fuse(simplify(entry), buffers, fusion)] as const),
   );
   return {
+    precision,
     entries: compiled,
     memory: planMemory(buffers.all, compiled.values()),
     named: new Map(

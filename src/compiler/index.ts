@@ -3,3 +3,4 @@ export { type CompiledGraph, compileGraph } from "./compile-graph.js";
 export { type EntryCost, type Explanation, explain, type KernelCost, type Totals } from "./explain.js";
 export * from "./kernels.js";
 export type { MemoryPlan } from "./memory.js";
+export { multipliesInBf16, type Precision } from "./precision.js";

@@ -5,12 +5,32 @@
  * Equal kernels (the same text) are emitted once and called with other offsets.
  */
 import { readFileSync } from "node:fs";
-import type { Buffer, CompiledGraph, Kernel, LoopKernel, RowView, TemplateKernel } from "../../compiler/index.js";
+import {
+  type Buffer,
+  type CompiledGraph,
+  type Kernel,
+  type LoopKernel,
+  multipliesInBf16,
+  type Precision,
+  type RowView,
+  type TemplateKernel,
+} from "../../compiler/index.js";
 import type { InstructionSet } from "./instruction-sets.js";
 import { emitLoop, flatten, Parameters } from "./loop.js";
 import { type TemplateOp, templates } from "./templates.js";
 
-const TEMPLATE_FILES = ["vector", "pool", "gemm", "gemv", "loop", "attention", "cross_entropy", "embedding", "rope"];
+const TEMPLATE_FILES = [
+  "vector",
+  "bf16",
+  "pool",
+  "gemm",
+  "gemv",
+  "loop",
+  "attention",
+  "cross_entropy",
+  "embedding",
+  "rope",
+];
 
 export interface Emitted {
   readonly source: string;
@@ -35,7 +55,7 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
   const entries: string[] = [];
   for (const [entryName, kernels] of graph.entries) {
     const calls = kernels.map((kernel) => {
-      const emission = emitKernel(kernel);
+      const emission = emitKernel(kernel, graph.precision);
       scratch.add(emission.scratch);
       const known = functions.get(emission.text) ?? { name: `${emission.stem}_${functions.size}`, text: emission.text };
       functions.set(emission.text, known);
@@ -53,6 +73,8 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
     `#define QN_VL ${set.vectorLength}`,
     `#define QN_MR ${set.tileRows}`,
     `#define QN_NV ${set.tileVectors}`,
+    `#define QN_PAIRS ${set.bf16Products ? 1 : 0}`,
+    `#define QN_BF16 ${graph.precision === "bf16" ? 1 : 0}`,
     `#define QN_THREADS ${set.name === "wasm" ? 0 : 1}`,
     ...TEMPLATE_FILES.map(
       (name) => `\n// ---- ${name}.h\n${readFileSync(new URL(`./templates/${name}.h`, import.meta.url), "utf8")}`,
@@ -70,8 +92,8 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
 
 const identifier = (name: string) => name.replace(/[^A-Za-z0-9_]/g, "_");
 
-function emitKernel(kernel: Kernel): Emission {
-  return kernel.kind === "loop" ? emitLoopKernel(kernel) : emitTemplateKernel(kernel);
+function emitKernel(kernel: Kernel, precision: Precision): Emission {
+  return kernel.kind === "loop" ? emitLoopKernel(kernel) : emitTemplateKernel(kernel, precision);
 }
 
 function emitLoopKernel({ body }: LoopKernel): Emission {
@@ -82,7 +104,7 @@ function emitLoopKernel({ body }: LoopKernel): Emission {
   return { text, stem, buffers: parameters.buffers, scratch: String(loop.scratch) };
 }
 
-function emitTemplateKernel(kernel: TemplateKernel): Emission {
+function emitTemplateKernel(kernel: TemplateKernel, precision: Precision): Emission {
   const emit = templates[kernel.node.op as TemplateOp];
   if (!emit) throw new Error(`${kernel.node.op} has no template`);
   const parameters = new Parameters();
@@ -107,6 +129,7 @@ function emitTemplateKernel(kernel: TemplateKernel): Emission {
     },
     result: (i) => from(at(kernel.results[i]), kernel.resultViews[i]),
     scratch: `p[${parameters.buffers.length}]`,
+    bf16: precision === "bf16" && multipliesInBf16(kernel.node) ? 1 : 0,
     epilogue: kernel.epilogue ? "NAME_epilogue" : "0",
   });
   const text = `${epilogue}static void NAME(float *const *p) {\n  ${call.statement}\n}\n`;

@@ -1,5 +1,5 @@
 /** @file The `cpu` backend: C by the system's compiler, or by clang to WebAssembly where there is none. */
-import { compileGraph } from "../../compiler/index.js";
+import { compileGraph, type Precision } from "../../compiler/index.js";
 import { QuernError } from "../../errors.js";
 import { type DType, type Entries, sizeOf } from "../../tensor/index.js";
 import { arrayOf, fill, type Program, slotOf, slotsOf, type Values } from "../program.js";
@@ -15,6 +15,7 @@ const viewOf = (dtype: DType, memory: ArrayBuffer | SharedArrayBuffer, offset: n
 export interface CpuOptions {
   readonly threads?: number;
   readonly cpu?: string;
+  readonly precision?: Precision | "auto";
 }
 
 /** @throws QuernError for an instruction set that does not run here, too little memory, or a compiler that fails */
@@ -27,7 +28,9 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
   if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
     throw new QuernError(`threads must be a whole number from 1 to 256, not ${threads}`, { exitCode: 2 });
   }
-  const graph = compileGraph(entries);
+  const wanted = options.precision ?? "fp32";
+  const precision = wanted === "auto" ? (set.bf16Products ? "bf16" : "fp32") : wanted;
+  const graph = compileGraph(entries, true, precision);
   const { source, kernels } = emitProgram(graph, set, threads);
   if (!compiler && graph.memory.bytes > 2 ** 32) {
     const gigabytes = (graph.memory.bytes / 2 ** 30).toFixed(2);
@@ -71,6 +74,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
       backend: "cpu",
       target: set.name,
       threads,
+      precision,
       arenaBytes: image.bytes,
       stateBytes: graph.memory.stateBytes,
       launches: Object.fromEntries([...graph.entries].map(([name, list]) => [name, list.length])),

@@ -6,37 +6,61 @@
  * compiler says that this machine has it.
  */
 export interface InstructionSet {
-  readonly name: "avx512" | "avx2" | "portable" | "wasm";
+  readonly name: "avx512bf16" | "avx512" | "avx2" | "portable" | "wasm";
   /** Floats a vector. */
   readonly vectorLength: number;
   /** Rows and vectors of the matrix product's register tile. */
   readonly tileRows: number;
   readonly tileVectors: number;
+  /** Whether it multiplies pairs of bf16 (templates/bf16.h); else operands rounded to bf16 are multiplied as floats. */
+  readonly bf16Products: boolean;
   readonly flags: readonly string[];
   /** Macros that the compiler defines under -march=native where the machine can run it. */
   readonly requires: readonly string[];
 }
 
+const AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mprefer-vector-width=512"];
+const AVX512_MACROS = ["__AVX512F__", "__AVX512BW__", "__AVX512DQ__", "__AVX512VL__", "__FMA__"];
+
 export const INSTRUCTION_SETS: readonly InstructionSet[] = [
+  {
+    name: "avx512bf16",
+    vectorLength: 16,
+    tileRows: 6,
+    tileVectors: 4,
+    bf16Products: true,
+    flags: [...AVX512, "-mavx512bf16"],
+    requires: [...AVX512_MACROS, "__AVX512BF16__"],
+  },
   {
     name: "avx512",
     vectorLength: 16,
     tileRows: 6,
     tileVectors: 4,
-    flags: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mprefer-vector-width=512"],
-    requires: ["__AVX512F__", "__AVX512BW__", "__AVX512DQ__", "__AVX512VL__", "__FMA__"],
+    bf16Products: false,
+    flags: AVX512,
+    requires: AVX512_MACROS,
   },
   {
     name: "avx2",
     vectorLength: 8,
     tileRows: 6,
     tileVectors: 2,
+    bf16Products: false,
     flags: ["-mavx2", "-mfma"],
     requires: ["__AVX2__", "__FMA__"],
   },
   // 128-bit vectors are in the base of x86-64 and aarch64; elsewhere the compiler splits them.
-  { name: "portable", vectorLength: 4, tileRows: 2, tileVectors: 4, flags: [], requires: [] },
-  { name: "wasm", vectorLength: 4, tileRows: 2, tileVectors: 4, flags: ["-msimd128"], requires: [] },
+  { name: "portable", vectorLength: 4, tileRows: 2, tileVectors: 4, bf16Products: false, flags: [], requires: [] },
+  {
+    name: "wasm",
+    vectorLength: 4,
+    tileRows: 2,
+    tileVectors: 4,
+    bf16Products: false,
+    flags: ["-msimd128"],
+    requires: [],
+  },
 ];
 
 export function instructionSet(name: string): InstructionSet {

@@ -11,6 +11,8 @@ export interface Arguments {
   readonly ids: (i: number) => string;
   readonly index: (i: number) => string;
   readonly scratch: string;
+  /** 1 where the products are in bf16, else 0. */
+  readonly bf16: number;
   /** Function of the epilogue, or 0. */
   readonly epilogue: string;
 }
@@ -72,7 +74,7 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
     const b = transposeB ? `1, ${K}` : `${N}, 1`;
     return {
       statement:
-        `qn_gemm(${M}, ${N}, ${K}, ${use.operand(0)}, ${a}, ${use.operand(1)}, ${b}, ` +
+        `qn_gemm(${use.bf16}, ${M}, ${N}, ${K}, ${use.operand(0)}, ${a}, ${use.operand(1)}, ${b}, ` +
         `${use.result(0)}, ${N}, ${flag(accumulate[0])}, ${use.scratch}, ${use.epilogue}, (void *)p);`,
       scratch: `qn_gemm_scratch(${M}, ${N}, ${K})`,
     };
@@ -134,7 +136,7 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
     const [V] = shapeOf(node, 1);
     return {
       statement:
-        `qn_linear_cross_entropy(${N}, ${C}, ${V}, ${use.operand(0)}, ${use.operand(1)}, ${use.ids(2)}, ` +
+        `qn_linear_cross_entropy(${use.bf16}, ${N}, ${C}, ${V}, ${use.operand(0)}, ${use.operand(1)}, ${use.ids(2)}, ` +
         `${use.result(0)}, ${use.scratch});`,
       scratch: `qn_linear_cross_entropy_scratch(${N}, ${C}, ${V})`,
     };
@@ -144,7 +146,7 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
     const [V] = shapeOf(node, 1);
     return {
       statement:
-        `qn_linear_cross_entropy_gradient(${N}, ${C}, ${V}, ${use.operand(0)}, ${use.operand(1)}, ${use.ids(2)}, ` +
+        `qn_linear_cross_entropy_gradient(${use.bf16}, ${N}, ${C}, ${V}, ${use.operand(0)}, ${use.operand(1)}, ${use.ids(2)}, ` +
         `${use.operand(3)}, ${use.result(0)}, ${use.result(1)}, ${use.result(2)}, ${flag(accumulate[2])}, ${use.scratch});`,
       scratch: `qn_linear_cross_entropy_scratch(${N}, ${C}, ${V})`,
     };

@@ -19,7 +19,21 @@ export interface Value {
   readonly data: Array64;
 }
 
-type Evaluate<A> = (inputs: readonly Value[], attributes: A, node: Node) => readonly Array64[];
+/** What happens to each operand of a product before it is multiplied. */
+export type Rounding = (x: number) => number;
+type Evaluate<A> = (inputs: readonly Value[], attributes: A, node: Node, round: Rounding) => readonly Array64[];
+
+export const exact: Rounding = (x) => x;
+/** To the nearest bf16 (eight bits of mantissa, the leading one among them), ties to even. */
+export const toBf16: Rounding = (x) => {
+  if (x === 0 || !Number.isFinite(x)) return x;
+  const exponent = Math.floor(Math.log2(Math.abs(x)));
+  const unit = 2 ** (exponent - 7);
+  const low = Math.floor(x / unit);
+  const rest = x / unit - low;
+  return unit * (rest > 0.5 || (rest === 0.5 && low % 2 !== 0) ? low + 1 : low);
+};
+const rounded = ({ shape, data }: Value, round: Rounding): Value => ({ shape, data: data.map(round) });
 
 export const unaryFunctions: { readonly [O in UnaryOp]: (x: number) => number } = {
   neg: (x) => -x,
@@ -152,7 +166,8 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
   sum: reduction((total, x) => total + x, 0),
   max: reduction(Math.max, Number.NEGATIVE_INFINITY),
 
-  matmul: ([a, b], { transposeA, transposeB }, node) => {
+  matmul: (inputs, { transposeA, transposeB }, node, round) => {
+    const [a, b] = inputs.map((x) => rounded(x, round));
     const [M, N] = node.outputs[0].shape;
     const K = a.shape[transposeA ? 0 : 1];
     const [am, ak] = transposeA ? [1, M] : [K, 1];
@@ -266,29 +281,37 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     return [dq, dk, dv];
   },
 
-  linearCrossEntropy: ([x, w, targets]) => {
+  linearCrossEntropy: ([x, w, targets], _, _node, round) => {
+    const [a, b] = [rounded(x, round), rounded(w, round)];
     const loss = Float64Array.from(targets.data, (target, n) => {
       if (target === IGNORED) return 0;
-      const { logits, logSumExp } = softmaxRow(x, w, n);
+      const { logits, logSumExp } = softmaxRow(a, b, n);
       return logSumExp - logits[target];
     });
     return [loss];
   },
-  linearCrossEntropyGradient: ([x, w, targets, d]) => {
+  // (p − 1 at the target) · w and · x: the row of the target is subtracted by itself, as it is; only p · w and p · x are
+  // products whose operands may be rounded.
+  linearCrossEntropyGradient: ([x, w, targets, d], _, _node, round) => {
+    const [a, b] = [rounded(x, round), rounded(w, round)];
     const [V, C] = w.shape;
     const loss = new Float64Array(targets.data.length);
     const dx = new Float64Array(x.data.length);
     const dw = new Float64Array(w.data.length);
     targets.data.forEach((target, n) => {
       if (target === IGNORED) return;
-      const { probabilities, logits, logSumExp } = softmaxRow(x, w, n);
+      const { probabilities, logits, logSumExp } = softmaxRow(a, b, n);
       loss[n] = logSumExp - logits[target];
       for (let vocab = 0; vocab < V; vocab++) {
-        const dl = (probabilities[vocab] - (vocab === target ? 1 : 0)) * d.data[n];
+        const dl = round(probabilities[vocab] * d.data[n]);
         for (let c = 0; c < C; c++) {
-          dx[n * C + c] += dl * w.data[vocab * C + c];
-          dw[vocab * C + c] += dl * x.data[n * C + c];
+          dx[n * C + c] += dl * b.data[vocab * C + c];
+          dw[vocab * C + c] += dl * a.data[n * C + c];
         }
+      }
+      for (let c = 0; c < C; c++) {
+        dx[n * C + c] -= d.data[n] * w.data[target * C + c];
+        dw[target * C + c] -= d.data[n] * x.data[n * C + c];
       }
     });
     return [loss, dx, dw];

@@ -1,14 +1,16 @@
 /** @file The `reference` backend: interprets the graph as traced, in float64. The oracle in tests. */
+import { multipliesInBf16, type Precision } from "../../compiler/index.js";
 import { type Entries, nodesOf, type Op, type Tensor, tensorKey } from "../../tensor/index.js";
 import { fill, nameOf, type Program, type Slot, slotOf, slotsOf, type Values } from "../program.js";
-import { evaluators, type Value } from "./evaluate.js";
+import { evaluators, exact, toBf16, type Value } from "./evaluate.js";
 
 export interface ReferenceProgram extends Program {
   /** Like `read`, with all the digits. */
   readExact(name: string): Float64Array;
 }
 
-export function compileReference(entries: Entries): ReferenceProgram {
+/** @param precision under bf16 the same products round their operands as on other backends, and all else stays float64 */
+export function compileReference(entries: Entries, precision: Precision = "fp32"): ReferenceProgram {
   const slots = slotsOf(entries);
   const memory = new Map<string, Float64Array>();
   let stateBytes = 0;
@@ -36,6 +38,7 @@ export function compileReference(entries: Entries): ReferenceProgram {
       backend: "reference",
       target: "interpreter",
       threads: 1,
+      precision,
       arenaBytes,
       stateBytes,
       launches,
@@ -55,7 +58,8 @@ export function compileReference(entries: Entries): ReferenceProgram {
           continue;
         }
         const evaluate = evaluators[node.op] as (typeof evaluators)[Op & "add"];
-        evaluate(node.inputs.map(lookUp), node.attributes, node).forEach((data, i) => {
+        const rounding = precision === "bf16" && multipliesInBf16(node) ? toBf16 : exact;
+        evaluate(node.inputs.map(lookUp), node.attributes, node, rounding).forEach((data, i) => {
           results.set(`${node.id}.${i}`, { shape: node.outputs[i].shape, data });
         });
       }

@@ -96,24 +96,24 @@ static void qn_cross_entropy_dw_task(void *context, long task, long worker) {
 
 // x (N,C), w (V,C), targets (N); d_loss (N) comes in; loss (N), dx (N,C) are overwritten, dw (V,C) too, or added to when
 // accumulate_dw.
-QN_FUNCTION void qn_linear_cross_entropy_gradient(long N, long C, long V, const float *x, const float *w, const int *targets, const float *d_loss, float *loss, float *dx, float *dw, int accumulate_dw, float *scratch) {
+QN_FUNCTION void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, const float *d_loss, float *loss, float *dx, float *dw, int accumulate_dw, float *scratch) {
   long R = qn_cross_entropy_rows(N, V), groups = (V + QN_GROUP - 1) / QN_GROUP;
   float *scale = scratch + R * V, *sums = scale + R * groups, *target_logit = sums + R * groups, *gemm_scratch = target_logit + R;
   for (long n = 0; n < N; n += R) {
     long rows = n + R < N ? R : N - n;
     qn_cross_entropy_context c = {rows, C, V, groups, x + n * C, w, d_loss ? d_loss + n : 0, targets + n, loss + n, dx ? dx + n * C : 0, dw, scratch, scale, sums, target_logit};
-    qn_gemm(rows, V, C, c.x, C, 1, w, 1, C, c.e, V, 0, gemm_scratch, qn_cross_entropy_epilogue, &c);
+    qn_gemm(bf16, rows, V, C, c.x, C, 1, w, 1, C, c.e, V, 0, gemm_scratch, qn_cross_entropy_epilogue, &c);
     qn_parallel((rows + QN_CROSS_ENTROPY_ROWS - 1) / QN_CROSS_ENTROPY_ROWS, qn_cross_entropy_loss_task, &c);
     if (!dx) continue;
-    qn_gemm_scaled(rows, C, V, c.e, V, 1, w, C, 1, c.dx, C, 0, gemm_scratch, qn_cross_entropy_dx_epilogue, &c, scale, groups);
-    qn_gemm_scaled(V, C, rows, c.e, 1, V, c.x, C, 1, dw, C, accumulate_dw || n > 0, gemm_scratch, 0, 0, scale, groups);
+    qn_gemm_scaled(bf16, rows, C, V, c.e, V, 1, w, C, 1, c.dx, C, 0, gemm_scratch, qn_cross_entropy_dx_epilogue, &c, scale, groups);
+    qn_gemm_scaled(bf16, V, C, rows, c.e, 1, V, c.x, C, 1, dw, C, accumulate_dw || n > 0, gemm_scratch, 0, 0, scale, groups);
     qn_parallel((C + QN_GROUP - 1) / QN_GROUP, qn_cross_entropy_dw_task, &c);
   }
 }
 
 // x (N,C), w (V,C), targets (N); loss (N): -log softmax(x·wᵀ)[target] in nats, 0 where the target is -100 (or any id
 // outside [0, V)).
-QN_FUNCTION void qn_linear_cross_entropy(long N, long C, long V, const float *x, const float *w, const int *targets, float *loss, float *scratch) {
-  qn_linear_cross_entropy_gradient(N, C, V, x, w, targets, 0, loss, 0, 0, 0, scratch);
+QN_FUNCTION void qn_linear_cross_entropy(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, float *loss, float *scratch) {
+  qn_linear_cross_entropy_gradient(bf16, N, C, V, x, w, targets, 0, loss, 0, 0, 0, scratch);
 }
 #endif

@@ -2,6 +2,8 @@
 // copies them to rows of the constant pitch QN_KC in its worker's own scratch, and multiplies panel by panel: the register
 // tile (QN_MR, QN_NR) runs over QN_KC of K with its piece of B in the first-level cache and its piece of A in the second.
 // Sums along K are cut at the same places whatever the number of threads, so the bits do not depend on it.
+// What is packed is words (bf16.h): floats, or for products in bf16 pairs of neighbours along K where the machine multiplies
+// those, so that K below is half as long there and all else the same.
 #ifndef QN_GEMM_H
 #define QN_GEMM_H
 #define QN_NR (QN_NV * QN_VL)
@@ -28,15 +30,18 @@ typedef struct {
   long M, N, K; const float *A; long a_m, a_k; const float *B; long b_k, b_n; float *C; long ldc; int accumulate;
   qn_epilogue epilogue; void *context;
   const float *scale; long scale_row; // or 0; see qn_gemm_scaled
+  int bf16; long deep;        // elements of K a word
   float *packed_B, *packed_A; // (blocks of K, panels, QN_KC, QN_NR) and a block for each worker
-  long n0, n1, k0, k1, kc;    // the part of B that is packed now, and how K is cut
+  long n0, n1, k0, k1, kc;    // the part of B that is packed now, and how K is cut; in elements
   long m_blocks, n_blocks;
 } qn_gemm_context;
 
 // C tile (mr, nv vectors) = or += A (mr, K) · B (K, nv vectors): element (i,k) of A is at A[i*a_i + k*a_k], rows of B are
 // ldb apart. With mr, nv and the strides constant the accumulators are registers and A's addresses displacements of one
-// pointer. Steps of K are taken `unroll` at a time, the rest one by one.
-QN_INLINE void qn_tile(const int mr, const int nv, const int unroll, long K, const float *restrict A, const long a_i, const long a_k, const float *restrict B, const long ldb, float *restrict C, const long ldc, int add) {
+// pointer. Steps of K are taken `unroll` at a time, the rest one by one. With `pairs`, A and B are words of two bf16.
+QN_INLINE vf qn_splat_word(const int pairs, const float *p) { return pairs ? (vf)qn_splat_int(*(const qn_word *)p) : qn_splat(*p); }
+QN_INLINE vf qn_multiply(const int pairs, vf c, vf a, vf b) { return pairs ? qn_bf16_dot(c, a, b) : c + a * b; }
+QN_INLINE void qn_tile(const int pairs, const int mr, const int nv, const int unroll, long K, const float *restrict A, const long a_i, const long a_k, const float *restrict B, const long ldb, float *restrict C, const long ldc, int add) {
   vf c[QN_TALL][QN_NV];
   QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] = (vf){0};
   for (; K >= unroll; K -= unroll, A += unroll * a_k, B += unroll * ldb) {
@@ -44,22 +49,33 @@ QN_INLINE void qn_tile(const int mr, const int nv, const int unroll, long K, con
       vf b[QN_NV];
       QN_UNROLL for (int j = 0; j < nv; j++) b[j] = qn_load(B + u * ldb + j * QN_VL);
       QN_UNROLL for (int i = 0; i < mr; i++) {
-        vf a = qn_splat(A[i * a_i + u * a_k]);
-        QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] += a * b[j];
+        vf a = qn_splat_word(pairs, A + i * a_i + u * a_k);
+        QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] = qn_multiply(pairs, c[i][j], a, b[j]);
       }
     }
   }
   for (; K > 0; K--, A += a_k, B += ldb) {
     vf b[QN_NV];
     QN_UNROLL for (int j = 0; j < nv; j++) b[j] = qn_load(B + j * QN_VL);
-    QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] += qn_splat(A[i * a_i]) * b[j];
+    QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] = qn_multiply(pairs, c[i][j], qn_splat_word(pairs, A + i * a_i), b[j]);
   }
   if (add) QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] += qn_load(C + i * ldc + j * QN_VL);
   QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) qn_store(C + i * ldc + j * QN_VL, c[i][j]);
 }
-static __attribute__((noinline)) void qn_tile_packed(long K, const float *A, const float *B, float *C, long ldc, int add) {
-  for (int i = 0; i < QN_MR; i++) for (int j = 0; j < QN_NR; j += 16) __builtin_prefetch(C + i * ldc + j, 1); // wanted at the end
-  qn_tile(QN_MR, QN_NV, 4, K & ~3L, A, QN_KC, 1, B, QN_NR, C, ldc, add); // K is a multiple of 4, and the compiler may know
+#define QN_TILE_PACKED(NAME, PAIRS) \
+  static __attribute__((noinline)) void NAME(long K, const float *A, const float *B, float *C, long ldc, int add) { \
+    for (int i = 0; i < QN_MR; i++) for (int j = 0; j < QN_NR; j += 16) __builtin_prefetch(C + i * ldc + j, 1); /* wanted at the end */ \
+    qn_tile(PAIRS, QN_MR, QN_NV, 4, K & ~3L, A, QN_KC, 1, B, QN_NR, C, ldc, add); /* K is a multiple of 4, and the compiler may know */ \
+  }
+QN_TILE_PACKED(qn_tile_floats, 0)
+#if QN_BF16 && QN_PAIRS
+QN_TILE_PACKED(qn_tile_pairs, 1)
+#else
+#define qn_tile_pairs qn_tile_floats
+#endif
+QN_INLINE void qn_tile_packed(long deep, long K, const float *A, const float *B, float *C, long ldc, int add) {
+  if (deep == 2) qn_tile_pairs(K, A, B, C, ldc, add);
+  else qn_tile_floats(K, A, B, C, ldc, add);
 }
 
 // Serial products for use inside a task, nv vectors of columns wide, of any height M: NAME(M, K, A, lda, B, ldb, C, ldc, add).
@@ -68,17 +84,17 @@ static __attribute__((noinline)) void qn_tile_packed(long K, const float *A, con
   static __attribute__((noinline, unused)) void NAME(long M, long K, const float *A, long lda, const float *B, long ldb, float *C, long ldc, int add) { \
     (void)lda, (void)ldb, (void)ldc; \
     for (long m; M > 0; M -= m, A += m * (A_I), C += m * (LDC)) { \
-      if (M >= HEIGHT) qn_tile(m = HEIGHT, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
-      else if (HEIGHT > 4 && M >= 4) qn_tile(m = 4, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
-      else if (HEIGHT > 2 && M >= 2) qn_tile(m = 2, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
-      else qn_tile(m = 1, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
+      if (M >= HEIGHT) qn_tile(0, m = HEIGHT, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
+      else if (HEIGHT > 4 && M >= 4) qn_tile(0, m = 4, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
+      else if (HEIGHT > 2 && M >= 2) qn_tile(0, m = 2, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
+      else qn_tile(0, m = 1, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
     } \
   }
 
 // The part m x n of a tile at the edge of C: made whole beside it, then copied.
-static __attribute__((noinline)) void qn_tile_edge(long m, long n, long K, const float *A, const float *B, float *C, long ldc, int add) {
+static __attribute__((noinline)) void qn_tile_edge(long deep, long m, long n, long K, const float *A, const float *B, float *C, long ldc, int add) {
   float t[QN_MR * QN_NR] __attribute__((aligned(64)));
-  qn_tile_packed(K, A, B, t, QN_NR, 0);
+  qn_tile_packed(deep, K, A, B, t, QN_NR, 0);
   for (long i = 0; i < m; i++) for (long j = 0; j < n; j += QN_VL) {
     vf x = qn_load(t + i * QN_NR + j);
     if (add) x += qn_load_n(C + i * ldc + j, n - j);
@@ -86,14 +102,24 @@ static __attribute__((noinline)) void qn_tile_edge(long m, long n, long K, const
   }
 }
 
-// A square of QN_VL * QN_VL, turned: its rows are pitch apart, n of them are there, each with m floats (the rest is 0).
+// A square of QN_VL * QN_VL words, turned: its rows are pitch apart, n of them are there, each with m floats (the rest is 0).
 // Rows 0..rows-1 of the result go to `to`, to_pitch apart. Where there is a scale, row i is first multiplied by
-// scale[i*scale_row], and from its lane next on by scale[i*scale_row + 1].
-static __attribute__((noinline)) void qn_turn(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows, const float *scale, long scale_row, long next) {
+// scale[i*scale_row], and from its lane next on by scale[i*scale_row + 1]. K runs along the rows (`along`) or down the
+// columns: with pairs a row is of 2 * QN_VL floats, or there are twice as many rows. bf16 and along are constants.
+QN_INLINE void qn_turn_square(const int bf16, const int along, const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows, const float *scale, long scale_row, long next) {
   vf x[QN_VL];
-  if (n >= QN_VL && m >= QN_VL && rows >= QN_VL && (!scale || next >= QN_VL)) { // registers only
-    QN_UNROLL for (int i = 0; i < QN_VL; i++) x[i] = qn_load(from + i * pitch);
-    if (scale) QN_UNROLL for (int i = 0; i < QN_VL; i++) x[i] *= scale[i * scale_row];
+  const int pairs = bf16 && QN_PAIRS, down = pairs && !along;
+  if (n >= (down ? 2 : 1) * QN_VL && m >= (pairs && along ? 2 : 1) * QN_VL && rows >= QN_VL && (!scale || next >= QN_VL)) { // registers only
+    QN_UNROLL for (int i = 0; i < QN_VL; i++) {
+      const float *p = from + (down ? 2 * i : i) * pitch;
+      const float *f = scale + (down ? 2 * i : i) * scale_row;
+      vf a = qn_load(p);
+      if (scale) a *= *f;
+      if (pairs && along) a = qn_bf16_along(a, qn_load(p + QN_VL));
+      else if (pairs) a = qn_bf16_across(a, scale ? qn_load(p + pitch) * f[scale_row] : qn_load(p + pitch));
+      else if (bf16) a = qn_bf16_round(a);
+      x[i] = a;
+    }
     qn_transpose(x);
     QN_UNROLL for (int i = 0; i < QN_VL; i++) qn_store(to + i * to_pitch, x[i]);
     return;
@@ -101,63 +127,109 @@ static __attribute__((noinline)) void qn_turn(const float *from, long pitch, lon
   vi later;
   for (int i = 0; i < QN_VL; i++) later[i] = i >= next ? -1 : 0;
   for (int i = 0; i < QN_VL; i++) {
-    x[i] = i < n ? qn_load_n(from + i * pitch, m) : (vf){0};
-    if (scale && i < n) x[i] *= qn_select(later, qn_splat(next < m && next < QN_VL ? scale[i * scale_row + 1] : 0.0f), qn_splat(scale[i * scale_row]));
+    vf part[2] = {{0}, {0}};
+    for (int half = 0; half < 1 + down; half++) {
+      long row = down ? 2 * i + half : i;
+      if (row >= n) break;
+      part[half] = qn_load_n(from + row * pitch, m);
+      if (scale) part[half] *= qn_select(later, qn_splat(next < m && next < QN_VL ? scale[row * scale_row + 1] : 0.0f), qn_splat(scale[row * scale_row]));
+    }
+    if (pairs && along && i < n && m > QN_VL) part[1] = qn_load_n(from + i * pitch + QN_VL, m - QN_VL);
+    x[i] = !bf16 ? part[0] : !pairs ? qn_bf16_round(part[0]) : along ? qn_bf16_along(part[0], part[1]) : qn_bf16_across(part[0], part[1]);
   }
   qn_transpose(x);
   for (int i = 0; i < rows && i < QN_VL; i++) qn_store(to + i * to_pitch, x[i]);
 }
+static __attribute__((noinline)) void qn_turn(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows, const float *scale, long scale_row, long next) {
+  qn_turn_square(0, 0, from, pitch, n, m, to, to_pitch, rows, scale, scale_row, next);
+}
+#if QN_BF16
+static __attribute__((noinline)) void qn_turn_along(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows) {
+  qn_turn_square(1, 1, from, pitch, n, m, to, to_pitch, rows, 0, 0, 0);
+}
+static __attribute__((noinline)) void qn_turn_across(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows, const float *scale, long scale_row, long next) {
+  qn_turn_square(1, 0, from, pitch, n, m, to, to_pitch, rows, scale, scale_row, next);
+}
+#else
+#define qn_turn_along(from, pitch, n, m, to, to_pitch, rows) qn_turn(from, pitch, n, m, to, to_pitch, rows, 0, 0, 0)
+#define qn_turn_across qn_turn
+#endif
 
-// Rows m0..m1, columns k0..k1 of A, each row at the pitch QN_KC, followed by 0 up to a multiple of 4.
-static void qn_pack_A(const qn_gemm_context *c, long m0, long m1, long k0, long k1, float *to) {
+// Rows m0..m1, columns k0..k1 of A as words, each row at the pitch QN_KC, followed by 0 up to a multiple of 4.
+QN_INLINE void qn_pack_A_as(const int bf16, const qn_gemm_context *c, long m0, long m1, long k0, long k1, float *to) {
+  const long deep = bf16 ? QN_DEEP : 1, step = deep * QN_VL;
   long K = k1 - k0;
   if (c->a_k == 1) {
     for (long m = m0; m < m1; m++, to += QN_KC) {
       const float *from = c->A + m * c->a_m + k0;
       long k = 0;
-      if (c->scale) { // a vector of k lies within one group, for k0 is a multiple of QN_VL
-        for (; k < K; k += QN_VL) qn_store(to + k, qn_load_n(from + k, K - k) * c->scale[m * c->scale_row + (k0 + k) / QN_GROUP]);
+      if (c->scale) { // a vector of words lies within one group, for k0 is a multiple of step
+        for (; k < K; k += step) {
+          float f = c->scale[m * c->scale_row + (k0 + k) / QN_GROUP];
+          vf x = qn_load_n(from + k, K - k) * f;
+          if (deep == 2) x = qn_bf16_along(x, K - k > QN_VL ? qn_load_n(from + k + QN_VL, K - k - QN_VL) * f : (vf){0});
+          else if (bf16) x = qn_bf16_round(x);
+          qn_store(to + k / deep, x);
+        }
         continue;
       }
-      for (; k + QN_VL <= K; k += QN_VL) {
-        if (m + 8 < m1) __builtin_prefetch(from + 8 * c->a_m + k);
-        qn_store(to + k, qn_load(from + k));
+      for (; k + step <= K; k += step) {
+        if (m + 8 < m1) QN_UNROLL for (int i = 0; i < deep; i++) __builtin_prefetch(from + 8 * c->a_m + k + i * QN_VL);
+        qn_store(to + k / deep, qn_words_along(bf16, from + k, step));
       }
-      if (k < K) qn_store(to + k, qn_load_n(from + k, K - k)); // QN_KC is a multiple of QN_VL: there is room
+      if (k < K) qn_store(to + k / deep, qn_words_along(bf16, from + k, K - k)); // QN_KC is a multiple of QN_VL: there is room
     }
     return;
   }
-  for (long k = 0; k < K; k += QN_VL) for (long m = m0; m < m1; m += QN_VL) { // rows of k are far apart: the next ones are fetched
-    for (long i = k + QN_VL; i < k + 2 * QN_VL && i < K; i++) __builtin_prefetch(c->A + (k0 + i) * c->a_k + m);
-    qn_turn(c->A + (k0 + k) * c->a_k + m, c->a_k, K - k, m1 - m, to + (m - m0) * QN_KC + k, QN_KC, m1 - m,
-            c->scale ? c->scale + (k0 + k) * c->scale_row + m / QN_GROUP : 0, c->scale_row, QN_GROUP - m % QN_GROUP);
+  for (long k = 0; k < K; k += step) for (long m = m0; m < m1; m += QN_VL) { // rows of k are far apart: the next ones are fetched
+    const float *from = c->A + (k0 + k) * c->a_k + m, *scale = c->scale ? c->scale + (k0 + k) * c->scale_row + m / QN_GROUP : 0;
+    for (long i = k + step; i < k + 2 * step && i < K; i++) __builtin_prefetch(c->A + (k0 + i) * c->a_k + m);
+    if (bf16) qn_turn_across(from, c->a_k, K - k, m1 - m, to + (m - m0) * QN_KC + k / deep, QN_KC, m1 - m, scale, c->scale_row, QN_GROUP - m % QN_GROUP);
+    else qn_turn(from, c->a_k, K - k, m1 - m, to + (m - m0) * QN_KC + k, QN_KC, m1 - m, scale, c->scale_row, QN_GROUP - m % QN_GROUP);
   }
 }
+static void qn_pack_A(const qn_gemm_context *c, long m0, long m1, long k0, long k1, float *to) {
+  if (QN_BF16 && c->bf16) qn_pack_A_as(QN_BF16, c, m0, m1, k0, k1, to);
+  else qn_pack_A_as(0, c, m0, m1, k0, k1, to);
+}
 
-// One panel of one block of K: rows k0..k1 (then 0 up to a multiple of 4), columns n0..n0+QN_NR (0 from n1 on).
-static void qn_pack_B(const qn_gemm_context *c, long k0, long k1, long n0, long n1, float *to) {
-  long K = k1 - k0, kc = (K + 3) / 4 * 4, N = n1 - n0 < QN_NR ? n1 - n0 : QN_NR;
+// Words of a block of K, a multiple of 4.
+QN_INLINE long qn_words(const qn_gemm_context *c, long K) { return ((K + c->deep - 1) / c->deep + 3) / 4 * 4; }
+
+// One panel of one block of K: rows k0..k1 as words (then 0 up to a multiple of 4), columns n0..n0+QN_NR (0 from n1 on).
+QN_INLINE void qn_pack_B_as(const int bf16, const qn_gemm_context *c, long k0, long k1, long n0, long n1, float *to) {
+  const long deep = bf16 ? QN_DEEP : 1;
+  long K = k1 - k0, kc = qn_words(c, K), N = n1 - n0 < QN_NR ? n1 - n0 : QN_NR;
   if (c->b_n == 1) {
-    for (long k = 0; k < kc; k++, to += QN_NR) {
+    for (long k = 0; k < kc * deep; k += deep, to += QN_NR) {
       const float *from = c->B + (k0 + k) * c->b_k + n0;
       QN_UNROLL for (int j = 0; j < QN_NR; j += QN_VL) {
-        vf x = {0};
-        if (k < K) x = N - j >= QN_VL ? qn_load(from + j) : N > j ? qn_load_n(from + j, N - j) : x;
-        qn_store(to + j, x);
+        vf x[2] = {{0}, {0}};
+        QN_UNROLL for (int i = 0; i < deep; i++)
+          if (k + i < K) x[i] = N - j >= QN_VL ? qn_load(from + i * c->b_k + j) : N > j ? qn_load_n(from + i * c->b_k + j, N - j) : x[i];
+        qn_store(to + j, deep == 2 ? qn_bf16_across(x[0], x[1]) : bf16 ? qn_bf16_round(x[0]) : x[0]);
       }
     }
     return;
   }
-  for (long j = 0; j < QN_NR; j += QN_VL) for (long k = 0; k < kc; k += QN_VL)
-    qn_turn(c->B + (n0 + j) * c->b_n + k0 + k, c->b_n, N - j, K - k > 0 ? K - k : 0, to + k * QN_NR + j, QN_NR, kc - k, 0, 0, 0);
+  for (long j = 0; j < QN_NR; j += QN_VL) for (long k = 0; k < kc; k += QN_VL) {
+    const float *from = c->B + (n0 + j) * c->b_n + k0 + k * deep;
+    long left = K - k * deep > 0 ? K - k * deep : 0;
+    if (bf16) qn_turn_along(from, c->b_n, N - j, left, to + k * QN_NR + j, QN_NR, kc - k);
+    else qn_turn(from, c->b_n, N - j, left, to + k * QN_NR + j, QN_NR, kc - k, 0, 0, 0);
+  }
+}
+static void qn_pack_B(const qn_gemm_context *c, long k0, long k1, long n0, long n1, float *to) {
+  if (QN_BF16 && c->bf16) qn_pack_B_as(QN_BF16, c, k0, k1, n0, n1, to);
+  else qn_pack_B_as(0, c, k0, k1, n0, n1, to);
 }
 
 static void qn_gemm_pack_task(void *context, long task, long worker) {
   const qn_gemm_context *c = context;
   (void)worker;
   long panels = (c->n1 - c->n0 + QN_NR - 1) / QN_NR, k0 = c->k0 + task / panels * c->kc, n0 = c->n0 + task % panels * QN_NR;
-  long k1 = k0 + c->kc < c->k1 ? k0 + c->kc : c->k1, kc = (k1 - k0 + 3) / 4 * 4;
-  qn_pack_B(c, k0, k1, n0, c->n1, c->packed_B + (k0 - c->k0) * panels * QN_NR + task % panels * kc * QN_NR);
+  long k1 = k0 + c->kc < c->k1 ? k0 + c->kc : c->k1, kc = qn_words(c, k1 - k0);
+  qn_pack_B(c, k0, k1, n0, c->n1, c->packed_B + (k0 - c->k0) / c->deep * panels * QN_NR + task % panels * kc * QN_NR);
 }
 
 static void qn_gemm_task(void *context, long task, long worker) {
@@ -170,19 +242,19 @@ static void qn_gemm_task(void *context, long task, long worker) {
   long m0 = tiles * i / c->m_blocks * QN_MR, m1 = tiles * (i + 1) / c->m_blocks * QN_MR;
   if (m1 > c->M) m1 = c->M;
   for (long k0 = c->k0; k0 < c->k1; k0 += c->kc) {
-    long k1 = k0 + c->kc < c->k1 ? k0 + c->kc : c->k1, kc = (k1 - k0 + 3) / 4 * 4;
+    long k1 = k0 + c->kc < c->k1 ? k0 + c->kc : c->k1, kc = qn_words(c, k1 - k0);
     int add = c->accumulate || k0 > 0;
     qn_pack_A(c, m0, m1, k0, k1, packed_A);
     long lines = kc * QN_NR / 16, tiles_here = (m1 - m0 + QN_MR - 1) / QN_MR, fetch = (lines + tiles_here - 1) / tiles_here;
     for (long p = p0; p < p1; p++) {
-      const float *B = c->packed_B + (k0 - c->k0) * panels * QN_NR + p * kc * QN_NR, *A = packed_A;
+      const float *B = c->packed_B + (k0 - c->k0) / c->deep * panels * QN_NR + p * kc * QN_NR, *A = packed_A;
       long n0 = c->n0 + p * QN_NR, n = c->n1 - n0;
       for (long m = m0; m < m1; m += QN_MR, A += QN_MR * QN_KC) {
         float *C = c->C + m * c->ldc + n0;
         const float *next = B + kc * QN_NR + (m - m0) / QN_MR * fetch * 16; // each tile fetches its part of the next panel
         for (long i = 0; i < fetch; i++) __builtin_prefetch(next + i * 16, 0, 2);
-        if (m + QN_MR <= m1 && n >= QN_NR) qn_tile_packed(kc, A, B, C, c->ldc, add);
-        else qn_tile_edge(m1 - m < QN_MR ? m1 - m : QN_MR, n < QN_NR ? n : QN_NR, kc, A, B, C, c->ldc, add);
+        if (m + QN_MR <= m1 && n >= QN_NR) qn_tile_packed(c->deep, kc, A, B, C, c->ldc, add);
+        else qn_tile_edge(c->deep, m1 - m < QN_MR ? m1 - m : QN_MR, n < QN_NR ? n : QN_NR, kc, A, B, C, c->ldc, add);
       }
     }
   }
@@ -259,26 +331,28 @@ static void qn_axpys_task(void *context, long task, long worker) {
 
 // qn_gemm with a factor for every QN_GROUP floats of A in memory, applied while A is packed: where a_k is 1 element (i,k) is
 // multiplied by scale[i*scale_row + k/QN_GROUP], else by scale[k*scale_row + i/QN_GROUP]. No factors when scale is 0.
-QN_FUNCTION void qn_gemm_scaled(long M, long N, long K, const float *A, long a_m, long a_k, const float *B, long b_k, long b_n,
+// With bf16, A (times its factors) and B are rounded to bf16 and multiplied so.
+QN_FUNCTION void qn_gemm_scaled(int bf16, long M, long N, long K, const float *A, long a_m, long a_k, const float *B, long b_k, long b_n,
                          float *C, long ldc, int accumulate, float *scratch, qn_epilogue epilogue, void *context, const float *scale, long scale_row) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
   qn_gemm_context c = {.M = M, .N = N, .K = K, .A = A, .a_m = a_m, .a_k = a_k, .B = B, .b_k = b_k, .b_n = b_n, .C = C, .ldc = ldc,
-                       .accumulate = accumulate, .epilogue = epilogue, .context = context, .scale = scale, .scale_row = scale_row};
+                       .accumulate = accumulate, .epilogue = epilogue, .context = context, .scale = scale, .scale_row = scale_row,
+                       .bf16 = QN_BF16 && bf16, .deep = QN_BF16 && bf16 ? QN_DEEP : 1};
   if (M < 1 || N < 1 || K < 1) return;
-  if (!scale && a_k == 1 && b_k == 1 && (M <= QN_SMALL || N <= QN_SMALL)) {
+  if (!c.bf16 && !scale && a_k == 1 && b_k == 1 && (M <= QN_SMALL || N <= QN_SMALL)) {
     c.m_blocks = c.n_blocks = QN_GROUP;
     qn_parallel(((M > N ? M : N) + QN_GROUP - 1) / QN_GROUP, qn_dots_task, &c);
     return;
   }
-  if (!scale && b_n == 1 && M <= QN_SMALL) {
+  if (!c.bf16 && !scale && b_n == 1 && M <= QN_SMALL) {
     c.n_blocks = QN_GROUP;
     qn_parallel((N + QN_GROUP - 1) / QN_GROUP, qn_axpys_task, &c);
     return;
   }
   long n_chunks = (N + QN_NC - 1) / QN_NC, nc = ((N + n_chunks - 1) / n_chunks + QN_GROUP - 1) / QN_GROUP * QN_GROUP;
-  long k_blocks = (K + QN_KC - 1) / QN_KC, tiles = (M + QN_MR - 1) / QN_MR;
-  c.kc = ((K + k_blocks - 1) / k_blocks + QN_VL - 1) / QN_VL * QN_VL;
-  long kb = QN_KB / c.kc * c.kc;
+  long deepest = QN_KC * c.deep, step = QN_VL * c.deep, k_blocks = (K + deepest - 1) / deepest, tiles = (M + QN_MR - 1) / QN_MR;
+  c.kc = ((K + k_blocks - 1) / k_blocks + step - 1) / step * step;
+  long kb = QN_KB * c.deep / c.kc * c.kc;
   // Rows a task: at most QN_MC, and as many tasks as a multiple of the threads; columns are cut too when rows are few.
   c.m_blocks = (M + QN_MC - 1) / QN_MC;
   if (c.m_blocks < 4 * qn_threads) c.m_blocks = 4 * qn_threads;
@@ -301,9 +375,9 @@ QN_FUNCTION void qn_gemm_scaled(long M, long N, long K, const float *A, long a_m
 }
 
 // C (M,N) = [C +] A (M,K) · B (K,N); element (i,k) of A is at A[i*a_m + k*a_k], of B at B[k*b_k + n*b_n], of C at
-// C[i*ldc+n]. One of a_m, a_k is 1, one of b_k, b_n is 1.
-QN_FUNCTION void qn_gemm(long M, long N, long K, const float *A, long a_m, long a_k, const float *B, long b_k, long b_n,
+// C[i*ldc+n]. One of a_m, a_k is 1, one of b_k, b_n is 1. With bf16, A and B are rounded to bf16 first.
+QN_FUNCTION void qn_gemm(int bf16, long M, long N, long K, const float *A, long a_m, long a_k, const float *B, long b_k, long b_n,
                          float *C, long ldc, int accumulate, float *scratch, qn_epilogue epilogue, void *context) {
-  qn_gemm_scaled(M, N, K, A, a_m, a_k, B, b_k, b_n, C, ldc, accumulate, scratch, epilogue, context, 0, 0);
+  qn_gemm_scaled(bf16, M, N, K, A, a_m, a_k, B, b_k, b_n, C, ldc, accumulate, scratch, epilogue, context, 0, 0);
 }
 #endif

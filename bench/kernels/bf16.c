@@ -1,0 +1,78 @@
+// The operations of templates/bf16.h against the definition of bf16 and of the product instruction, written with double and
+// bit by bit: all exponents, ties, denormals, infinities and NaN. Compiled with the machine's instructions and with
+// -DQN_PLAIN, both must end with "ok": so the twins have the bits of the instructions. Left free are the edges: a
+// product that overflows or has denormal bits (only a fused sum keeps it), and a sum that only rounding lifts to the smallest
+// normal number (the instruction gives 0).
+//   gcc -O2 -march=native -DQN_VL=16 bench/kernels/bf16.c -lm -lpthread -o /tmp/bf16 && /tmp/bf16
+#include "templates.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static unsigned long long state = 88172645463325252ull;
+static unsigned draw(void) { state ^= state << 13; state ^= state >> 7; state ^= state << 17; return (unsigned)(state >> 16); }
+static float float_of(unsigned bits) { float x; memcpy(&x, &bits, 4); return x; }
+static unsigned bits_of(float x) { unsigned bits; memcpy(&bits, &x, 4); return bits; }
+static float flushed(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
+
+// The 16 bits that x becomes.
+static unsigned bf16(float x) {
+  unsigned bits = bits_of(flushed(x));
+  if (isnan(x)) return bits >> 16 | 0x40;
+  if (isinf(x) || x == 0 || fabsf(x) < 0x1p-126f) return bits >> 16;
+  int e;
+  frexp(x, &e);
+  return bits_of((float)ldexp(rint(ldexp(x, 8 - e)), e - 8)) >> 16; // float overflows to infinity where bf16 does
+}
+// c + upper halves + lower halves, each rounded once.
+static float dot(float c, unsigned a, unsigned b, int *free_edge) {
+  for (int half = 1; half >= 0; half--) {
+    float x = flushed(float_of(half ? a & 0xffff0000 : a << 16)), y = flushed(float_of(half ? b & 0xffff0000 : b << 16));
+    if (isfinite(x) && isfinite(y) && (fabs((double)x * y) > 0x1.fffffep127 || (x * y != 0 && fabs((double)x * y) < 0x1p-126))) *free_edge = 1;
+    c = flushed(fmaf(x, y, flushed(c)));
+    if (fabsf(c) == 0x1p-126f) *free_edge = 1;
+  }
+  return c;
+}
+// The sign of a 0 that a product came to by itself is free where sums are not fused.
+static int same(float a, float b) { return bits_of(a) == bits_of(b) || (isnan(a) && isnan(b)) || (a == 0 && b == 0); }
+
+static int failures = 0;
+#define CHECK(what, right, got, want, x) if (!(right)) { if (failures++ < 10) printf("FAIL %s of %08x: %08x, not %08x\n", what, x, got, want); }
+#define CHECK_WORD(what, want) CHECK(what, bits_of(words[i]) == (want), bits_of(words[i]), want, bits_of(x[i]))
+static unsigned special(void) {
+  static const unsigned list[] = {0, 0x80000000, 1, 0x807fffff, 0x00800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 0x7f7fffff, 0x3f808000, 0x3f818000, 0x3f80ffff, 0xff7f8000, 0x7f7f7fff};
+  return draw() % 16 == 0 ? list[draw() % (sizeof list / sizeof *list)] : draw() % 4 == 0 ? draw() & 0xffff8000 : draw();
+}
+
+int main(void) {
+  for (int round = 0; round < 50000; round++) {
+    float x[2 * QN_VL], words[QN_VL];
+    for (int i = 0; i < 2 * QN_VL; i++) x[i] = float_of(special());
+    qn_store(words, qn_bf16_round(qn_load(x)));
+    for (int i = 0; i < QN_VL; i++) CHECK_WORD("round", bf16(x[i]) << 16)
+    qn_store(words, qn_bf16_across(qn_load(x), qn_load(x + QN_VL)));
+    for (int i = 0; i < QN_VL; i++) CHECK_WORD("across", bf16(x[QN_VL + i]) << 16 | bf16(x[i]))
+    qn_store(words, qn_bf16_along(qn_load(x), qn_load(x + QN_VL)));
+    for (int i = 0; i < QN_VL; i++) CHECK_WORD("along", bf16(x[2 * i + 1]) << 16 | bf16(x[2 * i]))
+    unsigned a[QN_VL], b[QN_VL];
+    float c[QN_VL], got[QN_VL];
+    for (int i = 0; i < QN_VL; i++) {
+      a[i] = special(), b[i] = special(), c[i] = float_of(special());
+      if (round % 2) { // of like size, so that sums round
+        a[i] = (a[i] & 0x807f807f) | (0x3f003f00 + (draw() & 0x01800180)), b[i] = (b[i] & 0x807f807f) | 0x3f003f00;
+        c[i] = float_of((bits_of(c[i]) & 0x807fffff) | (124 + draw() % 8) << 23);
+      }
+    }
+    vf va, vb;
+    memcpy(&va, a, sizeof va), memcpy(&vb, b, sizeof vb);
+    qn_store(got, qn_bf16_dot(qn_load(c), va, vb));
+    for (int i = 0; i < QN_VL; i++) {
+      int free_edge = 0;
+      float want = dot(c[i], a[i], b[i], &free_edge);
+      if (!free_edge) CHECK("dot", same(got[i], want), bits_of(got[i]), bits_of(want), bits_of(c[i]))
+    }
+  }
+  printf(failures ? "%d failures\n" : "ok\n", failures);
+  return failures > 0;
+}

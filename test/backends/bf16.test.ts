@@ -1,0 +1,128 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compile, compileReference, findCompiler, type Program, runnableSets } from "../../src/backends/index.js";
+import { toBf16 } from "../../src/backends/reference/evaluate.js";
+import * as q from "../../src/tensor/index.js";
+import { type Case, cases, random } from "./operations.cases.js";
+
+const compiler = await findCompiler();
+const sets = runnableSets(compiler);
+const targets = [...new Set([...sets.map((set) => set.name), "wasm"])];
+
+const norm = (x: ArrayLike<number>) => Math.sqrt(Array.from(x).reduce((total, v) => total + v * v, 0));
+const distance = (x: ArrayLike<number>, y: ArrayLike<number>) =>
+  norm(Array.from(x, (v, i) => v - y[i])) / (norm(y) || 1);
+const dotted = cases.filter(({ name }) => /^(matmul|attention|linear)/.test(name));
+
+function prepare(program: Program, { values }: Case): void {
+  for (const [name, data] of Object.entries(values)) program.write(name, data);
+}
+
+it("rounds to bf16 as its definition says", () => {
+  // One and the numbers around it are 2^-7 apart; ties go to the even one.
+  expect([1 + 2 ** -8, 1 + 3 * 2 ** -8, 1 + 2 ** -8 + 2 ** -20, -1 - 2 ** -8].map(toBf16)).toEqual([
+    1,
+    1 + 2 ** -6,
+    1 + 2 ** -7,
+    -1,
+  ]);
+  expect([0, Number.POSITIVE_INFINITY, 3.140625, 255.9].map(toBf16)).toEqual([
+    0,
+    Number.POSITIVE_INFINITY,
+    3.140625,
+    256,
+  ]);
+});
+
+describe.each(targets)("products in bf16, cpu %s", (target) => {
+  const entries = Object.fromEntries(dotted.map((c) => [c.name, c.entry]));
+  const [reference, exact] = [compileReference(entries, "bf16"), compileReference(entries)];
+  let program: Program;
+  beforeAll(async () => {
+    program = await compile(entries, { cpu: target, threads: 2, precision: "bf16" });
+  }, 120_000);
+  afterAll(() => program.dispose());
+
+  it("are those of reference with rounded operands, forward and backward", { timeout: 120_000 }, async () => {
+    expect(program.plan.precision).toBe("bf16");
+    const wrong: string[] = [];
+    let changed = 0;
+    for (const c of dotted) {
+      for (const each of [program, reference, exact]) {
+        prepare(each, c);
+        await each.run(c.name);
+      }
+      for (const output of Object.keys(c.entry.outputs)) {
+        if (output.endsWith("/loss")) continue;
+        const want = reference.readExact(output);
+        const error = distance(program.read(output), want);
+        // Where a sum of fp32 lies on the edge between two bf16 it may go either way: 2^-8 of one number among many.
+        if (!(error < 2e-4)) wrong.push(`${output}: ${error}`);
+        if (distance(exact.readExact(output), want) > 1e-3) changed++;
+      }
+    }
+    expect(wrong).toEqual([]);
+    expect(changed).toBeGreaterThan(dotted.length); // rounding shows, or this would hold fp32 to fp32
+  });
+});
+
+describe("precision", () => {
+  const [x, w] = [q.variable("x", [64, 48]), q.variable("w", [32, 48])];
+  const entries = { main: { outputs: { y: q.linear(x, w) } } };
+  const next = random(5);
+  const values = Array.from({ length: 64 * 48 }, () => next() - 0.5);
+  const run = async (options: Parameters<typeof compile>[1]) => {
+    const program = await compile(entries, options);
+    program.write("x", values);
+    program.write("w", values.slice(0, 32 * 48).reverse());
+    await program.run("main");
+    const result = { y: program.read("y"), precision: program.plan.precision };
+    program.dispose();
+    return result;
+  };
+
+  it("auto is bf16 only where the machine has the products", async () => {
+    for (const set of sets.slice(0, 2)) {
+      const { precision } = await run({ cpu: set.name, precision: "auto" });
+      expect(precision).toBe(set.bf16Products ? "bf16" : "fp32");
+    }
+  });
+
+  it("is fp32 unless asked for", async () => {
+    const [plain, fp32, bf16] = [await run({}), await run({ precision: "fp32" }), await run({ precision: "bf16" })];
+    expect(plain).toEqual(fp32);
+    expect((await run({ precision: "bf16", threads: 1 })).y).toEqual(bf16.y);
+    expect(distance(bf16.y, fp32.y)).toBeGreaterThan(1e-4);
+    expect(distance(bf16.y, fp32.y)).toBeLessThan(1e-2);
+  });
+});
+
+describe.runIf(compiler !== null)("templates/bf16.h", () => {
+  const folder = mkdtempSync(join(tmpdir(), "quern-bf16-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const twins = [4, 8, 16].map((lanes) => ({ name: `twin, ${lanes} lanes`, lanes, flags: ["-DQN_PLAIN"] }));
+  const machine = sets
+    .filter((set) => set.bf16Products)
+    .map((set) => ({ name: `instructions of ${set.name}`, lanes: set.vectorLength, flags: set.flags }));
+
+  // The same check for both, bit by bit: so the twin is what the instructions are.
+  it.each([...twins, ...machine])("$name: has the bits of the definition", ({ lanes, flags }) => {
+    const program = join(folder, "check");
+    const options = [
+      "-std=gnu11",
+      "-O1",
+      "-w",
+      "-Wno-psabi",
+      ...flags,
+      `-DQN_VL=${lanes}`,
+      "bench/kernels/bf16.c",
+      "-o",
+      program,
+    ];
+    execFileSync(compiler?.command ?? "", [...options, "-lm", "-lpthread"]);
+    expect(execFileSync(program, { encoding: "utf8" })).toBe("ok\n");
+  });
+});
