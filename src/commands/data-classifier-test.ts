@@ -1,0 +1,28 @@
+import { z } from "zod";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description:
+    "Say how often a classifier is right: examples, precision and recall at k, as fastText's `test` prints them.",
+  options: z.object({
+    model: z.string().describe("a model, .bin or .ftz").meta({ value: "MODEL.bin" }),
+    file: z.string().describe("labelled lines").meta({ value: "FILE.txt" }),
+    k: z.int().min(1).default(1).describe("labels predicted a line").meta({ value: "N" }),
+    threshold: z.number().min(0).max(1).default(0).describe("least probability of a prediction").meta({ value: "P" }),
+  }),
+  positional: ["model", "file"],
+  examples: ["quern data classifier test quality.bin held-out.txt"],
+  async run({ model, file, k, threshold }, { signal, print }) {
+    const { readClassifier, testClassifier } = await import("../data/index.js");
+    const { examples, precision, recall } = await testClassifier(await readClassifier(model), file, {
+      k,
+      threshold,
+      signal,
+    });
+    const three = (value: number) => (Number.isFinite(value) ? value.toFixed(3) : "none");
+    print(`N\t${examples}`);
+    print(`P@${k}\t${three(precision)}`);
+    print(`R@${k}\t${three(recall)}`);
+    return { examples, k, precision, recall };
+  },
+});

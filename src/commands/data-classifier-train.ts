@@ -1,0 +1,23 @@
+import { z } from "zod";
+import { trainClassifierOptions } from "../data/classifier/train.js";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description:
+    "Train a text classifier on lines `__label__NAME the text`. Writes a model in fastText's format. With one thread a run repeats to the bit; with more it does not.",
+  options: trainClassifierOptions.extend({
+    file: z.string().describe("labelled lines").meta({ value: "FILE.txt" }),
+    out: z.string().describe("the model's file").meta({ value: "MODEL.bin" }),
+  }),
+  positional: ["file"],
+  examples: ["quern data classifier train labelled.txt --out quality.bin --wordNgrams 2 --lr 0.5"],
+  async run({ file, out, ...options }, { signal, onProgress, print }) {
+    const { trainClassifier, writeClassifier } = await import("../data/index.js");
+    const { classifier, record, ...result } = await trainClassifier(file, { ...options, signal, onProgress });
+    await writeClassifier(out, classifier, record);
+    const { words, labels, loss, tokensPerSecond } = result;
+    const rate = `${(tokensPerSecond / 1e6).toFixed(2)} M tokens/s`;
+    print(`${out}: ${words} words, ${labels} labels, mean loss ${loss.toFixed(4)} nats, ${rate}`);
+    return { ...result, model: out };
+  },
+});

@@ -1,0 +1,298 @@
+/**
+ * @file Training a text classifier from lines `__label__x the text`, as fastText's `supervised` does: words and labels
+ * are counted in one pass over the file, learned in `epoch` more. With one thread a run repeats to the bit.
+ */
+import { open } from "node:fs/promises";
+import { Worker } from "node:worker_threads";
+import { z } from "zod";
+import { fileError, QuernError } from "../../errors.js";
+import { checkOptions } from "../../options.js";
+import type { OnProgress } from "../../progress.js";
+import { Classifier, type Entry, LABEL_PREFIX, LONGEST_LINE } from "./model.js";
+
+export const trainClassifierOptions = z.object({
+  dim: z.int().min(1).max(4096).default(100).describe("width of the vectors").meta({ value: "N" }),
+  epoch: z.int().min(1).default(5).describe("passes over the text").meta({ value: "N" }),
+  lr: z.number().positive().default(0.1).describe("learning rate at the start; it falls to 0").meta({ value: "R" }),
+  wordNgrams: z
+    .int()
+    .min(1)
+    .max(20)
+    .default(1)
+    .describe("words in the longest n-gram of words")
+    .meta({ value: "N", flag: "wordNgrams" }),
+  minCount: z
+    .int()
+    .min(1)
+    .default(1)
+    .describe("times that a word must be seen to have a vector")
+    .meta({ value: "N", flag: "minCount" }),
+  minn: z
+    .int()
+    .min(0)
+    .max(50)
+    .default(0)
+    .describe("characters in the shortest n-gram of characters; 0: none")
+    .meta({ value: "N" }),
+  maxn: z
+    .int()
+    .min(0)
+    .max(50)
+    .default(0)
+    .describe("characters in the longest n-gram of characters; 0: none")
+    .meta({ value: "N" }),
+  bucket: z
+    .int()
+    .min(0)
+    .max(2 ** 30)
+    .default(2_000_000)
+    .describe("vectors for hashed n-grams")
+    .meta({ value: "N" }),
+  loss: z.enum(["softmax", "hs"]).default("softmax").describe("softmax, or its hierarchical form for many labels"),
+  threads: z
+    .int()
+    .min(1)
+    .max(256)
+    .default(1)
+    .describe("threads; with more than one they learn into one memory without locks, and no two runs are equal")
+    .meta({ value: "N" }),
+  seed: z.int().min(0).default(0).describe("seed of the first vectors").meta({ value: "N" }),
+});
+
+export interface TrainClassifierOptions extends z.input<typeof trainClassifierOptions> {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+export interface TrainedClassifier {
+  readonly classifier: Classifier;
+  readonly record: { readonly epoch: number; readonly minCount: number };
+  readonly words: number;
+  readonly labels: number;
+  readonly tokens: number;
+  /** Mean loss of an example, in nats, over the whole training. */
+  readonly loss: number;
+  /** Tokens learned a second. */
+  readonly tokensPerSecond: number;
+}
+
+/**
+ * Trains on the lines of a file.
+ *
+ * @throws QuernError for a file that cannot be read or has no labelled line, and options that do not fit together
+ */
+export async function trainClassifier(path: string, options: TrainClassifierOptions = {}): Promise<TrainedClassifier> {
+  const { signal, onProgress, ...rest } = options;
+  const o = checkOptions(trainClassifierOptions, rest);
+  if (o.maxn > 0 && o.minn > o.maxn) {
+    throw new QuernError(`minn ${o.minn} is more than maxn ${o.maxn}`, { exitCode: 2 });
+  }
+  // Without a shortest length there are no n-grams of characters, whatever the longest.
+  const [minn, maxn] = o.minn > 0 && o.maxn > 0 ? [o.minn, o.maxn] : [0, 0];
+  const { words, labels, tokens, lines } = await count(path, o.minCount, { signal, onProgress });
+  if (labels.length === 0) {
+    throw new QuernError(`${path} has no line with a label; a line is ${LABEL_PREFIX}NAME and the text`, {
+      exitCode: 2,
+    });
+  }
+  const bucket = o.wordNgrams > 1 || maxn > 0 ? o.bucket : 0;
+  const classifier = new Classifier(
+    { dim: o.dim, wordNgrams: o.wordNgrams, bucket, minn, maxn, loss: o.loss },
+    { words, labels, tokens, kept: null },
+  );
+  const { kernel, stride, inputRows } = classifier;
+  kernel.fill_random(classifier.get("input"), inputRows, o.dim, stride, o.seed + 1);
+  const start = performance.now();
+  const note = (seen: number) =>
+    onProgress?.({ task: "train classifier", done: seen, total: tokens * o.epoch, unit: "token" });
+  const sums =
+    o.threads === 1
+      ? await learn(path, classifier, o.epoch, o.lr, note, signal)
+      : await learnTogether(path, classifier, o, signal);
+  const seconds = (performance.now() - start) / 1000;
+  if (sums.examples === 0) {
+    throw new QuernError(
+      `${path}: no line has both a label and a word; there is nothing to learn from (${lines} lines)`,
+    );
+  }
+  const loss = sums.loss / sums.examples;
+  if (!Number.isFinite(loss)) throw new QuernError(`the loss became ${loss}; lower --lr (${o.lr})`);
+  return {
+    classifier,
+    record: { epoch: o.epoch, minCount: o.minCount },
+    words: words.length,
+    labels: labels.length,
+    tokens,
+    loss,
+    tokensPerSecond: (tokens * o.epoch) / seconds,
+  };
+}
+
+async function learn(
+  path: string,
+  classifier: Classifier,
+  epochs: number,
+  rate: number,
+  note: (seen: number) => void,
+  signal?: AbortSignal,
+): Promise<{ readonly loss: number; readonly examples: number }> {
+  const { kernel, struct, vocabulary } = classifier;
+  const total = vocabulary.tokens * epochs;
+  const buffer = classifier.reserve(2 * LONGEST_LINE);
+  let seen = 0;
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    for await (const lines of wholeLines(path)) {
+      signal?.throwIfAborted();
+      new Uint8Array(classifier.memory.buffer).set(lines, buffer);
+      seen += kernel.train_text(struct, buffer, buffer + lines.length, seen, total, rate);
+      note(seen);
+    }
+  }
+  return classifier.sums();
+}
+
+/** A thread runs built code, also where tests run this file as it is written. */
+const WORKER = new URL(
+  "./train-worker.js",
+  import.meta.url.endsWith(".ts") ? import.meta.url.replace("/src/", "/dist/src/") : import.meta.url,
+);
+
+/** Hogwild (Recht et al. 2011): every thread learns a part of the file into the same matrices. */
+async function learnTogether(
+  path: string,
+  classifier: Classifier,
+  { threads, epoch, lr }: { readonly threads: number; readonly epoch: number; readonly lr: number },
+  signal?: AbortSignal,
+): Promise<{ readonly loss: number; readonly examples: number }> {
+  const file = await open(path);
+  const { size } = await file.stat();
+  await file.close();
+  const jobs = Array.from({ length: threads }, (_, i) => ({
+    ...classifier.addThread(i),
+    buffer: classifier.reserve(2 * LONGEST_LINE),
+    from: Math.floor((size * i) / threads),
+    to: Math.floor((size * (i + 1)) / threads),
+  }));
+  const total = (classifier.vocabulary.tokens * epoch) / threads;
+  await Promise.all(
+    jobs.map(
+      (job) =>
+        new Promise<void>((resolve, reject) => {
+          const workerData = { ...job, path, epoch, lr, total, memory: classifier.memory };
+          const worker = new Worker(WORKER, { workerData });
+          const stop = () => {
+            void worker.terminate();
+            reject(signal?.reason);
+          };
+          signal?.addEventListener("abort", stop, { once: true });
+          worker.on("error", reject);
+          worker.on("exit", () => {
+            signal?.removeEventListener("abort", stop);
+            resolve();
+          });
+        }),
+    ),
+  );
+  const sums = jobs.map((job) => classifier.sums(job.struct));
+  return {
+    loss: sums.reduce((sum, { loss }) => sum + loss, 0),
+    examples: sums.reduce((sum, { examples }) => sum + examples, 0),
+  };
+}
+
+/**
+ * A file in pieces of whole lines, at most two of the longest lines' bytes each; a longer line is cut. With a range, the
+ * lines that begin in it.
+ */
+export async function* wholeLines(path: string, from = 0, to = Number.POSITIVE_INFINITY): AsyncGenerator<Uint8Array> {
+  let handle: Awaited<ReturnType<typeof open>> | undefined;
+  try {
+    handle = await open(path);
+    const buffer = Buffer.alloc(2 * LONGEST_LINE);
+    let kept = 0;
+    let position = from;
+    let skipping = from > 0; // the line before the range is another's
+    if (skipping) position -= 1;
+    for (let last = false; !last; ) {
+      const { bytesRead } = await handle.read(buffer, kept, buffer.length - kept, position);
+      position += bytesRead;
+      let end = kept + bytesRead;
+      let start = 0;
+      last = bytesRead === 0;
+      if (skipping) {
+        const newline = buffer.indexOf(10);
+        if (newline < 0 || newline >= end) {
+          if (last) return;
+          kept = 0;
+          continue;
+        }
+        start = newline + 1;
+        skipping = false;
+      }
+      if (position - (end - start) >= to && start > 0) return;
+      if (position >= to) {
+        // The line that begins before the range's end is read to its own end.
+        const over = Math.max(start, end - (position - to));
+        const newline = over > start && buffer[over - 1] === 10 ? over - 1 : buffer.indexOf(10, over);
+        if (newline >= 0 && newline < end) {
+          end = newline + 1;
+          last = true;
+        }
+      }
+      const lastLine = last ? end : buffer.lastIndexOf(10, end - 1) + 1;
+      const stop = lastLine > start ? lastLine : end - start >= LONGEST_LINE || last ? end : start;
+      if (stop > start) yield buffer.subarray(start, stop);
+      buffer.copyWithin(0, stop, end);
+      kept = end - stop;
+    }
+  } catch (error) {
+    throw fileError(error, "read", path);
+  } finally {
+    await handle?.close();
+  }
+}
+
+interface Counted {
+  readonly words: readonly Entry[];
+  readonly labels: readonly Entry[];
+  readonly tokens: number;
+  readonly lines: number;
+}
+
+/** Words and labels of a file with their counts, the frequent first, equal ones in the order in which they came. */
+async function count(
+  path: string,
+  minCount: number,
+  { signal, onProgress }: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress },
+): Promise<Counted> {
+  const counts = new Map<string, { count: number }>();
+  let tokens = 0;
+  let lines = 0;
+  for await (const bytes of wholeLines(path)) {
+    signal?.throwIfAborted();
+    // A character a byte: words are bytes to the model, whatever they are to a reader.
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+    for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines += 1;
+    for (const word of text.split(/[ \n\r\t\v\f\0]+/)) {
+      if (word === "") continue;
+      tokens += 1;
+      const known = counts.get(word);
+      if (known !== undefined) known.count += 1;
+      // A copy: a piece of a string keeps the whole of it in memory.
+      else counts.set(Buffer.from(word, "latin1").toString("latin1"), { count: 1 });
+    }
+    onProgress?.({ task: "count words", done: tokens, unit: "token" });
+  }
+  tokens += lines;
+  const prefix = Buffer.from(LABEL_PREFIX).toString("latin1");
+  // The end of a line is a word.
+  if (lines > 0) counts.set("</s>", { count: lines + (counts.get("</s>")?.count ?? 0) });
+  const entries = [...counts].map(([bytes, { count: times }]) => ({ bytes, count: times }));
+  const sorted = entries.sort((a, b) => b.count - a.count);
+  return {
+    words: sorted.filter(({ bytes, count: times }) => !bytes.startsWith(prefix) && times >= minCount),
+    labels: sorted.filter(({ bytes }) => bytes.startsWith(prefix)),
+    tokens,
+    lines,
+  };
+}

@@ -1,0 +1,149 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { readClassifier, writeClassifier } from "../../src/data/classifier/file.js";
+import { Predictor, predictFile, testClassifier } from "../../src/data/classifier/predict.js";
+import { type TrainClassifierOptions, trainClassifier, wholeLines } from "../../src/data/classifier/train.js";
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "quern-classifier-"));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+const fixture = (name: string) => join(import.meta.dirname, "fixtures", name);
+const file = async (name: string, data: string | Uint8Array) => {
+  const path = join(folder, name);
+  await writeFile(path, data);
+  return path;
+};
+
+/** Two languages of made-up words, which share some. */
+function lines(count: number, seed: number): string {
+  let state = seed;
+  const next = (n: number) => {
+    state = (state * 48271) % 2147483647;
+    return state % n;
+  };
+  return Array.from({ length: count }, () => {
+    const label = next(2);
+    const words = Array.from({ length: 8 }, () => (next(4) === 0 ? `both${next(20)}` : `${"ab"[label]}${next(200)}`));
+    return `__label__${["alpha", "beta"][label]} ${words.join(" ")}\n`;
+  }).join("");
+}
+
+describe("models of fastText", () => {
+  it.each(["fasttext-hs.bin", "fasttext-quantised.ftz"])("%s predicts what fastText predicts", async (name) => {
+    const model = await readClassifier(fixture(name));
+    const expected = (await readFile(fixture(name.replace(/\.\w+$/, ".expected.txt")), "utf8")).trimEnd().split("\n");
+    let number = 0;
+    for await (const { predictions } of predictFile(model, fixture("fasttext-lines.txt"), { k: 2 })) {
+      const [first, p, second, q] = (expected[number] ?? "").split(" ");
+      expect(`__label__${predictions[0].label}`).toBe(first);
+      // Among labels that are as good as impossible the order is chance.
+      if (Number(q) > 1e-3) expect(`__label__${predictions[1].label}`).toBe(second);
+      // fastText adds 1e-5 inside its logarithms.
+      expect(predictions[0].probability).toBeCloseTo(Number(p), 4);
+      expect(predictions[1].probability).toBeCloseTo(Number(q), 4);
+      number += 1;
+    }
+    expect(number).toBe(expected.length);
+  });
+
+  it("is written as it was read, byte by byte", async () => {
+    const path = join(folder, "again.bin");
+    await writeClassifier(path, await readClassifier(fixture("fasttext-hs.bin")), { epoch: 5, minCount: 12 });
+    const [again, original] = [await readFile(path), await readFile(fixture("fasttext-hs.bin"))];
+    expect(again.equals(original)).toBe(true);
+  });
+
+  it("refuses files that are none, cut short, or lie about their sizes", async () => {
+    const whole = await readFile(fixture("fasttext-hs.bin"));
+    await expect(readClassifier(join(folder, "none.bin"))).rejects.toThrow(/there is no such file/);
+    await expect(readClassifier(await file("a.bin", "hello there"))).rejects.toThrow(/it is no fastText model/);
+    await expect(readClassifier(await file("b.bin", ""))).rejects.toThrow(/it is cut short/);
+    for (const length of [20, 90, 300, whole.length - 1]) {
+      await expect(readClassifier(await file("c.bin", whole.subarray(0, length)))).rejects.toThrow(/as a classifier: /);
+    }
+    const vectors = Buffer.from(whole);
+    vectors.writeInt32LE(1, 8 + 4 * 7);
+    await expect(readClassifier(await file("d.bin", vectors))).rejects.toThrow(/word vectors, not a classifier/);
+    const huge = Buffer.from(whole);
+    huge.writeInt32LE(2 ** 30, 8 + 4 * 8);
+    await expect(readClassifier(await file("e.bin", huge))).rejects.toThrow(/wrong size|4 GiB/);
+  });
+
+  it("never throws anything but its own errors at damaged files", async () => {
+    const whole = await readFile(fixture("fasttext-quantised.ftz"));
+    const path = join(folder, "f.ftz");
+    await fc.assert(
+      fc.asyncProperty(fc.nat(2000), fc.uint8Array({ minLength: 1, maxLength: 8 }), async (at, noise) => {
+        const bytes = Buffer.from(whole);
+        bytes.set(noise, at);
+        await writeFile(path, bytes);
+        try {
+          await readClassifier(path);
+        } catch (error) {
+          expect((error as Error).name).toBe("QuernError");
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe("training a classifier", () => {
+  it.each<[string, TrainClassifierOptions]>([
+    ["words", {}],
+    ["n-grams of words and characters", { wordNgrams: 2, minn: 2, maxn: 4, bucket: 5000 }],
+    ["hierarchical softmax", { loss: "hs" }],
+    ["two threads", { threads: 2 }],
+  ])("learns with %s", { timeout: 20_000 }, async (_, options) => {
+    const train = await file("train.txt", lines(2000, 1));
+    const test = await file("test.txt", lines(300, 2));
+    const { classifier, record, loss, words, labels } = await trainClassifier(train, { dim: 10, lr: 0.3, ...options });
+    expect([labels, words > 400, loss < 0.6]).toEqual([2, true, true]);
+    const result = await testClassifier(classifier, test);
+    expect(result.examples).toBe(300);
+    expect(result.precision).toBeGreaterThan(0.97);
+    const path = join(folder, "model.bin");
+    await writeClassifier(path, classifier, record);
+    expect(await testClassifier(await readClassifier(path), test)).toEqual(result);
+    expect(new Predictor(classifier).text("a1 a2 a3 a4")[0].label).toBe("alpha");
+  });
+
+  it("repeats to the bit with one thread, and another seed is another model", async () => {
+    const train = await file("train.txt", lines(500, 1));
+    const models = await Promise.all([0, 0, 1].map((seed) => trainClassifier(train, { dim: 8, seed })));
+    const [a, b, c] = models.map(({ classifier }) => Buffer.from(classifier.input.slice().buffer).toString("hex"));
+    expect(a).toBe(b);
+    expect(a).not.toBe(c);
+  });
+
+  it("says what is wrong with what it is given", async () => {
+    await expect(trainClassifier(await file("a.txt", ""))).rejects.toThrow(/has no line with a label/);
+    await expect(trainClassifier(await file("b.txt", "no label\n"))).rejects.toThrow(/has no line with a label/);
+    await expect(trainClassifier(await file("c.txt", "__label__x"))).rejects.toThrow(/nothing to learn from/);
+    await expect(trainClassifier(await file("d.txt", lines(9, 1)), { minn: 3, maxn: 2 })).rejects.toThrow(
+      /more than maxn/,
+    );
+    await expect(
+      trainClassifier(await file("e.txt", lines(9, 1)), { wordNgrams: 2, dim: 4096, bucket: 2 ** 29 }),
+    ).rejects.toThrow(/GiB and can have 4: lower --bucket/);
+    await expect(trainClassifier(join(folder, "none.txt"))).rejects.toThrow(/there is no such file/);
+  });
+
+  it("divides a file's lines between threads, each line once", async () => {
+    const text = lines(300, 5);
+    const path = await file("lines.txt", text);
+    for (const parts of [1, 2, 3, 7, 40]) {
+      let all = "";
+      for (let i = 0; i < parts; i++) {
+        const [from, to] = [Math.floor((text.length * i) / parts), Math.floor((text.length * (i + 1)) / parts)];
+        for await (const piece of wholeLines(path, from, to)) all += Buffer.from(piece).toString();
+      }
+      expect(all).toBe(text);
+    }
+  });
+});
