@@ -34,6 +34,16 @@ await runProcess([
     load: () => import("./commands/data-crawl.js"),
   },
   {
+    words: "data clean",
+    summary: "turn pages and documents into clean text by a recipe, with a funnel that adds up",
+    load: () => import("./commands/data-clean.js"),
+  },
+  {
+    words: "data check",
+    summary: "ask a recipe about each document of a file",
+    load: () => import("./commands/data-check.js"),
+  },
+  {
     words: "data extract",
     summary: "extract the text of web pages as documents",
     load: () => import("./commands/data-extract.js"),

@@ -20,6 +20,11 @@ export {
   trainClassifier,
   trainClassifierOptions,
 } from "./classifier/train.js";
+export { type CheckedDocument, checkDocuments } from "./clean/check.js";
+export { type CleanOptions, type CleanPlan, type CleanResult, clean, planClean, readFunnel } from "./clean/clean.js";
+export { loadRecipe } from "./clean/load-recipe.js";
+export { runTask, type TaskManifest } from "./clean/run-task.js";
+export { planTasks, type Task, type TaskConfig } from "./clean/tasks.js";
 export { type CrawlOptions, type CrawlResult, crawl, crawlOptions } from "./crawl/crawl.js";
 export { type Decoded, decodePage } from "./extract/charset.js";
 export {
@@ -34,6 +39,10 @@ export { extractOptions } from "./extract/extract-options.js";
 export { PAGE_TYPES, type PageType } from "./extract/page-type.js";
 export type { Focus } from "./extract/select.js";
 export type { Format } from "./extract/write.js";
+export { type Amounts, type Funnel, type FunnelStep, makeFunnel } from "./funnel/funnel.js";
+export { renderReport } from "./funnel/report.js";
+export { funnelLines } from "./funnel/table.js";
 export { expandLocation, isRemote, type LocationOptions, readLocation } from "./location.js";
 export type { Origin, Page, PageReader } from "./page.js";
 export { findParts, type PageOptions, type Part, readPages, readPart } from "./pages.js";
+export * from "./recipe-steps.js";

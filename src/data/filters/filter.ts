@@ -17,19 +17,22 @@ export interface Candidate {
   passage: Passage;
 }
 
+/** A document is kept with another text. */
+export interface Edit {
+  readonly keep: true;
+  readonly text: string;
+  /** Bytes taken out and put in, where the step knows; else the difference counts as one of them. */
+  readonly cut?: number;
+  readonly added?: number;
+  /** Words of the new text, where the step knows them. */
+  readonly words?: number;
+  /** What was edited, by reason: lines of C4, e-mails of personal data. */
+  readonly edits?: Readonly<Record<string, number>>;
+}
+
 export type Verdict =
   | { readonly keep: true }
-  | {
-      readonly keep: true;
-      readonly text: string;
-      /** Bytes taken out and put in, where the step knows; else the difference counts as one of them. */
-      readonly cut?: number;
-      readonly added?: number;
-      /** Words of the new text, where the step knows them. */
-      readonly words?: number;
-      /** What was edited, by reason: lines of C4, e-mails of personal data. */
-      readonly edits?: Readonly<Record<string, number>>;
-    }
+  | Edit
   | { readonly keep: true; readonly found: Readonly<Record<string, number>> }
   | { readonly keep: false; readonly reason: string };
 

@@ -2,11 +2,14 @@
  * @file Filtering by address: lists of domains, whole addresses, words and parts of words, as RefinedWeb does (Penedo et al.
  * 2023, arXiv:2306.01116, appendix G.1). Reasons are datatrove's.
  */
+import { readFile } from "node:fs/promises";
 import { parse } from "tldts";
 import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js";
 import { readWordList, type WordList } from "./word-list.js";
 
 export interface UrlOptions {
+  /** `fineweb`: the words that FineWeb looked for, beside what is given here. None by default. */
+  readonly lists?: "fineweb";
   /** Registered domains or host names; a domain stands for all hosts under it. */
   readonly domains?: WordList;
   /** Whole addresses. */
@@ -21,6 +24,15 @@ export interface UrlOptions {
   /** What becomes of a document without an address. */
   readonly withoutUrl?: "keep" | "drop";
 }
+
+interface UrlWords {
+  readonly words: readonly string[];
+  readonly softWords: readonly string[];
+  readonly parts: readonly string[];
+}
+const NO_WORDS: UrlWords = { words: [], softWords: [], parts: [] };
+/** datatrove's three lists, with their licence beside them. */
+const URL_WORDS = new URL("./url-words.json", import.meta.url);
 
 export function url(options: UrlOptions = {}): Step {
   const { softLimit = 2, withoutUrl = "keep" } = options;
@@ -56,12 +68,14 @@ export function url(options: UrlOptions = {}): Step {
   return {
     name: "url",
     settings: { ...options, softLimit, withoutUrl },
+    expectsChange: false,
     async prepare() {
+      const own = options.lists === "fineweb" ? (JSON.parse(await readFile(URL_WORDS, "utf8")) as UrlWords) : NO_WORDS;
       domains = new Set(await readWordList(options.domains));
       urls = new Set(await readWordList(options.urls));
-      words = new Set((await readWordList(options.words)).map(plain));
-      softWords = new Set((await readWordList(options.softWords)).map(plain));
-      parts = (await readWordList(options.parts)).map(plain).filter((part) => part !== "");
+      words = new Set([...own.words, ...(await readWordList(options.words))].map(plain));
+      softWords = new Set([...own.softWords, ...(await readWordList(options.softWords))].map(plain));
+      parts = [...own.parts, ...(await readWordList(options.parts))].map(plain).filter((part) => part !== "");
     },
     judge,
   };

@@ -108,7 +108,5 @@ function isBoilerplate(line: string): boolean {
     .toLowerCase()
     .replace(/^[\s©|•·»>«<*[\]()-]+|[\s.…!|•·»>«<*[\]():→-]+$/gu, "")
     .replace(/\s+/g, " ");
-  return (
-    bare !== "" && (BOILERPLATE.has(bare) || /^(?:copyright|©)? ?(?:\d{4})?[^.]{0,40}all rights reserved$/.test(bare))
-  );
+  return bare !== "" && (BOILERPLATE.has(bare) || /^(?:copyright|\(c\)|\d{4})?.{0,45}all rights reserved$/.test(bare));
 }

@@ -1,0 +1,42 @@
+import { cleanOptions } from "../data/clean/clean-options.js";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description:
+    "Turn web pages, archives and documents into clean text, by a recipe: FineWeb's where none is given. Writes documents/, " +
+    "funnel.json (what each step took and why, with every sum checked) and report.html. Killed, it goes on where it was.",
+  options: cleanOptions,
+  positional: ["inputs"],
+  examples: [
+    "quern data clean crawl.warc.gz --out clean/",
+    "quern data clean pages/ --out clean/ --recipe my-recipe.ts --keep-dropped",
+    "quern data clean web.jsonl --out try/ --limit 1000",
+  ],
+  async run(options, { signal, onProgress, print }) {
+    const { clean, funnelLines, planClean } = await import("../data/index.js");
+    if (options.dryRun) {
+      const plan = await planClean(options);
+      const { recipe, tasks, finished, bytes, skipped } = plan;
+      print(`recipe ${recipe.name ?? options.recipe ?? ""}`.trimEnd());
+      for (const step of recipe.steps) print(`  ${step.name} ${JSON.stringify(step.settings)}`);
+      print(`${tasks.length} tasks of ${(bytes / 1e6).toFixed(1)} MB, ${finished} finished by an earlier run`);
+      for (const { name, part, range } of tasks.slice(0, 20)) {
+        print(`  ${name} ${part.location}${range === undefined ? "" : ` bytes ${range.start} to ${range.end}`}`);
+      }
+      if (tasks.length > 20) print(`  and ${tasks.length - 20} more`);
+      for (const [reason, count] of skipped) print(`left out: ${count} × ${reason}`);
+      return {
+        dryRun: true,
+        steps: recipe.steps.map(({ name, settings }) => ({ name, settings })),
+        tasks: tasks.length,
+        finished,
+        bytes,
+      };
+    }
+    const { funnel, ran, plan, report, out } = await clean({ ...options, signal, onProgress });
+    for (const line of funnelLines(funnel)) print(line);
+    if (ran < plan.tasks.length) print(`${plan.tasks.length - ran} of ${plan.tasks.length} tasks were finished before`);
+    print(`documents in ${out}/documents, the funnel as a picture in ${report}`);
+    return { out, report, tasks: plan.tasks.length, ran, read: funnel.read, ...funnel.output, idle: funnel.idle };
+  },
+});

@@ -1,0 +1,234 @@
+/**
+ * @file Cleaning: inputs through a recipe into a folder of documents with its funnel. A run that was killed goes on where
+ * its tasks ended; one with another recipe, input or option begins anew.
+ */
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { makeFolder, writeFileAtomic } from "../../documents/index.js";
+import { fileError, QuernError } from "../../errors.js";
+import { checkOptions } from "../../options.js";
+import type { OnProgress } from "../../progress.js";
+import { type Funnel, makeFunnel } from "../funnel/funnel.js";
+import { renderReport } from "../funnel/report.js";
+import { type CleanInput, cleanOptions } from "./clean-options.js";
+import { loadRecipe, recipeIdentity } from "./load-recipe.js";
+import { runInWorkers, workersFor } from "./pool.js";
+import { defineRecipe, type Recipe } from "./recipe.js";
+import { finishedTask, runTask, type TaskManifest } from "./run-task.js";
+import { planTasks, type Task, type TaskConfig } from "./tasks.js";
+
+export interface CleanOptions extends Omit<CleanInput, "recipe"> {
+  /** A file, a name, or the recipe itself; one that is given itself runs in this thread, as functions cannot be sent. */
+  readonly recipe?: string | Recipe;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+  /** Bytes of a plain JSONL file that are one task. Default 64 MiB. */
+  readonly stretch?: number;
+}
+
+export interface CleanPlan {
+  readonly recipe: Recipe;
+  readonly tasks: readonly Task[];
+  /** Tasks that an earlier run finished. */
+  readonly finished: number;
+  readonly bytes: number;
+  readonly skipped: ReadonlyMap<string, number>;
+}
+
+export interface CleanResult {
+  readonly out: string;
+  readonly funnel: Funnel;
+  readonly plan: CleanPlan;
+  /** Tasks that this call ran. */
+  readonly ran: number;
+  readonly report: string;
+}
+
+interface Prepared {
+  readonly plan: CleanPlan;
+  readonly config: TaskConfig;
+  readonly finished: Map<string, TaskManifest>;
+  readonly settings: ReturnType<typeof check>;
+}
+
+const check = ({ recipe: _, signal: __, onProgress: ___, stretch: ____, ...options }: CleanOptions) =>
+  checkOptions(cleanOptions.omit({ recipe: true }), options);
+
+/** What a run would do. Writes nothing. Throws a `QuernError` as `clean` does. */
+export async function planClean(options: CleanOptions): Promise<CleanPlan> {
+  return (await prepare(options)).plan;
+}
+
+async function prepare(options: CleanOptions): Promise<Prepared> {
+  const settings = check(options);
+  const file = typeof options.recipe === "string" || options.recipe === undefined ? options.recipe : undefined;
+  const recipe = typeof options.recipe === "object" ? defineRecipe(options.recipe) : await loadRecipe(file);
+  const config: TaskConfig = {
+    ...(file === undefined ? {} : { recipe: file }),
+    identity: await recipeIdentity(recipe, file),
+    out: settings.out,
+    keepDropped: settings.keepDropped,
+    ...(settings.sample === undefined ? {} : { sample: settings.sample }),
+    ...(settings.limit === undefined ? {} : { limit: settings.limit }),
+    largest: settings.largest,
+  };
+  const { tasks, skipped } = await planTasks(settings.inputs, config, options);
+  if (tasks.length === 0) {
+    throw new QuernError(`nothing to clean in ${settings.inputs.join(", ")}: no page, archive or document file`, {
+      exitCode: 2,
+    });
+  }
+  const finished = new Map<string, TaskManifest>();
+  for (const task of tasks) {
+    const manifest = await finishedTask(task, settings.out);
+    if (manifest !== undefined) finished.set(task.name, manifest);
+  }
+  const bytes = tasks.reduce((sum, task) => sum + task.bytes, 0);
+  return { settings, config, finished, plan: { recipe, tasks, finished: finished.size, bytes, skipped } };
+}
+
+/**
+ * Cleans. Writes `documents/`, `dropped/<step>/` on request, `tasks/`, `manifest.json`, `funnel.json` and `report.html`
+ * under `out`. Throws a `QuernError` for wrong options or a wrong recipe, for inputs that are not there, and when the
+ * folder cannot be written; what is wrong inside an input is counted. Throws the signal's reason when that aborts, and
+ * the next call goes on.
+ */
+export async function clean(options: CleanOptions): Promise<CleanResult> {
+  const { signal, onProgress } = options;
+  const { plan, config, finished, settings } = await prepare(options);
+  const { tasks, recipe } = plan;
+  await sweep(config.out, tasks, finished, config.keepDropped);
+  const waiting = tasks.filter(({ name }) => !finished.has(name));
+
+  const running = new Map<string, number>();
+  let documents = 0;
+  let doneBytes = plan.bytes - waiting.reduce((sum, task) => sum + task.bytes, 0);
+  const report = () => {
+    const now = documents + [...running.values()].reduce((sum, count) => sum + count, 0);
+    onProgress?.({ task: "clean", done: doneBytes, total: plan.bytes, unit: "byte", note: `${now} documents` });
+  };
+  const events = {
+    progress: (task: Task, count: number) => {
+      running.set(task.name, count);
+      report();
+    },
+    finished: (task: Task, manifest: TaskManifest) => {
+      finished.set(task.name, manifest);
+      running.delete(task.name);
+      documents += manifest.read;
+      doneBytes += task.bytes;
+      report();
+    },
+  };
+  const inThread = typeof options.recipe === "object" || config.limit !== undefined;
+  const workers = inThread ? 1 : workersFor(waiting.length, settings.workers ?? availableParallelism());
+  if (workers > 1) await runInWorkers(waiting, config, workers, events, signal);
+  else await runHere(waiting, config, recipe, events, finished, tasks, signal);
+
+  const manifests = tasks.map(({ name }) => finished.get(name) as TaskManifest);
+  const funnel = makeFunnel(manifests, {
+    recipe: recipe.name ?? config.recipe ?? "recipe",
+    inputs: settings.inputs,
+    steps: recipe.steps,
+    skipped: plan.skipped,
+  });
+  if (funnel.faults.length > 0) throw new Error(`the funnel does not add up: ${funnel.faults.join("; ")}`);
+  const path = join(config.out, "report.html");
+  await writeFileAtomic(join(config.out, "manifest.json"), manifestText(tasks, manifests));
+  await writeFileAtomic(
+    path,
+    renderReport(
+      funnel,
+      manifests.flatMap(({ samples }) => samples),
+    ),
+  );
+  await writeFileAtomic(join(config.out, "funnel.json"), `${JSON.stringify(funnel, null, 1)}\n`);
+  return { out: config.out, funnel, plan, ran: waiting.length, report: path };
+}
+
+/** In this thread, in order; a limit is for all tasks together, so each gets what the ones before it left. */
+async function runHere(
+  waiting: readonly Task[],
+  config: TaskConfig,
+  recipe: Recipe,
+  events: {
+    readonly finished: (task: Task, manifest: TaskManifest) => void;
+    readonly progress: (task: Task, documents: number) => void;
+  },
+  finished: ReadonlyMap<string, TaskManifest>,
+  tasks: readonly Task[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (const task of waiting) {
+    signal?.throwIfAborted();
+    let own = config;
+    if (config.limit !== undefined) {
+      let read = 0;
+      for (const { name } of tasks) if (name < task.name) read += finished.get(name)?.read ?? 0;
+      own = { ...config, limit: Math.max(0, config.limit - read) };
+    }
+    const manifest = await runTask(task, own, recipe, {
+      signal,
+      onProgress: (documents) => events.progress(task, documents),
+    });
+    events.finished(task, manifest);
+  }
+}
+
+/** Removes what is not this run's: files of tasks that are to run (again) or are no more, and what a kill left half-written. */
+async function sweep(
+  out: string,
+  tasks: readonly Task[],
+  finished: ReadonlyMap<string, TaskManifest>,
+  keepDropped: boolean,
+): Promise<void> {
+  try {
+    await makeFolder(out);
+    const known = new Set(tasks.filter(({ name }) => finished.has(name)).map(({ name }) => name));
+    // Manifests first: what has none is not finished, whatever else is there.
+    const folders = ["tasks", "documents"];
+    const dropped = await readdir(join(out, "dropped")).catch(() => []);
+    if (!keepDropped) await rm(join(out, "dropped"), { recursive: true, force: true });
+    else folders.push(...dropped.map((step) => join("dropped", step)));
+    const written = new Set([...finished.values()].flatMap(({ files }) => files.map(({ path }) => path)));
+    for (const folder of folders) {
+      for (const name of await readdir(join(out, folder)).catch(() => [])) {
+        const path = `${folder.replaceAll("\\", "/")}/${name}`;
+        const ours = folder === "tasks" ? known.has(name.replace(/\.json$/, "")) : written.has(path);
+        if (!ours) await rm(join(out, folder, name), { recursive: true, force: true });
+      }
+    }
+    // An older funnel must not be taken for this run's while it is at work.
+    for (const name of ["funnel.json", "report.html", "manifest.json"]) {
+      if (finished.size < tasks.length) await rm(join(out, name), { force: true });
+    }
+    for (const name of await readdir(out)) {
+      if (/^\.(funnel\.json|report\.html|manifest\.json)\..*\.tmp$/.test(name))
+        await rm(join(out, name), { force: true });
+    }
+    await mkdir(join(out, "documents"), { recursive: true });
+  } catch (error) {
+    throw fileError(error, "write", out);
+  }
+}
+
+function manifestText(tasks: readonly Task[], manifests: readonly TaskManifest[]): string {
+  const list = tasks.map(({ name, key, part, range }, index) => ({
+    task: name,
+    input: part.location,
+    ...(range === undefined ? {} : { range }),
+    key,
+    files: manifests[index].files,
+  }));
+  return `${JSON.stringify({ version: 1, tasks: list }, null, 1)}\n`;
+}
+
+/** Reads the funnel of a finished run. Throws a `QuernError` when there is none. */
+export async function readFunnel(out: string): Promise<Funnel> {
+  try {
+    return JSON.parse(await readFile(join(out, "funnel.json"), "utf8")) as Funnel;
+  } catch (error) {
+    throw fileError(error, "read", join(out, "funnel.json"));
+  }
+}

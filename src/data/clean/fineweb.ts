@@ -1,0 +1,27 @@
+/**
+ * @file The recipe that runs where no other is given: FineWeb's (Penedo et al. 2024, arXiv:2406.17557), with its thresholds,
+ * and after it what makes the text safe to train on. Copy it, import from "quern/data", and change what you like.
+ */
+import { c4Quality } from "../filters/c4-quality.js";
+import { finewebQuality } from "../filters/fineweb-quality.js";
+import { gopherQuality } from "../filters/gopher-quality.js";
+import { gopherRepetition } from "../filters/gopher-repetition.js";
+import { language } from "../filters/language.js";
+import { url } from "../filters/url.js";
+import { normalise } from "../normalise/normalise.js";
+import { personalData } from "../personal-data/personal-data.js";
+import { defineRecipe } from "./recipe.js";
+
+export default defineRecipe({
+  name: "fineweb",
+  steps: [
+    url({ lists: "fineweb" }),
+    language({ keep: ["en"] }),
+    gopherRepetition(),
+    gopherQuality(),
+    c4Quality({ requireTerminalMark: false }),
+    finewebQuality(),
+    normalise(),
+    personalData(),
+  ],
+});

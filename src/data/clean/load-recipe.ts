@@ -1,0 +1,89 @@
+/**
+ * @file Finding a recipe by its name or file, and what tells it from every other: two runs with the same identity give the
+ * same bytes.
+ */
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { createJiti } from "jiti";
+import { fileError, QuernError } from "../../errors.js";
+import { version } from "../../version.js";
+import { filesOf } from "../filters/word-list.js";
+import fineweb from "./fineweb.js";
+import fineweb2 from "./fineweb-2.js";
+import { defineRecipe, type Recipe } from "./recipe.js";
+
+const BUILT_IN: Readonly<Record<string, Recipe>> = { fineweb, "fineweb-2": fineweb2 };
+
+/**
+ * The recipe of a file, or `fineweb` (also where nothing is named) or `fineweb-2`. Throws a `QuernError` when the file is
+ * not there, does not run, or exports no recipe.
+ */
+export async function loadRecipe(path = "fineweb"): Promise<Recipe> {
+  if (path in BUILT_IN && !existsSync(path)) return BUILT_IN[path];
+  const file = resolve(path);
+  if (!existsSync(file)) {
+    const names = Object.keys(BUILT_IN).join(" and ");
+    throw new QuernError(`there is no recipe ${path}; it must be a TypeScript file, or one of ${names}`, {
+      exitCode: 2,
+    });
+  }
+  // The recipe's own import of the library gives the one that runs, however Quern was installed.
+  const jiti = createJiti(import.meta.url, {
+    fsCache: false,
+    moduleCache: false,
+    virtualModules: { "quern/data": await import("../recipe-steps.js") },
+  });
+  let exported: unknown;
+  try {
+    exported = await jiti.import(file, { default: true });
+  } catch (error) {
+    if (error instanceof QuernError) throw error;
+    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+    throw new QuernError(`the recipe ${path} does not run: ${reason}`, { exitCode: 2, cause: error });
+  }
+  if (typeof exported !== "object" || exported === null || !("steps" in exported)) {
+    throw new QuernError(`${path} exports no recipe; end it with \`export default defineRecipe({ steps: [...] })\``, {
+      exitCode: 2,
+    });
+  }
+  return defineRecipe(exported as Recipe);
+}
+
+/** A hash of all that a recipe's work depends on: its steps and settings, its files and word lists, Quern's version. */
+export async function recipeIdentity(recipe: Recipe, file?: string): Promise<string> {
+  const hash = createHash("sha256");
+  const add = (text: string | Buffer) => hash.update(text).update("\0");
+  add(version);
+  const { steps, words, sentences, ...rest } = recipe;
+  add(JSON.stringify(rest));
+  for (const step of steps) add(JSON.stringify([step.name, step.settings]));
+  add(`${words?.toString()} ${sentences?.toString()}`);
+  for (const list of new Set(steps.flatMap(({ settings }) => filesOf(settings)))) add(await read(list));
+  if (file !== undefined && existsSync(file)) await addSource(resolve(file), add, new Set());
+  return hash.digest("hex");
+}
+
+/** A source file and the files beside it that it imports. */
+async function addSource(file: string, add: (text: string) => void, seen: Set<string>): Promise<void> {
+  if (seen.has(file)) return;
+  seen.add(file);
+  const source = (await read(file)).toString("utf8");
+  add(source);
+  for (const [, specifier] of source.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*)["'](\.[^"']+)["']/g)) {
+    const target = resolve(dirname(file), specifier);
+    const found = [target, target.replace(/\.js$/, ".ts"), `${target}.ts`, `${target}.js`].find((each) =>
+      existsSync(each),
+    );
+    if (found !== undefined) await addSource(found, add, seen);
+  }
+}
+
+async function read(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+}

@@ -1,0 +1,272 @@
+/**
+ * @file One task: its part of the input through the recipe into its files, and a manifest written last, whose presence says
+ * that the rest is whole. A pure function of the task and its configuration.
+ */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type AtomicFile, createAtomicFile, writeFileAtomic } from "../../documents/index.js";
+import type { Candidate, Step } from "../filters/filter.js";
+import { addNamed, addTo, flowOf, newCounts, type StepCounts } from "../funnel/counts.js";
+import { type Sample, Samples } from "../funnel/samples.js";
+import { Passage } from "../text/passage.js";
+import { Chain, domainOf } from "./chain.js";
+import { extractText, loadExtractor } from "./extraction.js";
+import type { Recipe } from "./recipe.js";
+import { type InputRecord, readRecords } from "./records.js";
+import type { Task, TaskConfig } from "./tasks.js";
+
+export interface WrittenFile {
+  /** Under the run's folder. */
+  readonly path: string;
+  readonly bytes: number;
+  readonly documents: number;
+  readonly sha256: string;
+}
+
+/** What a task leaves beside its documents. */
+export interface TaskManifest {
+  readonly task: string;
+  readonly key: string;
+  readonly files: readonly WrittenFile[];
+  /** What was not a document, by reason; documents that the sample left out. */
+  readonly skipped: Readonly<Record<string, number>>;
+  readonly read: number;
+  readonly steps: readonly StepCounts[];
+  readonly samples: readonly Sample[];
+}
+
+export const manifestPath = (out: string, task: Task) => join(out, "tasks", `${task.name}.json`);
+
+/** Output is gathered to pieces of about this many characters, so that no document is a system call of its own. */
+const PIECE = 1 << 18;
+
+export async function runTask(
+  task: Task,
+  config: TaskConfig,
+  recipe: Recipe,
+  { signal, onProgress }: { readonly signal?: AbortSignal; readonly onProgress?: (documents: number) => void } = {},
+): Promise<TaskManifest> {
+  const samples = new Samples();
+  const steps: Step[] = [...recipe.steps];
+  const chain = new Chain(steps, (index, document, before, verdict) =>
+    samples.watch(steps[index].name, document, before, verdict),
+  );
+  await chain.prepare();
+  const extraction = newCounts("extract");
+  const files = new OutputFiles(task, config.out);
+  const skipped = new Map<string, number>();
+  const skip = (reason: string) => skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
+  let read = 0;
+  try {
+    const records = readRecords(task.part, { range: task.range, largest: config.largest, signal, skip });
+    for await (const record of records) {
+      if (config.limit !== undefined && read >= config.limit) break;
+      if (config.sample !== undefined && !isSampled(record.id, config.sample)) {
+        skip("not_sampled");
+        continue;
+      }
+      read += 1;
+      const { document, reason } = await toDocument(record, task, recipe, extraction, samples);
+      if (document === undefined) {
+        if (config.keepDropped) await files.dropped("extract", reason ?? "", record, "");
+        continue;
+      }
+      const outcome = chain.judge(document);
+      if (outcome.keep) await files.kept(record, document);
+      else if (config.keepDropped)
+        await files.dropped(outcome.step, outcome.reason, record, document.passage.text, document);
+      if (read % 256 === 0) onProgress?.(read);
+    }
+    const written = await files.commit();
+    const manifest: TaskManifest = {
+      task: task.name,
+      key: task.key,
+      files: written,
+      skipped: Object.fromEntries([...skipped].sort(([a], [b]) => (a < b ? -1 : 1))),
+      read,
+      steps: [extraction, ...chain.counts],
+      samples: samples.list,
+    };
+    await writeFileAtomic(manifestPath(config.out, task), `${JSON.stringify(manifest)}\n`);
+    onProgress?.(read);
+    return manifest;
+  } catch (error) {
+    await files.discard();
+    throw error;
+  }
+}
+
+/** A finished task's manifest, when it is of this very task and its files are there as it says; else undefined. */
+export async function finishedTask(task: Task, out: string): Promise<TaskManifest | undefined> {
+  try {
+    const manifest = JSON.parse(await readFile(manifestPath(out, task), "utf8")) as TaskManifest;
+    if (manifest.key !== task.key) return undefined;
+    for (const { path, bytes, sha256 } of manifest.files) {
+      const data = await readFile(join(out, path));
+      if (data.length !== bytes || createHash("sha256").update(data).digest("hex") !== sha256) return undefined;
+    }
+    return manifest;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The same documents in every run: by a hash of their ids (FNV-1a, 32 bits). */
+export function isSampled(id: string, share: number): boolean {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return ((hash ^ (hash >>> 13)) >>> 0) / 2 ** 32 < share;
+}
+
+async function toDocument(
+  record: InputRecord,
+  task: Task,
+  recipe: Recipe,
+  counts: StepCounts,
+  samples: Samples,
+): Promise<{ readonly document?: Candidate; readonly reason?: string }> {
+  const { content } = record;
+  const source = record.source ?? task.part.source;
+  const flows = [
+    flowOf(counts.domains, domainOf(record.url)),
+    flowOf(counts.sources, source),
+    flowOf(counts.languages, record.language ?? recipe.language ?? "und"),
+  ];
+  const make = (text: string): Candidate => ({
+    id: record.id,
+    ...(record.url === undefined ? {} : { url: record.url }),
+    source,
+    origin: record.origin,
+    language: record.language ?? recipe.language,
+    passage: new Passage(text, { words: recipe.words, sentences: recipe.sentences }),
+  });
+  if (content.kind === "text") {
+    const document = make(content.text);
+    const amount = [1, document.passage.bytes, document.passage.wordCount] as const;
+    for (const sum of [counts.in, counts.out, ...flows.flatMap((flow) => [flow.in, flow.out])]) addTo(sum, amount);
+    return { document };
+  }
+  await loadExtractor();
+  const { bytes } = content;
+  // A page has no words before its text is found: extraction adds them.
+  const before = [1, bytes.length, 0] as const;
+  for (const sum of [counts.in, ...flows.map((flow) => flow.in)]) addTo(sum, before);
+  const extracted = extractText(bytes, content.contentType, recipe.extract?.format, record.url);
+  if ("reason" in extracted) {
+    addTo(counts.dropped, before);
+    addNamed(counts.reasons, extracted.reason, before);
+    samples.page("extract", record.id, record.url, extracted.html, "", extracted.reason);
+    return { reason: extracted.reason };
+  }
+  const document = make(extracted.text);
+  const { passage } = document;
+  counts.edited += 1;
+  const net = passage.bytes - bytes.length;
+  addTo(net < 0 ? counts.cut : counts.added, [0, Math.abs(net), 0]);
+  counts.added[2] += passage.wordCount;
+  const after = [1, passage.bytes, passage.wordCount] as const;
+  for (const sum of [counts.out, ...flows.map((flow) => flow.out)]) addTo(sum, after);
+  samples.page("extract", record.id, record.url, extracted.html, extracted.text);
+  return { document };
+}
+
+/** The files of one task, begun when the first document comes. */
+class OutputFiles {
+  readonly #task: Task;
+  readonly #out: string;
+  readonly #files = new Map<string, OutputFile>();
+
+  constructor(task: Task, out: string) {
+    this.#task = task;
+    this.#out = out;
+  }
+
+  async kept(record: InputRecord, document: Candidate): Promise<void> {
+    await this.#write("documents", lineOf(record, document.passage.text, document));
+  }
+
+  async dropped(step: string, reason: string, record: InputRecord, text: string, document?: Candidate): Promise<void> {
+    await this.#write(`dropped/${step}`, { reason, ...lineOf(record, text, document) });
+  }
+
+  async #write(folder: string, line: object): Promise<void> {
+    const path = `${folder}/${this.#task.name}.jsonl`;
+    let file = this.#files.get(path);
+    if (file === undefined) {
+      file = new OutputFile(path, await createAtomicFile(join(this.#out, path)));
+      this.#files.set(path, file);
+    }
+    await file.write(`${JSON.stringify(line)}\n`);
+  }
+
+  /** Every task has its file of documents, if only an empty one. */
+  async commit(): Promise<WrittenFile[]> {
+    const path = `documents/${this.#task.name}.jsonl`;
+    if (!this.#files.has(path)) {
+      this.#files.set(path, new OutputFile(path, await createAtomicFile(join(this.#out, path))));
+    }
+    const paths = [...this.#files.keys()].sort();
+    const written: WrittenFile[] = [];
+    for (const each of paths) written.push(await (this.#files.get(each) as OutputFile).commit());
+    return written;
+  }
+
+  async discard(): Promise<void> {
+    for (const file of this.#files.values()) await file.discard();
+  }
+}
+
+function lineOf(record: InputRecord, text: string, document: Candidate | undefined): object {
+  return {
+    id: record.id,
+    ...(record.url === undefined ? {} : { url: record.url }),
+    source: document?.source ?? record.source,
+    ...(document?.language === undefined ? {} : { language: document.language }),
+    ...(document?.languageScore === undefined ? {} : { language_score: document.languageScore }),
+    origin: record.origin,
+    ...record.fields,
+    text,
+  };
+}
+
+class OutputFile {
+  readonly #path: string;
+  readonly #file: AtomicFile;
+  readonly #hash = createHash("sha256");
+  #waiting: string[] = [];
+  #length = 0;
+  #documents = 0;
+
+  constructor(path: string, file: AtomicFile) {
+    this.#path = path;
+    this.#file = file;
+  }
+
+  async write(line: string): Promise<void> {
+    this.#waiting.push(line);
+    this.#length += line.length;
+    this.#documents += 1;
+    if (this.#length >= PIECE) await this.#flush();
+  }
+
+  async #flush(): Promise<void> {
+    const data = Buffer.from(this.#waiting.join(""));
+    this.#waiting = [];
+    this.#length = 0;
+    this.#hash.update(data);
+    await this.#file.write(data);
+  }
+
+  async commit(): Promise<WrittenFile> {
+    await this.#flush();
+    const { bytes } = this.#file;
+    await this.#file.commit();
+    return { path: this.#path, bytes, documents: this.#documents, sha256: this.#hash.digest("hex") };
+  }
+
+  discard(): Promise<void> {
+    return this.#file.discard();
+  }
+}

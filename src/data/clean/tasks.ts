@@ -1,0 +1,71 @@
+/**
+ * @file The list of tasks that a run is divided into: every one is a part of the input and the run's configuration, a pure
+ * function of both. The list depends on nothing but the input, never on who runs it, so that any number of workers, here
+ * or elsewhere, writes the same bytes.
+ */
+import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { isRemote } from "../location.js";
+import { findParts, type Part } from "../pages.js";
+import type { ByteRange } from "./records.js";
+
+export interface Task {
+  /** Its place in the list, which names its files: `00042`. */
+  readonly name: string;
+  readonly part: Part;
+  /** For a stretch of a plain JSONL file. */
+  readonly range?: ByteRange;
+  /** Bytes of input, as they lie there; 0 where that is not known. */
+  readonly bytes: number;
+  /** Hash of the input's identity and the run's configuration: a finished task with the same key need not run again. */
+  readonly key: string;
+}
+
+/** What a task needs beside its input; plain data, to be sent to wherever it runs. */
+export interface TaskConfig {
+  /** The recipe's file or name; undefined for the default. */
+  readonly recipe?: string;
+  /** Hash of the recipe, from `recipeIdentity`. */
+  readonly identity: string;
+  readonly out: string;
+  readonly keepDropped: boolean;
+  readonly sample?: number;
+  readonly limit?: number;
+  /** Bytes that one document, line or page may have. */
+  readonly largest: number;
+}
+
+/** A plain JSONL file is cut into stretches of about this many bytes. */
+const STRETCH = 64 << 20;
+const PLAIN_LINES = /\.(?:jsonl|ndjson)$/i;
+
+/** The tasks of a run, in order, and what was left out in folders. Throws a `QuernError` for an input that is not there. */
+export async function planTasks(
+  inputs: readonly string[],
+  config: TaskConfig,
+  { stretch = STRETCH, signal }: { readonly stretch?: number; readonly signal?: AbortSignal } = {},
+): Promise<{ readonly tasks: readonly Task[]; readonly skipped: ReadonlyMap<string, number> }> {
+  const skipped = new Map<string, number>();
+  const parts = await findParts(inputs, { skipped, signal });
+  const { out: _, ...configuration } = config;
+  const shared = JSON.stringify(configuration);
+  const tasks: Task[] = [];
+  for (const part of parts) {
+    const file = isRemote(part.location) ? undefined : await stat(part.location);
+    const bytes = file?.size ?? 0;
+    const state = file === undefined ? "" : `${file.size} ${file.mtimeMs}`;
+    const ranges: (ByteRange | undefined)[] = [];
+    if (file !== undefined && PLAIN_LINES.test(part.location) && bytes > stretch) {
+      for (let start = 0; start < bytes; start += stretch)
+        ranges.push({ start, end: Math.min(start + stretch, bytes) });
+    } else ranges.push(undefined);
+    for (const range of ranges) {
+      const name = String(tasks.length).padStart(5, "0");
+      const key = createHash("sha256")
+        .update(JSON.stringify([name, part, range, state, shared]))
+        .digest("hex");
+      tasks.push({ name, part, ...(range && { range }), bytes: range ? range.end - range.start : bytes, key });
+    }
+  }
+  return { tasks, skipped };
+}

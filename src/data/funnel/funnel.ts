@@ -1,0 +1,186 @@
+/**
+ * @file The funnel: what came of a run at each step, added up from its tasks, with every sum checked. A sum that is wrong
+ * is a fault of Quern's own and is told as one, never smoothed over.
+ */
+import type { TaskManifest } from "../clean/run-task.js";
+import type { Step } from "../filters/filter.js";
+import { type Amount, addTo, type Flow, mergeCounts, newCounts, type StepCounts } from "./counts.js";
+
+export interface Amounts {
+  readonly documents: number;
+  readonly bytes: number;
+  readonly words: number;
+}
+
+export interface InOut {
+  readonly in: Amounts;
+  readonly out: Amounts;
+}
+
+export interface FunnelStep {
+  readonly step: string;
+  readonly documents: { readonly in: number; readonly kept: number; readonly dropped: number; readonly edited: number };
+  readonly bytes: StepFlow;
+  readonly words: StepFlow;
+  /** Dropped, by reason. */
+  readonly reasons: Readonly<Record<string, Amounts>>;
+  /** What was edited or found in documents that were kept, by the step's own names. */
+  readonly edits: Readonly<Record<string, number>>;
+  readonly languages: Readonly<Record<string, InOut>>;
+  readonly domains: Readonly<Record<string, InOut>>;
+  readonly sources: Readonly<Record<string, InOut>>;
+}
+
+/** `in = out + dropped + cut − added`. */
+export interface StepFlow {
+  readonly in: number;
+  readonly out: number;
+  readonly dropped: number;
+  readonly cut: number;
+  readonly added: number;
+}
+
+export interface Funnel {
+  readonly version: 1;
+  readonly recipe: string;
+  readonly inputs: readonly string[];
+  readonly tasks: number;
+  /** Records read, and what was left out before the first step, by reason. */
+  readonly read: number;
+  readonly skipped: Readonly<Record<string, number>>;
+  readonly steps: readonly FunnelStep[];
+  readonly output: Amounts;
+  /** Steps that changed nothing where they were expected to. */
+  readonly idle: readonly string[];
+  /** Sums that do not hold; empty in a run as it should be. */
+  readonly faults: readonly string[];
+}
+
+/** Adds up the tasks of a run. */
+export function makeFunnel(
+  manifests: readonly TaskManifest[],
+  plan: {
+    readonly recipe: string;
+    readonly inputs: readonly string[];
+    readonly steps: readonly Step[];
+    readonly skipped: ReadonlyMap<string, number>;
+  },
+): Funnel {
+  const sums = ["extract", ...plan.steps.map(({ name }) => name)].map(newCounts);
+  const skipped = new Map(plan.skipped);
+  const written: [number, number, number] = [0, 0, 0];
+  let read = 0;
+  for (const manifest of manifests) {
+    read += manifest.read;
+    manifest.steps.forEach((counts, index) => {
+      mergeCounts(sums[index], counts);
+    });
+    for (const [reason, count] of Object.entries(manifest.skipped))
+      skipped.set(reason, (skipped.get(reason) ?? 0) + count);
+    for (const { path, documents } of manifest.files)
+      if (path.startsWith("documents/")) addTo(written, [documents, 0, 0]);
+  }
+  const last = sums[sums.length - 1];
+  const expected = new Map(plan.steps.map(({ name, expectsChange }) => [name, expectsChange !== false]));
+  return {
+    version: 1,
+    recipe: plan.recipe,
+    inputs: plan.inputs,
+    tasks: manifests.length,
+    read,
+    skipped: Object.fromEntries([...skipped].sort(byName)),
+    steps: sums.map(toStep),
+    output: amounts(last.out),
+    idle: sums.filter((sum) => expected.get(sum.name) && sum.in[0] > 0 && isIdle(sum)).map(({ name }) => name),
+    faults: [
+      ...faultsOf(sums, read),
+      ...(written[0] === last.out[0] ? [] : [`${written[0]} documents were written, ${last.out[0]} kept`]),
+    ],
+  };
+}
+
+const isIdle = ({ dropped, edited, edits }: StepCounts) =>
+  dropped[0] === 0 && edited === 0 && Object.keys(edits).length === 0;
+
+const UNITS = ["documents", "bytes", "words"] as const;
+
+/** Every sum that must hold, checked; the ones that do not, as sentences. */
+export function faultsOf(steps: readonly StepCounts[], read: number): string[] {
+  const faults: string[] = [];
+  const check = (holds: boolean, what: string) => {
+    if (!holds) faults.push(what);
+  };
+  steps.forEach((step, index) => {
+    const before = index === 0 ? undefined : steps[index - 1];
+    UNITS.forEach((unit, i) => {
+      const { name } = step;
+      const rest = step.out[i] + step.dropped[i] + step.cut[i] - step.added[i];
+      check(step.in[i] === rest, `${name}: ${step.in[i]} ${unit} in, ${rest} out, dropped, cut and added`);
+      check(
+        sum(Object.values(step.reasons), i) === step.dropped[i],
+        `${name}: ${unit} by reason are not those dropped`,
+      );
+      for (const kind of ["languages", "domains", "sources"] as const) {
+        const flows = Object.values(step[kind]);
+        check(
+          sum(
+            flows.map((flow) => flow.in),
+            i,
+          ) === step.in[i],
+          `${name}: ${unit} in by ${kind} are not those in`,
+        );
+        check(
+          sum(
+            flows.map((flow) => flow.out),
+            i,
+          ) === step.out[i],
+          `${name}: ${unit} out by ${kind} are not those out`,
+        );
+      }
+      if (before !== undefined)
+        check(before.out[i] === step.in[i], `${name}: ${unit} in are not those out of ${before.name}`);
+    });
+  });
+  check(
+    steps.length === 0 || steps[0].in[0] === read,
+    `${read} documents were read, ${steps[0]?.in[0]} came to the first step`,
+  );
+  return faults;
+}
+
+const sum = (list: readonly Amount[], index: number) => list.reduce((total, amount) => total + amount[index], 0);
+
+const amounts = ([documents, bytes, words]: Amount): Amounts => ({ documents, bytes, words });
+
+const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]) => (a < b ? -1 : a > b ? 1 : 0);
+
+function toStep(counts: StepCounts): FunnelStep {
+  const flow = (index: number): StepFlow => ({
+    in: counts.in[index],
+    out: counts.out[index],
+    dropped: counts.dropped[index],
+    cut: counts.cut[index],
+    added: counts.added[index],
+  });
+  return {
+    step: counts.name,
+    documents: { in: counts.in[0], kept: counts.out[0], dropped: counts.dropped[0], edited: counts.edited },
+    bytes: flow(1),
+    words: flow(2),
+    reasons: sorted(counts.reasons, amounts),
+    edits: sorted(counts.edits, (count) => count),
+    languages: sorted(counts.languages, inOut),
+    domains: sorted(counts.domains, inOut),
+    sources: sorted(counts.sources, inOut),
+  };
+}
+
+const inOut = (flow: Flow): InOut => ({ in: amounts(flow.in), out: amounts(flow.out) });
+
+function sorted<T, U>(table: Readonly<Record<string, T>>, change: (value: T) => U): Record<string, U> {
+  return Object.fromEntries(
+    Object.entries(table)
+      .sort(byName)
+      .map(([name, value]) => [name, change(value)]),
+  );
+}

@@ -1,0 +1,42 @@
+/** @file The funnel as lines for a terminal. */
+import type { Funnel, FunnelStep } from "./funnel.js";
+
+/** One line a step, the commonest reasons under it. */
+export function funnelLines(funnel: Funnel): string[] {
+  const rows = funnel.steps
+    .filter((step) => step.step !== "extract" || step.documents.dropped + step.documents.edited > 0)
+    .map(rowOf);
+  const head = ["step", "documents in", "kept", "", "text out", "words out"];
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map(({ cells }) => cells[column].length)));
+  const line = (cells: readonly string[]) =>
+    cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join("  ");
+  const lines = [line(head), ...rows.flatMap(({ cells, notes }) => [line(cells), ...notes])];
+  const skipped = Object.entries(funnel.skipped);
+  if (skipped.length > 0) {
+    lines.push(`left out before the first step: ${skipped.map(([reason, count]) => `${count} ${reason}`).join(", ")}`);
+  }
+  if (funnel.idle.length > 0) lines.push(`changed nothing: ${funnel.idle.join(", ")}; is that what you expect?`);
+  for (const fault of funnel.faults) lines.push(`the funnel does not add up: ${fault}`);
+  return lines;
+}
+
+function rowOf({ step, documents, bytes, words, reasons, edits }: FunnelStep) {
+  const share = documents.in === 0 ? "" : `${((100 * documents.kept) / documents.in).toFixed(1)} %`;
+  const why = [
+    ...Object.entries(reasons).map(([reason, { documents: count }]) => [reason, count, "−"] as const),
+    ...Object.entries(edits).map(([reason, count]) => [reason, count, "~"] as const),
+  ].sort((a, b) => b[1] - a[1]);
+  const shown = why.slice(0, 5).map(([reason, count, sign]) => `${sign}${count} ${reason}`);
+  if (why.length > shown.length) shown.push(`and ${why.length - shown.length} more`);
+  return {
+    cells: [step, String(documents.in), String(documents.kept), share, size(bytes.out), String(words.out)],
+    notes: shown.length === 0 ? [] : [`    ${shown.join(", ")}`],
+  };
+}
+
+/** `12.3 MB`. */
+export function size(bytes: number): string {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
+  if (bytes >= 1e6) return `${(bytes / 1e6).toFixed(2)} MB`;
+  return bytes >= 1e3 ? `${(bytes / 1e3).toFixed(1)} kB` : `${bytes} B`;
+}
