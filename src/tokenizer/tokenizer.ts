@@ -87,7 +87,9 @@ export class Tokenizer {
   readonly #specialIds: ReadonlySet<number>;
   readonly #textParts: TextParts;
   readonly #out = new IdBuffer();
-  #decoded = new Uint8Array(1024);
+  /** Made when first something is decoded. */
+  #packed: Int32Array<ArrayBuffer> | undefined;
+  #decoded = new DataView(new ArrayBuffer(1 << 16));
 
   constructor(parts: TokenizerParts) {
     this.parts = parts;
@@ -380,27 +382,36 @@ export class Tokenizer {
 
   #decodeBytes(ids: Iterable<number> | ArrayLike<number>, options: DecodeOptions): Uint8Array<ArrayBuffer> {
     const list: ArrayLike<number> = isArrayLike(ids) ? ids : Array.from(ids);
-    const { bytes, starts, lengths, size } = this.#tokens;
+    const packed = (this.#packed ??= this.#tokens.packed());
+    const { bytes, size } = this.#tokens;
     const skip = options.skipSpecial ? this.#specialIds : undefined;
     let out = this.#decoded;
+    // Eight bytes are written at a time, whatever the length.
+    let room = out.byteLength - 8;
     let written = 0;
     for (let i = 0; i < list.length; i++) {
       const id = list[i];
-      if (!(id >= 0 && id < size)) throw this.#unknown(id);
-      const length = lengths[id];
-      if (!(length > 0)) throw this.#unknown(id);
+      if (id >>> 0 !== id || id >= size) throw this.#unknown(id);
+      const at = id << 2;
+      const length = packed[at + 2];
+      if (length === 0) throw this.#unknown(id);
       if (skip?.has(id)) continue;
-      if (written + length > out.length) {
-        const grown = new Uint8Array(Math.max(out.length * 2, written + length));
-        grown.set(out.subarray(0, written));
-        out = grown;
+      if (written + length > room) {
+        const grown = new Uint8Array(Math.max(out.byteLength * 2, written + length + 8));
+        grown.set(new Uint8Array(out.buffer, 0, written));
+        out = new DataView(grown.buffer);
+        room = out.byteLength - 8;
       }
-      const from = starts[id];
-      for (let j = 0; j < length; j++) out[written + j] = bytes[from + j];
+      out.setInt32(written, packed[at], true);
+      out.setInt32(written + 4, packed[at + 1], true);
+      if (length > 8) {
+        const from = packed[at + 3];
+        for (let j = 8; j < length; j++) out.setUint8(written + j, bytes[from + j]);
+      }
       written += length;
     }
-    this.#decoded = out.length > 1 << 24 ? new Uint8Array(1 << 16) : out;
-    return out.subarray(0, written);
+    this.#decoded = out.byteLength > 1 << 24 ? new DataView(new ArrayBuffer(1 << 16)) : out;
+    return new Uint8Array(out.buffer as ArrayBuffer, 0, written);
   }
 
   #unknown(id: number): QuernError {
