@@ -121,31 +121,23 @@ function zeros(bytes: Uint8Array): "utf-16le" | "utf-16be" | undefined {
   return undefined;
 }
 
-/** Encodings tried by statistics, with what a letter of theirs looks like when they are right. */
-const CANDIDATES: readonly (readonly [charset: string, letters: RegExp])[] = [
-  ["shift_jis", /[\u3040-\u30ff\u4e00-\u9fff]/g],
-  ["euc-jp", /[\u3040-\u30ff\u4e00-\u9fff]/g],
-  ["gb18030", /[\u4e00-\u9fff]/g],
-  ["big5", /[\u4e00-\u9fff]/g],
-  ["euc-kr", /[\uac00-\ud7af]/g],
-  ["windows-1251", /[\u0430-\u044f\u0451]/g],
-  ["koi8-r", /[\u0430-\u044f\u0451]/g],
-  ["windows-1253", /[\u03b1-\u03ce\u03ac-\u03af]/g],
-  ["windows-1255", /[\u05d0-\u05ea]/g],
-  ["windows-1256", /[\u0621-\u064a]/g],
-  ["windows-874", /[\u0e01-\u0e5b]/g],
+/** Encodings tried by statistics: the letters of their script, and those that running text in it uses most. */
+const CANDIDATES: readonly (readonly [charset: string, letters: RegExp, common: RegExp])[] = [
+  ["shift_jis", /[\u3040-\u30ff\u4e00-\u9fff]/g, /[\u3040-\u309f、。]/g],
+  ["euc-jp", /[\u3040-\u30ff\u4e00-\u9fff]/g, /[\u3040-\u309f、。]/g],
+  ["gb18030", /[\u4e00-\u9fff]/g, /[的一是不了在人有我他这中大来上国个到说们为和，。]/g],
+  ["big5", /[\u4e00-\u9fff]/g, /[的一是不了在人有我他這中大來上國個到說們為和，。]/g],
+  ["euc-kr", /[\uac00-\ud7af]/g, /[이다는을에가의고하로지]/g],
+  ["windows-1251", /[\u0410-\u044f\u0451]/g, /[оеаинтсрвл]/g],
+  ["koi8-r", /[\u0410-\u044f\u0451]/g, /[оеаинтсрвл]/g],
+  ["windows-1253", /[\u0386-\u03ce]/g, /[αεοιτσνηυρκ]/g],
+  ["windows-1255", /[\u05d0-\u05ea]/g, /[יוהלאמרתבנ]/g],
+  ["windows-1256", /[\u0621-\u064a]/g, /[ايلمنوترب]/g],
+  ["windows-874", /[\u0e01-\u0e5b]/g, /[านรกอเงมย]/g],
 ];
 
-/** Letters that running text uses most, by which two encodings of one script are told apart. */
-const COMMON: Readonly<Record<string, RegExp>> = {
-  "windows-1251": /[оеаинтсрвл]/g,
-  "koi8-r": /[оеаинтсрвл]/g,
-  shift_jis: /[\u3040-\u309f、。]/g,
-  "euc-jp": /[\u3040-\u309f、。]/g,
-  gb18030: /[的一是不了在人有我他这中大来上国个到说们为，。]/g,
-  big5: /[的一是不了在人有我他這中大來上國個到說們為，。]/g,
-  "euc-kr": /[이다는을에가의고하]/g,
-};
+/** Below this share of high bytes that follow another, letters above ASCII are the accents of a Western text. */
+const WESTERN = 0.25;
 
 /** The likeliest encoding of bytes about which nothing is said. */
 function guess(bytes: Uint8Array): string {
@@ -155,16 +147,15 @@ function guess(bytes: Uint8Array): string {
   const { good, bad } = utf8Statistics(sample);
   if (bad === 0 || good >= bad * 4) return "utf-8";
   let best = "windows-1252";
-  // Accents are rare among Western letters, so a run of high bytes speaks for another script.
-  let score = highRuns(sample) < 0.35 ? 0.55 : 0.3;
-  for (const [charset, letters] of CANDIDATES) {
+  if (highRuns(sample) < WESTERN) return best;
+  let score = 0.5;
+  for (const [charset, letters, common] of CANDIDATES) {
     const text = new TextDecoder(charset).decode(sample);
-    const high = text.match(/[\u0080-\uffff]/g)?.length ?? 0;
+    const high = count(text, /[\u0080-\uffff]/g);
     if (high === 0) continue;
-    const own = text.match(letters)?.length ?? 0;
-    const common = COMMON[charset] === undefined ? 0 : (text.match(COMMON[charset])?.length ?? 0);
-    const broken = text.match(/[\ufffd\ue000-\uf8ff\uff61-\uff9f]/g)?.length ?? 0;
-    const value = (own + common - broken * 4) / (high * 1.4);
+    // What is private or half as wide as it should be comes from bytes that were paired wrongly.
+    const wrong = count(text, /[\ufffd\ue000-\uf8ff\uff61-\uff9f]/g);
+    const value = (count(text, letters) + 1.5 * count(text, common) - 4 * wrong) / high;
     if (value > score) {
       score = value;
       best = charset;
@@ -172,6 +163,8 @@ function guess(bytes: Uint8Array): string {
   }
   return best;
 }
+
+const count = (text: string, pattern: RegExp): number => text.match(pattern)?.length ?? 0;
 
 /** The share of bytes above 127 that follow another. */
 function highRuns(bytes: Uint8Array): number {

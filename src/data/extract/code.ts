@@ -48,12 +48,13 @@ function collect(node: Node, parts: string[]): void {
 const LINE_NUMBER =
   /(?:^|[\s_-])(?:line-?numbers?(?:-rows)?|linenos?|linenodiv|gutter|lineno|ln-num|blob-num|hljs-ln-numbers|rouge-gutter)(?:$|[\s_-])/i;
 
-const isLineNumber = (node: Node): boolean => node.className !== "" && LINE_NUMBER.test(node.className);
+/** True for the column of numbers beside code. */
+export const isLineNumber = (node: Node): boolean => node.className !== "" && LINE_NUMBER.test(node.className);
 
 /** The language that the block, a parent or its only child names: `language-js`, `lang-js`, `highlight-source-js`; "" if none. */
 export function languageOf(node: Node): string {
-  let inner = node.first;
-  while (inner !== null && inner.tag === TEXT) inner = inner.next;
+  let inner: Node | null = node.first;
+  while (inner !== null && inner.tag.name !== "code") inner = inner.next;
   for (const place of [node, inner, node.parent, node.parent?.parent ?? null]) {
     if (place === null) continue;
     const given = place.get("data-lang") || place.get("data-language") || named(place.className);
@@ -65,8 +66,6 @@ export function languageOf(node: Node): string {
 
 function named(className: string): string {
   if (className === "") return "";
-  const found = /(?:^|\s)(?:language|lang|highlight-source|brush:|highlight-text|highlight)[-:\s]\s*([\w+#.-]+)/i.exec(
-    className,
-  );
+  const found = /(?:^|\s)(?:language|lang|highlight-source|highlight-text|brush)[-:]\s*([\w+#.-]+)/i.exec(className);
   return found?.[1] ?? "";
 }

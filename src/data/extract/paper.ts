@@ -62,6 +62,10 @@ export class Paper {
   /** Runs `body` with every line indented by `rest`, the first one by `first`. */
   within(first: string, rest: string, body: () => void): void {
     const [oldFirst, oldRest] = [this.#first, this.#rest];
+    // A blank line owed from before stands outside the new prefix.
+    const owed = this.#gap && this.#lines.length > 0;
+    if (owed) this.#lines.push(oldRest.trimEnd());
+    this.#gap = false;
     if (oldRest.length < MOST_PREFIX) {
       this.#first = oldFirst + first;
       this.#rest = oldRest + rest;
@@ -70,8 +74,13 @@ export class Paper {
     body();
     this.end(true);
     // A marker whose content was nothing is not owed to anybody.
-    this.#first = this.#lines.length > before ? oldRest : oldFirst;
+    const written = this.#lines.length > before;
+    this.#first = written ? oldRest : oldFirst;
     this.#rest = oldRest;
+    if (!written && owed) {
+      this.#lines.pop();
+      this.#gap = true;
+    }
   }
 
   toString(): string {

@@ -68,7 +68,7 @@ const KEPT = new Set(
     "href src role hidden style lang itemprop itemtype datetime content property name rel type alt title value start " +
     "colspan rowspan aria-hidden aria-label http-equiv charset reversed display encoding open mathvariant " +
     "data-lang data-language data-latex data-tex data-math data-expr data-component data-testid tex latex " +
-    "linethickness notation data-preloaded"
+    "linethickness notation alttext data-preloaded"
   ).split(" "),
 );
 
@@ -201,9 +201,9 @@ class Builder {
       }
     }
     if (tag.ends !== null) this.#closeImplied(tag);
+    if (tag.layout !== "void" && this.#stack.length >= DEEPEST) this.#pop();
     this.#append(node);
     if (tag.layout === "void") return;
-    if (this.#stack.length >= DEEPEST) this.#pop();
     this.#stack.push(node);
     this.#top = node;
     this.#open.set(tag.name, (this.#open.get(tag.name) ?? 0) + 1);

@@ -2,7 +2,7 @@
  * @file What was chosen of a page, as plain text or Markdown: headings, paragraphs, lists, tables, code, quotes and
  * mathematics in the page's order.
  */
-import { codeOf, languageOf } from "./code.js";
+import { codeOf, isLineNumber, languageOf } from "./code.js";
 import { mathematicsOf } from "./mathematics.js";
 import { Paper } from "./paper.js";
 import { tableOf } from "./table.js";
@@ -39,8 +39,10 @@ class Writer {
   block(node: Node): void {
     if (node.skipped) return;
     const paper = this.paper;
-    paper.end();
     const { tag } = node;
+    // A list inside an item follows its text without a blank line.
+    paper.end(this.#list > 0 && (tag.name === "ul" || tag.name === "ol"));
+    if (tag.name === "td" && isLineNumber(node)) return;
     if (tag.heading > 0) this.#heading(node);
     else {
       switch (tag.name) {
