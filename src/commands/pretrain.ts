@@ -1,21 +1,41 @@
+import { z } from "zod";
+import type { RunPlan } from "../train/index.js";
 import { pretrainOptions } from "../train/pretrain-options.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Train a language model on text, from nothing: a tokenizer, token shards, a transformer sized for the time there is, " +
-    "checkpoints that transformers loads, and a report. Ctrl-C saves; --resume goes on.",
-  options: pretrainOptions,
+    "Train a language model on text, from nothing or from another model: a tokenizer, token shards, a transformer sized " +
+    "for the time there is, checkpoints that transformers loads, and a report. Ctrl-C saves; --resume goes on.",
+  options: pretrainOptions.extend({
+    dryRun: z.boolean().default(false).describe("print the plan, its reasons, time, memory and disk; train nothing"),
+    explain: z
+      .boolean()
+      .default(false)
+      .describe("print the program's kernels: operations, bytes, memory, fused and not"),
+  }),
   examples: [
     "quern pretrain --text books/ --out runs/first --minutes 10",
-    "quern pretrain --text books/ --out runs/wide --steps 2000 --width 384 --layers 8 --save-every 500",
+    "quern pretrain --data shards/ --tokenizer tokenizer/ --out runs/deep --depth 6 --dry-run",
+    "quern pretrain --text notes/ --from runs/first --out runs/further --steps 500",
+    "quern pretrain --text books/ --out runs/again --plan runs/first/run.json",
     "quern pretrain --out runs/first --resume",
   ],
-  async run(options, { signal, onProgress, print }) {
-    const { pretrain } = await import("../train/index.js");
-    const done = await pretrain({ ...options, signal, onProgress });
+  async run({ dryRun, explain, ...options }, { signal, onProgress, print }) {
+    const { explainTraining, planPretraining, pretrain } = await import("../train/index.js");
+    const show = (plan: RunPlan) => {
+      for (const line of planLines(plan)) print(line);
+      if (explain) for (const line of explainTraining(plan)) print(line);
+    };
+    if (dryRun) {
+      const plan = await planPretraining({ ...options, signal, onProgress });
+      show(plan);
+      return { plan };
+    }
+    const done = await pretrain({ ...options, signal, onProgress, onPlan: show });
     const { plan, result } = done;
     const { bits_per_byte: bits, gzip_bits_per_byte: gzip, brotli_bits_per_byte: brotli } = result;
+    const steps = plan.cuts.at(-1)?.steps ?? plan.steps;
     const rows = [
       [
         "model",
@@ -23,14 +43,56 @@ export default defineCommand({
       ],
       [
         "trained",
-        `${plan.steps} steps, ${plan.steps * plan.batch * plan.sequence * plan.accumulate} tokens, ${done.trainingSeconds.toFixed(0)} s`,
+        `${steps} steps, ${steps * plan.batch * plan.sequence * plan.accumulate} tokens, ${done.trainingSeconds.toFixed(0)} s`,
       ],
       ["held out", `${bits?.toFixed(3)} bits per byte (gzip -9 ${gzip?.toFixed(3)}, brotli ${brotli?.toFixed(3)})`],
       ["checkpoint", done.checkpoint],
       ["report", done.report],
     ];
+    print();
     for (const [name, value] of rows) print(`${name.padEnd(10)}  ${value}`);
     for (const { prompt, after } of result.samples ?? []) print(`\n${prompt}${after}`);
     return done;
   },
 });
+
+/** A plan for a person: each number with its reason. */
+function planLines(plan: RunPlan): string[] {
+  const { model, schedule, expected, reasons } = plan;
+  const tokens = plan.steps * plan.batch * plan.accumulate * plan.sequence;
+  const rows: [name: string, value: string | number, reason?: string][] = [
+    ["model", `${(plan.parameters / 1e6).toFixed(2)}M parameters`, reasons.model],
+    ["family", model.family, reasons.family],
+    ["layers", model.layers, reasons.layers],
+    ["width", model.width, reasons.width],
+    ["heads", model.heads, reasons.heads],
+    ["kv-heads", model.keyValueHeads],
+    ["hidden", model.hidden],
+    ["vocab-size", model.vocabSize, reasons.vocabSize],
+    ["sequence", plan.sequence, reasons.sequence],
+    ["batch", plan.batch, reasons.batch],
+    ["accumulate", plan.accumulate, reasons.accumulate],
+    ["steps", plan.steps, reasons.steps],
+    [
+      "tokens",
+      tokens,
+      `${(tokens / Math.max(1, plan.training_tokens)).toPrecision(2)} times the ${plan.training_tokens} of the text`,
+    ],
+    ["lr", schedule.learningRate, reasons.learningRate],
+    ["schedule", `${schedule.kind}, ${schedule.warmupSteps} steps of warm-up`],
+    ["seed", plan.seed],
+    ["threads", `${plan.threads}, ${plan.target}`],
+    [
+      "minutes",
+      expected.minutes,
+      `${(tokens * plan.training_flops_per_token).toExponential(1)} floating-point operations`,
+    ],
+    ["memory", megabytes(expected.memory_bytes)],
+    ["disk", megabytes(expected.disk_bytes)],
+  ];
+  return rows.map(([name, value, reason]) =>
+    `${name.padEnd(10)}  ${String(value).padEnd(10)}${reason === undefined ? "" : `  ${reason}`}`.trimEnd(),
+  );
+}
+
+const megabytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MB`;

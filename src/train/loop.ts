@@ -5,11 +5,11 @@
 import type { Program } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
-import { adamwScalars } from "./adamw.js";
-import { evaluate, type HeldOutText } from "./evaluation.js";
+import { type Evaluation, evaluate, type HeldOutText } from "./evaluation.js";
 import type { Loader } from "./loader.js";
-import { median } from "./pace.js";
-import { type RunPlan, stepsAt, withHorizon } from "./plan.js";
+import { optimizerScalars } from "./optimizer.js";
+import { createWatch, type Deadline, median } from "./pace.js";
+import { endOf, type RunPlan, stepsAt } from "./plan.js";
 import type { MetricsLine } from "./report.js";
 import { learningRateAt } from "./schedule.js";
 
@@ -20,17 +20,21 @@ export interface TrainOptions {
   readonly plan: RunPlan;
   /** Steps already done, and the seconds they took. */
   readonly done: { readonly step: number; readonly seconds: number };
-  /** fp32 operations a second that this machine reaches at most, for the share of it; null where not measured. */
+  /** Operations a second that this machine reaches at most, for the share of it; null where not measured. */
   readonly peakFlops: number | null;
-  /** The time by `performance.now()` when training should be over; a run that turns out slower gets fewer steps. */
-  readonly deadline: number | null;
+  /** A run that would pass its limit is cut to meet its aim. Null for a plan that is repeated or resumed: it is kept. */
+  readonly deadline: Deadline | null;
   /** Steps between checkpoints; ten minutes unless given. */
   readonly saveEvery?: number;
   /** Keeps a line of the metrics. */
   readonly record: (line: MetricsLine) => Promise<void>;
-  /** Saves the program's variables as the checkpoint of a step. */
-  readonly save: (step: number, seconds: number) => Promise<void>;
-  /** Keeps a plan that has changed. */
+  /** Saves the program's variables as the checkpoint of a step; gives its path. */
+  readonly save: (step: number, seconds: number, validationLoss: number | null) => Promise<string>;
+  /** Says something, at a quarter, half and three quarters of the run. */
+  readonly speak?: (step: number) => Promise<void>;
+  /** The newest checkpoint where the run was resumed. */
+  readonly lastSaved?: string;
+  /** Keeps a plan that was cut. */
   readonly replan: (plan: RunPlan) => Promise<void>;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
@@ -41,7 +45,7 @@ export interface Trained {
   readonly seconds: number;
   /** Loss of the last step, or null where there was none to take. */
   readonly loss: number | null;
-  /** Median over the steps of this call, or null. */
+  /** Mean over the steps of this call, validation and saving aside, or null. */
   readonly tokensPerSecond: number | null;
 }
 
@@ -50,21 +54,40 @@ const SAVE_SECONDS = 600;
 
 /**
  * Trains to the end of the plan and saves there. When the signal aborts, the step at work is finished and saved before
- * the signal's reason is thrown. Throws a `QuernError` when the loss is no longer a number.
+ * the signal's reason is thrown.
+ * @throws QuernError when the loss or the gradient is no longer a number, or the loss explodes
  */
 export async function train(options: TrainOptions): Promise<Trained> {
-  const { program, loader, heldOut, done, peakFlops, saveEvery, record, save, replan, signal, onProgress } = options;
+  const { program, loader, done, peakFlops, saveEvery, record, signal, onProgress } = options;
   let plan = options.plan;
-  const { batch, sequence, accumulate, optimizer } = plan;
+  const { batch, sequence, accumulate, optimizer, schedule } = plan;
   const tokensPerStep = batch * sequence * accumulate;
   const began = performance.now() - done.seconds * 1000;
   const secondsNow = () => (performance.now() - began) / 1000;
-  const stepSeconds: number[] = [];
+  const recent: number[] = []; // seconds of the last steps
+  const held = heldOutLoss(options);
+  const guard = divergenceGuard(plan);
+  const watch = options.deadline && createWatch(options.deadline, done.step);
   let savedAt = done.seconds;
+  let lastSaved = options.lastSaved ?? null;
   let loss: number | null = null;
   let next = loader.load(done.step * accumulate);
+  let trainingSeconds = 0;
 
-  for (let step = done.step; step < plan.steps; step++) {
+  const save = async (step: number) => {
+    // Ctrl-C wants to be over soon.
+    const validationLoss = signal?.aborted ? null : ((await held(step))?.loss ?? null);
+    lastSaved = await options.save(step, secondsNow(), validationLoss);
+    savedAt = secondsNow();
+  };
+  const validate = async (step: number) => {
+    const measured = await held(step);
+    if (measured === null) return;
+    const { loss, bitsPerByte } = measured;
+    await record({ step, validation_loss: loss, perplexity: Math.exp(loss), bits_per_byte: bitsPerByte });
+  };
+
+  for (let step = done.step; step < endOf(plan); step++) {
     const start = performance.now();
     let total = 0;
     for (let part = 0; part < accumulate; part++) {
@@ -74,25 +97,31 @@ export async function train(options: TrainOptions): Promise<Trained> {
       await run;
       total += program.read("loss")[0];
     }
-    const rate = learningRateAt(step, stepsAt(plan, step), plan.schedule);
-    await program.run("update", adamwScalars(step + 1, rate, optimizer));
-    stepSeconds.push((performance.now() - start) / 1000);
+    const rate = learningRateAt(step, stepsAt(plan, step), schedule);
+    await program.run("update", optimizerScalars(step + 1, rate, optimizer));
+    recent.push((performance.now() - start) / 1000);
+    trainingSeconds += recent[recent.length - 1];
+    if (recent.length > 20) recent.shift();
 
     loss = total / accumulate;
+    const gradientNorm = program.read("gradient_norm")[0];
     const steps = step + 1;
-    if (!Number.isFinite(loss)) {
+    const problem = guard(loss, gradientNorm);
+    if (problem !== null) {
+      const good =
+        lastSaved === null ? "no checkpoint was saved before it" : `the last good checkpoint is ${lastSaved}`;
       throw new QuernError(
-        `the loss is no longer a number at step ${steps}: training diverged; begin again with a learning rate below ` +
-          `${plan.schedule.learningRate}`,
+        `${problem} at step ${steps}: training diverged; ${good}; begin again with a learning rate below ` +
+          `${schedule.learningRate}`,
       );
     }
-    const tokensPerSecond = tokensPerStep / median(stepSeconds.slice(-20));
+    const tokensPerSecond = tokensPerStep / median(recent);
     const peakShare = peakFlops === null ? null : (tokensPerSecond * plan.training_flops_per_token) / peakFlops;
     await record({
       step: steps,
       loss,
       learning_rate: rate,
-      gradient_norm: program.read("gradient_norm")[0],
+      gradient_norm: gradientNorm,
       tokens: steps * tokensPerStep,
       tokens_per_second: tokensPerSecond,
       ...(peakShare !== null && { peak_share: peakShare }),
@@ -100,49 +129,67 @@ export async function train(options: TrainOptions): Promise<Trained> {
     });
     const notes = [`loss ${loss.toFixed(3)}`, `${Math.round(tokensPerSecond)} tokens/s`];
     if (peakShare !== null) notes.push(`${(100 * peakShare).toFixed(0)} % of peak`);
-    onProgress?.({ task: "train", done: steps, total: plan.steps, unit: "step", note: notes.join(", ") });
+    onProgress?.({ task: "train", done: steps, total: endOf(plan), unit: "step", note: notes.join(", ") });
 
     if (signal?.aborted) {
-      await save(steps, secondsNow());
+      await save(steps);
       signal.throwIfAborted();
     }
-    if (steps % validationInterval(plan) === 0 && steps < plan.steps) {
-      const { loss: validationLoss, bitsPerByte } = await evaluate(program, heldOut, plan, {
-        limit: 2 * batch * sequence,
-      });
-      await record({ step: steps, validation_loss: validationLoss, bits_per_byte: bitsPerByte });
-    }
-    const end = changedEnd(plan, steps, median(stepSeconds.slice(-20)), options.deadline);
+    const last = steps === endOf(plan);
+    if (!last && steps % validationInterval(plan) === 0) await validate(steps);
+    if (!last && options.speak && quarterEnds(plan.steps).includes(steps)) await options.speak(steps);
+    const end = watch?.(steps, endOf(plan)) ?? null;
     if (end !== null) {
-      plan = withHorizon(plan, steps, end);
-      await replan(plan);
+      plan = { ...plan, cuts: [...plan.cuts, { from: steps, steps: end }] };
+      await options.replan(plan);
     }
     const due = saveEvery === undefined ? secondsNow() - savedAt >= SAVE_SECONDS : steps % saveEvery === 0;
-    if (due || steps === plan.steps) {
-      await save(steps, secondsNow());
-      savedAt = secondsNow();
-    }
+    if (due || steps === endOf(plan)) await save(steps);
   }
-  const tokensPerSecond = stepSeconds.length === 0 ? null : tokensPerStep / median(stepSeconds);
+  const tokens = (endOf(plan) - done.step) * tokensPerStep;
+  const tokensPerSecond = loss === null ? null : tokens / trainingSeconds;
   return { plan, seconds: secondsNow(), loss, tokensPerSecond };
 }
 
-/** About ten validations a run; each takes about as long as a step. */
+/** About ten validations a run; each takes about as long as a few steps. */
 function validationInterval(plan: RunPlan): number {
-  return Math.max(5, Math.ceil(plan.horizons[0].steps / 10));
+  return Math.max(5, Math.ceil(plan.steps / 10));
 }
 
+function quarterEnds(steps: number): number[] {
+  return steps < 8 ? [] : [0.25, 0.5, 0.75].map((share) => Math.floor(share * steps));
+}
+
+/** Tokens of held-out text, the same ones each time, that the loss on the way is measured on; at least two batches. */
+const VALIDATION_TOKENS = 8192;
+
+/** The loss on held-out text, measured once a step at most; null where there is no such text. */
+function heldOutLoss({ program, heldOut, plan }: TrainOptions): (step: number) => Promise<Evaluation | null> {
+  const limit = Math.max(VALIDATION_TOKENS, 2 * plan.batch * plan.sequence);
+  let known: { readonly step: number; readonly measured: Evaluation } | null = null;
+  return async (step) => {
+    if (heldOut.ids.length < 2) return null;
+    if (known?.step !== step) known = { step, measured: await evaluate(program, heldOut, plan, { limit }) };
+    return known.measured;
+  };
+}
+
+/** Steps over which a loss must be far too high: one bad batch is no explosion. */
+const EXPLODED_STEPS = 10;
+
 /**
- * Another end for a run whose pace is not what it was planned for (a shared machine): nearer where it would pass its
- * deadline by more than a twentieth of what is left; farther where, before three quarters of it are done, there is time
- * for a fifth more. Null where the plan holds.
+ * Says what is wrong with a step, or null. A loss has exploded that stays half again as high as that of guessing blindly,
+ * ln V, or where the run began, whichever is higher.
  */
-function changedEnd(plan: RunPlan, step: number, seconds: number, deadline: number | null): number | null {
-  if (deadline === null || step % 10 !== 0 || step >= plan.steps) return null;
-  const left = (deadline - performance.now()) / 1000;
-  const fits = Math.max(1, Math.floor(left / seconds));
-  const planned = plan.steps - step;
-  const tooSlow = planned * 0.95 > fits;
-  const tooFast = planned * 1.2 < fits && step < plan.steps * 0.75;
-  return tooSlow || tooFast ? step + fits : null;
+function divergenceGuard({ model }: RunPlan): (loss: number, gradientNorm: number) => string | null {
+  let limit: number | null = null;
+  let above = 0;
+  return (loss, gradientNorm) => {
+    if (!Number.isFinite(loss)) return `the loss is ${loss}, no longer a number,`;
+    if (!Number.isFinite(gradientNorm)) return `the gradient's norm is ${gradientNorm}, no longer a number,`;
+    limit ??= 1.5 * Math.max(Math.log(model.vocabSize), loss) + 1;
+    above = loss > limit ? above + 1 : 0;
+    if (above < EXPLODED_STEPS) return null;
+    return `the loss has exploded to ${loss.toFixed(2)} (guessing blindly gives ${Math.log(model.vocabSize).toFixed(2)})`;
+  };
 }

@@ -1,6 +1,7 @@
-/** @file How fast a training program runs here, measured before a run is planned, and what fits into the time there is. */
+/** @file How fast a training program runs here, measured before a run is planned, and how a run keeps to it. */
 import type { Program } from "../backends/index.js";
-import { ADAMW_DEFAULTS, adamwScalars } from "./adamw.js";
+import type { Loader } from "./loader.js";
+import { type OptimizerOptions, optimizerScalars } from "./optimizer.js";
 import type { TrainingShape } from "./training-program.js";
 
 export interface Pace {
@@ -9,39 +10,77 @@ export interface Pace {
   readonly evaluate: number;
 }
 
-/** Runs are timed until so many seconds have gone, but at least twice: the first finds caches and threads cold. */
-const LONG_ENOUGH = 2;
-
 /**
- * Times the entries of a training program. Leaves its variables changed: write the first values afterwards.
- * @param batch any ids and targets that fit it
+ * Times whole steps as the loop takes them, and the `evaluate` entry. Leaves the program's variables changed: write the
+ * first values afterwards. The time of a step is the mean over `seconds`, not the median: what else this machine does now,
+ * it will do while it trains.
  */
 export async function measurePace(
   program: Program,
-  { accumulate }: TrainingShape,
-  batch: Readonly<Record<"ids" | "targets", Int32Array>>,
+  { accumulate }: Pick<TrainingShape, "accumulate">,
+  optimizer: OptimizerOptions,
+  loader: Pick<Loader, "load">,
+  seconds: number,
   signal?: AbortSignal,
 ): Promise<Pace> {
-  const gradient = await secondsOf(() => program.run("firstGradient", batch), signal);
-  const update = await secondsOf(() => program.run("update", adamwScalars(1, 0, ADAMW_DEFAULTS)), signal);
-  return {
-    step: gradient * accumulate + update,
-    evaluate: await secondsOf(() => program.run("evaluate", batch), signal),
+  let next = 0;
+  const step = async () => {
+    for (let part = 0; part < accumulate; part++) {
+      await program.run("firstGradient", { ...(await loader.load(next++)) });
+      program.read("loss");
+    }
+    await program.run("update", optimizerScalars(1, 0, optimizer));
   };
+  const batch = await loader.load(0);
+  const evaluate = () => program.run("evaluate", { ...batch });
+  await step(); // caches and threads are cold
+  await evaluate();
+  return { step: await meanSeconds(step, seconds, signal), evaluate: await meanSeconds(evaluate, seconds / 8, signal) };
 }
 
-/** The median time of a few runs, the first of them aside. */
-export async function secondsOf(run: () => Promise<void>, signal?: AbortSignal): Promise<number> {
-  const times: number[] = [];
-  let total = 0;
-  while (times.length < 2 || (times.length < 8 && total < LONG_ENOUGH)) {
+/** The mean time of runs that take `seconds` together, but are at least two. */
+export async function meanSeconds(run: () => Promise<void>, seconds: number, signal?: AbortSignal): Promise<number> {
+  const start = performance.now();
+  for (let runs = 1; ; runs++) {
     signal?.throwIfAborted();
-    const start = performance.now();
     await run();
-    times.push((performance.now() - start) / 1000);
-    total += times[times.length - 1];
+    const total = (performance.now() - start) / 1000;
+    if (runs >= 2 && total >= seconds) return total / runs;
   }
-  return median(times.slice(1));
+}
+
+/** When training should end, and when it must, by `performance.now()`. */
+export interface Deadline {
+  readonly aim: number;
+  readonly limit: number;
+}
+
+/** A pace is believed when it has held for so many seconds. */
+const BELIEVED = 8;
+
+/**
+ * Watches a run that was promised to end in time. Gives another end, so that it meets its aim, where at the pace of the
+ * last seconds it would pass its limit; else null. Most runs never hear of it: their steps were counted from a pace that
+ * was measured.
+ */
+export function createWatch(
+  deadline: Deadline,
+  firstStep: number,
+  now = () => performance.now(),
+): (step: number, steps: number) => number | null {
+  const marks = [{ step: firstStep, time: now() }];
+  const held = Math.min(BELIEVED * 1000, 0.1 * (deadline.aim - marks[0].time)); // milliseconds
+  return (step, steps) => {
+    const time = now();
+    if (time - marks[marks.length - 1].time >= held / 16) marks.push({ step, time });
+    while (marks.length > 2 && time - marks[1].time >= held) marks.shift();
+    const since = time - marks[0].time;
+    if (since < held || step >= steps || step === marks[0].step) return null;
+    const each = since / (step - marks[0].step);
+    if (time + (steps - step) * each <= deadline.limit) return null;
+    const end = step + Math.max(1, Math.floor((deadline.aim - time) / each));
+    return end < steps ? end : null;
+  };
 }
 
 export function median(values: readonly number[]): number {

@@ -1,19 +1,30 @@
 /**
- * @file The numbers of a run that follow from others: from the text and the time there is, a model that can be trained
- * in it; from a measured step, how many steps there will be.
+ * @file The plan of a run: all that decides its numbers, fixed before the first step. The same plan, text, machine and
+ * threads give the same bits.
  */
+
+import { QuernError } from "../errors.js";
 import { countParameters, defineModel, type ModelConfig, trainingFlopsPerToken } from "../model/index.js";
-import { ADAMW_DEFAULTS, type AdamWOptions } from "./adamw.js";
+import {
+  batchFor,
+  type Derived,
+  flopsOfModel,
+  headsFor,
+  learningRateFor,
+  sizesForFlops,
+  vocabularyFor,
+  widthOfDepth,
+} from "./dial.js";
+import { type OptimizerOptions, optimizerOf } from "./optimizer.js";
 import type { CheckedPretrainOptions } from "./pretrain-options.js";
 import type { Schedule } from "./schedule.js";
 
-/** From step `from` on, the run was meant to have `steps` steps; more than one where it turned out too slow. */
-export interface Horizon {
+/** A nearer end, given to a run that turned out much too slow: from step `from` on it has `steps` steps. */
+export interface Cut {
   readonly from: number;
   readonly steps: number;
 }
 
-/** All that decides the numbers of a run: the same plan, machine and threads give the same bits. */
 export interface RunPlan {
   readonly model: ModelConfig;
   readonly parameters: number;
@@ -22,87 +33,180 @@ export interface RunPlan {
   readonly sequence: number;
   readonly accumulate: number;
   readonly steps: number;
-  readonly horizons: readonly Horizon[];
+  /** None, but where a run with `minutes` would have taken far longer than it was given. */
+  readonly cuts: readonly Cut[];
   readonly schedule: Schedule;
-  readonly optimizer: AdamWOptions;
+  readonly optimizer: OptimizerOptions;
+  readonly recompute: boolean;
   readonly seed: number;
   readonly threads: number;
   /** The instruction set's row. */
   readonly target: string;
   readonly training_tokens: number;
   readonly heldout_tokens: number;
+  /** SHA-256 of the token shards' header, which holds the checksums of all tokens. */
+  readonly dataset: string;
+  /** What the run is expected to take. */
+  readonly expected: {
+    readonly minutes: number;
+    readonly memory_bytes: number;
+    readonly disk_bytes: number;
+  };
+  /** Why each number is what it is. */
+  readonly reasons: Readonly<Record<string, string>>;
 }
 
-/** Sizes for a budget, which flags overrule one by one. */
-export type DefaultSizes = Pick<ModelConfig, "layers" | "width" | "vocabSize">;
-
-/**
- * Rungs of a ladder: sizes for up to so many floating-point operations of training. Small budgets want small models that
- * see more text (about twenty tokens a weight at best: Hoffmann et al., arXiv:2203.15556), yet a vocabulary that is large
- * for them, since a token of more bytes is more text for one step: on the starter corpus, 1.5e12 operations of 3 layers
- * of 96 gave 2.94, 2.71, 2.53 and 2.47 bits per byte with 1024, 2048, 4096 and 8192 tokens.
- */
-const RUNGS: readonly (DefaultSizes & { readonly flops: number })[] = [
-  { flops: 5e11, layers: 2, width: 64, vocabSize: 4096 },
-  { flops: 1e13, layers: 3, width: 96, vocabSize: 8192 },
-  { flops: 1e14, layers: 4, width: 128, vocabSize: 8192 },
-  { flops: 4e14, layers: 4, width: 192, vocabSize: 8192 },
-  { flops: 3e15, layers: 6, width: 256, vocabSize: 8192 },
-  { flops: 3e16, layers: 8, width: 384, vocabSize: 8192 },
-  { flops: Number.POSITIVE_INFINITY, layers: 12, width: 512, vocabSize: 16384 },
-];
-
-/**
- * Sizes for training with so many floating-point operations on so much text.
- * @param flops of the whole run, or null where they are not known
- */
-export function defaultSizes(flops: number | null, textBytes: number): DefaultSizes {
-  const { layers, width, vocabSize } = RUNGS.find((rung) => (flops ?? 4e14) <= rung.flops) as DefaultSizes;
-  // A token that a text holds a few times only teaches nothing.
-  const most = 2 ** Math.max(9, Math.floor(Math.log2(textBytes / 400)));
-  return { layers, width, vocabSize: Math.min(vocabSize, most) };
+/** The sizes of a run before anything is built, and why. */
+export interface Sizes {
+  readonly model: ModelConfig;
+  readonly sequence: number;
+  readonly batch: number;
+  readonly accumulate: number;
+  readonly learningRate: number;
+  /** Floating-point operations of the whole run, as far as they are known before it. */
+  readonly flops: number;
+  readonly reasons: Readonly<Record<string, string>>;
 }
 
-/** The model that the options ask for, with defaults for the rest. */
-export function modelOf(options: CheckedPretrainOptions, defaults: DefaultSizes, vocabSize: number): ModelConfig {
-  const width = options.width ?? defaults.width;
-  const heads = options.heads ?? Math.max(1, Math.round(width / 32));
+const SAID = "as given";
+
+/** Collects values with their reasons; what was said by hand wins. */
+function withReasons() {
+  const reasons: Record<string, string> = {};
+  const choose = <T>(name: string, said: T | undefined, derive: () => Derived<T>): T => {
+    const { value, reason } = said === undefined ? derive() : { value: said, reason: SAID };
+    reasons[name] = reason;
+    return value;
+  };
+  return { reasons, choose };
+}
+
+/** What there is to spend, in floating-point operations; null where only a number of steps was said, or nothing known. */
+export function budgetOf(
+  { flops, depth, minutes, steps }: Pick<CheckedPretrainOptions, "flops" | "depth" | "minutes" | "steps">,
+  peakFlops: number | null,
+): number | null {
+  if (flops !== undefined) return flops;
+  if (depth !== undefined) return flopsOfModel({ layers: depth, width: widthOfDepth(depth) });
+  // Training reaches about half of the peak.
+  if (steps === undefined && peakFlops !== null) return (minutes ?? DEFAULT_MINUTES) * 60 * peakFlops * 0.5;
+  return null;
+}
+
+export const DEFAULT_MINUTES = 3;
+
+/** Where no budget is known, sizes are those for an hour of a laptop. */
+const UNKNOWN_BUDGET = 4e14;
+
+/**
+ * Sizes for a budget and a text; every one that the options give stays.
+ * @param textBytes of the training text; a guess where it is not known
+ * @param vocabSize of the tokenizer where there is one already
+ * @param base a model that is trained further: its sizes are not chosen
+ * @throws QuernError for sizes that do not fit each other
+ */
+export function chooseSizes(
+  o: CheckedPretrainOptions,
+  budget: number | null,
+  textBytes: number,
+  { vocabSize, base }: { readonly vocabSize?: number; readonly base?: ModelConfig } = {},
+): Sizes {
+  const { reasons, choose } = withReasons();
+  const flopsForSizes = budget ?? UNKNOWN_BUDGET;
+  const model = base ?? chooseModel(o, flopsForSizes, textBytes, vocabSize, choose);
+  if (base !== undefined) reasons.model = `the model of ${o.from}`;
+  const sequence = choose("sequence", o.sequence, () =>
+    model.sequence < 256
+      ? { value: model.sequence, reason: "all that the model takes" }
+      : { value: 256, reason: "about a page of text; attention over more costs more than it teaches a small model" },
+  );
+  if (sequence > model.sequence) {
+    throw new QuernError(`a sequence of ${sequence} tokens is more than the ${model.sequence} that the model takes`, {
+      exitCode: 2,
+    });
+  }
+  const flops = budget ?? flopsOfModel(model);
+  const { batch, accumulate } = batchFor(flops, sequence, o);
+  const sequences = {
+    batch: choose("batch", o.batch, () => batch),
+    accumulate: choose("accumulate", o.accumulate, () => accumulate),
+  };
+  const tokens = sequences.batch * sequences.accumulate * sequence;
+  const learningRate = choose("learningRate", o.learningRate, () => learningRateFor(flops, tokens, base !== undefined));
+  return { model, sequence, ...sequences, learningRate, flops, reasons };
+}
+
+function chooseModel(
+  o: CheckedPretrainOptions,
+  flops: number,
+  textBytes: number,
+  known: number | undefined,
+  choose: ReturnType<typeof withReasons>["choose"],
+): ModelConfig {
+  const best = sizesForFlops(flops);
+  const layers = choose("layers", o.layers ?? o.depth, () => best.layers);
+  const width = choose("width", o.width, () =>
+    o.depth === undefined && o.layers === undefined
+      ? best.width
+      : o.depth === undefined
+        ? { ...best.width, reason: `${best.width.reason}; not for these layers` }
+        : {
+            value: widthOfDepth(layers),
+            reason: "48 a layer (Kaplan et al., arXiv:2001.08361, figure 5), in steps of 32",
+          },
+  );
+  const heads = choose("heads", o.heads, () => headsFor(width));
+  const vocabSize = choose("vocabSize", known === o.vocabSize ? known : undefined, () => {
+    const wanted = vocabularyFor(flops, textBytes);
+    if (known === undefined) return o.vocabSize === undefined ? wanted : { value: o.vocabSize, reason: SAID };
+    return { value: known, reason: known === wanted.value ? wanted.reason : "as many as the tokenizer has" };
+  });
   return defineModel({
-    layers: options.layers ?? defaults.layers,
+    family: choose("family", o.family, () => ({ value: "llama" as const, reason: "rotary positions need no table" })),
+    layers,
     width,
     heads,
-    keyValueHeads: options.keyValueHeads ?? heads,
+    keyValueHeads: o.keyValueHeads,
+    hidden: o.hidden,
     vocabSize,
-    sequence: options.sequence ?? 256,
+    sequence: o.sequence ?? 256,
   });
 }
 
-/** AdamW's best rate falls with the width; at 96, rates from .002 to .004 learn alike and .008 is too high. */
-export function defaultLearningRate(width: number): number {
-  return Number((0.003 * Math.sqrt(192 / width)).toPrecision(2));
+/** Linear warm-up over the first twentieth, at most 200 steps; then down to a twentieth of the rate, by a cosine unless said. */
+export function scheduleOf(
+  o: Pick<CheckedPretrainOptions, "schedule" | "warmup">,
+  steps: number,
+  learningRate: number,
+): Schedule {
+  const kind = o.schedule ?? "cosine";
+  return {
+    kind,
+    learningRate,
+    warmupSteps: o.warmup ?? Math.min(200, Math.ceil(steps / 20)),
+    decaySteps: Math.ceil(steps / 5), // a fifth is enough (Hägele et al., arXiv:2405.18392, section 3)
+    // A straight line is best taken to nothing (Bergsma et al., arXiv:2502.15938), and so is the short fall of wsd.
+    finalShare: kind === "linear" || kind === "wsd" ? 0 : 0.05,
+  };
 }
 
-/** Linear warm-up over the first twentieth, at most 200 steps, and a cosine down to a twentieth of the rate. */
-export function scheduleOf(steps: number, learningRate: number): Schedule {
-  return { learningRate, warmupSteps: Math.min(200, Math.ceil(steps / 20)), finalShare: 0.05 };
-}
-
-/**
- * Sequences a step. Small models train for a short time, and then many noisy steps teach more than few smooth ones: 0.84M
- * tokens of the starter corpus took 4 layers of 128 to 2.23 bits per byte in steps of 16 sequences, and to 2.02 in steps of
- * 4. The noise that a model bears falls as it gets better (McCandlish et al., arXiv:1812.06162), so larger ones take more.
- */
-export function defaultBatch({ width }: Pick<ModelConfig, "width">): number {
-  return width <= 128 ? 4 : width <= 256 ? 8 : 16;
+/** Steps for a budget of operations: at least one. */
+export function stepsFor(
+  flops: number,
+  model: ModelConfig,
+  { batch, accumulate, sequence }: Omit<Sizes, "model">,
+): number {
+  const step = trainingFlopsPerToken(model, sequence) * batch * accumulate * sequence;
+  return Math.max(1, Math.round(flops / step));
 }
 
 export function planRun(
-  options: CheckedPretrainOptions,
-  model: ModelConfig,
-  rest: Pick<RunPlan, "threads" | "target" | "training_tokens" | "heldout_tokens" | "steps">,
+  o: CheckedPretrainOptions,
+  sizes: Sizes,
+  rest: Pick<RunPlan, "threads" | "target" | "training_tokens" | "heldout_tokens" | "dataset" | "steps" | "expected">,
+  why: string,
 ): RunPlan {
-  const { batch = defaultBatch(model), accumulate = 1, seed = 0 } = options;
-  const { sequence } = model;
+  const { model, sequence, batch, accumulate, learningRate, reasons } = sizes;
   return {
     model,
     parameters: countParameters(model),
@@ -110,20 +214,52 @@ export function planRun(
     batch,
     sequence,
     accumulate,
-    horizons: [{ from: 0, steps: rest.steps }],
-    schedule: scheduleOf(rest.steps, options.learningRate ?? defaultLearningRate(model.width)),
-    optimizer: ADAMW_DEFAULTS,
-    seed,
+    cuts: [],
+    schedule: scheduleOf(o, rest.steps, learningRate),
+    optimizer: optimizerOf(o),
+    recompute: o.recompute ?? false,
+    seed: o.seed ?? 0,
     ...rest,
+    reasons: { ...reasons, steps: why },
   };
 }
 
 /** How many steps the run was meant to have at a step: what the learning rate there follows. */
 export function stepsAt(plan: RunPlan, step: number): number {
-  return plan.horizons.reduce((steps, horizon) => (horizon.from <= step ? horizon.steps : steps), plan.steps);
+  return plan.cuts.reduce((steps, cut) => (cut.from <= step ? cut.steps : steps), plan.steps);
 }
 
-/** The plan with another end from a step on. */
-export function withHorizon(plan: RunPlan, from: number, steps: number): RunPlan {
-  return { ...plan, steps, horizons: [...plan.horizons, { from, steps }] };
+/** How many steps the run has in the end. */
+export function endOf(plan: RunPlan): number {
+  return plan.cuts.at(-1)?.steps ?? plan.steps;
+}
+
+/**
+ * Bytes that training takes at least, before anything is built: weights, gradients and two moments in fp32, and what each
+ * layer keeps for the backward pass. The compiled plan is exact; this one is in time to refuse what cannot be.
+ */
+export function leastMemory(
+  { model, batch, sequence }: Pick<Sizes, "model" | "batch" | "sequence">,
+  recompute: boolean,
+) {
+  const { layers, width, heads, keyValueHeads, headWidth, hidden } = model;
+  // A layer's input, queries, keys, values, what attention gives, and the hidden activations; alone its input if the
+  // rest is computed again.
+  const kept = recompute ? width : 2 * width + (heads + 2 * keyValueHeads) * headWidth + 2 * hidden;
+  return 16 * countParameters(model) + 4 * batch * sequence * kept * layers;
+}
+
+/**
+ * Bytes on the disk: token shards, the models of the checkpoints that stay, and the optimizer's state of two of them and
+ * of one that is being written.
+ */
+export function diskFor(
+  model: ModelConfig,
+  shards: { readonly tokens: number; readonly bytesPerToken: number },
+  checkpoints: number,
+): number {
+  const weights = 4 * countParameters(model);
+  return (
+    shards.tokens * shards.bytesPerToken + (checkpoints + 1) * weights + Math.min(3, checkpoints + 1) * 2 * weights
+  );
 }

@@ -1,42 +1,64 @@
 /**
- * @file Pretraining from text to a checkpoint, top to bottom: split, tokenizer, token shards, model, plan, loop,
- * verdict, report. Each part is a function of its own elsewhere; here is the order.
+ * @file Pretraining from text to a checkpoint, top to bottom: material, sizes, program, pace, plan, loop, verdict, report.
+ * Each part is a function of its own elsewhere; here is the order.
  */
 import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import type { z } from "zod";
-import { type CompileOptions, compile, examineMachine, measurePeak, type Program } from "../backends/index.js";
-import { type Document, readDocuments, splitHeldOut } from "../documents/index.js";
+import {
+  type CompileOptions,
+  compile,
+  examineMachine,
+  freeMemory,
+  measurePeak,
+  type Program,
+} from "../backends/index.js";
+import { type Document, splitHeldOut } from "../documents/index.js";
 import { QuernError } from "../errors.js";
-import { initialValues, type ModelConfig, parametersOf } from "../model/index.js";
+import { countParameters, initialValues, type ModelFolder, parametersOf, randomStream } from "../model/index.js";
 import { checkOptions } from "../options.js";
 import type { OnProgress } from "../progress.js";
-import {
-  loadTokenizer,
-  openShards,
-  saveTokenizer,
-  type Tokenizer,
-  type TokenShards,
-  trainTokenizer,
-  writeShards,
-} from "../tokenizer/index.js";
+import { loadTokenizer, openTokenizer, saveTokenizer } from "../tokenizer/index.js";
 import { packageFolder, version } from "../version.js";
-import { ADAMW_DEFAULTS, momentNames } from "./adamw.js";
-import { createLoader } from "./loader.js";
+import { restoreCheckpoint, saveCheckpoint } from "./checkpoints.js";
+import { createLoader, type Loader } from "./loader.js";
 import { train } from "./loop.js";
-import { measurePace, secondsOf } from "./pace.js";
-import { type DefaultSizes, defaultBatch, defaultSizes, modelOf, planRun, type RunPlan } from "./plan.js";
+import {
+  encodeText,
+  gather,
+  guessTokens,
+  type Material,
+  openBase,
+  openMaterial,
+  tokenizerFor,
+  tokenizerOfShards,
+} from "./material.js";
+import { optimizerOf, optimizerState } from "./optimizer.js";
+import { meanSeconds, measurePace, type Pace } from "./pace.js";
+import {
+  budgetOf,
+  chooseSizes,
+  DEFAULT_MINUTES,
+  diskFor,
+  endOf,
+  leastMemory,
+  planRun,
+  type RunPlan,
+  type Sizes,
+  stepsFor,
+} from "./plan.js";
+import { checkBudgets, plannedBefore, readPlanFile } from "./plan-file.js";
 import { type CheckedPretrainOptions, pretrainOptions } from "./pretrain-options.js";
 import { type RunRecord, type RunResult, writeReport } from "./report.js";
 import {
   appendMetrics,
   checkpointPath,
   checkSpace,
+  listCheckpoints,
   readRunRecord,
-  restoreCheckpoint,
   rewindMetrics,
   runPaths,
-  saveCheckpoint,
   writeRunRecord,
 } from "./run-folder.js";
 import { trainingEntries } from "./training-program.js";
@@ -47,6 +69,8 @@ export type PretrainOptions = z.input<typeof pretrainOptions> & {
   readonly documents?: readonly Document[];
   /** Where to run; by default the cpu backend with the widest instruction set. */
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
+  /** Hears of the plan, when it is fixed and before the first step. */
+  readonly onPlan?: (plan: RunPlan) => void;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 };
@@ -66,121 +90,96 @@ export interface PretrainResult {
   readonly result: RunResult;
 }
 
-interface Prepared {
-  readonly tokenizer: Tokenizer;
-  readonly shards: TokenShards;
-  readonly model: ModelConfig;
-}
-
 /**
  * Trains a language model on text, into a run folder. With `minutes` all of it, the tokenizer and the verdict too, takes
  * about so long. With `resume` it goes on from the newest checkpoint as the run's own plan says, to the same bits.
  * When the signal aborts, the run is saved and the signal's reason is thrown.
  *
- * @throws QuernError for options that do not fit each other, a text that is too short, a folder that cannot be written
+ * @throws QuernError for options that do not fit each other, a text that is too short, a folder that cannot be written, a
+ * machine with too little memory, a training that diverges
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const started = performance.now();
-  const { documents, target = {}, signal, onProgress, ...given } = options;
-  const o = checkOptions(pretrainOptions, given);
-  if (o.minutes !== undefined && o.steps !== undefined) {
-    throw new QuernError("minutes and steps both say how long to train; give one of them", { exitCode: 2 });
-  }
-  const minutes = o.steps === undefined ? (o.minutes ?? 3) : null;
+  const { target = {}, signal, onProgress, onPlan } = options;
+  const call = await openCall(options);
+  const { o, before, fixed, minutes, peakFlops } = call;
   const run = o.out;
-  const before = await readRunRecord(run);
-  if (before !== null) checkResumable(before, o);
-
-  const peak = await measurePeak({ threads: o.threads, signal }).catch(() => null); // a figure less, no reason to stop
-  signal?.throwIfAborted();
-  const peakFlops = peak === null ? null : peak.gflops * 1e9;
-  const { tokenizer, shards, model } =
-    before === null
-      ? await prepare(o, await gather(documents, o.text, signal, onProgress), minutes, peakFlops, signal, onProgress)
-      : await reopen(run, before);
+  const begun = await prepare(call, options, true);
+  const material = begun.material as Material;
+  const { sizes } = begun;
+  const { model } = sizes;
   try {
-    await checkSpace(run, model);
-    const heldOut = loadHeldOut(shards.heldout, tokenizer);
-    const shape = {
-      batch: o.batch ?? defaultBatch(model),
-      sequence: model.sequence,
-      accumulate: o.accumulate ?? 1,
-      ...planOf(before),
-    };
-    const seed = planOf(before)?.seed ?? o.seed ?? 0;
-    const loader = createLoader(shards.train, { ...shape, seed });
-    const prompts = drawPrompts(shards.heldout, tokenizer, seed);
+    const { tokenizer } = material;
+    const heldOut = loadHeldOut(material.heldout, tokenizer);
+    const seed = fixed?.seed ?? o.seed ?? 0;
+    const loader = createLoader(material.train, { ...sizes, seed });
     const sampling = { ...target, threads: o.threads, seed, signal };
-    const first = new Map(parametersOf(model).map((parameter) => [parameter.name, parameter]));
-    const firstValues = (name: string) => initialValues(first.get(name)!, seed);
-    onProgress?.({ task: "compile", done: 0, total: 1, unit: "program" });
-    const entries = trainingEntries(model, shape, planOf(before)?.optimizer ?? ADAMW_DEFAULTS);
+    const firstValues = firstValuesOf(begun, seed);
+    const first = before?.result?.samples?.map(({ prompt }) => prompt);
+    const prompts = first ?? drawPrompts(material.heldout, tokenizer, seed);
     // Two programs are built side by side: this one, and the decoder that speaks before there is anything to say.
-    const compiling = compile(entries, { ...target, threads: o.threads });
-    const discard = () => compiling.then((built) => built.dispose()).catch(() => {});
-    compiling.catch(() => {}); // it is awaited below; until then a failure must not end the process
-    const untrained = await continuePrompts(model, tokenizer, prompts, firstValues, sampling).catch(
-      async (error: unknown) => {
-        await discard();
-        throw error;
-      },
-    );
+    const compiling = compileTraining(call, sizes, target, onProgress);
+    const speaking = before?.result?.samples
+      ? Promise.resolve(before.result.samples.map((sample) => sample.before ?? ""))
+      : continuePrompts(model, tokenizer, prompts, firstValues, sampling);
+    const untrained = await speaking.catch(async (error: unknown) => {
+      await compiling.then((built) => built.dispose()).catch(() => {});
+      throw error;
+    });
     const program = await compiling;
-    onProgress?.({ task: "compile", done: 1, total: 1, unit: "program" });
     try {
-      for (const name of first.keys()) program.write(name, firstValues(name));
-      const pace = await measurePace(program, shape, await loader.load(0), signal);
-      const secondsLeft = minutes === null ? null : minutes * 60 - (performance.now() - started) / 1000;
+      const elapsed = () => (performance.now() - started) / 1000;
+      const { plan, pace } = await decide(call, begun, program, loader, elapsed, signal);
+      await checkSpace(run, plan.expected.disk_bytes);
+      onPlan?.(plan);
+      const record =
+        before ??
+        (await beginRun(
+          call,
+          plan,
+          prompts.map((prompt, i) => ({ prompt, before: untrained[i] })),
+        ));
+      const identity = identityOf(plan);
+      const saved = { program, config: model, state: optimizerState(model, plan.optimizer), tokenizer };
+      const newest = before && (await restoreCheckpoint(run, identity, saved));
+      if (newest === null) await setFirstState(program, begun, firstValues, plan);
+      const done = newest ?? { step: 0, seconds: 0 };
+      await rewindMetrics(run, done.step);
       // The verdict may take an eighth of the time. It is planned again when training is over: other work may have come.
       const planVerdict = (batchSeconds: number) =>
-        planEvaluation(heldOut.ids.length - 1, shape, batchSeconds, (minutes ?? Number.POSITIVE_INFINITY) * 60 * 0.125);
-      const expected = planVerdict(pace.evaluate).seconds;
-      // What is left for training; at least two fifths of what was promised, however long the rest has taken.
-      const forTraining = minutes === null ? null : Math.max(minutes * 24, secondsLeft! - expected - SAMPLES_SECONDS);
-      const plan =
-        planOf(before) ??
-        planRun(o, model, {
-          steps: o.steps ?? Math.max(1, Math.floor(forTraining! / (pace.step * 1.03))),
-          threads: program.plan.threads,
-          target: program.plan.target,
-          training_tokens: shards.train.tokens,
-          heldout_tokens: shards.heldout.tokens,
-        });
-
-      const record: RunRecord = before ?? (await beginRun(run, o, plan, peakFlops));
-      setFirstState(program, model, firstValues);
-      const done = (before && (await restoreCheckpoint(run, program, model))) ?? { step: 0, seconds: 0 };
-      await rewindMetrics(run, done.step);
-      const save = async (step: number, seconds: number) => {
-        await saveCheckpoint(run, program, { step, config: model, tokenizer, seconds });
-      };
+        planEvaluation(heldOut.ids.length - 1, sizes, batchSeconds, (minutes ?? Number.POSITIVE_INFINITY) * 60 * 0.125);
+      const speak = (list: readonly string[], tokens?: number) =>
+        continuePrompts(model, tokenizer, list, (name) => program.read(name), { ...sampling, tokens });
+      const tail = pace === null ? 0 : planVerdict(pace.evaluate).seconds + SAMPLES_SECONDS;
+      const by = (share: number) => started + 1000 * ((minutes ?? 0) * 60 * share - tail);
       const trained = await train({
-        program,
-        loader,
-        heldOut,
-        plan,
-        done,
-        peakFlops,
-        deadline: forTraining === null || before !== null ? null : performance.now() + forTraining * 1000,
-        saveEvery: o.saveEvery ?? (record.config?.saveEvery as number | undefined),
+        ...{ program, loader, heldOut, plan, done, peakFlops, signal, onProgress },
+        deadline: minutes === null || fixed !== null ? null : { aim: by(1.1), limit: by(1.2) },
+        saveEvery: o.saveEvery,
+        lastSaved: newest === null ? undefined : checkpointPath(run, newest.step),
         record: (line) => appendMetrics(run, line),
-        save,
+        save: (step, seconds, validationLoss) =>
+          saveCheckpoint(run, saved, { step, seconds, run: identity, validationLoss }, o.keep),
+        speak: async (step) => {
+          const [text] = await speak(prompts.slice(0, 1), 40);
+          if (text !== undefined) await appendMetrics(run, { step, samples: [{ prompt: prompts[0], text }] });
+        },
         replan: (changed) => writeRunRecord(run, { ...record, plan: { ...changed } }),
-        signal,
-        onProgress,
       });
 
       const firstBatch = await loader.load(0);
-      const verdict = planVerdict(await secondsOf(() => program.run("evaluate", { ...firstBatch }), signal));
+      const evaluateSeconds = await meanSeconds(() => program.run("evaluate", { ...firstBatch }), 0.2, signal);
       const calls = { signal, onProgress };
-      const { evaluation, result: judged } = await judge(program, heldOut, tokenizer, shape, verdict, calls);
-      const { steps } = trained.plan;
+      const verdict = planVerdict(evaluateSeconds);
+      const { evaluation, result: judged } = await judge(program, heldOut, tokenizer, sizes, verdict, calls);
+      const steps = endOf(trained.plan);
       await appendMetrics(run, {
         step: steps,
         validation_loss: evaluation.loss,
+        perplexity: Math.exp(evaluation.loss),
         bits_per_byte: evaluation.bitsPerByte,
       });
-      const spoken = await continuePrompts(model, tokenizer, prompts, (name) => program.read(name), sampling);
+      const spoken = await speak(prompts);
       const samples = prompts.map((prompt, i) => ({ prompt, before: untrained[i], after: spoken[i] }));
       const result = { ...judged, samples };
       await writeRunRecord(run, { ...record, plan: { ...trained.plan }, result });
@@ -193,104 +192,295 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
         loss: trained.loss,
         tokensPerSecond: trained.tokensPerSecond,
         trainingSeconds: trained.seconds,
-        seconds: (performance.now() - started) / 1000,
+        seconds: elapsed(),
         result,
       };
     } finally {
       program.dispose();
     }
   } finally {
-    shards.close();
+    await begun.close();
   }
 }
 
-/** What samples and the report take after training, roughly. */
-const SAMPLES_SECONDS = 2;
-
-function planOf(record: RunRecord | null): RunPlan | undefined {
-  return record?.plan as RunPlan | undefined;
+/**
+ * The plan that `pretrain` would follow, with reasons, time, memory and disk; writes no run. The program is built and
+ * timed, but no tokenizer is trained: the number of tokens in the text is a guess.
+ * @throws QuernError as `pretrain` does
+ */
+export async function planPretraining(options: PretrainOptions): Promise<RunPlan> {
+  const started = performance.now();
+  const { target = {}, signal, onProgress } = options;
+  const call = await openCall(options);
+  const begun = await prepare(call, options, false);
+  try {
+    const { sizes, material } = begun;
+    const program = await compileTraining(call, sizes, target, onProgress);
+    try {
+      const loader = material === null ? anyTokens(sizes) : createLoader(material.train, { ...sizes, seed: 0 });
+      const elapsed = () => (performance.now() - started) / 1000;
+      const { plan } = await decide(call, begun, program, loader, elapsed, signal);
+      return plan;
+    } finally {
+      program.dispose();
+    }
+  } finally {
+    await begun.close();
+  }
 }
 
-/** Refuses to overwrite a run, and to go on with one that was planned otherwise than the options say now. */
-function checkResumable(record: RunRecord, o: CheckedPretrainOptions): void {
-  if (!o.resume) {
-    throw new QuernError(`${o.out} already holds a run; go on with it by --resume, or choose another folder`, {
+/** What samples and the report take after training, and each saying on the way, roughly. */
+const SAMPLES_SECONDS = 2;
+const SAYING_SECONDS = 0.5;
+
+/** Bytes of text a second that a tokenizer is trained on and then encodes, roughly. */
+const MAKING_PACE = 5e6;
+
+/** Bytes a second that checkpoints are written with, their checksums counted: slower than most disks. */
+const DISK_PACE = 4e8;
+
+/** A call of `pretrain` with what was decided before it. */
+interface Call {
+  /** What is asked for: by this call, and by the run or plan that it follows. */
+  readonly o: CheckedPretrainOptions;
+  /** The record of the run that is resumed. */
+  readonly before: RunRecord | null;
+  /** A plan that is followed, not made. */
+  readonly fixed: RunPlan | null;
+  /** What was promised, where steps follow from it. */
+  readonly minutes: number | null;
+  readonly peakFlops: number | null;
+}
+
+async function openCall(options: PretrainOptions): Promise<Call> {
+  const { documents: _, target, signal, onProgress, onPlan, ...given } = options;
+  const now = checkOptions(pretrainOptions, given);
+  checkBudgets(now);
+  const before = await readRunRecord(now.out);
+  if (before !== null && !now.resume) {
+    throw new QuernError(`${now.out} already holds a run; go on with it by --resume, or choose another folder`, {
       exitCode: 2,
     });
   }
-  for (const [key, value] of Object.entries(o)) {
-    // Where the text lies and how many threads there are may differ from machine to machine.
-    if (value === undefined || ["out", "resume", "text", "threads", "saveEvery"].includes(key)) continue;
-    const planned = record.config?.[key];
-    if (planned !== value) {
-      const was = planned === undefined ? "was not given" : `was ${planned}`;
-      throw new QuernError(`a resumed run goes on as planned: ${key} ${was} there, and is ${value} now`, {
+  const planned =
+    before !== null
+      ? plannedBefore(before, runPaths(now.out).record, now)
+      : now.plan !== undefined
+        ? await readPlanFile(now.plan, now)
+        : null;
+  const o = planned?.options ?? now;
+  const byTime = planned === null && o.steps === undefined && o.flops === undefined && o.depth === undefined;
+  const peak = await measurePeak({ threads: o.threads, signal }).catch(() => null); // a figure less, no reason to stop
+  signal?.throwIfAborted();
+  return {
+    ...{ o, before, fixed: planned?.plan ?? null },
+    minutes: byTime ? (o.minutes ?? DEFAULT_MINUTES) : null,
+    peakFlops: peak === null ? null : peak.gflops * 1e9,
+  };
+}
+
+/** What a run begins with. */
+interface Begun {
+  readonly sizes: Sizes;
+  /** Null where a plan alone is wanted and no tokenizer was trained. */
+  readonly material: Material | null;
+  readonly tokens: { readonly training: number; readonly heldout: number; readonly bytes: number };
+  /** Seconds that making the tokenizer and the shards will take, where they are not made yet. */
+  readonly ahead: number;
+  /** The model that is trained further, where there is one and no checkpoint of the run yet. */
+  readonly base: ModelFolder | null;
+  close(): Promise<void>;
+}
+
+/** Finds what to learn from, chooses the sizes, and makes the tokenizer and the token shards where they are to be made. */
+async function prepare(call: Call, options: PretrainOptions, making: boolean): Promise<Begun> {
+  const { o, before, fixed, peakFlops } = call;
+  const { documents, signal, onProgress } = options;
+  const calls = { signal, onProgress };
+  const paths = runPaths(o.out);
+  const needsBase = o.from !== undefined && (before === null || (await listCheckpoints(o.out)).length === 0);
+  const base = needsBase ? await openBase(o.from as string, o.tokenizer, calls) : null;
+  const closeBase = async () => base?.model.close();
+  const begun = (sizes: Sizes, material: Material | null, tokens: Begun["tokens"], ahead = 0): Begun => ({
+    ...{ sizes, material, tokens, ahead, base: base?.model ?? null },
+    close: async () => {
+      material?.close();
+      await closeBase();
+    },
+  });
+  const countTokens = ({ train, heldout, dtype }: Material) => ({
+    training: train.tokens,
+    heldout: heldout.tokens,
+    bytes: dtype === "u16" ? 2 : 4,
+  });
+  const sizesFor = (textBytes: number, vocabSize?: number) =>
+    fixed === null
+      ? chooseSizes(o, budgetOf(o, peakFlops), textBytes, { vocabSize, base: base?.model.config })
+      : sizesOf(fixed);
+  const opened = (material: Material, sizes: Sizes): Begun => {
+    if (fixed !== null && fixed.dataset !== material.dataset) {
+      material.close();
+      throw new QuernError("the tokens are not those that the plan was made for: the text or the tokenizer differs", {
         exitCode: 2,
       });
     }
+    return begun(sizes, material, countTokens(material));
+  };
+
+  try {
+    if (before !== null && o.data === undefined) {
+      return opened(openMaterial(paths.tokens, await loadTokenizer(paths.tokenizer)), sizesFor(0));
+    }
+    const named =
+      base?.tokenizer ?? (o.tokenizer === undefined ? undefined : await openTokenizer(o.tokenizer, { signal }));
+    if (o.data !== undefined) {
+      const kept = before === null ? undefined : await loadTokenizer(paths.tokenizer);
+      const tokenizer = await tokenizerOfShards(o.data, kept ?? named, calls);
+      const material = openMaterial(o.data, tokenizer);
+      const sizes = sizesFor(material.train.bytes, tokenizer.vocabSize);
+      refuseMemory(sizes, o.recompute ?? false);
+      if (making) await saveTokenizer(tokenizer, paths.tokenizer);
+      return opened(material, sizes);
+    }
+    const split = splitHeldOut(await gather(documents, o.text, calls));
+    // Sizes that do not fit each other or this machine are told now, not after minutes.
+    const wanted = sizesFor(split.trainingBytes, named?.vocabSize);
+    refuseMemory(wanted, o.recompute ?? false);
+    if (!making) {
+      const tokens = { training: guessTokens(split.trainingBytes), heldout: guessTokens(split.heldOutBytes), bytes: 2 };
+      return begun(wanted, null, tokens, 1 + split.trainingBytes / MAKING_PACE);
+    }
+    const tokenizer = await tokenizerFor(split, wanted.model.vocabSize, named, calls);
+    const material = await encodeText(o.out, split, tokenizer, calls);
+    return opened(material, sizesFor(split.trainingBytes, tokenizer.vocabSize));
+  } catch (error) {
+    await closeBase();
+    throw error;
   }
-  if (planOf(record)?.model === undefined) throw new QuernError(`${o.out}/run.json has no plan; begin the run anew`);
 }
 
-async function gather(
-  documents: readonly Document[] | undefined,
-  paths: readonly string[] | undefined,
-  signal: AbortSignal | undefined,
+function sizesOf(plan: RunPlan): Sizes {
+  const { model, sequence, batch, accumulate, reasons } = plan;
+  return { model, sequence, batch, accumulate, reasons, learningRate: plan.schedule.learningRate, flops: 0 };
+}
+
+const WHAT_TO_LOWER =
+  "lower --batch (and raise --accumulate), --sequence, --vocab-size or --width, or give --recompute";
+
+/** @throws QuernError where the machine's free memory could not hold the training, whatever the compiler makes of it */
+function refuseMemory(sizes: Sizes, recompute: boolean): void {
+  const needed = leastMemory(sizes, recompute);
+  const free = freeMemory();
+  if (needed <= free) return;
+  const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  throw new QuernError(
+    `the training needs at least ${gigabytes(needed)} of memory and ${gigabytes(free)} are free; ${WHAT_TO_LOWER}`,
+  );
+}
+
+async function compileTraining(
+  { o, fixed }: Call,
+  sizes: Sizes,
+  target: Pick<CompileOptions, "backend" | "cpu">,
   onProgress: OnProgress | undefined,
-): Promise<readonly Document[]> {
-  if (documents !== undefined) return documents;
-  if (paths === undefined)
-    throw new QuernError("no text to learn from; name files or folders with --text", { exitCode: 2 });
-  const reader = readDocuments(paths, { signal });
-  const found: Document[] = [];
-  for await (const document of reader) {
-    found.push(document);
-    if (found.length % 1000 === 0) onProgress?.({ task: "read text", done: found.length, unit: "document" });
+): Promise<Program> {
+  onProgress?.({ task: "compile", done: 0, total: 1, unit: "program" });
+  const program = await compile(trainingEntries(sizes.model, sizes, fixed?.optimizer ?? optimizerOf(o)), {
+    ...target,
+    threads: o.threads,
+  });
+  onProgress?.({ task: "compile", done: 1, total: 1, unit: "program" });
+  return program;
+}
+
+/** Batches of any tokens, to time a program by. */
+function anyTokens({ model, batch, sequence }: Sizes): Pick<Loader, "load"> {
+  const random = randomStream(0, "any tokens");
+  const ids = Int32Array.from({ length: batch * sequence }, (_, i) => Math.floor(random.uniform(i) * model.vocabSize));
+  return { load: async () => ({ ids, targets: ids }) };
+}
+
+/** The plan: the one that is followed, or one from the sizes and the program's pace. */
+async function decide(
+  { o, fixed, minutes }: Call,
+  begun: Begun,
+  program: Program,
+  loader: Pick<Loader, "load">,
+  elapsed: () => number,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly plan: RunPlan; readonly pace: Pace | null }> {
+  if (fixed !== null) return { plan: fixed, pace: null };
+  const { sizes, tokens, material } = begun;
+  const { model, batch, sequence } = sizes;
+  // Any values would do to time the program, but not those of a fresh arena: a matrix of zeros is never what is trained.
+  for (const parameter of parametersOf(model)) program.write(parameter.name, initialValues(parameter, 0));
+  // Where steps follow from it, it is worth a few seconds.
+  const seconds = minutes === null ? 0.3 : Math.min(4, Math.max(0.2, minutes * 2));
+  const pace = await measurePace(program, sizes, optimizerOf(o), loader, seconds, signal);
+  // Ten validations on the way, three samples, and a checkpoint every ten minutes.
+  const validation = Math.ceil(Math.max(8192, 2 * batch * sequence) / (batch * sequence)) * pace.evaluate;
+  const savingSeconds = (12 * countParameters(model)) / DISK_PACE;
+  const apart = 11 * validation + 3 * SAYING_SECONDS + savingSeconds * Math.ceil((minutes ?? 10) / 10);
+  const verdict = planEvaluation(
+    tokens.heldout,
+    sizes,
+    pace.evaluate,
+    (minutes ?? Number.POSITIVE_INFINITY) * 7.5,
+  ).seconds;
+  let steps: number;
+  let why: string;
+  if (minutes !== null) {
+    const left = minutes * 60 - elapsed() - begun.ahead - verdict - SAMPLES_SECONDS - apart;
+    // At least two fifths of what was promised, however long the rest has taken.
+    const training = Math.max(minutes * 24, left * 0.97);
+    steps = Math.max(1, Math.floor(training / pace.step));
+    why = `${training.toFixed(0)} s are left for training, and a step takes ${(1000 * pace.step).toFixed(1)} ms here`;
+  } else if (o.steps !== undefined) {
+    steps = o.steps;
+    why = "as given";
+  } else {
+    steps = stepsFor(sizes.flops, model, sizes);
+    why =
+      `${sizes.flops.toExponential(1)} operations` +
+      (o.depth === undefined ? "" : ", for which this depth is best (Hoffmann et al., arXiv:2203.15556),") +
+      " over those of a step";
   }
-  const { skipped } = reader;
-  const note =
-    skipped.length === 0
-      ? undefined
-      : `${skipped.length} files skipped, such as ${skipped[0].path}: ${skipped[0].reason}`;
-  onProgress?.({ task: "read text", done: found.length, total: found.length, unit: "document", note });
-  return found;
+  const whole = elapsed() + begun.ahead + steps * pace.step + apart + verdict + SAMPLES_SECONDS;
+  const saves =
+    1 + (o.saveEvery === undefined ? Math.floor((steps * pace.step) / 600) : Math.floor(steps / o.saveEvery));
+  const checkpoints = Math.min(saves, (o.keep ?? saves) + 1);
+  const plan = planRun(
+    o,
+    sizes,
+    {
+      steps,
+      threads: program.plan.threads,
+      target: program.plan.target,
+      training_tokens: tokens.training,
+      heldout_tokens: tokens.heldout,
+      dataset: material?.dataset ?? "",
+      expected: {
+        minutes: Number((whole / 60).toPrecision(3)),
+        memory_bytes: program.plan.arenaBytes + PROCESS_BYTES,
+        disk_bytes: diskFor(
+          model,
+          { tokens: tokens.training + tokens.heldout, bytesPerToken: tokens.bytes },
+          checkpoints,
+        ),
+      },
+    },
+    why,
+  );
+  return { plan, pace };
 }
 
-/** Splits the text, trains the tokenizer, writes both kinds of tokens, and chooses the model's sizes. */
-async function prepare(
-  o: CheckedPretrainOptions,
-  documents: readonly Document[],
-  minutes: number | null,
-  peakFlops: number | null,
-  signal: AbortSignal | undefined,
-  onProgress: OnProgress | undefined,
-): Promise<Prepared> {
-  const paths = runPaths(o.out);
-  const split = splitHeldOut(documents);
-  // Training reaches about half of the peak.
-  const flops = minutes === null || peakFlops === null ? null : minutes * 60 * peakFlops * 0.5;
-  const sizes: DefaultSizes = defaultSizes(flops, split.trainingBytes);
-  modelOf(o, sizes, o.vocabSize ?? sizes.vocabSize); // sizes that do not fit each other are told now, not after minutes
-  const texts = split.training.map(({ text }) => text);
-  const tokenizer = await trainTokenizer(texts, { vocabSize: o.vocabSize ?? sizes.vocabSize, signal, onProgress });
-  await saveTokenizer(tokenizer, paths.tokenizer);
-  const heldout = split.heldOut.map(({ text }) => text);
-  await writeShards(paths.tokens, { tokenizer, train: texts, heldout, signal, onProgress });
-  return { tokenizer, shards: openShards(paths.tokens), model: modelOf(o, sizes, tokenizer.vocabSize) };
-}
-
-/** A run's own tokenizer, tokens and model. */
-async function reopen(run: string, record: RunRecord): Promise<Prepared> {
-  const paths = runPaths(run);
-  const model = (planOf(record) as RunPlan).model;
-  return { tokenizer: await loadTokenizer(paths.tokenizer), shards: openShards(paths.tokens), model };
-}
+/** What Node and the text take beside the program. */
+const PROCESS_BYTES = 150 * 2 ** 20;
 
 async function beginRun(
-  run: string,
-  o: CheckedPretrainOptions,
+  { o, peakFlops }: Call,
   plan: RunPlan,
-  peakFlops: number | null,
+  samples: NonNullable<RunResult["samples"]>,
 ): Promise<RunRecord> {
   const machine = await examineMachine({ measure: false });
   const record: RunRecord = {
@@ -307,9 +497,26 @@ async function beginRun(
       compiler: machine.compiler?.version ?? machine.clang,
       peak_gflops: peakFlops === null ? null : peakFlops / 1e9,
     },
+    result: { samples },
   };
-  await writeRunRecord(run, record);
+  await writeRunRecord(o.out, record);
   return record;
+}
+
+/** A name for what a plan trains: its checkpoints carry it. Cuts come later and are no part of it. */
+function identityOf({
+  model,
+  batch,
+  sequence,
+  accumulate,
+  steps,
+  schedule,
+  optimizer,
+  seed,
+  dataset,
+}: RunPlan): string {
+  const deciding = [model, batch, sequence, accumulate, steps, schedule, optimizer, seed, dataset];
+  return createHash("sha256").update(JSON.stringify(deciding)).digest("hex");
 }
 
 /** The revision of Quern's own source, where it is a checkout. */
@@ -320,10 +527,23 @@ async function gitRevision(): Promise<string | undefined> {
   );
 }
 
-function setFirstState(program: Program, model: ModelConfig, firstValues: (name: string) => Float32Array): void {
-  for (const { name } of parametersOf(model)) {
-    const values = firstValues(name);
-    program.write(name, values);
-    for (const moment of momentNames(name)) program.write(moment, new Float32Array(values.length));
+type ReadParameter = (name: string) => Float32Array | Promise<Float32Array>;
+
+/** What a parameter holds before the first step: drawn by the seed, or the base model's. */
+function firstValuesOf({ sizes, base }: Begun, seed: number): ReadParameter {
+  if (base !== null) return (name) => base.readParameter(name);
+  const parameters = new Map(parametersOf(sizes.model).map((parameter) => [parameter.name, parameter]));
+  return (name) => initialValues(parameters.get(name)!, seed);
+}
+
+async function setFirstState(
+  program: Program,
+  { sizes }: Begun,
+  firstValues: ReadParameter,
+  { optimizer }: RunPlan,
+): Promise<void> {
+  for (const { name } of parametersOf(sizes.model)) program.write(name, await firstValues(name));
+  for (const { name, shape } of optimizerState(sizes.model, optimizer)) {
+    program.write(name, new Float32Array(shape.reduce((product, dimension) => product * dimension, 1)));
   }
 }

@@ -43,6 +43,10 @@ export interface MetricsLine {
   /** Since the run began. */
   readonly seconds?: number;
   readonly validation_loss?: number;
+  /** e to the validation loss. */
+  readonly perplexity?: number;
+  /** What the model says at this step. */
+  readonly samples?: readonly { readonly prompt: string; readonly text: string }[];
   readonly bits_per_byte?: number;
 }
 
@@ -161,7 +165,7 @@ function renderCurves(steps: readonly MetricsLine[], validations: readonly Metri
   const points = (lines: readonly MetricsLine[], key: keyof MetricsLine, factor = 1) =>
     lines.flatMap((line) => {
       const value = line[key];
-      return value === undefined || value === null ? [] : [[line.step, value * factor] as const];
+      return typeof value === "number" ? [[line.step, value * factor] as const] : [];
     });
   const small = { width: 420, height: 240, xLabel: "step" };
   const loss = renderChart({

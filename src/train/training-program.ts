@@ -2,9 +2,9 @@
  * @file The programs of a training run: gradients of a batch, the optimizer's update, and losses without gradients.
  * They share the model's variables; gradients wait between the first two in variables of their own.
  */
-import { type ModelConfig, type ModelVariables, modelVariables, tokenLosses } from "../model/index.js";
+import { type ModelConfig, type ModelVariables, modelVariables, parametersOf, tokenLosses } from "../model/index.js";
 import { add, type Entry, gradients, input, mean, mul, type Tensor, variable } from "../tensor/index.js";
-import { type AdamWOptions, adamw } from "./adamw.js";
+import { type OptimizerOptions, optimizerUpdate } from "./optimizer.js";
 
 export interface TrainingShape {
   /** B, sequences that go through the model at once. */
@@ -18,7 +18,7 @@ export interface TrainingShape {
 export interface TrainingEntries extends Readonly<Record<string, Entry>> {
   /** ids, targets (B,T) → loss (mean over the batch, nats a token); sets the gradients. */
   readonly firstGradient: Entry;
-  /** Clips and takes one AdamW step (`adamwScalars`) → gradient_norm. */
+  /** Clips and takes one step of the optimizer (`optimizerScalars`) → gradient_norm. */
   readonly update: Entry;
   /** ids, targets (B,T) → token_losses (B·T), nats; 0 where the target is −100. */
   readonly evaluate: Entry;
@@ -31,15 +31,15 @@ export interface TrainingEntries extends Readonly<Record<string, Entry>> {
 export function trainingEntries(
   config: ModelConfig,
   { batch, sequence, accumulate }: TrainingShape,
-  optimizer: AdamWOptions,
+  optimizer: OptimizerOptions,
 ): TrainingEntries {
   const weights = modelVariables(config);
   const ids = input("ids", [batch, sequence], "i32");
   const targets = input("targets", [batch, sequence], "i32");
   const losses = tokenLosses(config, weights, ids, targets);
   const loss = mean(losses);
-  const parts = gradientParts(weights, accumulate === 1 ? loss : mul(loss, 1 / accumulate));
-  const { assign, gradientNorm } = adamw(parts, optimizer);
+  const parts = gradientParts(config, weights, accumulate === 1 ? loss : mul(loss, 1 / accumulate));
+  const { assign, gradientNorm } = optimizerUpdate(parts, optimizer);
   const set = parts.map((part) => [part.gradient, part.value] as const);
   const more = parts.map((part) => [part.gradient, add(part.gradient, part.value)] as const);
   return {
@@ -50,7 +50,8 @@ export function trainingEntries(
   };
 }
 
-function gradientParts(weights: ModelVariables, loss: Tensor) {
+function gradientParts(config: ModelConfig, weights: ModelVariables, loss: Tensor) {
+  const parameters = parametersOf(config);
   const entries = [...weights];
   const values = gradients(
     loss,
@@ -58,6 +59,7 @@ function gradientParts(weights: ModelVariables, loss: Tensor) {
   );
   return entries.map(([name, weight], i) => ({
     name,
+    parameter: parameters[i],
     variable: weight,
     gradient: variable(`gradient.${name}`, weight.shape),
     value: values[i],

@@ -91,7 +91,7 @@ export async function continuePrompts(
   config: ModelConfig,
   tokenizer: Tokenizer,
   prompts: readonly string[],
-  readParameter: (name: string) => Float32Array,
+  readParameter: (name: string) => Float32Array | Promise<Float32Array>,
   options: CompileOptions & { readonly seed: number; readonly tokens?: number; readonly signal?: AbortSignal },
 ): Promise<string[]> {
   const { seed, tokens = 80, signal, ...compileOptions } = options;

@@ -1,14 +1,16 @@
 import { describe, expect, it } from "vitest";
 import type { Program } from "../../src/backends/index.js";
 import { defineModel } from "../../src/model/index.js";
-import { createLoader, type MetricsLine, type RunPlan, train } from "../../src/train/index.js";
-import { planRun } from "../../src/train/plan.js";
+import { createLoader, endOf, type MetricsLine, type RunPlan, train } from "../../src/train/index.js";
+import { chooseSizes, planRun } from "../../src/train/plan.js";
 
 const model = defineModel({ layers: 1, width: 8, heads: 1, vocabSize: 50, sequence: 4 });
 
 function planOf(steps: number): RunPlan {
-  const measured = { steps, threads: 1, target: "none", training_tokens: 100, heldout_tokens: 20 };
-  return planRun({ out: "", resume: false, batch: 2, accumulate: 2, learningRate: 0.1 }, model, measured);
+  const o = { out: "", resume: false, batch: 2, accumulate: 2, learningRate: 0.1, sequence: 4 };
+  const measured = { steps, threads: 1, target: "none", training_tokens: 100, heldout_tokens: 20, dataset: "" };
+  const expected = { minutes: 1, memory_bytes: 0, disk_bytes: 0 };
+  return planRun(o, chooseSizes(o, 1e9, 1000, { base: model }), { ...measured, expected }, "said");
 }
 
 /** A program that computes nothing, takes so many milliseconds a run, and tells what it was asked. */
@@ -40,9 +42,12 @@ function setting(plan: RunPlan, program: Program) {
       plan,
       done: { step: 0, seconds: 0 },
       peakFlops: 1e9,
-      deadline: null as number | null,
+      deadline: null,
       record: async (line: MetricsLine) => void lines.push(line),
-      save: async (step: number) => void saved.push(step),
+      save: async (step: number) => {
+        saved.push(step);
+        return `checkpoints/${step}`;
+      },
       replan: async (changed: RunPlan) => void plans.push(changed),
     },
   };
@@ -58,7 +63,7 @@ describe("train", () => {
     );
     const { loss } = await train({ ...options, done: { step: 6, seconds: 50 }, saveEvery: 7 });
     const step = ["firstGradient", "nextGradient", "update"];
-    expect(asked).toEqual([...step, ...step]);
+    expect(asked.filter((entry) => entry !== "evaluate")).toEqual([...step, ...step]);
     expect(lines.map((line) => [line.step, line.loss, line.tokens])).toEqual([
       [7, 1.5, 7 * 16],
       [8, 3.5, 8 * 16],
@@ -77,30 +82,62 @@ describe("train", () => {
     expect(rates).toEqual(whole.slice(6));
   });
 
-  it("takes fewer steps where it turns out slower than planned, and lets the rate fall to its end all the same", async () => {
+  it("keeps its plan where it is fast enough, and is cut where it would pass its limit, the rate falling to its end", async () => {
+    const kept = setting(
+      planOf(40),
+      idleProgram(1, () => 1, [], []),
+    );
+    const now = performance.now();
+    const { plan: same } = await train({ ...kept.options, deadline: { aim: now + 60_000, limit: now + 80_000 } });
+    expect(same).toEqual(planOf(40));
+    expect(kept.plans).toEqual([]);
+
     const rates: number[] = [];
     const { options, saved, plans } = setting(
       planOf(10_000),
       idleProgram(1, () => 1, [], rates),
     );
     const start = performance.now();
-    const { plan } = await train({ ...options, deadline: start + 800 });
+    const { plan } = await train({ ...options, deadline: { aim: start + 800, limit: start + 1000 } });
     expect(performance.now() - start).toBeLessThan(4000);
-    expect(plan.steps).toBeLessThan(1000);
+    expect(plan.steps).toBe(10_000); // what was planned stays; what became of it is said beside it
     expect(plans.at(-1)).toEqual(plan);
-    expect(plan.horizons[0]).toEqual({ from: 0, steps: 10_000 });
-    expect(plan.horizons.at(-1)?.steps).toBe(plan.steps);
-    expect(saved).toEqual([plan.steps]);
+    expect(plan.cuts.length).toBeGreaterThan(0);
+    expect(endOf(plan)).toBeLessThan(1000);
+    expect(saved).toEqual([endOf(plan)]);
     expect(rates.at(-1)).toBeLessThan(0.1 * Math.max(...rates));
+
+    // The plan with its cuts repeats the same rates, whatever the time.
+    const again: number[] = [];
+    const repeated = setting(
+      plan,
+      idleProgram(0, () => 1, [], again),
+    );
+    await train(repeated.options);
+    expect(again).toEqual(rates);
   });
 
-  it("says that training diverged when the loss is no longer a number", async () => {
-    const { options, saved } = setting(
-      planOf(8),
-      idleProgram(0, (run) => (run > 5 ? Number.NaN : 1), [], []),
-    );
-    await expect(train(options)).rejects.toThrow(/step 3.*diverged.*below 0\.1/);
+  it.each([
+    ["the loss is no longer a number", (run: number) => (run > 5 ? Number.NaN : 1), /loss is NaN.* step 3: training/],
+    ["the loss explodes and stays there", (run: number) => (run > 5 ? 90 : 1), /exploded to 90.* step 12: training/],
+  ])("stops when %s, naming the step and the last good checkpoint", async (_, lossAt, message) => {
+    const { options, saved } = setting(planOf(30), idleProgram(0, lossAt, [], []));
+    await expect(train(options)).rejects.toThrow(message);
     expect(saved).toEqual([]);
+    await expect(train(setting(planOf(30), idleProgram(0, lossAt, [], [])).options)).rejects.toThrow(
+      /no checkpoint was saved before.*below 0\.1/,
+    );
+    const saving = setting(planOf(30), idleProgram(0, lossAt, [], []));
+    await expect(train({ ...saving.options, saveEvery: 2 })).rejects.toThrow(
+      /last good checkpoint is checkpoints\/(2|10);.*below 0\.1/,
+    );
+  });
+
+  it("bears a single batch of a high loss", async () => {
+    const spike = (run: number) => (run === 7 || run === 8 ? 90 : 1);
+    const { options, saved } = setting(planOf(30), idleProgram(0, spike, [], []));
+    await train(options);
+    expect(saved).toEqual([30]);
   });
 
   it("finishes and saves the step at work when the signal aborts", async () => {

@@ -68,6 +68,7 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
       "tokens",
     ]);
     expect((await readdir(checkpoint)).sort()).toEqual([
+      "checkpoint.json",
       "config.json",
       "generation_config.json",
       "model.safetensors",

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { learningRateAt } from "../../src/train/index.js";
 
-const schedule = { learningRate: 0.01, warmupSteps: 4, finalShare: 0.1 };
+const schedule = { kind: "cosine", decaySteps: 6, learningRate: 0.01, warmupSteps: 4, finalShare: 0.1 } as const;
 
 describe("learningRateAt", () => {
   it("rises in a line, stands at its height, and falls by a cosine", () => {

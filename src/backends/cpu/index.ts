@@ -1,7 +1,9 @@
 /** @file The `cpu` backend: C by the system's compiler, or by clang to WebAssembly where there is none. */
 import { compileGraph, type Precision } from "../../compiler/index.js";
 import { QuernError } from "../../errors.js";
+
 import { type DType, type Entries, sizeOf } from "../../tensor/index.js";
+import { freeMemory } from "../free-memory.js";
 import { arrayOf, fill, type Program, slotOf, slotsOf, type Values } from "../program.js";
 import { build } from "./build.js";
 import { emitProgram } from "./emit.js";
@@ -37,6 +39,14 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
     throw new QuernError(
       `the plan needs ${gigabytes} GiB, and WebAssembly addresses 4 GiB; lower the batch, the sequence or the ` +
         "model's size, or install a C compiler",
+    );
+  }
+  const free = freeMemory();
+  if (graph.memory.bytes > free) {
+    const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+    throw new QuernError(
+      `the plan needs ${gigabytes(graph.memory.bytes)} of memory and ${gigabytes(free)} are free; lower the batch, the ` +
+        "sequence, the vocabulary or the model's width",
     );
   }
   const built = await build(source, set, compiler);

@@ -42,7 +42,7 @@ export interface ShakespeareBench extends BenchFigures {
 }
 
 const SHAPE = { batch: 12, sequence: 64, accumulate: 1 } as const;
-const SCHEDULE = { learningRate: 1e-3, warmupSteps: 100, finalShare: 0.1 } as const;
+const SCHEDULE = { kind: "cosine", learningRate: 1e-3, warmupSteps: 100, decaySteps: 0, finalShare: 0.1 } as const;
 const OPTIMIZER: AdamWOptions = { ...ADAMW_DEFAULTS, beta2: 0.99 };
 
 /** Trains a model a seed and judges each on the whole validation split. */

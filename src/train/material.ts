@@ -1,0 +1,219 @@
+/**
+ * @file What a run learns from: text, with a tokenizer trained on it, given, or a model's own; or token shards that are
+ * there already. And the model that it begins with, where it is not a new one.
+ */
+import { createHash } from "node:crypto";
+import { dirname, join } from "node:path";
+import { type Document, readDocuments, type splitHeldOut } from "../documents/index.js";
+import { QuernError } from "../errors.js";
+import { type ModelConfig, type ModelFolder, openModel } from "../model/index.js";
+import type { OnProgress } from "../progress.js";
+import {
+  loadTokenizer,
+  openShards,
+  openTokenizer,
+  saveTokenizer,
+  type Tokenizer,
+  type TokenShards,
+  type TokenSplit,
+  tokenizerHash,
+  trainTokenizer,
+  writeShards,
+} from "../tokenizer/index.js";
+import { findModelFolder, runPaths } from "./run-folder.js";
+
+interface Calls {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+export interface Material {
+  readonly tokenizer: Tokenizer;
+  readonly train: TokenSplit;
+  readonly heldout: TokenSplit;
+  readonly dtype: TokenShards["header"]["dtype"];
+  /** SHA-256 of the shards' header. */
+  readonly dataset: string;
+  close(): void;
+}
+
+/** A model that is trained further, and its tokenizer. */
+export interface Base {
+  readonly model: ModelFolder;
+  readonly tokenizer: Tokenizer;
+}
+
+/**
+ * Opens the model of `--from` with its own tokenizer; another may be named where the folder holds none.
+ * @throws QuernError for a tokenizer that does not fit the model
+ */
+export async function openBase(from: string, tokenizerPath: string | undefined, { signal }: Calls): Promise<Base> {
+  const folder = await findModelFolder(from);
+  const model = await openModel(folder);
+  try {
+    const own = await loadTokenizer(folder).catch((error: unknown) => {
+      if (tokenizerPath === undefined) throw error;
+      return null;
+    });
+    const named = tokenizerPath === undefined ? null : await openTokenizer(tokenizerPath, { signal });
+    if (own !== null && named !== null && tokenizerHash(own) !== tokenizerHash(named)) {
+      throw new QuernError(
+        `${tokenizerPath} is not the tokenizer of ${from}, so its tokens mean something else; leave --tokenizer away`,
+        { exitCode: 2 },
+      );
+    }
+    const tokenizer = (own ?? named) as Tokenizer;
+    checkFits(tokenizer, model.config, tokenizerPath ?? folder);
+    return { model, tokenizer };
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
+}
+
+/** Models are padded to round numbers of tokens, but not by more than this. */
+const PADDING = 1024;
+
+function checkFits(tokenizer: Tokenizer, model: ModelConfig, path: string): void {
+  const { vocabSize } = tokenizer;
+  if (vocabSize <= model.vocabSize && vocabSize >= model.vocabSize - PADDING) return;
+  throw new QuernError(
+    `the tokenizer ${path} does not fit the model: it has ${vocabSize} tokens and the model ${model.vocabSize}`,
+    { exitCode: 2 },
+  );
+}
+
+/** Reads all documents of files and folders; what is skipped is told. */
+export async function gather(
+  documents: readonly Document[] | undefined,
+  paths: readonly string[] | undefined,
+  { signal, onProgress }: Calls,
+): Promise<readonly Document[]> {
+  if (documents !== undefined) return documents;
+  if (paths === undefined) {
+    throw new QuernError("no text to learn from; name files or folders with --text, or token shards with --data", {
+      exitCode: 2,
+    });
+  }
+  const reader = readDocuments(paths, { signal });
+  const found: Document[] = [];
+  for await (const document of reader) {
+    found.push(document);
+    if (found.length % 1000 === 0) onProgress?.({ task: "read text", done: found.length, unit: "document" });
+  }
+  const { skipped } = reader;
+  const such =
+    skipped.length === 0 ? "" : `${skipped.length} files skipped, such as ${skipped[0].path}: ${skipped[0].reason}`;
+  if (found.every(({ text }) => text.trim() === "")) {
+    const why = such === "" ? "they hold no text" : such;
+    throw new QuernError(`there is no text to learn from in ${paths.join(", ")}: ${why}`, { exitCode: 2 });
+  }
+  onProgress?.({
+    task: "read text",
+    done: found.length,
+    total: found.length,
+    unit: "document",
+    ...(such && { note: such }),
+  });
+  return found;
+}
+
+export type Split = ReturnType<typeof splitHeldOut>;
+
+/**
+ * The tokenizer for a text: the one that is given, or one that is trained on it. Null where it is only to be planned.
+ */
+export async function tokenizerFor(
+  split: Split,
+  vocabSize: number,
+  given: Tokenizer | undefined,
+  { signal, onProgress }: Calls,
+): Promise<Tokenizer> {
+  if (given !== undefined) return given;
+  return trainTokenizer(
+    split.training.map(({ text }) => text),
+    { vocabSize, signal, onProgress },
+  );
+}
+
+/** Writes the run's own tokenizer and token shards, and opens them. */
+export async function encodeText(out: string, split: Split, tokenizer: Tokenizer, calls: Calls): Promise<Material> {
+  const paths = runPaths(out);
+  await saveTokenizer(tokenizer, paths.tokenizer);
+  const textsOf = (documents: readonly Document[]) => documents.map(({ text }) => text);
+  await writeShards(paths.tokens, {
+    ...{ tokenizer, train: textsOf(split.training), heldout: textsOf(split.heldOut), ...calls },
+  });
+  return openMaterial(paths.tokens, tokenizer);
+}
+
+/** Opens token shards for a tokenizer that must be theirs. */
+export function openMaterial(folder: string, tokenizer: Tokenizer): Material {
+  const shards = openShards(folder);
+  const { header } = shards;
+  if (header.tokenizer !== tokenizerHash(tokenizer)) {
+    shards.close();
+    throw new QuernError(`the tokens in ${folder} were made by another tokenizer than the one given`, { exitCode: 2 });
+  }
+  try {
+    const { train, heldout } = withHeldOut(shards, folder);
+    const dataset = createHash("sha256").update(JSON.stringify(header)).digest("hex");
+    return { tokenizer, train, heldout, dtype: header.dtype, dataset, close: () => shards.close() };
+  } catch (error) {
+    shards.close();
+    throw error;
+  }
+}
+
+/** The tokenizer of token shards: the one that is named, or one that lies in or beside their folder. */
+export async function tokenizerOfShards(
+  folder: string,
+  named: Tokenizer | string | undefined,
+  { signal }: Calls,
+): Promise<Tokenizer> {
+  const shards = openShards(folder);
+  shards.close();
+  if (typeof named === "string") return openTokenizer(named, { signal });
+  if (named !== undefined) return named;
+  for (const place of [folder, join(folder, "tokenizer"), dirname(folder), join(dirname(folder), "tokenizer")]) {
+    const found = await loadTokenizer(place).catch(() => null);
+    if (found !== null && tokenizerHash(found) === shards.header.tokenizer) return found;
+  }
+  throw new QuernError(`${folder} holds tokens but not their tokenizer; name it with --tokenizer`, { exitCode: 2 });
+}
+
+/** Of shards without held-out text, the share of documents at the end that is not trained on. */
+const HELD_OUT_SHARE = 0.05;
+
+function withHeldOut(shards: TokenShards, folder: string): Pick<Material, "train" | "heldout"> {
+  const { train, heldout } = shards;
+  if (heldout.tokens > 0) return { train, heldout };
+  const ends = train.documentEnds;
+  const cut = ends.findIndex((end) => end >= train.tokens * (1 - HELD_OUT_SHARE));
+  if (cut < 0 || cut >= ends.length - 1) {
+    throw new QuernError(
+      `${folder} has no held-out text and too few documents to set some apart; write it with --heldout`,
+      { exitCode: 2 },
+    );
+  }
+  return { train: partOf(train, 0, cut + 1), heldout: partOf(train, cut + 1, ends.length) };
+}
+
+/** Documents [from, to) of a split, as a split. */
+function partOf(split: TokenSplit, from: number, to: number): TokenSplit {
+  const start = from === 0 ? 0 : split.documentEnds[from - 1];
+  const tokens = split.documentEnds[to - 1] - start;
+  return {
+    tokens,
+    documents: to - from,
+    bytes: Math.round((split.bytes * tokens) / split.tokens),
+    documentEnds: split.documentEnds.slice(from, to).map((end) => end - start),
+    read: (offset, length, into) => {
+      if (offset + length > tokens) throw new RangeError(`tokens up to ${offset + length} are not among ${tokens}`);
+      return split.read(start + offset, length, into);
+    },
+  };
+}
+
+/** Tokens that a text will have, roughly, before there is a tokenizer. */
+export const guessTokens = (bytes: number) => Math.round(bytes / 4);
