@@ -22,6 +22,7 @@
 #ifndef QN_THREADS
 #define QN_THREADS 1
 #endif
+#include "../../src/backends/cpu/templates/platform.h"
 #include "../../src/backends/cpu/templates/vector.h"
 #include "../../src/backends/cpu/templates/bf16.h"
 #include "../../src/backends/cpu/templates/pool.h"

@@ -8,7 +8,7 @@ const [program, ...options] = process.argv.slice(2);
 const flags = options.filter((o) => o.startsWith("-"));
 const here = new URL(".", import.meta.url);
 const read = (path) => readFileSync(new URL(path, here), "utf8");
-const names = ["vector", "pool", "gemm", "attention", "cross_entropy", "embedding", "rope"];
+const names = ["platform", "vector", "bf16", "pool", "gemm", "gemv", "attention", "cross_entropy", "embedding", "rope"];
 const templates = names.map((name) => read(`../../src/backends/cpu/templates/${name}.h`)).join("\n");
 const row = read("templates.h").replace(/#include .*\n/g, "");
 const source = read(program).replace(/#include "templates.h"/, () => row + templates);

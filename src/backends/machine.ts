@@ -151,7 +151,7 @@ export async function examineMachine({
   const compiler = await findCompiler();
   const clang = await clangVersion().catch(() => null);
   const set = chooseSet(compiler, undefined);
-  const threads = set.name === "wasm" ? 1 : defaultThreads();
+  const threads = defaultThreads();
   const processor = cpus()[0]?.model.trim() || "unknown processor";
   const cores = availableParallelism();
   const limit = process.constrainedMemory?.() ?? 0;

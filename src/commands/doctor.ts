@@ -52,7 +52,7 @@ function compilerOf({
   clang: string | null;
 }) {
   if (compiler !== null) return `${compiler.command}: ${compiler.version}`;
-  if (clang !== null) return `none found; programs go to WebAssembly through ${clang} (slower, one thread)`;
+  if (clang !== null) return `none found; programs go to WebAssembly through ${clang} (slower)`;
   return "none found; install cc, gcc or clang, or clang as WebAssembly: npm install @yowasp/clang";
 }
 

@@ -30,10 +30,14 @@ export interface Built {
 const NATIVE_FLAGS = ["-std=gnu11", "-O3", "-shared", "-fPIC", "-pthread", "-fvisibility=hidden", "-ffp-contract=fast"];
 /** A 4 GiB address space, of which only what a program plans is taken. */
 export const WASM_PAGES = 65536;
+/** Bytes of a thread's stack in WebAssembly: the templates keep tiles of some tens of KiB there. */
+export const WASM_STACK = 1 << 20;
 const WASM_FLAGS = [
   ...["--target=wasm32", "-std=gnu11", "-O3", "-nostdlib", "-ffreestanding", "-ffp-contract=fast"],
-  ...["-matomics", "-mbulk-memory", "-mmutable-globals"],
+  ...["-pthread", "-matomics", "-mbulk-memory", "-mmutable-globals"],
   ...["-Wl,--no-entry", "-Wl,--import-memory", "-Wl,--shared-memory", `-Wl,--max-memory=${WASM_PAGES * 65536}`],
+  // Each thread sets its own stack.
+  ...["-Wl,--export=__stack_pointer", `-Wl,-z,stack-size=${WASM_STACK}`],
 ];
 
 /** The folder of compiled programs. */

@@ -20,6 +20,7 @@ import { emitLoop, flatten, Parameters } from "./loop.js";
 import { type TemplateOp, templates } from "./templates.js";
 
 const TEMPLATE_FILES = [
+  "platform",
   "vector",
   "bf16",
   "pool",
@@ -75,14 +76,14 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
     `#define QN_NV ${set.tileVectors}`,
     `#define QN_PAIRS ${set.bf16Products ? 1 : 0}`,
     `#define QN_BF16 ${graph.precision === "bf16" ? 1 : 0}`,
-    `#define QN_THREADS ${set.name === "wasm" ? 0 : 1}`,
+    "#define QN_THREADS 1",
     ...TEMPLATE_FILES.map(
       (name) => `\n// ---- ${name}.h\n${readFileSync(new URL(`./templates/${name}.h`, import.meta.url), "utf8")}`,
     ),
     "\n// ---- kernels\n",
     ...[...functions.values()].map(({ name, text }) => text.replaceAll("NAME", name)),
     "\n// ---- entries\n",
-    "#define A(offset) ((float *)(arena + offset##L))",
+    "#define A(offset) ((float *)(arena + offset##LL))",
     `#define SCRATCH A(${graph.memory.bytes})`,
     ...entries,
     runtime(graph.memory.bytes, [...scratch], names, threads, set),
@@ -164,32 +165,32 @@ ${cases}
   if (set.name === "wasm") {
     return `${shared}
 extern char __heap_base;
-__attribute__((export_name("quern_bytes"))) double quern_bytes(void) { qn_threads = 1; return arena_bytes(); }
+__attribute__((export_name("quern_bytes"))) double quern_bytes(void) { qn_threads = ${threads}; return arena_bytes(); }
 __attribute__((export_name("quern_base"))) long quern_base(void) { return ((long)&__heap_base + 63) / 64 * 64; }
 __attribute__((export_name("quern_run"))) void quern_run(long arena, int entry) { run((char *)arena, entry); }
 `;
   }
   return `${shared}
-#include <sys/mman.h>
+#ifdef _WIN32
+#define EXPORT __declspec(dllexport)
+#else
 #define EXPORT __attribute__((visibility("default")))
+#endif
 // One image serves all programs of this text in the process; the pool runs one of them at a time.
 static pthread_mutex_t image_lock = PTHREAD_MUTEX_INITIALIZER;
 static int image_users = 0;
 EXPORT double quern_bytes(void) { qn_threads = ${threads}; return arena_bytes(); }
-// The arena, zeroed; huge pages where the system gives them. 0 if there is not enough memory.
+// The arena, zeroed. 0 if there is not enough memory, or no thread.
 EXPORT void *quern_open(void) {
   unsigned long bytes = (unsigned long)quern_bytes();
-  void *arena = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (arena == MAP_FAILED) return 0;
-#ifdef MADV_HUGEPAGE
-  madvise(arena, bytes, MADV_HUGEPAGE);
-#endif
+  void *arena = qn_map(bytes);
+  if (!arena) return 0;
   pthread_mutex_lock(&image_lock);
   int failed = image_users == 0 && qn_pool_start(${threads});
   if (!failed) image_users++;
   pthread_mutex_unlock(&image_lock);
   if (!failed) return arena;
-  munmap(arena, bytes);
+  qn_unmap(arena, bytes);
   return 0;
 }
 EXPORT void quern_run(char *arena, int entry) {
@@ -198,7 +199,7 @@ EXPORT void quern_run(char *arena, int entry) {
   pthread_mutex_unlock(&image_lock);
 }
 EXPORT void quern_close(void *arena) {
-  munmap(arena, (unsigned long)quern_bytes());
+  qn_unmap(arena, (unsigned long)quern_bytes());
   pthread_mutex_lock(&image_lock);
   if (--image_users == 0) qn_pool_stop();
   pthread_mutex_unlock(&image_lock);

@@ -9,7 +9,7 @@ import { build } from "./build.js";
 import { emitProgram } from "./emit.js";
 import { loadNative } from "./native.js";
 import { chooseSet, defaultThreads, findCompiler } from "./toolchain.js";
-import { loadWasm } from "./wasm.js";
+import { loadWasm, refuseWasmPlan } from "./wasm.js";
 
 const viewOf = (dtype: DType, memory: ArrayBuffer | SharedArrayBuffer, offset: number, size: number) =>
   dtype === "i32" ? new Int32Array(memory, offset, size) : new Float32Array(memory, offset, size);
@@ -26,7 +26,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
   const found = await findCompiler();
   const set = chooseSet(found, options.cpu);
   const compiler = set.name === "wasm" ? null : found;
-  const threads = compiler ? (options.threads ?? defaultThreads()) : 1;
+  const threads = options.threads ?? defaultThreads();
   if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
     throw new QuernError(`threads must be a whole number from 1 to 256, not ${threads}`, { exitCode: 2 });
   }
@@ -34,13 +34,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
   const precision = wanted === "auto" ? (set.bf16Products ? "bf16" : "fp32") : wanted;
   const graph = compileGraph(entries, true, precision);
   const { source, kernels } = emitProgram(graph, set, threads);
-  if (!compiler && graph.memory.bytes > 2 ** 32) {
-    const gigabytes = (graph.memory.bytes / 2 ** 30).toFixed(2);
-    throw new QuernError(
-      `the plan needs ${gigabytes} GiB, and WebAssembly addresses 4 GiB; lower the batch, the sequence or the ` +
-        "model's size, or install a C compiler",
-    );
-  }
+  if (!compiler && graph.memory.bytes > 2 ** 32) throw refuseWasmPlan(graph.memory.bytes);
   const free = freeMemory();
   if (graph.memory.bytes > free) {
     const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
@@ -50,7 +44,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
     );
   }
   const built = await build(source, set, compiler);
-  const image = compiler ? loadNative(built.library) : await loadWasm(built.library);
+  const image = compiler ? loadNative(built.library) : await loadWasm(built.library, threads);
   const entryNumbers = new Map([...graph.entries.keys()].map((name, i) => [name, i] as const));
 
   const views = new Map<string, Float32Array | Int32Array>();

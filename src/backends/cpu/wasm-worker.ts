@@ -1,25 +1,30 @@
-/** @file The thread in which a WebAssembly program runs: an entry's number comes in, "done" goes out. */
+/** @file A thread of a WebAssembly program. The first takes an entry's number and answers "done"; the others help it. */
 import { parentPort, workerData } from "node:worker_threads";
+import type { WasmExports, WasmThread, WorkerMessage } from "./wasm.js";
 
-const { module, memory } = workerData as { module: WebAssembly.Module; memory: WebAssembly.Memory };
+const { module, memory, worker, stack, arena } = workerData as WasmThread;
+const answer = (message: WorkerMessage) => parentPort?.postMessage(message);
 
-interface Exports extends WebAssembly.Exports {
-  quern_base(): number;
-  quern_bytes(): number;
-  quern_run(arena: number, entry: number): void;
-}
-
-const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
-const program = exports as Exports;
-// Addresses above 2 GiB come back negative.
-const base = program.quern_base() >>> 0;
-
-parentPort?.on("message", (entry: number) => {
+const program = (await WebAssembly.instantiate(module, { env: { memory } })).exports as WasmExports;
+/** A trap in one thread is told to the host, which ends them all. */
+const guarded = (work: () => void) => {
   try {
-    program.quern_run(base, entry);
-    parentPort?.postMessage({ kind: "done" });
+    work();
   } catch (error) {
-    parentPort?.postMessage({ kind: "failed", error: String(error) });
+    answer({ kind: "failed", error: String((error as Error).stack) });
   }
-});
-parentPort?.postMessage({ kind: "ready", base, bytes: program.quern_bytes() });
+};
+
+if (stack === null) {
+  parentPort?.on("message", (entry: number) => {
+    guarded(() => {
+      program.quern_run(arena, entry);
+      answer({ kind: "done" });
+    });
+  });
+  answer({ kind: "ready" });
+} else {
+  program.__stack_pointer.value = stack;
+  answer({ kind: "ready" });
+  guarded(() => program.quern_work(worker));
+}

@@ -3,15 +3,6 @@
 // chooses scratch memory.
 #ifndef QN_POOL_H
 #define QN_POOL_H
-#if defined(__SSE__)
-#include <xmmintrin.h>
-#endif
-#if QN_THREADS
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
-#endif
-
 typedef void (*qn_task)(void *context, long task, long worker);
 static int qn_threads = 1;
 
@@ -45,9 +36,13 @@ static unsigned long qn_denormals_before;
 #endif
 
 static struct {
+#ifdef __wasm__
+  _Atomic int sleepers, caller_sleeps; // who must be woken by a new round, or by its end
+#else
   pthread_t thread[QN_MAX_THREADS];
   pthread_mutex_t lock;
   pthread_cond_t wake;
+#endif
   qn_task f;
   void *context;
   long tasks;
@@ -56,7 +51,11 @@ static struct {
   _Atomic unsigned round __attribute__((aligned(64)));    // one more for every qn_parallel
   _Atomic long next __attribute__((aligned(64)));         // the next task to take
   _Atomic int busy __attribute__((aligned(64)));          // workers that have not finished this round
+#ifdef __wasm__
+} qn_pool;
+#else
 } qn_pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+#endif
 
 static void qn_pool_work(long worker) {
   for (;;) {
@@ -66,6 +65,40 @@ static void qn_pool_work(long worker) {
   }
 }
 
+#ifdef __wasm__
+// The host starts the workers, each an instance of this module over the same memory with a stack of its own. There is no
+// pause instruction and no yield: who has waited for some ten microseconds sleeps until it is woken.
+#define QN_SPINS 20000
+// Not inlined: Node 20 loses what its caller keeps in registers (a trap in the middle of a matrix product was the sign).
+static __attribute__((noinline)) void qn_sleep(void *word, int value) { __builtin_wasm_memory_atomic_wait32(word, value, -1); }
+__attribute__((export_name("quern_work"))) void quern_work(int worker) {
+  for (unsigned seen = 0;; seen++) {
+    for (int spins = 0; atomic_load_explicit(&qn_pool.round, memory_order_acquire) == seen;) {
+      if (++spins < QN_SPINS) continue;
+      qn_pool.sleepers++; // before the word is looked at for the last time, which the wait does
+      qn_sleep(&qn_pool.round, (int)seen);
+      qn_pool.sleepers--;
+    }
+    qn_pool_work(worker);
+    if (atomic_fetch_sub(&qn_pool.busy, 1) == 1 && qn_pool.caller_sleeps) __builtin_wasm_memory_atomic_notify((int *)&qn_pool.busy, 1);
+  }
+}
+QN_FUNCTION void qn_pool_begin(void) { qn_pool.running = 1; }
+QN_FUNCTION void qn_pool_end(void) { qn_pool.running = 0; }
+static void qn_publish_core(long worker) { (void)worker; }
+static void qn_pool_wake(void) {
+  if (qn_pool.sleepers) __builtin_wasm_memory_atomic_notify((int *)&qn_pool.round, QN_MAX_THREADS);
+}
+static void qn_pool_join(void) {
+  int busy;
+  for (int spins = 0; (busy = atomic_load_explicit(&qn_pool.busy, memory_order_acquire));) {
+    if (++spins < QN_SPINS) continue;
+    qn_pool.caller_sleeps = 1;
+    qn_sleep(&qn_pool.busy, busy);
+    qn_pool.caller_sleeps = 0;
+  }
+}
+#else
 // Threads that wake one another often end up on one core and, since they yield to one another, look too busy there to be
 // moved for as long as a short program lives (measured: every fourth one, at half its speed). Where a thread finds another
 // on its core it forbids itself that core for a moment, which moves it at once.
@@ -160,6 +193,14 @@ QN_FUNCTION void qn_pool_end(void) {
   qn_pool.running = 0;
   qn_restore_denormals(qn_denormals_before);
 }
+static void qn_pool_wake(void) {}
+static void qn_pool_join(void) {
+  for (int spins = 0; atomic_load_explicit(&qn_pool.busy, memory_order_acquire);) {
+    QN_PAUSE();
+    if (++spins > 2000) qn_part(0), sched_yield(), spins = 0;
+  }
+}
+#endif
 
 QN_FUNCTION void qn_parallel(long tasks, qn_task f, void *context) {
   if (tasks < 2 || qn_threads < 2 || !qn_pool.running) {
@@ -172,12 +213,10 @@ QN_FUNCTION void qn_parallel(long tasks, qn_task f, void *context) {
   qn_pool.tasks = tasks;
   atomic_store_explicit(&qn_pool.next, 0, memory_order_relaxed);
   atomic_store_explicit(&qn_pool.busy, qn_threads - 1, memory_order_relaxed);
-  atomic_fetch_add_explicit(&qn_pool.round, 1, memory_order_release);
+  atomic_fetch_add(&qn_pool.round, 1);
+  qn_pool_wake();
   qn_pool_work(0);
-  for (int spins = 0; atomic_load_explicit(&qn_pool.busy, memory_order_acquire);) {
-    QN_PAUSE();
-    if (++spins > 2000) qn_part(0), sched_yield(), spins = 0;
-  }
+  qn_pool_join();
 }
 #else
 QN_FUNCTION int qn_pool_start(int threads) { (void)threads; return 0; }

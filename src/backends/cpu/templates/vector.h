@@ -6,9 +6,6 @@
 // Compile as GNU C (gcc -std=gnu11, the default), which contracts a*b+c into a fused multiply-add where there is one.
 #ifndef QN_VECTOR_H
 #define QN_VECTOR_H
-#if defined(__x86_64__) || defined(__i386__)
-#include <immintrin.h>
-#endif
 
 #ifdef __clang__
 #define QN_UNROLL _Pragma("clang loop unroll(full)")
