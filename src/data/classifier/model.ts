@@ -2,8 +2,8 @@
  * @file A text classifier in memory: what fastText's supervised models are (Joulin et al. 2016), laid out in one
  * WebAssembly memory for the loops of kernel.c.
  */
-import { readFileSync } from "node:fs";
 import { QuernError } from "../../errors.js";
+import { growTo, instantiateKernel, type KernelBase, kernelMemory } from "../kernel.js";
 
 export type ClassifierLoss = "softmax" | "hs" | "independent";
 
@@ -35,15 +35,7 @@ export interface Vocabulary {
 
 export const LABEL_PREFIX = "__label__";
 
-/** The part of the JavaScript interface that Node's types leave out. */
-const { Module, Instance } = WebAssembly as unknown as {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
-};
-
 interface Kernel {
-  readonly __heap_base: { readonly value: number };
-  readonly __stack_pointer: { value: number };
   fill_table(struct: number): void;
   list_subwords(struct: number, word: number, out: number): number;
   read_line(struct: number, at: number, end: number): number;
@@ -52,11 +44,9 @@ interface Kernel {
   fill_random(matrix: number, rows: number, dim: number, stride: number, seed: number): void;
 }
 
-let compiled: object | undefined;
-export function instantiateKernel(memory: WebAssembly.Memory): Kernel {
-  compiled ??= new Module(readFileSync(new URL("./kernel.wasm", import.meta.url)));
-  return new Instance(compiled, { env: { memory } }).exports as Kernel;
-}
+/** The loops over a memory; each thread has its own instance. */
+export const classifierKernel = (memory: WebAssembly.Memory) =>
+  instantiateKernel<Kernel>(new URL("./kernel.wasm", import.meta.url), memory);
 
 /** Where the fields of kernel.c's struct lie. */
 const FIELDS = [
@@ -82,7 +72,7 @@ export class Classifier {
   /** Floats from a row to the next; those past `dim` are 0. */
   readonly stride: number;
   readonly memory: WebAssembly.Memory;
-  readonly kernel: Kernel;
+  readonly kernel: Kernel & KernelBase;
   /** Address of the struct that the main thread uses; a copy for another thread comes from `addThread`. */
   readonly struct: number;
   readonly #words = new Map<string, number>();
@@ -104,8 +94,8 @@ export class Classifier {
         `the classifier needs ${(matrices / 2 ** 30).toFixed(1)} GiB and can have 4: lower --bucket (${shape.bucket}) or --dim (${shape.dim})`,
       );
     }
-    this.memory = new WebAssembly.Memory({ initial: 2, maximum: 65536, shared: true });
-    this.kernel = instantiateKernel(this.memory);
+    this.memory = kernelMemory();
+    this.kernel = classifierKernel(this.memory);
     this.#top = this.kernel.__heap_base.value;
 
     const entries = [...words, ...labels];
@@ -196,16 +186,13 @@ export class Classifier {
   reserve(bytes: number): number {
     const address = Math.ceil(this.#top / 16) * 16;
     this.#top = address + bytes;
-    const have = this.memory.buffer.byteLength;
-    if (this.#top > have) {
-      try {
-        this.memory.grow(Math.ceil((this.#top - have) / PAGE));
-      } catch (error) {
-        throw new QuernError(
-          `the classifier needs more than the 4 GiB or the memory there is: lower --bucket (${this.shape.bucket}) or --dim (${this.shape.dim})`,
-          { cause: error },
-        );
-      }
+    try {
+      growTo(this.memory, this.#top);
+    } catch (error) {
+      throw new QuernError(
+        `the classifier needs more than the 4 GiB or the memory there is: lower --bucket (${this.shape.bucket}) or --dim (${this.shape.dim})`,
+        { cause: error },
+      );
     }
     return address;
   }

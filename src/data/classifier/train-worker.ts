@@ -1,6 +1,6 @@
 /** @file A thread of Hogwild training: lines of its part of the file into the matrices that all threads share. */
 import { workerData } from "node:worker_threads";
-import { instantiateKernel } from "./model.js";
+import { classifierKernel } from "./model.js";
 import { wholeLines } from "./train.js";
 
 interface Job {
@@ -17,7 +17,7 @@ interface Job {
 }
 
 const { memory, struct, stack, buffer, path, from, to, epoch, lr, total } = workerData as Job;
-const kernel = instantiateKernel(memory);
+const kernel = classifierKernel(memory);
 kernel.__stack_pointer.value = stack;
 let seen = 0;
 for (let pass = 0; pass < epoch; pass++) {
