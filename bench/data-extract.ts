@@ -1,0 +1,212 @@
+/**
+ * @file Extraction: its quality on the two sets of pages in QUERN_SHARED, and its speed beside Readability with linkedom and
+ * trafilatura 2 (standard and fast), alternating in one run; medians.
+ *
+ *     npm run bench data-extract -- [--rounds 3] [--every 6]
+ *
+ * QUERN_SHARED names the folder whose data/extraction holds the pages (its README says how they are scored); QUERN_PYTHON a
+ * Python with trafilatura. Without the first there is nothing to measure; without the second its rows are left out. Speed is
+ * taken on every sixth page, because the peers are slow.
+ */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
+import { Readability } from "@mozilla/readability";
+import { parseHTML } from "linkedom";
+import { type Extraction, extract } from "../src/data/index.js";
+import { flags, machineLine, median, runPeer } from "./measure.js";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = here.includes(join(".cache", "bench")) ? join(here, "..", "..", "..") : join(here, "..");
+const { rounds, every } = flags({ rounds: 3, every: 6 });
+const shared = process.env.QUERN_SHARED ?? "";
+const sets = join(shared, "data", "extraction");
+if (shared === "" || !existsSync(sets)) {
+  console.error("QUERN_SHARED does not name a folder with data/extraction: nothing to measure");
+  process.exit(2);
+}
+const python = process.env.QUERN_PYTHON ?? "";
+if (python === "") console.error("QUERN_PYTHON does not name a Python with trafilatura: its rows are left out");
+
+interface Page {
+  readonly id: string;
+  readonly set: "articles" | "pages";
+  readonly bytes: Uint8Array;
+  /** What should come out. */
+  readonly truth: string;
+  readonly type: string;
+}
+
+function readSet(set: Page["set"]): Page[] {
+  const truth = JSON.parse(readFileSync(join(sets, set, "truth.json"), "utf8")) as Readonly<
+    Record<string, { readonly articleBody?: string; readonly text?: string | null; readonly type?: string }>
+  >;
+  return readdirSync(join(sets, set))
+    .filter((name) => name.endsWith(".html.gz"))
+    .sort()
+    .map((name) => {
+      const id = name.slice(0, -".html.gz".length);
+      const { articleBody, text, type } = truth[id];
+      const bytes = gunzipSync(readFileSync(join(sets, set, name)));
+      return { id, set, bytes, truth: articleBody ?? text ?? "", type: type ?? "article" };
+    });
+}
+
+const wordsOf = (text: string): string[] => text.match(/[\p{L}\p{N}_]+/gu) ?? [];
+
+function countsOf(items: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const item of items) counts.set(item, (counts.get(item) ?? 0) + 1);
+  return counts;
+}
+
+function common(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): number {
+  let shared = 0;
+  for (const [item, count] of a) shared += Math.min(count, b.get(item) ?? 0);
+  return shared;
+}
+
+function shingles(text: string): string[] {
+  const words = wordsOf(text);
+  if (words.length === 0) return [];
+  if (words.length < 4) return [words.join(" ")];
+  return Array.from({ length: words.length - 3 }, (_, i) => words.slice(i, i + 4).join(" "));
+}
+
+/** F1 of the averages over pages of precision and recall of 4-word shingles. */
+function articleScore(pages: readonly Page[], texts: readonly string[]): number {
+  let precision = 0;
+  let recall = 0;
+  pages.forEach(({ truth }, i) => {
+    const [got, want] = [shingles(texts[i]), shingles(truth)];
+    const both = common(countsOf(got), countsOf(want));
+    precision += got.length === 0 ? Number(want.length === 0) : both / got.length;
+    recall += want.length === 0 ? Number(got.length === 0) : both / want.length;
+  });
+  return (2 * precision * recall) / (precision + recall) / pages.length;
+}
+
+/** F1 of lower-case words, a number a page. */
+function pageScores(pages: readonly Page[], texts: readonly string[]): number[] {
+  return pages.map(({ truth }, i) => {
+    const [got, want] = [wordsOf(texts[i].toLowerCase()), wordsOf(truth.toLowerCase())];
+    if (got.length + want.length === 0) return 1;
+    return (2 * common(countsOf(got), countsOf(want))) / (got.length + want.length);
+  });
+}
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function readability(bytes: Uint8Array): string {
+  try {
+    const { document } = parseHTML(Buffer.from(bytes).toString("utf8"));
+    return new Readability(document).parse()?.textContent ?? "";
+  } catch {
+    // linkedom has no answer to some pages; Readability has then no text.
+    return "";
+  }
+}
+
+const articles = readSet("articles");
+const pages = readSet("pages");
+
+// Quality, and the slowest page on the way: each page's second time, for the first one compiles.
+const run = (page: Page): Extraction => extract(page.bytes);
+const found = new Map([...articles, ...pages].map((page) => [page, run(page)]));
+const textOf = (page: Page): string => found.get(page)?.text ?? "";
+let slowest = { id: "", milliseconds: 0 };
+for (const page of [...articles, ...pages]) {
+  const start = performance.now();
+  run(page);
+  const milliseconds = performance.now() - start;
+  if (milliseconds > slowest.milliseconds) slowest = { id: page.id, milliseconds };
+}
+const scores = pageScores(pages, pages.map(textOf));
+const byType = (type: string): number => mean(scores.filter((_, i) => pages[i].type === type));
+const quality = [
+  { name: "articles, 4-word shingles F1", quern: articleScore(articles, articles.map(textOf)), least: 0.965 },
+  { name: "pages, mean word F1", quern: mean(scores), least: 0.79 },
+  ...(
+    [
+      ["article", 0.92],
+      ["documentation", 0.92],
+      ["forum", 0.8],
+      ["product", 0.64],
+      ["listing", 0.7],
+      ["collection", 0.71],
+      ["service", 0.84],
+    ] as const
+  ).map(([type, least]) => ({ name: `  ${type}`, quern: byType(type), least })),
+];
+console.log(`${await machineLine()}\n`);
+for (const { name, quern, least } of quality) {
+  console.log(`${name.padEnd(44)} ${quern.toFixed(3)}  at least ${least}  ${quern >= least ? "ok" : "MISSED"}`);
+}
+console.log(
+  `${"slowest page, ms".padEnd(44)} ${slowest.milliseconds.toFixed(0).padStart(5)}  at most 500  (${slowest.id})\n`,
+);
+
+// Speed: rounds in which each takes its turn.
+const sample = [...articles, ...pages].filter((_, i) => i % every === 0);
+const megabytes = sample.reduce((sum, { bytes }) => sum + bytes.length, 0) / 1e6;
+const folder = mkdtempSync(join(tmpdir(), "quern-bench-"));
+const files = sample.map(({ id, bytes }) => {
+  const path = join(folder, `${id}.html`);
+  writeFileSync(path, bytes);
+  return path;
+});
+
+function timeOf(work: (page: Page) => unknown): number {
+  const start = performance.now();
+  for (const page of sample) work(page);
+  return (performance.now() - start) / 1000;
+}
+
+const peers: { readonly name: string; readonly least: number; readonly seconds: () => number }[] = [
+  { name: "Readability + linkedom", least: 5, seconds: () => timeOf((page) => readability(page.bytes)) },
+];
+if (python !== "") {
+  const script = join(root, "bench", "peers", "extract_trafilatura.py");
+  const trafilatura = (fast: boolean): number =>
+    runPeer<{ readonly seconds: number }>(python, script, [JSON.stringify({ pages: files, fast, texts: false })])
+      .seconds;
+  peers.push({ name: "trafilatura, standard", least: 5, seconds: () => trafilatura(false) });
+  peers.push({ name: "trafilatura, fast", least: 2.5, seconds: () => trafilatura(true) });
+}
+const own: number[] = [];
+const theirs = peers.map((): number[] => []);
+const ratios = peers.map((): number[] => []);
+for (let round = 0; round < rounds; round++) {
+  peers.forEach((peer, i) => {
+    const mine = timeOf(run);
+    const other = peer.seconds();
+    own.push(mine);
+    theirs[i].push(other);
+    ratios[i].push(other / mine);
+  });
+}
+rmSync(folder, { recursive: true });
+const rate = (seconds: readonly number[]): number => sample.length / median(seconds);
+console.log(`${sample.length} pages, ${megabytes.toFixed(1)} MB     documents/s     MB/s    Quern is`);
+console.log(
+  `${"Quern".padEnd(28)} ${rate(own).toFixed(1).padStart(9)} ${(megabytes / median(own)).toFixed(1).padStart(9)}`,
+);
+const speed = peers.map(({ name, least }, i) => {
+  const ratio = median(ratios[i]);
+  console.log(
+    `${name.padEnd(28)} ${rate(theirs[i]).toFixed(1).padStart(9)} ${(megabytes / median(theirs[i])).toFixed(1).padStart(9)} ` +
+      `${ratio.toFixed(1).padStart(9)} ×  at least ${least}  ${ratio >= least ? "ok" : "MISSED"}`,
+  );
+  return { name, documentsPerSecond: rate(theirs[i]), ratio, least };
+});
+console.log(
+  JSON.stringify({
+    bench: "data-extract",
+    machine: await machineLine(),
+    quality: quality.map(({ name, quern, least }) => ({ name: name.trim(), quern, least })),
+    slowest,
+    speed: { pages: sample.length, megabytes, documentsPerSecond: rate(own), peers: speed },
+  }),
+);
