@@ -147,7 +147,7 @@ static void check_attention(long B, long T, long S, long H, long G, long D, long
   long nS = qn_attention_scratch(D);
   float *scratch = fresh(nS);
   for (long i = 0; i < nS; i++) scratch[i] = NAN;
-  qn_attention(B, T, S, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, scale, position, scratch);
+  qn_attention(B, T, S, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, scale, position, 0, scratch);
   release(scratch, nS, "attention scratch");
   compare("attention o", shape, nO, o, O, 2e-6);
   compare("attention lse", shape, nL, lse, L, 2e-6);
@@ -155,7 +155,7 @@ static void check_attention(long B, long T, long S, long H, long G, long D, long
     nS = qn_attention_backward_scratch(D);
     scratch = fresh(nS);
     for (long i = 0; i < nS; i++) scratch[i] = NAN;
-    qn_attention_backward(B, T, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, d_o, dq, q_row, dk, k_row, dv, v_row, scale, scratch);
+    qn_attention_backward(B, T, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, d_o, dq, q_row, dk, k_row, dv, v_row, scale, 0, scratch);
     release(scratch, nS, "attention backward scratch");
     compare("attention dq", shape, nQ, dq, DQ, 5e-6);
     compare("attention dk", shape, nK, dk, DK, 5e-6);

@@ -62,6 +62,12 @@ export function layoutOfPiece({ attributes, inputs, outputs }: Node<"split">, ou
   return { offset: start * sizeOf(whole.slice(axis + 1)), strides };
 }
 
+/** What was transposed, seen along the axes of the result. */
+export function layoutOfTranspose({ attributes, inputs }: Node<"transpose">): Layout {
+  const strides = stridesOf(inputs[0].shape);
+  return { offset: 0, strides: attributes.axes.map((axis) => strides[axis]) };
+}
+
 /** Reads a buffer that holds a tensor of shape `from`, or a larger one, in a loop over `shape`, with broadcasting. */
 export function accessOf(buffer: Buffer, from: Shape, shape: Shape, layout?: Layout): Access {
   const own = layout?.strides ?? stridesOf(from);

@@ -3,7 +3,7 @@
  * (assemble.ts) writes out.
  */
 import { isOp, type Node, type Op, outputOf, type Tensor, tensorKey } from "../tensor/index.js";
-import { accessOf, type Layout, layoutOfPiece, type Space } from "./access.js";
+import { accessOf, type Layout, layoutOfPiece, layoutOfTranspose, type Space } from "./access.js";
 import type { Access, Buffer, RowView } from "./kernels.js";
 import { isElementwise, reductionKind } from "./simplify.js";
 
@@ -32,7 +32,7 @@ const LEAVES: ReadonlySet<string> = new Set(["variable", "input", "constant"]);
 export const isLeaf = (node: Node) => LEAVES.has(node.op);
 export const isReduction = (node: Node): node is Node<"sum" | "max"> => node.op === "sum" || node.op === "max";
 const isLoop = (node: Node) => isElementwise(node.op) || node.op === "broadcast" || node.op === "literal";
-const isView = (node: Node) => node.op === "reshape" || node.op === "split";
+const isView = (node: Node) => node.op === "reshape" || node.op === "split" || node.op === "transpose";
 export const isTemplate = (node: Node) => !isLeaf(node) && !isReduction(node) && !isLoop(node) && !isView(node);
 
 /** Operands that templates read, and results that they write, row by row: each row (heads × width) where it lies. */
@@ -143,6 +143,9 @@ export function stepInto(tensor: Tensor, shape: readonly number[], stored: Reado
   }
   if (isOp(node, "split")) {
     return { kind: "load", source: storage(node.inputs[0]), layout: layoutOfPiece(node, tensor.output) };
+  }
+  if (isOp(node, "transpose")) {
+    return { kind: "load", source: storage(node.inputs[0]), layout: layoutOfTranspose(node) };
   }
   return { kind: "compute", operands: node.inputs.map((x) => [x, shape] as const) };
 }

@@ -154,7 +154,7 @@ function chooseStored(
     } else if (isReduction(node)) {
       stored.add(`${node.id}.0`);
       if (isStrided(node)) store(node.inputs[0]);
-    } else if (node.op === "split") store(node.inputs[0]);
+    } else if (node.op === "split" || node.op === "transpose") store(node.inputs[0]);
     else if (node.op === "reshape" && !transparent.has(node)) store(node.inputs[0]);
   }
   // What is left is computed where it is used, unless that means to load much, often.

@@ -44,6 +44,16 @@ export function simplify(entry: Entry): Entry {
   const rewrite = (node: Node): readonly Tensor[] => {
     const inputs = node.inputs.map(look);
     if (isOp(node, "stopGradient")) return inputs;
+    if (isOp(node, "custom")) return inputs.slice(-node.attributes.results);
+    if (isOp(node, "matmul")) {
+      // A product reads either side of a matrix: what was turned for it need not be.
+      const { transposeA, transposeB } = node.attributes;
+      const turned = inputs.map((x) => x.node.op === "transpose" && x.shape.length === 2);
+      if (turned.some((flag) => flag)) {
+        const sides = inputs.map((x, i) => (turned[i] ? x.node.inputs[0] : x));
+        return once("matmul", sides, { transposeA: transposeA !== turned[0], transposeB: transposeB !== turned[1] });
+      }
+    }
     if (isOp(node, "reshape") || isOp(node, "broadcast")) {
       const { shape } = node.attributes;
       // A chain of views is one view of what is under it; one number everywhere has no layout to change.

@@ -2,8 +2,28 @@
  * @file Layers that are expressions of smaller operations. The compiler makes one loop of each, or melts it into the
  * matrix product before it, so that none needs a kernel, a gradient rule or a reference of its own.
  */
-import { add, mean, mul, rsqrt, sigmoid, sub } from "./operations.js";
-import type { Tensor } from "./tensor.js";
+import {
+  add,
+  div,
+  exp,
+  gather,
+  less,
+  linearCrossEntropy,
+  log,
+  max,
+  mean,
+  mul,
+  neg,
+  random,
+  reshape,
+  rsqrt,
+  sigmoid,
+  stopGradient,
+  sub,
+  sum,
+  where,
+} from "./operations.js";
+import { ShapeError, type Tensor } from "./tensor.js";
 
 /** x·sigmoid(x), the SiLU of Elfwing et al., arXiv:1702.03118. */
 export function silu(x: Tensor): Tensor {
@@ -33,4 +53,46 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: numb
   const centred = sub(x, mean(x, [-1], true));
   const variance = mean(mul(centred, centred), [-1], true);
   return add(mul(mul(centred, rsqrt(add(variance, epsilon))), weight), bias);
+}
+
+/** e^x / Σ e^x over the last axis. */
+export function softmax(x: Tensor): Tensor {
+  const e = exp(sub(x, stopGradient(max(x, [-1], true))));
+  return div(e, sum(e, [-1], true));
+}
+
+/** log softmax over the last axis, without taking the logarithm of a small number. */
+export function logSoftmax(x: Tensor): Tensor {
+  const shifted = sub(x, stopGradient(max(x, [-1], true)));
+  return sub(shifted, log(sum(exp(shifted), [-1], true)));
+}
+
+/**
+ * −log softmax(logits)[target], in nats: logits (…,V), targets (…) i32 → (…). Targets outside [0, V), such as −100,
+ * count 0. Where the logits come from a head, `linearCrossEntropy` never holds them all.
+ */
+export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
+  const picked = gather(logSoftmax(logits), reshape(targets, [...targets.shape, 1]));
+  return neg(reshape(picked, targets.shape));
+}
+
+/** log p(target) of each row under the head w: x (N,C), w (V,C), targets (N) i32 → (N), nats; 0 where it is ignored. */
+export function tokenLogProbabilities(x: Tensor, w: Tensor, targets: Tensor): Tensor {
+  return neg(linearCrossEntropy(x, w, targets));
+}
+
+/** Σ weight · x / Σ weight: the mean of losses of which each counts as much as its weight; 0 where none does. */
+export function weightedMean(x: Tensor, weights: Tensor): Tensor {
+  const total = sum(weights);
+  return div(sum(mul(x, weights)), where(total, total, 1));
+}
+
+/**
+ * Dropout (Srivastava et al., JMLR 2014): each number becomes 0 with probability `rate`, and the others are divided by
+ * 1 − rate. Which ones, is a function of seed, step (i32 scalars), stream and place: `random` says more.
+ */
+export function dropout(x: Tensor, rate: number, seed: Tensor, step: Tensor, stream: number): Tensor {
+  if (!(rate >= 0 && rate < 1)) throw new ShapeError(`dropout: a rate of ${rate} is not in [0, 1)`);
+  if (rate === 0) return x;
+  return mul(x, mul(sub(1, less(random(x.shape, seed, step, stream), rate)), 1 / (1 - rate)));
 }

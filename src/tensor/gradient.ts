@@ -11,19 +11,33 @@ import {
   broadcast,
   concatenate,
   div,
+  embedding,
   equal,
+  gather,
   less,
   literal,
   matmul,
   mul,
   neg,
   reshape,
+  scatterAdd,
   split,
   sub,
   sum,
+  transpose,
   where,
 } from "./operations.js";
-import { type Node, type Op, outputOf, type Shape, ShapeError, sizeOf, type Tensor, tensorKey } from "./tensor.js";
+import {
+  type Node,
+  type Op,
+  outputOf,
+  type Shape,
+  ShapeError,
+  sameShape,
+  sizeOf,
+  type Tensor,
+  tensorKey,
+} from "./tensor.js";
 
 type Gradients = readonly (Tensor | null)[];
 type GradientRule<O extends Op> = (node: Node<O>, outputs: Gradients) => Gradients;
@@ -59,6 +73,7 @@ const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
   constant: none,
   literal: none,
   positions: none,
+  random: none,
   stopGradient: none,
   less: none,
   equal: none,
@@ -87,6 +102,35 @@ const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
     const { axis } = node.attributes;
     const parts = outputs.map((d, i) => d ?? broadcast(literal(0), node.outputs[i].shape));
     return [concatenate(parts, axis)];
+  },
+  transpose: rule((node, d) => {
+    const { axes } = node.attributes;
+    return [
+      transpose(
+        d,
+        axes.map((_, axis) => axes.indexOf(axis)),
+      ),
+    ];
+  }),
+  gather: rule((node, d) => {
+    const [x, ids] = node.inputs;
+    return [scatterAdd(ids, d, x.shape[x.shape.length - 1]), null];
+  }),
+  scatterAdd: rule((node, d) => [null, gather(d, node.inputs[0])]),
+  custom: (node, flowing) => {
+    const { results, derive } = node.attributes;
+    const inputs = node.inputs.slice(0, -results);
+    const given = derive(inputs, node.inputs.slice(-results), flowing);
+    if (given.length !== inputs.length) {
+      throw new ShapeError(`custom: ${given.length} gradients for ${inputs.length} inputs`);
+    }
+    given.forEach((d, i) => {
+      const { shape } = inputs[i];
+      if (d !== null && !sameShape(d.shape, shape)) {
+        throw new ShapeError(`custom: a gradient of shape (${d.shape}) for an input of shape (${shape})`);
+      }
+    });
+    return [...given, ...new Array<null>(results).fill(null)];
   },
   concatenate: rule((node, d) => {
     const { axis } = node.attributes;
@@ -123,17 +167,22 @@ const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
   attention: (node, [d, dLogSumExp]) => {
     if (dLogSumExp !== null) throw new ShapeError("attention: its log-sum-exp has no gradient");
     if (d === null) return node.inputs.map(() => null);
-    const [q, k, v, position] = node.inputs;
+    const [q, k, v, position, ...segments] = node.inputs;
     if (position.node.op !== "literal") throw new ShapeError("attention at a moving position has no gradient");
     const saved = [outputOf(node, 0), outputOf(node, 1)];
-    return [...apply("attentionGradient", [q, k, v, ...saved, d], { scale: node.attributes.scale }), null];
+    const { scale } = node.attributes;
+    return [
+      ...apply("attentionGradient", [q, k, v, ...saved, d, ...segments], { scale }),
+      null,
+      ...segments.map(() => null),
+    ];
   },
   linearCrossEntropy: rule((node, d) => {
     const [, dx, dw] = apply("linearCrossEntropyGradient", [...node.inputs, d], {});
     return [dx, dw, null];
   }),
 
-  embeddingGradient: secondOrder,
+  embeddingGradient: rule((node, d) => [null, reshape(embedding(d, node.inputs[0]), node.inputs[1].shape)]),
   attentionGradient: secondOrder,
   linearCrossEntropyGradient: secondOrder,
   cacheWrite: secondOrder,

@@ -3,4 +3,6 @@ export * from "./compositions.js";
 export { gradients } from "./gradient.js";
 export { type Entries, type Entry, nodesOf } from "./graph.js";
 export * from "./operations.js";
+export { philox } from "./philox.js";
+export { broadcastShapes } from "./shapes.js";
 export * from "./tensor.js";

@@ -1,9 +1,5 @@
-/**
- * @file The operations: a shape rule each, and the functions with which model code traces them.
- *
- * Shapes are static and checked here, while tracing, so that a mistake is reported at the line of model code that made
- * it. Broadcasting follows NumPy: shapes are aligned at their ends, and a dimension of 1 stretches.
- */
+/** @file The functions with which model code traces operations. Their shapes are checked here and now (shapes.ts). */
+import { shapeRules } from "./shapes.js";
 import {
   type Attributes,
   type BinaryOp,
@@ -16,202 +12,8 @@ import {
   sameShape,
   sizeOf,
   type Tensor,
-  type TensorType,
   type UnaryOp,
 } from "./tensor.js";
-
-type ShapeRule<A> = (inputs: readonly TensorType[], attributes: A) => readonly TensorType[];
-
-const f32 = (shape: Shape): TensorType => ({ shape, dtype: "f32" });
-
-function fail(op: Op, inputs: readonly TensorType[], why: string): never {
-  const shapes = inputs.map((input) => `${input.dtype} (${input.shape.join(",")})`).join(", ");
-  throw new ShapeError(`${op}(${shapes}): ${why}`);
-}
-
-function expect(condition: boolean, op: Op, inputs: readonly TensorType[], why: string): asserts condition {
-  if (!condition) fail(op, inputs, why);
-}
-
-/** The shape that both broadcast to, or null. */
-export function broadcastShapes(a: Shape, b: Shape): Shape | null {
-  const rank = Math.max(a.length, b.length);
-  const shape: number[] = [];
-  for (let i = 0; i < rank; i++) {
-    const x = a[a.length - rank + i] ?? 1;
-    const y = b[b.length - rank + i] ?? 1;
-    if (x !== y && x !== 1 && y !== 1) return null;
-    shape.push(x === 1 ? y : x);
-  }
-  return shape;
-}
-
-const unary: ShapeRule<object> = ([x]) => [x];
-
-function elementwise(op: Op): ShapeRule<object> {
-  return (inputs) => {
-    const shape = inputs.reduce<Shape | null>((s, input) => s && broadcastShapes(s, input.shape), []);
-    expect(shape !== null, op, inputs, "the shapes do not broadcast");
-    expect(
-      inputs.every((input) => input.dtype === "f32"),
-      op,
-      inputs,
-      "takes f32",
-    );
-    return [f32(shape)];
-  };
-}
-
-function reduction(op: "sum" | "max"): ShapeRule<Attributes["sum"]> {
-  return (inputs, { axes }) => {
-    const [x] = inputs;
-    expect(
-      axes.every((axis) => Number.isInteger(axis) && axis >= 0 && axis < x.shape.length),
-      op,
-      inputs,
-      `axes ${axes} are not axes of it`,
-    );
-    return [f32(x.shape.map((dimension, axis) => (axes.includes(axis) ? 1 : dimension)))];
-  };
-}
-
-function attentionShapes(op: Op, inputs: readonly TensorType[]): void {
-  const [q, k, v] = inputs;
-  expect(q.shape.length === 4 && k.shape.length === 4, op, inputs, "q, k, v are (batch, time, heads, head width)");
-  expect(sameShape(k.shape, v.shape), op, inputs, "k and v have one shape");
-  expect(q.shape[0] === k.shape[0] && q.shape[3] === k.shape[3], op, inputs, "batch and head width are shared");
-  expect(q.shape[2] % k.shape[2] === 0, op, inputs, "the heads are a multiple of the key/value heads");
-}
-
-const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
-  variable: (_, { type }) => [type],
-  input: (_, { type }) => [type],
-  constant: (inputs, { data, shape }) => {
-    expect(data.length === sizeOf(shape), "constant", inputs, `${data.length} values do not fill (${shape})`);
-    return [f32(shape)];
-  },
-  literal: (_, { dtype }) => [{ shape: [], dtype }],
-
-  neg: unary,
-  exp: unary,
-  log: unary,
-  sqrt: unary,
-  rsqrt: unary,
-  abs: unary,
-  tanh: unary,
-  sigmoid: unary,
-  stopGradient: unary,
-  add: elementwise("add"),
-  sub: elementwise("sub"),
-  mul: elementwise("mul"),
-  div: elementwise("div"),
-  minimum: elementwise("minimum"),
-  maximum: elementwise("maximum"),
-  less: elementwise("less"),
-  equal: elementwise("equal"),
-  where: elementwise("where"),
-
-  reshape: (inputs, { shape }) => {
-    expect(sizeOf(inputs[0].shape) === sizeOf(shape), "reshape", inputs, `does not fill (${shape})`);
-    return [{ shape, dtype: inputs[0].dtype }];
-  },
-  broadcast: (inputs, { shape }) => {
-    const joint = broadcastShapes(inputs[0].shape, shape);
-    expect(joint !== null && sameShape(joint, shape), "broadcast", inputs, `does not stretch to (${shape})`);
-    return [f32(shape)];
-  },
-  split: (inputs, { axis, sizes }) => {
-    const [x] = inputs;
-    const total = sizes.reduce((a, b) => a + b, 0);
-    expect(axis in x.shape && sizes.every((size) => size > 0), "split", inputs, `no pieces ${sizes} of axis ${axis}`);
-    expect(total === x.shape[axis], "split", inputs, `pieces of ${sizes} do not fill axis ${axis}`);
-    return sizes.map((size) => ({ shape: x.shape.with(axis, size), dtype: x.dtype }));
-  },
-  concatenate: (inputs, { axis }) => {
-    const [first] = inputs;
-    const rank = first.shape.length;
-    const fits = inputs.every(
-      ({ shape }) => axis < rank && shape.length === rank && sameShape(shape.with(axis, 0), first.shape.with(axis, 0)),
-    );
-    expect(fits, "concatenate", inputs, `they differ elsewhere than along axis ${axis}`);
-    expect(
-      inputs.every(({ dtype }) => dtype === "f32"),
-      "concatenate",
-      inputs,
-      "takes f32",
-    );
-    return [
-      f32(
-        first.shape.with(
-          axis,
-          inputs.reduce((total, { shape }) => total + shape[axis], 0),
-        ),
-      ),
-    ];
-  },
-  positions: (inputs, { shape }) => {
-    const [start] = inputs;
-    expect(start.dtype === "i32" && start.shape.length === 0, "positions", inputs, "starts at an i32 scalar");
-    expect(shape.length > 0, "positions", inputs, "has at least one axis");
-    return [{ shape, dtype: "i32" }];
-  },
-  sum: reduction("sum"),
-  max: reduction("max"),
-
-  matmul: (inputs, { transposeA, transposeB }) => {
-    const [a, b] = inputs;
-    expect(a.shape.length === 2 && b.shape.length === 2, "matmul", inputs, "takes matrices");
-    const [m, k] = transposeA ? [a.shape[1], a.shape[0]] : a.shape;
-    const [inner, n] = transposeB ? [b.shape[1], b.shape[0]] : b.shape;
-    expect(k === inner, "matmul", inputs, `inner dimensions ${k} and ${inner} differ`);
-    return [f32([m, n])];
-  },
-  embedding: (inputs) => {
-    const [table, ids] = inputs;
-    expect(table.shape.length === 2 && ids.dtype === "i32", "embedding", inputs, "takes a table (V,C) and i32 ids");
-    return [f32([...ids.shape, table.shape[1]])];
-  },
-  embeddingGradient: (inputs, { vocabulary }) => {
-    const [ids, gradient] = inputs;
-    const width = gradient.shape[gradient.shape.length - 1];
-    expect(sizeOf(ids.shape) * width === sizeOf(gradient.shape), "embeddingGradient", inputs, "a row an id");
-    return [f32([vocabulary, width])];
-  },
-  rope: (inputs) => {
-    const [x, cos, sin, position] = inputs;
-    expect(x.shape.length === 4 && x.shape[3] % 2 === 0, "rope", inputs, "takes (B,T,H,D) with D even");
-    expect(sameShape(cos.shape, sin.shape) && cos.shape[1] === x.shape[3] / 2, "rope", inputs, "tables are (P,D/2)");
-    expect(cos.shape[0] >= x.shape[1] && position.dtype === "i32", "rope", inputs, "a row of the tables a position");
-    return [x];
-  },
-  attention: (inputs) => {
-    attentionShapes("attention", inputs);
-    const [q] = inputs;
-    expect(inputs[3].dtype === "i32" && inputs[3].shape.length === 0, "attention", inputs, "position is an i32 scalar");
-    return [q, f32([q.shape[0], q.shape[2], q.shape[1]])];
-  },
-  attentionGradient: (inputs) => {
-    attentionShapes("attentionGradient", inputs);
-    const [q, k, v] = inputs;
-    expect(q.shape[1] === k.shape[1], "attentionGradient", inputs, "every query has its key (no cache)");
-    return [q, k, v];
-  },
-  linearCrossEntropy: (inputs) => [lossShapes("linearCrossEntropy", inputs)],
-  linearCrossEntropyGradient: (inputs) => [lossShapes("linearCrossEntropyGradient", inputs), inputs[0], inputs[1]],
-  cacheWrite: (inputs) => {
-    const [cache, rows, position] = inputs;
-    const fits = cache.shape.length === 4 && rows.shape.length === 4 && rows.shape[1] <= cache.shape[1];
-    expect(fits && position.dtype === "i32", "cacheWrite", inputs, "rows (B,T,G,D) must fit the cache (B,S,G,D)");
-    return [cache];
-  },
-};
-
-function lossShapes(op: Op, inputs: readonly TensorType[]): TensorType {
-  const [x, w, targets] = inputs;
-  expect(x.shape.length === 2 && w.shape.length === 2 && x.shape[1] === w.shape[1], op, inputs, "x (N,C), w (V,C)");
-  expect(targets.dtype === "i32" && sizeOf(targets.shape) === x.shape[0], op, inputs, "an i32 target a row of x");
-  return f32([x.shape[0]]);
-}
 
 /** Traces one operation: checks the shapes and gives all outputs. */
 export function apply<O extends Op>(op: O, inputs: readonly Tensor[], attributes: Attributes[O]): readonly Tensor[] {
@@ -234,7 +36,7 @@ const binaryOf = (op: BinaryOp) => (x: Operand, y: Operand) => apply(op, [tensor
 
 /** State that lives as long as the program and is read and written by name, such as a parameter. */
 export function variable(name: string, shape: Shape): Tensor {
-  return apply("variable", [], { name, type: f32(shape) })[0];
+  return apply("variable", [], { name, type: { shape, dtype: "f32" } })[0];
 }
 
 /** Data given at each run by name. */
@@ -316,6 +118,54 @@ export function concatenate(tensors: readonly Tensor[], axis: number): Tensor {
   return apply("concatenate", tensors, { axis: axisOf(axis, tensors[0].shape.length) })[0];
 }
 
+/** x with its axes in another order: axis i of the result is axis `axes[i]` of x; reversed unless given. */
+export function transpose(x: Tensor, axes: readonly number[] = x.shape.map((_, i) => x.shape.length - 1 - i)): Tensor {
+  return apply("transpose", [x], { axes })[0];
+}
+
+/**
+ * Numbers of x by their place along the last axis: x (…,V), ids (…,K) i32 → (…,K). An id outside [0, V) gives 0 and no
+ * gradient. Whole rows are gathered by `embedding`.
+ */
+export function gather(x: Tensor, ids: Tensor): Tensor {
+  return apply("gather", [x, ids], {})[0];
+}
+
+/**
+ * Numbers added up at their places along the last axis: ids (…,K) i32, values (…,K) → (…,size), 0 where no id points.
+ * Ids outside [0, size) are left out. Equal ids are added in the order of K. Whole rows are added by `scatterAddRows`.
+ */
+export function scatterAdd(ids: Tensor, values: Tensor, size: number): Tensor {
+  return apply("scatterAdd", [ids, values], { size })[0];
+}
+
+/** Rows added up by id: ids (…) i32, rows (…,C) → (count, C). The gradient of `embedding`, and it of this. */
+export function scatterAddRows(ids: Tensor, rows: Tensor, count: number): Tensor {
+  return apply("embeddingGradient", [ids, rows], { vocabulary: count })[0];
+}
+
+/**
+ * Uniform numbers in [0, 1), multiples of 2^−24, by the counter-based generator of philox.ts: a function of the seed, the
+ * step (i32 scalars), the stream and the place alone, on every target and any number of threads.
+ * @param stream a whole number that tells draws of one step apart
+ */
+export function random(shape: Shape, seed: Tensor, step: Tensor, stream: number): Tensor {
+  return apply("random", [seed, step], { shape, stream })[0];
+}
+
+/**
+ * `results`, which were computed from `inputs` in any way, with a gradient of their own: `derive` traces the gradients of
+ * the inputs (null where none flows) from the inputs, the results and the gradients of the results. For operations whose
+ * derivative is known to be something simpler, steadier or other than what the rules of their parts give.
+ */
+export function withGradient(
+  inputs: readonly Tensor[],
+  results: readonly Tensor[],
+  derive: Attributes["custom"]["derive"],
+): readonly Tensor[] {
+  return apply("custom", [...inputs, ...results], { results: results.length, derive });
+}
+
 /** start, start + 1, … along the last axis of `shape`, i32; start is an i32 scalar, 0 unless given. */
 export function positions(shape: Shape, start: Tensor = literal(0, "i32")): Tensor {
   return apply("positions", [start], { shape })[0];
@@ -378,14 +228,21 @@ export function rope(x: Tensor, cos: Tensor, sin: Tensor, position: Tensor = lit
 /**
  * Causal scaled dot-product attention with grouped queries: q (B,T,H,D), k and v (B,S,G,D) → (B,T,H,D). Query t stands
  * at `position` + t and sees the keys 0 … position + t. The T × S matrix is never stored (Dao, arXiv:2307.08691).
+ *
+ * With `segments` (B,S) i32 it sees those of its own segment alone: the documents of a packed row, or, with another number
+ * for what pads a row than for its text, a text without its padding.
  */
 export function attention(
   q: Tensor,
   k: Tensor,
   v: Tensor,
-  { scale = 1 / Math.sqrt(q.shape[3]), position = literal(0, "i32") }: { scale?: number; position?: Tensor } = {},
+  {
+    scale = 1 / Math.sqrt(q.shape[3]),
+    position = literal(0, "i32"),
+    segments,
+  }: { readonly scale?: number; readonly position?: Tensor; readonly segments?: Tensor } = {},
 ): Tensor {
-  return apply("attention", [q, k, v, position], { scale })[0];
+  return apply("attention", [q, k, v, position, ...(segments ? [segments] : [])], { scale })[0];
 }
 
 /** −log softmax(x·wᵀ)[target], in nats, a number a row: x (N,C), w (V,C), targets (N) i32; target −100 counts 0. */

@@ -46,6 +46,23 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
   split: { readonly axis: number; readonly sizes: readonly number[] };
   /** The inputs one after the other along `axis`. */
   concatenate: { readonly axis: number };
+  /** Axis i of the result is axis `axes[i]`: a view for loops, else a copy. */
+  transpose: { readonly axes: readonly number[] };
+  /** x (…,V), ids (…,K) i32 → x at the ids (…,K); 0 for ids outside [0, V). */
+  gather: Empty;
+  /** ids (…,K) i32, values (…,K) → (…,size): the values added up at their ids. */
+  scatterAdd: { readonly size: number };
+  /** seed, step [] i32 → uniform numbers in [0, 1) of `shape`. */
+  random: { readonly shape: Shape; readonly stream: number };
+  /** inputs, then results: the results, with a gradient of their own. */
+  custom: {
+    readonly results: number;
+    readonly derive: (
+      inputs: readonly Tensor[],
+      results: readonly Tensor[],
+      gradients: readonly (Tensor | null)[],
+    ) => readonly (Tensor | null)[];
+  };
   /** start [] i32 → start + the index along the last axis, i32 of `shape`. */
   positions: { readonly shape: Shape };
   /** Over `axes` (sorted), which stay as dimensions of size 1. */
@@ -60,9 +77,9 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
   embeddingGradient: { readonly vocabulary: number };
   /** x (B,T,H,D), cos (P,D/2), sin (P,D/2), position [] i32 → (B,T,H,D); token t stands at position + t. */
   rope: { readonly inverse: boolean };
-  /** q (B,T,H,D), k and v (B,S,G,D), position [] i32 → o (B,T,H,D), log-sum-exp (B,H,T); causal. */
+  /** q (B,T,H,D), k and v (B,S,G,D), position [] i32[, segments (B,S) i32] → o (B,T,H,D), log-sum-exp (B,H,T); causal. */
   attention: { readonly scale: number };
-  /** q, k, v, o, log-sum-exp, d_o → dq, dk, dv; position 0 and S = T. */
+  /** q, k, v, o, log-sum-exp, d_o[, segments] → dq, dk, dv; position 0 and S = T. */
   attentionGradient: { readonly scale: number };
   /** x (N,C), w (V,C), targets (N) i32 → −log softmax(x·wᵀ)[target] (N), in nats; target −100 counts 0. */
   linearCrossEntropy: Empty;

@@ -100,6 +100,21 @@ function attentionCase(B: number, T: number, H: number, G: number, D: number): C
   );
 }
 
+/** Segments: `text` places of the first, then documents of 5, 9, 2, 17, … places, in every row at another place. */
+function segmentsOf(m: Maker, B: number, S: number): Tensor {
+  const lengths = [5, 9, 2, 17, 1, 30, 40, 50];
+  const row = (b: number) => lengths.slice(b).flatMap((length, i) => new Array<number>(length).fill(i + 3));
+  const places = Array.from({ length: B }, (_, b) => row(b).slice(0, S)).flat();
+  return m.ids([B, S], 1, places);
+}
+
+function maskedAttentionCase(B: number, T: number, H: number, G: number, D: number): Case {
+  return one(`masked attention ${B}x${T} heads ${H}/${G} of ${D}`, (m) => {
+    const [a, b, c] = [m.parameter([B, T, H, D], -3, 3), m.parameter([B, T, G, D], -3, 3), m.parameter([B, T, G, D])];
+    return q.attention(a, b, c, { segments: segmentsOf(m, B, T) });
+  });
+}
+
 function matmulCase(M: number, N: number, K: number, ta: boolean, tb: boolean): Case {
   return one(`matmul ${M}x${N}x${K} ${ta ? "T" : "N"}${tb ? "T" : "N"}`, (m) =>
     q.matmul(m.parameter(ta ? [K, M] : [M, K]), m.parameter(tb ? [N, K] : [K, N]), { transposeA: ta, transposeB: tb }),
@@ -132,10 +147,45 @@ export const cases: readonly Case[] = [
     one(`max ${axes}`, (m) => q.max(m.parameter([3, 7, 21]), axes)),
   ]),
   one("sum of much", (m) => q.sum(q.mul(m.parameter([64, 700]), m.parameter([700])), [0])),
-  one("softmax", (m) => {
-    const x = m.parameter([9, 45], -5, 5);
-    const e = q.exp(q.sub(x, q.max(x, [-1], true)));
-    return q.div(e, q.sum(e, [-1], true));
+  one("softmax", (m) => q.softmax(m.parameter([9, 45], -5, 5))),
+  one("log-softmax", (m) => q.logSoftmax(m.parameter([2, 9, 45], -50, 50))),
+  one("gather", (m) => q.gather(m.parameter([3, 5, 17]), m.ids([3, 5, 4], 17, [16, 0, 3, 3, -100, 17]))),
+  one("scatterAdd", (m) => q.scatterAdd(m.ids([40, 9], 17, [16, 0, 3, 3, -100, 17]), m.parameter([40, 9]), 17)),
+  one("scatterAddRows", (m) => q.scatterAddRows(m.ids([3, 5], 7, [6, 0, 3, 3, -100, 7]), m.parameter([3, 5, 20]), 7)),
+  one("cross-entropy", (m) => {
+    const losses = q.crossEntropy(m.parameter([4, 6, 57], -5, 5), m.ids([4, 6], 57, [0, 56, -100, 5]));
+    return [losses, q.weightedMean(losses, m.parameter([4, 6], 0.1, 2))];
+  }),
+  one("token log-probabilities", (m) => {
+    const targets = m.ids([23], 57, [0, 56, -100, 5]);
+    return q.tokenLogProbabilities(m.parameter([23, 20], -2, 2), m.parameter([57, 20], -2, 2), targets);
+  }),
+  ...[
+    [1, 0],
+    [0, 1, 2],
+    [2, 0, 1],
+    [1, 0, 2],
+    [0, 3, 2, 1],
+  ].map((axes) =>
+    one(`transpose ${axes}`, (m) => {
+      const x = m.parameter([5, 18, 7, 3].slice(0, axes.length));
+      return q.mul(q.transpose(x, axes), m.parameter(axes.map((axis) => x.shape[axis])));
+    }),
+  ),
+  one("transpose of products", (m) => {
+    const x = q.linear(m.parameter([9, 20]), m.parameter([13, 20]));
+    return [q.matmul(q.transpose(x), x), q.matmul(m.parameter([5, 13]), q.transpose(x)), q.transpose(q.exp(x))];
+  }),
+  one("random", (m) => q.mul(m.parameter([3, 23]), q.random([3, 23], m.index(7), m.index(-2), 5))),
+  one("dropout", (m) => q.dropout(m.parameter([70, 130]), 0.3, m.index(7), m.index(9), 1)),
+  one("custom", (m) => {
+    // log(1 + eˣ), whose derivative is the sigmoid: the rules of its parts would divide infinities.
+    const x = m.parameter([9, 21], -9, 9);
+    const y = q.add(q.maximum(x, 0), q.log(q.add(1, q.exp(q.neg(q.abs(x))))));
+    const [softplus, twice] = q.withGradient([x], [y, q.mul(x, 2)], ([x], _, [d, dTwice]) => [
+      q.add(q.mul(d ?? 0, q.sigmoid(x)), q.mul(dTwice ?? 0, 2)),
+    ]);
+    return [q.mul(softplus, m.parameter([21])), twice];
   }),
   one("layer norm", (m) => q.layerNorm(m.parameter([2, 9, 45], -5, 5), m.parameter([45]), m.parameter([45]), 1e-5)),
   one("bias and GELU", (m) => {
@@ -208,6 +258,9 @@ export const cases: readonly Case[] = [
   attentionCase(1, 37, 6, 1, 24),
   attentionCase(2, 70, 2, 2, 16),
   attentionCase(1, 100, 2, 2, 32),
+  maskedAttentionCase(2, 3, 2, 1, 8),
+  maskedAttentionCase(2, 20, 4, 2, 12),
+  maskedAttentionCase(1, 100, 2, 1, 32),
   one("linear cross-entropy", (m) =>
     q.linearCrossEntropy(m.parameter([23, 20], -2, 2), m.parameter([57, 20], -2, 2), m.ids([23], 57, [0, 56, -100, 5])),
   ),

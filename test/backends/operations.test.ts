@@ -52,8 +52,11 @@ const cachedAttention = (): Entry => {
   const k = q.variable("cache/k", [B, S, G, D]);
   const position = q.scalar("cache/position", "i32");
   const written = q.cacheWrite(k, q.input("cache/rows", [B, chunk, G, D]), position);
-  const o = q.attention(q.input("cache/q", [B, chunk, H, D]), written, written, { position });
-  return { outputs: { "cache/o": o }, assign: [[k, written]] };
+  const queries = q.input("cache/q", [B, chunk, H, D]);
+  const segments = q.input("cache/segments", [B, S], "i32");
+  const o = q.attention(queries, written, written, { position });
+  const masked = q.attention(queries, written, written, { position, segments });
+  return { outputs: { "cache/o": o, "cache/masked": masked }, assign: [[k, written]] };
 };
 
 describe.each(targets)("cpu, %s", (target) => {
@@ -68,7 +71,7 @@ describe.each(targets)("cpu, %s", (target) => {
   let program: Program;
   beforeAll(async () => {
     program = await compile(entries, { cpu: target, threads: 2 });
-  }, 120_000);
+  }, 300_000);
   afterAll(() => program.dispose());
 
   it("gives what reference gives, forward and backward", { timeout: 120_000 }, async () => {
@@ -116,10 +119,14 @@ describe.each(targets)("cpu, %s", (target) => {
     for (let at = 0; at < S; at += chunk) {
       const rows = Float32Array.from({ length: B * chunk * G * D }, (_, i) => Math.sin(i * 1.7 + at));
       const query = Float32Array.from({ length: B * chunk * H * D }, (_, i) => 2 * Math.cos(i * 0.9 + at));
-      const values = { "cache/position": at, "cache/rows": rows, "cache/q": query };
+      // Padding before the text of one row, two documents in the other.
+      const segments = Int32Array.from({ length: B * S }, (_, i) => (i < S ? (i < 2 ? 0 : 1) : i < S + 5 ? 1 : 2));
+      const values = { "cache/position": at, "cache/rows": rows, "cache/q": query, "cache/segments": segments };
       for (const each of [program, reference]) await each.run("cache", values);
-      const want = reference.readExact("cache/o");
-      expect(distance(program.read("cache/o"), want) / norm(want)).toBeLessThan(2e-6);
+      for (const output of ["cache/o", "cache/masked"]) {
+        const want = reference.readExact(output);
+        expect(distance(program.read(output), want) / norm(want)).toBeLessThan(2e-6);
+      }
       expect(program.read("cache/k")).toEqual(reference.read("cache/k"));
     }
   });

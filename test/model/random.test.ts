@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { defineModel, initialValues, parametersOf, randomStream } from "../../src/model/index.js";
-import { philox } from "../../src/model/random.js";
+import { philox } from "../../src/tensor/index.js";
 
 const hex = (words: Uint32Array) => Array.from(words, (word) => word.toString(16).padStart(8, "0")).join(" ");
 

@@ -30,6 +30,7 @@ const TEMPLATE_FILES = [
   "attention",
   "cross_entropy",
   "embedding",
+  "gather",
   "rope",
 ];
 

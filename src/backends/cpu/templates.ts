@@ -39,6 +39,9 @@ export type TemplateOp = Extract<
   | "cacheWrite"
   | "concatenate"
   | "positions"
+  | "gather"
+  | "scatterAdd"
+  | "random"
 >;
 
 const shapeOf = (node: Node, i: number) => node.inputs[i].shape;
@@ -112,10 +115,12 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
     const { node } = kernel;
     const { B, T, S, H, G, D } = attentionShape(node);
     const { scale } = node.attributes as { scale: number };
+    const segments = node.inputs.length > 4 ? use.ids(4) : "0";
     return {
       statement:
         `qn_attention(${B}, ${T}, ${S}, ${H}, ${G}, ${D}, ${threeOperands(kernel, use)}, ` +
-        `${use.result(0)}, ${use.result(1)}, ${scale}f, ${use.index(3)}, ${use.scratch});`,
+        `${use.result(0)}, ${use.result(1)}, ${scale}f, ${use.index(3)}, ${segments}, ` +
+        `${use.scratch});`,
       scratch: `qn_attention_scratch(${D})`,
     };
   },
@@ -123,11 +128,12 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
     const { node, resultViews } = kernel;
     const { B, T, H, G, D } = attentionShape(node);
     const { scale } = node.attributes as { scale: number };
+    const segments = node.inputs.length > 6 ? use.ids(6) : "0";
     const outputs = [H, G, G].map((heads, i) => `${use.result(i)}, ${resultViews[i]?.stride ?? heads * D}`);
     return {
       statement:
         `qn_attention_backward(${B}, ${T}, ${H}, ${G}, ${D}, ${threeOperands(kernel, use)}, ${use.operand(3)}, ` +
-        `${use.operand(4)}, ${use.operand(5)}, ${outputs.join(", ")}, ${scale}f, ${use.scratch});`,
+        `${use.operand(4)}, ${use.operand(5)}, ${outputs.join(", ")}, ${scale}f, ${segments}, ${use.scratch});`,
       scratch: `qn_attention_backward_scratch(${D})`,
     };
   },
@@ -183,6 +189,31 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
     const length = shape[shape.length - 1];
     return {
       statement: `qn_positions(${sizeOf(shape) / length}, ${length}, ${use.index(0)}, (int *)${use.result(0)});`,
+      scratch: "0",
+    };
+  },
+  gather: ({ node }, use) => {
+    const [V, K] = [0, 1].map((i) => shapeOf(node, i)[shapeOf(node, i).length - 1]);
+    const rows = sizeOf(shapeOf(node, 1)) / K;
+    return {
+      statement: `qn_gather_ids(${rows}, ${V}, ${K}, ${use.operand(0)}, ${use.ids(1)}, ${use.result(0)});`,
+      scratch: "0",
+    };
+  },
+  scatterAdd: ({ node }, use) => {
+    const ids = shapeOf(node, 0);
+    const K = ids[ids.length - 1];
+    const { shape } = node.outputs[0];
+    const sizes = `${sizeOf(ids) / K}, ${shape[shape.length - 1]}, ${K}`;
+    return {
+      statement: `qn_scatter_add(${sizes}, ${use.ids(0)}, ${use.operand(1)}, ${use.result(0)});`,
+      scratch: "0",
+    };
+  },
+  random: ({ node }, use) => {
+    const { stream } = node.attributes as { stream: number };
+    return {
+      statement: `qn_random(${sizeOf(node.outputs[0].shape)}, ${use.index(0)}, ${use.index(1)}, ${stream >>> 0}u, ${use.result(0)});`,
       scratch: "0",
     };
   },

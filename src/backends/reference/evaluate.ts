@@ -8,6 +8,7 @@ import {
   type BinaryOp,
   type Node,
   type Op,
+  philox,
   type Shape,
   sizeOf,
   type UnaryOp,
@@ -104,6 +105,10 @@ const leaf = (): never => {
   throw new Error("leaves hold values, they are not evaluated");
 };
 
+/** Whether two places are in different segments of the text. */
+const apart = (segments: Value | undefined, a: number, b: number) =>
+  segments !== undefined && segments.data[a] !== segments.data[b];
+
 const IGNORED = -100;
 
 /** softmax(x·wᵀ) a row, and the loss. */
@@ -159,6 +164,43 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     }
     return [out];
   },
+  transpose: ([x], { axes }, node) => {
+    const { shape } = node.outputs[0];
+    const strides = x.shape.map((_, axis) => sizeOf(x.shape.slice(axis + 1)));
+    return [
+      Float64Array.from({ length: x.data.length }, (_, i) => {
+        let at = 0;
+        for (let axis = shape.length - 1, rest = i; axis >= 0; axis--) {
+          at += (rest % shape[axis]) * strides[axes[axis]];
+          rest = Math.floor(rest / shape[axis]);
+        }
+        return x.data[at];
+      }),
+    ];
+  },
+  gather: ([x, ids]) => {
+    const V = x.shape[x.shape.length - 1];
+    const K = ids.shape[ids.shape.length - 1];
+    return [ids.data.map((id, i) => (id >= 0 && id < V ? x.data[Math.floor(i / K) * V + id] : 0))];
+  },
+  scatterAdd: ([ids, values], { size }, node) => {
+    const K = ids.shape[ids.shape.length - 1];
+    const out = new Float64Array(sizeOf(node.outputs[0].shape));
+    ids.data.forEach((id, i) => {
+      if (id >= 0 && id < size) out[Math.floor(i / K) * size + id] += values.data[i];
+    });
+    return [out];
+  },
+  random: ([seed, step], { shape, stream }) => {
+    const words = new Uint32Array(4);
+    return [
+      Float64Array.from({ length: sizeOf(shape) }, (_, i) => {
+        philox(Math.floor(i / 4), 0, step.data[0] >>> 0, stream >>> 0, seed.data[0] >>> 0, 0, words);
+        return (words[i % 4] >>> 8) / 2 ** 24;
+      }),
+    ];
+  },
+  custom: (inputs, { results }) => inputs.slice(-results).map(({ data }) => data),
   positions: ([start], { shape }) => {
     const length = shape[shape.length - 1];
     return [Float64Array.from({ length: sizeOf(shape) }, (_, i) => start.data[0] + (i % length))];
@@ -216,7 +258,7 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     return [y];
   },
 
-  attention: ([q, k, v, position], { scale }) => {
+  attention: ([q, k, v, position, segments], { scale }) => {
     const [B, T, H, D] = q.shape;
     const [, S, G] = k.shape;
     const o = new Float64Array(q.data.length);
@@ -229,6 +271,7 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
           const qi = ((b * T + t) * H + h) * D;
           const ki = (s: number) => ((b * S + s) * G + g) * D;
           const scores = Float64Array.from({ length: seen }, (_, s) => {
+            if (apart(segments, b * S + s, b * S + position.data[0] + t)) return Number.NEGATIVE_INFINITY;
             let dot = 0;
             for (let d = 0; d < D; d++) dot += q.data[qi + d] * k.data[ki(s) + d];
             return dot * scale;
@@ -246,7 +289,7 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     return [o, logSumExp];
   },
   // P = softmax(scores); dV = Pᵀ·dO, dP = dO·Vᵀ, dS = P ∘ (dP − rowsum(dO ∘ O)), dQ = dS·K, dK = dSᵀ·Q.
-  attentionGradient: ([q, k, v, o, logSumExp, d], { scale }) => {
+  attentionGradient: ([q, k, v, o, logSumExp, d, segments], { scale }) => {
     const [B, T, H, D] = q.shape;
     const G = k.shape[2];
     const dq = new Float64Array(q.data.length);
@@ -260,6 +303,7 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
           let delta = 0;
           for (let c = 0; c < D; c++) delta += d.data[qi + c] * o.data[qi + c];
           for (let s = 0; s <= t; s++) {
+            if (apart(segments, b * T + s, b * T + t)) continue;
             const ki = ((b * T + s) * G + g) * D;
             let score = 0;
             let dp = 0;

@@ -17,7 +17,7 @@ QN_FUNCTION long qn_attention_backward_scratch(long D) { return qn_threads * (19
 
 typedef struct {
   long B, T, S, H, G, D; const float *q; long q_row; const float *k; long k_row; const float *v; long v_row;
-  float *o; float *lse; float scale; long position; float *scratch;
+  float *o; float *lse; float scale; long position; const int *segments; float *scratch;
   const float *d_o; float *dq; long dq_row; float *dk; long dk_row; float *dv; long dv_row;
 } qn_attention_context;
 
@@ -105,6 +105,21 @@ static void qn_attention_mask(long s0, long s1, long seen, float value, float *t
   }
 }
 
+// Where keys and queries have segments (of T or S places each; 0 where there are none): keys s0..s1 of another one than the
+// query's are not seen. queries: the segments of the lanes.
+static void qn_attention_apart(const int *segments, long s0, long s1, const int *queries, float value, float *tile) {
+  for (long s = s0; s < s1; s++) for (long j = 0; j < QN_NR; j += QN_VL) {
+    vi lanes;
+    __builtin_memcpy(&lanes, queries + j, sizeof lanes);
+    float *p = tile + (s - s0) * QN_NR + j;
+    qn_store(p, qn_select(lanes == segments[s], qn_load(p), qn_splat(value)));
+  }
+}
+static void qn_attention_lanes(const int *segments, long first, long n, int *queries) {
+  for (long j = 0; j < QN_NR; j++) queries[j] = segments[first + (j < n ? j : 0)];
+}
+#define QN_UNSEEN -1e30f // a score that weighs nothing beside a real one; all of a tile may be such, which infinities could not
+
 static void qn_attention_task(void *context, long task, long worker) {
   const qn_attention_context *c = context;
   long T = c->T, S = c->S, H = c->H, D = c->D, tiles = (T + QN_NR - 1) / QN_NR;
@@ -112,12 +127,16 @@ static void qn_attention_task(void *context, long task, long worker) {
   long n = T - t0 < QN_NR ? T - t0 : QN_NR, first = c->position + t0, seen = first + n < S ? first + n : S;
   const float *k = c->k + b * S * c->k_row + g * D, *v = c->v + b * S * c->v_row + g * D;
   float *q = c->scratch + worker * (128 * D + 3584), *o = q + QN_NR * D, *p = o + QN_NR * D, *m = p + 3072, *l = m + QN_NR;
+  const int *segments = c->segments ? c->segments + b * S : 0;
+  int queries[QN_NR];
+  if (segments) qn_attention_lanes(segments, first, seen - first, queries);
   qn_attention_turn(D, n, c->q + (b * T + t0) * c->q_row + h * D, c->q_row, c->scale * QN_LOG2E, q);
   for (long i = 0; i < D * QN_NR; i += QN_VL) qn_store(o + i, (vf){0});
   for (long j = 0; j < QN_NR; j += QN_VL) qn_store(m + j, qn_splat(-QN_INFINITY)), qn_store(l + j, (vf){0});
   for (long s0 = 0; s0 < seen; s0 += QN_KEYS) {
     long s1 = s0 + QN_KEYS < seen ? s0 + QN_KEYS : seen, late = first + QN_NR / 2 + 1;
     qn_attention_scores(s0, s1, late, D, k, c->k_row, q, p);
+    if (segments) qn_attention_apart(segments, s0, s1, queries, QN_UNSEEN, p);
     if (s1 > first + 1) qn_attention_mask(s0, s1, first, -QN_INFINITY, p);
     vf changed = {0}, corrections[QN_NV], most[QN_NV], sums[QN_NV];
     QN_UNROLL for (int j = 0; j < QN_NV; j++) most[j] = qn_load(m + j * QN_VL), sums[j] = (vf){0};
@@ -152,6 +171,7 @@ static void qn_attention_few_task(void *context, long task, long worker) {
   long T = c->T, S = c->S, H = c->H, D = c->D, t = task % T, h = task / T % H, b = task / T / H, g = h / (H / c->G);
   long seen = c->position + t + 1 < S ? c->position + t + 1 : S;
   const float *q = c->q + (b * T + t) * c->q_row + h * D, *k = c->k + b * S * c->k_row + g * D, *v = c->v + b * S * c->v_row + g * D;
+  const int *segments = c->segments ? c->segments + b * S : 0;
   float *o = c->o + ((b * T + t) * H + h) * D, *p = c->scratch + worker * (128 * D + 3584), m = -QN_INFINITY, l = 0;
   for (long s0 = 0; s0 < seen; s0 += 512) {
     long n = seen - s0 < 512 ? seen - s0 : 512, s;
@@ -161,7 +181,10 @@ static void qn_attention_few_task(void *context, long task, long worker) {
       if (n - s >= 4) qn_dots(1, 4, D, q, 0, row, c->k_row, p + s, 0, 0);
       else qn_dots(1, 1, D, q, 0, row, c->k_row, p + s, 0, 0);
     }
-    for (s = 0; s < n; s++) p[s] *= c->scale * QN_LOG2E, most = p[s] > most ? p[s] : most;
+    for (s = 0; s < n; s++) {
+      p[s] = segments && segments[s0 + s] != segments[seen - 1] ? QN_UNSEEN : p[s] * (c->scale * QN_LOG2E);
+      most = p[s] > most ? p[s] : most;
+    }
     float correction = qn_exp2_weight(qn_splat(m - most))[0];
     vf sum = {0};
     for (s = 0; s < n; s += QN_VL) {
@@ -186,10 +209,10 @@ static void qn_attention_few_task(void *context, long task, long worker) {
 
 // q (B,T,H,D): element (b,t,h,d) at q[(b*T+t)*q_row + h*D + d]; k, v (B,S,G,D) likewise with k_row, v_row (G key/value
 // heads, H % G == 0); o (B,T,H,D) rows of H*D; lse (B,H,T). Query t is at position `position + t` and sees keys
-// 0..position+t (< S); other keys are not read.
-QN_FUNCTION void qn_attention(long B, long T, long S, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, float *o, float *lse, float scale, long position, float *scratch) {
+// 0..position+t (< S); other keys are not read. Where there are segments (B,S), it sees those of its own place's alone.
+QN_FUNCTION void qn_attention(long B, long T, long S, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, float *o, float *lse, float scale, long position, const int *segments, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
-  qn_attention_context c = {.B = B, .T = T, .S = S, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = o, .lse = lse, .scale = scale, .position = position, .scratch = aligned};
+  qn_attention_context c = {.B = B, .T = T, .S = S, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = o, .lse = lse, .scale = scale, .position = position, .segments = segments, .scratch = aligned};
   if (T <= QN_FEW) qn_parallel(B * H * T, qn_attention_few_task, &c);
   else qn_parallel(B * H * ((T + QN_NR - 1) / QN_NR), qn_attention_task, &c);
 }
@@ -201,10 +224,13 @@ static void qn_attention_backward_task(void *context, long task, long worker) {
   const float *k = c->k + b * T * c->k_row + g * D, *v = c->v + b * T * c->v_row + g * D;
   float *dk = c->dk + b * T * c->dk_row + g * D, *dv = c->dv + b * T * c->dv_row + g * D;
   float *q = c->scratch + worker * (192 * D + 6656), *d_o = q + QN_NR * D, *dq = d_o + QN_NR * D, *p = dq + QN_NR * D, *ds = p + 3072, *lse = ds + 3072, *delta = lse + QN_NR, *ones = delta + QN_NR;
+  const int *segments = c->segments ? c->segments + b * T : 0;
   for (long t = 0; t < T; t++) for (long d = 0; d < D; d += QN_VL) qn_store_n(dk + t * c->dk_row + d, (vf){0}, D - d), qn_store_n(dv + t * c->dv_row + d, (vf){0}, D - d);
   for (long j = 0; j < QN_NR; j += QN_VL) qn_store(ones + j, qn_splat(1.0f));
   for (long h = g * R; h < g * R + R; h++) for (long t0 = 0; t0 < T; t0 += QN_NR) {
     long n = T - t0 < QN_NR ? T - t0 : QN_NR, seen = t0 + n, late = t0 + QN_NR / 2 + 1;
+    int queries[QN_NR];
+    if (segments) qn_attention_lanes(segments, t0, n, queries);
     const float *q_rows = c->q + (b * T + t0) * c->q_row + h * D, *d_o_rows = c->d_o + ((b * T + t0) * H + h) * D, *o_rows = c->o + ((b * T + t0) * H + h) * D;
     qn_attention_turn(D, n, q_rows, c->q_row, c->scale * QN_LOG2E, q);
     qn_attention_turn(D, n, d_o_rows, H * D, 1.0f, d_o);
@@ -219,6 +245,7 @@ static void qn_attention_backward_task(void *context, long task, long worker) {
       long s1 = s0 + QN_KEYS < seen ? s0 + QN_KEYS : seen;
       qn_attention_scores(s0, s1, late, D, k, c->k_row, q, p);
       qn_attention_scores(s0, s1, late, D, v, c->v_row, d_o, ds);
+      if (segments) qn_attention_apart(segments, s0, s1, queries, -QN_INFINITY, p);
       if (s1 > t0 + 1) qn_attention_mask(s0, s1, t0, -QN_INFINITY, p), qn_attention_mask(s0, s1, t0, 0.0f, ds);
       for (long s = 0; s < s1 - s0; s++) QN_UNROLL for (int j = 0; j < QN_NR; j += QN_VL) {
         vf e = qn_exp2_weight(qn_load(p + s * QN_NR + j) - qn_load(lse + j));
@@ -235,9 +262,9 @@ static void qn_attention_backward_task(void *context, long task, long worker) {
 
 // Training only (position 0, S == T): dq (B,T,H,D), dk, dv (B,T,G,D), each with its own row stride; all overwritten.
 // dq, dk, dv must not overlap q, k, v, o, d_o.
-QN_FUNCTION void qn_attention_backward(long B, long T, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, const float *o, const float *lse, const float *d_o, float *dq, long dq_row, float *dk, long dk_row, float *dv, long dv_row, float scale, float *scratch) {
+QN_FUNCTION void qn_attention_backward(long B, long T, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, const float *o, const float *lse, const float *d_o, float *dq, long dq_row, float *dk, long dk_row, float *dv, long dv_row, float scale, const int *segments, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
-  qn_attention_context c = {.B = B, .T = T, .S = T, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = (float *)o, .lse = (float *)lse, .scale = scale, .position = 0, .scratch = aligned,
+  qn_attention_context c = {.B = B, .T = T, .S = T, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = (float *)o, .lse = (float *)lse, .scale = scale, .position = 0, .segments = segments, .scratch = aligned,
                             .d_o = d_o, .dq = dq, .dq_row = dq_row, .dk = dk, .dk_row = dk_row, .dv = dv, .dv_row = dv_row};
   qn_parallel(B * G, qn_attention_backward_task, &c);
 }

@@ -1,0 +1,228 @@
+/**
+ * @file The shape of what each operation gives. Shapes are static and checked while tracing, so that a mistake is reported
+ * at the line of model code that made it. Broadcasting follows NumPy: shapes are aligned at their ends, and a dimension
+ * of 1 stretches.
+ */
+import { type Attributes, type Op, type Shape, ShapeError, sameShape, sizeOf, type TensorType } from "./tensor.js";
+
+type ShapeRule<A> = (inputs: readonly TensorType[], attributes: A) => readonly TensorType[];
+
+const f32 = (shape: Shape): TensorType => ({ shape, dtype: "f32" });
+
+function fail(op: Op, inputs: readonly TensorType[], why: string): never {
+  const shapes = inputs.map((input) => `${input.dtype} (${input.shape.join(",")})`).join(", ");
+  throw new ShapeError(`${op}(${shapes}): ${why}`);
+}
+
+function expect(condition: boolean, op: Op, inputs: readonly TensorType[], why: string): asserts condition {
+  if (!condition) fail(op, inputs, why);
+}
+
+/** The shape that both broadcast to, or null. */
+export function broadcastShapes(a: Shape, b: Shape): Shape | null {
+  const rank = Math.max(a.length, b.length);
+  const shape: number[] = [];
+  for (let i = 0; i < rank; i++) {
+    const x = a[a.length - rank + i] ?? 1;
+    const y = b[b.length - rank + i] ?? 1;
+    if (x !== y && x !== 1 && y !== 1) return null;
+    shape.push(x === 1 ? y : x);
+  }
+  return shape;
+}
+
+const unary: ShapeRule<object> = ([x]) => [x];
+
+function elementwise(op: Op): ShapeRule<object> {
+  return (inputs) => {
+    const shape = inputs.reduce<Shape | null>((s, input) => s && broadcastShapes(s, input.shape), []);
+    expect(shape !== null, op, inputs, "the shapes do not broadcast");
+    expect(
+      inputs.every((input) => input.dtype === "f32"),
+      op,
+      inputs,
+      "takes f32",
+    );
+    return [f32(shape)];
+  };
+}
+
+function reduction(op: "sum" | "max"): ShapeRule<Attributes["sum"]> {
+  return (inputs, { axes }) => {
+    const [x] = inputs;
+    expect(
+      axes.every((axis) => Number.isInteger(axis) && axis >= 0 && axis < x.shape.length),
+      op,
+      inputs,
+      `axes ${axes} are not axes of it`,
+    );
+    return [f32(x.shape.map((dimension, axis) => (axes.includes(axis) ? 1 : dimension)))];
+  };
+}
+
+function attentionShapes(op: Op, inputs: readonly TensorType[], segments: TensorType | undefined): void {
+  const [q, k, v] = inputs;
+  expect(q.shape.length === 4 && k.shape.length === 4, op, inputs, "q, k, v are (batch, time, heads, head width)");
+  expect(sameShape(k.shape, v.shape), op, inputs, "k and v have one shape");
+  expect(q.shape[0] === k.shape[0] && q.shape[3] === k.shape[3], op, inputs, "batch and head width are shared");
+  expect(q.shape[2] % k.shape[2] === 0, op, inputs, "the heads are a multiple of the key/value heads");
+  if (segments === undefined) return;
+  const aSegmentAKey = segments.dtype === "i32" && sameShape(segments.shape, k.shape.slice(0, 2));
+  expect(aSegmentAKey, op, inputs, "segments are i32 (batch, keys)");
+}
+
+export const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
+  variable: (_, { type }) => [type],
+  input: (_, { type }) => [type],
+  constant: (inputs, { data, shape }) => {
+    expect(data.length === sizeOf(shape), "constant", inputs, `${data.length} values do not fill (${shape})`);
+    return [f32(shape)];
+  },
+  literal: (_, { dtype }) => [{ shape: [], dtype }],
+
+  neg: unary,
+  exp: unary,
+  log: unary,
+  sqrt: unary,
+  rsqrt: unary,
+  abs: unary,
+  tanh: unary,
+  sigmoid: unary,
+  stopGradient: unary,
+  add: elementwise("add"),
+  sub: elementwise("sub"),
+  mul: elementwise("mul"),
+  div: elementwise("div"),
+  minimum: elementwise("minimum"),
+  maximum: elementwise("maximum"),
+  less: elementwise("less"),
+  equal: elementwise("equal"),
+  where: elementwise("where"),
+
+  reshape: (inputs, { shape }) => {
+    expect(sizeOf(inputs[0].shape) === sizeOf(shape), "reshape", inputs, `does not fill (${shape})`);
+    return [{ shape, dtype: inputs[0].dtype }];
+  },
+  broadcast: (inputs, { shape }) => {
+    const joint = broadcastShapes(inputs[0].shape, shape);
+    expect(joint !== null && sameShape(joint, shape), "broadcast", inputs, `does not stretch to (${shape})`);
+    return [f32(shape)];
+  },
+  split: (inputs, { axis, sizes }) => {
+    const [x] = inputs;
+    const total = sizes.reduce((a, b) => a + b, 0);
+    expect(axis in x.shape && sizes.every((size) => size > 0), "split", inputs, `no pieces ${sizes} of axis ${axis}`);
+    expect(total === x.shape[axis], "split", inputs, `pieces of ${sizes} do not fill axis ${axis}`);
+    return sizes.map((size) => ({ shape: x.shape.with(axis, size), dtype: x.dtype }));
+  },
+  concatenate: (inputs, { axis }) => {
+    const [first] = inputs;
+    const rank = first.shape.length;
+    const fits = inputs.every(
+      ({ shape }) => axis < rank && shape.length === rank && sameShape(shape.with(axis, 0), first.shape.with(axis, 0)),
+    );
+    expect(fits, "concatenate", inputs, `they differ elsewhere than along axis ${axis}`);
+    expect(
+      inputs.every(({ dtype }) => dtype === "f32"),
+      "concatenate",
+      inputs,
+      "takes f32",
+    );
+    return [
+      f32(
+        first.shape.with(
+          axis,
+          inputs.reduce((total, { shape }) => total + shape[axis], 0),
+        ),
+      ),
+    ];
+  },
+  transpose: (inputs, { axes }) => {
+    const [x] = inputs;
+    const each = x.shape.every((_, axis) => axes.includes(axis));
+    expect(axes.length === x.shape.length && each, "transpose", inputs, `(${axes}) are not its axes`);
+    return [{ shape: axes.map((axis) => x.shape[axis]), dtype: x.dtype }];
+  },
+  gather: (inputs) => {
+    const [x, ids] = inputs;
+    expect(x.dtype === "f32" && ids.dtype === "i32", "gather", inputs, "takes f32 and i32 ids");
+    expect(sameLeading(x.shape, ids.shape), "gather", inputs, "only the last dimensions may differ");
+    return [f32(ids.shape)];
+  },
+  scatterAdd: (inputs, { size }) => {
+    const [ids, values] = inputs;
+    expect(ids.dtype === "i32" && sameShape(ids.shape, values.shape), "scatterAdd", inputs, "an i32 id a value");
+    return [f32([...ids.shape.slice(0, -1), size])];
+  },
+  random: (inputs, { shape }) => {
+    const scalars = inputs.every((x) => x.dtype === "i32" && x.shape.length === 0);
+    expect(inputs.length === 2 && scalars, "random", inputs, "takes a seed and a step, i32 scalars");
+    return [f32(shape)];
+  },
+  custom: (inputs, { results }) => inputs.slice(inputs.length - results),
+  positions: (inputs, { shape }) => {
+    const [start] = inputs;
+    expect(start.dtype === "i32" && start.shape.length === 0, "positions", inputs, "starts at an i32 scalar");
+    expect(shape.length > 0, "positions", inputs, "has at least one axis");
+    return [{ shape, dtype: "i32" }];
+  },
+  sum: reduction("sum"),
+  max: reduction("max"),
+
+  matmul: (inputs, { transposeA, transposeB }) => {
+    const [a, b] = inputs;
+    expect(a.shape.length === 2 && b.shape.length === 2, "matmul", inputs, "takes matrices");
+    const [m, k] = transposeA ? [a.shape[1], a.shape[0]] : a.shape;
+    const [inner, n] = transposeB ? [b.shape[1], b.shape[0]] : b.shape;
+    expect(k === inner, "matmul", inputs, `inner dimensions ${k} and ${inner} differ`);
+    return [f32([m, n])];
+  },
+  embedding: (inputs) => {
+    const [table, ids] = inputs;
+    expect(table.shape.length === 2 && ids.dtype === "i32", "embedding", inputs, "takes a table (V,C) and i32 ids");
+    return [f32([...ids.shape, table.shape[1]])];
+  },
+  embeddingGradient: (inputs, { vocabulary }) => {
+    const [ids, gradient] = inputs;
+    const width = gradient.shape[gradient.shape.length - 1];
+    expect(sizeOf(ids.shape) * width === sizeOf(gradient.shape), "embeddingGradient", inputs, "a row an id");
+    return [f32([vocabulary, width])];
+  },
+  rope: (inputs) => {
+    const [x, cos, sin, position] = inputs;
+    expect(x.shape.length === 4 && x.shape[3] % 2 === 0, "rope", inputs, "takes (B,T,H,D) with D even");
+    expect(sameShape(cos.shape, sin.shape) && cos.shape[1] === x.shape[3] / 2, "rope", inputs, "tables are (P,D/2)");
+    expect(cos.shape[0] >= x.shape[1] && position.dtype === "i32", "rope", inputs, "a row of the tables a position");
+    return [x];
+  },
+  attention: (inputs) => {
+    attentionShapes("attention", inputs, inputs[4]);
+    const [q] = inputs;
+    expect(inputs[3].dtype === "i32" && inputs[3].shape.length === 0, "attention", inputs, "position is an i32 scalar");
+    return [q, f32([q.shape[0], q.shape[2], q.shape[1]])];
+  },
+  attentionGradient: (inputs) => {
+    attentionShapes("attentionGradient", inputs, inputs[6]);
+    const [q, k, v] = inputs;
+    expect(q.shape[1] === k.shape[1], "attentionGradient", inputs, "every query has its key (no cache)");
+    return [q, k, v];
+  },
+  linearCrossEntropy: (inputs) => [lossShapes("linearCrossEntropy", inputs)],
+  linearCrossEntropyGradient: (inputs) => [lossShapes("linearCrossEntropyGradient", inputs), inputs[0], inputs[1]],
+  cacheWrite: (inputs) => {
+    const [cache, rows, position] = inputs;
+    const fits = cache.shape.length === 4 && rows.shape.length === 4 && rows.shape[1] <= cache.shape[1];
+    expect(fits && position.dtype === "i32", "cacheWrite", inputs, "rows (B,T,G,D) must fit the cache (B,S,G,D)");
+    return [cache];
+  },
+};
+
+const sameLeading = (a: Shape, b: Shape) =>
+  a.length === b.length && a.every((n, i) => i === a.length - 1 || n === b[i]);
+
+function lossShapes(op: Op, inputs: readonly TensorType[]): TensorType {
+  const [x, w, targets] = inputs;
+  expect(x.shape.length === 2 && w.shape.length === 2 && x.shape[1] === w.shape[1], op, inputs, "x (N,C), w (V,C)");
+  expect(targets.dtype === "i32" && sizeOf(targets.shape) === x.shape[0], op, inputs, "an i32 target a row of x");
+  return f32([x.shape[0]]);
+}
