@@ -2,7 +2,7 @@
  * @file Matrix products through the engine, packing counted, as a share of the measured peak.
  *   npm run bench gemm [-- --rounds 15]
  */
-import { compile, defaultThreads, measurePeak } from "../src/backends/index.js";
+import { compile, defaultThreads, measurePeak, type Precision } from "../src/backends/index.js";
 import { matmul, variable } from "../src/tensor/index.js";
 import { flags, machineLine, median, randomNumbers, timed } from "./measure.js";
 
@@ -17,31 +17,43 @@ const shapes: readonly (readonly [number, number, number, boolean, boolean, stri
   [512, 192, 4096, true, false, "dyᵀ·x, 512 × 192"],
 ];
 
+// bf16 only where the machine has its products: elsewhere they are made of fp32 products, against whose peak they stand.
+const hasBf16 = (await measurePeak({ threads: 1 })).bf16 > 0;
+const precisions: readonly Precision[] = hasBf16 ? ["fp32", "bf16"] : ["fp32"];
 const results = [];
 for (const threads of [...new Set([1, defaultThreads()])]) {
-  for (const [M, N, K, transposeA, transposeB, what] of shapes) {
-    const a = variable("a", transposeA ? [K, M] : [M, K]);
-    const b = variable("b", transposeB ? [N, K] : [K, N]);
-    const c = variable("c", [M, N]);
-    const program = await compile(
-      { product: { outputs: {}, assign: [[c, matmul(a, b, { transposeA, transposeB })]] } },
-      { threads },
-    );
-    program.write("a", randomNumbers(M * K));
-    program.write("b", randomNumbers(K * N));
-    // The peak before and after: on a shared machine it moves while we measure.
-    const before = await measurePeak({ threads });
-    const seconds = await timed(() => program.run("product"), rounds, 3);
-    const after = await measurePeak({ threads });
-    program.dispose();
-    const of = (peak: typeof before) => (threads === 1 ? peak.gflopsOneThread : peak.gflops);
-    const peak = Math.max(of(before), of(after));
-    const gflops = (2 * M * N * K) / median(seconds) / 1e9;
-    results.push({ M, N, K, threads, gflops: Math.round(gflops), peak: Math.round(peak), share: gflops / peak });
-    const share = `${((100 * gflops) / peak).toFixed(1)} %`;
-    console.log(
-      `${String(threads).padStart(2)} threads  ${M} × ${N} × ${K}  ${gflops.toFixed(0)} GFLOP/s  ${share}  ${what}`,
-    );
+  for (const precision of precisions) {
+    for (const [M, N, K, transposeA, transposeB, what] of shapes) {
+      const a = variable("a", transposeA ? [K, M] : [M, K]);
+      const b = variable("b", transposeB ? [N, K] : [K, N]);
+      const c = variable("c", [M, N]);
+      const program = await compile(
+        { product: { outputs: {}, assign: [[c, matmul(a, b, { transposeA, transposeB })]] } },
+        { threads, precision },
+      );
+      program.write("a", randomNumbers(M * K));
+      program.write("b", randomNumbers(K * N));
+      // The peak before and after: on a shared machine it moves while we measure.
+      const before = await measurePeak({ threads });
+      const seconds = await timed(() => program.run("product"), rounds, 3);
+      const after = await measurePeak({ threads });
+      program.dispose();
+      const of = (peak: typeof before) =>
+        precision === "bf16"
+          ? threads === 1
+            ? peak.bf16OneThread
+            : peak.bf16
+          : threads === 1
+            ? peak.gflopsOneThread
+            : peak.gflops;
+      const peak = Math.max(of(before), of(after));
+      const gflops = (2 * M * N * K) / median(seconds) / 1e9;
+      const shape = { M, N, K, threads, precision };
+      results.push({ ...shape, gflops: Math.round(gflops), peak: Math.round(peak), share: gflops / peak });
+      const share = `${((100 * gflops) / peak).toFixed(1)} %`;
+      const rate = `${gflops.toFixed(0)} GFLOP/s  ${share}`;
+      console.log(`${String(threads).padStart(2)} threads  ${precision}  ${M} × ${N} × ${K}  ${rate}  ${what}`);
+    }
   }
 }
 console.log(await machineLine());

@@ -1,9 +1,12 @@
-// What this machine can do at most: fp32 fused multiply-adds a second and bytes read from memory a second, with one
+// What this machine can do at most: fused multiply-adds a second in fp32, and in bf16 where it has such products, and bytes read from memory a second, with one
 // thread and with n. Every "share of peak" in this repository is against these figures, so they are the best of several
 // short runs: a weak peak would flatter the kernels.
 //   gcc -O3 -march=native bench/peak.c -lpthread -o /tmp/peak && /tmp/peak [threads]
-// prints one JSON line: GFLOP/s (a multiply-add is two) and GB/s (1e9 bytes). Define QN_PEAK_NO_MAIN to use the functions.
+// prints one JSON line: GFLOP/s (a multiply-add is two; 0 where there is no such instruction) and GB/s (1e9 bytes). Define QN_PEAK_NO_MAIN to use the functions.
 #include <pthread.h>
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -68,6 +71,29 @@ static void *peak_multiply(void *arg) {
   return 0;
 }
 
+#ifdef __AVX512BF16__
+// Products of bf16 pairs, added up in fp32.
+static void *peak_multiply_bf16(void *arg) {
+  peak_worker *w = arg;
+  __m512 c[PEAK_CHAINS];
+  __m512i a = _mm512_set1_epi32(0x3f003f00), b = _mm512_set1_epi32(0x3c003c00); // 0.5 and 0.0078125, twice
+  PEAK_KEEP(a);
+  PEAK_KEEP(b);
+  for (int i = 0; i < PEAK_CHAINS; i++) c[i] = _mm512_set1_ps((float)i);
+  for (int run = 0; run < PEAK_RUNS; run++) {
+    pthread_barrier_wait(w->barrier);
+    double t = peak_now();
+    for (long step = 0; step < PEAK_STEPS; step++) {
+#pragma GCC unroll 32
+      for (int i = 0; i < PEAK_CHAINS; i++) c[i] = _mm512_dpbf16_ps(c[i], (__m512bh)a, (__m512bh)b);
+    }
+    w->seconds[run] = peak_now() - t;
+  }
+  for (int i = 0; i < PEAK_CHAINS; i++) w->sink += c[i][0];
+  return 0;
+}
+#endif
+
 static void *peak_read(void *arg) {
   peak_worker *w = arg;
   for (int run = 0; run < PEAK_RUNS; run++) {
@@ -113,6 +139,16 @@ static double peak_gflops(int threads) {
   return 2.0 * PEAK_STEPS * PEAK_CHAINS * PEAK_LANES * threads / peak_best(threads, peak_multiply, 0, 0) / 1e9;
 }
 
+// The same of bf16 products with fp32 sums; 0 where there is no instruction for them.
+static double peak_gflops_bf16(int threads) {
+#ifdef __AVX512BF16__
+  return 4.0 * PEAK_STEPS * PEAK_CHAINS * PEAK_LANES * threads / peak_best(threads, peak_multiply_bf16, 0, 0) / 1e9;
+#else
+  (void)threads;
+  return 0;
+#endif
+}
+
 // Reading memory that no cache holds, GB/s of all threads together; 0 when there is no room.
 static double peak_read_bandwidth(int threads, long bytes) {
   float *memory = aligned_alloc(1 << 21, bytes);
@@ -133,7 +169,7 @@ int main(int argc, char **argv) {
   if (threads < 1) threads = 1;
   if (threads > PEAK_MAX_THREADS) threads = PEAK_MAX_THREADS;
   long bytes = 512L << 20;
-  double one = peak_gflops(1), all = peak_gflops(threads), read_one = peak_read_bandwidth(1, bytes), read_all = peak_read_bandwidth(threads, bytes);
-  printf("{\"set\": \"%s\", \"threads\": %d, \"gflops1\": %.1f, \"gflops\": %.1f, \"read1\": %.1f, \"read\": %.1f}\n", PEAK_SET, threads, one, all, read_one, read_all);
+  double one = peak_gflops(1), all = peak_gflops(threads), bf16_one = peak_gflops_bf16(1), bf16_all = peak_gflops_bf16(threads), read_one = peak_read_bandwidth(1, bytes), read_all = peak_read_bandwidth(threads, bytes);
+  printf("{\"set\": \"%s\", \"threads\": %d, \"gflops1\": %.1f, \"gflops\": %.1f, \"bf16_gflops1\": %.1f, \"bf16_gflops\": %.1f, \"read1\": %.1f, \"read\": %.1f}\n", PEAK_SET, threads, one, all, bf16_one, bf16_all, read_one, read_all);
 }
 #endif

@@ -18,6 +18,9 @@ export interface Peak {
   /** Multiply-adds in fp32, GFLOP/s (a multiply-add is two), of one thread and of all. */
   readonly gflopsOneThread: number;
   readonly gflops: number;
+  /** The same of bf16 products with fp32 sums; 0 where the machine has none. */
+  readonly bf16OneThread: number;
+  readonly bf16: number;
   /** Reading memory that no cache holds, GB/s (1e9 bytes), of one thread and of all; absent when not asked for. */
   readonly readOneThread?: number;
   readonly read?: number;
@@ -52,6 +55,7 @@ async function measureNative(
 ${await readFile(join(packageFolder, "bench", "peak.c"), "utf8")}
 int main(void) {
   printf("{\\"gflopsOneThread\\": %.1f, \\"gflops\\": %.1f", peak_gflops(1), peak_gflops(${threads}));
+  printf(", \\"bf16OneThread\\": %.1f, \\"bf16\\": %.1f", peak_gflops_bf16(1), peak_gflops_bf16(${threads}));
   ${memory ? `printf(", \\"readOneThread\\": %.1f, \\"read\\": %.1f", peak_read_bandwidth(1, 512L << 20), peak_read_bandwidth(${threads}, 512L << 20));` : "(void)peak_read_bandwidth;"}
   printf("}\\n");
   return 0;
@@ -109,7 +113,7 @@ async function measureWasm(): Promise<Peak> {
     await new Promise((resolve) => setImmediate(resolve));
   }
   const gflops = Math.round((2 * 4 * WASM_CHAINS * WASM_STEPS) / best / 1e5) / 10;
-  return { gflopsOneThread: gflops, gflops };
+  return { gflopsOneThread: gflops, gflops, bf16OneThread: 0, bf16: 0 };
 }
 
 /** What `quern doctor` tells. Sizes are in bytes. */

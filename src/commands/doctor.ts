@@ -27,6 +27,12 @@ export default defineCommand({
         "fp32 peak",
         `${peak.gflopsOneThread} GFLOP/s with one thread, ${peak.gflops} with ${report.threads} (measured)`,
       ]);
+      if (peak.bf16 > 0) {
+        rows.push([
+          "bf16 peak",
+          `${peak.bf16OneThread} GFLOP/s with one thread, ${peak.bf16} with ${report.threads} (measured)`,
+        ]);
+      }
       if (peak.read !== undefined) {
         rows.push([
           "memory read",

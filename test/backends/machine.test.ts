@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { examineMachine, findCompiler, measurePeak } from "../../src/backends/index.js";
+import { examineMachine, findCompiler, measurePeak, runnableSets } from "../../src/backends/index.js";
 
 const compiler = await findCompiler();
 
@@ -23,6 +23,9 @@ describe("measurePeak", () => {
     const peak = await measurePeak();
     expect(peak.gflopsOneThread).toBeGreaterThan(1);
     expect(peak.gflopsOneThread).toBeLessThan(2000);
+    // Two products a lane take no longer than one; without the instruction there is nothing to measure.
+    if (peak.bf16 > 0) expect(peak.bf16OneThread).toBeGreaterThan(1.2 * peak.gflopsOneThread);
+    expect(peak.bf16 > 0).toBe(runnableSets(compiler).some((set) => set.bf16Products));
     expect(peak.read).toBeUndefined();
   });
 

@@ -12,16 +12,19 @@ QN_FUNCTION long qn_cross_entropy_rows(long N, long V) {
   R = R < 256 ? 256 : R > 1024 ? 1024 : R;
   return R < N ? R : N;
 }
-// Scratch in floats, of both functions, with R rows a chunk:
-// R * V + 2 * R * ceil(V / 64) + R + the largest qn_gemm_scratch of (R,V,C), (R,C,V), (V,C,R).
+// Rows of e are this far apart: whole cache lines, and an odd number of them, so that neighbours below each other do not
+// fall on the same few places of a cache.
+QN_FUNCTION long qn_cross_entropy_pitch(long V) { return (V + 15) / 16 * 16 | 16; }
+// Scratch in floats, of both functions, with R rows a chunk and P their pitch:
+// R * P + 16 + 2 * R * ceil(V / 64) + R + the largest qn_gemm_scratch of (R,V,C), (R,C,V), (V,C,R).
 QN_FUNCTION long qn_linear_cross_entropy_scratch(long N, long C, long V) {
   long R = qn_cross_entropy_rows(N, V), a = qn_gemm_scratch(R, V, C), b = qn_gemm_scratch(R, C, V), d = qn_gemm_scratch(V, C, R);
-  return R * V + 2 * R * ((V + QN_GROUP - 1) / QN_GROUP) + R + (a > b ? a > d ? a : d : b > d ? b : d);
+  return R * qn_cross_entropy_pitch(V) + 16 + 2 * R * ((V + QN_GROUP - 1) / QN_GROUP) + R + (a > b ? a > d ? a : d : b > d ? b : d);
 }
 
 typedef struct {
-  long rows, C, V, groups; const float *x, *w, *d_loss; const int *targets; float *loss, *dx, *dw; // of this chunk
-  float *e, *scale, *sums, *target_logit; // (rows,V), (rows,groups), (rows,groups), (rows)
+  long rows, C, V, pitch, groups; const float *x, *w, *d_loss; const int *targets; float *loss, *dx, *dw; // of this chunk
+  float *e, *scale, *sums, *target_logit; // (rows,pitch), (rows,groups), (rows,groups), (rows)
 } qn_cross_entropy_context;
 
 // A finished block of logits: the reference and the sum of e of each row stand in its first group, nothing in its others.
@@ -29,7 +32,7 @@ static void qn_cross_entropy_epilogue(void *context, long m0, long m1, long n0, 
   const qn_cross_entropy_context *c = context;
   long g0 = n0 / QN_GROUP, g1 = (n1 + QN_GROUP - 1) / QN_GROUP;
   for (long r = m0; r < m1; r++) {
-    float *z = c->e + r * c->V, *scale = c->scale + r * c->groups, *sums = c->sums + r * c->groups;
+    float *z = c->e + r * c->pitch, *scale = c->scale + r * c->groups, *sums = c->sums + r * c->groups;
     long target = c->targets[r], n;
     if (target >= n0 && target < n1) c->target_logit[r] = z[target];
     vf m[2] = {qn_splat(-QN_INFINITY), qn_splat(-QN_INFINITY)}, l[2] = {{0}};
@@ -98,15 +101,16 @@ static void qn_cross_entropy_dw_task(void *context, long task, long worker) {
 // accumulate_dw.
 QN_FUNCTION void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, const float *d_loss, float *loss, float *dx, float *dw, int accumulate_dw, float *scratch) {
   long R = qn_cross_entropy_rows(N, V), groups = (V + QN_GROUP - 1) / QN_GROUP;
-  float *scale = scratch + R * V, *sums = scale + R * groups, *target_logit = sums + R * groups, *gemm_scratch = target_logit + R;
+  long P = qn_cross_entropy_pitch(V);
+  float *e = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *scale = e + R * P, *sums = scale + R * groups, *target_logit = sums + R * groups, *gemm_scratch = target_logit + R;
   for (long n = 0; n < N; n += R) {
     long rows = n + R < N ? R : N - n;
-    qn_cross_entropy_context c = {rows, C, V, groups, x + n * C, w, d_loss ? d_loss + n : 0, targets + n, loss + n, dx ? dx + n * C : 0, dw, scratch, scale, sums, target_logit};
-    qn_gemm(bf16, rows, V, C, c.x, C, 1, w, 1, C, c.e, V, 0, gemm_scratch, qn_cross_entropy_epilogue, &c);
+    qn_cross_entropy_context c = {rows, C, V, P, groups, x + n * C, w, d_loss ? d_loss + n : 0, targets + n, loss + n, dx ? dx + n * C : 0, dw, e, scale, sums, target_logit};
+    qn_gemm(bf16, rows, V, C, c.x, C, 1, w, 1, C, c.e, P, 0, gemm_scratch, qn_cross_entropy_epilogue, &c);
     qn_parallel((rows + QN_CROSS_ENTROPY_ROWS - 1) / QN_CROSS_ENTROPY_ROWS, qn_cross_entropy_loss_task, &c);
     if (!dx) continue;
-    qn_gemm_scaled(bf16, rows, C, V, c.e, V, 1, w, C, 1, c.dx, C, 0, gemm_scratch, qn_cross_entropy_dx_epilogue, &c, scale, groups);
-    qn_gemm_scaled(bf16, V, C, rows, c.e, 1, V, c.x, C, 1, dw, C, accumulate_dw || n > 0, gemm_scratch, 0, 0, scale, groups);
+    qn_gemm_scaled(bf16, rows, C, V, c.e, P, 1, w, C, 1, c.dx, C, 0, gemm_scratch, qn_cross_entropy_dx_epilogue, &c, scale, groups);
+    qn_gemm_scaled(bf16, V, C, rows, c.e, 1, P, c.x, C, 1, dw, C, accumulate_dw || n > 0, gemm_scratch, 0, 0, scale, groups);
     qn_parallel((C + QN_GROUP - 1) / QN_GROUP, qn_cross_entropy_dw_task, &c);
   }
 }
