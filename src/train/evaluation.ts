@@ -1,8 +1,7 @@
 /**
  * @file How well a model knows a text that it was not trained on: bits per byte, the measure that does not depend on
- * the tokenizer, and the same of general compressors on the same bytes.
+ * the tokenizer.
  */
-import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import type { Program } from "../backends/index.js";
 import type { OnProgress } from "../progress.js";
 import type { TrainingShape } from "./training-program.js";
@@ -22,6 +21,8 @@ export interface Evaluation {
   readonly tokens: number;
   /** Bytes that they stand for. */
   readonly bytes: number;
+  /** The nats of each of them; element i belongs to ids[i + 1]. */
+  readonly losses: Float64Array;
 }
 
 /**
@@ -45,8 +46,7 @@ export async function evaluate(
   const { context = 0, limit = Number.POSITIVE_INFINITY, signal, onProgress } = options;
   const last = Math.min(text.ids.length - 1, limit); // number of targets
   const stride = Math.max(1, sequence - Math.min(context, sequence - 1));
-  let nats = 0;
-  let tokens = 0;
+  const losses = new Float64Array(Math.max(0, last));
   let bytes = 0;
   let start = 0;
   let scored = 0; // targets 1 … scored are done
@@ -54,45 +54,24 @@ export async function evaluate(
     signal?.throwIfAborted();
     const ids = new Int32Array(batch * sequence);
     const targets = new Int32Array(batch * sequence).fill(-100);
+    const places = new Int32Array(batch * sequence).fill(-1);
     for (let row = 0; row < batch && scored < last; row++) {
       for (let t = 0; t < sequence && start + t < last; t++) {
         ids[row * sequence + t] = text.ids[start + t];
         const target = start + t + 1;
         if (target <= scored) continue;
         targets[row * sequence + t] = text.ids[target];
-        tokens += 1;
+        places[row * sequence + t] = target - 1;
         bytes += text.bytesOf[text.ids[target]];
       }
       scored = Math.min(last, start + sequence);
       start += stride;
     }
     await program.run("evaluate", { ids, targets });
-    for (const loss of program.read("token_losses")) nats += loss;
+    const batchLosses = program.read("token_losses");
+    for (const [i, place] of places.entries()) if (place >= 0) losses[place] = batchLosses[i];
     onProgress?.({ task: "judge on the held-out text", done: scored, total: last, unit: "token" });
   }
-  return { loss: nats / tokens, bitsPerByte: nats / Math.LN2 / bytes, tokens, bytes };
-}
-
-export interface CompressionBaselines {
-  /** gzip -9, in bits a byte. */
-  readonly gzip: number;
-  /** brotli at its best (quality 11, window of 16 MiB), in bits a byte. */
-  readonly brotli: number;
-}
-
-/** What general compressors make of the same bytes. Takes about a second a megabyte. */
-export function compressionBaselines(bytes: Uint8Array): CompressionBaselines {
-  const bits = (compressed: Uint8Array) => (8 * compressed.length) / bytes.length;
-  return {
-    gzip: bits(gzipSync(bytes, { level: 9 })),
-    brotli: bits(
-      brotliCompressSync(bytes, {
-        params: {
-          [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY,
-          [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
-          [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
-        },
-      }),
-    ),
-  };
+  const nats = losses.reduce((sum, loss) => sum + loss, 0);
+  return { loss: nats / losses.length, bitsPerByte: nats / Math.LN2 / bytes, tokens: losses.length, bytes, losses };
 }

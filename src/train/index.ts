@@ -1,20 +1,16 @@
 /** @file Training: optimizer, schedule, batches, loop, runs on disk, evaluation, generation. */
 export { ADAMW_DEFAULTS, type AdamWOptions, adamw, adamwScalars } from "./adamw.js";
 export { type BenchOptions, type BenchResult, benchmark } from "./bench/index.js";
+export { type CompressionBaselines, compressionBaselines } from "./compression.js";
 export { createDecoder, type Decoder, type DecoderOptions, type GenerateOptions } from "./decoder.js";
-export {
-  type CompressionBaselines,
-  compressionBaselines,
-  type Evaluation,
-  evaluate,
-  type HeldOutText,
-} from "./evaluation.js";
+export { type Evaluation, evaluate, type HeldOutText } from "./evaluation.js";
 export { explainTraining } from "./explain-training.js";
 export { type GenerateTextOptions, generateText } from "./generate.js";
 export { generateOptions } from "./generate-options.js";
 export { type Batch, createLoader, type Loader, type TokenSource } from "./loader.js";
 export { type Trained, type TrainOptions, train } from "./loop.js";
 export { MUON_DEFAULTS, type MuonOptions, muon, muonScalars, muonStateNames } from "./muon.js";
+export { ngramLosses } from "./ngram.js";
 export { OPTIMIZERS, type OptimizerOptions, optimizerState, type StateVariable } from "./optimizer.js";
 export { endOf, type RunPlan } from "./plan.js";
 export { type PretrainOptions, type PretrainResult, planPretraining, pretrain } from "./pretrain.js";

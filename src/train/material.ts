@@ -20,6 +20,7 @@ import {
   trainTokenizer,
   writeShards,
 } from "../tokenizer/index.js";
+import { writeHeldOutSources } from "./held-out-sources.js";
 import { findModelFolder, runPaths } from "./run-folder.js";
 
 interface Calls {
@@ -144,6 +145,7 @@ export async function encodeText(out: string, split: Split, tokenizer: Tokenizer
   await writeShards(paths.tokens, {
     ...{ tokenizer, train: textsOf(split.training), heldout: textsOf(split.heldOut), ...calls },
   });
+  await writeHeldOutSources(paths.tokens, split.heldOut);
   return openMaterial(paths.tokens, tokenizer);
 }
 

@@ -22,6 +22,8 @@ import type { OnProgress } from "../progress.js";
 import { loadTokenizer, openTokenizer, saveTokenizer } from "../tokenizer/index.js";
 import { packageFolder, version } from "../version.js";
 import { restoreCheckpoint, saveCheckpoint } from "./checkpoints.js";
+import { fusionSavings } from "./fusion.js";
+import { readHeldOutSources } from "./held-out-sources.js";
 import { createLoader, type Loader } from "./loader.js";
 import { train } from "./loop.js";
 import {
@@ -62,7 +64,7 @@ import {
   writeRunRecord,
 } from "./run-folder.js";
 import { trainingEntries } from "./training-program.js";
-import { continuePrompts, drawPrompts, judge, loadHeldOut, planEvaluation } from "./verdict.js";
+import { baselineSeconds, continuePrompts, drawPrompts, judge, loadHeldOut, planEvaluation } from "./verdict.js";
 
 export type PretrainOptions = z.input<typeof pretrainOptions> & {
   /** Documents to learn from, instead of `text`. */
@@ -150,7 +152,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
         planEvaluation(heldOut.ids.length - 1, sizes, batchSeconds, (minutes ?? Number.POSITIVE_INFINITY) * 60 * 0.125);
       const speak = (list: readonly string[], tokens?: number) =>
         continuePrompts(model, tokenizer, list, (name) => program.read(name), { ...sampling, tokens });
-      const tail = pace === null ? 0 : planVerdict(pace.evaluate).seconds + SAMPLES_SECONDS;
+      const tail = pace === null ? 0 : planVerdict(pace.evaluate).seconds + secondsAfter(begun.tokens);
       const by = (share: number) => started + 1000 * ((minutes ?? 0) * 60 * share - tail);
       const trained = await train({
         ...{ program, loader, heldOut, plan, done, peakFlops, signal, onProgress },
@@ -169,8 +171,9 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
 
       const firstBatch = await loader.load(0);
       const evaluateSeconds = await meanSeconds(() => program.run("evaluate", { ...firstBatch }), 0.2, signal);
-      const calls = { signal, onProgress };
       const verdict = planVerdict(evaluateSeconds);
+      const sources = await readHeldOutSources(o.data ?? runPaths(run).tokens);
+      const calls = { split: material.heldout, training: material.train, sources, signal, onProgress };
       const { evaluation, result: judged } = await judge(program, heldOut, tokenizer, sizes, verdict, calls);
       const steps = endOf(trained.plan);
       await appendMetrics(run, {
@@ -181,7 +184,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       });
       const spoken = await speak(prompts);
       const samples = prompts.map((prompt, i) => ({ prompt, before: untrained[i], after: spoken[i] }));
-      const result = { ...judged, samples };
+      const result = { ...judged, samples, fusion: fusionSavings(trained.plan) };
       await writeRunRecord(run, { ...record, plan: { ...trained.plan }, result });
       const report = await writeReport(run);
       return {
@@ -232,6 +235,9 @@ export async function planPretraining(options: PretrainOptions): Promise<RunPlan
 /** What samples and the report take after training, and each saying on the way, roughly. */
 const SAMPLES_SECONDS = 2;
 const SAYING_SECONDS = 0.5;
+
+/** What comes after the model's own verdict. */
+const secondsAfter = ({ training, heldout }: Begun["tokens"]) => SAMPLES_SECONDS + baselineSeconds(training, heldout);
 
 /** Bytes of text a second that a tokenizer is trained on and then encodes, roughly. */
 const MAKING_PACE = 5e6;
@@ -430,7 +436,7 @@ async function decide(
   let steps: number;
   let why: string;
   if (minutes !== null) {
-    const left = minutes * 60 - elapsed() - begun.ahead - verdict - SAMPLES_SECONDS - apart;
+    const left = minutes * 60 - elapsed() - begun.ahead - verdict - secondsAfter(tokens) - apart;
     // At least two fifths of what was promised, however long the rest has taken.
     const training = Math.max(minutes * 24, left * 0.97);
     steps = Math.max(1, Math.floor(training / pace.step));
@@ -445,7 +451,7 @@ async function decide(
       (o.depth === undefined ? "" : ", for which this depth is best (Hoffmann et al., arXiv:2203.15556),") +
       " over those of a step";
   }
-  const whole = elapsed() + begun.ahead + steps * pace.step + apart + verdict + SAMPLES_SECONDS;
+  const whole = elapsed() + begun.ahead + steps * pace.step + apart + verdict + secondsAfter(tokens);
   const saves =
     1 + (o.saveEvery === undefined ? Math.floor((steps * pace.step) / 600) : Math.floor(steps / o.saveEvery));
   const checkpoints = Math.min(saves, (o.keep ?? saves) + 1);

@@ -7,48 +7,18 @@ import { basename, join, resolve } from "node:path";
 import { writeFileAtomic } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
 import { CHART_SCRIPT, escapeHtml, plainNumber, renderChart } from "./chart.js";
+import {
+  printable,
+  renderFusion,
+  renderLearning,
+  renderReasons,
+  renderVerdict,
+  STORY_STYLE,
+  whole,
+} from "./report-story.js";
+import type { MetricsLine, RunRecord, RunResult } from "./run-record.js";
 
-/** What a run writes into `run.json`; what is not known yet is absent. */
-export interface RunRecord {
-  readonly version?: string;
-  readonly config?: Readonly<Record<string, unknown>>;
-  readonly plan?: Readonly<Record<string, unknown>>;
-  readonly machine?: Readonly<Record<string, unknown>> | string;
-  readonly seed?: number;
-  readonly git?: string;
-  readonly created?: string;
-  readonly result?: RunResult;
-}
-
-export interface RunResult {
-  /** The model's, on the held-out bytes, and those of two compressors on the same bytes. */
-  readonly bits_per_byte?: number;
-  readonly gzip_bits_per_byte?: number;
-  readonly brotli_bits_per_byte?: number;
-  readonly heldout_bytes?: number;
-  readonly samples?: readonly { readonly prompt: string; readonly before?: string; readonly after?: string }[];
-}
-
-/** A line of `metrics.jsonl`: of a training step, or of a validation. */
-export interface MetricsLine {
-  readonly step: number;
-  readonly loss?: number;
-  readonly learning_rate?: number;
-  readonly gradient_norm?: number;
-  /** Trained on so far. */
-  readonly tokens?: number;
-  readonly tokens_per_second?: number;
-  /** Share of the machine's measured peak, 0 to 1. */
-  readonly peak_share?: number;
-  /** Since the run began. */
-  readonly seconds?: number;
-  readonly validation_loss?: number;
-  /** e to the validation loss. */
-  readonly perplexity?: number;
-  /** What the model says at this step. */
-  readonly samples?: readonly { readonly prompt: string; readonly text: string }[];
-  readonly bits_per_byte?: number;
-}
+export type { MetricsLine, RunRecord, RunResult, SourceVerdict, Verdict } from "./run-record.js";
 
 /**
  * Reads `run.json` and `metrics.jsonl` of a run folder and writes `report.html` beside them; gives its path. Throws a
@@ -94,8 +64,11 @@ export function renderReport(record: RunRecord, metrics: readonly MetricsLine[],
   const sections = [
     renderFigures(record, steps, validations),
     renderVerdict(record.result),
-    renderCurves(steps, validations),
     renderSamples(record.result?.samples ?? []),
+    renderCurves(steps, validations),
+    renderLearning(metrics),
+    renderReasons(record.plan),
+    renderFusion(record.result?.fusion),
     renderDetails(record),
   ];
   const made = [
@@ -109,7 +82,7 @@ export function renderReport(record: RunRecord, metrics: readonly MetricsLine[],
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(name)} · Quern run</title>
-<style>${STYLE}</style>
+<style>${STYLE}${STORY_STYLE}</style>
 </head>
 <body>
 <header><h1>${escapeHtml(name)}</h1><p>${made
@@ -141,24 +114,6 @@ function renderFigures(record: RunRecord, steps: readonly MetricsLine[], validat
   return `<section class="figures">${shown
     .map(([value, label]) => `<div><b>${escapeHtml(String(value))}</b><span>${escapeHtml(label)}</span></div>`)
     .join("")}</section>`;
-}
-
-/** The model beside two compressors: all three say how many bits a byte of unseen text costs. */
-function renderVerdict(result: RunResult | undefined): string {
-  if (result?.bits_per_byte === undefined) return "";
-  const rows = [
-    { label: "this model", value: result.bits_per_byte, own: true },
-    { label: "brotli", value: result.brotli_bits_per_byte, own: false },
-    { label: "gzip -9", value: result.gzip_bits_per_byte, own: false },
-  ].filter((row): row is { label: string; value: number; own: boolean } => row.value !== undefined);
-  const most = Math.max(...rows.map(({ value }) => value));
-  const bars = rows.map(
-    ({ label, value, own }) =>
-      `<tr><th>${escapeHtml(label)}</th><td><div class="bar${own ? " own" : ""}" style="width:${((100 * value) / most).toFixed(1)}%"></div></td><td class="number">${value.toFixed(3)}</td></tr>`,
-  );
-  const bytes = result.heldout_bytes;
-  const note = bytes === undefined ? "" : ` on ${whole(bytes)} bytes that it never trained on`;
-  return `<section><h2>Bits per byte</h2><p>What a byte of text costs${note}; less is better.</p><table class="bars">${bars.join("")}</table></section>`;
 }
 
 function renderCurves(steps: readonly MetricsLine[], validations: readonly MetricsLine[]): string {
@@ -229,10 +184,15 @@ function renderSamples(samples: NonNullable<RunResult["samples"]>): string {
 function renderDetails(record: RunRecord): string {
   const tables = [
     renderTable("Configuration", { ...record.config, ...(record.seed === undefined ? {} : { seed: record.seed }) }),
-    renderTable("Plan", record.plan),
+    renderTable("Plan", withoutReasons(record.plan)),
     renderTable("Machine", typeof record.machine === "string" ? { machine: record.machine } : record.machine),
   ].filter((table) => table !== "");
   return tables.length === 0 ? "" : `<section class="details">${tables.join("")}</section>`;
+}
+
+/** They have a section of their own. */
+function withoutReasons(plan: RunRecord["plan"]): RunRecord["plan"] {
+  return plan === undefined ? undefined : Object.fromEntries(Object.entries(plan).filter(([key]) => key !== "reasons"));
 }
 
 function renderTable(title: string, values: Readonly<Record<string, unknown>> | undefined): string {
@@ -258,11 +218,6 @@ function shown(value: unknown): string {
 }
 
 /** An untrained model says control characters too, which a page would swallow. */
-function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, "\ufffd");
-}
-
 function median(values: readonly (number | undefined)[]): number | undefined {
   const known = values.filter((value): value is number => typeof value === "number" && Number.isFinite(value));
   return known.sort((a, b) => a - b)[Math.floor(known.length / 2)];
@@ -270,12 +225,6 @@ function median(values: readonly (number | undefined)[]): number | undefined {
 
 function fixed(value: number | undefined, digits: number): string | undefined {
   return typeof value === "number" ? value.toFixed(digits) : undefined;
-}
-
-function whole(value: number): string;
-function whole(value: number | undefined): string | undefined;
-function whole(value: number | undefined): string | undefined {
-  return value?.toLocaleString("en-US", { maximumFractionDigits: 0 });
 }
 
 function percent(value: number | undefined): string | undefined {

@@ -1,11 +1,17 @@
-/** @file What a finished run is judged by: bits per byte on the held-out text beside two compressors, and samples. */
+/**
+ * @file What a finished run is judged by: bits per byte on the held-out text, of each source, beside compressors on the same
+ * bytes and an n-gram model on the same tokens; and samples.
+ */
 import type { CompileOptions, Program } from "../backends/index.js";
 import { type ModelConfig, randomStream } from "../model/index.js";
 import type { OnProgress } from "../progress.js";
 import type { Tokenizer, TokenSplit } from "../tokenizer/index.js";
+import { type CompressionBaselines, compressionBaselines } from "./compression.js";
 import { createDecoder } from "./decoder.js";
-import { compressionBaselines, type Evaluation, evaluate, type HeldOutText } from "./evaluation.js";
-import type { RunResult } from "./report.js";
+import { type Evaluation, evaluate, type HeldOutText } from "./evaluation.js";
+import type { HeldOutSource } from "./held-out-sources.js";
+import { ngramLosses } from "./ngram.js";
+import type { RunResult, SourceVerdict } from "./run-record.js";
 import type { TrainingShape } from "./training-program.js";
 
 /** The held-out split in memory, ready for `evaluate`. */
@@ -44,28 +50,90 @@ export function planEvaluation(
   return { limit, context: 0, seconds: (plain * limit) / tokens };
 }
 
-/** Bits per byte of the model and of compressors, on the same bytes. */
+/** The n-gram model learns from no more of the training text: it takes 13 bytes and half a microsecond a token. */
+const NGRAM_TOKENS = 16e6;
+
+/** What the neighbours of the model's figure take, roughly: every byte is compressed twice, in all and by source. */
+export function baselineSeconds(trainingTokens: number, heldOutTokens: number): number {
+  return 1e-6 * Math.min(NGRAM_TOKENS, trainingTokens) + 16e-6 * heldOutTokens;
+}
+
+/**
+ * Bits per byte of the model, of compressors on the same bytes and of an n-gram model on the same tokens; of all the text
+ * and, where it comes from several, of each source.
+ * @param split the held-out split that `text` was loaded from
+ * @param training the tokens that the model was trained on
+ */
 export async function judge(
   program: Program,
   text: HeldOutText,
   tokenizer: Tokenizer,
   shape: Pick<TrainingShape, "batch" | "sequence">,
   plan: EvaluationPlan,
-  { signal, onProgress }: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress } = {},
+  {
+    split,
+    training,
+    sources = [],
+    signal,
+    onProgress,
+  }: {
+    readonly split: Pick<TokenSplit, "documentEnds">;
+    readonly training: Pick<TokenSplit, "tokens" | "read">;
+    readonly sources?: readonly HeldOutSource[];
+    readonly signal?: AbortSignal;
+    readonly onProgress?: OnProgress;
+  },
 ): Promise<{ readonly evaluation: Evaluation; readonly result: RunResult }> {
   const evaluation = await evaluate(program, text, shape, { ...plan, signal, onProgress });
-  const judged = Array.from(text.ids).slice(1, 1 + evaluation.tokens);
-  const bytes = tokenizer.decodeBytes(judged, { skipSpecial: true });
-  const { gzip, brotli } = compressionBaselines(bytes);
-  return {
-    evaluation,
-    result: {
-      bits_per_byte: evaluation.bitsPerByte,
+  const ids = Array.from(text.ids).slice(0, 1 + evaluation.tokens);
+  const parts = [{ source: "", from: 0, to: evaluation.tokens }];
+  if (sources.length > 1) parts.push(...partsOf(sources, split.documentEnds, evaluation.tokens));
+  const baselines = { task: "compress the held-out text", total: parts.length, unit: "source" };
+  const bytesOf = ({ from, to }: Part) => tokenizer.decodeBytes(ids.slice(1 + from, 1 + to), { skipSpecial: true });
+  const compressed: CompressionBaselines[] = [];
+  for (const part of parts) {
+    onProgress?.({ ...baselines, done: compressed.length });
+    compressed.push(await compressionBaselines(bytesOf(part), signal));
+  }
+  onProgress?.({ ...baselines, done: compressed.length });
+  const learnt = Math.min(NGRAM_TOKENS, training.tokens);
+  const ngram = ngramLosses(await training.read(0, learnt), ids, tokenizer.vocabSize);
+  const verdicts = parts.map((part, i): SourceVerdict => {
+    const bytes = bytesOf(part).length;
+    const bitsOf = (losses: Float64Array) =>
+      losses.subarray(part.from, part.to).reduce((sum, loss) => sum + loss, 0) / Math.LN2 / bytes;
+    const { gzip, xz, brotli } = compressed[i];
+    return {
+      source: part.source,
+      heldout_bytes: bytes,
+      bits_per_byte: bitsOf(evaluation.losses),
       gzip_bits_per_byte: gzip,
+      xz_bits_per_byte: xz,
       brotli_bits_per_byte: brotli,
-      heldout_bytes: evaluation.bytes,
-    },
-  };
+      ngram_bits_per_byte: bitsOf(ngram),
+    };
+  });
+  const { source: _, ...all } = verdicts[0];
+  return { evaluation, result: { ...all, ngram_training_tokens: learnt, sources: verdicts.slice(1) } };
+}
+
+/** Tokens [from, to) of the held-out split. */
+interface Part {
+  readonly source: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The tokens of each source, of those that were judged. */
+function partsOf(sources: readonly HeldOutSource[], ends: ArrayLike<number>, judged: number): Part[] {
+  const parts: Part[] = [];
+  let documents = 0;
+  for (const { source, documents: count } of sources) {
+    const from = documents === 0 ? 0 : ends[documents - 1];
+    documents += count;
+    parts.push({ source, from, to: Math.min(judged, ends[documents - 1]) });
+  }
+  return parts.filter(({ from, to }) => to > from);
 }
 
 /** The first words of a few held-out documents, drawn by the seed. */

@@ -11,13 +11,32 @@ const record = {
   seed: 1,
   git: "abc1234",
   config: { layers: 4, text: ["a.txt", "b.txt"], learningRate: 0.003 },
-  plan: { parameters: 3_300_000, model: { width: 192 } },
+  plan: {
+    parameters: 3_300_000,
+    model: { width: 192 },
+    reasons: { width: "a width & a reason", learningRate: "as given" },
+    schedule: { learningRate: 0.0031 },
+  },
   machine: { cpu: "Some <CPU> & more", threads: 2 },
   result: {
     bits_per_byte: 1.987,
     gzip_bits_per_byte: 2.65,
+    xz_bits_per_byte: 2.22,
     brotli_bits_per_byte: 2.31,
+    ngram_bits_per_byte: 2.105,
+    ngram_training_tokens: 5_000_001,
     heldout_bytes: 1_234_567,
+    sources: [
+      { source: "<novel>", heldout_bytes: 1000, bits_per_byte: 2.345, gzip_bits_per_byte: 3.5 },
+      { source: "speeches", heldout_bytes: 2000, bits_per_byte: 1.777, gzip_bits_per_byte: 2.5 },
+    ],
+    fusion: {
+      fused: { launches: 90, flops: 4e9, bytes: 1.5e9 },
+      unfused: { launches: 360, flops: 4e9, bytes: 3e9 },
+      arena_bytes: 3e8,
+      unfused_arena_bytes: 4e8,
+      kernels: [{ what: "matmul 4096×512×192 + mul, add", launches: 4, bytes: 5e8 }],
+    },
     samples: [{ prompt: "My fellow", before: "\u0001<b>", after: " citizens, the state & union" }],
   },
 };
@@ -37,6 +56,7 @@ const metrics = [
     validation_loss: 3.1 + 6 * Math.exp(-step / 150),
     bits_per_byte: 2,
   })),
+  { step: 500, samples: [{ prompt: "My fellow", text: " <i>words</i>" }] },
 ];
 
 let folder: string;
@@ -67,6 +87,21 @@ describe("writeReport", () => {
       "1,234,567",
       "learningRate",
       "model.width",
+      "xz -9e",
+      "2.220",
+      "5-gram",
+      "2.105",
+      "5,000,001",
+      "&#60;novel&#62;",
+      "1.777",
+      "step 500",
+      "&#60;i&#62;words",
+      "a width &#38; a reason",
+      "0.0031",
+      "−75 %", // kernels
+      "−50 %", // bytes
+      "3.0 GB",
+      "matmul 4096×512×192 + mul, add",
     ]) {
       expect(html).toContain(part);
     }
