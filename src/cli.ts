@@ -54,6 +54,11 @@ await runProcess([
     load: () => import("./commands/bench.js"),
   },
   {
+    words: "data deduplicate",
+    summary: "remove duplicates and near-duplicates, repeated lines and paragraphs",
+    load: () => import("./commands/data-deduplicate.js"),
+  },
+  {
     words: "data classifier train",
     summary: "train a text classifier in fastText's format",
     load: () => import("./commands/data-classifier-train.js"),

@@ -26,6 +26,15 @@ export { loadRecipe } from "./clean/load-recipe.js";
 export { runTask, type TaskManifest } from "./clean/run-task.js";
 export { planTasks, type Task, type TaskConfig } from "./clean/tasks.js";
 export { type CrawlOptions, type CrawlResult, crawl, crawlOptions } from "./crawl/crawl.js";
+export {
+  bandProbability,
+  canonicalUrl,
+  type DeduplicateOptions,
+  type DeduplicateResult,
+  deduplicate,
+  deduplicateOptions,
+} from "./deduplicate/deduplicate.js";
+export { simplifyText, TextHasher } from "./deduplicate/hasher.js";
 export { type Decoded, decodePage } from "./extract/charset.js";
 export {
   type ExtractedDocument,
