@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { readDocuments } from "../src/documents/index.js";
-import { loadTokenizer, openShards, publishedTokenizer, trainTokenizer, writeShards } from "../src/tokenizer/index.js";
+import { encodeCorpus, loadTokenizer, publishedTokenizer, trainTokenizer } from "../src/tokenizer/index.js";
 
 export type Job =
   | {
@@ -26,7 +26,7 @@ export type Job =
     }
   | { readonly work: "quern-train-files"; readonly files: string; readonly vocabSize: number; readonly threads: number }
   | { readonly work: "quern-train-stream"; readonly bytes: number; readonly distinct: number; readonly threads: number }
-  | { readonly work: "quern-shards"; readonly first: string; readonly out: string; readonly threads: number };
+  | { readonly work: "quern-shards"; readonly files: string; readonly out: string; readonly threads: number };
 
 const require = createRequire(import.meta.url);
 
@@ -124,14 +124,10 @@ async function run(job: Job): Promise<object> {
       return training(stream(job.bytes, job.distinct), 32_000, job.threads);
     case "quern-shards": {
       const tokenizer = await publishedTokenizer("cl100k");
-      const texts = pieces(job.first);
       const start = performance.now();
-      await writeShards(job.out, { tokenizer, train: texts, threads: job.threads });
+      const { header } = await encodeCorpus([job.files], job.out, { tokenizer, threads: job.threads });
       const seconds = (performance.now() - start) / 1e3;
-      const shards = openShards(job.out);
-      const { bytes, tokens } = shards.header.train;
-      shards.close();
-      return { rate: bytes / 1e6 / seconds, tokens };
+      return { rate: header.train.bytes / 1e6 / seconds, tokens: header.train.tokens };
     }
     default:
       return job satisfies never;

@@ -1,4 +1,5 @@
 /** @file Encoding a stream of documents, in this thread or in several, in order. */
+import type { ReadBytes } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { IdBuffer } from "./encoder.js";
 import { snapshotOf } from "./snapshot.js";
@@ -16,10 +17,13 @@ export class DocumentEncoder {
   readonly #tokenizer: Tokenizer;
   readonly #endOfText: number;
   readonly #threads: number;
+  readonly #reading: ReadBytes | undefined;
   #pool: WorkerPool<EncodeTask, EncodeResult> | undefined;
   #units = 0;
 
-  constructor(tokenizer: Tokenizer, endOfText: number, threads: number) {
+  /** @param reading the reading of the files that the documents come from: whether they are many is known at once */
+  constructor(tokenizer: Tokenizer, endOfText: number, threads: number, reading?: ReadBytes) {
+    this.#reading = reading;
     this.#tokenizer = tokenizer;
     this.#endOfText = endOfText;
     this.#threads = threads;
@@ -30,7 +34,8 @@ export class DocumentEncoder {
     const underway: Promise<EncodeResult>[] = [];
     for await (const batch of batches(texts)) {
       this.#units += batch.reduce((sum, text) => sum + text.length, 0);
-      if (this.#threads > 1 && this.#pool === undefined && this.#units > WORTH_WORKERS && hasWorkers()) {
+      const worth = Math.max(this.#units, this.#reading?.bytesTotal ?? 0) > WORTH_WORKERS;
+      if (this.#threads > 1 && this.#pool === undefined && worth && hasWorkers()) {
         this.#pool = new WorkerPool<EncodeTask, EncodeResult>(this.#threads, {
           work: "encode",
           tokenizer: snapshotOf(this.#tokenizer),
@@ -54,9 +59,13 @@ export class DocumentEncoder {
   }
 }
 
+/** Used again for every batch: fresh megabytes of memory would cost more than they hold. */
+const batchIds = new IdBuffer();
+
 /** The ids of the texts one after the other, each with its end-of-text token, and where each ends. */
 export function encodeDocuments(tokenizer: Tokenizer, texts: readonly string[], endOfText: number): EncodeResult {
-  const out = new IdBuffer();
+  const out = batchIds;
+  out.length = 0;
   const ends = new Uint32Array(texts.length);
   let bytes = 0;
   texts.forEach((text, index) => {

@@ -5,7 +5,7 @@ import { listFiles, readDocuments, type SkippedFile } from "../documents/index.j
 import type { OnProgress } from "../progress.js";
 import type { ShardsHeader } from "./shards.js";
 import type { Tokenizer } from "./tokenizer.js";
-import { FILE_TOKENS, tokenizerHash, writeShards } from "./write-shards.js";
+import { FILE_TOKENS, writeShards } from "./write-shards.js";
 
 export interface EncodeCorpusOptions {
   readonly tokenizer: Tokenizer;
@@ -29,8 +29,10 @@ export async function encodeCorpus(
 ): Promise<{ readonly header: ShardsHeader; readonly skipped: readonly SkippedFile[] }> {
   const { tokenizer, signal } = options;
   const files = (await listFiles(paths)).map(({ path, size, modified }) => [resolve(path), size, modified]);
-  const work = JSON.stringify([tokenizerHash(tokenizer), heldout, fileTokens, files]);
-  const resumeKey = createHash("sha256").update(work).digest("hex");
+  const work = JSON.stringify([tokenizer.parts.json, heldout, fileTokens, files]);
+  const { tokens, merges } = tokenizer.parts.model;
+  const resumeKey = createHash("sha256").update(work).update(tokens.bytes).update(tokens.lengths);
+  if (!merges.lazy) resumeKey.update(merges.entries);
 
   const reader = readDocuments(paths, { signal });
   let anyHeld = false;
@@ -46,7 +48,14 @@ export async function encodeCorpus(
       if (isHeldOut(text, heldout)) yield text;
     }
   }
-  const written = { ...options, fileTokens, resumeKey, reading: reader, train: train(), heldout: held() };
+  const written = {
+    ...options,
+    fileTokens,
+    resumeKey: resumeKey.digest("hex"),
+    reading: reader,
+    train: train(),
+    heldout: held(),
+  };
   return { header: await writeShards(out, written), skipped: reader.skipped };
 }
 

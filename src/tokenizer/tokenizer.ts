@@ -382,7 +382,8 @@ export class Tokenizer {
 
   #decodeBytes(ids: Iterable<number> | ArrayLike<number>, options: DecodeOptions): Uint8Array<ArrayBuffer> {
     const list: ArrayLike<number> = isArrayLike(ids) ? ids : Array.from(ids);
-    const packed = (this.#packed ??= this.#tokens.packed());
+    this.#packed ??= this.#tokens.packed();
+    const packed = this.#packed;
     const { bytes, size } = this.#tokens;
     const skip = options.skipSpecial ? this.#specialIds : undefined;
     let out = this.#decoded;

@@ -67,7 +67,7 @@ export async function writeShards(folder: string, options: WriteShardsOptions): 
     fileTokens = FILE_TOKENS,
     threads = availableParallelism(),
   } = options;
-  const encoder = new DocumentEncoder(tokenizer, endOfText, threads);
+  const encoder = new DocumentEncoder(tokenizer, endOfText, threads, reading);
   const encode: BatchEncoder = (texts) => encoder.encode(texts);
   const common = { signal, onProgress, fileTokens, dtype } as const;
   const fill = async (temporary: string, there: ShardsProgress): Promise<ShardsHeader> => {
