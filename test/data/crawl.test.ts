@@ -25,7 +25,7 @@ afterEach(async () => {
 });
 const out = (name = "crawl") => join(folder, name);
 const options = (more: Partial<CrawlOptions> = {}): CrawlOptions => ({
-  ...{ urls: [site.url], out: out(), allowPrivate: true, delay: 0, timeout: 0.3, maxPageBytes: 100_000 },
+  ...{ urls: [site.url], out: out(), allowPrivate: true, delay: 0, timeout: 30, maxPageBytes: 100_000 },
   ...more,
 });
 
@@ -75,7 +75,6 @@ describe("crawl", () => {
       noai: 1,
       "status 404": 1,
       "status 500": 1,
-      "too slow": 1,
       "of type image/png": 1,
       "a path that repeats itself": 1,
       "kept, cut at the size limit": 1,
@@ -160,10 +159,16 @@ describe("crawl", () => {
 
   it("stops at the signal and can go on", async () => {
     const control = new AbortController();
-    setTimeout(() => control.abort(), 150);
-    const result = await crawl(options({ signal: control.signal, delay: 0.05 }));
+    const onProgress = () => control.abort();
+    const result = await crawl(options({ signal: control.signal, onProgress }));
     expect(result.waiting).toBeGreaterThan(0);
     expect((await records()).length).toBeGreaterThan(0);
+  });
+
+  it("gives a page that never ends its time and no more, and goes on", async () => {
+    const result = await crawl(options({ urls: [`${site.url}slow`], timeout: 0.5, maxDepth: 0, sitemaps: false }));
+    expect(result.outcomes).toEqual({ "too slow": 1 });
+    expect(site.asked.filter((path) => path === "/slow").length).toBe(4);
   });
 
   it("refuses what is no address", async () => {
