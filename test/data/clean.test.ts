@@ -1,0 +1,488 @@
+import { spawn, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { checkDocuments, clean, type Funnel, funnelLines, planClean } from "../../src/data/index.js";
+import { custom, defineRecipe, length, named, normalise, personalData } from "../../src/data/recipe-steps.js";
+
+let root: string;
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), "quern-clean-"));
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const WORDS = (
+  "the of and to that have with be the of and miller child river bridge window letter harvest harbour horse market bread stone wheel " +
+  "grain flour oven table lamp evening morning winter summer walked forgot liked wanted looked thought talked waited carried " +
+  "opened slowly gladly never always old grey quiet wooden narrow early near under over behind before while because"
+).split(" ");
+
+/** A document that most recipes keep, different for each number: words that look drawn, and are the same in every run. */
+function document(i: number) {
+  let state = i + 1;
+  const draw = () => {
+    state = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9;
+    return WORDS[(state >>> 9) % WORDS.length];
+  };
+  const sentence = (n: number) =>
+    `${["So", "Then", "Now", "Here"][n % 4]} ${Array.from({ length: 11 }, draw).join(" ")}.`;
+  const text = Array.from({ length: 14 }, (_, n) => `${sentence(n)}${n % 3 === 2 ? "\n" : " "}`).join("");
+  return { id: `d${i}`, url: `https://site${i % 7}.example.com/${i}`, text: text.trim() };
+}
+const lines = (documents: readonly object[]) => documents.map((each) => `${JSON.stringify(each)}\n`).join("");
+
+function write(name: string, data: string | Buffer): string {
+  const path = join(root, name);
+  mkdirSync(join(path, ".."), { recursive: true });
+  writeFileSync(path, data);
+  return path;
+}
+
+/** Every file under a folder with its bytes. */
+function tree(folder: string): Record<string, string> {
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
+    statSync(join(folder, name)).isFile(),
+  );
+  return Object.fromEntries(files.sort().map((name) => [name, readFileSync(join(folder, name), "utf8")]));
+}
+
+const recipe = () =>
+  defineRecipe({
+    steps: [
+      custom("even", ({ id }) => Number(id.slice(1)) % 2 === 0 || "odd"),
+      length({ minWords: 50 }),
+      normalise(),
+      personalData(),
+    ],
+  });
+
+describe("cleaning", () => {
+  it("writes documents, a funnel whose sums hold, and a report that asks for nothing", async () => {
+    const input = write(
+      "basic/in.jsonl",
+      lines([
+        ...Array.from({ length: 20 }, (_, i) => document(i)),
+        { id: "d20", text: "Too short." },
+        { ...document(22), text: `${document(22).text} mail bob@example.com` },
+      ]),
+    );
+    const { funnel, out, report } = await clean({
+      inputs: [input],
+      out: join(root, "basic/out"),
+      recipe: recipe(),
+      keepDropped: true,
+    });
+    expect(funnel.faults).toEqual([]);
+    expect(funnel.steps.map(({ step, documents }) => [step, documents.in, documents.kept, documents.dropped])).toEqual([
+      ["extract", 22, 22, 0],
+      ["even", 22, 12, 10],
+      ["length", 12, 11, 1],
+      ["normalise", 11, 11, 0],
+      ["personal-data", 11, 11, 0],
+    ]);
+    expect(funnel.steps[1].reasons).toEqual({
+      odd: { documents: 10, bytes: expect.any(Number), words: expect.any(Number) },
+    });
+    const [personal] = funnel.steps.slice(-1);
+    expect(personal.bytes.cut).toBe("bob@example.com".length);
+    expect(personal.bytes.added).toBe("<EMAIL>".length);
+    expect(personal.edits).toEqual({ email: 1 });
+    const written = readFileSync(join(out, "documents/00000.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(written).toHaveLength(11);
+    expect(written[1]).toMatchObject({
+      id: "d2",
+      source: "in.jsonl",
+      url: "https://site2.example.com/2",
+      origin: { archive: input },
+    });
+    // The origin leads back to the byte.
+    const { offset } = written[1].origin;
+    expect(readFileSync(input, "utf8").slice(offset, offset + 10)).toBe('{"id":"d2"');
+    const bytes = written.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+    expect(funnel.output).toMatchObject({ documents: 11, bytes });
+    const dropped = readFileSync(join(out, "dropped/even/00000.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(dropped[0]).toMatchObject({ reason: "odd", id: "d1", text: document(1).text });
+    const html = readFileSync(report, "utf8");
+    expect(html).not.toMatch(/<script|https?:\/\/(?!site)|src=/);
+    expect(html).toContain("bob@example.com");
+    expect(JSON.parse(readFileSync(join(out, "funnel.json"), "utf8"))).toEqual(funnel);
+    expect(funnelLines(funnel).join("\n")).toContain("−10 odd");
+  });
+
+  it("calls out a step that changed nothing where it should have", async () => {
+    const input = write("idle/in.jsonl", lines([document(1)]));
+    const steps = [
+      custom("nothing", () => true),
+      named(
+        "quiet",
+        custom("nothing", () => true, { expectsChange: false }),
+      ),
+    ];
+    const { funnel } = await clean({ inputs: [input], out: join(root, "idle/out"), recipe: defineRecipe({ steps }) });
+    expect(funnel.idle).toEqual(["nothing"]);
+  });
+
+  it("counts broken input by reason and goes on", async () => {
+    const good = JSON.stringify(document(2));
+    const bad = Buffer.concat([
+      Buffer.from(`${good}\nno json\n[1]\n{"a":1}\n{"text":"  "}\n{"text":"x\0y"}\n`),
+      Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d, 0x0a]),
+      Buffer.from(`{"text":"${"x".repeat(5000)}"}\n\r\n\n${JSON.stringify(document(4))}`),
+    ]);
+    const input = write("bad/in.jsonl", bad);
+    const cut = write(
+      "bad/cut.jsonl.gz",
+      gzipSync(lines(Array.from({ length: 3000 }, (_, i) => document(i)))).subarray(0, 20_000),
+    );
+    const text = write("bad/text.txt", Buffer.from([0x61, 0x00, 0x62]));
+    const { funnel } = await clean({
+      inputs: [input, cut, text],
+      out: join(root, "bad/out"),
+      recipe: recipe(),
+      largest: 4096,
+    });
+    expect(funnel.skipped).toMatchObject({
+      empty: 1,
+      line_too_long: 1,
+      no_text: 1,
+      not_an_object: 1,
+      not_json: 1,
+      not_utf8: 1,
+      nul_byte: 2,
+    });
+    expect(Object.keys(funnel.skipped).filter((reason) => reason.startsWith("damaged"))).toHaveLength(1);
+    expect(funnel.steps[0].documents.in).toBeGreaterThan(2);
+  });
+
+  it("takes pages too, each with the place it came from", async () => {
+    const article = Array.from({ length: 6 }, (_, i) => `<p>${document(i).text}</p>`).join("");
+    const page = `<html><head><title>Mill</title></head><body><nav><a href="/">Home</a></nav><article><h1>Mill</h1>${article}</article></body></html>`;
+    write("pages/a/mill.html", page);
+    write("pages/empty.html", "<html><body><script>render()</script></body></html>");
+    write("pages/photo.png", "x");
+    const keep = defineRecipe({ steps: [length({ minWords: 20 })] });
+    const { funnel, out } = await clean({ inputs: [join(root, "pages")], out: join(root, "pages-out"), recipe: keep });
+    expect(funnel.steps[0].documents).toEqual({ in: 2, kept: 1, dropped: 1, edited: 1 });
+    expect(funnel.skipped).toEqual({ "a file of another kind (.png)": 1 });
+    const [first] = readdirSync(join(out, "documents"))
+      .map((name) => readFileSync(join(out, "documents", name), "utf8"))
+      .filter((data) => data !== "");
+    expect(JSON.parse(first)).toMatchObject({ id: join("a", "mill"), source: "pages" });
+    expect(readFileSync(join(out, "report.html"), "utf8")).toContain("srcdoc=");
+  });
+
+  it("divides a file of lines into stretches without losing or doubling one", async () => {
+    const documents = Array.from({ length: 60 }, (_, i) => document(i * 2));
+    const input = write("stretch/in.jsonl", lines(documents));
+    const whole = await clean({ inputs: [input], out: join(root, "stretch/one"), recipe: recipe() });
+    const ids = (out: string) =>
+      readdirSync(join(out, "documents"))
+        .sort()
+        .flatMap((name) => {
+          const data = readFileSync(join(out, "documents", name), "utf8").trim();
+          return data === "" ? [] : data.split("\n").map((line) => (JSON.parse(line) as { id: string }).id);
+        });
+    expect(ids(whole.out)).toEqual(documents.map(({ id }) => id));
+    const size = statSync(input).size;
+    for (const stretch of [size - 1, Math.floor(size / 3), 1000, 700]) {
+      const out = join(root, `stretch/${stretch}`);
+      const { funnel } = await clean({ inputs: [input], out, recipe: recipe(), stretch });
+      expect(ids(out)).toEqual(documents.map(({ id }) => id));
+      expect(funnel.output).toEqual(whole.funnel.output);
+      expect(funnel.tasks).toBe(Math.ceil(size / stretch));
+    }
+  });
+
+  it("does nothing twice, and everything again with another configuration or input", async () => {
+    const a = write("again/a.jsonl", lines([document(2), document(4)]));
+    const b = write("again/b.jsonl", lines([document(6)]));
+    const out = join(root, "again/out");
+    const run = (options: object = {}) => clean({ inputs: [a, b], out, recipe: recipe(), ...options });
+    expect((await run()).ran).toBe(2);
+    const before = tree(out);
+    expect((await run()).ran).toBe(0);
+    expect(tree(out)).toEqual(before);
+    writeFileSync(join(out, "documents/00001.jsonl"), "spoilt\n");
+    expect((await run()).ran).toBe(1);
+    expect(tree(out)).toEqual(before);
+    expect((await run({ recipe: defineRecipe({ steps: [length({ minWords: 1 })] }) })).ran).toBe(2);
+    expect((await run()).ran).toBe(2);
+    writeFileSync(b, lines([document(8)]));
+    expect((await run()).ran).toBe(1);
+    // Fewer inputs leave nothing of the others behind.
+    expect((await run({ inputs: [a] })).ran).toBe(0);
+    expect(readdirSync(join(out, "documents"))).toEqual(["00000.jsonl"]);
+    expect(readdirSync(join(out, "tasks"))).toEqual(["00000.json"]);
+  });
+
+  it("stops at a limit and samples the same documents every time", async () => {
+    const inputs = [0, 1, 2].map((part) =>
+      write(`some/${part}.jsonl`, lines(Array.from({ length: 40 }, (_, i) => document(part * 80 + i * 2)))),
+    );
+    const limited = await clean({ inputs, out: join(root, "some/limit"), recipe: recipe(), limit: 50 });
+    expect(limited.funnel.read).toBe(50);
+    const sample = (name: string) => clean({ inputs, out: join(root, name), recipe: recipe(), sample: 0.3 });
+    const [one, two] = [await sample("some/one"), await sample("some/two")];
+    expect(tree(one.out)["documents/00001.jsonl"]).toBe(tree(two.out)["documents/00001.jsonl"]);
+    expect(one.funnel.read).toBeGreaterThan(20);
+    expect(one.funnel.read).toBeLessThan(55);
+    expect(one.funnel.read + one.funnel.skipped.not_sampled).toBe(120);
+  });
+
+  it("shows its plan and writes nothing", async () => {
+    const input = write("plan/in.jsonl", lines([document(1)]));
+    const plan = await planClean({ inputs: [input], out: join(root, "plan/out") });
+    expect(plan.recipe.steps.map(({ name }) => name)).toEqual([
+      "url",
+      "language",
+      "gopher-repetition",
+      "gopher-quality",
+      "c4-quality",
+      "fineweb-quality",
+      "normalise",
+      "personal-data",
+    ]);
+    expect(plan).toMatchObject({ finished: 0, tasks: [{ name: "00000" }] });
+    expect(existsSync(join(root, "plan/out"))).toBe(false);
+  });
+});
+
+describe("a recipe", () => {
+  it("is a TypeScript file, with the library and functions of its own", async () => {
+    write("recipe/rule.ts", "export const tooMany = (text: string): boolean => text.split('river').length > 3;");
+    const path = write(
+      "recipe/mine.ts",
+      `import { custom, defineRecipe, type Recipe } from "quern/data";
+import { tooMany } from "./rule.js";
+const recipe: Recipe = { steps: [custom("rivers", ({ text }) => !tooMany(text) || "too many rivers")] };
+export default defineRecipe(recipe);`,
+    );
+    const file = write(
+      "recipe/in.jsonl",
+      lines([
+        { id: "a", text: "river" },
+        { id: "b", text: "river river river" },
+      ]),
+    );
+    const answers = [];
+    for await (const answer of checkDocuments(file, { recipe: path })) answers.push(answer);
+    expect(answers).toEqual([
+      { id: "a", verdict: "keep" },
+      { id: "b", verdict: "drop", step: "rivers", reason: "too many rivers" },
+    ]);
+    const key = async () =>
+      (await planClean({ inputs: [file], out: join(root, "recipe/out"), recipe: path })).tasks[0].key;
+    const before = await key();
+    expect(await key()).toBe(before);
+    write("recipe/rule.ts", "export const tooMany = (text: string): boolean => text.split('river').length > 4;");
+    expect(await key()).not.toBe(before);
+  });
+
+  it("that is wrong is told in one sentence", async () => {
+    const input = write("wrong/in.jsonl", lines([document(1)]));
+    const cases: readonly [string, RegExp][] = [
+      ["export default 5;", /exports no recipe/],
+      ["export default { steps: [1] };", /steps\.0: is no step/],
+      ["export default { steps: [], stepz: 1 };", /Unrecognized key.*stepz/],
+      [
+        "import { length } from 'quern/data'; export default { steps: [length({}), length({})] };",
+        /"length" comes twice/,
+      ],
+      ["throw new Error('no');", /does not run: no/],
+      ["import 'nowhere-to-be-found'; export default {}", /does not run/],
+    ];
+    for (const [index, [source, message]] of cases.entries()) {
+      const path = write(`wrong/${index}.ts`, source);
+      await expect(planClean({ inputs: [input], out: join(root, "wrong/out"), recipe: path })).rejects.toThrow(message);
+    }
+    await expect(planClean({ inputs: [input], out: "x", recipe: "nothing.ts" })).rejects.toThrow(
+      /there is no recipe nothing.ts/,
+    );
+    await expect(planClean({ inputs: [join(root, "none")], out: "x" })).rejects.toThrow(/no such file/);
+    const silly = defineRecipe({ steps: [custom("silly", (() => 5) as unknown as () => boolean)] });
+    await expect(clean({ inputs: [input], out: join(root, "wrong/silly"), recipe: silly })).rejects.toThrow(
+      /"silly".*answered 5/,
+    );
+  });
+});
+
+describe("any input", () => {
+  it("gives a funnel that adds up", async () => {
+    const step = fc.constantFrom("keep", "drop", "cut", "add", "mask");
+    const text = fc.string({
+      unit: fc.constantFrom("a", "é", "😀", "\ud800", "\n", " ", "7", "@", ".", "the ", "bob@example.com"),
+      maxLength: 60,
+    });
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(text, { maxLength: 12 }), fc.array(step, { maxLength: 4 }), async (texts, kinds) => {
+        run += 1;
+        const input = write(
+          `any/${run}.jsonl`,
+          lines([...texts.map((each, i) => ({ id: `d${i}`, text: each })), { id: "z", text: "z" }]),
+        );
+        const steps = kinds.map((kind, index) => {
+          const name = `s${index}`;
+          if (kind === "mask") return named(name, personalData());
+          return custom(name, ({ text: given, words }) => {
+            if (kind === "keep") return true;
+            if (kind === "drop") return words % 2 === 0 || "uneven";
+            return { text: kind === "cut" ? given.slice(0, given.length >> 1) : `${given} more` };
+          });
+        });
+        const { funnel } = await clean({
+          inputs: [input],
+          out: join(root, `any/${run}`),
+          recipe: defineRecipe({ steps }),
+        });
+        expect(funnel.faults).toEqual([]);
+        rmSync(join(root, `any/${run}`), { recursive: true });
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+const cli = join(import.meta.dirname, "..", "..", "dist", "src", "cli.js");
+const newestSource = () =>
+  Math.max(
+    ...readdirSync(join(import.meta.dirname, "../../src/data"), { recursive: true, encoding: "utf8" }).map(
+      (name) => statSync(join(import.meta.dirname, "../../src/data", name)).mtimeMs,
+    ),
+  );
+/** The command itself, in its own process, from the build. */
+const isBuilt = existsSync(cli) && statSync(cli).mtimeMs > newestSource();
+
+describe.skipIf(!isBuilt)("quern data clean (npm run build)", () => {
+  /** FineWeb's without the language tables, which take most of a process's start. */
+  const options = ["--recipe", "", "--keep-dropped"];
+  let inputs: string[];
+  let expected: Record<string, string>;
+  beforeAll(() => {
+    options[1] = write(
+      "kill/recipe.ts",
+      `import { c4Quality, defineRecipe, gopherQuality, gopherRepetition, normalise, personalData } from "quern/data";
+export default defineRecipe({ steps: [gopherRepetition(), gopherQuality(), c4Quality(), normalise(), personalData()] });`,
+    );
+    inputs = Array.from({ length: 8 }, (_, part) => {
+      const documents = Array.from({ length: 150 }, (_, i) => document(part * 150 + i));
+      const spoilt = documents.map((each, i) =>
+        i % 5 === 0
+          ? {
+              ...each,
+              text: i % 10 === 0 ? `${each.text.split(".")[0]}.` : `${each.text}\nLet me show { this } to you.`,
+            }
+          : each,
+      );
+      return write(`kill/in/${part}.jsonl`, lines(spoilt));
+    });
+    const out = join(root, "kill/expected");
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [cli, "data", "clean", ...inputs, "--out", out, ...options, "--workers", "1"],
+      { encoding: "utf8" },
+    );
+    expect(stderr === "" || status === 0).toBe(true);
+    expected = tree(out);
+    // Some documents are kept and some are dropped, at more than one step.
+    const { output, steps } = JSON.parse(expected["funnel.json"]) as Funnel;
+    expect(output.documents).toBeGreaterThan(100);
+    expect(steps.filter(({ documents: { dropped } }) => dropped > 0).length).toBeGreaterThan(1);
+  });
+
+  it("writes the same bytes with two workers", () => {
+    const out = join(root, "kill/two");
+    const { status } = spawnSync(process.execPath, [
+      cli,
+      "data",
+      "clean",
+      ...inputs,
+      "--out",
+      out,
+      ...options,
+      "--workers",
+      "2",
+    ]);
+    expect(status).toBe(0);
+    expect(tree(out)).toEqual(expected);
+  });
+
+  it("killed at random moments and run again, it writes the same bytes", async () => {
+    const out = join(root, "kill/killed");
+    let killed = 0;
+    for (let attempt = 0; attempt < 4; attempt++) {
+      const child = spawn(
+        process.execPath,
+        [cli, "data", "clean", ...inputs, "--out", out, ...options, "--workers", "2"],
+        { stdio: "ignore" },
+      );
+      const ended = new Promise<void>((resolve) => child.on("exit", () => resolve()));
+      // From before the first task to about its whole time.
+      await Promise.race([sleep(200 + Math.random() * 1000), ended]);
+      if (child.exitCode === null) {
+        child.kill("SIGKILL");
+        killed += 1;
+      }
+      await ended;
+    }
+    expect(killed).toBeGreaterThan(0);
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [cli, "data", "clean", ...inputs, "--out", out, ...options, "--json"],
+      { encoding: "utf8" },
+    );
+    expect(status).toBe(0);
+    expect(tree(out)).toEqual(expected);
+    const funnel = JSON.parse(expected["funnel.json"]) as Funnel;
+    expect(JSON.parse(stdout)).toMatchObject({ tasks: 8, documents: funnel.output.documents });
+  }, 180_000);
+
+  it("checks a file, a line a document", () => {
+    const { stdout, status } = spawnSync(process.execPath, [cli, "data", "check", inputs[0]], { encoding: "utf8" });
+    expect(status).toBe(0);
+    const answers = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(answers).toHaveLength(150);
+    expect(answers[0]).toEqual({ id: "d0", verdict: "drop", step: expect.any(String), reason: expect.any(String) });
+    expect(answers[1]).toEqual({
+      id: "d1",
+      verdict: expect.stringMatching(/^(keep|drop)$/),
+      ...(answers[1].verdict === "drop" ? { step: expect.any(String), reason: expect.any(String) } : {}),
+    });
+  });
+
+  it("says what is wrong with a call", () => {
+    const call = (...args: string[]) => spawnSync(process.execPath, [cli, "data", ...args], { encoding: "utf8" });
+    expect(call("clean", "nowhere.jsonl", "--out", join(root, "x"))).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/nowhere.jsonl: there is no such file/),
+    });
+    expect(call("clean", inputs[0])).toMatchObject({ status: 2, stderr: expect.stringContaining("--out DIR") });
+    expect(call("clean", inputs[0], "--out", join(root, "x"), "--sample", "2")).toMatchObject({ status: 2 });
+    expect(call("clean", inputs[0], "--out", join(root, "x"), "--dry-run")).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining("gopher-quality"),
+    });
+  });
+});
