@@ -82,6 +82,7 @@ function planLines(plan: RunPlan): string[] {
     ["schedule", `${schedule.kind}, ${schedule.warmupSteps} steps of warm-up`],
     ["seed", plan.seed],
     ["threads", `${plan.threads}, ${plan.target}`],
+    ["dtype", plan.precision],
     [
       "minutes",
       expected.minutes,

@@ -160,12 +160,13 @@ function quarterEnds(steps: number): number[] {
   return steps < 8 ? [] : [0.25, 0.5, 0.75].map((share) => Math.floor(share * steps));
 }
 
-/** Tokens of held-out text, the same ones each time, that the loss on the way is measured on; at least two batches. */
+/** Tokens of held-out text, the same ones each time, that the loss on the way is measured on; 2 to 16 batches. */
 const VALIDATION_TOKENS = 8192;
 
 /** The loss on held-out text, measured once a step at most; null where there is no such text. */
 function heldOutLoss({ program, heldOut, plan }: TrainOptions): (step: number) => Promise<Evaluation | null> {
-  const limit = Math.max(VALIDATION_TOKENS, 2 * plan.batch * plan.sequence);
+  const batch = plan.batch * plan.sequence;
+  const limit = Math.max(2 * batch, Math.min(16 * batch, VALIDATION_TOKENS));
   let known: { readonly step: number; readonly measured: Evaluation } | null = null;
   return async (step) => {
     if (heldOut.ids.length < 2) return null;

@@ -29,6 +29,7 @@ const planSchema = z.looseObject({
   recompute: z.boolean(),
   seed: z.int().min(0),
   threads: count,
+  precision: z.enum(["fp32", "bf16"]),
   dataset: z.string(),
 });
 

@@ -3,6 +3,7 @@
  * threads give the same bits.
  */
 
+import type { Precision } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import { countParameters, defineModel, type ModelConfig, trainingFlopsPerToken } from "../model/index.js";
 import {
@@ -40,6 +41,8 @@ export interface RunPlan {
   readonly recompute: boolean;
   readonly seed: number;
   readonly threads: number;
+  /** Of the matrix products. */
+  readonly precision: Precision;
   /** The instruction set's row. */
   readonly target: string;
   readonly training_tokens: number;
@@ -203,7 +206,10 @@ export function stepsFor(
 export function planRun(
   o: CheckedPretrainOptions,
   sizes: Sizes,
-  rest: Pick<RunPlan, "threads" | "target" | "training_tokens" | "heldout_tokens" | "dataset" | "steps" | "expected">,
+  rest: Pick<
+    RunPlan,
+    "threads" | "target" | "precision" | "training_tokens" | "heldout_tokens" | "dataset" | "steps" | "expected"
+  >,
   why: string,
 ): RunPlan {
   const { model, sequence, batch, accumulate, learningRate, reasons } = sizes;

@@ -394,6 +394,7 @@ async function compileTraining(
   const program = await compile(trainingEntries(sizes.model, sizes, fixed?.optimizer ?? optimizerOf(o)), {
     ...target,
     threads: o.threads,
+    precision: fixed?.precision ?? o.dtype ?? "auto",
   });
   onProgress?.({ task: "compile", done: 1, total: 1, unit: "program" });
   return program;
@@ -424,7 +425,7 @@ async function decide(
   const seconds = minutes === null ? 0.3 : Math.min(4, Math.max(0.2, minutes * 2));
   const pace = await measurePace(program, sizes, optimizerOf(o), loader, seconds, signal);
   // Ten validations on the way, three samples, and a checkpoint every ten minutes.
-  const validation = Math.ceil(Math.max(8192, 2 * batch * sequence) / (batch * sequence)) * pace.evaluate;
+  const validation = Math.max(2, Math.min(16, Math.ceil(8192 / (batch * sequence)))) * pace.evaluate;
   const savingSeconds = (12 * countParameters(model)) / DISK_PACE;
   const apart = 11 * validation + 3 * SAYING_SECONDS + savingSeconds * Math.ceil((minutes ?? 10) / 10);
   const verdict = planEvaluation(
@@ -462,6 +463,7 @@ async function decide(
       steps,
       threads: program.plan.threads,
       target: program.plan.target,
+      precision: program.plan.precision,
       training_tokens: tokens.training,
       heldout_tokens: tokens.heldout,
       dataset: material?.dataset ?? "",

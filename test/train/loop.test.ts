@@ -8,7 +8,15 @@ const model = defineModel({ layers: 1, width: 8, heads: 1, vocabSize: 50, sequen
 
 function planOf(steps: number): RunPlan {
   const o = { out: "", resume: false, batch: 2, accumulate: 2, learningRate: 0.1, sequence: 4 };
-  const measured = { steps, threads: 1, target: "none", training_tokens: 100, heldout_tokens: 20, dataset: "" };
+  const measured = {
+    steps,
+    threads: 1,
+    target: "none",
+    precision: "fp32" as const,
+    training_tokens: 100,
+    heldout_tokens: 20,
+    dataset: "",
+  };
   const expected = { minutes: 1, memory_bytes: 0, disk_bytes: 0 };
   return planRun(o, chooseSizes(o, 1e9, 1000, { base: model }), { ...measured, expected }, "said");
 }
