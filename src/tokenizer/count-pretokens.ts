@@ -80,7 +80,8 @@ export async function countPretokens(
     for await (const text of documents) {
       if (typeof text !== "string") throw new QuernError("a document to train on is not a string");
       texts++;
-      if (threads > 1 && pool === undefined && units + text.length > worth && hasWorkers()) {
+      const expected = Math.max(units + text.length, reading?.bytesTotal ?? 0);
+      if (threads > 1 && pool === undefined && expected > worth && hasWorkers()) {
         pool = new WorkerPool<CountTask, CountResult>(threads, { work: "count", pattern, kept } satisfies Setup);
       }
       for (let start = 0; start < text.length; ) {
