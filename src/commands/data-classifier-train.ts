@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { trainClassifierOptions } from "../data/classifier/train.js";
+import { trainClassifierOptions } from "../data/classifier/train-options.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({

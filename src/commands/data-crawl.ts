@@ -1,4 +1,4 @@
-import { crawlOptions } from "../data/crawl/crawl.js";
+import { crawlOptions } from "../data/crawl/crawl-options.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({

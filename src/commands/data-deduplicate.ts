@@ -1,4 +1,4 @@
-import { deduplicateOptions } from "../data/deduplicate/deduplicate.js";
+import { deduplicateOptions } from "../data/deduplicate/deduplicate-options.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({

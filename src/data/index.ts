@@ -18,22 +18,23 @@ export {
   type TrainClassifierOptions,
   type TrainedClassifier,
   trainClassifier,
-  trainClassifierOptions,
 } from "./classifier/train.js";
+export { trainClassifierOptions } from "./classifier/train-options.js";
 export { type CheckedDocument, checkDocuments } from "./clean/check.js";
 export { type CleanOptions, type CleanPlan, type CleanResult, clean, planClean, readFunnel } from "./clean/clean.js";
 export { loadRecipe } from "./clean/load-recipe.js";
 export { runTask, type TaskManifest } from "./clean/run-task.js";
 export { planTasks, type Task, type TaskConfig } from "./clean/tasks.js";
-export { type CrawlOptions, type CrawlResult, crawl, crawlOptions } from "./crawl/crawl.js";
+export { type CrawlOptions, type CrawlResult, crawl } from "./crawl/crawl.js";
+export { crawlOptions } from "./crawl/crawl-options.js";
 export {
   bandProbability,
   canonicalUrl,
   type DeduplicateOptions,
   type DeduplicateResult,
   deduplicate,
-  deduplicateOptions,
 } from "./deduplicate/deduplicate.js";
+export { deduplicateOptions } from "./deduplicate/deduplicate-options.js";
 export { simplifyText, TextHasher } from "./deduplicate/hasher.js";
 export { type Decoded, decodePage } from "./extract/charset.js";
 export {

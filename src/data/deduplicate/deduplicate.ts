@@ -5,7 +5,7 @@
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import type { z } from "zod";
 import { createAtomicFile, makeFolder, writeFileAtomic } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
@@ -14,29 +14,9 @@ import { readRecords, type TextRecord } from "../clean/records.js";
 import { normaliseUrl } from "../crawl/urls.js";
 import { findParts } from "../pages.js";
 import { BandFiles, Groups } from "./clusters.js";
+import { deduplicateOptions } from "./deduplicate-options.js";
 import { TextHasher } from "./hasher.js";
 import { TextCounts } from "./repeated.js";
-
-export const deduplicateOptions = z.object({
-  inputs: z
-    .array(z.string())
-    .min(1)
-    .describe("JSONL, Parquet or text files, or folders of them")
-    .meta({ value: "INPUT" }),
-  out: z.string().describe("folder for documents/ and removed.jsonl").meta({ value: "DIR" }),
-  by: z
-    .enum(["url", "document", "line", "paragraph", "near"])
-    .describe("what is compared: addresses, whole texts, their lines or paragraphs, or MinHash signatures"),
-  bands: z.int().min(1).max(1000).default(14).describe("near: bands of a signature").meta({ value: "N" }),
-  rows: z.int().min(1).max(1000).default(8).describe("near: values in a band").meta({ value: "N" }),
-  ngram: z.int().min(1).max(100).default(5).describe("near: words in an n-gram").meta({ value: "N" }),
-  keep: z
-    .enum(["longest", "first", "quality", "none"])
-    .optional()
-    .describe(
-      "which copy stays: the longest (default of documents), the one with the highest `quality`, the first (default of lines and paragraphs), or none",
-    ),
-});
 
 export interface DeduplicateOptions extends z.input<typeof deduplicateOptions> {
   readonly signal?: AbortSignal;
