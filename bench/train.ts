@@ -19,46 +19,44 @@ interface Row {
   readonly name: string;
   readonly quern: readonly string[];
   readonly peer: readonly string[];
-  readonly dtype: "fp32";
+  readonly dtype: "fp32" | "bf16";
   readonly steps: number;
 }
 
 const GPT2 = ["--family", "gpt2", "--layers", "12", "--heads", "12", "--width", "768", "--vocab", "50257"];
 const LLAMA = ["--layers", "4", "--heads", "6", "--width", "192", "--vocab", "8192"];
 const shape = (batch: number, sequence: number) => ["--batch", `${batch}`, "--sequence", `${sequence}`];
+const both = (row: Omit<Row, "name" | "dtype"> & { readonly name: string }): Row[] =>
+  (["fp32", "bf16"] as const).map((dtype) => ({ ...row, name: `${row.name} ${dtype}`, dtype }));
 const rows: readonly Row[] = [
-  {
-    name: "gpt2-124m B4 T256 fp32",
+  ...both({
+    name: "gpt2-124m B4 T256",
     quern: ["train", "--preset", "gpt2-124m", ...shape(4, 256)],
     peer: [...GPT2, "--positions", "1024", ...shape(4, 256)],
-    dtype: "fp32",
     steps: 5,
-  },
-  {
-    name: "gpt2-124m B1 T1024 fp32",
+  }),
+  ...both({
+    name: "gpt2-124m B1 T1024",
     quern: ["train", "--preset", "gpt2-124m", ...shape(1, 1024)],
     peer: [...GPT2, ...shape(1, 1024)],
-    dtype: "fp32",
     steps: 5,
-  },
-  {
-    name: "llama-3m B16 T256 fp32",
+  }),
+  ...both({
+    name: "llama-3m B16 T256",
     quern: ["train", "--preset", "llama-3m", ...shape(16, 256)],
     peer: [...LLAMA, ...shape(16, 256)],
-    dtype: "fp32",
     steps: 10,
-  },
-  {
-    // Steps alone; the verdict on the whole validation split is `quern bench shakespeare`'s.
-    name: "shakespeare fp32",
+  }),
+  // Steps alone; the verdict on the whole validation split is `quern bench shakespeare`'s.
+  ...both({
+    name: "shakespeare",
     quern: ["shakespeare", "--seeds", "1"],
     peer: [
       ...["--family", "gpt2", "--layers", "4", "--heads", "4", "--width", "128", "--vocab", "65"],
       ...shape(12, 64),
     ],
-    dtype: "fp32",
     steps: 300,
-  },
+  }),
 ];
 
 interface Figures {

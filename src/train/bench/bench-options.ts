@@ -13,7 +13,7 @@ export const benchOptions = z.object({
   preset: z.enum(["gpt2-124m", "llama-3m"]).default("llama-3m").describe("the model, except for shakespeare"),
   batch: z.int().min(1).optional().describe("sequences a step (default 16, for gpt2-124m 4)").meta({ value: "B" }),
   sequence: z.int().min(2).default(256).describe("tokens of a sequence").meta({ value: "T" }),
-  dtype: z.enum(["fp32"]).default("fp32").describe("of the matrix products").meta({ value: "D" }),
+  dtype: z.enum(["fp32", "bf16"]).default("fp32").describe("of the matrix products").meta({ value: "D" }),
   threads: z.int().min(1).max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
   steps: z
     .int()

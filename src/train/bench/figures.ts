@@ -1,12 +1,10 @@
 /** @file The figures of a benchmark and what they stand beside. */
-import { examineMachine, measurePeak } from "../../backends/index.js";
-
-export type DType = "fp32";
+import { examineMachine, measurePeak, type Precision } from "../../backends/index.js";
 
 /** What every benchmark tells. */
 export interface BenchFigures {
   readonly bench: string;
-  readonly dtype: DType;
+  readonly dtype: Precision;
   readonly threads: number;
   /** The instruction set's row. */
   readonly target: string;
@@ -33,13 +31,15 @@ const MEASUREMENTS = 3;
 /** Work at its rate beside the machine's peak, the best of a few measurements. */
 export async function figuresOf(
   bench: string,
-  given: { readonly dtype: DType; readonly threads: number; readonly target: string; readonly memory: number },
+  given: { readonly dtype: Precision; readonly threads: number; readonly target: string; readonly memory: number },
   rate: { readonly tokensPerSecond: number; readonly gflops: number },
   signal: AbortSignal | undefined,
 ): Promise<BenchFigures> {
   let peak = 0;
   for (let i = 0; i < MEASUREMENTS; i++) {
-    peak = Math.max(peak, (await measurePeak({ threads: given.threads, signal })).gflops);
+    const measured = await measurePeak({ threads: given.threads, signal });
+    // Where no instruction multiplies bf16, the limit is that of fp32.
+    peak = Math.max(peak, given.dtype === "bf16" && measured.bf16 > 0 ? measured.bf16 : measured.gflops);
   }
   return {
     bench,

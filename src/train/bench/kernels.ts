@@ -124,7 +124,10 @@ async function benchmark(
 ): Promise<KernelBench> {
   const cases = casesOf(PRESETS[preset].model(sequence), batch * sequence, sequence);
   const timed: { readonly one: Case; readonly seconds: number }[] = [];
-  const program = await compile(Object.fromEntries(cases.map(({ entry }, i) => [`case ${i}`, entry])), { threads });
+  const program = await compile(Object.fromEntries(cases.map(({ entry }, i) => [`case ${i}`, entry])), {
+    threads,
+    precision: dtype,
+  });
   const { plan } = program;
   try {
     for (const [name, shape] of variablesOf(cases)) {

@@ -4,7 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { compile } from "../../backends/index.js";
+import { compile, type Precision } from "../../backends/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { countParameters, defineModel, initialValues, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
 import type { OnProgress } from "../../progress.js";
@@ -14,10 +14,10 @@ import { createLoader } from "../loader.js";
 import { median } from "../pace.js";
 import { learningRateAt } from "../schedule.js";
 import { trainingEntries } from "../training-program.js";
-import { type BenchFigures, type DType, figuresOf, peakMemory } from "./figures.js";
+import { type BenchFigures, figuresOf, peakMemory } from "./figures.js";
 
 export interface ShakespeareOptions {
-  readonly dtype: DType;
+  readonly dtype: Precision;
   readonly threads?: number;
   /** Optimizer steps of each model. */
   readonly steps?: number;
@@ -60,7 +60,7 @@ export async function benchmarkShakespeare(options: ShakespeareOptions): Promise
   const heldOut = { ids: ids.subarray(cut), bytesOf: new Uint8Array(alphabet.length).fill(1) };
   const sizes = { layers: 4, width: 128, heads: 4, vocabSize: alphabet.length, sequence: SHAPE.sequence };
   const model = defineModel({ family: "gpt2", ...sizes });
-  const program = await compile(trainingEntries(model, SHAPE, OPTIMIZER), { threads });
+  const program = await compile(trainingEntries(model, SHAPE, OPTIMIZER), { threads, precision: dtype });
   const seconds: number[] = [];
   const losses: number[] = [];
   try {

@@ -1,12 +1,12 @@
 /** @file How fast a model trains: whole optimizer steps on real tokens, as a run takes them. */
-import { compile } from "../../backends/index.js";
+import { compile, type Precision } from "../../backends/index.js";
 import { countParameters, initialValues, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
 import type { OnProgress } from "../../progress.js";
 import { ADAMW_DEFAULTS, adamwScalars } from "../adamw.js";
 import { createLoader } from "../loader.js";
 import { median } from "../pace.js";
 import { trainingEntries } from "../training-program.js";
-import { type BenchFigures, type DType, figuresOf, peakMemory } from "./figures.js";
+import { type BenchFigures, figuresOf, peakMemory } from "./figures.js";
 import { PRESETS, type PresetName } from "./presets.js";
 import { realTokens } from "./real-tokens.js";
 
@@ -15,7 +15,7 @@ export interface TrainingBenchOptions {
   /** B; the preset's where absent. */
   readonly batch?: number;
   readonly sequence: number;
-  readonly dtype: DType;
+  readonly dtype: Precision;
   readonly threads?: number;
   /** Steps that are timed, after two that are not. */
   readonly steps?: number;
@@ -55,7 +55,7 @@ export async function benchmarkTraining(options: TrainingBenchOptions): Promise<
   const loader = createLoader(tokens, { batch, sequence, seed: 0 });
   const start = performance.now();
   const { evaluate: _, ...entries } = trainingEntries(model, { batch, sequence, accumulate: 1 }, ADAMW_DEFAULTS);
-  const program = await compile(entries, { threads });
+  const program = await compile(entries, { threads, precision: dtype });
   const compileSeconds = (performance.now() - start) / 1000;
   try {
     for (const parameter of parametersOf(model)) program.write(parameter.name, initialValues(parameter, 0));
