@@ -1,5 +1,5 @@
 /** @file Models: their sizes, parameters, forward pass, and their files in the Hugging Face layout. */
-export { type ModelFolder, openModel, writeModel } from "./checkpoint.js";
+export { type ModelFolder, openModel, type WriteModelOptions, writeModel } from "./checkpoint.js";
 export {
   defineModel,
   FAMILIES,
@@ -9,6 +9,7 @@ export {
   type RopeScaling,
 } from "./config.js";
 export type { FloatDType } from "./float-formats.js";
+export { fetchHubModel, type HubOptions, isHubAddress } from "./hub.js";
 export {
   fromHuggingFaceConfig,
   toHuggingFaceConfig,

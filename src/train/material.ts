@@ -49,7 +49,7 @@ export interface Base {
  * @throws QuernError for a tokenizer that does not fit the model
  */
 export async function openBase(from: string, tokenizerPath: string | undefined, { signal }: Calls): Promise<Base> {
-  const folder = await findModelFolder(from);
+  const folder = await findModelFolder(from, { signal });
   const model = await openModel(folder);
   try {
     const own = await loadTokenizer(folder).catch((error: unknown) => {

@@ -11,6 +11,7 @@ import { appendFile, mkdir, readdir, readFile, stat, statfs } from "node:fs/prom
 import { join } from "node:path";
 import { writeFileAtomic } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
+import { fetchHubModel, type HubOptions, isHubAddress } from "../model/index.js";
 import type { MetricsLine, RunRecord } from "./report.js";
 
 export const runPaths = (folder: string) => ({
@@ -106,7 +107,8 @@ export const checkpointPath = (folder: string, step: number) => join(runPaths(fo
  * A model folder out of what a person names: the folder itself, or a run's newest checkpoint. Throws a `QuernError`
  * where it is neither.
  */
-export async function findModelFolder(path: string): Promise<string> {
+export async function findModelFolder(path: string, hub: HubOptions = {}): Promise<string> {
+  if (isHubAddress(path)) return fetchHubModel(path, hub);
   const isThere = (file: string) =>
     stat(file).then(
       () => true,

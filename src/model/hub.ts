@@ -1,0 +1,177 @@
+/**
+ * @file Models on the Hugging Face hub, by address: `hf://OWNER/NAME`, or `hf://OWNER/NAME@REVISION` (a branch, tag or
+ * commit). The files are fetched once over the hub's HTTP interface, checked against the sizes and checksums it tells, and
+ * kept in the cache by commit, so that a folder there never changes.
+ *
+ * `HF_TOKEN` opens private and gated models, `HF_ENDPOINT` names another hub. Source of the interface:
+ * https://huggingface.co/docs/hub/api
+ */
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { cacheFolder } from "../cache-folder.js";
+import {
+  createAtomicFile,
+  makeFolder,
+  type OnProgress,
+  writeFileAtomic,
+  writeFolderAtomic,
+} from "../documents/index.js";
+import { QuernError } from "../errors.js";
+
+export interface HubOptions {
+  /** Told the bytes that have come, of all that will. */
+  readonly onProgress?: OnProgress;
+  readonly signal?: AbortSignal;
+  readonly cache?: string;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+}
+
+interface HubAddress {
+  readonly repository: string;
+  readonly revision: string;
+}
+
+interface HubFile {
+  readonly name: string;
+  readonly size: number | null;
+  readonly sha256: string | null;
+}
+
+export const isHubAddress = (path: string): boolean => path.startsWith("hf://");
+
+const COMMIT = /^[0-9a-f]{40}$/;
+
+/** What a model folder is made of; the rest of a repository (other frameworks' weights, pictures) stays there. */
+const WANTED =
+  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|model\.safetensors\.index)\.json$|^(merges\.txt|vocab\.txt|chat_template\.jinja|chat_template\.json)$|^model(-\d+-of-\d+)?\.safetensors$/;
+
+/**
+ * The folder of a model of the hub, fetched when the cache has none of that commit. A branch or tag is looked up anew; where
+ * the hub cannot be reached, the commit that it last was serves.
+ * @throws QuernError for an address that is none, a model that is not there or not open to the token, and broken transfers
+ */
+export async function fetchHubModel(address: string, options: HubOptions = {}): Promise<string> {
+  const { repository, revision } = parseAddress(address);
+  const home = join(options.cache ?? cacheFolder(), "models", repository.replace("/", "+"));
+  const folderOf = (commit: string) => join(home, commit);
+  if (COMMIT.test(revision) && existsSync(folderOf(revision))) return folderOf(revision);
+  const known = join(home, "revisions", encodeURIComponent(revision));
+  const found = await lookUp(address, repository, revision, options).catch(async (error) => {
+    const before = error instanceof Unreachable ? await readFile(known, "utf8").catch(() => null) : null;
+    if (before === null || !existsSync(folderOf(before))) throw error;
+    return { commit: before, files: [] };
+  });
+  const target = folderOf(found.commit);
+  if (!existsSync(target)) {
+    await makeFolder(home);
+    const total = found.files.reduce((sum, { size }) => sum + (size ?? 0), 0);
+    let done = 0;
+    await writeFolderAtomic(target, async (temporary) => {
+      for (const file of found.files) {
+        const from = `${repository}/resolve/${found.commit}/${file.name}`;
+        await download(address, from, join(temporary, file.name), file, options, (bytes) => {
+          done += bytes;
+          options.onProgress?.({ task: `fetch ${repository}`, done, total, unit: "byte" });
+        });
+      }
+    });
+  }
+  await makeFolder(join(home, "revisions"));
+  await writeFileAtomic(known, found.commit);
+  return target;
+}
+
+function parseAddress(address: string): HubAddress {
+  const match = /^hf:\/\/([\w-][\w.-]*\/[\w-][\w.-]*)(?:@([\w.][\w./-]*))?\/?$/.exec(address);
+  if (match === null || (match[2] ?? "").includes("..")) {
+    throw new QuernError(`${address} is no model of the hub; write hf://OWNER/NAME or hf://OWNER/NAME@REVISION`, {
+      exitCode: 2,
+    });
+  }
+  return { repository: match[1], revision: match[2] ?? "main" };
+}
+
+/** The hub did not answer at all. */
+class Unreachable extends QuernError {}
+
+async function request(address: string, path: string, { signal, environment = process.env }: HubOptions) {
+  const base = (environment.HF_ENDPOINT || "https://huggingface.co").replace(/\/+$/, "");
+  const token = environment.HF_TOKEN;
+  let response: Response;
+  try {
+    // A redirect to another host, where large files lie, takes no token along: fetch drops it.
+    response = await fetch(`${base}/${path}`, { signal, headers: token ? { authorization: `Bearer ${token}` } : {} });
+  } catch (error) {
+    signal?.throwIfAborted();
+    const cause = (error as Error).cause instanceof Error ? ((error as Error).cause as Error).message : String(error);
+    throw new Unreachable(`cannot fetch ${address}: ${base} does not answer (${cause}); check the network`);
+  }
+  if (response.ok) return response;
+  await response.body?.cancel();
+  const hint =
+    response.status === 404
+      ? "there is no such model or revision, or it is private and HF_TOKEN is not set"
+      : response.status === 401 || response.status === 403
+        ? "it is private, gated or not there; set HF_TOKEN to a token that may read it"
+        : "try again later";
+  throw new QuernError(`cannot fetch ${address}: ${base} answers ${response.status}; ${hint}`);
+}
+
+async function lookUp(address: string, repository: string, revision: string, options: HubOptions) {
+  const path = `api/models/${repository}/revision/${encodeURIComponent(revision)}?blobs=true`;
+  const response = await request(address, path, options);
+  const answer = (await response.json().catch(() => null)) as {
+    readonly sha?: unknown;
+    readonly siblings?: readonly { readonly rfilename?: unknown; readonly size?: unknown; readonly lfs?: unknown }[];
+  } | null;
+  const commit = answer?.sha;
+  if (typeof commit !== "string" || !COMMIT.test(commit) || !Array.isArray(answer?.siblings)) {
+    throw new QuernError(`cannot fetch ${address}: what the hub answers is no list of a model's files`);
+  }
+  const files = answer.siblings.flatMap(({ rfilename: name, size, lfs }): HubFile[] => {
+    if (typeof name !== "string" || !WANTED.test(name)) return [];
+    const sha256 = (lfs as { readonly sha256?: unknown } | undefined)?.sha256;
+    return [{ name, size: typeof size === "number" ? size : null, sha256: typeof sha256 === "string" ? sha256 : null }];
+  });
+  const names = files.map(({ name }) => name);
+  if (!names.includes("config.json") || !names.some((name) => name.endsWith(".safetensors"))) {
+    throw new QuernError(`${address} is no model that can be read: it needs config.json and safetensors weights`);
+  }
+  // Where the weights lie in one file as well as in parts, one is enough.
+  const whole = names.includes("model.safetensors");
+  return { commit, files: files.filter(({ name }) => !whole || !/^model(-|\.safetensors\.index)/.test(name)) };
+}
+
+async function download(
+  address: string,
+  from: string,
+  path: string,
+  { name, size, sha256 }: HubFile,
+  options: HubOptions,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const response = await request(address, from, options);
+  const file = await createAtomicFile(path);
+  const hash = createHash("sha256");
+  try {
+    for await (const chunk of response.body ?? []) {
+      await file.write(chunk);
+      hash.update(chunk);
+      onBytes(chunk.length);
+    }
+    if (size !== null && file.bytes !== size) {
+      throw new QuernError(`cannot fetch ${address}: ${name} ended after ${file.bytes} of ${size} bytes; try again`);
+    }
+    if (sha256 !== null && hash.digest("hex") !== sha256) {
+      throw new QuernError(`cannot fetch ${address}: ${name} is not what the hub says by its checksum; try again`);
+    }
+    await file.commit();
+  } catch (error) {
+    await file.discard();
+    options.signal?.throwIfAborted();
+    if (error instanceof QuernError) throw error;
+    throw new QuernError(`cannot fetch ${address}: the transfer of ${name} broke off (${(error as Error).message})`);
+  }
+}
