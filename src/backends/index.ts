@@ -7,8 +7,8 @@ import { compileReference } from "./reference/index.js";
 
 export type { Precision } from "../compiler/index.js";
 export { type EntryCost, type Explanation, explain, type KernelCost, type Totals } from "../compiler/index.js";
-export { programsFolder } from "./cpu/build.js";
 export { INSTRUCTION_SETS, type InstructionSet } from "./cpu/instruction-sets.js";
+export { programsFolder } from "./cpu/program-cache.js";
 export { type Compiler, chooseSet, defaultThreads, findCompiler, runnableSets } from "./cpu/toolchain.js";
 export { freeMemory } from "./free-memory.js";
 export { examineMachine, type MachineReport, measurePeak, type Peak } from "./machine.js";

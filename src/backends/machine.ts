@@ -64,9 +64,12 @@ int main(void) {
   const folder = await mkdtemp(join(tmpdir(), "quern-peak-"));
   try {
     await writeFile(join(folder, "peak.c"), source);
-    const native = compiler.macros.size > 0 ? ["-march=native"] : [];
     const options = { cwd: folder, signal };
-    await execute(compiler.command, ["-std=gnu11", "-O3", ...native, "-pthread", "peak.c", "-o", "peak"], options);
+    await execute(
+      compiler.command,
+      ["-std=gnu11", "-O3", ...compiler.native, "-pthread", "peak.c", "-o", "peak"],
+      options,
+    );
     const { stdout } = await execute(join(folder, "peak"), [], options);
     return JSON.parse(stdout) as Peak;
   } catch (error) {

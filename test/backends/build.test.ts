@@ -1,5 +1,5 @@
-import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { compile, findCompiler, programsFolder } from "../../src/backends/index.js";
@@ -43,6 +43,37 @@ describe("building a program", () => {
     }
     expect(await readdir(programsFolder())).toHaveLength(1);
   });
+
+  it.runIf(compiler)("builds again for a compiler that has changed", async () => {
+    const wrapper = join(folder, "cc");
+    const write = (note: string) =>
+      writeFile(wrapper, `#!/bin/sh\n# ${note}\nexec ${compiler?.command} "$@"\n`, { mode: 0o700 });
+    await write("first");
+    const first = await findCompiler({ QUERN_CC: wrapper });
+    await write("the second, a longer one");
+    const second = await findCompiler({ QUERN_CC: `${folder}/./cc` });
+    expect(second?.version).toBe(first?.version);
+    expect(second?.identity).not.toBe(first?.identity);
+  });
+
+  it.runIf(compiler && totalmem() > 12 * 2 ** 30)(
+    "addresses an arena above 4 GiB, of which it touches little",
+    async () => {
+      // Two tables of 2.3 GiB, of which the last rows are read and written; what is not touched takes no memory.
+      const [rows, width] = [600_000, 1024];
+      const ids = q.input("ids", [3], "i32");
+      const [a, b] = ["a", "b"].map((name) => q.embedding(q.variable(name, [rows, width]), ids));
+      const program = await compile({ main: { outputs: { a0: q.add(a, 1), b0: q.add(b, 2) } } }, { threads: 2 });
+      try {
+        expect(program.plan.arenaBytes).toBeGreaterThan(4.5 * 2 ** 30);
+        await program.run("main", { ids: [0, rows - 1, 5] });
+        expect(program.read("a0")).toEqual(new Float32Array(3 * width).fill(1));
+        expect(program.read("b0")).toEqual(new Float32Array(3 * width).fill(2));
+      } finally {
+        program.dispose();
+      }
+    },
+  );
 
   it("names a compiler that does not run", async () => {
     process.env.QUERN_CC = "/nonexistent/cc";

@@ -1,18 +1,15 @@
-/**
- * @file C source → something that can be loaded, kept in the cache by content hash.
- *
- * The key is the source, the flags and the compiler's version. A program's folder appears by one rename when it is
- * whole, so that a crash or a second process never leaves half of one.
- */
+/** @file C source → something that can be loaded, kept in the cache by the hash of all that it depends on. */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
-import { cacheFolder } from "../../cache-folder.js";
-import { fileError, QuernError } from "../../errors.js";
+import { QuernError } from "../../errors.js";
+import { emulator } from "./emulated.js";
 import type { InstructionSet } from "./instruction-sets.js";
+import { cachedProgram } from "./program-cache.js";
 import type { Compiler } from "./toolchain.js";
 
 const execute = promisify(execFile);
@@ -40,45 +37,48 @@ const WASM_FLAGS = [
   ...["-Wl,--export=__stack_pointer", `-Wl,-z,stack-size=${WASM_STACK}`],
 ];
 
-/** The folder of compiled programs. */
-export function programsFolder(): string {
-  return join(cacheFolder(), "programs");
-}
+/** A program for an emulator is a whole executable, with a main that an arena comes and goes by. */
+const EMULATED_FLAGS = NATIVE_FLAGS.filter((flag) => flag !== "-shared" && flag !== "-fPIC").concat("-static");
+const runner = () => readFile(new URL("./templates/runner.c", import.meta.url), "utf8");
+
+const LIBRARY_SUFFIX: { readonly [platform: string]: string } = { win32: ".dll", darwin: ".dylib" };
 
 /** @param compiler null for WebAssembly */
 export async function build(source: string, set: InstructionSet, compiler: Compiler | null): Promise<Built> {
   const start = performance.now();
-  const flags = compiler ? [...NATIVE_FLAGS, ...tuning(compiler), ...set.flags] : [...WASM_FLAGS, ...set.flags];
-  const version = compiler ? compiler.version : await clangVersion();
+  const [text, flags, suffix] = await recipe(source, set, compiler);
+  // The library is tuned for a processor by a compiler: another one of either builds its own.
+  const by = compiler ? [compiler.command, compiler.version, compiler.identity] : [await clangVersion()];
+  const machine = [process.platform, process.arch, cpus()[0]?.model ?? ""];
   const key = createHash("sha256")
-    .update(JSON.stringify([source, flags, version]))
+    .update(JSON.stringify([text, flags, by, machine]))
     .digest("hex")
     .slice(0, 32);
-  const folder = join(await ownFolder(), key);
-  const name = compiler ? "program.so" : "program.wasm";
-  const built = { library: join(folder, name), source: join(folder, "program.c") };
-  const seconds = () => (performance.now() - start) / 1000;
-  if (await exists(built.library)) return { ...built, cached: true, seconds: seconds() };
-  const temporary = await mkdtemp(`${folder}.`);
-  try {
-    await writeFile(join(temporary, "program.c"), source);
-    if (compiler) await compileNative(compiler, flags, temporary, name);
-    else await writeFile(join(temporary, name), await compileWasm(source, flags));
-    await rename(temporary, folder).catch(async (error) => {
-      // Another process was first with the same program.
-      if (!(await exists(built.library))) throw error;
-    });
-  } catch (error) {
-    throw fileError(error, "write", folder);
-  } finally {
-    await rm(temporary, { recursive: true, force: true });
-  }
-  return { ...built, cached: false, seconds: seconds() };
+  const library = `program${suffix}`;
+  const { folder, cached } = await cachedProgram(key, library, async (temporary) => {
+    await writeFile(join(temporary, "program.c"), text);
+    if (compiler) await compileNative(compiler, flags, temporary, library);
+    else await writeFile(join(temporary, library), await compileWasm(text, flags));
+  });
+  const seconds = (performance.now() - start) / 1000;
+  return { library: join(folder, library), source: join(folder, "program.c"), cached, seconds };
 }
 
-/** Scheduling for this very CPU, which changes no instruction set. */
-function tuning(compiler: Compiler): string[] {
-  return compiler.macros.size > 0 ? ["-mtune=native"] : [];
+/** What is compiled, with which flags, to a file of which suffix. */
+async function recipe(
+  source: string,
+  set: InstructionSet,
+  compiler: Compiler | null,
+): Promise<[text: string, flags: readonly string[], suffix: string]> {
+  if (!compiler) return [source, [...WASM_FLAGS, ...set.flags], ".wasm"];
+  if (emulator()) return [source + (await runner()), [...EMULATED_FLAGS, ...set.flags], ""];
+  return [source, nativeFlags(set, compiler.native), LIBRARY_SUFFIX[process.platform] ?? ".so"];
+}
+
+/** @param native the compiler's flags for this very machine: here they choose the scheduling, but no instruction */
+export function nativeFlags(set: InstructionSet, native: readonly string[]): string[] {
+  const tuning = native.includes("-march=native") ? ["-mtune=native"] : [];
+  return [...NATIVE_FLAGS, ...tuning, ...set.flags];
 }
 
 async function compileNative(compiler: Compiler, flags: readonly string[], folder: string, name: string) {
@@ -127,28 +127,4 @@ export async function clangVersion(): Promise<string> {
       "there is no C compiler (cc, gcc or clang); install one, or clang as WebAssembly: npm install @yowasp/clang",
     );
   }
-}
-
-/** The programs' folder, which must be the user's own: what lies in it is executed. */
-async function ownFolder(): Promise<string> {
-  const folder = programsFolder();
-  try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const { uid, mode } = await stat(folder);
-    const mine = process.getuid === undefined || uid === process.getuid();
-    if (!mine) {
-      throw new QuernError(`${folder} belongs to another user, and programs in it would be run; set QUERN_CACHE`);
-    }
-    if (process.getuid !== undefined && (mode & 0o022) !== 0) await chmod(folder, 0o700);
-  } catch (error) {
-    throw fileError(error, "use the cache folder", folder);
-  }
-  return folder;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

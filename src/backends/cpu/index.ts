@@ -7,17 +7,26 @@ import { freeMemory } from "../free-memory.js";
 import { arrayOf, fill, type Program, slotOf, slotsOf, type Values } from "../program.js";
 import { build } from "./build.js";
 import { emitProgram } from "./emit.js";
-import { loadNative } from "./native.js";
+import { emulator, loadEmulated } from "./emulated.js";
+import { type Image, loadNative } from "./native.js";
 import { chooseSet, defaultThreads, findCompiler } from "./toolchain.js";
 import { loadWasm, refuseWasmPlan } from "./wasm.js";
 
-const viewOf = (dtype: DType, memory: ArrayBuffer | SharedArrayBuffer, offset: number, size: number) =>
-  dtype === "i32" ? new Int32Array(memory, offset, size) : new Float32Array(memory, offset, size);
+function viewOf(dtype: DType, image: Image, offset: number, size: number): Float32Array | Int32Array {
+  const [memory, start] = image.piece(offset, 4 * size);
+  return dtype === "i32" ? new Int32Array(memory, start, size) : new Float32Array(memory, start, size);
+}
 
 export interface CpuOptions {
   readonly threads?: number;
   readonly cpu?: string;
   readonly precision?: Precision | "auto";
+}
+
+function load(library: string, native: boolean, threads: number): Image | Promise<Image> {
+  if (!native) return loadWasm(library, threads);
+  const command = emulator();
+  return command ? loadEmulated(command, library) : loadNative(library);
 }
 
 /** @throws QuernError for an instruction set that does not run here, too little memory, or a compiler that fails */
@@ -44,7 +53,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
     );
   }
   const built = await build(source, set, compiler);
-  const image = compiler ? loadNative(built.library) : await loadWasm(built.library, threads);
+  const image = await load(built.library, compiler !== null, threads);
   const entryNumbers = new Map([...graph.entries.keys()].map((name, i) => [name, i] as const));
 
   const views = new Map<string, Float32Array | Int32Array>();
@@ -55,12 +64,12 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
     const view =
       offset === undefined
         ? new arrayOf[type.dtype](sizeOf(type.shape))
-        : viewOf(type.dtype, image.memory, image.base + offset, sizeOf(type.shape));
+        : viewOf(type.dtype, image, offset, sizeOf(type.shape));
     views.set(name, view);
   }
   for (const buffer of graph.constants) {
     const offset = graph.memory.offsets.get(buffer) as number;
-    new Float32Array(image.memory, image.base + offset, buffer.size).set(buffer.data as Float32Array);
+    viewOf("f32", image, offset, buffer.size).set(buffer.data as Float32Array);
   }
 
   let last: Promise<void> = Promise.resolve();

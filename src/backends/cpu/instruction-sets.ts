@@ -6,7 +6,7 @@
  * compiler says that this machine has it.
  */
 export interface InstructionSet {
-  readonly name: "avx512bf16" | "avx512" | "avx2" | "portable" | "wasm";
+  readonly name: "avx512bf16" | "avx512" | "avx2" | "neonbf16" | "neon" | "portable" | "wasm";
   /** Floats a vector. */
   readonly vectorLength: number;
   /** Rows and vectors of the matrix product's register tile. */
@@ -49,6 +49,25 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     bf16Products: false,
     flags: ["-mavx2", "-mfma"],
     requires: ["__AVX2__", "__FMA__"],
+  },
+  // 32 registers: 24 sums, 4 vectors of B and the rest for A.
+  {
+    name: "neonbf16",
+    vectorLength: 4,
+    tileRows: 6,
+    tileVectors: 4,
+    bf16Products: true,
+    flags: ["-march=armv8.2-a+bf16"],
+    requires: ["__aarch64__", "__ARM_NEON", "__ARM_FEATURE_BF16_VECTOR_ARITHMETIC"],
+  },
+  {
+    name: "neon",
+    vectorLength: 4,
+    tileRows: 6,
+    tileVectors: 4,
+    bf16Products: false,
+    flags: [],
+    requires: ["__aarch64__", "__ARM_NEON"],
   },
   // 128-bit vectors are in the base of x86-64 and aarch64; elsewhere the compiler splits them.
   { name: "portable", vectorLength: 4, tileRows: 2, tileVectors: 4, bf16Products: false, flags: [], requires: [] },

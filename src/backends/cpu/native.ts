@@ -4,14 +4,16 @@ import { QuernError } from "../../errors.js";
 
 /** A loaded program with its memory. */
 export interface Image {
-  /** The arena, as raw memory. */
-  readonly memory: ArrayBuffer | SharedArrayBuffer;
-  /** Byte offset of the arena in `memory`. */
-  readonly base: number;
+  /** Bytes of the arena. */
   readonly bytes: number;
+  /** A piece of the arena: the raw memory it is in, and its first byte there. */
+  piece(offset: number, bytes: number): readonly [memory: ArrayBuffer | SharedArrayBuffer, start: number];
   run(entry: number): Promise<void>;
   close(): void;
 }
+
+/** Bytes that JavaScript's view of foreign memory can have; beyond them Node 20 ends the process. */
+const MOST_OF_VIEW = 2 ** 32;
 
 /** @throws QuernError if there is not enough memory */
 export function loadNative(library: string): Image {
@@ -24,12 +26,21 @@ export function loadNative(library: string): Image {
         "lower the batch, the sequence or the model's size",
     );
   }
+  const address = koffi.address(arena);
   const run = image.func("void quern_run(void *arena, int entry)");
   const close = image.func("void quern_close(void *arena)");
   return {
-    memory: koffi.view(arena, bytes) as ArrayBuffer,
-    base: 0,
     bytes,
+    // A view of its own for each piece: one of the whole arena could not have more than 4 GiB.
+    piece(offset, size) {
+      if (size > MOST_OF_VIEW) {
+        throw new QuernError(
+          `one tensor of the plan has ${(size / 2 ** 30).toFixed(2)} GiB, and 4 GiB are the most; lower the vocabulary ` +
+            "or the model's width",
+        );
+      }
+      return [koffi.view(address + BigInt(offset), size) as ArrayBuffer, 0];
+    },
     run: (entry) =>
       new Promise((resolve, reject) => {
         run.async(arena, entry, (error: unknown) => (error ? reject(error) : resolve()));

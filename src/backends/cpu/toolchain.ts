@@ -1,8 +1,11 @@
 /** @file Which C compiler there is, and which instruction sets the machine has under it. */
 import { execFile } from "node:child_process";
+import { realpath, stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
+import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { QuernError } from "../../errors.js";
+import { emulator } from "./emulated.js";
 import { INSTRUCTION_SETS, type InstructionSet, instructionSet } from "./instruction-sets.js";
 
 const execute = promisify(execFile);
@@ -11,9 +14,16 @@ export interface Compiler {
   readonly command: string;
   /** The first line of --version; part of the cache's key. */
   readonly version: string;
-  /** Macros under -march=native: what the machine can run, as the compiler sees it. */
+  /** Of the file that runs: its path, bytes and time, for two builds of a compiler may call themselves the same. */
+  readonly identity: string;
+  /** The flags that mean this very machine; none where the compiler knows no such flag. */
+  readonly native: readonly string[];
+  /** Macros under these flags: what the machine can run, as the compiler sees it. */
   readonly macros: ReadonlySet<string>;
 }
+
+/** What an emulator is taken to have: qemu has more. */
+const EMULATED = ["-march=armv8.6-a"];
 
 const found = new Map<string, Promise<Compiler | null>>();
 
@@ -50,10 +60,31 @@ async function probe(command: string): Promise<Compiler | null> {
   try {
     const { stdout } = await execute(command, ["--version"]);
     const version = stdout.split("\n")[0].trim();
-    return { command, version, macros: await macrosOf(command, ["-march=native"]) };
+    const identity = await identityOf(command);
+    // clang for Arm long knew only -mcpu=native. Without either the base of the architecture is all that is sure.
+    const candidates = emulator() ? [EMULATED] : [["-march=native"], ["-mcpu=native"], []];
+    for (const native of candidates) {
+      const macros = await macrosOf(command, native);
+      if (macros.size > 0) return { command, version, identity, native, macros };
+    }
+    return { command, version, identity, native: [], macros: new Set() };
   } catch {
     return null;
   }
+}
+
+async function identityOf(command: string): Promise<string> {
+  const folders = command.includes("/") ? [""] : (process.env.PATH ?? "").split(delimiter);
+  for (const folder of folders) {
+    try {
+      const path = await realpath(join(folder, command));
+      const { size, mtimeMs } = await stat(path);
+      return `${path} ${size} ${mtimeMs}`;
+    } catch {
+      // Not in this folder.
+    }
+  }
+  return "";
 }
 
 /** The names of the macros that the compiler defines; none where it does not know the flags. */

@@ -116,9 +116,8 @@ export async function loadWasm(library: string, threads: number): Promise<Image>
 
   const [first] = workers;
   return {
-    memory: memory.buffer,
-    base: arena,
     bytes,
+    piece: (offset) => [memory.buffer, arena + offset],
     async run(entry) {
       first.ref();
       const done = answer("done", [first]);

@@ -40,10 +40,14 @@ QN_INLINE vf qn_bf16_along(vf x, vf y) { return (vf)_mm512_cvtne2ps_pbh((__m512)
 // c + (upper halves of a and b multiplied) + (lower halves multiplied), rounded to fp32 after each.
 QN_INLINE vf qn_bf16_dot(vf c, vf a, vf b) { return (vf)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b); }
 #else
+// NEON has only the product: it rounds both of them and their sum to odd before it adds c, so its last bits are its own.
 QN_INLINE vf qn_bf16_across(vf low, vf high) {
   return (vf)((((vi)qn_bf16_round(low) >> 16) & 0xffff) | (vi)qn_bf16_round(high));
 }
 QN_INLINE vf qn_bf16_along(vf x, vf y) { return qn_bf16_across(QN_SHUFFLE(x, y, QN_EVEN), QN_SHUFFLE(x, y, QN_ODD)); }
+#if !defined(QN_PLAIN) && QN_VL == 4 && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+QN_INLINE vf qn_bf16_dot(vf c, vf a, vf b) { return (vf)vbfdotq_f32((float32x4_t)c, (bfloat16x8_t)a, (bfloat16x8_t)b); }
+#else
 // The product of two bf16 is exact in fp32, so that it does not matter whether the sum is fused with it.
 QN_INLINE vf qn_bf16_dot(vf c, vf a, vf b) {
   vi ah = qn_bf16_flush((vi)a & (int)0xffff0000), bh = qn_bf16_flush((vi)b & (int)0xffff0000);
@@ -51,6 +55,7 @@ QN_INLINE vf qn_bf16_dot(vf c, vf a, vf b) {
   c = (vf)qn_bf16_flush((vi)((vf)qn_bf16_flush((vi)c) + (vf)ah * (vf)bh));
   return (vf)qn_bf16_flush((vi)(c + (vf)al * (vf)bl));
 }
+#endif
 #endif
 
 // A vector of words from n floats that lie along K (0 behind them); `bf16` is a constant, 0 for words of fp32.

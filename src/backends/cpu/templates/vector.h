@@ -65,6 +65,8 @@ QN_INLINE vf qn_min(vf a, vf b) { return qn_select(a < b, a, b); }
 QN_INLINE vf qn_max(vf a, vf b) { return qn_select(a > b, a, b); }
 #if !defined(QN_PLAIN) && QN_VL == 4 && defined(__SSE__)
 QN_INLINE vf qn_sqrt(vf x) { return (vf)_mm_sqrt_ps((__m128)x); }
+#elif !defined(QN_PLAIN) && QN_VL == 4 && defined(__aarch64__)
+QN_INLINE vf qn_sqrt(vf x) { return (vf)vsqrtq_f32((float32x4_t)x); }
 #elif !defined(QN_PLAIN) && defined(__clang__)
 QN_INLINE vf qn_sqrt(vf x) { return __builtin_elementwise_sqrt(x); }
 #else

@@ -1,0 +1,55 @@
+/** @file The emitted C compiles for systems that are not at hand (`npm run test:targets`). */
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { nativeFlags } from "../../src/backends/cpu/build.js";
+import { emitProgram } from "../../src/backends/cpu/emit.js";
+import { instructionSet } from "../../src/backends/cpu/instruction-sets.js";
+import { compileGraph, type Precision } from "../../src/compiler/index.js";
+import { defineModel } from "../../src/model/index.js";
+import { ADAMW_DEFAULTS, trainingEntries } from "../../src/train/index.js";
+
+const python = process.env.QUERN_ZIG_PYTHON;
+
+const TARGETS: readonly (readonly [system: string, set: string, precision: Precision])[] = [
+  ["aarch64-macos", "neon", "fp32"],
+  ["aarch64-macos", "neonbf16", "bf16"],
+  ["x86_64-macos", "avx2", "fp32"],
+  ["x86_64-windows-gnu", "avx2", "fp32"],
+  ["x86_64-windows-gnu", "avx512bf16", "bf16"],
+  ["aarch64-windows-gnu", "neon", "fp32"],
+  ["riscv64-linux-musl", "portable", "fp32"],
+];
+
+const ZIG_FLAGS: Readonly<Record<string, string>> = {
+  "-O3": "-O1",
+  "-march=armv8.2-a+bf16": "-mcpu=generic+bf16",
+};
+
+describe.skipIf(python === undefined)("emitted C (npm run test:targets)", () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "quern-targets-"));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  it.each(TARGETS)("compiles for %s, %s, %s", { timeout: 600_000 }, async (system, name, precision) => {
+    const set = instructionSet(name);
+    const config = defineModel({ layers: 2, width: 64, heads: 4, vocabSize: 300, sequence: 64 });
+    const entries = trainingEntries(config, { batch: 2, sequence: 64, accumulate: 2 }, ADAMW_DEFAULTS);
+    const { source } = emitProgram(compileGraph(entries, true, precision), set, 4);
+    const file = join(folder, `${system}-${name}.c`);
+    const library = join(folder, `${system}-${name}.library`);
+    await writeFile(file, source);
+    // Nothing is run, so a little optimisation is enough; zig names processors in its own way.
+    const flags = nativeFlags(set, []).map((flag) => ZIG_FLAGS[flag] ?? flag);
+    await promisify(execFile)(python as string, [
+      ...["-m", "ziglang", "cc", "-target", system, ...flags, "-Werror=implicit-function-declaration"],
+      ...[file, "-o", library],
+    ]);
+    expect((await stat(library)).size).toBeGreaterThan(10_000);
+  });
+});
