@@ -16,6 +16,8 @@ export const findEmails: Finder = (text) => {
     while (start > 0 && at - start <= LONGEST_NAME && isNameUnit(text.charCodeAt(start - 1))) start -= 1;
     while (start < at && !isWordUnit(text.charCodeAt(start))) start += 1;
     if (start === at || at - start > LONGEST_NAME || !isWordUnit(text.charCodeAt(at - 1), "+_-")) continue;
+    // The user of every git server.
+    if (text.slice(start, at) === "git") continue;
     let end = at + 1;
     while (end < text.length && end - at <= LONGEST_DOMAIN + 1 && isDomainUnit(text.charCodeAt(end))) end += 1;
     while (end > at && !isWordUnit(text.charCodeAt(end - 1))) end -= 1;
