@@ -18,6 +18,7 @@ import {
   linearCrossEntropy,
   mul,
   positions,
+  recomputed,
   reshape,
   rmsNorm,
   rope,
@@ -74,8 +75,17 @@ export interface ForwardResult {
   readonly assign: readonly (readonly [variable: Tensor, value: Tensor])[];
 }
 
-/** ids (B,T) i32 → hidden states (B,T,C). Without a cache the tokens stand at 0 … T−1 and see only each other. */
-export function forward(config: ModelConfig, weights: ModelVariables, ids: Tensor, cached?: CachedCall): ForwardResult {
+/**
+ * ids (B,T) i32 → hidden states (B,T,C). Without a cache the tokens stand at 0 … T−1 and see only each other.
+ * @param recompute keeps only each layer's input for the backward pass, which computes the layers again
+ */
+export function forward(
+  config: ModelConfig,
+  weights: ModelVariables,
+  ids: Tensor,
+  cached?: CachedCall,
+  recompute = false,
+): ForwardResult {
   const names = namesOf(config);
   const parts = partsOf(config, weights);
   const [B, T] = ids.shape;
@@ -83,8 +93,7 @@ export function forward(config: ModelConfig, weights: ModelVariables, ids: Tenso
   const place = placeOf(config, weights, ids, cached);
   const assign: [Tensor, Tensor][] = [];
 
-  let x = place.embed(embedding(weightOf(weights, names.embedding), ids)); // (B,T,C)
-  for (let layer = 0; layer < config.layers; layer++) {
+  const layerOf = (layer: number) => (x: Tensor) => {
     const at = names.layer(layer);
     const projected = parts.queriesKeysValues(parts.norm(x, `${at}.${names.attentionNorm}`), at);
     const q = place.turn(projected.q);
@@ -97,10 +106,16 @@ export function forward(config: ModelConfig, weights: ModelVariables, ids: Tenso
       assign.push([keys, k], [values, v]);
     }
     const mixed = reshape(attention(q, k, v, { position: cached?.position }), [B, T, H * D]);
-    x = add(x, parts.project(mixed, `${at}.${names.attentionOutput}`));
+    const attended = add(x, parts.project(mixed, `${at}.${names.attentionOutput}`));
 
-    const h = parts.feedForward(parts.norm(x, `${at}.${names.feedForwardNorm}`), at);
-    x = add(x, parts.project(h, `${at}.${names.feedForwardOutput}`));
+    const h = parts.feedForward(parts.norm(attended, `${at}.${names.feedForwardNorm}`), at);
+    return add(attended, parts.project(h, `${at}.${names.feedForwardOutput}`));
+  };
+
+  let x = place.embed(embedding(weightOf(weights, names.embedding), ids)); // (B,T,C)
+  for (let layer = 0; layer < config.layers; layer++) {
+    const own = [...weights].flatMap(([name, weight]) => (name.startsWith(`${names.layer(layer)}.`) ? [weight] : []));
+    x = recompute ? recomputed(layerOf(layer), x, own) : layerOf(layer)(x);
   }
   return { hidden: parts.norm(x, names.finalNorm), assign };
 }
@@ -154,8 +169,14 @@ function placeOf(config: ModelConfig, weights: ModelVariables, ids: Tensor, cach
 }
 
 /** ids and targets (B,T) i32 → −log p(target) of every token (B·T), in nats; targets of −100 count 0. */
-export function tokenLosses(config: ModelConfig, weights: ModelVariables, ids: Tensor, targets: Tensor): Tensor {
-  const { hidden } = forward(config, weights, ids);
+export function tokenLosses(
+  config: ModelConfig,
+  weights: ModelVariables,
+  ids: Tensor,
+  targets: Tensor,
+  recompute = false,
+): Tensor {
+  const { hidden } = forward(config, weights, ids, undefined, recompute);
   const rows = ids.shape[0] * ids.shape[1];
   return linearCrossEntropy(reshape(hidden, [rows, config.width]), headOf(config, weights), reshape(targets, [rows]));
 }

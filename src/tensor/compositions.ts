@@ -2,6 +2,7 @@
  * @file Layers that are expressions of smaller operations. The compiler makes one loop of each, or melts it into the
  * matrix product before it, so that none needs a kernel, a gradient rule or a reference of its own.
  */
+import { gradients } from "./gradient.js";
 import {
   add,
   div,
@@ -17,11 +18,13 @@ import {
   random,
   reshape,
   rsqrt,
+  scalar,
   sigmoid,
   stopGradient,
   sub,
   sum,
   where,
+  withGradient,
 } from "./operations.js";
 import { ShapeError, type Tensor } from "./tensor.js";
 
@@ -95,4 +98,21 @@ export function dropout(x: Tensor, rate: number, seed: Tensor, step: Tensor, str
   if (!(rate >= 0 && rate < 1)) throw new ShapeError(`dropout: a rate of ${rate} is not in [0, 1)`);
   if (rate === 0) return x;
   return mul(x, mul(sub(1, less(random(x.shape, seed, step, stream), rate)), 1 / (1 - rate)));
+}
+
+/**
+ * block(x), of which the backward pass keeps only x: it computes the block again when its gradient is wanted, and so
+ * trades time for memory (Chen et al., "Training deep nets with sublinear memory cost", arXiv:1604.06174). The same values
+ * and gradients as without.
+ * @param weights all variables that the block reads: gradients reach them and x, nothing else
+ */
+export function recomputed(block: (x: Tensor) => Tensor, x: Tensor, weights: readonly Tensor[]): Tensor {
+  const derive = (_: unknown, __: unknown, [d]: readonly (Tensor | null)[]): readonly (Tensor | null)[] => {
+    if (d === null) return [null, ...weights.map(() => null)];
+    // An input that is 0 because it is never given: for the compiler the block is another one than that of the forward
+    // pass, which it would find computed already, and would keep all of it.
+    const again = add(stopGradient(x), scalar("recomputation"));
+    return gradients(sum(mul(block(again), stopGradient(d))), [again, ...weights]);
+  };
+  return withGradient([x, ...weights], [block(x)], derive)[0];
 }

@@ -391,7 +391,8 @@ async function compileTraining(
   onProgress: OnProgress | undefined,
 ): Promise<Program> {
   onProgress?.({ task: "compile", done: 0, total: 1, unit: "program" });
-  const program = await compile(trainingEntries(sizes.model, sizes, fixed?.optimizer ?? optimizerOf(o)), {
+  const shape = { ...sizes, recompute: fixed?.recompute ?? o.recompute };
+  const program = await compile(trainingEntries(sizes.model, shape, fixed?.optimizer ?? optimizerOf(o)), {
     ...target,
     threads: o.threads,
     precision: fixed?.precision ?? o.dtype ?? "auto",

@@ -13,6 +13,8 @@ export interface TrainingShape {
   readonly sequence: number;
   /** Batches whose gradients are averaged in one step. */
   readonly accumulate: number;
+  /** Whether the backward pass computes each layer again instead of keeping it. */
+  readonly recompute?: boolean;
 }
 
 export interface TrainingEntries extends Readonly<Record<string, Entry>> {
@@ -30,13 +32,13 @@ export interface TrainingEntries extends Readonly<Record<string, Entry>> {
  */
 export function trainingEntries(
   config: ModelConfig,
-  { batch, sequence, accumulate }: TrainingShape,
+  { batch, sequence, accumulate, recompute }: TrainingShape,
   optimizer: OptimizerOptions,
 ): TrainingEntries {
   const weights = modelVariables(config);
   const ids = input("ids", [batch, sequence], "i32");
   const targets = input("targets", [batch, sequence], "i32");
-  const losses = tokenLosses(config, weights, ids, targets);
+  const losses = tokenLosses(config, weights, ids, targets, recompute);
   const loss = mean(losses);
   const parts = gradientParts(config, weights, accumulate === 1 ? loss : mul(loss, 1 / accumulate));
   const { assign, gradientNorm } = optimizerUpdate(parts, optimizer);
