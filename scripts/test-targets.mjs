@@ -1,6 +1,6 @@
 /**
  * @file `npm run test:targets`: the C of a real training program, emitted for each system that we have not got, must
- * compile and link there. PyPI's `ziglang` is the compiler: QUERN_ZIG_PYTHON names a Python that has it. Nothing is run.
+ * compile there. PyPI's `ziglang` is the compiler: QUERN_ZIG_PYTHON names a Python that has it. Nothing is linked or run.
  */
 import { spawnSync } from "node:child_process";
 import { build, install, requireNode, runTool } from "./steps.mjs";

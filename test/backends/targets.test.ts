@@ -26,6 +26,7 @@ const TARGETS: readonly (readonly [system: string, set: string, precision: Preci
 
 const ZIG_FLAGS: Readonly<Record<string, string>> = {
   "-O3": "-O1",
+  "-shared": "-c",
   "-march=armv8.2-a+bf16": "-mcpu=generic+bf16",
 };
 
@@ -42,14 +43,23 @@ describe.skipIf(python === undefined)("emitted C (npm run test:targets)", () => 
     const entries = trainingEntries(config, { batch: 2, sequence: 64, accumulate: 2 }, ADAMW_DEFAULTS);
     const { source } = emitProgram(compileGraph(entries, true, precision), set, 4);
     const file = join(folder, `${system}-${name}.c`);
-    const library = join(folder, `${system}-${name}.library`);
+    const object = join(folder, `${system}-${name}.o`);
     await writeFile(file, source);
-    // Nothing is run, so a little optimisation is enough; zig names processors in its own way.
+    // Nothing is linked or run, so a little optimisation is enough; zig names processors in its own way.
     const flags = nativeFlags(set, []).map((flag) => ZIG_FLAGS[flag] ?? flag);
     await promisify(execFile)(python as string, [
-      ...["-m", "ziglang", "cc", "-target", system, ...flags, "-Werror=implicit-function-declaration"],
-      ...[file, "-o", library],
+      ...[
+        "-m",
+        "ziglang",
+        "cc",
+        "-target",
+        system,
+        ...flags,
+        "-Wno-pass-failed",
+        "-Werror=implicit-function-declaration",
+      ],
+      ...[file, "-o", object],
     ]);
-    expect((await stat(library)).size).toBeGreaterThan(10_000);
+    expect((await stat(object)).size).toBeGreaterThan(10_000);
   });
 });

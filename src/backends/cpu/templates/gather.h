@@ -50,7 +50,7 @@ static void qn_random_task(void *context, long task, long worker) {
     unsigned x0[QN_RANDOM_WIDE], x1[QN_RANDOM_WIDE], x2[QN_RANDOM_WIDE], x3[QN_RANDOM_WIDE], k0 = c->seed, k1 = 0;
     for (int i = 0; i < QN_RANDOM_WIDE; i++) x0[i] = (unsigned)(block + i), x1[i] = 0, x2[i] = c->step, x3[i] = c->stream;
     for (int round = 0; round < 10; round++, k0 += 0x9e3779b9u, k1 += 0xbb67ae85u) for (int i = 0; i < QN_RANDOM_WIDE; i++) {
-      unsigned long long a = 0xd2511f53ull * x0[i], b = 0xcd9e8d57ull * x2[i];
+      qn_u64 a = 0xd2511f53ull * x0[i], b = 0xcd9e8d57ull * x2[i];
       x0[i] = (unsigned)(b >> 32) ^ x1[i] ^ k0, x1[i] = (unsigned)b;
       x2[i] = (unsigned)(a >> 32) ^ x3[i] ^ k1, x3[i] = (unsigned)a;
     }

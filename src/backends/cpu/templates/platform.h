@@ -49,6 +49,8 @@ static inline __attribute__((unused)) void qn_unmap(void *arena, unsigned __INTP
 }
 #endif
 
+typedef unsigned __INT64_TYPE__ qn_u64; // `long long` cannot be said below
+
 // Sizes and offsets are `long` throughout, as wide as a pointer everywhere but on 64-bit Windows, where it has 32 bits.
 #if defined(_WIN64)
 #define long __INTPTR_TYPE__
