@@ -163,6 +163,8 @@ export class Assembler {
     if (!template) return [{ kind: "loop", body: this.#body(draft) }];
     const epilogue = draft.roots.length > 0 ? this.#body(draft) : null;
     const keys = template.outputs.map((_, i) => `${template.id}.${i}`);
+    // What was made where it is wanted needs no copying.
+    if (template.op === "concatenate" && template.inputs.every((x) => this.#placement(tensorKey(x)))) return [];
     if (template.op === "cacheWrite") this.#homes.set(keys[0], this.#home(storage(template.inputs[0])));
     if (epilogue) this.#shareResult(draft, keys[0], epilogue);
     return [

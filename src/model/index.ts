@@ -16,6 +16,7 @@ export {
   toHuggingFaceGenerationConfig,
 } from "./hugging-face-config.js";
 export {
+  activationBytes,
   countParameters,
   type InitialValue,
   initialValues,

@@ -155,3 +155,21 @@ export function trainingFlopsPerToken(config: ModelConfig, sequence: number): nu
   const weights = projections.reduce((total, parameter) => total + size(parameter), 0);
   return 6 * (weights + V * C) + 6 * L * sequence * H * D;
 }
+
+/**
+ * Bytes of what the forward pass of a training step leaves for the backward pass, float32, for B sequences of T tokens.
+ * Everything else lives only from one kernel to the next; what is cheap to make again (activations, the normalised x, the
+ * T × T weights of attention) is not kept. Held to the memory plan by test/model/counts.test.ts.
+ */
+export function activationBytes(config: ModelConfig, batch: number, sequence: number): number {
+  const { layers: L, width: C, heads: H, keyValueHeads: G, headWidth: D, hidden: F } = config;
+  const plain = config.family === "gpt2";
+  const statistics = plain ? 2 : 1; // of a norm, a token: layer norm's two sums, RMS norm's one
+  const attention = H * D + 2 * G * D + H * D + H; // q, k, v, what attention gives, its log-sum-exp
+  const beforeHeadNorms = config.family === "qwen3" ? H * D + G * D + H + G : 0;
+  const feedForward = plain ? 2 * F : 3 * F; // before and after GELU; gate, up and their product
+  // The residual stream and what its norm gives, before attention and before the feed-forward part
+  const layer = 4 * C + 2 * statistics + attention + beforeHeadNorms + feedForward;
+  const ends = C + statistics + (plain ? 1 : 0); // the last residual stream and its norm; the tokens' positions
+  return 4 * batch * sequence * (L * layer + ends);
+}

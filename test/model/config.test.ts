@@ -3,6 +3,8 @@ import {
   countParameters,
   defineModel,
   fromHuggingFaceConfig,
+  type ModelSizes,
+  type RopeScaling,
   toHuggingFaceConfig,
   trainingFlopsPerToken,
 } from "../../src/model/index.js";
@@ -24,8 +26,13 @@ describe("defineModel", () => {
     [{ heads: 16 }, /head width 3 is odd/],
     [{ layers: 0 }, /layers is 0/],
     [{ ropeTheta: 0 }, /ropeTheta/],
+    [{ family: "gpt2", keyValueHeads: 2 }, /as many key\/value heads as heads/],
+    [{ family: "gpt2", ropeTheta: 500 }, /gpt2 has no choice of ropeTheta/],
+    [{ family: "gpt3" }, /the family gpt3 is none of gpt2, llama, qwen3/],
+    [{ family: "qwen3", feedForwardBias: true }, /qwen3 has no biases/],
+    [{ ropeScaling: { type: "linear", factor: 0 } }, /factor is 0/],
   ])("refuses %j", (change, message) => {
-    expect(() => defineModel({ ...sizes, ...change })).toThrow(message);
+    expect(() => defineModel({ ...sizes, ...change } as ModelSizes)).toThrow(message);
   });
 });
 
@@ -34,6 +41,42 @@ describe("config.json", () => {
     const config = defineModel({ ...sizes, keyValueHeads: 2, headWidth: 24, ropeTheta: 500, tiedHead: false });
     expect(fromHuggingFaceConfig(toHuggingFaceConfig(config, 7), "x")).toEqual({ config, endOfText: [7] });
     expect(fromHuggingFaceConfig(toHuggingFaceConfig(config, null), "x").endOfText).toEqual([]);
+  });
+
+  const scalings: readonly RopeScaling[] = [
+    { type: "linear", factor: 2 },
+    { type: "llama3", factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalSequence: 32 },
+    {
+      ...{ type: "yarn", factor: 4, originalSequence: 16, betaFast: 32, betaSlow: 1 },
+      ...{ attentionFactor: 1.25, truncate: false },
+    },
+  ];
+  it.each<Partial<ModelSizes>>([
+    { family: "gpt2", hidden: 100, tiedHead: false },
+    { family: "qwen3", headWidth: 6, keyValueHeads: 1, attentionBias: true },
+    { attentionBias: true, feedForwardBias: true },
+    ...scalings.map((ropeScaling) => ({ ropeScaling })),
+  ])("comes back with %j", (options) => {
+    const config = defineModel({ ...sizes, ...options });
+    expect(fromHuggingFaceConfig(toHuggingFaceConfig(config, 7), "x")).toEqual({ config, endOfText: [7] });
+  });
+
+  it("reads the first GPT-2's, which leaves much unsaid", () => {
+    const { config } = fromHuggingFaceConfig({ model_type: "gpt2", n_layer: 12, n_head: 12, n_embd: 768 }, "x");
+    expect(config).toEqual(
+      defineModel({ family: "gpt2", layers: 12, width: 768, heads: 12, vocabSize: 50257, sequence: 1024 }),
+    );
+    expect(countParameters(config)).toBe(124_439_808);
+  });
+
+  it.each([
+    [{ activation_function: "gelu" }, /activation "gelu"/],
+    [{ scale_attn_by_inverse_layer_idx: true }, /scale_attn_by_inverse_layer_idx/],
+    [{ scale_attn_weights: false }, /scale_attn_weights/],
+    [{ n_head: 5 }, /not a multiple of the 5 heads/],
+  ])("refuses a gpt2 with %j", (change, message) => {
+    const json = { ...toHuggingFaceConfig(defineModel({ ...sizes, family: "gpt2" }), 7), ...change };
+    expect(() => fromHuggingFaceConfig(json, "config.json")).toThrow(message);
   });
 
   it("reads the older way to give theta, and the family's defaults", () => {
