@@ -42,7 +42,10 @@ describe("the speedrun", () => {
     expect(done.result.gzip_bits_per_byte).toBeGreaterThan(0);
     expect(done.result.samples?.length).toBeGreaterThan(0);
     const report = await readFile(join(run, "report.html"), "utf8");
-    expect(report).toContain("gzip -9");
+    for (const part of ["gzip -9", "xz -9e", "5-gram", "The plan and its reasons", "What fusion saved"]) {
+      expect(report).toContain(part);
+    }
+    expect(done.result.ngram_bits_per_byte).toBeGreaterThan(0);
     expect(report).not.toMatch(/(src|href)=|https?:\/\//);
     const metrics = (await readFile(join(run, "metrics.jsonl"), "utf8")).trimEnd().split("\n");
     expect(metrics.length).toBeGreaterThan(1);
