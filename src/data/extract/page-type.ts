@@ -110,6 +110,8 @@ export interface Inventory {
   /** Teasers: links around headings. */
   linkedHeadings: number;
   buys: number;
+  /** Prose in comments. Characters. */
+  comments: number;
   articles: number;
   itemTypes: Set<string>;
   bodyName: string;
@@ -128,6 +130,7 @@ export function takeInventory(root: Node): Inventory {
     paragraphs: 0,
     linkedHeadings: 0,
     buys: 0,
+    comments: 0,
     articles: 0,
     itemTypes: new Set(),
     bodyName: "",
@@ -136,7 +139,7 @@ export function takeInventory(root: Node): Inventory {
   return found;
 }
 
-function walk(node: Node, found: Inventory, inLink: boolean): void {
+function walk(node: Node, found: Inventory, inLink: boolean, inComments = false): void {
   for (let child = node.first; child !== null; child = child.next) {
     if (child.tag === TEXT) {
       if (child.chars > 0 && child.chars < 40) {
@@ -159,8 +162,11 @@ function walk(node: Node, found: Inventory, inLink: boolean): void {
       const type = child.attributes.get("itemtype");
       if (type !== undefined && found.itemTypes.size < 50) found.itemTypes.add(type.slice(type.lastIndexOf("/") + 1));
     }
+    if ((child.hints & Hint.Comments) !== 0 && !inComments) found.comments += child.prose;
     if ((child.hints & Hint.Post) !== 0 && child.prose > 60 && child.tag.block) found.posts++;
-    if (child.first !== null) walk(child, found, inLink || name === "a");
+    if (child.first !== null) {
+      walk(child, found, inLink || name === "a", inComments || (child.hints & Hint.Comments) !== 0);
+    }
   }
 }
 
@@ -226,6 +232,7 @@ export function pageTypeOf({ tree, entities, inventory, url }: TypeSigns): PageT
   const prose = root.prose / Math.max(1, root.chars);
   if (inventory.posts >= 6 && prose > 0.3) add({ forum: 2 });
   if (inventory.paragraphs >= 4 && inventory.paragraphs > inventory.headings * 0.8) add({ article: 1 });
+  if (inventory.comments > root.prose * 0.8) add({ forum: 2.5 });
   if (inventory.codeChars > root.chars * 0.05) add({ documentation: 2 });
   if (inventory.prices >= 12) add({ collection: 2 });
   if (inventory.buys >= 1 && inventory.buys <= 3 && inventory.prices > 0) add({ product: 1.5 });

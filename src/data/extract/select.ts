@@ -142,7 +142,8 @@ const total = (nodes: readonly Node[], count: "chars" | "prose"): number =>
   nodes.reduce((sum, node) => sum + node[count], 0);
 
 function choose(root: Node, { type, focus, title }: Selection): Node[] {
-  const profile = focus === "recall" ? RECALL : PROFILES[type];
+  const own = focus === "recall" ? RECALL : PROFILES[type];
+  const profile = OF_PARTS.has(type) ? believable(root, own) : own;
   prune(root, profile, root);
   recount(root);
   if (focus !== "recall") {
@@ -231,6 +232,43 @@ function findRoot(node: Node, best: { node: Node; score: number }): void {
   }
 }
 
+/** Types whose pages are many parts of one kind: where each carries a misleading name, all would be lost. */
+const OF_PARTS = new Set<PageType>(["forum", "collection"]);
+
+/** Signs that are heeded even where they would take most of a page: what carries them is never what a page is about. */
+const CERTAIN = Hint.Consent | Hint.Popup | Hint.Navigation | Hint.Chrome | Hint.Comments | Hint.Member | Hint.Hidden;
+/** Above this share of a page's prose in all, a sign stands for the page's own content there. */
+const TOO_MUCH = 0.5;
+
+/** The profile without those hints and tags that, all together, would take most of this page. */
+function believable(root: Node, profile: Profile): Profile {
+  const sums = new Map<number | string, number>();
+  const visit = (node: Node): void => {
+    for (let child = node.first; child !== null; child = child.next) {
+      if (child.tag === TEXT || child.skipped || child.prose === 0) continue;
+      const hints = child.hints & profile.hints;
+      const doubtful = hints & ~CERTAIN;
+      const tag = child.tag.name;
+      if (doubtful !== 0 && doubtful === hints) {
+        // The lowest bit stands for all: what carries several hints is doubted under one name.
+        const bit = doubtful & -doubtful;
+        sums.set(bit, (sums.get(bit) ?? 0) + child.prose);
+      } else if (hints === 0 && (tag === "header" || tag === "aside") && profile.tags.has(tag)) {
+        sums.set(tag, (sums.get(tag) ?? 0) + child.prose);
+      } else if (hints === 0) visit(child);
+    }
+  };
+  visit(root);
+  let { hints } = profile;
+  let tags = profile.tags;
+  for (const [sign, prose] of sums) {
+    if (prose <= root.prose * TOO_MUCH) continue;
+    if (typeof sign === "number") hints &= ~sign;
+    else tags = new Set([...tags].filter((tag) => tag !== sign));
+  }
+  return { ...profile, hints, tags };
+}
+
 function prune(node: Node, profile: Profile, whole: Node, posted = false): void {
   for (let child = node.first; child !== null; child = child.next) {
     if (child.tag === TEXT || child.skipped) continue;
@@ -247,7 +285,7 @@ function prune(node: Node, profile: Profile, whole: Node, posted = false): void 
 function isOther(node: Node, profile: Profile, posted: boolean): number {
   let hints = node.hints & profile.hints;
   if ((node.hints & Hint.Content) !== 0) hints &= ~Hint.Member;
-  if (profile.comments && posted && (node.hints & (Hint.Comments | Hint.Post)) === Hint.Comments) return 0.35;
+  if (profile.comments && posted && (node.hints & (Hint.Comments | Hint.Post)) === Hint.Comments) return 0.12;
   if ((hints & profile.sure) !== 0) return 0.7;
   if (hints !== 0) return 0.35;
   const { name } = node.tag;

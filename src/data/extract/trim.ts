@@ -2,6 +2,7 @@
  * @file The second look, inside the content: sections whose heading says that they lead elsewhere, blocks that are all
  * links, lines that are controls, and paragraphs said twice.
  */
+import { Hint } from "./hints.js";
 import type { PageType } from "./page-type.js";
 import { headsOther, isByline, isControl, isNotice } from "./phrases.js";
 import { TEXT } from "./tags.js";
@@ -105,6 +106,8 @@ function dropSection(heading: Node, whole: Node): void {
     if (next.skipped || next.chars === 0) continue;
     if (next.tag.heading > 0 && next.tag.heading <= level) break;
     const links = next.linkChars >= next.chars * 0.5;
+    // A post is never what a line above it announces.
+    if ((next.hints & Hint.Post) !== 0 && next.prose > 0 && !links) break;
     // Prose after such a line is the page's own again, unless the line was a heading.
     if (!links && heading.tag.heading === 0) break;
     if (!fits(next, whole)) break;
