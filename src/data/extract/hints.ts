@@ -66,7 +66,7 @@ const WORDS: Readonly<Record<string, string>> = {
     "readmore suggested suggestions related-posts related-articles further-reading next-article prev-article teaser-list",
   Comments: "comments comment disqus respond commentlist comment-list comment-form livefyre discussion-section",
   Subscribe:
-    "newsletter newsletters subscribe subscription signup sign-up optin opt-in mailing-list mailchimp email-capture lead-form " +
+    "newsletter newsletters subscribe signup sign-up optin opt-in mailing-list mailchimp email-capture lead-form " +
     "klaviyo mc4wp subscribe-form cta-newsletter donate donation paywall-prompt",
   Consent:
     "cookie cookies consent gdpr ccpa onetrust cookiebar cookie-banner cookie-notice privacy-banner truste cookieconsent",

@@ -81,9 +81,9 @@ const PROFILES: Readonly<Record<PageType, Profile>> = {
   },
   collection: {
     sure: SURE,
-    hints: ALWAYS | Hint.Comments | Hint.Control | Hint.Review | Hint.Related,
+    hints: ALWAYS | Hint.Comments | Hint.Control | Hint.Related,
     tags: words("nav footer aside form header button label"),
-    hidden: ["hidden", "none"],
+    hidden: [],
   },
   service: {
     sure: SURE,
@@ -167,7 +167,7 @@ function mainOf(root: Node): Node {
   let node = root;
   const visit = (at: Node): void => {
     for (let child = at.first; child !== null; child = child.next) {
-      if (child.skipped || child.chars < root.chars * 0.4 || child.prose < root.prose * 0.6) continue;
+      if (child.skipped || child.chars < root.chars * 0.4 || child.prose < root.prose * 0.75) continue;
       if (child.tag.name === "main" || child.get("role") === "main" || child.id === "main" || child.id === "content")
         node = child;
       visit(child);
@@ -233,7 +233,7 @@ function findRoot(node: Node, best: { node: Node; score: number }): void {
 }
 
 /** Types whose pages are many parts of one kind: where each carries a misleading name, all would be lost. */
-const OF_PARTS = new Set<PageType>(["forum", "collection"]);
+const OF_PARTS = new Set<PageType>(["forum", "collection", "listing"]);
 
 /** Signs that are heeded even where they would take most of a page: what carries them is never what a page is about. */
 const CERTAIN = Hint.Consent | Hint.Popup | Hint.Navigation | Hint.Chrome | Hint.Comments | Hint.Member | Hint.Hidden;
@@ -286,6 +286,8 @@ function isOther(node: Node, profile: Profile, posted: boolean): number {
   let hints = node.hints & profile.hints;
   if ((node.hints & Hint.Content) !== 0) hints &= ~Hint.Member;
   if (profile.comments && posted && (node.hints & (Hint.Comments | Hint.Post)) === Hint.Comments) return 0.12;
+  // A long text of few links is no menu, whatever a part of its name says.
+  if (node.chars > LONG_MENU && node.linkChars < node.chars * 0.5) hints &= ~Hint.Navigation;
   if ((hints & profile.sure) !== 0) return 0.7;
   if (hints !== 0) return 0.35;
   const { name } = node.tag;
@@ -309,6 +311,8 @@ function isOther(node: Node, profile: Profile, posted: boolean): number {
   }
   return 0;
 }
+
+const LONG_MENU = 1500;
 
 /** The readable copy of a formula is hidden from the eye. */
 const MATHEMATICS = /math|katex|mjx/i;
