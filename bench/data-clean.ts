@@ -1,0 +1,159 @@
+/**
+ * @file FineWeb's filters beside datatrove's, called directly on the same English documents: with words by a regular
+ * expression and with its own spaCy words; then with language identification, with one and two worker threads, and memory.
+ *   QUERN_SHARED=… QUERN_PYTHON=… npm run bench data-clean
+ * QUERN_SHARED is the folder that holds data/documents, QUERN_PYTHON a Python with datatrove 0.10 and spaCy 3.8. `--copies 700`
+ * makes the input of the last part 10 GB.
+ */
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { createWriteStream, readFileSync, rmSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { Chain } from "../src/data/clean/chain.js";
+import {
+  c4Quality,
+  finewebQuality,
+  gopherQuality,
+  gopherRepetition,
+  language,
+  Passage,
+  type Step,
+} from "../src/data/index.js";
+import { flags, machineLine, median, runPeer } from "./measure.js";
+
+const { rounds, copies } = flags({ rounds: 3, copies: 12 });
+const shared = process.env.QUERN_SHARED;
+if (shared === undefined) throw new Error("QUERN_SHARED must name the folder that holds data/documents");
+const file = join(shared, "data", "documents", "web.en.jsonl.gz");
+const lines = gunzipSync(readFileSync(file)).toString("utf8").trim().split("\n");
+const texts = lines.map((line) => (JSON.parse(line) as { text: string }).text);
+const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+
+const fineweb = (): Step[] => [
+  gopherRepetition(),
+  gopherQuality(),
+  c4Quality({ requireTerminalMark: false }),
+  finewebQuality(),
+];
+
+/** Megabytes a second of one pass. */
+async function pass(steps: readonly Step[]): Promise<{ readonly speed: number; readonly kept: number }> {
+  const chain = new Chain(steps);
+  await chain.prepare();
+  const start = performance.now();
+  let kept = 0;
+  for (const [index, text] of texts.entries()) {
+    if (chain.judge({ id: String(index), source: "web", passage: new Passage(text) }).keep) kept += 1;
+  }
+  return { speed: bytes / 1e3 / (performance.now() - start), kept };
+}
+
+const peer = (words: string, every: number) => {
+  if (!process.env.QUERN_PYTHON) return undefined;
+  const script = join(process.cwd(), "bench", "peers", "data_clean.py");
+  const result = runPeer<{ seconds: number; bytes: number; kept: number }>(process.env.QUERN_PYTHON, script, [
+    file,
+    words,
+    String(every),
+  ]);
+  return result.bytes / 1e6 / result.seconds;
+};
+
+console.log(await machineLine());
+await pass(fineweb());
+await pass([language(), ...fineweb()]);
+const own: number[] = [];
+const withLanguage: number[] = [];
+const regex: number[] = [];
+const spacy: number[] = [];
+let kept = 0;
+for (let round = 0; round < rounds; round++) {
+  const result = await pass(fineweb());
+  kept = result.kept;
+  own.push(result.speed);
+  const byRegex = peer("regex", 2);
+  if (byRegex !== undefined) regex.push(byRegex);
+  withLanguage.push((await pass([language(), ...fineweb()])).speed);
+  const bySpacy = peer("spacy", 24);
+  if (bySpacy !== undefined) spacy.push(bySpacy);
+}
+
+const folder = await mkdtemp(join(tmpdir(), "quern-bench-"));
+const seconds: Record<number, number[]> = { 1: [], 2: [] };
+let memory = 0;
+try {
+  const inputs = await writeInputs(folder);
+  for (let round = 0; round < rounds; round++) {
+    for (const workers of [1, 2]) {
+      const run = cleanOnce(inputs, workers);
+      seconds[workers].push(run.seconds);
+      memory = Math.max(memory, run.memory);
+    }
+  }
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
+
+/** The corpus over and over, in files of equal size, each document with its own number at its end. */
+async function writeInputs(into: string): Promise<string[]> {
+  const paths: string[] = [];
+  for (let copy = 0; copy < copies; copy++) {
+    const path = join(into, `part-${copy}.jsonl`);
+    const out = createWriteStream(path);
+    for (const [index, text] of texts.entries()) {
+      const line = `${JSON.stringify({ id: `${copy}-${index}`, text: `${text} ${copy}.` })}\n`;
+      if (!out.write(line)) await once(out, "drain");
+    }
+    out.end();
+    await once(out, "finish");
+    paths.push(path);
+  }
+  return paths;
+}
+
+/** A process of its own that cleans: its seconds, start and all, and its greatest resident memory in MB. */
+function cleanOnce(inputs: readonly string[], workers: number): { readonly seconds: number; readonly memory: number } {
+  const cli = join(import.meta.dirname, "..", "src", "cli.js");
+  const code = `process.on("exit", () => console.error("MAXRSS " + process.resourceUsage().maxRSS)); await import(${JSON.stringify(cli)});`;
+  const call = ["data", "clean", ...inputs, "--out", join(folder, "out"), "--workers", String(workers)];
+  const start = performance.now();
+  const { stderr, status } = spawnSync(process.execPath, ["--input-type=module", "-e", code, "x", ...call], {
+    encoding: "utf8",
+  });
+  const elapsed = (performance.now() - start) / 1e3;
+  rmSync(join(folder, "out"), { recursive: true, force: true });
+  if (status !== 0) throw new Error(stderr);
+  return { seconds: elapsed, memory: Number(/MAXRSS (\d+)/.exec(stderr)?.[1]) / 1024 };
+}
+
+const speed = {
+  filters: median(own),
+  withLanguage: median(withLanguage),
+  regex: regex.length > 0 ? median(regex) : null,
+  spacy: spacy.length > 0 ? median(spacy) : null,
+};
+const ratio = (peerSpeed: number | null) => (peerSpeed === null ? "" : `${(speed.filters / peerSpeed).toFixed(1)} ×`);
+console.log(
+  `FineWeb's filters, ${texts.length} documents, ${(bytes / 1e6).toFixed(1)} MB, ${kept} kept; one core, MB/s:`,
+);
+console.log(`  Quern ${speed.filters.toFixed(1)}`);
+if (speed.regex !== null)
+  console.log(`  datatrove, words by a regular expression ${speed.regex.toFixed(2)}: ${ratio(speed.regex)}`);
+if (speed.spacy !== null) console.log(`  datatrove, spaCy's words ${speed.spacy.toFixed(3)}: ${ratio(speed.spacy)}`);
+console.log(`  Quern with language identification ${speed.withLanguage.toFixed(1)}`);
+const gain = median(seconds[1]) / median(seconds[2]);
+console.log(
+  `the whole recipe, ${copies} files: one worker ${median(seconds[1]).toFixed(1)} s, two ${median(seconds[2]).toFixed(1)} s: ${gain.toFixed(2)} ×`,
+);
+console.log(`greatest memory with two workers ${memory.toFixed(0)} MB`);
+console.log(
+  JSON.stringify({
+    bench: "data-clean",
+    ...speed,
+    workers: { one: median(seconds[1]), two: median(seconds[2]), gain },
+    memoryMB: memory,
+  }),
+);
