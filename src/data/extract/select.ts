@@ -242,27 +242,33 @@ const TOO_MUCH = 0.5;
 
 /** The profile without those hints and tags that, all together, would take most of this page. */
 function believable(root: Node, profile: Profile): Profile {
-  const sums = new Map<number | string, number>();
+  const sums = new Map<number | string, { chars: number; prose: number; parts: number }>();
+  const count = (sign: number | string, { chars, prose }: Node): void => {
+    const sum = sums.get(sign) ?? { chars: 0, prose: 0, parts: 0 };
+    sums.set(sign, { chars: sum.chars + chars, prose: sum.prose + prose, parts: sum.parts + 1 });
+  };
   const visit = (node: Node): void => {
     for (let child = node.first; child !== null; child = child.next) {
-      if (child.tag === TEXT || child.skipped || child.prose === 0) continue;
+      if (child.tag === TEXT || child.skipped || child.chars === 0) continue;
       const hints = child.hints & profile.hints;
       const doubtful = hints & ~CERTAIN;
       const tag = child.tag.name;
       if (doubtful !== 0 && doubtful === hints) {
         // The lowest bit stands for all: what carries several hints is doubted under one name.
         const bit = doubtful & -doubtful;
-        sums.set(bit, (sums.get(bit) ?? 0) + child.prose);
+        count(bit, child);
       } else if (hints === 0 && (tag === "header" || tag === "aside") && profile.tags.has(tag)) {
-        sums.set(tag, (sums.get(tag) ?? 0) + child.prose);
+        count(tag, child);
       } else if (hints === 0) visit(child);
     }
   };
   visit(root);
   let { hints } = profile;
   let tags = profile.tags;
-  for (const [sign, prose] of sums) {
-    if (prose <= root.prose * TOO_MUCH) continue;
+  for (const [sign, { chars, prose, parts }] of sums) {
+    // A teaser that is one link has no prose; it is often the header of its card.
+    const most = sign === "header" && parts > 5 && chars > root.chars * TOO_MUCH;
+    if (prose <= root.prose * TOO_MUCH && !most) continue;
     if (typeof sign === "number") hints &= ~sign;
     else tags = new Set([...tags].filter((tag) => tag !== sign));
   }
