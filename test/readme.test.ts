@@ -52,7 +52,7 @@ describe("the README", () => {
     for (const [, path] of readme.matchAll(/\]\(([^)#]+)\)/g)) await readFile(join(root, path));
     const cli = await readFile(join(root, "src", "cli.ts"), "utf8");
     for (const [, words] of readme.matchAll(/npx quern ([a-z]+(?: [a-z]+)?)\b/g)) {
-      const verb = words.startsWith("tokenizer ") ? words : words.split(" ")[0];
+      const verb = /^(?:tokenizer|data) /.test(words) ? words : words.split(" ")[0];
       expect(cli).toContain(`words: "${verb}"`);
     }
   });
