@@ -53,7 +53,8 @@ describe("the README", () => {
     const cli = await readFile(join(root, "src", "cli.ts"), "utf8");
     for (const [, words] of readme.matchAll(/npx quern ([a-z]+(?: [a-z]+)?)\b/g)) {
       const verb = /^(?:tokenizer|data) /.test(words) ? words : words.split(" ")[0];
-      expect(cli).toContain(`words: "${verb}"`);
+      // A verb of three words is named by its first two here.
+      expect(cli).toMatch(new RegExp(`words: "${verb}[ "]`));
     }
   });
 });
