@@ -55,28 +55,33 @@ export interface Deadline {
   readonly limit: number;
 }
 
-/** A pace is believed when it has held for so many seconds. */
-const BELIEVED = 8;
+/**
+ * When a run looks at its pace, as parts of the time up to its aim. At the first it only takes its time: a machine that is
+ * shared is slow for some seconds and fast again, and steps that were given up early are not given back.
+ */
+const LOOKS = [0.25, 0.5, 0.7, 0.85, 0.95, 1, 1.05, 1.1];
 
 /**
- * Watches a run that was promised to end in time. Gives another end, so that it meets its aim, where at the pace of the
- * last seconds it would pass its limit; else null. Most runs never hear of it: their steps were counted from a pace that
- * was measured.
+ * Watches a run that was promised to end in time. Gives another end, so that it meets its aim (or ends at once, when that
+ * is past), where it would pass its limit at its pace since the last look; else null. Most runs never hear of it: their
+ * steps were counted from a pace that was measured.
  */
 export function createWatch(
   deadline: Deadline,
   firstStep: number,
   now = () => performance.now(),
 ): (step: number, steps: number) => number | null {
-  const marks = [{ step: firstStep, time: now() }];
-  const held = Math.min(BELIEVED * 1000, 0.1 * (deadline.aim - marks[0].time)); // milliseconds
+  const start = now();
+  let looks = 0;
+  let last = { step: firstStep, time: start };
   return (step, steps) => {
     const time = now();
-    if (time - marks[marks.length - 1].time >= held / 16) marks.push({ step, time });
-    while (marks.length > 2 && time - marks[1].time >= held) marks.shift();
-    const since = time - marks[0].time;
-    if (since < held || step >= steps || step === marks[0].step) return null;
-    const each = since / (step - marks[0].step);
+    const part = (time - start) / (deadline.aim - start);
+    if (step >= steps || step === last.step || part < (LOOKS[looks] ?? Number.POSITIVE_INFINITY)) return null;
+    while (part >= LOOKS[looks]) looks++;
+    const each = (time - last.time) / (step - last.step);
+    last = { step, time };
+    if (looks === 1) return null;
     if (time + (steps - step) * each <= deadline.limit) return null;
     const end = step + Math.max(1, Math.floor((deadline.aim - time) / each));
     return end < steps ? end : null;
