@@ -104,7 +104,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const started = performance.now();
   const { target = {}, signal, onProgress, onPlan } = options;
   const call = await openCall(options);
-  const { o, before, fixed, minutes, peakFlops } = call;
+  const { o, before, fixed, minutes } = call;
   const run = o.out;
   const begun = await prepare(call, options, true);
   const material = begun.material as Material;
@@ -155,7 +155,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       const tail = pace === null ? 0 : planVerdict(pace.evaluate).seconds + secondsAfter(begun.tokens);
       const by = (share: number) => started + 1000 * ((minutes ?? 0) * 60 * share - tail);
       const trained = await train({
-        ...{ program, loader, heldOut, plan, done, peakFlops, signal, onProgress },
+        ...{ program, loader, heldOut, plan, done, signal, onProgress },
+        peakFlops: peakOf(call, plan),
         deadline: minutes === null || fixed !== null ? null : { aim: by(1.1), limit: by(1.2) },
         saveEvery: o.saveEvery,
         lastSaved: newest === null ? undefined : checkpointPath(run, newest.step),
@@ -256,6 +257,8 @@ interface Call {
   /** What was promised, where steps follow from it. */
   readonly minutes: number | null;
   readonly peakFlops: number | null;
+  /** The same of bf16 products; null where the machine has none. */
+  readonly bf16Flops: number | null;
 }
 
 async function openCall(options: PretrainOptions): Promise<Call> {
@@ -282,7 +285,14 @@ async function openCall(options: PretrainOptions): Promise<Call> {
     ...{ o, before, fixed: planned?.plan ?? null },
     minutes: byTime ? (o.minutes ?? DEFAULT_MINUTES) : null,
     peakFlops: peak === null ? null : peak.gflops * 1e9,
+    bf16Flops: peak === null || peak.bf16 === 0 ? null : peak.bf16 * 1e9,
   };
+}
+
+/** What the machine could do at most at the plan's precision: what a share of the peak is of. */
+function peakOf({ peakFlops, bf16Flops }: Call, { precision }: Pick<RunPlan, "precision">): number | null {
+  // Without the instruction bf16 products are computed as fp32 ones.
+  return precision === "bf16" ? (bf16Flops ?? peakFlops) : peakFlops;
 }
 
 /** What a run begins with. */
@@ -486,11 +496,9 @@ async function decide(
 /** What Node and the text take beside the program. */
 const PROCESS_BYTES = 150 * 2 ** 20;
 
-async function beginRun(
-  { o, peakFlops }: Call,
-  plan: RunPlan,
-  samples: NonNullable<RunResult["samples"]>,
-): Promise<RunRecord> {
+async function beginRun(call: Call, plan: RunPlan, samples: NonNullable<RunResult["samples"]>): Promise<RunRecord> {
+  const { o } = call;
+  const peak = peakOf(call, plan);
   const machine = await examineMachine({ measure: false });
   const record: RunRecord = {
     version,
@@ -504,7 +512,7 @@ async function beginRun(
       processor: machine.processor,
       cores: machine.cores,
       compiler: machine.compiler?.version ?? machine.clang,
-      peak_gflops: peakFlops === null ? null : peakFlops / 1e9,
+      peak_gflops: peak === null ? null : peak / 1e9,
     },
     result: { samples },
   };

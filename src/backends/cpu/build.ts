@@ -24,13 +24,13 @@ export interface Built {
 }
 
 // -ffp-contract=fast lets a·b + c be one instruction; everything else keeps IEEE meaning.
-const NATIVE_FLAGS = ["-std=gnu11", "-O3", "-shared", "-fPIC", "-pthread", "-fvisibility=hidden", "-ffp-contract=fast"];
+const NATIVE_FLAGS = ["-std=gnu11", "-shared", "-fPIC", "-pthread", "-fvisibility=hidden", "-ffp-contract=fast"];
 /** A 4 GiB address space, of which only what a program plans is taken. */
 export const WASM_PAGES = 65536;
 /** Bytes of a thread's stack in WebAssembly: the templates keep tiles of some tens of KiB there. */
 export const WASM_STACK = 1 << 20;
 const WASM_FLAGS = [
-  ...["--target=wasm32", "-std=gnu11", "-O3", "-nostdlib", "-ffreestanding", "-ffp-contract=fast"],
+  ...["--target=wasm32", "-std=gnu11", "-nostdlib", "-ffreestanding", "-ffp-contract=fast"],
   ...["-pthread", "-matomics", "-mbulk-memory", "-mmutable-globals"],
   ...["-Wl,--no-entry", "-Wl,--import-memory", "-Wl,--shared-memory", `-Wl,--max-memory=${WASM_PAGES * 65536}`],
   // Each thread sets its own stack.
@@ -40,6 +40,13 @@ const WASM_FLAGS = [
 /** A program for an emulator is a whole executable, with a main that an arena comes and goes by. */
 const EMULATED_FLAGS = NATIVE_FLAGS.filter((flag) => flag !== "-shared" && flag !== "-fPIC").concat("-static");
 const runner = () => readFile(new URL("./templates/runner.c", import.meta.url), "utf8");
+
+/** -O3, or what `QUERN_OPTIMIZE` says, 0 to 3: many tests build much and compute little. */
+function optimisation(): string {
+  const level = process.env.QUERN_OPTIMIZE || "3";
+  if (/^[0-3]$/.test(level)) return `-O${level}`;
+  throw new QuernError(`QUERN_OPTIMIZE must be 0, 1, 2 or 3, not "${level}"`, { exitCode: 2 });
+}
 
 const LIBRARY_SUFFIX: { readonly [platform: string]: string } = { win32: ".dll", darwin: ".dylib" };
 
@@ -70,15 +77,15 @@ async function recipe(
   set: InstructionSet,
   compiler: Compiler | null,
 ): Promise<[text: string, flags: readonly string[], suffix: string]> {
-  if (!compiler) return [source, [...WASM_FLAGS, ...set.flags], ".wasm"];
-  if (emulator()) return [source + (await runner()), [...EMULATED_FLAGS, ...set.flags], ""];
+  if (!compiler) return [source, [optimisation(), ...WASM_FLAGS, ...set.flags], ".wasm"];
+  if (emulator()) return [source + (await runner()), [optimisation(), ...EMULATED_FLAGS, ...set.flags], ""];
   return [source, nativeFlags(set, compiler.native), LIBRARY_SUFFIX[process.platform] ?? ".so"];
 }
 
 /** @param native the compiler's flags for this very machine: here they choose the scheduling, but no instruction */
 export function nativeFlags(set: InstructionSet, native: readonly string[]): string[] {
   const tuning = native.includes("-march=native") ? ["-mtune=native"] : [];
-  return [...NATIVE_FLAGS, ...tuning, ...set.flags];
+  return [optimisation(), ...NATIVE_FLAGS, ...tuning, ...set.flags];
 }
 
 async function compileNative(compiler: Compiler, flags: readonly string[], folder: string, name: string) {
