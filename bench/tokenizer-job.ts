@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { type ReadBytes, readDocuments } from "../src/documents/index.js";
+import { type DocumentReader, readDocuments } from "../src/documents/index.js";
 import { encodeCorpus, loadTokenizer, publishedTokenizer, trainTokenizer } from "../src/tokenizer/index.js";
 
 export type Job =
@@ -135,13 +135,12 @@ async function run(job: Job): Promise<object> {
 }
 
 async function training(
-  documents: Iterable<string> | AsyncIterable<string>,
+  documents: Iterable<string> | AsyncIterable<string> | DocumentReader,
   vocabSize: number,
   threads: number,
-  reading?: ReadBytes,
 ) {
   const start = performance.now();
-  const tokenizer = await trainTokenizer(documents, { vocabSize, threads, reading });
+  const tokenizer = await trainTokenizer(documents, { vocabSize, threads });
   return {
     seconds: (performance.now() - start) / 1e3,
     merges: tokenizer.vocabSize - 257,
@@ -150,11 +149,7 @@ async function training(
 }
 
 function trainingFiles(folder: string, vocabSize: number, threads: number) {
-  const reader = readDocuments([folder]);
-  async function* texts(): AsyncGenerator<string> {
-    for await (const { text } of reader) yield text;
-  }
-  return training(texts(), vocabSize, threads, reader);
+  return training(readDocuments([folder]), vocabSize, threads);
 }
 
 /** So many bytes of text in which every fourth word is one of `distinct` made-up ones, the others of 5,000 of them. */

@@ -49,10 +49,7 @@ export default defineCommand({
     const { saveTokenizer, trainTokenizer } = await import("../tokenizer/index.js");
     const { readDocuments } = await import("../documents/index.js");
     const reader = readDocuments(files, { signal });
-    async function* texts(): AsyncGenerator<string> {
-      for await (const document of reader) yield document.text;
-    }
-    const tokenizer = await trainTokenizer(texts(), { ...options, signal, onProgress, reading: reader });
+    const tokenizer = await trainTokenizer(reader, { ...options, signal, onProgress });
     for (const { path, reason } of reader.skipped) log(`skipped ${path}: ${reason}`);
     await saveTokenizer(tokenizer, out);
     if (tokenizer.vocabSize < options.vocabSize) {

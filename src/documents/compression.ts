@@ -20,7 +20,7 @@ export function packingOf(name: string): { readonly compression: Compression | u
 /**
  * A file's bytes, unpacked, as they come. `onOpen` is given what counts the file's own bytes, packed or not.
  *
- * @throws QuernError where the file cannot be read or is no whole packed file
+ * @throws QuernError where the file cannot be read or is no whole packed file; the signal's reason when it aborts
  */
 export async function* readBytes(
   path: string,
@@ -37,6 +37,8 @@ export async function* readBytes(
       yield* through(raw, (zlib.createZstdDecompress as () => zlib.Gunzip)()); // Node 22.15 and newer
     } else yield* unpackZstd(raw);
   } catch (error) {
+    // The stream has an error of its own for it.
+    signal?.throwIfAborted();
     const code = (error as NodeJS.ErrnoException).code as unknown;
     // zlib's codes begin with Z_ or ZSTD_, fzstd's are numbers.
     if (compression !== undefined && (typeof code === "number" || /^(Z_|ZSTD_)/.test(String(code)))) {

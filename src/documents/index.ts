@@ -10,6 +10,7 @@ export {
   writeFileAtomic,
   writeFolderAtomic,
 } from "./atomic.js";
+export { type Block, documentsOf, type LinesBlock } from "./blocks.js";
 export { type Compression, packingOf, readBytes } from "./compression.js";
 export type { Document } from "./document.js";
 export { type HeldOutOptions, type HeldOutSplit, SHARED_LINE, splitHeldOut } from "./held-out.js";
@@ -17,3 +18,4 @@ export { fetchNpmPackage, type NpmPackage } from "./npm-package.js";
 export { readParquetRows } from "./parquet.js";
 export { type DocumentReader, listFiles, type ReadBytes, readDocuments, type SkippedFile } from "./read.js";
 export { readStarterCorpus, STARTER_SOURCES, type StarterSource } from "./starter-corpus.js";
+export { textOf } from "./utf8.js";

@@ -6,10 +6,11 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import { fileError, QuernError } from "../errors.js";
+import { type Block, documentsOf, type LinesBlock, type RowsBlock, type TextBlock, toDocument } from "./blocks.js";
 import { type Compression, packingOf, readBytes } from "./compression.js";
 import type { Document } from "./document.js";
 import { readParquetRows } from "./parquet.js";
-import { decodeText, LONGEST_TEXT } from "./utf8.js";
+import { checkText, isBlank, LONGEST_TEXT } from "./utf8.js";
 
 export interface SkippedFile {
   readonly path: string;
@@ -27,11 +28,21 @@ export interface ReadBytes {
 export interface DocumentReader extends AsyncIterable<Document>, ReadBytes {
   /** What was left out, and why; complete when the iteration has ended. */
   readonly skipped: readonly SkippedFile[];
-  /** Files read so far. */
+  /** Files that gave documents so far; not counted where blocks are read. */
   readonly files: number;
   /** Documents given so far. */
   readonly documents: number;
+  /**
+   * The same documents in blocks, instead of the iteration. Whoever parses a block tells how many documents it had by
+   * `found`, and in the end calls `end`, which throws if there was none.
+   */
+  blocks(): AsyncGenerator<Block>;
+  found(documents: number): void;
+  end(): void;
 }
+
+/** Bytes of JSONL, or UTF-16 units of rows, in a block, where a line or row is not longer. */
+const BLOCK = 1 << 20;
 
 const TEXT_EXTENSIONS = new Set([".txt", ".text", ".md", ".markdown"]);
 const JSONL_EXTENSIONS = new Set([".jsonl", ".ndjson"]);
@@ -66,28 +77,39 @@ export function readDocuments(
   let bytesBefore = 0;
   let opened: { readonly bytesRead: number } | undefined;
 
-  async function* read(): AsyncGenerator<Document> {
+  async function* blocks(): AsyncGenerator<Block> {
     if (paths.length === 0) throw new QuernError("no text was given; name a file or a folder", { exitCode: 2 });
     for (const { size } of await listFiles(paths)) bytesTotal += size;
     for (const path of paths) {
       for await (const file of find(path, skipped)) {
         signal?.throwIfAborted();
-        let any = false;
         const onOpen = (counter: { readonly bytesRead: number }) => {
           opened = counter;
         };
-        for await (const document of readFile(file, signal, skipped, onOpen)) {
+        for await (const block of blocksOf(file, signal, skipped, onOpen)) {
           signal?.throwIfAborted();
-          any = true;
-          documents += 1;
-          yield document;
+          yield block;
         }
         bytesBefore += opened?.bytesRead ?? 0;
         opened = undefined;
-        if (any) files += 1;
       }
     }
+  }
+  function end(): void {
     if (documents === 0) throw nothingFound(paths, skipped);
+  }
+  async function* read(): AsyncGenerator<Document> {
+    let last: Block["file"] | undefined;
+    for await (const block of blocks()) {
+      for (const document of documentsOf(block)) {
+        signal?.throwIfAborted();
+        documents += 1;
+        if (block.file !== last) files += 1;
+        last = block.file;
+        yield document;
+      }
+    }
+    end();
   }
   return {
     skipped,
@@ -103,6 +125,11 @@ export function readDocuments(
     get bytesTotal() {
       return bytesTotal;
     },
+    blocks,
+    found(more) {
+      documents += more;
+    },
+    end,
     [Symbol.asyncIterator]: read,
   };
 }
@@ -125,13 +152,13 @@ export async function listFiles(
 
 type OnOpen = (counter: { readonly bytesRead: number }) => void;
 
-function readFile(
+function blocksOf(
   file: Found,
   signal: AbortSignal | undefined,
   skipped: SkippedFile[],
   onOpen: OnOpen,
-): AsyncGenerator<Document> {
-  if (file.format === "jsonl") return readJsonl(file, signal, onOpen);
+): AsyncGenerator<Block> {
+  if (file.format === "jsonl") return readLines(file, signal, onOpen);
   return file.format === "parquet" ? readParquet(file, onOpen) : readText(file, signal, skipped, onOpen);
 }
 
@@ -210,7 +237,7 @@ async function* readText(
   signal: AbortSignal | undefined,
   skipped: SkippedFile[],
   onOpen: OnOpen,
-): AsyncGenerator<Document> {
+): AsyncGenerator<TextBlock> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of readBytes(file.path, file.compression, signal, onOpen)) {
@@ -218,78 +245,76 @@ async function* readText(
     chunks.push(chunk);
     if (length > LONGEST_TEXT) break;
   }
-  const decoded = decodeText(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
-  if ("problem" in decoded) {
-    const where = `${decoded.problem}, at byte ${decoded.offset}${file.compression ? " of the unpacked text" : ""}`;
+  const whole = joined(chunks, length);
+  const checked = checkText(whole);
+  if ("problem" in checked) {
+    const where = `${checked.problem}, at byte ${checked.offset}${file.compression ? " of the unpacked text" : ""}`;
     if (file.named) throw new QuernError(`cannot read ${file.path} as text: ${where}`, { exitCode: 2 });
     skipped.push({ path: file.path, reason: where });
-  } else if (decoded.text.trim() === "") {
-    skipped.push({ path: file.path, reason: "empty" });
-  } else {
-    yield { text: decoded.text, id: file.id, source: file.source };
+    return;
   }
+  const bytes = whole.subarray(checked.start);
+  if (isBlank(bytes)) skipped.push({ path: file.path, reason: "empty" });
+  else yield { kind: "text", file, bytes };
 }
 
-async function* readJsonl(file: Found, signal: AbortSignal | undefined, onOpen: OnOpen): AsyncGenerator<Document> {
-  let rest: Uint8Array[] = [];
-  let number = 0;
+async function* readLines(file: Found, signal: AbortSignal | undefined, onOpen: OnOpen): AsyncGenerator<LinesBlock> {
+  let chunks: Uint8Array[] = [];
+  let length = 0;
+  let firstLine = 1;
+  const block = (): LinesBlock => ({ kind: "lines", file, bytes: joined(chunks, length), firstLine });
   for await (const chunk of readBytes(file.path, file.compression, signal, onOpen)) {
-    let start = 0;
-    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
-      rest.push(chunk.subarray(start, end));
-      number += 1;
-      const document = parseLine(Buffer.concat(rest), file, number);
-      if (document !== undefined) yield document;
-      rest = [];
-      start = end + 1;
+    // A block ends with its last line feed; what follows begins the next one.
+    const stop = length + chunk.length < BLOCK ? 0 : chunk.lastIndexOf(10) + 1;
+    if (stop > 0) {
+      chunks.push(chunk.subarray(0, stop));
+      length += stop;
+      const lines = block();
+      // Counted before it is given away: its bytes may leave for another thread.
+      firstLine += lineFeeds(lines.bytes);
+      yield lines;
+      chunks = [];
+      length = 0;
     }
-    rest.push(chunk.subarray(start));
+    chunks.push(chunk.subarray(stop));
+    length += chunk.length - stop;
   }
-  const document = parseLine(Buffer.concat(rest), file, number + 1);
-  if (document !== undefined) yield document;
+  if (length > 0) yield block();
 }
 
-function parseLine(bytes: Buffer, file: Found, number: number): Document | undefined {
-  const wrong = (what: string) => new QuernError(`${file.path}, line ${number}: ${what}`, { exitCode: 2 });
-  const decoded = decodeText(bytes);
-  if ("problem" in decoded) throw wrong(`${decoded.problem}, at byte ${decoded.offset} of the line`);
-  if (decoded.text.trim() === "") return undefined;
-  let record: unknown;
-  try {
-    record = JSON.parse(decoded.text);
-  } catch (error) {
-    throw wrong(`not valid JSON (${(error as Error).message})`);
+/** The chunks one behind the other, in memory of their own. */
+function joined(chunks: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
   }
-  if (typeof record !== "object" || record === null || Array.isArray(record)) throw wrong("must be a JSON object");
-  return toDocument(record as Readonly<Record<string, unknown>>, file, number, wrong);
+  return bytes;
 }
 
-async function* readParquet(file: Found, onOpen: OnOpen): AsyncGenerator<Document> {
+function lineFeeds(bytes: Uint8Array): number {
+  let count = 0;
+  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) count++;
+  return count;
+}
+
+async function* readParquet(file: Found, onOpen: OnOpen): AsyncGenerator<RowsBlock> {
   let number = 0;
+  let documents: Document[] = [];
+  let units = 0;
   for await (const row of readParquetRows(file.path, ["text", "id", "url", "source"], "text", onOpen)) {
     number += 1;
     const wrong = (what: string) => new QuernError(`${file.path}, row ${number}: ${what}`, { exitCode: 2 });
     const document = toDocument(row, file, number, wrong);
-    if (document !== undefined) yield document;
+    if (document === undefined) continue;
+    documents.push(document);
+    units += document.text.length;
+    if (units >= BLOCK) {
+      yield { kind: "rows", file, documents };
+      documents = [];
+      units = 0;
+    }
   }
-}
-
-function toDocument(
-  record: Readonly<Record<string, unknown>>,
-  file: Found,
-  number: number,
-  wrong: (what: string) => QuernError,
-): Document | undefined {
-  const { text, id, url, source } = record;
-  if (typeof text !== "string") {
-    const keys = Object.keys(record).slice(0, 5).join(", ");
-    throw wrong(`has no "text" that is a string; its keys are ${keys === "" ? "none" : keys}`);
-  }
-  if (text.trim() === "") return undefined;
-  return {
-    text,
-    id: ["string", "number", "bigint"].includes(typeof id) ? String(id) : `${file.id}:${number}`,
-    ...(typeof url === "string" ? { url } : {}),
-    source: typeof source === "string" ? source : file.source,
-  };
+  if (documents.length > 0) yield { kind: "rows", file, documents };
 }

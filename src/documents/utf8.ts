@@ -11,6 +11,17 @@ export const LONGEST_TEXT = 2 ** 29 - 64;
 
 /** Decodes UTF-8; a byte order mark is dropped; a NUL or an invalid byte is a problem, since text has neither. */
 export function decodeText(bytes: Uint8Array): Decoded {
+  const checked = checkText(bytes);
+  return "problem" in checked ? checked : { text: textOf(bytes.subarray(checked.start)) };
+}
+
+/** Bytes that are valid UTF-8 as a string. */
+export function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
+}
+
+/** What decodeText finds wrong with bytes, or where their text starts, behind a byte order mark. */
+export function checkText(bytes: Uint8Array): Exclude<Decoded, { readonly text: string }> | { readonly start: number } {
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
     return { problem: "it is UTF-16, not UTF-8 (convert it with iconv)", offset: 0 };
   }
@@ -19,8 +30,7 @@ export function decodeText(bytes: Uint8Array): Decoded {
   if (nul >= 0 && (invalid < 0 || nul < invalid)) return { problem: "a NUL byte, so it is not text", offset: nul };
   if (invalid >= 0) return { problem: "a byte that is not UTF-8", offset: invalid };
   if (bytes.length > LONGEST_TEXT) return { problem: "too long for one document (512 MB)", offset: LONGEST_TEXT };
-  const start = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
-  return { text: Buffer.from(bytes.buffer, bytes.byteOffset + start, bytes.length - start).toString("utf8") };
+  return { start: bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0 };
 }
 
 /** The first byte that no well-formed UTF-8 has there (Unicode 15, table 3-7); -1 when all are well-formed. */
@@ -44,4 +54,14 @@ function invalidOffset(bytes: Uint8Array): number {
     at += length;
   }
   return -1;
+}
+
+/** True if valid UTF-8 is all white space, as String.trim has it. */
+export function isBlank(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte >= 0x80) return textOf(bytes.subarray(at)).trim() === "";
+    if (byte !== 0x20 && (byte < 0x09 || byte > 0x0d)) return false;
+  }
+  return true;
 }

@@ -1,10 +1,12 @@
 /** @file Counting the pretokens of a stream of documents, in this thread or in several. */
-import type { ReadBytes } from "../documents/index.js";
+import type { DocumentReader, ReadBytes } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
+import { countTask } from "./count-task.js";
 import { splitterFor } from "./patterns.js";
 import { PretokenCounter, type PretokenCounts } from "./pretoken-counts.js";
 import { partEnd, TextParts } from "./text-parts.js";
+import { buffersOf, sizeOf, tasksOf } from "./text-tasks.js";
 import { hasWorkers, WorkerPool } from "./worker-pool.js";
 import type { CountResult, CountTask, Setup } from "./worker-tasks.js";
 
@@ -39,10 +41,11 @@ const TURN = 60;
  * @throws QuernError if the pattern is not valid or there is no text; the signal's reason when it aborts
  */
 export async function countPretokens(
-  documents: Iterable<string> | AsyncIterable<string>,
+  documents: Iterable<string> | AsyncIterable<string> | DocumentReader,
   options: CountPretokensOptions,
 ): Promise<PretokenCounts> {
-  const { pattern, threads, signal, onProgress, reading, kept = KEPT } = options;
+  const { pattern, threads, signal, onProgress, kept = KEPT } = options;
+  const reading = isReader(documents) ? documents : options.reading;
   const splitter = await splitterFor(pattern);
   const worth = options.worthWorkers ?? (splitter.divisible ? WORTH_WORKERS : WORTH_WORKERS / 6);
   const counter = new PretokenCounter();
@@ -65,24 +68,46 @@ export async function countPretokens(
     signal?.throwIfAborted();
     turn = performance.now();
   };
-  const collect = (counts: CountResult): void => {
+  const collect = ({ counts, documents: found }: CountResult): void => {
+    if (isReader(documents)) documents.found(found);
     if (counts !== undefined) counter.merge(counts);
   };
   const send = async (): Promise<void> => {
     if (pool === undefined || batch.length === 0) return;
     await pool.ready();
     // What goes wrong is told by `take` below, or by the next `ready`.
-    pool.run({ texts: batch }).then(collect, () => {});
+    pool.run({ kind: "texts", texts: batch }).then(collect, () => {});
     batch = [];
     batchUnits = 0;
   };
-  try {
-    for await (const text of documents) {
+  const startPool = () =>
+    new WorkerPool<CountTask, CountResult>(threads, { work: "count", pattern, kept } satisfies Setup);
+  const countBlocks = async (from: DocumentReader): Promise<void> => {
+    const underway: Promise<void>[] = [];
+    for await (const task of tasksOf(from.blocks(), { divisible: splitter.divisible })) {
+      if (threads > 1 && from.bytesTotal > worth && hasWorkers()) pool ??= startPool();
+      units += sizeOf(task);
+      if (pool === undefined) from.found(countTask(task, parts, counter));
+      else {
+        await pool.ready();
+        const counted = pool.run(task, buffersOf(task)).then(collect);
+        // A line that is no document is told by the first that has one, when its turn comes.
+        counted.catch(() => {});
+        underway.push(counted);
+        if (underway.length > threads * 2) await underway.shift();
+      }
+      await breathe();
+    }
+    for (const counted of underway) await counted;
+    from.end();
+  };
+  const countTexts = async (from: Iterable<string> | AsyncIterable<string>): Promise<void> => {
+    for await (const text of from) {
       if (typeof text !== "string") throw new QuernError("a document to train on is not a string");
       texts++;
       const expected = Math.max(units + text.length, reading?.bytesTotal ?? 0);
       if (threads > 1 && pool === undefined && expected > worth && hasWorkers()) {
-        pool = new WorkerPool<CountTask, CountResult>(threads, { work: "count", pattern, kept } satisfies Setup);
+        pool = startPool();
       }
       for (let start = 0; start < text.length; ) {
         const before = start;
@@ -100,6 +125,9 @@ export async function countPretokens(
       }
       parts.release();
     }
+  };
+  try {
+    await (isReader(documents) ? countBlocks(documents) : countTexts(documents));
     signal?.throwIfAborted();
     if (units === 0) {
       throw new QuernError(`there is no text to train on: ${texts === 0 ? "no document" : "all documents are empty"}`);
@@ -120,4 +148,8 @@ export async function countPretokens(
   } finally {
     await pool?.close();
   }
+}
+
+function isReader(documents: Iterable<string> | AsyncIterable<string> | DocumentReader): documents is DocumentReader {
+  return typeof documents === "object" && "blocks" in documents;
 }

@@ -1,16 +1,17 @@
 /** @file Encoding a stream of documents, in this thread or in several, in order. */
 import type { ReadBytes } from "../documents/index.js";
-import { QuernError } from "../errors.js";
 import { IdBuffer } from "./encoder.js";
 import { snapshotOf } from "./snapshot.js";
+import { buffersOf, sizeOf, textsOfTask } from "./text-tasks.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { hasWorkers, WorkerPool } from "./worker-pool.js";
 import type { EncodeResult, EncodeTask, Setup } from "./worker-tasks.js";
 
-/** UTF-16 units that are encoded at a time. */
-const BATCH = 1 << 20;
 /** Texts shorter than this in all are not worth starting workers for. */
 const WORTH_WORKERS = 8 << 20;
+
+/** Tasks that each worker is given before this thread does something else. */
+const FIRST_TASKS = 6;
 
 /** Encodes documents, each with the end-of-text token behind it; empty ones are left out. Close it when done. */
 export class DocumentEncoder {
@@ -18,22 +19,34 @@ export class DocumentEncoder {
   readonly #endOfText: number;
   readonly #threads: number;
   readonly #reading: ReadBytes | undefined;
+  readonly #meanwhile: () => void;
   #pool: WorkerPool<EncodeTask, EncodeResult> | undefined;
   #units = 0;
 
-  /** @param reading the reading of the files that the documents come from: whether they are many is known at once */
-  constructor(tokenizer: Tokenizer, endOfText: number, threads: number, reading?: ReadBytes) {
+  /**
+   * @param reading the reading of the files that the documents come from: whether they are many is known at once
+   * @param meanwhile called once when workers have started and have something to do
+   */
+  constructor(
+    tokenizer: Tokenizer,
+    endOfText: number,
+    threads: number,
+    reading: ReadBytes | undefined,
+    meanwhile: () => void,
+  ) {
+    this.#meanwhile = meanwhile;
     this.#reading = reading;
     this.#tokenizer = tokenizer;
     this.#endOfText = endOfText;
     this.#threads = threads;
   }
 
-  /** Batches of encoded documents, in the order of the documents. */
-  async *encode(texts: Iterable<string> | AsyncIterable<string>): AsyncGenerator<EncodeResult> {
+  /** Tasks encoded, in their order. */
+  async *encode(tasks: AsyncIterable<EncodeTask>): AsyncGenerator<EncodeResult> {
     const underway: Promise<EncodeResult>[] = [];
-    for await (const batch of batches(texts)) {
-      this.#units += batch.reduce((sum, text) => sum + text.length, 0);
+    let starting = false;
+    for await (const task of tasks) {
+      this.#units += sizeOf(task);
       const worth = Math.max(this.#units, this.#reading?.bytesTotal ?? 0) > WORTH_WORKERS;
       if (this.#threads > 1 && this.#pool === undefined && worth && hasWorkers()) {
         this.#pool = new WorkerPool<EncodeTask, EncodeResult>(this.#threads, {
@@ -41,15 +54,19 @@ export class DocumentEncoder {
           tokenizer: snapshotOf(this.#tokenizer),
           endOfText: this.#endOfText,
         } satisfies Setup);
+        starting = true;
       }
       if (this.#pool === undefined) {
-        yield encodeDocuments(this.#tokenizer, batch, this.#endOfText);
+        yield encodeTask(this.#tokenizer, task, this.#endOfText);
         continue;
       }
-      await this.#pool.ready();
-      underway.push(this.#pool.run({ texts: batch }));
+      if (!starting) await this.#pool.ready();
+      underway.push(this.#pool.run(task, buffersOf(task)));
+      if (starting && underway.length < this.#threads * FIRST_TASKS) continue;
+      if (starting) this.#meanwhile();
+      starting = false;
       // Results leave in order, so a slow batch holds back at most a few that are done.
-      if (underway.length > this.#threads * 2) yield await underway.shift()!;
+      while (underway.length > this.#threads * 2) yield await underway.shift()!;
     }
     for (const result of underway) yield await result;
   }
@@ -62,35 +79,37 @@ export class DocumentEncoder {
 /** Used again for every batch: fresh megabytes of memory would cost more than they hold. */
 const batchIds = new IdBuffer();
 
-/** The ids of the texts one after the other, each with its end-of-text token, and where each ends. */
-export function encodeDocuments(tokenizer: Tokenizer, texts: readonly string[], endOfText: number): EncodeResult {
+/** Encodes a task. @throws QuernError for a line that is no document */
+export function encodeTask(tokenizer: Tokenizer, task: EncodeTask, endOfText: number): EncodeResult {
   const out = batchIds;
   out.length = 0;
-  const ends = new Uint32Array(texts.length);
+  let ends: Uint32Array<ArrayBuffer>;
   let bytes = 0;
-  texts.forEach((text, index) => {
-    tokenizer.encodeTo(text, out);
+  let others = 0;
+  const endText = (index: number): void => {
     out.reserve(1);
     out.ids[out.length++] = endOfText;
     ends[index] = out.length;
-    bytes += Buffer.byteLength(text, "utf8");
-  });
-  return { ids: out.ids.slice(0, out.length), ends, bytes };
-}
-
-async function* batches(texts: Iterable<string> | AsyncIterable<string>): AsyncGenerator<string[]> {
-  let batch: string[] = [];
-  let units = 0;
-  for await (const text of texts) {
-    if (typeof text !== "string") throw new QuernError("a document to encode is not a string");
-    if (text === "") continue;
-    batch.push(text);
-    units += text.length;
-    if (units >= BATCH) {
-      yield batch;
-      batch = [];
-      units = 0;
-    }
+  };
+  if (task.kind === "packed") {
+    ends = new Uint32Array(task.ends.length);
+    let from = 0;
+    task.ends.forEach((end, index) => {
+      tokenizer.encodeBytesTo(task.bytes, from, end, out);
+      endText(index);
+      from = end;
+    });
+    if (from < task.length) tokenizer.encodeBytesTo(task.bytes, from, task.length, out);
+    bytes = task.length;
+  } else {
+    const { texts, others: left } = textsOfTask(task);
+    others = left;
+    ends = new Uint32Array(texts.length);
+    texts.forEach((text, index) => {
+      tokenizer.encodeTo(text, out);
+      endText(index);
+      bytes += Buffer.byteLength(text, "utf8");
+    });
   }
-  if (batch.length > 0) yield batch;
+  return { ids: out.ids.slice(0, out.length), ends, bytes, others };
 }

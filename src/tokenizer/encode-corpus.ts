@@ -4,8 +4,10 @@ import { resolve } from "node:path";
 import { listFiles, readDocuments, type SkippedFile } from "../documents/index.js";
 import type { OnProgress } from "../progress.js";
 import type { ShardsHeader } from "./shards.js";
+import { tasksOf } from "./text-tasks.js";
 import type { Tokenizer } from "./tokenizer.js";
-import { FILE_TOKENS, writeShards } from "./write-shards.js";
+import type { EncodeTask, Share } from "./worker-tasks.js";
+import { FILE_TOKENS, writeTasks } from "./write-shards.js";
 
 export interface EncodeCorpusOptions {
   readonly tokenizer: Tokenizer;
@@ -35,17 +37,18 @@ export async function encodeCorpus(
   if (!merges.lazy) resumeKey.update(merges.entries);
 
   const reader = readDocuments(paths, { signal });
+  const { divisible } = tokenizer;
   let anyHeld = false;
-  async function* train(): AsyncGenerator<string> {
-    for await (const { text } of reader) {
-      if (heldout > 0 && isHeldOut(text, heldout)) anyHeld = true;
-      else yield text;
-    }
-  }
-  async function* held(): AsyncGenerator<string> {
-    if (!anyHeld) return;
-    for await (const { text } of readDocuments(paths, { signal })) {
-      if (isHeldOut(text, heldout)) yield text;
+  const found = (documents: number, others: number): void => {
+    reader.found(documents + others);
+    if (others > 0) anyHeld = true;
+  };
+  const leftOut = (documents: number): void => found(0, documents);
+  const train = tasksOf(reader.blocks(), { divisible, share: shareOf(heldout, false), leftOut });
+  async function* held(): AsyncGenerator<EncodeTask> {
+    if (anyHeld) {
+      const again = readDocuments(paths, { signal }).blocks();
+      yield* tasksOf(again, { divisible, share: shareOf(heldout, true) });
     }
   }
   const written = {
@@ -53,13 +56,12 @@ export async function encodeCorpus(
     fileTokens,
     resumeKey: resumeKey.digest("hex"),
     reading: reader,
-    train: train(),
+    train,
     heldout: held(),
+    found,
+    nothing: () => reader.end(),
   };
-  return { header: await writeShards(out, written), skipped: reader.skipped };
+  return { header: await writeTasks(out, written), skipped: reader.skipped };
 }
 
-/** True for about that share of all texts. */
-function isHeldOut(text: string, share: number): boolean {
-  return createHash("sha1").update(text).digest().readUInt32LE(0) < share * 2 ** 32;
-}
+const shareOf = (heldout: number, held: boolean): Share | undefined => (heldout > 0 ? { heldout, held } : undefined);

@@ -42,6 +42,20 @@ export class TextParts {
     return end;
   }
 
+  /**
+   * Cuts bytes[start, end), a text or a stretch of one between borders, into pretokens, a part at a time; `visit` finds the part's ends in `bounds` and `count`. Nothing is copied.
+   */
+  eachPart(bytes: Uint8Array, start: number, end: number, visit: (start: number) => void): void {
+    for (let from = start; from < end; ) {
+      const to =
+        this.#splitter.divisible && end - from > PART_UNITS ? byteBorder(bytes, from, from + PART_UNITS, end) : end;
+      if (this.bounds.length < to - from) this.bounds = new Int32Array((to - from) * 2);
+      this.count = this.#splitter.lex(bytes, from, to, this.bounds, 0);
+      visit(from);
+      from = to;
+    }
+  }
+
   /** Gives back what a huge text needed. */
   release(): void {
     if (this.bytes.length > PART_UNITS * 16) {
@@ -70,4 +84,32 @@ function isPartEnd(text: string, i: number): boolean {
   if (kind !== SPACE && kind !== NEWLINE && kind !== OTHER) return false;
   const last = classOf(text.charCodeAt(i - 1));
   return last === LOWER || last === UPPER || last === CASELESS;
+}
+
+/** What `partEnd` is, in bytes: where UTF-8 may end near `aim`, looked for backwards, then forwards up to `end`. */
+export function byteBorder(bytes: Uint8Array, start: number, aim: number, end: number): number {
+  for (let i = aim; i > start + 1 && i > aim - 8192; i--) if (isByteBorder(bytes, i, start)) return i;
+  for (let i = aim + 1; i < end; i++) if (isByteBorder(bytes, i, start)) return i;
+  return end;
+}
+
+function isByteBorder(bytes: Uint8Array, i: number, start: number): boolean {
+  const next = bytes[i];
+  // No letter, no apostrophe, no later byte of a character; beyond the basic plane nothing is a border.
+  if ((next < 0x80 && asciiLetter[next] === 1) || next === 0x27 || (next & 0xc0) === 0x80 || next >= 0xf0) return false;
+  const kind = classOf(pointAt(bytes, i));
+  if (kind !== SPACE && kind !== NEWLINE && kind !== OTHER) return false;
+  let before = i - 1;
+  while (before > start && (bytes[before] & 0xc0) === 0x80) before--;
+  if (bytes[before] >= 0xf0) return false;
+  const last = classOf(pointAt(bytes, before));
+  return last === LOWER || last === UPPER || last === CASELESS;
+}
+
+/** The code point of a character of at most three bytes. */
+function pointAt(bytes: Uint8Array, i: number): number {
+  const lead = bytes[i];
+  if (lead < 0x80) return lead;
+  if (lead < 0xe0) return ((lead & 0x1f) << 6) | (bytes[i + 1] & 0x3f);
+  return ((lead & 0x0f) << 12) | ((bytes[i + 1] & 0x3f) << 6) | (bytes[i + 2] & 0x3f);
 }

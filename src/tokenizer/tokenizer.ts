@@ -141,6 +141,31 @@ export class Tokenizer {
     return out.length - before;
   }
 
+  /**
+   * True if a text can be encoded as UTF-8 in stretches that end at `byteBorder`s: nothing normalises it, and nothing but
+   * the pattern and special tokens looks at it.
+   */
+  get divisible(): boolean {
+    const { splitter, normalizer, prefixSpace, added } = this.parts;
+    return splitter.divisible && normalizer === undefined && !prefixSpace && added.every((token) => token.special);
+  }
+
+  /**
+   * Appends the ids of bytes[start, end), valid UTF-8 in which special tokens are ordinary text. PADDING bytes can be read
+   * beyond the end. Only where this tokenizer is `divisible` need it not be a whole text.
+   */
+  encodeBytesTo(bytes: Uint8Array<ArrayBuffer>, start: number, end: number, out: IdBuffer): void {
+    if (!this.divisible) {
+      this.encodeTo(decoder.decode(bytes.subarray(start, end)), out);
+      return;
+    }
+    const parts = this.#textParts;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    parts.eachPart(bytes, start, end, (from) =>
+      this.#encoder.encode(bytes, view, from, parts.bounds, parts.count, out),
+    );
+  }
+
   /** How many tokens a text has. */
   count(text: string, options: EncodeOptions = {}): number {
     const out = this.#out;

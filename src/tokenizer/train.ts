@@ -1,6 +1,6 @@
 /** @file Training a tokenizer: count pretokens, learn merges, and put the vocabulary together as Hugging Face's trainer does. */
 import { availableParallelism } from "node:os";
-import type { ReadBytes } from "../documents/index.js";
+import type { DocumentReader, ReadBytes } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
 import { byteToUnit } from "./byte-level.js";
@@ -34,12 +34,13 @@ export interface TrainTokenizerOptions {
 }
 
 /**
- * Trains a byte-level BPE tokenizer on documents, which are read once and never all in memory. The result depends on the
+ * Trains a byte-level BPE tokenizer on documents, which are read once and never all in memory; those of a reader of files are
+ * parsed by the threads that count. The result depends on the
  * documents' text alone, not on their order. There may be fewer tokens than asked for if the text runs out of pairs.
  * @throws QuernError if the options cannot be met or there is no text; the signal's reason when it aborts
  */
 export async function trainTokenizer(
-  documents: Iterable<string> | AsyncIterable<string>,
+  documents: Iterable<string> | AsyncIterable<string> | DocumentReader,
   options: TrainTokenizerOptions,
 ): Promise<Tokenizer> {
   checkOptions(options);

@@ -48,8 +48,9 @@ export class WorkerPool<Task, Result> {
     this.#workers.forEach((worker, index) => {
       worker.on("message", (reply: Reply) => {
         const task = this.#queues[index].shift();
-        if ("error" in reply) task?.reject(reply.refused ? new QuernError(reply.error) : new Error(reply.error));
-        else task?.resolve(reply.result);
+        if ("error" in reply) {
+          task?.reject(reply.refused ? new QuernError(reply.error, reply.refused) : new Error(reply.error));
+        } else task?.resolve(reply.result);
         this.#wake();
       });
       worker.on("error", (error) => this.#fail(error));

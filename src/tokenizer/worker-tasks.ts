@@ -1,4 +1,6 @@
 /** @file What is said between the tokenizer's worker threads and the thread that started them. */
+import type { LinesBlock } from "../documents/index.js";
+import type { QuernError } from "../errors.js";
 import type { PretokenCounts } from "./pretoken-counts.js";
 import type { TokenizerSnapshot } from "./snapshot.js";
 
@@ -12,21 +14,51 @@ export type Setup =
     }
   | { readonly work: "encode"; readonly tokenizer: TokenizerSnapshot; readonly endOfText: number };
 
-/** Texts to count, or the question for what was counted and not handed over. */
-export type CountTask = { readonly texts: readonly string[] } | "take";
-/** Counts that the worker has given up, if any. */
-export type CountResult = PretokenCounts | undefined;
+/** Documents in what form they come: whole, or as bytes that nobody has made strings of. */
+export type TextTask =
+  | { readonly kind: "texts"; readonly texts: readonly string[] }
+  | PackedTask
+  | { readonly kind: "lines"; readonly lines: LinesBlock; readonly share: Share | undefined };
 
-export interface EncodeTask {
-  readonly texts: readonly string[];
+/** Texts as valid UTF-8 one behind the other. What lies behind the last end is a stretch of a text that goes on. */
+export interface PackedTask {
+  readonly kind: "packed";
+  /** With PADDING bytes behind the last text. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly length: number;
+  /** Where a text ends. */
+  readonly ends: readonly number[];
 }
-/** The ids of the texts one after the other, each with its end-of-text token, and where each ends. */
+
+/** The share of the documents that is held out, and whether those are wanted or the others. */
+export interface Share {
+  readonly heldout: number;
+  readonly held: boolean;
+}
+
+/** Texts to count, or the question for what was counted and not handed over. */
+export type CountTask = TextTask | "take";
+export interface CountResult {
+  /** Counts that the worker has given up, if any. */
+  readonly counts: PretokenCounts | undefined;
+  readonly documents: number;
+}
+
+export type EncodeTask = TextTask;
+/**
+ * The ids of the texts one after the other, each with its end-of-text token, and where each ends; behind the last end, ids
+ * of a text that goes on.
+ */
 export interface EncodeResult {
   readonly ids: Uint32Array<ArrayBuffer>;
   readonly ends: Uint32Array<ArrayBuffer>;
   /** UTF-8 bytes of the texts. */
   readonly bytes: number;
+  /** Documents that are not of the share that is wanted. */
+  readonly others: number;
 }
 
 /** What a worker sends back for each task. */
-export type Reply = { readonly result: unknown } | { readonly error: string; readonly refused: boolean };
+export type Reply =
+  | { readonly result: unknown }
+  | { readonly error: string; readonly refused: { readonly exitCode: QuernError["exitCode"] } | undefined };

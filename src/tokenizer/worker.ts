@@ -1,12 +1,13 @@
 /** @file What runs in the tokenizer's worker threads: counting pretokens, encoding documents. */
 import { parentPort, workerData } from "node:worker_threads";
 import { QuernError } from "../errors.js";
-import { encodeDocuments } from "./document-encoder.js";
+import { countTask } from "./count-task.js";
+import { encodeTask } from "./document-encoder.js";
 import { splitterFor } from "./patterns.js";
-import { PretokenCounter } from "./pretoken-counts.js";
+import { PretokenCounter, type PretokenCounts } from "./pretoken-counts.js";
 import { tokenizerFromSnapshot } from "./snapshot.js";
 import { TextParts } from "./text-parts.js";
-import type { CountTask, EncodeTask, Reply, Setup } from "./worker-tasks.js";
+import type { CountResult, CountTask, EncodeTask, Reply, Setup } from "./worker-tasks.js";
 
 const port = parentPort;
 if (port === null) throw new Error("this module runs in a worker thread");
@@ -20,7 +21,7 @@ port.on("message", (task: unknown) => {
   } catch (error) {
     port.postMessage({
       error: error instanceof Error ? error.message : String(error),
-      refused: error instanceof QuernError,
+      refused: error instanceof QuernError ? { exitCode: error.exitCode } : undefined,
     } satisfies Reply);
   }
 });
@@ -30,30 +31,23 @@ type Answer = (task: unknown) => { readonly result: unknown; readonly transfer: 
 async function counting({ pattern, kept }: Extract<Setup, { work: "count" }>): Promise<Answer> {
   const parts = new TextParts(await splitterFor(pattern));
   const counter = new PretokenCounter();
-  const take = () => {
-    const counts = counter.take();
-    return { result: counts, transfer: [counts.bytes.buffer, counts.starts.buffer, counts.counts.buffer] };
-  };
+  const give = (counts: PretokenCounts | undefined, documents: number) => ({
+    result: { counts, documents } satisfies CountResult,
+    transfer: counts === undefined ? [] : [counts.bytes.buffer, counts.starts.buffer, counts.counts.buffer],
+  });
   return (task) => {
     const wanted = task as CountTask;
-    if (wanted === "take") return take();
-    for (const text of wanted.texts) {
-      for (let start = 0; start < text.length; ) {
-        start = parts.load(text, start);
-        counter.add(parts.bytes, parts.view, 0, parts.bounds, parts.count);
-      }
-    }
-    parts.release();
+    if (wanted === "take") return give(counter.take(), 0);
+    const documents = countTask(wanted, parts, counter);
     // Else every worker would come to hold what is rare, and all of them together a multiple of what there is.
-    return counter.size > kept ? take() : { result: undefined, transfer: [] };
+    return give(counter.size > kept ? counter.take() : undefined, documents);
   };
 }
 
 async function encoding({ tokenizer: snapshot, endOfText }: Extract<Setup, { work: "encode" }>): Promise<Answer> {
   const tokenizer = await tokenizerFromSnapshot(snapshot);
   return (task) => {
-    const { texts } = task as EncodeTask;
-    const result = encodeDocuments(tokenizer, texts, endOfText);
+    const result = encodeTask(tokenizer, task as EncodeTask, endOfText);
     return { result, transfer: [result.ids.buffer, result.ends.buffer] };
   };
 }

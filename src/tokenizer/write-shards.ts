@@ -15,9 +15,10 @@ import { DocumentEncoder } from "./document-encoder.js";
 import { SHARDS_FILE, type ShardsHeader, type ShardsSplitHeader } from "./shards.js";
 import { type ShardsProgress, writeFolderResumably } from "./shards-journal.js";
 import { END_OF_TEXT } from "./special-names.js";
+import { batchesOf, withoutFirst } from "./text-tasks.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { tokenizerToJson } from "./tokenizer-json.js";
-import type { EncodeResult } from "./worker-tasks.js";
+import type { EncodeResult, EncodeTask } from "./worker-tasks.js";
 
 type Texts = Iterable<string> | AsyncIterable<string>;
 
@@ -45,7 +46,17 @@ export interface WriteShardsOptions {
 /** Tokens of a file: what is lost at most when work is killed, some seconds of it. */
 export const FILE_TOKENS = 32 << 20;
 
-type BatchEncoder = (texts: Texts) => AsyncIterable<EncodeResult>;
+/** The same with tasks for texts, of documents that files hold. */
+export interface WriteTasksOptions extends Omit<WriteShardsOptions, "train" | "heldout"> {
+  readonly train: AsyncIterable<EncodeTask>;
+  readonly heldout: AsyncIterable<EncodeTask>;
+  /** Called with how many documents a task had, and how many others it left out. */
+  readonly found?: (documents: number, others: number) => void;
+  /** Called when there is nothing to train on; may throw a better error than is thrown then. */
+  readonly nothing?: () => void;
+}
+
+type TaskEncoder = (tasks: AsyncIterable<EncodeTask>) => AsyncIterable<EncodeResult>;
 
 /**
  * Encodes documents into token shards in a folder, which appears when it is whole and replaces one that was there. Special
@@ -53,6 +64,12 @@ type BatchEncoder = (texts: Texts) => AsyncIterable<EncodeResult>;
  * @throws QuernError if the tokenizer has no end-of-text token, there is no text, or the folder cannot be written
  */
 export async function writeShards(folder: string, options: WriteShardsOptions): Promise<ShardsHeader> {
+  const { train, heldout = [] } = options;
+  return writeTasks(folder, { ...options, train: batchesOf(train), heldout: batchesOf(heldout) });
+}
+
+/** `writeShards` of documents in the form of tasks. */
+export async function writeTasks(folder: string, options: WriteTasksOptions): Promise<ShardsHeader> {
   const { tokenizer } = options;
   const endOfText = tokenizer.endOfText;
   if (endOfText === undefined) {
@@ -64,23 +81,31 @@ export async function writeShards(folder: string, options: WriteShardsOptions): 
     signal,
     onProgress,
     reading,
+    found,
     fileTokens = FILE_TOKENS,
     threads = availableParallelism(),
   } = options;
-  const encoder = new DocumentEncoder(tokenizer, endOfText, threads, reading);
-  const encode: BatchEncoder = (texts) => encoder.encode(texts);
-  const common = { signal, onProgress, fileTokens, dtype } as const;
+  // Of a large vocabulary a good part of a second, in which workers load theirs.
+  let hash: string | undefined;
+  const hashTokenizer = (): string => {
+    hash ??= tokenizerHash(tokenizer);
+    return hash;
+  };
+  const encoder = new DocumentEncoder(tokenizer, endOfText, threads, reading, hashTokenizer);
+  const encode: TaskEncoder = (tasks) => encoder.encode(tasks);
+  const common = { signal, onProgress, found, fileTokens, dtype } as const;
   const fill = async (temporary: string, there: ShardsProgress): Promise<ShardsHeader> => {
     const train = await writeSplit(temporary, "train", options.train, encode, there, { ...common, reading });
+    if (train.tokens === 0) options.nothing?.();
     if (train.tokens === 0) throw new QuernError("there is no text to train on: every document is empty or held out");
-    const heldout = await writeSplit(temporary, "heldout", options.heldout ?? [], encode, there, common);
+    const heldout = await writeSplit(temporary, "heldout", options.heldout, encode, there, common);
     const header: ShardsHeader = {
       format: "quern token shards",
       version: 1,
       dtype,
       vocabSize: tokenizer.vocabSize,
       endOfText,
-      tokenizer: tokenizerHash(tokenizer),
+      tokenizer: hashTokenizer(),
       train,
       heldout,
     };
@@ -102,10 +127,10 @@ export function tokenizerHash(tokenizer: Tokenizer): string {
 async function writeSplit(
   folder: string,
   name: "train" | "heldout",
-  texts: Texts,
-  encode: BatchEncoder,
+  tasks: AsyncIterable<EncodeTask>,
+  encode: TaskEncoder,
   there: ShardsProgress,
-  { signal, onProgress, reading, fileTokens, dtype }: SplitOptions,
+  { signal, onProgress, reading, found, fileTokens, dtype }: SplitOptions,
 ): Promise<ShardsSplitHeader> {
   const files = there[name];
   const total = { tokens: 0, documents: 0, bytes: 0 };
@@ -124,32 +149,41 @@ async function writeSplit(
     else onProgress?.({ task, done: reading.bytesRead, total: reading.bytesTotal, unit: "byte", note });
   };
   /** The documents behind those that lie in whole files already. */
-  async function* rest(): AsyncGenerator<string> {
+  async function* rest(): AsyncGenerator<EncodeTask> {
     let known = total.documents;
-    for await (const text of texts) {
-      if (known > 0 && text !== "") {
-        known--;
-        total.bytes += Buffer.byteLength(text, "utf8");
-        signal?.throwIfAborted();
-        report();
-      } else yield text;
+    for await (const task of tasks) {
+      if (known === 0) {
+        yield task;
+        continue;
+      }
+      const { rest, documents, bytes, others } = withoutFirst(task, known);
+      known -= documents;
+      total.bytes += bytes;
+      found?.(documents, others);
+      signal?.throwIfAborted();
+      report();
+      if (rest !== undefined) yield rest;
     }
   }
   try {
-    for await (const { ids, ends, bytes } of encode(total.documents === 0 ? texts : rest())) {
+    for await (const { ids, ends, bytes, others } of encode(total.documents === 0 ? tasks : rest())) {
       signal?.throwIfAborted();
       total.bytes += bytes;
       total.documents += ends.length;
       total.tokens += ids.length;
-      // A file takes documents until one carries it past its size.
-      for (let first = 0; first < ends.length; ) {
+      found?.(ends.length, others);
+      // A file takes documents until one carries it past its size, and of one that goes on what there is.
+      for (let first = 0, from = 0; from < ids.length; ) {
         file ??= await ShardFile.create(folder, `${name}-${String(files.length).padStart(5, "0")}`, dtype);
-        const from = first === 0 ? 0 : ends[first - 1];
         let last = first;
-        while (last + 1 < ends.length && file.tokens + ends[last] - from < fileTokens) last++;
-        await file.write(ids.subarray(from, ends[last]), ends.subarray(first, last + 1), from);
-        first = last + 1;
-        if (file.tokens >= fileTokens) {
+        while (last < ends.length && file.tokens + ends[last] - from < fileTokens) last++;
+        const full = last < ends.length;
+        const to = full ? ends[last] : ids.length;
+        if (full) last++;
+        await file.write(ids.subarray(from, to), ends.subarray(first, last), from);
+        first = last;
+        from = to;
+        if (full) {
           files.push(await file.commit());
           file = undefined;
           await there.save();
@@ -173,6 +207,7 @@ interface SplitOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
   readonly reading?: ReadBytes;
+  readonly found?: (documents: number, others: number) => void;
   readonly fileTokens: number;
   readonly dtype: "u16" | "u32";
 }

@@ -1,0 +1,31 @@
+/** @file Counting the pretokens of one task. */
+import type { PretokenCounter } from "./pretoken-counts.js";
+import type { TextParts } from "./text-parts.js";
+import { textsOfTask } from "./text-tasks.js";
+import type { TextTask } from "./worker-tasks.js";
+
+/** Counts a task's pretokens; returns how many documents it has ended. @throws QuernError for a line that is no document */
+export function countTask(task: TextTask, parts: TextParts, counter: PretokenCounter): number {
+  if (task.kind === "packed") {
+    const view = new DataView(task.bytes.buffer);
+    const count = (from: number, to: number): void =>
+      parts.eachPart(task.bytes, from, to, (start) => counter.add(task.bytes, view, start, parts.bounds, parts.count));
+    let from = 0;
+    for (const end of task.ends) {
+      count(from, end);
+      from = end;
+    }
+    if (from < task.length) count(from, task.length);
+    parts.release();
+    return task.ends.length;
+  }
+  const { texts } = textsOfTask(task);
+  for (const text of texts) {
+    for (let start = 0; start < text.length; ) {
+      start = parts.load(text, start);
+      counter.add(parts.bytes, parts.view, 0, parts.bounds, parts.count);
+    }
+    parts.release();
+  }
+  return texts.length;
+}

@@ -1,0 +1,160 @@
+/**
+ * @file What threads are given to encode or to count: strings in batches, or a corpus in blocks whose bytes are handed over
+ * as they were read, so that the thread that reads does nothing else.
+ */
+import { createHash } from "node:crypto";
+import { type Block, documentsOf } from "../documents/index.js";
+import { QuernError } from "../errors.js";
+import { PADDING } from "./encoder.js";
+import { byteBorder } from "./text-parts.js";
+import type { PackedTask, Share, TextTask } from "./worker-tasks.js";
+
+/** Bytes, or UTF-16 units, of a task. */
+const BATCH = 1 << 20;
+
+export async function* batchesOf(texts: Iterable<string> | AsyncIterable<string>): AsyncGenerator<TextTask> {
+  let batch: string[] = [];
+  let units = 0;
+  for await (const text of texts) {
+    if (typeof text !== "string") throw new QuernError("a document to encode is not a string");
+    if (text === "") continue;
+    batch.push(text);
+    units += text.length;
+    if (units >= BATCH) {
+      yield { kind: "texts", texts: batch };
+      batch = [];
+      units = 0;
+    }
+  }
+  if (batch.length > 0) yield { kind: "texts", texts: batch };
+}
+
+export interface BlockTasksOptions {
+  /** True if a text may be given in stretches between borders. */
+  readonly divisible: boolean;
+  readonly share?: Share;
+  /** Called with how many documents are left out here; those in lines are sorted when they are parsed. */
+  readonly leftOut?: (documents: number) => void;
+}
+
+/** The tasks of a corpus, in the order of its documents. */
+export async function* tasksOf(
+  blocks: AsyncIterable<Block>,
+  { divisible, share, leftOut }: BlockTasksOptions,
+): AsyncGenerator<TextTask> {
+  let packed = new Packed();
+  for await (const block of blocks) {
+    if (block.kind === "text") {
+      const { bytes } = block;
+      if (!isWanted(bytes, share)) {
+        leftOut?.(1);
+        continue;
+      }
+      for (let start = 0; start < bytes.length; ) {
+        const aim = start + BATCH - packed.length;
+        const end = divisible && aim < bytes.length ? byteBorder(bytes, start, aim, bytes.length) : bytes.length;
+        packed.add(bytes.subarray(start, end), end === bytes.length);
+        start = end;
+        if (packed.length >= BATCH - BATCH / 8) {
+          yield packed.task();
+          packed = new Packed();
+        }
+      }
+      continue;
+    }
+    if (packed.length > 0) {
+      yield packed.task();
+      packed = new Packed();
+    }
+    if (block.kind === "lines") yield { kind: "lines", lines: block, share };
+    else {
+      const texts = block.documents.map(({ text }) => text);
+      const mine = texts.filter((text) => isWanted(text, share));
+      leftOut?.(texts.length - mine.length);
+      if (mine.length > 0) yield { kind: "texts", texts: mine };
+    }
+  }
+  if (packed.length > 0) yield packed.task();
+}
+
+/** Texts and stretches of texts while they are gathered for one task. */
+class Packed {
+  length = 0;
+  readonly #pieces: Uint8Array[] = [];
+  readonly #ends: number[] = [];
+
+  add(piece: Uint8Array, ends: boolean): void {
+    this.#pieces.push(piece);
+    this.length += piece.length;
+    if (ends) this.#ends.push(this.length);
+  }
+
+  task(): PackedTask {
+    const bytes = new Uint8Array(this.length + PADDING);
+    let at = 0;
+    for (const piece of this.#pieces) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    return { kind: "packed", bytes, length: this.length, ends: this.#ends };
+  }
+}
+
+/** The texts of a task that comes as strings or lines: those of its share, and how many are not. */
+export function textsOfTask(task: Exclude<TextTask, PackedTask>): {
+  readonly texts: readonly string[];
+  readonly others: number;
+} {
+  if (task.kind === "texts") return { texts: task.texts, others: 0 };
+  const texts: string[] = [];
+  let others = 0;
+  for (const { text } of documentsOf(task.lines)) {
+    if (isWanted(text, task.share)) texts.push(text);
+    else others++;
+  }
+  return { texts, others };
+}
+
+/** A task without its first documents, and the UTF-8 bytes of those. */
+export function withoutFirst(
+  task: TextTask,
+  most: number,
+): {
+  readonly rest: TextTask | undefined;
+  readonly documents: number;
+  readonly bytes: number;
+  readonly others: number;
+} {
+  if (task.kind === "packed") {
+    const documents = Math.min(most, task.ends.length);
+    // Of a text that goes on, this is a stretch like those before it.
+    const from = documents < most ? task.length : documents === 0 ? 0 : task.ends[documents - 1];
+    const ends = task.ends.slice(documents).map((end) => end - from);
+    const rest = { ...task, bytes: task.bytes.slice(from), length: task.length - from, ends };
+    return { rest: rest.length > 0 ? rest : undefined, documents, bytes: from, others: 0 };
+  }
+  const { texts, others } = textsOfTask(task);
+  const first = texts.slice(0, most);
+  const bytes = first.reduce((sum, text) => sum + Buffer.byteLength(text, "utf8"), 0);
+  const rest = texts.length > most ? ({ kind: "texts", texts: texts.slice(most) } as const) : undefined;
+  return { rest, documents: first.length, bytes, others };
+}
+
+/** What of a task can be handed over instead of copied. */
+export function buffersOf(task: TextTask): ArrayBuffer[] {
+  if (task.kind === "texts") return [];
+  return [task.kind === "packed" ? task.bytes.buffer : task.lines.bytes.buffer];
+}
+
+/** Bytes of a task, or for strings their units. */
+export function sizeOf(task: TextTask): number {
+  if (task.kind === "texts") return task.texts.reduce((sum, text) => sum + text.length, 0);
+  return task.kind === "packed" ? task.length : task.lines.bytes.length;
+}
+
+/** A document is held out by its text alone, about that share of all texts. */
+function isWanted(text: string | Uint8Array, share: Share | undefined): boolean {
+  if (share === undefined || share.heldout <= 0) return share?.held !== true;
+  const held = createHash("sha1").update(text).digest().readUInt32LE(0) < share.heldout * 2 ** 32;
+  return held === share.held;
+}

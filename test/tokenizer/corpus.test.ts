@@ -1,0 +1,188 @@
+/** Corpora of files, whose bytes threads are given in blocks, against the same documents as strings. */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readDocuments } from "../../src/documents/index.js";
+import { countPretokens } from "../../src/tokenizer/count-pretokens.js";
+import { IdBuffer, PADDING } from "../../src/tokenizer/encoder.js";
+import { encodeCorpus, publishedTokenizer, trainTokenizer, writeShards } from "../../src/tokenizer/index.js";
+import type { PretokenCounts } from "../../src/tokenizer/pretoken-counts.js";
+import { byteBorder } from "../../src/tokenizer/text-parts.js";
+import { hasWorkers } from "../../src/tokenizer/worker-pool.js";
+import { fixture } from "./random-text.js";
+
+const folder = mkdtempSync(join(tmpdir(), "quern-corpus-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const texts = JSON.parse(readFileSync(fixture("training.json"), "utf8"))[0].texts as string[];
+const sample = `${texts.join("\r\n")} naïve “quotes” 猫が好き、とても。 🙂 don't\u00a0stop`;
+const tokenizer = await trainTokenizer([...texts, sample], { vocabSize: 700 });
+const corpus = join(folder, "corpus");
+const threadsHere = hasWorkers() ? [1, 2] : [1];
+
+/** Text of at least so many UTF-16 units, other in each place. */
+function long(units: number, salt: number): string {
+  let text = "";
+  for (let i = 0; text.length < units; i++) text += `${sample} ${(i * 7919 + salt) % 10_007}\n`;
+  return text;
+}
+
+const jsonl = (documents: readonly string[]) => documents.map((text) => JSON.stringify({ text })).join("\r\n");
+
+beforeAll(() => {
+  mkdirSync(join(corpus, "sub"), { recursive: true });
+  writeFileSync(join(corpus, "a.txt"), `\ufeff${long(3_500_000, 1)}`);
+  // Nowhere a place to cut: one stretch of letters and one of digits.
+  writeFileSync(join(corpus, "b.txt"), "猫".repeat(500_000) + "7".repeat(100));
+  writeFileSync(join(corpus, "c.txt"), "");
+  writeFileSync(join(corpus, "d.md"), " \u00a0\r\n");
+  for (let i = 0; i < 60; i++) writeFileSync(join(corpus, "sub", `${i}.txt`), `${i} ${texts[i % texts.length]}`);
+  const documents = Array.from({ length: 2500 }, (_, i) => `${i}\r\n${sample.slice(0, 900 + (i % 300))}`);
+  documents.splice(1000, 0, long(2_500_000, 2), "", " ", "\ud800 alone");
+  writeFileSync(join(corpus, "e.jsonl"), `\n\r\n${jsonl(documents)}`);
+  writeFileSync(join(corpus, "f.jsonl"), "");
+  writeFileSync(join(corpus, "g.jsonl"), `${jsonl(documents.slice(0, 40))}\n`);
+});
+
+async function textsOf(path: string): Promise<string[]> {
+  const all: string[] = [];
+  for await (const { text } of readDocuments([path])) all.push(text);
+  return all;
+}
+
+function expectSame(mine: string, theirs: string): void {
+  expect(readdirSync(mine).sort()).toEqual(readdirSync(theirs).sort());
+  for (const name of readdirSync(theirs)) {
+    expect(readFileSync(join(mine, name)).equals(readFileSync(join(theirs, name))), name).toBe(true);
+  }
+}
+
+describe("a corpus in blocks", () => {
+  it("becomes the shards of its documents as strings, whatever the number of threads", async () => {
+    const strings = join(folder, "strings");
+    await writeShards(strings, { tokenizer, train: await textsOf(corpus), threads: 1, fileTokens: 400_000 });
+    for (const threads of threadsHere) {
+      const out = join(folder, `blocks-${threads}`);
+      const { header, skipped } = await encodeCorpus([corpus], out, { tokenizer, threads, fileTokens: 400_000 });
+      expect(header.train.files.length).toBeGreaterThan(3);
+      expect(skipped.map(({ reason }) => reason)).toEqual(["empty", "empty"]);
+      expectSame(out, strings);
+    }
+  });
+
+  it("is the same where texts cannot be cut", async () => {
+    const { parts } = tokenizer;
+    const { Tokenizer } = await import("../../src/tokenizer/tokenizer.js");
+    const whole = new Tokenizer({ ...parts, normalizer: "NFC" });
+    expect([tokenizer.divisible, whole.divisible]).toEqual([true, false]);
+    const [mine, theirs] = [join(folder, "whole"), join(folder, "whole-strings")];
+    const path = join(corpus, "a.txt");
+    await writeShards(theirs, { tokenizer: whole, train: await textsOf(path), threads: 1 });
+    await encodeCorpus([path], mine, { tokenizer: whole, threads: 1 });
+    expectSame(mine, theirs);
+  });
+
+  it("is split by its texts, and gone on with after an interruption, to the same bytes", async () => {
+    const options = { tokenizer, heldout: 0.2, fileTokens: 200_000 };
+    const whole = join(folder, "split");
+    const { header } = await encodeCorpus([corpus], whole, { ...options, threads: 1 });
+    const all = (await textsOf(corpus)).length;
+    expect(header.train.documents + header.heldout.documents).toBe(all);
+    expect(Math.abs(header.heldout.documents - all / 5)).toBeLessThan(all / 20);
+    for (const threads of threadsHere) {
+      const out = join(folder, `resumed-${threads}`);
+      for (const files of [1, 3, 4]) {
+        const stop = new AbortController();
+        const stopLater = () => {
+          const partial = readdirSync(join(folder, `.resumed-${threads}.partial`));
+          if (partial.filter((name) => name.endsWith(".ends")).length >= files) stop.abort(new Error("stopped"));
+        };
+        const stopping = { ...options, threads, signal: stop.signal, onProgress: stopLater };
+        await expect(encodeCorpus([corpus], out, stopping)).rejects.toThrow("stopped");
+      }
+      await encodeCorpus([corpus], out, { ...options, threads });
+      expectSame(out, whole);
+    }
+  });
+
+  it.each(threadsHere)("is refused for the first line or byte that is wrong, with %i threads", async (threads) => {
+    const options = { tokenizer, threads };
+    const out = join(folder, "refused");
+    const good = Array.from({ length: 3000 }, (_, i) => JSON.stringify({ text: `${i} ${sample.slice(0, 4000)}` }));
+    const lines = [...good];
+    lines[2200] = '{"txt":1}';
+    lines[2900] = "{";
+    const path = join(folder, "bad.jsonl");
+    writeFileSync(path, lines.join("\n"));
+    await expect(encodeCorpus([path], out, options)).rejects.toMatchObject({
+      exitCode: 2,
+      message: `${path}, line 2201: has no "text" that is a string; its keys are txt`,
+    });
+    await expect(trainTokenizer(readDocuments([path]), { vocabSize: 300, threads })).rejects.toThrow(
+      /line 2201: has no/,
+    );
+    const bytes = Buffer.from(`${good.join("\n")}\n{"text":"a\u00e9"}`);
+    bytes[bytes.length - 3] = 0x41;
+    writeFileSync(path, bytes);
+    await expect(encodeCorpus([path], out, options)).rejects.toThrow(
+      /line 3001: a byte that is not UTF-8, at byte 10 of the line/,
+    );
+
+    const text = Buffer.from(long(9_000_000, 3));
+    const at = text.length - 1_000_000;
+    text[at] = 0xff;
+    const broken = join(folder, `broken-${threads}`);
+    mkdirSync(broken);
+    const name = join(broken, "a.txt");
+    writeFileSync(name, text);
+    // A byte in the middle of a character is named by that character's first.
+    const where = new RegExp(`a byte that is not UTF-8, at byte (${at}|${at - 1}|${at - 2}|${at - 3})`);
+    await expect(encodeCorpus([name], out, options)).rejects.toThrow(where);
+    writeFileSync(join(broken, "b.txt"), "good");
+    const { header, skipped } = await encodeCorpus([broken], out, options);
+    expect(header.train.documents).toBe(1);
+    expect(skipped[0].reason).toMatch(where);
+    await expect(encodeCorpus([join(corpus, "f.jsonl")], out, options)).rejects.toThrow(/^no text in .*f\.jsonl/);
+  });
+
+  it("counts as its documents do as strings", async () => {
+    const table = ({ size, bytes, starts, counts }: PretokenCounts) =>
+      new Map(
+        Array.from({ length: size }, (_, i) => [
+          Buffer.from(bytes.slice(starts[i], starts[i + 1])).toString("hex"),
+          counts[i],
+        ]),
+      );
+    const strings = table(await countPretokens(await textsOf(corpus), { pattern: "o200k", threads: 1 }));
+    for (const threads of threadsHere) {
+      const reader = readDocuments([corpus]);
+      const options = { pattern: "o200k", threads, worthWorkers: 1, kept: 300 };
+      expect(table(await countPretokens(reader, options))).toEqual(strings);
+      expect(reader.documents).toBe((await textsOf(corpus)).length);
+    }
+  });
+
+  it("is cut only where the ids of the pieces are those of the whole", async () => {
+    const cl100k = await publishedTokenizer("cl100k");
+    const text = `${sample}${"\n \t x1 y2".repeat(50)} कखग ​ A\u0301 \u{1d400}. don't we'll`.repeat(3);
+    const utf8 = Buffer.from(text);
+    const bytes = new Uint8Array(utf8.length + PADDING);
+    bytes.set(utf8);
+    for (const each of [tokenizer, cl100k]) {
+      const expected = [...each.encode(text)];
+      for (const size of [16, 61, 700]) {
+        const out = new IdBuffer();
+        let pieces = 0;
+        for (let start = 0; start < utf8.length; pieces++) {
+          const aim = start + size;
+          const end = aim < utf8.length ? byteBorder(bytes, start, aim, utf8.length) : utf8.length;
+          each.encodeBytesTo(bytes, start, end, out);
+          start = end;
+        }
+        expect(pieces).toBeGreaterThan(3);
+        expect([...out.ids.subarray(0, out.length)]).toEqual(expected);
+      }
+    }
+  });
+});
