@@ -73,9 +73,11 @@ describe.each(targets)("cpu, %s", (target) => {
     // The widest row, and WebAssembly, are optimised as they are for a user.
     if (target === targets[0] || target === "wasm") vi.stubEnv("QUERN_OPTIMIZE", "3");
     program = await compile(entries, { cpu: target, threads: 2 });
-    vi.unstubAllEnvs();
   }, 300_000);
-  afterAll(() => program.dispose());
+  afterAll(() => {
+    vi.unstubAllEnvs();
+    program.dispose();
+  });
 
   it("gives what reference gives, forward and backward", { timeout: 120_000 }, async () => {
     const wrong: string[] = [];
