@@ -13,7 +13,8 @@ export { MUON_DEFAULTS, type MuonOptions, muon, muonScalars, muonStateNames } fr
 export { ngramLosses } from "./ngram.js";
 export { OPTIMIZERS, type OptimizerOptions, optimizerState, type StateVariable } from "./optimizer.js";
 export { endOf, type RunPlan } from "./plan.js";
-export { type PretrainOptions, type PretrainResult, planPretraining, pretrain } from "./pretrain.js";
+export type { PretrainOptions } from "./prepare-run.js";
+export { type PretrainResult, planPretraining, pretrain } from "./pretrain.js";
 export { pretrainOptions } from "./pretrain-options.js";
 export { type MetricsLine, type RunRecord, type RunResult, writeReport } from "./report.js";
 export { findModelFolder, listCheckpoints, readRunRecord } from "./run-folder.js";

@@ -1,0 +1,85 @@
+/** @file How a run begins: its record, the identity that its checkpoints carry, and the state of its first step. */
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { promisify } from "node:util";
+import { examineMachine, type Program } from "../backends/index.js";
+import { initialValues, parametersOf } from "../model/index.js";
+import { packageFolder, version } from "../version.js";
+import { optimizerState } from "./optimizer.js";
+import type { RunPlan } from "./plan.js";
+import { type Begun, type Call, peakOf } from "./prepare-run.js";
+import type { RunRecord, RunResult } from "./report.js";
+import { writeRunRecord } from "./run-folder.js";
+
+export async function beginRun(
+  call: Call,
+  plan: RunPlan,
+  samples: NonNullable<RunResult["samples"]>,
+): Promise<RunRecord> {
+  const { o } = call;
+  const peak = peakOf(call, plan);
+  const machine = await examineMachine({ measure: false });
+  const record: RunRecord = {
+    version,
+    created: new Date().toISOString(),
+    git: await gitRevision(),
+    config: o,
+    plan: { ...plan },
+    seed: plan.seed,
+    machine: {
+      line: machine.line,
+      processor: machine.processor,
+      cores: machine.cores,
+      compiler: machine.compiler?.version ?? machine.clang,
+      peak_gflops: peak === null ? null : peak / 1e9,
+    },
+    result: { samples },
+  };
+  await writeRunRecord(o.out, record);
+  return record;
+}
+
+/** A name for what a plan trains: its checkpoints carry it. Cuts come later and are no part of it. */
+export function identityOf({
+  model,
+  batch,
+  sequence,
+  accumulate,
+  steps,
+  schedule,
+  optimizer,
+  seed,
+  dataset,
+}: RunPlan): string {
+  const deciding = [model, batch, sequence, accumulate, steps, schedule, optimizer, seed, dataset];
+  return createHash("sha256").update(JSON.stringify(deciding)).digest("hex");
+}
+
+/** The revision of Quern's own source, where it is a checkout. */
+async function gitRevision(): Promise<string | undefined> {
+  return promisify(execFile)("git", ["describe", "--always", "--dirty"], { cwd: packageFolder }).then(
+    ({ stdout }) => stdout.trim(),
+    () => undefined,
+  );
+}
+
+type ReadParameter = (name: string) => Float32Array | Promise<Float32Array>;
+
+/** What a parameter holds before the first step: drawn by the seed, or the base model's. */
+export function firstValuesOf({ sizes, base }: Begun, seed: number): ReadParameter {
+  if (base !== null) return (name) => base.readParameter(name);
+  const parameters = new Map(parametersOf(sizes.model).map((parameter) => [parameter.name, parameter]));
+  return (name) => initialValues(parameters.get(name)!, seed);
+}
+
+export async function setFirstState(
+  program: Program,
+  { sizes }: Begun,
+  firstValues: ReadParameter,
+  { optimizer }: RunPlan,
+): Promise<void> {
+  for (const { name } of parametersOf(sizes.model)) program.write(name, await firstValues(name));
+  for (const { name, shape } of optimizerState(sizes.model, optimizer)) {
+    program.write(name, new Float32Array(shape.reduce((product, dimension) => product * dimension, 1)));
+  }
+}
