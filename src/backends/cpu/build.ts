@@ -5,8 +5,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Worker } from "node:worker_threads";
 import { QuernError } from "../../errors.js";
+import { compileWasm } from "./clang.js";
 import { emulator } from "./emulated.js";
 import type { InstructionSet } from "./instruction-sets.js";
 import { cachedProgram } from "./program-cache.js";
@@ -100,28 +100,6 @@ async function compileNative(compiler: Compiler, flags: readonly string[], folde
       { cause: error },
     );
   }
-}
-
-/** In a thread of its own: the compiler runs for seconds and would stop the event loop. */
-function compileWasm(source: string, flags: readonly string[]): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL("./clang-worker.js", workerBase()), { workerData: { source, flags } });
-    worker.once("message", (message: { wasm?: Uint8Array; error?: string }) => {
-      if (message.wasm) resolve(message.wasm);
-      else reject(new QuernError(`clang could not make WebAssembly of the program: ${message.error}`));
-    });
-    worker.once("error", reject);
-  });
-}
-
-/**
- * Where the workers' JavaScript is: beside this file once built. Tests run the TypeScript as it is, and threads cannot;
- * they use the build that `npm test` has just made.
- */
-export function workerBase(): string {
-  return import.meta.url.endsWith(".ts")
-    ? import.meta.url.replace("/src/", "/dist/src/").replace(/\.ts$/, ".js")
-    : import.meta.url;
 }
 
 export async function clangVersion(): Promise<string> {

@@ -8,8 +8,9 @@
 import { readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import { QuernError } from "../../errors.js";
-import { WASM_PAGES, WASM_STACK, workerBase } from "./build.js";
+import { WASM_PAGES, WASM_STACK } from "./build.js";
 import type { Image } from "./native.js";
+import { workerBase } from "./worker-base.js";
 
 const PAGE = 65536;
 /** For static data and the first stack; the rest is grown behind them. */
