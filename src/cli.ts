@@ -59,6 +59,11 @@ await runProcess([
     load: () => import("./commands/data-deduplicate.js"),
   },
   {
+    words: "data decontaminate",
+    summary: "take evaluation sets out of training text by n-grams",
+    load: () => import("./commands/data-decontaminate.js"),
+  },
+  {
     words: "data classifier train",
     summary: "train a text classifier in fastText's format",
     load: () => import("./commands/data-classifier-train.js"),

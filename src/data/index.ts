@@ -27,6 +27,14 @@ export { runTask, type TaskManifest } from "./clean/run-task.js";
 export { planTasks, type Task, type TaskConfig } from "./clean/tasks.js";
 export { type CrawlOptions, type CrawlResult, crawl } from "./crawl/crawl.js";
 export { crawlOptions } from "./crawl/crawl-options.js";
+export { BenchmarkGrams, type Overlap } from "./decontaminate/benchmarks.js";
+export {
+  type DecontaminateOptions,
+  type DecontaminateResult,
+  decontaminate,
+  type FoundBenchmark,
+} from "./decontaminate/decontaminate.js";
+export { decontaminateOptions } from "./decontaminate/decontaminate-options.js";
 export {
   bandProbability,
   canonicalUrl,

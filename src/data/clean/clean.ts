@@ -189,6 +189,8 @@ async function sweep(
     // Manifests first: what has none is not finished, whatever else is there.
     const folders = ["tasks", "documents"];
     const dropped = await readdir(join(out, "dropped")).catch(() => []);
+    const noted = await readdir(join(out, "notes")).catch(() => []);
+    folders.push(...noted.map((step) => join("notes", step)));
     if (!keepDropped) await rm(join(out, "dropped"), { recursive: true, force: true });
     else folders.push(...dropped.map((step) => join("dropped", step)));
     const written = new Set([...finished.values()].flatMap(({ files }) => files.map(({ path }) => path)));

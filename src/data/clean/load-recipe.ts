@@ -17,7 +17,7 @@ import { defineRecipe, type Recipe } from "./recipe.js";
 const BUILT_IN: Readonly<Record<string, Recipe>> = { fineweb, "fineweb-2": fineweb2 };
 
 /**
- * The recipe of a file, or `fineweb` (also where nothing is named) or `fineweb-2`. Throws a `QuernError` when the file is
+ * The recipe of a TypeScript or JSON file, or `fineweb` (also where nothing is named) or `fineweb-2`. Throws a `QuernError` when the file is
  * not there, does not run, or exports no recipe.
  */
 export async function loadRecipe(path = "fineweb"): Promise<Recipe> {
@@ -25,9 +25,13 @@ export async function loadRecipe(path = "fineweb"): Promise<Recipe> {
   const file = resolve(path);
   if (!existsSync(file)) {
     const names = Object.keys(BUILT_IN).join(" and ");
-    throw new QuernError(`there is no recipe ${path}; it must be a TypeScript file, or one of ${names}`, {
+    throw new QuernError(`there is no recipe ${path}; it must be a TypeScript or JSON file, or one of ${names}`, {
       exitCode: 2,
     });
+  }
+  if (file.endsWith(".json")) {
+    const { parseRecipe } = await import("./json-recipe.js");
+    return parseRecipe((await read(file)).toString("utf8"), path);
   }
   // The recipe's own import of the library gives the one that runs, however Quern was installed.
   const jiti = createJiti(import.meta.url, {

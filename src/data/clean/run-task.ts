@@ -49,9 +49,14 @@ export async function runTask(
 ): Promise<TaskManifest> {
   const samples = new Samples();
   const steps: Step[] = [...recipe.steps];
-  const chain = new Chain(steps, (index, document, before, verdict) =>
-    samples.watch(steps[index].name, document, before, verdict),
-  );
+  let notes: { readonly step: string; readonly line: object }[] = [];
+  const chain = new Chain(steps, (index, document, before, verdict) => {
+    samples.watch(steps[index].name, document, before, verdict);
+    if ("note" in verdict && verdict.note !== undefined) {
+      const kept = verdict.keep ? { kept: true } : { kept: false, reason: verdict.reason };
+      notes.push({ step: steps[index].name, line: { id: document.id, ...kept, ...verdict.note } });
+    }
+  });
   await chain.prepare();
   const extraction = newCounts("extract");
   const files = new OutputFiles(task, config.out);
@@ -76,6 +81,8 @@ export async function runTask(
       if (outcome.keep) await files.kept(record, document);
       else if (config.keepDropped)
         await files.dropped(outcome.step, outcome.reason, record, document.passage.text, document);
+      for (const { step, line } of notes) await files.note(step, line);
+      notes = [];
       if (read % 256 === 0) onProgress?.(read);
     }
     const written = await files.commit();
@@ -140,6 +147,7 @@ async function toDocument(
     source,
     origin: record.origin,
     language: record.language ?? recipe.language,
+    ...(record.fields === undefined ? {} : { fields: { ...record.fields } }),
     passage: new Passage(text, { words: recipe.words, sentences: recipe.sentences }),
   });
   if (content.kind === "text") {
@@ -191,6 +199,10 @@ class OutputFiles {
     await this.#write(`dropped/${step}`, { reason, ...lineOf(record, text, document) });
   }
 
+  async note(step: string, line: object): Promise<void> {
+    await this.#write(`notes/${step}`, line);
+  }
+
   async #write(folder: string, line: object): Promise<void> {
     const path = `${folder}/${this.#task.name}.jsonl`;
     let file = this.#files.get(path);
@@ -226,7 +238,7 @@ function lineOf(record: InputRecord, text: string, document: Candidate | undefin
     ...(document?.language === undefined ? {} : { language: document.language }),
     ...(document?.languageScore === undefined ? {} : { language_score: document.languageScore }),
     origin: record.origin,
-    ...record.fields,
+    ...(document?.fields ?? record.fields),
     text,
   };
 }

@@ -14,8 +14,13 @@ export interface Candidate {
   /** As the input declares it or the language step found it: ISO 639-1 where there is one. */
   language?: string;
   languageScore?: number;
+  /** What else its line says; a step may add to it, and it is written with the document. */
+  fields?: Record<string, unknown>;
   passage: Passage;
 }
+
+/** What a step has to say of one document, kept beside the run's documents: `notes/<step>/`. */
+export type Note = Readonly<Record<string, unknown>>;
 
 /** A document is kept with another text. */
 export interface Edit {
@@ -28,13 +33,14 @@ export interface Edit {
   readonly words?: number;
   /** What was edited, by reason: lines of C4, e-mails of personal data. */
   readonly edits?: Readonly<Record<string, number>>;
+  readonly note?: Note;
 }
 
 export type Verdict =
   | { readonly keep: true }
   | Edit
   | { readonly keep: true; readonly found: Readonly<Record<string, number>> }
-  | { readonly keep: false; readonly reason: string };
+  | { readonly keep: false; readonly reason: string; readonly note?: Note };
 
 export const KEEP: Verdict = { keep: true };
 

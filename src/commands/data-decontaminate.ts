@@ -1,0 +1,27 @@
+import { decontaminateOptions } from "../data/decontaminate/decontaminate-options.js";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description:
+    "Take evaluation sets out of training text: documents, or stretches of them, that share an n-gram of words with an example. " +
+    "Writes documents/, removed.jsonl (what went, and whose it was), contamination.jsonl (the examples that were found) and report.html.",
+  options: decontaminateOptions,
+  positional: ["inputs"],
+  examples: [
+    "quern data decontaminate unique/documents --against gsm8k.jsonl mmlu.jsonl --out safe/",
+    "quern data decontaminate unique/documents --against gsm8k.jsonl --ngram 8 --threshold 0.5 --remove span --out safe/",
+  ],
+  async run(options, { signal, onProgress, print }) {
+    const { decontaminate } = await import("../data/index.js");
+    const result = await decontaminate({ ...options, signal, onProgress });
+    const { documents, kept, cut, bytes, bytesKept, benchmarks } = result;
+    for (const { name, examples, found, tooShort, documents: having } of benchmarks) {
+      const short = tooShort === 0 ? "" : `, ${tooShort} too short to compare`;
+      print(`${name}: ${found} of ${examples} examples found, in ${having} documents${short}`);
+    }
+    print(`${documents} documents, ${kept} kept, ${documents - kept} removed, ${cut} cut`);
+    print(`${(bytes / 1e6).toFixed(1)} MB of text, ${(bytesKept / 1e6).toFixed(1)} kept, in ${options.out}/documents`);
+    for (const [reason, count] of Object.entries(result.skipped)) print(`${count} not read: ${reason}`);
+    return result;
+  },
+});

@@ -1,0 +1,56 @@
+/**
+ * @file Recipes as data, for those that no one writes by hand and that other threads and machines read again:
+ *
+ *     { "name": "web", "steps": ["normalise", { "length": { "minWords": 20 } }] }
+ */
+import { QuernError } from "../../errors.js";
+import { nearest } from "../../options.js";
+import * as parts from "../recipe-steps.js";
+
+/** Steps by their names; `custom` has a function and is none of them. */
+const STEPS: Readonly<Record<string, (options: never) => parts.Step>> = {
+  adult: parts.adult,
+  "bad-words": parts.badWords,
+  "c4-paragraphs": parts.c4Paragraphs,
+  "c4-quality": parts.c4Quality,
+  decontaminate: parts.decontamination,
+  "fineweb-quality": parts.finewebQuality,
+  "gopher-quality": parts.gopherQuality,
+  "gopher-repetition": parts.gopherRepetition,
+  language: parts.language,
+  length: parts.length,
+  normalise: parts.normalise,
+  "personal-data": parts.personalData,
+  "refinedweb-lines": parts.refinedWebLines,
+  toxicity: parts.toxicity,
+  url: parts.url,
+};
+
+/** The recipe in the text of a file. Throws a `QuernError` that says what is wrong with it. */
+export function parseRecipe(text: string, path: string): parts.Recipe {
+  const wrong = (what: string) => new QuernError(`the recipe ${path} is wrong: ${what}`, { exitCode: 2 });
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw wrong((error as Error).message);
+  }
+  if (typeof value !== "object" || value === null || !("steps" in value) || !Array.isArray(value.steps)) {
+    throw wrong("it must be an object with a list of steps");
+  }
+  return parts.defineRecipe({ ...value, steps: value.steps.map((step: unknown) => stepOf(step, wrong)) });
+}
+
+function stepOf(value: unknown, wrong: (what: string) => QuernError): parts.Step {
+  const isName = typeof value === "string";
+  const [name, options] = isName ? [value, undefined] : (Object.entries(value ?? {})[0] ?? []);
+  if (typeof name !== "string" || (!isName && Object.keys(value as object).length !== 1)) {
+    throw wrong(`a step is a name or { name: options }, not ${JSON.stringify(value)}`);
+  }
+  const make = Object.hasOwn(STEPS, name) ? STEPS[name] : undefined;
+  if (make === undefined) {
+    const near = nearest(name, Object.keys(STEPS));
+    throw wrong(`there is no step ${name}${near === undefined ? "" : `; did you mean ${near}?`}`);
+  }
+  return make(options as never);
+}

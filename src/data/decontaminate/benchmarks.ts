@@ -1,0 +1,226 @@
+/** @file Evaluation sets as their n-grams: which examples of which set a text has words of, and where. */
+import { basename } from "node:path";
+import { QuernError } from "../../errors.js";
+import { readLines } from "../lines.js";
+import { eachGram, OverlapWords } from "./words.js";
+
+/** Examples shorter than an n-gram are compared whole, if they have at least so many words (GPT-3's least, Brown et al. 2020). */
+export const SHORTEST = 8;
+
+export interface Benchmark {
+  readonly name: string;
+  readonly file: string;
+  readonly examples: number;
+  /** Examples with too few words to be told from chance; they are not compared. */
+  readonly tooShort: number;
+}
+
+export interface Example {
+  readonly benchmark: string;
+  readonly example: string;
+}
+
+export interface FoundExample extends Example {
+  /** Share of the example's n-grams that the text has. */
+  readonly share: number;
+}
+
+export interface Overlap {
+  readonly examples: readonly FoundExample[];
+  /** Stretches of the text that evaluation examples have as well, in UTF-16 units, apart and in order. */
+  readonly spans: readonly (readonly [start: number, end: number])[];
+}
+
+/** Keys of an example that say nothing of what is asked. */
+const NAMES = ["id", "example_id", "question_id", "task_id", "idx", "ind", "source_id"];
+const OTHER_KEYS = new Set([...NAMES, "url", "source", "subject", "category", "split", "type", "dataset", "language"]);
+
+/** Tables of n-grams; one for each length there is. */
+export class BenchmarkGrams {
+  readonly benchmarks: Benchmark[] = [];
+  readonly #examples: Example[] = [];
+  /** n-grams of each example, different ones. */
+  readonly #sizes: number[] = [];
+  readonly #tables = new Map<number, GramTable>();
+  readonly #words = new OverlapWords();
+  readonly #ngram: number;
+
+  constructor(ngram: number) {
+    this.#ngram = ngram;
+  }
+
+  /**
+   * Adds the examples of a JSONL file: every text in an example counts, but for its name and where it is from.
+   *
+   * @throws QuernError for a file that cannot be read, a line that is no JSON, a set without an example to compare
+   */
+  async add(file: string, signal?: AbortSignal): Promise<void> {
+    const name = basename(file).replace(/(\.jsonl?|\.ndjson)?(\.gz|\.zst)?$/i, "");
+    let [examples, tooShort, number] = [0, 0, 0];
+    for await (const line of readLines(file, signal)) {
+      number += 1;
+      if (line.trim() === "") continue;
+      let value: unknown;
+      try {
+        value = JSON.parse(line);
+      } catch {
+        throw new QuernError(`${file}, line ${number}: not valid JSON; an evaluation set has one example a line`, {
+          exitCode: 2,
+        });
+      }
+      examples += 1;
+      const texts = typeof value === "string" ? [value] : textsOf(value);
+      if (!this.#addExample({ benchmark: name, example: nameOf(value) ?? String(number) }, texts)) tooShort += 1;
+    }
+    if (examples === tooShort) {
+      const why = examples === 0 ? "it has no example" : `none of its ${examples} examples has ${SHORTEST} words`;
+      throw new QuernError(`${file} cannot be compared with: ${why}`, { exitCode: 2 });
+    }
+    this.benchmarks.push({ name, file, examples, tooShort });
+  }
+
+  #addExample(example: Example, texts: readonly string[]): boolean {
+    const number = this.#examples.length;
+    let size = 0;
+    const addAll = (n: number) => {
+      let table = this.#tables.get(n);
+      if (table === undefined) {
+        table = new GramTable();
+        this.#tables.set(n, table);
+      }
+      const own = table;
+      eachGram(this.#words, n, (_, low, high) => {
+        if (own.add(low, high, number)) size += 1;
+      });
+    };
+    for (const text of texts) {
+      this.#words.read(text);
+      addAll(this.#ngram);
+    }
+    const shortest = Math.min(SHORTEST, this.#ngram);
+    for (const text of size > 0 ? [] : texts) {
+      this.#words.read(text);
+      if (this.#words.count >= shortest) addAll(this.#words.count);
+    }
+    if (size === 0) return false;
+    this.#examples.push(example);
+    this.#sizes.push(size);
+    return true;
+  }
+
+  /** What a text shares with the examples; with a threshold, only with those of which it has at least that share. */
+  find(text: string, threshold = 0): Overlap {
+    const words = this.#words;
+    words.read(text);
+    const found = new Map<number, number>();
+    const hits: { readonly at: number; readonly n: number; readonly examples: readonly number[] }[] = [];
+    for (const [n, table] of this.#tables) {
+      table.begin();
+      eachGram(words, n, (at, low, high) => {
+        const gram = table.find(low, high);
+        if (gram < 0) return;
+        const examples = table.examplesOf(gram);
+        hits.push({ at, n, examples });
+        if (!table.isFirst(gram)) return;
+        for (const example of examples) found.set(example, (found.get(example) ?? 0) + 1);
+      });
+    }
+    const over = new Map([...found].filter(([example, grams]) => grams / this.#sizes[example] >= threshold));
+    const spans: [number, number][] = [];
+    for (const { at, n, examples } of hits.sort((a, b) => a.at - b.at || b.n - a.n)) {
+      if (!examples.some((example) => over.has(example))) continue;
+      const [start, end] = [words.starts[at], words.ends[at + n - 1]];
+      const last = spans.at(-1);
+      if (last !== undefined && start <= last[1]) last[1] = Math.max(last[1], end);
+      else spans.push([start, end]);
+    }
+    const examples = [...over].map(([number, grams]) => ({
+      ...this.#examples[number],
+      share: grams / this.#sizes[number],
+    }));
+    return { examples, spans };
+  }
+}
+
+/** n-grams of one length by their hashes, each with the examples that have it: an open table and lists. */
+class GramTable {
+  #slots = new Int32Array(1024).fill(-1);
+  #low: number[] = [];
+  #high: number[] = [];
+  readonly #lists: number[][] = [];
+  #seen = new Int32Array(1024);
+  #round = 0;
+
+  /** False where the example has this n-gram already. */
+  add(low: number, high: number, example: number): boolean {
+    const slot = this.#slotOf(low, high);
+    const gram = this.#slots[slot];
+    if (gram >= 0) {
+      const list = this.#lists[gram];
+      if (list[list.length - 1] === example) return false;
+      list.push(example);
+      return true;
+    }
+    this.#slots[slot] = this.#lists.length;
+    this.#low.push(low);
+    this.#high.push(high);
+    this.#lists.push([example]);
+    if (2 * this.#lists.length > this.#slots.length) this.#grow();
+    return true;
+  }
+
+  find(low: number, high: number): number {
+    return this.#slots[this.#slotOf(low, high)];
+  }
+
+  examplesOf(gram: number): readonly number[] {
+    return this.#lists[gram];
+  }
+
+  /** Begins another text. */
+  begin(): void {
+    this.#round += 1;
+    if (this.#seen.length < this.#lists.length) this.#seen = new Int32Array(this.#lists.length);
+  }
+
+  /** True the first time in a text. */
+  isFirst(gram: number): boolean {
+    if (this.#seen[gram] === this.#round) return false;
+    this.#seen[gram] = this.#round;
+    return true;
+  }
+
+  #slotOf(low: number, high: number): number {
+    const mask = this.#slots.length - 1;
+    // The low bits of a polynomial modulo 2^32 hang on the low bits of the words alone.
+    let slot = (low ^ (low >>> 15) ^ Math.imul(high, 0x85ebca6b)) & mask;
+    for (let gram = this.#slots[slot]; gram >= 0; gram = this.#slots[slot]) {
+      if (this.#low[gram] === low && this.#high[gram] === high) return slot;
+      slot = (slot + 1) & mask;
+    }
+    return slot;
+  }
+
+  #grow(): void {
+    this.#slots = new Int32Array(2 * this.#slots.length).fill(-1);
+    for (let gram = 0; gram < this.#lists.length; gram++) {
+      this.#slots[this.#slotOf(this.#low[gram], this.#high[gram])] = gram;
+    }
+  }
+}
+
+function nameOf(value: unknown): string | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  for (const key of NAMES) {
+    const name = (value as Record<string, unknown>)[key];
+    if (typeof name === "string" || typeof name === "number") return String(name);
+  }
+  return undefined;
+}
+
+function textsOf(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  if (Array.isArray(value)) return value.flatMap(textsOf);
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => (OTHER_KEYS.has(key) ? [] : textsOf(inner)));
+}

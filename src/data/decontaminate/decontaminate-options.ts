@@ -1,0 +1,32 @@
+/** @file The options of decontamination, shared by the library and the command line. */
+import { z } from "zod";
+
+export const decontaminateOptions = z.object({
+  inputs: z
+    .array(z.string())
+    .min(1)
+    .describe("JSONL, Parquet or text files, or folders of them")
+    .meta({ value: "INPUT" }),
+  against: z
+    .array(z.string())
+    .min(1)
+    .describe("evaluation sets, a JSONL file each, an example a line")
+    .meta({ value: "FILE" }),
+  out: z.string().describe("folder for documents/, removed.jsonl and contamination.jsonl").meta({ value: "DIR" }),
+  ngram: z.int().min(1).max(100).default(13).describe("words in an n-gram").meta({ value: "N" }),
+  threshold: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe("share of an example's n-grams that a document must have; 0: one is enough")
+    .meta({ value: "R" }),
+  remove: z.enum(["document", "span"]).default("document").describe("what goes: the document, or what overlaps"),
+  workers: z
+    .int()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe("worker threads; all cores by default; the output is the same for any number")
+    .meta({ value: "N" }),
+});

@@ -1,0 +1,158 @@
+/**
+ * @file Taking evaluation sets out of training text by n-grams of words (Brown et al. 2020, appendix C; with a threshold,
+ * Chowdhery et al. 2022), and telling which example of which set was found where. The work is a cleaning run of one step.
+ */
+import { realpath } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { z } from "zod";
+import { createAtomicFile, makeFolder, writeFileAtomic } from "../../documents/index.js";
+import { QuernError } from "../../errors.js";
+import { checkOptions } from "../../options.js";
+import type { OnProgress } from "../../progress.js";
+import { clean } from "../clean/clean.js";
+import { linesOfFile } from "../lines.js";
+import { findParts } from "../pages.js";
+import { type Benchmark, BenchmarkGrams, type FoundExample } from "./benchmarks.js";
+import { decontaminateOptions } from "./decontaminate-options.js";
+
+export interface DecontaminateOptions extends z.input<typeof decontaminateOptions> {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+export interface FoundBenchmark extends Benchmark {
+  /** Examples that some document has. */
+  readonly found: number;
+  /** Documents that have some example of it. */
+  readonly documents: number;
+}
+
+export interface DecontaminateResult {
+  readonly documents: number;
+  readonly kept: number;
+  /** Documents that stay without what overlapped. */
+  readonly cut: number;
+  readonly bytes: number;
+  readonly bytesKept: number;
+  readonly benchmarks: readonly FoundBenchmark[];
+  /** What could not be read as a document, by reason. */
+  readonly skipped: Readonly<Record<string, number>>;
+}
+
+/** A line of what the step notes. */
+interface Noted {
+  readonly id: string;
+  readonly kept: boolean;
+  readonly reason?: string;
+  readonly examples: readonly FoundExample[];
+  readonly spans: number;
+  readonly overlap: string;
+}
+
+/** An example that was found: a line of contamination.jsonl. */
+interface Found {
+  readonly benchmark: string;
+  readonly example: string;
+  documents: number;
+  /** The largest share of its n-grams that one document has, that document, and the first stretch that they share. */
+  share: number;
+  document: string;
+  overlap: string;
+}
+
+/**
+ * Writes what stays to `out/documents/`, in order; to `out/removed.jsonl` a line for each document that was removed or
+ * cut, with the examples it has; to `out/contamination.jsonl` a line for each example that was found.
+ *
+ * @throws QuernError for inputs or evaluation sets that cannot be read, one that is the training text itself, a folder that
+ * cannot be written
+ */
+export async function decontaminate(options: DecontaminateOptions): Promise<DecontaminateResult> {
+  const { signal, onProgress, ...rest } = options;
+  const o = checkOptions(decontaminateOptions, rest);
+  await refuseItself(o.inputs, o.against, signal);
+  const grams = new BenchmarkGrams(o.ngram);
+  for (const file of o.against) await grams.add(file, signal);
+  await makeFolder(o.out);
+  const { ngram, threshold, remove } = o;
+  const step = { decontaminate: { against: o.against.map((file) => resolve(file)), ngram, threshold, remove } };
+  const recipe = join(o.out, "recipe.json");
+  await writeFileAtomic(recipe, `${JSON.stringify({ name: "decontaminate", steps: [step] }, null, 1)}\n`);
+  const { funnel } = await clean({ inputs: o.inputs, out: o.out, recipe, workers: o.workers, signal, onProgress });
+  const { documents, bytes } = funnel.steps[1];
+  if (documents.in > 1 && documents.kept === 0) {
+    throw new QuernError(
+      `every one of the ${documents.in} documents overlaps with ${o.against.join(", ")}; is that the training text ` +
+        `itself? Nothing is left; see ${join(o.out, "funnel.json")}`,
+    );
+  }
+  const found = await report(o.out, signal);
+  const result = {
+    documents: documents.in,
+    kept: documents.kept,
+    cut: documents.edited,
+    bytes: bytes.in,
+    bytesKept: bytes.out,
+    benchmarks: grams.benchmarks.map((benchmark) => ({
+      ...benchmark,
+      found: found.examples.get(benchmark.name) ?? 0,
+      documents: found.documents.get(benchmark.name) ?? 0,
+    })),
+    skipped: funnel.skipped,
+  };
+  await writeFileAtomic(join(o.out, "decontaminate.json"), `${JSON.stringify({ options: o, ...result }, null, 2)}\n`);
+  return result;
+}
+
+/** An evaluation set that is an input would take everything away. */
+async function refuseItself(
+  inputs: readonly string[],
+  against: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const real = (path: string) => realpath(path).catch(() => resolve(path));
+  const parts = await findParts(inputs, { signal });
+  const read = new Set(await Promise.all(parts.map(({ location }) => real(location))));
+  for (const file of against) {
+    if (read.has(await real(file)))
+      throw new QuernError(`${file} is the training text and the evaluation set in one; leave it out of one of them`, {
+        exitCode: 2,
+      });
+  }
+}
+
+/** removed.jsonl and contamination.jsonl out of the notes of a run; counts by benchmark. */
+async function report(out: string, signal: AbortSignal | undefined) {
+  const examples = new Map<string, Found>();
+  const documents = new Map<string, number>();
+  const removed = await createAtomicFile(join(out, "removed.jsonl"));
+  try {
+    for await (const line of linesOfFile(join(out, "notes", "decontaminate"), signal)) {
+      const note = JSON.parse(line) as Noted;
+      await removed.write(
+        `${JSON.stringify({ id: note.id, reason: note.reason ?? "cut", examples: note.examples, overlap: note.overlap })}\n`,
+      );
+      for (const benchmark of new Set(note.examples.map((each) => each.benchmark)))
+        documents.set(benchmark, (documents.get(benchmark) ?? 0) + 1);
+      for (const { benchmark, example, share } of note.examples) {
+        const key = JSON.stringify([benchmark, example]);
+        const known = examples.get(key);
+        if (known === undefined)
+          examples.set(key, { benchmark, example, documents: 1, share, document: note.id, overlap: note.overlap });
+        else {
+          known.documents += 1;
+          if (share > known.share) Object.assign(known, { share, document: note.id, overlap: note.overlap });
+        }
+      }
+    }
+    await removed.commit();
+  } catch (error) {
+    await removed.discard();
+    throw error;
+  }
+  const lines = [...examples.values()].sort((a, b) => b.share - a.share || b.documents - a.documents);
+  await writeFileAtomic(join(out, "contamination.jsonl"), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  const counts = new Map<string, number>();
+  for (const { benchmark } of examples.values()) counts.set(benchmark, (counts.get(benchmark) ?? 0) + 1);
+  return { examples: counts, documents };
+}
