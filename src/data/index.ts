@@ -21,10 +21,11 @@ export {
 } from "./classifier/train.js";
 export { trainClassifierOptions } from "./classifier/train-options.js";
 export { type CheckedDocument, checkDocuments } from "./clean/check.js";
-export { type CleanOptions, type CleanPlan, type CleanResult, clean, planClean, readFunnel } from "./clean/clean.js";
+export { type CleanOptions, type CleanPlan, type CleanResult, clean, planClean } from "./clean/clean.js";
 export { loadRecipe } from "./clean/load-recipe.js";
 export { runTask, type TaskManifest } from "./clean/run-task.js";
 export { planTasks, type Task, type TaskConfig } from "./clean/tasks.js";
+export { readFunnel } from "./clean/write-funnel.js";
 export { type CrawlOptions, type CrawlResult, crawl } from "./crawl/crawl.js";
 export { crawlOptions } from "./crawl/crawl-options.js";
 export { BenchmarkGrams, type Overlap } from "./decontaminate/benchmarks.js";

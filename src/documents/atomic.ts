@@ -2,6 +2,7 @@
  * @file Files and folders that are there whole or not at all. Each is written under a temporary name beside its own,
  * flushed to the disk and renamed, so that a process killed at any moment, or a full disk, leaves the old one or none.
  */
+import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileError, QuernError } from "../errors.js";
@@ -43,12 +44,14 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
+// Not the process's number: on a folder that machines share, two of them may have the same.
+const own = randomBytes(6).toString("hex");
 let sequence = 0;
 
 /** A name beside `path` that no other process or call uses, hidden so that folder listings skip what a kill left. */
 export function temporaryName(path: string): string {
   sequence += 1;
-  return join(dirname(path), `.${basename(path)}.${process.pid}-${sequence}.tmp`);
+  return join(dirname(path), `.${basename(path)}.${own}-${sequence}.tmp`);
 }
 
 /** Begins a file; makes the folders that it lies in. Throws a `QuernError` when it cannot be written. */

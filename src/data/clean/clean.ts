@@ -2,21 +2,21 @@
  * @file Cleaning: inputs through a recipe into a folder of documents with its funnel. A run that was killed goes on where
  * its tasks ended; one with another recipe, input or option begins anew.
  */
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
-import { availableParallelism } from "node:os";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { makeFolder, writeFileAtomic } from "../../documents/index.js";
+import { makeFolder } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
-import { type Funnel, makeFunnel } from "../funnel/funnel.js";
-import { renderReport } from "../funnel/report.js";
+import { runLocally } from "../executors/local.js";
+import type { RunTask, TaskEvents } from "../executors/work.js";
+import type { Funnel } from "../funnel/funnel.js";
 import { type CleanInput, cleanOptions } from "./clean-options.js";
 import { loadRecipe, recipeIdentity } from "./load-recipe.js";
-import { runInWorkers, workersFor } from "./pool.js";
 import { defineRecipe, type Recipe } from "./recipe.js";
 import { finishedTask, runTask, type TaskManifest } from "./run-task.js";
 import { planTasks, type Task, type TaskConfig } from "./tasks.js";
+import { type CleanPlanData, cleanPlanData, runWith } from "./work.js";
 
 export interface CleanOptions extends Omit<CleanInput, "recipe"> {
   /** A file, a name, or the recipe itself; one that is given itself runs in this thread, as functions cannot be sent. */
@@ -108,12 +108,13 @@ export async function clean(options: CleanOptions): Promise<CleanResult> {
     const now = documents + [...running.values()].reduce((sum, count) => sum + count, 0);
     onProgress?.({ task: "clean", done: doneBytes, total: plan.bytes, unit: "byte", note: `${now} documents` });
   };
-  const events = {
-    progress: (task: Task, count: number) => {
+  const events: TaskEvents = {
+    progress: (_, task, count) => {
       running.set(task.name, count);
       report();
     },
-    finished: (task: Task, manifest: TaskManifest) => {
+    finished: (_, task, result) => {
+      const manifest = result as TaskManifest;
       finished.set(task.name, manifest);
       running.delete(task.name);
       documents += manifest.read;
@@ -121,59 +122,32 @@ export async function clean(options: CleanOptions): Promise<CleanResult> {
       report();
     },
   };
+  const workPlan = cleanPlanData(tasks, { task: config, inputs: settings.inputs, skipped: [...plan.skipped] });
+  const run = runWith(recipe, workPlan);
+  // Functions cannot be sent to a thread, and a limit is for all tasks together: each gets what the ones before it left.
   const inThread = typeof options.recipe === "object" || config.limit !== undefined;
-  const workers = inThread ? 1 : workersFor(waiting.length, settings.workers ?? availableParallelism());
-  if (workers > 1) await runInWorkers(waiting, config, workers, events, signal);
-  else await runHere(waiting, config, recipe, events, finished, tasks, signal);
-
-  const manifests = tasks.map(({ name }) => finished.get(name) as TaskManifest);
-  const funnel = makeFunnel(manifests, {
-    recipe: recipe.name ?? config.recipe ?? "recipe",
-    inputs: settings.inputs,
-    steps: recipe.steps,
-    skipped: plan.skipped,
+  await runLocally({ ...workPlan, stages: [] }, "clean", waiting, {
+    open: async () => (config.limit === undefined ? run : limited(config.limit, workPlan, recipe, finished)),
+    workers: inThread ? 1 : settings.workers,
+    events,
+    signal,
   });
-  if (funnel.faults.length > 0) throw new Error(`the funnel does not add up: ${funnel.faults.join("; ")}`);
-  const path = join(config.out, "report.html");
-  await writeFileAtomic(join(config.out, "manifest.json"), manifestText(tasks, manifests));
-  await writeFileAtomic(
-    path,
-    renderReport(
-      funnel,
-      manifests.flatMap(({ samples }) => samples),
-    ),
-  );
-  await writeFileAtomic(join(config.out, "funnel.json"), `${JSON.stringify(funnel, null, 1)}\n`);
-  return { out: config.out, funnel, plan, ran: waiting.length, report: path };
+  const funnel = (await run("funnel", workPlan.stages[1].tasks[0])) as Funnel;
+  return { out: config.out, funnel, plan, ran: waiting.length, report: join(config.out, "report.html") };
 }
 
-/** In this thread, in order; a limit is for all tasks together, so each gets what the ones before it left. */
-async function runHere(
-  waiting: readonly Task[],
-  config: TaskConfig,
+function limited(
+  limit: number,
+  plan: CleanPlanData,
   recipe: Recipe,
-  events: {
-    readonly finished: (task: Task, manifest: TaskManifest) => void;
-    readonly progress: (task: Task, documents: number) => void;
-  },
   finished: ReadonlyMap<string, TaskManifest>,
-  tasks: readonly Task[],
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  for (const task of waiting) {
-    signal?.throwIfAborted();
-    let own = config;
-    if (config.limit !== undefined) {
-      let read = 0;
-      for (const { name } of tasks) if (name < task.name) read += finished.get(name)?.read ?? 0;
-      own = { ...config, limit: Math.max(0, config.limit - read) };
-    }
-    const manifest = await runTask(task, own, recipe, {
-      signal,
-      onProgress: (documents) => events.progress(task, documents),
-    });
-    events.finished(task, manifest);
-  }
+): RunTask {
+  const { task: config } = plan.config;
+  return (_, task, context) => {
+    let read = 0;
+    for (const [name, manifest] of finished) if (name < task.name) read += manifest.read;
+    return runTask(task as Task, { ...config, limit: Math.max(0, limit - read) }, recipe, context);
+  };
 }
 
 /** Removes what is not this run's: files of tasks that are to run (again) or are no more, and what a kill left half-written. */
@@ -212,25 +186,5 @@ async function sweep(
     await mkdir(join(out, "documents"), { recursive: true });
   } catch (error) {
     throw fileError(error, "write", out);
-  }
-}
-
-function manifestText(tasks: readonly Task[], manifests: readonly TaskManifest[]): string {
-  const list = tasks.map(({ name, key, part, range }, index) => ({
-    task: name,
-    input: part.location,
-    ...(range === undefined ? {} : { range }),
-    key,
-    files: manifests[index].files,
-  }));
-  return `${JSON.stringify({ version: 1, tasks: list }, null, 1)}\n`;
-}
-
-/** Reads the funnel of a finished run. Throws a `QuernError` when there is none. */
-export async function readFunnel(out: string): Promise<Funnel> {
-  try {
-    return JSON.parse(await readFile(join(out, "funnel.json"), "utf8")) as Funnel;
-  } catch (error) {
-    throw fileError(error, "read", join(out, "funnel.json"));
   }
 }

@@ -3,7 +3,7 @@
  * that the rest is whole. A pure function of the task and its configuration.
  */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type AtomicFile, createAtomicFile, writeFileAtomic } from "../../documents/index.js";
 import type { Candidate, Step } from "../filters/filter.js";
@@ -107,12 +107,23 @@ export async function runTask(
 /** A finished task's manifest, when it is of this very task and its files are there as it says; else undefined. */
 export async function finishedTask(task: Task, out: string): Promise<TaskManifest | undefined> {
   try {
+    const manifest = await writtenTask(task, out);
+    for (const { path, sha256 } of manifest?.files ?? []) {
+      const data = await readFile(join(out, path));
+      if (createHash("sha256").update(data).digest("hex") !== sha256) return undefined;
+    }
+    return manifest;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The same without reading the files: their sizes alone are looked at. For tasks that were finished just now. */
+export async function writtenTask(task: Task, out: string): Promise<TaskManifest | undefined> {
+  try {
     const manifest = JSON.parse(await readFile(manifestPath(out, task), "utf8")) as TaskManifest;
     if (manifest.key !== task.key) return undefined;
-    for (const { path, bytes, sha256 } of manifest.files) {
-      const data = await readFile(join(out, path));
-      if (data.length !== bytes || createHash("sha256").update(data).digest("hex") !== sha256) return undefined;
-    }
+    for (const { path, bytes } of manifest.files) if ((await stat(join(out, path))).size !== bytes) return undefined;
     return manifest;
   } catch {
     return undefined;

@@ -1,23 +1,19 @@
-/** @file What runs in a worker thread: tasks of one run, one after the other. */
+/** @file What runs in a worker thread: tasks of one plan, one after the other. */
 import { parentPort, workerData } from "node:worker_threads";
 import { QuernError } from "../../errors.js";
-import { loadRecipe } from "./load-recipe.js";
-import type { WorkerReply } from "./pool.js";
-import { runTask } from "./run-task.js";
-import type { Task, TaskConfig } from "./tasks.js";
+import { openWork } from "../works.js";
+import type { TaskOrder, WorkerReply } from "./local.js";
+import type { WorkPlan } from "./work.js";
 
 const port = parentPort;
 if (port === null) throw new Error("this module runs in a worker thread");
-const config = workerData as TaskConfig;
 const send = (reply: WorkerReply) => port.postMessage(reply);
-const recipe = loadRecipe(config.recipe);
+const opened = openWork(workerData as WorkPlan);
 
-port.on("message", async (task: Task) => {
+port.on("message", async ({ stage, task }: TaskOrder) => {
   try {
-    const manifest = await runTask(task, config, await recipe, {
-      onProgress: (documents) => send({ progress: documents }),
-    });
-    send({ manifest });
+    const run = await opened;
+    send({ result: await run(stage, task, { onProgress: (documents) => send({ progress: documents }) }) });
   } catch (error) {
     send({
       error:
@@ -31,4 +27,4 @@ port.on("message", async (task: Task) => {
   }
 });
 // A recipe that does not load is told with the first task.
-recipe.catch(() => {});
+opened.catch(() => {});
