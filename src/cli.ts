@@ -64,6 +64,11 @@ await runProcess([
     load: () => import("./commands/data-decontaminate.js"),
   },
   {
+    words: "data mix",
+    summary: "mix sources by weights, temperature or a search, in the order of training",
+    load: () => import("./commands/data-mix.js"),
+  },
+  {
     words: "data classifier train",
     summary: "train a text classifier in fastText's format",
     load: () => import("./commands/data-classifier-train.js"),

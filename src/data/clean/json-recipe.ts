@@ -26,15 +26,9 @@ const STEPS: Readonly<Record<string, (options: never) => parts.Step>> = {
   url: parts.url,
 };
 
-/** The recipe in the text of a file. Throws a `QuernError` that says what is wrong with it. */
-export function parseRecipe(text: string, path: string): parts.Recipe {
+/** The recipe in a file's data. Throws a `QuernError` that says what is wrong with it. */
+export function parseRecipe(value: unknown, path: string): parts.Recipe {
   const wrong = (what: string) => new QuernError(`the recipe ${path} is wrong: ${what}`, { exitCode: 2 });
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw wrong((error as Error).message);
-  }
   if (typeof value !== "object" || value === null || !("steps" in value) || !Array.isArray(value.steps)) {
     throw wrong("it must be an object with a list of steps");
   }

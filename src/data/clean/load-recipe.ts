@@ -6,13 +6,13 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { createJiti } from "jiti";
 import { fileError, QuernError } from "../../errors.js";
 import { version } from "../../version.js";
 import { filesOf } from "../filters/word-list.js";
 import fineweb from "./fineweb.js";
 import fineweb2 from "./fineweb-2.js";
 import { defineRecipe, type Recipe } from "./recipe.js";
+import { importRecipe } from "./recipe-file.js";
 
 const BUILT_IN: Readonly<Record<string, Recipe>> = { fineweb, "fineweb-2": fineweb2 };
 
@@ -29,24 +29,8 @@ export async function loadRecipe(path = "fineweb"): Promise<Recipe> {
       exitCode: 2,
     });
   }
-  if (file.endsWith(".json")) {
-    const { parseRecipe } = await import("./json-recipe.js");
-    return parseRecipe((await read(file)).toString("utf8"), path);
-  }
-  // The recipe's own import of the library gives the one that runs, however Quern was installed.
-  const jiti = createJiti(import.meta.url, {
-    fsCache: false,
-    moduleCache: false,
-    virtualModules: { "quern/data": await import("../recipe-steps.js") },
-  });
-  let exported: unknown;
-  try {
-    exported = await jiti.import(file, { default: true });
-  } catch (error) {
-    if (error instanceof QuernError) throw error;
-    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    throw new QuernError(`the recipe ${path} does not run: ${reason}`, { exitCode: 2, cause: error });
-  }
+  if (file.endsWith(".json")) return (await import("./json-recipe.js")).parseRecipe(await importRecipe(path), path);
+  const exported = await importRecipe(path);
   if (typeof exported !== "object" || exported === null || !("steps" in exported)) {
     throw new QuernError(`${path} exports no recipe; end it with \`export default defineRecipe({ steps: [...] })\``, {
       exitCode: 2,

@@ -1,0 +1,35 @@
+import { z } from "zod";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description:
+    "Mix sources or domains of documents: by weights, by temperature, or by weights that small proxy runs find; no document more " +
+    "often than epochs say, better ones more often, the best last. Writes documents/ and mix.json.",
+  options: z.object({
+    recipe: z
+      .string()
+      .describe("a JSON file, or a TypeScript file that exports defineMix(...)")
+      .meta({ value: "FILE" }),
+    out: z.string().describe("folder for documents/ and mix.json").meta({ value: "DIR" }),
+  }),
+  examples: ["quern data mix --recipe mix.json --out mixed/"],
+  async run({ recipe: path, out }, { signal, onProgress, print }) {
+    const { loadMix, mix } = await import("../data/index.js");
+    const recipe = await loadMix(path);
+    const result = await mix({ recipe, out, signal, onProgress });
+    const wide = Math.max(...result.groups.map(({ name }) => name.length), 5);
+    print(`${"group".padEnd(wide)}   MB in  epochs   asked   share  MB out`);
+    for (const { name, bytes, epochs, asked, share, bytesWritten, capped } of result.groups) {
+      const figures = [(bytes / 1e6).toFixed(1), epochs.toFixed(2), percent(asked), percent(share)];
+      const last = `${(bytesWritten / 1e6).toFixed(1).padStart(8)}${capped ? "  (capped)" : ""}`;
+      print(`${name.padEnd(wide)}${figures.map((figure) => figure.padStart(8)).join("")}${last}`);
+    }
+    print(`${result.documents} documents, ${result.written} in the mix, ${(result.bytesWritten / 1e6).toFixed(1)} MB`);
+    if (result.unjudged > 0) print(`${result.unjudged} documents have no quality and count as the worst`);
+    for (const [reason, count] of Object.entries(result.skipped)) print(`${count} not read: ${reason}`);
+    print(`written to ${out}/documents`);
+    return { out, ...result };
+  },
+});
+
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
