@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { compile, findCompiler, programsFolder } from "../../src/backends/index.js";
 import * as q from "../../src/tensor/index.js";
 
@@ -9,14 +9,13 @@ const entries = { main: { outputs: { y: q.mul(q.input("x", [5]), 3) } } };
 const compiler = await findCompiler();
 
 describe("building a program", () => {
-  const saved = { ...process.env };
   let folder: string;
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), "quern-build-"));
-    process.env.QUERN_CACHE = folder;
+    vi.stubEnv("QUERN_CACHE", folder);
   });
   afterEach(async () => {
-    process.env = { ...saved };
+    vi.unstubAllEnvs();
     await rm(folder, { recursive: true, force: true });
   });
 
@@ -76,14 +75,14 @@ describe("building a program", () => {
   );
 
   it("names a compiler that does not run", async () => {
-    process.env.QUERN_CC = "/nonexistent/cc";
+    vi.stubEnv("QUERN_CC", "/nonexistent/cc");
     await expect(compile(entries)).rejects.toThrow(
       'QUERN_CC names the C compiler "/nonexistent/cc", which does not run',
     );
   });
 
   it.runIf(compiler)("names an instruction set that is not there", async () => {
-    process.env.QUERN_CPU = "avx1024";
+    vi.stubEnv("QUERN_CPU", "avx1024");
     await expect(compile(entries)).rejects.toThrow(/no instruction set "avx1024"; this machine runs .*portable/);
   });
 
