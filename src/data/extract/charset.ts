@@ -90,8 +90,8 @@ function utf8Statistics(bytes: Uint8Array): { readonly good: number; readonly ba
       byte >= 0xc2 && byte <= 0xdf ? 2 : byte >= 0xe0 && byte <= 0xef ? 3 : byte >= 0xf0 && byte <= 0xf4 ? 4 : 0;
     let sound = length > 0;
     for (let j = 1; j < length && sound; j++) {
-      // A letter cut by the end of the sample is no fault.
-      if (i + j >= bytes.length) return { good, bad };
+      // A letter cut by the end of the sample is no fault; one cut by the end of the page is.
+      if (i + j >= SAMPLE) return { good, bad };
       sound = (bytes[i + j] & 0xc0) === 0x80;
     }
     if (sound) {

@@ -1,0 +1,143 @@
+/** Raw mail: what a mail says, and the way of dirty text through the speedrun's recipe. */
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { mailText } from "../../recipes/mail.js";
+import { cleanRawText } from "../../recipes/speedrun-text.js";
+
+const mail = (headers: string, body: string) => `From: a@example.com\n${headers}\n\n${body}`;
+const bytes = (text: string) => Buffer.from(text).toString("latin1");
+
+describe("what a mail says", () => {
+  it("is its body, without headers, quotes, signature and list footer", () => {
+    const text = mailText(
+      mail(
+        "Subject: Re: x\nReceived: from here\n\tby there",
+        "On Monday Ann wrote:\n> old words\n|more old\nNew words.\n\n-- \nBob\nfooter",
+      ),
+    );
+    expect(text).toBe("New words.");
+    expect(mailText(mail("Subject: x", `Hello.\n${"_".repeat(47)}\nList mailing list\nhttp://x`))).toBe("Hello.");
+  });
+
+  const charsets: [string, string][] = [
+    ['text/plain; charset="iso-8859-1"', "caf\xe9"],
+    ["text/plain; charset=utf-8", bytes("café")],
+    // Nothing is said, or something untrue: the bytes tell.
+    ["text/plain", bytes("café")],
+    ["text/plain; charset=DEFAULT_CHARSET", "caf\xe9"],
+  ];
+  it.each(charsets)("in its charset (%s)", (type, body) => {
+    expect(mailText(mail(`Content-Type: ${type}`, body))).toBe("café");
+  });
+
+  it("in quoted-printable and base64", () => {
+    const qp = mail(
+      "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable",
+      "caf=C3=A9 and a line=\n that goes on, 1=2 as it is",
+    );
+    expect(mailText(qp)).toBe("café and a line that goes on, 1=2 as it is");
+    const base64 = Buffer.from("Das ist ein Brief.").toString("base64");
+    expect(mailText(mail("Content-Transfer-Encoding: BASE64", base64))).toBe("Das ist ein Brief.");
+  });
+
+  it("once where it comes in several forms, and never an attachment", () => {
+    const body = [
+      "preamble",
+      "--b1",
+      'Content-Type: multipart/alternative; boundary="b 2"',
+      "",
+      "--b 2",
+      "",
+      "The plain words.",
+      "--b 2",
+      "Content-Type: text/html",
+      "",
+      "<p>The <b>other</b> words.</p>",
+      "--b 2--",
+      "--b1",
+      "Content-Type: text/plain",
+      "Content-Disposition: attachment; filename=x.txt",
+      "",
+      "attached",
+      "--b1",
+      "Content-Type: image/gif",
+      "Content-Transfer-Encoding: base64",
+      "",
+      "R0lGODlh",
+      "--b1--",
+      "epilogue",
+    ].join("\n");
+    expect(mailText(mail("Content-Type: multipart/mixed;\n boundary=b1", body))).toBe("The plain words.");
+  });
+
+  it("by the extractor where it is HTML, also under a false name", () => {
+    const html = "<html><body><p>One &amp; two, said in a sentence.</p><style>p{}</style></body></html>";
+    expect(mailText(mail("Content-Type: text/html", html))).toBe("One & two, said in a sentence.");
+    expect(mailText(mail("Content-Type: text/plain", html))).toBe("One & two, said in a sentence.");
+  });
+
+  it("is nothing, or anything, but never an error", () => {
+    expect(mailText("")).toBe("");
+    expect(mailText(mail("Content-Type: multipart/mixed", "no boundary"))).toBe("");
+    const headers = fc.constantFrom(
+      "Content-Type: text/html",
+      'Content-Type: multipart/mixed; boundary="b"',
+      "Content-Transfer-Encoding: base64",
+      "Content-Transfer-Encoding: quoted-printable",
+      "Content-Type: message/rfc822",
+    );
+    const lines = fc.array(
+      fc.oneof(headers, fc.constantFrom("--b", "--b--", "", "=E9=\n", "\xe9\x00<table>"), fc.string()),
+    );
+    fc.assert(
+      fc.property(lines, (list) => typeof mailText(list.join("\n")) === "string"),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe("the speedrun's recipe", () => {
+  let run: string;
+  beforeAll(async () => {
+    run = await mkdtemp(join(tmpdir(), "quern-mail-"));
+  });
+  afterAll(() => rm(run, { recursive: true, force: true }));
+
+  const words =
+    "The committee met on Tuesday, and it was agreed that the new server should be in the other building before the end of " +
+    "the year. Ask Jo (jo.smith@example.org) if you have a question about that.";
+  const documents = [
+    { id: "good", source: "mail", text: mail("Subject: minutes", words) },
+    { id: "spam", source: "mail", text: mail("Subject: !!", `${"BUY NOW 100% $$$ !!! ".repeat(40)}`) },
+    { id: "short", source: "mail", text: mail("Subject: ok", "Yes, fine.") },
+    {
+      id: "german",
+      source: "mail",
+      text: mail("Subject: de", "Das ist ein Brief auf Deutsch, der von nichts handelt. ".repeat(4)),
+    },
+    { id: "page", source: "dictionary", text: "cat: a feline mammal. dog: a canine. ".repeat(20) },
+  ];
+
+  it("keeps what is fit to learn from, and its funnel adds up", async () => {
+    const { funnel, out } = await cleanRawText(documents, run, {});
+    expect(funnel.faults).toEqual([]);
+    const kept = (
+      await Promise.all(["00000", "00001"].map((task) => readFile(join(out, `documents/${task}.jsonl`), "utf8")))
+    )
+      .flatMap((lines) => lines.trim().split("\n"))
+      .map((line) => JSON.parse(line));
+    expect(kept.map(({ id }) => id)).toEqual(["good", "page"]);
+    expect(kept[0].text).toContain("Ask Jo (<EMAIL>)");
+    // Every document is traced back to the raw line that it was.
+    const { archive, offset } = kept[0].origin;
+    const raw = await readFile(archive, "utf8");
+    expect(JSON.parse(raw.slice(offset, raw.indexOf("\n", offset))).id).toBe("good");
+    const reasons = Object.assign({}, ...funnel.steps.map((step) => step.reasons));
+    expect(reasons).toHaveProperty("too_few_words");
+    expect(reasons).toHaveProperty("language_de");
+    expect(await readFile(join(out, "report.html"), "utf8")).toContain("The funnel of speedrun");
+  });
+});
