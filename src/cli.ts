@@ -39,6 +39,11 @@ await runProcess([
     load: () => import("./commands/data-clean.js"),
   },
   {
+    words: "data task",
+    summary: "do one array element's tasks: what jobs on a cluster call",
+    load: () => import("./commands/data-task.js"),
+  },
+  {
     words: "data check",
     summary: "ask a recipe about each document of a file",
     load: () => import("./commands/data-check.js"),

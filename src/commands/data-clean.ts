@@ -11,9 +11,12 @@ export default defineCommand({
     "quern data clean crawl.warc.gz --out clean/",
     "quern data clean pages/ --out clean/ --recipe my-recipe.ts --keep-dropped",
     "quern data clean web.jsonl --out try/ --limit 1000",
+    "quern data clean web/ --out clean/ --executor slurm --partition cpu --time 2:00:00 --memory 2G",
   ],
-  async run(options, { signal, onProgress, print }) {
-    const { clean, funnelLines, planClean } = await import("../data/index.js");
+  async run(options, { signal, onProgress, print, log }) {
+    const { clean, cleanOnKubernetes, funnelLines, kubectlLines, planClean, planCleanOnSlurm } = await import(
+      "../data/index.js"
+    );
     if (options.dryRun) {
       const plan = await planClean(options);
       const { recipe, tasks, finished, bytes, skipped } = plan;
@@ -25,15 +28,41 @@ export default defineCommand({
       }
       if (tasks.length > 20) print(`  and ${tasks.length - 20} more`);
       for (const [reason, count] of skipped) print(`left out: ${count} × ${reason}`);
+      const jobs = options.executor === "slurm" ? await planCleanOnSlurm(options) : [];
+      for (const { stage, tasks, script } of jobs) {
+        print(`\nstage ${stage}, ${tasks} tasks, would be submitted as`);
+        print(script.trimEnd());
+      }
+      const manifests = options.executor === "kubernetes" ? await cleanOnKubernetes(options, false) : [];
+      for (const { stage, tasks, manifest } of manifests) {
+        print(`\nstage ${stage}, ${tasks} tasks, would be written as`);
+        print(JSON.stringify(manifest, null, 2));
+      }
       return {
         dryRun: true,
+        ...(jobs.length === 0 ? {} : { jobs }),
+        ...(manifests.length === 0 ? {} : { jobs: manifests }),
         steps: recipe.steps.map(({ name, settings }) => ({ name, settings })),
         tasks: tasks.length,
         finished,
         bytes,
       };
     }
-    const { funnel, ran, plan, report, out } = await clean({ ...options, signal, onProgress });
+    if (options.executor === "kubernetes") {
+      const jobs = await cleanOnKubernetes({ ...options, signal });
+      if (jobs.length > 0) {
+        for (const { stage, tasks, path } of jobs) print(`stage ${stage}, ${tasks} tasks: ${path}`);
+        print("start them, each when the one before it is complete, and then run this command again:");
+        for (const line of kubectlLines(jobs, options.namespace)) print(`  ${line}`);
+        return { out: options.out, jobs: jobs.map(({ stage, tasks, name, path }) => ({ stage, tasks, name, path })) };
+      }
+    }
+    const { funnel, ran, plan, report, out } = await clean({
+      ...options,
+      signal,
+      onProgress,
+      onNotice: log,
+    });
     for (const line of funnelLines(funnel)) print(line);
     if (ran < plan.tasks.length) print(`${plan.tasks.length - ran} of ${plan.tasks.length} tasks were finished before`);
     print(`documents in ${out}/documents, the funnel as a picture in ${report}`);

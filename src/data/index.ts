@@ -21,7 +21,15 @@ export {
 } from "./classifier/train.js";
 export { trainClassifierOptions } from "./classifier/train-options.js";
 export { type CheckedDocument, checkDocuments } from "./clean/check.js";
-export { type CleanOptions, type CleanPlan, type CleanResult, clean, planClean } from "./clean/clean.js";
+export {
+  type CleanOptions,
+  type CleanPlan,
+  type CleanResult,
+  clean,
+  cleanOnKubernetes,
+  planClean,
+  planCleanOnSlurm,
+} from "./clean/clean.js";
 export { loadRecipe } from "./clean/load-recipe.js";
 export { runTask, type TaskManifest } from "./clean/run-task.js";
 export { planTasks, type Task, type TaskConfig } from "./clean/tasks.js";
@@ -45,6 +53,10 @@ export {
 } from "./deduplicate/deduplicate.js";
 export { deduplicateOptions } from "./deduplicate/deduplicate-options.js";
 export { simplifyText, TextHasher } from "./deduplicate/hasher.js";
+export { type ElementOptions, type ElementResult, runElement } from "./executors/element.js";
+export type { ExecutorInput } from "./executors/executor-options.js";
+export { type KubernetesJob, kubectlLines } from "./executors/kubernetes/kubernetes.js";
+export type { PlannedJob } from "./executors/slurm/slurm.js";
 export { type Decoded, decodePage } from "./extract/charset.js";
 export {
   type ExtractedDocument,

@@ -1,5 +1,6 @@
 /** @file The options of cleaning, shared by the library and the command line. */
 import { z } from "zod";
+import { executorOptions } from "../executors/executor-options.js";
 
 export const cleanOptions = z.object({
   inputs: z
@@ -36,6 +37,7 @@ export const cleanOptions = z.object({
     .default(16 << 20)
     .describe("bytes that one document, line or page may have; larger ones are left out and counted")
     .meta({ value: "BYTES" }),
+  ...executorOptions,
 });
 
 export type CleanSettings = z.output<typeof cleanOptions>;

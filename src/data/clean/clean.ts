@@ -8,21 +8,27 @@ import { makeFolder } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
-import { runLocally } from "../executors/local.js";
-import type { RunTask, TaskEvents } from "../executors/work.js";
+import { checkExecutor } from "../executors/executor-options.js";
+import { type KubernetesJob, kubernetesJobs } from "../executors/kubernetes/kubernetes.js";
+import { runPlan } from "../executors/run-plan.js";
+import { type PlannedJob, planSlurm } from "../executors/slurm/slurm.js";
+import type { RunTask, TaskEvents, WorkTask } from "../executors/work.js";
 import type { Funnel } from "../funnel/funnel.js";
 import { type CleanInput, cleanOptions } from "./clean-options.js";
 import { loadRecipe, recipeIdentity } from "./load-recipe.js";
 import { defineRecipe, type Recipe } from "./recipe.js";
 import { finishedTask, runTask, type TaskManifest } from "./run-task.js";
 import { planTasks, type Task, type TaskConfig } from "./tasks.js";
-import { type CleanPlanData, cleanPlanData, runWith } from "./work.js";
+import { type CleanPlanData, cleanPlanData, cleanWork, runWith } from "./work.js";
+import { readFunnel } from "./write-funnel.js";
 
 export interface CleanOptions extends Omit<CleanInput, "recipe"> {
   /** A file, a name, or the recipe itself; one that is given itself runs in this thread, as functions cannot be sent. */
   readonly recipe?: string | Recipe;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  /** On a cluster: a line for each job that was submitted and each task that was lost. */
+  readonly onNotice?: (line: string) => void;
   /** Bytes of a plain JSONL file that are one task. Default 64 MiB. */
   readonly stretch?: number;
 }
@@ -47,13 +53,27 @@ export interface CleanResult {
 
 interface Prepared {
   readonly plan: CleanPlan;
+  readonly work: CleanPlanData;
   readonly config: TaskConfig;
   readonly finished: Map<string, TaskManifest>;
   readonly settings: ReturnType<typeof check>;
+  readonly isFinished: (stage: string, task: WorkTask) => boolean;
 }
 
-const check = ({ recipe: _, signal: __, onProgress: ___, stretch: ____, ...options }: CleanOptions) =>
-  checkOptions(cleanOptions.omit({ recipe: true }), options);
+function check({ recipe, signal: _, onProgress: __, onNotice: ___, stretch: ____, ...options }: CleanOptions) {
+  const settings = checkOptions(cleanOptions.omit({ recipe: true }), options);
+  checkExecutor(settings);
+  if (settings.executor !== "local") {
+    const local = `the executor "${settings.executor}"`;
+    if (typeof recipe === "object") {
+      throw new QuernError(`${local} needs the recipe as a file or a name: functions cannot be sent`, { exitCode: 2 });
+    }
+    // A limit is for all tasks together: each gets what the ones before it left.
+    if (settings.limit !== undefined) throw new QuernError(`${local} has no limit; use sample`, { exitCode: 2 });
+    if (settings.workers !== undefined) throw new QuernError(`${local} has cpus, not workers`, { exitCode: 2 });
+  }
+  return settings;
+}
 
 /** What a run would do. Writes nothing. Throws a `QuernError` as `clean` does. */
 export async function planClean(options: CleanOptions): Promise<CleanPlan> {
@@ -85,35 +105,73 @@ async function prepare(options: CleanOptions): Promise<Prepared> {
     if (manifest !== undefined) finished.set(task.name, manifest);
   }
   const bytes = tasks.reduce((sum, task) => sum + task.bytes, 0);
-  return { settings, config, finished, plan: { recipe, tasks, finished: finished.size, bytes, skipped } };
+  const work = cleanPlanData(tasks, { task: config, inputs: settings.inputs, skipped: [...skipped] });
+  const funnel =
+    finished.size === tasks.length ? await cleanWork.finished(work, "funnel", work.stages[1].tasks[0]) : undefined;
+  const isFinished = (stage: string, { name }: WorkTask) =>
+    stage === "clean" ? known.has(name) : funnel !== undefined;
+  const known = new Set(finished.keys());
+  return {
+    isFinished,
+    settings,
+    config,
+    finished,
+    work,
+    plan: { recipe, tasks, finished: finished.size, bytes, skipped },
+  };
+}
+
+/** The jobs that `clean` would submit to Slurm. Writes nothing. */
+export async function planCleanOnSlurm(options: CleanOptions): Promise<PlannedJob[]> {
+  const { work, settings, isFinished } = await prepare({ ...options, executor: "slurm" });
+  return planSlurm(work, settings, isFinished);
+}
+
+/**
+ * Writes the manifests of the Kubernetes jobs that do what is not finished yet; none when all is. Throws as `clean` does.
+ * @param write false only says what would be written
+ */
+export async function cleanOnKubernetes(options: CleanOptions, write = true): Promise<KubernetesJob[]> {
+  const prepared = await prepare({ ...options, executor: "kubernetes" });
+  const { work, settings, finished, isFinished, plan, config } = prepared;
+  const begin = () => sweep(config.out, plan.tasks, finished, config.keepDropped);
+  return kubernetesJobs(work, { settings, isFinished, begin }, { write });
 }
 
 /**
  * Cleans. Writes `documents/`, `dropped/<step>/` on request, `tasks/`, `manifest.json`, `funnel.json` and `report.html`
  * under `out`. Throws a `QuernError` for wrong options or a wrong recipe, for inputs that are not there, and when the
  * folder cannot be written; what is wrong inside an input is counted. Throws the signal's reason when that aborts, and
- * the next call goes on.
+ * the next call goes on. With the executor `kubernetes`, which `cleanOnKubernetes` feeds, only what is finished is told of.
  */
 export async function clean(options: CleanOptions): Promise<CleanResult> {
   const { signal, onProgress } = options;
-  const { plan, config, finished, settings } = await prepare(options);
+  const { plan, work, config, finished, isFinished, settings } = await prepare(options);
   const { tasks, recipe } = plan;
-  await sweep(config.out, tasks, finished, config.keepDropped);
   const waiting = tasks.filter(({ name }) => !finished.has(name));
 
   const running = new Map<string, number>();
+  let status = "";
   let documents = 0;
   let doneBytes = plan.bytes - waiting.reduce((sum, task) => sum + task.bytes, 0);
   const report = () => {
     const now = documents + [...running.values()].reduce((sum, count) => sum + count, 0);
-    onProgress?.({ task: "clean", done: doneBytes, total: plan.bytes, unit: "byte", note: `${now} documents` });
+    onProgress?.({
+      task: "clean",
+      done: doneBytes,
+      total: plan.bytes,
+      unit: "byte",
+      note: `${now} documents${status}`,
+    });
   };
   const events: TaskEvents = {
-    progress: (_, task, count) => {
+    progress: (stage, task, count) => {
+      if (stage !== "clean") return;
       running.set(task.name, count);
       report();
     },
-    finished: (_, task, result) => {
+    finished: (stage, task, result) => {
+      if (stage !== "clean") return;
       const manifest = result as TaskManifest;
       finished.set(task.name, manifest);
       running.delete(task.name);
@@ -122,20 +180,31 @@ export async function clean(options: CleanOptions): Promise<CleanResult> {
       report();
     },
   };
-  const workPlan = cleanPlanData(tasks, { task: config, inputs: settings.inputs, skipped: [...plan.skipped] });
-  const run = runWith(recipe, workPlan);
-  // Functions cannot be sent to a thread, and a limit is for all tasks together: each gets what the ones before it left.
-  const inThread = typeof options.recipe === "object" || config.limit !== undefined;
-  await runLocally({ ...workPlan, stages: [] }, "clean", waiting, {
-    open: async () => (config.limit === undefined ? run : limited(config.limit, workPlan, recipe, finished)),
-    workers: inThread ? 1 : settings.workers,
+  const begin = () => sweep(config.out, tasks, finished, config.keepDropped);
+  await runPlan(work, {
+    settings,
+    // Here the funnel is written anew, which takes no time.
+    isFinished: (stage, task) => (settings.executor !== "local" || stage === "clean") && isFinished(stage, task),
+    begin,
+    open: async () =>
+      config.limit === undefined ? runWith(recipe, work) : limited(config.limit, work, recipe, finished),
+    // Functions cannot be sent to a thread, and a limit needs the tasks in order.
+    workers: typeof options.recipe === "object" || config.limit !== undefined ? 1 : settings.workers,
     events,
+    onStatus: ({ queued, running, retried }) => {
+      status = `, ${running} running, ${queued} queued${retried === 0 ? "" : `, ${retried} tried again`}`;
+      report();
+    },
+    onNotice: options.onNotice,
     signal,
   });
-  const funnel = (await run("funnel", workPlan.stages[1].tasks[0])) as Funnel;
+  // What machines that were lost had begun to write.
+  if (settings.executor !== "local") await begin();
+  const funnel = await readFunnel(config.out);
   return { out: config.out, funnel, plan, ran: waiting.length, report: join(config.out, "report.html") };
 }
 
+/** With a limit for all tasks together: each gets what the ones before it left. */
 function limited(
   limit: number,
   plan: CleanPlanData,
@@ -143,7 +212,9 @@ function limited(
   finished: ReadonlyMap<string, TaskManifest>,
 ): RunTask {
   const { task: config } = plan.config;
-  return (_, task, context) => {
+  const run = runWith(recipe, plan);
+  return (stage, task, context) => {
+    if (stage !== "clean") return run(stage, task, context);
     let read = 0;
     for (const [name, manifest] of finished) if (name < task.name) read += manifest.read;
     return runTask(task as Task, { ...config, limit: Math.max(0, limit - read) }, recipe, context);

@@ -1,0 +1,82 @@
+/**
+ * @file What a submitter of a Slurm run writes down, so that one that was killed at any moment can be followed by another:
+ * every job before and after it is submitted, every failure. And the mark that a submitter is at work.
+ */
+import { hostname } from "node:os";
+import { QuernError } from "../../../errors.js";
+import type { ClusterFolder } from "../cluster-folder.js";
+
+export interface Failure {
+  readonly reason: string;
+  readonly host?: string;
+  readonly submission: number;
+}
+
+export interface SubmittedJob {
+  readonly number: number;
+  readonly stage: string;
+  /** Of the job, unique in the queue. */
+  readonly name: string;
+  /** Undefined while it is not known whether Slurm has taken it. */
+  job?: string;
+  /** True when nothing more is expected of it. */
+  closed: boolean;
+}
+
+export interface Journal {
+  readonly run: string;
+  readonly jobs: SubmittedJob[];
+  /** By stage and task. */
+  readonly failures: Record<string, Record<string, Failure[]>>;
+  /** The run ended with an error that told of the failures; the next one counts them anew. */
+  ended: boolean;
+}
+
+const FILE = "state.json";
+const MARK = "submitter.json";
+
+export const newJournal = (run: string): Journal => ({ run, jobs: [], failures: {}, ended: false });
+export const readJournal = (folder: ClusterFolder) => folder.read<Journal>(FILE);
+export const writeJournal = (folder: ClusterFolder, journal: Journal) => folder.write(FILE, journal);
+
+interface Mark {
+  readonly host: string;
+  readonly process: number;
+  /** Milliseconds since 1970. */
+  readonly seen: number;
+}
+
+/**
+ * Refuses when another submitter is at work in the folder. A mark of this machine counts for as long as its process lives,
+ * one of another machine until it is `stale` milliseconds old.
+ */
+export async function refuseSecondSubmitter(folder: ClusterFolder, stale: number): Promise<void> {
+  const mark = await folder.read<Mark>(MARK);
+  if (mark === undefined || (mark.host === hostname() && mark.process === process.pid)) return;
+  const alive = mark.host === hostname() ? isRunning(mark.process) : Date.now() - mark.seen < stale;
+  if (!alive) return;
+  throw new QuernError(
+    `process ${mark.process} on ${mark.host} is running these tasks already (${folder.path}); wait for it, or end it first`,
+  );
+}
+
+/** Says that this process submits; to be renewed. */
+export function markSubmitter(folder: ClusterFolder): Promise<void> {
+  return folder.write(MARK, { host: hostname(), process: process.pid, seen: Date.now() } satisfies Mark);
+}
+
+export const unmarkSubmitter = (folder: ClusterFolder) => folder.remove(MARK);
+
+/** When a submitter was last at work, in milliseconds since 1970. */
+export async function lastSeen(folder: ClusterFolder): Promise<number | undefined> {
+  return (await folder.read<Mark>(MARK))?.seen;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
