@@ -74,6 +74,16 @@ await runProcess([
     load: () => import("./commands/data-mix.js"),
   },
   {
+    words: "data corpus",
+    summary: "go from documents to token shards by a recipe, with a report",
+    load: () => import("./commands/data-corpus.js"),
+  },
+  {
+    words: "data where",
+    summary: "say which document, archive and byte a token of the shards comes from",
+    load: () => import("./commands/data-where.js"),
+  },
+  {
     words: "data classifier train",
     summary: "train a text classifier in fastText's format",
     load: () => import("./commands/data-classifier-train.js"),

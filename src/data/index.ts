@@ -34,6 +34,8 @@ export { loadRecipe } from "./clean/load-recipe.js";
 export { runTask, type TaskManifest } from "./clean/run-task.js";
 export { planTasks, type Task, type TaskConfig } from "./clean/tasks.js";
 export { readFunnel } from "./clean/write-funnel.js";
+export { type CorpusOptions, type CorpusResult, makeCorpus } from "./corpus/corpus.js";
+export { loadCorpus } from "./corpus/load-corpus.js";
 export { type CrawlOptions, type CrawlResult, crawl } from "./crawl/crawl.js";
 export { crawlOptions } from "./crawl/crawl-options.js";
 export { BenchmarkGrams, type Overlap } from "./decontaminate/benchmarks.js";
@@ -80,4 +82,8 @@ export { type CheckedMixRecipe, checkMix, type MixtureSearchOptions } from "./mi
 export { epochsOf, type GroupSize, sharesOf } from "./mix/weights.js";
 export type { Origin, Page, PageReader } from "./page.js";
 export { findParts, type PageOptions, type Part, readPages, readPart } from "./pages.js";
+export { calibrated, type ScoreCard, Scorer } from "./quality/score.js";
 export * from "./recipe-steps.js";
+export type { LineageEntry } from "./shards/lineage.js";
+export { type ShardDocumentsOptions, shardDocuments } from "./shards/shard-documents.js";
+export { type Whereabouts, where } from "./shards/where.js";

@@ -2,6 +2,7 @@
  * @file Everything that a recipe may be made of. A recipe's own `import … from "quern/data"` gives these when Quern runs it.
  */
 export { defineRecipe, named, type Recipe } from "./clean/recipe.js";
+export { type CorpusRecipe, defineCorpus } from "./corpus/corpus-recipe.js";
 export { type DecontaminationOptions, decontamination } from "./decontaminate/step.js";
 export { type BadWordsOptions, badWords } from "./filters/bad-words.js";
 export { C4_PARAGRAPHS, c4Paragraphs } from "./filters/c4-paragraphs.js";
@@ -30,4 +31,5 @@ export {
   personalData,
 } from "./personal-data/personal-data.js";
 
+export { type AtLeastOptions, atLeast, type QualityOptions, quality } from "./quality/step.js";
 export { Passage, type Splitter, splitWords } from "./text/passage.js";

@@ -18,5 +18,6 @@ export {
   type TokenSplit,
 } from "./shards.js";
 export { END_OF_TEXT } from "./special-names.js";
+export { isHeldOut } from "./text-tasks.js";
 export { type TrainTokenizerOptions, trainTokenizer } from "./train.js";
 export { tokenizerHash, type WriteShardsOptions, writeShards } from "./write-shards.js";

@@ -152,9 +152,12 @@ export function sizeOf(task: TextTask): number {
   return task.kind === "packed" ? task.length : task.lines.bytes.length;
 }
 
-/** A document is held out by its text alone, about that share of all texts. */
 function isWanted(text: string | Uint8Array, share: Share | undefined): boolean {
   if (share === undefined || share.heldout <= 0) return share?.held !== true;
-  const held = createHash("sha1").update(text).digest().readUInt32LE(0) < share.heldout * 2 ** 32;
-  return held === share.held;
+  return isHeldOut(text, share.heldout) === share.held;
+}
+
+/** A document is held out by its text alone, about that share of all texts: copies and repeated runs agree. */
+export function isHeldOut(text: string | Uint8Array, share: number): boolean {
+  return createHash("sha1").update(text).digest().readUInt32LE(0) < share * 2 ** 32;
 }

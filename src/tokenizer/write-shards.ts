@@ -37,6 +37,8 @@ export interface WriteShardsOptions {
    * files that are whole, beside the folder, and a call with the same name goes on behind them.
    */
   readonly resumeKey?: string;
+  /** Called before the folder takes its name, to put more files into it. */
+  readonly beside?: (folder: string) => Promise<void>;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
   /** The reading of files that the documents come from (a `DocumentReader`): then progress can tell the time left. */
@@ -109,6 +111,7 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
       train,
       heldout,
     };
+    await options.beside?.(temporary);
     await writeFileAtomic(join(temporary, SHARDS_FILE), `${JSON.stringify(header, null, 2)}\n`);
     return header;
   };

@@ -12,7 +12,7 @@ export const cleanOptions = z.object({
   recipe: z
     .string()
     .optional()
-    .describe("a TypeScript file that exports defineRecipe(...), or fineweb (the default) or fineweb-2")
+    .describe("a TypeScript file that exports defineRecipe(...), or fineweb (the default), fineweb-2 or as-is")
     .meta({ value: "FILE" }),
   workers: z
     .int()

@@ -10,6 +10,7 @@ import * as parts from "../recipe-steps.js";
 /** Steps by their names; `custom` has a function and is none of them. */
 const STEPS: Readonly<Record<string, (options: never) => parts.Step>> = {
   adult: parts.adult,
+  "at-least": parts.atLeast,
   "bad-words": parts.badWords,
   "c4-paragraphs": parts.c4Paragraphs,
   "c4-quality": parts.c4Quality,
@@ -21,6 +22,7 @@ const STEPS: Readonly<Record<string, (options: never) => parts.Step>> = {
   length: parts.length,
   normalise: parts.normalise,
   "personal-data": parts.personalData,
+  quality: parts.quality,
   "refinedweb-lines": parts.refinedWebLines,
   toxicity: parts.toxicity,
   url: parts.url,

@@ -14,17 +14,19 @@ import fineweb2 from "./fineweb-2.js";
 import { defineRecipe, type Recipe } from "./recipe.js";
 import { importRecipe } from "./recipe-file.js";
 
-const BUILT_IN: Readonly<Record<string, Recipe>> = { fineweb, "fineweb-2": fineweb2 };
+/** Pages are extracted and documents stay as they are. */
+const asIs: Recipe = { name: "as-is", steps: [] };
+const BUILT_IN: Readonly<Record<string, Recipe>> = { fineweb, "fineweb-2": fineweb2, "as-is": asIs };
 
 /**
- * The recipe of a TypeScript or JSON file, or `fineweb` (also where nothing is named) or `fineweb-2`. Throws a `QuernError` when the file is
+ * The recipe of a TypeScript or JSON file, or `fineweb` (also where nothing is named), `fineweb-2` or `as-is`. Throws a `QuernError` when the file is
  * not there, does not run, or exports no recipe.
  */
 export async function loadRecipe(path = "fineweb"): Promise<Recipe> {
   if (path in BUILT_IN && !existsSync(path)) return BUILT_IN[path];
   const file = resolve(path);
   if (!existsSync(file)) {
-    const names = Object.keys(BUILT_IN).join(" and ");
+    const names = Object.keys(BUILT_IN).join(", ");
     throw new QuernError(`there is no recipe ${path}; it must be a TypeScript or JSON file, or one of ${names}`, {
       exitCode: 2,
     });

@@ -1,0 +1,56 @@
+import { corpusOptions } from "../data/corpus/corpus-options.js";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description:
+    "From documents to token shards by a recipe: clean, remove duplicates, judge quality, take evaluation sets out, mix, encode. " +
+    "Writes a folder for each stage, shards/, manifest.json and report.html. Killed, it goes on behind the stages that are whole.",
+  options: corpusOptions,
+  positional: ["inputs"],
+  examples: ["quern data corpus crawls/ books.jsonl --recipe corpus.ts --out corpus/"],
+  async run({ recipe: path, ...options }, { signal, onProgress, print }) {
+    const { loadCorpus, makeCorpus } = await import("../data/index.js");
+    const recipe = await loadCorpus(path);
+    const { steps, quality, contamination, mix, shards, out, report } = await makeCorpus({
+      ...options,
+      recipe,
+      signal,
+      onProgress,
+    });
+    const wide = Math.max(...steps.map(({ step }) => step.length), 4);
+    print(`${"step".padEnd(wide)}  documents in      kept    MB out`);
+    for (const { step, documents, bytes } of steps) {
+      print(
+        `${step.padEnd(wide)}${String(documents.in).padStart(14)}${String(documents.kept).padStart(10)}${(bytes.out / 1e6).toFixed(1).padStart(10)}`,
+      );
+    }
+    if (quality?.least != null)
+      print(`quality from ${quality.least.toFixed(3)} on: ${quality.kept} of ${quality.documents}`);
+    for (const { name, found, examples, documents } of contamination ?? [])
+      print(`${name}: ${found} of ${examples} examples found, in ${documents} documents`);
+    const parts = mix.groups.map(
+      ({ name, share, epochs }) => `${name} ${(100 * share).toFixed(1)} % (${epochs.toFixed(2)} ×)`,
+    );
+    print(`mix: ${parts.slice(0, 12).join(", ")}${parts.length > 12 ? ` and ${parts.length - 12} more` : ""}`);
+    print(
+      `${shards.train.tokens} training tokens in ${shards.train.documents} documents, ${shards.heldout.tokens} held out in ${shards.heldout.documents}`,
+    );
+    print(`shards in ${out}/shards, the story in ${report}`);
+    return {
+      out,
+      report,
+      steps,
+      quality: quality && { least: quality.least, kept: quality.kept },
+      contamination,
+      mix,
+      train: summary(shards.train),
+      heldout: summary(shards.heldout),
+    };
+  },
+});
+
+const summary = ({ tokens, documents, bytes }: { tokens: number; documents: number; bytes: number }) => ({
+  tokens,
+  documents,
+  bytes,
+});

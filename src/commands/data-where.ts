@@ -1,0 +1,29 @@
+import { z } from "zod";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description: "Say which document a token of the shards is of, and the archive and byte that it was read from.",
+  options: z.object({
+    shards: z.string().describe("folder of token shards that `quern data corpus` wrote").meta({ value: "SHARDS" }),
+    position: z.int().min(0).describe("the token, counted from 0").meta({ value: "POSITION" }),
+    split: z.enum(["train", "heldout"]).default("train").describe("the training tokens or those that are held out"),
+  }),
+  positional: ["shards", "position"],
+  examples: ["quern data where corpus/shards 1000000"],
+  async run({ shards, position, split }, { print }) {
+    const { where } = await import("../data/index.js");
+    const found = await where(shards, position, { split });
+    const { id, url, source, archive, offset, time, group, copy, document, token, tokens, byte, context } = found;
+    print(`document ${document}: ${id}${url === undefined ? "" : `, ${url}`}`);
+    print(
+      `archive  ${archive}${offset === undefined ? "" : `, offset ${offset}`}${time === undefined ? "" : `, fetched ${time}`}`,
+    );
+    print(
+      `source   ${source}${group === undefined || group === source ? "" : `, in the mix as ${group}`}${copy === undefined ? "" : `, copy ${copy + 1}`}`,
+    );
+    print(`token    ${token} of ${tokens}${byte === null ? "" : `, byte ${byte} of the document's text`}`);
+    const [before, text, after] = context.map((part) => part.replace(/\s+/g, " "));
+    if (byte !== null) print(`text     …${before}[${text}]${after}…`);
+    return found;
+  },
+});

@@ -1,0 +1,22 @@
+/** @file The options of making a corpus on the command line. */
+import { z } from "zod";
+
+export const corpusOptions = z.object({
+  inputs: z
+    .array(z.string())
+    .min(1)
+    .describe("web archives, HTML, text, JSONL or Parquet files, folders of them, https://, hf:// or cc:// addresses")
+    .meta({ value: "INPUT" }),
+  recipe: z
+    .string()
+    .describe("a JSON file, or a TypeScript file that exports defineCorpus(...)")
+    .meta({ value: "FILE" }),
+  out: z.string().describe("folder for the stages, shards/, manifest.json and report.html").meta({ value: "DIR" }),
+  workers: z
+    .int()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe("worker threads; all cores by default; the output is the same for any number")
+    .meta({ value: "N" }),
+});

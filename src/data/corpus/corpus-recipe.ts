@@ -1,0 +1,81 @@
+/**
+ * @file What a corpus is made by: a JSON file, or a TypeScript file that exports `defineCorpus(...)`. A part that is not there
+ * is not done, but for cleaning (FineWeb's recipe), duplicates and shards, which have defaults.
+ *
+ *     import { defineCorpus } from "quern/data";
+ *     export default defineCorpus({
+ *       clean: "fineweb",
+ *       deduplicate: [{ by: "url" }, { by: "document" }, { by: "near" }],
+ *       quality: { model: "quality.bin", keep: 0.6 },
+ *       decontaminate: { against: ["gsm8k.jsonl"] },
+ *       mix: { weights: { web: 3, books: 1 }, epochs: 4, order: "quality-last" },
+ *       shards: { vocabSize: 32000 },
+ *     });
+ */
+import { z } from "zod";
+import { QuernError } from "../../errors.js";
+import { checkOptions } from "../../options.js";
+import type { Recipe } from "../clean/recipe.js";
+import { decontaminateOptions } from "../decontaminate/decontaminate-options.js";
+import { deduplicateOptions } from "../deduplicate/deduplicate-options.js";
+import { mixing } from "../mix/mix-recipe.js";
+
+const { inputs: _, out: __, ...duplicates } = deduplicateOptions.shape;
+const { inputs: ___, out: ____, workers: _____, ...contamination } = decontaminateOptions.shape;
+
+const quality = z
+  .strictObject({
+    model: z.string().min(1),
+    label: z.string().min(1).optional(),
+    field: z.string().min(1).default("quality"),
+    keep: z.number().gt(0).max(1).optional(),
+    least: z.number().min(0).max(1).optional(),
+  })
+  .refine(
+    (value) => value.keep === undefined || value.least === undefined,
+    "keep and least are two ways to say one thing; give one",
+  );
+
+const shards = z.strictObject({
+  tokenizer: z.string().min(1).optional(),
+  vocabSize: z.int().min(257).default(32_000),
+  /** Bytes of text that the tokenizer is trained on, at most. */
+  tokenizerBytes: z.number().positive().default(200e6),
+  heldout: z.number().min(0).max(0.5).default(0.01),
+  fileTokens: z.int().min(1).optional(),
+});
+
+const schema = z.object({
+  name: z.string().min(1).optional(),
+  clean: z
+    .union([
+      z.string().min(1),
+      z.custom<Recipe>((value) => typeof value === "object" && value !== null && "steps" in value),
+    ])
+    .default("fineweb"),
+  deduplicate: z.array(z.strictObject(duplicates)).prefault([{ by: "url" }, { by: "document" }, { by: "near" }]),
+  quality: quality.optional(),
+  decontaminate: z.strictObject(contamination).optional(),
+  mix: z.strictObject(mixing).prefault({}),
+  shards: shards.prefault({}),
+});
+
+export type CorpusRecipe = z.input<typeof schema>;
+export type CheckedCorpusRecipe = z.output<typeof schema>;
+
+/** Checks a recipe and fills in its defaults. Throws a `QuernError` that says what is wrong. */
+export function checkCorpus(recipe: unknown): CheckedCorpusRecipe {
+  const checked = checkOptions(schema, recipe, (key) => key, " in the corpus");
+  if (checked.mix.weights !== undefined && checked.mix.temperature !== undefined) {
+    throw new QuernError("weights and temperature are two ways to choose one thing; give one in the corpus's mix", {
+      exitCode: 2,
+    });
+  }
+  return checked;
+}
+
+/** For recipes in TypeScript. Throws a `QuernError` that says what is wrong. */
+export function defineCorpus(recipe: CorpusRecipe): CorpusRecipe {
+  checkCorpus(recipe);
+  return recipe;
+}

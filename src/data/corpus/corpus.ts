@@ -1,0 +1,279 @@
+/**
+ * @file From documents to a corpus, top to bottom: clean → deduplicate → judge quality → decontaminate → mix → shards, each
+ * stage a folder, and in the end a manifest and a report. A run that was killed goes on behind the stages that are whole.
+ */
+import { stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { makeFolder, writeFileAtomic } from "../../documents/index.js";
+import { QuernError } from "../../errors.js";
+import type { OnProgress } from "../../progress.js";
+import { openTokenizer, type Tokenizer, tokenizerHash, trainTokenizer } from "../../tokenizer/index.js";
+import { version } from "../../version.js";
+import { clean } from "../clean/clean.js";
+import { isSampled } from "../clean/run-task.js";
+import type { FoundBenchmark } from "../decontaminate/decontaminate.js";
+import { decontaminate } from "../decontaminate/decontaminate.js";
+import { deduplicate } from "../deduplicate/deduplicate.js";
+import type { Funnel } from "../funnel/funnel.js";
+import { isRemote } from "../location.js";
+import { mix } from "../mix/mix.js";
+import { findParts } from "../pages.js";
+import { shardDocuments } from "../shards/shard-documents.js";
+import { readTexts } from "../texts.js";
+import { type CheckedCorpusRecipe, type CorpusRecipe, checkCorpus } from "./corpus-recipe.js";
+import { duplicatePairs, lookAtScores, type QualityScores } from "./examples.js";
+import { renderCorpusReport } from "./report.js";
+import { fileHash, hashOf, type StageFile, Stages } from "./stage.js";
+import type { CorpusStep, CorpusStory, DuplicateStage } from "./story.js";
+
+export interface CorpusOptions {
+  readonly inputs: readonly string[];
+  readonly recipe: CorpusRecipe;
+  readonly out: string;
+  /** Worker threads. The output is the same for any number. */
+  readonly workers?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+export interface CorpusResult extends CorpusStory {
+  readonly out: string;
+  readonly report: string;
+}
+
+/**
+ * Makes a corpus under `out`: a folder for each stage, `shards/`, `manifest.json` and `report.html`.
+ *
+ * @throws QuernError for a recipe that is wrong, inputs that are not there, a stage that leaves nothing
+ */
+export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> {
+  const { inputs, out, workers, signal, onProgress } = options;
+  const recipe = checkCorpus(options.recipe);
+  const call = { workers, signal, onProgress };
+  await makeFolder(out);
+
+  // 1. Clean. Its own tasks go on where they were; the stages behind hang on what came of them.
+  const cleaned = await cleanStage(recipe, inputs, out, call);
+  const stages = new Stages(out, hashOf(version, await fileHash(join(out, "clean", "manifest.json"))));
+  const steps: CorpusStep[] = cleaned.steps.filter(
+    ({ step, documents }) => step !== "extract" || documents.dropped + documents.edited > 0,
+  );
+  if (cleaned.output.documents === 0) throw nothingLeft("cleaning", join(out, "clean", "report.html"));
+  let at = join(out, "clean", "documents");
+
+  // 2. Duplicates, a stage for each rule.
+  const duplicates: DuplicateStage[] = [];
+  for (const [i, rule] of recipe.deduplicate.entries()) {
+    const before = at;
+    const result = await stages.run(
+      `${i + 2}-deduplicate-${rule.by}`,
+      rule,
+      { folder: `deduplicate-${i + 1}-${rule.by}` },
+      async (folder) => {
+        const counts = await deduplicate({ ...rule, inputs: [before], out: folder, signal, onProgress });
+        const pairs = await duplicatePairs(before, join(folder, "documents"), join(folder, "removed.jsonl"), signal);
+        return { ...counts, pairs };
+      },
+    );
+    const { documents, kept, bytes, bytesKept, clusters, pieces, pairs } = result;
+    at = join(out, `deduplicate-${i + 1}-${rule.by}`, "documents");
+    duplicates.push({ by: rule.by, clusters, pieces, pairs });
+    steps.push(
+      stepOf(`duplicates: ${rule.by}`, [documents, kept], [bytes, bytesKept], { duplicate: documents - kept }),
+    );
+  }
+
+  // 3. Quality by a model: scores, then the line, which may depend on all of them.
+  const { quality } = recipe;
+  let scores: QualityScores | null = null;
+  if (quality !== undefined) {
+    const before = at;
+    const model = await fileHash(quality.model);
+    scores = await stages.run("quality", quality, { inputs: [model], folder: "quality" }, async (folder) => {
+      const { model: file, label, field } = quality;
+      const step = { quality: { model: resolve(file), ...(label === undefined ? {} : { label }), field } };
+      await run("quality", [step], before, folder, call);
+      return lookAtScores(join(folder, "documents"), quality, signal);
+    });
+    at = join(out, "quality", "documents");
+    const { least } = scores;
+    if (least !== null) {
+      const scored = at;
+      const step = await stages.run("select", { least }, { folder: "select" }, async (folder) => {
+        const chosen = [{ "at-least": { field: quality.field, least } }];
+        const { documents, bytes, reasons } = (await run("select", chosen, scored, folder, call)).steps[1];
+        return { step: "quality", documents, bytes, reasons };
+      });
+      at = join(out, "select", "documents");
+      steps.push(step);
+    }
+  }
+
+  // 4. Evaluation sets.
+  let contamination: readonly FoundBenchmark[] | null = null;
+  const { decontaminate: against } = recipe;
+  if (against !== undefined) {
+    const before = at;
+    const hashes = await Promise.all(against.against.map(fileHash));
+    const result = await stages.run("decontaminate", against, { inputs: hashes, folder: "decontaminate" }, (folder) =>
+      decontaminate({ ...against, inputs: [before], out: folder, workers, signal, onProgress }),
+    );
+    at = join(out, "decontaminate", "documents");
+    contamination = result.benchmarks;
+    const { documents, kept, cut, bytes, bytesKept } = result;
+    const found = Object.fromEntries(
+      contamination.filter((each) => each.documents > 0).map((each) => [each.name, each.documents]),
+    );
+    steps.push(stepOf("evaluation sets", [documents, kept], [bytes, bytesKept], kept === documents ? {} : found, cut));
+  }
+
+  // 5. The mix, in the order of training.
+  const before = at;
+  const mixed = await stages.run("mix", recipe.mix, { folder: "mix" }, (folder) =>
+    mix({ recipe: { ...recipe.mix, inputs: [before] }, out: folder, signal, onProgress }),
+  );
+  at = join(out, "mix", "documents");
+  if (mixed.written === 0) throw nothingLeft("mixing", join(out, "mix", "mix.json"));
+
+  // 6. Tokenizer and shards.
+  const { heldout, fileTokens, ...rest } = recipe.shards;
+  const tokenizer = await tokenizerFor(recipe, at, mixed.bytesWritten, call);
+  const hash = tokenizerHash(tokenizer);
+  const shards = await stages.run(
+    "shards",
+    { heldout, fileTokens, ...rest },
+    { inputs: [hash], folder: "shards" },
+    (folder) =>
+      shardDocuments({
+        inputs: [at],
+        out: folder,
+        tokenizer,
+        heldout,
+        fileTokens,
+        resumeKey: stages.key,
+        signal,
+        onProgress,
+      }),
+  );
+
+  const report = join(out, "report.html");
+  const result = {
+    out,
+    report,
+    steps,
+    funnel: cleaned,
+    duplicates,
+    quality: scores,
+    contamination,
+    mix: mixed,
+    shards,
+  };
+  await writeFileAtomic(report, renderCorpusReport(result, recipe, inputs));
+  await writeFileAtomic(join(out, "manifest.json"), await manifestText(recipe, inputs, out, stages, hash));
+  return result;
+}
+
+interface Call {
+  readonly workers?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+async function cleanStage(
+  recipe: CheckedCorpusRecipe,
+  inputs: readonly string[],
+  out: string,
+  call: Call,
+): Promise<Funnel> {
+  const folder = join(out, "clean");
+  const options = { ...call, inputs: [...inputs], out: folder };
+  return (await clean({ ...options, recipe: recipe.clean })).funnel;
+}
+
+/** A cleaning run of a few steps that are data. */
+async function run(name: string, steps: readonly object[], input: string, folder: string, call: Call): Promise<Funnel> {
+  await makeFolder(folder);
+  const recipe = join(folder, "recipe.json");
+  await writeFileAtomic(recipe, `${JSON.stringify({ name, steps }, null, 1)}\n`);
+  const { funnel } = await clean({ ...call, inputs: [input], out: folder, recipe });
+  if (funnel.output.documents === 0) throw nothingLeft(name, join(folder, "report.html"));
+  return funnel;
+}
+
+const nothingLeft = (stage: string, report: string) =>
+  new QuernError(`no document is left after ${stage}; ${report} says why`);
+
+function stepOf(
+  step: string,
+  [documents, kept]: readonly [number, number],
+  [bytes, bytesKept]: readonly [number, number],
+  reasons: Readonly<Record<string, number>>,
+  edited = 0,
+): CorpusStep {
+  return {
+    step,
+    documents: { in: documents, kept, dropped: documents - kept, edited },
+    bytes: { in: bytes, out: bytesKept },
+    reasons: Object.fromEntries(
+      Object.entries(reasons)
+        .filter(([, count]) => count > 0)
+        .map(([reason, count]) => [reason, { documents: count }]),
+    ),
+  };
+}
+
+/** The tokenizer that is named, or one that is trained on a sample of the mix, the same in every run. */
+async function tokenizerFor(recipe: CheckedCorpusRecipe, input: string, bytes: number, call: Call): Promise<Tokenizer> {
+  const { signal, onProgress } = call;
+  const { tokenizer, vocabSize, tokenizerBytes } = recipe.shards;
+  if (tokenizer !== undefined) return openTokenizer(tokenizer, { signal });
+  const share = Math.min(1, tokenizerBytes / bytes);
+  const parts = await findParts([input], { signal });
+  async function* texts(): AsyncGenerator<string> {
+    for await (const { id, text, fields } of readTexts(parts, { signal }))
+      if (fields.copy === undefined && (share === 1 || isSampled(id, share))) yield text;
+  }
+  return trainTokenizer(texts(), { vocabSize, signal, onProgress });
+}
+
+/** Every setting, checksum and count, from what came in to the shards; the same for the same run. */
+async function manifestText(
+  recipe: CheckedCorpusRecipe,
+  inputs: readonly string[],
+  out: string,
+  stages: Stages,
+  tokenizer: string,
+): Promise<string> {
+  const files: (StageFile | { readonly path: string })[] = [];
+  for (const { location } of await findParts(inputs)) {
+    if (isRemote(location)) files.push({ path: location });
+    else files.push({ path: location, bytes: (await stat(location)).size, sha256: await fileHash(location) });
+  }
+  const manifest = {
+    version: 1,
+    quern: version,
+    recipe: JSON.parse(JSON.stringify(recipe)) as unknown,
+    inputs: files,
+    clean: {
+      manifest: "clean/manifest.json",
+      sha256: await fileHash(join(out, "clean", "manifest.json")),
+      funnel: "clean/funnel.json",
+    },
+    stages: stages.records.map(({ name, key, settings, result, files: written }) => ({
+      name,
+      key,
+      settings,
+      result: withoutTexts(result),
+      files: written,
+    })),
+    tokenizer,
+  };
+  return `${JSON.stringify(manifest, null, 1)}\n`;
+}
+
+/** A result without the examples that are there to be looked at. */
+function withoutTexts(result: unknown): unknown {
+  if (typeof result !== "object" || result === null) return result;
+  const { pairs: _, examples: __, ...rest } = result as Record<string, unknown>;
+  return rest;
+}

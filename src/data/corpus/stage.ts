@@ -1,0 +1,123 @@
+/**
+ * @file A stage of a corpus: a folder of documents out of one before it, and a record that is written when it is whole. A
+ * stage whose record has the right key is not done again.
+ */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { writeFileAtomic } from "../../documents/index.js";
+import { fileError } from "../../errors.js";
+
+/** A file of a stage's output. */
+export interface StageFile {
+  /** Under the corpus's folder. */
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** What came of a stage: a part of the manifest. */
+export interface StageRecord {
+  readonly name: string;
+  readonly key: string;
+  readonly settings: unknown;
+  readonly result: unknown;
+  readonly files: readonly StageFile[];
+}
+
+export const hashOf = (...values: readonly unknown[]) =>
+  createHash("sha256").update(JSON.stringify(values)).digest("hex");
+
+/** Runs stages one after the other under `out`; each one's key hangs on the one before. */
+export class Stages {
+  readonly records: StageRecord[] = [];
+  readonly #out: string;
+  #key: string;
+
+  constructor(out: string, key: string) {
+    this.#out = out;
+    this.#key = key;
+  }
+
+  get key(): string {
+    return this.#key;
+  }
+
+  /**
+   * Calls `work`, unless the stage is there already as its record says.
+   * @param inputs hashes of what it reads beside the documents
+   * @param folder what it writes, under the corpus's folder
+   */
+  async run<T>(
+    name: string,
+    settings: unknown,
+    { inputs = [], folder }: { readonly inputs?: readonly string[]; readonly folder: string },
+    work: (folder: string) => Promise<T>,
+  ): Promise<T> {
+    const key = hashOf(this.#key, name, settings, inputs);
+    this.#key = key;
+    const path = join(this.#out, "stages", `${name}.json`);
+    const before = await readRecord(path);
+    if (before?.key === key && (await isThere(this.#out, before.files))) {
+      this.records.push(before);
+      return before.result as T;
+    }
+    await rm(path, { force: true });
+    const result = await work(join(this.#out, folder));
+    const files = await filesOf(join(this.#out, folder), this.#out);
+    const record = { name, key, settings, result, files };
+    await writeFileAtomic(path, `${JSON.stringify(record)}\n`);
+    this.records.push(record);
+    return result;
+  }
+}
+
+async function readRecord(path: string): Promise<StageRecord | undefined> {
+  try {
+    return JSON.parse(await readFile(path, "utf8")) as StageRecord;
+  } catch {
+    return undefined;
+  }
+}
+
+/** By their sizes; what changes a file and not its size is found by the manifest's checksums. */
+async function isThere(out: string, files: readonly StageFile[]): Promise<boolean> {
+  for (const { path, bytes } of files) {
+    const size = await stat(join(out, path)).then(
+      (found) => found.size,
+      () => -1,
+    );
+    if (size !== bytes) return false;
+  }
+  return true;
+}
+
+/** What a stage writes of its own work, which tells of folders: not the data that it hands on. */
+const ABOUT = /^(tasks|notes)\/|^(manifest|recipe|funnel|mix|deduplicate|decontaminate)\.json$|^report\.html$/;
+
+/** The data under a folder, file by file, with checksums, in order. */
+export async function filesOf(folder: string, root: string): Promise<StageFile[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const paths = entries
+    .filter((entry) => entry.isFile() && !entry.name.startsWith("."))
+    .map((entry) => join(entry.parentPath, entry.name));
+  const files: StageFile[] = [];
+  for (const path of paths.sort()) {
+    if (ABOUT.test(relative(folder, path).replaceAll("\\", "/"))) continue;
+    const { size } = await stat(path);
+    files.push({ path: relative(root, path).replaceAll("\\", "/"), bytes: size, sha256: await fileHash(path) });
+  }
+  return files;
+}
+
+/** SHA-256 of a file. Throws a `QuernError` where it cannot be read. */
+export async function fileHash(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+  return hash.digest("hex");
+}

@@ -1,0 +1,56 @@
+/** @file Steps that judge by a classifier: one writes the score beside the document, the other asks for a least one. */
+import { QuernError } from "../../errors.js";
+import { drop, KEEP, type Step } from "../filters/filter.js";
+import { Scorer } from "./score.js";
+
+export interface QualityOptions {
+  /** A model in fastText's format; `quality.json` beside `quality.bin` says how to use it. */
+  readonly model: string;
+  /** The label that is good, where the model's card does not say. */
+  readonly label?: string;
+  /** The field that the score is written to. Default `quality`. */
+  readonly field?: string;
+  /** Documents with a lower score are dropped. */
+  readonly least?: number;
+}
+
+/** Scores are kept to so many digits. */
+const DIGITS = 1e6;
+
+export function quality({ model, label, field = "quality", least }: QualityOptions): Step {
+  let scorer: Scorer | undefined;
+  return {
+    name: "quality",
+    settings: { model: { file: model }, label, field, least },
+    expectsChange: false,
+    async prepare() {
+      scorer ??= await Scorer.open(model, label);
+    },
+    judge(document) {
+      if (scorer === undefined) throw new Error("the step is not prepared");
+      const score = Math.round(scorer.score(document.passage.text) * DIGITS) / DIGITS;
+      document.fields = { ...document.fields, [field]: score };
+      return least !== undefined && score < least ? drop("low_quality") : KEEP;
+    },
+  };
+}
+
+export interface AtLeastOptions {
+  readonly field: string;
+  readonly least: number;
+}
+
+/** Drops documents in whose line a field is lower, or is no number. */
+export function atLeast({ field, least }: AtLeastOptions): Step {
+  if (!Number.isFinite(least)) throw new QuernError(`atLeast() needs a number, not ${least}`, { exitCode: 2 });
+  return {
+    name: "at-least",
+    settings: { field, least },
+    expectsChange: false,
+    judge({ fields }) {
+      const value = fields?.[field];
+      if (typeof value !== "number") return drop(`no_${field}`);
+      return value < least ? drop(`low_${field}`) : KEEP;
+    },
+  };
+}

@@ -1,0 +1,73 @@
+/**
+ * @file Documents to token shards that know where every token comes from. A document is held out by its text alone, so that
+ * another run, with more documents or in another order, holds out the same ones; copies of it are left out.
+ */
+import { mkdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { writeFileAtomic } from "../../documents/index.js";
+import type { OnProgress } from "../../progress.js";
+import { isHeldOut, type ShardsHeader, saveTokenizer, type Tokenizer, writeShards } from "../../tokenizer/index.js";
+import { findParts } from "../pages.js";
+import { readTexts, type StoredDocument } from "../texts.js";
+import { LineageWriter, lineageFiles } from "./lineage.js";
+
+export interface ShardDocumentsOptions {
+  /** Files or folders of documents, in the order in which they are to be seen. */
+  readonly inputs: readonly string[];
+  readonly out: string;
+  readonly tokenizer: Tokenizer;
+  /** Share of the documents that is held out. Default .01. */
+  readonly heldout?: number;
+  readonly fileTokens?: number;
+  /** Names this work: interrupted, it goes on behind the files that are whole. */
+  readonly resumeKey?: string;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+/**
+ * Writes token shards with their tokenizer, `heldout-sources.json` (by which a verdict is told by source) and the lineage of
+ * both splits into one folder, which is there whole or not at all.
+ *
+ * @throws QuernError where there is nothing to train on or the folder cannot be written
+ */
+export async function shardDocuments(options: ShardDocumentsOptions): Promise<ShardsHeader> {
+  const { inputs, out, tokenizer, heldout = 0.01, fileTokens, resumeKey, signal, onProgress } = options;
+  const parts = await findParts(inputs, { signal });
+  const folder = join(dirname(out), `.${basename(out)}.lineage`);
+  const sources: { source: string; documents: number }[] = [];
+  const count = ({ source }: StoredDocument) => {
+    const last = sources.at(-1);
+    if (last?.source === source) last.documents += 1;
+    else sources.push({ source, documents: 1 });
+  };
+  async function* texts(split: "train" | "heldout"): AsyncGenerator<string> {
+    const lineage = await LineageWriter.create(folder, split);
+    try {
+      for await (const document of readTexts(parts, { signal })) {
+        if (isHeldOut(document.text, heldout) !== (split === "heldout")) continue;
+        if (split === "heldout" && document.fields.copy !== undefined) continue;
+        await lineage.add(document);
+        if (split === "heldout") count(document);
+        yield document.text;
+      }
+      await lineage.commit();
+    } finally {
+      await lineage.discard();
+    }
+  }
+  try {
+    return await writeShards(out, {
+      ...{ tokenizer, train: texts("train"), heldout: texts("heldout"), fileTokens, resumeKey, signal, onProgress },
+      async beside(temporary) {
+        for (const name of [...lineageFiles("train"), ...lineageFiles("heldout")])
+          await rename(join(folder, name), join(temporary, name));
+        await writeFileAtomic(join(temporary, "heldout-sources.json"), `${JSON.stringify(sources)}\n`);
+        await mkdir(join(temporary, "tokenizer"), { recursive: true });
+        await saveTokenizer(tokenizer, join(temporary, "tokenizer"));
+      },
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

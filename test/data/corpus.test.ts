@@ -1,0 +1,261 @@
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  type CorpusRecipe,
+  loadCorpus,
+  makeCorpus,
+  type QuernError,
+  trainClassifier,
+  where,
+  writeClassifier,
+} from "../../src/data/index.js";
+import { openShards } from "../../src/tokenizer/index.js";
+
+const execute = promisify(execFile);
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+let folder: string;
+let web: string;
+let books: string;
+let model: string;
+let benchmark: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "quern-corpus-"));
+  web = join(folder, "web.jsonl");
+  books = join(folder, "books.jsonl");
+  const pages = Array.from({ length: 120 }, (_, i) => page("web", i, i % 3 === 0 ? SPAM : GOOD));
+  // Three copies of a text, one of them with another word, and two of an address.
+  pages.push(
+    { ...pages[1], id: "copy" },
+    { ...pages[2], id: "near", url: "https://near.example/", text: `${pages[2].text} Indeed.` },
+  );
+  pages.push({ ...pages[4], id: "same address", text: `${page("web", 900, GOOD).text}` });
+  pages.push({
+    id: "leak",
+    source: "web",
+    url: "https://leak.example/",
+    text: `${page("web", 901, GOOD).text} ${QUESTION} Right?`,
+  });
+  writeLines(web, pages);
+  writeLines(
+    books,
+    Array.from({ length: 30 }, (_, i) => page("books", i + 2000, GOOD)),
+  );
+  benchmark = join(folder, "exam.jsonl");
+  writeLines(benchmark, [
+    { id: "q7", question: QUESTION },
+    { id: "q8", question: QUESTION.replaceAll("e", "o") },
+  ]);
+  const lines = Array.from(
+    { length: 300 },
+    (_, i) =>
+      `__label__${i % 2 ? "good" : "bad"} ${page("x", i + 5000, i % 2 ? GOOD : SPAM).text.replaceAll("\n", " ")}\n`,
+  );
+  writeFileSync(join(folder, "lines.txt"), lines.join(""));
+  const { classifier, record } = await trainClassifier(join(folder, "lines.txt"), { dim: 8, lr: 0.5, epoch: 5 });
+  model = join(folder, "good.bin");
+  await writeClassifier(model, classifier, record);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const GOOD =
+  "river stone harvest miller flour bread window letter evening garden teacher winter music story island mountain".split(
+    " ",
+  );
+const SPAM = "offer click winner prize cheap credit order now buy free deal bonus casino pills discount limited".split(
+  " ",
+);
+const QUESTION = "Which of the seven wheels in the old mill at Greyford turned backwards on the first day of spring?";
+
+function page(source: string, seed: number, words: readonly string[]) {
+  let state = seed + 1;
+  const draw = () => {
+    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) | 0;
+    return words[(state >>> 9) % words.length];
+  };
+  const sentence = () => `The ${Array.from({ length: 9 }, draw).join(" ")}.`;
+  const text = Array.from({ length: 12 }, sentence).join("\n");
+  return { id: `${source}-${seed}`, url: `https://${source}${seed}.example/`, source, text };
+}
+function writeLines(path: string, records: readonly object[]) {
+  writeFileSync(path, records.map((record) => `${JSON.stringify(record)}\n`).join(""));
+}
+const recipe = (): CorpusRecipe => ({
+  name: "test",
+  clean: "as-is",
+  quality: { model, label: "good", keep: 0.7 },
+  decontaminate: { against: [benchmark] },
+  mix: { weights: { web: 1, books: 1 }, epochs: 3, order: "quality-last", phases: 3 },
+  shards: { vocabSize: 400, heldout: 0.1 },
+});
+/** The checksum of every file. */
+function tree(path: string): Record<string, string> {
+  const files = readdirSync(path, { recursive: true, encoding: "utf8" }).filter((name) =>
+    statSync(join(path, name)).isFile(),
+  );
+  return Object.fromEntries(
+    files.sort().map((name) => [
+      name,
+      createHash("sha256")
+        .update(readFileSync(join(path, name)))
+        .digest("hex"),
+    ]),
+  );
+}
+
+describe("a corpus", () => {
+  it("goes from documents to shards, and tells what came of every stage", async () => {
+    const out = join(folder, "one");
+    const result = await makeCorpus({ inputs: [web, books], recipe: recipe(), out, workers: 1 });
+    expect(result.steps.map(({ step, documents }) => [step, documents.in - documents.kept])).toEqual([
+      ["duplicates: url", 2],
+      ["duplicates: document", 0],
+      ["duplicates: near", 1],
+      ["quality", 45],
+      ["evaluation sets", 1],
+    ]);
+    expect(result.quality).toMatchObject({ documents: 151, kept: 106 });
+    expect(result.contamination).toMatchObject([{ name: "exam", examples: 2, found: 1, documents: 1 }]);
+    const [booksGroup, webGroup] = result.mix.groups;
+    expect(webGroup.share).toBeCloseTo(0.56, 1); // books may be seen three times at most
+    expect(booksGroup.epochs).toBeGreaterThan(1.5);
+    expect(result.shards.train.tokens).toBeGreaterThan(10_000);
+    expect(result.shards.heldout.documents).toBeGreaterThan(2);
+    const report = readFileSync(result.report, "utf8");
+    for (const part of [
+      "The funnel",
+      "Duplicates by near",
+      "side by side",
+      "along the scale",
+      "exam",
+      "The mix",
+      "Shards",
+    ])
+      expect(report).toContain(part);
+    expect(report).not.toMatch(/(src|href)=/);
+    const manifest = JSON.parse(readFileSync(join(out, "manifest.json"), "utf8"));
+    expect(manifest.inputs.map(({ path }: { path: string }) => path)).toEqual([web, books]);
+    expect(manifest.stages.at(-1).files.length).toBeGreaterThan(8);
+  });
+
+  it("knows the document, archive and byte of any token", async () => {
+    const shards = join(folder, "one", "shards");
+    const { train, heldout, header } = openShards(shards);
+    let line = readFileSync(web, "utf8");
+    for (const [split, { tokens }] of [
+      ["train", train],
+      ["heldout", heldout],
+    ] as const) {
+      for (let i = 0; i < 20; i++) {
+        const found = await where(shards, Math.floor((tokens * i) / 20) + i, { split });
+        const file = readFileSync(found.archive, "utf8");
+        line = file.slice(found.offset, file.indexOf("\n", found.offset));
+        const original = JSON.parse(line) as { id: string; text: string };
+        expect(original.id).toBe(found.id);
+        const [before, text, after] = found.context;
+        const bytes = Buffer.from(original.text);
+        expect(bytes.subarray(found.byte ?? 0, (found.byte ?? 0) + Buffer.byteLength(text)).toString()).toBe(
+          text.replace("<|endoftext|>", ""),
+        );
+        expect(original.text).toContain(`${before}${text}${after}`.replace("<|endoftext|>", ""));
+      }
+    }
+    expect(header.train.files.length).toBe(1);
+    await expect(where(shards, train.tokens)).rejects.toThrow(/has no training token/);
+    await expect(where(shards, -1)).rejects.toThrow(/has no training token -1/);
+  });
+
+  it("holds out a document by its text alone, and no copy of it is trained on", async () => {
+    const out = join(folder, "more");
+    const extra = join(folder, "extra.jsonl");
+    writeLines(
+      extra,
+      Array.from({ length: 40 }, (_, i) => page("extra", i + 3000, GOOD)),
+    );
+    const { decontaminate: _, quality: __, ...rest } = recipe();
+    const plain = { ...rest, mix: {} };
+    const held = async (inputs: string[], path: string) => {
+      await makeCorpus({ inputs, recipe: plain, out: path, workers: 1 });
+      const ids = (name: string) =>
+        readFileSync(join(path, "shards", name), "utf8")
+          .split("\n")
+          .filter(Boolean)
+          .map((line) => (JSON.parse(line) as { id: string }).id);
+      return { heldout: ids("lineage-heldout.jsonl"), train: ids("lineage-train.jsonl") };
+    };
+    const few = await held([web, books], join(folder, "few"));
+    const more = await held([extra, books, web], out);
+    expect(more.heldout).toEqual(expect.arrayContaining(few.heldout));
+    expect(more.train.filter((id) => more.heldout.includes(id))).toEqual([]);
+  });
+
+  it("gives the same bytes again, goes on where it was, and starts over where the recipe changed", {
+    timeout: 30_000,
+  }, async () => {
+    const out = join(folder, "two");
+    const [inputs, workers] = [[web, books], 2];
+    await makeCorpus({ inputs, recipe: recipe(), out, workers });
+    const first = tree(out);
+    // The same data in another folder and with another number of threads, and a manifest that says so.
+    const one = tree(join(folder, "one"));
+    const data = Object.keys(first).filter((name) => /documents|shards|^manifest.json|removed/.test(name));
+    expect(data.length).toBeGreaterThan(20);
+    for (const name of data.filter((each) => !each.startsWith("stages")))
+      expect([name, one[name]]).toEqual([name, first[name]]);
+    // As after a kill between two stages: what is behind is done again, what is before it is not.
+    rmSync(join(out, "stages", "mix.json"));
+    rmSync(join(out, "shards"), { recursive: true });
+    const near = statSync(join(out, "deduplicate-3-near", "documents", "00000.jsonl")).mtimeMs;
+    await makeCorpus({ inputs, recipe: recipe(), out, workers });
+    expect(tree(out)).toEqual(first);
+    expect(statSync(join(out, "deduplicate-3-near", "documents", "00000.jsonl")).mtimeMs).toBe(near);
+    const changed = { ...recipe(), mix: { ...recipe().mix, seed: 1 } };
+    await makeCorpus({ inputs, recipe: changed, out, workers });
+    const second = tree(out);
+    expect(second["decontaminate/removed.jsonl"]).toBe(first["decontaminate/removed.jsonl"]);
+    expect(second["mix/documents/00000.jsonl"]).not.toBe(first["mix/documents/00000.jsonl"]);
+  });
+
+  it("runs from the command line, and says what is wrong with a recipe", async () => {
+    const quern = (...words: string[]) =>
+      execute(process.execPath, [join(root, "dist", "src", "cli.js"), "data", ...words]);
+    const path = join(folder, "corpus.ts");
+    const { name: _, ...rest } = recipe();
+    writeFileSync(
+      path,
+      `import { defineCorpus } from "quern/data";\nexport default defineCorpus(${JSON.stringify(rest)});\n`,
+    );
+    const out = join(folder, "three");
+    const { stdout } = await quern("corpus", web, books, "--recipe", path, "--out", out);
+    expect(stdout).toMatch(/duplicates: near +\d+ +\d+/);
+    const { stdout: found } = await quern("where", join(out, "shards"), "1000");
+    expect(found).toMatch(/archive .*\.jsonl, offset \d+/);
+  }, 60_000);
+
+  it("says what is wrong with a recipe", async () => {
+    const file = join(folder, "wrong.json");
+    const wrong = async (text: string) => {
+      writeFileSync(file, text);
+      return loadCorpus(file)
+        .then((read) => makeCorpus({ inputs: [web], recipe: read, out: join(folder, "wrong"), workers: 1 }))
+        .then(String, (error: QuernError) => `${error.exitCode} ${error.message}`);
+    };
+    expect(await wrong("{")).toMatch(/^2 .*wrong.json is not JSON/);
+    expect(await wrong('{"qualty": {}}')).toMatch(/^2 .*unknown option qualty in the corpus; did you mean quality/);
+    expect(await wrong('{"clean": "as-is", "mix": {"weights": {"web": 0}}}')).toMatch(
+      /^2 .*sum to 0; there is nothing to mix/,
+    );
+    expect(await wrong('{"clean": "as-is", "quality": {"model": "none.bin"}}')).toMatch(
+      /^2 .*none.bin: there is no such file/,
+    );
+    expect(await wrong(`{"clean": "as-is", "decontaminate": {"against": [${JSON.stringify(web)}]}}`)).toMatch(
+      /^1 .*every one of the \d+ documents overlaps/,
+    );
+  });
+});
