@@ -125,7 +125,8 @@ export class ClusterFolder {
   }
 
   remove(name = ""): Promise<void> {
-    return rm(join(this.path, name), { recursive: true, force: true });
+    // A machine that is just ending may still write a last line.
+    return rm(join(this.path, name), { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 }
 
