@@ -175,21 +175,34 @@ static void check_cross_entropy(long N, long C, long V, float sharp) {
   for (long n = 0; n < N; n++) targets[n] = between(0, 5) ? between(0, V - 1) : -100;
   double *L = malloc(N * sizeof *L), *DX = calloc(N * C, sizeof *DX), *DW = calloc(V * C, sizeof *DW), *z = malloc(V * sizeof *z);
   if (accumulate) for (long i = 0; i < V * C; i++) DW[i] = dw[i];
+  long R = qn_cross_entropy_rows(N, V);
+  double *reference = calloc(N, sizeof *reference);
+  for (int round = 0; round < 2; round++) for (long n0 = 0, again = 0; n0 < N; n0 += R, again = 0) { // references, as the template finds them
+    for (long n = n0; n < N && n < n0 + R; n++) {
+      double m = -1e300, l = 0;
+      if (round == 0) for (long c = 0; c < C; c++) reference[n] += (double)x[n * C + c] * w[(targets[n] < 0 ? 0 : targets[n]) * C + c];
+      for (long v = 0; v < V; v++) { z[v] = 0; for (long c = 0; c < C; c++) z[v] += operand(half, x[n * C + c]) * operand(half, w[v * C + c]); if (z[v] > m) m = z[v]; }
+      for (long v = 0; v < V; v++) l += exp(z[v] - reference[n]);
+      if (round == 0) L[n] = m;
+      if (!(l < QN_ENORMOUS && l > 1 / QN_ENORMOUS)) again = 1;
+    }
+    if (again) for (long n = n0; n < N && n < n0 + R; n++) reference[n] = L[n];
+  }
   for (long n = 0; n < N; n++) {
-    double m = -1e300, l = 0;
-    for (long v = 0; v < V; v++) { z[v] = 0; for (long c = 0; c < C; c++) z[v] += operand(half, x[n * C + c]) * operand(half, w[v * C + c]); if (z[v] > m) m = z[v]; }
-    for (long v = 0; v < V; v++) l += exp(z[v] - m);
-    L[n] = targets[n] < 0 ? 0 : m + log(l) - z[targets[n]];
+    double l = 0;
+    for (long v = 0; v < V; v++) { z[v] = 0; for (long c = 0; c < C; c++) z[v] += operand(half, x[n * C + c]) * operand(half, w[v * C + c]); }
+    for (long v = 0; v < V; v++) l += exp(z[v] - reference[n]);
+    L[n] = targets[n] < 0 ? 0 : reference[n] + log(l) - z[targets[n]];
     if (targets[n] >= 0) for (long v = 0; v < V; v++) {
-      double p = exp(z[v] - m) / l * d_loss[n], hit = (v == targets[n]) * d_loss[n]; // the target's row is subtracted as it is
-      if (half) p = bf16(p);
+      double e = operand(half, exp(z[v] - reference[n])), factor = d_loss[n] / l, hit = (v == targets[n]) * d_loss[n]; // the target's row is subtracted as it is
       for (long c = 0; c < C; c++) {
-        DX[n * C + c] += p * operand(half, w[v * C + c]) - hit * w[v * C + c];
-        DW[v * C + c] += p * operand(half, x[n * C + c]) - hit * x[n * C + c];
+        DX[n * C + c] += factor * e * operand(half, w[v * C + c]) - hit * w[v * C + c];
+        DW[v * C + c] += e * operand(half, factor * x[n * C + c]) - hit * x[n * C + c];
       }
     }
   }
-  long nS = qn_linear_cross_entropy_scratch(N, C, V);
+  free(reference);
+  long nS = qn_linear_cross_entropy_scratch(half, N, C, V);
   float *S = fresh(nS);
   for (long i = 0; i < nS; i++) S[i] = NAN;
   qn_linear_cross_entropy(half, N, C, V, x, w, targets, loss, S);

@@ -28,6 +28,7 @@
 #include "../../src/backends/cpu/templates/pool.h"
 #include "../../src/backends/cpu/templates/gemm.h"
 #include "../../src/backends/cpu/templates/gemv.h"
+#include "../../src/backends/cpu/templates/loop.h"
 #include "../../src/backends/cpu/templates/attention.h"
 #include "../../src/backends/cpu/templates/cross_entropy.h"
 #include "../../src/backends/cpu/templates/embedding.h"

@@ -69,7 +69,7 @@ function loopFlops(body: LoopBody): number {
   return body.rows * (values + sums);
 }
 
-function costOf(kernel: Kernel): KernelCost {
+export function costOf(kernel: Kernel): KernelCost {
   const { reads, writes } = buffersOf(kernel);
   // What a kernel writes and reads again itself never leaves the cache.
   const touched = [...new Set(writes), ...new Set(reads.filter((buffer) => !writes.includes(buffer)))];

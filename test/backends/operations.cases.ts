@@ -264,6 +264,10 @@ export const cases: readonly Case[] = [
   one("linear cross-entropy", (m) =>
     q.linearCrossEntropy(m.parameter([23, 20], -2, 2), m.parameter([57, 20], -2, 2), m.ids([23], 57, [0, 56, -100, 5])),
   ),
+  // Logits of hundreds: the sum of e^(z − target's logit) is no number any more.
+  one("enormous logits", (m) =>
+    q.linearCrossEntropy(m.parameter([23, 20], -30, 30), m.parameter([57, 20], -2, 2), m.ids([23], 57, [0, 56, -100])),
+  ),
   one("tied head", (m) => {
     const w = m.parameter([57, 20], -2, 2);
     const ids = m.ids([23], 57);

@@ -8,7 +8,9 @@ import { readFileSync } from "node:fs";
 import {
   type Buffer,
   type CompiledGraph,
+  costOf,
   type Kernel,
+  type KernelCost,
   type LoopKernel,
   multipliesInBf16,
   type Precision,
@@ -55,18 +57,24 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
   const functions = new Map<string, { name: string; text: string }>();
   const scratch = new Set<string>(["0"]);
   const entries: string[] = [];
+  const costs: KernelCost[] = [];
   for (const [entryName, kernels] of graph.entries) {
     const calls = kernels.map((kernel) => {
       const emission = emitKernel(kernel, graph.precision);
       scratch.add(emission.scratch);
       const known = functions.get(emission.text) ?? { name: `${emission.stem}_${functions.size}`, text: emission.text };
       functions.set(emission.text, known);
+      const number = [...functions.keys()].indexOf(emission.text);
+      if (number === costs.length) costs.push(costOf(kernel));
       const arguments_ = emission.buffers.map((buffer) => `A(${graph.memory.offsets.get(buffer)})`);
       const names = emission.buffers.flatMap((buffer) => buffer.name ?? []);
       const comment = names.length > 0 ? ` // ${names.join(", ").replace(/[^\x20-\x7e]/g, "?")}` : "";
-      return `  ${known.name}((float *const[]){${[...arguments_, "SCRATCH"].join(", ")}});${comment}`;
+      const call = `${known.name}((float *const[]){${[...arguments_, "SCRATCH"].join(", ")}});`;
+      return `  ${profiles() ? `TIMED(${number}, ${entries.length}, ${call})` : call}${comment}`;
     });
-    entries.push(`static void entry_${identifier(entryName)}(char *arena) {\n${calls.join("\n")}\n}`);
+    entries.push(
+      `static void entry_${identifier(entryName)}(char *arena) {\n${profiles() ? `  runs[${entries.length}]++;\n` : ""}${calls.join("\n")}\n}`,
+    );
   }
   const names = [...graph.entries.keys()].map(identifier);
   const source = [
@@ -86,10 +94,41 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
     "\n// ---- entries\n",
     "#define A(offset) ((float *)(arena + offset##LL))",
     `#define SCRATCH A(${graph.memory.bytes})`,
+    ...(profiles()
+      ? [
+          profiler(
+            [...functions.values()].map(({ name }) => name),
+            costs,
+            graph.entries.size,
+          ),
+        ]
+      : []),
     ...entries,
     runtime(graph.memory.bytes, [...scratch], names, threads, set),
   ].join("\n");
   return { source, kernels: functions.size };
+}
+
+/** `QUERN_PROFILE=1`: the program takes the time of each of its kernels, and tells it on standard error when it ends. */
+const profiles = () => process.env.QUERN_PROFILE === "1";
+
+function profiler(names: readonly string[], costs: readonly KernelCost[], entries: number): string {
+  const rows = names.map((name, i) => `  {"${name}: ${costs[i].what}", ${costs[i].flops}.0, ${costs[i].bytes}.0},`);
+  return `
+#include <stdio.h>
+#include <time.h>
+static struct { const char *name; double flops, bytes, seconds; long launches; int warm; } timed[] = {
+${rows.join("\n")}
+};
+static double clock_now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + 1e-9 * t.tv_nsec; }
+static int runs[${entries}]; // the first of an entry touches its memory for the first time and is not counted
+#define TIMED(i, entry, ...) do { double start = clock_now(); __VA_ARGS__ if (runs[entry] > 1) timed[i].seconds += clock_now() - start, timed[i].launches++; } while (0);
+static __attribute__((destructor)) void print_times(void) {
+  for (unsigned i = 0; i < sizeof timed / sizeof *timed; i++) if (timed[i].launches) {
+    double one = timed[i].seconds / timed[i].launches;
+    fprintf(stderr, "%9.1f ms  %6ld ×  %7.1f GFLOP/s  %6.1f GB/s  %s\\n", 1e3 * timed[i].seconds, timed[i].launches, timed[i].flops / one / 1e9, timed[i].bytes / one / 1e9, timed[i].name);
+  }
+}`;
 }
 
 const identifier = (name: string) => name.replace(/[^A-Za-z0-9_]/g, "_");

@@ -144,7 +144,7 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
       statement:
         `qn_linear_cross_entropy(${use.bf16}, ${N}, ${C}, ${V}, ${use.operand(0)}, ${use.operand(1)}, ${use.ids(2)}, ` +
         `${use.result(0)}, ${use.scratch});`,
-      scratch: `qn_linear_cross_entropy_scratch(${N}, ${C}, ${V})`,
+      scratch: `qn_linear_cross_entropy_scratch(${use.bf16}, ${N}, ${C}, ${V})`,
     };
   },
   linearCrossEntropyGradient: ({ node, accumulate }, use) => {
@@ -154,7 +154,7 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
       statement:
         `qn_linear_cross_entropy_gradient(${use.bf16}, ${N}, ${C}, ${V}, ${use.operand(0)}, ${use.operand(1)}, ${use.ids(2)}, ` +
         `${use.operand(3)}, ${use.result(0)}, ${use.result(1)}, ${use.result(2)}, ${flag(accumulate[2])}, ${use.scratch});`,
-      scratch: `qn_linear_cross_entropy_scratch(${N}, ${C}, ${V})`,
+      scratch: `qn_linear_cross_entropy_scratch(${use.bf16}, ${N}, ${C}, ${V})`,
     };
   },
   cacheWrite: ({ node, operandViews }, use) => {

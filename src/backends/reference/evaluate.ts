@@ -334,8 +334,8 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     });
     return [loss];
   },
-  // (p − 1 at the target) · w and · x: the row of the target is subtracted by itself, as it is; only p · w and p · x are
-  // products whose operands may be rounded.
+  // (p − 1 at the target) · w and · x: the row of the target is subtracted by itself, as it is. p is e · factor with
+  // e = exp(z − reference), the reference being the target's logit; only e, the factor times x, and w are rounded.
   linearCrossEntropyGradient: ([x, w, targets, d], _, _node, round) => {
     const [a, b] = [rounded(x, round), rounded(w, round)];
     const [V, C] = w.shape;
@@ -344,13 +344,16 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     const dw = new Float64Array(w.data.length);
     targets.data.forEach((target, n) => {
       if (target === IGNORED) return;
-      const { probabilities, logits, logSumExp } = softmaxRow(a, b, n);
+      const { logits, logSumExp } = softmaxRow(a, b, n);
       loss[n] = logSumExp - logits[target];
+      let reference = 0;
+      for (let c = 0; c < C; c++) reference += x.data[n * C + c] * w.data[target * C + c];
+      const factor = d.data[n] / Math.exp(logSumExp - reference);
       for (let vocab = 0; vocab < V; vocab++) {
-        const dl = round(probabilities[vocab] * d.data[n]);
+        const e = round(Math.exp(logits[vocab] - reference));
         for (let c = 0; c < C; c++) {
-          dx[n * C + c] += dl * b.data[vocab * C + c];
-          dw[vocab * C + c] += dl * a.data[n * C + c];
+          dx[n * C + c] += factor * e * b.data[vocab * C + c];
+          dw[vocab * C + c] += e * round(factor * x.data[n * C + c]);
         }
       }
       for (let c = 0; c < C; c++) {

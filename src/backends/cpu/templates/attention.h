@@ -76,9 +76,9 @@ static void qn_attention_spread(long s0, long s1, long seen, long n, long D, con
 }
 
 // to (D, QN_NR) = factor * n rows of `from`, turned, 0 where there are no more
-static void qn_attention_turn(long D, long n, const float *from, long row, float factor, float *to) {
+static __attribute__((noinline)) void qn_attention_turn(long D, long n, const float *from, long row, float factor, float *to) {
   for (long j = 0; j < QN_NR; j += QN_VL) for (long d = 0; d < D; d += QN_VL)
-    qn_turn(from + j * row + d, row, n - j, D - d, to + d * QN_NR + j, QN_NR, D - d, &factor, 0, QN_VL);
+    qn_turn_square(0, 0, from + j * row + d, row, n - j, D - d, factor, to + d * QN_NR + j, QN_NR, D - d);
 }
 // n rows of `to` = from (D, QN_NR) turned, each lane times its factor
 static __attribute__((noinline)) void qn_attention_turn_back(long D, long n, const float *from, const float *factors, float *to, long row) {

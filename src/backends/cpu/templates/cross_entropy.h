@@ -1,87 +1,121 @@
-// Linear layer and cross-entropy in one, in chunks of R rows: the logits (N,V) are never whole. A chunk's logits become
-// e = exp(z - reference) where they are made, in the matrix product's epilogue, with the largest logit of that block and
-// row as the reference; what brings the blocks of a row to one softmax is a factor for each QN_GROUP columns, which the
-// two products of the gradient apply while they pack e. So each logit is written once and read twice, and exp is taken
-// once. The -1 at the target is not in e (it might overflow there) but subtracted as rows of w and x.
+// Linear layer and cross-entropy in one, in chunks of R rows: the logits (N,V) are never whole, not even a chunk of them.
+// Each block of them becomes e = exp(z - reference) where it is made, beside the matrix product, and e is written as the words
+// that the two products of the gradient multiply: along V for dx, along the rows for dw. So a logit is never stored, exp is
+// taken once, and nothing of that size is packed. The reference of a row is an estimate of its target's logit, so that the
+// sum of e is about exp(loss); a chunk where one of them is enormous is made again with the rows' own maxima. What makes
+// d loss / d logit of e is one factor a row: dx is multiplied by it, and for dw the rows of x. The -1 at the target is not
+// in e but subtracted as rows of w and x.
 #ifndef QN_CROSS_ENTROPY_H
 #define QN_CROSS_ENTROPY_H
-// Rows a chunk: R = min(N, max(256, min(1024, 4194304 / V))): the chunk's e stays in the last cache where V allows, and
-// dw is not passed over too often where it does not.
+#define QN_ENORMOUS 1e15f // a sum of e from which a row wants another reference
+// Rows a chunk. Few of them, and packing w and passing over dw weigh much; many, and e leaves the last cache.
 QN_FUNCTION long qn_cross_entropy_rows(long N, long V) {
-  long R = 4194304 / V;
-  R = R < 256 ? 256 : R > 1024 ? 1024 : R;
+  long R = 4194304 / V / 64 * 64;
+  R = R < 512 ? 512 : R > 1024 ? 1024 : R;
   return R < N ? R : N;
 }
-// Rows of e are this far apart: whole cache lines, and an odd number of them, so that neighbours below each other do not
+// Rows of words are this far apart: whole cache lines, and an odd number of them, so that neighbours below each other do not
 // fall on the same few places of a cache.
-QN_FUNCTION long qn_cross_entropy_pitch(long V) { return (V + 15) / 16 * 16 | 16; }
-// Scratch in floats, of both functions, with R rows a chunk and P their pitch:
-// R * P + 16 + 2 * R * ceil(V / 64) + R + the largest qn_gemm_scratch of (R,V,C), (R,C,V), (V,C,R).
-QN_FUNCTION long qn_linear_cross_entropy_scratch(long N, long C, long V) {
-  long R = qn_cross_entropy_rows(N, V), a = qn_gemm_scratch(R, V, C), b = qn_gemm_scratch(R, C, V), d = qn_gemm_scratch(V, C, R);
-  return R * qn_cross_entropy_pitch(V) + 16 + 2 * R * ((V + QN_GROUP - 1) / QN_GROUP) + R + (a > b ? a > d ? a : d : b > d ? b : d);
+QN_FUNCTION long qn_words_pitch(int bf16, long K) { long deep = bf16 ? QN_DEEP : 1; return ((K + deep - 1) / deep + 15) / 16 * 16 | 16; }
+// Scratch in floats, of both functions.
+QN_FUNCTION long qn_linear_cross_entropy_scratch(int bf16, long N, long C, long V) {
+  long R = qn_cross_entropy_rows(N, V), a = qn_gemm_apart_scratch(V, C), b = qn_gemm_scratch(R, C, V), d = qn_gemm_scratch(V, C, R);
+  return R * qn_words_pitch(bf16, V) + V * qn_words_pitch(bf16, R) + R * ((V + QN_GROUP - 1) / QN_GROUP) + 3 * R + 48 + (a > b ? a > d ? a : d : b > d ? b : d);
 }
 
 typedef struct {
-  long rows, C, V, pitch, groups; const float *x, *w, *d_loss; const int *targets; float *loss, *dx, *dw; // of this chunk
-  float *e, *scale, *sums, *target_logit; // (rows,pitch), (rows,groups), (rows,groups), (rows)
+  int bf16; long rows, C, V, groups; const float *x, *w, *d_loss; const int *targets; float *loss, *dx, *dw; // of this chunk
+  float *along_v; long along_v_pitch; float *along_rows; long along_rows_pitch;                              // e as words
+  float *sums, *reference, *target_logit, *factor, *again; // (rows,groups), (rows) each, one
+  int maxima;                                              // sums are to be maxima, and e is not wanted
 } qn_cross_entropy_context;
 
-// A finished block of logits: the reference and the sum of e of each row stand in its first group, nothing in its others.
-static void qn_cross_entropy_epilogue(void *context, long m0, long m1, long n0, long n1) {
+// n words of a row of e from floats in z, and its sum
+QN_INLINE float qn_cross_entropy_row(const int bf16, float *z, long n, float reference, float *words) {
+  const int deep = bf16 ? QN_DEEP : 1;
+  vf l[2] = {{0}, {0}};
+  for (long i = 0; i < n; i += deep * QN_VL) {
+    vf e[2];
+    QN_UNROLL for (int j = 0; j < deep; j++) {
+      long left = n - i - j * QN_VL;
+      e[j] = qn_exp_weight(qn_min(qn_splat(80.0f), qn_load(z + i + j * QN_VL) - reference)); // NaN stays NaN
+      if (left < QN_VL) e[j] = qn_first(e[j], left, 0.0f);
+      l[j] += e[j];
+      qn_store(z + i + j * QN_VL, e[j]);
+    }
+    if (words) qn_store(words + i / deep, deep == 2 ? qn_bf16_along(e[0], e[1]) : bf16 ? qn_bf16_round(e[0]) : e[0]);
+  }
+  return qn_sum(l[0] + l[1]);
+}
+// A finished block of logits. The sum of e (or the largest logit) of each row stands in its first group, nothing in its others.
+static void qn_cross_entropy_take(void *context, long m0, long m1, long n0, long n1, float *Z) {
   const qn_cross_entropy_context *c = context;
-  long g0 = n0 / QN_GROUP, g1 = (n1 + QN_GROUP - 1) / QN_GROUP;
+  const int bf16 = QN_BF16 && c->bf16;
+  const long deep = bf16 ? QN_DEEP : 1;
   for (long r = m0; r < m1; r++) {
-    float *z = c->e + r * c->pitch, *scale = c->scale + r * c->groups, *sums = c->sums + r * c->groups;
-    long target = c->targets[r], n;
-    if (target >= n0 && target < n1) c->target_logit[r] = z[target];
-    vf m[2] = {qn_splat(-QN_INFINITY), qn_splat(-QN_INFINITY)}, l[2] = {{0}};
-    for (n = n0; n + 2 * QN_VL <= n1; n += 2 * QN_VL) QN_UNROLL for (int j = 0; j < 2; j++) m[j] = qn_max(qn_load(z + n + j * QN_VL), m[j]);
-    float reference = qn_max_lanes(qn_max(m[0], m[1]));
-    for (; n < n1; n++) reference = z[n] > reference ? z[n] : reference;
-    for (n = n0; n + 2 * QN_VL <= n1; n += 2 * QN_VL) QN_UNROLL for (int j = 0; j < 2; j++) {
-      vf e = qn_exp_weight(qn_load(z + n + j * QN_VL) - reference);
-      l[j] += e;
-      if (c->dx) qn_store(z + n + j * QN_VL, e);
+    float *z = Z + (r - m0) * QN_NC, *sums = c->sums + r * c->groups, *words = c->dx ? c->along_v + r * c->along_v_pitch + n0 / deep : 0;
+    long target = c->targets[r], g0 = n0 / QN_GROUP;
+    for (long g = g0; g < (n1 + QN_GROUP - 1) / QN_GROUP; g++) sums[g] = c->maxima ? -QN_INFINITY : 0.0f;
+    if (c->maxima) for (long n = 0; n < n1 - n0; n++) sums[g0] = z[n] > sums[g0] ? z[n] : sums[g0];
+    else {
+      if (target >= n0 && target < n1) c->target_logit[r] = z[target - n0];
+      if (bf16) sums[g0] = qn_cross_entropy_row(QN_BF16, z, n1 - n0, c->reference[r], words);
+      else sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], words);
     }
-    for (; n < n1; n += QN_VL) {
-      vf e = qn_exp_weight(qn_load_n(z + n, n1 - n) - reference);
-      for (int i = 0; i < QN_VL; i++) if (n + i >= n1) e[i] = 0.0f;
-      l[0] += e;
-      if (c->dx) qn_store_n(z + n, e, n1 - n);
-    }
-    for (long g = g0; g < g1; g++) scale[g] = reference, sums[g] = 0.0f;
-    sums[g0] = qn_sum(l[0] + l[1]);
+  }
+  if (!c->dx || c->maxima) return;
+  for (long r = m0; r < m1; r += deep * QN_VL) for (long n = n0; n < n1; n += QN_VL) { // there is room for whole vectors
+    const float *from = Z + (r - m0) * QN_NC + n - n0;
+    float *to = c->along_rows + n * c->along_rows_pitch + r / deep;
+    if (bf16) qn_turn_across(from, QN_NC, m1 - r, n1 - n, to, c->along_rows_pitch, n1 - n);
+    else qn_turn(from, QN_NC, m1 - r, n1 - n, to, c->along_rows_pitch, n1 - n);
   }
 }
 
-// Rows of a chunk: loss, and the factors that make d loss / d logit of e.
 #define QN_CROSS_ENTROPY_ROWS 16 // a task
+#define QN_ROWS_OF_TASK(c, r) for (long r = task * QN_CROSS_ENTROPY_ROWS; r < (task + 1) * QN_CROSS_ENTROPY_ROWS && r < (c)->rows; r++)
+// The target's logit (or, where there is none, any) in fp32.
+static void qn_cross_entropy_reference_task(void *context, long task, long worker) {
+  const qn_cross_entropy_context *c = context;
+  (void)worker;
+  QN_ROWS_OF_TASK(c, r) {
+    long target = c->targets[r] >= 0 && c->targets[r] < c->V ? c->targets[r] : 0;
+    vf sum = {0};
+    for (long i = 0; i < c->C; i += QN_VL) sum += qn_load_n(c->x + r * c->C + i, c->C - i) * qn_load_n(c->w + target * c->C + i, c->C - i);
+    c->reference[r] = qn_sum(sum);
+  }
+}
+static void qn_cross_entropy_maximum_task(void *context, long task, long worker) {
+  const qn_cross_entropy_context *c = context;
+  (void)worker;
+  QN_ROWS_OF_TASK(c, r) {
+    float m = -QN_INFINITY;
+    for (long g = 0; g < c->groups; g++) m = c->sums[r * c->groups + g] > m ? c->sums[r * c->groups + g] : m;
+    c->reference[r] = m;
+  }
+}
+// Loss, and the factor that makes d loss / d logit of e.
 static void qn_cross_entropy_loss_task(void *context, long task, long worker) {
   const qn_cross_entropy_context *c = context;
   (void)worker;
-  long r1 = (task + 1) * QN_CROSS_ENTROPY_ROWS < c->rows ? (task + 1) * QN_CROSS_ENTROPY_ROWS : c->rows, G = c->groups;
-  for (long r = task * QN_CROSS_ENTROPY_ROWS; r < r1; r++) {
-    float *scale = c->scale + r * G, m = scale[0], l = 0;
-    const float *sums = c->sums + r * G;
-    for (long g = 0; g < G; g++) m = scale[g] > m ? scale[g] : m;
-    for (long g = 0; g < G; g++) if (sums[g] != 0.0f) l += sums[g] * qn_exp(qn_splat(scale[g] - m))[0];
+  QN_ROWS_OF_TASK(c, r) {
+    float l = 0;
+    for (long g = 0; g < c->groups; g++) l += c->sums[r * c->groups + g];
     int counts = c->targets[r] >= 0 && c->targets[r] < c->V;
-    c->loss[r] = counts ? m - c->target_logit[r] + qn_log(qn_splat(l))[0] : 0.0f;
-    if (!c->dx) continue;
-    float factor = counts ? c->d_loss[r] / l : 0.0f;
-    for (long g = 0; g < G; g += QN_VL) qn_store_n(scale + g, qn_exp(qn_load_n(scale + g, G - g) - m) * factor, G - g);
+    c->loss[r] = counts ? c->reference[r] - c->target_logit[r] + qn_log(qn_splat(l))[0] : 0.0f;
+    c->factor[r] = counts && c->dx ? c->d_loss[r] / l : 0.0f;
+    if (!(l < QN_ENORMOUS && l > 1 / QN_ENORMOUS)) *c->again = 1.0f; // whichever row says so
   }
 }
 
-// dx row -= d_loss * w[target]
+// dx row = factor * dx row - d_loss * w[target]
 static void qn_cross_entropy_dx_epilogue(void *context, long m0, long m1, long n0, long n1) {
   const qn_cross_entropy_context *c = context;
   for (long r = m0; r < m1; r++) {
-    if (c->targets[r] < 0 || c->targets[r] >= c->V) continue;
-    const float *w = c->w + c->targets[r] * c->C;
-    float *dx = c->dx + r * c->C;
-    for (long n = n0; n < n1; n += QN_VL) qn_store_n(dx + n, qn_load_n(dx + n, n1 - n) - qn_load_n(w + n, n1 - n) * c->d_loss[r], n1 - n);
+    int counts = c->targets[r] >= 0 && c->targets[r] < c->V;
+    const float *w = c->w + (counts ? c->targets[r] : 0) * c->C;
+    float *dx = c->dx + r * c->C, factor = c->factor[r], one = counts ? c->d_loss[r] : 0.0f;
+    for (long n = n0; n < n1; n += QN_VL) qn_store_n(dx + n, qn_load_n(dx + n, n1 - n) * factor - qn_load_n(w + n, n1 - n) * one, n1 - n);
   }
 }
 // dw[target] -= d_loss * x row; tasks share out the columns, so that every sum has one order
@@ -101,16 +135,30 @@ static void qn_cross_entropy_dw_task(void *context, long task, long worker) {
 // accumulate_dw.
 QN_FUNCTION void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, const float *d_loss, float *loss, float *dx, float *dw, int accumulate_dw, float *scratch) {
   long R = qn_cross_entropy_rows(N, V), groups = (V + QN_GROUP - 1) / QN_GROUP;
-  long P = qn_cross_entropy_pitch(V);
-  float *e = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *scale = e + R * P, *sums = scale + R * groups, *target_logit = sums + R * groups, *gemm_scratch = target_logit + R;
+  long P = qn_words_pitch(bf16, V), Q = qn_words_pitch(bf16, R);
+  float *along_v = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *along_rows = along_v + R * P, *sums = along_rows + V * Q, *rows3 = sums + R * groups, *again = rows3 + 3 * R, *rest = again + 16;
   for (long n = 0; n < N; n += R) {
-    long rows = n + R < N ? R : N - n;
-    qn_cross_entropy_context c = {rows, C, V, P, groups, x + n * C, w, d_loss ? d_loss + n : 0, targets + n, loss + n, dx ? dx + n * C : 0, dw, e, scale, sums, target_logit};
-    qn_gemm(bf16, rows, V, C, c.x, C, 1, w, 1, C, c.e, P, 0, gemm_scratch, qn_cross_entropy_epilogue, &c);
-    qn_parallel((rows + QN_CROSS_ENTROPY_ROWS - 1) / QN_CROSS_ENTROPY_ROWS, qn_cross_entropy_loss_task, &c);
+    long rows = n + R < N ? R : N - n, tasks = (rows + QN_CROSS_ENTROPY_ROWS - 1) / QN_CROSS_ENTROPY_ROWS;
+    qn_cross_entropy_context c = {bf16, rows, C, V, groups, x + n * C, w, d_loss ? d_loss + n : 0, targets + n, loss + n, dx ? dx + n * C : 0, dw,
+                                  along_v, P, along_rows, Q, sums, rows3, rows3 + R, rows3 + 2 * R, again, 0};
+    qn_parallel(tasks, qn_cross_entropy_reference_task, &c);
+    for (int round = 0; round < 2; round++) {
+      if (round == 1) { // the maxima for references
+        c.maxima = 1;
+        qn_gemm_apart(bf16, rows, V, C, c.x, C, w, C, rest, qn_cross_entropy_take, &c);
+        qn_parallel(tasks, qn_cross_entropy_maximum_task, &c);
+        c.maxima = 0;
+      }
+      qn_gemm_apart(bf16, rows, V, C, c.x, C, w, C, rest, qn_cross_entropy_take, &c);
+      *again = 0.0f;
+      qn_parallel(tasks, qn_cross_entropy_loss_task, &c);
+      if (*again == 0.0f) break;
+    }
     if (!dx) continue;
-    qn_gemm_scaled(bf16, rows, C, V, c.e, P, 1, w, C, 1, c.dx, C, 0, gemm_scratch, qn_cross_entropy_dx_epilogue, &c, scale, groups);
-    qn_gemm_scaled(bf16, V, C, rows, c.e, 1, P, c.x, C, 1, dw, C, accumulate_dw || n > 0, gemm_scratch, 0, 0, scale, groups);
+    qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = rows, .N = C, .K = V, .A = along_v, .a_m = P, .a_k = 1, .a_words = 1, .B = w, .b_k = C, .b_n = 1,
+                                  .C = c.dx, .ldc = C, .epilogue = qn_cross_entropy_dx_epilogue, .context = &c}, rest);
+    qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = V, .N = C, .K = rows, .A = along_rows, .a_m = Q, .a_k = 1, .a_words = 1, .B = c.x, .b_k = C, .b_n = 1, .b_scale = c.factor,
+                                  .C = dw, .ldc = C, .accumulate = accumulate_dw || n > 0}, rest);
     qn_parallel((C + QN_GROUP - 1) / QN_GROUP, qn_cross_entropy_dw_task, &c);
   }
 }

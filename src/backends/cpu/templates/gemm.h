@@ -19,6 +19,9 @@
 // anything at those positions. n0 is a multiple of QN_GROUP.
 #define QN_GROUP 64 // a multiple of QN_NR
 typedef void (*qn_epilogue)(void *context, long m0, long m1, long n0, long n1);
+// The same where the blocks of C are kept apart: the block is at C, its rows QN_NC apart.
+typedef void (*qn_taker)(void *context, long m0, long m1, long n0, long n1, float *C);
+#define QN_APART 64 // rows of such a block, a multiple of a cache line of bf16
 
 // Scratch of qn_gemm in floats: min(N + 64, 1024) * min(K + 16, 1024) + qn_threads * 32768 + 16. (QN_NR is at most 64.)
 QN_FUNCTION long qn_gemm_scratch(long M, long N, long K) {
@@ -28,9 +31,11 @@ QN_FUNCTION long qn_gemm_scratch(long M, long N, long K) {
 
 typedef struct {
   long M, N, K; const float *A; long a_m, a_k; const float *B; long b_k, b_n; float *C; long ldc; int accumulate;
-  qn_epilogue epilogue; void *context;
-  const float *scale; long scale_row; // or 0; see qn_gemm_scaled
+  qn_epilogue epilogue; qn_taker take; void *context;
   int bf16; long deep;        // elements of K a word
+  int a_words;                // A is words already, along K, its rows a_m words apart
+  const float *b_scale;       // where b_n is 1: a factor for each row of B, or 0
+  int apart;                  // blocks of C are kept apart; see qn_gemm_apart
   float *packed_B, *packed_A; // (blocks of K, panels, QN_KC, QN_NR) and a block for each worker
   long n0, n1, k0, k1, kc;    // the part of B that is packed now, and how K is cut; in elements
   long m_blocks, n_blocks;
@@ -103,20 +108,18 @@ static __attribute__((noinline)) void qn_tile_edge(long deep, long m, long n, lo
 }
 
 // A square of QN_VL * QN_VL words, turned: its rows are pitch apart, n of them are there, each with m floats (the rest is 0).
-// Rows 0..rows-1 of the result go to `to`, to_pitch apart. Where there is a scale, row i is first multiplied by
-// scale[i*scale_row], and from its lane next on by scale[i*scale_row + 1]. K runs along the rows (`along`) or down the
-// columns: with pairs a row is of 2 * QN_VL floats, or there are twice as many rows. bf16 and along are constants.
-QN_INLINE void qn_turn_square(const int bf16, const int along, const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows, const float *scale, long scale_row, long next) {
+// Rows 0..rows-1 of the result go to `to`, to_pitch apart. K runs along the rows (`along`) or down the columns: with pairs a
+// row is of 2 * QN_VL floats, or there are twice as many rows. bf16 and along are constants. Every float is multiplied by
+// factor first.
+QN_INLINE void qn_turn_square(const int bf16, const int along, const float *from, long pitch, long n, long m, const float factor, float *to, long to_pitch, long rows) {
   vf x[QN_VL];
   const int pairs = bf16 && QN_PAIRS, down = pairs && !along;
-  if (n >= (down ? 2 : 1) * QN_VL && m >= (pairs && along ? 2 : 1) * QN_VL && rows >= QN_VL && (!scale || next >= QN_VL)) { // registers only
+  if (n >= (down ? 2 : 1) * QN_VL && m >= (pairs && along ? 2 : 1) * QN_VL && rows >= QN_VL) { // registers only
     QN_UNROLL for (int i = 0; i < QN_VL; i++) {
       const float *p = from + (down ? 2 * i : i) * pitch;
-      const float *f = scale + (down ? 2 * i : i) * scale_row;
-      vf a = qn_load(p);
-      if (scale) a *= *f;
-      if (pairs && along) a = qn_bf16_along(a, qn_load(p + QN_VL));
-      else if (pairs) a = qn_bf16_across(a, scale ? qn_load(p + pitch) * f[scale_row] : qn_load(p + pitch));
+      vf a = qn_load(p) * factor;
+      if (pairs && along) a = qn_bf16_along(a, qn_load(p + QN_VL) * factor);
+      else if (pairs) a = qn_bf16_across(a, qn_load(p + pitch) * factor);
       else if (bf16) a = qn_bf16_round(a);
       x[i] = a;
     }
@@ -124,34 +127,30 @@ QN_INLINE void qn_turn_square(const int bf16, const int along, const float *from
     QN_UNROLL for (int i = 0; i < QN_VL; i++) qn_store(to + i * to_pitch, x[i]);
     return;
   }
-  vi later;
-  for (int i = 0; i < QN_VL; i++) later[i] = i >= next ? -1 : 0;
   for (int i = 0; i < QN_VL; i++) {
     vf part[2] = {{0}, {0}};
     for (int half = 0; half < 1 + down; half++) {
       long row = down ? 2 * i + half : i;
-      if (row >= n) break;
-      part[half] = qn_load_n(from + row * pitch, m);
-      if (scale) part[half] *= qn_select(later, qn_splat(next < m && next < QN_VL ? scale[row * scale_row + 1] : 0.0f), qn_splat(scale[row * scale_row]));
+      if (row < n) part[half] = qn_load_n(from + row * pitch, m) * factor;
     }
-    if (pairs && along && i < n && m > QN_VL) part[1] = qn_load_n(from + i * pitch + QN_VL, m - QN_VL);
+    if (pairs && along && i < n && m > QN_VL) part[1] = qn_load_n(from + i * pitch + QN_VL, m - QN_VL) * factor;
     x[i] = !bf16 ? part[0] : !pairs ? qn_bf16_round(part[0]) : along ? qn_bf16_along(part[0], part[1]) : qn_bf16_across(part[0], part[1]);
   }
   qn_transpose(x);
   for (int i = 0; i < rows && i < QN_VL; i++) qn_store(to + i * to_pitch, x[i]);
 }
-static __attribute__((noinline)) void qn_turn(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows, const float *scale, long scale_row, long next) {
-  qn_turn_square(0, 0, from, pitch, n, m, to, to_pitch, rows, scale, scale_row, next);
+static __attribute__((noinline)) void qn_turn(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows) {
+  qn_turn_square(0, 0, from, pitch, n, m, 1.0f, to, to_pitch, rows);
 }
 #if QN_BF16
 static __attribute__((noinline)) void qn_turn_along(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows) {
-  qn_turn_square(1, 1, from, pitch, n, m, to, to_pitch, rows, 0, 0, 0);
+  qn_turn_square(1, 1, from, pitch, n, m, 1.0f, to, to_pitch, rows);
 }
-static __attribute__((noinline)) void qn_turn_across(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows, const float *scale, long scale_row, long next) {
-  qn_turn_square(1, 0, from, pitch, n, m, to, to_pitch, rows, scale, scale_row, next);
+static __attribute__((noinline)) void qn_turn_across(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows) {
+  qn_turn_square(1, 0, from, pitch, n, m, 1.0f, to, to_pitch, rows);
 }
 #else
-#define qn_turn_along(from, pitch, n, m, to, to_pitch, rows) qn_turn(from, pitch, n, m, to, to_pitch, rows, 0, 0, 0)
+#define qn_turn_along qn_turn
 #define qn_turn_across qn_turn
 #endif
 
@@ -159,20 +158,21 @@ static __attribute__((noinline)) void qn_turn_across(const float *from, long pit
 QN_INLINE void qn_pack_A_as(const int bf16, const qn_gemm_context *c, long m0, long m1, long k0, long k1, float *to) {
   const long deep = bf16 ? QN_DEEP : 1, step = deep * QN_VL;
   long K = k1 - k0;
+  if (c->a_words) {
+    long words = (K + deep - 1) / deep;
+    for (long m = m0; m < m1; m++, to += QN_KC) {
+      const float *from = c->A + m * c->a_m + k0 / deep;
+      for (long k = 0; k < words; k += QN_VL) {
+        if (m + 8 < m1) __builtin_prefetch(from + 8 * c->a_m + k);
+        qn_store(to + k, qn_load_n(from + k, words - k));
+      }
+    }
+    return;
+  }
   if (c->a_k == 1) {
     for (long m = m0; m < m1; m++, to += QN_KC) {
       const float *from = c->A + m * c->a_m + k0;
       long k = 0;
-      if (c->scale) { // a vector of words lies within one group, for k0 is a multiple of step
-        for (; k < K; k += step) {
-          float f = c->scale[m * c->scale_row + (k0 + k) / QN_GROUP];
-          vf x = qn_load_n(from + k, K - k) * f;
-          if (deep == 2) x = qn_bf16_along(x, K - k > QN_VL ? qn_load_n(from + k + QN_VL, K - k - QN_VL) * f : (vf){0});
-          else if (bf16) x = qn_bf16_round(x);
-          qn_store(to + k / deep, x);
-        }
-        continue;
-      }
       for (; k + step <= K; k += step) {
         if (m + 8 < m1) QN_UNROLL for (int i = 0; i < deep; i++) __builtin_prefetch(from + 8 * c->a_m + k + i * QN_VL);
         qn_store(to + k / deep, qn_words_along(bf16, from + k, step));
@@ -182,10 +182,10 @@ QN_INLINE void qn_pack_A_as(const int bf16, const qn_gemm_context *c, long m0, l
     return;
   }
   for (long k = 0; k < K; k += step) for (long m = m0; m < m1; m += QN_VL) { // rows of k are far apart: the next ones are fetched
-    const float *from = c->A + (k0 + k) * c->a_k + m, *scale = c->scale ? c->scale + (k0 + k) * c->scale_row + m / QN_GROUP : 0;
+    const float *from = c->A + (k0 + k) * c->a_k + m;
     for (long i = k + step; i < k + 2 * step && i < K; i++) __builtin_prefetch(c->A + (k0 + i) * c->a_k + m);
-    if (bf16) qn_turn_across(from, c->a_k, K - k, m1 - m, to + (m - m0) * QN_KC + k / deep, QN_KC, m1 - m, scale, c->scale_row, QN_GROUP - m % QN_GROUP);
-    else qn_turn(from, c->a_k, K - k, m1 - m, to + (m - m0) * QN_KC + k, QN_KC, m1 - m, scale, c->scale_row, QN_GROUP - m % QN_GROUP);
+    if (bf16) qn_turn_across(from, c->a_k, K - k, m1 - m, to + (m - m0) * QN_KC + k / deep, QN_KC, m1 - m);
+    else qn_turn(from, c->a_k, K - k, m1 - m, to + (m - m0) * QN_KC + k, QN_KC, m1 - m);
   }
 }
 static void qn_pack_A(const qn_gemm_context *c, long m0, long m1, long k0, long k1, float *to) {
@@ -206,7 +206,10 @@ QN_INLINE void qn_pack_B_as(const int bf16, const qn_gemm_context *c, long k0, l
       QN_UNROLL for (int j = 0; j < QN_NR; j += QN_VL) {
         vf x[2] = {{0}, {0}};
         QN_UNROLL for (int i = 0; i < deep; i++)
-          if (k + i < K) x[i] = N - j >= QN_VL ? qn_load(from + i * c->b_k + j) : N > j ? qn_load_n(from + i * c->b_k + j, N - j) : x[i];
+          if (k + i < K) {
+            x[i] = N - j >= QN_VL ? qn_load(from + i * c->b_k + j) : N > j ? qn_load_n(from + i * c->b_k + j, N - j) : x[i];
+            if (c->b_scale) x[i] *= c->b_scale[k0 + k + i];
+          }
         qn_store(to + j, deep == 2 ? qn_bf16_across(x[0], x[1]) : bf16 ? qn_bf16_round(x[0]) : x[0]);
       }
     }
@@ -216,7 +219,7 @@ QN_INLINE void qn_pack_B_as(const int bf16, const qn_gemm_context *c, long k0, l
     const float *from = c->B + (n0 + j) * c->b_n + k0 + k * deep;
     long left = K - k * deep > 0 ? K - k * deep : 0;
     if (bf16) qn_turn_along(from, c->b_n, N - j, left, to + k * QN_NR + j, QN_NR, kc - k);
-    else qn_turn(from, c->b_n, N - j, left, to + k * QN_NR + j, QN_NR, kc - k, 0, 0, 0);
+    else qn_turn(from, c->b_n, N - j, left, to + k * QN_NR + j, QN_NR, kc - k);
   }
 }
 static void qn_pack_B(const qn_gemm_context *c, long k0, long k1, long n0, long n1, float *to) {
@@ -240,7 +243,10 @@ static void qn_gemm_task(void *context, long task, long worker) {
   long p0 = groups * j / c->n_blocks * (QN_GROUP / QN_NR), p1 = groups * (j + 1) / c->n_blocks * (QN_GROUP / QN_NR);
   if (p1 > panels) p1 = panels;
   long m0 = tiles * i / c->m_blocks * QN_MR, m1 = tiles * (i + 1) / c->m_blocks * QN_MR;
+  if (c->apart) m0 = i * QN_APART, m1 = m0 + QN_APART;
   if (m1 > c->M) m1 = c->M;
+  long first = c->apart ? c->n0 + p0 * QN_NR : 0; // where C's block begins
+  float *block = c->apart ? c->C + worker * (QN_APART * QN_NC) - m0 * c->ldc : c->C;
   for (long k0 = c->k0; k0 < c->k1; k0 += c->kc) {
     long k1 = k0 + c->kc < c->k1 ? k0 + c->kc : c->k1, kc = qn_words(c, k1 - k0);
     int add = c->accumulate || k0 > 0;
@@ -250,7 +256,7 @@ static void qn_gemm_task(void *context, long task, long worker) {
       const float *B = c->packed_B + (k0 - c->k0) / c->deep * panels * QN_NR + p * kc * QN_NR, *A = packed_A;
       long n0 = c->n0 + p * QN_NR, n = c->n1 - n0;
       for (long m = m0; m < m1; m += QN_MR, A += QN_MR * QN_KC) {
-        float *C = c->C + m * c->ldc + n0;
+        float *C = block + m * c->ldc + n0 - first;
         const float *next = B + kc * QN_NR + (m - m0) / QN_MR * fetch * 16; // each tile fetches its part of the next panel
         for (long i = 0; i < fetch; i++) __builtin_prefetch(next + i * 16, 0, 2);
         if (m + QN_MR <= m1 && n >= QN_NR) qn_tile_packed(c->deep, kc, A, B, C, c->ldc, add);
@@ -258,9 +264,11 @@ static void qn_gemm_task(void *context, long task, long worker) {
       }
     }
   }
-  if (c->epilogue && c->k1 == c->K) {
+  if ((c->epilogue || c->apart) && c->k1 == c->K) {
     long n1 = c->n0 + p1 * QN_NR;
-    c->epilogue(c->context, m0, m1, c->n0 + p0 * QN_NR, n1 < c->n1 ? n1 : c->n1);
+    if (n1 > c->n1) n1 = c->n1;
+    if (c->apart) c->take(c->context, m0, m1, first, n1, block + m0 * c->ldc);
+    else c->epilogue(c->context, m0, m1, c->n0 + p0 * QN_NR, n1);
   }
 }
 
@@ -329,22 +337,20 @@ static void qn_axpys_task(void *context, long task, long worker) {
   if (c->epilogue) c->epilogue(c->context, 0, c->M, n0, n1);
 }
 
-// qn_gemm with a factor for every QN_GROUP floats of A in memory, applied while A is packed: where a_k is 1 element (i,k) is
-// multiplied by scale[i*scale_row + k/QN_GROUP], else by scale[k*scale_row + i/QN_GROUP]. No factors when scale is 0.
-// With bf16, A (times its factors) and B are rounded to bf16 and multiplied so.
-QN_FUNCTION void qn_gemm_scaled(int bf16, long M, long N, long K, const float *A, long a_m, long a_k, const float *B, long b_k, long b_n,
-                         float *C, long ldc, int accumulate, float *scratch, qn_epilogue epilogue, void *context, const float *scale, long scale_row) {
+// The product that a context describes; what of it the products below leave open, it decides.
+QN_FUNCTION void qn_gemm_run(qn_gemm_context c, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
-  qn_gemm_context c = {.M = M, .N = N, .K = K, .A = A, .a_m = a_m, .a_k = a_k, .B = B, .b_k = b_k, .b_n = b_n, .C = C, .ldc = ldc,
-                       .accumulate = accumulate, .epilogue = epilogue, .context = context, .scale = scale, .scale_row = scale_row,
-                       .bf16 = QN_BF16 && bf16, .deep = QN_BF16 && bf16 ? QN_DEEP : 1};
+  long M = c.M, N = c.N, K = c.K;
+  c.bf16 = QN_BF16 && c.bf16;
+  c.deep = c.bf16 ? QN_DEEP : 1;
   if (M < 1 || N < 1 || K < 1) return;
-  if (!c.bf16 && !scale && a_k == 1 && b_k == 1 && (M <= QN_SMALL || N <= QN_SMALL)) {
+  int plain = !c.bf16 && !c.a_words && !c.b_scale && !c.apart;
+  if (plain && c.a_k == 1 && c.b_k == 1 && (M <= QN_SMALL || N <= QN_SMALL)) {
     c.m_blocks = c.n_blocks = QN_GROUP;
     qn_parallel(((M > N ? M : N) + QN_GROUP - 1) / QN_GROUP, qn_dots_task, &c);
     return;
   }
-  if (!c.bf16 && !scale && b_n == 1 && M <= QN_SMALL) {
+  if (plain && c.b_n == 1 && M <= QN_SMALL) {
     c.n_blocks = QN_GROUP;
     qn_parallel((N + QN_GROUP - 1) / QN_GROUP, qn_axpys_task, &c);
     return;
@@ -352,12 +358,13 @@ QN_FUNCTION void qn_gemm_scaled(int bf16, long M, long N, long K, const float *A
   long n_chunks = (N + QN_NC - 1) / QN_NC, nc = ((N + n_chunks - 1) / n_chunks + QN_GROUP - 1) / QN_GROUP * QN_GROUP;
   long deepest = QN_KC * c.deep, step = QN_VL * c.deep, k_blocks = (K + deepest - 1) / deepest, tiles = (M + QN_MR - 1) / QN_MR;
   c.kc = ((K + k_blocks - 1) / k_blocks + step - 1) / step * step;
-  long kb = QN_KB * c.deep / c.kc * c.kc;
+  long kb = c.apart ? K : QN_KB * c.deep / c.kc * c.kc;
   // Rows a task: at most QN_MC, and as many tasks as a multiple of the threads; columns are cut too when rows are few.
   c.m_blocks = (M + QN_MC - 1) / QN_MC;
   if (c.m_blocks < 4 * qn_threads) c.m_blocks = 4 * qn_threads;
   c.m_blocks = (c.m_blocks + qn_threads - 1) / qn_threads * qn_threads;
   if (c.m_blocks > (tiles + 3) / 4) c.m_blocks = (tiles + 3) / 4;
+  if (c.apart) c.m_blocks = (M + QN_APART - 1) / QN_APART;
   c.packed_A = aligned;
   c.packed_B = aligned + qn_threads * (long)QN_A_BLOCK;
   for (c.n0 = 0; c.n0 < N; c.n0 = c.n1) {
@@ -378,6 +385,18 @@ QN_FUNCTION void qn_gemm_scaled(int bf16, long M, long N, long K, const float *A
 // C[i*ldc+n]. One of a_m, a_k is 1, one of b_k, b_n is 1. With bf16, A and B are rounded to bf16 first.
 QN_FUNCTION void qn_gemm(int bf16, long M, long N, long K, const float *A, long a_m, long a_k, const float *B, long b_k, long b_n,
                          float *C, long ldc, int accumulate, float *scratch, qn_epilogue epilogue, void *context) {
-  qn_gemm_scaled(bf16, M, N, K, A, a_m, a_k, B, b_k, b_n, C, ldc, accumulate, scratch, epilogue, context, 0, 0);
+  qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = M, .N = N, .K = K, .A = A, .a_m = a_m, .a_k = a_k, .B = B, .b_k = b_k, .b_n = b_n,
+                                .C = C, .ldc = ldc, .accumulate = accumulate, .epilogue = epilogue, .context = context}, scratch);
+}
+
+// A product that is never whole: `take` is handed each block of QN_APART rows and at most QN_NC columns when it is finished,
+// in memory of its worker. A's rows lie along K, B's too (a_k = b_k = 1).
+QN_FUNCTION long qn_gemm_apart_scratch(long N, long K) {
+  return (N + 64 < 1024 ? N + 64 : 1024) * (K + 16) + qn_threads * (QN_A_BLOCK + QN_APART * QN_NC) + 16;
+}
+QN_FUNCTION void qn_gemm_apart(int bf16, long M, long N, long K, const float *A, long a_m, const float *B, long b_n, float *scratch, qn_taker take, void *context) {
+  float *blocks = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
+  qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = M, .N = N, .K = K, .A = A, .a_m = a_m, .a_k = 1, .B = B, .b_k = 1, .b_n = b_n,
+                                .C = blocks, .ldc = QN_NC, .apart = 1, .take = take, .context = context}, blocks + qn_threads * (QN_APART * QN_NC));
 }
 #endif
