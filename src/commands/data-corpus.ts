@@ -32,10 +32,11 @@ export default defineCommand({
       ({ name, share, epochs }) => `${name} ${(100 * share).toFixed(1)} % (${epochs.toFixed(2)} ×)`,
     );
     print(`mix: ${parts.slice(0, 12).join(", ")}${parts.length > 12 ? ` and ${parts.length - 12} more` : ""}`);
-    print(
-      `${shards.train.tokens} training tokens in ${shards.train.documents} documents, ${shards.heldout.tokens} held out in ${shards.heldout.documents}`,
-    );
-    print(`shards in ${out}/shards, the story in ${report}`);
+    if (shards !== null)
+      print(
+        `${shards.train.tokens} training tokens in ${shards.train.documents} documents, ${shards.heldout.tokens} held out in ${shards.heldout.documents}`,
+      );
+    print(`${shards === null ? `the mix in ${out}/mix` : `shards in ${out}/shards`}, the story in ${report}`);
     return {
       out,
       report,
@@ -43,8 +44,8 @@ export default defineCommand({
       quality: quality && { least: quality.least, kept: quality.kept },
       contamination,
       mix,
-      train: summary(shards.train),
-      heldout: summary(shards.heldout),
+      train: shards && summary(shards.train),
+      heldout: shards && summary(shards.heldout),
     };
   },
 });

@@ -90,9 +90,10 @@ const recipe = (): CorpusRecipe => ({
   name: "test",
   clean: "as-is",
   quality: { model, label: "good", keep: 0.7 },
-  decontaminate: { against: [benchmark] },
+  decontaminate: { against: [benchmark], heldout: true },
   mix: { weights: { web: 1, books: 1 }, epochs: 3, order: "quality-last", phases: 3 },
-  shards: { vocabSize: 400, heldout: 0.1 },
+  heldout: 0.1,
+  shards: { vocabSize: 400 },
 });
 /** The checksum of every file. */
 function tree(path: string): Record<string, string> {
@@ -118,15 +119,19 @@ describe("a corpus", () => {
       ["duplicates: document", 0],
       ["duplicates: near", 1],
       ["quality", 45],
+      ["held out", 11],
       ["evaluation sets", 1],
     ]);
     expect(result.quality).toMatchObject({ documents: 151, kept: 106 });
-    expect(result.contamination).toMatchObject([{ name: "exam", examples: 2, found: 1, documents: 1 }]);
+    expect(result.contamination).toMatchObject([
+      { name: "exam", examples: 2, found: 1, documents: 1 },
+      { name: "heldout", examples: 11, found: 0, documents: 0 },
+    ]);
     const [booksGroup, webGroup] = result.mix.groups;
     expect(webGroup.share).toBeCloseTo(0.56, 1); // books may be seen three times at most
     expect(booksGroup.epochs).toBeGreaterThan(1.5);
-    expect(result.shards.train.tokens).toBeGreaterThan(10_000);
-    expect(result.shards.heldout.documents).toBeGreaterThan(2);
+    expect(result.shards?.train.tokens).toBeGreaterThan(10_000);
+    expect(result.shards?.heldout.documents).toBeGreaterThan(2);
     const report = readFileSync(result.report, "utf8");
     for (const part of [
       "The funnel",

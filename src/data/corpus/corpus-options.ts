@@ -1,5 +1,6 @@
 /** @file The options of making a corpus on the command line. */
 import { z } from "zod";
+import { executorOptions } from "../executors/executor-options.js";
 
 export const corpusOptions = z.object({
   inputs: z
@@ -19,4 +20,9 @@ export const corpusOptions = z.object({
     .optional()
     .describe("worker threads; all cores by default; the output is the same for any number")
     .meta({ value: "N" }),
+  ...executorOptions,
+  executor: z
+    .enum(["local", "slurm"])
+    .default("local")
+    .describe("who cleans, judges and takes evaluation sets out: threads here, or job arrays of Slurm"),
 });

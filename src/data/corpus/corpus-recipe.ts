@@ -21,7 +21,17 @@ import { deduplicateOptions } from "../deduplicate/deduplicate-options.js";
 import { mixing } from "../mix/mix-recipe.js";
 
 const { inputs: _, out: __, ...duplicates } = deduplicateOptions.shape;
-const { inputs: ___, out: ____, workers: _____, ...contamination } = decontaminateOptions.shape;
+const { inputs: ___, out: ____, workers: _____, against, ...contamination } = decontaminateOptions.shape;
+
+const decontamination = z
+  .strictObject({
+    ...contamination,
+    /** Evaluation sets, a JSONL file each. */
+    against: against.min(0).default([]),
+    /** The corpus's own held-out text as well. */
+    heldout: z.boolean().default(false),
+  })
+  .refine((value) => value.heldout || value.against.length > 0, "needs evaluation sets in against, or heldout: true");
 
 const quality = z
   .strictObject({
@@ -30,6 +40,8 @@ const quality = z
     field: z.string().min(1).default("quality"),
     keep: z.number().gt(0).max(1).optional(),
     least: z.number().min(0).max(1).optional(),
+    /** Only documents of these sources are judged; the others stay. */
+    sources: z.array(z.string().min(1)).min(1).optional(),
   })
   .refine(
     (value) => value.keep === undefined || value.least === undefined,
@@ -41,7 +53,6 @@ const shards = z.strictObject({
   vocabSize: z.int().min(257).default(32_000),
   /** Bytes of text that the tokenizer is trained on, at most. */
   tokenizerBytes: z.number().positive().default(200e6),
-  heldout: z.number().min(0).max(0.5).default(0.01),
   fileTokens: z.int().min(1).optional(),
 });
 
@@ -55,9 +66,12 @@ const schema = z.object({
     .default("fineweb"),
   deduplicate: z.array(z.strictObject(duplicates)).prefault([{ by: "url" }, { by: "document" }, { by: "near" }]),
   quality: quality.optional(),
-  decontaminate: z.strictObject(contamination).optional(),
+  decontaminate: decontamination.optional(),
+  /** Share of the documents that is held out, by a hash of their texts. */
+  heldout: z.number().min(0).max(0.5).default(0.01),
   mix: z.strictObject(mixing).prefault({}),
-  shards: shards.prefault({}),
+  /** `false` ends with the mix. */
+  shards: z.union([z.literal(false), shards]).prefault({}),
 });
 
 export type CorpusRecipe = z.input<typeof schema>;

@@ -7,11 +7,16 @@ import { join, resolve } from "node:path";
 import { makeFolder, writeFileAtomic } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import type { OnProgress } from "../../progress.js";
-import { openTokenizer, type Tokenizer, tokenizerHash, trainTokenizer } from "../../tokenizer/index.js";
+import {
+  openTokenizer,
+  type ShardsHeader,
+  type Tokenizer,
+  tokenizerHash,
+  trainTokenizer,
+} from "../../tokenizer/index.js";
 import { version } from "../../version.js";
 import { clean } from "../clean/clean.js";
 import { isSampled } from "../clean/run-task.js";
-import type { FoundBenchmark } from "../decontaminate/decontaminate.js";
 import { decontaminate } from "../decontaminate/decontaminate.js";
 import { deduplicate } from "../deduplicate/deduplicate.js";
 import type { Funnel } from "../funnel/funnel.js";
@@ -23,6 +28,7 @@ import { readTexts } from "../texts.js";
 import { type CheckedCorpusRecipe, type CorpusRecipe, checkCorpus } from "./corpus-recipe.js";
 import { duplicatePairs, lookAtScores, type QualityScores } from "./examples.js";
 import { renderCorpusReport } from "./report.js";
+import { HELD_OUT, splitDocuments } from "./split.js";
 import { fileHash, hashOf, type StageFile, Stages } from "./stage.js";
 import type { CorpusStep, CorpusStory, DuplicateStage } from "./story.js";
 
@@ -90,8 +96,8 @@ export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> 
     const before = at;
     const model = await fileHash(quality.model);
     scores = await stages.run("quality", quality, { inputs: [model], folder: "quality" }, async (folder) => {
-      const { model: file, label, field } = quality;
-      const step = { quality: { model: resolve(file), ...(label === undefined ? {} : { label }), field } };
+      const { model: file, label, field, sources } = quality;
+      const step = { quality: { model: resolve(file), label, field, sources } };
       await run("quality", [step], before, folder, call);
       return lookAtScores(join(folder, "documents"), quality, signal);
     });
@@ -100,7 +106,7 @@ export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> 
     if (least !== null) {
       const scored = at;
       const step = await stages.run("select", { least }, { folder: "select" }, async (folder) => {
-        const chosen = [{ "at-least": { field: quality.field, least } }];
+        const chosen = [{ "at-least": { field: quality.field, least, missing: quality.sources ? "keep" : "drop" } }];
         const { documents, bytes, reasons } = (await run("select", chosen, scored, folder, call)).steps[1];
         return { step: "quality", documents, bytes, reasons };
       });
@@ -109,14 +115,35 @@ export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> 
     }
   }
 
-  // 4. Evaluation sets.
-  let contamination: readonly FoundBenchmark[] | null = null;
+  // 4. What is held out, before anything is repeated or cut.
+  const whole = at;
+  const held = recipe.heldout;
+  const apart = await stages.run("split", { heldout: held }, { folder: "split" }, (folder) =>
+    splitDocuments(whole, folder, held, signal),
+  );
+  at = join(out, "split", "train", "documents");
+  const heldout = join(out, "split", HELD_OUT);
+  const { documents: all, train, bytes: allBytes, trainBytes } = apart;
+  if (train === 0) throw nothingLeft("holding out", join(out, "split"));
+  if (held > 0) steps.push(stepOf("held out", [all, train], [allBytes, trainBytes], { "held out": all - train }));
+
+  // 5. Evaluation sets, and the held-out text as one of them.
+  let contamination: CorpusStory["contamination"] = null;
   const { decontaminate: against } = recipe;
   if (against !== undefined) {
     const before = at;
+    const { heldout: own, ...settings } = against;
     const hashes = await Promise.all(against.against.map(fileHash));
-    const result = await stages.run("decontaminate", against, { inputs: hashes, folder: "decontaminate" }, (folder) =>
-      decontaminate({ ...against, inputs: [before], out: folder, workers, signal, onProgress }),
+    const sets = [...against.against, ...(own && train < all ? [heldout] : [])];
+    const result = await stages.run(
+      "decontaminate",
+      against,
+      { inputs: hashes, folder: "decontaminate" },
+      async (folder) => {
+        const call = { inputs: [before], out: folder, workers, signal, onProgress };
+        const { benchmarks, ...counts } = await decontaminate({ ...settings, against: sets, ...call });
+        return { ...counts, benchmarks: benchmarks.map(({ file: _, ...benchmark }) => benchmark) };
+      },
     );
     at = join(out, "decontaminate", "documents");
     contamination = result.benchmarks;
@@ -127,7 +154,7 @@ export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> 
     steps.push(stepOf("evaluation sets", [documents, kept], [bytes, bytesKept], kept === documents ? {} : found, cut));
   }
 
-  // 5. The mix, in the order of training.
+  // 6. The mix, in the order of training.
   const before = at;
   const mixed = await stages.run("mix", recipe.mix, { folder: "mix" }, (folder) =>
     mix({ recipe: { ...recipe.mix, inputs: [before] }, out: folder, signal, onProgress }),
@@ -135,26 +162,18 @@ export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> 
   at = join(out, "mix", "documents");
   if (mixed.written === 0) throw nothingLeft("mixing", join(out, "mix", "mix.json"));
 
-  // 6. Tokenizer and shards.
-  const { heldout, fileTokens, ...rest } = recipe.shards;
-  const tokenizer = await tokenizerFor(recipe, at, mixed.bytesWritten, call);
-  const hash = tokenizerHash(tokenizer);
-  const shards = await stages.run(
-    "shards",
-    { heldout, fileTokens, ...rest },
-    { inputs: [hash], folder: "shards" },
-    (folder) =>
-      shardDocuments({
-        inputs: [at],
-        out: folder,
-        tokenizer,
-        heldout,
-        fileTokens,
-        resumeKey: stages.key,
-        signal,
-        onProgress,
-      }),
-  );
+  // 7. Tokenizer and shards.
+  let shards: ShardsHeader | null = null;
+  let hash: string | null = null;
+  if (recipe.shards !== false) {
+    const { fileTokens } = recipe.shards;
+    const tokenizer = await tokenizerFor(recipe.shards, at, mixed.bytesWritten, call);
+    hash = tokenizerHash(tokenizer);
+    shards = await stages.run("shards", recipe.shards, { inputs: [hash], folder: "shards" }, (folder) => {
+      const files = { inputs: [at], heldout: [heldout], out: folder };
+      return shardDocuments({ ...files, tokenizer, fileTokens, resumeKey: stages.key, signal, onProgress });
+    });
+  }
 
   const report = join(out, "report.html");
   const result = {
@@ -167,6 +186,8 @@ export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> 
     contamination,
     mix: mixed,
     shards,
+    documents: at,
+    heldout,
   };
   await writeFileAtomic(report, renderCorpusReport(result, recipe, inputs));
   await writeFileAtomic(join(out, "manifest.json"), await manifestText(recipe, inputs, out, stages, hash));
@@ -223,9 +244,14 @@ function stepOf(
 }
 
 /** The tokenizer that is named, or one that is trained on a sample of the mix, the same in every run. */
-async function tokenizerFor(recipe: CheckedCorpusRecipe, input: string, bytes: number, call: Call): Promise<Tokenizer> {
+async function tokenizerFor(
+  recipe: Exclude<CheckedCorpusRecipe["shards"], false>,
+  input: string,
+  bytes: number,
+  call: Call,
+): Promise<Tokenizer> {
   const { signal, onProgress } = call;
-  const { tokenizer, vocabSize, tokenizerBytes } = recipe.shards;
+  const { tokenizer, vocabSize, tokenizerBytes } = recipe;
   if (tokenizer !== undefined) return openTokenizer(tokenizer, { signal });
   const share = Math.min(1, tokenizerBytes / bytes);
   const parts = await findParts([input], { signal });
@@ -242,7 +268,7 @@ async function manifestText(
   inputs: readonly string[],
   out: string,
   stages: Stages,
-  tokenizer: string,
+  tokenizer: string | null,
 ): Promise<string> {
   const files: (StageFile | { readonly path: string })[] = [];
   for (const { location } of await findParts(inputs)) {

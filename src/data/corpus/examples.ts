@@ -102,7 +102,9 @@ export async function lookAtScores(
   const tenths = new Array<number>(10).fill(0);
   let documents = 0;
   for await (const { id, url, text, fields } of readTexts(await findParts([folder], { signal }), { signal })) {
-    const score = Math.min(1, Math.max(0, Number(fields[field]) || 0));
+    const judged = fields[field];
+    if (typeof judged !== "number") continue; // of a source that is not judged
+    const score = Math.min(1, Math.max(0, judged));
     documents += 1;
     fine[Math.round(score * FINENESS)] += 1;
     const tenth = Math.min(9, Math.floor(score * 10));

@@ -2,6 +2,7 @@
  * @file A corpus as one page that a person reads: the funnel from the first document to the last token, duplicates side by
  * side, texts along the scale of quality, evaluation sets that were found, the mix as a picture, the shards.
  */
+import type { ShardsHeader } from "../../tokenizer/index.js";
 import { bar, count, escapeHtml, figure, funnelPicture, page } from "../funnel/drawing.js";
 import { size } from "../funnel/table.js";
 import type { MixResult } from "../mix/mix.js";
@@ -19,8 +20,9 @@ export function renderCorpusReport(told: CorpusStory, recipe: CheckedCorpusRecip
     figure("documents in", count(first)),
     figure("kept", count(last), share),
     figure("text in the mix", size(mix.bytesWritten)),
-    figure("training tokens", count(shards.train.tokens)),
-    figure("held out", count(shards.heldout.tokens)),
+    ...(shards === null
+      ? []
+      : [figure("training tokens", count(shards.train.tokens)), figure("held out", count(shards.heldout.tokens))]),
   ];
   return page(`The corpus ${recipe.name ?? ""}`.trim(), inputs.join(", "), [
     `<section class="figures">${figures.join("")}</section>`,
@@ -30,7 +32,7 @@ export function renderCorpusReport(told: CorpusStory, recipe: CheckedCorpusRecip
     quality === null ? "" : qualitySection(quality),
     contamination === null ? "" : contaminationSection(contamination),
     `<section><h2>The mix</h2>${mixPicture(mix, recipe)}${mixTable(mix)}</section>`,
-    `<section><h2>Shards</h2>${shardsTable(told)}</section>`,
+    shards === null ? "" : `<section><h2>Shards</h2>${shardsTable(shards)}</section>`,
   ]);
 }
 
@@ -138,7 +140,7 @@ function mixTable({ groups, unjudged }: MixResult): string {
   return `${note}<div class="wide"><table><thead><tr><th>group</th>${head.map((name) => `<th>${name}</th>`).join("")}</tr></thead><tbody>${rows.join("\n")}</tbody></table></div>`;
 }
 
-function shardsTable({ shards }: CorpusStory): string {
+function shardsTable(shards: ShardsHeader): string {
   const all = shards.train.tokens + shards.heldout.tokens;
   const bars = [
     bar("training tokens", shards.train.tokens, all, "kept"),

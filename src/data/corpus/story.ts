@@ -27,7 +27,11 @@ export interface CorpusStory {
   readonly funnel: Funnel;
   readonly duplicates: readonly DuplicateStage[];
   readonly quality: QualityScores | null;
-  readonly contamination: readonly FoundBenchmark[] | null;
+  readonly contamination: readonly Omit<FoundBenchmark, "file">[] | null;
   readonly mix: MixResult;
-  readonly shards: ShardsHeader;
+  /** Null where the recipe ends with the mix. */
+  readonly shards: ShardsHeader | null;
+  /** The folder of the mix and the file of what is held out, which may be empty. */
+  readonly documents: string;
+  readonly heldout: string;
 }

@@ -33,7 +33,18 @@ export interface Overlap {
 
 /** Keys of an example that say nothing of what is asked. */
 const NAMES = ["id", "example_id", "question_id", "task_id", "idx", "ind", "source_id"];
-const OTHER_KEYS = new Set([...NAMES, "url", "source", "subject", "category", "split", "type", "dataset", "language"]);
+const OTHER_KEYS = new Set([
+  ...NAMES,
+  "url",
+  "source",
+  "subject",
+  "category",
+  "split",
+  "type",
+  "dataset",
+  "language",
+  "origin",
+]);
 
 /** Tables of n-grams; one for each length there is. */
 export class BenchmarkGrams {

@@ -12,21 +12,24 @@ export interface QualityOptions {
   readonly field?: string;
   /** Documents with a lower score are dropped. */
   readonly least?: number;
+  /** Only documents of these sources are judged. */
+  readonly sources?: readonly string[];
 }
 
 /** Scores are kept to so many digits. */
 const DIGITS = 1e6;
 
-export function quality({ model, label, field = "quality", least }: QualityOptions): Step {
+export function quality({ model, label, field = "quality", least, sources }: QualityOptions): Step {
   let scorer: Scorer | undefined;
   return {
     name: "quality",
-    settings: { model: { file: model }, label, field, least },
+    settings: { model: { file: model }, label, field, least, sources },
     expectsChange: false,
     async prepare() {
       scorer ??= await Scorer.open(model, label);
     },
     judge(document) {
+      if (sources?.includes(document.source) === false) return KEEP;
       if (scorer === undefined) throw new Error("the step is not prepared");
       const score = Math.round(scorer.score(document.passage.text) * DIGITS) / DIGITS;
       document.fields = { ...document.fields, [field]: score };
@@ -38,18 +41,20 @@ export function quality({ model, label, field = "quality", least }: QualityOptio
 export interface AtLeastOptions {
   readonly field: string;
   readonly least: number;
+  /** What becomes of documents whose line has no such number. Default `drop`. */
+  readonly missing?: "keep" | "drop";
 }
 
-/** Drops documents in whose line a field is lower, or is no number. */
-export function atLeast({ field, least }: AtLeastOptions): Step {
+/** Drops documents in whose line a field is lower. */
+export function atLeast({ field, least, missing = "drop" }: AtLeastOptions): Step {
   if (!Number.isFinite(least)) throw new QuernError(`atLeast() needs a number, not ${least}`, { exitCode: 2 });
   return {
     name: "at-least",
-    settings: { field, least },
+    settings: { field, least, missing },
     expectsChange: false,
     judge({ fields }) {
       const value = fields?.[field];
-      if (typeof value !== "number") return drop(`no_${field}`);
+      if (typeof value !== "number") return missing === "keep" ? KEEP : drop(`no_${field}`);
       return value < least ? drop(`low_${field}`) : KEEP;
     },
   };

@@ -16,8 +16,8 @@ export interface ShardDocumentsOptions {
   readonly inputs: readonly string[];
   readonly out: string;
   readonly tokenizer: Tokenizer;
-  /** Share of the documents that is held out. Default .01. */
-  readonly heldout?: number;
+  /** Those that are held out: other files, or the share of the inputs that a hash of their texts takes. Default .01. */
+  readonly heldout?: number | readonly string[];
   readonly fileTokens?: number;
   /** Names this work: interrupted, it goes on behind the files that are whole. */
   readonly resumeKey?: string;
@@ -34,6 +34,12 @@ export interface ShardDocumentsOptions {
 export async function shardDocuments(options: ShardDocumentsOptions): Promise<ShardsHeader> {
   const { inputs, out, tokenizer, heldout = 0.01, fileTokens, resumeKey, signal, onProgress } = options;
   const parts = await findParts(inputs, { signal });
+  const others = typeof heldout === "number" ? undefined : await findParts(heldout, { signal });
+  const isOf = (split: string, { text, fields }: StoredDocument) => {
+    if (typeof heldout !== "number") return true;
+    if (isHeldOut(text, heldout) !== (split === "heldout")) return false;
+    return split === "train" || fields.copy === undefined;
+  };
   const folder = join(dirname(out), `.${basename(out)}.lineage`);
   const sources: { source: string; documents: number }[] = [];
   const count = ({ source }: StoredDocument) => {
@@ -44,9 +50,8 @@ export async function shardDocuments(options: ShardDocumentsOptions): Promise<Sh
   async function* texts(split: "train" | "heldout"): AsyncGenerator<string> {
     const lineage = await LineageWriter.create(folder, split);
     try {
-      for await (const document of readTexts(parts, { signal })) {
-        if (isHeldOut(document.text, heldout) !== (split === "heldout")) continue;
-        if (split === "heldout" && document.fields.copy !== undefined) continue;
+      for await (const document of readTexts((split === "heldout" && others) || parts, { signal })) {
+        if (!isOf(split, document)) continue;
         await lineage.add(document);
         if (split === "heldout") count(document);
         yield document.text;
