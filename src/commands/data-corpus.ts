@@ -8,11 +8,14 @@ export default defineCommand({
   options: corpusOptions,
   positional: ["inputs"],
   examples: ["quern data corpus crawls/ books.jsonl --recipe corpus.ts --out corpus/"],
-  async run({ recipe: path, ...options }, { signal, onProgress, print }) {
+  async run({ recipe: path, inputs, out: folder, workers, ...executor }, { signal, onProgress, print }) {
     const { loadCorpus, makeCorpus } = await import("../data/index.js");
     const recipe = await loadCorpus(path);
     const { steps, quality, contamination, mix, shards, out, report } = await makeCorpus({
-      ...options,
+      inputs,
+      out: folder,
+      workers,
+      executor,
       recipe,
       signal,
       onProgress,

@@ -19,6 +19,7 @@ import { clean } from "../clean/clean.js";
 import { isSampled } from "../clean/run-task.js";
 import { decontaminate } from "../decontaminate/decontaminate.js";
 import { deduplicate } from "../deduplicate/deduplicate.js";
+import type { ExecutorInput } from "../executors/executor-options.js";
 import type { Funnel } from "../funnel/funnel.js";
 import { isRemote } from "../location.js";
 import { mix } from "../mix/mix.js";
@@ -38,6 +39,8 @@ export interface CorpusOptions {
   readonly out: string;
   /** Worker threads. The output is the same for any number. */
   readonly workers?: number;
+  /** Who does what is divided into tasks, and what is asked of the cluster; by default threads here. */
+  readonly executor?: ExecutorInput & { readonly executor?: "local" | "slurm" };
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -53,9 +56,9 @@ export interface CorpusResult extends CorpusStory {
  * @throws QuernError for a recipe that is wrong, inputs that are not there, a stage that leaves nothing
  */
 export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> {
-  const { inputs, out, workers, signal, onProgress } = options;
+  const { inputs, out, workers, executor, signal, onProgress } = options;
   const recipe = checkCorpus(options.recipe);
-  const call = { workers, signal, onProgress };
+  const call = { ...executor, workers, signal, onProgress };
   await makeFolder(out);
 
   // 1. Clean. Its own tasks go on where they were; the stages behind hang on what came of them.
@@ -140,7 +143,7 @@ export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> 
       against,
       { inputs: hashes, folder: "decontaminate" },
       async (folder) => {
-        const call = { inputs: [before], out: folder, workers, signal, onProgress };
+        const call = { inputs: [before], out: folder, workers, executor, signal, onProgress };
         const { benchmarks, ...counts } = await decontaminate({ ...settings, against: sets, ...call });
         return { ...counts, benchmarks: benchmarks.map(({ file: _, ...benchmark }) => benchmark) };
       },
@@ -194,7 +197,7 @@ export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> 
   return result;
 }
 
-interface Call {
+interface Call extends ExecutorInput {
   readonly workers?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;

@@ -10,12 +10,15 @@ import { QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
 import { clean } from "../clean/clean.js";
+import type { ExecutorInput } from "../executors/executor-options.js";
 import { linesOfFile } from "../lines.js";
 import { findParts } from "../pages.js";
 import { type Benchmark, BenchmarkGrams, type FoundExample } from "./benchmarks.js";
 import { decontaminateOptions } from "./decontaminate-options.js";
 
 export interface DecontaminateOptions extends z.input<typeof decontaminateOptions> {
+  /** Who does the tasks, and what is asked of a cluster; by default threads here. */
+  readonly executor?: ExecutorInput;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -68,7 +71,7 @@ interface Found {
  * cannot be written
  */
 export async function decontaminate(options: DecontaminateOptions): Promise<DecontaminateResult> {
-  const { signal, onProgress, ...rest } = options;
+  const { signal, onProgress, executor, ...rest } = options;
   const o = checkOptions(decontaminateOptions, rest);
   await refuseItself(o.inputs, o.against, signal);
   const grams = new BenchmarkGrams(o.ngram);
@@ -78,7 +81,15 @@ export async function decontaminate(options: DecontaminateOptions): Promise<Deco
   const step = { decontaminate: { against: o.against.map((file) => resolve(file)), ngram, threshold, remove } };
   const recipe = join(o.out, "recipe.json");
   await writeFileAtomic(recipe, `${JSON.stringify({ name: "decontaminate", steps: [step] }, null, 1)}\n`);
-  const { funnel } = await clean({ inputs: o.inputs, out: o.out, recipe, workers: o.workers, signal, onProgress });
+  const { funnel } = await clean({
+    inputs: o.inputs,
+    out: o.out,
+    recipe,
+    ...executor,
+    workers: o.workers,
+    signal,
+    onProgress,
+  });
   const { documents, bytes } = funnel.steps[1];
   if (documents.in > 1 && documents.kept === 0) {
     throw new QuernError(
