@@ -89,6 +89,11 @@ await runProcess([
     load: () => import("./commands/data-classifier-train.js"),
   },
   {
+    words: "data classifier fit",
+    summary: "fit, calibrate and test a classifier of quality, language, topic, spam or adult pages",
+    load: () => import("./commands/data-classifier-fit.js"),
+  },
+  {
     words: "data classifier test",
     summary: "say how often a classifier is right",
     load: () => import("./commands/data-classifier-test.js"),

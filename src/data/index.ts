@@ -82,6 +82,9 @@ export { type CheckedMixRecipe, checkMix, type MixtureSearchOptions } from "./mi
 export { epochsOf, type GroupSize, sharesOf } from "./mix/weights.js";
 export type { Origin, Page, PageReader } from "./page.js";
 export { findParts, type PageOptions, type Part, readPages, readPart } from "./pages.js";
+export { type FitOptions, type FitResult, fitClassifier, type Labelled } from "./quality/fit.js";
+export { type FitRecipeOptions, fitByRecipe } from "./quality/fit-recipe.js";
+export { calibrate, calibrationError, type ThresholdRow, thresholdTable } from "./quality/measure.js";
 export { calibrated, type ScoreCard, Scorer } from "./quality/score.js";
 export * from "./recipe-steps.js";
 export type { LineageEntry } from "./shards/lineage.js";

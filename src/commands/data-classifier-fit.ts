@@ -1,0 +1,36 @@
+import { fitOptions } from "../data/quality/fit-options.js";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description:
+    "Fit a classifier by a recipe: documents like a reference, educational value, languages, topics, spam, adult pages. Part of " +
+    "the documents calibrates its scores, and part of them says how good it is: precision and recall by the fraction kept.",
+  options: fitOptions,
+  positional: ["kind"],
+  examples: [
+    "quern data classifier fit reference --good books.jsonl --rest web.jsonl --out quality.bin",
+    "quern data classifier fit educational --documents web.jsonl --endpoint http://127.0.0.1:8000/v1 --model judge --out edu.bin",
+  ],
+  async run(options, { signal, onProgress, print }) {
+    const { fitByRecipe } = await import("../data/index.js");
+    const result = await fitByRecipe({ ...options, key: process.env.QUERN_API_KEY, signal, onProgress });
+    const { labels, once, trained, tested, accuracy, commonest, calibrationError, thresholds, card } = result;
+    const names = Object.entries(labels).map(([label, count]) => `${label} ${count}`);
+    print(`${names.length} labels: ${names.slice(0, 12).join(", ")}${names.length > 12 ? " …" : ""}`);
+    if (once.length > 0)
+      print(`${once.length} labels occur once, of which nothing can be tested: ${once.slice(0, 8).join(", ")}`);
+    print(
+      `learned from ${trained} texts; of ${tested} others ${percent(accuracy)} right (always the commonest: ${percent(commonest)})`,
+    );
+    print(`calibration error ${calibrationError.before.toFixed(3)} before, ${calibrationError.after.toFixed(3)} after`);
+    print(`  kept  threshold  precision  recall${card.label === null ? "" : `   (of "${card.label}")`}`);
+    for (const { keep, threshold, precision, recall } of thresholds)
+      print(
+        `${percent(keep).padStart(7)}${threshold.toFixed(4).padStart(10)}${percent(precision).padStart(11)}${percent(recall).padStart(9)}`,
+      );
+    print(`${result.model}, and its card beside it`);
+    return result;
+  },
+});
+
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;

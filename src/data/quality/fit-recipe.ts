@@ -1,0 +1,204 @@
+/** @file Recipes of classifiers: which texts have which labels, and how they are learned. */
+import { stat } from "node:fs/promises";
+import type { z } from "zod";
+import { createAtomicFile, writeFileAtomic } from "../../documents/index.js";
+import { QuernError } from "../../errors.js";
+import { checkOptions } from "../../options.js";
+import type { OnProgress } from "../../progress.js";
+import type { TrainClassifierOptions } from "../classifier/train.js";
+import { domainOf } from "../clean/chain.js";
+import { readLines } from "../lines.js";
+import { findParts } from "../pages.js";
+import { readTexts, type StoredDocument } from "../texts.js";
+import { type FitResult, fitClassifier, type Labelled } from "./fit.js";
+import { type FIT_KINDS, fitOptions } from "./fit-options.js";
+import { gradeText, sampleDocuments } from "./grade.js";
+
+export interface FitRecipeOptions extends z.input<typeof fitOptions> {
+  /** The endpoint's key. */
+  readonly key?: string;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+interface Kind {
+  /** The two labels of what is given by `good` and `rest`, or the field that holds labels. */
+  readonly from: readonly [good: string, rest: string] | { readonly field: string };
+  /** The label that is the score; null: labels are grades; undefined: the commonest, as any label may be asked for. */
+  readonly good?: string | null;
+  readonly training: Omit<TrainClassifierOptions, "signal" | "onProgress">;
+}
+
+const KINDS: Readonly<Record<(typeof FIT_KINDS)[number], Kind>> = {
+  // DCLM's classifier: words and bigrams (Li et al. 2024).
+  reference: {
+    from: ["good", "rest"],
+    good: "good",
+    training: { wordNgrams: 2, dim: 100, epoch: 5, lr: 0.1, bucket: 500_000 },
+  },
+  educational: {
+    from: { field: "grade" },
+    good: null,
+    training: { wordNgrams: 2, dim: 64, epoch: 10, lr: 0.3, bucket: 500_000 },
+  },
+  // Characters say a language, and there are many: fastText's lid.176 has these lengths and this loss.
+  language: {
+    from: { field: "language" },
+    training: { wordNgrams: 1, minn: 2, maxn: 4, dim: 16, epoch: 20, lr: 0.5, loss: "hs", bucket: 200_000 },
+  },
+  topic: { from: { field: "topic" }, training: { wordNgrams: 2, dim: 64, epoch: 15, lr: 0.5, bucket: 500_000 } },
+  spam: {
+    from: ["ham", "spam"],
+    good: "ham",
+    training: { wordNgrams: 2, dim: 32, epoch: 10, lr: 0.5, bucket: 200_000 },
+  },
+  adult: {
+    from: ["clean", "adult"],
+    good: "clean",
+    training: { wordNgrams: 2, dim: 32, epoch: 10, lr: 0.5, bucket: 200_000 },
+  },
+};
+
+/**
+ * Fits a classifier by a recipe; documents of one registered domain are all learned from or all held out.
+ *
+ * @throws QuernError for options that do not belong to the kind, documents without labels, an endpoint that does not answer
+ */
+export async function fitByRecipe(options: FitRecipeOptions): Promise<FitResult> {
+  const { key, signal, onProgress, ...rest } = options;
+  const o = checkOptions(fitOptions, rest);
+  const kind = KINDS[o.kind];
+  const pair = Array.isArray(kind.from);
+  const needed = pair ? (["good", "rest"] as const) : (["documents"] as const);
+  for (const name of needed) {
+    if (o[name] === undefined)
+      throw new QuernError(`the recipe ${o.kind} needs ${needed.join(" and ")}; ${name} is missing`, { exitCode: 2 });
+  }
+  if (o.endpoint !== undefined && (o.kind !== "educational" || o.model === undefined)) {
+    throw new QuernError("an endpoint is for the recipe educational, and needs a model", { exitCode: 2 });
+  }
+  const { dim, epoch, lr } = o;
+  const given = Object.fromEntries(Object.entries({ dim, epoch, lr }).filter(([, value]) => value !== undefined));
+  const examples = pair
+    ? pairs(o.good ?? [], o.rest ?? [], kind.from as readonly [string, string], signal)
+    : labelled(o, (kind.from as { readonly field: string }).field, { key, signal, onProgress });
+  const list: Labelled[] = [];
+  for await (const example of examples) list.push(example);
+  return fitClassifier({
+    examples: list,
+    out: o.out,
+    good: kind.good === undefined ? commonestOf(list) : kind.good,
+    training: { ...kind.training, ...given },
+    signal,
+    onProgress,
+  });
+}
+
+async function* pairs(
+  good: readonly string[],
+  rest: readonly string[],
+  [goodLabel, restLabel]: readonly [string, string],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Labelled> {
+  for (const [inputs, label] of [
+    [good, goodLabel],
+    [rest, restLabel],
+  ] as const) {
+    for await (const document of readTexts(await findParts(inputs, { signal }), { signal }))
+      yield { text: document.text, label, group: groupOf(document) };
+  }
+}
+
+const groupOf = ({ url, text }: StoredDocument) => (url === undefined ? text : domainOf(url));
+
+type Settings = z.output<typeof fitOptions>;
+interface Calls {
+  readonly key?: string;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+async function* labelled(o: Settings, field: string, calls: Calls): AsyncGenerator<Labelled> {
+  const documents = readTexts(await findParts(o.documents ?? [], calls), calls);
+  const labels =
+    o.labels === undefined ? new Map<string, string>() : await readLabels(o.labels, o.endpoint === undefined);
+  if (o.endpoint !== undefined) {
+    yield* graded(o, documents, labels, calls);
+    return;
+  }
+  const name = o.field ?? field;
+  let found = 0;
+  for await (const document of documents) {
+    const value = labels.get(document.id) ?? (name === "language" ? document.language : document.fields[name]);
+    if (typeof value !== "string" && typeof value !== "number") continue;
+    found += 1;
+    yield { text: document.text, label: String(value).trim().replace(/\s+/g, "-"), group: groupOf(document) };
+  }
+  if (found === 0) {
+    const where = o.labels === undefined ? `has a field "${name}"` : `is named in ${o.labels}`;
+    throw new QuernError(`no document ${where}; there is no label to learn`, { exitCode: 2 });
+  }
+}
+
+/** Questions that an endpoint is asked side by side. */
+const AT_ONCE = 8;
+
+/** Grades that are known are not asked for again; new ones are kept with them. */
+async function* graded(
+  o: Settings,
+  documents: AsyncIterable<StoredDocument>,
+  labels: Map<string, string>,
+  { key, signal, onProgress }: Calls,
+): AsyncGenerator<Labelled> {
+  const { endpoint = "", model = "" } = o;
+  const sample = await sampleDocuments(documents, o.samples);
+  const keep = async () => {
+    if (o.labels === undefined) return;
+    const lines = [...labels].map(([id, label]) => `${JSON.stringify({ id, label })}\n`);
+    await writeFileAtomic(o.labels, lines.join(""));
+  };
+  try {
+    const waiting = sample.filter(({ id }) => !labels.has(id));
+    for (let done = 0; done < waiting.length; done += AT_ONCE) {
+      const batch = waiting.slice(done, done + AT_ONCE);
+      const grades = await Promise.all(batch.map(({ text }) => gradeText(text, { endpoint, model, key, signal })));
+      for (const [i, { id }] of batch.entries()) labels.set(id, String(grades[i]));
+      await keep();
+      onProgress?.({ task: "grade", done: done + batch.length, total: waiting.length, unit: "document" });
+    }
+  } finally {
+    await keep();
+  }
+  for (const document of sample)
+    yield { text: document.text, label: labels.get(document.id) ?? "", group: groupOf(document) };
+}
+
+async function readLabels(path: string, must: boolean): Promise<Map<string, string>> {
+  const labels = new Map<string, string>();
+  if (!must && (await stat(path).catch(() => undefined)) === undefined) {
+    // Written before anything is asked for: a path that cannot be written is told at once.
+    await (await createAtomicFile(path)).discard();
+    return labels;
+  }
+  let number = 0;
+  for await (const line of readLines(path)) {
+    number += 1;
+    if (line.trim() === "") continue;
+    const wrong = new QuernError(`${path}, line ${number}: a label is {"id": …, "label": …}`, { exitCode: 2 });
+    try {
+      const { id, label, score } = JSON.parse(line) as Record<string, unknown>;
+      const value = label ?? score;
+      if (id === undefined || (typeof value !== "string" && typeof value !== "number")) throw wrong;
+      labels.set(String(id), String(value));
+    } catch {
+      throw wrong;
+    }
+  }
+  return labels;
+}
+
+function commonestOf(list: readonly Labelled[]): string {
+  const counts = new Map<string, number>();
+  for (const { label } of list) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return [...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))[0]?.[0] ?? "";
+}

@@ -1,0 +1,89 @@
+/** @file How good a score is: precision and recall at every line that could be drawn, and how honest its probabilities are. */
+import { logit, type ScoreCard } from "./score.js";
+
+/** A score of a text, and whether the text is good. */
+export interface Scored {
+  readonly score: number;
+  readonly good: boolean;
+}
+
+/** What drawing the line at a score means. */
+export interface ThresholdRow {
+  /** Share of all texts that is kept. */
+  readonly keep: number;
+  readonly threshold: number;
+  /** Of what is kept, the share that is good; of what is good, the share that is kept. */
+  readonly precision: number;
+  readonly recall: number;
+}
+
+const FRACTIONS = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
+
+/** A row for each share of the texts, the best ones first; equal scores stay together. */
+export function thresholdTable(scored: readonly Scored[], fractions: readonly number[] = FRACTIONS): ThresholdRow[] {
+  const sorted = [...scored].sort((a, b) => b.score - a.score);
+  const goods = sorted.filter(({ good }) => good).length;
+  return fractions.flatMap((fraction) => {
+    if (sorted.length === 0) return [];
+    const threshold = sorted[Math.max(0, Math.ceil(fraction * sorted.length) - 1)].score;
+    const kept = sorted.filter(({ score }) => score >= threshold);
+    const right = kept.filter(({ good }) => good).length;
+    const recall = goods === 0 ? 0 : right / goods;
+    return [{ keep: kept.length / sorted.length, threshold, precision: right / kept.length, recall }];
+  });
+}
+
+/**
+ * Platt's scaling (1999) by Newton's method: the slope and offset on the logit that make the goods likeliest, with his
+ * targets, which keep few examples from certainty. Null where all are of one kind.
+ */
+export function calibrate(scored: readonly Scored[]): ScoreCard["calibration"] {
+  const goods = scored.filter(({ good }) => good).length;
+  const bads = scored.length - goods;
+  if (goods === 0 || bads === 0) return null;
+  const [high, low] = [(goods + 1) / (goods + 2), 1 / (bads + 2)];
+  let [slope, offset] = [1, 0];
+  const loss = (a: number, b: number) =>
+    scored.reduce((sum, { score, good }) => {
+      const z = a * logit(score) + b;
+      const target = good ? high : low;
+      return sum + Math.log1p(Math.exp(-Math.abs(z))) + (z > 0 ? (1 - target) * z : -target * z);
+    }, 0);
+  for (let round = 0; round < 100; round++) {
+    let [ga, gb, haa, hab, hbb] = [0, 0, 1e-9, 0, 1e-9];
+    for (const { score, good } of scored) {
+      const x = logit(score);
+      const p = 1 / (1 + Math.exp(-(slope * x + offset)));
+      const d = p - (good ? high : low);
+      const w = p * (1 - p);
+      ga += d * x;
+      gb += d;
+      haa += w * x * x;
+      hab += w * x;
+      hbb += w;
+    }
+    const determinant = haa * hbb - hab * hab;
+    if (!(Math.abs(determinant) > 1e-18)) break;
+    const [da, db] = [(hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant];
+    let step = 1;
+    const now = loss(slope, offset);
+    while (step > 1e-6 && loss(slope - step * da, offset - step * db) > now) step /= 2;
+    slope -= step * da;
+    offset -= step * db;
+    if (Math.abs(step * da) + Math.abs(step * db) < 1e-9) break;
+  }
+  // A slope below 0 would turn the order round: then the score says nothing, and is left as it is.
+  return slope > 0 && Number.isFinite(slope) && Number.isFinite(offset) ? { slope, offset } : null;
+}
+
+/** Expected calibration error: how far the mean score of ten equal parts of the scale is from their share of goods. */
+export function calibrationError(scored: readonly Scored[]): number {
+  const parts = Array.from({ length: 10 }, () => ({ count: 0, score: 0, good: 0 }));
+  for (const { score, good } of scored) {
+    const part = parts[Math.min(9, Math.floor(score * 10))];
+    part.count += 1;
+    part.score += score;
+    part.good += good ? 1 : 0;
+  }
+  return parts.reduce((sum, { score, good }) => sum + Math.abs(score - good), 0) / Math.max(1, scored.length);
+}
