@@ -48,13 +48,14 @@ export {
 export { decontaminateOptions } from "./decontaminate/decontaminate-options.js";
 export {
   bandProbability,
-  canonicalUrl,
   type DeduplicateOptions,
   type DeduplicateResult,
   deduplicate,
 } from "./deduplicate/deduplicate.js";
 export { deduplicateOptions } from "./deduplicate/deduplicate-options.js";
 export { simplifyText, TextHasher } from "./deduplicate/hasher.js";
+export { canonicalUrl } from "./deduplicate/index-part.js";
+export { planDeduplicate } from "./deduplicate/plan.js";
 export { type ElementOptions, type ElementResult, runElement } from "./executors/element.js";
 export type { ExecutorInput } from "./executors/executor-options.js";
 export { type KubernetesJob, kubectlLines } from "./executors/kubernetes/kubernetes.js";

@@ -4,6 +4,7 @@ import type { RunTask, WorkPlan, WorkProgram } from "./executors/work.js";
 
 const WORKS: Readonly<Record<string, () => Promise<WorkProgram>>> = {
   clean: async () => (await import("./clean/work.js")).cleanWork as WorkProgram,
+  deduplicate: async () => (await import("./deduplicate/work.js")).deduplicateWork as WorkProgram,
 };
 
 /** The program of a kind of plan. Throws a `QuernError` for a kind that this version does not have. */

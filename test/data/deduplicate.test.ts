@@ -3,13 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import {
-  bandProbability,
-  canonicalUrl,
-  type DeduplicateOptions,
-  deduplicate,
-} from "../../src/data/deduplicate/deduplicate.js";
-import { TextCounts } from "../../src/data/deduplicate/repeated.js";
+import { bandProbability, type DeduplicateOptions, deduplicate } from "../../src/data/deduplicate/deduplicate.js";
+import { canonicalUrl } from "../../src/data/deduplicate/index-part.js";
 
 interface Line {
   readonly id: string;
@@ -28,15 +23,28 @@ const parse = async (path: string) =>
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line));
 let runs = 0;
-async function run(lines: readonly Line[], options: Omit<DeduplicateOptions, "inputs" | "out">) {
+/** Runs on lines in one file, or on lists of lines in as many. */
+async function run(
+  lines: readonly Line[] | readonly (readonly Line[])[],
+  { name, ...options }: Omit<DeduplicateOptions, "inputs" | "out"> & { readonly name?: string },
+) {
   runs += 1;
-  const input = join(folder, `input-${runs}.jsonl`);
+  const shards = (Array.isArray(lines[0]) ? lines : [lines]) as readonly (readonly Line[])[];
+  const names = shards.map((_, i) => name ?? `input-${runs}-${i}.jsonl`);
   const out = join(folder, `out-${runs}`);
-  await writeFile(input, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
-  const result = await deduplicate({ inputs: [input], out, ...options });
-  expect((await readdir(out)).sort()).toEqual(["deduplicate.json", "documents", "removed.jsonl"]);
-  const kept = (await parse(join(out, "documents", "00000.jsonl"))) as Line[];
-  return { result, kept, ids: kept.map(({ id }) => id), removed: await parse(join(out, "removed.jsonl")) };
+  for (const [i, shard] of shards.entries()) {
+    await writeFile(join(folder, names[i]), shard.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  }
+  const result = await deduplicate({ inputs: names.map((file) => join(folder, file)), out, ...options });
+  const files = await readdir(join(out, "documents"));
+  const kept = (await Promise.all(files.sort().map((file) => parse(join(out, "documents", file))))).flat() as Line[];
+  const ofDocuments = options.by === "url" || options.by === "document" || options.by === "near";
+  const beside = ofDocuments ? ["clusters.jsonl"] : options.by === "substring" ? [] : ["repeated.jsonl"];
+  // What lay between the stages is gone.
+  expect((await readdir(out)).sort()).toEqual([...beside, "deduplicate.json", "documents", "removed.jsonl"].sort());
+  const removed = await parse(join(out, "removed.jsonl"));
+  const repeated = beside[0] === "repeated.jsonl" ? await parse(join(out, "repeated.jsonl")) : [];
+  return { result, kept, ids: kept.map(({ id }) => id), removed, repeated, name: names[0] };
 }
 
 let state = 7;
@@ -80,7 +88,14 @@ describe("deduplicate", () => {
       { id: "b", text: "same", quality: 3 },
       { id: "c", text: "Same", quality: 9 },
     ];
-    expect((await run(lines, { by: "document" })).ids).toEqual(["a", "c"]);
+    // Of equal texts one stays, and the order of the input does not decide which.
+    const { kept, removed } = await run(lines, { by: "document" });
+    expect(kept.map(({ text, copies }) => [text, copies])).toEqual([
+      ["same", 2],
+      ["Same", undefined],
+    ]);
+    expect(removed).toEqual([{ ...removed[0], reason: "same text", kept: kept[0].id, cluster: 0, size: 2 }]);
+    expect((await run([...lines].reverse(), { by: "document" })).ids).toEqual(["c", kept[0].id]);
     expect((await run(lines, { by: "document", keep: "quality" })).ids).toEqual(["b", "c"]);
   });
 
@@ -167,6 +182,117 @@ describe("deduplicate", () => {
     expect(removed.map((line: { size: number }) => line.size)).toEqual([4, 4, 4]);
   });
 
+  it("by sentence cuts spans of three that were seen before, and counts them", async () => {
+    const span = "We use cookies. They are good for you! Do you accept?";
+    const lines = [
+      { id: "a", text: `One here. ${span} Two there.` },
+      { id: "b", text: `${span} “Three.” Four, and 3.5 of it.` },
+      { id: "c", text: "They are good for you! Do you accept? No." },
+    ];
+    const { kept, removed, repeated } = await run(lines, { by: "sentence" });
+    expect(kept.map(({ text }) => text)).toEqual([lines[0].text, "“Three.” Four, and 3.5 of it.", lines[2].text]);
+    expect(removed).toEqual([{ id: "b", reason: "cut", pieces: 3, kept: ["a"] }]);
+    expect(repeated).toEqual([{ text: span, count: 2, first: "a" }]);
+    // Two of them are in all.
+    expect((await run(lines, { by: "sentence", sentences: 2, keep: "none" })).ids).toEqual(["a", "b", "c"]);
+  });
+
+  it("counts how often each line was seen, and says where it stays", async () => {
+    const lines = [
+      { id: "a", text: "menu\nfirst" },
+      { id: "b", text: "menu\nsecond\nmenu" },
+      { id: "c", text: "menu" },
+    ];
+    const { kept, removed, repeated, result } = await run(lines, { by: "line" });
+    expect(kept.map(({ text }) => text)).toEqual(["menu\nfirst", "second"]);
+    expect(removed).toEqual([
+      { id: "b", reason: "cut", pieces: 2, kept: ["a"] },
+      { id: "c", reason: "nothing left", pieces: 1, kept: ["a"] },
+    ]);
+    expect(repeated).toEqual([{ text: "menu", count: 4, first: "a" }]);
+    expect(result).toMatchObject({ clusters: 1, pieces: 3 });
+  });
+
+  it("by url, document and near: twice changes nothing, and neither order nor sharding decides what stays", async () => {
+    const text = fc.array(fc.constantFrom("alpha", "beta", "gamma", "delta"), { minLength: 1, maxLength: 9 });
+    const document = fc.record({ text, url: fc.integer({ min: 0, max: 4 }), quality: fc.integer({ min: 0, max: 2 }) });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(document, { minLength: 1, maxLength: 12 }),
+        fc.constantFrom("url" as const, "document" as const, "near" as const),
+        fc.constantFrom("longest" as const, "quality" as const, "first" as const),
+        fc.integer(),
+        async (documents, by, keep, seed) => {
+          const lines = documents.map(({ text, url, quality }, i) => ({
+            id: `${i}`,
+            text: text.join(" "),
+            url: `http://x.test/${url}`,
+            quality,
+          }));
+          const once = await run(lines, { by, keep, rows: 2 });
+          const twice = await run(once.kept, { by, keep, rows: 2 });
+          expect(twice.kept.map(({ source: _, ...line }) => line)).toEqual(once.kept.map(({ source: _, ...l }) => l));
+          expect(twice.removed).toEqual([]);
+          if (keep === "first") return;
+          state = 1 + (Math.abs(seed) % 1000);
+          const turned = lines.map((line) => [random(1e6), line] as const).sort(([a], [b]) => a - b);
+          const half = turned.length >> 1;
+          const shards = [turned.slice(0, half), turned.slice(half)].map((shard) => shard.map(([, line]) => line));
+          expect((await run(shards, { by, keep, rows: 2 })).ids.sort()).toEqual([...once.ids].sort());
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  it("writes the same in many parts and with worker threads as in one, and goes on where it was stopped", async () => {
+    const lines = Array.from({ length: 300 }, (_, i) => ({ id: `${i}`, text: words(20 + (i % 7)).join("\n") }));
+    for (let i = 0; i < 100; i++) lines.push({ id: `copy ${i}`, text: lines[3 * i].text });
+    for (const by of ["near", "line", "substring"] as const) {
+      const whole = await run(lines, { by });
+      const parts = await run(lines, { by, stretch: 5000, workers: 2, name: whole.name });
+      const gone = (list: readonly Line[]) => list.map(({ origin: _, ...line }) => line);
+      expect(gone(parts.kept)).toEqual(gone(whole.kept));
+      expect(parts.removed).toEqual(whole.removed);
+      expect(parts.repeated).toEqual(whole.repeated);
+      // Stopped in the middle, it leaves its work, and the next call takes it up.
+      const stop = new AbortController();
+      const out = join(folder, `stopped-${by}`);
+      const input = join(folder, whole.name);
+      const onProgress = ({ task }: { task: string }) => task === "compare" && stop.abort();
+      const call = { inputs: [input], out, by, stretch: 5000 };
+      await expect(deduplicate({ ...call, signal: stop.signal, onProgress })).rejects.toThrow(/abort/i);
+      expect(await readdir(out)).toEqual([".deduplicate"]);
+      const tasks: string[] = [];
+      await deduplicate({ ...call, onProgress: ({ task }) => void tasks.push(task) });
+      expect(tasks).not.toContain("read");
+      expect(await parse(join(out, "removed.jsonl"))).toEqual(whole.removed);
+    }
+  });
+
+  it("keeps empty texts, single words and equal ids apart, and names what it could not read", async () => {
+    const lines = [
+      { id: "same", text: "word" },
+      { id: "same", text: "" },
+      { id: "same", text: "a text of more than five words" },
+      { id: "same", text: "a text of more than five words" },
+    ];
+    const { kept, removed, result } = await run(lines, { by: "near" });
+    expect(kept.map(({ text }) => text)).toEqual(["word", lines[2].text]);
+    expect(removed).toEqual([
+      { where: expect.stringMatching(/jsonl, byte 28$/), reason: "empty" },
+      { id: "same", reason: "nearly the same text", kept: "same", cluster: 0, size: 2 },
+    ]);
+    expect(result.skipped).toEqual({ empty: 1 });
+    const path = join(folder, "broken.jsonl");
+    await writeFile(
+      path,
+      Buffer.concat([Buffer.from('{"text":"'), Buffer.from([0xff]), Buffer.from('"}\n{"text":"x"}\n')]),
+    );
+    const broken = await deduplicate({ inputs: [path], out: join(folder, "broken"), by: "substring" });
+    expect(broken).toMatchObject({ documents: 1, kept: 1, skipped: { not_utf8: 1 } });
+  });
+
   it("refuses what makes no sense and counts what is no document", async () => {
     const lines = [{ id: "a", text: "x" }];
     await expect(run(lines, { by: "line", keep: "longest" })).rejects.toThrow(/the first copy is kept, or none/);
@@ -177,20 +303,5 @@ describe("deduplicate", () => {
     await writeFile(join(folder, "bad.jsonl"), '{"id":1}\nnot json\n{"text":"good"}\n');
     const result = await deduplicate({ inputs: [join(folder, "bad.jsonl")], out: join(folder, "o"), by: "document" });
     expect(result).toMatchObject({ documents: 1, kept: 1, skipped: { no_text: 1, not_json: 1 } });
-  });
-});
-
-describe("TextCounts", () => {
-  it("counts like a Map while its table grows and long texts come", () => {
-    const counts = new TextCounts();
-    const expected = new Map<string, number>();
-    for (let i = 0; i < 150_000; i++) {
-      const text = i % 5000 === 0 ? `${random(9)}`.repeat(100_000 + i) : `text ${random(90_000)}`;
-      const before = expected.get(text) ?? 0;
-      expected.set(text, before + 1);
-      if (counts.add(text) !== before) throw new Error(`${i}: ${text.slice(0, 30)}`);
-    }
-    expect(counts.size).toBe(expected.size);
-    expect(counts.count("never")).toBe(0);
   });
 });

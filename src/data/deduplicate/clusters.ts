@@ -1,107 +1,209 @@
 /**
- * @file Which documents belong together: those that share a key (a band of a MinHash signature, an address, a content)
- * and, through others, all that hang together. Keys wait on disk, a file a band, so that memory holds a number a document.
+ * @file The third stage: documents that share a key hang together, and through others, all that are joined by edges. Only
+ * those with a copy are held in memory, some numbers each; of all documents a bit each says which those are.
  */
-import { type FileHandle, open, rm } from "node:fs/promises";
+import { closeSync, fstatSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolder } from "../../documents/index.js";
 import { fileError } from "../../errors.js";
+import { DocumentTables, PieceWriter } from "./document-table.js";
+import { readWhole } from "./entries.js";
+import { edgesPath } from "./merge.js";
+import { type DeduplicateConfig, type IndexedPart, type MergeTask, ofDocuments, writeResult } from "./plan.js";
 
-/** Entries of one table in memory: two words of a hash and a document's number each. */
-const MOST_ENTRIES = 2 ** 22;
-const ENTRY_BYTES = 12;
-const ENTRIES_AT_ONCE = 2 ** 15;
+export const clustersPath = (work: string) => join(work, "choose", "members");
 
-/** Keys of documents by band, appended to files in a folder. */
-export class BandFiles {
-  readonly #paths: readonly string[];
-  readonly #files: FileHandle[] = [];
-  readonly #buffers: Buffer[];
-  readonly #filled: number[];
+/** Bytes of a member: its number, its cluster's, how many they are, the one that stays, and how many those stand for. */
+const MEMBER = 24;
 
-  constructor(folder: string, bands: number) {
-    this.#paths = Array.from({ length: bands }, (_, band) => join(folder, `band-${band}`));
-    this.#buffers = this.#paths.map(() => Buffer.alloc(ENTRY_BYTES * ENTRIES_AT_ONCE));
-    this.#filled = this.#paths.map(() => 0);
+/** What is known of a document that has a copy. */
+export interface Member {
+  readonly document: number;
+  readonly cluster: number;
+  readonly size: number;
+  readonly kept: number;
+  readonly copies: number;
+}
+
+export interface ChooseResult {
+  readonly clusters: number;
+  readonly members: number;
+}
+
+/** Writes all members, by their numbers. Clusters are numbered by their first documents. */
+export async function chooseCopies(
+  config: DeduplicateConfig,
+  parts: readonly IndexedPart[],
+  merges: readonly MergeTask[],
+  signal?: AbortSignal,
+): Promise<ChooseResult> {
+  const { work } = config;
+  await makeFolder(join(work, "choose"));
+  if (!ofDocuments(config.by)) return writeResult(work, "choose", "choose", { clusters: 0, members: 0 });
+  const last = parts[parts.length - 1];
+  const files = merges.map(({ name }) => edgesPath(work, name));
+  const members = new NumberSet(last.base + last.documents);
+  for (const path of files) {
+    signal?.throwIfAborted();
+    readEdges(path, (a, b) => {
+      members.add(a);
+      members.add(b);
+    });
+  }
+  members.close();
+  const sets = new DisjointSets(members.size);
+  for (const path of files) {
+    signal?.throwIfAborted();
+    readEdges(path, (a, b) => sets.join(members.rank(a), members.rank(b)));
   }
 
-  /** `keys` has one for each band. */
-  async add(document: number, keys: BigUint64Array): Promise<void> {
-    for (let band = 0; band < this.#paths.length; band++) {
-      const buffer = this.#buffers[band];
-      buffer.writeBigUInt64LE(keys[band], this.#filled[band]);
-      buffer.writeUInt32LE(document, this.#filled[band] + 8);
-      this.#filled[band] += ENTRY_BYTES;
-      if (this.#filled[band] === buffer.length) await this.#flush(band);
+  const tables = new DocumentTables(work, parts);
+  const output = new PieceWriter(clustersPath(work));
+  try {
+    const best = new Choice(members.size, config.keep !== "first");
+    let rank = 0;
+    for (const document of members.all()) {
+      best.add(sets.find(rank), rank, tables.row(document));
+      rank += 1;
     }
+    const documents = Uint32Array.from(members.all());
+    const numbers = new Uint32Array(members.size);
+    let clusters = 0;
+    const bytes = Buffer.alloc(MEMBER);
+    for (let i = 0; i < documents.length; i++) {
+      const root = sets.find(i);
+      // A set is called by its first member, so that one comes first.
+      if (root === i) numbers[i] = clusters++;
+      bytes.writeUInt32LE(documents[i], 0);
+      bytes.writeUInt32LE(numbers[root], 4);
+      bytes.writeUInt32LE(best.sizes[root], 8);
+      bytes.writeUInt32LE(documents[best.members[root]], 12);
+      bytes.writeDoubleLE(best.copies[root], 16);
+      output.write(bytes);
+    }
+    output.finish();
+    return await writeResult(work, "choose", "choose", { clusters, members: members.size });
+  } finally {
+    output.close();
+    tables.close();
   }
+}
 
-  async #flush(band: number): Promise<void> {
+function readEdges(path: string, edge: (a: number, b: number) => void): void {
+  try {
+    const file = openSync(path, "r");
     try {
-      this.#files[band] ??= await open(this.#paths[band], "w+");
-      await this.#files[band].appendFile(this.#buffers[band].subarray(0, this.#filled[band]));
-      this.#filled[band] = 0;
-    } catch (error) {
-      throw fileError(error, "write", this.#paths[band]);
-    }
-  }
-
-  /** Joins in `groups` all documents that share a key. */
-  async join(groups: Groups): Promise<void> {
-    for (let band = 0; band < this.#paths.length; band++) {
-      await this.#flush(band);
-      const { size } = await this.#files[band].stat();
-      // A band of more documents than one table takes is read several times, each time for a part of its keys.
-      const parts = Math.max(1, Math.ceil(size / ENTRY_BYTES / MOST_ENTRIES));
-      for (let part = 0; part < parts; part++) await joinPart(this.#files[band], size, part, parts, groups);
-    }
-  }
-
-  /** Closes and removes the files. */
-  async remove(): Promise<void> {
-    for (const file of this.#files) await file?.close();
-    for (const path of this.#paths) await rm(path, { force: true });
-  }
-}
-
-async function joinPart(file: FileHandle, size: number, part: number, parts: number, groups: Groups): Promise<void> {
-  const entries = Math.ceil(size / ENTRY_BYTES / parts);
-  // Parts are by a hash, so they are not quite equal: room for a half more, and half of the table stays empty.
-  const slots = 2 ** Math.ceil(Math.log2(3 * entries + 64));
-  const keys = new Uint32Array(2 * slots);
-  const firsts = new Int32Array(slots).fill(-1);
-  const buffer = Buffer.alloc(ENTRY_BYTES * ENTRIES_AT_ONCE);
-  for (let at = 0; at < size; at += buffer.length) {
-    const length = Math.min(buffer.length, size - at);
-    await file.read(buffer, 0, length, at);
-    for (let i = 0; i < length; i += ENTRY_BYTES) {
-      const [low, high] = [buffer.readUInt32LE(i), buffer.readUInt32LE(i + 4)];
-      if (parts > 1 && high % parts !== part) continue;
-      const document = buffer.readUInt32LE(i + 8);
-      let slot = low & (slots - 1);
-      while (firsts[slot] >= 0 && (keys[2 * slot] !== low || keys[2 * slot + 1] !== high))
-        slot = (slot + 1) & (slots - 1);
-      if (firsts[slot] >= 0) groups.join(firsts[slot], document);
-      else {
-        keys[2 * slot] = low;
-        keys[2 * slot + 1] = high;
-        firsts[slot] = document;
+      const pairs = new Uint32Array(2 ** 16);
+      const { size } = fstatSync(file);
+      for (let at = 0; at < size; at += pairs.byteLength) {
+        const bytes = Math.min(pairs.byteLength, size - at);
+        readWhole(file, new Uint8Array(pairs.buffer, 0, bytes), at);
+        for (let i = 0; i < bytes / 4; i += 2) edge(pairs[i], pairs[i + 1]);
       }
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+}
+
+/** The best copy of each set so far. */
+class Choice {
+  readonly members: Uint32Array;
+  readonly sizes: Uint32Array;
+  readonly copies: Float64Array;
+  readonly #worth: Float64Array;
+  readonly #content: BigUint64Array;
+  readonly #rest: BigUint64Array;
+  readonly #byWorth: boolean;
+
+  constructor(members: number, byWorth: boolean) {
+    this.members = new Uint32Array(members);
+    this.sizes = new Uint32Array(members);
+    this.copies = new Float64Array(members);
+    this.#worth = new Float64Array(members);
+    this.#content = new BigUint64Array(members);
+    this.#rest = new BigUint64Array(members);
+    this.#byWorth = byWorth;
+  }
+
+  /** Ties go to the smallest hash of the content, then of the rest, so that the order of the input does not matter. */
+  add(root: number, member: number, row: { worth: number; copies: number; content: bigint; rest: bigint }): void {
+    const { worth, content, rest } = row;
+    const known = this.#worth[root];
+    const better =
+      this.sizes[root] === 0 ||
+      (this.#byWorth &&
+        (worth > known ||
+          (worth === known &&
+            (content < this.#content[root] || (content === this.#content[root] && rest < this.#rest[root])))));
+    this.sizes[root] += 1;
+    this.copies[root] += row.copies;
+    if (!better) return;
+    this.members[root] = member;
+    this.#worth[root] = worth;
+    this.#content[root] = content;
+    this.#rest[root] = rest;
+  }
+}
+
+/** A set of numbers below a bound, a bit each, that knows the place of each member among all. */
+export class NumberSet {
+  readonly #bits: Uint32Array;
+  /** Members before each word. */
+  readonly #before: Uint32Array;
+  size = 0;
+
+  constructor(bound: number) {
+    this.#bits = new Uint32Array(Math.ceil(bound / 32));
+    this.#before = new Uint32Array(this.#bits.length);
+  }
+
+  add(number: number): void {
+    this.#bits[number >>> 5] |= 1 << (number & 31);
+  }
+
+  /** Counts; nothing is added after. */
+  close(): void {
+    for (let i = 0; i < this.#bits.length; i++) {
+      this.#before[i] = this.size;
+      this.size += ones(this.#bits[i]);
+    }
+  }
+
+  /** How many smaller members there are. */
+  rank(number: number): number {
+    const word = number >>> 5;
+    return this.#before[word] + ones(this.#bits[word] & ((1 << (number & 31)) - 1));
+  }
+
+  /** The members in order. */
+  *all(): Generator<number> {
+    for (let word = 0; word < this.#bits.length; word++) {
+      for (let bits = this.#bits[word]; bits !== 0; bits &= bits - 1) yield 32 * word + 31 - Math.clz32(bits & -bits);
     }
   }
 }
 
-/** Disjoint sets of documents (Tarjan 1975); a set is called by its smallest number, so order does not matter. */
-export class Groups {
-  readonly #parent: Int32Array;
+function ones(bits: number): number {
+  const pairs = bits - ((bits >>> 1) & 0x55555555);
+  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
+  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}
 
-  constructor(documents: number) {
-    this.#parent = Int32Array.from({ length: documents }, (_, i) => i);
+/** Disjoint sets (Tarjan 1975); a set is called by its smallest number, so order does not matter. */
+export class DisjointSets {
+  readonly #parent: Uint32Array;
+
+  constructor(size: number) {
+    this.#parent = Uint32Array.from({ length: size }, (_, i) => i);
   }
 
   /** The smallest number of the set. */
-  find(document: number): number {
+  find(number: number): number {
     const parent = this.#parent;
-    let at = document;
+    let at = number;
     while (parent[at] !== at) {
       parent[at] = parent[parent[at]];
       at = parent[at];
@@ -112,5 +214,60 @@ export class Groups {
   join(a: number, b: number): void {
     const [x, y] = [this.find(a), this.find(b)];
     this.#parent[Math.max(x, y)] = Math.min(x, y);
+  }
+}
+
+/** The members from a document on, in order, read in pieces; asked for one after the other. */
+export class MemberReader {
+  readonly #path: string;
+  readonly #count: number;
+  readonly #buffer = Buffer.alloc(MEMBER * 4096);
+  #file: number | undefined;
+  #next: number;
+  #at = 0;
+  #filled = 0;
+
+  constructor(work: string, count: number, from: number) {
+    this.#path = clustersPath(work);
+    this.#count = count;
+    let [low, high] = [0, count];
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      this.#read(middle, 1);
+      if (this.#buffer.readUInt32LE(0) < from) low = middle + 1;
+      else high = middle;
+    }
+    this.#next = low;
+  }
+
+  #read(member: number, count: number): void {
+    this.#file ??= openSync(this.#path, "r");
+    readWhole(this.#file, this.#buffer.subarray(0, MEMBER * count), MEMBER * member);
+  }
+
+  /** What is known of a document; undefined where it has no copy. Numbers must grow from call to call. */
+  find(document: number): Member | undefined {
+    if (this.#at === this.#filled) {
+      this.#filled = Math.min(4096, this.#count - this.#next);
+      if (this.#filled === 0) return undefined;
+      this.#read(this.#next, this.#filled);
+      this.#next += this.#filled;
+      this.#at = 0;
+    }
+    const at = MEMBER * this.#at;
+    if (this.#buffer.readUInt32LE(at) !== document) return undefined;
+    this.#at += 1;
+    return {
+      document,
+      cluster: this.#buffer.readUInt32LE(at + 4),
+      size: this.#buffer.readUInt32LE(at + 8),
+      kept: this.#buffer.readUInt32LE(at + 12),
+      copies: this.#buffer.readDoubleLE(at + 16),
+    };
+  }
+
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = undefined;
   }
 }

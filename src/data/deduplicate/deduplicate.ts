@@ -1,34 +1,50 @@
 /**
  * @file Removing duplicates: whole documents with one address, one content or nearly one content (MinHash, Broder 1997;
- * bands as in Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, ch. 3), or lines and paragraphs that were seen
- * before (CCNet, Wenzek et al. 2019). The input is read twice; memory holds some numbers a document, never its text.
+ * bands as in Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, ch. 3), or lines, paragraphs (CCNet, Wenzek et
+ * al. 2019), spans of sentences (C4, Raffel et al. 2020) and of characters (Lee et al. 2022) that were seen before. The
+ * input is read twice; in between all lies on the disk, and the result does not depend on who does which part of the work.
  */
-import { mkdtemp, rm } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
-import { createAtomicFile, makeFolder, writeFileAtomic } from "../../documents/index.js";
-import { QuernError } from "../../errors.js";
+import { createAtomicFile, makeFolder, replaceFolder, writeFileAtomic } from "../../documents/index.js";
+import { fileError, QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
-import { readRecords, type TextRecord } from "../clean/records.js";
-import { normaliseUrl } from "../crawl/urls.js";
-import { findParts } from "../pages.js";
-import { BandFiles, Groups } from "./clusters.js";
+import { runLocally } from "../executors/local.js";
+import type { WorkTask } from "../executors/work.js";
+import type { ChooseResult } from "./clusters.js";
 import { deduplicateOptions } from "./deduplicate-options.js";
-import { TextHasher } from "./hasher.js";
-import { TextCounts } from "./repeated.js";
+import { skippedPath } from "./index-part.js";
+import {
+  type DeduplicateConfig,
+  type DeduplicatePlan,
+  type IndexResult,
+  inputTasks,
+  type MergeResult,
+  mergeTasks,
+  ofDocuments,
+  planDeduplicate,
+  readResult,
+  type WriteResult,
+} from "./plan.js";
+import { deduplicateWork, runDeduplication } from "./work.js";
+import { type WrittenKind, writtenKinds, writtenPath } from "./write-part.js";
 
 export interface DeduplicateOptions extends z.input<typeof deduplicateOptions> {
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  /** Bytes of a plain JSONL file that are one task. Default 64 MiB. */
+  readonly stretch?: number;
 }
 
 export interface DeduplicateResult {
   readonly documents: number;
   readonly kept: number;
-  /** Documents with at least one copy, by which they hang together; of lines and paragraphs, those that repeat. */
+  /** Groups of documents that hang together; different pieces that repeat. */
   readonly clusters: number;
-  /** Lines or paragraphs taken out. */
+  /** Lines, paragraphs, sentences or spans taken out (or marked). */
   readonly pieces: number;
   readonly bytes: number;
   readonly bytesKept: number;
@@ -41,245 +57,187 @@ export function bandProbability(similarity: number, bands: number, rows: number)
   return 1 - (1 - similarity ** rows) ** bands;
 }
 
+/** Below this much input, threads take longer to start than they save. */
+const WORTH_THREADS = 8 << 20;
+
 /**
- * Writes what stays to `out/documents/00000.jsonl`, in order, and to `out/removed.jsonl` a line for each document that
- * was removed or cut: its id, why, and which document stayed instead.
+ * Writes what stays, in order, to `out/documents/` (a file a part of the input), and to `out/removed.jsonl` a line for
+ * each document that was removed or cut: its id, why, and which document stayed instead. `out/clusters.jsonl` has the
+ * documents that stand for others, with how many; `out/repeated.jsonl` the pieces that repeat, with how often they were
+ * seen. A run that was killed goes on where it ended.
  *
  * @throws QuernError for inputs that cannot be read, options that do not fit, a folder that cannot be written
  */
 export async function deduplicate(options: DeduplicateOptions): Promise<DeduplicateResult> {
-  const { signal, onProgress, ...rest } = options;
+  const { signal, onProgress, stretch, ...rest } = options;
   const o = checkOptions(deduplicateOptions, rest);
-  const pieces = o.by === "line" || o.by === "paragraph";
-  const keep = o.keep ?? (pieces ? "first" : "longest");
-  if (pieces && keep !== "first" && keep !== "none") {
-    throw new QuernError(`of ${o.by}s the first copy is kept, or none; not the "${keep}"`, { exitCode: 2 });
+  const config = configOf(o);
+  const { plan, skipped: unread } = await planDeduplicate(o.inputs, o.out, config, { signal, stretch });
+  const tasks = inputTasks(plan);
+  if (tasks.length === 0) {
+    throw new QuernError(`nothing to read in ${o.inputs.join(", ")}: no document file`, { exitCode: 2 });
   }
-  if (!pieces && keep === "none") {
-    throw new QuernError("of documents one copy is kept; --keep none is for lines and paragraphs", { exitCode: 2 });
-  }
-  const parts = await findParts(o.inputs, { signal });
-  const skipped = new Map<string, number>();
-  async function* read(count: boolean): AsyncGenerator<TextRecord> {
-    const skip = (reason: string) => void (count && skipped.set(reason, (skipped.get(reason) ?? 0) + 1));
-    for (const part of parts) {
-      for await (const record of readRecords(part, { largest: 2 ** 28, signal, skip })) {
-        if (record.content.kind === "text") yield record as TextRecord;
-        else skip("not a text; extract it first");
-      }
-    }
-  }
-  await makeFolder(join(o.out, "documents"));
-  const output = await Output.open(o.out);
+  await prepareWork(plan);
   try {
-    const note = (task: string, done: number, total?: number) =>
-      onProgress?.({ task, done, unit: "document", ...(total === undefined ? {} : { total }) });
-    const found = pieces
-      ? await byPieces(read, o.by === "line" ? /\n/ : /\n[^\S\n]*\n\s*/, keep === "first", output, note)
-      : await byDocuments(read, { ...o, keep, by: o.by as "url" | "document" | "near" }, output, note);
-    const result = { ...output.counts, ...found, skipped: Object.fromEntries(skipped) };
-    await output.commit(`${JSON.stringify({ options: o, ...result }, null, 2)}\n`);
+    const bytes = tasks.reduce((sum, task) => sum + task.bytes, 0);
+    const workers = bytes < WORTH_THREADS ? 1 : o.workers;
+    for (const stage of plan.stages) {
+      await runStage(plan, stage.name, stage.tasks, { workers, signal, onProgress });
+    }
+    const result = await gather(plan, unread);
+    await assemble(plan, { options: rest, ...result });
     return result;
   } catch (error) {
-    await output.discard();
+    // What was interrupted goes on at the next call; what failed would fail again.
+    if (!signal?.aborted) await rm(config.work, { recursive: true, force: true });
     throw error;
   }
 }
 
-type Read = (count: boolean) => AsyncGenerator<TextRecord>;
-type Note = (task: string, done: number, total?: number) => void;
-
-interface Rule {
-  readonly by: "url" | "document" | "near";
-  readonly keep: string;
-  readonly bands: number;
-  readonly rows: number;
-  readonly ngram: number;
-  readonly out: string;
+function configOf(o: z.output<typeof deduplicateOptions>): DeduplicateConfig {
+  const documents = ofDocuments(o.by);
+  const keep = o.keep ?? (documents ? "longest" : "first");
+  if (!documents && keep !== "first" && keep !== "none") {
+    throw new QuernError(`of ${o.by}s the first copy is kept, or none; not the "${keep}"`, { exitCode: 2 });
+  }
+  if (documents && keep === "none") {
+    throw new QuernError("of documents one copy is kept; --keep none is for what is smaller", { exitCode: 2 });
+  }
+  const { by, bands, rows, ngram, sentences, tokenizer, mark, part } = o;
+  if (by !== "substring" && (tokenizer !== undefined || mark || o.length !== undefined)) {
+    throw new QuernError("tokenizer, length and mark are for --by substring", { exitCode: 2 });
+  }
+  const length = o.length ?? (tokenizer === undefined ? 100 : 50);
+  if (4 * length * (tokenizer === undefined ? 1 : 4) > part) {
+    throw new QuernError(`a part of ${part} bytes is too small for spans of ${length}`, { exitCode: 2 });
+  }
+  const work = join(o.out, ".deduplicate");
+  const named = tokenizer === undefined ? {} : { tokenizer };
+  return { work, by, keep, bands, rows, ngram, sentences, length, ...named, mark, part };
 }
 
-async function byDocuments(read: Read, rule: Rule, output: Output, note: Note) {
-  const bands = rule.by === "near" ? rule.bands : 1;
-  const hasher = new TextHasher(rule);
-  const folder = await mkdtemp(join(rule.out, ".keys-"));
-  const files = new BandFiles(folder, bands);
-  // What decides which copy stays, and by which a tie is decided whatever the order of the input.
-  const worth: number[] = [];
-  const contents: bigint[] = [];
+/** An empty work folder, or that of a run of the same plan that was interrupted. */
+async function prepareWork(plan: DeduplicatePlan): Promise<void> {
+  const { work } = plan.config;
+  const path = join(work, "plan.json");
+  const text = JSON.stringify(plan);
   try {
-    for await (const record of read(true)) {
-      const { text } = record.content;
-      const number = worth.length;
-      const content = hasher.hash(text);
-      worth.push(rule.keep === "quality" ? qualityOf(record) : Buffer.byteLength(text));
-      contents.push(content);
-      const keys = keysOf(rule.by, record, content, hasher);
-      if (keys !== null) await files.add(number, keys);
-      if (number % 256 === 0) note("read", number);
-    }
-    const groups = new Groups(worth.length);
-    await files.join(groups);
-    const best = new Int32Array(worth.length).fill(-1);
-    const sizes = new Int32Array(worth.length);
-    for (let i = 0; i < worth.length; i++) {
-      const root = groups.find(i);
-      const other = best[root];
-      sizes[root] += 1;
-      const better =
-        other < 0 ||
-        (rule.keep !== "first" &&
-          (worth[i] > worth[other] || (worth[i] === worth[other] && contents[i] < contents[other])));
-      if (better) best[root] = i;
-    }
-    const ids = new Map<number, string>();
-    let number = 0;
-    const waiting: { root: number; id: string }[] = [];
-    for await (const record of read(false)) {
-      const root = groups.find(number);
-      if (sizes[root] > 1 && best[root] === number) ids.set(root, record.id);
-      if (best[root] === number) await output.keep(record, record.content.text);
-      else {
-        output.count(record.content.text);
-        waiting.push({ root, id: record.id });
-      }
-      number += 1;
-      if (number % 256 === 0) note("write", number, worth.length);
-    }
-    // After the documents: the one that stays may come after its copies.
-    for (const { root, id } of waiting) {
-      await output.remove({ id, reason: REASONS[rule.by], kept: ids.get(root), cluster: root, size: sizes[root] });
-    }
-    return { clusters: ids.size, pieces: 0 };
-  } finally {
-    await files.remove();
-    await rm(folder, { recursive: true, force: true });
+    const before = await readFile(path, "utf8").catch(() => "");
+    if (before === text) return;
+    await rm(work, { recursive: true, force: true });
+    await makeFolder(work);
+    await writeFileAtomic(path, text);
+  } catch (error) {
+    throw fileError(error, "write", work);
   }
 }
 
-const REASONS = { url: "same address", document: "same text", near: "nearly the same text" } as const;
+const TELLS: Readonly<Record<string, string>> = {
+  index: "read",
+  merge: "compare",
+  choose: "choose",
+  write: "write",
+};
 
-function keysOf(by: Rule["by"], record: TextRecord, content: bigint, hasher: TextHasher): BigUint64Array | null {
-  if (by === "document") return BigUint64Array.of(content);
-  if (by === "near") return hasher.bandHashes(record.content.text);
-  const url = record.url === undefined ? null : canonicalUrl(record.url);
-  return url === null ? null : BigUint64Array.of(hasher.hash(url));
-}
-
-/** An address without what does not change the page: scheme, www, session and tracking parameters, a last slash. */
-export function canonicalUrl(address: string): string | null {
-  const url = normaliseUrl(address);
-  return url === null ? null : url.replace(/^https?:\/\/(www\.)?/, "").replace(/\/(?=$|\?)/, "");
-}
-
-function qualityOf(record: TextRecord): number {
-  const quality = record.fields?.quality;
-  return typeof quality === "number" && Number.isFinite(quality) ? quality : Number.NEGATIVE_INFINITY;
-}
-
-async function byPieces(read: Read, separator: RegExp, keepFirst: boolean, output: Output, note: Note) {
-  const seen = new TextCounts();
-  const repeated = new TextCounts();
+async function runStage(
+  plan: DeduplicatePlan,
+  stage: string,
+  tasks: readonly WorkTask[],
+  how: { readonly workers?: number; readonly signal?: AbortSignal; readonly onProgress?: OnProgress },
+): Promise<void> {
+  const waiting: WorkTask[] = [];
+  for (const task of tasks) {
+    if ((await deduplicateWork.finished(plan, stage, task)) === undefined) waiting.push(task);
+  }
+  const byBytes = stage === "index" || stage === "write";
+  const size = (list: readonly WorkTask[]) => (byBytes ? list.reduce((sum, { bytes }) => sum + bytes, 0) : list.length);
+  const total = size(tasks);
+  let done = total - size(waiting);
+  const running = new Map<string, number>();
   let documents = 0;
-  if (!keepFirst) {
-    for await (const record of read(true)) {
-      for (const piece of record.content.text.split(separator)) if (piece.trim() !== "") seen.add(piece);
-      documents += 1;
-      if (documents % 256 === 0) note("count", documents);
-    }
-  }
-  let pieces = 0;
-  let number = 0;
-  const joint = separator.source === "\\n" ? "\n" : "\n\n";
-  for await (const record of read(keepFirst)) {
-    const { text } = record.content;
-    let cut = 0;
-    const left = text.split(separator).filter((piece) => {
-      if (piece.trim() === "") return true;
-      const copies = keepFirst ? seen.add(piece) : seen.count(piece) - 1;
-      if (copies > 0) {
-        cut += 1;
-        repeated.add(piece);
-      }
-      return copies === 0;
-    });
-    pieces += cut;
-    const rest = cut === 0 ? text : left.join(joint);
-    if (rest.trim() === "") {
-      output.count(text);
-      await output.remove({ id: record.id, reason: "nothing left", pieces: cut });
-    } else {
-      await output.keep(record, rest);
-      if (cut > 0) await output.remove({ id: record.id, reason: "cut", pieces: cut });
-    }
-    number += 1;
-    if (number % 256 === 0) note("write", number, keepFirst ? undefined : documents);
-  }
-  return { clusters: repeated.size, pieces };
+  const tell = () => {
+    const now = documents + [...running.values()].reduce((sum, count) => sum + count, 0);
+    const note = byBytes ? { note: `${now} documents` } : {};
+    how.onProgress?.({ task: TELLS[stage], done, total, unit: byBytes ? "byte" : "part", ...note });
+  };
+  await runLocally(plan, stage, waiting, {
+    open: async () => runDeduplication(plan),
+    workers: how.workers,
+    signal: how.signal,
+    events: {
+      progress: (_, { name }, count) => {
+        running.set(name, count);
+        tell();
+      },
+      finished: (_, task, result) => {
+        running.delete(task.name);
+        documents += (result as Partial<IndexResult>).documents ?? 0;
+        done += size([task]);
+        tell();
+      },
+    },
+  });
 }
 
-/** The files of a result, renamed into place together at the end. */
-class Output {
-  readonly counts = { documents: 0, kept: 0, bytes: 0, bytesKept: 0 };
-  readonly #out: string;
-  readonly #kept: Awaited<ReturnType<typeof createAtomicFile>>;
-  readonly #removed: Awaited<ReturnType<typeof createAtomicFile>>;
-  #lines: { kept: string; removed: string } = { kept: "", removed: "" };
-
-  private constructor(
-    out: string,
-    kept: Awaited<ReturnType<typeof createAtomicFile>>,
-    removed: Awaited<ReturnType<typeof createAtomicFile>>,
-  ) {
-    this.#out = out;
-    this.#kept = kept;
-    this.#removed = removed;
+/** What all tasks came to. */
+async function gather(plan: DeduplicatePlan, unread: ReadonlyMap<string, number>): Promise<DeduplicateResult> {
+  const { work, by } = plan.config;
+  const counts = { documents: 0, kept: 0, clusters: 0, pieces: 0, bytes: 0, bytesKept: 0 };
+  const skipped: Record<string, number> = Object.fromEntries(unread);
+  for (const { name } of inputTasks(plan)) {
+    const read = (await readResult<IndexResult>(work, "index", name)) as IndexResult;
+    const written = (await readResult<WriteResult>(work, "write", name)) as WriteResult;
+    counts.documents += read.documents;
+    counts.bytes += read.bytes;
+    counts.kept += written.kept;
+    counts.bytesKept += written.bytesKept;
+    counts.pieces += written.pieces;
+    for (const [reason, count] of Object.entries(read.skipped)) skipped[reason] = (skipped[reason] ?? 0) + count;
   }
-
-  static async open(out: string): Promise<Output> {
-    const kept = await createAtomicFile(join(out, "documents", "00000.jsonl"));
-    try {
-      return new Output(out, kept, await createAtomicFile(join(out, "removed.jsonl")));
-    } catch (error) {
-      await kept.discard();
-      throw error;
+  if (ofDocuments(by)) {
+    counts.clusters = ((await readResult<ChooseResult>(work, "choose", "choose")) as ChooseResult).clusters;
+  } else {
+    for (const { name } of mergeTasks(plan)) {
+      counts.clusters += ((await readResult<MergeResult>(work, "merge", name)) as MergeResult).repeated;
     }
   }
+  return { ...counts, skipped };
+}
 
-  /** Counts a document that does not stay. */
-  count(text: string): void {
-    this.counts.documents += 1;
-    this.counts.bytes += Buffer.byteLength(text);
+/** Puts the result together in the work folder and gives it its name; the work folder goes. */
+async function assemble(plan: DeduplicatePlan, summary: object): Promise<void> {
+  const { work } = plan.config;
+  const names = inputTasks(plan).map(({ name }) => name);
+  const joined = writtenKinds(plan.config).filter((kind) => kind !== "documents");
+  for (const kind of joined) {
+    const parts = names.flatMap((name) => [
+      ...(kind === "removed" ? [skippedPath(work, name)] : []),
+      writtenPath(work, kind, name),
+    ]);
+    await concatenate(parts, join(plan.out, `${kind}.jsonl`));
   }
-
-  async keep({ id, url, source, language, fields, content }: TextRecord, text: string): Promise<void> {
-    this.count(content.text);
-    this.counts.kept += 1;
-    this.counts.bytesKept += Buffer.byteLength(text);
-    this.#lines.kept += `${JSON.stringify({ id, url, source, language, ...fields, text })}\n`;
-    if (this.#lines.kept.length > 2 ** 18) await this.#flush();
+  try {
+    for (const kind of ["clusters", "repeated"] satisfies WrittenKind[]) {
+      if (!joined.includes(kind)) await rm(join(plan.out, `${kind}.jsonl`), { force: true });
+    }
+    await replaceFolder(join(work, "documents"), join(plan.out, "documents"));
+    await writeFileAtomic(join(plan.out, "deduplicate.json"), `${JSON.stringify(summary, null, 2)}\n`);
+    await rm(work, { recursive: true, force: true });
+  } catch (error) {
+    throw fileError(error, "write", plan.out);
   }
+}
 
-  async remove(line: Readonly<Record<string, unknown>>): Promise<void> {
-    this.#lines.removed += `${JSON.stringify(line)}\n`;
-    if (this.#lines.removed.length > 2 ** 18) await this.#flush();
-  }
-
-  async #flush(): Promise<void> {
-    const { kept, removed } = this.#lines;
-    this.#lines = { kept: "", removed: "" };
-    await this.#kept.write(kept);
-    await this.#removed.write(removed);
-  }
-
-  async commit(summary: string): Promise<void> {
-    await this.#flush();
-    await this.#kept.commit();
-    await this.#removed.commit();
-    await writeFileAtomic(join(this.#out, "deduplicate.json"), summary);
-  }
-
-  async discard(): Promise<void> {
-    await this.#kept.discard();
-    await this.#removed.discard();
+async function concatenate(paths: readonly string[], path: string): Promise<void> {
+  const file = await createAtomicFile(path);
+  try {
+    for (const part of paths) {
+      if ((await stat(part).catch(() => undefined)) === undefined) continue;
+      for await (const chunk of createReadStream(part, { highWaterMark: 2 ** 20 })) await file.write(chunk as Buffer);
+    }
+    await file.commit();
+  } catch (error) {
+    await file.discard();
+    throw error;
   }
 }

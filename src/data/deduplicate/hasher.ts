@@ -77,9 +77,15 @@ export class TextHasher {
 
   /** xxHash64 of a text's UTF-8. */
   hash(text: string): bigint {
+    this.hashWords(text);
+    return new BigUint64Array(this.#memory.buffer, this.#bandHashes, 1)[0];
+  }
+
+  /** The same in two halves, the lower one first. A view, valid until the next call. */
+  hashWords(text: string): Uint32Array {
     const length = this.#put(text, 1);
     this.#kernel.hash(this.#text, length, this.#bandHashes);
-    return new BigUint64Array(this.#memory.buffer, this.#bandHashes, 1)[0];
+    return new Uint32Array(this.#memory.buffer, this.#bandHashes, 2);
   }
 
   /** The signature of a text: bands × rows values; null where it has no n-gram. A view, valid until the next call. */

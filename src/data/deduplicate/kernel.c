@@ -1,5 +1,5 @@
 // Hashing for deduplication, where 64-bit products are needed: xxHash64 (Collet; the published specification), MinHash
-// signatures (Broder 1997) of word n-grams, and a table of hashes that have been seen. JavaScript lays out the memory.
+// signatures (Broder 1997) of word n-grams, and sorting what is keyed by hashes. JavaScript lays out the memory.
 // kernel.wasm is built from this file by `node scripts/kernels.mjs`, which a test repeats.
 #include <stdint.h>
 
@@ -88,27 +88,23 @@ EXPORT(band_hashes) void band_hashes(const uint64_t *least, int32_t bands, int32
   for (int32_t i = 0; i < bands; i++) out[i] = xxh64((const uint8_t *)(least + i * rows), 8 * rows);
 }
 
-// A table of hashes: keys[i] with counts[i]; open addressing, 0 stands for an empty place (the hash 0 is taken as 1).
-// Counts one more of a text's hash; gives how often it was seen before.
-EXPORT(count_text) int32_t count_text(const uint8_t *p, int32_t length, uint64_t *keys, uint32_t *counts, uint32_t mask, uint32_t add) {
-  uint64_t h = xxh64(p, length);
-  if (h == 0) h = 1;
-  uint32_t at = (uint32_t)(h >> 20) & mask;
-  while (keys[at] != 0 && keys[at] != h) at = (at + 1) & mask;
-  if (keys[at] == 0 && add == 0) return 0;
-  keys[at] = h;
-  uint32_t before = counts[at];
-  counts[at] += add;
-  return (int32_t)before;
-}
-
-// Puts a table's entries into a larger one, which is empty.
-EXPORT(rehash) void rehash(const uint64_t *keys, const uint32_t *counts, uint32_t size, uint64_t *new_keys, uint32_t *new_counts, uint32_t mask) {
-  for (uint32_t i = 0; i < size; i++) {
-    if (keys[i] == 0) continue;
-    uint32_t at = (uint32_t)(keys[i] >> 20) & mask;
-    while (new_keys[at] != 0) at = (at + 1) & mask;
-    new_keys[at] = keys[i];
-    new_counts[at] = counts[i];
+// Entries: two 64-bit numbers each, a key and a value. Sorts n of them by key and keeps the order of equal ones (least
+// significant digit first, eight bits at a time); `other` has room for as many.
+EXPORT(sort_entries) void sort_entries(uint64_t *entries, int32_t n, uint64_t *other) {
+  for (int32_t shift = 0; shift < 64; shift += 8) {
+    int32_t starts[256] = {0};
+    for (int32_t i = 0; i < n; i++) starts[entries[2 * i] >> shift & 255]++;
+    if (n == 0 || starts[entries[0] >> shift & 255] == n) continue;
+    for (int32_t digit = 0, sum = 0; digit < 256; digit++) {
+      int32_t count = starts[digit];
+      starts[digit] = sum;
+      sum += count;
+    }
+    for (int32_t i = 0; i < n; i++) {
+      int32_t to = starts[entries[2 * i] >> shift & 255]++;
+      other[2 * to] = entries[2 * i];
+      other[2 * to + 1] = entries[2 * i + 1];
+    }
+    __builtin_memcpy(entries, other, 16 * (uint32_t)n);
   }
 }

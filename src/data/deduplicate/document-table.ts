@@ -1,0 +1,195 @@
+/**
+ * @file What is kept of each document of the input beside its keys, on the disk: what decides which copy stays, its id,
+ * and where its text lies. A file of records of one length and a file of ids for each part of the input.
+ */
+import { closeSync, openSync, readSync } from "node:fs";
+import { join } from "node:path";
+import { fileError } from "../../errors.js";
+import { readWhole, writeWhole } from "./entries.js";
+
+export interface DocumentRow {
+  /** The greater stays: bytes, or the quality. */
+  readonly worth: number;
+  /** Documents that it stands for already. */
+  readonly copies: number;
+  /** Hashes of the text, and of all else that the document has, by which ties are decided. */
+  readonly content: bigint;
+  readonly rest: bigint;
+  /** Where its text begins, in units of the part's texts. */
+  readonly textStart: number;
+}
+
+const ROW = 48;
+const PIECE = 2 ** 18;
+
+export const tablePath = (work: string, part: string) => join(work, "index", `${part}.table`);
+export const idsPath = (work: string, part: string) => join(work, "index", `${part}.ids`);
+
+/** A file that is written in pieces; its errors say which file it is. */
+export class PieceWriter {
+  readonly #path: string;
+  readonly #buffer = Buffer.alloc(PIECE);
+  #file: number | undefined;
+  #filled = 0;
+  /** Bytes so far. */
+  bytes = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  write(data: Uint8Array | string): void {
+    const bytes = typeof data === "string" ? Buffer.from(data) : data;
+    if (this.#filled + bytes.length > PIECE) this.#flush();
+    if (bytes.length > PIECE) this.#append(bytes);
+    else {
+      this.#buffer.set(bytes, this.#filled);
+      this.#filled += bytes.length;
+    }
+    this.bytes += bytes.length;
+  }
+
+  #append(bytes: Uint8Array): void {
+    try {
+      this.#file ??= openSync(this.#path, "w");
+      writeWhole(this.#file, bytes);
+    } catch (error) {
+      throw fileError(error, "write", this.#path);
+    }
+  }
+
+  #flush(): void {
+    this.#append(this.#buffer.subarray(0, this.#filled));
+    this.#filled = 0;
+  }
+
+  finish(): void {
+    this.#flush();
+    this.close();
+  }
+
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = undefined;
+  }
+}
+
+export class DocumentTableWriter {
+  readonly #rows: PieceWriter;
+  readonly #ids: PieceWriter;
+  readonly #row = Buffer.alloc(ROW);
+
+  constructor(work: string, part: string) {
+    this.#rows = new PieceWriter(tablePath(work, part));
+    this.#ids = new PieceWriter(idsPath(work, part));
+  }
+
+  add(id: string, { worth, copies, content, rest, textStart }: DocumentRow): void {
+    const row = this.#row;
+    row.writeDoubleLE(worth, 0);
+    row.writeDoubleLE(copies, 8);
+    row.writeBigUInt64LE(content, 16);
+    row.writeBigUInt64LE(rest, 24);
+    row.writeDoubleLE(this.#ids.bytes, 32);
+    row.writeDoubleLE(textStart, 40);
+    this.#rows.write(row);
+    // As JSON, so that an id that is no Unicode or holds a line break ends where its line ends.
+    this.#ids.write(`${JSON.stringify(id)}\n`);
+  }
+
+  finish(): void {
+    this.#rows.finish();
+    this.#ids.finish();
+  }
+
+  close(): void {
+    this.#rows.close();
+    this.#ids.close();
+  }
+}
+
+/** Rows and ids by a document's number over all parts. */
+export class DocumentTables {
+  readonly #work: string;
+  readonly #parts: readonly { readonly name: string; readonly base: number }[];
+  /** Files that are open, by part: ids and rows. The least recently used goes first. */
+  readonly #open = new Map<number, readonly [rows: number, ids: number]>();
+  readonly #row = Buffer.alloc(ROW);
+  readonly #ids = new Map<number, string>();
+
+  /** @param parts in order, `base` being the number of the first document of each */
+  constructor(work: string, parts: readonly { readonly name: string; readonly base: number }[]) {
+    this.#work = work;
+    this.#parts = parts;
+  }
+
+  /** Which part a document is of. */
+  partOf(document: number): number {
+    let low = 0;
+    let high = this.#parts.length;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (this.#parts[middle].base <= document) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+
+  row(document: number): DocumentRow {
+    const row = this.#readRow(document);
+    return {
+      worth: row.readDoubleLE(0),
+      copies: row.readDoubleLE(8),
+      content: row.readBigUInt64LE(16),
+      rest: row.readBigUInt64LE(24),
+      textStart: row.readDoubleLE(40),
+    };
+  }
+
+  id(document: number): string {
+    const known = this.#ids.get(document);
+    if (known !== undefined) return known;
+    const at = this.#readRow(document).readDoubleLE(32);
+    const [, ids] = this.#files(this.partOf(document));
+    let buffer = Buffer.alloc(256);
+    for (;;) {
+      const read = readSync(ids, buffer, 0, buffer.length, at);
+      const end = buffer.subarray(0, read).indexOf(10);
+      if (end >= 0) {
+        const id = JSON.parse(buffer.toString("utf8", 0, end)) as string;
+        // The same few are asked for again and again.
+        if (this.#ids.size >= 4096) this.#ids.clear();
+        this.#ids.set(document, id);
+        return id;
+      }
+      if (read < buffer.length) throw new Error("a file of this run ends too early");
+      buffer = Buffer.alloc(4 * buffer.length);
+    }
+  }
+
+  #readRow(document: number): Buffer {
+    const part = this.partOf(document);
+    readWhole(this.#files(part)[0], this.#row, ROW * (document - this.#parts[part].base));
+    return this.#row;
+  }
+
+  #files(part: number): readonly [number, number] {
+    const have = this.#open.get(part);
+    if (have !== undefined) return have;
+    const { name } = this.#parts[part];
+    if (this.#open.size >= 64) this.#close(this.#open.keys().next().value as number);
+    const rows = openSync(tablePath(this.#work, name), "r");
+    const files = [rows, openSync(idsPath(this.#work, name), "r")] as const;
+    this.#open.set(part, files);
+    return files;
+  }
+
+  #close(part: number): void {
+    for (const file of this.#open.get(part) ?? []) closeSync(file);
+    this.#open.delete(part);
+  }
+
+  close(): void {
+    for (const part of [...this.#open.keys()]) this.#close(part);
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * @file What lies on the disk between the stages: entries of 16 bytes, a 64-bit key and what has it (a document's number
+ * and a place in the document), in sorted runs. A run is what memory held when it was full; runs are merged as streams, so
+ * that neither writing nor reading takes more memory the more entries there are.
+ */
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { fileError } from "../../errors.js";
+import { growTo, instantiateKernel, kernelMemory } from "../kernel.js";
+
+interface Kernel {
+  sort_entries(entries: number, count: number, other: number): void;
+}
+
+export const ENTRY_BYTES = 16;
+const WORDS = ENTRY_BYTES / 4;
+
+/** One sorted stretch of a file for each shelf, one after the other. */
+export interface Run {
+  /** Byte of the file where it begins. */
+  readonly at: number;
+  /** Entries by shelf. */
+  readonly counts: readonly number[];
+}
+
+/** Writes entries in runs; each goes to a shelf (a band, say), and shelves are sorted by themselves. */
+export class EntryWriter {
+  readonly #path: string;
+  readonly #room: number;
+  readonly #filled: Int32Array;
+  readonly #memory = kernelMemory();
+  readonly #kernel = instantiateKernel<Kernel>(new URL("./kernel.wasm", import.meta.url), this.#memory);
+  readonly #base = Math.ceil(this.#kernel.__heap_base.value / 64) * 64;
+  readonly #words: Uint32Array;
+  readonly #runs: Run[] = [];
+  #file: number | undefined;
+  #at = 0;
+
+  /** @param capacity entries that memory holds */
+  constructor(path: string, shelves: number, capacity = 2 ** 20) {
+    this.#path = path;
+    this.#room = Math.ceil(capacity / shelves);
+    this.#filled = new Int32Array(shelves);
+    // Sorting needs a shelf's room beside them.
+    growTo(this.#memory, this.#base + ENTRY_BYTES * this.#room * (shelves + 1));
+    this.#words = new Uint32Array(this.#memory.buffer, this.#base, WORDS * this.#room * shelves);
+  }
+
+  /** All numbers have 32 bits. Entries of equal keys keep their order. */
+  add(shelf: number, keyLow: number, keyHigh: number, document: number, place: number): void {
+    if (this.#filled[shelf] === this.#room) this.#spill();
+    const at = WORDS * (shelf * this.#room + this.#filled[shelf]++);
+    this.#words[at] = keyLow;
+    this.#words[at + 1] = keyHigh;
+    this.#words[at + 2] = place;
+    this.#words[at + 3] = document;
+  }
+
+  #spill(): void {
+    const counts = [...this.#filled];
+    const at = this.#at;
+    try {
+      this.#file ??= openSync(this.#path, "w");
+      for (const [shelf, count] of counts.entries()) {
+        const start = this.#base + ENTRY_BYTES * shelf * this.#room;
+        this.#kernel.sort_entries(start, count, this.#base + ENTRY_BYTES * counts.length * this.#room);
+        writeWhole(this.#file, new Uint8Array(this.#memory.buffer, start, ENTRY_BYTES * count));
+        this.#at += ENTRY_BYTES * count;
+      }
+    } catch (error) {
+      throw fileError(error, "write", this.#path);
+    }
+    this.#runs.push({ at, counts });
+    this.#filled.fill(0);
+  }
+
+  /** Writes what is left; gives all runs. */
+  finish(): readonly Run[] {
+    if (this.#filled.some((count) => count > 0)) this.#spill();
+    this.close();
+    return this.#runs;
+  }
+
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = undefined;
+  }
+}
+
+/** One write call may take less than it was given. */
+export function writeWhole(file: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done);
+}
+
+/** A sorted stretch to be merged with others. */
+export interface Stretch {
+  readonly path: string;
+  readonly at: number;
+  readonly count: number;
+  /** Added to the entries' document numbers. */
+  readonly base: number;
+}
+
+/** Entries of many stretches in the order of their keys; equal keys in the order of the stretches. */
+export class EntryMerge {
+  keyLow = 0;
+  keyHigh = 0;
+  document = 0;
+  place = 0;
+  readonly #sources: Source[] = [];
+  /** A binary heap: the source with the least key is the first. */
+  readonly #heap: Source[] = [];
+
+  /** Only keys whose upper 32 bits are at least `from` and less than `to`. */
+  constructor(stretches: readonly Stretch[], { from = 0, to = 2 ** 32 }: { from?: number; to?: number } = {}) {
+    const entries = Math.max(256, Math.min(2 ** 14, Math.floor(2 ** 21 / stretches.length)));
+    for (const [order, stretch] of stretches.entries()) {
+      const source = new Source(stretch, order, entries, from, to);
+      if (!source.ended) this.#sources.push(source);
+    }
+    for (const source of this.#sources) this.#heap.push(source);
+    for (let i = (this.#heap.length >> 1) - 1; i >= 0; i--) this.#sink(i);
+  }
+
+  /** Goes to the next entry; false after the last. */
+  next(): boolean {
+    const source = this.#heap[0];
+    if (source === undefined) return false;
+    this.keyLow = source.keyLow;
+    this.keyHigh = source.keyHigh;
+    this.document = source.document;
+    this.place = source.place;
+    source.advance();
+    if (source.ended) {
+      const last = this.#heap.pop() as Source;
+      if (this.#heap.length > 0) this.#heap[0] = last;
+    }
+    if (this.#heap.length > 1) this.#sink(0);
+    return true;
+  }
+
+  #sink(start: number): void {
+    const heap = this.#heap;
+    const source = heap[start];
+    let at = start;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && heap[child + 1].before(heap[child])) child += 1;
+      if (!heap[child].before(source)) break;
+      heap[at] = heap[child];
+      at = child;
+    }
+    heap[at] = source;
+  }
+}
+
+/** One stretch, read in pieces; its file is open only while a piece is read, for there may be thousands. */
+class Source {
+  keyLow = 0;
+  keyHigh = 0;
+  document = 0;
+  place = 0;
+  ended = false;
+  readonly #stretch: Stretch;
+  readonly #order: number;
+  readonly #words: Uint32Array;
+  readonly #to: number;
+  #next: number;
+  #at = 0;
+  #filled = 0;
+
+  constructor(stretch: Stretch, order: number, entries: number, from: number, to: number) {
+    this.#stretch = stretch;
+    this.#order = order;
+    this.#words = new Uint32Array(WORDS * Math.min(entries, Math.max(1, stretch.count)));
+    this.#to = to;
+    this.#next = from === 0 ? 0 : this.#find(from);
+    this.advance();
+  }
+
+  before(other: Source): boolean {
+    if (this.keyHigh !== other.keyHigh) return this.keyHigh < other.keyHigh;
+    if (this.keyLow !== other.keyLow) return this.keyLow < other.keyLow;
+    return this.#order < other.#order;
+  }
+
+  /** The first entry whose key's upper half is at least `key`, by halving. */
+  #find(key: number): number {
+    let low = 0;
+    let high = this.#stretch.count;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      this.#read(middle, 1);
+      if (this.#words[1] < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #read(entry: number, count: number): void {
+    const { path, at } = this.#stretch;
+    try {
+      const file = openSync(path, "r");
+      try {
+        readWhole(file, new Uint8Array(this.#words.buffer, 0, ENTRY_BYTES * count), at + ENTRY_BYTES * entry);
+      } finally {
+        closeSync(file);
+      }
+    } catch (error) {
+      throw fileError(error, "read", path);
+    }
+  }
+
+  advance(): void {
+    if (this.#at === this.#filled) {
+      this.#filled = Math.min(this.#words.length / WORDS, this.#stretch.count - this.#next);
+      this.#at = 0;
+      if (this.#filled > 0) this.#read(this.#next, this.#filled);
+      this.#next += this.#filled;
+    }
+    const word = WORDS * this.#at++;
+    if (this.#filled === 0 || this.#words[word + 1] >= this.#to) {
+      this.ended = true;
+      return;
+    }
+    this.keyLow = this.#words[word];
+    this.keyHigh = this.#words[word + 1];
+    this.place = this.#words[word + 2];
+    this.document = this.#words[word + 3] + this.#stretch.base;
+  }
+}
+
+/** Reads exactly that many bytes. Throws where the file ends before. */
+export function readWhole(file: number, into: Uint8Array, position: number): void {
+  for (let done = 0; done < into.length; ) {
+    const read = readSync(file, into, done, into.length - done, position + done);
+    if (read === 0) throw new Error("a file of this run ends too early");
+    done += read;
+  }
+}

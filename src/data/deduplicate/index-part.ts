@@ -1,0 +1,150 @@
+/** @file The first stage: a part of the input is read, and what is compared of its documents goes to the disk as keys. */
+import { join } from "node:path";
+import { makeFolder } from "../../documents/index.js";
+import { readRecords, type TextRecord } from "../clean/records.js";
+import type { Task } from "../clean/tasks.js";
+import { normaliseUrl } from "../crawl/urls.js";
+import type { TaskContext } from "../executors/work.js";
+import { DocumentTableWriter, PieceWriter } from "./document-table.js";
+import { EntryWriter } from "./entries.js";
+import { TextHasher } from "./hasher.js";
+import { comparedPieces, splitPieces } from "./pieces.js";
+import { type DeduplicateConfig, type IndexResult, LARGEST_DOCUMENT, shelvesOf, writeResult } from "./plan.js";
+import { openUnits } from "./substring/units.js";
+
+export const keysPath = (work: string, part: string) => join(work, "index", `${part}.keys`);
+export const skippedPath = (work: string, part: string) => join(work, "index", `${part}.skipped`);
+
+export async function indexPart(
+  task: Task,
+  config: DeduplicateConfig,
+  context: TaskContext = {},
+): Promise<IndexResult> {
+  const { work, keep } = config;
+  await makeFolder(join(work, "index"));
+  const hasher = new TextHasher(config);
+  const table = new DocumentTableWriter(work, task.name);
+  const skips = new PieceWriter(skippedPath(work, task.name));
+  const keys = new EntryWriter(keysPath(work, task.name), shelvesOf(config));
+  const skipped: Record<string, number> = {};
+  let documents = 0;
+  let bytes = 0;
+  let units = 0;
+  const addKeys = await keysOf(task, config, hasher, keys);
+  try {
+    for await (const record of textRecords(task, context, (reason, where) => {
+      skipped[reason] = (skipped[reason] ?? 0) + 1;
+      skips.write(`${JSON.stringify({ where, reason })}\n`);
+    })) {
+      const { text } = record.content;
+      const size = Buffer.byteLength(text);
+      const copies = record.fields?.copies;
+      table.add(record.id, {
+        worth: keep === "quality" ? qualityOf(record) : size,
+        copies: typeof copies === "number" && copies >= 1 && Number.isFinite(copies) ? copies : 1,
+        content: hasher.hash(text),
+        rest: hasher.hash(JSON.stringify([record.id, record.url, record.language, record.fields])),
+        textStart: units,
+      });
+      units += addKeys.add(record, documents);
+      documents += 1;
+      bytes += size;
+      if (documents % 256 === 0) context.onProgress?.(documents);
+    }
+    table.finish();
+    skips.finish();
+    addKeys.finish();
+    return await writeResult(work, "index", task.name, { documents, bytes, units, skipped, runs: keys.finish() });
+  } finally {
+    table.close();
+    skips.close();
+    addKeys.close();
+    keys.close();
+  }
+}
+
+/** The documents of a part, in order; what is none is told. */
+export async function* textRecords(
+  task: Task,
+  { signal }: TaskContext,
+  skip: (reason: string, where: string) => void,
+): AsyncGenerator<TextRecord> {
+  for await (const record of readRecords(task.part, { range: task.range, largest: LARGEST_DOCUMENT, signal, skip })) {
+    if (record.content.kind === "text") yield record as TextRecord;
+    else skip("not a text; extract it first", record.id);
+  }
+}
+
+interface KeyAdder {
+  /** Gives the units that the document's text takes where texts are kept. */
+  add(record: TextRecord, document: number): number;
+  finish(): void;
+  close(): void;
+}
+
+async function keysOf(task: Task, config: DeduplicateConfig, hasher: TextHasher, keys: EntryWriter): Promise<KeyAdder> {
+  const { by, sentences } = config;
+  const nothing = () => {};
+  const addHash = (text: string, document: number, place: number) => {
+    const hash = hasher.hashWords(text);
+    keys.add(0, hash[0], hash[1], document, place);
+  };
+  const simple = (add: (record: TextRecord, document: number) => void): KeyAdder => ({
+    add: (record, document) => {
+      add(record, document);
+      return 0;
+    },
+    finish: nothing,
+    close: nothing,
+  });
+  switch (by) {
+    case "document":
+      return simple(({ content }, document) => addHash(content.text, document, 0));
+    case "url":
+      return simple(({ url }, document) => {
+        const canonical = url === undefined ? null : canonicalUrl(url);
+        if (canonical !== null) addHash(canonical, document, 0);
+      });
+    case "near":
+      return simple(({ content }, document) => {
+        const hashes = hasher.bandHashes(content.text);
+        if (hashes === null) return;
+        const words = new Uint32Array(hashes.buffer, hashes.byteOffset, 2 * hashes.length);
+        for (let band = 0; band < hashes.length; band++)
+          keys.add(band, words[2 * band], words[2 * band + 1], document, 0);
+      });
+    case "line":
+    case "paragraph":
+    case "sentence":
+      return simple(({ content }, document) =>
+        comparedPieces(splitPieces(content.text, by), by, sentences, (text, place) => addHash(text, document, place)),
+      );
+    case "substring": {
+      const units = await openUnits(config);
+      const texts = new PieceWriter(join(config.work, "index", `${task.name}.texts`));
+      return {
+        add({ content }, document) {
+          const text = units.read(content.text);
+          texts.write(new Uint8Array(text.buffer, text.byteOffset, text.byteLength));
+          units.anchors((low, high, place) => keys.add(0, low, high, document, place));
+          return text.length;
+        },
+        finish: () => texts.finish(),
+        close: () => texts.close(),
+      };
+    }
+    default:
+      return by satisfies never;
+  }
+}
+
+/** An address without what does not change the page: scheme, www, session and tracking parameters, a last slash. */
+export function canonicalUrl(address: string): string | null {
+  const url = normaliseUrl(address);
+  return url === null ? null : url.replace(/^https?:\/\/(www\.)?/, "").replace(/\/(?=$|\?)/, "");
+}
+
+function qualityOf(record: TextRecord): number {
+  const quality = record.fields?.quality;
+  return typeof quality === "number" && Number.isFinite(quality) ? quality : Number.NEGATIVE_INFINITY;
+}
