@@ -241,7 +241,7 @@ describe("deduplicate", () => {
           expect((await run(shards, { by, keep, rows: 2 })).ids.sort()).toEqual([...once.ids].sort());
         },
       ),
-      { numRuns: 25 },
+      { numRuns: 15 },
     );
   });
 

@@ -121,7 +121,7 @@ describe("deduplicate by substring", () => {
           expect(kept.map(({ id, text }) => [id, text])).toEqual(expected);
         },
       ),
-      { numRuns: 50 },
+      { numRuns: 30 },
     );
   });
 
