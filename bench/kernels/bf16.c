@@ -1,8 +1,8 @@
 // The operations of templates/bf16.h against the definition of bf16 and of the product instruction, written with double and
 // bit by bit: all exponents, ties, denormals, infinities and NaN. Compiled with the machine's instructions and with
-// -DQN_PLAIN, both must end with "ok": so the twins have the bits of the instructions. Left free are the edges: a
-// product that overflows or has denormal bits (only a fused sum keeps it), and a sum that only rounding lifts to the smallest
-// normal number (the instruction gives 0).
+// -DQN_PLAIN, both must end with "ok": so on x86 the twins have the bits of the instructions; Arm's product has a definition
+// of its own. Left free are the edges: a product that overflows or has denormal bits (only a fused sum keeps it), and a sum that
+// only rounding lifts to the smallest normal number (the instruction gives 0).
 //   gcc -O2 -march=native -DQN_VL=16 bench/kernels/bf16.c -lm -lpthread -o /tmp/bf16 && /tmp/bf16
 #include "templates.h"
 #include <math.h>
@@ -24,16 +24,39 @@ static unsigned bf16(float x) {
   frexp(x, &e);
   return bits_of((float)ldexp(rint(ldexp(x, 8 - e)), e - 8)) >> 16; // float overflows to infinity where bf16 does
 }
+static float half_of(unsigned word, int high) { return flushed(float_of(high ? word & 0xffff0000 : word << 16)); }
+// Whether the product is one of the edges left free.
+static int edge(float x, float y) { return isfinite(x) && isfinite(y) && (fabs((double)x * y) > 0x1.fffffep127 || (x * y != 0 && fabs((double)x * y) < 0x1p-126)); }
+#if !defined(QN_PLAIN) && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+// x + y rounded to odd: cut, and the last bit set where something was lost. As a double first, in the same way.
+static float odd_sum(double x, double y) {
+  double sum = x + y, back = sum - x, lost = (x - (sum - back)) + (y - back);
+  unsigned long long bits;
+  memcpy(&bits, &sum, 8);
+  if (isfinite(sum) && lost != 0 && bits % 2 == 0) sum = nextafter(sum, lost > 0 ? INFINITY : -INFINITY);
+  if (!isfinite(sum) || fabs(sum) >= 0x1p128) return isnan(sum) ? NAN : copysignf(INFINITY, (float)sum);
+  float cut = (float)sum;
+  if (fabs(cut) > fabs(sum)) cut = nextafterf(cut, 0);
+  return flushed(cut == sum ? cut : float_of(bits_of(cut) | 1));
+}
+// Arm's BFDOT: c + (upper halves + lower halves), both sums rounded to odd.
+static float dot(float c, unsigned a, unsigned b, int *free_edge) {
+  float xh = half_of(a, 1), yh = half_of(b, 1), xl = half_of(a, 0), yl = half_of(b, 0);
+  *free_edge = edge(xh, yh) || edge(xl, yl);
+  return odd_sum(flushed(c), odd_sum(flushed(xh * yh), flushed(xl * yl)));
+}
+#else
 // c + upper halves + lower halves, each rounded once.
 static float dot(float c, unsigned a, unsigned b, int *free_edge) {
   for (int half = 1; half >= 0; half--) {
-    float x = flushed(float_of(half ? a & 0xffff0000 : a << 16)), y = flushed(float_of(half ? b & 0xffff0000 : b << 16));
-    if (isfinite(x) && isfinite(y) && (fabs((double)x * y) > 0x1.fffffep127 || (x * y != 0 && fabs((double)x * y) < 0x1p-126))) *free_edge = 1;
+    float x = half_of(a, half), y = half_of(b, half);
+    if (edge(x, y)) *free_edge = 1;
     c = flushed(fmaf(x, y, flushed(c)));
     if (fabsf(c) == 0x1p-126f) *free_edge = 1;
   }
   return c;
 }
+#endif
 // The sign of a 0 that a product came to by itself is free where sums are not fused.
 static int same(float a, float b) { return bits_of(a) == bits_of(b) || (isnan(a) && isnan(b)) || (a == 0 && b == 0); }
 

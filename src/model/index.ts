@@ -34,7 +34,7 @@ export {
   writeSafetensors,
 } from "./safetensors.js";
 export {
-  type CachedCall,
+  type ForwardOptions,
   type ForwardResult,
   forward,
   type KeyValueCache,

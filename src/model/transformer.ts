@@ -61,11 +61,19 @@ export function keyValueCache(config: ModelConfig, batch: number, capacity: numb
   };
 }
 
-/** Where a chunk stands and what came before it. */
-export interface CachedCall {
-  readonly cache: KeyValueCache;
-  /** The position of the chunk's first token, an i32 scalar. */
-  readonly position: Tensor;
+/** How a call differs from a batch of whole texts. */
+export interface ForwardOptions {
+  /** What came before the chunk of a text; without, the tokens stand at 0 … T−1 and see only each other. */
+  readonly cache?: KeyValueCache;
+  /** The position of the chunk's first token, an i32 scalar; given with `cache`. */
+  readonly position?: Tensor;
+  /**
+   * (B,T) i32: a token sees only those of its own number, the documents of a packed row. Positions go on through the row:
+   * rotations tell distances alone, and a table of positions would learn its later rows from no short document.
+   */
+  readonly segments?: Tensor;
+  /** Keeps only each layer's input for the backward pass, which computes the layers again. */
+  readonly recompute?: boolean;
 }
 
 export interface ForwardResult {
@@ -75,22 +83,19 @@ export interface ForwardResult {
   readonly assign: readonly (readonly [variable: Tensor, value: Tensor])[];
 }
 
-/**
- * ids (B,T) i32 → hidden states (B,T,C). Without a cache the tokens stand at 0 … T−1 and see only each other.
- * @param recompute keeps only each layer's input for the backward pass, which computes the layers again
- */
+/** ids (B,T) i32 → hidden states (B,T,C). */
 export function forward(
   config: ModelConfig,
   weights: ModelVariables,
   ids: Tensor,
-  cached?: CachedCall,
-  recompute = false,
+  options: ForwardOptions = {},
 ): ForwardResult {
+  const { cache, position, segments, recompute = false } = options;
   const names = namesOf(config);
   const parts = partsOf(config, weights);
   const [B, T] = ids.shape;
   const { heads: H, headWidth: D } = config;
-  const place = placeOf(config, weights, ids, cached);
+  const place = placeOf(config, weights, ids, options);
   const assign: [Tensor, Tensor][] = [];
 
   const layerOf = (layer: number) => (x: Tensor) => {
@@ -99,13 +104,13 @@ export function forward(
     const q = place.turn(projected.q);
     let k = place.turn(projected.k);
     let v = projected.v;
-    if (cached) {
-      const { keys, values } = cached.cache.layers[layer];
-      k = cacheWrite(keys, k, cached.position);
-      v = cacheWrite(values, v, cached.position);
+    if (cache && position) {
+      const { keys, values } = cache.layers[layer];
+      k = cacheWrite(keys, k, position);
+      v = cacheWrite(values, v, position);
       assign.push([keys, k], [values, v]);
     }
-    const mixed = reshape(attention(q, k, v, { position: cached?.position }), [B, T, H * D]);
+    const mixed = reshape(attention(q, k, v, { position, segments }), [B, T, H * D]);
     const attended = add(x, parts.project(mixed, `${at}.${names.attentionOutput}`));
 
     const h = parts.feedForward(parts.norm(attended, `${at}.${names.feedForwardNorm}`), at);
@@ -152,20 +157,20 @@ function partsOf(config: ModelConfig, weights: ModelVariables) {
 }
 
 /** How tokens learn where they stand: by rows of a table added to them, or by turning queries and keys. */
-function placeOf(config: ModelConfig, weights: ModelVariables, ids: Tensor, cached?: CachedCall) {
+function placeOf(config: ModelConfig, weights: ModelVariables, ids: Tensor, { cache, position }: ForwardOptions) {
   const same = (x: Tensor) => x;
   if (config.family === "gpt2") {
     // Rotations go on past the trained positions; a table ends, and rows that are not there would be zeros.
-    if (!cached && ids.shape[1] > config.sequence) {
+    if (!cache && ids.shape[1] > config.sequence) {
       throw new QuernError(
         `this model has ${config.sequence} positions, fewer than the ${ids.shape[1]} tokens of a text`,
       );
     }
-    const rows = embedding(weightOf(weights, "transformer.wpe"), positions(ids.shape, cached?.position));
+    const rows = embedding(weightOf(weights, "transformer.wpe"), positions(ids.shape, position));
     return { embed: (x: Tensor) => add(x, rows), turn: same };
   }
-  const { cos, sin } = rotaryTables(config, cached ? cached.cache.capacity : ids.shape[1]);
-  return { embed: same, turn: (x: Tensor) => rope(x, cos, sin, cached?.position) };
+  const { cos, sin } = rotaryTables(config, cache ? cache.capacity : ids.shape[1]);
+  return { embed: same, turn: (x: Tensor) => rope(x, cos, sin, position) };
 }
 
 /** ids and targets (B,T) i32 → −log p(target) of every token (B·T), in nats; targets of −100 count 0. */
@@ -174,9 +179,9 @@ export function tokenLosses(
   weights: ModelVariables,
   ids: Tensor,
   targets: Tensor,
-  recompute = false,
+  options: Pick<ForwardOptions, "segments" | "recompute"> = {},
 ): Tensor {
-  const { hidden } = forward(config, weights, ids, undefined, recompute);
+  const { hidden } = forward(config, weights, ids, options);
   const rows = ids.shape[0] * ids.shape[1];
   return linearCrossEntropy(reshape(hidden, [rows, config.width]), headOf(config, weights), reshape(targets, [rows]));
 }

@@ -9,6 +9,11 @@ import type { TrainingShape } from "./training-program.js";
 export interface HeldOutText {
   /** The tokens, each document followed by the end-of-text token, and one such token before the first. */
   readonly ids: ArrayLike<number>;
+  /**
+   * Where in `ids` each document begins, with the end of text before it, ascending from 0: tokens then see their own document
+   * alone, and the program takes `segments`. Without, the text is one.
+   */
+  readonly documentStarts?: ArrayLike<number>;
   /** UTF-8 bytes that each id stands for, by id; special tokens 0. */
   readonly bytesOf: ArrayLike<number>;
 }
@@ -44,6 +49,7 @@ export async function evaluate(
 ): Promise<Evaluation> {
   const { batch, sequence } = shape;
   const { context = 0, limit = Number.POSITIVE_INFINITY, signal, onProgress } = options;
+  const { documentStarts: starts } = text;
   const last = Math.min(text.ids.length - 1, limit); // number of targets
   const stride = Math.max(1, sequence - Math.min(context, sequence - 1));
   const losses = new Float64Array(Math.max(0, last));
@@ -54,10 +60,14 @@ export async function evaluate(
     signal?.throwIfAborted();
     const ids = new Int32Array(batch * sequence);
     const targets = new Int32Array(batch * sequence).fill(-100);
+    const segments = new Int32Array(batch * sequence);
     const places = new Int32Array(batch * sequence).fill(-1);
     for (let row = 0; row < batch && scored < last; row++) {
+      let document = starts === undefined ? 0 : lastUpTo(starts, start);
       for (let t = 0; t < sequence && start + t < last; t++) {
         ids[row * sequence + t] = text.ids[start + t];
+        if (starts !== undefined && starts[document + 1] <= start + t) document++;
+        segments[row * sequence + t] = document;
         const target = start + t + 1;
         if (target <= scored) continue;
         targets[row * sequence + t] = text.ids[target];
@@ -67,11 +77,22 @@ export async function evaluate(
       scored = Math.min(last, start + sequence);
       start += stride;
     }
-    await program.run("evaluate", { ids, targets });
+    await program.run("evaluate", { ids, targets, ...(starts && { segments }) });
     const batchLosses = program.read("token_losses");
     for (const [i, place] of places.entries()) if (place >= 0) losses[place] = batchLosses[i];
     onProgress?.({ task: "judge on the held-out text", done: scored, total: last, unit: "token" });
   }
   const nats = losses.reduce((sum, loss) => sum + loss, 0);
   return { loss: nats / losses.length, bitsPerByte: nats / Math.LN2 / bytes, tokens: losses.length, bytes, losses };
+}
+
+/** The place of the last of ascending numbers, the first of them 0, that is at most `limit`. */
+function lastUpTo(numbers: ArrayLike<number>, limit: number): number {
+  let [low, high] = [0, numbers.length];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (numbers[middle] <= limit) low = middle;
+    else high = middle;
+  }
+  return low;
 }

@@ -1,16 +1,18 @@
 /**
- * @file Batches out of a stream of tokens. Batch number n is a pure function of the seed and n: nothing is kept between
- * batches, so a run that resumes goes on exactly where it stopped.
- *
- * The stream is cut into windows of T tokens. Each epoch takes every window once, in a new order and with the cuts moved.
+ * @file Batches out of a text in tokens. Batch number n is a pure function of the seed and n: nothing is kept between
+ * batches, so a run that resumes goes on exactly where it stopped. Each epoch takes every row of its packing (packing.ts)
+ * once, in a new order.
  */
 import { QuernError } from "../errors.js";
 import { randomStream } from "../model/index.js";
+import { type Packing, packDocuments } from "./packing.js";
 
-/** A stream of token ids that is read by ranges. */
+/** A text in token ids that is read by ranges. */
 export interface TokenSource {
   /** How many there are. */
   readonly tokens: number;
+  /** Where each document ends, behind its end of text; ascending, the last is `tokens`. Without, the text is one document. */
+  readonly documentEnds?: ArrayLike<number>;
   read(offset: number, length: number): ArrayLike<number> | Promise<ArrayLike<number>>;
 }
 
@@ -19,16 +21,18 @@ export interface Batch {
   readonly ids: Int32Array;
   /** (B,T), each the token after the one in `ids`. */
   readonly targets: Int32Array;
+  /** (B,T), a number a piece of a row: tokens of one number belong together. */
+  readonly segments: Int32Array;
 }
 
 export interface Loader {
-  /** Windows of an epoch. */
-  readonly windows: number;
+  /** Rows of an epoch. */
+  readonly rows: number;
   /** Batch number `index`, from 0. */
   load(index: number): Promise<Batch>;
 }
 
-/** Batches of B windows of T tokens. Throws a `QuernError` where the stream is shorter than one window. */
+/** Batches of B rows of T tokens. Throws a `QuernError` where the text does not fill one row. */
 export function createLoader(
   source: TokenSource,
   { batch, sequence, seed }: { readonly batch: number; readonly sequence: number; readonly seed: number },
@@ -38,26 +42,44 @@ export function createLoader(
       `the text has ${source.tokens} tokens and one sequence takes ${sequence + 1}; give more text or a smaller sequence`,
     );
   }
-  const windows = Math.max(1, Math.floor((source.tokens - sequence) / sequence));
-  const shifts = Math.min(sequence, source.tokens - windows * sequence);
-  const random = randomStream(seed, "loader");
+  // Before the first document stands an end of text too, that of the last; a text without ends begins with its first token.
+  const { documentEnds: ends = [source.tokens] } = source;
+  const start = source.documentEnds === undefined ? 1 : 0;
+  let packed = { epoch: -1, packing: null as Packing | null };
+  const packingOf = (epoch: number): Packing => {
+    if (packed.packing === null || packed.epoch !== epoch) {
+      packed = { epoch, packing: packDocuments(ends, start, { sequence, seed, epoch }) };
+    }
+    return packed.packing as Packing;
+  };
+  const rows = Math.floor((source.tokens - start) / sequence);
+  const before = async (offset: number, length: number) => {
+    if (offset > 0) return source.read(offset - 1, length + 1);
+    const [last, first] = [await source.read(source.tokens - 1, 1), await source.read(0, length)];
+    return [last[0], ...Array.from(first)];
+  };
   return {
-    windows,
+    rows,
     load: async (index) => {
       const ids = new Int32Array(batch * sequence);
       const targets = new Int32Array(batch * sequence);
+      const segments = new Int32Array(batch * sequence);
       for (let row = 0; row < batch; row++) {
         const drawn = index * batch + row;
-        const epoch = Math.floor(drawn / windows);
-        const shift = Math.floor(random.uniform(epoch) * shifts);
-        const offset = permute(drawn % windows, windows, seed, epoch) * sequence + shift;
-        const tokens = await source.read(offset, sequence + 1);
-        for (let t = 0; t < sequence; t++) {
-          ids[row * sequence + t] = tokens[t];
-          targets[row * sequence + t] = tokens[t + 1];
+        const epoch = Math.floor(drawn / rows);
+        const { offsets, lengths, firstPieces } = packingOf(epoch);
+        const place = permute(drawn % rows, rows, seed, epoch);
+        let at = row * sequence;
+        for (let piece = firstPieces[place]; piece < firstPieces[place + 1]; piece++) {
+          const tokens = await before(offsets[piece], lengths[piece]);
+          for (let t = 0; t < lengths[piece]; t++, at++) {
+            ids[at] = tokens[t];
+            targets[at] = tokens[t + 1];
+            segments[at] = piece - firstPieces[place];
+          }
         }
       }
-      return { ids, targets };
+      return { ids, targets, segments };
     },
   };
 }

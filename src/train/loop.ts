@@ -91,8 +91,8 @@ export async function train(options: TrainOptions): Promise<Trained> {
     const start = performance.now();
     let total = 0;
     for (let part = 0; part < accumulate; part++) {
-      const { ids, targets } = await next;
-      const run = program.run(part === 0 ? "firstGradient" : "nextGradient", { ids, targets });
+      const batch = await next;
+      const run = program.run(part === 0 ? "firstGradient" : "nextGradient", { ...batch });
       next = loader.load(step * accumulate + part + 1);
       await run;
       total += program.read("loss")[0];

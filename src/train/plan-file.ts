@@ -27,6 +27,7 @@ const planSchema = z.looseObject({
   }),
   optimizer: z.looseObject({}),
   recompute: z.boolean(),
+  packed: z.literal(true),
   seed: z.int().min(0),
   threads: count,
   precision: z.enum(["fp32", "bf16"]),

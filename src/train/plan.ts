@@ -39,6 +39,8 @@ export interface RunPlan {
   readonly schedule: Schedule;
   readonly optimizer: OptimizerOptions;
   readonly recompute: boolean;
+  /** Rows hold several documents, which do not see each other; the same of every run. */
+  readonly packed: true;
   readonly seed: number;
   readonly threads: number;
   /** Of the matrix products. */
@@ -224,6 +226,7 @@ export function planRun(
     schedule: scheduleOf(o, rest.steps, learningRate),
     optimizer: optimizerOf(o),
     recompute: o.recompute ?? false,
+    packed: true,
     seed: o.seed ?? 0,
     ...rest,
     reasons: { ...reasons, steps: why },

@@ -224,7 +224,7 @@ export async function compileTraining(
   onProgress: OnProgress | undefined,
 ): Promise<Program> {
   onProgress?.({ task: "compile", done: 0, total: 1, unit: "program" });
-  const shape = { ...sizes, recompute: fixed?.recompute ?? o.recompute };
+  const shape = { ...sizes, recompute: fixed?.recompute ?? o.recompute, packed: true };
   const program = await compile(trainingEntries(sizes.model, shape, fixed?.optimizer ?? optimizerOf(o)), {
     ...target,
     threads: o.threads,
@@ -238,7 +238,7 @@ export async function compileTraining(
 export function anyTokens({ model, batch, sequence }: Sizes): Pick<Loader, "load"> {
   const random = randomStream(0, "any tokens");
   const ids = Int32Array.from({ length: batch * sequence }, (_, i) => Math.floor(random.uniform(i) * model.vocabSize));
-  return { load: async () => ({ ids, targets: ids }) };
+  return { load: async () => ({ ids, targets: ids, segments: new Int32Array(ids.length) }) };
 }
 
 /** The plan: the one that is followed, or one from the sizes and the program's pace. */

@@ -15,14 +15,16 @@ export interface TrainingShape {
   readonly accumulate: number;
   /** Whether the backward pass computes each layer again instead of keeping it. */
   readonly recompute?: boolean;
+  /** Whether a row holds pieces of several documents, which do not see each other: the entries take their `segments` too. */
+  readonly packed?: boolean;
 }
 
 export interface TrainingEntries extends Readonly<Record<string, Entry>> {
-  /** ids, targets (B,T) → loss (mean over the batch, nats a token); sets the gradients. */
+  /** ids, targets[, segments] (B,T) → loss (mean over the batch, nats a token); sets the gradients. */
   readonly firstGradient: Entry;
   /** Clips and takes one step of the optimizer (`optimizerScalars`) → gradient_norm. */
   readonly update: Entry;
-  /** ids, targets (B,T) → token_losses (B·T), nats; 0 where the target is −100. */
+  /** ids, targets[, segments] (B,T) → token_losses (B·T), nats; 0 where the target is −100. */
   readonly evaluate: Entry;
 }
 
@@ -32,13 +34,14 @@ export interface TrainingEntries extends Readonly<Record<string, Entry>> {
  */
 export function trainingEntries(
   config: ModelConfig,
-  { batch, sequence, accumulate, recompute }: TrainingShape,
+  { batch, sequence, accumulate, recompute, packed }: TrainingShape,
   optimizer: OptimizerOptions,
 ): TrainingEntries {
   const weights = modelVariables(config);
   const ids = input("ids", [batch, sequence], "i32");
   const targets = input("targets", [batch, sequence], "i32");
-  const losses = tokenLosses(config, weights, ids, targets, recompute);
+  const segments = packed ? input("segments", [batch, sequence], "i32") : undefined;
+  const losses = tokenLosses(config, weights, ids, targets, { segments, recompute });
   const loss = mean(losses);
   const parts = gradientParts(config, weights, accumulate === 1 ? loss : mul(loss, 1 / accumulate));
   const { assign, gradientNorm } = optimizerUpdate(parts, optimizer);

@@ -24,7 +24,7 @@ export function loadHeldOut(split: TokenSplit, tokenizer: Tokenizer): HeldOutTex
   for (let id = 0; id < bytesOf.length; id++) {
     if (tokenizer.has(id) && !special.has(id)) bytesOf[id] = tokenizer.tokenBytes(id).length;
   }
-  return { ids, bytesOf };
+  return { ids, bytesOf, documentStarts: [0, ...split.documentEnds.subarray(0, -1)] };
 }
 
 /** How much of the held-out text is worth its time, in tokens, and what each prediction sees before it. */

@@ -26,23 +26,50 @@ describe("permute", () => {
 });
 
 describe("createLoader", () => {
-  it("gives targets one token further on", async () => {
-    const { ids, targets } = await createLoader(counting(1000), { batch: 4, sequence: 8, seed: 1 }).load(3);
-    for (let i = 0; i < ids.length; i++) expect(targets[i]).toBe(ids[i] + 1);
-    for (let row = 0; row < 4; row++) expect(ids[row * 8 + 7]).toBe(ids[row * 8] + 7);
+  const documents = { ...counting(1000), documentEnds: [5, 12, 300, 310, 650, 651, 990, 1000] };
+
+  it("gives targets one token further on, and before a document the end of the text before it", async () => {
+    const loader = createLoader(documents, { batch: 4, sequence: 8, seed: 1 });
+    const begun = new Set<number>();
+    for (let index = 0; index < loader.rows / 4; index++) {
+      const { ids, targets } = await loader.load(index);
+      for (let i = 0; i < ids.length; i++) {
+        expect(ids[i]).toBe(targets[i] === 0 ? 999 : targets[i] - 1);
+        if ([0, ...documents.documentEnds].includes(targets[i])) begun.add(ids[i]);
+      }
+    }
+    expect(begun.size).toBeGreaterThan(5);
   });
 
-  it.each([9, 10, 16, 17, 18, 1000, 1007])("takes every window of %i tokens once an epoch", async (tokens) => {
-    const loader = createLoader(counting(tokens), { batch: 1, sequence: 8, seed: 1 });
-    for (const epoch of [0, 1, 2]) {
-      const starts: number[] = [];
-      for (let i = 0; i < loader.windows; i++) starts.push((await loader.load(epoch * loader.windows + i)).ids[0]);
-      starts.sort((a, b) => a - b);
-      expect(starts.every((start, i) => start === starts[0] + i * 8)).toBe(true);
-      // Nearly all of the text is seen: what is left over is less than two windows.
-      expect(tokens - loader.windows * 8).toBeLessThan(2 * 8 + 1);
+  it("tells the pieces of a row apart", async () => {
+    const loader = createLoader(documents, { batch: 1, sequence: 8, seed: 1 });
+    let several = 0;
+    for (let index = 0; index < loader.rows; index++) {
+      const { targets, segments } = await loader.load(index);
+      for (let t = 1; t < 8; t++) {
+        const goesOn = targets[t] === targets[t - 1] + 1 && !documents.documentEnds.includes(targets[t]);
+        expect(segments[t]).toBe(segments[t - 1] + (goesOn ? 0 : 1));
+      }
+      if (segments[7] > 0) several += 1;
     }
+    expect(several).toBeGreaterThan(3);
   });
+
+  it.each([9, 10, 16, 17, 18, 1000, 1007])(
+    "takes each of %i tokens once an epoch, in another order",
+    async (tokens) => {
+      const loader = createLoader(counting(tokens), { batch: 1, sequence: 8, seed: 1 });
+      const orders = new Set<string>();
+      for (const epoch of [0, 1, 2]) {
+        const seen: number[] = [];
+        for (let i = 0; i < loader.rows; i++) seen.push(...(await loader.load(epoch * loader.rows + i)).targets);
+        expect(new Set(seen).size).toBe(seen.length);
+        expect(tokens - 1 - seen.length).toBeLessThan(8);
+        orders.add(seen.join());
+      }
+      if (tokens > 100) expect(orders.size).toBe(3);
+    },
+  );
 
   it("is a function of the seed and the number alone", async () => {
     const load = async (seed: number, index: number) =>
