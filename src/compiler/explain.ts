@@ -2,21 +2,25 @@
 import { type Entries, isOp, type Node, type Op, sizeOf } from "../tensor/index.js";
 import { compileGraph } from "./compile-graph.js";
 import { buffersOf, type Kernel, type LoopBody } from "./kernels.js";
+import { multipliesInBf16, type Precision } from "./precision.js";
 
 /** Kernels of one kind and size in an entry. */
 export interface KernelCost {
-  /** `matmul 4096×512×192 + 3 operations`, `loop 4096×192: mul, add` */
+  /** `matmul 4096×512×192 + mul, add`, `matmul 4096×512×192 in bf16`, `loop 4096×192: mul, add` */
   readonly what: string;
   readonly launches: number;
   /** Of all launches: floating-point operations, and bytes read and written if no cache holds them. */
   readonly flops: number;
   readonly bytes: number;
+  readonly bf16Flops: number;
 }
 
 export interface Totals {
   readonly launches: number;
   readonly flops: number;
   readonly bytes: number;
+  /** Of the operations, those of products whose operands are rounded to bf16. */
+  readonly bf16Flops: number;
 }
 
 export interface EntryCost {
@@ -69,7 +73,7 @@ function loopFlops(body: LoopBody): number {
   return body.rows * (values + sums);
 }
 
-export function costOf(kernel: Kernel): KernelCost {
+export function costOf(kernel: Kernel, precision: Precision): KernelCost {
   const { reads, writes } = buffersOf(kernel);
   // What a kernel writes and reads again itself never leaves the cache.
   const touched = [...new Set(writes), ...new Set(reads.filter((buffer) => !writes.includes(buffer)))];
@@ -79,17 +83,25 @@ export function costOf(kernel: Kernel): KernelCost {
     const results = body.results.flatMap((result) => (result.kind === "store" ? [] : [result.kind]));
     const operations = [...operationsOf(body), ...results];
     const list = operations.length > 0 ? operations.join(", ") : "copy";
-    return { what: `loop ${body.rows}×${body.columns}: ${list}`, launches: 1, flops: loopFlops(body), bytes };
+    return {
+      what: `loop ${body.rows}×${body.columns}: ${list}`,
+      launches: 1,
+      flops: loopFlops(body),
+      bytes,
+      bf16Flops: 0,
+    };
   }
   const { node, epilogue } = kernel;
   const own = flopsOf[node.op]?.(node) ?? 0;
   const shape = node.op === "matmul" ? matmulShape(node) : node.outputs[0].shape.join("×");
   const added = epilogue ? operationsOf(epilogue) : [];
+  const inBf16 = precision === "bf16" && multipliesInBf16(node);
   return {
-    what: `${node.op} ${shape}${added.length > 0 ? ` + ${added.join(", ")}` : ""}`,
+    what: `${node.op} ${shape}${inBf16 ? " in bf16" : ""}${added.length > 0 ? ` + ${added.join(", ")}` : ""}`,
     launches: 1,
     flops: own + (epilogue ? loopFlops(epilogue) : 0),
     bytes,
+    bf16Flops: inBf16 ? own : 0,
   };
 }
 
@@ -99,14 +111,15 @@ function matmulShape(node: Node): string {
 }
 
 function totalsOf(kernels: readonly KernelCost[]): Totals {
-  const add = (key: "launches" | "flops" | "bytes") => kernels.reduce((total, kernel) => total + kernel[key], 0);
-  return { launches: add("launches"), flops: add("flops"), bytes: add("bytes") };
+  const add = (key: keyof Totals) => kernels.reduce((total, kernel) => total + kernel[key], 0);
+  return { launches: add("launches"), flops: add("flops"), bytes: add("bytes"), bf16Flops: add("bf16Flops") };
 }
 
-/** Explains the program that `compile` would make of these entries. */
-export function explain(entries: Entries): Explanation {
-  const [fused, unfused] = [compileGraph(entries), compileGraph(entries, false)];
-  const costs = (graph: typeof fused, name: string) => (graph.entries.get(name) ?? []).map(costOf);
+/** Explains the program that `compile` would make of these entries at a precision. */
+export function explain(entries: Entries, precision: Precision = "fp32"): Explanation {
+  const [fused, unfused] = [compileGraph(entries, true, precision), compileGraph(entries, false, precision)];
+  const costs = (graph: typeof fused, name: string) =>
+    (graph.entries.get(name) ?? []).map((kernel) => costOf(kernel, precision));
   return {
     entries: Object.keys(entries).map((name) => {
       const grouped = new Map<string, KernelCost>();

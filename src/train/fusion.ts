@@ -1,5 +1,5 @@
 /** @file What fusing a training program's operations saves, in numbers small enough to keep with a run. */
-import { explain, type Totals } from "../backends/index.js";
+import { explain, type Precision, type Totals } from "../backends/index.js";
 import type { ModelConfig } from "../model/index.js";
 import { type TrainingShape, trainingEntries } from "./training-program.js";
 
@@ -18,13 +18,17 @@ const SHOWN = 8;
 
 /** Compiles the program of a plan twice, with fusion and without, and compares; runs nothing. */
 export function fusionSavings(
-  plan: TrainingShape & { readonly model: ModelConfig; readonly optimizer: Parameters<typeof trainingEntries>[2] },
+  plan: TrainingShape & {
+    readonly model: ModelConfig;
+    readonly optimizer: Parameters<typeof trainingEntries>[2];
+    readonly precision: Precision;
+  },
 ): FusionSavings {
   const { firstGradient, update } = trainingEntries(plan.model, plan, plan.optimizer);
-  const { entries, arenaBytes, unfusedArenaBytes } = explain({ firstGradient, update });
+  const { entries, arenaBytes, unfusedArenaBytes } = explain({ firstGradient, update }, plan.precision);
   const sum = (which: "fused" | "unfused"): Totals => {
     const add = (key: keyof Totals) => entries.reduce((total, entry) => total + entry[which][key], 0);
-    return { launches: add("launches"), flops: add("flops"), bytes: add("bytes") };
+    return { launches: add("launches"), flops: add("flops"), bytes: add("bytes"), bf16Flops: add("bf16Flops") };
   };
   const kernels = entries.flatMap((entry) => entry.kernels).sort((a, b) => b.bytes - a.bytes);
   return {

@@ -145,6 +145,16 @@ describe("explain", () => {
     expect(product?.flops).toBe(2 * 64 * 48 * 48 + 64 * 48);
   });
 
+  it("tells which products round their operands to bf16", () => {
+    const [inBf16] = explain({ main: { outputs: { y } } }, "bf16").entries;
+    expect(inBf16.kernels.map(({ what }) => what).sort()).toEqual([
+      expect.stringMatching(/^loop/),
+      "matmul 64×48×48 in bf16 + add",
+    ]);
+    expect(inBf16.fused).toEqual({ ...main.fused, bf16Flops: 2 * 64 * 48 * 48 });
+    expect(main.fused.bf16Flops).toBe(0);
+  });
+
   it("tells what fusion saved: launches, bytes, memory", () => {
     expect(main.fused.launches).toBe(2);
     // x, n in and the norm out; norm, w and x in and y out

@@ -65,7 +65,7 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
       const known = functions.get(emission.text) ?? { name: `${emission.stem}_${functions.size}`, text: emission.text };
       functions.set(emission.text, known);
       const number = [...functions.keys()].indexOf(emission.text);
-      if (number === costs.length) costs.push(costOf(kernel));
+      if (number === costs.length) costs.push(costOf(kernel, graph.precision));
       const arguments_ = emission.buffers.map((buffer) => `A(${graph.memory.offsets.get(buffer)})`);
       const names = emission.buffers.flatMap((buffer) => buffer.name ?? []);
       const comment = names.length > 0 ? ` // ${names.join(", ").replace(/[^\x20-\x7e]/g, "?")}` : "";
