@@ -7,9 +7,9 @@ import { promisify } from "node:util";
 import { cacheFolder } from "../cache-folder.js";
 import { fileError, QuernError } from "../errors.js";
 import { packageFolder, version } from "../version.js";
-import { build, clangVersion } from "./cpu/build.js";
-import { instructionSet } from "./cpu/instruction-sets.js";
+import { clangVersion } from "./cpu/build.js";
 import { type Compiler, chooseSet, defaultThreads, findCompiler, runnableSets } from "./cpu/toolchain.js";
+import { measureWasmPeak } from "./cpu/wasm-peak.js";
 
 const execute = promisify(execFile);
 
@@ -28,7 +28,7 @@ export interface Peak {
 
 /**
  * Measures what the machine can do at most, a tenth of a second for the arithmetic and about four seconds with `memory`.
- * Without a C compiler it is the peak of WebAssembly with one thread, and memory is not measured.
+ * Without a C compiler it is the peak of WebAssembly, and memory is not measured.
  * @throws QuernError when the measuring program cannot be built or run
  */
 export async function measurePeak({
@@ -41,7 +41,9 @@ export async function measurePeak({
   readonly signal?: AbortSignal;
 } = {}): Promise<Peak> {
   const compiler = await findCompiler();
-  return compiler === null ? measureWasm() : measureNative(compiler, threads, memory, signal);
+  if (compiler !== null) return measureNative(compiler, threads, memory, signal);
+  const gflopsOneThread = await measureWasmPeak(1);
+  return { gflopsOneThread, gflops: await measureWasmPeak(threads), bf16OneThread: 0, bf16: 0 };
 }
 
 /** `bench/peak.c` and a main that measures only what is asked for. */
@@ -82,41 +84,6 @@ int main(void) {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-/** WebAssembly has no fused multiply-add: chains of a product and a sum, as its kernels are compiled to. */
-const WASM_CHAINS = 12;
-const WASM_STEPS = 1_000_000;
-const WASM_SOURCE = `typedef float vf __attribute__((vector_size(16)));
-__attribute__((export_name("peak"))) float peak(int steps) {
-  vf c[${WASM_CHAINS}], a = (vf){0} + 0.999f, b = (vf){0} + 1e-3f;
-  for (int i = 0; i < ${WASM_CHAINS}; i++) c[i] = (vf){0} + (float)i;
-  for (int step = 0; step < steps; step++) {
-#pragma clang loop unroll(full)
-    for (int i = 0; i < ${WASM_CHAINS}; i++) c[i] = c[i] * a + b;
-  }
-  float sum = 0;
-  for (int i = 0; i < ${WASM_CHAINS}; i++) sum += c[i][0];
-  return sum;
-}
-`;
-
-async function measureWasm(): Promise<Peak> {
-  const built = await build(WASM_SOURCE, instructionSet("wasm"), null);
-  const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536, shared: true });
-  const module = await WebAssembly.compile(await readFile(built.library));
-  const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
-  const peak = exports.peak as (steps: number) => number;
-  let best = Number.POSITIVE_INFINITY;
-  for (let run = 0; run < 12; run++) {
-    const start = performance.now();
-    peak(WASM_STEPS);
-    best = Math.min(best, performance.now() - start);
-    // Between two runs others may have their turn.
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  const gflops = Math.round((2 * 4 * WASM_CHAINS * WASM_STEPS) / best / 1e5) / 10;
-  return { gflopsOneThread: gflops, gflops, bf16OneThread: 0, bf16: 0 };
 }
 
 /** What `quern doctor` tells. Sizes are in bytes. */

@@ -54,6 +54,8 @@ export type ModelConfig = Gpt2Config | RotaryConfig;
 /** The kinds of stretched rotations that are computed here; rotary.ts says what each does. */
 export type RopeScaling =
   | { readonly type: "linear"; readonly factor: number }
+  /** Stretched only for texts longer than the model's sequence, which are not taken here: so the plain rotations. */
+  | { readonly type: "dynamic"; readonly factor: number }
   | {
       readonly type: "llama3";
       readonly factor: number;

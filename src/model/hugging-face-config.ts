@@ -70,6 +70,7 @@ function ropeFields({ ropeTheta, ropeScaling }: RotaryConfig): { theta: number; 
   const common = { rope_type: type, factor };
   switch (ropeScaling.type) {
     case "linear":
+    case "dynamic":
       return { theta: ropeTheta, scaled: common };
     case "llama3":
       return {
@@ -212,6 +213,8 @@ function readRope(fields: Fields, path: string): Pick<RotaryConfig, "ropeTheta" 
         return null;
       case "linear":
         return { type: "linear", factor: own("factor") };
+      case "dynamic":
+        return { type: "dynamic", factor: own("factor") };
       case "llama3":
         return {
           type: "llama3",

@@ -24,6 +24,7 @@ export function rotaryFrequencies({ headWidth: D, ropeTheta, ropeScaling }: Rota
   const plain = Float64Array.from({ length: D / 2 }, (_, d) => ropeTheta ** ((-2 * d) / D));
   switch (ropeScaling?.type) {
     case undefined:
+    case "dynamic":
       return plain;
     case "linear":
       return plain.map((frequency) => frequency / ropeScaling.factor);

@@ -159,13 +159,15 @@ function partsOf(config: ModelConfig, weights: ModelVariables) {
 /** How tokens learn where they stand: by rows of a table added to them, or by turning queries and keys. */
 function placeOf(config: ModelConfig, weights: ModelVariables, ids: Tensor, { cache, position }: ForwardOptions) {
   const same = (x: Tensor) => x;
+  // Rotations go on past the trained positions; a table ends, and rows that are not there would be zeros. Dynamic ones would
+  // turn by other angles.
+  const ends = config.family === "gpt2" || config.ropeScaling?.type === "dynamic";
+  if (ends && !cache && ids.shape[1] > config.sequence) {
+    throw new QuernError(
+      `this model has ${config.sequence} positions, fewer than the ${ids.shape[1]} tokens of a text`,
+    );
+  }
   if (config.family === "gpt2") {
-    // Rotations go on past the trained positions; a table ends, and rows that are not there would be zeros.
-    if (!cache && ids.shape[1] > config.sequence) {
-      throw new QuernError(
-        `this model has ${config.sequence} positions, fewer than the ${ids.shape[1]} tokens of a text`,
-      );
-    }
     const rows = embedding(weightOf(weights, "transformer.wpe"), positions(ids.shape, position));
     return { embed: (x: Tensor) => add(x, rows), turn: same };
   }

@@ -32,32 +32,36 @@ export interface Loader {
   load(index: number): Promise<Batch>;
 }
 
+export interface LoaderOptions {
+  readonly batch: number;
+  readonly sequence: number;
+  readonly seed: number;
+  /** What stands before the first document, as it ends every other; without, the text's first token is not predicted. */
+  readonly endOfText?: number;
+}
+
 /** Batches of B rows of T tokens. Throws a `QuernError` where the text does not fill one row. */
-export function createLoader(
-  source: TokenSource,
-  { batch, sequence, seed }: { readonly batch: number; readonly sequence: number; readonly seed: number },
-): Loader {
+export function createLoader(source: TokenSource, { batch, sequence, seed, endOfText }: LoaderOptions): Loader {
   if (source.tokens < sequence + 1) {
     throw new QuernError(
       `the text has ${source.tokens} tokens and one sequence takes ${sequence + 1}; give more text or a smaller sequence`,
     );
   }
-  // Before the first document stands an end of text too, that of the last; a text without ends begins with its first token.
-  const { documentEnds: ends = [source.tokens] } = source;
-  const start = source.documentEnds === undefined ? 1 : 0;
+  const { documentEnds = [source.tokens] } = source;
+  const start = endOfText === undefined ? 1 : 0;
   let packed = { epoch: -1, packing: null as Packing | null };
   const packingOf = (epoch: number): Packing => {
     if (packed.packing === null || packed.epoch !== epoch) {
-      packed = { epoch, packing: packDocuments(ends, start, { sequence, seed, epoch }) };
+      packed = { epoch, packing: packDocuments(documentEnds, start, { sequence, seed, epoch }) };
     }
     return packed.packing as Packing;
   };
   const rows = Math.floor((source.tokens - start) / sequence);
-  const before = async (offset: number, length: number) => {
-    if (offset > 0) return source.read(offset - 1, length + 1);
-    const [last, first] = [await source.read(source.tokens - 1, 1), await source.read(0, length)];
-    return [last[0], ...Array.from(first)];
-  };
+  /** A piece's tokens, and the one before them. */
+  const read = async (offset: number, length: number) =>
+    offset > 0
+      ? source.read(offset - 1, length + 1)
+      : [endOfText as number, ...Array.from(await source.read(0, length))];
   return {
     rows,
     load: async (index) => {
@@ -71,7 +75,7 @@ export function createLoader(
         const place = permute(drawn % rows, rows, seed, epoch);
         let at = row * sequence;
         for (let piece = firstPieces[place]; piece < firstPieces[place + 1]; piece++) {
-          const tokens = await before(offsets[piece], lengths[piece]);
+          const tokens = await read(offsets[piece], lengths[piece]);
           for (let t = 0; t < lengths[piece]; t++, at++) {
             ids[at] = tokens[t];
             targets[at] = tokens[t + 1];

@@ -184,35 +184,39 @@ export async function tokenizerOfShards(
   throw new QuernError(`${folder} holds tokens but not their tokenizer; name it with --tokenizer`, { exitCode: 2 });
 }
 
-/** Of shards without held-out text, the share of documents at the end that is not trained on. */
+/** Of shards without held-out text, the share at their end that is not trained on. */
 const HELD_OUT_SHARE = 0.05;
 
+/** The splits of shards; where they have no held-out text, their last documents, or of few documents the end of the last. */
 function withHeldOut(shards: TokenShards, folder: string): Pick<Material, "train" | "heldout"> {
   const { train, heldout } = shards;
   if (heldout.tokens > 0) return { train, heldout };
   const ends = train.documentEnds;
-  const cut = ends.findIndex((end) => end >= train.tokens * (1 - HELD_OUT_SHARE));
-  if (cut < 0 || cut >= ends.length - 1) {
-    throw new QuernError(
-      `${folder} has no held-out text and too few documents to set some apart; write it with --heldout`,
-      { exitCode: 2 },
-    );
+  const wanted = Math.floor(train.tokens * (1 - HELD_OUT_SHARE));
+  const end = ends.find((each) => each >= wanted);
+  const cut = end === undefined || end === train.tokens ? wanted : end;
+  if (cut < 1 || cut >= train.tokens) {
+    throw new QuernError(`${folder} has no held-out text and too few tokens to set some apart`, { exitCode: 2 });
   }
-  return { train: partOf(train, 0, cut + 1), heldout: partOf(train, cut + 1, ends.length) };
+  return { train: partOf(train, 0, cut), heldout: partOf(train, cut, train.tokens) };
 }
 
-/** Documents [from, to) of a split, as a split. */
+/** Tokens [from, to) of a split, as a split. */
 function partOf(split: TokenSplit, from: number, to: number): TokenSplit {
-  const start = from === 0 ? 0 : split.documentEnds[from - 1];
-  const tokens = split.documentEnds[to - 1] - start;
+  const tokens = to - from;
+  const inside = split.documentEnds.filter((end) => end > from && end < to);
+  const documentEnds = new Float64Array(inside.length + 1).fill(tokens);
+  inside.forEach((end, i) => {
+    documentEnds[i] = end - from;
+  });
   return {
     tokens,
-    documents: to - from,
+    documents: documentEnds.length,
     bytes: Math.round((split.bytes * tokens) / split.tokens),
-    documentEnds: split.documentEnds.slice(from, to).map((end) => end - start),
+    documentEnds,
     read: (offset, length, into) => {
       if (offset + length > tokens) throw new RangeError(`tokens up to ${offset + length} are not among ${tokens}`);
-      return split.read(start + offset, length, into);
+      return split.read(from + offset, length, into);
     },
   };
 }

@@ -1,11 +1,11 @@
 /**
  * @file Packing: the text of an epoch in rows of T tokens, laid at the boundaries of documents, with no row half empty.
  *
- * A document longer than a row is cut into pieces of T tokens, at places that move from epoch to epoch. Then each row takes
- * the longest piece that is left, and into what room it has the longest that fits, again and again (best fit decreasing, as
- * Ding et al. pack, arXiv:2404.10830). Where none fits the room is filled with the beginning of the longest, whose rest stays a
- * piece: so nothing is padded, and a document that fits a row is cut for the last gap of one alone. What does not fill the
- * last row, less than T tokens, is left out of this epoch.
+ * A document longer than a row is cut into pieces of T tokens: from its beginning on in the first epoch, at other places in
+ * each later one. Then each row takes the longest piece that is left, and into what room it has the longest that fits, again
+ * and again (best fit decreasing, as Ding et al. pack, arXiv:2404.10830). Where none fits the room is filled with the beginning
+ * of the longest, whose rest stays a piece: so nothing is padded, and a document that fits a row is cut for the last gap of
+ * one alone. What does not fill the last row, less than T tokens, is left out of this epoch.
  *
  * A piece is so many tokens to predict, each from those of the piece before it and from the one token before them all: at a
  * document's beginning the end of the text before it.
@@ -57,11 +57,13 @@ export function packDocuments(
 
 type Pieces = Pick<Packing, "offsets" | "lengths">;
 
-/** Documents of up to T tokens whole; of longer ones a piece of a length that is drawn, pieces of T, and the rest. */
+/** Documents of up to T tokens whole; of longer ones pieces of T and the rest, after the first epoch behind a shorter piece. */
 function cutDocuments(ends: ArrayLike<number>, start: number, sequence: number, seed: number, epoch: number): Pieces {
   const random = randomStream(seed, `cuts of epoch ${epoch}`);
   const firstLength = (document: number, length: number) =>
-    length <= sequence ? length : 1 + Math.floor(random.uniform(document) * sequence);
+    epoch === 0 || length <= sequence
+      ? Math.min(length, sequence)
+      : 1 + Math.floor(random.uniform(document) * sequence);
   let count = 0;
   for (let i = 0, from = start; i < ends.length; from = ends[i++]) {
     const length = ends[i] - from;

@@ -26,6 +26,7 @@ describe("measurePeak", () => {
     // Two products a lane take no longer than one; without the instruction there is nothing to measure.
     if (peak.bf16 > 0) expect(peak.bf16OneThread).toBeGreaterThan(1.2 * peak.gflopsOneThread);
     expect(peak.bf16 > 0).toBe(runnableSets(compiler).some((set) => set.bf16Products));
+    expect(peak.gflops).toBeGreaterThan(0.5 * peak.gflopsOneThread); // other tests may hold the other cores
     expect(peak.read).toBeUndefined();
   });
 

@@ -45,6 +45,7 @@ describe("config.json", () => {
 
   const scalings: readonly RopeScaling[] = [
     { type: "linear", factor: 2 },
+    { type: "dynamic", factor: 2 },
     { type: "llama3", factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalSequence: 32 },
     {
       ...{ type: "yarn", factor: 4, originalSequence: 16, betaFast: 32, betaSlow: 1 },
@@ -96,7 +97,7 @@ describe("config.json", () => {
 
   it.each([
     [{ model_type: "mistral" }, /config\.json has model_type "mistral"; only gpt2, llama, qwen3/],
-    [{ rope_scaling: { rope_type: "dynamic" }, rope_parameters: null }, /rotary positions of type "dynamic"/],
+    [{ rope_scaling: { rope_type: "longrope" }, rope_parameters: null }, /rotary positions of type "longrope"/],
     [{ rope_scaling: { rope_type: "llama3" }, rope_parameters: null }, /no number for factor/],
     [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor/],
     [{ use_sliding_window: true }, /use_sliding_window/],

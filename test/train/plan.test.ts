@@ -117,6 +117,11 @@ describe("what a run learns from", { timeout: SLOW_BUILD }, () => {
     expect(done.plan.model.vocabSize).toBe(300);
     expect(done.plan.heldout_tokens).toBeGreaterThan(0); // the shards had none
     expect(done.result.bits_per_byte).toBeGreaterThan(0);
+    // Of one document the end is held out.
+    const one = { ...from, data: join(folder, "one"), tokenizer: join(folder, "shards-tokenizer") };
+    await writeShards(one.data, { tokenizer, train: [texts.join("\n")] });
+    const { plan } = await pretrain(at("of one document", one));
+    expect(plan.heldout_tokens / (plan.heldout_tokens + plan.training_tokens)).toBeCloseTo(0.05, 2);
     await expect(pretrain(at("data", { ...from, data: join(folder, "nowhere") }))).rejects.toThrow(
       /nowhere|already holds/,
     );

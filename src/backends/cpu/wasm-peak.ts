@@ -1,0 +1,50 @@
+/** @file What WebAssembly can do at most here: the peak that programs without a C compiler are held to. */
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { Worker } from "node:worker_threads";
+import { build } from "./build.js";
+import { instructionSet } from "./instruction-sets.js";
+import { workerBase } from "./worker-base.js";
+
+const CHAINS = 12;
+const STEPS = 1_000_000;
+
+/** WebAssembly has no fused multiply-add: chains of a product and a sum, as its kernels are compiled to. */
+const SOURCE = `typedef float vf __attribute__((vector_size(16)));
+__attribute__((export_name("peak"))) float peak(int steps) {
+  vf c[${CHAINS}], a = (vf){0} + 0.999f, b = (vf){0} + 1e-3f;
+  for (int i = 0; i < ${CHAINS}; i++) c[i] = (vf){0} + (float)i;
+  for (int step = 0; step < steps; step++) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < ${CHAINS}; i++) c[i] = c[i] * a + b;
+  }
+  float sum = 0;
+  for (int i = 0; i < ${CHAINS}; i++) sum += c[i][0];
+  return sum;
+}
+`;
+
+/** What a worker is given; it answers "ready", waits for a word, and answers its shortest time in milliseconds. */
+export interface PeakTask {
+  readonly module: WebAssembly.Module;
+  readonly steps: number;
+}
+
+/** GFLOP/s of so many threads together, each at its best while all run. */
+export async function measureWasmPeak(threads: number): Promise<number> {
+  const built = await build(SOURCE, instructionSet("wasm"), null);
+  const workerData: PeakTask = { module: await WebAssembly.compile(await readFile(built.library)), steps: STEPS };
+  const workers = Array.from(
+    { length: threads },
+    () => new Worker(new URL("./wasm-peak-worker.js", workerBase()), { workerData }),
+  );
+  try {
+    await Promise.all(workers.map((worker) => once(worker, "message")));
+    const times = workers.map((worker) => once(worker, "message"));
+    for (const worker of workers) worker.postMessage("begin");
+    const rates = (await Promise.all(times)).map(([milliseconds]) => (2 * 4 * CHAINS * STEPS) / milliseconds / 1e6);
+    return Math.round(10 * rates.reduce((a, b) => a + b)) / 10;
+  } finally {
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+}
