@@ -25,6 +25,7 @@
 #include "../../src/backends/cpu/templates/platform.h"
 #include "../../src/backends/cpu/templates/vector.h"
 #include "../../src/backends/cpu/templates/bf16.h"
+#include "../../src/backends/cpu/templates/storage.h"
 #include "../../src/backends/cpu/templates/pool.h"
 #include "../../src/backends/cpu/templates/gemm.h"
 #include "../../src/backends/cpu/templates/gemv.h"

@@ -1,8 +1,13 @@
 /** @file The seam between graphs and machines: what a compiled program can do, whatever runs it. */
 import type { Precision } from "../compiler/index.js";
 import {
+  bfloat16ToFloat,
+  castNumber,
   type DType,
   type Entries,
+  floatToBfloat16,
+  floatToHalf,
+  halfToFloat,
   isOp,
   type Node,
   nodesOf,
@@ -83,6 +88,9 @@ export function slotsOf(entries: Entries): Map<string, Slot> {
       if (!sameShape(target.shape, value.shape)) {
         throw new ShapeError(`${nameOf(target.node)} (${target.shape}) is assigned a value of shape (${value.shape})`);
       }
+      if (target.dtype !== value.dtype) {
+        throw new ShapeError(`${nameOf(target.node)} is ${target.dtype} and is assigned ${value.dtype}: cast it`);
+      }
     }
   }
   return slots;
@@ -95,7 +103,7 @@ export function nameOf(node: Node): string {
 
 /** Copies what the caller gave into a slot's memory, whatever its element type. */
 export function fill(
-  target: Float32Array | Float64Array | Int32Array,
+  target: Stored | Float64Array,
   name: string,
   type: TensorType,
   data: number | ArrayLike<number>,
@@ -103,12 +111,23 @@ export function fill(
   const size = sizeOf(type.shape);
   if (typeof data === "number") {
     if (size !== 1) throw new ShapeError(`"${name}" takes ${size} values, not one number`);
-    target[0] = data;
+    fill(target, name, type, [data]);
     return;
   }
   if (data.length !== size) throw new ShapeError(`"${name}" (${type.shape}) takes ${size} values, not ${data.length}`);
-  target.set(data);
+  const { dtype } = type;
+  const encode = target instanceof Float64Array ? castNumber[dtype] : (encoders[dtype] ?? castNumber[dtype]);
+  target.set(dtype === "f32" ? data : Float64Array.from(data, encode));
 }
+
+/** What is in a slot's memory, as float32. */
+export function numbersOf(stored: Stored, dtype: DType): Float32Array {
+  const decode = dtype === "bf16" ? bfloat16ToFloat : dtype === "f16" ? halfToFloat : null;
+  return decode ? Float32Array.from(stored, decode) : Float32Array.from(stored);
+}
+
+/** Numbers to the bits that stand for them. */
+const encoders: { readonly [D in DType]?: (value: number) => number } = { bf16: floatToBfloat16, f16: floatToHalf };
 
 export function slotOf(slots: ReadonlyMap<string, Slot>, name: string): Slot {
   const slot = slots.get(name);
@@ -116,8 +135,14 @@ export function slotOf(slots: ReadonlyMap<string, Slot>, name: string): Slot {
   return slot;
 }
 
+/** Memory of a slot; 16-bit floats stand as their bits. */
+export type Stored = Float32Array | Int32Array | Uint16Array | Uint8Array;
+
 /** The array type of an element type. */
-export const arrayOf: { readonly [D in DType]: typeof Float32Array | typeof Int32Array } = {
+export const arrayOf = {
   f32: Float32Array,
+  bf16: Uint16Array,
+  f16: Uint16Array,
   i32: Int32Array,
+  u8: Uint8Array,
 };

@@ -191,7 +191,10 @@ export class Assembler {
     const loads = epilogue.values.flatMap((value) => (value.op === "load" ? [value.access.buffer] : []));
     const store = epilogue.results.find(
       (result) =>
-        result.kind === "store" && isIdentity(result.access, draft.space) && !loads.includes(result.access.buffer),
+        result.kind === "store" &&
+        result.access.buffer.dtype === "f32" &&
+        isIdentity(result.access, draft.space) &&
+        !loads.includes(result.access.buffer),
     );
     if (store?.kind !== "store" || !old) return;
     this.#homes.set(key, store.access.buffer);
@@ -232,6 +235,10 @@ export class Assembler {
       if (node.op === "broadcast" || node.op === "reshape") return operands[0];
       const varies = operands.some((i) => values[i].varies);
       const stage = Math.max(...operands.map((i) => values[i].stage));
+      if (isOp(node, "cast")) {
+        const [from, to] = [node.inputs[0].dtype, node.attributes.dtype];
+        return push({ op: "cast", from, to, operands: [operands[0]], varies, stage }, key);
+      }
       return push({ op: node.op as "add", operands, varies, stage }, key);
     };
     for (const root of draft.roots) {

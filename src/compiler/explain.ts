@@ -1,5 +1,5 @@
 /** @file What a program costs, kernel by kernel, and what fusion saved: floating-point operations, bytes, memory. */
-import { type Entries, isOp, type Node, type Op, sizeOf } from "../tensor/index.js";
+import { DTYPE_BYTES, type Entries, isOp, type Node, type Op, sizeOf } from "../tensor/index.js";
 import { compileGraph } from "./compile-graph.js";
 import { buffersOf, type Kernel, type LoopBody } from "./kernels.js";
 import { multipliesInBf16, type Precision } from "./precision.js";
@@ -77,7 +77,7 @@ export function costOf(kernel: Kernel, precision: Precision): KernelCost {
   const { reads, writes } = buffersOf(kernel);
   // What a kernel writes and reads again itself never leaves the cache.
   const touched = [...new Set(writes), ...new Set(reads.filter((buffer) => !writes.includes(buffer)))];
-  const bytes = touched.reduce((total, buffer) => total + 4 * buffer.size, 0);
+  const bytes = touched.reduce((total, buffer) => total + DTYPE_BYTES[buffer.dtype] * buffer.size, 0);
   if (kernel.kind === "loop") {
     const { body } = kernel;
     const results = body.results.flatMap((result) => (result.kind === "store" ? [] : [result.kind]));

@@ -46,6 +46,7 @@ export type LoopValue = Computed &
     | { readonly op: "load"; readonly access: Access }
     | { readonly op: "literal"; readonly value: number }
     | { readonly op: UnaryOp | BinaryOp | "where"; readonly operands: readonly number[] }
+    | { readonly op: "cast"; readonly from: DType; readonly to: DType; readonly operands: readonly [number] }
     | { readonly op: "rowSum" | "rowMax"; readonly operands: readonly [number] }
   );
 

@@ -1,9 +1,9 @@
 /** @file Where every buffer lies in the arena: lifetimes become offsets. */
+import { DTYPE_BYTES } from "../tensor/index.js";
 import { type Buffer, buffersOf, type Kernel } from "./kernels.js";
 
 /** Offsets are multiples of this many bytes: a cache line, and the widest vector. */
 const ALIGNMENT = 64;
-const BYTES = 4;
 
 export interface MemoryPlan {
   /** Byte offset of each buffer that is used. */
@@ -13,6 +13,7 @@ export interface MemoryPlan {
   readonly stateBytes: number;
 }
 
+const bytesOf = (buffer: Buffer) => buffer.size * DTYPE_BYTES[buffer.dtype];
 const aligned = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
 /**
@@ -26,8 +27,8 @@ export function planMemory(all: readonly Buffer[], entries: Iterable<readonly Ke
   for (const buffer of all) {
     if (buffer.kind === "temporary") continue;
     offsets.set(buffer, end);
-    end += aligned(buffer.size * BYTES);
-    if (buffer.kind === "variable") stateBytes += buffer.size * BYTES;
+    end += aligned(bytesOf(buffer));
+    if (buffer.kind === "variable") stateBytes += bytesOf(buffer);
   }
   let bytes = end;
   for (const kernels of entries) bytes = Math.max(bytes, placeTemporaries(kernels, end, offsets));
@@ -47,9 +48,9 @@ function placeTemporaries(kernels: readonly Kernel[], base: number, offsets: Map
   });
   const placed: { first: number; last: number; start: number; end: number }[] = [];
   let top = base;
-  const bySize = [...lifetimes].sort(([a], [b]) => b.size - a.size || a.id - b.id);
+  const bySize = [...lifetimes].sort(([a], [b]) => bytesOf(b) - bytesOf(a) || a.id - b.id);
   for (const [buffer, { first, last }] of bySize) {
-    const size = aligned(buffer.size * BYTES);
+    const size = aligned(bytesOf(buffer));
     const together = placed.filter((p) => p.first <= last && first <= p.last).sort((a, b) => a.start - b.start);
     let start = base;
     for (const other of together) {

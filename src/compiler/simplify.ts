@@ -108,7 +108,7 @@ function dependsOn(tensor: Tensor, node: Node): boolean {
 
 const ELEMENTWISE: ReadonlySet<Op> = new Set<Op>([
   ...(["neg", "exp", "log", "sqrt", "rsqrt", "abs", "tanh", "sigmoid"] as const),
-  ...(["add", "sub", "mul", "div", "minimum", "maximum", "less", "equal", "where"] as const),
+  ...(["add", "sub", "mul", "div", "minimum", "maximum", "less", "equal", "where", "cast"] as const),
 ]);
 
 /** One element of each input makes one element of the output. */

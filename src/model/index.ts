@@ -1,4 +1,6 @@
 /** @file Models: their sizes, parameters, forward pass, and their files in the Hugging Face layout. */
+
+export type { FloatDType } from "../tensor/index.js";
 export { type ModelFolder, openModel, type WriteModelOptions, writeModel } from "./checkpoint.js";
 export {
   defineModel,
@@ -8,7 +10,6 @@ export {
   type ModelSizes,
   type RopeScaling,
 } from "./config.js";
-export type { FloatDType } from "./float-formats.js";
 export { fetchHubModel, type HubOptions, isHubAddress } from "./hub.js";
 export {
   fromHuggingFaceConfig,

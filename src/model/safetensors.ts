@@ -9,7 +9,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { createAtomicFile } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
-import { convertFromFloats, convertToFloats, FLOAT_DTYPES } from "./float-formats.js";
+import { convertFromFloats, convertToFloats, FLOAT_DTYPES } from "../tensor/index.js";
 
 /** Element types of the format that are a whole number of bytes, and how many. */
 const DTYPE_BYTES = {

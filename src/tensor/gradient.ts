@@ -28,6 +28,7 @@ import {
   where,
 } from "./operations.js";
 import {
+  isFloat,
   type Node,
   type Op,
   outputOf,
@@ -95,6 +96,7 @@ const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
   maximum: elementwise((d, _, a, b) => [mul(d, less(b, a)), mul(d, sub(1, less(b, a)))]),
   where: elementwise((d, _, condition) => [null, where(condition, d, 0), where(condition, 0, d)]),
 
+  cast: rule((node, d) => [isFloat(node.inputs[0].dtype) && isFloat(node.attributes.dtype) ? d : null]),
   reshape: rule((node, d) => [reshape(d, node.inputs[0].shape)]),
   broadcast: rule((node, d) => [sumTo(d, node.inputs[0].shape)]),
   sum: rule((node, d) => [broadcast(d, node.inputs[0].shape)]),

@@ -1,5 +1,5 @@
 /** @file The functions with which model code traces operations. Their shapes are checked here and now (shapes.ts). */
-import { shapeRules } from "./shapes.js";
+import { typesOf } from "./shapes.js";
 import {
   type Attributes,
   type BinaryOp,
@@ -18,7 +18,7 @@ import {
 /** Traces one operation: checks the shapes and gives all outputs. */
 export function apply<O extends Op>(op: O, inputs: readonly Tensor[], attributes: Attributes[O]): readonly Tensor[] {
   // Rules may hand back an input, which is more than a type.
-  const outputs = shapeRules[op](inputs, attributes).map(({ shape, dtype }) => ({ shape, dtype }));
+  const outputs = typesOf(op, inputs, attributes).map(({ shape, dtype }) => ({ shape, dtype }));
   const node = createNode(op, inputs, attributes, outputs);
   return outputs.map((_, i) => outputOf(node, i));
 }
@@ -35,8 +35,8 @@ const unaryOf = (op: UnaryOp) => (x: Operand) => apply(op, [tensorOf(x)], {})[0]
 const binaryOf = (op: BinaryOp) => (x: Operand, y: Operand) => apply(op, [tensorOf(x), tensorOf(y)], {})[0];
 
 /** State that lives as long as the program and is read and written by name, such as a parameter. */
-export function variable(name: string, shape: Shape): Tensor {
-  return apply("variable", [], { name, type: { shape, dtype: "f32" } })[0];
+export function variable(name: string, shape: Shape, dtype: DType = "f32"): Tensor {
+  return apply("variable", [], { name, type: { shape, dtype } })[0];
 }
 
 /** Data given at each run by name. */
@@ -83,6 +83,11 @@ export function where(condition: Operand, a: Operand, b: Operand): Tensor {
 /** The value, with no gradient through it. */
 export function stopGradient(x: Tensor): Tensor {
   return apply("stopGradient", [x], {})[0];
+}
+
+/** The same numbers in another type, rounded where it has fewer digits; between floats the gradient passes as it is. */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : apply("cast", [x], { dtype })[0];
 }
 
 export function reshape(x: Tensor, shape: Shape): Tensor {

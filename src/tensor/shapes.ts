@@ -31,8 +31,6 @@ export function broadcastShapes(a: Shape, b: Shape): Shape | null {
   return shape;
 }
 
-const unary: ShapeRule<object> = ([x]) => [x];
-
 function elementwise(op: Op): ShapeRule<object> {
   return (inputs) => {
     const shape = inputs.reduce<Shape | null>((s, input) => s && broadcastShapes(s, input.shape), []);
@@ -50,6 +48,7 @@ function elementwise(op: Op): ShapeRule<object> {
 function reduction(op: "sum" | "max"): ShapeRule<Attributes["sum"]> {
   return (inputs, { axes }) => {
     const [x] = inputs;
+    expect(x.dtype === "f32", op, inputs, "takes f32");
     expect(
       axes.every((axis) => Number.isInteger(axis) && axis >= 0 && axis < x.shape.length),
       op,
@@ -71,7 +70,19 @@ function attentionShapes(op: Op, inputs: readonly TensorType[], segments: Tensor
   expect(aSegmentAKey, op, inputs, "segments are i32 (batch, keys)");
 }
 
-export const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
+/** Only these take what is not f32, but for indices. */
+const ANY_TYPE: ReadonlySet<Op> = new Set<Op>([
+  ...(["cast", "stopGradient", "custom", "reshape", "broadcast", "split", "transpose"] as const),
+]);
+
+/** The types of what an operation gives. @throws ShapeError where it cannot be */
+export function typesOf<O extends Op>(op: O, inputs: readonly TensorType[], attributes: Attributes[O]) {
+  const computes = inputs.every(({ dtype }) => dtype === "f32" || dtype === "i32");
+  expect(computes || ANY_TYPE.has(op), op, inputs, "takes f32: cast first");
+  return shapeRules[op](inputs, attributes);
+}
+
+const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
   variable: (_, { type }) => [type],
   input: (_, { type }) => [type],
   constant: (inputs, { data, shape }) => {
@@ -80,15 +91,16 @@ export const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
   },
   literal: (_, { dtype }) => [{ shape: [], dtype }],
 
-  neg: unary,
-  exp: unary,
-  log: unary,
-  sqrt: unary,
-  rsqrt: unary,
-  abs: unary,
-  tanh: unary,
-  sigmoid: unary,
-  stopGradient: unary,
+  neg: elementwise("neg"),
+  exp: elementwise("exp"),
+  log: elementwise("log"),
+  sqrt: elementwise("sqrt"),
+  rsqrt: elementwise("rsqrt"),
+  abs: elementwise("abs"),
+  tanh: elementwise("tanh"),
+  sigmoid: elementwise("sigmoid"),
+  stopGradient: ([x]) => [x],
+  cast: ([x], { dtype }) => [{ shape: x.shape, dtype }],
   add: elementwise("add"),
   sub: elementwise("sub"),
   mul: elementwise("mul"),
@@ -106,7 +118,7 @@ export const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
   broadcast: (inputs, { shape }) => {
     const joint = broadcastShapes(inputs[0].shape, shape);
     expect(joint !== null && sameShape(joint, shape), "broadcast", inputs, `does not stretch to (${shape})`);
-    return [f32(shape)];
+    return [{ shape, dtype: inputs[0].dtype }];
   },
   split: (inputs, { axis, sizes }) => {
     const [x] = inputs;

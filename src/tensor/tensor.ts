@@ -6,8 +6,16 @@
  * there is nothing to dispose, and a graph can be differentiated, compared and compiled as plain data.
  */
 
-/** Element types. `i32` is for indices and positions: only operations that ask for it take it. */
-export type DType = "f32" | "i32";
+/**
+ * Element types. Computing is done in f32; `i32` is for indices and positions, which only operations that ask for them take.
+ * `bf16`, `f16` and `u8` are ways to keep numbers in less memory: `cast` brings them to f32 and back.
+ */
+export type DType = "f32" | "bf16" | "f16" | "i32" | "u8";
+
+/** Bytes of an element. */
+export const DTYPE_BYTES: { readonly [D in DType]: number } = { f32: 4, bf16: 2, f16: 2, i32: 4, u8: 1 };
+
+export const isFloat = (dtype: DType): boolean => dtype === "f32" || dtype === "bf16" || dtype === "f16";
 
 export type Shape = readonly number[];
 
@@ -40,6 +48,11 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
   where: Empty;
   /** The value, with no gradient through it. */
   stopGradient: Empty;
+  /**
+   * In another type: to a float the nearest, ties to even; to an integer cut off towards 0, to the nearest end of its range
+   * beyond it, 0 for NaN. A change between integers and floats goes through f32.
+   */
+  cast: { readonly dtype: DType };
   reshape: { readonly shape: Shape };
   broadcast: { readonly shape: Shape };
   /** Along `axis` into pieces of these sizes: a view where its users can look through one, else copies. */

@@ -1,6 +1,6 @@
 /** @file The one list of operations that every backend is held to: each traced with its gradient, at odd shapes. */
 
-import type { Entry, Shape, Tensor } from "../../src/tensor/index.js";
+import type { DType, Entry, Shape, Tensor } from "../../src/tensor/index.js";
 import * as q from "../../src/tensor/index.js";
 
 export interface Case {
@@ -264,6 +264,7 @@ export const cases: readonly Case[] = [
   one("linear cross-entropy", (m) =>
     q.linearCrossEntropy(m.parameter([23, 20], -2, 2), m.parameter([57, 20], -2, 2), m.ids([23], 57, [0, 56, -100, 5])),
   ),
+  ...casts(),
   // Logits of hundreds: the sum of e^(z − target's logit) is no number any more.
   one("enormous logits", (m) =>
     q.linearCrossEntropy(m.parameter([23, 20], -30, 30), m.parameter([57, 20], -2, 2), m.ids([23], 57, [0, 56, -100])),
@@ -274,6 +275,54 @@ export const cases: readonly Case[] = [
     return q.linearCrossEntropy(q.add(q.embedding(w, ids), m.parameter([23, 20])), w, m.ids([23], 57));
   }),
 ];
+
+/**
+ * Each type kept in a variable of its own and brought to every other: values beyond ranges, halves that round to even,
+ * numbers below the normal ones. Nothing to differentiate: rounding is stairs.
+ */
+function casts(): Case[] {
+  const numbers = [
+    0,
+    1,
+    -1,
+    2.5,
+    -3.75,
+    255,
+    256,
+    300.5,
+    -7,
+    1e-3,
+    65504,
+    65520,
+    1e6,
+    -1e6,
+    3e9,
+    -3e9,
+    6e-8,
+    1e-5,
+    0.1,
+    Number.NaN,
+    -(1 / 0),
+  ];
+  const more = Array.from({ length: 18 }, (_, i) => Math.sin(i * 1.3) * 2 ** (i - 9));
+  const values = Float64Array.from([...numbers, ...more], Math.fround);
+  const types: readonly DType[] = ["f32", "bf16", "f16", "i32", "u8"];
+  return types.map((from) => {
+    const name = `casts from ${from}`;
+    const x = q.variable(`${name}/x`, [values.length], from);
+    const outputs: Record<string, Tensor> = {};
+    for (const to of types) {
+      const y = q.cast(x, to);
+      // As it is kept, a row for all and by rows of a narrow matrix, turned and cut.
+      outputs[`${name}/${to}`] = y;
+      outputs[`${name}/${to} again`] = q.cast(y, "f32");
+      outputs[`${name}/${to} stretched`] = q.mul(q.cast(q.broadcast(y, [3, values.length]), "f32"), 2);
+      outputs[`${name}/${to} turned`] = q.transpose(q.broadcast(y, [3, values.length]));
+      outputs[`${name}/${to} cut`] = q.slice(y, 3, 20, 0);
+    }
+    return { name, entry: { outputs, assign: [] }, values: { [`${name}/x`]: values }, gradients: {} };
+  });
+}
 
 /** Gradient descent in place. */
 const descend: Assign = (parameters, derivatives) =>

@@ -41,6 +41,16 @@ describe("reference", () => {
   });
 });
 
+it("computes in f32 alone", () => {
+  const x = q.variable("x", [4, 4], "bf16");
+  for (const f of [() => q.add(x, 1), () => q.matmul(x, x), () => q.sum(x), () => q.concatenate([x, x], 0)]) {
+    expect(f).toThrow(/takes f32/);
+  }
+  const counter = q.variable("n", [1], "u8");
+  const assign = [[counter, q.add(q.cast(counter, "f32"), 1)]] as const;
+  expect(() => compileReference({ main: { outputs: {}, assign } })).toThrow("n is u8 and is assigned f32: cast it");
+});
+
 const compiler = await findCompiler();
 // WebAssembly runs everywhere: clang for it is a development dependency.
 const targets = [...new Set([...runnableSets(compiler).map((set) => set.name), "wasm"])];
@@ -59,6 +69,16 @@ const cachedAttention = (): Entry => {
   return { outputs: { "cache/o": o, "cache/masked": masked }, assign: [[k, written]] };
 };
 
+const castGradient = (): Entry => {
+  const x = q.variable("cast gradient/x", [5], "f16");
+  const weights = q.constant(
+    Float32Array.from([0, 1, 2, 3, 4], (w) => w / 3),
+    [5],
+  );
+  const loss = q.sum(q.mul(weights, q.cast(q.cast(x, "bf16"), "f32")));
+  return { outputs: { "cast gradient/dx": q.gradients(loss, [x])[0] } };
+};
+
 describe.each(targets)("cpu, %s", (target) => {
   // All cases in one program: one build a target.
   const stateEntries = Object.fromEntries(stateCases.map((c) => [c.name, c.entry]));
@@ -66,6 +86,7 @@ describe.each(targets)("cpu, %s", (target) => {
     ...Object.fromEntries(cases.map((c) => [c.name, c.entry])),
     ...stateEntries,
     cache: cachedAttention(),
+    castGradient: castGradient(),
   };
   const reference = compileReference(entries);
   let program: Program;
@@ -90,11 +111,23 @@ describe.each(targets)("cpu, %s", (target) => {
         // The loss only carries the gradients: its terms cancel, and what is left is rounding.
         if (output.endsWith("/loss")) continue;
         const want = reference.readExact(output);
+        // Nothing is added up in casts, and some are infinite.
+        if (c.name.startsWith("casts")) {
+          expect(program.read(output), output).toEqual(Float32Array.from(want));
+          continue;
+        }
         const error = distance(program.read(output), want) / (norm(want) || 1);
         if (!(error < 1e-5)) wrong.push(`${output}: ${error}`);
       }
     }
     expect(wrong).toEqual([]);
+  });
+
+  it("passes a gradient through casts between floats as it is", async () => {
+    expect(program.read("cast gradient/dx")).toEqual(new Float32Array(5).fill(0));
+    await program.run("castGradient");
+    // Σ w · f32(bf16(x)), and x came from f16: w reaches x unrounded.
+    expect(Array.from(program.read("cast gradient/dx"))).toEqual([0, 1, 2, 3, 4].map((w) => Math.fround(w / 3)));
   });
 
   it("leaves the state that reference leaves, and the same bits on any number of threads", {

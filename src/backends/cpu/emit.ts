@@ -25,6 +25,7 @@ const TEMPLATE_FILES = [
   "platform",
   "vector",
   "bf16",
+  "storage",
   "pool",
   "gemm",
   "gemv",

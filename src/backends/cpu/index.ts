@@ -2,9 +2,9 @@
 import { compileGraph, type Precision } from "../../compiler/index.js";
 import { QuernError } from "../../errors.js";
 
-import { type DType, type Entries, sizeOf } from "../../tensor/index.js";
+import { DTYPE_BYTES, type DType, type Entries, sizeOf } from "../../tensor/index.js";
 import { freeMemory } from "../free-memory.js";
-import { arrayOf, fill, type Program, slotOf, slotsOf, type Values } from "../program.js";
+import { arrayOf, fill, numbersOf, type Program, type Stored, slotOf, slotsOf, type Values } from "../program.js";
 import { build } from "./build.js";
 import { emitProgram } from "./emit.js";
 import { emulator, loadEmulated } from "./emulated.js";
@@ -12,9 +12,9 @@ import { type Image, loadNative } from "./native.js";
 import { chooseSet, defaultThreads, findCompiler } from "./toolchain.js";
 import { loadWasm, refuseWasmPlan } from "./wasm.js";
 
-function viewOf(dtype: DType, image: Image, offset: number, size: number): Float32Array | Int32Array {
-  const [memory, start] = image.piece(offset, 4 * size);
-  return dtype === "i32" ? new Int32Array(memory, start, size) : new Float32Array(memory, start, size);
+function viewOf(dtype: DType, image: Image, offset: number, size: number): Stored {
+  const [memory, start] = image.piece(offset, DTYPE_BYTES[dtype] * size);
+  return new arrayOf[dtype](memory as ArrayBuffer, start, size);
 }
 
 export interface CpuOptions {
@@ -56,7 +56,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
   const image = await load(built.library, compiler !== null, threads);
   const entryNumbers = new Map([...graph.entries.keys()].map((name, i) => [name, i] as const));
 
-  const views = new Map<string, Float32Array | Int32Array>();
+  const views = new Map<string, Stored>();
   for (const [name, { type }] of slots) {
     // What no kernel touches has no place in the arena; it keeps its value here.
     const buffer = graph.named.get(name);
@@ -79,7 +79,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
   };
   const write = (name: string, data: number | ArrayLike<number>) => {
     open();
-    fill(views.get(name) as Float32Array, name, slotOf(slots, name).type, data);
+    fill(views.get(name) as Stored, name, slotOf(slots, name).type, data);
   };
 
   return {
@@ -109,8 +109,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
     },
     read(name) {
       open();
-      slotOf(slots, name);
-      return Float32Array.from(views.get(name) as Float32Array);
+      return numbersOf(views.get(name) as Stored, slotOf(slots, name).type.dtype);
     },
     write,
     dispose() {

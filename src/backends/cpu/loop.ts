@@ -1,6 +1,6 @@
 /** @file C for a generated loop: the body over a block of rows and columns, and the call that runs all blocks. */
 import type { Access, Buffer, LoopBody, LoopResult, LoopValue } from "../../compiler/index.js";
-import type { BinaryOp, UnaryOp } from "../../tensor/index.js";
+import { type BinaryOp, type DType, isFloat, type UnaryOp } from "../../tensor/index.js";
 
 /** Elements a block should have: enough to pay for handing it out, few enough to share among cores. */
 const BLOCK = 8192;
@@ -36,6 +36,22 @@ const expressions: { readonly [O in UnaryOp | BinaryOp | "where"]: Expression } 
   less: (a, b) => `qn_select(${a} < ${b}, qn_splat(1.0f), qn_splat(0.0f))`,
   equal: (a, b) => `qn_select(${a} == ${b}, qn_splat(1.0f), qn_splat(0.0f))`,
   where: (condition, a, b) => `qn_select(${condition} != qn_splat(0.0f), ${a}, ${b})`,
+};
+
+/** A value from one type to another: floats stand as floats, integers as the bits of an i32 in each lane. */
+function castTo(from: DType, to: DType, x: string): string {
+  if (!isFloat(from) && !isFloat(to)) return to === "u8" ? `qn_int_to_u8(${x})` : x;
+  const float = isFloat(from) ? x : `qn_float_of_int(${x})`;
+  return to === "f32" ? float : `qn_to_${to}(${float})`;
+}
+
+/** The C type of an element in memory, and what ends the names of the functions that move it (templates/storage.h). */
+const stored: { readonly [D in DType]: { readonly type: string; readonly suffix: string } } = {
+  f32: { type: "float", suffix: "" },
+  bf16: { type: "unsigned short", suffix: "_bf16" },
+  f16: { type: "unsigned short", suffix: "_f16" },
+  i32: { type: "int", suffix: "_i32" },
+  u8: { type: "unsigned char", suffix: "_u8" },
 };
 
 /** A number as C reads it back to the same float. */
@@ -153,13 +169,18 @@ export function emitLoop(body: LoopBody, parameters: Parameters): EmittedLoop {
       case "load": {
         const { access } = value;
         const base = `${pointer(access)} + ${rowOffset(access)}`;
-        if (access.columnStride === 0) return `qn_splat(*(${base}))`;
-        if (access.columnStride === 1) return partial ? `qn_load_n(${base} + c, n)` : `qn_load(${base} + c)`;
+        const { suffix } = stored[access.buffer.dtype];
+        if (access.columnStride === 0) return `qn_splat${suffix}(*(${base}))`;
+        if (access.columnStride === 1) {
+          return partial ? `qn_load_n${suffix}(${base} + c, n)` : `qn_load${suffix}(${base} + c)`;
+        }
         const at = `${base} + c * ${access.columnStride}, ${access.columnStride}`;
-        return partial ? `qn_gather_n(${at}, n)` : `qn_gather(${at})`;
+        return partial ? `qn_gather_n${suffix}(${at}, n)` : `qn_gather${suffix}(${at})`;
       }
       case "literal":
         return `qn_splat(${cFloat(value.value)})`;
+      case "cast":
+        return castTo(value.from, value.to, `v${value.operands[0]}`);
       case "rowSum":
       case "rowMax":
         throw new Error("a reduction over a row is not computed in its loop");
@@ -205,7 +226,8 @@ export function emitLoop(body: LoopBody, parameters: Parameters): EmittedLoop {
         const x = `v${result.value}`;
         if (result.kind === "store") {
           const at = `${pointer(result.access)} + ${rowOffset(result.access)} + c`;
-          return partial ? `qn_store_n(${at}, ${x}, n);` : `qn_store(${at}, ${x});`;
+          const { suffix } = stored[result.access.buffer.dtype];
+          return partial ? `qn_store_n${suffix}(${at}, ${x}, n);` : `qn_store${suffix}(${at}, ${x});`;
         }
         if (result.kind === "fullSum") return `s${i} += ${partial ? `qn_first(${x}, n, 0.0f)` : x};`;
         return partial
@@ -226,6 +248,12 @@ export function emitLoop(body: LoopBody, parameters: Parameters): EmittedLoop {
     ];
   };
 
+  const storeOne = (access: Access, x: string): string => {
+    const at = `${pointer(access)} + ${rowOffset(access)}`;
+    const { suffix } = stored[access.buffer.dtype];
+    return suffix === "" ? `*(${at}) = ${x}[0];` : `qn_store_n${suffix}(${at}, ${x}, 1);`;
+  };
+
   const stageCode = (stage: number): string[] => {
     const rowValues = values.flatMap((value, i) => {
       if (value.varies || value.stage !== stage) return [];
@@ -235,7 +263,7 @@ export function emitLoop(body: LoopBody, parameters: Parameters): EmittedLoop {
     });
     const rowStores = results.flatMap((result) =>
       result.kind === "store" && rowStore(result.access) && values[result.value].stage === stage
-        ? [`*(${pointer(result.access)} + ${rowOffset(result.access)}) = v${result.value}[0];`]
+        ? [storeOne(result.access, `v${result.value}`)]
         : [],
     );
     const loop = columnLoop(stage);
@@ -251,7 +279,10 @@ export function emitLoop(body: LoopBody, parameters: Parameters): EmittedLoop {
     const first = `p[${p.length}]`;
     const lines = [
       "float *const *p = context;",
-      ...used.map((i) => `float *a${i} = p[${i}];`),
+      ...used.map((i) => {
+        const { type } = stored[p[i].dtype];
+        return type === "float" ? `float *a${i} = p[${i}];` : `${type} *a${i} = (${type} *)p[${i}];`;
+      }),
       ...[...partials].map(([i, offset]) =>
         results[i].kind === "fullSum"
           ? `vf s${i} = qn_splat(0.0f);`

@@ -6,6 +6,8 @@
 import {
   type Attributes,
   type BinaryOp,
+  castNumber,
+  isFloat,
   type Node,
   type Op,
   philox,
@@ -135,6 +137,13 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
   ...mapValues(unaryFunctions, elementwise),
   ...mapValues(binaryFunctions, (f) => elementwise(f as (...x: number[]) => number)),
   where: elementwise((condition, a, b) => (condition !== 0 ? a : b)),
+  cast: ([x], { dtype }, node) => {
+    const through =
+      isFloat(node.inputs[0].dtype) === isFloat(dtype)
+        ? castNumber[dtype]
+        : (v: number) => castNumber[dtype](Math.fround(v));
+    return [x.data.map(through)];
+  },
   stopGradient: ([x]) => [x.data],
   reshape: ([x]) => [x.data],
   broadcast: ([x], { shape }) => [Float64Array.from(broadcastPositions(x.shape, shape), (i) => x.data[i])],

@@ -1,4 +1,5 @@
-/** @file Floating-point formats in which weights are stored, to and from float32. */
+/** @file Formats in which numbers are stored, to and from float32: those of weights in files, and those of tensors. */
+import type { DType } from "./tensor.js";
 
 /** float64, float32, IEEE half precision, bfloat16. */
 export const FLOAT_DTYPES = ["F64", "F32", "F16", "BF16"] as const;
@@ -43,6 +44,29 @@ export function floatBitsToBfloat16(bits: number): number {
   if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40; // not a number stays one
   return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
 }
+
+/** The bfloat16 bits nearest to a number. */
+export function floatToBfloat16(value: number): number {
+  scratchFloat[0] = value;
+  return floatBitsToBfloat16(scratchBits[0]);
+}
+
+export function bfloat16ToFloat(bits: number): number {
+  scratchBits[0] = bits << 16;
+  return scratchFloat[0];
+}
+
+const toInteger = (value: number, least: number, most: number) =>
+  Number.isNaN(value) ? 0 : Math.min(most, Math.max(least, Math.trunc(value))) + 0; // no −0
+
+/** A number as a tensor of this type keeps it (`cast` says how); of f32 all digits that it has. */
+export const castNumber: { readonly [D in DType]: (value: number) => number } = {
+  f32: (value) => value,
+  bf16: (value) => bfloat16ToFloat(floatToBfloat16(value)),
+  f16: (value) => halfToFloat(floatToHalf(value)),
+  i32: (value) => toInteger(value, -(2 ** 31), 2 ** 31 - 1),
+  u8: (value) => toInteger(value, 0, 255),
+};
 
 /** Stored bytes as float32 values; `bytes` must start its buffer. */
 export function convertToFloats(bytes: Uint8Array, dtype: FloatDType): Float32Array {

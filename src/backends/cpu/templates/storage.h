@@ -1,0 +1,64 @@
+// Elements as they lie in memory where they are not floats. In a loop a vector holds floats (of bf16 and f16 those that they
+// stand for) or, for integers, the bits of an i32 in each lane: no arithmetic is done on these, only casts.
+#ifndef QN_STORAGE_H
+#define QN_STORAGE_H
+typedef unsigned vu __attribute__((vector_size(QN_VL * 4)));
+
+// NAME's elements are of TYPE in memory; qn_widen_NAME and qn_narrow_NAME go between a vector of them and one of 32 bits.
+#define QN_STORED(NAME, TYPE, WIDEN, NARROW) \
+  typedef TYPE qn_v_##NAME __attribute__((vector_size(QN_VL * sizeof(TYPE)), aligned(sizeof(TYPE)), may_alias)); \
+  QN_INLINE vf qn_widen_##NAME(qn_v_##NAME x) { return WIDEN; } \
+  QN_INLINE qn_v_##NAME qn_narrow_##NAME(vf x) { return NARROW; } \
+  QN_INLINE vf qn_load_##NAME(const TYPE *p) { return qn_widen_##NAME(*(const qn_v_##NAME *)p); } \
+  QN_INLINE void qn_store_##NAME(TYPE *p, vf x) { *(qn_v_##NAME *)p = qn_narrow_##NAME(x); } \
+  QN_INLINE vf qn_gather_n_##NAME(const TYPE *p, long stride, long n) { \
+    qn_v_##NAME x = {0}; \
+    for (int i = 0; i < QN_VL; i++) if (i < n) x[i] = p[i * stride]; \
+    return qn_widen_##NAME(x); \
+  } \
+  QN_INLINE vf qn_gather_##NAME(const TYPE *p, long stride) { return qn_gather_n_##NAME(p, stride, QN_VL); } \
+  QN_INLINE vf qn_load_n_##NAME(const TYPE *p, long n) { return n >= QN_VL ? qn_load_##NAME(p) : qn_gather_n_##NAME(p, 1, n); } \
+  QN_INLINE void qn_store_n_##NAME(TYPE *p, vf x, long n) { \
+    qn_v_##NAME y = qn_narrow_##NAME(x); \
+    if (n >= QN_VL) *(qn_v_##NAME *)p = y; \
+    else for (int i = 0; i < n; i++) p[i] = y[i]; \
+  } \
+  QN_INLINE vf qn_splat_##NAME(TYPE x) { return qn_widen_##NAME((qn_v_##NAME){0} + x); }
+
+QN_INLINE vi qn_choose(vi mask, vi a, vi b) { return (mask & a) | (~mask & b); }
+
+// Half precision: 5 bits of exponent, 10 of mantissa; below 2^-14 multiples of 2^-24.
+QN_INLINE vf qn_float_of_half(vi h) {
+  vi magnitude = h & 0x7fff, sign = (h & 0x8000) << 16;
+  vf tiny = __builtin_convertvector(magnitude, vf) * 0x1p-24f;
+  vi normal = (magnitude << 13) + (112 << 23) + ((magnitude >= 0x7c00) & (112 << 23));
+  return (vf)(qn_choose(magnitude < 0x400, (vi)tiny, normal) | sign);
+}
+QN_INLINE vi qn_half_of_float(vf x) {
+  vi bits = (vi)qn_abs(x), sign = ((vi)x >> 16) & 0x8000;
+  vi tiny = (vi)(qn_abs(x) * 0x1p24f + 8388608.0f) & 0x7fffff; // 2^23: the sum's last bits are the multiple
+  vi normal = (bits + 0xfff + ((bits >> 13) & 1) - (112 << 23)) >> 13; // a carry runs into the exponent
+  vi large = 0x7c00 | ((bits > 0x7f800000) & 0x200);
+  return qn_choose(bits >= 0x47800000, large, qn_choose(bits < 0x38800000, tiny, normal)) | sign;
+}
+
+QN_STORED(bf16, unsigned short, (vf)(__builtin_convertvector(x, vi) << 16), __builtin_convertvector((vu)qn_bf16_round(x) >> 16, qn_v_bf16))
+QN_STORED(f16, unsigned short, qn_float_of_half(__builtin_convertvector(x, vi)), __builtin_convertvector((vu)qn_half_of_float(x), qn_v_f16))
+QN_STORED(i32, int, (vf)(vi)x, (qn_v_i32)(vi)x)
+QN_STORED(u8, unsigned char, (vf)__builtin_convertvector(x, vi), __builtin_convertvector((vu)x, qn_v_u8))
+
+QN_INLINE vf qn_to_bf16(vf x) { return qn_bf16_round(x); }
+QN_INLINE vf qn_to_f16(vf x) { return qn_float_of_half(qn_half_of_float(x)); }
+// Cut off towards 0, to the ends of the range beyond them, NaN to 0.
+QN_INLINE vf qn_to_i32(vf x) {
+  vi inside = (x > -2147483648.0f) & (x < 2147483648.0f);
+  vi ends = ((x > 0.0f) & 0x7fffffff) | ((x < 0.0f) & (-0x7fffffff - 1));
+  return (vf)qn_choose(inside, __builtin_convertvector(qn_select(inside, x, (vf){0}), vi), ends);
+}
+QN_INLINE vf qn_int_to_u8(vf x) {
+  vi i = (vi)x;
+  return (vf)(~(i < 0) & qn_choose(i > 255, (vi){0} + 255, i));
+}
+QN_INLINE vf qn_to_u8(vf x) { return qn_int_to_u8(qn_to_i32(x)); }
+QN_INLINE vf qn_float_of_int(vf x) { return __builtin_convertvector((vi)x, vf); }
+#endif
