@@ -8,7 +8,7 @@ export default defineCommand({
   options: corpusOptions,
   positional: ["inputs"],
   examples: ["quern data corpus crawls/ books.jsonl --recipe corpus.ts --out corpus/"],
-  async run({ recipe: path, inputs, out: folder, workers, ...executor }, { signal, onProgress, print }) {
+  async run({ recipe: path, inputs, out: folder, workers, ...executor }, { signal, onProgress, print, log }) {
     const { loadCorpus, makeCorpus } = await import("../data/index.js");
     const recipe = await loadCorpus(path);
     const { steps, quality, contamination, mix, shards, out, report } = await makeCorpus({
@@ -19,6 +19,7 @@ export default defineCommand({
       recipe,
       signal,
       onProgress,
+      onNotice: log,
     });
     const wide = Math.max(...steps.map(({ step }) => step.length), 4);
     print(`${"step".padEnd(wide)}  documents in      kept    MB out`);

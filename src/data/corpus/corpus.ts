@@ -43,6 +43,8 @@ export interface CorpusOptions {
   readonly executor?: ExecutorInput & { readonly executor?: "local" | "slurm" };
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  /** On a cluster: a line for each job that was submitted and each task that was lost. */
+  readonly onNotice?: (line: string) => void;
 }
 
 export interface CorpusResult extends CorpusStory {
@@ -56,9 +58,9 @@ export interface CorpusResult extends CorpusStory {
  * @throws QuernError for a recipe that is wrong, inputs that are not there, a stage that leaves nothing
  */
 export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> {
-  const { inputs, out, workers, executor, signal, onProgress } = options;
+  const { inputs, out, workers, executor, signal, onProgress, onNotice } = options;
   const recipe = checkCorpus(options.recipe);
-  const call = { ...executor, workers, signal, onProgress };
+  const call = { ...executor, workers, signal, onProgress, onNotice };
   await makeFolder(out);
 
   // 1. Clean. Its own tasks go on where they were; the stages behind hang on what came of them.
@@ -201,6 +203,7 @@ interface Call extends ExecutorInput {
   readonly workers?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  readonly onNotice?: (line: string) => void;
 }
 
 async function cleanStage(

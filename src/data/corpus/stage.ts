@@ -94,7 +94,7 @@ async function isThere(out: string, files: readonly StageFile[]): Promise<boolea
 }
 
 /** What a stage writes of its own work, which tells of folders: not the data that it hands on. */
-const ABOUT = /^(tasks|notes)\/|^(manifest|recipe|funnel|mix|deduplicate|decontaminate)\.json$|^report\.html$/;
+const ABOUT = /^(tasks|notes|cluster)\/|^(manifest|recipe|funnel|mix|deduplicate|decontaminate)\.json$|^report\.html$/;
 
 /** The data under a folder, file by file, with checksums, in order. */
 export async function filesOf(folder: string, root: string): Promise<StageFile[]> {

@@ -2,7 +2,16 @@
  * @file A Slurm of five shell scripts and a folder: what is submitted becomes a file of lines as squeue prints them, and the
  * test plays the machines. Elements run in this very process.
  */
-import { appendFileSync, chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { vi } from "vitest";
@@ -16,7 +25,7 @@ id=$(($(cat next) + 1)); echo $id > next
 last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$script")
 for element in $(seq 0 $last); do echo "$id|$element|PENDING||Priority"; done > job-$id
 sed -n 's/^#SBATCH --job-name=//p' "$script" > name-$id
-cp "$script" script-$id
+cp "$script" coming && mv coming script-$id
 echo $id`,
   squeue: `
 for argument; do case $argument in
@@ -67,7 +76,9 @@ export class FakeSlurm {
   }
 
   write(name: string, text: string): void {
-    writeFileSync(join(this.folder, name), text);
+    // Its readers are other processes.
+    writeFileSync(join(this.folder, `${name}.coming`), text);
+    renameSync(join(this.folder, `${name}.coming`), join(this.folder, name));
   }
 
   read(name: string): string {

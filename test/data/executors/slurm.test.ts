@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { type CleanOptions, clean, planCleanOnSlurm } from "../../../src/data/index.js";
+import { type CleanOptions, clean, makeCorpus, planCleanOnSlurm } from "../../../src/data/index.js";
 import { FakeSlurm } from "./fake-slurm.js";
 
 let root: string;
@@ -187,7 +187,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     slurm.play = nothing;
     const abort = new AbortController();
     const first = run({ signal: abort.signal });
-    await vi.waitFor(() => expect(slurm.jobs).toHaveLength(2));
+    await vi.waitFor(() => expect(slurm.jobs).toHaveLength(2), { timeout: 20_000 });
     await sleep(100);
     abort.abort();
     await expect(first).rejects.toThrow(
@@ -205,7 +205,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     slurm.play = nothing;
     const abort = new AbortController();
     const first = run({ signal: abort.signal, cancelOnInterrupt: true });
-    await vi.waitFor(() => expect(slurm.jobs).toHaveLength(2));
+    await vi.waitFor(() => expect(slurm.jobs).toHaveLength(2), { timeout: 20_000 });
     await sleep(100);
     abort.abort();
     await expect(first).rejects.toThrow(/^interrupted: jobs 1 2 cancelled; 0 of 9/);
@@ -216,7 +216,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     slurm.play = nothing;
     const abort = new AbortController();
     const first = run({ signal: abort.signal });
-    await vi.waitFor(() => expect(slurm.jobs).toHaveLength(2));
+    await vi.waitFor(() => expect(slurm.jobs).toHaveLength(2), { timeout: 20_000 });
     await sleep(100);
     abort.abort();
     await expect(first).rejects.toThrow("interrupted");
@@ -261,7 +261,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     slurm.play = nothing;
     const abort = new AbortController();
     const first = run({ signal: abort.signal, sample: 0.5 });
-    await vi.waitFor(() => expect(slurm.jobs).toHaveLength(2));
+    await vi.waitFor(() => expect(slurm.jobs).toHaveLength(2), { timeout: 20_000 });
     await sleep(100);
     abort.abort();
     await expect(first).rejects.toThrow("interrupted");
@@ -277,7 +277,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     slurm.play = nothing;
     const abort = new AbortController();
     const first = run({ signal: abort.signal });
-    await vi.waitFor(() => expect(slurm.jobs).toHaveLength(2));
+    await vi.waitFor(() => expect(slurm.jobs).toHaveLength(2), { timeout: 20_000 });
     const mark = { host: "login2", process: 12, seen: Date.now() };
     await sleep(50);
     abort.abort();
@@ -288,6 +288,24 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     slurm.play = (turn) => turn.run();
     await run();
     expect(tree(out())).toEqual(expected);
+  });
+
+  it("runs the divided stages of a corpus, to the same shards", async () => {
+    const corpus = {
+      clean: recipe,
+      deduplicate: [{ by: "document" as const }],
+      shards: { vocabSize: 300 },
+    };
+    const make = (name: string, more: object) =>
+      makeCorpus({ inputs: [input], recipe: corpus, out: join(root, name), ...more });
+    const here = await make("corpus-here", { workers: 1 });
+    const there = await make("corpus-there", {
+      executor: { executor: "slurm", command: "quern", poll: 0.02, settle: 0 },
+    });
+    expect(slurm.jobs.length).toBeGreaterThan(1);
+    expect(there.shards?.train.tokens).toBeGreaterThan(100);
+    expect(tree(join(there.out, "shards"))).toEqual(tree(join(here.out, "shards")));
+    expect(readFileSync(join(there.out, "manifest.json"), "utf8")).not.toContain("cluster/");
   });
 
   it("shows what it would submit", async () => {

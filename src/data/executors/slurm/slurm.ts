@@ -354,6 +354,8 @@ class SlurmRun {
     // Slurm holds some that it could not start, and keeps some that it never will.
     if (state?.state === "PENDING") await cancel([`${job}_${element}`]);
     if (state !== undefined && isDependencyLost(state)) return this.#takeBack(left);
+    // Slurm does not always leave the word for it when it cancels what waited for a job that failed.
+    if (state?.phase === "cancelled" && this.#lacksNeeded(stage)) return this.#takeBack(left);
     const started: TaskState[] = [];
     let host = state?.node;
     for (const each of left) {
@@ -532,6 +534,12 @@ class SlurmRun {
   #sent(stage: string, names: readonly string[]): TaskState[] {
     const states = this.#tasks.get(stage);
     return names.flatMap((name) => states?.get(name) ?? []).filter(({ state }) => state === "sent");
+  }
+
+  /** True when something that a stage needs failed, at least once. */
+  #lacksNeeded(name: string): boolean {
+    const needed = this.#stage(name).after.flatMap((each) => this.#all(this.#stage(each)));
+    return needed.some(({ state, failures }) => failures.length > 0 || (state !== "finished" && state !== "sent"));
   }
 
   #isReleased({ after }: Stage): boolean {

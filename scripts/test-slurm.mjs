@@ -1,0 +1,40 @@
+/**
+ * @file `npm run test:slurm`: the executor `slurm` on a real cluster, three nodes on this machine, one of which is killed. The
+ * cluster is Debian's slurm-wlm with munge, which root can have installed; elsewhere the test is skipped and says why.
+ */
+import { spawnSync } from "node:child_process";
+import { build, install, requireNode, run, runTool } from "./steps.mjs";
+
+requireNode();
+const NEEDED = ["munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sacct"];
+const path = `${process.env.PATH}:/usr/sbin:/usr/local/sbin`;
+const has = (command) =>
+  spawnSync("sh", ["-c", `command -v ${command}`], { env: { ...process.env, PATH: path } }).status === 0;
+const missing = () => NEEDED.filter((command) => !has(command));
+
+if (process.platform !== "linux") skip(`this is ${process.platform}, and Slurm runs on Linux`);
+if (missing().length > 0) {
+  if (!has("apt-get")) skip(`${missing().join(", ")} not found, and no apt-get to install Debian's slurm-wlm with`);
+  if (process.getuid() !== 0)
+    skip(`${missing().join(", ")} not found; install with: sudo apt-get install slurm-wlm munge`);
+  console.log("installing slurm-wlm and munge (apt-get)");
+  const apt = { DEBIAN_FRONTEND: "noninteractive" };
+  const packages = ["install", "-y", "--no-install-recommends", "slurm-wlm", "munge"];
+  if (
+    run("apt-get", packages, apt) !== 0 &&
+    (run("apt-get", ["update"]) !== 0 || run("apt-get", packages, apt) !== 0)
+  ) {
+    skip("apt-get cannot install slurm-wlm and munge");
+  }
+  if (missing().length > 0) skip(`${missing().join(", ")} not found after the installation`);
+}
+install();
+const code = build();
+process.exit(
+  code === 0 ? runTool("vitest", ["run", "test/data/executors/cluster"], { PATH: path, QUERN_SLURM: "1" }) : code,
+);
+
+function skip(why) {
+  console.log(`test:slurm is skipped: ${why}`);
+  process.exit(0);
+}
