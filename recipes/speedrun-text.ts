@@ -1,25 +1,34 @@
 /**
- * @file The text of the speedrun, from raw sources to clean documents: speeches, a novel and a dictionary, which are clean
+ * @file The text of the speedrun, from raw sources to a corpus: speeches, a novel and a dictionary, which are clean
  * but for their form, and raw mail, which is anything but.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
-  type CleanResult,
-  clean,
+  type CorpusResult,
   custom,
+  defineCorpus,
   defineRecipe,
+  type FitResult,
   gopherQuality,
   gopherRepetition,
   KEEP,
   language,
   length,
+  makeCorpus,
   normalise,
   personalData,
   type Step,
 } from "../src/data/index.js";
-import { type Document, type OnProgress, readStarterCorpus, writeFileAtomic } from "../src/documents/index.js";
+import {
+  type Document,
+  type OnProgress,
+  readDocuments,
+  readStarterCorpus,
+  writeFileAtomic,
+} from "../src/documents/index.js";
 import { mailText, readMail } from "./mail.js";
+import { fitMailJudge } from "./mail-judge.js";
 
 /** Rules made for the web are for the mail: a dictionary and a poem repeat themselves, and are no prose. */
 const ofMail = (step: Step): Step => ({
@@ -52,19 +61,65 @@ export async function readRawText({
   readonly fast: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-}): Promise<readonly Document[]> {
+}): Promise<{ readonly documents: readonly Document[]; readonly sortedMail: readonly Document[] }> {
   const clean = await readStarterCorpus({ ...(fast && { sources: ["moby-dick"] as const }), ...calls });
   calls.onProgress?.({ task: "text", done: 0, unit: "mail", note: "raw mail" });
-  const mail = await readMail({ ...(fast && { folders: ["easy-ham-2", "hard-ham-1"] as const }), ...calls });
-  return [...clean, ...mail];
+  // A judge of mail must see spam as well, also where it is in a hurry.
+  const sortedMail = await readMail({ ...(fast && { folders: [...FAST_MAIL, "spam-2"] as const }), ...calls });
+  const mail = fast
+    ? sortedMail.filter(({ id = "" }) => FAST_MAIL.some((folder) => id.startsWith(folder)))
+    : sortedMail;
+  return { documents: [...clean, ...mail], sortedMail };
 }
 
-/** Cleans raw documents into `<run>/clean`, beside `<run>/raw`, to whose lines every clean document points. */
-export async function cleanRawText(
+const FAST_MAIL = ["easy-ham-2", "hard-ham-1"] as const;
+
+/** What is held out: a twentieth, but 200 kB where that is no more than a tenth. */
+const heldOutShare = (bytes: number) => Math.max(0.05, Math.min(0.1, 200_000 / bytes));
+
+export interface SpeedrunCorpus {
+  readonly corpus: CorpusResult;
+  readonly judge: FitResult;
+  /** What is held out, as documents. */
+  readonly heldOut: readonly Document[];
+}
+
+/**
+ * Raw documents to `<run>/corpus`, as `quern data corpus` makes one: cleaned, without duplicates and without mail that a
+ * judge takes for spam, and without what the held-out text has as well. `<run>/raw` is what the documents point back to.
+ */
+export async function makeSpeedrunCorpus(
   documents: readonly Document[],
+  sortedMail: readonly Document[],
   run: string,
   calls: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress },
-): Promise<CleanResult> {
+): Promise<SpeedrunCorpus> {
+  const inputs = await writeRawText(documents, run);
+  const model = join(run, "judge", "mail.bin");
+  const judge = await fitMailJudge(sortedMail, model, calls);
+  const bytes = documents.reduce((sum, { text }) => sum + text.length, 0);
+  const recipe = defineCorpus({
+    name: "speedrun",
+    clean: speedrunText,
+    deduplicate: [{ by: "document" }, { by: "near" }],
+    quality: { model, least: 0.5, sources: ["mail"] },
+    heldout: heldOutShare(bytes),
+    decontaminate: { heldout: true, remove: "span" },
+    // Every document once, shuffled: the sources as large as they are.
+    mix: { by: "source", temperature: 1, epochs: 1 },
+    // The run chooses its own vocabulary, by its time, and encodes the mix itself.
+    shards: false,
+  });
+  const corpus = await makeCorpus({ inputs, recipe, out: join(run, "corpus"), ...calls });
+  const heldOut: Document[] = [];
+  for await (const document of readDocuments([corpus.heldout], calls)) heldOut.push(document);
+  // A verdict is told by source, so those of one stand together.
+  heldOut.sort((a, b) => ((a.source ?? "") < (b.source ?? "") ? -1 : (a.source ?? "") > (b.source ?? "") ? 1 : 0));
+  return { corpus, judge, heldOut };
+}
+
+/** A file for each source, under `<run>/raw`. */
+export async function writeRawText(documents: readonly Document[], run: string): Promise<string[]> {
   const raw = join(run, "raw");
   await mkdir(raw, { recursive: true });
   const inputs: string[] = [];
@@ -73,7 +128,7 @@ export async function cleanRawText(
     await writeFileAtomic(file, own.map((document) => `${JSON.stringify(document)}\n`).join(""));
     inputs.push(file);
   }
-  return clean({ inputs, out: join(run, "clean"), recipe: speedrunText, ...calls });
+  return inputs;
 }
 
 function bySource(documents: readonly Document[]): Map<string, Document[]> {

@@ -5,8 +5,8 @@
  *     npm start -- --fast          under a minute, with little text
  *     npm start -- --minutes 20    a better model
  *
- * The story, top to bottom: raw text, some of it really dirty → clean documents and the funnel that they came through →
- * held-out split → tokenizer → token shards → a transformer sized for the time → training → bits per byte on text it has
+ * The story, top to bottom: raw text, some of it really dirty → clean documents → no duplicates, no spam (by a judge that was
+ * learned from sorted mail), nothing that the held-out text has too → the mix, and the funnel of it all → tokenizer → token shards → a transformer sized for the time → training → bits per byte on text it has
  * never seen, of each source, beside compressors and an n-gram model → samples → a report. Without a C compiler it is the
  * same story with a smaller model.
  */
@@ -15,9 +15,8 @@ import { z } from "zod";
 import { examineMachine } from "../src/backends/index.js";
 import { defineCommand } from "../src/commands/command.js";
 import { runProcess } from "../src/commands/process.js";
-import { funnelLines } from "../src/data/index.js";
 import { pretrain } from "../src/train/index.js";
-import { cleanRawText, readRawText } from "./speedrun-text.js";
+import { makeSpeedrunCorpus, readRawText, type SpeedrunCorpus } from "./speedrun-text.js";
 
 const speedrun = defineCommand({
   description:
@@ -41,16 +40,12 @@ const speedrun = defineCommand({
     // 1. The machine, which every figure below stands beside.
     print((await examineMachine({ measure: false })).line);
 
-    // 2. Text: speeches, a novel, a dictionary and raw mail, fetched once and cleaned; or the user's own, as it is.
-    let cleaned: string | undefined;
+    // 2. Text: speeches, a novel, a dictionary and raw mail, fetched once and made a corpus of; or the user's own, as it is.
+    let made: SpeedrunCorpus | undefined;
     if (text === undefined) {
       const raw = await readRawText({ fast, signal, onProgress });
-      const { funnel, out: folder, report } = await cleanRawText(raw, run, { signal, onProgress });
-      for (const line of funnelLines(funnel)) print(line);
-      const sources = Object.entries(funnel.steps.at(-1)?.sources ?? {});
-      const list = sources.map(([source, { out }]) => `${source} ${(out.bytes / 1e6).toFixed(1)} MB`);
-      print(`text: ${funnel.output.documents} of ${funnel.read} documents (${list.join(", ")}); the funnel: ${report}`);
-      cleaned = join(folder, "documents");
+      made = await makeSpeedrunCorpus(raw.documents, raw.sortedMail, run, { signal, onProgress });
+      tellCorpus(made, print);
     }
 
     // 3. Tokenizer, shards, model, training, verdict: one library call, and a folder that holds all of it.
@@ -58,7 +53,8 @@ const speedrun = defineCommand({
     // What fetching and cleaning took is part of the promise; a network may be slower than any of it.
     const left = Math.max(promised / 2, promised - secondsSince(started) / 60);
     const done = await pretrain({
-      text: cleaned === undefined ? text : [cleaned],
+      text: made === undefined ? text : [made.corpus.documents],
+      heldOut: made?.heldOut,
       out: run,
       minutes: left,
       seed,
@@ -97,6 +93,25 @@ const speedrun = defineCommand({
     return { ...done, seconds };
   },
 });
+
+/** The funnel from raw documents to the mix, how good the judge of mail is, and what the mix is made of. */
+function tellCorpus({ corpus, judge }: SpeedrunCorpus, print: (line?: string) => void): void {
+  const wide = Math.max(...corpus.steps.map(({ step }) => step.length));
+  print(`${"".padEnd(wide)}  documents in    kept   MB out`);
+  for (const { step, documents, bytes } of corpus.steps) {
+    const figures = [String(documents.in).padStart(14), String(documents.kept).padStart(8)];
+    print(`${step.padEnd(wide)}${figures.join("")}${(bytes.out / 1e6).toFixed(1).padStart(9)}`);
+  }
+  print(
+    `judge of mail: ${(100 * judge.right).toFixed(1)} % of ${judge.tested} mails of other months and threads told rightly ` +
+      `(always "wanted": ${(100 * judge.commonest).toFixed(1)} %), learned from ${judge.trained}`,
+  );
+  const parts = corpus.mix.groups.map(
+    ({ name, share, bytesWritten }) => `${name} ${(bytesWritten / 1e6).toFixed(1)} MB, ${(100 * share).toFixed(0)} %`,
+  );
+  print(`mix, each document once: ${parts.join("; ")}`);
+  print(`the funnel, duplicates side by side, quality and the mix as a picture: ${corpus.report}`);
+}
 
 const secondsSince = (started: number) => (performance.now() - started) / 1000;
 const oneLine = (text = "") => text.replace(/\s+/g, " ").trim();

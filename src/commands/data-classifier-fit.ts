@@ -14,7 +14,7 @@ export default defineCommand({
   async run(options, { signal, onProgress, print }) {
     const { fitByRecipe } = await import("../data/index.js");
     const result = await fitByRecipe({ ...options, key: process.env.QUERN_API_KEY, signal, onProgress });
-    const { labels, once, trained, tested, accuracy, commonest, calibrationError, thresholds, card } = result;
+    const { labels, once, trained, tested, accuracy, commonest, right, calibrationError, thresholds, card } = result;
     const names = Object.entries(labels).map(([label, count]) => `${label} ${count}`);
     print(`${names.length} labels: ${names.slice(0, 12).join(", ")}${names.length > 12 ? " …" : ""}`);
     if (once.length > 0)
@@ -23,6 +23,7 @@ export default defineCommand({
       `learned from ${trained} texts; of ${tested} others ${percent(accuracy)} right (always the commonest: ${percent(commonest)})`,
     );
     print(`calibration error ${calibrationError.before.toFixed(3)} before, ${calibrationError.after.toFixed(3)} after`);
+    if (card.calibration !== null) print(`good or not by the calibrated score: ${percent(right)} right`);
     print(`  kept  threshold  precision  recall${card.label === null ? "" : `   (of "${card.label}")`}`);
     for (const { keep, threshold, precision, recall } of thresholds)
       print(

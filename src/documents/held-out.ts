@@ -62,6 +62,17 @@ export function splitHeldOut(
   return splitOf(training, chosen, 0, true);
 }
 
+/** A split that is made already; only the longer lines that training has too are taken out of the held-out side. */
+export function separateHeldOut(training: readonly Document[], heldOut: readonly Document[]): HeldOutSplit {
+  const { documents, lines } = removeShared(heldOut, training);
+  if (bytesOf(training) === 0 || bytesOf(documents) === 0) {
+    throw new QuernError("there is no text to train on, or none that is held out and not trained on as well", {
+      exitCode: 2,
+    });
+  }
+  return splitOf(training, documents, lines, false);
+}
+
 function splitOf(
   training: readonly Document[],
   heldOut: readonly Document[],

@@ -13,7 +13,7 @@ export {
 export { type Block, documentsOf, type LinesBlock } from "./blocks.js";
 export { type Compression, packingOf, readBytes } from "./compression.js";
 export type { Document } from "./document.js";
-export { type HeldOutOptions, type HeldOutSplit, SHARED_LINE, splitHeldOut } from "./held-out.js";
+export { type HeldOutOptions, type HeldOutSplit, SHARED_LINE, separateHeldOut, splitHeldOut } from "./held-out.js";
 export { fetchNpmPackage, type NpmPackage } from "./npm-package.js";
 export { readParquetRows } from "./parquet.js";
 export { type DocumentReader, listFiles, type ReadBytes, readDocuments, type SkippedFile } from "./read.js";

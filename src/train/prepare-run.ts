@@ -4,7 +4,7 @@
  */
 import type { z } from "zod";
 import { type CompileOptions, compile, freeMemory, measurePeak, type Program } from "../backends/index.js";
-import { type Document, splitHeldOut } from "../documents/index.js";
+import { type Document, separateHeldOut, splitHeldOut } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { countParameters, initialValues, type ModelFolder, parametersOf, randomStream } from "../model/index.js";
 import { checkOptions } from "../options.js";
@@ -44,6 +44,8 @@ import { baselineSeconds, planEvaluation } from "./verdict.js";
 export type PretrainOptions = z.input<typeof pretrainOptions> & {
   /** Documents to learn from, instead of `text`. */
   readonly documents?: readonly Document[];
+  /** Documents for the verdict; by default a share of the others is held out. */
+  readonly heldOut?: readonly Document[];
   /** Where to run; by default the cpu backend with the widest instruction set. */
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
   /** Hears of the plan, when it is fixed and before the first step. */
@@ -85,7 +87,7 @@ export interface Call {
 }
 
 export async function openCall(options: PretrainOptions): Promise<Call> {
-  const { documents: _, target, signal, onProgress, onPlan, ...given } = options;
+  const { documents: _, heldOut: __, target, signal, onProgress, onPlan, ...given } = options;
   const now = checkOptions(pretrainOptions, given);
   checkBudgets(now);
   const before = await readRunRecord(now.out);
@@ -134,7 +136,7 @@ export interface Begun {
 /** Finds what to learn from, chooses the sizes, and makes the tokenizer and the token shards where they are to be made. */
 export async function prepare(call: Call, options: PretrainOptions, making: boolean): Promise<Begun> {
   const { o, before, fixed, peakFlops } = call;
-  const { documents, signal, onProgress } = options;
+  const { documents, heldOut, signal, onProgress } = options;
   const calls = { signal, onProgress };
   const paths = runPaths(o.out);
   const needsBase = o.from !== undefined && (before === null || (await listCheckpoints(o.out)).length === 0);
@@ -181,7 +183,8 @@ export async function prepare(call: Call, options: PretrainOptions, making: bool
       if (making) await saveTokenizer(tokenizer, paths.tokenizer);
       return opened(material, sizes);
     }
-    const split = splitHeldOut(await gather(documents, o.text, calls));
+    const gathered = await gather(documents, o.text, calls);
+    const split = heldOut === undefined ? splitHeldOut(gathered) : separateHeldOut(gathered, heldOut);
     // Sizes that do not fit each other or this machine are told now, not after minutes.
     const wanted = sizesFor(split.trainingBytes, named?.vocabSize);
     refuseMemory(wanted, o.recompute ?? false);

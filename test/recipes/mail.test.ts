@@ -5,7 +5,9 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { mailText } from "../../recipes/mail.js";
-import { cleanRawText } from "../../recipes/speedrun-text.js";
+import { labelledMails } from "../../recipes/mail-judge.js";
+import { makeSpeedrunCorpus, speedrunText, writeRawText } from "../../recipes/speedrun-text.js";
+import { clean } from "../../src/data/index.js";
 
 const mail = (headers: string, body: string) => `From: a@example.com\n${headers}\n\n${body}`;
 const bytes = (text: string) => Buffer.from(text).toString("latin1");
@@ -122,7 +124,8 @@ describe("the speedrun's recipe", () => {
   ];
 
   it("keeps what is fit to learn from, and its funnel adds up", async () => {
-    const { funnel, out } = await cleanRawText(documents, run, {});
+    const inputs = await writeRawText(documents, run);
+    const { funnel, out } = await clean({ inputs, recipe: speedrunText, out: join(run, "clean") });
     expect(funnel.faults).toEqual([]);
     const kept = (
       await Promise.all(["00000", "00001"].map((task) => readFile(join(out, `documents/${task}.jsonl`), "utf8")))
@@ -139,5 +142,78 @@ describe("the speedrun's recipe", () => {
     expect(reasons).toHaveProperty("too_few_words");
     expect(reasons).toHaveProperty("language_de");
     expect(await readFile(join(out, "report.html"), "utf8")).toContain("The funnel of speedrun");
+  });
+
+  const [wanted, unwanted] = [
+    "committee server building meeting minutes kernel patch version compiler network library question answer project release",
+    "offer prize winner credit order discount money account bonus casino pills mortgage deal guarantee shipping",
+  ].map((list) => list.split(" "));
+  const sentence = (spam: boolean, seed: number) => {
+    let state = seed + 1;
+    const word = () => {
+      state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) | 0;
+      return (spam ? unwanted : wanted)[(state >>> 9) % 15];
+    };
+    return `I have seen the ${word()} and the ${word()} of the ${word()} that you ${word()} with ${word()} to be in ${word()}`;
+  };
+
+  /** Sorted mail of some months; every third answers the one before it. */
+  const sorted = ["easy-ham-1", "spam-1"].flatMap((folder) =>
+    Array.from({ length: 90 }, (_, i) => {
+      const month = ["Jun", "Jul", "Aug", "Sep", "Oct"][i % 5];
+      const subject = i % 3 === 2 ? `Re: [list] the mail ${i - 1} of ${folder}` : `The mail ${i} of ${folder}`;
+      const headers = `Received: by x; Mon, ${1 + (i % 28)} ${month} 2002 10:00:00 +0000\nDate: Thu, 1 Jan 1980\nSubject: ${subject}`;
+      const body = Array.from({ length: 8 }, (_, n) => `${sentence(folder.startsWith("spam"), i * 8 + n)}.`).join("\n");
+      return { id: `${folder}/${i}`, source: "mail", text: mail(headers, body) };
+    }),
+  );
+
+  it("tests the judge on months and threads that it did not learn", () => {
+    const labelled = labelledMails(sorted);
+    const parts = new Map<string, Set<string>>();
+    for (const { group = "", part = "" } of labelled) parts.set(group, (parts.get(group) ?? new Set()).add(part));
+    expect([...parts.values()].every(({ size }) => size === 1)).toBe(true);
+    expect(parts.size).toBeLessThan(sorted.length);
+    const tested = labelled.flatMap(({ part }, i) =>
+      part === "test" ? [sorted[i].text.match(/\d (\w{3}) 2002/)?.[1]] : [],
+    );
+    expect(new Set(tested)).toEqual(new Set(["Aug"]));
+    const others = labelled.flatMap(({ part }, i) =>
+      part === "train" ? [sorted[i].text.match(/\d (\w{3}) 2002/)?.[1]] : [],
+    );
+    expect(new Set(others).size).toBe(5); // threads that began before stay where they began
+  });
+
+  it("makes a corpus: without duplicates, without spam, without what is held out", async () => {
+    const twice = [...documents, { ...documents[0], id: "copy" }];
+    const chapters = Array.from({ length: 60 }, (_, i) => ({
+      id: `chapter ${i}`,
+      source: "book",
+      text: Array.from(
+        { length: 30 },
+        (_, n) => `In chapter ${i} the captain said ${n * i} words to the mate number ${(n * 7919 + i * 31) % 997}.`,
+      ).join("\n"),
+    }));
+    const { corpus, judge, heldOut } = await makeSpeedrunCorpus(
+      [...twice, ...sorted, ...chapters],
+      sorted,
+      join(run, "made"),
+      {},
+    );
+    expect(judge.right).toBeGreaterThan(0.9);
+    const step = (name: string) => corpus.steps.find((each) => each.step === name)?.documents.dropped ?? 0;
+    expect(step("duplicates: document")).toBe(1);
+    expect(step("quality")).toBeGreaterThan(0);
+    expect(heldOut.length).toBe(step("held out"));
+    expect(heldOut.length).toBeGreaterThan(0);
+    const lines = (await readFile(join(corpus.documents, "00000.jsonl"), "utf8"))
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(lines.length).toBe(corpus.mix.written);
+    const ids = new Set(lines.map(({ id }) => id));
+    expect(heldOut.filter(({ id }) => ids.has(id))).toEqual([]);
+    expect(corpus.contamination?.[0].name).toBe("heldout");
+    expect(lines.filter(({ id, quality }) => /^(spam|easy)/.test(id) && quality < 0.5)).toEqual([]);
   });
 });

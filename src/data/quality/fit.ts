@@ -51,6 +51,8 @@ export interface FitResult {
   /** Share of the tested texts whose likeliest label is theirs, and that of always saying the commonest label. */
   readonly accuracy: number;
   readonly commonest: number;
+  /** Share of the tested texts that the calibrated score, from one half on good, tells rightly good or not. */
+  readonly right: number;
   readonly card: ScoreCard;
   /** Expected calibration error before and after. */
   readonly calibrationError: { readonly before: number; readonly after: number };
@@ -99,6 +101,7 @@ export async function fitClassifier(options: FitOptions): Promise<FitResult> {
       tested: counts.parts.test,
       accuracy: precision,
       commonest: counts.commonest,
+      right: scored.filter(({ score, good: is }) => score >= 0.5 === is).length / scored.length,
       card: { ...plain, calibration },
       calibrationError: { before: calibrationError(raw), after: calibrationError(scored) },
       thresholds: thresholdTable(scored),
