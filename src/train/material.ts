@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { type Document, readDocuments, type splitHeldOut } from "../documents/index.js";
 import { QuernError } from "../errors.js";
-import { type ModelConfig, type ModelFolder, openModel } from "../model/index.js";
+import { type ModelFolder, openModel } from "../model/index.js";
 import type { OnProgress } from "../progress.js";
 import {
   loadTokenizer,
@@ -22,6 +22,7 @@ import {
 } from "../tokenizer/index.js";
 import { writeHeldOutSources } from "./held-out-sources.js";
 import { findModelFolder, runPaths } from "./run-folder.js";
+import { checkFits } from "./text-model.js";
 
 interface Calls {
   readonly signal?: AbortSignal;
@@ -70,18 +71,6 @@ export async function openBase(from: string, tokenizerPath: string | undefined, 
     await model.close();
     throw error;
   }
-}
-
-/** Models are padded to round numbers of tokens, but not by more than this. */
-const PADDING = 1024;
-
-function checkFits(tokenizer: Tokenizer, model: ModelConfig, path: string): void {
-  const { vocabSize } = tokenizer;
-  if (vocabSize <= model.vocabSize && vocabSize >= model.vocabSize - PADDING) return;
-  throw new QuernError(
-    `the tokenizer ${path} does not fit the model: it has ${vocabSize} tokens and the model ${model.vocabSize}`,
-    { exitCode: 2 },
-  );
 }
 
 /** Reads all documents of files and folders; what is skipped is told. */

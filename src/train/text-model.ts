@@ -1,6 +1,6 @@
 /** @file A model with its own tokenizer, opened together: what speaks and what judges text needs both. */
 import { QuernError } from "../errors.js";
-import { openModel } from "../model/index.js";
+import { type ModelConfig, openModel } from "../model/index.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
 import { findModelFolder } from "./run-folder.js";
 
@@ -16,6 +16,23 @@ export interface TextModel {
 }
 
 /**
+ * Models are padded to round numbers of tokens, by up to so many rows and so large a part of the tokenizer's: 50,257 to 50,304
+ * (GPT-2 in nanoGPT), 151,669 to 151,936 (Qwen 3).
+ */
+const PADDING = { rows: 64, part: 0.02 };
+
+/** @throws QuernError for a tokenizer that has more tokens than the model, or so few that it must be another model's */
+export function checkFits({ vocabSize }: Tokenizer, model: Pick<ModelConfig, "vocabSize">, place: string): void {
+  const padded = vocabSize * (1 + PADDING.part) + PADDING.rows;
+  if (vocabSize <= model.vocabSize && model.vocabSize <= padded) return;
+  throw new QuernError(
+    `the tokenizer ${place} does not fit the model: it has ${vocabSize} tokens and the model ${model.vocabSize}; put the ` +
+      "model's own beside it",
+    { exitCode: 2 },
+  );
+}
+
+/**
  * Opens a run's newest checkpoint, or a Hugging Face model folder.
  * @throws QuernError for a folder that holds no model, or a tokenizer that is not the model's
  */
@@ -24,12 +41,7 @@ export async function openTextModel(path: string): Promise<TextModel> {
   const model = await openModel(folder);
   try {
     const tokenizer = await loadTokenizer(folder);
-    if (tokenizer.vocabSize > model.config.vocabSize) {
-      throw new QuernError(
-        `the tokenizer in ${folder} has ${tokenizer.vocabSize} tokens and the model ${model.config.vocabSize}; they are ` +
-          "not of one model",
-      );
-    }
+    checkFits(tokenizer, model.config, `in ${folder}`);
     const own = tokenizer.endOfText;
     const endOfText = [...model.endOfText, ...(own === undefined ? [] : [own])];
     const before = tokenizer.parts.before ?? [];

@@ -171,7 +171,7 @@ export async function continuePrompts(
       const sampling = { temperature: 0.8, topK: 50, seed, tokens, endOfText, signal };
       const ids: number[] = [];
       for await (const id of decoder.generate(tokenizer.encode(prompt), sampling)) ids.push(id);
-      texts.push(tokenizer.decode(ids));
+      texts.push(tokenizer.decode(ids.filter((id) => tokenizer.has(id)))); // rows that pad the table stand for nothing
     }
     return texts;
   } finally {
