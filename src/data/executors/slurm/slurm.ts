@@ -324,14 +324,20 @@ class SlurmRun {
       if (record?.state === "running") this.#options.events.progress(stage, task, record.documents);
       else if (record?.state === "finished") {
         // A record may be seen before the files that it speaks of; then the element is not done with yet.
-        const result = await this.#program.finished(this.#plan, stage, task);
-        if (result === undefined) continue;
-        state.state = "finished";
-        this.#options.events.finished(stage, task, result);
+        await this.#finish(state);
       } else if (record?.state === "failed") {
         this.#fail(state, { reason: record.error, host: record.host, submission: number }, record.final);
       }
     }
+  }
+
+  /** Takes a task as finished if its files say so. */
+  async #finish(state: TaskState): Promise<void> {
+    const { stage, task } = state;
+    const result = await this.#program.finished(this.#plan, stage.name, task);
+    if (result === undefined) return;
+    state.state = "finished";
+    this.#options.events.finished(stage.name, task, result);
   }
 
   /** An element that ended, for the tasks that it left. */
@@ -339,7 +345,7 @@ class SlurmRun {
     const { stage, number, job } = live.journal;
     if (seen?.phase === "running") return;
     if (seen !== undefined && seen.phase !== "completed") live.faulty = true;
-    const left = this.#sent(stage, live.elements[element]);
+    let left = this.#sent(stage, live.elements[element]);
     if (left.length === 0) {
       live.open.delete(element);
       return;
@@ -351,6 +357,10 @@ class SlurmRun {
       live.faulty = true;
     }
     live.open.delete(element);
+    // A machine may be lost between a task's last file and its record.
+    for (const each of left) await this.#finish(each);
+    left = left.filter((each) => each.state === "sent");
+    if (left.length === 0) return;
     // Slurm holds some that it could not start, and keeps some that it never will.
     if (state?.state === "PENDING") await cancel([`${job}_${element}`]);
     if (state !== undefined && isDependencyLost(state)) return this.#takeBack(left);
@@ -597,9 +607,10 @@ class SlurmRun {
   /** Returns when all is done; else tells what is not, and why. */
   async #end(): Promise<void> {
     const all = this.#plan.stages.flatMap((stage) => this.#all(stage));
+    if (all.every(({ state }) => state === "finished")) return;
     const failed = all.filter(({ state }) => state === "failed");
     const cancelled = all.filter(({ state }) => state === "cancelled");
-    if (failed.length === 0 && cancelled.length === 0) return;
+    if (failed.length === 0 && cancelled.length === 0) throw new Error("tasks are left, and nothing holds them up");
     this.#journal.ended = true;
     await this.#save();
     const parts: string[] = [];
