@@ -291,9 +291,12 @@ exec quern data task ${folder}/submissions/0.json --workers 2
   });
 
   it("runs the divided stages of a corpus, to the same shards", async () => {
+    const exam = join(root, "exam.jsonl");
+    writeFileSync(exam, `${JSON.stringify({ id: "q", question: text(3, 17) })}\n`);
     const corpus = {
       clean: recipe,
       deduplicate: [{ by: "document" as const }],
+      decontaminate: { against: [exam] },
       shards: { vocabSize: 300 },
     };
     const make = (name: string, more: object) =>
@@ -302,7 +305,9 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     const there = await make("corpus-there", {
       executor: { executor: "slurm", command: "quern", poll: 0.02, settle: 0 },
     });
-    expect(slurm.jobs.length).toBeGreaterThan(1);
+    // Cleaning and the evaluation set, each with what adds it up.
+    expect(slurm.jobs).toHaveLength(4);
+    expect(there.contamination?.[0]).toMatchObject({ found: 1 });
     expect(there.shards?.train.tokens).toBeGreaterThan(100);
     expect(tree(join(there.out, "shards"))).toEqual(tree(join(here.out, "shards")));
     expect(readFileSync(join(there.out, "manifest.json"), "utf8")).not.toContain("cluster/");
