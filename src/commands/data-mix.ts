@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { MixtureSearch } from "../scale/index.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
@@ -16,7 +17,20 @@ export default defineCommand({
   async run({ recipe: path, out }, { signal, onProgress, print }) {
     const { loadMix, mix } = await import("../data/index.js");
     const recipe = await loadMix(path);
-    const result = await mix({ recipe, out, signal, onProgress });
+    // The search trains models, so it lives beyond the data's own room.
+    const searching = recipe.optimise === undefined ? undefined : (await import("../scale/index.js")).optimiseMix;
+    const result = await (searching ?? mix)({ recipe, out, signal, onProgress });
+    if ("search" in result) {
+      const { regression, loss, runs } = result.search as MixtureSearch;
+      print(
+        `${runs.length - 1} proxy runs; a ${regression.form} regression ranks runs that it did not see with correlation ` +
+          `${regression.correlation.toFixed(2)} (error ${regression.error.toFixed(3)} nats)`,
+      );
+      print(
+        `target loss ${loss.measured.toFixed(3)} nats a token measured with the chosen weights (${loss.predicted.toFixed(3)} predicted), ` +
+          `${loss.natural.toFixed(3)} with the natural ones`,
+      );
+    }
     const wide = Math.max(...result.groups.map(({ name }) => name.length), 5);
     print(`${"group".padEnd(wide)}   MB in  epochs   asked   share  MB out`);
     for (const { name, bytes, epochs, asked, share, bytesWritten, capped } of result.groups) {

@@ -1,0 +1,116 @@
+/**
+ * @file Proxy runs: one small program, compiled once, trained from the same first values on one mixture after the other, and
+ * judged on the held-out text of each group. What differs between two runs is the mixture.
+ */
+import { type CompileOptions, compile, type Program } from "../backends/index.js";
+import { defineModel, initialValues, type ModelConfig, parametersOf, randomStream } from "../model/index.js";
+import {
+  ADAMW_DEFAULTS,
+  adamwScalars,
+  evaluate,
+  learningRateAt,
+  optimizerState,
+  trainingEntries,
+} from "../train/index.js";
+import { uniforms } from "./mixture-sampling.js";
+
+/** A group's tokens. */
+export interface GroupTokens {
+  readonly train: Uint32Array;
+  readonly heldOut: Uint32Array;
+}
+
+export interface ProxyOptions {
+  readonly groups: readonly GroupTokens[];
+  /** UTF-8 bytes that each id stands for. */
+  readonly bytesOf: ArrayLike<number>;
+  readonly vocabSize: number;
+  readonly steps: number;
+  readonly layers: number;
+  readonly width: number;
+  readonly sequence: number;
+  readonly batch: number;
+  readonly learningRate: number;
+  readonly seed: number;
+  readonly target?: Pick<CompileOptions, "backend" | "cpu">;
+  readonly signal?: AbortSignal;
+}
+
+export class ProxyRuns {
+  readonly #o: ProxyOptions;
+  readonly #model: ModelConfig;
+  readonly #program: Program;
+
+  private constructor(o: ProxyOptions, model: ModelConfig, program: Program) {
+    this.#o = o;
+    this.#model = model;
+    this.#program = program;
+  }
+
+  static async create(o: ProxyOptions): Promise<ProxyRuns> {
+    const heads = Math.max(1, Math.floor(o.width / 32));
+    const model = defineModel({
+      family: "llama",
+      layers: o.layers,
+      width: o.width,
+      heads,
+      vocabSize: o.vocabSize,
+      sequence: o.sequence,
+    });
+    const entries = trainingEntries(model, { batch: o.batch, sequence: o.sequence, accumulate: 1 }, ADAMW_DEFAULTS);
+    return new ProxyRuns(o, model, await compile(entries, { ...o.target }));
+  }
+
+  dispose(): void {
+    this.#program.dispose();
+  }
+
+  /** Trains on a mixture; gives the held-out loss of each group, nats a token. */
+  async run(shares: readonly number[]): Promise<number[]> {
+    const { steps, batch, sequence, learningRate, groups, signal, bytesOf } = this.#o;
+    const program = this.#program;
+    for (const parameter of parametersOf(this.#model))
+      program.write(parameter.name, initialValues(parameter, this.#o.seed));
+    for (const { name, shape } of optimizerState(this.#model, ADAMW_DEFAULTS))
+      program.write(name, new Float32Array(shape.reduce((product, dimension) => product * dimension, 1)));
+    const schedule = {
+      kind: "cosine",
+      learningRate,
+      warmupSteps: Math.ceil(steps / 10),
+      decaySteps: steps,
+      finalShare: 0.1,
+    } as const;
+    // The same draws in every run: a mixture that is a little different takes most of the same sequences.
+    const uniform = uniforms(randomStream(this.#o.seed, "proxy"));
+    for (let step = 0; step < steps; step++) {
+      signal?.throwIfAborted();
+      const ids = new Int32Array(batch * sequence);
+      const targets = new Int32Array(batch * sequence);
+      for (let row = 0; row < batch; row++) {
+        const { train } = groups[groupAt(shares, uniform())];
+        const offset = Math.floor(uniform() * (train.length - sequence - 1));
+        for (let t = 0; t < sequence; t++) {
+          ids[row * sequence + t] = train[offset + t];
+          targets[row * sequence + t] = train[offset + t + 1];
+        }
+      }
+      await program.run("firstGradient", { ids, targets });
+      await program.run("update", adamwScalars(step + 1, learningRateAt(step, steps, schedule), ADAMW_DEFAULTS));
+    }
+    const losses: number[] = [];
+    for (const { heldOut } of groups) {
+      const { loss } = await evaluate(program, { ids: heldOut, bytesOf }, { batch, sequence }, { signal });
+      losses.push(loss);
+    }
+    return losses;
+  }
+}
+
+function groupAt(shares: readonly number[], place: number): number {
+  let sum = 0;
+  for (let i = 0; i < shares.length; i++) {
+    sum += shares[i];
+    if (place < sum) return i;
+  }
+  return shares.findLastIndex((share) => share > 0);
+}
