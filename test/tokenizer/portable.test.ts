@@ -1,13 +1,13 @@
-import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createContext, runInContext } from "node:vm";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { publishedTokenizer } from "../../src/tokenizer/index.js";
+import { chromium, domOf } from "../chromium.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const folder = mkdtempSync(join(tmpdir(), "quern-portable-"));
@@ -22,12 +22,6 @@ globalThis.encodeHere = async (ranks, text) => {
   if (tokenizer.decode(ids) !== text) throw new Error("it does not decode to itself");
   return JSON.stringify([...ids, tokenizer.count(text)]);
 };`;
-
-function chromium(): string | undefined {
-  const names = ["chromium", "chromium-browser", "google-chrome"];
-  const paths = (process.env.PATH ?? "").split(delimiter).flatMap((path) => names.map((name) => join(path, name)));
-  return [process.env.QUERN_CHROMIUM ?? "", ...paths].find((path) => path !== "" && existsSync(path));
-}
 
 describe("the portable tokenizer", () => {
   let chunks: { readonly fileName: string; readonly code: string; readonly isEntry: boolean }[];
@@ -96,18 +90,7 @@ const ranks = Uint8Array.from(atob(${JSON.stringify(ranks.toString("base64"))}),
 document.getElementById("out").textContent = await encodeHere(ranks, ${JSON.stringify(text).replaceAll("<", "\\u003c")}).catch(String);
 </script>`;
       writeFileSync(join(folder, "page.html"), page);
-      const dom = execFileSync(
-        browser!,
-        [
-          "--headless",
-          "--no-sandbox",
-          "--disable-gpu",
-          "--virtual-time-budget=20000",
-          "--dump-dom",
-          `file://${join(folder, "page.html")}`,
-        ],
-        { encoding: "utf8", maxBuffer: 1 << 26, stdio: ["ignore", "pipe", "ignore"], timeout: 60_000 },
-      );
+      const dom = domOf(browser!, join(folder, "page.html"));
       expect(/<pre id="out">([^<]*)<\/pre>/.exec(dom)?.[1]).toBe(expected);
     },
     70_000,

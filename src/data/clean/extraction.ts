@@ -10,12 +10,13 @@ export async function loadExtractor(): Promise<void> {
   extractor ??= await import("../extract/extract.js");
 }
 
-export type Extracted =
-  | { readonly text: string; readonly html: string }
-  | { readonly reason: "text_only_from_scripts" | "no_text"; readonly html: string };
+export type Extracted = {
+  /** The page's beginning as it is shown beside its text. */
+  readonly shown: () => string;
+} & ({ readonly text: string } | { readonly reason: "text_only_from_scripts" | "no_text" });
 
-/** The beginning of a page as it was, for samples. */
-const SHOWN = 30_000;
+/** Bytes of a page from which its beginning is shown; scripts, which are not, may be most of them. */
+const LOOKED_AT = 1 << 18;
 
 /** A page's text, or why it has none. `loadExtractor` must have been awaited. */
 export function extractText(
@@ -25,12 +26,15 @@ export function extractText(
   url?: string,
 ): Extracted {
   if (extractor === undefined) throw new Error("loadExtractor() comes first");
-  const { text, source } = extractor.extract(bytes, {
+  const { text, source, charset } = extractor.extract(bytes, {
     format,
     ...(contentType === undefined ? {} : { contentType }),
     ...(url === undefined ? {} : { url }),
   });
-  const html = Buffer.from(bytes.subarray(0, SHOWN)).toString("utf8");
-  if (text.trim() !== "") return { text, html };
-  return { reason: source === "scripts" ? "text_only_from_scripts" : "no_text", html };
+  const shown = () =>
+    new TextDecoder(charset ?? "utf-8")
+      .decode(bytes.subarray(0, LOOKED_AT))
+      .replace(/<script\b[^>]*>[\s\S]*?(?:<\/script\s*>|$)/gi, "");
+  if (text.trim() !== "") return { text, shown };
+  return { reason: source === "scripts" ? "text_only_from_scripts" : "no_text", shown };
 }

@@ -176,7 +176,7 @@ async function toDocument(
   if ("reason" in extracted) {
     addTo(counts.dropped, before);
     addNamed(counts.reasons, extracted.reason, before);
-    samples.page("extract", record.id, record.url, extracted.html, "", extracted.reason);
+    samples.page("extract", record.id, record.url, extracted.shown, "", extracted.reason);
     return { reason: extracted.reason };
   }
   const document = make(extracted.text);
@@ -187,7 +187,7 @@ async function toDocument(
   counts.added[2] += passage.wordCount;
   const after = [1, passage.bytes, passage.wordCount] as const;
   for (const sum of [counts.out, ...flows.map((flow) => flow.out)]) addTo(sum, after);
-  samples.page("extract", record.id, record.url, extracted.html, extracted.text);
+  samples.page("extract", record.id, record.url, extracted.shown, extracted.text);
   return { document };
 }
 

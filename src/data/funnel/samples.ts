@@ -40,13 +40,13 @@ export class Samples {
   }
 
   /** A page beside the text that was extracted from it. */
-  page(step: string, id: string, url: string | undefined, html: string, text: string, reason?: string): void {
+  page(step: string, id: string, url: string | undefined, shown: () => string, text: string, reason?: string): void {
     this.#add(step, reason === undefined ? "edited" : "dropped", reason, () => ({
       id,
       ...(url === undefined ? {} : { url }),
       text: "",
       edited: begin(text, 0),
-      html: html.slice(0, SHOWN_HTML),
+      html: wellFormed(shown().slice(0, SHOWN_HTML)),
     }));
   }
 

@@ -1,0 +1,113 @@
+/**
+ * The whole way: a site is crawled, its archive (and, where QUERN_SHARED names them, real ones) cleaned, the funnel adds up, and
+ * a browser shows the report.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type CleanResult, clean, crawl } from "../../src/data/index.js";
+import { defineRecipe, gopherQuality, language, length, normalise, personalData } from "../../src/data/recipe-steps.js";
+import { chromium, domOf } from "../chromium.js";
+import { type Site, startSite } from "./site.js";
+
+let root: string;
+let site: Site;
+let result: CleanResult;
+const shared = [process.env.QUERN_SHARED ?? "", join(process.env.QUERN_SHARED ?? "", "data")]
+  .map((folder) => join(folder, "warc"))
+  .find(existsSync);
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), "quern-report-"));
+  site = await startSite();
+  const out = join(root, "crawl");
+  await crawl({ urls: [site.url], out, allowPrivate: true, delay: 0, maxPageBytes: 100_000 });
+  result = await clean({
+    inputs: [out, ...(shared === undefined ? [] : [shared])],
+    out: join(root, "clean"),
+    recipe: defineRecipe({
+      name: "whole-way",
+      steps: [
+        language({ keep: ["en"], minScore: 0.3 }),
+        length({ minWords: 20 }),
+        gopherQuality({ minAlphabeticWords: 0.6, minStopWords: 1 }),
+        normalise(),
+        personalData(),
+      ],
+    }),
+  });
+}, 60_000);
+afterAll(async () => {
+  await site.close();
+  rmSync(root, { recursive: true, force: true });
+});
+
+describe("from a site to a report", () => {
+  it("turns a crawl into documents, and the funnel adds up", () => {
+    const { funnel } = result;
+    expect(funnel.faults).toEqual([]);
+    const [extract] = funnel.steps;
+    expect(extract.documents.in).toBeGreaterThan(10);
+    expect(funnel.output.documents).toBeGreaterThan(5);
+    for (const step of funnel.steps) {
+      expect(step.documents.in).toBe(step.documents.kept + step.documents.dropped);
+      for (const flow of [step.bytes, step.words]) {
+        expect(flow.in).toBe(flow.out + flow.dropped + flow.cut - flow.added);
+      }
+    }
+    const urls = readFileSync(join(result.out, "documents", "00000.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(urls.map(({ url }) => new URL(url).pathname)).toContain("/story/1");
+    for (const { origin } of urls)
+      expect(origin).toMatchObject({ archive: expect.any(String), offset: expect.any(Number) });
+  });
+
+  const browser = chromium();
+  it.skipIf(browser === undefined)(
+    "shows the funnel, samples, and pages beside their text in Chromium (needs it in the PATH)",
+    () => {
+      // A script at the end asks the browser what it shows, with all samples unfolded.
+      const probe = `<script>
+for (const each of document.querySelectorAll("details")) each.open = true;
+const boxes = (selector) => [...document.querySelectorAll(selector)].map((each) => each.getBoundingClientRect());
+const pair = document.querySelector("article .pair");
+const shown = {
+  bars: boxes("svg rect.kept").map(({ width }) => width),
+  labels: [...document.querySelectorAll("svg text")].map((each) => each.textContent),
+  wide: document.documentElement.scrollWidth - innerWidth,
+  samples: [...document.querySelectorAll("summary")].map((each) => each.textContent),
+  page: pair.querySelector("iframe").getBoundingClientRect(),
+  text: pair.querySelector("pre").getBoundingClientRect(),
+  words: pair.querySelector("pre").textContent.length,
+  fetched: performance.getEntriesByType("resource").length,
+};
+document.body.innerHTML = "<pre id=out></pre>";
+document.getElementById("out").textContent = JSON.stringify(shown);
+</script>`;
+      const path = join(root, "probe.html");
+      writeFileSync(path, readFileSync(result.report, "utf8").replace("</body>", `${probe}</body>`));
+      const written = /<pre id="out">([\s\S]*?)<\/pre>/.exec(domOf(browser as string, path))?.[1] ?? "";
+      const shown = JSON.parse(written.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&"));
+      const { steps } = result.funnel;
+      // Each bar is as wide as the documents that its step kept.
+      const unit = shown.bars[0] / steps[0].documents.kept;
+      expect(shown.bars).toHaveLength(steps.length);
+      steps.forEach(({ documents }, i) => {
+        expect(shown.bars[i] / unit).toBeCloseTo(documents.kept, 0);
+      });
+      for (const { step } of steps) expect(shown.labels).toContain(step);
+      expect(shown.wide).toBeLessThanOrEqual(0);
+      expect(shown.samples.some((text: string) => text.endsWith("kept"))).toBe(true);
+      expect(shown.samples.some((text: string) => text.endsWith("dropped"))).toBe(true);
+      // The page and its text side by side, both to be seen.
+      expect(shown.page.right).toBeLessThanOrEqual(shown.text.left);
+      expect(Math.min(shown.page.width, shown.page.height, shown.text.width, shown.text.height)).toBeGreaterThan(100);
+      expect(shown.words).toBeGreaterThan(100);
+      expect(shown.fetched).toBe(0);
+    },
+    70_000,
+  );
+});
