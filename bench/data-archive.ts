@@ -1,13 +1,16 @@
 /**
  * @file Reading a gzip WARC, records and HTTP responses: against warcio.js, and against zlib alone on the same bytes.
  *   QUERN_SHARED=… npm run bench data-archive [-- --megabytes 100 --rounds 5]
- * The peer is not a dependency: `npm install --no-save warcio` (2.x), else it is not run and the line says so.
+ * The peer is not a dependency: QUERN_PEERS names a folder in which `npm install warcio` (2.x) was run, else it is not run
+ * and the line says so.
  */
 
 import { once } from "node:events";
 import { createReadStream, createWriteStream, existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { createGunzip, gunzipSync } from "node:zlib";
 import { parseHttpResponse, readArchive, warcRecord } from "../src/data/index.js";
 import { flags, machineLine, median } from "./measure.js";
@@ -54,6 +57,13 @@ interface Warcio {
     readFully(isHttp: boolean): Promise<Uint8Array>;
   }>;
 }
+async function findWarcio(): Promise<Warcio | null> {
+  const folder = process.env.QUERN_PEERS;
+  if (!folder) return null;
+  const { resolve } = createRequire(join(folder, "package.json"));
+  return (await import(pathToFileURL(resolve("warcio")).href)) as Warcio;
+}
+
 async function warcio({ WARCParser }: Warcio, path: string): Promise<number> {
   let bytes = 0;
   for await (const record of new WARCParser(createReadStream(path, { highWaterMark: 2 ** 20 }))) {
@@ -75,8 +85,7 @@ async function zlibAlone(path: string): Promise<number> {
 const path = join(tmpdir(), `quern-bench-${process.pid}.warc.gz`);
 try {
   const unpacked = await makeArchive(path);
-  const name = "warcio"; // by a variable: the type checker must not look for what may not be there
-  const peer = (await import(name).catch(() => null)) as Warcio | null;
+  const peer = await findWarcio();
   const seconds: Record<string, number[]> = { quern: [], zlib: [], warcio: [] };
   const time = async (key: string, read: () => Promise<number>) => {
     const start = performance.now();
@@ -98,7 +107,7 @@ try {
   );
   console.log(
     theirs === null
-      ? "warcio.js: not run (npm install --no-save warcio)"
+      ? "warcio.js: not run (QUERN_PEERS names no folder with it)"
       : `warcio.js ${theirs.toFixed(0)} MB/s: Quern is ${(ours / theirs).toFixed(2)} × as fast`,
   );
   console.log(await machineLine());
