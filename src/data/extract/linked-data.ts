@@ -40,15 +40,19 @@ function parse(script: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // Line ends inside strings are the usual fault; anything else is left alone.
+    // Line ends inside strings are the usual fault; of anything else only what it is about is heard.
     try {
       // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is wrong
       return JSON.parse(text.replace(/[\u0000-\u001f]+/g, " "));
     } catch {
-      return undefined;
+      const type = FIRST_TYPE.exec(text)?.[1];
+      return type === undefined ? undefined : { "@type": type };
     }
   }
 }
+
+/** The first thing that a script which is no JSON names; in the few kilobytes at its beginning. */
+const FIRST_TYPE = /^[\s\S]{0,2000}?"@type"\s*:\s*"([^"]{1,60})"/;
 
 function visit(value: unknown, entities: Entity[], depth: number): void {
   if (depth > DEEPEST || entities.length >= MOST_ENTITIES || typeof value !== "object" || value === null) return;

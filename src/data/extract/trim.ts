@@ -36,7 +36,7 @@ function walk(node: Node, context: Trim): void {
   for (let child = node.first; child !== null; child = child.next) {
     if (child.skipped || child.tag === TEXT || child.chars === 0) continue;
     if (child.tag.block && !child.skipped) {
-      if (isLinks(child, context)) {
+      if (isLinks(child, context) || (context.type === "article" && isTeasers(child))) {
         child.skipped = true;
         continue;
       }
@@ -137,6 +137,32 @@ function isLinks(node: Node, { type, whole, strict }: Trim): boolean {
   const links = countLinks(node, 4);
   if (type === "article") return links >= 2 || name === "p" || name === "ul";
   return links >= 3;
+}
+
+/** Items from which a list of teasers is told, and the characters that one has at most on average. */
+const TEASERS = 4;
+const TEASER = 350;
+
+/** True for a list whose items are each a headline that is a link, with a few words below: other articles. */
+function isTeasers(node: Node): boolean {
+  let items = 0;
+  let teasers = 0;
+  for (let child = node.first; child !== null; child = child.next) {
+    if (child.skipped || child.chars === 0) continue;
+    items += 1;
+    if (child.tag.block && (child.linkChars >= child.chars * 0.8 || hasLinkedHeading(child, 6))) teasers += 1;
+  }
+  return teasers >= TEASERS && teasers >= items * 0.8 && node.chars <= items * TEASER;
+}
+
+/** True where the first heading of a part is a link. */
+function hasLinkedHeading(node: Node, depth: number): boolean {
+  if (node.tag.heading > 0) return node.linkChars >= node.chars * 0.8;
+  if (depth === 0) return false;
+  for (let child = node.first; child !== null; child = child.next) {
+    if (!child.skipped && child.chars > 0 && child.tag !== TEXT && hasLinkedHeading(child, depth - 1)) return true;
+  }
+  return false;
 }
 
 function countLinks(node: Node, most: number): number {

@@ -121,6 +121,31 @@ describe("extract", () => {
     expect(text.split("Sentence 1 of one")).toHaveLength(2);
   });
 
+  it("leaves out a list of other articles' headlines, and keeps a list of its own", () => {
+    const card = (i: number, head: string) =>
+      `<div class="c"><h3>${head}</h3><p>By Bo</p><p>What card ${i} is about, in one sentence of some length.</p></div>`;
+    const numbers = Array.from({ length: 5 }, (_, i) => i);
+    const teasers = numbers.map((i) => card(i, `<a href="/a${i}">A headline, number ${i}</a>`)).join("");
+    const parts = numbers.map((i) => card(i, `Part number ${i}`)).join("");
+    const of = (list: string) =>
+      extract(`<article><p>${prose("one")}</p><p>${prose("two")}</p><div>${list}</div></article>`, { type: "article" })
+        .text;
+    expect(of(teasers)).toBe([prose("one"), prose("two")].join("\n\n"));
+    expect(of(parts)).toContain("What card 3 is about");
+    // Two headlines that are links are no list yet.
+    expect(of(card(1, '<a href="/1">One</a>') + card(2, '<a href="/2">Two</a>'))).toContain("What card 2 is about");
+  });
+
+  it("hears of what a page is about from data that is no JSON", () => {
+    const head = (data: string) =>
+      `<html><head><title>x</title><script type="application/ld+json">${data}</script></head><body><p>${prose("one", 1)}</p></body></html>`;
+    expect(
+      extract(head('{"@context": "https://schema.org", "@type": "DiscussionForumPosting", "headline": "so "called""}'))
+        .type,
+    ).toBe("forum");
+    expect(extract(head('{"@type": ')).type).not.toBe("forum");
+  });
+
   it("drops what is hidden, keeps what is under a fold", () => {
     const html = `<main><p>${prose("one")}</p><p hidden>${prose("gone", 1)}</p><p style="display: none">${prose("away", 1)}</p><details><summary>More</summary><p>${prose("fold", 1)}</p></details></main>`;
     const { text } = extract(html, { type: "article" });
