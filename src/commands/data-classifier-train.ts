@@ -15,9 +15,11 @@ export default defineCommand({
     const { trainClassifier, writeClassifier } = await import("../data/index.js");
     const { classifier, record, ...result } = await trainClassifier(file, { ...options, signal, onProgress });
     await writeClassifier(out, classifier, record);
-    const { words, labels, loss, tokensPerSecond } = result;
+    const { words, labels, once, loss, tokensPerSecond } = result;
     const rate = `${(tokensPerSecond / 1e6).toFixed(2)} M tokens/s`;
     print(`${out}: ${words} words, ${labels} labels, mean loss ${loss.toFixed(4)} nats, ${rate}`);
+    if (once.length > 0)
+      print(`${once.length} labels occur once, of which nothing can be tested: ${once.slice(0, 8).join(", ")}`);
     return { ...result, model: out };
   },
 });

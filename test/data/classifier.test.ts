@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { readClassifier, writeClassifier } from "../../src/data/classifier/file.js";
+import { labelName, readClassifier, writeClassifier } from "../../src/data/classifier/file.js";
 import { Predictor, predictFile, testClassifier } from "../../src/data/classifier/predict.js";
 import { type TrainClassifierOptions, trainClassifier, wholeLines } from "../../src/data/classifier/train.js";
 
@@ -74,6 +74,17 @@ describe("models of fastText", () => {
     await expect(readClassifier(await file("e.bin", huge))).rejects.toThrow(/wrong size|4 GiB/);
   });
 
+  it("takes names that are no UTF-8 for the bytes that they are", async () => {
+    const whole = await readFile(fixture("fasttext-hs.bin"));
+    const at = whole.indexOf("__label__") + "__label__".length;
+    whole[at] = 0xff;
+    const model = await readClassifier(await file("g.bin", whole));
+    expect(model.vocabulary.labels.map(labelName).some((name) => name.startsWith("\ufffd"))).toBe(true);
+    const path = join(folder, "h.bin");
+    await writeClassifier(path, model, { epoch: 5, minCount: 12 });
+    expect((await readFile(path)).equals(whole)).toBe(true);
+  });
+
   it("never throws anything but its own errors at damaged files", async () => {
     const whole = await readFile(fixture("fasttext-quantised.ftz"));
     const path = join(folder, "f.ftz");
@@ -119,6 +130,13 @@ describe("training a classifier", () => {
     const [a, b, c] = models.map(({ classifier }) => Buffer.from(classifier.input.slice().buffer).toString("hex"));
     expect(a).toBe(b);
     expect(a).not.toBe(c);
+  });
+
+  it("names labels that occur once", async () => {
+    const path = await file("once.txt", `${lines(200, 1)}__label__rare one two\n__label__other three\n`);
+    const { once, labels } = await trainClassifier(path, { dim: 4 });
+    expect([...once].sort()).toEqual(["other", "rare"]);
+    expect(labels).toBe(4);
   });
 
   it("says what is wrong with what it is given", async () => {

@@ -8,6 +8,7 @@ import type { z } from "zod";
 import { fileError, QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
+import { labelName } from "./file.js";
 import { Classifier, type Entry, LABEL_PREFIX, LONGEST_LINE } from "./model.js";
 import { trainClassifierOptions } from "./train-options.js";
 
@@ -21,6 +22,8 @@ export interface TrainedClassifier {
   readonly record: { readonly epoch: number; readonly minCount: number };
   readonly words: number;
   readonly labels: number;
+  /** Labels that occur on one line alone: nothing learned of them can be tested. */
+  readonly once: readonly string[];
   readonly tokens: number;
   /** Mean loss of an example, in nats, over the whole training. */
   readonly loss: number;
@@ -74,6 +77,7 @@ export async function trainClassifier(path: string, options: TrainClassifierOpti
     record: { epoch: o.epoch, minCount: o.minCount },
     words: words.length,
     labels: labels.length,
+    once: labels.filter((label) => label.count === 1).map(labelName),
     tokens,
     loss,
     tokensPerSecond: (tokens * o.epoch) / seconds,
