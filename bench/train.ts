@@ -3,7 +3,8 @@
  * a change of the machine's speed meets all of them; each is a process of its own, whose memory is told too.
  *   QUERN_TORCH_PYTHON=/path/to/python npm run bench:train [-- --only llama-3m --rounds 3 --steps 10 --threads 2]
  * The peer is the better of eager and compile. Where jemalloc is found (`QUERN_JEMALLOC`, or Debian's libjemalloc2) each also
- * runs with it preloaded, and the faster way is kept for the rounds that count. Its tokens are random, which costs the same.
+ * runs with it preloaded, and the faster way is kept for the rounds that count; `--ways "eager,compile with jemalloc"` names
+ * the ways at once, for a row in as little time as can be. Its tokens are random, which costs the same.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -107,11 +108,22 @@ function fastest(row: Row, candidates: readonly Way[]): Way {
   return rated.reduce((best, each) => (each.rate > best.rate ? each : best)).way;
 }
 
+function peersOf(row: Row): Way[] {
+  const [eager, compiled] = [ways([], "eager"), ways(["--compile"], "compile")];
+  const named = option("ways")?.split(",");
+  if (named === undefined) return [fastest(row, eager), fastest(row, compiled)];
+  return named.map((name) => {
+    const way = [...eager, ...compiled].find((each) => each.name === name);
+    if (!way) throw new Error(`there is no way "${name}" here`);
+    return way;
+  });
+}
+
 const results: Record<string, unknown>[] = [];
 for (const row of rows) {
   if (only !== undefined && !row.name.includes(only)) continue;
   const steps = Number(option("steps") ?? row.steps);
-  const peers = python === null ? [] : [fastest(row, ways([], "eager")), fastest(row, ways(["--compile"], "compile"))];
+  const peers = python === null ? [] : peersOf(row);
   const ours: QuernFigures[] = [];
   const theirs = peers.map((): Figures[] => []);
   for (let round = 0; round < rounds; round++) {
