@@ -169,6 +169,23 @@ describe("deduplicate", () => {
     expect([...turned.ids].sort()).toEqual([...ids].sort());
   });
 
+  it("by near finds the clusters that datatrove finds", async () => {
+    // With words between spaces, as here; test/oracle/datatrove_clusters.py says how.
+    const path = join(import.meta.dirname, "fixtures", "datatrove-clusters.json");
+    const { documents, clusters } = JSON.parse(await readFile(path, "utf8"));
+    const lines = (documents as string[]).map((text, i) => ({ id: `${i}`, text }));
+    const { removed } = await run(lines, { by: "near" });
+    const found = new Map<string, number[]>();
+    for (const { id, kept } of removed as { id: string; kept?: string }[]) {
+      if (kept === undefined) continue;
+      const members = found.get(kept) ?? [Number(kept)];
+      found.set(kept, [...members, Number(id)]);
+    }
+    const order = (list: readonly number[]) => [...list].sort((a, b) => a - b);
+    expect([...found.values()].map(order).sort(([a], [b]) => a - b)).toEqual(clusters);
+    expect(clusters.length).toBeGreaterThan(20);
+  });
+
   it("by near joins what hangs together through others, and keeps texts too short for an n-gram", async () => {
     const base = words(200);
     const chain = [0, 1, 2, 3].map((i) => [...words(i * 5), ...base.slice(i * 5)].join(" "));
