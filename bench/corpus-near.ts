@@ -66,7 +66,7 @@ function deviation(pairs: readonly Pair[], partner: ReadonlyMap<number, number>)
   }
   const sigma = Math.sqrt(variance);
   const share = (count: number) => (pairs.length === 0 ? 0 : count / pairs.length);
-  const peer = { name: `expected; found ${share(found).toFixed(4)}`, value: share(expected) };
+  const peer = { name: `found ${share(found).toFixed(4)}, expected`, value: share(expected) };
   return { value: sigma === 0 ? 0 : Math.abs(found - expected) / sigma, unit: "σ", peer, most: 2 };
 }
 
