@@ -2,7 +2,7 @@
  * @file Checkpoints of a run: a Hugging Face model folder, and beside its weights what a run needs to go on.
  *
  *     training_state.safetensors   the optimizer's state; only the newest two checkpoints keep it
- *     checkpoint.json              step, seconds, validation loss, and the checksum of each file of tensors
+ *     checkpoint.json              step, seconds, validation loss, and the checksum of each other file
  *
  * A checkpoint takes its name when it is whole, so a process killed at any moment leaves it whole or not there.
  */
@@ -79,7 +79,7 @@ export async function saveCheckpoint(
     }));
     await writeSafetensors(join(temporary, STATE_FILE), tensors, { metadata: { step: String(step) } });
     const sha256: Record<string, string> = {};
-    for (const name of [WEIGHTS_FILE, STATE_FILE]) sha256[name] = await checksum(join(temporary, name));
+    for (const name of (await readdir(temporary)).sort()) sha256[name] = await checksum(join(temporary, name));
     const record: z.output<typeof recordSchema> = { step, seconds, run, validation_loss: validationLoss, sha256 };
     await writeFileAtomic(join(temporary, RECORD_FILE), `${JSON.stringify(record, null, 2)}\n`);
   });
@@ -129,7 +129,7 @@ export async function restoreCheckpoint(
     throw new QuernError(`${path} holds step ${record.step}: it was renamed or swapped; ${remedy}`);
   }
   if (record.run !== run) throw new QuernError(`${path} belongs to another run; ${remedy}`);
-  for (const name of [WEIGHTS_FILE, STATE_FILE]) {
+  for (const name of new Set([WEIGHTS_FILE, STATE_FILE, ...Object.keys(record.sha256)])) {
     if ((await checksum(join(path, name))) !== record.sha256[name]) {
       throw new QuernError(`${join(path, name)} is not what was saved: it was edited or cut short; ${remedy}`);
     }

@@ -13,8 +13,11 @@ export const FIXTURES = [
   "llama-biases-llama3",
   "llama-linear",
   "qwen3-grouped-tied",
+  "gpt2-free",
 ] as const;
-export const MUON_FIXTURES = FIXTURES.filter((name) => !["llama-grouped-tied", "llama-full-free"].includes(name));
+export const MUON_FIXTURES = FIXTURES.filter(
+  (name) => !["llama-grouped-tied", "llama-full-free", "gpt2-free"].includes(name),
+);
 
 export interface ModelFixture {
   readonly config: ModelConfig;

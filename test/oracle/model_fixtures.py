@@ -53,6 +53,8 @@ MODELS = {
                               muon=dict(adjust_lr_fn="match_rms_adamw", ns_steps=4)),
     "gpt2-tied": dict(family="gpt2", layers=2, width=15, heads=3, hidden=34, vocab=31, epsilon=1e-5, tied=True, batch=2,
                       sequence=25, seed=1, muon=dict()),
+    "gpt2-free": dict(family="gpt2", layers=2, width=20, heads=2, hidden=80, vocab=37, epsilon=1e-3, tied=False, batch=2,
+                      sequence=18, seed=2),
 }
 
 

@@ -162,7 +162,7 @@ describe("checkpoints", { timeout: SLOW_BUILD }, () => {
 
     const resume = () => pretrain({ ...options, resume: true });
     const path = (name: string) => join(out, "checkpoints", "30", name);
-    for (const name of ["model.safetensors", "training_state.safetensors"]) {
+    for (const name of ["model.safetensors", "training_state.safetensors", "config.json"]) {
       const good = await readFile(path(name));
       const edited = Buffer.from(good);
       edited[edited.length - 3] ^= 1;
