@@ -7,10 +7,11 @@
  */
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { createWriteStream, readFileSync, rmSync } from "node:fs";
+import { createWriteStream, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { Chain } from "../src/data/clean/chain.js";
 import {
@@ -116,13 +117,13 @@ async function writeInputs(into: string): Promise<string[]> {
 
 /** A process of its own that cleans: its seconds, start and all, and its greatest resident memory in MB. */
 function cleanOnce(inputs: readonly string[], workers: number): { readonly seconds: number; readonly memory: number } {
-  const cli = join(import.meta.dirname, "..", "src", "cli.js");
+  const cli = pathToFileURL(join(import.meta.dirname, "..", "src", "cli.js")).href;
   const code = `process.on("exit", () => console.error("MAXRSS " + process.resourceUsage().maxRSS)); await import(${JSON.stringify(cli)});`;
+  const main = join(folder, "main.mjs");
+  writeFileSync(main, code);
   const call = ["data", "clean", ...inputs, "--out", join(folder, "out"), "--workers", String(workers)];
   const start = performance.now();
-  const { stderr, status } = spawnSync(process.execPath, ["--input-type=module", "-e", code, "x", ...call], {
-    encoding: "utf8",
-  });
+  const { stderr, status } = spawnSync(process.execPath, [main, ...call], { encoding: "utf8" });
   const elapsed = (performance.now() - start) / 1e3;
   rmSync(join(folder, "out"), { recursive: true, force: true });
   if (status !== 0) throw new Error(stderr);
