@@ -189,8 +189,14 @@ async function readTokens(
     { vocabSize: o.vocabSize, signal, onProgress },
   );
   const tokens = own.map(({ texts, held }, i): GroupTokens => {
-    const encoded = { train: encodeAll(tokenizer, texts), heldOut: encodeAll(tokenizer, held) };
     const least = 2 * o.sequence + 2;
+    const [learned, apart] = [encodeAll(tokenizer, texts), encodeAll(tokenizer, held)];
+    // A group of a few long documents may have none held out: then its end is.
+    const cut = Math.floor(learned.length * (1 - HELD_OUT));
+    const encoded =
+      apart.length >= least
+        ? { train: learned, heldOut: apart }
+        : { train: learned.subarray(0, cut), heldOut: learned.subarray(cut) };
     if (encoded.train.length < least || encoded.heldOut.length < least) {
       throw new QuernError(
         `the group ${names[i]} has too little text to search with: ${encoded.train.length} tokens and ${encoded.heldOut.length} held out, where ${least} of each are needed`,
