@@ -2,7 +2,7 @@
  * @file The text classifier beside Debian's `fasttext`: the same lines and settings, one thread each, in turns. Which of some
  * documents of the web a passage is from, by words and bigrams.
  *
- *     QUERN_SHARED=… npm run bench corpus-classifier
+ *     QUERN_SHARED=… npm run bench:corpus -- --only classifier      # or by itself: npm run bench corpus-classifier
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -18,6 +18,7 @@ import {
   trainClassifier,
   writeClassifier,
 } from "../src/data/index.js";
+import type { Section } from "./corpus-row.js";
 import { machineLine, median } from "./measure.js";
 
 const SETTINGS = { dim: 100, epoch: 5, lr: 0.5, wordNgrams: 2, bucket: 200_000, loss: "softmax" } as const;
@@ -25,9 +26,9 @@ const DOCUMENTS = 120;
 const PASSAGE = 25;
 const COPIES = 10;
 
-export const classifier = {
+export const classifier: Section = {
   name: "classifier",
-  async run({ rounds, folder }: { readonly rounds: number; readonly folder: string }) {
+  async run({ rounds, folder }) {
     const [train, test, many, none] = ["train", "test", "many", "none"].map((name) => join(folder, `${name}.txt`));
     const lines = passages();
     writeFileSync(train, lines.filter((_, i) => i % 5 !== 0).join(""));

@@ -9,6 +9,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { classifier } from "./corpus-classifier.js";
 import { near } from "./corpus-near.js";
 import { pieces } from "./corpus-pieces.js";
 import type { Row, Section } from "./corpus-row.js";
@@ -17,7 +18,7 @@ import { suffix } from "./corpus-suffix.js";
 import { machineLine } from "./measure.js";
 
 const { rounds, only, documents } = readArguments();
-const sections: readonly Section[] = [signatures, suffix, pieces, near(documents)];
+const sections: readonly Section[] = [signatures, suffix, pieces, classifier, near(documents)];
 for (const name of only) {
   if (!sections.some((section) => section.name === name)) {
     throw new Error(`there is no section ${name}; there are ${sections.map((section) => section.name).join(", ")}`);

@@ -21,7 +21,7 @@ export function fitMailJudge(
     examples: labelledMails(mails),
     out,
     good: "ham",
-    training: { dim: 16, epoch: 5, lr: 0.5, wordNgrams: 2, bucket: 100_000 },
+    training: { dim: 16, epoch: 8, lr: 0.5, wordNgrams: 2, bucket: 100_000 },
     ...calls,
   });
 }
