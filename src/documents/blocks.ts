@@ -26,8 +26,12 @@ export interface LinesBlock {
 export interface TextBlock {
   readonly kind: "text";
   readonly file: BlockFile;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** With TEXT_PADDING more bytes in their buffer behind them; that buffer is shared with other threads, or can be. */
+  readonly bytes: Uint8Array<SharedArrayBuffer>;
 }
+
+/** Bytes that can be read behind a text. */
+export const TEXT_PADDING = 8;
 
 /** Documents that are parsed already. */
 export interface RowsBlock {

@@ -1,5 +1,6 @@
 /** @file Files as streams of bytes, unpacked where their name says that they are packed: .gz by zlib, .zst by zlib or fzstd. */
 import { createReadStream } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { extname } from "node:path";
 import * as zlib from "node:zlib";
 import { Decompress } from "fzstd";
@@ -28,7 +29,7 @@ export async function* readBytes(
   signal?: AbortSignal,
   onOpen?: (counter: { readonly bytesRead: number }) => void,
 ): AsyncGenerator<Uint8Array> {
-  const raw = createReadStream(path, { signal, highWaterMark: 1 << 18 });
+  const raw = createReadStream(path, { signal, highWaterMark: 1 << 20 });
   onOpen?.(raw);
   try {
     if (compression === undefined) yield* raw;
@@ -50,6 +51,52 @@ export async function* readBytes(
     throw fileError(error, "read", path);
   } finally {
     raw.destroy();
+  }
+}
+
+/** Bytes that are read in one call. */
+const READ = 1 << 24;
+
+/**
+ * The first `most` bytes of a file that is not packed, in memory that threads can share, with `padding` more bytes behind
+ * them. `onOpen` is given what counts them.
+ * @throws QuernError where the file cannot be read; the signal's reason when it aborts
+ */
+export async function readShared(
+  path: string,
+  most: number,
+  padding: number,
+  signal?: AbortSignal,
+  onOpen?: (counter: { readonly bytesRead: number }) => void,
+): Promise<Uint8Array<SharedArrayBuffer>> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path);
+    const counter = { bytesRead: 0 };
+    onOpen?.(counter);
+    let bytes = new Uint8Array(new SharedArrayBuffer(Math.min((await handle.stat()).size, most) + padding));
+    while (counter.bytesRead < most) {
+      signal?.throwIfAborted();
+      // A pipe tells no size, and a file may grow while it is read.
+      if (counter.bytesRead === bytes.length - padding) {
+        const one = await handle.read(new Uint8Array(1), 0, 1, null);
+        if (one.bytesRead === 0) break;
+        const grown = new Uint8Array(new SharedArrayBuffer(bytes.length * 2 + 4096));
+        grown.set(bytes);
+        grown[counter.bytesRead++] = one.buffer[0];
+        bytes = grown;
+      }
+      const room = Math.min(READ, bytes.length - padding - counter.bytesRead, most - counter.bytesRead);
+      const { bytesRead } = await handle.read(bytes, counter.bytesRead, room, null);
+      if (bytesRead === 0) break;
+      counter.bytesRead += bytesRead;
+    }
+    return bytes.subarray(0, counter.bytesRead);
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw fileError(error, "read", path);
+  } finally {
+    await handle?.close();
   }
 }
 

@@ -1,13 +1,6 @@
 /** @file Rows of a Parquet file, a row group at a time; a column's pages are unpacked by hyparquet-compressors. */
 import { type FileHandle, open } from "node:fs/promises";
-import {
-  type AsyncBuffer,
-  type FileMetaData,
-  parquetMetadataAsync,
-  parquetReadObjects,
-  parquetSchema,
-} from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import type { AsyncBuffer, FileMetaData } from "hyparquet";
 import { fileError, QuernError } from "../errors.js";
 
 /** Rows that are in memory at once, at most: a text of some kilobytes each makes that some tens of megabytes. */
@@ -26,6 +19,9 @@ export async function* readParquetRows(
   required: string,
   onOpen?: (counter: { readonly bytesRead: number }) => void,
 ): AsyncGenerator<Readonly<Record<string, unknown>>> {
+  // Loaded when there is such a file: every worker that reads text would pay for it.
+  const { parquetReadObjects, parquetSchema } = await import("hyparquet");
+  const { compressors } = await import("hyparquet-compressors");
   let handle: FileHandle | undefined;
   try {
     handle = await open(path);
@@ -79,8 +75,9 @@ async function asBuffer(handle: FileHandle): Promise<AsyncBuffer> {
   };
 }
 
-function metadataOf(path: string, file: AsyncBuffer): Promise<FileMetaData> {
+async function metadataOf(path: string, file: AsyncBuffer): Promise<FileMetaData> {
   // hyparquet reads the last bytes first; a file shorter than its marks would ask for bytes before the start.
   if (file.byteLength < 12) throw new QuernError(`${path} is no Parquet file: it has ${file.byteLength} bytes`);
+  const { parquetMetadataAsync } = await import("hyparquet");
   return parquetMetadataAsync(file);
 }

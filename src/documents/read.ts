@@ -6,8 +6,16 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import { fileError, QuernError } from "../errors.js";
-import { type Block, documentsOf, type LinesBlock, type RowsBlock, type TextBlock, toDocument } from "./blocks.js";
-import { type Compression, packingOf, readBytes } from "./compression.js";
+import {
+  type Block,
+  documentsOf,
+  type LinesBlock,
+  type RowsBlock,
+  TEXT_PADDING,
+  type TextBlock,
+  toDocument,
+} from "./blocks.js";
+import { type Compression, packingOf, readBytes, readShared } from "./compression.js";
 import type { Document } from "./document.js";
 import { readParquetRows } from "./parquet.js";
 import { checkText, isBlank, LONGEST_TEXT } from "./utf8.js";
@@ -238,14 +246,7 @@ async function* readText(
   skipped: SkippedFile[],
   onOpen: OnOpen,
 ): AsyncGenerator<TextBlock> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of readBytes(file.path, file.compression, signal, onOpen)) {
-    length += chunk.length;
-    chunks.push(chunk);
-    if (length > LONGEST_TEXT) break;
-  }
-  const whole = joined(chunks, length);
+  const whole = await wholeFile(file, signal, onOpen);
   const checked = checkText(whole);
   if ("problem" in checked) {
     const where = `${checked.problem}, at byte ${checked.offset}${file.compression ? " of the unpacked text" : ""}`;
@@ -256,6 +257,25 @@ async function* readText(
   const bytes = whole.subarray(checked.start);
   if (isBlank(bytes)) skipped.push({ path: file.path, reason: "empty" });
   else yield { kind: "text", file, bytes };
+}
+
+/** A file's bytes, unpacked, with padding behind them; of one that is too long only the beginning. */
+async function wholeFile(
+  file: Found,
+  signal: AbortSignal | undefined,
+  onOpen: OnOpen,
+): Promise<Uint8Array<SharedArrayBuffer>> {
+  if (file.compression === undefined) return readShared(file.path, LONGEST_TEXT + 1, TEXT_PADDING, signal, onOpen);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of readBytes(file.path, file.compression, signal, onOpen)) {
+    length += chunk.length;
+    chunks.push(chunk);
+    if (length > LONGEST_TEXT) break;
+  }
+  const bytes = new Uint8Array(new SharedArrayBuffer(length + TEXT_PADDING)).subarray(0, length);
+  fill(bytes, chunks);
+  return bytes;
 }
 
 async function* readLines(file: Found, signal: AbortSignal | undefined, onOpen: OnOpen): AsyncGenerator<LinesBlock> {
@@ -285,12 +305,16 @@ async function* readLines(file: Found, signal: AbortSignal | undefined, onOpen: 
 /** The chunks one behind the other, in memory of their own. */
 function joined(chunks: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);
+  fill(bytes, chunks);
+  return bytes;
+}
+
+function fill(bytes: Uint8Array, chunks: readonly Uint8Array[]): void {
   let at = 0;
   for (const chunk of chunks) {
     bytes.set(chunk, at);
     at += chunk.length;
   }
-  return bytes;
 }
 
 function lineFeeds(bytes: Uint8Array): number {

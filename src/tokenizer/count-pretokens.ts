@@ -7,12 +7,13 @@ import { splitterFor } from "./patterns.js";
 import { PretokenCounter, type PretokenCounts } from "./pretoken-counts.js";
 import { partEnd, TextParts } from "./text-parts.js";
 import { buffersOf, sizeOf, tasksOf } from "./text-tasks.js";
+import { Underway } from "./underway.js";
 import { hasWorkers, WorkerPool } from "./worker-pool.js";
-import type { CountResult, CountTask, Setup } from "./worker-tasks.js";
+import type { CountResult, CountTask, Setup, TextTask } from "./worker-tasks.js";
 
 export interface CountPretokensOptions {
   readonly pattern: string;
-  /** Threads that count; 1 is this one. */
+  /** Threads that count, this one among them. */
   readonly threads: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
@@ -36,26 +37,36 @@ const WORTH_WORKERS = 24 << 20;
 /** Milliseconds after which other work of the process has a turn. */
 const TURN = 60;
 
+type Documents = Iterable<string> | AsyncIterable<string> | DocumentReader;
+type CountingPool = WorkerPool<CountTask, CountResult>;
+
 /**
  * The pretokens of all documents with their counts; the same set whatever the number of threads.
  * @throws QuernError if the pattern is not valid or there is no text; the signal's reason when it aborts
  */
-export async function countPretokens(
-  documents: Iterable<string> | AsyncIterable<string> | DocumentReader,
+export async function countPretokens(documents: Documents, options: CountPretokensOptions): Promise<PretokenCounts> {
+  const { counts, pool } = await countKeepingThreads(documents, options);
+  await pool?.close();
+  return counts;
+}
+
+/** The same, with the threads that were started for it, if any: they can learn merges too. Close them when done. */
+export async function countKeepingThreads(
+  documents: Documents,
   options: CountPretokensOptions,
-): Promise<PretokenCounts> {
+): Promise<{ readonly counts: PretokenCounts; readonly pool: CountingPool | undefined }> {
   const { pattern, threads, signal, onProgress, kept = KEPT } = options;
   const reading = isReader(documents) ? documents : options.reading;
   const splitter = await splitterFor(pattern);
   const worth = options.worthWorkers ?? (splitter.divisible ? WORTH_WORKERS : WORTH_WORKERS / 6);
   const counter = new PretokenCounter();
   const parts = new TextParts(splitter);
-  let pool: WorkerPool<CountTask, CountResult> | undefined;
-  let batch: string[] = [];
-  let batchUnits = 0;
+  let pool: CountingPool | undefined;
   let units = 0;
   let texts = 0;
   let turn = performance.now();
+
+  const underway = new Underway();
 
   const breathe = async (): Promise<void> => {
     if (performance.now() - turn < TURN) return;
@@ -72,59 +83,60 @@ export async function countPretokens(
     if (isReader(documents)) documents.found(found);
     if (counts !== undefined) counter.merge(counts);
   };
-  const send = async (): Promise<void> => {
-    if (pool === undefined || batch.length === 0) return;
-    await pool.ready();
-    // What goes wrong is told by `take` below, or by the next `ready`.
-    pool.run({ kind: "texts", texts: batch }).then(collect, () => {});
-    batch = [];
-    batchUnits = 0;
-  };
   const startPool = () =>
-    new WorkerPool<CountTask, CountResult>(threads, { work: "count", pattern, kept } satisfies Setup);
+    new WorkerPool<CountTask, CountResult>(threads - 1, { work: "count", pattern, kept } satisfies Setup);
+  /** Counts a task here or in another thread, whichever is free. */
+  const count = async (task: TextTask): Promise<void> => {
+    if (pool?.hasRoom()) underway.add(pool.run(task, buffersOf(task)).then(collect));
+    else {
+      try {
+        const found = countTask(task, parts, counter);
+        if (isReader(documents)) documents.found(found);
+      } catch (error) {
+        underway.add(Promise.reject(error));
+      }
+      // What other threads have done is heard of only between tasks.
+      if (pool !== undefined) await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    // A line that is no document is told by the first that has one, when its turn comes.
+    if (underway.failed) await underway.end();
+    await breathe();
+  };
   const countBlocks = async (from: DocumentReader): Promise<void> => {
-    const underway: Promise<void>[] = [];
     for await (const task of tasksOf(from.blocks(), { divisible: splitter.divisible })) {
       if (threads > 1 && from.bytesTotal > worth && hasWorkers()) pool ??= startPool();
       units += sizeOf(task);
-      if (pool === undefined) from.found(countTask(task, parts, counter));
-      else {
-        await pool.ready();
-        const counted = pool.run(task, buffersOf(task)).then(collect);
-        // A line that is no document is told by the first that has one, when its turn comes.
-        counted.catch(() => {});
-        underway.push(counted);
-        if (underway.length > threads * 2) await underway.shift();
-      }
-      await breathe();
+      await count(task);
     }
-    for (const counted of underway) await counted;
+    await underway.end();
     from.end();
   };
   const countTexts = async (from: Iterable<string> | AsyncIterable<string>): Promise<void> => {
+    let batch: string[] = [];
+    let batchUnits = 0;
+    const send = async (): Promise<void> => {
+      const task = { kind: "texts", texts: batch } as const;
+      batch = [];
+      batchUnits = 0;
+      await count(task);
+    };
     for await (const text of from) {
       if (typeof text !== "string") throw new QuernError("a document to train on is not a string");
       texts++;
       const expected = Math.max(units + text.length, reading?.bytesTotal ?? 0);
-      if (threads > 1 && pool === undefined && expected > worth && hasWorkers()) {
-        pool = startPool();
-      }
+      if (threads > 1 && expected > worth && hasWorkers()) pool ??= startPool();
       for (let start = 0; start < text.length; ) {
-        const before = start;
-        if (pool === undefined) {
-          start = parts.load(text, start);
-          counter.add(parts.bytes, parts.view, 0, parts.bounds, parts.count);
-        } else {
-          start = splitter.divisible && text.length - start > BATCH ? partEnd(text, start, start + BATCH) : text.length;
-          batch.push(text.slice(before, start));
-          batchUnits += start - before;
-          if (batchUnits >= BATCH) await send();
-        }
-        units += start - before;
-        await breathe();
+        const end =
+          splitter.divisible && text.length - start > BATCH ? partEnd(text, start, start + BATCH) : text.length;
+        batch.push(start === 0 && end === text.length ? text : text.slice(start, end));
+        batchUnits += end - start;
+        units += end - start;
+        start = end;
+        if (batchUnits >= BATCH) await send();
       }
-      parts.release();
     }
+    await send();
+    await underway.end();
   };
   try {
     await (isReader(documents) ? countBlocks(documents) : countTexts(documents));
@@ -133,7 +145,6 @@ export async function countPretokens(
       throw new QuernError(`there is no text to train on: ${texts === 0 ? "no document" : "all documents are empty"}`);
     }
     if (pool !== undefined) {
-      await send();
       for (const counts of await pool.runOnEach("take")) {
         collect(counts);
         signal?.throwIfAborted();
@@ -144,12 +155,13 @@ export async function countPretokens(
       const { bytesTotal: total } = reading;
       onProgress?.({ task: "count pretokens", done: total, total, unit: "byte" });
     }
-    return counter.take();
-  } finally {
+    return { counts: counter.take(), pool };
+  } catch (error) {
     await pool?.close();
+    throw error;
   }
 }
 
-function isReader(documents: Iterable<string> | AsyncIterable<string> | DocumentReader): documents is DocumentReader {
+function isReader(documents: Documents): documents is DocumentReader {
   return typeof documents === "object" && "blocks" in documents;
 }

@@ -10,12 +10,12 @@ export function countTask(task: TextTask, parts: TextParts, counter: PretokenCou
     const view = new DataView(task.bytes.buffer);
     const count = (from: number, to: number): void =>
       parts.eachPart(task.bytes, from, to, (start) => counter.add(task.bytes, view, start, parts.bounds, parts.count));
-    let from = 0;
+    let from = task.start;
     for (const end of task.ends) {
       count(from, end);
       from = end;
     }
-    if (from < task.length) count(from, task.length);
+    if (from < task.end) count(from, task.end);
     parts.release();
     return task.ends.length;
   }

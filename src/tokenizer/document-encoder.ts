@@ -4,14 +4,15 @@ import { IdBuffer } from "./encoder.js";
 import { snapshotOf } from "./snapshot.js";
 import { buffersOf, sizeOf, textsOfTask } from "./text-tasks.js";
 import type { Tokenizer } from "./tokenizer.js";
+import { Underway } from "./underway.js";
 import { hasWorkers, WorkerPool } from "./worker-pool.js";
 import type { EncodeResult, EncodeTask, Setup } from "./worker-tasks.js";
 
 /** Texts shorter than this in all are not worth starting workers for. */
 const WORTH_WORKERS = 8 << 20;
 
-/** Tasks that each worker is given before this thread does something else. */
-const FIRST_TASKS = 6;
+/** Tasks for each thread that are begun, or done and waiting for one before them. */
+const MOST_UNDERWAY = 6;
 
 /** Encodes documents, each with the end-of-text token behind it; empty ones are left out. Close it when done. */
 export class DocumentEncoder {
@@ -19,22 +20,13 @@ export class DocumentEncoder {
   readonly #endOfText: number;
   readonly #threads: number;
   readonly #reading: ReadBytes | undefined;
-  readonly #meanwhile: () => void;
   #pool: WorkerPool<EncodeTask, EncodeResult> | undefined;
   #units = 0;
 
   /**
    * @param reading the reading of the files that the documents come from: whether they are many is known at once
-   * @param meanwhile called once when workers have started and have something to do
    */
-  constructor(
-    tokenizer: Tokenizer,
-    endOfText: number,
-    threads: number,
-    reading: ReadBytes | undefined,
-    meanwhile: () => void,
-  ) {
-    this.#meanwhile = meanwhile;
+  constructor(tokenizer: Tokenizer, endOfText: number, threads: number, reading: ReadBytes | undefined) {
     this.#reading = reading;
     this.#tokenizer = tokenizer;
     this.#endOfText = endOfText;
@@ -43,32 +35,34 @@ export class DocumentEncoder {
 
   /** Tasks encoded, in their order. */
   async *encode(tasks: AsyncIterable<EncodeTask>): AsyncGenerator<EncodeResult> {
-    const underway: Promise<EncodeResult>[] = [];
-    let starting = false;
+    const underway = new Underway<EncodeResult>();
     for await (const task of tasks) {
       this.#units += sizeOf(task);
       const worth = Math.max(this.#units, this.#reading?.bytesTotal ?? 0) > WORTH_WORKERS;
-      if (this.#threads > 1 && this.#pool === undefined && worth && hasWorkers()) {
-        this.#pool = new WorkerPool<EncodeTask, EncodeResult>(this.#threads, {
-          work: "encode",
-          tokenizer: snapshotOf(this.#tokenizer),
-          endOfText: this.#endOfText,
-        } satisfies Setup);
-        starting = true;
-      }
+      if (this.#threads > 1 && worth && hasWorkers()) this.#pool ??= this.#start();
       if (this.#pool === undefined) {
         yield encodeTask(this.#tokenizer, task, this.#endOfText);
         continue;
       }
-      if (!starting) await this.#pool.ready();
-      underway.push(this.#pool.run(task, buffersOf(task)));
-      if (starting && underway.length < this.#threads * FIRST_TASKS) continue;
-      if (starting) this.#meanwhile();
-      starting = false;
-      // Results leave in order, so a slow batch holds back at most a few that are done.
-      while (underway.length > this.#threads * 2) yield await underway.shift()!;
+      if (this.#pool.hasRoom()) underway.add(this.#pool.run(task, buffersOf(task)));
+      else {
+        // In a promise, so that what fails is told in its turn.
+        underway.add(new Promise((resolve) => resolve(encodeTask(this.#tokenizer, task, this.#endOfText))));
+        // What other threads have done is heard of only between tasks.
+        await new Promise<void>((resolve) => setImmediate(resolve));
+      }
+      while (underway.isFirstSettled || underway.size > this.#threads * MOST_UNDERWAY) yield await underway.shift();
     }
-    for (const result of underway) yield await result;
+    while (underway.size > 0) yield await underway.shift();
+  }
+
+  /** This thread encodes as well. */
+  #start(): WorkerPool<EncodeTask, EncodeResult> {
+    return new WorkerPool<EncodeTask, EncodeResult>(this.#threads - 1, {
+      work: "encode",
+      tokenizer: snapshotOf(this.#tokenizer),
+      endOfText: this.#endOfText,
+    } satisfies Setup);
   }
 
   async close(): Promise<void> {
@@ -93,14 +87,14 @@ export function encodeTask(tokenizer: Tokenizer, task: EncodeTask, endOfText: nu
   };
   if (task.kind === "packed") {
     ends = new Uint32Array(task.ends.length);
-    let from = 0;
+    let from = task.start;
     task.ends.forEach((end, index) => {
       tokenizer.encodeBytesTo(task.bytes, from, end, out);
       endText(index);
       from = end;
     });
-    if (from < task.length) tokenizer.encodeBytesTo(task.bytes, from, task.length, out);
-    bytes = task.length;
+    if (from < task.end) tokenizer.encodeBytesTo(task.bytes, from, task.end, out);
+    bytes = task.end - task.start;
   } else {
     const { texts, others: left } = textsOfTask(task);
     others = left;

@@ -2,15 +2,19 @@
  * @file Where pairs occur: a list of slots for each pair, in one arena. Merges make entries stale without telling; when the
  * arena is full, stale entries are thrown out before it grows, so that it stays in proportion to the text that is left.
  */
-import { copied, type PairTable, UNLISTED } from "./pair-table.js";
+import { copied } from "./pair-table.js";
 
+/** In place of a list: the pair's occurrences have not been gathered. */
+const UNLISTED = -1;
 /** In place of a list: the pair has merged. */
-export const MERGED = -2;
+const MERGED = -2;
 /** In place of a list: all entries of the list were stale. */
 const EMPTY = -3;
+
 export class OccurrenceLists {
-  readonly #pairs: PairTable;
   readonly #isThere: (pair: number, slot: number) => boolean;
+  /** By pair: its last segment, or one of the above. */
+  #lists = new Int32Array(1 << 12).fill(UNLISTED);
   #entries = new Uint32Array(1 << 12);
   #used = 0;
   /** Segments of the arena: start and end, their pair, and the segment before in its list, or a negative number. */
@@ -19,61 +23,49 @@ export class OccurrenceLists {
   #owners = new Int32Array(1 << 12);
   #before = new Int32Array(1 << 12);
   #segments = 0;
-  /** By pair: how many entries it is given, then −1 − the place of the next, then 0 again. */
-  #places = new Float64Array(1 << 12);
-
   readonly #small: number;
 
   /**
    * @param isThere whether a pair does occur at a slot
    * @param small entries below which the arena grows rather than throw out stale ones
    */
-  constructor(pairs: PairTable, isThere: (pair: number, slot: number) => boolean, small: number) {
+  constructor(isThere: (pair: number, slot: number) => boolean, small: number) {
     this.#small = small;
-    this.#pairs = pairs;
     this.#isThere = isThere;
   }
 
-  /** Adds entries: pair pairs[k] at slot slots[k]. `onPair` is called once for each pair. */
-  add(pairs: Int32Array, slots: Uint32Array, count: number, onPair: (pair: number) => void): void {
-    const places = this.#placesFor(count);
-    for (let k = 0; k < count; k++) places[pairs[k]]++;
-    for (let k = 0; k < count; k++) {
-      const pair = pairs[k];
-      if (places[pair] > 0) {
-        places[pair] = -1 - this.#open(pair, places[pair]);
-        onPair(pair);
-      }
-      this.#entries[-1 - places[pair]--] = slots[k];
-    }
-    for (let k = 0; k < count; k++) places[pairs[k]] = 0;
+  isListed(pair: number): boolean {
+    return pair < this.#lists.length && this.#lists[pair] !== UNLISTED;
   }
 
   /**
-   * Adds a list for each of some pairs, from a visit to all occurrences, which is made once.
+   * Adds a list for each of some pairs.
    * @param sizes at least how many occurrences each has
+   * @param fill writes the occurrences of the i-th pair, ascending, to entries from places[i], and moves places[i] behind them
    */
-  gather(
-    wanted: readonly number[],
-    sizes: Float64Array,
-    visit: (found: (pair: number, slot: number) => void) => void,
+  add(
+    pairs: ArrayLike<number>,
+    sizes: ArrayLike<number>,
+    count: number,
+    fill: (entries: Uint32Array, places: Float64Array) => void,
   ): void {
-    const places = this.#placesFor(wanted.reduce((sum, pair) => sum + sizes[pair], 0));
-    for (const pair of wanted) places[pair] = this.#open(pair, sizes[pair]);
-    const entries = this.#entries;
-    visit((pair, slot) => {
-      entries[places[pair]++] = slot;
-    });
-    for (const pair of wanted) {
-      this.#ends[this.#pairs.lists[pair]] = places[pair];
-      places[pair] = 0;
-    }
+    let needed = 0;
+    for (let i = 0; i < count; i++) needed += sizes[i];
+    if (this.#used + needed > this.#entries.length) this.#makeRoom(needed);
+    if (this.#places.length < count) this.#places = new Float64Array(count * 2);
+    const places = this.#places;
+    const first = this.#segments;
+    for (let i = 0; i < count; i++) places[i] = this.#open(pairs[i], sizes[i]);
+    fill(this.#entries, places);
+    for (let i = 0; i < count; i++) this.#ends[first + i] = places[i];
   }
+  #places = new Float64Array(256);
 
   /** The slots where a pair may occur, ascending; the pair is marked as merged. The result is good until the next `add`. */
   take(pair: number): Uint32Array {
-    const segment = this.#pairs.lists[pair];
-    this.#pairs.lists[pair] = MERGED;
+    if (pair >= this.#lists.length) return new Uint32Array(0);
+    const segment = this.#lists[pair];
+    this.#lists[pair] = MERGED;
     if (segment < 0) return new Uint32Array(0);
     const last = this.#entries.subarray(this.#starts[segment], this.#ends[segment]);
     if (this.#before[segment] < 0) return last;
@@ -91,14 +83,12 @@ export class OccurrenceLists {
     return joined.sort();
   }
 
-  #placesFor(count: number): Float64Array {
-    if (this.#used + count > this.#entries.length) this.#makeRoom(count);
-    if (this.#places.length < this.#pairs.counts.length) this.#places = new Float64Array(this.#pairs.counts.length);
-    return this.#places;
-  }
-
   /** Begins a segment of so many entries for a pair; returns where it starts. */
   #open(pair: number, size: number): number {
+    if (pair >= this.#lists.length) {
+      const known = this.#lists.length;
+      this.#lists = copied(this.#lists, new Int32Array(Math.max(known * 2, pair + 1))).fill(UNLISTED, known);
+    }
     const segment = this.#segments++;
     if (segment === this.#starts.length) {
       this.#starts = copied(this.#starts, new Float64Array(segment * 2));
@@ -111,8 +101,8 @@ export class OccurrenceLists {
     this.#starts[segment] = start;
     this.#ends[segment] = this.#used;
     this.#owners[segment] = pair;
-    this.#before[segment] = this.#pairs.lists[pair];
-    this.#pairs.lists[pair] = segment;
+    this.#before[segment] = this.#lists[pair];
+    this.#lists[pair] = segment;
     return start;
   }
 
@@ -127,10 +117,10 @@ export class OccurrenceLists {
 
   /** Throws out stale entries and empty segments; the rest moves down, in order. */
   #compact(): void {
-    const { lists } = this.#pairs;
+    const lists = this.#lists;
     for (let segment = 0; segment < this.#segments; segment++) {
       const pair = this.#owners[segment];
-      if (lists[pair] !== MERGED && lists[pair] !== UNLISTED) lists[pair] = EMPTY;
+      if (lists[pair] !== MERGED) lists[pair] = EMPTY;
     }
     const entries = this.#entries;
     let kept = 0;

@@ -1,16 +1,13 @@
 /** @file Pairs of neighbouring tokens while merges are learned: numbered as they are met, with their counts. */
 
-/** In place of a list: the pair's occurrences have not been gathered. */
-export const UNLISTED = -1;
-
-/** Pairs by number: their tokens, counts, and lists of occurrences. */
+/** Pairs by number: their tokens, how often they occur, and whether they have merged. */
 export class PairTable {
   size = 0;
   /** Left and right token of each pair, one after the other. */
   keys = new Int32Array(1 << 17);
   counts = new Float64Array(1 << 16);
-  /** Where the list of a pair's occurrences is; UNLISTED at first. */
-  lists = new Int32Array(1 << 16);
+  /** 1 once a pair has been made a token. */
+  merged = new Uint8Array(1 << 16);
   /** Pair + 1, or 0. */
   #slots = new Int32Array(1 << 18);
 
@@ -31,11 +28,10 @@ export class PairTable {
       const room = this.counts.length * 2;
       this.keys = copied(this.keys, new Int32Array(room * 2));
       this.counts = copied(this.counts, new Float64Array(room));
-      this.lists = copied(this.lists, new Int32Array(room));
+      this.merged = copied(this.merged, new Uint8Array(room));
     }
     this.keys[pair * 2] = left;
     this.keys[pair * 2 + 1] = right;
-    this.lists[pair] = UNLISTED;
     if (this.size * 2 > slots.length) this.#rehash();
     return pair;
   }
@@ -52,7 +48,7 @@ export class PairTable {
   }
 }
 
-export function copied<T extends Int32Array | Uint32Array | Float64Array>(old: T, fresh: T): T {
+export function copied<T extends Int32Array | Uint32Array | Uint8Array | Float64Array>(old: T, fresh: T): T {
   fresh.set(old);
   return fresh;
 }

@@ -50,15 +50,16 @@ export async function* tasksOf(
         leftOut?.(1);
         continue;
       }
-      for (let start = 0; start < bytes.length; ) {
-        const aim = start + BATCH - packed.length;
-        const end = divisible && aim < bytes.length ? byteBorder(bytes, start, aim, bytes.length) : bytes.length;
-        packed.add(bytes.subarray(start, end), end === bytes.length);
-        start = end;
-        if (packed.length >= BATCH - BATCH / 8) {
-          yield packed.task();
-          packed = new Packed();
-        }
+      if (bytes.length > BATCH / 8) {
+        if (packed.length > 0) yield packed.task();
+        packed = new Packed();
+        yield* stretchesOf(bytes, divisible);
+        continue;
+      }
+      packed.add(bytes);
+      if (packed.length >= BATCH) {
+        yield packed.task();
+        packed = new Packed();
       }
       continue;
     }
@@ -77,26 +78,37 @@ export async function* tasksOf(
   if (packed.length > 0) yield packed.task();
 }
 
-/** Texts and stretches of texts while they are gathered for one task. */
+/** A text in stretches between borders, if it may be cut; nothing is copied. */
+function* stretchesOf(bytes: Uint8Array<SharedArrayBuffer>, divisible: boolean): Generator<PackedTask> {
+  const whole = new Uint8Array(bytes.buffer);
+  const last = bytes.byteOffset + bytes.length;
+  for (let start = bytes.byteOffset; start < last; ) {
+    const end = divisible && last - start > BATCH ? byteBorder(whole, start, start + BATCH, last) : last;
+    yield { kind: "packed", bytes: whole, start, end, ends: end === last ? [last] : [] };
+    start = end;
+  }
+}
+
+/** Small texts while they are gathered for one task. */
 class Packed {
   length = 0;
-  readonly #pieces: Uint8Array[] = [];
-  readonly #ends: number[] = [];
+  readonly #texts: Uint8Array[] = [];
 
-  add(piece: Uint8Array, ends: boolean): void {
-    this.#pieces.push(piece);
-    this.length += piece.length;
-    if (ends) this.#ends.push(this.length);
+  add(text: Uint8Array): void {
+    this.#texts.push(text);
+    this.length += text.length;
   }
 
   task(): PackedTask {
     const bytes = new Uint8Array(this.length + PADDING);
+    const ends: number[] = [];
     let at = 0;
-    for (const piece of this.#pieces) {
-      bytes.set(piece, at);
-      at += piece.length;
+    for (const text of this.#texts) {
+      bytes.set(text, at);
+      at += text.length;
+      ends.push(at);
     }
-    return { kind: "packed", bytes, length: this.length, ends: this.#ends };
+    return { kind: "packed", bytes, start: 0, end: at, ends };
   }
 }
 
@@ -128,10 +140,9 @@ export function withoutFirst(
   if (task.kind === "packed") {
     const documents = Math.min(most, task.ends.length);
     // Of a text that goes on, this is a stretch like those before it.
-    const from = documents < most ? task.length : documents === 0 ? 0 : task.ends[documents - 1];
-    const ends = task.ends.slice(documents).map((end) => end - from);
-    const rest = { ...task, bytes: task.bytes.slice(from), length: task.length - from, ends };
-    return { rest: rest.length > 0 ? rest : undefined, documents, bytes: from, others: 0 };
+    const start = documents < most ? task.end : documents === 0 ? task.start : task.ends[documents - 1];
+    const rest = { ...task, start, ends: task.ends.slice(documents) };
+    return { rest: start < task.end ? rest : undefined, documents, bytes: start - task.start, others: 0 };
   }
   const { texts, others } = textsOfTask(task);
   const first = texts.slice(0, most);
@@ -143,13 +154,14 @@ export function withoutFirst(
 /** What of a task can be handed over instead of copied. */
 export function buffersOf(task: TextTask): ArrayBuffer[] {
   if (task.kind === "texts") return [];
-  return [task.kind === "packed" ? task.bytes.buffer : task.lines.bytes.buffer];
+  const { buffer } = task.kind === "packed" ? task.bytes : task.lines.bytes;
+  return buffer instanceof ArrayBuffer ? [buffer] : [];
 }
 
 /** Bytes of a task, or for strings their units. */
 export function sizeOf(task: TextTask): number {
   if (task.kind === "texts") return task.texts.reduce((sum, text) => sum + text.length, 0);
-  return task.kind === "packed" ? task.length : task.lines.bytes.length;
+  return task.kind === "packed" ? task.end - task.start : task.lines.bytes.length;
 }
 
 function isWanted(text: string | Uint8Array, share: Share | undefined): boolean {

@@ -69,20 +69,21 @@ export async function splitterFromJson(json: JsonObject): Promise<Splitter> {
 /** tokenizer.json as text, vocabulary by id. */
 export function tokenizerToJson(tokenizer: Tokenizer): string {
   const { model, json, plainKeys, mergesAsPairs } = tokenizer.parts;
-  const key = (id: number): string => plainKeys?.get(id) ?? toByteLevel(model.tokens.get(id));
+  // Each key as JSON writes it, without its quotes.
+  const keys: string[] = [];
   const vocab: string[] = [];
   for (let id = 0; id < model.tokens.size; id++) {
-    if (model.tokens.has(id)) vocab.push(`      ${JSON.stringify(key(id))}: ${id}`);
+    const known = model.tokens.has(id);
+    keys.push(known ? JSON.stringify(plainKeys?.get(id) ?? toByteLevel(model.tokens.get(id))).slice(1, -1) : "");
+    if (known) vocab.push(`      "${keys[id]}": ${id}`);
   }
   const list = listMerges(model);
   const merges: string[] = [];
   for (let i = 0; i < list.left.length; i++) {
-    const left = key(list.left[i]);
-    const right = key(list.right[i]);
+    const left = keys[list.left[i]];
+    const right = keys[list.right[i]];
     merges.push(
-      mergesAsPairs
-        ? `      [\n        ${JSON.stringify(left)},\n        ${JSON.stringify(right)}\n      ]`
-        : `      ${JSON.stringify(`${left} ${right}`)}`,
+      mergesAsPairs ? `      [\n        "${left}",\n        "${right}"\n      ]` : `      "${left} ${right}"`,
     );
   }
   const vocabText = vocab.length === 0 ? "{}" : `{\n${vocab.join(",\n")}\n    }`;

@@ -154,9 +154,10 @@ export class Tokenizer {
    * Appends the ids of bytes[start, end), valid UTF-8 in which special tokens are ordinary text. PADDING bytes can be read
    * beyond the end. Only where this tokenizer is `divisible` need it not be a whole text.
    */
-  encodeBytesTo(bytes: Uint8Array<ArrayBuffer>, start: number, end: number, out: IdBuffer): void {
+  encodeBytesTo(bytes: Uint8Array, start: number, end: number, out: IdBuffer): void {
     if (!this.divisible) {
-      this.encodeTo(decoder.decode(bytes.subarray(start, end)), out);
+      // Decoders take no memory that threads share.
+      this.encodeTo(decoder.decode(bytes.slice(start, end)), out);
       return;
     }
     const parts = this.#textParts;

@@ -1,6 +1,6 @@
 /**
  * @file Worker threads of the tokenizer: tasks go to whichever worker is free, and results come back as promises. The
- * caller holds tasks back while `busy`, so that no more than a few wait in memory.
+ * caller asks whether there is room, and does a task itself where there is none, so that no more than a few wait in memory.
  */
 import { readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -8,6 +8,9 @@ import { fileURLToPath } from "node:url";
 import { type TransferListItem, Worker } from "node:worker_threads";
 import { QuernError } from "../errors.js";
 import type { Reply } from "./worker-tasks.js";
+
+/** Tasks that a worker has at most, while the thread that gives them does one itself. */
+const WAITING = 4;
 
 interface Pending {
   readonly resolve: (result: unknown) => void;
@@ -35,7 +38,6 @@ export function hasWorkers(): boolean {
 export class WorkerPool<Task, Result> {
   readonly #workers: Worker[];
   readonly #queues: Pending[][];
-  #waiting: (() => void)[] = [];
   #failure: unknown;
   #closed = false;
 
@@ -51,7 +53,6 @@ export class WorkerPool<Task, Result> {
         if ("error" in reply) {
           task?.reject(reply.refused ? new QuernError(reply.error, reply.refused) : new Error(reply.error));
         } else task?.resolve(reply.result);
-        this.#wake();
       });
       worker.on("error", (error) => this.#fail(error));
       worker.on("exit", () => {
@@ -60,12 +61,15 @@ export class WorkerPool<Task, Result> {
     });
   }
 
-  /** Resolves when another task would not wait behind more than one other. */
-  async ready(): Promise<void> {
-    while (this.#failure === undefined && this.#queues.every((queue) => queue.length >= 2)) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
+  /** How many workers there are. */
+  get size(): number {
+    return this.#workers.length;
+  }
+
+  /** True if another task would not wait behind more than a few. @throws what a worker has failed of */
+  hasRoom(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
+    return this.#queues.some((queue) => queue.length < WAITING);
   }
 
   /** Gives a task to the worker with the fewest; the buffers in `transfer` are handed over. */
@@ -99,12 +103,5 @@ export class WorkerPool<Task, Result> {
   #fail(error: unknown): void {
     this.#failure ??= error;
     for (const queue of this.#queues) for (const task of queue.splice(0)) task.reject(this.#failure);
-    this.#wake();
-  }
-
-  #wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resume of waiting) resume();
   }
 }

@@ -2,6 +2,7 @@
 import type { LinesBlock } from "../documents/index.js";
 import type { QuernError } from "../errors.js";
 import type { PretokenCounts } from "./pretoken-counts.js";
+import type { ShareTask } from "./share-thread.js";
 import type { TokenizerSnapshot } from "./snapshot.js";
 
 /** What a worker is told when it starts. */
@@ -20,12 +21,16 @@ export type TextTask =
   | PackedTask
   | { readonly kind: "lines"; readonly lines: LinesBlock; readonly share: Share | undefined };
 
-/** Texts as valid UTF-8 one behind the other. What lies behind the last end is a stretch of a text that goes on. */
+/**
+ * Texts as valid UTF-8 one behind the other, from `start` to `end`. What lies behind the last of `ends` is a stretch of a
+ * text that goes on.
+ */
 export interface PackedTask {
   readonly kind: "packed";
-  /** With PADDING bytes behind the last text. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly length: number;
+  /** With PADDING bytes behind the last text; whole, that is, all of its buffer, which threads may share. */
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
   /** Where a text ends. */
   readonly ends: readonly number[];
 }
@@ -36,8 +41,8 @@ export interface Share {
   readonly held: boolean;
 }
 
-/** Texts to count, or the question for what was counted and not handed over. */
-export type CountTask = TextTask | "take";
+/** Texts to count, the question for what was counted and not handed over, or, when all is counted, merges to make. */
+export type CountTask = TextTask | "take" | ShareTask;
 export interface CountResult {
   /** Counts that the worker has given up, if any. */
   readonly counts: PretokenCounts | undefined;

@@ -87,13 +87,7 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
     fileTokens = FILE_TOKENS,
     threads = availableParallelism(),
   } = options;
-  // Of a large vocabulary a good part of a second, in which workers load theirs.
-  let hash: string | undefined;
-  const hashTokenizer = (): string => {
-    hash ??= tokenizerHash(tokenizer);
-    return hash;
-  };
-  const encoder = new DocumentEncoder(tokenizer, endOfText, threads, reading, hashTokenizer);
+  const encoder = new DocumentEncoder(tokenizer, endOfText, threads, reading);
   const encode: TaskEncoder = (tasks) => encoder.encode(tasks);
   const common = { signal, onProgress, found, fileTokens, dtype } as const;
   const fill = async (temporary: string, there: ShardsProgress): Promise<ShardsHeader> => {
@@ -107,7 +101,7 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
       dtype,
       vocabSize: tokenizer.vocabSize,
       endOfText,
-      tokenizer: hashTokenizer(),
+      tokenizer: tokenizerHash(tokenizer),
       train,
       heldout,
     };
