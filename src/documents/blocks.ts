@@ -4,7 +4,7 @@
  */
 import { QuernError } from "../errors.js";
 import type { Document } from "./document.js";
-import { decodeText, textOf } from "./utf8.js";
+import { bufferOf, decodeText, textOf } from "./utf8.js";
 
 /** What the documents of a file are told by. */
 export interface BlockFile {
@@ -48,7 +48,8 @@ export function* documentsOf(block: Block): Generator<Document> {
   else if (block.kind === "text") {
     yield { text: textOf(block.bytes), id: block.file.id, source: block.file.source };
   } else {
-    const { bytes, file } = block;
+    const { file } = block;
+    const bytes = bufferOf(block.bytes);
     let number = block.firstLine;
     for (let start = 0; start < bytes.length; number++) {
       const stop = bytes.indexOf(10, start);

@@ -18,7 +18,7 @@ import {
 import { type Compression, packingOf, readBytes, readShared } from "./compression.js";
 import type { Document } from "./document.js";
 import { readParquetRows } from "./parquet.js";
-import { checkText, isBlank, LONGEST_TEXT } from "./utf8.js";
+import { bufferOf, checkText, isBlank, LONGEST_TEXT } from "./utf8.js";
 
 export interface SkippedFile {
   readonly path: string;
@@ -285,7 +285,7 @@ async function* readLines(file: Found, signal: AbortSignal | undefined, onOpen: 
   const block = (): LinesBlock => ({ kind: "lines", file, bytes: joined(chunks, length), firstLine });
   for await (const chunk of readBytes(file.path, file.compression, signal, onOpen)) {
     // A block ends with its last line feed; what follows begins the next one.
-    const stop = length + chunk.length < BLOCK ? 0 : chunk.lastIndexOf(10) + 1;
+    const stop = length + chunk.length < BLOCK ? 0 : bufferOf(chunk).lastIndexOf(10) + 1;
     if (stop > 0) {
       chunks.push(chunk.subarray(0, stop));
       length += stop;
@@ -317,7 +317,8 @@ function fill(bytes: Uint8Array, chunks: readonly Uint8Array[]): void {
   }
 }
 
-function lineFeeds(bytes: Uint8Array): number {
+function lineFeeds(block: Uint8Array): number {
+  const bytes = bufferOf(block);
   let count = 0;
   for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) count++;
   return count;

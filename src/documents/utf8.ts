@@ -17,7 +17,12 @@ export function decodeText(bytes: Uint8Array): Decoded {
 
 /** Bytes that are valid UTF-8 as a string. */
 export function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
+  return bufferOf(bytes).toString("utf8");
+}
+
+/** The same bytes as a Buffer, which is searched some times faster than other arrays are. */
+export function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** What decodeText finds wrong with bytes, or where their text starts, behind a byte order mark. */
@@ -25,7 +30,7 @@ export function checkText(bytes: Uint8Array): Exclude<Decoded, { readonly text: 
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
     return { problem: "it is UTF-16, not UTF-8 (convert it with iconv)", offset: 0 };
   }
-  const nul = bytes.indexOf(0);
+  const nul = bufferOf(bytes).indexOf(0);
   const invalid = isUtf8(bytes) ? -1 : invalidOffset(bytes);
   if (nul >= 0 && (invalid < 0 || nul < invalid)) return { problem: "a NUL byte, so it is not text", offset: nul };
   if (invalid >= 0) return { problem: "a byte that is not UTF-8", offset: invalid };

@@ -20,13 +20,22 @@ export class DocumentEncoder {
   readonly #endOfText: number;
   readonly #threads: number;
   readonly #reading: ReadBytes | undefined;
+  readonly #meanwhile: () => void;
   #pool: WorkerPool<EncodeTask, EncodeResult> | undefined;
   #units = 0;
 
   /**
    * @param reading the reading of the files that the documents come from: whether they are many is known at once
+   * @param meanwhile called once when other threads have started and have something to do
    */
-  constructor(tokenizer: Tokenizer, endOfText: number, threads: number, reading: ReadBytes | undefined) {
+  constructor(
+    tokenizer: Tokenizer,
+    endOfText: number,
+    threads: number,
+    reading: ReadBytes | undefined,
+    meanwhile: () => void,
+  ) {
+    this.#meanwhile = meanwhile;
     this.#reading = reading;
     this.#tokenizer = tokenizer;
     this.#endOfText = endOfText;
@@ -36,16 +45,22 @@ export class DocumentEncoder {
   /** Tasks encoded, in their order. */
   async *encode(tasks: AsyncIterable<EncodeTask>): AsyncGenerator<EncodeResult> {
     const underway = new Underway<EncodeResult>();
+    let starting = false;
     for await (const task of tasks) {
       this.#units += sizeOf(task);
       const worth = Math.max(this.#units, this.#reading?.bytesTotal ?? 0) > WORTH_WORKERS;
-      if (this.#threads > 1 && worth && hasWorkers()) this.#pool ??= this.#start();
+      if (this.#threads > 1 && this.#pool === undefined && worth && hasWorkers()) {
+        this.#pool = this.#start();
+        starting = true;
+      }
       if (this.#pool === undefined) {
         yield encodeTask(this.#tokenizer, task, this.#endOfText);
         continue;
       }
       if (this.#pool.hasRoom()) underway.add(this.#pool.run(task, buffersOf(task)));
       else {
+        if (starting) this.#meanwhile();
+        starting = false;
         // In a promise, so that what fails is told in its turn.
         underway.add(new Promise((resolve) => resolve(encodeTask(this.#tokenizer, task, this.#endOfText))));
         // What other threads have done is heard of only between tasks.

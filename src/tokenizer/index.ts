@@ -2,7 +2,7 @@
 
 export { type EncodeCorpusOptions, encodeCorpus } from "./encode-corpus.js";
 export { type LoadTokenizerOptions, loadTokenizer, saveTokenizer } from "./folder.js";
-export type { TieRule } from "./learn-merges.js";
+export type { TieRule } from "./pair-queue.js";
 export * from "./portable.js";
 export {
   openTokenizer,

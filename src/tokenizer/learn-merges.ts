@@ -6,17 +6,10 @@
  */
 import type { OnProgress } from "../progress.js";
 import { layOut, MergeShare, type ShareAlphabet } from "./merge-share.js";
-import { PairQueue } from "./pair-queue.js";
+import { PairQueue, type TieRule } from "./pair-queue.js";
 import type { PretokenCounts } from "./pretoken-counts.js";
 import { DistantShare, neighboursFor, type ShareTask } from "./share-thread.js";
 import type { TokenTable } from "./token-table.js";
-
-/** Which of several pairs of equal count merges first. */
-export type TieRule =
-  /** The pair of smallest ids, left before right: the rule of Hugging Face's trainer. */
-  | "id"
-  /** The pair of lexicographically greatest byte strings, left before right. */
-  | "bytes";
 
 /** Threads that can hold a share each. */
 export interface ShareThreads {

@@ -1,8 +1,14 @@
 /** @file Which pair merges next: the counts of all pairs, and a heap of them, commonest first. */
-import type { TieRule } from "./learn-merges.js";
 import type { MergeNeighbours } from "./merge-share.js";
 import { copied, PairTable } from "./pair-table.js";
 import type { TokenTable } from "./token-table.js";
+
+/** Which of several pairs of equal count merges first. */
+export type TieRule =
+  /** The pair of smallest ids, left before right: the rule of Hugging Face's trainer. */
+  | "id"
+  /** The pair of lexicographically greatest byte strings, left before right. */
+  | "bytes";
 
 export class PairQueue {
   readonly pairs = new PairTable();

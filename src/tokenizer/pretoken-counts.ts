@@ -23,9 +23,8 @@ export class PretokenCounter {
   #bytes = new Uint8Array(1 << 16);
   #starts = new Float64Array(1 << 12);
   #counts = new Float64Array(1 << 12);
-  #hashes = new Int32Array(1 << 12);
-  /** Pretoken + 1, or 0. */
-  #slots = new Int32Array(1 << 13);
+  /** Two words a slot, side by side for the memory's sake: the pretoken's hash, and the pretoken + 1, or 0. */
+  #slots = new Int32Array(1 << 14);
   /** Low key, high key, length, pretoken. */
   readonly #front = new Int32Array(FRONT_SLOTS * 4);
 
@@ -86,8 +85,7 @@ export class PretokenCounter {
     this.#bytes = new Uint8Array(1 << 16);
     this.#starts = new Float64Array(1 << 12);
     this.#counts = new Float64Array(1 << 12);
-    this.#hashes = new Int32Array(1 << 12);
-    this.#slots = new Int32Array(1 << 13);
+    this.#slots = new Int32Array(1 << 14);
     this.#front.fill(0);
     return counts;
   }
@@ -95,14 +93,14 @@ export class PretokenCounter {
   #count(bytes: Uint8Array, from: number, to: number, hash: number, times: number): number {
     const length = to - from;
     const slots = this.#slots;
-    const mask = slots.length - 1;
+    const mask = slots.length - 2;
     const mine = this.#bytes;
     const starts = this.#starts;
-    let slot = hash & mask;
+    let slot = (hash << 1) & mask;
     for (;;) {
-      const word = slots[slot] - 1;
+      const word = slots[slot + 1] - 1;
       if (word < 0) break;
-      if (this.#hashes[word] === hash && starts[word + 1] - starts[word] === length) {
+      if (slots[slot] === hash && starts[word + 1] - starts[word] === length) {
         const start = starts[word];
         let i = 0;
         while (i < length && mine[start + i] === bytes[from + i]) i++;
@@ -111,10 +109,11 @@ export class PretokenCounter {
           return word;
         }
       }
-      slot = (slot + 1) & mask;
+      slot = (slot + 2) & mask;
     }
     const word = this.size++;
-    slots[slot] = word + 1;
+    slots[slot] = hash;
+    slots[slot + 1] = word + 1;
     if (word + 2 > this.#starts.length) this.#growWords();
     const start = this.#starts[word];
     if (start + length > this.#bytes.length) {
@@ -125,8 +124,7 @@ export class PretokenCounter {
     for (let i = 0; i < length; i++) this.#bytes[start + i] = bytes[from + i];
     this.#starts[word + 1] = start + length;
     this.#counts[word] = times;
-    this.#hashes[word] = hash;
-    if (this.size > slots.length * 0.6) this.#rehash();
+    if (this.size > slots.length * 0.35) this.#rehash();
     return word;
   }
 
@@ -134,22 +132,24 @@ export class PretokenCounter {
     const room = Math.floor(this.#starts.length * 1.6);
     this.#starts = widened(this.#starts, new Float64Array(room));
     this.#counts = widened(this.#counts, new Float64Array(room));
-    this.#hashes = widened(this.#hashes, new Int32Array(room));
   }
 
   #rehash(): void {
-    const slots = new Int32Array(this.#slots.length * 2);
-    const mask = slots.length - 1;
-    for (let word = 0; word < this.size; word++) {
-      let slot = this.#hashes[word] & mask;
-      while (slots[slot] !== 0) slot = (slot + 1) & mask;
-      slots[slot] = word + 1;
+    const old = this.#slots;
+    const slots = new Int32Array(old.length * 2);
+    const mask = slots.length - 2;
+    for (let at = 0; at < old.length; at += 2) {
+      if (old[at + 1] === 0) continue;
+      let slot = (old[at] << 1) & mask;
+      while (slots[slot + 1] !== 0) slot = (slot + 2) & mask;
+      slots[slot] = old[at];
+      slots[slot + 1] = old[at + 1];
     }
     this.#slots = slots;
   }
 }
 
-function widened<T extends Float64Array | Int32Array>(old: T, fresh: T): T {
+function widened(old: Float64Array, fresh: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
   fresh.set(old);
   return fresh;
 }

@@ -87,7 +87,13 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
     fileTokens = FILE_TOKENS,
     threads = availableParallelism(),
   } = options;
-  const encoder = new DocumentEncoder(tokenizer, endOfText, threads, reading);
+  // Of a large vocabulary some tenths of a second, in which workers load theirs.
+  let hash: string | undefined;
+  const hashTokenizer = (): string => {
+    hash ??= tokenizerHash(tokenizer);
+    return hash;
+  };
+  const encoder = new DocumentEncoder(tokenizer, endOfText, threads, reading, hashTokenizer);
   const encode: TaskEncoder = (tasks) => encoder.encode(tasks);
   const common = { signal, onProgress, found, fileTokens, dtype } as const;
   const fill = async (temporary: string, there: ShardsProgress): Promise<ShardsHeader> => {
@@ -101,7 +107,7 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
       dtype,
       vocabSize: tokenizer.vocabSize,
       endOfText,
-      tokenizer: tokenizerHash(tokenizer),
+      tokenizer: hashTokenizer(),
       train,
       heldout,
     };
