@@ -45,16 +45,6 @@ type CountingPool = WorkerPool<CountTask, CountResult>;
  * @throws QuernError if the pattern is not valid or there is no text; the signal's reason when it aborts
  */
 export async function countPretokens(documents: Documents, options: CountPretokensOptions): Promise<PretokenCounts> {
-  const { counts, pool } = await countKeepingThreads(documents, options);
-  await pool?.close();
-  return counts;
-}
-
-/** The same, with the threads that were started for it, if any: they can learn merges too. Close them when done. */
-export async function countKeepingThreads(
-  documents: Documents,
-  options: CountPretokensOptions,
-): Promise<{ readonly counts: PretokenCounts; readonly pool: CountingPool | undefined }> {
   const { pattern, threads, signal, onProgress, kept = KEPT } = options;
   const reading = isReader(documents) ? documents : options.reading;
   const splitter = await splitterFor(pattern);
@@ -155,10 +145,9 @@ export async function countKeepingThreads(
       const { bytesTotal: total } = reading;
       onProgress?.({ task: "count pretokens", done: total, total, unit: "byte" });
     }
-    return { counts: counter.take(), pool };
-  } catch (error) {
+    return counter.take();
+  } finally {
     await pool?.close();
-    throw error;
   }
 }
 

@@ -1,22 +1,12 @@
 /**
  * @file Learning merges from counted pretokens (Sennrich et al. 2016): again and again the commonest pair of neighbours
- * becomes a token. The pretokens lie in shares, of which other threads hold all but one; each merge is made in all of them at
- * once, and this thread keeps the counts of pairs up to date from the neighbours that they tell. Sums do not depend on the
- * shares, so neither do the merges.
+ * becomes a token. One part makes the merges in the text, another counts the pairs from the neighbours that it tells.
  */
 import type { OnProgress } from "../progress.js";
-import { layOut, MergeShare, type ShareAlphabet } from "./merge-share.js";
+import { type Alphabet, layOut, MergedText } from "./merged-text.js";
 import { PairQueue, type TieRule } from "./pair-queue.js";
 import type { PretokenCounts } from "./pretoken-counts.js";
-import { DistantShare, neighboursFor, type ShareTask } from "./share-thread.js";
 import type { TokenTable } from "./token-table.js";
-
-/** Threads that can hold a share each. */
-export interface ShareThreads {
-  readonly threads: number;
-  /** Settles when the thread that was given the share is done with it, or has failed. */
-  hold(task: ShareTask): Promise<unknown>;
-}
 
 export interface LearnOptions {
   /** Stop when the vocabulary has so many tokens. */
@@ -26,8 +16,6 @@ export interface LearnOptions {
   readonly tie: TieRule;
   /** Occurrences of pairs of bytes that are gathered in one go over the text; fewer take less memory and more passes. */
   readonly gathered?: number;
-  /** Threads beside this one; all is done here without them. */
-  readonly others?: ShareThreads;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -56,60 +44,46 @@ export async function learnMerges(
   byteIds: Int32Array,
   options: LearnOptions,
 ): Promise<LearnedMerges> {
-  const { vocabSize, minFrequency, tie, gathered = GATHERED, others, signal, onProgress } = options;
+  const { vocabSize, minFrequency, tie, gathered = GATHERED, signal, onProgress } = options;
   const queue = new PairQueue(tokens, tie);
   countBytePairs(words, byteIds, queue);
   const { pairs } = queue;
-  const texts = layOut(words, byteIds, 1 + (others?.threads ?? 0));
+  const text = layOut(words, byteIds);
   // The slots say it all from here on.
   words.bytes = new Uint8Array(0);
   words.starts = new Float64Array(0);
   words.counts = new Float64Array(0);
-  const alphabet: ShareAlphabet = {
+  const alphabet: Alphabet = {
     lengths: tokens.lengths.slice(0, tokens.size),
     firstByte: byteIds.reduce((least, id) => Math.min(least, id)),
     bytePairs: pairs.keys.slice(0, pairs.size * 2),
-    gathered: Math.ceil(gathered / texts.length),
+    gathered,
   };
-  const distant = texts.slice(1).map((text) => new DistantShare(text, alphabet, vocabSize));
-  const held = distant.map(({ task }) => others?.hold(task));
-  const failed = Promise.all(held);
-  failed.catch(() => {});
   const merges: LearnedMerges = { left: [], right: [], merged: [] };
   const first = tokens.size;
   const report = (): void =>
     onProgress?.({ task: "learn merges", done: tokens.size - first, total: vocabSize - first, unit: "merge" });
   report();
   let turn = performance.now();
-  const breathe = async (): Promise<void> => {
-    report();
-    const pause = new Promise<void>((resolve) => setTimeout(resolve, 0));
-    // A share that ends while merges are learned has failed.
-    await Promise.race([pause, failed.then(() => pause)]);
-    signal?.throwIfAborted();
-    turn = performance.now();
-  };
-  try {
-    const share = new MergeShare(texts[0], alphabet, neighboursFor(vocabSize));
-    const neighbours = [share, ...distant].map((each) => each.neighbours);
-    while (tokens.size < vocabSize) {
-      if (performance.now() - turn > TURN) await breathe();
-      const pair = queue.take(minFrequency);
-      if (pair < 0) break;
-      const left = pairs.keys[pair * 2];
-      const right = pairs.keys[pair * 2 + 1];
-      const merged = tokenOf(tokens, left, right);
-      for (const each of distant) each.ask(pair, left, right, merged);
-      if (merges.left.length > 0) share.list();
-      share.merge(pair, left, right, merged);
-      for (const each of distant) while (!each.isMade()) await breathe();
-      queue.count(left, right, merged, neighbours);
-      merges.left.push(left);
-      merges.right.push(right);
-      merges.merged.push(merged);
+  const merging = new MergedText(text, alphabet, vocabSize);
+  while (tokens.size < vocabSize) {
+    if (performance.now() - turn > TURN) {
+      report();
+      await new Promise<void>((resolve) => setTimeout(resolve, 0));
+      signal?.throwIfAborted();
+      turn = performance.now();
     }
-  } finally {
-    for (const each of distant) each.end();
+    const pair = queue.take(minFrequency);
+    if (pair < 0) break;
+    const left = pairs.keys[pair * 2];
+    const right = pairs.keys[pair * 2 + 1];
+    const merged = tokenOf(tokens, left, right);
+    merging.merge(pair, left, right, merged);
+    queue.count(left, right, merged, merging.neighbours);
+    merging.list();
+    merges.left.push(left);
+    merges.right.push(right);
+    merges.merged.push(merged);
   }
   report();
   return merges;

@@ -1,5 +1,5 @@
 /** @file Which pair merges next: the counts of all pairs, and a heap of them, commonest first. */
-import type { MergeNeighbours } from "./merge-share.js";
+import type { MergeNeighbours } from "./merged-text.js";
 import { copied, PairTable } from "./pair-table.js";
 import type { TokenTable } from "./token-table.js";
 
@@ -49,28 +49,24 @@ export class PairQueue {
   }
 
   /**
-   * Takes from pairs and gives to others what a merge of `left` and `right` to `token` did, as all shares of the text tell it;
-   * writes the numbers of the pairs that gain into each share's `numbers`.
+   * Takes from pairs and gives to others what a merge of `left` and `right` to `token` did, as its neighbours tell; writes the
+   * numbers of the pairs that gain into `numbers`.
    */
-  count(left: number, right: number, token: number, shares: readonly MergeNeighbours[]): void {
+  count(left: number, right: number, token: number, { size, ids, times, numbers }: MergeNeighbours): void {
     const { pairs } = this;
     const known = pairs.size;
-    for (const { size, ids, times, numbers } of shares) {
-      for (let i = 0; i < size; i++) {
-        const id = ids[i];
-        const loses = id >= 0 ? pairs.number(id, left) : pairs.number(right, ~id);
-        const gains = id >= 0 ? pairs.number(id, token) : pairs.number(token, ~id);
-        pairs.counts[loses] -= times[i];
-        pairs.counts[gains] += times[i];
-        numbers[i] = gains;
-        // As in Hugging Face's trainer, a pair that has merged and occurs again may merge again.
-        pairs.merged[gains] = 0;
-      }
+    for (let i = 0; i < size; i++) {
+      const id = ids[i];
+      const loses = id >= 0 ? pairs.number(id, left) : pairs.number(right, ~id);
+      const gains = id >= 0 ? pairs.number(id, token) : pairs.number(token, ~id);
+      pairs.counts[loses] -= times[i];
+      pairs.counts[gains] += times[i];
+      numbers[i] = gains;
+      // As in Hugging Face's trainer, a pair that has merged and occurs again may merge again.
+      pairs.merged[gains] = 0;
     }
     // A token that was there already gives more to pairs that were there too.
-    for (const { size, numbers } of shares) {
-      for (let i = 0; i < size; i++) if (numbers[i] < known) this.#pushCounted(numbers[i]);
-    }
+    for (let i = 0; i < size; i++) if (numbers[i] < known) this.#pushCounted(numbers[i]);
     for (let pair = known; pair < pairs.size; pair++) this.#pushCounted(pair);
   }
 

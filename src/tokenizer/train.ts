@@ -4,20 +4,16 @@ import type { DocumentReader, ReadBytes } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
 import { byteToUnit } from "./byte-level.js";
-import { countKeepingThreads } from "./count-pretokens.js";
-import { learnMerges, type ShareThreads } from "./learn-merges.js";
+import { countPretokens } from "./count-pretokens.js";
+import { learnMerges } from "./learn-merges.js";
 import type { TieRule } from "./pair-queue.js";
 import { type PatternName, patternSource, splitterFor } from "./patterns.js";
 import type { PretokenCounts } from "./pretoken-counts.js";
-import type { ShareTask } from "./share-thread.js";
 import { END_OF_TEXT } from "./special-names.js";
 import { TokenTable } from "./token-table.js";
 import { Tokenizer } from "./tokenizer.js";
 import { tokenizerJsonFrame } from "./tokenizer-json.js";
 import { listedModel } from "./vocabulary.js";
-
-/** Bytes of distinct pretokens below which a merge is made sooner than another thread is asked. */
-const WORTH_SHARES = 1 << 20;
 
 export interface TrainTokenizerOptions {
   /** Tokens in all, special ones and the 256 bytes included. */
@@ -30,7 +26,7 @@ export interface TrainTokenizerOptions {
   readonly tie?: TieRule;
   /** Pairs that occur less often are not merged; 0 by default. */
   readonly minFrequency?: number;
-  /** Threads that count pretokens and make merges; by default as many as the machine runs at once. The result is the same. */
+  /** Threads that count pretokens; by default as many as the machine runs at once. The result is the same. */
   readonly threads?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
@@ -53,28 +49,18 @@ export async function trainTokenizer(
   await splitterFor(options.pattern ?? "o200k").catch((error: unknown) => {
     throw error instanceof QuernError ? new QuernError(error.message, { exitCode: 2, cause: error }) : error;
   });
-  const { counts, pool } = await countKeepingThreads(documents, {
+  const counts = await countPretokens(documents, {
     pattern: options.pattern ?? "o200k",
     threads: options.threads ?? availableParallelism(),
     signal: options.signal,
     onProgress: options.onProgress,
     reading: options.reading,
   });
-  const hold = (task: ShareTask): Promise<unknown> => pool?.run(task) ?? Promise.reject(new Error("no threads"));
-  const worth = pool !== undefined && counts.bytes.length > WORTH_SHARES;
-  try {
-    return await tokenizerFromCounts(counts, options, worth ? { threads: pool.size, hold } : undefined);
-  } finally {
-    await pool?.close();
-  }
+  return tokenizerFromCounts(counts, options);
 }
 
 /** Learns the merges of counted pretokens. */
-async function tokenizerFromCounts(
-  words: PretokenCounts,
-  options: TrainTokenizerOptions,
-  others: ShareThreads | undefined,
-): Promise<Tokenizer> {
+async function tokenizerFromCounts(words: PretokenCounts, options: TrainTokenizerOptions): Promise<Tokenizer> {
   const special = options.special ?? [END_OF_TEXT];
   const tokens = new TokenTable(options.vocabSize, options.vocabSize * 8);
   const utf8 = new TextEncoder();
@@ -93,7 +79,6 @@ async function tokenizerFromCounts(
     vocabSize: options.vocabSize,
     minFrequency: options.minFrequency ?? 0,
     tie: options.tie ?? "id",
-    others,
     signal: options.signal,
     onProgress: options.onProgress,
   });

@@ -61,11 +61,6 @@ export class WorkerPool<Task, Result> {
     });
   }
 
-  /** How many workers there are. */
-  get size(): number {
-    return this.#workers.length;
-  }
-
   /** True if another task would not wait behind more than a few. @throws what a worker has failed of */
   hasRoom(): boolean {
     if (this.#failure !== undefined) throw this.#failure;

@@ -2,7 +2,6 @@
 import type { LinesBlock } from "../documents/index.js";
 import type { QuernError } from "../errors.js";
 import type { PretokenCounts } from "./pretoken-counts.js";
-import type { ShareTask } from "./share-thread.js";
 import type { TokenizerSnapshot } from "./snapshot.js";
 
 /** What a worker is told when it starts. */
@@ -41,8 +40,8 @@ export interface Share {
   readonly held: boolean;
 }
 
-/** Texts to count, the question for what was counted and not handed over, or, when all is counted, merges to make. */
-export type CountTask = TextTask | "take" | ShareTask;
+/** Texts to count, or the question for what was counted and not handed over. */
+export type CountTask = TextTask | "take";
 export interface CountResult {
   /** Counts that the worker has given up, if any. */
   readonly counts: PretokenCounts | undefined;

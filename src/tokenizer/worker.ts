@@ -5,7 +5,6 @@ import { countTask } from "./count-task.js";
 import { encodeTask } from "./document-encoder.js";
 import { splitterFor } from "./patterns.js";
 import { PretokenCounter, type PretokenCounts } from "./pretoken-counts.js";
-import { serveShare } from "./share-thread.js";
 import { tokenizerFromSnapshot } from "./snapshot.js";
 import { TextParts } from "./text-parts.js";
 import type { CountResult, CountTask, EncodeTask, Reply, Setup } from "./worker-tasks.js";
@@ -39,10 +38,6 @@ async function counting({ pattern, kept }: Extract<Setup, { work: "count" }>): P
   return (task) => {
     const wanted = task as CountTask;
     if (wanted === "take") return give(counter.take(), 0);
-    if ("control" in wanted) {
-      serveShare(wanted);
-      return give(undefined, 0);
-    }
     const documents = countTask(wanted, parts, counter);
     // Else every worker would come to hold what is rare, and all of them together a multiple of what there is.
     return give(counter.size > kept ? counter.take() : undefined, documents);

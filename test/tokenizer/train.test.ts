@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { byteToUnit, toByteLevel } from "../../src/tokenizer/byte-level.js";
 import { countPretokens } from "../../src/tokenizer/count-pretokens.js";
 import { tokenizerToJson, trainTokenizer } from "../../src/tokenizer/index.js";
-import { learnMerges } from "../../src/tokenizer/learn-merges.js";
+import { type LearnOptions, learnMerges } from "../../src/tokenizer/learn-merges.js";
+import type { PretokenCounts } from "../../src/tokenizer/pretoken-counts.js";
 import { TokenTable } from "../../src/tokenizer/token-table.js";
 import { hasWorkers } from "../../src/tokenizer/worker-pool.js";
 import { fixture } from "./random-text.js";
@@ -21,6 +22,19 @@ const special = ["<|endoftext|>", "<pad>"];
 
 function mergesOf(json: string): string[] {
   return (JSON.parse(json).model.merges as [string, string][]).map((pair) => pair.join(" "));
+}
+
+/** The merges of counted pretokens, by id, as the fixture has them. */
+async function learned(counts: PretokenCounts, options: Omit<LearnOptions, "minFrequency" | "tie">): Promise<string[]> {
+  const tokens = new TokenTable();
+  const byteIds = new Int32Array(256);
+  const bytes = Array.from({ length: 256 }, (_, byte) => byte).sort((a, b) => byteToUnit[a] - byteToUnit[b]);
+  bytes.forEach((byte, index) => {
+    byteIds[byte] = index + 2;
+    tokens.add(index + 2, Uint8Array.of(byte), 0, 1, true);
+  });
+  const { left, right } = await learnMerges(counts, tokens, byteIds, { minFrequency: 0, tie: "id", ...options });
+  return left.map((id, i) => [id, right[i]].map((each) => toByteLevel(tokens.get(each))).join(" "));
 }
 
 describe("training", () => {
@@ -77,18 +91,7 @@ describe("training", () => {
     const { texts, merges, vocabSize } = corpora[0];
     for (const gathered of [1, 3000, 20_000]) {
       const words = await countPretokens(texts, { pattern: "o200k", threads: 1 });
-      const tokens = new TokenTable();
-      const byteIds = new Int32Array(256);
-      const bytes = Array.from({ length: 256 }, (_, byte) => byte).sort((a, b) => byteToUnit[a] - byteToUnit[b]);
-      bytes.forEach((byte, index) => {
-        byteIds[byte] = index + 2;
-        tokens.add(index + 2, Uint8Array.of(byte), 0, 1, true);
-      });
-      const learned = await learnMerges(words, tokens, byteIds, { vocabSize, minFrequency: 0, tie: "id", gathered });
-      const named = learned.left.map((left, i) =>
-        [left, learned.right[i]].map((id) => toByteLevel(tokens.get(id))).join(" "),
-      );
-      expect(named).toEqual(merges);
+      expect(await learned(words, { vocabSize, gathered })).toEqual(merges);
     }
   });
 

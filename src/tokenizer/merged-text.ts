@@ -1,6 +1,6 @@
 /**
- * @file A share of the pretokens while merges are learned: it makes the merges that it is told in its part of the text, and
- * tells which neighbours they had. No pretoken is looked at unless the pair is in it.
+ * @file The pretokens while merges are learned: merges are made in them, and the neighbours that they had are told. No
+ * pretoken is looked at unless the pair is in it.
  *
  * Layout: the pretokens lie in one array, a slot a byte, each behind a border that holds its count. A token of n bytes at slot p has its id
  * in p and, if n > 1, the complement of its id in p + n − 1. So both neighbours of a token are found without links, and an
@@ -19,8 +19,8 @@ const INSIDE = LAST_BORDER + 1;
 /** A pretoken of more bytes has its count in a list: the walk back to its border would be too long. */
 const LONGEST_WALK = 200;
 
-/** The text of a share. */
-export interface ShareText {
+/** The pretokens laid out. */
+export interface PretokenSlots {
   /** Pretokens one after the other, a slot a byte, each behind a border; one more border ends the last. */
   readonly slots: Int32Array;
   /** Borders of the pretokens that are too long, or too common, to be counted by their border, ascending, and their counts. */
@@ -28,8 +28,8 @@ export interface ShareText {
   readonly listedCounts: readonly number[];
 }
 
-/** What each share knows of the alphabet. */
-export interface ShareAlphabet {
+/** The alphabet that they are written in. */
+export interface Alphabet {
   /** Bytes of each token that there is before the first merge. */
   readonly lengths: Uint32Array;
   /** The least id of a byte's token; their ids are this and the next 255. */
@@ -51,38 +51,29 @@ export interface MergeNeighbours {
   numbers: Int32Array;
 }
 
-/**
- * Puts the pretokens into slots, in as many texts as are asked for, which share one memory. They are dealt out in turns: so
- * what one file of a corpus is full of is in all of them, and a merge takes equally long in each.
- */
-export function layOut(words: PretokenCounts, byteIds: Int32Array, shares: number): ShareText[] {
-  const { bytes, starts, counts, size } = words;
-  const slots = new Int32Array(new SharedArrayBuffer((starts[size] + size + shares) * 4));
-  const texts: ShareText[] = [];
+/** Puts the pretokens into slots. */
+export function layOut({ bytes, starts, counts, size }: PretokenCounts, byteIds: Int32Array): PretokenSlots {
+  const slots = new Int32Array(starts[size] + size + 1);
+  const listedBorders: number[] = [];
+  const listedCounts: number[] = [];
   let at = 0;
-  for (let share = 0; share < shares; share++) {
-    const first = at;
-    const listedBorders: number[] = [];
-    const listedCounts: number[] = [];
-    for (let word = share; word < size; word += shares) {
-      if (starts[word + 1] - starts[word] > LONGEST_WALK || counts[word] >= LAST_BORDER - BORDER) {
-        listedBorders.push(at - first);
-        listedCounts.push(counts[word]);
-      }
-      slots[at++] = BORDER + Math.min(counts[word], LAST_BORDER - BORDER);
-      for (let i = starts[word]; i < starts[word + 1]; i++) slots[at++] = byteIds[bytes[i]];
+  for (let word = 0; word < size; word++) {
+    if (starts[word + 1] - starts[word] > LONGEST_WALK || counts[word] >= LAST_BORDER - BORDER) {
+      listedBorders.push(at);
+      listedCounts.push(counts[word]);
     }
-    slots[at++] = BORDER;
-    texts.push({ slots: slots.subarray(first, at), listedBorders, listedCounts });
+    slots[at++] = BORDER + Math.min(counts[word], LAST_BORDER - BORDER);
+    for (let i = starts[word]; i < starts[word + 1]; i++) slots[at++] = byteIds[bytes[i]];
   }
-  return texts;
+  slots[at] = BORDER;
+  return { slots, listedBorders, listedCounts };
 }
 
-export class MergeShare {
+export class MergedText {
   readonly neighbours: MergeNeighbours;
   readonly #slots: Int32Array;
-  readonly #text: ShareText;
-  readonly #alphabet: ShareAlphabet;
+  readonly #text: PretokenSlots;
+  readonly #alphabet: Alphabet;
   #lengths: Uint32Array;
   readonly #occurrences: OccurrenceLists;
   /** By pair: its tokens. */
@@ -102,9 +93,14 @@ export class MergeShare {
   /** What the merge at hand makes. */
   #token = 0;
 
-  /** @param neighbours with room for every token twice */
-  constructor(text: ShareText, alphabet: ShareAlphabet, neighbours: MergeNeighbours) {
-    this.neighbours = neighbours;
+  /** @param most tokens that there can be */
+  constructor(text: PretokenSlots, alphabet: Alphabet, most: number) {
+    this.neighbours = {
+      size: 0,
+      ids: new Int32Array(most * 2),
+      times: new Float64Array(most * 2),
+      numbers: new Int32Array(most * 2),
+    };
     this.#text = text;
     this.#slots = text.slots;
     this.#alphabet = alphabet;
