@@ -49,7 +49,7 @@ const speedrun = defineCommand({
     }
 
     // 3. Tokenizer, shards, model, training, verdict: one library call, and a folder that holds all of it.
-    const promised = minutes ?? (fast ? 0.6 : 8);
+    const promised = minutes ?? (fast ? 0.75 : 8);
     // What fetching and cleaning took is part of the promise; a network may be slower than any of it.
     const left = Math.max(promised / 2, promised - secondsSince(started) / 60);
     const done = await pretrain({
