@@ -16,5 +16,6 @@ const FEW = 8;
 /** Whether this operation multiplies in bf16 when its program's precision is bf16. */
 export function multipliesInBf16(node: Node): boolean {
   if (isOp(node, "matmul")) return node.outputs[0].shape.every((dimension) => dimension > FEW);
+  if (isOp(node, "attention") || isOp(node, "attentionGradient")) return node.inputs[0].shape[1] > FEW;
   return isOp(node, "linearCrossEntropy") || isOp(node, "linearCrossEntropyGradient");
 }

@@ -118,7 +118,7 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
     const segments = node.inputs.length > 4 ? use.ids(4) : "0";
     return {
       statement:
-        `qn_attention(${B}, ${T}, ${S}, ${H}, ${G}, ${D}, ${threeOperands(kernel, use)}, ` +
+        `qn_attention(${use.bf16}, ${B}, ${T}, ${S}, ${H}, ${G}, ${D}, ${threeOperands(kernel, use)}, ` +
         `${use.result(0)}, ${use.result(1)}, ${scale}f, ${use.index(3)}, ${segments}, ` +
         `${use.scratch});`,
       scratch: `qn_attention_scratch(${D})`,
@@ -132,7 +132,7 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
     const outputs = [H, G, G].map((heads, i) => `${use.result(i)}, ${resultViews[i]?.stride ?? heads * D}`);
     return {
       statement:
-        `qn_attention_backward(${B}, ${T}, ${H}, ${G}, ${D}, ${threeOperands(kernel, use)}, ${use.operand(3)}, ` +
+        `qn_attention_backward(${use.bf16}, ${B}, ${T}, ${H}, ${G}, ${D}, ${threeOperands(kernel, use)}, ${use.operand(3)}, ` +
         `${use.operand(4)}, ${use.operand(5)}, ${outputs.join(", ")}, ${scale}f, ${segments}, ${use.scratch});`,
       scratch: `qn_attention_backward_scratch(${D})`,
     };

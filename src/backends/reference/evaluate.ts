@@ -267,7 +267,8 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     return [y];
   },
 
-  attention: ([q, k, v, position, segments], { scale }) => {
+  attention: ([queries, keys, values, position, segments], { scale }, _node, round) => {
+    const [q, k, v] = [queries, keys, values].map((x) => rounded(x, round));
     const [B, T, H, D] = q.shape;
     const [, S, G] = k.shape;
     const o = new Float64Array(q.data.length);
@@ -289,7 +290,7 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
           const lse = top + Math.log(scores.reduce((total, x) => total + Math.exp(x - top), 0));
           logSumExp[(b * H + h) * T + t] = lse;
           scores.forEach((score, s) => {
-            const p = Math.exp(score - lse);
+            const p = round(Math.exp(score - lse));
             for (let d = 0; d < D; d++) o[qi + d] += p * v.data[ki(s) + d];
           });
         }
@@ -298,7 +299,8 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     return [o, logSumExp];
   },
   // P = softmax(scores); dV = Pᵀ·dO, dP = dO·Vᵀ, dS = P ∘ (dP − rowsum(dO ∘ O)), dQ = dS·K, dK = dSᵀ·Q.
-  attentionGradient: ([q, k, v, o, logSumExp, d, segments], { scale }) => {
+  attentionGradient: ([queries, keys, values, o, logSumExp, slope, segments], { scale }, _node, round) => {
+    const [q, k, v, d] = [queries, keys, values, slope].map((x) => rounded(x, round));
     const [B, T, H, D] = q.shape;
     const G = k.shape[2];
     const dq = new Float64Array(q.data.length);
@@ -310,7 +312,7 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
         for (let t = 0; t < T; t++) {
           const qi = ((b * T + t) * H + h) * D;
           let delta = 0;
-          for (let c = 0; c < D; c++) delta += d.data[qi + c] * o.data[qi + c];
+          for (let c = 0; c < D; c++) delta += slope.data[qi + c] * o.data[qi + c];
           for (let s = 0; s <= t; s++) {
             if (apart(segments, b * T + s, b * T + t)) continue;
             const ki = ((b * T + s) * G + g) * D;
@@ -321,9 +323,9 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
               dp += d.data[qi + c] * v.data[ki + c];
             }
             const p = Math.exp(score * scale - logSumExp.data[(b * H + h) * T + t]);
-            const ds = p * (dp - delta) * scale;
+            const ds = round(p * (dp - delta) * scale);
             for (let c = 0; c < D; c++) {
-              dv[ki + c] += p * d.data[qi + c];
+              dv[ki + c] += round(p) * d.data[qi + c];
               dq[qi + c] += ds * k.data[ki + c];
               dk[ki + c] += ds * q.data[qi + c];
             }

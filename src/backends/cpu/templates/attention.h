@@ -10,13 +10,15 @@
 #define QN_LOG2E 1.44269504f
 #define QN_LN2 0.693147181f
 
-// Scratch in floats, D the head width: qn_threads * (128 * D + 3584) + 16.
-QN_FUNCTION long qn_attention_scratch(long D) { return qn_threads * (128 * D + 3584) + 16; }
-// qn_threads * (192 * D + 6656) + 16
-QN_FUNCTION long qn_attention_backward_scratch(long D) { return qn_threads * (192 * D + 6656) + 16; }
+// Scratch in floats, D the head width.
+#define QN_WIDE(D) (((D) + QN_VL - 1) / QN_VL * QN_VL) // rows of words of a tile are this far apart
+#define QN_ATTENTION_FLOATS(D) ((2 * QN_NR + 2 * QN_KEYS) * QN_WIDE(D) + QN_KEYS * QN_NR + 3 * QN_NR)
+#define QN_ATTENTION_BACKWARD_FLOATS(D) ((5 * QN_NR + 3 * QN_KEYS) * QN_WIDE(D) + 3 * QN_KEYS * QN_NR + 4 * QN_NR)
+QN_FUNCTION long qn_attention_scratch(long D) { return qn_threads * QN_ATTENTION_FLOATS(D) + 16; }
+QN_FUNCTION long qn_attention_backward_scratch(long D) { return qn_threads * QN_ATTENTION_BACKWARD_FLOATS(D) + 16; }
 
 typedef struct {
-  long B, T, S, H, G, D; const float *q; long q_row; const float *k; long k_row; const float *v; long v_row;
+  int bf16; long B, T, S, H, G, D; const float *q; long q_row; const float *k; long k_row; const float *v; long v_row;
   float *o; float *lse; float scale; long position; const int *segments; float *scratch;
   const float *d_o; float *dq; long dq_row; float *dk; long dk_row; float *dv; long dv_row;
 } qn_attention_context;
@@ -36,49 +38,93 @@ QN_STRIPS(qn_keys_half, QN_TALL, QN_NV / 2, QN_NR, 1, ldb, ldc)
 #endif
 QN_STRIPS(qn_keys_one, QN_MR, 1, QN_NR, 1, ldb, ldc)
 
-// scores (keys s0..s1, QN_NR) = rows of `from` (k or v) · queries (D, QN_NR); lanes below half are not made for keys >= late.
-static void qn_attention_scores(long s0, long s1, long late, long D, const float *from, long row, const float *queries, float *scores) {
-  if (late < s0) late = s0;
-  if (late > s1 || QN_NV <= 2) late = s1;
-  qn_by_rows(late - s0, D, from + s0 * row, row, queries, 0, scores, 0, 0);
+// What a product reads: rows in memory, or, for products in bf16, words of them that stand in scratch.
+typedef struct { const float *at; long row; } qn_rows;
+
+// n rows of D floats as words along D; each row fills QN_WIDE(D).
+static __attribute__((noinline, unused)) qn_rows qn_attention_along(const float *from, long row, long n, long D, float *to) {
+  long W = QN_WIDE(D);
+  for (long i = 0; i < n; i++) for (long d = 0; d < D; d += QN_DEEP * QN_VL)
+    qn_store(to + i * W + d / QN_DEEP, qn_words_along(QN_BF16, from + i * row + d, D - d));
+  return (qn_rows){to, W};
+}
+// The same as words down the rows: each two of them (where there are pairs) become one.
+static __attribute__((noinline, unused)) qn_rows qn_attention_down(const float *from, long row, long n, long D, float *to) {
+  long W = QN_WIDE(D);
+  for (long i = 0; i < n; i += QN_DEEP) for (long d = 0; d < D; d += QN_VL) {
+    vf a = qn_load_n(from + i * row + d, D - d);
+    if (QN_PAIRS) a = qn_bf16_across(a, i + 1 < n ? qn_load_n(from + (i + 1) * row + d, D - d) : (vf){0});
+    else a = qn_bf16_round(a);
+    qn_store(to + i / QN_DEEP * W + d, a);
+  }
+  return (qn_rows){to, W};
+}
+// A tile (n keys, QN_NR queries) as words along the queries, or down the keys; `to` may be the tile itself.
+QN_INLINE void qn_attention_tile_along(const float *tile, long n, float *to) {
+  for (long i = 0; i < n; i++) QN_UNROLL for (int j = 0; j < QN_NR; j += QN_DEEP * QN_VL)
+    qn_store(to + i * QN_NR + j / QN_DEEP, qn_words_along(QN_BF16, tile + i * QN_NR + j, QN_NR - j));
+}
+QN_INLINE void qn_attention_tile_down(const float *tile, long n, float *to) {
+  for (long i = 0; i < n; i += QN_DEEP) QN_UNROLL for (int j = 0; j < QN_NR; j += QN_VL) {
+    vf a = qn_load(tile + i * QN_NR + j);
+    if (QN_PAIRS) a = qn_bf16_across(a, i + 1 < n ? qn_load(tile + (i + 1) * QN_NR + j) : (vf){0});
+    else a = qn_bf16_round(a);
+    qn_store(to + i / QN_DEEP * QN_NR + j, a);
+  }
+}
+
+// In what follows `bf16` is a constant; keys are counted from the tile's first, and `late` of them are seen by all queries'
+// earlier half too (a multiple of 2): for the others only the later half is made.
+
+// scores (n keys, QN_NR) = rows of `from` (k or v) · queries (D as words, QN_NR)
+QN_INLINE void qn_attention_scores(const int bf16, long n, long late, long D, qn_rows from, const float *queries, float *scores) {
+  const int pairs = bf16 && QN_PAIRS;
+  if (pairs) D = (D + 1) / 2;
+  QN_BY(pairs, qn_by_rows)(late, D, from.at, from.row, queries, 0, scores, 0, 0);
 #if QN_NV > 2
-  qn_by_rows_half(s1 - late, D, from + late * row, row, queries + QN_NR / 2, 0, scores + (late - s0) * QN_NR + QN_NR / 2, 0, 0);
+  QN_BY(pairs, qn_by_rows_half)(n - late, D, from.at + late * from.row, from.row, queries + QN_NR / 2, 0, scores + late * QN_NR + QN_NR / 2, 0, 0);
 #endif
 }
-// out (D, QN_NR) += transposed rows s0..s1 of `from` (v or k) · weights (keys, QN_NR)
-static void qn_attention_mix(long s0, long s1, long late, long D, const float *from, long row, const float *weights, float *out) {
-  if (late < s0) late = s0;
-  if (late > s1 || QN_NV <= 2) late = s1;
-  qn_by_columns(D, late - s0, from + s0 * row, row, weights, 0, out, 0, 1);
+// out (D, QN_NR) += transposed rows of `from` (v or k), down the keys · weights (n keys as words, QN_NR)
+QN_INLINE void qn_attention_mix(const int bf16, long n, long late, long D, qn_rows from, const float *weights, float *out) {
+  const int pairs = bf16 && QN_PAIRS;
+  if (pairs) n = (n + 1) / 2, late = (late + 1) / 2;
+  QN_BY(pairs, qn_by_columns)(D, late, from.at, from.row, weights, 0, out, 0, 1);
 #if QN_NV > 2
-  if (s1 > late) qn_by_columns_half(D, s1 - late, from + late * row, row, weights + (late - s0) * QN_NR + QN_NR / 2, 0, out + QN_NR / 2, 0, 1);
+  if (n > late) QN_BY(pairs, qn_by_columns_half)(D, n - late, from.at + late * from.row, from.row, weights + late * QN_NR + QN_NR / 2, 0, out + QN_NR / 2, 0, 1);
 #endif
 }
-// rows s0..s1 of `to` (dk or dv) += weights (keys, QN_NR) · n rows of `from` (q or d_o), where query j sees the keys up to
-// seen + j. Keys that all see are taken together, the others strip by strip, each from the first query that sees it on.
-static void qn_attention_spread(long s0, long s1, long seen, long n, long D, const float *weights, const float *from, long row, float *to, long to_row) {
+// rows s0..s1 of `to` (dk or dv) += weights (keys, QN_NR queries as words) · n rows of `from` (q or d_o, down the queries), where
+// query j sees the keys up to seen + j. Keys that all see are taken together, the others strip by strip, each from the first
+// query that sees it on.
+QN_INLINE void qn_attention_spread(const int bf16, long s0, long s1, long seen, long n, long D, const float *weights, qn_rows from, float *to, long to_row) {
+  const int pairs = bf16 && QN_PAIRS;
   for (long s = s0, m; s < s1; s += m, weights += m * QN_NR) {
-    long together = s <= seen ? seen + 1 - s : QN_TALL, q = s <= seen ? 0 : s - seen, d = 0;
+    long together = s <= seen ? seen + 1 - s : QN_TALL, q = s <= seen ? 0 : s - seen, d = 0, K = n - q;
     m = s1 - s < together ? s1 - s : together;
-    const float *A = weights + q, *B = from + q * row;
+    if (pairs) q /= 2, K = (n + 1) / 2 - q;
+    const float *A = weights + q, *B = from.at + q * from.row;
     float *C = to + s * to_row;
-    for (; d + QN_NR <= D; d += QN_NR) qn_keys_wide(m, n - q, A, 0, B + d, row, C + d, to_row, 1);
+    for (; d + QN_NR <= D; d += QN_NR) QN_BY(pairs, qn_keys_wide)(m, K, A, 0, B + d, from.row, C + d, to_row, 1);
 #if QN_NV > 2
-    for (; d + QN_NR / 2 <= D; d += QN_NR / 2) qn_keys_half(m, n - q, A, 0, B + d, row, C + d, to_row, 1);
+    for (; d + QN_NR / 2 <= D; d += QN_NR / 2) QN_BY(pairs, qn_keys_half)(m, K, A, 0, B + d, from.row, C + d, to_row, 1);
 #endif
-    for (; d + QN_VL <= D; d += QN_VL) qn_keys_one(m, n - q, A, 0, B + d, row, C + d, to_row, 1);
+    for (; d + QN_VL <= D; d += QN_VL) QN_BY(pairs, qn_keys_one)(m, K, A, 0, B + d, from.row, C + d, to_row, 1);
     if (d < D) for (long i = 0; i < m; i++) { // the last part of a vector
       vf c = qn_load_n(C + i * to_row + d, D - d);
-      for (long j = 0; j < n - q; j++) c += A[i * QN_NR + j] * qn_load_n(B + j * row + d, D - d);
+      for (long j = 0; j < K; j++) c = qn_multiply(pairs, c, qn_splat_word(pairs, A + i * QN_NR + j), qn_load_n(B + j * from.row + d, D - d));
       qn_store_n(C + i * to_row + d, c, D - d);
     }
   }
 }
 
-// to (D, QN_NR) = factor * n rows of `from`, turned, 0 where there are no more
-static __attribute__((noinline)) void qn_attention_turn(long D, long n, const float *from, long row, float factor, float *to) {
-  for (long j = 0; j < QN_NR; j += QN_VL) for (long d = 0; d < D; d += QN_VL)
-    qn_turn_square(0, 0, from + j * row + d, row, n - j, D - d, factor, to + d * QN_NR + j, QN_NR, D - d);
+// to (D as words, QN_NR) = n rows of `from`, turned, 0 where there are no more
+QN_INLINE void qn_attention_turn(const int bf16, long D, long n, const float *from, long row, float *to) {
+  const long deep = bf16 ? QN_DEEP : 1, words = (D + deep - 1) / deep;
+  for (long j = 0; j < QN_NR; j += QN_VL) for (long d = 0; d < D; d += deep * QN_VL) {
+    if (bf16) qn_turn_along(from + j * row + d, row, n - j, D - d, to + d / deep * QN_NR + j, QN_NR, words - d / deep);
+    else qn_turn(from + j * row + d, row, n - j, D - d, to + d * QN_NR + j, QN_NR, words - d);
+  }
 }
 // n rows of `to` = from (D, QN_NR) turned, each lane times its factor
 static __attribute__((noinline)) void qn_attention_turn_back(long D, long n, const float *from, const float *factors, float *to, long row) {
@@ -120,49 +166,62 @@ static void qn_attention_lanes(const int *segments, long first, long n, int *que
 }
 #define QN_UNSEEN -1e30f // a score that weighs nothing beside a real one; all of a tile may be such, which infinities could not
 
-static void qn_attention_task(void *context, long task, long worker) {
-  const qn_attention_context *c = context;
-  long T = c->T, S = c->S, H = c->H, D = c->D, tiles = (T + QN_NR - 1) / QN_NR;
+// How many of the keys s0..s1 the earlier half of the queries sees too, of which the first is at `first`.
+static long qn_attention_late(long s0, long s1, long first) {
+  long late = QN_NV > 2 ? (first + QN_NR / 2 + 2) / 2 * 2 : s1;
+  return late < s0 ? 0 : late > s1 ? s1 - s0 : late - s0;
+}
+
+QN_INLINE void qn_attention_tile_of(const int bf16, const qn_attention_context *c, long task, long worker) {
+  long T = c->T, S = c->S, H = c->H, D = c->D, W = QN_WIDE(D), tiles = (T + QN_NR - 1) / QN_NR;
   long t0 = (tiles - 1 - task / (c->B * H)) * QN_NR, b = task % (c->B * H) / H, h = task % H, g = h / (H / c->G); // long ones first
   long n = T - t0 < QN_NR ? T - t0 : QN_NR, first = c->position + t0, seen = first + n < S ? first + n : S;
-  const float *k = c->k + b * S * c->k_row + g * D, *v = c->v + b * S * c->v_row + g * D;
-  float *q = c->scratch + worker * (128 * D + 3584), *o = q + QN_NR * D, *p = o + QN_NR * D, *m = p + 3072, *l = m + QN_NR;
+  const float *k = c->k + b * S * c->k_row + g * D, *v = c->v + b * S * c->v_row + g * D, unit = c->scale * QN_LOG2E; // of a score
+  float *q = c->scratch + worker * QN_ATTENTION_FLOATS(D), *o = q + QN_NR * W, *p = o + QN_NR * W, *m = p + QN_KEYS * QN_NR, *l = m + QN_NR, *words = l + QN_NR;
   const int *segments = c->segments ? c->segments + b * S : 0;
   int queries[QN_NR];
   if (segments) qn_attention_lanes(segments, first, seen - first, queries);
-  qn_attention_turn(D, n, c->q + (b * T + t0) * c->q_row + h * D, c->q_row, c->scale * QN_LOG2E, q);
+  qn_attention_turn(bf16, D, n, c->q + (b * T + t0) * c->q_row + h * D, c->q_row, q);
   for (long i = 0; i < D * QN_NR; i += QN_VL) qn_store(o + i, (vf){0});
   for (long j = 0; j < QN_NR; j += QN_VL) qn_store(m + j, qn_splat(-QN_INFINITY)), qn_store(l + j, (vf){0});
   for (long s0 = 0; s0 < seen; s0 += QN_KEYS) {
-    long s1 = s0 + QN_KEYS < seen ? s0 + QN_KEYS : seen, late = first + QN_NR / 2 + 1;
-    qn_attention_scores(s0, s1, late, D, k, c->k_row, q, p);
+    long s1 = s0 + QN_KEYS < seen ? s0 + QN_KEYS : seen, late = qn_attention_late(s0, s1, first), N = s1 - s0;
+    qn_rows keys = {k + s0 * c->k_row, c->k_row}, values = {v + s0 * c->v_row, c->v_row};
+    if (bf16) keys = qn_attention_along(keys.at, keys.row, N, D, words), values = qn_attention_down(values.at, values.row, N, D, words + QN_KEYS * W);
+    qn_attention_scores(bf16, N, late, D, keys, q, p);
     if (segments) qn_attention_apart(segments, s0, s1, queries, QN_UNSEEN, p);
     if (s1 > first + 1) qn_attention_mask(s0, s1, first, -QN_INFINITY, p);
     vf changed = {0}, corrections[QN_NV], most[QN_NV], sums[QN_NV];
     QN_UNROLL for (int j = 0; j < QN_NV; j++) most[j] = qn_load(m + j * QN_VL), sums[j] = (vf){0};
-    for (float *row = p; row < p + (s1 - s0) * QN_NR; row += QN_NR) QN_UNROLL for (int j = 0; j < QN_NV; j++) most[j] = qn_max(qn_load(row + j * QN_VL), most[j]);
-    for (float *row = p; row < p + (s1 - s0) * QN_NR; row += QN_NR) QN_UNROLL for (int j = 0; j < QN_NV; j++) {
-      vf e = qn_exp2_weight(qn_load(row + j * QN_VL) - most[j]);
+    for (float *row = p; row < p + N * QN_NR; row += QN_NR) QN_UNROLL for (int j = 0; j < QN_NV; j++) most[j] = qn_max(qn_load(row + j * QN_VL), most[j]);
+    for (float *row = p; row < p + N * QN_NR; row += QN_NR) QN_UNROLL for (int j = 0; j < QN_NV; j++) {
+      vf e = qn_exp2_weight((qn_load(row + j * QN_VL) - most[j]) * unit);
       sums[j] += e;
       qn_store(row + j * QN_VL, e);
     }
     QN_UNROLL for (int j = 0; j < QN_NV; j++) {
       vf before = qn_load(m + j * QN_VL);
-      corrections[j] = qn_exp2_weight(before - most[j]);
+      corrections[j] = qn_exp2_weight((before - most[j]) * unit);
       qn_store(m + j * QN_VL, most[j]);
       qn_store(l + j * QN_VL, qn_load(l + j * QN_VL) * corrections[j] + sums[j]);
       changed = qn_max(most[j] - before, changed);
     }
     if (s0 > 0 && qn_max_lanes(changed) > 0.0f) for (long d = 0; d < D; d++) QN_UNROLL for (int j = 0; j < QN_NV; j++)
       qn_store(o + d * QN_NR + j * QN_VL, qn_load(o + d * QN_NR + j * QN_VL) * corrections[j]);
-    qn_attention_mix(s0, s1, late, D, v, c->v_row, p, o);
+    if (bf16) qn_attention_tile_down(p, N, p);
+    qn_attention_mix(bf16, N, late, D, values, p, o);
   }
   for (long j = 0; j < QN_NR; j += QN_VL) {
     vf sum = qn_load(l + j);
-    qn_store_n(c->lse + (b * H + h) * T + t0 + j, qn_load(m + j) * QN_LN2 + qn_log(sum), n - j > 0 ? n - j : 0);
+    qn_store_n(c->lse + (b * H + h) * T + t0 + j, qn_load(m + j) * c->scale + qn_log(sum), n - j > 0 ? n - j : 0);
     qn_store(l + j, 1.0f / sum);
   }
   qn_attention_turn_back(D, n, o, l, c->o + ((b * T + t0) * H + h) * D, H * D);
+}
+static void qn_attention_task(void *context, long task, long worker) {
+  const qn_attention_context *c = context;
+  if (QN_BF16 && c->bf16) qn_attention_tile_of(QN_BF16, c, task, worker);
+  else qn_attention_tile_of(0, c, task, worker);
 }
 
 // A few queries: scores are dot products along D, four keys at a time, and outputs sums of rows.
@@ -172,7 +231,7 @@ static void qn_attention_few_task(void *context, long task, long worker) {
   long seen = c->position + t + 1 < S ? c->position + t + 1 : S;
   const float *q = c->q + (b * T + t) * c->q_row + h * D, *k = c->k + b * S * c->k_row + g * D, *v = c->v + b * S * c->v_row + g * D;
   const int *segments = c->segments ? c->segments + b * S : 0;
-  float *o = c->o + ((b * T + t) * H + h) * D, *p = c->scratch + worker * (128 * D + 3584), m = -QN_INFINITY, l = 0;
+  float *o = c->o + ((b * T + t) * H + h) * D, *p = c->scratch + worker * QN_ATTENTION_FLOATS(D), m = -QN_INFINITY, l = 0;
   for (long s0 = 0; s0 < seen; s0 += 512) {
     long n = seen - s0 < 512 ? seen - s0 : 512, s;
     float most = m;
@@ -210,61 +269,75 @@ static void qn_attention_few_task(void *context, long task, long worker) {
 // q (B,T,H,D): element (b,t,h,d) at q[(b*T+t)*q_row + h*D + d]; k, v (B,S,G,D) likewise with k_row, v_row (G key/value
 // heads, H % G == 0); o (B,T,H,D) rows of H*D; lse (B,H,T). Query t is at position `position + t` and sees keys
 // 0..position+t (< S); other keys are not read. Where there are segments (B,S), it sees those of its own place's alone.
-QN_FUNCTION void qn_attention(long B, long T, long S, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, float *o, float *lse, float scale, long position, const int *segments, float *scratch) {
+QN_FUNCTION void qn_attention(int bf16, long B, long T, long S, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, float *o, float *lse, float scale, long position, const int *segments, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
-  qn_attention_context c = {.B = B, .T = T, .S = S, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = o, .lse = lse, .scale = scale, .position = position, .segments = segments, .scratch = aligned};
+  qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = S, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = o, .lse = lse, .scale = scale, .position = position, .segments = segments, .scratch = aligned};
   if (T <= QN_FEW) qn_parallel(B * H * T, qn_attention_few_task, &c);
   else qn_parallel(B * H * ((T + QN_NR - 1) / QN_NR), qn_attention_task, &c);
 }
 
 // All heads of one group of one sequence, so that its dk and dv have one writer.
-static void qn_attention_backward_task(void *context, long task, long worker) {
-  const qn_attention_context *c = context;
-  long T = c->T, H = c->H, D = c->D, b = task / c->G, g = task % c->G, R = H / c->G;
-  const float *k = c->k + b * T * c->k_row + g * D, *v = c->v + b * T * c->v_row + g * D;
+QN_INLINE void qn_attention_backward_of(const int bf16, const qn_attention_context *c, long task, long worker) {
+  long T = c->T, H = c->H, D = c->D, W = QN_WIDE(D), b = task / c->G, g = task % c->G, R = H / c->G;
+  const float *k = c->k + b * T * c->k_row + g * D, *v = c->v + b * T * c->v_row + g * D, unit = c->scale * QN_LOG2E;
   float *dk = c->dk + b * T * c->dk_row + g * D, *dv = c->dv + b * T * c->dv_row + g * D;
-  float *q = c->scratch + worker * (192 * D + 6656), *d_o = q + QN_NR * D, *dq = d_o + QN_NR * D, *p = dq + QN_NR * D, *ds = p + 3072, *lse = ds + 3072, *delta = lse + QN_NR, *ones = delta + QN_NR;
+  float *q = c->scratch + worker * QN_ATTENTION_BACKWARD_FLOATS(D), *d_o = q + QN_NR * W, *dq = d_o + QN_NR * W, *p = dq + QN_NR * W, *ds = p + QN_KEYS * QN_NR, *lse = ds + QN_KEYS * QN_NR, *delta = lse + QN_NR, *ones = delta + QN_NR;
+  float *ds_down = ones + QN_NR, *words = ds_down + QN_KEYS * QN_NR, *query_words = words + 3 * QN_KEYS * W;
   const int *segments = c->segments ? c->segments + b * T : 0;
   for (long t = 0; t < T; t++) for (long d = 0; d < D; d += QN_VL) qn_store_n(dk + t * c->dk_row + d, (vf){0}, D - d), qn_store_n(dv + t * c->dv_row + d, (vf){0}, D - d);
   for (long j = 0; j < QN_NR; j += QN_VL) qn_store(ones + j, qn_splat(1.0f));
   for (long h = g * R; h < g * R + R; h++) for (long t0 = 0; t0 < T; t0 += QN_NR) {
-    long n = T - t0 < QN_NR ? T - t0 : QN_NR, seen = t0 + n, late = t0 + QN_NR / 2 + 1;
+    long n = T - t0 < QN_NR ? T - t0 : QN_NR, seen = t0 + n;
     int queries[QN_NR];
     if (segments) qn_attention_lanes(segments, t0, n, queries);
-    const float *q_rows = c->q + (b * T + t0) * c->q_row + h * D, *d_o_rows = c->d_o + ((b * T + t0) * H + h) * D, *o_rows = c->o + ((b * T + t0) * H + h) * D;
-    qn_attention_turn(D, n, q_rows, c->q_row, c->scale * QN_LOG2E, q);
-    qn_attention_turn(D, n, d_o_rows, H * D, 1.0f, d_o);
+    const float *o_rows = c->o + ((b * T + t0) * H + h) * D;
+    qn_rows q_rows = {c->q + (b * T + t0) * c->q_row + h * D, c->q_row}, d_o_rows = {c->d_o + ((b * T + t0) * H + h) * D, H * D};
+    qn_attention_turn(bf16, D, n, q_rows.at, q_rows.row, q);
+    qn_attention_turn(bf16, D, n, d_o_rows.at, d_o_rows.row, d_o);
     for (long i = 0; i < D * QN_NR; i += QN_VL) qn_store(dq + i, (vf){0});
     for (long j = 0; j < QN_NR; j++) { // a lane without a query has weights 2^-inf = 0
       vf sum = {0};
-      for (long d = 0; j < n && d < D; d += QN_VL) sum += qn_load_n(o_rows + j * H * D + d, D - d) * qn_load_n(d_o_rows + j * H * D + d, D - d);
+      for (long d = 0; j < n && d < D; d += QN_VL) sum += qn_load_n(o_rows + j * H * D + d, D - d) * qn_load_n(d_o_rows.at + j * H * D + d, D - d);
       delta[j] = qn_sum(sum);
       lse[j] = j < n ? c->lse[(b * H + h) * T + t0 + j] * QN_LOG2E : QN_INFINITY;
     }
+    if (bf16) q_rows = qn_attention_down(q_rows.at, q_rows.row, n, D, query_words), d_o_rows = qn_attention_down(d_o_rows.at, d_o_rows.row, n, D, query_words + QN_NR * W);
     for (long s0 = 0; s0 < seen; s0 += QN_KEYS) {
-      long s1 = s0 + QN_KEYS < seen ? s0 + QN_KEYS : seen;
-      qn_attention_scores(s0, s1, late, D, k, c->k_row, q, p);
-      qn_attention_scores(s0, s1, late, D, v, c->v_row, d_o, ds);
+      long s1 = s0 + QN_KEYS < seen ? s0 + QN_KEYS : seen, late = qn_attention_late(s0, s1, t0), N = s1 - s0;
+      qn_rows keys = {k + s0 * c->k_row, c->k_row}, values = {v + s0 * c->v_row, c->v_row}, keys_down = keys;
+      if (bf16) {
+        keys_down = qn_attention_down(keys.at, keys.row, N, D, words);
+        keys = qn_attention_along(keys.at, keys.row, N, D, words + QN_KEYS * W);
+        values = qn_attention_along(values.at, values.row, N, D, words + 2 * QN_KEYS * W);
+      }
+      qn_attention_scores(bf16, N, late, D, keys, q, p);
+      qn_attention_scores(bf16, N, late, D, values, d_o, ds);
       if (segments) qn_attention_apart(segments, s0, s1, queries, -QN_INFINITY, p);
       if (s1 > t0 + 1) qn_attention_mask(s0, s1, t0, -QN_INFINITY, p), qn_attention_mask(s0, s1, t0, 0.0f, ds);
-      for (long s = 0; s < s1 - s0; s++) QN_UNROLL for (int j = 0; j < QN_NR; j += QN_VL) {
-        vf e = qn_exp2_weight(qn_load(p + s * QN_NR + j) - qn_load(lse + j));
+      for (long s = 0; s < N; s++) QN_UNROLL for (int j = 0; j < QN_NR; j += QN_VL) {
+        vf e = qn_exp2_weight(qn_load(p + s * QN_NR + j) * unit - qn_load(lse + j));
         qn_store(p + s * QN_NR + j, e);
         qn_store(ds + s * QN_NR + j, e * (qn_load(ds + s * QN_NR + j) - qn_load(delta + j)) * c->scale);
       }
-      qn_attention_spread(s0, s1, t0, n, D, p, d_o_rows, H * D, dv, c->dv_row);
-      qn_attention_spread(s0, s1, t0, n, D, ds, q_rows, c->q_row, dk, c->dk_row);
-      qn_attention_mix(s0, s1, late, D, k, c->k_row, ds, dq);
+      if (bf16) qn_attention_tile_along(p, N, p), qn_attention_tile_down(ds, N, ds_down), qn_attention_tile_along(ds, N, ds);
+      qn_attention_spread(bf16, s0, s1, t0, n, D, p, d_o_rows, dv, c->dv_row);
+      qn_attention_spread(bf16, s0, s1, t0, n, D, ds, q_rows, dk, c->dk_row);
+      qn_attention_mix(bf16, N, late, D, keys_down, bf16 ? ds_down : ds, dq);
     }
     qn_attention_turn_back(D, n, dq, ones, c->dq + (b * T + t0) * c->dq_row + h * D, c->dq_row);
   }
 }
+static void qn_attention_backward_task(void *context, long task, long worker) {
+  const qn_attention_context *c = context;
+  if (QN_BF16 && c->bf16) qn_attention_backward_of(QN_BF16, c, task, worker);
+  else qn_attention_backward_of(0, c, task, worker);
+}
 
 // Training only (position 0, S == T): dq (B,T,H,D), dk, dv (B,T,G,D), each with its own row stride; all overwritten.
 // dq, dk, dv must not overlap q, k, v, o, d_o.
-QN_FUNCTION void qn_attention_backward(long B, long T, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, const float *o, const float *lse, const float *d_o, float *dq, long dq_row, float *dk, long dk_row, float *dv, long dv_row, float scale, const int *segments, float *scratch) {
+QN_FUNCTION void qn_attention_backward(int bf16, long B, long T, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, const float *o, const float *lse, const float *d_o, float *dq, long dq_row, float *dk, long dk_row, float *dv, long dv_row, float scale, const int *segments, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
-  qn_attention_context c = {.B = B, .T = T, .S = T, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = (float *)o, .lse = (float *)lse, .scale = scale, .position = 0, .segments = segments, .scratch = aligned,
+  qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = T, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = (float *)o, .lse = (float *)lse, .scale = scale, .position = 0, .segments = segments, .scratch = aligned,
                             .d_o = d_o, .dq = dq, .dq_row = dq_row, .dk = dk, .dk_row = dk_row, .dv = dv, .dv_row = dv_row};
   qn_parallel(B * G, qn_attention_backward_task, &c);
 }

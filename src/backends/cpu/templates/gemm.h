@@ -85,16 +85,26 @@ QN_INLINE void qn_tile_packed(long deep, long K, const float *A, const float *B,
 
 // Serial products for use inside a task, nv vectors of columns wide, of any height M: NAME(M, K, A, lda, B, ldb, C, ldc, add).
 // Strips of HEIGHT rows, then of 4, 2 and 1.
-#define QN_STRIPS(NAME, HEIGHT, NV, A_I, A_K, LDB, LDC) \
+// With PAIRS they multiply words of two bf16.
+#define QN_STRIPS_OF(PAIRS, NAME, HEIGHT, NV, A_I, A_K, LDB, LDC) \
   static __attribute__((noinline, unused)) void NAME(long M, long K, const float *A, long lda, const float *B, long ldb, float *C, long ldc, int add) { \
     (void)lda, (void)ldb, (void)ldc; \
     for (long m; M > 0; M -= m, A += m * (A_I), C += m * (LDC)) { \
-      if (M >= HEIGHT) qn_tile(0, m = HEIGHT, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
-      else if (HEIGHT > 4 && M >= 4) qn_tile(0, m = 4, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
-      else if (HEIGHT > 2 && M >= 2) qn_tile(0, m = 2, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
-      else qn_tile(0, m = 1, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
+      if (M >= HEIGHT) qn_tile(PAIRS, m = HEIGHT, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
+      else if (HEIGHT > 4 && M >= 4) qn_tile(PAIRS, m = 4, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
+      else if (HEIGHT > 2 && M >= 2) qn_tile(PAIRS, m = 2, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
+      else qn_tile(PAIRS, m = 1, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
     } \
   }
+
+// NAME, and NAME_pairs where there are pairs; QN_BY chooses.
+#if QN_BF16 && QN_PAIRS
+#define QN_STRIPS(NAME, ...) QN_STRIPS_OF(0, NAME, __VA_ARGS__) QN_STRIPS_OF(1, NAME##_pairs, __VA_ARGS__)
+#define QN_BY(pairs, name) ((pairs) ? name##_pairs : name)
+#else
+#define QN_STRIPS(NAME, ...) QN_STRIPS_OF(0, NAME, __VA_ARGS__)
+#define QN_BY(pairs, name) name
+#endif
 
 // The part m x n of a tile at the edge of C: made whole beside it, then copied.
 static __attribute__((noinline)) void qn_tile_edge(long deep, long m, long n, long K, const float *A, const float *B, float *C, long ldc, int add) {
@@ -109,17 +119,16 @@ static __attribute__((noinline)) void qn_tile_edge(long deep, long m, long n, lo
 
 // A square of QN_VL * QN_VL words, turned: its rows are pitch apart, n of them are there, each with m floats (the rest is 0).
 // Rows 0..rows-1 of the result go to `to`, to_pitch apart. K runs along the rows (`along`) or down the columns: with pairs a
-// row is of 2 * QN_VL floats, or there are twice as many rows. bf16 and along are constants. Every float is multiplied by
-// factor first.
-QN_INLINE void qn_turn_square(const int bf16, const int along, const float *from, long pitch, long n, long m, const float factor, float *to, long to_pitch, long rows) {
+// row is of 2 * QN_VL floats, or there are twice as many rows. bf16 and along are constants.
+QN_INLINE void qn_turn_square(const int bf16, const int along, const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows) {
   vf x[QN_VL];
   const int pairs = bf16 && QN_PAIRS, down = pairs && !along;
   if (n >= (down ? 2 : 1) * QN_VL && m >= (pairs && along ? 2 : 1) * QN_VL && rows >= QN_VL) { // registers only
     QN_UNROLL for (int i = 0; i < QN_VL; i++) {
       const float *p = from + (down ? 2 * i : i) * pitch;
-      vf a = qn_load(p) * factor;
-      if (pairs && along) a = qn_bf16_along(a, qn_load(p + QN_VL) * factor);
-      else if (pairs) a = qn_bf16_across(a, qn_load(p + pitch) * factor);
+      vf a = qn_load(p);
+      if (pairs && along) a = qn_bf16_along(a, qn_load(p + QN_VL));
+      else if (pairs) a = qn_bf16_across(a, qn_load(p + pitch));
       else if (bf16) a = qn_bf16_round(a);
       x[i] = a;
     }
@@ -131,23 +140,23 @@ QN_INLINE void qn_turn_square(const int bf16, const int along, const float *from
     vf part[2] = {{0}, {0}};
     for (int half = 0; half < 1 + down; half++) {
       long row = down ? 2 * i + half : i;
-      if (row < n) part[half] = qn_load_n(from + row * pitch, m) * factor;
+      if (row < n) part[half] = qn_load_n(from + row * pitch, m);
     }
-    if (pairs && along && i < n && m > QN_VL) part[1] = qn_load_n(from + i * pitch + QN_VL, m - QN_VL) * factor;
+    if (pairs && along && i < n && m > QN_VL) part[1] = qn_load_n(from + i * pitch + QN_VL, m - QN_VL);
     x[i] = !bf16 ? part[0] : !pairs ? qn_bf16_round(part[0]) : along ? qn_bf16_along(part[0], part[1]) : qn_bf16_across(part[0], part[1]);
   }
   qn_transpose(x);
   for (int i = 0; i < rows && i < QN_VL; i++) qn_store(to + i * to_pitch, x[i]);
 }
 static __attribute__((noinline)) void qn_turn(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows) {
-  qn_turn_square(0, 0, from, pitch, n, m, 1.0f, to, to_pitch, rows);
+  qn_turn_square(0, 0, from, pitch, n, m, to, to_pitch, rows);
 }
 #if QN_BF16
 static __attribute__((noinline)) void qn_turn_along(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows) {
-  qn_turn_square(1, 1, from, pitch, n, m, 1.0f, to, to_pitch, rows);
+  qn_turn_square(1, 1, from, pitch, n, m, to, to_pitch, rows);
 }
 static __attribute__((noinline)) void qn_turn_across(const float *from, long pitch, long n, long m, float *to, long to_pitch, long rows) {
-  qn_turn_square(1, 0, from, pitch, n, m, 1.0f, to, to_pitch, rows);
+  qn_turn_square(1, 0, from, pitch, n, m, to, to_pitch, rows);
 }
 #else
 #define qn_turn_along qn_turn
