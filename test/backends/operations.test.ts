@@ -12,7 +12,8 @@ const norm = (x: ArrayLike<number>) => Math.sqrt(Array.from(x).reduce((total, v)
 const distance = (x: ArrayLike<number>, y: ArrayLike<number>) => norm(Array.from(x, (v, i) => v - y[i]));
 
 describe("reference", () => {
-  it.each(cases.map((c) => [c.name, c] as const))("%s: gradients match finite differences", async (_, c) => {
+  const differentiated = cases.filter(({ gradients }) => Object.keys(gradients).length > 0);
+  it.each(differentiated.map((c) => [c.name, c] as const))("%s: gradients match finite differences", async (_, c) => {
     const program = compileReference({ main: c.entry });
     prepare(program, c);
     const loss = async () => {
