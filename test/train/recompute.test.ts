@@ -12,7 +12,7 @@ describe("recomputation", { timeout: SLOW_BUILD }, () => {
   it.each(["gpt2", "qwen3"] as const)(
     "of %s gives the same loss, gradients and step, in less memory",
     async (family) => {
-      const model = defineModel({ family, layers: 4, width: 32, heads: 2, vocabSize: 50, sequence: 32 });
+      const model = defineModel({ family, layers: 6, width: 32, heads: 2, vocabSize: 50, sequence: 32 });
       const run = async (recompute: boolean) => {
         const program = await compile(trainingEntries(model, { ...shape, recompute }, ADAMW_DEFAULTS), { threads: 2 });
         for (const parameter of parametersOf(model)) program.write(parameter.name, initialValues(parameter, 1));
