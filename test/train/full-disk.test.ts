@@ -36,11 +36,11 @@ describe.runIf(canMount)("quern pretrain on a disk that fills up", { timeout: 2 
     const pretrain = (out: string) =>
       `${process.execPath} ${cli} pretrain --text ${folder}/text.txt --out ${out} ${sizes}`;
     const script = `
-      ${pretrain(`${disk}/run`)} 2> ${disk}/told > /dev/null &
+      ${pretrain(`${disk}/run`)} 2> ${folder}/told > /dev/null &
       until [ -d ${disk}/run/checkpoints/3 ]; do kill -0 $! || exit 9; sleep .01; done
       head -c 64m /dev/zero > ${disk}/fill 2> /dev/null
       wait $!; echo "ended with $?"
-      cat ${disk}/told
+      cat ${folder}/told
       echo "there are" $(ls -A ${disk}/run/checkpoints)
       ${process.execPath} ${cli} generate --model ${disk}/run --prompt "On day" --tokens 4 --threads 1 > /dev/null && echo it speaks
       rm ${disk}/fill
