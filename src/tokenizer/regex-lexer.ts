@@ -20,8 +20,10 @@ export function regexLexer(pattern: string, kept: Kept = "all"): Lexer {
   try {
     // The alternative at the end never matches. Its letter, which minds case, keeps the library from making the whole
     // expression ignore case for the sake of one group: then \p{L} would match U+0345, which folds to a letter.
-    toRegExp(pattern, { rules: { captureGroup: true } });
-    regex = toRegExp(`(?:${pattern})|(?!)a`, { global: true, rules: { captureGroup: true } });
+    // And no group that ignores case reaches the engine, though newer ones know such: in Node 24 it changes what \p{L} matches.
+    const options = { target: "ES2024", rules: { captureGroup: true } } as const;
+    toRegExp(pattern, options);
+    regex = toRegExp(`(?:${pattern})|(?!)a`, { ...options, global: true });
   } catch (error) {
     throw new QuernError(
       `the pattern ${JSON.stringify(pattern)} is not a regular expression that can be used: ${error instanceof Error ? error.message : String(error)}`,
