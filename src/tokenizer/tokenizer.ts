@@ -5,12 +5,13 @@
  *
  * A text is worked on in parts that stay in the processor's cache: a part is lexed and its pretokens looked up.
  */
-import { QuernError } from "../errors.js";
-import { type AddedToken, AddedTokenFinder, type SpecialHandling } from "./added-tokens.js";
+import type { AddedToken, SpecialHandling } from "./added-tokens.js";
+import { Decoder, hasToken, unknownToken } from "./decoder.js";
 import { type BpeModel, Encoder, IdBuffer } from "./encoder.js";
-import { type Alignment, alignedNfc, nfc } from "./normalize.js";
+import { byteOffsets, locateTokens } from "./offsets.js";
 import type { Splitter } from "./patterns.js";
 import { END_OF_TEXT } from "./special-names.js";
+import { Stretches } from "./stretches.js";
 import { PART_UNITS, TextParts } from "./text-parts.js";
 import type { TokenTable } from "./token-table.js";
 
@@ -67,7 +68,7 @@ const DEFAULT_CACHE = 32 << 20;
 
 const utf8 = new TextEncoder();
 /** Invalid UTF-8 becomes U+FFFD; a byte order mark is a character like any other. */
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const utf8Decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export class Tokenizer {
   /** One more than the greatest id: the rows of an embedding. */
@@ -80,16 +81,13 @@ export class Tokenizer {
   readonly parts: TokenizerParts;
 
   readonly #encoder: Encoder;
-  readonly #raw: AddedTokenFinder;
-  readonly #normal: AddedTokenFinder;
+  readonly #stretches: Stretches;
   /** The vocabulary with the added tokens as their text. */
   readonly #tokens: TokenTable;
   readonly #specialIds: ReadonlySet<number>;
   readonly #textParts: TextParts;
   readonly #out = new IdBuffer();
-  /** Made when first something is decoded. */
-  #forDecoding: ReturnType<TokenTable["forDecoding"]> | undefined;
-  #decoded: DataView<ArrayBuffer> = new DataView(new ArrayBuffer(1 << 16));
+  readonly #decoder: Decoder;
 
   constructor(parts: TokenizerParts) {
     this.parts = parts;
@@ -98,13 +96,7 @@ export class Tokenizer {
     this.#specialIds = new Set(this.special.values());
     this.#textParts = new TextParts(parts.splitter);
     this.#encoder = new Encoder(parts.model, parts.cacheBytes ?? DEFAULT_CACHE);
-    this.#raw = new AddedTokenFinder(parts.added.filter((token) => !token.normalized));
-    // Tokens that are sought in the normalised text are normalised themselves.
-    this.#normal = new AddedTokenFinder(
-      parts.added
-        .filter((token) => token.normalized)
-        .map((token) => (parts.normalizer ? { ...token, content: nfc(token.content) } : token)),
-    );
+    this.#stretches = new Stretches(parts.added, parts.normalizer);
     let tokens = parts.model.tokens;
     if (parts.added.length > 0) {
       tokens = tokens.copy();
@@ -114,6 +106,7 @@ export class Tokenizer {
       }
     }
     this.#tokens = tokens;
+    this.#decoder = new Decoder(tokens);
     this.vocabSize = tokens.size;
   }
 
@@ -157,7 +150,7 @@ export class Tokenizer {
   encodeBytesTo(bytes: Uint8Array, start: number, end: number, out: IdBuffer): void {
     if (!this.divisible) {
       // Decoders take no memory that threads share.
-      this.encodeTo(decoder.decode(bytes.slice(start, end)), out);
+      this.encodeTo(utf8Decoder.decode(bytes.slice(start, end)), out);
       return;
     }
     const parts = this.#textParts;
@@ -202,7 +195,7 @@ export class Tokenizer {
       }
     };
     around(before, 0);
-    this.#stretches(text, options.special ?? "text", true, (id, start, end, normal, alignment) => {
+    this.#stretches.visit(text, options.special ?? "text", true, (id, start, end, normal, alignment) => {
       if (id >= 0) {
         ids.reserve(1);
         ids.ids[ids.length++] = id;
@@ -211,7 +204,8 @@ export class Tokenizer {
       }
       const first = ids.length;
       this.#encodeText(normal, ids, Number.POSITIVE_INFINITY);
-      this.#locate(ids.ids.subarray(first, ids.length), normal, this.#prefixLength(normal), start, alignment, spans);
+      const stretch = { normal, prefix: this.#prefixLength(normal), offset: start, alignment };
+      locateTokens(ids.ids.subarray(first, ids.length), this.parts.model.tokens.lengths, stretch, spans);
       return true;
     });
     around(after, text.length);
@@ -234,12 +228,12 @@ export class Tokenizer {
 
   /** The text of ids. Bytes that are not UTF-8 become U+FFFD. */
   decode(ids: Iterable<number> | ArrayLike<number>, options: DecodeOptions = {}): string {
-    return decoder.decode(this.#decodeBytes(ids, options));
+    return utf8Decoder.decode(this.#bytesOf(ids, options));
   }
 
   /** The bytes of ids, which need not be valid UTF-8. */
   decodeBytes(ids: Iterable<number> | ArrayLike<number>, options: DecodeOptions = {}): Uint8Array<ArrayBuffer> {
-    return this.#decodeBytes(ids, options).slice();
+    return this.#bytesOf(ids, options).slice();
   }
 
   /** Ids in, text out, piece by piece; a character whose bytes come in several tokens is held back until it is whole. */
@@ -248,7 +242,7 @@ export class Tokenizer {
     return new TransformStream<number | ArrayLike<number>, string>({
       transform: (chunk, controller) => {
         const ids = typeof chunk === "number" ? [chunk] : chunk;
-        const piece = text.decode(this.#decodeBytes(ids, options), { stream: true });
+        const piece = text.decode(this.#bytesOf(ids, options), { stream: true });
         if (piece !== "") controller.enqueue(piece);
       },
       flush: (controller) => {
@@ -260,7 +254,7 @@ export class Tokenizer {
 
   /** The bytes of one token; for an added token those of its text. */
   tokenBytes(id: number): Uint8Array<ArrayBuffer> {
-    if (!this.#tokens.has(id)) throw this.#unknown(id);
+    if (!this.has(id)) throw unknownToken(this.#tokens, id);
     return this.#tokens.get(id).slice();
   }
 
@@ -289,13 +283,13 @@ export class Tokenizer {
 
   /** True if an id has a token; ids below `vocabSize` may be holes. */
   has(id: number): boolean {
-    return Number.isInteger(id) && id >= 0 && this.#tokens.has(id);
+    return hasToken(this.#tokens, id);
   }
 
   #encodeInto(text: string, options: EncodeOptions, out: IdBuffer, limit: number): boolean {
     const { before, after } = this.parts;
     if (options.addSpecial && before !== undefined) pushAll(before, out);
-    const whole = this.#stretches(text, options.special ?? "text", false, (id, _start, _end, normal) => {
+    const whole = this.#stretches.visit(text, options.special ?? "text", false, (id, _start, _end, normal) => {
       if (id < 0) return this.#encodeText(normal, out, limit);
       out.reserve(1);
       out.ids[out.length++] = id;
@@ -303,49 +297,6 @@ export class Tokenizer {
     });
     if (whole && options.addSpecial && after !== undefined) pushAll(after, out);
     return whole;
-  }
-
-  /**
-   * Visits a text's added tokens and the stretches between them, these normalised; stops when `visit` returns false.
-   * Positions are UTF-16 units of the original; they are right only with `align`, which also gives the alignment where
-   * normalisation changed something.
-   */
-  #stretches(text: string, special: SpecialHandling, align: boolean, visit: StretchVisitor): boolean {
-    if (text === "") return true;
-    if (this.#raw.idle(special)) return this.#normalStretches(text, 0, special, align, visit);
-    const whole = this.#raw.split(text, special, (start, end, id) =>
-      id >= 0
-        ? visit(id, start, end, "", undefined)
-        : this.#normalStretches(text.slice(start, end), start, special, align, visit),
-    );
-    return whole ?? this.#normalStretches(text, 0, special, align, visit);
-  }
-
-  #normalStretches(
-    text: string,
-    offset: number,
-    special: SpecialHandling,
-    align: boolean,
-    visit: StretchVisitor,
-  ): boolean {
-    const normal = this.parts.normalizer === undefined ? text : nfc(text);
-    const alignment = align && normal !== text ? alignedNfc(text) : undefined;
-    const all = (): boolean => visit(-1, offset, offset + text.length, normal, alignment);
-    if (this.#normal.idle(special)) return all();
-    const whole = this.#normal.split(normal, special, (start, end, id) => {
-      const from = offset + (alignment === undefined ? start : alignment.starts[start]);
-      const to = offset + (alignment === undefined ? end : alignment.ends[end - 1]);
-      const part =
-        alignment === undefined
-          ? undefined
-          : {
-              text: normal.slice(start, end),
-              starts: alignment.starts.slice(start, end).map((at) => at + offset - from),
-              ends: alignment.ends.slice(start, end).map((at) => at + offset - from),
-            };
-      return visit(id, from, to, id >= 0 ? "" : normal.slice(start, end), part);
-    });
-    return whole ?? all();
   }
 
   #prefixLength(text: string): number {
@@ -365,146 +316,19 @@ export class Tokenizer {
     return true;
   }
 
+  /** As a view that the next call overwrites. */
+  #bytesOf(ids: Iterable<number> | ArrayLike<number>, { skipSpecial }: DecodeOptions): Uint8Array<ArrayBuffer> {
+    return this.#decoder.decode(ids, skipSpecial ? this.#specialIds : undefined);
+  }
+
   /** Gives back what a huge text needed, so that a tokenizer does not hold it for ever. */
   #release(): void {
     this.#textParts.release();
     if (this.#out.ids.length > 1 << 22) this.#out.ids = new Uint32Array(1 << 16);
   }
-
-  /** Appends to `spans` the start and end of each of a stretch's tokens, in units of the original. */
-  #locate(
-    ids: Uint32Array,
-    normal: string,
-    prefix: number,
-    offset: number,
-    alignment: Alignment | undefined,
-    spans: number[],
-  ): void {
-    let unit = 0;
-    // Bytes of the stretch before the character at `unit`, the added space included.
-    let byte = prefix;
-    let position = 0;
-    for (const id of ids) {
-      const start = position;
-      position += this.parts.model.tokens.lengths[id];
-      while (unit < normal.length && byte + utf8Width(normal, unit) <= start) {
-        byte += utf8Width(normal, unit);
-        unit += unitWidth(normal, unit);
-      }
-      let last = unit;
-      let lastByte = byte;
-      while (last < normal.length && lastByte < position) {
-        lastByte += utf8Width(normal, last);
-        last += unitWidth(normal, last);
-      }
-      if (alignment === undefined) spans.push(offset + unit, offset + last);
-      else if (last > unit) spans.push(offset + alignment.starts[unit], offset + alignment.ends[last - 1]);
-      else {
-        const at = unit < normal.length ? alignment.starts[unit] : unit === 0 ? 0 : alignment.ends[unit - 1];
-        spans.push(offset + at, offset + at);
-      }
-    }
-  }
-
-  #decodeBytes(ids: Iterable<number> | ArrayLike<number>, options: DecodeOptions): Uint8Array<ArrayBuffer> {
-    let list: ArrayLike<number> = isArrayLike(ids) ? ids : Array.from(ids);
-    if (options.skipSpecial) list = Array.from(list).filter((id) => !this.#specialIds.has(id));
-    this.#forDecoding ??= this.#tokens.forDecoding();
-    const copied = { ids: 0, bytes: 0 };
-    for (;;) {
-      copyTokens(list, this.#tokens, this.#forDecoding, this.#decoded, copied);
-      if (copied.ids === list.length) break;
-      const id = list[copied.ids];
-      if (!this.has(id)) throw this.#unknown(id);
-      const room = Math.max(this.#decoded.byteLength * 2, copied.bytes + this.#tokens.lengths[id] + 8);
-      const grown = new Uint8Array(room);
-      grown.set(new Uint8Array(this.#decoded.buffer, 0, copied.bytes));
-      this.#decoded = new DataView(grown.buffer);
-    }
-    const bytes = new Uint8Array(this.#decoded.buffer, 0, copied.bytes);
-    if (this.#decoded.byteLength > 1 << 24) this.#decoded = new DataView(new ArrayBuffer(1 << 16));
-    return bytes;
-  }
-
-  #unknown(id: number): QuernError {
-    return new QuernError(`there is no token with id ${id}; this vocabulary has ids from 0 to ${this.vocabSize - 1}`);
-  }
-}
-
-/**
- * Copies tokens into `out` behind what is there, eight bytes at a time, until all are copied, the next is none, or it has no
- * room. Integers are told to be integers, which a third of the speed hangs on.
- */
-function copyTokens(
-  list: ArrayLike<number>,
-  { lengths, starts, size }: TokenTable,
-  { heads, bytes }: ReturnType<TokenTable["forDecoding"]>,
-  out: DataView,
-  copied: { ids: number; bytes: number },
-): void {
-  const room = out.byteLength - 8;
-  let written = copied.bytes | 0;
-  let i = copied.ids | 0;
-  for (; i < list.length; i++) {
-    const id = list[i];
-    if (!(id < size)) break;
-    const length = lengths[id] | 0;
-    if (length <= 0 || written + length > room) break;
-    out.setInt32(written, heads[id << 1], true);
-    out.setInt32(written + 4, heads[(id << 1) + 1], true);
-    if (length > 8) {
-      const from = starts[id] | 0;
-      for (let j = 8; j < length; j += 8) {
-        out.setInt32(written + j, bytes.getInt32(from + j, true), true);
-        out.setInt32(written + j + 4, bytes.getInt32(from + j + 4, true), true);
-      }
-    }
-    written = (written + length) | 0;
-  }
-  copied.ids = i;
-  copied.bytes = written;
-}
-
-type StretchVisitor = (
-  id: number,
-  start: number,
-  end: number,
-  normal: string,
-  alignment: Alignment | undefined,
-) => boolean;
-
-function isArrayLike(ids: Iterable<number> | ArrayLike<number>): ids is ArrayLike<number> {
-  return typeof (ids as ArrayLike<number>).length === "number";
 }
 
 function pushAll(list: readonly number[], out: IdBuffer): void {
   out.reserve(list.length);
   for (const id of list) out.ids[out.length++] = id;
-}
-
-function unitWidth(text: string, index: number): number {
-  const unit = text.charCodeAt(index);
-  if (unit < 0xd800 || unit > 0xdbff || index + 1 >= text.length) return 1;
-  const low = text.charCodeAt(index + 1);
-  return low >= 0xdc00 && low <= 0xdfff ? 2 : 1;
-}
-
-function utf8Width(text: string, index: number): number {
-  const unit = text.charCodeAt(index);
-  return unit < 0x80 ? 1 : unit < 0x800 ? 2 : unitWidth(text, index) === 2 ? 4 : 3;
-}
-
-/** Byte offset in UTF-8 of each UTF-16 unit and of the end; the second half of a pair has its first half's. */
-function byteOffsets(text: string): Uint32Array {
-  const at = new Uint32Array(text.length + 1);
-  let byte = 0;
-  for (let i = 0; i < text.length; ) {
-    const units = unitWidth(text, i);
-    at[i] = byte;
-    if (units === 2) at[i + 1] = byte;
-    byte += utf8Width(text, i);
-    i += units;
-  }
-  at[text.length] = byte;
-  return at;
 }
