@@ -59,7 +59,7 @@ export { planDeduplicate } from "./deduplicate/plan.js";
 export { type ElementOptions, type ElementResult, runElement } from "./executors/element.js";
 export type { ExecutorInput } from "./executors/executor-options.js";
 export { type KubernetesJob, kubectlLines } from "./executors/kubernetes/kubernetes.js";
-export type { PlannedJob } from "./executors/slurm/slurm.js";
+export type { PlannedJob } from "./executors/slurm/planned-jobs.js";
 export { type Decoded, decodePage } from "./extract/charset.js";
 export {
   type ExtractedDocument,

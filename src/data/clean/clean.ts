@@ -11,7 +11,7 @@ import type { OnProgress } from "../../progress.js";
 import { checkExecutor } from "../executors/executor-options.js";
 import { type KubernetesJob, kubernetesJobs } from "../executors/kubernetes/kubernetes.js";
 import { runPlan } from "../executors/run-plan.js";
-import { type PlannedJob, planSlurm } from "../executors/slurm/slurm.js";
+import { type PlannedJob, planSlurm } from "../executors/slurm/planned-jobs.js";
 import type { RunTask, TaskEvents, WorkTask } from "../executors/work.js";
 import type { Funnel } from "../funnel/funnel.js";
 import { type CleanInput, cleanOptions } from "./clean-options.js";

@@ -2,7 +2,9 @@
 import { QuernError } from "../../errors.js";
 import type { ExecutorSettings } from "./executor-options.js";
 import { runLocally } from "./local.js";
-import { type ClusterStatus, refuseLiveJobs, runOnSlurm } from "./slurm/slurm.js";
+import { refuseLiveJobs } from "./slurm/earlier-jobs.js";
+import type { ClusterStatus } from "./slurm/run-state.js";
+import { runOnSlurm } from "./slurm/slurm.js";
 import type { RunTask, TaskEvents, WorkPlan, WorkTask } from "./work.js";
 
 export interface RunPlanOptions {

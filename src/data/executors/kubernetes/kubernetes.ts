@@ -7,7 +7,7 @@ import { writeFileAtomic } from "../../../documents/index.js";
 import { ClusterFolder, runName, type Submission } from "../cluster-folder.js";
 import { divide } from "../divide.js";
 import type { ExecutorSettings } from "../executor-options.js";
-import { refuseLiveJobs } from "../slurm/slurm.js";
+import { refuseLiveJobs } from "../slurm/earlier-jobs.js";
 import type { WorkPlan, WorkTask } from "../work.js";
 import { jobManifest, MOST_COMPLETIONS } from "./manifest.js";
 

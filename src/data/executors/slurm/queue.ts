@@ -53,6 +53,11 @@ const STUCK = /launch failed|DependencyNeverSatisfied|BadConstraints|JobHoldMaxR
 /** What Slurm calls an array's job whose dependency failed. */
 export const isDependencyLost = ({ reason }: ElementState) => reason === "DependencyNeverSatisfied";
 
+/** By `job_element`; `job_` for what is about the whole array. */
+export function statesByElement(states: readonly ElementState[]): Map<string, ElementState> {
+  return new Map(states.map((state) => [`${state.job}_${state.element ?? ""}`, state]));
+}
+
 /** The states in squeue's output; lines in another shape are passed over. */
 export function parseQueue(output: string): ElementState[] {
   return output.split("\n").flatMap((line) => {

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { QuernError } from "../../../errors.js";
+import type { ClusterFolder } from "../cluster-folder.js";
 import type { ExecutorSettings } from "../executor-options.js";
 
 export interface BatchScript {
@@ -20,6 +21,15 @@ export interface BatchScript {
   /** Nodes that shall not be used. */
   readonly exclude?: readonly string[];
 }
+
+export const jobName = (stage: string, run: string, number: number) => `quern-${stage}-${run}-${number}`;
+
+/** Where the files of a submission lie. */
+export const scriptPlaces = (folder: ClusterFolder, number: number) => ({
+  submission: folder.submission(number),
+  folder: process.cwd(),
+  logs: join(folder.path, "logs", String(number)),
+});
 
 /** The text of the script. Throws a `QuernError` for a path that Slurm cannot be told. */
 export function batchScript(
