@@ -4,31 +4,32 @@ import { minHashParameters } from "./parameters.js";
 
 interface Kernel {
   hash(text: number, length: number, out: number): void;
-  simplify(text: number, length: number, out: number): number;
-  signature(
-    text: number,
-    length: number,
-    n: number,
-    starts: number,
-    a: number,
-    b: number,
-    count: number,
-    out: number,
-  ): number;
+  simplify(text: number, length: number, out: number, forms: number, pool: number): number;
+  signature(text: number, length: number, n: number, a: number, b: number, count: number, out: number): number;
   band_hashes(signature: number, bands: number, rows: number, out: number): void;
 }
 
 /** FineWeb's list of punctuation, each of which becomes a space, with the control characters: line breaks among them. */
 const PUNCTUATION = /[!-/:-@[-`{-~\p{Cc}”：１〈━【「」，】；《„’∶´．–？！：$～«〉）。…“×（％、—►»]/gu;
 const NUMBER = /\p{Nd}+(?:[.,،٫⎖⎗⎘]\p{Nd}+)?/gu;
-const OTHER_THAN_ASCII = /[^\p{ASCII}]/u;
+/** What becomes of a character, as the kernel has it. */
+const [UNKNOWN, SPACE, DIGIT, ITSELF, LETTERS, BY_NEIGHBOURS] = [0, 1, 2, 3, 4, 5];
+const CODE_POINTS = 0x110000;
+/** Bytes for what characters become where that is not themselves: Hangul, in single letters, takes the most. */
+const POOL = 2 ** 18;
+/** A mark that is no diacritic and that NFD moves before most others which follow the same letter. */
+const MOVED = "\u{16ff0}";
 
 /**
  * A text in FineWeb's normal form for near-duplicates (datatrove's `simplify_text`): lower case, numbers 0, no
- * punctuation, single spaces, no diacritics. Plain and slow for any script; the kernel does the same for ASCII.
+ * punctuation, single spaces, no diacritics. Plain and slow; the kernel does the same, character by character.
  */
 export function simplifyText(text: string): string {
-  const plain = text.toLowerCase().replace(NUMBER, "0").replace(PUNCTUATION, " ");
+  const plain = text
+    .replace(/\p{Cs}/gu, "\ufffd")
+    .toLowerCase()
+    .replace(NUMBER, "0")
+    .replace(PUNCTUATION, " ");
   return plain
     .replace(/\s+/g, " ")
     .trim()
@@ -48,7 +49,11 @@ export class TextHasher {
   readonly #b: number;
   readonly #signature: number;
   readonly #bandHashes: number;
-  /** Where a text, its normal form and its words' starts go; the memory grows with the longest. */
+  /** A form for each code point, and the letters that some become. Pages that no text needs are never touched. */
+  readonly #forms: number;
+  readonly #pool: number;
+  #pooled = 0;
+  /** Where a text and its normal form go; the memory grows with the longest. */
   readonly #text: number;
 
   constructor({ bands = 14, rows = 8, ngram = 5 }: { bands?: number; rows?: number; ngram?: number } = {}) {
@@ -61,17 +66,21 @@ export class TextHasher {
     this.#b = base + 8 * count;
     this.#signature = base + 16 * count;
     this.#bandHashes = base + 24 * count;
-    this.#text = Math.ceil((this.#bandHashes + 8 * bands + 16) / 64) * 64;
+    this.#forms = Math.ceil((this.#bandHashes + 8 * bands + 16) / 64) * 64;
+    this.#pool = this.#forms + 4 * CODE_POINTS;
+    this.#text = this.#pool + POOL;
     growTo(this.#memory, this.#text + 65536);
     const { a, b } = minHashParameters(count);
     new BigUint64Array(this.#memory.buffer, this.#a, count).set(a);
     new BigUint64Array(this.#memory.buffer, this.#b, count).set(b);
+    // What half a surrogate pair is in UTF-8.
+    this.#learn("\ufffd");
   }
 
   /** UTF-8 into the memory; gives its length. */
-  #put(text: string, copies: number): number {
+  #put(text: string): number {
     // UTF-8 takes up to three bytes for a UTF-16 unit.
-    growTo(this.#memory, this.#text + 3 * text.length * copies + 4096);
+    growTo(this.#memory, this.#text + 3 * text.length + 64);
     return Buffer.from(this.#memory.buffer).write(text, this.#text, "utf8");
   }
 
@@ -83,27 +92,56 @@ export class TextHasher {
 
   /** The same in two halves, the lower one first. A view, valid until the next call. */
   hashWords(text: string): Uint32Array {
-    const length = this.#put(text, 1);
+    const length = this.#put(text);
     this.#kernel.hash(this.#text, length, this.#bandHashes);
     return new Uint32Array(this.#memory.buffer, this.#bandHashes, 2);
   }
 
+  /** Tells the kernel what becomes of the characters of a text. */
+  #learn(text: string): void {
+    const forms = new Uint32Array(this.#memory.buffer, this.#forms, CODE_POINTS);
+    for (const character of text) {
+      const point = character.codePointAt(0) as number;
+      if (forms[point] === UNKNOWN) forms[point] = this.#formOf(character);
+    }
+  }
+
+  #formOf(character: string): number {
+    if (/\p{Nd}/u.test(character)) return DIGIT;
+    const plain = character.toLowerCase().replace(PUNCTUATION, " ");
+    if (/^\s$/.test(plain)) return SPACE;
+    const without = (text: string) => text.normalize("NFD").replace(/\p{Mn}+/gu, "");
+    const letters = without(plain);
+    // Sigma at a word's end, and marks that NFD brings into an order.
+    const alone = `a${character}`.toLowerCase() === `a${character.toLowerCase()}`;
+    if (!alone || without(plain + MOVED) !== letters + MOVED || /\s/.test(letters)) return BY_NEIGHBOURS;
+    if (letters === character) return ITSELF;
+    const bytes = Buffer.from(letters);
+    if (bytes.length > 3 * Buffer.byteLength(character) || this.#pooled + bytes.length > POOL) return BY_NEIGHBOURS;
+    new Uint8Array(this.#memory.buffer, this.#pool + this.#pooled).set(bytes);
+    this.#pooled += bytes.length;
+    return LETTERS + bytes.length * 8 + (this.#pooled - bytes.length) * 256;
+  }
+
+  /** Puts a text's normal form into the memory; gives where it is and its length. */
+  #simplify(text: string): readonly [number, number] {
+    const whole = this.#put(text);
+    const out = this.#text + whole;
+    growTo(this.#memory, out + 3 * whole + 64);
+    const run = () => this.#kernel.simplify(this.#text, whole, out, this.#forms, this.#pool);
+    let length = run();
+    if (length === -1 - UNKNOWN) {
+      this.#learn(text);
+      length = run();
+    }
+    return length === -1 - BY_NEIGHBOURS ? [this.#text, this.#put(simplifyText(text))] : [out, length];
+  }
+
   /** The signature of a text: bands × rows values; null where it has no n-gram. A view, valid until the next call. */
   signature(text: string): BigUint64Array | null {
-    const ascii = !OTHER_THAN_ASCII.test(text);
-    let length: number;
-    let start = this.#text;
-    if (ascii) {
-      const whole = this.#put(text, 4);
-      start = this.#text + Math.ceil(whole / 8) * 8;
-      length = this.#kernel.simplify(this.#text, whole, start);
-    } else {
-      length = this.#put(simplifyText(text), 4);
-    }
-    const starts = Math.ceil((start + length + 8) / 8) * 8;
-    growTo(this.#memory, starts + 4 * (length + 2));
     const { ngram, bands, rows } = this;
-    const count = this.#kernel.signature(start, length, ngram, starts, this.#a, this.#b, bands * rows, this.#signature);
+    const [start, length] = this.#simplify(text);
+    const count = this.#kernel.signature(start, length, ngram, this.#a, this.#b, bands * rows, this.#signature);
     return count === 0 ? null : new BigUint64Array(this.#memory.buffer, this.#signature, bands * rows);
   }
 

@@ -34,53 +34,117 @@ static uint64_t xxh64(const uint8_t *p, int32_t length) {
 
 EXPORT(hash) void hash(const uint8_t *p, int32_t length, uint64_t *out) { *out = xxh64(p, length); }
 
-// FineWeb's normal form of a text that is ASCII: lower case, a number is 0, punctuation and control characters are
-// spaces, spaces are single. Gives the length; out may be as long as the text.
-EXPORT(simplify) int32_t simplify(const uint8_t *in, int32_t length, uint8_t *out) {
+// What becomes of a character, by its code point: a form, zero where nobody has asked yet. JavaScript finds it.
+enum { UNKNOWN, SPACE, DIGIT, ITSELF, LETTERS, BY_NEIGHBOURS };
+static uint32_t kind_of(uint32_t form) { return form & 7; }
+// Letters lie in a pool: their number of bytes, and where they begin.
+static uint32_t size_of(uint32_t form) { return form >> 3 & 31; }
+static uint32_t place_of(uint32_t form) { return form >> 8; }
+
+// The character of well-formed UTF-8 at p; gives its number of bytes.
+static int32_t character(const uint8_t *p, uint32_t *point) {
+  if (p[0] < 0x80) return *point = p[0], 1;
+  if (p[0] < 0xe0) return *point = (p[0] & 31u) << 6 | (p[1] & 63u), 2;
+  if (p[0] < 0xf0) return *point = (p[0] & 15u) << 12 | (p[1] & 63u) << 6 | (p[2] & 63u), 3;
+  return *point = (p[0] & 7u) << 18 | (p[1] & 63u) << 12 | (p[2] & 63u) << 6 | (p[3] & 63u), 4;
+}
+
+static int32_t after_digits(const uint8_t *in, int32_t i, int32_t length, const uint32_t *forms) {
+  while (i < length) {
+    uint32_t point;
+    int32_t size = character(in + i, &point);
+    if (kind_of(forms[point]) != DIGIT) break;
+    i += size;
+  }
+  return i;
+}
+
+static int separates_digits(uint32_t c) { return c == '.' || c == ',' || c == 0x60c || c == 0x66b || (c >= 0x2396 && c <= 0x2398); }
+
+// FineWeb's normal form of a text in UTF-8: lower case, a number is 0, punctuation and control characters are spaces, spaces
+// are single, no diacritics. Gives its length, or -1 less the kind of form that stands in the way: a character that nobody
+// has asked about yet, or whose form hangs on its neighbours. out has room for three times the text.
+EXPORT(simplify) int32_t simplify(const uint8_t *in, int32_t length, uint8_t *out, const uint32_t *forms, const uint8_t *pool) {
   int32_t n = 0;
+  // Spaces are made single before diacritics go: where one stood between two spaces, both stay.
+  int spaced = 1;
   for (int32_t i = 0; i < length;) {
-    uint8_t c = in[i];
-    if (c >= '0' && c <= '9') {
-      while (i < length && in[i] >= '0' && in[i] <= '9') i++;
-      if (i + 1 < length && (in[i] == '.' || in[i] == ',') && in[i + 1] >= '0' && in[i + 1] <= '9') {
-        for (i++; i < length && in[i] >= '0' && in[i] <= '9'; i++) {}
-      }
-      out[n++] = '0';
+    uint32_t point;
+    int32_t size = character(in + i, &point);
+    uint32_t form = forms[point], kind = kind_of(form);
+    if (kind == SPACE) {
+      if (!spaced && n > 0) out[n++] = ' ';
+      spaced = 1;
+      i += size;
       continue;
     }
-    i++;
-    if (c >= 'A' && c <= 'Z') out[n++] = c + 32;
-    else if (c >= 'a' && c <= 'z') out[n++] = c;
-    else if (n > 0 && out[n - 1] != ' ') out[n++] = ' ';
+    spaced = 0;
+    if (kind == ITSELF) {
+      for (int32_t end = i + size; i < end; i++) out[n++] = in[i];
+    } else if (kind == LETTERS) {
+      for (uint32_t k = 0; k < size_of(form); k++) out[n++] = pool[place_of(form) + k];
+      i += size;
+    } else if (kind == DIGIT) {
+      i = after_digits(in, i, length, forms);
+      if (i < length) {
+        int32_t part = i + character(in + i, &point);
+        if (separates_digits(point)) {
+          int32_t end = after_digits(in, part, length, forms);
+          if (end > part) i = end;
+        }
+      }
+      out[n++] = '0';
+    } else {
+      return -1 - (int32_t)kind;
+    }
   }
   while (n > 0 && out[n - 1] == ' ') n--;
   return n;
 }
 
-// The MinHash signature of a text of words with single spaces between: over its n-grams of n words, the least value of
-// (a h + b mod 2^64) mod 2^61 - 1 for each of `count` pairs a, b, h being xxHash64 of the n-gram's bytes. Gives the
-// number of n-grams; with none the signature is not written. starts has room for a number for each byte and one more.
-EXPORT(signature) int32_t signature(const uint8_t *text, int32_t length, int32_t n, int32_t *starts, const uint64_t *a, const uint64_t *b, int32_t count, uint64_t *least) {
-  const uint64_t prime = (1ull << 61) - 1;
-  int32_t words = 0;
-  for (int32_t i = 0; i < length;) {
-    starts[words++] = i;
-    while (i < length && text[i] != ' ') i++;
-    i++;
-  }
-  starts[words] = length + 1;
-  if (length == 0 || words < n) return 0;
-  for (int32_t j = 0; j < count; j++) least[j] = ~0ull;
-  for (int32_t w = 0; w + n <= words; w++) {
-    uint64_t h = xxh64(text + starts[w], starts[w + n] - 1 - starts[w]);
-    for (int32_t j = 0; j < count; j++) {
-      uint64_t x = h * a[j] + b[j];
-      x = (x & prime) + (x >> 61); // below 2^61 + 7
-      if (x >= prime) x -= prime;
-      if (x < least[j]) least[j] = x;
+static const uint64_t PRIME = (1ull << 61) - 1;
+
+// Lowers the least values of (a h + b mod 2^64) mod 2^61 - 1 by those of `n` hashes h.
+static void lower(const uint64_t *hashes, int32_t n, const uint64_t *a, const uint64_t *b, int32_t count, uint64_t *least) {
+  for (int32_t j = 0; j < count; j++) {
+    // Few values are the least so far, so most are only compared: x = a h + b gives low + high with low its lower 61
+    // bits and high its upper three, less 2^61 - 1 if that can be. Either way, a value below `least` has
+    // (low + 8) mod 2^61 below least + 8; eight times that is one product and one sum modulo 2^64.
+    uint64_t a8 = a[j] << 3, b8 = (b[j] + 8) << 3;
+    uint64_t bound = least[j] + 8 < 1ull << 61 ? (least[j] + 8) << 3 : ~0ull;
+    for (int32_t i = 0; i < n; i++) {
+      if (hashes[i] * a8 + b8 >= bound) continue;
+      uint64_t x = hashes[i] * a[j] + b[j];
+      x = (x & PRIME) + (x >> 61);
+      if (x >= PRIME) x -= PRIME;
+      if (x < least[j]) {
+        least[j] = x;
+        bound = x + 8 < 1ull << 61 ? (x + 8) << 3 : ~0ull;
+      }
     }
   }
-  return words - n + 1;
+}
+
+// The MinHash signature of a text of words with single spaces between: over its n-grams of n words, the least value of
+// (a h + b mod 2^64) mod 2^61 - 1 for each of `count` pairs a, b, h being xxHash64 of the n-gram's bytes. Gives the
+// number of n-grams; with none the signature is not written.
+EXPORT(signature) int32_t signature(const uint8_t *text, int32_t length, int32_t n, const uint64_t *a, const uint64_t *b, int32_t count, uint64_t *least) {
+  uint64_t hashes[512];
+  int32_t held = 0, words = 0, first = 0;
+  if (length == 0) return 0;
+  for (int32_t end = 0; end <= length; end++) {
+    if (end < length && text[end] != ' ') continue;
+    if (++words < n) continue;
+    if (words == n) for (int32_t j = 0; j < count; j++) least[j] = PRIME;
+    hashes[held++] = xxh64(text + first, end - first);
+    while (first < end && text[first] != ' ') first++;
+    first++;
+    if (held == 512 || end == length) {
+      lower(hashes, held, a, b, count, least);
+      held = 0;
+    }
+  }
+  return words < n ? 0 : words - n + 1;
 }
 
 // One hash a band of `rows` values.
