@@ -26,6 +26,7 @@ export type Job =
     }
   | { readonly work: "quern-train-files"; readonly files: string; readonly vocabSize: number; readonly threads: number }
   | { readonly work: "quern-train-stream"; readonly bytes: number; readonly distinct: number; readonly threads: number }
+  | { readonly work: "quern-files"; readonly files: string }
   | { readonly work: "quern-shards"; readonly files: string; readonly out: string; readonly threads: number };
 
 const require = createRequire(import.meta.url);
@@ -35,8 +36,10 @@ function pieces(path: string): string[] {
 }
 
 /** MB of UTF-8 a second, and how many tokens came out. */
-function rate(path: string, encode: (texts: readonly string[]) => number): { rate: number; tokens: number } {
-  const texts = pieces(path);
+function encodingRate(
+  texts: readonly string[],
+  encode: (texts: readonly string[]) => number,
+): { rate: number; tokens: number } {
   const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   const start = performance.now();
   const tokens = encode(texts);
@@ -52,7 +55,7 @@ function coldAndWarm(
     for (const text of texts) tokens += encode(text).length;
     return tokens;
   };
-  return { cold: rate(job.first, all), warm: rate(job.second, all) };
+  return { cold: encodingRate(pieces(job.first), all), warm: encodingRate(pieces(job.second), all) };
 }
 
 async function wasm() {
@@ -122,6 +125,12 @@ async function run(job: Job): Promise<object> {
       return trainingFiles(job.files, job.vocabSize, job.threads);
     case "quern-train-stream":
       return training(stream(job.bytes, job.distinct), 32_000, job.threads);
+    case "quern-files": {
+      const tokenizer = await publishedTokenizer("cl100k");
+      const texts: string[] = [];
+      for await (const { text } of readDocuments([job.files])) texts.push(text);
+      return encodingRate(texts, (list) => list.reduce((sum, text) => sum + tokenizer.encode(text).length, 0));
+    }
     case "quern-shards": {
       const tokenizer = await publishedTokenizer("cl100k");
       const start = performance.now();

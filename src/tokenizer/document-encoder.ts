@@ -4,6 +4,7 @@ import { IdBuffer } from "./encoder.js";
 import { snapshotOf } from "./snapshot.js";
 import { buffersOf, sizeOf, textsOfTask } from "./text-tasks.js";
 import type { Tokenizer } from "./tokenizer.js";
+import { tokenizerHash } from "./tokenizer-hash.js";
 import { Underway } from "./underway.js";
 import { hasWorkers, WorkerPool } from "./worker-pool.js";
 import type { EncodeResult, EncodeTask, Setup } from "./worker-tasks.js";
@@ -14,28 +15,22 @@ const WORTH_WORKERS = 8 << 20;
 /** Tasks for each thread that are begun, or done and waiting for one before them. */
 const MOST_UNDERWAY = 6;
 
+type EncodingPool = WorkerPool<EncodeTask | "hash", EncodeResult | string>;
+
 /** Encodes documents, each with the end-of-text token behind it; empty ones are left out. Close it when done. */
 export class DocumentEncoder {
   readonly #tokenizer: Tokenizer;
   readonly #endOfText: number;
   readonly #threads: number;
   readonly #reading: ReadBytes | undefined;
-  readonly #meanwhile: () => void;
-  #pool: WorkerPool<EncodeTask, EncodeResult> | undefined;
+  #pool: EncodingPool | undefined;
+  #hash: Promise<string> | undefined;
   #units = 0;
 
   /**
    * @param reading the reading of the files that the documents come from: whether they are many is known at once
-   * @param meanwhile called once when other threads have started and have something to do
    */
-  constructor(
-    tokenizer: Tokenizer,
-    endOfText: number,
-    threads: number,
-    reading: ReadBytes | undefined,
-    meanwhile: () => void,
-  ) {
-    this.#meanwhile = meanwhile;
+  constructor(tokenizer: Tokenizer, endOfText: number, threads: number, reading: ReadBytes | undefined) {
     this.#reading = reading;
     this.#tokenizer = tokenizer;
     this.#endOfText = endOfText;
@@ -45,22 +40,19 @@ export class DocumentEncoder {
   /** Tasks encoded, in their order. */
   async *encode(tasks: AsyncIterable<EncodeTask>): AsyncGenerator<EncodeResult> {
     const underway = new Underway<EncodeResult>();
-    let starting = false;
     for await (const task of tasks) {
       this.#units += sizeOf(task);
       const worth = Math.max(this.#units, this.#reading?.bytesTotal ?? 0) > WORTH_WORKERS;
       if (this.#threads > 1 && this.#pool === undefined && worth && hasWorkers()) {
         this.#pool = this.#start();
-        starting = true;
+        this.#hash = this.#pool.run("hash") as Promise<string>;
       }
       if (this.#pool === undefined) {
         yield encodeTask(this.#tokenizer, task, this.#endOfText);
         continue;
       }
-      if (this.#pool.hasRoom()) underway.add(this.#pool.run(task, buffersOf(task)));
+      if (this.#pool.hasRoom()) underway.add(this.#pool.run(task, buffersOf(task)) as Promise<EncodeResult>);
       else {
-        if (starting) this.#meanwhile();
-        starting = false;
         // In a promise, so that what fails is told in its turn.
         underway.add(new Promise((resolve) => resolve(encodeTask(this.#tokenizer, task, this.#endOfText))));
         // What other threads have done is heard of only between tasks.
@@ -72,12 +64,17 @@ export class DocumentEncoder {
   }
 
   /** This thread encodes as well. */
-  #start(): WorkerPool<EncodeTask, EncodeResult> {
-    return new WorkerPool<EncodeTask, EncodeResult>(this.#threads - 1, {
+  #start(): EncodingPool {
+    return new WorkerPool(this.#threads - 1, {
       work: "encode",
       tokenizer: snapshotOf(this.#tokenizer),
       endOfText: this.#endOfText,
     } satisfies Setup);
+  }
+
+  /** `tokenizerHash` of the tokenizer: of a large vocabulary some tenths of a second, which another thread spends if there is one. */
+  async tokenizerHash(): Promise<string> {
+    return this.#hash ?? tokenizerHash(this.#tokenizer);
   }
 
   async close(): Promise<void> {

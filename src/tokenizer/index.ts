@@ -19,5 +19,6 @@ export {
 } from "./shards.js";
 export { END_OF_TEXT } from "./special-names.js";
 export { isHeldOut } from "./text-tasks.js";
+export { tokenizerHash } from "./tokenizer-hash.js";
 export { type TrainTokenizerOptions, trainTokenizer } from "./train.js";
-export { tokenizerHash, type WriteShardsOptions, writeShards } from "./write-shards.js";
+export { type WriteShardsOptions, writeShards } from "./write-shards.js";

@@ -7,6 +7,7 @@ import { splitterFor } from "./patterns.js";
 import { PretokenCounter, type PretokenCounts } from "./pretoken-counts.js";
 import { tokenizerFromSnapshot } from "./snapshot.js";
 import { TextParts } from "./text-parts.js";
+import { tokenizerHash } from "./tokenizer-hash.js";
 import type { CountResult, CountTask, EncodeTask, Reply, Setup } from "./worker-tasks.js";
 
 const port = parentPort;
@@ -47,6 +48,7 @@ async function counting({ pattern, kept }: Extract<Setup, { work: "count" }>): P
 async function encoding({ tokenizer: snapshot, endOfText }: Extract<Setup, { work: "encode" }>): Promise<Answer> {
   const tokenizer = await tokenizerFromSnapshot(snapshot);
   return (task) => {
+    if (task === "hash") return { result: tokenizerHash(tokenizer), transfer: [] };
     const result = encodeTask(tokenizer, task as EncodeTask, endOfText);
     return { result, transfer: [result.ids.buffer, result.ends.buffer] };
   };

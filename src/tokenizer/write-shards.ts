@@ -1,7 +1,7 @@
 /** @file Texts to token shards. */
-import { createHash, type Hash } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import {
   type AtomicFile,
   createAtomicFile,
@@ -12,12 +12,11 @@ import {
 import { QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
 import { DocumentEncoder } from "./document-encoder.js";
-import { SHARDS_FILE, type ShardsHeader, type ShardsSplitHeader } from "./shards.js";
+import { checksumText, SHARDS_FILE, type ShardsHeader, type ShardsSplitHeader } from "./shards.js";
 import { type ShardsProgress, writeFolderResumably } from "./shards-journal.js";
 import { END_OF_TEXT } from "./special-names.js";
 import { batchesOf, withoutFirst } from "./text-tasks.js";
 import type { Tokenizer } from "./tokenizer.js";
-import { tokenizerToJson } from "./tokenizer-json.js";
 import type { EncodeResult, EncodeTask } from "./worker-tasks.js";
 
 type Texts = Iterable<string> | AsyncIterable<string>;
@@ -87,13 +86,7 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
     fileTokens = FILE_TOKENS,
     threads = availableParallelism(),
   } = options;
-  // Of a large vocabulary some tenths of a second, in which workers load theirs.
-  let hash: string | undefined;
-  const hashTokenizer = (): string => {
-    hash ??= tokenizerHash(tokenizer);
-    return hash;
-  };
-  const encoder = new DocumentEncoder(tokenizer, endOfText, threads, reading, hashTokenizer);
+  const encoder = new DocumentEncoder(tokenizer, endOfText, threads, reading);
   const encode: TaskEncoder = (tasks) => encoder.encode(tasks);
   const common = { signal, onProgress, found, fileTokens, dtype } as const;
   const fill = async (temporary: string, there: ShardsProgress): Promise<ShardsHeader> => {
@@ -103,11 +96,11 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
     const heldout = await writeSplit(temporary, "heldout", options.heldout, encode, there, common);
     const header: ShardsHeader = {
       format: "quern token shards",
-      version: 1,
+      version: 2,
       dtype,
       vocabSize: tokenizer.vocabSize,
       endOfText,
-      tokenizer: hashTokenizer(),
+      tokenizer: await encoder.tokenizerHash(),
       train,
       heldout,
     };
@@ -120,11 +113,6 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
       ? writeFolderAtomic(folder, (temporary) => fill(temporary, { train: [], heldout: [], save: async () => {} }))
       : writeFolderResumably(folder, { key: resumeKey, signal }, fill);
   return written.finally(() => encoder.close());
-}
-
-/** SHA-256 of tokenizer.json as Quern writes it: the same for equal tokenizers, whatever file they came from. */
-export function tokenizerHash(tokenizer: Tokenizer): string {
-  return createHash("sha256").update(tokenizerToJson(tokenizer)).digest("hex");
 }
 
 async function writeSplit(
@@ -222,7 +210,9 @@ class ShardFile {
   readonly #dtype: "u16" | "u32";
   readonly #file: AtomicFile;
   readonly #endsPath: string;
-  readonly #hash: Hash = createHash("sha256");
+  #checksum = 0;
+  /** The last write. It goes on while the next tokens are encoded. */
+  #writing: Promise<void> = Promise.resolve();
   #ends = new Uint32Array(64);
   #documents = 0;
 
@@ -248,25 +238,30 @@ class ShardFile {
     for (const end of ends) this.#ends[this.#documents++] = this.tokens + end - from;
     this.tokens += ids.length;
     const bytes = littleEndian(ids, ids.length, this.#dtype);
-    this.#hash.update(bytes);
-    await this.#file.write(bytes);
+    this.#checksum = crc32(bytes, this.#checksum);
+    await this.#writing;
+    this.#writing = this.#file.write(bytes);
+    // Told by whoever waits for it.
+    this.#writing.catch(() => {});
   }
 
   async commit(): Promise<ShardsSplitHeader["files"][number]> {
     const ends = littleEndian(this.#ends, this.#documents, "u32");
+    await this.#writing;
     await this.#file.commit();
     await writeFileAtomic(this.#endsPath, ends);
     return {
       name: this.#name,
       tokens: this.tokens,
       documents: this.#documents,
-      sha256: this.#hash.digest("hex"),
-      endsSha256: createHash("sha256").update(ends).digest("hex"),
+      crc32: checksumText(this.#checksum),
+      endsCrc32: checksumText(crc32(ends)),
     };
   }
 
-  discard(): Promise<void> {
-    return this.#file.discard();
+  async discard(): Promise<void> {
+    await this.#writing.catch(() => {});
+    await this.#file.discard();
   }
 }
 

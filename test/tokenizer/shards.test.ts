@@ -132,7 +132,7 @@ describe("token shards", () => {
   it("of other work, or of a process that runs, are not gone on with", async () => {
     const out = join(folder, "other");
     const partial = join(folder, ".other.partial");
-    const stale = { name: "train-00000", tokens: 1, documents: 1, sha256: "", endsSha256: "" };
+    const stale = { name: "train-00000", tokens: 1, documents: 1, crc32: "", endsCrc32: "" };
     const journal = (pid: number) => JSON.stringify({ key: "a", process: pid, train: [stale], heldout: [] });
     mkdirSync(partial);
     writeFileSync(join(partial, "train-00000.ends"), "1234");
