@@ -29,7 +29,7 @@ export interface CleanOptions extends Omit<CleanInput, "recipe"> {
   readonly onProgress?: OnProgress;
   /** On a cluster: a line for each job that was submitted and each task that was lost. */
   readonly onNotice?: (line: string) => void;
-  /** Bytes of a plain JSONL file that are one task. Default 64 MiB. */
+  /** Bytes of a plain JSONL file that are one task. Default: a 32nd of the input, 2 to 64 MiB. */
   readonly stretch?: number;
 }
 

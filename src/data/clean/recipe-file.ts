@@ -1,7 +1,6 @@
 /** @file What a recipe's file says: the data of a JSON file, or what a TypeScript file exports by default. */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { createJiti } from "jiti";
 import { fileError, QuernError } from "../../errors.js";
 
 /** Throws a `QuernError` when the file is not there, is no JSON, or does not run. */
@@ -21,6 +20,7 @@ export async function importRecipe(path: string): Promise<unknown> {
       throw new QuernError(`the recipe ${path} is not JSON: ${(error as Error).message}`, { exitCode: 2 });
     }
   }
+  const { createJiti } = await import("jiti");
   // The recipe's own import of the library gives the one that runs, however Quern was installed.
   const jiti = createJiti(import.meta.url, {
     fsCache: false,

@@ -4,6 +4,7 @@
  * or elsewhere, writes the same bytes.
  */
 import { createHash } from "node:crypto";
+import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 import { isRemote } from "../location.js";
 import { findParts, type Part } from "../pages.js";
@@ -35,23 +36,32 @@ export interface TaskConfig {
   readonly largest: number;
 }
 
-/** A plain JSONL file is cut into stretches of about this many bytes. */
-const STRETCH = 64 << 20;
+/**
+ * Plain JSONL files are cut into stretches, so that the run has about so many tasks: then workers end at nearly the same
+ * time. Each has so many bytes at least, which pay for a task's own files, and at most, which a lost machine must do again.
+ */
+const TASKS = 32;
+const LEAST_BYTES = 2 << 20;
+const MOST_BYTES = 64 << 20;
 const PLAIN_LINES = /\.(?:jsonl|ndjson)$/i;
 
 /** The tasks of a run, in order, and what was left out in folders. Throws a `QuernError` for an input that is not there. */
 export async function planTasks(
   inputs: readonly string[],
   config: TaskConfig,
-  { stretch = STRETCH, signal }: { readonly stretch?: number; readonly signal?: AbortSignal } = {},
+  { stretch: given, signal }: { readonly stretch?: number; readonly signal?: AbortSignal } = {},
 ): Promise<{ readonly tasks: readonly Task[]; readonly skipped: ReadonlyMap<string, number> }> {
   const skipped = new Map<string, number>();
   const parts = await findParts(inputs, { skipped, signal });
   const { out: _, ...configuration } = config;
   const shared = JSON.stringify(configuration);
+  const files: (Stats | undefined)[] = [];
+  for (const { location } of parts) files.push(isRemote(location) ? undefined : await stat(location));
+  const total = files.reduce((sum, file) => sum + (file?.size ?? 0), 0);
+  const stretch = given ?? Math.min(MOST_BYTES, Math.max(LEAST_BYTES, Math.ceil(total / TASKS)));
   const tasks: Task[] = [];
-  for (const part of parts) {
-    const file = isRemote(part.location) ? undefined : await stat(part.location);
+  for (const [index, part] of parts.entries()) {
+    const file = files[index];
     const bytes = file?.size ?? 0;
     const state = file === undefined ? "" : `${file.size} ${file.mtimeMs}`;
     const ranges: (ByteRange | undefined)[] = [];

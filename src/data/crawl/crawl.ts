@@ -17,7 +17,7 @@ import { sha1 } from "../archive/write.js";
 import { PrivateAddressError } from "./addresses.js";
 import { crawlOptions } from "./crawl-options.js";
 import { exchangeRecords, payloadOf } from "./exchange-records.js";
-import { type Exchange, Fetcher } from "./fetcher.js";
+import { type Exchange, Fetcher, loadFetcher } from "./fetcher.js";
 import { directivesOf, readLinks, readSitemap } from "./links.js";
 import { ALLOW_ALL, type Robots, robotsFrom } from "./robots.js";
 import { Scope } from "./scope.js";
@@ -70,6 +70,7 @@ export async function crawl(options: CrawlOptions): Promise<CrawlResult> {
     return start;
   });
   await makeFolder(o.out);
+  await loadFetcher();
   return new Crawl(o, starts, signal, onProgress).run();
 }
 

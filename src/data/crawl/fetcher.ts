@@ -3,7 +3,7 @@
  * archive's record holds those, chunk sizes and packing among them, and undici itself gives a body without them.
  */
 import { isIP, type Socket } from "node:net";
-import { buildConnector, Client } from "undici";
+import type { Client } from "undici";
 import { isPrivateAddress, PrivateAddressError, publicLookup } from "./addresses.js";
 
 export interface FetchLimits {
@@ -36,19 +36,27 @@ interface Capture {
   address: string | undefined;
 }
 
+let undici: typeof import("undici") | undefined;
+
+/** Loads undici, which `Fetcher` needs; the verbs that fetch nothing start without it. */
+export async function loadFetcher(): Promise<void> {
+  undici ??= await import("undici");
+}
+
 /** A connection to an origin, kept open between requests. Not for two requests at once. */
 export class Fetcher {
   readonly #client: Client;
   readonly #limits: FetchLimits;
   #capture: Capture = emptyCapture();
 
-  /** `origin` is `https://host:port`. */
+  /** `origin` is `https://host:port`. Throws when `loadFetcher` was not awaited. */
   constructor(origin: string, limits: FetchLimits) {
+    if (undici === undefined) throw new Error("loadFetcher() comes first");
     this.#limits = limits;
     const timeout = limits.seconds * 1000;
     const lookup = limits.allowPrivate ? {} : { lookup: publicLookup };
-    const connect = buildConnector({ timeout, ...lookup });
-    this.#client = new Client(origin, {
+    const connect = undici.buildConnector({ timeout, ...lookup });
+    this.#client = new undici.Client(origin, {
       pipelining: 1,
       headersTimeout: timeout,
       bodyTimeout: timeout,

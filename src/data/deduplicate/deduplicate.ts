@@ -35,7 +35,7 @@ import { type WrittenKind, writtenKinds, writtenPath } from "./write-part.js";
 export interface DeduplicateOptions extends z.input<typeof deduplicateOptions> {
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-  /** Bytes of a plain JSONL file that are one task. Default 64 MiB. */
+  /** Bytes of a plain JSONL file that are one task. Default: a 32nd of the input, 2 to 64 MiB. */
   readonly stretch?: number;
 }
 

@@ -84,7 +84,8 @@ async function runInWorkers(
 ): Promise<void> {
   const file = workerFile();
   if (file === undefined) throw new Error("the worker is not built");
-  const waiting = [...tasks];
+  // The largest first, so that none of them is left over when the others have ended.
+  const waiting = tasks.toSorted((a, b) => b.bytes - a.bytes);
   const threads = Array.from({ length: workers }, () => new Worker(file, { workerData: plan }));
   try {
     await new Promise<void>((resolve, reject) => {
