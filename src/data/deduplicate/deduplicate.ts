@@ -12,7 +12,7 @@ import { createAtomicFile, makeFolder, replaceFolder, writeFileAtomic } from "..
 import { fileError, QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
-import { runLocally } from "../executors/local.js";
+import { runLocally, WorkerTeam } from "../executors/local.js";
 import type { WorkTask } from "../executors/work.js";
 import type { ChooseResult } from "./clusters.js";
 import { deduplicateOptions } from "./deduplicate-options.js";
@@ -78,19 +78,23 @@ export async function deduplicate(options: DeduplicateOptions): Promise<Deduplic
     throw new QuernError(`nothing to read in ${o.inputs.join(", ")}: no document file`, { exitCode: 2 });
   }
   await prepareWork(plan);
+  const team = new WorkerTeam(plan);
   try {
     const bytes = tasks.reduce((sum, task) => sum + task.bytes, 0);
     const workers = bytes < WORTH_THREADS ? 1 : o.workers;
     for (const stage of plan.stages) {
-      await runStage(plan, stage.name, stage.tasks, { workers, signal, onProgress });
+      await runStage(plan, stage.name, stage.tasks, { workers, signal, onProgress, team });
     }
     const result = await gather(plan, unread);
     await assemble(plan, { options: rest, ...result });
     return result;
   } catch (error) {
     // What was interrupted goes on at the next call; what failed would fail again.
+    await team.close();
     if (!signal?.aborted) await rm(config.work, { recursive: true, force: true });
     throw error;
+  } finally {
+    await team.close();
   }
 }
 
@@ -143,7 +147,12 @@ async function runStage(
   plan: DeduplicatePlan,
   stage: string,
   tasks: readonly WorkTask[],
-  how: { readonly workers?: number; readonly signal?: AbortSignal; readonly onProgress?: OnProgress },
+  how: {
+    readonly workers?: number;
+    readonly signal?: AbortSignal;
+    readonly onProgress?: OnProgress;
+    readonly team: WorkerTeam;
+  },
 ): Promise<void> {
   const waiting: WorkTask[] = [];
   for (const task of tasks) {
@@ -164,6 +173,7 @@ async function runStage(
     open: async () => runDeduplication(plan),
     workers: how.workers,
     signal: how.signal,
+    team: how.team,
     events: {
       progress: (_, { name }, count) => {
         running.set(name, count);

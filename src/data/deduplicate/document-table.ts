@@ -39,6 +39,14 @@ export class PieceWriter {
   }
 
   write(data: Uint8Array | string): void {
+    if (typeof data === "string" && 3 * data.length <= PIECE) {
+      // UTF-8 takes up to three bytes for a UTF-16 unit.
+      if (this.#filled + 3 * data.length > PIECE) this.#flush();
+      const written = this.#buffer.write(data, this.#filled);
+      this.#filled += written;
+      this.bytes += written;
+      return;
+    }
     const bytes = typeof data === "string" ? Buffer.from(data) : data;
     if (this.#filled + bytes.length > PIECE) this.#flush();
     if (bytes.length > PIECE) this.#append(bytes);

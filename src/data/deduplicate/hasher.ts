@@ -55,6 +55,8 @@ export class TextHasher {
   #pooled = 0;
   /** Where a text and its normal form go; the memory grows with the longest. */
   readonly #text: number;
+  #bytes: Buffer<ArrayBufferLike> = Buffer.alloc(0);
+  #found: Uint32Array<ArrayBufferLike> = new Uint32Array(0);
 
   constructor({ bands = 14, rows = 8, ngram = 5 }: { bands?: number; rows?: number; ngram?: number } = {}) {
     this.bands = bands;
@@ -69,7 +71,7 @@ export class TextHasher {
     this.#forms = Math.ceil((this.#bandHashes + 8 * bands + 16) / 64) * 64;
     this.#pool = this.#forms + 4 * CODE_POINTS;
     this.#text = this.#pool + POOL;
-    growTo(this.#memory, this.#text + 65536);
+    this.#reach(this.#text + 65536);
     const { a, b } = minHashParameters(count);
     new BigUint64Array(this.#memory.buffer, this.#a, count).set(a);
     new BigUint64Array(this.#memory.buffer, this.#b, count).set(b);
@@ -77,24 +79,32 @@ export class TextHasher {
     this.#learn("\ufffd");
   }
 
+  /** Makes the memory reach `top`. Its views are made here and not for each of many short lines. */
+  #reach(top: number): void {
+    if (top <= this.#bytes.length) return;
+    growTo(this.#memory, top);
+    this.#bytes = Buffer.from(this.#memory.buffer);
+    this.#found = new Uint32Array(this.#memory.buffer, this.#bandHashes, 2 * this.bands);
+  }
+
   /** UTF-8 into the memory; gives its length. */
   #put(text: string): number {
     // UTF-8 takes up to three bytes for a UTF-16 unit.
-    growTo(this.#memory, this.#text + 3 * text.length + 64);
-    return Buffer.from(this.#memory.buffer).write(text, this.#text, "utf8");
+    this.#reach(this.#text + 3 * text.length + 64);
+    return this.#bytes.write(text, this.#text, "utf8");
   }
 
   /** xxHash64 of a text's UTF-8. */
   hash(text: string): bigint {
-    this.hashWords(text);
-    return new BigUint64Array(this.#memory.buffer, this.#bandHashes, 1)[0];
+    const [low, high] = this.hashWords(text);
+    return (BigInt(high) << 32n) + BigInt(low);
   }
 
-  /** The same in two halves, the lower one first. A view, valid until the next call. */
+  /** The same in two halves, the lower one first, in front. A view, valid until the next call. */
   hashWords(text: string): Uint32Array {
     const length = this.#put(text);
     this.#kernel.hash(this.#text, length, this.#bandHashes);
-    return new Uint32Array(this.#memory.buffer, this.#bandHashes, 2);
+    return this.#found;
   }
 
   /** Tells the kernel what becomes of the characters of a text. */
@@ -127,7 +137,7 @@ export class TextHasher {
   #simplify(text: string): readonly [number, number] {
     const whole = this.#put(text);
     const out = this.#text + whole;
-    growTo(this.#memory, out + 3 * whole + 64);
+    this.#reach(out + 3 * whole + 64);
     const run = () => this.#kernel.simplify(this.#text, whole, out, this.#forms, this.#pool);
     let length = run();
     if (length === -1 - UNKNOWN) {

@@ -24,6 +24,29 @@ export interface LocalOptions {
   readonly workers?: number;
   readonly events: TaskEvents;
   readonly signal?: AbortSignal;
+  /** Threads that outlive the stage, of the same plan; the caller closes them. Default: the stage's own. */
+  readonly team?: WorkerTeam;
+}
+
+/** Worker threads of a plan, started when a stage first wants them: a start takes longer than many a stage. */
+export class WorkerTeam {
+  readonly #plan: WorkPlan;
+  readonly #threads: Worker[] = [];
+
+  constructor(plan: WorkPlan) {
+    this.#plan = plan;
+  }
+
+  take(count: number): readonly Worker[] {
+    const file = workerFile();
+    if (file === undefined) throw new Error("the worker is not built");
+    while (this.#threads.length < count) this.#threads.push(new Worker(file, { workerData: this.#plan }));
+    return this.#threads.slice(0, count);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.splice(0).map((worker) => worker.terminate()));
+  }
 }
 
 /**
@@ -35,10 +58,17 @@ export async function runLocally(
   plan: WorkPlan,
   stage: string,
   tasks: readonly WorkTask[],
-  { open, workers, events, signal }: LocalOptions,
+  { open, workers, events, signal, team }: LocalOptions,
 ): Promise<void> {
   const threads = workersFor(tasks.length, workers);
-  if (threads > 1) return runInWorkers(plan, stage, tasks, threads, events, signal);
+  if (threads > 1) {
+    const workers = team ?? new WorkerTeam(plan);
+    try {
+      return await shareOut(workers.take(threads), stage, tasks, events, signal);
+    } finally {
+      if (team === undefined) await workers.close();
+    }
+  }
   if (tasks.length === 0) return;
   const run = await open();
   for (const task of tasks) {
@@ -74,19 +104,15 @@ function workersFor(tasks: number, wanted: number = availableParallelism()): num
   return most <= 1 || workerFile() === undefined ? 1 : most;
 }
 
-async function runInWorkers(
-  plan: WorkPlan,
+async function shareOut(
+  threads: readonly Worker[],
   stage: string,
   tasks: readonly WorkTask[],
-  workers: number,
   events: TaskEvents,
   signal?: AbortSignal,
 ): Promise<void> {
-  const file = workerFile();
-  if (file === undefined) throw new Error("the worker is not built");
   // The largest first, so that none of them is left over when the others have ended.
   const waiting = tasks.toSorted((a, b) => b.bytes - a.bytes);
-  const threads = Array.from({ length: workers }, () => new Worker(file, { workerData: plan }));
   try {
     await new Promise<void>((resolve, reject) => {
       let running = 0;
@@ -122,7 +148,6 @@ async function runInWorkers(
       }
     });
   } finally {
-    for (const worker of threads) worker.removeAllListeners("exit");
-    await Promise.all(threads.map((worker) => worker.terminate()));
+    for (const worker of threads) for (const event of ["error", "exit", "message"]) worker.removeAllListeners(event);
   }
 }

@@ -1,5 +1,4 @@
 /** @file What spans are made of: the bytes of a text's UTF-8, or the tokens of a tokenizer; and the anchors of a text. */
-import { openTokenizer } from "../../../tokenizer/index.js";
 import { growTo, instantiateKernel, kernelMemory } from "../../kernel.js";
 import type { DeduplicateConfig } from "../plan.js";
 import type { ByteBounds } from "./spans.js";
@@ -33,7 +32,9 @@ export interface Units {
 }
 
 export async function openUnits({ tokenizer: name, length: window }: DeduplicateConfig): Promise<Units> {
-  const tokenizer = name === undefined ? undefined : await openTokenizer(name);
+  // Only then: the tokenizer's modules take most of a worker's start.
+  const tokenizer =
+    name === undefined ? undefined : await (await import("../../../tokenizer/index.js")).openTokenizer(name);
   const wide = tokenizer === undefined ? 0 : 1;
   const gram = gramOf(window);
   const memory = kernelMemory();
