@@ -81,6 +81,7 @@ function planLines(plan: RunPlan): string[] {
     ["lr", schedule.learningRate, reasons.learningRate],
     ["schedule", `${schedule.kind}, ${schedule.warmupSteps} steps of warm-up`],
     ["seed", plan.seed],
+    ["order of the text", plan.order],
     ["threads", `${plan.threads}, ${plan.target}`],
     ["dtype", plan.precision],
     [

@@ -49,9 +49,12 @@ export function identityOf({
   schedule,
   optimizer,
   seed,
+  order,
   dataset,
 }: RunPlan): string {
-  const deciding = [model, batch, sequence, accumulate, steps, schedule, optimizer, seed, dataset];
+  // A text that is shuffled goes without saying.
+  const said = order === "given" ? [order] : [];
+  const deciding = [model, batch, sequence, accumulate, steps, schedule, optimizer, seed, dataset, ...said];
   return createHash("sha256").update(JSON.stringify(deciding)).digest("hex");
 }
 

@@ -1,11 +1,11 @@
 /**
  * @file Batches out of a text in tokens. Batch number n is a pure function of the seed and n: nothing is kept between
  * batches, so a run that resumes goes on exactly where it stopped. Each epoch takes every row of its packing (packing.ts)
- * once, in a new order.
+ * once, in a new order, or as the text lies.
  */
 import { QuernError } from "../errors.js";
 import { randomStream } from "../model/index.js";
-import { type Packing, packDocuments } from "./packing.js";
+import { layInOrder, type Packing, packDocuments } from "./packing.js";
 
 /** A text in token ids that is read by ranges. */
 export interface TokenSource {
@@ -25,6 +25,10 @@ export interface Batch {
   readonly segments: Int32Array;
 }
 
+/** In which order a run reads its text. */
+export const TEXT_ORDERS = ["shuffled", "given"] as const;
+export type TextOrder = (typeof TEXT_ORDERS)[number];
+
 export interface Loader {
   /** Rows of an epoch. */
   readonly rows: number;
@@ -36,12 +40,15 @@ export interface LoaderOptions {
   readonly batch: number;
   readonly sequence: number;
   readonly seed: number;
+  /** Shuffled, which is the default, or as the text lies: every epoch the same rows from its beginning on. */
+  readonly order?: TextOrder;
   /** What stands before the first document, as it ends every other; without, the text's first token is not predicted. */
   readonly endOfText?: number;
 }
 
 /** Batches of B rows of T tokens. Throws a `QuernError` where the text does not fill one row. */
-export function createLoader(source: TokenSource, { batch, sequence, seed, endOfText }: LoaderOptions): Loader {
+export function createLoader(source: TokenSource, options: LoaderOptions): Loader {
+  const { batch, sequence, seed, order = "shuffled", endOfText } = options;
   if (source.tokens < sequence + 1) {
     throw new QuernError(
       `the text has ${source.tokens} tokens and one sequence takes ${sequence + 1}; give more text or a smaller sequence`,
@@ -50,7 +57,9 @@ export function createLoader(source: TokenSource, { batch, sequence, seed, endOf
   const { documentEnds = [source.tokens] } = source;
   const start = endOfText === undefined ? 1 : 0;
   let packed = { epoch: -1, packing: null as Packing | null };
+  const given = order === "given" ? layInOrder(documentEnds, start, sequence) : null;
   const packingOf = (epoch: number): Packing => {
+    if (given !== null) return given;
     if (packed.packing === null || packed.epoch !== epoch) {
       packed = { epoch, packing: packDocuments(documentEnds, start, { sequence, seed, epoch }) };
     }
@@ -72,7 +81,7 @@ export function createLoader(source: TokenSource, { batch, sequence, seed, endOf
         const drawn = index * batch + row;
         const epoch = Math.floor(drawn / rows);
         const { offsets, lengths, firstPieces } = packingOf(epoch);
-        const place = permute(drawn % rows, rows, seed, epoch);
+        const place = given === null ? permute(drawn % rows, rows, seed, epoch) : drawn % rows;
         let at = row * sequence;
         for (let piece = firstPieces[place]; piece < firstPieces[place + 1]; piece++) {
           const tokens = await read(offsets[piece], lengths[piece]);

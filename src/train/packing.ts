@@ -7,6 +7,8 @@
  * of the longest, whose rest stays a piece: so nothing is padded, and a document that fits a row is cut for the last gap of
  * one alone. What does not fill the last row, less than T tokens, is left out of this epoch.
  *
+ * Or the rows hold the text as it lies, one token after the other, for a text whose order means something.
+ *
  * A piece is so many tokens to predict, each from those of the piece before it and from the one token before them all: at a
  * document's beginning the end of the text before it.
  */
@@ -53,6 +55,25 @@ export function packDocuments(
     firstPieces[row + 1] = laid;
   }
   return { rows, offsets: offsets.subarray(0, laid), lengths: lengths.subarray(0, laid), firstPieces };
+}
+
+/** The same text in rows as it lies: a document is cut where a row ends. */
+export function layInOrder(ends: ArrayLike<number>, start: number, sequence: number): Packing {
+  const rows = Math.floor((ends[ends.length - 1] - start) / sequence);
+  const last = start + rows * sequence;
+  const offsets: number[] = [];
+  const lengths: number[] = [];
+  const firstPieces = new Uint32Array(rows + 1);
+  let document = 0;
+  for (let at = start; at < last; at += lengths[lengths.length - 1]) {
+    while (ends[document] <= at) document += 1;
+    const row = Math.floor((at - start) / sequence);
+    const rowEnd = start + (row + 1) * sequence;
+    offsets.push(at);
+    lengths.push(Math.min(ends[document], rowEnd) - at);
+    if (ends[document] >= rowEnd) firstPieces[row + 1] = offsets.length;
+  }
+  return { rows, offsets: Float64Array.from(offsets), lengths: Uint32Array.from(lengths), firstPieces };
 }
 
 type Pieces = Pick<Packing, "offsets" | "lengths">;

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { fileError, QuernError } from "../errors.js";
 import { defineModel, type ModelSizes } from "../model/index.js";
+import { TEXT_ORDERS } from "./loader.js";
 import type { RunPlan } from "./plan.js";
 import { BUDGETS, type CheckedPretrainOptions } from "./pretrain-options.js";
 import type { RunRecord } from "./report.js";
@@ -29,6 +30,7 @@ const planSchema = z.looseObject({
   recompute: z.boolean(),
   packed: z.literal(true),
   seed: z.int().min(0),
+  order: z.enum(TEXT_ORDERS).default("shuffled"),
   threads: count,
   precision: z.enum(["fp32", "bf16"]),
   dataset: z.string(),

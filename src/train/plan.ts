@@ -16,6 +16,7 @@ import {
   vocabularyFor,
   widthOfDepth,
 } from "./dial.js";
+import type { TextOrder } from "./loader.js";
 import { type OptimizerOptions, optimizerOf } from "./optimizer.js";
 import type { CheckedPretrainOptions } from "./pretrain-options.js";
 import type { Schedule } from "./schedule.js";
@@ -42,6 +43,7 @@ export interface RunPlan {
   /** Rows hold several documents, which do not see each other; the same of every run. */
   readonly packed: true;
   readonly seed: number;
+  readonly order: TextOrder;
   readonly threads: number;
   /** Of the matrix products. */
   readonly precision: Precision;
@@ -228,6 +230,7 @@ export function planRun(
     recompute: o.recompute ?? false,
     packed: true,
     seed: o.seed ?? 0,
+    order: o.order ?? "shuffled",
     ...rest,
     reasons: { ...reasons, steps: why },
   };

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { FAMILIES } from "../model/index.js";
+import { TEXT_ORDERS } from "./loader.js";
 import { OPTIMIZERS } from "./optimizer.js";
 import { SCHEDULES } from "./schedule.js";
 
@@ -125,6 +126,10 @@ export const pretrainOptions = z.object({
     .optional()
     .describe("seed of the first weights and of the order of the text (default 0)")
     .meta({ value: "S" }),
+  order: z
+    .enum(TEXT_ORDERS)
+    .optional()
+    .describe("read the text shuffled (default), or as given: from its beginning on, as for a mix with the best last"),
   saveEvery: count()
     .optional()
     .describe("steps between checkpoints (default: one every ten minutes and one at the end)")

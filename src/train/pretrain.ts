@@ -63,7 +63,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     const { tokenizer } = material;
     const heldOut = loadHeldOut(material.heldout, tokenizer);
     const seed = fixed?.seed ?? o.seed ?? 0;
-    const loader = createLoader(material.train, { ...sizes, seed, endOfText: tokenizer.endOfText });
+    const order = fixed?.order ?? o.order;
+    const loader = createLoader(material.train, { ...sizes, seed, order, endOfText: tokenizer.endOfText });
     const sampling = { ...target, threads: o.threads, seed, signal };
     const firstValues = firstValuesOf(begun, seed);
     const first = before?.result?.samples?.map(({ prompt }) => prompt);

@@ -55,6 +55,25 @@ describe("createLoader", () => {
     expect(several).toBeGreaterThan(1);
   });
 
+  it.each([undefined, 7777])(
+    "reads the text as it lies where that is asked, from its beginning in every epoch",
+    async (endOfText) => {
+      const loader = createLoader(documents, { batch: 3, sequence: 8, seed: 1, order: "given", endOfText });
+      const first = endOfText === undefined ? 1 : 0;
+      const seen: number[] = [];
+      for (let index = 0; seen.length < 2 * 8 * loader.rows; index++) {
+        const { targets, segments } = await loader.load(index);
+        for (let i = 0; i < targets.length; i++) {
+          if (i % 8 === 0) expect(segments[i]).toBe(0);
+          else expect(segments[i] - segments[i - 1]).toBe(documents.documentEnds.includes(targets[i]) ? 1 : 0);
+        }
+        seen.push(...targets);
+      }
+      const epoch = Array.from({ length: 8 * loader.rows }, (_, i) => first + i);
+      expect(seen.slice(0, 2 * epoch.length)).toEqual([...epoch, ...epoch]);
+    },
+  );
+
   it.each([9, 10, 16, 17, 18, 1000, 1007])(
     "takes each of %i tokens once an epoch, in another order",
     async (tokens) => {
