@@ -25,6 +25,7 @@
  *     });
  */
 import type { z } from "zod";
+import type { NameOption } from "../options.js";
 import type { OnProgress } from "../progress.js";
 
 export interface CommandContext {
@@ -40,6 +41,8 @@ export interface CommandContext {
   readonly log: (line: string) => void;
   /** True under `--json`. */
   readonly json: boolean;
+  /** How an error names an option: by its flag, or its key in the config file. */
+  readonly named: NameOption;
 }
 
 /** A verb's own definition; `S` types its options. */

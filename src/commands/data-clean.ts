@@ -13,10 +13,10 @@ export default defineCommand({
     "quern data clean web.jsonl --out try/ --limit 1000",
     "quern data clean web/ --out clean/ --executor slurm --partition cpu --time 2:00:00 --memory 2G",
   ],
-  async run(options, { signal, onProgress, print, log }) {
-    const { clean, cleanOnKubernetes, funnelLines, kubectlLines, planClean, planCleanOnSlurm } = await import(
-      "../data/index.js"
-    );
+  async run(options, { signal, onProgress, print, log, named }) {
+    const { checkExecutor, clean, cleanOnKubernetes, funnelLines, kubectlLines, planClean, planCleanOnSlurm } =
+      await import("../data/index.js");
+    checkExecutor(options, named);
     if (options.dryRun) {
       const plan = await planClean(options);
       const { recipe, tasks, finished, bytes, skipped } = plan;

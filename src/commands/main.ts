@@ -95,15 +95,15 @@ async function dispatch(
     );
     throw new QuernError(`quern ${name} needs ${wanted.join(" and ")} (see quern ${name} --help)`, { exitCode: 2 });
   }
-  const options = checkOptions(command.options, { ...configured, ...given }, (key) =>
-    key in configured && !(key in given) ? `${key} in ${own.config}` : named(key),
-  );
+  const nameOf = (key: string) => (key in configured && !(key in given) ? `${key} in ${own.config}` : named(key));
+  const options = checkOptions(command.options, { ...configured, ...given }, nameOf);
 
   const json = own.json === true;
   const context: CommandContext = {
     signal,
     onProgress: progress.onProgress,
     json,
+    named: nameOf,
     print: (line = "") => {
       if (json) return;
       progress.clear();

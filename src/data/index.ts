@@ -57,7 +57,7 @@ export { simplifyText, TextHasher } from "./deduplicate/hasher.js";
 export { canonicalUrl } from "./deduplicate/index-part.js";
 export { planDeduplicate } from "./deduplicate/plan.js";
 export { type ElementOptions, type ElementResult, runElement } from "./executors/element.js";
-export type { ExecutorInput } from "./executors/executor-options.js";
+export { checkExecutor, type ExecutorInput } from "./executors/executor-options.js";
 export { type KubernetesJob, kubectlLines } from "./executors/kubernetes/kubernetes.js";
 export type { PlannedJob } from "./executors/slurm/planned-jobs.js";
 export { type Decoded, decodePage } from "./extract/charset.js";

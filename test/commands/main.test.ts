@@ -43,6 +43,8 @@ const verbs: Verb[] = [
   { words: "count", summary: "count words", load: async () => ({ default: count }) },
   { words: "tokenizer train", summary: "train a tokenizer", load: async () => ({ default: count }) },
   { words: "tokenizer encode", summary: "encode", load: async () => ({ default: count }) },
+  { words: "data clean", summary: "clean", load: () => import("../../src/commands/data-clean.js") },
+  { words: "data corpus", summary: "corpus", load: () => import("../../src/commands/data-corpus.js") },
 ];
 
 let out = "";
@@ -119,6 +121,14 @@ describe("a wrong call is one line and exit code 2", () => {
     ["count a --rate 0", "quern: --rate must be more than 0, not 0\n"],
     ["count a --mode quick", 'quern: --mode must be one of fast, slow, not "quick"\n'],
     ["count a --rate", "quern: --rate needs a value (see quern count --help)\n"],
+    [
+      "data clean a --out b --array-size 3",
+      'quern: --array-size says nothing to the executor "local"; it needs slurm\n',
+    ],
+    [
+      "data corpus a --recipe r.json --out b --array-size 3",
+      'quern: --array-size says nothing to the executor "local"; it needs slurm\n',
+    ],
     ["count", "quern: quern count needs PATH (see quern count --help)\n"],
     ["cuont", 'quern: unknown verb "cuont"; did you mean "quern count"? All verbs: quern --help\n'],
     ["tokenizer trian", 'quern: unknown verb "tokenizer trian"; did you mean "quern tokenizer train"?\n'],
