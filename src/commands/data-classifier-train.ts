@@ -11,8 +11,10 @@ export default defineCommand({
   }),
   positional: ["file"],
   examples: ["quern data classifier train labelled.txt --out quality.bin --wordNgrams 2 --lr 0.5"],
-  async run({ file, out, ...options }, { signal, onProgress, print }) {
+  async run({ file, out, ...options }, { signal, onProgress, print, log }) {
     const { trainClassifier, writeClassifier } = await import("../data/index.js");
+    if (options.threads > 1)
+      log(`${options.threads} threads learn into one memory without locks: this run cannot be repeated to the bit`);
     const { classifier, record, ...result } = await trainClassifier(file, { ...options, signal, onProgress });
     await writeClassifier(out, classifier, record);
     const { words, labels, once, loss, tokensPerSecond } = result;

@@ -44,6 +44,11 @@ const verbs: Verb[] = [
   { words: "tokenizer train", summary: "train a tokenizer", load: async () => ({ default: count }) },
   { words: "tokenizer encode", summary: "encode", load: async () => ({ default: count }) },
   { words: "data clean", summary: "clean", load: () => import("../../src/commands/data-clean.js") },
+  {
+    words: "data classifier train",
+    summary: "train",
+    load: () => import("../../src/commands/data-classifier-train.js"),
+  },
   { words: "data corpus", summary: "corpus", load: () => import("../../src/commands/data-corpus.js") },
 ];
 
@@ -210,5 +215,17 @@ describe("help", () => {
     expect(out).toMatch(/--no-cache/);
     expect(out).toMatch(/--mode <fast\|slow> +how \(default fast\)/);
     expect(out).toContain("quern count a.txt");
+  });
+});
+
+describe("data classifier train", () => {
+  it("says of several threads that the run cannot be repeated, and of one nothing", async () => {
+    const lines = join(folder, "lines.txt");
+    await writeFile(lines, "__label__a one two\n__label__b three four\n".repeat(4));
+    const call = `data classifier train ${lines} --out ${join(folder, "m.bin")} --dim 4 --bucket 100 --epoch 1`;
+    expect(await run(call)).toBe(0);
+    expect(err).not.toContain("repeated");
+    expect(await run(`${call} --threads 2`)).toBe(0);
+    expect(err).toContain("2 threads learn into one memory without locks: this run cannot be repeated");
   });
 });
