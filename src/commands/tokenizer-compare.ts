@@ -1,11 +1,12 @@
 import { z } from "zod";
+import type { Document } from "../documents/index.js";
 import type { ComparedText, Tokenizer } from "../tokenizer/index.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
     "Compare tokenizers over texts: bytes per token by group (more is better), and how many more tokens a text costs when 1, " +
-    "2 and 5 % of its letters are mistyped.",
+    "2 and 5 % of its characters are mistyped.",
   options: z.object({
     files: z
       .array(z.string())
@@ -19,9 +20,11 @@ export default defineCommand({
       .describe("folders or files of tokenizers, or gpt2, cl100k, o200k")
       .meta({ value: "A,B", separator: "," }),
     by: z
-      .enum(["file", "source", "domain"])
+      .enum(["file", "source", "domain", "language"])
       .default("file")
-      .describe("what texts are grouped by: the path given, the document's source, the domain of its address"),
+      .describe(
+        "what texts are grouped by: the path given, the document's source, the domain of its address, its language as it is recognised",
+      ),
     seed: z.int().default(1).describe("seed of the typing mistakes").meta({ value: "N" }),
   }),
   positional: ["files"],
@@ -29,12 +32,13 @@ export default defineCommand({
   async run({ files, tokenizers: names, by, seed }, { signal, onProgress, print }) {
     const { compareTokenizers, openTokenizer } = await import("../tokenizer/index.js");
     const { readDocuments } = await import("../documents/index.js");
+    const groupOf = await grouping(by);
     const tokenizers = new Map<string, Tokenizer>();
     for (const name of names) tokenizers.set(name, await openTokenizer(name, { signal }));
     async function* texts(): AsyncGenerator<ComparedText> {
       for (const path of files) {
-        for await (const { text, source, url } of readDocuments([path], { signal })) {
-          yield { text, group: by === "file" ? path : by === "source" ? (source ?? "unknown") : domainOf(url) };
+        for await (const document of readDocuments([path], { signal })) {
+          yield { text: document.text, group: groupOf(document, path) };
         }
       }
     }
@@ -53,6 +57,17 @@ export default defineCommand({
     return { rows };
   },
 });
+
+type GroupOf = (document: Document, path: string) => string;
+
+async function grouping(by: "file" | "source" | "domain" | "language"): Promise<GroupOf> {
+  if (by === "file") return (_, path) => path;
+  if (by === "source") return ({ source }) => source ?? "unknown";
+  if (by === "domain") return ({ url }) => domainOf(url);
+  const { detectLanguage, loadLanguages } = await import("../data/index.js");
+  await loadLanguages();
+  return ({ text }) => detectLanguage(text).language;
+}
 
 function domainOf(url: string | undefined): string {
   return url !== undefined && URL.canParse(url) ? new URL(url).hostname : "unknown";

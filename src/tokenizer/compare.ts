@@ -85,17 +85,18 @@ export async function compareTokenizers(
 }
 
 /**
- * A text with about that share of its letters mistyped: left out, doubled, exchanged with the next, or replaced by another
- * letter of the same text.
+ * A text with about that share of its characters mistyped. It is letters that are: left out, doubled, exchanged with the next,
+ * or replaced by another letter of the same text.
  */
 export function mistype(text: string, share: number, seed: number): string {
   const characters = [...text];
   const letters = characters.flatMap((character, index) => (/\p{L}/u.test(character) ? [index] : []));
   if (letters.length === 0) return text;
   const random = generator(seed);
+  const chance = (share * characters.length) / letters.length;
   const out = [...characters];
   for (const index of letters) {
-    if (random() >= share) continue;
+    if (random() >= chance) continue;
     const kind = Math.floor(random() * 4);
     if (kind === 0) out[index] = "";
     else if (kind === 1) out[index] += characters[index];

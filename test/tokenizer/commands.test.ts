@@ -94,6 +94,11 @@ describe("quern tokenizer", () => {
     const { code, out } = await quern(["compare", file, "--tokenizers", `gpt2,${tokenizer}`, "--json"]);
     expect(code).toBe(0);
     expect(JSON.parse(out).rows.map((row: { group: string }) => row.group)).toEqual([file, file, "all", "all"]);
+    const mixed = join(folder, "languages.jsonl");
+    const said = ["The road to the village was long and the evening cold.", "吾輩は猫である。名前はまだ無い。"];
+    writeFileSync(mixed, said.map((text) => JSON.stringify({ text })).join("\n"));
+    const grouped = await quern(["compare", mixed, "--tokenizers", "gpt2", "--by", "language", "--json"]);
+    expect(JSON.parse(grouped.out).rows.map((row: { group: string }) => row.group)).toEqual(["en", "ja", "all"]);
   });
 
   it.each([
