@@ -46,6 +46,22 @@ export async function measurePeak({
   return { gflopsOneThread, gflops: await measureWasmPeak(threads), bf16OneThread: 0, bf16: 0 };
 }
 
+/** Whether bf16 products are clearly faster than fp32 ones. AMD's cores double their rate by them, Intel's Emerald Rapids halves it. */
+export function bf16IsFaster({
+  gflopsOneThread,
+  bf16OneThread,
+}: Pick<Peak, "gflopsOneThread" | "bf16OneThread">): boolean {
+  return bf16OneThread > 1.2 * gflopsOneThread;
+}
+
+let pays: Promise<boolean> | undefined;
+
+/** The same of this machine, measured once a process; where nothing can be measured, yes. */
+export function bf16Pays(): Promise<boolean> {
+  pays ??= measurePeak({ threads: 1 }).then(bf16IsFaster, () => true);
+  return pays;
+}
+
 /** `bench/peak.c` and a main that measures only what is asked for. */
 async function measureNative(
   compiler: Compiler,

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { emulator } from "../../src/backends/cpu/emulated.js";
 import { compile, compileReference, findCompiler, type Program, runnableSets } from "../../src/backends/index.js";
+import { bf16IsFaster, bf16Pays } from "../../src/backends/machine.js";
 import { toBf16 } from "../../src/backends/reference/evaluate.js";
 import * as q from "../../src/tensor/index.js";
 import { type Case, cases, random } from "./operations.cases.js";
@@ -89,11 +90,14 @@ describe("precision", () => {
     return result;
   };
 
-  it("auto is bf16 only where the machine has the products", async () => {
+  it("auto is bf16 only where the machine has the products and is faster by them", async () => {
     for (const set of sets.slice(0, 2)) {
       const { precision } = await run({ cpu: set.name, precision: "auto" });
-      expect(precision).toBe(set.bf16Products ? "bf16" : "fp32");
+      expect(precision).toBe(set.bf16Products && (await bf16Pays()) ? "bf16" : "fp32");
     }
+    expect(bf16IsFaster({ gflopsOneThread: 118, bf16OneThread: 236 })).toBe(true); // Zen 4
+    expect(bf16IsFaster({ gflopsOneThread: 180, bf16OneThread: 86 })).toBe(false); // Emerald Rapids
+    expect(bf16IsFaster({ gflopsOneThread: 153, bf16OneThread: 0 })).toBe(false); // Skylake
   });
 
   it("is fp32 unless asked for", async () => {

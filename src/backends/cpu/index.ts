@@ -4,6 +4,7 @@ import { QuernError } from "../../errors.js";
 
 import { DTYPE_BYTES, type DType, type Entries, sizeOf } from "../../tensor/index.js";
 import { freeMemory } from "../free-memory.js";
+import { bf16Pays } from "../machine.js";
 import { arrayOf, fill, numbersOf, type Program, type Stored, slotOf, slotsOf, type Values } from "../program.js";
 import { build } from "./build.js";
 import { emitProgram } from "./emit.js";
@@ -40,7 +41,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
     throw new QuernError(`threads must be a whole number from 1 to 256, not ${threads}`, { exitCode: 2 });
   }
   const wanted = options.precision ?? "fp32";
-  const precision = wanted === "auto" ? (set.bf16Products ? "bf16" : "fp32") : wanted;
+  const precision = wanted !== "auto" ? wanted : set.bf16Products && (await bf16Pays()) ? "bf16" : "fp32";
   const graph = compileGraph(entries, true, precision);
   const { source, kernels } = emitProgram(graph, set, threads);
   if (!compiler && graph.memory.bytes > 2 ** 32) throw refuseWasmPlan(graph.memory.bytes);

@@ -46,13 +46,26 @@ typedef struct {
 // pointer. Steps of K are taken `unroll` at a time, the rest one by one. With `pairs`, A and B are words of two bf16.
 QN_INLINE vf qn_splat_word(const int pairs, const float *p) { return pairs ? (vf)qn_splat_int(*(const qn_word *)p) : qn_splat(*p); }
 QN_INLINE vf qn_multiply(const int pairs, vf c, vf a, vf b) { return pairs ? qn_bf16_dot(c, a, b) : c + a * b; }
-QN_INLINE void qn_tile(const int pairs, const int mr, const int nv, const int unroll, long K, const float *restrict A, const long a_i, const long a_k, const float *restrict B, const long ldb, float *restrict C, const long ldc, int add) {
+// Where there is a `next`, memory that is wanted soon is fetched meanwhile: B's rows QN_AHEAD steps before their turn (a panel does
+// not fit every first-level cache), and a line of `next` and one of C in each round of steps, for a burst of requests would
+// keep B's own lines waiting.
+#define QN_AHEAD 8
+QN_INLINE void qn_tile(const int pairs, const int mr, const int nv, const int unroll, long K, const float *restrict A, const long a_i, const long a_k, const float *restrict B, const long ldb, float *restrict C, const long ldc, int add, const float *next) {
+  const int wide = (nv * QN_VL + 15) / 16, lines = mr * wide; // of C
+  int line = 0;
   vf c[QN_TALL][QN_NV];
   QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] = (vf){0};
   for (; K >= unroll; K -= unroll, A += unroll * a_k, B += unroll * ldb) {
+    if (next) {
+      __builtin_prefetch(next, 0, 2), next += 16;
+      __builtin_prefetch(C + line / wide * ldc + line % wide * 16, 1), line += line < lines - 1; // wanted at the end
+    }
     QN_UNROLL for (int u = 0; u < unroll; u++) {
       vf b[QN_NV];
-      QN_UNROLL for (int j = 0; j < nv; j++) b[j] = qn_load(B + u * ldb + j * QN_VL);
+      QN_UNROLL for (int j = 0; j < nv; j++) {
+        if (next && j * QN_VL % 16 == 0) __builtin_prefetch(B + (u + QN_AHEAD) * ldb + j * QN_VL);
+        b[j] = qn_load(B + u * ldb + j * QN_VL);
+      }
       QN_UNROLL for (int i = 0; i < mr; i++) {
         vf a = qn_splat_word(pairs, A + i * a_i + u * a_k);
         QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] = qn_multiply(pairs, c[i][j], a, b[j]);
@@ -68,9 +81,8 @@ QN_INLINE void qn_tile(const int pairs, const int mr, const int nv, const int un
   QN_UNROLL for (int i = 0; i < mr; i++) QN_UNROLL for (int j = 0; j < nv; j++) qn_store(C + i * ldc + j * QN_VL, c[i][j]);
 }
 #define QN_TILE_PACKED(NAME, PAIRS) \
-  static __attribute__((noinline)) void NAME(long K, const float *A, const float *B, float *C, long ldc, int add) { \
-    for (int i = 0; i < QN_MR; i++) for (int j = 0; j < QN_NR; j += 16) __builtin_prefetch(C + i * ldc + j, 1); /* wanted at the end */ \
-    qn_tile(PAIRS, QN_MR, QN_NV, 4, K & ~3L, A, QN_KC, 1, B, QN_NR, C, ldc, add); /* K is a multiple of 4, and the compiler may know */ \
+  static __attribute__((noinline)) void NAME(long K, const float *A, const float *B, float *C, long ldc, int add, const float *next) { \
+    qn_tile(PAIRS, QN_MR, QN_NV, 4, K & ~3L, A, QN_KC, 1, B, QN_NR, C, ldc, add, next); /* K is a multiple of 4, and the compiler may know */ \
   }
 QN_TILE_PACKED(qn_tile_floats, 0)
 #if QN_BF16 && QN_PAIRS
@@ -78,9 +90,9 @@ QN_TILE_PACKED(qn_tile_pairs, 1)
 #else
 #define qn_tile_pairs qn_tile_floats
 #endif
-QN_INLINE void qn_tile_packed(long deep, long K, const float *A, const float *B, float *C, long ldc, int add) {
-  if (deep == 2) qn_tile_pairs(K, A, B, C, ldc, add);
-  else qn_tile_floats(K, A, B, C, ldc, add);
+QN_INLINE void qn_tile_packed(long deep, long K, const float *A, const float *B, float *C, long ldc, int add, const float *next) {
+  if (deep == 2) qn_tile_pairs(K, A, B, C, ldc, add, next);
+  else qn_tile_floats(K, A, B, C, ldc, add, next);
 }
 
 // Serial products for use inside a task, nv vectors of columns wide, of any height M: NAME(M, K, A, lda, B, ldb, C, ldc, add).
@@ -90,10 +102,10 @@ QN_INLINE void qn_tile_packed(long deep, long K, const float *A, const float *B,
   static __attribute__((noinline, unused)) void NAME(long M, long K, const float *A, long lda, const float *B, long ldb, float *C, long ldc, int add) { \
     (void)lda, (void)ldb, (void)ldc; \
     for (long m; M > 0; M -= m, A += m * (A_I), C += m * (LDC)) { \
-      if (M >= HEIGHT) qn_tile(PAIRS, m = HEIGHT, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
-      else if (HEIGHT > 4 && M >= 4) qn_tile(PAIRS, m = 4, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
-      else if (HEIGHT > 2 && M >= 2) qn_tile(PAIRS, m = 2, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
-      else qn_tile(PAIRS, m = 1, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add); \
+      if (M >= HEIGHT) qn_tile(PAIRS, m = HEIGHT, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add, 0); \
+      else if (HEIGHT > 4 && M >= 4) qn_tile(PAIRS, m = 4, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add, 0); \
+      else if (HEIGHT > 2 && M >= 2) qn_tile(PAIRS, m = 2, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add, 0); \
+      else qn_tile(PAIRS, m = 1, NV, 2, K, A, A_I, A_K, B, LDB, C, LDC, add, 0); \
     } \
   }
 
@@ -107,9 +119,9 @@ QN_INLINE void qn_tile_packed(long deep, long K, const float *A, const float *B,
 #endif
 
 // The part m x n of a tile at the edge of C: made whole beside it, then copied.
-static __attribute__((noinline)) void qn_tile_edge(long deep, long m, long n, long K, const float *A, const float *B, float *C, long ldc, int add) {
+static __attribute__((noinline)) void qn_tile_edge(long deep, long m, long n, long K, const float *A, const float *B, float *C, long ldc, int add, const float *next) {
   float t[QN_MR * QN_NR] __attribute__((aligned(64)));
-  qn_tile_packed(deep, K, A, B, t, QN_NR, 0);
+  qn_tile_packed(deep, K, A, B, t, QN_NR, 0, next);
   for (long i = 0; i < m; i++) for (long j = 0; j < n; j += QN_VL) {
     vf x = qn_load(t + i * QN_NR + j);
     if (add) x += qn_load_n(C + i * ldc + j, n - j);
@@ -266,10 +278,10 @@ static void qn_gemm_task(void *context, long task, long worker) {
       long n0 = c->n0 + p * QN_NR, n = c->n1 - n0;
       for (long m = m0; m < m1; m += QN_MR, A += QN_MR * QN_KC) {
         float *C = block + m * c->ldc + n0 - first;
-        const float *next = B + kc * QN_NR + (m - m0) / QN_MR * fetch * 16; // each tile fetches its part of the next panel
-        for (long i = 0; i < fetch; i++) __builtin_prefetch(next + i * 16, 0, 2);
-        if (m + QN_MR <= m1 && n >= QN_NR) qn_tile_packed(c->deep, kc, A, B, C, c->ldc, add);
-        else qn_tile_edge(c->deep, m1 - m < QN_MR ? m1 - m : QN_MR, n < QN_NR ? n : QN_NR, kc, A, B, C, c->ldc, add);
+        const float *next = B + kc * QN_NR + (m - m0) / QN_MR * fetch * 16; // each tile fetches its part of the next panel,
+        for (long i = kc / 4; i < fetch; i++) __builtin_prefetch(next + i * 16, 0, 2); // a line in four steps, the rest before them
+        if (m + QN_MR <= m1 && n >= QN_NR) qn_tile_packed(c->deep, kc, A, B, C, c->ldc, add, next);
+        else qn_tile_edge(c->deep, m1 - m < QN_MR ? m1 - m : QN_MR, n < QN_NR ? n : QN_NR, kc, A, B, C, c->ldc, add, next);
       }
     }
   }
