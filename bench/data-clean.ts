@@ -25,7 +25,7 @@ import {
 } from "../src/data/index.js";
 import { flags, machineLine, median, runPeer } from "./measure.js";
 
-const { rounds, copies } = flags({ rounds: 3, copies: 12 });
+const { rounds, copies } = flags({ rounds: 3, copies: 6 });
 const shared = process.env.QUERN_SHARED;
 if (shared === undefined) throw new Error("QUERN_SHARED must name the folder that holds data/documents");
 const file = join(shared, "data", "documents", "web.en.jsonl.gz");

@@ -8,6 +8,7 @@ import { packingOf, readBytes, readDocuments } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
 import { parseHttpResponse } from "./archive/http-message.js";
 import { type ArchiveRecord, readArchive } from "./archive/records.js";
+import { decodePage } from "./extract/charset.js";
 import { fetchedFile } from "./fetched.js";
 import { expandLocation, isRemote, type LocationOptions, readLocation } from "./location.js";
 import type { Page, PageReader } from "./page.js";
@@ -158,7 +159,7 @@ function pageOf(record: ArchiveRecord, part: Part, limit: number): Page | string
     bytes = response.body;
   }
   const type = contentType.split(";", 1)[0].trim().toLowerCase();
-  if (type === "text/plain") return { ...place, content: { kind: "text", text: bytes.toString("utf8") } };
+  if (type === "text/plain") return { ...place, content: { kind: "text", text: decodePage(bytes, contentType).text } };
   if (type !== "" && !HTML_TYPES.has(type)) return `a body of type ${type}`;
   if (type === "" && !/<(!doctype|html|head|body)\b/i.test(bytes.toString("latin1", 0, 2048))) {
     return "a body of unknown type";

@@ -185,6 +185,34 @@ describe("HTTP responses in records", () => {
     expect(parseHttpResponse(Buffer.from("no HTTP"), 100)).toBeNull();
   });
 
+  it("bounds what Zstandard unpacks to, and keeps what came before a cut", async () => {
+    // RFC 8878 by hand: magic, descriptor, window or size, then blocks that each repeat one letter.
+    const letters = (size: number, last: boolean) => {
+      const block = Buffer.from([0, 0, 0, 97]);
+      block.writeUIntLE((size << 3) | 2 | Number(last), 0, 3);
+      return block;
+    };
+    const header = (descriptor: number, ...field: number[]) =>
+      Buffer.from([0x28, 0xb5, 0x2f, 0xfd, descriptor, ...field]);
+    const body = (bytes: Buffer) => parseHttpResponse(message("Content-Encoding: zstd", bytes), 1 << 20);
+    const two = Buffer.concat([header(0, 0x38), letters(1000, false), letters(10, true)]);
+    expect(body(two)?.body.toString()).toBe("a".repeat(1010));
+    expect(body(Buffer.concat([two, two]))?.body.length).toBe(2020);
+    const four = Buffer.concat([header(0, 0x38), ...[1, 2, 3, 4].map((i) => letters(1000, i === 4))]);
+    const cut = body(four.subarray(0, -2));
+    expect([cut?.body.length, cut?.flaws]).toEqual([3000, ["cut short"]]);
+    expect(body(Buffer.from(text))?.body.toString()).toBe(text); // the archive unpacked it and left the header
+    const bombs = [
+      Buffer.concat([header(0, 0x38), ...Array.from({ length: 10_000 }, (_, i) => letters(1 << 17, i === 9999))]),
+      Buffer.concat([header(0, 0xff), letters(10, true)]), // a window of terabytes
+      Buffer.concat([header(0xe0, 0, 0, 0, 0, 1, 0, 0, 0), letters(10, true)]), // "I am 4 GiB"
+    ];
+    for (const bomb of bombs) {
+      expect(body(bomb)?.flaws).toEqual(["unpacks to more than the limit"]);
+      expect((await records(bomb, { largestRecord: 1 << 20 })).lost).toEqual({ "too large": 1 });
+    }
+  });
+
   it("never throws", () => {
     fc.assert(
       fc.property(

@@ -9,6 +9,8 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -171,6 +173,26 @@ describe("cleaning", () => {
     });
     expect(Object.keys(funnel.skipped).filter((reason) => reason.startsWith("damaged"))).toHaveLength(1);
     expect(funnel.steps[0].documents.in).toBeGreaterThan(2);
+  });
+
+  it("takes documents from an address, and says that they came from there", async () => {
+    const server = createServer((_, response) => response.end(lines([document(0), document(1)])));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/far.jsonl`;
+    const cache = process.env.QUERN_CACHE;
+    process.env.QUERN_CACHE = join(root, "cache");
+    try {
+      const { out } = await clean({ inputs: [url], out: join(root, "far"), recipe: defineRecipe({ steps: [] }) });
+      const [first, second] = readFileSync(join(out, "documents", "00000.jsonl"), "utf8")
+        .trim()
+        .split("\n");
+      expect(JSON.parse(first)).toMatchObject({ id: "d0", origin: { archive: url, offset: 0 } });
+      expect(JSON.parse(second)).toMatchObject({ id: "d1" });
+    } finally {
+      if (cache === undefined) delete process.env.QUERN_CACHE;
+      else process.env.QUERN_CACHE = cache;
+      server.close();
+    }
   });
 
   it("takes pages too, each with the place it came from", async () => {

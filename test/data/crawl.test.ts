@@ -245,6 +245,7 @@ describe("the parts of a crawl", () => {
     );
     expect([links, base, [...directives]]).toEqual([["x"], "/b/", ["noindex", "max-snippet:5"]]);
     expect(directivesOf("googlebot: noindex")).toEqual([]);
+    expect(directivesOf("googlebot: noindex\nquern: noai\nnofollow")).toEqual(["noai", "nofollow"]);
     expect(directivesOf("none")).toEqual(["none", "noindex", "nofollow"]);
     const robots = robotsFrom("http://a.test/robots.txt", 200, "User-agent: quern\nCrawl-delay: 5\nDisallow: /x\n");
     expect([robots.allows("http://a.test/x/1"), robots.allows("http://a.test/y"), robots.delay]).toEqual([
@@ -252,6 +253,8 @@ describe("the parts of a crawl", () => {
       true,
       5,
     ]);
+    const marked = robotsFrom("http://a.test/robots.txt", 200, "\ufeffUser-agent: *\nDisallow: /x\n");
+    expect(marked.allows("http://a.test/x")).toBe(false);
     expect(robotsFrom("http://a.test/robots.txt", 404, "").allows("http://a.test/x")).toBe(true);
     expect(robotsFrom("http://a.test/robots.txt", 503, "").allows("http://a.test/x")).toBe(false);
     const map =

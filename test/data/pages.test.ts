@@ -43,16 +43,16 @@ async function bytesOf(location: string, options: PageOptions = {}) {
   for await (const part of readLocation(location, options)) parts.push(part);
   return Buffer.concat(parts);
 }
-const response = (url: string, status: number, type: string, body: string) =>
+const response = (url: string, status: number, type: string, body: string | Uint8Array) =>
   warcRecord(
     { type: "response", date: "2026-11-24T00:00:00Z", contentType: "application/http; msgtype=response", url },
-    Buffer.from(`HTTP/1.1 ${status} X\r\nContent-Type: ${type}\r\n\r\n${body}`),
+    Buffer.concat([Buffer.from(`HTTP/1.1 ${status} X\r\nContent-Type: ${type}\r\n\r\n`), Buffer.from(body)]),
   );
 const archive = Buffer.concat([
   response("http://a.test/1", 200, "text/html; charset=utf-8", "<p>one"),
   response("http://a.test/2", 404, "text/html", "<p>no"),
   response("http://a.test/3", 200, "image/png", "...."),
-  response("http://a.test/4", 200, "text/plain", "four"),
+  response("http://a.test/4", 200, "text/plain; charset=iso-8859-1", Buffer.from("fünf", "latin1")),
   warcRecord(
     { type: "metadata", date: "2026-11-24T00:00:00Z", contentType: "application/warc-fields" },
     Buffer.from("a: b"),
@@ -74,7 +74,7 @@ describe("pages", () => {
       ["html", "<p>plain"],
       ["html", "<p>packed"],
       ["html", "<p>one"],
-      ["text", "four"],
+      ["text", "fünf"],
       ["text", "a document"],
     ]);
     expect(found.map((page) => page.id).slice(0, 2)).toEqual(["a", "b/x"]);

@@ -26,7 +26,7 @@ export async function startSite(): Promise<Site> {
     const path = url.pathname;
     asked.push(request.url ?? "/");
     agents.add(request.headers["user-agent"] ?? "");
-    const html = (text: string, headers: Record<string, string> = {}) => {
+    const html = (text: string, headers: Record<string, string | string[]> = {}) => {
       response.writeHead(200, { "content-type": "text/html; charset=utf-8", ...headers });
       response.end(text);
     };
@@ -111,11 +111,12 @@ export async function startSite(): Promise<Site> {
       case "/nofollow":
         return html(page("Dead end", link("/behind-nofollow"), '<meta name="robots" content="nofollow">'));
       case "/header-noindex":
-        return html(page("No", prose("no")), { "x-robots-tag": "noindex" });
+        return html(page("No", prose("no")), { "x-robots-tag": ["otherbot: nofollow", "noindex"] });
       case "/packed":
         response.writeHead(200, { "content-type": "text/html", "content-encoding": "gzip" });
         return response.end(gzipSync(page("Packed", prose("packed"))));
       case "/chunked":
+        response.writeEarlyHints({ link: "</style.css>; rel=preload; as=style" });
         response.writeHead(200, { "content-type": "text/html" });
         for (const part of page("Chunked", prose("chunked")).match(/.{1,100}/gs) ?? []) response.write(part);
         return response.end();

@@ -1,10 +1,10 @@
 /** @file The HTTP response inside a record: its status, headers and body, unchunked and unpacked. RFC 9112, RFC 9110. */
 import * as zlib from "node:zlib";
-import { decompress } from "fzstd";
+import { packingOf, unzstdCut, unzstdMember } from "./members.js";
 
 export interface HttpResponse {
   readonly status: number;
-  /** Names in lower case; the first of several. */
+  /** Names in lower case; the first of several, but every line of X-Robots-Tag. */
   readonly headers: ReadonlyMap<string, string>;
   readonly body: Buffer;
   /** What was wrong and could be got over: the body is what there is of it. */
@@ -29,7 +29,11 @@ export function parseHttpResponse(content: Buffer, limit: number): HttpResponse 
     if (/^[ \t]/.test(line)) headers.set(name, `${headers.get(name) ?? ""} ${line.trim()}`);
     else if (colon > 0) {
       name = line.slice(0, colon).trim().toLowerCase();
-      if (!headers.has(name)) headers.set(name, line.slice(colon + 1).trim());
+      const value = line.slice(colon + 1).trim();
+      const before = headers.get(name);
+      if (before === undefined) headers.set(name, value);
+      // Each line may be for another crawler.
+      else if (name === "x-robots-tag") headers.set(name, `${before}\n${value}`);
     }
   }
   const flaws: string[] = [];
@@ -68,6 +72,27 @@ function unchunk(body: Buffer, flaws: string[]): Buffer {
   return Buffer.concat(chunks);
 }
 
+/** One Zstandard frame or several. */
+function unzstdBody(body: Buffer, limit: number, flaws: string[]): Buffer {
+  const parts: Buffer[] = [];
+  for (let at = 0, room = limit; at < body.length; ) {
+    const frame = body.subarray(at);
+    const member = unzstdMember(frame, room);
+    if (member === "more" || "problem" in member) {
+      const isCut = member === "more";
+      if (isCut) parts.push(unzstdCut(frame, room));
+      flaws.push(
+        isCut ? "cut short" : member.problem === "too large" ? "unpacks to more than the limit" : "damaged zstd",
+      );
+      break;
+    }
+    parts.push(member.bytes);
+    at += member.length;
+    room -= member.bytes.length;
+  }
+  return Buffer.concat(parts);
+}
+
 function unpack(body: Buffer, coding: string, limit: number, flaws: string[]): Buffer {
   if (coding === "" || coding === "identity" || body.length === 0) return body;
   const flush = { maxOutputLength: limit, finishFlush: zlib.constants.Z_SYNC_FLUSH }; // keeps what came before a cut
@@ -88,7 +113,7 @@ function unpack(body: Buffer, coding: string, limit: number, flaws: string[]): B
           finishFlush: zlib.constants.BROTLI_OPERATION_FLUSH,
         });
       case "zstd":
-        return Buffer.from(decompress(body));
+        return packingOf(body) === "zstd" ? unzstdBody(body, limit, flaws) : body;
     }
   } catch (error) {
     const large = (error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE";

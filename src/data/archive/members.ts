@@ -3,7 +3,7 @@
  * from its offset alone. RFC 1952 (gzip), RFC 8878 (Zstandard).
  */
 import * as zlib from "node:zlib";
-import { decompress } from "fzstd";
+import { Decompress, decompress } from "fzstd";
 
 /** A member unpacked, and how many packed bytes it took; or what is wrong with it. */
 export type Member =
@@ -99,21 +99,73 @@ export function unzstdMember(window: Buffer, limit: number): Member {
   if (typeof length !== "number") return length;
   if (length > window.length) return "more";
   try {
-    const unpacked = decompress(window.subarray(0, length));
-    if (unpacked.length > limit) return { problem: "too large" };
-    return { bytes: Buffer.from(unpacked.buffer, unpacked.byteOffset, unpacked.length), length };
-  } catch {
-    return { problem: "damaged zstd" };
+    return { bytes: unzstd(window.subarray(0, length), limit), length };
+  } catch (error) {
+    return { problem: error instanceof TooLarge ? "too large" : "damaged zstd" };
   }
+}
+
+/** What a Zstandard frame that was cut short unpacks to as far as it goes. */
+export function unzstdCut(frame: Buffer, limit: number): Buffer {
+  const chunks: Uint8Array[] = [];
+  try {
+    pushFrame(frame, limit, chunks);
+  } catch {
+    // What came before the damage is kept.
+  }
+  return Buffer.concat(chunks);
+}
+
+class TooLarge extends Error {}
+
+/** fzstd takes a window's memory at once, and moves it with every block. zstd itself takes no larger one unasked. */
+const LARGEST_WINDOW = 2 ** 27;
+
+function unzstd(frame: Buffer, limit: number): Buffer {
+  const size = zstdContentSize(frame);
+  if (size !== undefined) {
+    if (size > limit) throw new TooLarge();
+    const { buffer, byteOffset, length } = decompress(frame);
+    return Buffer.from(buffer, byteOffset, length);
+  }
+  const chunks: Uint8Array[] = [];
+  pushFrame(frame, limit, chunks, true);
+  return Buffer.concat(chunks);
+}
+
+/** Unpacks a frame block by block, to stop at the limit. */
+function pushFrame(frame: Buffer, limit: number, chunks: Uint8Array[], whole = false): void {
+  if ((zstdContentSize(frame) ?? zstdWindow(frame)) > LARGEST_WINDOW) throw new TooLarge();
+  let length = 0;
+  const stream = new Decompress((chunk) => {
+    length += chunk.length;
+    if (length > limit) throw new TooLarge();
+    chunks.push(chunk);
+  });
+  stream.push(frame, whole);
+}
+
+/** What a frame's header says that it unpacks to; undefined where it says nothing. RFC 8878, 3.1.1.1.4. */
+function zstdContentSize(frame: Buffer): number | undefined {
+  const [window, dictionary, width] = zstdFields(frame);
+  const at = 5 + window + dictionary;
+  if (width === 0 || frame.length < at + width) return undefined;
+  if (width === 8) return Number(frame.readBigUInt64LE(at));
+  return frame.readUIntLE(at, width) + (width === 2 ? 256 : 0);
+}
+
+/** RFC 8878, 3.1.1.1.2: an exponent and eighths. */
+const zstdWindow = (frame: Buffer) => 2 ** (10 + (frame[5] >> 3)) * (1 + (frame[5] & 7) / 8);
+
+/** Bytes of a header's fields: window descriptor, number of the dictionary, content size. */
+function zstdFields(frame: Buffer): readonly [number, number, number] {
+  const one = (frame[4] & 0x20) !== 0; // then the window is the content
+  return [one ? 0 : 1, [0, 1, 2, 4][frame[4] & 3], [one ? 1 : 0, 2, 4, 8][frame[4] >> 6]];
 }
 
 /** Bytes of a frame, found by walking over its blocks' headers. */
 function zstdFrameLength(window: Buffer): number | Member {
-  const descriptor = window[4];
-  const oneSegment = (descriptor & 0x20) !== 0;
-  const dictionary = [0, 1, 2, 4][descriptor & 3];
-  const size = [oneSegment ? 1 : 0, 2, 4, 8][descriptor >> 6];
-  let at = 5 + (oneSegment ? 0 : 1) + dictionary + size;
+  let at = 5 + zstdFields(window).reduce((sum, width) => sum + width);
   for (let last = false; !last; ) {
     if (window.length < at + 3) return "more";
     const block = window.readUIntLE(at, 3);
@@ -122,5 +174,5 @@ function zstdFrameLength(window: Buffer): number | Member {
     last = (block & 1) === 1;
     at += 3 + (kind === 1 ? 1 : block >> 3); // kind 1 repeats one byte
   }
-  return at + (descriptor & 4 ? 4 : 0);
+  return at + (window[4] & 4 ? 4 : 0); // a checksum
 }

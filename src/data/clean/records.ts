@@ -5,6 +5,8 @@
 import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { packingOf, QuernError, readBytes } from "../../documents/index.js";
+import { fetchedFile } from "../fetched.js";
+import { isRemote } from "../location.js";
 import type { Page } from "../page.js";
 import { type Part, readPart } from "../pages.js";
 
@@ -36,9 +38,11 @@ export interface ReadOptions {
 /** The records of a part, in order. Never throws for what is wrong with the input once it is open. */
 export async function* readRecords(part: Part, options: ReadOptions): AsyncGenerator<InputRecord> {
   try {
-    const { extension } = packingOf(part.location);
-    if (part.kind === "documents" && (extension === ".jsonl" || extension === ".ndjson")) yield* jsonl(part, options);
-    else if (part.kind === "documents" && extension !== ".parquet") yield* wholeText(part, options);
+    const { location, kind } = part;
+    const path = kind === "documents" && isRemote(location) ? await fetchedFile(location, options) : location;
+    const { extension } = packingOf(path);
+    if (kind === "documents" && (extension === ".jsonl" || extension === ".ndjson")) yield* jsonl(part, path, options);
+    else if (kind === "documents" && extension !== ".parquet") yield* wholeText(part, path, options);
     else {
       const reader = readPart(part, { signal: options.signal, largestPage: options.largest });
       yield* reader;
@@ -57,8 +61,8 @@ const withoutPlaces = (message: string, location: string) =>
     .replace(/(?:, )?at byte \d+.*$/, "")
     .replace(/, line \d+/, "");
 
-async function* jsonl(part: Part, options: ReadOptions): AsyncGenerator<TextRecord> {
-  for await (const { bytes, offset } of linesOf(part.location, options)) {
+async function* jsonl(part: Part, path: string, options: ReadOptions): AsyncGenerator<TextRecord> {
+  for await (const { bytes, offset } of linesOf(path, options)) {
     options.signal?.throwIfAborted();
     const record = recordOf(bytes, offset, part);
     if (typeof record === "string") options.skip(record, `${part.location}, byte ${offset}`);
@@ -141,11 +145,15 @@ function recordOf(bytes: Buffer, offset: number, part: Part): TextRecord | strin
 }
 
 /** A text file is one document. */
-async function* wholeText(part: Part, { largest, signal, skip }: ReadOptions): AsyncGenerator<TextRecord> {
+async function* wholeText(
+  part: Part,
+  path: string,
+  { largest, signal, skip }: ReadOptions,
+): AsyncGenerator<TextRecord> {
   const chunks: Buffer[] = [];
   let length = 0;
-  const { compression } = packingOf(part.location);
-  for await (const chunk of readBytes(part.location, compression, signal)) {
+  const { compression } = packingOf(path);
+  for await (const chunk of readBytes(path, compression, signal)) {
     length += chunk.length;
     if (length > largest) return skip("file_too_long", part.location);
     chunks.push(chunk as Buffer);

@@ -249,14 +249,16 @@ class Crawl {
     const url = `${host.origin}/robots.txt`;
     let robots: Robots;
     try {
-      let exchange = await host.fetcher.get("/robots.txt", { accept: "text/plain", signal: this.#signal });
-      const location = exchange.headers.get("location");
-      if (exchange.status >= 300 && exchange.status < 400 && location !== undefined) {
-        // RFC 9309, 2.3.1.2: redirects are followed; here within the origin, where the same connection serves.
-        const target = normaliseUrl(location, url);
-        if (target !== null && new URL(target).origin === host.origin) {
-          exchange = await host.fetcher.get(pathOf(target), { accept: "text/plain", signal: this.#signal });
-        }
+      let place = url;
+      let exchange: Exchange;
+      for (let hops = 0; ; hops++) {
+        exchange = await host.fetcher.get(pathOf(place), { accept: "text/plain", signal: this.#signal });
+        const location = exchange.headers.get("location");
+        if (exchange.status < 300 || exchange.status > 399 || location === undefined) break;
+        // RFC 9309, 2.3.1.2: five redirects are followed; here within the origin, where the same connection serves.
+        const target = normaliseUrl(location, place);
+        if (hops === 5 || target === null || new URL(target).origin !== host.origin) break;
+        place = target;
       }
       const response = parseHttpResponse(exchange.response, this.#o.maxPageBytes);
       this.#bytes += exchange.response.length;
@@ -296,7 +298,7 @@ class Crawl {
     this.#bytes += exchange.response.length;
     const { status, headers, cut } = exchange;
     if (status === 429 || status >= 500) {
-      return this.#again(host, entry, `status ${status}`, Number(headers.get("retry-after") ?? 0));
+      return this.#again(host, entry, `status ${status}`, secondsIn(headers.get("retry-after") ?? "0"));
     }
     const location = headers.get("location");
     if (status >= 300 && status < 400 && location !== undefined) return this.#redirect(entry, exchange, location);
@@ -418,6 +420,8 @@ const pathOf = (url: string) => {
   const { pathname, search } = new URL(url);
   return pathname + search;
 };
+/** Of a Retry-After header: seconds, or a date (RFC 9110, 10.2.3). */
+const secondsIn = (text: string) => (/^\d+$/.test(text) ? Number(text) : (Date.parse(text) - Date.now()) / 1000);
 const typeOf = (headers: ReadonlyMap<string, string>) =>
   (headers.get("content-type") ?? "").split(";", 1)[0].trim().toLowerCase();
 const text = (response: HttpResponse | null) => response?.body.toString("utf8") ?? "";

@@ -149,7 +149,7 @@ export class Fetcher {
       status: answer.statusCode,
       headers,
       request: Buffer.concat(capture.sent),
-      response: Buffer.concat(capture.received).subarray(0, this.#limits.bytes + 65536),
+      response: final(Buffer.concat(capture.received)).subarray(0, this.#limits.bytes + 65536),
       ...(cut === undefined ? {} : { cut }),
       address: capture.address,
       time,
@@ -162,3 +162,14 @@ export class Fetcher {
 }
 
 const emptyCapture = (): Capture => ({ sent: [], received: [], bytes: 0, address: undefined });
+
+/** Without the interim answers (1xx, such as 103 Early Hints) that may come before an answer. */
+function final(response: Buffer): Buffer {
+  let rest = response;
+  while (/^HTTP\/1\.1 1\d\d/.test(rest.toString("latin1", 0, 12))) {
+    const end = rest.indexOf("\r\n\r\n");
+    if (end < 0) break;
+    rest = rest.subarray(end + 4);
+  }
+  return rest;
+}

@@ -38,8 +38,12 @@ export function readLinks(html: string, most = 5000): PageLinks {
   return { links, base, directives };
 }
 
-/** The words of a robots meta element or an X-Robots-Tag header; `none` means noindex and nofollow. */
+/** The words of a robots meta element or of X-Robots-Tag headers, one a line; `none` means noindex and nofollow. */
 export function directivesOf(text: string): string[] {
+  return text.split("\n").flatMap(directivesOfLine);
+}
+
+function directivesOfLine(text: string): string[] {
   // X-Robots-Tag may begin with the name of another crawler, for whom the rest is.
   const [, agent, rest] = /^\s*([\w-]+):(.*)$/s.exec(text) ?? [];
   if (agent !== undefined && !ROBOTS.test(agent) && !/^(unavailable_after|max-\w+)/i.test(agent)) return [];

@@ -24,7 +24,7 @@ export const ALLOW_NONE: Robots = { allows: () => false, delay: undefined, sitem
 export function robotsFrom(url: string, status: number | null, text: string): Robots {
   if (status === null || status >= 500) return ALLOW_NONE;
   if (status >= 400) return ALLOW_ALL;
-  const robots = robotsParser(url, text.slice(0, LARGEST));
+  const robots = robotsParser(url, text.replace(/^\ufeff/, "").slice(0, LARGEST));
   const delay = robots.getCrawlDelay(PRODUCT);
   return {
     allows: (page) => robots.isAllowed(page, PRODUCT) !== false,
