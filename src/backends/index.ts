@@ -12,7 +12,7 @@ export { programsFolder } from "./cpu/program-cache.js";
 export { type Compiler, chooseSet, defaultThreads, findCompiler, runnableSets } from "./cpu/toolchain.js";
 export { freeMemory } from "./free-memory.js";
 export { examineMachine, type MachineReport, measurePeak, type Peak } from "./machine.js";
-export type { Plan, Program, Values } from "./program.js";
+export type { Plan, Program, Values, Written } from "./program.js";
 export { compileReference, type ReferenceProgram } from "./reference/index.js";
 
 export interface CompileOptions {

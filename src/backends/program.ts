@@ -20,6 +20,8 @@ import {
 /** What a run is given by name: numbers for scalars, arrays for tensors. */
 export type Values = Readonly<Record<string, number | ArrayLike<number>>>;
 
+export type Written = number | ArrayLike<number> | ((values: Float32Array) => void);
+
 /** What the compiler made of a graph, in numbers. */
 export interface Plan {
   readonly backend: string;
@@ -51,8 +53,8 @@ export interface Program {
   run(entry: string, values?: Values): Promise<void>;
   /** A copy of a variable, an input or an output, by name. */
   read(name: string): Float32Array;
-  /** Sets a variable or an input. */
-  write(name: string, data: number | ArrayLike<number>): void;
+  /** Sets a variable or an input; a function is given its memory (as f32) to fill all of it. */
+  write(name: string, data: Written): void;
   /** Frees the memory and threads; the program cannot be used afterwards. */
   dispose(): void;
 }
@@ -102,13 +104,18 @@ export function nameOf(node: Node): string {
 }
 
 /** Copies what the caller gave into a slot's memory, whatever its element type. */
-export function fill(
-  target: Stored | Float64Array,
-  name: string,
-  type: TensorType,
-  data: number | ArrayLike<number>,
-): void {
+export function fill(target: Stored | Float64Array, name: string, type: TensorType, data: Written): void {
   const size = sizeOf(type.shape);
+  if (typeof data === "function") {
+    if (target instanceof Float32Array) {
+      data(target);
+      return;
+    }
+    const values = new Float32Array(size);
+    data(values);
+    fill(target, name, type, values);
+    return;
+  }
   if (typeof data === "number") {
     if (size !== 1) throw new ShapeError(`"${name}" takes ${size} values, not one number`);
     fill(target, name, type, [data]);

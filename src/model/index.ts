@@ -20,6 +20,7 @@ export {
   activationBytes,
   countParameters,
   type InitialValue,
+  initialise,
   initialValues,
   type Parameter,
   parametersOf,

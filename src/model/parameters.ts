@@ -130,11 +130,16 @@ export function parametersOf(config: ModelConfig): readonly Parameter[] {
 }
 
 /** The first values of a parameter: a function of the seed and its name alone, the same on every machine. */
-export function initialValues({ name, shape, initial }: Parameter, seed: number): Float32Array {
-  const values = new Float32Array(shape.reduce((product, dimension) => product * dimension, 1));
-  if (initial.kind === "normal") randomStream(seed, `initial ${name}`).fillNormal(values, initial.deviation);
-  else if (initial.kind === "ones") values.fill(1);
+export function initialValues(parameter: Parameter, seed: number): Float32Array {
+  const values = new Float32Array(size(parameter));
+  initialise(parameter, seed, values);
   return values;
+}
+
+/** The same into memory that is there: the table of tokens of a model of 124M is 154 MB, which is better not held twice. */
+export function initialise({ name, initial }: Parameter, seed: number, values: Float32Array): void {
+  if (initial.kind === "normal") randomStream(seed, `initial ${name}`).fillNormal(values, initial.deviation);
+  else values.fill(initial.kind === "ones" ? 1 : 0);
 }
 
 const size = ({ shape }: Parameter) => shape.reduce((product, dimension) => product * dimension, 1);

@@ -2,8 +2,8 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
-import { examineMachine, type Program } from "../backends/index.js";
-import { initialValues, parametersOf } from "../model/index.js";
+import { examineMachine, type Program, type Written } from "../backends/index.js";
+import { initialise, parametersOf } from "../model/index.js";
 import { packageFolder, version } from "../version.js";
 import { optimizerState } from "./optimizer.js";
 import type { RunPlan } from "./plan.js";
@@ -66,23 +66,21 @@ async function gitRevision(): Promise<string | undefined> {
   );
 }
 
-type ReadParameter = (name: string) => Float32Array | Promise<Float32Array>;
+type FirstValues = (name: string) => Written | Promise<Written>;
 
 /** What a parameter holds before the first step: drawn by the seed, or the base model's. */
-export function firstValuesOf({ sizes, base }: Begun, seed: number): ReadParameter {
+export function firstValuesOf({ sizes, base }: Begun, seed: number): FirstValues {
   if (base !== null) return (name) => base.readParameter(name);
   const parameters = new Map(parametersOf(sizes.model).map((parameter) => [parameter.name, parameter]));
-  return (name) => initialValues(parameters.get(name)!, seed);
+  return (name) => (values) => initialise(parameters.get(name)!, seed, values);
 }
 
 export async function setFirstState(
   program: Program,
   { sizes }: Begun,
-  firstValues: ReadParameter,
+  firstValues: FirstValues,
   { optimizer }: RunPlan,
 ): Promise<void> {
   for (const { name } of parametersOf(sizes.model)) program.write(name, await firstValues(name));
-  for (const { name, shape } of optimizerState(sizes.model, optimizer)) {
-    program.write(name, new Float32Array(shape.reduce((product, dimension) => product * dimension, 1)));
-  }
+  for (const { name } of optimizerState(sizes.model, optimizer)) program.write(name, (values) => void values.fill(0));
 }

@@ -3,7 +3,7 @@
  * alone, against a cache of keys and values; so a new prompt length compiles nothing. Without the cache every token
  * costs a whole forward pass: the same text, slowly, to check the other against.
  */
-import { type CompileOptions, compile, type Plan, type Program } from "../backends/index.js";
+import { type CompileOptions, compile, type Plan, type Program, type Written } from "../backends/index.js";
 import { forward, keyValueCache, logits, type ModelConfig, modelVariables, randomStream } from "../model/index.js";
 import { type Entry, embedding, input, reshape, scalar } from "../tensor/index.js";
 import { chooseToken, type SamplingOptions } from "./sampling.js";
@@ -37,11 +37,11 @@ const CHUNK = 32;
 
 /**
  * Compiles a model for generation and loads its weights.
- * @param readParameter gives the values of each parameter, by name
+ * @param readParameter gives the values of each parameter, by name, or what fills its memory
  */
 export async function createDecoder(
   config: ModelConfig,
-  readParameter: (name: string) => Float32Array | Promise<Float32Array>,
+  readParameter: (name: string) => Written | Promise<Written>,
   { cache = true, sequence = config.sequence, ...options }: DecoderOptions = {},
 ): Promise<Decoder> {
   const longest = Math.min(sequence, config.sequence);

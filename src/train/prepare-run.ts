@@ -6,7 +6,7 @@ import type { z } from "zod";
 import { type CompileOptions, compile, freeMemory, measurePeak, type Program } from "../backends/index.js";
 import { type Document, separateHeldOut, splitHeldOut } from "../documents/index.js";
 import { QuernError } from "../errors.js";
-import { countParameters, initialValues, type ModelFolder, parametersOf, randomStream } from "../model/index.js";
+import { countParameters, initialise, type ModelFolder, parametersOf, randomStream } from "../model/index.js";
 import { checkOptions } from "../options.js";
 import type { OnProgress } from "../progress.js";
 import { loadTokenizer, openTokenizer, saveTokenizer } from "../tokenizer/index.js";
@@ -257,7 +257,9 @@ export async function decide(
   const { sizes, tokens, material } = begun;
   const { model, batch, sequence } = sizes;
   // Any values would do to time the program, but not those of a fresh arena: a matrix of zeros is never what is trained.
-  for (const parameter of parametersOf(model)) program.write(parameter.name, initialValues(parameter, 0));
+  for (const parameter of parametersOf(model)) {
+    program.write(parameter.name, (values) => initialise(parameter, 0, values));
+  }
   // Where steps follow from it, it is worth a few seconds.
   const seconds = minutes === null ? 0.3 : Math.min(4, Math.max(0.2, minutes * 2));
   const pace = await measurePace(program, sizes, optimizerOf(o), loader, seconds, signal);

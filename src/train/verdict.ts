@@ -2,7 +2,7 @@
  * @file What a finished run is judged by: bits per byte on the held-out text, of each source, beside compressors on the same
  * bytes and an n-gram model on the same tokens; and samples.
  */
-import type { CompileOptions, Program } from "../backends/index.js";
+import type { CompileOptions, Program, Written } from "../backends/index.js";
 import { type ModelConfig, randomStream } from "../model/index.js";
 import type { OnProgress } from "../progress.js";
 import type { Tokenizer, TokenSplit } from "../tokenizer/index.js";
@@ -159,7 +159,7 @@ export async function continuePrompts(
   config: ModelConfig,
   tokenizer: Tokenizer,
   prompts: readonly string[],
-  readParameter: (name: string) => Float32Array | Promise<Float32Array>,
+  readParameter: (name: string) => Written | Promise<Written>,
   options: CompileOptions & { readonly seed: number; readonly tokens?: number; readonly signal?: AbortSignal },
 ): Promise<string[]> {
   const { seed, tokens = 80, signal, ...compileOptions } = options;

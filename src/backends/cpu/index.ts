@@ -5,7 +5,17 @@ import { QuernError } from "../../errors.js";
 import { DTYPE_BYTES, type DType, type Entries, sizeOf } from "../../tensor/index.js";
 import { freeMemory } from "../free-memory.js";
 import { bf16Pays } from "../machine.js";
-import { arrayOf, fill, numbersOf, type Program, type Stored, slotOf, slotsOf, type Values } from "../program.js";
+import {
+  arrayOf,
+  fill,
+  numbersOf,
+  type Program,
+  type Stored,
+  slotOf,
+  slotsOf,
+  type Values,
+  type Written,
+} from "../program.js";
 import { build } from "./build.js";
 import { emitProgram } from "./emit.js";
 import { emulator, loadEmulated } from "./emulated.js";
@@ -78,7 +88,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
   const open = () => {
     if (closed) throw new Error("the program was disposed of");
   };
-  const write = (name: string, data: number | ArrayLike<number>) => {
+  const write = (name: string, data: Written) => {
     open();
     fill(views.get(name) as Stored, name, slotOf(slots, name).type, data);
   };

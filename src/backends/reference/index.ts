@@ -1,7 +1,7 @@
 /** @file The `reference` backend: interprets the graph as traced, in float64. The oracle in tests. */
 import { multipliesInBf16, type Precision } from "../../compiler/index.js";
 import { type Entries, nodesOf, type Op, type Tensor, tensorKey } from "../../tensor/index.js";
-import { fill, nameOf, type Program, type Slot, slotOf, slotsOf, type Values } from "../program.js";
+import { fill, nameOf, type Program, type Slot, slotOf, slotsOf, type Values, type Written } from "../program.js";
 import { evaluators, exact, toBf16, type Value } from "./evaluate.js";
 
 export interface ReferenceProgram extends Program {
@@ -23,7 +23,7 @@ export function compileReference(entries: Entries, precision: Precision = "fp32"
   let arenaBytes = 0;
   for (const data of memory.values()) arenaBytes += data.byteLength;
 
-  const write = (name: string, data: number | ArrayLike<number>) => {
+  const write = (name: string, data: Written) => {
     const slot: Slot = slotOf(slots, name);
     fill(memory.get(name) as Float64Array, name, slot.type, data);
   };

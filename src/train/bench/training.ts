@@ -1,6 +1,6 @@
 /** @file How fast a model trains: whole optimizer steps on real tokens, as a run takes them. */
 import { compile, type Precision } from "../../backends/index.js";
-import { countParameters, initialValues, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
+import { countParameters, initialise, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
 import type { OnProgress } from "../../progress.js";
 import { ADAMW_DEFAULTS, adamwScalars } from "../adamw.js";
 import { createLoader } from "../loader.js";
@@ -58,7 +58,9 @@ export async function benchmarkTraining(options: TrainingBenchOptions): Promise<
   const program = await compile(entries, { threads, precision: dtype });
   const compileSeconds = (performance.now() - start) / 1000;
   try {
-    for (const parameter of parametersOf(model)) program.write(parameter.name, initialValues(parameter, 0));
+    for (const parameter of parametersOf(model)) {
+      program.write(parameter.name, (values) => initialise(parameter, 0, values));
+    }
     const seconds: number[] = [];
     const losses: number[] = [];
     for (let step = 0; step < WARMUP + steps; step++) {
