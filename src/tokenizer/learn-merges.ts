@@ -65,7 +65,7 @@ export async function learnMerges(
     onProgress?.({ task: "learn merges", done: tokens.size - first, total: vocabSize - first, unit: "merge" });
   report();
   let turn = performance.now();
-  const merging = new MergedText(text, alphabet, vocabSize);
+  const merging = new MergedText(text, alphabet, pairs, vocabSize);
   while (tokens.size < vocabSize) {
     if (performance.now() - turn > TURN) {
       report();

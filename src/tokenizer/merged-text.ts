@@ -8,7 +8,7 @@
  * occurrence is checked when its list is used.
  */
 import { OccurrenceLists } from "./occurrence-lists.js";
-import { copied } from "./pair-table.js";
+import { copied, type PairTable } from "./pair-table.js";
 import type { PretokenCounts } from "./pretoken-counts.js";
 
 /** Before each pretoken, and behind the last: BORDER + its count, at most LAST_BORDER. No id or complement is so small. */
@@ -18,6 +18,8 @@ const LAST_BORDER = -0x40000000;
 const INSIDE = LAST_BORDER + 1;
 /** A pretoken of more bytes has its count in a list: the walk back to its border would be too long. */
 const LONGEST_WALK = 200;
+/** Occurrences of new pairs for which room is kept from merge to merge. */
+const KEPT_ROOM = 1 << 22;
 
 /** The pretokens laid out. */
 export interface PretokenSlots {
@@ -34,7 +36,7 @@ export interface Alphabet {
   readonly lengths: Uint32Array;
   /** The least id of a byte's token; their ids are this and the next 255. */
   readonly firstByte: number;
-  /** Left and right token of each pair of bytes, by the pair's number. */
+  /** Left and right token of each pair of bytes, by the pair's number: those that there are before the first merge. */
   readonly bytePairs: Int32Array;
   /** Occurrences of pairs of bytes that are gathered in one go over the text; fewer take less memory and more passes. */
   readonly gathered: number;
@@ -76,8 +78,7 @@ export class MergedText {
   readonly #alphabet: Alphabet;
   #lengths: Uint32Array;
   readonly #occurrences: OccurrenceLists;
-  /** By pair: its tokens. */
-  #keys: Int32Array;
+  readonly #pairs: PairTable;
   /** By pair of bytes: how often it occurs at the start, each pretoken once. */
   readonly #byteOccurrences: Uint32Array;
 
@@ -90,11 +91,12 @@ export class MergedText {
   #newNeighbours = new Int32Array(1 << 12);
   #newSlots = new Uint32Array(1 << 12);
   #newCount = 0;
-  /** What the merge at hand makes. */
-  #token = 0;
 
-  /** @param most tokens that there can be */
-  constructor(text: PretokenSlots, alphabet: Alphabet, most: number) {
+  /**
+   * @param pairs whoever counts the pairs numbers them in it
+   * @param most tokens that there can be
+   */
+  constructor(text: PretokenSlots, alphabet: Alphabet, pairs: PairTable, most: number) {
     this.neighbours = {
       size: 0,
       ids: new Int32Array(most * 2),
@@ -105,11 +107,13 @@ export class MergedText {
     this.#slots = text.slots;
     this.#alphabet = alphabet;
     this.#lengths = alphabet.lengths;
-    this.#keys = alphabet.bytePairs;
-    this.#occurrences = new OccurrenceLists((pair, slot) => {
-      const left = this.#keys[pair * 2];
-      return this.#slots[slot] === left && this.#slots[slot + this.#lengths[left]] === this.#keys[pair * 2 + 1];
-    }, alphabet.gathered >> 1);
+    this.#pairs = pairs;
+    const isThere = (pair: number, slot: number): boolean => {
+      const { keys } = this.#pairs;
+      const left = keys[pair * 2];
+      return this.#slots[slot] === left && this.#slots[slot + this.#lengths[left]] === keys[pair * 2 + 1];
+    };
+    this.#occurrences = new OccurrenceLists(isThere, text.slots.length, alphabet.gathered >> 1);
     this.#byteOccurrences = this.#countBytePairs();
   }
 
@@ -126,7 +130,6 @@ export class MergedText {
     const leftLength = lengths[left];
     const rightLength = lengths[right];
     lengths[token] = leftLength + rightLength;
-    this.#token = token;
     if (this.#byteOccurrences[pair] > 0 && !this.#occurrences.isListed(pair)) this.#gatherBytePairs(pair);
     const at = this.#occurrences.take(pair);
     this.#reserve(at.length * 2);
@@ -174,16 +177,15 @@ export class MergedText {
 
   /** Lists the pairs that the last merge made, by the numbers that they were given. */
   list(): void {
-    const { size, ids, numbers } = this.neighbours;
-    for (let i = 0; i < size; i++) {
-      const pair = numbers[i];
-      if (pair * 2 >= this.#keys.length) this.#keys = copied(this.#keys, new Int32Array(Math.max(pair * 4, 1 << 12)));
-      this.#keys[pair * 2] = ids[i] >= 0 ? ids[i] : this.#token;
-      this.#keys[pair * 2 + 1] = ids[i] >= 0 ? this.#token : ~ids[i];
-    }
+    const { size, numbers } = this.neighbours;
     this.#occurrences.add(numbers, this.#many, size, (entries, places) => {
       for (let k = 0; k < this.#newCount; k++) entries[places[this.#newNeighbours[k]]++] = this.#newSlots[k];
     });
+    // The commonest pairs merge first, and none needs so much again.
+    if (this.#newSlots.length > KEPT_ROOM) {
+      this.#newNeighbours = new Int32Array(0);
+      this.#newSlots = new Uint32Array(0);
+    }
   }
 
   /** Makes room for so many occurrences of new pairs. */

@@ -1,6 +1,6 @@
 /**
  * @file Where pairs occur: a list of slots for each pair, in one arena. Merges make entries stale without telling; when the
- * arena is full, stale entries are thrown out before it grows, so that it stays in proportion to the text that is left.
+ * arena is full, stale entries are thrown out before more of it is used, so that it stays in proportion to the text that is left.
  */
 import { copied } from "./pair-table.js";
 
@@ -15,11 +15,14 @@ export class OccurrenceLists {
   readonly #isThere: (pair: number, slot: number) => boolean;
   /** By pair: its last segment, or one of the above. */
   #lists = new Int32Array(1 << 12).fill(UNLISTED);
-  #entries = new Uint32Array(1 << 12);
+  /** Longer than what may be used: the system gives memory only to what was written, and growing would copy it all. */
+  #entries: Uint32Array;
   #used = 0;
+  /** Entries that may be used before stale ones are thrown out. */
+  #limit = 1 << 12;
   /** Segments of the arena: start and end, their pair, and the segment before in its list, or a negative number. */
-  #starts = new Float64Array(1 << 12);
-  #ends = new Float64Array(1 << 12);
+  #starts = new Uint32Array(1 << 12);
+  #ends = new Uint32Array(1 << 12);
   #owners = new Int32Array(1 << 12);
   #before = new Int32Array(1 << 12);
   #segments = 0;
@@ -27,9 +30,11 @@ export class OccurrenceLists {
 
   /**
    * @param isThere whether a pair does occur at a slot
-   * @param small entries below which the arena grows rather than throw out stale ones
+   * @param slots how many there are; no slot is in more than one list without being stale
+   * @param small entries below which more of the arena is used rather than stale ones thrown out
    */
-  constructor(isThere: (pair: number, slot: number) => boolean, small: number) {
+  constructor(isThere: (pair: number, slot: number) => boolean, slots: number, small: number) {
+    this.#entries = new Uint32Array(Math.max(this.#limit, Math.ceil(slots * 1.5)));
     this.#small = small;
     this.#isThere = isThere;
   }
@@ -51,7 +56,7 @@ export class OccurrenceLists {
   ): void {
     let needed = 0;
     for (let i = 0; i < count; i++) needed += sizes[i];
-    if (this.#used + needed > this.#entries.length) this.#makeRoom(needed);
+    if (this.#used + needed > this.#limit) this.#makeRoom(needed);
     if (this.#places.length < count) this.#places = new Float64Array(count * 2);
     const places = this.#places;
     const first = this.#segments;
@@ -91,8 +96,8 @@ export class OccurrenceLists {
     }
     const segment = this.#segments++;
     if (segment === this.#starts.length) {
-      this.#starts = copied(this.#starts, new Float64Array(segment * 2));
-      this.#ends = copied(this.#ends, new Float64Array(segment * 2));
+      this.#starts = copied(this.#starts, new Uint32Array(segment * 2));
+      this.#ends = copied(this.#ends, new Uint32Array(segment * 2));
       this.#owners = copied(this.#owners, new Int32Array(segment * 2));
       this.#before = copied(this.#before, new Int32Array(segment * 2));
     }
@@ -107,11 +112,12 @@ export class OccurrenceLists {
   }
 
   #makeRoom(count: number): void {
-    if (this.#entries.length >= this.#small) this.#compact();
+    if (this.#limit >= this.#small) this.#compact();
     // Half as much again as is in use keeps the next throwing out far enough away to pay.
     const needed = this.#used + count;
-    if (needed * 1.25 > this.#entries.length) {
-      this.#entries = copied(this.#entries.subarray(0, this.#used), new Uint32Array(Math.ceil(needed * 1.5)));
+    if (needed * 1.25 > this.#limit) this.#limit = Math.ceil(needed * 1.5);
+    if (this.#limit > this.#entries.length) {
+      this.#entries = copied(this.#entries.subarray(0, this.#used), new Uint32Array(this.#limit));
     }
   }
 

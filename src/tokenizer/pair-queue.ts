@@ -14,10 +14,14 @@ export class PairQueue {
   readonly pairs = new PairTable();
   readonly #tokens: TokenTable;
   readonly #tie: TieRule;
-  /** Binary heap of pairs, commonest first. A count that has fallen since is mended when its pair comes up. */
+  /**
+   * Binary heap of pairs, commonest first, of those alone that occur at least #least times: millions of rare pairs need not
+   * be in it. A count that has fallen since is mended when its pair comes up.
+   */
   #heapPairs = new Int32Array(1 << 16);
   #heapCounts = new Float64Array(1 << 16);
   #heapSize = 0;
+  #least = Number.POSITIVE_INFINITY;
 
   constructor(tokens: TokenTable, tie: TieRule) {
     this.#tokens = tokens;
@@ -28,16 +32,16 @@ export class PairQueue {
   add(left: number, right: number, count: number): void {
     const pair = this.pairs.number(left, right);
     this.pairs.counts[pair] = count;
-    this.#push(pair, count);
+    this.#pushCounted(pair);
   }
 
   /** The pair to merge next, or −1 if none is left that occurs often enough; it is marked as merged. */
   take(minFrequency: number): number {
-    const { counts, merged } = this.pairs;
-    while (this.#heapSize > 0) {
+    while (this.#heapSize > 0 || this.#refill()) {
+      const { counts, merged } = this.pairs;
       const pair = this.#heapPairs[0];
       const count = counts[pair];
-      if (count < 1 || merged[pair] === 1) this.#replaceTop(-1, 0);
+      if (count < this.#least || merged[pair] === 1) this.#replaceTop(-1, 0);
       else if (count !== this.#heapCounts[0]) this.#replaceTop(pair, count);
       else if (count < minFrequency) return -1;
       else {
@@ -71,7 +75,18 @@ export class PairQueue {
   }
 
   #pushCounted(pair: number): void {
-    if (this.pairs.counts[pair] > 0) this.#push(pair, this.pairs.counts[pair]);
+    if (this.pairs.counts[pair] >= this.#least) this.#push(pair, this.pairs.counts[pair]);
+  }
+
+  /** Fills the empty heap with the commonest pairs that have not merged; false if there are none. */
+  #refill(): boolean {
+    const { counts, merged, size } = this.pairs;
+    let most = 0;
+    for (let pair = 0; pair < size; pair++) if (merged[pair] === 0 && counts[pair] > most) most = counts[pair];
+    if (most < 1) return false;
+    this.#least = Math.max(1, most / 4);
+    for (let pair = 0; pair < size; pair++) if (merged[pair] === 0) this.#pushCounted(pair);
+    return true;
   }
 
   /** True if pair a, of count m, merges before pair b, of count n. */
