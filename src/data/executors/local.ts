@@ -1,4 +1,7 @@
-/** @file Running tasks here: in this thread, or in worker threads that each take the next one when they are done. */
+/**
+ * @file Running tasks here: in this thread, and in worker threads beside it where there is enough to do. All of them take the
+ * next task from one counter in shared memory, so that none waits for a thread that is at work.
+ */
 import { readdirSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
@@ -7,20 +10,26 @@ import { Worker } from "node:worker_threads";
 import { QuernError } from "../../errors.js";
 import type { RunTask, TaskEvents, WorkPlan, WorkTask } from "./work.js";
 
-export interface TaskOrder {
+/** What a worker is asked: tasks of this list until the counter is past its end. */
+export interface StageOrder {
   readonly stage: string;
-  readonly task: WorkTask;
+  readonly tasks: readonly WorkTask[];
+  /** One integer in shared memory: the place of the task that nobody has taken yet. */
+  readonly next: Int32Array;
 }
 
+/** What it says of a task, by its place in the list, and at last that it takes no more. */
 export type WorkerReply =
-  | { readonly progress: number }
-  | { readonly result: unknown }
-  | { readonly error: string; readonly refused: boolean };
+  | { readonly started: number }
+  | { readonly progress: number; readonly documents: number }
+  | { readonly finished: number; readonly result: unknown }
+  | { readonly failed: number; readonly error: string; readonly refused: boolean }
+  | { readonly idle: true };
 
 export interface LocalOptions {
-  /** Loads the program into this thread, when a task is to run in it. */
+  /** Loads the program into this thread. */
   readonly open: () => Promise<RunTask>;
-  /** Worker threads at most. Default: all cores. */
+  /** Threads at most, this one among them. Default: as many as there are cores. */
   readonly workers?: number;
   readonly events: TaskEvents;
   readonly signal?: AbortSignal;
@@ -60,27 +69,73 @@ export async function runLocally(
   tasks: readonly WorkTask[],
   { open, workers, events, signal, team }: LocalOptions,
 ): Promise<void> {
-  const threads = workersFor(tasks.length, workers);
-  if (threads > 1) {
-    const workers = team ?? new WorkerTeam(plan);
-    try {
-      return await shareOut(workers.take(threads), stage, tasks, events, signal);
-    } finally {
-      if (team === undefined) await workers.close();
-    }
-  }
   if (tasks.length === 0) return;
-  const run = await open();
-  for (const task of tasks) {
+  // The largest first, so that none of them is left over when the others have ended.
+  const threads = workersFor(tasks.length, workers);
+  const list = threads > 1 ? tasks.toSorted((a, b) => b.bytes - a.bytes) : tasks;
+  const order: StageOrder = { stage, tasks: list, next: new Int32Array(new SharedArrayBuffer(4)) };
+  // What ends one thread's work ends this one's: that of the caller, or an error.
+  const stop = new AbortController();
+  const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+  const hired = threads > 1 ? (team ?? new WorkerTeam(plan)) : undefined;
+  try {
+    const work = [...(hired?.take(threads - 1) ?? []).map((worker) => follow(worker, order, events, either))];
+    work.push(runHere(order, open, events, either));
+    const ended = work.map((one) => one.catch((error: unknown) => stop.abort(error)));
+    await Promise.all(ended);
     signal?.throwIfAborted();
+    if (stop.signal.aborted) throw stop.signal.reason;
+  } finally {
+    if (team === undefined) await hired?.close();
+  }
+}
+
+/** Tasks in this thread, until none is left. */
+async function runHere(
+  { stage, tasks, next }: StageOrder,
+  open: LocalOptions["open"],
+  events: TaskEvents,
+  signal: AbortSignal,
+): Promise<void> {
+  const run = await open();
+  for (let place = Atomics.add(next, 0, 1); place < tasks.length; place = Atomics.add(next, 0, 1)) {
+    const task = tasks[place];
+    signal.throwIfAborted();
     events.started?.(stage, task);
     try {
       const onProgress = (documents: number) => events.progress(stage, task, documents);
       events.finished(stage, task, await run(stage, task, { signal, onProgress }));
     } catch (error) {
-      if (events.failed === undefined || signal?.aborted || !(error instanceof Error)) throw error;
+      if (events.failed === undefined || signal.aborted || !(error instanceof Error)) throw error;
       events.failed(stage, task, error);
     }
+  }
+}
+
+/** Sends a worker to the list and tells of what it does, until it takes no more; an abort leaves it at its task. */
+async function follow(worker: Worker, order: StageOrder, events: TaskEvents, signal: AbortSignal): Promise<void> {
+  const { stage, tasks } = order;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      signal.throwIfAborted();
+      worker.on("error", reject);
+      worker.on("exit", () => reject(new Error("a worker thread ended by itself")));
+      worker.on("message", (reply: WorkerReply) => {
+        if ("idle" in reply) resolve();
+        else if ("started" in reply) events.started?.(stage, tasks[reply.started]);
+        else if ("progress" in reply) events.progress(stage, tasks[reply.progress], reply.documents);
+        else if ("finished" in reply) events.finished(stage, tasks[reply.finished], reply.result);
+        else {
+          const error = reply.refused ? new QuernError(reply.error) : new Error(reply.error);
+          if (events.failed === undefined) reject(error);
+          else events.failed(stage, tasks[reply.failed], error);
+        }
+      });
+      worker.postMessage(order);
+    });
+  } finally {
+    for (const event of ["error", "exit", "message"]) worker.removeAllListeners(event);
   }
 }
 
@@ -98,56 +153,8 @@ function workerFile(): string | undefined {
   return age(built) >= Math.max(...sources.map((name) => age(join(root, "src", "data", name)))) ? built : undefined;
 }
 
-/** How many worker threads are worth starting for so many tasks. */
+/** How many threads are worth having for so many tasks. */
 function workersFor(tasks: number, wanted: number = availableParallelism()): number {
   const most = Math.min(wanted, tasks);
   return most <= 1 || workerFile() === undefined ? 1 : most;
-}
-
-async function shareOut(
-  threads: readonly Worker[],
-  stage: string,
-  tasks: readonly WorkTask[],
-  events: TaskEvents,
-  signal?: AbortSignal,
-): Promise<void> {
-  // The largest first, so that none of them is left over when the others have ended.
-  const waiting = tasks.toSorted((a, b) => b.bytes - a.bytes);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      let running = 0;
-      const abort = () => reject(signal?.reason);
-      signal?.addEventListener("abort", abort, { once: true });
-      if (signal?.aborted) abort();
-      const next = (worker: Worker) => {
-        const task = waiting.shift();
-        if (task === undefined) {
-          if (running === 0) resolve();
-          return;
-        }
-        running += 1;
-        events.started?.(stage, task);
-        const onMessage = (reply: WorkerReply) => {
-          if ("progress" in reply) return events.progress(stage, task, reply.progress);
-          worker.off("message", onMessage);
-          running -= 1;
-          if ("error" in reply) {
-            const error = reply.refused ? new QuernError(reply.error) : new Error(reply.error);
-            if (events.failed === undefined) return reject(error);
-            events.failed(stage, task, error);
-          } else events.finished(stage, task, reply.result);
-          next(worker);
-        };
-        worker.on("message", onMessage);
-        worker.postMessage({ stage, task } satisfies TaskOrder);
-      };
-      for (const worker of threads) {
-        worker.on("error", reject);
-        worker.on("exit", () => reject(new Error("a worker thread ended by itself")));
-        next(worker);
-      }
-    });
-  } finally {
-    for (const worker of threads) for (const event of ["error", "exit", "message"]) worker.removeAllListeners(event);
-  }
 }
