@@ -3,9 +3,10 @@
  * becomes a token. One part makes the merges in the text, another counts the pairs from the neighbours that it tells.
  */
 import type { OnProgress } from "../progress.js";
-import { type Alphabet, layOut, MergedText } from "./merged-text.js";
+import { MergedText } from "./merged-text.js";
 import { PairQueue, type TieRule } from "./pair-queue.js";
 import type { PretokenCounts } from "./pretoken-counts.js";
+import { countPairs, layOut } from "./pretoken-slots.js";
 import type { TokenTable } from "./token-table.js";
 
 export interface LearnOptions {
@@ -14,8 +15,10 @@ export interface LearnOptions {
   /** Stop when the commonest pair is rarer than this. */
   readonly minFrequency: number;
   readonly tie: TieRule;
-  /** Occurrences of pairs of bytes that are gathered in one go over the text; fewer take less memory and more passes. */
+  /** Places of counted pairs that are listed in one go over the text; fewer take less memory and more goes. */
   readonly gathered?: number;
+  /** How often a pair must occur to be looked at at first; by default a guess at what will be too rare to merge. */
+  readonly floor?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -27,8 +30,12 @@ export interface LearnedMerges {
   readonly merged: number[];
 }
 
-/** Occurrences of pairs of bytes that are gathered in one go over the text, unless the caller says otherwise. */
+/** Places of counted pairs that are listed in one go over the text, unless the caller says otherwise. */
 const GATHERED = 1 << 25;
+/** A pair is guessed to be too rare where a token has this many times as many bytes of the text to itself. */
+const RARE = 256;
+/** Should the guess be wrong, pairs of so many times fewer occurrences are looked at next. */
+const LOWERED = 16;
 /** Milliseconds after which other work of the process has a turn. */
 const TURN = 60;
 
@@ -45,51 +52,58 @@ export async function learnMerges(
   options: LearnOptions,
 ): Promise<LearnedMerges> {
   const { vocabSize, minFrequency, tie, gathered = GATHERED, signal, onProgress } = options;
-  const queue = new PairQueue(tokens, tie);
-  countBytePairs(words, byteIds, queue);
-  const { pairs } = queue;
   const text = layOut(words, byteIds);
+  const lowest = Math.max(1, Math.ceil(minFrequency));
+  let floor = Math.max(lowest, options.floor ?? Math.floor(bytesOf(words) / vocabSize / RARE));
   // The slots say it all from here on.
   words.bytes = new Uint8Array(0);
   words.starts = new Float64Array(0);
   words.counts = new Float64Array(0);
-  const alphabet: Alphabet = {
-    lengths: tokens.lengths.slice(0, tokens.size),
-    firstByte: byteIds.reduce((least, id) => Math.min(least, id)),
-    bytePairs: pairs.keys.slice(0, pairs.size * 2),
-    gathered,
-  };
   const merges: LearnedMerges = { left: [], right: [], merged: [] };
   const first = tokens.size;
   const report = (): void =>
     onProgress?.({ task: "learn merges", done: tokens.size - first, total: vocabSize - first, unit: "merge" });
   report();
   let turn = performance.now();
-  const merging = new MergedText(text, alphabet, pairs, vocabSize);
-  while (tokens.size < vocabSize) {
-    if (performance.now() - turn > TURN) {
-      report();
-      await new Promise<void>((resolve) => setTimeout(resolve, 0));
-      signal?.throwIfAborted();
-      turn = performance.now();
+  for (;;) {
+    const counted = countPairs(text, tokens, floor);
+    const { pairs } = counted;
+    const queue = new PairQueue(pairs, floor, tokens, tie);
+    const merging = new MergedText(text, counted, tokens, vocabSize, gathered);
+    while (tokens.size < vocabSize) {
+      if (performance.now() - turn > TURN) {
+        report();
+        await new Promise<void>((resolve) => setTimeout(resolve, 0));
+        signal?.throwIfAborted();
+        turn = performance.now();
+      }
+      const pair = queue.take();
+      if (pair < 0) break;
+      const left = pairs.keys[pair * 2];
+      const right = pairs.keys[pair * 2 + 1];
+      const merged = tokenOf(tokens, left, right);
+      merging.merge(pair, left, right, merged);
+      queue.count(left, right, merged, merging.neighbours);
+      merging.list();
+      merges.left.push(left);
+      merges.right.push(right);
+      merges.merged.push(merged);
     }
-    const pair = queue.take(minFrequency);
-    if (pair < 0) break;
-    const left = pairs.keys[pair * 2];
-    const right = pairs.keys[pair * 2 + 1];
-    const merged = tokenOf(tokens, left, right);
-    merging.merge(pair, left, right, merged);
-    queue.count(left, right, merged, merging.neighbours);
-    merging.list();
-    merges.left.push(left);
-    merges.right.push(right);
-    merges.merged.push(merged);
+    if (tokens.size >= vocabSize || floor === lowest) break;
+    floor = Math.max(lowest, Math.floor(floor / LOWERED));
   }
   report();
   return merges;
 }
 
-/** The token of two joined: a new one, unless one has this very text already. */
+/** Bytes of the text that was counted. */
+function bytesOf({ starts, counts, size }: PretokenCounts): number {
+  let bytes = 0;
+  for (let word = 0; word < size; word++) bytes += (starts[word + 1] - starts[word]) * counts[word];
+  return bytes;
+}
+
+/** The token of two joined: a new one, unless a special token has this very text. */
 function tokenOf(tokens: TokenTable, left: number, right: number): number {
   const leftLength = tokens.lengths[left];
   const joined = new Uint8Array(leftLength + tokens.lengths[right]);
@@ -100,16 +114,4 @@ function tokenOf(tokens: TokenTable, left: number, right: number): number {
   const id = tokens.size;
   tokens.add(id, joined, 0, joined.length, true);
   return id;
-}
-
-function countBytePairs(words: PretokenCounts, byteIds: Int32Array, queue: PairQueue): void {
-  const { bytes, starts, counts, size } = words;
-  const times = new Float64Array(65536);
-  for (let word = 0; word < size; word++) {
-    const end = starts[word + 1];
-    for (let i = starts[word] + 1; i < end; i++) times[(bytes[i - 1] << 8) | bytes[i]] += counts[word];
-  }
-  for (let key = 0; key < 65536; key++) {
-    if (times[key] > 0) queue.add(byteIds[key >> 8], byteIds[key & 255], times[key]);
-  }
 }

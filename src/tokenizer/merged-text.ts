@@ -1,46 +1,15 @@
 /**
  * @file The pretokens while merges are learned: merges are made in them, and the neighbours that they had are told. No
- * pretoken is looked at unless the pair is in it.
- *
- * Layout: the pretokens lie in one array, a slot a byte, each behind a border that holds its count. A token of n bytes at slot p has its id
- * in p and, if n > 1, the complement of its id in p + n − 1. So both neighbours of a token are found without links, and an
- * occurrence of a pair is one number, its slot. Lists of occurrences are not corrected when a merge destroys some; an
- * occurrence is checked when its list is used.
+ * pretoken is looked at unless the pair is in it. Lists of occurrences are not corrected when a merge destroys some; an occurrence is checked when its list is used.
  */
 import { OccurrenceLists } from "./occurrence-lists.js";
-import { copied, type PairTable } from "./pair-table.js";
-import type { PretokenCounts } from "./pretoken-counts.js";
+import type { PairTable } from "./pair-table.js";
+import { BORDER, type CountedPairs, LAST_BORDER, LONGEST_WALK, type PretokenSlots } from "./pretoken-slots.js";
 
-/** Before each pretoken, and behind the last: BORDER + its count, at most LAST_BORDER. No id or complement is so small. */
-const BORDER = -0x80000000;
-const LAST_BORDER = -0x40000000;
 /** In a token of three bytes or more, between its two ends. */
 const INSIDE = LAST_BORDER + 1;
-/** A pretoken of more bytes has its count in a list: the walk back to its border would be too long. */
-const LONGEST_WALK = 200;
 /** Occurrences of new pairs for which room is kept from merge to merge. */
 const KEPT_ROOM = 1 << 22;
-
-/** The pretokens laid out. */
-export interface PretokenSlots {
-  /** Pretokens one after the other, a slot a byte, each behind a border; one more border ends the last. */
-  readonly slots: Int32Array;
-  /** Borders of the pretokens that are too long, or too common, to be counted by their border, ascending, and their counts. */
-  readonly listedBorders: readonly number[];
-  readonly listedCounts: readonly number[];
-}
-
-/** The alphabet that they are written in. */
-export interface Alphabet {
-  /** Bytes of each token that there is before the first merge. */
-  readonly lengths: Uint32Array;
-  /** The least id of a byte's token; their ids are this and the next 255. */
-  readonly firstByte: number;
-  /** Left and right token of each pair of bytes, by the pair's number: those that there are before the first merge. */
-  readonly bytePairs: Int32Array;
-  /** Occurrences of pairs of bytes that are gathered in one go over the text; fewer take less memory and more passes. */
-  readonly gathered: number;
-}
 
 /** The neighbours of a merge, each token once a side. */
 export interface MergeNeighbours {
@@ -49,88 +18,74 @@ export interface MergeNeighbours {
   ids: Int32Array;
   /** How often it is there. */
   times: Float64Array;
-  /** The number of the pair that it now forms: whoever counts the pairs writes it. */
+  /** The number of the pair that it now forms, or −1 if it need not be listed: whoever counts the pairs writes it. */
   numbers: Int32Array;
-}
-
-/** Puts the pretokens into slots. */
-export function layOut({ bytes, starts, counts, size }: PretokenCounts, byteIds: Int32Array): PretokenSlots {
-  const slots = new Int32Array(starts[size] + size + 1);
-  const listedBorders: number[] = [];
-  const listedCounts: number[] = [];
-  let at = 0;
-  for (let word = 0; word < size; word++) {
-    if (starts[word + 1] - starts[word] > LONGEST_WALK || counts[word] >= LAST_BORDER - BORDER) {
-      listedBorders.push(at);
-      listedCounts.push(counts[word]);
-    }
-    slots[at++] = BORDER + Math.min(counts[word], LAST_BORDER - BORDER);
-    for (let i = starts[word]; i < starts[word + 1]; i++) slots[at++] = byteIds[bytes[i]];
-  }
-  slots[at] = BORDER;
-  return { slots, listedBorders, listedCounts };
 }
 
 export class MergedText {
   readonly neighbours: MergeNeighbours;
   readonly #slots: Int32Array;
   readonly #text: PretokenSlots;
-  readonly #alphabet: Alphabet;
-  #lengths: Uint32Array;
+  readonly #tokens: { readonly lengths: Uint32Array };
   readonly #occurrences: OccurrenceLists;
   readonly #pairs: PairTable;
-  /** By pair of bytes: how often it occurs at the start, each pretoken once. */
-  readonly #byteOccurrences: Uint32Array;
+  /** By pair that was counted beforehand: at how many places it occurs at most, until they are listed. */
+  readonly #places: Uint32Array;
+  readonly #gathered: number;
 
   /** By token twice, as the neighbour before and after: the merge's stamp, and its place among the neighbours. */
-  #memo = new Int32Array(4 * 512);
+  #memo: Int32Array;
   #stamp = 0;
   /** By neighbour: occurrences of the pair that it now forms. */
   #many = new Int32Array(1 << 12);
+  /** By neighbour: its place among those whose pairs are listed, or −1. */
+  #listed = new Int32Array(1 << 12);
   /** Each occurrence of those pairs: the neighbour and the slot. */
   #newNeighbours = new Int32Array(1 << 12);
   #newSlots = new Uint32Array(1 << 12);
   #newCount = 0;
 
   /**
-   * @param pairs whoever counts the pairs numbers them in it
+   * @param counted the pairs that there are; whoever counts them numbers more in the table
+   * @param tokens bytes of each token, of those too that are still to be made
    * @param most tokens that there can be
+   * @param gathered places of counted pairs that are listed in one go over the text; fewer take less memory and more goes
    */
-  constructor(text: PretokenSlots, alphabet: Alphabet, pairs: PairTable, most: number) {
+  constructor(
+    text: PretokenSlots,
+    { pairs, places }: CountedPairs,
+    tokens: { readonly lengths: Uint32Array },
+    most: number,
+    gathered: number,
+  ) {
     this.neighbours = {
       size: 0,
       ids: new Int32Array(most * 2),
       times: new Float64Array(most * 2),
       numbers: new Int32Array(most * 2),
     };
+    this.#memo = new Int32Array(most * 4);
     this.#text = text;
     this.#slots = text.slots;
-    this.#alphabet = alphabet;
-    this.#lengths = alphabet.lengths;
+    this.#tokens = tokens;
+    this.#gathered = gathered;
     this.#pairs = pairs;
+    this.#places = places;
     const isThere = (pair: number, slot: number): boolean => {
       const { keys } = this.#pairs;
       const left = keys[pair * 2];
-      return this.#slots[slot] === left && this.#slots[slot + this.#lengths[left]] === keys[pair * 2 + 1];
+      return this.#slots[slot] === left && this.#slots[slot + this.#tokens.lengths[left]] === keys[pair * 2 + 1];
     };
-    this.#occurrences = new OccurrenceLists(isThere, text.slots.length, alphabet.gathered >> 1);
-    this.#byteOccurrences = this.#countBytePairs();
+    this.#occurrences = new OccurrenceLists(isThere, text.slots.length, gathered >> 1);
   }
 
   /** Makes a pair one token wherever it occurs; `neighbours` then tells what was beside it. */
   merge(pair: number, left: number, right: number, token: number): void {
-    if (token >= this.#lengths.length) {
-      this.#lengths = copied(this.#lengths, new Uint32Array(Math.max(token + 1, this.#lengths.length * 2)));
-    }
-    if ((token + 1) * 4 > this.#memo.length) {
-      this.#memo = copied(this.#memo, new Int32Array(Math.max((token + 1) * 4, this.#memo.length * 2)));
-    }
-    const lengths = this.#lengths;
+    const { lengths } = this.#tokens;
     const slots = this.#slots;
     const leftLength = lengths[left];
     const rightLength = lengths[right];
-    lengths[token] = leftLength + rightLength;
-    if (this.#byteOccurrences[pair] > 0 && !this.#occurrences.isListed(pair)) this.#gatherBytePairs(pair);
+    if (this.#places[pair] > 0) this.#gather(pair);
     const at = this.#occurrences.take(pair);
     this.#reserve(at.length * 2);
     const { ids, times } = this.neighbours;
@@ -178,8 +133,20 @@ export class MergedText {
   /** Lists the pairs that the last merge made, by the numbers that they were given. */
   list(): void {
     const { size, numbers } = this.neighbours;
-    this.#occurrences.add(numbers, this.#many, size, (entries, places) => {
-      for (let k = 0; k < this.#newCount; k++) entries[places[this.#newNeighbours[k]]++] = this.#newSlots[k];
+    const many = this.#many;
+    const listed = this.#listed;
+    let count = 0;
+    for (let i = 0; i < size; i++) {
+      listed[i] = numbers[i] < 0 ? -1 : count;
+      if (numbers[i] < 0) continue;
+      numbers[count] = numbers[i];
+      many[count++] = many[i];
+    }
+    this.#occurrences.add(numbers, many, count, (entries, places) => {
+      for (let k = 0; k < this.#newCount; k++) {
+        const place = listed[this.#newNeighbours[k]];
+        if (place >= 0) entries[places[place]++] = this.#newSlots[k];
+      }
     });
     // The commonest pairs merge first, and none needs so much again.
     if (this.#newSlots.length > KEPT_ROOM) {
@@ -194,6 +161,7 @@ export class MergedText {
     this.#newNeighbours = new Int32Array(most * 2);
     this.#newSlots = new Uint32Array(most * 2);
     this.#many = new Int32Array(Math.min(most * 2, this.neighbours.ids.length));
+    this.#listed = new Int32Array(this.#many.length);
   }
 
   /** The count of the pretoken in which a token starts at a slot. */
@@ -217,58 +185,40 @@ export class MergedText {
     return listedCounts[low];
   }
 
-  #countBytePairs(): Uint32Array {
-    const { bytePairs, firstByte } = this.#alphabet;
-    const slots = this.#slots;
-    const found = new Uint32Array(65536);
-    for (let at = 1; at + 1 < slots.length; at++) {
-      if (slots[at] >= 0 && slots[at + 1] >= 0) found[((slots[at] - firstByte) << 8) | (slots[at + 1] - firstByte)]++;
-    }
-    const occurrences = new Uint32Array(bytePairs.length / 2);
-    for (let pair = 0; pair < occurrences.length; pair++) {
-      occurrences[pair] = found[((bytePairs[pair * 2] - firstByte) << 8) | (bytePairs[pair * 2 + 1] - firstByte)];
-    }
-    return occurrences;
-  }
-
   /**
-   * Lists the occurrences of a pair of bytes and of the commonest others, as many as there is room for: so a huge text is
-   * read a few times, and its occurrences are never all in memory.
+   * Lists the places of a counted pair and of the commonest others, as many as there is room for: so a huge text is read a
+   * few times, and its occurrences are never all in memory.
    */
-  #gatherBytePairs(pair: number): void {
-    const { bytePairs, firstByte, gathered } = this.#alphabet;
+  #gather(pair: number): void {
     const slots = this.#slots;
-    const sizes = this.#byteOccurrences;
+    const sizes = this.#places;
+    const pairs = this.#pairs;
+    const { lengths } = this.#tokens;
     const chosen = [pair];
-    let room = gathered - sizes[pair];
-    const others = Array.from(sizes.keys()).filter(
-      (other) => sizes[other] > 0 && other !== pair && !this.#occurrences.isListed(other),
-    );
+    let room = this.#gathered - sizes[pair];
+    const others = Array.from(sizes.keys()).filter((other) => sizes[other] > 0 && other !== pair);
     for (const other of others.sort((a, b) => sizes[b] - sizes[a])) {
       room -= sizes[other];
       if (room < 0) break;
       chosen.push(other);
     }
-    // From the two bytes to the pair's place among the chosen.
-    const wanted = new Int32Array(65536).fill(-1);
+    const placeOf = new Int32Array(sizes.length).fill(-1);
     chosen.forEach((other, place) => {
-      wanted[((bytePairs[other * 2] - firstByte) << 8) | (bytePairs[other * 2 + 1] - firstByte)] = place;
+      placeOf[other] = place;
     });
     const expected = chosen.map((other) => sizes[other]);
     this.#occurrences.add(chosen, expected, chosen.length, (entries, places) => {
       for (let at = 0; at + 1 < slots.length; ) {
-        const left = slots[at];
-        if (left < 0) {
-          at++;
-          continue;
-        }
         const start = at;
-        at += this.#lengths[left];
-        const right = slots[at];
-        if ((left - firstByte) >>> 0 >= 256 || (right - firstByte) >>> 0 >= 256) continue;
-        const place = wanted[((left - firstByte) << 8) | (right - firstByte)];
+        const left = slots[at];
+        at += left < 0 ? 1 : lengths[left];
+        if (left < 0 || slots[at] < 0) continue;
+        const found = pairs.find(left, slots[at]);
+        if (found < 0 || found >= placeOf.length) continue;
+        const place = placeOf[found];
         if (place >= 0) entries[places[place]++] = start;
       }
     });
+    for (const other of chosen) sizes[other] = 0;
   }
 }

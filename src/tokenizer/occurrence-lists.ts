@@ -4,28 +4,23 @@
  */
 import { copied } from "./pair-table.js";
 
-/** In place of a list: the pair's occurrences have not been gathered. */
-const UNLISTED = -1;
-/** In place of a list: the pair has merged. */
-const MERGED = -2;
-/** In place of a list: all entries of the list were stale. */
-const EMPTY = -3;
+/** In place of a list: there is none, or none any more. */
+const NONE = -1;
 
 export class OccurrenceLists {
   readonly #isThere: (pair: number, slot: number) => boolean;
-  /** By pair: its last segment, or one of the above. */
-  #lists = new Int32Array(1 << 12).fill(UNLISTED);
+  /** By pair: which list is its own, or NONE. */
+  #lists = new Int32Array(1 << 12).fill(NONE);
   /** Longer than what may be used: the system gives memory only to what was written, and growing would copy it all. */
   #entries: Uint32Array;
   #used = 0;
   /** Entries that may be used before stale ones are thrown out. */
   #limit = 1 << 12;
-  /** Segments of the arena: start and end, their pair, and the segment before in its list, or a negative number. */
+  /** Lists in the order of the arena: start and end, and the pair. */
   #starts = new Uint32Array(1 << 12);
   #ends = new Uint32Array(1 << 12);
   #owners = new Int32Array(1 << 12);
-  #before = new Int32Array(1 << 12);
-  #segments = 0;
+  #size = 0;
   readonly #small: number;
 
   /**
@@ -39,12 +34,8 @@ export class OccurrenceLists {
     this.#isThere = isThere;
   }
 
-  isListed(pair: number): boolean {
-    return pair < this.#lists.length && this.#lists[pair] !== UNLISTED;
-  }
-
   /**
-   * Adds a list for each of some pairs.
+   * Adds a list for each of some pairs, which have none.
    * @param sizes at least how many occurrences each has
    * @param fill writes the occurrences of the i-th pair, ascending, to entries from places[i], and moves places[i] behind them
    */
@@ -59,55 +50,39 @@ export class OccurrenceLists {
     if (this.#used + needed > this.#limit) this.#makeRoom(needed);
     if (this.#places.length < count) this.#places = new Float64Array(count * 2);
     const places = this.#places;
-    const first = this.#segments;
+    const first = this.#size;
     for (let i = 0; i < count; i++) places[i] = this.#open(pairs[i], sizes[i]);
     fill(this.#entries, places);
     for (let i = 0; i < count; i++) this.#ends[first + i] = places[i];
   }
   #places = new Float64Array(256);
 
-  /** The slots where a pair may occur, ascending; the pair is marked as merged. The result is good until the next `add`. */
+  /** The slots where a pair may occur, ascending; its list is given up. The result is good until the next `add`. */
   take(pair: number): Uint32Array {
-    if (pair >= this.#lists.length) return new Uint32Array(0);
-    const segment = this.#lists[pair];
-    this.#lists[pair] = MERGED;
-    if (segment < 0) return new Uint32Array(0);
-    const last = this.#entries.subarray(this.#starts[segment], this.#ends[segment]);
-    if (this.#before[segment] < 0) return last;
-    const all: Uint32Array[] = [];
-    let size = 0;
-    for (let s = segment; s >= 0; s = this.#before[s]) {
-      all.push(this.#entries.subarray(this.#starts[s], this.#ends[s]));
-      size += this.#ends[s] - this.#starts[s];
-    }
-    const joined = new Uint32Array(size);
-    for (const part of all) {
-      size -= part.length;
-      joined.set(part, size);
-    }
-    return joined.sort();
+    const list = pair < this.#lists.length ? this.#lists[pair] : NONE;
+    if (list === NONE) return new Uint32Array(0);
+    this.#lists[pair] = NONE;
+    return this.#entries.subarray(this.#starts[list], this.#ends[list]);
   }
 
-  /** Begins a segment of so many entries for a pair; returns where it starts. */
+  /** Begins a list of so many entries; returns where it starts. */
   #open(pair: number, size: number): number {
     if (pair >= this.#lists.length) {
       const known = this.#lists.length;
-      this.#lists = copied(this.#lists, new Int32Array(Math.max(known * 2, pair + 1))).fill(UNLISTED, known);
+      this.#lists = copied(this.#lists, new Int32Array(Math.max(known * 2, pair + 1))).fill(NONE, known);
     }
-    const segment = this.#segments++;
-    if (segment === this.#starts.length) {
-      this.#starts = copied(this.#starts, new Uint32Array(segment * 2));
-      this.#ends = copied(this.#ends, new Uint32Array(segment * 2));
-      this.#owners = copied(this.#owners, new Int32Array(segment * 2));
-      this.#before = copied(this.#before, new Int32Array(segment * 2));
+    const list = this.#size++;
+    if (list === this.#starts.length) {
+      this.#starts = copied(this.#starts, new Uint32Array(list * 2));
+      this.#ends = copied(this.#ends, new Uint32Array(list * 2));
+      this.#owners = copied(this.#owners, new Int32Array(list * 2));
     }
     const start = this.#used;
     this.#used += size;
-    this.#starts[segment] = start;
-    this.#ends[segment] = this.#used;
-    this.#owners[segment] = pair;
-    this.#before[segment] = this.#lists[pair];
-    this.#lists[pair] = segment;
+    this.#starts[list] = start;
+    this.#ends[list] = this.#used;
+    this.#owners[list] = pair;
+    this.#lists[pair] = list;
     return start;
   }
 
@@ -121,31 +96,26 @@ export class OccurrenceLists {
     }
   }
 
-  /** Throws out stale entries and empty segments; the rest moves down, in order. */
+  /** Throws out stale entries and empty lists; the rest moves down, in order. */
   #compact(): void {
-    const lists = this.#lists;
-    for (let segment = 0; segment < this.#segments; segment++) {
-      const pair = this.#owners[segment];
-      if (lists[pair] !== MERGED) lists[pair] = EMPTY;
-    }
     const entries = this.#entries;
     let kept = 0;
     let used = 0;
-    for (let segment = 0; segment < this.#segments; segment++) {
-      const pair = this.#owners[segment];
-      if (lists[pair] === MERGED) continue;
+    for (let list = 0; list < this.#size; list++) {
+      const pair = this.#owners[list];
+      if (this.#lists[pair] !== list) continue;
       const start = used;
-      for (let i = this.#starts[segment]; i < this.#ends[segment]; i++) {
+      for (let i = this.#starts[list]; i < this.#ends[list]; i++) {
         if (this.#isThere(pair, entries[i])) entries[used++] = entries[i];
       }
+      this.#lists[pair] = NONE;
       if (used === start) continue;
       this.#starts[kept] = start;
       this.#ends[kept] = used;
       this.#owners[kept] = pair;
-      this.#before[kept] = lists[pair];
-      lists[pair] = kept++;
+      this.#lists[pair] = kept++;
     }
-    this.#segments = kept;
+    this.#size = kept;
     this.#used = used;
   }
 }

@@ -1,6 +1,6 @@
 /** @file Which pair merges next: the counts of all pairs, and a heap of them, commonest first. */
 import type { MergeNeighbours } from "./merged-text.js";
-import { copied, PairTable } from "./pair-table.js";
+import { copied, type PairTable } from "./pair-table.js";
 import type { TokenTable } from "./token-table.js";
 
 /** Which of several pairs of equal count merges first. */
@@ -10,8 +10,15 @@ export type TieRule =
   /** The pair of lexicographically greatest byte strings, left before right. */
   | "bytes";
 
+/**
+ * Pairs that are rarer than `floor` when their newer token is made are left out, for counts only fall afterwards. That is so
+ * because a token's text has one history. Take any place of a text T that in the end is one token: until then no merge reached
+ * over its borders, so that what was merged inside, from left to right, is what would have been merged in T alone. All tokens
+ * T thus come from the same last pair in the same step, and all places of a pair from the step that makes its newer token.
+ */
 export class PairQueue {
-  readonly pairs = new PairTable();
+  readonly #pairs: PairTable;
+  readonly #floor: number;
   readonly #tokens: TokenTable;
   readonly #tie: TieRule;
   /**
@@ -23,29 +30,27 @@ export class PairQueue {
   #heapSize = 0;
   #least = Number.POSITIVE_INFINITY;
 
-  constructor(tokens: TokenTable, tie: TieRule) {
+  /**
+   * @param pairs all that occur at least `floor` times
+   * @param floor at least 1
+   */
+  constructor(pairs: PairTable, floor: number, tokens: TokenTable, tie: TieRule) {
+    this.#pairs = pairs;
+    this.#floor = floor;
     this.#tokens = tokens;
     this.#tie = tie;
   }
 
-  /** Takes up a pair that has none of its tokens from a merge. */
-  add(left: number, right: number, count: number): void {
-    const pair = this.pairs.number(left, right);
-    this.pairs.counts[pair] = count;
-    this.#pushCounted(pair);
-  }
-
-  /** The pair to merge next, or −1 if none is left that occurs often enough; it is marked as merged. */
-  take(minFrequency: number): number {
+  /** Takes out the pair to merge next; −1 if none is left that occurs at least `floor` times. */
+  take(): number {
     while (this.#heapSize > 0 || this.#refill()) {
-      const { counts, merged } = this.pairs;
+      const { counts } = this.#pairs;
       const pair = this.#heapPairs[0];
       const count = counts[pair];
-      if (count < this.#least || merged[pair] === 1) this.#replaceTop(-1, 0);
+      if (count < this.#least) this.#replaceTop(-1, 0);
       else if (count !== this.#heapCounts[0]) this.#replaceTop(pair, count);
-      else if (count < minFrequency) return -1;
       else {
-        merged[pair] = 1;
+        counts[pair] = 0;
         return pair;
       }
     }
@@ -53,46 +58,45 @@ export class PairQueue {
   }
 
   /**
-   * Takes from pairs and gives to others what a merge of `left` and `right` to `token` did, as its neighbours tell; writes the
-   * numbers of the pairs that gain into `numbers`.
+   * Takes from pairs and gives to new ones what a merge of `left` and `right` to `token` did, as its neighbours tell; writes the
+   * numbers of the new pairs into `numbers`, or −1 for those that are too rare.
    */
   count(left: number, right: number, token: number, { size, ids, times, numbers }: MergeNeighbours): void {
-    const { pairs } = this;
+    const pairs = this.#pairs;
     const known = pairs.size;
+    // Gains before losses: what is between two neighbouring places is gained by the first and lost to the second.
     for (let i = 0; i < size; i++) {
       const id = ids[i];
-      const loses = id >= 0 ? pairs.number(id, left) : pairs.number(right, ~id);
-      const gains = id >= 0 ? pairs.number(id, token) : pairs.number(token, ~id);
-      pairs.counts[loses] -= times[i];
-      pairs.counts[gains] += times[i];
-      numbers[i] = gains;
-      // As in Hugging Face's trainer, a pair that has merged and occurs again may merge again.
-      pairs.merged[gains] = 0;
+      numbers[i] = times[i] < this.#floor ? -1 : id >= 0 ? pairs.number(id, token) : pairs.number(token, ~id);
+      if (numbers[i] >= 0) pairs.counts[numbers[i]] = times[i];
     }
-    // A token that was there already gives more to pairs that were there too.
-    for (let i = 0; i < size; i++) if (numbers[i] < known) this.#pushCounted(numbers[i]);
+    for (let i = 0; i < size; i++) {
+      const id = ids[i];
+      const loser = id >= 0 ? pairs.find(id, left) : pairs.find(right, ~id);
+      if (loser >= 0) pairs.counts[loser] -= times[i];
+    }
     for (let pair = known; pair < pairs.size; pair++) this.#pushCounted(pair);
   }
 
   #pushCounted(pair: number): void {
-    if (this.pairs.counts[pair] >= this.#least) this.#push(pair, this.pairs.counts[pair]);
+    if (this.#pairs.counts[pair] >= this.#least) this.#push(pair, this.#pairs.counts[pair]);
   }
 
-  /** Fills the empty heap with the commonest pairs that have not merged; false if there are none. */
+  /** Fills the empty heap with the commonest pairs; false if all are too rare. */
   #refill(): boolean {
-    const { counts, merged, size } = this.pairs;
+    const { counts, size } = this.#pairs;
     let most = 0;
-    for (let pair = 0; pair < size; pair++) if (merged[pair] === 0 && counts[pair] > most) most = counts[pair];
-    if (most < 1) return false;
-    this.#least = Math.max(1, most / 4);
-    for (let pair = 0; pair < size; pair++) if (merged[pair] === 0) this.#pushCounted(pair);
+    for (let pair = 0; pair < size; pair++) if (counts[pair] > most) most = counts[pair];
+    if (most < this.#floor) return false;
+    this.#least = Math.max(this.#floor, most / 4);
+    for (let pair = 0; pair < size; pair++) this.#pushCounted(pair);
     return true;
   }
 
   /** True if pair a, of count m, merges before pair b, of count n. */
   #precedes(a: number, m: number, b: number, n: number): boolean {
     if (m !== n) return m > n;
-    const { keys } = this.pairs;
+    const { keys } = this.#pairs;
     const left = keys[a * 2];
     const right = keys[a * 2 + 1];
     const otherLeft = keys[b * 2];

@@ -1,15 +1,25 @@
 /** @file Pairs of neighbouring tokens while merges are learned: numbered as they are met, with their counts. */
 
-/** Pairs by number: their tokens, how often they occur, and whether they have merged. */
+/** Pairs by number: their tokens, and how often they occur. */
 export class PairTable {
   size = 0;
   /** Left and right token of each pair, one after the other. */
   keys = new Int32Array(1 << 17);
   counts = new Float64Array(1 << 16);
-  /** 1 once a pair has been made a token. */
-  merged = new Uint8Array(1 << 16);
   /** Pair + 1, or 0. */
   #slots = new Int32Array(1 << 18);
+
+  /** The number of a pair, or −1. */
+  find(left: number, right: number): number {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let slot = pairHash(left, right) & mask;
+    for (;;) {
+      const pair = slots[slot] - 1;
+      if (pair < 0 || (this.keys[pair * 2] === left && this.keys[pair * 2 + 1] === right)) return pair;
+      slot = (slot + 1) & mask;
+    }
+  }
 
   /** The number of a pair, new or known. */
   number(left: number, right: number): number {
@@ -28,7 +38,6 @@ export class PairTable {
       const room = this.counts.length * 2;
       this.keys = copied(this.keys, new Int32Array(room * 2));
       this.counts = copied(this.counts, new Float64Array(room));
-      this.merged = copied(this.merged, new Uint8Array(room));
     }
     this.keys[pair * 2] = left;
     this.keys[pair * 2 + 1] = right;
@@ -48,12 +57,12 @@ export class PairTable {
   }
 }
 
-export function copied<T extends Int32Array | Uint32Array | Uint8Array | Float64Array>(old: T, fresh: T): T {
+export function copied<T extends Int32Array | Uint32Array | Float64Array>(old: T, fresh: T): T {
   fresh.set(old);
   return fresh;
 }
 
-function pairHash(left: number, right: number): number {
+export function pairHash(left: number, right: number): number {
   let hash = Math.imul(left, 0x9e3779b1 | 0) ^ Math.imul(right, 0x85ebca6b | 0);
   hash = Math.imul(hash ^ (hash >>> 16), 0x7feb352d);
   return hash ^ (hash >>> 15);

@@ -5,6 +5,7 @@ import { countPretokens } from "../../src/tokenizer/count-pretokens.js";
 import { tokenizerToJson, trainTokenizer } from "../../src/tokenizer/index.js";
 import { type LearnOptions, learnMerges } from "../../src/tokenizer/learn-merges.js";
 import type { PretokenCounts } from "../../src/tokenizer/pretoken-counts.js";
+import { countPairs, layOut } from "../../src/tokenizer/pretoken-slots.js";
 import { TokenTable } from "../../src/tokenizer/token-table.js";
 import { hasWorkers } from "../../src/tokenizer/worker-pool.js";
 import { fixture } from "./random-text.js";
@@ -25,7 +26,7 @@ function mergesOf(json: string): string[] {
 }
 
 /** The merges of counted pretokens, by id, as the fixture has them. */
-async function learned(counts: PretokenCounts, options: Omit<LearnOptions, "minFrequency" | "tie">): Promise<string[]> {
+async function learned(counts: PretokenCounts, options: Omit<LearnOptions, "tie">): Promise<string[]> {
   const tokens = new TokenTable();
   const byteIds = new Int32Array(256);
   const bytes = Array.from({ length: 256 }, (_, byte) => byte).sort((a, b) => byteToUnit[a] - byteToUnit[b]);
@@ -33,7 +34,7 @@ async function learned(counts: PretokenCounts, options: Omit<LearnOptions, "minF
     byteIds[byte] = index + 2;
     tokens.add(index + 2, Uint8Array.of(byte), 0, 1, true);
   });
-  const { left, right } = await learnMerges(counts, tokens, byteIds, { minFrequency: 0, tie: "id", ...options });
+  const { left, right } = await learnMerges(counts, tokens, byteIds, { tie: "id", ...options });
   return left.map((id, i) => [id, right[i]].map((each) => toByteLevel(tokens.get(each))).join(" "));
 }
 
@@ -88,11 +89,38 @@ describe("training", () => {
   });
 
   it("learns the same with little memory for occurrences", async () => {
-    const { texts, merges, vocabSize } = corpora[0];
+    const { texts, merges, vocabSize, minFrequency } = corpora[0];
     for (const gathered of [1, 3000, 20_000]) {
       const words = await countPretokens(texts, { pattern: "o200k", threads: 1 });
-      expect(await learned(words, { vocabSize, gathered })).toEqual(merges);
+      expect(await learned(words, { vocabSize, minFrequency, gathered })).toEqual(merges);
     }
+  });
+
+  it("learns the same when rare pairs are looked at late", async () => {
+    for (const { texts, merges, pattern, ...options } of corpora) {
+      for (const floor of [2, 7, 60, 1e9]) {
+        const words = await countPretokens(texts, { pattern, threads: 1 });
+        expect(await learned(words, { ...options, floor, gathered: 3000 })).toEqual(merges);
+      }
+    }
+  });
+
+  it("counts the pairs of a text in shares as at once", async () => {
+    const { texts, pattern } = corpora[0];
+    const words = await countPretokens(texts, { pattern, threads: 1 });
+    const text = layOut(
+      words,
+      Int32Array.from({ length: 256 }, (_, byte) => byte),
+    );
+    const bytes = { lengths: new Uint32Array(256).fill(1), size: 256 };
+    const found = (share: number) => {
+      const { pairs, places } = countPairs(text, bytes, 3, share);
+      return Array.from(places, (place, i) => [pairs.keys[i * 2], pairs.keys[i * 2 + 1], pairs.counts[i], place]).sort(
+        ([a, b], [c, d]) => a - c || b - d,
+      );
+    };
+    expect(found(1000)).toEqual(found(1 << 20));
+    expect(found(1000).length).toBeGreaterThan(300);
   });
 
   it("stops when the text has no more pairs", async () => {
