@@ -8,6 +8,8 @@ import { BORDER, type CountedPairs, LAST_BORDER, LONGEST_WALK, type PretokenSlot
 
 /** In a token of three bytes or more, between its two ends. */
 const INSIDE = LAST_BORDER + 1;
+/** Slots that are looked at before any of them is merged. */
+const LOOKED_AT = 256;
 /** Occurrences of new pairs for which room is kept from merge to merge. */
 const KEPT_ROOM = 1 << 22;
 
@@ -44,6 +46,7 @@ export class MergedText {
   #newNeighbours = new Int32Array(1 << 12);
   #newSlots = new Uint32Array(1 << 12);
   #newCount = 0;
+  readonly #gone = new Int32Array(LOOKED_AT);
 
   /**
    * @param counted the pairs that there are; whoever counts them numbers more in the table
@@ -96,38 +99,55 @@ export class MergedText {
     const stamp = ++this.#stamp;
     let size = 0;
     let made = 0;
-    for (let k = 0; k < at.length; k++) {
-      const start = at[k];
-      const middle = start + leftLength;
-      if (slots[start] !== left || slots[middle] !== right) continue;
-      const end = middle + rightLength;
-      const count = this.#countAt(start, lengths);
-      slots[middle - 1] = INSIDE;
-      slots[middle] = INSIDE;
-      slots[end - 1] = ~token;
-      slots[start] = token;
-      for (let side = 0; side < 2; side++) {
-        const mark = side === 0 ? slots[start - 1] : slots[end];
-        if (mark <= LAST_BORDER) continue;
-        const id = mark >= 0 ? mark : ~mark;
-        const known = id * 4 + side * 2;
-        let place = memo[known + 1];
-        if (memo[known] !== stamp) {
-          place = size++;
-          memo[known] = stamp;
-          memo[known + 1] = place;
-          ids[place] = side === 0 ? id : ~id;
-          times[place] = 0;
-          many[place] = 0;
+    const gone = this.#gone;
+    for (let from = 0; from < at.length; from += LOOKED_AT) {
+      const few = at.subarray(from, from + LOOKED_AT);
+      this.#look(few, left, right);
+      for (let k = 0; k < few.length; k++) {
+        const start = few[k];
+        // A pair of equal tokens may have lost its first to the place before.
+        if (gone[k] !== 0 || slots[start] !== left) continue;
+        const middle = start + leftLength;
+        const end = middle + rightLength;
+        const count = this.#countAt(start, lengths);
+        slots[middle - 1] = INSIDE;
+        slots[middle] = INSIDE;
+        slots[end - 1] = ~token;
+        slots[start] = token;
+        for (let side = 0; side < 2; side++) {
+          const mark = side === 0 ? slots[start - 1] : slots[end];
+          if (mark <= LAST_BORDER) continue;
+          const id = mark >= 0 ? mark : ~mark;
+          const known = id * 4 + side * 2;
+          let place = memo[known + 1];
+          if (memo[known] !== stamp) {
+            place = size++;
+            memo[known] = stamp;
+            memo[known + 1] = place;
+            ids[place] = side === 0 ? id : ~id;
+            times[place] = 0;
+            many[place] = 0;
+          }
+          times[place] += count;
+          many[place]++;
+          newNeighbours[made] = place;
+          newSlots[made++] = side === 0 ? start - lengths[id] : start;
         }
-        times[place] += count;
-        many[place]++;
-        newNeighbours[made] = place;
-        newSlots[made++] = side === 0 ? start - lengths[id] : start;
       }
     }
     this.neighbours.size = size;
     this.#newCount = made;
+  }
+
+  /**
+   * Writes into #gone for each of a few slots a number other than 0 unless a pair is still there. A merge mostly waits for
+   * memory: here, without branches, many slots are asked for at once.
+   */
+  #look(at: Uint32Array, left: number, right: number): void {
+    const slots = this.#slots;
+    const gone = this.#gone;
+    const length = this.#tokens.lengths[left];
+    for (let k = 0; k < at.length; k++) gone[k] = (slots[at[k]] ^ left) | (slots[at[k] + length] ^ right);
   }
 
   /** Lists the pairs that the last merge made, by the numbers that they were given. */

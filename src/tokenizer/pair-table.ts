@@ -4,10 +4,10 @@
 export class PairTable {
   size = 0;
   /** Left and right token of each pair, one after the other. */
-  keys = new Int32Array(1 << 17);
-  counts = new Float64Array(1 << 16);
+  keys = new Int32Array(1 << 11);
+  counts = new Float64Array(1 << 10);
   /** Pair + 1, or 0. */
-  #slots = new Int32Array(1 << 18);
+  #slots = new Int32Array(1 << 12);
 
   /** The number of a pair, or −1. */
   find(left: number, right: number): number {
