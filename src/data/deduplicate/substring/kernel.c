@@ -31,32 +31,53 @@ INLINE void buckets(const void *text, int wide, int32_t n, int32_t letters, int3
 // `trim` entries go when they have served; those that stay are rising ones after a falling one (called turns below).
 #define SIGN INT32_MIN
 
+// Every entry asks for text at another place, and where a core waits for that before it can go on, it waits for memory
+// once an entry. So what a block of entries will ask for is read beforehand in loops that do nothing else, in which many
+// reads are on their way at once (WebAssembly has no instruction to prefetch): this makes all of it 2.4 times as fast.
+#define BLOCK 128
+static volatile int32_t nowhere;
+
+// Entries that count are above 0 once `sign` is turned, and `back` will be taken off them. With `places` their letters'
+// buckets too, and where these fill: of bytes both are few enough to be near.
+INLINE void fetch(const void *text, int wide, const int32_t *order, const int32_t *bucket, int32_t from, int32_t to, int32_t sign, int32_t back, int places) {
+  int32_t letters[BLOCK], sum = 0;
+  for (int32_t i = from; i < to; i++) {
+    uint32_t j = order[i] ^ sign, counts = -(uint32_t)(j - 1 < INT32_MAX);
+    letters[i - from] = at(text, wide, (j - back) & counts);
+  }
+  for (int32_t k = 0; places && k < to - from; k++) letters[k] = bucket[letters[k]];
+  for (int32_t k = 0; k < to - from; k++) sum += places ? order[letters[k]] : letters[k];
+  nowhere = sum;
+}
+
+// Without branches on what is read from the text, since half of the guesses would be wrong: a sign is made by shifting.
 INLINE void upwards(const void *text, int wide, int32_t *order, int32_t *bucket, int32_t from, int32_t to, int trim) {
+  fetch(text, wide, order, bucket, from, to, 0, 1, wide);
   for (int32_t i = from; i < to; i++) {
     int32_t j = order[i];
     if (j <= 0) continue;
     if (trim) order[i] = 0;
     j--;
-    int32_t c = at(text, wide, j), before = j > 0 ? at(text, wide, j - 1) : c;
-    order[bucket[c]++] = before < c ? j | SIGN : j;
+    int32_t c = at(text, wide, j), before = at(text, wide, j - (j > 0));
+    order[bucket[c]++] = j | ((before - c) & SIGN);
   }
 }
 
 INLINE void downwards(const void *text, int wide, int32_t *order, int32_t *bucket, int32_t from, int32_t to, int trim) {
+  fetch(text, wide, order, bucket, from, to, SIGN, 1, wide);
   for (int32_t i = to - 1; i >= from; i--) {
     int32_t j = order[i];
     if (j >= 0) continue;
     j &= ~SIGN;
     order[i] = trim ? 0 : j;
     j--;
-    int32_t c = at(text, wide, j), before = j > 0 ? at(text, wide, j - 1) : INT32_MAX;
-    order[--bucket[c]] = before <= c ? j | SIGN : j;
+    int32_t c = at(text, wide, j), before = at(text, wide, j - (j > 0));
+    order[--bucket[c]] = j | ((before - c - (j > 0)) & SIGN);
   }
 }
 
-// Functions of their own, called for a stretch at a time: V8 begins with quickly made code and changes to its better
-// code only when a function is called anew.
-#define STRETCH 65536
+// Functions of their own, called for a block at a time: V8 begins with quickly made code and changes to its better code
+// only when a function is called anew.
 #define STEP(name, loop, wide, trim) \
   static __attribute__((noinline)) void name(const void *text, int32_t *order, int32_t *bucket, int32_t from, int32_t to) { loop(text, wide, order, bucket, from, to, trim); }
 STEP(upwards_bytes, upwards, 0, 0)
@@ -72,16 +93,16 @@ INLINE void induce(const void *text, int wide, int32_t n, int32_t letters, int32
   buckets(text, wide, n, letters, bucket, 0);
   int32_t c = at(text, wide, n - 1), rises = n > 1 && at(text, wide, n - 2) < c;
   order[bucket[c]++] = rises ? (n - 1) | SIGN : n - 1;
-  for (int32_t from = 0; from < n; from += STRETCH) {
-    int32_t to = n - from > STRETCH ? from + STRETCH : n;
+  for (int32_t from = 0; from < n; from += BLOCK) {
+    int32_t to = n - from > BLOCK ? from + BLOCK : n;
     if (wide && trim) upwards_numbers_trim(text, order, bucket, from, to);
     else if (wide) upwards_numbers(text, order, bucket, from, to);
     else if (trim) upwards_bytes_trim(text, order, bucket, from, to);
     else upwards_bytes(text, order, bucket, from, to);
   }
   buckets(text, wide, n, letters, bucket, 1);
-  for (int32_t to = n; to > 0; to -= STRETCH) {
-    int32_t from = to > STRETCH ? to - STRETCH : 0;
+  for (int32_t to = n; to > 0; to -= BLOCK) {
+    int32_t from = to > BLOCK ? to - BLOCK : 0;
     if (wide && trim) downwards_numbers_trim(text, order, bucket, from, to);
     else if (wide) downwards_numbers(text, order, bucket, from, to);
     else if (trim) downwards_bytes_trim(text, order, bucket, from, to);
@@ -128,13 +149,17 @@ INLINE void sort_suffixes(const void *text, int wide, int32_t n, int32_t letters
       }
       next = c;
     }
-    for (int32_t i = 0, before = -1, length = 0; i < turns; i++) {
-      int32_t j = order[i], l = names[j >> 1], same = before >= 0 && l == length;
-      for (int32_t k = 0; same && k < l; k++) same = at(text, wide, j + k) == at(text, wide, before + k);
-      count += !same;
-      names[j >> 1] = count;
-      before = j;
-      length = l;
+    for (int32_t from = 0, before = -1, length = 0; from < turns; from += BLOCK) {
+      int32_t to = turns - from > BLOCK ? from + BLOCK : turns;
+      fetch(text, wide, order, bucket, from, to, 0, 0, 0);
+      for (int32_t i = from; i < to; i++) {
+        int32_t j = order[i], l = names[j >> 1], same = before >= 0 && l == length;
+        for (int32_t k = 0; same && k < l; k++) same = at(text, wide, j + k) == at(text, wide, before + k);
+        count += !same;
+        names[j >> 1] = count;
+        before = j;
+        length = l;
+      }
     }
     if (count < turns) {
       // The names, in the order of the text, are a shorter text whose suffixes' order is that of the turns.
@@ -157,10 +182,14 @@ INLINE void sort_suffixes(const void *text, int wide, int32_t n, int32_t letters
     }
     for (int32_t i = turns; i < n; i++) order[i] = 0;
     buckets(text, wide, n, letters, bucket, 1);
-    for (int32_t i = turns - 1; i >= 0; i--) {
-      int32_t j = order[i];
-      order[i] = 0;
-      order[--bucket[at(text, wide, j)]] = j;
+    for (int32_t to = turns; to > 0; to -= BLOCK) {
+      int32_t from = to > BLOCK ? to - BLOCK : 0;
+      fetch(text, wide, order, bucket, from, to, 0, 0, wide);
+      for (int32_t i = to - 1; i >= from; i--) {
+        int32_t j = order[i];
+        order[i] = 0;
+        order[--bucket[at(text, wide, j)]] = j;
+      }
     }
   }
   induce(text, wide, n, letters, order, bucket, 0);

@@ -19,6 +19,9 @@ interface Kernel {
 }
 
 const STRETCH = 2 ** 16;
+/** How often the beginning of a text is sorted before the first large text of a thread is, and how much of it. */
+let warmUps = 16;
+const WARM_LENGTH = 2 ** 16;
 
 /** Windows in a row that repeat: the first of them begins at `start`, the last before `end`. */
 export interface RepeatedRun {
@@ -70,6 +73,11 @@ export class SuffixText {
 
   /** The suffix array. A view, valid until `repeats`. */
   sort(): Int32Array {
+    // V8 begins with quickly made code, and a function gets its better code only when it is called anew: without this
+    // all but the inner loops of a large text would run in the former.
+    for (; warmUps > 0 && this.#count > WARM_LENGTH; warmUps--) {
+      this.#kernel.suffix_array(this.#text, this.#wide, WARM_LENGTH, this.#letters, this.#order, this.#rest);
+    }
     this.#kernel.suffix_array(this.#text, this.#wide, this.#count, this.#letters, this.#order, this.#rest);
     return new Int32Array(this.#memory.buffer, this.#order, this.#count);
   }
