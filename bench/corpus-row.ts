@@ -1,7 +1,8 @@
 /** @file What every section of `npm run bench:corpus` has: its rows, the shared documents, verbs in processes of their own. */
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
 
 export interface Row {
@@ -32,6 +33,11 @@ export const sharedDocuments = (): string => {
 export function sharedTexts(): readonly string[] {
   const lines = gunzipSync(readFileSync(sharedDocuments())).toString("utf8").trim().split("\n");
   return lines.map((line) => (JSON.parse(line) as { text: string }).text);
+}
+
+/** A verb in a process of its own, beside others. */
+export async function startVerb(call: readonly string[]): Promise<void> {
+  await promisify(execFile)(process.execPath, [join(import.meta.dirname, "measured-verb.js"), ...call]);
 }
 
 /** A verb in a process of its own: its seconds, start and all, and its greatest resident memory in MB. */

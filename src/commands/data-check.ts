@@ -16,7 +16,7 @@ export default defineCommand({
   positional: ["file"],
   examples: ["quern data check documents.jsonl", "quern data check documents.jsonl.gz --recipe my-recipe.ts"],
   async run({ file, recipe }, { signal, print }) {
-    const { checkDocuments } = await import("../data/index.js");
+    const { checkDocuments } = await import("../data/clean/check.js");
     let kept = 0;
     let documents = 0;
     for await (const answer of checkDocuments(file, { recipe, signal })) {

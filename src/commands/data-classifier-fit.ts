@@ -12,7 +12,7 @@ export default defineCommand({
     "quern data classifier fit educational --documents web.jsonl --endpoint http://127.0.0.1:8000/v1 --model judge --out edu.bin",
   ],
   async run(options, { signal, onProgress, print }) {
-    const { fitByRecipe } = await import("../data/index.js");
+    const { fitByRecipe } = await import("../data/quality/fit-recipe.js");
     const result = await fitByRecipe({ ...options, key: process.env.QUERN_API_KEY, signal, onProgress });
     const { labels, once, trained, tested, accuracy, commonest, right, calibrationError, thresholds, card } = result;
     const names = Object.entries(labels).map(([label, count]) => `${label} ${count}`);

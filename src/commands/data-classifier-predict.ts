@@ -14,7 +14,8 @@ export default defineCommand({
   positional: ["model", "file"],
   examples: ["quern data classifier predict quality.bin lines.txt --k 2 --probabilities"],
   async run({ model, file, k, threshold, probabilities }, { signal, print }) {
-    const { labelled, predictFile, readClassifier } = await import("../data/index.js");
+    const { readClassifier } = await import("../data/classifier/file.js");
+    const { labelled, predictFile } = await import("../data/classifier/predict.js");
     let lines = 0;
     for await (const { predictions } of predictFile(await readClassifier(model), file, { k, threshold, signal })) {
       lines += 1;

@@ -13,7 +13,8 @@ export default defineCommand({
   positional: ["model", "file"],
   examples: ["quern data classifier test quality.bin held-out.txt"],
   async run({ model, file, k, threshold }, { signal, print }) {
-    const { readClassifier, testClassifier } = await import("../data/index.js");
+    const { readClassifier } = await import("../data/classifier/file.js");
+    const { testClassifier } = await import("../data/classifier/predict.js");
     const { examples, precision, recall } = await testClassifier(await readClassifier(model), file, {
       k,
       threshold,

@@ -12,7 +12,8 @@ export default defineCommand({
   positional: ["file"],
   examples: ["quern data classifier train labelled.txt --out quality.bin --wordNgrams 2 --lr 0.5"],
   async run({ file, out, ...options }, { signal, onProgress, print, log }) {
-    const { trainClassifier, writeClassifier } = await import("../data/index.js");
+    const { writeClassifier } = await import("../data/classifier/file.js");
+    const { trainClassifier } = await import("../data/classifier/train.js");
     if (options.threads > 1)
       log(`${options.threads} threads learn into one memory without locks: this run cannot be repeated to the bit`);
     const { classifier, record, ...result } = await trainClassifier(file, { ...options, signal, onProgress });

@@ -11,7 +11,7 @@ export default defineCommand({
     "quern data crawl http://localhost:8080/ --out crawls/mine --allow-private --delay 0",
   ],
   async run(options, { signal, onProgress, print }) {
-    const { crawl } = await import("../data/index.js");
+    const { crawl } = await import("../data/crawl/crawl.js");
     const result = await crawl({ ...options, signal, onProgress });
     print(`${result.pages} pages, ${(result.bytes / 1e6).toFixed(1)} MB fetched, archives in ${options.out}`);
     const outcomes = Object.entries(result.outcomes).sort(([, a], [, b]) => b - a);

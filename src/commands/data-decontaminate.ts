@@ -12,7 +12,7 @@ export default defineCommand({
     "quern data decontaminate unique/documents --against gsm8k.jsonl --ngram 8 --threshold 0.5 --remove span --out safe/",
   ],
   async run(options, { signal, onProgress, print }) {
-    const { decontaminate } = await import("../data/index.js");
+    const { decontaminate } = await import("../data/decontaminate/decontaminate.js");
     const result = await decontaminate({ ...options, signal, onProgress });
     const { documents, kept, cut, bytes, bytesKept, benchmarks } = result;
     for (const { name, examples, found, tooShort, documents: having } of benchmarks) {

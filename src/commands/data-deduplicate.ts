@@ -12,7 +12,7 @@ export default defineCommand({
     "quern data deduplicate unique/documents --out spans --by substring --length 100 --mark",
   ],
   async run(options, { signal, onProgress, print }) {
-    const { bandProbability, deduplicate } = await import("../data/index.js");
+    const { bandProbability, deduplicate } = await import("../data/deduplicate/deduplicate.js");
     if (options.by === "near") {
       const { bands, rows } = options;
       const points = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95];

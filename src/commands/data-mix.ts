@@ -15,7 +15,8 @@ export default defineCommand({
   }),
   examples: ["quern data mix --recipe mix.json --out mixed/"],
   async run({ recipe: path, out }, { signal, onProgress, print }) {
-    const { loadMix, mix } = await import("../data/index.js");
+    const { loadMix } = await import("../data/mix/load-mix.js");
+    const { mix } = await import("../data/mix/mix.js");
     const recipe = await loadMix(path);
     // The search trains models, so it lives beyond the data's own room.
     const searching = recipe.optimise === undefined ? undefined : (await import("../scale/index.js")).optimiseMix;

@@ -9,7 +9,7 @@ export default defineCommand({
   positional: ["submission"],
   examples: ["quern data task clean/cluster/submissions/0.json --element 3"],
   async run(options, { signal, onProgress, print }) {
-    const { runElement } = await import("../data/index.js");
+    const { runElement } = await import("../data/executors/element.js");
     const { stage, finished, before } = await runElement({ ...options, signal, onProgress });
     print(`${finished} tasks of ${stage} done${before === 0 ? "" : `, ${before} were finished before`}`);
     return { stage, finished, before };

@@ -11,7 +11,7 @@ export default defineCommand({
   positional: ["shards", "position"],
   examples: ["quern data where corpus/shards 1000000"],
   async run({ shards, position, split }, { print }) {
-    const { where } = await import("../data/index.js");
+    const { where } = await import("../data/shards/where.js");
     const found = await where(shards, position, { split });
     const { id, url, source, archive, offset, time, group, copy, document, token, tokens, byte, context } = found;
     print(`document ${document}: ${id}${url === undefined ? "" : `, ${url}`}`);

@@ -4,6 +4,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
+import { setImmediate as turn } from "node:timers/promises";
 import { packingOf, QuernError, readBytes } from "../../documents/index.js";
 import { fetchedFile } from "../fetched.js";
 import { isRemote } from "../location.js";
@@ -35,8 +36,21 @@ export interface ReadOptions {
   readonly skip: (reason: string, where: string) => void;
 }
 
+/** Milliseconds after which whatever else the thread has to do gets its turn. */
+const PAUSE = 25;
+
 /** The records of a part, in order. Never throws for what is wrong with the input once it is open. */
 export async function* readRecords(part: Part, options: ReadOptions): AsyncGenerator<InputRecord> {
+  let last = performance.now();
+  for await (const record of recordsOf(part, options)) {
+    yield record;
+    if (performance.now() - last < PAUSE) continue;
+    await turn(undefined, { signal: options.signal });
+    last = performance.now();
+  }
+}
+
+async function* recordsOf(part: Part, options: ReadOptions): AsyncGenerator<InputRecord> {
   try {
     const { location, kind } = part;
     const path = kind === "documents" && isRemote(location) ? await fetchedFile(location, options) : location;

@@ -174,6 +174,8 @@ async function runStage(
     workers: how.workers,
     signal: how.signal,
     team: how.team,
+    // Suffixes are sorted in one go.
+    apart: plan.config.by === "substring" && stage === "merge",
     events: {
       progress: (_, { name }, count) => {
         running.set(name, count);

@@ -164,17 +164,35 @@ class Source {
   readonly #stretch: Stretch;
   readonly #order: number;
   readonly #words: Uint32Array;
-  readonly #to: number;
-  #next: number;
+  /** Entries of the stretch: the next one to be read, and the first that is not. */
+  #next = 0;
+  #end: number;
   #at = 0;
   #filled = 0;
 
+  /** @param entries that memory holds, at most */
   constructor(stretch: Stretch, order: number, entries: number, from: number, to: number) {
     this.#stretch = stretch;
     this.#order = order;
-    this.#words = new Uint32Array(WORDS * Math.min(entries, Math.max(1, stretch.count)));
-    this.#to = to;
-    this.#next = from === 0 ? 0 : this.#find(from);
+    this.#end = stretch.count;
+    if (stretch.count > 0 && (from > 0 || to < 2 ** 32)) {
+      const entry = new Uint32Array(WORDS);
+      this.#reading((read) => {
+        const find = (key: number, start: number) => {
+          let [low, high] = [start, stretch.count];
+          while (low < high) {
+            const middle = Math.floor((low + high) / 2);
+            read(middle, entry);
+            if (entry[1] < key) low = middle + 1;
+            else high = middle;
+          }
+          return low;
+        };
+        this.#next = from === 0 ? 0 : find(from, 0);
+        this.#end = to === 2 ** 32 ? stretch.count : find(to, this.#next);
+      });
+    }
+    this.#words = new Uint32Array(WORDS * Math.min(entries, this.#end - this.#next));
     this.advance();
   }
 
@@ -184,25 +202,15 @@ class Source {
     return this.#order < other.#order;
   }
 
-  /** The first entry whose key's upper half is at least `key`, by halving. */
-  #find(key: number): number {
-    let low = 0;
-    let high = this.#stretch.count;
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2);
-      this.#read(middle, 1);
-      if (this.#words[1] < key) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  #read(entry: number, count: number): void {
+  /** Opens the file for as long as `during` takes, which may read entries, as many as there is room for. */
+  #reading(during: (read: (entry: number, into: Uint32Array) => void) => void): void {
     const { path, at } = this.#stretch;
     try {
       const file = openSync(path, "r");
       try {
-        readWhole(file, new Uint8Array(this.#words.buffer, 0, ENTRY_BYTES * count), at + ENTRY_BYTES * entry);
+        during((entry, into) => {
+          readWhole(file, new Uint8Array(into.buffer, into.byteOffset, into.byteLength), at + ENTRY_BYTES * entry);
+        });
       } finally {
         closeSync(file);
       }
@@ -213,16 +221,16 @@ class Source {
 
   advance(): void {
     if (this.#at === this.#filled) {
-      this.#filled = Math.min(this.#words.length / WORDS, this.#stretch.count - this.#next);
+      this.#filled = Math.min(this.#words.length / WORDS, this.#end - this.#next);
       this.#at = 0;
-      if (this.#filled > 0) this.#read(this.#next, this.#filled);
+      if (this.#filled === 0) {
+        this.ended = true;
+        return;
+      }
+      this.#reading((read) => read(this.#next, this.#words.subarray(0, WORDS * this.#filled)));
       this.#next += this.#filled;
     }
     const word = WORDS * this.#at++;
-    if (this.#filled === 0 || this.#words[word + 1] >= this.#to) {
-      this.ended = true;
-      return;
-    }
     this.keyLow = this.#words[word];
     this.keyHigh = this.#words[word + 1];
     this.place = this.#words[word + 2];

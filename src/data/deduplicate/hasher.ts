@@ -4,6 +4,7 @@ import { minHashParameters } from "./parameters.js";
 
 interface Kernel {
   hash(text: number, length: number, out: number): void;
+  hash_pieces(text: number, length: number, paragraphs: number, cursor: number, out: number, room: number): number;
   simplify(text: number, length: number, out: number, forms: number, pool: number): number;
   signature(text: number, length: number, n: number, a: number, b: number, count: number, out: number): number;
   band_hashes(signature: number, bands: number, rows: number, out: number): void;
@@ -14,6 +15,8 @@ const PUNCTUATION = /[!-/:-@[-`{-~\p{Cc}”：１〈━【「」，】；《„�
 const NUMBER = /\p{Nd}+(?:[.,،٫⎖⎗⎘]\p{Nd}+)?/gu;
 /** What becomes of a character, as the kernel has it. */
 const [UNKNOWN, SPACE, DIGIT, ITSELF, LETTERS, BY_NEIGHBOURS] = [0, 1, 2, 3, 4, 5];
+/** Pieces that are hashed in one call. */
+const PIECES = 1024;
 const CODE_POINTS = 0x110000;
 /** Bytes for what characters become where that is not themselves: Hangul, in single letters, takes the most. */
 const POOL = 2 ** 18;
@@ -49,12 +52,16 @@ export class TextHasher {
   readonly #b: number;
   readonly #signature: number;
   readonly #bandHashes: number;
+  /** Where hashing goes on in a text's pieces, then hashes and places. */
+  readonly #cursor: number;
   /** A form for each code point, and the letters that some become. Pages that no text needs are never touched. */
   readonly #forms: number;
   readonly #pool: number;
   #pooled = 0;
   /** Where a text and its normal form go; the memory grows with the longest. */
   readonly #text: number;
+  #held = "";
+  #length = 0;
   #bytes: Buffer<ArrayBufferLike> = Buffer.alloc(0);
   #found: Uint32Array<ArrayBufferLike> = new Uint32Array(0);
 
@@ -68,7 +75,8 @@ export class TextHasher {
     this.#b = base + 8 * count;
     this.#signature = base + 16 * count;
     this.#bandHashes = base + 24 * count;
-    this.#forms = Math.ceil((this.#bandHashes + 8 * bands + 16) / 64) * 64;
+    this.#cursor = this.#bandHashes + 8 * bands + 16;
+    this.#forms = Math.ceil((this.#cursor + 8 + 16 * PIECES) / 64) * 64;
     this.#pool = this.#forms + 4 * CODE_POINTS;
     this.#text = this.#pool + POOL;
     this.#reach(this.#text + 65536);
@@ -87,11 +95,14 @@ export class TextHasher {
     this.#found = new Uint32Array(this.#memory.buffer, this.#bandHashes, 2 * this.bands);
   }
 
-  /** UTF-8 into the memory; gives its length. */
+  /** UTF-8 into the memory; gives its length. The text of the last call is there already. */
   #put(text: string): number {
+    if (text === this.#held) return this.#length;
     // UTF-8 takes up to three bytes for a UTF-16 unit.
     this.#reach(this.#text + 3 * text.length + 64);
-    return this.#bytes.write(text, this.#text, "utf8");
+    this.#held = text;
+    this.#length = this.#bytes.write(text, this.#text, "utf8");
+    return this.#length;
   }
 
   /** xxHash64 of a text's UTF-8. */
@@ -105,6 +116,23 @@ export class TextHasher {
     const length = this.#put(text);
     this.#kernel.hash(this.#text, length, this.#bandHashes);
     return this.#found;
+  }
+
+  /** Calls `found` with the two halves of xxHash64 and the place of each line or paragraph that is not blank. */
+  hashPieces(
+    text: string,
+    kind: "line" | "paragraph",
+    found: (low: number, high: number, place: number) => void,
+  ): void {
+    const length = this.#put(text);
+    const out = this.#cursor + 8;
+    const words = new Uint32Array(this.#memory.buffer, this.#cursor, 2 + 4 * PIECES);
+    words[0] = words[1] = 0;
+    while (words[0] <= length) {
+      const paragraphs = kind === "paragraph" ? 1 : 0;
+      const count = this.#kernel.hash_pieces(this.#text, length, paragraphs, this.#cursor, out, PIECES);
+      for (let i = 2; i < 2 + 4 * count; i += 4) found(words[i], words[i + 1], words[i + 2]);
+    }
   }
 
   /** Tells the kernel what becomes of the characters of a text. */

@@ -8,7 +8,7 @@ import type { TaskContext } from "../executors/work.js";
 import { DocumentTableWriter, PieceWriter } from "./document-table.js";
 import { EntryWriter } from "./entries.js";
 import { TextHasher } from "./hasher.js";
-import { comparedPieces, splitPieces } from "./pieces.js";
+import { comparedSentences, splitPieces } from "./pieces.js";
 import { type DeduplicateConfig, type IndexResult, LARGEST_DOCUMENT, shelvesOf, writeResult } from "./plan.js";
 import { openUnits } from "./substring/units.js";
 
@@ -42,8 +42,9 @@ export async function indexPart(
       table.add(record.id, {
         worth: keep === "quality" ? qualityOf(record) : size,
         copies: typeof copies === "number" && copies >= 1 && Number.isFinite(copies) ? copies : 1,
-        content: hasher.hash(text),
         rest: hasher.hash(JSON.stringify([record.id, record.url, record.language, record.fields])),
+        // Last, so that the hasher still holds the text when its keys are made.
+        content: hasher.hash(text),
         textStart: units,
       });
       units += addKeys.add(record, documents);
@@ -115,9 +116,12 @@ async function keysOf(task: Task, config: DeduplicateConfig, hasher: TextHasher,
       });
     case "line":
     case "paragraph":
+      return simple(({ content }, document) =>
+        hasher.hashPieces(content.text, by, (low, high, place) => keys.add(0, low, high, document, place)),
+      );
     case "sentence":
       return simple(({ content }, document) =>
-        comparedPieces(splitPieces(content.text, by), by, sentences, (text, place) => addHash(text, document, place)),
+        comparedSentences(splitPieces(content.text, by), sentences, (text, place) => addHash(text, document, place)),
       );
     case "substring": {
       const units = await openUnits(config);

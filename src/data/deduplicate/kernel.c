@@ -34,13 +34,6 @@ static uint64_t xxh64(const uint8_t *p, int32_t length) {
 
 EXPORT(hash) void hash(const uint8_t *p, int32_t length, uint64_t *out) { *out = xxh64(p, length); }
 
-// What becomes of a character, by its code point: a form, zero where nobody has asked yet. JavaScript finds it.
-enum { UNKNOWN, SPACE, DIGIT, ITSELF, LETTERS, BY_NEIGHBOURS };
-static uint32_t kind_of(uint32_t form) { return form & 7; }
-// Letters lie in a pool: their number of bytes, and where they begin.
-static uint32_t size_of(uint32_t form) { return form >> 3 & 31; }
-static uint32_t place_of(uint32_t form) { return form >> 8; }
-
 // The character of well-formed UTF-8 at p; gives its number of bytes.
 static int32_t character(const uint8_t *p, uint32_t *point) {
   if (p[0] < 0x80) return *point = p[0], 1;
@@ -48,6 +41,45 @@ static int32_t character(const uint8_t *p, uint32_t *point) {
   if (p[0] < 0xf0) return *point = (p[0] & 15u) << 12 | (p[1] & 63u) << 6 | (p[2] & 63u), 3;
   return *point = (p[0] & 7u) << 18 | (p[1] & 63u) << 12 | (p[2] & 63u) << 6 | (p[3] & 63u), 4;
 }
+
+// The bytes of the white space at p, as JavaScript's \s has it; 0 where something else stands.
+static int32_t space(const uint8_t *p) {
+  if (p[0] < 0x80) return p[0] == ' ' || (p[0] >= 9 && p[0] <= 13);
+  uint32_t c;
+  int32_t size = character(p, &c);
+  return c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000 || c == 0xfeff ? size : 0;
+}
+
+// Goes on through a text's lines, or its paragraphs (pieces.ts says what parts them), from cursor, a byte and a place among
+// all of them: of each that is not blank xxHash64 and the place, until `room` are found. Gives how many.
+EXPORT(hash_pieces) int32_t hash_pieces(const uint8_t *text, int32_t length, int32_t paragraphs, int32_t *cursor, uint64_t *out, int32_t room) {
+  int32_t start = cursor[0], place = cursor[1], count = 0;
+  for (; start <= length && count < room; place++) {
+    int32_t end = start, next;
+    for (;;) {
+      while (end < length && text[end] != '\n') end++;
+      next = end + 1;
+      if (!paragraphs || end >= length) break;
+      int32_t empty = 0;
+      for (int32_t size; next < length && (size = space(text + next)); next += size) empty |= text[next] == '\n';
+      if (empty) break;
+      end = next;
+    }
+    int32_t first = start;
+    for (int32_t size; first < end && (size = space(text + first)); first += size) {}
+    if (first < end) out[2 * count] = xxh64(text + start, end - start), out[2 * count++ + 1] = place;
+    start = next;
+  }
+  cursor[0] = start, cursor[1] = place;
+  return count;
+}
+
+// What becomes of a character, by its code point: a form, zero where nobody has asked yet. JavaScript finds it.
+enum { UNKNOWN, SPACE, DIGIT, ITSELF, LETTERS, BY_NEIGHBOURS };
+static uint32_t kind_of(uint32_t form) { return form & 7; }
+// Letters lie in a pool: their number of bytes, and where they begin.
+static uint32_t size_of(uint32_t form) { return form >> 3 & 31; }
+static uint32_t place_of(uint32_t form) { return form >> 8; }
 
 static int32_t after_digits(const uint8_t *in, int32_t i, int32_t length, const uint32_t *forms) {
   while (i < length) {

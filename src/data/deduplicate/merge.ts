@@ -1,5 +1,6 @@
 /** @file The second stage, for all that is compared by hashes: entries of one key are copies of one another. */
 import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
 import { makeFolder } from "../../documents/index.js";
 import { PieceWriter } from "./document-table.js";
 import { EntryMerge, EntryWriter, type Stretch } from "./entries.js";
@@ -18,6 +19,9 @@ export const verdictsPath = (work: string, merge: string) => join(work, "merge",
 
 /** In a verdict's place: the piece stays, and the rest says how often it was seen. */
 export const STAYS = 2 ** 31;
+
+/** Entries after which whatever else the thread has to do gets its turn: some 20 ms. */
+const PAUSE = 2 ** 17;
 
 /** The stretches of a shelf, of all parts and runs in order. */
 export function stretchesOf(parts: readonly IndexedPart[], work: string, shelf: number): readonly Stretch[] {
@@ -49,6 +53,7 @@ export async function mergeKeys(
     const bytes = new Uint8Array(pair.buffer);
     try {
       while (groups.next()) {
+        if (groups.count % PAUSE === 0) await turn(undefined, { signal });
         if (groups.size === 1 || groups.document === groups.first) continue;
         pair[0] = groups.first;
         pair[1] = groups.document;
@@ -58,7 +63,6 @@ export async function mergeKeys(
     } finally {
       edges.close();
     }
-    signal?.throwIfAborted();
     return writeResult(work, "merge", name, { runs: [], repeated: 0 });
   }
   const verdicts = new EntryWriter(verdictsPath(work, name), 1, 2 ** 18);
@@ -73,6 +77,7 @@ export async function mergeKeys(
   };
   try {
     while (groups.next()) {
+      if (groups.count % PAUSE === 0) await turn(undefined, { signal });
       if (groups.size === 1) {
         tellFirst();
         [first, firstPlace] = [groups.document, groups.place];
@@ -83,7 +88,6 @@ export async function mergeKeys(
       size = groups.size;
     }
     tellFirst();
-    signal?.throwIfAborted();
     return await writeResult(work, "merge", name, { runs: verdicts.finish(), repeated });
   } finally {
     verdicts.close();
@@ -92,6 +96,8 @@ export async function mergeKeys(
 
 /** Entries with how many of their key there were so far, themselves included, and the first document of the key. */
 class Groups {
+  /** Entries so far. */
+  count = 0;
   size = 0;
   first = 0;
   document = 0;
@@ -107,6 +113,7 @@ class Groups {
   next(): boolean {
     const merge = this.#merge;
     if (!merge.next()) return false;
+    this.count += 1;
     if (this.size > 0 && merge.keyLow === this.#low && merge.keyHigh === this.#high) this.size += 1;
     else {
       this.size = 1;

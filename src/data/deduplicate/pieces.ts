@@ -16,20 +16,12 @@ export const splitPieces = (text: string, kind: PieceKind): string[] =>
 
 export const joinPieces = (pieces: readonly string[], kind: PieceKind): string => pieces.join(SEPARATORS[kind][1]);
 
-/**
- * Calls `found` with everything of a text that is compared, and where it begins: each piece that is not blank, or each
- * span of `sentences` such sentences in a row.
- */
-export function comparedPieces(
+/** Calls `found` with each span of `sentences` sentences in a row that are not blank, and where it begins. */
+export function comparedSentences(
   pieces: readonly string[],
-  kind: PieceKind,
   sentences: number,
   found: (text: string, place: number) => void,
 ): void {
-  if (kind !== "sentence") {
-    for (let i = 0; i < pieces.length; i++) if (!isBlank(pieces[i])) found(pieces[i], i);
-    return;
-  }
   const places: number[] = [];
   const words: string[] = [];
   for (const [place, piece] of pieces.entries()) {
@@ -40,6 +32,10 @@ export function comparedPieces(
   }
   for (let i = 0; i + sentences <= places.length; i++) found(words.slice(i, i + sentences).join(" "), places[i]);
 }
+
+/** What is compared of a span's pieces. */
+export const comparedText = (span: readonly string[], kind: PieceKind): string =>
+  kind === "sentence" ? span.map((piece) => piece.trim()).join(" ") : span.join("");
 
 /** The pieces of a span of sentences that begins at `place`. */
 export function spanOf(

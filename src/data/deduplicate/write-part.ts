@@ -10,7 +10,7 @@ import { DocumentTables, PieceWriter } from "./document-table.js";
 import { EntryMerge } from "./entries.js";
 import { textRecords } from "./index-part.js";
 import { STAYS, verdictsPath } from "./merge.js";
-import { comparedPieces, joinPieces, spanOf, splitPieces } from "./pieces.js";
+import { comparedText, joinPieces, spanOf, splitPieces } from "./pieces.js";
 import {
   type DeduplicateConfig,
   type IndexedPart,
@@ -150,7 +150,7 @@ async function judgeOf(
       const found = verdicts.of(document);
       if (found.length === 0) return { text };
       const pieces = splitPieces(text, by);
-      const gone = new Set<number>();
+      const gone = new Uint8Array(pieces.length);
       const kept = new Set<string>();
       const counts = new Map<number, number>();
       for (const { place, other, value } of found) {
@@ -158,24 +158,20 @@ async function judgeOf(
           counts.set(place, value - STAYS);
           continue;
         }
-        for (const piece of spanOf(pieces, by, config.sentences, place)) gone.add(piece);
+        for (const piece of spanOf(pieces, by, config.sentences, place)) gone[piece] = 1;
         if (config.keep === "first") kept.add(tables.id(other));
       }
-      const repeated: object[] = [];
-      if (counts.size > 0) {
-        comparedPieces(pieces, by, config.sentences, (piece, place) => {
-          const count = counts.get(place);
-          if (count !== undefined) repeated.push({ text: piece, count, first: id });
-        });
-      }
-      if (gone.size === 0) return { text, repeated };
-      const left = joinPieces(
-        pieces.filter((_, i) => !gone.has(i)),
-        by,
-      );
-      const removed = { id, reason: "cut", pieces: gone.size, ...(kept.size > 0 ? { kept: [...kept] } : {}) };
-      if (left.trim() === "") return { removed: { ...removed, reason: "nothing left" }, repeated, pieces: gone.size };
-      return { text: left, removed, repeated, pieces: gone.size };
+      const repeated = [...counts].map(([place, count]) => {
+        const span = spanOf(pieces, by, config.sentences, place).map((piece) => pieces[piece]);
+        return { text: comparedText(span, by), count, first: id };
+      });
+      const left = pieces.filter((_, i) => gone[i] === 0);
+      const cut = pieces.length - left.length;
+      if (cut === 0) return { text, repeated };
+      const removed = { id, reason: "cut", pieces: cut, ...(kept.size > 0 ? { kept: [...kept] } : {}) };
+      const rest = joinPieces(left, by);
+      if (rest.trim() === "") return { removed: { ...removed, reason: "nothing left" }, repeated, pieces: cut };
+      return { text: rest, removed, repeated, pieces: cut };
     },
     close: () => {},
   };

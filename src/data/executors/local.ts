@@ -33,6 +33,8 @@ export interface LocalOptions {
   readonly workers?: number;
   readonly events: TaskEvents;
   readonly signal?: AbortSignal;
+  /** Keeps this thread free where there are others, for tasks that go on for seconds without a pause. */
+  readonly apart?: boolean;
   /** Threads that outlive the stage, of the same plan; the caller closes them. Default: the stage's own. */
   readonly team?: WorkerTeam;
 }
@@ -67,7 +69,7 @@ export async function runLocally(
   plan: WorkPlan,
   stage: string,
   tasks: readonly WorkTask[],
-  { open, workers, events, signal, team }: LocalOptions,
+  { open, workers, events, signal, apart = false, team }: LocalOptions,
 ): Promise<void> {
   if (tasks.length === 0) return;
   // The largest first, so that none of them is left over when the others have ended.
@@ -79,8 +81,10 @@ export async function runLocally(
   const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
   const hired = threads > 1 ? (team ?? new WorkerTeam(plan)) : undefined;
   try {
-    const work = [...(hired?.take(threads - 1) ?? []).map((worker) => follow(worker, order, events, either))];
-    work.push(runHere(order, open, events, either));
+    const here = !apart || threads === 1;
+    const others = hired?.take(here ? threads - 1 : threads) ?? [];
+    const work = others.map((worker) => follow(worker, order, events, either));
+    if (here) work.push(runHere(order, open, events, either));
     const ended = work.map((one) => one.catch((error: unknown) => stop.abort(error)));
     await Promise.all(ended);
     signal?.throwIfAborted();
