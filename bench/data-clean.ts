@@ -1,11 +1,13 @@
 /**
  * @file FineWeb's filters beside datatrove's, called directly on the same English documents: with words by a regular
  * expression and with its own spaCy words; then with language identification, with one and two worker threads, and memory.
+ * Beside two workers stand two processes of one worker that clean half of the files each: they share nothing but the machine,
+ * so what they gain is what it has to give.
  *   QUERN_SHARED=… QUERN_PYTHON=… npm run bench data-clean
  * QUERN_SHARED is the folder that holds data/documents, QUERN_PYTHON a Python with datatrove 0.10 and spaCy 3.8. `--copies 700`
  * makes the input of the last part 10 GB.
  */
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -83,16 +85,18 @@ for (let round = 0; round < rounds; round++) {
 }
 
 const folder = await mkdtemp(join(tmpdir(), "quern-bench-"));
-const seconds: Record<number, number[]> = { 1: [], 2: [] };
+const seconds = { one: [] as number[], two: [] as number[], apart: [] as number[] };
 let memory = 0;
 try {
   const inputs = await writeInputs(folder);
   for (let round = 0; round < rounds; round++) {
-    for (const workers of [1, 2]) {
-      const run = cleanOnce(inputs, workers);
-      seconds[workers].push(run.seconds);
-      memory = Math.max(memory, run.memory);
-    }
+    seconds.one.push((await cleanOnce(inputs, 1)).seconds);
+    const both = await cleanOnce(inputs, 2);
+    seconds.two.push(both.seconds);
+    memory = Math.max(memory, both.memory);
+    const half = Math.ceil(inputs.length / 2);
+    const pair = await Promise.all([cleanOnce(inputs.slice(0, half), 1), cleanOnce(inputs.slice(half), 1)]);
+    seconds.apart.push(Math.max(...pair.map((each) => each.seconds)));
   }
 } finally {
   await rm(folder, { recursive: true, force: true });
@@ -116,18 +120,24 @@ async function writeInputs(into: string): Promise<string[]> {
 }
 
 /** A process of its own that cleans: its seconds, start and all, and its greatest resident memory in MB. */
-function cleanOnce(inputs: readonly string[], workers: number): { readonly seconds: number; readonly memory: number } {
+async function cleanOnce(inputs: readonly string[], workers: number): Promise<{ seconds: number; memory: number }> {
   const cli = pathToFileURL(join(import.meta.dirname, "..", "src", "cli.js")).href;
   const code = `process.on("exit", () => console.error("MAXRSS " + process.resourceUsage().maxRSS)); await import(${JSON.stringify(cli)});`;
-  const main = join(folder, "main.mjs");
+  const own = await mkdtemp(join(folder, "run-"));
+  const main = join(own, "main.mjs");
   writeFileSync(main, code);
-  const call = ["data", "clean", ...inputs, "--out", join(folder, "out"), "--workers", String(workers)];
+  const call = ["data", "clean", ...inputs, "--out", join(own, "out"), "--workers", String(workers)];
   const start = performance.now();
-  const { stderr, status } = spawnSync(process.execPath, [main, ...call], { encoding: "utf8" });
+  const child = spawn(process.execPath, [main, ...call], { stdio: ["ignore", "ignore", "pipe"] });
+  let told = "";
+  child.stderr.setEncoding("utf8").on("data", (piece: string) => {
+    told += piece;
+  });
+  const [status] = await once(child, "close");
   const elapsed = (performance.now() - start) / 1e3;
-  rmSync(join(folder, "out"), { recursive: true, force: true });
-  if (status !== 0) throw new Error(stderr);
-  return { seconds: elapsed, memory: Number(/MAXRSS (\d+)/.exec(stderr)?.[1]) / 1024 };
+  rmSync(own, { recursive: true, force: true });
+  if (status !== 0) throw new Error(told);
+  return { seconds: elapsed, memory: Number(/MAXRSS (\d+)/.exec(told)?.[1]) / 1024 };
 }
 
 const speed = {
@@ -145,16 +155,17 @@ if (speed.regex !== null)
   console.log(`  datatrove, words by a regular expression ${speed.regex.toFixed(2)}: ${ratio(speed.regex)}`);
 if (speed.spacy !== null) console.log(`  datatrove, spaCy's words ${speed.spacy.toFixed(3)}: ${ratio(speed.spacy)}`);
 console.log(`  Quern with language identification ${speed.withLanguage.toFixed(1)}`);
-const gain = median(seconds[1]) / median(seconds[2]);
+const [one, two, apart] = [median(seconds.one), median(seconds.two), median(seconds.apart)];
 console.log(
-  `the whole recipe, ${copies} files: one worker ${median(seconds[1]).toFixed(1)} s, two ${median(seconds[2]).toFixed(1)} s: ${gain.toFixed(2)} ×`,
+  `the whole recipe, ${copies} files: one worker ${one.toFixed(1)} s, two ${two.toFixed(1)} s: ${(one / two).toFixed(2)} ×; ` +
+    `two processes, half of the files each, ${apart.toFixed(1)} s: ${(one / apart).toFixed(2)} ×`,
 );
 console.log(`greatest memory with two workers ${memory.toFixed(0)} MB`);
 console.log(
   JSON.stringify({
     bench: "data-clean",
     ...speed,
-    workers: { one: median(seconds[1]), two: median(seconds[2]), gain },
+    workers: { one, two, apart, gain: one / two },
     memoryMB: memory,
   }),
 );
