@@ -6,18 +6,25 @@ import { fileError, QuernError } from "../errors.js";
 /** Rows that are in memory at once, at most: a text of some kilobytes each makes that some tens of megabytes. */
 const ROWS_AT_ONCE = 4096;
 
+export interface ParquetOptions {
+  /** Those that are read, where the file has them. Default: all. */
+  readonly columns?: readonly string[];
+  /** The column without which the file is refused. */
+  readonly required: string;
+  /** Is given what counts the file's own bytes. */
+  readonly onOpen?: (counter: { readonly bytesRead: number }) => void;
+  /** Is told of rows that are damaged, after which the next ones are read. Default: the first such rows are an error. */
+  readonly onDamage?: (rows: number, reason: string) => void;
+}
+
 /**
- * The rows of a Parquet file in order, with those of `columns` that the file has.
+ * The rows of a Parquet file in order.
  *
- * `onOpen` is given what counts the file's own bytes.
- *
- * @throws QuernError where the file cannot be read, is no whole Parquet file or has none of the columns `required`
+ * @throws QuernError where the file cannot be read, is no whole Parquet file or has no column `required`
  */
 export async function* readParquetRows(
   path: string,
-  columns: readonly string[],
-  required: string,
-  onOpen?: (counter: { readonly bytesRead: number }) => void,
+  { columns, required, onOpen, onDamage }: ParquetOptions,
 ): AsyncGenerator<Readonly<Record<string, unknown>>> {
   // Loaded when there is such a file: every worker that reads text would pay for it.
   const { parquetReadObjects, parquetSchema } = await import("hyparquet");
@@ -31,7 +38,7 @@ export async function* readParquetRows(
     if (!names.includes(required)) {
       throw new QuernError(`${path} has no column "${required}"; its columns are ${names.join(", ")}`, { exitCode: 2 });
     }
-    const wanted = columns.filter((column) => names.includes(column));
+    const wanted = columns?.filter((column) => names.includes(column)) ?? names;
     const rows = Math.max(1, Number(metadata.num_rows));
     let start = 0;
     // Columns that are not wanted are not read; the share of the rows stands for the share of the file.
@@ -44,7 +51,13 @@ export async function* readParquetRows(
       const end = start + Number(group.num_rows);
       for (; start < end; start += ROWS_AT_ONCE) {
         const rowEnd = Math.min(end, start + ROWS_AT_ONCE);
-        yield* await parquetReadObjects({ file, metadata, columns: wanted, rowStart: start, rowEnd, compressors });
+        const read = parquetReadObjects({ file, metadata, columns: wanted, rowStart: start, rowEnd, compressors });
+        yield* await read.catch((error: unknown) => {
+          // A number of the system's is about the disk, not about these rows.
+          if (onDamage === undefined || !(error instanceof Error) || "code" in error) throw error;
+          onDamage(rowEnd - start, error.message);
+          return [];
+        });
       }
       start = end;
     }

@@ -324,11 +324,13 @@ function lineFeeds(block: Uint8Array): number {
   return count;
 }
 
+const ROW = ["text", "id", "url", "source"];
+
 async function* readParquet(file: Found, onOpen: OnOpen): AsyncGenerator<RowsBlock> {
   let number = 0;
   let documents: Document[] = [];
   let units = 0;
-  for await (const row of readParquetRows(file.path, ["text", "id", "url", "source"], "text", onOpen)) {
+  for await (const row of readParquetRows(file.path, { columns: ROW, required: "text", onOpen })) {
     number += 1;
     const wrong = (what: string) => new QuernError(`${file.path}, row ${number}: ${what}`, { exitCode: 2 });
     const document = toDocument(row, file, number, wrong);

@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
+import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checkDocuments, clean, type Funnel, funnelLines, planClean } from "../../src/data/index.js";
 import { custom, defineRecipe, length, named, normalise, personalData } from "../../src/data/recipe-steps.js";
@@ -173,6 +174,47 @@ describe("cleaning", () => {
     });
     expect(Object.keys(funnel.skipped).filter((reason) => reason.startsWith("damaged"))).toHaveLength(1);
     expect(funnel.steps[0].documents.in).toBeGreaterThan(2);
+  });
+
+  it("keeps what is sound of Parquet, row by row, with its other columns", async () => {
+    const texts = Array.from({ length: 300 }, (_, i) => (i % 100 === 7 ? null : document(i).text));
+    const whole = Buffer.from(
+      parquetWriteBuffer({
+        columnData: [
+          { name: "text", data: texts },
+          { name: "id", data: texts.map((_, i) => 2n ** 53n + BigInt(i)), type: "INT64" },
+          { name: "when", data: texts.map((_, i) => new Date(86_400_000 * i)), type: "TIMESTAMP" },
+          { name: "count", data: texts.map((_, i) => BigInt(i)), type: "INT64" },
+        ],
+        rowGroupSize: 50,
+        codec: "UNCOMPRESSED",
+      }),
+    );
+    const sound = await clean({
+      inputs: [write("parquet/sound.parquet", whole)],
+      out: join(root, "parquet/out"),
+      recipe: "as-is",
+    });
+    expect(sound.funnel.skipped).toEqual({ no_text: 3 });
+    const written = readFileSync(join(root, "parquet/out/documents/00000.jsonl"), "utf8").trimEnd().split("\n");
+    const rows = written.map((line) => JSON.parse(line) as { id: string; text: string; when: string; count: number });
+    expect(rows.map(({ text }) => text)).toEqual(texts.filter((text) => text !== null));
+    expect(rows[1]).toMatchObject({ id: "9007199254740993", when: "1970-01-02T00:00:00.000Z", count: 1 });
+    expect(funnelLines(sound.funnel)[1]).toMatch(/^extract +297 +297 /);
+
+    // The pages of the second row group's texts begin with lengths that lead nowhere.
+    const damaged = Buffer.from(whole);
+    const at = damaged.indexOf(document(50).text.slice(0, 40));
+    expect(at).toBeGreaterThan(0);
+    damaged.fill(0xff, at - 12, at + 4000);
+    const rest = await clean({
+      inputs: [write("parquet/damaged.parquet", damaged)],
+      out: join(root, "parquet/rest"),
+      recipe: "as-is",
+    });
+    const lost = Object.entries(rest.funnel.skipped).filter(([reason]) => reason.startsWith("damaged_row"));
+    expect(lost.map(([, count]) => count)).toEqual([50]);
+    expect(rest.funnel.steps[0].documents.kept).toBe(247);
   });
 
   it("takes documents from an address, and says that they came from there", async () => {

@@ -5,7 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { setImmediate as turn } from "node:timers/promises";
-import { packingOf, QuernError, readBytes } from "../../documents/index.js";
+import { packingOf, QuernError, readBytes, readParquetRows } from "../../documents/index.js";
 import { fetchedFile } from "../fetched.js";
 import { isRemote } from "../location.js";
 import type { Page } from "../page.js";
@@ -15,7 +15,7 @@ import { type Part, readPart } from "../pages.js";
 export interface TextRecord extends Page {
   readonly content: { readonly kind: "text"; readonly text: string };
   readonly language?: string;
-  /** Other fields of a JSONL line, which are kept. */
+  /** Other fields of a JSONL line or columns of a Parquet row, which are kept. */
   readonly fields?: Readonly<Record<string, unknown>>;
 }
 
@@ -56,7 +56,8 @@ async function* recordsOf(part: Part, options: ReadOptions): AsyncGenerator<Inpu
     const path = kind === "documents" && isRemote(location) ? await fetchedFile(location, options) : location;
     const { extension } = packingOf(path);
     if (kind === "documents" && (extension === ".jsonl" || extension === ".ndjson")) yield* jsonl(part, path, options);
-    else if (kind === "documents" && extension !== ".parquet") yield* wholeText(part, path, options);
+    else if (kind === "documents" && extension === ".parquet") yield* rows(part, path, options);
+    else if (kind === "documents") yield* wholeText(part, path, options);
     else {
       const reader = readPart(part, { signal: options.signal, largestPage: options.largest });
       yield* reader;
@@ -144,7 +145,12 @@ function recordOf(bytes: Buffer, offset: number, part: Part): TextRecord | strin
     return "not_json";
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return "not_an_object";
-  const { text, id, url, source, language, ...fields } = value as Record<string, unknown>;
+  return recordWith(value as Record<string, unknown>, offset, part);
+}
+
+/** @param offset byte of the line, or number of the row from 1 */
+function recordWith(value: Readonly<Record<string, unknown>>, offset: number, part: Part): TextRecord | string {
+  const { text, id, url, source, language, ...fields } = value;
   if (typeof text !== "string") return "no_text";
   if (text.trim() === "") return "empty";
   return {
@@ -156,6 +162,37 @@ function recordOf(bytes: Buffer, offset: number, part: Part): TextRecord | strin
     content: { kind: "text", text },
     ...(Object.keys(fields).length > 0 ? { fields } : {}),
   };
+}
+
+async function* rows(part: Part, path: string, { largest, signal, skip }: ReadOptions): AsyncGenerator<TextRecord> {
+  let number = 0;
+  const onDamage = (damaged: number, reason: string) => {
+    for (let i = 0; i < damaged; i++) skip(`damaged_row: ${reason}`, `${part.location}, row ${number + 1 + i}`);
+    number += damaged;
+  };
+  for await (const row of readParquetRows(path, { required: "text", onDamage })) {
+    signal?.throwIfAborted();
+    number += 1;
+    const record = recordWith(plain(row) as Record<string, unknown>, number, part);
+    const where = `${part.location}, row ${number}`;
+    if (typeof record === "string") skip(record, where);
+    else if (Buffer.byteLength(record.content.text) > largest) skip("text_too_long", where);
+    else yield record;
+  }
+}
+
+/** A value of Parquet as JSON has it: large integers that a number cannot hold as their digits, dates as ISO 8601, bytes as base64. */
+function plain(value: unknown): unknown {
+  if (typeof value === "bigint") {
+    const number = Number(value);
+    return Number.isSafeInteger(number) ? number : String(value);
+  }
+  if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
+  if (ArrayBuffer.isView(value)) return Array.from(value as unknown as Iterable<unknown>, plain);
+  if (Array.isArray(value)) return value.map(plain);
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
 }
 
 /** A text file is one document. */

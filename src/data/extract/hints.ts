@@ -104,7 +104,7 @@ const WORDS: Readonly<Record<string, string>> = {
     "carousel photo-credit image-credit imagecredit picture-caption video-caption lightbox-caption",
   Post:
     "post posts message messages reply replies answer answers question thread threads topic postbody post-container messagebody " +
-    "message-body commenttext comment-body comment-content bbwrapper ptxt usertext",
+    "message-body commenttext comment-body comment-content usertext",
 };
 
 const table = new Map<string, number>();

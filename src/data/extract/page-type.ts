@@ -64,7 +64,7 @@ const ADDRESS: readonly (readonly [RegExp, Points])[] = [
   ],
   [/\/(?:19|20)\d\d\/\d\d?\//, { article: 2 }],
   [
-    /(?:^|\/)(?:docs?|documentation|reference|manual|api|handbook|tutorials?|man|wiki|learn|stable|latest|get-started|playbook_guide|library)(?:\/|$)/i,
+    /(?:^|\/)(?:docs?|documentation|reference|manual|api|handbook|tutorials?|man|wiki|learn|stable|latest|get-started|library)(?:\/|$)/i,
     { documentation: 2.5 },
   ],
   [
@@ -73,7 +73,7 @@ const ADDRESS: readonly (readonly [RegExp, Points])[] = [
   ],
   [/\/(?:products?|p|dp|item|itm|ip|pd|listing|store\/detail|shop\/p)\/[^/]/i, { product: 3 }],
   [/\/(?:collections?|c|cat|shop|departments?|women|men|kids|sale)(?:\/[^/]*){0,2}\/?$/i, { collection: 2 }],
-  [/\/(?:collections?|best-sellers|zgbs|product-category|shop\/category)\//i, { collection: 3 }],
+  [/\/(?:collections?|best-sellers|product-category|shop\/category)\//i, { collection: 3 }],
   [
     /\/(?:services?|solutions?|pricing|features|platform|about|plans|what-we-do|offers|insurance|practice-areas)(?:[/.-]|$)/i,
     { service: 2.5 },

@@ -4,7 +4,10 @@ import type { Funnel, FunnelStep } from "./funnel.js";
 /** One line a step, the commonest reasons under it. */
 export function funnelLines(funnel: Funnel): string[] {
   const rows = funnel.steps
-    .filter((step) => step.step !== "extract" || step.documents.dropped + step.documents.edited > 0)
+    .filter(
+      ({ step, documents }, _, all) =>
+        step !== "extract" || all.length === 1 || documents.dropped + documents.edited > 0,
+    )
     .map(rowOf);
   const head = ["step", "documents in", "kept", "", "text out", "words out"];
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map(({ cells }) => cells[column].length)));
