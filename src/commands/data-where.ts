@@ -4,12 +4,15 @@ import { defineCommand } from "./command.js";
 export default defineCommand({
   description: "Say which document a token of the shards is of, and the archive and byte that it was read from.",
   options: z.object({
-    shards: z.string().describe("folder of token shards that `quern data corpus` wrote").meta({ value: "SHARDS" }),
+    shards: z
+      .string()
+      .describe("folder of token shards: of `quern data corpus`, or the tokens of a training run")
+      .meta({ value: "SHARDS" }),
     position: z.int().min(0).describe("the token, counted from 0").meta({ value: "POSITION" }),
     split: z.enum(["train", "heldout"]).default("train").describe("the training tokens or those that are held out"),
   }),
   positional: ["shards", "position"],
-  examples: ["quern data where corpus/shards 1000000"],
+  examples: ["quern data where corpus/shards 1000000", "quern data where runs/speedrun/tokens 1000000"],
   async run({ shards, position, split }, { print }) {
     const { where } = await import("../data/shards/where.js");
     const found = await where(shards, position, { split });

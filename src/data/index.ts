@@ -1,5 +1,6 @@
 /** @file From raw web to clean documents: archives and other locations, pages, extraction, filters, the funnel. */
 export { QuernError } from "../errors.js";
+export type { LineageEntry } from "../tokenizer/index.js";
 export { type HttpResponse, parseHttpResponse } from "./archive/http-message.js";
 export { type ArchiveOptions, type ArchiveReader, type ArchiveRecord, readArchive } from "./archive/records.js";
 export { newRecordId, sha1, type WarcFields, warcRecord } from "./archive/write.js";
@@ -88,6 +89,5 @@ export { type FitRecipeOptions, fitByRecipe } from "./quality/fit-recipe.js";
 export { calibrate, calibrationError, type ThresholdRow, thresholdTable } from "./quality/measure.js";
 export { calibrated, type ScoreCard, Scorer } from "./quality/score.js";
 export * from "./recipe-steps.js";
-export type { LineageEntry } from "./shards/lineage.js";
 export { type ShardDocumentsOptions, shardDocuments } from "./shards/shard-documents.js";
 export { type Whereabouts, where } from "./shards/where.js";

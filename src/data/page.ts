@@ -3,14 +3,9 @@
  * and where it came from, to the byte.
  */
 
-export interface Origin {
-  /** The file, address or folder that the page was read from, as it was given. */
-  readonly archive: string;
-  /** Byte of the (packed) record in an archive, line of a JSONL file, row of a Parquet file; none of a file by itself. */
-  readonly offset?: number;
-  /** When it was fetched, ISO 8601, where that is known. */
-  readonly time?: string;
-}
+import type { Origin } from "../documents/index.js";
+
+export type { Origin };
 
 export interface Page {
   readonly id: string;

@@ -3,7 +3,7 @@
  * megabyte each.
  */
 import { QuernError } from "../errors.js";
-import type { Document } from "./document.js";
+import type { Document, Origin } from "./document.js";
 import { bufferOf, decodeText, textOf } from "./utf8.js";
 
 /** What the documents of a file are told by. */
@@ -83,7 +83,7 @@ export function toDocument(
   number: number,
   wrong: (what: string) => QuernError,
 ): Document | undefined {
-  const { text, id, url, source } = record;
+  const { text, id, url, source, origin } = record;
   if (typeof text !== "string") {
     const keys = Object.keys(record).slice(0, 5).join(", ");
     throw wrong(`has no "text" that is a string; its keys are ${keys === "" ? "none" : keys}`);
@@ -94,5 +94,9 @@ export function toDocument(
     id: ["string", "number", "bigint"].includes(typeof id) ? String(id) : `${file.id}:${number}`,
     ...(typeof url === "string" ? { url } : {}),
     source: typeof source === "string" ? source : file.source,
+    ...(isOrigin(origin) ? { origin } : {}),
   };
 }
+
+const isOrigin = (value: unknown): value is Origin =>
+  typeof value === "object" && value !== null && "archive" in value && typeof value.archive === "string";

@@ -2,6 +2,7 @@
 
 export { type EncodeCorpusOptions, encodeCorpus } from "./encode-corpus.js";
 export { type LoadTokenizerOptions, loadTokenizer, saveTokenizer } from "./folder.js";
+export { type LineageEntry, LineageWriter, lineageFiles, readLineage } from "./lineage.js";
 export type { TieRule } from "./pair-queue.js";
 export * from "./portable.js";
 export {

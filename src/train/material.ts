@@ -9,6 +9,7 @@ import { QuernError } from "../errors.js";
 import { type ModelFolder, openModel } from "../model/index.js";
 import type { OnProgress } from "../progress.js";
 import {
+  LineageWriter,
   loadTokenizer,
   openShards,
   openTokenizer,
@@ -133,9 +134,25 @@ export async function encodeText(out: string, split: Split, tokenizer: Tokenizer
   const textsOf = (documents: readonly Document[]) => documents.map(({ text }) => text);
   await writeShards(paths.tokens, {
     ...{ tokenizer, train: textsOf(split.training), heldout: textsOf(split.heldOut), ...calls },
+    async beside(folder) {
+      await writeLineage(folder, "train", split.training);
+      await writeLineage(folder, "heldout", split.heldOut);
+    },
   });
   await writeHeldOutSources(paths.tokens, split.heldOut);
   return openMaterial(paths.tokens, tokenizer);
+}
+
+/** Where each document comes from, for `quern data where`; of one that does not say, its source. */
+async function writeLineage(folder: string, split: "train" | "heldout", documents: readonly Document[]): Promise<void> {
+  const lineage = await LineageWriter.create(folder, split);
+  try {
+    for (const { id = "", url, source = "", origin = { archive: source } } of documents)
+      await lineage.add({ id, url, source, archive: origin.archive, offset: origin.offset, time: origin.time });
+    await lineage.commit();
+  } finally {
+    await lineage.discard();
+  }
 }
 
 /** Opens token shards for a tokenizer that must be theirs. */

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { where } from "../../src/data/index.js";
 import { openModel, openSafetensors } from "../../src/model/index.js";
 import { generateText, listCheckpoints, type PretrainOptions, pretrain, readRunRecord } from "../../src/train/index.js";
 
@@ -107,6 +108,26 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
     let begun = "";
     for await (const piece of generateText({ model: run, prompt: "", tokens: 8 })) begun += piece;
     expect(begun).not.toBe("");
+  });
+
+  it("keeps where each token comes from, as the corpus that it learned from says", async () => {
+    const corpus = join(folder, "corpus.jsonl");
+    const lines = Array.from({ length: 40 }, (_, i) => {
+      const origin = { archive: "crawl.warc.gz", offset: 1000 * i, time: "2026-11-27T00:00:00Z" };
+      return JSON.stringify({ text: sentences(20 + i), id: `page-${i}`, source: "web", ...(i > 0 && { origin }) });
+    });
+    await writeFile(corpus, lines.join("\n"));
+    const { run } = await pretrain({ ...small, text: [corpus], out: join(folder, "lineage"), steps: 1 });
+    const found = [];
+    for (let position = 0; found.length < 30; position += 50) {
+      found.push(await where(join(run, "tokens"), position));
+      const { id, offset, archive, byte, context } = found[found.length - 1];
+      const { text } = JSON.parse(lines[Number(id.slice(5))]) as { text: string };
+      if (id === "page-0") expect([archive, offset]).toEqual(["web", undefined]);
+      else expect([archive, offset]).toEqual(["crawl.warc.gz", 1000 * Number(id.slice(5))]);
+      expect(text.slice(byte ?? -1).startsWith(context[1])).toBe(true);
+    }
+    expect(new Set(found.map(({ id }) => id)).size).toBeGreaterThan(3);
   });
 
   it("gives the same bits again, and after a stop in the middle", async () => {

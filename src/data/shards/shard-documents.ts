@@ -6,10 +6,18 @@ import { mkdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { writeFileAtomic } from "../../documents/index.js";
 import type { OnProgress } from "../../progress.js";
-import { isHeldOut, type ShardsHeader, saveTokenizer, type Tokenizer, writeShards } from "../../tokenizer/index.js";
+import {
+  isHeldOut,
+  type LineageEntry,
+  LineageWriter,
+  lineageFiles,
+  type ShardsHeader,
+  saveTokenizer,
+  type Tokenizer,
+  writeShards,
+} from "../../tokenizer/index.js";
 import { findParts } from "../pages.js";
 import { readTexts, type StoredDocument } from "../texts.js";
-import { LineageWriter, lineageFiles } from "./lineage.js";
 
 export interface ShardDocumentsOptions {
   /** Files or folders of documents, in the order in which they are to be seen. */
@@ -23,6 +31,15 @@ export interface ShardDocumentsOptions {
   readonly resumeKey?: string;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+}
+
+function lineageOf({ id, url, source, origin, fields }: StoredDocument): LineageEntry {
+  const { group, copy } = fields;
+  return {
+    ...{ id, url, source, archive: origin.archive, offset: origin.offset, time: origin.time },
+    ...(typeof group === "string" ? { group } : {}),
+    ...(typeof copy === "number" ? { copy } : {}),
+  };
 }
 
 /**
@@ -52,7 +69,7 @@ export async function shardDocuments(options: ShardDocumentsOptions): Promise<Sh
     try {
       for await (const document of readTexts((split === "heldout" && others) || parts, { signal })) {
         if (!isOf(split, document)) continue;
-        await lineage.add(document);
+        await lineage.add(lineageOf(document));
         if (split === "heldout") count(document);
         yield document.text;
       }

@@ -1,9 +1,16 @@
 /** @file From a token back to the document that it is of, and to the archive that this was read from. */
 import { closeSync, openSync, readSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { QuernError } from "../../errors.js";
-import { loadTokenizer, openShards, type ShardsHeader } from "../../tokenizer/index.js";
-import { type LineageEntry, readLineage } from "./lineage.js";
+import {
+  type LineageEntry,
+  loadTokenizer,
+  openShards,
+  readLineage,
+  type ShardsHeader,
+  type Tokenizer,
+  tokenizerHash,
+} from "../../tokenizer/index.js";
 
 export interface Whereabouts extends LineageEntry {
   readonly split: "train" | "heldout";
@@ -43,7 +50,7 @@ export async function where(
     const { document, start, end } = findDocument(folder, header[split].files, position);
     const lineage = await readLineage(folder, split, document);
     const place = { split, position, document, token: position - start, tokens: end - start } as const;
-    const tokenizer = await loadTokenizer(join(folder, "tokenizer")).catch(() => null);
+    const tokenizer = await tokenizerBeside(folder, header.tokenizer);
     if (tokenizer === null) return { ...lineage, ...place, byte: null, context: ["", "", ""] };
     const decode = (from: number, to: number) =>
       tokenizer.decode(
@@ -62,6 +69,15 @@ export async function where(
   } finally {
     shards.close();
   }
+}
+
+/** Of a corpus in the folder itself, of a training run beside it. */
+async function tokenizerBeside(folder: string, hash: string): Promise<Tokenizer | null> {
+  for (const place of [folder, dirname(folder)]) {
+    const tokenizer = await loadTokenizer(join(place, "tokenizer")).catch(() => null);
+    if (tokenizer !== null && tokenizerHash(tokenizer) === hash) return tokenizer;
+  }
+  return null;
 }
 
 /** By halving in the index of the file that has the token: some twenty reads of four bytes. */

@@ -6,9 +6,8 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { type AtomicFile, createAtomicFile } from "../../documents/index.js";
-import { fileError, QuernError } from "../../errors.js";
-import type { StoredDocument } from "../texts.js";
+import { type AtomicFile, createAtomicFile } from "../documents/index.js";
+import { fileError, QuernError } from "../errors.js";
 
 /** What is kept of a document. */
 export interface LineageEntry {
@@ -22,15 +21,6 @@ export interface LineageEntry {
   /** Which group of a mix it stands for, and its number where it is repeated. */
   readonly group?: string;
   readonly copy?: number;
-}
-
-export function lineageOf({ id, url, source, origin, fields }: StoredDocument): LineageEntry {
-  const { group, copy } = fields;
-  return {
-    ...{ id, url, source, archive: origin.archive, offset: origin.offset, time: origin.time },
-    ...(typeof group === "string" ? { group } : {}),
-    ...(typeof copy === "number" ? { copy } : {}),
-  };
 }
 
 const linesName = (split: string) => `lineage-${split}.jsonl`;
@@ -61,8 +51,8 @@ export class LineageWriter {
     }
   }
 
-  async add(document: StoredDocument): Promise<void> {
-    const line = `${JSON.stringify(lineageOf(document))}\n`;
+  async add(entry: LineageEntry): Promise<void> {
+    const line = `${JSON.stringify(entry)}\n`;
     this.#positions.push(BigInt(this.#position));
     this.#position += Buffer.byteLength(line);
     this.#waiting.push(line);
@@ -107,7 +97,7 @@ export async function readLineage(folder: string, split: string, number: number)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw fileError(error, "read", path);
       throw new QuernError(
-        `${folder} does not say where its documents come from; \`quern data corpus\` writes shards that do`,
+        `${folder} does not say where its documents come from; \`quern data corpus\` and \`quern pretrain --text\` write shards that do`,
       );
     }
   };
