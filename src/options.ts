@@ -25,25 +25,43 @@ export function checkOptions<S extends z.ZodObject>(
   }
   const known = Object.keys(schema.shape);
   for (const key of Object.keys(input)) {
-    if (!known.includes(key)) {
-      const near = nearest(key, known);
-      throw new QuernError(
-        `unknown option ${name(key)}${where}${near === undefined ? "" : `; did you mean ${name(near)}?`}`,
-        {
-          exitCode: 2,
-        },
-      );
-    }
+    if (!known.includes(key)) throw new QuernError(unknownKey(key, known, name, where), { exitCode: 2 });
   }
   const result = schema.safeParse(input, { reportInput: true });
   if (result.success) return result.data;
-  const messages = result.error.issues.map((issue) => describeIssue(issue, name) + where);
+  const messages = result.error.issues.map((issue) =>
+    issue.code === "unrecognized_keys"
+      ? unknownKey(issue.keys[0], keysAt(schema, issue.path), (key) => nameOf([...issue.path, key], name), where)
+      : describeIssue(issue, name) + where,
+  );
   throw new QuernError(messages.join("; "), { exitCode: 2 });
+}
+
+function unknownKey(key: string, known: readonly string[], name: NameOption, where: string): string {
+  const near = nearest(key, known);
+  return `unknown option ${name(key)}${where}${near === undefined ? "" : `; did you mean ${name(near)}?`}`;
+}
+
+/** `optimise.steps`, `sources[1].weight`. */
+const nameOf = ([first, ...inner]: readonly PropertyKey[], name: NameOption): string =>
+  first === undefined
+    ? ""
+    : name(String(first)) + inner.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("");
+
+/** The keys that an object inside the options may have; none where that cannot be told. */
+function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): readonly string[] {
+  const def = schema._zod.def as { innerType?: z.core.$ZodType; element?: z.core.$ZodType };
+  if (def.innerType !== undefined) return keysAt(def.innerType, path);
+  if (def.element !== undefined && path.length > 0) return keysAt(def.element, path.slice(1));
+  const { shape } = schema as { shape?: Readonly<Record<string, z.core.$ZodType>> };
+  if (shape === undefined || path.length === 0) return Object.keys(shape ?? {});
+  const inner = shape[String(path[0])];
+  return inner === undefined ? [] : keysAt(inner, path.slice(1));
 }
 
 /** One sentence for one issue of zod. */
 function describeIssue(issue: z.core.$ZodIssue, name: NameOption): string {
-  const option = issue.path.length === 0 ? "" : name(String(issue.path[0]));
+  const option = nameOf(issue.path, name);
   const got = show(issue.input);
   const must = (what: string) => `${option} must be ${what}, not ${got}`;
   switch (issue.code) {

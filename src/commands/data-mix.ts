@@ -31,6 +31,11 @@ export default defineCommand({
         `target loss ${loss.measured.toFixed(3)} nats a token measured with the chosen weights (${loss.predicted.toFixed(3)} predicted), ` +
           `${loss.natural.toFixed(3)} with the natural ones`,
       );
+      if (!(regression.correlation >= TELLING)) {
+        print(
+          "so low a correlation says that the runs hardly tell mixtures apart: give optimise more steps, or more runs",
+        );
+      }
     }
     const wide = Math.max(...result.groups.map(({ name }) => name.length), 5);
     print(`${"group".padEnd(wide)}   MB in  epochs   asked   share  MB out`);
@@ -40,6 +45,12 @@ export default defineCommand({
       print(`${name.padEnd(wide)}${figures.map((figure) => figure.padStart(8)).join("")}${last}`);
     }
     print(`${result.documents} documents, ${result.written} in the mix, ${(result.bytesWritten / 1e6).toFixed(1)} MB`);
+    const { bytes: wanted } = recipe;
+    if (wanted !== undefined && result.bytesWritten < 0.95 * wanted && result.groups.some(({ capped }) => capped)) {
+      print(
+        `less than the ${(wanted / 1e6).toFixed(1)} MB asked for: no document is taken more often than epochs allow`,
+      );
+    }
     if (result.unjudged > 0) print(`${result.unjudged} documents have no quality and count as the worst`);
     for (const [reason, count] of Object.entries(result.skipped)) print(`${count} not read: ${reason}`);
     print(`written to ${out}/documents`);
@@ -47,4 +58,6 @@ export default defineCommand({
   },
 });
 
+/** Correlation below which the search's own figures are no reason to trust its weights. */
+const TELLING = 0.7;
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;

@@ -6,13 +6,13 @@ export default defineCommand({
   options: z.object({
     shards: z
       .string()
-      .describe("folder of token shards: of `quern data corpus`, or the tokens of a training run")
+      .describe("folder of token shards: of `quern data corpus`, or of a training run")
       .meta({ value: "SHARDS" }),
     position: z.int().min(0).describe("the token, counted from 0").meta({ value: "POSITION" }),
     split: z.enum(["train", "heldout"]).default("train").describe("the training tokens or those that are held out"),
   }),
   positional: ["shards", "position"],
-  examples: ["quern data where corpus/shards 1000000", "quern data where runs/speedrun/tokens 1000000"],
+  examples: ["quern data where corpus/shards 1000000", "quern data where runs/speedrun 1000000"],
   async run({ shards, position, split }, { print }) {
     const { where } = await import("../data/shards/where.js");
     const found = await where(shards, position, { split });

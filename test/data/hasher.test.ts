@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { simplifyText, TextHasher } from "../../src/data/deduplicate/hasher.js";
 import { minHashParameters } from "../../src/data/deduplicate/parameters.js";
+import { splitPieces } from "../../src/data/deduplicate/pieces.js";
 
 describe("hashes of texts", () => {
   const hasher = new TextHasher();
@@ -39,6 +40,42 @@ describe("hashes of texts", () => {
     expect([...(hasher.bandHashes("uber 7 straßen\nund noch (mehr)") ?? [])]).toEqual(one);
     expect(hasher.bandHashes("only four words here")).toBeNull();
     expect(hasher.bandHashes("")).toBeNull();
+  });
+
+  it("of lines and paragraphs are those of the pieces that are not blank", () => {
+    const characters = [
+      "a",
+      "b c",
+      "\n",
+      "\n",
+      "\r\n",
+      " ",
+      "\t",
+      "\u00a0",
+      "\u3000",
+      "\ufeff",
+      "é",
+      "𝒳",
+      "\u200b",
+      "\v",
+    ];
+    const texts = fc.array(fc.constantFrom(...characters), { maxLength: 40 }).map((parts) => parts.join(""));
+    fc.assert(
+      fc.property(texts, fc.constantFrom("line" as const, "paragraph" as const), (text, kind) => {
+        const found: [bigint, number][] = [];
+        hasher.hashPieces(text, kind, (low, high, place) => found.push([(BigInt(high) << 32n) + BigInt(low), place]));
+        const pieces = splitPieces(text, kind).map((piece, place) => [piece, place] as const);
+        const expected = pieces.filter(([piece]) => piece.trim() !== "");
+        expect(found).toEqual(expected.map(([piece, place]) => [hasher.hash(piece), place]));
+      }),
+      { numRuns: 500 },
+    );
+    // More than are hashed in one call.
+    let count = 0;
+    hasher.hashPieces("line\n\n".repeat(5000), "line", (_, __, place) => {
+      count += place === 2 * count ? 1 : 0;
+    });
+    expect(count).toBe(5000);
   });
 
   describe("have the same normal form in the kernel as in the plain function", () => {

@@ -208,7 +208,15 @@ describe("a mix", () => {
     await expect(call({ sources: [{ ...sources[0], weight: 0 }] })).rejects.toThrow(
       /sum to 0; there is nothing to mix/,
     );
-    await expect(call({ sources: [{ ...sources[0], weight: -1 }] })).rejects.toThrow(/sources/);
+    await expect(call({ sources: [{ ...sources[0], weight: -1 }] })).rejects.toThrow(
+      /^sources\[0\]\.weight must be at least 0, not -1 in the mix$/,
+    );
+    await expect(call({ sources: [{ ...sources[0], wieght: 1 }] })).rejects.toThrow(
+      /^unknown option sources\[0\]\.wieght in the mix; did you mean sources\[0\]\.weight\?$/,
+    );
+    await expect(call({ sources, optimise: { step: 3 } })).rejects.toThrow(
+      /^unknown option optimise\.step in the mix; did you mean optimise\.steps\?$/,
+    );
     await expect(call({})).rejects.toThrow(/either sources, with names, or inputs/);
     await expect(call({ inputs: [web], temprature: 2 })).rejects.toThrow(
       /unknown option temprature in the mix; did you mean temperature/,

@@ -128,6 +128,7 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
       expect(text.slice(byte ?? -1).startsWith(context[1])).toBe(true);
     }
     expect(new Set(found.map(({ id }) => id)).size).toBeGreaterThan(3);
+    expect(await where(run, 50)).toEqual(found[1]);
   });
 
   it("gives the same bits again, and after a stop in the middle", async () => {

@@ -1,5 +1,5 @@
 /** @file From a token back to the document that it is of, and to the archive that this was read from. */
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { QuernError } from "../../errors.js";
 import {
@@ -30,15 +30,16 @@ export interface Whereabouts extends LineageEntry {
 const SHOWN = 24;
 
 /**
- * The document behind a token of shards, counted from 0 in its split.
+ * The document behind a token of shards, counted from 0 in its split. Of a corpus or a training run its folder will do.
  *
  * @throws QuernError for a position that the split does not have, shards without lineage
  */
 export async function where(
-  folder: string,
+  place: string,
   position: number,
   { split = "train" }: { readonly split?: "train" | "heldout" } = {},
 ): Promise<Whereabouts> {
+  const folder = [place, join(place, "shards"), join(place, "tokens")].find(hasShards) ?? place;
   const shards = openShards(folder);
   try {
     const { header } = shards;
@@ -70,6 +71,8 @@ export async function where(
     shards.close();
   }
 }
+
+const hasShards = (folder: string) => existsSync(join(folder, "shards.json"));
 
 /** Of a corpus in the folder itself, of a training run beside it. */
 async function tokenizerBeside(folder: string, hash: string): Promise<Tokenizer | null> {
