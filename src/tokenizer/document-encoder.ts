@@ -2,20 +2,23 @@
 import type { ReadBytes } from "../documents/index.js";
 import { IdBuffer } from "./encoder.js";
 import { snapshotOf } from "./snapshot.js";
-import { buffersOf, sizeOf, textsOfTask } from "./text-tasks.js";
+import { buffersOf, sizeOf, textsIn, textsOfTask } from "./text-tasks.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { tokenizerHash } from "./tokenizer-hash.js";
 import { Underway } from "./underway.js";
 import { hasWorkers, WorkerPool } from "./worker-pool.js";
-import type { EncodeResult, EncodeTask, Setup } from "./worker-tasks.js";
+import type { EncodeOrder, EncodeResult, EncodeTask, IdRoom, Setup } from "./worker-tasks.js";
 
 /** Texts shorter than this in all are not worth starting workers for. */
 const WORTH_WORKERS = 8 << 20;
 
+/** Ids that there is room for at least: of a task of the usual size. */
+const LEAST_ROOM = 5 << 18;
+
 /** Tasks for each thread that are begun, or done and waiting for one before them. */
 const MOST_UNDERWAY = 6;
 
-type EncodingPool = WorkerPool<EncodeTask | "hash", EncodeResult | string>;
+type EncodingPool = WorkerPool<EncodeOrder | "hash", EncodeResult | string>;
 
 /** Encodes documents, each with the end-of-text token behind it; empty ones are left out. Close it when done. */
 export class DocumentEncoder {
@@ -26,6 +29,8 @@ export class DocumentEncoder {
   #pool: EncodingPool | undefined;
   #hash: Promise<string> | undefined;
   #units = 0;
+  /** Room for ids that nobody reads any more. */
+  readonly #free: IdRoom[] = [];
 
   /**
    * @param reading the reading of the files that the documents come from: whether they are many is known at once
@@ -37,7 +42,7 @@ export class DocumentEncoder {
     this.#threads = threads;
   }
 
-  /** Tasks encoded, in their order. */
+  /** Tasks encoded, in their order; the ids are good until they are given to `release`. */
   async *encode(tasks: AsyncIterable<EncodeTask>): AsyncGenerator<EncodeResult> {
     const underway = new Underway<EncodeResult>();
     for await (const task of tasks) {
@@ -48,19 +53,34 @@ export class DocumentEncoder {
         this.#hash = this.#pool.run("hash") as Promise<string>;
       }
       if (this.#pool === undefined) {
-        yield encodeTask(this.#tokenizer, task, this.#endOfText);
+        yield encodeTask(this.#tokenizer, task, this.#endOfText, this.#room(task));
         continue;
       }
-      if (this.#pool.hasRoom()) underway.add(this.#pool.run(task, buffersOf(task)) as Promise<EncodeResult>);
+      const into = this.#room(task);
+      if (this.#pool.hasRoom()) underway.add(this.#pool.run({ task, into }, buffersOf(task)) as Promise<EncodeResult>);
       else {
         // In a promise, so that what fails is told in its turn.
-        underway.add(new Promise((resolve) => resolve(encodeTask(this.#tokenizer, task, this.#endOfText))));
+        underway.add(new Promise((resolve) => resolve(encodeTask(this.#tokenizer, task, this.#endOfText, into))));
         // What other threads have done is heard of only between tasks.
         await new Promise<void>((resolve) => setImmediate(resolve));
       }
       while (underway.isFirstSettled || underway.size > this.#threads * MOST_UNDERWAY) yield await underway.shift();
     }
     while (underway.size > 0) yield await underway.shift();
+  }
+
+  /** Gives back the ids of a task. */
+  release({ buffer }: EncodeResult["ids"]): void {
+    if (buffer instanceof SharedArrayBuffer) this.#free.push(new Uint32Array(buffer));
+  }
+
+  /** Room for the ids of a task. It is used again and shared by all threads, for fresh megabytes cost more than they hold. */
+  #room(task: EncodeTask): IdRoom {
+    // A token has a byte at least, or is the end of a text.
+    const most = sizeOf(task) * (task.kind === "texts" ? 3 : 1) + (task.kind === "lines" ? 0 : textsIn(task)) + 1;
+    const place = this.#free.findIndex((room) => room.length >= most);
+    if (place >= 0) return this.#free.splice(place, 1)[0];
+    return new Uint32Array(new SharedArrayBuffer(Math.max(most, LEAST_ROOM) * 4));
   }
 
   /** This thread encodes as well. */
@@ -82,13 +102,9 @@ export class DocumentEncoder {
   }
 }
 
-/** Used again for every batch: fresh megabytes of memory would cost more than they hold. */
-const batchIds = new IdBuffer();
-
-/** Encodes a task. @throws QuernError for a line that is no document */
-export function encodeTask(tokenizer: Tokenizer, task: EncodeTask, endOfText: number): EncodeResult {
-  const out = batchIds;
-  out.length = 0;
+/** Encodes a task. @param into where the ids go if they fit @throws QuernError for a line that is no document */
+export function encodeTask(tokenizer: Tokenizer, task: EncodeTask, endOfText: number, into: IdRoom): EncodeResult {
+  const out = new IdBuffer(into);
   let ends: Uint32Array<ArrayBuffer>;
   let bytes = 0;
   let others = 0;
@@ -117,5 +133,5 @@ export function encodeTask(tokenizer: Tokenizer, task: EncodeTask, endOfText: nu
       bytes += Buffer.byteLength(text, "utf8");
     });
   }
-  return { ids: out.ids.slice(0, out.length), ends, bytes, others };
+  return { ids: out.ids.subarray(0, out.length), ends, bytes, others };
 }

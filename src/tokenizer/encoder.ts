@@ -20,8 +20,12 @@ export interface BpeModel {
 
 /** Ids written one after the other; `ids` is replaced when it grows. */
 export class IdBuffer {
-  ids = new Uint32Array(256);
+  ids: Uint32Array;
   length = 0;
+
+  constructor(ids: Uint32Array = new Uint32Array(256)) {
+    this.ids = ids;
+  }
 
   /** Makes room for so many more. */
   reserve(more: number): void {

@@ -158,6 +158,11 @@ export function buffersOf(task: TextTask): ArrayBuffer[] {
   return buffer instanceof ArrayBuffer ? [buffer] : [];
 }
 
+/** Texts that end in a task of texts. */
+export function textsIn(task: Exclude<TextTask, { readonly kind: "lines" }>): number {
+  return (task.kind === "texts" ? task.texts : task.ends).length;
+}
+
 /** Bytes of a task, or for strings their units. */
 export function sizeOf(task: TextTask): number {
   if (task.kind === "texts") return task.texts.reduce((sum, text) => sum + text.length, 0);

@@ -14,6 +14,6 @@ export function tokenizerHash({ parts: { model, json, plainKeys } }: Tokenizer):
   for (let id = 0, at = 0; id < tokens.size; at += lengths[id++]) bytes.set(tokens.get(id), at);
   const { left, right } = listMerges(model);
   const hash = createHash("sha256").update(JSON.stringify([json, ...(plainKeys ?? [])]));
-  for (const numbers of [lengths, left, right]) hash.update(`;${numbers.join()}`);
+  for (const numbers of [lengths, left, right]) hash.update(`;${numbers.length};`).update(numbers);
   return hash.update(bytes).digest("hex");
 }

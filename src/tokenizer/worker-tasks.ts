@@ -49,12 +49,19 @@ export interface CountResult {
 }
 
 export type EncodeTask = TextTask;
+/** Room for ids in memory that all threads share. */
+export type IdRoom = Uint32Array<SharedArrayBuffer>;
+/** A task, and where its ids go. */
+export interface EncodeOrder {
+  readonly task: EncodeTask;
+  readonly into: IdRoom;
+}
 /**
  * The ids of the texts one after the other, each with its end-of-text token, and where each ends; behind the last end, ids
  * of a text that goes on.
  */
 export interface EncodeResult {
-  readonly ids: Uint32Array<ArrayBuffer>;
+  readonly ids: Uint32Array;
   readonly ends: Uint32Array<ArrayBuffer>;
   /** UTF-8 bytes of the texts. */
   readonly bytes: number;

@@ -8,7 +8,7 @@ import { PretokenCounter, type PretokenCounts } from "./pretoken-counts.js";
 import { tokenizerFromSnapshot } from "./snapshot.js";
 import { TextParts } from "./text-parts.js";
 import { tokenizerHash } from "./tokenizer-hash.js";
-import type { CountResult, CountTask, EncodeTask, Reply, Setup } from "./worker-tasks.js";
+import type { CountResult, CountTask, EncodeOrder, Reply, Setup } from "./worker-tasks.js";
 
 const port = parentPort;
 if (port === null) throw new Error("this module runs in a worker thread");
@@ -47,9 +47,10 @@ async function counting({ pattern, kept }: Extract<Setup, { work: "count" }>): P
 
 async function encoding({ tokenizer: snapshot, endOfText }: Extract<Setup, { work: "encode" }>): Promise<Answer> {
   const tokenizer = await tokenizerFromSnapshot(snapshot);
-  return (task) => {
-    if (task === "hash") return { result: tokenizerHash(tokenizer), transfer: [] };
-    const result = encodeTask(tokenizer, task as EncodeTask, endOfText);
-    return { result, transfer: [result.ids.buffer, result.ends.buffer] };
+  return (order) => {
+    if (order === "hash") return { result: tokenizerHash(tokenizer), transfer: [] };
+    const { task, into } = order as EncodeOrder;
+    const result = encodeTask(tokenizer, task, endOfText, into);
+    return { result, transfer: [result.ends.buffer] };
   };
 }

@@ -17,7 +17,7 @@ import { type ShardsProgress, writeFolderResumably } from "./shards-journal.js";
 import { END_OF_TEXT } from "./special-names.js";
 import { batchesOf, withoutFirst } from "./text-tasks.js";
 import type { Tokenizer } from "./tokenizer.js";
-import type { EncodeResult, EncodeTask } from "./worker-tasks.js";
+import type { EncodeTask } from "./worker-tasks.js";
 
 type Texts = Iterable<string> | AsyncIterable<string>;
 
@@ -57,8 +57,6 @@ export interface WriteTasksOptions extends Omit<WriteShardsOptions, "train" | "h
   readonly nothing?: () => void;
 }
 
-type TaskEncoder = (tasks: AsyncIterable<EncodeTask>) => AsyncIterable<EncodeResult>;
-
 /**
  * Encodes documents into token shards in a folder, which appears when it is whole and replaces one that was there. Special
  * tokens in the texts are ordinary text; each document ends with `<|endoftext|>`, and empty ones are left out.
@@ -87,13 +85,12 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
     threads = availableParallelism(),
   } = options;
   const encoder = new DocumentEncoder(tokenizer, endOfText, threads, reading);
-  const encode: TaskEncoder = (tasks) => encoder.encode(tasks);
   const common = { signal, onProgress, found, fileTokens, dtype } as const;
   const fill = async (temporary: string, there: ShardsProgress): Promise<ShardsHeader> => {
-    const train = await writeSplit(temporary, "train", options.train, encode, there, { ...common, reading });
+    const train = await writeSplit(temporary, "train", options.train, encoder, there, { ...common, reading });
     if (train.tokens === 0) options.nothing?.();
     if (train.tokens === 0) throw new QuernError("there is no text to train on: every document is empty or held out");
-    const heldout = await writeSplit(temporary, "heldout", options.heldout, encode, there, common);
+    const heldout = await writeSplit(temporary, "heldout", options.heldout, encoder, there, common);
     const header: ShardsHeader = {
       format: "quern token shards",
       version: 2,
@@ -119,7 +116,7 @@ async function writeSplit(
   folder: string,
   name: "train" | "heldout",
   tasks: AsyncIterable<EncodeTask>,
-  encode: TaskEncoder,
+  encoder: DocumentEncoder,
   there: ShardsProgress,
   { signal, onProgress, reading, found, fileTokens, dtype }: SplitOptions,
 ): Promise<ShardsSplitHeader> {
@@ -157,7 +154,7 @@ async function writeSplit(
     }
   }
   try {
-    for await (const { ids, ends, bytes, others } of encode(total.documents === 0 ? tasks : rest())) {
+    for await (const { ids, ends, bytes, others } of encoder.encode(total.documents === 0 ? tasks : rest())) {
       signal?.throwIfAborted();
       total.bytes += bytes;
       total.documents += ends.length;
@@ -180,6 +177,8 @@ async function writeSplit(
           await there.save();
         }
       }
+      if (file === undefined) encoder.release(ids);
+      else file.written.then(() => encoder.release(ids));
       report();
     }
     if (file !== undefined) {
@@ -229,7 +228,7 @@ class ShardFile {
   }
 
   /** Appends whole documents; `ends` are counted from `from` tokens before the first. */
-  async write(ids: Uint32Array<ArrayBuffer>, ends: Uint32Array, from: number): Promise<void> {
+  async write(ids: Uint32Array, ends: Uint32Array, from: number): Promise<void> {
     if (this.#documents + ends.length > this.#ends.length) {
       const grown = new Uint32Array(Math.max(this.#ends.length * 2, this.#documents + ends.length));
       grown.set(this.#ends);
@@ -243,6 +242,11 @@ class ShardFile {
     this.#writing = this.#file.write(bytes);
     // Told by whoever waits for it.
     this.#writing.catch(() => {});
+  }
+
+  /** Resolves when nothing that was given to `write` is read any more. */
+  get written(): Promise<void> {
+    return this.#writing.catch(() => {});
   }
 
   async commit(): Promise<ShardsSplitHeader["files"][number]> {
@@ -267,7 +271,7 @@ class ShardFile {
 
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
-function littleEndian(values: Uint32Array<ArrayBuffer>, count: number, dtype: "u16" | "u32"): Uint8Array {
+function littleEndian(values: Uint32Array, count: number, dtype: "u16" | "u32"): Uint8Array {
   if (LITTLE_ENDIAN) {
     // The machine's own order: u32 as it lies, u16 by one narrowing copy.
     const own = dtype === "u16" ? new Uint16Array(values.subarray(0, count)) : values;
