@@ -7,11 +7,12 @@
  * of a process) and the warm one (different text after it). QUERN_SHARED names the folder with data/text: War and Peace and
  * the Japanese text; QUERN_PYTHON a Python with tiktoken and tokenizers. Without them their rows are left out, and it says so.
  */
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { fetchNpmPackage, readStarterCorpus } from "../src/documents/index.js";
 import { patterns } from "../src/tokenizer/index.js";
 import { machineLine, median } from "./measure.js";
@@ -86,6 +87,15 @@ function rust<T>(job: object): T {
   return JSON.parse(output.trim().split("\n").at(-1)!) as T;
 }
 
+/** Measurements at once, each in its own process. */
+async function children<T>(jobs: readonly Job[]): Promise<T[]> {
+  const run = promisify(execFile);
+  const outputs = await Promise.all(
+    jobs.map((job) => run(process.execPath, [join(here, "tokenizer-job.js"), JSON.stringify(job)])),
+  );
+  return outputs.map(({ stdout }) => JSON.parse(stdout.trim().split("\n").at(-1)!) as T);
+}
+
 /** Runs each of the measurements in turn, round after round. */
 function inTurns<K extends string, T>(measures: Readonly<Record<K, () => T>>): Record<K, T[]> {
   const results = Object.fromEntries(Object.keys(measures).map((name) => [name, [] as T[]])) as Record<K, T[]>;
@@ -126,6 +136,7 @@ function bound(name: string, unit: string, values: readonly number[], most: numb
 }
 
 function verdict(ratio: number, least: number, aim: number | undefined): string {
+  if (least === 0) return "for comparison";
   const said = ratio >= least ? `ok: at least ${least}` : `MISSED: at least ${least}`;
   return aim === undefined ? said : `${said}, the aim ${aim} ${ratio >= aim ? "reached" : "missed"}`;
 }
@@ -320,12 +331,18 @@ function memory(): void {
   bound(`train, 2 GB with 21 million pretokens, ${seconds.toFixed(0)} s`, "GB", [bytes / 1e9], 2);
 }
 
-/** English 32 times over, a text file each time: from files to files, and by itself with the strings in memory. */
-function shards(prose: readonly string[]): void {
+/**
+ * English 32 times over, a text file each time: from files to files, and by itself with the strings in memory. What the
+ * machine gives two threads at most is told by two processes that encode at once, each with half of it in memory.
+ */
+async function shards(prose: readonly string[]): Promise<void> {
   const text = prose.join("\n");
+  const folders = ["first", "second"].map((half) => join(folder, "corpus", half));
+  for (const [half, files] of folders.entries()) {
+    mkdirSync(files, { recursive: true });
+    for (let file = 10; file < 26; file++) writeFileSync(join(files, `${half}${file}.txt`), text);
+  }
   const files = join(folder, "corpus");
-  mkdirSync(files);
-  for (let file = 10; file < 42; file++) writeFileSync(join(files, `${file}.txt`), text);
   const out = join(folder, "shards");
   type Rate = { readonly rate: number; readonly tokens: number };
   const { two, one } = inTurns({
@@ -335,6 +352,12 @@ function shards(prose: readonly string[]): void {
   if (two[0].tokens !== one[0].tokens + 32) throw new Error("shards and the encoder have different tokens");
   const rates = (list: readonly Rate[]) => list.map((each) => each.rate);
   add("shards, 32 files, two threads; encoding alone in one", "MB/s", rates(two), rates(one), { least: 1.6 });
+  const apart: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const [first, second] = await children<Rate>(folders.map((half) => ({ work: "quern-files", files: half })));
+    apart.push(first.rate + second.rate);
+  }
+  add("two processes that only encode; one", "MB/s", apart, rates(one), { least: 0 });
   rmSync(files, { recursive: true });
 }
 
