@@ -16,8 +16,11 @@ export interface CacheContents {
   readonly parts: readonly CachePart[];
 }
 
-/** What the cache holds; nothing if it has never been used. */
-export async function inspectCache(): Promise<CacheContents> {
+/**
+ * What the cache, or one part of it, holds; nothing if it has never been used.
+ * @throws QuernError for a part that is not there
+ */
+export async function inspectCache(part?: string): Promise<CacheContents> {
   const folder = cacheFolder();
   const parts: CachePart[] = [];
   for (const name of (await namesIn(folder)).sort()) {
@@ -25,7 +28,12 @@ export async function inspectCache(): Promise<CacheContents> {
     const entries = await namesIn(path);
     parts.push({ name, entries: entries.length, bytes: await bytesUnder(path) });
   }
-  return { folder, parts };
+  const wanted = parts.filter(({ name }) => part === undefined || name === part);
+  if (part !== undefined && wanted.length === 0) {
+    const names = parts.map(({ name }) => name).join(", ");
+    throw new QuernError(`the cache ${folder} has no "${part}"; it has ${names || "nothing"}`, { exitCode: 2 });
+  }
+  return { folder, parts: wanted };
 }
 
 /**
@@ -33,19 +41,15 @@ export async function inspectCache(): Promise<CacheContents> {
  * @throws QuernError for a part that is not there
  */
 export async function clearCache(part?: string): Promise<CacheContents> {
-  const { folder, parts } = await inspectCache();
-  const gone = parts.filter(({ name }) => part === undefined || name === part);
-  if (part !== undefined && gone.length === 0) {
-    const names = parts.map(({ name }) => name).join(", ");
-    throw new QuernError(`the cache ${folder} has no "${part}"; it has ${names || "nothing"}`, { exitCode: 2 });
-  }
-  for (const { name } of gone) {
+  const contents = await inspectCache(part);
+  const { folder, parts } = contents;
+  for (const { name } of parts) {
     const path = join(folder, name);
     await rm(path, { recursive: true, force: true }).catch((error) => {
       throw fileError(error, "remove", path);
     });
   }
-  return { folder, parts: gone };
+  return contents;
 }
 
 async function namesIn(path: string): Promise<string[]> {

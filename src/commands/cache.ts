@@ -12,13 +12,12 @@ export default defineCommand({
   examples: ["quern cache", "quern cache --clear --part programs"],
   async run({ clear, part }, { print }) {
     const { clearCache, inspectCache } = await import("../cache.js");
-    const { folder, parts } = clear ? await clearCache(part) : await inspectCache();
-    const shown = parts.filter(({ name }) => part === undefined || name === part);
+    const { folder, parts } = clear ? await clearCache(part) : await inspectCache(part);
     print(folder);
-    for (const { name, entries, bytes } of shown) {
+    for (const { name, entries, bytes } of parts) {
       print(`  ${name.padEnd(12)}  ${entries} entries  ${(bytes / 1e6).toFixed(1)} MB${clear ? "  removed" : ""}`);
     }
-    if (shown.length === 0) print("  empty");
-    return { folder, cleared: clear, parts: shown };
+    if (parts.length === 0) print("  empty");
+    return { folder, cleared: clear, parts };
   },
 });

@@ -27,7 +27,8 @@ describe("building a program", () => {
     expect([...second.read("y")]).toEqual([3, 6, 9, 12, 15]);
     // One image serves both: what one does is not seen by the other.
     expect([...first.read("x")]).toEqual([0, 0, 0, 0, 0]);
-    expect(await readdir(programsFolder())).toHaveLength(1);
+    // The program and the templates that it is linked to.
+    expect(await readdir(programsFolder())).toHaveLength(2);
     if (process.getuid) expect((await stat(programsFolder())).mode & 0o077).toBe(0);
     first.dispose();
     second.dispose();
@@ -40,7 +41,7 @@ describe("building a program", () => {
       expect(program.read("y")[4]).toBe(6);
       program.dispose();
     }
-    expect(await readdir(programsFolder())).toHaveLength(1);
+    expect(await readdir(programsFolder())).toHaveLength(2);
   });
 
   it.runIf(compiler)("builds again for a compiler that has changed", async () => {

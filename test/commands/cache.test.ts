@@ -35,6 +35,8 @@ describe("the cache", () => {
       { name: "packages", entries: 1, bytes: 5 },
       { name: "programs", entries: 2, bytes: 10 },
     ]);
+    expect((await inspectCache("packages")).parts).toHaveLength(1);
+    await expect(inspectCache("tokens")).rejects.toThrow('has no "tokens"; it has packages, programs');
     await expect(clearCache("tokens")).rejects.toThrow('has no "tokens"; it has packages, programs');
     expect((await clearCache("programs")).parts).toHaveLength(1);
     expect(await readdir(join(folder, "cache"))).toEqual(["packages"]);

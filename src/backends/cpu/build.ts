@@ -1,15 +1,18 @@
-/** @file C source → something that can be loaded, kept in the cache by the hash of all that it depends on. */
+/**
+ * @file C source → something that can be loaded, kept in the cache by the hash of all that it depends on. The templates
+ * are compiled first, to an object that many programs are linked to: they would be most of each program's build.
+ */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import { promisify } from "node:util";
 import { QuernError } from "../../errors.js";
 import { compileWasm } from "./clang.js";
 import { emulator } from "./emulated.js";
 import type { InstructionSet } from "./instruction-sets.js";
-import { cachedProgram } from "./program-cache.js";
+import { cachedProgram, programsFolder } from "./program-cache.js";
 import type { Compiler } from "./toolchain.js";
 
 const execute = promisify(execFile);
@@ -32,6 +35,8 @@ export const WASM_STACK = 1 << 20;
 const WASM_FLAGS = [
   ...["--target=wasm32", "-std=gnu11", "-nostdlib", "-ffreestanding", "-ffp-contract=fast"],
   ...["-pthread", "-matomics", "-mbulk-memory", "-mmutable-globals"],
+];
+const WASM_LINK = [
   ...["-Wl,--no-entry", "-Wl,--import-memory", "-Wl,--shared-memory", `-Wl,--max-memory=${WASM_PAGES * 65536}`],
   // Each thread sets its own stack.
   ...["-Wl,--export=__stack_pointer", `-Wl,-z,stack-size=${WASM_STACK}`],
@@ -50,36 +55,93 @@ function optimisation(): string {
 
 const LIBRARY_SUFFIX: { readonly [platform: string]: string } = { win32: ".dll", darwin: ".dylib" };
 
-/** @param compiler null for WebAssembly */
-export async function build(source: string, set: InstructionSet, compiler: Compiler | null): Promise<Built> {
-  const start = performance.now();
-  const [text, flags, suffix] = await recipe(source, set, compiler);
-  // The library is tuned for a processor by a compiler: another one of either builds its own.
-  const by = compiler ? [compiler.command, compiler.version, compiler.identity] : [await clangVersion()];
-  const machine = [process.platform, process.arch, cpus()[0]?.model ?? ""];
-  const key = createHash("sha256")
-    .update(JSON.stringify([text, flags, by, machine]))
-    .digest("hex")
-    .slice(0, 32);
-  const library = `program${suffix}`;
-  const { folder, cached } = await cachedProgram(key, library, async (temporary) => {
-    await writeFile(join(temporary, "program.c"), text);
-    if (compiler) await compileNative(compiler, flags, temporary, library);
-    else await writeFile(join(temporary, library), await compileWasm(text, flags));
-  });
-  const seconds = (performance.now() - start) / 1000;
-  return { library: join(folder, library), source: join(folder, "program.c"), cached, seconds };
+/** What is compiled to which file of a folder. */
+interface Job {
+  readonly text: string;
+  readonly flags: readonly string[];
+  readonly file: string;
+  /** An object file to link to. */
+  readonly object?: string;
 }
 
-/** What is compiled, with which flags, to a file of which suffix. */
-async function recipe(
-  source: string,
+/**
+ * @param templates C that is compiled apart and linked to it
+ * @param compiler null for WebAssembly
+ */
+export async function build(
+  { source, templates }: { readonly source: string; readonly templates?: string },
   set: InstructionSet,
   compiler: Compiler | null,
-): Promise<[text: string, flags: readonly string[], suffix: string]> {
-  if (!compiler) return [source, [optimisation(), ...WASM_FLAGS, ...set.flags], ".wasm"];
-  if (emulator()) return [source + (await runner()), [optimisation(), ...EMULATED_FLAGS, ...set.flags], ""];
-  return [source, nativeFlags(set, compiler.native), LIBRARY_SUFFIX[process.platform] ?? ".so"];
+): Promise<Built> {
+  const start = performance.now();
+  const { flags, link, suffix, end } = await recipe(set, compiler);
+  let object: string | undefined;
+  if (templates !== undefined) {
+    const file = "templates.o";
+    object = join((await cached({ text: templates, flags: [...flags, "-c"], file }, compiler)).folder, file);
+  }
+  const file = `program${suffix}`;
+  const program = await cached({ text: source + end, flags: [...flags, ...link], file, object }, compiler);
+  const seconds = (performance.now() - start) / 1000;
+  const at = (name: string) => join(program.folder, name);
+  return { library: at(file), source: at("program.c"), cached: program.cached, seconds };
+}
+
+interface Recipe {
+  readonly flags: readonly string[];
+  /** Flags beside these where a program is linked. */
+  readonly link: readonly string[];
+  readonly suffix: string;
+  /** C behind a program's own. */
+  readonly end: string;
+}
+
+async function recipe(set: InstructionSet, compiler: Compiler | null): Promise<Recipe> {
+  if (!compiler) {
+    return { flags: [optimisation(), ...WASM_FLAGS, ...set.flags], link: WASM_LINK, suffix: ".wasm", end: "" };
+  }
+  if (emulator()) {
+    return { flags: [optimisation(), ...EMULATED_FLAGS, ...set.flags], link: [], suffix: "", end: await runner() };
+  }
+  const suffix = LIBRARY_SUFFIX[process.platform] ?? ".so";
+  return { flags: nativeFlags(set, compiler.native), link: [], suffix, end: "" };
+}
+
+/** Builds under way in this process: who wants the same waits for it. */
+const building = new Map<string, ReturnType<typeof cachedProgram>>();
+
+/** The folder of what a job makes, made if it is not in the cache. */
+async function cached(job: Job, compiler: Compiler | null): ReturnType<typeof cachedProgram> {
+  // It is tuned for a processor by a compiler: another one of either builds its own.
+  const by = compiler ? [compiler.command, compiler.version, compiler.identity] : [await clangVersion()];
+  // The folder of the object says what it was made of, wherever the cache lies.
+  const object = job.object === undefined ? [] : [basename(dirname(job.object))];
+  const machine = [process.platform, process.arch, cpus()[0]?.model ?? ""];
+  const key = createHash("sha256")
+    .update(JSON.stringify([job.text, job.flags, job.file, object, by, machine]))
+    .digest("hex")
+    .slice(0, 32);
+  const path = join(programsFolder(), key);
+  let result = building.get(path);
+  if (!result) {
+    result = cachedProgram(key, job.file, (folder) => make(job, compiler, folder));
+    building.set(path, result);
+    const forget = () => building.delete(path);
+    result.then(forget, forget);
+  }
+  return result;
+}
+
+async function make({ text, flags, file, object }: Job, compiler: Compiler | null, folder: string): Promise<void> {
+  const source = `${basename(file, extname(file))}.c`;
+  await writeFile(join(folder, source), text);
+  if (compiler) {
+    const files = object === undefined ? [source] : [source, object];
+    await compileNative(compiler, [...flags, ...files, "-o", file], folder);
+  } else {
+    const objects = object === undefined ? undefined : await readFile(object);
+    await writeFile(join(folder, file), await compileWasm(text, flags, objects));
+  }
 }
 
 /** @param native the compiler's flags for this very machine: here they choose the scheduling, but no instruction */
@@ -88,9 +150,9 @@ export function nativeFlags(set: InstructionSet, native: readonly string[]): str
   return [optimisation(), ...NATIVE_FLAGS, ...tuning, ...set.flags];
 }
 
-async function compileNative(compiler: Compiler, flags: readonly string[], folder: string, name: string) {
+async function compileNative(compiler: Compiler, words: readonly string[], folder: string) {
   try {
-    await execute(compiler.command, [...flags, "program.c", "-o", name], { cwd: folder, maxBuffer: 1 << 24 });
+    await execute(compiler.command, words, { cwd: folder, maxBuffer: 1 << 24 });
   } catch (error) {
     const output = String((error as { stderr?: string }).stderr ?? error);
     const firstError = output.split("\n").find((line) => line.includes("error")) ?? output.slice(0, 500);

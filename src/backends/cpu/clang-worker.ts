@@ -6,6 +6,8 @@ export interface ClangJob {
   readonly id: number;
   readonly source: string;
   readonly flags: readonly string[];
+  /** An object file to link to. */
+  readonly object: Uint8Array | undefined;
 }
 
 /** What became of it. */
@@ -18,7 +20,7 @@ console.log = () => {};
 
 const decoder = new TextDecoder();
 
-async function compile({ id, source, flags }: ClangJob): Promise<ClangAnswer> {
+async function compile({ id, source, flags, object }: ClangJob): Promise<ClangAnswer> {
   let output = "";
   try {
     const { commands } = await import("@yowasp/clang");
@@ -26,8 +28,8 @@ async function compile({ id, source, flags }: ClangJob): Promise<ClangAnswer> {
       if (bytes) output += decoder.decode(bytes, { stream: true });
     };
     const files = await commands.clang(
-      [...flags, "program.c", "-o", "program.wasm"],
-      { "program.c": source },
+      [...flags, "program.c", ...(object ? ["object.o"] : []), "-o", "program.wasm"],
+      { "program.c": source, ...(object && { "object.o": object }) },
       { stdout: collect, stderr: collect },
     );
     const wasm = files?.["program.wasm"];

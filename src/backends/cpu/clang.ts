@@ -36,10 +36,10 @@ class ClangThread {
     this.#worker.unref();
   }
 
-  compile(source: string, flags: readonly string[]): Promise<Uint8Array> {
+  compile(source: string, flags: readonly string[], object?: Uint8Array): Promise<Uint8Array> {
     clearTimeout(this.#idle);
     this.#worker.ref();
-    const job: ClangJob = { id: this.#next++, source, flags };
+    const job: ClangJob = { id: this.#next++, source, flags, object };
     return new Promise((resolve, reject) => {
       this.#waiting.set(job.id, { resolve, reject });
       this.#worker.postMessage(job);
@@ -71,10 +71,12 @@ class ClangThread {
 let thread: ClangThread | undefined;
 
 /**
- * A WebAssembly module of one C file.
+ * A WebAssembly module, or with -c an object, of one C file.
+ *
+ * @param object to link to it
  * @throws QuernError with clang's first error
  */
-export function compileWasm(source: string, flags: readonly string[]): Promise<Uint8Array> {
+export function compileWasm(source: string, flags: readonly string[], object?: Uint8Array): Promise<Uint8Array> {
   thread ??= new ClangThread();
-  return thread.compile(source, flags);
+  return thread.compile(source, flags, object);
 }

@@ -1,5 +1,5 @@
 /**
- * @file The C file of a program: the templates, one function a distinct kernel, one function an entry.
+ * @file The C file of a program: one function a distinct kernel, one function an entry; and that of the templates they call.
  *
  * Nothing in it is specific to a machine but the few macros at its top, which come from the instruction-set table.
  * Equal kernels (the same text) are emitted once and called with other offsets.
@@ -21,24 +21,15 @@ import type { InstructionSet } from "./instruction-sets.js";
 import { emitLoop, flatten, Parameters } from "./loop.js";
 import { type TemplateOp, templates } from "./templates.js";
 
-const TEMPLATE_FILES = [
-  "platform",
-  "vector",
-  "bf16",
-  "storage",
-  "pool",
-  "gemm",
-  "gemv",
-  "loop",
-  "attention",
-  "cross_entropy",
-  "embedding",
-  "gather",
-  "rope",
-];
+/** Types and inlined functions: in the text of every program. */
+const INLINE_FILES = ["platform", "vector", "bf16", "storage"];
+/** The large operations: compiled by themselves, for they take the compiler longer than most programs do. */
+const TEMPLATE_FILES = ["pool", "gemm", "gemv", "loop", "attention", "cross_entropy", "embedding", "gather", "rope"];
 
 export interface Emitted {
   readonly source: string;
+  /** C that is compiled apart and linked to it: the same for all programs of an instruction set and precision. */
+  readonly templates: string;
   /** Distinct kernels. */
   readonly kernels: number;
 }
@@ -78,18 +69,13 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
     );
   }
   const names = [...graph.entries.keys()].map(identifier);
+  const templates = TEMPLATE_FILES.map(templateText).join("\n");
   const source = [
     `// Emitted by Quern for ${set.name}, ${threads} threads.`,
-    "#define _GNU_SOURCE // sched.h gives the core that a thread runs on",
-    `#define QN_VL ${set.vectorLength}`,
-    `#define QN_MR ${set.tileRows}`,
-    `#define QN_NV ${set.tileVectors}`,
-    `#define QN_PAIRS ${set.bf16Products ? 1 : 0}`,
-    `#define QN_BF16 ${graph.precision === "bf16" ? 1 : 0}`,
-    "#define QN_THREADS 1",
-    ...TEMPLATE_FILES.map(
-      (name) => `\n// ---- ${name}.h\n${readFileSync(new URL(`./templates/${name}.h`, import.meta.url), "utf8")}`,
-    ),
+    ...macrosOf(set, graph.precision),
+    ...INLINE_FILES.map(templateText),
+    "\n// ---- templates, compiled apart\n",
+    ...prototypesOf(templates),
     "\n// ---- kernels\n",
     ...[...functions.values()].map(({ name, text }) => text.replaceAll("NAME", name)),
     "\n// ---- entries\n",
@@ -107,7 +93,32 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
     ...entries,
     runtime(graph.memory.bytes, [...scratch], names, threads, set),
   ].join("\n");
-  return { source, kernels: functions.size };
+  const library = [
+    `// Quern's templates for ${set.name}.`,
+    ...macrosOf(set, graph.precision),
+    ...INLINE_FILES.map(templateText),
+    templates,
+  ];
+  return { source, templates: library.join("\n"), kernels: functions.size };
+}
+
+const macrosOf = (set: InstructionSet, precision: Precision) => [
+  "#define _GNU_SOURCE // sched.h gives the core that a thread runs on",
+  `#define QN_VL ${set.vectorLength}`,
+  `#define QN_MR ${set.tileRows}`,
+  `#define QN_NV ${set.tileVectors}`,
+  `#define QN_PAIRS ${set.bf16Products ? 1 : 0}`,
+  `#define QN_BF16 ${precision === "bf16" ? 1 : 0}`,
+  "#define QN_THREADS 1",
+];
+
+const templateText = (name: string) =>
+  `\n// ---- ${name}.h\n${readFileSync(new URL(`./templates/${name}.h`, import.meta.url), "utf8")}`;
+
+/** Of what the templates offer to programs. */
+function prototypesOf(templates: string): string[] {
+  const functions = [...templates.matchAll(/^QN_TEMPLATE ([^{;]+\))(?: \{|;)/gm)].map(([, head]) => `${head};`);
+  return ["extern int qn_threads;", ...new Set(functions)];
 }
 
 /** `QUERN_PROFILE=1`: the program takes the time of each of its kernels, and tells it on standard error when it ends. */

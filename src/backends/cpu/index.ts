@@ -53,7 +53,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
   const wanted = options.precision ?? "fp32";
   const precision = wanted !== "auto" ? wanted : set.bf16Products && (await bf16Pays()) ? "bf16" : "fp32";
   const graph = compileGraph(entries, true, precision);
-  const { source, kernels } = emitProgram(graph, set, threads);
+  const { kernels, ...text } = emitProgram(graph, set, threads);
   if (!compiler && graph.memory.bytes > 2 ** 32) throw refuseWasmPlan(graph.memory.bytes);
   const free = freeMemory();
   if (graph.memory.bytes > free) {
@@ -63,7 +63,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
         "sequence, the vocabulary or the model's width",
     );
   }
-  const built = await build(source, set, compiler);
+  const built = await build(text, set, compiler);
   const image = await load(built.library, compiler !== null, threads);
   const entryNumbers = new Map([...graph.entries.keys()].map((name, i) => [name, i] as const));
 

@@ -1,7 +1,7 @@
 /**
  * @file What each operation means, in plain loops over float64: the oracle that every other backend is held to.
  *
- * Written for the reader and for the last digit, not for speed; shapes are known to fit, since tracing checked them.
+ * Written for the reader and for the last digit; shapes are known to fit, since tracing checked them.
  */
 import {
   type Attributes,
@@ -36,7 +36,8 @@ export const toBf16: Rounding = (x) => {
   const rest = x / unit - low;
   return unit * (rest > 0.5 || (rest === 0.5 && low % 2 !== 0) ? low + 1 : low);
 };
-const rounded = ({ shape, data }: Value, round: Rounding): Value => ({ shape, data: data.map(round) });
+const rounded = (x: Value, round: Rounding): Value =>
+  round === exact ? x : { shape: x.shape, data: x.data.map(round) };
 
 export const unaryFunctions: { readonly [O in UnaryOp]: (x: number) => number } = {
   neg: (x) => -x,
@@ -60,30 +61,41 @@ export const binaryFunctions: { readonly [O in BinaryOp]: (x: number, y: number)
   equal: (x, y) => (x === y ? 1 : 0),
 };
 
+/** For each element of `shape`, its position where a step along an axis is so many elements. */
+function positionsOf(shape: Shape, strides: readonly number[]): Int32Array {
+  const positions = new Int32Array(sizeOf(shape));
+  // Each axis, the last first, repeats what is there of those behind it.
+  for (let axis = shape.length - 1, size = 1; axis >= 0; size *= shape[axis--]) {
+    for (let i = size; i < size * shape[axis]; i++) positions[i] = positions[i - size] + strides[axis];
+  }
+  return positions;
+}
+
 /** For each element of `shape`, the position in a tensor of shape `from` that broadcasts to it. */
 function broadcastPositions(from: Shape, shape: Shape): Int32Array {
-  const positions = new Int32Array(sizeOf(shape));
   const strides = new Array<number>(shape.length).fill(0);
   for (let axis = shape.length - 1, stride = 1; axis >= shape.length - from.length; axis--) {
     const dimension = from[axis - shape.length + from.length];
     strides[axis] = dimension === 1 ? 0 : stride;
     stride *= dimension;
   }
-  for (let i = 0; i < positions.length; i++) {
-    for (let axis = shape.length - 1, rest = i; axis >= 0; axis--) {
-      positions[i] += (rest % shape[axis]) * strides[axis];
-      rest = Math.floor(rest / shape[axis]);
-    }
-  }
-  return positions;
+  return positionsOf(shape, strides);
 }
 
-function elementwise(f: (...x: number[]) => number): Evaluate<object> {
+function taken(data: Array64, positions: Int32Array): Float64Array {
+  const out = new Float64Array(positions.length);
+  for (let i = 0; i < out.length; i++) out[i] = data[positions[i]];
+  return out;
+}
+
+function elementwise(f: (x: number, y: number, z: number) => number): Evaluate<object> {
   return (inputs, _, node) => {
     const { shape } = node.outputs[0];
-    const positions = inputs.map((x) => broadcastPositions(x.shape, shape));
     const out = new Float64Array(sizeOf(shape));
-    for (let i = 0; i < out.length; i++) out[i] = f(...inputs.map((x, k) => x.data[positions[k][i]]));
+    // Of at most three operands; those that are not there are as the first.
+    const [x, y = x, z = x] = inputs.map(({ data }) => data);
+    const [px, py = px, pz = px] = inputs.map((input) => broadcastPositions(input.shape, shape));
+    for (let i = 0; i < out.length; i++) out[i] = f(x[px[i]], y[py[i]], z[pz[i]]);
     return [out];
   };
 }
@@ -122,7 +134,9 @@ function softmaxRow(
   const [V, C] = w.shape;
   const logits = new Float64Array(V);
   for (let v = 0; v < V; v++) {
-    for (let c = 0; c < C; c++) logits[v] += x.data[n * C + c] * w.data[v * C + c];
+    let sum = 0;
+    for (let c = 0; c < C; c++) sum += x.data[n * C + c] * w.data[v * C + c];
+    logits[v] = sum;
   }
   const top = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
   const logSumExp = top + Math.log(logits.reduce((total, l) => total + Math.exp(l - top), 0));
@@ -135,7 +149,7 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
   constant: (_, { data }) => [Float64Array.from(data)],
   literal: (_, { value }) => [Float64Array.of(value)],
   ...mapValues(unaryFunctions, elementwise),
-  ...mapValues(binaryFunctions, (f) => elementwise(f as (...x: number[]) => number)),
+  ...mapValues(binaryFunctions, elementwise),
   where: elementwise((condition, a, b) => (condition !== 0 ? a : b)),
   cast: ([x], { dtype }, node) => {
     const through =
@@ -146,7 +160,7 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
   },
   stopGradient: ([x]) => [x.data],
   reshape: ([x]) => [x.data],
-  broadcast: ([x], { shape }) => [Float64Array.from(broadcastPositions(x.shape, shape), (i) => x.data[i])],
+  broadcast: ([x], { shape }) => [taken(x.data, broadcastPositions(x.shape, shape))],
   split: ([x], { axis, sizes }, node) => {
     const inner = sizeOf(x.shape.slice(axis + 1));
     const row = x.shape[axis] * inner;
@@ -174,18 +188,8 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     return [out];
   },
   transpose: ([x], { axes }, node) => {
-    const { shape } = node.outputs[0];
-    const strides = x.shape.map((_, axis) => sizeOf(x.shape.slice(axis + 1)));
-    return [
-      Float64Array.from({ length: x.data.length }, (_, i) => {
-        let at = 0;
-        for (let axis = shape.length - 1, rest = i; axis >= 0; axis--) {
-          at += (rest % shape[axis]) * strides[axes[axis]];
-          rest = Math.floor(rest / shape[axis]);
-        }
-        return x.data[at];
-      }),
-    ];
+    const strides = axes.map((axis) => sizeOf(x.shape.slice(axis + 1)));
+    return [taken(x.data, positionsOf(node.outputs[0].shape, strides))];
   },
   gather: ([x, ids]) => {
     const V = x.shape[x.shape.length - 1];
@@ -218,15 +222,17 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
   max: reduction(Math.max, Number.NEGATIVE_INFINITY),
 
   matmul: (inputs, { transposeA, transposeB }, node, round) => {
-    const [a, b] = inputs.map((x) => rounded(x, round));
+    const [a, b] = inputs.map((x) => rounded(x, round).data);
     const [M, N] = node.outputs[0].shape;
-    const K = a.shape[transposeA ? 0 : 1];
+    const K = inputs[0].shape[transposeA ? 0 : 1];
     const [am, ak] = transposeA ? [1, M] : [K, 1];
     const [bk, bn] = transposeB ? [1, K] : [N, 1];
     const c = new Float64Array(M * N);
     for (let m = 0; m < M; m++) {
       for (let n = 0; n < N; n++) {
-        for (let k = 0; k < K; k++) c[m * N + n] += a.data[m * am + k * ak] * b.data[k * bk + n * bn];
+        let sum = 0;
+        for (let k = 0; k < K; k++) sum += a[m * am + k * ak] * b[k * bk + n * bn];
+        c[m * N + n] = sum;
       }
     }
     return [c];

@@ -14,8 +14,8 @@
 #define QN_WIDE(D) (((D) + QN_VL - 1) / QN_VL * QN_VL) // rows of words of a tile are this far apart
 #define QN_ATTENTION_FLOATS(D) ((2 * QN_NR + 2 * QN_KEYS) * QN_WIDE(D) + QN_KEYS * QN_NR + 3 * QN_NR)
 #define QN_ATTENTION_BACKWARD_FLOATS(D) ((5 * QN_NR + 3 * QN_KEYS) * QN_WIDE(D) + 3 * QN_KEYS * QN_NR + 4 * QN_NR)
-QN_FUNCTION long qn_attention_scratch(long D) { return qn_threads * QN_ATTENTION_FLOATS(D) + 16; }
-QN_FUNCTION long qn_attention_backward_scratch(long D) { return qn_threads * QN_ATTENTION_BACKWARD_FLOATS(D) + 16; }
+QN_TEMPLATE long qn_attention_scratch(long D) { return qn_threads * QN_ATTENTION_FLOATS(D) + 16; }
+QN_TEMPLATE long qn_attention_backward_scratch(long D) { return qn_threads * QN_ATTENTION_BACKWARD_FLOATS(D) + 16; }
 
 typedef struct {
   int bf16; long B, T, S, H, G, D; const float *q; long q_row; const float *k; long k_row; const float *v; long v_row;
@@ -269,7 +269,7 @@ static void qn_attention_few_task(void *context, long task, long worker) {
 // q (B,T,H,D): element (b,t,h,d) at q[(b*T+t)*q_row + h*D + d]; k, v (B,S,G,D) likewise with k_row, v_row (G key/value
 // heads, H % G == 0); o (B,T,H,D) rows of H*D; lse (B,H,T). Query t is at position `position + t` and sees keys
 // 0..position+t (< S); other keys are not read. Where there are segments (B,S), it sees those of its own place's alone.
-QN_FUNCTION void qn_attention(int bf16, long B, long T, long S, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, float *o, float *lse, float scale, long position, const int *segments, float *scratch) {
+QN_TEMPLATE void qn_attention(int bf16, long B, long T, long S, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, float *o, float *lse, float scale, long position, const int *segments, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
   qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = S, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = o, .lse = lse, .scale = scale, .position = position, .segments = segments, .scratch = aligned};
   if (T <= QN_FEW) qn_parallel(B * H * T, qn_attention_few_task, &c);
@@ -335,7 +335,7 @@ static void qn_attention_backward_task(void *context, long task, long worker) {
 
 // Training only (position 0, S == T): dq (B,T,H,D), dk, dv (B,T,G,D), each with its own row stride; all overwritten.
 // dq, dk, dv must not overlap q, k, v, o, d_o.
-QN_FUNCTION void qn_attention_backward(int bf16, long B, long T, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, const float *o, const float *lse, const float *d_o, float *dq, long dq_row, float *dk, long dk_row, float *dv, long dv_row, float scale, const int *segments, float *scratch) {
+QN_TEMPLATE void qn_attention_backward(int bf16, long B, long T, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, const float *o, const float *lse, const float *d_o, float *dq, long dq_row, float *dk, long dk_row, float *dv, long dv_row, float scale, const int *segments, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
   qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = T, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = (float *)o, .lse = (float *)lse, .scale = scale, .position = 0, .segments = segments, .scratch = aligned,
                             .d_o = d_o, .dq = dq, .dq_row = dq_row, .dk = dk, .dk_row = dk_row, .dv = dv, .dv_row = dv_row};

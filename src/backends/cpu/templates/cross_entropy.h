@@ -18,7 +18,7 @@ QN_FUNCTION long qn_cross_entropy_rows(long N, long V) {
 // fall on the same few places of a cache.
 QN_FUNCTION long qn_words_pitch(int bf16, long K) { long deep = bf16 ? QN_DEEP : 1; return ((K + deep - 1) / deep + 15) / 16 * 16 | 16; }
 // Scratch in floats, of both functions.
-QN_FUNCTION long qn_linear_cross_entropy_scratch(int bf16, long N, long C, long V) {
+QN_TEMPLATE long qn_linear_cross_entropy_scratch(int bf16, long N, long C, long V) {
   long R = qn_cross_entropy_rows(N, V), a = qn_gemm_apart_scratch(V, C), b = qn_gemm_scratch(R, C, V), d = qn_gemm_scratch(V, C, R);
   return R * qn_words_pitch(bf16, V) + V * qn_words_pitch(bf16, R) + R * ((V + QN_GROUP - 1) / QN_GROUP) + 3 * R + 48 + (a > b ? a > d ? a : d : b > d ? b : d);
 }
@@ -133,7 +133,7 @@ static void qn_cross_entropy_dw_task(void *context, long task, long worker) {
 
 // x (N,C), w (V,C), targets (N); d_loss (N) comes in; loss (N), dx (N,C) are overwritten, dw (V,C) too, or added to when
 // accumulate_dw.
-QN_FUNCTION void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, const float *d_loss, float *loss, float *dx, float *dw, int accumulate_dw, float *scratch) {
+QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, const float *d_loss, float *loss, float *dx, float *dw, int accumulate_dw, float *scratch) {
   long R = qn_cross_entropy_rows(N, V), groups = (V + QN_GROUP - 1) / QN_GROUP;
   long P = qn_words_pitch(bf16, V), Q = qn_words_pitch(bf16, R);
   float *along_v = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *along_rows = along_v + R * P, *sums = along_rows + V * Q, *rows3 = sums + R * groups, *again = rows3 + 3 * R, *rest = again + 16;
@@ -165,7 +165,7 @@ QN_FUNCTION void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long
 
 // x (N,C), w (V,C), targets (N); loss (N): -log softmax(x·wᵀ)[target] in nats, 0 where the target is -100 (or any id
 // outside [0, V)).
-QN_FUNCTION void qn_linear_cross_entropy(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, float *loss, float *scratch) {
+QN_TEMPLATE void qn_linear_cross_entropy(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, float *loss, float *scratch) {
   qn_linear_cross_entropy_gradient(bf16, N, C, V, x, w, targets, 0, loss, 0, 0, 0, scratch);
 }
 #endif

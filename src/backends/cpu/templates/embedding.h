@@ -16,7 +16,7 @@ static void qn_embedding_task(void *context, long task, long worker) {
 }
 
 // table (V,C), ids (N), out (N,C). An id outside [0, V) reads a row of zeros.
-QN_FUNCTION void qn_embedding(long N, long C, long V, const float *table, const int *ids, float *out) {
+QN_TEMPLATE void qn_embedding(long N, long C, long V, const float *table, const int *ids, float *out) {
   qn_embedding_context c = {N, C, V, table, ids, out, 0, 0};
   qn_parallel((N + QN_EMBEDDING_ROWS - 1) / QN_EMBEDDING_ROWS, qn_embedding_task, &c);
 }
@@ -37,7 +37,7 @@ static void qn_embedding_gradient_task(void *context, long task, long worker) {
 
 // ids (N), d_out (N,C), d_table (V,C) overwritten, or added to when accumulate. Tasks share out the columns, so every
 // sum is made by one worker in the order of n. Ids outside [0, V) are skipped. scratch: none (0 floats).
-QN_FUNCTION void qn_embedding_gradient(long N, long C, long V, const int *ids, const float *d_out, float *d_table, int accumulate, float *scratch) {
+QN_TEMPLATE void qn_embedding_gradient(long N, long C, long V, const int *ids, const float *d_out, float *d_table, int accumulate, float *scratch) {
   (void)scratch;
   long columns = C >= 64L * qn_threads ? 64 : 16;
   qn_embedding_context c = {N, C, V, d_out, ids, d_table, accumulate, columns};

@@ -14,7 +14,7 @@ static void qn_gather_task(void *context, long task, long worker) {
   }
 }
 // x (rows,V), ids (rows,K), out (rows,K); an id outside [0, V) gives 0
-QN_FUNCTION void qn_gather_ids(long rows, long V, long K, const float *x, const int *ids, float *out) {
+QN_TEMPLATE void qn_gather_ids(long rows, long V, long K, const float *x, const int *ids, float *out) {
   qn_gather_context c = {rows, V, K, x, ids, out};
   qn_parallel((rows + QN_GATHER_ROWS - 1) / QN_GATHER_ROWS, qn_gather_task, &c);
 }
@@ -33,7 +33,7 @@ static void qn_scatter_task(void *context, long task, long worker) {
   }
 }
 // ids, values (rows,K), out (rows,V) overwritten; a row has one writer, which adds in the order of K
-QN_FUNCTION void qn_scatter_add(long rows, long V, long K, const int *ids, const float *values, float *out) {
+QN_TEMPLATE void qn_scatter_add(long rows, long V, long K, const int *ids, const float *values, float *out) {
   qn_gather_context c = {rows, V, K, values, ids, out};
   qn_parallel((rows + QN_GATHER_ROWS - 1) / QN_GATHER_ROWS, qn_scatter_task, &c);
 }
@@ -61,7 +61,7 @@ static void qn_random_task(void *context, long task, long worker) {
   }
 }
 // out (N): uniform in [0, 1), multiples of 2^-24
-QN_FUNCTION void qn_random(long N, long seed, long step, unsigned stream, float *out) {
+QN_TEMPLATE void qn_random(long N, long seed, long step, unsigned stream, float *out) {
   qn_random_context c = {N, (unsigned)seed, (unsigned)step, stream, out};
   qn_parallel((N + 4 * QN_RANDOM_BLOCKS - 1) / (4 * QN_RANDOM_BLOCKS), qn_random_task, &c);
 }

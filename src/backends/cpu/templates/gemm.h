@@ -15,16 +15,13 @@
 #define QN_A_BLOCK 32768                                  // floats that hold A's block
 #define QN_SMALL 8                                        // rows (or columns) up to which nothing is packed
 
-// Called for every finished block of C (m0..m1, n0..n1), while it is hot in cache, by any worker; may read C and write
-// anything at those positions. n0 is a multiple of QN_GROUP.
-#define QN_GROUP 64 // a multiple of QN_NR
-typedef void (*qn_epilogue)(void *context, long m0, long m1, long n0, long n1);
-// The same where the blocks of C are kept apart: the block is at C, its rows QN_NC apart.
+#define QN_GROUP 64 // blocks that an epilogue is called for begin at its multiples; itself one of QN_NR
+// An epilogue where the blocks of C are kept apart: the block is at C, its rows QN_NC apart.
 typedef void (*qn_taker)(void *context, long m0, long m1, long n0, long n1, float *C);
 #define QN_APART 64 // rows of such a block, a multiple of a cache line of bf16
 
 // Scratch of qn_gemm in floats: min(N + 64, 1024) * min(K + 16, 1024) + qn_threads * 32768 + 16. (QN_NR is at most 64.)
-QN_FUNCTION long qn_gemm_scratch(long M, long N, long K) {
+QN_TEMPLATE long qn_gemm_scratch(long M, long N, long K) {
   (void)M;
   return (N + 64 < 1024 ? N + 64 : 1024) * (K + 16 < QN_KB ? K + 16 : QN_KB) + qn_threads * (long)QN_A_BLOCK + 16;
 }
@@ -404,7 +401,7 @@ QN_FUNCTION void qn_gemm_run(qn_gemm_context c, float *scratch) {
 
 // C (M,N) = [C +] A (M,K) · B (K,N); element (i,k) of A is at A[i*a_m + k*a_k], of B at B[k*b_k + n*b_n], of C at
 // C[i*ldc+n]. One of a_m, a_k is 1, one of b_k, b_n is 1. With bf16, A and B are rounded to bf16 first.
-QN_FUNCTION void qn_gemm(int bf16, long M, long N, long K, const float *A, long a_m, long a_k, const float *B, long b_k, long b_n,
+QN_TEMPLATE void qn_gemm(int bf16, long M, long N, long K, const float *A, long a_m, long a_k, const float *B, long b_k, long b_n,
                          float *C, long ldc, int accumulate, float *scratch, qn_epilogue epilogue, void *context) {
   qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = M, .N = N, .K = K, .A = A, .a_m = a_m, .a_k = a_k, .B = B, .b_k = b_k, .b_n = b_n,
                                 .C = C, .ldc = ldc, .accumulate = accumulate, .epilogue = epilogue, .context = context}, scratch);

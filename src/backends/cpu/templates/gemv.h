@@ -24,7 +24,7 @@ static void qn_gemv_task(void *context, long task, long worker) {
 }
 
 // y (N) = [y +] x (K) · W (N,K) transposed.
-QN_FUNCTION void qn_gemv(long N, long K, const float *x, const float *W, float *y, int accumulate, qn_epilogue epilogue, void *context) {
+QN_TEMPLATE void qn_gemv(long N, long K, const float *x, const float *W, float *y, int accumulate, qn_epilogue epilogue, void *context) {
   qn_gemv_context c = {.N = N, .K = K, .x = x, .W = W, .y = y, .accumulate = accumulate, .epilogue = epilogue, .context = context};
   if (N > 0 && K > 0) qn_parallel((N + QN_GROUP - 1) / QN_GROUP, qn_gemv_task, &c);
 }

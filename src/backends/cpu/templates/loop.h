@@ -19,13 +19,13 @@ static void qn_loop_task(void *context, long task, long worker) {
 
 // Calls block for rows × columns pieces of (R,C). The pieces depend on the shape alone, never on the threads, so that
 // sums over pieces are the same bits on any number of them.
-QN_FUNCTION void qn_loop(long R, long C, long rows, long columns, qn_epilogue block, void *context) {
+QN_TEMPLATE void qn_loop(long R, long C, long rows, long columns, qn_epilogue block, void *context) {
   qn_loop_context l = {R, C, rows, columns, block, context};
   qn_parallel(((R + rows - 1) / rows) * ((C + columns - 1) / columns), qn_loop_task, &l);
 }
 
 // out (C) = [out +] the sum over p of partial (P,C), in the order of p
-QN_FUNCTION void qn_combine(long P, long C, const float *partial, float *out, int accumulate) {
+QN_TEMPLATE void qn_combine(long P, long C, const float *partial, float *out, int accumulate) {
   for (long c = 0; c < C; c++) {
     float s = accumulate ? out[c] : 0.0f;
     for (long p = 0; p < P; p++) s += partial[p * C + c];
@@ -33,15 +33,9 @@ QN_FUNCTION void qn_combine(long P, long C, const float *partial, float *out, in
   }
 }
 
-// The first n lanes of x, `other` in the rest.
-QN_INLINE vf qn_first(vf x, long n, float other) {
-  for (int i = 0; i < QN_VL; i++) x[i] = i < n ? x[i] : other;
-  return x;
-}
-
 // cache (B,S,C): rows position … position+T of each sequence become rows (B,T,C), each `row` floats after the one before;
 // what would lie past S is dropped
-QN_FUNCTION void qn_cache_write(long B, long S, long T, long C, const float *rows, long row, long position, float *cache) {
+QN_TEMPLATE void qn_cache_write(long B, long S, long T, long C, const float *rows, long row, long position, float *cache) {
   for (long b = 0; b < B; b++)
     for (long t = 0; t < T && t + position < S; t++)
       for (long c = 0; c < C; c++) cache[(b * S + t + position) * C + c] = rows[(b * T + t) * row + c];
@@ -61,13 +55,13 @@ static void qn_copy_rows_task(void *context, long task, long worker) {
 }
 
 // to: rows of C floats, `stride` apart = from (rows,C)
-QN_FUNCTION void qn_copy_rows(long rows, long C, const float *from, float *to, long stride) {
+QN_TEMPLATE void qn_copy_rows(long rows, long C, const float *from, float *to, long stride) {
   qn_copy_context c = {rows, C, from, to, stride};
   qn_parallel((rows + QN_COPY_ROWS - 1) / QN_COPY_ROWS, qn_copy_rows_task, &c);
 }
 
 // out (rows,N): start, start + 1, … in every row
-QN_FUNCTION void qn_positions(long rows, long N, long start, int *out) {
+QN_TEMPLATE void qn_positions(long rows, long N, long start, int *out) {
   for (long r = 0; r < rows; r++) for (long n = 0; n < N; n++) out[r * N + n] = (int)(start + n);
 }
 #endif

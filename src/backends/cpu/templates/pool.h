@@ -4,7 +4,7 @@
 #ifndef QN_POOL_H
 #define QN_POOL_H
 typedef void (*qn_task)(void *context, long task, long worker);
-static int qn_threads = 1;
+int qn_threads = 1;
 
 // Denormal numbers are taken and made as 0 while a program runs (a moment that decays through them would make each
 // multiplication a microcode trap). Gives the state before.
@@ -83,8 +83,8 @@ __attribute__((export_name("quern_work"))) void quern_work(int worker) {
     if (atomic_fetch_sub(&qn_pool.busy, 1) == 1 && qn_pool.caller_sleeps) __builtin_wasm_memory_atomic_notify((int *)&qn_pool.busy, 1);
   }
 }
-QN_FUNCTION void qn_pool_begin(void) { qn_pool.running = 1; }
-QN_FUNCTION void qn_pool_end(void) { qn_pool.running = 0; }
+QN_TEMPLATE void qn_pool_begin(void) { qn_pool.running = 1; }
+QN_TEMPLATE void qn_pool_end(void) { qn_pool.running = 0; }
 static void qn_publish_core(long worker) { (void)worker; }
 static void qn_pool_wake(void) {
   if (qn_pool.sleepers) __builtin_wasm_memory_atomic_notify((int *)&qn_pool.round, QN_MAX_THREADS);
@@ -153,10 +153,10 @@ static void *qn_pool_main(void *arg) {
   }
 }
 
-static void qn_pool_stop(void);
+QN_TEMPLATE void qn_pool_stop(void);
 
 // Starts threads - 1 threads beside the caller's. 0, or the error number when the system gives none (then one thread runs).
-QN_FUNCTION int qn_pool_start(int threads) {
+QN_TEMPLATE int qn_pool_start(int threads) {
   if (threads < 1) threads = 1;
   if (threads > QN_MAX_THREADS) threads = QN_MAX_THREADS;
   qn_pool.stop = 0;
@@ -170,7 +170,7 @@ QN_FUNCTION int qn_pool_start(int threads) {
 }
 
 // Ends and joins the threads; to be called between program runs.
-QN_FUNCTION void qn_pool_stop(void) {
+QN_TEMPLATE void qn_pool_stop(void) {
   pthread_mutex_lock(&qn_pool.lock);
   qn_pool.stop = 1;
   pthread_cond_broadcast(&qn_pool.wake);
@@ -180,7 +180,7 @@ QN_FUNCTION void qn_pool_stop(void) {
 }
 
 // A program run begins: workers wake and spin until qn_pool_end. Both are called by the same thread.
-QN_FUNCTION void qn_pool_begin(void) {
+QN_TEMPLATE void qn_pool_begin(void) {
   qn_denormals_before = qn_flush_denormals();
   if (qn_threads < 2) return;
   qn_publish_core(0);
@@ -189,7 +189,7 @@ QN_FUNCTION void qn_pool_begin(void) {
   pthread_cond_broadcast(&qn_pool.wake);
   pthread_mutex_unlock(&qn_pool.lock);
 }
-QN_FUNCTION void qn_pool_end(void) {
+QN_TEMPLATE void qn_pool_end(void) {
   qn_pool.running = 0;
   qn_restore_denormals(qn_denormals_before);
 }
@@ -219,10 +219,10 @@ QN_FUNCTION void qn_parallel(long tasks, qn_task f, void *context) {
   qn_pool_join();
 }
 #else
-QN_FUNCTION int qn_pool_start(int threads) { (void)threads; return 0; }
-QN_FUNCTION void qn_pool_stop(void) {}
-QN_FUNCTION void qn_pool_begin(void) { qn_denormals_before = qn_flush_denormals(); }
-QN_FUNCTION void qn_pool_end(void) { qn_restore_denormals(qn_denormals_before); }
+QN_TEMPLATE int qn_pool_start(int threads) { (void)threads; return 0; }
+QN_TEMPLATE void qn_pool_stop(void) {}
+QN_TEMPLATE void qn_pool_begin(void) { qn_denormals_before = qn_flush_denormals(); }
+QN_TEMPLATE void qn_pool_end(void) { qn_restore_denormals(qn_denormals_before); }
 QN_FUNCTION void qn_parallel(long tasks, qn_task f, void *context) {
   for (long task = 0; task < tasks; task++) f(context, task, 0);
 }

@@ -30,7 +30,7 @@ static void qn_rope_task(void *context, long task, long worker) {
 
 // x, y (rows, H, D), element (r, h, d) at x[r*x_row + h*D + d]; cos, sin (positions, D/2). Row r has position
 // `position + r % T`. inverse rotates back, which is the gradient. y may be x.
-QN_FUNCTION void qn_rope(long rows, long H, long D, const float *x, long x_row, float *y, long y_row, const float *cos, const float *sin, long T, long position, int inverse) {
+QN_TEMPLATE void qn_rope(long rows, long H, long D, const float *x, long x_row, float *y, long y_row, const float *cos, const float *sin, long T, long position, int inverse) {
   qn_rope_context c = {rows, H, D, x, x_row, y, y_row, cos, sin, T, position, inverse ? -1.0f : 1.0f};
   qn_parallel((rows + QN_ROPE_ROWS - 1) / QN_ROPE_ROWS, qn_rope_task, &c);
 }

@@ -14,12 +14,19 @@
 #endif
 #define QN_INLINE static inline __attribute__((always_inline, unused))
 #define QN_FUNCTION static __attribute__((unused))
+// What programs call. The templates are compiled by themselves, once for many programs, which have the text of this file,
+// bf16.h and storage.h alone, and of the others the prototypes.
+#define QN_TEMPLATE
 
 typedef float vf __attribute__((vector_size(QN_VL * 4)));
 typedef int vi __attribute__((vector_size(QN_VL * 4)));
 typedef float qn_vfu __attribute__((vector_size(QN_VL * 4), aligned(4), may_alias)); // the same at any address
 
 #define QN_INFINITY __builtin_inff()
+
+// A program's function, called for every finished block (m0..m1, n0..n1) of a result, while it is hot in cache, by any
+// worker; may read the result there and write anything at those positions.
+typedef void (*qn_epilogue)(void *context, long m0, long m1, long n0, long n1);
 
 QN_INLINE vf qn_load(const float *p) { return *(const qn_vfu *)p; }
 QN_INLINE void qn_store(float *p, vf x) { *(qn_vfu *)p = x; }
@@ -94,6 +101,12 @@ QN_INLINE vf qn_gather(const float *p, long stride) {
 QN_INLINE vf qn_gather_n(const float *p, long stride, long n) {
   vf x = {0};
   for (int i = 0; i < QN_VL; i++) if (i < n) x[i] = p[i * stride];
+  return x;
+}
+
+// The first n lanes of x, `other` in the rest.
+QN_INLINE vf qn_first(vf x, long n, float other) {
+  for (int i = 0; i < QN_VL; i++) x[i] = i < n ? x[i] : other;
   return x;
 }
 
