@@ -42,11 +42,12 @@ function unknownKey(key: string, known: readonly string[], name: NameOption, whe
   return `unknown option ${name(key)}${where}${near === undefined ? "" : `; did you mean ${name(near)}?`}`;
 }
 
-/** `optimise.steps`, `sources[1].weight`. */
-const nameOf = ([first, ...inner]: readonly PropertyKey[], name: NameOption): string =>
-  first === undefined
-    ? ""
-    : name(String(first)) + inner.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("");
+/** `optimise.steps`, `sources[1].weight`; of a list of words the list alone, as what is wrong with one is wrong with each. */
+function nameOf(path: readonly PropertyKey[], name: NameOption): string {
+  const [first, ...inner] = typeof path.at(-1) === "number" ? path.slice(0, -1) : path;
+  if (first === undefined) return "";
+  return name(String(first)) + inner.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("");
+}
 
 /** The keys that an object inside the options may have; none where that cannot be told. */
 function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): readonly string[] {

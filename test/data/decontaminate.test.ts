@@ -216,6 +216,9 @@ describe("decontamination", () => {
     const call = (against: string, inputs = [text]) => decontaminate({ inputs, against: [against], out });
     await expect(call(text)).rejects.toThrow(/the training text and the evaluation set in one/);
     await expect(call(write("copy.jsonl", read(text)))).rejects.toThrow(/every one of the 2 documents overlaps with/);
+    // What was found is told all the same.
+    expect(read(join(out, "contamination.jsonl"))).toHaveLength(2);
+    expect(read(join(out, "removed.jsonl"))).toHaveLength(2);
     await expect(call(join(root, "none.jsonl"))).rejects.toThrow(/no such file/);
     await expect(call(write("empty.jsonl", []))).rejects.toThrow(/it has no example/);
     await expect(call(write("short.jsonl", [{ text: "too short" }]))).rejects.toThrow(

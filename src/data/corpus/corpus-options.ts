@@ -24,5 +24,5 @@ export const corpusOptions = z.object({
   executor: z
     .enum(["local", "slurm"])
     .default("local")
-    .describe("who cleans, judges and takes evaluation sets out: threads here, or job arrays of Slurm"),
+    .describe("who cleans, judges and takes duplicates and evaluation sets out: threads here, or job arrays of Slurm"),
 });

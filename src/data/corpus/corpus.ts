@@ -81,7 +81,8 @@ export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> 
       rule,
       { folder: `deduplicate-${i + 1}-${rule.by}` },
       async (folder) => {
-        const counts = await deduplicate({ ...rule, inputs: [before], out: folder, signal, onProgress });
+        const calls = { workers: rule.workers ?? workers, executor, signal, onProgress, onNotice };
+        const counts = await deduplicate({ ...rule, ...calls, inputs: [before], out: folder });
         const pairs = await duplicatePairs(before, join(folder, "documents"), join(folder, "removed.jsonl"), signal);
         return { ...counts, pairs };
       },

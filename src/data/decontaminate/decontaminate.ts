@@ -91,12 +91,6 @@ export async function decontaminate(options: DecontaminateOptions): Promise<Deco
     onProgress,
   });
   const { documents, bytes } = funnel.steps[1];
-  if (documents.in > 1 && documents.kept === 0) {
-    throw new QuernError(
-      `every one of the ${documents.in} documents overlaps with ${o.against.join(", ")}; is that the training text ` +
-        `itself? Nothing is left; see ${join(o.out, "funnel.json")}`,
-    );
-  }
   const found = await report(o.out, signal);
   const result = {
     documents: documents.in,
@@ -112,6 +106,12 @@ export async function decontaminate(options: DecontaminateOptions): Promise<Deco
     skipped: funnel.skipped,
   };
   await writeFileAtomic(join(o.out, "decontaminate.json"), `${JSON.stringify({ options: o, ...result }, null, 2)}\n`);
+  if (documents.in > 1 && documents.kept === 0) {
+    throw new QuernError(
+      `every one of the ${documents.in} documents overlaps with ${o.against.join(", ")}; is that the training text ` +
+        `itself? Nothing is left; ${join(o.out, "contamination.jsonl")} and removed.jsonl beside it say what was found`,
+    );
+  }
   return result;
 }
 

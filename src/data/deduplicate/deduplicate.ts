@@ -12,7 +12,10 @@ import { createAtomicFile, makeFolder, replaceFolder, writeFileAtomic } from "..
 import { fileError, QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
+import { type ExecutorInput, type ExecutorSettings, executorSettings } from "../executors/executor-options.js";
 import { runLocally, WorkerTeam } from "../executors/local.js";
+import { runPlan } from "../executors/run-plan.js";
+import { refuseLiveJobs } from "../executors/slurm/earlier-jobs.js";
 import type { WorkTask } from "../executors/work.js";
 import type { ChooseResult } from "./clusters.js";
 import { deduplicateOptions } from "./deduplicate-options.js";
@@ -33,8 +36,12 @@ import { deduplicateWork, runDeduplication } from "./work.js";
 import { type WrittenKind, writtenKinds, writtenPath } from "./write-part.js";
 
 export interface DeduplicateOptions extends z.input<typeof deduplicateOptions> {
+  /** Who does the tasks, and what is asked of a cluster; by default threads here. */
+  readonly executor?: ExecutorInput & { readonly executor?: "local" | "slurm" };
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  /** On a cluster: a line for each job that was submitted and each task that was lost. */
+  readonly onNotice?: (line: string) => void;
   /** Bytes of a plain JSONL file that are one task. Default: a 32nd of the input, 2 to 64 MiB. */
   readonly stretch?: number;
 }
@@ -69,14 +76,28 @@ const WORTH_THREADS = 8 << 20;
  * @throws QuernError for inputs that cannot be read, options that do not fit, a folder that cannot be written
  */
 export async function deduplicate(options: DeduplicateOptions): Promise<DeduplicateResult> {
-  const { signal, onProgress, stretch, ...rest } = options;
+  const { signal, onProgress, onNotice, stretch, executor, ...rest } = options;
   const o = checkOptions(deduplicateOptions, rest);
   const config = configOf(o);
+  const settings = executorSettings(executor ?? {});
   const { plan, skipped: unread } = await planDeduplicate(o.inputs, o.out, config, { signal, stretch });
   const tasks = inputTasks(plan);
   if (tasks.length === 0) {
     throw new QuernError(`nothing to read in ${o.inputs.join(", ")}: no document file`, { exitCode: 2 });
   }
+  const finish = async () => {
+    const result = await gather(plan, unread);
+    await assemble(plan, { options: rest, ...result });
+    return result;
+  };
+  if (settings.executor === "slurm") {
+    await runOnCluster(plan, settings, { signal, onProgress, onNotice });
+    const result = await finish();
+    // It tells of tasks whose files have gone; another run begins anew.
+    await rm(join(o.out, "cluster"), { recursive: true, force: true });
+    return result;
+  }
+  await refuseLiveJobs(o.out);
   await prepareWork(plan);
   const team = new WorkerTeam(plan);
   try {
@@ -85,9 +106,7 @@ export async function deduplicate(options: DeduplicateOptions): Promise<Deduplic
     for (const stage of plan.stages) {
       await runStage(plan, stage.name, stage.tasks, { workers, signal, onProgress, team });
     }
-    const result = await gather(plan, unread);
-    await assemble(plan, { options: rest, ...result });
-    return result;
+    return await finish();
   } catch (error) {
     // What was interrupted goes on at the next call; what failed would fail again.
     await team.close();
@@ -120,17 +139,20 @@ function configOf(o: z.output<typeof deduplicateOptions>): DeduplicateConfig {
   return { work, by, keep, bands, rows, ngram, sentences, length, ...named, mark, part };
 }
 
-/** An empty work folder, or that of a run of the same plan that was interrupted. */
+const planPath = ({ config }: DeduplicatePlan) => join(config.work, "plan.json");
+
+/** Whether the work folder is that of a run of the same plan, which was interrupted. */
+const isPrepared = async (plan: DeduplicatePlan) =>
+  (await readFile(planPath(plan), "utf8").catch(() => "")) === JSON.stringify(plan);
+
+/** An empty work folder, unless it is prepared. */
 async function prepareWork(plan: DeduplicatePlan): Promise<void> {
   const { work } = plan.config;
-  const path = join(work, "plan.json");
-  const text = JSON.stringify(plan);
+  if (await isPrepared(plan)) return;
   try {
-    const before = await readFile(path, "utf8").catch(() => "");
-    if (before === text) return;
     await rm(work, { recursive: true, force: true });
     await makeFolder(work);
-    await writeFileAtomic(path, text);
+    await writeFileAtomic(planPath(plan), JSON.stringify(plan));
   } catch (error) {
     throw fileError(error, "write", work);
   }
@@ -142,6 +164,46 @@ const TELLS: Readonly<Record<string, string>> = {
   choose: "choose",
   write: "write",
 };
+
+/** Has a cluster do what is not finished. What it did stays when a task fails, so that the same call goes on from there. */
+async function runOnCluster(
+  plan: DeduplicatePlan,
+  settings: ExecutorSettings,
+  calls: Pick<DeduplicateOptions, "signal" | "onProgress" | "onNotice">,
+): Promise<void> {
+  const done = new Set<string>();
+  const nameOf = (stage: string, { name }: WorkTask) => `${stage} ${name}`;
+  const prepared = await isPrepared(plan);
+  let total = 0;
+  for (const { name: stage, tasks } of plan.stages) {
+    total += tasks.length;
+    for (const task of tasks) {
+      if (prepared && (await deduplicateWork.finished(plan, stage, task))) done.add(nameOf(stage, task));
+    }
+  }
+  let status = "";
+  const tell = () =>
+    calls.onProgress?.({ task: "deduplicate", done: done.size, total, unit: "task", ...(status && { note: status }) });
+  await runPlan(plan, {
+    settings,
+    isFinished: (stage, task) => done.has(nameOf(stage, task)),
+    begin: () => prepareWork(plan),
+    open: async () => runDeduplication(plan),
+    events: {
+      progress: tell,
+      finished(stage, task) {
+        done.add(nameOf(stage, task));
+        tell();
+      },
+    },
+    onStatus({ queued, running, retried }) {
+      status = `${running} running, ${queued} queued${retried === 0 ? "" : `, ${retried} tried again`}`;
+      tell();
+    },
+    onNotice: calls.onNotice,
+    signal: calls.signal,
+  });
+}
 
 async function runStage(
   plan: DeduplicatePlan,

@@ -1,7 +1,7 @@
 /** @file The options of verbs whose tasks may run on a cluster: who runs them, and what is asked of the cluster. */
 import { z } from "zod";
 import { QuernError } from "../../errors.js";
-import type { NameOption } from "../../options.js";
+import { checkOptions, type NameOption } from "../../options.js";
 
 /** Slurm's ways to write a time: minutes, M:S, H:M:S, D-H, D-H:M, D-H:M:S. */
 const TIME = /^(?:\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(?::\d\d){0,2})$/;
@@ -90,6 +90,13 @@ export const executorOptions = {
 const schema = z.object(executorOptions);
 export type ExecutorSettings = z.output<typeof schema>;
 export type ExecutorInput = z.input<typeof schema>;
+
+/** The settings with their defaults. Throws a `QuernError` as `checkExecutor` does. */
+export function executorSettings(input: ExecutorInput): ExecutorSettings {
+  const settings = checkOptions(schema, input);
+  checkExecutor(settings);
+  return settings;
+}
 
 const FOR_SLURM = ["partition", "account", "sbatch"] as const;
 const FOR_KUBERNETES = ["image", "namespace", "claim", "mount"] as const;

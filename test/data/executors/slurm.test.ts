@@ -295,7 +295,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     writeFileSync(exam, `${JSON.stringify({ id: "q", question: text(3, 17) })}\n`);
     const corpus = {
       clean: recipe,
-      deduplicate: [{ by: "document" as const }],
+      deduplicate: [{ by: "document" as const }, { by: "line" as const }],
       decontaminate: { against: [exam] },
       shards: { vocabSize: 300 },
     };
@@ -305,8 +305,10 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     const there = await make("corpus-there", {
       executor: { executor: "slurm", command: "quern", poll: 0.02, settle: 0 },
     });
-    // Cleaning and the evaluation set, each with what adds it up.
-    expect(slurm.jobs).toHaveLength(4);
+    // Cleaning and the evaluation set, each with what adds it up; reading, comparing, choosing and writing, twice.
+    expect(slurm.jobs).toHaveLength(4 + 8);
+    for (const folder of ["deduplicate-1-document/documents", "deduplicate-2-line/documents"])
+      expect(tree(join(there.out, folder))).toEqual(tree(join(here.out, folder)));
     expect(there.contamination?.[0]).toMatchObject({ found: 1 });
     expect(there.shards?.train.tokens).toBeGreaterThan(100);
     expect(tree(join(there.out, "shards"))).toEqual(tree(join(here.out, "shards")));
