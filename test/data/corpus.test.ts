@@ -1,5 +1,6 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -242,6 +243,39 @@ describe("a corpus", () => {
     const { stdout: found } = await quern("where", join(out, "shards"), "1000");
     expect(found).toMatch(/archive .*\.jsonl, offset \d+/);
   }, 60_000);
+
+  it("goes on after it was killed at any moment, to the same bytes, with what is cut side by side", async () => {
+    const file = join(folder, "killed.json");
+    const deduplicate = (["document", "line", "paragraph", "sentence", "substring"] as const).map((by) => ({ by }));
+    const { name: _, ...rest } = recipe();
+    writeFileSync(file, JSON.stringify({ ...rest, deduplicate }));
+    const start = (out: string) => {
+      const words = ["data", "corpus", web, books, "--recipe", file, "--out", out];
+      return spawn(process.execPath, [join(root, "dist", "src", "cli.js"), ...words], { stdio: "ignore" });
+    };
+    const [whole, killed] = [join(folder, "whole"), join(folder, "killed")];
+    const begun = performance.now();
+    expect(await once(start(whole), "exit")).toEqual([0, null]);
+    const needed = performance.now() - begun;
+    let kills = 0;
+    for (let round = 0; round < 4; round++) {
+      const child = start(killed);
+      const timer = setTimeout(() => child.kill("SIGKILL"), needed * (0.15 + 0.6 * Math.random()));
+      const [, signal] = await once(child, "exit");
+      clearTimeout(timer);
+      kills += signal === "SIGKILL" ? 1 : 0;
+    }
+    expect(kills).toBeGreaterThan(0);
+    expect(await once(start(killed), "exit")).toEqual([0, null]);
+    const data = (out: string) =>
+      Object.entries(tree(out)).filter(([path]) => /(documents|shards|heldout)\/|manifest\.json$/.test(path));
+    expect(data(killed).filter(([path]) => !path.includes("/manifest"))).toEqual(
+      data(whole).filter(([path]) => !path.includes("/manifest")),
+    );
+    const report = readFileSync(join(killed, "report.html"), "utf8");
+    for (const { by } of deduplicate) expect(report).toContain(`Duplicates by ${by}`);
+    expect(report).toContain("<b>cut</b>");
+  }, 120_000);
 
   it("says what is wrong with a recipe", async () => {
     const file = join(folder, "wrong.json");

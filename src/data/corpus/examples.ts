@@ -23,9 +23,11 @@ const MOST_PAIRS = 6;
 const beginning = (text: string) => text.slice(0, SHOWN).replace(/\p{Cs}/gu, "");
 
 interface Removed {
-  readonly id: string;
+  /** Absent of a line of the input that was no document. */
+  readonly id?: string;
   readonly reason: string;
-  readonly kept?: string;
+  /** The document that stayed, or those that had the lines or spans before. */
+  readonly kept?: string | readonly string[];
   readonly cluster?: number;
 }
 
@@ -39,23 +41,25 @@ export async function duplicatePairs(
   removed: string,
   signal: AbortSignal | undefined,
 ): Promise<readonly Pair[]> {
-  const chosen: Removed[] = [];
+  const chosen: { readonly id: string; readonly reason: string; readonly kept: string }[] = [];
   const clusters = new Set<number>();
   for await (const line of readLines(removed, signal)) {
     if (chosen.length >= MOST_PAIRS) break;
     if (line === "") continue;
-    const entry = JSON.parse(line) as Removed;
+    const { id, reason, kept, cluster } = JSON.parse(line) as Removed;
+    if (id === undefined) continue;
     // One document with two lines under one id, or a copy under the id of what stayed, cannot be told apart by ids.
-    if (entry.kept === entry.id || (entry.cluster !== undefined && clusters.has(entry.cluster))) continue;
-    if (entry.cluster !== undefined) clusters.add(entry.cluster);
-    chosen.push(entry);
+    if (kept === id || (cluster !== undefined && clusters.has(cluster))) continue;
+    if (cluster !== undefined) clusters.add(cluster);
+    // What was cut stands beside what is left of it.
+    chosen.push({ id, reason, kept: typeof kept === "string" ? kept : id });
   }
   const own = await textsOf(before, new Set(chosen.map(({ id }) => id)), signal);
-  const left = await textsOf(after, new Set(chosen.map(({ id, kept }) => kept ?? id)), signal);
+  const left = await textsOf(after, new Set(chosen.map(({ kept }) => kept)), signal);
   return chosen.flatMap(({ id, reason, kept }) => {
-    const [a, b] = [own.get(id), left.get(kept ?? id)];
+    const [a, b] = [own.get(id), left.get(kept)];
     if (a === undefined) return [];
-    return [{ reason, left: a, right: b ?? { id: kept ?? id, text: "" } }];
+    return [{ reason, left: a, right: b ?? { id: kept, text: "" } }];
   });
 }
 
