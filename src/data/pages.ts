@@ -133,7 +133,10 @@ async function* archivePages(part: Part, skipped: Map<string, number>, options: 
   for (const [reason, times] of reader.lost) {
     skipped.set(`archive: ${reason}`, (skipped.get(`archive: ${reason}`) ?? 0) + times);
   }
-  if (records === 0) throw new QuernError(`${part.location} holds no record of a web archive`);
+  if (records === 0) {
+    const lost = [...reader.lost].map(([reason, times]) => `${times} ${reason}`).join(", ");
+    throw new QuernError(`${part.location} holds no record of a web archive${lost === "" ? "" : ` (${lost})`}`);
+  }
 }
 
 /** The page in a record, or why there is none. */

@@ -2,6 +2,7 @@
 import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { extname } from "node:path";
+import { pipeline, Readable } from "node:stream";
 import * as zlib from "node:zlib";
 import { Decompress } from "fzstd";
 import { fileError, QuernError } from "../errors.js";
@@ -28,23 +29,17 @@ export async function* readBytes(
   compression: Compression | undefined,
   signal?: AbortSignal,
   onOpen?: (counter: { readonly bytesRead: number }) => void,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<Buffer> {
   const raw = createReadStream(path, { signal, highWaterMark: 1 << 20 });
   onOpen?.(raw);
   try {
-    if (compression === undefined) yield* raw;
-    else if (compression === "gzip") yield* through(raw, zlib.createGunzip());
-    else if ("createZstdDecompress" in zlib) {
-      yield* through(raw, (zlib.createZstdDecompress as () => zlib.Gunzip)()); // Node 22.15 and newer
-    } else yield* unpackZstd(raw);
+    yield* compression === undefined ? raw : unpack(raw, compression);
   } catch (error) {
     // The stream has an error of its own for it.
     signal?.throwIfAborted();
-    const code = (error as NodeJS.ErrnoException).code as unknown;
-    // zlib's codes begin with Z_ or ZSTD_, fzstd's are numbers.
-    if (compression !== undefined && (typeof code === "number" || /^(Z_|ZSTD_)/.test(String(code)))) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new QuernError(`${path} is not a whole ${compression} file: ${reason}; fetch or make it again`, {
+    const damage = compression === undefined ? undefined : damageOf(error);
+    if (damage !== undefined) {
+      throw new QuernError(`${path} is not a whole ${compression} file: ${damage}; fetch or make it again`, {
         cause: error,
       });
     }
@@ -100,15 +95,37 @@ export async function readShared(
   }
 }
 
-async function* through(raw: ReturnType<typeof createReadStream>, unpacked: zlib.Gunzip): AsyncGenerator<Buffer> {
-  raw.on("error", (error) => unpacked.destroy(error));
-  yield* raw.pipe(unpacked);
+/**
+ * What a packed stream holds, piece by piece, however long it is. Throws an error of which `damageOf` tells what is wrong with the
+ * stream, and those of `packed` as they come.
+ */
+export async function* unpack(packed: AsyncIterable<Uint8Array>, compression: Compression): AsyncGenerator<Buffer> {
+  if (compression === "gzip") yield* through(packed, zlib.createGunzip());
+  else if ("createZstdDecompress" in zlib) {
+    yield* through(packed, (zlib.createZstdDecompress as () => zlib.Gunzip)()); // Node 22.15 and newer
+  } else yield* unpackZstd(packed);
 }
 
-async function* unpackZstd(raw: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let unpacked: Uint8Array[] = [];
-  const stream = new Decompress((chunk) => unpacked.push(chunk));
-  for await (const chunk of raw) {
+/** What is wrong with a packed stream, of an error that `unpack` threw; undefined where it is about something else. */
+export function damageOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const code = (error as NodeJS.ErrnoException).code as unknown;
+  // zlib's codes begin with Z_ or ZSTD_, fzstd's are numbers.
+  return typeof code === "number" || /^(Z_|ZSTD_)/.test(String(code)) ? error.message : undefined;
+}
+
+async function* through(packed: AsyncIterable<Uint8Array>, unpacked: zlib.Gunzip): AsyncGenerator<Buffer> {
+  // Its own errors and those of the source come out where the result is read.
+  pipeline(packed instanceof Readable ? packed : Readable.from(packed), unpacked, () => {});
+  yield* unpacked;
+}
+
+async function* unpackZstd(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+  let unpacked: Buffer[] = [];
+  const stream = new Decompress(({ buffer, byteOffset, length }) =>
+    unpacked.push(Buffer.from(buffer, byteOffset, length)),
+  );
+  for await (const chunk of packed) {
     stream.push(chunk);
     yield* unpacked;
     unpacked = [];

@@ -11,7 +11,7 @@ export {
   writeFolderAtomic,
 } from "./atomic.js";
 export { type Block, documentsOf, type LinesBlock } from "./blocks.js";
-export { type Compression, packingOf, readBytes } from "./compression.js";
+export { type Compression, damageOf, packingOf, readBytes, unpack } from "./compression.js";
 export type { Document, Origin } from "./document.js";
 export { type HeldOutOptions, type HeldOutSplit, SHARED_LINE, separateHeldOut, splitHeldOut } from "./held-out.js";
 export { fetchNpmPackage, type NpmPackage } from "./npm-package.js";

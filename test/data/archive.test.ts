@@ -28,6 +28,18 @@ const unpacked = (i: number, body = html(i)) => {
   return `WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: <http://a.test/${i}>\r\nContent-Length: ${body.length}\r\n\r\n${body}\r\n\r\n`;
 };
 
+/** A frame of Zstandard that says nothing of its size, its blocks not compressed (RFC 8878). */
+function zstdFrame(bytes: Buffer, size = 1000) {
+  const parts: Uint8Array[] = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0x38])];
+  for (let at = 0; at < bytes.length; at += size) {
+    const block = bytes.subarray(at, at + size);
+    const head = Buffer.alloc(3);
+    head.writeUIntLE((block.length << 3) | (at + size >= bytes.length ? 1 : 0), 0, 3);
+    parts.push(head, block);
+  }
+  return Buffer.concat(parts);
+}
+
 describe("web archives", () => {
   it("reads what it writes, with offsets from which each record can be read alone", async () => {
     const members = [0, 1, 2].map((i) => response(i));
@@ -83,6 +95,27 @@ describe("web archives", () => {
       frames,
     ]);
     expect((await records(dictionary)).lost).toEqual({ "zstd with a dictionary": 1 });
+  });
+
+  it("streams what is packed as one and larger than a record may be, up to where it is cut", async () => {
+    const texts = Array.from({ length: 200 }, (_, i) => unpacked(i));
+    const plain = Buffer.from(texts.join(""));
+    const options = { largestRecord: 4096 };
+    expect(plain.length).toBeGreaterThan(options.largestRecord + 65_536);
+    for (const [packed, packing] of [
+      [gzipSync(plain), "gzip"],
+      [zstdFrame(plain), "zstd"],
+    ] as const) {
+      const { found, lost } = await records(packed, options);
+      expect(urls(found)).toEqual(texts.map((_, i) => `http://a.test/${i}`));
+      expect(lost).toEqual({});
+      const cut = await records(Uint8Array.from(packed.subarray(0, Math.floor(packed.length * 0.6))), options);
+      expect(cut.found.length).toBeGreaterThan(60);
+      expect(cut.found.every(({ content }, i) => content.equals(found[i].content.subarray(0, content.length)))).toBe(
+        true,
+      );
+      expect(cut.lost[`damaged ${packing}`]).toBe(1);
+    }
   });
 
   it("loses only what is damaged", async () => {
@@ -209,7 +242,7 @@ describe("HTTP responses in records", () => {
     ];
     for (const bomb of bombs) {
       expect(body(bomb)?.flaws).toEqual(["unpacks to more than the limit"]);
-      expect((await records(bomb, { largestRecord: 1 << 20 })).lost).toEqual({ "too large": 1 });
+      expect((await records(bomb, { largestRecord: 1 << 20 })).lost["too large"]).toBe(1);
     }
   });
 

@@ -217,6 +217,25 @@ describe("cleaning", () => {
     expect(rest.funnel.steps[0].documents.kept).toBe(247);
   });
 
+  it("reads JSONL packed by zstd, whose pieces hold many lines", async () => {
+    const documents = Array.from({ length: 200 }, (_, i) => document(i));
+    const bytes = Buffer.from(lines(documents));
+    const parts = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0x38])];
+    for (let at = 0; at < bytes.length; at += 50_000) {
+      const block = bytes.subarray(at, at + 50_000);
+      const head = Buffer.alloc(3);
+      head.writeUIntLE((block.length << 3) | (at + 50_000 >= bytes.length ? 1 : 0), 0, 3);
+      parts.push(head, block);
+    }
+    const input = write("zstd/in.jsonl.zst", Buffer.concat(parts));
+    const { funnel } = await clean({ inputs: [input], out: join(root, "zstd/out"), recipe: "as-is" });
+    expect(funnel.skipped).toEqual({});
+    const written = readFileSync(join(root, "zstd/out/documents/00000.jsonl"), "utf8").trimEnd().split("\n");
+    expect(written.map((line) => (JSON.parse(line) as { text: string }).text)).toEqual(
+      documents.map(({ text }) => text),
+    );
+  });
+
   it("takes documents from an address, and says that they came from there", async () => {
     const server = createServer((_, response) => response.end(lines([document(0), document(1)])));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -157,6 +157,13 @@ function zstdContentSize(frame: Buffer): number | undefined {
 /** RFC 8878, 3.1.1.1.2: an exponent and eighths. */
 const zstdWindow = (frame: Buffer) => 2 ** (10 + (frame[5] >> 3)) * (1 + (frame[5] & 7) / 8);
 
+/** True where a packed stream that begins so can be unpacked piece by piece, without a window of any size that it likes. */
+export function isStream(start: Buffer, packing: Packing): boolean {
+  if (packing !== "zstd" || start.length < 6) return packing === "gzip";
+  const one = (start[4] & 0x20) !== 0;
+  return ((one ? zstdContentSize(start) : zstdWindow(start)) ?? 0) <= LARGEST_WINDOW;
+}
+
 /** Bytes of a header's fields: window descriptor, number of the dictionary, content size. */
 function zstdFields(frame: Buffer): readonly [number, number, number] {
   const one = (frame[4] & 0x20) !== 0; // then the window is the content

@@ -5,8 +5,17 @@
  */
 
 import { Readable } from "node:stream";
-import { createGunzip } from "node:zlib";
-import { gunzipCut, gunzipMember, type Packing, packingOf, startsMember, unzstdMember } from "./members.js";
+import { damageOf, unpack } from "../../documents/index.js";
+import {
+  gunzipCut,
+  gunzipMember,
+  isStream,
+  type Packing,
+  packingOf,
+  startsMember,
+  unzstdCut,
+  unzstdMember,
+} from "./members.js";
 import { Window } from "./window.js";
 
 export interface ArchiveRecord {
@@ -70,37 +79,67 @@ async function* readPacked(
   signal?: AbortSignal,
 ): AsyncGenerator<ArchiveRecord> {
   // Room for the record's head: the limit is on what the record holds.
-  const unpack = (bytes: Buffer) => (packing === "gzip" ? gunzipMember : unzstdMember)(bytes, limit + LARGEST_HEAD);
+  const most = limit + LARGEST_HEAD;
+  const [member, beginning] = packing === "gzip" ? [gunzipMember, gunzipCut] : [unzstdMember, unzstdCut];
   for (let first = true; ; first = false) {
     signal?.throwIfAborted();
     await window.grow(CHUNK);
     if (window.bytes.length === 0) return;
-    let member = unpack(window.bytes);
-    while (member === "more" && !window.ended) {
+    let found = member(window.bytes, most);
+    while (found === "more" && !window.ended) {
       await window.grow(2 * window.bytes.length);
-      member = unpack(window.bytes);
+      found = member(window.bytes, most);
       // A member that does not end: its beginning would be unpacked again and again.
-      if (member === "more" && window.bytes.length > limit) break;
+      if (found === "more" && window.bytes.length > limit) break;
     }
-    const whole = member === "more" ? (window.ended ? "cut short" : "too large") : member;
+    const whole = found === "more" ? (window.ended ? "cut short" : "too large") : found;
     if (typeof whole === "object" && "bytes" in whole) {
       yield* recordsOf(whole.bytes, window.offset, lose);
       window.drop(whole.length);
       continue;
     }
     const problem = typeof whole === "string" ? whole : whole.problem;
-    if (first && packing === "gzip" && problem === "too large") {
-      // All records packed as one: a stream like any other.
-      const unpacked = new Window(Readable.from(rest(window)).pipe(createGunzip()));
-      yield* readPlain(unpacked, limit, lose, signal);
-      return;
-    }
-    lose(problem);
-    if (problem === "cut short" && packing === "gzip") {
-      yield* recordsOf(gunzipCut(window.bytes, limit + LARGEST_HEAD), window.offset, lose, true);
+    if (first && (problem === "too large" || problem === "cut short") && isStream(window.bytes, packing)) {
+      // Perhaps all records packed as one: a stream like any other. Of a cut one the bytes stay, to look for members in.
+      const packed = problem === "too large" ? rest(window) : Readable.from([Buffer.from(window.bytes)]);
+      yield* readPlain(new Window(soundPart(packed, packing, lose)), limit, lose, signal);
+      if (problem === "too large") return;
+    } else {
+      lose(problem);
+      if (problem === "cut short") yield* recordsOf(beginning(window.bytes, most), window.offset, lose, true);
     }
     if (problem === "zstd with a dictionary") return;
     await findMember(window, packing);
+  }
+}
+
+/** An archive unpacks to so many times its bytes at most, beyond a size at which that does no harm: text to some tens. */
+const LARGEST_RATIO = 200;
+const HARMLESS = 64 * 2 ** 20;
+
+/** What a stream unpacks to, up to where it is damaged or unpacks to too much. */
+async function* soundPart(
+  packed: AsyncIterable<Uint8Array>,
+  packing: Exclude<Packing, "none">,
+  lose: Lose,
+): AsyncGenerator<Buffer> {
+  let taken = 0;
+  let given = 0;
+  async function* counted() {
+    for await (const bytes of packed) {
+      taken += bytes.length;
+      yield bytes;
+    }
+  }
+  try {
+    for await (const bytes of unpack(counted(), packing)) {
+      given += bytes.length;
+      if (given > HARMLESS + LARGEST_RATIO * taken) return lose("too large");
+      yield bytes;
+    }
+  } catch (error) {
+    if (damageOf(error) === undefined) throw error;
+    lose(`damaged ${packing}`);
   }
 }
 
