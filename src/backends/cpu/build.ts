@@ -27,7 +27,11 @@ export interface Built {
 }
 
 // -ffp-contract=fast lets a·b + c be one instruction; everything else keeps IEEE meaning.
-const NATIVE_FLAGS = ["-std=gnu11", "-shared", "-fPIC", "-pthread", "-fvisibility=hidden", "-ffp-contract=fast"];
+const NATIVE_FLAGS = [
+  ...["-std=gnu11", "-shared", "-fPIC", "-pthread", "-fvisibility=hidden", "-ffp-contract=fast"],
+  // A tile's loop that does not begin on a cache line takes up to a sixth longer (Skylake).
+  "-falign-functions=64",
+];
 /** A 4 GiB address space, of which only what a program plans is taken. */
 export const WASM_PAGES = 65536;
 /** Bytes of a thread's stack in WebAssembly: the templates keep tiles of some tens of KiB there. */
