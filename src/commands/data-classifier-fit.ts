@@ -18,7 +18,9 @@ export default defineCommand({
     const names = Object.entries(labels).map(([label, count]) => `${label} ${count}`);
     print(`${names.length} labels: ${names.slice(0, 12).join(", ")}${names.length > 12 ? " …" : ""}`);
     if (once.length > 0)
-      print(`${once.length} labels occur once, of which nothing can be tested: ${once.slice(0, 8).join(", ")}`);
+      print(
+        `${once.length === 1 ? "1 label occurs" : `${once.length} labels occur`} once, of which nothing can be tested: ${once.slice(0, 8).join(", ")}`,
+      );
     print(
       `learned from ${trained} texts; of ${tested} others ${percent(accuracy)} right (always the commonest: ${percent(commonest)})`,
     );

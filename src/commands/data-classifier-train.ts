@@ -22,7 +22,9 @@ export default defineCommand({
     const rate = `${(tokensPerSecond / 1e6).toFixed(2)} M tokens/s`;
     print(`${out}: ${words} words, ${labels} labels, mean loss ${loss.toFixed(4)} nats, ${rate}`);
     if (once.length > 0)
-      print(`${once.length} labels occur once, of which nothing can be tested: ${once.slice(0, 8).join(", ")}`);
+      print(
+        `${once.length === 1 ? "1 label occurs" : `${once.length} labels occur`} once, of which nothing can be tested: ${once.slice(0, 8).join(", ")}`,
+      );
     return { ...result, model: out };
   },
 });

@@ -143,6 +143,10 @@ describe("training a classifier", () => {
     await expect(trainClassifier(await file("a.txt", ""))).rejects.toThrow(/has no line with a label/);
     await expect(trainClassifier(await file("b.txt", "no label\n"))).rejects.toThrow(/has no line with a label/);
     await expect(trainClassifier(await file("c.txt", "__label__x"))).rejects.toThrow(/nothing to learn from/);
+    // A model of no numbers would answer nothing, and say so nowhere.
+    await expect(trainClassifier(await file("e.txt", lines(200, 1)), { lr: 1e9, dim: 8 })).rejects.toThrow(
+      /the training diverged.*lower --lr \(1000000000\)/,
+    );
     await expect(trainClassifier(await file("d.txt", lines(9, 1)), { minn: 3, maxn: 2 })).rejects.toThrow(
       /more than maxn/,
     );

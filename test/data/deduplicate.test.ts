@@ -314,6 +314,11 @@ describe("deduplicate", () => {
     const lines = [{ id: "a", text: "x" }];
     await expect(run(lines, { by: "line", keep: "longest" })).rejects.toThrow(/the first copy is kept, or none/);
     await expect(run(lines, { by: "near", keep: "none" })).rejects.toThrow(/one copy is kept/);
+    // Another run would read what this one wrote.
+    for (const out of [folder, join(folder, "in", "it")])
+      await expect(deduplicate({ inputs: [folder], out, by: "url" })).rejects.toThrow(
+        /lies in the input .*write elsewhere/,
+      );
     await expect(deduplicate({ inputs: [join(folder, "none")], out: folder, by: "url" })).rejects.toThrow(
       /there is no such file/,
     );

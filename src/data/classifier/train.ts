@@ -71,7 +71,10 @@ export async function trainClassifier(path: string, options: TrainClassifierOpti
     );
   }
   const loss = sums.loss / sums.examples;
-  if (!Number.isFinite(loss)) throw new QuernError(`the loss became ${loss}; lower --lr (${o.lr})`);
+  // The loss itself stays a number: it is read from a table.
+  if (!(loss >= 0) || !classifier.output.every(Number.isFinite)) {
+    throw new QuernError(`the training diverged: its weights are no numbers any more; lower --lr (${o.lr})`);
+  }
   return {
     classifier,
     record: { epoch: o.epoch, minCount: o.minCount },
