@@ -1,15 +1,15 @@
 /**
  * @file C source → something that can be loaded, kept in the cache by the hash of all that it depends on. The templates
- * are compiled first, to an object that many programs are linked to: they would be most of each program's build.
+ * are an object that many programs are linked to: they would be most of each program's build.
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
-import { basename, dirname, extname, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { QuernError } from "../../errors.js";
-import { compileWasm } from "./clang.js";
+import { runClang } from "./clang.js";
 import { emulator } from "./emulated.js";
 import type { InstructionSet } from "./instruction-sets.js";
 import { cachedProgram, programsFolder } from "./program-cache.js";
@@ -59,17 +59,8 @@ function optimisation(): string {
 
 const LIBRARY_SUFFIX: { readonly [platform: string]: string } = { win32: ".dll", darwin: ".dylib" };
 
-/** What is compiled to which file of a folder. */
-interface Job {
-  readonly text: string;
-  readonly flags: readonly string[];
-  readonly file: string;
-  /** An object file to link to. */
-  readonly object?: string;
-}
-
 /**
- * @param templates C that is compiled apart and linked to it
+ * @param templates C that is compiled apart, at the same time, and linked to it
  * @param compiler null for WebAssembly
  */
 export async function build(
@@ -79,16 +70,26 @@ export async function build(
 ): Promise<Built> {
   const start = performance.now();
   const { flags, link, suffix, end } = await recipe(set, compiler);
-  let object: string | undefined;
-  if (templates !== undefined) {
-    const file = "templates.o";
-    object = join((await cached({ text: templates, flags: [...flags, "-c"], file }, compiler)).folder, file);
-  }
-  const file = `program${suffix}`;
-  const program = await cached({ text: source + end, flags: [...flags, ...link], file, object }, compiler);
+  const compile = (folder: string, stem: string, text: string) => {
+    const [file, words] = [`${stem}.c`, [...flags, "-c"]];
+    return writeFile(join(folder, file), text).then(() => run(compiler, folder, words, [file], `${stem}.o`));
+  };
+  const templatesKey = await keyOf(compiler, [templates, flags]);
+  const object = async () => {
+    if (templates === undefined) return [];
+    const make = (folder: string) => compile(folder, "templates", templates);
+    const { folder } = await cachedOnce(templatesKey, "templates.o", make);
+    return [join(folder, "templates.o")];
+  };
+  const library = `program${suffix}`;
+  const key = await keyOf(compiler, [source, end, flags, link, templatesKey]);
+  const { folder, cached } = await cachedOnce(key, library, async (temporary) => {
+    const [objects] = await Promise.all([object(), compile(temporary, "program", source + end)]);
+    await run(compiler, temporary, [...flags, ...link], ["program.o", ...objects], library);
+    await rm(join(temporary, "program.o"));
+  });
   const seconds = (performance.now() - start) / 1000;
-  const at = (name: string) => join(program.folder, name);
-  return { library: at(file), source: at("program.c"), cached: program.cached, seconds };
+  return { library: join(folder, library), source: join(folder, "program.c"), cached, seconds };
 }
 
 interface Recipe {
@@ -111,41 +112,29 @@ async function recipe(set: InstructionSet, compiler: Compiler | null): Promise<R
   return { flags: nativeFlags(set, compiler.native), link: [], suffix, end: "" };
 }
 
+/** What is made is tuned for a processor by a compiler: another one of either makes its own. */
+async function keyOf(compiler: Compiler | null, parts: readonly unknown[]): Promise<string> {
+  const by = compiler ? [compiler.command, compiler.version, compiler.identity] : [await clangVersion()];
+  const machine = [process.platform, process.arch, cpus()[0]?.model ?? ""];
+  return createHash("sha256")
+    .update(JSON.stringify([...parts, by, machine]))
+    .digest("hex")
+    .slice(0, 32);
+}
+
 /** Builds under way in this process: who wants the same waits for it. */
 const building = new Map<string, ReturnType<typeof cachedProgram>>();
 
-/** The folder of what a job makes, made if it is not in the cache. */
-async function cached(job: Job, compiler: Compiler | null): ReturnType<typeof cachedProgram> {
-  // It is tuned for a processor by a compiler: another one of either builds its own.
-  const by = compiler ? [compiler.command, compiler.version, compiler.identity] : [await clangVersion()];
-  // The folder of the object says what it was made of, wherever the cache lies.
-  const object = job.object === undefined ? [] : [basename(dirname(job.object))];
-  const machine = [process.platform, process.arch, cpus()[0]?.model ?? ""];
-  const key = createHash("sha256")
-    .update(JSON.stringify([job.text, job.flags, job.file, object, by, machine]))
-    .digest("hex")
-    .slice(0, 32);
+function cachedOnce(...[key, file, make]: Parameters<typeof cachedProgram>): ReturnType<typeof cachedProgram> {
   const path = join(programsFolder(), key);
   let result = building.get(path);
   if (!result) {
-    result = cachedProgram(key, job.file, (folder) => make(job, compiler, folder));
+    result = cachedProgram(key, file, make);
     building.set(path, result);
     const forget = () => building.delete(path);
     result.then(forget, forget);
   }
   return result;
-}
-
-async function make({ text, flags, file, object }: Job, compiler: Compiler | null, folder: string): Promise<void> {
-  const source = `${basename(file, extname(file))}.c`;
-  await writeFile(join(folder, source), text);
-  if (compiler) {
-    const files = object === undefined ? [source] : [source, object];
-    await compileNative(compiler, [...flags, ...files, "-o", file], folder);
-  } else {
-    const objects = object === undefined ? undefined : await readFile(object);
-    await writeFile(join(folder, file), await compileWasm(text, flags, objects));
-  }
 }
 
 /** @param native the compiler's flags for this very machine: here they choose the scheduling, but no instruction */
@@ -154,9 +143,23 @@ export function nativeFlags(set: InstructionSet, native: readonly string[]): str
   return [optimisation(), ...NATIVE_FLAGS, ...tuning, ...set.flags];
 }
 
-async function compileNative(compiler: Compiler, words: readonly string[], folder: string) {
+/** Compiles or links, in a folder. */
+async function run(
+  compiler: Compiler | null,
+  folder: string,
+  words: readonly string[],
+  inputs: readonly string[],
+  output: string,
+): Promise<void> {
+  if (!compiler) {
+    const files = await Promise.all(
+      inputs.map(async (input) => [basename(input), await readFile(resolve(folder, input))] as const),
+    );
+    await writeFile(join(folder, output), await runClang(words, files, output));
+    return;
+  }
   try {
-    await execute(compiler.command, words, { cwd: folder, maxBuffer: 1 << 24 });
+    await execute(compiler.command, [...words, ...inputs, "-o", output], { cwd: folder, maxBuffer: 1 << 24 });
   } catch (error) {
     const output = String((error as { stderr?: string }).stderr ?? error);
     const firstError = output.split("\n").find((line) => line.includes("error")) ?? output.slice(0, 500);

@@ -1,18 +1,17 @@
-/** @file A thread that runs clang, itself compiled to WebAssembly, on one C file after another. */
+/** @file A thread that runs clang, itself compiled to WebAssembly, one call after another. */
 import { parentPort } from "node:worker_threads";
 
-/** One C file to compile. */
+/** One call. */
 export interface ClangJob {
   readonly id: number;
-  readonly source: string;
-  readonly flags: readonly string[];
-  /** An object file to link to. */
-  readonly object: Uint8Array | undefined;
+  readonly words: readonly string[];
+  readonly files: readonly (readonly [name: string, bytes: Uint8Array])[];
+  readonly output: string;
 }
 
 /** What became of it. */
 export type ClangAnswer =
-  | { readonly id: number; readonly wasm: Uint8Array }
+  | { readonly id: number; readonly made: Uint8Array }
   | { readonly id: number; readonly error: string };
 
 // It reports its own unpacking on this thread's console, which is nobody's news.
@@ -20,20 +19,20 @@ console.log = () => {};
 
 const decoder = new TextDecoder();
 
-async function compile({ id, source, flags, object }: ClangJob): Promise<ClangAnswer> {
+async function compile({ id, words, files, output: wanted }: ClangJob): Promise<ClangAnswer> {
   let output = "";
   try {
     const { commands } = await import("@yowasp/clang");
     const collect = (bytes: Uint8Array | null) => {
       if (bytes) output += decoder.decode(bytes, { stream: true });
     };
-    const files = await commands.clang(
-      [...flags, "program.c", ...(object ? ["object.o"] : []), "-o", "program.wasm"],
-      { "program.c": source, ...(object && { "object.o": object }) },
+    const tree = await commands.clang(
+      [...words, ...files.map(([name]) => name), "-o", wanted],
+      Object.fromEntries(files),
       { stdout: collect, stderr: collect },
     );
-    const wasm = files?.["program.wasm"];
-    return wasm instanceof Uint8Array ? { id, wasm } : { id, error: "clang wrote nothing" };
+    const made = tree?.[wanted];
+    return made instanceof Uint8Array ? { id, made } : { id, error: "clang wrote nothing" };
   } catch (error) {
     return { id, error: output.split("\n").find((line) => line.includes("error")) ?? String(error) };
   }

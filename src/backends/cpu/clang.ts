@@ -12,7 +12,7 @@ import { workerBase } from "./worker-base.js";
 const IDLE = 20_000;
 
 interface Waiting {
-  resolve(wasm: Uint8Array): void;
+  resolve(made: Uint8Array): void;
   reject(error: unknown): void;
 }
 
@@ -28,7 +28,7 @@ class ClangThread {
       const build = this.#waiting.get(answer.id);
       this.#waiting.delete(answer.id);
       if (this.#waiting.size === 0) this.#rest();
-      if ("wasm" in answer) build?.resolve(answer.wasm);
+      if ("made" in answer) build?.resolve(answer.made);
       else build?.reject(new QuernError(`clang could not make WebAssembly of the program: ${answer.error}`));
     });
     this.#worker.on("error", (error) => this.#end(error));
@@ -36,10 +36,10 @@ class ClangThread {
     this.#worker.unref();
   }
 
-  compile(source: string, flags: readonly string[], object?: Uint8Array): Promise<Uint8Array> {
+  run(...[words, files, output]: Parameters<typeof runClang>): Promise<Uint8Array> {
     clearTimeout(this.#idle);
     this.#worker.ref();
-    const job: ClangJob = { id: this.#next++, source, flags, object };
+    const job: ClangJob = { id: this.#next++, words, files, output };
     return new Promise((resolve, reject) => {
       this.#waiting.set(job.id, { resolve, reject });
       this.#worker.postMessage(job);
@@ -71,12 +71,17 @@ class ClangThread {
 let thread: ClangThread | undefined;
 
 /**
- * A WebAssembly module, or with -c an object, of one C file.
+ * One call of clang.
  *
- * @param object to link to it
+ * @param files its inputs
+ * @param output the file it makes
  * @throws QuernError with clang's first error
  */
-export function compileWasm(source: string, flags: readonly string[], object?: Uint8Array): Promise<Uint8Array> {
+export function runClang(
+  words: readonly string[],
+  files: readonly (readonly [name: string, bytes: Uint8Array])[],
+  output: string,
+): Promise<Uint8Array> {
   thread ??= new ClangThread();
-  return thread.compile(source, flags, object);
+  return thread.run(words, files, output);
 }
