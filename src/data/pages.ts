@@ -27,6 +27,8 @@ export interface Part {
   /** Of an HTML file: its path under the folder that was given, without .html or .gz. */
   readonly id: string;
   readonly source: string;
+  /** Small files of one source that are read one after the other; the rest is then the first one's. */
+  readonly files?: readonly Part[];
 }
 
 /**

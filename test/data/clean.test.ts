@@ -217,6 +217,36 @@ describe("cleaning", () => {
     expect(rest.funnel.steps[0].documents.kept).toBe(247);
   });
 
+  it("puts small files of a folder together, and one that is damaged costs the others nothing", async () => {
+    const page = (i: number) => `<html><body><article><p>${document(i).text}</p></article></body></html>`;
+    for (let i = 0; i < 40; i++) {
+      write(`folder/in/${100 + i}.html`, i === 7 ? "" : page(i));
+      write(`folder/in/${100 + i}.txt.gz`, i === 9 ? "no gzip" : gzipSync(document(1000 + i).text));
+    }
+    const plan = await planClean({ inputs: [join(root, "folder/in")], out: join(root, "folder/out"), recipe: "as-is" });
+    expect(plan.tasks.length).toBe(1);
+    const { funnel } = await clean({
+      inputs: [join(root, "folder/in")],
+      out: join(root, "folder/out"),
+      recipe: "as-is",
+    });
+    const written = readdirSync(join(root, "folder/out/documents")).flatMap((name) =>
+      readFileSync(join(root, "folder/out/documents", name), "utf8")
+        .split("\n")
+        .filter((line) => line !== ""),
+    );
+    const found = written.map((line) => JSON.parse(line) as { id: string; text: string; origin: { archive: string } });
+    expect(found.map(({ id }) => id)).toEqual(
+      Array.from({ length: 40 }, (_, i) => [
+        ...(i === 7 ? [] : [`${100 + i}`]),
+        ...(i === 9 ? [] : [`${100 + i}.txt`]),
+      ]).flat(),
+    );
+    expect(found.every(({ id, origin }) => origin.archive.includes(`/${id}`))).toBe(true);
+    expect(funnel.steps[0].documents.dropped).toBe(1);
+    expect(Object.values(funnel.skipped).reduce((sum, count) => sum + count, 0)).toBe(1);
+  });
+
   it("reads JSONL packed by zstd, whose pieces hold many lines", async () => {
     const documents = Array.from({ length: 200 }, (_, i) => document(i));
     const bytes = Buffer.from(lines(documents));

@@ -42,11 +42,13 @@ const PAUSE = 25;
 /** The records of a part, in order. Never throws for what is wrong with the input once it is open. */
 export async function* readRecords(part: Part, options: ReadOptions): AsyncGenerator<InputRecord> {
   let last = performance.now();
-  for await (const record of recordsOf(part, options)) {
-    yield record;
-    if (performance.now() - last < PAUSE) continue;
-    await turn(undefined, { signal: options.signal });
-    last = performance.now();
+  for (const file of part.files ?? [part]) {
+    for await (const record of recordsOf(file, options)) {
+      yield record;
+      if (performance.now() - last < PAUSE) continue;
+      await turn(undefined, { signal: options.signal });
+      last = performance.now();
+    }
   }
 }
 

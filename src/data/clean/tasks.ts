@@ -46,6 +46,8 @@ const TASKS = 32;
 const LEAST_BYTES = 2 << 20;
 const MOST_BYTES = 64 << 20;
 const PLAIN_LINES = /\.(?:jsonl|ndjson)$/i;
+/** Files that are one document each. */
+const SINGLE = /\.(?:x?html?|txt|text|md|markdown)(?:\.gz|\.zst)?$/i;
 
 /** What a run writes into a folder that it reads would be input of the next one. */
 async function refuseInside(inputs: readonly string[], out: string): Promise<void> {
@@ -76,12 +78,15 @@ export async function planTasks(
   const total = files.reduce((sum, file) => sum + (file?.size ?? 0), 0);
   const stretch = given ?? Math.min(MOST_BYTES, Math.max(LEAST_BYTES, Math.ceil(total / TASKS)));
   const tasks: Task[] = [];
-  for (const [index, part] of parts.entries()) {
-    const file = files[index];
-    const bytes = file?.size ?? 0;
-    const state = file === undefined ? "" : `${file.size} ${file.mtimeMs}`;
+  for (let index = 0; index < parts.length; ) {
+    const count = togetherAt(index, parts, files, stretch);
+    const part = count === 1 ? parts[index] : { ...parts[index], files: parts.slice(index, index + count) };
+    const group = files.slice(index, index + count);
+    const state = group.map((file) => (file === undefined ? "" : `${file.size} ${file.mtimeMs}`)).join();
+    const bytes = group.reduce((sum, file) => sum + (file?.size ?? 0), 0);
+    index += count;
     const ranges: (ByteRange | undefined)[] = [];
-    if (file !== undefined && PLAIN_LINES.test(part.location) && bytes > stretch) {
+    if (group[0] !== undefined && PLAIN_LINES.test(part.location) && bytes > stretch) {
       for (let start = 0; start < bytes; start += stretch)
         ranges.push({ start, end: Math.min(start + stretch, bytes) });
     } else ranges.push(undefined);
@@ -94,4 +99,23 @@ export async function planTasks(
     }
   }
   return { tasks, skipped };
+}
+
+/** How many files from this one on are one task: a folder of ten thousand pages is not ten thousand files again. */
+function togetherAt(
+  first: number,
+  parts: readonly Part[],
+  files: readonly (Stats | undefined)[],
+  stretch: number,
+): number {
+  const { source } = parts[first];
+  let bytes = 0;
+  let end = first;
+  for (; end < parts.length; end++) {
+    const file = files[end];
+    if (file === undefined || parts[end].source !== source) break;
+    bytes += file.size;
+    if (!SINGLE.test(parts[end].location) || bytes > stretch) break;
+  }
+  return Math.max(1, end - first);
 }

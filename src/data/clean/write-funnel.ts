@@ -50,7 +50,7 @@ async function readManifest(out: string, task: Task): Promise<TaskManifest> {
 function manifestText(tasks: readonly Task[], manifests: readonly TaskManifest[]): string {
   const list = tasks.map(({ name, key, part, range }, index) => ({
     task: name,
-    input: part.location,
+    ...(part.files === undefined ? { input: part.location } : { inputs: part.files.map(({ location }) => location) }),
     ...(range === undefined ? {} : { range }),
     key,
     files: manifests[index].files,
