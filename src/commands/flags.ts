@@ -71,7 +71,9 @@ export function namesOf(command: Command, flags: readonly Flag[]): NameOption {
   return (key) => {
     const flag = flags.find((each) => each.key === key);
     if (flag === undefined) return key.startsWith("-") ? key : `--${kebab(key)}`;
-    return command.positional.includes(key) ? `${flag.value} (${flag.description})` : flag.flag;
+    if (!command.positional.includes(key)) return flag.flag;
+    // One of a few words: the message lists them, and their description explains each.
+    return flag.value.includes("|") ? key : `${flag.value} (${flag.description})`;
   };
 }
 

@@ -49,6 +49,7 @@ const verbs: Verb[] = [
     summary: "train",
     load: () => import("../../src/commands/data-classifier-train.js"),
   },
+  { words: "bench", summary: "measure", load: () => import("../../src/commands/bench.js") },
   { words: "data corpus", summary: "corpus", load: () => import("../../src/commands/data-corpus.js") },
 ];
 
@@ -100,6 +101,11 @@ describe("flags", () => {
   it("switch booleans both ways", async () => {
     await run("count a --no-cache --verbose --json");
     expect(JSON.parse(out)).toMatchObject({ cache: false, verbose: true });
+  });
+
+  it("list the words that an argument may be, without their explanation", async () => {
+    expect(await run("bench speed")).toBe(2);
+    expect(err).toMatch(/^quern: what must be one of train, decode, .*, not "speed"\n$/);
   });
 
   it("print for a person without --json", async () => {
