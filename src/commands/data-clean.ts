@@ -24,7 +24,8 @@ export default defineCommand({
       for (const step of recipe.steps) print(`  ${step.name} ${JSON.stringify(step.settings)}`);
       print(`${tasks.length} tasks of ${(bytes / 1e6).toFixed(1)} MB, ${finished} finished by an earlier run`);
       for (const { name, part, range } of tasks.slice(0, 20)) {
-        print(`  ${name} ${part.location}${range === undefined ? "" : ` bytes ${range.start} to ${range.end}`}`);
+        const more = part.files === undefined ? "" : ` and ${part.files.length - 1} more`;
+        print(`  ${name} ${part.location}${more}${range === undefined ? "" : ` bytes ${range.start} to ${range.end}`}`);
       }
       if (tasks.length > 20) print(`  and ${tasks.length - 20} more`);
       for (const [reason, count] of skipped) print(`left out: ${count} × ${reason}`);
