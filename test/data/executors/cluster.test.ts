@@ -140,7 +140,7 @@ export default defineRecipe({
 
   it("makes a corpus, its duplicates removed on the nodes, of the bytes of one process", async () => {
     const recipe = join(root, "corpus.json");
-    const deduplicate = [{ by: "document" }, { by: "near" }, { by: "substring", length: 30 }];
+    const deduplicate = [{ by: "near" }, { by: "substring", length: 30 }];
     writeFileSync(recipe, JSON.stringify({ clean: "as-is", deduplicate, heldout: 0.1, shards: { vocabSize: 300 } }));
     const call = ["data", "corpus", join(root, "in"), "--recipe", recipe, "--out"];
     const [here, there] = [join(root, "corpus-here"), join(root, "corpus-there")];
@@ -148,10 +148,10 @@ export default defineRecipe({
       spawnSync(process.execPath, [cli, ...call, ...more], { env: cluster.environment, cwd: root, encoding: "utf8" });
     expect(make(here).status).toBe(0);
     const run = make(there, "--executor", "slurm", "--poll", "1", "--settle", "5");
-    expect([run.status, run.stderr.match(/(index|merge|choose|write): job \d+ submitted/g)?.length]).toEqual([0, 12]);
+    expect([run.status, run.stderr.match(/(index|merge|choose|write): job \d+ submitted/g)?.length]).toEqual([0, 8]);
     expect(readFileSync(join(there, "manifest.json"))).toEqual(readFileSync(join(here, "manifest.json")));
     expect(tree(join(there, "shards"))).toEqual(tree(join(here, "shards")));
-  });
+  }, 240_000);
 
   it("goes on where a killed submitter was, with the jobs that are still at work", async () => {
     const out = join(root, "resumed");
