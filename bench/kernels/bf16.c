@@ -4,7 +4,7 @@
 // of its own. Left free are the edges: a product that overflows or has denormal bits (only a fused sum keeps it), and a sum that
 // only rounding lifts to the smallest normal number (the instruction gives 0).
 //   gcc -O2 -march=native -DQN_VL=16 bench/kernels/bf16.c -lm -lpthread -o /tmp/bf16 && /tmp/bf16
-#include "templates.h"
+#include "row.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,31 +1,5 @@
-// One row of the instruction-set table, as the emitter would define it, then all templates. -DQN_VL=16|8|4 picks the row;
-// QN_MR, QN_NV, QN_PAIRS and QN_THREADS may be given too.
-#define _GNU_SOURCE
-#ifndef QN_VL
-#define QN_VL 16
-#endif
-#ifndef QN_MR
-#if QN_VL == 16
-#define QN_MR 6
-#define QN_NV 4
-#elif QN_VL == 8
-#define QN_MR 6
-#define QN_NV 2
-#else
-#define QN_MR 2
-#define QN_NV 4
-#endif
-#endif
-#if !defined(QN_PAIRS) && QN_VL == 16 && defined(__AVX512BF16__)
-#define QN_PAIRS 1
-#endif
-#ifndef QN_THREADS
-#define QN_THREADS 1
-#endif
-#include "../../src/backends/cpu/templates/platform.h"
-#include "../../src/backends/cpu/templates/vector.h"
-#include "../../src/backends/cpu/templates/bf16.h"
-#include "../../src/backends/cpu/templates/storage.h"
+// A row, then all templates.
+#include "row.h"
 #include "../../src/backends/cpu/templates/pool.h"
 #include "../../src/backends/cpu/templates/gemm.h"
 #include "../../src/backends/cpu/templates/gemv.h"
