@@ -3,7 +3,7 @@
  * flushed to the disk and renamed, so that a process killed at any moment, or a full disk, leaves the old one or none.
  */
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileError, QuernError } from "../errors.js";
 
@@ -52,6 +52,16 @@ let sequence = 0;
 export function temporaryName(path: string): string {
   sequence += 1;
   return join(dirname(path), `.${basename(path)}.${own}-${sequence}.tmp`);
+}
+
+/**
+ * Removes what killed processes left in a folder that nobody else writes to: files and folders with names of
+ * `temporaryName`. Does not look into other folders, which may be somebody's work.
+ */
+export async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (/^\..+\.[0-9a-f]{12}-\d+\.tmp$/.test(name)) await rm(join(folder, name), { recursive: true, force: true });
+  }
 }
 
 /** Begins a file; makes the folders that it lies in. Throws a `QuernError` when it cannot be written. */

@@ -6,7 +6,9 @@ export {
   createAtomicFile,
   type FileData,
   makeFolder,
+  removeLeftovers,
   replaceFolder,
+  temporaryName,
   writeFileAtomic,
   writeFolderAtomic,
 } from "./atomic.js";

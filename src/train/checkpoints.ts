@@ -9,10 +9,10 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, readFile, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { z } from "zod";
 import type { Program } from "../backends/index.js";
-import { writeFileAtomic, writeFolderAtomic } from "../documents/index.js";
+import { removeLeftovers, temporaryName, writeFileAtomic, writeFolderAtomic } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
 import {
   type ModelConfig,
@@ -98,7 +98,7 @@ async function prune(folder: string, keep: number | undefined): Promise<void> {
     if (step === best) continue;
     // Out of sight first: a kill in the middle of removing must not leave half a checkpoint by its name.
     const path = checkpointPath(folder, step);
-    const aside = join(dirname(path), `.${step}.removed.tmp`);
+    const aside = temporaryName(path);
     await rename(path, aside);
     await rm(aside, { recursive: true, force: true });
   }
@@ -114,7 +114,7 @@ export async function restoreCheckpoint(
   run: string,
   { program, config, state }: Omit<Saved, "tokenizer">,
 ): Promise<Checkpoint | null> {
-  await removeLeftovers(folder);
+  await removeLeftovers(runPaths(folder).checkpoints);
   const steps = await listCheckpoints(folder);
   const step = steps.at(-1);
   if (step === undefined) return null;
@@ -142,15 +142,6 @@ export async function restoreCheckpoint(
     await Promise.all([model.close(), stored.close()]);
   }
   return { step, seconds: record.seconds, run, validationLoss: record.validation_loss };
-}
-
-/** What a kill left behind: checkpoints that were being written or removed. */
-async function removeLeftovers(folder: string): Promise<void> {
-  const { checkpoints } = runPaths(folder);
-  const names = await readdir(checkpoints).catch(() => []);
-  for (const name of names) {
-    if (/^\.\d+\..*\.tmp$/.test(name)) await rm(join(checkpoints, name), { recursive: true, force: true });
-  }
 }
 
 async function readRecord(folder: string, step: number): Promise<z.output<typeof recordSchema>> {

@@ -4,7 +4,7 @@
  */
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { makeFolder } from "../../documents/index.js";
+import { makeFolder, removeLeftovers } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
@@ -250,10 +250,7 @@ async function sweep(
     for (const name of ["funnel.json", "report.html", "manifest.json"]) {
       if (finished.size < tasks.length) await rm(join(out, name), { force: true });
     }
-    for (const name of await readdir(out)) {
-      if (/^\.(funnel\.json|report\.html|manifest\.json)\..*\.tmp$/.test(name))
-        await rm(join(out, name), { force: true });
-    }
+    await removeLeftovers(out);
     await mkdir(join(out, "documents"), { recursive: true });
   } catch (error) {
     throw fileError(error, "write", out);

@@ -4,7 +4,7 @@
  */
 import { stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { makeFolder, writeFileAtomic } from "../../documents/index.js";
+import { makeFolder, removeLeftovers, writeFileAtomic } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import type { OnProgress } from "../../progress.js";
 import {
@@ -197,6 +197,7 @@ export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> 
   };
   await writeFileAtomic(report, renderCorpusReport(result, recipe, inputs));
   await writeFileAtomic(join(out, "manifest.json"), await manifestText(recipe, inputs, out, stages, hash));
+  for (const folder of [out, join(out, "stages")]) await removeLeftovers(folder);
   return result;
 }
 

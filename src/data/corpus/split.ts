@@ -3,7 +3,7 @@
  * holds out the same ones, and no copy of one is trained on.
  */
 import { join } from "node:path";
-import { type AtomicFile, createAtomicFile } from "../../documents/index.js";
+import { type AtomicFile, createAtomicFile, writeFolderAtomic } from "../../documents/index.js";
 import { isHeldOut } from "../../tokenizer/index.js";
 import { findParts } from "../pages.js";
 import { readTexts, storedLine } from "../texts.js";
@@ -19,13 +19,17 @@ export interface Split {
 export const HELD_OUT = join("heldout", "heldout.jsonl");
 const PIECE = 1 << 18;
 
-/** Writes `train/documents/00000.jsonl` and `heldout/heldout.jsonl` under a folder. */
-export async function splitDocuments(
+/** Writes a folder with `train/documents/00000.jsonl` and `heldout/heldout.jsonl`. */
+export function splitDocuments(
   input: string,
-  folder: string,
+  path: string,
   share: number,
   signal: AbortSignal | undefined,
 ): Promise<Split> {
+  return writeFolderAtomic(path, (folder) => split(input, folder, share, signal));
+}
+
+async function split(input: string, folder: string, share: number, signal: AbortSignal | undefined): Promise<Split> {
   const files: AtomicFile[] = [];
   const counts = { documents: 0, bytes: 0, train: 0, trainBytes: 0 };
   try {

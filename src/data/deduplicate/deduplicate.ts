@@ -8,7 +8,13 @@ import { createReadStream } from "node:fs";
 import { readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
-import { createAtomicFile, makeFolder, replaceFolder, writeFileAtomic } from "../../documents/index.js";
+import {
+  createAtomicFile,
+  makeFolder,
+  removeLeftovers,
+  replaceFolder,
+  writeFileAtomic,
+} from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
@@ -297,6 +303,7 @@ async function assemble(plan: DeduplicatePlan, summary: object): Promise<void> {
     await replaceFolder(join(work, "documents"), join(plan.out, "documents"));
     await writeFileAtomic(join(plan.out, "deduplicate.json"), `${JSON.stringify(summary, null, 2)}\n`);
     await rm(work, { recursive: true, force: true });
+    await removeLeftovers(plan.out);
   } catch (error) {
     throw fileError(error, "write", plan.out);
   }

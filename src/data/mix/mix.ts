@@ -8,6 +8,7 @@ import {
   type AtomicFile,
   createAtomicFile,
   makeFolder,
+  removeLeftovers,
   writeFileAtomic,
   writeFolderAtomic,
 } from "../../documents/index.js";
@@ -106,6 +107,7 @@ export async function mix(options: MixOptions): Promise<MixResult> {
       skipped: Object.fromEntries(skipped),
     };
     await writeFileAtomic(join(out, "mix.json"), `${JSON.stringify({ recipe, ...result }, null, 2)}\n`);
+    await removeLeftovers(out);
     return result;
   } finally {
     await sort.remove();
