@@ -2,6 +2,7 @@
  * @file Which language a document is in, by eld's n-grams, and whether it is one to keep. The first 2 KB decide: eld looks
  * at some 380 bytes at a time, so they are shown to it piece by piece, until two pieces agree clearly.
  */
+import { type EldScores, loadEld } from "./eld-scores.js";
 import { drop, KEEP, type Step, type Verdict } from "./filter.js";
 
 export interface LanguageOptions {
@@ -21,10 +22,7 @@ const PIECE = 400;
 /** After two pieces this much between the best language and the next is clear. */
 const CLEAR = 0.12;
 
-interface Detector {
-  detect(text: string): { getScores(): Record<string, number> };
-}
-let detector: Detector | undefined;
+let eld: EldScores | undefined;
 
 export interface DetectedLanguage {
   /** ISO 639-1; `und` when nothing can be told. */
@@ -35,30 +33,29 @@ export interface DetectedLanguage {
 
 /** Loads eld's tables once a thread; `detectLanguage` needs them. */
 export async function loadLanguages(): Promise<void> {
-  if (detector === undefined) detector = (await import("eld/extrasmall")).eld as Detector;
+  eld ??= await loadEld();
 }
 
 /** The language of a text's beginning. Throws when `loadLanguages` was not awaited. */
 export function detectLanguage(text: string): DetectedLanguage {
-  if (detector === undefined) throw new Error("loadLanguages() comes first");
-  const sums = new Map<string, number>();
+  if (eld === undefined) throw new Error("loadLanguages() comes first");
+  const sums = new Float64Array(eld.languages.length);
   let weight = 0;
   const end = Math.min(text.length, LOOKED_AT);
   for (let start = 0, pieces = 0; start < end; ) {
     const to = pieceEnd(text, start, end);
-    const piece = text.slice(start, to);
-    const scores = detector.detect(piece).getScores();
-    for (const language in scores) sums.set(language, (sums.get(language) ?? 0) + scores[language] * piece.length);
-    weight += piece.length;
+    const scores = eld.of(text.slice(start, to));
+    for (let i = 0; i < sums.length; i++) sums[i] += scores[i] * (to - start);
+    weight += to - start;
     start = to;
     pieces += 1;
     if (pieces >= 2 && start < end) {
       const [best, next] = twoBest(sums);
-      if ((best.sum - next.sum) / weight > CLEAR) break;
+      if ((sums[best] - (sums[next] ?? 0)) / weight > CLEAR) break;
     }
   }
   const [best] = twoBest(sums);
-  return best.sum === 0 ? { language: "und", score: 0 } : { language: best.language, score: best.sum / weight };
+  return best < 0 ? { language: "und", score: 0 } : { language: eld.languages[best], score: sums[best] / weight };
 }
 
 /** At a space where there is one near, so that no word is cut. */
@@ -68,16 +65,14 @@ function pieceEnd(text: string, start: number, end: number): number {
   return space > start + PIECE / 2 ? space : start + PIECE;
 }
 
-function twoBest(sums: ReadonlyMap<string, number>) {
-  let best = { language: "und", sum: 0 };
-  let next = best;
-  for (const [language, sum] of sums) {
-    if (sum > best.sum) {
-      next = best;
-      best = { language, sum };
-    } else if (sum > next.sum) next = { language, sum };
+/** Places of the greatest and the next; -1 where there is none above 0. */
+function twoBest(sums: Float64Array): readonly [number, number] {
+  let [best, next] = [-1, -1];
+  for (let i = 0; i < sums.length; i++) {
+    if (sums[i] > (sums[best] ?? 0)) [best, next] = [i, best];
+    else if (sums[i] > (sums[next] ?? 0)) next = i;
   }
-  return [best, next] as const;
+  return [best, next];
 }
 
 export function language(options: LanguageOptions = {}): Step {
