@@ -77,13 +77,13 @@ export function slotsOf(entries: Entries): Map<string, Slot> {
     if (before && !same) throw new ShapeError(`"${name}" names two different things of this program`);
     slots.set(name, slot);
   };
-  for (const entry of Object.values(entries)) {
-    for (const node of nodesOf(entry)) {
-      if (isOp(node, "variable") || isOp(node, "input")) {
-        const { name, type } = node.attributes as { name: string; type: TensorType };
-        declare(name, { kind: node.op as "variable" | "input", type });
-      }
+  for (const node of nodesOf(...Object.values(entries))) {
+    if (isOp(node, "variable") || isOp(node, "input")) {
+      const { name, type } = node.attributes as { name: string; type: TensorType };
+      declare(name, { kind: node.op as "variable" | "input", type });
     }
+  }
+  for (const entry of Object.values(entries)) {
     for (const [name, tensor] of Object.entries(entry.outputs)) declare(name, { kind: "output", type: tensor });
     for (const [target, value] of entry.assign ?? []) {
       if (target.node.op !== "variable") throw new ShapeError(`only variables can be assigned, not ${target.node.op}`);

@@ -14,10 +14,12 @@ export interface Entry {
 
 export type Entries = Readonly<Record<string, Entry>>;
 
-/** Every node that an entry needs, inputs before users. */
-export function nodesOf(entry: Entry): Node[] {
+/** Every node that the entries need, inputs before users. */
+export function nodesOf(...entries: readonly Entry[]): Node[] {
   const seen = new Set<Node>();
-  const stack = [...Object.values(entry.outputs), ...(entry.assign ?? []).flat()].map((tensor) => tensor.node);
+  const stack = entries.flatMap(({ outputs, assign = [] }) =>
+    [...Object.values(outputs), ...assign.flat()].map((tensor) => tensor.node),
+  );
   while (stack.length > 0) {
     const node = stack.pop() as Node;
     if (seen.has(node)) continue;

@@ -25,38 +25,38 @@ describe("the cache of programs", () => {
   });
 
   it("builds once, and builds again what a crash left short or empty", async () => {
-    expect((await cachedProgram("key", LIBRARY, making("library"))).cached).toBe(false);
-    expect((await cachedProgram("key", LIBRARY, refuse)).cached).toBe(true);
+    expect((await cachedProgram("key", [LIBRARY], making("library"))).cached).toBe(false);
+    expect((await cachedProgram("key", [LIBRARY], refuse)).cached).toBe(true);
     for (const length of [3, 0]) {
       await truncate(library(), length);
-      expect((await cachedProgram("key", LIBRARY, making("library"))).cached).toBe(false);
+      expect((await cachedProgram("key", [LIBRARY], making("library"))).cached).toBe(false);
       expect(await readFile(library(), "utf8")).toBe("library");
     }
     await rm(library());
-    expect((await cachedProgram("key", LIBRARY, making("library"))).cached).toBe(false);
+    expect((await cachedProgram("key", [LIBRARY], making("library"))).cached).toBe(false);
     expect(await readdir(programsFolder())).toEqual(["key"]);
   });
 
   it("is not misled by a build that was killed, and removes it when it is old", async () => {
-    await cachedProgram("other", LIBRARY, making("library"));
+    await cachedProgram("other", [LIBRARY], making("library"));
     const killed = join(programsFolder(), "key.a1B2c3");
     await mkdir(killed);
     await writeFile(join(killed, LIBRARY), "libr");
-    expect((await cachedProgram("key", LIBRARY, making("library"))).cached).toBe(false);
+    expect((await cachedProgram("key", [LIBRARY], making("library"))).cached).toBe(false);
     expect(await readdir(programsFolder())).toContain("key.a1B2c3"); // perhaps another process is at it
     await utimes(killed, 1, 1);
-    await cachedProgram("third", LIBRARY, making("library"));
+    await cachedProgram("third", [LIBRARY], making("library"));
     expect((await readdir(programsFolder())).sort()).toEqual(["key", "other", "third"]);
   });
 
   it("leaves nothing of a build that fails", async () => {
-    await expect(cachedProgram("key", LIBRARY, refuse)).rejects.toThrow("nothing to build");
+    await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow("nothing to build");
     expect(await readdir(programsFolder())).toEqual([]);
   });
 
   it("takes what another process built meanwhile", async () => {
-    const slow = cachedProgram("key", LIBRARY, async (temporary) => {
-      await cachedProgram("key", LIBRARY, making("first"));
+    const slow = cachedProgram("key", [LIBRARY], async (temporary) => {
+      await cachedProgram("key", [LIBRARY], making("first"));
       await making("second")(temporary);
     });
     expect((await slow).cached).toBe(false);
@@ -66,36 +66,36 @@ describe("the cache of programs", () => {
 
   describe.skipIf(process.getuid === undefined)("belongs to one user", () => {
     it("is made for its owner alone", async () => {
-      await cachedProgram("key", LIBRARY, making("library"));
+      await cachedProgram("key", [LIBRARY], making("library"));
       expect((await stat(programsFolder())).mode & 0o777).toBe(0o700);
     });
 
     it.each([0o770, 0o702, 0o777])("refuses a folder of mode %o, whatever lies there", async (mode) => {
-      await cachedProgram("key", LIBRARY, making("library"));
+      await cachedProgram("key", [LIBRARY], making("library"));
       await chmod(programsFolder(), mode);
-      await expect(cachedProgram("key", LIBRARY, refuse)).rejects.toThrow(
+      await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow(
         new RegExp(`others can write to .*mode ${mode.toString(8)}.*chmod 700`),
       );
     });
 
     it("refuses one in a folder where everyone can put another in its place", async () => {
       await chmod(folder, 0o777);
-      await expect(cachedProgram("key", LIBRARY, refuse)).rejects.toThrow(/everyone can write to .*QUERN_CACHE/);
+      await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow(/everyone can write to .*QUERN_CACHE/);
     });
 
     it("builds again a library that others could have written", async () => {
-      await cachedProgram("key", LIBRARY, making("library"));
+      await cachedProgram("key", [LIBRARY], making("library"));
       await chmod(library(), 0o666);
-      expect((await cachedProgram("key", LIBRARY, making("library"))).cached).toBe(false);
+      expect((await cachedProgram("key", [LIBRARY], making("library"))).cached).toBe(false);
       expect((await stat(library())).mode & 0o022).toBe(0);
     });
 
     it("refuses a folder of another user", async () => {
-      await cachedProgram("key", LIBRARY, making("library"));
+      await cachedProgram("key", [LIBRARY], making("library"));
       const { getuid } = process;
       process.getuid = () => (getuid?.() ?? 0) + 1;
       try {
-        await expect(cachedProgram("key", LIBRARY, refuse)).rejects.toThrow(/belongs to another user.*QUERN_CACHE/);
+        await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow(/belongs to another user.*QUERN_CACHE/);
       } finally {
         process.getuid = getuid;
       }

@@ -22,8 +22,19 @@ export interface Built {
   readonly library: string;
   /** The C file it was made from, to be read. */
   readonly source: string;
+  /** What was told of it when it was built. */
+  readonly note: string;
   readonly cached: boolean;
   readonly seconds: number;
+}
+
+/** What is compiled. */
+export interface Source {
+  readonly source: string;
+  /** C that is compiled apart, at the same time, and linked to it. */
+  readonly templates?: string;
+  /** Kept beside the library for those who find it in the cache. */
+  readonly note?: string;
 }
 
 // -ffp-contract=fast lets a·b + c be one instruction; everything else keeps IEEE meaning.
@@ -59,37 +70,47 @@ function optimisation(): string {
 
 const LIBRARY_SUFFIX: { readonly [platform: string]: string } = { win32: ".dll", darwin: ".dylib" };
 
+const NOTE = "program.json";
+
 /**
- * @param templates C that is compiled apart, at the same time, and linked to it
+ * @param of what the source depends on: where the cache has its library, `emit` is not called
  * @param compiler null for WebAssembly
  */
 export async function build(
-  { source, templates }: { readonly source: string; readonly templates?: string },
+  of: string,
+  emit: () => Source,
   set: InstructionSet,
   compiler: Compiler | null,
 ): Promise<Built> {
   const start = performance.now();
   const { flags, link, suffix, end } = await recipe(set, compiler);
+  const by = compiler ? [compiler.command, compiler.version, compiler.identity] : [await clangVersion()];
   const compile = (folder: string, stem: string, text: string) => {
     const [file, words] = [`${stem}.c`, [...flags, "-c"]];
     return writeFile(join(folder, file), text).then(() => run(compiler, folder, words, [file], `${stem}.o`));
   };
-  const templatesKey = await keyOf(compiler, [templates, flags]);
-  const object = async () => {
+  const object = async (templates: string | undefined) => {
     if (templates === undefined) return [];
     const make = (folder: string) => compile(folder, "templates", templates);
-    const { folder } = await cachedOnce(templatesKey, "templates.o", make);
+    const { folder } = await cachedOnce(keyOf([templates, flags, by]), ["templates.o"], make);
     return [join(folder, "templates.o")];
   };
   const library = `program${suffix}`;
-  const key = await keyOf(compiler, [source, end, flags, link, templatesKey]);
-  const { folder, cached } = await cachedOnce(key, library, async (temporary) => {
-    const [objects] = await Promise.all([object(), compile(temporary, "program", source + end)]);
+  const key = keyOf([of, end, flags, link, by]);
+  const { folder, cached } = await cachedOnce(key, [library, NOTE], async (temporary) => {
+    const { source, templates, note = "" } = emit();
+    const [objects] = await Promise.all([object(templates), compile(temporary, "program", source + end)]);
     await run(compiler, temporary, [...flags, ...link], ["program.o", ...objects], library);
     await rm(join(temporary, "program.o"));
+    await writeFile(join(temporary, NOTE), note);
   });
-  const seconds = (performance.now() - start) / 1000;
-  return { library: join(folder, library), source: join(folder, "program.c"), cached, seconds };
+  return {
+    library: join(folder, library),
+    source: join(folder, "program.c"),
+    note: await readFile(join(folder, NOTE), "utf8"),
+    cached,
+    seconds: (performance.now() - start) / 1000,
+  };
 }
 
 interface Recipe {
@@ -113,11 +134,10 @@ async function recipe(set: InstructionSet, compiler: Compiler | null): Promise<R
 }
 
 /** What is made is tuned for a processor by a compiler: another one of either makes its own. */
-async function keyOf(compiler: Compiler | null, parts: readonly unknown[]): Promise<string> {
-  const by = compiler ? [compiler.command, compiler.version, compiler.identity] : [await clangVersion()];
+function keyOf(parts: readonly unknown[]): string {
   const machine = [process.platform, process.arch, cpus()[0]?.model ?? ""];
   return createHash("sha256")
-    .update(JSON.stringify([...parts, by, machine]))
+    .update(JSON.stringify([...parts, machine]))
     .digest("hex")
     .slice(0, 32);
 }
@@ -125,11 +145,11 @@ async function keyOf(compiler: Compiler | null, parts: readonly unknown[]): Prom
 /** Builds under way in this process: who wants the same waits for it. */
 const building = new Map<string, ReturnType<typeof cachedProgram>>();
 
-function cachedOnce(...[key, file, make]: Parameters<typeof cachedProgram>): ReturnType<typeof cachedProgram> {
+function cachedOnce(...[key, files, make]: Parameters<typeof cachedProgram>): ReturnType<typeof cachedProgram> {
   const path = join(programsFolder(), key);
   let result = building.get(path);
   if (!result) {
-    result = cachedProgram(key, file, make);
+    result = cachedProgram(key, files, make);
     building.set(path, result);
     const forget = () => building.delete(path);
     result.then(forget, forget);

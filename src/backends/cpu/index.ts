@@ -1,8 +1,7 @@
 /** @file The `cpu` backend: C by the system's compiler, or by clang to WebAssembly where there is none. */
-import { compileGraph, type Precision } from "../../compiler/index.js";
+import { type Buffer, type CompiledGraph, compileGraph, type Precision } from "../../compiler/index.js";
 import { QuernError } from "../../errors.js";
-
-import { DTYPE_BYTES, type DType, type Entries, sizeOf } from "../../tensor/index.js";
+import { DTYPE_BYTES, type DType, type Entries, isOp, nodesOf, sizeOf, type TensorType } from "../../tensor/index.js";
 import { freeMemory } from "../free-memory.js";
 import { bf16Pays } from "../machine.js";
 import {
@@ -20,6 +19,7 @@ import { build } from "./build.js";
 import { emitProgram } from "./emit.js";
 import { emulator, loadEmulated } from "./emulated.js";
 import { type Image, loadNative } from "./native.js";
+import { engineKey, graphKey } from "./program-key.js";
 import { chooseSet, defaultThreads, findCompiler } from "./toolchain.js";
 import { loadWasm, refuseWasmPlan } from "./wasm.js";
 
@@ -40,10 +40,54 @@ function load(library: string, native: boolean, threads: number): Image | Promis
   return command ? loadEmulated(command, library) : loadNative(library);
 }
 
+/** What running a program needs to know of what was compiled: kept in the cache beside its library. */
+interface Layout {
+  /** Of the arena, without scratch. */
+  readonly bytes: number;
+  readonly stateBytes: number;
+  readonly kernels: number;
+  readonly launches: Readonly<Record<string, number>>;
+  /** Offsets in the arena of variables, inputs and outputs, and of the graph's tables (`tablesOf`). */
+  readonly named: readonly (readonly [name: string, offset: number])[];
+  readonly tables: readonly (readonly [table: number, offset: number])[];
+}
+
+function layoutOf({ entries, memory, named, constants }: CompiledGraph, traced: Entries, kernels: number): Layout {
+  const tables = tablesOf(traced);
+  const at = (buffer: Buffer) => memory.offsets.get(buffer) as number;
+  return {
+    bytes: memory.bytes,
+    stateBytes: memory.stateBytes,
+    kernels,
+    launches: Object.fromEntries([...entries].map(([name, list]) => [name, list.length])),
+    named: [...named].map(([name, buffer]) => [name, at(buffer)]),
+    tables: constants.map((buffer) => [tables.indexOf(buffer.data as Float32Array), at(buffer)]),
+  };
+}
+
+/** The data of a graph's constants, in the order of tracing. */
+function tablesOf(entries: Entries): Float32Array[] {
+  return nodesOf(...Object.values(entries)).flatMap((node) => (isOp(node, "constant") ? [node.attributes.data] : []));
+}
+
+/** @throws QuernError if the plan does not fit into the memory that is free, or that WebAssembly addresses */
+function requireMemory(bytes: number, native: boolean): void {
+  if (!native && bytes > 2 ** 32) throw refuseWasmPlan(bytes);
+  const free = freeMemory();
+  if (bytes <= free) return;
+  const gigabytes = (size: number) => `${(size / 2 ** 30).toFixed(2)} GiB`;
+  throw new QuernError(
+    `the plan needs ${gigabytes(bytes)} of memory and ${gigabytes(free)} are free; lower the batch, the ` +
+      "sequence, the vocabulary or the model's width",
+  );
+}
+
 /** @throws QuernError for an instruction set that does not run here, too little memory, or a compiler that fails */
 export async function compileCpu(entries: Entries, options: CpuOptions): Promise<Program> {
   const slots = slotsOf(entries);
-  const found = await findCompiler();
+  const finding = findCompiler();
+  const graph = graphKey(entries); // while the compiler is asked
+  const found = await finding;
   const set = chooseSet(found, options.cpu);
   const compiler = set.name === "wasm" ? null : found;
   const threads = options.threads ?? defaultThreads();
@@ -52,36 +96,33 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
   }
   const wanted = options.precision ?? "fp32";
   const precision = wanted !== "auto" ? wanted : set.bf16Products && (await bf16Pays()) ? "bf16" : "fp32";
-  const graph = compileGraph(entries, true, precision);
-  const { kernels, ...text } = emitProgram(graph, set, threads);
-  if (!compiler && graph.memory.bytes > 2 ** 32) throw refuseWasmPlan(graph.memory.bytes);
-  const free = freeMemory();
-  if (graph.memory.bytes > free) {
-    const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
-    throw new QuernError(
-      `the plan needs ${gigabytes(graph.memory.bytes)} of memory and ${gigabytes(free)} are free; lower the batch, the ` +
-        "sequence, the vocabulary or the model's width",
-    );
-  }
-  const built = await build(text, set, compiler);
+  const emit = () => {
+    const compiled = compileGraph(entries, true, precision);
+    requireMemory(compiled.memory.bytes, compiler !== null);
+    const { kernels, ...files } = emitProgram(compiled, set, threads);
+    return { ...files, note: JSON.stringify(layoutOf(compiled, entries, kernels)) };
+  };
+  const key = [graph, engineKey(), set.name, precision, threads, process.env.QUERN_PROFILE].join(" ");
+  const built = await build(key, emit, set, compiler);
+  const layout = JSON.parse(built.note) as Layout;
+  requireMemory(layout.bytes, compiler !== null);
   const image = await load(built.library, compiler !== null, threads);
-  const entryNumbers = new Map([...graph.entries.keys()].map((name, i) => [name, i] as const));
+  const entryNumbers = new Map(Object.keys(entries).map((name, i) => [name, i] as const));
+  const offsets = new Map(layout.named);
+  const tables = tablesOf(entries);
+  for (const [i, offset] of layout.tables) viewOf("f32", image, offset, tables[i].length).set(tables[i]);
 
   const views = new Map<string, Stored>();
-  for (const [name, { type }] of slots) {
+  /** The memory of what is called so, seen when it is first asked for: hundreds of views take a while to make. */
+  const viewOfSlot = (name: string, { shape, dtype }: TensorType): Stored => {
+    const known = views.get(name);
+    if (known) return known;
+    const offset = offsets.get(name);
     // What no kernel touches has no place in the arena; it keeps its value here.
-    const buffer = graph.named.get(name);
-    const offset = buffer && graph.memory.offsets.get(buffer);
-    const view =
-      offset === undefined
-        ? new arrayOf[type.dtype](sizeOf(type.shape))
-        : viewOf(type.dtype, image, offset, sizeOf(type.shape));
+    const view = offset === undefined ? new arrayOf[dtype](sizeOf(shape)) : viewOf(dtype, image, offset, sizeOf(shape));
     views.set(name, view);
-  }
-  for (const buffer of graph.constants) {
-    const offset = graph.memory.offsets.get(buffer) as number;
-    viewOf("f32", image, offset, buffer.size).set(buffer.data as Float32Array);
-  }
+    return view;
+  };
 
   let last: Promise<void> = Promise.resolve();
   let closed = false;
@@ -90,7 +131,8 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
   };
   const write = (name: string, data: Written) => {
     open();
-    fill(views.get(name) as Stored, name, slotOf(slots, name).type, data);
+    const { type } = slotOf(slots, name);
+    fill(viewOfSlot(name, type), name, type, data);
   };
 
   return {
@@ -100,9 +142,9 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
       threads,
       precision,
       arenaBytes: image.bytes,
-      stateBytes: graph.memory.stateBytes,
-      launches: Object.fromEntries([...graph.entries].map(([name, list]) => [name, list.length])),
-      kernels,
+      stateBytes: layout.stateBytes,
+      launches: layout.launches,
+      kernels: layout.kernels,
       buildSeconds: built.seconds,
       cached: built.cached,
       source: built.source,
@@ -120,7 +162,8 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
     },
     read(name) {
       open();
-      return numbersOf(views.get(name) as Stored, slotOf(slots, name).type.dtype);
+      const { type } = slotOf(slots, name);
+      return numbersOf(viewOfSlot(name, type), type.dtype);
     },
     write,
     dispose() {

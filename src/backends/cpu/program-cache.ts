@@ -55,43 +55,49 @@ export async function ownProgramsFolder(): Promise<string> {
   return folder;
 }
 
-/** True if the library is there, is its owner's alone, and is what was once written. */
-async function whole(folder: string, library: string): Promise<boolean> {
+/** True if the files are there, are their owner's alone, and are what was once written. */
+async function whole(folder: string, files: readonly string[]): Promise<boolean> {
   try {
-    const path = join(folder, library);
-    const found = await lstat(path);
-    if (!found.isFile() || !mine(found.uid) || othersWrite(found.mode)) return false;
-    const [bytes, digest] = await Promise.all([readFile(path), readFile(join(folder, DIGEST), "utf8")]);
-    return digest === digestOf(bytes);
+    for (const name of files) {
+      const found = await lstat(join(folder, name));
+      if (!found.isFile() || !mine(found.uid) || othersWrite(found.mode)) return false;
+    }
+    return (await digestOf(folder, files)) === (await readFile(join(folder, DIGEST), "utf8"));
   } catch {
     return false;
   }
 }
 
-const digestOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+async function digestOf(folder: string, files: readonly string[]): Promise<string> {
+  const hash = createHash("sha256");
+  for (const bytes of await Promise.all(files.map((name) => readFile(join(folder, name))))) hash.update(bytes);
+  return hash.digest("hex");
+}
 
 /**
  * The folder of the program `key`, built by `make` if it is not there whole.
- * @param make writes the library, among others, into the folder that it is given
+ * @param files what is trusted when it is found again
+ * @param make writes these files, among others, into the folder that it is given
  */
 export async function cachedProgram(
   key: string,
-  library: string,
+  files: readonly string[],
   make: (folder: string) => Promise<void>,
 ): Promise<{ readonly folder: string; readonly cached: boolean }> {
   const programs = await ownProgramsFolder();
   const folder = join(programs, key);
-  if (await whole(folder, library)) return { folder, cached: true };
+  if (await whole(folder, files)) return { folder, cached: true };
   let temporary: string | undefined;
   try {
     await removeAbandoned(programs);
     temporary = await mkdtemp(`${folder}.`);
     await make(temporary);
-    const path = join(temporary, library);
-    await writeFile(join(temporary, DIGEST), digestOf(await readFile(path)));
-    const file = await open(path, "r+");
-    await file.sync().finally(() => file.close());
-    await publish(temporary, folder, library);
+    await writeFile(join(temporary, DIGEST), await digestOf(temporary, files));
+    for (const name of files) {
+      const file = await open(join(temporary, name), "r+");
+      await file.sync().finally(() => file.close());
+    }
+    await publish(temporary, folder, files);
   } catch (error) {
     throw fileError(error, "write", folder);
   } finally {
@@ -100,19 +106,19 @@ export async function cachedProgram(
   return { folder, cached: false };
 }
 
-async function publish(temporary: string, folder: string, library: string): Promise<void> {
+async function publish(temporary: string, folder: string, files: readonly string[]): Promise<void> {
   try {
     await rename(temporary, folder);
   } catch (error) {
     // Another process was first with the same program, or a spoilt one lies there and makes room.
-    if (await whole(folder, library)) return;
+    if (await whole(folder, files)) return;
     const old = await mkdtemp(`${folder}.`);
     await rename(folder, join(old, "spoilt")).catch(() => {
       throw error;
     });
     await rm(old, { recursive: true, force: true });
     await rename(temporary, folder).catch(async (again) => {
-      if (!(await whole(folder, library))) throw again;
+      if (!(await whole(folder, files))) throw again;
     });
   }
 }

@@ -58,13 +58,13 @@ async function search(wanted: string): Promise<Compiler | null> {
 
 async function probe(command: string): Promise<Compiler | null> {
   try {
-    const { stdout } = await execute(command, ["--version"]);
-    const version = stdout.split("\n")[0].trim();
-    const identity = await identityOf(command);
     // clang for Arm long knew only -mcpu=native. Without either the base of the architecture is all that is sure.
     const candidates = emulator() ? [EMULATED] : [["-march=native"], ["-mcpu=native"], []];
+    const first = macrosOf(command, candidates[0]);
+    const [{ stdout }, identity] = await Promise.all([execute(command, ["--version"]), identityOf(command)]);
+    const version = stdout.split("\n")[0].trim();
     for (const native of candidates) {
-      const macros = await macrosOf(command, native);
+      const macros = await (native === candidates[0] ? first : macrosOf(command, native));
       if (macros.size > 0) return { command, version, identity, native, macros };
     }
     return { command, version, identity, native: [], macros: new Set() };

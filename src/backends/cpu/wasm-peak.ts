@@ -32,7 +32,7 @@ export interface PeakTask {
 
 /** GFLOP/s of so many threads together, each at its best while all run. */
 export async function measureWasmPeak(threads: number): Promise<number> {
-  const built = await build({ source: SOURCE }, instructionSet("wasm"), null);
+  const built = await build(SOURCE, () => ({ source: SOURCE }), instructionSet("wasm"), null);
   const workerData: PeakTask = { module: await WebAssembly.compile(await readFile(built.library)), steps: STEPS };
   const workers = Array.from(
     { length: threads },

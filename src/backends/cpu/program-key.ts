@@ -1,0 +1,55 @@
+/**
+ * @file What makes a program what it is, as text for its key in the cache: the graph as it was traced, and the code of the
+ * engine. Two programs with equal keys would be compiled to the same C, so a cached one is found without compiling its graph.
+ */
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { type Entries, nodesOf, type Tensor } from "../../tensor/index.js";
+
+/** The graph of a program's entries: equal for equal traces, whatever else the process has traced. */
+export function graphKey(entries: Entries): string {
+  const nodes = nodesOf(...Object.values(entries));
+  const numbers = new Map(nodes.map((node, i) => [node, i] as const));
+  const place = ({ node, output }: Tensor) => `${numbers.get(node)}.${output}`;
+  const hash = createHash("sha256");
+  for (const node of nodes) hash.update(`${node.op} ${node.inputs.map(place)} ${text(node.attributes)}\n`);
+  for (const [name, { outputs, assign = [] }] of Object.entries(entries)) {
+    const named = Object.entries(outputs).map(([output, tensor]) => [output, place(tensor)]);
+    hash.update(`${JSON.stringify([name, named, assign.map((pair) => pair.map(place))])}\n`);
+  }
+  return hash.digest("hex");
+}
+
+/** An attribute as text that no other value has; JSON has one text for NaN and the infinities. */
+function text(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "number") return Object.is(value, -0) ? "-0" : `${value}`;
+  if (typeof value === "boolean") return `${value}`;
+  // The gradient of a custom operation: it has been asked for before a graph is compiled.
+  if (typeof value === "function") return "f";
+  if (value instanceof Float32Array) {
+    const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+    return createHash("sha256").update(bytes).digest("hex");
+  }
+  if (Array.isArray(value)) return `[${value.map(text)}]`;
+  return `{${Object.entries(value as object).map(([name, of]) => `${name}:${text(of)}`)}}`;
+}
+
+let engine: string | undefined;
+
+/** The engine's own code, read once a process. */
+export function engineKey(): string {
+  if (engine === undefined) {
+    const hash = createHash("sha256");
+    for (const folder of ["../../tensor", "../../compiler", ".", "./templates"]) {
+      const url = new URL(`${folder}/`, import.meta.url);
+      for (const name of readdirSync(url)
+        .filter((name) => /\.([jt]s|h|c)$/.test(name))
+        .sort()) {
+        hash.update(`${name}\n`).update(readFileSync(new URL(name, url)));
+      }
+    }
+    engine = hash.digest("hex");
+  }
+  return engine;
+}
