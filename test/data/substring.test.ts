@@ -91,6 +91,32 @@ describe("suffix arrays", () => {
     }
     expect(seen.every((times) => times === 1)).toBe(true);
   });
+
+  it("tell windows of any length that repeat, and none across a separator", () => {
+    const unit = fc.array(fc.constantFrom(97, 98, 255), { minLength: 1, maxLength: 30 });
+    const text = fc
+      .array(fc.tuple(unit, fc.integer({ min: 1, max: 8 })), { minLength: 1, maxLength: 4 })
+      .map((parts) => parts.flatMap(([part, times]) => Array.from({ length: times }, () => part).flat()));
+    fc.assert(
+      fc.property(text, fc.integer({ min: 1, max: 70 }), fc.boolean(), (values, window, wide) => {
+        const suffixes = new SuffixText(values.length, wide);
+        suffixes.text.set(values);
+        const starts = suffixes
+          .repeats(window, 255, false)
+          .flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+        const seen = new Set<string>();
+        const expected = Array.from({ length: Math.max(0, values.length - window + 1) }, (_, i) => i).filter((i) => {
+          const piece = values.slice(i, i + window);
+          if (piece.includes(255)) return false;
+          const again = seen.has(piece.join());
+          seen.add(piece.join());
+          return again;
+        });
+        expect(starts).toEqual(expected);
+      }),
+      { numRuns: 300 },
+    );
+  });
 });
 
 describe("deduplicate by substring", () => {
