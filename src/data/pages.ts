@@ -4,10 +4,11 @@
  */
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
-import { packingOf, readBytes, readDocuments } from "../documents/index.js";
+import { packingOf, readBytes } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
 import { parseHttpResponse } from "./archive/http-message.js";
 import { type ArchiveRecord, readArchive } from "./archive/records.js";
+import { documentRecords } from "./document-records.js";
 import { decodePage } from "./extract/charset.js";
 import { fetchedFile } from "./fetched.js";
 import { expandLocation, isRemote, type LocationOptions, readLocation } from "./location.js";
@@ -103,7 +104,16 @@ const count = (counts: Map<string, number>, reason: string) => counts.set(reason
 export function readPages(inputs: readonly string[], options: PageOptions = {}): PageReader {
   const skipped = new Map<string, number>();
   async function* read(): AsyncGenerator<Page> {
-    for (const part of await findParts(inputs, { ...options, skipped })) yield* pagesOf(part, skipped, options);
+    const parts = await findParts(inputs, { ...options, skipped });
+    for (const part of parts) {
+      try {
+        yield* pagesOf(part, skipped, options);
+      } catch (error) {
+        // One of several that cannot be read costs the others nothing.
+        if (parts.length === 1 || !(error instanceof QuernError) || options.signal?.aborted) throw error;
+        count(skipped, error.message);
+      }
+    }
   }
   return { skipped, [Symbol.asyncIterator]: read };
 }
@@ -196,17 +206,7 @@ async function* htmlPage(part: Part, skipped: Map<string, number>, options: Page
 
 async function* documentPages(part: Part, skipped: Map<string, number>, options: PageOptions): AsyncGenerator<Page> {
   const path = isRemote(part.location) ? await fetchedFile(part.location, options) : part.location;
-  const reader = readDocuments([path], { signal: options.signal });
-  let number = 0;
-  for await (const { text, id, url, source } of reader) {
-    number += 1;
-    yield {
-      id: id ?? `${part.id}:${number}`,
-      ...(url === undefined ? {} : { url }),
-      source: source ?? part.source,
-      origin: { archive: part.location, offset: number },
-      content: { kind: "text", text },
-    };
-  }
-  for (const { reason } of reader.skipped) count(skipped, reason);
+  const skip = (reason: string) => count(skipped, reason);
+  const { signal, largestPage: largest = LARGEST_PAGE } = options;
+  yield* documentRecords(part, path, { largest, signal, skip });
 }

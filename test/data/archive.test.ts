@@ -71,6 +71,40 @@ describe("web archives", () => {
     expect(found.length).toBe(400);
   });
 
+  it("reads archives in members that begin anywhere, as bgzip makes them; only what is damaged is lost", async () => {
+    const texts = Array.from({ length: 40 }, (_, i) => unpacked(i));
+    const plain = Buffer.from(texts.join(""));
+    const empty = Buffer.from("1f8b08040000000000ff0600424302001b0003000000000000000000", "hex"); // how bgzip ends a file
+    for (const size of [100, 777, 5000]) {
+      const pieces = Array.from({ length: Math.ceil(plain.length / size) }, (_, i) =>
+        plain.subarray(i * size, (i + 1) * size),
+      );
+      for (const packed of [pieces.map((piece) => gzipSync(piece)), pieces.map((piece) => zstdFrame(piece))]) {
+        const whole = Buffer.concat([...packed, ...(packed[0][0] === 0x1f ? [empty] : [])]);
+        const { found, lost } = await records(whole, { size: 333 });
+        expect(lost).toEqual({});
+        expect(found.map(({ content }) => content.toString())).toEqual(texts.map((_, i) => html(i)));
+      }
+      const members = pieces.map((piece) => gzipSync(piece));
+      const spoilt = Math.floor(members.length / 2);
+      members[spoilt].fill(0x55, 20);
+      const { found, lost } = await records(Buffer.concat(members));
+      expect(Object.values(lost).length).toBeGreaterThan(0);
+      // Those that lie in the damaged piece, wholly or in part.
+      let at = 0;
+      const sound = texts.flatMap((text, i) => {
+        const [start, end] = [at, at + text.length];
+        at = end;
+        return end <= spoilt * size || start >= (spoilt + 1) * size ? [`http://a.test/${i}`] : [];
+      });
+      expect(urls(found.filter(({ cut }) => !cut)).filter((url) => sound.includes(url as string))).toEqual(sound);
+      expect(found.length).toBeLessThan(40);
+    }
+    // Members of one record each, the first of which tells a wrong length, stay what they are.
+    const wrong = gzipSync(unpacked(0).replace(/Length: \d+/, "Length: 9999"));
+    expect(urls((await records(Buffer.concat([wrong, response(1)]))).found).slice(-1)).toEqual(["http://a.test/1"]);
+  });
+
   it("reads ARC files", async () => {
     const body = "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<p>old</p>";
     const head = "filedesc://x.arc 0.0.0.0 19970301000000 text/plain 4\n1 0\n";

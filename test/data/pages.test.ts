@@ -79,7 +79,7 @@ describe("pages", () => {
     ]);
     expect(found.map((page) => page.id).slice(0, 2)).toEqual(["a", "b/x"]);
     expect(found[2]).toMatchObject({ url: "http://a.test/1", origin: { offset: 0, time: "2026-11-24T00:00:00Z" } });
-    expect(found[4]).toMatchObject({ id: "d1", url: "u", origin: { archive: join(folder, "d.jsonl"), offset: 1 } });
+    expect(found[4]).toMatchObject({ id: "d1", url: "u", origin: { archive: join(folder, "d.jsonl"), offset: 0 } });
     expect(skipped).toEqual({
       "a file of another kind (.png)": 1,
       "a file of another kind (no extension)": 1,
@@ -124,6 +124,21 @@ describe("remote locations", () => {
     expect(ranges.slice(0, 2)).toEqual([undefined, undefined]);
     // How much of the first 10,000 bytes came before the connection broke is the system's affair.
     expect(ranges[2] ?? "bytes=0-").toMatch(/^bytes=\d+-$/);
+  });
+
+  it("counts lines and rows that are no documents by their reason and goes on", async () => {
+    const lines = ["{", '{"text":5}', '{"text":"one"}', "[1]", '{"text":"two"}', '{"text":" "}', ""];
+    const path = await file("bad/a.jsonl", lines.join("\n"));
+    const rows = parquetWriteBuffer({ columnData: [{ name: "text", data: ["three", null, "four"] }] });
+    await file("bad/b.parquet", new Uint8Array(rows));
+    await file("bad/c.jsonl.gz", gzipSync('{"text":"five"}\n'.repeat(2000)).subarray(0, 60));
+    await file("bad/d.txt", "six");
+    const { found, skipped } = await pages([join(folder, "bad")]);
+    const texts = found.map(({ content }) => content.kind === "text" && content.text);
+    expect(texts.filter((text) => text !== "five")).toEqual(["one", "two", "three", "four", "six"]);
+    expect(found[1].origin).toEqual({ archive: path, offset: lines.slice(0, 4).join("\n").length + 1 });
+    expect(skipped).toMatchObject({ not_json: 1, no_text: 2, not_an_object: 1, empty: 1 });
+    expect(Object.keys(skipped).filter((reason) => reason.includes("c.jsonl.gz is not a whole gzip"))).toHaveLength(1);
   });
 
   it("gives up on what is not there, and after some tries", async () => {

@@ -10,6 +10,7 @@ import {
   gunzipCut,
   gunzipMember,
   isStream,
+  type Member,
   type Packing,
   packingOf,
   startsMember,
@@ -80,25 +81,29 @@ async function* readPacked(
 ): AsyncGenerator<ArchiveRecord> {
   // Room for the record's head: the limit is on what the record holds.
   const most = limit + LARGEST_HEAD;
-  const [member, beginning] = packing === "gzip" ? [gunzipMember, gunzipCut] : [unzstdMember, unzstdCut];
-  for (let first = true; ; first = false) {
+  const beginning = packing === "gzip" ? gunzipCut : unzstdCut;
+  for (let first = true; ; ) {
     signal?.throwIfAborted();
-    await window.grow(CHUNK);
-    if (window.bytes.length === 0) return;
-    let found = member(window.bytes, most);
-    while (found === "more" && !window.ended) {
-      await window.grow(2 * window.bytes.length);
-      found = member(window.bytes, most);
-      // A member that does not end: its beginning would be unpacked again and again.
-      if (found === "more" && window.bytes.length > limit) break;
-    }
-    const whole = found === "more" ? (window.ended ? "cut short" : "too large") : found;
-    if (typeof whole === "object" && "bytes" in whole) {
-      yield* recordsOf(whole.bytes, window.offset, lose);
-      window.drop(whole.length);
+    const found = await nextMember(window, packing, most);
+    if (found === undefined) return;
+    if ("bytes" in found) {
+      const { bytes, length } = found;
+      if (first && endsInside(bytes)) {
+        await window.grow(length + LARGEST_HEAD);
+        const rest = window.bytes.subarray(length);
+        const next = beginning(rest, CHUNK).toString("latin1", 0, 512);
+        if (rest.length > 0 && !RECORD_START.test(next)) {
+          // Members that begin wherever the one before was full, as bgzip makes them: one stream in pieces.
+          return yield* readPlain(new Window(joined(window, packing, most, lose)), limit, lose, signal);
+        }
+      }
+      yield* recordsOf(bytes, window.offset, lose);
+      window.drop(length);
+      // A frame of zstd that is to be skipped tells nothing.
+      if (bytes.length > 0) first = false;
       continue;
     }
-    const problem = typeof whole === "string" ? whole : whole.problem;
+    const { problem } = found;
     if (first && (problem === "too large" || problem === "cut short") && isStream(window.bytes, packing)) {
       // Perhaps all records packed as one: a stream like any other. Of a cut one the bytes stay, to look for members in.
       const packed = problem === "too large" ? rest(window) : Readable.from([Buffer.from(window.bytes)]);
@@ -108,14 +113,72 @@ async function* readPacked(
       lose(problem);
       if (problem === "cut short") yield* recordsOf(beginning(window.bytes, most), window.offset, lose, true);
     }
+    first = false;
     if (problem === "zstd with a dictionary") return;
     await findMember(window, packing);
+  }
+}
+
+/** The member at the start of the window, or what is wrong with it; undefined at the end. */
+async function nextMember(
+  window: Window,
+  packing: Exclude<Packing, "none">,
+  most: number,
+): Promise<Exclude<Member, "more"> | undefined> {
+  const member = packing === "gzip" ? gunzipMember : unzstdMember;
+  await window.grow(CHUNK);
+  if (window.bytes.length === 0) return undefined;
+  let found = member(window.bytes, most);
+  while (found === "more" && !window.ended) {
+    await window.grow(2 * window.bytes.length);
+    found = member(window.bytes, most);
+    // A member that does not end: its beginning would be unpacked again and again.
+    if (found === "more" && window.bytes.length > most) break;
+  }
+  if (found !== "more") return found;
+  return { problem: window.ended ? "cut short" : "too large" };
+}
+
+/** True where the last record of a member goes on behind it. */
+function endsInside(bytes: Buffer): boolean {
+  for (let at = skipBlank(bytes, 0); at < bytes.length; at = skipBlank(bytes, at)) {
+    const head = parseHead(bytes.subarray(at, at + LARGEST_HEAD));
+    if (head === null) return at > 0;
+    if (head.contentLength === null) return false;
+    at += head.length + head.contentLength;
+    if (at > bytes.length) return true;
+  }
+  return false;
+}
+
+/** What all members unpack to, one behind the other; where one is damaged, the next that can be read follows. */
+async function* joined(
+  window: Window,
+  packing: Exclude<Packing, "none">,
+  most: number,
+  lose: Lose,
+): AsyncGenerator<Buffer> {
+  const start = window.offset;
+  let given = 0;
+  for (;;) {
+    const found = await nextMember(window, packing, most);
+    if (found === undefined) return;
+    if ("bytes" in found) {
+      given += found.bytes.length;
+      if (isBomb(given, window.offset + found.length - start)) return lose("too large");
+      yield found.bytes;
+      window.drop(found.length);
+    } else {
+      lose(found.problem);
+      await findMember(window, packing, /./s);
+    }
   }
 }
 
 /** An archive unpacks to so many times its bytes at most, beyond a size at which that does no harm: text to some tens. */
 const LARGEST_RATIO = 200;
 const HARMLESS = 64 * 2 ** 20;
+const isBomb = (unpacked: number, packed: number) => unpacked > HARMLESS + LARGEST_RATIO * packed;
 
 /** What a stream unpacks to, up to where it is damaged or unpacks to too much. */
 async function* soundPart(
@@ -134,7 +197,7 @@ async function* soundPart(
   try {
     for await (const bytes of unpack(counted(), packing)) {
       given += bytes.length;
-      if (given > HARMLESS + LARGEST_RATIO * taken) return lose("too large");
+      if (isBomb(given, taken)) return lose("too large");
       yield bytes;
     }
   } catch (error) {
@@ -154,20 +217,20 @@ async function* rest(window: Window): AsyncGenerator<Buffer> {
 const GZIP_START = Buffer.from([0x1f, 0x8b, 8]);
 const ZSTD_START = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 
-/** Where a gzip member begins whose text begins as a record does; -1 if nowhere. */
-function memberIn(bytes: Buffer): number {
+/** Where a gzip member begins whose text begins as a record does, or as `expected` says; -1 if nowhere. */
+function memberIn(bytes: Buffer, expected = RECORD_START): number {
   let at = bytes.indexOf(GZIP_START);
-  while (at >= 0 && !startsMember(bytes.subarray(at), RECORD_START)) at = bytes.indexOf(GZIP_START, at + 1);
+  while (at >= 0 && !startsMember(bytes.subarray(at), expected)) at = bytes.indexOf(GZIP_START, at + 1);
   return at;
 }
 
-/** Drops what lies before the next member that begins as a record does. */
-async function findMember(window: Window, packing: Packing): Promise<void> {
+/** Drops what lies before the next member that begins as a record does, or as `expected` says. */
+async function findMember(window: Window, packing: Packing, expected = RECORD_START): Promise<void> {
   window.drop(1);
   for (;;) {
     await window.grow(CHUNK);
     const { bytes } = window;
-    const at = packing === "gzip" ? memberIn(bytes) : bytes.indexOf(ZSTD_START);
+    const at = packing === "gzip" ? memberIn(bytes, expected) : bytes.indexOf(ZSTD_START);
     if (at >= 0) return window.drop(at);
     if (window.ended) return window.drop(bytes.length);
     window.drop(Math.max(0, bytes.length - 1024)); // a member may begin in the last bytes
