@@ -1,5 +1,6 @@
 /** @file The options of deduplication, shared by the library and the command line. */
 import { z } from "zod";
+import { executorOptions } from "../executors/executor-options.js";
 
 export const deduplicateOptions = z.object({
   inputs: z
@@ -47,4 +48,13 @@ export const deduplicateOptions = z.object({
     .describe("substring: bytes sorted at a time; a thread takes about 7 times as much memory")
     .meta({ value: "N" }),
   workers: z.int().min(1).max(1024).optional().describe("worker threads; default: all cores").meta({ value: "N" }),
+});
+
+/** Of the command line: also who runs the tasks, which does not change what comes out. */
+export const deduplicateFlags = deduplicateOptions.extend({
+  ...executorOptions,
+  executor: z
+    .enum(["local", "slurm"])
+    .default("local")
+    .describe("who runs the tasks: threads here, or job arrays of Slurm"),
 });

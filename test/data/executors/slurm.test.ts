@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { main } from "../../../src/commands/main.js";
 import { type CleanOptions, clean, makeCorpus, planCleanOnSlurm } from "../../../src/data/index.js";
 import { FakeSlurm } from "./fake-slurm.js";
 
@@ -313,6 +314,34 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     expect(there.shards?.train.tokens).toBeGreaterThan(100);
     expect(tree(join(there.out, "shards"))).toEqual(tree(join(here.out, "shards")));
     expect(readFileSync(join(there.out, "manifest.json"), "utf8")).not.toContain("cluster/");
+  });
+
+  it("takes duplicates out by the command, to the bytes of one process", async () => {
+    const call = (name: string, ...more: string[]) =>
+      main(
+        [{ words: "data deduplicate", summary: "", load: () => import("../../../src/commands/data-deduplicate.js") }],
+        ["data", "deduplicate", input, "--out", join(root, name), "--by", "line", ...more],
+      );
+    expect(await call("lines-here", "--workers", "1")).toBe(0);
+    const cluster = [
+      "--executor",
+      "slurm",
+      "--partition",
+      "cpu",
+      "--command",
+      "quern",
+      "--poll",
+      ".02",
+      "--settle",
+      "0",
+    ];
+    expect(await call("lines-there", ...cluster)).toBe(0);
+    expect(slurm.jobs).toHaveLength(4);
+    expect(tree(join(root, "lines-there"))).toEqual({
+      ...tree(join(root, "lines-here")),
+      "deduplicate.json": expect.stringContaining('"documents": 160'),
+    });
+    expect(await call("lines-not", "--partition", "cpu")).toBe(2);
   });
 
   it("shows what it would submit", async () => {
