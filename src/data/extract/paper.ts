@@ -5,7 +5,13 @@
 /** Characters of a result, at most: markers of deep lists could otherwise make it longer than the page. */
 const MOST_PREFIX = 40;
 
+/** A paragraph's line that Markdown would take for a heading, a quote, an item, a rule or code. */
+const LOOKS_LIKE_A_BLOCK = /^(?=#{1,6}(?:\s|$)|>|[-+*]\s|(?:-+|=+|\*{3,}|_{3,})\s*$|(?:```|~~~)[^`]*$)/;
+const LOOKS_NUMBERED = /^(\d{1,9})(?=[.)](?:\s|$))/;
+const escaped = (line: string) => line.replace(LOOKS_LIKE_A_BLOCK, "\\").replace(LOOKS_NUMBERED, "$1\\");
+
 export class Paper {
+  readonly #markdown: boolean;
   readonly #lines: string[] = [];
   /** The paragraph so far, in pieces: a long one has very many. */
   #pieces: string[] = [];
@@ -17,6 +23,11 @@ export class Paper {
   #rest = "";
   /** True when a blank line must stand before the next paragraph. */
   #gap = false;
+
+  /** @param markdown paragraphs are kept from looking like something else */
+  constructor(markdown = false) {
+    this.#markdown = markdown;
+  }
 
   /** Inline text whose runs of space are one space each. */
   say(text: string): void {
@@ -41,7 +52,9 @@ export class Paper {
     this.#pieces = [];
     this.#open = true;
     this.#inked = false;
-    if (text !== "") this.verbatim(text.split(/ ?\n+/), tight);
+    if (text === "") return;
+    const lines = text.split(/ ?\n+/);
+    this.verbatim(this.#markdown ? lines.map(escaped) : lines, tight);
   }
 
   /** Writes lines as they are, under the current prefix. */

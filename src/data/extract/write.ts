@@ -27,13 +27,15 @@ export function writeNodes(roots: readonly Node[], format: Format): string {
 }
 
 class Writer {
-  readonly paper = new Paper();
+  readonly paper: Paper;
   readonly #markdown: boolean;
   /** Depth of lists, for their markers. */
   #list = 0;
 
-  constructor(markdown: boolean) {
+  /** @param oneLine a table's cell, which holds no blocks */
+  constructor(markdown: boolean, oneLine = false) {
     this.#markdown = markdown;
+    this.paper = new Paper(markdown && !oneLine);
   }
 
   block(node: Node): void {
@@ -67,6 +69,12 @@ class Writer {
         case "blockquote":
           if (this.#markdown) paper.within("> ", "> ", () => this.inline(node));
           else this.inline(node);
+          break;
+        case "dl":
+          this.inline(node);
+          paper.end(true);
+          // Else the last meaning would go on in what follows.
+          paper.gap();
           break;
         case "dt":
           this.inline(node);
@@ -173,7 +181,8 @@ class Writer {
       this.paper.say(text);
       return;
     }
-    const fence = text.includes("`") ? "``" : "`";
+    let fence = "`";
+    while (text.includes(fence)) fence += "`";
     const pad = text.startsWith("`") || text.endsWith("`") ? " " : "";
     this.paper.say(fence + pad + text.trim() + pad + fence);
   }
@@ -270,7 +279,7 @@ class Writer {
 
 /** A cell as one line. */
 function cellText(cell: Node, markdown: boolean): string {
-  const writer = new Writer(markdown);
+  const writer = new Writer(markdown, true);
   writer.inline(cell);
   writer.paper.end();
   return writer.paper.toString().replace(/\s*\n\s*/g, " ");

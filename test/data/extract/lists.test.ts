@@ -24,6 +24,17 @@ describe("lists", () => {
       "Term\n: Meaning of it.\nWord\n: More.",
     ],
     [
+      "a paragraph behind terms",
+      "<dl><dt>Term</dt><dd>Meaning of it.</dd></dl><p>What follows.</p>",
+      "Term\n: Meaning of it.\n\nWhat follows.",
+    ],
+    [
+      "paragraphs that only look like headings, quotes, items, rules and code",
+      "<p># one</p><p>&gt; two</p><p>- three<br>* four</p><p>1. five</p><p>2) six</p><p>---</p><p>```</p><p>#seven 1.5 -x **y**</p><ul><li>8. eight</li></ul>",
+      "\\# one\n\n\\> two\n\n\\- three\n\\* four\n\n1\\. five\n\n2\\) six\n\n\\---\n\n\\```\n\n#seven 1.5 -x **y**\n\n- 8\\. eight",
+    ],
+    ["code with runs of backticks", "<ul><li><code>a ``b` c</code></li></ul>", "- ```a ``b` c```"],
+    [
       "code in an item",
       "<ul><li>Run:<pre>npm test</pre></li><li>Done</li></ul>",
       "- Run:\n\n  ```\n  npm test\n  ```\n\n- Done",
