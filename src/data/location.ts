@@ -38,7 +38,12 @@ export async function expandLocation(location: string, options: LocationOptions 
   const parts: Uint8Array[] = [];
   for await (const part of fetchBytes(list, {}, options)) parts.push(part);
   const packed = Buffer.concat(parts);
-  const text = packed[0] === 0x1f ? gunzipSync(packed, { maxOutputLength: 2 ** 28 }) : packed;
+  let text = packed;
+  try {
+    if (packed[0] === 0x1f) text = gunzipSync(packed, { maxOutputLength: 2 ** 28 });
+  } catch (error) {
+    throw new QuernError(`${list} is not a whole gzip file: ${(error as Error).message}`, { cause: error });
+  }
   return text
     .toString("utf8")
     .split("\n")

@@ -183,5 +183,9 @@ describe("remote locations", () => {
     expect(found.length).toBe(4);
     expect(found[3].origin.archive).toBe(`${base}/crawl-data/b.warc.gz`);
     await expect(expandLocation("cc://2024")).rejects.toThrow(/names no crawl/);
+    answer = (_, response) => response.end(gzipSync("crawl-data/a.warc.gz\n").subarray(0, 20));
+    await expect(pages(["cc://CC-MAIN-2024-22"], { environment })).rejects.toThrow(
+      /paths\.gz is not a whole gzip file/,
+    );
   });
 });
