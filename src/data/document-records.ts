@@ -3,7 +3,7 @@
  * be read is counted by its reason and the rest goes on: bytes that are not UTF-8, NULs, lines without end, broken JSON.
  */
 import { isUtf8 } from "node:buffer";
-import { createReadStream } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { packingOf, readBytes, readParquetRows } from "../documents/index.js";
 import type { Page } from "./page.js";
 
@@ -13,6 +13,8 @@ export interface TextRecord extends Page {
   readonly language?: string;
   /** Other fields of a JSONL line or columns of a Parquet row, which are kept. */
   readonly fields?: Readonly<Record<string, unknown>>;
+  /** Its text was taken by `take`: `content` has none. */
+  readonly taken?: boolean;
 }
 
 /** A stretch of a plain JSONL file: the lines that begin at these bytes. */
@@ -21,11 +23,18 @@ export interface ByteRange {
   readonly end: number;
 }
 
+/** Takes the text out of a JSON line of valid UTF-8, so that it need not become a string; undefined where it cannot. */
+export type TakeText = (
+  line: Uint8Array,
+) => { readonly from: number; readonly to: number; readonly blank: boolean } | undefined;
+
 export interface ReadOptions {
   readonly range?: ByteRange;
   /** Longer documents, lines and pages are left out, in bytes. */
   readonly largest: number;
   readonly signal?: AbortSignal;
+  /** Is offered the lines of JSONL files; what it took is the record's that comes next. */
+  readonly take?: TakeText;
   /** Called with the reason of everything that is left out, and where it is. */
   readonly skip: (reason: string, where: string) => void;
 }
@@ -47,7 +56,7 @@ interface FilePart {
 async function* jsonl(part: FilePart, path: string, options: ReadOptions): AsyncGenerator<TextRecord> {
   for await (const { bytes, offset } of linesOf(path, options)) {
     options.signal?.throwIfAborted();
-    const record = recordOf(bytes, offset, part);
+    const record = recordOf(bytes, offset, part, options.take);
     if (typeof record === "string") options.skip(record, `${part.location}, byte ${offset}`);
     else if (record !== undefined) yield record;
   }
@@ -59,22 +68,38 @@ interface Line {
   readonly offset: number;
 }
 
-/** Lines by their bytes; of one that is too long nothing is kept but the reason. */
+/** Bytes that are read at once. */
+const CHUNK = 1 << 18;
+
+/** A plain file's bytes from one on, always in the same memory: new memory for each piece would keep the garbage collector busy. */
+function* chunksOf(path: string, from: number): Generator<Buffer> {
+  const file = openSync(path, "r");
+  try {
+    const chunk = Buffer.allocUnsafeSlow(CHUNK);
+    for (let at = from; ; ) {
+      const read = readSync(file, chunk, 0, CHUNK, at);
+      if (read === 0) return;
+      yield chunk.subarray(0, read);
+      at += read;
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Lines by their bytes, each valid until the next; of one that is too long nothing is kept but the reason. */
 async function* linesOf(path: string, { range, largest, signal, skip }: ReadOptions): AsyncGenerator<Line> {
   const { compression } = packingOf(path);
   // A line belongs to the range in which it begins, so reading starts one byte early, at what may be the line end before it.
   const from = range === undefined || range.start === 0 ? 0 : range.start - 1;
   const end = range?.end ?? Number.POSITIVE_INFINITY;
-  const source =
-    compression === undefined
-      ? createReadStream(path, { start: from, highWaterMark: 1 << 18, signal })
-      : readBytes(path, compression, signal);
+  const source = compression === undefined ? chunksOf(path, from) : readBytes(path, compression, signal);
   let position = from;
   let begun = from === 0;
   let parts: Buffer[] = [];
   let length = 0;
   let lineStart = from;
-  for await (const chunk of source as AsyncIterable<Buffer>) {
+  for await (const chunk of source) {
     let at = 0;
     for (let stop = chunk.indexOf(10); stop >= 0; stop = chunk.indexOf(10, at)) {
       const rest = chunk.subarray(at, stop);
@@ -89,7 +114,7 @@ async function* linesOf(path: string, { range, largest, signal, skip }: ReadOpti
     }
     const rest = chunk.subarray(at);
     length += rest.length;
-    if (length <= largest && begun) parts.push(rest);
+    if (length <= largest && begun) parts.push(Buffer.from(rest));
     else parts = [];
     position += chunk.length;
   }
@@ -99,28 +124,40 @@ async function* linesOf(path: string, { range, largest, signal, skip }: ReadOpti
 }
 
 /** The document of a line; undefined for an empty line, the reason for one that is none. */
-function recordOf(bytes: Buffer, offset: number, part: FilePart): TextRecord | string | undefined {
+function recordOf(bytes: Buffer, offset: number, part: FilePart, take?: TakeText): TextRecord | string | undefined {
   if (bytes.length === 0 || (bytes.length === 1 && bytes[0] === 13)) return undefined;
   if (bytes.includes(0)) return "nul_byte";
   if (!isUtf8(bytes)) return "not_utf8";
   let value: unknown;
+  const taken = take?.(bytes);
   try {
     const bom = offset === 0 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
-    const line = bytes.toString("utf8", bom);
+    const line =
+      taken === undefined
+        ? bytes.toString("utf8", bom)
+        : `${bytes.toString("utf8", 0, taken.from)}""${bytes.toString("utf8", taken.to)}`;
     if (line.trim() === "") return undefined;
     value = JSON.parse(line);
   } catch {
     return "not_json";
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return "not_an_object";
-  return recordWith(value as Record<string, unknown>, offset, part);
+  return recordWith(value as Record<string, unknown>, offset, part, taken?.blank);
 }
 
-/** @param offset byte of the line, or number of the row from 1 */
-function recordWith(value: Readonly<Record<string, unknown>>, offset: number, part: FilePart): TextRecord | string {
+/**
+ * @param offset byte of the line, or number of the row from 1
+ * @param blank whether the text is that was taken
+ */
+function recordWith(
+  value: Readonly<Record<string, unknown>>,
+  offset: number,
+  part: FilePart,
+  blank?: boolean,
+): TextRecord | string {
   const { text, id, url, source, language, ...fields } = value;
   if (typeof text !== "string") return "no_text";
-  if (text.trim() === "") return "empty";
+  if (blank ?? text.trim() === "") return "empty";
   return {
     id: typeof id === "string" || typeof id === "number" ? String(id) : `${part.id}:${offset}`,
     ...(typeof url === "string" ? { url } : {}),
@@ -129,6 +166,7 @@ function recordWith(value: Readonly<Record<string, unknown>>, offset: number, pa
     origin: { archive: part.location, offset },
     content: { kind: "text", text },
     ...(Object.keys(fields).length > 0 ? { fields } : {}),
+    ...(blank === undefined ? {} : { taken: true }),
   };
 }
 

@@ -154,6 +154,9 @@ export class EntryMerge {
   }
 }
 
+/** Entries among which a key is looked for in memory. */
+const FOUND_IN = 512;
+
 /** One stretch, read in pieces; its file is open only while a piece is read, for there may be thousands. */
 class Source {
   keyLow = 0;
@@ -176,17 +179,21 @@ class Source {
     this.#order = order;
     this.#end = stretch.count;
     if (stretch.count > 0 && (from > 0 || to < 2 ** 32)) {
-      const entry = new Uint32Array(WORDS);
+      const block = new Uint32Array(WORDS * FOUND_IN);
       this.#reading((read) => {
+        // The first entry with a key that is not below: by halves, then in a block, as each read is a call of the system.
         const find = (key: number, start: number) => {
           let [low, high] = [start, stretch.count];
-          while (low < high) {
+          while (high - low > FOUND_IN) {
             const middle = Math.floor((low + high) / 2);
-            read(middle, entry);
-            if (entry[1] < key) low = middle + 1;
+            read(middle, block.subarray(0, WORDS));
+            if (block[1] < key) low = middle + 1;
             else high = middle;
           }
-          return low;
+          read(low, block.subarray(0, WORDS * (high - low)));
+          let at = 0;
+          while (at < high - low && block[WORDS * at + 1] < key) at += 1;
+          return low + at;
         };
         this.#next = from === 0 ? 0 : find(from, 0);
         this.#end = to === 2 ** 32 ? stretch.count : find(to, this.#next);

@@ -7,7 +7,7 @@ import { normaliseUrl } from "../crawl/urls.js";
 import type { TaskContext } from "../executors/work.js";
 import { DocumentTableWriter, PieceWriter } from "./document-table.js";
 import { EntryWriter } from "./entries.js";
-import { TextHasher } from "./hasher.js";
+import { type HeldText, TextHasher } from "./hasher.js";
 import { comparedSentences, splitPieces } from "./pieces.js";
 import { type DeduplicateConfig, type IndexResult, LARGEST_DOCUMENT, shelvesOf, writeResult } from "./plan.js";
 import { openUnits } from "./substring/units.js";
@@ -32,22 +32,21 @@ export async function indexPart(
   let units = 0;
   const addKeys = await keysOf(task, config, hasher, keys);
   try {
-    for await (const record of textRecords(task, context, (reason, where) => {
+    const skip = (reason: string, where: string) => {
       skipped[reason] = (skipped[reason] ?? 0) + 1;
       skips.write(`${JSON.stringify({ where, reason })}\n`);
-    })) {
-      const { text } = record.content;
-      const size = Buffer.byteLength(text);
+    };
+    for await (const { record, text } of heldTexts(task, config, hasher, context, skip)) {
+      const size = text.length;
       const copies = record.fields?.copies;
       table.add(record.id, {
         worth: keep === "quality" ? qualityOf(record) : size,
         copies: typeof copies === "number" && copies >= 1 && Number.isFinite(copies) ? copies : 1,
         rest: hasher.hash(JSON.stringify([record.id, record.url, record.language, record.fields])),
-        // Last, so that the hasher still holds the text when its keys are made.
         content: hasher.hash(text),
         textStart: units,
       });
-      units += addKeys.add(record, documents);
+      units += addKeys.add(record, text, documents);
       documents += 1;
       bytes += size;
       if (documents % 256 === 0) context.onProgress?.(documents);
@@ -64,21 +63,41 @@ export async function indexPart(
   }
 }
 
-/** The documents of a part, in order; what is none is told. */
-export async function* textRecords(
+interface HeldRecord {
+  readonly record: TextRecord;
+  readonly text: HeldText;
+}
+
+/** Whether texts are cut as strings: what the kernel cannot part. */
+export const asStrings = ({ by }: DeduplicateConfig) => by === "sentence" || by === "substring";
+
+/** The documents of a part, in order, each with its text held by `hasher` until the next one; what is none is told. */
+export async function* heldTexts(
   task: Task,
+  config: DeduplicateConfig,
+  hasher: TextHasher,
   { signal }: TaskContext,
   skip: (reason: string, where: string) => void,
-): AsyncGenerator<TextRecord> {
-  for await (const record of readRecords(task.part, { range: task.range, largest: LARGEST_DOCUMENT, signal, skip })) {
-    if (record.content.kind === "text") yield record as TextRecord;
-    else skip("not a text; extract it first", record.id);
+): AsyncGenerator<HeldRecord> {
+  let held: HeldText | undefined;
+  const take = (line: Uint8Array) => {
+    const taken = hasher.take(line);
+    held = taken?.text;
+    return taken;
+  };
+  const options = { range: task.range, largest: LARGEST_DOCUMENT, signal, skip };
+  for await (const record of readRecords(task.part, asStrings(config) ? options : { ...options, take })) {
+    if (record.content.kind !== "text") skip("not a text; extract it first", record.id);
+    else {
+      const text = "taken" in record && held !== undefined ? held : hasher.hold(record.content.text);
+      yield { record: record as TextRecord, text };
+    }
   }
 }
 
 interface KeyAdder {
   /** Gives the units that the document's text takes where texts are kept. */
-  add(record: TextRecord, document: number): number;
+  add(record: TextRecord, text: HeldText, document: number): number;
   finish(): void;
   close(): void;
 }
@@ -86,13 +105,13 @@ interface KeyAdder {
 async function keysOf(task: Task, config: DeduplicateConfig, hasher: TextHasher, keys: EntryWriter): Promise<KeyAdder> {
   const { by, sentences } = config;
   const nothing = () => {};
-  const addHash = (text: string, document: number, place: number) => {
+  const addHash = (text: string | HeldText, document: number, place: number) => {
     const hash = hasher.hashWords(text);
     keys.add(0, hash[0], hash[1], document, place);
   };
-  const simple = (add: (record: TextRecord, document: number) => void): KeyAdder => ({
-    add: (record, document) => {
-      add(record, document);
+  const simple = (add: (record: TextRecord, text: HeldText, document: number) => void): KeyAdder => ({
+    add: (record, text, document) => {
+      add(record, text, document);
       return 0;
     },
     finish: nothing,
@@ -100,15 +119,15 @@ async function keysOf(task: Task, config: DeduplicateConfig, hasher: TextHasher,
   });
   switch (by) {
     case "document":
-      return simple(({ content }, document) => addHash(content.text, document, 0));
+      return simple((_, text, document) => addHash(text, document, 0));
     case "url":
-      return simple(({ url }, document) => {
+      return simple(({ url }, _, document) => {
         const canonical = url === undefined ? null : canonicalUrl(url);
         if (canonical !== null) addHash(canonical, document, 0);
       });
     case "near":
-      return simple(({ content }, document) => {
-        const hashes = hasher.bandHashes(content.text);
+      return simple((_, text, document) => {
+        const hashes = hasher.bandHashes(text);
         if (hashes === null) return;
         const words = new Uint32Array(hashes.buffer, hashes.byteOffset, 2 * hashes.length);
         for (let band = 0; band < hashes.length; band++)
@@ -116,18 +135,18 @@ async function keysOf(task: Task, config: DeduplicateConfig, hasher: TextHasher,
       });
     case "line":
     case "paragraph":
-      return simple(({ content }, document) =>
-        hasher.hashPieces(content.text, by, (low, high, place) => keys.add(0, low, high, document, place)),
+      return simple((_, text, document) =>
+        hasher.hashPieces(text, by, (low, high, place) => keys.add(0, low, high, document, place)),
       );
     case "sentence":
-      return simple(({ content }, document) =>
+      return simple(({ content }, _, document) =>
         comparedSentences(splitPieces(content.text, by), sentences, (text, place) => addHash(text, document, place)),
       );
     case "substring": {
       const units = await openUnits(config);
       const texts = new PieceWriter(join(config.work, "index", `${task.name}.texts`));
       return {
-        add({ content }, document) {
+        add({ content }, _, document) {
           const text = units.read(content.text);
           texts.write(new Uint8Array(text.buffer, text.byteOffset, text.byteLength));
           units.anchors((low, high, place) => keys.add(0, low, high, document, place));

@@ -50,28 +50,176 @@ static int32_t space(const uint8_t *p) {
   return c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000 || c == 0xfeff ? size : 0;
 }
 
-// Goes on through a text's lines, or its paragraphs (pieces.ts says what parts them), from cursor, a byte and a place among
-// all of them: of each that is not blank xxHash64 and the place, until `room` are found. Gives how many.
+// Where the line or paragraph (pieces.ts says what parts them) that begins at start ends; next is where the one after it begins.
+static int32_t piece_end(const uint8_t *text, int32_t start, int32_t length, int32_t paragraphs, int32_t *next) {
+  for (int32_t end = start;;) {
+    while (end < length && text[end] != '\n') end++;
+    *next = end + 1;
+    if (!paragraphs || end >= length) return end;
+    int32_t empty = 0;
+    for (int32_t size; *next < length && (size = space(text + *next)); *next += size) empty |= text[*next] == '\n';
+    if (empty) return end;
+    end = *next;
+  }
+}
+
+EXPORT(is_blank) int32_t is_blank(const uint8_t *text, int32_t length) {
+  int32_t i = 0;
+  for (int32_t size; i < length && (size = space(text + i)); i += size) {}
+  return i >= length;
+}
+
+// Goes on through a text's lines, or its paragraphs, from cursor, a byte and a place among all of them: of each that is not
+// blank xxHash64 and the place, until `room` are found. Gives how many.
 EXPORT(hash_pieces) int32_t hash_pieces(const uint8_t *text, int32_t length, int32_t paragraphs, int32_t *cursor, uint64_t *out, int32_t room) {
   int32_t start = cursor[0], place = cursor[1], count = 0;
-  for (; start <= length && count < room; place++) {
-    int32_t end = start, next;
-    for (;;) {
-      while (end < length && text[end] != '\n') end++;
-      next = end + 1;
-      if (!paragraphs || end >= length) break;
-      int32_t empty = 0;
-      for (int32_t size; next < length && (size = space(text + next)); next += size) empty |= text[next] == '\n';
-      if (empty) break;
-      end = next;
-    }
-    int32_t first = start;
-    for (int32_t size; first < end && (size = space(text + first)); first += size) {}
-    if (first < end) out[2 * count] = xxh64(text + start, end - start), out[2 * count++ + 1] = place;
-    start = next;
+  for (int32_t next; start <= length && count < room; start = next, place++) {
+    int32_t end = piece_end(text, start, length, paragraphs, &next);
+    if (!is_blank(text + start, end - start)) out[2 * count] = xxh64(text + start, end - start), out[2 * count++ + 1] = place;
   }
   cursor[0] = start, cursor[1] = place;
   return count;
+}
+
+// A text without some of its lines or paragraphs. Of each that is told, in order, the place and whether it goes; they become
+// where it begins and ends. gone becomes how many went. Gives the length of the rest, for which out has room as for the whole.
+EXPORT(cut_pieces) int32_t cut_pieces(const uint8_t *text, int32_t length, int32_t paragraphs, int32_t *told, int32_t count, uint8_t *out, int32_t *gone) {
+  int32_t n = 0, kept = 0, at = 0, next;
+  *gone = 0;
+  for (int32_t start = 0, place = 0; start <= length; start = next, place++) {
+    int32_t end = piece_end(text, start, length, paragraphs, &next), goes = 0;
+    for (; at < count && told[2 * at] == place; at++) goes |= told[2 * at + 1], told[2 * at] = start, told[2 * at + 1] = end;
+    if (goes) { ++*gone; continue; }
+    if (kept++) for (int32_t i = 0; i <= paragraphs; i++) out[n++] = '\n';
+    __builtin_memcpy(out + n, text + start, end - start);
+    n += end - start;
+  }
+  return n;
+}
+
+// JSON's strings (RFC 8259). Texts in memory are UTF-8, in which half a surrogate pair, as only an escape can have it, is written
+// like other characters of its size. Sixteen bytes are looked at together, so that many more can be read behind what is there.
+typedef int8_t lanes __attribute__((vector_size(16)));
+static lanes read_lanes(const uint8_t *p) { lanes x; __builtin_memcpy(&x, p, 16); return x; }
+static lanes special(lanes x) { return (x == '"') | (x == '\\') | ((x & (int8_t)0xe0) == 0); }
+// How many of sixteen bytes come before the first that is chosen.
+static int32_t before(lanes chosen) {
+  uint32_t mask = (uint32_t)__builtin_wasm_bitmask_i8x16(chosen);
+  return mask ? __builtin_ctz(mask) : 16;
+}
+
+static int32_t after_space(const uint8_t *line, int32_t i, int32_t length) {
+  while (i < length && (line[i] == ' ' || line[i] == '\t' || line[i] == '\r' || line[i] == '\n')) i++;
+  return i;
+}
+
+// The number of four hexadecimal digits; -1 where others stand.
+static int32_t hexadecimal(const uint8_t *p) {
+  int32_t x = 0;
+  for (int32_t i = 0; i < 4; i++) {
+    int32_t c = p[i], digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+    if (digit < 0) return -1;
+    x = x << 4 | digit;
+  }
+  return x;
+}
+
+static int32_t put_character(uint8_t *out, uint32_t c) {
+  if (c < 0x80) return out[0] = c, 1;
+  if (c < 0x800) return out[0] = 0xc0 | c >> 6, out[1] = 0x80 | (c & 63), 2;
+  if (c < 0x10000) return out[0] = 0xe0 | c >> 12, out[1] = 0x80 | (c >> 6 & 63), out[2] = 0x80 | (c & 63), 3;
+  return out[0] = 0xf0 | c >> 18, out[1] = 0x80 | (c >> 12 & 63), out[2] = 0x80 | (c >> 6 & 63), out[3] = 0x80 | (c & 63), 4;
+}
+
+// The string whose opening quote stands before i. Gives the place of the other quote; -1 where it is no string.
+static int32_t unescape(const uint8_t *in, int32_t i, int32_t length, uint8_t *out, int32_t *size) {
+  for (int32_t n = 0;;) {
+    int32_t run;
+    do {
+      run = before(special(read_lanes(in + i)));
+      __builtin_memcpy(out + n, in + i, 16);
+      i += run, n += run;
+    } while (run == 16 && i < length);
+    if (i >= length || in[i] < 0x20) return -1;
+    if (in[i] == '"') return *size = n, i;
+    uint8_t c = in[i + 1];
+    i += 2;
+    if (c == 'u') {
+      int32_t point = hexadecimal(in + i);
+      if (point < 0) return -1;
+      i += 4;
+      if ((point & 0xfc00) == 0xd800 && in[i] == '\\' && in[i + 1] == 'u') {
+        int32_t low = hexadecimal(in + i + 2);
+        if ((low & 0xfc00) == 0xdc00) point = 0x10000 + ((point & 0x3ff) << 10 | (low & 0x3ff)), i += 6;
+      }
+      n += put_character(out + n, point);
+    } else {
+      int32_t plain = c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c == 'b' ? '\b' : c == 'f' ? '\f' : c == '"' || c == '\\' || c == '/' ? c : -1;
+      if (plain < 0) return -1;
+      out[n++] = plain;
+    }
+  }
+}
+
+// Takes the value of "text" out of the object of a JSON line, unescaped: its length, and in found where its literal begins and
+// ends. -1 where it is better read whole: no object, no text or more than one, no string, escapes in a name. The
+// rest of the line is not judged: whoever parses it with another string in this one's place finds what is wrong with it.
+EXPORT(take_text) int32_t take_text(const uint8_t *line, int32_t length, uint8_t *out, int32_t *found) {
+  int32_t i = after_space(line, 0, length), depth = 0, name = 0, size = -1;
+  if (i == length || line[i] != '{') return -1;
+  for (; i < length; i++) {
+    uint8_t c = line[i];
+    if (c == '{' || c == '[') name = ++depth == 1;
+    else if (c == '}' || c == ']') depth--;
+    else if (c == ',') name = depth == 1;
+    else if (c == '"') {
+      int32_t start = ++i, escapes = 0;
+      for (;;) {
+        int32_t run;
+        do i += run = before(special(read_lanes(line + i))); while (run == 16 && i < length);
+        if (i >= length || line[i] < 0x20) return -1;
+        if (line[i] == '"') break;
+        escapes = 1, i += 2;
+      }
+      if (!name) continue;
+      name = 0;
+      if (escapes) return -1;
+      if (i - start != 4 || read32(line + start) != ('t' | 'e' << 8 | 'x' << 16 | 't' << 24)) continue;
+      if (size >= 0) return -1;
+      i = after_space(line, i + 1, length);
+      if (i >= length || line[i] != ':') return -1;
+      i = after_space(line, i + 1, length);
+      if (i >= length || line[i] != '"') return -1;
+      found[0] = i;
+      i = unescape(line, i + 1, length, out, &size);
+      if (i < 0) return -1;
+      found[1] = i + 1;
+    }
+  }
+  return size;
+}
+
+// Goes on from *cursor with what stands between the quotes of a text's literal, as JSON.stringify writes it, for as long as there
+// is room, of which it leaves some. Gives its length.
+EXPORT(escape_text) int32_t escape_text(const uint8_t *in, int32_t length, int32_t *cursor, uint8_t *out, int32_t room) {
+  static const uint8_t digits[] = "0123456789abcdef";
+  int32_t i = *cursor, n = 0;
+  while (i < length && n + 32 <= room) {
+    lanes x = read_lanes(in + i);
+    int32_t run = before(special(x) | (x == (int8_t)0xed));
+    if (run > length - i) run = length - i;
+    __builtin_memcpy(out + n, in + i, 16);
+    i += run, n += run;
+    if (run == 16 || i == length) continue;
+    uint32_t c = in[i];
+    if (c == 0xed && in[i + 1] < 0xa0) { out[n++] = in[i++]; continue; }
+    i += c == 0xed ? character(in + i, &c) : 1;
+    uint8_t letter = c == '"' || c == '\\' ? c : c == '\n' ? 'n' : c == '\t' ? 't' : c == '\r' ? 'r' : c == '\b' ? 'b' : c == '\f' ? 'f' : 'u';
+    out[n++] = '\\', out[n++] = letter;
+    if (letter == 'u') for (int32_t shift = 12; shift >= 0; shift -= 4) out[n++] = digits[c >> shift & 15];
+  }
+  *cursor = i;
+  return n;
 }
 
 // What becomes of a character, by its code point: a form, zero where nobody has asked yet. JavaScript finds it.
@@ -95,8 +243,8 @@ static int separates_digits(uint32_t c) { return c == '.' || c == ',' || c == 0x
 
 // FineWeb's normal form of a text in UTF-8: lower case, a number is 0, punctuation and control characters are spaces, spaces
 // are single, no diacritics. Gives its length, or -1 less the kind of form that stands in the way: a character that nobody
-// has asked about yet, or whose form hangs on its neighbours. out has room for three times the text.
-EXPORT(simplify) int32_t simplify(const uint8_t *in, int32_t length, uint8_t *out, const uint32_t *forms, const uint8_t *pool) {
+// has asked about yet, which goes to *asked, or whose form hangs on its neighbours. out has room for three times the text.
+EXPORT(simplify) int32_t simplify(const uint8_t *in, int32_t length, uint8_t *out, const uint32_t *forms, const uint8_t *pool, uint32_t *asked) {
   int32_t n = 0;
   // Spaces are made single before diacritics go: where one stood between two spaces, both stay.
   int spaced = 1;
@@ -127,6 +275,7 @@ EXPORT(simplify) int32_t simplify(const uint8_t *in, int32_t length, uint8_t *ou
       }
       out[n++] = '0';
     } else {
+      *asked = point;
       return -1 - (int32_t)kind;
     }
   }

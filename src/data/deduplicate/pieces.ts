@@ -2,19 +2,16 @@
 
 export type PieceKind = "line" | "paragraph" | "sentence";
 
-/** Separators, and what pieces that were parted by them are joined with again. */
+/** What parts them. Lines and paragraphs are parted by the kernel, which is held to this. */
 const SEPARATORS = {
-  line: [/\n/, "\n"],
-  paragraph: [/\n[^\S\n]*\n\s*/, "\n\n"],
+  line: /\n/,
+  paragraph: /\n[^\S\n]*\n\s*/,
   // After a mark that ends a sentence, with the quotes and brackets that it closes, or at a line's end; the spaces stay
   // with the sentence before them.
-  sentence: [/(?<=[.!?…]["'”’)\]»]{0,3}\s+)(?=\S)|(?<=[。！？]["”’」』）]{0,3})|(?<=\n)/u, ""],
-} as const satisfies Readonly<Record<PieceKind, readonly [RegExp, string]>>;
+  sentence: /(?<=[.!?…]["'”’)\]»]{0,3}\s+)(?=\S)|(?<=[。！？]["”’」』）]{0,3})|(?<=\n)/u,
+} as const satisfies Readonly<Record<PieceKind, RegExp>>;
 
-export const splitPieces = (text: string, kind: PieceKind): string[] =>
-  kind === "line" ? text.split("\n") : text.split(SEPARATORS[kind][0]);
-
-export const joinPieces = (pieces: readonly string[], kind: PieceKind): string => pieces.join(SEPARATORS[kind][1]);
+export const splitPieces = (text: string, kind: PieceKind): string[] => text.split(SEPARATORS[kind]);
 
 /** Calls `found` with each span of `sentences` sentences in a row that are not blank, and where it begins. */
 export function comparedSentences(
@@ -33,18 +30,11 @@ export function comparedSentences(
   for (let i = 0; i + sentences <= places.length; i++) found(words.slice(i, i + sentences).join(" "), places[i]);
 }
 
-/** What is compared of a span's pieces. */
-export const comparedText = (span: readonly string[], kind: PieceKind): string =>
-  kind === "sentence" ? span.map((piece) => piece.trim()).join(" ") : span.join("");
+/** What is compared of a span's sentences. */
+export const comparedText = (span: readonly string[]): string => span.map((piece) => piece.trim()).join(" ");
 
-/** The pieces of a span of sentences that begins at `place`. */
-export function spanOf(
-  pieces: readonly string[],
-  kind: PieceKind,
-  sentences: number,
-  place: number,
-): readonly number[] {
-  if (kind !== "sentence") return [place];
+/** The sentences of a span that begins at `place`. */
+export function spanOf(pieces: readonly string[], sentences: number, place: number): readonly number[] {
   const span: number[] = [];
   for (let i = place; i < pieces.length && span.length < sentences; i++) if (!isBlank(pieces[i])) span.push(i);
   return span;

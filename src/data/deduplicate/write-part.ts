@@ -8,9 +8,10 @@ import type { TaskContext } from "../executors/work.js";
 import { type ChooseResult, type Member, MemberReader } from "./clusters.js";
 import { DocumentTables, PieceWriter } from "./document-table.js";
 import { EntryMerge } from "./entries.js";
-import { textRecords } from "./index-part.js";
+import { type HeldText, TextHasher } from "./hasher.js";
+import { asStrings, heldTexts } from "./index-part.js";
 import { STAYS, verdictsPath } from "./merge.js";
-import { comparedText, joinPieces, spanOf, splitPieces } from "./pieces.js";
+import { comparedText, spanOf, splitPieces } from "./pieces.js";
 import {
   type DeduplicateConfig,
   type IndexedPart,
@@ -35,13 +36,16 @@ export interface MergedRuns extends MergeResult {
   readonly name: string;
 }
 
+/** A text of a document's, or a part of it: in the hasher's memory where texts are not cut as strings. */
+type Text = string | HeldText;
+
 /** What is to be done with a document: its lines for the files; `text` where one stays. */
 interface Verdict {
-  readonly text?: string;
+  readonly text?: Text;
   readonly fields?: Readonly<Record<string, unknown>>;
   readonly removed?: object;
   readonly cluster?: object;
-  readonly repeated?: readonly object[];
+  readonly repeated?: readonly { readonly text: Text; readonly count: number; readonly first: string }[];
   readonly pieces?: number;
 }
 
@@ -58,7 +62,8 @@ export async function writePart(
   const { work } = config;
   const part = parts.find(({ name }) => name === task.name) as IndexedPart;
   const tables = new DocumentTables(work, parts);
-  const judge = await judgeOf(config, part, tables, merged, chosen);
+  const hasher = new TextHasher();
+  const judge = await judgeOf(config, hasher, part, tables, merged, chosen);
   const files = new Map<WrittenKind, PieceWriter>();
   for (const kind of writtenKinds(config)) {
     await makeFolder(join(work, kind));
@@ -67,32 +72,37 @@ export async function writePart(
   const line = (kind: WrittenKind, value: object | undefined) => {
     if (value !== undefined) files.get(kind)?.write(`${JSON.stringify(value)}\n`);
   };
+  /** A line with a text between what comes before it and after it in the object. */
+  const lineWith = (kind: WrittenKind, before: object, text: Text, after: object) => {
+    const file = files.get(kind) as PieceWriter;
+    const [head, tail] = [JSON.stringify(before).slice(0, -1), JSON.stringify(after).slice(1)];
+    file.write(`${head}${head === "{" ? "" : ","}"text":`);
+    if (typeof text === "string") file.write(JSON.stringify(text));
+    else {
+      file.write('"');
+      for (const piece of hasher.escaped(text)) file.write(piece);
+      file.write('"');
+    }
+    file.write(`${tail === "}" ? "" : ","}${tail}\n`);
+  };
   await makeFolder(join(work, "write"));
   let [documents, kept, bytesKept, pieces] = [0, 0, 0, 0];
   try {
-    for await (const record of textRecords(task, context, () => {})) {
-      const verdict = judge.judge(record, part.base + documents);
+    for await (const { record, text } of heldTexts(task, config, hasher, context, () => {})) {
+      const verdict = judge.judge(record, text, part.base + documents);
       documents += 1;
       pieces += verdict.pieces ?? 0;
       if (verdict.text !== undefined) {
         const { id, url, source, language, fields, origin } = record;
         // Where it comes from: in the line already, if an earlier stage wrote it.
-        line("documents", {
-          id,
-          url,
-          source,
-          language,
-          origin,
-          ...fields,
-          ...verdict.fields,
-          text: verdict.text,
-        });
+        const before = { id, url, source, language, origin, ...fields, ...verdict.fields };
+        lineWith("documents", before, verdict.text, {});
         kept += 1;
-        bytesKept += Buffer.byteLength(verdict.text);
+        bytesKept += typeof verdict.text === "string" ? Buffer.byteLength(verdict.text) : verdict.text.length;
       }
       line("removed", verdict.removed);
       line("clusters", verdict.cluster);
-      for (const repeated of verdict.repeated ?? []) line("repeated", repeated);
+      for (const { text, count, first } of verdict.repeated ?? []) lineWith("repeated", {}, text, { count, first });
       if (documents % 256 === 0) context.onProgress?.(documents);
     }
     if (documents !== part.documents) {
@@ -109,12 +119,13 @@ export async function writePart(
 
 interface Judge {
   /** Documents come in order, by their numbers over all parts. */
-  judge(record: TextRecord, document: number): Verdict;
+  judge(record: TextRecord, text: HeldText, document: number): Verdict;
   close(): void;
 }
 
 async function judgeOf(
   config: DeduplicateConfig,
+  hasher: TextHasher,
   part: IndexedPart,
   tables: DocumentTables,
   merged: readonly MergedRuns[],
@@ -124,8 +135,7 @@ async function judgeOf(
   if (ofDocuments(by)) {
     const members = new MemberReader(work, chosen.members, part.base);
     return {
-      judge: ({ id, content }, document) =>
-        judgeDocument(id, content.text, REASONS[by], members.find(document), tables),
+      judge: ({ id }, text, document) => judgeDocument(id, text, REASONS[by], members.find(document), tables),
       close: () => members.close(),
     };
   }
@@ -133,7 +143,7 @@ async function judgeOf(
   if (by === "substring") {
     const units = await openUnits(config);
     return {
-      judge: ({ id, content: { text } }, document) =>
+      judge: ({ id, content: { text } }, _, document) =>
         judgeSpans(
           id,
           text,
@@ -146,40 +156,71 @@ async function judgeOf(
     };
   }
   return {
-    judge({ id, content: { text } }, document) {
+    judge({ id, content }, held, document) {
       const found = verdicts.of(document);
-      if (found.length === 0) return { text };
-      const pieces = splitPieces(text, by);
-      const gone = new Uint8Array(pieces.length);
+      if (found.count === 0) return { text: asStrings(config) ? content.text : held };
+      const cut =
+        by === "sentence" ? cutSentences(content.text, found, config.sentences) : cutPieces(held, by, found, hasher);
+      const repeated = cut.repeated.map(({ text, count }) => ({ text, count, first: id }));
+      if (cut.pieces === 0) return { text: asStrings(config) ? content.text : held, repeated };
       const kept = new Set<string>();
-      const counts = new Map<number, number>();
-      for (const { place, other, value } of found) {
-        if (value >= STAYS) {
-          counts.set(place, value - STAYS);
-          continue;
+      if (config.keep === "first") {
+        // Many in a row are of one document.
+        for (let i = 0, last = -1; i < found.count; i++) {
+          if (found.values[i] >= STAYS || found.others[i] === last) continue;
+          last = found.others[i];
+          kept.add(tables.id(last));
         }
-        for (const piece of spanOf(pieces, by, config.sentences, place)) gone[piece] = 1;
-        if (config.keep === "first") kept.add(tables.id(other));
       }
-      const repeated = [...counts].map(([place, count]) => {
-        const span = spanOf(pieces, by, config.sentences, place).map((piece) => pieces[piece]);
-        return { text: comparedText(span, by), count, first: id };
-      });
-      const left = pieces.filter((_, i) => gone[i] === 0);
-      const cut = pieces.length - left.length;
-      if (cut === 0) return { text, repeated };
-      const removed = { id, reason: "cut", pieces: cut, ...(kept.size > 0 ? { kept: [...kept] } : {}) };
-      const rest = joinPieces(left, by);
-      if (rest.trim() === "") return { removed: { ...removed, reason: "nothing left" }, repeated, pieces: cut };
-      return { text: rest, removed, repeated, pieces: cut };
+      const removed = { id, reason: "cut", pieces: cut.pieces, ...(kept.size > 0 ? { kept: [...kept] } : {}) };
+      if (cut.blank) return { removed: { ...removed, reason: "nothing left" }, repeated, pieces: cut.pieces };
+      return { text: cut.rest, removed, repeated, pieces: cut.pieces };
     },
     close: () => {},
   };
 }
 
+/** What is left of a text, how many pieces went, and those that stay and repeat, with how often they were seen. */
+interface Cut {
+  readonly rest: Text;
+  readonly blank: boolean;
+  readonly pieces: number;
+  readonly repeated: readonly { readonly text: Text; readonly count: number }[];
+}
+
+function cutPieces(text: HeldText, by: "line" | "paragraph", found: Found, hasher: TextHasher): Cut {
+  const told = new Uint32Array(2 * found.count);
+  for (let i = 0; i < found.count; i++) {
+    told[2 * i] = found.places[i];
+    told[2 * i + 1] = found.values[i] < STAYS ? 1 : 0;
+  }
+  const { rest, cut } = hasher.cutPieces(text, by, told);
+  const repeated: { text: HeldText; count: number }[] = [];
+  for (let i = 0; i < found.count; i++) {
+    if (found.values[i] < STAYS) continue;
+    const [from, to] = [told[2 * i], told[2 * i + 1]];
+    repeated.push({ text: { at: text.at + from, length: to - from }, count: found.values[i] - STAYS });
+  }
+  return { rest, blank: hasher.isBlank(rest), pieces: cut, repeated };
+}
+
+function cutSentences(text: string, found: Found, sentences: number): Cut {
+  const pieces = splitPieces(text, "sentence");
+  const gone = new Uint8Array(pieces.length);
+  const repeated: { text: string; count: number }[] = [];
+  for (let i = 0; i < found.count; i++) {
+    const span = spanOf(pieces, sentences, found.places[i]);
+    if (found.values[i] < STAYS) for (const piece of span) gone[piece] = 1;
+    else repeated.push({ text: comparedText(span.map((piece) => pieces[piece])), count: found.values[i] - STAYS });
+  }
+  const left = pieces.filter((_, i) => gone[i] === 0);
+  const rest = left.join("");
+  return { rest, blank: rest.trim() === "", pieces: pieces.length - left.length, repeated };
+}
+
 function judgeDocument(
   id: string,
-  text: string,
+  text: HeldText,
   reason: string,
   member: Member | undefined,
   tables: DocumentTables,
@@ -194,16 +235,17 @@ function judgeDocument(
 function judgeSpans(
   id: string,
   text: string,
-  found: readonly Found[],
+  found: Found,
   { keep, mark }: DeduplicateConfig,
   boundsOf: () => ByteBounds,
   idOf: (document: number) => string,
 ): Verdict {
-  if (found.length === 0) return { text };
+  if (found.count === 0) return { text };
   const bytes = Buffer.from(text);
   const bounds = boundsOf();
   const spans: (Span & { kept: number })[] = [];
-  for (const { place, other, value } of found) {
+  for (let i = 0; i < found.count; i++) {
+    const [place, other, value] = [found.places[i], found.others[i], found.values[i]];
     const [start, end] = [bounds.start(place), bounds.end(place + value)];
     if (start >= end) continue;
     const last = spans.at(-1);
@@ -222,16 +264,23 @@ function judgeSpans(
   return { text: left, removed, pieces: whole.length };
 }
 
-/** One verdict on a document: at its place; `other` is the document that had the same before. */
+/** Verdicts on a document: each at its place; the document that had the same before, and what is to be done. */
 interface Found {
-  readonly place: number;
-  readonly other: number;
-  readonly value: number;
+  count: number;
+  places: Uint32Array;
+  others: Uint32Array;
+  values: Uint32Array;
 }
 
 /** The verdicts on a part's documents, brought together from all tasks of the merge. */
 class VerdictReader {
   readonly #merge: EntryMerge;
+  readonly #found: Found = {
+    count: 0,
+    places: new Uint32Array(256),
+    others: new Uint32Array(256),
+    values: new Uint32Array(256),
+  };
   #more: boolean;
 
   constructor({ work }: DeduplicateConfig, part: IndexedPart, merged: readonly MergedRuns[]) {
@@ -242,12 +291,22 @@ class VerdictReader {
     this.#more = this.#merge.next();
   }
 
-  /** Of a document, by place. Numbers must grow from call to call. */
-  of(document: number): readonly Found[] {
-    const found: Found[] = [];
+  /** Of a document, by place; valid until the next call. Numbers must grow from call to call. */
+  of(document: number): Found {
+    const found = this.#found;
     const merge = this.#merge;
-    while (this.#more && merge.keyHigh === document) {
-      found.push({ place: merge.keyLow, other: merge.document, value: merge.place });
+    found.count = 0;
+    for (; this.#more && merge.keyHigh === document; found.count++) {
+      if (found.count === found.places.length) {
+        for (const list of ["places", "others", "values"] as const) {
+          const longer = new Uint32Array(2 * found.count);
+          longer.set(found[list]);
+          found[list] = longer;
+        }
+      }
+      found.places[found.count] = merge.keyLow;
+      found.others[found.count] = merge.document;
+      found.values[found.count] = merge.place;
       this.#more = merge.next();
     }
     return found;
