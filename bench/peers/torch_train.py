@@ -12,6 +12,7 @@ the same and learn nothing. Ends with one JSON line; tokens_per_second is the me
 """
 import argparse
 import json
+import math
 import os
 import pathlib
 import resource
@@ -177,5 +178,5 @@ print(json.dumps({
     "parameters": parameters, "tokens_per_second": round(rate, 1),
     "best_tokens_per_second": round(tokens / min(seconds), 1), "gflops": round(rate * flops / 1e9, 1),
     "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    "first_loss": round(losses[0], 4), "last_loss": round(losses[-1], 4),
+    "first_loss": round(losses[0], 4), "last_loss": round(losses[-1], 4) if math.isfinite(losses[-1]) else None,  # JSON has no NaN
 }))
