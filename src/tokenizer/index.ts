@@ -2,8 +2,8 @@
 
 export { type EncodeCorpusOptions, encodeCorpus } from "./encode-corpus.js";
 export { type LoadTokenizerOptions, loadTokenizer, saveTokenizer } from "./folder.js";
+export type { TieRule } from "./learn/pair-queue.js";
 export { type LineageEntry, LineageWriter, lineageFiles, readLineage } from "./lineage.js";
-export type { TieRule } from "./pair-queue.js";
 export * from "./portable.js";
 export {
   openTokenizer,

@@ -3,9 +3,10 @@ import { describe, expect, it } from "vitest";
 import { byteToUnit, toByteLevel } from "../../src/tokenizer/byte-level.js";
 import { countPretokens } from "../../src/tokenizer/count-pretokens.js";
 import { tokenizerToJson, trainTokenizer } from "../../src/tokenizer/index.js";
-import { type LearnOptions, learnMerges } from "../../src/tokenizer/learn-merges.js";
+import { type LearnOptions, learnMerges } from "../../src/tokenizer/learn/learn-merges.js";
+import { MergedText } from "../../src/tokenizer/learn/merged-text.js";
 import type { PretokenCounts } from "../../src/tokenizer/pretoken-counts.js";
-import { countPairs, layOut } from "../../src/tokenizer/pretoken-slots.js";
+
 import { TokenTable } from "../../src/tokenizer/token-table.js";
 import { hasWorkers } from "../../src/tokenizer/worker-pool.js";
 import { fixture } from "./random-text.js";
@@ -105,22 +106,51 @@ describe("training", () => {
     }
   });
 
-  it("counts the pairs of a text in shares as at once", async () => {
+  it("counts the pairs of a text in many goes as in one", async () => {
     const { texts, pattern } = corpora[0];
     const words = await countPretokens(texts, { pattern, threads: 1 });
-    const text = layOut(
-      words,
-      Int32Array.from({ length: 256 }, (_, byte) => byte),
-    );
-    const bytes = { lengths: new Uint32Array(256).fill(1), size: 256 };
-    const found = (share: number) => {
-      const { pairs, places } = countPairs(text, bytes, 3, share);
-      return Array.from(places, (place, i) => [pairs.keys[i * 2], pairs.keys[i * 2 + 1], pairs.counts[i], place]).sort(
+    const bytes = Int32Array.from({ length: 256 }, (_, byte) => byte);
+    const text = new MergedText(words, bytes, new Uint32Array(256).fill(1), 1000);
+    const found = (turns: number) => {
+      const { keys, counts } = text.count(3, turns);
+      return Array.from(counts, (count, i) => [keys[i * 2], keys[i * 2 + 1], count]).sort(
         ([a, b], [c, d]) => a - c || b - d,
       );
     };
-    expect(found(1000)).toEqual(found(1 << 20));
-    expect(found(1000).length).toBeGreaterThan(300);
+    expect(found(7)).toEqual(found(1));
+    expect(found(7).length).toBeGreaterThan(300);
+  });
+
+  it("learns the same when pairs are counted in many goes", async () => {
+    for (const { texts, merges, pattern, ...options } of corpora) {
+      const words = await countPretokens(texts, { pattern, threads: 1 });
+      expect(await learned(words, { ...options, floor: 60, counted: 1000 })).toEqual(merges);
+    }
+  });
+
+  it("counts what is too long or too common for its border", async () => {
+    const word = (text: string, count: number) => ({ bytes: new TextEncoder().encode(text), count });
+    const common = [word("ab", 2 ** 31), word("ba", 2 ** 30), word("bb", 5), word("ca".repeat(150), 2 ** 30 - 1)];
+    const words = {
+      size: common.length,
+      bytes: Uint8Array.from(common.flatMap(({ bytes }) => [...bytes])),
+      starts: Float64Array.from([0, 2, 4, 6, 306]),
+      counts: Float64Array.from(common, ({ count }) => count),
+    };
+    const ids = Int32Array.from({ length: 256 }, (_, byte) => byte);
+    const text = new MergedText(words, ids, new Uint32Array(258).fill(1), 1000);
+    const { keys, counts } = text.count(1, 1);
+    const times = Object.fromEntries(
+      Array.from(counts, (count, i) => [String.fromCharCode(keys[i * 2], keys[i * 2 + 1]), count]),
+    );
+    expect(times).toEqual({ ab: 2 ** 31, ba: 2 ** 30, bb: 5, ca: 150 * (2 ** 30 - 1), ac: 149 * (2 ** 30 - 1) });
+    const pair = (name: string) =>
+      counts.findIndex((_, i) => String.fromCharCode(keys[i * 2], keys[i * 2 + 1]) === name);
+    text.merge(pair("ca"), 99, 97, 256);
+    const { size, ids: beside, times: often } = text.neighbours;
+    // Between two that stand side by side the first still sees what the second was.
+    expect(Array.from(beside.subarray(0, size))).toEqual([~99, 256]);
+    expect(Array.from(often.subarray(0, size))).toEqual([149 * (2 ** 30 - 1), 149 * (2 ** 30 - 1)]);
   });
 
   it("stops when the text has no more pairs", async () => {

@@ -3,7 +3,7 @@
  * WebAssembly memory for the loops of kernel.c.
  */
 import { QuernError } from "../../errors.js";
-import { growTo, instantiateKernel, type KernelBase, kernelMemory } from "../kernel.js";
+import { growTo, instantiateKernel, type KernelBase, kernelMemory } from "../../kernel.js";
 
 export type ClassifierLoss = "softmax" | "hs" | "independent";
 

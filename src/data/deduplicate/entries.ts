@@ -5,7 +5,7 @@
  */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { fileError } from "../../errors.js";
-import { growTo, instantiateKernel, kernelMemory } from "../kernel.js";
+import { growTo, instantiateKernel, kernelMemory } from "../../kernel.js";
 
 interface Kernel {
   sort_entries(entries: number, count: number, other: number): void;

@@ -1,5 +1,5 @@
 /** @file The kernel of deduplication with its memory: texts in, hashes, signatures and what is left of them out. */
-import { growTo, instantiateKernel, kernelMemory } from "../kernel.js";
+import { growTo, instantiateKernel, kernelMemory } from "../../kernel.js";
 import { minHashParameters } from "./parameters.js";
 
 interface Kernel {

@@ -8,7 +8,7 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { makeFolder } from "../../../documents/index.js";
 import { fileError, QuernError } from "../../../errors.js";
-import { kernelMemory } from "../../kernel.js";
+import { kernelMemory } from "../../../kernel.js";
 import { DocumentTables } from "../document-table.js";
 import { EntryMerge, EntryWriter, readWhole } from "../entries.js";
 import { stretchesOf, verdictsPath } from "../merge.js";

@@ -1,5 +1,5 @@
 /** @file The kernel of repeated spans with its memory: a text in, its suffix array and the windows that repeat out. */
-import { growTo, instantiateKernel, kernelMemory } from "../../kernel.js";
+import { growTo, instantiateKernel, kernelMemory } from "../../../kernel.js";
 
 interface Kernel {
   suffix_array(text: number, wide: number, count: number, letters: number, order: number, bucket: number): void;

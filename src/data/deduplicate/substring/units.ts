@@ -1,5 +1,5 @@
 /** @file What spans are made of: the bytes of a text's UTF-8, or the tokens of a tokenizer; and the anchors of a text. */
-import { growTo, instantiateKernel, kernelMemory } from "../../kernel.js";
+import { growTo, instantiateKernel, kernelMemory } from "../../../kernel.js";
 import type { DeduplicateConfig } from "../plan.js";
 import type { ByteBounds } from "./spans.js";
 

@@ -1,4 +1,4 @@
-/** @file The WebAssembly kernels of this stage: small C files, built by scripts/kernels.mjs, over a memory made here. */
+/** @file WebAssembly kernels: small C files, built by scripts/kernels.mjs, over a memory made here. */
 import { readFileSync } from "node:fs";
 
 /** The part of WebAssembly's JavaScript interface that Node's types leave out. */
@@ -19,14 +19,14 @@ const modules = new Map<string, object>();
 /** A memory for a kernel: it can grow to the 4 GiB that WebAssembly addresses, and threads can share it. */
 export const kernelMemory = () => new WebAssembly.Memory({ initial: 2, maximum: PAGE, shared: true });
 
-/** The functions of the kernel.wasm at `url` over a memory. */
-export function instantiateKernel<K>(url: URL, memory: WebAssembly.Memory): K & KernelBase {
+/** The functions of the kernel.wasm at `url` over a memory; `imports` are what it calls. */
+export function instantiateKernel<K>(url: URL, memory: WebAssembly.Memory, imports: object = {}): K & KernelBase {
   let module = modules.get(url.href);
   if (module === undefined) {
     module = new Module(readFileSync(url));
     modules.set(url.href, module);
   }
-  return new Instance(module, { env: { memory } }).exports as K & KernelBase;
+  return new Instance(module, { env: { memory, ...imports } }).exports as K & KernelBase;
 }
 
 /** Makes the memory reach `top`; throws RangeError where it cannot. */

@@ -1,13 +1,13 @@
 /**
  * @file Learning merges from counted pretokens (Sennrich et al. 2016): again and again the commonest pair of neighbours
- * becomes a token. One part makes the merges in the text, another counts the pairs from the neighbours that it tells.
+ * becomes a token. One part makes the merges in the text, another counts the pairs from the neighbours that it tells; the
+ * loops of both are in kernel.c.
  */
-import type { OnProgress } from "../progress.js";
+import type { OnProgress } from "../../progress.js";
+import type { PretokenCounts } from "../pretoken-counts.js";
+import type { TokenTable } from "../token-table.js";
 import { MergedText } from "./merged-text.js";
 import { PairQueue, type TieRule } from "./pair-queue.js";
-import type { PretokenCounts } from "./pretoken-counts.js";
-import { countPairs, layOut } from "./pretoken-slots.js";
-import type { TokenTable } from "./token-table.js";
 
 export interface LearnOptions {
   /** Stop when the vocabulary has so many tokens. */
@@ -19,6 +19,8 @@ export interface LearnOptions {
   readonly gathered?: number;
   /** How often a pair must occur to be looked at at first; by default a guess at what will be too rare to merge. */
   readonly floor?: number;
+  /** Pairs that are counted in one go over the text. */
+  readonly counted?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -32,6 +34,8 @@ export interface LearnedMerges {
 
 /** Places of counted pairs that are listed in one go over the text, unless the caller says otherwise. */
 const GATHERED = 1 << 25;
+/** Pairs that are counted in one go over the text, unless the caller says otherwise. */
+const COUNTED = 1 << 22;
 /** A pair is guessed to be too rare where a token has this many times as many bytes of the text to itself. */
 const RARE = 256;
 /** Should the guess be wrong, pairs of so many times fewer occurrences are looked at next. */
@@ -51,8 +55,11 @@ export async function learnMerges(
   byteIds: Int32Array,
   options: LearnOptions,
 ): Promise<LearnedMerges> {
-  const { vocabSize, minFrequency, tie, gathered = GATHERED, signal, onProgress } = options;
-  const text = layOut(words, byteIds);
+  const { vocabSize, minFrequency, tie, gathered = GATHERED, counted = COUNTED, signal, onProgress } = options;
+  const lengths = new Uint32Array(vocabSize);
+  lengths.set(tokens.lengths.subarray(0, tokens.size));
+  const text = new MergedText(words, byteIds, lengths, gathered);
+  const slots = words.starts[words.size] + words.size;
   const lowest = Math.max(1, Math.ceil(minFrequency));
   let floor = Math.max(lowest, options.floor ?? Math.floor(bytesOf(words) / vocabSize / RARE));
   // The slots say it all from here on.
@@ -66,10 +73,8 @@ export async function learnMerges(
   report();
   let turn = performance.now();
   for (;;) {
-    const counted = countPairs(text, tokens, floor);
-    const { pairs } = counted;
-    const queue = new PairQueue(pairs, floor, tokens, tie);
-    const merging = new MergedText(text, counted, tokens, vocabSize, gathered);
+    const pairs = text.count(floor, Math.ceil(Math.min(slots, tokens.size ** 2) / counted));
+    const queue = new PairQueue(pairs, floor, tokens, tie, vocabSize * 2);
     while (tokens.size < vocabSize) {
       if (performance.now() - turn > TURN) {
         report();
@@ -79,12 +84,12 @@ export async function learnMerges(
       }
       const pair = queue.take();
       if (pair < 0) break;
-      const left = pairs.keys[pair * 2];
-      const right = pairs.keys[pair * 2 + 1];
+      const left = queue.leftOf(pair);
+      const right = queue.rightOf(pair);
       const merged = tokenOf(tokens, left, right);
-      merging.merge(pair, left, right, merged);
-      queue.count(left, right, merged, merging.neighbours);
-      merging.list();
+      text.merge(pair, left, right, merged);
+      queue.count(left, right, merged, text.neighbours);
+      text.list(merged);
       merges.left.push(left);
       merges.right.push(right);
       merges.merged.push(merged);
