@@ -26,7 +26,7 @@ export interface ChatOptions {
 export interface EncodedChat {
   readonly text: string;
   readonly ids: Uint32Array;
-  /** 1 for each id that the assistant said: its words, calls and the token that ends its turn. */
+  /** 1 for each id that the assistant said: its words, calls and the token that ends its turn, or what the template marks. */
   readonly assistantMask: Uint8Array;
 }
 
@@ -45,7 +45,7 @@ export async function renderChat(
 /**
  * The ids of a conversation, special tokens being themselves, with the mask of what the assistant said.
  *
- * What it said is found by rendering: up to a turn with the opening of an answer, and up to the turn's end. Templates that
+ * Where a template marks it by `{% generation %}`, that is what it said. Elsewhere it is found by rendering: up to a turn with the opening of an answer, and up to the turn's end. Templates that
  * show an answer in another way once more has been said (without its thoughts, say) are traced by putting markers in its
  * place.
  * @throws QuernError as `renderChat`, or if the template's output cannot be traced back to the messages
@@ -56,8 +56,9 @@ export async function encodeChat(
   options: ChatOptions = {},
 ): Promise<EncodedChat> {
   const render = await renderer(tokenizer, options);
-  const text = render(messages, options.addGenerationPrompt ?? false);
-  const spans = assistantSpans(render, messages, text, tokenizer);
+  const rendered = render.marked?.(messages, options.addGenerationPrompt ?? false);
+  const text = rendered?.text ?? render(messages, options.addGenerationPrompt ?? false);
+  const spans = rendered?.spans ?? assistantSpans(render, messages, text, tokenizer);
   const { ids, starts, ends } = tokenizer.encodeWithOffsets(text, { special: "allow" });
   const assistantMask = new Uint8Array(ids.length);
   let span = 0;
@@ -68,7 +69,18 @@ export async function encodeChat(
   return { text, ids, assistantMask };
 }
 
-type Render = (messages: readonly ChatMessage[], addGenerationPrompt: boolean) => string;
+interface Render {
+  (messages: readonly ChatMessage[], addGenerationPrompt: boolean): string;
+  /** The text, and what of it the template itself says is the assistant's; only where it says so. */
+  readonly marked?: (
+    messages: readonly ChatMessage[],
+    addGenerationPrompt: boolean,
+  ) => { readonly text: string; readonly spans: readonly Span[] };
+}
+
+/** What stands in a text for `{% generation %}` and its end: in no document, for they are no characters of any. */
+const SAID = "\ufdd0quern\ufdd0";
+const SAID_END = "\ufdd1quern\ufdd1";
 
 async function renderer(tokenizer: Tokenizer, { tools, template, variables }: ChatOptions): Promise<Render> {
   const config = tokenizer.parts.config ?? {};
@@ -80,17 +92,43 @@ async function renderer(tokenizer: Tokenizer, { tools, template, variables }: Ch
       return content === undefined ? [] : [[key, content]];
     }),
   );
-  const compiled = failing(() => new Template(source));
-  return (messages, addGenerationPrompt) =>
-    failing(() =>
-      compiled.render({
-        ...tokens,
-        ...(tools === undefined ? {} : { tools }),
-        ...variables,
-        messages,
-        add_generation_prompt: addGenerationPrompt,
-      }),
-    );
+  const renderOf = (template: string): Render => {
+    const compiled = failing(() => new Template(template));
+    return (messages, addGenerationPrompt) =>
+      failing(() =>
+        compiled.render({
+          ...tokens,
+          ...(tools === undefined ? {} : { tools }),
+          ...variables,
+          messages,
+          add_generation_prompt: addGenerationPrompt,
+        }),
+      );
+  };
+  const render = renderOf(source);
+  const withMarks = source.replace(
+    /\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}/g,
+    (_, before: string, end: string | undefined, after: string) =>
+      `{{${before}"${end === undefined ? SAID : SAID_END}"${after}}}`,
+  );
+  if (withMarks === source) return render;
+  const renderMarked = renderOf(withMarks);
+  const marked: Render["marked"] = (messages, addGenerationPrompt) =>
+    unmarked(renderMarked(messages, addGenerationPrompt));
+  return Object.assign((...given: Parameters<Render>) => render(...given), { marked });
+}
+
+/** A text without the marks, and what was between them. */
+function unmarked(marked: string): { readonly text: string; readonly spans: readonly Span[] } {
+  const spans: Span[] = [];
+  let text = "";
+  marked.split(SAID).forEach((piece, index) => {
+    const start = text.length;
+    const [said, ...rest] = index === 0 ? ["", piece] : piece.split(SAID_END);
+    text += said + rest.join("");
+    if (said !== "") spans.push({ start, end: start + said.length });
+  });
+  return { text, spans };
 }
 
 function templateOf(config: JsonObject, name: string): string {

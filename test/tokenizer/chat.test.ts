@@ -55,6 +55,18 @@ describe("chat templates", () => {
     expect(await said(withTemplate(FORGETFUL), messages)).toBe("Hello there<|im_end|><think>well</think>Bye<|im_end|>");
   });
 
+  it("mask what a template marks as said, and nothing else", async () => {
+    const marked = CHATML.replace(
+      "message.content + '<|im_end|>\\n' }}",
+      "'' }}{%- if message.role == 'assistant' -%}{%- generation -%}{{ message.content }}{%- endgeneration -%}" +
+        "{%- else -%}{{ message.content }}{%- endif -%}{{ '<|im_end|>\\n' }}",
+    );
+    expect(marked).not.toBe(CHATML);
+    expect(await said(withTemplate(marked), messages)).toBe("<think>hm</think>Hello there<think>well</think>Bye");
+    const text = await renderChat(withTemplate(CHATML), messages);
+    expect((await encodeChat(withTemplate(marked), messages)).text).toBe(text);
+  });
+
   it("are chosen by name", async () => {
     const tokenizer = withTemplate([
       { name: "default", template: "d" },

@@ -74,10 +74,10 @@ EXPORT(open_text) void open_text(int32_t *into) { slots = into, slot_count = 0; 
 
 // Goes on through the pretokens and lays them out. As with every loop here that is long, its caller has it do a piece at a
 // time: an engine changes to its better code only when a function is called anew.
-EXPORT(lay_out) void lay_out(const uint8_t *bytes, const double *starts, const double *counts, double first, double last, const int32_t *byte_ids) {
+EXPORT(lay_out) void lay_out(const uint8_t *bytes, const double *starts, const double *counts, uint32_t size, const int32_t *byte_ids) {
   uint32_t at = slot_count;
-  for (uint64_t word = first; word < last; word++) {
-    uint64_t from = starts[word], end = starts[word + 1];
+  for (uint32_t word = 0; word < size; word++) {
+    uint32_t from = starts[word] - starts[0], end = starts[word + 1] - starts[0];
     int32_t rare = counts[word] < LAST_BORDER - BORDER;
     if (end - from > LONGEST_WALK || !rare) list_count(at, counts[word]);
     slots[at++] = rare ? BORDER + (int32_t)counts[word] : LAST_BORDER;

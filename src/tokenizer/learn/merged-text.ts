@@ -34,7 +34,7 @@ interface TextKernel {
   reserve(bytes: number): number;
   release(from: number): void;
   open_text(into: number): void;
-  lay_out(bytes: number, starts: number, counts: number, first: number, last: number, byteIds: number): void;
+  lay_out(bytes: number, starts: number, counts: number, size: number, byteIds: number): void;
   close_text(): void;
   tell(lengths: number, memo: number, ids: number, times: number, many: number): void;
   open_count(): void;
@@ -117,12 +117,14 @@ export class MergedText {
     this.#free = slots + room * 4;
     this.#slots = room;
     kernel.open_text(slots);
-    const bytes = this.#copy(Uint8Array, words.bytes);
-    const starts = this.#copy(Float64Array, words.starts);
-    const counts = this.#copy(Float64Array, words.counts);
     const ids = this.#copy(Int32Array, byteIds);
-    for (let word = 0; word < words.size; word += PIECE) {
-      kernel.lay_out(bytes, starts, counts, word, Math.min(word + PIECE, words.size), ids);
+    const { starts, counts, bytes } = words;
+    for (let first = 0; first < words.size; first += PIECE) {
+      const last = Math.min(first + PIECE, words.size);
+      const piece = this.#copy(Uint8Array, bytes.subarray(starts[first], starts[last]));
+      const from = this.#copy(Float64Array, starts.subarray(first, last + 1));
+      kernel.lay_out(piece, from, this.#copy(Float64Array, counts.subarray(first, last)), last - first, ids);
+      kernel.release(piece);
     }
     kernel.close_text();
     kernel.release(this.#free);
