@@ -85,13 +85,15 @@ export async function build(
   const start = performance.now();
   const { flags, link, suffix, end } = await recipe(set, compiler);
   const by = compiler ? [compiler.command, compiler.version, compiler.identity] : [await clangVersion()];
-  const compile = (folder: string, stem: string, text: string) => {
-    const [file, words] = [`${stem}.c`, [...flags, "-c"]];
+  const compile = (folder: string, stem: string, text: string, how = flags) => {
+    const [file, words] = [`${stem}.c`, [...how, "-c"]];
     return writeFile(join(folder, file), text).then(() => run(compiler, folder, words, [file], `${stem}.o`));
   };
   const object = async (templates: string | undefined) => {
     if (templates === undefined) return [];
-    const make = (folder: string) => compile(folder, "templates", templates);
+    // Without any optimisation one product would take longer than the build.
+    const how = flags.map((flag) => (flag === "-O0" ? "-O1" : flag));
+    const make = (folder: string) => compile(folder, "templates", templates, how);
     const { folder } = await cachedOnce(keyOf([templates, flags, by]), ["templates.o"], make);
     return [join(folder, "templates.o")];
   };
