@@ -61,7 +61,7 @@ static uint32_t *lengths;
 // it at how many places, and by token twice, as the neighbour before and after, the last merge that met it and its place here.
 static int32_t *ids, *many, *memo, stamp;
 static double *times;
-// Occurrences of the pairs that a merge has made: the neighbour and the slot.
+// Where a merge has made its token.
 static uint32_t *made;
 static uint32_t made_count;
 
@@ -197,20 +197,20 @@ static double count_at(uint32_t slot) {
   return listed_count(slot);
 }
 
-static uint32_t meet(int32_t mark, int32_t side, double there, uint32_t *size) {
+// Where the memo has a neighbour, before or after.
+static int32_t *known_as(int32_t mark, int32_t side) { return memo + (mark >= 0 ? mark : ~mark) * 4 + side * 2; }
+
+static void meet(int32_t mark, int32_t side, double there, uint32_t *size) {
   int32_t id = mark >= 0 ? mark : ~mark;
-  int32_t *known = memo + id * 4 + side * 2;
+  int32_t *known = known_as(mark, side);
   if (known[0] != stamp) {
     uint32_t place = (*size)++;
     known[0] = stamp, known[1] = place;
     ids[place] = side ? ~id : id, times[place] = there, many[place] = 1;
-    return place;
-  }
-  times[known[1]] += there, many[known[1]]++;
-  return known[1];
+  } else times[known[1]] += there, many[known[1]]++;
 }
 
-// Begins a merge; the occurrences that it makes go to `into`.
+// Begins a merge; where it makes its token is written to `into`.
 EXPORT(open_merge) void open_merge(int32_t left, int32_t right, int32_t token, uint32_t *into) {
   lengths[token] = lengths[left] + lengths[right];
   stamp++;
@@ -223,7 +223,6 @@ EXPORT(merge) uint32_t merge(const uint32_t *at, uint32_t n, int32_t left, int32
   static uint32_t there[LOOKED_AT];
   static int32_t gone[LOOKED_AT];
   uint32_t left_length = lengths[left], right_length = lengths[right];
-  uint32_t *out = made + 2 * made_count;
   for (uint32_t from = 0; from < n; from += LOOKED_AT) {
     uint32_t few = n - from < LOOKED_AT ? n - from : LOOKED_AT, left_over = 0;
     for (uint32_t k = 0; k < few; k++) gone[k] = (slots[at[from + k]] ^ left) | (slots[at[from + k] + left_length] ^ right);
@@ -237,21 +236,36 @@ EXPORT(merge) uint32_t merge(const uint32_t *at, uint32_t n, int32_t left, int32
       slots[middle - 1] = INSIDE, slots[middle] = INSIDE;
       slots[end - 1] = ~token, slots[start] = token;
       int32_t before = slots[start - 1], after = slots[end];
-      if (before > LAST_BORDER) *out++ = meet(before, 0, times_of, &size), *out++ = start - lengths[before >= 0 ? before : ~before];
-      if (after > LAST_BORDER) *out++ = meet(after, 1, times_of, &size), *out++ = start;
+      if (before > LAST_BORDER) meet(before, 0, times_of, &size);
+      if (after > LAST_BORDER) meet(after, 1, times_of, &size);
+      made[made_count++] = start;
     }
   }
-  made_count = (out - made) / 2;
   return size;
 }
 
 EXPORT(made) uint32_t made_here(void) { return made_count; }
 
-// Goes on writing what the merge has made to the lists of its pairs: by neighbour the list, or -1, in `listed`, and where each list begins.
-EXPORT(fill) void fill(uint32_t k, uint32_t last, const int32_t *listed, uint32_t *places, uint32_t *entries) {
-  for (; k < last && k < made_count; k++) {
-    int32_t list = listed[made[2 * k]];
-    if (list >= 0) entries[places[list]++] = made[2 * k + 1];
+// Goes on writing the new neighbours of the token to the lists of their pairs: by neighbour the list, or -1, in `listed`, and where
+// each list begins. What was after a token and is the same token by now has been listed as what is before that one.
+EXPORT(fill) void fill(uint32_t k, uint32_t last, int32_t token, const int32_t *listed, uint32_t *places, uint32_t *entries) {
+  static int32_t before[LOOKED_AT], after[LOOKED_AT];
+  uint32_t length = lengths[token];
+  if (last > made_count) last = made_count;
+  for (; k < last; k += LOOKED_AT) {
+    uint32_t few = last - k < LOOKED_AT ? last - k : LOOKED_AT;
+    for (uint32_t i = 0; i < few; i++) before[i] = slots[made[k + i] - 1], after[i] = slots[made[k + i] + length];
+    for (uint32_t i = 0; i < few; i++) {
+      uint32_t start = made[k + i];
+      if (before[i] > LAST_BORDER) {
+        int32_t list = listed[known_as(before[i], 0)[1]];
+        if (list >= 0) entries[places[list]++] = start - lengths[before[i] >= 0 ? before[i] : ~before[i]];
+      }
+      if (after[i] > LAST_BORDER && after[i] != token) {
+        int32_t list = listed[known_as(after[i], 1)[1]];
+        if (list >= 0) entries[places[list]++] = start;
+      }
+    }
   }
 }
 

@@ -33,7 +33,7 @@ export interface LearnedMerges {
 }
 
 /** Places of counted pairs that are listed in one go over the text, unless the caller says otherwise. */
-const GATHERED = 1 << 25;
+const GATHERED = 1 << 24;
 /** Pairs that are counted in one go over the text, unless the caller says otherwise. */
 const COUNTED = 1 << 22;
 /** A pair is guessed to be too rare where a token has this many times as many bytes of the text to itself. */

@@ -48,7 +48,7 @@ interface TextKernel {
   open_merge(left: number, right: number, token: number, into: number): void;
   merge(at: number, count: number, left: number, right: number, token: number, size: number): number;
   made(): number;
-  fill(from: number, last: number, listed: number, places: number, entries: number): void;
+  fill(from: number, last: number, token: number, listed: number, places: number, entries: number): void;
   keep(entries: number, from: number, end: number, to: number, left: number, right: number): number;
 }
 
@@ -128,7 +128,7 @@ export class MergedText {
     }
     kernel.close_text();
     kernel.release(this.#free);
-    this.#lists = new OccurrenceLists(kernel, gathered >> 1);
+    this.#lists = new OccurrenceLists(kernel, gathered);
   }
 
   /**
@@ -157,7 +157,7 @@ export class MergedText {
         this.#pairPlaces.push(kernel.take_up(left, right) >>> 0);
       }
     }
-    this.#lists = new OccurrenceLists(kernel, this.#gathered >> 1);
+    this.#lists = new OccurrenceLists(kernel, this.#gathered);
     return { keys: Int32Array.from(this.#pairs), counts: Float64Array.from(common) };
   }
 
@@ -167,8 +167,8 @@ export class MergedText {
     const lists = this.#lists;
     if (this.#pairPlaces[pair] > 0) this.#gather(pair);
     const { start, size } = lists.take(pair);
-    // Each occurrence makes two at most, of two words each; they lie behind the room that their lists will need.
-    kernel.open_merge(left, right, token, lists.behind(size * 2, size * 4));
+    // Each occurrence makes two pairs at most: where the token is made lies behind the room that their lists will need.
+    kernel.open_merge(left, right, token, lists.behind(size * 2, size));
     let known = 0;
     for (let from = 0; from < size; from += PIECE) {
       known = kernel.merge(start + from * 4, Math.min(size - from, PIECE), left, right, token, known);
@@ -197,7 +197,7 @@ export class MergedText {
     this.#lists.add(owners, many, lists, places, (entries) => {
       const made = this.#kernel.made();
       for (let from = 0; from < made; from += PIECE) {
-        this.#kernel.fill(from, from + PIECE, listed.byteOffset, places.byteOffset, entries);
+        this.#kernel.fill(from, from + PIECE, token, listed.byteOffset, places.byteOffset, entries);
       }
     });
   }
