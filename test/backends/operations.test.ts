@@ -95,7 +95,7 @@ describe.each(targets)("cpu, %s", (target) => {
   let program: Program;
   beforeAll(async () => {
     // The widest row, and WebAssembly, are optimised as they are for a user.
-    if (target === targets[0] || target === "wasm") vi.stubEnv("QUERN_OPTIMIZE", "3");
+    if (target === targets[0] || target === "wasm") vi.stubEnv("QUERN_OPTIMIZE", "2");
     program = await compile(entries, { cpu: target, threads: 2 });
   }, 300_000);
   afterAll(() => {

@@ -44,13 +44,13 @@ describe.skipIf(python === undefined)("emitted C (npm run test:targets)", () => 
     const { source, templates } = emitProgram(compileGraph(entries, true, precision), set, 4);
     // Nothing is linked or run, so a little optimisation is enough; zig names processors in its own way.
     const flags = nativeFlags(set, []).map((flag) => ZIG_FLAGS[flag] ?? flag);
-    const warnings = ["-Wno-pass-failed", "-Werror=implicit-function-declaration"];
+    const more = ["-O1", "-Wno-pass-failed", "-Werror=implicit-function-declaration"];
     for (const [part, text] of Object.entries({ source, templates })) {
       const file = join(folder, `${system}-${name}-${part}.c`);
       const object = join(folder, `${system}-${name}-${part}.o`);
       await writeFile(file, text);
       const ziglang = ["-m", "ziglang", "cc", "-target", system];
-      await promisify(execFile)(python as string, [...ziglang, ...flags, ...warnings, file, "-o", object]);
+      await promisify(execFile)(python as string, [...ziglang, ...flags, ...more, file, "-o", object]);
       expect((await stat(object)).size).toBeGreaterThan(10_000);
     }
   });

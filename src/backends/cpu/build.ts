@@ -61,11 +61,14 @@ const WASM_LINK = [
 const EMULATED_FLAGS = NATIVE_FLAGS.filter((flag) => flag !== "-shared" && flag !== "-fPIC").concat("-static");
 const runner = () => readFile(new URL("./templates/runner.c", import.meta.url), "utf8");
 
-/** -O3, or what `QUERN_OPTIMIZE` says, 0 to 3: many tests build much and compute little. */
-function optimisation(): string {
-  const level = process.env.QUERN_OPTIMIZE || "3";
-  if (/^[0-3]$/.test(level)) return `-O${level}`;
-  throw new QuernError(`QUERN_OPTIMIZE must be 0, 1, 2 or 3, not "${level}"`, { exitCode: 2 });
+/**
+ * -O2 for a program, whose loops are vectors already: -O3 takes half as long again and makes nothing faster. Or what
+ * `QUERN_OPTIMIZE` says, 0 to 2: many tests build much and compute little. The templates, built once, have a level more.
+ */
+function optimisation(): { readonly program: string; readonly templates: string } {
+  const level = process.env.QUERN_OPTIMIZE || "2";
+  if (/^[0-2]$/.test(level)) return { program: `-O${level}`, templates: `-O${Number(level) + 1}` };
+  throw new QuernError(`QUERN_OPTIMIZE must be 0, 1 or 2, not "${level}"`, { exitCode: 2 });
 }
 
 const LIBRARY_SUFFIX: { readonly [platform: string]: string } = { win32: ".dll", darwin: ".dylib" };
@@ -85,20 +88,19 @@ export async function build(
   const start = performance.now();
   const { flags, link, suffix, end } = await recipe(set, compiler);
   const by = compiler ? [compiler.command, compiler.version, compiler.identity] : [await clangVersion()];
-  const compile = (folder: string, stem: string, text: string, how = flags) => {
-    const [file, words] = [`${stem}.c`, [...how, "-c"]];
+  const levels = optimisation();
+  const compile = (folder: string, stem: "program" | "templates", text: string) => {
+    const [file, words] = [`${stem}.c`, [levels[stem], ...flags, "-c"]];
     return writeFile(join(folder, file), text).then(() => run(compiler, folder, words, [file], `${stem}.o`));
   };
   const object = async (templates: string | undefined) => {
     if (templates === undefined) return [];
-    // Without any optimisation one product would take longer than the build.
-    const how = flags.map((flag) => (flag === "-O0" ? "-O1" : flag));
-    const make = (folder: string) => compile(folder, "templates", templates, how);
-    const { folder } = await cachedOnce(keyOf([templates, flags, by]), ["templates.o"], make);
+    const make = (folder: string) => compile(folder, "templates", templates);
+    const { folder } = await cachedOnce(keyOf([templates, levels, flags, by]), ["templates.o"], make);
     return [join(folder, "templates.o")];
   };
   const library = `program${suffix}`;
-  const key = keyOf([of, end, flags, link, by]);
+  const key = keyOf([of, end, levels, flags, link, by]);
   const { folder, cached } = await cachedOnce(key, [library, NOTE], async (temporary) => {
     const { source, templates, note = "" } = emit();
     const [objects] = await Promise.all([object(templates), compile(temporary, "program", source + end)]);
@@ -126,10 +128,10 @@ interface Recipe {
 
 async function recipe(set: InstructionSet, compiler: Compiler | null): Promise<Recipe> {
   if (!compiler) {
-    return { flags: [optimisation(), ...WASM_FLAGS, ...set.flags], link: WASM_LINK, suffix: ".wasm", end: "" };
+    return { flags: [...WASM_FLAGS, ...set.flags], link: WASM_LINK, suffix: ".wasm", end: "" };
   }
   if (emulator()) {
-    return { flags: [optimisation(), ...EMULATED_FLAGS, ...set.flags], link: [], suffix: "", end: await runner() };
+    return { flags: [...EMULATED_FLAGS, ...set.flags], link: [], suffix: "", end: await runner() };
   }
   const suffix = LIBRARY_SUFFIX[process.platform] ?? ".so";
   return { flags: nativeFlags(set, compiler.native), link: [], suffix, end: "" };
@@ -162,7 +164,7 @@ function cachedOnce(...[key, files, make]: Parameters<typeof cachedProgram>): Re
 /** @param native the compiler's flags for this very machine: here they choose the scheduling, but no instruction */
 export function nativeFlags(set: InstructionSet, native: readonly string[]): string[] {
   const tuning = native.includes("-march=native") ? ["-mtune=native"] : [];
-  return [optimisation(), ...NATIVE_FLAGS, ...tuning, ...set.flags];
+  return [...NATIVE_FLAGS, ...tuning, ...set.flags];
 }
 
 /** Compiles or links, in a folder. */
