@@ -76,6 +76,9 @@ export class MergedText {
   /** The pairs to begin with: left and right token, and at how many places each occurs at most until it is listed. */
   #pairs: number[] = [];
   #pairPlaces: number[] = [];
+  /** Those pairs, commonest places first, and which of them is to be listed next, unless it is by now. */
+  #commonest = new Uint32Array(0);
+  #next = 0;
   #lists: OccurrenceLists;
 
   /**
@@ -128,7 +131,7 @@ export class MergedText {
     }
     kernel.close_text();
     kernel.release(this.#free);
-    this.#lists = new OccurrenceLists(kernel, gathered);
+    this.#lists = new OccurrenceLists(kernel, gathered >> 1);
   }
 
   /**
@@ -157,7 +160,10 @@ export class MergedText {
         this.#pairPlaces.push(kernel.take_up(left, right) >>> 0);
       }
     }
-    this.#lists = new OccurrenceLists(kernel, this.#gathered);
+    const places = this.#pairPlaces;
+    this.#commonest = Uint32Array.from(places.keys()).sort((a, b) => places[b] - places[a] || a - b);
+    this.#next = 0;
+    this.#lists = new OccurrenceLists(kernel, this.#gathered >> 1);
     return { keys: Int32Array.from(this.#pairs), counts: Float64Array.from(common) };
   }
 
@@ -211,10 +217,11 @@ export class MergedText {
     const pairs = this.#pairs;
     const chosen = [pair];
     let room = this.#gathered - sizes[pair];
-    const others = Array.from(sizes.keys()).filter((other) => sizes[other] > 0 && other !== pair);
-    for (const other of others.sort((a, b) => sizes[b] - sizes[a])) {
+    for (; this.#next < sizes.length && chosen.length < this.#places.length; this.#next++) {
+      const other = this.#commonest[this.#next];
+      if (sizes[other] === 0 || other === pair) continue;
       room -= sizes[other];
-      if (room < 0 || chosen.length === this.#places.length) break;
+      if (room < 0) break;
       chosen.push(other);
     }
     chosen.forEach((other, list) => {
