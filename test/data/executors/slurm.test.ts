@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { main } from "../../../src/commands/main.js";
-import { type CleanOptions, clean, makeCorpus, planCleanOnSlurm } from "../../../src/data/index.js";
+import { type CleanOptions, clean, makeCorpus, planCleanOnSlurm, runElement } from "../../../src/data/index.js";
 import { FakeSlurm } from "./fake-slurm.js";
 
 let root: string;
@@ -129,14 +129,16 @@ exec quern data task ${folder}/submissions/0.json --workers 2
       if (turn.job !== "1" || turn.element === 2) return turn.run("n3");
       lost += 1;
       if (turn.element === 1) return turn.set("FAILED", "n2", "JobLaunchFailure");
-      // It is killed in the middle: a task is done, the next had begun.
-      const { submission } = turn;
-      const { run: name } = JSON.parse(readFileSync(submission, "utf8"));
-      await turn.run("n1");
-      rmSync(join(out(), "tasks/00001.json"));
+      // It is killed in the middle: a task is done, the next has begun. Never is there a moment at which it looks finished.
+      turn.set("RUNNING", "n1");
+      const submission = JSON.parse(readFileSync(turn.submission, "utf8"));
+      const upToThere = join(out(), "cluster/submissions/cut.json");
+      writeFileSync(upToThere, JSON.stringify({ ...submission, elements: [["00000"]] }));
+      await runElement({ submission: upToThere, element: 0 });
       const record = { state: "running", host: "n1", documents: 7 };
       writeFileSync(join(out(), "cluster/tasks/clean/00001.0.json"), JSON.stringify(record));
-      writeFileSync(join(out(), "documents/.00001.jsonl.abc-1.tmp"), `cut off ${name}`);
+      writeFileSync(join(out(), "cluster/logs/clean/00001.log"), "begins on n1\n");
+      writeFileSync(join(out(), "documents/.00001.jsonl.abc-1.tmp"), `cut off ${submission.run}`);
       turn.set("NODE_FAIL", "n1", "NodeDown");
     };
     await run();
