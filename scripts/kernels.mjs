@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { setFlagsFromString } from "node:v8";
 import { requireNode, root } from "./steps.mjs";
 
 /** No C library; a memory that JavaScript makes, so that several threads can share it. */
@@ -34,6 +35,8 @@ export async function buildKernel(source) {
 
 if (process.argv[1] === new URL(import.meta.url).pathname) {
   requireNode();
+  // Better code for all of clang would take V8 twice as long as what it is used for here.
+  for (const flag of ["--liftoff-only", "--no-wasm-tier-up", "--no-wasm-dynamic-tiering"]) setFlagsFromString(flag);
   const sources = readdirSync(join(root, "src"), { withFileTypes: true, recursive: true })
     .filter((entry) => entry.name === "kernel.c")
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));

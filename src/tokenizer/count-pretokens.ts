@@ -19,14 +19,14 @@ export interface CountPretokensOptions {
   readonly onProgress?: OnProgress;
   /** The reading of files that the documents come from: then progress tells bytes of all, and so the time left. */
   readonly reading?: ReadBytes;
-  /** Distinct pretokens that a worker holds before it hands them over; a million by default. */
+  /** Distinct pretokens that a worker holds before it hands them over; some hundred thousand by default. */
   readonly kept?: number;
   /** UTF-16 units beyond which workers are started; some millions by default. */
   readonly worthWorkers?: number;
 }
 
-/** Some 50 MB in each worker. */
-const KEPT = 1 << 20;
+/** Few: what workers still hold at the end is added up while they have nothing to do. */
+const KEPT = 1 << 17;
 /** UTF-16 units that a worker is given at a time. */
 const BATCH = 1 << 20;
 /**

@@ -173,7 +173,7 @@ describe.each(targets)("cpu, %s", (target) => {
   });
 });
 
-// Beside the operations, so that one thread of clang makes WebAssembly of both.
+// Beside the operations, so that one process of clang makes WebAssembly of both.
 const dotted = cases.filter(({ name }) => /^(matmul|attention|linear)/.test(name));
 describe.each(targets)("products in bf16, cpu %s", (target) => {
   const entries = Object.fromEntries(dotted.map((c) => [c.name, c.entry]));

@@ -179,7 +179,7 @@ async function run(
     const files = await Promise.all(
       inputs.map(async (input) => [basename(input), await readFile(resolve(folder, input))] as const),
     );
-    await writeFile(join(folder, output), await runClang(words, files, output));
+    await writeFile(join(folder, output), await runClang(words, files));
     return;
   }
   try {

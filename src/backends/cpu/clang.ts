@@ -1,14 +1,14 @@
 /**
- * @file clang as WebAssembly, for machines without a C compiler. It runs in one thread for all builds of a process: the
- * compiler takes seconds and would stop the event loop, and starting it (75 MB of WebAssembly) costs more than most
- * programs do. The thread goes when it has had nothing to do for a while, and its memory with it.
+ * @file clang as WebAssembly, for machines without a C compiler. It runs in one other process for all builds of this one: the
+ * compiler takes seconds and would stop the event loop, starting it (75 MB of WebAssembly) costs more than most programs do,
+ * and it wants other settings of V8. It ends when it has had nothing to do for a while, and its memory with it.
  */
-import { Worker } from "node:worker_threads";
+import { type ChildProcess, fork } from "node:child_process";
 import { QuernError } from "../../errors.js";
-import type { ClangAnswer, ClangJob } from "./clang-worker.js";
+import type { ClangAnswer, ClangJob } from "./clang-process.js";
 import { workerBase } from "./worker-base.js";
 
-/** Milliseconds that the thread waits for another program. */
+/** Milliseconds that the process waits for another program. */
 const IDLE = 20_000;
 
 interface Waiting {
@@ -16,48 +16,61 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-/** The thread and the builds that wait for it. */
-class ClangThread {
-  readonly #worker = new Worker(new URL("./clang-worker.js", workerBase()));
+/** The process and the builds that wait for it. */
+class Clang {
+  readonly #process: ChildProcess = fork(new URL("./clang-process.js", workerBase()), {
+    // Bytes are sent as such.
+    serialization: "advanced",
+    // Not what this process was started with (a debugger's port, for one).
+    execArgv: [],
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
   readonly #waiting = new Map<number, Waiting>();
   #next = 0;
   #idle: NodeJS.Timeout | undefined;
 
   constructor() {
-    this.#worker.on("message", (answer: ClangAnswer) => {
+    this.#process.on("message", (answer: ClangAnswer) => {
       const build = this.#waiting.get(answer.id);
       this.#waiting.delete(answer.id);
       if (this.#waiting.size === 0) this.#rest();
       if ("made" in answer) build?.resolve(answer.made);
       else build?.reject(new QuernError(`clang could not make WebAssembly of the program: ${answer.error}`));
     });
-    this.#worker.on("error", (error) => this.#end(error));
-    this.#worker.on("exit", () => this.#end(new Error("the thread of clang ended")));
-    this.#worker.unref();
+    this.#process.on("error", (error) => this.#end(error));
+    this.#process.on("exit", (code, signal) => this.#end(new Error(`clang's process ended: ${signal ?? code}`)));
+    this.#holdOpen(false);
   }
 
-  run(...[words, files, output]: Parameters<typeof runClang>): Promise<Uint8Array> {
+  run(words: readonly string[], files: ClangJob["files"]): Promise<Uint8Array> {
     clearTimeout(this.#idle);
-    this.#worker.ref();
-    const job: ClangJob = { id: this.#next++, words, files, output };
+    this.#holdOpen(true);
+    const job: ClangJob = { id: this.#next++, words, files };
     return new Promise((resolve, reject) => {
       this.#waiting.set(job.id, { resolve, reject });
-      this.#worker.postMessage(job);
+      this.#process.send(job);
     });
   }
 
-  /** The process may end meanwhile. */
+  /** Whether this process must not end meanwhile. */
+  #holdOpen(open: boolean): void {
+    for (const each of [this.#process, this.#process.channel]) {
+      if (open) each?.ref();
+      else each?.unref();
+    }
+  }
+
   #rest(): void {
-    this.#worker.unref();
+    this.#holdOpen(false);
     this.#idle = setTimeout(() => {
       this.#leave();
-      void this.#worker.terminate();
+      this.#process.disconnect();
     }, IDLE).unref();
   }
 
-  /** The next build starts another thread. */
+  /** The next build starts another process. */
   #leave(): void {
-    if (thread === this) thread = undefined;
+    if (clang === this) clang = undefined;
   }
 
   #end(error: unknown): void {
@@ -68,20 +81,15 @@ class ClangThread {
   }
 }
 
-let thread: ClangThread | undefined;
+let clang: Clang | undefined;
 
 /**
- * One call of clang.
+ * One call of clang: gives the object, if `-c` is among the words, or what is linked.
  *
  * @param files its inputs
- * @param output the file it makes
  * @throws QuernError with clang's first error
  */
-export function runClang(
-  words: readonly string[],
-  files: readonly (readonly [name: string, bytes: Uint8Array])[],
-  output: string,
-): Promise<Uint8Array> {
-  thread ??= new ClangThread();
-  return thread.run(words, files, output);
+export function runClang(words: readonly string[], files: ClangJob["files"]): Promise<Uint8Array> {
+  clang ??= new Clang();
+  return clang.run(words, files);
 }
