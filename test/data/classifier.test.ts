@@ -99,7 +99,8 @@ describe("models of fastText", () => {
           expect((error as Error).name).toBe("QuernError");
         }
       }),
-      { numRuns: 60 },
+      // The shortest of a word's n-grams longer than its longest: none then, as in fastText.
+      { numRuns: 60, examples: [[44, Uint8Array.of(0, 0, 0, 1, 1)]] },
     );
   });
 });

@@ -165,7 +165,7 @@ export class Classifier {
     const { words } = this.vocabulary;
     const { maxn, minn } = this.shape;
     const starts = new Int32Array(words.length + 1);
-    const most = words.reduce((sum, { bytes }) => sum + 1 + (bytes.length + 2) * (maxn - minn + 1), 0);
+    const most = words.reduce((sum, { bytes }) => sum + 1 + (bytes.length + 2) * Math.max(0, maxn - minn + 1), 0);
     const address = this.reserve(4 * most);
     words.forEach((_, word) => {
       starts[word + 1] = starts[word] + this.kernel.list_subwords(this.struct, word, address + 4 * starts[word]);
