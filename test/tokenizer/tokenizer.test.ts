@@ -99,9 +99,13 @@ describe("encode and its kin", () => {
 
   it("stops early at a limit", () => {
     const text = "word ".repeat(2_000_000);
-    const start = performance.now();
-    expect(tokenizer.isWithinLimit(text, 10)).toBe(false);
-    expect(performance.now() - start).toBeLessThan(200);
+    const times = Array.from({ length: 5 }, () => {
+      const start = performance.now();
+      expect(tokenizer.isWithinLimit(text, 10)).toBe(false);
+      return performance.now() - start;
+    });
+    // All of it would take the best of them a second.
+    expect(Math.min(...times)).toBeLessThan(200);
   });
 
   it("streams characters whole", async () => {

@@ -127,7 +127,16 @@ export function chooseSet(compiler: Compiler | null, wanted: string | undefined)
   throw new QuernError(`instruction set "${name}": ${why}; it runs ${names}`, { exitCode: 2 });
 }
 
-/** One thread a core. */
-export function defaultThreads(): number {
-  return availableParallelism();
+/**
+ * What `QUERN_THREADS` says, else one thread a core. Threads wait for one another by spinning, so where other work has the
+ * cores fewer are faster.
+ *
+ * @throws QuernError if it says no number of threads
+ */
+export function defaultThreads(environment: NodeJS.ProcessEnv = process.env): number {
+  const said = environment.QUERN_THREADS;
+  if (!said) return availableParallelism();
+  const threads = Number(said);
+  if (Number.isInteger(threads) && threads >= 1 && threads <= 256) return threads;
+  throw new QuernError(`QUERN_THREADS must be a number of threads from 1 to 256, not "${said}"`, { exitCode: 2 });
 }
