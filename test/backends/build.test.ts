@@ -1,8 +1,8 @@
 import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir, totalmem } from "node:os";
+import { availableParallelism, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { compile, findCompiler, programsFolder } from "../../src/backends/index.js";
+import { compile, defaultThreads, findCompiler, programsFolder } from "../../src/backends/index.js";
 import * as q from "../../src/tensor/index.js";
 
 const entries = { main: { outputs: { y: q.mul(q.input("x", [5]), 3) } } };
@@ -85,6 +85,16 @@ describe("building a program", () => {
   it.runIf(compiler)("names an instruction set that is not there", async () => {
     vi.stubEnv("QUERN_CPU", "avx1024");
     await expect(compile(entries)).rejects.toThrow(/no instruction set "avx1024"; this machine runs .*portable/);
+  });
+
+  it("uses as many threads as QUERN_THREADS says", () => {
+    expect(defaultThreads({ QUERN_THREADS: "3" })).toBe(3);
+    expect(defaultThreads({})).toBe(availableParallelism());
+    for (const wrong of ["0", "1.5", "many", "257"]) {
+      expect(() => defaultThreads({ QUERN_THREADS: wrong })).toThrow(
+        /QUERN_THREADS must be a number of threads from 1 to/,
+      );
+    }
   });
 
   it("refuses a plan that WebAssembly cannot address, with its size", async () => {

@@ -12,7 +12,7 @@ export const TARGETS: readonly Target[] = [
   { name: "reference", options: { backend: "reference" }, tolerance: 2e-6 },
   ...runnableSets(await findCompiler()).map(({ name }) => ({
     name: `cpu ${name}`,
-    options: { backend: "cpu" as const, cpu: name, threads: 2 },
+    options: { backend: "cpu" as const, cpu: name },
     tolerance: 1e-4,
   })),
 ];

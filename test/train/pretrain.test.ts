@@ -37,7 +37,6 @@ const small = {
     sequence: 32,
     batch: 4,
     learningRate: 0.01,
-    threads: 2,
   },
 } as const;
 const at = (name: string, more: Partial<PretrainOptions> = {}): PretrainOptions => ({
@@ -91,7 +90,7 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
     expect(result.samples?.length).toBeGreaterThan(0);
     const record = await readRunRecord(run);
     expect(record?.result?.bits_per_byte).toBe(result.bits_per_byte);
-    expect(record?.plan).toMatchObject({ steps: 60, seed: 0, threads: 2 });
+    expect(record?.plan).toMatchObject({ steps: 60, seed: 0, threads: 1 });
 
     let text = "";
     for await (const piece of generateText({ model: run, prompt: "Anna", tokens: 20, temperature: 0 })) text += piece;
@@ -131,17 +130,17 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
     expect(await where(run, 50)).toEqual(found[1]);
   });
 
-  it("gives the same bits again, and after a stop in the middle", async () => {
-    const whole = await pretrain(at("whole", { steps: 12, seed: 5 }));
-    const again = await pretrain(at("again", { steps: 12, seed: 5 }));
+  it("gives the same bits again, with two threads, and after a stop in the middle", async () => {
+    const whole = await pretrain(at("whole", { steps: 12, seed: 5, threads: 2 }));
+    const again = await pretrain(at("again", { steps: 12, seed: 5, threads: 2 }));
     expect((await weightsOf(again.checkpoint)).equals(await weightsOf(whole.checkpoint))).toBe(true);
-    const other = await pretrain(at("other", { steps: 12, seed: 6 }));
+    const other = await pretrain(at("other", { steps: 12, seed: 6, threads: 2 }));
     expect((await weightsOf(other.checkpoint)).equals(await weightsOf(whole.checkpoint))).toBe(false);
 
     const abort = new AbortController();
     const stopped = pretrain(
       at("stopped", {
-        ...{ steps: 12, seed: 5, signal: abort.signal },
+        ...{ steps: 12, seed: 5, threads: 2, signal: abort.signal },
         onProgress: ({ task, done }) => {
           if (task === "train" && done === 7) abort.abort();
         },
@@ -155,7 +154,7 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
       join(run, "metrics.jsonl"),
       `${await readFile(join(run, "metrics.jsonl"), "utf8")}{"step":8,"loss":1}\n{"st`,
     );
-    const resumed = await pretrain(at("stopped", { steps: 12, seed: 5, resume: true }));
+    const resumed = await pretrain(at("stopped", { steps: 12, seed: 5, threads: 2, resume: true }));
     expect((await weightsOf(resumed.checkpoint)).equals(await weightsOf(whole.checkpoint))).toBe(true);
     const told = async (name: string) =>
       (await readFile(join(folder, name, "metrics.jsonl"), "utf8"))

@@ -14,7 +14,7 @@ describe("recomputation", { timeout: SLOW_BUILD }, () => {
     async (family) => {
       const model = defineModel({ family, layers: 6, width: 32, heads: 2, vocabSize: 50, sequence: 32 });
       const run = async (recompute: boolean) => {
-        const program = await compile(trainingEntries(model, { ...shape, recompute }, ADAMW_DEFAULTS), { threads: 2 });
+        const program = await compile(trainingEntries(model, { ...shape, recompute }, ADAMW_DEFAULTS));
         for (const parameter of parametersOf(model)) program.write(parameter.name, initialValues(parameter, 1));
         await program.run("firstGradient", { ids, targets });
         const names = parametersOf(model).map(({ name }) => name);
