@@ -60,8 +60,14 @@ interface Warcio {
 async function findWarcio(): Promise<Warcio | null> {
   const folder = process.env.QUERN_PEERS;
   if (!folder) return null;
-  const { resolve } = createRequire(join(folder, "package.json"));
-  return (await import(pathToFileURL(resolve("warcio")).href)) as Warcio;
+  try {
+    const { resolve } = createRequire(join(folder, "package.json"));
+    return (await import(pathToFileURL(resolve("warcio")).href)) as Warcio;
+  } catch (error) {
+    throw new Error(`in ${folder}, which QUERN_PEERS names, there is no warcio: npm install warcio there`, {
+      cause: error,
+    });
+  }
 }
 
 async function warcio({ WARCParser }: Warcio, path: string): Promise<number> {

@@ -5,11 +5,13 @@
  * The peer is the better of eager and compile. Where jemalloc is found (`QUERN_JEMALLOC`, or Debian's libjemalloc2) each also
  * runs with it preloaded, and the faster way is kept for the rounds that count; `--ways "eager,compile with jemalloc"` names
  * the ways at once, for a row in as little time as can be. Its tokens are random, which costs the same.
+ * On a CPU without bf16 products PyTorch's bf16 takes minutes a step: there the rows in bf16 stand beside our own fp32.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { chooseSet, findCompiler } from "../src/backends/index.js";
 import { machineLine, median, runPeer, torchPython } from "./measure.js";
 
 const only = option("only");
@@ -75,6 +77,7 @@ interface QuernFigures extends Figures {
 const cli = join(dirname(fileURLToPath(import.meta.url)), "..", "src", "cli.js");
 const python = torchPython();
 const jemalloc = findJemalloc();
+const { bf16Products } = chooseSet(await findCompiler(), undefined);
 
 function runQuern(row: Row, steps: number): QuernFigures {
   const args = ["bench", ...row.quern, "--dtype", row.dtype, "--threads", `${threads}`, "--steps", `${steps}`];
@@ -123,7 +126,7 @@ const results: Record<string, unknown>[] = [];
 for (const row of rows) {
   if (only !== undefined && !row.name.includes(only)) continue;
   const steps = Number(option("steps") ?? row.steps);
-  const peers = python === null ? [] : peersOf(row);
+  const peers = python === null || (row.dtype === "bf16" && !bf16Products) ? [] : peersOf(row);
   const ours: QuernFigures[] = [];
   const theirs = peers.map((): Figures[] => []);
   for (let round = 0; round < rounds; round++) {
@@ -140,7 +143,7 @@ for (const row of rows) {
   const peerMemory = theirs.map((each) => median(each.map((figures) => figures.peak_rss_mb)));
   console.log(
     `${row.name}: ${rate.toFixed(0)} tokens/s, ${(100 * mfu).toFixed(1)} % of the peak, ` +
-      `${best === null ? "no peer" : `${(rate / best).toFixed(2)} × PyTorch's best`}, ${memory} MB ` +
+      `${best === null ? besideFp32(row, rate) : `${(rate / best).toFixed(2)} × PyTorch's best`}, ${memory} MB ` +
       `(plan ${ours[0].plan_mb ?? "?"} MB, PyTorch ${peerMemory.join(", ")} MB)`,
   );
   results.push({
@@ -163,6 +166,14 @@ for (const row of rows) {
 const machine = await machineLine();
 console.log(machine);
 console.log(JSON.stringify({ bench: "train", threads, rounds, machine, results }));
+
+/** Where there is no peer: the rate as a multiple of the same row's in fp32, if that was measured. */
+function besideFp32({ name, dtype }: Row, rate: number): string {
+  const fp32 = results.find((each) => each.name === name.replace(/bf16$/, "fp32"));
+  return dtype === "bf16" && fp32
+    ? `no peer, ${(rate / Number(fp32.tokens_per_second)).toFixed(2)} × our fp32`
+    : "no peer";
+}
 
 function option(name: string): string | undefined {
   const at = process.argv.indexOf(`--${name}`);
