@@ -5,6 +5,7 @@
  * The peer is the better of eager and compile. Where jemalloc is found (`QUERN_JEMALLOC`, or Debian's libjemalloc2) each also
  * runs with it preloaded, and the faster way is kept for the rounds that count; `--ways "eager,compile with jemalloc"` names
  * the ways at once, for a row in as little time as can be. Its tokens are random, which costs the same.
+ * QUERN_SHARED is the folder that holds the Shakespeare rows' text; without it they are left out.
  * On a CPU without bf16 products PyTorch's bf16 takes minutes a step: there the rows in bf16 stand beside our own fp32.
  */
 import { execFileSync } from "node:child_process";
@@ -125,6 +126,10 @@ function peersOf(row: Row): Way[] {
 const results: Record<string, unknown>[] = [];
 for (const row of rows) {
   if (only !== undefined && !row.name.includes(only)) continue;
+  if (row.quern[0] === "shakespeare" && !process.env.QUERN_SHARED) {
+    console.log(`${row.name}: left out, for QUERN_SHARED names no folder with data/text/tinyshakespeare.txt`);
+    continue;
+  }
   const steps = Number(option("steps") ?? row.steps);
   const peers = python === null || (row.dtype === "bf16" && !bf16Products) ? [] : peersOf(row);
   const ours: QuernFigures[] = [];
