@@ -38,7 +38,9 @@ class Clang {
       else build?.reject(new QuernError(`clang could not make WebAssembly of the program: ${answer.error}`));
     });
     this.#process.on("error", (error) => this.#end(error));
-    this.#process.on("exit", (code, signal) => this.#end(new Error(`clang's process ended: ${signal ?? code}`)));
+    this.#process.on("exit", (code, signal) =>
+      this.#end(new QuernError(`clang's process ended (${signal ?? `exit code ${code}`})`)),
+    );
     this.#holdOpen(false);
   }
 
