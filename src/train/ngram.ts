@@ -113,7 +113,7 @@ function discountsOf(level: Level): Discounts {
   const y = times[1] / Math.max(1, times[1] + 2 * times[2]);
   const discount = (n: number) => {
     const value = n - (n + 1) * y * (times[n + 1] / Math.max(1, times[n]));
-    // A text with hardly any n-gram of a kind gives nonsense; half a count is then as good a guess as any.
+    // Too few n-grams of a kind put the estimate outside (0, n), where it is no discount: half a count is taken off instead.
     return times[n] > 0 && value > 0 && value < n ? value : 0.5 * Math.min(n, 1);
   };
   return [discount(1), discount(2), discount(3)];

@@ -6,7 +6,7 @@ import { type LanguageThresholds, languageThresholds } from "../languages/thresh
 
 /** Options of a filter, and whether each language's own thresholds go before the defaults. */
 export type PerLanguage<Options> = Options & {
-  /** `fineweb-2`: that table's thresholds for a document's language, where it has any. */
+  /** `fineweb-2`: that table's thresholds for a document's language, where the table has that language. */
   readonly thresholds?: "fineweb-2";
   /** The language of documents that say none. */
   readonly language?: string;

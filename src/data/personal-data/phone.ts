@@ -10,7 +10,7 @@ const INTERNATIONAL = /(?<![\w+.])(?:\+|00)[1-9]\d{0,2}(?:[ \u00a0.\-/]{0,2}\(?\
 /** (415) 555-2671, 415-555-2671, 1.415.555.2671. */
 const NORTH_AMERICAN =
   /(?<![\w.+/-])(?:1[ .-])?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}([-. ]))[2-9]\d{2}[-. ]\d{4}(?:(?: ?x| ?ext\.? ?)\d{1,5})?(?![\w]|-\d|\.\d)/gi;
-/** Behind a word that announces it: any 7 to 15 digits with the usual marks between. */
+/** Behind a word that announces it, 7 to 15 digits with the usual marks between. */
 const ANNOUNCED =
   /(?<![\p{L}])(?:tel|telephone|tél|téléphone|telefon|teléfono|telefone|telefono|phone|ph|mobile|mob|cell|fax|hotline|call(?: us)?(?: (?:on|at))?|ring|whatsapp|sms|text|☎|📞)(?: ?(?:no|nr|number|numbers|#))?\.?[ \t]*[:.#)-]?[ \t]*(?<number>\(?\d(?:[ \u00a0.\-/()]{0,3}\d){6,14})(?![\w]|[.,/-]\d)/giu;
 

@@ -24,7 +24,7 @@ export interface FitRecipeOptions extends z.input<typeof fitOptions> {
 interface Kind {
   /** The two labels of what is given by `good` and `rest`, or the field that holds labels. */
   readonly from: readonly [good: string, rest: string] | { readonly field: string };
-  /** The label that is the score; null: labels are grades; undefined: the commonest, as any label may be asked for. */
+  /** The label that is the score; null: labels are grades; undefined: the commonest (every label can be asked for). */
   readonly good?: string | null;
   readonly training: Omit<TrainClassifierOptions, "signal" | "onProgress">;
 }
