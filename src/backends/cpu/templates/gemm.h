@@ -1,6 +1,7 @@
-// Matrix products. B is packed once, by all threads together, into panels of QN_NR columns; each task then takes some rows of A,
-// copies them to rows of the constant pitch QN_KC in its worker's own scratch, and multiplies panel by panel: the register
+// Matrix products. B is packed part by part, by all threads together, into panels of QN_NR columns; each task then takes some rows
+// of A, copies them to rows of the constant pitch QN_KC in its worker's own scratch, and multiplies panel by panel: the register
 // tile (QN_MR, QN_NR) runs over QN_KC of K with its piece of B in the first-level cache and its piece of A in the second.
+// The next part is packed by whoever finds no rows left of this one, so that threads seldom wait for one another.
 // Sums along K are cut at the same places whatever the number of threads, so the bits do not depend on it.
 // What is packed is words (bf16.h): floats, or for products in bf16 pairs of neighbours along K where the machine multiplies
 // those, so that K below is half as long there and all else the same.
@@ -8,10 +9,10 @@
 #define QN_GEMM_H
 #define QN_NR (QN_NV * QN_VL)
 #define QN_TALL (QN_NV > 2 ? 2 * QN_MR : QN_MR) // rows of a tile of at most QN_NV / 2 vectors (AVX-512: 6 x 4 or 12 x 2)
-#define QN_KC (12288 / QN_NR < 256 ? 12288 / QN_NR : 256) // a panel of B is at most 48 KiB
-#define QN_MC (128 / QN_MR * QN_MR)                       // rows a task, so that A's block (QN_MC, QN_KC) is at most 128 KiB
-#define QN_NC 1024                                        // columns and
-#define QN_KB 1024                                        // rows of B that are packed at a time: at most 4 MiB
+#define QN_KC (6144 / QN_NR < 256 ? 6144 / QN_NR : 256) // a panel of B is at most 24 KiB: with A's rows it fits a first-level cache
+#define QN_MC (128 / QN_MR * QN_MR)                     // rows a task, so that A's block (QN_MC, QN_KC) is at most 128 KiB
+#define QN_NC 1024                                      // columns and
+#define QN_KB 1024                                      // rows (rounded up to whole panels) of a part of B: some 4 MiB
 #define QN_A_BLOCK 32768                                  // floats that hold A's block
 #define QN_SMALL 8                                        // rows (or columns) up to which nothing is packed
 
@@ -20,12 +21,16 @@
 typedef void (*qn_taker)(void *context, long m0, long m1, long n0, long n1, float *C);
 #define QN_APART 64 // rows of such a block, a multiple of a cache line of bf16
 
-// Scratch of qn_gemm in floats: min(N + 64, 1024) * min(K + 16, 1024) + qn_threads * 32768 + 16. (QN_NR is at most 64.)
+// Floats of one packed part of a B of N columns and K rows, of which at most `rows` are packed at a time. (QN_NR is at most 64.)
+QN_INLINE long qn_slab_floats(long N, long K, long rows) { return (N + 64 < QN_NC ? N + 64 : QN_NC) * ((K < rows ? K : rows) + 16); }
+#define QN_KB_ROUNDED (QN_KB + (QN_KB / QN_KC + 1) * QN_VL)
+// Scratch of qn_gemm in floats: two parts of B where there are more than one, and A's blocks.
 QN_TEMPLATE long qn_gemm_scratch(long M, long N, long K) {
   (void)M;
-  return (N + 64 < 1024 ? N + 64 : 1024) * (K + 16 < QN_KB ? K + 16 : QN_KB) + qn_threads * (long)QN_A_BLOCK + 16;
+  return (1 + (N > QN_NC || K > QN_KB)) * qn_slab_floats(N, K, QN_KB_ROUNDED) + qn_threads * (long)QN_A_BLOCK + 16;
 }
 
+typedef struct { long n0, n1, k0, k1; float *packed; } qn_slab; // columns and rows of B; packed: (blocks of K, panels, QN_KC, QN_NR)
 typedef struct {
   long M, N, K; const float *A; long a_m, a_k; const float *B; long b_k, b_n; float *C; long ldc; int accumulate;
   qn_epilogue epilogue; qn_taker take; void *context;
@@ -33,9 +38,10 @@ typedef struct {
   int a_words;                // A is words already, along K, its rows a_m words apart
   const float *b_scale;       // where b_n is 1: a factor for each row of B, or 0
   int apart;                  // blocks of C are kept apart; see qn_gemm_apart
-  float *packed_B, *packed_A; // (blocks of K, panels, QN_KC, QN_NR) and a block for each worker
-  long n0, n1, k0, k1, kc;    // the part of B that is packed now, and how K is cut; in elements
-  long m_blocks, n_blocks;
+  float *packed_A;            // a block for each worker
+  qn_slab now, next;          // what is multiplied, and what is packed beside it
+  long kc;                    // how K is cut; in elements
+  long m_blocks, n_blocks, tasks; // rows times columns, one after the other or in `tasks`
 } qn_gemm_context;
 
 // C tile (mr, nv vectors) = or += A (mr, K) · B (K, nv vectors): element (i,k) of A is at A[i*a_i + k*a_k], rows of B are
@@ -43,10 +49,8 @@ typedef struct {
 // pointer. Steps of K are taken `unroll` at a time, the rest one by one. With `pairs`, A and B are words of two bf16.
 QN_INLINE vf qn_splat_word(const int pairs, const float *p) { return pairs ? (vf)qn_splat_int(*(const qn_word *)p) : qn_splat(*p); }
 QN_INLINE vf qn_multiply(const int pairs, vf c, vf a, vf b) { return pairs ? qn_bf16_dot(c, a, b) : c + a * b; }
-// Where there is a `next`, memory that is wanted soon is fetched meanwhile: B's rows QN_AHEAD steps before their turn (a panel does
-// not fit every first-level cache), and a line of `next` and one of C in each round of steps, for a burst of requests would
-// keep B's own lines waiting.
-#define QN_AHEAD 8
+// Where there is a `next`, memory that is wanted soon is fetched meanwhile: a line of it and one of C in each round of steps, for
+// a burst of requests would keep the tile's own lines waiting.
 QN_INLINE void qn_tile(const int pairs, const int mr, const int nv, const int unroll, long K, const float *restrict A, const long a_i, const long a_k, const float *restrict B, const long ldb, float *restrict C, const long ldc, int add, const float *next) {
   const int wide = (nv * QN_VL + 15) / 16, lines = mr * wide; // of C
   int line = 0;
@@ -59,10 +63,7 @@ QN_INLINE void qn_tile(const int pairs, const int mr, const int nv, const int un
     }
     QN_UNROLL for (int u = 0; u < unroll; u++) {
       vf b[QN_NV];
-      QN_UNROLL for (int j = 0; j < nv; j++) {
-        if (next && j * QN_VL % 16 == 0) __builtin_prefetch(B + (u + QN_AHEAD) * ldb + j * QN_VL);
-        b[j] = qn_load(B + u * ldb + j * QN_VL);
-      }
+      QN_UNROLL for (int j = 0; j < nv; j++) b[j] = qn_load(B + u * ldb + j * QN_VL);
       QN_UNROLL for (int i = 0; i < mr; i++) {
         vf a = qn_splat_word(pairs, A + i * a_i + u * a_k);
         QN_UNROLL for (int j = 0; j < nv; j++) c[i][j] = qn_multiply(pairs, c[i][j], a, b[j]);
@@ -245,48 +246,51 @@ static void qn_pack_B(const qn_gemm_context *c, long k0, long k1, long n0, long 
   else qn_pack_B_as(0, c, k0, k1, n0, n1, to);
 }
 
-static void qn_gemm_pack_task(void *context, long task, long worker) {
-  const qn_gemm_context *c = context;
-  (void)worker;
-  long panels = (c->n1 - c->n0 + QN_NR - 1) / QN_NR, k0 = c->k0 + task / panels * c->kc, n0 = c->n0 + task % panels * QN_NR;
-  long k1 = k0 + c->kc < c->k1 ? k0 + c->kc : c->k1, kc = qn_words(c, k1 - k0);
-  qn_pack_B(c, k0, k1, n0, c->n1, c->packed_B + (k0 - c->k0) / c->deep * panels * QN_NR + task % panels * kc * QN_NR);
+static void qn_gemm_pack_task(const qn_gemm_context *c, const qn_slab *b, long task) {
+  long panels = (b->n1 - b->n0 + QN_NR - 1) / QN_NR, k0 = b->k0 + task / panels * c->kc, n0 = b->n0 + task % panels * QN_NR;
+  long k1 = k0 + c->kc < b->k1 ? k0 + c->kc : b->k1, kc = qn_words(c, k1 - k0);
+  qn_pack_B(c, k0, k1, n0, b->n1, b->packed + (k0 - b->k0) / c->deep * panels * QN_NR + task % panels * kc * QN_NR);
 }
+QN_INLINE long qn_pack_tasks(const qn_gemm_context *c, const qn_slab *b) { return (b->k1 - b->k0 + c->kc - 1) / c->kc * ((b->n1 - b->n0 + QN_NR - 1) / QN_NR); }
 
 static void qn_gemm_task(void *context, long task, long worker) {
   const qn_gemm_context *c = context;
+  const qn_slab *b = &c->now;
+  if (task >= c->tasks) {
+    qn_gemm_pack_task(c, &c->next, task - c->tasks);
+    return;
+  }
   float *packed_A = c->packed_A + worker * QN_A_BLOCK;
-  long tiles = (c->M + QN_MR - 1) / QN_MR, panels = (c->n1 - c->n0 + QN_NR - 1) / QN_NR;
-  long i = task / c->n_blocks, j = task % c->n_blocks, groups = (c->n1 - c->n0 + QN_GROUP - 1) / QN_GROUP;
+  long tiles = (c->M + QN_MR - 1) / QN_MR, panels = (b->n1 - b->n0 + QN_NR - 1) / QN_NR;
+  long i = task / c->n_blocks, j = task % c->n_blocks, groups = (b->n1 - b->n0 + QN_GROUP - 1) / QN_GROUP;
   long p0 = groups * j / c->n_blocks * (QN_GROUP / QN_NR), p1 = groups * (j + 1) / c->n_blocks * (QN_GROUP / QN_NR);
   if (p1 > panels) p1 = panels;
   long m0 = tiles * i / c->m_blocks * QN_MR, m1 = tiles * (i + 1) / c->m_blocks * QN_MR;
   if (c->apart) m0 = i * QN_APART, m1 = m0 + QN_APART;
   if (m1 > c->M) m1 = c->M;
-  long first = c->apart ? c->n0 + p0 * QN_NR : 0; // where C's block begins
+  long first = c->apart ? b->n0 + p0 * QN_NR : 0; // where C's block begins
   float *block = c->apart ? c->C + worker * (QN_APART * QN_NC) - m0 * c->ldc : c->C;
-  for (long k0 = c->k0; k0 < c->k1; k0 += c->kc) {
-    long k1 = k0 + c->kc < c->k1 ? k0 + c->kc : c->k1, kc = qn_words(c, k1 - k0);
+  for (long k0 = b->k0; k0 < b->k1; k0 += c->kc) {
+    long k1 = k0 + c->kc < b->k1 ? k0 + c->kc : b->k1, kc = qn_words(c, k1 - k0);
     int add = c->accumulate || k0 > 0;
     qn_pack_A(c, m0, m1, k0, k1, packed_A);
-    long lines = kc * QN_NR / 16, tiles_here = (m1 - m0 + QN_MR - 1) / QN_MR, fetch = (lines + tiles_here - 1) / tiles_here;
+    long tiles_here = (m1 - m0 + QN_MR - 1) / QN_MR, fetch = (kc * QN_NR / 16 + tiles_here - 1) / tiles_here;
     for (long p = p0; p < p1; p++) {
-      const float *B = c->packed_B + (k0 - c->k0) / c->deep * panels * QN_NR + p * kc * QN_NR, *A = packed_A;
-      long n0 = c->n0 + p * QN_NR, n = c->n1 - n0;
+      const float *B = b->packed + (k0 - b->k0) / c->deep * panels * QN_NR + p * kc * QN_NR, *A = packed_A;
+      long n0 = b->n0 + p * QN_NR, n = b->n1 - n0;
       for (long m = m0; m < m1; m += QN_MR, A += QN_MR * QN_KC) {
         float *C = block + m * c->ldc + n0 - first;
-        const float *next = B + kc * QN_NR + (m - m0) / QN_MR * fetch * 16; // each tile fetches its part of the next panel,
-        for (long i = kc / 4; i < fetch; i++) __builtin_prefetch(next + i * 16, 0, 2); // a line in four steps, the rest before them
+        const float *next = B + kc * QN_NR + (m - m0) / QN_MR * fetch * 16; // each tile fetches its part of the next panel
         if (m + QN_MR <= m1 && n >= QN_NR) qn_tile_packed(c->deep, kc, A, B, C, c->ldc, add, next);
         else qn_tile_edge(c->deep, m1 - m < QN_MR ? m1 - m : QN_MR, n < QN_NR ? n : QN_NR, kc, A, B, C, c->ldc, add, next);
       }
     }
   }
-  if ((c->epilogue || c->apart) && c->k1 == c->K) {
-    long n1 = c->n0 + p1 * QN_NR;
-    if (n1 > c->n1) n1 = c->n1;
+  if ((c->epilogue || c->apart) && b->k1 == c->K) {
+    long n1 = b->n0 + p1 * QN_NR;
+    if (n1 > b->n1) n1 = b->n1;
     if (c->apart) c->take(c->context, m0, m1, first, n1, block + m0 * c->ldc);
-    else c->epilogue(c->context, m0, m1, c->n0 + p0 * QN_NR, n1);
+    else c->epilogue(c->context, m0, m1, b->n0 + p0 * QN_NR, n1);
   }
 }
 
@@ -374,9 +378,10 @@ QN_FUNCTION void qn_gemm_run(qn_gemm_context c, float *scratch) {
     return;
   }
   long n_chunks = (N + QN_NC - 1) / QN_NC, nc = ((N + n_chunks - 1) / n_chunks + QN_GROUP - 1) / QN_GROUP * QN_GROUP;
-  long deepest = QN_KC * c.deep, step = QN_VL * c.deep, k_blocks = (K + deepest - 1) / deepest, tiles = (M + QN_MR - 1) / QN_MR;
-  c.kc = ((K + k_blocks - 1) / k_blocks + step - 1) / step * step;
-  long kb = c.apart ? K : QN_KB * c.deep / c.kc * c.kc;
+  long k_chunks = c.apart ? 1 : (K + QN_KB * c.deep - 1) / (QN_KB * c.deep), chunk = (K + k_chunks - 1) / k_chunks;
+  long deepest = QN_KC * c.deep, step = QN_VL * c.deep, k_blocks = (chunk + deepest - 1) / deepest, tiles = (M + QN_MR - 1) / QN_MR;
+  c.kc = ((chunk + k_blocks - 1) / k_blocks + step - 1) / step * step;
+  long kb = c.kc * k_blocks, n_parts = (N + nc - 1) / nc, k_parts = (K + kb - 1) / kb, parts = n_parts * k_parts;
   // Rows a task: at most QN_MC, and as many tasks as a multiple of the threads; columns are cut too when rows are few.
   c.m_blocks = (M + QN_MC - 1) / QN_MC;
   if (c.m_blocks < 4 * qn_threads) c.m_blocks = 4 * qn_threads;
@@ -384,18 +389,16 @@ QN_FUNCTION void qn_gemm_run(qn_gemm_context c, float *scratch) {
   if (c.m_blocks > (tiles + 3) / 4) c.m_blocks = (tiles + 3) / 4;
   if (c.apart) c.m_blocks = (M + QN_APART - 1) / QN_APART;
   c.packed_A = aligned;
-  c.packed_B = aligned + qn_threads * (long)QN_A_BLOCK;
-  for (c.n0 = 0; c.n0 < N; c.n0 = c.n1) {
-    c.n1 = c.n0 + nc < N ? c.n0 + nc : N;
-    long panels = (c.n1 - c.n0 + QN_NR - 1) / QN_NR;
-    c.n_blocks = (2 * qn_threads + c.m_blocks - 1) / c.m_blocks;
-    if (qn_threads == 1) c.n_blocks = 1;
-    if (c.n_blocks > (panels * QN_NR + QN_GROUP - 1) / QN_GROUP) c.n_blocks = (panels * QN_NR + QN_GROUP - 1) / QN_GROUP;
-    for (c.k0 = 0; c.k0 < K; c.k0 = c.k1) {
-      c.k1 = c.k0 + kb < K ? c.k0 + kb : K;
-      qn_parallel((c.k1 - c.k0 + c.kc - 1) / c.kc * panels, qn_gemm_pack_task, &c);
-      qn_parallel(c.m_blocks * c.n_blocks, qn_gemm_task, &c);
-    }
+  float *packed = aligned + qn_threads * (long)QN_A_BLOCK;
+  for (long part = 0; part <= parts; part++) { // all of K for some columns, then the next ones; the first round only packs
+    c.now = c.next;
+    long n0 = part / k_parts * nc, k0 = part % k_parts * kb;
+    c.next = (qn_slab){n0, n0 + nc < N ? n0 + nc : N, k0, k0 + kb < K ? k0 + kb : K, packed + part % 2 * qn_slab_floats(N, K, c.apart ? K : QN_KB_ROUNDED)};
+    long groups = (c.now.n1 - c.now.n0 + QN_GROUP - 1) / QN_GROUP;
+    c.n_blocks = qn_threads == 1 ? 1 : (2 * qn_threads + c.m_blocks - 1) / c.m_blocks;
+    if (c.n_blocks > groups) c.n_blocks = groups;
+    c.tasks = part > 0 ? c.m_blocks * c.n_blocks : 0;
+    qn_parallel(c.tasks + (part < parts ? qn_pack_tasks(&c, &c.next) : 0), qn_gemm_task, &c);
   }
 }
 
@@ -410,7 +413,7 @@ QN_TEMPLATE void qn_gemm(int bf16, long M, long N, long K, const float *A, long 
 // A product that is never whole: `take` is handed each block of QN_APART rows and at most QN_NC columns when it is finished,
 // in memory of its worker. A's rows lie along K, B's too (a_k = b_k = 1).
 QN_FUNCTION long qn_gemm_apart_scratch(long N, long K) {
-  return (N + 64 < 1024 ? N + 64 : 1024) * (K + 16) + qn_threads * (QN_A_BLOCK + QN_APART * QN_NC) + 16;
+  return (1 + (N > QN_NC)) * qn_slab_floats(N, K, K) + qn_threads * (QN_A_BLOCK + QN_APART * QN_NC) + 16;
 }
 QN_FUNCTION void qn_gemm_apart(int bf16, long M, long N, long K, const float *A, long a_m, const float *B, long b_n, float *scratch, qn_taker take, void *context) {
   float *blocks = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
