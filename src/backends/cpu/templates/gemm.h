@@ -224,6 +224,7 @@ QN_INLINE void qn_pack_B_as(const int bf16, const qn_gemm_context *c, long k0, l
       const float *from = c->B + (k0 + k) * c->b_k + n0;
       QN_UNROLL for (int j = 0; j < QN_NR; j += QN_VL) {
         vf x[2] = {{0}, {0}};
+        QN_UNROLL for (int i = 0; i < deep; i++) __builtin_prefetch(from + (8 * deep + i) * c->b_k + j);
         QN_UNROLL for (int i = 0; i < deep; i++)
           if (k + i < K) {
             x[i] = N - j >= QN_VL ? qn_load(from + i * c->b_k + j) : N > j ? qn_load_n(from + i * c->b_k + j, N - j) : x[i];
