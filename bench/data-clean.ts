@@ -77,9 +77,9 @@ for (let round = 0; round < rounds; round++) {
   const result = await pass(fineweb());
   kept = result.kept;
   own.push(result.speed);
+  withLanguage.push((await pass([language(), ...fineweb()])).speed);
   const byRegex = peer("regex", 2);
   if (byRegex !== undefined) regex.push(byRegex);
-  withLanguage.push((await pass([language(), ...fineweb()])).speed);
   const bySpacy = peer("spacy", 24);
   if (bySpacy !== undefined) spacy.push(bySpacy);
 }

@@ -91,8 +91,10 @@ export class WordTable {
   #listsUsed = 0;
   /** Changes when the ids begin anew. */
   generation = 0;
-  /** The ids found last; the next call overwrites them. */
+  /** The ids found last, in what text, and how many; the next call overwrites them. */
   #found = new Int32Array(1 << 12);
+  #last: string | undefined;
+  #count = 0;
 
   /** Four integers a word: hash of its units, where they begin in `units`, their number, code points × 16 + traits. */
   get records(): Int32Array {
@@ -118,11 +120,21 @@ export class WordTable {
     this.#chunks = new UnitStrings();
     this.#lists = new Int32Array(1 << 12);
     this.#listsUsed = 0;
+    this.#last = undefined;
     this.generation += 1;
   }
 
   /** The ids of a text's words, in order; valid until the next call. */
   split(text: string): Int32Array {
+    // A document's words are often counted by one step and asked for by the next.
+    if (text !== this.#last) {
+      this.#count = this.#splitNew(text);
+      this.#last = text;
+    }
+    return this.#found.subarray(0, this.#count);
+  }
+
+  #splitNew(text: string): number {
     const length = load(text);
     const units = scratchUnits;
     let count = 0;
@@ -158,7 +170,7 @@ export class WordTable {
       for (let word = 1; word <= words; word++) this.#found[count + word - 1] = this.#lists[list + word];
       count += words;
     }
-    return this.#found.subarray(0, count);
+    return count;
   }
 
   #splitLong(units: Uint16Array, start: number, end: number, count: number): number {
