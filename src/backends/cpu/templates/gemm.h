@@ -1,7 +1,7 @@
-// Matrix products. B is packed part by part, by all threads together, into panels of QN_NR columns; each task then takes some rows
+// Matrix products. B is packed slab by slab, by all threads together, into panels of QN_NR columns; each task then takes some rows
 // of A, copies them to rows of the constant pitch QN_KC in its worker's own scratch, and multiplies panel by panel: the register
 // tile (QN_MR, QN_NR) runs over QN_KC of K with its piece of B in the first-level cache and its piece of A in the second.
-// The next part is packed by whoever finds no rows left of this one, so that threads seldom wait for one another.
+// The next slab is packed by whoever finds no rows left to multiply by this one, so that threads seldom wait for one another.
 // Sums along K are cut at the same places whatever the number of threads, so the bits do not depend on it.
 // What is packed is words (bf16.h): floats, or for products in bf16 pairs of neighbours along K where the machine multiplies
 // those, so that K below is half as long there and all else the same.
@@ -12,19 +12,19 @@
 #define QN_KC (6144 / QN_NR < 256 ? 6144 / QN_NR : 256) // a panel of B is at most 24 KiB: with A's rows it fits a first-level cache
 #define QN_MC (128 / QN_MR * QN_MR)                     // rows a task, so that A's block (QN_MC, QN_KC) is at most 128 KiB
 #define QN_NC 1024                                      // columns and
-#define QN_KB 1024                                      // rows (rounded up to whole panels) of a part of B: some 4 MiB
-#define QN_A_BLOCK 32768                                  // floats that hold A's block
-#define QN_SMALL 8                                        // rows (or columns) up to which nothing is packed
+#define QN_KB 1024                                      // rows (rounded up to whole panels) of a slab of B: some 4 MiB
+#define QN_A_BLOCK 32768                                // floats that hold A's block
+#define QN_SMALL 8                                      // rows (or columns) up to which nothing is packed
 
 #define QN_GROUP 64 // blocks that an epilogue is called for begin at its multiples; itself one of QN_NR
 // An epilogue where the blocks of C are kept apart: the block is at C, its rows QN_NC apart.
 typedef void (*qn_taker)(void *context, long m0, long m1, long n0, long n1, float *C);
 #define QN_APART 64 // rows of such a block, a multiple of a cache line of bf16
 
-// Floats of one packed part of a B of N columns and K rows, of which at most `rows` are packed at a time. (QN_NR is at most 64.)
-QN_INLINE long qn_slab_floats(long N, long K, long rows) { return (N + 64 < QN_NC ? N + 64 : QN_NC) * ((K < rows ? K : rows) + 16); }
+// Floats of one packed slab, in whole cache lines, of a B of N columns and K rows, where a slab has `rows` at most. (QN_NR is at most 64.)
+QN_INLINE long qn_slab_floats(long N, long K, long rows) { return ((N + 64 < QN_NC ? N + 64 : QN_NC) * ((K < rows ? K : rows) + 16) + 15) / 16 * 16; }
 #define QN_KB_ROUNDED (QN_KB + (QN_KB / QN_KC + 1) * QN_VL)
-// Scratch of qn_gemm in floats: two parts of B where there are more than one, and A's blocks.
+// Scratch of qn_gemm in floats: two slabs of B where there are more than one, and A's blocks.
 QN_TEMPLATE long qn_gemm_scratch(long M, long N, long K) {
   (void)M;
   return (1 + (N > QN_NC || K > QN_KB)) * qn_slab_floats(N, K, QN_KB_ROUNDED) + qn_threads * (long)QN_A_BLOCK + 16;
@@ -39,9 +39,10 @@ typedef struct {
   const float *b_scale;       // where b_n is 1: a factor for each row of B, or 0
   int apart;                  // blocks of C are kept apart; see qn_gemm_apart
   float *packed_A;            // a block for each worker
-  qn_slab now, next;          // what is multiplied, and what is packed beside it
-  long kc;                    // how K is cut; in elements
-  long m_blocks, n_blocks, tasks; // rows times columns, one after the other or in `tasks`
+  qn_slab now, next;          // the one that is multiplied, and the one that is packed beside it
+  long kc;                    // elements of K a panel
+  long m_blocks, n_blocks;    // how the rows of A and the columns of `now` are cut into
+  long tasks;                 // their product; the tasks behind them pack panels of `next`
 } qn_gemm_context;
 
 // C tile (mr, nv vectors) = or += A (mr, K) · B (K, nv vectors): element (i,k) of A is at A[i*a_i + k*a_k], rows of B are
@@ -382,7 +383,7 @@ QN_FUNCTION void qn_gemm_run(qn_gemm_context c, float *scratch) {
   long k_chunks = c.apart ? 1 : (K + QN_KB * c.deep - 1) / (QN_KB * c.deep), chunk = (K + k_chunks - 1) / k_chunks;
   long deepest = QN_KC * c.deep, step = QN_VL * c.deep, k_blocks = (chunk + deepest - 1) / deepest, tiles = (M + QN_MR - 1) / QN_MR;
   c.kc = ((chunk + k_blocks - 1) / k_blocks + step - 1) / step * step;
-  long kb = c.kc * k_blocks, n_parts = (N + nc - 1) / nc, k_parts = (K + kb - 1) / kb, parts = n_parts * k_parts;
+  long kb = c.kc * k_blocks, k_slabs = (K + kb - 1) / kb, slabs = (N + nc - 1) / nc * k_slabs;
   // Rows a task: at most QN_MC, and as many tasks as a multiple of the threads; columns are cut too when rows are few.
   c.m_blocks = (M + QN_MC - 1) / QN_MC;
   if (c.m_blocks < 4 * qn_threads) c.m_blocks = 4 * qn_threads;
@@ -391,15 +392,15 @@ QN_FUNCTION void qn_gemm_run(qn_gemm_context c, float *scratch) {
   if (c.apart) c.m_blocks = (M + QN_APART - 1) / QN_APART;
   c.packed_A = aligned;
   float *packed = aligned + qn_threads * (long)QN_A_BLOCK;
-  for (long part = 0; part <= parts; part++) { // all of K for some columns, then the next ones; the first round only packs
+  for (long slab = 0; slab <= slabs; slab++) { // all of K for some columns, then the next ones; the first round only packs
     c.now = c.next;
-    long n0 = part / k_parts * nc, k0 = part % k_parts * kb;
-    c.next = (qn_slab){n0, n0 + nc < N ? n0 + nc : N, k0, k0 + kb < K ? k0 + kb : K, packed + part % 2 * qn_slab_floats(N, K, c.apart ? K : QN_KB_ROUNDED)};
+    long n0 = slab / k_slabs * nc, k0 = slab % k_slabs * kb;
+    c.next = (qn_slab){n0, n0 + nc < N ? n0 + nc : N, k0, k0 + kb < K ? k0 + kb : K, packed + slab % 2 * qn_slab_floats(N, K, c.apart ? K : QN_KB_ROUNDED)};
     long groups = (c.now.n1 - c.now.n0 + QN_GROUP - 1) / QN_GROUP;
     c.n_blocks = qn_threads == 1 ? 1 : (2 * qn_threads + c.m_blocks - 1) / c.m_blocks;
     if (c.n_blocks > groups) c.n_blocks = groups;
-    c.tasks = part > 0 ? c.m_blocks * c.n_blocks : 0;
-    qn_parallel(c.tasks + (part < parts ? qn_pack_tasks(&c, &c.next) : 0), qn_gemm_task, &c);
+    c.tasks = slab > 0 ? c.m_blocks * c.n_blocks : 0;
+    qn_parallel(c.tasks + (slab < slabs ? qn_pack_tasks(&c, &c.next) : 0), qn_gemm_task, &c);
   }
 }
 
