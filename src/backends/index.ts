@@ -11,7 +11,7 @@ export { INSTRUCTION_SETS, type InstructionSet } from "./cpu/instruction-sets.js
 export { programsFolder } from "./cpu/program-cache.js";
 export { type Compiler, chooseSet, defaultThreads, findCompiler, runnableSets } from "./cpu/toolchain.js";
 export { freeMemory } from "./free-memory.js";
-export { examineMachine, type MachineReport, measurePeak, type Peak } from "./machine.js";
+export { examineMachine, type MachineReport, measurePeak, type Peak, peakOnce } from "./machine.js";
 export type { Plan, Program, Values, Written } from "./program.js";
 export { compileReference, type ReferenceProgram } from "./reference/index.js";
 

@@ -26,6 +26,12 @@ export interface Peak {
   readonly read?: number;
 }
 
+interface PeakOptions {
+  readonly threads?: number;
+  readonly memory?: boolean;
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Measures what the machine can do at most, a tenth of a second for the arithmetic and about four seconds with `memory`.
  * Without a C compiler it is the peak of WebAssembly, and memory is not measured.
@@ -35,15 +41,26 @@ export async function measurePeak({
   threads = defaultThreads(),
   memory = false,
   signal,
-}: {
-  readonly threads?: number;
-  readonly memory?: boolean;
-  readonly signal?: AbortSignal;
-} = {}): Promise<Peak> {
+}: PeakOptions = {}): Promise<Peak> {
   const compiler = await findCompiler();
   if (compiler !== null) return measureNative(compiler, threads, memory, signal);
   const gflopsOneThread = await measureWasmPeak(1);
-  return { gflopsOneThread, gflops: await measureWasmPeak(threads), bf16OneThread: 0, bf16: 0 };
+  const gflops = threads === 1 ? gflopsOneThread : await measureWasmPeak(threads);
+  return { gflopsOneThread, gflops, bf16OneThread: 0, bf16: 0 };
+}
+
+const peaks = new Map<string, Promise<Peak>>();
+
+/** The arithmetic's peak, measured once a process for each compiler and number of threads. Throws as `measurePeak` does. */
+export function peakOnce({ threads = defaultThreads(), signal }: Omit<PeakOptions, "memory"> = {}): Promise<Peak> {
+  const key = `${threads} ${process.env.QUERN_CC ?? ""}`;
+  let peak = peaks.get(key);
+  if (!peak) {
+    peak = measurePeak({ threads, signal });
+    peaks.set(key, peak);
+    peak.catch(() => peaks.delete(key));
+  }
+  return peak;
 }
 
 /** Whether bf16 products are clearly faster than fp32 ones. AMD's cores double their rate by them, Intel's Emerald Rapids halves it. */
@@ -54,12 +71,9 @@ export function bf16IsFaster({
   return bf16OneThread > 1.2 * gflopsOneThread;
 }
 
-let pays: Promise<boolean> | undefined;
-
-/** The same of this machine, measured once a process; where nothing can be measured, yes. */
+/** The same of this machine; where nothing can be measured, yes. */
 export function bf16Pays(): Promise<boolean> {
-  pays ??= measurePeak({ threads: 1 }).then(bf16IsFaster, () => true);
-  return pays;
+  return peakOnce({ threads: 1 }).then(bf16IsFaster, () => true);
 }
 
 /** `bench/peak.c` and a main that measures only what is asked for. */

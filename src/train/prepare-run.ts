@@ -3,7 +3,7 @@
  * built and timed, and the plan made of it.
  */
 import type { z } from "zod";
-import { type CompileOptions, compile, freeMemory, measurePeak, type Program } from "../backends/index.js";
+import { type CompileOptions, compile, freeMemory, type Program, peakOnce } from "../backends/index.js";
 import { type Document, separateHeldOut, splitHeldOut } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { countParameters, initialise, type ModelFolder, parametersOf, randomStream } from "../model/index.js";
@@ -104,7 +104,7 @@ export async function openCall(options: PretrainOptions): Promise<Call> {
         : null;
   const o = planned?.options ?? now;
   const byTime = planned === null && o.steps === undefined && o.flops === undefined && o.depth === undefined;
-  const peak = await measurePeak({ threads: o.threads, signal }).catch(() => null); // a figure less, no reason to stop
+  const peak = await peakOnce({ threads: o.threads, signal }).catch(() => null); // a figure less, no reason to stop
   signal?.throwIfAborted();
   return {
     ...{ o, before, fixed: planned?.plan ?? null },
