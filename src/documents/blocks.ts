@@ -22,11 +22,14 @@ export interface LinesBlock {
   readonly firstLine: number;
 }
 
-/** A text file: one document of valid UTF-8 without a byte order mark, and not blank. */
+/**
+ * A text file: one document of valid UTF-8 without a byte order mark, and not blank. Its bytes are good until the next block
+ * is asked for.
+ */
 export interface TextBlock {
   readonly kind: "text";
   readonly file: BlockFile;
-  /** With TEXT_PADDING more bytes in their buffer behind them; that buffer is shared with other threads, or can be. */
+  /** With TEXT_PADDING more bytes in their buffer behind them. */
   readonly bytes: Uint8Array<SharedArrayBuffer>;
 }
 

@@ -84,6 +84,7 @@ export function readDocuments(
   /** Bytes of the files before the one that is open, and what counts those of that one. */
   let bytesBefore = 0;
   let opened: { readonly bytesRead: number } | undefined;
+  const memory: TextMemory = { last: undefined };
 
   async function* blocks(): AsyncGenerator<Block> {
     if (paths.length === 0) throw new QuernError("no text was given; name a file or a folder", { exitCode: 2 });
@@ -94,7 +95,7 @@ export function readDocuments(
         const onOpen = (counter: { readonly bytesRead: number }) => {
           opened = counter;
         };
-        for await (const block of blocksOf(file, signal, skipped, onOpen)) {
+        for await (const block of blocksOf(file, signal, skipped, onOpen, memory)) {
           signal?.throwIfAborted();
           yield block;
         }
@@ -160,14 +161,20 @@ export async function listFiles(
 
 type OnOpen = (counter: { readonly bytesRead: number }) => void;
 
+/** Where the last text was read to: the next one may be read over it. */
+interface TextMemory {
+  last: SharedArrayBuffer | undefined;
+}
+
 function blocksOf(
   file: Found,
   signal: AbortSignal | undefined,
   skipped: SkippedFile[],
   onOpen: OnOpen,
+  memory: TextMemory,
 ): AsyncGenerator<Block> {
   if (file.format === "jsonl") return readLines(file, signal, onOpen);
-  return file.format === "parquet" ? readParquet(file, onOpen) : readText(file, signal, skipped, onOpen);
+  return file.format === "parquet" ? readParquet(file, onOpen) : readText(file, signal, skipped, onOpen, memory);
 }
 
 function nothingFound(paths: readonly string[], skipped: readonly SkippedFile[]): QuernError {
@@ -245,8 +252,9 @@ async function* readText(
   signal: AbortSignal | undefined,
   skipped: SkippedFile[],
   onOpen: OnOpen,
+  memory: TextMemory,
 ): AsyncGenerator<TextBlock> {
-  const whole = await wholeFile(file, signal, onOpen);
+  const whole = await wholeFile(file, signal, onOpen, memory);
   const checked = checkText(whole);
   if ("problem" in checked) {
     const where = `${checked.problem}, at byte ${checked.offset}${file.compression ? " of the unpacked text" : ""}`;
@@ -264,8 +272,13 @@ async function wholeFile(
   file: Found,
   signal: AbortSignal | undefined,
   onOpen: OnOpen,
+  memory: TextMemory,
 ): Promise<Uint8Array<SharedArrayBuffer>> {
-  if (file.compression === undefined) return readShared(file.path, LONGEST_TEXT + 1, TEXT_PADDING, signal, onOpen);
+  if (file.compression === undefined) {
+    const bytes = await readShared(file.path, LONGEST_TEXT + 1, TEXT_PADDING, memory.last, signal, onOpen);
+    memory.last = bytes.buffer;
+    return bytes;
+  }
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of readBytes(file.path, file.compression, signal, onOpen)) {

@@ -6,6 +6,7 @@ import { countTask } from "./count-task.js";
 import { splitterFor } from "./patterns.js";
 import { PretokenCounter, type PretokenCounts } from "./pretoken-counts.js";
 import { partEnd, TextParts } from "./text-parts.js";
+import { TextRooms } from "./text-rooms.js";
 import { buffersOf, sizeOf, tasksOf } from "./text-tasks.js";
 import { Underway } from "./underway.js";
 import { hasWorkers, WorkerPool } from "./worker-pool.js";
@@ -57,6 +58,7 @@ export async function countPretokens(documents: Documents, options: CountPretoke
   let turn = performance.now();
 
   const underway = new Underway();
+  const rooms = new TextRooms();
 
   const breathe = async (): Promise<void> => {
     if (performance.now() - turn < TURN) return;
@@ -77,8 +79,10 @@ export async function countPretokens(documents: Documents, options: CountPretoke
     new WorkerPool<CountTask, CountResult>(threads - 1, { work: "count", pattern, kept } satisfies Setup);
   /** Counts a task here or in another thread, whichever is free. */
   const count = async (task: TextTask): Promise<void> => {
-    if (pool?.hasRoom()) underway.add(pool.run(task, buffersOf(task)).then(collect));
-    else {
+    const free = pool?.hasRoom() ? pool : undefined;
+    if (free !== undefined) {
+      underway.add(rooms.within(task, (safe) => free.run(safe, buffersOf(safe))).then(collect));
+    } else {
       try {
         const found = countTask(task, parts, counter);
         if (isReader(documents)) documents.found(found);

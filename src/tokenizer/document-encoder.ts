@@ -2,9 +2,9 @@
 import type { ReadBytes } from "../documents/index.js";
 import { IdBuffer } from "./encoder.js";
 import { snapshotOf } from "./snapshot.js";
+import { TextRooms } from "./text-rooms.js";
 import { buffersOf, sizeOf, textsIn, textsOfTask } from "./text-tasks.js";
 import type { Tokenizer } from "./tokenizer.js";
-import { tokenizerHash } from "./tokenizer-hash.js";
 import { Underway } from "./underway.js";
 import { hasWorkers, WorkerPool } from "./worker-pool.js";
 import type { EncodeOrder, EncodeResult, EncodeTask, IdRoom, Setup } from "./worker-tasks.js";
@@ -18,7 +18,7 @@ const LEAST_ROOM = 5 << 18;
 /** Tasks for each thread that are begun, or done and waiting for one before them. */
 const MOST_UNDERWAY = 6;
 
-type EncodingPool = WorkerPool<EncodeOrder | "hash", EncodeResult | string>;
+type EncodingPool = WorkerPool<EncodeOrder, EncodeResult>;
 
 /** Encodes documents, each with the end-of-text token behind it; empty ones are left out. Close it when done. */
 export class DocumentEncoder {
@@ -27,10 +27,10 @@ export class DocumentEncoder {
   readonly #threads: number;
   readonly #reading: ReadBytes | undefined;
   #pool: EncodingPool | undefined;
-  #hash: Promise<string> | undefined;
   #units = 0;
   /** Room for ids that nobody reads any more. */
   readonly #free: IdRoom[] = [];
+  readonly #rooms = new TextRooms();
 
   /**
    * @param reading the reading of the files that the documents come from: whether they are many is known at once
@@ -50,15 +50,16 @@ export class DocumentEncoder {
       const worth = Math.max(this.#units, this.#reading?.bytesTotal ?? 0) > WORTH_WORKERS;
       if (this.#threads > 1 && this.#pool === undefined && worth && hasWorkers()) {
         this.#pool = this.#start();
-        this.#hash = this.#pool.run("hash") as Promise<string>;
       }
       if (this.#pool === undefined) {
         yield encodeTask(this.#tokenizer, task, this.#endOfText, this.#room(task));
         continue;
       }
       const into = this.#room(task);
-      if (this.#pool.hasRoom()) underway.add(this.#pool.run({ task, into }, buffersOf(task)) as Promise<EncodeResult>);
-      else {
+      const pool = this.#pool;
+      if (pool.hasRoom()) {
+        underway.add(this.#rooms.within(task, (safe) => pool.run({ task: safe, into }, buffersOf(safe))));
+      } else {
         // In a promise, so that what fails is told in its turn.
         underway.add(new Promise((resolve) => resolve(encodeTask(this.#tokenizer, task, this.#endOfText, into))));
         // What other threads have done is heard of only between tasks.
@@ -90,11 +91,6 @@ export class DocumentEncoder {
       tokenizer: snapshotOf(this.#tokenizer),
       endOfText: this.#endOfText,
     } satisfies Setup);
-  }
-
-  /** `tokenizerHash` of the tokenizer: of a large vocabulary some tenths of a second, which another thread spends if there is one. */
-  async tokenizerHash(): Promise<string> {
-    return this.#hash ?? tokenizerHash(this.#tokenizer);
   }
 
   async close(): Promise<void> {

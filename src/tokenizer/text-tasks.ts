@@ -11,6 +11,8 @@ import type { PackedTask, Share, TextTask } from "./worker-tasks.js";
 
 /** Bytes, or UTF-16 units, of a task. */
 const BATCH = 1 << 20;
+/** Bytes of a text that is not worth a task of its own. */
+const SMALL = BATCH / 8;
 
 export async function* batchesOf(texts: Iterable<string> | AsyncIterable<string>): AsyncGenerator<TextTask> {
   let batch: string[] = [];
@@ -50,7 +52,7 @@ export async function* tasksOf(
         leftOut?.(1);
         continue;
       }
-      if (bytes.length > BATCH / 8) {
+      if (bytes.length > SMALL) {
         if (packed.length > 0) yield packed.task();
         packed = new Packed();
         yield* stretchesOf(bytes, divisible);
@@ -78,7 +80,7 @@ export async function* tasksOf(
   if (packed.length > 0) yield packed.task();
 }
 
-/** A text in stretches between borders, if it may be cut; nothing is copied. */
+/** A text in stretches between borders, if it may be cut; nothing is copied, so they are good as long as it is. */
 function* stretchesOf(bytes: Uint8Array<SharedArrayBuffer>, divisible: boolean): Generator<PackedTask> {
   const whole = new Uint8Array(bytes.buffer);
   const last = bytes.byteOffset + bytes.length;
@@ -92,23 +94,18 @@ function* stretchesOf(bytes: Uint8Array<SharedArrayBuffer>, divisible: boolean):
 /** Small texts while they are gathered for one task. */
 class Packed {
   length = 0;
-  readonly #texts: Uint8Array[] = [];
+  readonly #bytes = new Uint8Array(BATCH + SMALL + PADDING);
+  readonly #ends: number[] = [];
 
+  /** @param text of SMALL bytes at most, while there are fewer than BATCH */
   add(text: Uint8Array): void {
-    this.#texts.push(text);
+    this.#bytes.set(text, this.length);
     this.length += text.length;
+    this.#ends.push(this.length);
   }
 
   task(): PackedTask {
-    const bytes = new Uint8Array(this.length + PADDING);
-    const ends: number[] = [];
-    let at = 0;
-    for (const text of this.#texts) {
-      bytes.set(text, at);
-      at += text.length;
-      ends.push(at);
-    }
-    return { kind: "packed", bytes, start: 0, end: at, ends };
+    return { kind: "packed", bytes: this.#bytes, start: 0, end: this.length, ends: this.#ends };
   }
 }
 

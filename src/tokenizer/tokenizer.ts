@@ -36,6 +36,8 @@ export interface TokenizerParts {
   readonly mergesAsPairs?: boolean;
   /** Keys of the vocabulary that are not written in the byte-level alphabet, by id. */
   readonly plainKeys?: ReadonlyMap<number, string>;
+  /** `tokenizerHash`, where it is known. */
+  readonly hash?: string;
   /** Bytes that the cache of pretokens may take; 32 MiB by default. */
   readonly cacheBytes?: number;
 }

@@ -38,6 +38,7 @@ export function hasWorkers(): boolean {
 export class WorkerPool<Task, Result> {
   readonly #workers: Worker[];
   readonly #queues: Pending[][];
+  readonly #ready: boolean[];
   #failure: unknown;
   #closed = false;
 
@@ -47,8 +48,13 @@ export class WorkerPool<Task, Result> {
     if (file === undefined) throw new Error("the worker is not built");
     this.#workers = Array.from({ length: threads }, () => new Worker(file, { workerData: setup }));
     this.#queues = this.#workers.map(() => []);
+    this.#ready = this.#workers.map(() => false);
     this.#workers.forEach((worker, index) => {
       worker.on("message", (reply: Reply) => {
+        if (reply === "ready") {
+          this.#ready[index] = true;
+          return;
+        }
         const task = this.#queues[index].shift();
         if ("error" in reply) {
           task?.reject(reply.refused ? new QuernError(reply.error, reply.refused) : new Error(reply.error));
@@ -61,16 +67,21 @@ export class WorkerPool<Task, Result> {
     });
   }
 
-  /** True if another task would not wait behind more than a few. @throws what a worker has failed of */
+  /**
+   * True if a worker has started, which takes some tenths of a second, and another task would not wait behind more than a
+   * few. @throws what a worker has failed of
+   */
   hasRoom(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
-    return this.#queues.some((queue) => queue.length < WAITING);
+    return this.#queues.some((queue, index) => this.#ready[index] && queue.length < WAITING);
   }
 
-  /** Gives a task to the worker with the fewest; the buffers in `transfer` are handed over. */
+  /** Where there is room, gives a task to the worker with the fewest; the buffers in `transfer` are handed over. */
   run(task: Task, transfer: readonly TransferListItem[] = []): Promise<Result> {
+    const length = (index: number): number =>
+      this.#ready[index] ? this.#queues[index].length : Number.POSITIVE_INFINITY;
     let least = 0;
-    for (let i = 1; i < this.#queues.length; i++) if (this.#queues[i].length < this.#queues[least].length) least = i;
+    for (let i = 1; i < this.#queues.length; i++) if (length(i) < length(least)) least = i;
     return this.#send(least, task, transfer);
   }
 

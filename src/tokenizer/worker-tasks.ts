@@ -26,7 +26,10 @@ export type TextTask =
  */
 export interface PackedTask {
   readonly kind: "packed";
-  /** With PADDING bytes behind the last text; whole, that is, all of its buffer, which threads may share. */
+  /**
+   * With PADDING bytes behind the last text; whole, that is, all of its buffer. If that is shared memory, it is good until
+   * the next task is asked for (`TextRooms`).
+   */
   readonly bytes: Uint8Array;
   readonly start: number;
   readonly end: number;
@@ -69,7 +72,8 @@ export interface EncodeResult {
   readonly others: number;
 }
 
-/** What a worker sends back for each task. */
+/** What a worker sends: that it has started, then an answer to each task. */
 export type Reply =
+  | "ready"
   | { readonly result: unknown }
   | { readonly error: string; readonly refused: { readonly exitCode: QuernError["exitCode"] } | undefined };

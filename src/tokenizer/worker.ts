@@ -7,7 +7,6 @@ import { splitterFor } from "./patterns.js";
 import { PretokenCounter, type PretokenCounts } from "./pretoken-counts.js";
 import { tokenizerFromSnapshot } from "./snapshot.js";
 import { TextParts } from "./text-parts.js";
-import { tokenizerHash } from "./tokenizer-hash.js";
 import type { CountResult, CountTask, EncodeOrder, Reply, Setup } from "./worker-tasks.js";
 
 const port = parentPort;
@@ -26,6 +25,7 @@ port.on("message", (task: unknown) => {
     } satisfies Reply);
   }
 });
+port.postMessage("ready" satisfies Reply);
 
 type Answer = (task: unknown) => { readonly result: unknown; readonly transfer: ArrayBuffer[] };
 
@@ -48,7 +48,6 @@ async function counting({ pattern, kept }: Extract<Setup, { work: "count" }>): P
 async function encoding({ tokenizer: snapshot, endOfText }: Extract<Setup, { work: "encode" }>): Promise<Answer> {
   const tokenizer = await tokenizerFromSnapshot(snapshot);
   return (order) => {
-    if (order === "hash") return { result: tokenizerHash(tokenizer), transfer: [] };
     const { task, into } = order as EncodeOrder;
     const result = encodeTask(tokenizer, task, endOfText, into);
     return { result, transfer: [result.ends.buffer] };

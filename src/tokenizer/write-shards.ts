@@ -17,6 +17,7 @@ import { type ShardsProgress, writeFolderResumably } from "./shards-journal.js";
 import { END_OF_TEXT } from "./special-names.js";
 import { batchesOf, withoutFirst } from "./text-tasks.js";
 import type { Tokenizer } from "./tokenizer.js";
+import { tokenizerHash } from "./tokenizer-hash.js";
 import type { EncodeTask } from "./worker-tasks.js";
 
 type Texts = Iterable<string> | AsyncIterable<string>;
@@ -97,7 +98,7 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
       dtype,
       vocabSize: tokenizer.vocabSize,
       endOfText,
-      tokenizer: await encoder.tokenizerHash(),
+      tokenizer: tokenizerHash(tokenizer),
       train,
       heldout,
     };
@@ -128,6 +129,17 @@ async function writeSplit(
   }
   const task = `encode ${name === "train" ? "training" : "held-out"} text`;
   let file: ShardFile | undefined;
+  let number = files.length;
+  /** The last whole file reaches the disk while the next is filled. */
+  let finishing: Promise<void> = Promise.resolve();
+  const finish = (whole: ShardFile): void => {
+    finishing = whole.commit().then((written) => {
+      files.push(written);
+      return there.save();
+    });
+    // Told by whoever waits for it.
+    finishing.catch(() => {});
+  };
   let lastReport = 0;
   const report = (): void => {
     if (performance.now() - lastReport < 100) return;
@@ -162,7 +174,7 @@ async function writeSplit(
       found?.(ends.length, others);
       // A file takes documents until one carries it past its size, and of one that goes on what there is.
       for (let first = 0, from = 0; from < ids.length; ) {
-        file ??= await ShardFile.create(folder, `${name}-${String(files.length).padStart(5, "0")}`, dtype);
+        file ??= await ShardFile.create(folder, `${name}-${String(number++).padStart(5, "0")}`, dtype);
         let last = first;
         while (last < ends.length && file.tokens + ends[last] - from < fileTokens) last++;
         const full = last < ends.length;
@@ -172,23 +184,22 @@ async function writeSplit(
         first = last;
         from = to;
         if (full) {
-          files.push(await file.commit());
+          await finishing;
+          finish(file);
           file = undefined;
-          await there.save();
         }
       }
       if (file === undefined) encoder.release(ids);
       else file.written.then(() => encoder.release(ids));
       report();
     }
-    if (file !== undefined) {
-      files.push(await file.commit());
-      await there.save();
-    }
+    await finishing;
+    if (file !== undefined) finish(file);
+    await finishing;
     onProgress?.({ task, done: total.bytes, total: total.bytes, unit: "byte", note: `${total.tokens} tokens` });
     return { ...total, files };
   } catch (error) {
-    await file?.discard();
+    await Promise.allSettled([finishing, file?.discard()]);
     throw error;
   }
 }
