@@ -63,7 +63,6 @@ export class Encoder {
   #count = 0;
   /** Records: number of ids, ids, and for long pretokens their bytes, padded to whole words. */
   #records = new Int32Array(1024);
-  #recordBytes = new Uint8Array(this.#records.buffer);
   #recordsUsed = 0;
   readonly #mostRecords: number;
 
@@ -119,7 +118,7 @@ export class Encoder {
           slot = (slot + 1) & mask;
         }
         if (!found) {
-          written = this.#miss(bytes, from, to, low, high, ids, written);
+          written = this.#miss(bytes, view, from, to, low, high, ids, written);
           slots = this.#slots;
           mask = this.#mask;
         }
@@ -142,7 +141,7 @@ export class Encoder {
 
   #encodeLong(bytes: Uint8Array, view: DataView, from: number, to: number, ids: Uint32Array, written: number): number {
     const length = to - from;
-    if (length > LONGEST_KEPT) return this.#miss(bytes, from, to, 0, 0, ids, written);
+    if (length > LONGEST_KEPT) return this.#miss(bytes, view, from, to, 0, 0, ids, written);
     let low = length;
     let high = 0x2545f491;
     let i = from;
@@ -162,25 +161,28 @@ export class Encoder {
       const kept = slots[at + 2];
       if (kept === 0) break;
       if (kept === length && slots[at] === low && slots[at + 1] === high) {
+        const records = this.#records;
         const record = ~slots[at + 3];
-        let mine = (record + 1 + this.#records[record]) * 4;
-        let same = true;
-        for (let j = from; j < to; j++) {
-          if (this.#recordBytes[mine++] !== bytes[j]) {
-            same = false;
-            break;
-          }
+        let mine = record + 1 + records[record];
+        let j = from;
+        // A word at a time; of the last one what there is.
+        while (j + 4 <= to && records[mine] === view.getInt32(j, true)) {
+          mine++;
+          j += 4;
         }
-        if (same) return this.#copyRecord(record, ids, written);
+        if (j + 4 > to && (j === to || records[mine] === (view.getInt32(j, true) & lowMask[to - j]))) {
+          return this.#copyRecord(record, ids, written);
+        }
       }
       slot = (slot + 1) & mask;
     }
-    return this.#miss(bytes, from, to, low, high, ids, written);
+    return this.#miss(bytes, view, from, to, low, high, ids, written);
   }
 
   /** Encodes a pretoken by its merges, keeps the result, and writes it. */
   #miss(
     bytes: Uint8Array,
+    view: DataView,
     from: number,
     to: number,
     low: number,
@@ -208,8 +210,10 @@ export class Encoder {
       this.#records[record] = count;
       for (let i = 0; i < count; i++) this.#records[record + 1 + i] = result[i];
       if (length > 8) {
-        let mine = (record + 1 + count) * 4;
-        for (let j = from; j < to; j++) this.#recordBytes[mine++] = bytes[j];
+        let mine = record + 1 + count;
+        for (let j = from; j < to; j += 4) {
+          this.#records[mine++] = view.getInt32(j, true) & lowMask[Math.min(to - j, 4)];
+        }
       }
       value = ~record;
     }
@@ -244,7 +248,6 @@ export class Encoder {
       const grown = new Int32Array(Math.min(this.#mostRecords, Math.max(this.#records.length * 2, 1024)));
       grown.set(this.#records.subarray(0, this.#recordsUsed));
       this.#records = grown;
-      this.#recordBytes = new Uint8Array(grown.buffer);
     }
     if (slotsFull) {
       const old = this.#slots;

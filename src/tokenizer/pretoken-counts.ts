@@ -21,6 +21,7 @@ const highMask = Int32Array.from({ length: 9 }, (_, n) => (n <= 4 ? 0 : n >= 8 ?
 export class PretokenCounter {
   size = 0;
   #bytes = new Uint8Array(1 << 16);
+  #view = new DataView(this.#bytes.buffer);
   #starts = new Float64Array(1 << 12);
   #counts = new Float64Array(1 << 12);
   /** Two words a slot, side by side for the memory's sake: the pretoken's hash, and the pretoken + 1, or 0. */
@@ -49,13 +50,13 @@ export class PretokenCounter {
         const at = (hash & (FRONT_SLOTS - 1)) * 4;
         if (front[at] === low && front[at + 1] === high && front[at + 2] === length) this.#counts[front[at + 3]] += 1;
         else {
-          const word = this.#count(bytes, from, to, hash, 1);
+          const word = this.#count(bytes, view, from, to, hash, 1);
           front[at] = low;
           front[at + 1] = high;
           front[at + 2] = length;
           front[at + 3] = word;
         }
-      } else this.#count(bytes, from, to, hashOf(view, from, to), 1);
+      } else this.#count(bytes, view, from, to, hashOf(view, from, to), 1);
       from = to;
     }
   }
@@ -68,7 +69,7 @@ export class PretokenCounter {
     for (let i = 0; i < other.size; i++) {
       const from = other.starts[i];
       const to = other.starts[i + 1];
-      this.#count(padded, from, to, hashOf(view, from, to), other.counts[i]);
+      this.#count(padded, view, from, to, hashOf(view, from, to), other.counts[i]);
     }
   }
 
@@ -83,6 +84,7 @@ export class PretokenCounter {
     };
     this.size = 0;
     this.#bytes = new Uint8Array(1 << 16);
+    this.#view = new DataView(this.#bytes.buffer);
     this.#starts = new Float64Array(1 << 12);
     this.#counts = new Float64Array(1 << 12);
     this.#slots = new Int32Array(1 << 14);
@@ -90,11 +92,11 @@ export class PretokenCounter {
     return counts;
   }
 
-  #count(bytes: Uint8Array, from: number, to: number, hash: number, times: number): number {
+  #count(bytes: Uint8Array, view: DataView, from: number, to: number, hash: number, times: number): number {
     const length = to - from;
     const slots = this.#slots;
     const mask = slots.length - 2;
-    const mine = this.#bytes;
+    const mine = this.#view;
     const starts = this.#starts;
     let slot = (hash << 1) & mask;
     for (;;) {
@@ -103,7 +105,8 @@ export class PretokenCounter {
       if (slots[slot] === hash && starts[word + 1] - starts[word] === length) {
         const start = starts[word];
         let i = 0;
-        while (i < length && mine[start + i] === bytes[from + i]) i++;
+        while (i + 4 <= length && mine.getInt32(start + i, true) === view.getInt32(from + i, true)) i += 4;
+        while (i < length && mine.getUint8(start + i) === view.getUint8(from + i)) i++;
         if (i === length) {
           this.#counts[word] += times;
           return word;
@@ -120,6 +123,7 @@ export class PretokenCounter {
       const grown = new Uint8Array(Math.max(Math.floor(this.#bytes.length * 1.6), start + length));
       grown.set(this.#bytes.subarray(0, start));
       this.#bytes = grown;
+      this.#view = new DataView(grown.buffer);
     }
     for (let i = 0; i < length; i++) this.#bytes[start + i] = bytes[from + i];
     this.#starts[word + 1] = start + length;
