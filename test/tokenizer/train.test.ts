@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { QuernError } from "../../src/errors.js";
 import { byteToUnit, toByteLevel } from "../../src/tokenizer/byte-level.js";
 import { countPretokens } from "../../src/tokenizer/count-pretokens.js";
 import { tokenizerToJson, trainTokenizer } from "../../src/tokenizer/index.js";
@@ -151,6 +152,19 @@ describe("training", () => {
     // Between two that stand side by side the first still sees what the second was.
     expect(Array.from(beside.subarray(0, size))).toEqual([~99, 256]);
     expect(Array.from(often.subarray(0, size))).toEqual([149 * (2 ** 30 - 1), 149 * (2 ** 30 - 1)]);
+  });
+
+  it("refuses pretokens that do not fit into the 4 GB that WebAssembly addresses, in a sentence", async () => {
+    const counts: PretokenCounts = {
+      size: 1,
+      // As long as it takes; nobody reads the bytes.
+      bytes: new Uint8Array(0),
+      starts: Float64Array.of(0, 2 ** 30),
+      counts: Float64Array.of(1),
+    };
+    await expect(learned(counts, { vocabSize: 300, minFrequency: 0 })).rejects.toThrow(
+      new QuernError("there are too many different pretokens: they do not fit into 4 GB"),
+    );
   });
 
   it("stops when the text has no more pairs", async () => {
