@@ -16,7 +16,7 @@ const WORTH_WORKERS = 8 << 20;
 const LEAST_ROOM = 5 << 18;
 
 /** Tasks for each thread that are begun, or done and waiting for one before them. */
-const MOST_UNDERWAY = 6;
+const MOST_UNDERWAY = 8;
 
 type EncodingPool = WorkerPool<EncodeOrder, EncodeResult>;
 

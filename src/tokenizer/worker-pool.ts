@@ -67,22 +67,24 @@ export class WorkerPool<Task, Result> {
     });
   }
 
-  /**
-   * True if a worker has started, which takes some tenths of a second, and another task would not wait behind more than a
-   * few. @throws what a worker has failed of
-   */
+  /** True if another task would not wait behind more than a few. @throws what a worker has failed of */
   hasRoom(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
-    return this.#queues.some((queue, index) => this.#ready[index] && queue.length < WAITING);
+    return this.#queues.some((queue, index) => queue.length < this.#most(index));
   }
 
   /** Where there is room, gives a task to the worker with the fewest; the buffers in `transfer` are handed over. */
   run(task: Task, transfer: readonly TransferListItem[] = []): Promise<Result> {
-    const length = (index: number): number =>
-      this.#ready[index] ? this.#queues[index].length : Number.POSITIVE_INFINITY;
+    const waiting = (index: number): number =>
+      this.#queues[index].length < this.#most(index) ? this.#queues[index].length : Number.POSITIVE_INFINITY;
     let least = 0;
-    for (let i = 1; i < this.#queues.length; i++) if (length(i) < length(least)) least = i;
+    for (let i = 1; i < this.#queues.length; i++) if (waiting(i) < waiting(least)) least = i;
     return this.#send(least, task, transfer);
+  }
+
+  /** Tasks that a worker may have: one while it starts, which takes some tenths of a second. */
+  #most(index: number): number {
+    return this.#ready[index] ? WAITING : 1;
   }
 
   /** Gives a task to every worker. */

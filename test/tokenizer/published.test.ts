@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { Tiktoken } from "tiktoken/lite";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type PublishedName, publishedTokenizer, type Tokenizer } from "../../src/tokenizer/index.js";
+import { computedHash, tokenizerHash } from "../../src/tokenizer/tokenizer-hash.js";
 import { anyText, hardText, seed, wellFormed } from "./random-text.js";
 
 const require = createRequire(import.meta.url);
@@ -28,6 +29,10 @@ describe.each(["gpt2", "cl100k", "o200k"] as const)("%s", (name) => {
     const file = require.resolve(`tiktoken/encoders/${name === "gpt2" ? "gpt2" : `${name}_base`}.json`);
     const { bpe_ranks, special_tokens } = JSON.parse(readFileSync(file, "utf8"));
     oracle = new Tiktoken(bpe_ranks, special_tokens, PATTERNS[name]);
+  });
+
+  it("has the hash that is computed of it", () => {
+    expect(tokenizerHash(tokenizer)).toBe(computedHash(tokenizer.parts));
   });
 
   it("gives tiktoken's ids", () => {

@@ -11,9 +11,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { encodeCorpus, openShards, tokenizerHash, trainTokenizer, writeShards } from "../../src/tokenizer/index.js";
-import { hasWorkers } from "../../src/tokenizer/worker-pool.js";
+import { hasWorkers, WorkerPool } from "../../src/tokenizer/worker-pool.js";
 import { fixture } from "./random-text.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quern-shards-"));
@@ -77,7 +77,10 @@ describe("token shards", () => {
     const many = Array.from({ length: 400 }, (_, i) => `${i}\n${texts.join("\n")}`);
     const [one, two] = [join(folder, "one"), join(folder, "two")];
     await writeShards(one, { tokenizer, train: many, threads: 1, fileTokens: 1_000_000 });
+    const given = vi.spyOn(WorkerPool.prototype, "run");
     await writeShards(two, { tokenizer, train: many, threads: 2, fileTokens: 1_000_000 });
+    expect(given.mock.calls.length).toBeGreaterThan(0);
+    given.mockRestore();
     expect(readdirSync(two).sort()).toEqual(readdirSync(one).sort());
     for (const name of readdirSync(one))
       expect(readFileSync(join(two, name)).equals(readFileSync(join(one, name)))).toBe(true);
