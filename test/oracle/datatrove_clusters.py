@@ -16,7 +16,7 @@ from datatrove.pipeline.dedup.minhash import MinhashConfig
 from datatrove.utils.word_tokenizers import WordTokenizer
 
 random.seed(11)
-SYLLABLES = ["ka", "lo", "mi", "ren", "to", "su", "vel", "dor", "né", "ça", "ü", "shi"]
+SYLLABLES = ["ka", "lo", "mi", "ren", "to", "su", "vel", "dar", "né", "ça", "ü", "shi"]
 WORDS = ["".join(random.choices(SYLLABLES, k=random.randint(1, 3))) for _ in range(3000)] + [
     "cannot", "gonna", "don't", "it's", "U.S.", "3.14", "1,000", "km", "Über", "naïve", "e-mail"]
 
