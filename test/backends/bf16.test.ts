@@ -52,7 +52,12 @@ describe("precision", () => {
       const { precision } = await run({ cpu: set.name, precision: "auto" });
       expect(precision).toBe(set.bf16Products && (await bf16Pays()) ? "bf16" : "fp32");
     }
+  });
+
+  it("decides by measured peaks: bf16 must be clearly faster", () => {
     expect(bf16IsFaster({ gflopsOneThread: 118, bf16OneThread: 236 })).toBe(true); // Zen 4
+    expect(bf16IsFaster({ gflopsOneThread: 155, bf16OneThread: 85 })).toBe(false); // Sapphire Rapids
+    expect(bf16IsFaster({ gflopsOneThread: 100, bf16OneThread: 110 })).toBe(false); // within the noise
     expect(bf16IsFaster({ gflopsOneThread: 180, bf16OneThread: 86 })).toBe(false); // Emerald Rapids
     expect(bf16IsFaster({ gflopsOneThread: 153, bf16OneThread: 0 })).toBe(false); // Skylake
   });

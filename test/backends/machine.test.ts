@@ -19,14 +19,12 @@ describe("examineMachine", () => {
 });
 
 describe("measurePeak", () => {
-  it("finds a peak that a processor of this century has", async () => {
+  it("measures every peak the machine has, and 0 for bf16 where it has no bf16 products", async () => {
+    // What the figures are is the machine's business; which one is faster is decided in bf16IsFaster, tested in bf16.test.ts.
     const peak = await measurePeak();
-    expect(peak.gflopsOneThread).toBeGreaterThan(1);
-    expect(peak.gflopsOneThread).toBeLessThan(2000);
-    // Two products a lane take no longer than one; without the instruction there is nothing to measure.
-    if (peak.bf16 > 0) expect(peak.bf16OneThread).toBeGreaterThan(1.2 * peak.gflopsOneThread);
-    expect(peak.bf16 > 0).toBe(runnableSets(compiler).some((set) => set.bf16Products));
-    expect(peak.gflops).toBeGreaterThan(0.5 * peak.gflopsOneThread); // other tests may hold the other cores
+    const hasBf16 = runnableSets(compiler).some((set) => set.bf16Products);
+    for (const figure of [peak.gflopsOneThread, peak.gflops]) expect(figure).toBeGreaterThan(0);
+    expect([peak.bf16OneThread > 0, peak.bf16 > 0]).toEqual([hasBf16, hasBf16]);
     expect(peak.read).toBeUndefined();
   });
 

@@ -88,8 +88,9 @@ export default defineRecipe({ steps: [gopherRepetition(), gopherQuality(), c4Qua
         { stdio: "ignore" },
       );
       const ended = new Promise<void>((resolve) => child.on("exit", () => resolve()));
-      // From before the first task to about its whole time.
-      await Promise.race([sleep(200 + Math.random() * 1000), ended]);
+      // The first time as soon as it writes, however fast the machine; then at any moment from before the first task on.
+      if (attempt === 0) while (child.exitCode === null && !existsSync(out)) await sleep(1);
+      else await Promise.race([sleep(200 + Math.random() * 1000), ended]);
       if (child.exitCode === null) {
         child.kill("SIGKILL");
         killed += 1;

@@ -91,7 +91,7 @@ describe("the plan of a run", { timeout: SLOW_BUILD }, () => {
   });
 
   it("refuses what the machine cannot hold before anything is allocated, and says what to lower", async () => {
-    const huge = at("huge", { steps: 1, layers: 96, width: 12288, batch: 64, sequence: 2048 });
+    const huge = at("huge", { steps: 1, layers: 96, width: 122880, batch: 64, sequence: 2048 });
     await expect(pretrain(huge)).rejects.toThrow(
       /needs at least [\d.]+ GiB of memory and [\d.]+ GiB are free; lower --batch/,
     );
