@@ -21,6 +21,16 @@ export function isAbortError(error: unknown): boolean {
   return error instanceof Error && (error.name === "AbortError" || (error as { code?: unknown }).code === "ABORT_ERR");
 }
 
+/** A name or value from a file as an error shows it: control characters and directions escaped, at most 100 characters. */
+export function quoted(text: string): string {
+  const short = text.length > 100 ? `${text.slice(0, 99)}…` : text;
+  return short.replace(
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not reach a terminal
+    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full; free some space or choose another folder",
   EDQUOT: "the disk quota is used up; free some space or choose another folder",

@@ -3,14 +3,22 @@
  * several of it with an index),
  * which transformers and vLLM load as it is. The tokenizer writes its own files beside them.
  */
-import { readFile, rm, stat } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { writeFileAtomic } from "../documents/index.js";
-import { fileError, QuernError } from "../errors.js";
+import { fileError, QuernError, quoted } from "../errors.js";
+import { readJsonFile } from "../json-file.js";
 import type { ModelConfig } from "./config.js";
 import { fetchHubModel, type HubOptions, isHubAddress } from "./hub.js";
-import { fromHuggingFaceConfig, toHuggingFaceConfig, toHuggingFaceGenerationConfig } from "./hugging-face-config.js";
-import { type Parameter, parametersOf } from "./parameters.js";
+import {
+  type ByteWeights,
+  type DescribedModel,
+  fromHuggingFaceConfig,
+  fromHuggingFaceGenerationConfig,
+  toHuggingFaceConfig,
+  toHuggingFaceGenerationConfig,
+} from "./hugging-face-config.js";
+import { namesOf, type Parameter, parametersOf } from "./parameters.js";
 import { openSafetensors, type SafetensorsFile, type StoredTensor, writeSafetensors } from "./safetensors.js";
 
 const SINGLE = "model.safetensors";
@@ -21,20 +29,31 @@ const TORCH_NAMES = { F32: "float32", F16: "float16", BF16: "bfloat16" } as cons
 export interface ModelFolder {
   readonly path: string;
   readonly config: ModelConfig;
-  /** Ids after which a text is over. */
+  /** Ids after which a text is over: those of `config.json` and of `generation_config.json`. */
   readonly endOfText: readonly number[];
+  /** What is unusual about the folder and how it was understood, a sentence each. */
+  readonly warnings: readonly string[];
   /** The values of one parameter, by its name in `parametersOf(config)`. */
   readParameter(name: string): Promise<Float32Array>;
   close(): Promise<void>;
 }
 
+/** Where a tensor lies. */
+interface Place {
+  readonly file: SafetensorsFile;
+  readonly key: string;
+  readonly tensor: StoredTensor;
+}
+
 /**
- * Opens a model folder, or a model of the Hugging Face hub (`hf://OWNER/NAME[@REVISION]`), and checks that every parameter is there in its shape. Throws a `QuernError` for a folder that
- * holds no model, or one that is not the model its configuration says.
+ * Opens a model folder, or a model of the Hugging Face hub (`hf://OWNER/NAME[@REVISION]`), and checks that every parameter
+ * is there in its shape, before anything is allocated for it. Throws a `QuernError` for a folder that holds no model, or
+ * one that is not the model its configuration says.
  */
 export async function openModel(folder: string, hub: HubOptions = {}): Promise<ModelFolder> {
   const path = isHubAddress(folder) ? await fetchHubModel(folder, hub) : folder;
-  const { config, endOfText } = await readConfig(path);
+  const described = await readConfig(path);
+  const endOfText = [...new Set([...described.endOfText, ...(await readGenerationEnds(path))])];
   const { files, map } = await weightFiles(path);
   const open: SafetensorsFile[] = [];
   const close = async () => {
@@ -42,39 +61,135 @@ export async function openModel(folder: string, hub: HubOptions = {}): Promise<M
   };
   try {
     for (const file of files) open.push(await openSafetensors(file));
-    for (const [tensor, file] of map) {
-      if (!open.some((part) => part.path === file && part.tensors.has(tensor))) {
-        throw new QuernError(`${file} holds no ${tensor}, which ${INDEX} says lies there`);
+    const find = (name: string): Place | undefined => {
+      // A model that was saved without its head has names without the first part: the published GPT-2 is one.
+      for (const key of [name, name.replace(/^(model|transformer)\./, "")]) {
+        // The index says where it lies; where that is wrong, the file that has it is taken, as transformers does.
+        const holders = open.filter((file) => file.tensors.has(key));
+        const file = holders.find((holder) => holder.path === map.get(key)) ?? holders[0];
+        if (file !== undefined) return { file, key, tensor: file.tensors.get(key) as StoredTensor };
       }
+      return undefined;
+    };
+    const stored = open.reduce((sum, { tensors }) => sum + tensors.size, 0);
+    if (described.config.layers > stored) {
+      const claim = `${join(path, "config.json")} says ${described.config.layers} layers`;
+      throw new QuernError(`${claim}, and the weights are ${stored} tensors in all`);
     }
-    const lies = (file: SafetensorsFile, key: string) =>
-      file.tensors.has(key) && (map.size === 0 || map.get(key) === file.path);
-    const holders = new Map<string, { file: SafetensorsFile; key: string; parameter: Parameter }>();
+    const { config, warnings } = await headOf(described.config, find, path);
+    const names = namesOf(config);
+    const places = new Map<string, Place & { readonly parameter: Parameter; readonly scale: Place | null }>();
     for (const parameter of parametersOf(config)) {
       const { name } = parameter;
-      // A model that was saved without its head has names without the first part: the published GPT-2 is one.
-      const keys = [name, name.replace(/^(model|transformer)\./, "")];
-      const [found] = keys.flatMap((key) => open.filter((file) => lies(file, key)).map((file) => ({ file, key })));
-      if (found === undefined) throw new QuernError(`${path} has no weights for ${name}`);
-      const stored = found.file.tensors.get(found.key) as StoredTensor;
+      const isTable = config.tiedHead && name === weightOf(names.embedding);
+      const place = find(name) ?? (isTable ? find(weightOf(names.head)) : undefined);
+      if (place === undefined) throw new QuernError(`${path} has no weights for ${name}`);
       const shape = storedShape(parameter);
-      if (stored.shape.join() !== shape.join()) {
-        const shapes = `(${stored.shape.join(",")}), and config.json asks for (${shape.join(",")})`;
-        throw new QuernError(`the weights ${found.key} in ${found.file.path} have the shape ${shapes}`);
+      if (place.tensor.shape.join() !== shape.join()) {
+        const shapes = `(${place.tensor.shape.slice(0, 8).join(",")}), and config.json asks for (${shape.join(",")})`;
+        throw new QuernError(`the weights ${place.key} in ${place.file.path} have the shape ${shapes}`);
       }
-      holders.set(name, { ...found, parameter });
+      places.set(name, { ...place, parameter, scale: scaleOf(place, described.byteWeights, find) });
     }
     const readParameter = async (name: string) => {
-      const holder = holders.get(name);
-      if (holder === undefined) throw new Error(`${name} is no parameter of this model`);
-      const { file, key, parameter } = holder;
+      const place = places.get(name);
+      if (place === undefined) throw new Error(`${name} is no parameter of this model`);
+      const { file, key, parameter, scale } = place;
       const values = await file.readFloats(key);
+      if (scale !== null) {
+        const [rows, columns] = parameter.shape;
+        applyScale(
+          values,
+          columns,
+          await scale.file.readFloats(scale.key),
+          described.byteWeights?.block ?? [rows, columns],
+        );
+      }
       return parameter.storedTransposed ? transposed(values, storedShape(parameter)) : values;
     };
-    return { path, config, endOfText, readParameter, close };
+    return { path, config, endOfText, warnings, readParameter, close };
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+const weightOf = (part: string) => `${part}.weight`;
+
+/**
+ * A configuration that ties the head to the embedding beside weights that have both: they are one where they are equal;
+ * else the stored head is the model's, as transformers takes it from version 5 on.
+ */
+async function headOf(config: ModelConfig, find: (name: string) => Place | undefined, path: string) {
+  const warnings: string[] = [];
+  const names = namesOf(config);
+  const [head, embedding] = [find(weightOf(names.head)), find(weightOf(names.embedding))];
+  if (!config.tiedHead || head === undefined || embedding === undefined || (await holdTheSame(head, embedding))) {
+    return { config, warnings };
+  }
+  warnings.push(
+    `${path} ties the head to the embedding, but stores a ${head.key} of other values, which is taken as the head; ` +
+      'set "tie_word_embeddings": false in config.json',
+  );
+  return { config: { ...config, tiedHead: false }, warnings };
+}
+
+/** Bytes that are compared at once. */
+const COMPARED = 8 << 20;
+
+async function holdTheSame(a: Place, b: Place): Promise<boolean> {
+  if (a.tensor.dtype !== b.tensor.dtype) {
+    const [x, y] = [await a.file.readFloats(a.key), await b.file.readFloats(b.key)];
+    return x.length === y.length && x.every((value, i) => value === y[i]);
+  }
+  const bytes = a.tensor.end - a.tensor.begin;
+  if (bytes !== b.tensor.end - b.tensor.begin) return false;
+  for (let at = 0; at < bytes; at += COMPARED) {
+    const [x, y] = [await a.file.readBytes(a.key, at, COMPARED), await b.file.readBytes(b.key, at, COMPARED)];
+    if (Buffer.compare(x, y) !== 0) return false;
+  }
+  return true;
+}
+
+/** The scales of weights of one byte; null where they are plain numbers. */
+function scaleOf(place: Place, bytes: ByteWeights | null, find: (name: string) => Place | undefined): Place | null {
+  const { file, key, tensor } = place;
+  const scale = /\.weight$/.test(key) ? find(`${key}_scale_inv`) : undefined;
+  if (scale === undefined) {
+    if (bytes === null || !tensor.dtype.startsWith("F8_")) return null;
+    throw new QuernError(`${file.path} has no ${key}_scale_inv for the ${tensor.dtype} weights ${key}`);
+  }
+  if (bytes === null) {
+    throw new QuernError(
+      `${scale.file.path} holds scales ${scale.key}, and config.json has no quantization_config that says what they scale`,
+    );
+  }
+  if (!tensor.dtype.startsWith("F8_") || tensor.shape.length !== 2) {
+    throw new QuernError(`${scale.file.path} holds scales for ${key}, which is no matrix of one-byte floats`);
+  }
+  const { block } = bytes;
+  const wanted = block === null ? [] : tensor.shape.map((size, i) => Math.ceil(size / block[i]));
+  const found = scale.tensor.shape;
+  // One scale for a matrix is a scalar, or as many ones as someone wrote.
+  const fits = block === null ? found.every((size) => size === 1) : found.join() === wanted.join();
+  if (!fits) {
+    const shapes = `(${found.slice(0, 8).join(",")}), and the blocks of ${key} ask for (${wanted.join(",")})`;
+    throw new QuernError(`the scales ${scale.key} in ${scale.file.path} have the shape ${shapes}`);
+  }
+  return scale;
+}
+
+/** values (rows, columns) times scales, one a block of (blockRows, blockColumns). */
+function applyScale(
+  values: Float32Array,
+  columns: number,
+  scales: Float32Array,
+  [blockRows, blockColumns]: readonly [number, number],
+): void {
+  const across = Math.ceil(columns / blockColumns);
+  for (let i = 0; i < values.length; i++) {
+    const [row, column] = [Math.floor(i / columns), i % columns];
+    values[i] *= scales[Math.floor(row / blockRows) * across + Math.floor(column / blockColumns)];
   }
 }
 
@@ -95,25 +210,18 @@ function transposed(values: Float32Array, [rows, columns]: readonly number[]): F
   return out;
 }
 
-async function readConfig(folder: string): Promise<ReturnType<typeof fromHuggingFaceConfig>> {
+async function readConfig(folder: string): Promise<DescribedModel> {
   const path = join(folder, "config.json");
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOENT" || code === "ENOTDIR") {
-      const why = (await exists(folder)) ? "it has no config.json" : "there is no such folder";
-      throw new QuernError(`${folder} is not a model folder: ${why}`, { exitCode: 2 });
-    }
-    throw fileError(error, "read", path);
+  if (!(await exists(path))) {
+    const why = (await exists(folder)) ? "it has no config.json" : "there is no such folder";
+    throw new QuernError(`${folder} is not a model folder: ${why}`, { exitCode: 2 });
   }
-  try {
-    return fromHuggingFaceConfig(JSON.parse(text), path);
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new QuernError(`${path} is not JSON: ${error.message}`);
-  }
+  return fromHuggingFaceConfig(await readJsonFile(path), path);
+}
+
+async function readGenerationEnds(folder: string): Promise<readonly number[]> {
+  const path = join(folder, "generation_config.json");
+  return (await exists(path)) ? fromHuggingFaceGenerationConfig(await readJsonFile(path), path) : [];
 }
 
 /** Where the parts of a split model say that each tensor lies. */
@@ -124,16 +232,10 @@ async function weightFiles(folder: string): Promise<{ readonly files: readonly s
   const single = join(folder, SINGLE);
   if (await isFile(single)) return { files: [single], map: new Map() };
   const path = join(folder, INDEX);
-  let index: { readonly weight_map?: unknown };
-  try {
-    index = JSON.parse(await readFile(path, "utf8"));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") {
-      throw new QuernError(`${folder} is not a model folder: it has no ${SINGLE}`, { exitCode: 2 });
-    }
-    if (error instanceof SyntaxError) throw new QuernError(`${path} is not JSON: ${error.message}`);
-    throw fileError(error, "read", path);
+  if (!(await exists(path))) {
+    throw new QuernError(`${folder} is not a model folder: it has no ${SINGLE}`, { exitCode: 2 });
   }
+  const index = (await readJsonFile(path)) as { readonly weight_map?: unknown } | null;
   const map = index?.weight_map;
   if (typeof map !== "object" || map === null || Array.isArray(map)) {
     throw new QuernError(`${path} has no weight_map, which says where each tensor lies`);
@@ -141,7 +243,9 @@ async function weightFiles(folder: string): Promise<{ readonly files: readonly s
   const entries = Object.entries(map).map(([tensor, name]): [string, string] => {
     // The parts lie beside the index: a path that leaves the folder is no part of a model.
     if (typeof name !== "string" || !/^[\w.-]+\.safetensors$/.test(name)) {
-      throw new QuernError(`${path} names ${JSON.stringify(name)}, which is no weight file of this folder`);
+      throw new QuernError(
+        `${path} names ${quoted(JSON.stringify(name) ?? "nothing")}, which is no weight file of this folder`,
+      );
     }
     return [tensor, join(folder, name)];
   });
@@ -153,10 +257,13 @@ async function weightFiles(folder: string): Promise<{ readonly files: readonly s
 }
 
 async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
+    throw fileError(error, "read", path);
+  }
 }
 
 async function isFile(path: string): Promise<boolean> {

@@ -115,6 +115,11 @@ export function defineModel(sizes: ModelSizes): ModelConfig {
   return config;
 }
 
+/** What is above is a slip of the hand or an attack: the deepest transformer that was trained has 1,000 layers (arXiv:2203.00555). */
+const MOST_LAYERS = 4096;
+/** Of a tensor's dimension. */
+const MOST_OF_A_SIZE = 2 ** 31 - 1;
+
 /** Why no model has these sizes, or null. */
 export function problemOf(config: ModelConfig): string | null {
   const { family, width, heads, keyValueHeads, headWidth } = config;
@@ -131,6 +136,8 @@ export function problemOf(config: ModelConfig): string | null {
   ] as const) {
     if (!Number.isSafeInteger(config[key]) || config[key] < 1)
       return `${key} is ${config[key]}, not a whole number above 0`;
+    const most = key === "layers" ? MOST_LAYERS : MOST_OF_A_SIZE;
+    if (config[key] > most) return `${key} is ${config[key]}, and at most ${most} can be computed`;
   }
   if (!(config.normEpsilon > 0)) return `normEpsilon is ${config.normEpsilon}, not a number above 0`;
   if (family === "gpt2") {

@@ -4,7 +4,7 @@
  * A folder that asks for anything this family does not compute (another activation, sliding windows, some kinds of
  * scaled rotations) is refused by name: a model that runs with a setting ignored gives wrong text without a word.
  */
-import { QuernError } from "../errors.js";
+import { QuernError, quoted } from "../errors.js";
 import { FAMILIES, type Family, type ModelConfig, problemOf, type RopeScaling, type RotaryConfig } from "./config.js";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -104,36 +104,103 @@ export function toHuggingFaceGenerationConfig(endOfText: number | null): Record<
   return { bos_token_id: endOfText, eos_token_id: endOfText };
 }
 
+/** How weights of one byte become numbers: each times the scale of its block of (rows, columns), or of its matrix (null). */
+export interface ByteWeights {
+  readonly block: readonly [number, number] | null;
+}
+
+export interface DescribedModel {
+  readonly config: ModelConfig;
+  /** Ids that end a text. */
+  readonly endOfText: readonly number[];
+  /** Null where weights are stored as they are. */
+  readonly byteWeights: ByteWeights | null;
+}
+
 /**
- * The configuration that a parsed `config.json` describes, and the ids that end a text. Throws a `QuernError` that
- * names `path` and the field when it is of no family known here or asks for what is not computed here.
+ * What a parsed `config.json` describes. Throws a `QuernError` that names `path` and the field when it is of no family
+ * known here or asks for what is not computed here.
  */
-export function fromHuggingFaceConfig(
-  json: unknown,
-  path: string,
-): { readonly config: ModelConfig; readonly endOfText: readonly number[] } {
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    throw new QuernError(`${path} is not a model configuration: it holds no JSON object`);
-  }
-  const fields = json as Fields;
+export function fromHuggingFaceConfig(json: unknown, path: string): DescribedModel {
+  const fields = fieldsOf(json, path, "a model configuration");
   const family = FAMILIES.find((known) => known === fields.model_type);
   if (family === undefined) {
-    const type = fields.model_type === undefined ? "no model_type" : `model_type ${JSON.stringify(fields.model_type)}`;
+    const type = fields.model_type === undefined ? "no model_type" : `model_type ${shown(fields.model_type)}`;
     throw new QuernError(`${path} has ${type}; only ${FAMILIES.join(", ")} models can be read`);
   }
+  const byteWeights = readQuantization(family, fields, path);
   const config = family === "gpt2" ? readGpt2(fields, path) : readRotary(family, fields, path);
   const problem = problemOf(config);
   if (problem !== null) throw new QuernError(`${path} describes no possible model: ${problem}`);
-  const ends = [fields.eos_token_id].flat().filter((id): id is number => Number.isSafeInteger(id));
-  return { config, endOfText: ends };
+  return { config, endOfText: readEnds(fields, path), byteWeights };
+}
+
+/**
+ * The ids that a parsed `generation_config.json` ends a text with. Its settings of sampling are not taken: Quern's own
+ * defaults hold for every model, so that a text depends on nothing but what the call says.
+ */
+export function fromHuggingFaceGenerationConfig(json: unknown, path: string): readonly number[] {
+  return readEnds(fieldsOf(json, path, "a generation configuration"), path);
+}
+
+function fieldsOf(json: unknown, path: string, what: string): Fields {
+  if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as Fields;
+  throw new QuernError(`${path} is not ${what}: it holds no JSON object`);
+}
+
+/** A value as an error shows it. */
+function shown(value: unknown): string {
+  return quoted(JSON.stringify(value) ?? "nothing");
+}
+
+/** One id or a list of them; some models write −1 for none. */
+function readEnds(fields: Fields, path: string): number[] {
+  const ids = [fields.eos_token_id ?? []].flat();
+  const wrong = ids.find((id) => !Number.isSafeInteger(id));
+  if (wrong !== undefined) {
+    throw new QuernError(`${path} has ${shown(wrong)} in eos_token_id, where the number of a token belongs`);
+  }
+  return (ids as number[]).filter((id) => id >= 0);
+}
+
+/** What `quantization_config` says of the weights, where it is what transformers calls fine-grained fp8. */
+function readQuantization(family: Family, fields: Fields, path: string): ByteWeights | null {
+  if ((fields.compression_config ?? null) !== null) refuse(path, "compressed weights (compression_config)");
+  const given = fields.quantization_config ?? null;
+  if (given === null) return null;
+  const {
+    quant_method: method,
+    activation_scheme: activations = "dynamic",
+    fmt = "e4m3",
+    weight_block_size: block = null,
+  } = fieldsOf(given, `${path}: quantization_config`, "a description");
+  if (method !== "fp8" || family === "gpt2") {
+    refuse(path, `quantized weights of the method ${shown(method)} (quantization_config)`);
+  }
+  if (activations !== "dynamic") refuse(path, `activations quantized by a scheme ${shown(activations)}`);
+  if (fmt !== "e4m3") refuse(path, `quantized weights of the format ${shown(fmt)}`);
+  if (block === null) return { block: null };
+  if (!Array.isArray(block) || block.length !== 2 || !block.every((size) => Number.isSafeInteger(size) && size > 0)) {
+    refuse(path, `a weight_block_size of ${shown(block)}`);
+  }
+  return { block: [block[0], block[1]] };
 }
 
 function numberReader(fields: Fields, path: string, family: Family) {
   return (key: string, fallback?: number): number => {
     const value = fields[key] ?? fallback;
     if (typeof value !== "number" || !Number.isFinite(value)) {
-      throw new QuernError(`${path} has no number for ${key}, which a ${family} model needs`);
+      const found = value === undefined ? "no number" : shown(value);
+      throw new QuernError(`${path} has ${found} for ${key}; a ${family} model needs a number`);
     }
+    return value;
+  };
+}
+
+function switchReader(fields: Fields, path: string) {
+  return (key: string, fallback: boolean): boolean => {
+    const value = fields[key] ?? fallback;
+    if (typeof value !== "boolean") throw new QuernError(`${path} has ${shown(value)} for ${key}, not true or false`);
     return value;
   };
 }
@@ -145,15 +212,14 @@ function refuse(path: string, what: string): never {
 /** What is left out is as in the first GPT-2, the defaults of transformers' GPT2Config. */
 function readGpt2(fields: Fields, path: string): ModelConfig {
   const number = numberReader(fields, path, "gpt2");
+  const isOn = switchReader(fields, path);
   const activation = fields.activation_function ?? "gelu_new";
-  if (activation !== "gelu_new" && activation !== "gelu_pytorch_tanh") {
-    refuse(path, `the activation ${JSON.stringify(activation)}`);
-  }
-  if (fields.scale_attn_weights === false) refuse(path, "attention without its scale (scale_attn_weights)");
+  if (activation !== "gelu_new" && activation !== "gelu_pytorch_tanh")
+    refuse(path, `the activation ${shown(activation)}`);
+  if (!isOn("scale_attn_weights", true)) refuse(path, "attention without its scale (scale_attn_weights)");
   for (const key of ["scale_attn_by_inverse_layer_idx", "add_cross_attention"]) {
-    if (fields[key] === true) refuse(path, key);
+    if (isOn(key, false)) refuse(path, key);
   }
-  if ((fields.quantization_config ?? null) !== null) refuse(path, "quantized weights (quantization_config)");
   const width = number("n_embd", 768);
   const heads = number("n_head", 12);
   return {
@@ -167,18 +233,18 @@ function readGpt2(fields: Fields, path: string): ModelConfig {
     vocabSize: number("vocab_size", 50257),
     sequence: number("n_positions", 1024),
     normEpsilon: number("layer_norm_epsilon", 1e-5),
-    tiedHead: fields.tie_word_embeddings !== false,
+    tiedHead: isOn("tie_word_embeddings", true),
   };
 }
 
 function readRotary(family: RotaryConfig["family"], fields: Fields, path: string): RotaryConfig {
   const number = numberReader(fields, path, family);
-  if ((fields.hidden_act ?? "silu") !== "silu") refuse(path, `the activation ${JSON.stringify(fields.hidden_act)}`);
-  if ((fields.quantization_config ?? null) !== null) refuse(path, "quantized weights (quantization_config)");
-  if (fields.use_sliding_window === true) refuse(path, "attention in a sliding window (use_sliding_window)");
+  const isOn = switchReader(fields, path);
+  if ((fields.hidden_act ?? "silu") !== "silu") refuse(path, `the activation ${shown(fields.hidden_act)}`);
+  if (isOn("use_sliding_window", false)) refuse(path, "attention in a sliding window (use_sliding_window)");
   const types = [fields.layer_types ?? []].flat();
   const other = types.find((type) => type !== "full_attention");
-  if (other !== undefined) refuse(path, `layers of type ${JSON.stringify(other)}`);
+  if (other !== undefined) refuse(path, `layers of type ${shown(other)}`);
   const width = number("hidden_size");
   const heads = number("num_attention_heads");
   return {
@@ -193,20 +259,29 @@ function readRotary(family: RotaryConfig["family"], fields: Fields, path: string
     sequence: number("max_position_embeddings", family === "qwen3" ? 32768 : 2048),
     ...readRope(fields, path),
     normEpsilon: number("rms_norm_eps", 1e-6),
-    tiedHead: fields.tie_word_embeddings === true,
-    attentionBias: fields.attention_bias === true,
-    feedForwardBias: fields.mlp_bias === true,
+    tiedHead: isOn("tie_word_embeddings", false),
+    attentionBias: isOn("attention_bias", false),
+    feedForwardBias: family === "llama" && isOn("mlp_bias", false),
   };
 }
 
 function readRope(fields: Fields, path: string): Pick<RotaryConfig, "ropeTheta" | "ropeScaling"> {
-  const rope = (fields.rope_parameters ?? fields.rope_scaling ?? {}) as Fields;
+  // transformers 5 writes the first; where both are filled it takes the second, whole, with the theta beside it.
+  const rope = [fields.rope_scaling, fields.rope_parameters, {}]
+    .map((given) => (given == null ? {} : fieldsOf(given, `${path}: the rotary positions`, "a description")))
+    .find((given, i) => i === 2 || Object.keys(given).length > 0) as Fields;
+  const nested = Object.keys(rope).find((key) => key.endsWith("_attention"));
+  if (nested !== undefined) refuse(path, `rotary positions for each kind of layer (${quoted(nested)})`);
   const number = numberReader({ ...fields, ...rope }, path, "llama");
   const own = numberReader(rope, path, "llama");
   const type = rope.rope_type ?? rope.type ?? "default";
   const share = rope.partial_rotary_factor ?? fields.partial_rotary_factor ?? 1;
-  if (share !== 1) refuse(path, `rotations of a part of each head (partial_rotary_factor ${share})`);
-  const originalSequence = () => own("original_max_position_embeddings", number("max_position_embeddings"));
+  if (share !== 1) refuse(path, `rotations of a part of each head (partial_rotary_factor ${shown(share)})`);
+  // Where it stands beside them as well, transformers takes that one.
+  const originalSequence = () =>
+    fields.original_max_position_embeddings == null
+      ? own("original_max_position_embeddings", number("max_position_embeddings"))
+      : numberReader(fields, path, "llama")("original_max_position_embeddings");
   const scaling = (): RopeScaling | null => {
     switch (type) {
       case "default":
@@ -237,7 +312,7 @@ function readRope(fields: Fields, path: string): Pick<RotaryConfig, "ropeTheta" 
         };
       }
       default:
-        return refuse(path, `rotary positions of type ${JSON.stringify(type)}`);
+        return refuse(path, `rotary positions of type ${shown(type)}`);
     }
   };
   return { ropeTheta: number("rope_theta", 10_000), ropeScaling: scaling() };

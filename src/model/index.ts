@@ -12,7 +12,10 @@ export {
 } from "./config.js";
 export { fetchHubModel, type HubOptions, isHubAddress } from "./hub.js";
 export {
+  type ByteWeights,
+  type DescribedModel,
   fromHuggingFaceConfig,
+  fromHuggingFaceGenerationConfig,
   toHuggingFaceConfig,
   toHuggingFaceGenerationConfig,
 } from "./hugging-face-config.js";

@@ -8,29 +8,41 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { createAtomicFile } from "../documents/index.js";
-import { fileError, QuernError } from "../errors.js";
-import { convertFromFloats, convertToFloats, FLOAT_DTYPES } from "../tensor/index.js";
+import { fileError, QuernError, quoted } from "../errors.js";
+import { parseJson } from "../json-file.js";
+import { BYTE_FLOAT_DTYPES, convertFromFloats, convertToFloats, FLOAT_DTYPES } from "../tensor/index.js";
 
-/** Element types of the format that are a whole number of bytes, and how many. */
-const DTYPE_BYTES = {
-  F64: 8,
-  F32: 4,
-  F16: 2,
-  BF16: 2,
-  F8_E4M3: 1,
-  F8_E5M2: 1,
-  I64: 8,
-  I32: 4,
-  I16: 2,
-  I8: 1,
-  U64: 8,
-  U32: 4,
-  U16: 2,
-  U8: 1,
-  BOOL: 1,
+/** Element types of the format, and the bits of an element. */
+const DTYPE_BITS = {
+  F64: 64,
+  F32: 32,
+  F16: 16,
+  BF16: 16,
+  F8_E4M3: 8,
+  F8_E5M2: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2FNUZ: 8,
+  F8_E8M0: 8,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  F4: 4,
+  C64: 64,
+  I64: 64,
+  I32: 32,
+  I16: 16,
+  I8: 8,
+  U64: 64,
+  U32: 32,
+  U16: 16,
+  U8: 8,
+  BOOL: 8,
 } as const;
 
-export type StoredDType = keyof typeof DTYPE_BYTES;
+/** A type that is known here, or the name of one that the format was given later: its tensors are bytes, and no numbers. */
+export type StoredDType = keyof typeof DTYPE_BITS | (string & {});
+
+/** What is read as float32. */
+const READABLE = [...FLOAT_DTYPES, ...BYTE_FLOAT_DTYPES] as const;
 
 /** What the header says of one tensor; `begin` and `end` are bytes from the start of the file. */
 export interface StoredTensor {
@@ -46,9 +58,9 @@ export interface SafetensorsFile {
   /** The header's free strings. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** The bytes of a tensor as stored. */
-  readBytes(name: string): Promise<Uint8Array>;
-  /** The values of a floating-point tensor (F64, F32, F16, BF16) as float32. */
+  /** The bytes of a tensor as stored, or `length` of them from `begin`. */
+  readBytes(name: string, begin?: number, length?: number): Promise<Uint8Array>;
+  /** The values of a floating-point tensor (F64, F32, F16, BF16, or one byte: F8_E4M3, F8_E5M2 …) as float32. */
   readFloats(name: string): Promise<Float32Array>;
   /** The values of an I32 tensor. */
   readIntegers(name: string): Promise<Int32Array>;
@@ -57,6 +69,8 @@ export interface SafetensorsFile {
 
 /** The reference implementation's bound; a real header of 100,000 tensors is a tenth of it. */
 const MAX_HEADER_BYTES = 100_000_000;
+/** The header holds objects that hold lists. */
+const HEADER_DEPTH = 8;
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
@@ -70,7 +84,9 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     throw fileError(error, "read", path);
   }
   try {
-    const { size } = await handle.stat();
+    const found = await handle.stat();
+    const { size } = found;
+    if (!found.isFile()) throw malformed(path, "it is not a regular file");
     if (size < 8) throw malformed(path, `it has ${size} bytes, fewer than its header's length takes`);
     const prefix = await readRange(handle, path, 0, 8);
     const headerBytes = Number(new DataView(prefix.buffer).getBigUint64(0, true));
@@ -89,15 +105,17 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
 }
 
 function openFile(handle: FileHandle, path: string, header: Pick<SafetensorsFile, "metadata" | "tensors">) {
-  const find = (name: string, dtypes: readonly StoredDType[]): StoredTensor => {
+  const find = (name: string, dtypes?: readonly StoredDType[]): StoredTensor => {
     const tensor = header.tensors.get(name);
-    if (tensor === undefined) throw new QuernError(`${path} holds no tensor ${name}`);
-    if (!dtypes.includes(tensor.dtype)) {
-      throw new QuernError(`tensor ${name} in ${path} is ${tensor.dtype}; ${dtypes.join(", ")} can be read here`);
+    if (tensor === undefined) throw new QuernError(`${path} holds no tensor ${quoted(name)}`);
+    if (dtypes !== undefined && !dtypes.includes(tensor.dtype)) {
+      throw new QuernError(
+        `tensor ${quoted(name)} in ${path} is ${tensor.dtype}; ${dtypes.join(", ")} can be read here`,
+      );
     }
     return tensor;
   };
-  const read = async ({ begin, end }: StoredTensor) => {
+  const read = async ({ begin, end }: Pick<StoredTensor, "begin" | "end">) => {
     try {
       return await readRange(handle, path, begin, end - begin);
     } catch (error) {
@@ -107,10 +125,14 @@ function openFile(handle: FileHandle, path: string, header: Pick<SafetensorsFile
   return {
     path,
     ...header,
-    readBytes: (name: string) => read(find(name, Object.keys(DTYPE_BYTES) as StoredDType[])),
+    readBytes: async (name: string, begin = 0, length?: number) => {
+      const tensor = find(name);
+      const first = tensor.begin + begin;
+      return read({ begin: first, end: length === undefined ? tensor.end : Math.min(tensor.end, first + length) });
+    },
     readFloats: async (name: string) => {
-      const tensor = find(name, FLOAT_DTYPES);
-      return convertToFloats(await read(tensor), tensor.dtype as (typeof FLOAT_DTYPES)[number]);
+      const tensor = find(name, READABLE);
+      return convertToFloats(await read(tensor), tensor.dtype as (typeof READABLE)[number]);
     },
     readIntegers: async (name: string) => new Int32Array((await read(find(name, ["I32"]))).buffer),
     close: () => handle.close(),
@@ -140,8 +162,9 @@ function parseHeader(path: string, bytes: Uint8Array): { readonly [key: string]:
   let header: Json;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    header = JSON.parse(text) as Json;
+    header = parseJson(text, `the header of ${path}`, { depth: HEADER_DEPTH }) as Json;
   } catch (cause) {
+    if (cause instanceof QuernError) throw cause;
     throw malformed(path, `its header is not JSON (${(cause as Error).message})`);
   }
   if (typeof header !== "object" || header === null || Array.isArray(header)) {
@@ -149,20 +172,25 @@ function parseHeader(path: string, bytes: Uint8Array): { readonly [key: string]:
   }
   // JSON.parse keeps the last of two equal keys, so two readers could see two different files.
   const twice = firstRepeatedKey(text);
-  if (twice !== null) throw malformed(path, `its header has the key ${twice} twice`);
+  if (twice !== null) throw malformed(path, `its header has the key ${quoted(twice)} twice`);
   return header as { readonly [key: string]: Json };
 }
 
 /** The first key that stands twice in one object of a valid JSON text, or null. */
 function firstRepeatedKey(text: string): string | null {
   const open: (Set<string> | null)[] = []; // a set for each open object, null for an array
-  for (const match of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/gs)) {
-    const token = match[0];
-    if (token === "{") open.push(new Set());
-    else if (token === "[") open.push(null);
-    else if (token === "}" || token === "]") open.pop();
-    else if (match[1] !== undefined) {
-      const key = JSON.parse(token.slice(0, token.length - match[1].length)) as string;
+  let string = ""; // the last one: a key, if a colon follows
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i];
+    if (character === "{") open.push(new Set());
+    else if (character === "[") open.push(null);
+    else if (character === "}" || character === "]") open.pop();
+    else if (character === '"') {
+      const begin = i++;
+      while (text[i] !== '"') i += text[i] === "\\" ? 2 : 1;
+      string = text.slice(begin, i + 1);
+    } else if (character === ":") {
+      const key = JSON.parse(string) as string;
       const keys = open[open.length - 1];
       if (keys?.has(key)) return key;
       keys?.add(key);
@@ -176,12 +204,12 @@ function checkHeader(path: string, header: { readonly [key: string]: Json }, dat
   const tensors = new Map<string, StoredTensor>();
   for (const [name, value] of Object.entries(header)) {
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      throw malformed(path, `its header's ${name} is not an object`);
+      throw malformed(path, `its header's ${quoted(name)} is not an object`);
     }
     const fields = value as { readonly [key: string]: Json };
     if (name === "__metadata__") {
       for (const [key, entry] of Object.entries(fields)) {
-        if (typeof entry !== "string") throw malformed(path, `the metadata ${key} is not a string`);
+        if (typeof entry !== "string") throw malformed(path, `the metadata ${quoted(key)} is not a string`);
         metadata[key] = entry;
       }
     } else {
@@ -193,7 +221,7 @@ function checkHeader(path: string, header: { readonly [key: string]: Json }, dat
   for (const tensor of [...tensors.values()].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
     if (tensor.begin !== end) {
       const what = tensor.begin < end ? "overlaps another" : "leaves a hole before it";
-      throw malformed(path, `tensor ${tensor.name} ${what}`);
+      throw malformed(path, `tensor ${quoted(tensor.name)} ${what}`);
     }
     end = tensor.end;
   }
@@ -207,21 +235,26 @@ function checkHeader(path: string, header: { readonly [key: string]: Json }, dat
 function checkTensor(path: string, name: string, fields: { readonly [key: string]: Json }, dataStart: number) {
   const { dtype, shape, data_offsets: offsets, ...rest } = fields;
   const unknown = Object.keys(rest);
-  if (unknown.length > 0) throw malformed(path, `tensor ${name} has an unknown field ${unknown[0]}`);
-  if (typeof dtype !== "string" || !Object.hasOwn(DTYPE_BYTES, dtype)) {
-    throw malformed(path, `tensor ${name} has the unknown element type ${JSON.stringify(dtype)}`);
+  const tensor = `tensor ${quoted(name)}`;
+  if (unknown.length > 0) throw malformed(path, `${tensor} has an unknown field ${quoted(unknown[0])}`);
+  // Types are added to the format. What a tensor of an unknown one takes is what its offsets say.
+  if (typeof dtype !== "string" || !/^[A-Z][A-Z0-9_]{0,31}$/.test(dtype)) {
+    throw malformed(path, `${tensor} has no element type but ${quoted(JSON.stringify(dtype) ?? "nothing")}`);
   }
-  if (!isCounts(shape)) throw malformed(path, `tensor ${name} has no valid shape`);
+  if (!isCounts(shape)) throw malformed(path, `${tensor} has no valid shape`);
   if (!isCounts(offsets) || offsets.length !== 2 || offsets[1] < offsets[0]) {
-    throw malformed(path, `tensor ${name} has no valid data_offsets`);
+    throw malformed(path, `${tensor} has no valid data_offsets`);
   }
-  const type = dtype as StoredDType;
-  const bytes = shape.reduce((product, dimension) => product * dimension, DTYPE_BYTES[type]);
-  if (bytes !== offsets[1] - offsets[0]) {
-    const claim = `${offsets[1] - offsets[0]} bytes`;
-    throw malformed(path, `tensor ${name} has ${claim} and its shape (${shape.join(",")}) of ${type} takes ${bytes}`);
+  if (Object.hasOwn(DTYPE_BITS, dtype)) {
+    const bits = DTYPE_BITS[dtype as keyof typeof DTYPE_BITS];
+    const bytes = shape.reduce((product, dimension) => product * dimension, bits) / 8;
+    if (bytes !== offsets[1] - offsets[0]) {
+      const claim = `${offsets[1] - offsets[0]} bytes`;
+      const dimensions = `(${shape.slice(0, 8).join(",")}${shape.length > 8 ? ",…" : ""})`;
+      throw malformed(path, `${tensor} has ${claim} and its shape ${dimensions} of ${dtype} takes ${bytes}`);
+    }
   }
-  return { name, dtype: type, shape, begin: dataStart + offsets[0], end: dataStart + offsets[1] };
+  return { name, dtype, shape, begin: dataStart + offsets[0], end: dataStart + offsets[1] };
 }
 
 function isCounts(value: Json | undefined): value is readonly number[] {
@@ -250,7 +283,7 @@ export async function writeSafetensors(
   let offset = 0;
   for (const { name, dtype, shape } of tensors) {
     if (Object.hasOwn(header, name)) throw new QuernError(`two tensors named ${name} cannot go into ${path}`);
-    const bytes = shape.reduce((product, dimension) => product * dimension, DTYPE_BYTES[dtype]);
+    const bytes = shape.reduce((product, dimension) => product * dimension, DTYPE_BITS[dtype] / 8);
     header[name] = { dtype, shape, data_offsets: [offset, offset + bytes] };
     offset += bytes;
   }

@@ -68,9 +68,49 @@ export const castNumber: { readonly [D in DType]: (value: number) => number } = 
   u8: (value) => toInteger(value, 0, 255),
 };
 
+/** Formats of one byte: exponent bits, how far below zero exponents go, and what the topmost values mean. */
+const BYTE_FORMATS = {
+  // 256 numbers but for two that are not: S.1111.111 (Micikevicius et al., arXiv:2209.05433)
+  F8_E4M3: { exponentBits: 4, bias: 7, top: "one NaN" },
+  F8_E5M2: { exponentBits: 5, bias: 15, top: "IEEE" },
+  // No negative zero: its bits are the only NaN (Noune et al., arXiv:2206.02915)
+  F8_E4M3FNUZ: { exponentBits: 4, bias: 8, top: "none" },
+  F8_E5M2FNUZ: { exponentBits: 5, bias: 16, top: "none" },
+} as const;
+
+export const BYTE_FLOAT_DTYPES = ["F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F8_E8M0"] as const;
+/** Floating-point types of one byte, which files hold and nothing computes with. */
+export type ByteFloatDType = (typeof BYTE_FLOAT_DTYPES)[number];
+
+/** The float32 of a one-byte float; exact. */
+function byteToFloat(bits: number, dtype: ByteFloatDType): number {
+  // A scale of microscaling formats: a power of two without a sign (Rouhani et al., arXiv:2310.10537)
+  if (dtype === "F8_E8M0") return bits === 255 ? Number.NaN : 2 ** (bits - 127);
+  const { exponentBits, bias, top } = BYTE_FORMATS[dtype];
+  const fractionBits = 7 - exponentBits;
+  const sign = bits & 0x80 ? -1 : 1;
+  const exponent = (bits & 0x7f) >> fractionBits;
+  const fraction = bits & ((1 << fractionBits) - 1);
+  if (top === "none" && bits === 0x80) return Number.NaN;
+  if (top === "one NaN" && (bits & 0x7f) === 0x7f) return Number.NaN;
+  if (top === "IEEE" && exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  if (exponent === 0) return sign * fraction * 2 ** (1 - bias - fractionBits); // zero and subnormal
+  return sign * (1 + fraction / (1 << fractionBits)) * 2 ** (exponent - bias);
+}
+
 /** Stored bytes as float32 values; `bytes` must start its buffer. */
-export function convertToFloats(bytes: Uint8Array, dtype: FloatDType): Float32Array {
+export function convertToFloats(bytes: Uint8Array, dtype: FloatDType | ByteFloatDType): Float32Array {
   switch (dtype) {
+    case "F8_E4M3":
+    case "F8_E5M2":
+    case "F8_E4M3FNUZ":
+    case "F8_E5M2FNUZ":
+    case "F8_E8M0": {
+      const all = Float32Array.from({ length: 256 }, (_, bits) => byteToFloat(bits, dtype));
+      const values = new Float32Array(bytes.length);
+      for (let i = 0; i < bytes.length; i++) values[i] = all[bytes[i]];
+      return values;
+    }
     case "F32":
       return new Float32Array(bytes.buffer);
     case "F64":

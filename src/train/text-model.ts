@@ -8,7 +8,7 @@ export interface TextModel {
   readonly folder: string;
   readonly model: Awaited<ReturnType<typeof openModel>>;
   readonly tokenizer: Tokenizer;
-  /** Ids that end a text: what the model's configuration says, and the tokenizer's end-of-text token. */
+  /** Ids that end a text: what the model's `config.json` and `generation_config.json` say, and the tokenizer's end-of-text token. */
   readonly endOfText: readonly number[];
   /** What stands before a text: the tokenizer's own beginning, or the end of the text before it; empty where neither is. */
   readonly beginning: readonly number[];
@@ -43,7 +43,7 @@ export async function openTextModel(path: string): Promise<TextModel> {
     const tokenizer = await loadTokenizer(folder);
     checkFits(tokenizer, model.config, `in ${folder}`);
     const own = tokenizer.endOfText;
-    const endOfText = [...model.endOfText, ...(own === undefined ? [] : [own])];
+    const endOfText = [...new Set([...model.endOfText, ...(own === undefined ? [] : [own])])];
     const before = tokenizer.parts.before ?? [];
     const separator = own ?? model.endOfText.at(0);
     return {

@@ -39,7 +39,11 @@ describe("defineModel", () => {
 describe("config.json", () => {
   it("comes back as it was", () => {
     const config = defineModel({ ...sizes, keyValueHeads: 2, headWidth: 24, ropeTheta: 500, tiedHead: false });
-    expect(fromHuggingFaceConfig(toHuggingFaceConfig(config, 7), "x")).toEqual({ config, endOfText: [7] });
+    expect(fromHuggingFaceConfig(toHuggingFaceConfig(config, 7), "x")).toEqual({
+      config,
+      endOfText: [7],
+      byteWeights: null,
+    });
     expect(fromHuggingFaceConfig(toHuggingFaceConfig(config, null), "x").endOfText).toEqual([]);
   });
 
@@ -59,7 +63,11 @@ describe("config.json", () => {
     ...scalings.map((ropeScaling) => ({ ropeScaling })),
   ])("comes back with %j", (options) => {
     const config = defineModel({ ...sizes, ...options });
-    expect(fromHuggingFaceConfig(toHuggingFaceConfig(config, 7), "x")).toEqual({ config, endOfText: [7] });
+    expect(fromHuggingFaceConfig(toHuggingFaceConfig(config, 7), "x")).toEqual({
+      config,
+      endOfText: [7],
+      byteWeights: null,
+    });
   });
 
   it("reads the first GPT-2's, which leaves much unsaid", () => {
@@ -103,7 +111,20 @@ describe("config.json", () => {
     [{ use_sliding_window: true }, /use_sliding_window/],
     [{ hidden_act: "gelu" }, /activation "gelu"/],
     [{ quantization_config: { bits: 4 } }, /quantized/],
-    [{ hidden_size: "wide" }, /no number for hidden_size/],
+    [{ quantization_config: { quant_method: "gptq" } }, /method "gptq"/],
+    [{ quantization_config: { quant_method: "fp8", activation_scheme: "static" } }, /scheme "static"/],
+    [{ quantization_config: { quant_method: "fp8", weight_block_size: [128] } }, /weight_block_size of \[128\]/],
+    [{ compression_config: {} }, /compression_config/],
+    [{ hidden_size: "wide" }, /has "wide" for hidden_size; a llama model needs a number/],
+    [{ num_hidden_layers: 3e7 }, /layers is 30000000, and at most 4096/],
+    [{ vocab_size: 1e12 }, /vocabSize is 1000000000000, and at most/],
+    [{ num_hidden_layers: 1.5 }, /layers is 1.5, not a whole number/],
+    [{ hidden_size: -48 }, /width is -48, not a whole number/],
+    [{ rms_norm_eps: [1] }, /has \[1\] for rms_norm_eps/],
+    [{ tie_word_embeddings: "true" }, /has "true" for tie_word_embeddings, not true or false/],
+    [{ eos_token_id: ["</s>"] }, /has "<\/s>" in eos_token_id/],
+    [{ rope_parameters: { full_attention: {} }, rope_scaling: null }, /each kind of layer \(full_attention\)/],
+    [{ rope_parameters: "linear", rope_scaling: null }, /rotary positions is not a description/],
     [{ num_attention_heads: 7, head_dim: null }, /not a multiple of the 7 heads/],
   ])("refuses %j", (change, message) => {
     const json = { ...toHuggingFaceConfig(defineModel(sizes), 7), ...change };
