@@ -14,6 +14,7 @@ import type { OnProgress } from "../../progress.js";
 import { version } from "../../version.js";
 import { type HttpResponse, parseHttpResponse } from "../archive/http-message.js";
 import { sha1 } from "../archive/write.js";
+import { decodePage } from "../extract/charset.js";
 import { PrivateAddressError } from "./addresses.js";
 import { crawlOptions } from "./crawl-options.js";
 import { exchangeRecords, payloadOf } from "./exchange-records.js";
@@ -22,7 +23,7 @@ import { directivesOf, readLinks, readSitemap } from "./links.js";
 import { ALLOW_ALL, type Robots, robotsFrom } from "./robots.js";
 import { Scope } from "./scope.js";
 import { CrawlStore, type Done, type Waiting } from "./store.js";
-import { normaliseUrl, TrapDetector } from "./urls.js";
+import { locationOf, normaliseUrl, TrapDetector } from "./urls.js";
 
 export interface CrawlOptions extends z.input<typeof crawlOptions> {
   readonly signal?: AbortSignal;
@@ -256,13 +257,17 @@ class Crawl {
         const location = exchange.headers.get("location");
         if (exchange.status < 300 || exchange.status > 399 || location === undefined) break;
         // RFC 9309, 2.3.1.2: five redirects are followed; here within the origin, where the same connection serves.
-        const target = normaliseUrl(location, place);
+        const target = normaliseUrl(locationOf(location), place);
         if (hops === 5 || target === null || new URL(target).origin !== host.origin) break;
         place = target;
       }
       const response = parseHttpResponse(exchange.response, this.#o.maxPageBytes);
       this.#bytes += exchange.response.length;
-      robots = robotsFrom(url, exchange.status >= 300 && exchange.status < 400 ? 404 : exchange.status, text(response));
+      robots = robotsFrom(
+        url,
+        exchange.status >= 300 && exchange.status < 400 ? 404 : exchange.status,
+        response?.body ?? "",
+      );
       await this.#store.write(this.#records(url, exchange, null), [], null);
     } catch (error) {
       if (this.#signal?.aborted) return ALLOW_ALL; // nothing more is fetched
@@ -322,10 +327,11 @@ class Crawl {
     const said = new Set(directivesOf(response.headers.get("x-robots-tag") ?? ""));
     let links: readonly string[] = [];
     if (!typeOf(response.headers).startsWith("text/plain")) {
-      const page = readLinks(text(response));
+      const { text, charset } = decodePage(response.body, response.headers.get("content-type"));
+      const page = readLinks(text);
       for (const directive of page.directives) said.add(directive);
       const base = page.base === undefined ? url : (normaliseUrl(page.base, url) ?? url);
-      links = page.links.map((link) => normaliseUrl(link, base)).filter((link) => link !== null);
+      links = page.links.map((link) => normaliseUrl(link, base, charset)).filter((link) => link !== null);
     }
     const refused = said.has("noindex") ? "noindex" : said.has("noai") ? "noai" : null;
     const found: Waiting[] =
@@ -340,7 +346,7 @@ class Crawl {
   }
 
   async #redirect(entry: Waiting, exchange: Exchange, location: string): Promise<void> {
-    const target = normaliseUrl(location, entry.url);
+    const target = normaliseUrl(locationOf(location), entry.url);
     const done: Done = { url: entry.url, outcome: "redirected", status: exchange.status };
     const records = this.#records(entry.url, exchange, null);
     if (target === null) return this.#finish({ ...done, outcome: "redirected to no page" }, records);
@@ -424,7 +430,6 @@ const pathOf = (url: string) => {
 const secondsIn = (text: string) => (/^\d+$/.test(text) ? Number(text) : (Date.parse(text) - Date.now()) / 1000);
 const typeOf = (headers: ReadonlyMap<string, string>) =>
   (headers.get("content-type") ?? "").split(";", 1)[0].trim().toLowerCase();
-const text = (response: HttpResponse | null) => response?.body.toString("utf8") ?? "";
 
 function failure(error: unknown): string {
   const { code, name } = error as { readonly code?: string; readonly name: string };

@@ -1,5 +1,5 @@
 /** @file What a page says to a crawler: its links, and what it forbids. Sitemaps: sitemaps.org's protocol 0.9. */
-import { Parser } from "htmlparser2";
+import { Tokenizer } from "htmlparser2";
 
 export interface PageLinks {
   /** Absolute or relative to `base`, in order, without those marked nofollow. */
@@ -12,30 +12,97 @@ export interface PageLinks {
 
 const ROBOTS = /^(robots|quern)$/i;
 
+/** Characters of an attribute, or of an address in a sitemap; what is longer is left out. */
+const LONGEST_VALUE = 20_000;
+const MOST_DIRECTIVES = 1000;
+
 /** Reads links and directives out of a page, at most `most` links. */
 export function readLinks(html: string, most = 5000): PageLinks {
   const links: string[] = [];
   const directives = new Set<string>();
   let base: string | undefined;
-  const parser = new Parser({
+  scan(html, false, {
     onopentag(name, attributes) {
-      if (name === "base") base ??= attributes.href;
-      else if (name === "meta" && ROBOTS.test(attributes.name ?? "")) {
-        for (const directive of directivesOf(attributes.content ?? "")) directives.add(directive);
+      const href = attributes.get("href");
+      const rel = attributes.get("rel") ?? "";
+      if (name === "base") base ??= href;
+      else if (name === "meta" && ROBOTS.test(attributes.get("name")?.trim() ?? "")) {
+        for (const directive of directivesOf(attributes.get("content") ?? "")) {
+          if (directives.size < MOST_DIRECTIVES) directives.add(directive);
+        }
       } else if (
-        (name === "a" ||
-          name === "area" ||
-          (name === "link" && /\b(next|prev|alternate)\b/.test(attributes.rel ?? ""))) &&
-        attributes.href !== undefined &&
+        (name === "a" || name === "area" || (name === "link" && /\b(next|prev|alternate)\b/.test(rel))) &&
+        href !== undefined &&
         links.length < most &&
-        !/\b(nofollow|ugc|sponsored)\b/i.test(attributes.rel ?? "")
+        !/\b(nofollow|ugc|sponsored)\b/i.test(rel)
       ) {
-        links.push(attributes.href);
+        links.push(href);
       }
     },
   });
-  parser.end(html);
   return { links, base, directives };
+}
+
+interface Handlers {
+  onopentag?(name: string, attributes: ReadonlyMap<string, string>): void;
+  ontext?(text: string): void;
+  onclosetag?(name: string): void;
+}
+
+const WANTED_ATTRIBUTES = /^(href|rel|name|content)$/i;
+
+/**
+ * Goes through the tags of a text. Unlike htmlparser2's parser it keeps no list of open elements, in which each step
+ * would cost as much as elements are open.
+ */
+function scan(text: string, xmlMode: boolean, { onopentag, ontext, onclosetag }: Handlers): void {
+  const nameAt = (start: number, end: number) => {
+    const name = end - start > 16 ? "" : text.slice(start, end);
+    return xmlMode ? name : name.toLowerCase();
+  };
+  let tag = "";
+  let attributes = new Map<string, string>();
+  let name = "";
+  let value = "";
+  const extend = (more: string) => {
+    if (name !== "" && value.length <= LONGEST_VALUE) value += more;
+  };
+  const opened = () => onopentag?.(tag, attributes);
+  const nothing = () => {};
+  const tokenizer = new Tokenizer(
+    { decodeEntities: true, xmlMode },
+    {
+      onopentagname(start, end) {
+        tag = nameAt(start, end);
+        attributes = new Map();
+      },
+      onattribname(start, end) {
+        const found = nameAt(start, end);
+        name = WANTED_ATTRIBUTES.test(found) && !attributes.has(found) ? found : "";
+        value = "";
+      },
+      onattribdata: (start, end) => extend(name === "" ? "" : text.slice(start, end)),
+      onattribentity: (codepoint) => extend(String.fromCodePoint(codepoint)),
+      onattribend() {
+        if (name !== "" && value.length <= LONGEST_VALUE) attributes.set(name, value);
+      },
+      onopentagend: opened,
+      onselfclosingtag: () => {
+        opened();
+        if (xmlMode) onclosetag?.(tag);
+      },
+      onclosetag: (start, end) => onclosetag?.(nameAt(start, end)),
+      ontext: (start, end) => ontext?.(text.slice(start, end)),
+      ontextentity: (codepoint) => ontext?.(String.fromCodePoint(codepoint)),
+      oncdata: (start, end, offset) => ontext?.(text.slice(start, end - offset)),
+      oncomment: nothing,
+      ondeclaration: nothing,
+      onprocessinginstruction: nothing,
+      onend: nothing,
+    },
+  );
+  tokenizer.write(text);
+  tokenizer.end();
 }
 
 /** The words of a robots meta element or of X-Robots-Tag headers, one a line; `none` means noindex and nofollow. */
@@ -63,30 +130,29 @@ export interface Sitemap {
 export function readSitemap(text: string, most = 50_000): Sitemap {
   const pages: string[] = [];
   const sitemaps: string[] = [];
-  if (!text.trimStart().startsWith("<")) {
-    const lines = text.split(/\r?\n/).filter((line) => /^https?:\/\//i.test(line.trim()));
-    return { pages: lines.slice(0, most), sitemaps };
+  if (!/^\s*</.test(text.slice(0, 1000))) {
+    for (const [line] of text.matchAll(/^[ \t]*https?:\/\/[^\r\n]{1,20000}/gim)) {
+      if (pages.push(line.trim()) >= most) break;
+    }
+    return { pages, sitemaps };
   }
   let inside: "url" | "sitemap" | null = null;
   let location: string | null = null;
-  const parser = new Parser(
-    {
-      onopentag(name) {
-        if (name === "url" || name === "sitemap") inside = name;
-        else if (name === "loc") location = "";
-      },
-      ontext(data) {
-        if (location !== null) location += data;
-      },
-      onclosetag(name) {
-        if (name === "loc" && location !== null && pages.length + sitemaps.length < most) {
-          (inside === "sitemap" ? sitemaps : pages).push(location.trim());
-        }
-        if (name === "loc") location = null;
-      },
+  scan(text, true, {
+    onopentag(name) {
+      if (name === "url" || name === "sitemap") inside = name;
+      else if (name === "loc") location = "";
     },
-    { xmlMode: true },
-  );
-  parser.end(text);
+    ontext(data) {
+      if (location !== null && location.length < LONGEST_VALUE) location += data.slice(0, LONGEST_VALUE);
+    },
+    onclosetag(name) {
+      if (name !== "loc") return;
+      if (location !== null && pages.length + sitemaps.length < most) {
+        (inside === "sitemap" ? sitemaps : pages).push(location.trim());
+      }
+      location = null;
+    },
+  });
   return { pages, sitemaps };
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { makeFolder } from "../../documents/index.js";
 import { readRecords, type TextRecord } from "../clean/records.js";
 import type { Task } from "../clean/tasks.js";
-import { normaliseUrl } from "../crawl/urls.js";
+import { normaliseUrl, routeOf } from "../crawl/urls.js";
 import type { TaskContext } from "../executors/work.js";
 import { DocumentTableWriter, PieceWriter } from "./document-table.js";
 import { EntryWriter } from "./entries.js";
@@ -161,10 +161,14 @@ async function keysOf(task: Task, config: DeduplicateConfig, hasher: TextHasher,
   }
 }
 
-/** An address without what does not change the page: scheme, www, session and tracking parameters, a last slash. */
+/**
+ * An address without what does not change the page: scheme, www, session ids, tracking, a last slash, a fragment unless a
+ * script shows another page for it. Null for what is not a web address.
+ */
 export function canonicalUrl(address: string): string | null {
   const url = normaliseUrl(address);
-  return url === null ? null : url.replace(/^https?:\/\/(www\.)?/, "").replace(/\/(?=$|\?)/, "");
+  if (url === null) return null;
+  return url.replace(/^https?:\/\/(www\.)?/, "").replace(/\/(?=$|\?)/, "") + routeOf(address);
 }
 
 function qualityOf(record: TextRecord): number {
