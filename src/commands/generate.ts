@@ -8,14 +8,19 @@ export default defineCommand({
     'quern generate --model runs/first --prompt "Call me"',
     'quern generate --model runs/first --prompt "The sea" --temperature 0',
   ],
-  async run(options, { signal, write, print }) {
+  async run(options, { signal, write, print, log }) {
     const { generateText } = await import("../train/index.js");
     let text = "";
-    for await (const piece of generateText({ ...options, signal })) {
+    const warnings: string[] = [];
+    const onWarning = (warning: string) => {
+      warnings.push(warning);
+      log(`warning: ${warning}`);
+    };
+    for await (const piece of generateText({ ...options, signal, onWarning })) {
       text += piece;
       write(piece);
     }
     print();
-    return { prompt: options.prompt, text };
+    return { prompt: options.prompt, text, warnings };
   },
 });

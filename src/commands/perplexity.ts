@@ -14,9 +14,10 @@ export default defineCommand({
     "quern perplexity --model runs/first notes.txt more/",
     "quern perplexity --model runs/first notes.txt --sequence 256 --stride 256",
   ],
-  async run(options, { signal, onProgress, print }) {
+  async run(options, { signal, onProgress, print, log }) {
     const { perplexity } = await import("../eval/index.js");
     const result = await perplexity({ ...options, signal, onProgress });
+    for (const warning of result.warnings) log(`warning: ${warning}`);
     const rows = [...result.files, ...(result.files.length > 1 ? [{ file: "total", ...result.total }] : [])];
     const wide = Math.max(4, ...rows.map(({ file }) => file.length));
     print(`${"file".padEnd(wide)}      tokens       bytes  nats/token  bits/token  perplexity  bits/byte`);

@@ -33,6 +33,8 @@ export interface PerplexityResult {
   /** One for each path given, in that order. */
   readonly files: readonly (TextScore & { readonly file: string })[];
   readonly total: TextScore;
+  /** What is unusual about the model's folder, a sentence each. */
+  readonly warnings: readonly string[];
   /** Windows, as they were used. */
   readonly sequence: number;
   readonly stride: number;
@@ -88,7 +90,7 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
       if (tokens === 0) throw new QuernError(`${path} holds no token to predict; give a longer text`, { exitCode: 2 });
     }
     // Short texts want a short window: what pads it is computed and thrown away.
-    const longest = Math.max(...texts.map(({ ids }) => ids.length - 1));
+    const longest = texts.reduce((most, { ids }) => Math.max(most, ids.length - 1), 0);
     const fitting = 2 ** Math.ceil(Math.log2(Math.max(SHORTEST_WINDOW, longest)));
     const sequence = Math.min(most, fitting);
     const stride = Math.min(sequence, o.stride ?? Math.ceil(most / 2));
@@ -107,11 +109,15 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
         onProgress?.({ task: "judge", done, total, unit: "token" });
       };
       const nats = await scorer.score(texts, { signal, onScored });
+      if (!nats.every(Number.isFinite)) {
+        throw new QuernError(`the losses of ${folder} are not numbers: its weights are damaged, or training diverged`);
+      }
       const costs = texts.map((text, i) => ({ ...text, nats: nats[i] }));
       return {
         model: folder,
         files: o.files.map((file, i) => ({ file, ...scoreOf(costs.filter((cost) => cost.file === i)) })),
         total: scoreOf(costs),
+        warnings: model.warnings,
         sequence,
         stride,
       };

@@ -4,6 +4,7 @@
  * costs a whole forward pass: the same text, slowly, to check the other against.
  */
 import { type CompileOptions, compile, type Plan, type Program, type Written } from "../backends/index.js";
+import { QuernError } from "../errors.js";
 import { forward, keyValueCache, logits, type ModelConfig, modelVariables, randomStream } from "../model/index.js";
 import { type Entry, embedding, input, reshape, scalar } from "../tensor/index.js";
 import { chooseToken, type SamplingOptions } from "./sampling.js";
@@ -77,13 +78,23 @@ async function* generate(
   const seen = new Set(Array.from(prompt)); // also what the sequence has no room for any more
   for (let drawn = 0; drawn < tokens; drawn++) {
     signal?.throwIfAborted();
-    const token = chooseToken(await next(text), sampling, random.uniform(drawn), seen);
+    const scores = await next(text);
+    checkNumbers(scores);
+    const token = chooseToken(scores, sampling, random.uniform(drawn), seen);
     if (endOfText.includes(token)) return;
     yield token;
     // The trained positions are used up: the newer half goes on as a text of its own.
     if (text.length === sequence) text.splice(0, Math.ceil(sequence / 2));
     text.push(token);
     seen.add(token);
+  }
+}
+
+/** @throws QuernError for logits that no healthy model gives: every token would be as good as any other */
+function checkNumbers(scores: Float32Array): void {
+  for (const score of scores) {
+    if (score < Number.POSITIVE_INFINITY) continue;
+    throw new QuernError("the model's logits are not numbers: its weights are damaged, or training diverged");
   }
 }
 

@@ -11,6 +11,8 @@ import { openTextModel } from "./text-model.js";
 export type GenerateTextOptions = z.input<typeof generateOptions> & {
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
   readonly signal?: AbortSignal;
+  /** Called before the first piece with a sentence about each thing that may not be meant: a prompt that is cut, an odd model folder. */
+  readonly onWarning?: (warning: string) => void;
 };
 
 /**
@@ -21,11 +23,12 @@ const MIN_SEQUENCE = 256;
 
 /**
  * Continues a prompt; gives the continuation piece by piece as it is decoded, whole characters at a time. Ends at the end
- * of the text, before the first stop string, or after `tokens`.
+ * of the text, before the first stop string, or after `tokens`. A prompt longer than the model takes loses its beginning,
+ * and `onWarning` hears of it.
  * @throws QuernError for a folder that holds no model, or a tokenizer that is not the model's
  */
 export async function* generateText(options: GenerateTextOptions): AsyncGenerator<string, void> {
-  const { target = {}, signal, ...rest } = options;
+  const { target = {}, signal, onWarning, ...rest } = options;
   const o = checkOptions(generateOptions, rest);
   const opened = await openTextModel(o.model);
   try {
@@ -34,6 +37,14 @@ export async function* generateText(options: GenerateTextOptions): AsyncGenerato
     const prompt = given.length > 0 ? given : beginning;
     if (prompt.length === 0) {
       throw new QuernError("the prompt is empty, and this model knows no token that begins a text", { exitCode: 2 });
+    }
+    for (const warning of model.warnings) onWarning?.(warning);
+    const longest = model.config.sequence;
+    if (prompt.length > longest) {
+      onWarning?.(
+        `the prompt has ${prompt.length} tokens and the model takes ${longest}: the first ${prompt.length - longest} are ` +
+          "left out; shorten it, or choose a model with a longer context",
+      );
     }
     const needed = 2 ** Math.ceil(Math.log2(Math.max(MIN_SEQUENCE, prompt.length + o.tokens)));
     const decoder = await createDecoder(model.config, model.readParameter, {
