@@ -76,7 +76,7 @@ int main(void) {
   for (int i = 0; i < QN_VL; i++) rows[i] = qn_load(x + i * QN_VL);
   qn_transpose(rows);
   for (int i = 0; i < QN_VL; i++) for (int j = 0; j < QN_VL; j++) if (rows[i][j] != x[j * QN_VL + i]) failures++, printf("transpose %d %d  FAIL\n", i, j);
-  if (qn_sum(qn_load(x)) != QN_VL * (QN_VL - 1) / 2 || qn_max_lanes(qn_load(x)) != QN_VL - 1 || qn_max_lanes(-qn_load(x)) != 0) failures++, printf("sum or max  FAIL\n");
+  if (qn_sum(qn_load(x)) != QN_VL * (QN_VL - 1) / 2 || qn_maximum_lanes(qn_load(x)) != QN_VL - 1 || qn_maximum_lanes(-qn_load(x)) != 0) failures++, printf("sum or max  FAIL\n");
   for (long n = 0; n <= QN_VL + 1; n++) {
     for (int i = 0; i < QN_VL + 2; i++) t[i] = -5;
     qn_store_n(t, qn_load_n(x + 1, n) + 10.0f, n);

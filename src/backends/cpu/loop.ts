@@ -31,8 +31,8 @@ const expressions: { readonly [O in UnaryOp | BinaryOp | "where"]: Expression } 
   sub: infix("-"),
   mul: infix("*"),
   div: infix("/"),
-  minimum: call("qn_min"),
-  maximum: call("qn_max"),
+  minimum: call("qn_minimum"),
+  maximum: call("qn_maximum"),
   less: (a, b) => `qn_select(${a} < ${b}, qn_splat(1.0f), qn_splat(0.0f))`,
   equal: (a, b) => `qn_select(${a} == ${b}, qn_splat(1.0f), qn_splat(0.0f))`,
   where: (condition, a, b) => `qn_select(${condition} != qn_splat(0.0f), ${a}, ${b})`,
@@ -219,7 +219,7 @@ export function emitLoop(body: LoopBody, parameters: Parameters): EmittedLoop {
         const value = values[i] as Extract<LoopValue, { op: "rowSum" | "rowMax" }>;
         const x = `v${value.operands[0]}`;
         if (value.op === "rowSum") return `t${i} += ${partial ? `qn_first(${x}, n, 0.0f)` : x};`;
-        return `t${i} = qn_max(t${i}, ${partial ? `qn_first(${x}, n, -QN_INFINITY)` : x});`;
+        return `t${i} = qn_maximum(t${i}, ${partial ? `qn_first(${x}, n, -QN_INFINITY)` : x});`;
       }),
       ...work.results.map((i) => {
         const result: LoopResult = results[i];
@@ -258,7 +258,7 @@ export function emitLoop(body: LoopBody, parameters: Parameters): EmittedLoop {
     const rowValues = values.flatMap((value, i) => {
       if (value.varies || value.stage !== stage) return [];
       if (value.op === "rowSum") return [`vf v${i} = qn_splat(qn_sum(t${i}));`];
-      if (value.op === "rowMax") return [`vf v${i} = qn_splat(qn_max_lanes(t${i}));`];
+      if (value.op === "rowMax") return [`vf v${i} = qn_splat(qn_maximum_lanes(t${i}));`];
       return [`vf v${i} = ${compute(value, false)};`];
     });
     const rowStores = results.flatMap((result) =>

@@ -206,7 +206,7 @@ QN_INLINE void qn_attention_tile_of(const int bf16, const qn_attention_context *
       qn_store(l + j * QN_VL, qn_load(l + j * QN_VL) * corrections[j] + sums[j]);
       changed = qn_max(most[j] - before, changed);
     }
-    if (s0 > 0 && qn_max_lanes(changed) > 0.0f) for (long d = 0; d < D; d++) QN_UNROLL for (int j = 0; j < QN_NV; j++)
+    if (s0 > 0 && qn_maximum_lanes(changed) > 0.0f) for (long d = 0; d < D; d++) QN_UNROLL for (int j = 0; j < QN_NV; j++)
       qn_store(o + d * QN_NR + j * QN_VL, qn_load(o + d * QN_NR + j * QN_VL) * corrections[j]);
     if (bf16) qn_attention_tile_down(p, N, p);
     qn_attention_mix(bf16, N, late, D, values, p, o);

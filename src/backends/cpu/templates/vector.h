@@ -90,6 +90,9 @@ QN_INLINE vf qn_sqrt(vf x) {
 }
 #endif
 #endif
+// The same where a NaN on either side is the result, as a program's own operations have it.
+QN_INLINE vf qn_minimum(vf a, vf b) { return qn_select(a != a, a, qn_min(a, b)); }
+QN_INLINE vf qn_maximum(vf a, vf b) { return qn_select(a != a, a, qn_max(a, b)); }
 QN_INLINE vf qn_rsqrt(vf x) { return 1.0f / qn_sqrt(x); }
 
 // Lane i is p[i * stride].
@@ -147,15 +150,15 @@ QN_INLINE float qn_sum(vf x) {
   x += QN_SHUFFLE(x, x, QN_XOR1);
   return x[0];
 }
-QN_INLINE float qn_max_lanes(vf x) {
+QN_INLINE float qn_maximum_lanes(vf x) {
 #if QN_VL > 8
-  x = qn_max(x, QN_SHUFFLE(x, x, QN_XOR8));
+  x = qn_maximum(x, QN_SHUFFLE(x, x, QN_XOR8));
 #endif
 #if QN_VL > 4
-  x = qn_max(x, QN_SHUFFLE(x, x, QN_XOR4));
+  x = qn_maximum(x, QN_SHUFFLE(x, x, QN_XOR4));
 #endif
-  x = qn_max(x, QN_SHUFFLE(x, x, QN_XOR2));
-  x = qn_max(x, QN_SHUFFLE(x, x, QN_XOR1));
+  x = qn_maximum(x, QN_SHUFFLE(x, x, QN_XOR2));
+  x = qn_maximum(x, QN_SHUFFLE(x, x, QN_XOR1));
   return x[0];
 }
 
@@ -187,9 +190,9 @@ QN_INLINE void qn_transpose(vf x[QN_VL]) {
 }
 
 // e^x without its edges. x = n ln2 + r with |r| <= ln2/2, e^r by its polynomial, 2^n by adding n to the exponent bits.
-QN_INLINE vf qn_exp_inside(vf x) {
+QN_INLINE vf qn_exp_parts(vf x, vi *n) {
   vf t = x * 1.44269504f + 12582912.0f; // 1.5 * 2^23: the sum's low mantissa bits are round(x / ln2)
-  vi n = (vi)t - (vi)qn_splat(12582912.0f);
+  *n = (vi)t - (vi)qn_splat(12582912.0f);
   vf k = t - 12582912.0f;
   vf r = x - k * 0.693359375f;
   r = r + k * 2.12194440e-4f;
@@ -198,16 +201,27 @@ QN_INLINE vf qn_exp_inside(vf x) {
   p = p * r + 4.16680016e-2f;
   p = p * r + 1.66664317e-1f;
   p = p * r + 4.9999994e-1f;
-  p = p * (r * r) + r + 1.0f;
+  return p * (r * r) + r + 1.0f;
+}
+QN_INLINE vf qn_exp_inside(vf x) {
+  vi n;
+  vf p = qn_exp_parts(x, &n);
   return (vf)((vi)p + (n << 23));
 }
+// p * 2^n of a p near 1 and an n that leaves it normal. A product, and no sum of bits: of a NaN n is anything, and the
+// product NaN all the same.
+QN_INLINE vf qn_times_power(vf p, vi n) { return p * (vf)((n + 127) << 23); }
 QN_INLINE vf qn_exp(vf x) {
   vf y = qn_select(x > -87.3365f, qn_exp_inside(x), (vf){0});
   return qn_select(x < 88.7228f, y, x * 3e38f); // +inf from there on; NaN stays NaN
 }
 // e^x of x <= 0 as a weight beside one of 1: what is below e^-60 is 0, so that products of weights are no denormals.
-// NaN stays NaN (those that arithmetic makes have no low bits that n could spoil).
-QN_INLINE vf qn_exp_weight(vf x) { return qn_select(x < -60.0f, (vf){0}, qn_exp_inside(x)); }
+// NaN stays NaN.
+QN_INLINE vf qn_exp_weight(vf x) {
+  vi n;
+  vf p = qn_exp_parts(x, &n);
+  return qn_select(x < -60.0f, (vf){0}, qn_times_power(p, n));
+}
 
 // 2^x of x <= 0 as such a weight: 0 below 2^-86.
 QN_INLINE vf qn_exp2_weight(vf x) {
@@ -219,7 +233,7 @@ QN_INLINE vf qn_exp2_weight(vf x) {
   p = p * r + 2.40222424e-1f;
   p = p * r + 6.93147004e-1f;
   p = p * r + 1.0f;
-  return qn_select(x < -86.0f, (vf){0}, (vf)((vi)p + (n << 23)));
+  return qn_select(x < -86.0f, (vf){0}, qn_times_power(p, n));
 }
 
 // Natural logarithm; log 0 = -inf, of a negative number NaN.
