@@ -85,17 +85,17 @@ export interface SpeedrunCorpus {
 }
 
 /**
- * Raw documents to `<run>/corpus`, as `quern data corpus` makes one: cleaned, without duplicates and without mail that a
- * judge takes for spam, and without what the held-out text has as well. `<run>/raw` is what the documents point back to.
+ * Raw documents to `<folder>/corpus`, as `quern data corpus` makes one: cleaned, without duplicates and without mail that a
+ * judge takes for spam, and without what the held-out text has as well. `<folder>/raw` is what the documents point back to.
  */
 export async function makeSpeedrunCorpus(
   documents: readonly Document[],
   sortedMail: readonly Document[],
-  run: string,
+  folder: string,
   calls: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress },
 ): Promise<SpeedrunCorpus> {
-  const inputs = await writeRawText(documents, run);
-  const model = join(run, "judge", "mail.bin");
+  const inputs = await writeRawText(documents, folder);
+  const model = join(folder, "judge", "mail.bin");
   const judge = await fitMailJudge(sortedMail, model, calls);
   const bytes = documents.reduce((sum, { text }) => sum + text.length, 0);
   const recipe = defineCorpus({
@@ -110,7 +110,7 @@ export async function makeSpeedrunCorpus(
     // The run chooses its own vocabulary, by its time, and encodes the mix itself.
     shards: false,
   });
-  const corpus = await makeCorpus({ inputs, recipe, out: join(run, "corpus"), ...calls });
+  const corpus = await makeCorpus({ inputs, recipe, out: join(folder, "corpus"), ...calls });
   const heldOut: Document[] = [];
   for await (const document of readDocuments([corpus.heldout], calls)) heldOut.push(document);
   // A verdict is told by source, so those of one stand together.
@@ -118,9 +118,9 @@ export async function makeSpeedrunCorpus(
   return { corpus, judge, heldOut };
 }
 
-/** A file for each source, under `<run>/raw`. */
-export async function writeRawText(documents: readonly Document[], run: string): Promise<string[]> {
-  const raw = join(run, "raw");
+/** A file for each source, under `<folder>/raw`. */
+export async function writeRawText(documents: readonly Document[], folder: string): Promise<string[]> {
+  const raw = join(folder, "raw");
   await mkdir(raw, { recursive: true });
   const inputs: string[] = [];
   for (const [source, own] of bySource(documents)) {

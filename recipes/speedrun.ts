@@ -44,7 +44,7 @@ const speedrun = defineCommand({
     let made: SpeedrunCorpus | undefined;
     if (text === undefined) {
       const raw = await readRawText({ fast, signal, onProgress });
-      made = await makeSpeedrunCorpus(raw.documents, raw.sortedMail, run, { signal, onProgress });
+      made = await makeSpeedrunCorpus(raw.documents, raw.sortedMail, `${run}-text`, { signal, onProgress });
       tellCorpus(made, print);
     }
 

@@ -2,8 +2,14 @@
  * @file Options checked by a zod schema, with errors that a person can act on. One schema serves a verb's flags, its
  * config file and the library function behind it; what differs is only how an option is called in a message.
  */
-import type { z } from "zod";
+import { z } from "zod";
 import { QuernError } from "./errors.js";
+
+/** The option of every verb that writes. */
+export const forceOption = z
+  .boolean()
+  .default(false)
+  .describe("replace the finished output of an earlier run: only files that it wrote");
 
 /** How a message names an option: `--kv-heads` on the command line, `keyValueHeads` in a library call. */
 export type NameOption = (key: string) => string;

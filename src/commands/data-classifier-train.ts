@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { trainClassifierOptions } from "../data/classifier/train-options.js";
+import { forceOption } from "../options.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
@@ -8,16 +9,22 @@ export default defineCommand({
   options: trainClassifierOptions.extend({
     file: z.string().describe("labelled lines").meta({ value: "FILE.txt" }),
     out: z.string().describe("the model's file").meta({ value: "MODEL.bin" }),
+    force: forceOption,
   }),
   positional: ["file"],
   examples: ["quern data classifier train labelled.txt --out quality.bin --wordNgrams 2 --lr 0.5"],
-  async run({ file, out, ...options }, { signal, onProgress, print, log }) {
+  async run({ file, out, force, ...options }, { signal, onProgress, print, log }) {
     const { writeClassifier } = await import("../data/classifier/file.js");
     const { trainClassifier } = await import("../data/classifier/train.js");
     if (options.threads > 1)
       log(`${options.threads} threads learn into one memory without locks: this run cannot be repeated to the bit`);
-    const { classifier, record, ...result } = await trainClassifier(file, { ...options, signal, onProgress });
-    await writeClassifier(out, classifier, record);
+    const { withOutput } = await import("../documents/index.js");
+    const claim = { verb: "data classifier train", out, inputs: [file], force };
+    const result = await withOutput(claim, async () => {
+      const { classifier, record, ...rest } = await trainClassifier(file, { ...options, signal, onProgress });
+      await writeClassifier(out, classifier, record);
+      return rest;
+    });
     const { words, labels, once, loss, tokensPerSecond } = result;
     const rate = `${(tokensPerSecond / 1e6).toFixed(2)} M tokens/s`;
     print(`${out}: ${words} words, ${labels} labels, mean loss ${loss.toFixed(4)} nats, ${rate}`);

@@ -8,13 +8,17 @@ export default defineCommand({
   options: corpusOptions,
   positional: ["inputs"],
   examples: ["quern data corpus crawls/ books.jsonl --recipe corpus.ts --out corpus/"],
-  async run({ recipe: path, inputs, out: folder, workers, ...executor }, { signal, onProgress, print, log, named }) {
+  async run(
+    { recipe: path, inputs, out: folder, force, workers, ...executor },
+    { signal, onProgress, print, log, named },
+  ) {
     const { checkExecutor, loadCorpus, makeCorpus } = await import("../data/index.js");
     checkExecutor(executor, named);
     const recipe = await loadCorpus(path);
     const { steps, quality, contamination, mix, shards, out, report } = await makeCorpus({
       inputs,
       out: folder,
+      force,
       workers,
       executor,
       recipe,

@@ -13,7 +13,23 @@ export default defineCommand({
     "quern data deduplicate clean/documents --out unique --by near --executor slurm --partition cpu --memory 2G",
   ],
   async run(
-    { inputs, out, by, mark, keep, bands, rows, ngram, sentences, length, tokenizer, part, workers, ...executor },
+    {
+      inputs,
+      out,
+      force,
+      by,
+      mark,
+      keep,
+      bands,
+      rows,
+      ngram,
+      sentences,
+      length,
+      tokenizer,
+      part,
+      workers,
+      ...executor
+    },
     { signal, onProgress, print, log, named },
   ) {
     const { bandProbability, deduplicate } = await import("../data/deduplicate/deduplicate.js");
@@ -25,7 +41,7 @@ export default defineCommand({
       print(`${bands} bands of ${rows}: documents of similarity … are found with probability: ${curve}`);
     }
     const result = await deduplicate({
-      ...{ inputs, out, by, mark, keep, bands, rows, ngram, sentences, length, tokenizer, part, workers },
+      ...{ inputs, out, force, by, mark, keep, bands, rows, ngram, sentences, length, tokenizer, part, workers },
       executor,
       signal,
       onProgress,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { forceOption } from "../options.js";
 import type { MixtureSearch } from "../scale/index.js";
 import { defineCommand } from "./command.js";
 
@@ -12,15 +13,16 @@ export default defineCommand({
       .describe("a JSON file, or a TypeScript file that exports defineMix(...)")
       .meta({ value: "FILE" }),
     out: z.string().describe("folder for documents/ and mix.json").meta({ value: "DIR" }),
+    force: forceOption,
   }),
   examples: ["quern data mix --recipe mix.json --out mixed/"],
-  async run({ recipe: path, out }, { signal, onProgress, print }) {
+  async run({ recipe: path, out, force }, { signal, onProgress, print }) {
     const { loadMix } = await import("../data/mix/load-mix.js");
     const { mix } = await import("../data/mix/mix.js");
     const recipe = await loadMix(path);
     // The search trains models, so it lives beyond the data's own room.
     const searching = recipe.optimise === undefined ? undefined : (await import("../scale/index.js")).optimiseMix;
-    const result = await (searching ?? mix)({ recipe, out, signal, onProgress });
+    const result = await (searching ?? mix)({ recipe, out, force, signal, onProgress });
     if ("search" in result) {
       const { regression, loss, runs } = result.search as MixtureSearch;
       print(

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { QuernError } from "../errors.js";
+import { forceOption } from "../options.js";
 import { defineCommand } from "./command.js";
 import { readStandardInput } from "./standard-input.js";
 
@@ -18,6 +19,7 @@ export default defineCommand({
       .describe("folder or file of the tokenizer, or gpt2, cl100k, o200k")
       .meta({ value: "DIR|NAME" }),
     out: z.string().optional().describe("folder for the token shards").meta({ value: "DIR" }),
+    force: forceOption,
     heldout: z
       .number()
       .min(0)

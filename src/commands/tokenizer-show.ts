@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { QuernError } from "../errors.js";
+import { forceOption } from "../options.js";
 import { defineCommand } from "./command.js";
 import { readStandardInput } from "./standard-input.js";
 
@@ -15,6 +16,7 @@ export default defineCommand({
       .meta({ value: "DIR|NAME" }),
     text: z.string().optional().describe("text to show"),
     html: z.string().optional().describe("write a page there instead").meta({ value: "FILE" }),
+    force: forceOption,
     list: z
       .int()
       .min(0)
@@ -31,9 +33,9 @@ export default defineCommand({
     'quern tokenizer show --tokenizer cl100k --text "Hello, world"',
     "quern tokenizer show notes.md --tokenizer gpt2 --html tokens.html",
   ],
-  async run({ file, tokenizer: name, text: given, html, list, special }, { signal, print }) {
+  async run({ file, tokenizer: name, text: given, html, force, list, special }, { signal, print }) {
     const { openTokenizer, showTokens, tokensAsHtml, tokensAsText, hexBytes } = await import("../tokenizer/index.js");
-    const { readDocuments, writeFileAtomic } = await import("../documents/index.js");
+    const { readDocuments, withOutput, writeFileAtomic } = await import("../documents/index.js");
     if (file !== undefined && given !== undefined)
       throw new QuernError("give a file or --text, not both", { exitCode: 2 });
     const tokenizer = await openTokenizer(name, { signal });
@@ -43,7 +45,10 @@ export default defineCommand({
     const tokens = showTokens(tokenizer, text, { special });
     const bytes = tokens.reduce((sum, token) => sum + token.bytes.length, 0);
     if (html !== undefined) {
-      await writeFileAtomic(html, tokensAsHtml(tokens, `${tokens.length} tokens of ${name}`));
+      const inputs = file === undefined ? [] : [file];
+      await withOutput({ verb: "tokenizer show", out: html, inputs, force }, () =>
+        writeFileAtomic(html, tokensAsHtml(tokens, `${tokens.length} tokens of ${name}`)),
+      );
       print(`${tokens.length} tokens of ${bytes} bytes written to ${html}`);
     } else {
       print(tokensAsText(tokens, process.stdout.isTTY === true && process.env.NO_COLOR === undefined));

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { forceOption } from "../options.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
@@ -42,16 +43,22 @@ export default defineCommand({
       .describe("threads that count; all cores by default")
       .meta({ value: "N" }),
     out: z.string().describe("folder to write to").meta({ value: "DIR" }),
+    force: forceOption,
   }),
   positional: ["files"],
   examples: ["quern tokenizer train corpus/ --vocab-size 32000 --out tokenizer/"],
-  async run({ files, out, ...options }, { signal, onProgress, print, log }) {
+  async run({ files, out, force, ...options }, { signal, onProgress, print, log }) {
     const { saveTokenizer, trainTokenizer } = await import("../tokenizer/index.js");
-    const { readDocuments } = await import("../documents/index.js");
+    const { readDocuments, withOutput } = await import("../documents/index.js");
     const reader = readDocuments(files, { signal });
-    const tokenizer = await trainTokenizer(reader, { ...options, signal, onProgress });
+    const layout = { writes: (path: string) => /^tokenizer(_config)?\.json$/.test(path) };
+    const claim = { verb: "tokenizer train", out, inputs: files, layout, force };
+    const tokenizer = await withOutput(claim, async () => {
+      const trained = await trainTokenizer(reader, { ...options, signal, onProgress });
+      await saveTokenizer(trained, out);
+      return trained;
+    });
     for (const { path, reason } of reader.skipped) log(`skipped ${path}: ${reason}`);
-    await saveTokenizer(tokenizer, out);
     if (tokenizer.vocabSize < options.vocabSize) {
       log(`the text has no more pairs to merge: ${tokenizer.vocabSize} tokens instead of ${options.vocabSize}`);
     }

@@ -79,7 +79,7 @@ export { renderReport } from "./funnel/report.js";
 export { funnelLines } from "./funnel/table.js";
 export { expandLocation, isRemote, type LocationOptions, readLocation } from "./location.js";
 export { loadMix } from "./mix/load-mix.js";
-export { type MixedGroup, type MixOptions, type MixResult, mix, readGroups } from "./mix/mix.js";
+export { type MixedGroup, type MixOptions, type MixResult, mix, mixClaim, mixInto, readGroups } from "./mix/mix.js";
 export { type CheckedMixRecipe, checkMix, type MixtureSearchOptions } from "./mix/mix-recipe.js";
 export { epochsOf, type GroupSize, sharesOf } from "./mix/weights.js";
 export type { Origin, Page, PageReader } from "./page.js";

@@ -54,13 +54,16 @@ export function temporaryName(path: string): string {
   return join(dirname(path), `.${basename(path)}.${own}-${sequence}.tmp`);
 }
 
+/** True for a name of `temporaryName`. */
+export const isLeftover = (name: string): boolean => /^\..+\.[0-9a-f]{12}-\d+\.tmp$/.test(name);
+
 /**
  * Removes what killed processes left in a folder that nobody else writes to: files and folders with names of
  * `temporaryName`. Does not look into other folders, which may be somebody's work.
  */
 export async function removeLeftovers(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
-    if (/^\..+\.[0-9a-f]{12}-\d+\.tmp$/.test(name)) await rm(join(folder, name), { recursive: true, force: true });
+    if (isLeftover(name)) await rm(join(folder, name), { recursive: true, force: true });
   }
 }
 

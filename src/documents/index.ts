@@ -17,6 +17,14 @@ export { type Compression, damageOf, packingOf, readBytes, unpack } from "./comp
 export type { Document, Origin } from "./document.js";
 export { type HeldOutOptions, type HeldOutSplit, SHARED_LINE, separateHeldOut, splitHeldOut } from "./held-out.js";
 export { fetchNpmPackage, type NpmPackage } from "./npm-package.js";
+export {
+  claimOutput,
+  type OutputClaim,
+  type OutputLayout,
+  type OutputRequest,
+  refuseOverlap,
+  withOutput,
+} from "./output-claim.js";
 export { readParquetRows } from "./parquet.js";
 export { type DocumentReader, listFiles, type ReadBytes, readDocuments, type SkippedFile } from "./read.js";
 export { readStarterCorpus, STARTER_SOURCES, type StarterSource } from "./starter-corpus.js";

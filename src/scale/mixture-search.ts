@@ -9,10 +9,11 @@ import {
   epochsOf,
   type MixRecipe,
   type MixResult,
-  mix,
+  mixClaim,
+  mixInto,
   readGroups,
 } from "../data/index.js";
-import { makeFolder, writeFileAtomic } from "../documents/index.js";
+import { withOutput, writeFileAtomic } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { randomStream } from "../model/index.js";
 import type { OnProgress } from "../progress.js";
@@ -124,14 +125,15 @@ export async function searchMixture({ recipe, target, signal, onProgress }: Mixt
  * @throws QuernError as `searchMixture` and `mix` do
  */
 export async function optimiseMix(
-  call: MixtureSearchCall & { readonly out: string },
+  call: MixtureSearchCall & { readonly out: string; readonly force?: boolean },
 ): Promise<MixResult & { readonly search: MixtureSearch }> {
   const { recipe, out, signal, onProgress } = call;
-  const search = await searchMixture(call);
-  await makeFolder(out);
-  await writeFileAtomic(join(out, "mixture.json"), `${JSON.stringify(search, null, 2)}\n`);
-  const { optimise: _, ...rest } = recipe;
-  return { ...(await mix({ recipe: { ...rest, weights: search.weights }, out, signal, onProgress })), search };
+  return withOutput(mixClaim(call), async () => {
+    const search = await searchMixture(call);
+    await writeFileAtomic(join(out, "mixture.json"), `${JSON.stringify(search, null, 2)}\n`);
+    const { optimise: _, ...rest } = recipe;
+    return { ...(await mixInto({ recipe: { ...rest, weights: search.weights }, out, signal, onProgress })), search };
+  });
 }
 
 function targetOf(names: readonly string[], target: Readonly<Record<string, number>> | undefined): number[] {

@@ -1,13 +1,13 @@
 /** @file Files and folders to token shards. */
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
-import { listFiles, readDocuments, type SkippedFile } from "../documents/index.js";
+import { listFiles, readDocuments, type SkippedFile, withOutput } from "../documents/index.js";
 import type { OnProgress } from "../progress.js";
 import type { ShardsHeader } from "./shards.js";
 import { tasksOf } from "./text-tasks.js";
 import type { Tokenizer } from "./tokenizer.js";
 import type { EncodeTask, Share } from "./worker-tasks.js";
-import { FILE_TOKENS, writeTasks } from "./write-shards.js";
+import { FILE_TOKENS, shardFiles, writeTasks } from "./write-shards.js";
 
 export interface EncodeCorpusOptions {
   readonly tokenizer: Tokenizer;
@@ -15,6 +15,8 @@ export interface EncodeCorpusOptions {
   readonly heldout?: number;
   readonly fileTokens?: number;
   readonly threads?: number;
+  /** Whether the finished shards of an earlier call are replaced. */
+  readonly force?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -27,8 +29,22 @@ export interface EncodeCorpusOptions {
 export async function encodeCorpus(
   paths: readonly string[],
   out: string,
+  options: EncodeCorpusOptions,
+): Promise<EncodedCorpus> {
+  const claim = { verb: "tokenizer encode", out, inputs: paths, layout: shardFiles, force: options.force };
+  return withOutput(claim, () => encodeInto(paths, out, options));
+}
+
+export interface EncodedCorpus {
+  readonly header: ShardsHeader;
+  readonly skipped: readonly SkippedFile[];
+}
+
+async function encodeInto(
+  paths: readonly string[],
+  out: string,
   { heldout = 0, fileTokens = FILE_TOKENS, ...options }: EncodeCorpusOptions,
-): Promise<{ readonly header: ShardsHeader; readonly skipped: readonly SkippedFile[] }> {
+): Promise<EncodedCorpus> {
   const { tokenizer, signal } = options;
   const files = (await listFiles(paths)).map(({ path, size, modified }) => [resolve(path), size, modified]);
   const work = JSON.stringify([tokenizer.parts.json, heldout, fileTokens, files]);

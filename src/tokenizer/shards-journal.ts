@@ -1,9 +1,10 @@
 /**
  * @file What is left of token shards whose writing was interrupted or killed: the files that are whole, in a hidden folder
- * beside the one that they are for, with a journal of them. The same work goes on from there.
+ * inside the one that they are for, with a journal of them. The same work resumes from there.
  */
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { randomBytes } from "node:crypto";
+import { lstat, mkdir, readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { z } from "zod";
 import { makeFolder, replaceFolder, writeFileAtomic } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
@@ -13,8 +14,6 @@ const JOURNAL = "journal.json";
 
 const schema = z.strictObject({
   key: z.string(),
-  /** The process that writes, or wrote. */
-  process: z.int(),
   train: z.array(fileSchema),
   heldout: z.array(fileSchema),
 });
@@ -28,28 +27,35 @@ export interface ShardsProgress {
   save(): Promise<void>;
 }
 
+/** Names of folders of unfinished shards: nobody can guess one and put a folder of that name there first. */
+const PARTIAL = /^\.partial-[0-9a-f]{24}$/;
+
 /**
- * Calls `fill` with the folder to write in and the files that are there already from work of the same `key`, and gives the
- * folder its name when `fill` returns. What is whole stays if `signal` aborts or the process is killed; any other error
- * removes it.
- * @throws QuernError if another process writes there
+ * Calls `fill` with a folder to write in and the files that are there already from work of the same `key`, and moves all of
+ * it into `path` when `fill` returns, the file `last` at the end. What is whole stays if `signal` aborts or the process is
+ * killed; any other error removes it. The caller has claimed `path`.
  */
 export async function writeFolderResumably<T>(
   path: string,
-  { key, signal }: { readonly key: string; readonly signal?: AbortSignal },
+  { key, last, signal }: { readonly key: string; readonly last: string; readonly signal?: AbortSignal },
   fill: (folder: string, progress: ShardsProgress) => Promise<T>,
 ): Promise<T> {
-  const target = resolve(path);
-  const folder = join(dirname(target), `.${basename(target)}.partial`);
-  const journal = (await readJournal(folder, key)) ?? { key, process: process.pid, train: [], heldout: [] };
+  await makeFolder(path);
+  const { folder, journal } = await findPartial(path, key);
   const file = join(folder, JOURNAL);
-  const save = () => writeFileAtomic(file, `${JSON.stringify({ ...journal, process: process.pid }, null, 2)}\n`);
+  const save = () => writeFileAtomic(file, `${JSON.stringify(journal, null, 2)}\n`);
   try {
     await tidy(folder, journal);
     await save();
     const result = await fill(folder, { train: journal.train, heldout: journal.heldout, save });
     await rm(file);
-    await replaceFolder(folder, target);
+    // Without its header what lies there is no shards: neither the old ones nor the new ones while they move in.
+    await rm(join(path, last), { force: true });
+    const names = await readdir(folder);
+    for (const name of [...names.filter((name) => name !== last), last]) {
+      await replaceFolder(join(folder, name), join(path, name));
+    }
+    await rmdir(folder);
     return result;
   } catch (error) {
     if (!signal?.aborted) await rm(folder, { recursive: true, force: true });
@@ -58,6 +64,24 @@ export async function writeFolderResumably<T>(
     if (!(told instanceof QuernError) || !told.message.includes(folder)) throw told;
     throw new QuernError(told.message.replaceAll(folder, path), { exitCode: told.exitCode, cause: told });
   }
+}
+
+/** The folder that earlier work of this key left in `path`, or a new one; those of other work are removed. */
+async function findPartial(path: string, key: string): Promise<{ readonly folder: string; readonly journal: Journal }> {
+  let found: { readonly folder: string; readonly journal: Journal } | undefined;
+  for (const name of (await readdir(path)).filter((name) => PARTIAL.test(name))) {
+    const folder = join(path, name);
+    const status = await lstat(folder);
+    // A link, or another user's: not what this verb made.
+    if (!status.isDirectory() || (process.getuid !== undefined && status.uid !== process.getuid())) continue;
+    const journal = found === undefined ? await readJournal(folder, key) : undefined;
+    if (journal !== undefined) found = { folder, journal };
+    else await rm(folder, { recursive: true, force: true });
+  }
+  if (found !== undefined) return found;
+  const folder = join(path, `.partial-${randomBytes(12).toString("hex")}`);
+  await mkdir(folder);
+  return { folder, journal: { key, train: [], heldout: [] } };
 }
 
 /** The journal of earlier work of this key, or undefined. */
@@ -76,11 +100,6 @@ async function readJournal(folder: string, key: string): Promise<Journal | undef
   }
   const { data: journal } = schema.safeParse(json);
   if (journal === undefined) return undefined;
-  if (journal.process !== process.pid && isRunning(journal.process)) {
-    throw new QuernError(
-      `process ${journal.process} is writing these shards in ${folder}; wait for it, or delete that folder if it is another's`,
-    );
-  }
   if (journal.key !== key) return undefined;
   for (const { name, documents } of [...journal.train, ...journal.heldout]) {
     const size = await stat(join(folder, `${name}.ends`)).then(
@@ -92,21 +111,8 @@ async function readJournal(folder: string, key: string): Promise<Journal | undef
   return journal;
 }
 
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
-
-/** Makes the folder and removes from it all but the files of the journal: a file that a kill cut short, other work's files. */
+/** Removes from the folder all but the files of the journal: a file that a kill cut short, other work's files. */
 async function tidy(folder: string, journal: Journal): Promise<void> {
-  await makeFolder(dirname(folder));
-  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "EEXIST") throw error;
-  });
   const kept = new Set(
     [...journal.train, ...journal.heldout].flatMap(({ name }) => [`${name}.tokens`, `${name}.ends`]),
   );

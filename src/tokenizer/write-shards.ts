@@ -5,6 +5,7 @@ import { crc32 } from "node:zlib";
 import {
   type AtomicFile,
   createAtomicFile,
+  type OutputLayout,
   type ReadBytes,
   writeFileAtomic,
   writeFolderAtomic,
@@ -34,7 +35,8 @@ export interface WriteShardsOptions {
   readonly threads?: number;
   /**
    * Names these documents in this order, this tokenizer and this cut. With it, work that is interrupted or killed keeps the
-   * files that are whole, beside the folder, and a call with the same name goes on behind them.
+   * files that are whole, in the folder, and a call with the same name resumes behind them. Only one call at a time may
+   * write there: claim the folder (`claimOutput`) first.
    */
   readonly resumeKey?: string;
   /** Called before the folder takes its name, to put more files into it. */
@@ -44,6 +46,11 @@ export interface WriteShardsOptions {
   /** The reading of files that the documents come from (a `DocumentReader`): then progress can tell the time left. */
   readonly reading?: ReadBytes;
 }
+
+/** What token shards are on disk. */
+export const shardFiles: OutputLayout = {
+  writes: (path) => /^(shards\.json|(train|heldout)-\d{5,}\.(tokens|ends)|\.partial-[0-9a-f]{24}\/.+)$/.test(path),
+};
 
 /** Tokens of a file: what is lost at most when work is killed, some seconds of it. */
 export const FILE_TOKENS = 32 << 20;
@@ -109,7 +116,7 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
   const written =
     resumeKey === undefined
       ? writeFolderAtomic(folder, (temporary) => fill(temporary, { train: [], heldout: [], save: async () => {} }))
-      : writeFolderResumably(folder, { key: resumeKey, signal }, fill);
+      : writeFolderResumably(folder, { key: resumeKey, last: SHARDS_FILE, signal }, fill);
   return written.finally(() => encoder.close());
 }
 

@@ -96,6 +96,10 @@ async function prune(folder: string, keep: number | undefined): Promise<void> {
   const best = steps[losses.indexOf(Math.min(...known))];
   for (const step of steps.slice(0, -keep)) {
     if (step === best) continue;
+    // What somebody put beside the model, such as a GGUF made of it, is not ours to remove.
+    const names = await readdir(checkpointPath(folder, step));
+    const written = new Set([RECORD_FILE, STATE_FILE, ...Object.keys((await readRecord(folder, step)).sha256)]);
+    if (names.some((name) => !written.has(name))) continue;
     // Out of sight first: a kill in the middle of removing must not leave half a checkpoint by its name.
     const path = checkpointPath(folder, step);
     const aside = temporaryName(path);

@@ -37,7 +37,7 @@ const planSchema = z.looseObject({
 });
 
 /** What belongs to a call, not to a run. */
-const OF_THE_CALL = ["out", "resume", "plan"];
+const OF_THE_CALL = ["out", "force", "resume", "plan"];
 
 /** Where the text lies, how it is computed and what is kept may differ from call to call. */
 const FREE = [...OF_THE_CALL, "text", "data", "from", "tokenizer", "threads", "saveEvery", "keep"];

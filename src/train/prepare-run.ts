@@ -4,7 +4,13 @@
  */
 import type { z } from "zod";
 import { type CompileOptions, compile, freeMemory, type Program, peakOnce } from "../backends/index.js";
-import { type Document, separateHeldOut, splitHeldOut } from "../documents/index.js";
+import {
+  type Document,
+  type OutputLayout,
+  type OutputRequest,
+  separateHeldOut,
+  splitHeldOut,
+} from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { countParameters, initialise, type ModelFolder, parametersOf, randomStream } from "../model/index.js";
 import { checkOptions } from "../options.js";
@@ -86,9 +92,33 @@ export interface Call {
   readonly bf16Flops: number | null;
 }
 
+/** What a run is on disk. */
+const runLayout: OutputLayout = {
+  writes: (path) =>
+    /^(run\.json|metrics\.jsonl|report\.html|tokenizer\/tokenizer(_config)?\.json|tokens\/[^/]+|checkpoints\/\d+\/[^/]+)$/.test(
+      path,
+    ),
+  folders: /^(tokenizer|tokens|checkpoints)$/,
+};
+
+/** Who may write to the run's folder: a run that is resumed goes on, a new one needs an empty folder, or `force`. */
+export function runClaim(options: PretrainOptions): OutputRequest {
+  const { out, text = [], data, from, plan, tokenizer, resume, force } = settingsOf(options);
+  const named = [data, from, plan, tokenizer].filter((path) => path !== undefined);
+  return {
+    ...{ verb: "pretrain", out, inputs: [...text, ...named], layout: runLayout, force },
+    resume,
+  };
+}
+
+function settingsOf(options: PretrainOptions): CheckedPretrainOptions {
+  const { documents: _, heldOut: __, target: ___, signal: ____, onProgress: _____, onPlan: ______, ...given } = options;
+  return checkOptions(pretrainOptions, given);
+}
+
 export async function openCall(options: PretrainOptions): Promise<Call> {
-  const { documents: _, heldOut: __, target, signal, onProgress, onPlan, ...given } = options;
-  const now = checkOptions(pretrainOptions, given);
+  const { signal } = options;
+  const now = settingsOf(options);
   checkBudgets(now);
   const before = await readRunRecord(now.out);
   if (before !== null && !now.resume) {

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { FAMILIES } from "../model/index.js";
+import { forceOption } from "../options.js";
 import { TEXT_ORDERS } from "./loader.js";
 import { OPTIMIZERS } from "./optimizer.js";
 import { SCHEDULES } from "./schedule.js";
@@ -34,6 +35,7 @@ export const pretrainOptions = z.object({
     .describe("go on with this model, a folder, a run or hf://OWNER/NAME, and its own tokenizer")
     .meta({ value: "DIR" }),
   out: z.string().describe("folder of the run: checkpoints, metrics, tokenizer, tokens").meta({ value: "RUN" }),
+  force: forceOption,
   minutes: z
     .number()
     .positive()

@@ -2,6 +2,7 @@
  * @file Pretraining from text to a checkpoint, top to bottom: material, sizes, program, pace, plan, loop, verdict, report.
  * Each part is a function of its own elsewhere; here is the order.
  */
+import { withOutput } from "../documents/index.js";
 import { beginRun, firstValuesOf, identityOf, setFirstState } from "./begin-run.js";
 import { restoreCheckpoint, saveCheckpoint } from "./checkpoints.js";
 import { fusionSavings } from "./fusion.js";
@@ -20,6 +21,7 @@ import {
   type PretrainOptions,
   peakOf,
   prepare,
+  runClaim,
   secondsAfter,
 } from "./prepare-run.js";
 import { type RunResult, writeReport } from "./report.js";
@@ -50,6 +52,10 @@ export interface PretrainResult {
  * machine with too little memory, a training that diverges
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
+  return withOutput(runClaim(options), () => pretrainInto(options));
+}
+
+async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
   const started = performance.now();
   const { target = {}, signal, onProgress, onPlan } = options;
   const call = await openCall(options);

@@ -231,7 +231,7 @@ describe("data classifier train", () => {
     const call = `data classifier train ${lines} --out ${join(folder, "m.bin")} --dim 4 --bucket 100 --epoch 1`;
     expect(await run(call)).toBe(0);
     expect(err).not.toContain("repeated");
-    expect(await run(`${call} --threads 2`)).toBe(0);
+    expect(await run(`${call} --threads 2 --force`)).toBe(0);
     expect(err).toContain("2 threads learn into one memory without locks: this run cannot be repeated");
   });
 });

@@ -286,8 +286,9 @@ describe("cleaning", () => {
     const a = write("again/a.jsonl", lines([document(2), document(4)]));
     const b = write("again/b.jsonl", lines([document(6)]));
     const out = join(root, "again/out");
-    const run = (options: object = {}) => clean({ inputs: [a, b], out, recipe: recipe(), ...options });
-    expect((await run()).ran).toBe(2);
+    const run = (options: object = {}) => clean({ inputs: [a, b], out, recipe: recipe(), force: true, ...options });
+    expect((await run({ force: false })).ran).toBe(2);
+    await expect(run({ force: false })).rejects.toMatchObject({ exitCode: 2, message: /give --force/ });
     const before = tree(out);
     expect((await run()).ran).toBe(0);
     expect(tree(out)).toEqual(before);

@@ -234,11 +234,12 @@ describe("a corpus", () => {
     }
     rmSync(join(out, "shards"), { recursive: true });
     const near = statSync(join(out, "deduplicate-3-near", "documents", "00000.jsonl")).mtimeMs;
-    await makeCorpus({ inputs, recipe: recipe(), out, workers });
+    await expect(makeCorpus({ inputs, recipe: recipe(), out, workers })).rejects.toThrow(/give --force/);
+    await makeCorpus({ inputs, recipe: recipe(), out, workers, force: true });
     expect(tree(out)).toEqual(first);
     expect(statSync(join(out, "deduplicate-3-near", "documents", "00000.jsonl")).mtimeMs).toBe(near);
     const changed = { ...recipe(), mix: { ...recipe().mix, seed: 1 } };
-    await makeCorpus({ inputs, recipe: changed, out, workers });
+    await makeCorpus({ inputs, recipe: changed, out, workers, force: true });
     const second = tree(out);
     expect(second["decontaminate/removed.jsonl"]).toBe(first["decontaminate/removed.jsonl"]);
     expect(second["mix/documents/00000.jsonl"]).not.toBe(first["mix/documents/00000.jsonl"]);
@@ -266,7 +267,8 @@ describe("a corpus", () => {
     const { name: _, ...rest } = recipe();
     writeFileSync(file, JSON.stringify({ ...rest, deduplicate }));
     const start = (out: string) => {
-      const words = ["data", "corpus", web, books, "--recipe", file, "--out", out];
+      // A round that ended before its kill came left a finished corpus.
+      const words = ["data", "corpus", web, books, "--recipe", file, "--out", out, "--force"];
       return spawn(process.execPath, [join(root, "dist", "src", "cli.js"), ...words], { stdio: "ignore" });
     };
     const [whole, killed] = [join(folder, "whole"), join(folder, "killed")];

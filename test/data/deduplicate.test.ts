@@ -41,7 +41,9 @@ async function run(
   const ofDocuments = options.by === "url" || options.by === "document" || options.by === "near";
   const beside = ofDocuments ? ["clusters.jsonl"] : options.by === "substring" ? [] : ["repeated.jsonl"];
   // What lay between the stages is gone.
-  expect((await readdir(out)).sort()).toEqual([...beside, "deduplicate.json", "documents", "removed.jsonl"].sort());
+  expect((await readdir(out)).sort()).toEqual(
+    [".quern.json", ...beside, "deduplicate.json", "documents", "removed.jsonl"].sort(),
+  );
   const removed = await parse(join(out, "removed.jsonl"));
   const repeated = beside[0] === "repeated.jsonl" ? await parse(join(out, "repeated.jsonl")) : [];
   return { result, kept, ids: kept.map(({ id }) => id), removed, repeated, name: names[0] };
@@ -279,7 +281,7 @@ describe("deduplicate", () => {
       const onProgress = ({ task }: { task: string }) => task === "compare" && stop.abort();
       const call = { inputs: [input], out, by, stretch: 5000 };
       await expect(deduplicate({ ...call, signal: stop.signal, onProgress })).rejects.toThrow(/abort/i);
-      expect(await readdir(out)).toEqual([".deduplicate"]);
+      expect(await readdir(out)).toEqual([".deduplicate", ".quern.json"]);
       const tasks: string[] = [];
       await deduplicate({ ...call, onProgress: ({ task }) => void tasks.push(task) });
       expect(tasks).not.toContain("read");
@@ -317,9 +319,9 @@ describe("deduplicate", () => {
     // Another run would read what this one wrote.
     for (const out of [folder, join(folder, "in", "it")])
       await expect(deduplicate({ inputs: [folder], out, by: "url" })).rejects.toThrow(
-        /lies in the input .*write elsewhere/,
+        /the output .*(is|lies inside) the input/,
       );
-    await expect(deduplicate({ inputs: [join(folder, "none")], out: folder, by: "url" })).rejects.toThrow(
+    await expect(deduplicate({ inputs: [join(folder, "none")], out: join(folder, "n"), by: "url" })).rejects.toThrow(
       /there is no such file/,
     );
     await writeFile(join(folder, "bad.jsonl"), '{"id":1}\nnot json\n{"text":"good"}\n');

@@ -35,7 +35,7 @@ describe("the speedrun", () => {
   it("goes from text to a model that speaks, and tells what came of it", async () => {
     const run = join(folder, "run");
     const recipe = join(root, "dist", "recipes", "speedrun.js");
-    const options = ["--fast", "--minutes", "0.25", "--text", folder, "--out", run, "--json"];
+    const options = ["--fast", "--minutes", "0.25", "--text", join(folder, "stories.txt"), "--out", run, "--json"];
     const { stdout } = await execute(process.execPath, [recipe, ...options], { cwd: folder });
     const done = JSON.parse(stdout.trimEnd().split("\n").at(-1) as string) as PretrainResult;
     expect(done.result.bits_per_byte).toBeLessThan(8);

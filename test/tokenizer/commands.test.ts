@@ -57,7 +57,7 @@ describe("quern tokenizer", () => {
       tokenizer,
     ]);
     expect(trained).toMatchObject({ code: 0, out: expect.stringContaining("500 tokens from 1 documents") });
-    expect(readdirSync(tokenizer).sort()).toEqual(["tokenizer.json", "tokenizer_config.json"]);
+    expect(readdirSync(tokenizer).sort()).toEqual([".quern.json", "tokenizer.json", "tokenizer_config.json"]);
 
     const input = "Hello, world\n 猫 <pad>";
     const { code, out } = await quern(["encode", "--tokenizer", tokenizer, "--ids"], input);

@@ -6,6 +6,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -106,7 +107,6 @@ describe("token shards", () => {
     const common = { tokenizer, heldout: ["held"], fileTokens: 100_000, threads: 1 };
     await writeShards(join(folder, "whole"), { ...common, train: many });
     const out = join(folder, "resumed");
-    const partial = join(folder, ".resumed.partial");
     const stop = new AbortController();
     function* stopping() {
       for (const [i, text] of many.entries()) {
@@ -116,11 +116,12 @@ describe("token shards", () => {
     }
     const interrupted = { ...common, train: stopping(), resumeKey: "corpus", signal: stop.signal };
     await expect(writeShards(out, interrupted)).rejects.toThrow("stopped");
-    expect(existsSync(out)).toBe(false);
+    expect(readdirSync(out)).toEqual([expect.stringMatching(/^\.partial-[0-9a-f]{24}$/)]);
+    const partial = join(out, readdirSync(out)[0]);
     const kept = JSON.parse(readFileSync(join(partial, "journal.json"), "utf8")).train as { name: string }[];
     expect(kept.length).toBeGreaterThan(1);
 
-    // What a kill leaves: a file that is not whole, and the journal of a process that is no more.
+    // What a kill leaves: a file that is not whole.
     writeFileSync(join(partial, ".train-00099.tokens.1-1.tmp"), "cut off");
     const first = join(partial, `${kept[0].name}.tokens`);
     const made = statSync(first).mtimeMs;
@@ -132,22 +133,28 @@ describe("token shards", () => {
       expect(readFileSync(join(out, name)).equals(readFileSync(join(folder, "whole", name)))).toBe(true);
   });
 
-  it("of other work, or of a process that runs, are not gone on with", async () => {
+  it("of other work are removed, and a folder that is not ours is left alone", async () => {
     const out = join(folder, "other");
-    const partial = join(folder, ".other.partial");
+    const partial = join(out, `.partial-${"0".repeat(24)}`);
     const stale = { name: "train-00000", tokens: 1, documents: 1, crc32: "", endsCrc32: "" };
-    const journal = (pid: number) => JSON.stringify({ key: "a", process: pid, train: [stale], heldout: [] });
-    mkdirSync(partial);
+    mkdirSync(partial, { recursive: true });
     writeFileSync(join(partial, "train-00000.ends"), "1234");
-    writeFileSync(join(partial, "journal.json"), journal(process.ppid));
+    writeFileSync(join(partial, "journal.json"), JSON.stringify({ key: "a", train: [stale], heldout: [] }));
+    // A link of such a name leads elsewhere: neither it nor what it leads to is touched.
+    const elsewhere = join(folder, "elsewhere");
+    mkdirSync(elsewhere);
+    writeFileSync(join(elsewhere, "mine"), "mine");
+    const link = join(out, `.partial-${"1".repeat(24)}`);
+    symlinkSync(elsewhere, link);
     const options = { tokenizer, train: texts, resumeKey: "b" };
-    await expect(writeShards(out, options)).rejects.toThrow(/is writing these shards/);
-    writeFileSync(join(partial, "journal.json"), journal(2 ** 22 + 1));
     expect((await writeShards(out, options)).train.documents).toBe(texts.length);
-
-    // An error that would come again leaves nothing.
-    await expect(writeShards(out, { ...options, train: [""], resumeKey: "c" })).rejects.toThrow(/no text/);
     expect(existsSync(partial)).toBe(false);
+    expect(readFileSync(join(link, "mine"), "utf8")).toBe("mine");
+    rmSync(link);
+
+    // An error that would come again leaves nothing of its own.
+    await expect(writeShards(out, { ...options, train: [""], resumeKey: "c" })).rejects.toThrow(/no text/);
+    expect(readdirSync(out).filter((name) => name.startsWith(".partial"))).toEqual([]);
   });
 
   it("that are damaged are refused", async () => {

@@ -7,7 +7,7 @@ import { chooseSizes, planRun } from "../../src/train/plan.js";
 const model = defineModel({ layers: 1, width: 8, heads: 1, vocabSize: 50, sequence: 4 });
 
 function planOf(steps: number): RunPlan {
-  const o = { out: "", resume: false, batch: 2, accumulate: 2, learningRate: 0.1, sequence: 4 };
+  const o = { out: "", force: false, resume: false, batch: 2, accumulate: 2, learningRate: 0.1, sequence: 4 };
   const measured = {
     steps,
     threads: 1,

@@ -122,9 +122,7 @@ describe("what a run learns from", { timeout: SLOW_BUILD }, () => {
     await writeShards(one.data, { tokenizer, train: [texts.join("\n")] });
     const { plan } = await pretrain(at("of one document", one));
     expect(plan.heldout_tokens / (plan.heldout_tokens + plan.training_tokens)).toBeCloseTo(0.05, 2);
-    await expect(pretrain(at("data", { ...from, data: join(folder, "nowhere") }))).rejects.toThrow(
-      /nowhere|already holds/,
-    );
+    await expect(pretrain(at("no data", { ...from, data: join(folder, "nowhere") }))).rejects.toThrow(/nowhere/);
   });
 
   it("goes on with a model of another family and its own tokenizer", async () => {

@@ -60,6 +60,7 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
     const done = await pretrain(at("learns", { steps: 60 }));
     const { run, checkpoint, result } = done;
     expect(await readdir(run)).toEqual([
+      ".quern.json",
       "checkpoints",
       "metrics.jsonl",
       "report.html",
@@ -206,7 +207,7 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
     await refused(at("never", { documents: [{ text: "short" }] }), /too short/);
     await refused({ ...at("never"), widht: 3 } as PretrainOptions, /unknown option widht.*width/);
     expect(await stat(join(folder, "never")).catch(() => null)).toBeNull();
-    await refused(at("learns", { steps: 60 }), /already holds a run/);
+    await refused(at("learns", { steps: 60 }), /holds the finished output of an earlier quern pretrain; give --force/);
     await refused(at("learns", { steps: 60, resume: true, width: 64 }), /width was 32 there, and is 64 now/);
   });
 });

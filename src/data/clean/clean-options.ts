@@ -1,5 +1,6 @@
 /** @file The options of cleaning, shared by the library and the command line. */
 import { z } from "zod";
+import { forceOption } from "../../options.js";
 import { executorOptions } from "../executors/executor-options.js";
 
 export const cleanOptions = z.object({
@@ -9,6 +10,7 @@ export const cleanOptions = z.object({
     .describe("web archives, HTML, text, JSONL or Parquet files, folders of them, https://, hf:// or cc:// addresses")
     .meta({ value: "INPUT" }),
   out: z.string().describe("folder for documents/, funnel.json and report.html").meta({ value: "DIR" }),
+  force: forceOption,
   recipe: z
     .string()
     .optional()

@@ -4,7 +4,7 @@
  */
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { makeFolder, removeLeftovers } from "../../documents/index.js";
+import { makeFolder, type OutputLayout, removeLeftovers, withOutput } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
@@ -21,6 +21,15 @@ import { finishedTask, runTask, type TaskManifest } from "./run-task.js";
 import { planTasks, type Task, type TaskConfig } from "./tasks.js";
 import { type CleanPlanData, cleanPlanData, cleanWork, runWith } from "./work.js";
 import { readFunnel } from "./write-funnel.js";
+
+/** What cleaning writes. */
+export const cleanLayout: OutputLayout = {
+  writes: (path) =>
+    /^((manifest|funnel)\.json|report\.html|(documents|(dropped|notes)\/[^/]+)\/\d{5,}\.jsonl|tasks\/\d{5,}\.json|cluster\/.+)$/.test(
+      path,
+    ),
+  folders: /^(documents|dropped|notes|tasks|cluster)$/,
+};
 
 export interface CleanOptions extends Omit<CleanInput, "recipe"> {
   /** A file, a name, or the recipe itself; one that is given itself runs in this thread, as functions cannot be sent. */
@@ -135,7 +144,9 @@ export async function cleanOnKubernetes(options: CleanOptions, write = true): Pr
   const prepared = await prepare({ ...options, executor: "kubernetes" });
   const { work, settings, finished, isFinished, plan, config } = prepared;
   const begin = () => sweep(config.out, plan.tasks, finished, config.keepDropped);
-  return kubernetesJobs(work, { settings, isFinished, begin }, { write });
+  const jobs = () => kubernetesJobs(work, { settings, isFinished, begin }, { write });
+  // The output is finished when `clean` has read it.
+  return write ? withOutput({ ...claimOf(settings), open: true }, jobs) : jobs();
 }
 
 /**
@@ -145,6 +156,15 @@ export async function cleanOnKubernetes(options: CleanOptions, write = true): Pr
  * the next call goes on. With the executor `kubernetes`, which `cleanOnKubernetes` feeds, only what is finished is told of.
  */
 export async function clean(options: CleanOptions): Promise<CleanResult> {
+  return withOutput(claimOf(check(options)), () => cleanInto(options));
+}
+
+// What is finished of the same recipe and input stays, even under `force`: it would be written again to the same bytes.
+const claimOf = ({ out, inputs, force }: ReturnType<typeof check>) =>
+  ({ verb: "data clean", out, inputs, layout: cleanLayout, force, replace: "reuse" }) as const;
+
+/** `clean` into a folder that the caller has claimed. */
+export async function cleanInto(options: CleanOptions): Promise<CleanResult> {
   const { signal, onProgress } = options;
   const { plan, work, config, finished, isFinished, settings } = await prepare(options);
   const { tasks, recipe } = plan;

@@ -6,8 +6,7 @@
 import { createHash } from "node:crypto";
 import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
-import { isAbsolute, relative, resolve, sep } from "node:path";
-import { QuernError } from "../../errors.js";
+import { refuseOverlap } from "../../documents/index.js";
 import { isRemote } from "../location.js";
 import { findParts, type Part } from "../pages.js";
 import type { ByteRange } from "./records.js";
@@ -49,19 +48,6 @@ const PLAIN_LINES = /\.(?:jsonl|ndjson)$/i;
 /** Files that are one document each. */
 const SINGLE = /\.(?:x?html?|txt|text|md|markdown)(?:\.gz|\.zst)?$/i;
 
-/** What a run writes into a folder that it reads would be input of the next one. */
-async function refuseInside(inputs: readonly string[], out: string): Promise<void> {
-  for (const input of inputs) {
-    if (isRemote(input) || !(await stat(input).catch(() => undefined))?.isDirectory()) continue;
-    const way = relative(resolve(input), resolve(out));
-    if (way.split(sep)[0] === ".." || isAbsolute(way)) continue;
-    throw new QuernError(
-      `${out} lies in the input ${input}, so that another run would read what this one writes; write elsewhere`,
-      { exitCode: 2 },
-    );
-  }
-}
-
 /** The tasks of a run, in order, and what was left out in folders. Throws a `QuernError` for an input that is not there. */
 export async function planTasks(
   inputs: readonly string[],
@@ -69,7 +55,7 @@ export async function planTasks(
   { stretch: given, signal }: { readonly stretch?: number; readonly signal?: AbortSignal } = {},
 ): Promise<{ readonly tasks: readonly Task[]; readonly skipped: ReadonlyMap<string, number> }> {
   const skipped = new Map<string, number>();
-  await refuseInside(inputs, config.out);
+  await refuseOverlap(config.out, inputs);
   const parts = await findParts(inputs, { skipped, signal });
   const { out: _, ...configuration } = config;
   const shared = JSON.stringify(configuration);

@@ -1,5 +1,6 @@
 /** @file The options of making a corpus on the command line. */
 import { z } from "zod";
+import { forceOption } from "../../options.js";
 import { executorOptions } from "../executors/executor-options.js";
 
 export const corpusOptions = z.object({
@@ -13,6 +14,7 @@ export const corpusOptions = z.object({
     .describe("a JSON file, or a TypeScript file that exports defineCorpus(...)")
     .meta({ value: "FILE" }),
   out: z.string().describe("folder for the stages, shards/, manifest.json and report.html").meta({ value: "DIR" }),
+  force: forceOption,
   workers: z
     .int()
     .min(1)

@@ -4,7 +4,7 @@
  */
 import { stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { makeFolder, removeLeftovers, writeFileAtomic } from "../../documents/index.js";
+import { makeFolder, type OutputLayout, removeLeftovers, withOutput, writeFileAtomic } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import type { OnProgress } from "../../progress.js";
 import {
@@ -15,16 +15,16 @@ import {
   trainTokenizer,
 } from "../../tokenizer/index.js";
 import { version } from "../../version.js";
-import { clean } from "../clean/clean.js";
+import { cleanInto, cleanLayout } from "../clean/clean.js";
 import { isSampled } from "../clean/run-task.js";
-import { decontaminate } from "../decontaminate/decontaminate.js";
-import { deduplicate } from "../deduplicate/deduplicate.js";
+import { decontaminateInto, decontaminateLayout } from "../decontaminate/decontaminate.js";
+import { deduplicateInto, deduplicateLayout } from "../deduplicate/deduplicate.js";
 import type { ExecutorInput } from "../executors/executor-options.js";
 import type { Funnel } from "../funnel/funnel.js";
 import { isRemote } from "../location.js";
-import { mix } from "../mix/mix.js";
+import { mixInto, mixLayout } from "../mix/mix.js";
 import { findParts } from "../pages.js";
-import { shardDocuments } from "../shards/shard-documents.js";
+import { shardDocuments, shardsLayout } from "../shards/shard-documents.js";
 import { readTexts } from "../texts.js";
 import { type CheckedCorpusRecipe, type CorpusRecipe, checkCorpus } from "./corpus-recipe.js";
 import { duplicatePairs, lookAtScores, type QualityScores } from "./examples.js";
@@ -37,6 +37,8 @@ export interface CorpusOptions {
   readonly inputs: readonly string[];
   readonly recipe: CorpusRecipe;
   readonly out: string;
+  /** Whether the finished corpus of an earlier run is changed. Stages that are still right stay. */
+  readonly force?: boolean;
   /** Worker threads. The output is the same for any number. */
   readonly workers?: number;
   /** Who does what is divided into tasks, and what is asked of the cluster; by default threads here. */
@@ -58,6 +60,34 @@ export interface CorpusResult extends CorpusStory {
  * @throws QuernError for a recipe that is wrong, inputs that are not there, a stage that leaves nothing
  */
 export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> {
+  const { inputs, out, force } = options;
+  const { decontaminate, quality } = checkCorpus(options.recipe);
+  const read = [...inputs, ...(decontaminate?.against ?? []), ...(quality === undefined ? [] : [quality.model])];
+  const claim = { verb: "data corpus", out, inputs: read, layout: corpusLayout, force, replace: "reuse" } as const;
+  return withOutput(claim, () => makeCorpusInto(options));
+}
+
+const STAGE_LAYOUTS: readonly (readonly [folder: RegExp, layout: OutputLayout])[] = [
+  [/^(clean|quality|select)$/, cleanLayout],
+  [/^deduplicate-\d+-\w+$/, deduplicateLayout],
+  [/^decontaminate$/, decontaminateLayout],
+  [/^mix$/, mixLayout],
+  [/^shards$/, shardsLayout],
+];
+const OWN =
+  /^(manifest\.json|report\.html|stages\/[^/]+\.json|(quality|select)\/recipe\.json|split\/(train\/documents\/00000|heldout\/heldout)\.jsonl)$/;
+
+/** What a corpus is on disk: a folder for each stage, of the files that the stage writes by itself. */
+export const corpusLayout: OutputLayout = {
+  writes(path) {
+    const end = path.indexOf("/");
+    const [stage, inside] = [path.slice(0, end), path.slice(end + 1)];
+    return OWN.test(path) || STAGE_LAYOUTS.some(([folder, layout]) => folder.test(stage) && layout.writes(inside));
+  },
+  folders: /^(stages|clean|quality|select|split|decontaminate|mix|shards|deduplicate-\d+-\w+)$/,
+};
+
+async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
   const { inputs, out, workers, executor, signal, onProgress, onNotice } = options;
   const recipe = checkCorpus(options.recipe);
   const call = { ...executor, workers, signal, onProgress, onNotice };
@@ -82,7 +112,7 @@ export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> 
       { folder: `deduplicate-${i + 1}-${rule.by}` },
       async (folder) => {
         const calls = { workers: rule.workers ?? workers, executor, signal, onProgress, onNotice };
-        const counts = await deduplicate({ ...rule, ...calls, inputs: [before], out: folder });
+        const counts = await deduplicateInto({ ...rule, ...calls, inputs: [before], out: folder });
         const pairs = await duplicatePairs(before, join(folder, "documents"), join(folder, "removed.jsonl"), signal);
         return { ...counts, pairs };
       },
@@ -147,7 +177,7 @@ export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> 
       { inputs: hashes, folder: "decontaminate" },
       async (folder) => {
         const call = { inputs: [before], out: folder, workers, executor, signal, onProgress };
-        const { benchmarks, ...counts } = await decontaminate({ ...settings, against: sets, ...call });
+        const { benchmarks, ...counts } = await decontaminateInto({ ...settings, against: sets, ...call });
         return { ...counts, benchmarks: benchmarks.map(({ file: _, ...benchmark }) => benchmark) };
       },
     );
@@ -163,7 +193,7 @@ export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> 
   // 6. The mix, in the order of training.
   const before = at;
   const mixed = await stages.run("mix", recipe.mix, { folder: "mix" }, (folder) =>
-    mix({ recipe: { ...recipe.mix, inputs: [before] }, out: folder, signal, onProgress }),
+    mixInto({ recipe: { ...recipe.mix, inputs: [before] }, out: folder, signal, onProgress }),
   );
   at = join(out, "mix", "documents");
   if (mixed.written === 0) throw nothingLeft("mixing", join(out, "mix", "mix.json"));
@@ -216,7 +246,7 @@ async function cleanStage(
 ): Promise<Funnel> {
   const folder = join(out, "clean");
   const options = { ...call, inputs: [...inputs], out: folder };
-  return (await clean({ ...options, recipe: recipe.clean })).funnel;
+  return (await cleanInto({ ...options, recipe: recipe.clean })).funnel;
 }
 
 /** A cleaning run of a few steps that are data. */
@@ -224,7 +254,7 @@ async function run(name: string, steps: readonly object[], input: string, folder
   await makeFolder(folder);
   const recipe = join(folder, "recipe.json");
   await writeFileAtomic(recipe, `${JSON.stringify({ name, steps }, null, 1)}\n`);
-  const { funnel } = await clean({ ...call, inputs: [input], out: folder, recipe });
+  const { funnel } = await cleanInto({ ...call, inputs: [input], out: folder, recipe });
   if (funnel.output.documents === 0) throw nothingLeft(name, join(folder, "report.html"));
   return funnel;
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import type { z } from "zod";
-import { makeFolder, writeFileAtomic } from "../../documents/index.js";
+import { type OutputLayout, withOutput, writeFileAtomic } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
@@ -70,10 +70,16 @@ export async function crawl(options: CrawlOptions): Promise<CrawlResult> {
     if (start === null) throw new QuernError(`${url} is no http or https address`, { exitCode: 2 });
     return start;
   });
-  await makeFolder(o.out);
   await loadFetcher();
-  return new Crawl(o, starts, signal, onProgress).run();
+  // There may always be more to fetch, so a crawl is never finished.
+  const claim = { verb: "data crawl", out: o.out, inputs: [], layout: crawlLayout, resume: true, open: true };
+  return withOutput(claim, () => new Crawl(o, starts, signal, onProgress).run());
 }
+
+/** What a crawl writes. */
+const crawlLayout: OutputLayout = {
+  writes: (path) => /^(archive-\d{5,}\.warc\.gz|frontier\.log|crawl\.json)$/.test(path),
+};
 
 class Crawl {
   readonly #o: z.output<typeof crawlOptions>;

@@ -1,5 +1,6 @@
 /** @file The options of decontamination, shared by the library and the command line. */
 import { z } from "zod";
+import { forceOption } from "../../options.js";
 
 export const decontaminateOptions = z.object({
   inputs: z
@@ -13,6 +14,7 @@ export const decontaminateOptions = z.object({
     .describe("evaluation sets, a JSONL file each, an example a line")
     .meta({ value: "FILE" }),
   out: z.string().describe("folder for documents/, removed.jsonl and contamination.jsonl").meta({ value: "DIR" }),
+  force: forceOption,
   ngram: z.int().min(1).max(100).default(13).describe("words in an n-gram").meta({ value: "N" }),
   threshold: z
     .number()

@@ -5,11 +5,11 @@
 import { realpath } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { z } from "zod";
-import { createAtomicFile, makeFolder, writeFileAtomic } from "../../documents/index.js";
+import { createAtomicFile, makeFolder, type OutputLayout, withOutput, writeFileAtomic } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
-import { clean } from "../clean/clean.js";
+import { cleanInto, cleanLayout } from "../clean/clean.js";
 import type { ExecutorInput } from "../executors/executor-options.js";
 import { linesOfFile } from "../lines.js";
 import { findParts } from "../pages.js";
@@ -71,8 +71,30 @@ interface Found {
  * cannot be written
  */
 export async function decontaminate(options: DecontaminateOptions): Promise<DecontaminateResult> {
-  const { signal, onProgress, executor, ...rest } = options;
-  const o = checkOptions(decontaminateOptions, rest);
+  const { out, inputs, against, force } = checkOptions(decontaminateOptions, settingsOf(options));
+  const claim = {
+    verb: "data decontaminate",
+    out,
+    inputs: [...inputs, ...against],
+    layout: decontaminateLayout,
+    force,
+  };
+  return withOutput({ ...claim, replace: "reuse" }, () => decontaminateInto(options));
+}
+
+/** What decontamination writes: what cleaning does, and lists of what was found. */
+export const decontaminateLayout: OutputLayout = {
+  writes: (path) =>
+    cleanLayout.writes(path) || /^((recipe|decontaminate)\.json|(removed|contamination)\.jsonl)$/.test(path),
+  folders: cleanLayout.folders,
+};
+
+const settingsOf = ({ signal: _, onProgress: __, executor: ___, ...rest }: DecontaminateOptions) => rest;
+
+/** `decontaminate` into a folder that the caller has claimed. */
+export async function decontaminateInto(options: DecontaminateOptions): Promise<DecontaminateResult> {
+  const { signal, onProgress, executor } = options;
+  const o = checkOptions(decontaminateOptions, settingsOf(options));
   await refuseItself(o.inputs, o.against, signal);
   const grams = new BenchmarkGrams(o.ngram);
   for (const file of o.against) await grams.add(file, signal);
@@ -81,7 +103,7 @@ export async function decontaminate(options: DecontaminateOptions): Promise<Deco
   const step = { decontaminate: { against: o.against.map((file) => resolve(file)), ngram, threshold, remove } };
   const recipe = join(o.out, "recipe.json");
   await writeFileAtomic(recipe, `${JSON.stringify({ name: "decontaminate", steps: [step] }, null, 1)}\n`);
-  const { funnel } = await clean({
+  const { funnel } = await cleanInto({
     inputs: o.inputs,
     out: o.out,
     recipe,
@@ -105,7 +127,11 @@ export async function decontaminate(options: DecontaminateOptions): Promise<Deco
     })),
     skipped: funnel.skipped,
   };
-  await writeFileAtomic(join(o.out, "decontaminate.json"), `${JSON.stringify({ options: o, ...result }, null, 2)}\n`);
+  const { force: _, ...asked } = o;
+  await writeFileAtomic(
+    join(o.out, "decontaminate.json"),
+    `${JSON.stringify({ options: asked, ...result }, null, 2)}\n`,
+  );
   if (documents.in > 1 && documents.kept === 0) {
     throw new QuernError(
       `every one of the ${documents.in} documents overlaps with ${o.against.join(", ")}; is that the training text ` +

@@ -1,5 +1,6 @@
 /** @file The options of deduplication, shared by the library and the command line. */
 import { z } from "zod";
+import { forceOption } from "../../options.js";
 import { executorOptions } from "../executors/executor-options.js";
 
 export const deduplicateOptions = z.object({
@@ -9,6 +10,7 @@ export const deduplicateOptions = z.object({
     .describe("JSONL, Parquet or text files, or folders of them")
     .meta({ value: "INPUT" }),
   out: z.string().describe("folder for documents/ and removed.jsonl").meta({ value: "DIR" }),
+  force: forceOption,
   by: z
     .enum(["url", "document", "near", "line", "paragraph", "sentence", "substring"])
     .describe(

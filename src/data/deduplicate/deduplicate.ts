@@ -11,8 +11,10 @@ import type { z } from "zod";
 import {
   createAtomicFile,
   makeFolder,
+  type OutputLayout,
   removeLeftovers,
   replaceFolder,
+  withOutput,
   writeFileAtomic,
 } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
@@ -82,7 +84,34 @@ const WORTH_THREADS = 8 << 20;
  * @throws QuernError for inputs that cannot be read, options that do not fit, a folder that cannot be written
  */
 export async function deduplicate(options: DeduplicateOptions): Promise<DeduplicateResult> {
-  const { signal, onProgress, onNotice, stretch, executor, ...rest } = options;
+  const { out, inputs, force } = checkOptions(deduplicateOptions, settingsOf(options));
+  return withOutput({ verb: "data deduplicate", out, inputs, layout: deduplicateLayout, force }, () =>
+    deduplicateInto(options),
+  );
+}
+
+/** What removing duplicates writes. */
+export const deduplicateLayout: OutputLayout = {
+  writes: (path) =>
+    /^((removed|clusters|repeated)\.jsonl|deduplicate\.json|documents\/\d{5,}\.jsonl|(cluster|\.deduplicate)\/.+)$/.test(
+      path,
+    ),
+  folders: /^(documents|cluster|\.deduplicate)$/,
+};
+
+const settingsOf = ({
+  signal: _,
+  onProgress: __,
+  onNotice: ___,
+  stretch: ____,
+  executor: _____,
+  ...rest
+}: DeduplicateOptions) => rest;
+
+/** `deduplicate` into a folder that the caller has claimed. */
+export async function deduplicateInto(options: DeduplicateOptions): Promise<DeduplicateResult> {
+  const { signal, onProgress, onNotice, stretch, executor } = options;
+  const rest = settingsOf(options);
   const o = checkOptions(deduplicateOptions, rest);
   const config = configOf(o);
   const settings = executorSettings(executor ?? {});
@@ -93,7 +122,8 @@ export async function deduplicate(options: DeduplicateOptions): Promise<Deduplic
   }
   const finish = async () => {
     const result = await gather(plan, unread);
-    await assemble(plan, { options: rest, ...result });
+    const { force: _, ...asked } = rest;
+    await assemble(plan, { options: asked, ...result });
     return result;
   };
   if (settings.executor === "slurm") {

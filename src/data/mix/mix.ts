@@ -8,7 +8,10 @@ import {
   type AtomicFile,
   createAtomicFile,
   makeFolder,
+  type OutputLayout,
+  type OutputRequest,
   removeLeftovers,
+  withOutput,
   writeFileAtomic,
   writeFolderAtomic,
 } from "../../documents/index.js";
@@ -25,6 +28,8 @@ import { epochsOf, sharesOf } from "./weights.js";
 export interface MixOptions {
   readonly recipe: MixRecipe;
   readonly out: string;
+  /** Whether the finished mix of an earlier run is replaced. */
+  readonly force?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -67,6 +72,23 @@ const FILE_BYTES = 256 << 20;
  * @throws QuernError for a recipe that is wrong, weights that sum to nothing, groups without documents
  */
 export async function mix(options: MixOptions): Promise<MixResult> {
+  return withOutput(mixClaim(options), () => mixInto(options));
+}
+
+/** What mixing writes. */
+export const mixLayout: OutputLayout = {
+  writes: (path) => /^(mix(ture)?\.json|documents\/\d{5,}\.jsonl|\.sorting\/bucket-\d+)$/.test(path),
+  folders: /^(documents|\.sorting)$/,
+};
+
+export function mixClaim({ recipe, out, force }: Pick<MixOptions, "recipe" | "out" | "force">): OutputRequest {
+  const { inputs = [], sources = [] } = checkMix(recipe);
+  const all = [...inputs, ...sources.flatMap((source) => source.inputs)];
+  return { verb: "data mix", out, inputs: all, layout: mixLayout, force };
+}
+
+/** `mix` into a folder that the caller has claimed. */
+export async function mixInto(options: MixOptions): Promise<MixResult> {
   const { out, signal, onProgress } = options;
   const recipe = checkMix(options.recipe);
   if (recipe.optimise !== undefined) {

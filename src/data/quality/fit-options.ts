@@ -1,5 +1,6 @@
 /** @file The options of fitting a classifier by one of its recipes, shared by the library and the command line. */
 import { z } from "zod";
+import { forceOption } from "../../options.js";
 
 export const FIT_KINDS = ["reference", "educational", "language", "topic", "spam", "adult"] as const;
 
@@ -10,6 +11,7 @@ export const fitOptions = z.object({
     .enum(FIT_KINDS)
     .describe("what it is to tell: reference-like or not, educational value, language, topic, spam, adult"),
   out: z.string().describe("the model's file; its card, NAME.json, comes beside it").meta({ value: "NAME.bin" }),
+  force: forceOption,
   good: inputs("reference, spam, adult: documents as they should be"),
   rest: inputs("reference, spam, adult: others (the web as it is; spam; adult pages)"),
   documents: inputs("educational, language, topic: documents whose labels are in their lines or in --labels"),

@@ -1,7 +1,7 @@
 /** @file Recipes of classifiers: which texts have which labels, and how they are learned. */
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import type { z } from "zod";
-import { createAtomicFile, writeFileAtomic } from "../../documents/index.js";
+import { createAtomicFile, refuseOverlap, withOutput, writeFileAtomic } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
@@ -10,7 +10,7 @@ import { domainOf } from "../clean/chain.js";
 import { readLines } from "../lines.js";
 import { findParts } from "../pages.js";
 import { readTexts, type StoredDocument } from "../texts.js";
-import { type FitResult, fitClassifier, type Labelled } from "./fit.js";
+import { type FitResult, fitClaim, fitInto, type Labelled } from "./fit.js";
 import { type FIT_KINDS, fitOptions } from "./fit-options.js";
 import { gradeText, sampleDocuments } from "./grade.js";
 
@@ -77,14 +77,22 @@ export async function fitByRecipe(options: FitRecipeOptions): Promise<FitResult>
   if (o.endpoint !== undefined && (o.kind !== "educational" || o.model === undefined)) {
     throw new QuernError("an endpoint is for the recipe educational, and needs a model", { exitCode: 2 });
   }
+  const { good = [], rest: others = [], documents = [], labels } = o;
+  const inputs = [...good, ...others, ...documents];
+  if (labels !== undefined) await refuseOverlap(labels, inputs);
+  const claim = fitClaim(o.out, labels === undefined ? inputs : [...inputs, labels], o.force);
+  return withOutput(claim, () => fitDocuments(o, kind, { key, signal, onProgress }));
+}
+
+async function fitDocuments(o: Settings, kind: Kind, { key, signal, onProgress }: Calls): Promise<FitResult> {
   const { dim, epoch, lr } = o;
   const given = Object.fromEntries(Object.entries({ dim, epoch, lr }).filter(([, value]) => value !== undefined));
-  const examples = pair
+  const examples = Array.isArray(kind.from)
     ? pairs(o.good ?? [], o.rest ?? [], kind.from as readonly [string, string], signal)
     : labelled(o, (kind.from as { readonly field: string }).field, { key, signal, onProgress });
   const list: Labelled[] = [];
   for await (const example of examples) list.push(example);
-  return fitClassifier({
+  return fitInto({
     examples: list,
     out: o.out,
     good: kind.good === undefined ? commonestOf(list) : kind.good,
@@ -152,22 +160,21 @@ async function* graded(
 ): AsyncGenerator<Labelled> {
   const { endpoint = "", model = "" } = o;
   const sample = await sampleDocuments(documents, o.samples);
-  const keep = async () => {
+  // Added behind what the file holds: whatever else its lines say stays.
+  let text = o.labels === undefined ? "" : await readFile(o.labels, "utf8").catch(() => "");
+  if (text !== "" && !text.endsWith("\n")) text += "\n";
+  const keep = async (ids: readonly string[]) => {
     if (o.labels === undefined) return;
-    const lines = [...labels].map(([id, label]) => `${JSON.stringify({ id, label })}\n`);
-    await writeFileAtomic(o.labels, lines.join(""));
+    for (const id of ids) text += `${JSON.stringify({ id, label: labels.get(id) })}\n`;
+    await writeFileAtomic(o.labels, text);
   };
-  try {
-    const waiting = sample.filter(({ id }) => !labels.has(id));
-    for (let done = 0; done < waiting.length; done += AT_ONCE) {
-      const batch = waiting.slice(done, done + AT_ONCE);
-      const grades = await Promise.all(batch.map(({ text }) => gradeText(text, { endpoint, model, key, signal })));
-      for (const [i, { id }] of batch.entries()) labels.set(id, String(grades[i]));
-      await keep();
-      onProgress?.({ task: "grade", done: done + batch.length, total: waiting.length, unit: "document" });
-    }
-  } finally {
-    await keep();
+  const waiting = sample.filter(({ id }) => !labels.has(id));
+  for (let done = 0; done < waiting.length; done += AT_ONCE) {
+    const batch = waiting.slice(done, done + AT_ONCE);
+    const grades = await Promise.all(batch.map(({ text }) => gradeText(text, { endpoint, model, key, signal })));
+    for (const [i, { id }] of batch.entries()) labels.set(id, String(grades[i]));
+    await keep(batch.map(({ id }) => id));
+    onProgress?.({ task: "grade", done: done + batch.length, total: waiting.length, unit: "document" });
   }
   for (const document of sample)
     yield { text: document.text, label: labels.get(document.id) ?? "", group: groupOf(document) };

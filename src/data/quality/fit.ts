@@ -4,8 +4,15 @@
  */
 import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { type AtomicFile, createAtomicFile, makeFolder, writeFileAtomic } from "../../documents/index.js";
+import { basename, dirname, join } from "node:path";
+import {
+  type AtomicFile,
+  createAtomicFile,
+  makeFolder,
+  type OutputRequest,
+  withOutput,
+  writeFileAtomic,
+} from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import type { OnProgress } from "../../progress.js";
 import { writeClassifier } from "../classifier/file.js";
@@ -29,6 +36,8 @@ export interface FitOptions {
   readonly examples: Iterable<Labelled> | AsyncIterable<Labelled>;
   /** `quality.bin`; its card, `quality.json`, comes beside it. */
   readonly out: string;
+  /** Whether the model of an earlier call is replaced. */
+  readonly force?: boolean;
   /** The label whose probability is the score; null where labels are grades. */
   readonly good: string | null;
   /** From this grade on a text counts as good in the tables, where labels are grades. Default 3. */
@@ -68,6 +77,15 @@ const PARTS = ["train", "calibrate", "test"] as const;
  * @throws QuernError where there are not two labels to tell apart, or a part has no text
  */
 export async function fitClassifier(options: FitOptions): Promise<FitResult> {
+  return withOutput(fitClaim(options.out, [], options.force), () => fitInto(options));
+}
+
+export const fitClaim = (out: string, inputs: readonly string[], force?: boolean): OutputRequest => ({
+  ...{ verb: "data classifier fit", out, inputs, force, beside: [basename(cardPath(out))] },
+});
+
+/** `fitClassifier` to files that the caller has claimed. */
+export async function fitInto(options: FitOptions): Promise<FitResult> {
   const { out, good, goodGrade = 3, preparation = "words", signal, onProgress } = options;
   await makeFolder(dirname(out));
   const folder = await mkdtemp(join(dirname(out), ".fit-"));

@@ -3,8 +3,8 @@
  * another run, with more documents or in another order, holds out the same ones; copies of it are left out.
  */
 import { mkdir, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { writeFileAtomic } from "../../documents/index.js";
+import { join } from "node:path";
+import { makeFolder, type OutputLayout, temporaryName, writeFileAtomic } from "../../documents/index.js";
 import type { OnProgress } from "../../progress.js";
 import {
   isHeldOut,
@@ -13,6 +13,7 @@ import {
   lineageFiles,
   type ShardsHeader,
   saveTokenizer,
+  shardFiles,
   type Tokenizer,
   writeShards,
 } from "../../tokenizer/index.js";
@@ -32,6 +33,14 @@ export interface ShardDocumentsOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
+
+/** What `shardDocuments` writes. */
+export const shardsLayout: OutputLayout = {
+  writes: (path) =>
+    shardFiles.writes(path) ||
+    /^(lineage-(train|heldout)\.(jsonl|starts)|heldout-sources\.json|tokenizer\/tokenizer(_config)?\.json)$/.test(path),
+  folders: /^(tokenizer)$/,
+};
 
 function lineageOf({ id, url, source, origin, fields }: StoredDocument): LineageEntry {
   const { group, copy } = fields;
@@ -57,7 +66,8 @@ export async function shardDocuments(options: ShardDocumentsOptions): Promise<Sh
     if (isHeldOut(text, heldout) !== (split === "heldout")) return false;
     return split === "train" || fields.copy === undefined;
   };
-  const folder = join(dirname(out), `.${basename(out)}.lineage`);
+  await makeFolder(out);
+  const folder = temporaryName(join(out, "lineage"));
   const sources: { source: string; documents: number }[] = [];
   const count = ({ source }: StoredDocument) => {
     const last = sources.at(-1);

@@ -26,7 +26,7 @@ let options: string[];
 
 function tree(folder: string): Record<string, string> {
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter(
-    (name) => !name.startsWith("cluster") && statSync(join(folder, name)).isFile(),
+    (name) => !/^(cluster|\.quern\.json)/.test(name) && statSync(join(folder, name)).isFile(),
   );
   return Object.fromEntries(names.sort().map((name) => [name, readFileSync(join(folder, name), "utf8")]));
 }

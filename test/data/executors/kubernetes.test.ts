@@ -120,7 +120,7 @@ describe("the jobs of a run on Kubernetes", () => {
     await clean({ inputs, recipe, out: here });
     const files = (folder: string) =>
       readdirSync(folder, { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile() && !entry.parentPath.includes("cluster"))
+        .filter((entry) => entry.isFile() && entry.name !== ".quern.json" && !entry.parentPath.includes("cluster"))
         .map((entry) => [entry.name, readFileSync(join(entry.parentPath, entry.name), "utf8")])
         .sort();
     expect(files(options.out)).toEqual(files(here));

@@ -52,7 +52,7 @@ afterEach(async () => {
 function tree(folder: string): Record<string, string> {
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" })
     .map((name) => name.replaceAll("\\", "/"))
-    .filter((name) => !name.startsWith("cluster") && statSync(join(folder, name)).isFile());
+    .filter((name) => !/^(cluster|\.quern\.json)/.test(name) && statSync(join(folder, name)).isFile());
   return Object.fromEntries(names.sort().map((name) => [name, readFileSync(join(folder, name), "utf8")]));
 }
 
@@ -60,6 +60,8 @@ const out = () => join(root, `out-${count}`);
 const run = (options: Partial<CleanOptions> = {}) =>
   clean({
     inputs: [input],
+    // Some tests run again what is finished.
+    force: true,
     out: out(),
     recipe,
     keepDropped: true,

@@ -1,0 +1,167 @@
+/**
+ * @file A lock file: one process at a time. It names its holder by process number, start time and host, so that a lock
+ * left by a killed process blocks nobody, even where its number belongs to another process by now.
+ */
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { link, open, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+
+const schema = z.object({
+  pid: z.int().positive(),
+  /** When the process started, in a form that only equality is asked of; null where the system does not tell. */
+  started: z.string().nullable(),
+  host: z.string(),
+  /** Differs for each lock. */
+  token: z.string(),
+});
+
+export type LockHolder = z.output<typeof schema>;
+
+/** Milliseconds between two signs of life of a holder. */
+const BEAT = 5_000;
+/** Another host's processes cannot be asked for; a lock without a sign of life for so long is abandoned. */
+const ABANDONED = 60_000;
+
+export interface Lock {
+  release(): Promise<void>;
+}
+
+/**
+ * Takes the lock at `path`. Gives its holder instead where a running process, this one included, has it.
+ * @throws the operating system's error where the file cannot be written
+ */
+export async function takeLock(path: string): Promise<Lock | LockHolder> {
+  const own = {
+    pid: process.pid,
+    started: startOf(process.pid),
+    host: hostname(),
+    token: randomBytes(8).toString("hex"),
+  };
+  const text = JSON.stringify(own);
+  const draft = `${path}.${own.token}`;
+  await writeFile(draft, text, { flag: "wx" });
+  try {
+    for (;;) {
+      if (await createLinked(draft, path, text)) return keep(path, own);
+      const found = await readFile(path, "utf8").catch(() => undefined);
+      if (found === undefined) continue; // released between the two calls
+      const holder = parse(found);
+      if (holder === undefined) {
+        // Nobody writes half a lock, except where there are no hard links: wait for the rest of it.
+        if ((await ageOf(path, draft)) < 2_000) await sleep(100);
+        else await takeAway(path, found);
+        continue;
+      }
+      if (await isHeld(holder, path, draft)) return holder;
+      await takeAway(path, found);
+    }
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+export const isHolder = (result: Lock | LockHolder): result is LockHolder => "pid" in result;
+
+/** Gives the whole file a second name, which only one of many can; false where the name is taken. */
+async function createLinked(draft: string, path: string, text: string): Promise<boolean> {
+  try {
+    await link(draft, path);
+    return true;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "EEXIST") return false;
+    if (code !== "EPERM" && code !== "ENOTSUP" && code !== "ENOSYS" && code !== "EOPNOTSUPP") throw error;
+  }
+  // A file system without hard links.
+  try {
+    const file = await open(path, "wx");
+    await file.writeFile(text);
+    await file.close();
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function keep(path: string, own: LockHolder): Lock {
+  const beat = setInterval(() => {
+    const now = new Date();
+    utimes(path, now, now).catch(() => {});
+  }, BEAT);
+  beat.unref();
+  return {
+    async release() {
+      clearInterval(beat);
+      const found = await readFile(path, "utf8").catch(() => "");
+      if (parse(found)?.token === own.token) await rm(path, { force: true });
+    },
+  };
+}
+
+/** Removes an abandoned lock, unless another process has replaced it meanwhile. */
+async function takeAway(path: string, text: string): Promise<void> {
+  const aside = `${path}.${randomBytes(8).toString("hex")}`;
+  try {
+    await rename(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  if ((await readFile(aside, "utf8").catch(() => text)) !== text) await link(aside, path).catch(() => {});
+  await rm(aside, { force: true });
+}
+
+function parse(text: string): LockHolder | undefined {
+  try {
+    return schema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+async function isHeld(holder: LockHolder, path: string, draft: string): Promise<boolean> {
+  if (holder.host !== hostname()) return (await ageOf(path, draft)) < ABANDONED;
+  if (!isRunning(holder.pid)) return false;
+  const started = startOf(holder.pid);
+  return started === null || holder.started === null || started === holder.started;
+}
+
+/** Milliseconds since the last sign of life, by the clock of the file system: hosts' clocks may differ. */
+async function ageOf(path: string, draft: string): Promise<number> {
+  await writeFile(draft, await readFile(draft));
+  const [lock, now] = await Promise.all([stat(path).catch(() => null), stat(draft)]);
+  return lock === null ? Number.POSITIVE_INFINITY : now.mtimeMs - lock.mtimeMs;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** When a process of this host started; null where that cannot be told. */
+function startOf(pid: number): string | null {
+  try {
+    if (process.platform === "linux") {
+      // Field 22, in clock ticks since the boot; the name before it, in brackets, may hold spaces and brackets.
+      const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)?.split(" ") ?? [];
+      return `${readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim()} ${fields[19]}`;
+    }
+    if (process.platform === "win32") return null;
+    return execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], {
+      encoding: "latin1",
+      stdio: ["ignore", "pipe", "ignore"],
+      timeout: 5_000,
+    }).trim();
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,336 @@
+/**
+ * @file Who may write where. Every verb with an output claims it first: an output that overlaps an input, that somebody
+ * else made, or that another process is writing is refused, and nothing is removed but files that the same verb wrote.
+ *
+ *     <folder>/.quern.json     what was written there: the verb, whether it is finished, and then its files
+ *     <folder>/.quern.lock     held while a process writes
+ *
+ * An output that is a file has both beside it, as `.<name>.quern.json` and `.<name>.quern.lock`.
+ */
+import { lstat, readdir, readFile, realpath, rm, rmdir, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { z } from "zod";
+import { fileError, QuernError } from "../errors.js";
+import { version } from "../version.js";
+import { isLeftover, makeFolder, writeFileAtomic } from "./atomic.js";
+import { isHolder, type Lock, takeLock } from "./lock.js";
+
+/** What a verb is about to write. */
+export interface OutputRequest {
+  /** Its words, such as `data clean`. */
+  readonly verb: string;
+  readonly out: string;
+  /** Files and folders that are read; addresses are passed over. */
+  readonly inputs: readonly string[];
+  /** What the verb writes; undefined where the output is a file. */
+  readonly layout?: OutputLayout;
+  /** Of an output that is a file: names of others that come beside it. */
+  readonly beside?: readonly string[];
+  /** Whether the finished output of an earlier run may be replaced. */
+  readonly force?: boolean;
+  /**
+   * What `force` does: `remove` (the default) takes the earlier run's files away first; `reuse` leaves that to the verb, which
+   * knows what is still right.
+   */
+  readonly replace?: "remove" | "reuse";
+  /** A finished output is continued: a run that is resumed, a crawl. */
+  readonly resume?: boolean;
+  /** The output is never finished: another call may always continue it. */
+  readonly open?: boolean;
+}
+
+/** The files of an output folder. Only files that fit are ever removed. */
+export interface OutputLayout {
+  /** True for the path of a file that the verb writes, under the folder and separated by `/`. */
+  readonly writes: (path: string) => boolean;
+  /** Names of the folders directly under it that belong to the verb alone: it may replace them as a whole. */
+  readonly folders?: RegExp;
+}
+
+export interface OutputClaim {
+  /** Notes that the output is whole, with its files. */
+  finish(): Promise<void>;
+  /** Lets others in. Where nothing was written, nothing stays. */
+  release(): Promise<void>;
+}
+
+const recordSchema = z.object({
+  format: z.literal("quern output"),
+  verb: z.string(),
+  state: z.enum(["unfinished", "finished"]),
+  files: z.array(z.string()),
+});
+type OutputRecord = z.output<typeof recordSchema>;
+
+/** What file systems and desktops put into a folder by themselves. */
+const NOBODYS = new Set(["lost+found", ".DS_Store"]);
+const RECORD = ".quern.json";
+const LOCK = ".quern.lock";
+
+/**
+ * Claims an output for one call.
+ *
+ * @throws QuernError (exit code 2) where the output is, contains or lies inside an input; is a folder with files that this
+ * verb did not write; is finished and `force` is not given; or is being written by another call
+ */
+export async function claimOutput(request: OutputRequest): Promise<OutputClaim> {
+  try {
+    return await (request.layout === undefined ? claimFile(request) : claimFolder(request, request.layout));
+  } catch (error) {
+    throw fileError(error, "write", request.out);
+  }
+}
+
+/** Calls `work` with the output claimed; notes it as finished when `work` returns. Throws as `claimOutput` and `work` do. */
+export async function withOutput<T>(request: OutputRequest, work: () => Promise<T>): Promise<T> {
+  const claim = await claimOutput(request);
+  try {
+    const result = await work();
+    if (!request.open) await claim.finish();
+    return result;
+  } finally {
+    await claim.release();
+  }
+}
+
+/** @throws QuernError where `out` is, contains or lies inside one of the inputs */
+export async function refuseOverlap(out: string, inputs: readonly string[]): Promise<void> {
+  const outChain = await chainOf(out);
+  for (const input of inputs) {
+    if (/^[a-z][a-z0-9+.-]*:\/\//i.test(input)) continue; // an address
+    const inputChain = await chainOf(input);
+    if (!inputChain.exists) continue; // whoever reads it says so
+    const inside = outChain.ids.includes(inputChain.ids[0]);
+    const contains = outChain.exists && inputChain.ids.includes(outChain.ids[0]);
+    if (!inside && !contains) continue;
+    const how = inside && contains ? "is" : inside ? "lies inside" : "contains";
+    throw refusal(`the output ${out} ${how} the input ${input}; choose another place for the output`);
+  }
+}
+
+/** The file system's own numbers of a path and of the folders above it, from the first that is there. */
+async function chainOf(path: string): Promise<{ readonly ids: readonly string[]; readonly exists: boolean }> {
+  const ids: string[] = [];
+  let at = resolve(path);
+  let exists = true;
+  for (let first = true; ; first = false) {
+    const real = await realpath(at).catch(() => undefined);
+    if (real === undefined) {
+      if (first) exists = false;
+    } else {
+      at = real;
+      const { dev, ino } = await stat(real, { bigint: true });
+      ids.push(`${dev}:${ino}`);
+    }
+    const above = dirname(at);
+    if (above === at) return { ids, exists };
+    at = above;
+  }
+}
+
+async function claimFolder(request: OutputRequest, layout: OutputLayout): Promise<OutputClaim> {
+  const { verb, out, inputs, force = false, replace = "remove", resume = false } = request;
+  await refuseOverlap(out, inputs);
+  await refuseDangling(out);
+  const wasThere = await lstat(out).then(
+    () => true,
+    () => false,
+  );
+  if (wasThere && !(await stat(out)).isDirectory()) throw refusal(`the output ${out} is a file, not a folder`);
+  // Looked at before anything is written, and again under the lock.
+  if (wasThere) await examine(out, request);
+  await makeFolder(out);
+  const folder = await realpath(out);
+  const lock = await lockOrRefuse(join(folder, LOCK), out);
+  const recordPath = join(folder, RECORD);
+  const write = (state: OutputRecord["state"], files: readonly string[]) =>
+    writeRecord(recordPath, { verb, state, files });
+  try {
+    const record = await examine(out, request);
+    if (record !== undefined) {
+      const known = record.state === "finished" && !resume ? new Set(record.files) : undefined;
+      const ours = await filesOf(folder, layout, known, verb);
+      if (force && replace === "remove") {
+        // Before the first file goes: a kill in between leaves an unfinished output, not half of a finished one.
+        await write("unfinished", []);
+        await removeFiles(folder, ours);
+      }
+    }
+    if (record?.state !== "finished" || !resume) await write("unfinished", []);
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+  return {
+    async finish() {
+      await write("finished", await filesOf(folder, layout, undefined, verb));
+    },
+    async release() {
+      const left = await readdir(folder).catch(() => [RECORD, LOCK, "unknown"]);
+      const empty = left.every((name) => name === RECORD || name === LOCK || NOBODYS.has(name));
+      if (empty) await rm(recordPath, { force: true });
+      await lock.release();
+      if (empty && !wasThere) await rmdir(folder).catch(() => {});
+    },
+  };
+}
+
+/** The record of a folder that this verb may write to; none where it is empty. @throws QuernError where it may not */
+async function examine(
+  out: string,
+  { verb, force = false, resume = false }: OutputRequest,
+): Promise<OutputRecord | undefined> {
+  const names = (await readdir(out)).filter((name) => !NOBODYS.has(name) && !isOwnName(name));
+  const record = await readRecord(join(out, RECORD));
+  if (record?.verb !== verb) {
+    if (names.length === 0) return undefined;
+    const whose = record === undefined ? `that quern ${verb} did not write` : `of quern ${record.verb}`;
+    throw refusal(`the folder ${out} holds files ${whose}, such as ${names[0]}; choose another folder for the output`);
+  }
+  if (record.state === "finished" && !force && !resume) {
+    throw refusal(
+      `${out} holds the finished output of an earlier quern ${verb}; give --force to replace it, or choose another folder`,
+    );
+  }
+  return record;
+}
+
+/**
+ * The verb's own files under a folder, as paths with `/`. Files of others may lie beside them, and are left out.
+ * @param known the only ones that count, where the record names them
+ * @throws QuernError where the verb's own folders hold something else, or a symbolic link stands where it writes
+ */
+async function filesOf(
+  folder: string,
+  { writes, folders }: OutputLayout,
+  known: ReadonlySet<string> | undefined,
+  verb: string,
+): Promise<string[]> {
+  const ours: string[] = [];
+  const refuse = (path: string, what: string) => {
+    throw refusal(`${join(folder, path)} ${what}; move it away, or choose another folder for the output`);
+  };
+  // `isRest`: inside a folder that a killed process left half-written, under a temporary name.
+  const walk = async (at: string, isRest = false): Promise<void> => {
+    for (const entry of await readdir(join(folder, at), { withFileTypes: true })) {
+      const path = at === "" ? entry.name : `${at}/${entry.name}`;
+      const belongs = at !== "" || folders?.test(entry.name) === true;
+      const isTemporary = isRest || (belongs && isLeftover(entry.name));
+      if (entry.isSymbolicLink() && (belongs || writes(path))) {
+        refuse(path, "is a symbolic link, and Quern writes through none");
+      }
+      if (entry.isDirectory()) {
+        if (belongs) await walk(path, isTemporary);
+      } else if (isTemporary || (writes(path) && known?.has(path) !== false)) ours.push(path);
+      else if (belongs || writes(path)) refuse(path, `was not written by quern ${verb}`);
+    }
+  };
+  await walk("");
+  return ours.sort();
+}
+
+const isOwnName = (name: string) => name === RECORD || name.startsWith(LOCK) || isLeftoverOf(name, RECORD);
+const isLeftoverOf = (name: string, of: string) => isLeftover(name) && name.startsWith(`.${of}.`);
+
+/** Removes files, and folders that are empty then. A link is removed itself, never what it points to. */
+async function removeFiles(folder: string, files: readonly string[]): Promise<void> {
+  const folders = new Set<string>();
+  for (const path of files) {
+    await rm(join(folder, path), { force: true });
+    for (let at = dirname(path); at !== "."; at = dirname(at)) folders.add(at);
+  }
+  // The deepest first.
+  for (const path of [...folders].sort((a, b) => b.length - a.length)) await rmdir(join(folder, path)).catch(() => {});
+}
+
+async function claimFile({ verb, out, inputs, beside = [], force = false }: OutputRequest): Promise<OutputClaim> {
+  await refuseOverlap(out, inputs);
+  await refuseDangling(out);
+  await makeFolder(dirname(out));
+  const path = join(await realpath(dirname(out)), basename(out));
+  const folder = dirname(path);
+  const recordPath = join(folder, `.${basename(path)}${RECORD}`);
+  const names = [basename(path), ...beside];
+  const there = async () => {
+    const found: string[] = [];
+    for (const name of names) {
+      const status = await lstat(join(folder, name)).catch(() => undefined);
+      if (status === undefined) continue;
+      if (status.isDirectory()) throw refusal(`the output ${join(dirname(out), name)} is a folder, not a file`);
+      found.push(name);
+    }
+    return found;
+  };
+  const examineFile = async () => {
+    const record = await readRecord(recordPath);
+    const found = await there();
+    const foreign = found.find((name) => record?.verb !== verb || !record.files.includes(name));
+    if (foreign !== undefined) {
+      throw refusal(
+        `${join(dirname(out), foreign)} exists and was not written by quern ${verb}; choose another name for the output`,
+      );
+    }
+    if (found.length > 0 && record?.state === "finished" && !force) {
+      throw refusal(
+        `${out} was written by an earlier quern ${verb}; give --force to replace it, or choose another name`,
+      );
+    }
+    return record;
+  };
+  await examineFile();
+  const lock = await lockOrRefuse(join(folder, `.${basename(path)}${LOCK}`), out);
+  const before = await examineFile().catch(async (error: unknown) => {
+    await lock.release();
+    throw error;
+  });
+  // An older file stays until the new one takes its name.
+  await writeRecord(recordPath, { verb, state: "unfinished", files: names });
+  let finished = false;
+  return {
+    async finish() {
+      await writeRecord(recordPath, { verb, state: "finished", files: await there() });
+      finished = true;
+    },
+    async release() {
+      const found = await there();
+      if (found.length === 0) await rm(recordPath, { force: true });
+      else if (!finished && before?.state === "finished") await writeRecord(recordPath, before);
+      await lock.release();
+    },
+  };
+}
+
+async function lockOrRefuse(path: string, out: string): Promise<Lock> {
+  const lock = await takeLock(path);
+  if (!isHolder(lock)) return lock;
+  const { pid, host } = lock;
+  const who = pid === process.pid ? "another call of this process" : `process ${pid} on ${host}`;
+  throw refusal(`${out} is being written by ${who}; wait for it, or choose another place for the output`);
+}
+
+async function refuseDangling(out: string): Promise<void> {
+  const status = await lstat(out).catch(() => undefined);
+  if (!status?.isSymbolicLink()) return;
+  await stat(out).catch(() => {
+    throw refusal(`the output ${out} is a symbolic link that leads nowhere`);
+  });
+}
+
+async function readRecord(path: string): Promise<OutputRecord | undefined> {
+  const status = await lstat(path).catch(() => undefined);
+  if (!status?.isFile()) return undefined;
+  try {
+    return recordSchema.safeParse(JSON.parse(await readFile(path, "utf8"))).data;
+  } catch {
+    return undefined;
+  }
+}
+
+function writeRecord(
+  path: string,
+  record: { readonly verb: string; readonly state: string; readonly files: readonly string[] },
+) {
+  return writeFileAtomic(path, `${JSON.stringify({ format: "quern output", quern: version, ...record }, null, 1)}\n`);
+}
+
+const refusal = (message: string) => new QuernError(message, { exitCode: 2 });
