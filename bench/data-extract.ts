@@ -8,96 +8,21 @@
  * Python with trafilatura. Without the first there is nothing to measure; without the second its rows are left out. Speed is
  * taken on every sixth page, because the peers are slow.
  */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { gunzipSync } from "node:zlib";
 import { Readability } from "@mozilla/readability";
 import { parseHTML } from "linkedom";
 import { type Extraction, extract } from "../src/data/index.js";
+import { articleFigure, mean, type Page, readSets, scoreOf } from "./extraction-sets.js";
 import { flags, machineLine, median, runPeer } from "./measure.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = here.includes(join(".cache", "bench")) ? join(here, "..", "..", "..") : join(here, "..");
 const { rounds, every } = flags({ rounds: 3, every: 6 });
-const shared = process.env.QUERN_SHARED ?? "";
-const sets = join(shared, "data", "extraction");
-if (shared === "" || !existsSync(sets)) {
-  console.error("QUERN_SHARED does not name a folder with data/extraction: nothing to measure");
-  process.exit(2);
-}
 const python = process.env.QUERN_PYTHON ?? "";
 if (python === "") console.error("QUERN_PYTHON does not name a Python with trafilatura: its rows are left out");
-
-interface Page {
-  readonly id: string;
-  readonly set: "articles" | "pages";
-  readonly bytes: Uint8Array;
-  /** What should come out. */
-  readonly truth: string;
-  readonly type: string;
-}
-
-function readSet(set: Page["set"]): Page[] {
-  const truth = JSON.parse(readFileSync(join(sets, set, "truth.json"), "utf8")) as Readonly<
-    Record<string, { readonly articleBody?: string; readonly text?: string | null; readonly type?: string }>
-  >;
-  return readdirSync(join(sets, set))
-    .filter((name) => name.endsWith(".html.gz"))
-    .sort()
-    .map((name) => {
-      const id = name.slice(0, -".html.gz".length);
-      const { articleBody, text, type } = truth[id];
-      const bytes = gunzipSync(readFileSync(join(sets, set, name)));
-      return { id, set, bytes, truth: articleBody ?? text ?? "", type: type ?? "article" };
-    });
-}
-
-const wordsOf = (text: string): string[] => text.match(/[\p{L}\p{N}_]+/gu) ?? [];
-
-function countsOf(items: readonly string[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const item of items) counts.set(item, (counts.get(item) ?? 0) + 1);
-  return counts;
-}
-
-function common(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): number {
-  let shared = 0;
-  for (const [item, count] of a) shared += Math.min(count, b.get(item) ?? 0);
-  return shared;
-}
-
-function shingles(text: string): string[] {
-  const words = wordsOf(text);
-  if (words.length === 0) return [];
-  if (words.length < 4) return [words.join(" ")];
-  return Array.from({ length: words.length - 3 }, (_, i) => words.slice(i, i + 4).join(" "));
-}
-
-/** F1 of the averages over pages of precision and recall of 4-word shingles. */
-function articleScore(pages: readonly Page[], texts: readonly string[]): number {
-  let precision = 0;
-  let recall = 0;
-  pages.forEach(({ truth }, i) => {
-    const [got, want] = [shingles(texts[i]), shingles(truth)];
-    const both = common(countsOf(got), countsOf(want));
-    precision += got.length === 0 ? Number(want.length === 0) : both / got.length;
-    recall += want.length === 0 ? Number(got.length === 0) : both / want.length;
-  });
-  return (2 * precision * recall) / (precision + recall) / pages.length;
-}
-
-/** F1 of lower-case words, a number a page. */
-function pageScores(pages: readonly Page[], texts: readonly string[]): number[] {
-  return pages.map(({ truth }, i) => {
-    const [got, want] = [wordsOf(texts[i].toLowerCase()), wordsOf(truth.toLowerCase())];
-    if (got.length + want.length === 0) return 1;
-    return (2 * common(countsOf(got), countsOf(want))) / (got.length + want.length);
-  });
-}
-
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 function readability(bytes: Uint8Array): string {
   try {
@@ -109,24 +34,29 @@ function readability(bytes: Uint8Array): string {
   }
 }
 
-const articles = readSet("articles");
-const pages = readSet("pages");
+const all = readSets();
+const articles = all.filter(({ set }) => set === "articles");
+const pages = all.filter(({ set }) => set === "pages");
 
 // Quality, and the slowest page on the way: each page's second time, for the first one compiles.
 const run = (page: Page): Extraction => extract(page.bytes);
-const found = new Map([...articles, ...pages].map((page) => [page, run(page)]));
+const found = new Map(all.map((page) => [page, run(page)]));
 const textOf = (page: Page): string => found.get(page)?.text ?? "";
 let slowest = { id: "", milliseconds: 0 };
-for (const page of [...articles, ...pages]) {
+for (const page of all) {
   const start = performance.now();
   run(page);
   const milliseconds = performance.now() - start;
   if (milliseconds > slowest.milliseconds) slowest = { id: page.id, milliseconds };
 }
-const scores = pageScores(pages, pages.map(textOf));
+const scores = pages.map((page) => scoreOf(page, textOf(page)).f1);
 const byType = (type: string): number => mean(scores.filter((_, i) => pages[i].type === type));
 const quality = [
-  { name: "articles, 4-word shingles F1", quern: articleScore(articles, articles.map(textOf)), least: 0.965 },
+  {
+    name: "articles, 4-word shingles F1",
+    quern: articleFigure(articles.map((page) => scoreOf(page, textOf(page)))).f1,
+    least: 0.965,
+  },
   { name: "pages, mean word F1", quern: mean(scores), least: 0.79 },
   ...(
     [
@@ -149,7 +79,7 @@ console.log(
 );
 
 // Speed: rounds in which each takes its turn.
-const sample = [...articles, ...pages].filter((_, i) => i % every === 0);
+const sample = all.filter((_, i) => i % every === 0);
 const megabytes = sample.reduce((sum, { bytes }) => sum + bytes.length, 0) / 1e6;
 const folder = mkdtempSync(join(tmpdir(), "quern-bench-"));
 const files = sample.map(({ id, bytes }) => {
