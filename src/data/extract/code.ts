@@ -1,4 +1,5 @@
 /** @file Code as the page shows it: its lines, its spaces, its language. */
+import { scriptText } from "./superscript.js";
 import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
 
@@ -34,7 +35,11 @@ function collect(node: Node, parts: string[]): void {
     }
     const { name } = child.tag;
     if (name === "br") parts.push("\n");
-    else if (name === "button" || name === "script" || name === "textarea" || isLineNumber(child)) continue;
+    else if (name === "sup" || name === "sub") {
+      const raised = scriptText(child, parts[parts.length - 1] ?? "");
+      if (raised === undefined) collect(child, parts);
+      else parts.push(raised);
+    } else if (name === "button" || name === "script" || name === "textarea" || isLineNumber(child)) continue;
     else if (child.tag.block) {
       // A line of its own, as highlighters that wrap each line in a div or a table row make it.
       const row = name === "td" || name === "th";

@@ -2,6 +2,9 @@
  * @file What a page says about itself in JSON-LD: its entities, with the few properties that the extractor reads.
  * https://www.w3.org/TR/json-ld11/, https://schema.org
  */
+import { readLenientJson } from "./lenient-json.js";
+import { parseTree } from "./tree.js";
+import { textOf } from "./trim.js";
 
 export interface Entity {
   readonly types: readonly string[];
@@ -25,30 +28,30 @@ export function readEntities(scripts: readonly string[]): Entity[] {
   const entities: Entity[] = [];
   for (const script of scripts) {
     if (script.length > LONGEST) continue;
-    const value = parse(script);
-    if (value !== undefined) visit(value, entities, 0);
+    for (const value of parse(script)) visit(value, entities, 0);
   }
   return entities;
 }
 
-function parse(script: string): unknown {
-  const text = script
-    .replace(/^\s*(?:<!--|\/\*<!\[CDATA\[\*\/|<!\[CDATA\[|\/\/\s*<!\[CDATA\[)/, "")
-    .replace(/(?:-->|\/\*\]\]>\*\/|\/\/\s*\]\]>|\]\]>)\s*;?\s*$/, "")
-    .trim();
-  if (text === "") return undefined;
+/** The values of a script: one where it is JSON, perhaps several where it is nearly so. */
+function parse(script: string): readonly unknown[] {
+  // Some systems write the script as if it were text of the page.
+  const text = script.includes('"') ? script : decodeEntities(script);
   try {
-    return JSON.parse(text);
+    return [JSON.parse(text)];
   } catch {
-    // Line ends inside strings are the usual fault; of anything else only what it is about is heard.
-    try {
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is wrong
-      return JSON.parse(text.replace(/[\u0000-\u001f]+/g, " "));
-    } catch {
-      const type = FIRST_TYPE.exec(text)?.[1];
-      return type === undefined ? undefined : { "@type": type };
-    }
+    const values = readLenientJson(text);
+    if (values.some((value) => typeof value === "object" && value !== null && ("@type" in value || "@graph" in value)))
+      return values;
+    // Of what is no JSON at all only what it is about is heard.
+    const type = FIRST_TYPE.exec(text)?.[1];
+    return type === undefined ? values : [{ "@type": type }];
   }
+}
+
+/** Text as a page shows it; most systems that write JSON-LD escape it as if it were HTML. */
+function decodeEntities(text: string): string {
+  return /&(?:#\w+|\w+);/.test(text) ? textOf(parseTree(text.replace(/</g, "&lt;")).root) : text;
 }
 
 /** The first thing that a script which is no JSON names; in the few kilobytes at its beginning. */
@@ -84,13 +87,14 @@ const list = (value: unknown): readonly unknown[] =>
   Array.isArray(value) ? value : value === undefined ? [] : [value];
 
 function text(value: unknown): string {
-  if (typeof value === "string") return value.trim();
+  // Markup is read later, and its entities with it.
+  if (typeof value === "string") return (value.includes("<") ? value : decodeEntities(value)).trim();
   if (Array.isArray(value) && value.length > 0) return text(value[0]);
   if (typeof value === "object" && value !== null && "@value" in value) return text(value["@value"]);
   return "";
 }
 
 function nameOf(value: unknown): string {
-  if (typeof value === "string") return value.trim();
+  if (typeof value === "string") return text(value);
   return typeof value === "object" && value !== null ? text((value as Readonly<Record<string, unknown>>).name) : "";
 }

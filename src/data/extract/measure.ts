@@ -16,6 +16,9 @@ const SILENT = new Set([
   "textarea",
   "option",
   "optgroup",
+  // Readings of characters (ruby): between the characters they would break every word of the base text.
+  "rt",
+  "rtc",
   "rp",
   "annotation",
 ]);

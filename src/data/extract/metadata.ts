@@ -7,7 +7,7 @@ import type { Entity } from "./linked-data.js";
 import { TEXT } from "./tags.js";
 import type { Node, Tree } from "./tree.js";
 import { textOf } from "./trim.js";
-import { cleanSpaces } from "./write.js";
+import { cleanSpaces, inlineText } from "./write.js";
 
 export interface Metadata {
   readonly title: string | null;
@@ -121,7 +121,7 @@ class Marks {
   }
 
   #read(node: Node): void {
-    if (this.heading === "" && node.tag.heading === 1 && node.chars > 0) this.heading = textOf(node);
+    if (this.heading === "" && node.tag.heading === 1 && node.chars > 0) this.heading = inlineText(node);
     if (this.author === "") {
       const own = node.get("itemprop") === "author" || /(?:^|\s)author(?:\s|$)/i.test(node.get("rel"));
       if (own || ((node.hints & Hint.Meta) !== 0 && BYLINE.test(node.className))) {

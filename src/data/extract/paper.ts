@@ -38,6 +38,13 @@ export class Paper {
     this.#inked = true;
   }
 
+  /** The last characters of the paragraph so far: a dozen, unless it is shorter. */
+  tail(): string {
+    let tail = "";
+    for (let i = this.#pieces.length - 1; i >= 0 && tail.length < 12; i--) tail = this.#pieces[i].slice(-12) + tail;
+    return tail;
+  }
+
   /** A line break inside a paragraph. */
   break(): void {
     if (!this.#inked) return;

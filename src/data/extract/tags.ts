@@ -33,21 +33,21 @@ const BLOCK = (
   "table caption colgroup tbody td tfoot th thead tr ul xmp noscript select option optgroup title textarea"
 ).split(" ");
 
-const BARRIER = "html body table td th caption button object math".split(" ");
+const BARRIER = "html body table td th caption button object math template".split(" ");
 
 const words = (list: string): ReadonlySet<string> => new Set(list.split(" "));
 const CELLS = words("td th");
 const P = words("p");
-const TABLE = words("table");
+const TABLE = words("table template");
 const ENDS_PARAGRAPH = (
   "address article aside blockquote center details dir div dl fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 " +
   "header hgroup hr listing main menu nav ol p pre search section table ul xmp summary"
 ).split(" ");
 
 const implied = new Map<string, readonly [ends: ReadonlySet<string>, within: ReadonlySet<string>]>([
-  ["li", [words("li"), words("ul ol menu dir table td th")]],
-  ["dt", [words("dt dd"), words("dl table td th")]],
-  ["dd", [words("dt dd"), words("dl table td th")]],
+  ["li", [words("li"), words("ul ol menu dir table td th template")]],
+  ["dt", [words("dt dd"), words("dl table td th template")]],
+  ["dd", [words("dt dd"), words("dl table td th template")]],
   ["tr", [words("tr td th caption colgroup"), TABLE]],
   ["td", [CELLS, words("table tr")]],
   ["th", [CELLS, words("table tr")]],
@@ -56,10 +56,14 @@ const implied = new Map<string, readonly [ends: ReadonlySet<string>, within: Rea
   ["tfoot", [words("thead tbody tfoot tr td th caption colgroup"), TABLE]],
   ["option", [words("option"), words("select optgroup")]],
   ["optgroup", [words("option optgroup"), words("select")]],
-  ["a", [words("a"), words("table td th body")]],
+  ["a", [words("a"), words("table td th body template")]],
+  ["rt", [words("rt rp rb"), words("ruby rtc")]],
+  ["rp", [words("rt rp rb"), words("ruby rtc")]],
+  ["rb", [words("rt rp rb rtc"), words("ruby")]],
+  ["rtc", [words("rt rp rb rtc"), words("ruby")]],
   ["body", [words("head"), words("html")]],
 ]);
-for (const name of ENDS_PARAGRAPH) implied.set(name, [P, words("table td th body button")]);
+for (const name of ENDS_PARAGRAPH) implied.set(name, [P, words("table td th body button template")]);
 
 const known = new Map<string, Tag>();
 

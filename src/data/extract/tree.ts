@@ -7,6 +7,7 @@
  * so that time grows with the page's size alone.
  */
 import { Tokenizer } from "htmlparser2";
+import { attachShadows, holdsShadow } from "./shadow.js";
 import { type Tag, TEXT, tagOf } from "./tags.js";
 
 /** Open elements at once, at most. */
@@ -26,8 +27,6 @@ export class Node {
   className = "";
   id = "";
   attributes: Map<string, string> | null = null;
-  /** Place in the page's order. */
-  order = 0;
 
   // What measure() finds, of the whole subtree:
   /** Characters without spaces, and those inside links. */
@@ -68,7 +67,7 @@ const KEPT = new Set(
     "href src role hidden style lang itemprop itemtype datetime content property name rel type alt title value start " +
     "colspan rowspan aria-hidden aria-label http-equiv charset reversed display encoding open mathvariant " +
     "data-lang data-language data-latex data-tex data-math data-expr data-component data-testid tex latex " +
-    "linethickness notation alttext data-preloaded"
+    "linethickness notation alttext data-preloaded shadowrootmode slot"
   ).split(" "),
 );
 
@@ -95,6 +94,8 @@ class Builder {
   readonly #open = new Map<string, number>([["html", 1]]);
   readonly #heads: Node[] = [];
   readonly #linkedData: string[] = [];
+  /** Shadow trees by their hosts. */
+  readonly #shadows = new Map<Node, Node>();
   #title: string | undefined;
   #top: Node = this.#root;
   #nodes = 1;
@@ -183,7 +184,12 @@ class Builder {
       this.#openScript(node);
       return;
     }
-    if (tag.layout === "dropped") {
+    const shadow =
+      tag.name === "template" &&
+      this.#stack.length < DEEPEST &&
+      !this.#shadows.has(this.#top) &&
+      holdsShadow(node, this.#top);
+    if (tag.layout === "dropped" && !shadow) {
       this.#dropped = tag;
       this.#droppedDepth = 1;
       return;
@@ -204,6 +210,7 @@ class Builder {
     if (tag.layout !== "void" && this.#stack.length >= DEEPEST) this.#pop();
     this.#append(node);
     if (tag.layout === "void") return;
+    if (shadow) this.#shadows.set(node.parent!, node);
     this.#stack.push(node);
     this.#top = node;
     this.#open.set(tag.name, (this.#open.get(tag.name) ?? 0) + 1);
@@ -265,6 +272,7 @@ class Builder {
   }
 
   finish(): Tree {
+    attachShadows(this.#shadows, DEEPEST);
     return {
       root: this.#root,
       linkedData: this.#linkedData,
@@ -278,7 +286,7 @@ class Builder {
   #append(node: Node): void {
     const top = this.#top;
     node.parent = top;
-    node.order = this.#nodes++;
+    this.#nodes++;
     if (top.last === null) top.first = node;
     else top.last.next = node;
     top.last = node;

@@ -5,6 +5,7 @@
 import { codeOf, isLineNumber, languageOf } from "./code.js";
 import { mathematicsOf } from "./mathematics.js";
 import { Paper } from "./paper.js";
+import { scriptText } from "./superscript.js";
 import { tableOf } from "./table.js";
 import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
@@ -123,7 +124,9 @@ class Writer {
         return;
       case "sup":
       case "sub": {
-        this.inline(node);
+        const text = hasBlock(node) ? undefined : scriptText(node, paper.tail());
+        if (text === undefined) this.inline(node);
+        else paper.say(text);
         return;
       }
       case "q":
@@ -285,8 +288,8 @@ function cellText(cell: Node, markdown: boolean): string {
   return writer.paper.toString().replace(/\s*\n\s*/g, " ");
 }
 
-/** The text of an element without blocks, on one line. */
-function inlineText(node: Node): string {
+/** The text of an element on one line, as it is written. */
+export function inlineText(node: Node): string {
   const writer = new Writer(false);
   writer.inline(node);
   writer.paper.end();
