@@ -28,24 +28,23 @@ export function readEntities(scripts: readonly string[]): Entity[] {
   const entities: Entity[] = [];
   for (const script of scripts) {
     if (script.length > LONGEST) continue;
-    for (const value of parse(script)) visit(value, entities, 0);
+    const before = entities.length;
+    // Some systems write the script as if it were text of the page.
+    const text = script.includes('"') ? script : decodeEntities(script);
+    for (const value of valuesOf(text)) visit(value, entities, 0);
+    // Of what is no JSON at all only what it is about is heard.
+    const type = entities.length === before ? FIRST_TYPE.exec(text)?.[1] : undefined;
+    if (type !== undefined) visit({ "@type": type }, entities, 0);
   }
   return entities;
 }
 
 /** The values of a script: one where it is JSON, perhaps several where it is nearly so. */
-function parse(script: string): readonly unknown[] {
-  // Some systems write the script as if it were text of the page.
-  const text = script.includes('"') ? script : decodeEntities(script);
+function valuesOf(text: string): readonly unknown[] {
   try {
     return [JSON.parse(text)];
   } catch {
-    const values = readLenientJson(text);
-    if (values.some((value) => typeof value === "object" && value !== null && ("@type" in value || "@graph" in value)))
-      return values;
-    // Of what is no JSON at all only what it is about is heard.
-    const type = FIRST_TYPE.exec(text)?.[1];
-    return type === undefined ? values : [{ "@type": type }];
+    return readLenientJson(text);
   }
 }
 

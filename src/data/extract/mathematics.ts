@@ -329,7 +329,9 @@ function texOf(node: Node, depth = 0): string {
     case "mover": {
       const mark = ACCENTS[plain(parts[1] ?? node).trim()];
       if (mark !== undefined) return `${mark}${grouped(0)}`;
-      return isLimit(at(0)) ? `${at(0).trim()}^${script(at(1))}` : `\\overset{${at(1)}}${grouped(0)}`;
+      // Once: twice at each level would double the work with every level.
+      const main = at(0);
+      return isLimit(main) ? `${main.trim()}^${script(at(1))}` : `\\overset{${at(1)}}{${main}}`;
     }
     case "munderover":
       return `${at(0).trim()}_${script(at(1))}^${script(at(2))}`;
@@ -354,21 +356,26 @@ const children = (node: Node): Node[] => {
 
 /** Parts one after the other; a command that ends in a letter is parted from a letter after it. */
 function row(parts: readonly Node[], depth: number): string {
-  let tex = "";
-  for (const part of parts) {
-    const next = part.tag === TEXT ? symbols(part.text.trim()) : texOf(part, depth + 1);
-    tex += /\\[A-Za-z]+$/.test(tex) && /^[A-Za-z]/.test(next) ? ` ${next}` : next;
-  }
-  return tex;
+  return joined(parts.map((part) => (part.tag === TEXT ? symbols(part.text.trim()) : texOf(part, depth + 1))));
 }
 
-function symbols(text: string): string {
-  let tex = "";
-  for (const char of text) {
-    const own = COMMANDS[char] ?? char;
-    tex += /\\[A-Za-z]+$/.test(tex) && /^[A-Za-z]/.test(own) ? ` ${own}` : own;
+function joined(parts: readonly string[]): string {
+  const pieces: string[] = [];
+  let last = "";
+  for (const part of parts) {
+    if (part === "") continue;
+    if (/^[A-Za-z]/.test(part) && endsInCommand(last)) pieces.push(" ");
+    pieces.push(part);
+    last = part;
   }
-  return tex;
+  return pieces.join("");
+}
+
+/** Commands are short: looking at the end of a long piece alone keeps the time linear. */
+const endsInCommand = (tex: string): boolean => /\\[A-Za-z]+$/.test(tex.slice(-30));
+
+function symbols(text: string): string {
+  return joined([...text].map((char) => COMMANDS[char] ?? char));
 }
 
 const script = (tex: string): string => ([...tex].length === 1 && !/[\\^_]/.test(tex) ? tex : `{${tex}}`);

@@ -51,44 +51,44 @@ const PROFILES: Readonly<Record<PageType, Profile>> = {
       Hint.Contents |
       Hint.Review |
       Hint.Caption,
-    tags: words("nav footer aside form header button label figcaption"),
+    tags: words("nav footer aside form header button figcaption"),
     hidden: ["hidden", "aria-hidden", "none"],
   },
   documentation: {
     sure: SURE,
     hints: ALWAYS | Hint.Hidden | Hint.Related | Hint.Control,
-    tags: words("nav footer aside form header label"),
+    tags: words("nav footer aside form header"),
     hidden: [],
   },
   forum: {
     sure: SURE,
     comments: true,
     hints: ALWAYS | Hint.Hidden | Hint.Related | Hint.Control | Hint.Member,
-    tags: words("nav footer aside form header button label"),
+    tags: words("nav footer aside form header button"),
     hidden: ["aria-hidden", "none"],
   },
   product: {
     sure: SURE,
     hints: ALWAYS | Hint.Hidden | Hint.Related | Hint.Control | Hint.Review,
-    tags: words("nav footer aside form header button label"),
+    tags: words("nav footer aside form header button"),
     hidden: ["aria-hidden", "hidden"],
   },
   listing: {
     sure: Hint.Consent,
     hints: ALWAYS | Hint.Hidden | Hint.Comments | Hint.Review,
-    tags: words("nav footer aside form header button label"),
+    tags: words("nav footer aside form header button"),
     hidden: ["hidden", "aria-hidden"],
   },
   collection: {
     sure: SURE,
     hints: ALWAYS | Hint.Comments | Hint.Control | Hint.Related,
-    tags: words("nav footer aside form header button label"),
+    tags: words("nav footer aside form header button"),
     hidden: [],
   },
   service: {
     sure: SURE,
     hints: ALWAYS | Hint.Hidden | Hint.Related | Hint.Comments,
-    tags: words("nav footer form header label"),
+    tags: words("nav footer form header"),
     hidden: ["aria-hidden", "none"],
   },
 };
@@ -157,7 +157,7 @@ function choose(root: Node, { type, focus, title }: Selection): Node[] {
     findRoot(main, best);
     // Where no one part holds most of the prose, the page is made of many parts.
     if (best.node.prose >= main.prose * 0.5)
-      return [type === "article" || focus === "precision" ? narrow(oneArticle(best.node)) : best.node];
+      return type === "article" || focus === "precision" ? narrow(oneArticle(best.node)) : [best.node];
   }
   return [main];
 }
@@ -177,15 +177,20 @@ function mainOf(root: Node): Node {
   return node;
 }
 
-/** Goes down to the part that holds the paragraphs, leaving standfirst, byline and pictures above it. */
-function narrow(root: Node): Node {
+/** Goes down to the part that holds the paragraphs, leaving byline and pictures above it; a header with prose goes before it. */
+function narrow(root: Node): Node[] {
+  const heads: Node[] = [];
   let node = root;
   for (;;) {
     let inner: Node | null = null;
-    for (let child = node.first; child !== null; child = child.next) {
-      if (!child.skipped && child.tag.block && child.prose >= root.prose * NARROW) inner = child;
+    let head: Node | null = null;
+    for (let child = node.first; child !== null && inner === null; child = child.next) {
+      if (child.skipped || !child.tag.block) continue;
+      if (child.prose >= root.prose * NARROW) inner = child;
+      else if (child.tag.name === "header" && child.prose > 0) head ??= child;
     }
-    if (inner === null || inner.tag.name === "p") return node;
+    if (inner === null || inner.tag.name === "p") return [...heads, node];
+    if (head !== null) heads.push(head);
     node = inner;
   }
 }
@@ -300,6 +305,8 @@ function isOther(node: Node, profile: Profile, posted: boolean): number {
   if (profile.tags.has(name)) {
     // A form around a whole page is how some systems work.
     if (name === "form") return node.prose < 300 ? 0.35 : 0;
+    // The head of an article tells what it is about; that of a site does not.
+    if (name === "header" && node.prose > 0 && node.linkChars < node.chars * 0.3) return 0;
     return 0.35;
   }
   if (node.attributes === null) return 0;

@@ -1,35 +1,24 @@
 /**
- * @file The second look, inside the content: sections whose heading says that they lead elsewhere, blocks that are all
- * links, lines that are controls, and paragraphs said twice.
+ * @file The second look, inside the content: blocks that are all links, lists of teasers, and the page's title. What words
+ * say decides nothing: a heading, a button's word or a paragraph said twice may be content on any page.
  */
-import { Hint } from "./hints.js";
 import type { PageType } from "./page-type.js";
-import { headsOther, isByline, isControl, isNotice } from "./phrases.js";
 import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
-
-/** A heading or control is at most so long. Characters without spaces. */
-const SHORT = 70;
 
 interface Trim {
   readonly type: PageType;
   readonly whole: Node;
-  /** Long paragraphs seen so far. */
-  readonly seen: Set<string>;
   readonly title: string;
   readonly strict: boolean;
-  /** Sections dropped so far; each looks at its neighbours, so their number is bounded. */
-  sections: number;
 }
-
-const MOST_SECTIONS = 200;
 
 /** Types whose pages consist of links. */
 const OF_LINKS = new Set<PageType>(["listing", "collection", "documentation"]);
 
 /** @param strict true to leave out blocks of links on pages of every type */
 export function trim(whole: Node, type: PageType, title: string, strict = false): void {
-  walk(whole, { type, whole, strict, seen: new Set(), title: squeeze(title), sections: 0 });
+  walk(whole, { type, whole, strict, title: squeeze(title) });
 }
 
 function walk(node: Node, context: Trim): void {
@@ -40,90 +29,30 @@ function walk(node: Node, context: Trim): void {
         child.skipped = true;
         continue;
       }
-      if (isLeaf(child)) {
-        leaf(child, context);
+      if (isTitle(child, context)) {
+        child.skipped = true;
         continue;
       }
     }
     if (child.first !== null) walk(child, context);
   }
+  skipHeadings(node);
 }
 
-function leaf(node: Node, context: Trim): void {
-  const { type, whole } = context;
-  if (node.tag.name === "pre" || inside(node, "pre")) return;
-  if (node.chars <= SHORT) {
-    const line = squeeze(textOf(node));
-    if (isControl(line)) {
-      node.skipped = true;
-      return;
-    }
-    if ((type === "article" || type === "forum") && node.tag.heading === 1 && sameTitle(line, context.title)) {
-      node.skipped = true;
-      return;
-    }
-    if (type === "article" && isByline(line)) {
-      node.skipped = true;
-      return;
-    }
-    if (context.sections < MOST_SECTIONS && headsOther(line, type)) {
-      context.sections++;
-      dropSection(node, whole);
-    }
-    return;
+/** Headings of which nothing is left go with their sections. */
+function skipHeadings(parent: Node): void {
+  let heading: Node | null = null;
+  let gone = false;
+  for (let child = parent.first; ; child = child.next) {
+    if (child !== null && (child.chars === 0 || (child.tag === TEXT && child.text.trim() === ""))) continue;
+    if (child === null || child.tag.heading > 0) {
+      if (heading !== null && gone) heading.skipped = true;
+      if (child === null) return;
+      heading = child.skipped ? null : child;
+      gone = false;
+    } else if (child.skipped) gone = true;
+    else heading = null;
   }
-  if (node.chars < 700) {
-    const line = squeeze(textOf(node));
-    if (node.chars < 500 && isNotice(line)) {
-      node.skipped = true;
-      return;
-    }
-    if (
-      type !== "forum" &&
-      type !== "documentation" &&
-      node.tag.name !== "td" &&
-      node.tag.name !== "th" &&
-      node.chars >= 80
-    ) {
-      if (context.seen.has(line)) node.skipped = true;
-      else context.seen.add(line);
-    }
-  }
-}
-
-/** Skips what a heading heads: the largest part that begins with it, or what follows it up to the next heading. */
-function dropSection(heading: Node, whole: Node): void {
-  let part = heading;
-  while (part.parent !== null && part.parent !== whole && beginsWith(part.parent, part) && fits(part.parent, whole)) {
-    part = part.parent;
-  }
-  part.skipped = true;
-  if (part !== heading && part.chars > heading.chars) return;
-  // The heading stands alone before its section.
-  const level = heading.tag.heading === 0 ? 6 : heading.tag.heading;
-  for (let next = part.next; next !== null; next = next.next) {
-    if (next.tag === TEXT) continue;
-    if (next.skipped || next.chars === 0) continue;
-    if (next.tag.heading > 0 && next.tag.heading <= level) break;
-    const links = next.linkChars >= next.chars * 0.5;
-    // A post is never what a line above it announces.
-    if ((next.hints & Hint.Post) !== 0 && next.prose > 0 && !links) break;
-    // Prose after such a line is the page's own again, unless the line was a heading.
-    if (!links && heading.tag.heading === 0) break;
-    if (!fits(next, whole)) break;
-    next.skipped = true;
-    if (heading.tag.heading === 0) break;
-  }
-}
-
-const fits = (part: Node, whole: Node): boolean => part.prose <= whole.prose * 0.25 && part.chars <= whole.chars * 0.4;
-
-/** True when nothing live with text stands in `parent` before `part`. */
-function beginsWith(parent: Node, part: Node): boolean {
-  for (let child = parent.first; child !== null && child !== part; child = child.next) {
-    if (!child.skipped && child.chars > 0) return false;
-  }
-  return true;
 }
 
 /** True for a block that is all links, where pages of this type do not consist of them. */
@@ -174,20 +103,6 @@ function countLinks(node: Node, most: number): number {
   return links;
 }
 
-/** True for a block without live blocks in it. */
-function isLeaf(node: Node): boolean {
-  for (let child = node.first; child !== null; child = child.next) {
-    if (child.tag === TEXT || child.skipped) continue;
-    if (child.tag.block || (child.first !== null && !isLeaf(child))) return false;
-  }
-  return true;
-}
-
-function inside(node: Node, name: string): boolean {
-  for (let at = node.parent; at !== null; at = at.parent) if (at.tag.name === name) return true;
-  return false;
-}
-
 export function textOf(node: Node): string {
   if (node.tag === TEXT) return node.text;
   if (node.skipped) return "";
@@ -203,5 +118,9 @@ const squeeze = (text: string): string =>
     .trim()
     .toLowerCase();
 
-const sameTitle = (line: string, title: string): boolean =>
-  line.length > 0 && (title.startsWith(line) || line.startsWith(title) || title.includes(line));
+/** True for a heading that repeats the page's title, where the title stands for itself. */
+function isTitle(node: Node, { type, title }: Trim): boolean {
+  if ((type !== "article" && type !== "forum") || node.tag.heading !== 1 || node.chars > 300) return false;
+  const line = squeeze(textOf(node));
+  return line !== "" && (title.includes(line) || (title !== "" && line.startsWith(title)));
+}

@@ -113,14 +113,6 @@ describe("extract", () => {
     expect(found.text).toBe(`ann\n\nNovember 8, 2024\n\n${prose("it", 2)}`);
   });
 
-  it("says a paragraph once that the page holds twice", () => {
-    const { text } = extract(
-      `<main><p>${prose("one")}</p><div><p>${prose("one")}</p></div><p>${prose("two")}</p></main>`,
-      { type: "article" },
-    );
-    expect(text.split("Sentence 1 of one")).toHaveLength(2);
-  });
-
   it("leaves out a list of other articles' headlines, and keeps a list of its own", () => {
     const card = (i: number, head: string) =>
       `<div class="c"><h3>${head}</h3><p>By Bo</p><p>What card ${i} is about, in one sentence of some length.</p></div>`;
