@@ -105,3 +105,36 @@ describe("hostile pages", () => {
     }
   });
 });
+
+describe("pages twice and four times as long", () => {
+  // Time of the processor, not of the clock: other processes do not count. Four times the work of a quadratic pass is 16 times.
+  const seconds = (html: string): number => {
+    const start = process.cpuUsage();
+    extract(html, { format: "markdown" });
+    const { user, system } = process.cpuUsage(start);
+    return (user + system) / 1e6;
+  };
+  const math = (n: number, tag: string, inner = "") => `<p>x</p><math>${`<${tag}>${inner}`.repeat(n)}<mi>y</mi>`;
+  const cases: readonly (readonly [string, (n: number) => string])[] = [
+    ["links in nested blocks", (n) => '<div><a href="/x">a link</a>'.repeat(n)],
+    ["nested fractions", (n) => math(n, "mfrac")],
+    ["nested fractions with a number each", (n) => math(n, "mfrac", "<mn>1</mn>")],
+    ["nested marks over letters", (n) => math(n, "mover", "<mi>x</mi>")],
+    ["a formula of many letters", (n) => `<math>${"<mi>x</mi>".repeat(n)}</math>`],
+    ["nested tables", (n) => "<table><tr><td>x".repeat(n)],
+    ["nested lists", (n) => "<ul><li>x".repeat(n)],
+    ["attributes of one tag", (n) => `<p ${Array.from({ length: 4 * n }, (_, i) => `a${i}=b`).join(" ")}>x`],
+    [
+      "entities in linked data",
+      (n) => `<script type="application/ld+json">{"@type":"Article","a":["${'&amp;x","'.repeat(n)}`,
+    ],
+    ["shadow trees", (n) => '<x-a><template shadowrootmode="open"><slot></slot>y'.repeat(n)],
+  ];
+  it.each(cases)("%s take no more than their length asks for", (_, make) => {
+    const n = 6000;
+    seconds(make(n));
+    const once = seconds(make(n));
+    expect(seconds(make(2 * n))).toBeLessThan(once * 6 + 0.5);
+    expect(seconds(make(4 * n))).toBeLessThan(once * 9 + 0.5);
+  });
+});
