@@ -17,7 +17,9 @@ export default defineCommand({
     const outcomes = Object.entries(result.outcomes).sort(([, a], [, b]) => b - a);
     for (const [outcome, count] of outcomes) print(`${String(count).padStart(8)}  ${outcome}`);
     if (result.waiting > 0)
-      print(`${String(result.waiting).padStart(8)}  found and not tried; the same command goes on`);
+      print(`${String(result.waiting).padStart(8)}  found and not tried; the same command resumes`);
+    if (result.damagedLines > 0)
+      print(`${String(result.damagedLines).padStart(8)}  damaged lines in the log of an earlier run, passed by`);
     return result;
   },
 });

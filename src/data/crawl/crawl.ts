@@ -10,20 +10,23 @@ import type { z } from "zod";
 import { type OutputLayout, withOutput, writeFileAtomic } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
+import { escapeControls, hideCredentials } from "../../printable.js";
 import type { OnProgress } from "../../progress.js";
 import { version } from "../../version.js";
 import { type HttpResponse, parseHttpResponse } from "../archive/http-message.js";
 import { sha1 } from "../archive/write.js";
 import { decodePage } from "../extract/charset.js";
+import { kindOfBody, mediaTypeOf } from "../media-type.js";
 import { PrivateAddressError } from "./addresses.js";
 import { crawlOptions } from "./crawl-options.js";
 import { exchangeRecords, payloadOf } from "./exchange-records.js";
-import { type Exchange, Fetcher, loadFetcher } from "./fetcher.js";
+import { type Exchange, Fetcher, LargeAnswerError, loadFetcher } from "./fetcher.js";
+import { Frontier, frontierLimits, type Queued } from "./frontier.js";
 import { directivesOf, readLinks, readSitemap } from "./links.js";
-import { ALLOW_ALL, type Robots, robotsFrom } from "./robots.js";
+import { ALLOW_ALL, LARGEST_ROBOTS, type Robots, robotsFrom, unreadableRobots } from "./robots.js";
 import { Scope } from "./scope.js";
-import { CrawlStore, type Done, type Waiting } from "./store.js";
-import { locationOf, normaliseUrl, TrapDetector } from "./urls.js";
+import { CrawlStore, type Done, type Line, type Waiting } from "./store.js";
+import { locationOf, normaliseUrl } from "./urls.js";
 
 export interface CrawlOptions extends z.input<typeof crawlOptions> {
   readonly signal?: AbortSignal;
@@ -35,16 +38,20 @@ export interface CrawlResult {
   readonly pages: number;
   /** Addresses that were fetched or refused, by what came of them. */
   readonly outcomes: Readonly<Record<string, number>>;
+  /** Bytes received in this run. */
   readonly bytes: number;
   /** Addresses that were found and not tried, since a limit was reached or the crawl was stopped. */
   readonly waiting: number;
+  /** Lines of an earlier run's log that could not be read. */
+  readonly damagedLines: number;
 }
 
 interface Host {
   readonly origin: string;
   readonly fetcher: Fetcher;
-  readonly queue: Waiting[];
   robots: Robots | null;
+  /** When robots.txt was fetched, milliseconds. */
+  robotsTime: number;
   busy: boolean;
   /** When it may be asked again, milliseconds. */
   ready: number;
@@ -52,22 +59,36 @@ interface Host {
 
 const RETRIES = 3;
 const MOST_HOPS = 10;
-const PAGE_TYPES = /^(text\/html|application\/xhtml\+xml|text\/plain)$/;
+/** RFC 9309, 2.3.1.2. */
+const ROBOTS_HOPS = 5;
+/** RFC 9309, 2.4. */
+const ROBOTS_AGE = 24 * 3600 * 1000;
+/** Bytes of rules that are kept of all hosts; those of hosts that rest are fetched again when they are needed. */
+const MOST_RULES = 2 ** 26;
+const PAGE_TYPES = /^(text\/(html|plain|xml)|application\/(xhtml\+xml|vnd\.wap\.xhtml\+xml|xml))$/;
 const SITEMAP_TYPES = /^(text\/|application\/(xml|rss|atom|x?-?gzip))/;
 /** A robots.txt that asks for hours between requests would hold a crawl up for ever. */
 const LONGEST_DELAY = 120;
+/** Outcomes that may be another one tomorrow: the next run tries those addresses again. */
+const PASSING =
+  /^(forbidden by robots\.txt|robots\.txt: .*|no answer \(.*|too slow|broken off|status (429|5\d\d)|a private address)$/s;
+/** Different outcomes that are counted apart: servers write the types in them. */
+const MOST_OUTCOMES = 200;
 
 /**
- * Crawls. A folder that holds a crawl already is gone on with: what was done there is not fetched again.
+ * Crawls. A folder that holds a crawl already is resumed: what was done there is not fetched again, but what was
+ * refused for a reason that may have passed is.
  *
- * @throws QuernError for an address that is none, options that make no sense, a folder that cannot be written
+ * @throws QuernError for an address that is not one, options that make no sense, a folder that cannot be written
  */
 export async function crawl(options: CrawlOptions): Promise<CrawlResult> {
   const { signal, onProgress, ...rest } = options;
   const o = checkOptions(crawlOptions, rest);
   const starts = o.urls.map((url) => {
     const start = normaliseUrl(url);
-    if (start === null) throw new QuernError(`${url} is no http or https address`, { exitCode: 2 });
+    if (start === null) {
+      throw new QuernError(`${escapeControls(hideCredentials(url))} is no http or https address`, { exitCode: 2 });
+    }
     return start;
   });
   await loadFetcher();
@@ -87,16 +108,15 @@ class Crawl {
   readonly #onProgress: OnProgress | undefined;
   readonly #scope: Scope;
   readonly #starts: readonly string[];
-  readonly #seen = new Set<string>();
+  readonly #frontier: Frontier;
   readonly #payloads = new Map<string, string>();
-  readonly #tries = new Map<string, number>();
   readonly #hosts = new Map<string, Host>();
   readonly #outcomes = new Map<string, number>();
-  readonly #traps = new TrapDetector();
   #store!: CrawlStore;
   #pages = 0;
   #bytes = 0;
   #fetches = 0;
+  #rules = 0;
   /** Pages being fetched: the limit counts them as kept until they are not. */
   #inFlight = 0;
   /** Settles when a host may have become free or a queue longer. */
@@ -112,6 +132,7 @@ class Crawl {
     this.#o = o;
     this.#starts = starts;
     this.#scope = new Scope(o.scope, starts);
+    this.#frontier = new Frontier(frontierLimits(o.maxPages));
     this.#signal = signal;
     this.#onProgress = onProgress;
     this.#wake();
@@ -127,23 +148,10 @@ class Crawl {
 
   async run(): Promise<CrawlResult> {
     const { out, minutes, concurrency } = this.#o;
-    const waiting = new Map<string, Waiting>();
-    this.#store = await CrawlStore.open(out, (line) => {
-      if ("found" in line) {
-        waiting.set(line.found.url, line.found);
-        this.#seen.add(line.found.url);
-        // A start that led elsewhere has widened the scope.
-        if (line.found.depth === 0) this.#scope.include(line.found.url);
-      } else {
-        waiting.delete(line.done.url);
-        this.#seen.add(line.done.url);
-        this.#count(line.done);
-      }
-    });
-    for (const entry of waiting.values()) this.#host(entry.url).queue.push(entry);
-    const fresh = this.#starts.filter((url) => !this.#seen.has(url));
+    this.#store = await CrawlStore.open(out, (line) => this.#replay(line));
+    for (const origin of this.#frontier.finishReplay()) this.#host(origin);
     await this.#enqueue(
-      fresh.map((url) => ({ url, depth: 0, kind: "page", hops: 0 })),
+      this.#starts.map((url) => ({ url, depth: 0, kind: "page", hops: 0 })),
       null,
       [],
     );
@@ -154,17 +162,33 @@ class Crawl {
       await this.#store.close();
       await Promise.all([...this.#hosts.values()].map((host) => host.fetcher.close()));
       const result = this.#result();
-      await writeFileAtomic(
-        join(out, "crawl.json"),
-        `${JSON.stringify({ version, options: this.#o, ...result }, null, 2)}\n`,
-      );
+      const options = { ...this.#o, urls: this.#starts, contact: hideCredentials(this.#o.contact) };
+      await writeFileAtomic(join(out, "crawl.json"), `${JSON.stringify({ version, options, ...result }, null, 2)}\n`);
     }
     return this.#result();
   }
 
+  #replay(line: Line): void {
+    if ("found" in line) {
+      // A start that led elsewhere has widened the scope.
+      if (line.found.depth === 0 && line.found.kind === "page") this.#scope.include(line.found.url);
+      if (!this.#frontier.replayFound(line.found)) this.#tally("beyond the number of addresses");
+      return;
+    }
+    const { url, outcome } = line.done;
+    const again = ({ depth, kind }: Waiting) =>
+      PASSING.test(outcome) || (depth === 0 && kind === "page" && !/^(kept|redirected$)/.test(outcome));
+    if (!this.#frontier.replayDone(url, outcome, again)) this.#count(line.done);
+  }
+
   #result(): CrawlResult {
-    const waiting = [...this.#hosts.values()].reduce((sum, host) => sum + host.queue.length, 0);
-    return { pages: this.#pages, outcomes: Object.fromEntries(this.#outcomes), bytes: this.#bytes, waiting };
+    return {
+      pages: this.#pages,
+      outcomes: Object.fromEntries(this.#outcomes),
+      bytes: this.#bytes,
+      waiting: this.#frontier.waiting,
+      damagedLines: this.#store.damagedLines,
+    };
   }
 
   async #work(deadline: number): Promise<void> {
@@ -173,11 +197,9 @@ class Crawl {
       const host = this.#next();
       if (host === null) {
         const hosts = [...this.#hosts.values()];
-        if (hosts.every((h) => h.queue.length === 0 && !h.busy)) return this.#wake();
-        const soonest = Math.min(
-          ...hosts.filter((h) => !h.busy && h.queue.length > 0).map((h) => h.ready),
-          Date.now() + 1000,
-        );
+        if (hosts.every((h) => !this.#hasWork(h) && !h.busy)) return this.#wake();
+        let soonest = Date.now() + 1000;
+        for (const h of hosts) if (!h.busy && this.#hasWork(h)) soonest = Math.min(soonest, h.ready);
         const pause = new AbortController();
         const late = sleep(Math.max(1, soonest - Date.now()), undefined, { signal: pause.signal }).catch(() => {});
         await Promise.race([late, this.#change]);
@@ -200,48 +222,61 @@ class Crawl {
     return this.#pages + this.#inFlight >= maxPages || this.#bytes >= maxBytes || this.#fetches >= 20 * maxPages + 200;
   }
 
+  #hasWork(host: Host): boolean {
+    return this.#frontier.waitingAt(host.origin) > 0;
+  }
+
   #next(): Host | null {
     const now = Date.now();
     let best: Host | null = null;
     for (const host of this.#hosts.values()) {
-      if (host.busy || host.queue.length === 0 || host.ready > now) continue;
+      if (host.busy || host.ready > now || !this.#hasWork(host)) continue;
       if (best === null || host.ready < best.ready) best = host;
     }
     return best;
   }
 
-  #host(url: string): Host {
-    const { origin } = new URL(url);
+  #host(origin: string): Host {
     const known = this.#hosts.get(origin);
     if (known !== undefined) return known;
-    const { maxPageBytes, timeout, allowPrivate, contact } = this.#o;
-    const userAgent = `Quern/${version} (+${contact})`;
-    const fetcher = new Fetcher(origin, { bytes: maxPageBytes, seconds: timeout, allowPrivate, userAgent });
-    const host: Host = { origin, fetcher, queue: [], robots: null, busy: false, ready: 0 };
+    const fetcher = this.#fetcher(origin);
+    const host: Host = { origin, fetcher, robots: null, robotsTime: 0, busy: false, ready: 0 };
     this.#hosts.set(origin, host);
     return host;
   }
 
+  #fetcher(origin: string): Fetcher {
+    const { timeout, allowPrivate, contact } = this.#o;
+    return new Fetcher(origin, { seconds: timeout, allowPrivate, userAgent: `Quern/${version} (+${contact})` });
+  }
+
   async #visit(host: Host): Promise<void> {
-    if (host.robots === null) {
-      host.robots = await this.#fetchRobots(host);
+    if (host.robots === null || Date.now() - host.robotsTime > ROBOTS_AGE) {
+      await this.#fetchRobots(host);
       return; // the next request waits its time
     }
-    const entry = host.queue.shift();
-    if (entry === undefined) return;
-    if (!host.robots.allows(entry.url)) return this.#finish({ url: entry.url, outcome: "forbidden by robots.txt" });
+    const entry = this.#frontier.take(host.origin);
+    if (entry === null) return;
+    if (!host.robots.allows(entry.url)) {
+      const { problem } = host.robots;
+      const outcome = problem === undefined ? "forbidden by robots.txt" : `robots.txt: ${problem}`;
+      return this.#finish({ url: entry.url, outcome }, [], entry.before);
+    }
     this.#inFlight += entry.kind === "page" ? 1 : 0;
     try {
       await this.#fetch(host, entry);
     } finally {
       this.#inFlight -= entry.kind === "page" ? 1 : 0;
+      this.#bytes += host.fetcher.takeReceived();
       this.#rest(host);
+      // Of a host that is done, nothing stays open.
+      if (!this.#hasWork(host)) await host.fetcher.close();
       this.#onProgress?.({
         task: "crawl",
         done: this.#pages,
         total: this.#o.maxPages,
         unit: "page",
-        note: `${this.#result().waiting} waiting`,
+        note: `${this.#frontier.waiting} waiting`,
       });
     }
   }
@@ -252,33 +287,48 @@ class Crawl {
     host.ready = Math.max(host.ready, Date.now() + delay * 1000);
   }
 
-  async #fetchRobots(host: Host): Promise<Robots> {
+  /** Fetches a host's rules; those of another origin, to which the request was redirected, hold as its own. */
+  async #fetchRobots(host: Host): Promise<void> {
+    this.#fetches += 1;
     const url = `${host.origin}/robots.txt`;
+    let place = url;
+    let fetcher = host.fetcher;
     let robots: Robots;
     try {
-      let place = url;
-      let exchange: Exchange;
       for (let hops = 0; ; hops++) {
-        exchange = await host.fetcher.get(pathOf(place), { accept: "text/plain", signal: this.#signal });
-        const location = exchange.headers.get("location");
-        if (exchange.status < 300 || exchange.status > 399 || location === undefined) break;
-        // RFC 9309, 2.3.1.2: five redirects are followed; here within the origin, where the same connection serves.
-        const target = normaliseUrl(locationOf(location), place);
-        if (hops === 5 || target === null || new URL(target).origin !== host.origin) break;
+        const exchange = await fetcher.get(pathOf(place), {
+          accept: "text/plain",
+          bytes: LARGEST_ROBOTS,
+          signal: this.#signal,
+        });
+        await this.#store.write(this.#records(place, exchange, null), [], null);
+        const location = exchange.status >= 300 && exchange.status < 400 ? exchange.headers.get("location") : undefined;
+        const target = location === undefined ? null : normaliseUrl(locationOf(location), place);
+        if (target === null || hops === ROBOTS_HOPS) {
+          robots = readRobots(url, exchange);
+          break;
+        }
+        const { origin } = new URL(target);
+        if (origin !== new URL(place).origin) {
+          if (fetcher !== host.fetcher) await this.#release(fetcher);
+          fetcher = origin === host.origin ? host.fetcher : this.#fetcher(origin);
+        }
         place = target;
       }
-      const response = parseHttpResponse(exchange.response, this.#o.maxPageBytes);
-      this.#bytes += exchange.response.length;
-      robots = robotsFrom(
-        url,
-        exchange.status >= 300 && exchange.status < 400 ? 404 : exchange.status,
-        response?.body ?? "",
-      );
-      await this.#store.write(this.#records(url, exchange, null), [], null);
     } catch (error) {
-      if (this.#signal?.aborted) return ALLOW_ALL; // nothing more is fetched
-      robots = robotsFrom(url, error instanceof PrivateAddressError ? 404 : null, "");
+      if (this.#signal?.aborted) return;
+      if (error instanceof QuernError) throw error;
+      // Of a private host the pages are refused by themselves.
+      const isPrivate = error instanceof PrivateAddressError && place === url;
+      robots = isPrivate ? ALLOW_ALL : unreadableRobots(failure(error));
+    } finally {
+      if (fetcher !== host.fetcher) await this.#release(fetcher);
+      this.#bytes += host.fetcher.takeReceived();
     }
+    this.#rules += robots.size - (host.robots?.size ?? 0);
+    host.robots = robots;
+    host.robotsTime = Date.now();
+    this.#forgetRules(host);
     this.#rest(host);
     if (this.#o.sitemaps) {
       const maps = robots.sitemaps.map((map) => normaliseUrl(map, url)).filter((map) => map !== null);
@@ -288,25 +338,43 @@ class Crawl {
         [],
       );
     }
-    return robots;
   }
 
-  async #fetch(host: Host, entry: Waiting): Promise<void> {
+  async #release(fetcher: Fetcher): Promise<void> {
+    this.#bytes += fetcher.takeReceived();
+    await fetcher.close();
+  }
+
+  #forgetRules(current: Host): void {
+    for (const host of this.#hosts.values()) {
+      if (this.#rules <= MOST_RULES) return;
+      if (host === current || host.busy || host.robots === null) continue;
+      this.#rules -= host.robots.size;
+      host.robots = null;
+    }
+  }
+
+  async #fetch(host: Host, entry: Queued): Promise<void> {
+    const { maxPageBytes } = this.#o;
     const isSitemap = entry.kind === "sitemap";
     this.#fetches += 1;
     let exchange: Exchange;
     try {
       exchange = await host.fetcher.get(pathOf(entry.url), {
         accept: isSitemap ? "application/xml,text/xml,*/*;q=0.5" : "text/html,application/xhtml+xml,text/plain;q=0.8",
-        wanted: (status, headers) => status >= 300 || (isSitemap ? SITEMAP_TYPES : PAGE_TYPES).test(typeOf(headers)),
+        bytes: maxPageBytes,
+        wanted: (status, headers) => status >= 300 || mayBe(isSitemap ? SITEMAP_TYPES : PAGE_TYPES, headers),
         signal: this.#signal,
       });
     } catch (error) {
-      if (this.#signal?.aborted) return void host.queue.unshift(entry);
-      if (error instanceof PrivateAddressError) return this.#finish({ url: entry.url, outcome: "a private address" });
+      if (this.#signal?.aborted) return this.#frontier.put(entry);
+      if (error instanceof PrivateAddressError) {
+        return this.#finish({ url: entry.url, outcome: "a private address" }, [], entry.before);
+      }
+      if (error instanceof LargeAnswerError)
+        return this.#finish({ url: entry.url, outcome: "a head beyond the limit" });
       return this.#again(host, entry, failure(error), 0);
     }
-    this.#bytes += exchange.response.length;
     const { status, headers, cut } = exchange;
     if (status === 429 || status >= 500) {
       return this.#again(host, entry, `status ${status}`, secondsIn(headers.get("retry-after") ?? "0"));
@@ -319,21 +387,30 @@ class Crawl {
         this.#records(entry.url, exchange, null),
       );
     }
-    if (cut === "type")
-      return this.#finish({ url: entry.url, outcome: `of type ${typeOf(headers) || "unknown"}`, status });
+    if (cut === "type") {
+      return this.#finish({ url: entry.url, outcome: ofType(mediaTypeOf(headers.get("content-type") ?? "")), status });
+    }
     if (cut === "time") return this.#again(host, entry, "too slow", 0);
-    const response = parseHttpResponse(exchange.response, 8 * this.#o.maxPageBytes);
+    if (cut === "disconnect") return this.#again(host, entry, "broken off", 0);
+    const response = parseHttpResponse(exchange.response, 8 * maxPageBytes);
     if (response === null) return this.#finish({ url: entry.url, outcome: "no HTTP answer" });
+    if (response.body.length === 0 && response.flaws.length > 0) {
+      return this.#finish({ url: entry.url, outcome: `a body that is damaged (${response.flaws[0]})`, status });
+    }
     if (isSitemap) return this.#readSitemap(entry, response, this.#records(entry.url, exchange, null));
     await this.#keep(entry, exchange, response);
   }
 
   async #keep(entry: Waiting, exchange: Exchange, response: HttpResponse): Promise<void> {
     const { url, depth } = entry;
+    const contentType = response.headers.get("content-type") ?? "";
+    const kind = kindOfBody(contentType, response.body);
+    if (kind !== "html" && kind !== "text")
+      return this.#finish({ url, outcome: ofType(kind), status: exchange.status });
     const said = new Set(directivesOf(response.headers.get("x-robots-tag") ?? ""));
     let links: readonly string[] = [];
-    if (!typeOf(response.headers).startsWith("text/plain")) {
-      const { text, charset } = decodePage(response.body, response.headers.get("content-type"));
+    if (kind === "html") {
+      const { text, charset } = decodePage(response.body, contentType);
       const page = readLinks(text);
       for (const directive of page.directives) said.add(directive);
       const base = page.base === undefined ? url : (normaliseUrl(page.base, url) ?? url);
@@ -371,7 +448,7 @@ class Crawl {
         return this.#finish({ url: entry.url, outcome: "a damaged sitemap" }, records);
       }
     }
-    const { pages, sitemaps } = readSitemap(body.toString("utf8"));
+    const { pages, sitemaps } = readSitemap(decodePage(body).text);
     const next = (urls: readonly string[], kind: Waiting["kind"]): Waiting[] =>
       urls.flatMap((link) => {
         const url = normaliseUrl(link, entry.url);
@@ -383,40 +460,45 @@ class Crawl {
   }
 
   /** Tries an address again later, three times. */
-  async #again(host: Host, entry: Waiting, problem: string, wait: number): Promise<void> {
-    const tries = (this.#tries.get(entry.url) ?? 0) + 1;
-    this.#tries.set(entry.url, tries);
-    if (tries > RETRIES) return this.#finish({ url: entry.url, outcome: problem });
-    host.queue.push(entry);
+  async #again(host: Host, entry: Queued, problem: string, wait: number): Promise<void> {
+    const tries = (entry.tries ?? 0) + 1;
+    entry.tries = tries;
+    if (tries > RETRIES) return this.#finish({ url: entry.url, outcome: problem }, [], entry.before);
+    this.#frontier.put(entry);
     this.#rest(host, Math.max(Number.isFinite(wait) ? wait : 0, Math.max(0.1, this.#o.delay) * 2 ** (tries - 1)));
   }
 
-  #finish(done: Done, records: readonly Uint8Array[] = []): Promise<void> {
-    return this.#enqueue([], done, records);
+  /** @param before what came of the address in an earlier run: the same again is not logged again */
+  async #finish(done: Done, records: readonly Uint8Array[] = [], before?: string): Promise<void> {
+    if (done.outcome === before && records.length === 0) this.#count(done);
+    else await this.#enqueue([], done, records);
   }
 
   /** Writes what was fetched and puts what is new, in scope and no trap into the queues. */
   async #enqueue(found: readonly Waiting[], done: Done | null, records: readonly Uint8Array[]): Promise<void> {
     const added: Waiting[] = [];
     for (const entry of found) {
-      if (this.#seen.has(entry.url)) continue;
-      this.#seen.add(entry.url);
-      const reason =
-        !this.#scope.includes(entry.url) && entry.kind === "page" ? "out of scope" : this.#traps.trap(entry.url);
+      const reason = this.#frontier.admit(entry, entry.kind === "sitemap" || this.#scope.includes(entry.url));
       if (reason === null) added.push(entry);
-      else this.#outcomes.set(reason, (this.#outcomes.get(reason) ?? 0) + 1);
+      else if (reason !== "") this.#tally(reason);
     }
-    await this.#store.write(records, added, done);
+    for (const entry of added) this.#host(new URL(entry.url).origin);
     if (done !== null) this.#count(done);
-    for (const entry of added) this.#host(entry.url).queue.push(entry);
     if (added.length > 0) this.#wake();
+    await this.#store.write(records, added, done);
   }
 
   #count({ outcome, digest, url }: Done): void {
-    this.#outcomes.set(outcome, (this.#outcomes.get(outcome) ?? 0) + 1);
+    this.#tally(outcome);
     if (!outcome.startsWith("kept")) return;
     this.#pages += 1;
     if (digest !== undefined && !this.#payloads.has(digest)) this.#payloads.set(digest, url);
+  }
+
+  #tally(outcome: string): void {
+    const isOther = this.#outcomes.size >= MOST_OUTCOMES && !this.#outcomes.has(outcome);
+    const name = isOther ? "another outcome" : outcome;
+    this.#outcomes.set(name, (this.#outcomes.get(name) ?? 0) + 1);
   }
 
   #records(url: string, exchange: Exchange, entry: Waiting | null): Uint8Array[] {
@@ -434,12 +516,28 @@ const pathOf = (url: string) => {
 };
 /** Of a Retry-After header: seconds, or a date (RFC 9110, 10.2.3). */
 const secondsIn = (text: string) => (/^\d+$/.test(text) ? Number(text) : (Date.parse(text) - Date.now()) / 1000);
-const typeOf = (headers: ReadonlyMap<string, string>) =>
-  (headers.get("content-type") ?? "").split(";", 1)[0].trim().toLowerCase();
+/** True unless the header names another type; where it names none, the body decides. */
+const mayBe = (types: RegExp, headers: ReadonlyMap<string, string>) =>
+  types.test(mediaTypeOf(headers.get("content-type") ?? "") ?? "text/plain");
+/** A type is the server's word, of any length. */
+const ofType = (type: string | null) => `of type ${escapeControls((type ?? "unknown").slice(0, 60))}`;
+
+/** A file that came in part, or damaged, is none: it may lack the rule that forbids. */
+function readRobots(url: string, exchange: Exchange): Robots {
+  const { status, cut } = exchange;
+  if (cut === "time" || cut === "disconnect") return unreadableRobots(cut === "time" ? "too slow" : "broken off");
+  const response = parseHttpResponse(exchange.response, 64 * LARGEST_ROBOTS);
+  if (response === null) return unreadableRobots("no HTTP answer");
+  const [flaw] = response.flaws;
+  if (status < 300 && response.body.length === 0 && flaw !== undefined) return unreadableRobots(flaw);
+  // A redirect that leads nowhere leads to no file.
+  return robotsFrom(url, status >= 300 && status < 400 ? 404 : status, response.body);
+}
 
 function failure(error: unknown): string {
   const { code, name } = error as { readonly code?: string; readonly name: string };
   if (name === "TimeoutError" || code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_CONNECT_TIMEOUT")
     return "too slow";
+  if (error instanceof LargeAnswerError) return "an answer beyond the limit";
   return `no answer (${code ?? name})`;
 }

@@ -37,7 +37,7 @@ export function exchangeRecords(url: string, exchange: Exchange, context: Exchan
     const head = response.subarray(0, response.length - payload.length);
     records.push(warcRecord({ type: "revisit", date, url, id, contentType, further }, head));
   } else {
-    const further = { ...common, "WARC-Truncated": cut === "length" || cut === "time" ? cut : undefined };
+    const further = { ...common, "WARC-Truncated": cut === "type" ? undefined : cut };
     records.push(warcRecord({ type: "response", date, url, id, contentType, further }, response));
   }
   const further = { "WARC-Concurrent-To": id };

@@ -1,13 +1,13 @@
 /**
  * @file What a crawl keeps on disk: archives of what was fetched, and a log of addresses found and done. A fetch is
- * written to the archive first and to the log second, in one write each; a crawl that was killed cuts its last archive
- * to what the log knows and goes on.
+ * written to the archive first and to the log second, in one write each. A crawl that was killed cuts the record that it
+ * was writing off the archive that its log names last, and resumes. No other file is cut, and no whole record.
  */
 import { createReadStream } from "node:fs";
-import { type FileHandle, open, readdir, truncate } from "node:fs/promises";
+import { type FileHandle, lstat, open, readdir, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileError } from "../../errors.js";
+import { fileError, QuernError } from "../../errors.js";
+import { gunzipMember } from "../archive/members.js";
 
 /** An address that waits to be fetched. */
 export interface Waiting {
@@ -32,43 +32,64 @@ export interface Done {
   readonly end?: number;
 }
 
-type Line = { readonly found: Waiting } | { readonly done: Done };
+export type Line = { readonly found: Waiting } | { readonly done: Done };
 
 const LARGEST_ARCHIVE = 2 ** 30;
 const LOG = "frontier.log"; // lines of JSON, but no documents: a folder that is read for those must pass it by
+const ARCHIVE = /^archive-(\d{5,9})\.warc\.gz$/;
 const archiveName = (number: number) => `archive-${String(number).padStart(5, "0")}.warc.gz`;
+/** Bytes of a line of the log; ours have two addresses and some numbers. */
+const LONGEST_LINE = 2 ** 16;
+/** Bytes behind the last record of an archive that are looked at for further ones. */
+const LARGEST_TAIL = 2 ** 28;
 
 export class CrawlStore {
+  /** Lines of the log that could not be read, and were passed by. */
+  readonly damagedLines: number;
   readonly #folder: string;
   readonly #log: FileHandle;
   #archive: FileHandle | null = null;
   #number: number;
   #end: number;
   #writing: Promise<unknown> = Promise.resolve();
+  /** The error of a write: what follows it would not lie where the log says. */
+  #failure: unknown;
 
-  private constructor(folder: string, log: FileHandle, number: number, end: number) {
+  private constructor(
+    folder: string,
+    log: FileHandle,
+    place: { readonly number: number; readonly end: number },
+    damaged: number,
+  ) {
     this.#folder = folder;
     this.#log = log;
-    this.#number = number;
-    this.#end = end;
+    this.#number = place.number;
+    this.#end = place.end;
+    this.damagedLines = damaged;
   }
 
-  /** Opens a crawl's folder, which must exist, and replays what was done in it to `replay`. */
+  /**
+   * Opens a crawl's folder, which must exist, and replays what was done in it to `replay`. Fetches whose records are no
+   * longer in their archive are not replayed: those addresses wait again. An archive that is gone as a whole was moved.
+   *
+   * @throws QuernError for a log that is not a crawl's, and for files that cannot be read or written
+   */
   static async open(folder: string, replay: (line: Line) => void): Promise<CrawlStore> {
     const path = join(folder, LOG);
-    const ends = new Map<string, number>();
     try {
-      const sound = await replayLog(path, (line) => {
-        if ("done" in line && line.done.archive !== undefined) ends.set(line.done.archive, line.done.end ?? 0);
+      const sizes = await archivesIn(folder);
+      const ends = new Map<string, number>();
+      const damaged = await replayLog(path, (line) => {
+        if ("done" in line && line.done.archive !== undefined) {
+          const { archive, end = 0 } = line.done;
+          const size = sizes.get(archive);
+          if (typeof size === "number" && end > size) return;
+          ends.set(archive, Math.max(end, ends.get(archive) ?? 0));
+        }
         replay(line);
       });
-      if (sound !== null) await truncate(path, sound);
-      for (const name of await readdir(folder)) {
-        if (/^archive-\d+\.warc\.gz$/.test(name)) await truncate(join(folder, name), ends.get(name) ?? 0);
-      }
-      const log = await open(path, "a");
-      const number = Math.max(0, ends.size - 1);
-      return new CrawlStore(folder, log, number, ends.get(archiveName(number)) ?? 0);
+      const place = await placeToWrite(folder, sizes, ends);
+      return new CrawlStore(folder, await open(path, "a"), place, damaged);
     } catch (error) {
       throw fileError(error, "write", path);
     }
@@ -77,11 +98,17 @@ export class CrawlStore {
   /** Writes a fetch's records, then what was found and done by it. One after the other, whoever calls. */
   async write(records: readonly Uint8Array[], found: readonly Waiting[], done: Done | null): Promise<void> {
     const turn = this.#writing.then(async () => {
-      let place = {};
-      if (records.length > 0) place = await this.#append(Buffer.concat(records));
-      const lines: Line[] = found.map((waiting) => ({ found: waiting }));
-      if (done !== null) lines.push({ done: { ...done, ...place } });
-      if (lines.length > 0) await this.#log.appendFile(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+      if (this.#failure !== undefined) throw this.#failure;
+      try {
+        let place = {};
+        if (records.length > 0) place = await this.#append(Buffer.concat(records));
+        const lines: Line[] = found.map((waiting) => ({ found: waiting }));
+        if (done !== null) lines.push({ done: { ...done, ...place } });
+        if (lines.length > 0) await this.#log.appendFile(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+      } catch (error) {
+        this.#failure = error;
+        throw error;
+      }
     });
     this.#writing = turn.catch(() => {});
     try {
@@ -92,17 +119,31 @@ export class CrawlStore {
   }
 
   async #append(bytes: Buffer): Promise<{ archive: string; end: number }> {
-    if (this.#end > LARGEST_ARCHIVE) {
-      await this.#archive?.close();
+    this.#archive ??= await this.#openArchive();
+    const archive = archiveName(this.#number);
+    await this.#archive.appendFile(bytes);
+    this.#end += bytes.length;
+    const end = this.#end;
+    if (end > LARGEST_ARCHIVE) {
+      await this.#archive.close();
       this.#archive = null;
       this.#number += 1;
       this.#end = 0;
     }
-    const archive = archiveName(this.#number);
-    this.#archive ??= await open(join(this.#folder, archive), "a");
-    await this.#archive.appendFile(bytes);
-    this.#end += bytes.length;
-    return { archive, end: this.#end };
+    return { archive, end };
+  }
+
+  /** The archive to write to; a new one takes the first name that nothing has. */
+  async #openArchive(): Promise<FileHandle> {
+    if (this.#end > 0) return open(join(this.#folder, archiveName(this.#number)), "a");
+    for (;;) {
+      try {
+        return await open(join(this.#folder, archiveName(this.#number)), "wx");
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+        this.#number += 1;
+      }
+    }
   }
 
   /** True while the archive that is written now has nothing: a warcinfo record belongs at its head. */
@@ -117,24 +158,146 @@ export class CrawlStore {
   }
 }
 
-/** Replays whole lines; gives the bytes that they take, or null where there is no log. */
-async function replayLog(path: string, replay: (line: Line) => void): Promise<number | null> {
-  let bytes = 0;
+/** Sizes of what has an archive's name; null for a link or folder, which is never written to. */
+async function archivesIn(folder: string): Promise<Map<string, number | null>> {
+  const sizes = new Map<string, number | null>();
+  for (const name of await readdir(folder)) {
+    if (!ARCHIVE.test(name)) continue;
+    const entry = await lstat(join(folder, name));
+    sizes.set(name, entry.isFile() ? entry.size : null);
+  }
+  return sizes;
+}
+
+/** The last archive that the log names, where it can be written on; else the number of a new one. */
+async function placeToWrite(
+  folder: string,
+  sizes: ReadonlyMap<string, number | null>,
+  ends: ReadonlyMap<string, number>,
+): Promise<{ readonly number: number; readonly end: number }> {
+  const numbers = (names: Iterable<string>) => [...names].map((name) => Number(ARCHIVE.exec(name)?.[1]));
+  const last = numbers(ends.keys()).reduce((most, number) => Math.max(most, number), -1);
+  const next = numbers(sizes.keys()).reduce((most, number) => Math.max(most, number), last) + 1;
+  const name = archiveName(last);
+  const [logged, size] = [ends.get(name) ?? 0, sizes.get(name) ?? 0];
+  if (logged === 0 || size === 0) return { number: next, end: 0 };
+  const path = join(folder, name);
+  const end = await endOfRecords(path, logged, size);
+  if (end === null || end > LARGEST_ARCHIVE) return { number: next, end: 0 };
+  if (end < size) await truncate(path, end);
+  return { number: last, end };
+}
+
+/**
+ * Where the whole records of an archive end that follow `from`, the end of those in the log; null where something else
+ * follows them than a record of which the end is missing.
+ */
+async function endOfRecords(path: string, from: number, size: number): Promise<number | null> {
+  if (size - from > LARGEST_TAIL) return null;
+  const tail = Buffer.alloc(size - from);
+  const file = await open(path, "r");
   try {
-    const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
-    for await (const text of lines) {
-      let line: Line;
-      try {
-        line = JSON.parse(text) as Line;
-      } catch {
-        break; // the line that was being written when the crawl was killed
-      }
-      replay(line);
-      bytes += Buffer.byteLength(text) + 1;
+    for (let at = 0; at < tail.length; ) {
+      const { bytesRead } = await file.read(tail, at, tail.length - at, from + at);
+      if (bytesRead === 0) return null;
+      at += bytesRead;
     }
+  } finally {
+    await file.close();
+  }
+  for (let at = 0; ; ) {
+    const rest = tail.subarray(at);
+    if (rest.length === 0) return from + at;
+    const start = rest.subarray(0, 3);
+    if (!start.equals(Buffer.from([0x1f, 0x8b, 8]).subarray(0, start.length))) return null;
+    const member = gunzipMember(rest, LARGEST_TAIL);
+    if (member === "more") return from + at;
+    if ("problem" in member) return null;
+    at += member.length;
+  }
+}
+
+/**
+ * Replays the log, if there is one, and cuts its last line where that was never finished. Gives the number of lines that
+ * are damaged: each costs what it said and nothing else.
+ */
+async function replayLog(path: string, replay: (line: Line) => void): Promise<number> {
+  try {
+    if (!(await lstat(path)).isFile()) throw new QuernError(`${path} is not a file; choose another folder`);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return 0;
     throw error;
   }
-  return bytes;
+  let sound = 0;
+  let damaged = 0;
+  const take = (text: string) => {
+    const line = parseLine(text);
+    if (line === null) damaged += 1;
+    else {
+      sound += 1;
+      replay(line);
+    }
+  };
+  /** Of the line that is being read; null once it is too long. */
+  let parts: Buffer[] | null = [];
+  let length = 0;
+  let whole = 0;
+  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+    for (let at = 0; at < chunk.length; ) {
+      const newline = chunk.indexOf(10, at);
+      const end = newline < 0 ? chunk.length : newline;
+      length += end - at;
+      if (length > LONGEST_LINE) parts = null;
+      parts?.push(chunk.subarray(at, end));
+      at = end + 1;
+      if (newline < 0) break;
+      if (parts === null) damaged += 1;
+      else take(Buffer.concat(parts).toString("utf8"));
+      whole += length + 1;
+      parts = [];
+      length = 0;
+    }
+  }
+  const tail = Buffer.concat(parts ?? []).toString("utf8", 0, 8);
+  // A file that holds nothing of ours is somebody else's; only the first line of a new crawl may be all there is.
+  const isOurs =
+    sound > 0 || (damaged === 0 && parts !== null && ['{"found"', '{"done":'].some((l) => l.startsWith(tail)));
+  if (!isOurs) throw new QuernError(`${path} is not the log of a crawl; choose another folder`);
+  if (length > 0) await truncate(path, whole);
+  return damaged;
+}
+
+/** A line of the log; null where it is not one, whatever a damaged disk or another program made of it. */
+function parseLine(text: string): Line | null {
+  let line: { readonly found?: Partial<Waiting>; readonly done?: Partial<Done> } | null;
+  try {
+    line = JSON.parse(text) as typeof line;
+  } catch {
+    return null;
+  }
+  const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
+  const isText = (value: unknown) => typeof value === "string";
+  const isAddress = (value: unknown) =>
+    isText(value) && /^https?:/.test(value as string) && URL.canParse(value as string);
+  const { found, done } = line ?? {};
+  if (typeof found === "object" && found !== null) {
+    const { url, depth, hops, kind, via } = found;
+    const isSound =
+      isAddress(url) &&
+      isCount(depth) &&
+      isCount(hops) &&
+      (via === undefined || isText(via)) &&
+      /^(page|sitemap)$/.test(`${kind}`);
+    return isSound ? { found: found as Waiting } : null;
+  }
+  if (typeof done === "object" && done !== null) {
+    const { url, outcome, digest, archive, end } = done;
+    const isSound =
+      isAddress(url) &&
+      isText(outcome) &&
+      (digest === undefined || isText(digest)) &&
+      (archive === undefined || (ARCHIVE.test(`${archive}`) && isCount(end)));
+    return isSound ? { done: done as Done } : null;
+  }
+  return null;
 }

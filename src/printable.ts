@@ -1,0 +1,14 @@
+/** @file Strings that others wrote (names, addresses, headers) as they may be shown on a terminal and written to a log. */
+
+/** Characters that steer a terminal or turn the text's direction, as `\x1b` and `\u202e`; a line break too. */
+export function escapeControls(text: string): string {
+  return text.replace(/[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, (character) => {
+    const code = character.charCodeAt(0);
+    return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+}
+
+/** A text with `***` for the user name and password of every address in it. */
+export function hideCredentials(text: string): string {
+  return text.replace(/([a-z][a-z0-9+.-]{0,20}:[\\/]{2})[^\s\\/?#'"<>]*@/gi, "$1***@");
+}
