@@ -5,29 +5,67 @@
 import { parse } from "tldts";
 import type { Finder, PersonalMatch } from "./match.js";
 
-/** RFC 5321's limits, in characters. */
-const LONGEST_NAME = 64;
+/** RFC 5321 allows 64; lists and ticket systems send from longer names, whose last part is then found. */
+const LONGEST_NAME = 128;
 const LONGEST_DOMAIN = 253;
+
+/** The sign itself, as an HTML entity, full-width as in East Asian text, or percent-encoded once or twice. */
+const AT = /@|＠|&#(?:64|x40);|%(?:25)?40/gi;
+/** What RFC 5322 allows in a name, but what in fact parts it from the key, address or name before it. */
+const PARTS = /[/?&|=#$*^{}~`!]|%(?:25)*(?:[01][0-9a-f]|2[0-24-9acf]|3[a-f]|5[b-e]|60|7[b-f])/gi;
 
 export const findEmails: Finder = (text) => {
   const matches: PersonalMatch[] = [];
-  for (let at = text.indexOf("@"); at >= 0; at = text.indexOf("@", at + 1)) {
-    let start = at;
-    while (start > 0 && at - start <= LONGEST_NAME && isNameUnit(text.charCodeAt(start - 1))) start -= 1;
-    while (start < at && !isWordUnit(text.charCodeAt(start))) start += 1;
-    if (start === at || at - start > LONGEST_NAME || !isWordUnit(text.charCodeAt(at - 1), "+_-")) continue;
+  let free = 0;
+  for (const { 0: sign, index: at } of text.matchAll(AT)) {
+    const after = at + sign.length;
+    const start = startOfName(text, at, free);
+    if (start === at || !isWordUnit(text.charCodeAt(at - 1), "+_-")) continue;
     // The user of every git server.
     if (text.slice(start, at) === "git") continue;
-    let end = at + 1;
-    while (end < text.length && end - at <= LONGEST_DOMAIN + 1 && isDomainUnit(text.charCodeAt(end))) end += 1;
-    while (end > at && !isWordUnit(text.charCodeAt(end - 1))) end -= 1;
-    const domain = text.slice(at + 1, end);
-    if (end - at > LONGEST_DOMAIN || !/^[^.]+(?:\.[^.]+)+$/.test(domain)) continue;
-    const { isIcann, domain: registered } = parse(domain.toLowerCase());
-    if (isIcann && registered !== null) matches.push({ type: "email", start, end });
+    const end = endOfDomain(text, after);
+    if (end === after) continue;
+    matches.push({ type: "email", start, end });
+    free = end;
   }
   return matches;
 };
+
+/** Where the name before `at` begins; `at` where there is none. */
+function startOfName(text: string, at: number, free: number): number {
+  let start = at;
+  const least = Math.max(free, at - LONGEST_NAME);
+  while (start > least && isNameUnit(text.charCodeAt(start - 1))) start -= 1;
+  const name = text.slice(start, at);
+  for (const { 0: part, index } of name.matchAll(PARTS)) {
+    const next = index + part.length;
+    // `bounce+jane=example.com@lists.example.org` is one address that names another.
+    if (part === "=" && /\+[\w.-]+$|^prvs$/.test(name.slice(0, index)) && !/[&?]/.test(name)) continue;
+    if (next < name.length) start = at - name.length + next;
+  }
+  while (start < at && !isWordUnit(text.charCodeAt(start))) start += 1;
+  return start;
+}
+
+/** Where the domain that begins at `from` ends; `from` where none does. */
+function endOfDomain(text: string, from: number): number {
+  let end = from;
+  while (end < text.length && end - from <= LONGEST_DOMAIN && isDomainUnit(text.charCodeAt(end))) end += 1;
+  while (end > from && !isWordUnit(text.charCodeAt(end - 1))) end -= 1;
+  const domain = text.slice(from, end);
+  if (domain.length > LONGEST_DOMAIN) return from;
+  if (isDomain(domain)) return end;
+  // A sentence that begins without a space: jane@example.com.Please
+  const shorter = domain.replace(/\.\p{Lu}\p{Ll}+$/u, "");
+  return shorter !== domain && isDomain(shorter) ? from + shorter.length : from;
+}
+
+function isDomain(domain: string): boolean {
+  // 1.2.zip is a version of a file, 163.com one of the largest mail services.
+  if (!/^[^.]+(?:\.[^.]+)+$/.test(domain) || /^\d+(?:\.\d+)+\.[^.]+$/.test(domain)) return false;
+  const { isIcann, domain: registered } = parse(domain.toLowerCase());
+  return isIcann === true && registered !== null;
+}
 
 function isWordUnit(unit: number, others = ""): boolean {
   return (

@@ -2,38 +2,75 @@
  * @file Public addresses of the internet protocol. Private, reserved and example ranges tell nothing about a person; four
  * numbers with stops are as often a version or a heading's number, which what stands around them gives away.
  */
-import { type Finder, findAll } from "./match.js";
+import type { Finder, PersonalMatch } from "./match.js";
 import { before } from "./numbers.js";
 
+/** After a percent-encoded sign of an address, a letter or digit may stand right before. */
 const V4 =
-  /(?<![\w.])(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}(?![\w]|\.\d|-\d)/g;
-/** Two groups at least before and after, so that times of day and ratios are none. */
-const V6 = /(?<![\w:.])(?:[0-9a-f]{1,4}:){2,7}(?::|[0-9a-f]{1,4})(?::?[0-9a-f]{1,4}){0,7}(?![\w:])/gi;
+  /(?:(?<![A-Za-z0-9.])|(?<=%[0-9A-Fa-f]{2}))(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}(?![A-Za-z0-9]|\.\d)/g;
+/** Hexadecimal digits and colons; what they are is for the parser. */
+const V6 = /[0-9a-f:]{4,}/gi;
 
-export const findIps: Finder = (text) => [
-  ...findAll("ip", text, V4, ({ 0: found, index }) => isPublicV4(found) && !isNumbering(text, index, found)),
-  ...findAll("ip", text, V6, ([found]) => isPublicV6(found)),
-];
+export const findIps: Finder = (text) => [...findV4(text), ...findV6(text)];
+
+function findV4(text: string): PersonalMatch[] {
+  const matches: PersonalMatch[] = [];
+  /** Where the address or version before ends, and whether it was a version: what is listed with it is another one. */
+  let last = { end: -1, isVersion: false };
+  for (const { 0: found, index } of text.matchAll(V4)) {
+    const end = index + found.length;
+    const listed = last.end >= 0 && index - last.end < 16 && /^(?:\W|and|or|to)*$/.test(text.slice(last.end, index));
+    const isVersion = listed ? last.isVersion : isNumbering(text, index, found);
+    last = { end, isVersion };
+    if (isVersion || !isPublicV4(found.split(".").map(Number))) continue;
+    // The same address in the notation of version 6.
+    const mapped = /(?<![0-9a-f:])(?:::(?:ffff:(?:0:)?)?|64:ff9b::)$/i.exec(before(text, index, 16));
+    matches.push({ type: "ip", start: index - (mapped?.[0].length ?? 0), end });
+  }
+  return matches;
+}
+
+/** A word that announces an address. */
+const NETWORK_WORD =
+  /(?:^|[^A-Za-z])(?:[a-z_-]*ip(?:v4)?s?|[a-z_-]*addr(?:ess(?:es)?)?|[a-z_-]*hosts?|hostname|src|dst|source|destination|from|to|by|at|via|for|clients?|peers?|remote|[a-z]*servers?|gateway|router|proxy|dns|resolvers?|ping|route|traceroute|ssh|telnet|curl|wget|nmap|dig|whois|login|logins?|connect(?:s|ed|ion)?|nodes?|listen|bind|blocked|banned|allow|deny|attackers?|visitors?|users?|forwarded|x-forwarded-for|x-real-ip|spf|subnet|network|range)$/i;
+/** Words that stand before an address as before anything else. */
+const COMMON_WORD =
+  /(?:^|[^A-Za-z])(?:and|or|is|was|are|were|use|uses|try|with|the|of|in|on|that|see|be|as|then|und|et|y)$/i;
+const VERSION_WORD =
+  /(?:version(?:s|ing)?|(?:^|[^a-z])(?:v|ver|firmware|kernel|release|build|revision|rev))["'<>()[\]\s:=_.-]{0,4}(?:(?:number|no|is|of)[\s.:]{0,3})?["']?$/i;
+/** Before the number of a part of a text or product; an address may stand there too. */
+const PART_WORD =
+  /(?:^|[^A-Za-z])(?:sections?|sect?|chapters?|clauses?|articles?|figures?|fig|tables?|paragraphs?|para|appendix|annex|item|rule|step|part|exercise|updates?|drivers?|patch|sdk|api|schema|edition|§)\.? ?$/i;
 
 function isNumbering(text: string, index: number, found: string): boolean {
   const front = before(text, index);
-  if (
-    /(?:\b(?:v|ver|version|versions|release|build|update|firmware|driver|section|sections|chapter|clause|article|figure|table|§)\.? ?|[A-Za-z]\/|[-_=~^<>]=? ?)$/i.test(
-      front,
-    )
-  ) {
-    return !/:\/\/$/.test(front) && !/\bip ?=? ?$/i.test(front);
-  }
+  const rest = text.slice(index + found.length, index + found.length + 24);
+  const octets = found.split(".").map(Number);
+  const zeros = octets.filter((octet) => octet === 0).length;
+  const small = octets.every((octet) => octet < 32);
+  /** Numbers as versions have them. */
+  const plain = small || zeros > 1 || (octets[0] < 32 && zeros > 0);
+  if (VERSION_WORD.test(front)) return true;
+  // 1.2.3.4-1ubuntu2, 1.2.3.4-rc1; but a range of addresses, or of the last number.
+  if (/^[-+~]?(?:alpha|beta|rc|dev|snapshot|final|ga)\b/i.test(rest)) return true;
+  if (/^-\d/.test(rest) && !/^-\d{1,3}(?:\.\d{1,3}){3}(?!\w)/.test(rest))
+    return plain || !/^-\d{1,3}(?![\w.])/.test(rest);
+  if (/(?:[=<>~!^]=|[<>~^]) ?$/.test(front)) return true;
+  // What a log has after the address of a request, a network, a port, an address of a page.
+  if (/^(?: - |\/\d{1,2}(?!\d)|:\d{1,5}(?!\d)|-\d)/.test(rest) || /(?::\/\/|@)$/.test(front)) return false;
+  const word = /(\S*?)["'=:([\s-]*(?:%3[Dd])?$/.exec(front)?.[1] ?? "";
+  if (NETWORK_WORD.test(word)) return false;
+  if (!plain) return /(?:^|[\s"(;])(?!Server|Host|IP)[A-Z][A-Za-z]+\/$/.test(front);
+  if (PART_WORD.test(front) || /[A-Za-z0-9][-_/=]$/.test(front)) return true;
   // 4.2.1.3 Scope: the number of a heading.
-  const rest = text.slice(index + found.length, index + found.length + 2);
-  return (
-    /(?:^|\n)[ \t]*$/.test(front) && /^[ \t.)]\s?/.test(rest) && found.split(".").every((part) => Number(part) < 30)
-  );
+  if (/(?:^|\n)[ \t#*>-]*$/.test(front))
+    return small && /^(?:[.)]?[ \t]+["“(]?(?!GET|POST|HEAD|PUT|[A-Z]+ \/)\p{Lu}|[.)]\s)/u.test(rest);
+  // OpenSSL 1.1.1.1, nginx 1.2.3.4: after the name of a thing.
+  return /[\p{L}\d] $/u.test(front) && !COMMON_WORD.test(word);
 }
 
 /** IANA's special-purpose registry, as ranges of the first bytes. */
-function isPublicV4(address: string): boolean {
-  const [a, b, c] = address.split(".").map(Number);
+function isPublicV4([a, b, c]: readonly number[]): boolean {
   if (a === 0 || a === 10 || a === 127 || a >= 224) return false;
   if (a === 100 && b >= 64 && b < 128) return false;
   if (a === 169 && b === 254) return false;
@@ -43,14 +80,38 @@ function isPublicV4(address: string): boolean {
   return !(a === 203 && b === 0 && c === 113);
 }
 
+function findV6(text: string): PersonalMatch[] {
+  const matches: PersonalMatch[] = [];
+  for (const { 0: run, index } of text.matchAll(V6)) {
+    if (!run.includes(":")) continue;
+    let [start, end] = [index, index + run.length];
+    if (text[start - 1] === "%") start += 2;
+    else if (/[\w.]/.test(text[start - 1] ?? "") && text[start] !== ":") continue;
+    // `addr:2a00::1` and `from 2a00::1:`
+    if (/^:(?!:)/.test(text.slice(start, start + 2))) start += 1;
+    if (text[end - 1] === ":" && text[end - 2] !== ":") end -= 1;
+    if (end - start > 39 || /\w|\.\d/.test(text.slice(end, end + 2).replace(/^\.(?!\d).*|^[^\w.].*/s, ""))) continue;
+    if (isPublicV6(text.slice(start, end))) matches.push({ type: "ip", start, end });
+  }
+  return matches;
+}
+
 function isPublicV6(address: string): boolean {
   const halves = address.toLowerCase().split("::");
   if (halves.length > 2) return false;
-  const groups = halves.flatMap((half) => half.split(":").filter((group) => group !== ""));
-  if (halves.length === 1 ? groups.length !== 8 : groups.length > 7) return false;
-  if (!/\d/.test(address) || address.startsWith("::") || address.endsWith(":")) return false;
-  const first = Number.parseInt(groups[0], 16);
+  const [front, back] = halves.map((half) => (half === "" ? [] : half.split(":")));
+  const given = [...front, ...(back ?? [])];
+  if (given.some((group) => !/^[0-9a-f]{1,4}$/.test(group))) return false;
+  if (back === undefined ? given.length !== 8 : given.length > 7) return false;
+  const zeros = new Array<string>(8 - given.length).fill("0");
+  const groups = [...front, ...zeros, ...(back ?? [])].map((group) => Number.parseInt(group, 16));
+  if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
+    return isPublicV4([groups[6] >> 8, groups[6] & 255, groups[7] >> 8, groups[7] & 255]);
+  }
+  const [first] = groups;
   // 2000::/3 is what is given out; 2001:db8::/32 and 3fff::/20 are for examples.
-  if (first >> 13 !== 1 || groups[0].length !== 4) return false;
-  return !(first === 0x2001 && groups[1] === "db8") && !(first === 0x3fff);
+  if (first >> 13 !== 1 || (front[0] ?? "").length !== 4) return false;
+  if ((first === 0x2001 && groups[1] === 0xdb8) || first === 0x3fff) return false;
+  // What is so short may as well be years or a ratio, if no registry has given the block out.
+  return given.length > 3 || /^(?:200[123]|2[468ac])/.test(front[0]);
 }

@@ -1,35 +1,137 @@
 /** @file Numbers with check digits or a fixed form: credit cards, IBANs, American social security numbers. */
-import { type Finder, findAll } from "./match.js";
+import { type Finder, findAll, type PersonalMatch } from "./match.js";
 
-/** 13 to 19 digits, alone or in groups with one kind of separator. */
-const CARD = /(?<![\d.,:/_+-])(?<![A-Za-z])\d(?:[ -]?\d){12,18}(?![\d_]|[.,-]\d)/g;
+/** What stands between the groups of a card number: spaces of several widths, hyphens, stops. */
+const SPACES = " \\u00a0\\u2007\\u2009\\u202f";
+const HYPHENS = "\\-\\u2010-\\u2013";
+const DIGIT_RUN = new RegExp(`\\d+(?:(?:[${SPACES}]{1,2}|[${HYPHENS}.]|[${SPACES}][${HYPHENS}][${SPACES}])\\d+)*`, "g");
+const MOST_DIGITS = 19;
+const LEAST_DIGITS = 12;
 
-export const findCreditCards: Finder = (text) =>
-  findAll("credit_card", text, CARD, ([found]) => {
-    if (found.includes(" ") && found.includes("-")) return false;
-    const digits = found.replace(/[ -]/g, "");
-    return isIssued(digits) && groupsLikeACard(found) && passesLuhn(digits);
-  });
+/** How many digits the groups have in which cards are printed; other groupings are other numbers. */
+const GROUPINGS =
+  /^(?:4-4-4(?:-[1-4](?:-[1-3])?|-5)?|4-6-[45]|4-4-5|4-5-6|4-4-8|4-8-4|5-5-5|5-5-6|6-6(?:-[1-7])?|6-1[0-3]|8-[4-8]|4-3-3-3|5-4-[3-6]|4-4-4-[67])$/;
 
-/** The first digits and lengths of the card networks. */
-function isIssued(digits: string): boolean {
-  const length = digits.length;
-  if (/^4/.test(digits)) return length === 13 || length === 16 || length === 19;
-  if (/^(5[1-5]|2(22[1-9]|2[3-9]|[3-6]|7[01]|720))/.test(digits)) return length === 16;
-  if (/^3[47]/.test(digits)) return length === 15;
-  if (/^3(0[0-5]|[689])/.test(digits)) return length >= 14;
-  if (/^35(2[89]|[3-8])/.test(digits)) return length >= 16;
-  if (/^6(011|4[4-9]|5|22)/.test(digits)) return length >= 16;
-  if (/^(5018|5020|5038|5893|6304|6759|676[1-3]|62)/.test(digits)) return length >= 16;
-  return false;
+/** Words that announce a card, and those that announce another number. */
+const CARD_WORD =
+  /cards?|credit|debit|visa|master ?card|maestro|amex|american express|discover|jcb|diners|union ?pay|\bmir\b|\bccn?\b|\bpan\b|\bcc(?:_|nu)|karten?|kort|karta|karty|carte|cart[aã]o|carta|tarjeta|карт|信用卡|卡号|銀行卡|银行卡|カード|카드|cvv|cvc|charged?|paid|payment/giu;
+const OTHER_WORD =
+  /isbn|issn|\bean\b|gtin|\bupc\b|imei|iccid|meid|\border|invoice|tracking|parcel|shipment|serial|ticket|\bref\b|reference|\bid\b|[a-z]id\b|_id\b|uuid|timestamp|\bts\b|phone|\btel\b|\bfax\b|\bsku\b|\bdoi\b|pmid|barcode|transaction|\bbuild\b|hash|version|siret|\bvat\b|commit|tweet|status|asin|item|product|customer|nonce|epoch|seed|sensor|rechnung|bestell|commande|pedido/giu;
+
+export const findCreditCards: Finder = (text) => {
+  const matches: PersonalMatch[] = [];
+  for (const { 0: run, index } of text.matchAll(DIGIT_RUN)) {
+    if (run.length < LEAST_DIGITS) continue;
+    const groups = Array.from(run.matchAll(/\d+/g), (group) => ({ at: group.index, digits: group[0] }));
+    for (let first = 0; first < groups.length; first++) {
+      // No grouping begins with fewer.
+      if (groups[first].digits.length < 4) continue;
+      const last = lastOfCard(text, index, groups, first);
+      if (last < 0) continue;
+      const end = index + groups[last].at + groups[last].digits.length;
+      matches.push({ type: "credit_card", start: index + groups[first].at, end });
+      first = last;
+    }
+  }
+  return matches;
+};
+
+type Group = { readonly at: number; readonly digits: string };
+
+/** The last group of the card number that begins with a group; -1 where none does. */
+function lastOfCard(text: string, index: number, groups: readonly Group[], first: number): number {
+  let digits = "";
+  let mark: string | undefined;
+  let found = -1;
+  for (let last = first; last < groups.length; last++) {
+    if (last > first) {
+      const { at, digits: previous } = groups[last - 1];
+      const between = text.slice(index + at + previous.length, index + groups[last].at);
+      const kind = between.trim() === "" ? " " : between.trim();
+      mark ??= kind;
+      // 4111 1111-1111 1111 is no way to write a card.
+      if (kind !== mark) break;
+    }
+    digits += groups[last].digits;
+    if (digits.length > MOST_DIGITS || last - first > 4) break;
+    if (digits.length < LEAST_DIGITS) continue;
+    const shape = groups.slice(first, last + 1).map((group) => group.digits.length);
+    if (!isCard(text, index, groups, first, last, digits, shape)) continue;
+    // 4111 1111 1111 1111 12/27: the date is no group.
+    if (
+      found >= 0 &&
+      /^\/\d/.test(
+        text.slice(
+          index + groups[last].at + groups[last].digits.length,
+          index + groups[last].at + groups[last].digits.length + 2,
+        ),
+      )
+    )
+      break;
+    found = last;
+  }
+  return found;
 }
 
-/** Cards are printed in groups of four, or 4-6-5 and 4-6-4; other groupings are other numbers. */
-function groupsLikeACard(found: string): boolean {
-  const groups = found.split(/[ -]/).map((group) => group.length);
-  if (groups.length === 1) return true;
-  const shape = groups.join("-");
-  return /^4-4-4-[1-4](-[1-3])?$/.test(shape) || shape === "4-6-5" || shape === "4-6-4";
+function isCard(
+  text: string,
+  index: number,
+  groups: readonly Group[],
+  first: number,
+  last: number,
+  digits: string,
+  shape: readonly number[],
+): boolean {
+  const grouped = shape.length > 1;
+  if (grouped && !GROUPINGS.test(shape.join("-"))) return false;
+  const issued = issuedAs(digits);
+  if (issued === "none" || !passesLuhn(digits)) return false;
+  const start = index + groups[first].at;
+  const end = index + groups[last].at + groups[last].digits.length;
+  const [left, right] = [text[start - 1] ?? "", text[end] ?? ""];
+  const context = contextOf(text, start, end);
+  if (/[+A-Za-z]/.test(left) && !(left !== "+" && context === "card" && !/[a-f\d]{8}$/i.test(before(text, start, 8))))
+    return false;
+  if (/[A-Za-z_]/.test(right) || (/[.]/.test(right) && /\d/.test(text[end + 1] ?? "") && !grouped)) return false;
+  // 0.4111 is a fraction, /4111 a page's number.
+  if (/(?:^|\D)\d*[.]$|(?:^|\D)0,$/.test(before(text, start, 24)) && !grouped) return false;
+  if (context === "other") return issued === "usual" && grouped;
+  if (/[/#_:\-.]/.test(left) && !grouped) return context === "card" || (left === ":" && issued === "usual");
+  return context === "card" || issued === "usual" || (issued === "seldom" && grouped);
+}
+
+/** What the nearest word of those before, or a word right behind, says of a number. */
+function contextOf(text: string, start: number, end: number): "card" | "other" | "none" {
+  const front = before(text, start, 60).replace(/.*\n\s*\n/s, "");
+  const place = (words: RegExp) => {
+    let at = -1;
+    for (const { index, 0: word } of front.matchAll(words)) at = index + word.length;
+    return at;
+  };
+  const [card, other] = [place(CARD_WORD), place(OTHER_WORD)];
+  // What names the number stands close to it; a card may be announced at the sentence's start.
+  if (other > card && front.length - other < 16) return "other";
+  if (card > other) return "card";
+  const rest = text.slice(end, end + 32).replace(/\n.*/s, "");
+  return rest.search(CARD_WORD) >= 0 || /^[^\d]{0,24}(?:\bexp|valid|\d\d\/\d\d)/i.test(rest) ? "card" : "none";
+}
+
+/** The lengths that nearly all cards of a network have; others pass only in groups or where something announces a card. */
+function issuedAs(digits: string): "usual" | "seldom" | "announced" | "none" {
+  const length = digits.length;
+  const usual = (...lengths: readonly number[]) => (lengths.includes(length) ? "usual" : undefined);
+  let kind: "usual" | "seldom" | undefined;
+  if (/^4/.test(digits)) kind = usual(16, 19) ?? (length === 13 ? "seldom" : undefined);
+  else if (/^(?:5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|220[0-4])/.test(digits)) kind = usual(16);
+  else if (/^3[47]/.test(digits)) kind = usual(15);
+  else if (/^3(?:0[0-5]|095|[689])/.test(digits)) kind = usual(14) ?? (length > 14 ? "seldom" : undefined);
+  else if (/^35(?:2[89]|[3-8])/.test(digits)) kind = usual(16, 19) ?? (length > 15 ? "seldom" : undefined);
+  else if (/^6(?:011|4[4-9]|5|2)|^8[12]/.test(digits)) kind = usual(16, 19) ?? (length > 16 ? "seldom" : undefined);
+  else if (/^(?:5018|5020|5038|5893|6304|6759|676[1-3]|9792)/.test(digits)) kind = usual(16);
+  if (kind !== undefined) return kind;
+  // Maestro has 12 to 19 digits, JCB once had 15.
+  if (/^(?:5[06-9]|6)/.test(digits) || (length === 15 && /^(?:1800|2131|35|1)/.test(digits))) return "announced";
+  return "none";
 }
 
 /** ISO/IEC 7812-1, annex B. */
@@ -43,37 +145,52 @@ export function passesLuhn(digits: string): boolean {
   return sum % 10 === 0 && !/^0+$/.test(digits);
 }
 
-/** Characters of an IBAN by country (SWIFT's registry). */
-const IBAN_LENGTHS: Readonly<Record<string, number>> = Object.fromEntries(
-  (
-    "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 EE20 EG29 ES24 " +
-    "FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HN28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 " +
-    "LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27 MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29 PT25 QA29 RO24 " +
-    "RS22 RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30"
-  )
-    .split(" ")
-    .map((entry) => [entry.slice(0, 2), Number(entry.slice(2))]),
+/**
+ * What follows the check digits by country (SWIFT's registry): so many digits (n), capital letters (a), either (c).
+ */
+const IBAN_FORMS =
+  "AD8n12c AE19n AL8n16c AT16n AZ4a20c BA16n BE12n BG4a6n8c BH4a14c BI23n BR23n1a1c BY4c4n16c CH5n12c CR18n CY8n16c CZ20n DE18n " +
+  "DJ23n DK14n DO4c20n EE16n EG25n ES20n FI14n FK2a12n FO14n FR10n11c2n GB4a14n GE2a16n GI4a15c GL14n GR7n16c GT24c HN4a20n " +
+  "HR17n HU24n IE4a14n IL19n IQ4a15n IS22n IT1a10n12c JO4a4n18c KW4a22c KZ3n13c LB4n20c LC4a24c LI5n12c LT16n LU3n13c LV4a13c " +
+  "LY21n MC10n11c2n MD20c ME18n MK3n10c2n MN16n MR23n MT4a5n18c MU4a19n3a NI4a20n NL4a10n NO11n OM3n16c PK4a16c PL24n PS4a21c " +
+  "PT21n QA4a21c RO4a16c RS18n RU14n15c SA2n18c SC4a20n3a SD14n SE20n SI15n SK20n SM1a10n12c SO19n ST21n SV4a20n TL19n TN20n " +
+  "TR6n16c UA6n19c VA18n VG4a16n XK16n YE4a4n18c";
+const IBANS = new Map(
+  IBAN_FORMS.split(" ").map((entry) => {
+    const parts = Array.from(entry.slice(2).matchAll(/(\d+)([nac])/g), ([, count, kind]) => ({ count, kind }));
+    const classes = { n: "\\d", a: "[A-Z]", c: "[A-Z0-9]" };
+    const form = parts.map(({ count, kind }) => `${classes[kind as "n"]}{${count}}`).join("");
+    const length = 4 + parts.reduce((sum, { count }) => sum + Number(count), 0);
+    return [entry.slice(0, 2), { length, form: new RegExp(`^.{4}${form}$`) }] as const;
+  }),
 );
-const IBAN_BEGIN = /(?<![A-Za-z0-9])[A-Z]{2}\d\d(?=[ A-Z0-9])/g;
+const IBAN_BEGIN = /(?<![A-Za-z0-9])(?:IBAN)?([A-Z]{2})[ \u00a0\u202f]?\d\d(?=[\s\u2010-\u2013A-Z0-9.-])/gi;
+const IBAN_MARK = new RegExp(`[${SPACES}\\t${HYPHENS}.]`);
 
 /** ISO 13616: the country's length, in one piece or in groups, and the remainder 1 modulo 97. */
 export const findIbans: Finder = (text) => {
-  const matches = [];
-  IBAN_BEGIN.lastIndex = 0;
-  for (let match = IBAN_BEGIN.exec(text); match !== null; match = IBAN_BEGIN.exec(text)) {
-    const wanted = IBAN_LENGTHS[match[0].slice(0, 2)];
-    if (wanted === undefined) continue;
-    let end = match.index;
+  const matches: PersonalMatch[] = [];
+  for (const { 0: begin, 1: country, index } of text.matchAll(IBAN_BEGIN)) {
+    const known = IBANS.get(country.toUpperCase());
+    if (known === undefined) continue;
+    const start = index + (/^IBAN[A-Z]{2}/i.test(begin) ? 4 : 0);
+    let end = start;
     let characters = "";
-    while (characters.length < wanted && end < text.length) {
+    let marks = 0;
+    while (characters.length < known.length && end < text.length) {
       const character = text[end];
-      if (/[A-Z0-9]/.test(character)) characters += character;
-      else if (character !== " " && character !== "\u00a0") break;
-      else if (text[end + 1] === " ") break;
+      if (/[A-Za-z0-9]/.test(character)) {
+        characters += character;
+        marks = 0;
+      } else if (!IBAN_MARK.test(character) || ++marks > 2) break;
       end += 1;
     }
-    if (characters.length < wanted || /[A-Za-z0-9]/.test(text[end] ?? "")) continue;
-    if (remainder97(characters) === 1) matches.push({ type: "iban" as const, start: match.index, end });
+    if (characters.length < known.length || /[A-Za-z0-9]/.test(text[end] ?? "")) continue;
+    if (remainder97(characters) !== 1) continue;
+    // In capitals it is meant as one; otherwise it has its country's form, or is announced.
+    const usual = characters === characters.toUpperCase() && !/[-\u2010-\u2013.]/.test(text.slice(start, end));
+    if (!usual && !known.form.test(characters.toUpperCase()) && !/iban\W*$/i.test(before(text, start, 24))) continue;
+    matches.push({ type: "iban", start, end });
   }
   return matches;
 };

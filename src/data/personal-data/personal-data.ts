@@ -34,7 +34,7 @@ export const PLACEHOLDERS: Readonly<Record<PersonalType, string>> = {
 };
 
 /** Everything but e-mail, names and keys has digits; most lines of prose have neither. */
-const MAY_HOLD = /[\d@]|PRIVATE KEY-----|[_-]key|secret|token|passw/i;
+const MAY_HOLD = /[\d@＠]|PRIVATE KEY-----|[_-]key|secret|token|passw/i;
 
 /** The personal data of a text, in order, without overlaps. */
 export function findPersonalData(text: string, types: readonly PersonalType[] = PERSONAL_TYPES): PersonalMatch[] {

@@ -12,21 +12,44 @@ const FORMS: readonly RegExp[] = [
   /(?<![A-Za-z0-9])xox[abeprs]-[A-Za-z0-9-]{10,250}(?![A-Za-z0-9-])/g, // Slack
   /(?<![A-Za-z0-9])[sr]k_live_[A-Za-z0-9]{16,247}(?![A-Za-z0-9])/g, // Stripe
   /(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])/g, // Google
-  /(?<![A-Za-z0-9])sk-(?:proj-|ant-|svcacct-)?(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{32,250}(?![A-Za-z0-9_-])/g, // OpenAI, Anthropic
+  /(?<![A-Za-z0-9])sk-(?:proj-|ant-|svcacct-)?(?=[A-Za-z_-]{0,250}\d)[A-Za-z0-9_-]{32,250}(?![A-Za-z0-9_-])/g, // OpenAI, Anthropic
   /(?<![A-Za-z0-9])hf_[A-Za-z0-9]{30,50}(?![A-Za-z0-9])/g, // Hugging Face
   /(?<![A-Za-z0-9])npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])/g,
   /(?<![A-Za-z0-9])pypi-[A-Za-z0-9_-]{50,250}(?![A-Za-z0-9_-])/g,
   /(?<![A-Za-z0-9])SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])/g, // SendGrid
   /(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000}(?![A-Za-z0-9_-])/g, // JWT
-  /-----BEGIN (?:[A-Z]+ ){0,3}PRIVATE KEY-----[A-Za-z0-9+/=\s:,-]{16,8000}?-----END (?:[A-Z]+ ){0,3}PRIVATE KEY-----/g,
 ];
 const ASSIGNED =
   /(?:api[_-]?key|apikey|access[_-]?key|secret[_-]?key|client[_-]?secret|auth[_-]?token|access[_-]?token|secret|token|passwd|password)["']?\s{0,3}(?::|=|=>|:=)\s{0,3}(?<quote>["']?)(?<value>[A-Za-z0-9+/_.=-]{16,128})\k<quote>(?![A-Za-z0-9+/_-])/gi;
 
+const KEY_BEGIN = /-----BEGIN (?:[A-Z]+ ){0,3}PRIVATE KEY-----/g;
+const KEY_END = /-----END (?:[A-Z]+ ){0,3}PRIVATE KEY-----/g;
+const KEY_LENGTH = 16_000;
+
 export const findSecrets: Finder = (text) => [
+  ...privateKeys(text),
   ...FORMS.flatMap((form) => findAll("api_key", text, form)),
   ...assigned(text),
 ];
+
+/** From a key's first line to its last; what lies between must look like one. */
+function privateKeys(text: string): PersonalMatch[] {
+  const matches: PersonalMatch[] = [];
+  const begins = [...text.matchAll(KEY_BEGIN)];
+  const ends = begins.length === 0 ? [] : [...text.matchAll(KEY_END)];
+  let end = 0;
+  for (const [i, { 0: line, index }] of begins.entries()) {
+    while (end < ends.length && ends[end].index < index) end += 1;
+    const last = ends[end];
+    if (last === undefined || last.index > (begins[i + 1]?.index ?? text.length) || last.index - index > KEY_LENGTH)
+      continue;
+    const body = text.slice(index + line.length, last.index);
+    // `\\n` stands for a line's end in JSON and environment variables.
+    if (body.length < 16 || !/^[A-Za-z0-9+/=\s:,\\-]*$/.test(body)) continue;
+    matches.push({ type: "api_key", start: index, end: last.index + last[0].length });
+  }
+  return matches;
+}
 
 function assigned(text: string): PersonalMatch[] {
   const matches: PersonalMatch[] = [];
