@@ -1,5 +1,6 @@
 /** @file The seam between graphs and machines: what a compiled program can do, whatever runs it. */
 import type { Precision } from "../compiler/index.js";
+import { QuernError } from "../errors.js";
 import {
   bfloat16ToFloat,
   castNumber,
@@ -49,6 +50,7 @@ export interface Program {
   /**
    * Runs one entry. Inputs keep their values from run to run, so only what changed must be given. Never blocks the event
    * loop for the length of a run. One run at a time: a second call waits for the first.
+   * @throws QuernError that names the inputs of the entry, if any, that no run or `write` has given a value yet
    */
   run(entry: string, values?: Values): Promise<void>;
   /** A copy of a variable, an input or an output, by name. */
@@ -96,6 +98,32 @@ export function slotsOf(entries: Entries): Map<string, Slot> {
     }
   }
   return slots;
+}
+
+/** Which inputs have had a value: memory is zero at first, and zeros that nobody gave would be taken for data. */
+export interface GivenInputs {
+  /** Notes that a slot was written. */
+  add(name: string): void;
+  /** @throws QuernError for an entry with inputs that were never given */
+  check(entry: string): void;
+}
+
+export function givenInputs(entries: Entries): GivenInputs {
+  const given = new Set<string>();
+  /** The inputs of each entry that still wait for a value. */
+  const waiting = new Map<string, readonly string[]>();
+  return {
+    add: (name) => void given.add(name),
+    check(entry) {
+      const inputs =
+        waiting.get(entry) ?? nodesOf(entries[entry]).flatMap((node) => (isOp(node, "input") ? [nameOf(node)] : []));
+      const missing = [...new Set(inputs)].filter((name) => !given.has(name));
+      waiting.set(entry, missing);
+      if (missing.length === 0) return;
+      const names = missing.map((name) => `"${name}"`).join(", ");
+      throw new QuernError(`the entry "${entry}" needs ${names}, which no run or write has given a value`);
+    },
+  };
 }
 
 /** The name of a variable or input. */

@@ -18,11 +18,11 @@ import {
   random,
   reshape,
   rsqrt,
-  scalar,
   sigmoid,
   stopGradient,
   sub,
   sum,
+  variable,
   where,
   withGradient,
 } from "./operations.js";
@@ -109,9 +109,9 @@ export function dropout(x: Tensor, rate: number, seed: Tensor, step: Tensor, str
 export function recomputed(block: (x: Tensor) => Tensor, x: Tensor, weights: readonly Tensor[]): Tensor {
   const derive = (_: unknown, __: unknown, [d]: readonly (Tensor | null)[]): readonly (Tensor | null)[] => {
     if (d === null) return [null, ...weights.map(() => null)];
-    // An input that is 0 because it is never given: for the compiler the block is another one than that of the forward
+    // A variable that stays 0 as it begins: for the compiler the block is another one than that of the forward
     // pass, which it would find computed already, and would keep all of it.
-    const again = add(stopGradient(x), scalar("recomputation"));
+    const again = add(stopGradient(x), variable("recomputation", []));
     return gradients(sum(mul(block(again), stopGradient(d))), [again, ...weights]);
   };
   return withGradient([x, ...weights], [block(x)], derive)[0];

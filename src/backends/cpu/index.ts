@@ -7,6 +7,7 @@ import { bf16Pays } from "../machine.js";
 import {
   arrayOf,
   fill,
+  givenInputs,
   numbersOf,
   type Program,
   type Stored,
@@ -124,6 +125,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
     return view;
   };
 
+  const given = givenInputs(entries);
   let last: Promise<void> = Promise.resolve();
   let closed = false;
   const open = () => {
@@ -133,6 +135,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
     open();
     const { type } = slotOf(slots, name);
     fill(viewOfSlot(name, type), name, type, data);
+    given.add(name);
   };
 
   return {
@@ -154,6 +157,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
       if (number === undefined) throw new Error(`the program has no entry "${entry}"`);
       const result = last.then(() => {
         for (const [name, data] of Object.entries(values)) write(name, data);
+        given.check(entry);
         open();
         return image.run(number);
       });

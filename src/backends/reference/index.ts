@@ -1,7 +1,17 @@
 /** @file The `reference` backend: interprets the graph as traced, in float64. The oracle in tests. */
 import { multipliesInBf16, type Precision } from "../../compiler/index.js";
 import { type Entries, nodesOf, type Op, type Tensor, tensorKey } from "../../tensor/index.js";
-import { fill, nameOf, type Program, type Slot, slotOf, slotsOf, type Values, type Written } from "../program.js";
+import {
+  fill,
+  givenInputs,
+  nameOf,
+  type Program,
+  type Slot,
+  slotOf,
+  slotsOf,
+  type Values,
+  type Written,
+} from "../program.js";
 import { evaluators, exact, toBf16, type Value } from "./evaluate.js";
 
 export interface ReferenceProgram extends Program {
@@ -12,6 +22,7 @@ export interface ReferenceProgram extends Program {
 /** @param precision under bf16 the same products round their operands as on other backends, and all else stays float64 */
 export function compileReference(entries: Entries, precision: Precision = "fp32"): ReferenceProgram {
   const slots = slotsOf(entries);
+  const given = givenInputs(entries);
   const memory = new Map<string, Float64Array>();
   let stateBytes = 0;
   for (const [name, { kind, type }] of slots) {
@@ -26,6 +37,7 @@ export function compileReference(entries: Entries, precision: Precision = "fp32"
   const write = (name: string, data: Written) => {
     const slot: Slot = slotOf(slots, name);
     fill(memory.get(name) as Float64Array, name, slot.type, data);
+    given.add(name);
   };
 
   const readExact = (name: string) => {
@@ -50,6 +62,7 @@ export function compileReference(entries: Entries, precision: Precision = "fp32"
       const entry = entries[entryName];
       if (!entry) throw new Error(`the program has no entry "${entryName}"`);
       for (const [name, data] of Object.entries(values)) write(name, data);
+      given.check(entryName);
       const results = new Map<string, Value>();
       const lookUp = (tensor: Tensor) => results.get(tensorKey(tensor)) as Value;
       for (const node of nodesOf(entry)) {

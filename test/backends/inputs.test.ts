@@ -1,0 +1,29 @@
+/** A program says which inputs it was never given; memory that is zero is no value. */
+import { expect, it } from "vitest";
+import { compile } from "../../src/backends/index.js";
+import * as q from "../../src/tensor/index.js";
+
+const [x, y] = [q.input("x", [3]), q.input("y", [3])];
+const rate = q.scalar("rate");
+const total = q.variable("total", [3]);
+const entries = {
+  sum: { outputs: { z: q.add(x, y) } },
+  // An input that only an assignment needs.
+  step: { outputs: {}, assign: [[total, q.add(total, q.mul(rate, x))]] as const },
+};
+
+it.each([{ backend: "reference" }, { cpu: "wasm" }, {}] as const)("on %j", async (target) => {
+  const program = await compile(entries, { ...target, threads: 1 });
+  await expect(program.run("sum")).rejects.toThrow('the entry "sum" needs "x", "y", which no run or write has given');
+  await expect(program.run("sum", { y: [1, 2, 3] })).rejects.toThrow('the entry "sum" needs "x", which');
+  await expect(program.run("step", { x: [1, 1, 1] })).rejects.toThrow('the entry "step" needs "rate", which');
+  await expect(program.run("step")).rejects.toMatchObject({ name: "QuernError" });
+  // What another entry was given, and what was written, counts; variables begin at zero.
+  program.write("x", [4, 5, 6]);
+  await program.run("sum");
+  expect(Array.from(program.read("z"))).toEqual([5, 7, 9]);
+  await program.run("step", { rate: 2 });
+  await program.run("step");
+  expect(Array.from(program.read("total"))).toEqual([16, 20, 24]);
+  program.dispose();
+});
