@@ -16,6 +16,18 @@ export class QuernError extends Error {
   }
 }
 
+/** What a function throws that an `AbortSignal` stopped when it has saved its work: where, and how to go on. */
+export class InterruptedError extends Error {
+  override readonly name = "AbortError";
+  /** The file or folder that holds what was done. */
+  readonly saved: string;
+
+  constructor(message: string, saved: string, options: { readonly cause?: unknown } = {}) {
+    super(message, options);
+    this.saved = saved;
+  }
+}
+
 /** True for what an aborted `AbortSignal` makes a function throw. */
 export function isAbortError(error: unknown): boolean {
   return error instanceof Error && (error.name === "AbortError" || (error as { code?: unknown }).code === "ABORT_ERR");

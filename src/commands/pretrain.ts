@@ -21,16 +21,17 @@ export default defineCommand({
     "quern pretrain --text books/ --out runs/again --plan runs/first/run.json",
     "quern pretrain --out runs/first --resume",
   ],
-  async run({ dryRun, explain, ...options }, { signal, onProgress, print }) {
+  async run({ dryRun, explain, ...options }, { signal, onProgress, print, log }) {
     const { explainTraining, planPretraining, pretrain } = await import("../train/index.js");
     const show = (plan: RunPlan) => {
       for (const line of planLines(plan)) print(line);
+      for (const warning of plan.warnings ?? []) log(`warning: ${warning}`);
       if (explain) for (const line of explainTraining(plan)) print(line);
     };
     if (dryRun) {
       const plan = await planPretraining({ ...options, signal, onProgress });
       show(plan);
-      return { plan };
+      return { plan, warnings: plan.warnings ?? [] };
     }
     const done = await pretrain({ ...options, signal, onProgress, onPlan: show });
     const { plan, result } = done;
@@ -52,7 +53,7 @@ export default defineCommand({
     print();
     for (const [name, value] of rows) print(`${name.padEnd(10)}  ${value}`);
     for (const { prompt, after } of result.samples ?? []) print(`\n${prompt}${after}`);
-    return done;
+    return { ...done, warnings: plan.warnings ?? [] };
   },
 });
 

@@ -56,12 +56,24 @@ const LLAMA_NAMES: PartNames = {
 
 export const namesOf = ({ family }: ModelConfig): PartNames => (family === "gpt2" ? GPT2_NAMES : LLAMA_NAMES);
 
+/** The parameters before the layers, of each layer, and after them. */
+interface Parts {
+  readonly before: readonly Parameter[];
+  readonly layer: (index: number) => readonly Parameter[];
+  readonly after: readonly Parameter[];
+}
+
 /**
  * All parameters, in the order of the forward pass. Weights are normal with deviation .02, and those that write into
  * the residual stream are scaled by 1/√(2L), since each layer adds twice (Radford et al., "Language models are
  * unsupervised multitask learners", 2019, section 2.3); norms begin at 1, biases at 0.
  */
 export function parametersOf(config: ModelConfig): readonly Parameter[] {
+  const { before, layer, after } = partsOf(config);
+  return [...before, ...Array.from({ length: config.layers }, (_, index) => layer(index)).flat(), ...after];
+}
+
+function partsOf(config: ModelConfig): Parts {
   const { layers, width: C, heads: H, keyValueHeads: G, headWidth: D, hidden: F, vocabSize: V } = config;
   const plain = config.family === "gpt2";
   const names = namesOf(config);
@@ -120,13 +132,11 @@ export function parametersOf(config: ModelConfig): readonly Parameter[] {
       ...projection(`${at}.${names.feedForwardOutput}`, [C, F], feedForwardBias, residual),
     ];
   };
-  return [
-    table(names.embedding, V),
-    ...(plain ? [table("transformer.wpe", config.sequence)] : []),
-    ...Array.from({ length: layers }, (_, index) => layer(index)).flat(),
-    ...norm(names.finalNorm),
-    ...(config.tiedHead ? [] : [table(names.head, V)]),
-  ];
+  return {
+    before: [table(names.embedding, V), ...(plain ? [table("transformer.wpe", config.sequence)] : [])],
+    layer,
+    after: [...norm(names.finalNorm), ...(config.tiedHead ? [] : [table(names.head, V)])],
+  };
 }
 
 /** The first values of a parameter: a function of the seed and its name alone, the same on every machine. */
@@ -146,7 +156,15 @@ const size = ({ shape }: Parameter) => shape.reduce((product, dimension) => prod
 
 /** How many numbers a model learns. */
 export function countParameters(config: ModelConfig): number {
-  return parametersOf(config).reduce((total, parameter) => total + size(parameter), 0);
+  return countOf(config, () => true);
+}
+
+/** The same of some: layers are alike, so one is counted. */
+function countOf(config: ModelConfig, wanted: (parameter: Parameter) => boolean): number {
+  const { before, layer, after } = partsOf(config);
+  const count = (parameters: readonly Parameter[]) =>
+    parameters.reduce((total, parameter) => total + (wanted(parameter) ? size(parameter) : 0), 0);
+  return count(before) + config.layers * count(layer(0)) + count(after);
 }
 
 /**
@@ -156,8 +174,7 @@ export function countParameters(config: ModelConfig): number {
  */
 export function trainingFlopsPerToken(config: ModelConfig, sequence: number): number {
   const { layers: L, width: C, heads: H, headWidth: D, vocabSize: V } = config;
-  const projections = parametersOf(config).filter(({ kind }) => kind === "projection");
-  const weights = projections.reduce((total, parameter) => total + size(parameter), 0);
+  const weights = countOf(config, ({ kind }) => kind === "projection");
   return 6 * (weights + V * C) + 6 * L * sequence * H * D;
 }
 

@@ -28,6 +28,14 @@ export function bestFlops(layerWeights: number): number {
   return 6 * (layerWeights / FACTOR) ** (1 / EXPONENT);
 }
 
+/** How often a text may be read before reading it again teaches hardly anything (Muennighoff et al., arXiv:2305.16264, figure 5). */
+export const MOST_READINGS = 16;
+
+/** The operations for which so many tokens are best: those of a model that needs no more of them. */
+export function flopsForTokens(tokens: number): number {
+  return 6 * (tokens * FACTOR) ** (1 / (1 - EXPONENT));
+}
+
 /**
  * Width over depth. It hardly matters between 10 and 200 (Kaplan et al., arXiv:2001.08361, figure 5); the best sizes tried
  * on the starter corpus have 32 to 48.
@@ -42,8 +50,18 @@ export const weightsOf = (layers: number, width: number) => layers * layerWeight
 
 const power = (x: number) => x.toExponential(1).replace("e+", "e");
 
-/** Layers and width for so many operations. */
-export function sizesForFlops(flops: number): { readonly layers: Derived; readonly width: Derived } {
+/**
+ * Layers and width for so many operations.
+ * @param textBytes of the training text: a model larger than it can teach is wasted, however much there is to spend
+ */
+export function sizesForFlops(
+  budget: number,
+  textBytes: number,
+): { readonly layers: Derived; readonly width: Derived } {
+  const taught = flopsForTokens((MOST_READINGS * textBytes) / 4); // a token of 4 bytes
+  const flops = Math.min(budget, taught);
+  const limited =
+    flops < budget ? `; ${power(budget)} would need more text than ${MOST_READINGS} readings of this one` : "";
   const weights = bestWeights(flops);
   const layers = Math.max(2, Math.round((weights / (12 * ASPECT ** 2)) ** (1 / 3)));
   const width = toThirtyTwo(Math.sqrt(weights / 12 / layers));
@@ -56,7 +74,7 @@ export function sizesForFlops(flops: number): { readonly layers: Derived; readon
       value: width,
       reason:
         `${power(flops)} operations are best spent on ${power(weights)} weights in the layers ` +
-        "(Hoffmann et al., arXiv:2203.15556, third approach), 12 width² a layer",
+        `(Hoffmann et al., arXiv:2203.15556, third approach), 12 width² a layer${limited}`,
     },
   };
 }
@@ -100,8 +118,10 @@ export function batchFor(
   flops: number,
   sequence: number,
   said: { readonly batch?: number; readonly accumulate?: number },
+  textBytes = Number.POSITIVE_INFINITY,
 ): { readonly batch: Derived; readonly accumulate: Derived } {
-  const wanted = Math.max(1024, publishedBatch(flops) / 4) / sequence;
+  // A step that takes in much of a text at once leaves few of them for a reading: at most a sixteenth.
+  const wanted = Math.max(1024, Math.min(publishedBatch(flops) / 4, textBytes / 4 / 16)) / sequence;
   const sequences = 2 ** Math.max(0, Math.round(Math.log2(wanted)));
   const most = Math.max(1, 2 ** Math.floor(Math.log2(AT_ONCE / sequence)));
   const reason =

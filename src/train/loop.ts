@@ -3,7 +3,7 @@
  * gradients and an update; the next batch is read while the program runs.
  */
 import type { Program } from "../backends/index.js";
-import { QuernError } from "../errors.js";
+import { InterruptedError, QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
 import { type Evaluation, evaluate, type HeldOutText } from "./evaluation.js";
 import type { Loader } from "./loader.js";
@@ -54,7 +54,7 @@ const SAVE_SECONDS = 600;
 
 /**
  * Trains to the end of the plan and saves there. When the signal aborts, the step at work is finished and saved before
- * the signal's reason is thrown.
+ * an `InterruptedError` is thrown, which names the checkpoint.
  * @throws QuernError when the loss or the gradient is no longer a number, or the loss explodes
  */
 export async function train(options: TrainOptions): Promise<Trained> {
@@ -133,7 +133,9 @@ export async function train(options: TrainOptions): Promise<Trained> {
 
     if (signal?.aborted) {
       await save(steps);
-      signal.throwIfAborted();
+      const path = lastSaved as string;
+      const done = `interrupted at step ${steps} of ${endOf(plan)}; saved as ${path}, --resume goes on from there`;
+      throw new InterruptedError(done, path, { cause: signal.reason });
     }
     const last = steps === endOf(plan);
     if (!last && steps % validationInterval(plan) === 0) await validate(steps);

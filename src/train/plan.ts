@@ -12,6 +12,7 @@ import {
   flopsOfModel,
   headsFor,
   learningRateFor,
+  MOST_READINGS,
   sizesForFlops,
   vocabularyFor,
   widthOfDepth,
@@ -61,6 +62,8 @@ export interface RunPlan {
   };
   /** Why each number is what it is. */
   readonly reasons: Readonly<Record<string, string>>;
+  /** What may not be meant, a sentence each. */
+  readonly warnings: readonly string[];
 }
 
 /** The sizes of a run before anything is built, and why. */
@@ -133,7 +136,7 @@ export function chooseSizes(
     });
   }
   const flops = budget ?? flopsOfModel(model);
-  const { batch, accumulate } = batchFor(flops, sequence, o);
+  const { batch, accumulate } = batchFor(flops, sequence, o, textBytes || Number.POSITIVE_INFINITY);
   const sequences = {
     batch: choose("batch", o.batch, () => batch),
     accumulate: choose("accumulate", o.accumulate, () => accumulate),
@@ -150,7 +153,7 @@ function chooseModel(
   known: number | undefined,
   choose: ReturnType<typeof withReasons>["choose"],
 ): ModelConfig {
-  const best = sizesForFlops(flops);
+  const best = sizesForFlops(flops, textBytes);
   const layers = choose("layers", o.layers ?? o.depth, () => best.layers);
   const width = choose("width", o.width, () =>
     o.depth === undefined && o.layers === undefined
@@ -217,6 +220,18 @@ export function planRun(
   why: string,
 ): RunPlan {
   const { model, sequence, batch, accumulate, learningRate, reasons } = sizes;
+  const readings = (rest.steps * batch * accumulate * sequence) / Math.max(1, rest.training_tokens);
+  const often = `the text would be read ${shownCount(readings)} times`;
+  if (readings > MOST_PLANNED_READINGS) {
+    throw new QuernError(`${often}; give more text, or train for less`, { exitCode: 2 });
+  }
+  const warnings =
+    readings <= FULL_READINGS
+      ? []
+      : [
+          `${often}: up to ${FULL_READINGS} teach about as much as new text, and beyond ${MOST_READINGS} hardly anything is learnt ` +
+            "(Muennighoff et al., arXiv:2305.16264); give more text, or train for less",
+        ];
   return {
     model,
     parameters: countParameters(model),
@@ -232,9 +247,17 @@ export function planRun(
     seed: o.seed ?? 0,
     order: o.order ?? "shuffled",
     ...rest,
-    reasons: { ...reasons, steps: why },
+    reasons: { ...reasons, steps: why, ...(warnings.length > 0 && { epochs: warnings[0] }) },
+    warnings,
   };
 }
+
+/** Readings of a text that teach about as much as new text (Muennighoff et al., arXiv:2305.16264). */
+const FULL_READINGS = 4;
+/** More is a slip of the hand. */
+const MOST_PLANNED_READINGS = 1e6;
+
+const shownCount = (x: number) => (x < 10 ? x.toFixed(1) : Math.round(x).toLocaleString("en"));
 
 /** How many steps the run was meant to have at a step: what the learning rate there follows. */
 export function stepsAt(plan: RunPlan, step: number): number {

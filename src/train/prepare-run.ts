@@ -3,7 +3,15 @@
  * built and timed, and the plan made of it.
  */
 import type { z } from "zod";
-import { type CompileOptions, compile, freeMemory, type Program, peakOnce } from "../backends/index.js";
+import {
+  type CompileOptions,
+  compile,
+  examineMachine,
+  freeMemory,
+  type Plan,
+  type Program,
+  peakOnce,
+} from "../backends/index.js";
 import {
   type Document,
   type OutputLayout,
@@ -12,7 +20,14 @@ import {
   splitHeldOut,
 } from "../documents/index.js";
 import { QuernError } from "../errors.js";
-import { countParameters, initialise, type ModelFolder, parametersOf, randomStream } from "../model/index.js";
+import {
+  countParameters,
+  initialise,
+  type ModelFolder,
+  parametersOf,
+  randomStream,
+  trainingFlopsPerToken,
+} from "../model/index.js";
 import { checkOptions } from "../options.js";
 import type { OnProgress } from "../progress.js";
 import { loadTokenizer, openTokenizer, saveTokenizer } from "../tokenizer/index.js";
@@ -116,11 +131,18 @@ function settingsOf(options: PretrainOptions): CheckedPretrainOptions {
   return checkOptions(pretrainOptions, given);
 }
 
-export async function openCall(options: PretrainOptions): Promise<Call> {
-  const { signal } = options;
+/** @param planning a run that is there already is left alone: nothing will be written */
+export async function openCall(options: PretrainOptions, planning = false): Promise<Call> {
+  const { documents, signal } = options;
   const now = settingsOf(options);
   checkBudgets(now);
-  const before = await readRunRecord(now.out);
+  const found = await readRunRecord(now.out);
+  const before = planning && !now.resume ? null : found;
+  if (before === null && now.resume && now.text === undefined && now.data === undefined && documents === undefined) {
+    throw new QuernError(`${now.out} holds no run to go on with; check --out, or begin one with --text or --data`, {
+      exitCode: 2,
+    });
+  }
   if (before !== null && !now.resume) {
     throw new QuernError(`${now.out} already holds a run; go on with it by --resume, or choose another folder`, {
       exitCode: 2,
@@ -200,7 +222,9 @@ export async function prepare(call: Call, options: PretrainOptions, making: bool
 
   try {
     if (before !== null && o.data === undefined) {
-      return opened(openMaterial(paths.tokens, await loadTokenizer(paths.tokenizer)), sizesFor(0));
+      const sizes = sizesFor(0);
+      refuseMemory(sizes, fixed?.recompute ?? false);
+      return opened(openMaterial(paths.tokens, await loadTokenizer(paths.tokenizer)), sizes);
     }
     const named =
       base?.tokenizer ?? (o.tokenizer === undefined ? undefined : await openTokenizer(o.tokenizer, { signal }));
@@ -274,25 +298,65 @@ export function anyTokens({ model, batch, sequence }: Sizes): Pick<Loader, "load
   return { load: async () => ({ ids, targets: ids, segments: new Int32Array(ids.length) }) };
 }
 
-/** The plan: the one that is followed, or one from the sizes and the program's pace. */
-export async function decide(
-  { o, fixed, minutes }: Call,
-  begun: Begun,
+/** What a plan needs to know of the program: how fast it is, what it takes, where it runs. */
+export interface Measured {
+  readonly pace: Pace;
+  /** What the pace is, for the reasons. */
+  readonly how: string;
+  readonly program: Pick<Plan, "threads" | "target" | "precision" | "arenaBytes">;
+}
+
+/** Times a program; leaves its variables changed. */
+export async function measure(
+  { o, minutes }: Call,
+  { sizes }: Begun,
   program: Program,
   loader: Pick<Loader, "load">,
-  elapsed: () => number,
   signal: AbortSignal | undefined,
-): Promise<{ readonly plan: RunPlan; readonly pace: Pace | null }> {
-  if (fixed !== null) return { plan: fixed, pace: null };
-  const { sizes, tokens, material } = begun;
-  const { model, batch, sequence } = sizes;
+): Promise<Measured> {
   // Any values would do to time the program, but not those of a fresh arena: a matrix of zeros is never what is trained.
-  for (const parameter of parametersOf(model)) {
+  for (const parameter of parametersOf(sizes.model)) {
     program.write(parameter.name, (values) => initialise(parameter, 0, values));
   }
   // Where steps follow from it, it is worth a few seconds.
   const seconds = minutes === null ? 0.3 : Math.min(4, Math.max(0.2, minutes * 2));
   const pace = await measurePace(program, sizes, optimizerOf(o), loader, seconds, signal);
+  return { pace, how: "here", program: program.plan };
+}
+
+/** Of a machine whose peak is not known: a laptop's, operations a second. */
+const UNKNOWN_PEAK = 1e11;
+
+/** The same without a program: training reaches about half of the peak, and takes the least memory it can. */
+export async function estimate(call: Call, sizes: Sizes): Promise<Measured> {
+  const { model, sequence, batch, accumulate } = sizes;
+  const { o, peakFlops, bf16Flops } = call;
+  const faster = peakFlops !== null && bf16Flops !== null && bf16Flops > 1.2 * peakFlops;
+  const precision = o.dtype === "fp32" || (o.dtype !== "bf16" && !faster) ? "fp32" : "bf16";
+  const peak = peakOf(call, { precision }) ?? UNKNOWN_PEAK;
+  const part = (trainingFlopsPerToken(model, sequence) * batch * sequence) / (0.5 * peak);
+  const { threads, instructionSet } = await examineMachine({ measure: false });
+  return {
+    pace: { step: part * accumulate, evaluate: part / 3 },
+    how: "by half of this machine's peak; it was not timed",
+    program: {
+      threads: o.threads ?? threads,
+      target: instructionSet,
+      precision,
+      arenaBytes: leastMemory(sizes, o.recompute ?? false),
+    },
+  };
+}
+
+/** A plan from the sizes and the program's pace. */
+export function planFrom(
+  { o, minutes }: Call,
+  begun: Begun,
+  { pace, how, program }: Measured,
+  elapsed: () => number,
+): RunPlan {
+  const { sizes, tokens, material } = begun;
+  const { model, batch, sequence } = sizes;
   // Ten validations on the way, three samples, and a checkpoint every ten minutes.
   const validation = Math.max(2, Math.min(16, Math.ceil(8192 / (batch * sequence)))) * pace.evaluate;
   const savingSeconds = (12 * countParameters(model)) / DISK_PACE;
@@ -310,7 +374,7 @@ export async function decide(
     // At least two fifths of what was promised, however long the rest has taken.
     const training = Math.max(minutes * 24, left * 0.97);
     steps = Math.max(1, Math.floor(training / pace.step));
-    why = `${training.toFixed(0)} s are left for training, and a step takes ${(1000 * pace.step).toFixed(1)} ms here`;
+    why = `${training.toFixed(0)} s are left for training, and a step takes ${(1000 * pace.step).toFixed(1)} ms ${how}`;
   } else if (o.steps !== undefined) {
     steps = o.steps;
     why = "as given";
@@ -325,20 +389,20 @@ export async function decide(
   const saves =
     1 + (o.saveEvery === undefined ? Math.floor((steps * pace.step) / 600) : Math.floor(steps / o.saveEvery));
   const checkpoints = Math.min(saves, (o.keep ?? saves) + 1);
-  const plan = planRun(
+  return planRun(
     o,
     sizes,
     {
       steps,
-      threads: program.plan.threads,
-      target: program.plan.target,
-      precision: program.plan.precision,
+      threads: program.threads,
+      target: program.target,
+      precision: program.precision,
       training_tokens: tokens.training,
       heldout_tokens: tokens.heldout,
       dataset: material?.dataset ?? "",
       expected: {
         minutes: Number((whole / 60).toPrecision(3)),
-        memory_bytes: program.plan.arenaBytes + PROCESS_BYTES,
+        memory_bytes: program.arenaBytes + PROCESS_BYTES,
         disk_bytes: diskFor(
           model,
           { tokens: tokens.training + tokens.heldout, bytesPerToken: tokens.bytes },
@@ -348,5 +412,4 @@ export async function decide(
     },
     why,
   );
-  return { plan, pace };
 }

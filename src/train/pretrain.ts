@@ -16,10 +16,13 @@ import { endOf, type RunPlan } from "./plan.js";
 import {
   anyTokens,
   compileTraining,
-  decide,
+  estimate,
+  type Measured,
+  measure,
   openCall,
   type PretrainOptions,
   peakOf,
+  planFrom,
   prepare,
   runClaim,
   secondsAfter,
@@ -46,7 +49,8 @@ export interface PretrainResult {
 /**
  * Trains a language model on text, into a run folder. With `minutes` all of it, the tokenizer and the verdict too, takes
  * about so long. With `resume` it goes on from the newest checkpoint as the run's own plan says, to the same bits.
- * When the signal aborts, the run is saved and the signal's reason is thrown.
+ * When the signal aborts in training, the run is saved and an `InterruptedError` names the checkpoint; before, or in the
+ * verdict, the signal's reason is thrown.
  *
  * @throws QuernError for options that do not fit each other, a text that is too short, a folder that cannot be written, a
  * machine with too little memory, a training that diverges
@@ -87,7 +91,8 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
     const program = await compiling;
     try {
       const elapsed = () => (performance.now() - started) / 1000;
-      const { plan, pace } = await decide(call, begun, program, loader, elapsed, signal);
+      const measured = fixed === null ? await measure(call, begun, program, loader, signal) : null;
+      const plan = fixed ?? planFrom(call, begun, measured as Measured, elapsed);
       await checkSpace(run, plan.expected.disk_bytes);
       onPlan?.(plan);
       const record =
@@ -108,7 +113,7 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
         planEvaluation(heldOut.ids.length - 1, sizes, batchSeconds, (minutes ?? Number.POSITIVE_INFINITY) * 60 * 0.125);
       const speak = (list: readonly string[], tokens?: number) =>
         continuePrompts(model, tokenizer, list, (name) => program.read(name), { ...sampling, tokens });
-      const tail = pace === null ? 0 : planVerdict(pace.evaluate).seconds + secondsAfter(begun.tokens);
+      const tail = measured === null ? 0 : planVerdict(measured.pace.evaluate).seconds + secondsAfter(begun.tokens);
       const by = (share: number) => started + 1000 * ((minutes ?? 0) * 60 * share - tail);
       const trained = await train({
         ...{ program, loader, heldOut, plan, done, signal, onProgress },
@@ -164,23 +169,28 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
 }
 
 /**
- * The plan that `pretrain` would follow, with reasons, time, memory and disk; writes no run. The program is built and
- * timed, but no tokenizer is trained: the number of tokens in the text is a guess.
+ * The plan that `pretrain` would follow, with reasons, time, memory and disk; writes nothing, also where a run is already.
+ * No tokenizer is trained: the number of tokens in the text is a guess. The program is built and timed where a step takes
+ * less than .3 s by the machine's peak; else time and memory are estimated from that.
  * @throws QuernError as `pretrain` does
  */
 export async function planPretraining(options: PretrainOptions): Promise<RunPlan> {
   const started = performance.now();
   const { target = {}, signal, onProgress } = options;
-  const call = await openCall(options);
+  const call = await openCall(options, true);
   const begun = await prepare(call, options, false);
+  const elapsed = () => (performance.now() - started) / 1000;
   try {
     const { sizes, material } = begun;
+    if (call.fixed !== null) return call.fixed;
+    const estimated = await estimate(call, sizes);
+    if (estimated.pace.step > MEASURED_STEP || sizes.model.layers > MEASURED_LAYERS) {
+      return planFrom(call, begun, estimated, elapsed);
+    }
     const program = await compileTraining(call, sizes, target, onProgress);
     try {
       const loader = material === null ? anyTokens(sizes) : createLoader(material.train, { ...sizes, seed: 0 });
-      const elapsed = () => (performance.now() - started) / 1000;
-      const { plan } = await decide(call, begun, program, loader, elapsed, signal);
-      return plan;
+      return planFrom(call, begun, await measure(call, begun, program, loader, signal), elapsed);
     } finally {
       program.dispose();
     }
@@ -188,3 +198,7 @@ export async function planPretraining(options: PretrainOptions): Promise<RunPlan
     await begun.close();
   }
 }
+
+/** Where a step takes longer (seconds), or a model is deeper, a plan is not worth building and timing the program for it. */
+const MEASURED_STEP = 0.3;
+const MEASURED_LAYERS = 128;

@@ -69,6 +69,27 @@ function setting(plan: RunPlan, program: Program) {
   };
 }
 
+describe("planRun", () => {
+  // 16 tokens a step, of a text of 100
+  it("warns of more than four readings of the text, and refuses a million", () => {
+    expect(planOf(25).warnings).toEqual([]);
+    expect(planOf(25).reasons.epochs).toBeUndefined();
+    const { warnings, reasons } = planOf(5625);
+    expect(warnings).toEqual([expect.stringMatching(/^the text would be read 900 times: up to 4 teach .*2305\.16264/)]);
+    expect(reasons.epochs).toBe(warnings[0]);
+    expect(() => planOf(7e6)).toThrow(/read 1,120,000 times; give more text/);
+  });
+
+  it("chooses no larger model or step than a text can teach, whatever there is to spend", () => {
+    const o = { out: "", resume: false };
+    const [some, much] = [1e18, 1e24].map((flops) => chooseSizes({ ...o, flops }, flops, 1e6));
+    expect(much.model).toEqual(some.model);
+    expect(much.reasons.width).toMatch(/1\.0e24 would need more text than 16 readings of this one/);
+    expect(much.batch * much.accumulate * much.sequence).toBeLessThanOrEqual((1e6 / 4 / 16) * Math.SQRT2);
+    expect(chooseSizes({ ...o, flops: 1e18 }, 1e18, 1e12).model.width).toBeGreaterThan(4 * some.model.width);
+  });
+});
+
 describe("train", () => {
   it("averages the batches of a step, follows the schedule, and goes on where it is told", async () => {
     const asked: string[] = [];
@@ -165,7 +186,11 @@ describe("train", () => {
     const onProgress = ({ done }: { done: number }) => {
       if (done === 3) abort.abort();
     };
-    await expect(train({ ...options, signal: abort.signal, onProgress })).rejects.toMatchObject({ name: "AbortError" });
+    await expect(train({ ...options, signal: abort.signal, onProgress })).rejects.toMatchObject({
+      name: "AbortError",
+      saved: "checkpoints/3",
+      message: "interrupted at step 3 of 8; saved as checkpoints/3, --resume goes on from there",
+    });
     expect(saved).toEqual([3]);
   });
 });

@@ -90,6 +90,45 @@ describe("the plan of a run", { timeout: SLOW_BUILD }, () => {
     expect(await readRunRecord(join(folder, "dry"))).toBeNull();
   });
 
+  it("is told beside a run that is there, which stays as it is", async () => {
+    const before = await readFile(join(folder, "first", "run.json"), "utf8");
+    const plan = await planPretraining({
+      documents: stories,
+      out: join(folder, "first"),
+      layers: 200,
+      width: 32,
+      steps: 1,
+    });
+    expect(plan.model.layers).toBe(200);
+    expect(await readFile(join(folder, "first", "run.json"), "utf8")).toBe(before);
+  });
+
+  it("is estimated from the machine's peak where the program would take long to build or time", async () => {
+    const tasks = new Set<string>();
+    const onProgress = ({ task }: { task: string }) => tasks.add(task);
+    const plan = await planPretraining({
+      documents: stories,
+      out: "x",
+      layers: 200,
+      width: 32,
+      minutes: 60,
+      onProgress,
+    });
+    expect([...tasks]).not.toContain("compile");
+    expect(plan.reasons.steps).toMatch(/by half of this machine's peak; it was not timed/);
+    expect(plan.expected.memory_bytes).toBeGreaterThan(16 * plan.parameters);
+    await expect(planPretraining({ documents: stories, out: "x", flops: 1e26 })).rejects.toThrow(
+      /would be read .* times/,
+    );
+    await expect(planPretraining({ documents: stories, out: "x", layers: 3e7 })).rejects.toThrow(/at most 4096/);
+  });
+
+  it("cannot go on with a run that is not there", async () => {
+    await expect(pretrain({ out: join(folder, "nothing"), resume: true })).rejects.toThrow(
+      /nothing holds no run to go on with; check --out/,
+    );
+  });
+
   it("refuses what the machine cannot hold before anything is allocated, and says what to lower", async () => {
     const huge = at("huge", { steps: 1, layers: 96, width: 122880, batch: 64, sequence: 2048 });
     await expect(pretrain(huge)).rejects.toThrow(
