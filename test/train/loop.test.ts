@@ -81,7 +81,7 @@ describe("planRun", () => {
   });
 
   it("chooses no larger model or step than a text can teach, whatever there is to spend", () => {
-    const o = { out: "", resume: false };
+    const o = { out: "", force: false, resume: false };
     const [some, much] = [1e18, 1e24].map((flops) => chooseSizes({ ...o, flops }, flops, 1e6));
     expect(much.model).toEqual(some.model);
     expect(much.reasons.width).toMatch(/1\.0e24 would need more text than 16 readings of this one/);
