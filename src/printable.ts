@@ -8,7 +8,14 @@ export function escapeControls(text: string): string {
   });
 }
 
-/** A text with `***` for the user name and password of every address in it. */
+const USER = /([a-z][a-z0-9+.-]{0,20}:[\\/]{2})[^\s\\/?#'"<>]*@/gi;
+const SECRET =
+  /([?&](?:access_token|api_?key|auth|passw(?:or)?d|secret|sig|signature|token|x-(?:amz|goog)-(?:signature|credential|security-token))=)[^&#\s'"<>]*/gi;
+
+/** A text with `***` for the user name and password of every address in it, and for the parameters that hold secrets. */
 export function hideCredentials(text: string): string {
-  return text.replace(/([a-z][a-z0-9+.-]{0,20}:[\\/]{2})[^\s\\/?#'"<>]*@/gi, "$1***@");
+  return text.replace(USER, "$1***@").replace(SECRET, "$1***");
 }
+
+/** What somebody else wrote, as a message may quote it. */
+export const quoted = (text: string) => escapeControls(hideCredentials(text));

@@ -8,6 +8,7 @@ import { createReadStream } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import { fileError, QuernError } from "../errors.js";
+import { escapeControls, quoted } from "../printable.js";
 
 export interface LocationOptions {
   readonly signal?: AbortSignal;
@@ -15,6 +16,9 @@ export interface LocationOptions {
   /** How often a request is tried again before its error is final. Default 5. */
   readonly retries?: number;
 }
+
+/** Bytes of a crawl's path list; Common Crawl's have less than one million. */
+const LARGEST_LIST = 2 ** 26;
 
 export const isRemote = (location: string) => /^(https?|hf|cc):\/\//i.test(location);
 
@@ -27,22 +31,30 @@ export async function expandLocation(location: string, options: LocationOptions 
   const crawl = /^cc:\/\/(CC-MAIN-[\w-]+)(?:\/(warc|wet|wat))?\/?$/.exec(location);
   if (crawl === null) {
     if (/^cc:\/\//i.test(location)) {
-      throw new QuernError(`${location} names no crawl; write cc://CC-MAIN-2024-22 or cc://CC-MAIN-2024-22/wet`, {
-        exitCode: 2,
-      });
+      throw new QuernError(
+        `${quoted(location)} names no crawl; write cc://CC-MAIN-2024-22 or cc://CC-MAIN-2024-22/wet`,
+        {
+          exitCode: 2,
+        },
+      );
     }
     return [location];
   }
   const base = (environmentOf(options).QUERN_COMMON_CRAWL ?? "https://data.commoncrawl.org").replace(/\/+$/, "");
   const list = `${base}/crawl-data/${crawl[1]}/${crawl[2] ?? "warc"}.paths.gz`;
   const parts: Uint8Array[] = [];
-  for await (const part of fetchBytes(list, {}, options)) parts.push(part);
+  let length = 0;
+  for await (const part of fetchBytes(list, {}, options)) {
+    length += part.length;
+    if (length > LARGEST_LIST) throw new QuernError(`${quoted(list)} is no list of paths: it is larger than 64 MiB`);
+    parts.push(part);
+  }
   const packed = Buffer.concat(parts);
   let text = packed;
   try {
     if (packed[0] === 0x1f) text = gunzipSync(packed, { maxOutputLength: 2 ** 28 });
   } catch (error) {
-    throw new QuernError(`${list} is not a whole gzip file: ${(error as Error).message}`, { cause: error });
+    throw new QuernError(`${quoted(list)} is not a whole gzip file: ${(error as Error).message}`, { cause: error });
   }
   return text
     .toString("utf8")
@@ -79,7 +91,9 @@ function addressOf(
   if (/^https?:/i.test(location)) return { address: location, headers: {} };
   const file = /^hf:\/\/datasets\/([^/]+\/[^/@]+)(?:@([^/]+))?\/(.+)$/.exec(location);
   if (file === null) {
-    throw new QuernError(`${location} names no file; write hf://datasets/OWNER/NAME[@REVISION]/PATH`, { exitCode: 2 });
+    throw new QuernError(`${quoted(location)} names no file; write hf://datasets/OWNER/NAME[@REVISION]/PATH`, {
+      exitCode: 2,
+    });
   }
   const [, name, revision = "main", path] = file;
   const base = (environment.HF_ENDPOINT ?? "https://huggingface.co").replace(/\/+$/, "");
@@ -90,11 +104,29 @@ function addressOf(
   };
 }
 
+/** An address without the user name and password that it may hold, and the header that says them. */
+function withoutUser(address: string): { readonly bare: string; readonly authorization: Record<string, string> } {
+  const url = URL.canParse(address) ? new URL(address) : null;
+  if (url === null || (url.username === "" && url.password === "")) return { bare: address, authorization: {} };
+  let user = `${url.username}:${url.password}`;
+  try {
+    user = decodeURIComponent(user);
+  } catch {
+    // A percent sign of the password itself.
+  }
+  url.username = "";
+  url.password = "";
+  return { bare: url.href, authorization: { authorization: `Basic ${Buffer.from(user).toString("base64")}` } };
+}
+
 async function* fetchBytes(
-  address: string,
-  headers: Readonly<Record<string, string>>,
+  location: string,
+  extra: Readonly<Record<string, string>>,
   options: LocationOptions,
 ): AsyncGenerator<Uint8Array> {
+  const { bare: address, authorization } = withoutUser(location);
+  const headers = { ...extra, ...authorization };
+  const shown = quoted(address);
   const retries = options.retries ?? 5;
   let at = 0;
   let entityTag: string | null = null;
@@ -120,11 +152,11 @@ async function* fetchBytes(
         return;
       }
       await response.body?.cancel();
-      if (response.ok) throw new QuernError(`cannot read ${address} on: it changed, or gives no ranges`);
-      problem = `the server answered ${response.status} ${response.statusText}`.trim();
+      if (response.ok) throw new QuernError(`cannot read ${shown} on: it changed, or gives no ranges`);
+      problem = escapeControls(`the server answered ${response.status} ${response.statusText}`.trim());
       if (response.status !== 429 && response.status < 500) {
         const hint = response.status === 401 || response.status === 403 ? "; set HF_TOKEN where it needs one" : "";
-        throw new QuernError(`cannot read ${address}: ${problem}${hint}`);
+        throw new QuernError(`cannot read ${shown}: ${problem}${hint}`);
       }
       wait = 1000 * Number(response.headers.get("retry-after") ?? 0);
     } catch (error) {
@@ -133,7 +165,7 @@ async function* fetchBytes(
       problem = cause instanceof Error ? cause.message : (error as Error).message;
     }
     failures += 1;
-    if (failures > retries) throw new QuernError(`cannot read ${address}: ${problem} (tried ${failures} times)`);
+    if (failures > retries) throw new QuernError(`cannot read ${shown}: ${problem} (tried ${failures} times)`);
     // Doubles from a quarter of a second; a server that asks for more gets it, up to two minutes.
     const patience = Math.min(120_000, Math.max(250 * 2 ** (failures - 1), Number.isFinite(wait) ? wait : 0));
     await sleep(patience, undefined, { signal: options.signal });

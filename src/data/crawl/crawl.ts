@@ -10,7 +10,7 @@ import type { z } from "zod";
 import { type OutputLayout, withOutput, writeFileAtomic } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
-import { escapeControls, hideCredentials } from "../../printable.js";
+import { escapeControls, hideCredentials, quoted } from "../../printable.js";
 import type { OnProgress } from "../../progress.js";
 import { version } from "../../version.js";
 import { type HttpResponse, parseHttpResponse } from "../archive/http-message.js";
@@ -87,7 +87,7 @@ export async function crawl(options: CrawlOptions): Promise<CrawlResult> {
   const starts = o.urls.map((url) => {
     const start = normaliseUrl(url);
     if (start === null) {
-      throw new QuernError(`${escapeControls(hideCredentials(url))} is no http or https address`, { exitCode: 2 });
+      throw new QuernError(`${quoted(url)} is no http or https address`, { exitCode: 2 });
     }
     return start;
   });
@@ -395,7 +395,8 @@ class Crawl {
     const response = parseHttpResponse(exchange.response, 8 * maxPageBytes);
     if (response === null) return this.#finish({ url: entry.url, outcome: "no HTTP answer" });
     if (response.body.length === 0 && response.flaws.length > 0) {
-      return this.#finish({ url: entry.url, outcome: `a body that is damaged (${response.flaws[0]})`, status });
+      const outcome = `a body that is damaged (${shown(response.flaws[0])})`;
+      return this.#finish({ url: entry.url, outcome, status });
     }
     if (isSitemap) return this.#readSitemap(entry, response, this.#records(entry.url, exchange, null));
     await this.#keep(entry, exchange, response);
@@ -519,8 +520,9 @@ const secondsIn = (text: string) => (/^\d+$/.test(text) ? Number(text) : (Date.p
 /** True unless the header names another type; where it names none, the body decides. */
 const mayBe = (types: RegExp, headers: ReadonlyMap<string, string>) =>
   types.test(mediaTypeOf(headers.get("content-type") ?? "") ?? "text/plain");
-/** A type is the server's word, of any length. */
-const ofType = (type: string | null) => `of type ${escapeControls((type ?? "unknown").slice(0, 60))}`;
+/** What a server wrote, of any length. */
+const shown = (text: string) => escapeControls(text.slice(0, 60));
+const ofType = (type: string | null) => `of type ${shown(type ?? "unknown")}`;
 
 /** A file that came in part, or damaged, is none: it may lack the rule that forbids. */
 function readRobots(url: string, exchange: Exchange): Robots {
@@ -529,7 +531,7 @@ function readRobots(url: string, exchange: Exchange): Robots {
   const response = parseHttpResponse(exchange.response, 64 * LARGEST_ROBOTS);
   if (response === null) return unreadableRobots("no HTTP answer");
   const [flaw] = response.flaws;
-  if (status < 300 && response.body.length === 0 && flaw !== undefined) return unreadableRobots(flaw);
+  if (status < 300 && response.body.length === 0 && flaw !== undefined) return unreadableRobots(shown(flaw));
   // A redirect that leads nowhere leads to no file.
   return robotsFrom(url, status >= 300 && status < 400 ? 404 : status, response.body);
 }
