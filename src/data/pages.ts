@@ -12,6 +12,7 @@ import { documentRecords } from "./document-records.js";
 import { decodePage } from "./extract/charset.js";
 import { fetchedFile } from "./fetched.js";
 import { expandLocation, isRemote, type LocationOptions, readLocation } from "./location.js";
+import { isForPrograms, kindOfBody } from "./media-type.js";
 import type { Page, PageReader } from "./page.js";
 
 export interface PageOptions extends LocationOptions {
@@ -98,7 +99,12 @@ const KINDS: readonly [RegExp, Part["kind"]][] = [
 ];
 const kindOf = (name: string) => KINDS.find(([pattern]) => pattern.test(name))?.[1];
 const idOf = (path: string) => path.replace(/\.(gz|zst)$/i, "").replace(/\.x?html?$/i, "");
-const count = (counts: Map<string, number>, reason: string) => counts.set(reason, (counts.get(reason) ?? 0) + 1);
+/** Reasons that are told apart; an archive may name any number of types. */
+const MOST_REASONS = 200;
+function count(counts: Map<string, number>, reason: string): void {
+  const name = counts.has(reason) || counts.size < MOST_REASONS ? reason : "(others)";
+  counts.set(name, (counts.get(name) ?? 0) + 1);
+}
 
 /** The pages of all inputs, one part after the other. */
 export function readPages(inputs: readonly string[], options: PageOptions = {}): PageReader {
@@ -138,9 +144,8 @@ async function* archivePages(part: Part, skipped: Map<string, number>, options: 
   let records = 0;
   for await (const record of reader) {
     records += 1;
-    const page = pageOf(record, part, limit);
-    if (typeof page === "string") count(skipped, page);
-    else yield page;
+    const page = pageOf(record, part, limit, (reason) => count(skipped, reason));
+    if (page !== null) yield page;
   }
   for (const [reason, times] of reader.lost) {
     skipped.set(`archive: ${reason}`, (skipped.get(`archive: ${reason}`) ?? 0) + times);
@@ -151,38 +156,46 @@ async function* archivePages(part: Part, skipped: Map<string, number>, options: 
   }
 }
 
-/** The page in a record, or why there is none. */
-function pageOf(record: ArchiveRecord, part: Part, limit: number): Page | string {
-  const url = record.fields.get("warc-target-uri");
-  const time = record.fields.get("warc-date");
+/** The page in a record; null where there is none. `skip` is told why, and of a page that is there only in part. */
+function pageOf(record: ArchiveRecord, part: Part, limit: number, skip: (reason: string) => void): Page | null {
+  const none = (reason: string) => {
+    skip(reason);
+    return null;
+  };
+  const url = printable(record.fields.get("warc-target-uri"));
+  const time = printable(record.fields.get("warc-date"));
+  const recordId = printable(record.fields.get("warc-record-id")?.replace(/^<|>$/g, ""));
   const origin = { archive: part.location, offset: record.offset, ...(time === undefined ? {} : { time }) };
-  const id = record.fields.get("warc-record-id")?.replace(/^<|>$/g, "") ?? `${part.id}:${record.offset}`;
+  const id = recordId ?? `${part.id}:${record.offset}`;
   const place = { id, ...(url === undefined ? {} : { url }), source: part.source, origin };
+  if (!READ_TYPES.has(record.type)) return none(`a ${OTHER_TYPES.has(record.type) ? record.type : "nameless"} record`);
+  if (url !== undefined && isForPrograms(url)) return none("a file for programs, not a page");
   if (record.type === "conversion") {
     return { ...place, content: { kind: "text", text: record.content.toString("utf8") } };
   }
-  if (record.type !== "response" && record.type !== "resource") return `a ${record.type || "nameless"} record`;
   let contentType = record.fields.get("content-type") ?? "";
   let bytes = record.content;
   if (record.type === "response") {
     const response = parseHttpResponse(record.content, limit);
-    if (response === null) return "a response that is not HTTP";
-    if (response.status < 200 || response.status > 299) return `an answer with status ${response.status}`;
-    if (response.body.length === 0)
-      return response.flaws.length > 0 ? `a body that is ${response.flaws[0]}` : "no body";
+    if (response === null) return none("a response that is not HTTP");
+    if (response.status < 200 || response.status > 299) return none(`an answer with status ${response.status}`);
+    for (const flaw of response.flaws) skip(`body: ${flaw}`);
     contentType = response.headers.get("content-type") ?? "";
     bytes = response.body;
+    if (bytes.length === 0) return response.flaws.length > 0 ? null : none("no body");
   }
-  const type = contentType.split(";", 1)[0].trim().toLowerCase();
-  if (type === "text/plain") return { ...place, content: { kind: "text", text: decodePage(bytes, contentType).text } };
-  if (type !== "" && !HTML_TYPES.has(type)) return `a body of type ${type}`;
-  if (type === "" && !/<(!doctype|html|head|body)\b/i.test(bytes.toString("latin1", 0, 2048))) {
-    return "a body of unknown type";
-  }
-  return { ...place, content: { kind: "html", bytes, ...(contentType === "" ? {} : { contentType }) } };
+  const kind = kindOfBody(contentType, bytes);
+  if (kind === "text") return { ...place, content: { kind, text: decodePage(bytes, contentType).text } };
+  if (kind !== "html") return none(`a body of type ${kind.slice(0, 80)}`);
+  return { ...place, content: { kind, bytes, ...(contentType === "" ? {} : { contentType }) } };
 }
 
-const HTML_TYPES = new Set(["text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"]);
+const READ_TYPES = new Set(["conversion", "response", "resource"]);
+const OTHER_TYPES = new Set(["warcinfo", "request", "metadata", "revisit", "continuation", "filedesc"]);
+
+/** Without the characters that would move a terminal's cursor or divide a line: percent-encoded, as an address has them. */
+const printable = (text: string | undefined) =>
+  text?.replace(/[\p{Cc}\s\u202a-\u202e\u2066-\u2069]/gu, encodeURIComponent);
 
 async function* htmlPage(part: Part, skipped: Map<string, number>, options: PageOptions): AsyncGenerator<Page> {
   const limit = options.largestPage ?? LARGEST_PAGE;

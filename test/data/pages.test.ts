@@ -97,6 +97,34 @@ describe("pages", () => {
     );
   });
 
+  it("reads pages whose headers are wrong, no robots.txt, and escapes what would move a cursor", async () => {
+    const bytes = Buffer.concat([
+      response("http://a.test/robots.txt", 200, "text/plain", "User-agent: *\nDisallow: /x"),
+      response("http://a.test/1", 200, "text/html charset=utf-8", "<html><p>one"),
+      response("http://a.test/2", 200, "html\r\nContent-Encoding: none", "<html><p>two"),
+      response("http://a.test/a b\u001b[2J\u202e", 200, "text/html", "<p>three"),
+      response(
+        "http://a.test/4",
+        200,
+        "text/html\r\nContent-Encoding: gzip",
+        gzipSync("<p>four ".repeat(99)).subarray(0, 30),
+      ),
+      response("http://a.test/5", 200, "evil\u001b[31m/type", "\0"),
+    ]);
+    const { found, skipped } = await pages([await file("odd.warc.gz", bytes)]);
+    expect(found.map(({ url }) => url)).toEqual([
+      "http://a.test/1",
+      "http://a.test/2",
+      "http://a.test/a%20b%1B[2J%E2%80%AE",
+      "http://a.test/4",
+    ]);
+    expect(skipped).toEqual({
+      "a file for programs, not a page": 1,
+      "body: cut short": 1,
+      "a body of type application/octet-stream": 1,
+    });
+  });
+
   it("skips a page larger than the limit and goes on", async () => {
     await file("a.html", "x".repeat(5000));
     await file("b.html", "small");

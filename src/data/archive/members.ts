@@ -62,7 +62,8 @@ export function startsMember(window: Buffer, expected: RegExp): boolean {
   return expected.test(gunzipCut(window.subarray(0, 512), 2 ** 20).toString("latin1"));
 }
 
-function gzipHeaderLength(bytes: Buffer): number | Member {
+/** Bytes of a gzip member's header, at most 64 KiB of which are looked at; "more" where it does not end in `bytes`. */
+export function gzipHeaderLength(bytes: Buffer): number | Member {
   if (bytes.length < 10) return "more";
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b || bytes[2] !== 8 || bytes[3] > 31) return { problem: "no gzip member" };
   const flags = bytes[3];
@@ -157,9 +158,9 @@ function zstdContentSize(frame: Buffer): number | undefined {
 /** RFC 8878, 3.1.1.1.2: an exponent and eighths. */
 const zstdWindow = (frame: Buffer) => 2 ** (10 + (frame[5] >> 3)) * (1 + (frame[5] & 7) / 8);
 
-/** True where a packed stream that begins so can be unpacked piece by piece, without a window of any size that it likes. */
-export function isStream(start: Buffer, packing: Packing): boolean {
-  if (packing !== "zstd" || start.length < 6) return packing === "gzip";
+/** True where a stream of Zstandard that begins so can be unpacked piece by piece, without a window of any size that it likes. */
+export function isStream(start: Buffer): boolean {
+  if (start.length < 6) return false;
   const one = (start[4] & 0x20) !== 0;
   return ((one ? zstdContentSize(start) : zstdWindow(start)) ?? 0) <= LARGEST_WINDOW;
 }

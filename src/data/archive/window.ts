@@ -1,10 +1,13 @@
 /** @file The part of a byte stream that is looked at: it grows at its end as needed and is dropped at its start. */
 
+const LEAST = 2 ** 16;
+
 export class Window {
   #source: AsyncIterator<Uint8Array>;
-  #bytes: Buffer = Buffer.alloc(0);
-  #start = 0; // of what is still wanted in #bytes
-  #offset = 0; // of #bytes[#start] in the stream
+  #memory: Buffer = Buffer.alloc(0);
+  #start = 0; // of what is still wanted in #memory
+  #end = 0;
+  #offset = 0; // of #memory[#start] in the stream
   #ended = false;
 
   constructor(source: AsyncIterable<Uint8Array>) {
@@ -13,7 +16,7 @@ export class Window {
 
   /** What is there of the stream from `offset` on; valid until the next `grow`. */
   get bytes(): Buffer {
-    return this.#bytes.subarray(this.#start);
+    return this.#memory.subarray(this.#start, this.#end);
   }
 
   /** Where `bytes` begins in the stream. */
@@ -32,19 +35,27 @@ export class Window {
 
   /** Takes more of the stream, until there are `wanted` bytes or no more. */
   async grow(wanted: number): Promise<void> {
-    if (this.#bytes.length - this.#start >= wanted) return;
-    const parts: Uint8Array[] = [this.bytes];
-    let length = this.bytes.length;
-    while (length < wanted && !this.#ended) {
+    while (this.#end - this.#start < wanted && !this.#ended) {
       const next = await this.#source.next();
       if (next.done) this.#ended = true;
-      else {
-        parts.push(next.value);
-        length += next.value.length;
-      }
+      else this.#append(next.value);
     }
-    this.#bytes = Buffer.concat(parts, length);
-    this.#start = 0;
+  }
+
+  /** Each byte is moved a bounded number of times, however small the pieces are that come and go. */
+  #append(piece: Uint8Array): void {
+    const length = this.#end - this.#start;
+    if (this.#end + piece.length > this.#memory.length) {
+      const needed = length + piece.length;
+      const roomy = 2 * needed <= this.#memory.length;
+      const memory = roomy ? this.#memory : Buffer.allocUnsafe(Math.max(2 * needed, LEAST));
+      this.#memory.copy(memory, 0, this.#start, this.#end);
+      this.#memory = memory;
+      this.#start = 0;
+      this.#end = length;
+    }
+    this.#memory.set(piece, this.#end);
+    this.#end += piece.length;
   }
 
   /** Ends the source, when no more of it is wanted. */
