@@ -3,7 +3,7 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Crawl web sites into WARC archives, politely: robots.txt, noindex and noai are obeyed, a host is asked one thing at a time. A crawl that was stopped goes on where it was.",
+    "Crawl web sites into WARC archives, politely: robots.txt, noindex and noai are obeyed, with one request at a time to a host. A crawl that was stopped resumes, and tries what it was refused again.",
   options: crawlOptions,
   positional: ["urls"],
   examples: [

@@ -15,8 +15,8 @@ const PERHAPS_SESSION = /^(s|sid|sess|sessid|session|sessionid|session_id|oscsid
 /** ColdFusion's session id has two halves. */
 const COLDFUSION = /^cf(id|token)$/i;
 const TOKEN = /^[\w.!~:,+-]*$/;
-/** Letters and digits of chance: 32 hexadecimal digits, or the 24 and 26 that ASP.NET and PHP make. */
-const RANDOM = /^(?=.*\d)(?=.*[a-z])[0-9a-z]{20,}$/i;
+/** Letters and digits by chance, so in many short runs: 32 hexadecimal digits, or the 24 and 26 of ASP.NET and PHP. */
+const RANDOM = /^(?=(?:[a-z]*\d+(?=[a-z])){3})[0-9a-z]{20,}$/i;
 
 /** Characters of an address. */
 export const LONGEST_ADDRESS = 2000;

@@ -22,14 +22,21 @@ describe("an address in one form", () => {
   });
 
   it("loses what looks like a session id, and only that", () => {
-    const hex = "0123456789abcdef0123456789abcdef";
+    const hex = "0c83f57c786a0b4a39efab23731c7ebc";
     for (const name of ["sid", "s", "PHPSESSID", "jsessionid", "sessionid", "session_id", "osCsid"]) {
       expect([name, normaliseUrl(`http://a.test/p?x=1&${name}=${hex}`)]).toEqual([name, "http://a.test/p?x=1"]);
     }
     expect(normaliseUrl("http://a.test/p?PHPSESSID=r2t5uvjq435r4q7ib3vtdjq120")).toBe("http://a.test/p");
     expect(normaliseUrl("http://a.test/p;jsessionid=1A2B.node1?x=1")).toBe("http://a.test/p?x=1");
     expect(normaliseUrl("http://a.test/p?CFID=12&CFTOKEN=3456&x=1")).toBe("http://a.test/p?x=1");
-    const pages = ["sid=07/01/02/0304", "sid=4711", "s=mill+wheel", "s=internationalization", "sessionid=12"];
+    const pages = [
+      "sid=07/01/02/0304",
+      "sid=4711",
+      "s=mill+wheel",
+      "s=internationalization",
+      "s=javascript2024tutorials",
+      "sessionid=12",
+    ];
     pages.push("session=morning", "phpsessid=99/09/08", "s", "sid=", "cfid=12", "id=0123456789abcdef0123456789abcdef");
     for (const query of pages) expect(normaliseUrl(`http://a.test/p?${query}`)).toBe(`http://a.test/p?${query}`);
   });
@@ -115,8 +122,8 @@ describe("links of a page", () => {
 describe("addresses that were seen", () => {
   it("are known by their hashes", () => {
     const seen = new AddressSet();
-    for (let i = 0; i < 20_000; i++) expect(seen.add(`http://a.test/${i}`)).toBe(true);
-    for (let i = 0; i < 20_000; i += 100) expect(seen.add(`http://a.test/${i}`)).toBe(false);
+    const added = () => Array.from({ length: 20_000 }, (_, i) => seen.add(`http://a.test/${i}`)).filter((one) => one);
+    expect([added().length, added().length]).toEqual([20_000, 0]);
     expect([seen.size, seen.has("http://a.test/7"), seen.has("http://a.test/x")]).toEqual([20_000, true, false]);
   });
 
