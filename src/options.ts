@@ -102,9 +102,19 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   object: "an object",
 };
 
-function show(value: unknown): string {
-  const text = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
+/** A value as a message shows it: at most 60 characters. */
+export function show(value: unknown): string {
+  const text = typeof value === "number" ? String(value) : asJson(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+function asJson(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    // It contains itself, is too deep, or holds a bigint.
+    return typeof value === "object" ? "an object" : String(value);
+  }
 }
 
 /** The candidate that takes the fewest edits (insert, delete, replace, swap) to reach; undefined when there is none. */

@@ -3,8 +3,12 @@
  * accounts of what they did, so that the funnel's sums can be wrong and are checked.
  */
 import { parse } from "tldts";
+import { QuernError, quoted } from "../../errors.js";
+import { show } from "../../options.js";
+import { isPromise } from "../filters/custom.js";
 import type { Candidate, Edit, Step, Verdict } from "../filters/filter.js";
 import { type Amount, addNamed, addTo, countNamed, flowOf, newCounts, type StepCounts } from "../funnel/counts.js";
+import { userPlace } from "./user-place.js";
 
 export interface Dropped {
   readonly keep: false;
@@ -30,7 +34,13 @@ export class Chain {
 
   /** Reads lists and loads models. */
   async prepare(): Promise<void> {
-    for (const step of this.steps) await step.prepare?.();
+    for (const step of this.steps) {
+      try {
+        await step.prepare?.();
+      } catch (error) {
+        throw stepFault(step, error);
+      }
+    }
   }
 
   /** Sends a document through; its passage and language are then what the steps made of them. */
@@ -41,7 +51,7 @@ export class Chain {
       const counts = this.counts[i];
       const before = document.passage;
       const languageBefore = document.language ?? "und";
-      const verdict = step.judge(document);
+      const verdict = judgeBy(step, document);
       const amountIn: Amount = [1, before.bytes, before.wordCount];
       addTo(counts.in, amountIn);
       let amountOut: Amount | undefined;
@@ -81,6 +91,52 @@ export class Chain {
     counts.cut[1] += cut;
     counts.added[1] += verdict.added ?? Math.max(0, net);
   }
+}
+
+/** A step's verdict, checked where the step may be a user's own. Throws a `QuernError` that names the step and the document. */
+function judgeBy(step: Step, document: Candidate): Verdict {
+  let verdict: Verdict;
+  try {
+    verdict = step.judge(document);
+  } catch (error) {
+    throw stepFault(step, error, document.id);
+  }
+  const wrong = wrongVerdict(verdict);
+  if (wrong !== undefined) throw stepFault(step, new QuernError(wrong, { exitCode: 2 }), document.id);
+  return verdict;
+}
+
+function wrongVerdict(verdict: Verdict): string | undefined {
+  if (isPromise(verdict)) {
+    verdict.catch(() => {});
+    return "it answered a promise; a step is no async function";
+  }
+  if (typeof verdict !== "object" || verdict === null || typeof verdict.keep !== "boolean") {
+    return `it answered ${show(verdict)}; it must answer { keep: true } or { keep: false, reason }`;
+  }
+  if (!verdict.keep && typeof verdict.reason !== "string") return "it dropped the document without a reason";
+  return verdict.keep && "text" in verdict && typeof verdict.text !== "string" ? "its text is no text" : undefined;
+}
+
+/** An error as the step's whose code it came from; one of Quern's own stays as it is. */
+function stepFault(step: Step, error: unknown, id?: string): unknown {
+  const at = id === undefined ? "" : ` on the document ${quoted(id)}`;
+  const place = userPlace(error);
+  if (error instanceof QuernError) {
+    if (id === undefined) return error;
+    return new QuernError(`the step "${step.name}" of the recipe failed${at}: ${error.message}`, {
+      exitCode: error.exitCode,
+      cause: error,
+    });
+  }
+  const isUsers = place !== undefined || "code" in (step.settings ?? {}) || !(error instanceof Error);
+  if (!isUsers) return error;
+  const reason = error instanceof Error ? error.message.split("\n")[0] : show(error);
+  const where = place === undefined ? "" : ` (${place})`;
+  return new QuernError(`the step "${step.name}" of the recipe failed${at}: ${quoted(reason)}${where}`, {
+    exitCode: 1,
+    cause: error,
+  });
 }
 
 /** The registered domain of an address, its host where it has none, `(none)` without an address. */

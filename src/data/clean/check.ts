@@ -4,7 +4,7 @@ import type { Candidate } from "../filters/filter.js";
 import { Passage } from "../text/passage.js";
 import { Chain } from "./chain.js";
 import { loadRecipe } from "./load-recipe.js";
-import { defineRecipe, type Recipe } from "./recipe.js";
+import { defineRecipe, type Recipe, splitterOf } from "./recipe.js";
 import { readRecords } from "./records.js";
 
 export interface CheckedDocument {
@@ -40,7 +40,7 @@ export async function* checkDocuments(
       ...(record.url === undefined ? {} : { url: record.url }),
       source: record.source ?? part.source,
       language: record.language ?? recipe.language,
-      passage: new Passage(record.content.text, { words: recipe.words, sentences: recipe.sentences }),
+      passage: new Passage(record.content.text, splitterOf(recipe)),
     };
     const outcome = chain.judge(document);
     yield outcome.keep

@@ -3,8 +3,8 @@
  *
  *     { "name": "web", "steps": ["normalise", { "length": { "minWords": 20 } }] }
  */
-import { QuernError } from "../../errors.js";
-import { nearest } from "../../options.js";
+import { QuernError, quoted } from "../../errors.js";
+import { nearest, show } from "../../options.js";
 import * as parts from "../recipe-steps.js";
 
 /** Steps by their names; `custom` has a function and is none of them. */
@@ -34,19 +34,30 @@ export function parseRecipe(value: unknown, path: string): parts.Recipe {
   if (typeof value !== "object" || value === null || !("steps" in value) || !Array.isArray(value.steps)) {
     throw wrong("it must be an object with a list of steps");
   }
-  return parts.defineRecipe({ ...value, steps: value.steps.map((step: unknown) => stepOf(step, wrong)) });
+  const steps = value.steps.map((step: unknown) => stepOf(step, wrong));
+  try {
+    return parts.defineRecipe({ ...value, steps });
+  } catch (error) {
+    if (error instanceof QuernError) throw wrong(error.message.replace(/^the recipe is wrong: /, ""));
+    throw error;
+  }
 }
 
 function stepOf(value: unknown, wrong: (what: string) => QuernError): parts.Step {
   const isName = typeof value === "string";
   const [name, options] = isName ? [value, undefined] : (Object.entries(value ?? {})[0] ?? []);
   if (typeof name !== "string" || (!isName && Object.keys(value as object).length !== 1)) {
-    throw wrong(`a step is a name or { name: options }, not ${JSON.stringify(value)}`);
+    throw wrong(`a step is a name or { name: options }, not ${show(value)}`);
   }
   const make = Object.hasOwn(STEPS, name) ? STEPS[name] : undefined;
   if (make === undefined) {
     const near = nearest(name, Object.keys(STEPS));
-    throw wrong(`there is no step ${name}${near === undefined ? "" : `; did you mean ${near}?`}`);
+    throw wrong(`there is no step ${quoted(name)}${near === undefined ? "" : `; did you mean ${near}?`}`);
   }
-  return make(options as never);
+  try {
+    return make(options as never);
+  } catch (error) {
+    if (error instanceof QuernError) throw wrong(error.message);
+    throw error;
+  }
 }

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { fileError, QuernError } from "../../errors.js";
+import { fileError, QuernError, quoted } from "../../errors.js";
 import { version } from "../../version.js";
 import { filesOf } from "../filters/word-list.js";
 import fineweb from "./fineweb.js";
@@ -23,22 +23,38 @@ const BUILT_IN: Readonly<Record<string, Recipe>> = { fineweb, "fineweb-2": finew
  * not there, does not run, or exports no recipe.
  */
 export async function loadRecipe(path = "fineweb"): Promise<Recipe> {
-  if (path in BUILT_IN && !existsSync(path)) return BUILT_IN[path];
+  if (Object.hasOwn(BUILT_IN, path) && !existsSync(path)) return BUILT_IN[path];
   const file = resolve(path);
   if (!existsSync(file)) {
     const names = Object.keys(BUILT_IN).join(", ");
-    throw new QuernError(`there is no recipe ${path}; it must be a TypeScript or JSON file, or one of ${names}`, {
-      exitCode: 2,
-    });
+    throw new QuernError(
+      `there is no recipe ${quoted(path)}; it must be a TypeScript or JSON file, or one of ${names}`,
+      {
+        exitCode: 2,
+      },
+    );
   }
   if (file.endsWith(".json")) return (await import("./json-recipe.js")).parseRecipe(await importRecipe(path), path);
   const exported = await importRecipe(path);
   if (typeof exported !== "object" || exported === null || !("steps" in exported)) {
-    throw new QuernError(`${path} exports no recipe; end it with \`export default defineRecipe({ steps: [...] })\``, {
-      exitCode: 2,
-    });
+    throw new QuernError(
+      `the recipe ${path} exports no recipe but ${kindOf(exported)}; end it with \`export default defineRecipe({ steps: [...] })\``,
+      {
+        exitCode: 2,
+      },
+    );
   }
-  return defineRecipe(exported as Recipe);
+  try {
+    return defineRecipe(exported as Recipe);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    throw new QuernError(`${path}: ${error.message}`, { exitCode: 2, cause: error });
+  }
+}
+
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return "nothing";
+  return Array.isArray(value) ? "a list" : typeof value === "object" ? "an object without steps" : `a ${typeof value}`;
 }
 
 /** A hash of all that a recipe's work depends on: its steps and settings, its files and word lists, Quern's version. */
@@ -48,11 +64,20 @@ export async function recipeIdentity(recipe: Recipe, file?: string): Promise<str
   add(version);
   const { steps, words, sentences, ...rest } = recipe;
   add(JSON.stringify(rest));
-  for (const step of steps) add(JSON.stringify([step.name, step.settings]));
+  for (const step of steps) add(settingsOf(step));
   add(`${words?.toString()} ${sentences?.toString()}`);
   for (const list of new Set(steps.flatMap(({ settings }) => filesOf(settings)))) add(await read(list));
   if (file !== undefined && existsSync(file)) await addSource(resolve(file), add, new Set());
   return hash.digest("hex");
+}
+
+function settingsOf({ name, settings }: Recipe["steps"][number]): string {
+  try {
+    return JSON.stringify([name, settings]);
+  } catch (error) {
+    const reason = (error as Error).message.split("\n")[0];
+    throw new QuernError(`the settings of the recipe's step "${name}" must be plain data: ${reason}`, { exitCode: 2 });
+  }
 }
 
 /** A source file and the files beside it that it imports. */

@@ -12,9 +12,11 @@
  *     });
  */
 import { z } from "zod";
-import { QuernError } from "../../errors.js";
+import { QuernError, quoted } from "../../errors.js";
+import { nearest, show } from "../../options.js";
 import type { Step } from "../filters/filter.js";
 import type { Splitter } from "../text/passage.js";
+import { userPlace } from "./user-place.js";
 
 export interface Recipe {
   readonly name?: string;
@@ -35,7 +37,8 @@ const stepSchema = z.custom<Step>(
     value !== null &&
     typeof (value as Step).name === "string" &&
     typeof (value as Step).judge === "function" &&
-    typeof (value as Step).settings === "object",
+    typeof (value as Step).settings === "object" &&
+    ["undefined", "function"].includes(typeof (value as Step).prepare),
   "is no step; call one of quern/data: gopherQuality(), language(), custom(name, function) …",
 );
 const schema = z.strictObject({
@@ -54,13 +57,18 @@ const RESERVED = ["read", "sample", "extract"];
 export function defineRecipe(recipe: Recipe): Recipe {
   const result = schema.safeParse(recipe);
   if (!result.success) {
-    const issues = result.error.issues.map(({ path, message }) => `${place(path)}: ${message}`);
+    const issues = result.error.issues.map((issue) => {
+      if (issue.code !== "unrecognized_keys") return `${place(issue.path)}: ${issue.message}`;
+      const known = Object.keys(issue.path.length === 0 ? schema.shape : schema.shape.extract.unwrap().shape);
+      const near = nearest(issue.keys[0], known);
+      return `unknown option ${quoted(issue.keys[0])}${near === undefined ? "" : `; did you mean ${near}?`}`;
+    });
     throw new QuernError(`the recipe is wrong: ${issues.join("; ")}`, { exitCode: 2 });
   }
   const names = new Set<string>();
   for (const { name } of recipe.steps) {
     if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) {
-      throw new QuernError(`the recipe's step "${name}" must be named by small letters, digits and hyphens`, {
+      throw new QuernError(`the recipe's step "${quoted(name)}" must be named by small letters, digits and hyphens`, {
         exitCode: 2,
       });
     }
@@ -74,6 +82,32 @@ export function defineRecipe(recipe: Recipe): Recipe {
 }
 
 const place = (path: readonly PropertyKey[]) => (path.length === 0 ? "it" : path.map(String).join("."));
+
+/** How the recipe splits texts. What a function of the user's throws is told as the recipe's. */
+export function splitterOf({ words, sentences }: Recipe): Partial<Splitter> {
+  return { words: guarded("words", words), sentences: guarded("sentences", sentences) };
+}
+
+function guarded<A extends readonly unknown[], R>(name: string, split: ((...given: A) => R) | undefined) {
+  if (split === undefined) return undefined;
+  return (...given: A): R => {
+    let answer: R;
+    try {
+      answer = split(...given);
+    } catch (error) {
+      const place = userPlace(error);
+      const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+      throw new QuernError(
+        `${name}() of the recipe failed: ${quoted(reason)}${place === undefined ? "" : ` (${place})`}`,
+        {
+          cause: error,
+        },
+      );
+    }
+    if (Array.isArray(answer)) return answer;
+    throw new QuernError(`${name}() of the recipe answered ${show(answer)}; it must answer a list`);
+  };
+}
 
 /** The same step under another name, for a recipe that has it twice. */
 export function named(name: string, step: Step): Step {

@@ -12,7 +12,7 @@ import { type Sample, Samples } from "../funnel/samples.js";
 import { Passage } from "../text/passage.js";
 import { Chain, domainOf } from "./chain.js";
 import { extractText, loadExtractor } from "./extraction.js";
-import type { Recipe } from "./recipe.js";
+import { type Recipe, splitterOf } from "./recipe.js";
 import { type InputRecord, readRecords } from "./records.js";
 import type { Task, TaskConfig } from "./tasks.js";
 
@@ -159,7 +159,7 @@ async function toDocument(
     origin: record.origin,
     language: record.language ?? recipe.language,
     ...(record.fields === undefined ? {} : { fields: { ...record.fields } }),
-    passage: new Passage(text, { words: recipe.words, sentences: recipe.sentences }),
+    passage: new Passage(text, splitterOf(recipe)),
   });
   if (content.kind === "text") {
     const document = make(content.text);

@@ -2,10 +2,10 @@
  * @file From documents to a corpus, top to bottom: clean → deduplicate → judge quality → decontaminate → mix → shards, each
  * stage a folder, and in the end a manifest and a report. A run that was killed goes on behind the stages that are whole.
  */
-import { stat } from "node:fs/promises";
+import { access, constants, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { makeFolder, type OutputLayout, removeLeftovers, withOutput, writeFileAtomic } from "../../documents/index.js";
-import { QuernError } from "../../errors.js";
+import { fileError, QuernError } from "../../errors.js";
 import type { OnProgress } from "../../progress.js";
 import {
   openTokenizer,
@@ -91,6 +91,10 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
   const { inputs, out, workers, executor, signal, onProgress, onNotice } = options;
   const recipe = checkCorpus(options.recipe);
   const call = { ...executor, workers, signal, onProgress, onNotice };
+  // What the last stages read is looked for before the first begins.
+  const { quality: judge, decontaminate: sets, shards: written } = recipe;
+  for (const file of [...(judge === undefined ? [] : [judge.model]), ...(sets?.against ?? [])]) await mustBeThere(file);
+  if (written !== false && written.tokenizer !== undefined) await openTokenizer(written.tokenizer, { signal });
   await makeFolder(out);
 
   // 1. Clean. Its own tasks go on where they were; the stages behind hang on what came of them.
@@ -229,6 +233,14 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
   await writeFileAtomic(join(out, "manifest.json"), await manifestText(recipe, inputs, out, stages, hash));
   for (const folder of [out, join(out, "stages")]) await removeLeftovers(folder);
   return result;
+}
+
+async function mustBeThere(file: string): Promise<void> {
+  try {
+    await access(file, constants.R_OK);
+  } catch (error) {
+    throw fileError(error, "read", file);
+  }
 }
 
 interface Call extends ExecutorInput {

@@ -1,10 +1,16 @@
 /** @file The recipe of a corpus from its file. */
+import { QuernError } from "../../errors.js";
 import { importRecipe } from "../clean/recipe-file.js";
 import { type CorpusRecipe, checkCorpus } from "./corpus-recipe.js";
 
 /** Reads a recipe. Throws a `QuernError` that says what is wrong with it. */
 export async function loadCorpus(path: string): Promise<CorpusRecipe> {
   const recipe = await importRecipe(path);
-  checkCorpus(recipe);
+  try {
+    checkCorpus(recipe);
+  } catch (error) {
+    if (error instanceof QuernError) throw new QuernError(`${path}: ${error.message}`, { exitCode: 2 });
+    throw error;
+  }
   return recipe as CorpusRecipe;
 }

@@ -1,6 +1,8 @@
 /** @file The step that takes evaluation examples out of training text. */
+import { z } from "zod";
 import { QuernError } from "../../errors.js";
 import { KEEP, type Step } from "../filters/filter.js";
+import { stepOptions, words } from "../filters/step-options.js";
 import { BenchmarkGrams } from "./benchmarks.js";
 
 export interface DecontaminationOptions {
@@ -17,7 +19,18 @@ export interface DecontaminationOptions {
 const SHOWN = 200;
 
 /** Leaves a note on each document that it finds something in: the examples, and the first stretch of text. */
-export function decontamination(options: DecontaminationOptions): Step {
+export function decontamination(given: DecontaminationOptions): Step {
+  const options = stepOptions(
+    "decontaminate",
+    given,
+    {},
+    {
+      against: words,
+      ngram: z.int().min(1).max(1000).optional(),
+      threshold: z.number().min(0).max(1).optional(),
+      remove: z.enum(["document", "span"]).optional(),
+    },
+  );
   const { against, ngram = 13, threshold = 0, remove = "document" } = options;
   if (against.length === 0)
     throw new QuernError("decontamination() needs an evaluation set in `against`", { exitCode: 2 });

@@ -2,7 +2,9 @@
  * @file Pages with a word of the user's list are dropped, as C4 does with its list (Raffel et al. 2020, section 2.2).
  * Reasons are datatrove's. No list comes with Quern.
  */
+import { z } from "zod";
 import { drop, KEEP, type Step } from "./filter.js";
+import { stepOptions, word, wordList } from "./step-options.js";
 import { readWordList, type WordList, wordPattern } from "./word-list.js";
 
 export interface BadWordsOptions {
@@ -12,10 +14,16 @@ export interface BadWordsOptions {
   readonly language?: string;
 }
 
+const lists = z.custom<unknown>(
+  (value) => wordList.or(z.record(z.string(), wordList)).safeParse(value).success,
+  'must be a list of words, { "file": "words.txt" }, or one of these for each language',
+);
+
 /** Written without spaces: a word is looked for anywhere. */
 const UNSPACED = new Set(["ja", "th", "zh", "jpn", "tha", "cmn", "lo", "km", "my", "bo"]);
 
-export function badWords(options: BadWordsOptions): Step {
+export function badWords(given: BadWordsOptions): Step {
+  const options = stepOptions("bad-words", given, {}, { words: lists, language: word.optional() });
   const perLanguage = !Array.isArray(options.words) && !("file" in options.words);
   const patterns = new Map<string, RegExp | undefined>();
   return {
@@ -23,10 +31,10 @@ export function badWords(options: BadWordsOptions): Step {
     settings: { ...options },
     expectsChange: false,
     async prepare() {
-      const lists = perLanguage
+      const listed = perLanguage
         ? (options.words as Readonly<Record<string, WordList>>)
         : { "": options.words as WordList };
-      for (const [language, list] of Object.entries(lists)) {
+      for (const [language, list] of Object.entries(listed)) {
         patterns.set(language, wordPattern(await readWordList(list), UNSPACED.has(language)));
       }
     },

@@ -2,8 +2,10 @@
  * @file C4's rules (Raffel et al. 2020, JMLR 21/140, section 2.2, and the released code): lines that are no sentences go,
  * and a page goes that says lorem ipsum, shows code, or keeps too few sentences. Order and reasons are datatrove's.
  */
+
 import { codePointCount, isSpace, splitLines, strip } from "../text/characters.js";
 import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js";
+import { stepOptions } from "./step-options.js";
 
 export interface C4QualityOptions {
   /** Take Wikipedia's `[1]`, `[edit]` and `[citation needed]` out of lines. */
@@ -41,7 +43,7 @@ const CITATION = /\[\p{Nd}*\]|\[edit\]|\[citation needed\]/gu;
 const POLICIES = ["terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies"];
 
 export function c4Quality(options: C4QualityOptions = {}): Step {
-  const rules = { ...C4_QUALITY, ...options };
+  const rules = { ...C4_QUALITY, ...stepOptions("c4-quality", options, C4_QUALITY) };
   return { name: "c4-quality", settings: rules, judge: (document) => judge(document, rules) };
 }
 

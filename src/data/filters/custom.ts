@@ -1,5 +1,6 @@
 /** @file A filter or an edit that is a function of the user's recipe. */
 import { QuernError } from "../../errors.js";
+import { show } from "../../options.js";
 import { type Candidate, drop, KEEP, type Step } from "./filter.js";
 
 /** What a user's function sees of a document. */
@@ -20,6 +21,9 @@ export interface CustomDocument {
 export type CustomFunction = (document: CustomDocument) => boolean | string | { readonly text: string };
 
 export function custom(name: string, judge: CustomFunction, { expectsChange = true } = {}): Step {
+  if (typeof name !== "string" || typeof judge !== "function") {
+    throw new QuernError("custom() needs a name and a function of a document", { exitCode: 2 });
+  }
   return {
     name,
     settings: { code: judge.toString() },
@@ -32,14 +36,19 @@ export function custom(name: string, judge: CustomFunction, { expectsChange = tr
       if (typeof answer === "object" && answer !== null && typeof answer.text === "string") {
         return answer.text === document.passage.text ? KEEP : { keep: true, text: answer.text };
       }
-      throw new QuernError(
-        `the step "${name}" of the recipe answered ${JSON.stringify(answer) ?? String(answer)}; it must answer true, ` +
-          "false, a reason, or { text }",
-        { exitCode: 2 },
-      );
+      if (isPromise(answer)) {
+        answer.catch(() => {});
+        throw new QuernError("it answered a promise; a step is no async function", { exitCode: 2 });
+      }
+      throw new QuernError(`it answered ${show(answer)}; it must answer true, false, a reason, or { text }`, {
+        exitCode: 2,
+      });
     },
   };
 }
+
+/** What an async function answers. */
+export const isPromise = (value: unknown): value is Promise<unknown> => value instanceof Promise;
 
 function view({ id, passage, url, source, language }: Candidate): CustomDocument {
   return {

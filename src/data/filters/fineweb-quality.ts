@@ -2,10 +2,12 @@
  * @file FineWeb's own rules (Penedo et al. 2024, arXiv:2406.17557, section 3.6): lines that end like sentences, that are
  * not all short, not repeated, and not a list. Order and reasons are datatrove's.
  */
+
 import { codePointCount, strip, TERMINAL_MARKS } from "../text/characters.js";
 import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js";
 import { repeated } from "./gopher-repetition.js";
 import { type PerLanguage, thresholdsFor } from "./per-language.js";
+import { perLanguage, stepOptions } from "./step-options.js";
 
 export interface FineWebQualityOptions {
   /** Least share of lines that end with a terminal mark. */
@@ -34,7 +36,8 @@ export const FINEWEB_QUALITY: Required<FineWebQualityOptions> = {
   maxLinesPerWord: 0.3,
 };
 
-export function finewebQuality(options: PerLanguage<FineWebQualityOptions> = {}): Step {
+export function finewebQuality(given: PerLanguage<FineWebQualityOptions> = {}): Step {
+  const options = stepOptions("fineweb-quality", given, FINEWEB_QUALITY, perLanguage);
   const limitsOf = thresholdsFor(FINEWEB_QUALITY, options, (table) => ({
     maxShortLines: 999,
     maxRepeatedCharacters: 0.1,

@@ -2,9 +2,11 @@
  * @file Gopher's rules of quality (Rae et al. 2021, arXiv:2112.11446, appendix A1.1): is this prose at all? The order of
  * the rules decides which reason a document gets; it and the reasons are datatrove's, which FineWeb was made with.
  */
+
 import { countOf, splitLines, strip } from "../text/characters.js";
 import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js";
 import { type PerLanguage, thresholdsFor } from "./per-language.js";
+import { perLanguage, stepOptions } from "./step-options.js";
 
 export interface GopherQualityOptions {
   /** Words that are not only symbols, at least and at most. */
@@ -39,7 +41,8 @@ export const GOPHER_QUALITY: Required<GopherQualityOptions> = {
   stopWords: ["the", "be", "to", "of", "and", "that", "have", "with"],
 };
 
-export function gopherQuality(options: PerLanguage<GopherQualityOptions> = {}): Step {
+export function gopherQuality(given: PerLanguage<GopherQualityOptions> = {}): Step {
+  const options = stepOptions("gopher-quality", given, GOPHER_QUALITY, perLanguage);
   const limitsOf = thresholdsFor(GOPHER_QUALITY, options, (table) => ({
     minMeanWordLength: table.min_avg_word_length,
     maxMeanWordLength: table.max_avg_word_length,

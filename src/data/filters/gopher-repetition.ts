@@ -2,12 +2,14 @@
  * @file Gopher's rules of repetition (Rae et al. 2021, arXiv:2112.11446, table A1): how much of a text says again what it
  * has said. Order and reasons are datatrove's.
  */
+
 import { codePointCount, strip } from "../text/characters.js";
 import type { Words } from "../text/passage.js";
 import { HASH_BASE } from "../text/word-splitter.js";
 import { spread, type WordTable } from "../text/word-table.js";
 import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js";
 import { type PerLanguage, thresholdsFor } from "./per-language.js";
+import { perLanguage, stepOptions } from "./step-options.js";
 
 /** For each n, the most that runs of n words may make up of the text's characters. */
 export type RunShares = readonly (readonly [n: number, share: number])[];
@@ -45,7 +47,8 @@ export const GOPHER_REPETITION: Required<GopherRepetitionOptions> = {
   ],
 };
 
-export function gopherRepetition(options: PerLanguage<GopherRepetitionOptions> = {}): Step {
+export function gopherRepetition(given: PerLanguage<GopherRepetitionOptions> = {}): Step {
+  const options = stepOptions("gopher-repetition", given, GOPHER_REPETITION, perLanguage);
   const limitsOf = thresholdsFor(GOPHER_REPETITION, options, (table) => ({
     // FineWeb-2 turns these off: extraction leaves few paragraphs, and the characters are FineWeb's own rule.
     maxRepeatedParagraphs: 0,

@@ -2,8 +2,10 @@
  * @file Which language a document is in, by eld's n-grams, and whether it is one to keep. The first 2 KB decide: eld looks
  * at some 380 bytes at a time, so they are shown to it piece by piece, until two pieces agree clearly.
  */
+
 import { type EldScores, loadEld } from "./eld-scores.js";
 import { drop, KEEP, type Step, type Verdict } from "./filter.js";
+import { stepOptions } from "./step-options.js";
 
 export interface LanguageOptions {
   /** ISO 639-1 codes to keep; none: every language, which is then only noted. */
@@ -75,7 +77,8 @@ function twoBest(sums: Float64Array): readonly [number, number] {
   return [best, next];
 }
 
-export function language(options: LanguageOptions = {}): Step {
+export function language(given: LanguageOptions = {}): Step {
+  const options = stepOptions("language", given, LANGUAGE);
   const { minScore, trustDeclared } = { ...LANGUAGE, ...options };
   const keep = options.keep === undefined ? LANGUAGE.keep : options.keep;
   const wanted = new Set<string>(keep);

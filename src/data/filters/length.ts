@@ -1,5 +1,6 @@
 /** @file Documents that are too short or too long, in words, characters or bytes. */
 import { drop, KEEP, type Step } from "./filter.js";
+import { stepOptions } from "./step-options.js";
 
 export interface LengthOptions {
   readonly minWords?: number;
@@ -12,7 +13,10 @@ export interface LengthOptions {
   readonly maxBytes?: number;
 }
 
-export function length(options: LengthOptions): Step {
+const BOUNDS = { minWords: 0, maxWords: 0, minCharacters: 0, maxCharacters: 0, minBytes: 0, maxBytes: 0 };
+
+export function length(given: LengthOptions): Step {
+  const options = stepOptions("length", given, BOUNDS);
   return {
     name: "length",
     settings: { ...options },

@@ -3,8 +3,10 @@
  * shouting or single words go, short lines lose or are lost to what only a web site says, and a page goes when such lines
  * were more than a twentieth of it.
  */
+
 import { strip } from "../text/characters.js";
 import { drop, KEEP, type Step } from "./filter.js";
+import { stepOptions } from "./step-options.js";
 
 export interface RefinedWebLinesOptions {
   /** A line with a larger share of capitals among its characters goes. */
@@ -43,7 +45,7 @@ const COUNTER =
   /^\W*\d[\d.,]*\s*[km]?\s*(?:likes?|shares?|comments?|views?|retweets?|reposts?|quotes?|bookmarks?|upvotes?|downvotes?|downloads?|followers?|replies|reply|votes?|points?)\W*$/i;
 
 export function refinedWebLines(options: RefinedWebLinesOptions = {}): Step {
-  const rules = { ...REFINEDWEB_LINES, ...options };
+  const rules = { ...REFINEDWEB_LINES, ...stepOptions("refinedweb-lines", options, REFINEDWEB_LINES) };
   return {
     name: "refinedweb-lines",
     settings: rules,

@@ -2,9 +2,12 @@
  * @file Filtering by address: lists of domains, whole addresses, words and parts of words, as RefinedWeb does (Penedo et al.
  * 2023, arXiv:2306.01116, appendix G.1). Reasons are datatrove's.
  */
+
 import { readFile } from "node:fs/promises";
 import { parse } from "tldts";
+import { z } from "zod";
 import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js";
+import { stepOptions, wordList } from "./step-options.js";
 import { readWordList, type WordList } from "./word-list.js";
 
 export interface UrlOptions {
@@ -34,7 +37,17 @@ const NO_WORDS: UrlWords = { words: [], softWords: [], parts: [] };
 /** datatrove's three lists, with their licence beside them. */
 const URL_WORDS = new URL("./url-words.json", import.meta.url);
 
-export function url(options: UrlOptions = {}): Step {
+const LISTS = Object.fromEntries(
+  ["domains", "urls", "words", "softWords", "parts"].map((name) => [name, wordList.optional()]),
+);
+
+export function url(given: UrlOptions = {}): Step {
+  const options = stepOptions(
+    "url",
+    given,
+    { softLimit: 2 },
+    { ...LISTS, lists: z.enum(["fineweb"]).optional(), withoutUrl: z.enum(["keep", "drop"]).optional() },
+  );
   const { softLimit = 2, withoutUrl = "keep" } = options;
   let domains = new Set<string>();
   let urls = new Set<string>();

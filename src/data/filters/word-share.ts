@@ -2,7 +2,9 @@
  * @file Toxic and adult content by list: a page is dropped when too many of its words are of a list of the user's, since
  * one such word says little. A classifier may take this step's place later; it needs nothing but `Step`.
  */
+import { z } from "zod";
 import { drop, KEEP, type Step } from "./filter.js";
+import { stepOptions, wordList } from "./step-options.js";
 import { readWordList, type WordList, wordPattern } from "./word-list.js";
 
 export interface WordShareOptions {
@@ -17,7 +19,11 @@ export interface WordShareOptions {
 
 export const WORD_SHARE = { maxShare: 0.01, maxDifferent: 5 } as const;
 
-export function toxicity(options: WordShareOptions): Step {
+export function toxicity(given: WordShareOptions): Step {
+  const options = stepOptions(given?.name ?? "toxicity", given, WORD_SHARE, {
+    words: wordList,
+    name: z.enum(["toxicity", "adult"]).optional(),
+  });
   const { maxShare, maxDifferent } = { ...WORD_SHARE, ...options };
   const name = options.name ?? "toxicity";
   let pattern: RegExp | undefined;

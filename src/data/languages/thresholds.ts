@@ -84,7 +84,7 @@ const SHORT: Readonly<Record<string, string>> = {
 /** The thresholds of a language, by `de`, `deu` or `deu_Latn`; undefined for one that the table does not have. */
 export function languageThresholds(language: string): LanguageThresholds | undefined {
   table ??= load();
-  const name = SHORT[language] ?? language;
+  const name = (Object.hasOwn(SHORT, language) ? SHORT[language] : undefined) ?? language;
   const found = table.get(name);
   if (found !== undefined || name.includes("_")) return found;
   for (const [key, value] of table) if (key.startsWith(`${name}_`)) return value;

@@ -1,10 +1,16 @@
 /** @file The recipe of a mix from its file. */
+import { QuernError } from "../../errors.js";
 import { importRecipe } from "../clean/recipe-file.js";
 import { checkMix, type MixRecipe } from "./mix-recipe.js";
 
 /** Reads a recipe. Throws a `QuernError` that says what is wrong with it. */
 export async function loadMix(path: string): Promise<MixRecipe> {
   const recipe = await importRecipe(path);
-  checkMix(recipe);
+  try {
+    checkMix(recipe);
+  } catch (error) {
+    if (error instanceof QuernError) throw new QuernError(`${path}: ${error.message}`, { exitCode: 2 });
+    throw error;
+  }
   return recipe as MixRecipe;
 }

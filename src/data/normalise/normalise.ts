@@ -2,7 +2,9 @@
  * @file Text in one form: repaired where it was decoded wrongly, composed (NFC), without controls, with plain white space
  * and without the lines that web sites put on every page.
  */
+
 import { drop, KEEP, type Step, type Verdict } from "../filters/filter.js";
+import { stepOptions } from "../filters/step-options.js";
 import { strip } from "../text/characters.js";
 import { repairMojibake } from "./mojibake.js";
 
@@ -52,7 +54,7 @@ const BOILERPLATE = new Set(
 );
 
 export function normalise(options: NormaliseOptions = {}): Step {
-  const rules = { ...NORMALISE, ...options };
+  const rules = { ...NORMALISE, ...stepOptions("normalise", options, NORMALISE) };
   return {
     name: "normalise",
     settings: rules,

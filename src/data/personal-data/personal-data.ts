@@ -3,8 +3,10 @@
  * the text as it was, and where two overlap a fixed order decides, so that nothing depends on the order in which types
  * are named.
  */
+import { z } from "zod";
 import type { Step, Verdict } from "../filters/filter.js";
 import { KEEP } from "../filters/filter.js";
+import { stepOptions } from "../filters/step-options.js";
 import { findEmails } from "./email.js";
 import { findIps } from "./ip.js";
 import { type Finder, PERSONAL_TYPES, type PersonalMatch, type PersonalType } from "./match.js";
@@ -78,7 +80,18 @@ export interface PersonalDataOptions {
 export const PERSONAL_DATA = { types: PERSONAL_TYPES, action: "mask" } as const;
 
 export function personalData(options: PersonalDataOptions = {}): Step {
-  const { types, action } = { ...PERSONAL_DATA, ...options };
+  const { types, action } = {
+    ...PERSONAL_DATA,
+    ...stepOptions(
+      "personal-data",
+      options,
+      {},
+      {
+        types: z.array(z.enum(PERSONAL_TYPES)).optional(),
+        action: z.enum(["mask", "remove", "report"]).optional(),
+      },
+    ),
+  };
   return {
     name: "personal-data",
     settings: { types: PERSONAL_TYPES.filter((type) => types.includes(type)), action },

@@ -1,6 +1,7 @@
 /** @file Steps that judge by a classifier: one writes the score beside the document, the other asks for a least one. */
-import { QuernError } from "../../errors.js";
+import { z } from "zod";
 import { drop, KEEP, type Step } from "../filters/filter.js";
+import { stepOptions, word } from "../filters/step-options.js";
 import { Scorer } from "./score.js";
 
 export interface QualityOptions {
@@ -16,10 +17,18 @@ export interface QualityOptions {
   readonly sources?: readonly string[];
 }
 
+const number = z.number();
 /** Scores are kept to so many digits. */
 const DIGITS = 1e6;
 
-export function quality({ model, label, field = "quality", least, sources }: QualityOptions): Step {
+export function quality(options: QualityOptions): Step {
+  const given = stepOptions(
+    "quality",
+    options,
+    { label: "", field: "", sources: [] },
+    { model: word, least: number.optional() },
+  );
+  const { model, label, field = "quality", least, sources } = given;
   let scorer: Scorer | undefined;
   return {
     name: "quality",
@@ -46,8 +55,10 @@ export interface AtLeastOptions {
 }
 
 /** Drops documents in whose line a field is lower. */
-export function atLeast({ field, least, missing = "drop" }: AtLeastOptions): Step {
-  if (!Number.isFinite(least)) throw new QuernError(`atLeast() needs a number, not ${least}`, { exitCode: 2 });
+export function atLeast(options: AtLeastOptions): Step {
+  const missingIs = z.enum(["keep", "drop"]).optional();
+  const given = stepOptions("at-least", options, {}, { field: word, least: number, missing: missingIs });
+  const { field, least, missing = "drop" } = given;
   return {
     name: "at-least",
     settings: { field, least, missing },
