@@ -55,14 +55,49 @@ const REASONS: Readonly<Record<string, string>> = {
   EEXIST: "it exists already; choose another path",
   EMFILE: "too many files are open; raise the limit with `ulimit -n`",
   ENAMETOOLONG: "the name is too long; choose a shorter path",
+  ENFILE: "the system has too many files open; close some programs",
+  ELOOP: "symbolic links lead in a circle; check the path",
+  EIO: "the disk or its connection failed; check the hardware and the system's log",
+  EFBIG: "the file is larger than the limit; raise it with `ulimit -f`, or choose another file system",
+  EBUSY: "another program uses it; try again later",
+  ETXTBSY: "another program runs it; try again later",
+  ENOEXEC: "it is no program for this machine",
+  EAGAIN: "the system gives no more processes or threads; raise the limit with `ulimit -u`, or close some programs",
+  ENOMEM: "there is not enough memory; close some programs, or raise the limit with `ulimit -v`",
 };
+
+/** What Node and V8 throw where the system or a limit gives no more memory, or a value is larger than they can hold. */
+const MEMORY_CODES = ["ERR_MEMORY_ALLOCATION_FAILED", "ERR_WORKER_OUT_OF_MEMORY"];
+const NO_MEMORY = /allocation failed|could not allocate|cannot allocate|out of memory/i;
+const TOO_LONG = /^Invalid (string|typed array|array buffer|array) length|^Cannot create a string longer/;
+
+/** The error of a process that the machine gives too little memory, as a person should read it; null for any other. */
+function memoryError(error: Error): QuernError | null {
+  const code = (error as NodeJS.ErrnoException).code ?? "";
+  const isRange = error instanceof RangeError || error.name === "RuntimeError";
+  if (MEMORY_CODES.includes(code) || (isRange && NO_MEMORY.test(error.message))) {
+    const what = "the machine gives this process too little memory";
+    return new QuernError(
+      `${what} (${quoted(error.message)}); close some programs, raise a limit set by \`ulimit -v\` or a container, or take less at once`,
+      { cause: error },
+    );
+  }
+  if (code === "ERR_STRING_TOO_LONG" || (isRange && TOO_LONG.test(error.message))) {
+    return new QuernError(`a text or list is longer than Node can hold (${quoted(error.message)}); divide the input`, {
+      cause: error,
+    });
+  }
+  return null;
+}
 
 /**
  * The error of a file operation as a person should read it: `cannot write runs/a/run.json: the disk is full; …`.
- * Errors that do not come from the operating system are returned as they are.
+ * A lack of memory is named too. Other errors that do not come from the operating system are returned as they are.
  */
 export function fileError(error: unknown, action: string, path: string): unknown {
   if (error instanceof QuernError || !(error instanceof Error)) return error;
+  const memory = memoryError(error);
+  if (memory !== null) return memory;
   const code = (error as NodeJS.ErrnoException).code;
   if (code === undefined || (error as NodeJS.ErrnoException).syscall === undefined) return error;
   const reason = REASONS[code] ?? error.message;

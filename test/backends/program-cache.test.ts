@@ -1,4 +1,16 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -81,6 +93,49 @@ describe("the cache of programs", () => {
     it("refuses one in a folder where everyone can put another in its place", async () => {
       await chmod(folder, 0o777);
       await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow(/everyone can write to .*QUERN_CACHE/);
+    });
+
+    it.each([
+      ["a group can write to", 0o770],
+      ["everyone can write to", 0o757],
+    ])("refuses one below a folder that %s, at any height", async (who, mode) => {
+      const open = join(folder, "open");
+      await mkdir(join(open, "a", "b"), { recursive: true });
+      process.env.QUERN_CACHE = join(open, "a", "b");
+      await chmod(open, mode);
+      const { getgid } = process;
+      process.getgid = () => (getgid?.() ?? 0) + 1; // not the user's own group
+      try {
+        await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow(
+          new RegExp(`^${who} ${open}, above .*chmod`),
+        );
+        await chmod(open, 0o1777); // where nobody can move what is another's
+        expect((await cachedProgram("key", [LIBRARY], making("library"))).cached).toBe(false);
+      } finally {
+        process.getgid = getgid;
+      }
+    });
+
+    it("checks the way that symbolic links take", async () => {
+      const [real, open] = [join(folder, "real"), join(folder, "open")];
+      for (const made of [real, open]) await mkdir(made);
+      await symlink(real, join(open, "link"));
+      process.env.QUERN_CACHE = join(open, "link");
+      expect((await cachedProgram("key", [LIBRARY], making("library"))).cached).toBe(false);
+      await chmod(real, 0o777);
+      await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow(`everyone can write to ${real}, above`);
+      await chmod(real, 0o755);
+      await chmod(open, 0o777); // who can write there can lay another link
+      await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow(`everyone can write to ${open}, above`);
+    });
+
+    it("builds again where a link stands in the place of a program", async () => {
+      await cachedProgram("key", [LIBRARY], making("library"));
+      const { rename } = await import("node:fs/promises");
+      await rename(join(programsFolder(), "key"), join(folder, "elsewhere"));
+      await symlink(join(folder, "elsewhere"), join(programsFolder(), "key"));
+      expect((await cachedProgram("key", [LIBRARY], making("again"))).cached).toBe(false);
+      expect(await readFile(join(folder, "elsewhere", LIBRARY), "utf8")).toBe("library");
     });
 
     it("builds again a library that others could have written", async () => {

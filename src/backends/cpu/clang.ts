@@ -35,11 +35,16 @@ class Clang {
       this.#waiting.delete(answer.id);
       if (this.#waiting.size === 0) this.#rest();
       if ("made" in answer) build?.resolve(answer.made);
-      else build?.reject(new QuernError(`clang could not make WebAssembly of the program: ${answer.error}`));
+      else build?.reject(new QuernError(`@yowasp/clang could not make WebAssembly of the program: ${answer.error}`));
     });
     this.#process.on("error", (error) => this.#end(error));
     this.#process.on("exit", (code, signal) =>
-      this.#end(new QuernError(`clang's process ended (${signal ?? `exit code ${code}`})`)),
+      this.#end(
+        new QuernError(
+          `the process of @yowasp/clang ended (${signal ?? `exit code ${code}`}), as it does where memory is short; raise ` +
+            "a limit set by `ulimit -v` or a container, or install a C compiler",
+        ),
+      ),
     );
     this.#holdOpen(false);
   }

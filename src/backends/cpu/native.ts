@@ -12,12 +12,28 @@ export interface Image {
   close(): void;
 }
 
+function open(library: string): ReturnType<typeof koffi.load> {
+  try {
+    return koffi.load(library);
+  } catch (cause) {
+    const { message } = cause as Error;
+    const why = /map segment|not permitted|denied/i.test(message)
+      ? "its file system may be mounted noexec"
+      : "it may be damaged";
+    throw new QuernError(
+      `cannot load the compiled program ${library} (${message}): ${why}; set QUERN_CACHE to a folder that programs may be ` +
+        "loaded from, or QUERN_CC=none to run WebAssembly",
+      { cause },
+    );
+  }
+}
+
 /** Bytes that JavaScript's view of foreign memory can have; beyond them Node 20 ends the process. */
 const MOST_OF_VIEW = 2 ** 32;
 
-/** @throws QuernError if there is not enough memory */
+/** @throws QuernError if there is not enough memory, or the system does not load programs from the cache */
 export function loadNative(library: string): Image {
-  const image = koffi.load(library);
+  const image = open(library);
   const bytes = image.func("double quern_bytes(void)")() as number;
   const arena = image.func("void *quern_open(void)")() as unknown;
   if (!arena) {

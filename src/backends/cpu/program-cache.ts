@@ -6,8 +6,20 @@
  * machine (or a full disk, or a hand) did to it, and such a one is built again.
  */
 import { createHash } from "node:crypto";
-import { lstat, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import {
+  lstat,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
+import { basename, dirname, join, parse, resolve, sep } from "node:path";
 import { cacheFolder } from "../../cache-folder.js";
 import { fileError, QuernError } from "../../errors.js";
 
@@ -15,49 +27,120 @@ import { fileError, QuernError } from "../../errors.js";
 const ABANDONED = 3_600_000;
 const DIGEST = "sha256";
 const OTHERS_WRITE = 0o022;
+/** Of a folder where nobody can move what is another's. */
+const STICKY = 0o1000;
 
 /** The folder of compiled programs. */
 export function programsFolder(): string {
   return join(cacheFolder(), "programs");
 }
 
+const hasOwners = process.getuid !== undefined;
 const mine = (uid: number) => process.getuid === undefined || uid === process.getuid();
 const othersWrite = (mode: number) => process.getuid !== undefined && (mode & OTHERS_WRITE) !== 0;
 
+const ELSEWHERE = "set QUERN_CACHE to a folder of your own";
+
 /**
  * The programs' folder, made if it is not there.
- * @throws QuernError if it is another user's, or others may write to it
+ * @throws QuernError if it is another user's, if others may write to it or put another in its place, or it cannot be made
  */
 export async function ownProgramsFolder(): Promise<string> {
-  const folder = programsFolder();
+  const folder = resolve(programsFolder());
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makePrivateFolder(folder);
+    if (!hasOwners) return folder;
+    await checkWay(folder);
     const { uid, mode } = await stat(folder);
     if (!mine(uid)) {
-      throw new QuernError(`${folder} belongs to another user, and programs in it would be run; set QUERN_CACHE`);
+      throw new QuernError(`${folder} belongs to another user, and programs in it would be run; ${ELSEWHERE}`);
     }
     if (othersWrite(mode)) {
       throw new QuernError(
         `others can write to ${folder} (mode ${(mode & 0o777).toString(8)}), and programs in it would be run; ` +
-          `look what lies there, then chmod 700 ${folder}, or set QUERN_CACHE`,
-      );
-    }
-    const above = await stat(dirname(folder));
-    // Who can write there can put another folder in the place of this one, unless the sticky bit keeps it.
-    if (process.getuid !== undefined && (above.mode & 0o1002) === 0o002) {
-      throw new QuernError(
-        `everyone can write to ${dirname(folder)}; chmod o-w ${dirname(folder)}, or set QUERN_CACHE`,
+          `look what lies there, then chmod 700 ${folder}, or ${ELSEWHERE}`,
       );
     }
   } catch (error) {
-    throw fileError(error, "use the cache folder", folder);
+    const told = fileError(error, "use the cache folder", folder);
+    if (told === error || !(told instanceof QuernError)) throw told;
+    throw new QuernError(`${told.message}, or ${ELSEWHERE}`, { cause: error });
   }
   return folder;
+}
+
+/** Node's own recursive mkdir never returns where a file system refuses new folders with ENOENT, as /proc does. */
+async function makePrivateFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" && (await stat(path)).isDirectory()) return;
+    if (code !== "ENOENT" || dirname(path) === path) throw error;
+    await makePrivateFolder(dirname(path));
+    // Another process may have made it in the meantime.
+    await mkdir(path, { mode: 0o700 }).catch((again: NodeJS.ErrnoException) => {
+      if (again.code !== "EEXIST") throw again;
+    });
+  }
+}
+
+/** Links in links that are followed; the system's own bound. */
+const MOST_LINKS = 40;
+
+/**
+ * Checks every folder from the root down to `path`, through symbolic links: who can write to one of them can put another
+ * folder in the place of what is under it.
+ */
+async function checkWay(path: string, links = 0): Promise<void> {
+  let place = parse(path).root;
+  await checkPlace(place);
+  const names = path
+    .slice(place.length)
+    .split(sep)
+    .filter((name) => name !== "");
+  for (const [i, name] of names.entries()) {
+    const next = join(place, name);
+    const found = await lstat(next);
+    if (found.isSymbolicLink()) {
+      if (links >= MOST_LINKS) throw new QuernError(`${path} is reached by too many symbolic links; ${ELSEWHERE}`);
+      if (!trusted(found.uid))
+        throw new QuernError(
+          `${next} is a link of another user on the way to programs that would be run; ${ELSEWHERE}`,
+        );
+      return checkWay(resolve(place, await readlink(next), ...names.slice(i + 1)), links + 1);
+    }
+    // The folder of programs itself has rules of its own.
+    if (i < names.length - 1) await checkPlace(next);
+    place = next;
+  }
+}
+
+const trusted = (uid: number) => mine(uid) || uid === 0;
+
+async function checkPlace(place: string): Promise<void> {
+  const { uid, gid, mode } = await lstat(place);
+  if (!trusted(uid)) {
+    throw new QuernError(
+      `${place} belongs to another user, who could change the programs under it that would be run; ${ELSEWHERE}`,
+    );
+  }
+  if ((mode & STICKY) !== 0) return; // there only a folder's owner can move it
+  // Some systems give each user a group of the same number, and folders that it may write to.
+  const ownGroup = gid === process.getgid?.() && gid === process.getuid?.();
+  const who = (mode & 0o002) !== 0 ? "everyone" : (mode & 0o020) !== 0 && !ownGroup ? "a group" : null;
+  if (who === null) return;
+  const how = who === "everyone" ? "o-w" : "g-w";
+  throw new QuernError(
+    `${who} can write to ${place}, above programs that would be run; chmod ${how} ${place}, or ${ELSEWHERE}`,
+  );
 }
 
 /** True if the files are there, are their owner's alone, and are what was once written. */
 async function whole(folder: string, files: readonly string[]): Promise<boolean> {
   try {
+    const place = await lstat(folder);
+    if (!place.isDirectory() || !mine(place.uid) || othersWrite(place.mode)) return false;
     for (const name of files) {
       const found = await lstat(join(folder, name));
       if (!found.isFile() || !mine(found.uid) || othersWrite(found.mode)) return false;

@@ -7,7 +7,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
-import { QuernError } from "../../errors.js";
+import { fileError, QuernError } from "../../errors.js";
 import { WASM_PAGES, WASM_STACK } from "./build.js";
 import type { Image } from "./native.js";
 import { workerBase } from "./worker-base.js";
@@ -59,8 +59,14 @@ export function refuseWasmPlan(bytes: number): QuernError {
  */
 export async function loadWasm(library: string, threads: number): Promise<Image> {
   const module = await WebAssembly.compile(await readFile(library));
-  const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: WASM_PAGES, shared: true });
-  const program = (await WebAssembly.instantiate(module, { env: { memory } })).exports as WasmExports;
+  let memory: WebAssembly.Memory;
+  let program: WasmExports;
+  try {
+    memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: WASM_PAGES, shared: true });
+    program = (await WebAssembly.instantiate(module, { env: { memory } })).exports as WasmExports;
+  } catch (error) {
+    throw fileError(error, "load", library);
+  }
   const bytes = program.quern_bytes();
   // Addresses above 2 GiB come back negative.
   const stacks = program.quern_base() >>> 0;
