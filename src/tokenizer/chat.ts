@@ -1,11 +1,14 @@
 /**
  * @file Chat templates: messages to the text that a model was trained on, to ids, and which of those ids the assistant said.
- * Templates are Jinja, as `chat_template` of tokenizer_config.json has them.
+ * Templates are Jinja, as `chat_template` of tokenizer_config.json has them, and render as transformers renders them; what
+ * `jinja/` does not know is refused.
  */
 import { QuernError } from "../errors.js";
+import { CHAT_TEMPLATE, compileTemplate, type Rendering, type Template, TemplateFailure } from "./jinja/index.js";
+import { strip } from "./jinja/strings.js";
 import type { JsonObject, Tokenizer } from "./tokenizer.js";
 
-/** One turn; further keys (`tool_calls`, `name` …) are the template's to use. */
+/** One turn; further keys (`tool_calls`, `name` …) are the template's to use. Keys that are null are left out. */
 export interface ChatMessage {
   readonly role: string;
   readonly content?: unknown;
@@ -13,13 +16,17 @@ export interface ChatMessage {
 }
 
 export interface ChatOptions {
-  /** End with the beginning of an assistant's turn, for a model to go on; false by default. */
+  /** End with the beginning of an assistant's turn, for a model to continue; default false. */
   readonly addGenerationPrompt?: boolean;
+  /** Leave the last message open, for a model to continue: its `content`, or the field that is named; default false. */
+  readonly continueFinalMessage?: boolean | string;
   /** Descriptions of tools, as the template wants them. */
   readonly tools?: readonly unknown[];
-  /** Which template, where there are several; `default` by default. */
+  /** Documents for retrieval, as the template wants them. */
+  readonly documents?: readonly unknown[];
+  /** Which template, where there are several; `default` by default, or `tool_use` if there is one and tools are given. */
   readonly template?: string;
-  /** Further variables of the template, such as `enable_thinking`. */
+  /** Further variables of the template, such as `enable_thinking`. An integer is an int there, even if it was 2.0. */
   readonly variables?: Readonly<Record<string, unknown>>;
 }
 
@@ -32,22 +39,27 @@ export interface EncodedChat {
 
 /**
  * The text of a conversation.
- * @throws QuernError if the tokenizer has no template, or the template refuses the messages
+ * @throws QuernError if the tokenizer has no template, or the template refuses the messages or has what is not supported
  */
 export async function renderChat(
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
   options: ChatOptions = {},
 ): Promise<string> {
-  return (await renderer(tokenizer, options))(messages, options.addGenerationPrompt ?? false);
+  checkMessages(messages);
+  const render = renderer(tokenizer, options);
+  if (options.continueFinalMessage === undefined || options.continueFinalMessage === false) {
+    return render(messages, options.addGenerationPrompt ?? false).text;
+  }
+  return renderOpen(render, messages, options);
 }
 
 /**
  * The ids of a conversation, special tokens being themselves, with the mask of what the assistant said.
  *
- * Where a template marks it by `{% generation %}`, that is what it said. Elsewhere it is found by rendering: up to a turn with the opening of an answer, and up to the turn's end. Templates that
- * show an answer in another way once more has been said (without its thoughts, say) are traced by putting markers in its
- * place.
+ * Where a template marks it by `{% generation %}`, every id that overlaps a mark is in the mask, as in transformers.
+ * Elsewhere it is found by rendering up to a turn with the opening of an answer, and up to the turn's end. Templates that
+ * show an answer in another way once more has been said (without its thoughts, for example) are traced by markers.
  * @throws QuernError as `renderChat`, or if the template's output cannot be traced back to the messages
  */
 export async function encodeChat(
@@ -55,95 +67,153 @@ export async function encodeChat(
   messages: readonly ChatMessage[],
   options: ChatOptions = {},
 ): Promise<EncodedChat> {
-  const render = await renderer(tokenizer, options);
-  const rendered = render.marked?.(messages, options.addGenerationPrompt ?? false);
-  const text = rendered?.text ?? render(messages, options.addGenerationPrompt ?? false);
-  const spans = rendered?.spans ?? assistantSpans(render, messages, text, tokenizer);
+  checkMessages(messages);
+  if (options.continueFinalMessage !== undefined && options.continueFinalMessage !== false) {
+    throw new QuernError("a conversation whose last message stays open has no mask; use renderChat and encode", {
+      exitCode: 2,
+    });
+  }
+  const render = renderer(tokenizer, options);
+  const { text, generated, isTraceable } = render(messages, options.addGenerationPrompt ?? false);
+  if (!isTraceable) {
+    throw new QuernError(
+      "the chat template marks what the assistant says ({% generation %}) within a macro or a captured block, where its place is not known",
+    );
+  }
+  const isMarked = render.marksGeneration;
+  const spans = isMarked ? generated : assistantSpans(render, messages, text, tokenizer);
   const { ids, starts, ends } = tokenizer.encodeWithOffsets(text, { special: "allow" });
   const assistantMask = new Uint8Array(ids.length);
   let span = 0;
   for (let i = 0; i < ids.length; i++) {
     while (span < spans.length && spans[span].end <= starts[i]) span++;
-    if (span < spans.length && starts[i] >= spans[span].start && ends[i] <= spans[span].end) assistantMask[i] = 1;
+    if (span >= spans.length) break;
+    const { start, end } = spans[span];
+    if (isMarked ? ends[i] > start : starts[i] >= start && ends[i] <= end) assistantMask[i] = 1;
   }
   return { text, ids, assistantMask };
 }
 
-interface Render {
-  (messages: readonly ChatMessage[], addGenerationPrompt: boolean): string;
-  /** The text, and what of it the template itself says is the assistant's; only where it says so. */
-  readonly marked?: (
-    messages: readonly ChatMessage[],
-    addGenerationPrompt: boolean,
-  ) => { readonly text: string; readonly spans: readonly Span[] };
+function checkMessages(messages: readonly ChatMessage[]): void {
+  if (!Array.isArray(messages) || messages.length === 0) {
+    throw new QuernError("the conversation has no messages; give at least one", { exitCode: 2 });
+  }
+  const wrong = messages.findIndex(
+    (message) => typeof message !== "object" || message === null || Array.isArray(message),
+  );
+  if (wrong >= 0)
+    throw new QuernError(`message ${wrong} of the conversation is not an object with a role`, { exitCode: 2 });
 }
 
-/** What stands in a text for `{% generation %}` and its end: in no document, for they are no characters of any. */
-const SAID = "\ufdd0quern\ufdd0";
-const SAID_END = "\ufdd1quern\ufdd1";
+interface Render {
+  (messages: readonly ChatMessage[], addGenerationPrompt: boolean): Rendering;
+  readonly source: string;
+  /** The template itself says what is the assistant's. */
+  readonly marksGeneration: boolean;
+}
 
-async function renderer(tokenizer: Tokenizer, { tools, template, variables }: ChatOptions): Promise<Render> {
+/** Templates that were compiled last; conversations by the thousand have the same. */
+const compiled = new Map<string, Template>();
+
+function compiledTemplate(source: string): Template {
+  const known = compiled.get(source);
+  if (known !== undefined) return known;
+  const template = failing("cannot be read", () => compileTemplate(source, CHAT_TEMPLATE));
+  if (compiled.size >= 16) compiled.clear();
+  compiled.set(source, template);
+  return template;
+}
+
+/** What renders a conversation by the template that the options choose. */
+export function renderer(tokenizer: Tokenizer, { tools, documents, template, variables }: ChatOptions): Render {
   const config = tokenizer.parts.config ?? {};
-  const source = templateOf(config, template ?? "default");
-  const { Template } = await import("@huggingface/jinja");
+  const source = templateOf(config, template, tools !== undefined);
+  const compiledSource = compiledTemplate(source);
   const tokens = Object.fromEntries(
-    ["bos_token", "eos_token", "unk_token", "pad_token"].flatMap((key) => {
-      const content = contentOf(config[key]);
+    Object.entries(config).flatMap(([key, value]) => {
+      const content = key.endsWith("_token") ? contentOf(value) : undefined;
       return content === undefined ? [] : [[key, content]];
     }),
   );
-  const renderOf = (template: string): Render => {
-    const compiled = failing(() => new Template(template));
-    return (messages, addGenerationPrompt) =>
-      failing(() =>
-        compiled.render({
-          ...tokens,
-          ...(tools === undefined ? {} : { tools }),
-          ...variables,
-          messages,
-          add_generation_prompt: addGenerationPrompt,
-        }),
-      );
-  };
-  const render = renderOf(source);
-  const withMarks = source.replace(
-    /\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}/g,
-    (_, before: string, end: string | undefined, after: string) =>
-      `{{${before}"${end === undefined ? SAID : SAID_END}"${after}}}`,
-  );
-  if (withMarks === source) return render;
-  const renderMarked = renderOf(withMarks);
-  const marked: Render["marked"] = (messages, addGenerationPrompt) =>
-    unmarked(renderMarked(messages, addGenerationPrompt));
-  return Object.assign((...given: Parameters<Render>) => render(...given), { marked });
+  const render = (messages: readonly ChatMessage[], addGenerationPrompt: boolean): Rendering =>
+    failing("cannot render these messages", () =>
+      compiledSource.render({
+        ...tokens,
+        ...variables,
+        messages: messages.map(normalized),
+        tools: tools ?? null,
+        documents: documents ?? null,
+        add_generation_prompt: addGenerationPrompt,
+      }),
+    );
+  return Object.assign(render, { source, marksGeneration: /\{%[-+]?\s*generation\s*[-+]?%\}/.test(source) });
 }
 
-/** A text without the marks, and what was between them. */
-function unmarked(marked: string): { readonly text: string; readonly spans: readonly Span[] } {
-  const spans: Span[] = [];
-  let text = "";
-  marked.split(SAID).forEach((piece, index) => {
-    const start = text.length;
-    const [said, ...rest] = index === 0 ? ["", piece] : piece.split(SAID_END);
-    text += said + rest.join("");
-    if (said !== "") spans.push({ start, end: start + said.length });
-  });
-  return { text, spans };
+/** Names that a message's thoughts have had; templates read the first, gpt-oss's the second. */
+const REASONING = ["reasoning_content", "thinking", "reasoning"] as const;
+
+/** A message as transformers gives it to a template: without keys that are null, its thoughts under every name. */
+function normalized(message: ChatMessage): JsonObject {
+  const kept = Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined));
+  const named = REASONING.find((name) => Object.hasOwn(kept, name));
+  return named === undefined ? kept : { thinking: kept[named], ...kept, reasoning_content: kept[named] };
 }
 
-function templateOf(config: JsonObject, name: string): string {
+const OPEN_END = "CONTINUE_FINAL_MESSAGE_TAG ";
+
+/** The text up to where the last message ends, found by a tag behind its words. */
+function renderOpen(render: Render, messages: readonly ChatMessage[], options: ChatOptions): string {
+  const wrong = (reason: string): QuernError =>
+    new QuernError(`the last message cannot be continued: ${reason}`, { exitCode: 2 });
+  if (options.addGenerationPrompt) throw wrong("a generation prompt would come after it; choose one of the two");
+  const field = typeof options.continueFinalMessage === "string" ? options.continueFinalMessage : "content";
+  const last = normalized(messages.at(-1)!);
+  let final = last[field];
+  const isReasoning = (REASONING as readonly string[]).includes(field);
+  const fields = isReasoning ? REASONING.filter((name) => last[name] === final) : [field];
+  if (final === undefined || final === null) throw wrong(`it has no ${field}`);
+  if (!fields.some((name) => render.source.includes(name))) throw wrong(`the template does not show ${field}`);
+  let tagged: JsonObject;
+  if (Array.isArray(final)) {
+    const blocks = final as readonly JsonObject[];
+    const at = blocks.findLastIndex((block) => typeof block?.text === "string");
+    if (at < 0) throw wrong(`its ${field} has no text`);
+    final = blocks[at].text;
+    tagged = {
+      [field]: blocks.map((block, index) => (index === at ? { ...block, text: `${final}${OPEN_END}` } : block)),
+    };
+  } else if (typeof final === "string")
+    tagged = Object.fromEntries(fields.map((name) => [name, `${final}${OPEN_END}`]));
+  else throw wrong(`its ${field} is no text`);
+  const { text } = render([...messages.slice(0, -1), { ...last, ...tagged } as unknown as ChatMessage], false);
+  const tag = OPEN_END.trim();
+  const at = text.lastIndexOf(tag);
+  if (at < 0 || !text.includes(strip(String(final), undefined, "both")))
+    throw wrong("the template does not show it as it is");
+  // Where the template cuts white space at its end, the text loses it as well.
+  return text.startsWith(OPEN_END, at) ? text.slice(0, at) : strip(text.slice(0, at), undefined, "right");
+}
+
+function templateOf(config: JsonObject, name: string | undefined, hasTools: boolean): string {
   const given = config.chat_template;
-  if (typeof given === "string" && name === "default") return given;
-  if (Array.isArray(given)) {
-    const found = (given as unknown[]).find((entry) => (entry as JsonObject | null)?.name === name) as
-      | JsonObject
-      | undefined;
-    if (typeof found?.template === "string") return found.template;
-    const names = (given as JsonObject[]).map((entry) => String(entry?.name)).join(", ");
-    throw new QuernError(`the tokenizer has no chat template named ${name}; it has ${names}`);
+  if (typeof given === "string" && (name === undefined || name === "default")) return given;
+  if (typeof given === "object" && given !== null) {
+    const named = new Map<string, string>();
+    const entries: readonly unknown[] = Array.isArray(given)
+      ? given
+      : Object.entries(given).map(([key, template]) => ({ name: key, template }));
+    for (const entry of entries as readonly (JsonObject | null)[]) {
+      if (typeof entry?.name === "string" && typeof entry.template === "string") named.set(entry.name, entry.template);
+    }
+    const wanted = name ?? (hasTools && named.has("tool_use") ? "tool_use" : "default");
+    const found = named.get(wanted);
+    if (found !== undefined) return found;
+    throw new QuernError(
+      `the tokenizer has no chat template named ${wanted}; it has ${[...named.keys()].join(", ") || "none"}`,
+    );
   }
   throw new QuernError(
-    name === "default" || given === undefined
+    name === undefined || name === "default" || given === undefined
       ? "the tokenizer has no chat_template in its tokenizer_config.json; use one made for chat"
       : `the tokenizer has one chat template, and none named ${name}`,
   );
@@ -155,12 +225,12 @@ function contentOf(value: unknown): string | undefined {
   return typeof content === "string" ? content : undefined;
 }
 
-function failing<T>(work: () => T): T {
+function failing<T>(what: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new QuernError(`the chat template cannot render these messages: ${reason}`, { cause: error });
+    if (!(error instanceof TemplateFailure)) throw error;
+    throw new QuernError(`the chat template ${what}: line ${error.line ?? 1}: ${error.message}`, { cause: error });
   }
 }
 
@@ -190,7 +260,7 @@ function assistantSpans(
 /** The text of a conversation, or undefined if the template refuses it: it may not let one end, or go on, here. */
 function tried(render: Render, messages: readonly ChatMessage[], addGenerationPrompt: boolean): string | undefined {
   try {
-    return render(messages, addGenerationPrompt);
+    return render(messages, addGenerationPrompt).text;
   } catch (error) {
     if (error instanceof QuernError) return undefined;
     throw error;

@@ -81,7 +81,7 @@ describe("chat templates", () => {
 
   it("tell what is wrong", async () => {
     await expect(renderChat(trained, messages)).rejects.toThrow(/no chat_template/);
-    await expect(renderChat(withTemplate("{% if %}"), messages)).rejects.toThrow(/cannot render/);
+    await expect(renderChat(withTemplate("{% if %}"), messages)).rejects.toThrow(/cannot be read: line 1/);
     await expect(renderChat(withTemplate("{{ raise_exception('odd roles') }}"), messages)).rejects.toThrow(/odd roles/);
     await expect(encodeChat(withTemplate("{{ messages[2].content | length }}"), messages)).rejects.toThrow(
       /cannot be traced/,
