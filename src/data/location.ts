@@ -22,6 +22,17 @@ const LARGEST_LIST = 2 ** 26;
 
 export const isRemote = (location: string) => /^(https?|hf|cc):\/\//i.test(location);
 
+/** An address becomes part of every document that is read from it, of reports and of manifests. */
+function refuseCredentials(location: string): void {
+  if (!URL.canParse(location)) return;
+  const { username, password } = new URL(location);
+  if (username === "" && password === "") return;
+  throw new QuernError(
+    `${quoted(location)} holds a user name or password, which would be written into documents and reports; download the file and name that`,
+    { exitCode: 2 },
+  );
+}
+
 /**
  * The files that a location stands for: itself, or for `cc://` every archive of the crawl's path list.
  *
@@ -38,6 +49,7 @@ export async function expandLocation(location: string, options: LocationOptions 
         },
       );
     }
+    refuseCredentials(location);
     return [location];
   }
   const base = (environmentOf(options).QUERN_COMMON_CRAWL ?? "https://data.commoncrawl.org").replace(/\/+$/, "");
@@ -104,28 +116,12 @@ function addressOf(
   };
 }
 
-/** An address without the user name and password that it may hold, and the header that says them. */
-function withoutUser(address: string): { readonly bare: string; readonly authorization: Record<string, string> } {
-  const url = URL.canParse(address) ? new URL(address) : null;
-  if (url === null || (url.username === "" && url.password === "")) return { bare: address, authorization: {} };
-  let user = `${url.username}:${url.password}`;
-  try {
-    user = decodeURIComponent(user);
-  } catch {
-    // A percent sign of the password itself.
-  }
-  url.username = "";
-  url.password = "";
-  return { bare: url.href, authorization: { authorization: `Basic ${Buffer.from(user).toString("base64")}` } };
-}
-
 async function* fetchBytes(
-  location: string,
-  extra: Readonly<Record<string, string>>,
+  address: string,
+  headers: Readonly<Record<string, string>>,
   options: LocationOptions,
 ): AsyncGenerator<Uint8Array> {
-  const { bare: address, authorization } = withoutUser(location);
-  const headers = { ...extra, ...authorization };
+  refuseCredentials(address);
   const shown = quoted(address);
   const retries = options.retries ?? 5;
   let at = 0;

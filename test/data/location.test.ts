@@ -2,11 +2,15 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { expandLocation, readLocation } from "../../src/data/location.js";
+import { findParts } from "../../src/data/pages.js";
+import type { QuernError } from "../../src/errors.js";
 
 let server: Server;
 let place: string;
 let endless = false;
+let asked: string[];
 beforeEach(async () => {
+  asked = [];
   server = createServer((request, response) => {
     if (endless) {
       const write = () => {
@@ -15,8 +19,8 @@ beforeEach(async () => {
       response.on("drain", write);
       return write();
     }
-    const isKnown = request.headers.authorization === `Basic ${Buffer.from("me:ge/heim").toString("base64")}`;
-    response.writeHead(isKnown ? 200 : 401).end("text");
+    asked.push(request.url ?? "");
+    response.writeHead(404, "Not\xc2\x9b31m").end();
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   place = `127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -33,13 +37,21 @@ const read = async (location: string) => {
 };
 
 describe("a remote location", () => {
-  it("is read with the user name and password that it holds, and shown without", async () => {
-    expect(await read(`http://me:ge%2Fheim@${place}/x`)).toBe("text");
-    for (const location of [`http://me:geheim@${place}/x`, "http://me:geheim@127.0.0.1:1/x"]) {
-      const message = await read(location).catch((error: Error) => error.message);
-      expect(message).toMatch(/^cannot read http:\/\/127\.0\.0\.1:\d+\/x: /);
-      expect(message).not.toMatch(/geheim/);
+  it("is refused with a user name or password, which every document would hold, and shown without", async () => {
+    for (const user of ["me:geheim", "geheim", ":geheim"]) {
+      const location = `http://${user}@${place}/x`;
+      for (const attempt of [read(location), expandLocation(location), findParts([location])]) {
+        const error = await Promise.resolve(attempt).catch((problem: QuernError) => problem);
+        expect(error).toMatchObject({ exitCode: 2, message: /^http:\/\/\*\*\*@127.*holds a user name or password/ });
+        expect((error as QuernError).message).not.toMatch(/geheim/);
+      }
     }
+    expect(asked).toEqual([]);
+  });
+
+  it("is quoted without what a server may do to a terminal", async () => {
+    const message = await read(`http://${place}/x?token=geheim`).catch((error: Error) => error.message);
+    expect(message).toMatch(/x\?token=\*\*\*: the server answered 404 Not\\x9b31m$/);
   });
 
   it("is no list without end", async () => {
