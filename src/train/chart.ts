@@ -190,6 +190,6 @@ function trimmed(value: number): string {
 }
 
 /** Text as it may stand in HTML, in quotes too. */
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
+export function escapeHtml(text: unknown): string {
+  return String(text).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 }

@@ -1,12 +1,12 @@
 /** @file What was decided before: the plan of a run that is resumed, or of a `run.json` that is repeated. */
-import { readFile } from "node:fs/promises";
 import { z } from "zod";
-import { fileError, QuernError } from "../errors.js";
+import { QuernError } from "../errors.js";
+import { readJsonFile } from "../json-file.js";
 import { defineModel, type ModelSizes } from "../model/index.js";
 import { TEXT_ORDERS } from "./loader.js";
 import type { RunPlan } from "./plan.js";
 import { BUDGETS, type CheckedPretrainOptions } from "./pretrain-options.js";
-import type { RunRecord } from "./report.js";
+import { checkRecord, type RunRecord } from "./run-record.js";
 import { SCHEDULES } from "./schedule.js";
 
 const count = z.int().min(1);
@@ -81,20 +81,7 @@ export function plannedBefore(record: RunRecord, path: string, now: CheckedPretr
 
 /** Reads the `run.json` of `--plan`. */
 export async function readPlanFile(path: string, now: CheckedPretrainOptions): Promise<Planned> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    throw fileError(error, "read", path);
-  }
-  let record: RunRecord;
-  try {
-    record = JSON.parse(text);
-  } catch (error) {
-    throw new QuernError(`${path} is not JSON: ${(error as Error).message}`, { exitCode: 2 });
-  }
-  if (typeof record !== "object" || record === null) throw new QuernError(`${path} is no run.json`, { exitCode: 2 });
-  return plannedBefore(record, path, now);
+  return plannedBefore(checkRecord(await readJsonFile(path, { exitCode: 2 }), path), path, now);
 }
 
 /** Refuses budgets that contradict each other. */

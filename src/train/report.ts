@@ -5,7 +5,8 @@
 import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { writeFileAtomic } from "../documents/index.js";
-import { fileError, QuernError } from "../errors.js";
+import { fileError } from "../errors.js";
+import { parseJson, readJsonFile } from "../json-file.js";
 import { CHART_SCRIPT, escapeHtml, plainNumber, renderChart } from "./chart.js";
 import {
   printable,
@@ -16,7 +17,7 @@ import {
   STORY_STYLE,
   whole,
 } from "./report-story.js";
-import type { MetricsLine, RunRecord, RunResult } from "./run-record.js";
+import { checkLine, checkRecord, type MetricsLine, type RunRecord, type RunResult } from "./run-record.js";
 
 export type { MetricsLine, RunRecord, RunResult, SourceVerdict, Verdict } from "./run-record.js";
 
@@ -25,7 +26,8 @@ export type { MetricsLine, RunRecord, RunResult, SourceVerdict, Verdict } from "
  * `QuernError` when the folder holds no run or a line cannot be read.
  */
 export async function writeReport(runFolder: string): Promise<string> {
-  const record = parseJson(await readText(join(runFolder, "run.json")), join(runFolder, "run.json")) as RunRecord;
+  const recordPath = join(runFolder, "run.json");
+  const record = checkRecord(await readJsonFile(recordPath), recordPath);
   const metrics = parseMetrics(await readText(join(runFolder, "metrics.jsonl")), join(runFolder, "metrics.jsonl"));
   const path = join(runFolder, "report.html");
   await writeFileAtomic(path, renderReport(record, metrics, basename(resolve(runFolder))));
@@ -40,20 +42,13 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-function parseJson(text: string, where: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new QuernError(`${where} is not valid JSON: ${(error as Error).message}`, { cause: error });
-  }
-}
-
 function parseMetrics(text: string, path: string): MetricsLine[] {
   const lines = text.split("\n");
   return lines.flatMap((line, index) => {
     // A run that was killed may have left its last line half-written.
     if (line.trim() === "" || (index === lines.length - 1 && !line.endsWith("}"))) return [];
-    return [parseJson(line, `${path}, line ${index + 1},`) as MetricsLine];
+    const where = `${path}, line ${index + 1},`;
+    return [checkLine(parseJson(line, where), where)];
   });
 }
 
@@ -112,7 +107,7 @@ function renderFigures(record: RunRecord, steps: readonly MetricsLine[], validat
   const shown = figures.filter(([value]) => value !== undefined);
   if (shown.length === 0) return "";
   return `<section class="figures">${shown
-    .map(([value, label]) => `<div><b>${escapeHtml(String(value))}</b><span>${escapeHtml(label)}</span></div>`)
+    .map(([value, label]) => `<div><b>${escapeHtml(value)}</b><span>${escapeHtml(label)}</span></div>`)
     .join("")}</section>`;
 }
 

@@ -11,8 +11,9 @@ import { appendFile, mkdir, readdir, readFile, stat, statfs } from "node:fs/prom
 import { join } from "node:path";
 import { writeFileAtomic } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
+import { readJsonFile } from "../json-file.js";
 import { fetchHubModel, type HubOptions, isHubAddress } from "../model/index.js";
-import type { MetricsLine, RunRecord } from "./report.js";
+import { checkRecord, type MetricsLine, type RunRecord } from "./run-record.js";
 
 export const runPaths = (folder: string) => ({
   record: join(folder, "run.json"),
@@ -26,13 +27,13 @@ export const runPaths = (folder: string) => ({
 export async function readRunRecord(folder: string): Promise<RunRecord | null> {
   const path = runPaths(folder).record;
   try {
-    return JSON.parse(await readFile(path, "utf8")) as RunRecord;
+    await stat(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "ENOENT" || code === "ENOTDIR") return null;
-    if (error instanceof SyntaxError) throw new QuernError(`${path} is not JSON: ${error.message}`);
     throw fileError(error, "read", path);
   }
+  return checkRecord(await readJsonFile(path), path);
 }
 
 export async function writeRunRecord(folder: string, record: RunRecord): Promise<void> {

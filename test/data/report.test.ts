@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { bar, count, funnelPicture } from "../../src/data/funnel/drawing.js";
 import { type CleanResult, clean, crawl } from "../../src/data/index.js";
 import { defineRecipe, gopherQuality, language, length, normalise, personalData } from "../../src/data/recipe-steps.js";
 import { chromium, domOf } from "../chromium.js";
@@ -110,4 +111,16 @@ document.getElementById("out").textContent = JSON.stringify(shown);
     },
     70_000,
   );
+});
+
+it("draws what should be a number as one", () => {
+  const attack = "<img src=x>" as unknown as number;
+  const documents = { in: attack, kept: attack, dropped: attack, edited: attack };
+  for (const part of [
+    count(attack),
+    bar("a", attack, attack, "kept"),
+    funnelPicture([{ step: "a", documents, reasons: {} }]),
+  ]) {
+    expect(part).not.toContain("<img");
+  }
 });

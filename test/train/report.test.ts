@@ -114,7 +114,7 @@ describe("writeReport", () => {
     await expect(writeReport(folder)).rejects.toThrow(/cannot read .*run\.json: there is no such file/);
     await writeFile(join(folder, "run.json"), "{}");
     await writeFile(join(folder, "metrics.jsonl"), '{"step": 1}\n{"step": }\n{"step": 3}\n');
-    await expect(writeReport(folder)).rejects.toThrow(/metrics\.jsonl, line 2, is not valid JSON/);
+    await expect(writeReport(folder)).rejects.toThrow(/metrics\.jsonl, line 2, is not JSON/);
   });
 });
 
@@ -156,5 +156,45 @@ describe("renderChart", () => {
       "3e-4",
       "0",
     ]);
+  });
+});
+
+describe("a hostile run", () => {
+  const attack = '<img src=x onerror="alert(1)">';
+  const page = async (hostile: object, line: object = { step: 1, loss: 2 }) => {
+    await writeFile(join(folder, "run.json"), JSON.stringify(hostile));
+    await writeFile(join(folder, "metrics.jsonl"), `${JSON.stringify(line)}\n`);
+    return readFile(await writeReport(folder), "utf8");
+  };
+
+  it.each([
+    [{ result: { bits_per_byte: attack } }, {}, /run\.json is not what a run writes: result\.bits_per_byte/],
+    [{ result: { ...record.result, heldout_bytes: attack } }, {}, /result\.heldout_bytes/],
+    [{ result: { ...record.result, fusion: { ...record.result.fusion, arena_bytes: attack } } }, {}, /arena_bytes/],
+    [{ created: { slice: 1 } }, {}, /created/],
+    [[], {}, /run\.json is not what a run writes: it/],
+    [{}, { step: attack }, /metrics\.jsonl, line 1, is not what a run writes: step/],
+    [{}, { step: 1, tokens: attack }, /tokens/],
+    [{}, { step: 1, samples: [{ prompt: 1 }] }, /samples\.0\.prompt/],
+  ])("is refused by the field that is no number or text: %j %j", async (hostile, more, message) => {
+    await expect(page(hostile, { step: 1, loss: 2, ...more })).rejects.toThrow(message);
+    await expect(page(hostile, { step: 1, loss: 2, ...more })).rejects.toMatchObject({ name: "QuernError" });
+  });
+
+  it("writes a page without a tag of its own, wherever its text stands", async () => {
+    const everywhere = {
+      ...{ version: attack, created: attack, git: attack, machine: { [attack]: attack } },
+      config: { [attack]: [attack, { [attack]: attack }] },
+      plan: { model: { [attack]: attack }, schedule: { kind: attack }, reasons: { [attack]: attack, kind: attack } },
+      result: {
+        ...record.result,
+        sources: [{ source: attack, bits_per_byte: 1 }],
+        fusion: { ...record.result.fusion, kernels: [{ what: attack, launches: 1, bytes: 1 }] },
+        samples: [{ prompt: attack, before: attack, after: attack }],
+      },
+    };
+    const html = await page(everywhere, { step: 1, loss: 2, samples: [{ prompt: attack, text: attack }] });
+    expect(html).toContain("&#60;img");
+    expect(html).not.toContain("<img");
   });
 });

@@ -3,7 +3,7 @@
  * side, texts along the scale of quality, evaluation sets that were found, the mix as a picture, the shards.
  */
 import type { ShardsHeader } from "../../tokenizer/index.js";
-import { bar, count, escapeHtml, figure, funnelPicture, page } from "../funnel/drawing.js";
+import { asNumber, bar, count, escapeHtml, figure, funnelPicture, page } from "../funnel/drawing.js";
 import { size } from "../funnel/table.js";
 import type { MixResult } from "../mix/mix.js";
 import type { CheckedCorpusRecipe } from "./corpus-recipe.js";
@@ -46,7 +46,7 @@ function numbers({ steps }: CorpusStory): string {
 }
 
 const cell = (value: number) => `<td>${count(value)}</td>`;
-const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+const percent = (share: number) => `${(100 * asNumber(share)).toFixed(1)} %`;
 
 function duplicateSection({ by, clusters, pieces, pairs }: DuplicateStage): string {
   const what =
@@ -87,7 +87,7 @@ function qualitySection({ histogram, least, documents, kept, examples }: Quality
   );
   const shown = examples.map(
     ({ score, id, text: words }) =>
-      `<article><p class="small"><b>${score.toFixed(3)}</b> · ${escapeHtml(id)}</p><pre>${escapeHtml(words)}</pre></article>`,
+      `<article><p class="small"><b>${asNumber(score).toFixed(3)}</b> · ${escapeHtml(id)}</p><pre>${escapeHtml(words)}</pre></article>`,
   );
   return `<section><h2>Quality</h2><p class="small">${count(kept)} of ${count(documents)} documents kept${least === null ? "" : `, those from ${least.toFixed(3)} on`}</p>
 <svg viewBox="0 0 ${WIDTH} ${HEIGHT + 22}" role="img" aria-label="Documents by quality">${bars.join("")}${line}${axis.join("")}</svg>
@@ -120,11 +120,11 @@ function mixPicture({ groups, bytes }: MixResult, recipe: CheckedCorpusRecipe): 
       after > 60
         ? `<text class="small" x="${(y + 4).toFixed(1)}" y="124">${escapeHtml(name.slice(0, Math.floor(after / 8)))}</text>`
         : "";
-    return `<g><title>${escapeHtml(name)}: ${percent(own / Math.max(1, bytes))} → ${percent(share)}, ${epochs.toFixed(2)} epochs</title>
+    return `<g><title>${escapeHtml(name)}: ${percent(own / Math.max(1, bytes))} → ${percent(share)}, ${asNumber(epochs).toFixed(2)} epochs</title>
 <rect fill="${COLOURS[i]}" x="${x.toFixed(1)}" y="6" width="${before.toFixed(1)}" height="24"/><path fill="${COLOURS[i]}" opacity=".3" d="${band}"/><rect fill="${COLOURS[i]}" x="${y.toFixed(1)}" y="80" width="${after.toFixed(1)}" height="28"/>${label}</g>`;
   });
   const order =
-    recipe.mix.order === "quality-last" ? `In ${recipe.mix.phases} phases of rising quality.` : "All shuffled.";
+    recipe.mix.order === "quality-last" ? `In ${count(recipe.mix.phases)} phases of rising quality.` : "All shuffled.";
   const more = groups.length > shown.length ? ` The ${shown.length} largest of ${groups.length} groups are drawn.` : "";
   return `<p class="small">Above what there was, below what became of it. ${order}${more}</p><svg viewBox="0 0 ${WIDTH} 130" role="img" aria-label="The mix">${parts.join("")}</svg>`;
 }
@@ -132,7 +132,7 @@ function mixPicture({ groups, bytes }: MixResult, recipe: CheckedCorpusRecipe): 
 function mixTable({ groups, unjudged }: MixResult): string {
   const rows = groups.map(
     ({ name, documents, bytes, asked, share, epochs, capped, written, bytesWritten }) =>
-      `<tr><th>${escapeHtml(name)}</th>${[documents, bytes].map(cell).join("")}<td>${percent(asked)}</td><td>${percent(share)}</td><td>${epochs.toFixed(2)}${capped ? " (capped)" : ""}</td>${[written, bytesWritten].map(cell).join("")}</tr>`,
+      `<tr><th>${escapeHtml(name)}</th>${[documents, bytes].map(cell).join("")}<td>${percent(asked)}</td><td>${percent(share)}</td><td>${asNumber(epochs).toFixed(2)}${capped ? " (capped)" : ""}</td>${[written, bytesWritten].map(cell).join("")}</tr>`,
   );
   const note =
     unjudged === 0 ? "" : `<p class="warning">${count(unjudged)} documents have no quality and count as the worst.</p>`;
@@ -146,5 +146,5 @@ function shardsTable(shards: ShardsHeader): string {
     bar("training tokens", shards.train.tokens, all, "kept"),
     bar("held-out tokens", shards.heldout.tokens, all, "dropped"),
   ];
-  return `<div class="bars">${bars.join("")}</div><p class="small">${count(shards.train.documents)} documents and ${count(shards.heldout.documents)} held out; ${shards.train.files.length + shards.heldout.files.length} files of ${shards.dtype}, a vocabulary of ${count(shards.vocabSize)}. <code>quern data where shards POSITION</code> says where a token comes from.</p>`;
+  return `<div class="bars">${bars.join("")}</div><p class="small">${count(shards.train.documents)} documents and ${count(shards.heldout.documents)} held out; ${shards.train.files.length + shards.heldout.files.length} files of ${escapeHtml(shards.dtype)}, a vocabulary of ${count(shards.vocabSize)}. <code>quern data where shards POSITION</code> says where a token comes from.</p>`;
 }

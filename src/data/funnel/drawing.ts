@@ -29,7 +29,10 @@ ${sections.filter((section) => section !== "").join("\n")}
 export const figure = (name: string, value: string, note = "") =>
   `<div><b>${escapeHtml(value)}</b><span>${escapeHtml(name)}${note === "" ? "" : ` · ${escapeHtml(note)}`}</span></div>`;
 
-export const count = (value: number) => value.toLocaleString("en-US");
+/** A number out of a file that may be anything: what is none is NaN, and stands so in the page. */
+export const asNumber = (value: unknown): number => (typeof value === "number" ? value : Number.NaN);
+
+export const count = (value: number) => asNumber(value).toLocaleString("en-US");
 
 const WIDTH = 720;
 const ROW = 46;
@@ -37,7 +40,7 @@ const ROW = 46;
 /** A bar a step, as wide as the documents that came to it; what it dropped hatched at the right, joined to the next bar. */
 export function funnelPicture(steps: readonly DrawnStep[]): string {
   const first = Math.max(1, steps[0]?.documents.in ?? 0);
-  const wide = (documents: number) => (WIDTH * documents) / first;
+  const wide = (documents: number) => (WIDTH * asNumber(documents)) / first;
   const rows = steps.map(({ step, documents, reasons }, index) => {
     const y = index * ROW;
     const kept = wide(documents.kept);
@@ -64,12 +67,12 @@ export function funnelPicture(steps: readonly DrawnStep[]): string {
 }
 
 export function bar(name: string, value: number, of: number, kind: string): string {
-  const width = of === 0 ? 0 : (100 * value) / of;
+  const width = asNumber(of) === 0 ? 0 : (100 * asNumber(value)) / asNumber(of);
   return `<div><span>${escapeHtml(name)}</span><i class="${kind}" style="width:${width.toFixed(2)}%"></i><em>${count(value)}</em></div>`;
 }
 
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+export function escapeHtml(text: unknown): string {
+  return String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 const STYLE = `:root{color-scheme:light dark;--line:#8884;--kept:#3b7d5c;--dropped:#c9785a;--back:#8881}
