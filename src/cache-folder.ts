@@ -1,4 +1,5 @@
-/** @file Where Quern keeps what can be fetched or made again: data packages, compiled programs. */
+/** @file Where Quern keeps what can be fetched or made again: data packages, compiled programs, models of the hub. */
+import { lstat, readdir, readFile, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -8,4 +9,35 @@ export function cacheFolder(environment: NodeJS.ProcessEnv = process.env, platfo
   if (platform === "win32") return join(environment.LOCALAPPDATA ?? join(homedir(), "AppData", "Local"), "quern");
   if (platform === "darwin") return join(homedir(), "Library", "Caches", "quern");
   return join(environment.XDG_CACHE_HOME || join(homedir(), ".cache"), "quern");
+}
+
+/** The folders of the cache, and the names of what Quern puts into each. */
+export const CACHE_PARTS = {
+  /** Compiled programs, by hash; with an ending while one is built. */
+  programs: /^[0-9a-f]{16,}(\..+)?$/,
+  /** npm packages, `name@version`. */
+  npm: /^(\.download-.+|\.?[^.][^/]*@\d[^/]*)$/,
+  /** Models of the hub, `owner+name`. */
+  models: /^[^/]+\+[^/]+$/,
+} as const satisfies Readonly<Record<string, RegExp>>;
+
+/** Says to backup programs, and to `quern cache --clear`, that the folder is a cache (bford.info/cachedir). */
+export const CACHE_TAG = "CACHEDIR.TAG";
+const SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55";
+
+/** Tags a folder of the cache that is empty yet. One with files in it was made by somebody else, and is never cleared. */
+export async function tagCacheFolder(folder: string): Promise<void> {
+  if ((await readdir(folder)).length > 0) return;
+  const text = `${SIGNATURE}\n# Made by Quern. All of it can be fetched or made again: quern cache --clear\n`;
+  await writeFile(join(folder, CACHE_TAG), text, { flag: "wx" }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw error;
+  });
+}
+
+/** True for a folder, not a link to one, that was tagged; or that lies where the system keeps Quern's own cache. */
+export async function isCachePart(folder: string): Promise<boolean> {
+  if (!(await lstat(folder)).isDirectory()) return false;
+  if (!process.env.QUERN_CACHE) return true;
+  const text = await readFile(join(folder, CACHE_TAG), "utf8").catch(() => "");
+  return text.startsWith(SIGNATURE);
 }

@@ -1,7 +1,7 @@
 /** @file What lies in the cache, and emptying it. Everything there can be fetched or made again. */
-import { readdir, rm, stat } from "node:fs/promises";
+import { lstat, readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import { cacheFolder } from "./cache-folder.js";
+import { CACHE_PARTS, CACHE_TAG, cacheFolder, isCachePart } from "./cache-folder.js";
 import { fileError, QuernError } from "./errors.js";
 
 /** A folder of the cache, such as `programs` (compiled programs) or `packages` (data packages). */
@@ -23,10 +23,13 @@ export interface CacheContents {
 export async function inspectCache(part?: string): Promise<CacheContents> {
   const folder = cacheFolder();
   const parts: CachePart[] = [];
-  for (const name of (await namesIn(folder)).sort()) {
+  for (const name of (Object.keys(CACHE_PARTS) as (keyof typeof CACHE_PARTS)[]).sort()) {
     const path = join(folder, name);
-    const entries = await namesIn(path);
-    parts.push({ name, entries: entries.length, bytes: await bytesUnder(path) });
+    if ((await lstat(path).catch(() => undefined)) === undefined) continue;
+    const entries = (await namesIn(path)).filter((entry) => CACHE_PARTS[name].test(entry));
+    let bytes = 0;
+    for (const entry of entries) bytes += await bytesUnder(join(path, entry));
+    parts.push({ name, entries: entries.length, bytes });
   }
   const wanted = parts.filter(({ name }) => part === undefined || name === part);
   if (part !== undefined && wanted.length === 0) {
@@ -37,17 +40,34 @@ export async function inspectCache(part?: string): Promise<CacheContents> {
 }
 
 /**
- * Removes one part of the cache, or all of it, and tells what is gone. A program that is running keeps what it has loaded.
- * @throws QuernError for a part that is not there
+ * Removes one part of the cache, or all of it, and tells what is gone. Only what Quern put there goes. A program that is
+ * running keeps what it has loaded.
+ * @throws QuernError for a part that is not there, or a folder that Quern did not make
  */
 export async function clearCache(part?: string): Promise<CacheContents> {
   const contents = await inspectCache(part);
   const { folder, parts } = contents;
   for (const { name } of parts) {
     const path = join(folder, name);
-    await rm(path, { recursive: true, force: true }).catch((error) => {
-      throw fileError(error, "remove", path);
+    if (await isCachePart(path)) continue;
+    throw new QuernError(`${path} was not made by Quern as a cache, so it is left alone; is QUERN_CACHE right?`, {
+      exitCode: 2,
     });
+  }
+  for (const { name } of parts) {
+    const path = join(folder, name);
+    try {
+      for (const entry of await namesIn(path)) {
+        if (!CACHE_PARTS[name as keyof typeof CACHE_PARTS].test(entry)) continue;
+        await rm(join(path, entry), { recursive: true, force: true });
+      }
+      const left = await namesIn(path);
+      if (left.length > 0 && left.some((entry) => entry !== CACHE_TAG)) continue; // somebody else's files
+      await rm(join(path, CACHE_TAG), { force: true });
+      await rmdir(path);
+    } catch (error) {
+      throw fileError(error, "remove", path);
+    }
   }
   return contents;
 }
@@ -61,7 +81,7 @@ async function namesIn(path: string): Promise<string[]> {
 
 /** Counts what is there; what another process removes meanwhile counts nothing. */
 async function bytesUnder(path: string): Promise<number> {
-  const found = await stat(path).catch(() => null);
+  const found = await lstat(path).catch(() => null);
   if (found === null) return 0;
   if (!found.isDirectory()) return found.size;
   let bytes = 0;

@@ -22,14 +22,19 @@ const INTERRUPTED = 130;
 /**
  * Runs one command line and gives its exit code: 0, 1 (the work failed), 2 (the call was wrong), 130 (interrupted).
  * @param argv what follows `quern`
+ * @param onListening called before a verb runs, when interrupts are listened for
  */
-export async function main(verbs: readonly Verb[], argv: readonly string[]): Promise<number> {
+export async function main(
+  verbs: readonly Verb[],
+  argv: readonly string[],
+  onListening: () => Promise<void> = async () => {},
+): Promise<number> {
   const debug = argv.includes("--debug");
   const progress = createProgressLine(process.stderr);
   const abort = new AbortController();
   const release = listenForInterrupts(abort, progress.clear);
   try {
-    return await dispatch(verbs, argv, abort.signal, progress);
+    return await dispatch(verbs, argv, abort.signal, progress, onListening);
   } catch (error) {
     progress.clear();
     if (error instanceof CommanderError && error.exitCode === 0) return 0; // --help
@@ -51,6 +56,7 @@ async function dispatch(
   argv: readonly string[],
   signal: AbortSignal,
   progress: ReturnType<typeof createProgressLine>,
+  onListening: () => Promise<void>,
 ): Promise<number> {
   const asksHelp = argv[0] === "help" || argv[0] === "--help" || argv[0] === "-h";
   const words = argv[0] === "help" ? [...argv.slice(1), "--help"] : argv;
@@ -119,26 +125,29 @@ async function dispatch(
       process.stderr.write(`${line}\n`);
     },
   };
+  await onListening();
   const result = await command.run(options, context);
   progress.clear();
   if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
   return signal.aborted ? INTERRUPTED : 0;
 }
 
-/** The first Ctrl-C (or a polite kill) aborts, so that the work can be saved; the second ends the process at once. */
+/** The first Ctrl-C (or SIGTERM) aborts, so that the work can be saved; the second ends the process at once. */
 function listenForInterrupts(abort: AbortController, clear: () => void): () => void {
+  const release = () => {
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+  };
   const interrupt = () => {
-    if (abort.signal.aborted) process.exit(INTERRUPTED);
+    // From here on the system's own handling holds, which ends the process.
+    release();
     clear();
-    process.stderr.write("quern: stopping; once more ends at once\n");
+    process.stderr.write("quern: stopping; press Ctrl-C again to end at once\n");
     abort.abort();
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
-  return () => {
-    process.off("SIGINT", interrupt);
-    process.off("SIGTERM", interrupt);
-  };
+  return release;
 }
 
 /** All verbs by their whole names, so that one look shows everything there is. */

@@ -1,5 +1,7 @@
 /** @file The command line as a process: its arguments, its standard streams, its exit. */
+import { constants } from "node:os";
 import { main, type Verb } from "./main.js";
+import { endOnSecond } from "./second-signal.js";
 
 /** Runs a command line, by default this process's, and ends the process with the exit code. */
 export async function runProcess(
@@ -8,7 +10,7 @@ export async function runProcess(
 ): Promise<void> {
   process.stdout.on("error", endWithoutOutput);
   process.stderr.on("error", () => {});
-  const exitCode = await main(verbs, argv);
+  const exitCode = await main(verbs, argv, () => endOnSecond([constants.signals.SIGINT, constants.signals.SIGTERM]));
   // Exiting by hand ends idle thread pools and sockets as well; what was written must be out first.
   process.stdout.write("", (error) => {
     if (error) endWithoutOutput(error);

@@ -5,10 +5,11 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { link, open, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { link, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { temporaryName } from "./atomic.js";
 
 const schema = z.object({
   pid: z.int().positive(),
@@ -25,6 +26,8 @@ export type LockHolder = z.output<typeof schema>;
 const BEAT = 5_000;
 /** Another host's processes cannot be asked for; a lock without a sign of life for so long is abandoned. */
 const ABANDONED = 60_000;
+/** Between a lock's creation and its content there are microseconds, unless its process was killed there. */
+const HALF_WRITTEN = 2_000;
 
 export interface Lock {
   release(): Promise<void>;
@@ -35,58 +38,25 @@ export interface Lock {
  * @throws the operating system's error where the file cannot be written
  */
 export async function takeLock(path: string): Promise<Lock | LockHolder> {
-  const own = {
-    pid: process.pid,
-    started: startOf(process.pid),
-    host: hostname(),
-    token: randomBytes(8).toString("hex"),
-  };
-  const text = JSON.stringify(own);
-  const draft = `${path}.${own.token}`;
-  await writeFile(draft, text, { flag: "wx" });
-  try {
-    for (;;) {
-      if (await createLinked(draft, path, text)) return keep(path, own);
-      const found = await readFile(path, "utf8").catch(() => undefined);
-      if (found === undefined) continue; // released between the two calls
-      const holder = parse(found);
-      if (holder === undefined) {
-        // Nobody writes half a lock, except where there are no hard links: wait for the rest of it.
-        if ((await ageOf(path, draft)) < 2_000) await sleep(100);
-        else await takeAway(path, found);
-        continue;
-      }
-      if (await isHeld(holder, path, draft)) return holder;
-      await takeAway(path, found);
+  const started = startOf(process.pid);
+  const own = { pid: process.pid, started, host: hostname(), token: randomBytes(8).toString("hex") };
+  for (;;) {
+    try {
+      await writeFile(path, JSON.stringify(own), { flag: "wx" });
+      return keep(path, own);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }
-  } finally {
-    await rm(draft, { force: true });
+    const found = await readFile(path, "utf8").catch(() => undefined);
+    if (found === undefined) continue; // released between the two calls
+    const holder = parse(found);
+    if (holder === undefined && (await ageOf(path)) < HALF_WRITTEN) await sleep(100);
+    else if (holder !== undefined && (await isHeld(holder, path))) return holder;
+    else await takeAway(path, found);
   }
 }
 
 export const isHolder = (result: Lock | LockHolder): result is LockHolder => "pid" in result;
-
-/** Gives the whole file a second name, which only one of many can; false where the name is taken. */
-async function createLinked(draft: string, path: string, text: string): Promise<boolean> {
-  try {
-    await link(draft, path);
-    return true;
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === "EEXIST") return false;
-    if (code !== "EPERM" && code !== "ENOTSUP" && code !== "ENOSYS" && code !== "EOPNOTSUPP") throw error;
-  }
-  // A file system without hard links.
-  try {
-    const file = await open(path, "wx");
-    await file.writeFile(text);
-    await file.close();
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
-  }
-}
 
 function keep(path: string, own: LockHolder): Lock {
   const beat = setInterval(() => {
@@ -105,7 +75,7 @@ function keep(path: string, own: LockHolder): Lock {
 
 /** Removes an abandoned lock, unless another process has replaced it meanwhile. */
 async function takeAway(path: string, text: string): Promise<void> {
-  const aside = `${path}.${randomBytes(8).toString("hex")}`;
+  const aside = temporaryName(path);
   try {
     await rename(path, aside);
   } catch (error) {
@@ -124,18 +94,17 @@ function parse(text: string): LockHolder | undefined {
   }
 }
 
-async function isHeld(holder: LockHolder, path: string, draft: string): Promise<boolean> {
-  if (holder.host !== hostname()) return (await ageOf(path, draft)) < ABANDONED;
+async function isHeld(holder: LockHolder, path: string): Promise<boolean> {
+  if (holder.host !== hostname()) return (await ageOf(path)) < ABANDONED;
   if (!isRunning(holder.pid)) return false;
   const started = startOf(holder.pid);
   return started === null || holder.started === null || started === holder.started;
 }
 
-/** Milliseconds since the last sign of life, by the clock of the file system: hosts' clocks may differ. */
-async function ageOf(path: string, draft: string): Promise<number> {
-  await writeFile(draft, await readFile(draft));
-  const [lock, now] = await Promise.all([stat(path).catch(() => null), stat(draft)]);
-  return lock === null ? Number.POSITIVE_INFINITY : now.mtimeMs - lock.mtimeMs;
+/** Milliseconds since the last sign of life. */
+async function ageOf(path: string): Promise<number> {
+  const status = await stat(path).catch(() => null);
+  return status === null ? Number.POSITIVE_INFINITY : Date.now() - status.mtimeMs;
 }
 
 function isRunning(pid: number): boolean {

@@ -8,7 +8,7 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { cacheFolder } from "../cache-folder.js";
+import { cacheFolder, tagCacheFolder } from "../cache-folder.js";
 import { fileError, QuernError } from "../errors.js";
 import { makeFolder, writeFolderAtomic } from "./atomic.js";
 import { readTar } from "./tar.js";
@@ -35,6 +35,7 @@ export async function fetchNpmPackage(
   let download: string;
   try {
     await makeFolder(join(cache, "npm"));
+    await tagCacheFolder(join(cache, "npm"));
     download = await mkdtemp(join(cache, "npm", ".download-"));
   } catch (error) {
     throw fileError(error, "write", cache);

@@ -229,8 +229,8 @@ async function filesOf(
   return ours.sort();
 }
 
-const isOwnName = (name: string) => name === RECORD || name.startsWith(LOCK) || isLeftoverOf(name, RECORD);
-const isLeftoverOf = (name: string, of: string) => isLeftover(name) && name.startsWith(`.${of}.`);
+const isOwnName = (name: string) =>
+  [RECORD, LOCK].some((own) => name === own || (isLeftover(name) && name.startsWith(`.${own}.`)));
 
 /** Removes files, and folders that are empty then. A link is removed itself, never what it points to. */
 async function removeFiles(folder: string, files: readonly string[]): Promise<void> {

@@ -9,8 +9,8 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { cacheFolder } from "../cache-folder.js";
+import { dirname, join } from "node:path";
+import { cacheFolder, tagCacheFolder } from "../cache-folder.js";
 import {
   createAtomicFile,
   makeFolder,
@@ -65,6 +65,8 @@ export async function fetchHubModel(address: string, options: HubOptions = {}): 
   });
   const target = folderOf(found.commit);
   if (!existsSync(target)) {
+    await makeFolder(dirname(home));
+    await tagCacheFolder(dirname(home));
     await makeFolder(home);
     const total = found.files.reduce((sum, { size }) => sum + (size ?? 0), 0);
     let done = 0;

@@ -46,7 +46,7 @@ describe("the cache of programs", () => {
     }
     await rm(library());
     expect((await cachedProgram("key", [LIBRARY], making("library"))).cached).toBe(false);
-    expect(await readdir(programsFolder())).toEqual(["key"]);
+    expect(await readdir(programsFolder())).toEqual(["CACHEDIR.TAG", "key"]);
   });
 
   it("is not misled by a build that was killed, and removes it when it is old", async () => {
@@ -58,12 +58,12 @@ describe("the cache of programs", () => {
     expect(await readdir(programsFolder())).toContain("key.a1B2c3"); // perhaps another process is at it
     await utimes(killed, 1, 1);
     await cachedProgram("third", [LIBRARY], making("library"));
-    expect((await readdir(programsFolder())).sort()).toEqual(["key", "other", "third"]);
+    expect((await readdir(programsFolder())).sort()).toEqual(["CACHEDIR.TAG", "key", "other", "third"]);
   });
 
   it("leaves nothing of a build that fails", async () => {
     await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow("nothing to build");
-    expect(await readdir(programsFolder())).toEqual([]);
+    expect(await readdir(programsFolder())).toEqual(["CACHEDIR.TAG"]);
   });
 
   it("takes what another process built meanwhile", async () => {
@@ -73,7 +73,7 @@ describe("the cache of programs", () => {
     });
     expect((await slow).cached).toBe(false);
     expect(await readFile(library(), "utf8")).toBe("first");
-    expect(await readdir(programsFolder())).toEqual(["key"]);
+    expect(await readdir(programsFolder())).toEqual(["CACHEDIR.TAG", "key"]);
   });
 
   describe.skipIf(process.getuid === undefined)("belongs to one user", () => {

@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { clearCache, inspectCache } from "../../src/cache.js";
+import { tagCacheFolder } from "../../src/cache-folder.js";
 
 describe("the cache", () => {
   const saved = process.env.QUERN_CACHE;
@@ -24,21 +25,53 @@ describe("the cache", () => {
 
   it("is counted by part and cleared by part", async () => {
     for (const [part, name] of [
-      ["programs", "one"],
-      ["programs", "two"],
-      ["packages", "text"],
+      ["programs", "0123456789abcdef"],
+      ["programs", "0123456789abcdee"],
+      ["npm", "text@1.0.0"],
     ]) {
-      await mkdir(join(folder, "cache", part, name), { recursive: true });
-      await writeFile(join(folder, "cache", part, name, "file"), "12345");
+      const path = join(folder, "cache", part);
+      await mkdir(path, { recursive: true });
+      await tagCacheFolder(path);
+      await mkdir(join(path, name));
+      await writeFile(join(path, name, "file"), "12345");
     }
     expect((await inspectCache()).parts).toEqual([
-      { name: "packages", entries: 1, bytes: 5 },
+      { name: "npm", entries: 1, bytes: 5 },
       { name: "programs", entries: 2, bytes: 10 },
     ]);
-    expect((await inspectCache("packages")).parts).toHaveLength(1);
-    await expect(inspectCache("tokens")).rejects.toThrow('has no "tokens"; it has packages, programs');
-    await expect(clearCache("tokens")).rejects.toThrow('has no "tokens"; it has packages, programs');
+    expect((await inspectCache("npm")).parts).toHaveLength(1);
+    await expect(inspectCache("tokens")).rejects.toThrow('has no "tokens"; it has npm, programs');
+    await expect(clearCache("tokens")).rejects.toThrow('has no "tokens"; it has npm, programs');
     expect((await clearCache("programs")).parts).toHaveLength(1);
-    expect(await readdir(join(folder, "cache"))).toEqual(["packages"]);
+    expect(await readdir(join(folder, "cache"))).toEqual(["npm"]);
+  });
+
+  it("is cleared of what Quern put there and of nothing else", async () => {
+    const cache = join(folder, "cache");
+    // A folder of somebody's that QUERN_CACHE names by mistake: nothing in it was made by Quern.
+    await mkdir(join(cache, "programs", "0123456789abcdef"), { recursive: true });
+    await mkdir(join(cache, "photographs"));
+    await writeFile(join(cache, "programs", "0123456789abcdef", "mine"), "mine");
+    await writeFile(join(cache, "photographs", "mine"), "mine");
+    await tagCacheFolder(join(cache, "programs"));
+    await expect(clearCache()).rejects.toMatchObject({ exitCode: 2, message: /was not made by Quern/ });
+    expect((await readdir(cache, { recursive: true })).length).toBe(5);
+    // A link to a cache is not followed.
+    await rm(join(cache, "programs"), { recursive: true });
+    const elsewhere = join(folder, "elsewhere");
+    await mkdir(elsewhere);
+    await tagCacheFolder(elsewhere);
+    await mkdir(join(elsewhere, "0123456789abcdef"));
+    await symlink(elsewhere, join(cache, "programs"));
+    await expect(clearCache()).rejects.toThrow(/was not made by Quern/);
+    expect(await readdir(elsewhere)).toEqual(["0123456789abcdef", "CACHEDIR.TAG"]);
+    // In a cache of its own, files that others put there stay.
+    await rm(join(cache, "programs"));
+    await mkdir(join(cache, "programs"));
+    await tagCacheFolder(join(cache, "programs"));
+    await mkdir(join(cache, "programs", "0123456789abcdef"));
+    await writeFile(join(cache, "programs", "notes.txt"), "mine");
+    await clearCache();
+    expect(await readdir(join(cache, "programs"))).toEqual(["CACHEDIR.TAG", "notes.txt"]);
   });
 });

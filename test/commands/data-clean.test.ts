@@ -84,7 +84,7 @@ export default defineRecipe({ steps: [gopherRepetition(), gopherQuality(), c4Qua
     for (let attempt = 0; attempt < 4; attempt++) {
       const child = spawn(
         process.execPath,
-        [cli, "data", "clean", ...inputs, "--out", out, ...options, "--workers", "2"],
+        [cli, "data", "clean", ...inputs, "--out", out, ...options, "--workers", "2", "--force"],
         { stdio: "ignore" },
       );
       const ended = new Promise<void>((resolve) => child.on("exit", () => resolve()));
@@ -100,7 +100,7 @@ export default defineRecipe({ steps: [gopherRepetition(), gopherQuality(), c4Qua
     expect(killed).toBeGreaterThan(0);
     const { status, stdout } = spawnSync(
       process.execPath,
-      [cli, "data", "clean", ...inputs, "--out", out, ...options, "--json"],
+      [cli, "data", "clean", ...inputs, "--out", out, ...options, "--json", "--force"],
       { encoding: "utf8" },
     );
     expect(status).toBe(0);

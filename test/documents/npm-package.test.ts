@@ -63,7 +63,7 @@ describe("fetchNpmPackage", () => {
     vi.stubEnv("PATH", `${await fakeNpm(file)}:${process.env.PATH}`);
     const unpacked = await fetchNpmPackage({ ...wanted, version: "1.2.3" }, { cache });
     expect(await readFile(join(unpacked, "data", "a.txt"), "utf8")).toBe("x".repeat(1000));
-    expect(await readdir(join(cache, "npm"))).toEqual(["some-data@1.2.3"]);
+    expect(await readdir(join(cache, "npm"))).toEqual(["CACHEDIR.TAG", "some-data@1.2.3"]);
     vi.stubEnv("PATH", "");
     expect(await fetchNpmPackage({ ...wanted, version: "1.2.3" }, { cache })).toBe(unpacked);
   });
@@ -74,7 +74,7 @@ describe("fetchNpmPackage", () => {
     vi.stubEnv("PATH", `${await fakeNpm(file)}:${process.env.PATH}`);
     const wanted = { name: "some-data", version: "1.2.3", integrity: "sha512-AAAA" };
     await expect(fetchNpmPackage(wanted, { cache })).rejects.toThrow(/not the package that Quern knows/);
-    expect(await readdir(join(cache, "npm"))).toEqual([]);
+    expect(await readdir(join(cache, "npm"))).toEqual(["CACHEDIR.TAG"]);
   });
 
   it("says in one sentence that there is no network, and what to do", async () => {
@@ -85,7 +85,7 @@ describe("fetchNpmPackage", () => {
     const failure = await fetchNpmPackage(wanted, { cache }).catch((error: Error) => error.message);
     expect(failure).toMatch(/^cannot fetch the data package some-data@1\.2\.3: .+; check the network .* --text PATH$/);
     expect(failure).not.toContain("\n");
-    expect(await readdir(join(cache, "npm"))).toEqual([]);
+    expect(await readdir(join(cache, "npm"))).toEqual(["CACHEDIR.TAG"]);
   });
 
   it("stops at the signal", async () => {

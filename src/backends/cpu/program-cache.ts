@@ -19,8 +19,8 @@ import {
   stat,
   writeFile,
 } from "node:fs/promises";
-import { basename, dirname, join, parse, resolve, sep } from "node:path";
-import { cacheFolder } from "../../cache-folder.js";
+import { dirname, join, parse, resolve, sep } from "node:path";
+import { CACHE_TAG, cacheFolder, tagCacheFolder } from "../../cache-folder.js";
 import { fileError, QuernError } from "../../errors.js";
 
 /** A build that has not come to its end after so long was killed; milliseconds. */
@@ -61,6 +61,7 @@ export async function ownProgramsFolder(): Promise<string> {
           `look what lies there, then chmod 700 ${folder}, or ${ELSEWHERE}`,
       );
     }
+    await tagCacheFolder(folder);
   } catch (error) {
     const told = fileError(error, "use the cache folder", folder);
     if (told === error || !(told instanceof QuernError)) throw told;
@@ -209,7 +210,7 @@ async function publish(temporary: string, folder: string, files: readonly string
 /** What a killed build left behind: a folder with a temporary name that has not changed for long. */
 async function removeAbandoned(programs: string): Promise<void> {
   for (const name of await readdir(programs)) {
-    if (!basename(name).includes(".")) continue;
+    if (!name.includes(".") || name === CACHE_TAG) continue;
     const path = join(programs, name);
     const found = await stat(path).catch(() => null);
     if (found && Date.now() - found.mtimeMs > ABANDONED) await rm(path, { recursive: true, force: true });

@@ -1,0 +1,35 @@
+/**
+ * @file The second Ctrl-C. Signals reach JavaScript through the event loop, so a loop that never returns to it hears none,
+ * and Node has no thread that could listen instead. So the system itself is asked: SA_RESETHAND (POSIX.1-2017, sigaction)
+ * takes a signal's handler away as it is first called, and the next one ends the process whatever it is doing.
+ */
+
+/** Where `struct sigaction` keeps its flags, in bytes, and the flag, by `process.platform`; 64-bit systems. */
+const LAYOUTS: Partial<Record<NodeJS.Platform, { readonly flags: number; readonly resetHandler: number }>> = {
+  linux: { flags: 136, resetHandler: 0x8000_0000 }, // glibc and musl: handler 8, mask 128
+  darwin: { flags: 12, resetHandler: 0x4 }, // handler 8, mask 4
+};
+const STRUCT_BYTES = 192; // more than any of them has
+
+/**
+ * Lets each of these signals be handled once; JavaScript must listen for it already. Without foreign calls, or on Windows,
+ * nothing changes: a second signal ends the process as soon as its event loop turns.
+ * @param signals numbers of signals
+ */
+export async function endOnSecond(signals: readonly number[]): Promise<void> {
+  const layout = LAYOUTS[process.platform];
+  if (layout === undefined) return;
+  try {
+    const { default: koffi } = await import("koffi");
+    const sigaction = koffi.load(null).func("int sigaction(int signal, const void *action, void *before)");
+    for (const signal of signals) {
+      const action = Buffer.alloc(STRUCT_BYTES);
+      if (sigaction(signal, null, action) !== 0) continue;
+      const flags = action.readUInt32LE(layout.flags);
+      action.writeUInt32LE((flags | layout.resetHandler) >>> 0, layout.flags);
+      sigaction(signal, action, null);
+    }
+  } catch {
+    // A platform for which koffi has no library.
+  }
+}
