@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type HeldText, simplifyText, TextHasher } from "../../src/data/deduplicate/hasher.js";
+import { comparedWords, type HeldText, simplifyText, TextHasher } from "../../src/data/deduplicate/hasher.js";
 import { minHashParameters } from "../../src/data/deduplicate/parameters.js";
 import { splitPieces } from "../../src/data/deduplicate/pieces.js";
 
@@ -35,10 +35,10 @@ describe("hashes of texts", () => {
     expect([...(hasher.signature(text) ?? [])]).toEqual(expected);
   });
 
-  it("do not depend on what the normal form takes away, and are none for a text of four words", () => {
+  it("do not depend on what the normal form takes away, and are none for a text without words", () => {
     const one = [...(hasher.bandHashes("Über 10 Straßen, und  noch mehr!") ?? [])];
     expect([...(hasher.bandHashes("uber 7 straßen\nund noch (mehr)") ?? [])]).toEqual(one);
-    expect(hasher.bandHashes("only four words here")).toBeNull();
+    expect(hasher.bandHashes("- ! -")).toBeNull();
     expect(hasher.bandHashes("")).toBeNull();
   });
 
@@ -205,9 +205,9 @@ describe("hashes of texts", () => {
     const plain = (text: string) => {
       const form = simplifyText(text);
       if (form === "") return null;
-      const values = form
-        .split(" ")
-        .map((word) => BigInt.asUintN(64, words.hash(word) * a[0] + b[0]) % (2n ** 61n - 1n));
+      const values = comparedWords(form).map(
+        (word) => BigInt.asUintN(64, words.hash(word) * a[0] + b[0]) % (2n ** 61n - 1n),
+      );
       return values.reduce((least, value) => (value < least ? value : least));
     };
     const kernel = (text: string) => words.signature(text)?.[0] ?? null;

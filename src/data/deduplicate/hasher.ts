@@ -57,6 +57,16 @@ export function simplifyText(text: string): string {
     .trim();
 }
 
+/** Characters of scripts without spaces between words, each of which is compared as a word: Thai to Tibetan, kana, Han … */
+const UNSPACED =
+  "\\u0e00-\\u109f\\u1780-\\u17ff\\u1950-\\u19ff\\u1a20-\\u1aaf\\u1b00-\\u1b7f\\u2e80-\\u2fdf\\u3005-\\u3007\\u3021-\\u3029\\u3031-\\u3035" +
+  "\\u3040-\\u312f\\u31a0-\\u31bf\\u31f0-\\u31ff\\u3400-\\u4dbf\\u4e00-\\ua4cf\\ua980-\\ua9ff\\uaa60-\\uaadf\\uf900-\\ufaff\\uff66-\\uff9d" +
+  "\\u{1b000}-\\u{1b16f}\\u{20000}-\\u{3ffff}";
+const COMPARED = new RegExp(`[${UNSPACED}]|[^ ${UNSPACED}]+`, "gu");
+
+/** The words of a normal form, of which n-grams are made. Plain and slow, as `simplifyText`. */
+export const comparedWords = (form: string): readonly string[] => form.match(COMPARED) ?? [];
+
 /** A text in the memory of a `TextHasher`, in UTF-8: there until the next one is put into it. */
 export interface HeldText {
   readonly at: number;
@@ -277,7 +287,7 @@ export class TextHasher {
     }
   }
 
-  /** The signature of a text: bands × rows values; null where it has no n-gram. A view, valid until the next call. */
+  /** The signature of a text: bands × rows values; null where it has no word. A view, valid until the next call. */
   signature(text: string | HeldText): BigUint64Array | null {
     const { ngram, bands, rows } = this;
     const { at, length } = this.#simplify(text);
@@ -285,7 +295,7 @@ export class TextHasher {
     return count === 0 ? null : new BigUint64Array(this.#memory.buffer, this.#signature, bands * rows);
   }
 
-  /** A hash for each band of a text's signature; null where it has no n-gram. A view, valid until the next call. */
+  /** A hash for each band of a text's signature; null where it has no word. A view, valid until the next call. */
   bandHashes(text: string | HeldText): BigUint64Array | null {
     if (this.signature(text) === null) return null;
     this.#kernel.band_hashes(this.#signature, this.bands, this.rows, this.#bandHashes);

@@ -306,26 +306,54 @@ static void lower(const uint64_t *hashes, int32_t n, const uint64_t *a, const ui
   }
 }
 
-// The MinHash signature of a text of words with single spaces between: over its n-grams of n words, the least value of
-// (a h + b mod 2^64) mod 2^61 - 1 for each of `count` pairs a, b, h being xxHash64 of the n-gram's bytes. Gives the
-// number of n-grams; with none the signature is not written.
+// Bytes of a character of a script that puts no spaces between words, which is then a word by itself; 0 for any other:
+// Thai to Tibetan, Myanmar, Khmer, Tai scripts, Balinese, Javanese, kana, Bopomofo, Yi, Han.
+static int32_t unspaced(const uint8_t *p, int32_t left) {
+  if (p[0] < 0xE0 || left < 3) return 0;
+  if (p[0] >= 0xF0) {
+    if (left < 4) return 0;
+    uint32_t c = (p[0] & 7u) << 18 | (p[1] & 63u) << 12 | (p[2] & 63u) << 6 | (p[3] & 63u);
+    return (c >= 0x1B000 && c <= 0x1B16F) || (c >= 0x20000 && c <= 0x3FFFF) ? 4 : 0;
+  }
+  uint32_t c = (p[0] & 15u) << 12 | (p[1] & 63u) << 6 | (p[2] & 63u);
+  static const uint16_t ranges[][2] = {
+    {0x0E00, 0x0FFF}, {0x1000, 0x109F}, {0x1780, 0x17FF}, {0x1950, 0x19FF}, {0x1A20, 0x1AAF}, {0x1B00, 0x1B7F},
+    {0x2E80, 0x2FDF}, {0x3005, 0x3007}, {0x3021, 0x3029}, {0x3031, 0x3035}, {0x3040, 0x312F}, {0x31A0, 0x31BF},
+    {0x31F0, 0x31FF}, {0x3400, 0x4DBF}, {0x4E00, 0xA4CF}, {0xA980, 0xA9FF}, {0xAA60, 0xAADF}, {0xF900, 0xFAFF},
+    {0xFF66, 0xFF9D},
+  };
+  for (uint32_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) if (c >= ranges[i][0] && c <= ranges[i][1]) return 3;
+  return 0;
+}
+
+// The MinHash signature of a text of words with single spaces between: over its n-grams of n <= 100 words, the least value
+// of (a h + b mod 2^64) mod 2^61 - 1 for each of `count` pairs a, b, h being xxHash64 of the n-gram's bytes. A text of fewer
+// words is one n-gram as a whole, so that it is like its copies alone. Gives the number of n-grams: none of a text without words.
 EXPORT(signature) int32_t signature(const uint8_t *text, int32_t length, int32_t n, const uint64_t *a, const uint64_t *b, int32_t count, uint64_t *least) {
   uint64_t hashes[512];
-  int32_t held = 0, words = 0, first = 0;
-  if (length == 0) return 0;
-  for (int32_t end = 0; end <= length; end++) {
-    if (end < length && text[end] != ' ') continue;
-    if (++words < n) continue;
-    if (words == n) for (int32_t j = 0; j < count; j++) least[j] = PRIME;
-    hashes[held++] = xxh64(text + first, end - first);
-    while (first < end && text[first] != ' ') first++;
-    first++;
-    if (held == 512 || end == length) {
+  int32_t starts[128]; // of the last words
+  int32_t held = 0, words = 0;
+  for (int32_t j = 0; j < count; j++) least[j] = PRIME;
+  for (int32_t at = 0; at < length;) {
+    if (text[at] == ' ') {
+      at++;
+      continue;
+    }
+    starts[words++ & 127] = at;
+    int32_t size = unspaced(text + at, length - at);
+    if (size > 0) at += size;
+    else do at++; while (at < length && text[at] != ' ' && unspaced(text + at, length - at) == 0);
+    if (words < n) continue;
+    int32_t first = starts[(words - n) & 127];
+    hashes[held++] = xxh64(text + first, at - first);
+    if (held == 512) {
       lower(hashes, held, a, b, count, least);
       held = 0;
     }
   }
-  return words < n ? 0 : words - n + 1;
+  if (words > 0 && words < n) hashes[held++] = xxh64(text, length);
+  lower(hashes, held, a, b, count, least);
+  return words == 0 ? 0 : words < n ? 1 : words - n + 1;
 }
 
 // One hash a band of `rows` values.

@@ -8,7 +8,9 @@ const SEPARATORS = {
   paragraph: /\n[^\S\n]*\n\s*/,
   // After a mark that ends a sentence, with the quotes and brackets that it closes, or at a line's end; the spaces stay
   // with the sentence before them.
-  sentence: /(?<=[.!?…]["'”’)\]»]{0,3}\s+)(?=\S)|(?<=[。！？]["”’」』）]{0,3})|(?<=\n)/u,
+  // The look ahead comes first: a long run of spaces is looked through once.
+  sentence:
+    /(?=\S)(?<=[.!?…।॥؟۔።։]["'”’)\]»]{0,3}\s+)|(?<=[。！？｡។៕။།]["”’」』）】〉》]{0,3})(?!["”’」』）】〉》。！？｡។៕။།])|(?<=\n)/u,
 } as const satisfies Readonly<Record<PieceKind, RegExp>>;
 
 export const splitPieces = (text: string, kind: PieceKind): string[] => text.split(SEPARATORS[kind]);
