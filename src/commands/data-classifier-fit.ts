@@ -14,6 +14,8 @@ export default defineCommand({
   async run(options, { signal, onProgress, print }) {
     const { fitByRecipe } = await import("../data/quality/fit-recipe.js");
     const result = await fitByRecipe({ ...options, key: process.env.QUERN_API_KEY, signal, onProgress });
+    const { readLines } = await import("../documents/index.js");
+    for (const line of readLines(result)) print(line);
     const { labels, once, trained, tested, accuracy, commonest, right, calibrationError, thresholds, card } = result;
     const names = Object.entries(labels).map(([label, count]) => `${label} ${count}`);
     print(`${names.length} labels: ${names.slice(0, 12).join(", ")}${names.length > 12 ? " …" : ""}`);

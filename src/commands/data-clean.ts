@@ -14,12 +14,13 @@ export default defineCommand({
     "quern data clean web/ --out clean/ --executor slurm --partition cpu --time 2:00:00 --memory 2G",
   ],
   async run(options, { signal, onProgress, print, log, named }) {
+    const { readLines } = await import("../documents/index.js");
     const { checkExecutor, clean, cleanOnKubernetes, funnelLines, kubectlLines, planClean, planCleanOnSlurm } =
       await import("../data/index.js");
     checkExecutor(options, named);
     if (options.dryRun) {
       const plan = await planClean(options);
-      const { recipe, tasks, finished, bytes, skipped } = plan;
+      const { recipe, tasks, finished, bytes, unread } = plan;
       print(`recipe ${recipe.name ?? options.recipe ?? ""}`.trimEnd());
       for (const step of recipe.steps) print(`  ${step.name} ${JSON.stringify(step.settings)}`);
       print(`${tasks.length} tasks of ${(bytes / 1e6).toFixed(1)} MB, ${finished} finished by an earlier run`);
@@ -28,7 +29,7 @@ export default defineCommand({
         print(`  ${name} ${part.location}${more}${range === undefined ? "" : ` bytes ${range.start} to ${range.end}`}`);
       }
       if (tasks.length > 20) print(`  and ${tasks.length - 20} more`);
-      for (const [reason, count] of skipped) print(`left out: ${count} × ${reason}`);
+      for (const line of readLines(unread).slice(1)) print(line);
       const jobs = options.executor === "slurm" ? await planCleanOnSlurm(options) : [];
       for (const { stage, tasks, script } of jobs) {
         print(`\nstage ${stage}, ${tasks} tasks, would be submitted as`);
@@ -67,6 +68,6 @@ export default defineCommand({
     for (const line of funnelLines(funnel)) print(line);
     if (ran < plan.tasks.length) print(`${plan.tasks.length - ran} of ${plan.tasks.length} tasks were finished before`);
     print(`documents in ${out}/documents, the funnel as a picture in ${report}`);
-    return { out, report, tasks: plan.tasks.length, ran, read: funnel.read, ...funnel.output, idle: funnel.idle };
+    return { out, report, tasks: plan.tasks.length, ran, ...funnel.reading, ...funnel.output, idle: funnel.idle };
   },
 });

@@ -9,13 +9,16 @@ export default defineCommand({
   positional: ["inputs"],
   examples: ["quern data corpus crawls/ books.jsonl --recipe corpus.ts --out corpus/"],
   async run(
-    { recipe: path, inputs, out: folder, force, workers, ...executor },
+    { recipe: path, inputs, out: folder, force, workers, textField, strict, ...executor },
     { signal, onProgress, print, log, named },
   ) {
+    const { readLines } = await import("../documents/index.js");
     const { checkExecutor, loadCorpus, makeCorpus } = await import("../data/index.js");
     checkExecutor(executor, named);
     const recipe = await loadCorpus(path);
-    const { steps, quality, contamination, mix, shards, out, report } = await makeCorpus({
+    const { steps, quality, contamination, mix, shards, out, report, read, skipped, skippedAt } = await makeCorpus({
+      textField,
+      strict,
       inputs,
       out: folder,
       force,
@@ -26,6 +29,7 @@ export default defineCommand({
       onProgress,
       onNotice: log,
     });
+    for (const line of readLines({ read, skipped, skippedAt })) print(line);
     const wide = Math.max(...steps.map(({ step }) => step.length), 4);
     print(`${"step".padEnd(wide)}  documents in      kept    MB out`);
     for (const { step, documents, bytes } of steps) {
@@ -49,6 +53,9 @@ export default defineCommand({
     return {
       out,
       report,
+      read,
+      skipped,
+      skippedAt,
       steps,
       quality: quality && { least: quality.least, kept: quality.kept },
       contamination,

@@ -12,6 +12,7 @@ export default defineCommand({
     "quern data decontaminate unique/documents --against gsm8k.jsonl --ngram 8 --threshold 0.5 --remove span --out safe/",
   ],
   async run(options, { signal, onProgress, print }) {
+    const { readLines } = await import("../documents/index.js");
     const { decontaminate } = await import("../data/decontaminate/decontaminate.js");
     const result = await decontaminate({ ...options, signal, onProgress });
     const { documents, kept, cut, bytes, bytesKept, benchmarks } = result;
@@ -21,7 +22,7 @@ export default defineCommand({
     }
     print(`${documents} documents, ${kept} kept, ${documents - kept} removed, ${cut} cut`);
     print(`${(bytes / 1e6).toFixed(1)} MB of text, ${(bytesKept / 1e6).toFixed(1)} kept, in ${options.out}/documents`);
-    for (const [reason, count] of Object.entries(result.skipped)) print(`${count} not read: ${reason}`);
+    for (const line of readLines(result)) print(line);
     return result;
   },
 });

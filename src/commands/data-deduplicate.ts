@@ -28,10 +28,13 @@ export default defineCommand({
       tokenizer,
       part,
       workers,
+      textField,
+      strict,
       ...executor
     },
     { signal, onProgress, print, log, named },
   ) {
+    const { nothingRead, readLines } = await import("../documents/index.js");
     const { bandProbability, deduplicate } = await import("../data/deduplicate/deduplicate.js");
     const { checkExecutor } = await import("../data/executors/executor-options.js");
     checkExecutor(executor, named);
@@ -41,7 +44,24 @@ export default defineCommand({
       print(`${bands} bands of ${rows}: documents of similarity … are found with probability: ${curve}`);
     }
     const result = await deduplicate({
-      ...{ inputs, out, force, by, mark, keep, bands, rows, ngram, sentences, length, tokenizer, part, workers },
+      ...{
+        inputs,
+        out,
+        force,
+        by,
+        mark,
+        keep,
+        bands,
+        rows,
+        ngram,
+        sentences,
+        length,
+        tokenizer,
+        part,
+        workers,
+        textField,
+        strict,
+      },
       executor,
       signal,
       onProgress,
@@ -57,7 +77,8 @@ export default defineCommand({
           : `${pieces} ${by}s cut; ${clusters} different ones repeat`;
     print(`${documents} documents, ${kept} kept, ${documents - kept} removed; ${what}`);
     print(`${(bytes / 1e6).toFixed(1)} MB of text, ${(bytesKept / 1e6).toFixed(1)} kept, in ${out}/documents`);
-    for (const [reason, count] of Object.entries(result.skipped)) print(`${count} not read: ${reason}`);
+    for (const line of readLines(result)) print(line);
+    if (documents === 0) throw nothingRead(inputs, result);
     return result;
   },
 });

@@ -12,9 +12,10 @@ export default defineCommand({
     "quern data extract page.html --format markdown",
     "quern data extract crawls/example --jsonl > documents.jsonl",
   ],
-  async run({ inputs, format, focus, jsonl }, { signal, onProgress, write, log, json }) {
+  async run({ inputs, format, focus, jsonl, textField, strict }, { signal, onProgress, write, log, json }) {
+    const { readLines } = await import("../documents/index.js");
     const { extractPages, readPages } = await import("../data/index.js");
-    const pages = readPages(inputs, { signal });
+    const pages = readPages(inputs, { textField, strict, signal });
     const documents = extractPages(pages, { format, focus, signal, onProgress });
     const lines = jsonl || process.stdout.isTTY !== true;
     for await (const document of documents) {
@@ -29,14 +30,14 @@ export default defineCommand({
       log(`${count} pages without text: ${from === "scripts" ? "it comes only from scripts" : "they hold none"}`);
     }
     if (counts.cut > 0) log(`${counts.cut} pages were too long; their beginning was read`);
-    for (const [reason, count] of pages.skipped) log(`${count} skipped: ${reason}`);
+    for (const line of readLines(pages.report)) log(line);
     return {
       pages: counts.pages,
       bytes: counts.bytes,
       from: Object.fromEntries(counts.from),
       types: Object.fromEntries(counts.types),
       cut: counts.cut,
-      skipped: Object.fromEntries(pages.skipped),
+      ...pages.report,
     };
   },
 });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { readingOptions } from "../documents/reading-options.js";
 import { forceOption } from "../options.js";
 import type { MixtureSearch } from "../scale/index.js";
 import { defineCommand } from "./command.js";
@@ -12,17 +13,19 @@ export default defineCommand({
       .string()
       .describe("a JSON file, or a TypeScript file that exports defineMix(...)")
       .meta({ value: "FILE" }),
+    ...readingOptions,
     out: z.string().describe("folder for documents/ and mix.json").meta({ value: "DIR" }),
     force: forceOption,
   }),
   examples: ["quern data mix --recipe mix.json --out mixed/"],
-  async run({ recipe: path, out, force }, { signal, onProgress, print }) {
+  async run({ recipe: path, out, force, textField, strict }, { signal, onProgress, print }) {
+    const { readLines } = await import("../documents/index.js");
     const { loadMix } = await import("../data/mix/load-mix.js");
     const { mix } = await import("../data/mix/mix.js");
     const recipe = await loadMix(path);
     // The search trains models, so it lives beyond the data's own room.
     const searching = recipe.optimise === undefined ? undefined : (await import("../scale/index.js")).optimiseMix;
-    const result = await (searching ?? mix)({ recipe, out, force, signal, onProgress });
+    const result = await (searching ?? mix)({ recipe, out, force, textField, strict, signal, onProgress });
     if ("search" in result) {
       const { regression, loss, runs } = result.search as MixtureSearch;
       print(
@@ -54,7 +57,7 @@ export default defineCommand({
       );
     }
     if (result.unjudged > 0) print(`${result.unjudged} documents have no quality and count as the worst`);
-    for (const [reason, count] of Object.entries(result.skipped)) print(`${count} not read: ${reason}`);
+    for (const line of readLines(result)) print(line);
     print(`written to ${out}/documents`);
     return { out, ...result };
   },

@@ -34,6 +34,8 @@ export default defineCommand({
         row.file.padEnd(wide) + numbers.map(([value, room, digits]) => value.toFixed(digits).padStart(room)).join(""),
       );
     }
+    const { readLines } = await import("../documents/index.js");
+    for (const line of readLines(result)) print(line);
     return result;
   },
 });

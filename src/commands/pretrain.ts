@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { ReadReport } from "../documents/index.js";
 import type { RunPlan } from "../train/index.js";
 import { pretrainOptions } from "../train/pretrain-options.js";
 import { defineCommand } from "./command.js";
@@ -22,18 +23,24 @@ export default defineCommand({
     "quern pretrain --out runs/first --resume",
   ],
   async run({ dryRun, explain, ...options }, { signal, onProgress, print, log }) {
+    let report: ReadReport | undefined;
     const { explainTraining, planPretraining, pretrain } = await import("../train/index.js");
     const show = (plan: RunPlan) => {
       for (const line of planLines(plan)) print(line);
       for (const warning of plan.warnings ?? []) log(`warning: ${warning}`);
       if (explain) for (const line of explainTraining(plan)) print(line);
     };
+    const { readLines } = await import("../documents/index.js");
+    const onRead = (read: ReadReport) => {
+      report = read;
+      for (const line of readLines(read)) print(line);
+    };
     if (dryRun) {
-      const plan = await planPretraining({ ...options, signal, onProgress });
+      const plan = await planPretraining({ ...options, signal, onProgress, onRead });
       show(plan);
-      return { plan, warnings: plan.warnings ?? [] };
+      return { plan, warnings: plan.warnings ?? [], ...report };
     }
-    const done = await pretrain({ ...options, signal, onProgress, onPlan: show });
+    const done = await pretrain({ ...options, signal, onProgress, onRead, onPlan: show });
     const { plan, result } = done;
     const { bits_per_byte: bits, gzip_bits_per_byte: gzip, brotli_bits_per_byte: brotli } = result;
     const steps = plan.cuts.at(-1)?.steps ?? plan.steps;
@@ -53,7 +60,7 @@ export default defineCommand({
     print();
     for (const [name, value] of rows) print(`${name.padEnd(10)}  ${value}`);
     for (const { prompt, after } of result.samples ?? []) print(`\n${prompt}${after}`);
-    return { ...done, warnings: plan.warnings ?? [] };
+    return { ...done, warnings: plan.warnings ?? [], ...report };
   },
 });
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Document } from "../documents/index.js";
+import { readingOptions } from "../documents/reading-options.js";
 import type { ComparedText, Tokenizer } from "../tokenizer/index.js";
 import { defineCommand } from "./command.js";
 
@@ -19,6 +20,7 @@ export default defineCommand({
       .default(["gpt2", "cl100k", "o200k"])
       .describe("folders or files of tokenizers, or gpt2, cl100k, o200k")
       .meta({ value: "A,B", separator: "," }),
+    ...readingOptions,
     by: z
       .enum(["file", "source", "domain", "language"])
       .default("file")
@@ -29,17 +31,18 @@ export default defineCommand({
   }),
   positional: ["files"],
   examples: ["quern tokenizer compare english.txt japanese.txt --tokenizers cl100k,tokenizer/"],
-  async run({ files, tokenizers: names, by, seed }, { signal, onProgress, print }) {
+  async run({ files, tokenizers: names, by, seed, textField, strict }, { signal, onProgress, print }) {
     const { compareTokenizers, openTokenizer } = await import("../tokenizer/index.js");
-    const { readDocuments } = await import("../documents/index.js");
+    const { ReadLog, readDocuments, readLines } = await import("../documents/index.js");
+    const log = new ReadLog({ strict });
     const groupOf = await grouping(by);
     const tokenizers = new Map<string, Tokenizer>();
     for (const name of names) tokenizers.set(name, await openTokenizer(name, { signal }));
     async function* texts(): AsyncGenerator<ComparedText> {
       for (const path of files) {
-        for await (const document of readDocuments([path], { signal })) {
-          yield { text: document.text, group: groupOf(document, path) };
-        }
+        const reader = readDocuments([path], { textField, strict, signal });
+        for await (const document of reader) yield { text: document.text, group: groupOf(document, path) };
+        log.merge(reader.report);
       }
     }
     const rows = await compareTokenizers(texts(), tokenizers, { seed, signal, onProgress });
@@ -54,7 +57,8 @@ export default defineCommand({
         `${group.padEnd(wide)}  ${tokenizer.padEnd(name)}  ${bytesPerToken.toFixed(3).padStart(11)}  ${String(tokens).padStart(10)}${costs}`,
       );
     }
-    return { rows };
+    for (const line of readLines(log.report)) print(line);
+    return { rows, ...log.report };
   },
 });
 

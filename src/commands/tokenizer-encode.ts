@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { readingOptions } from "../documents/reading-options.js";
 import { QuernError } from "../errors.js";
 import { forceOption } from "../options.js";
 import { defineCommand } from "./command.js";
@@ -18,6 +19,7 @@ export default defineCommand({
       .string()
       .describe("folder or file of the tokenizer, or gpt2, cl100k, o200k")
       .meta({ value: "DIR|NAME" }),
+    ...readingOptions,
     out: z.string().optional().describe("folder for the token shards").meta({ value: "DIR" }),
     force: forceOption,
     heldout: z
@@ -75,17 +77,18 @@ export default defineCommand({
     if (out === undefined) throw new QuernError("--out is missing: the folder for the token shards", { exitCode: 2 });
     const tokenizer = await openTokenizer(name, { signal });
     const encoding = { ...options, tokenizer, heldout, signal, onProgress };
-    const { header, skipped } = await encodeCorpus(files, out, encoding).catch((error: unknown) => {
+    const { header, report } = await encodeCorpus(files, out, encoding).catch((error: unknown) => {
       if (signal.aborted) log("the files that are whole are kept; the same command goes on from there");
       throw error;
     });
-    for (const { path, reason } of skipped) log(`skipped ${path}: ${reason}`);
+    const { readLines } = await import("../documents/index.js");
+    for (const line of readLines(report)) print(line);
     const { train, heldout: held } = header;
     print(
       `${train.tokens} training tokens in ${train.documents} documents, ${held.tokens} held out in ${held.documents}`,
     );
     print(`${((train.bytes + held.bytes) / (train.tokens + held.tokens)).toFixed(3)} bytes a token; written to ${out}`);
-    return { out, train: summary(train), heldout: summary(held), skipped: skipped.length };
+    return { out, train: summary(train), heldout: summary(held), ...report };
   },
 });
 

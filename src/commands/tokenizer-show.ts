@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { readingOptions } from "../documents/reading-options.js";
 import { QuernError } from "../errors.js";
 import { forceOption } from "../options.js";
 import { defineCommand } from "./command.js";
@@ -14,6 +15,7 @@ export default defineCommand({
       .string()
       .describe("folder or file of the tokenizer, or gpt2, cl100k, o200k")
       .meta({ value: "DIR|NAME" }),
+    ...readingOptions,
     text: z.string().optional().describe("text to show"),
     html: z.string().optional().describe("write a page there instead").meta({ value: "FILE" }),
     force: forceOption,
@@ -33,15 +35,21 @@ export default defineCommand({
     'quern tokenizer show --tokenizer cl100k --text "Hello, world"',
     "quern tokenizer show notes.md --tokenizer gpt2 --html tokens.html",
   ],
-  async run({ file, tokenizer: name, text: given, html, force, list, special }, { signal, print }) {
+  async run(
+    { file, tokenizer: name, text: given, html, force, list, special, textField, strict },
+    { signal, print, log },
+  ) {
     const { openTokenizer, showTokens, tokensAsHtml, tokensAsText, hexBytes } = await import("../tokenizer/index.js");
-    const { readDocuments, withOutput, writeFileAtomic } = await import("../documents/index.js");
+    const { readDocuments, readLines, withOutput, writeFileAtomic } = await import("../documents/index.js");
     if (file !== undefined && given !== undefined)
       throw new QuernError("give a file or --text, not both", { exitCode: 2 });
     const tokenizer = await openTokenizer(name, { signal });
     let text = given ?? "";
-    if (file !== undefined) for await (const document of readDocuments([file], { signal })) text += document.text;
-    else if (given === undefined) text = await readStandardInput();
+    const reader = file === undefined ? undefined : readDocuments([file], { textField, strict, signal });
+    if (reader !== undefined) {
+      for await (const document of reader) text += document.text;
+      for (const line of readLines(reader.report).slice(1)) log(line);
+    } else if (given === undefined) text = await readStandardInput();
     const tokens = showTokens(tokenizer, text, { special });
     const bytes = tokens.reduce((sum, token) => sum + token.bytes.length, 0);
     if (html !== undefined) {
@@ -60,6 +68,9 @@ export default defineCommand({
       if (list > 0 && tokens.length > list) print(`… ${tokens.length - list} more`);
       print(`${tokens.length} tokens, ${bytes} bytes`);
     }
-    return { tokens: tokens.map(({ id, bytes: own, label }) => ({ id, bytes: hexBytes(own), text: label })) };
+    return {
+      ...reader?.report,
+      tokens: tokens.map(({ id, bytes: own, label }) => ({ id, bytes: hexBytes(own), text: label })),
+    };
   },
 });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { readingOptions } from "../documents/reading-options.js";
 import { forceOption } from "../options.js";
 import { defineCommand } from "./command.js";
 
@@ -42,15 +43,16 @@ export default defineCommand({
       .optional()
       .describe("threads that count; all cores by default")
       .meta({ value: "N" }),
+    ...readingOptions,
     out: z.string().describe("folder to write to").meta({ value: "DIR" }),
     force: forceOption,
   }),
   positional: ["files"],
   examples: ["quern tokenizer train corpus/ --vocab-size 32000 --out tokenizer/"],
-  async run({ files, out, force, ...options }, { signal, onProgress, print, log }) {
+  async run({ files, out, force, textField, strict, ...options }, { signal, onProgress, print, log }) {
     const { saveTokenizer, trainTokenizer } = await import("../tokenizer/index.js");
-    const { readDocuments, withOutput } = await import("../documents/index.js");
-    const reader = readDocuments(files, { signal });
+    const { readDocuments, readLines, withOutput } = await import("../documents/index.js");
+    const reader = readDocuments(files, { textField, strict, signal });
     const layout = { writes: (path: string) => /^tokenizer(_config)?\.json$/.test(path) };
     const claim = { verb: "tokenizer train", out, inputs: files, layout, force };
     const tokenizer = await withOutput(claim, async () => {
@@ -58,11 +60,11 @@ export default defineCommand({
       await saveTokenizer(trained, out);
       return trained;
     });
-    for (const { path, reason } of reader.skipped) log(`skipped ${path}: ${reason}`);
     if (tokenizer.vocabSize < options.vocabSize) {
       log(`the text has no more pairs to merge: ${tokenizer.vocabSize} tokens instead of ${options.vocabSize}`);
     }
+    for (const line of readLines(reader.report)) print(line);
     print(`${tokenizer.vocabSize} tokens from ${reader.documents} documents written to ${out}`);
-    return { out, vocabSize: tokenizer.vocabSize, documents: reader.documents, skipped: reader.skipped.length };
+    return { out, vocabSize: tokenizer.vocabSize, documents: reader.documents, ...reader.report };
   },
 });

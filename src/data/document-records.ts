@@ -2,9 +2,27 @@
  * @file What holds documents already, as records: JSONL by its lines, Parquet by its rows, a text file as one. What cannot
  * be read is counted by its reason and the rest goes on: bytes that are not UTF-8, NULs, lines without end, broken JSON.
  */
-import { isUtf8 } from "node:buffer";
 import { closeSync, openSync, readSync } from "node:fs";
-import { packingOf, readBytes, readParquetRows } from "../documents/index.js";
+import {
+  asJsonLines,
+  type Compression,
+  checkText,
+  type Format,
+  fieldAt,
+  kindOfFile,
+  LONGEST_LINE,
+  type ParquetDamage,
+  parseJsonLine,
+  parseJsonText,
+  type ReadLog,
+  readBytes,
+  readParquetRows,
+  type Skip,
+  skipDamage,
+  skipFile,
+  textOf,
+  wrongBytes,
+} from "../documents/index.js";
 import type { Page } from "./page.js";
 
 /** A document as its file has it, with what else its line says. */
@@ -32,18 +50,34 @@ export interface ReadOptions {
   readonly range?: ByteRange;
   /** Longer documents, lines and pages are left out, in bytes. */
   readonly largest: number;
+  /** The key or column of the text; `a.b` is b in a. Default "text". */
+  readonly textField?: string;
   readonly signal?: AbortSignal;
   /** Is offered the lines of JSONL files; what it took is the record's that comes next. */
   readonly take?: TakeText;
-  /** Called with the reason of everything that is left out, and where it is. */
-  readonly skip: (reason: string, where: string) => void;
+  /** Counts what is read and left out. */
+  readonly log: ReadLog;
 }
 
-/** The documents of a file at `path`, in order. Throws only where the file as a whole cannot be read. */
-export function documentRecords(part: FilePart, path: string, options: ReadOptions): AsyncGenerator<TextRecord> {
-  const { extension } = packingOf(path);
-  if (extension === ".jsonl" || extension === ".ndjson") return jsonl(part, path, options);
-  return extension === ".parquet" ? rows(part, path, options) : wholeText(part, path, options);
+/** The documents of a file at `path`, in order; the log hears of what cannot be read. */
+export async function* documentRecords(part: FilePart, path: string, options: ReadOptions): AsyncGenerator<TextRecord> {
+  const { log, signal, range } = options;
+  let format: Format | undefined;
+  let compression: Compression | undefined;
+  try {
+    const found = await kindOfFile(path, { signal });
+    ({ compression } = found);
+    format = found.format ?? "text";
+    const file = { ...part, path, format, compression };
+    // Only plain lines can be read in stretches; the first stands for all of another file.
+    if (range !== undefined && range.start > 0 && (format !== "lines" || compression !== undefined)) return;
+    if (format === "parquet") yield* rows(file, options);
+    else if (format === "text") yield* wholeText(file, options);
+    else yield* jsonl(file, options);
+  } catch (error) {
+    signal?.throwIfAborted();
+    skipFile(part.location, { format, compression }, error, log.skip);
+  }
 }
 
 /** What documents of a file are told by where they do not say it themselves. */
@@ -53,12 +87,21 @@ interface FilePart {
   readonly source: string;
 }
 
-async function* jsonl(part: FilePart, path: string, options: ReadOptions): AsyncGenerator<TextRecord> {
-  for await (const { bytes, offset } of linesOf(path, options)) {
+interface OpenFile extends FilePart {
+  /** Where it lies on this disk. */
+  readonly path: string;
+  readonly format: Format;
+  readonly compression: Compression | undefined;
+}
+
+async function* jsonl(file: OpenFile, options: ReadOptions): AsyncGenerator<TextRecord> {
+  const { skip } = options.log;
+  for await (const { bytes, offset } of linesOf(file, options)) {
     options.signal?.throwIfAborted();
-    const record = recordOf(bytes, offset, part, options.take);
-    if (typeof record === "string") options.skip(record, `${part.location}, byte ${offset}`);
-    else if (record !== undefined) yield record;
+    const record = recordOf(bytes, offset, file, options);
+    if (record !== undefined && "reason" in record) {
+      skip(record.reason, `${file.location}, byte ${offset}`, record);
+    } else if (record !== undefined) yield record;
   }
 }
 
@@ -88,12 +131,21 @@ function* chunksOf(path: string, from: number): Generator<Buffer> {
 }
 
 /** Lines by their bytes, each valid until the next; of one that is too long nothing is kept but the reason. */
-async function* linesOf(path: string, { range, largest, signal, skip }: ReadOptions): AsyncGenerator<Line> {
-  const { compression } = packingOf(path);
+async function* linesOf(file: OpenFile, options: ReadOptions): AsyncGenerator<Line> {
+  const { path, format, compression, location } = file;
+  const { signal, log } = options;
+  const plain = format === "lines" && compression === undefined;
+  const range = plain ? options.range : undefined;
+  const largest = Math.min(options.largest, LONGEST_LINE);
+  const tooLong = (at: number) =>
+    log.skip("line_too_long", `${location}, byte ${at}`, { detail: `more than ${largest} bytes` });
   // A line belongs to the range in which it begins, so reading starts one byte early, at what may be the line end before it.
   const from = range === undefined || range.start === 0 ? 0 : range.start - 1;
   const end = range?.end ?? Number.POSITIVE_INFINITY;
-  const source = compression === undefined ? chunksOf(path, from) : readBytes(path, compression, signal);
+  // Behind damage, the line that it cuts is none.
+  const state = { isDamaged: false };
+  const unpacked = () => untilDamage(file, readBytes(path, compression, signal), log.skip, signal, state);
+  const source = plain ? chunksOf(path, from) : format === "json" ? asJsonLines(unpacked()) : unpacked();
   let position = from;
   let begun = from === 0;
   let parts: Buffer[] = [];
@@ -104,7 +156,7 @@ async function* linesOf(path: string, { range, largest, signal, skip }: ReadOpti
     for (let stop = chunk.indexOf(10); stop >= 0; stop = chunk.indexOf(10, at)) {
       const rest = chunk.subarray(at, stop);
       if (!begun) begun = true;
-      else if (length + rest.length > largest) skip("line_too_long", `${path}, byte ${lineStart}`);
+      else if (length + rest.length > largest) tooLong(lineStart);
       else yield { bytes: parts.length === 0 ? rest : Buffer.concat([...parts, rest]), offset: lineStart };
       parts = [];
       length = 0;
@@ -118,31 +170,49 @@ async function* linesOf(path: string, { range, largest, signal, skip }: ReadOpti
     else parts = [];
     position += chunk.length;
   }
-  if (!begun || length === 0) return;
-  if (length > largest) skip("line_too_long", `${path}, byte ${lineStart}`);
+  if (!begun || length === 0 || state.isDamaged) return;
+  if (length > largest) tooLong(lineStart);
   else yield { bytes: Buffer.concat(parts), offset: lineStart };
 }
 
-/** The document of a line; undefined for an empty line, the reason for one that is none. */
-function recordOf(bytes: Buffer, offset: number, part: FilePart, take?: TakeText): TextRecord | string | undefined {
-  if (bytes.length === 0 || (bytes.length === 1 && bytes[0] === 13)) return undefined;
-  if (bytes.includes(0)) return "nul_byte";
-  if (!isUtf8(bytes)) return "not_utf8";
-  let value: unknown;
-  const taken = take?.(bytes);
+/** The bytes that come before damage, of which `skip` hears. */
+async function* untilDamage(
+  file: OpenFile,
+  bytes: AsyncIterable<Buffer>,
+  skip: Skip,
+  signal: AbortSignal | undefined,
+  state: { isDamaged: boolean },
+): AsyncGenerator<Buffer> {
   try {
-    const bom = offset === 0 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
-    const line =
-      taken === undefined
-        ? bytes.toString("utf8", bom)
-        : `${bytes.toString("utf8", 0, taken.from)}""${bytes.toString("utf8", taken.to)}`;
-    if (line.trim() === "") return undefined;
-    value = JSON.parse(line);
-  } catch {
-    return "not_json";
+    yield* bytes;
+  } catch (error) {
+    signal?.throwIfAborted();
+    state.isDamaged = true;
+    skipFile(file.location, file, error, skip);
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return "not_an_object";
-  return recordWith(value as Record<string, unknown>, offset, part, taken?.blank);
+}
+
+/** Why there is no document. */
+interface Unread {
+  readonly reason: string;
+  readonly detail?: string;
+  readonly id?: string;
+}
+
+/** The document of a line; undefined for an empty line, the reason for one that is none. */
+function recordOf(
+  bytes: Buffer,
+  offset: number,
+  part: FilePart,
+  { take, textField = "text" }: ReadOptions,
+): TextRecord | Unread | undefined {
+  const taken = textField === "text" && wrongBytes(bytes) === undefined ? take?.(bytes) : undefined;
+  const parsed =
+    taken === undefined
+      ? parseJsonLine(bytes)
+      : parseJsonText(`${textOf(bytes.subarray(0, taken.from))}""${textOf(bytes.subarray(taken.to))}`);
+  if (parsed === undefined || "reason" in parsed) return parsed;
+  return recordWith(parsed.value, offset, part, textField, taken?.blank);
 }
 
 /**
@@ -153,13 +223,21 @@ function recordWith(
   value: Readonly<Record<string, unknown>>,
   offset: number,
   part: FilePart,
+  textField: string,
   blank?: boolean,
-): TextRecord | string {
-  const { text, id, url, source, language, ...fields } = value;
-  if (typeof text !== "string") return "no_text";
-  if (blank ?? text.trim() === "") return "empty";
+): TextRecord | Unread {
+  const { text: _, [textField]: __, id, url, source, language, ...fields } = value;
+  const text = fieldAt(value, textField);
+  const own = typeof id === "string" || typeof id === "number" ? String(id) : undefined;
+  const named = own === undefined ? {} : { id: own };
+  if (typeof text !== "string") {
+    const keys = Object.keys(value).slice(0, 5).join(", ");
+    const detail = `has no "${textField}" that is a string; its keys are ${keys === "" ? "none" : keys}`;
+    return { reason: "no_text", detail, ...named };
+  }
+  if (blank ?? text.trim() === "") return { reason: "empty", ...named };
   return {
-    id: typeof id === "string" || typeof id === "number" ? String(id) : `${part.id}:${offset}`,
+    id: own ?? `${part.id}:${offset}`,
     ...(typeof url === "string" ? { url } : {}),
     source: typeof source === "string" ? source : part.source,
     ...(typeof language === "string" && language !== "" ? { language } : {}),
@@ -170,60 +248,52 @@ function recordWith(
   };
 }
 
-async function* rows(part: FilePart, path: string, { largest, signal, skip }: ReadOptions): AsyncGenerator<TextRecord> {
+async function* rows(
+  file: OpenFile,
+  { largest, textField = "text", signal, log }: ReadOptions,
+): AsyncGenerator<TextRecord> {
   let number = 0;
-  const onDamage = (damaged: number, reason: string) => {
-    for (let i = 0; i < damaged; i++) skip(`damaged_row: ${reason}`, `${part.location}, row ${number + 1 + i}`);
-    number += damaged;
+  const onDamage = (damage: ParquetDamage) => {
+    if (damage.reason !== "damaged_column") number += damage.rows;
+    skipDamage(damage, file.location, number, log.skip);
   };
-  for await (const row of readParquetRows(path, { required: "text", onDamage })) {
+  const { compression } = file;
+  for await (const row of readParquetRows(file.path, { required: textField, compression, signal, onDamage })) {
     signal?.throwIfAborted();
     number += 1;
-    const record = recordWith(plain(row) as Record<string, unknown>, number, part);
-    const where = `${part.location}, row ${number}`;
-    if (typeof record === "string") skip(record, where);
-    else if (Buffer.byteLength(record.content.text) > largest) skip("text_too_long", where);
-    else yield record;
+    const record = recordWith(row, number, file, textField);
+    const where = `${file.location}, row ${number}`;
+    if ("reason" in record) log.skip(record.reason, where, record);
+    else if (Buffer.byteLength(record.content.text) > largest) {
+      log.skip("text_too_long", where, { detail: `more than ${largest} bytes`, id: record.id });
+    } else yield record;
   }
-}
-
-/** A value of Parquet as JSON has it: large integers that a number cannot hold as their digits, dates as ISO 8601, bytes as base64. */
-function plain(value: unknown): unknown {
-  if (typeof value === "bigint") {
-    const number = Number(value);
-    return Number.isSafeInteger(number) ? number : String(value);
-  }
-  if (typeof value !== "object" || value === null) return value;
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
-  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
-  if (ArrayBuffer.isView(value)) return Array.from(value as unknown as Iterable<unknown>, plain);
-  if (Array.isArray(value)) return value.map(plain);
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
 }
 
 /** A text file is one document. */
-async function* wholeText(
-  part: FilePart,
-  path: string,
-  { largest, signal, skip }: ReadOptions,
-): AsyncGenerator<TextRecord> {
+async function* wholeText(file: OpenFile, { largest, signal, log }: ReadOptions): AsyncGenerator<TextRecord> {
   const chunks: Buffer[] = [];
   let length = 0;
-  const { compression } = packingOf(path);
-  for await (const chunk of readBytes(path, compression, signal)) {
+  for await (const chunk of readBytes(file.path, file.compression, signal)) {
     length += chunk.length;
-    if (length > largest) return skip("file_too_long", part.location);
-    chunks.push(chunk as Buffer);
+    if (length > largest) {
+      return log.skip("file_too_long", file.location, { detail: `more than ${largest} bytes`, id: file.id });
+    }
+    chunks.push(chunk);
   }
   const bytes = Buffer.concat(chunks);
-  if (bytes.includes(0)) return skip("nul_byte", part.location);
-  if (!isUtf8(bytes)) return skip("not_utf8", part.location);
-  const text = bytes.toString("utf8").replace(/^\ufeff/, "");
-  if (text.trim() === "") return skip("empty", part.location);
+  const checked = checkText(bytes);
+  if ("problem" in checked) {
+    const detail = `${checked.problem}, at byte ${checked.offset}`;
+    return log.skip(checked.reason, file.location, { detail, id: file.id });
+  }
+  const text = textOf(bytes.subarray(checked.start));
+  if (text.trim() === "") return log.skip("empty", file.location, { id: file.id });
+  log.texts += 1;
   yield {
-    id: part.id,
-    source: part.source,
-    origin: { archive: part.location, offset: 0 },
+    id: file.id,
+    source: file.source,
+    origin: { archive: file.location, offset: 0 },
     content: { kind: "text", text },
   };
 }

@@ -16,9 +16,3 @@ export interface Page {
     | { readonly kind: "html"; readonly bytes: Uint8Array; readonly contentType?: string }
     | { readonly kind: "text"; readonly text: string };
 }
-
-/** A reader of pages. Iterate once; counts are complete when the iteration has ended. */
-export interface PageReader extends AsyncIterable<Page> {
-  /** What was not read as a page (records of other types, files of other kinds, damage): how many, by reason. */
-  readonly skipped: ReadonlyMap<string, number>;
-}

@@ -2,22 +2,38 @@
  * @file Reading pages: web archives, HTML files, and what holds documents already (text, JSONL, Parquet), from files,
  * folders and remote locations.
  */
-import { readdir, stat } from "node:fs/promises";
-import { basename, join, relative } from "node:path";
-import { packingOf, readBytes } from "../documents/index.js";
-import { fileError, QuernError } from "../errors.js";
+import { basename, relative } from "node:path";
+import {
+  filesUnder,
+  isFolder,
+  kindOfFile,
+  mayHoldDocuments,
+  nothingRead,
+  packingOf,
+  ReadLog,
+  type ReadReport,
+  RefusedDamage,
+  readBytes,
+  type Skip,
+  skipFile,
+} from "../documents/index.js";
+import { QuernError } from "../errors.js";
 import { parseHttpResponse } from "./archive/http-message.js";
 import { type ArchiveRecord, readArchive } from "./archive/records.js";
-import { documentRecords } from "./document-records.js";
+import { documentRecords, type ReadOptions, type TextRecord } from "./document-records.js";
 import { decodePage } from "./extract/charset.js";
 import { fetchedFile } from "./fetched.js";
 import { expandLocation, isRemote, type LocationOptions, readLocation } from "./location.js";
 import { isForPrograms, kindOfBody } from "./media-type.js";
-import type { Page, PageReader } from "./page.js";
+import type { Page } from "./page.js";
 
 export interface PageOptions extends LocationOptions {
   /** Bytes that one page may have; larger ones are skipped. Default 64 MiB. */
   readonly largestPage?: number;
+  /** The key or column of the text in files of documents. Default "text". */
+  readonly textField?: string;
+  /** The first damage is an error. */
+  readonly strict?: boolean;
 }
 
 const LARGEST_PAGE = 64 * 2 ** 20;
@@ -35,67 +51,70 @@ export interface Part {
 
 /**
  * The parts of what a user names, in a fixed order: files as given, folders by the order of their names, crawls by their
- * path list. Files of other kinds in folders are counted in `skipped` by their extension.
+ * path list. `skip` hears of what is left out in folders.
  *
  * @throws QuernError for a path that is not there, a named file of another kind, a location that cannot be listed
  */
 export async function findParts(
   inputs: readonly string[],
-  options: PageOptions & { readonly skipped?: Map<string, number> } = {},
+  options: PageOptions & { readonly skip?: Skip } = {},
 ): Promise<readonly Part[]> {
+  const { skip = () => {}, signal } = options;
+  const key = (options.textField ?? "text").split(".").pop();
   const parts: Part[] = [];
   for (const input of inputs) {
     if (isRemote(input)) {
       for (const location of await expandLocation(input, options)) {
         const name = basename(new URL(location).pathname);
         // An address without a known ending is a page of the web.
-        parts.push({ location, kind: kindOf(name) ?? "html", id: idOf(location), source: input });
+        const kind = kindOf(name) ?? (/\.json(\.gz|\.zst|\.zstd)?$|\.zstd?$/i.test(name) ? "documents" : "html");
+        parts.push({ location, kind, id: idOf(location), source: input });
       }
       continue;
     }
-    let isFolder: boolean;
-    try {
-      isFolder = (await stat(input)).isDirectory();
-    } catch (error) {
-      throw fileError(error, "read", input);
-    }
-    if (isFolder) await findIn(input, input, parts, options.skipped ?? new Map());
-    else {
-      const kind = kindOf(input);
+    if (!(await isFolder(input))) {
+      const kind = kindOf(input) ?? (await sniffed(input, undefined, signal));
       if (kind === undefined) {
         throw new QuernError(`${input} is no page, archive or document file; its name must say what it is`, {
           exitCode: 2,
         });
       }
       parts.push({ location: input, kind, id: idOf(basename(input)), source: basename(input) });
+      continue;
+    }
+    for await (const path of filesUnder(input, skip)) {
+      signal?.throwIfAborted();
+      // A name that does not say what is in a file: settings are JSON as well.
+      const looksIn = mayHoldDocuments(basename(path));
+      const kind = kindOf(path) ?? (looksIn ? await sniffed(path, key, signal) : undefined);
+      if (kind === undefined) skip("other_kind", path);
+      else parts.push({ location: path, kind, id: idOf(relative(input, path)), source: basename(input) });
     }
   }
   return parts;
 }
 
-async function findIn(folder: string, root: string, parts: Part[], skipped: Map<string, number>): Promise<void> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  for (const entry of entries) {
-    if (entry.name.startsWith(".")) continue;
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) await findIn(path, root, parts, skipped);
-    else {
-      const kind = entry.isFile() ? kindOf(entry.name) : undefined;
-      if (kind !== undefined)
-        parts.push({ location: path, kind, id: idOf(relative(root, path)), source: basename(root) });
-      else {
-        const extension = packingOf(entry.name).extension || "no extension";
-        count(skipped, `a file of another kind (${extension})`);
-      }
-    }
+/** What the content of a file says that it is. */
+async function sniffed(
+  path: string,
+  key: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Part["kind"] | undefined> {
+  try {
+    const { format, other } = await kindOfFile(path, { key, signal });
+    return other ?? (format === undefined ? undefined : "documents");
+  } catch (error) {
+    signal?.throwIfAborted();
+    // Who reads it tells what is wrong.
+    if (error instanceof Error && "syscall" in error) return "documents";
+    throw error;
   }
 }
 
 const KINDS: readonly [RegExp, Part["kind"]][] = [
   [/\.(warc|arc|wet|wat)(\.wet|\.wat)?(\.gz|\.zst)?$/i, "archive"],
   [/\.x?html?(\.gz|\.zst)?$/i, "html"],
-  [/\.(txt|text|md|markdown|jsonl|ndjson)(\.gz|\.zst)?$|\.parquet$/i, "documents"],
+  [/\.(txt|text|md|markdown|jsonl|ndjson|parquet)(\.gz|\.zst|\.zstd)?$/i, "documents"],
 ];
 const kindOf = (name: string) => KINDS.find(([pattern]) => pattern.test(name))?.[1];
 const idOf = (path: string) => path.replace(/\.(gz|zst)$/i, "").replace(/\.x?html?$/i, "");
@@ -106,35 +125,70 @@ function count(counts: Map<string, number>, reason: string): void {
   counts.set(name, (counts.get(name) ?? 0) + 1);
 }
 
-/** The pages of all inputs, one part after the other. */
+/** A document that its file holds, or a page. */
+export type InputRecord = (Page & { readonly language?: undefined; readonly fields?: undefined }) | TextRecord;
+
+/** A reader of pages. Iterate once; what it counts is complete when the iteration has ended. */
+export interface PageReader extends AsyncIterable<InputRecord> {
+  readonly report: ReadReport;
+  /** What was not read as a page, by reason. */
+  readonly skipped: ReadonlyMap<string, number>;
+}
+
+/** The pages of all inputs, one part after the other. @throws QuernError where there is none at all */
 export function readPages(inputs: readonly string[], options: PageOptions = {}): PageReader {
-  const skipped = new Map<string, number>();
-  async function* read(): AsyncGenerator<Page> {
-    const parts = await findParts(inputs, { ...options, skipped });
-    for (const part of parts) {
-      try {
-        yield* pagesOf(part, skipped, options);
-      } catch (error) {
-        // One of several that cannot be read costs the others nothing.
-        if (parts.length === 1 || !(error instanceof QuernError) || options.signal?.aborted) throw error;
-        count(skipped, error.message);
-      }
+  const log = new ReadLog(options);
+  async function* read(): AsyncGenerator<InputRecord> {
+    const { largestPage: largest = LARGEST_PAGE, ...others } = options;
+    for (const part of await findParts(inputs, { ...options, skip: log.skip })) {
+      yield* recordsOf(part, { ...others, largest, log });
     }
+    if (log.documents === 0) throw nothingRead(inputs, log.report);
   }
-  return { skipped, [Symbol.asyncIterator]: read };
+  return {
+    get report() {
+      return log.report;
+    },
+    get skipped() {
+      return new Map(Object.entries(log.report.skipped));
+    },
+    [Symbol.asyncIterator]: read,
+  };
 }
 
-/** The pages of one part. */
-export function readPart(part: Part, options: PageOptions = {}): PageReader {
+/** The documents and pages of one part, counted. Never throws for what is wrong with the input. */
+export async function* recordsOf(part: Part, options: ReadOptions & LocationOptions): AsyncGenerator<InputRecord> {
+  const { log, signal, range } = options;
+  signal?.throwIfAborted();
+  const { location, kind } = part;
+  // A file that is read in stretches is counted with its first.
+  let isCounted = range !== undefined && range.start > 0;
   const skipped = new Map<string, number>();
-  return { skipped, [Symbol.asyncIterator]: () => pagesOf(part, skipped, options) };
-}
-
-async function* pagesOf(part: Part, skipped: Map<string, number>, options: PageOptions): AsyncGenerator<Page> {
-  options.signal?.throwIfAborted();
-  if (part.kind === "archive") yield* archivePages(part, skipped, options);
-  else if (part.kind === "html") yield* htmlPage(part, skipped, options);
-  else yield* documentPages(part, skipped, options);
+  const pages = { ...options, largestPage: options.largest };
+  try {
+    const records =
+      kind === "documents"
+        ? documentRecords(part, isRemote(location) ? await fetchedFile(location, options) : location, options)
+        : kind === "html"
+          ? htmlPage(part, skipped, pages)
+          : archivePages(part, skipped, pages);
+    for await (const record of records) {
+      if (!isCounted) log.files += 1;
+      isCounted = true;
+      yield record;
+      // Counted when the next one is asked for: whoever has enough takes no more.
+      log.documents += 1;
+      if (kind !== "documents") log.texts += 1;
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!(error instanceof QuernError) || error instanceof RefusedDamage) throw error;
+    if (kind === "archive" && !isRemote(location))
+      log.skip("damaged_archive", location, { detail: error.message.replace(location, "").trim() });
+    else skipFile(location, packingOf(location), error, log.skip);
+  } finally {
+    for (const [reason, count] of skipped) log.skip(reason, location, { count });
+  }
 }
 
 async function* archivePages(part: Part, skipped: Map<string, number>, options: PageOptions): AsyncGenerator<Page> {
@@ -215,11 +269,4 @@ async function* htmlPage(part: Part, skipped: Map<string, number>, options: Page
     ...(remote ? { url: part.location } : {}),
     content: { kind: "html", bytes: Buffer.concat(chunks, length) },
   };
-}
-
-async function* documentPages(part: Part, skipped: Map<string, number>, options: PageOptions): AsyncGenerator<Page> {
-  const path = isRemote(part.location) ? await fetchedFile(part.location, options) : part.location;
-  const skip = (reason: string) => count(skipped, reason);
-  const { signal, largestPage: largest = LARGEST_PAGE } = options;
-  yield* documentRecords(part, path, { largest, signal, skip });
 }

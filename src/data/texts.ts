@@ -1,4 +1,5 @@
 /** @file Documents between two stages of this room: read with all that their lines say, and where they first came from. */
+import { ReadLog } from "../documents/index.js";
 import { type InputRecord, readRecords, type TextRecord } from "./clean/records.js";
 import type { Origin } from "./page.js";
 import type { Part } from "./pages.js";
@@ -18,15 +19,22 @@ export interface StoredDocument {
 /** No document of a stage is longer. */
 const LARGEST = 2 ** 28;
 
-/** The documents of some parts, in order. `skip` hears of all that is none. */
+export interface TextOptions {
+  readonly textField?: string;
+  readonly signal?: AbortSignal;
+  /** Counts what is read and left out. */
+  readonly log?: ReadLog;
+}
+
+/** The documents of some parts, in order. */
 export async function* readTexts(
   parts: readonly Part[],
-  { signal, skip = () => {} }: { readonly signal?: AbortSignal; readonly skip?: (reason: string) => void } = {},
+  { textField, signal, log = new ReadLog() }: TextOptions = {},
 ): AsyncGenerator<StoredDocument> {
   for (const part of parts) {
-    for await (const record of readRecords(part, { largest: LARGEST, signal, skip })) {
+    for await (const record of readRecords(part, { largest: LARGEST, textField, signal, log })) {
       if (isText(record)) yield stored(record, part);
-      else skip("not a text; extract it first");
+      else log.skip("not_extracted", part.location);
     }
   }
 }

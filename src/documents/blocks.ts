@@ -2,9 +2,10 @@
  * @file A corpus in blocks: stretches of files that can be handed to a worker thread as they are, to be parsed there, some
  * megabyte each.
  */
-import { QuernError } from "../errors.js";
 import type { Document, Origin } from "./document.js";
-import { bufferOf, decodeText, textOf } from "./utf8.js";
+import { parseJsonLine } from "./json-lines.js";
+import type { Skip } from "./read-report.js";
+import { bufferOf, textOf } from "./utf8.js";
 
 /** What the documents of a file are told by. */
 export interface BlockFile {
@@ -20,6 +21,8 @@ export interface LinesBlock {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Number of the first line, from 1. */
   readonly firstLine: number;
+  /** Under which key the text is. */
+  readonly textField: string;
 }
 
 /**
@@ -45,60 +48,74 @@ export interface RowsBlock {
 
 export type Block = LinesBlock | TextBlock | RowsBlock;
 
-/** The documents of a block, each parsed when it is asked for. @throws QuernError for a line that is none */
-export function* documentsOf(block: Block): Generator<Document> {
+/** The documents of a block, each parsed when it is asked for; `skip` hears of lines that are none. */
+export function* documentsOf(block: Block, skip: Skip): Generator<Document> {
   if (block.kind === "rows") yield* block.documents;
   else if (block.kind === "text") {
     yield { text: textOf(block.bytes), id: block.file.id, source: block.file.source };
   } else {
-    const { file } = block;
+    const { file, textField } = block;
     const bytes = bufferOf(block.bytes);
     let number = block.firstLine;
     for (let start = 0; start < bytes.length; number++) {
       const stop = bytes.indexOf(10, start);
       const end = stop < 0 ? bytes.length : stop;
-      const document = parseLine(bytes.subarray(start, end), file, number);
-      if (document !== undefined) yield document;
+      const parsed = parseJsonLine(bytes.subarray(start, end));
       start = end + 1;
+      if (parsed === undefined) continue;
+      const place = { file, number, unit: "line", textField } as const;
+      if ("reason" in parsed) skip(parsed.reason, placeOf(place), { detail: parsed.detail });
+      else {
+        const document = toDocument(parsed.value, place, skip);
+        if (document !== undefined) yield document;
+      }
     }
   }
 }
 
-function parseLine(bytes: Uint8Array, file: BlockFile, number: number): Document | undefined {
-  const wrong = (what: string) => new QuernError(`${file.path}, line ${number}: ${what}`, { exitCode: 2 });
-  const decoded = decodeText(bytes);
-  if ("problem" in decoded) throw wrong(`${decoded.problem}, at byte ${decoded.offset} of the line`);
-  if (decoded.text.trim() === "") return undefined;
-  let record: unknown;
-  try {
-    record = JSON.parse(decoded.text);
-  } catch (error) {
-    throw wrong(`not valid JSON (${(error as Error).message})`);
-  }
-  if (typeof record !== "object" || record === null || Array.isArray(record)) throw wrong("must be a JSON object");
-  return toDocument(record as Readonly<Record<string, unknown>>, file, number, wrong);
+interface Place {
+  readonly file: BlockFile;
+  readonly number: number;
+  readonly unit: "line" | "row";
+  readonly textField: string;
 }
 
-/** The document of a JSONL record or a Parquet row; undefined for one without text. */
-export function toDocument(
-  record: Readonly<Record<string, unknown>>,
-  file: BlockFile,
-  number: number,
-  wrong: (what: string) => QuernError,
-): Document | undefined {
-  const { text, id, url, source, origin } = record;
+const placeOf = ({ file, number, unit }: Place) => `${file.path}, ${unit} ${number}`;
+
+/** The document of a JSONL record or a Parquet row; undefined for one without text, of which `skip` hears. */
+export function toDocument(record: Readonly<Record<string, unknown>>, place: Place, skip: Skip): Document | undefined {
+  const { id, url, source, origin } = record;
+  const { file, textField } = place;
+  const own = typeof id === "string" || typeof id === "number" ? String(id) : undefined;
+  const text = fieldAt(record, textField);
   if (typeof text !== "string") {
     const keys = Object.keys(record).slice(0, 5).join(", ");
-    throw wrong(`has no "text" that is a string; its keys are ${keys === "" ? "none" : keys}`);
+    const detail = `has no "${textField}" that is a string; its keys are ${keys === "" ? "none" : keys}`;
+    skip("no_text", placeOf(place), { detail, id: own });
+    return undefined;
   }
-  if (text.trim() === "") return undefined;
+  if (text.trim() === "") {
+    skip("empty", placeOf(place), { id: own });
+    return undefined;
+  }
   return {
     text,
-    id: ["string", "number", "bigint"].includes(typeof id) ? String(id) : `${file.id}:${number}`,
+    id: own ?? `${file.id}:${place.number}`,
     ...(typeof url === "string" ? { url } : {}),
     source: typeof source === "string" ? source : file.source,
     ...(isOrigin(origin) ? { origin } : {}),
   };
+}
+
+/** The value under a key, or under keys in one another with dots between them. */
+export function fieldAt(record: Readonly<Record<string, unknown>>, field: string): unknown {
+  if (Object.hasOwn(record, field) || !field.includes(".")) return record[field];
+  let value: unknown = record;
+  for (const key of field.split(".")) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
+    value = (value as Record<string, unknown>)[key];
+  }
+  return value;
 }
 
 const isOrigin = (value: unknown): value is Origin =>

@@ -1,11 +1,10 @@
-/** @file Files as streams of bytes, unpacked where their name says that they are packed: .gz by zlib, .zst by zlib or fzstd. */
+/** @file Files as streams of bytes, unpacked where their name says that they are packed: .gz by zlib, .zst by zlib or zstd.ts. */
 import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { extname } from "node:path";
-import { pipeline, Readable } from "node:stream";
 import * as zlib from "node:zlib";
-import { Decompress } from "fzstd";
 import { fileError, QuernError } from "../errors.js";
+import { through, unpackZstd } from "./zstd.js";
 
 export type Compression = "gzip" | "zstd";
 
@@ -104,35 +103,13 @@ export async function readShared(
  */
 export async function* unpack(packed: AsyncIterable<Uint8Array>, compression: Compression): AsyncGenerator<Buffer> {
   if (compression === "gzip") yield* through(packed, zlib.createGunzip());
-  else if ("createZstdDecompress" in zlib) {
-    yield* through(packed, (zlib.createZstdDecompress as () => zlib.Gunzip)()); // Node 22.15 and newer
-  } else yield* unpackZstd(packed);
+  else yield* unpackZstd(packed);
 }
 
 /** What is wrong with a packed stream, of an error that `unpack` threw; undefined where it is about something else. */
 export function damageOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const code = (error as NodeJS.ErrnoException).code as unknown;
-  // zlib's codes begin with Z_ or ZSTD_, fzstd's are numbers.
+  // zlib's codes, and zstd.ts's, begin with Z_ or ZSTD_; fzstd's are numbers.
   return typeof code === "number" || /^(Z_|ZSTD_)/.test(String(code)) ? error.message : undefined;
-}
-
-async function* through(packed: AsyncIterable<Uint8Array>, unpacked: zlib.Gunzip): AsyncGenerator<Buffer> {
-  // Its own errors and those of the source come out where the result is read.
-  pipeline(packed instanceof Readable ? packed : Readable.from(packed), unpacked, () => {});
-  yield* unpacked;
-}
-
-async function* unpackZstd(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
-  let unpacked: Buffer[] = [];
-  const stream = new Decompress(({ buffer, byteOffset, length }) =>
-    unpacked.push(Buffer.from(buffer, byteOffset, length)),
-  );
-  for await (const chunk of packed) {
-    stream.push(chunk);
-    yield* unpacked;
-    unpacked = [];
-  }
-  stream.push(new Uint8Array(), true);
-  yield* unpacked;
 }

@@ -12,10 +12,14 @@ export {
   writeFileAtomic,
   writeFolderAtomic,
 } from "./atomic.js";
-export { type Block, documentsOf, type LinesBlock } from "./blocks.js";
+export { type Block, documentsOf, fieldAt, type LinesBlock } from "./blocks.js";
 export { type Compression, damageOf, packingOf, readBytes, unpack } from "./compression.js";
 export type { Document, Origin } from "./document.js";
+export { type Format, kindOfFile, mayHoldDocuments } from "./file-kind.js";
+export { filesUnder, isFolder } from "./files.js";
 export { type HeldOutOptions, type HeldOutSplit, SHARED_LINE, separateHeldOut, splitHeldOut } from "./held-out.js";
+export { asJsonLines, parseJsonLine, parseJsonText, wrongBytes } from "./json-lines.js";
+export { LONGEST_LINE } from "./limits.js";
 export { fetchNpmPackage, type NpmPackage } from "./npm-package.js";
 export {
   claimOutput,
@@ -25,7 +29,26 @@ export {
   refuseOverlap,
   withOutput,
 } from "./output-claim.js";
-export { readParquetRows } from "./parquet.js";
-export { type DocumentReader, listFiles, type ReadBytes, readDocuments, type SkippedFile } from "./read.js";
+export { type ParquetDamage, readParquetRows } from "./parquet.js";
+export {
+  type DocumentReader,
+  listFiles,
+  type ReadBytes,
+  type ReadDocumentsOptions,
+  readDocuments,
+  skipDamage,
+  skipFile,
+} from "./read.js";
+export {
+  nothingRead,
+  ReadLog,
+  type ReadReport,
+  RefusedDamage,
+  readLines,
+  SKIP_REASONS,
+  type Skip,
+  type SkipDetails,
+} from "./read-report.js";
+export { readingOptions } from "./reading-options.js";
 export { readStarterCorpus, STARTER_SOURCES, type StarterSource } from "./starter-corpus.js";
-export { textOf } from "./utf8.js";
+export { checkText, textOf } from "./utf8.js";

@@ -1,96 +1,320 @@
-/** @file Rows of a Parquet file, a row group at a time; a column's pages are unpacked by hyparquet-compressors. */
+/**
+ * @file Rows of a Parquet file (parquet/*.ts), a page at a time, so that memory grows with neither the file nor its row groups.
+ * A page that is damaged costs its rows, and a column beside the text that is damaged costs only its values.
+ */
 import { type FileHandle, open } from "node:fs/promises";
-import type { AsyncBuffer, FileMetaData } from "hyparquet";
 import { fileError, QuernError } from "../errors.js";
+import { type Compression, readBytes } from "./compression.js";
+import { LARGEST_PACKED_PARQUET } from "./limits.js";
+import { type ParquetMetadata, type ReadAt, type RowGroup, readMetadata, type SchemaNode } from "./parquet/metadata.js";
+import { pagesOf } from "./parquet/pages.js";
+import { leavesOf, nestedValues } from "./parquet/records.js";
+import { NOT_UTF8 } from "./parquet/values.js";
 
-/** Rows that are in memory at once, at most: a text of some kilobytes each makes that some tens of megabytes. */
-const ROWS_AT_ONCE = 4096;
+/** Rows that are put together at once, at most. */
+const ROWS_AT_ONCE = 1024;
+
+/** What a file lost: rows, or the values of a column beside the text. */
+export type ParquetDamage =
+  | { readonly reason: "damaged_row" | "not_utf8"; readonly rows: number; readonly why: string }
+  | { readonly reason: "damaged_column"; readonly column: string; readonly why: string };
 
 export interface ParquetOptions {
   /** Those that are read, where the file has them. Default: all. */
   readonly columns?: readonly string[];
-  /** The column without which the file is refused. */
+  /** The column of text, without which the file is refused; `a.b` is the column b in the group a. */
   readonly required: string;
+  /** How the file as a whole is compressed, beyond its pages. */
+  readonly compression?: Compression;
+  readonly signal?: AbortSignal;
   /** Is given what counts the file's own bytes. */
   readonly onOpen?: (counter: { readonly bytesRead: number }) => void;
-  /** Is told of rows that are damaged, after which the next ones are read. Default: the first such rows are an error. */
-  readonly onDamage?: (rows: number, reason: string) => void;
+  /** Is told of damage, after which the next rows are read. Default: damage is an error. */
+  readonly onDamage?: (damage: ParquetDamage) => void;
 }
 
 /**
- * The rows of a Parquet file in order.
+ * The rows of a Parquet file in order; values are as JSON has them.
  *
- * @throws QuernError where the file cannot be read, is no whole Parquet file or has no column `required`
+ * @throws QuernError where the file cannot be read, is no whole Parquet file or has no text in the column `required`
  */
 export async function* readParquetRows(
   path: string,
-  { columns, required, onOpen, onDamage }: ParquetOptions,
+  options: ParquetOptions,
 ): AsyncGenerator<Readonly<Record<string, unknown>>> {
-  // Loaded when there is such a file: every worker that reads text would pay for it.
-  const { parquetReadObjects, parquetSchema } = await import("hyparquet");
-  const { compressors } = await import("hyparquet-compressors");
+  const { columns, required, compression, signal, onOpen } = options;
+  const onDamage = options.onDamage ?? refuseDamage(path);
   let handle: FileHandle | undefined;
   try {
-    handle = await open(path);
-    const file = await asBuffer(handle);
-    const metadata = await metadataOf(path, file);
-    const names = parquetSchema(metadata).children.map((child) => child.element.name);
-    if (!names.includes(required)) {
-      throw new QuernError(`${path} has no column "${required}"; its columns are ${names.join(", ")}`, { exitCode: 2 });
+    let readAt: ReadAt;
+    let size: number;
+    if (compression === undefined) {
+      handle = await open(path);
+      size = (await handle.stat()).size;
+      readAt = readerOf(handle);
+    } else {
+      const bytes = await unpacked(path, compression, signal);
+      size = bytes.length;
+      readAt = async (offset, length) => bytes.subarray(offset, offset + length);
     }
-    const wanted = columns?.filter((column) => names.includes(column)) ?? names;
-    const rows = Math.max(1, Number(metadata.num_rows));
-    let start = 0;
+    const metadata = await footerOf(path, readAt, size);
+    const text = textColumn(path, metadata, required);
+    const wanted = metadata.schema.filter(
+      ({ name }) => name === text.node.name || ((columns?.includes(name) ?? true) && name !== "__proto__"),
+    );
+    const total = Math.max(
+      1,
+      metadata.groups.reduce((sum, group) => sum + group.rows, 0),
+    );
+    let done = 0;
     // Columns that are not wanted are not read; the share of the rows stands for the share of the file.
     onOpen?.({
       get bytesRead() {
-        return Math.round((file.byteLength * Math.min(start, rows)) / rows);
+        return Math.round((size * Math.min(done, total)) / total);
       },
     });
-    for (const group of metadata.row_groups) {
-      const end = start + Number(group.num_rows);
-      for (; start < end; start += ROWS_AT_ONCE) {
-        const rowEnd = Math.min(end, start + ROWS_AT_ONCE);
-        const read = parquetReadObjects({ file, metadata, columns: wanted, rowStart: start, rowEnd, compressors });
-        yield* await read.catch((error: unknown) => {
-          // A number of the system's is about the disk, not about these rows.
-          if (onDamage === undefined || !(error instanceof Error) || "code" in error) throw error;
-          onDamage(rowEnd - start, error.message);
-          return [];
-        });
+    for (const group of metadata.groups) {
+      for await (const rows of rowsOfGroup(readAt, group, wanted, text, onDamage)) {
+        signal?.throwIfAborted();
+        yield* rows;
+        done += rows.length;
       }
-      start = end;
     }
   } catch (error) {
-    const told = fileError(error, "read", path);
-    if (told instanceof QuernError || !(told instanceof Error)) throw told;
-    throw new QuernError(`${path} is not a whole Parquet file: ${told.message}; fetch or make it again`, {
-      cause: error,
-    });
+    signal?.throwIfAborted();
+    throw fileError(error, "read", path);
   } finally {
     await handle?.close();
   }
 }
 
-async function asBuffer(handle: FileHandle): Promise<AsyncBuffer> {
-  const byteLength = (await handle.stat()).size;
-  return {
-    byteLength,
-    async slice(start, end = byteLength) {
-      const bytes = new Uint8Array(Math.max(0, end - start));
-      for (let at = 0; at < bytes.length; ) {
-        const { bytesRead } = await handle.read(bytes, at, bytes.length - at, start + at);
-        if (bytesRead === 0) throw new Error(`it ends before byte ${end}`);
-        at += bytesRead;
-      }
-      return bytes.buffer;
-    },
+function refuseDamage(path: string) {
+  return (damage: ParquetDamage) => {
+    throw new QuernError(`${path} is damaged: ${damage.why}; fetch or make it again`);
   };
 }
 
-async function metadataOf(path: string, file: AsyncBuffer): Promise<FileMetaData> {
-  // hyparquet reads the last bytes first; a file shorter than its marks would ask for bytes before the start.
-  if (file.byteLength < 12) throw new QuernError(`${path} is no Parquet file: it has ${file.byteLength} bytes`);
-  const { parquetMetadataAsync } = await import("hyparquet");
-  return parquetMetadataAsync(file);
+function readerOf(handle: FileHandle): ReadAt {
+  return async (offset, length) => {
+    const bytes = Buffer.allocUnsafeSlow(length);
+    for (let at = 0; at < length; ) {
+      const { bytesRead } = await handle.read(bytes, at, length - at, offset + at);
+      if (bytesRead === 0) throw new Error(`it ends before byte ${offset + length}`);
+      at += bytesRead;
+    }
+    return bytes;
+  };
+}
+
+/** A file that is read from its end must be unpacked as a whole. */
+async function unpacked(path: string, compression: Compression, signal: AbortSignal | undefined): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of readBytes(path, compression, signal)) {
+    length += chunk.length;
+    if (length > LARGEST_PACKED_PARQUET) {
+      throw new QuernError(
+        `${path} is a compressed Parquet file of more than ${LARGEST_PACKED_PARQUET >> 20} MiB, which is read only from its end; ` +
+          "unpack it first",
+      );
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+async function footerOf(path: string, readAt: ReadAt, size: number): Promise<ParquetMetadata> {
+  try {
+    return await readMetadata(readAt, size);
+  } catch (error) {
+    if (error instanceof QuernError || !(error instanceof Error) || "syscall" in error) throw error;
+    throw new QuernError(`${path} is not a whole Parquet file: ${error.message}; fetch or make it again`, {
+      cause: error,
+    });
+  }
+}
+
+interface TextColumn {
+  /** The column, or the group that it is in. */
+  readonly node: SchemaNode;
+  readonly leaf: SchemaNode;
+  /** Names from the group down to it; empty for one that is in none. */
+  readonly path: readonly string[];
+}
+
+function textColumn(file: string, { schema }: ParquetMetadata, name: string): TextColumn {
+  const find = (nodes: readonly SchemaNode[], rest: string): readonly SchemaNode[] | undefined => {
+    for (const node of nodes) {
+      if (node.name === rest) return [node];
+      if (!rest.startsWith(`${node.name}.`) || node.repetition === "repeated") continue;
+      const below = find(node.children, rest.slice(node.name.length + 1));
+      if (below !== undefined) return [node, ...below];
+    }
+    return undefined;
+  };
+  const found = find(schema, name);
+  const names = schema.map((node) => node.name).join(", ");
+  if (found === undefined) {
+    throw new QuernError(`${file} has no column "${name}"; its columns are ${names}; name one with --text-field`, {
+      exitCode: 2,
+    });
+  }
+  const leaf = found[found.length - 1];
+  if (leaf.children.length > 0 || leaf.repetition === "repeated" || leaf.meaning?.kind !== "text") {
+    const what =
+      leaf.children.length > 0
+        ? "a group"
+        : leaf.type === "BYTE_ARRAY"
+          ? "bytes that are not marked as text"
+          : leaf.type;
+    throw new QuernError(
+      `${file}: its column "${name}" holds ${what}, not text; its columns are ${names}; name one with --text-field`,
+      { exitCode: 2 },
+    );
+  }
+  return { node: found[0], leaf, path: found.slice(1).map((node) => node.name) };
+}
+
+type OnDamage = (damage: ParquetDamage) => void;
+
+/** The rows of a group, in batches. */
+async function* rowsOfGroup(
+  readAt: ReadAt,
+  group: RowGroup,
+  wanted: readonly SchemaNode[],
+  text: TextColumn,
+  onDamage: OnDamage,
+): AsyncGenerator<readonly Readonly<Record<string, unknown>>[]> {
+  const isStrict = (leaf: SchemaNode) => leaf === text.leaf;
+  const beside = wanted
+    .filter((node) => node !== text.node)
+    .map((node) => new SideColumn(node.name, segmentsOf(readAt, group, node, isStrict), onDamage));
+  for await (const segment of segmentsOf(readAt, group, text.node, isStrict)) {
+    if ("damage" in segment) {
+      if (segment.count > 0) onDamage({ reason: "damaged_row", rows: segment.count, why: segment.damage });
+      for (const column of beside) column.skip(segment.count);
+      continue;
+    }
+    for (let start = 0; start < segment.values.length; start += ROWS_AT_ONCE) {
+      const values = segment.values.slice(start, start + ROWS_AT_ONCE);
+      const rows: Record<string, unknown>[] = values.map((value) => ({ [text.node.name]: value }));
+      for (const column of beside) {
+        const others = await column.take(values.length);
+        others?.forEach((value, i) => {
+          if (value !== undefined) rows[i][column.name] = value;
+        });
+      }
+      const readable = rows.filter((row) => valueAt(row[text.node.name], text.path) !== NOT_UTF8);
+      if (readable.length < rows.length) {
+        onDamage({ reason: "not_utf8", rows: rows.length - readable.length, why: "a text that is not UTF-8" });
+      }
+      yield readable;
+    }
+  }
+}
+
+function valueAt(value: unknown, path: readonly string[]): unknown {
+  for (const name of path) value = (value as Record<string, unknown> | null)?.[name];
+  return value;
+}
+
+/** Values of rows one after the other, or rows whose values are lost. */
+type Segment = { readonly values: readonly unknown[] } | { readonly count: number; readonly damage: string };
+
+/** The values of a column in a row group. Never throws for damage. */
+async function* segmentsOf(
+  readAt: ReadAt,
+  group: RowGroup,
+  node: SchemaNode,
+  isStrict: (leaf: SchemaNode) => boolean,
+): AsyncGenerator<Segment> {
+  const isFlat = node.children.length === 0 && node.repetition !== "repeated";
+  const chunk = isFlat ? group.columns[node.column] : undefined;
+  const all = Math.max(0, chunk?.values ?? group.rows);
+  let seen = 0;
+  let why = "pages are missing";
+  try {
+    if (!isFlat) {
+      if (leavesOf(node).some(({ type }) => type === undefined)) throw new Error("it has a column without a type");
+      const values = await nestedValues(readAt, group, node, isStrict);
+      seen += values.length;
+      yield { values };
+    } else if (chunk === undefined) why = "its place in the file is wrong";
+    else {
+      for await (const page of pagesOf(readAt, chunk, node, isStrict(node))) {
+        seen += page.count;
+        if ("damage" in page) yield page;
+        else yield { values: withNulls(page.values, page.definitions, node.definition) };
+      }
+    }
+  } catch (error) {
+    // A number of the system's is about the disk, not about these rows.
+    if (!(error instanceof Error) || error instanceof QuernError || "syscall" in error) throw error;
+    why = error.message;
+  }
+  if (seen < all) yield { count: all - seen, damage: why };
+}
+
+function withNulls(values: readonly unknown[], definitions: Uint32Array | undefined, most: number): readonly unknown[] {
+  if (definitions === undefined) return values;
+  let at = 0;
+  return Array.from(definitions, (level) => (level === most ? values[at++] : null));
+}
+
+/** A column beside the text, whose values are asked for as many rows at a time as the text has. */
+class SideColumn {
+  readonly name: string;
+  readonly #segments: AsyncGenerator<Segment>;
+  readonly #onDamage: OnDamage;
+  #held: Segment = { values: [] };
+  #at = 0;
+  #behind = 0;
+  #told = false;
+
+  constructor(name: string, segments: AsyncGenerator<Segment>, onDamage: OnDamage) {
+    this.name = name;
+    this.#segments = segments;
+    this.#onDamage = onDamage;
+  }
+
+  /** Leaves out the values of rows whose text is lost. */
+  skip(rows: number): void {
+    this.#behind += rows;
+  }
+
+  /** The values of the next rows; undefined where they are lost. */
+  async take(rows: number): Promise<readonly unknown[] | undefined> {
+    const values: unknown[] = [];
+    let isWhole = true;
+    for (let wanted = this.#behind + rows; wanted > 0; ) {
+      const size = "damage" in this.#held ? this.#held.count : this.#held.values.length;
+      const here = Math.min(wanted, size - this.#at);
+      if (here === 0) {
+        const next = await this.#segments.next();
+        if (next.done) break;
+        this.#held = next.value;
+        this.#at = 0;
+        continue;
+      }
+      const own = Math.max(0, Math.min(here, here - (wanted - rows)));
+      if ("damage" in this.#held) {
+        this.#tell(this.#held.damage);
+        for (let i = 0; i < own; i++) values.push(undefined);
+      } else values.push(...this.#held.values.slice(this.#at + here - own, this.#at + here));
+      this.#at += here;
+      wanted -= here;
+    }
+    this.#behind = 0;
+    if (values.length < rows) {
+      isWhole = false;
+      this.#tell("it has fewer values than there are texts");
+    }
+    return isWhole || values.length > 0 ? values : undefined;
+  }
+
+  #tell(why: string): void {
+    if (this.#told) return;
+    this.#told = true;
+    this.#onDamage({ reason: "damaged_column", column: this.name, why });
+  }
 }

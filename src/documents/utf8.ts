@@ -3,8 +3,8 @@ import { isUtf8 } from "node:buffer";
 
 export type Decoded =
   | { readonly text: string }
-  /** What is wrong, and at which byte from the start. */
-  | { readonly problem: string; readonly offset: number };
+  /** What is wrong, in words and as a reason that is counted, and at which byte from the start. */
+  | { readonly problem: string; readonly reason: string; readonly offset: number };
 
 /** Strings of this engine end a little below 2^29 characters. */
 export const LONGEST_TEXT = 2 ** 29 - 64;
@@ -28,13 +28,16 @@ export function bufferOf(bytes: Uint8Array): Buffer {
 /** What decodeText finds wrong with bytes, or where their text starts, behind a byte order mark. */
 export function checkText(bytes: Uint8Array): Exclude<Decoded, { readonly text: string }> | { readonly start: number } {
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
-    return { problem: "it is UTF-16, not UTF-8 (convert it with iconv)", offset: 0 };
+    return { problem: "it is UTF-16, not UTF-8 (convert it with iconv)", reason: "not_utf8", offset: 0 };
   }
   const nul = bufferOf(bytes).indexOf(0);
   const invalid = isUtf8(bytes) ? -1 : invalidOffset(bytes);
-  if (nul >= 0 && (invalid < 0 || nul < invalid)) return { problem: "a NUL byte, so it is not text", offset: nul };
-  if (invalid >= 0) return { problem: "a byte that is not UTF-8", offset: invalid };
-  if (bytes.length > LONGEST_TEXT) return { problem: "too long for one document (512 MB)", offset: LONGEST_TEXT };
+  if (nul >= 0 && (invalid < 0 || nul < invalid))
+    return { problem: "a NUL byte, so it is not text", reason: "nul_byte", offset: nul };
+  if (invalid >= 0) return { problem: "a byte that is not UTF-8", reason: "not_utf8", offset: invalid };
+  if (bytes.length > LONGEST_TEXT) {
+    return { problem: "too long for one document (512 MB)", reason: "file_too_long", offset: LONGEST_TEXT };
+  }
   return { start: bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0 };
 }
 

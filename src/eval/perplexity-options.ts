@@ -1,5 +1,6 @@
 /** @file What can be said about judging text: the schema of `quern perplexity` and of `perplexity()`. */
 import { z } from "zod";
+import { readingOptions } from "../documents/index.js";
 
 export const perplexityOptions = z.object({
   model: z
@@ -11,6 +12,7 @@ export const perplexityOptions = z.object({
     .min(1)
     .describe("text, Markdown, JSONL or Parquet files, or folders of them")
     .meta({ value: "FILE" }),
+  ...readingOptions,
   sequence: z
     .int()
     .min(2)

@@ -1,7 +1,7 @@
 /** @file How well a model knows texts that it may never have seen: the library function behind `quern perplexity`. */
 import type { z } from "zod";
 import type { CompileOptions } from "../backends/index.js";
-import { readDocuments } from "../documents/index.js";
+import { ReadLog, type ReadReport, readDocuments } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { checkOptions } from "../options.js";
 import type { OnProgress } from "../progress.js";
@@ -28,7 +28,7 @@ export interface TextScore {
   readonly bits_per_byte: number;
 }
 
-export interface PerplexityResult {
+export interface PerplexityResult extends ReadReport {
   readonly model: string;
   /** One for each path given, in that order. */
   readonly files: readonly (TextScore & { readonly file: string })[];
@@ -77,15 +77,17 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
         exitCode: 2,
       });
     }
+    const log = new ReadLog({ strict: o.strict });
     const texts: Text[] = [];
     for (const [file, path] of o.files.entries()) {
       const before = texts.length;
-      const reader = readDocuments([path], { signal });
+      const reader = readDocuments([path], { textField: o.textField, strict: o.strict, signal });
       for await (const { text } of reader) {
         const ids = Uint32Array.from([...beginning, ...tokenizer.encode(text)]);
         const given = Math.max(1, beginning.length);
         texts.push({ file, ids, given, tokens: Math.max(0, ids.length - given), bytes: Buffer.byteLength(text) });
       }
+      log.merge(reader.report);
       const tokens = texts.slice(before).reduce((sum, text) => sum + text.tokens, 0);
       if (tokens === 0) throw new QuernError(`${path} holds no token to predict; give a longer text`, { exitCode: 2 });
     }
@@ -120,6 +122,7 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
         warnings: model.warnings,
         sequence,
         stride,
+        ...log.report,
       };
     } finally {
       scorer.dispose();

@@ -26,6 +26,7 @@ export interface MixtureSearchCall {
   readonly recipe: MixRecipe;
   /** Where the runs compute; by default the cpu backend. */
   readonly target?: ProxyOptions["target"];
+  readonly textField?: string;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -59,10 +60,11 @@ const HELD_OUT = 0.1;
  *
  * @throws QuernError for groups with too little text, or more than 32 of them
  */
-export async function searchMixture({ recipe, target, signal, onProgress }: MixtureSearchCall): Promise<MixtureSearch> {
+export async function searchMixture(call: MixtureSearchCall): Promise<MixtureSearch> {
+  const { recipe, target, textField, signal, onProgress } = call;
   const checked = checkMix({ ...recipe, optimise: recipe.optimise ?? {} });
   const o = checked.optimise as NonNullable<CheckedMixRecipe["optimise"]>;
-  const { names, sizes, tokens, tokenizer } = await readTokens(checked, o, { signal, onProgress });
+  const { names, sizes, tokens, tokenizer } = await readTokens(checked, o, { textField, signal, onProgress });
   const total = checked.bytes ?? sizes.reduce((sum, size) => sum + size, 0);
   const bytes = names.map((name, i) => ({ name, bytes: sizes[i] }));
   const all = sizes.reduce((sum, size) => sum + size, 0);
@@ -125,14 +127,15 @@ export async function searchMixture({ recipe, target, signal, onProgress }: Mixt
  * @throws QuernError as `searchMixture` and `mix` do
  */
 export async function optimiseMix(
-  call: MixtureSearchCall & { readonly out: string; readonly force?: boolean },
+  call: MixtureSearchCall & { readonly out: string; readonly force?: boolean; readonly strict?: boolean },
 ): Promise<MixResult & { readonly search: MixtureSearch }> {
-  const { recipe, out, signal, onProgress } = call;
+  const { recipe, out, textField, strict, signal, onProgress } = call;
   return withOutput(mixClaim(call), async () => {
     const search = await searchMixture(call);
     await writeFileAtomic(join(out, "mixture.json"), `${JSON.stringify(search, null, 2)}\n`);
     const { optimise: _, ...rest } = recipe;
-    return { ...(await mixInto({ recipe: { ...rest, weights: search.weights }, out, signal, onProgress })), search };
+    const mixing = { recipe: { ...rest, weights: search.weights }, out, textField, strict, signal, onProgress };
+    return { ...(await mixInto(mixing)), search };
   });
 }
 
@@ -157,11 +160,11 @@ interface Calls {
 async function readTokens(
   recipe: CheckedMixRecipe,
   o: NonNullable<CheckedMixRecipe["optimise"]>,
-  { signal, onProgress }: Calls,
+  { textField, signal, onProgress }: Calls & { readonly textField?: string },
 ) {
   const groups = new Map<string, { bytes: number; kept: number; texts: string[]; held: string[] }>();
   let read = 0;
-  for await (const { group, document } of readGroups(recipe, { signal })) {
+  for await (const { group, document } of readGroups(recipe, { textField, signal })) {
     let own = groups.get(group);
     if (own === undefined) {
       own = { bytes: 0, kept: 0, texts: [], held: [] };

@@ -71,8 +71,13 @@ export async function countPretokens(documents: Documents, options: CountPretoke
     signal?.throwIfAborted();
     turn = performance.now();
   };
-  const collect = ({ counts, documents: found }: CountResult): void => {
-    if (isReader(documents)) documents.found(found);
+  const hear = ({ documents: found, unread }: Pick<CountResult, "documents" | "unread">): void => {
+    if (!isReader(documents)) return;
+    documents.found(found);
+    if (unread !== undefined) documents.merge(unread);
+  };
+  const collect = ({ counts, ...result }: CountResult): void => {
+    hear(result);
     if (counts !== undefined) counter.merge(counts);
   };
   const startPool = () =>
@@ -84,8 +89,7 @@ export async function countPretokens(documents: Documents, options: CountPretoke
       underway.add(rooms.within(task, (safe) => free.run(safe, buffersOf(safe))).then(collect));
     } else {
       try {
-        const found = countTask(task, parts, counter);
-        if (isReader(documents)) documents.found(found);
+        hear(countTask(task, parts, counter));
       } catch (error) {
         underway.add(Promise.reject(error));
       }

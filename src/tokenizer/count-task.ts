@@ -1,11 +1,16 @@
 /** @file Counting the pretokens of one task. */
+import type { ReadReport } from "../documents/index.js";
 import type { PretokenCounter } from "./pretoken-counts.js";
 import type { TextParts } from "./text-parts.js";
 import { textsOfTask } from "./text-tasks.js";
 import type { TextTask } from "./worker-tasks.js";
 
-/** Counts a task's pretokens; returns how many documents it has ended. @throws QuernError for a line that is no document */
-export function countTask(task: TextTask, parts: TextParts, counter: PretokenCounter): number {
+/** Counts a task's pretokens; returns how many documents it has ended, and what was no text. */
+export function countTask(
+  task: TextTask,
+  parts: TextParts,
+  counter: PretokenCounter,
+): { readonly documents: number; readonly unread: ReadReport | undefined } {
   if (task.kind === "packed") {
     const view = new DataView(task.bytes.buffer);
     const count = (from: number, to: number): void =>
@@ -17,9 +22,9 @@ export function countTask(task: TextTask, parts: TextParts, counter: PretokenCou
     }
     if (from < task.end) count(from, task.end);
     parts.release();
-    return task.ends.length;
+    return { documents: task.ends.length, unread: undefined };
   }
-  const { texts } = textsOfTask(task);
+  const { texts, unread } = textsOfTask(task);
   for (const text of texts) {
     for (let start = 0; start < text.length; ) {
       start = parts.load(text, start);
@@ -27,5 +32,5 @@ export function countTask(task: TextTask, parts: TextParts, counter: PretokenCou
     }
     parts.release();
   }
-  return texts.length;
+  return { documents: texts.length, unread };
 }

@@ -98,12 +98,13 @@ export class DocumentEncoder {
   }
 }
 
-/** Encodes a task. @param into where the ids go if they fit @throws QuernError for a line that is no document */
+/** Encodes a task. @param into where the ids go if they fit */
 export function encodeTask(tokenizer: Tokenizer, task: EncodeTask, endOfText: number, into: IdRoom): EncodeResult {
   const out = new IdBuffer(into);
   let ends: Uint32Array<ArrayBuffer>;
   let bytes = 0;
   let others = 0;
+  let unread: EncodeResult["unread"];
   const endText = (index: number): void => {
     out.reserve(1);
     out.ids[out.length++] = endOfText;
@@ -120,8 +121,9 @@ export function encodeTask(tokenizer: Tokenizer, task: EncodeTask, endOfText: nu
     if (from < task.end) tokenizer.encodeBytesTo(task.bytes, from, task.end, out);
     bytes = task.end - task.start;
   } else {
-    const { texts, others: left } = textsOfTask(task);
-    others = left;
+    const found = textsOfTask(task);
+    const { texts } = found;
+    ({ others, unread } = found);
     ends = new Uint32Array(texts.length);
     texts.forEach((text, index) => {
       tokenizer.encodeTo(text, out);
@@ -129,5 +131,5 @@ export function encodeTask(tokenizer: Tokenizer, task: EncodeTask, endOfText: nu
       bytes += Buffer.byteLength(text, "utf8");
     });
   }
-  return { ids: out.ids.subarray(0, out.length), ends, bytes, others };
+  return { ids: out.ids.subarray(0, out.length), ends, bytes, others, unread };
 }

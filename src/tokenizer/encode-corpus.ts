@@ -1,7 +1,7 @@
 /** @file Files and folders to token shards. */
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
-import { listFiles, readDocuments, type SkippedFile, withOutput } from "../documents/index.js";
+import { listFiles, type ReadReport, readDocuments, withOutput } from "../documents/index.js";
 import type { OnProgress } from "../progress.js";
 import type { ShardsHeader } from "./shards.js";
 import { tasksOf } from "./text-tasks.js";
@@ -17,6 +17,10 @@ export interface EncodeCorpusOptions {
   readonly threads?: number;
   /** Whether the finished shards of an earlier call are replaced. */
   readonly force?: boolean;
+  /** Under which key or in which column the text is; "text" by default. */
+  readonly textField?: string;
+  /** Damage is an error. */
+  readonly strict?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -37,33 +41,38 @@ export async function encodeCorpus(
 
 export interface EncodedCorpus {
   readonly header: ShardsHeader;
-  readonly skipped: readonly SkippedFile[];
+  readonly report: ReadReport;
 }
 
 async function encodeInto(
   paths: readonly string[],
   out: string,
-  { heldout = 0, fileTokens = FILE_TOKENS, ...options }: EncodeCorpusOptions,
+  { heldout = 0, fileTokens = FILE_TOKENS, textField = "text", strict, ...options }: EncodeCorpusOptions,
 ): Promise<EncodedCorpus> {
   const { tokenizer, signal } = options;
   const files = (await listFiles(paths)).map(({ path, size, modified }) => [resolve(path), size, modified]);
-  const work = JSON.stringify([tokenizer.parts.json, heldout, fileTokens, files]);
+  const work = JSON.stringify([tokenizer.parts.json, heldout, fileTokens, textField, files]);
   const { tokens, merges } = tokenizer.parts.model;
   const resumeKey = createHash("sha256").update(work).update(tokens.bytes).update(tokens.lengths);
   if (!merges.lazy) resumeKey.update(merges.entries);
 
-  const reader = readDocuments(paths, { signal });
+  const reader = readDocuments(paths, { textField, strict, signal });
   const { divisible } = tokenizer;
   let anyHeld = false;
-  const found = (documents: number, others: number): void => {
+  let isAgain = false;
+  const found = (documents: number, others: number, unread?: ReadReport): void => {
+    // What is held out is read again, and was counted the first time.
+    if (isAgain) return;
     reader.found(documents + others);
+    if (unread !== undefined) reader.merge(unread);
     if (others > 0) anyHeld = true;
   };
   const leftOut = (documents: number): void => found(0, documents);
   const train = tasksOf(reader.blocks(), { divisible, share: shareOf(heldout, false), leftOut });
   async function* held(): AsyncGenerator<EncodeTask> {
     if (anyHeld) {
-      const again = readDocuments(paths, { signal }).blocks();
+      isAgain = true;
+      const again = readDocuments(paths, { textField, signal }).blocks();
       yield* tasksOf(again, { divisible, share: shareOf(heldout, true) });
     }
   }
@@ -77,7 +86,7 @@ async function encodeInto(
     found,
     nothing: () => reader.end(),
   };
-  return { header: await writeTasks(out, written), skipped: reader.skipped };
+  return { header: await writeTasks(out, written), report: reader.report };
 }
 
 const shareOf = (heldout: number, held: boolean): Share | undefined => (heldout > 0 ? { heldout, held } : undefined);

@@ -3,7 +3,7 @@
  * as they were read, so that the thread that reads does nothing else.
  */
 import { createHash } from "node:crypto";
-import { type Block, documentsOf } from "../documents/index.js";
+import { type Block, documentsOf, ReadLog, type ReadReport, type Skip } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { PADDING } from "./encoder.js";
 import { byteBorder } from "./text-parts.js";
@@ -109,19 +109,25 @@ class Packed {
   }
 }
 
-/** The texts of a task that comes as strings or lines: those of its share, and how many are not. */
+/** The texts of a task that comes as strings or lines: those of its share, how many are not, and what was no text. */
 export function textsOfTask(task: Exclude<TextTask, PackedTask>): {
   readonly texts: readonly string[];
   readonly others: number;
+  readonly unread: ReadReport | undefined;
 } {
-  if (task.kind === "texts") return { texts: task.texts, others: 0 };
+  if (task.kind === "texts") return { texts: task.texts, others: 0, unread: undefined };
   const texts: string[] = [];
   let others = 0;
-  for (const { text } of documentsOf(task.lines)) {
+  let log: ReadLog | undefined;
+  const skip: Skip = (...what) => {
+    log ??= new ReadLog();
+    log.skip(...what);
+  };
+  for (const { text } of documentsOf(task.lines, skip)) {
     if (isWanted(text, task.share)) texts.push(text);
     else others++;
   }
-  return { texts, others };
+  return { texts, others, unread: log?.report };
 }
 
 /** A task without its first documents, and the UTF-8 bytes of those. */
@@ -133,19 +139,26 @@ export function withoutFirst(
   readonly documents: number;
   readonly bytes: number;
   readonly others: number;
+  readonly unread: ReadReport | undefined;
 } {
   if (task.kind === "packed") {
     const documents = Math.min(most, task.ends.length);
     // Of a text that goes on, this is a stretch like those before it.
     const start = documents < most ? task.end : documents === 0 ? task.start : task.ends[documents - 1];
     const rest = { ...task, start, ends: task.ends.slice(documents) };
-    return { rest: start < task.end ? rest : undefined, documents, bytes: start - task.start, others: 0 };
+    return {
+      rest: start < task.end ? rest : undefined,
+      documents,
+      bytes: start - task.start,
+      others: 0,
+      unread: undefined,
+    };
   }
-  const { texts, others } = textsOfTask(task);
+  const { texts, others, unread } = textsOfTask(task);
   const first = texts.slice(0, most);
   const bytes = first.reduce((sum, text) => sum + Buffer.byteLength(text, "utf8"), 0);
   const rest = texts.length > most ? ({ kind: "texts", texts: texts.slice(most) } as const) : undefined;
-  return { rest, documents: first.length, bytes, others };
+  return { rest, documents: first.length, bytes, others, unread };
 }
 
 /** What of a task can be handed over instead of copied. */

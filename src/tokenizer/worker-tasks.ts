@@ -1,5 +1,5 @@
 /** @file What is said between the tokenizer's worker threads and the thread that started them. */
-import type { LinesBlock } from "../documents/index.js";
+import type { LinesBlock, ReadReport } from "../documents/index.js";
 import type { QuernError } from "../errors.js";
 import type { PretokenCounts } from "./pretoken-counts.js";
 import type { TokenizerSnapshot } from "./snapshot.js";
@@ -49,6 +49,8 @@ export interface CountResult {
   /** Counts that the worker has given up, if any. */
   readonly counts: PretokenCounts | undefined;
   readonly documents: number;
+  /** What was no text. */
+  readonly unread: ReadReport | undefined;
 }
 
 export type EncodeTask = TextTask;
@@ -70,6 +72,8 @@ export interface EncodeResult {
   readonly bytes: number;
   /** Documents that are not of the share that is wanted. */
   readonly others: number;
+  /** What was no text. */
+  readonly unread: ReadReport | undefined;
 }
 
 /** What a worker sends: that it has started, then an answer to each task. */

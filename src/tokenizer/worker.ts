@@ -32,16 +32,16 @@ type Answer = (task: unknown) => { readonly result: unknown; readonly transfer: 
 async function counting({ pattern, kept }: Extract<Setup, { work: "count" }>): Promise<Answer> {
   const parts = new TextParts(await splitterFor(pattern));
   const counter = new PretokenCounter();
-  const give = (counts: PretokenCounts | undefined, documents: number) => ({
-    result: { counts, documents } satisfies CountResult,
+  const give = (counts: PretokenCounts | undefined, found: Pick<CountResult, "documents" | "unread">) => ({
+    result: { counts, ...found } satisfies CountResult,
     transfer: counts === undefined ? [] : [counts.bytes.buffer, counts.starts.buffer, counts.counts.buffer],
   });
   return (task) => {
     const wanted = task as CountTask;
-    if (wanted === "take") return give(counter.take(), 0);
-    const documents = countTask(wanted, parts, counter);
+    if (wanted === "take") return give(counter.take(), { documents: 0, unread: undefined });
+    const found = countTask(wanted, parts, counter);
     // Else every worker would come to hold what is rare, and all of them together a multiple of what there is.
-    return give(counter.size > kept ? counter.take() : undefined, documents);
+    return give(counter.size > kept ? counter.take() : undefined, found);
   };
 }
 

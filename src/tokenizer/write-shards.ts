@@ -7,6 +7,7 @@ import {
   createAtomicFile,
   type OutputLayout,
   type ReadBytes,
+  type ReadReport,
   writeFileAtomic,
   writeFolderAtomic,
 } from "../documents/index.js";
@@ -55,12 +56,14 @@ export const shardFiles: OutputLayout = {
 /** Tokens of a file: what is lost at most when work is killed, some seconds of it. */
 export const FILE_TOKENS = 32 << 20;
 
+type Found = (documents: number, others: number, unread: ReadReport | undefined) => void;
+
 /** The same with tasks for texts, of documents that files hold. */
 export interface WriteTasksOptions extends Omit<WriteShardsOptions, "train" | "heldout"> {
   readonly train: AsyncIterable<EncodeTask>;
   readonly heldout: AsyncIterable<EncodeTask>;
-  /** Called with how many documents a task had, and how many others it left out. */
-  readonly found?: (documents: number, others: number) => void;
+  /** Called with how many documents a task had, how many others it left out, and what was no text. */
+  readonly found?: Found;
   /** Called when there is nothing to train on; may throw a better error than is thrown then. */
   readonly nothing?: () => void;
 }
@@ -163,22 +166,22 @@ async function writeSplit(
         yield task;
         continue;
       }
-      const { rest, documents, bytes, others } = withoutFirst(task, known);
+      const { rest, documents, bytes, others, unread } = withoutFirst(task, known);
       known -= documents;
       total.bytes += bytes;
-      found?.(documents, others);
+      found?.(documents, others, unread);
       signal?.throwIfAborted();
       report();
       if (rest !== undefined) yield rest;
     }
   }
   try {
-    for await (const { ids, ends, bytes, others } of encoder.encode(total.documents === 0 ? tasks : rest())) {
+    for await (const { ids, ends, bytes, others, unread } of encoder.encode(total.documents === 0 ? tasks : rest())) {
       signal?.throwIfAborted();
       total.bytes += bytes;
       total.documents += ends.length;
       total.tokens += ids.length;
-      found?.(ends.length, others);
+      found?.(ends.length, others, unread);
       // A file takes documents until one carries it past its size, and of one that goes on what there is.
       for (let first = 0, from = 0; from < ids.length; ) {
         file ??= await ShardFile.create(folder, `${name}-${String(number++).padStart(5, "0")}`, dtype);
@@ -215,7 +218,7 @@ interface SplitOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
   readonly reading?: ReadBytes;
-  readonly found?: (documents: number, others: number) => void;
+  readonly found?: Found;
   readonly fileTokens: number;
   readonly dtype: "u16" | "u32";
 }

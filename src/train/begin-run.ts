@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import { examineMachine, type Program, type Written } from "../backends/index.js";
+import type { ReadReport } from "../documents/index.js";
 import { initialise, parametersOf } from "../model/index.js";
 import { packageFolder, version } from "../version.js";
 import { optimizerState } from "./optimizer.js";
@@ -15,6 +16,7 @@ export async function beginRun(
   call: Call,
   plan: RunPlan,
   samples: NonNullable<RunResult["samples"]>,
+  report: ReadReport | null,
 ): Promise<RunRecord> {
   const { o } = call;
   const peak = peakOf(call, plan);
@@ -24,6 +26,7 @@ export async function beginRun(
     created: new Date().toISOString(),
     git: await gitRevision(),
     config: o,
+    ...report,
     plan: { ...plan },
     seed: plan.seed,
     machine: {

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
-import { type Document, readDocuments, type splitHeldOut } from "../documents/index.js";
+import { type Document, type ReadReport, readDocuments, type splitHeldOut } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { type ModelFolder, openModel } from "../model/index.js";
 import type { OnProgress } from "../progress.js";
@@ -22,6 +22,7 @@ import {
   writeShards,
 } from "../tokenizer/index.js";
 import { writeHeldOutSources } from "./held-out-sources.js";
+import type { CheckedPretrainOptions } from "./pretrain-options.js";
 import { findModelFolder, runPaths } from "./run-folder.js";
 import { checkFits } from "./text-model.js";
 
@@ -74,39 +75,26 @@ export async function openBase(from: string, tokenizerPath: string | undefined, 
   }
 }
 
-/** Reads all documents of files and folders; what is skipped is told. */
+/** Reads all documents of files and folders, and tells what was skipped. */
 export async function gather(
   documents: readonly Document[] | undefined,
-  paths: readonly string[] | undefined,
+  { text: paths, textField, strict }: Pick<CheckedPretrainOptions, "text" | "textField" | "strict">,
   { signal, onProgress }: Calls,
-): Promise<readonly Document[]> {
-  if (documents !== undefined) return documents;
+): Promise<{ readonly documents: readonly Document[]; readonly report: ReadReport | null }> {
+  if (documents !== undefined) return { documents, report: null };
   if (paths === undefined) {
     throw new QuernError("no text to learn from; name files or folders with --text, or token shards with --data", {
       exitCode: 2,
     });
   }
-  const reader = readDocuments(paths, { signal });
+  const reader = readDocuments(paths, { textField, strict, signal });
   const found: Document[] = [];
   for await (const document of reader) {
     found.push(document);
     if (found.length % 1000 === 0) onProgress?.({ task: "read text", done: found.length, unit: "document" });
   }
-  const { skipped } = reader;
-  const such =
-    skipped.length === 0 ? "" : `${skipped.length} files skipped, such as ${skipped[0].path}: ${skipped[0].reason}`;
-  if (found.every(({ text }) => text.trim() === "")) {
-    const why = such === "" ? "they hold no text" : such;
-    throw new QuernError(`there is no text to learn from in ${paths.join(", ")}: ${why}`, { exitCode: 2 });
-  }
-  onProgress?.({
-    task: "read text",
-    done: found.length,
-    total: found.length,
-    unit: "document",
-    ...(such && { note: such }),
-  });
-  return found;
+  onProgress?.({ task: "read text", done: found.length, total: found.length, unit: "document" });
+  return { documents: found, report: reader.report };
 }
 
 export type Split = ReturnType<typeof splitHeldOut>;

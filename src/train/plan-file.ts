@@ -40,7 +40,18 @@ const planSchema = z.looseObject({
 const OF_THE_CALL = ["out", "force", "resume", "plan"];
 
 /** Where the text lies, how it is computed and what is kept may differ from call to call. */
-const FREE = [...OF_THE_CALL, "text", "data", "from", "tokenizer", "threads", "saveEvery", "keep"];
+const FREE = [
+  ...OF_THE_CALL,
+  "text",
+  "textField",
+  "strict",
+  "data",
+  "from",
+  "tokenizer",
+  "threads",
+  "saveEvery",
+  "keep",
+];
 
 /** Options and plan of a run that was planned before. */
 export interface Planned {

@@ -16,6 +16,7 @@ import {
   type Document,
   type OutputLayout,
   type OutputRequest,
+  type ReadReport,
   separateHeldOut,
   splitHeldOut,
 } from "../documents/index.js";
@@ -71,6 +72,8 @@ export type PretrainOptions = z.input<typeof pretrainOptions> & {
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
   /** Hears of the plan, when it is fixed and before the first step. */
   readonly onPlan?: (plan: RunPlan) => void;
+  /** Hears what was read of the text, and what was skipped. */
+  readonly onRead?: (report: ReadReport) => void;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 };
@@ -127,7 +130,8 @@ export function runClaim(options: PretrainOptions): OutputRequest {
 }
 
 function settingsOf(options: PretrainOptions): CheckedPretrainOptions {
-  const { documents: _, heldOut: __, target: ___, signal: ____, onProgress: _____, onPlan: ______, ...given } = options;
+  const { documents: _, heldOut: __, target: ___, signal: ____, onProgress: _____, ...others } = options;
+  const { onPlan: ______, onRead: _______, ...given } = others;
   return checkOptions(pretrainOptions, given);
 }
 
@@ -182,20 +186,23 @@ export interface Begun {
   readonly ahead: number;
   /** The model that is trained further, where there is one and no checkpoint of the run yet. */
   readonly base: ModelFolder | null;
+  /** What was read of the text; null where none was. */
+  readonly report: ReadReport | null;
   close(): Promise<void>;
 }
 
 /** Finds what to learn from, chooses the sizes, and makes the tokenizer and the token shards where they are to be made. */
 export async function prepare(call: Call, options: PretrainOptions, making: boolean): Promise<Begun> {
   const { o, before, fixed, peakFlops } = call;
-  const { documents, heldOut, signal, onProgress } = options;
+  const { documents, heldOut, signal, onProgress, onRead } = options;
   const calls = { signal, onProgress };
   const paths = runPaths(o.out);
   const needsBase = o.from !== undefined && (before === null || (await listCheckpoints(o.out)).length === 0);
   const base = needsBase ? await openBase(o.from as string, o.tokenizer, calls) : null;
   const closeBase = async () => base?.model.close();
+  let report: ReadReport | null = null;
   const begun = (sizes: Sizes, material: Material | null, tokens: Begun["tokens"], ahead = 0): Begun => ({
-    ...{ sizes, material, tokens, ahead, base: base?.model ?? null },
+    ...{ sizes, material, tokens, ahead, base: base?.model ?? null, report },
     close: async () => {
       material?.close();
       await closeBase();
@@ -237,7 +244,10 @@ export async function prepare(call: Call, options: PretrainOptions, making: bool
       if (making) await saveTokenizer(tokenizer, paths.tokenizer);
       return opened(material, sizes);
     }
-    const gathered = await gather(documents, o.text, calls);
+    const found = await gather(documents, o, calls);
+    const gathered = found.documents;
+    report = found.report;
+    if (report !== null) onRead?.(report);
     const split = heldOut === undefined ? splitHeldOut(gathered) : separateHeldOut(gathered, heldOut);
     // Sizes that do not fit each other or this machine are told now, not after minutes.
     const wanted = sizesFor(split.trainingBytes, named?.vocabSize);

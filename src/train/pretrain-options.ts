@@ -19,6 +19,13 @@ export const pretrainOptions = z.object({
     .optional()
     .describe("text to learn from: files or folders of .txt, .md, .jsonl (also .gz, .zst), .parquet")
     .meta({ value: "PATH" }),
+  textField: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('key of JSON lines, or column of Parquet, that holds the text; a.b is b in a (default "text")')
+    .meta({ value: "NAME" }),
+  strict: z.boolean().optional().describe("stop with an error at the first damage of the text instead of skipping it"),
   data: z
     .string()
     .optional()

@@ -101,6 +101,7 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
           call,
           plan,
           prompts.map((prompt, i) => ({ prompt, before: untrained[i] })),
+          begun.report,
         ));
       const identity = identityOf(plan);
       const saved = { program, config: model, state: optimizerState(model, plan.optimizer), tokenizer };

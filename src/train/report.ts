@@ -179,6 +179,7 @@ function renderSamples(samples: NonNullable<RunResult["samples"]>): string {
 function renderDetails(record: RunRecord): string {
   const tables = [
     renderTable("Configuration", { ...record.config, ...(record.seed === undefined ? {} : { seed: record.seed }) }),
+    renderTable("Text", record.read === undefined ? {} : { read: record.read, skipped: record.skipped ?? {} }),
     renderTable("Plan", withoutReasons(record.plan)),
     renderTable("Machine", typeof record.machine === "string" ? { machine: record.machine } : record.machine),
   ].filter((table) => table !== "");

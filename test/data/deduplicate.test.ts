@@ -305,7 +305,7 @@ describe("deduplicate", () => {
     const { kept, removed, result } = await run(lines, { by: "near" });
     expect(kept.map(({ text }) => text)).toEqual(["word", lines[2].text]);
     expect(removed).toEqual([
-      { where: expect.stringMatching(/jsonl, byte 28$/), reason: "empty" },
+      { id: "same", where: expect.stringMatching(/jsonl, byte 28$/), reason: "empty" },
       { id: "same", reason: "nearly the same text", kept: "same", cluster: 0, size: 2 },
     ]);
     expect(result.skipped).toEqual({ empty: 1 });

@@ -226,7 +226,7 @@ describe("a mix", () => {
       /no document has a number in its field "quality"/,
     );
     await expect(call({ sources: [...sources, ...sources] })).rejects.toThrow(/web comes twice/);
-    await expect(call({ sources: [{ name: "none", inputs: [source("none", 0)] }] })).rejects.toThrow(/no document/);
+    await expect(call({ sources: [{ name: "none", inputs: [source("none", 0)] }] })).rejects.toThrow(/no text in/);
     await expect(call({ inputs: [join(root, "missing.jsonl")] })).rejects.toThrow(/no such file/);
     const file = join(root, "recipe.json");
     writeFileSync(file, "{");

@@ -5,8 +5,9 @@ import { gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Document } from "../../src/documents/document.js";
-import { readDocuments } from "../../src/documents/read.js";
+import { type ReadDocumentsOptions, readDocuments } from "../../src/documents/read.js";
 import { decodeText } from "../../src/documents/utf8.js";
+import { QuernError } from "../../src/errors.js";
 
 let folder: string;
 beforeEach(async () => {
@@ -20,11 +21,11 @@ const file = async (name: string, data: string | Uint8Array) => {
   await writeFile(path, data);
   return path;
 };
-const all = async (paths: string[], signal?: AbortSignal) => {
-  const reader = readDocuments(paths, { signal });
+const all = async (paths: string[], options: ReadDocumentsOptions = {}) => {
+  const reader = readDocuments(paths, options);
   const documents: Document[] = [];
   for await (const document of reader) documents.push(document);
-  return { documents, skipped: reader.skipped, files: reader.files };
+  return { documents, ...reader.report };
 };
 
 describe("readDocuments", () => {
@@ -37,18 +38,20 @@ describe("readDocuments", () => {
     await file("empty.txt", " \n");
     await file(".hidden/x.txt", "no");
     await symlink("..", join(folder, "sub", "loop"));
-    const { documents, skipped, files } = await all([folder]);
+    const { documents, skipped, skippedAt, read } = await all([folder]);
     expect(documents.map(({ text, id }) => [id, text])).toEqual([
       ["a.txt", "one é\r\n"],
       ["b.md", "# Two\n"],
       ["sub/c.txt.gz", "three"],
     ]);
-    expect(files).toBe(3);
-    expect(skipped.map(({ path, reason }) => [path.slice(folder.length + 1), reason])).toEqual([
-      ["empty.txt", "empty"],
-      ["sub/broken.txt", "a byte that is not UTF-8, at byte 1"],
-      ["sub/loop", "not a regular file"],
-      ["sub/picture.png", "not a text, Markdown, JSONL or Parquet file"],
+    expect(read).toEqual({ files: 3, documents: 3, rows: 0 });
+    expect(skipped).toEqual({ empty: 1, not_a_file: 1, not_utf8: 1, other_kind: 1 });
+    const places = Object.values(skippedAt).map(([place]) => place.slice(folder.length + 1));
+    expect(places).toEqual([
+      "empty.txt",
+      "sub/loop",
+      "sub/broken.txt: a byte that is not UTF-8, at byte 1",
+      "sub/picture.png",
     ]);
   });
 
@@ -71,15 +74,22 @@ describe("readDocuments", () => {
   });
 
   it.each([
-    ["binary.txt", new Uint8Array([65, 66, 0, 67]), /binary\.txt as text: a NUL byte, so it is not text, at byte 2/],
-    ["latin1.txt", new Uint8Array([65, 0xe9, 66]), /latin1\.txt as text: a byte that is not UTF-8, at byte 1/],
+    ["binary.txt", new Uint8Array([65, 66, 0, 67]), /binary\.txt: a NUL byte, so it is not text, at byte 2/],
+    ["latin1.txt", new Uint8Array([65, 0xe9, 66]), /latin1\.txt: a byte that is not UTF-8, at byte 1/],
     ["utf16.txt", new Uint8Array([0xff, 0xfe, 65, 0]), /UTF-16, not UTF-8/],
-    ["empty.txt", "", /no text in .*empty\.txt: skipped .*empty\.txt \(empty\)/],
-    ["cut.txt.gz", gzipSync("some text ".repeat(100)).subarray(0, 30), /cut\.txt\.gz is not a whole gzip file/],
-    ["no.jsonl", '{"text":"a"}\n{"txt":"b"}\n', /no\.jsonl, line 2: has no "text" that is a string; its keys are txt/],
-    ["bad.jsonl", '{"text":"a"\n', /bad\.jsonl, line 1: not valid JSON/],
+    ["empty.txt", "", /no text in .*empty\.txt: skipped 1 empty: .*empty\.txt/],
+    [
+      "cut.txt.gz",
+      gzipSync("some text ".repeat(100)).subarray(0, 30),
+      /1 damaged_gzip: .*cut\.txt\.gz: is not a whole gzip/,
+    ],
+    ["no.jsonl", '\n{"txt":"b"}\n', /1 no_text: .*no\.jsonl, line 2: has no "text" that is a string; its keys are txt/],
+    ["bad.jsonl", '{"text":"a"\n', /1 not_json: .*bad\.jsonl, line 1: /],
   ])("refuses %s", async (name, data, message) => {
-    await expect(all([await file(name, data)])).rejects.toThrow(message);
+    const error = await all([await file(name, data)]).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(QuernError);
+    expect((error as QuernError).exitCode).toBe(1);
+    expect((error as QuernError).message).toMatch(message);
   });
 
   it("reads JSONL packed by zstd, and says where a packed file ends too early", async () => {
@@ -94,7 +104,7 @@ describe("readDocuments", () => {
       ["a.jsonl.zst:2", "zwei: gepackt"],
     ]);
     const cut = all([await file("cut.jsonl.zst", packed.subarray(0, 40))]);
-    await expect(cut).rejects.toThrow(/cut\.jsonl\.zst is not a whole zstd file/);
+    await expect(cut).rejects.toThrow(/1 damaged_zstd: .*cut\.jsonl\.zst: is not a whole zstd file/);
   });
 
   it("reads Parquet a row group at a time, and refuses what is none", async () => {
@@ -109,20 +119,22 @@ describe("readDocuments", () => {
         rowGroupSize: 4500,
       }),
     );
-    const { documents, files } = await all([await file("a.parquet", whole)]);
-    expect(files).toBe(1);
+    const { documents, read } = await all([await file("a.parquet", whole)]);
+    expect(read).toEqual({ files: 1, documents: 5000, rows: 5000 });
     expect(documents.map(({ text }) => text)).toEqual(rows);
     expect(documents[4999]).toEqual({ text: "row 4999", id: "n4999", source: "a.parquet" });
 
     const other = parquetWriteBuffer({ columnData: [{ name: "body", data: ["x"] }] });
     await expect(all([await file("b.parquet", new Uint8Array(other))])).rejects.toThrow(/no column "text".*body/);
     await expect(all([await file("c.parquet", whole.subarray(0, 3000))])).rejects.toThrow(/not a whole Parquet file/);
-    await expect(all([await file("d.parquet", "PAR1")])).rejects.toThrow(/d\.parquet is no Parquet file/);
+    await expect(all([await file("d.parquet", "PAR1")])).rejects.toThrow(
+      /damaged_parquet: .*d\.parquet: .*it has 4 bytes/,
+    );
   });
 
   it("refuses a path that is not there, an empty folder and no path", async () => {
     await expect(all([join(folder, "none")])).rejects.toThrow(/cannot read .*none: there is no such file/);
-    await expect(all([folder])).rejects.toThrow(/no text in .*: it holds no \.txt, \.md, \.jsonl or \.parquet file/);
+    await expect(all([folder])).rejects.toThrow(/no text in .*: there is no text, JSON lines or Parquet file/);
     await expect(all([])).rejects.toThrow(/no text was given/);
   });
 

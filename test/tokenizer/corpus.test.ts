@@ -68,9 +68,10 @@ describe("a corpus in blocks", () => {
     await writeShards(strings, { tokenizer, train: await textsOf(corpus), threads: 1, fileTokens: 400_000 });
     for (const threads of threadsHere) {
       const out = join(folder, `blocks-${threads}`);
-      const { header, skipped } = await encodeCorpus([corpus], out, { tokenizer, threads, fileTokens: 400_000 });
+      const { header, report } = await encodeCorpus([corpus], out, { tokenizer, threads, fileTokens: 400_000 });
       expect(header.train.files.length).toBeGreaterThan(3);
-      expect(skipped.map(({ reason }) => reason)).toEqual(["empty", "empty"]);
+      expect(report.skipped).toEqual({ empty: 4 });
+      expect(report.read).toMatchObject({ documents: header.train.documents });
       expectSame(out, strings);
     }
   });
@@ -110,47 +111,48 @@ describe("a corpus in blocks", () => {
     }
   });
 
-  it.each(threadsHere)("is refused for the first line or byte that is wrong, with %i threads", async (threads) => {
-    const options = { tokenizer, threads };
-    const out = join(folder, `refused-${threads}`);
-    const good = Array.from({ length: 3000 }, (_, i) => JSON.stringify({ text: `${i} ${sample.slice(0, 4000)}` }));
-    const lines = [...good];
-    lines[2200] = '{"txt":1}';
-    lines[2900] = "{";
-    const path = join(folder, "bad.jsonl");
-    writeFileSync(path, lines.join("\n"));
-    await expect(encodeCorpus([path], out, options)).rejects.toMatchObject({
-      exitCode: 2,
-      message: `${path}, line 2201: has no "text" that is a string; its keys are txt`,
-    });
-    await expect(trainTokenizer(readDocuments([path]), { vocabSize: 300, threads })).rejects.toThrow(
-      /line 2201: has no/,
-    );
-    const bytes = Buffer.from(`${good.join("\n")}\n{"text":"a\u00e9"}`);
-    bytes[bytes.length - 3] = 0x41;
-    writeFileSync(path, bytes);
-    await expect(encodeCorpus([path], out, options)).rejects.toThrow(
-      /line 3001: a byte that is not UTF-8, at byte 10 of the line/,
-    );
+  it.each(threadsHere)(
+    "leaves out lines and files that are wrong, and with strict refuses the first, with %i threads",
+    async (threads) => {
+      const options = { tokenizer, threads };
+      const out = join(folder, `refused-${threads}`);
+      const good = Array.from({ length: 3000 }, (_, i) => JSON.stringify({ text: `${i} ${sample.slice(0, 4000)}` }));
+      const lines = [...good];
+      lines[2200] = '{"txt":1}';
+      lines[2900] = "{";
+      const path = join(folder, "bad.jsonl");
+      writeFileSync(path, lines.join("\n"));
+      const { report: lenient } = await encodeCorpus([path], out, options);
+      expect(lenient.skipped).toEqual({ no_text: 1, not_json: 1 });
+      expect(lenient.skippedAt.no_text).toEqual([
+        `${path}, line 2201: has no "text" that is a string; its keys are txt`,
+      ]);
+      expect(lenient.read).toEqual({ files: 1, documents: 2998, rows: 2998 });
+      await expect(encodeCorpus([path], `${out}-strict`, { ...options, strict: true })).rejects.toMatchObject({
+        exitCode: 1,
+        message: `${path}, line 2201: has no "text" that is a string; its keys are txt (no_text); --strict refuses damage`,
+      });
 
-    const text = Buffer.from(long(9_000_000, 3));
-    const at = text.length - 1_000_000;
-    text[at] = 0xff;
-    const broken = join(folder, `broken-${threads}`);
-    mkdirSync(broken);
-    const name = join(broken, "a.txt");
-    writeFileSync(name, text);
-    // A byte in the middle of a character is named by that character's first.
-    const where = new RegExp(`a byte that is not UTF-8, at byte (${at}|${at - 1}|${at - 2}|${at - 3})`);
-    await expect(encodeCorpus([name], out, options)).rejects.toThrow(where);
-    writeFileSync(join(broken, "b.txt"), "good");
-    const { header, skipped } = await encodeCorpus([broken], out, options);
-    expect(header.train.documents).toBe(1);
-    expect(skipped[0].reason).toMatch(where);
-    await expect(encodeCorpus([join(corpus, "f.jsonl")], `${out}-empty`, options)).rejects.toThrow(
-      /^no text in .*f\.jsonl/,
-    );
-  });
+      const text = Buffer.from(long(9_000_000, 3));
+      const at = text.length - 1_000_000;
+      text[at] = 0xff;
+      const broken = join(folder, `broken-${threads}`);
+      mkdirSync(broken);
+      const name = join(broken, "a.txt");
+      writeFileSync(name, text);
+      // A byte in the middle of a character is named by that character's first.
+      const where = new RegExp(`a byte that is not UTF-8, at byte (${at}|${at - 1}|${at - 2}|${at - 3})`);
+      await expect(encodeCorpus([name], `${out}-name`, options)).rejects.toThrow(where);
+      writeFileSync(join(broken, "b.txt"), "good");
+      const { header, report } = await encodeCorpus([broken], `${out}-broken`, options);
+      expect(header.train.documents).toBe(1);
+      expect(report.skipped).toEqual({ not_utf8: 1 });
+      expect(report.skippedAt.not_utf8[0]).toMatch(where);
+      await expect(encodeCorpus([join(corpus, "f.jsonl")], `${out}-empty`, options)).rejects.toThrow(
+        /^no text in .*f\.jsonl/,
+      );
+    },
+  );
 
   it("counts as its documents do as strings", async () => {
     const table = ({ size, bytes, starts, counts }: PretokenCounts) =>

@@ -1,6 +1,7 @@
 /** @file What a recipe says of each document of a file, one answer a line, in the file's order. */
-import { basename } from "node:path";
+import { ReadLog } from "../../documents/index.js";
 import type { Candidate } from "../filters/filter.js";
+import { findParts } from "../pages.js";
 import { Passage } from "../text/passage.js";
 import { Chain } from "./chain.js";
 import { loadRecipe } from "./load-recipe.js";
@@ -22,17 +23,30 @@ export async function* checkDocuments(
     recipe: given,
     signal,
     largest = 16 << 20,
-  }: { recipe?: string | Recipe; signal?: AbortSignal; largest?: number } = {},
+    textField,
+    log = new ReadLog(),
+  }: {
+    recipe?: string | Recipe;
+    signal?: AbortSignal;
+    largest?: number;
+    textField?: string;
+    /** Counts what is read and left out. */
+    log?: ReadLog;
+  } = {},
 ): AsyncGenerator<CheckedDocument> {
   const recipe = typeof given === "object" ? defineRecipe(given) : await loadRecipe(given);
   const chain = new Chain(recipe.steps);
   await chain.prepare();
-  const part = { location: file, kind: "documents", id: basename(file), source: basename(file) } as const;
+  const [part] = await findParts([file], { signal });
   const skipped: CheckedDocument[] = [];
-  const skip = (reason: string, where: string) => {
-    skipped.push({ id: where.replace(`${file}, `, ""), verdict: "drop", step: "read", reason });
-  };
-  for await (const record of readRecords(part, { largest, signal, skip })) {
+  const own = new ReadLog({
+    onSkip(reason, where, more = {}) {
+      log.skip(reason, where, more);
+      skipped.push({ id: more.id ?? where.replace(`${file}, `, ""), verdict: "drop", step: "read", reason });
+    },
+  });
+  const count = () => log.merge({ ...own.report, skipped: {}, skippedAt: {} });
+  for await (const record of readRecords(part, { largest, textField, signal, log: own })) {
     yield* skipped.splice(0);
     if (record.content.kind !== "text") continue;
     const document: Candidate = {
@@ -48,4 +62,5 @@ export async function* checkDocuments(
       : { id: record.id, verdict: "drop", step: outcome.step, reason: outcome.reason };
   }
   yield* skipped;
+  count();
 }

@@ -1,5 +1,6 @@
 /** @file The options of cleaning, shared by the library and the command line. */
 import { z } from "zod";
+import { readingOptions } from "../../documents/index.js";
 import { forceOption } from "../../options.js";
 import { executorOptions } from "../executors/executor-options.js";
 
@@ -39,6 +40,7 @@ export const cleanOptions = z.object({
     .default(16 << 20)
     .describe("bytes that one document, line or page may have; larger ones are left out and counted")
     .meta({ value: "BYTES" }),
+  ...readingOptions,
   ...executorOptions,
 });
 

@@ -4,7 +4,14 @@
  */
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { makeFolder, type OutputLayout, removeLeftovers, withOutput } from "../../documents/index.js";
+import {
+  makeFolder,
+  nothingRead,
+  type OutputLayout,
+  type ReadReport,
+  removeLeftovers,
+  withOutput,
+} from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
@@ -48,7 +55,8 @@ export interface CleanPlan {
   /** Tasks that an earlier run finished. */
   readonly finished: number;
   readonly bytes: number;
-  readonly skipped: ReadonlyMap<string, number>;
+  /** What was left out when the inputs were looked through. */
+  readonly unread: ReadReport;
 }
 
 export interface CleanResult {
@@ -101,12 +109,12 @@ async function prepare(options: CleanOptions): Promise<Prepared> {
     ...(settings.sample === undefined ? {} : { sample: settings.sample }),
     ...(settings.limit === undefined ? {} : { limit: settings.limit }),
     largest: settings.largest,
+    ...(settings.textField === "text" ? {} : { textField: settings.textField }),
+    ...(settings.strict ? { strict: true } : {}),
   };
-  const { tasks, skipped } = await planTasks(settings.inputs, config, options);
+  const { tasks, unread } = await planTasks(settings.inputs, config, options);
   if (tasks.length === 0) {
-    throw new QuernError(`nothing to clean in ${settings.inputs.join(", ")}: no page, archive or document file`, {
-      exitCode: 2,
-    });
+    throw nothingRead(settings.inputs, unread);
   }
   const finished = new Map<string, TaskManifest>();
   for (const task of tasks) {
@@ -114,7 +122,7 @@ async function prepare(options: CleanOptions): Promise<Prepared> {
     if (manifest !== undefined) finished.set(task.name, manifest);
   }
   const bytes = tasks.reduce((sum, task) => sum + task.bytes, 0);
-  const work = cleanPlanData(tasks, { task: config, inputs: settings.inputs, skipped: [...skipped] });
+  const work = cleanPlanData(tasks, { task: config, inputs: settings.inputs, unread });
   const funnel =
     finished.size === tasks.length ? await cleanWork.finished(work, "funnel", work.stages[1].tasks[0]) : undefined;
   const isFinished = (stage: string, { name }: WorkTask) =>
@@ -126,7 +134,7 @@ async function prepare(options: CleanOptions): Promise<Prepared> {
     config,
     finished,
     work,
-    plan: { recipe, tasks, finished: finished.size, bytes, skipped },
+    plan: { recipe, tasks, finished: finished.size, bytes, unread },
   };
 }
 
@@ -221,6 +229,7 @@ export async function cleanInto(options: CleanOptions): Promise<CleanResult> {
   // What machines that were lost had begun to write.
   if (settings.executor !== "local") await begin();
   const funnel = await readFunnel(config.out);
+  if (funnel.reading.read.documents === 0) throw nothingRead(settings.inputs, funnel.reading);
   return { out: config.out, funnel, plan, ran: waiting.length, report: join(config.out, "report.html") };
 }
 

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type AtomicFile, createAtomicFile, writeFileAtomic } from "../../documents/index.js";
+import { type AtomicFile, createAtomicFile, ReadLog, type ReadReport, writeFileAtomic } from "../../documents/index.js";
 import type { Candidate, Step } from "../filters/filter.js";
 import { addNamed, addTo, flowOf, newCounts, type StepCounts } from "../funnel/counts.js";
 import { type Sample, Samples } from "../funnel/samples.js";
@@ -29,8 +29,8 @@ export interface TaskManifest {
   readonly task: string;
   readonly key: string;
   readonly files: readonly WrittenFile[];
-  /** What was not a document, by reason; documents that the sample left out. */
-  readonly skipped: Readonly<Record<string, number>>;
+  /** What was read, and what was not a document; documents that the sample left out are among both. */
+  readonly report: ReadReport;
   readonly read: number;
   readonly steps: readonly StepCounts[];
   readonly samples: readonly Sample[];
@@ -60,15 +60,15 @@ export async function runTask(
   await chain.prepare();
   const extraction = newCounts("extract");
   const files = new OutputFiles(task, config.out);
-  const skipped = new Map<string, number>();
-  const skip = (reason: string) => skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
+  const { largest, textField, strict } = config;
+  const log = new ReadLog({ strict });
   let read = 0;
   try {
-    const records = readRecords(task.part, { range: task.range, largest: config.largest, signal, skip });
+    const records = readRecords(task.part, { range: task.range, largest, textField, signal, log });
     for await (const record of records) {
       if (config.limit !== undefined && read >= config.limit) break;
       if (config.sample !== undefined && !isSampled(record.id, config.sample)) {
-        skip("not_sampled");
+        log.skip("not_sampled", task.part.location);
         continue;
       }
       read += 1;
@@ -90,7 +90,7 @@ export async function runTask(
       task: task.name,
       key: task.key,
       files: written,
-      skipped: Object.fromEntries([...skipped].sort(([a], [b]) => (a < b ? -1 : 1))),
+      report: log.report,
       read,
       steps: [extraction, ...chain.counts],
       samples: samples.list,

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
-import { refuseOverlap } from "../../documents/index.js";
+import { ReadLog, type ReadReport, refuseOverlap } from "../../documents/index.js";
 import { isRemote } from "../location.js";
 import { findParts, type Part } from "../pages.js";
 import type { ByteRange } from "./records.js";
@@ -35,6 +35,8 @@ export interface TaskConfig {
   readonly limit?: number;
   /** Bytes that one document, line or page may have. */
   readonly largest: number;
+  readonly textField?: string;
+  readonly strict?: boolean;
 }
 
 /**
@@ -53,14 +55,16 @@ export async function planTasks(
   inputs: readonly string[],
   config: TaskConfig,
   { stretch: given, signal }: { readonly stretch?: number; readonly signal?: AbortSignal } = {},
-): Promise<{ readonly tasks: readonly Task[]; readonly skipped: ReadonlyMap<string, number> }> {
-  const skipped = new Map<string, number>();
+): Promise<{ readonly tasks: readonly Task[]; readonly unread: ReadReport }> {
+  const { textField, strict } = config;
+  const log = new ReadLog({ strict });
   await refuseOverlap(config.out, inputs);
-  const parts = await findParts(inputs, { skipped, signal });
+  const parts = await findParts(inputs, { skip: log.skip, textField, signal });
   const { out: _, ...configuration } = config;
   const shared = JSON.stringify(configuration);
   const files: (Stats | undefined)[] = [];
-  for (const { location } of parts) files.push(isRemote(location) ? undefined : await stat(location));
+  for (const { location } of parts)
+    files.push(isRemote(location) ? undefined : await stat(location).catch(() => undefined));
   const total = files.reduce((sum, file) => sum + (file?.size ?? 0), 0);
   const stretch = given ?? Math.min(MOST_BYTES, Math.max(LEAST_BYTES, Math.ceil(total / TASKS)));
   const tasks: Task[] = [];
@@ -84,7 +88,7 @@ export async function planTasks(
       tasks.push({ name, part, ...(range && { range }), bytes: range ? range.end - range.start : bytes, key });
     }
   }
-  return { tasks, skipped };
+  return { tasks, unread: log.report };
 }
 
 /** How many files from this one on are one task: a folder of ten thousand pages is not ten thousand files again. */

@@ -4,6 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { ReadReport } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import type { RunTask, WorkPlan, WorkProgram } from "../executors/work.js";
 import { loadRecipe, recipeIdentity } from "./load-recipe.js";
@@ -15,7 +16,7 @@ import { readFunnel, writeFunnel } from "./write-funnel.js";
 export interface CleanConfig {
   readonly task: TaskConfig;
   readonly inputs: readonly string[];
-  readonly skipped: readonly (readonly [reason: string, files: number])[];
+  readonly unread: ReadReport;
 }
 
 export type CleanPlanData = WorkPlan<CleanConfig>;
@@ -32,11 +33,11 @@ const tasksOf = ({ stages }: CleanPlanData) => stages[0].tasks as readonly Task[
 
 /** Does tasks with a recipe that is loaded. */
 export function runWith(recipe: Recipe, plan: CleanPlanData): RunTask {
-  const { task: config, inputs, skipped } = plan.config;
+  const { task: config, inputs, unread } = plan.config;
   return (stage, task, context) => {
     if (stage === "clean") return runTask(task as Task, config, recipe, context);
     const name = recipe.name ?? config.recipe ?? "recipe";
-    return writeFunnel(tasksOf(plan), recipe, { out: config.out, recipe: name, inputs, skipped: new Map(skipped) });
+    return writeFunnel(tasksOf(plan), recipe, { out: config.out, recipe: name, inputs, unread });
   };
 }
 

@@ -1,7 +1,7 @@
 /** @file What closes a run of cleaning: the manifests of all its tasks become manifest, funnel and report. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFileAtomic } from "../../documents/index.js";
+import { type ReadReport, writeFileAtomic } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { type Funnel, makeFunnel } from "../funnel/funnel.js";
 import { renderReport } from "../funnel/report.js";
@@ -14,21 +14,21 @@ export interface FunnelContext {
   /** How the recipe is called in the report. */
   readonly recipe: string;
   readonly inputs: readonly string[];
-  /** Files that were left out in folders, by reason. */
-  readonly skipped: ReadonlyMap<string, number>;
+  /** What was left out when the inputs were looked through. */
+  readonly unread: ReadReport;
 }
 
 /** Writes `manifest.json`, `report.html` and, last, `funnel.json`. Throws when a task is not finished or a sum is wrong. */
 export async function writeFunnel(
   tasks: readonly Task[],
   { steps }: Recipe,
-  { out, recipe, inputs, skipped }: FunnelContext,
+  { out, recipe, inputs, unread }: FunnelContext,
 ): Promise<Funnel> {
   const manifests: TaskManifest[] = [];
   for (const task of tasks) manifests.push(await readManifest(out, task));
-  const funnel = makeFunnel(manifests, { recipe, inputs, steps, skipped });
+  const funnel = makeFunnel(manifests, { recipe, inputs, steps, unread });
   if (funnel.faults.length > 0) throw new Error(`the funnel does not add up: ${funnel.faults.join("; ")}`);
-  await writeFileAtomic(join(out, "manifest.json"), manifestText(tasks, manifests));
+  await writeFileAtomic(join(out, "manifest.json"), manifestText(tasks, manifests, funnel.reading));
   const samples = manifests.flatMap((manifest) => manifest.samples);
   await writeFileAtomic(join(out, "report.html"), renderReport(funnel, samples));
   await writeFileAtomic(join(out, "funnel.json"), `${JSON.stringify(funnel, null, 1)}\n`);
@@ -47,7 +47,7 @@ async function readManifest(out: string, task: Task): Promise<TaskManifest> {
   throw new QuernError(`${path} is of another run than this one; does another process write to ${out}?`);
 }
 
-function manifestText(tasks: readonly Task[], manifests: readonly TaskManifest[]): string {
+function manifestText(tasks: readonly Task[], manifests: readonly TaskManifest[], reading: ReadReport): string {
   const list = tasks.map(({ name, key, part, range }, index) => ({
     task: name,
     ...(part.files === undefined ? { input: part.location } : { inputs: part.files.map(({ location }) => location) }),
@@ -55,7 +55,7 @@ function manifestText(tasks: readonly Task[], manifests: readonly TaskManifest[]
     key,
     files: manifests[index].files,
   }));
-  return `${JSON.stringify({ version: 1, tasks: list }, null, 1)}\n`;
+  return `${JSON.stringify({ version: 1, ...reading, tasks: list }, null, 1)}\n`;
 }
 
 /** Reads the funnel of a finished run. Throws a `QuernError` when there is none. */

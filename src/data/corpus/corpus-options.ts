@@ -1,5 +1,6 @@
 /** @file The options of making a corpus on the command line. */
 import { z } from "zod";
+import { readingOptions } from "../../documents/index.js";
 import { forceOption } from "../../options.js";
 import { executorOptions } from "../executors/executor-options.js";
 
@@ -15,6 +16,7 @@ export const corpusOptions = z.object({
     .meta({ value: "FILE" }),
   out: z.string().describe("folder for the stages, shards/, manifest.json and report.html").meta({ value: "DIR" }),
   force: forceOption,
+  ...readingOptions,
   workers: z
     .int()
     .min(1)

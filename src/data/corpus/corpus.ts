@@ -4,7 +4,14 @@
  */
 import { access, constants, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { makeFolder, type OutputLayout, removeLeftovers, withOutput, writeFileAtomic } from "../../documents/index.js";
+import {
+  makeFolder,
+  type OutputLayout,
+  type ReadReport,
+  removeLeftovers,
+  withOutput,
+  writeFileAtomic,
+} from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import type { OnProgress } from "../../progress.js";
 import {
@@ -39,6 +46,8 @@ export interface CorpusOptions {
   readonly out: string;
   /** Whether the finished corpus of an earlier run is changed. Stages that are still right stay. */
   readonly force?: boolean;
+  readonly textField?: string;
+  readonly strict?: boolean;
   /** Worker threads. The output is the same for any number. */
   readonly workers?: number;
   /** Who does what is divided into tasks, and what is asked of the cluster; by default threads here. */
@@ -49,7 +58,7 @@ export interface CorpusOptions {
   readonly onNotice?: (line: string) => void;
 }
 
-export interface CorpusResult extends CorpusStory {
+export interface CorpusResult extends CorpusStory, ReadReport {
   readonly out: string;
   readonly report: string;
 }
@@ -88,7 +97,7 @@ export const corpusLayout: OutputLayout = {
 };
 
 async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
-  const { inputs, out, workers, executor, signal, onProgress, onNotice } = options;
+  const { inputs, out, textField, strict, workers, executor, signal, onProgress, onNotice } = options;
   const recipe = checkCorpus(options.recipe);
   const call = { ...executor, workers, signal, onProgress, onNotice };
   // What the last stages read is looked for before the first begins.
@@ -98,7 +107,7 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
   await makeFolder(out);
 
   // 1. Clean. Its own tasks go on where they were; the stages behind hang on what came of them.
-  const cleaned = await cleanStage(recipe, inputs, out, call);
+  const cleaned = await cleanStage(recipe, inputs, out, { ...call, textField, strict });
   const stages = new Stages(out, hashOf(version, await fileHash(join(out, "clean", "manifest.json"))));
   const steps: CorpusStep[] = cleaned.steps.filter(
     ({ step, documents }) => step !== "extract" || documents.dropped + documents.edited > 0,
@@ -228,9 +237,13 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
     shards,
     documents: at,
     heldout,
+    ...cleaned.reading,
   };
   await writeFileAtomic(report, renderCorpusReport(result, recipe, inputs));
-  await writeFileAtomic(join(out, "manifest.json"), await manifestText(recipe, inputs, out, stages, hash));
+  await writeFileAtomic(
+    join(out, "manifest.json"),
+    await manifestText(recipe, inputs, out, stages, hash, cleaned.reading),
+  );
   for (const folder of [out, join(out, "stages")]) await removeLeftovers(folder);
   return result;
 }
@@ -254,7 +267,7 @@ async function cleanStage(
   recipe: CheckedCorpusRecipe,
   inputs: readonly string[],
   out: string,
-  call: Call,
+  call: Call & { readonly textField?: string; readonly strict?: boolean },
 ): Promise<Funnel> {
   const folder = join(out, "clean");
   const options = { ...call, inputs: [...inputs], out: folder };
@@ -319,6 +332,7 @@ async function manifestText(
   out: string,
   stages: Stages,
   tokenizer: string | null,
+  reading: ReadReport,
 ): Promise<string> {
   const files: (StageFile | { readonly path: string })[] = [];
   for (const { location } of await findParts(inputs)) {
@@ -330,6 +344,7 @@ async function manifestText(
     quern: version,
     recipe: JSON.parse(JSON.stringify(recipe)) as unknown,
     inputs: files,
+    ...reading,
     clean: {
       manifest: "clean/manifest.json",
       sha256: await fileHash(join(out, "clean", "manifest.json")),

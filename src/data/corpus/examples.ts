@@ -25,6 +25,8 @@ const beginning = (text: string) => text.slice(0, SHOWN).replace(/\p{Cs}/gu, "")
 interface Removed {
   /** Absent of a line of the input that was no document. */
   readonly id?: string;
+  /** Of a line of the input that was no document, where it is. */
+  readonly where?: string;
   readonly reason: string;
   /** The document that stayed, or those that had the lines or spans before. */
   readonly kept?: string | readonly string[];
@@ -46,8 +48,8 @@ export async function duplicatePairs(
   for await (const line of readLines(removed, signal)) {
     if (chosen.length >= MOST_PAIRS) break;
     if (line === "") continue;
-    const { id, reason, kept, cluster } = JSON.parse(line) as Removed;
-    if (id === undefined) continue;
+    const { id, where, reason, kept, cluster } = JSON.parse(line) as Removed;
+    if (id === undefined || where !== undefined) continue;
     // One document with two lines under one id, or a copy under the id of what stayed, cannot be told apart by ids.
     if (kept === id || (cluster !== undefined && clusters.has(cluster))) continue;
     if (cluster !== undefined) clusters.add(cluster);

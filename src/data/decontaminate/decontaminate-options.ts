@@ -1,5 +1,6 @@
 /** @file The options of decontamination, shared by the library and the command line. */
 import { z } from "zod";
+import { readingOptions } from "../../documents/index.js";
 import { forceOption } from "../../options.js";
 
 export const decontaminateOptions = z.object({
@@ -24,6 +25,7 @@ export const decontaminateOptions = z.object({
     .describe("share of an example's n-grams that a document must have; 0: one is enough")
     .meta({ value: "R" }),
   remove: z.enum(["document", "span"]).default("document").describe("what goes: the document, or what overlaps"),
+  ...readingOptions,
   workers: z
     .int()
     .min(1)

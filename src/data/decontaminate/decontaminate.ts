@@ -5,7 +5,14 @@
 import { realpath } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { z } from "zod";
-import { createAtomicFile, makeFolder, type OutputLayout, withOutput, writeFileAtomic } from "../../documents/index.js";
+import {
+  createAtomicFile,
+  makeFolder,
+  type OutputLayout,
+  type ReadReport,
+  withOutput,
+  writeFileAtomic,
+} from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
@@ -30,7 +37,7 @@ export interface FoundBenchmark extends Benchmark {
   readonly documents: number;
 }
 
-export interface DecontaminateResult {
+export interface DecontaminateResult extends ReadReport {
   readonly documents: number;
   readonly kept: number;
   /** Documents that stay without what overlapped. */
@@ -38,8 +45,6 @@ export interface DecontaminateResult {
   readonly bytes: number;
   readonly bytesKept: number;
   readonly benchmarks: readonly FoundBenchmark[];
-  /** What could not be read as a document, by reason. */
-  readonly skipped: Readonly<Record<string, number>>;
 }
 
 /** A line of what the step notes. */
@@ -109,6 +114,8 @@ export async function decontaminateInto(options: DecontaminateOptions): Promise<
     recipe,
     ...executor,
     workers: o.workers,
+    textField: o.textField,
+    strict: o.strict,
     signal,
     onProgress,
   });
@@ -125,7 +132,7 @@ export async function decontaminateInto(options: DecontaminateOptions): Promise<
       found: found.examples.get(benchmark.name) ?? 0,
       documents: found.documents.get(benchmark.name) ?? 0,
     })),
-    skipped: funnel.skipped,
+    ...funnel.reading,
   };
   const { force: _, ...asked } = o;
   await writeFileAtomic(

@@ -1,5 +1,6 @@
 /** @file The options of deduplication, shared by the library and the command line. */
 import { z } from "zod";
+import { readingOptions } from "../../documents/index.js";
 import { forceOption } from "../../options.js";
 import { executorOptions } from "../executors/executor-options.js";
 
@@ -49,6 +50,7 @@ export const deduplicateOptions = z.object({
     .default(2 ** 26)
     .describe("substring: bytes sorted at a time; a thread takes about 7 times as much memory")
     .meta({ value: "N" }),
+  ...readingOptions,
   workers: z.int().min(1).max(1024).optional().describe("worker threads; default: all cores").meta({ value: "N" }),
 });
 

@@ -11,7 +11,10 @@ import type { z } from "zod";
 import {
   createAtomicFile,
   makeFolder,
+  nothingRead,
   type OutputLayout,
+  ReadLog,
+  type ReadReport,
   removeLeftovers,
   replaceFolder,
   withOutput,
@@ -54,7 +57,7 @@ export interface DeduplicateOptions extends z.input<typeof deduplicateOptions> {
   readonly stretch?: number;
 }
 
-export interface DeduplicateResult {
+export interface DeduplicateResult extends ReadReport {
   readonly documents: number;
   readonly kept: number;
   /** Groups of documents that hang together; different pieces that repeat. */
@@ -63,8 +66,6 @@ export interface DeduplicateResult {
   readonly pieces: number;
   readonly bytes: number;
   readonly bytesKept: number;
-  /** What could not be read as a document, by reason. */
-  readonly skipped: Readonly<Record<string, number>>;
 }
 
 /** Probability that two documents of Jaccard similarity `similarity` share a band: 1 - (1 - s^rows)^bands. */
@@ -115,10 +116,10 @@ export async function deduplicateInto(options: DeduplicateOptions): Promise<Dedu
   const o = checkOptions(deduplicateOptions, rest);
   const config = configOf(o);
   const settings = executorSettings(executor ?? {});
-  const { plan, skipped: unread } = await planDeduplicate(o.inputs, o.out, config, { signal, stretch });
+  const { plan, unread } = await planDeduplicate(o.inputs, o.out, config, { signal, stretch });
   const tasks = inputTasks(plan);
   if (tasks.length === 0) {
-    throw new QuernError(`nothing to read in ${o.inputs.join(", ")}: no document file`, { exitCode: 2 });
+    throw nothingRead(o.inputs, unread);
   }
   const finish = async () => {
     const result = await gather(plan, unread);
@@ -162,7 +163,7 @@ function configOf(o: z.output<typeof deduplicateOptions>): DeduplicateConfig {
   if (documents && keep === "none") {
     throw new QuernError("of documents one copy is kept; --keep none is for what is smaller", { exitCode: 2 });
   }
-  const { by, bands, rows, ngram, sentences, tokenizer, mark, part } = o;
+  const { by, bands, rows, ngram, sentences, tokenizer, mark, part, textField, strict } = o;
   if (by !== "substring" && (tokenizer !== undefined || mark || o.length !== undefined)) {
     throw new QuernError("tokenizer, length and mark are for --by substring", { exitCode: 2 });
   }
@@ -172,7 +173,7 @@ function configOf(o: z.output<typeof deduplicateOptions>): DeduplicateConfig {
   }
   const work = join(o.out, ".deduplicate");
   const named = tokenizer === undefined ? {} : { tokenizer };
-  return { work, by, keep, bands, rows, ngram, sentences, length, ...named, mark, part };
+  return { work, by, keep, bands, rows, ngram, sentences, length, ...named, mark, part, textField, strict };
 }
 
 const planPath = ({ config }: DeduplicatePlan) => join(config.work, "plan.json");
@@ -290,10 +291,11 @@ async function runStage(
 }
 
 /** What all tasks came to. */
-async function gather(plan: DeduplicatePlan, unread: ReadonlyMap<string, number>): Promise<DeduplicateResult> {
+async function gather(plan: DeduplicatePlan, unread: ReadReport): Promise<DeduplicateResult> {
   const { work, by } = plan.config;
   const counts = { documents: 0, kept: 0, clusters: 0, pieces: 0, bytes: 0, bytesKept: 0 };
-  const skipped: Record<string, number> = Object.fromEntries(unread);
+  const log = new ReadLog();
+  log.merge(unread);
   for (const { name } of inputTasks(plan)) {
     const read = (await readResult<IndexResult>(work, "index", name)) as IndexResult;
     const written = (await readResult<WriteResult>(work, "write", name)) as WriteResult;
@@ -302,7 +304,7 @@ async function gather(plan: DeduplicatePlan, unread: ReadonlyMap<string, number>
     counts.kept += written.kept;
     counts.bytesKept += written.bytesKept;
     counts.pieces += written.pieces;
-    for (const [reason, count] of Object.entries(read.skipped)) skipped[reason] = (skipped[reason] ?? 0) + count;
+    log.merge(read.report);
   }
   if (ofDocuments(by)) {
     counts.clusters = ((await readResult<ChooseResult>(work, "choose", "choose")) as ChooseResult).clusters;
@@ -311,7 +313,7 @@ async function gather(plan: DeduplicatePlan, unread: ReadonlyMap<string, number>
       counts.clusters += ((await readResult<MergeResult>(work, "merge", name)) as MergeResult).repeated;
     }
   }
-  return { ...counts, skipped };
+  return { ...counts, ...log.report };
 }
 
 /** Puts the result together in the work folder and gives it its name; the work folder goes. */

@@ -1,6 +1,6 @@
 /** @file The first stage: a part of the input is read, and what is compared of its documents goes to the disk as keys. */
 import { join } from "node:path";
-import { makeFolder } from "../../documents/index.js";
+import { makeFolder, ReadLog } from "../../documents/index.js";
 import { readRecords, type TextRecord } from "../clean/records.js";
 import type { Task } from "../clean/tasks.js";
 import { normaliseUrl, routeOf } from "../crawl/urls.js";
@@ -26,17 +26,16 @@ export async function indexPart(
   const table = new DocumentTableWriter(work, task.name);
   const skips = new PieceWriter(skippedPath(work, task.name));
   const keys = new EntryWriter(keysPath(work, task.name), shelvesOf(config));
-  const skipped: Record<string, number> = {};
   let documents = 0;
   let bytes = 0;
   let units = 0;
   const addKeys = await keysOf(task, config, hasher, keys);
   try {
-    const skip = (reason: string, where: string) => {
-      skipped[reason] = (skipped[reason] ?? 0) + 1;
-      skips.write(`${JSON.stringify({ where, reason })}\n`);
-    };
-    for await (const { record, text } of heldTexts(task, config, hasher, context, skip)) {
+    const log = new ReadLog({
+      strict: config.strict,
+      onSkip: (reason, where, { id } = {}) => skips.write(`${JSON.stringify({ id, where, reason })}\n`),
+    });
+    for await (const { record, text } of heldTexts(task, config, hasher, context, log)) {
       const size = text.length;
       const copies = record.fields?.copies;
       table.add(record.id, {
@@ -54,7 +53,9 @@ export async function indexPart(
     table.finish();
     skips.finish();
     addKeys.finish();
-    return await writeResult(work, "index", task.name, { documents, bytes, units, skipped, runs: keys.finish() });
+    return await writeResult(work, "index", task.name, {
+      ...{ documents, bytes, units, report: log.report, runs: keys.finish() },
+    });
   } finally {
     table.close();
     skips.close();
@@ -77,7 +78,7 @@ export async function* heldTexts(
   config: DeduplicateConfig,
   hasher: TextHasher,
   { signal }: TaskContext,
-  skip: (reason: string, where: string) => void,
+  log: ReadLog,
 ): AsyncGenerator<HeldRecord> {
   let held: HeldText | undefined;
   const take = (line: Uint8Array) => {
@@ -85,9 +86,9 @@ export async function* heldTexts(
     held = taken?.text;
     return taken;
   };
-  const options = { range: task.range, largest: LARGEST_DOCUMENT, signal, skip };
+  const options = { range: task.range, largest: LARGEST_DOCUMENT, textField: config.textField, signal, log };
   for await (const record of readRecords(task.part, asStrings(config) ? options : { ...options, take })) {
-    if (record.content.kind !== "text") skip("not a text; extract it first", record.id);
+    if (record.content.kind !== "text") log.skip("not_extracted", task.part.location, { id: record.id });
     else {
       const text = "taken" in record && held !== undefined ? held : hasher.hold(record.content.text);
       yield { record: record as TextRecord, text };

@@ -6,6 +6,7 @@
  */
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { ReadReport } from "../../documents/index.js";
 import { fileError } from "../../errors.js";
 import { planTasks, type Task } from "../clean/tasks.js";
 import type { WorkPlan, WorkTask } from "../executors/work.js";
@@ -30,6 +31,8 @@ export interface DeduplicateConfig {
   readonly tokenizer?: string;
   readonly mark: boolean;
   readonly part: number;
+  readonly textField?: string;
+  readonly strict?: boolean;
 }
 
 export type DeduplicatePlan = WorkPlan<DeduplicateConfig>;
@@ -50,9 +53,17 @@ export async function planDeduplicate(
   out: string,
   config: DeduplicateConfig,
   options: { readonly signal?: AbortSignal; readonly stretch?: number } = {},
-): Promise<{ readonly plan: DeduplicatePlan; readonly skipped: ReadonlyMap<string, number> }> {
-  const settings = { out, identity: JSON.stringify(config), keepDropped: false, largest: LARGEST_DOCUMENT };
-  const { tasks, skipped } = await planTasks(inputs, settings, options);
+): Promise<{ readonly plan: DeduplicatePlan; readonly unread: ReadReport }> {
+  const { textField, strict } = config;
+  const settings = {
+    textField,
+    strict,
+    out,
+    identity: JSON.stringify(config),
+    keepDropped: false,
+    largest: LARGEST_DOCUMENT,
+  };
+  const { tasks, unread } = await planTasks(inputs, settings, options);
   const shelves = shelvesOf(config);
   const merges: MergeTask[] = [];
   const ranges = shelves > 1 ? 1 : RANGES;
@@ -68,7 +79,7 @@ export async function planDeduplicate(
     { name: "choose", after: ["merge"], tasks: [{ name: "choose", bytes: 0 }] },
     { name: "write", after: ["choose"], tasks },
   ];
-  return { plan: { kind: "deduplicate", out, config, stages }, skipped };
+  return { plan: { kind: "deduplicate", out, config, stages }, unread };
 }
 
 /** Keys of near-duplicates are sorted by band; all others lie on one shelf. */
@@ -84,7 +95,7 @@ export interface IndexResult {
   readonly runs: readonly Run[];
   /** Units of the part's texts, which `substring` keeps. */
   readonly units: number;
-  readonly skipped: Readonly<Record<string, number>>;
+  readonly report: ReadReport;
 }
 
 /** What a task of the merge stage came to: runs of verdicts, for pieces. */

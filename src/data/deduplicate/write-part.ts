@@ -1,6 +1,6 @@
 /** @file The last stage: a part of the input is read again, and what stays of it is written. */
 import { join } from "node:path";
-import { makeFolder } from "../../documents/index.js";
+import { makeFolder, ReadLog } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import type { TextRecord } from "../clean/records.js";
 import type { Task } from "../clean/tasks.js";
@@ -88,7 +88,7 @@ export async function writePart(
   await makeFolder(join(work, "write"));
   let [documents, kept, bytesKept, pieces] = [0, 0, 0, 0];
   try {
-    for await (const { record, text } of heldTexts(task, config, hasher, context, () => {})) {
+    for await (const { record, text } of heldTexts(task, config, hasher, context, new ReadLog())) {
       const verdict = judge.judge(record, text, part.base + documents);
       documents += 1;
       pieces += verdict.pieces ?? 0;

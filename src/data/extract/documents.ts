@@ -1,6 +1,6 @@
 /** @file Pages in, documents out: the extractor over a reader of pages. */
 import type { OnProgress } from "../../progress.js";
-import type { Page, PageReader } from "../page.js";
+import type { Page } from "../page.js";
 import { type Extraction, type ExtractOptions, extract } from "./extract.js";
 
 /** A page's text with what the page tells about itself. Of a page that was text already only the text is known. */
@@ -80,7 +80,7 @@ export interface ExtractPagesOptions extends Pick<ExtractOptions, "format" | "fo
 
 /** The documents of pages, in the pages' order. Iterate once; counts grow as the iteration goes on. */
 export function extractPages(
-  pages: PageReader,
+  pages: AsyncIterable<Page>,
   { signal, onProgress, ...options }: ExtractPagesOptions = {},
 ): AsyncIterable<ExtractedDocument> & { readonly counts: ExtractionCounts } {
   const counts: ExtractionCounts = { pages: 0, bytes: 0, from: new Map(), types: new Map(), cut: 0 };

@@ -1,5 +1,6 @@
 /** @file The options of `quern data extract`, checked alike for the command, its config file and the library. */
 import { z } from "zod";
+import { readingOptions } from "../../documents/index.js";
 
 export const extractOptions = z.object({
   inputs: z
@@ -12,6 +13,7 @@ export const extractOptions = z.object({
     .enum(["precision", "balanced", "recall"])
     .default("balanced")
     .describe("in doubt leave out, keep, or neither"),
+  ...readingOptions,
   jsonl: z
     .boolean()
     .default(false)

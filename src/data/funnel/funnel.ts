@@ -2,6 +2,7 @@
  * @file The funnel: what came of a run at each step, added up from its tasks, with every sum checked. A sum that is wrong
  * is a fault of Quern's own and is told as one, never smoothed over.
  */
+import { ReadLog, type ReadReport } from "../../documents/index.js";
 import type { TaskManifest } from "../clean/run-task.js";
 import type { Step } from "../filters/filter.js";
 import { type Amount, addTo, type Flow, mergeCounts, newCounts, type StepCounts } from "./counts.js";
@@ -48,6 +49,8 @@ export interface Funnel {
   /** Records read, and what was left out before the first step, by reason. */
   readonly read: number;
   readonly skipped: Readonly<Record<string, number>>;
+  /** The same with files, rows and the places of what was left out. */
+  readonly reading: ReadReport;
   readonly steps: readonly FunnelStep[];
   readonly output: Amounts;
   /** Steps that changed nothing where they were expected to. */
@@ -63,11 +66,12 @@ export function makeFunnel(
     readonly recipe: string;
     readonly inputs: readonly string[];
     readonly steps: readonly Step[];
-    readonly skipped: ReadonlyMap<string, number>;
+    readonly unread: ReadReport;
   },
 ): Funnel {
   const sums = ["extract", ...plan.steps.map(({ name }) => name)].map(newCounts);
-  const skipped = new Map(plan.skipped);
+  const log = new ReadLog();
+  log.merge(plan.unread);
   const written: [number, number, number] = [0, 0, 0];
   let read = 0;
   for (const manifest of manifests) {
@@ -75,8 +79,7 @@ export function makeFunnel(
     manifest.steps.forEach((counts, index) => {
       mergeCounts(sums[index], counts);
     });
-    for (const [reason, count] of Object.entries(manifest.skipped))
-      skipped.set(reason, (skipped.get(reason) ?? 0) + count);
+    log.merge(manifest.report);
     for (const { path, documents } of manifest.files)
       if (path.startsWith("documents/")) addTo(written, [documents, 0, 0]);
   }
@@ -88,7 +91,8 @@ export function makeFunnel(
     inputs: plan.inputs,
     tasks: manifests.length,
     read,
-    skipped: Object.fromEntries([...skipped].sort(byName)),
+    skipped: log.report.skipped,
+    reading: log.report,
     steps: sums.map(toStep),
     output: amounts(last.out),
     idle: sums.filter((sum) => expected.get(sum.name) && sum.in[0] > 0 && isIdle(sum)).map(({ name }) => name),

@@ -3,6 +3,7 @@
  * beside the text that was found in them. The page is a single file, asks for nothing from anywhere, and is the same for
  * the same run.
  */
+import { readLines } from "../../documents/index.js";
 import { bar, count, escapeHtml, figure, funnelPicture, page } from "./drawing.js";
 import type { Funnel, FunnelStep } from "./funnel.js";
 import { type Sample, take } from "./samples.js";
@@ -36,11 +37,7 @@ export function renderReport(funnel: Funnel, samples: readonly Sample[]): string
 
 function notes(funnel: Funnel): string {
   const lines: string[] = [];
-  const skipped = Object.entries(funnel.skipped);
-  if (skipped.length > 0) {
-    const list = skipped.map(([reason, times]) => `${escapeHtml(reason)} (${count(times)})`).join(", ");
-    lines.push(`<p>Left out before the first step: ${list}.</p>`);
-  }
+  for (const line of readLines(funnel.reading)) lines.push(`<p>${escapeHtml(line)}</p>`);
   if (funnel.idle.length > 0) {
     lines.push(
       `<p class="warning">Changed nothing: ${funnel.idle.map(escapeHtml).join(", ")}. Is that what you expect?</p>`,

@@ -1,4 +1,5 @@
 /** @file The funnel as lines for a terminal. */
+import { readLines } from "../../documents/index.js";
 import type { Funnel, FunnelStep } from "./funnel.js";
 
 /** One line a step, the commonest reasons under it. */
@@ -14,10 +15,7 @@ export function funnelLines(funnel: Funnel): string[] {
   const line = (cells: readonly string[]) =>
     cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join("  ");
   const lines = [line(head), ...rows.flatMap(({ cells, notes }) => [line(cells), ...notes])];
-  const skipped = Object.entries(funnel.skipped);
-  if (skipped.length > 0) {
-    lines.push(`left out before the first step: ${skipped.map(([reason, count]) => `${count} ${reason}`).join(", ")}`);
-  }
+  lines.push(...readLines(funnel.reading));
   if (funnel.idle.length > 0) lines.push(`changed nothing: ${funnel.idle.join(", ")}; is that what you expect?`);
   for (const fault of funnel.faults) lines.push(`the funnel does not add up: ${fault}`);
   return lines;

@@ -8,8 +8,11 @@ import {
   type AtomicFile,
   createAtomicFile,
   makeFolder,
+  nothingRead,
   type OutputLayout,
   type OutputRequest,
+  ReadLog,
+  type ReadReport,
   removeLeftovers,
   withOutput,
   writeFileAtomic,
@@ -19,7 +22,7 @@ import { QuernError } from "../../errors.js";
 import type { OnProgress } from "../../progress.js";
 import { domainOf } from "../clean/chain.js";
 import { findParts, type Part } from "../pages.js";
-import { readTexts, type StoredDocument, storedLine } from "../texts.js";
+import { readTexts, type StoredDocument, storedLine, type TextOptions } from "../texts.js";
 import { ExternalSort } from "./external-sort.js";
 import { type CheckedMixRecipe, checkMix, type MixRecipe } from "./mix-recipe.js";
 import { copiesAt, QualityHistogram, qualityBin } from "./quality-curve.js";
@@ -30,6 +33,8 @@ export interface MixOptions {
   readonly out: string;
   /** Whether the finished mix of an earlier run is replaced. */
   readonly force?: boolean;
+  readonly textField?: string;
+  readonly strict?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -51,7 +56,7 @@ export interface MixedGroup {
   readonly bytesWritten: number;
 }
 
-export interface MixResult {
+export interface MixResult extends ReadReport {
   readonly documents: number;
   readonly bytes: number;
   readonly written: number;
@@ -59,7 +64,6 @@ export interface MixResult {
   readonly groups: readonly MixedGroup[];
   /** Documents without a quality, where one is needed: they count as the worst. */
   readonly unjudged: number;
-  readonly skipped: Readonly<Record<string, number>>;
 }
 
 /** Bytes of an output file. */
@@ -89,24 +93,23 @@ export function mixClaim({ recipe, out, force }: Pick<MixOptions, "recipe" | "ou
 
 /** `mix` into a folder that the caller has claimed. */
 export async function mixInto(options: MixOptions): Promise<MixResult> {
-  const { out, signal, onProgress } = options;
+  const { out, textField, strict, signal, onProgress } = options;
   const recipe = checkMix(options.recipe);
   if (recipe.optimise !== undefined) {
     throw new QuernError("a mix that is to be optimised needs `optimiseMix` of quern/scale, or `quern data mix`", {
       exitCode: 2,
     });
   }
-  const skipped = new Map<string, number>();
-  const skip = (reason: string) => void skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
+  const log = new ReadLog({ strict });
   const note = (task: string) => (done: number, total?: number) =>
     onProgress?.({ task, done, unit: "document", ...(total === undefined ? {} : { total }) });
-  const groups = await measure(recipe, { signal, skip, note: note("measure the groups") });
+  const groups = await measure(recipe, { textField, signal, log, note: note("measure the groups") });
   const plan = planMix(recipe, groups);
   await makeFolder(out);
   const total = plan.reduce((sum, { epochs, histogram }) => sum + epochs * histogram.bytes, 0);
   const sort = await ExternalSort.create(join(out, ".sorting"), total);
   try {
-    const counts = await draw(recipe, plan, sort, { signal, note: note("draw"), total: groups.documents });
+    const counts = await draw(recipe, plan, sort, { textField, signal, note: note("draw"), total: groups.documents });
     await writeFolderAtomic(join(out, "documents"), (folder) => write(sort, folder, signal));
     const bytesWritten = counts.reduce((sum, { bytes }) => sum + bytes, 0);
     const result: MixResult = {
@@ -126,7 +129,7 @@ export async function mixInto(options: MixOptions): Promise<MixResult> {
         },
       })),
       unjudged: groups.unjudged,
-      skipped: Object.fromEntries(skipped),
+      ...log.report,
     };
     await writeFileAtomic(join(out, "mix.json"), `${JSON.stringify({ recipe, ...result }, null, 2)}\n`);
     await removeLeftovers(out);
@@ -139,10 +142,14 @@ export async function mixInto(options: MixOptions): Promise<MixResult> {
 /** The documents of a recipe with the groups that they belong to. */
 export async function* readGroups(
   recipe: Pick<CheckedMixRecipe, "sources" | "inputs" | "by">,
-  options: { readonly signal?: AbortSignal; readonly skip?: (reason: string) => void } = {},
+  options: TextOptions = {},
 ): AsyncGenerator<{ readonly group: string; readonly document: StoredDocument }> {
   for (const { name, inputs } of recipe.sources ?? [{ name: undefined, inputs: recipe.inputs ?? [] }]) {
-    const parts: readonly Part[] = await findParts(inputs, { signal: options.signal });
+    const parts: readonly Part[] = await findParts(inputs, {
+      signal: options.signal,
+      textField: options.textField,
+      skip: options.log?.skip,
+    });
     for await (const document of readTexts(parts, options))
       yield { group: name ?? groupOf(document, recipe.by), document };
   }
@@ -168,14 +175,12 @@ interface Measured {
 }
 
 interface Call {
+  readonly textField?: string;
   readonly signal?: AbortSignal;
   readonly note: (done: number, total?: number) => void;
 }
 
-async function measure(
-  recipe: CheckedMixRecipe,
-  call: Call & { readonly skip: (reason: string) => void },
-): Promise<Measured> {
+async function measure(recipe: CheckedMixRecipe, call: Call & { readonly log: ReadLog }): Promise<Measured> {
   const groups = new Map<string, Group>();
   // A source that is named is a group even without documents: that is worth an error.
   for (const { name } of recipe.sources ?? [])
@@ -195,7 +200,9 @@ async function measure(
     if (documents % 256 === 0) call.note(documents);
   }
   const sorted = [...groups.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  if (documents === 0) throw new QuernError("there is no document to mix", { exitCode: 2 });
+  if (documents === 0) {
+    throw nothingRead(recipe.sources?.flatMap(({ inputs }) => inputs) ?? recipe.inputs ?? [], call.log.report);
+  }
   const empty = sorted.find((group) => group.documents === 0);
   if (empty !== undefined) throw new QuernError(`the source ${empty.name} has no document`, { exitCode: 2 });
   const needsQuality = recipe.power > 0 || recipe.order === "quality-last";
@@ -244,14 +251,14 @@ async function draw(
   recipe: CheckedMixRecipe,
   plan: readonly PlannedGroup[],
   sort: ExternalSort,
-  { signal, note, total }: Call & { readonly total: number },
+  { textField, signal, note, total }: Call & { readonly total: number },
 ) {
   const numbers = new Map(plan.map(({ name }, i) => [name, i]));
   const counts = plan.map(() => ({ written: 0, different: 0, bytes: 0 }));
   const phaseOf = recipe.order === "quality-last" ? phases(plan, recipe.phases) : () => 0;
   const width = recipe.order === "quality-last" ? 1 / recipe.phases : 1;
   let read = 0;
-  for await (const { group, document } of readGroups(recipe, { signal })) {
+  for await (const { group, document } of readGroups(recipe, { textField, signal })) {
     const number = numbers.get(group);
     if (number === undefined) throw new QuernError(`the input changed while it was read: ${group} is new`);
     const bin = binOf(qualityOf(document, recipe));

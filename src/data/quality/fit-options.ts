@@ -1,5 +1,6 @@
 /** @file The options of fitting a classifier by one of its recipes, shared by the library and the command line. */
 import { z } from "zod";
+import { readingOptions } from "../../documents/index.js";
 import { forceOption } from "../../options.js";
 
 export const FIT_KINDS = ["reference", "educational", "language", "topic", "spam", "adult"] as const;
@@ -21,6 +22,7 @@ export const fitOptions = z.object({
     .optional()
     .describe("the field of the lines that holds the label (default language, topic, or grade)")
     .meta({ value: "NAME" }),
+  ...readingOptions,
   labels: z
     .string()
     .optional()

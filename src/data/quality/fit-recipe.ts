@@ -1,7 +1,15 @@
 /** @file Recipes of classifiers: which texts have which labels, and how they are learned. */
 import { readFile, stat } from "node:fs/promises";
 import type { z } from "zod";
-import { createAtomicFile, refuseOverlap, withOutput, writeFileAtomic } from "../../documents/index.js";
+import {
+  createAtomicFile,
+  nothingRead,
+  ReadLog,
+  type ReadReport,
+  refuseOverlap,
+  withOutput,
+  writeFileAtomic,
+} from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
@@ -9,7 +17,7 @@ import type { TrainClassifierOptions } from "../classifier/train.js";
 import { domainOf } from "../clean/chain.js";
 import { readLines } from "../lines.js";
 import { findParts } from "../pages.js";
-import { readTexts, type StoredDocument } from "../texts.js";
+import { readTexts, type StoredDocument, type TextOptions } from "../texts.js";
 import { type FitResult, fitClaim, fitInto, type Labelled } from "./fit.js";
 import { type FIT_KINDS, fitOptions } from "./fit-options.js";
 import { gradeText, sampleDocuments } from "./grade.js";
@@ -64,7 +72,7 @@ const KINDS: Readonly<Record<(typeof FIT_KINDS)[number], Kind>> = {
  *
  * @throws QuernError for options that do not belong to the kind, documents without labels, an endpoint that does not answer
  */
-export async function fitByRecipe(options: FitRecipeOptions): Promise<FitResult> {
+export async function fitByRecipe(options: FitRecipeOptions): Promise<FitResult & ReadReport> {
   const { key, signal, onProgress, ...rest } = options;
   const o = checkOptions(fitOptions, rest);
   const kind = KINDS[o.kind];
@@ -84,15 +92,23 @@ export async function fitByRecipe(options: FitRecipeOptions): Promise<FitResult>
   return withOutput(claim, () => fitDocuments(o, kind, { key, signal, onProgress }));
 }
 
-async function fitDocuments(o: Settings, kind: Kind, { key, signal, onProgress }: Calls): Promise<FitResult> {
+async function fitDocuments(
+  o: Settings,
+  kind: Kind,
+  { key, signal, onProgress }: Calls,
+): Promise<FitResult & ReadReport> {
   const { dim, epoch, lr } = o;
   const given = Object.fromEntries(Object.entries({ dim, epoch, lr }).filter(([, value]) => value !== undefined));
+  const log = new ReadLog({ strict: o.strict });
+  const reading = { textField: o.textField, signal, log };
   const examples = Array.isArray(kind.from)
-    ? pairs(o.good ?? [], o.rest ?? [], kind.from as readonly [string, string], signal)
-    : labelled(o, (kind.from as { readonly field: string }).field, { key, signal, onProgress });
+    ? pairs(o.good ?? [], o.rest ?? [], kind.from as readonly [string, string], reading)
+    : labelled(o, (kind.from as { readonly field: string }).field, { ...reading, key, onProgress });
   const list: Labelled[] = [];
   for await (const example of examples) list.push(example);
-  return fitInto({
+  const inputs = [...(o.good ?? []), ...(o.rest ?? []), ...(o.documents ?? [])];
+  if (log.documents === 0) throw nothingRead(inputs, log.report);
+  const result = await fitInto({
     examples: list,
     out: o.out,
     good: kind.good === undefined ? commonestOf(list) : kind.good,
@@ -100,34 +116,39 @@ async function fitDocuments(o: Settings, kind: Kind, { key, signal, onProgress }
     signal,
     onProgress,
   });
+  return { ...result, ...log.report };
 }
 
 async function* pairs(
   good: readonly string[],
   rest: readonly string[],
   [goodLabel, restLabel]: readonly [string, string],
-  signal: AbortSignal | undefined,
+  reading: TextOptions,
 ): AsyncGenerator<Labelled> {
   for (const [inputs, label] of [
     [good, goodLabel],
     [rest, restLabel],
   ] as const) {
-    for await (const document of readTexts(await findParts(inputs, { signal }), { signal }))
+    for await (const document of textsIn(inputs, reading))
       yield { text: document.text, label, group: groupOf(document) };
   }
+}
+
+async function* textsIn(inputs: readonly string[], reading: TextOptions): AsyncGenerator<StoredDocument> {
+  const { textField, signal, log } = reading;
+  yield* readTexts(await findParts(inputs, { textField, signal, skip: log?.skip }), reading);
 }
 
 const groupOf = ({ url, text }: StoredDocument) => (url === undefined ? text : domainOf(url));
 
 type Settings = z.output<typeof fitOptions>;
-interface Calls {
+interface Calls extends TextOptions {
   readonly key?: string;
-  readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
 
 async function* labelled(o: Settings, field: string, calls: Calls): AsyncGenerator<Labelled> {
-  const documents = readTexts(await findParts(o.documents ?? [], calls), calls);
+  const documents = textsIn(o.documents ?? [], calls);
   const labels =
     o.labels === undefined ? new Map<string, string>() : await readLabels(o.labels, o.endpoint === undefined);
   if (o.endpoint !== undefined) {

@@ -1,0 +1,147 @@
+/** @file What was read and what was skipped: one list of reasons, and one place where every reader counts. */
+import { QuernError } from "../errors.js";
+
+/** What a verb tells of its reading, with `--json`, in manifests and in reports. */
+export interface ReadReport {
+  /** Files that could be read, the documents in them, and how many of those were lines of JSONL or rows of Parquet. */
+  readonly read: { readonly files: number; readonly documents: number; readonly rows: number };
+  /** How many files, lines, rows, columns or records were left out, by reason. */
+  readonly skipped: Readonly<Record<string, number>>;
+  /** Where, for the first few of each reason. */
+  readonly skippedAt: Readonly<Record<string, readonly string[]>>;
+}
+
+/**
+ * The reasons for which readers of documents leave something out, and what each means. `damage` is what `--strict` refuses:
+ * something that should have been text and is lost.
+ */
+export const SKIP_REASONS: Readonly<Record<string, { readonly damage: boolean; readonly meaning: string }>> = {
+  // Files.
+  other_kind: { damage: false, meaning: "a file in a folder that holds neither text, JSON lines nor Parquet" },
+  own_output: { damage: false, meaning: "a folder that Quern wrote" },
+  not_a_file: { damage: true, meaning: "a pipe, socket, device or link to a folder" },
+  unreadable: { damage: true, meaning: "a file or folder that cannot be opened" },
+  damaged_gzip: { damage: true, meaning: "a .gz file that is damaged or cut short; whole lines before that are read" },
+  damaged_zstd: { damage: true, meaning: "a .zst file that is damaged or cut short; whole lines before that are read" },
+  damaged_archive: { damage: true, meaning: "a web archive without a readable record" },
+  damaged_parquet: { damage: true, meaning: "a Parquet file without a readable footer" },
+  file_too_long: { damage: true, meaning: "a text file beyond the limit" },
+  // Documents, lines and rows.
+  empty: { damage: false, meaning: "a text of nothing but white space" },
+  not_utf8: { damage: true, meaning: "bytes that are not UTF-8" },
+  nul_byte: { damage: true, meaning: "a NUL byte" },
+  not_json: { damage: true, meaning: "a line that is not JSON" },
+  not_an_object: { damage: true, meaning: "a line of JSON that is not an object" },
+  no_text: { damage: true, meaning: "no text under the key or in the column (--text-field names another)" },
+  too_deep: { damage: true, meaning: "JSON that nests too deeply" },
+  line_too_long: { damage: true, meaning: "a line beyond the limit" },
+  text_too_long: { damage: true, meaning: "a text beyond the limit" },
+  damaged_row: { damage: true, meaning: "a row of Parquet whose text cannot be decoded" },
+  damaged_column: {
+    damage: true,
+    meaning: "a column beside the text that cannot be decoded; the row is read without it",
+  },
+  not_sampled: { damage: false, meaning: "a document that --sample left out" },
+  not_extracted: { damage: false, meaning: "a page where texts were wanted; extract it first" },
+};
+
+/** Reasons of other readers (archives, pages) count as damage where they say so. */
+const isDamage = (reason: string) =>
+  SKIP_REASONS[reason]?.damage ?? /^(archive|body):|damage|truncat|cut short/.test(reason);
+
+/** Places that are kept of each reason. */
+const PLACES = 3;
+
+/** Called with what is left out. @param id the document's own, where it has one */
+export type Skip = (reason: string, where: string, more?: SkipDetails) => void;
+export interface SkipDetails {
+  /** How many; default 1. */
+  readonly count?: number;
+  /** What is wrong, in words. */
+  readonly detail?: string;
+  readonly id?: string;
+}
+
+/** Damage that `strict` refuses. */
+export class RefusedDamage extends QuernError {
+  constructor(reason: string, place: string) {
+    super(`${place} (${reason}); --strict refuses damage`);
+  }
+}
+
+/** Counts what is read and skipped. With `strict`, the first damage is an error. */
+export class ReadLog {
+  files = 0;
+  documents = 0;
+  /** Documents that were files of their own. */
+  texts = 0;
+  readonly #strict: boolean;
+  readonly #onSkip: Skip | undefined;
+  readonly #skipped = new Map<string, number>();
+  readonly #places = new Map<string, string[]>();
+
+  /** @param onSkip hears of each thing that is left out */
+  constructor({ strict = false, onSkip }: { readonly strict?: boolean; readonly onSkip?: Skip } = {}) {
+    this.#strict = strict;
+    this.#onSkip = onSkip;
+  }
+
+  /** Leaves something out. @throws QuernError for damage, with `strict` */
+  readonly skip: Skip = (reason, where, more = {}) => {
+    const { count = 1, detail } = more;
+    this.#onSkip?.(reason, where, more);
+    const place = detail === undefined ? where : `${where}: ${detail}`;
+    this.#add(reason, count, [place]);
+    if (this.#strict && isDamage(reason)) throw new RefusedDamage(reason, place);
+  };
+
+  #add(reason: string, count: number, places: readonly string[]): void {
+    this.#skipped.set(reason, (this.#skipped.get(reason) ?? 0) + count);
+    const known = this.#places.get(reason) ?? [];
+    this.#places.set(reason, [...known, ...places].slice(0, PLACES));
+  }
+
+  /** Adds what another reader, thread or task counted. @throws QuernError for damage, with `strict` */
+  merge({ read, skipped, skippedAt }: ReadReport): void {
+    this.files += read.files;
+    this.documents += read.documents;
+    this.texts += read.documents - read.rows;
+    for (const [reason, count] of Object.entries(skipped)) {
+      this.#add(reason, count, skippedAt[reason] ?? []);
+      if (!this.#strict || !isDamage(reason)) continue;
+      throw new RefusedDamage(reason, skippedAt[reason]?.[0] ?? "the input");
+    }
+  }
+
+  get report(): ReadReport {
+    const { files, documents, texts } = this;
+    const sorted = [...this.#skipped].sort(([a], [b]) => (a < b ? -1 : 1));
+    return {
+      read: { files, documents, rows: documents - texts },
+      skipped: Object.fromEntries(sorted),
+      skippedAt: Object.fromEntries(sorted.map(([reason]) => [reason, this.#places.get(reason) ?? []])),
+    };
+  }
+}
+
+/** A report for a person: what was read, and a line for each reason. */
+export function readLines({ read, skipped, skippedAt }: ReadReport): string[] {
+  const of = (count: number, name: string) => `${count} ${name}${count === 1 ? "" : "s"}`;
+  const rows = read.rows === 0 ? "" : ` (${of(read.rows, "row")})`;
+  return [
+    `read ${of(read.files, "file")}, ${of(read.documents, "document")}${rows}`,
+    ...Object.entries(skipped).map(([reason, count]) => skippedLine(reason, count, skippedAt[reason] ?? [])),
+  ];
+}
+
+function skippedLine(reason: string, count: number, places: readonly string[]): string {
+  const more = count > places.length && places.length > 0 ? ", …" : "";
+  return `skipped ${count} ${reason}${places.length === 0 ? "" : `: ${places.join(", ")}${more}`}`;
+}
+
+/** The error of a reading that found no document. */
+export function nothingRead(paths: readonly string[], { skipped, skippedAt }: ReadReport): QuernError {
+  const reasons = Object.entries(skipped).map(([reason, count]) => skippedLine(reason, count, skippedAt[reason] ?? []));
+  const why = reasons.length === 0 ? "there is no text, JSON lines or Parquet file" : reasons.slice(0, 5).join("; ");
+  return new QuernError(`no text in ${paths.join(", ")}: ${why}`);
+}

@@ -1,0 +1,657 @@
+/**
+ * @file Zstandard (RFC 8878), unpacked block by block. What is kept of the output grows with it up to a limit, whatever window a
+ * frame declares: `zstd --long=31` declares 2 GiB for a file of any size. Every length and distance is checked, so that
+ * damage ends in an error. Node 22.15 and newer have zstd themselves, which is faster and serves frames with usual windows.
+ */
+import { pipeline, Readable } from "node:stream";
+import * as zlib from "node:zlib";
+import { LARGEST_ZSTD_WINDOW } from "./limits.js";
+import { XxHash64 } from "./xxhash64.js";
+
+/** What is wrong with a stream; `compression.ts` knows it by its code. */
+export class ZstdError extends Error {
+  readonly code = "ZSTD_damaged";
+}
+
+const damaged = (what: string) => new ZstdError(what);
+const cut = () => damaged("unexpected end of file");
+
+/** Unpacks a Parquet page of `size` bytes. */
+export function unpackZstdPage(packed: Buffer, size: number): Buffer {
+  const native = zlib as { zstdDecompressSync?: (bytes: Buffer, options: object) => Buffer };
+  if (native.zstdDecompressSync !== undefined) {
+    return native.zstdDecompressSync(packed, { maxOutputLength: Math.max(1, size) });
+  }
+  const decoder = new ZstdDecoder();
+  const parts: Buffer[] = [];
+  let length = 0;
+  for (const part of decoder.push(packed)) {
+    length += part.length;
+    if (length > size) throw damaged(`more than ${size} bytes`);
+    parts.push(part);
+  }
+  decoder.end();
+  return parts.length === 1 ? parts[0] : Buffer.concat(parts);
+}
+
+/** Unpacks a stream of frames. */
+export async function* unpackZstd(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+  const chunks = packed[Symbol.asyncIterator]();
+  const head: Buffer[] = [];
+  let length = 0;
+  // A header has 18 bytes at most.
+  while (length < 18) {
+    const next = await chunks.next();
+    if (next.done) break;
+    head.push(Buffer.from(next.value));
+    length += next.value.length;
+  }
+  const first = Buffer.concat(head);
+  async function* all(): AsyncGenerator<Uint8Array> {
+    yield first;
+    for (;;) {
+      const next = await chunks.next();
+      if (next.done) return;
+      yield next.value;
+    }
+  }
+  if ("createZstdDecompress" in zlib && windowOf(first) <= USUAL_WINDOW) {
+    yield* through(all(), (zlib.createZstdDecompress as () => zlib.Gunzip)());
+    return;
+  }
+  const decoder = new ZstdDecoder();
+  for await (const chunk of all()) yield* decoder.push(chunk);
+  decoder.end();
+}
+
+/** What comes out of a stream of zlib's that a stream of bytes goes into. */
+export async function* through(packed: AsyncIterable<Uint8Array>, unpacked: zlib.Gunzip): AsyncGenerator<Buffer> {
+  // Its own errors and those of the source come out where the result is read.
+  pipeline(packed instanceof Readable ? packed : Readable.from(packed), unpacked, () => {});
+  yield* unpacked;
+}
+
+/** What zlib's zstd takes by default. */
+const USUAL_WINDOW = 2 ** 27;
+
+function windowOf(bytes: Buffer): number {
+  try {
+    return headerOf(bytes)?.window ?? Number.POSITIVE_INFINITY;
+  } catch {
+    return 0;
+  }
+}
+
+interface FrameHeader {
+  /** Bytes of the header. */
+  readonly length: number;
+  readonly window: number;
+  readonly checksum: boolean;
+  /** Bytes of the frame's content, where it says so. */
+  readonly content: number | undefined;
+}
+
+/** The header that bytes begin with; undefined where more are needed. */
+function headerOf(bytes: Buffer): FrameHeader | undefined {
+  if (bytes.length < 6) return undefined;
+  if (bytes.readUInt32LE(0) !== 0xfd2fb528) throw damaged("no Zstandard frame");
+  const flags = bytes[4];
+  if ((flags & 8) !== 0) throw damaged("a frame header that is damaged");
+  const single = (flags & 32) !== 0;
+  const dictionaryBytes = [0, 1, 2, 4][flags & 3];
+  const sizeBytes = flags >> 6 === 0 ? (single ? 1 : 0) : 1 << (flags >> 6);
+  let at = single ? 5 : 6;
+  const length = at + dictionaryBytes + sizeBytes;
+  if (bytes.length < length) return undefined;
+  if (dictionaryBytes > 0 && bytes.readUIntLE(at, dictionaryBytes) !== 0) {
+    throw damaged("a frame that needs a dictionary");
+  }
+  at += dictionaryBytes;
+  const content =
+    sizeBytes === 0
+      ? undefined
+      : sizeBytes === 8
+        ? Number(bytes.readBigUInt64LE(at))
+        : bytes.readUIntLE(at, sizeBytes) + (sizeBytes === 2 ? 256 : 0);
+  const base = 2 ** (10 + (bytes[5] >> 3));
+  const window = single ? (content ?? 0) : base + (base / 8) * (bytes[5] & 7);
+  return { length, window, checksum: (flags & 4) !== 0, content };
+}
+
+/** Bytes of a block's content, at most. */
+const BLOCK = 1 << 17;
+
+class ZstdDecoder {
+  #held: Buffer = Buffer.alloc(0);
+  #frame: Frame | undefined;
+  /** Bytes to be left out: of a skippable frame. */
+  #skip = 0;
+
+  /** What the bytes so far unpack to; each piece is the caller's. */
+  *push(chunk: Uint8Array): Generator<Buffer> {
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+    this.#held = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes]);
+    let at = 0;
+    for (;;) {
+      const rest = this.#held.subarray(at);
+      if (this.#skip > 0) {
+        const gone = Math.min(this.#skip, rest.length);
+        this.#skip -= gone;
+        at += gone;
+        if (this.#skip > 0) break;
+        continue;
+      }
+      if (this.#frame === undefined) {
+        if (rest.length >= 8 && (rest.readUInt32LE(0) & 0xfffffff0) >>> 0 === 0x184d2a50) {
+          this.#skip = 8 + rest.readUInt32LE(4);
+          continue;
+        }
+        const header = headerOf(rest);
+        if (header === undefined) break;
+        this.#frame = new Frame(header);
+        at += header.length;
+        continue;
+      }
+      const used = this.#frame.block(rest);
+      if (used === 0) break;
+      at += used;
+      const piece = this.#frame.take();
+      if (piece.length > 0) yield piece;
+      if (this.#frame.done) this.#frame = undefined;
+    }
+    this.#held = Buffer.from(this.#held.subarray(at));
+  }
+
+  /** @throws ZstdError where the last frame is not whole */
+  end(): void {
+    if (this.#frame !== undefined || this.#held.length > 0 || this.#skip > 0) throw cut();
+  }
+}
+
+/** A table that a state of the entropy coder is looked up in. */
+interface FseTable {
+  readonly log: number;
+  readonly symbols: Uint8Array;
+  readonly bits: Uint8Array;
+  readonly base: Uint16Array;
+}
+
+interface HuffmanTable {
+  readonly log: number;
+  readonly symbols: Uint8Array;
+  readonly bits: Uint8Array;
+}
+
+class Frame {
+  done = false;
+  readonly #header: FrameHeader;
+  readonly #window: number;
+  /** The last output, up to a window of it, and what is being written. */
+  #out: Buffer;
+  #length = 0;
+  /** How much of the output was given away, and how long it is in all. */
+  #given = 0;
+  #total = 0;
+  #last = false;
+  #huffman: HuffmanTable | undefined;
+  #tables: (FseTable | undefined)[] = [undefined, undefined, undefined];
+  readonly #repeat = [1, 4, 8];
+  readonly #literals = Buffer.alloc(BLOCK + 8);
+  readonly #hash: XxHash64 | undefined;
+
+  constructor(header: FrameHeader) {
+    this.#header = header;
+    this.#window = Math.min(header.window, LARGEST_ZSTD_WINDOW);
+    this.#out = Buffer.allocUnsafeSlow(2 * BLOCK);
+    this.#hash = header.checksum ? new XxHash64() : undefined;
+  }
+
+  /** Reads the block that bytes begin with, or the frame's end; how many bytes it has, 0 where it is not all there. */
+  block(bytes: Buffer): number {
+    if (this.#last) {
+      if (bytes.length < 4) return 0;
+      if (this.#hash !== undefined && this.#hash.digest() !== bytes.readUInt32LE(0))
+        throw damaged("a checksum that does not fit");
+      this.done = true;
+      return 4;
+    }
+    if (bytes.length < 3) return 0;
+    const head = bytes.readUIntLE(0, 3);
+    const kind = (head >> 1) & 3;
+    const size = head >> 3;
+    const stored = kind === 1 ? 1 : size;
+    if (size > BLOCK || kind === 3) throw damaged("a block header that is damaged");
+    if (bytes.length < 3 + stored) return 0;
+    this.#room();
+    const before = this.#length;
+    if (kind === 0) bytes.copy(this.#out, this.#length, 3, 3 + size);
+    else if (kind === 1) this.#out.fill(bytes[3], this.#length, this.#length + size);
+    if (kind !== 2) this.#length += size;
+    else this.#compressed(bytes.subarray(3, 3 + size));
+    this.#total += this.#length - before;
+    this.#hash?.update(this.#out.subarray(before, this.#length));
+    if ((head & 1) === 1) this.#finish();
+    return 3 + stored;
+  }
+
+  #finish(): void {
+    const { content, checksum } = this.#header;
+    if (content !== undefined && content !== this.#total) throw damaged("a frame of another length than it says");
+    if (checksum) this.#last = true;
+    else this.done = true;
+  }
+
+  /** The output since the last time, in memory of its own. */
+  take(): Buffer {
+    const piece = Buffer.from(this.#out.subarray(this.#given, this.#length));
+    this.#given = this.#length;
+    return piece;
+  }
+
+  /** Makes room for one more block, and forgets what is farther back than the window. */
+  #room(): void {
+    if (this.#length + BLOCK <= this.#out.length) return;
+    const most = this.#window + Math.max(8 * BLOCK, Math.min(this.#window, 32 << 20));
+    let to = this.#out;
+    if (this.#out.length < most) to = Buffer.allocUnsafeSlow(Math.min(most, 2 * this.#out.length));
+    const kept = to === this.#out ? Math.min(this.#window, this.#length) : Math.min(this.#length, to.length - BLOCK);
+    this.#out.copy(to, 0, this.#length - kept, this.#length);
+    this.#out = to;
+    this.#length = kept;
+    this.#given = kept;
+  }
+
+  #compressed(block: Buffer): void {
+    const { literals, at } = this.#readLiterals(block);
+    this.#sequences(block, at, literals);
+  }
+
+  /** The literals of a block, in `#literals`; how many, and where the sequences begin. */
+  #readLiterals(block: Buffer): { readonly literals: number; readonly at: number } {
+    if (block.length < 2) throw cut();
+    const kind = block[0] & 3;
+    const format = (block[0] >> 2) & 3;
+    const head = block.length >= 6 ? block.readUIntLE(0, 6) : Buffer.concat([block, Buffer.alloc(6)]).readUIntLE(0, 6);
+    if (kind < 2) {
+      const length = format === 1 ? 2 : format === 3 ? 3 : 1;
+      const size =
+        Math.floor(head / (format & 1 ? 16 : 8)) % (format === 1 ? 2 ** 12 : format === 3 ? 2 ** 20 : 2 ** 5);
+      if (size > BLOCK) throw damaged("literals that are too long");
+      if (kind === 1) {
+        if (length >= block.length) throw cut();
+        this.#literals.fill(block[length], 0, size);
+        return { literals: size, at: length + 1 };
+      }
+      if (length + size > block.length) throw cut();
+      block.copy(this.#literals, 0, length, length + size);
+      return { literals: size, at: length + size };
+    }
+    const width = format < 2 ? 10 : format === 2 ? 14 : 18;
+    const length = format < 2 ? 3 : format + 2;
+    const size = Math.floor(head / 16) % 2 ** width;
+    const packed = Math.floor(head / 2 ** (4 + width)) % 2 ** width;
+    if (size > BLOCK) throw damaged("literals that are too long");
+    if (length + packed > block.length) throw cut();
+    let at = length;
+    const end = length + packed;
+    if (kind === 2) {
+      const { table, length: own } = readHuffman(block.subarray(at, end));
+      this.#huffman = table;
+      at += own;
+    }
+    const table = this.#huffman;
+    if (table === undefined) throw damaged("literals without their table");
+    if (format === 0) decodeHuffman(block.subarray(at, end), this.#literals, 0, size, table);
+    else {
+      if (at + 6 > end) throw cut();
+      const each = (size + 3) >> 2;
+      const starts = [at + 6];
+      for (let i = 0; i < 3; i++) starts.push(starts[i] + block.readUInt16LE(at + 2 * i));
+      if (starts[3] > end || 3 * each > size) throw damaged("literals whose lengths do not fit");
+      starts.push(end);
+      for (let i = 0; i < 4; i++) {
+        const to = i === 3 ? size : (i + 1) * each;
+        decodeHuffman(block.subarray(starts[i], starts[i + 1]), this.#literals, i * each, to, table);
+      }
+    }
+    return { literals: size, at: end };
+  }
+
+  #sequences(block: Buffer, start: number, literals: number): void {
+    let at = start;
+    const byte = (): number => {
+      if (at >= block.length) throw cut();
+      return block[at++];
+    };
+    let count = byte();
+    if (count === 255) count = byte() + byte() * 256 + 0x7f00;
+    else if (count >= 128) count = (count - 128) * 256 + byte();
+    const first = this.#length;
+    let literal = 0;
+    if (count > 0) {
+      const modes = byte();
+      if ((modes & 3) !== 0) throw damaged("sequences whose header is damaged");
+      for (let i = 0; i < 3; i++) {
+        const mode = (modes >> (6 - 2 * i)) & 3;
+        if (mode === 0) this.#tables[i] = PREDEFINED[i];
+        else if (mode === 1) this.#tables[i] = single(byte(), MOST_SYMBOL[i]);
+        else if (mode === 2) {
+          const { table, length } = readFse(block.subarray(at), MOST_LOG[i], MOST_SYMBOL[i]);
+          this.#tables[i] = table;
+          at += length;
+        }
+      }
+      const [lengths, offsets, matches] = this.#tables;
+      if (lengths === undefined || offsets === undefined || matches === undefined)
+        throw damaged("sequences without their tables");
+      literal = this.#copy(
+        new BackwardBits(block, at, block.length),
+        count,
+        lengths,
+        offsets,
+        matches,
+        literals,
+        first,
+      );
+    }
+    const rest = literals - literal;
+    if (rest < 0 || this.#length - first + rest > BLOCK) throw damaged("a block that is too long");
+    this.#literals.copy(this.#out, this.#length, literal, literals);
+    this.#length += rest;
+  }
+
+  /** Carries out sequences: literals, then a stretch of what was written before. How many literals they took. */
+  #copy(
+    bits: BackwardBits,
+    count: number,
+    lengths: FseTable,
+    offsets: FseTable,
+    matches: FseTable,
+    literals: number,
+    first: number,
+  ): number {
+    const out = this.#out;
+    const from = this.#literals;
+    const repeat = this.#repeat;
+    const most = first + BLOCK;
+    let to = this.#length;
+    let literal = 0;
+    let lengthState = bits.read(lengths.log);
+    let offsetState = bits.read(offsets.log);
+    let matchState = bits.read(matches.log);
+    for (let left = count; left > 0; left--) {
+      const offsetCode = offsets.symbols[offsetState];
+      const value = ((1 << offsetCode) >>> 0) + bits.read(offsetCode);
+      const matchCode = matches.symbols[matchState];
+      const match = MATCH_BASE[matchCode] + bits.read(MATCH_BITS[matchCode]);
+      const lengthCode = lengths.symbols[lengthState];
+      const length = LENGTH_BASE[lengthCode] + bits.read(LENGTH_BITS[lengthCode]);
+      let distance: number;
+      if (value > 3) {
+        distance = value - 3;
+        repeat[2] = repeat[1];
+        repeat[1] = repeat[0];
+        repeat[0] = distance;
+      } else {
+        const index = value - (length === 0 ? 0 : 1);
+        distance = index === 3 ? repeat[0] - 1 : repeat[index];
+        if (index > 1) repeat[2] = repeat[1];
+        if (index > 0) {
+          repeat[1] = repeat[0];
+          repeat[0] = distance;
+        }
+      }
+      if (length > literals - literal || to + length + match > most) throw damaged("a sequence that is too long");
+      for (let i = 0; i < length; i++) out[to++] = from[literal++];
+      if (distance > to || distance <= 0) throw this.#tooFar(distance, to - first);
+      if (distance >= match && match > 64) {
+        out.copyWithin(to, to - distance, to - distance + match);
+        to += match;
+      } else for (let end = to + match; to < end; to++) out[to] = out[to - distance];
+      if (left > 1) {
+        lengthState = lengths.base[lengthState] + bits.read(lengths.bits[lengthState]);
+        matchState = matches.base[matchState] + bits.read(matches.bits[matchState]);
+        offsetState = offsets.base[offsetState] + bits.read(offsets.bits[offsetState]);
+      }
+    }
+    if (bits.left !== 0) throw damaged("sequences that do not end where they should");
+    this.#length = to;
+    return literal;
+  }
+
+  /** A distance beyond what is kept: damage, or a longer window than is kept. */
+  #tooFar(distance: number, inBlock: number): ZstdError {
+    const { window } = this.#header;
+    if (distance <= 0 || distance > window || distance > this.#total + inBlock)
+      return damaged("a distance that is too far");
+    return damaged(
+      `its window of ${Math.round(window / 2 ** 20)} MiB is beyond the ${LARGEST_ZSTD_WINDOW / 2 ** 20} MiB that are read ` +
+        "(unpack it with zstd -d --long=31)",
+    );
+  }
+}
+
+/** Bits from the end of a stretch of bytes to its beginning; the highest set bit of the last byte marks where they start. */
+class BackwardBits {
+  readonly #bytes: Buffer;
+  readonly #from: number;
+  /** Bits that are left. */
+  left: number;
+
+  constructor(bytes: Buffer, from: number, to: number) {
+    const last = to > from ? bytes[to - 1] : 0;
+    if (last === 0) throw damaged("a stream of bits without its end");
+    this.#bytes = bytes;
+    this.#from = from;
+    this.left = (to - from) * 8 - 8 + (31 - Math.clz32(last));
+  }
+
+  /** An integer of `count` bits, up to 32. */
+  read(count: number): number {
+    if (count > 24) return this.read(count - 16) * 65536 + this.read(16);
+    this.left -= count;
+    if (this.left < 0) throw cut();
+    return this.#at(this.left, count);
+  }
+
+  /** The next `count` bits, up to 24, with zeros where fewer are left; they stay. */
+  peek(count: number): number {
+    return this.left >= count ? this.#at(this.left - count, count) : this.#at(0, this.left) << (count - this.left);
+  }
+
+  #at(bit: number, count: number): number {
+    const bytes = this.#bytes;
+    const at = this.#from + (bit >>> 3);
+    // Bytes behind the end are undefined, which shifts to 0.
+    const word = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
+    return (word >>> (bit & 7)) & ((1 << count) - 1);
+  }
+}
+
+function decodeHuffman(
+  packed: Buffer,
+  into: Buffer,
+  from: number,
+  to: number,
+  { log, symbols, bits }: HuffmanTable,
+): void {
+  if (from === to && packed.length === 0) return;
+  const stream = new BackwardBits(packed, 0, packed.length);
+  for (let at = from; at < to; at++) {
+    const index = stream.peek(log);
+    into[at] = symbols[index];
+    stream.left -= bits[index];
+    if (stream.left < 0) throw cut();
+  }
+  if (stream.left !== 0) throw damaged("literals that do not end where they should");
+}
+
+const LONGEST_CODE = 11;
+
+function readHuffman(bytes: Buffer): { readonly table: HuffmanTable; readonly length: number } {
+  if (bytes.length === 0) throw cut();
+  const head = bytes[0];
+  const weights: number[] = [];
+  let length = 1;
+  if (head >= 128) {
+    const count = head - 127;
+    length += (count + 1) >> 1;
+    if (length > bytes.length) throw cut();
+    for (let i = 0; i < count; i++) weights.push(i % 2 === 0 ? bytes[1 + (i >> 1)] >> 4 : bytes[1 + (i >> 1)] & 15);
+  } else {
+    length += head;
+    if (length > bytes.length) throw cut();
+    const { table, length: own } = readFse(bytes.subarray(1, length), 6, 255);
+    const stream = new BackwardBits(bytes, 1 + own, length);
+    // Two states take turns until the bits are at an end; then the other one tells its last symbol.
+    const states = [stream.read(table.log), stream.read(table.log)];
+    for (let turn = 0; ; turn ^= 1) {
+      const state = states[turn];
+      weights.push(table.symbols[state]);
+      if (weights.length > 255) throw damaged("a table of literals that is too long");
+      if (stream.left < table.bits[state]) {
+        weights.push(table.symbols[states[turn ^ 1]]);
+        break;
+      }
+      states[turn] = table.base[state] + stream.read(table.bits[state]);
+    }
+  }
+  let sum = 0;
+  for (const weight of weights) {
+    if (weight > LONGEST_CODE + 1) throw damaged("a table of literals that is damaged");
+    sum += weight === 0 ? 0 : 2 ** (weight - 1);
+  }
+  if (sum === 0 || weights.length > 255) throw damaged("a table of literals that is damaged");
+  // The last weight is what the others leave.
+  const log = 32 - Math.clz32(sum);
+  const rest = 2 ** log - sum;
+  if (log > LONGEST_CODE || (rest & (rest - 1)) !== 0) throw damaged("a table of literals that is damaged");
+  weights.push(32 - Math.clz32(rest));
+  const symbols = new Uint8Array(2 ** log);
+  const bits = new Uint8Array(2 ** log);
+  let at = 0;
+  for (let weight = 1; weight <= log; weight++) {
+    weights.forEach((each, symbol) => {
+      if (each !== weight) return;
+      const next = at + 2 ** (weight - 1);
+      symbols.fill(symbol, at, next);
+      bits.fill(log + 1 - weight, at, next);
+      at = next;
+    });
+  }
+  return { table: { log, symbols, bits }, length };
+}
+
+/** The probabilities of symbols, and the table that they make. */
+function readFse(
+  bytes: Buffer,
+  mostLog: number,
+  mostSymbol: number,
+): { readonly table: FseTable; readonly length: number } {
+  let bit = 0;
+  const peek = (count: number) => {
+    const at = bit >> 3;
+    const word = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16);
+    return (word >>> (bit & 7)) & ((1 << count) - 1);
+  };
+  if (bytes.length === 0) throw cut();
+  const log = peek(4) + 5;
+  bit = 4;
+  if (log > mostLog) throw damaged("a table of probabilities that is too large");
+  const counts: number[] = [];
+  let left = (1 << log) + 1;
+  while (left > 1) {
+    if (bit > bytes.length * 8 || counts.length > mostSymbol) throw damaged("a table of probabilities that is damaged");
+    // Values that cannot be reached any more leave shorter codes for small ones.
+    const width = 32 - Math.clz32(left);
+    const short = 2 ** width - 1 - left;
+    let value = peek(width - 1);
+    if (value < short) bit += width - 1;
+    else {
+      value = peek(width);
+      bit += width;
+      if (value >= 2 ** (width - 1)) value -= short;
+    }
+    const count = value - 1;
+    counts.push(count);
+    left -= Math.abs(count);
+    if (count === 0) {
+      for (let more = 3; more === 3; ) {
+        more = peek(2);
+        bit += 2;
+        for (let i = 0; i < more; i++) counts.push(0);
+        if (counts.length > mostSymbol + 1) throw damaged("a table of probabilities that is damaged");
+      }
+    }
+  }
+  if (left !== 1 || counts.length > mostSymbol + 1 || bit > bytes.length * 8)
+    throw damaged("a table of probabilities that is damaged");
+  return { table: makeTable(counts, log), length: (bit + 7) >> 3 };
+}
+
+function makeTable(counts: readonly number[], log: number): FseTable {
+  const size = 1 << log;
+  const symbols = new Uint8Array(size);
+  const next = counts.map((count) => (count < 0 ? 1 : count));
+  let high = size - 1;
+  counts.forEach((count, symbol) => {
+    if (count < 0) symbols[high--] = symbol;
+  });
+  const step = (size >> 1) + (size >> 3) + 3;
+  let at = 0;
+  counts.forEach((count, symbol) => {
+    for (let i = 0; i < count; i++) {
+      symbols[at] = symbol;
+      do at = (at + step) & (size - 1);
+      while (at > high);
+    }
+  });
+  if (at !== 0) throw damaged("a table of probabilities that is damaged");
+  const bits = new Uint8Array(size);
+  const base = new Uint16Array(size);
+  for (let state = 0; state < size; state++) {
+    const number = next[symbols[state]]++;
+    bits[state] = log - (31 - Math.clz32(number));
+    base[state] = (number << bits[state]) - size;
+  }
+  return { log, symbols, bits, base };
+}
+
+function single(symbol: number, most: number): FseTable {
+  if (symbol > most) throw damaged("a symbol that is unknown");
+  return { log: 0, symbols: Uint8Array.of(symbol), bits: Uint8Array.of(0), base: Uint16Array.of(0) };
+}
+
+/** Of lengths of literals, offsets and lengths of matches, in this order. */
+const MOST_LOG = [9, 8, 9];
+const MOST_SYMBOL = [35, 31, 52];
+
+function basesOf(bits: Uint8Array, first: number): Uint32Array {
+  let base = first;
+  return Uint32Array.from(bits, (each) => {
+    const own = base;
+    base += 2 ** each;
+    return own;
+  });
+}
+const zeros = (count: number) => new Uint8Array(count);
+const LENGTH_BITS = Uint8Array.of(...zeros(16), 1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16);
+const LENGTH_BASE = basesOf(LENGTH_BITS, 0);
+const MATCH_BITS = Uint8Array.of(...zeros(32), 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16);
+const MATCH_BASE = basesOf(MATCH_BITS, 3);
+
+/** RFC 8878, 3.1.1.3.2.2. */
+const PREDEFINED: readonly FseTable[] = [
+  makeTable(
+    [4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1, -1, -1, -1, -1],
+    6,
+  ),
+  makeTable([1, 1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1], 5),
+  makeTable(
+    [
+      1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+      1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1,
+    ],
+    6,
+  ),
+];
