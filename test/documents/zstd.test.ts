@@ -15,7 +15,7 @@ async function unpack(packed: Buffer, pieces = 7): Promise<Buffer> {
 /** A frame of blocks as they are, by RFC 8878. @param window as the header's byte says it: 0xa8 is 2 GiB */
 function frame(blocks: readonly Buffer[], { window = 0x50, checksum = false } = {}): Buffer {
   const hash = new XxHash64();
-  const parts = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, checksum ? 4 : 0, window])];
+  const parts: Buffer[] = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, checksum ? 4 : 0, window])];
   blocks.forEach((block, i) => {
     const head = Buffer.alloc(3);
     head.writeUIntLE((block.length << 3) | (i === blocks.length - 1 ? 1 : 0), 0, 3);
