@@ -82,7 +82,13 @@ function filesOf(folder) {
 function sourceHash(folders, project) {
   const hash = createHash("sha256");
   const typescript = join(root, "node_modules", "typescript", "package.json");
-  const files = [...folders.flatMap((folder) => filesOf(join(root, folder))), join(root, project), typescript];
+  const hoverText = join(root, "scripts", "hover-text.mjs");
+  const files = [
+    ...folders.flatMap((folder) => filesOf(join(root, folder))),
+    join(root, project),
+    typescript,
+    hoverText,
+  ];
   for (const file of files)
     hash
       .update(`${relative(root, file)}\0`)
@@ -118,6 +124,11 @@ export function build({ out = "dist", project = "tsconfig.json", folders = ["src
     return code;
   }
   copyAssets(temporary);
+  const hover = run(process.execPath, [join(root, "scripts", "hover-text.mjs"), temporary]);
+  if (hover !== 0) {
+    rmSync(temporary, { recursive: true, force: true });
+    return hover;
+  }
   writeFileSync(join(temporary, ".sources"), hash);
   replace(temporary, target);
   return 0;

@@ -1,4 +1,6 @@
 /** @file From a graph to something that runs: the one place where a target is chosen. */
+export { QuernError } from "../errors.js";
+
 import type { Precision } from "../compiler/index.js";
 import type { Entries } from "../tensor/index.js";
 import { compileCpu } from "./cpu/index.js";

@@ -4,8 +4,8 @@
  * The schema, a zod object, is the only source of the verb's flags, its `--help`, its checks and its config file. Each
  * option is described with its unit; `.meta({ value: "PATH" })` names its value in the help, `.meta({ separator: "," })`
  * lets a list be given as `A,B`. A key `keyValueHeads` becomes the flag `--key-value-heads`, or what `.meta({ flag })`
- * says. A boolean that is true by default becomes `--no-…`. Every verb has `--config`, `--json`, `--debug` and `--help`
- * beside its own.
+ * says. A boolean that is true by default becomes `--no-…`; its help is "do not" and the option's description, or what
+ * `.meta({ off })` says. Every verb has `--config`, `--json`, `--debug` and `--help` beside its own.
  *
  *     // src/commands/count.ts — and one line in src/cli.ts
  *     export default defineCommand({

@@ -6,7 +6,7 @@ export default defineCommand({
     "Show what Quern finds on this machine and what it makes of it: compiler, instruction set, threads, memory and the " +
     "measured peaks that every share of the peak refers to (about five seconds). The last line is to be set beside a figure.",
   options: z.object({
-    measure: z.boolean().default(true).describe("leave the peaks unmeasured"),
+    measure: z.boolean().default(true).describe("measure the peaks of arithmetic and memory"),
   }),
   examples: ["quern doctor", "quern doctor --json"],
   async run({ measure }, { print, signal }) {

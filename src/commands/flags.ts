@@ -29,6 +29,7 @@ interface Described {
   readonly value?: string;
   readonly flag?: string;
   readonly separator?: string;
+  readonly off?: string;
 }
 
 /** The flags of a schema, in its own order. */
@@ -42,14 +43,16 @@ export function flagsOf(schema: z.ZodObject): Flag[] {
     const item = list ? (property.items ?? {}) : property;
     const kind = kindOf(item);
     const name = property.flag ?? kebab(key);
+    const negated = kind === "boolean" && property.default === true;
+    const { description = "" } = property;
     return {
       key,
-      flag: kind === "boolean" && property.default === true ? `--no-${name}` : `--${name}`,
+      flag: negated ? `--no-${name}` : `--${name}`,
       kind,
       list,
       separator: property.separator,
       value: property.value ?? item.enum?.join("|") ?? (kind === "text" ? "TEXT" : item.type === "integer" ? "N" : "X"),
-      description: property.description ?? "",
+      description: negated ? (property.off ?? `do not ${description}`) : description,
       required: described.required?.includes(key) ?? false,
       fallback: property.default,
     };

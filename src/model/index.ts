@@ -1,4 +1,5 @@
 /** @file Models: their sizes, parameters, forward pass, and their files in the Hugging Face layout. */
+export { QuernError } from "../errors.js";
 
 export type { FloatDType } from "../tensor/index.js";
 export { type ModelFolder, openModel, type WriteModelOptions, writeModel } from "./checkpoint.js";

@@ -199,8 +199,12 @@ function secondOrder(node: Node): never {
  *
  * @param loss shape []
  * @param wanted usually variables; one that the loss does not depend on gets zeros
+ * @returns one for each that is wanted, in that order; a tuple for a tuple
  */
-export function gradients(loss: Tensor, wanted: readonly Tensor[]): Tensor[] {
+export function gradients<const T extends readonly Tensor[]>(
+  loss: Tensor,
+  wanted: T,
+): { -readonly [I in keyof T]: Tensor } {
   if (sizeOf(loss.shape) !== 1) throw new ShapeError(`gradients: the loss has shape (${loss.shape}), not ()`);
   const needed = dependents(loss, wanted);
   const collected = new Map<string, Tensor>([[tensorKey(loss), broadcast(literal(1), loss.shape)]]);
@@ -216,7 +220,8 @@ export function gradients(loss: Tensor, wanted: readonly Tensor[]): Tensor[] {
       collected.set(key, before ? add(before, gradient) : gradient);
     });
   }
-  return wanted.map((tensor) => collected.get(tensorKey(tensor)) ?? broadcast(literal(0), tensor.shape));
+  const found = wanted.map((tensor) => collected.get(tensorKey(tensor)) ?? broadcast(literal(0), tensor.shape));
+  return found as { -readonly [I in keyof T]: Tensor };
 }
 
 /** The nodes on the way from `wanted` to `loss`; gradients for any other would be thrown away. */

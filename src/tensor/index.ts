@@ -1,4 +1,5 @@
 /** @file Symbolic tensors: shapes, operations and gradient rules. Pure: nothing here computes a value. */
+export { QuernError } from "../errors.js";
 export * from "./compositions.js";
 export * from "./float-formats.js";
 export { gradients } from "./gradient.js";

@@ -101,8 +101,13 @@ export function broadcast(x: Tensor, shape: Shape): Tensor {
 const axisOf = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
 
 /** x cut along an axis (a negative one counts from the end) into pieces of these sizes. */
-export function split(x: Tensor, sizes: readonly number[], axis: number): readonly Tensor[] {
-  return sizes.length === 1 ? [x] : apply("split", [x], { axis: axisOf(axis, x.shape.length), sizes });
+export function split<const S extends readonly number[]>(
+  x: Tensor,
+  sizes: S,
+  axis: number,
+): { readonly [I in keyof S]: Tensor } {
+  const parts = sizes.length === 1 ? [x] : apply("split", [x], { axis: axisOf(axis, x.shape.length), sizes });
+  return parts as { readonly [I in keyof S]: Tensor };
 }
 
 /** x from `start` to `end` (not with it) along an axis. */

@@ -42,5 +42,9 @@ export const generateOptions = z.object({
     .meta({ value: "TEXT" }),
   seed: z.int().min(0).default(0).describe("seed of the draws: the same seed gives the same text").meta({ value: "S" }),
   threads: z.int().min(1).max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
-  cache: z.boolean().default(true).describe("compute the whole text anew for every token (slow; for checking)"),
+  cache: z
+    .boolean()
+    .default(true)
+    .describe("keep the keys and values of the text so far")
+    .meta({ off: "compute the whole text anew for every token (slow; for checking)" }),
 });

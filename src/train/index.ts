@@ -1,4 +1,5 @@
 /** @file Training: optimizer, schedule, batches, loop, runs on disk, evaluation, generation. */
+export { InterruptedError, QuernError } from "../errors.js";
 export { ADAMW_DEFAULTS, type AdamWOptions, adamw, adamwScalars } from "./adamw.js";
 export { type BenchOptions, type BenchResult, benchmark } from "./bench/index.js";
 export { type CompressionBaselines, compressionBaselines } from "./compression.js";

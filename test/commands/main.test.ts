@@ -16,7 +16,8 @@ const count = defineCommand({
     text: z.array(z.string()).optional().describe("more files").meta({ value: "PATH" }),
     special: z.array(z.string()).default([]).describe("special words").meta({ separator: "," }),
     mode: z.enum(["fast", "slow"]).default("fast").describe("how"),
-    cache: z.boolean().default(true).describe("count everything again"),
+    cache: z.boolean().default(true).describe("keep what was counted"),
+    fresh: z.boolean().default(true).describe("keep words").meta({ off: "count everything again" }),
     verbose: z.boolean().default(false).describe("say more"),
     seed: z.int().default(0).describe("seed"),
   }),
@@ -93,6 +94,7 @@ describe("flags", () => {
       special: ["x", "y"],
       mode: "slow",
       cache: true,
+      fresh: true,
       verbose: false,
       seed: -3,
     });
@@ -218,7 +220,8 @@ describe("help", () => {
   it("shows each option with its default", async () => {
     expect(await run("help count")).toBe(0);
     expect(out).toMatch(/--longest-word <N> +longest word counted, in characters \(default 40\)/);
-    expect(out).toMatch(/--no-cache/);
+    expect(out).toMatch(/--no-cache +do not keep what was counted\n/);
+    expect(out).toMatch(/--no-fresh +count everything again\n/);
     expect(out).toMatch(/--mode <fast\|slow> +how \(default fast\)/);
     expect(out).toContain("quern count a.txt");
   });
