@@ -19,3 +19,6 @@ export function hideCredentials(text: string): string {
 
 /** What somebody else wrote, as a message may quote it. */
 export const quoted = (text: string) => escapeControls(hideCredentials(text));
+
+/** The beginning of what a server wrote, of any length. */
+export const excerpt = (text: string) => escapeControls(text.slice(0, 60));

@@ -10,7 +10,7 @@ import type { z } from "zod";
 import { type OutputLayout, withOutput, writeFileAtomic } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
-import { escapeControls, hideCredentials, quoted } from "../../printable.js";
+import { excerpt, hideCredentials, quoted } from "../../printable.js";
 import type { OnProgress } from "../../progress.js";
 import { version } from "../../version.js";
 import { type HttpResponse, parseHttpResponse } from "../archive/http-message.js";
@@ -20,10 +20,11 @@ import { kindOfBody, mediaTypeOf } from "../media-type.js";
 import { PrivateAddressError } from "./addresses.js";
 import { crawlOptions } from "./crawl-options.js";
 import { exchangeRecords, payloadOf } from "./exchange-records.js";
-import { type Exchange, Fetcher, LargeAnswerError, loadFetcher } from "./fetcher.js";
+import { type Exchange, Fetcher, failureOf, LargeAnswerError, loadFetcher, pathOf } from "./fetcher.js";
 import { Frontier, frontierLimits, type Queued } from "./frontier.js";
 import { directivesOf, readLinks, readSitemap } from "./links.js";
-import { ALLOW_ALL, LARGEST_ROBOTS, type Robots, robotsFrom, unreadableRobots } from "./robots.js";
+import type { Robots } from "./robots.js";
+import { fetchRobots } from "./robots-fetch.js";
 import { Scope } from "./scope.js";
 import { CrawlStore, type Done, type Line, type Waiting } from "./store.js";
 import { locationOf, normaliseUrl } from "./urls.js";
@@ -59,8 +60,6 @@ interface Host {
 
 const RETRIES = 3;
 const MOST_HOPS = 10;
-/** RFC 9309, 2.3.1.2. */
-const ROBOTS_HOPS = 5;
 /** RFC 9309, 2.4. */
 const ROBOTS_AGE = 24 * 3600 * 1000;
 /** Bytes of rules that are kept of all hosts; those of hosts that rest are fetched again when they are needed. */
@@ -91,6 +90,10 @@ export async function crawl(options: CrawlOptions): Promise<CrawlResult> {
     }
     return start;
   });
+  // It becomes a header.
+  if (/[^ -~]/.test(o.contact)) {
+    throw new QuernError(`the contact ${quoted(o.contact)} must be plain ASCII`, { exitCode: 2 });
+  }
   await loadFetcher();
   // There may always be more to fetch, so a crawl is never finished.
   const claim = { verb: "data crawl", out: o.out, inputs: [], layout: crawlLayout, resume: true, open: true };
@@ -287,43 +290,26 @@ class Crawl {
     host.ready = Math.max(host.ready, Date.now() + delay * 1000);
   }
 
-  /** Fetches a host's rules; those of another origin, to which the request was redirected, hold as its own. */
   async #fetchRobots(host: Host): Promise<void> {
     this.#fetches += 1;
+    const others: Fetcher[] = [];
+    const fetcherOf = (origin: string) => {
+      if (origin === host.origin) return host.fetcher;
+      const other = this.#fetcher(origin);
+      others.push(other);
+      return other;
+    };
+    const keep = (url: string, exchange: Exchange) => this.#store.write(this.#records(url, exchange, null), [], null);
     const url = `${host.origin}/robots.txt`;
-    let place = url;
-    let fetcher = host.fetcher;
     let robots: Robots;
     try {
-      for (let hops = 0; ; hops++) {
-        const exchange = await fetcher.get(pathOf(place), {
-          accept: "text/plain",
-          bytes: LARGEST_ROBOTS,
-          signal: this.#signal,
-        });
-        await this.#store.write(this.#records(place, exchange, null), [], null);
-        const location = exchange.status >= 300 && exchange.status < 400 ? exchange.headers.get("location") : undefined;
-        const target = location === undefined ? null : normaliseUrl(locationOf(location), place);
-        if (target === null || hops === ROBOTS_HOPS) {
-          robots = readRobots(url, exchange);
-          break;
-        }
-        const { origin } = new URL(target);
-        if (origin !== new URL(place).origin) {
-          if (fetcher !== host.fetcher) await this.#release(fetcher);
-          fetcher = origin === host.origin ? host.fetcher : this.#fetcher(origin);
-        }
-        place = target;
-      }
+      robots = await fetchRobots(url, fetcherOf, keep, this.#signal);
     } catch (error) {
       if (this.#signal?.aborted) return;
-      if (error instanceof QuernError) throw error;
-      // Of a private host the pages are refused by themselves.
-      const isPrivate = error instanceof PrivateAddressError && place === url;
-      robots = isPrivate ? ALLOW_ALL : unreadableRobots(failure(error));
+      throw error;
     } finally {
-      if (fetcher !== host.fetcher) await this.#release(fetcher);
-      this.#bytes += host.fetcher.takeReceived();
+      for (const fetcher of [host.fetcher, ...others]) this.#bytes += fetcher.takeReceived();
+      await Promise.all(others.map((other) => other.close()));
     }
     this.#rules += robots.size - (host.robots?.size ?? 0);
     host.robots = robots;
@@ -338,11 +324,6 @@ class Crawl {
         [],
       );
     }
-  }
-
-  async #release(fetcher: Fetcher): Promise<void> {
-    this.#bytes += fetcher.takeReceived();
-    await fetcher.close();
   }
 
   #forgetRules(current: Host): void {
@@ -373,7 +354,7 @@ class Crawl {
       }
       if (error instanceof LargeAnswerError)
         return this.#finish({ url: entry.url, outcome: "a head beyond the limit" });
-      return this.#again(host, entry, failure(error), 0);
+      return this.#again(host, entry, failureOf(error), 0);
     }
     const { status, headers, cut } = exchange;
     if (status === 429 || status >= 500) {
@@ -395,7 +376,7 @@ class Crawl {
     const response = parseHttpResponse(exchange.response, 8 * maxPageBytes);
     if (response === null) return this.#finish({ url: entry.url, outcome: "no HTTP answer" });
     if (response.body.length === 0 && response.flaws.length > 0) {
-      const outcome = `a body that is damaged (${shown(response.flaws[0])})`;
+      const outcome = `a body that is damaged (${excerpt(response.flaws[0])})`;
       return this.#finish({ url: entry.url, outcome, status });
     }
     if (isSitemap) return this.#readSitemap(entry, response, this.#records(entry.url, exchange, null));
@@ -511,35 +492,9 @@ class Crawl {
   }
 }
 
-const pathOf = (url: string) => {
-  const { pathname, search } = new URL(url);
-  return pathname + search;
-};
 /** Of a Retry-After header: seconds, or a date (RFC 9110, 10.2.3). */
 const secondsIn = (text: string) => (/^\d+$/.test(text) ? Number(text) : (Date.parse(text) - Date.now()) / 1000);
 /** True unless the header names another type; where it names none, the body decides. */
 const mayBe = (types: RegExp, headers: ReadonlyMap<string, string>) =>
   types.test(mediaTypeOf(headers.get("content-type") ?? "") ?? "text/plain");
-/** What a server wrote, of any length. */
-const shown = (text: string) => escapeControls(text.slice(0, 60));
-const ofType = (type: string | null) => `of type ${shown(type ?? "unknown")}`;
-
-/** A file that came in part, or damaged, is none: it may lack the rule that forbids. */
-function readRobots(url: string, exchange: Exchange): Robots {
-  const { status, cut } = exchange;
-  if (cut === "time" || cut === "disconnect") return unreadableRobots(cut === "time" ? "too slow" : "broken off");
-  const response = parseHttpResponse(exchange.response, 64 * LARGEST_ROBOTS);
-  if (response === null) return unreadableRobots("no HTTP answer");
-  const [flaw] = response.flaws;
-  if (status < 300 && response.body.length === 0 && flaw !== undefined) return unreadableRobots(shown(flaw));
-  // A redirect that leads nowhere leads to no file.
-  return robotsFrom(url, status >= 300 && status < 400 ? 404 : status, response.body);
-}
-
-function failure(error: unknown): string {
-  const { code, name } = error as { readonly code?: string; readonly name: string };
-  if (name === "TimeoutError" || code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_CONNECT_TIMEOUT")
-    return "too slow";
-  if (error instanceof LargeAnswerError) return "an answer beyond the limit";
-  return `no answer (${code ?? name})`;
-}
+const ofType = (type: string | null) => `of type ${excerpt(type ?? "unknown")}`;

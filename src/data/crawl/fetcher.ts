@@ -252,3 +252,18 @@ function final(received: Buffer, headers: Exchange["headers"]): Buffer {
   if (head < 0 || !/^\d{1,15}$/.test(length) || headers.has("transfer-encoding")) return answer;
   return answer.subarray(0, head + 4 + Number(length));
 }
+
+/** What a request asks for: path and query of an address. */
+export function pathOf(url: string): string {
+  const { pathname, search } = new URL(url);
+  return pathname + search;
+}
+
+/** Why there is no answer, from what `get` throws. */
+export function failureOf(error: unknown): string {
+  const { code, name } = error as { readonly code?: string; readonly name: string };
+  if (name === "TimeoutError" || code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_CONNECT_TIMEOUT")
+    return "too slow";
+  if (error instanceof LargeAnswerError) return "an answer beyond the limit";
+  return `no answer (${code ?? name})`;
+}

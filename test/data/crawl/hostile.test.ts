@@ -199,7 +199,10 @@ describe("robots.txt of a crawl", () => {
       socket.end();
     };
     expect((await run()).outcomes).toEqual({ "robots.txt: broken off": 1 });
-    expect(asked).toEqual(["/robots.txt"]);
+    const packed = gzipSync("User-agent: *\nAllow: /\n\nUser-agent: quern\nDisallow: /\n").subarray(0, -20);
+    robots = (socket) => socket.write(page(packed, "content-type: text/plain\r\ncontent-encoding: gzip"));
+    expect((await run()).outcomes).toEqual({ "robots.txt: cut short": 1 });
+    expect(asked).toEqual(["/robots.txt", "/robots.txt"]);
   });
 
   it("is asked for again by the next run, which fetches what the last was refused", async () => {

@@ -1,0 +1,56 @@
+/** @file Fetching a robots.txt: redirects are followed to wherever they lead, and a file that did not come whole is none. */
+import { excerpt } from "../../printable.js";
+import { parseHttpResponse } from "../archive/http-message.js";
+import { PrivateAddressError } from "./addresses.js";
+import { type Exchange, type Fetcher, failureOf, pathOf } from "./fetcher.js";
+import { ALLOW_ALL, LARGEST_ROBOTS, type Robots, robotsFrom, unreadableRobots } from "./robots.js";
+import { locationOf, normaliseUrl } from "./urls.js";
+
+/** RFC 9309, 2.3.1.2. */
+const MOST_HOPS = 5;
+
+/**
+ * The rules of an origin. Those that stand elsewhere, where the request was redirected to, hold as its own.
+ *
+ * @param url of the robots.txt
+ * @param fetcherOf gives the connection to an origin
+ * @param keep gets each exchange
+ * @throws the signal's reason, and what `keep` throws
+ */
+export async function fetchRobots(
+  url: string,
+  fetcherOf: (origin: string) => Fetcher,
+  keep: (url: string, exchange: Exchange) => Promise<void>,
+  signal?: AbortSignal,
+): Promise<Robots> {
+  let place = url;
+  for (let hops = 0; ; hops++) {
+    let exchange: Exchange;
+    try {
+      const fetcher = fetcherOf(new URL(place).origin);
+      exchange = await fetcher.get(pathOf(place), { accept: "text/plain", bytes: LARGEST_ROBOTS, signal });
+    } catch (error) {
+      signal?.throwIfAborted();
+      // Of a private host the pages are refused by themselves.
+      return error instanceof PrivateAddressError && hops === 0 ? ALLOW_ALL : unreadableRobots(failureOf(error));
+    }
+    await keep(place, exchange);
+    const { status, headers } = exchange;
+    const location = status >= 300 && status < 400 ? headers.get("location") : undefined;
+    const target = location === undefined ? null : normaliseUrl(locationOf(location), place);
+    if (target === null || hops === MOST_HOPS) return readRobots(url, exchange);
+    place = target;
+  }
+}
+
+/** A file that came in part, or damaged, is none: it may lack the rule that forbids. */
+function readRobots(url: string, { status, cut, response }: Exchange): Robots {
+  if (cut === "time" || cut === "disconnect") return unreadableRobots(cut === "time" ? "too slow" : "broken off");
+  const answer = parseHttpResponse(response, 64 * LARGEST_ROBOTS);
+  if (answer === null) return unreadableRobots("no HTTP answer");
+  const [flaw] = answer.flaws;
+  const isWhole = flaw === undefined || (cut === "length" && answer.body.length > 0);
+  if (status < 300 && !isWhole) return unreadableRobots(excerpt(flaw));
+  // A redirect that leads nowhere leads to no file.
+  return robotsFrom(url, status >= 300 && status < 400 ? 404 : status, answer.body);
+}
