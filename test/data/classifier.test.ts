@@ -4,6 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { labelName, readClassifier, writeClassifier } from "../../src/data/classifier/file.js";
+import { LabelWords, treeOfLabels } from "../../src/data/classifier/label-tree.js";
 import { Predictor, predictFile, testClassifier } from "../../src/data/classifier/predict.js";
 import { type TrainClassifierOptions, trainClassifier, wholeLines } from "../../src/data/classifier/train.js";
 
@@ -131,6 +132,74 @@ describe("training a classifier", () => {
     const [a, b, c] = models.map(({ classifier }) => Buffer.from(classifier.input.slice().buffer).toString("hex"));
     expect(a).toBe(b);
     expect(a).not.toBe(c);
+  });
+
+  it("learns close labels by hierarchical softmax nearly as well as by the whole softmax", async () => {
+    // Twenty labels in five families, which share three words of four.
+    let state = 3;
+    const next = (n: number) => {
+      state = (state * 48271) % 2147483647;
+      return state % n;
+    };
+    const line = () => {
+      const label = next(20);
+      const words = Array.from({ length: 6 }, () =>
+        next(4) === 0 ? `own${label}x${next(30)}` : `family${label % 5}x${next(60)}`,
+      );
+      return `__label__l${label} ${words.join(" ")}\n`;
+    };
+    const train = await file("train.txt", Array.from({ length: 3000 }, line).join(""));
+    const test = await file("test.txt", Array.from({ length: 1000 }, line).join(""));
+    const precision: Record<string, number> = {};
+    for (const loss of ["softmax", "hs"] as const) {
+      const { classifier } = await trainClassifier(train, { dim: 16, epoch: 10, lr: 0.5, loss });
+      precision[loss] = (await testClassifier(classifier, test)).precision;
+    }
+    expect(precision.softmax).toBeGreaterThan(0.7);
+    expect(precision.hs).toBeGreaterThan(precision.softmax - 0.03);
+  });
+
+  it("gives labels the counts by which Huffman's tree is that of like labels", () => {
+    const labels = Array.from({ length: 8 }, (_, i) => ({ bytes: `__label__${i}`, count: 100 - i }));
+    const words = new LabelWords(labels.length);
+    for (const [i] of labels.entries()) {
+      for (let j = 0; j < 40; j++) words.add(i, `pair${i % 4}x${j}`, 1);
+      for (let j = 0; j < 40; j++) words.add(i, `half${i % 2}x${j}`, 1);
+      for (let j = 0; j < 5; j++) words.add(i, `own${i}x${j}`, 1);
+    }
+    const tree = treeOfLabels(labels, words);
+    expect(tree.map(({ count }) => count)).toEqual(tree.map(({ count }) => count).sort((a, b) => b - a));
+    // Huffman's code, as plain as it can be: the two lightest become one, the oldest first among equals.
+    let nodes = tree.map(({ was, count }) => ({ leaves: [was], count }));
+    const joined: number[][] = [];
+    while (nodes.length > 1) {
+      nodes.sort((a, b) => a.count - b.count);
+      const [a, b, ...rest] = nodes;
+      const both = { leaves: [...a.leaves, ...b.leaves].sort(), count: a.count + b.count };
+      joined.push(both.leaves);
+      nodes = [...rest, both];
+    }
+    for (const pair of [
+      [0, 4],
+      [1, 5],
+      [2, 6],
+      [3, 7],
+      [0, 2, 4, 6],
+      [1, 3, 5, 7],
+    ])
+      expect(joined).toContainEqual(pair);
+    // One label, labels without words, and labels whose tree is too deep for counts.
+    expect(treeOfLabels(labels.slice(0, 1), words)[0].was).toBe(0);
+    expect(
+      treeOfLabels(labels, new LabelWords(8))
+        .map(({ was }) => was)
+        .sort(),
+    ).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    const steep = Array.from({ length: 60 }, (_, i) => ({
+      bytes: `__label__${i}`,
+      count: 2 ** (50 - Math.min(i, 50)),
+    }));
+    expect(treeOfLabels(steep, new LabelWords(60)).map(({ count }) => count)).toEqual(steep.map(({ count }) => count));
   });
 
   it("names labels that occur once", async () => {

@@ -28,6 +28,7 @@ typedef struct {
   int32_t loss_kind;
   const int32_t *path_start, *nodes, *left, *right;
   const uint8_t *codes;
+  const float *pace; // of a node: by how much faster it learns than the root
   // Of this thread.
   int32_t *ids, *line_labels, *hashes;
   float *hidden, *gradient, *scores;
@@ -231,7 +232,7 @@ static double decide(Classifier *c, int32_t node, int code, float rate) {
   float score = sigmoid(dot(row, c->hidden, c->stride));
   float alpha = rate * ((float)code - score);
   add_row(c->gradient, row, alpha, c->stride);
-  add_row(row, c->hidden, alpha, c->stride);
+  add_row(row, c->hidden, alpha * c->pace[node], c->stride);
   float right = code ? score : 1 - score;
   return -logarithm(right < 1e-30f ? 1e-30 : right);
 }

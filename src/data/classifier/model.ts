@@ -52,10 +52,12 @@ export const classifierKernel = (memory: WebAssembly.Memory) =>
 const FIELDS = [
   ...["words", "labels", "text", "start", "table", "tableMask", "subwordStart", "subwords", "bucket", "ngrams"],
   ...["minn", "maxn", "prefix", "prefixLength", "kept", "keptPairs", "input", "output", "dim", "stride"],
-  ...["lossKind", "pathStart", "nodes", "left", "right", "codes", "ids", "lineLabels", "hashes", "hidden"],
+  ...["lossKind", "pathStart", "nodes", "left", "right", "codes", "pace", "ids", "lineLabels", "hashes", "hidden"],
   ...["gradient", "scores", "random", "idCount", "labelCount", "tokenCount"],
 ] as const;
-const STRUCT_BYTES = 4 * FIELDS.length + 16;
+/** Where the sums of training lie: doubles behind the fields. */
+const SUMS = 8 * Math.ceil(FIELDS.length / 2);
+const STRUCT_BYTES = SUMS + 16;
 const LOSS_KINDS: Readonly<Record<ClassifierLoss, number>> = { softmax: 0, hs: 1, independent: 2 };
 
 /** Longest line, in bytes, that is read as one; a longer one goes on as the next. */
@@ -79,9 +81,10 @@ export class Classifier {
   #top: number;
 
   /**
+   * @param examples of each label, where the vocabulary's counts of labels only shape the tree
    * @throws QuernError where the model does not fit the memory that WebAssembly can address (4 GiB)
    */
-  constructor(shape: ClassifierShape, vocabulary: Vocabulary) {
+  constructor(shape: ClassifierShape, vocabulary: Vocabulary, examples?: readonly number[]) {
     this.shape = shape;
     this.vocabulary = vocabulary;
     const { words, labels, kept } = vocabulary;
@@ -106,7 +109,13 @@ export class Classifier {
       starts[i + 1] = starts[i] + bytes.length;
     });
     const tableSize = 2 ** Math.ceil(Math.log2(2 * entries.length + 16));
-    const paths = shape.loss === "hs" ? huffmanPaths(labels.map(({ count }) => count)) : null;
+    const paths =
+      shape.loss === "hs"
+        ? huffmanPaths(
+            labels.map(({ count }) => count),
+            examples,
+          )
+        : null;
     const prefix = Buffer.from(LABEL_PREFIX);
     this.struct = this.reserve(STRUCT_BYTES);
     this.set({
@@ -133,6 +142,7 @@ export class Classifier {
         left: this.#put(paths.left),
         right: this.#put(paths.right),
         codes: this.#put(paths.codes),
+        pace: this.#put(paths.pace),
       }),
       random: 1,
     });
@@ -197,7 +207,7 @@ export class Classifier {
     return address;
   }
 
-  #put(data: Uint8Array | Int32Array): number {
+  #put(data: Uint8Array | Int32Array | Float32Array): number {
     const address = this.reserve(data.byteLength);
     new Uint8Array(this.memory.buffer).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), address);
     return address;
@@ -214,7 +224,7 @@ export class Classifier {
 
   /** Sums since training began: loss and examples. */
   sums(struct = this.struct): { readonly loss: number; readonly examples: number } {
-    const [loss, examples] = new Float64Array(this.memory.buffer, struct + 4 * FIELDS.length, 2);
+    const [loss, examples] = new Float64Array(this.memory.buffer, struct + SUMS, 2);
     return { loss, examples };
   }
 
@@ -240,10 +250,15 @@ interface Paths {
   /** Children of inner nodes: labels, then inner nodes by `labels + number`. */
   readonly left: Int32Array;
   readonly right: Int32Array;
+  /** Of inner nodes: how many times faster than the root they learn. */
+  readonly pace: Float32Array;
 }
 
+/** Most times: with more, the weights of rare labels swing instead of settling. */
+const FASTEST = 8;
+
 /** The Huffman tree over labels sorted by falling count (Mikolov et al. 2013), with fastText's choice among equal counts. */
-function huffmanPaths(counts: readonly number[]): Paths {
+function huffmanPaths(counts: readonly number[], examples = counts): Paths {
   const size = counts.length;
   const weight = [...counts, ...new Array<number>(Math.max(0, size - 1)).fill(1e15)];
   const parent = new Int32Array(weight.length).fill(-1);
@@ -273,5 +288,11 @@ function huffmanPaths(counts: readonly number[]): Paths {
     }
     start[label + 1] = nodes.length;
   }
-  return { start, nodes: Int32Array.from(nodes), codes: Uint8Array.from(codes), left, right };
+  // A node learns from the examples of the labels under it alone: at the root's rate it would hardly have begun when the
+  // rate has fallen to 0. So it learns faster in proportion, within limits.
+  const under = [...examples, ...new Array<number>(Math.max(0, size - 1)).fill(0)];
+  for (let i = size; i < under.length; i++) under[i] = under[left[i - size]] + under[right[i - size]];
+  const all = under[under.length - 1];
+  const pace = Float32Array.from(left, (_, i) => Math.min(FASTEST, all / Math.max(1, under[size + i] ?? all)));
+  return { start, nodes: Int32Array.from(nodes), codes: Uint8Array.from(codes), left, right, pace };
 }

@@ -9,6 +9,7 @@ import { fileError, QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
 import { labelName } from "./file.js";
+import { LabelWords, treeOfLabels } from "./label-tree.js";
 import { Classifier, type Entry, LABEL_PREFIX, LONGEST_LINE } from "./model.js";
 import { trainClassifierOptions } from "./train-options.js";
 
@@ -44,16 +45,19 @@ export async function trainClassifier(path: string, options: TrainClassifierOpti
   }
   // Without a shortest length there are no n-grams of characters, whatever the longest.
   const [minn, maxn] = o.minn > 0 && o.maxn > 0 ? [o.minn, o.maxn] : [0, 0];
-  const { words, labels, tokens, lines } = await count(path, o.minCount, { signal, onProgress });
-  if (labels.length === 0) {
+  const { words, labels: counted, tokens, lines } = await count(path, o.minCount, { signal, onProgress });
+  if (counted.length === 0) {
     throw new QuernError(`${path} has no line with a label; a line is ${LABEL_PREFIX}NAME and the text`, {
       exitCode: 2,
     });
   }
   const bucket = o.wordNgrams > 1 || maxn > 0 ? o.bucket : 0;
+  const tree = o.loss === "hs" ? treeOfLabels(counted, await wordsOfLabels(path, counted, words, signal)) : undefined;
+  const labels = tree?.map(({ bytes, count: weight }) => ({ bytes, count: weight })) ?? counted;
   const classifier = new Classifier(
     { dim: o.dim, wordNgrams: o.wordNgrams, bucket, minn, maxn, loss: o.loss },
     { words, labels, tokens, kept: null },
+    tree?.map(({ was }) => counted[was].count),
   );
   const { kernel, stride, inputRows } = classifier;
   kernel.fill_random(classifier.get("input"), inputRows, o.dim, stride, o.seed + 1);
@@ -80,7 +84,7 @@ export async function trainClassifier(path: string, options: TrainClassifierOpti
     record: { epoch: o.epoch, minCount: o.minCount },
     words: words.length,
     labels: labels.length,
-    once: labels.filter((label) => label.count === 1).map(labelName),
+    once: counted.filter((label) => label.count === 1).map(labelName),
     tokens,
     loss,
     tokensPerSecond: (tokens * o.epoch) / seconds,
@@ -209,6 +213,39 @@ export async function* wholeLines(path: string, from = 0, to = Number.POSITIVE_I
   } finally {
     await handle?.close();
   }
+}
+
+/** Words of labels are gathered from so many lines at most, spread over the labels. */
+const LINES_READ = 100_000;
+
+/** What each label's first lines are made of, a word by how rare it is. */
+async function wordsOfLabels(
+  path: string,
+  labels: readonly Entry[],
+  words: readonly Entry[],
+  signal?: AbortSignal,
+): Promise<LabelWords> {
+  const gathered = new LabelWords(labels.length);
+  const number = new Map(labels.map(({ bytes }, i) => [bytes, i]));
+  const counts = new Map(words.map(({ bytes, count: times }) => [bytes, times]));
+  const total = words.reduce((sum, { count: times }) => sum + times, 0);
+  const left = new Int32Array(labels.length).fill(Math.max(1, Math.floor(LINES_READ / labels.length)));
+  for await (const bytes of wholeLines(path)) {
+    signal?.throwIfAborted();
+    for (const line of Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1").split("\n")) {
+      const parts = line.split(/[ \r\t\v\f\0]+/);
+      for (const label of new Set(parts)) {
+        const which = number.get(label);
+        if (which === undefined || left[which] === 0) continue;
+        left[which] -= 1;
+        for (const word of parts) {
+          const times = counts.get(word);
+          if (times !== undefined) gathered.add(which, word, Math.log(total / times));
+        }
+      }
+    }
+  }
+  return gathered;
 }
 
 interface Counted {

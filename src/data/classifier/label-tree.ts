@@ -1,0 +1,117 @@
+/**
+ * @file The tree of hierarchical softmax. Huffman's tree puts labels side by side whose counts happen to be alike; which
+ * decisions then have to be learned is chance, and costs up to two points of precision either way. Here labels whose words are
+ * alike stand side by side (as in Mnih and Hinton 2008). fastText's files store no tree but counts, from which each reader
+ * builds Huffman's: so a label's count is written as the one that gives this tree.
+ */
+import type { Entry } from "./model.js";
+
+/** Dimensions of a label's words, projected at random (Achlioptas 2003). */
+const WIDTH = 64;
+/** Least part of the examples on either side of a branch, where labels allow it. */
+const LEAST_SIDE = 0.1;
+/** Sums of counts stay below the number that stands for "not yet made" in fastText's Huffman code, 10^15. */
+const MOST_BITS = 48;
+
+/** What the labels' lines have in common: sums of their words' projections. */
+export class LabelWords {
+  readonly #sums: Float32Array;
+
+  constructor(labels: number) {
+    this.#sums = new Float32Array(labels * WIDTH);
+  }
+
+  /** Adds a word of a label's line. @param weight how much it says: the logarithm of how rare it is */
+  add(label: number, word: string, weight: number): void {
+    let hash = 2166136261;
+    for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 16777619);
+    for (let i = 0; i < WIDTH; i++) {
+      if (i % 32 === 0) {
+        hash = Math.imul(hash ^ (hash >>> 15), 2246822519);
+        hash ^= hash >>> 13;
+      }
+      this.#sums[label * WIDTH + i] += (hash >>> (i % 32)) & 1 ? weight : -weight;
+    }
+  }
+
+  /** A label's sum, of length 1. */
+  vector(label: number): Float32Array {
+    const sum = this.#sums.slice(label * WIDTH, (label + 1) * WIDTH);
+    const length = Math.sqrt(dot(sum, sum)) || 1;
+    return sum.map((value) => value / length);
+  }
+}
+
+const dot = (a: Float32Array, b: Float32Array) => {
+  let sum = 0;
+  for (let i = 0; i < WIDTH; i++) sum += a[i] * b[i];
+  return sum;
+};
+
+interface Leaf {
+  readonly label: number;
+  readonly count: number;
+  readonly vector: Float32Array;
+  along: number;
+}
+
+/**
+ * The labels in falling order of counts that make Huffman's tree the tree of like labels, with the number that each had
+ * before; the labels as they are where that tree would be too deep for such counts.
+ */
+export function treeOfLabels(
+  labels: readonly Entry[],
+  words: LabelWords,
+): readonly (Entry & { readonly was: number })[] {
+  const leaves = labels.map(({ count }, label) => ({ label, count, vector: words.vector(label), along: 0 }));
+  const depths = new Int32Array(labels.length);
+  const places = new Int32Array(labels.length);
+  let place = 0;
+  const waiting: { readonly part: Leaf[]; readonly depth: number }[] = [{ part: leaves, depth: 0 }];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const { part, depth } = next;
+    if (part.length === 1) {
+      depths[part[0].label] = depth;
+      places[part[0].label] = place++;
+      continue;
+    }
+    const cut = parted(part);
+    waiting.push({ part: part.slice(cut), depth: depth + 1 }, { part: part.slice(0, cut), depth: depth + 1 });
+  }
+  const deepest = depths.reduce((most, depth) => Math.max(most, depth), 0);
+  if (deepest + Math.log2(4 * labels.length) > MOST_BITS) return labels.map((entry, was) => ({ ...entry, was }));
+  // Nodes of a depth weigh between 2^(deepest - depth) times n and twice that, in the order of their places, and the mean of
+  // two neighbours lies between them: Huffman's code joins just those.
+  const weights = labels.map((_, label) => 2 ** (deepest - depths[label]) * (2 * labels.length + places[label]));
+  return labels.map((entry, was) => ({ ...entry, count: weights[was], was })).sort((a, b) => b.count - a.count);
+}
+
+/** Sorts labels along the direction in which they differ most; gives where to part them: at a wide gap near the middle. */
+function parted(part: Leaf[]): number {
+  const mean = new Float32Array(WIDTH);
+  for (const { vector } of part) for (let i = 0; i < WIDTH; i++) mean[i] += vector[i] / part.length;
+  const apart = part.map(({ vector }) => vector.map((value, i) => value - mean[i]));
+  let direction = apart.reduce((most, vector) => (dot(vector, vector) > dot(most, most) ? vector : most));
+  for (let round = 0; round < 10; round++) {
+    const next = new Float32Array(WIDTH);
+    for (const vector of apart) {
+      const along = dot(vector, direction);
+      for (let i = 0; i < WIDTH; i++) next[i] += along * vector[i];
+    }
+    const length = Math.sqrt(dot(next, next));
+    if (!(length > 0)) break;
+    direction = next.map((value) => value / length);
+  }
+  for (const [i, leaf] of part.entries()) leaf.along = dot(apart[i], direction);
+  part.sort((a, b) => a.along - b.along || a.label - b.label);
+  const total = part.reduce((sum, { count }) => sum + count, 0);
+  let [best, most, before] = [1, Number.NEGATIVE_INFINITY, 0];
+  for (let i = 1; i < part.length; i++) {
+    before += part[i - 1].count;
+    const side = Math.min(before, total - before) / total;
+    // Where no cut is even enough, the most even one; where nothing differs, the middle.
+    const score = side < LEAST_SIDE ? side - 1 : (part[i].along - part[i - 1].along + 1e-6) * side;
+    if (score > most) [best, most] = [i, score];
+  }
+  return best;
+}
