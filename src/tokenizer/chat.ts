@@ -4,8 +4,8 @@
  * `jinja/` does not know is refused.
  */
 import { QuernError } from "../errors.js";
-import { CHAT_TEMPLATE, compileTemplate, type Rendering, type Template, TemplateFailure } from "./jinja/index.js";
-import { strip } from "./jinja/strings.js";
+import { TemplateFailure } from "./jinja/failure.js";
+import type { Rendering, Template } from "./jinja/index.js";
 import type { JsonObject, Tokenizer } from "./tokenizer.js";
 
 /** One turn; further keys (`tool_calls`, `name` …) are the template's to use. Keys that are null are left out. */
@@ -47,7 +47,7 @@ export async function renderChat(
   options: ChatOptions = {},
 ): Promise<string> {
   checkMessages(messages);
-  const render = renderer(tokenizer, options);
+  const render = await renderer(tokenizer, options);
   if (options.continueFinalMessage === undefined || options.continueFinalMessage === false) {
     return render(messages, options.addGenerationPrompt ?? false).text;
   }
@@ -73,7 +73,7 @@ export async function encodeChat(
       exitCode: 2,
     });
   }
-  const render = renderer(tokenizer, options);
+  const render = await renderer(tokenizer, options);
   const { text, generated, isTraceable } = render(messages, options.addGenerationPrompt ?? false);
   if (!isTraceable) {
     throw new QuernError(
@@ -115,9 +115,11 @@ interface Render {
 /** Templates that were compiled last; conversations by the thousand have the same. */
 const compiled = new Map<string, Template>();
 
-function compiledTemplate(source: string): Template {
+async function compiledTemplate(source: string): Promise<Template> {
   const known = compiled.get(source);
   if (known !== undefined) return known;
+  // Most verbs render no chat; they do not wait for this to load.
+  const { CHAT_TEMPLATE, compileTemplate } = await import("./jinja/index.js");
   const template = failing("cannot be read", () => compileTemplate(source, CHAT_TEMPLATE));
   if (compiled.size >= 16) compiled.clear();
   compiled.set(source, template);
@@ -125,10 +127,13 @@ function compiledTemplate(source: string): Template {
 }
 
 /** What renders a conversation by the template that the options choose. */
-export function renderer(tokenizer: Tokenizer, { tools, documents, template, variables }: ChatOptions): Render {
+export async function renderer(
+  tokenizer: Tokenizer,
+  { tools, documents, template, variables }: ChatOptions,
+): Promise<Render> {
   const config = tokenizer.parts.config ?? {};
   const source = templateOf(config, template, tools !== undefined);
-  const compiledSource = compiledTemplate(source);
+  const compiledSource = await compiledTemplate(source);
   const tokens = Object.fromEntries(
     Object.entries(config).flatMap(([key, value]) => {
       const content = key.endsWith("_token") ? contentOf(value) : undefined;
@@ -162,7 +167,8 @@ function normalized(message: ChatMessage): JsonObject {
 const OPEN_END = "CONTINUE_FINAL_MESSAGE_TAG ";
 
 /** The text up to where the last message ends, found by a tag behind its words. */
-function renderOpen(render: Render, messages: readonly ChatMessage[], options: ChatOptions): string {
+async function renderOpen(render: Render, messages: readonly ChatMessage[], options: ChatOptions): Promise<string> {
+  const { strip } = await import("./jinja/strings.js");
   const wrong = (reason: string): QuernError =>
     new QuernError(`the last message cannot be continued: ${reason}`, { exitCode: 2 });
   if (options.addGenerationPrompt) throw wrong("a generation prompt would come after it; choose one of the two");

@@ -79,6 +79,49 @@ describe("chat templates", () => {
     await expect(renderChat(tokenizer, messages, { template: "rag" })).rejects.toThrow(/none|named rag/);
   });
 
+  it("get messages as transformers gives them: no nulls, thoughts under every name, tools and documents null", async () => {
+    const shown = withTemplate(
+      "{{ messages[0].content is defined }}|{{ messages[0].reasoning_content }}|{{ messages[0].thinking }}|" +
+        "{{ tools is none }}|{{ documents is none }}|{{ eos_token }}|{{ pad_token is defined }}",
+    );
+    const chat = [{ role: "assistant", content: null, reasoning: "hm" }];
+    expect(await renderChat(shown, chat)).toBe("False|hm|hm|True|True|<|endoftext|>|False");
+    await expect(renderChat(shown, [])).rejects.toThrow(/no messages/);
+    await expect(renderChat(shown, ["hi"] as unknown as ChatMessage[])).rejects.toThrow(/message 0/);
+  });
+
+  it("use the template for tools where tools are given", async () => {
+    const tokenizer = withTemplate([
+      { name: "default", template: "d" },
+      { name: "tool_use", template: "t{{ tools|length }}" },
+    ]);
+    expect(await renderChat(tokenizer, messages)).toBe("d");
+    expect(await renderChat(tokenizer, messages, { tools: [{}, {}] })).toBe("t2");
+  });
+
+  it("leave the last message open", async () => {
+    const open = { continueFinalMessage: true };
+    const start = "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n";
+    const chat = (content: unknown) => [messages[1], { role: "assistant", content }];
+    expect(await renderChat(withTemplate(CHATML), chat("Well, "), open)).toBe(`${start}Well, `);
+    const trimming = withTemplate(CHATML.replace("message.content", "message.content|trim"));
+    expect(await renderChat(trimming, chat(" Well, "), open)).toBe(`${start}Well,`);
+    await expect(renderChat(withTemplate("{{ messages[0].content }}"), chat("x"), open)).rejects.toThrow(/as it is/);
+    await expect(renderChat(withTemplate(CHATML), chat(undefined), open)).rejects.toThrow(/no content/);
+    const both = { ...open, addGenerationPrompt: true };
+    await expect(renderChat(withTemplate(CHATML), chat("x"), both)).rejects.toThrow(/choose one/);
+    await expect(encodeChat(withTemplate(CHATML), chat("x"), open)).rejects.toThrow(/no mask/);
+  });
+
+  it("mask every id that overlaps what a template marks, and refuse marks whose place is not known", async () => {
+    const words = withTemplate(
+      "{% for m in messages %}{{ m.role }} {% generation %}{{ m.content }}{% endgeneration %}|{% endfor %}",
+    );
+    expect(await said(words, [{ role: "user", content: "Hello there" }])).toContain("Hello there");
+    const aside = withTemplate("{% set x %}{% generation %}a{% endgeneration %}{% endset %}{{ x }}");
+    await expect(encodeChat(aside, messages)).rejects.toThrow(/within a macro or a captured block/);
+  });
+
   it("tell what is wrong", async () => {
     await expect(renderChat(trained, messages)).rejects.toThrow(/no chat_template/);
     await expect(renderChat(withTemplate("{% if %}"), messages)).rejects.toThrow(/cannot be read: line 1/);

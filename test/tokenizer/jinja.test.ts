@@ -197,7 +197,7 @@ describe.skipIf(!existsSync(TRL))("trl's chat templates", () => {
               const text = await renderChat(tokenizer, messages, { ...chosen, continueFinalMessage: true });
               got = [Array.from(text).length, digest(text)];
             } else {
-              const { text, generated } = renderer(tokenizer, chosen)(messages, add_generation_prompt ?? false);
+              const { text, generated } = (await renderer(tokenizer, chosen))(messages, add_generation_prompt ?? false);
               const spans = generated.flatMap(({ start, end }) => [start, end]);
               got = [Array.from(text).length, digest(text), ...(spans.length > 0 ? [spans] : [])];
             }
