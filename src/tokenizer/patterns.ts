@@ -10,6 +10,8 @@ export interface Splitter {
    * every published pattern has a boundary, and sees nothing beyond it.
    */
   readonly divisible: boolean;
+  /** True if it looks at single characters only, so that a part's end changes no more than the cut there. */
+  readonly isLocal?: boolean;
 }
 
 export type PatternName = "gpt2" | "cl100k" | "o200k" | "llama3" | "qwen2";
@@ -69,9 +71,11 @@ export async function splitterFor(pattern: string): Promise<Splitter> {
 
 /** One splitter after the other, each on the pieces of the one before. */
 export function inSequence(first: Splitter, second: Splitter): Splitter {
+  const both = (holds: (each: Splitter) => boolean): boolean => holds(first) && holds(second);
   let pieces = new Int32Array(256);
   return {
-    divisible: first.divisible && second.divisible,
+    divisible: (first.divisible || second.divisible) && both((each) => each.divisible || each.isLocal === true),
+    isLocal: both((each) => each.isLocal === true),
     lex(bytes, start, end, bounds, count) {
       if (pieces.length < end - start) pieces = new Int32Array(Math.max(end - start, pieces.length * 2));
       const many = first.lex(bytes, start, end, pieces, 0);

@@ -3,19 +3,24 @@
  * Rust `tokenizers` reads. JavaScript's own syntax lacks `(?i:…)` and possessive quantifiers and has another `\s`.
  */
 import { toRegExp } from "oniguruma-to-es";
-import { QuernError } from "../errors.js";
+import { QuernError, quoted } from "../errors.js";
 import type { Lexer } from "./lexers.js";
+import { type Matcher, matchesOf, splitAt } from "./split-steps.js";
+import { withinTime } from "./time-limit.js";
 
-/** Which pieces are kept: the matches and what lies between them, or one of the two. */
-export type Kept = "all" | "matches" | "between";
-
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+/** Milliseconds that a text may take, and as many more for each million of its UTF-16 units. */
+const MOST_TIME = 5000;
+/** A quantifier without an end on a group that has another within, or alternatives: such can backtrack for ever on 30 letters. */
+const NESTED = /[*+,][^()]*\)(?:[*+]|\{\d*,\}?)|\|[^()]*\)(?:[*+]|\{\d*,\})|\)[*+?}]?[^()]*\)(?:[*+]|\{\d*,\})/;
+/** Texts shorter than this are matched without a watchdog, if the pattern nests no quantifiers: to set one takes 0.1 ms. */
+const SHORT = 256;
 
 /**
- * Every match is a pretoken, and so is every stretch between two, unless `kept` says otherwise. Empty matches cut nothing.
- * @throws QuernError if the pattern is not valid
+ * Finds the matches of a pattern one behind another, as Oniguruma does.
+ * @param limit milliseconds that a text may take
+ * @throws QuernError if the pattern is not valid; the matcher throws one, naming the pattern, if it backtracks without end
  */
-export function regexLexer(pattern: string, kept: Kept = "all"): Lexer {
+export function regexMatcher(pattern: string, limit = MOST_TIME): Matcher {
   let regex: RegExp;
   try {
     // The alternative at the end never matches. Its letter, which minds case, keeps the library from making the whole
@@ -26,39 +31,30 @@ export function regexLexer(pattern: string, kept: Kept = "all"): Lexer {
     regex = toRegExp(`(?:${pattern})|(?!)a`, { ...options, global: true });
   } catch (error) {
     throw new QuernError(
-      `the pattern ${JSON.stringify(pattern)} is not a regular expression that can be used: ${error instanceof Error ? error.message : String(error)}`,
+      `the pattern ${shown(pattern)} is not a regular expression that can be used: ${error instanceof Error ? error.message : String(error)}`,
       { cause: error },
     );
   }
-  return (bytes, start, end, bounds, count) => {
-    const text = decoder.decode(bytes.subarray(start, end));
-    let unit = 0;
-    let byte = start;
-    const advance = (to: number): number => {
-      for (; unit < to; unit++) {
-        const code = text.charCodeAt(unit);
-        // A surrogate pair is four bytes, two for each half.
-        byte += code < 0x80 ? 1 : code < 0x800 || (code >= 0xd800 && code <= 0xdfff) ? 2 : 3;
-      }
-      return byte;
-    };
-    regex.lastIndex = 0;
-    for (let match = regex.exec(text); match !== null; match = regex.exec(text)) {
-      if (match[0].length === 0) {
-        regex.lastIndex += (text.codePointAt(regex.lastIndex) ?? 0) > 0xffff ? 2 : 1;
-        continue;
-      }
-      if (match.index > unit) {
-        const gap = advance(match.index);
-        bounds[count++] = kept === "matches" ? ~gap : gap;
-      }
-      const matched = advance(match.index + match[0].length);
-      bounds[count++] = kept === "between" ? ~matched : matched;
-    }
-    if (unit < text.length) {
-      const gap = advance(text.length);
-      bounds[count++] = kept === "matches" ? ~gap : gap;
-    }
-    return count;
+  const shortest = NESTED.test(pattern) ? 0 : SHORT;
+  return (text) => {
+    if (text.length <= shortest) return matchesOf(regex, text);
+    const matches = withinTime(() => matchesOf(regex, text), limit * (1 + text.length / 1e6));
+    if (matches !== undefined) return matches;
+    throw new QuernError(
+      `the pattern ${shown(pattern)} of the tokenizer takes longer than ${((limit * (1 + text.length / 1e6)) / 1000).toFixed(1)} s on a text of ` +
+        `${text.length} characters; it backtracks without end, so write it with possessive quantifiers or without nested ones`,
+    );
   };
+}
+
+/**
+ * Every match is a pretoken, and so is every stretch between two. Empty matches cut nothing.
+ * @throws QuernError as `regexMatcher`
+ */
+export function regexLexer(pattern: string): Lexer {
+  return splitAt(regexMatcher(pattern), "Isolated");
+}
+
+function shown(pattern: string): string {
+  return `"${quoted(pattern)}"`;
 }

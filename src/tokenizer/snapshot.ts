@@ -2,10 +2,10 @@
 import { MergeTable } from "./merges.js";
 import { TokenTable, type TokenTableData } from "./token-table.js";
 import { Tokenizer, type TokenizerParts } from "./tokenizer.js";
-import { splitterFromJson } from "./tokenizer-json.js";
+import { normalizerFromJson, splitterFromJson } from "./tokenizer-json.js";
 
 export interface TokenizerSnapshot {
-  readonly parts: Omit<TokenizerParts, "model" | "splitter">;
+  readonly parts: Omit<TokenizerParts, "model" | "splitter" | "normalizer">;
   readonly tokens: TokenTableData;
   readonly byteIds: Int32Array;
   readonly wholeFirst: boolean;
@@ -13,7 +13,9 @@ export interface TokenizerSnapshot {
   readonly merges: { readonly entries: Int32Array<ArrayBuffer>; readonly count: number } | undefined;
 }
 
-export function snapshotOf({ parts: { model, splitter: _, ...parts } }: Tokenizer): TokenizerSnapshot {
+export function snapshotOf({
+  parts: { model, splitter: _, normalizer: _normalizer, ...parts },
+}: Tokenizer): TokenizerSnapshot {
   const { tokens, byteIds, merges, wholeFirst } = model;
   return {
     parts,
@@ -37,5 +39,6 @@ export async function tokenizerFromSnapshot(snapshot: TokenizerSnapshot): Promis
     ...snapshot.parts,
     model: { tokens, byteIds, merges, wholeFirst },
     splitter: await splitterFromJson(snapshot.parts.json),
+    normalizer: await normalizerFromJson(snapshot.parts.json),
   });
 }

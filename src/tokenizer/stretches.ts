@@ -1,6 +1,7 @@
 /** @file A text cut at its added tokens, what lies between them normalised. */
 import { type AddedToken, AddedTokenFinder, type SpecialHandling } from "./added-tokens.js";
-import { type Alignment, alignedNfc, nfc } from "./normalize.js";
+import type { Alignment } from "./normalize.js";
+import type { Normalizer } from "./normalizers.js";
 
 /**
  * Is told of an added token by its id, or of ordinary text by an id of −1 and its normalised text; returns false to stop.
@@ -15,18 +16,18 @@ export type StretchVisitor = (
 ) => boolean;
 
 export class Stretches {
-  readonly #normalizer: "NFC" | undefined;
+  readonly #normalizer: Normalizer | undefined;
   readonly #raw: AddedTokenFinder;
   readonly #normal: AddedTokenFinder;
 
-  constructor(added: readonly AddedToken[], normalizer: "NFC" | undefined) {
+  constructor(added: readonly AddedToken[], normalizer: Normalizer | undefined) {
     this.#normalizer = normalizer;
     this.#raw = new AddedTokenFinder(added.filter((token) => !token.normalized));
     // Tokens that are sought in the normalised text are normalised themselves.
     this.#normal = new AddedTokenFinder(
       added
         .filter((token) => token.normalized)
-        .map((token) => (normalizer ? { ...token, content: nfc(token.content) } : token)),
+        .map((token) => (normalizer ? { ...token, content: normalizer.apply(token.content) } : token)),
     );
   }
 
@@ -53,8 +54,8 @@ export class Stretches {
     align: boolean,
     visit: StretchVisitor,
   ): boolean {
-    const normal = this.#normalizer === undefined ? text : nfc(text);
-    const alignment = align && normal !== text ? alignedNfc(text) : undefined;
+    const alignment = align ? this.#normalizer?.align(text) : undefined;
+    const normal = alignment?.text ?? this.#normalizer?.apply(text) ?? text;
     const all = (): boolean => visit(-1, offset, offset + text.length, normal, alignment);
     if (this.#normal.idle(special)) return all();
     const whole = this.#normal.split(normal, special, (start, end, id) => {

@@ -5,7 +5,29 @@
 import { QuernError } from "../errors.js";
 import type { AddedToken } from "./added-tokens.js";
 import { fromByteLevel, toByteLevel } from "./byte-level.js";
+import { digitSplitter } from "./digit-splitter.js";
+import {
+  lowercase,
+  type Normalizer,
+  normalizersInRow,
+  prependText,
+  replaceMatches,
+  stripAccents,
+  stripEnds,
+  unicodeForm,
+} from "./normalizers.js";
 import { inSequence, patternSource, patterns, type Splitter, splitterFor, unsplit } from "./patterns.js";
+import {
+  BEHAVIORS,
+  type Behavior,
+  type Matcher,
+  PUNCTUATION,
+  simpleMatcher,
+  splitAt,
+  splitBytesAt,
+  WHITE_SPACE,
+  WORDS,
+} from "./split-steps.js";
 import type { TokenTable } from "./token-table.js";
 import { type JsonObject, Tokenizer } from "./tokenizer.js";
 import { listedModel, listMerges, type MergeList, VocabularyBuilder } from "./vocabulary.js";
@@ -24,8 +46,6 @@ export async function tokenizerFromJson(json: unknown, config?: unknown): Promis
   refuse(model, "continuing_subword_prefix", (value) => value === null || value === "");
   refuse(model, "end_of_word_suffix", (value) => value === null || value === "");
   refuse(model, "byte_fallback", (value) => value === null || value === false);
-  refuse(root, "truncation", (value) => value === null);
-  refuse(root, "padding", (value) => value === null);
 
   const added = readAdded(root.added_tokens);
   const vocab = object(model.vocab, "the model's vocab");
@@ -34,7 +54,7 @@ export async function tokenizerFromJson(json: unknown, config?: unknown): Promis
   const bpe = listedModel(builder.tokens, merges.list, model.ignore_merges === true);
   if (bpe.byteIds.includes(-1) && typeof model.unk_token === "string") throw unsupported("unk_token", model.unk_token);
 
-  const normalizer = readNormalizer(root.normalizer);
+  const normalizer = await normalizerFromJson(root);
   const { splitter, prefixSpace } = await readPreTokenizer(root.pre_tokenizer);
   const { before, after } = readPostProcessor(root.post_processor);
   for (const id of [...before, ...after]) {
@@ -246,64 +266,129 @@ function idIn(vocab: JsonObject, token: string, rank: number): number {
   return id;
 }
 
-function readNormalizer(value: unknown): "NFC" | undefined {
-  if (value === undefined || value === null) return undefined;
-  const normalizer = object(value, "the normalizer");
-  if (normalizer.type === "NFC") return "NFC";
-  if (normalizer.type === "Sequence" && Array.isArray(normalizer.normalizers)) {
-    const kinds = normalizer.normalizers.map(readNormalizer);
-    return kinds.find((kind) => kind !== undefined);
+/** The normalizer that a tokenizer.json describes; undefined for none. */
+export async function normalizerFromJson(json: JsonObject): Promise<Normalizer | undefined> {
+  const steps: Normalizer[] = [];
+  for (const step of flattened(json.normalizer, "normalizers", "the normalizer"))
+    steps.push(await readNormalizer(step));
+  return normalizersInRow(steps);
+}
+
+/** The components of a sequence, also of sequences within it. */
+function flattened(value: unknown, key: string, what: string, depth = 0): JsonObject[] {
+  if (value === undefined || value === null) return [];
+  if (depth > 20) throw new QuernError(`${what} of tokenizer.json is nested more than 20 deep`);
+  const component = object(value, what);
+  if (component.type !== "Sequence" || !Array.isArray(component[key])) return [component];
+  return component[key].flatMap((step: unknown) => flattened(step, key, what, depth + 1));
+}
+
+async function readNormalizer(step: JsonObject): Promise<Normalizer> {
+  switch (step.type) {
+    case "NFC":
+    case "NFD":
+    case "NFKC":
+    case "NFKD":
+      return unicodeForm(step.type);
+    case "Lowercase":
+      return lowercase;
+    case "StripAccents":
+      return stripAccents;
+    case "Strip":
+      return stripEnds(step.strip_left !== false, step.strip_right !== false);
+    case "Prepend":
+      return prependText(text(step.prepend, "the prepend of the normalizer Prepend"));
+    case "Replace":
+      return replaceMatches(await readPattern(step), text(step.content, "the content of the normalizer Replace"));
+    default:
+      throw unsupported("normalizer", step.type);
   }
-  throw unsupported("normalizer", normalizer.type);
+}
+
+function text(value: unknown, what: string): string {
+  if (typeof value === "string") return value;
+  throw new QuernError(`${what} in tokenizer.json is no text`);
 }
 
 async function readPreTokenizer(value: unknown): Promise<{ splitter: Splitter; prefixSpace: boolean }> {
   if (value === undefined || value === null)
     throw new QuernError("tokenizer.json has no pre_tokenizer, so it is not byte-level; Quern reads byte-level BPE");
-  const steps: JsonObject[] = [];
-  const flatten = (step: unknown): void => {
-    const component = object(step, "the pre_tokenizer");
-    if (component.type === "Sequence" && Array.isArray(component.pretokenizers))
-      component.pretokenizers.forEach(flatten);
-    else steps.push(component);
-  };
-  flatten(value);
+  const steps = flattened(value, "pretokenizers", "the pre_tokenizer");
   let splitter: Splitter | undefined;
   let prefixSpace = false;
-  let byteLevel = false;
+  let isByteLevel = false;
   for (const step of steps) {
-    if (byteLevel) throw unsupported("pre_tokenizer after ByteLevel", step.type);
     let next: Splitter | undefined;
     if (step.type === "ByteLevel") {
-      byteLevel = true;
+      if (isByteLevel) throw unsupported("pre_tokenizer", "ByteLevel twice");
+      isByteLevel = true;
       if (step.add_prefix_space === true) {
         if (splitter !== undefined) throw unsupported("pre_tokenizer", "ByteLevel with add_prefix_space after another");
         prefixSpace = true;
       }
       if (step.use_regex !== false) next = await splitterFor("gpt2");
-    } else if (step.type === "Split") next = await readSplit(step);
-    else throw unsupported("pre_tokenizer", step.type);
+    } else next = await readSplitter(step, isByteLevel);
     if (next !== undefined) splitter = splitter === undefined ? next : inSequence(splitter, next);
   }
-  if (!byteLevel)
+  if (!isByteLevel)
     throw unsupported("pre_tokenizer without ByteLevel", steps.map((step) => step.type).join(" + ") || "none");
   return { splitter: splitter ?? unsplit, prefixSpace };
 }
 
-async function readSplit(step: JsonObject): Promise<Splitter> {
+/** @param onBytes whether ByteLevel has gone before, and made a character of each byte */
+async function readSplitter(step: JsonObject, onBytes: boolean): Promise<Splitter> {
+  /** Looks at single characters; unless it joins unlike ones, a cut between two is a cut it could have made. */
+  const byCharacter = (characters: RegExp, behavior: Behavior): Splitter => ({
+    lex: (onBytes ? splitBytesAt : splitAt)(simpleMatcher(characters), behavior),
+    divisible: false,
+    isLocal: !behavior.startsWith("Merged"),
+  });
+  switch (step.type) {
+    case "Split":
+      return readSplit(step, onBytes);
+    case "Digits":
+      if (onBytes) return byCharacter(/\p{N}/gu, step.individual_digits === true ? "Isolated" : "Contiguous");
+      return digitSplitter(step.individual_digits === true);
+    case "Punctuation":
+      return byCharacter(PUNCTUATION, behaviorOf(step, "Isolated"));
+    case "WhitespaceSplit":
+      return byCharacter(WHITE_SPACE, "Removed");
+    case "CharDelimiterSplit": {
+      const delimiter = text(step.delimiter, "the delimiter of CharDelimiterSplit");
+      return byCharacter(new RegExp(escapedPattern(delimiter), "g"), "Removed");
+    }
+    case "Whitespace":
+      return { lex: (onBytes ? splitBytesAt : splitAt)(simpleMatcher(WORDS), "Removed", true), divisible: false };
+    default:
+      throw unsupported(onBytes ? "pre_tokenizer after ByteLevel" : "pre_tokenizer", step.type);
+  }
+}
+
+function behaviorOf(step: JsonObject, standard: Behavior): Behavior {
+  const behavior = BEHAVIORS.find((each) => each === (step.behavior ?? standard));
+  if (behavior === undefined) throw unsupported(`${String(step.type)} behavior`, step.behavior);
+  return behavior;
+}
+
+const escapedPattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+
+/** What a component with a pattern looks for: a regular expression of Oniguruma, or a text. */
+async function readPattern(step: JsonObject): Promise<Matcher> {
+  const pattern = object(step.pattern, `the pattern of ${String(step.type)}`);
+  const { regexMatcher } = await import("./regex-lexer.js");
+  if (typeof pattern.Regex === "string") return regexMatcher(pattern.Regex);
+  if (typeof pattern.String !== "string")
+    throw unsupported(`${String(step.type)} pattern`, Object.keys(pattern).join(", "));
+  return simpleMatcher(new RegExp(escapedPattern(pattern.String), "g"));
+}
+
+async function readSplit(step: JsonObject, onBytes: boolean): Promise<Splitter> {
   const pattern = object(step.pattern, "the pattern of Split");
-  const inverted = step.invert === true;
-  // Isolated keeps matches and what lies between, so inverting it changes nothing; Removed, inverted, keeps the matches.
-  const isolated = step.behavior === "Isolated";
-  if (!isolated && !(step.behavior === "Removed")) throw unsupported("Split behavior", step.behavior);
-  let source: string;
-  if (typeof pattern.Regex === "string") source = pattern.Regex;
-  else if (typeof pattern.String === "string") source = pattern.String.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
-  else throw unsupported("Split pattern", Object.keys(pattern).join(", "));
-  // The published patterns match every character, so that nothing lies between.
-  if (isolated) return splitterFor(source);
-  const { regexLexer } = await import("./regex-lexer.js");
-  return { lex: regexLexer(source, inverted ? "matches" : "between"), divisible: false };
+  const behavior = behaviorOf(step, "Isolated");
+  // Isolated keeps matches and what lies between; the published patterns match every character, so that nothing does.
+  if (!onBytes && behavior === "Isolated" && typeof pattern.Regex === "string") return splitterFor(pattern.Regex);
+  const lex = (onBytes ? splitBytesAt : splitAt)(await readPattern(step), behavior, step.invert === true);
+  return { lex, divisible: false };
 }
 
 function readPostProcessor(value: unknown): { before: number[]; after: number[] } {

@@ -8,6 +8,7 @@
 import type { AddedToken, SpecialHandling } from "./added-tokens.js";
 import { Decoder, hasToken, unknownToken } from "./decoder.js";
 import { type BpeModel, Encoder, IdBuffer } from "./encoder.js";
+import type { Normalizer } from "./normalizers.js";
 import { byteOffsets, locateTokens } from "./offsets.js";
 import type { Splitter } from "./patterns.js";
 import { END_OF_TEXT } from "./special-names.js";
@@ -22,7 +23,7 @@ export interface TokenizerParts {
   readonly model: BpeModel;
   readonly splitter: Splitter;
   readonly added: readonly AddedToken[];
-  readonly normalizer?: "NFC";
+  readonly normalizer?: Normalizer;
   /** A space goes before each stretch of text that has none (`add_prefix_space`). */
   readonly prefixSpace?: boolean;
   /** Ids that the post-processor puts around a text when asked to (`addSpecial`). */

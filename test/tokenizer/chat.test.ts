@@ -82,7 +82,7 @@ describe("chat templates", () => {
   it("get messages as transformers gives them: no nulls, thoughts under every name, tools and documents null", async () => {
     const shown = withTemplate(
       "{{ messages[0].content is defined }}|{{ messages[0].reasoning_content }}|{{ messages[0].thinking }}|" +
-        "{{ tools is none }}|{{ documents is none }}|{{ eos_token }}|{{ pad_token is defined }}",
+        "{{ tools is none }}|{{ documents is none }}|{{ eos_token }}|{{ sep_token is defined }}",
     );
     const chat = [{ role: "assistant", content: null, reasoning: "hm" }];
     expect(await renderChat(shown, chat)).toBe("False|hm|hm|True|True|<|endoftext|>|False");

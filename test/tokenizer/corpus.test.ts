@@ -79,7 +79,9 @@ describe("a corpus in blocks", () => {
   it("is the same where texts cannot be cut", async () => {
     const { parts } = tokenizer;
     const { Tokenizer } = await import("../../src/tokenizer/tokenizer.js");
-    const whole = new Tokenizer({ ...parts, normalizer: "NFC" });
+    const { unicodeForm } = await import("../../src/tokenizer/normalizers.js");
+    const json = { ...parts.json, normalizer: { type: "NFC" } };
+    const whole = new Tokenizer({ ...parts, json, normalizer: unicodeForm("NFC") });
     expect([tokenizer.divisible, whole.divisible]).toEqual([true, false]);
     const [mine, theirs] = [join(folder, "whole"), join(folder, "whole-strings")];
     const path = join(corpus, "a.txt");

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Lexer } from "../../src/tokenizer/lexers.js";
 import { type PatternName, patterns, publishedSplitter } from "../../src/tokenizer/patterns.js";
-import { regexLexer } from "../../src/tokenizer/regex-lexer.js";
+import { regexLexer, regexMatcher } from "../../src/tokenizer/regex-lexer.js";
+import { splitAt } from "../../src/tokenizer/split-steps.js";
 import { classOf, LOWER, MARK, NUMBER, UPPER } from "../../src/tokenizer/unicode-classes.js";
 import { hardText, seed } from "./random-text.js";
 
@@ -45,12 +46,27 @@ describe("lexers", () => {
   it("keeps or drops what lies between the matches of a pattern", () => {
     expect(cut(regexLexer("[a-z]+"), "ab, cd")).toEqual(["ab", ", ", "cd"]);
     const bounds = new Int32Array(8);
-    const count = regexLexer("[a-z]+", "matches")(new TextEncoder().encode("ab, cd"), 0, 6, bounds, 0);
+    const count = splitAt(regexMatcher("[a-z]+"), "Removed", true)(new TextEncoder().encode("ab, cd"), 0, 6, bounds, 0);
     expect([...bounds.subarray(0, count)]).toEqual([2, ~4, 6]);
   });
 
   it("refuses what is no regular expression", () => {
     expect(() => regexLexer("(a")).toThrow(/not a regular expression/);
+  });
+
+  it("gives up a pattern that backtracks without end, and names it", () => {
+    for (const [pattern, text] of [
+      ["(?:a+)+$|b", "a".repeat(60)],
+      ["(?:a|a)*c", "a".repeat(60)],
+      ["(?:[a-z]+\\s?)+!", "abc ".repeat(40)],
+      ["(?:((?:x*)y?)*)z", "x".repeat(60)],
+      ["a*a*a*a*a*a*b", "a".repeat(3000)],
+    ]) {
+      const lost = regexMatcher(pattern, 100);
+      expect(() => lost(`${text}?`), pattern).toThrow(/backtracks without end/);
+      expect(() => lost(`${text}?`)).toThrow(JSON.stringify(pattern).slice(1, -1).replaceAll("\\\\", "\\"));
+    }
+    expect(regexMatcher("(?:a+)+$", 5000)("aaa")).toEqual([0, 3]);
   });
 });
 

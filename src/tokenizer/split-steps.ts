@@ -1,0 +1,127 @@
+/**
+ * @file The pre-tokenizers of tokenizer.json that split a text at matches: Split, Digits, Punctuation and the like. Each finds
+ * matches; its behaviour says what becomes of them and of what lies between. The rules are the Rust `tokenizers`' own.
+ */
+import { toByteLevel } from "./byte-level.js";
+import type { Lexer } from "./lexers.js";
+
+/** What becomes of a match: left out, a piece of its own, or joined to what is before, after or like it. */
+export const BEHAVIORS = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"] as const;
+export type Behavior = (typeof BEHAVIORS)[number];
+
+/** The matches in a text, start and end of each in UTF-16 units; a match can be empty. */
+export type Matcher = (text: string) => readonly number[];
+
+/** The matches of a regular expression with the flag g, one behind another, as Oniguruma finds them. */
+export function matchesOf(regex: RegExp, text: string): number[] {
+  const matches: number[] = [];
+  let from = 0;
+  let last = -1;
+  for (;;) {
+    regex.lastIndex = from;
+    const found = regex.exec(text);
+    if (found === null) return matches;
+    const start = found.index;
+    const end = start + found[0].length;
+    if (end === start && end === last) {
+      // An empty match right behind the last one is none.
+      if (from >= text.length) return matches;
+      from += (text.codePointAt(from) ?? 0) > 0xffff ? 2 : 1;
+      continue;
+    }
+    matches.push(start, end);
+    from = end;
+    last = end;
+  }
+}
+
+/** Finds the matches of a regular expression of ours, which has no way to backtrack. */
+export function simpleMatcher(regex: RegExp): Matcher {
+  return (text) => matchesOf(regex, text);
+}
+
+interface Piece {
+  start: number;
+  end: number;
+  readonly isRemoved: boolean;
+}
+
+/** The pieces of a text of some length, in order, those that are left out too; some are empty. */
+function piecesOf(
+  length: number,
+  matches: readonly number[],
+  behavior: Behavior,
+  isInverted: boolean,
+): readonly Piece[] {
+  const parts: { readonly start: number; readonly end: number; readonly isMatch: boolean }[] = [];
+  let done = 0;
+  for (let i = 0; i < matches.length; i += 2) {
+    const [start, end] = [matches[i], matches[i + 1]];
+    if (start > done) parts.push({ start: done, end: start, isMatch: isInverted });
+    parts.push({ start, end, isMatch: !isInverted });
+    done = end;
+  }
+  if (done < length) parts.push({ start: done, end: length, isMatch: isInverted });
+  const pieces: Piece[] = [];
+  let before = false;
+  if (behavior === "MergedWithNext") {
+    for (const { start, end, isMatch } of parts.reverse()) {
+      const next = pieces.at(-1);
+      if (isMatch && !before && next !== undefined) next.start = start;
+      else pieces.push({ start, end, isRemoved: false });
+      before = isMatch;
+    }
+    return pieces.reverse();
+  }
+  for (const { start, end, isMatch } of parts) {
+    const last = pieces.at(-1);
+    const joins =
+      behavior === "Contiguous" ? isMatch === before : behavior === "MergedWithPrevious" && isMatch && !before;
+    if (joins && last !== undefined) last.end = end;
+    else pieces.push({ start, end, isRemoved: behavior === "Removed" && isMatch });
+    before = isMatch;
+  }
+  return pieces;
+}
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** The lexer that splits at matches. */
+export function splitAt(matcher: Matcher, behavior: Behavior, isInverted = false): Lexer {
+  return (bytes, start, end, bounds, count) => {
+    const text = decoder.decode(bytes.subarray(start, end));
+    let unit = 0;
+    let byte = start;
+    for (const piece of piecesOf(text.length, matcher(text), behavior, isInverted)) {
+      if (piece.end <= unit) continue;
+      for (; unit < piece.end; unit++) {
+        const code = text.charCodeAt(unit);
+        // A surrogate pair is four bytes, two for each half.
+        byte += code < 0x80 ? 1 : code < 0x800 || (code >= 0xd800 && code <= 0xdfff) ? 2 : 3;
+      }
+      bounds[count++] = piece.isRemoved ? ~byte : byte;
+    }
+    return count;
+  };
+}
+
+/** The same behind ByteLevel, which has made a character of each byte. */
+export function splitBytesAt(matcher: Matcher, behavior: Behavior, isInverted = false): Lexer {
+  return (bytes, start, end, bounds, count) => {
+    const text = toByteLevel(bytes.subarray(start, end));
+    let done = 0;
+    for (const piece of piecesOf(text.length, matcher(text), behavior, isInverted)) {
+      if (piece.end <= done) continue;
+      done = piece.end;
+      bounds[count++] = piece.isRemoved ? ~(start + done) : start + done;
+    }
+    return count;
+  };
+}
+
+/** What the Rust library counts as punctuation. */
+export const PUNCTUATION = /[!-/:-@[-`{-~\p{P}]/gu;
+export const WHITE_SPACE = /\p{White_Space}/gu;
+/** Whitespace's words and runs of signs, by the classes of Rust's regular expressions. */
+export const WORDS =
+  /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu;
