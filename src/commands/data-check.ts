@@ -29,7 +29,7 @@ export default defineCommand({
       print(JSON.stringify(answer));
     }
     for (const line of readLines(log.report)) note(line);
-    if (documents === 0) throw nothingRead([file], log.report);
+    if (log.documents === 0) throw nothingRead([file], log.report);
     return { ...log.report, documents, kept, dropped: documents - kept };
   },
 });

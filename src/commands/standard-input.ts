@@ -2,14 +2,20 @@
 import { isUtf8 } from "node:buffer";
 import { QuernError } from "../errors.js";
 
-/** All of standard input; throws a QuernError if it is not UTF-8. */
+/** Strings of this engine end a little above. */
+const LONGEST = 2 ** 29 - 64;
+
+/** All of standard input; throws a QuernError if it is not UTF-8, or has no end that a string could hold. */
 export async function readStandardInput(): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  let length = 0;
+  for await (const chunk of process.stdin) {
+    chunks.push(chunk as Buffer);
+    length += (chunk as Buffer).length;
+    if (length > LONGEST) throw new QuernError("standard input is longer than 512 MB; encode files into shards");
+  }
   const bytes = Buffer.concat(chunks);
   if (!isUtf8(bytes))
     throw new QuernError("standard input is not UTF-8 text; convert it first, for example with iconv");
-  if (bytes.length > 2 ** 29 - 64)
-    throw new QuernError("standard input is longer than 512 MB; encode files into shards");
   return bytes.toString("utf8");
 }

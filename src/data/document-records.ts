@@ -277,7 +277,7 @@ async function* wholeText(file: OpenFile, { largest, signal, log }: ReadOptions)
   for await (const chunk of readBytes(file.path, file.compression, signal)) {
     length += chunk.length;
     if (length > largest) {
-      return log.skip("file_too_long", file.location, { detail: `more than ${largest} bytes`, id: file.id });
+      return log.skip("file_too_long", file.location, { detail: `more than ${largest} bytes`, id: file.id, isFile: true });
     }
     chunks.push(chunk);
   }
@@ -285,10 +285,10 @@ async function* wholeText(file: OpenFile, { largest, signal, log }: ReadOptions)
   const checked = checkText(bytes);
   if ("problem" in checked) {
     const detail = `${checked.problem}, at byte ${checked.offset}`;
-    return log.skip(checked.reason, file.location, { detail, id: file.id });
+    return log.skip(checked.reason, file.location, { detail, id: file.id, isFile: true });
   }
   const text = textOf(bytes.subarray(checked.start));
-  if (text.trim() === "") return log.skip("empty", file.location, { id: file.id });
+  if (text.trim() === "") return log.skip("empty", file.location, { id: file.id, isFile: true });
   log.texts += 1;
   yield {
     id: file.id,

@@ -1,8 +1,8 @@
 /** @file The lines of text files, as strings, in memory that does not grow with the file. */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { packingOf, readBytes, textOf } from "../documents/index.js";
-import { fileError } from "../errors.js";
+import { isFolder, LONGEST_LINE, packingOf, readBytes, textOf } from "../documents/index.js";
+import { fileError, QuernError } from "../errors.js";
 
 /** The lines of a file, unpacked, or of all files of a folder by their names; none of one that is not there. */
 export async function* linesOfFile(path: string, signal?: AbortSignal): AsyncGenerator<string> {
@@ -13,18 +13,28 @@ export async function* linesOfFile(path: string, signal?: AbortSignal): AsyncGen
   } else if (found !== undefined) yield* readLines(path, signal);
 }
 
-/** The lines of a file. Throws a `QuernError` where it cannot be read. */
+/** The lines of a file. Throws a `QuernError` where it cannot be read, or a line is beyond the limit. */
 export async function* readLines(path: string, signal?: AbortSignal): AsyncGenerator<string> {
-  let rest = Buffer.alloc(0);
+  if (await isFolder(path)) throw new QuernError(`${path} is a folder, not a file of lines`, { exitCode: 2 });
+  /** Pieces of a line that goes on. */
+  let rest: Buffer[] = [];
+  let length = 0;
   try {
     for await (const chunk of readBytes(path, packingOf(path).compression, signal)) {
-      const bytes = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk]);
-      const end = bytes.lastIndexOf(10) + 1;
-      if (end > 0) yield* textOf(bytes.subarray(0, end - 1)).split("\n");
-      rest = bytes.subarray(end);
+      const end = chunk.lastIndexOf(10) + 1;
+      if (end > 0) {
+        yield* textOf(Buffer.concat([...rest, chunk.subarray(0, end - 1)])).split("\n");
+        rest = [];
+        length = 0;
+      }
+      rest.push(chunk.subarray(end));
+      length += chunk.length - end;
+      if (length > LONGEST_LINE) {
+        throw new QuernError(`${path} has a line of more than ${LONGEST_LINE >> 20} MiB; is it a file of lines?`);
+      }
     }
   } catch (error) {
     throw fileError(error, "read", path);
   }
-  if (rest.length > 0) yield textOf(rest);
+  if (length > 0) yield textOf(Buffer.concat(rest));
 }

@@ -165,6 +165,7 @@ export async function* recordsOf(part: Part, options: ReadOptions & LocationOpti
   let isCounted = range !== undefined && range.start > 0;
   const skipped = new Map<string, number>();
   const pages = { ...options, largestPage: options.largest };
+  const before = log.skippedFiles;
   try {
     const records =
       kind === "documents"
@@ -180,6 +181,8 @@ export async function* recordsOf(part: Part, options: ReadOptions & LocationOpti
       log.documents += 1;
       if (kind !== "documents") log.texts += 1;
     }
+    // A file without any document was read all the same.
+    if (!isCounted && kind === "documents" && log.skippedFiles === before) log.files += 1;
   } catch (error) {
     signal?.throwIfAborted();
     if (!(error instanceof QuernError) || error instanceof RefusedDamage) throw error;

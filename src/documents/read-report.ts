@@ -60,6 +60,8 @@ export interface SkipDetails {
   /** What is wrong, in words. */
   readonly detail?: string;
   readonly id?: string;
+  /** True for a file as a whole. */
+  readonly isFile?: boolean;
 }
 
 /** Damage that `strict` refuses. */
@@ -75,6 +77,8 @@ export class ReadLog {
   documents = 0;
   /** Documents that were files of their own. */
   texts = 0;
+  /** Files that were left out as a whole, or from some place on. */
+  skippedFiles = 0;
   readonly #strict: boolean;
   readonly #onSkip: Skip | undefined;
   readonly #skipped = new Map<string, number>();
@@ -88,7 +92,8 @@ export class ReadLog {
 
   /** Leaves something out. @throws QuernError for damage, with `strict` */
   readonly skip: Skip = (reason, where, more = {}) => {
-    const { count = 1, detail } = more;
+    const { count = 1, detail, isFile } = more;
+    if (isFile) this.skippedFiles += 1;
     this.#onSkip?.(reason, where, more);
     const place = detail === undefined ? where : `${where}: ${detail}`;
     this.#add(reason, count, [place]);
@@ -135,8 +140,8 @@ export function readLines({ read, skipped, skippedAt }: ReadReport): string[] {
 }
 
 function skippedLine(reason: string, count: number, places: readonly string[]): string {
-  const more = count > places.length && places.length > 0 ? ", …" : "";
-  return `skipped ${count} ${reason}${places.length === 0 ? "" : `: ${places.join(", ")}${more}`}`;
+  const more = count > places.length && places.length > 0 ? "; …" : "";
+  return `skipped ${count} ${reason}${places.length === 0 ? "" : `: ${places.join("; ")}${more}`}`;
 }
 
 /** The error of a reading that found no document. */

@@ -216,7 +216,8 @@ export function skipFile(
 ): void {
   const told = fileError(error, "read", path);
   if (!(told instanceof QuernError) || told instanceof RefusedDamage) throw told;
-  skip(reasonOf(told, format, compression), path, { detail: told.message.replace(path, "").replace(/^[ :,]+/, "") });
+  const detail = told.message.replace(path, "").replace(/^[ :,]+/, "");
+  skip(reasonOf(told, format, compression), path, { detail, isFile: true });
 }
 
 function reasonOf(error: QuernError, format: Format | undefined, compression: Compression | undefined): string {
@@ -305,6 +306,10 @@ async function* readLines(file: Found, { signal, skip, onOpen, textField }: Cont
     chunks.push(chunk.subarray(stop));
     length += chunk.length - stop;
     if (length > LONGEST_LINE) {
+      for (const lines of wholeLines()) {
+        firstLine += lineFeeds(lines.bytes);
+        yield lines;
+      }
       skip("line_too_long", `${file.path}, line ${firstLine}`, { detail: `more than ${LONGEST_LINE >> 20} MiB` });
       start();
       isSkipping = true;

@@ -88,6 +88,8 @@ const recordSchema = z.looseObject({
   seed: number,
   git: text.optional(),
   created: text.optional(),
+  read: z.record(z.string(), z.number()).optional(),
+  skipped: z.record(z.string(), z.number()).optional(),
   result: z
     .looseObject({
       ...verdict,
