@@ -23,6 +23,6 @@ export default defineCommand({
         probabilities ? `${labelled(label)} ${Number(probability.toPrecision(6))}` : labelled(label);
       print(predictions.map(show).join(" "));
     }
-    return { lines };
+    return { lines, read: { files: 1, documents: lines, rows: lines }, skipped: {}, skippedAt: {} };
   },
 });

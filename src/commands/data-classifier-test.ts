@@ -24,6 +24,14 @@ export default defineCommand({
     print(`N\t${examples}`);
     print(`P@${k}\t${three(precision)}`);
     print(`R@${k}\t${three(recall)}`);
-    return { examples, k, precision, recall };
+    return {
+      examples,
+      k,
+      precision,
+      recall,
+      read: { files: 1, documents: examples, rows: examples },
+      skipped: {},
+      skippedAt: {},
+    };
   },
 });

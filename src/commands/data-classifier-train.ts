@@ -32,6 +32,8 @@ export default defineCommand({
       print(
         `${once.length === 1 ? "1 label occurs" : `${once.length} labels occur`} once, of which nothing can be tested: ${once.slice(0, 8).join(", ")}`,
       );
+    const { readLines } = await import("../documents/index.js");
+    for (const line of readLines(result)) print(line);
     return { ...result, model: out };
   },
 });

@@ -277,7 +277,11 @@ async function* wholeText(file: OpenFile, { largest, signal, log }: ReadOptions)
   for await (const chunk of readBytes(file.path, file.compression, signal)) {
     length += chunk.length;
     if (length > largest) {
-      return log.skip("file_too_long", file.location, { detail: `more than ${largest} bytes`, id: file.id, isFile: true });
+      return log.skip("file_too_long", file.location, {
+        detail: `more than ${largest} bytes`,
+        id: file.id,
+        isFile: true,
+      });
     }
     chunks.push(chunk);
   }

@@ -41,6 +41,7 @@ export const SKIP_REASONS: Readonly<Record<string, { readonly damage: boolean; r
     damage: true,
     meaning: "a column beside the text that cannot be decoded; the row is read without it",
   },
+  no_label: { damage: false, meaning: "a line without a label, where a classifier learns" },
   not_sampled: { damage: false, meaning: "a document that --sample left out" },
   not_extracted: { damage: false, meaning: "a page where texts were wanted; extract it first" },
 };

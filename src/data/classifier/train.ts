@@ -5,6 +5,7 @@
 import { open } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import type { z } from "zod";
+import { isFolder, type ReadReport } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
@@ -18,7 +19,7 @@ export interface TrainClassifierOptions extends z.input<typeof trainClassifierOp
   readonly onProgress?: OnProgress;
 }
 
-export interface TrainedClassifier {
+export interface TrainedClassifier extends ReadReport {
   readonly classifier: Classifier;
   readonly record: { readonly epoch: number; readonly minCount: number };
   readonly words: number;
@@ -45,7 +46,7 @@ export async function trainClassifier(path: string, options: TrainClassifierOpti
   }
   // Without a shortest length there are no n-grams of characters, whatever the longest.
   const [minn, maxn] = o.minn > 0 && o.maxn > 0 ? [o.minn, o.maxn] : [0, 0];
-  const { words, labels: counted, tokens, lines } = await count(path, o.minCount, { signal, onProgress });
+  const { words, labels: counted, tokens, lines, unlabelled } = await count(path, o.minCount, { signal, onProgress });
   if (counted.length === 0) {
     throw new QuernError(`${path} has no line with a label; a line is ${LABEL_PREFIX}NAME and the text`, {
       exitCode: 2,
@@ -82,6 +83,9 @@ export async function trainClassifier(path: string, options: TrainClassifierOpti
   return {
     classifier,
     record: { epoch: o.epoch, minCount: o.minCount },
+    read: { files: 1, documents: lines - unlabelled, rows: lines - unlabelled },
+    skipped: unlabelled === 0 ? {} : { no_label: unlabelled },
+    skippedAt: unlabelled === 0 ? {} : { no_label: [path] },
     words: words.length,
     labels: labels.length,
     once: counted.filter((label) => label.count === 1).map(labelName),
@@ -170,6 +174,8 @@ async function learnTogether(
 export async function* wholeLines(path: string, from = 0, to = Number.POSITIVE_INFINITY): AsyncGenerator<Uint8Array> {
   let handle: Awaited<ReturnType<typeof open>> | undefined;
   try {
+    // A pipe or device has no end, and no ranges.
+    await isFolder(path);
     handle = await open(path);
     const buffer = Buffer.alloc(2 * LONGEST_LINE);
     let kept = 0;
@@ -253,6 +259,7 @@ interface Counted {
   readonly labels: readonly Entry[];
   readonly tokens: number;
   readonly lines: number;
+  readonly unlabelled: number;
 }
 
 /** Words and labels of a file with their counts, the frequent first, equal ones in the order in which they came. */
@@ -264,11 +271,17 @@ async function count(
   const counts = new Map<string, { count: number }>();
   let tokens = 0;
   let lines = 0;
+  let unlabelled = 0;
   for await (const bytes of wholeLines(path)) {
     signal?.throwIfAborted();
     // A character a byte: words are bytes to the model, whatever they are to a reader.
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
-    for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines += 1;
+    for (let from = 0, label = -1, at = text.indexOf("\n"); at >= 0; from = at + 1, at = text.indexOf("\n", from)) {
+      lines += 1;
+      if (label < from) label = text.indexOf(LABEL_PREFIX, from);
+      if (label < 0) label = Number.POSITIVE_INFINITY;
+      if (label > at) unlabelled += 1;
+    }
     for (const word of text.split(/[ \n\r\t\v\f\0]+/)) {
       if (word === "") continue;
       tokens += 1;
@@ -290,5 +303,6 @@ async function count(
     labels: sorted.filter(({ bytes }) => bytes.startsWith(prefix)),
     tokens,
     lines,
+    unlabelled,
   };
 }
