@@ -1,0 +1,312 @@
+import { execFile } from "node:child_process";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Command } from "../../src/commands/command.js";
+import { main, type Verb } from "../../src/commands/main.js";
+import { claimOutput } from "../../src/documents/index.js";
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const source = readFileSync(join(root, "src", "cli.ts"), "utf8");
+const verbs: Verb[] = [...source.matchAll(/words: "([^"]+)"[\s\S]*?import\("\.\/commands\/([\w-]+)\.js"\)/g)].map(
+  ([, words, file]) => ({ words, summary: "", load: () => import(`../../src/commands/${file}.ts`) }),
+);
+
+/** A call of a verb that writes: from an input to an output. */
+interface Case {
+  /** The call without its output. `input` is a file of documents, `folder` the one that it lies in. */
+  readonly words: (at: { readonly input: string; readonly folder: string }) => readonly string[];
+  /** The option that names the output, when it is not --out. */
+  readonly flag?: string;
+  /** The output is a file. */
+  readonly isFile?: true;
+  /** It reads no file here, so that no input can lie in its output. */
+  readonly noInput?: true;
+  /** A file that it writes, under the output. */
+  readonly writes: string;
+  /** The same call may be made again: what is there is continued. */
+  readonly open?: true;
+}
+
+let base: string;
+const shared = (name: string) => join(base, "shared", name);
+const sentence = (i: number) =>
+  `The miller number ${i} ground ${i * 7} sacks of corn by the river in the year ${1800 + i}.`;
+
+const cases: Readonly<Record<string, Case>> = {
+  "tokenizer train": {
+    words: ({ folder }) => ["tokenizer", "train", folder, "--vocab-size", "300", "--threads", "1"],
+    writes: "tokenizer.json",
+  },
+  "tokenizer encode": {
+    words: ({ folder }) => ["tokenizer", "encode", folder, "--tokenizer", shared("tokenizer"), "--threads", "1"],
+    writes: "shards.json",
+  },
+  "tokenizer show": {
+    words: ({ input }) => ["tokenizer", "show", input, "--tokenizer", shared("tokenizer")],
+    flag: "--html",
+    isFile: true,
+    writes: "",
+  },
+  pretrain: {
+    words: ({ folder }) => [
+      ...["pretrain", "--text", folder, "--steps", "1", "--layers", "1", "--width", "16", "--heads", "1"],
+      ...["--sequence", "16", "--batch", "2", "--vocab-size", "300", "--dtype", "fp32", "--threads", "1"],
+    ],
+    writes: "run.json",
+  },
+  "data crawl": {
+    words: () => ["data", "crawl", "http://127.0.0.1:9/"],
+    noInput: true,
+    writes: "crawl.json",
+    open: true,
+  },
+  "data clean": {
+    words: ({ folder }) => ["data", "clean", folder, "--recipe", shared("clean.json"), "--workers", "1"],
+    writes: "funnel.json",
+  },
+  "data deduplicate": {
+    words: ({ folder }) => ["data", "deduplicate", folder, "--by", "document", "--workers", "1"],
+    writes: "documents/00000.jsonl",
+  },
+  "data decontaminate": {
+    words: ({ folder }) => ["data", "decontaminate", folder, "--against", shared("exam.jsonl"), "--workers", "1"],
+    writes: "decontaminate.json",
+  },
+  "data mix": {
+    words: ({ folder }) => {
+      const recipe = join(dirname(folder), "mix.json");
+      writeFileSync(recipe, JSON.stringify({ inputs: [folder], by: "source", temperature: 1 }));
+      return ["data", "mix", "--recipe", recipe];
+    },
+    writes: "mix.json",
+  },
+  "data corpus": {
+    words: ({ folder }) => ["data", "corpus", folder, "--recipe", shared("corpus.json"), "--workers", "1"],
+    writes: "manifest.json",
+  },
+  "data classifier train": {
+    words: ({ folder }) => {
+      const lines = join(folder, "lines.txt");
+      writeFileSync(lines, "__label__a one two\n__label__b three four\n".repeat(4));
+      return ["data", "classifier", "train", lines, "--dim", "4", "--bucket", "100", "--epoch", "1", "--threads", "1"];
+    },
+    isFile: true,
+    writes: "",
+  },
+  "data classifier fit": {
+    words: ({ input }) => [
+      ...["data", "classifier", "fit", "reference", "--good", input, "--rest", shared("rest.jsonl")],
+      ...["--dim", "4", "--epoch", "1"],
+    ],
+    isFile: true,
+    writes: "",
+  },
+};
+
+/** What a command line printed on standard error, and its exit code. */
+async function quern(words: readonly string[]): Promise<{ code: number; err: string }> {
+  let err = "";
+  const silent = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  const told = vi.spyOn(process.stderr, "write").mockImplementation((chunk) => {
+    err += chunk;
+    return true;
+  });
+  try {
+    return { code: await main(verbs, words), err };
+  } finally {
+    silent.mockRestore();
+    told.mockRestore();
+  }
+}
+
+/** Every file, folder and link below a folder, with what it holds. */
+function tree(folder: string): Record<string, string> {
+  return Object.fromEntries(
+    readdirSync(folder, { recursive: true, encoding: "utf8" })
+      .sort()
+      .map((name) => {
+        const status = lstatSync(join(folder, name));
+        if (status.isSymbolicLink()) return [name, `-> ${readlinkSync(join(folder, name))}`];
+        return [name, status.isDirectory() ? "folder" : readFileSync(join(folder, name), "latin1")];
+      }),
+  );
+}
+
+beforeAll(async () => {
+  base = mkdtempSync(join(tmpdir(), "quern-outputs-"));
+  mkdirSync(join(base, "shared"));
+  const lines = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, i) => `${JSON.stringify({ id: `${from + i}`, text: sentence(from + i) })}\n`);
+  writeFileSync(shared("rest.jsonl"), lines(100, 160).join(""));
+  writeFileSync(shared("exam.jsonl"), lines(900, 905).join(""));
+  writeFileSync(shared("clean.json"), JSON.stringify({ steps: [{ length: { minWords: 1 } }] }));
+  const corpus = {
+    clean: shared("clean.json"),
+    deduplicate: [],
+    heldout: 0.1,
+    mix: { by: "source", temperature: 1 },
+    shards: { vocabSize: 300 },
+  };
+  writeFileSync(shared("corpus.json"), JSON.stringify(corpus));
+  writeFileSync(shared("text.txt"), lines(0, 60).join(""));
+  const train = ["tokenizer", "train", shared("text.txt"), "--vocab-size", "300", "--threads", "1"];
+  expect(await quern([...train, "--out", shared("tokenizer")])).toMatchObject({ code: 0 });
+});
+afterAll(() => rmSync(base, { recursive: true, force: true }));
+
+it("has a case for every verb that writes", async () => {
+  const source = readFileSync(join(root, "src", "cli.ts"), "utf8");
+  expect(verbs.length).toBe(source.match(/words:/g)?.length);
+  const writing: string[] = [];
+  for (const { words, load } of verbs) {
+    const { options } = (await load()).default as Command;
+    if ("out" in options.shape || "html" in options.shape) writing.push(words);
+  }
+  expect(writing.sort()).toEqual(Object.keys(cases).sort());
+});
+
+let count = 0;
+describe.each(Object.entries(cases))("quern %s", (verb, { words, flag = "--out", isFile, noInput, writes, open }) => {
+  const force = open ? [] : ["--force"];
+  /** A folder for one test: documents in it, and somebody's own files. */
+  let box: string;
+  let folder: string;
+  let input: string;
+  const inBox = (name: string) => join(box, name);
+  const foreign = (path: string, text = "mine, and nobody else's\n") => {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+  };
+  const call = (out: string, ...more: string[]) => quern([...words({ input, folder }), flag, out, ...more]);
+  /** The call is refused as a wrong one, and nothing anywhere has changed. */
+  const refused = async (out: string, reason: RegExp, ...more: string[]) => {
+    words({ input, folder }); // which may write a recipe
+    const before = tree(box);
+    expect(await call(out, ...more)).toEqual({ code: 2, err: expect.stringMatching(reason) });
+    expect(tree(box)).toEqual(before);
+  };
+
+  beforeEach(() => {
+    box = join(base, `box-${count++}`);
+    folder = inBox("in");
+    input = join(folder, "documents.jsonl");
+    foreign(input, readFileSync(shared("text.txt"), "utf8"));
+  });
+
+  it("refuses foreign files, in the current folder and in any other, with --force as well", async () => {
+    foreign(inBox("mine/.git/HEAD"), "ref: refs/heads/main\n");
+    foreign(inBox("mine/letter.txt"));
+    if (isFile) {
+      await refused(inBox("mine/letter.txt"), /exists and was not written by quern/);
+      await refused(inBox("mine/letter.txt"), /exists and was not written by quern/, "--force");
+      await refused(inBox("mine"), /is a folder, not a file/);
+      return;
+    }
+    await refused(inBox("mine"), /holds files that quern .* did not write/);
+    await refused(inBox("mine"), /holds files that quern .* did not write/, ...force);
+    await refused(inBox("mine/letter.txt"), /is a file, not a folder/);
+    words({ input, folder });
+    const before = tree(box);
+    const cli = join(root, "dist", "src", "cli.js");
+    const code = await new Promise((resolve) =>
+      execFile(process.execPath, [cli, ...words({ input, folder }), flag, "."], { cwd: inBox("mine") }, (error) =>
+        resolve(error?.code ?? 0),
+      ),
+    );
+    expect(code).toBe(2);
+    expect(tree(box)).toEqual(before);
+  });
+
+  it.skipIf(noInput)("refuses an output that is, contains or lies inside an input", async () => {
+    const [named] = words({ input, folder }).filter((word) => word.startsWith(folder) && existsSync(word));
+    await refused(named ?? folder, /the output .* (is|contains) the input|is a folder/);
+    if (isFile) return refused(named, /the output .* is the input/, "--force");
+    await refused(folder, /the output .* (is|contains) the input/, "--force");
+    await refused(box, /the output .* contains the input/);
+    await refused(inBox("in/new/out"), /the output .* lies inside the input/);
+    // A link changes the path and not the place.
+    symlinkSync(folder, inBox("link"));
+    await refused(inBox("link/out"), /the output .* lies inside the input/);
+  });
+
+  it("follows no symbolic link to what is not its own", async () => {
+    foreign(inBox("mine/letter.txt"));
+    symlinkSync(inBox("mine"), inBox("to-folder"));
+    symlinkSync(inBox("mine/letter.txt"), inBox("to-file"));
+    symlinkSync(inBox("nowhere"), inBox("to-nothing"));
+    for (const link of ["to-folder", "to-file", "to-nothing"]) {
+      await refused(inBox(link), /./);
+      await refused(inBox(link), /./, ...force);
+    }
+  });
+
+  it("writes, refuses to write again, and with --force replaces what it wrote and nothing else", async () => {
+    const out = inBox(isFile ? "out/model.bin" : "out");
+    // Two calls at once: one is refused, whichever comes second.
+    words({ input, folder });
+    const [one, two] = await Promise.all([call(out), call(out)]);
+    expect([one.code, two.code].sort(), one.err + two.err).toEqual([0, 2]);
+    expect(existsSync(join(out, writes))).toBe(true);
+    expect(
+      readdirSync(box, { recursive: true, encoding: "utf8" }).filter((name) => /lock|\.tmp|partial/.test(name)),
+    ).toEqual([]);
+    foreign(inBox("out/letter.txt"));
+    foreign(inBox("out/letters/letter.txt"));
+    if (open) {
+      expect(await call(out)).toMatchObject({ code: 0 });
+    } else {
+      await refused(out, /give --force to replace it/);
+      expect(await call(out, "--force")).toMatchObject({ code: 0 });
+      expect(existsSync(join(out, writes))).toBe(true);
+    }
+    for (const name of ["out/letter.txt", "out/letters/letter.txt"])
+      expect(readFileSync(inBox(name), "utf8")).toBe("mine, and nobody else's\n");
+    const own = writes.includes("/") ? dirname(writes) : undefined;
+    if (own === undefined) return;
+    // A file of somebody's in a folder that is replaced as a whole, and a link in the place of one.
+    foreign(join(out, own, "letter.txt"));
+    await refused(out, /was not written by quern/, "--force");
+    rmSync(join(out, own, "letter.txt"));
+    renameSync(join(out, own), inBox("elsewhere"));
+    symlinkSync(inBox("elsewhere"), join(out, own));
+    await refused(out, /is a symbolic link/, "--force");
+  }, 120_000);
+
+  it("is refused while another process writes there, and not by what a killed one left", async () => {
+    const out = inBox(isFile ? "out/model.bin" : "out");
+    const layout = isFile ? undefined : { writes: () => true };
+    const claim = await claimOutput({ verb, out, inputs: [], layout });
+    await refused(out, /is being written by another call of this process/);
+    await claim.release();
+    // A process that is gone, and one whose number another process has by now.
+    const lock = isFile ? inBox("out/.model.bin.quern.lock") : inBox("out/.quern.lock");
+    for (const [pid, started] of [
+      [2 ** 22 + 1, null],
+      [process.pid, "another boot 12345"],
+    ]) {
+      mkdirSync(dirname(lock), { recursive: true });
+      writeFileSync(lock, JSON.stringify({ pid, started, host: hostname(), token: "0" }));
+      const done = await call(out, ...force);
+      expect(done.code, done.err).toBe(0);
+      expect(existsSync(lock)).toBe(false);
+    }
+    // Another machine, which may still be at it.
+    writeFileSync(lock, JSON.stringify({ pid: 1, started: null, host: "elsewhere", token: "0" }));
+    await refused(out, /is being written by process 1 on elsewhere/, ...force);
+  }, 120_000);
+});
