@@ -75,6 +75,56 @@ describe("models of fastText", () => {
     await expect(readClassifier(await file("e.bin", huge))).rejects.toThrow(/wrong size|4 GiB/);
   });
 
+  it("takes no memory for what a damaged head says, and ends with a clear error", async () => {
+    for (const name of ["fasttext-hs.bin", "fasttext-quantised.ftz"]) {
+      const whole = await readFile(fixture(name));
+      const names = [
+        "dim",
+        "ws",
+        "epoch",
+        "minCount",
+        "neg",
+        "wordNgrams",
+        "loss",
+        "model",
+        "bucket",
+        "minn",
+        "maxn",
+        "lr",
+      ];
+      const fields = [...names.map((_, i) => 8 + 4 * i), 64, 68, 72, 76, 80, 84, 88, whole.length >> 1];
+      for (const at of fields) {
+        for (const value of [-1, 7, 65536, 2 ** 28, 2 ** 31 - 1]) {
+          const bytes = Buffer.from(whole);
+          bytes.writeInt32LE(value, at);
+          const path = await file("field.bin", bytes);
+          try {
+            const model = await readClassifier(path);
+            expect(model.memory.buffer.byteLength).toBeLessThan(2 ** 29);
+            for await (const { predictions } of predictFile(model, fixture("fasttext-lines.txt"))) {
+              for (const { probability } of predictions) expect(probability).toBeLessThanOrEqual(1.001);
+            }
+          } catch (error) {
+            expect((error as Error).name).toBe("QuernError");
+            expect((error as Error).message).toMatch(/^cannot read .*field\.bin as a classifier: /);
+          }
+        }
+      }
+    }
+  });
+
+  it("refuses weights that are no numbers, counts that give no tree, and words without an end", async () => {
+    const whole = await readFile(fixture("fasttext-hs.bin"));
+    const weights = Buffer.from(whole);
+    weights.writeFloatLE(Number.NaN, whole.length - 8);
+    await expect(readClassifier(await file("i.bin", weights))).rejects.toThrow(/a weight is no number/);
+    const counts = Buffer.from(whole);
+    counts.writeBigInt64LE(2n ** 50n, whole.indexOf(0, whole.indexOf("__label__")) + 1);
+    await expect(readClassifier(await file("j.bin", counts))).rejects.toThrow(/counts of its labels/);
+    const endless = Buffer.concat([whole.subarray(0, 92), Buffer.alloc(5 * 2 ** 20, "a")]);
+    await expect(readClassifier(await file("k.bin", endless))).rejects.toThrow(/a word of it has no end/);
+  });
+
   it("takes names that are no UTF-8 for the bytes that they are", async () => {
     const whole = await readFile(fixture("fasttext-hs.bin"));
     const at = whole.indexOf("__label__") + "__label__".length;

@@ -2,11 +2,28 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { createAtomicFile } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
-import { Classifier, type ClassifierLoss, type Entry, LABEL_PREFIX } from "./model.js";
+import {
+  Classifier,
+  type ClassifierLoss,
+  type ClassifierShape,
+  type Entry,
+  LABEL_PREFIX,
+  type Vocabulary,
+} from "./model.js";
 
 const MAGIC = 793712314;
 const VERSION = 12;
-const LOSSES: Readonly<Record<number, ClassifierLoss>> = { 1: "hs", 2: "independent", 3: "softmax", 4: "independent" };
+const LOSSES: ReadonlyMap<number, ClassifierLoss> = new Map([
+  [1, "hs"],
+  [2, "independent"],
+  [3, "softmax"],
+  [4, "independent"],
+]);
+/** Bytes of the longest word. */
+const LONGEST_WORD = 2 ** 20;
+/** What a Huffman code takes for a count that is not known yet. */
+const NO_COUNT = 1e15;
+const within = (value: number, most: number) => value >= 0 && value <= most;
 const LOSS_NUMBERS: Readonly<Record<ClassifierLoss, number>> = { hs: 1, softmax: 3, independent: 4 };
 const SUPERVISED = 3;
 
@@ -42,7 +59,16 @@ async function read(r: Reader): Promise<Classifier> {
   await r.bytes(8); // t, of unsupervised models
   const [dim, , , , , wordNgrams, loss, model, bucket, minn, maxn] = args;
   if (model !== SUPERVISED) throw r.wrong("it is a model of word vectors, not a classifier");
-  if (!(loss in LOSSES) || dim < 1 || dim > 65536 || bucket < 0 || wordNgrams < 0 || maxn > 100 || minn < 0) {
+  const kind = LOSSES.get(loss);
+  if (
+    kind === undefined ||
+    dim < 1 ||
+    dim > 65536 ||
+    bucket < 0 ||
+    !within(wordNgrams, 100) ||
+    maxn > 100 ||
+    minn < 0
+  ) {
     throw r.wrong("its head holds numbers that cannot be");
   }
   const [size, wordCount, labelCount] = [await r.int32(), await r.int32(), await r.int32()];
@@ -59,6 +85,11 @@ async function read(r: Reader): Promise<Classifier> {
     if (isLabel !== i >= wordCount) throw r.wrong("its words and labels are mixed");
     entries.push({ bytes, count });
   }
+  const labels = entries.slice(wordCount);
+  if (labels.some(({ count }) => count < 0) || labels.reduce((sum, { count }) => sum + count, 0) >= NO_COUNT) {
+    throw r.wrong("the counts of its labels cannot be");
+  }
+  r.expect(8 * Math.max(0, keptPairs));
   const pairs: [number, number][] = [];
   for (let i = 0; i < keptPairs; i++) pairs.push([await r.int32(), await r.int32()]);
   pairs.sort((a, b) => a[0] - b[0]);
@@ -70,10 +101,13 @@ async function read(r: Reader): Promise<Classifier> {
   const kept = keptPairs >= 0 ? Int32Array.from(pairs.flat()) : null;
   const inputRows = wordCount + (kept === null ? bucket : pairs.length);
   if (input.rows !== inputRows || input.columns !== dim) throw r.wrong("its input matrix has the wrong size");
-  const classifier = new Classifier(
+  // The other matrix comes behind it; memory is taken for both at once.
+  r.expect(input.bytes + (quantised ? labelCount : 4 * labelCount * dim));
+  const classifier = madeOf(
+    r,
     // Version 11 had no n-grams of characters in classifiers.
-    { dim, wordNgrams: Math.max(1, wordNgrams), bucket, minn, maxn: version === 11 ? 0 : maxn, loss: LOSSES[loss] },
-    { words: entries.slice(0, wordCount), labels: entries.slice(wordCount), tokens, kept },
+    { dim, wordNgrams: Math.max(1, wordNgrams), bucket, minn, maxn: version === 11 ? 0 : maxn, loss: kind },
+    { words: entries.slice(0, wordCount), labels, tokens, kept },
   );
   await input.into(classifier.input, classifier.stride);
   const quantisedOutput = (await r.bytes(1))[0] === 1;
@@ -83,47 +117,70 @@ async function read(r: Reader): Promise<Classifier> {
   return classifier;
 }
 
+function madeOf(r: Reader, shape: ClassifierShape, vocabulary: Vocabulary): Classifier {
+  try {
+    return new Classifier(shape, vocabulary);
+  } catch (error) {
+    throw error instanceof QuernError ? r.wrong(error.message) : error;
+  }
+}
+
+/** A product-quantised matrix: for each part of a row the number of a centroid. */
+interface Codes {
+  readonly codes: Buffer;
+  readonly codebook: Codebook;
+  readonly norms: boolean;
+}
+
 /** A matrix of the file, whose size is read first and whose values then. */
 class Matrix {
   readonly rows: number;
   readonly columns: number;
   readonly #r: Reader;
-  readonly #norms: boolean | null;
+  /** Bytes of the file that its values still take, at least. */
+  readonly bytes: number;
+  readonly #codes: Codes | null;
 
-  private constructor(r: Reader, rows: number, columns: number, norms: boolean | null) {
+  private constructor(r: Reader, rows: number, columns: number, bytes: number, codes: Codes | null) {
     this.#r = r;
     this.rows = rows;
     this.columns = columns;
-    this.#norms = norms;
+    this.bytes = bytes;
+    this.#codes = codes;
   }
 
   static async head(r: Reader, quantised: boolean): Promise<Matrix> {
     const norms = quantised ? (await r.bytes(1))[0] === 1 : null;
     const [rows, columns] = [await r.int64(), await r.int64()];
-    if (!quantised) r.expect(rows * columns * 4);
-    return new Matrix(r, rows, columns, norms);
+    if (rows < 0 || columns < 1) throw r.wrong("its matrix has a size that cannot be");
+    if (norms === null) {
+      r.expect(rows * columns * 4);
+      return new Matrix(r, rows, columns, rows * columns * 4, null);
+    }
+    const codes = await r.bytes(await r.int32());
+    const codebook = await Codebook.read(r);
+    if (codebook.dim !== columns || codes.length !== rows * codebook.parts) {
+      throw r.wrong("its quantised matrix has the wrong size");
+    }
+    return new Matrix(r, rows, columns, norms ? rows : 0, { codes, codebook, norms });
   }
 
   async into(target: Float32Array, stride: number): Promise<void> {
-    if (this.#norms !== null) return this.#unquantise(target, stride);
+    if (this.#codes !== null) return this.#unquantise(this.#codes, target, stride);
     const rowsAtOnce = Math.max(1, Math.floor(2 ** 22 / (4 * this.columns)));
     for (let row = 0; row < this.rows; row += rowsAtOnce) {
       const count = Math.min(rowsAtOnce, this.rows - row);
       const values = floats(await this.#r.bytes(4 * count * this.columns));
+      if (!areNumbers(values)) throw this.#r.wrong("a weight is no number");
       for (let i = 0; i < count; i++) {
         target.set(values.subarray(i * this.columns, (i + 1) * this.columns), (row + i) * stride);
       }
     }
   }
 
-  async #unquantise(target: Float32Array, stride: number): Promise<void> {
+  async #unquantise({ codes, codebook, norms: hasNorms }: Codes, target: Float32Array, stride: number): Promise<void> {
     const r = this.#r;
-    const codes = await r.bytes(await r.int32());
-    const codebook = await Codebook.read(r);
-    if (codebook.dim !== this.columns || codes.length !== this.rows * codebook.parts) {
-      throw r.wrong("its quantised matrix has the wrong size");
-    }
-    const normCodes = this.#norms ? await r.bytes(this.rows) : null;
+    const normCodes = hasNorms ? await r.bytes(this.rows) : null;
     const norms = normCodes === null ? null : await Codebook.read(r);
     for (let row = 0; row < this.rows; row++) {
       const norm = normCodes === null || norms === null ? 1 : norms.centroids[normCodes[row]];
@@ -152,7 +209,9 @@ class Codebook {
     if (dim < 1 || parts < 1 || width < 1 || last < 1 || (parts - 1) * width + last !== dim) {
       throw r.wrong("its codebook has a size that cannot be");
     }
-    return new Codebook(dim, parts, width, last, floats(await r.bytes(4 * dim * 256)));
+    const centroids = floats(await r.bytes(4 * dim * 256));
+    if (!areNumbers(centroids)) throw r.wrong("a weight is no number");
+    return new Codebook(dim, parts, width, last, centroids);
   }
 
   add(codes: Uint8Array, row: number, norm: number, target: Float32Array, at: number): void {
@@ -166,6 +225,13 @@ class Codebook {
 
 /** Floats of little-endian bytes, copied to where they are aligned. */
 const floats = (bytes: Uint8Array) => new Float32Array(Uint8Array.from(bytes).buffer);
+
+/** Whether none is infinite or NaN, of which no sum is a number. */
+function areNumbers(values: Float32Array): boolean {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i] * 0;
+  return sum === 0;
+}
 
 /** Reads a file from its start to its end, and knows where it is. */
 class Reader {
@@ -223,16 +289,16 @@ class Reader {
 
   /** Bytes up to a 0, as latin-1. */
   async string(): Promise<string> {
-    for (let length = 0; ; ) {
-      this.expect(length + 1);
-      const at = this.#at;
-      const wanted = Math.min(length + 256, this.#size - at);
-      const bytes = await this.bytes(wanted);
+    const at = this.#at;
+    for (let length = 256; ; length *= 2) {
+      const taken = Math.min(length, this.#size - at);
+      this.#at = at;
+      const bytes = await this.bytes(taken);
       const end = bytes.indexOf(0);
       this.#at = at + (end < 0 ? 0 : end + 1);
       if (end >= 0) return bytes.toString("latin1", 0, end);
-      if (wanted === length) throw this.wrong("it is cut short");
-      length = wanted;
+      if (taken < length) throw this.wrong(`it is cut short, having ${this.#size} bytes`);
+      if (length > LONGEST_WORD) throw this.wrong("a word of it has no end");
     }
   }
 }
