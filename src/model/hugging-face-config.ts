@@ -148,6 +148,13 @@ function fieldsOf(json: unknown, path: string, what: string): Fields {
   throw new QuernError(`${path} is not ${what}: it holds no JSON object`);
 }
 
+/** The object under a key; empty where there is none. */
+function objectAt(fields: Fields, key: string, path: string): Fields {
+  const value = fields[key] ?? {};
+  if (typeof value === "object" && !Array.isArray(value)) return value as Fields;
+  throw new QuernError(`${path} has ${shown(value)} for ${key}, which is an object`);
+}
+
 /** A value as an error shows it. */
 function shown(value: unknown): string {
   return quoted(JSON.stringify(value) ?? "nothing");
@@ -166,14 +173,13 @@ function readEnds(fields: Fields, path: string): number[] {
 /** What `quantization_config` says of the weights, where it is what transformers calls fine-grained fp8. */
 function readQuantization(family: Family, fields: Fields, path: string): ByteWeights | null {
   if ((fields.compression_config ?? null) !== null) refuse(path, "compressed weights (compression_config)");
-  const given = fields.quantization_config ?? null;
-  if (given === null) return null;
+  if ((fields.quantization_config ?? null) === null) return null;
   const {
     quant_method: method,
     activation_scheme: activations = "dynamic",
     fmt = "e4m3",
     weight_block_size: block = null,
-  } = fieldsOf(given, `${path}: quantization_config`, "a description");
+  } = objectAt(fields, "quantization_config", path);
   if (method !== "fp8" || family === "gpt2") {
     refuse(path, `quantized weights of the method ${shown(method)} (quantization_config)`);
   }
@@ -267,9 +273,8 @@ function readRotary(family: RotaryConfig["family"], fields: Fields, path: string
 
 function readRope(fields: Fields, path: string): Pick<RotaryConfig, "ropeTheta" | "ropeScaling"> {
   // transformers 5 writes the first; where both are filled it takes the second, whole, with the theta beside it.
-  const rope = [fields.rope_scaling, fields.rope_parameters, {}]
-    .map((given) => (given == null ? {} : fieldsOf(given, `${path}: the rotary positions`, "a description")))
-    .find((given, i) => i === 2 || Object.keys(given).length > 0) as Fields;
+  const [scaling, parameters] = ["rope_scaling", "rope_parameters"].map((key) => objectAt(fields, key, path));
+  const rope = Object.keys(scaling).length > 0 ? scaling : parameters;
   const nested = Object.keys(rope).find((key) => key.endsWith("_attention"));
   if (nested !== undefined) refuse(path, `rotary positions for each kind of layer (${quoted(nested)})`);
   const number = numberReader({ ...fields, ...rope }, path, "llama");
@@ -282,7 +287,7 @@ function readRope(fields: Fields, path: string): Pick<RotaryConfig, "ropeTheta" 
     fields.original_max_position_embeddings == null
       ? own("original_max_position_embeddings", number("max_position_embeddings"))
       : numberReader(fields, path, "llama")("original_max_position_embeddings");
-  const scaling = (): RopeScaling | null => {
+  const stretched = (): RopeScaling | null => {
     switch (type) {
       case "default":
         return null;
@@ -315,7 +320,7 @@ function readRope(fields: Fields, path: string): Pick<RotaryConfig, "ropeTheta" 
         return refuse(path, `rotary positions of type ${shown(type)}`);
     }
   };
-  return { ropeTheta: number("rope_theta", 10_000), ropeScaling: scaling() };
+  return { ropeTheta: number("rope_theta", 10_000), ropeScaling: stretched() };
 }
 
 /** The paper's factor for stretched attention (Peng et al., arXiv:2309.00071), as transformers derives it. */

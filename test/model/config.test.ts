@@ -124,7 +124,7 @@ describe("config.json", () => {
     [{ tie_word_embeddings: "true" }, /has "true" for tie_word_embeddings, not true or false/],
     [{ eos_token_id: ["</s>"] }, /has "<\/s>" in eos_token_id/],
     [{ rope_parameters: { full_attention: {} }, rope_scaling: null }, /each kind of layer \(full_attention\)/],
-    [{ rope_parameters: "linear", rope_scaling: null }, /rotary positions is not a description/],
+    [{ rope_parameters: "linear", rope_scaling: null }, /has "linear" for rope_parameters, which is an object/],
     [{ num_attention_heads: 7, head_dim: null }, /not a multiple of the 7 heads/],
   ])("refuses %j", (change, message) => {
     const json = { ...toHuggingFaceConfig(defineModel(sizes), 7), ...change };
