@@ -45,66 +45,42 @@ export const Hint = {
 
 const WORDS: Readonly<Record<string, string>> = {
   Navigation:
-    "nav navbar navigation menu submenu megamenu breadcrumb breadcrumbs crumbs crumb pagination paginator pager pagenav " +
-    "page-numbers sitemap sidenav subnav topnav navlinks skip-link skiplink skip-to jump-to prev-next post-navigation " +
-    "pagenavi next-prev tablist quicklinks",
-  Chrome:
-    "footer masthead topbar top-bar site-header page-header-nav colophon siteheader sitefooter globalheader globalfooter " +
-    "announcement-bar utility-bar copyright legal-footer site-info",
-  Aside:
-    "sidebar rail widget-area sidebar-widget footer-widget aside secondary-column side-bar right-rail left-rail sidecol rightcol leftcol",
-  Social:
-    "share sharing shares social socials sharedaddy addthis addtoany follow-us followus social-links sharebar sharethis " +
-    "jp-relatedposts like-button share-buttons social-icons social-media",
+    "nav navbar navigation menu submenu megamenu breadcrumb breadcrumbs crumbs crumb pagination pager sitemap " +
+    "subnav navlinks skip-link skip-to jump-to prev-next tablist",
+  Chrome: "footer masthead topbar top-bar site-header globalfooter copyright site-info",
+  Aside: "sidebar rail widget-area footer-widget aside side-bar",
+  Social: "share sharing shares social socials followus",
   Advertisement:
-    "ad ads advert adverts advertisement advertising sponsor sponsored sponsors promo promos promotion promobox dfp gpt-ad " +
-    "taboola outbrain adsbygoogle adslot ad-slot ad-unit adunit leaderboard-ad banner-ad house-ad affiliate-disclosure",
+    "ad ads advert adverts advertisement advertising sponsor sponsored sponsors promo promos promotion taboola " +
+    "outbrain adsbygoogle",
   Related:
-    "related recommended recommendation recommendations recommends recirc recirculation more-stories more-from more-news read-next " +
-    "up-next also-like you-may may-like might-like upsell upsells cross-sell crosssell cross-sells crosssells similar " +
-    "trending most-read mostread most-popular popular-posts recent-posts latest-posts latest-news recently-viewed recently " +
-    "readmore suggested suggestions related-posts related-articles further-reading next-article prev-article teaser-list",
-  Comments: "comments comment disqus respond commentlist comment-list comment-form livefyre discussion-section",
-  Subscribe:
-    "newsletter newsletters subscribe signup sign-up optin opt-in mailing-list mailchimp email-capture lead-form " +
-    "klaviyo mc4wp subscribe-form cta-newsletter donate donation paywall-prompt",
-  Consent:
-    "cookie cookies consent gdpr ccpa onetrust cookiebar cookie-banner cookie-notice privacy-banner truste cookieconsent",
+    "related recommended recommendation recommendations recommends recirc recirculation read-next upsell " +
+    "upsells cross-sell cross-sells similar trending most-read most-popular popular-posts recent-posts " +
+    "latest-posts latest-news readmore suggested suggestions next-article prev-article",
+  Comments: "comments comment disqus commentlist",
+  Subscribe: "newsletter newsletters subscribe signup sign-up opt-in mailing-list donate donation",
+  Consent: "cookie cookies consent gdpr ccpa onetrust privacy-banner",
   Popup:
-    "modal modals popup popups popover overlay lightbox drawer offcanvas off-canvas toast tooltip tooltips dialog snackbar " +
-    "dropdown-menu flyout interstitial",
+    "modal modals popup popups popover overlay lightbox drawer offcanvas toast tooltip tooltips dialog snackbar " +
+    "flyout",
   Meta:
-    "byline dateline post-meta entry-meta article-meta meta metadata postmeta tags taglist tag-list tagcloud tags-links cat-links " +
-    "post-tags entry-footer author-bio author-box authorbox about-author author-info author-card bio post-footer published-date " +
-    "timestamp reading-time read-time post-categories editsection mw-editsection print-only last-updated edit-page edit-this " +
-    "headerlink permalink photo-credit image-credit credit credits",
+    "byline dateline meta metadata tags taglist tag-list tagcloud author-box author-info author-card bio " +
+    "timestamp reading-time read-time editsection last-updated permalink credit credits",
   Control:
-    "filter filters facet facets facet-list sort sorting sort-by sortby toolbar searchform search-form searchbar search-box searchbox " +
-    "login log-in signin sign-in minicart mini-cart cart-drawer basket wishlist add-to-cart addtocart quantity qty swatches " +
-    "language-switcher lang-switcher locale-selector country-selector currency quick-view quickview quickreply quick-reply reply-form " +
-    "actions action-bar actionbar controls buttons button-group btn-group feedback was-helpful helpful rate-this copy-button " +
-    "zoom slick-arrow carousel-control captcha recaptcha",
-  Hidden:
-    "sr-only visually-hidden visuallyhidden screen-reader-text screen-reader screenreader a11y-hidden offscreen noprint " +
-    "no-print assistive-text u-hidden d-none hidden-accessible",
-  Content:
-    "content user-content article articlebody article-body entry entry-content post-content post-body story storybody story-body body-copy " +
-    "bodycopy main maincontent main-content page-content prose markdown markdown-body rte richtext rich-text wysiwyg text-content " +
-    "article-content articlecontent post-text blog-content blogpost blog-post product-description description mw-parser-output " +
-    "docs-content doc-content document documentation body-content single-content theme-doc-markdown",
+    "filter filters facet facets sort sorting sortby toolbar login log-in signin sign-in basket wishlist " +
+    "addtocart quantity qty swatches currency quick-view quickview actions action-bar controls buttons " +
+    "btn-group feedback helpful zoom captcha recaptcha",
+  Hidden: "sr-only visually-hidden visuallyhidden screen-reader screenreader offscreen noprint u-hidden d-none",
+  Content: "content article entry story main prose markdown description document",
   Member:
-    "signature signatures userinfo user-info userdetails user-details message-user postprofile poster-info author-info userpanel " +
-    "user-panel usercard user-card member-card postbit-userinfo avatar avatars user-title usertitle user-stats userstats " +
-    "user-extras author-pane authorpane author-stats reputation badges postercell user-gravatar message-signature post-signature " +
-    "signaturecontainer user-avatar message-avatar badge-list",
-  Review: "review reviews rating ratings stars star-rating bazaarvoice yotpo customer-reviews judgeme",
-  Contents: "toc table-of-contents tableofcontents on-this-page contents-list page-toc in-page-nav onthispage inpage",
-  Caption:
-    "caption captions figcaption image-caption img-caption wp-caption wp-caption-text photo-caption media-caption gallery slideshow " +
-    "carousel photo-credit image-credit imagecredit picture-caption video-caption lightbox-caption",
+    "signature signatures userinfo user-info userdetails user-details message-user postprofile poster-info author-info " +
+    "user-card member-card avatar avatars user-title usertitle user-stats author-pane author-stats reputation badges",
+  Review: "review reviews rating ratings stars yotpo",
+  Contents: "toc inpage",
+  Caption: "caption captions figcaption gallery slideshow carousel photo-credit image-credit",
   Post:
-    "post posts message messages reply replies answer answers question thread threads topic postbody post-container messagebody " +
-    "message-body commenttext comment-body comment-content usertext",
+    "post posts message messages reply replies answer answers question thread threads topic postbody " +
+    "comment-body comment-content",
 };
 
 const table = new Map<string, number>();

@@ -107,6 +107,8 @@ export interface Inventory {
   headings: number;
   /** Paragraphs of prose, each of a few lines. */
   paragraphs: number;
+  /** Prose of the paragraphs beside one another that hold the most of it: an article's body. */
+  body: number;
   /** Teasers: links around headings. */
   linkedHeadings: number;
   buys: number;
@@ -128,6 +130,7 @@ export function takeInventory(root: Node): Inventory {
     codeChars: 0,
     headings: 0,
     paragraphs: 0,
+    body: 0,
     linkedHeadings: 0,
     buys: 0,
     comments: 0,
@@ -140,6 +143,7 @@ export function takeInventory(root: Node): Inventory {
 }
 
 function walk(node: Node, found: Inventory, inLink: boolean, inComments = false): void {
+  let body = 0;
   for (let child = node.first; child !== null; child = child.next) {
     if (child.tag === TEXT) {
       if (child.chars > 0 && child.chars < 40) {
@@ -154,6 +158,7 @@ function walk(node: Node, found: Inventory, inLink: boolean, inComments = false)
     else if (name === "pre") found.codeChars += child.chars;
     else if (name === "article") found.articles++;
     else if (name === "p" && child.prose > 150) found.paragraphs++;
+    if (name === "p") body += child.prose;
     if (heading > 0 && child.chars > 0) {
       found.headings++;
       if (inLink || child.linkChars > child.chars * 0.8) found.linkedHeadings++;
@@ -168,7 +173,14 @@ function walk(node: Node, found: Inventory, inLink: boolean, inComments = false)
       walk(child, found, inLink || name === "a", inComments || (child.hints & Hint.Comments) !== 0);
     }
   }
+  if (body > found.body && !inComments && !ASIDE.has(node.tag.name)) found.body = body;
 }
+
+const ASIDE = new Set(["aside", "footer", "nav"]);
+
+/** Prose of a body of paragraphs from which a page is about them, if it is so much of all. Characters. */
+const BODY_OF_TEXT = 1000;
+const BODY_SHARE = 0.4;
 
 export interface TypeSigns {
   readonly tree: Tree;
@@ -233,6 +245,8 @@ export function pageTypeOf({ tree, entities, inventory, url }: TypeSigns): PageT
   if (inventory.posts >= 6 && prose > 0.3) add({ forum: 2 });
   if (inventory.paragraphs >= 4 && inventory.paragraphs > inventory.headings * 0.8) add({ article: 1 });
   if (inventory.comments > root.prose * 0.8) add({ forum: 2.5 });
+  if (inventory.body > BODY_OF_TEXT && inventory.body > root.prose * BODY_SHARE)
+    add({ article: 2.5, documentation: 2 });
   if (inventory.codeChars > root.chars * 0.05) add({ documentation: 2 });
   if (inventory.prices >= 12) add({ collection: 2 });
   if (inventory.buys >= 1 && inventory.buys <= 3 && inventory.prices > 0) add({ product: 1.5 });

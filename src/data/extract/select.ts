@@ -10,26 +10,26 @@ import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
 import { trim } from "./trim.js";
 
-const ALWAYS =
+/** What no page is about, whatever its type. */
+const NEVER =
   Hint.Navigation |
   Hint.Chrome |
+  Hint.Aside |
   Hint.Social |
   Hint.Advertisement |
+  Hint.Related |
+  Hint.Subscribe |
   Hint.Consent |
   Hint.Popup |
-  Hint.Subscribe |
-  Hint.Aside;
+  Hint.Control |
+  Hint.Hidden;
 
-/** Hints that are seldom wrong, unless a page's lists work by pop-ups. */
-const SURE = Hint.Consent | Hint.Popup;
+/** What stands beside the things that a page shows: opinions on them, words under pictures, who wrote when. */
+const BESIDE = Hint.Review | Hint.Caption | Hint.Meta;
 
 interface Profile {
   /** Hints that take an element out. */
   readonly hints: number;
-  /** Hints trusted even where they take most of the page's prose. */
-  readonly sure: number;
-  /** True where comments below a post are left out. */
-  readonly comments?: boolean;
   /** Tags that do. */
   readonly tags: ReadonlySet<string>;
   /** Ways of hiding that do: what a page shows only after a click is content on some pages and machinery on others. */
@@ -37,67 +37,27 @@ interface Profile {
 }
 
 const words = (list: string): ReadonlySet<string> => new Set(list.split(" "));
+const TAGS = words("nav footer aside form header button");
 
 const PROFILES: Readonly<Record<PageType, Profile>> = {
   article: {
-    sure: SURE,
-    hints:
-      ALWAYS |
-      Hint.Hidden |
-      Hint.Related |
-      Hint.Comments |
-      Hint.Meta |
-      Hint.Control |
-      Hint.Contents |
-      Hint.Review |
-      Hint.Caption,
+    hints: NEVER | BESIDE | Hint.Comments | Hint.Contents,
     tags: words("nav footer aside form header button figcaption"),
     hidden: ["hidden", "aria-hidden", "none"],
   },
-  documentation: {
-    sure: SURE,
-    hints: ALWAYS | Hint.Hidden | Hint.Related | Hint.Control,
-    tags: words("nav footer aside form header"),
-    hidden: [],
-  },
-  forum: {
-    sure: SURE,
-    comments: true,
-    hints: ALWAYS | Hint.Hidden | Hint.Related | Hint.Control | Hint.Member,
-    tags: words("nav footer aside form header button"),
-    hidden: ["aria-hidden", "none"],
-  },
-  product: {
-    sure: SURE,
-    hints: ALWAYS | Hint.Hidden | Hint.Related | Hint.Control | Hint.Review,
-    tags: words("nav footer aside form header button"),
-    hidden: ["aria-hidden", "hidden"],
-  },
-  listing: {
-    sure: Hint.Consent,
-    hints: ALWAYS | Hint.Hidden | Hint.Comments | Hint.Review,
-    tags: words("nav footer aside form header button"),
-    hidden: ["hidden", "aria-hidden"],
-  },
-  collection: {
-    sure: SURE,
-    hints: ALWAYS | Hint.Comments | Hint.Control | Hint.Related,
-    tags: words("nav footer aside form header button"),
-    hidden: [],
-  },
-  service: {
-    sure: SURE,
-    hints: ALWAYS | Hint.Hidden | Hint.Related | Hint.Comments,
-    tags: words("nav footer form header"),
-    hidden: ["aria-hidden", "none"],
-  },
+  documentation: { hints: NEVER, tags: TAGS, hidden: [] },
+  forum: { hints: NEVER | Hint.Member, tags: TAGS, hidden: ["aria-hidden", "none"] },
+  product: { hints: NEVER | BESIDE, tags: TAGS, hidden: ["hidden", "aria-hidden"] },
+  // The latest or most read pages of a site are what its lists show.
+  listing: { hints: (NEVER & ~Hint.Related) | BESIDE | Hint.Comments, tags: TAGS, hidden: ["hidden", "aria-hidden"] },
+  collection: { hints: NEVER | BESIDE | Hint.Comments, tags: TAGS, hidden: [] },
+  service: { hints: NEVER | Hint.Review | Hint.Comments, tags: TAGS, hidden: ["aria-hidden", "none"] },
 };
 
 /** What is left out even where everything is wanted. */
 const RECALL: Profile = {
-  sure: Hint.Consent,
   hints: Hint.Navigation | Hint.Chrome | Hint.Advertisement | Hint.Consent | Hint.Popup,
-  tags: new Set(["nav", "footer", "form", "button", "label"]),
+  tags: words("nav footer form button"),
   hidden: [],
 };
 
@@ -142,9 +102,7 @@ const total = (nodes: readonly Node[], count: "chars" | "prose"): number =>
   nodes.reduce((sum, node) => sum + node[count], 0);
 
 function choose(root: Node, { type, focus, title }: Selection): Node[] {
-  const own = focus === "recall" ? RECALL : PROFILES[type];
-  const profile = OF_PARTS.has(type) ? believable(root, own) : own;
-  prune(root, profile, root);
+  prune(root, focus === "recall" ? RECALL : PROFILES[type], root, type === "forum" && focus !== "recall");
   recount(root);
   if (focus !== "recall") {
     trim(root, type, title, focus === "precision");
@@ -195,7 +153,8 @@ function narrow(root: Node): Node[] {
   }
 }
 
-const NARROW = 0.75;
+/** Share of the prose that the part gone down to holds at least. */
+const NARROW = 0.65;
 
 /** Of several articles on one page, the one that the page is about: that whose heading is the title, or the first. */
 function oneArticle(root: Node): Node {
@@ -237,95 +196,53 @@ function findRoot(node: Node, best: { node: Node; score: number }): void {
   }
 }
 
-/** Types whose pages are many parts of one kind: where each carries a misleading name, all would be lost. */
-const OF_PARTS = new Set<PageType>(["forum", "collection", "listing"]);
-
-/** Signs that are heeded even where they would take most of a page: what carries them is never what a page is about. */
-const CERTAIN = Hint.Consent | Hint.Popup | Hint.Navigation | Hint.Chrome | Hint.Comments | Hint.Member | Hint.Hidden;
-/** Above this share of a page's prose in all, a sign stands for the page's own content there. */
-const TOO_MUCH = 0.5;
-
-/** The profile without those hints and tags that, all together, would take most of this page. */
-function believable(root: Node, profile: Profile): Profile {
-  const sums = new Map<number | string, { chars: number; prose: number; parts: number }>();
-  const count = (sign: number | string, { chars, prose }: Node): void => {
-    const sum = sums.get(sign) ?? { chars: 0, prose: 0, parts: 0 };
-    sums.set(sign, { chars: sum.chars + chars, prose: sum.prose + prose, parts: sum.parts + 1 });
-  };
-  const visit = (node: Node): void => {
-    for (let child = node.first; child !== null; child = child.next) {
-      if (child.tag === TEXT || child.skipped || child.chars === 0) continue;
-      const hints = child.hints & profile.hints;
-      const doubtful = hints & ~CERTAIN;
-      const tag = child.tag.name;
-      if (doubtful !== 0 && doubtful === hints) {
-        // The lowest bit stands for all: what carries several hints is doubted under one name.
-        const bit = doubtful & -doubtful;
-        count(bit, child);
-      } else if (hints === 0 && (tag === "header" || tag === "aside") && profile.tags.has(tag)) {
-        count(tag, child);
-      } else if (hints === 0) visit(child);
-    }
-  };
-  visit(root);
-  let { hints } = profile;
-  let tags = profile.tags;
-  for (const [sign, { chars, prose, parts }] of sums) {
-    // A teaser that is one link has no prose; it is often the header of its card.
-    const most = sign === "header" && parts > 5 && chars > root.chars * TOO_MUCH;
-    if (prose <= root.prose * TOO_MUCH && !most) continue;
-    if (typeof sign === "number") hints &= ~sign;
-    else tags = new Set([...tags].filter((tag) => tag !== sign));
-  }
-  return { ...profile, hints, tags };
-}
-
-function prune(node: Node, profile: Profile, whole: Node, posted = false): void {
+/** @param threaded true on pages of discussions, where comments below a post are left out */
+function prune(node: Node, profile: Profile, whole: Node, threaded: boolean, posted = false): void {
   for (let child = node.first; child !== null; child = child.next) {
     if (child.tag === TEXT || child.skipped) continue;
-    const doubt = isOther(child, profile, posted);
+    const doubt =
+      threaded && posted && (child.hints & (Hint.Comments | Hint.Post)) === Hint.Comments
+        ? COMMENTS
+        : isOther(child, profile);
     if (doubt > 0 && child.prose < whole.prose * doubt && child.chars < whole.chars * (doubt + 0.25)) {
       child.skipped = true;
       continue;
     }
-    if (child.first !== null) prune(child, profile, whole, posted || (child.hints & Hint.Post) !== 0);
+    if (child.first !== null) prune(child, profile, whole, threaded, posted || (child.hints & Hint.Post) !== 0);
   }
 }
 
+/** Up to these shares of a page's prose an element may hold and still be taken for something else. */
+const SURELY = 0.7;
+const PERHAPS = 0.35;
+const COMMENTS = 0.12;
+
+/** Hints that are seldom wrong. */
+const SURE = Hint.Consent | Hint.Popup;
+
 /** Up to which share of the page's prose the element may hold and still be taken for something else; 0 for content. */
-function isOther(node: Node, profile: Profile, posted: boolean): number {
+function isOther(node: Node, profile: Profile): number {
   let hints = node.hints & profile.hints;
   if ((node.hints & Hint.Content) !== 0) hints &= ~Hint.Member;
-  if (profile.comments && posted && (node.hints & (Hint.Comments | Hint.Post)) === Hint.Comments) return 0.12;
-  // A long text of few links is no menu, whatever a part of its name says.
-  if (node.chars > LONG_MENU && node.linkChars < node.chars * 0.5) hints &= ~Hint.Navigation;
-  if ((hints & profile.sure) !== 0) return 0.7;
-  if (hints !== 0) return 0.35;
+  if (hints !== 0) return (hints & SURE) !== 0 ? SURELY : PERHAPS;
   const { name } = node.tag;
   if (profile.tags.has(name)) {
-    // A form around a whole page is how some systems work.
-    if (name === "form") return node.prose < 300 ? 0.35 : 0;
     // The head of an article tells what it is about; that of a site does not.
-    if (name === "header" && node.prose > 0 && node.linkChars < node.chars * 0.3) return 0;
-    return 0.35;
+    return name === "header" && node.prose > 0 && node.linkChars < node.chars * 0.3 ? 0 : PERHAPS;
   }
   if (node.attributes === null) return 0;
+  if (MATHEMATICS.test(node.className) || name === "math") return 0;
   for (const way of profile.hidden) {
-    if (MATHEMATICS.test(node.className) || node.tag.name === "math") return 0;
-    if (
+    const hidden =
       way === "hidden"
         ? node.attributes.has("hidden") && node.get("hidden") !== "until-found"
         : way === "aria-hidden"
           ? node.get("aria-hidden") === "true"
-          : NONE.test(node.get("style"))
-    ) {
-      return 0.35;
-    }
+          : NONE.test(node.get("style"));
+    if (hidden) return PERHAPS;
   }
   return 0;
 }
-
-const LONG_MENU = 1500;
 
 /** The readable copy of a formula is hidden from the eye. */
 const MATHEMATICS = /math|katex|mjx/i;
