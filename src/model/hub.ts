@@ -19,6 +19,7 @@ import {
   writeFolderAtomic,
 } from "../documents/index.js";
 import { QuernError } from "../errors.js";
+import { parseJson } from "../json-file.js";
 
 export interface HubOptions {
   /** Told the bytes that have come, of all that will. */
@@ -124,7 +125,7 @@ async function request(address: string, path: string, { signal, environment = pr
 async function lookUp(address: string, repository: string, revision: string, options: HubOptions) {
   const path = `api/models/${repository}/revision/${encodeURIComponent(revision)}?blobs=true`;
   const response = await request(address, path, options);
-  const answer = (await response.json().catch(() => null)) as {
+  const answer = (await readAnswer(address, response)) as {
     readonly sha?: unknown;
     readonly siblings?: readonly { readonly rfilename?: unknown; readonly size?: unknown; readonly lfs?: unknown }[];
   } | null;
@@ -146,6 +147,29 @@ async function lookUp(address: string, repository: string, revision: string, opt
   return { commit, files: files.filter(({ name }) => !whole || !/^model(-|\.safetensors\.index)/.test(name)) };
 }
 
+/** A list of a thousand files takes some 300 KB. */
+const MOST_ANSWER = 32 * 2 ** 20;
+
+/** The JSON of an answer of bounded size; null where it is none. */
+async function readAnswer(address: string, response: Response): Promise<unknown> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    // Leaving the loop cancels the transfer.
+    if (bytes > MOST_ANSWER) throw new QuernError(`cannot fetch ${address}: the hub's list of files does not end`);
+  }
+  try {
+    return parseJson(Buffer.concat(chunks).toString("utf8"), address);
+  } catch {
+    return null;
+  }
+}
+
+/** Of a file whose size the hub does not tell, in bytes: those that are large have checksums, and with them sizes. */
+const MOST_UNTOLD = 2 ** 30;
+
 async function download(
   address: string,
   from: string,
@@ -159,6 +183,11 @@ async function download(
   const hash = createHash("sha256");
   try {
     for await (const chunk of response.body ?? []) {
+      if (file.bytes + chunk.length > (size ?? MOST_UNTOLD)) {
+        throw new QuernError(
+          `cannot fetch ${address}: ${name} goes on past the ${size ?? MOST_UNTOLD} bytes that it may have; try again`,
+        );
+      }
       await file.write(chunk);
       hash.update(chunk);
       onBytes(chunk.length);

@@ -76,14 +76,15 @@ describe("a hub", () => {
   let base: string;
   let asked: { path: string; token: string | undefined }[];
   let files: Map<string, Buffer>;
-  let change: { status?: number; cut?: boolean; sha256?: string };
+  let change: { status?: number; cut?: boolean; sha256?: string; endless?: "list" | "file" };
   let cache: string;
 
-  const answer = (request: IncomingMessage): { status: number; body: Buffer | string; location?: string } => {
+  const answer = (request: IncomingMessage): { status: number; body: Buffer | string | null; location?: string } => {
     const path = (request.url ?? "").replace(/\?.*/, "");
     asked.push({ path, token: request.headers.authorization });
     if (change.status !== undefined) return { status: change.status, body: "" };
     if (path === "/api/models/some/model/revision/main") {
+      if (change.endless === "list") return { status: 200, body: null };
       const siblings = [...files].map(([rfilename, data]) => {
         const sha256 = change.sha256 ?? createHash("sha256").update(data).digest("hex");
         return { rfilename, size: data.length, ...(rfilename.endsWith(".safetensors") && { lfs: { sha256 } }) };
@@ -96,13 +97,19 @@ describe("a hub", () => {
       return { status: 302, body: "", location: `/far/${name}` };
     const data = files.get(name.replace("/far/", ""));
     if (data === undefined) return { status: 404, body: "" };
+    if (change.endless === "file") return { status: 200, body: null };
     return { status: 200, body: change.cut ? data.subarray(0, data.length / 2) : data };
   };
 
   beforeAll(async () => {
     server = createServer((request, response) => {
       const { status, body, location } = answer(request);
-      response.writeHead(status, location ? { location } : {}).end(body);
+      response.writeHead(status, location ? { location } : {});
+      if (body !== null) return void response.end(body);
+      // As long as anyone listens.
+      const piece = Buffer.alloc(1 << 20, "[");
+      const more = () => void (response.destroyed || response.write(piece, more));
+      more();
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -152,10 +159,12 @@ describe("a hub", () => {
     [{ status: 404 }, /answers 404; there is no such model/],
     [{ status: 403 }, /HF_TOKEN/],
     [{ status: 503 }, /answers 503; try again/],
+    [{ endless: "list" }, /list of files does not end/],
+    [{ endless: "file" }, /goes on past the \d+ bytes/],
     [{ cut: true }, /ended after \d+ of \d+ bytes/],
     [{ sha256: "0".repeat(64) }, /checksum/],
   ])("that answers with %j leaves nothing behind", async (changed, message) => {
-    change = changed;
+    change = changed as typeof change;
     await expect(fetchHubModel("hf://some/model", { cache, environment: environment() })).rejects.toThrow(message);
     const left = await readdir(cache, { recursive: true });
     expect(left.filter((name) => name.includes("json") || name.includes("safetensors"))).toEqual([]);
