@@ -85,6 +85,7 @@ async function encodeInto(
     heldout: held(),
     found,
     nothing: () => reader.end(),
+    report: () => reader.report,
   };
   return { header: await writeTasks(out, written), report: reader.report };
 }

@@ -102,6 +102,12 @@ export function openShards(folder: string): TokenShards {
   }
 }
 
+/** On disk, what was read of the text and what was skipped stands beside the header; it is no part of what the tokens are. */
+const storedHeader = headerSchema.extend({
+  read: z.record(z.string(), z.number()).optional(),
+  skipped: z.record(z.string(), z.number()).optional(),
+});
+
 function parseHeader(text: string, path: string): ShardsHeader {
   let json: unknown;
   try {
@@ -109,8 +115,11 @@ function parseHeader(text: string, path: string): ShardsHeader {
   } catch (error) {
     throw new QuernError(`${path} is not JSON; write the shards again`, { cause: error });
   }
-  const parsed = headerSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
+  const parsed = storedHeader.safeParse(json);
+  if (parsed.success) {
+    const { read: _, skipped: __, ...header } = parsed.data;
+    return header;
+  }
   const [issue] = parsed.error.issues;
   throw new QuernError(`${path} is no header of token shards: ${issue.path.join(".")}: ${issue.message}`);
 }

@@ -64,6 +64,8 @@ export interface WriteTasksOptions extends Omit<WriteShardsOptions, "train" | "h
   readonly heldout: AsyncIterable<EncodeTask>;
   /** Called with how many documents a task had, how many others it left out, and what was no text. */
   readonly found?: Found;
+  /** What was read and skipped, once all is: it is written beside the header. */
+  readonly report?: () => ReadReport;
   /** Called when there is nothing to train on; may throw a better error than is thrown then. */
   readonly nothing?: () => void;
 }
@@ -113,7 +115,8 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
       heldout,
     };
     await options.beside?.(temporary);
-    await writeFileAtomic(join(temporary, SHARDS_FILE), `${JSON.stringify(header, null, 2)}\n`);
+    const { read, skipped } = options.report?.() ?? {};
+    await writeFileAtomic(join(temporary, SHARDS_FILE), `${JSON.stringify({ ...header, read, skipped }, null, 2)}\n`);
     return header;
   };
   const written =
