@@ -1,12 +1,13 @@
 /** @file A tokenizer's files on disk: a Hugging Face folder, tokenizer.json alone, a tiktoken file, GPT-2's pair. */
-import { readFile, rmdir, stat } from "node:fs/promises";
+import { readdir, readFile, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type AtomicFile, createAtomicFile } from "../documents/index.js";
-import { fileError, QuernError } from "../errors.js";
+import { fileError, QuernError, quoted } from "../errors.js";
+import { type FolderFiles, withFolderTokens } from "./folder-tokens.js";
 import type { PatternName } from "./patterns.js";
 import { tokenizerFromGpt2, tokenizerFromRanks } from "./rank-files.js";
-import type { Tokenizer } from "./tokenizer.js";
-import { tokenizerFromJson, tokenizerToJson } from "./tokenizer-json.js";
+import { type JsonObject, Tokenizer } from "./tokenizer.js";
+import { tokenizerFromJson, tokenizerJsonFrame, tokenizerToJson } from "./tokenizer-json.js";
 
 /** No published tokenizer's file comes near; a string could not hold much more. */
 const LARGEST = 500 << 20;
@@ -19,8 +20,9 @@ export interface LoadTokenizerOptions {
 }
 
 /**
- * Reads a tokenizer: a folder with tokenizer.json (and tokenizer_config.json), or with vocab.json and merges.txt; a
- * tokenizer.json; or a `.tiktoken` file with its pattern.
+ * Reads a tokenizer: a folder with tokenizer.json, or with vocab.json and merges.txt; a tokenizer.json; or a `.tiktoken` file
+ * with its pattern. Beside the first three, tokenizer_config.json, special_tokens_map.json, added_tokens.json and the chat
+ * templates (chat_template.jinja, additional_chat_templates/) are read as transformers reads them.
  * @throws QuernError naming the file and what is wrong with it
  */
 export async function loadTokenizer(path: string, options: LoadTokenizerOptions = {}): Promise<Tokenizer> {
@@ -44,7 +46,11 @@ export async function loadTokenizer(path: string, options: LoadTokenizerOptions 
   if ((await exists(join(path, "vocab.json"))) && (await exists(join(path, "merges.txt")))) {
     const vocab = await readJson(join(path, "vocab.json"));
     const merges = new TextDecoder().decode(await readBytes(join(path, "merges.txt")));
-    return named(path, () => tokenizerFromGpt2(vocab, merges));
+    const files = await folderFiles(path);
+    return named(path, async () => {
+      const { parts } = await tokenizerFromGpt2(vocab, merges);
+      return fromFolder(gpt2Json(tokenizerToJson(new Tokenizer(parts)), files.config), files);
+    });
   }
   throw new QuernError(`${path} holds no tokenizer: neither tokenizer.json nor vocab.json with merges.txt`, {
     exitCode: 2,
@@ -75,17 +81,71 @@ export async function saveTokenizer(tokenizer: Tokenizer, folder: string): Promi
 
 async function readTokenizerJson(path: string, folder: string): Promise<Tokenizer> {
   const json = await readJson(path);
-  const configPath = join(folder, "tokenizer_config.json");
-  let config = (await exists(configPath)) ? await readJson(configPath) : undefined;
-  // Newer folders keep the template in a file of its own, which wins.
-  const templatePath = join(folder, "chat_template.jinja");
-  if (await exists(templatePath)) {
-    config = {
-      ...(config as object | undefined),
-      chat_template: new TextDecoder().decode(await readBytes(templatePath)),
-    };
+  const files = await folderFiles(folder);
+  return named(path, () => fromFolder(json, files));
+}
+
+/** The tokenizer of a tokenizer.json and the smaller files beside it. */
+async function fromFolder(json: unknown, files: FolderFiles): Promise<Tokenizer> {
+  if (typeof json !== "object" || json === null || Array.isArray(json)) return tokenizerFromJson(json, files.config);
+  const all = withFolderTokens(json as JsonObject, files);
+  return tokenizerFromJson(all.json, all.config);
+}
+
+/** The files beside tokenizer.json that say something about tokens or chats. */
+async function folderFiles(folder: string): Promise<FolderFiles> {
+  const optional = async (name: string): Promise<unknown> => {
+    const path = join(folder, name);
+    return (await exists(path)) ? readJson(path) : undefined;
+  };
+  let config = await optional("tokenizer_config.json");
+  // Newer folders keep templates in files of their own, which win.
+  const templates = await chatTemplates(folder);
+  if (templates !== undefined) config = { ...(config as object | undefined), chat_template: templates };
+  return {
+    config,
+    specialTokensMap: await optional("special_tokens_map.json"),
+    addedTokens: await optional("added_tokens.json"),
+  };
+}
+
+/** The chat templates that are files: one text, or several by name; undefined if there are none. */
+async function chatTemplates(folder: string): Promise<string | { name: string; template: string }[] | undefined> {
+  const textOf = async (path: string): Promise<string> => new TextDecoder().decode(await readBytes(path));
+  const templates: { name: string; template: string }[] = [];
+  const main = join(folder, "chat_template.jinja");
+  if (await exists(main)) templates.push({ name: "default", template: await textOf(main) });
+  const more = join(folder, "additional_chat_templates");
+  const names = await readdir(more).catch(() => []);
+  for (const name of names.filter((each) => each.endsWith(".jinja")).sort()) {
+    templates.push({ name: name.slice(0, -".jinja".length), template: await textOf(join(more, name)) });
   }
-  return named(path, () => tokenizerFromJson(json, config));
+  if (templates.length === 0) return undefined;
+  return templates.length === 1 && templates[0].name === "default" ? templates[0].template : templates;
+}
+
+/** tokenizer.json of vocab.json and merges.txt, with what the tokenizer's class in transformers does to a text. */
+function gpt2Json(text: string, config: unknown): JsonObject {
+  const json = JSON.parse(text) as JsonObject;
+  if (typeof config !== "object" || config === null || Array.isArray(config)) return json;
+  const { tokenizer_class: kind, add_prefix_space, add_bos_token, add_eos_token } = config as JsonObject;
+  const name = String(kind ?? "GPT2Tokenizer").replace(/Fast$/, "");
+  if (add_bos_token === true || add_eos_token === true) {
+    throw new QuernError(
+      "tokenizer_config.json asks for add_bos_token or add_eos_token, which is not supported without a tokenizer.json",
+    );
+  }
+  if (name === "GPT2Tokenizer") {
+    const steps = json.pre_tokenizer as JsonObject;
+    return add_prefix_space === true ? { ...json, pre_tokenizer: { ...steps, add_prefix_space: true } } : json;
+  }
+  if (name === "Qwen2Tokenizer") {
+    const { pre_tokenizer } = tokenizerJsonFrame({ pattern: "qwen2", added: [], wholeFirst: false });
+    return { ...json, pre_tokenizer, normalizer: { type: "NFC" } };
+  }
+  throw new QuernError(
+    `vocab.json and merges.txt of a ${quoted(name)} are not supported without a tokenizer.json; save the tokenizer with transformers to have one`,
+  );
 }
 
 async function readJson(path: string): Promise<unknown> {

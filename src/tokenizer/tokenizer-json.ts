@@ -97,6 +97,13 @@ export function tokenizerToJson(tokenizer: Tokenizer): string {
     keys.push(known ? JSON.stringify(plainKeys?.get(id) ?? toByteLevel(model.tokens.get(id))).slice(1, -1) : "");
     if (known) vocab.push(`      "${keys[id]}": ${id}`);
   }
+  // Added tokens whose ids do not go on from the vocabulary's size have to be in the vocabulary to keep them.
+  const next = addedIds(vocab.length);
+  const apart = tokenizer.added.filter(({ id }) => !model.tokens.has(id));
+  const isInOrder = tokenizer.added.every(
+    ({ id, content }) => next(content, model.tokens.has(id) ? id : undefined) === id,
+  );
+  if (!isInOrder) for (const { id, content } of apart) vocab.push(`      ${JSON.stringify(content)}: ${id}`);
   const list = listMerges(model);
   const merges: string[] = [];
   for (let i = 0; i < list.left.length; i++) {
@@ -217,8 +224,12 @@ function readVocabulary(
   return { builder, plainKeys };
 }
 
-/** An added token may be one of the vocabulary, by its text and its id, or stand beside it; it takes no other's place. */
+/**
+ * An added token may be one of the vocabulary, by its text and its id, or stand behind it; it takes no other's place. The Rust
+ * library counts those behind on from the vocabulary's size, whatever ids the file gives them, so another id is refused.
+ */
 function checkAdded(added: readonly AddedToken[], vocab: JsonObject, tokens: TokenTable): void {
+  const next = addedIds(Object.keys(vocab).length);
   for (const { id, content } of added) {
     const own = Object.hasOwn(vocab, content) ? vocab[content] : undefined;
     if (own !== undefined && own !== id) {
@@ -227,7 +238,26 @@ function checkAdded(added: readonly AddedToken[], vocab: JsonObject, tokens: Tok
     if (own === undefined && tokens.has(id)) {
       throw new QuernError(`the added token ${name(content)} has id ${id}, which is another token's in the vocabulary`);
     }
+    const expected = next(content, own);
+    if (id !== expected) {
+      throw new QuernError(
+        `the added token ${name(content)} has id ${id}, but the Rust tokenizers and transformers read it as ${expected}: ids go on from ` +
+          "the vocabulary's size; put the token into the vocabulary with its id",
+      );
+    }
   }
+}
+
+/** The ids that the Rust library gives to added tokens, one after another: a known one's own, else the next. */
+function addedIds(size: number): (content: string, own: unknown) => number {
+  const given = new Map<string, number>();
+  let next = size;
+  return (content, own) => {
+    const id = typeof own === "number" ? own : (given.get(content) ?? next);
+    given.set(content, id);
+    next = Math.max(next, id + 1);
+    return id;
+  };
 }
 
 function readMerges(value: unknown, vocab: JsonObject, absent: boolean): { list: MergeList; asPairs: boolean } {

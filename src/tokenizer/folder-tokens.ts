@@ -1,0 +1,166 @@
+/**
+ * @file What the smaller files of a tokenizer's folder say about tokens: tokenizer_config.json, special_tokens_map.json and
+ * added_tokens.json, put together with tokenizer.json as transformers does it. A token that is new gets the next id.
+ */
+import { QuernError, quoted } from "../errors.js";
+import type { AddedToken } from "./added-tokens.js";
+import type { JsonObject } from "./tokenizer.js";
+
+export interface FolderFiles {
+  readonly config?: unknown;
+  readonly specialTokensMap?: unknown;
+  readonly addedTokens?: unknown;
+}
+
+/** Names of special tokens in the order in which transformers adds them; other names that end in `_token` follow. */
+const NAMED = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+
+/**
+ * tokenizer.json with the tokens that the other files of its folder add or change, and tokenizer_config.json with what
+ * special_tokens_map.json says.
+ * @throws QuernError if a file is malformed, or gives a token an id that it does not get
+ */
+export function withFolderTokens(
+  root: JsonObject,
+  files: FolderFiles,
+): { readonly json: JsonObject; readonly config: JsonObject | undefined } {
+  let config = files.config === undefined ? undefined : object(files.config, "tokenizer_config.json");
+  const vocab = (root.model as JsonObject | undefined)?.vocab;
+  const known = Array.isArray(root.added_tokens) ? (root.added_tokens as readonly unknown[]) : [];
+  // A file that is wrong in itself is refused where it is read.
+  if (typeof vocab !== "object" || vocab === null || !known.every(isToken)) return { json: root, config };
+  const tokens = new Map<string, AddedToken>(known.map((token) => [token.content, token]));
+  let isChanged = false;
+
+  const idOf = (content: string): number => {
+    const own = tokens.get(content)?.id ?? (Object.hasOwn(vocab, content) ? (vocab as JsonObject)[content] : undefined);
+    if (typeof own === "number") return own;
+    let next = Object.keys(vocab).length;
+    for (const { id } of tokens.values()) next = Math.max(next, id + 1);
+    return next;
+  };
+  const add = (token: Omit<AddedToken, "id">, file: string, declared?: number): void => {
+    const id = idOf(token.content);
+    if (declared !== undefined && declared !== id) {
+      throw new QuernError(
+        `${file} gives the token ${shown(token.content)} the id ${declared}, but it has or would get ${id} in tokenizer.json; make the two agree`,
+      );
+    }
+    tokens.set(token.content, { ...token, id });
+    isChanged = true;
+  };
+
+  const declared = config?.added_tokens_decoder;
+  if (declared !== undefined && declared !== null) {
+    const file = "added_tokens_decoder of tokenizer_config.json";
+    const entries = Object.entries(object(declared, file)).map(
+      ([id, token]) => [Number(id), tokenOf(token, file)] as const,
+    );
+    for (const [id, token] of entries.sort(([a], [b]) => a - b)) {
+      const before = tokens.get(token.content);
+      // What was special once stays so.
+      const whole = { ...token, special: token.special || before?.special === true };
+      if (before === undefined || before.id !== id || !isSame(before, whole)) add(whole, file, id);
+    }
+  } else {
+    if (files.specialTokensMap !== undefined) {
+      config = { ...config, ...object(files.specialTokensMap, "special_tokens_map.json") };
+    }
+    if (files.addedTokens !== undefined) {
+      const named = new Set([
+        ...NAMED.map((name) => contentOf(config?.[name])),
+        ...extraTokens(config).map(({ content }) => content),
+      ]);
+      const entries = Object.entries(object(files.addedTokens, "added_tokens.json"));
+      for (const [content, id] of entries.sort(([, a], [, b]) => Number(a) - Number(b))) {
+        if (!Number.isInteger(id))
+          throw new QuernError(`added_tokens.json gives ${shown(content)} an id that is no whole number`);
+        if (tokens.has(content)) continue;
+        const special = named.has(content);
+        add({ ...PLAIN, content, normalized: !special, special }, "added_tokens.json", id as number);
+      }
+    }
+  }
+
+  const names = [
+    ...NAMED,
+    ...Object.keys(config ?? {}).filter((key) => key.endsWith("_token") && !NAMED.includes(key)),
+  ];
+  const extra = config?.extra_special_tokens;
+  const isNamed = typeof extra === "object" && extra !== null && !Array.isArray(extra);
+  for (const value of [...names.map((name) => config?.[name]), ...(isNamed ? Object.values(extra) : [])]) {
+    const content = contentOf(value);
+    if (content === undefined || content === "") continue;
+    const before = tokens.get(content);
+    if (before === undefined) add(specialOf(value, content), "tokenizer_config.json");
+    else if (!before.special) add({ ...before, special: true }, "tokenizer_config.json");
+  }
+  for (const token of extraTokens(config)) if (!tokens.has(token.content)) add(token, "tokenizer_config.json");
+  return {
+    json: isChanged ? { ...root, added_tokens: [...tokens.values()].sort((a, b) => a.id - b.id) } : root,
+    config,
+  };
+}
+
+const PLAIN = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true } as const;
+const FLAGS = ["single_word", "lstrip", "rstrip", "normalized", "special"] as const;
+
+function isToken(value: unknown): value is AddedToken {
+  const token = value as Partial<AddedToken> | null;
+  return typeof token === "object" && typeof token?.content === "string" && typeof token.id === "number";
+}
+
+function isSame(a: Omit<AddedToken, "id">, b: Omit<AddedToken, "id">): boolean {
+  return FLAGS.every((flag) => (a[flag] ?? false) === b[flag]);
+}
+
+/** A token with its flags, as added_tokens_decoder has them; transformers' own defaults for those that are missing. */
+function tokenOf(value: unknown, file: string): Omit<AddedToken, "id"> {
+  const token = object(value, `a token in ${file}`);
+  if (typeof token.content !== "string" || token.content === "")
+    throw new QuernError(`a token in ${file} has no content`);
+  const flag = (name: (typeof FLAGS)[number], standard: boolean): boolean => {
+    const set = token[name] ?? standard;
+    if (typeof set === "boolean") return set;
+    throw new QuernError(`the token ${shown(token.content as string)} in ${file}: ${name} is neither true nor false`);
+  };
+  const special = flag("special", false);
+  return {
+    content: token.content,
+    single_word: flag("single_word", false),
+    lstrip: flag("lstrip", false),
+    rstrip: flag("rstrip", false),
+    normalized: flag("normalized", !special),
+    special,
+  };
+}
+
+function specialOf(value: unknown, content: string): Omit<AddedToken, "id"> {
+  if (typeof value === "string") return { ...PLAIN, content };
+  return tokenOf({ ...(value as JsonObject), special: true }, "tokenizer_config.json");
+}
+
+/** Special tokens without a name: extra_special_tokens, or additional_special_tokens as they were called before. */
+function extraTokens(config: JsonObject | undefined): readonly Omit<AddedToken, "id">[] {
+  const extra = config?.extra_special_tokens;
+  const list = Array.isArray(extra) && extra.length > 0 ? extra : config?.additional_special_tokens;
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((value: unknown) => {
+    const content = contentOf(value);
+    return content === undefined || content === "" ? [] : [specialOf(value, content)];
+  });
+}
+
+function contentOf(value: unknown): string | undefined {
+  const content = typeof value === "object" && value !== null ? (value as JsonObject).content : value;
+  return typeof content === "string" ? content : undefined;
+}
+
+function object(value: unknown, what: string): JsonObject {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as JsonObject;
+  throw new QuernError(`${what} is not a JSON object`);
+}
+
+function shown(token: string): string {
+  return `"${quoted(token)}"`;
+}
