@@ -2,6 +2,8 @@
  * @file Pages become text before the first step. The extractor is loaded by the first page, since most inputs are text
  * already.
  */
+import { decodeBytes } from "../extract/decode.js";
+
 type Extractor = typeof import("../extract/extract.js");
 
 let extractor: Extractor | undefined;
@@ -32,9 +34,10 @@ export function extractText(
     ...(url === undefined ? {} : { url }),
   });
   const shown = () =>
-    new TextDecoder(charset ?? "utf-8")
-      .decode(bytes.subarray(0, LOOKED_AT))
-      .replace(/<script\b[^>]*>[\s\S]*?(?:<\/script\s*>|$)/gi, "");
+    decodeBytes(bytes.subarray(0, LOOKED_AT), charset ?? "utf-8").replace(
+      /<script\b[^>]*>[\s\S]*?(?:<\/script\s*>|$)/gi,
+      "",
+    );
   if (text.trim() !== "") return { text, shown };
   return { reason: source === "scripts" ? "text_only_from_scripts" : "no_text", shown };
 }

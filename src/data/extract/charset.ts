@@ -4,6 +4,10 @@
  * https://encoding.spec.whatwg.org, https://html.spec.whatwg.org/#determining-the-character-encoding
  */
 
+import { decodeBytes, encodingOf } from "./decode.js";
+import { guessCharset } from "./guess-charset.js";
+import { charsetIn, declaredEncoding } from "./prescan.js";
+
 export interface Decoded {
   readonly text: string;
   /** The name of the encoding as WHATWG writes it, in lower case. */
@@ -13,8 +17,6 @@ export interface Decoded {
   readonly broken: number;
 }
 
-/** Bytes in which a `<meta>` is looked for; browsers look at 1,024, pages put it later. */
-const HEAD = 4096;
 /** Bytes whose statistics are taken. */
 const SAMPLE = 64 * 1024;
 
@@ -22,12 +24,10 @@ const SAMPLE = 64 * 1024;
 export function decodePage(bytes: Uint8Array, contentType = ""): Decoded {
   const mark = markOf(bytes);
   if (mark !== undefined) return decode(bytes, mark, "mark");
-  const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, HEAD)).toString("latin1");
-  const header = known(/charset\s*=\s*["']?([^\s"';,]+)/i.exec(contentType)?.[1]);
+  const header = encodingOf(charsetIn(contentType));
   if (header !== undefined && fits(bytes, header)) return decode(bytes, header, "header");
-  const meta = known(metaOf(head));
-  // A page that can be read as ASCII until its meta tag is not UTF-16, whatever the tag says.
-  if (meta !== undefined && !meta.startsWith("utf-16") && fits(bytes, meta)) return decode(bytes, meta, "meta");
+  const meta = declaredEncoding(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1"));
+  if (meta !== undefined && fits(bytes, meta)) return decode(bytes, meta, "meta");
   return decode(bytes, guess(bytes), "statistics");
 }
 
@@ -38,46 +38,37 @@ function markOf(bytes: Uint8Array): string | undefined {
   return undefined;
 }
 
-function metaOf(head: string): string | undefined {
-  const meta = /<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([^\s"'/>;]+)/i.exec(head);
-  return meta?.[1] ?? /^\s*<\?xml[^>]*\bencoding\s*=\s*["']([^"']+)/i.exec(head)?.[1];
-}
-
-/** The name that the Encoding Standard gives to a label; undefined for labels it does not know. */
-function known(label: string | undefined): string | undefined {
-  if (label === undefined) return undefined;
-  try {
-    return new TextDecoder(label.trim()).encoding;
-  } catch {
-    return undefined;
-  }
-}
-
-/** False where the bytes contradict what was said: UTF-8 in which whole letters are broken, UTF-16 without its zeros. */
+/**
+ * False where the bytes contradict what was said: UTF-8 in which whole letters are broken, UTF-16 without its zeros, and
+ * UTF-8 under any other name, the commonest of all (a server's default, a template's `<meta>`).
+ */
 function fits(bytes: Uint8Array, charset: string): boolean {
-  const sample = bytes.subarray(0, SAMPLE);
   if (charset === "utf-8") {
-    const { good, bad } = utf8Statistics(sample);
+    const { good, bad } = utf8Statistics(bytes);
     return bad === 0 || good >= bad * 4;
   }
-  if (charset.startsWith("utf-16")) return zeros(sample) !== undefined;
-  if (charset === "windows-1252") {
-    // The commonest lie: a server's default for pages that are UTF-8.
-    const { good, bad } = utf8Statistics(sample);
-    return !(good >= 3 && bad === 0);
-  }
-  return true;
+  if (charset.startsWith("utf-16")) return zeros(bytes) !== undefined;
+  if (charset === "iso-2022-jp") return true;
+  const { good, bad } = utf8Statistics(bytes);
+  // Two bytes a character make UTF-8 by chance, one in a dozen; one byte a letter hardly ever does.
+  const byChance = DOUBLE.test(charset) ? 3 : 0;
+  return !(good > byChance && bad * 20 <= good);
 }
 
+const DOUBLE = /^(?:gbk|gb18030|big5|euc-|shift_jis)/;
+
 function decode(bytes: Uint8Array, charset: string, from: Decoded["from"]): Decoded {
-  const text = new TextDecoder(charset).decode(bytes);
+  const text = decodeBytes(bytes, charset);
   let broken = 0;
   for (let i = text.indexOf("\ufffd"); i >= 0; i = text.indexOf("\ufffd", i + 1)) broken++;
   return { text, charset, from, broken };
 }
 
-/** Sequences of two to four bytes that are UTF-8, and bytes above 127 that are not. */
-function utf8Statistics(bytes: Uint8Array): { readonly good: number; readonly bad: number } {
+/** Sequences of two to four bytes that are UTF-8, and bytes above 127 that are not, of the first that there are. */
+function utf8Statistics(page: Uint8Array): { readonly good: number; readonly bad: number } {
+  // From the first of them on: a page may begin with more markup than is looked at.
+  const first = page.findIndex((byte) => byte > 127);
+  const bytes = first < 0 ? page.subarray(0, 0) : page.subarray(first, first + SAMPLE);
   let good = 0;
   let bad = 0;
   for (let i = 0; i < bytes.length; ) {
@@ -121,59 +112,12 @@ function zeros(bytes: Uint8Array): "utf-16le" | "utf-16be" | undefined {
   return undefined;
 }
 
-/** Encodings tried by statistics: the letters of their script, and those that running text in it uses most. */
-const CANDIDATES: readonly (readonly [charset: string, letters: RegExp, common: RegExp])[] = [
-  ["shift_jis", /[\u3040-\u30ff\u4e00-\u9fff]/g, /[\u3040-\u309f、。]/g],
-  ["euc-jp", /[\u3040-\u30ff\u4e00-\u9fff]/g, /[\u3040-\u309f、。]/g],
-  ["gb18030", /[\u4e00-\u9fff]/g, /[的一是不了在人有我他这中大来上国个到说们为和，。]/g],
-  ["big5", /[\u4e00-\u9fff]/g, /[的一是不了在人有我他這中大來上國個到說們為和，。]/g],
-  ["euc-kr", /[\uac00-\ud7af]/g, /[이다는을에가의고하로지]/g],
-  ["windows-1251", /[\u0410-\u044f\u0451]/g, /[оеаинтсрвл]/g],
-  ["koi8-r", /[\u0410-\u044f\u0451]/g, /[оеаинтсрвл]/g],
-  ["windows-1253", /[\u0386-\u03ce]/g, /[αεοιτσνηυρκ]/g],
-  ["windows-1255", /[\u05d0-\u05ea]/g, /[יוהלאמרתבנ]/g],
-  ["windows-1256", /[\u0621-\u064a]/g, /[ايلمنوترب]/g],
-  ["windows-874", /[\u0e01-\u0e5b]/g, /[านรกอเงมย]/g],
-];
-
-/** Below this share of high bytes that follow another, letters above ASCII are the accents of a Western text. */
-const WESTERN = 0.25;
-
 /** The likeliest encoding of bytes about which nothing is said. */
 function guess(bytes: Uint8Array): string {
-  const sample = bytes.subarray(0, SAMPLE);
-  const wide = zeros(sample);
+  const wide = zeros(bytes);
   if (wide !== undefined) return wide;
-  const { good, bad } = utf8Statistics(sample);
-  if (bad === 0 || good >= bad * 4) return "utf-8";
-  let best = "windows-1252";
-  if (highRuns(sample) < WESTERN) return best;
-  let score = 0.5;
-  for (const [charset, letters, common] of CANDIDATES) {
-    const text = new TextDecoder(charset).decode(sample);
-    const high = count(text, /[\u0080-\uffff]/g);
-    if (high === 0) continue;
-    // What is private or half as wide as it should be comes from bytes that were paired wrongly.
-    const wrong = count(text, /[\ufffd\ue000-\uf8ff\uff61-\uff9f]/g);
-    const value = (count(text, letters) + 1.5 * count(text, common) - 4 * wrong) / high;
-    if (value > score) {
-      score = value;
-      best = charset;
-    }
-  }
-  return best;
-}
-
-const count = (text: string, pattern: RegExp): number => text.match(pattern)?.length ?? 0;
-
-/** The share of bytes above 127 that follow another. */
-function highRuns(bytes: Uint8Array): number {
-  let high = 0;
-  let runs = 0;
-  for (let i = 0; i < bytes.length; i++) {
-    if (bytes[i] < 0x80) continue;
-    high++;
-    if (i > 0 && bytes[i - 1] >= 0x80) runs++;
-  }
-  return high === 0 ? 0 : runs / high;
+  const { good, bad } = utf8Statistics(bytes);
+  // What is ASCII only is UTF-8 too, if it has no escapes into Japanese.
+  if (good >= bad * 4 && good > 0) return "utf-8";
+  return guessCharset(bytes);
 }
