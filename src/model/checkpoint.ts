@@ -13,6 +13,7 @@ import { fetchHubModel, type HubOptions, isHubAddress } from "./hub.js";
 import {
   type ByteWeights,
   type DescribedModel,
+  type EndOfText,
   fromHuggingFaceConfig,
   fromHuggingFaceGenerationConfig,
   toHuggingFaceConfig,
@@ -274,8 +275,7 @@ async function isFile(path: string): Promise<boolean> {
 }
 
 export interface WriteModelOptions {
-  /** The id that ends a text. */
-  readonly endOfText?: number | null;
+  readonly endOfText?: EndOfText;
   /** What the weights are rounded to, float32 unless said. */
   readonly dtype?: "F32" | "F16" | "BF16";
   /** Bytes of weights in a file; more go into several files and an index. */

@@ -9,14 +9,21 @@ import { FAMILIES, type Family, type ModelConfig, problemOf, type RopeScaling, t
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** `endOfText` is the id that ends a text. */
-export function toHuggingFaceConfig(config: ModelConfig, endOfText: number | null): Record<string, unknown> {
+/** The ids that end a text; the first also begins one. Null or an empty list where there is none. */
+export type EndOfText = number | readonly number[] | null;
+
+/** What the two files call them. */
+function tokenFields(endOfText: EndOfText) {
+  const ids = [endOfText ?? []].flat();
+  return { bos_token_id: ids[0] ?? null, eos_token_id: ids.length > 1 ? ids : (ids[0] ?? null) };
+}
+
+export function toHuggingFaceConfig(config: ModelConfig, endOfText: EndOfText): Record<string, unknown> {
   const common = {
     vocab_size: config.vocabSize,
     tie_word_embeddings: config.tiedHead,
     initializer_range: 0.02,
-    bos_token_id: endOfText,
-    eos_token_id: endOfText,
+    ...tokenFields(endOfText),
     torch_dtype: "float32",
     use_cache: true,
   };
@@ -100,8 +107,8 @@ function ropeFields({ ropeTheta, ropeScaling }: RotaryConfig): { theta: number; 
 }
 
 /** `generation_config.json`: when to stop. */
-export function toHuggingFaceGenerationConfig(endOfText: number | null): Record<string, unknown> {
-  return { bos_token_id: endOfText, eos_token_id: endOfText };
+export function toHuggingFaceGenerationConfig(endOfText: EndOfText): Record<string, unknown> {
+  return tokenFields(endOfText);
 }
 
 /** How weights of one byte become numbers: each times the scale of its block of (rows, columns), or of its matrix (null). */

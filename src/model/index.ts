@@ -15,6 +15,7 @@ export { fetchHubModel, type HubOptions, isHubAddress } from "./hub.js";
 export {
   type ByteWeights,
   type DescribedModel,
+  type EndOfText,
   fromHuggingFaceConfig,
   fromHuggingFaceGenerationConfig,
   toHuggingFaceConfig,

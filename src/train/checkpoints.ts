@@ -47,6 +47,8 @@ export interface Checkpoint {
   /** Names the run, so that a folder of another run is not taken for one of this. */
   readonly run: string;
   readonly validationLoss: number | null;
+  /** Ids that end a text, as they were saved. */
+  readonly endOfText?: readonly number[];
 }
 
 /** What every checkpoint of a run is made of. */
@@ -55,6 +57,8 @@ export interface Saved {
   readonly config: ModelConfig;
   readonly state: readonly StateVariable[];
   readonly tokenizer: Tokenizer;
+  /** Ids that end a text beside the tokenizer's, as the model that is trained further has them. */
+  readonly endOfText?: readonly number[];
 }
 
 /**
@@ -64,13 +68,13 @@ export interface Saved {
  */
 export async function saveCheckpoint(
   folder: string,
-  { program, config, state, tokenizer }: Saved,
+  { program, config, state, tokenizer, endOfText: more = [] }: Saved,
   { step, seconds, run, validationLoss }: Checkpoint,
   keep?: number,
 ): Promise<string> {
   const path = checkpointPath(folder, step);
   await writeFolderAtomic(path, async (temporary) => {
-    const endOfText = tokenizer.endOfText ?? null;
+    const endOfText = [...new Set([tokenizer.endOfText ?? [], more].flat())];
     await writeModel(temporary, config, (name) => program.read(name), { endOfText });
     await saveTokenizer(tokenizer, temporary);
     const tensors = state.map(({ name, shape }) => ({
@@ -145,7 +149,7 @@ export async function restoreCheckpoint(
   } finally {
     await Promise.all([model.close(), stored.close()]);
   }
-  return { step, seconds: record.seconds, run, validationLoss: record.validation_loss };
+  return { step, seconds: record.seconds, run, validationLoss: record.validation_loss, endOfText: model.endOfText };
 }
 
 async function readRecord(folder: string, step: number): Promise<z.output<typeof recordSchema>> {

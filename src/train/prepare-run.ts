@@ -399,7 +399,7 @@ export function planFrom(
   const saves =
     1 + (o.saveEvery === undefined ? Math.floor((steps * pace.step) / 600) : Math.floor(steps / o.saveEvery));
   const checkpoints = Math.min(saves, (o.keep ?? saves) + 1);
-  return planRun(
+  const plan = planRun(
     o,
     sizes,
     {
@@ -422,4 +422,5 @@ export function planFrom(
     },
     why,
   );
+  return { ...plan, warnings: [...(begun.base?.warnings ?? []), ...plan.warnings] };
 }

@@ -108,6 +108,7 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
       const newest = before && (await restoreCheckpoint(run, identity, saved));
       if (newest === null) await setFirstState(program, begun, firstValues, plan);
       const done = newest ?? { step: 0, seconds: 0 };
+      const endOfText = newest?.endOfText ?? begun.base?.endOfText;
       await rewindMetrics(run, done.step);
       // The verdict may take an eighth of the time. It is planned again when training is over: other work may have come.
       const planVerdict = (batchSeconds: number) =>
@@ -124,7 +125,7 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
         lastSaved: newest === null ? undefined : checkpointPath(run, newest.step),
         record: (line) => appendMetrics(run, line),
         save: (step, seconds, validationLoss) =>
-          saveCheckpoint(run, saved, { step, seconds, run: identity, validationLoss }, o.keep),
+          saveCheckpoint(run, { ...saved, endOfText }, { step, seconds, run: identity, validationLoss }, o.keep),
         speak: async (step) => {
           const [text] = await speak(prompts.slice(0, 1), 40);
           if (text !== undefined) await appendMetrics(run, { step, samples: [{ prompt: prompts[0], text }] });

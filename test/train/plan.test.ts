@@ -168,13 +168,16 @@ describe("what a run learns from", { timeout: SLOW_BUILD }, () => {
     const family = "gpt2";
     const base = await pretrain(at(`base-gpt2`, { steps: 8, family, learningRate: 0.01 }));
     const more = { layers: undefined, width: undefined, vocabSize: undefined };
+    await writeFile(join(base.checkpoint, "generation_config.json"), '{"eos_token_id": [7, 9]}');
     const further = await pretrain(at(`further-gpt2`, { ...more, from: base.run, steps: 4, learningRate: 1e-6 }));
     expect(further.plan.model).toEqual(base.plan.model);
     const [first] = (await readFile(join(further.run, "metrics.jsonl"), "utf8")).split("\n");
     expect(JSON.parse(first).loss).toBeLessThan(Math.log(300) - 0.5); // it knows what the base has learnt
     const own = await openTokenizer(base.checkpoint);
     expect((await openTokenizer(further.checkpoint)).encode("sacks")).toEqual(own.encode("sacks"));
-    await (await openModel(further.checkpoint)).close();
+    const model = await openModel(further.checkpoint);
+    expect(model.endOfText).toEqual([own.endOfText, 7, 9]); // the base's own go on with it
+    await model.close();
     const wrong = pretrain(at("wrong", { ...more, from: base.run, width: 64, steps: 1 }));
     await expect(wrong).rejects.toThrow(/width is the model's own/);
     const foreign = await trainTokenizer(
