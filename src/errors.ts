@@ -2,6 +2,7 @@
  * @file The one error that Quern raises for what a person can mend: bad input, a missing file, a full disk.
  * Its message is a whole sentence: what is wrong, where, what to do. Anything else that is thrown is a bug.
  */
+import { quoted } from "./printable.js";
 
 /** 2: the call itself was wrong (a flag, a path that is not there). 1: the call was right and the work failed. */
 export type ErrorExitCode = 1 | 2;
@@ -31,16 +32,6 @@ export class InterruptedError extends Error {
 /** True for what an aborted `AbortSignal` makes a function throw. */
 export function isAbortError(error: unknown): boolean {
   return error instanceof Error && (error.name === "AbortError" || (error as { code?: unknown }).code === "ABORT_ERR");
-}
-
-/** A name or value from a file as an error shows it: control characters and directions escaped, at most 100 characters. */
-export function quoted(text: string): string {
-  const short = text.length > 100 ? `${text.slice(0, 99)}…` : text;
-  return short.replace(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not reach a terminal
-    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }
 
 const REASONS: Readonly<Record<string, string>> = {

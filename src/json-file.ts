@@ -1,6 +1,7 @@
 /** @file JSON files that may come from anyone: their size and depth are bounded before they are parsed. */
 import { readFile, stat } from "node:fs/promises";
-import { type ErrorExitCode, fileError, QuernError, quoted } from "./errors.js";
+import { type ErrorExitCode, fileError, QuernError } from "./errors.js";
+import { quoted } from "./printable.js";
 
 export interface JsonLimits {
   /** The largest file, in bytes. */

@@ -17,8 +17,12 @@ export function hideCredentials(text: string): string {
   return text.replace(USER, "$1***@").replace(SECRET, "$1***");
 }
 
-/** What somebody else wrote, as a message may quote it. */
-export const quoted = (text: string) => escapeControls(hideCredentials(text));
+/** What somebody else wrote, as a message may quote it: at most 200 characters, without credentials. */
+export const quoted = (text: string) =>
+  escapeControls(hideCredentials(text.length > 200 ? `${text.slice(0, 199)}…` : text));
+
+/** Lines of text for a terminal: what steers it is escaped, but for line breaks and tabs. */
+export const printable = (text: string) => text.replace(/[^\n\t]+/g, escapeControls);
 
 /** The beginning of what a server wrote, of any length. */
 export const excerpt = (text: string) => escapeControls(text.slice(0, 60));

@@ -52,6 +52,8 @@ export interface CommandDefinition<S extends z.ZodObject> {
   readonly options: S;
   /** Keys of `options` that are given without a flag, in order; a list takes all that is left. */
   readonly positional?: readonly (keyof z.output<S> & string)[];
+  /** Interrupted, it keeps what is done in `out`, and the same call resumes there. */
+  readonly resumes?: true;
   /** Whole command lines that work. */
   readonly examples?: readonly string[];
   /** Calls the library and prints; returns the object that `--json` prints. */
@@ -63,6 +65,7 @@ export interface Command {
   readonly description: string;
   readonly options: z.ZodObject;
   readonly positional: readonly string[];
+  readonly resumes: boolean;
   readonly examples: readonly string[];
   readonly run: (options: Record<string, unknown>, context: CommandContext) => Promise<object>;
 }
@@ -73,6 +76,7 @@ export function defineCommand<S extends z.ZodObject>(definition: CommandDefiniti
     description: definition.description,
     options: definition.options,
     positional: definition.positional ?? [],
+    resumes: definition.resumes ?? false,
     examples: definition.examples ?? [],
     // `options` comes out of this very schema, so the narrower type holds.
     run: (options, context) => definition.run(options as z.output<S>, context),

@@ -7,6 +7,7 @@ export default defineCommand({
     "funnel.json (what each step took and why, with every sum checked) and report.html. Killed, it goes on where it was.",
   options: cleanOptions,
   positional: ["inputs"],
+  resumes: true,
   examples: [
     "quern data clean crawl.warc.gz --out clean/",
     "quern data clean pages/ --out clean/ --recipe my-recipe.ts --keep-dropped",

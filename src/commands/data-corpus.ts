@@ -7,6 +7,7 @@ export default defineCommand({
     "Writes a folder for each stage, shards/, manifest.json and report.html. Killed, it goes on behind the stages that are whole.",
   options: corpusOptions,
   positional: ["inputs"],
+  resumes: true,
   examples: ["quern data corpus crawls/ books.jsonl --recipe corpus.ts --out corpus/"],
   async run(
     { recipe: path, inputs, out: folder, force, workers, textField, strict, ...executor },

@@ -6,6 +6,7 @@ export default defineCommand({
     "Crawl web sites into WARC archives, politely: robots.txt, noindex and noai are obeyed, with one request at a time to a host. A crawl that was stopped resumes, and tries what it was refused again.",
   options: crawlOptions,
   positional: ["urls"],
+  resumes: true,
   examples: [
     "quern data crawl https://example.org/ --out crawls/example --max-pages 200",
     "quern data crawl http://localhost:8080/ --out crawls/mine --allow-private --delay 0",

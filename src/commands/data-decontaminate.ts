@@ -7,6 +7,7 @@ export default defineCommand({
     "Writes documents/, removed.jsonl (what went, and whose it was), contamination.jsonl (the examples that were found) and report.html.",
   options: decontaminateOptions,
   positional: ["inputs"],
+  resumes: true,
   examples: [
     "quern data decontaminate unique/documents --against gsm8k.jsonl mmlu.jsonl --out safe/",
     "quern data decontaminate unique/documents --against gsm8k.jsonl --ngram 8 --threshold 0.5 --remove span --out safe/",

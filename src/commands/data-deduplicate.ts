@@ -6,6 +6,7 @@ export default defineCommand({
     "Remove duplicates: documents with the same address or text, near-duplicates by MinHash, or repeated lines, paragraphs, sentences and spans. Reads the input twice; in between it needs room on the disk, about as much as the text for spans and a quarter of it for the rest.",
   options: deduplicateFlags,
   positional: ["inputs"],
+  resumes: true,
   examples: [
     "quern data deduplicate clean/documents --out unique --by near",
     "quern data deduplicate clean/documents --out lines --by line --keep none",

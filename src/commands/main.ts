@@ -1,8 +1,9 @@
 /** @file The command line: finds the verb, reads its options, runs it, tells errors in one line, gives the exit code. */
 import { readFile } from "node:fs/promises";
 import { CommanderError, type Command as Parser } from "commander";
-import { fileError, isAbortError, QuernError } from "../errors.js";
+import { fileError, InterruptedError, isAbortError, QuernError } from "../errors.js";
 import { checkOptions, nearest } from "../options.js";
+import { hideCredentials, printable } from "../printable.js";
 import { version } from "../version.js";
 import type { Command, CommandContext } from "./command.js";
 import { flagsOf, givenValues, namesOf, parserOf } from "./flags.js";
@@ -39,10 +40,11 @@ export async function main(
     progress.clear();
     if (error instanceof CommanderError && error.exitCode === 0) return 0; // --help
     if (abort.signal.aborted && (isAbortError(error) || error === abort.signal.reason)) {
-      process.stderr.write("quern: interrupted\n");
+      const saved = error instanceof InterruptedError ? error.message : "interrupted";
+      process.stderr.write(`quern: ${printable(saved)}\n`);
       return INTERRUPTED;
     }
-    process.stderr.write(`quern: ${messageOf(error)}\n`);
+    process.stderr.write(`quern: ${printable(hideCredentials(messageOf(error)))}\n`);
     if (debug && error instanceof Error) process.stderr.write(`${error.stack}\n${causesOf(error)}`);
     if (abort.signal.aborted) return INTERRUPTED;
     return error instanceof QuernError ? error.exitCode : 1;
@@ -113,7 +115,7 @@ async function dispatch(
     print: (line = "") => {
       if (json) return;
       progress.clear();
-      process.stdout.write(`${line}\n`);
+      process.stdout.write(`${printable(line)}\n`);
     },
     write: (text) => {
       if (json) return;
@@ -122,11 +124,15 @@ async function dispatch(
     },
     log: (line) => {
       progress.clear();
-      process.stderr.write(`${line}\n`);
+      process.stderr.write(`${printable(hideCredentials(line))}\n`);
     },
   };
   await onListening();
-  const result = await command.run(options, context);
+  const result = await command.run(options, context).catch((error: unknown) => {
+    const { out } = options as { readonly out?: string };
+    if (!isAbortError(error) || !command.resumes || out === undefined) throw error;
+    throw new InterruptedError(`interrupted; ${out} keeps what is done, and the same command resumes there`, out);
+  });
   progress.clear();
   if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
   return signal.aborted ? INTERRUPTED : 0;

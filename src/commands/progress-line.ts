@@ -1,4 +1,5 @@
 /** @file Progress on standard error: one live line on a terminal, a plain line now and then elsewhere. */
+import { escapeControls } from "../printable.js";
 import type { OnProgress, Progress } from "../progress.js";
 
 export interface ProgressLine {
@@ -49,10 +50,10 @@ export function createProgressLine(stream: ProgressStream, now: () => number = (
     drawnAt = time;
     const rate = rateOf(samples);
     if (stream.isTTY) {
-      stream.write(`\r\u001b[K${formatProgress(progress, rate, (stream.columns || 80) - 1)}`);
+      stream.write(`\r\u001b[K${escapeControls(formatProgress(progress, rate, (stream.columns || 80) - 1))}`);
       drawn = true;
     } else {
-      stream.write(`${formatProgress(progress, rate)}\n`);
+      stream.write(`${escapeControls(formatProgress(progress, rate))}\n`);
     }
   };
   return { onProgress, clear };

@@ -53,12 +53,13 @@ export default defineCommand({
       .describe("with --ids, put the tokenizer's own special tokens around the text"),
   }),
   positional: ["files"],
+  resumes: true,
   examples: [
     "quern tokenizer encode corpus/ --tokenizer tokenizer/ --out shards/",
     "echo Hello | quern tokenizer encode --tokenizer cl100k --ids",
   ],
   async run({ files, tokenizer: name, out, ids, special, addSpecial, heldout, ...options }, context) {
-    const { signal, onProgress, print, log } = context;
+    const { signal, onProgress, print } = context;
     const { openTokenizer, encodeCorpus } = await import("../tokenizer/index.js");
     if (ids) {
       if (files.length > 0 || out !== undefined) {
@@ -77,10 +78,7 @@ export default defineCommand({
     if (out === undefined) throw new QuernError("--out is missing: the folder for the token shards", { exitCode: 2 });
     const tokenizer = await openTokenizer(name, { signal });
     const encoding = { ...options, tokenizer, heldout, signal, onProgress };
-    const { header, report } = await encodeCorpus(files, out, encoding).catch((error: unknown) => {
-      if (signal.aborted) log("the files that are whole are kept; the same command goes on from there");
-      throw error;
-    });
+    const { header, report } = await encodeCorpus(files, out, encoding);
     const { readLines } = await import("../documents/index.js");
     for (const line of readLines(report)) print(line);
     const { train, heldout: held } = header;

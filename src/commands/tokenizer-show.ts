@@ -37,7 +37,7 @@ export default defineCommand({
   ],
   async run(
     { file, tokenizer: name, text: given, html, force, list, special, textField, strict },
-    { signal, print, log },
+    { signal, print, write, log },
   ) {
     const { openTokenizer, showTokens, tokensAsHtml, tokensAsText, hexBytes } = await import("../tokenizer/index.js");
     const { readDocuments, readLines, withOutput, writeFileAtomic } = await import("../documents/index.js");
@@ -59,7 +59,8 @@ export default defineCommand({
       );
       print(`${tokens.length} tokens of ${bytes} bytes written to ${html}`);
     } else {
-      print(tokensAsText(tokens, process.stdout.isTTY === true && process.env.NO_COLOR === undefined));
+      // With colours, which `print` would escape.
+      write(`${tokensAsText(tokens, process.stdout.isTTY === true && process.env.NO_COLOR === undefined)}\n`);
       if (list > 0) print();
       const width = String(tokenizer.vocabSize).length;
       for (const token of tokens.slice(0, list)) {

@@ -6,8 +6,9 @@
 import { rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { writeFileAtomic } from "../documents/index.js";
-import { fileError, QuernError, quoted } from "../errors.js";
+import { fileError, QuernError } from "../errors.js";
 import { readJsonFile } from "../json-file.js";
+import { quoted } from "../printable.js";
 import type { ModelConfig } from "./config.js";
 import { fetchHubModel, type HubOptions, isHubAddress } from "./hub.js";
 import {

@@ -4,7 +4,8 @@
  * A folder that asks for anything this family does not compute (another activation, sliding windows, some kinds of
  * scaled rotations) is refused by name: a model that runs with a setting ignored gives wrong text without a word.
  */
-import { QuernError, quoted } from "../errors.js";
+import { QuernError } from "../errors.js";
+import { quoted } from "../printable.js";
 import { FAMILIES, type Family, type ModelConfig, problemOf, type RopeScaling, type RotaryConfig } from "./config.js";
 
 type Fields = Readonly<Record<string, unknown>>;

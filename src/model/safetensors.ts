@@ -8,8 +8,9 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { createAtomicFile } from "../documents/index.js";
-import { fileError, QuernError, quoted } from "../errors.js";
+import { fileError, QuernError } from "../errors.js";
 import { parseJson } from "../json-file.js";
+import { quoted } from "../printable.js";
 import { BYTE_FLOAT_DTYPES, convertFromFloats, convertToFloats, FLOAT_DTYPES } from "../tensor/index.js";
 
 /** Element types of the format, and the bits of an element. */

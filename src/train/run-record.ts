@@ -1,7 +1,8 @@
 /** @file What a run keeps of itself: `run.json` and the lines of `metrics.jsonl`, and the check of those that are read. */
 import { z } from "zod";
 import type { ReadReport } from "../documents/index.js";
-import { QuernError, quoted } from "../errors.js";
+import { QuernError } from "../errors.js";
+import { quoted } from "../printable.js";
 import type { FusionSavings } from "./fusion.js";
 
 /** What a run writes into `run.json`; what is not known yet is absent. */

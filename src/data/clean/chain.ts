@@ -3,8 +3,9 @@
  * accounts of what they did, so that the funnel's sums can be wrong and are checked.
  */
 import { parse } from "tldts";
-import { QuernError, quoted } from "../../errors.js";
+import { QuernError } from "../../errors.js";
 import { show } from "../../options.js";
+import { quoted } from "../../printable.js";
 import { isPromise } from "../filters/custom.js";
 import type { Candidate, Edit, Step, Verdict } from "../filters/filter.js";
 import { type Amount, addNamed, addTo, countNamed, flowOf, newCounts, type StepCounts } from "../funnel/counts.js";

@@ -3,8 +3,9 @@
  *
  *     { "name": "web", "steps": ["normalise", { "length": { "minWords": 20 } }] }
  */
-import { QuernError, quoted } from "../../errors.js";
+import { QuernError } from "../../errors.js";
 import { nearest, show } from "../../options.js";
+import { quoted } from "../../printable.js";
 import * as parts from "../recipe-steps.js";
 
 /** Steps by their names; `custom` has a function and is none of them. */

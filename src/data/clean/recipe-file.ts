@@ -1,7 +1,8 @@
 /** @file What a recipe's file says: the data of a JSON file, or what a TypeScript file exports by default. */
 import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { fileError, QuernError, quoted } from "../../errors.js";
+import { fileError, QuernError } from "../../errors.js";
+import { quoted } from "../../printable.js";
 import { jsonFault } from "./json-fault.js";
 import { userPlace } from "./user-place.js";
 
