@@ -2,7 +2,8 @@
  * @file What the smaller files of a tokenizer's folder say about tokens: tokenizer_config.json, special_tokens_map.json and
  * added_tokens.json, put together with tokenizer.json as transformers does it. A token that is new gets the next id.
  */
-import { QuernError, quoted } from "../errors.js";
+import { QuernError } from "../errors.js";
+import { quoted } from "../printable.js";
 import type { AddedToken } from "./added-tokens.js";
 import type { JsonObject } from "./tokenizer.js";
 

@@ -2,7 +2,8 @@
 import { readdir, readFile, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type AtomicFile, createAtomicFile } from "../documents/index.js";
-import { fileError, QuernError, quoted } from "../errors.js";
+import { fileError, QuernError } from "../errors.js";
+import { quoted } from "../printable.js";
 import { type FolderFiles, withFolderTokens } from "./folder-tokens.js";
 import type { PatternName } from "./patterns.js";
 import { tokenizerFromGpt2, tokenizerFromRanks } from "./rank-files.js";
