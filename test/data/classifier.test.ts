@@ -276,6 +276,27 @@ describe("training a classifier", () => {
     await expect(trainClassifier(join(folder, "none.txt"))).rejects.toThrow(/there is no such file/);
   });
 
+  it("reads lines of any length", async () => {
+    const long = [
+      `__label__a ${"a".repeat(3 * 2 ** 20)}\n__label__b x y\n`,
+      `__label__a ${"a ".repeat(1.2 * 2 ** 20)}\n__label__b x y\n`,
+      `__label__b x\n__label__a ${"é".repeat(0.7 * 2 ** 20)}\n__label__b x y\n${"\0".repeat(2 ** 21)}`,
+    ];
+    for (const text of long) {
+      const path = await file("long.txt", text);
+      const { classifier, labels } = await trainClassifier(path, {
+        dim: 4,
+        minn: 1,
+        maxn: 3,
+        wordNgrams: 3,
+        bucket: 100,
+        epoch: 1,
+      });
+      expect(labels).toBe(2);
+      expect((await testClassifier(classifier, path)).examples).toBeGreaterThan(1);
+    }
+  });
+
   it("divides a file's lines between threads, each line once", async () => {
     const text = lines(300, 5);
     const path = await file("lines.txt", text);

@@ -124,10 +124,14 @@ static void add_word(Classifier *c, const uint8_t *word, int32_t length, uint32_
   c->hashes[c->token_count++] = (int32_t)hash;
 }
 
+// The buffers of a line have room for so many bytes (LONGEST_LINE); what is longer goes on as the next line.
+#define LONGEST_LINE (1 << 20)
+
 // Reads the line at `at`; gives where the next begins. Its rows lie in ids, its labels in line_labels.
 EXPORT(read_line) const uint8_t *read_line(Classifier *c, const uint8_t *at, const uint8_t *end) {
   c->id_count = c->label_count = 0;
   int32_t words = 0, tokens = 0;
+  if (end - at > LONGEST_LINE) end = at + LONGEST_LINE;
   c->token_count = 0;
   while (at < end) {
     while (at < end && *at != '\n' && is_space(*at)) at++;
