@@ -3,7 +3,7 @@
  * their digits, as strings: ids have up to 20.
  */
 import { isUtf8 } from "node:buffer";
-import { DEEPEST_JSON } from "./limits.js";
+import { DEEPEST_JSON, MOST_JSON_VALUES } from "./limits.js";
 
 /** The object of a line, or why there is none; undefined for a blank line. */
 export type ParsedLine =
@@ -29,6 +29,7 @@ export function wrongBytes(bytes: Buffer): { readonly reason: string } | undefin
 export function parseJsonText(line: string): ParsedLine | undefined {
   if (line.trim() === "") return undefined;
   if (isTooDeep(line)) return { reason: "too_deep", detail: `more than ${DEEPEST_JSON} brackets in one another` };
+  if (isTooLarge(line)) return { reason: "too_large", detail: `more than ${MOST_JSON_VALUES} commas and brackets` };
   let value: unknown;
   try {
     value = JSON.parse(line);
@@ -38,6 +39,16 @@ export function parseJsonText(line: string): ParsedLine | undefined {
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return { reason: "not_an_object" };
   return { value: value as Readonly<Record<string, unknown>> };
+}
+
+function isTooLarge(line: string): boolean {
+  if (line.length <= 2 * MOST_JSON_VALUES) return false;
+  let values = 0;
+  for (let at = 0; at < line.length; at++) {
+    const unit = line.charCodeAt(at);
+    if (unit === 0x2c || unit === 0x7b || unit === 0x5b) values++;
+  }
+  return values > MOST_JSON_VALUES;
 }
 
 /** Few lines have so many brackets at all that their depth must be looked at. */

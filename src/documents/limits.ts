@@ -6,6 +6,9 @@
 /** Bytes of one line of JSONL, or of one element of a JSON array: parsing takes some ten times as much memory. */
 export const LONGEST_LINE = 2 ** 26;
 
+/** Commas and brackets of one JSON value that is long: each may be an object that takes twenty times its bytes. */
+export const MOST_JSON_VALUES = 2 ** 22;
+
 /** Brackets inside brackets in one JSON value. */
 export const DEEPEST_JSON = 512;
 

@@ -33,6 +33,7 @@ export const SKIP_REASONS: Readonly<Record<string, { readonly damage: boolean; r
   not_json: { damage: true, meaning: "a line that is not JSON" },
   not_an_object: { damage: true, meaning: "a line of JSON that is not an object" },
   no_text: { damage: true, meaning: "no text under the key or in the column (--text-field names another)" },
+  too_large: { damage: true, meaning: "JSON of more values than are parsed into memory" },
   too_deep: { damage: true, meaning: "JSON that nests too deeply" },
   line_too_long: { damage: true, meaning: "a line beyond the limit" },
   text_too_long: { damage: true, meaning: "a text beyond the limit" },
@@ -96,7 +97,7 @@ export class ReadLog {
     const { count = 1, detail, isFile } = more;
     if (isFile) this.skippedFiles += 1;
     this.#onSkip?.(reason, where, more);
-    const place = detail === undefined ? where : `${where}: ${detail}`;
+    const place = shown(detail === undefined ? where : `${where}: ${detail}`);
     this.#add(reason, count, [place]);
     if (this.#strict && isDamage(reason)) throw new RefusedDamage(reason, place);
   };
@@ -130,6 +131,16 @@ export class ReadLog {
   }
 }
 
+/** Names and keys come from files: their control characters would move a terminal's cursor. */
+const shown = (text: string) =>
+  text
+    .slice(0, LONGEST_PLACE)
+    .replace(
+      /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu,
+      (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    );
+const LONGEST_PLACE = 500;
+
 /** A report for a person: what was read, and a line for each reason. */
 export function readLines({ read, skipped, skippedAt }: ReadReport): string[] {
   const of = (count: number, name: string) => `${count} ${name}${count === 1 ? "" : "s"}`;
@@ -149,5 +160,6 @@ function skippedLine(reason: string, count: number, places: readonly string[]): 
 export function nothingRead(paths: readonly string[], { skipped, skippedAt }: ReadReport): QuernError {
   const reasons = Object.entries(skipped).map(([reason, count]) => skippedLine(reason, count, skippedAt[reason] ?? []));
   const why = reasons.length === 0 ? "there is no text, JSON lines or Parquet file" : reasons.slice(0, 5).join("; ");
-  return new QuernError(`no text in ${paths.join(", ")}: ${why}`);
+  const shownPaths = paths.slice(0, 5).join(", ") + (paths.length > 5 ? ` and ${paths.length - 5} more` : "");
+  return new QuernError(`no text in ${shownPaths}: ${why}`);
 }

@@ -197,6 +197,8 @@ class Frame {
   #tables: (FseTable | undefined)[] = [undefined, undefined, undefined];
   readonly #repeat = [1, 4, 8];
   readonly #literals = Buffer.alloc(BLOCK + 8);
+  /** A compressed block with room behind it: reading beyond an array's end is slow. */
+  readonly #block = Buffer.alloc(BLOCK + 8);
   readonly #hash: XxHash64 | undefined;
 
   constructor(header: FrameHeader) {
@@ -262,46 +264,49 @@ class Frame {
   }
 
   #compressed(block: Buffer): void {
-    const { literals, at } = this.#readLiterals(block);
-    this.#sequences(block, at, literals);
+    const size = block.copy(this.#block);
+    this.#block.fill(0, size, size + 8);
+    const { literals, at } = this.#readLiterals(size);
+    this.#sequences(size, at, literals);
   }
 
   /** The literals of a block, in `#literals`; how many, and where the sequences begin. */
-  #readLiterals(block: Buffer): { readonly literals: number; readonly at: number } {
-    if (block.length < 2) throw cut();
+  #readLiterals(length: number): { readonly literals: number; readonly at: number } {
+    const block = this.#block;
+    if (length < 2) throw cut();
     const kind = block[0] & 3;
     const format = (block[0] >> 2) & 3;
-    const head = block.length >= 6 ? block.readUIntLE(0, 6) : Buffer.concat([block, Buffer.alloc(6)]).readUIntLE(0, 6);
+    const head = block.readUIntLE(0, 6);
     if (kind < 2) {
-      const length = format === 1 ? 2 : format === 3 ? 3 : 1;
+      const own = format === 1 ? 2 : format === 3 ? 3 : 1;
       const size =
         Math.floor(head / (format & 1 ? 16 : 8)) % (format === 1 ? 2 ** 12 : format === 3 ? 2 ** 20 : 2 ** 5);
       if (size > BLOCK) throw damaged("literals that are too long");
       if (kind === 1) {
-        if (length >= block.length) throw cut();
-        this.#literals.fill(block[length], 0, size);
-        return { literals: size, at: length + 1 };
+        if (own >= length) throw cut();
+        this.#literals.fill(block[own], 0, size);
+        return { literals: size, at: own + 1 };
       }
-      if (length + size > block.length) throw cut();
-      block.copy(this.#literals, 0, length, length + size);
-      return { literals: size, at: length + size };
+      if (own + size > length) throw cut();
+      block.copy(this.#literals, 0, own, own + size);
+      return { literals: size, at: own + size };
     }
     const width = format < 2 ? 10 : format === 2 ? 14 : 18;
-    const length = format < 2 ? 3 : format + 2;
+    const own = format < 2 ? 3 : format + 2;
     const size = Math.floor(head / 16) % 2 ** width;
     const packed = Math.floor(head / 2 ** (4 + width)) % 2 ** width;
     if (size > BLOCK) throw damaged("literals that are too long");
-    if (length + packed > block.length) throw cut();
-    let at = length;
-    const end = length + packed;
+    if (own + packed > length) throw cut();
+    let at = own;
+    const end = own + packed;
     if (kind === 2) {
-      const { table, length: own } = readHuffman(block.subarray(at, end));
+      const { table, length: described } = readHuffman(block.subarray(at, end));
       this.#huffman = table;
-      at += own;
+      at += described;
     }
     const table = this.#huffman;
     if (table === undefined) throw damaged("literals without their table");
-    if (format === 0) decodeHuffman(block.subarray(at, end), this.#literals, 0, size, table);
+    if (format === 0) decodeHuffman(block, at, end, this.#literals, 0, size, table);
     else {
       if (at + 6 > end) throw cut();
       const each = (size + 3) >> 2;
@@ -311,16 +316,17 @@ class Frame {
       starts.push(end);
       for (let i = 0; i < 4; i++) {
         const to = i === 3 ? size : (i + 1) * each;
-        decodeHuffman(block.subarray(starts[i], starts[i + 1]), this.#literals, i * each, to, table);
+        decodeHuffman(block, starts[i], starts[i + 1], this.#literals, i * each, to, table);
       }
     }
     return { literals: size, at: end };
   }
 
-  #sequences(block: Buffer, start: number, literals: number): void {
+  #sequences(length: number, start: number, literals: number): void {
+    const block = this.#block;
     let at = start;
     const byte = (): number => {
-      if (at >= block.length) throw cut();
+      if (at >= length) throw cut();
       return block[at++];
     };
     let count = byte();
@@ -336,23 +342,15 @@ class Frame {
         if (mode === 0) this.#tables[i] = PREDEFINED[i];
         else if (mode === 1) this.#tables[i] = single(byte(), MOST_SYMBOL[i]);
         else if (mode === 2) {
-          const { table, length } = readFse(block.subarray(at), MOST_LOG[i], MOST_SYMBOL[i]);
+          const { table, length: own } = readFse(block.subarray(at, length), MOST_LOG[i], MOST_SYMBOL[i]);
           this.#tables[i] = table;
-          at += length;
+          at += own;
         }
       }
       const [lengths, offsets, matches] = this.#tables;
       if (lengths === undefined || offsets === undefined || matches === undefined)
         throw damaged("sequences without their tables");
-      literal = this.#copy(
-        new BackwardBits(block, at, block.length),
-        count,
-        lengths,
-        offsets,
-        matches,
-        literals,
-        first,
-      );
+      literal = this.#copy(new BackwardBits(block, at, length), count, lengths, offsets, matches, literals, first);
     }
     const rest = literals - literal;
     if (rest < 0 || this.#length - first + rest > BLOCK) throw damaged("a block that is too long");
@@ -470,13 +468,15 @@ class BackwardBits {
 
 function decodeHuffman(
   packed: Buffer,
+  start: number,
+  end: number,
   into: Buffer,
   from: number,
   to: number,
   { log, symbols, bits }: HuffmanTable,
 ): void {
-  if (from === to && packed.length === 0) return;
-  const stream = new BackwardBits(packed, 0, packed.length);
+  if (from === to && start === end) return;
+  const stream = new BackwardBits(packed, start, end);
   for (let at = from; at < to; at++) {
     const index = stream.peek(log);
     into[at] = symbols[index];
