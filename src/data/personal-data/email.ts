@@ -10,7 +10,7 @@ const LONGEST_NAME = 128;
 const LONGEST_DOMAIN = 253;
 
 /** The sign itself, as an HTML entity, full-width as in East Asian text, or percent-encoded once or twice. */
-const AT = /@|＠|&#(?:64|x40);|%(?:25)?40/gi;
+const AT = /[@＠]|[&%](?:#(?:64|x40);|(?:25)?40)/gi;
 /** What RFC 5322 allows in a name, but what in fact parts it from the key, address or name before it. */
 const PARTS = /[/?&|=#$*^{}~`!]|%(?:25)*(?:[01][0-9a-f]|2[0-24-9acf]|3[a-f]|5[b-e]|60|7[b-f])/gi;
 

@@ -7,9 +7,11 @@ import { before } from "./numbers.js";
 
 /** After a percent-encoded sign of an address, a letter or digit may stand right before. */
 const V4 =
-  /(?:(?<![A-Za-z0-9.])|(?<=%[0-9A-Fa-f]{2}))(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}(?![A-Za-z0-9]|\.\d)/g;
-/** Hexadecimal digits and colons; what they are is for the parser. */
-const V6 = /[0-9a-f:]{4,}/gi;
+  /(?=\d)(?:(?<![A-Za-z0-9.])|(?<=%[0-9A-Fa-f]{2}))(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}(?![A-Za-z0-9]|\.\d)/g;
+/** Two colons with a group or nothing between; what stands around them is for the parser. */
+const V6 = /:[0-9a-f]{0,4}:/gi;
+/** Characters of the longest address, and a colon on either side. */
+const LONGEST_V6 = 41;
 
 export const findIps: Finder = (text) => [...findV4(text), ...findV6(text)];
 
@@ -32,7 +34,7 @@ function findV4(text: string): PersonalMatch[] {
 
 /** A word that announces an address. */
 const NETWORK_WORD =
-  /(?:^|[^A-Za-z])(?:[a-z_-]*ip(?:v4)?s?|[a-z_-]*addr(?:ess(?:es)?)?|[a-z_-]*hosts?|hostname|src|dst|source|destination|from|to|by|at|via|for|clients?|peers?|remote|[a-z]*servers?|gateway|router|proxy|dns|resolvers?|ping|route|traceroute|ssh|telnet|curl|wget|nmap|dig|whois|login|logins?|connect(?:s|ed|ion)?|nodes?|listen|bind|blocked|banned|allow|deny|attackers?|visitors?|users?|forwarded|x-forwarded-for|x-real-ip|spf|subnet|network|range)$/i;
+  /(?:^|[^A-Za-z])(?:[a-z_-]*ip(?:v4)?s?|[a-z_-]*addr(?:ess(?:es)?)?|[a-z_-]*hosts?|hostname|src|dst|source|destination|from|to|by|at|via|for|clients?|peers?|remote|[a-z]*servers?|services?|gateway|router|proxy|dns|resolvers?|ping|route|traceroute|ssh|telnet|curl|wget|nmap|dig|whois|login|logins?|connect(?:s|ed|ion)?|nodes?|listen|bind|blocked|banned|allow|deny|attackers?|visitors?|users?|forwarded|x-forwarded-for|x-real-ip|spf|subnet|network|range)$/i;
 /** Words that stand before an address as before anything else. */
 const COMMON_WORD =
   /(?:^|[^A-Za-z])(?:and|or|is|was|are|were|use|uses|try|with|the|of|in|on|that|see|be|as|then|und|et|y)$/i;
@@ -66,7 +68,9 @@ function isNumbering(text: string, index: number, found: string): boolean {
   if (/(?:^|\n)[ \t#*>-]*$/.test(front))
     return small && /^(?:[.)]?[ \t]+["“(]?(?!GET|POST|HEAD|PUT|[A-Z]+ \/)\p{Lu}|[.)]\s)/u.test(rest);
   // OpenSSL 1.1.1.1, nginx 1.2.3.4: after the name of a thing.
-  return /[\p{L}\d] $/u.test(front) && !COMMON_WORD.test(word);
+  // In small letters it may be any word; then the numbers must be as low as nearly all versions are.
+  if (!/[\p{L}\d] $/u.test(front) || COMMON_WORD.test(word) || /['’]s$/.test(word)) return false;
+  return /[\p{Lu}\d]/u.test(word) || octets[0] < 7;
 }
 
 /** IANA's special-purpose registry, as ranges of the first bytes. */
@@ -82,9 +86,13 @@ function isPublicV4([a, b, c]: readonly number[]): boolean {
 
 function findV6(text: string): PersonalMatch[] {
   const matches: PersonalMatch[] = [];
-  for (const { 0: run, index } of text.matchAll(V6)) {
-    if (!run.includes(":")) continue;
-    let [start, end] = [index, index + run.length];
+  let free = 0;
+  for (const { index } of text.matchAll(V6)) {
+    if (index < free) continue;
+    let [start, end] = [index, index];
+    while (start > free && index - start < LONGEST_V6 && isV6Unit(text.charCodeAt(start - 1))) start -= 1;
+    while (end < text.length && end - start < 2 * LONGEST_V6 && isV6Unit(text.charCodeAt(end))) end += 1;
+    free = end;
     if (text[start - 1] === "%") start += 2;
     else if (/[\w.]/.test(text[start - 1] ?? "") && text[start] !== ":") continue;
     // `addr:2a00::1` and `from 2a00::1:`
@@ -95,6 +103,10 @@ function findV6(text: string): PersonalMatch[] {
   }
   return matches;
 }
+
+/** A hexadecimal digit or a colon. */
+const isV6Unit = (unit: number) =>
+  (unit >= 0x30 && unit <= 0x3a) || (unit >= 0x41 && unit <= 0x46) || (unit >= 0x61 && unit <= 0x66);
 
 function isPublicV6(address: string): boolean {
   const halves = address.toLowerCase().split("::");

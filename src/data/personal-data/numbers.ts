@@ -5,6 +5,8 @@ import { type Finder, findAll, type PersonalMatch } from "./match.js";
 const SPACES = " \\u00a0\\u2007\\u2009\\u202f";
 const HYPHENS = "\\-\\u2010-\\u2013";
 const DIGIT_RUN = new RegExp(`\\d+(?:(?:[${SPACES}]{1,2}|[${HYPHENS}.]|[${SPACES}][${HYPHENS}][${SPACES}])\\d+)*`, "g");
+/** Where such a run may be: most numbers are too short to look at twice. */
+const LONG_RUN = new RegExp(`\\d[\\d${SPACES}${HYPHENS}.]{10,}\\d`, "g");
 const MOST_DIGITS = 19;
 const LEAST_DIGITS = 12;
 
@@ -20,7 +22,7 @@ const OTHER_WORD =
 
 export const findCreditCards: Finder = (text) => {
   const matches: PersonalMatch[] = [];
-  for (const { 0: run, index } of text.matchAll(DIGIT_RUN)) {
+  for (const { 0: run, index } of digitRuns(text)) {
     if (run.length < LEAST_DIGITS) continue;
     const groups = Array.from(run.matchAll(/\d+/g), (group) => ({ at: group.index, digits: group[0] }));
     for (let first = 0; first < groups.length; first++) {
@@ -35,6 +37,12 @@ export const findCreditCards: Finder = (text) => {
   }
   return matches;
 };
+
+function* digitRuns(text: string): Generator<{ readonly 0: string; readonly index: number }> {
+  for (const { 0: long, index } of text.matchAll(LONG_RUN)) {
+    for (const run of long.matchAll(DIGIT_RUN)) yield { 0: run[0], index: index + run.index };
+  }
+}
 
 type Group = { readonly at: number; readonly digits: string };
 
@@ -96,6 +104,9 @@ function isCard(
   // 0.4111 is a fraction, /4111 a page's number.
   if (/(?:^|\D)\d*[.]$|(?:^|\D)0,$/.test(before(text, start, 24)) && !grouped) return false;
   if (context === "other") return issued === "usual" && grouped;
+  // A part of a table of numbers.
+  const beside = [groups[first - 1], groups[last + 1]].some((group) => group?.digits.length === 4);
+  if (grouped && beside && context !== "card") return false;
   if (/[/#_:\-.]/.test(left) && !grouped) return context === "card" || (left === ":" && issued === "usual");
   return context === "card" || issued === "usual" || (issued === "seldom" && grouped);
 }
