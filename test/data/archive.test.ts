@@ -60,7 +60,8 @@ describe("web archives", () => {
   it("reads archives that are not packed, packed as one, and with lines ended by LF", async () => {
     const plain = Buffer.from([0, 1, 2].map((i) => unpacked(i)).join(""));
     const lf = Buffer.from([0, 1, 2].map((i) => unpacked(i, "0123").replaceAll("\r\n", "\n")).join(""));
-    for (const bytes of [plain, gzipSync(plain), lf]) {
+    const old = Buffer.from([0, 1, 2].map((i) => unpacked(i).replace("WARC/1.0", "WARC/0.18")).join(""));
+    for (const bytes of [plain, gzipSync(plain), lf, old]) {
       const { found } = await records(bytes, { size: 77 });
       expect(urls(found)).toEqual([0, 1, 2].map((i) => `http://a.test/${i}`));
     }

@@ -51,13 +51,13 @@ function nextWarcHead(bytes: Buffer, from: number): number {
 /** Where `WARC/1.0` or the like ends a line at or after `from`; -1 where nowhere. */
 function nextVersion(bytes: Buffer, from: number): number {
   let at = bytes.indexOf("WARC/", from);
-  while (at >= 0 && !/^WARC\/\d\.\d *\r?\n/.test(bytes.toString("latin1", at, at + 16)))
+  while (at >= 0 && !/^WARC\/\d\.\d{1,2} *\r?\n/.test(bytes.toString("latin1", at, at + 16)))
     at = bytes.indexOf("WARC/", at + 5);
   return at;
 }
 
 const isLetter = (byte: number | undefined) => byte !== undefined && (byte | 32) >= 97 && (byte | 32) <= 122;
-const VERSION = /^WARC\/\d\.\d\s*$/;
+const VERSION = /^WARC\/\d\.\d{1,2}\s*$/;
 
 function parseWarcHead(bytes: Buffer): Head | "too large" | null {
   const fields = new Map<string, string>();
@@ -71,7 +71,7 @@ function parseWarcHead(bytes: Buffer): Head | "too large" | null {
     // A version in the middle is the next record's: this head has lost its end.
     if (first !== VERSION.test(line)) return null;
     if (line === "") return headOf(fields, at);
-    if (/WARC\/\d\.\d\s*$/.test(line)) versions += 1;
+    if (/WARC\/\d\.\d{1,2}\s*$/.test(line)) versions += 1;
     const colon = line.indexOf(":");
     if (/^[ \t]/.test(line)) {
       if (name !== "") fields.set(name, `${fields.get(name) ?? ""} ${line.trim()}`);
