@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Document } from "../documents/index.js";
 import { readingOptions } from "../documents/reading-options.js";
+import { quoted } from "../printable.js";
 import type { ComparedText, Tokenizer } from "../tokenizer/index.js";
 import { defineCommand } from "./command.js";
 
@@ -46,12 +47,14 @@ export default defineCommand({
       }
     }
     const rows = await compareTokenizers(texts(), tokenizers, { seed, signal, onProgress });
-    const wide = Math.max(...rows.map(({ group }) => group.length), 5);
-    const name = Math.max(...names.map((each) => each.length), 9);
+    // Paths, sources and domains are what others wrote.
+    const shown = rows.map((row) => ({ ...row, group: quoted(row.group), tokenizer: quoted(row.tokenizer) }));
+    const wide = Math.max(...shown.map(({ group }) => group.length), 5);
+    const name = Math.max(...shown.map(({ tokenizer }) => tokenizer.length), 9);
     print(
       `${"group".padEnd(wide)}  ${"tokenizer".padEnd(name)}  bytes/token      tokens     1 %     2 %     5 % mistyped`,
     );
-    for (const { group, tokenizer, bytesPerToken, tokens, typoCost } of rows) {
+    for (const { group, tokenizer, bytesPerToken, tokens, typoCost } of shown) {
       const costs = typoCost.map((cost) => `+${(cost * 100).toFixed(1)} %`.padStart(8)).join("");
       print(
         `${group.padEnd(wide)}  ${tokenizer.padEnd(name)}  ${bytesPerToken.toFixed(3).padStart(11)}  ${String(tokens).padStart(10)}${costs}`,

@@ -3,7 +3,7 @@
  * others that were added to a vocabulary. The rules are the Rust `tokenizers`' own: leftmost, then longest; a token that is
  * not `normalized` is sought in the text as it is, the others in what lies between, once normalised.
  */
-import { QuernError } from "../errors.js";
+import { QuernError, quoted } from "../errors.js";
 
 /** An added token with the flags of tokenizer.json. */
 export interface AddedToken {
@@ -76,7 +76,7 @@ export class AddedTokenFinder {
       if (token.special && special !== "allow") {
         if (special === "error") {
           throw new QuernError(
-            `the text holds the special token ${token.content} at character ${match.index}; ` +
+            `the text holds the special token ${quoted(token.content)} at character ${match.index}; ` +
               'encode with special: "allow" to let it be that token, or "text" to treat it as ordinary text',
           );
         }

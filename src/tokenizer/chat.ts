@@ -4,6 +4,7 @@
  * `jinja/` does not know is refused.
  */
 import { QuernError } from "../errors.js";
+import { escapeControls } from "../printable.js";
 import { TemplateFailure } from "./jinja/failure.js";
 import type { Rendering, Template } from "./jinja/index.js";
 import type { JsonObject, Tokenizer } from "./tokenizer.js";
@@ -215,13 +216,13 @@ function templateOf(config: JsonObject, name: string | undefined, hasTools: bool
     const found = named.get(wanted);
     if (found !== undefined) return found;
     throw new QuernError(
-      `the tokenizer has no chat template named ${wanted}; it has ${[...named.keys()].join(", ") || "none"}`,
+      `the tokenizer has no chat template named ${escapeControls(wanted)}; it has ${escapeControls([...named.keys()].join(", ")) || "none"}`,
     );
   }
   throw new QuernError(
     name === undefined || name === "default" || given === undefined
       ? "the tokenizer has no chat_template in its tokenizer_config.json; use one made for chat"
-      : `the tokenizer has one chat template, and none named ${name}`,
+      : `the tokenizer has one chat template, and none named ${escapeControls(name)}`,
   );
 }
 
@@ -236,7 +237,9 @@ function failing<T>(what: string, work: () => T): T {
     return work();
   } catch (error) {
     if (!(error instanceof TemplateFailure)) throw error;
-    throw new QuernError(`the chat template ${what}: line ${error.line ?? 1}: ${error.message}`, { cause: error });
+    throw new QuernError(`the chat template ${what}: line ${error.line ?? 1}: ${escapeControls(error.message)}`, {
+      cause: error,
+    });
   }
 }
 

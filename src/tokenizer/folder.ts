@@ -3,6 +3,7 @@ import { readdir, readFile, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type AtomicFile, createAtomicFile } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
+import { parseJson } from "../json-file.js";
 import { quoted } from "../printable.js";
 import { type FolderFiles, withFolderTokens } from "./folder-tokens.js";
 import type { PatternName } from "./patterns.js";
@@ -151,18 +152,21 @@ function gpt2Json(text: string, config: unknown): JsonObject {
 
 async function readJson(path: string): Promise<unknown> {
   const bytes = await readBytes(path);
+  let text: string;
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
-    const reason =
-      error instanceof SyntaxError ? `it is not JSON, perhaps cut off (${error.message})` : "it is not UTF-8";
-    throw new QuernError(`cannot read ${path}: ${reason}`, { cause: error });
+    throw new QuernError(`cannot read ${path}: it is not UTF-8`, { cause: error });
   }
+  return parseJson(text, path);
 }
 
 async function readBytes(path: string): Promise<Uint8Array> {
   try {
-    const { size } = await stat(path);
+    const found = await stat(path);
+    // A pipe or a device may never end.
+    if (!found.isFile()) throw new QuernError(`${path} is not a regular file`);
+    const { size } = found;
     if (size > LARGEST)
       throw new QuernError(`${path} is ${(size / 2 ** 20).toFixed(0)} MB; that is no tokenizer's file`);
     return await readFile(path);

@@ -2,7 +2,7 @@
  * @file Hugging Face's tokenizer.json, byte-level BPE: read into a Tokenizer and written again with nothing lost.
  * A component that is not supported is refused by its name; nothing is half-obeyed.
  */
-import { QuernError } from "../errors.js";
+import { QuernError, quoted } from "../errors.js";
 import type { AddedToken } from "./added-tokens.js";
 import { fromByteLevel, toByteLevel } from "./byte-level.js";
 import { digitSplitter } from "./digit-splitter.js";
@@ -448,7 +448,7 @@ function readPostProcessor(value: unknown): { before: number[]; after: number[] 
       const id = object(piece.SpecialToken, "a piece of TemplateProcessing").id;
       const special = typeof id === "string" && Object.hasOwn(specials, id) ? object(specials[id], id) : undefined;
       if (special === undefined || !Array.isArray(special.ids) || !special.ids.every(Number.isInteger)) {
-        throw new QuernError(`TemplateProcessing names the special token ${String(id)} without its ids`);
+        throw new QuernError(`TemplateProcessing names the special token ${quoted(String(id))} without its ids`);
       }
       (seen ? after : before).push(...(special.ids as number[]));
     }
@@ -477,14 +477,14 @@ function refuse(holder: JsonObject, key: string, fine: (value: unknown) => boole
 }
 
 function unsupported(component: string, value: unknown): QuernError {
-  const shown = typeof value === "string" ? value : JSON.stringify(value);
+  const shown = quoted(typeof value === "string" ? value : (JSON.stringify(value) ?? "nothing"));
   return new QuernError(
     `tokenizer.json has ${component} ${shown}, which is not supported; Quern reads byte-level BPE ` +
-      "(ByteLevel and Split pre-tokenizers, NFC, TemplateProcessing)",
+      "(pre-tokenizers ByteLevel, Split, Digits, Punctuation and Whitespace, normalizers of Unicode and text, TemplateProcessing)",
   );
 }
 
 /** A token in an error: long ones are cut. */
 function name(token: string): string {
-  return JSON.stringify(token.length > 60 ? `${token.slice(0, 60)}…` : token);
+  return quoted(JSON.stringify(token.length > 60 ? `${token.slice(0, 60)}…` : token));
 }
