@@ -92,15 +92,21 @@ export function splitAt(matcher: Matcher, behavior: Behavior, isInverted = false
     const text = decoder.decode(bytes.subarray(start, end));
     let unit = 0;
     let byte = start;
-    for (const piece of piecesOf(text.length, matcher(text), behavior, isInverted)) {
-      if (piece.end <= unit) continue;
-      for (; unit < piece.end; unit++) {
+    const cut = (to: number, isRemoved: boolean): void => {
+      if (to <= unit) return;
+      for (; unit < to; unit++) {
         const code = text.charCodeAt(unit);
         // A surrogate pair is four bytes, two for each half.
         byte += code < 0x80 ? 1 : code < 0x800 || (code >= 0xd800 && code <= 0xdfff) ? 2 : 3;
       }
-      bounds[count++] = piece.isRemoved ? ~byte : byte;
-    }
+      bounds[count++] = isRemoved ? ~byte : byte;
+    };
+    if (behavior === "Isolated") {
+      // Every match and all that lies between: most patterns, without an object for each piece.
+      for (const end of matcher(text)) cut(end, false);
+      cut(text.length, false);
+    } else
+      for (const { end, isRemoved } of piecesOf(text.length, matcher(text), behavior, isInverted)) cut(end, isRemoved);
     return count;
   };
 }

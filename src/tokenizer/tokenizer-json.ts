@@ -2,7 +2,8 @@
  * @file Hugging Face's tokenizer.json, byte-level BPE: read into a Tokenizer and written again with nothing lost.
  * A component that is not supported is refused by its name; nothing is half-obeyed.
  */
-import { QuernError, quoted } from "../errors.js";
+import { QuernError } from "../errors.js";
+import { quoted } from "../printable.js";
 import type { AddedToken } from "./added-tokens.js";
 import { fromByteLevel, toByteLevel } from "./byte-level.js";
 import { digitSplitter } from "./digit-splitter.js";
