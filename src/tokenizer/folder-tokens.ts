@@ -163,5 +163,5 @@ function object(value: unknown, what: string): JsonObject {
 }
 
 function shown(token: string): string {
-  return `"${quoted(token)}"`;
+  return `"${quoted(token.length > 60 ? `${token.slice(0, 60)}…` : token)}"`;
 }

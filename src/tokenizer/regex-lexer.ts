@@ -57,5 +57,5 @@ export function regexLexer(pattern: string): Lexer {
 }
 
 function shown(pattern: string): string {
-  return `"${quoted(pattern)}"`;
+  return `"${quoted(pattern.length > 100 ? `${pattern.slice(0, 100)}…` : pattern)}"`;
 }

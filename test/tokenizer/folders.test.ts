@@ -88,7 +88,7 @@ describe("a tokenizer's folder", () => {
     [
       "a flag that is none",
       { "tokenizer_config.json": { added_tokens_decoder: { 420: { content: "\u001b[2J", lstrip: 1 } } } },
-      /\\u001b.*lstrip/,
+      /\\x1b.*lstrip/,
     ],
     ["a config that is a list", { "tokenizer_config.json": [] }, /tokenizer_config.json is not a JSON object/],
     ["a map that is cut off", { "special_tokens_map.json": "{" }, /special_tokens_map.json.*not JSON/],
