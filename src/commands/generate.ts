@@ -2,7 +2,9 @@ import { generateOptions } from "../train/generate-options.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
-  description: "Continue a text with a trained model. Prints the continuation alone, as it comes.",
+  description:
+    "Continue a text with a trained model. Prints the continuation alone, as it comes. It ends at the model's end tokens, " +
+    "also those of its generation_config.json; sampling follows the options here alone.",
   options: generateOptions,
   examples: [
     'quern generate --model runs/first --prompt "Call me"',
