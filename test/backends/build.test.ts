@@ -8,6 +8,9 @@ import * as q from "../../src/tensor/index.js";
 const entries = { main: { outputs: { y: q.mul(q.input("x", [5]), 3) } } };
 const compiler = await findCompiler();
 
+/** What lies in the cache beside its tag. */
+const builtPrograms = async () => (await readdir(programsFolder())).filter((name) => name !== "CACHEDIR.TAG");
+
 describe("building a program", () => {
   let folder: string;
   beforeEach(async () => {
@@ -28,7 +31,7 @@ describe("building a program", () => {
     // One image serves both: what one does is not seen by the other.
     expect([...first.read("x")]).toEqual([0, 0, 0, 0, 0]);
     // The program and the templates that it is linked to.
-    expect(await readdir(programsFolder())).toHaveLength(2);
+    expect(await builtPrograms()).toHaveLength(2);
     if (process.getuid) expect((await stat(programsFolder())).mode & 0o077).toBe(0);
     first.dispose();
     second.dispose();
@@ -41,7 +44,7 @@ describe("building a program", () => {
       expect(program.read("y")[4]).toBe(6);
       program.dispose();
     }
-    expect(await readdir(programsFolder())).toHaveLength(2);
+    expect(await builtPrograms()).toHaveLength(2);
   });
 
   it.runIf(compiler)("builds again for a compiler that has changed", async () => {
