@@ -16,7 +16,7 @@ const GROUPINGS =
 
 /** Words that announce a card, and those that announce another number. */
 const CARD_WORD =
-  /cards?|credit|debit|visa|master ?card|maestro|amex|american express|discover|jcb|diners|union ?pay|\bmir\b|\bccn?\b|\bpan\b|\bcc(?:_|nu)|karten?|kort|karta|karty|carte|cart[aã]o|carta|tarjeta|карт|信用卡|卡号|銀行卡|银行卡|カード|카드|cvv|cvc|charged?|paid|payment/giu;
+  /cards?|credit|debit|visa|master ?card|maestro|amex|american express|discover|jcb|diners|union ?pay|\bmir\b|\bccn?\b|\bpan\b|\bcc(?:_|nu)|karten?|kort|karta|karty|carte|cart[aã]o|carta|tarjeta|карт|卡|銀聯|银联|カード|카드|cvv|cvc|charged?|paid|pay(?:ing|s)? (?:with|by)|payment/giu;
 const OTHER_WORD =
   /isbn|issn|\bean\b|gtin|\bupc\b|imei|iccid|meid|\border|invoice|tracking|parcel|shipment|serial|ticket|\bref\b|reference|\bid\b|[a-z]id\b|_id\b|uuid|timestamp|\bts\b|phone|\btel\b|\bfax\b|\bsku\b|\bdoi\b|pmid|barcode|transaction|\bbuild\b|hash|version|siret|\bvat\b|commit|tweet|status|asin|item|product|customer|nonce|epoch|seed|sensor|rechnung|bestell|commande|pedido/giu;
 
@@ -91,7 +91,8 @@ function isCard(
   shape: readonly number[],
 ): boolean {
   const grouped = shape.length > 1;
-  if (grouped && !GROUPINGS.test(shape.join("-"))) return false;
+  const usual = GROUPINGS.test(shape.join("-"));
+  if (grouped && !usual && shape.some((size) => size < 3)) return false;
   const issued = issuedAs(digits);
   if (issued === "none" || !passesLuhn(digits)) return false;
   const start = index + groups[first].at;
@@ -103,10 +104,10 @@ function isCard(
   if (/[A-Za-z_]/.test(right) || (/[.]/.test(right) && /\d/.test(text[end + 1] ?? "") && !grouped)) return false;
   // 0.4111 is a fraction, /4111 a page's number.
   if (/(?:^|\D)\d*[.]$|(?:^|\D)0,$/.test(before(text, start, 24)) && !grouped) return false;
-  if (context === "other") return issued === "usual" && grouped;
+  if (context === "other") return issued === "usual" && grouped && usual;
   // A part of a table of numbers.
   const beside = [groups[first - 1], groups[last + 1]].some((group) => group?.digits.length === 4);
-  if (grouped && beside && context !== "card") return false;
+  if (grouped && (beside || !usual) && context !== "card") return false;
   if (/[/#_:\-.]/.test(left) && !grouped) return context === "card" || (left === ":" && issued === "usual");
   return context === "card" || issued === "usual" || (issued === "seldom" && grouped);
 }
