@@ -313,6 +313,6 @@ describe("hostile folders", () => {
     await expect(openModel(folder)).rejects.toThrow(/a JSON file of this kind may have 64 MiB/);
     await rm(path);
     await writeFile(path, "\u001b{");
-    await expect(openModel(folder)).rejects.toThrow(/config.json is not JSON: .*\\u001b/);
+    await expect(openModel(folder)).rejects.toThrow(/config.json is not JSON: .*\\x1b/);
   });
 });

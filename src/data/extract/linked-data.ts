@@ -3,8 +3,8 @@
  * https://www.w3.org/TR/json-ld11/, https://schema.org
  */
 import { readLenientJson } from "./lenient-json.js";
+import { textOf } from "./node.js";
 import { parseTree } from "./tree.js";
-import { textOf } from "./trim.js";
 
 export interface Entity {
   readonly types: readonly string[];

@@ -4,9 +4,9 @@
  */
 import { Hint } from "./hints.js";
 import type { Entity } from "./linked-data.js";
+import { textOf } from "./node.js";
 import { TEXT } from "./tags.js";
 import type { Node, Tree } from "./tree.js";
-import { textOf } from "./trim.js";
 import { cleanSpaces, inlineText } from "./write.js";
 
 export interface Metadata {

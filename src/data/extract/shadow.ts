@@ -2,8 +2,8 @@
  * @file Declarative shadow trees: what `<template shadowrootmode>` holds is what a browser shows of its host, with the host's
  * own children in the slots. https://html.spec.whatwg.org/multipage/scripting.html#attr-template-shadowrootmode
  */
+import type { Node } from "./node.js";
 import { TEXT } from "./tags.js";
-import type { Node } from "./tree.js";
 
 /** The elements of HTML that may have a shadow tree; so may any whose name has a hyphen. */
 const HOSTS = new Set(

@@ -3,9 +3,10 @@
  * `x<sub>max</sub>` x_max, while `1<sup>st</sup>` stays 1st. A footnote's mark that is a link is `[1]`, so that nobody takes it
  * for a power.
  */
+
+import { textOf } from "./node.js";
 import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
-import { textOf } from "./trim.js";
 
 const PLAIN = "0123456789+-=(),ni";
 const UP = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾,ⁿⁱ";

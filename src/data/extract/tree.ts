@@ -7,46 +7,17 @@
  * so that time grows with the page's size alone.
  */
 import { Tokenizer } from "htmlparser2";
+import { Node } from "./node.js";
 import { attachShadows, holdsShadow } from "./shadow.js";
 import { type Tag, TEXT, tagOf } from "./tags.js";
+
+export { Node };
 
 /** Open elements at once, at most. */
 export const DEEPEST = 256;
 
 /** Nodes of a page, at most: what comes after them is not read, and the tree says that it was cut. */
 export const MOST_NODES = 500_000;
-
-export class Node {
-  readonly tag: Tag;
-  parent: Node | null = null;
-  first: Node | null = null;
-  last: Node | null = null;
-  next: Node | null = null;
-  /** Of a text node: its characters, entities decoded. */
-  text = "";
-  className = "";
-  id = "";
-  attributes: Map<string, string> | null = null;
-
-  // What measure() finds, of the whole subtree:
-  /** Characters without spaces, and those inside links. */
-  chars = 0;
-  linkChars = 0;
-  /** Characters of sentences: text runs that read like prose, not like labels. */
-  prose = 0;
-  /** Bits of `Hint` that tag, role, class and id give. */
-  hints = 0;
-  /** True when nothing of the subtree is written. */
-  skipped = false;
-
-  constructor(tag: Tag) {
-    this.tag = tag;
-  }
-
-  get(name: string): string {
-    return this.attributes?.get(name) ?? "";
-  }
-}
 
 export interface Tree {
   readonly root: Node;

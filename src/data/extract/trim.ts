@@ -2,6 +2,8 @@
  * @file The second look, inside the content: blocks that are all links, lists of teasers, and the page's title. What words
  * say decides nothing: a heading, a button's word or a paragraph said twice may be content on any page.
  */
+
+import { textOf } from "./node.js";
 import type { PageType } from "./page-type.js";
 import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
@@ -101,15 +103,6 @@ function countLinks(node: Node, most: number): number {
     links += child.tag.name === "a" ? 1 : countLinks(child, most - links);
   }
   return links;
-}
-
-export function textOf(node: Node): string {
-  if (node.tag === TEXT) return node.text;
-  if (node.skipped) return "";
-  let text = "";
-  for (let child = node.first; child !== null; child = child.next)
-    text += child.tag.name === "br" ? " " : textOf(child);
-  return text;
 }
 
 const squeeze = (text: string): string =>

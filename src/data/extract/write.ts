@@ -4,12 +4,12 @@
  */
 import { codeOf, isLineNumber, languageOf } from "./code.js";
 import { mathematicsOf } from "./mathematics.js";
+import { textOf } from "./node.js";
 import { Paper } from "./paper.js";
 import { scriptText } from "./superscript.js";
 import { tableOf } from "./table.js";
 import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
-import { textOf } from "./trim.js";
 
 export type Format = "text" | "markdown";
 
