@@ -105,9 +105,27 @@ describe("templates", () => {
       [`{{ ${"-".repeat(20000)}1 }}`, /deep/],
     ];
     for (const [template, message] of limits) expect(() => render(template), template.slice(0, 60)).toThrow(message);
+    const wide = " ".repeat(300_000);
+    expect(
+      render(
+        `${`${wide}x`.repeat(2)}{%- if true %}{{ s|trim|length }}{{ s.split()|length }}{{ s.rsplit('y')|length }}{% endif %}`,
+        { s: `a${wide}b` },
+      ).length,
+    ).toBe(600_002 + 8);
     let deep: unknown = 1;
     for (let i = 0; i < 2000; i++) deep = [deep];
     expect(() => render("{{ x }}", { x: deep })).toThrow(/deep/);
+  });
+
+  it("have room for long conversations", () => {
+    const messages = Array.from({ length: 20000 }, (_, i) => ({
+      role: i % 2 === 0 ? "user" : "assistant",
+      content: "x",
+    }));
+    const template =
+      "{% for m in messages %}{% if loop.index0 == messages|length - 1 or messages[loop.index0 - 1].role == m.role %}!{% endif %}" +
+      "{{ '<' + m.role + '>' + m.content|trim }}{% endfor %}";
+    expect(render(template, { messages }).length).toBe(20000 * 9.5 + 1);
   });
 
   it("give no way to what JavaScript has", () => {

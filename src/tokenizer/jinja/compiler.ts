@@ -573,7 +573,9 @@ function compileExpression(expression: Expression, frame: Frame, block?: Evaluat
       const key = compiled(expression.key);
       return (rt) => {
         const value = of(rt);
-        rt.charge(value);
+        // Only of a text is an item found by going through it.
+        if (isText(value)) rt.charge(value);
+        else rt.spend(1);
         return rt.access.item(value, key(rt));
       };
     }

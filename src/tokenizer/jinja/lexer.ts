@@ -42,7 +42,7 @@ const NAME = sticky("[\\p{L}\\p{N}\\p{M}\\p{Pc}\\u00b7]+", "u");
 const STRING = sticky("'[^'\\\\]*(?:\\\\.[^'\\\\]*)*'|\"[^\"\\\\]*(?:\\\\.[^\"\\\\]*)*\"", "s");
 const OPERATOR = sticky("//|\\*\\*|==|!=|>=|<=|[-+/*%~\\[\\](){}><=.:|,;]");
 const VARIABLE_END = sticky(`-\\}\\}${s}*|\\}\\}`);
-const TRAILING = new RegExp(`${s}+$`);
+const SPACE = new RegExp(`^${s}$`);
 const ALL_WHITE = new RegExp(`^${s}+$`);
 const IDENTIFIER = /^[\p{XID_Start}_]\p{XID_Continue}*$/u;
 
@@ -74,8 +74,13 @@ export function tokenize(template: string, options: LexerOptions): Token[] {
   /** Data before a tag, stripped as the tag's sign asks for. */
   const pushData = (text: string, sign: string, strippable: boolean): void => {
     let kept = text;
-    if (sign === "-") kept = text.replace(TRAILING, "");
-    else if (sign !== "+" && options.lstripBlocks && strippable) {
+    if (sign === "-") {
+      // A regular expression would try every stretch of white space.
+      let end = text.length;
+      while (end > 0 && SPACE.test(text[end - 1])) end--;
+      kept = text.slice(0, end);
+    }
+    if (sign === "" && options.lstripBlocks && strippable) {
       const lineStart = text.lastIndexOf("\n") + 1;
       if ((lineStart > 0 || lineStarts) && ALL_WHITE.test(text.slice(lineStart))) kept = text.slice(0, lineStart);
     }

@@ -103,12 +103,12 @@ export class Runtime {
     if (this.#steps > MOST_STEPS) fail(`the template does too much: more than ${MOST_STEPS / 1e6} million steps`);
   }
 
-  /** Takes from the budget what it costs to look at a value. */
+  /** Takes from the budget what it costs to go through a value, which is less than a step a character or item. */
   charge(value: Value): void {
-    if (typeof value === "string") this.spend(1 + (value.length >> 5));
-    else if (isList(value)) this.spend(1 + (value.length >> 2));
-    else if (value instanceof Markup) this.spend(1 + (value.text.length >> 5));
-    else if (value instanceof Dict) this.spend(1 + (value.size >> 2));
+    if (typeof value === "string") this.spend(1 + (value.length >> 7));
+    else if (isList(value)) this.spend(1 + (value.length >> 6));
+    else if (value instanceof Markup) this.spend(1 + (value.text.length >> 7));
+    else if (value instanceof Dict) this.spend(1 + (value.size >> 6));
     else this.spend(1);
   }
 
