@@ -60,7 +60,7 @@ export async function findParts(
   options: PageOptions & { readonly skip?: Skip } = {},
 ): Promise<readonly Part[]> {
   const { skip = () => {}, signal } = options;
-  const key = (options.textField ?? "text").split(".").pop();
+  const key = options.textField ?? "text";
   const parts: Part[] = [];
   for (const input of inputs) {
     if (isRemote(input)) {

@@ -37,6 +37,8 @@ export function mayHoldDocuments(name: string): boolean {
 
 const hasNoEnding = (extension: string) => /^\.?\d*$/.test(extension);
 
+const lastOf = (key: string) => key.slice(key.lastIndexOf(".") + 1);
+
 /** Bytes that are looked at, unpacked. */
 const HEAD = 1 << 16;
 
@@ -62,7 +64,10 @@ export async function kindOfFile(
   if (other !== undefined) return { format: undefined, compression, other };
   const format = formatOf(head, byName);
   const isOther =
-    key !== undefined && byName !== "lines" && format !== undefined && !head.includes(JSON.stringify(key));
+    key !== undefined &&
+    byName !== "lines" &&
+    format !== undefined &&
+    ![key, lastOf(key)].some((each) => head.includes(JSON.stringify(each)));
   if (isOther) return { format: undefined, compression };
   return { format: format ?? (hasNoEnding(own) && looksLikeText(head) ? "text" : undefined), compression };
 }

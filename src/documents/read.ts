@@ -194,7 +194,7 @@ async function* blocksOf(file: FoundFile, context: Context): AsyncGenerator<Bloc
   let format: Format | undefined;
   let compression: Compression | undefined;
   try {
-    const key = named ? undefined : textField.split(".").pop();
+    const key = named ? undefined : textField;
     ({ format, compression } = await kindOfFile(path, { key, signal }));
     if (format === undefined && !named) return skip("other_kind", path);
     const found: Found = { ...file, format: format ?? "text", compression };

@@ -255,7 +255,9 @@ class Frame {
     if (this.#length + BLOCK <= this.#out.length) return;
     const most = this.#window + Math.max(8 * BLOCK, Math.min(this.#window, 32 << 20));
     let to = this.#out;
-    if (this.#out.length < most) to = Buffer.allocUnsafeSlow(Math.min(most, 2 * this.#out.length));
+    // The last step is the largest, so that two of nearly the last size are never there at once.
+    const next = 4 * this.#out.length > most ? most : 2 * this.#out.length;
+    if (this.#out.length < most) to = Buffer.allocUnsafeSlow(next);
     const kept = to === this.#out ? Math.min(this.#window, this.#length) : Math.min(this.#length, to.length - BLOCK);
     this.#out.copy(to, 0, this.#length - kept, this.#length);
     this.#out = to;
