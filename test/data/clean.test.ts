@@ -373,7 +373,7 @@ export default defineRecipe(recipe);`,
     const cases: readonly [string, RegExp][] = [
       ["export default 5;", /exports no recipe/],
       ["export default { steps: [1] };", /steps\.0: is no step/],
-      ["export default { steps: [], stepz: 1 };", /Unrecognized key.*stepz/],
+      ["export default { steps: [], stepz: 1 };", /unknown option stepz; did you mean steps/],
       [
         "import { length } from 'quern/data'; export default { steps: [length({}), length({})] };",
         /"length" comes twice/,
