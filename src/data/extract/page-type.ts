@@ -81,22 +81,13 @@ const ADDRESS: readonly (readonly [RegExp, Points])[] = [
 ];
 
 const BODY: readonly (readonly [RegExp, Points])[] = [
-  [
-    /\bsingle-post\b|\bpost-template\b|\bnode-type-(?:article|blog|news)|\btype-article\b|\barticle-page\b/i,
-    { article: 4 },
-  ],
-  [
-    /\bsingle-product\b|\btemplate-product\b|\bproduct-page\b|\bpage-product\b|\bcatalog-product-view\b|\bproduct-detail/i,
-    { product: 5 },
-  ],
-  [
-    /\btemplate-collection\b|\bproduct-listing|\bcatalog-category|\btax-product_cat\b|\bpage-category\b|\bpost-type-archive-product\b/i,
-    { collection: 5 },
-  ],
-  [/\barchive\b|\bcategory-\w|\bblog\b|\bpath-taxonomy\b|\bsearch-results\b|\btag-\w+\b.*\barchive/i, { listing: 3 }],
-  [/\bservice-template\b|\bsingle-service\b|\bpage-template\b|\bpage-id-\d/i, { service: 2 }],
-  [/\bsection-viewtopic\b|\bquestion-page\b|\bforum\b|\bipsapp\b|\bshowthread\b/i, { forum: 4 }],
-  [/\bdocs?\b|\bmediawiki\b|\bwy-body|\bdokuwiki\b|\bdevsite\b|\breference\b/i, { documentation: 3 }],
+  [/\bsingle-post\b|\bpost-template\b|\btype-article\b|\barticle-page\b/i, { article: 4 }],
+  [/\bsingle-product\b|\btemplate-product\b|\bproduct-page\b|\bproduct-detail/i, { product: 5 }],
+  [/\btemplate-collection\b|\bproduct-listing|\bcatalog-category|\bpage-category\b/i, { collection: 5 }],
+  [/\barchive\b|\bcategory-\w|\bblog\b|\bsearch-results\b/i, { listing: 3 }],
+  [/\bpage-template\b|\bpage-id-\d/i, { service: 2 }],
+  [/\bquestion-page\b|\bforum\b|\bshowthread\b/i, { forum: 4 }],
+  [/\bdocs?\b|\breference\b/i, { documentation: 3 }],
 ];
 
 /** What stands on the page, counted in one walk. */
@@ -178,10 +169,6 @@ function walk(node: Node, found: Inventory, inLink: boolean, inComments = false)
 
 const ASIDE = new Set(["aside", "footer", "nav"]);
 
-/** Prose of a body of paragraphs from which a page is about them, if it is so much of all. Characters. */
-const BODY_OF_TEXT = 1000;
-const BODY_SHARE = 0.4;
-
 export interface TypeSigns {
   readonly tree: Tree;
   readonly entities: readonly Entity[];
@@ -245,8 +232,10 @@ export function pageTypeOf({ tree, entities, inventory, url }: TypeSigns): PageT
   if (inventory.posts >= 6 && prose > 0.3) add({ forum: 2 });
   if (inventory.paragraphs >= 4 && inventory.paragraphs > inventory.headings * 0.8) add({ article: 1 });
   if (inventory.comments > root.prose * 0.8) add({ forum: 2.5 });
-  if (inventory.body > BODY_OF_TEXT && inventory.body > root.prose * BODY_SHARE)
-    add({ article: 2.5, documentation: 2 });
+  const body = inventory.body / Math.max(1, root.prose);
+  if (inventory.body > 1000 && body > 0.4) add({ article: 2.5, documentation: 2 });
+  // Whatever else a page links to, it is about the one text that nearly all its prose is.
+  if (inventory.body > 400 && body > 0.7) add({ article: 2.5, documentation: 2 });
   if (inventory.codeChars > root.chars * 0.05) add({ documentation: 2 });
   if (inventory.prices >= 12) add({ collection: 2 });
   if (inventory.buys >= 1 && inventory.buys <= 3 && inventory.prices > 0) add({ product: 1.5 });

@@ -71,6 +71,13 @@ describe("extract", () => {
       (_, i) => `<article><h2><a href="/${i}">Story number ${i}</a></h2></article>`,
     ).join("");
     expect(typeOf(teasers, "https://example.org/blog/")).toBe("listing");
+    // Paragraphs side by side make an article of a page that says nothing of itself and links to many others.
+    expect(
+      typeOf(
+        `${teasers}<div><p>${prose("it", 2)}</p><p>${prose("more", 2)}</p><p>${prose("the rest", 2)}</p></div>`,
+        "",
+      ),
+    ).toBe("article");
   });
 
   it("keeps the items of a list page", () => {
