@@ -27,7 +27,8 @@ const NEVER =
 /** What stands beside the things that a page shows: opinions on them, words under pictures, who wrote when. */
 const BESIDE = Hint.Review | Hint.Caption | Hint.Meta;
 
-interface Profile {
+/** What is left out on pages of a type. */
+export interface Profile {
   /** Hints that take an element out. */
   readonly hints: number;
   /** Tags that do. */
@@ -39,7 +40,7 @@ interface Profile {
 const words = (list: string): ReadonlySet<string> => new Set(list.split(" "));
 const TAGS = words("nav footer aside form header button");
 
-const PROFILES: Readonly<Record<PageType, Profile>> = {
+export const PROFILES: Readonly<Record<PageType, Profile>> = {
   article: {
     hints: NEVER | BESIDE | Hint.Comments | Hint.Contents,
     tags: words("nav footer aside form header button figcaption"),
@@ -66,6 +67,8 @@ export type Focus = "precision" | "balanced" | "recall";
 export interface Selection {
   readonly type: PageType;
   readonly focus: Focus;
+  /** What is left out, where it is not what pages of this type leave out; for measuring what each sign is worth. */
+  readonly profile?: Profile;
   /** The page's title: content does not repeat it. */
   readonly title: string;
   /** True where `<noscript>` counts, as it was measured. */
@@ -92,7 +95,7 @@ export function selectContent(root: Node, selection: Selection): Node[] {
   // Too little: the page is perhaps no such page at all. A list keeps the most.
   const chars = total(chosen, "chars");
   measure(root, selection.bare);
-  const plainer = choose(root, { ...selection, type: "listing" });
+  const plainer = choose(root, { type: "listing", focus: selection.focus, title: selection.title });
   if (total(plainer, "chars") > chars * 3) return plainer;
   measure(root, selection.bare);
   return choose(root, selection);
@@ -101,8 +104,8 @@ export function selectContent(root: Node, selection: Selection): Node[] {
 const total = (nodes: readonly Node[], count: "chars" | "prose"): number =>
   nodes.reduce((sum, node) => sum + node[count], 0);
 
-function choose(root: Node, { type, focus, title }: Selection): Node[] {
-  prune(root, focus === "recall" ? RECALL : PROFILES[type], root, type === "forum" && focus !== "recall");
+function choose(root: Node, { type, focus, title, profile = PROFILES[type] }: Selection): Node[] {
+  prune(root, focus === "recall" ? RECALL : profile, root, type === "forum" && focus !== "recall");
   recount(root);
   if (focus !== "recall") {
     trim(root, type, title, focus === "precision");
@@ -228,7 +231,9 @@ function isOther(node: Node, profile: Profile): number {
   const { name } = node.tag;
   if (profile.tags.has(name)) {
     // The head of an article tells what it is about; that of a site does not.
-    return name === "header" && node.prose > 0 && node.linkChars < node.chars * 0.3 ? 0 : PERHAPS;
+    if (name === "header" && node.prose > 0 && node.linkChars < node.chars * 0.3) return 0;
+    // Labels of boxes in a list are its items: ingredients, questions and answers.
+    return name === "form" && holdsItems(node) ? 0 : PERHAPS;
   }
   if (node.attributes === null) return 0;
   if (MATHEMATICS.test(node.className) || name === "math") return 0;
@@ -242,6 +247,13 @@ function isOther(node: Node, profile: Profile): number {
     if (hidden) return PERHAPS;
   }
   return 0;
+}
+
+function holdsItems(node: Node): boolean {
+  for (let child = node.first; child !== null; child = child.next) {
+    if (child.tag.name === "li" || (child.first !== null && holdsItems(child))) return true;
+  }
+  return false;
 }
 
 /** The readable copy of a formula is hidden from the eye. */

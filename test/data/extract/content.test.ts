@@ -35,6 +35,10 @@ describe.each(PAGE_TYPES)("on a page of type %s", (type) => {
     );
     expect(found).toContain("500 g flour");
     expect(found).toContain("1 tsp salt");
+    const form = `<form action="/list"><ul><li><label><input type="checkbox"> 500 g flour</label></li><li><label><input type="checkbox"> 1 tsp salt</label></li></ul><button>Add to list</button></form>`;
+    const inForm = text(page(article(form)));
+    expect(inForm).toContain("500 g flour");
+    expect(inForm).toContain("1 tsp salt");
   });
 
   it("a refrain stays as often as it is sung, a clause under each heading", () => {
