@@ -51,7 +51,7 @@ export const PROFILES: Readonly<Record<PageType, Profile>> = {
   product: { hints: NEVER | BESIDE, tags: TAGS, hidden: ["hidden", "aria-hidden"] },
   // The latest or most read pages of a site are what its lists show.
   listing: { hints: (NEVER & ~Hint.Related) | BESIDE | Hint.Comments, tags: TAGS, hidden: ["hidden", "aria-hidden"] },
-  collection: { hints: NEVER | BESIDE | Hint.Comments, tags: TAGS, hidden: [] },
+  collection: { hints: NEVER | Hint.Review | Hint.Meta | Hint.Comments, tags: TAGS, hidden: [] },
   service: { hints: NEVER | Hint.Review | Hint.Comments, tags: TAGS, hidden: ["aria-hidden", "none"] },
 };
 

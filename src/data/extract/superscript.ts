@@ -31,7 +31,7 @@ export function scriptText(node: Node, before: string): string | undefined {
   const text = textOf(node).trim();
   if (text === "" || text.length > LONGEST || /\p{L}\s+\p{L}/u.test(text)) return undefined;
   const digits = /^\d+$/.test(text);
-  if (raised && /^(?:\d+|[*†‡])$/.test(text) && isNote(node)) return `[${text}]`;
+  if (raised && /^(?:\d+|[a-z]|[*†‡])$/.test(text) && isNote(node)) return `[${text}]`;
   // Halves are written 1/2, cents of a price are raised too.
   if (digits && raised && isOver(node)) return /\d$/.test(before) ? ` ${text}` : text;
   if (digits && !raised && /\d[/⁄]$/.test(before)) return text;
@@ -43,7 +43,8 @@ export function scriptText(node: Node, before: string): string | undefined {
     if (signs !== undefined) return signs;
   }
   const last = before.slice(-1);
-  if (last === "" || /\s/.test(last) || PRINTED.test(text) || !FORMULA.test(text)) return undefined;
+  if (last === "" || /\s/.test(last) || PRINTED.test(text) || !FORMULA.test(text) || !/[\p{L}\p{N}∞]/u.test(text))
+    return undefined;
   // Words above words are print's, not a formula's.
   if (word && raised && (text.length > 3 || /\p{L}{2}$/u.test(before))) return undefined;
   const single = [...own].length === 1 || /^-?[\d.]+$/.test(own) || (!raised && /^[\p{L}\d]+$/u.test(own));

@@ -24,12 +24,14 @@ describe("superscripts and subscripts", () => {
     ["XIX<sup>e</sup> siècle, M<sup>me</sup>, n<sup>o</sup> 3, 1<sup>er</sup>", "XIXe siècle, Mme, no 3, 1er"],
     ["Quern<sup>TM</sup> and Quern<sup>®</sup>", "QuernTM and Quern®"],
     ["a word<sup>new</sup>", "a wordnew"],
+    ["a price<sup>*</sup> and a name<sup>†</sup>", "a price* and a name†"],
     ["<sub>Picture by Ann Ash</sub>", "Picture by Ann Ash"],
     // Marks of notes.
     ['said so.<sup><a href="#fn1">1</a></sup> Then', "said so.[1] Then"],
     ['in 1995<a href="#n2"><sup>2</sup></a>', "in 1995[2]"],
     ['said so.<sup class="reference"><a href="#c-1">[1]</a></sup>', "said so.[1]"],
     ["said so.<sup>3</sup> Then", "said so.³ Then"],
+    ['a cell<sup><a href="#note-a">a</a></sup>', "a cell[a]"],
     ["said so.<sup>1,2</sup>", "said so.¹,²"],
     // Fractions and prices.
     ["3<sup>1</sup>/<sub>2</sub> cups", "3 1/2 cups"],
