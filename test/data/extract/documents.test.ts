@@ -31,10 +31,6 @@ describe("extractPages", () => {
     expect(found[0].text).toContain("Sentence 4 of a");
     expect(documents.counts).toMatchObject({ pages: 4, cut: 0 });
     expect(Object.fromEntries(documents.counts.from)).toEqual({ page: 2, text: 1, scripts: 1 });
-<<<<<<< HEAD
     expect(pages.skipped).toEqual(new Map([["other_kind", 1]]));
-=======
-    expect([...pages.skipped.keys()]).toEqual(["other_kind"]);
->>>>>>> 549fbd5 (Extraction: marks beside words are no powers; figures, log)
   });
 });
