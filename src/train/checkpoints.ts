@@ -26,7 +26,6 @@ import { saveTokenizer, type Tokenizer } from "../tokenizer/index.js";
 import type { StateVariable } from "./optimizer.js";
 import { checkpointPath, listCheckpoints, runPaths } from "./run-folder.js";
 
-const WEIGHTS_FILE = "model.safetensors";
 const STATE_FILE = "training_state.safetensors";
 const RECORD_FILE = "checkpoint.json";
 
@@ -137,7 +136,7 @@ export async function restoreCheckpoint(
     throw new QuernError(`${path} holds step ${record.step}: it was renamed or swapped; ${remedy}`);
   }
   if (record.run !== run) throw new QuernError(`${path} belongs to another run; ${remedy}`);
-  for (const name of new Set([WEIGHTS_FILE, STATE_FILE, ...Object.keys(record.sha256)])) {
+  for (const name of new Set([STATE_FILE, ...Object.keys(record.sha256)])) {
     if ((await checksum(join(path, name))) !== record.sha256[name]) {
       throw new QuernError(`${join(path, name)} is not what was saved: it was edited or cut short; ${remedy}`);
     }
