@@ -74,7 +74,8 @@ function makeTable(charset: string): Table | null {
   }
   const table = new Map<string, number[]>();
   const note = (bytes: number[]) => {
-    const character = decoder.decode(new Uint8Array(bytes));
+    // In pieces: in one go Node 20 and 22 read windows-1252 as Latin-1.
+    const character = decoder.decode(new Uint8Array(bytes), { stream: true }) + decoder.decode();
     // One character that was decoded whole; of two spellings the first is the encoder's.
     const isOne = character.length === 1 || (character.length === 2 && /^[\ud800-\udbff]/.test(character));
     if (!isOne || character <= "\x7f" || character === "\ufffd") return;

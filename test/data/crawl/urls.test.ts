@@ -64,6 +64,7 @@ describe("a link of a page in another charset", () => {
     const table: [string, string, string][] = [
       ["windows-1251", "/мука?q=мука&a=1", "/%D0%BC%D1%83%D0%BA%D0%B0?q=%EC%F3%EA%E0&a=1"],
       ["windows-1252", "mühle?ä=ü#ü", "/d/m%C3%BChle?%E4=%FC"],
+      ["windows-1252", "?q=’“€", "/d/?q=%92%93%80"],
       ["koi8-r", "?м", "/d/?%CD"],
       ["iso-8859-2", "?ł=ą", "/d/?%B3=%B1"],
       ["shift_jis", "?q=表す", "/d/?q=%95\\%82%B7"],
