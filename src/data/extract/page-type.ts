@@ -233,9 +233,9 @@ export function pageTypeOf({ tree, entities, inventory, url }: TypeSigns): PageT
   if (inventory.paragraphs >= 4 && inventory.paragraphs > inventory.headings * 0.8) add({ article: 1 });
   if (inventory.comments > root.prose * 0.8) add({ forum: 2.5 });
   const body = inventory.body / Math.max(1, root.prose);
-  if (inventory.body > 1000 && body > 0.4) add({ article: 2.5, documentation: 2 });
+  if (inventory.body > 1000 && body > 0.4) add({ article: 4, documentation: 3.5 });
   // Whatever else a page links to, it is about the one text that nearly all its prose is.
-  if (inventory.body > 400 && body > 0.7) add({ article: 2.5, documentation: 2 });
+  if (inventory.body > 400 && body > 0.7) add({ article: 4, documentation: 3.5 });
   if (inventory.codeChars > root.chars * 0.05) add({ documentation: 2 });
   if (inventory.prices >= 12) add({ collection: 2 });
   if (inventory.buys >= 1 && inventory.buys <= 3 && inventory.prices > 0) add({ product: 1.5 });
