@@ -1,0 +1,4 @@
+/** @file WARC archives. */
+import { target } from "../archives.js";
+
+export const open = () => target(false);
