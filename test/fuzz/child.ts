@@ -83,6 +83,12 @@ async function work({ seed, into }: Job): Promise<Outcome> {
 }
 
 process.on("message", (job: Job) => {
-  work(job).then((outcome) => process.send?.(outcome));
+  work(job).then(
+    (outcome) => process.send?.(outcome),
+    // Nobody is there to be told of a fault in the fuzzer itself.
+    (error: Error) => {
+      process.stderr.write(`${error.stack}\n`, () => process.exit(1));
+    },
+  );
 });
 process.send?.("ready");

@@ -29,8 +29,9 @@ export const STRINGS: readonly string[] = [
 ];
 
 /** One change of some bytes; the result may have another length. */
-export function mutateBytes(bytes: Buffer, random: Random, from = 0, to = bytes.length): Buffer {
-  const at = random.between(from, to);
+export function mutateBytes(bytes: Buffer, random: Random, from = 0, most = bytes.length): Buffer {
+  const to = Math.min(most, bytes.length);
+  const at = random.between(Math.min(from, to), to);
   const some = () => Math.min(to - at, 1 + random.below(random.pick([4, 16, 200, to])));
   return random.oneOf(
     () => set(bytes, at, Buffer.from([random.pick([0, 1, 127, 128, 255, random.below(256)])])),
@@ -55,7 +56,7 @@ function integer(random: Random): Buffer {
 /** Writes over bytes, of which a copy is given. */
 export function set(bytes: Buffer, at: number, data: Uint8Array): Buffer {
   const copy = Buffer.from(bytes);
-  copy.set(data.subarray(0, Math.max(0, copy.length - at)), at);
+  if (at < copy.length) copy.set(data.subarray(0, copy.length - at), at);
   return copy;
 }
 

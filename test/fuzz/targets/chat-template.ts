@@ -49,7 +49,7 @@ const MESSAGES: Json = [
 
 /** A change that mostly leaves a template that can be parsed: inside of an expression. */
 function mutateTemplate(text: string, random: Random): string {
-  if (random.chance(0.3)) return mutateText(text, random, WORDS);
+  if (random.chance(0.15)) return mutateText(text, random, WORDS);
   const operands = [
     ...text.matchAll(/'[^']*'|\b\d+\b|\b(?!for|in|if|else|elif|end\w+|set|macro|is|not|and|or|generation)[a-z_]\w*\b/g),
   ];
