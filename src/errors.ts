@@ -90,6 +90,13 @@ export function fileError(error: unknown, action: string, path: string): unknown
   const memory = memoryError(error);
   if (memory !== null) return memory;
   const code = (error as NodeJS.ErrnoException).code;
+  // Node refuses such a path before the system sees it.
+  if (code === "ERR_INVALID_ARG_VALUE" && /null byte/.test(error.message)) {
+    return new QuernError(`cannot ${action} ${quoted(path)}: no file name holds a NUL character; check the path`, {
+      exitCode: action === "read" ? 2 : 1,
+      cause: error,
+    });
+  }
   if (code === undefined || (error as NodeJS.ErrnoException).syscall === undefined) return error;
   const reason = REASONS[code] ?? error.message;
   // What is not there to be read was named wrongly; what cannot be written is the machine's refusal.

@@ -19,7 +19,8 @@ export const SHARDS_FILE = "shards.json";
 const count = z.int().min(0);
 /** A file of tokens, with its index, in the header. */
 export const fileSchema = z.strictObject({
-  name: z.string(),
+  // A name leads out of no folder.
+  name: z.string().regex(/^(train|heldout)-\d{5,15}$/),
   tokens: count,
   documents: count,
   /** CRC-32 of the tokens' file and of the index, eight hexadecimal digits: against damage, not against malice. */

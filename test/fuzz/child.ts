@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { isAbortError, QuernError } from "../../src/errors.js";
 import { Random } from "./random.js";
+import { OWN_FAULT } from "./run.js";
 import type { Files, Target, TargetModule } from "./target.js";
 
 /** What the parent asks for. */
@@ -50,7 +51,7 @@ function write(folder: string, files: Files): void {
 function faultOf(error: unknown): string | undefined {
   if (isAbortError(error)) return undefined;
   if (error instanceof QuernError) {
-    return /fault of Quern's own/.test(error.message) ? error.message : undefined;
+    return OWN_FAULT.test(error.message) ? error.message : undefined;
   }
   return error instanceof Error ? (error.stack ?? error.message) : `thrown: ${String(error)}`;
 }

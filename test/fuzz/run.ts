@@ -48,6 +48,8 @@ export interface Report {
 const LIMITS: Limits = { milliseconds: 10_000, bytes: 1.5e9 };
 /** The command line also has to start. */
 const COMMAND_MILLISECONDS = 20_000;
+/** Inputs are small: one that takes all memory is not the machine's fault. */
+export const OWN_FAULT = /fault of Quern's own|too little memory|longer than Node can hold/;
 const STACK = /^\s+at .+:\d+:\d+\)?$/m;
 /** Inputs that end in a fault, after which a reader is given up. */
 const MOST_FAULTS = 12;
@@ -213,7 +215,7 @@ async function runCommand(child: Child, seed: number, built: string): Promise<st
     });
     const [code, signal] = (await once(verb, "close")) as [number | null, string | null];
     const said = `quern ${command.join(" ")}: ${signal ?? `code ${code}`}\n${errors}`;
-    const isGood = [0, 1, 2].includes(code ?? -1) && !STACK.test(errors) && !/fault of Quern's own/.test(errors);
+    const isGood = [0, 1, 2].includes(code ?? -1) && !STACK.test(errors) && !OWN_FAULT.test(errors);
     return isGood ? "" : said;
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -27,7 +27,10 @@ export function nextHead(bytes: Buffer, from: number, arc: boolean): number {
   const warc = nextWarcHead(bytes, from);
   if (!arc) return warc;
   const end = warc < 0 ? bytes.length : warc;
-  for (let at = from === 0 ? -1 : bytes.indexOf(10, from - 1); at < end; ) {
+  let at = from === 0 ? -1 : bytes.indexOf(10, from - 1);
+  // Without a line end there is no further line; the one at the start is before `from`.
+  if (from > 0 && at < 0) return warc;
+  while (at < end) {
     // Most lines do not begin like an address, and are seen not to without making a string of them.
     if (isLetter(bytes[at + 1]) && parseArcHead(bytes.subarray(at + 1, at + 1 + LARGEST_HEAD)) !== null) return at + 1;
     at = bytes.indexOf(10, at + 1);

@@ -1,7 +1,7 @@
 /** @file From a token back to the document that it is of, and to the archive that this was read from. */
 import { closeSync, existsSync, openSync, readSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { QuernError } from "../../errors.js";
+import { fileError, QuernError } from "../../errors.js";
 import {
   type LineageEntry,
   loadTokenizer,
@@ -92,12 +92,15 @@ function findDocument(folder: string, files: ShardsHeader["train"]["files"], pos
     tokens += file.tokens;
     documents += file.documents;
   }
-  const handle = openSync(join(folder, `${file.name}.ends`), "r");
+  const path = join(folder, `${file.name}.ends`);
+  let handle: number | undefined;
   try {
+    handle = openSync(path, "r");
+    const opened = handle;
     const bytes = Buffer.alloc(4);
     const endOf = (index: number) => {
       if (index < 0) return tokens;
-      readSync(handle, bytes, 0, 4, 4 * index);
+      readSync(opened, bytes, 0, 4, 4 * index);
       return tokens + bytes.readUInt32LE(0);
     };
     let [low, high] = [0, file.documents - 1];
@@ -106,8 +109,14 @@ function findDocument(folder: string, files: ShardsHeader["train"]["files"], pos
       if (endOf(middle) > position) high = middle;
       else low = middle + 1;
     }
-    return { document: documents + low, start: endOf(low - 1), end: endOf(low) };
+    const [start, end] = [endOf(low - 1), endOf(low)];
+    if (start > position || end <= position || end > tokens + file.tokens) {
+      throw new QuernError(`${path} is not what was written: no document ends where it says; write the shards again`);
+    }
+    return { document: documents + low, start, end };
+  } catch (error) {
+    throw fileError(error, "read", path);
   } finally {
-    closeSync(handle);
+    if (handle !== undefined) closeSync(handle);
   }
 }

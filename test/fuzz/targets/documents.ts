@@ -16,7 +16,7 @@ function text(kind: string, random: Random): string {
   );
   if (kind === "array")
     return `[${all.map((value) => jsonText(value, random)).join(random.pick([",", ",\n", "\n", ",,"]))}]`;
-  if (kind === "value") return JSON.stringify(all[0], null, 2);
+  if (kind === "value") return JSON.stringify(all[0] ?? null, null, 2);
   return all.map((value) => jsonText(value, random) + random.pick(["\n", "\n", "\n", "\r\n", "\n\n", ""])).join("");
 }
 

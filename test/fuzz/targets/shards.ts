@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { where } from "../../../src/data/index.js";
-import { LineageWriter, openShards, trainTokenizer, writeShards } from "../../../src/tokenizer/index.js";
+import { LineageWriter, openShards, saveTokenizer, trainTokenizer, writeShards } from "../../../src/tokenizer/index.js";
 import { type Json, jsonText, mutateBytes, mutateJson } from "../mutations.js";
 import type { Target } from "../target.js";
 
@@ -16,6 +16,7 @@ async function seed(): Promise<Record<string, Buffer>> {
   await writeShards(folder, {
     ...{ tokenizer, train: texts, heldout: ["held out"], fileTokens: 60, threads: 1 },
     async beside(temporary) {
+      await saveTokenizer(tokenizer, join(temporary, "tokenizer"));
       for (const [split, count] of [
         ["train", 9],
         ["heldout", 1],
@@ -27,7 +28,9 @@ async function seed(): Promise<Record<string, Buffer>> {
     },
   });
   const files: Record<string, Buffer> = {};
-  for (const name of await readdir(folder)) files[name] = readFileSync(join(folder, name));
+  for (const name of await readdir(folder, { recursive: true })) {
+    if (name !== "tokenizer") files[name] = readFileSync(join(folder, name));
+  }
   await rm(folder, { recursive: true });
   return files;
 }
