@@ -1,4 +1,5 @@
 /** @file JSON files that may come from anyone: their size and depth are bounded before they are parsed. */
+import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { type ErrorExitCode, fileError, QuernError } from "./errors.js";
 import { quoted } from "./printable.js";
@@ -68,4 +69,21 @@ function isDeeper(text: string, most: number): boolean {
     } else if (code === 0x5d || code === 0x7d) depth--;
   }
   return false;
+}
+
+const sealOf = (json: string) => createHash("sha256").update(json).digest("hex");
+
+/** An object as a line of JSON with a checksum: for files that Quern alone writes and reads again. */
+export function sealed(value: object): string {
+  return `${JSON.stringify({ ...value, seal: sealOf(JSON.stringify(value)) })}\n`;
+}
+
+/** What `sealed` wrote; undefined where it was damaged or changed since. */
+export function openSealed<T extends object>(text: string): T | undefined {
+  try {
+    const { seal, ...value } = JSON.parse(text) as { readonly seal?: unknown };
+    return seal === sealOf(JSON.stringify(value)) ? (value as T) : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -3,8 +3,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { readArchive, where } from "../../src/data/index.js";
+import { clean, readArchive, readFunnel, where } from "../../src/data/index.js";
 import { fileError, QuernError } from "../../src/errors.js";
+import { openSealed, sealed } from "../../src/json-file.js";
 import { openShards, trainTokenizer, writeShards } from "../../src/tokenizer/index.js";
 
 let folder: string;
@@ -71,5 +72,45 @@ describe("token shards", () => {
     }
     rmSync(ends);
     await expect(where(folder, 3)).rejects.toThrow(/cannot read .*train-00000\.ends/);
+  });
+});
+
+describe("what a run writes for itself", () => {
+  it("is read again as it was written, or not at all", () => {
+    const value = { key: "a", counts: { "10": 1, b: [0, null, "é"] } };
+    const text = sealed(value);
+    expect(openSealed(text)).toEqual(value);
+    for (const damaged of [text.slice(0, -10), text.replace('"b":[0', '"b":[1'), "[]", "null", '{"key":"a"}', ""]) {
+      expect(openSealed(damaged)).toBeUndefined();
+    }
+  });
+
+  it("is not believed where it is damaged: the task is done again", async () => {
+    const input = join(folder, "a.jsonl");
+    writeFileSync(input, '{"text":"one"}\n{"text":"two"}\n');
+    const call = () => clean({ inputs: [input], out: join(folder, "out"), recipe: "as-is", workers: 1, force: true });
+    const { funnel } = await call();
+    const path = join(folder, "out", "tasks", "00000.json");
+    const written = readFileSync(path, "utf8");
+    writeFileSync(path, written.replace('"read":2', '"read":7'));
+    const again = await call();
+    expect(again.ran).toBe(1);
+    expect(again.funnel).toEqual(funnel);
+    expect(readFileSync(path, "utf8")).toBe(written);
+    expect((await call()).ran).toBe(0);
+  });
+
+  it("is refused by a sentence where a funnel is no funnel", async () => {
+    const path = join(folder, "funnel.json");
+    for (const [text, message] of [
+      ["{", /funnel\.json is not JSON/],
+      ["{}", /funnel\.json is no funnel of a cleaning/],
+      ['{"steps":"x"}', /funnel\.json is no funnel of a cleaning/],
+    ] as const) {
+      writeFileSync(path, text);
+      const error = await readFunnel(folder).catch((caught: unknown) => caught);
+      expect(error).toBeInstanceOf(QuernError);
+      expect((error as Error).message).toMatch(message);
+    }
   });
 });

@@ -22,12 +22,12 @@ describe("readers of mutated files", { timeout: 300_000 }, () => {
 
 describe("the fuzzer", { timeout: 120_000 }, () => {
   it("reports every fault of a reader that has them all, each by its seed", async () => {
-    const limits = { milliseconds: 4000, bytes: 6e8 };
+    const limits = { milliseconds: 2000, bytes: 6e8 };
     const { faults, reached } = await runReader("planted", { built, inputs: 10, seed: 0, commands: 0, limits });
     const found = Object.fromEntries(faults.map(({ seed, what }) => [seed, what]));
     expect(found).toEqual({
       2: expect.stringMatching(/^TypeError: a planted error\n +at /),
-      3: "it takes more than 4 s",
+      3: "it takes more than 2 s",
       4: expect.stringMatching(/^it ended with SIGSEGV/),
       5: expect.stringMatching(/^unhandled rejection: Error: a planted rejection/),
       6: expect.stringMatching(/^a stack trace on standard error:\nError: a planted trace\n +at /),

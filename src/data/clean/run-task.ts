@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type AtomicFile, createAtomicFile, ReadLog, type ReadReport, writeFileAtomic } from "../../documents/index.js";
+import { openSealed, sealed } from "../../json-file.js";
 import type { Candidate, Step } from "../filters/filter.js";
 import { addNamed, addTo, flowOf, newCounts, type StepCounts } from "../funnel/counts.js";
 import { type Sample, Samples } from "../funnel/samples.js";
@@ -95,7 +96,7 @@ export async function runTask(
       steps: [extraction, ...chain.counts],
       samples: samples.list,
     };
-    await writeFileAtomic(manifestPath(config.out, task), `${JSON.stringify(manifest)}\n`);
+    await writeFileAtomic(manifestPath(config.out, task), sealed(manifest));
     onProgress?.(read);
     return manifest;
   } catch (error) {
@@ -121,8 +122,8 @@ export async function finishedTask(task: Task, out: string): Promise<TaskManifes
 /** The same without reading the files: their sizes alone are looked at. For tasks that were finished just now. */
 export async function writtenTask(task: Task, out: string): Promise<TaskManifest | undefined> {
   try {
-    const manifest = JSON.parse(await readFile(manifestPath(out, task), "utf8")) as TaskManifest;
-    if (manifest.key !== task.key) return undefined;
+    const manifest = openSealed<TaskManifest>(await readFile(manifestPath(out, task), "utf8"));
+    if (manifest?.key !== task.key) return undefined;
     for (const { path, bytes } of manifest.files) if ((await stat(join(out, path))).size !== bytes) return undefined;
     return manifest;
   } catch {

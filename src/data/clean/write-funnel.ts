@@ -1,8 +1,11 @@
 /** @file What closes a run of cleaning: the manifests of all its tasks become manifest, funnel and report. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { type ReadReport, writeFileAtomic } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
+import { openSealed, readJsonFile } from "../../json-file.js";
+import { quoted } from "../../printable.js";
 import { type Funnel, makeFunnel } from "../funnel/funnel.js";
 import { renderReport } from "../funnel/report.js";
 import type { Recipe } from "./recipe.js";
@@ -37,13 +40,13 @@ export async function writeFunnel(
 
 async function readManifest(out: string, task: Task): Promise<TaskManifest> {
   const path = manifestPath(out, task);
-  let manifest: TaskManifest;
+  let manifest: TaskManifest | undefined;
   try {
-    manifest = JSON.parse(await readFile(path, "utf8")) as TaskManifest;
+    manifest = openSealed(await readFile(path, "utf8"));
   } catch (error) {
     throw fileError(error, "read", path);
   }
-  if (manifest.key === task.key) return manifest;
+  if (manifest?.key === task.key) return manifest;
   throw new QuernError(`${path} is of another run than this one; does another process write to ${out}?`);
 }
 
@@ -58,11 +61,42 @@ function manifestText(tasks: readonly Task[], manifests: readonly TaskManifest[]
   return `${JSON.stringify({ version: 1, ...reading, tasks: list }, null, 1)}\n`;
 }
 
+const count = z.number();
+const names = z.record(z.string(), count);
+const amounts = z.looseObject({ documents: count, bytes: count, words: count });
+const flow = z.looseObject({ in: count, out: count, dropped: count, cut: count, added: count });
+const flows = z.record(z.string(), z.looseObject({ in: amounts, out: amounts }));
+
+/** What is shown of a funnel: the folder may come from anyone, and its numbers go into a page. */
+const funnelSchema = z.looseObject({
+  recipe: z.string(),
+  inputs: z.array(z.string()),
+  tasks: count,
+  read: count,
+  skipped: names,
+  reading: z.looseObject({
+    read: z.looseObject({ files: count, documents: count, rows: count }),
+    skipped: names,
+    skippedAt: z.record(z.string(), z.array(z.string())),
+  }),
+  steps: z.array(
+    z.looseObject({
+      step: z.string(),
+      documents: z.looseObject({ in: count, kept: count, dropped: count, edited: count }),
+      ...{ bytes: flow, words: flow, edits: names, languages: flows, domains: flows, sources: flows },
+      reasons: z.record(z.string(), amounts),
+    }),
+  ),
+  output: amounts,
+  idle: z.array(z.string()),
+  faults: z.array(z.string()),
+});
+
 /** Reads the funnel of a finished run. Throws a `QuernError` when there is none. */
 export async function readFunnel(out: string): Promise<Funnel> {
-  try {
-    return JSON.parse(await readFile(join(out, "funnel.json"), "utf8")) as Funnel;
-  } catch (error) {
-    throw fileError(error, "read", join(out, "funnel.json"));
-  }
+  const path = join(out, "funnel.json");
+  const parsed = funnelSchema.safeParse(await readJsonFile(path));
+  if (parsed.success) return parsed.data as unknown as Funnel;
+  const [{ path: key, message }] = parsed.error.issues;
+  throw new QuernError(`${path} is no funnel of a cleaning: ${quoted(key.join("."))}: ${message}`);
 }

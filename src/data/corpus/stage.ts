@@ -8,6 +8,7 @@ import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { writeFileAtomic } from "../../documents/index.js";
 import { fileError } from "../../errors.js";
+import { openSealed, sealed } from "../../json-file.js";
 
 /** A file of a stage's output. */
 export interface StageFile {
@@ -67,7 +68,7 @@ export class Stages {
     const result = await work(join(this.#out, folder));
     const files = await filesOf(join(this.#out, folder), this.#out);
     const record = { name, key, settings, result, files };
-    await writeFileAtomic(path, `${JSON.stringify(record)}\n`);
+    await writeFileAtomic(path, sealed(record));
     this.records.push(record);
     return result;
   }
@@ -75,7 +76,7 @@ export class Stages {
 
 async function readRecord(path: string): Promise<StageRecord | undefined> {
   try {
-    return JSON.parse(await readFile(path, "utf8")) as StageRecord;
+    return openSealed<StageRecord>(await readFile(path, "utf8"));
   } catch {
     return undefined;
   }

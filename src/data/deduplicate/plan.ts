@@ -8,6 +8,7 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ReadReport } from "../../documents/index.js";
 import { fileError } from "../../errors.js";
+import { openSealed, sealed } from "../../json-file.js";
 import { planTasks, type Task } from "../clean/tasks.js";
 import type { WorkPlan, WorkTask } from "../executors/work.js";
 import type { Run } from "./entries.js";
@@ -118,10 +119,10 @@ const resultPath = (work: string, stage: string, name: string) => join(work, sta
  * The last thing that a task writes: its presence says that the rest is whole. Not flushed to the disk, as nothing that
  * lies between the stages is: there are many, and what a power failure takes is only done again.
  */
-export async function writeResult<T>(work: string, stage: string, name: string, result: T): Promise<T> {
+export async function writeResult<T extends object>(work: string, stage: string, name: string, result: T): Promise<T> {
   const path = resultPath(work, stage, name);
   try {
-    await writeFile(`${path}.tmp`, JSON.stringify(result));
+    await writeFile(`${path}.tmp`, sealed(result));
     await rename(`${path}.tmp`, path);
   } catch (error) {
     throw fileError(error, "write", path);
@@ -130,9 +131,9 @@ export async function writeResult<T>(work: string, stage: string, name: string, 
 }
 
 /** The result of a task; undefined where it is not finished. */
-export async function readResult<T>(work: string, stage: string, name: string): Promise<T | undefined> {
+export async function readResult<T extends object>(work: string, stage: string, name: string): Promise<T | undefined> {
   try {
-    return JSON.parse(await readFile(resultPath(work, stage, name), "utf8")) as T;
+    return openSealed<T>(await readFile(resultPath(work, stage, name), "utf8"));
   } catch {
     return undefined;
   }

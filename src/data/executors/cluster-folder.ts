@@ -104,10 +104,10 @@ export class ClusterFolder {
   /** Undefined where there is no such file. */
   async read<T>(name: string): Promise<T | undefined> {
     try {
-      return JSON.parse(await readFile(join(this.path, name), "utf8")) as T;
+      return await readJson<T>(join(this.path, name));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-      throw fileError(error, "read", join(this.path, name));
+      if (((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT") return undefined;
+      throw error;
     }
   }
 

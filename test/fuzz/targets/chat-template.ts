@@ -49,7 +49,7 @@ const MESSAGES: Json = [
 
 /** A change that mostly leaves a template that can be parsed: inside of an expression. */
 function mutateTemplate(text: string, random: Random): string {
-  if (random.chance(0.15)) return mutateText(text, random, WORDS);
+  if (random.chance(0.08)) return mutateText(text, random, WORDS);
   const operands = [
     ...text.matchAll(/'[^']*'|\b\d+\b|\b(?!for|in|if|else|elif|end\w+|set|macro|is|not|and|or|generation)[a-z_]\w*\b/g),
   ];
@@ -97,7 +97,7 @@ export async function open(): Promise<Target> {
       const before = template;
       for (let i = random.few(); i > 0; i--) template = mutateTemplate(template, random);
       // One of several lines more often parses than one long line: what is sound stands first.
-      if (random.chance(0.2)) template = `${before}\n${template}`;
+      if (random.chance(0.3)) template = `${before}\n${template}`;
       const messages = random.chance(0.4) ? mutateJson(MESSAGES, random) : MESSAGES;
       return { "chat_template.jinja": template.slice(0, 100_000), "messages.json": jsonText(messages, random) };
     },

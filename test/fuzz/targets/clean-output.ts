@@ -18,7 +18,7 @@ export async function open(): Promise<Target> {
   writeFileSync(join(folder, "documents.jsonl"), lines);
   const previous = process.cwd();
   process.chdir(folder);
-  await clean({ inputs: ["documents.jsonl"], out: "out", recipe: "as-is", workers: 1 });
+  await clean({ inputs: ["documents.jsonl"], out: "out", recipe: "as-is", workers: 1, force: true });
   process.chdir(previous);
   const files: Record<string, Buffer> = { "documents.jsonl": Buffer.from(lines) };
   for (const entry of await readdir(join(folder, "out"), { recursive: true, withFileTypes: true })) {
@@ -60,11 +60,22 @@ export async function open(): Promise<Target> {
             },
           );
         }
-        await clean({ inputs: ["documents.jsonl"], out: "out", recipe: "as-is", workers: 1 });
+        await clean({ inputs: ["documents.jsonl"], out: "out", recipe: "as-is", workers: 1, force: true });
       } finally {
         process.chdir(previous);
       }
     },
-    command: () => ["data", "clean", "documents.jsonl", "--recipe", "as-is", "--workers", "1", "--out", "out"],
+    command: () => [
+      "data",
+      "clean",
+      "documents.jsonl",
+      "--recipe",
+      "as-is",
+      "--workers",
+      "1",
+      "--out",
+      "out",
+      "--force",
+    ],
   };
 }
