@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { encodeChat, renderChat, Tokenizer, trainTokenizer } from "../../../src/tokenizer/index.js";
 import { CHAT_TEMPLATE, compileTemplate } from "../../../src/tokenizer/jinja/index.js";
-import { type Json, jsonText, mutateJson, mutateText, NUMBERS } from "../mutations.js";
+import { type Json, jsonText, mutateJson, mutateText, NUMBERS, several } from "../mutations.js";
 import type { Random } from "../random.js";
 import { fixtureJson } from "../seeds.js";
 import type { Target } from "../target.js";
@@ -88,6 +88,15 @@ function mutateTemplate(text: string, random: Random): string {
   return text.slice(0, one.index) + other + text.slice(one.index + one[0].length);
 }
 
+function canBeParsed(template: string): boolean {
+  try {
+    compileTemplate(template, CHAT_TEMPLATE);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export async function open(): Promise<Target> {
   const { cases } = fixtureJson("tokenizer/fixtures/jinja.json") as { cases: { template: string }[] };
   const base = await trainTokenizer(["some text to train on"], { vocabSize: 260 });
@@ -95,7 +104,10 @@ export async function open(): Promise<Target> {
     make(random) {
       let template = random.chance(0.5) ? random.pick(TEMPLATES) : random.pick(cases).template;
       const before = template;
-      for (let i = random.few(); i > 0; i--) template = mutateTemplate(template, random);
+      const mutated = () => several(before, random, (text) => mutateTemplate(text, random));
+      template = mutated();
+      // Most words are wrong in most places; of those that cannot be parsed, half are enough.
+      if (!canBeParsed(template) && random.chance(0.5)) template = mutated();
       // One of several lines more often parses than one long line: what is sound stands first.
       if (random.chance(0.3)) template = `${before}\n${template}`;
       const messages = random.chance(0.4) ? mutateJson(MESSAGES, random) : MESSAGES;
@@ -103,10 +115,7 @@ export async function open(): Promise<Target> {
     },
     async read(folder, reached) {
       const template = readFileSync(join(folder, "chat_template.jinja"), "utf8");
-      try {
-        compileTemplate(template, CHAT_TEMPLATE);
-        reached();
-      } catch {}
+      if (canBeParsed(template)) reached();
       const tokenizer = new Tokenizer({ ...base.parts, config: { chat_template: template, bos_token: "<s>" } });
       let messages: never;
       try {
