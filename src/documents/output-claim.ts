@@ -98,13 +98,17 @@ export async function refuseOverlap(out: string, inputs: readonly string[]): Pro
   const outChain = await chainOf(out);
   for (const input of inputs) {
     if (/^[a-z][a-z0-9+.-]*:\/\//i.test(input)) continue; // an address
-    const inputChain = await chainOf(input);
-    if (!inputChain.exists) continue; // whoever reads it says so
-    const inside = outChain.ids.includes(inputChain.ids[0]);
-    const contains = outChain.exists && inputChain.ids.includes(outChain.ids[0]);
-    if (!inside && !contains) continue;
-    const how = inside && contains ? "is" : inside ? "lies inside" : "contains";
-    throw refusal(`the output ${out} ${how} the input ${input}; choose another place for the output`);
+    // Behind a symbolic link the system's `..` leads elsewhere than that of a path's text; both are left alone.
+    const places = new Set([resolve(input), await realpath(input).catch(() => resolve(input))]);
+    for (const place of places) {
+      const inputChain = await chainOf(place);
+      if (!inputChain.exists) continue; // whoever reads it says so
+      const inside = outChain.ids.includes(inputChain.ids[0]);
+      const contains = outChain.exists && inputChain.ids.includes(outChain.ids[0]);
+      if (!inside && !contains) continue;
+      const how = inside && contains ? "is" : inside ? "lies inside" : "contains";
+      throw refusal(`the output ${out} ${how} the input ${input}; choose another place for the output`);
+    }
   }
 }
 
@@ -128,14 +132,53 @@ async function chainOf(path: string): Promise<{ readonly ids: readonly string[];
   }
 }
 
+/** @throws QuernError where `..` stands behind a link or a missing folder: the system and the path's text disagree then */
+async function refuseDetour(out: string): Promise<void> {
+  const id = (path: string) =>
+    stat(path, { bigint: true }).then(
+      ({ dev, ino }) => `${dev}:${ino}`,
+      () => undefined,
+    );
+  const parts = out.split(/[\\/]/);
+  for (const [i, part] of parts.entries()) {
+    const before = parts.slice(0, i + 1).join("/");
+    if (part !== ".." || (await id(before)) === (await id(resolve(before)))) continue;
+    throw refusal(`the output ${out} has .. behind a symbolic link or a missing folder; give its path without ..`);
+  }
+}
+
+/** Folders that would have to be made for `path`, itself included, the deepest first. */
+async function missingFolders(path: string): Promise<string[]> {
+  const missing: string[] = [];
+  for (let at = resolve(path); (await lstat(at).catch(() => undefined)) === undefined; at = dirname(at)) {
+    missing.push(at);
+    if (dirname(at) === at) break;
+  }
+  return missing;
+}
+
+/** Removes those of the folders that are empty, the deepest first. */
+async function removeEmpty(folders: readonly string[]): Promise<void> {
+  for (const folder of folders) await rmdir(folder).catch(() => {});
+}
+
+/** Removes what killed calls left beside files and folders of these names. Nobody else writes them now. */
+async function removeLeftoversOf(folder: string, isOurs: (name: string) => boolean): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!isLeftover(name) || !isOurs(name.slice(1, name.lastIndexOf(".", name.length - 5)))) continue;
+    const { uid } = await lstat(join(folder, name));
+    if (process.getuid !== undefined && uid !== process.getuid()) continue;
+    await rm(join(folder, name), { recursive: true, force: true });
+  }
+}
+
 async function claimFolder(request: OutputRequest, layout: OutputLayout): Promise<OutputClaim> {
   const { verb, out, inputs, force = false, replace = "remove", resume = false } = request;
+  await refuseDetour(out);
   await refuseOverlap(out, inputs);
   await refuseDangling(out);
-  const wasThere = await lstat(out).then(
-    () => true,
-    () => false,
-  );
+  const made = await missingFolders(out);
+  const wasThere = made.length === 0;
   if (wasThere && !(await stat(out)).isDirectory()) throw refusal(`the output ${out} is a file, not a folder`);
   // Looked at before anything is written, and again under the lock.
   if (wasThere) await examine(out, request);
@@ -148,8 +191,13 @@ async function claimFolder(request: OutputRequest, layout: OutputLayout): Promis
   try {
     const record = await examine(out, request);
     if (record !== undefined) {
+      const isOurs = (name: string) => name === RECORD || layout.writes(name) || layout.folders?.test(name) === true;
+      await removeLeftoversOf(folder, isOurs);
       const known = record.state === "finished" && !resume ? new Set(record.files) : undefined;
       const ours = await filesOf(folder, layout, known, verb);
+      // Nodes of a cluster may still be at work for the call that was killed.
+      const left = ours.filter((path) => path.split("/").some(isLeftover) && !/(^|\/)cluster\//.test(path));
+      await removeFiles(folder, left);
       if (force && replace === "remove") {
         // Before the first file goes: a kill in between leaves an unfinished output, not half of a finished one.
         await write("unfinished", []);
@@ -170,7 +218,7 @@ async function claimFolder(request: OutputRequest, layout: OutputLayout): Promis
       const empty = left.every((name) => name === RECORD || name === LOCK || NOBODYS.has(name));
       if (empty) await rm(recordPath, { force: true });
       await lock.release();
-      if (empty && !wasThere) await rmdir(folder).catch(() => {});
+      if (empty) await removeEmpty(made);
     },
   };
 }
@@ -244,8 +292,10 @@ async function removeFiles(folder: string, files: readonly string[]): Promise<vo
 }
 
 async function claimFile({ verb, out, inputs, beside = [], force = false }: OutputRequest): Promise<OutputClaim> {
+  await refuseDetour(out);
   await refuseOverlap(out, inputs);
   await refuseDangling(out);
+  const made = await missingFolders(dirname(out));
   await makeFolder(dirname(out));
   const path = join(await realpath(dirname(out)), basename(out));
   const folder = dirname(path);
@@ -283,6 +333,9 @@ async function claimFile({ verb, out, inputs, beside = [], force = false }: Outp
     await lock.release();
     throw error;
   });
+  if (before !== undefined) {
+    await removeLeftoversOf(folder, (name) => names.includes(name) || name === basename(recordPath));
+  }
   // An older file stays until the new one takes its name.
   await writeRecord(recordPath, { verb, state: "unfinished", files: names });
   let finished = false;
@@ -296,6 +349,7 @@ async function claimFile({ verb, out, inputs, beside = [], force = false }: Outp
       if (found.length === 0) await rm(recordPath, { force: true });
       else if (!finished && before?.state === "finished") await writeRecord(recordPath, before);
       await lock.release();
+      if (found.length === 0) await removeEmpty(made);
     },
   };
 }

@@ -22,4 +22,4 @@ export { END_OF_TEXT } from "./special-names.js";
 export { isHeldOut } from "./text-tasks.js";
 export { tokenizerHash } from "./tokenizer-hash.js";
 export { type TrainTokenizerOptions, trainTokenizer } from "./train.js";
-export { shardFiles, type WriteShardsOptions, writeShards } from "./write-shards.js";
+export { shardFiles, type WriteShardsOptions, writeShards, writeShardsInto } from "./write-shards.js";

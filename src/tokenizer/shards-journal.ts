@@ -30,6 +30,15 @@ export interface ShardsProgress {
 /** Names of folders of unfinished shards: nobody can guess one and put a folder of that name there first. */
 const PARTIAL = /^\.partial-[0-9a-f]{24}$/;
 
+interface ResumableWork {
+  /** Names the work. */
+  readonly key: string;
+  /** Whether what is whole stays for the next call when `signal` aborts; true by default. */
+  readonly keep?: boolean;
+  readonly last: string;
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Calls `fill` with a folder to write in and the files that are there already from work of the same `key`, and moves all of
  * it into `path` when `fill` returns, the file `last` at the end. What is whole stays if `signal` aborts or the process is
@@ -37,7 +46,7 @@ const PARTIAL = /^\.partial-[0-9a-f]{24}$/;
  */
 export async function writeFolderResumably<T>(
   path: string,
-  { key, last, signal }: { readonly key: string; readonly last: string; readonly signal?: AbortSignal },
+  { key, keep = true, last, signal }: ResumableWork,
   fill: (folder: string, progress: ShardsProgress) => Promise<T>,
 ): Promise<T> {
   await makeFolder(path);
@@ -58,7 +67,8 @@ export async function writeFolderResumably<T>(
     await rmdir(folder);
     return result;
   } catch (error) {
-    if (!signal?.aborted) await rm(folder, { recursive: true, force: true });
+    if (!keep || !signal?.aborted) await rm(folder, { recursive: true, force: true });
+    await rmdir(path).catch(() => {}); // only an empty folder goes
     const told = fileError(error, "write", path);
     // What failed inside is told by the name that it would have had.
     if (!(told instanceof QuernError) || !told.message.includes(folder)) throw told;

@@ -1,4 +1,5 @@
 /** @file Texts to token shards. */
+import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
@@ -8,8 +9,8 @@ import {
   type OutputLayout,
   type ReadBytes,
   type ReadReport,
+  withOutput,
   writeFileAtomic,
-  writeFolderAtomic,
 } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
@@ -36,8 +37,7 @@ export interface WriteShardsOptions {
   readonly threads?: number;
   /**
    * Names these documents in this order, this tokenizer and this cut. With it, work that is interrupted or killed keeps the
-   * files that are whole, in the folder, and a call with the same name resumes behind them. Only one call at a time may
-   * write there: claim the folder (`claimOutput`) first.
+   * files that are whole, in the folder, and a call with the same name resumes behind them.
    */
   readonly resumeKey?: string;
   /** Called before the folder takes its name, to put more files into it. */
@@ -71,11 +71,22 @@ export interface WriteTasksOptions extends Omit<WriteShardsOptions, "train" | "h
 }
 
 /**
- * Encodes documents into token shards in a folder, which appears when it is whole and replaces one that was there. Special
- * tokens in the texts are ordinary text; each document ends with `<|endoftext|>`, and empty ones are left out.
+ * Encodes documents into token shards in a folder, which holds no `shards.json` until they are whole. Special tokens in
+ * the texts are ordinary text; each document ends with `<|endoftext|>`, and empty ones are left out.
+ * @param options.force replace the shards of an earlier call
  * @throws QuernError if the tokenizer has no end-of-text token, there is no text, or the folder cannot be written
+ * or holds anything else
  */
-export async function writeShards(folder: string, options: WriteShardsOptions): Promise<ShardsHeader> {
+export async function writeShards(
+  folder: string,
+  { force, ...options }: WriteShardsOptions & { readonly force?: boolean },
+): Promise<ShardsHeader> {
+  const claim = { verb: "tokenizer encode", out: folder, inputs: [], layout: shardFiles, force };
+  return withOutput(claim, () => writeShardsInto(folder, options));
+}
+
+/** `writeShards` into a folder that the caller has claimed. */
+export async function writeShardsInto(folder: string, options: WriteShardsOptions): Promise<ShardsHeader> {
   const { train, heldout = [] } = options;
   return writeTasks(folder, { ...options, train: batchesOf(train), heldout: batchesOf(heldout) });
 }
@@ -119,10 +130,8 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
     await writeFileAtomic(join(temporary, SHARDS_FILE), `${JSON.stringify({ ...header, read, skipped }, null, 2)}\n`);
     return header;
   };
-  const written =
-    resumeKey === undefined
-      ? writeFolderAtomic(folder, (temporary) => fill(temporary, { train: [], heldout: [], save: async () => {} }))
-      : writeFolderResumably(folder, { key: resumeKey, last: SHARDS_FILE, signal }, fill);
+  const key = resumeKey ?? randomBytes(12).toString("hex");
+  const written = writeFolderResumably(folder, { key, keep: resumeKey !== undefined, last: SHARDS_FILE, signal }, fill);
   return written.finally(() => encoder.close());
 }
 

@@ -19,7 +19,7 @@ import {
   type TokenSplit,
   tokenizerHash,
   trainTokenizer,
-  writeShards,
+  writeShardsInto,
 } from "../tokenizer/index.js";
 import { writeHeldOutSources } from "./held-out-sources.js";
 import type { CheckedPretrainOptions } from "./pretrain-options.js";
@@ -120,7 +120,7 @@ export async function encodeText(out: string, split: Split, tokenizer: Tokenizer
   const paths = runPaths(out);
   await saveTokenizer(tokenizer, paths.tokenizer);
   const textsOf = (documents: readonly Document[]) => documents.map(({ text }) => text);
-  await writeShards(paths.tokens, {
+  await writeShardsInto(paths.tokens, {
     ...{ tokenizer, train: textsOf(split.training), heldout: textsOf(split.heldOut), ...calls },
     async beside(folder) {
       await writeLineage(folder, "train", split.training);

@@ -180,6 +180,14 @@ it("has a case for every verb that writes", async () => {
   expect(writing.sort()).toEqual(Object.keys(cases).sort());
 });
 
+it("leaves no folder where nothing was written", async () => {
+  for (const layout of [{ writes: () => true }, undefined]) {
+    const claim = await claimOutput({ verb: "x", out: join(base, "new/deep/out"), inputs: [], layout });
+    await claim.release();
+    expect(existsSync(join(base, "new"))).toBe(false);
+  }
+});
+
 let count = 0;
 describe.each(Object.entries(cases))("quern %s", (verb, { words, flag = "--out", isFile, noInput, writes, open }) => {
   const force = open ? [] : ["--force"];
@@ -242,6 +250,10 @@ describe.each(Object.entries(cases))("quern %s", (verb, { words, flag = "--out",
     // A link changes the path and not the place.
     symlinkSync(folder, inBox("link"));
     await refused(inBox("link/out"), /the output .* lies inside the input/);
+    // Behind a link the system's `..` is not that of the path.
+    foreign(inBox("in/deep/letter.txt"));
+    symlinkSync(inBox("in/deep"), inBox("deep"));
+    for (const detour of ["deep/../out", "missing/../out"]) await refused(`${box}/${detour}`, /has \.\. behind/);
   });
 
   it("follows no symbolic link to what is not its own", async () => {
@@ -285,6 +297,21 @@ describe.each(Object.entries(cases))("quern %s", (verb, { words, flag = "--out",
     renameSync(join(out, own), inBox("elsewhere"));
     symlinkSync(inBox("elsewhere"), join(out, own));
     await refused(out, /is a symbolic link/, "--force");
+  }, 120_000);
+
+  it("removes what a killed call left beside its files", async () => {
+    const out = inBox(isFile ? "out/model.bin" : "out");
+    expect(await call(out)).toMatchObject({ code: 0 });
+    const name = isFile ? "model.bin" : writes;
+    const at = name.includes("/") ? join(out, dirname(name)) : inBox("out");
+    // Half a file, in its folder or beside it.
+    const left = join(at, `.${name.split("/").at(-1)}.0123456789ab-1.tmp`);
+    const others = inBox("out/.letter.txt.0123456789ab-1.tmp");
+    foreign(left, "half");
+    foreign(others);
+    expect(await call(out, ...force)).toMatchObject({ code: 0 });
+    expect(existsSync(left)).toBe(false);
+    expect(existsSync(others)).toBe(true);
   }, 120_000);
 
   it("is refused while another process writes there, and not by what a killed one left", async () => {

@@ -13,7 +13,14 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
-import { encodeCorpus, openShards, tokenizerHash, trainTokenizer, writeShards } from "../../src/tokenizer/index.js";
+import {
+  encodeCorpus,
+  openShards,
+  tokenizerHash,
+  trainTokenizer,
+  writeShards,
+  writeShardsInto,
+} from "../../src/tokenizer/index.js";
 import { hasWorkers, WorkerPool } from "../../src/tokenizer/worker-pool.js";
 import { fixture } from "./random-text.js";
 
@@ -105,7 +112,7 @@ describe("token shards", () => {
   it("are gone on with after an interruption, to the same bytes", async () => {
     const many = Array.from({ length: 40 }, (_, i) => `${i}\n${texts.join("\n")}`.repeat(4));
     const common = { tokenizer, heldout: ["held"], fileTokens: 100_000, threads: 1 };
-    await writeShards(join(folder, "whole"), { ...common, train: many });
+    await writeShardsInto(join(folder, "whole"), { ...common, train: many });
     const out = join(folder, "resumed");
     const stop = new AbortController();
     function* stopping() {
@@ -115,7 +122,7 @@ describe("token shards", () => {
       }
     }
     const interrupted = { ...common, train: stopping(), resumeKey: "corpus", signal: stop.signal };
-    await expect(writeShards(out, interrupted)).rejects.toThrow("stopped");
+    await expect(writeShardsInto(out, interrupted)).rejects.toThrow("stopped");
     expect(readdirSync(out)).toEqual([expect.stringMatching(/^\.partial-[0-9a-f]{24}$/)]);
     const partial = join(out, readdirSync(out)[0]);
     const kept = JSON.parse(readFileSync(join(partial, "journal.json"), "utf8")).train as { name: string }[];
@@ -125,7 +132,7 @@ describe("token shards", () => {
     writeFileSync(join(partial, ".train-00099.tokens.1-1.tmp"), "cut off");
     const first = join(partial, `${kept[0].name}.tokens`);
     const made = statSync(first).mtimeMs;
-    await writeShards(out, { ...common, train: many, resumeKey: "corpus" });
+    await writeShardsInto(out, { ...common, train: many, resumeKey: "corpus" });
     expect(statSync(join(out, `${kept[0].name}.tokens`)).mtimeMs).toBe(made);
     expect(existsSync(partial)).toBe(false);
     expect(readdirSync(out).sort()).toEqual(readdirSync(join(folder, "whole")).sort());
@@ -147,14 +154,31 @@ describe("token shards", () => {
     const link = join(out, `.partial-${"1".repeat(24)}`);
     symlinkSync(elsewhere, link);
     const options = { tokenizer, train: texts, resumeKey: "b" };
-    expect((await writeShards(out, options)).train.documents).toBe(texts.length);
+    expect((await writeShardsInto(out, options)).train.documents).toBe(texts.length);
     expect(existsSync(partial)).toBe(false);
     expect(readFileSync(join(link, "mine"), "utf8")).toBe("mine");
     rmSync(link);
 
     // An error that would come again leaves nothing of its own.
-    await expect(writeShards(out, { ...options, train: [""], resumeKey: "c" })).rejects.toThrow(/no text/);
+    await expect(writeShardsInto(out, { ...options, train: [""], resumeKey: "c" })).rejects.toThrow(/no text/);
     expect(readdirSync(out).filter((name) => name.startsWith(".partial"))).toEqual([]);
+  });
+
+  it("leave a folder of somebody else's alone, and one call at a time writes", async () => {
+    const out = join(folder, "mine");
+    mkdirSync(join(out, ".git"), { recursive: true });
+    writeFileSync(join(out, ".git", "HEAD"), "ref: refs/heads/main");
+    for (const force of [false, true])
+      await expect(writeShards(out, { tokenizer, train: texts, force })).rejects.toThrow(/holds files that quern/);
+    expect(readdirSync(out)).toEqual([".git"]);
+
+    const two = join(folder, "two-calls");
+    const calls = await Promise.allSettled([0, 1].map(() => writeShards(two, { tokenizer, train: texts })));
+    expect(calls.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    await expect(writeShards(two, { tokenizer, train: texts })).rejects.toThrow(/give --force/);
+    writeFileSync(join(two, "letter.txt"), "mine");
+    await writeShards(two, { tokenizer, train: ["other"], force: true });
+    expect(readFileSync(join(two, "letter.txt"), "utf8")).toBe("mine");
   });
 
   it("that are damaged are refused", async () => {

@@ -4,14 +4,7 @@
  */
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  makeFolder,
-  nothingRead,
-  type OutputLayout,
-  type ReadReport,
-  removeLeftovers,
-  withOutput,
-} from "../../documents/index.js";
+import { makeFolder, nothingRead, type OutputLayout, type ReadReport, withOutput } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
@@ -250,7 +243,7 @@ function limited(
   };
 }
 
-/** Removes what is not this run's: files of tasks that are to run (again) or are no more, and what a kill left half-written. */
+/** Removes what is not this run's: files of tasks that are to run (again) or are no more. */
 async function sweep(
   out: string,
   tasks: readonly Task[],
@@ -279,7 +272,6 @@ async function sweep(
     for (const name of ["funnel.json", "report.html", "manifest.json"]) {
       if (finished.size < tasks.length) await rm(join(out, name), { force: true });
     }
-    await removeLeftovers(out);
     await mkdir(join(out, "documents"), { recursive: true });
   } catch (error) {
     throw fileError(error, "write", out);

@@ -4,14 +4,7 @@
  */
 import { access, constants, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import {
-  makeFolder,
-  type OutputLayout,
-  type ReadReport,
-  removeLeftovers,
-  withOutput,
-  writeFileAtomic,
-} from "../../documents/index.js";
+import { makeFolder, type OutputLayout, type ReadReport, withOutput, writeFileAtomic } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import type { OnProgress } from "../../progress.js";
 import {
@@ -31,7 +24,7 @@ import type { Funnel } from "../funnel/funnel.js";
 import { isRemote } from "../location.js";
 import { mixInto, mixLayout } from "../mix/mix.js";
 import { findParts } from "../pages.js";
-import { shardDocuments, shardsLayout } from "../shards/shard-documents.js";
+import { shardDocumentsInto, shardsLayout } from "../shards/shard-documents.js";
 import { readTexts } from "../texts.js";
 import { type CheckedCorpusRecipe, type CorpusRecipe, checkCorpus } from "./corpus-recipe.js";
 import { duplicatePairs, lookAtScores, type QualityScores } from "./examples.js";
@@ -220,7 +213,7 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
     hash = tokenizerHash(tokenizer);
     shards = await stages.run("shards", recipe.shards, { inputs: [hash], folder: "shards" }, (folder) => {
       const files = { inputs: [at], heldout: [heldout], out: folder };
-      return shardDocuments({ ...files, tokenizer, fileTokens, resumeKey: stages.key, signal, onProgress });
+      return shardDocumentsInto({ ...files, tokenizer, fileTokens, resumeKey: stages.key, signal, onProgress });
     });
   }
 
@@ -244,7 +237,6 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
     join(out, "manifest.json"),
     await manifestText(recipe, inputs, out, stages, hash, cleaned.reading),
   );
-  for (const folder of [out, join(out, "stages")]) await removeLeftovers(folder);
   return result;
 }
 

@@ -15,7 +15,6 @@ import {
   type OutputLayout,
   ReadLog,
   type ReadReport,
-  removeLeftovers,
   replaceFolder,
   withOutput,
   writeFileAtomic,
@@ -335,7 +334,6 @@ async function assemble(plan: DeduplicatePlan, summary: object): Promise<void> {
     await replaceFolder(join(work, "documents"), join(plan.out, "documents"));
     await writeFileAtomic(join(plan.out, "deduplicate.json"), `${JSON.stringify(summary, null, 2)}\n`);
     await rm(work, { recursive: true, force: true });
-    await removeLeftovers(plan.out);
   } catch (error) {
     throw fileError(error, "write", plan.out);
   }

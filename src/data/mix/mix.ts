@@ -13,7 +13,6 @@ import {
   type OutputRequest,
   ReadLog,
   type ReadReport,
-  removeLeftovers,
   withOutput,
   writeFileAtomic,
   writeFolderAtomic,
@@ -132,7 +131,6 @@ export async function mixInto(options: MixOptions): Promise<MixResult> {
       ...log.report,
     };
     await writeFileAtomic(join(out, "mix.json"), `${JSON.stringify({ recipe, ...result }, null, 2)}\n`);
-    await removeLeftovers(out);
     return result;
   } finally {
     await sort.remove();

@@ -3,13 +3,14 @@
  * calibrates the scores, and a part that neither saw says how good they are. Texts of one group stay on one side.
  */
 import { createHash } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import {
   type AtomicFile,
   createAtomicFile,
   makeFolder,
   type OutputRequest,
+  temporaryName,
   withOutput,
   writeFileAtomic,
 } from "../../documents/index.js";
@@ -88,7 +89,8 @@ export const fitClaim = (out: string, inputs: readonly string[], force?: boolean
 export async function fitInto(options: FitOptions): Promise<FitResult> {
   const { out, good, goodGrade = 3, preparation = "words", signal, onProgress } = options;
   await makeFolder(dirname(out));
-  const folder = await mkdtemp(join(dirname(out), ".fit-"));
+  const folder = temporaryName(out);
+  await mkdir(folder);
   try {
     const files = Object.fromEntries(PARTS.map((part) => [part, join(folder, `${part}.txt`)])) as Record<Part, string>;
     const counts = await writeParts(options, files, preparation);

@@ -4,7 +4,7 @@
  */
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { makeFolder, type OutputLayout, temporaryName, writeFileAtomic } from "../../documents/index.js";
+import { makeFolder, type OutputLayout, temporaryName, withOutput, writeFileAtomic } from "../../documents/index.js";
 import type { OnProgress } from "../../progress.js";
 import {
   isHeldOut,
@@ -15,7 +15,7 @@ import {
   saveTokenizer,
   shardFiles,
   type Tokenizer,
-  writeShards,
+  writeShardsInto,
 } from "../../tokenizer/index.js";
 import { findParts } from "../pages.js";
 import { readTexts, type StoredDocument } from "../texts.js";
@@ -57,7 +57,18 @@ function lineageOf({ id, url, source, origin, fields }: StoredDocument): Lineage
  *
  * @throws QuernError where there is nothing to train on or the folder cannot be written
  */
-export async function shardDocuments(options: ShardDocumentsOptions): Promise<ShardsHeader> {
+export async function shardDocuments({
+  force,
+  ...options
+}: ShardDocumentsOptions & { readonly force?: boolean }): Promise<ShardsHeader> {
+  const { inputs, out, heldout } = options;
+  const read = typeof heldout === "object" ? [...inputs, ...heldout] : inputs;
+  const claim = { verb: "shardDocuments", out, inputs: read, layout: shardsLayout, force };
+  return withOutput(claim, () => shardDocumentsInto(options));
+}
+
+/** `shardDocuments` into a folder that the caller has claimed. */
+export async function shardDocumentsInto(options: ShardDocumentsOptions): Promise<ShardsHeader> {
   const { inputs, out, tokenizer, heldout = 0.01, fileTokens, resumeKey, signal, onProgress } = options;
   const parts = await findParts(inputs, { signal });
   const others = typeof heldout === "number" ? undefined : await findParts(heldout, { signal });
@@ -67,7 +78,7 @@ export async function shardDocuments(options: ShardDocumentsOptions): Promise<Sh
     return split === "train" || fields.copy === undefined;
   };
   await makeFolder(out);
-  const folder = temporaryName(join(out, "lineage"));
+  const folder = temporaryName(join(out, "shards.json"));
   const sources: { source: string; documents: number }[] = [];
   const count = ({ source }: StoredDocument) => {
     const last = sources.at(-1);
@@ -89,7 +100,7 @@ export async function shardDocuments(options: ShardDocumentsOptions): Promise<Sh
     }
   }
   try {
-    return await writeShards(out, {
+    return await writeShardsInto(out, {
       ...{ tokenizer, train: texts("train"), heldout: texts("heldout"), fileTokens, resumeKey, signal, onProgress },
       async beside(temporary) {
         for (const name of [...lineageFiles("train"), ...lineageFiles("heldout")])
