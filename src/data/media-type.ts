@@ -2,6 +2,7 @@
  * @file What a body is: by its `Content-Type` where that names a type, else by its first bytes, as browsers decide.
  * https://mimesniff.spec.whatwg.org, https://fetch.spec.whatwg.org/#concept-header-extract-mime-type
  */
+import { looksPacked } from "./archive/codings.js";
 
 /** Bytes that are looked at (mimesniff, 5.2). */
 const HEAD = 1445;
@@ -29,8 +30,8 @@ const XML_TYPES = new Set(["text/xml", "application/xml"]);
 /** `html` or `text` for what can become a document; else the type, by its header or its bytes. */
 export function kindOfBody(contentType: string, body: Uint8Array): string {
   const named = mediaTypeOf(contentType);
-  if (named !== null && HTML_TYPES.has(named)) return "html";
   const head = Buffer.from(body.buffer, body.byteOffset, Math.min(body.length, HEAD));
+  if (named !== null && HTML_TYPES.has(named)) return isNoPage(head, contentType) ? "application/octet-stream" : "html";
   if (named === null) return sniff(head);
   // XHTML is often sent so.
   if (XML_TYPES.has(named) && isXhtml(head)) return "html";
@@ -38,6 +39,18 @@ export function kindOfBody(contentType: string, body: Uint8Array): string {
   // Servers send what they do not know as text (mimesniff, 7.2).
   return hasBinary(head) && !/charset\s*=\s*["']?utf-?16/i.test(contentType) ? "application/octet-stream" : "text";
 }
+
+/** True where a page is none but a file that its server took for one: a PDF, an image, a packed file. */
+function isNoPage(head: Buffer, contentType: string): boolean {
+  const text = head.toString("latin1");
+  if (MAGIC.some(([magic]) => text.startsWith(magic))) return true;
+  if (!hasBinary(head) || /utf-?16/i.test(contentType) || TAG.test(text) || WIDE_TAG.test(text)) return false;
+  return looksPacked(head);
+}
+
+const TAG = /<(?:!--|(?:!doctype|html|head|body|title|meta|script|div|table|p|br|h1)[\s>])/i;
+/** In UTF-16. */
+const WIDE_TAG = /<\0[a-z!]\0|\0<\0[a-z!]/i;
 
 /** Tags that begin a page (mimesniff, 7.1), and those that HTML has got since. */
 const PAGE =
@@ -79,7 +92,7 @@ export function hasBinary(head: Uint8Array): boolean {
 }
 
 /** Files at a site's root that tell programs something; they are no text to learn from, whatever they are sent as. */
-const PROGRAM_FILES = /^\/(?:robots|ads|app-ads|humans|security|sitemap|\.well-known\/[^?]*)\.txt$/i;
+const PROGRAM_FILES = /^\/+(?:robots|ads|app-ads|humans|security|sitemap|\.well-known\/[^?]*)\.txt$/i;
 
 /** True where an address is one of a site's files for programs: robots.txt, ads.txt, security.txt and the like. */
 export function isForPrograms(url: string): boolean {

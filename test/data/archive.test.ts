@@ -262,6 +262,16 @@ describe("web archives", () => {
     }
   });
 
+  it("reads ARC whose records have nothing between them, and dates with fractions of a second", async () => {
+    const body = "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<p>old</p>";
+    const line = (i: number, time: string) => `http://a.test/${i} 1.2.3.4 ${time} text/html ${body.length}\n${body}`;
+    const bytes = Buffer.from(line(0, "19970301112233") + line(1, "19970301112233456") + line(2, "1997030111223344"));
+    const { found, lost } = await records(bytes);
+    expect(lost).toEqual({});
+    expect(found.map(({ content }) => content.toString())).toEqual([body, body, body]);
+    expect(found.map(({ fields }) => fields.get("warc-date"))).toEqual(Array(3).fill("1997-03-01T11:22:33Z"));
+  });
+
   it("does work in proportion to what it reads, whatever a body repeats", async () => {
     // Each of these once was, or would be, read again for each of its lines: seconds for a quarter of a megabyte, a minute for one.
     const repeated = [
@@ -442,9 +452,38 @@ describe("HTTP responses in records", () => {
     ["10\nGreen bottles, hanging", "10\nGreen bottles, hanging"],
     ["<p>5\r\nHello\r\n0\r\n\r\n", "<p>5\r\nHello\r\n0\r\n\r\n"],
     ["5\r\nHello\r\n", "Hello"],
+    [`5;${"x".repeat(20_000)}\r\nHello\r\n0\r\n\r\n`, "Hello"],
+    ["5\nHello\n0\n\n", "Hello"],
     ["5\r\nHello\r\n, and the rest as it is", "Hello, and the rest as it is"],
   ])("joins the chunks of %j", (chunks, expected) => {
     expect(parseHttpResponse(message("Transfer-Encoding: chunked", chunks), 1e6)?.body.toString()).toBe(expected);
+  });
+
+  it("unpacks what headers name wrongly or not at all, where the type is a page's", () => {
+    const of = (headers: string, body: Uint8Array) =>
+      parseHttpResponse(message(headers, body), 1e6)?.body.toString("latin1");
+    const [packed, expected] = [gzipSync(text), Buffer.from(text).toString("latin1")];
+    expect(of("Content-Type: text/html", packed)).toBe(expected);
+    expect(of("Content-Type: application/gzip", packed)).toBe(packed.toString("latin1"));
+    expect(of("Content-Encoding: gzip", deflateSync(text))).toBe(expected);
+    expect(of("Content-Encoding: gzip", brotliCompressSync(text))).toBe(expected);
+    expect(of("Content-Encoding: br", deflateSync(text))).toBe(expected);
+    expect(of("Transfer-Encoding: gzip", packed)).toBe(expected);
+    const chunked = Buffer.concat([
+      Buffer.from(`${packed.length.toString(16)}\r\n`),
+      packed,
+      Buffer.from("\r\n0\r\n\r\n"),
+    ]);
+    expect(of("Transfer-Encoding: gzip, chunked", chunked)).toBe(expected);
+  });
+
+  it("reads the response behind interim ones", () => {
+    const head = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    const final = "http/1.1 200 OK\r\r\nA: b\r\r\n\r\r\nHello";
+    const found = parseHttpResponse(Buffer.from(`HTTP/1.1 100 Continue\n\n${head}${final}`), 1e6);
+    expect([found?.status, found?.headers.get("a"), found?.body.toString()]).toEqual([200, "b", "Hello"]);
+    expect(parseHttpResponse(Buffer.from(head), 1e6)?.status).toBe(103);
+    expect(parseHttpResponse(Buffer.from(head.repeat(50_000)), 1e6)?.status).toBe(103);
   });
 
   it("reads a bounded head", () => {

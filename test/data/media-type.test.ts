@@ -46,6 +46,14 @@ describe("media types", () => {
     expect(kind("", body)).toBe(expected);
   });
 
+  it("takes no other file for a page, whatever its server says", () => {
+    const noise = Buffer.from(Array.from({ length: 600 }, (_, i) => (i * i * 7 + i * 31) % 256));
+    for (const body of ["%PDF-1.4\n%", "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\x01\x02\x03\x04\x05", noise])
+      expect(kind("text/html; charset=utf-8", body)).toBe("application/octet-stream");
+    const wide = Buffer.from(`<p>${"\u4e0b\u4e05".repeat(300)}`, "utf16le");
+    for (const body of [wide, "<p>\x01\x02\x03\x04", "\ufefftext"]) expect(kind("text/html", body)).toBe("html");
+  });
+
   it("takes binary bytes for no text, and XHTML for a page", () => {
     expect(kind("text/plain", "text\0")).toBe("application/octet-stream");
     expect(kind("text/plain; charset=utf-16le", Buffer.from("text", "utf16le"))).toBe("text");
@@ -63,6 +71,7 @@ describe("media types", () => {
       "humans.txt",
       "security.txt",
       "sitemap.txt",
+      "/robots.txt",
     ])
       expect([path, isForPrograms(`https://a.test/${path}`)]).toEqual([path, true]);
     expect(isForPrograms("https://a.test/.well-known/security.txt")).toBe(true);

@@ -21,9 +21,8 @@ function joinChunks(body: Buffer, flaws?: string[]): Buffer | null {
   const joined = Buffer.allocUnsafe(body.length);
   let length = 0;
   for (let at = 0; ; ) {
-    const line = /^[ \t]*0*([0-9a-f]{1,8})[ \t]*(?:;[^\n]*)?(\r?\n)/i.exec(body.toString("latin1", at, at + 4096));
+    const { line, start } = sizeLine(body, at);
     const size = line === null ? 0 : Number.parseInt(line[1], 16);
-    const start = at + (line?.[0].length ?? 0);
     const end = start + size;
     // What follows the last chunk does not matter where there were others.
     if (size === 0 && line !== null && at > 0 && flaws !== undefined) return joined.subarray(0, length);
@@ -42,6 +41,21 @@ function joinChunks(body: Buffer, flaws?: string[]): Buffer | null {
   }
 }
 
+/** A size is read in this many bytes, and extensions behind it may fill a line of as many as a head's. */
+const SIZE_BYTES = 256;
+const LONGEST_LINE = 64 * 1024;
+
+/** The line of a chunk's size, its digits and line end, and where it ends; null and `at` where there is none. */
+function sizeLine(body: Buffer, at: number): { readonly line: RegExpExecArray | null; readonly start: number } {
+  const newline = body.subarray(at, at + LONGEST_LINE).indexOf(10);
+  const end = at + newline;
+  const shown = body.toString("latin1", at, Math.min(end, at + SIZE_BYTES));
+  const ending = body[end - 1] === 13 ? "\r\n" : "\n";
+  const text = (end > at + SIZE_BYTES ? shown : shown.replace(/\r$/, "")) + ending;
+  const line = newline < 0 ? null : /^[ \t]*0*([0-9a-f]{1,8})[ \t]*(?:;[^\n]*)?(\r?\n)$/i.exec(text);
+  return { line, start: line === null ? at : end + 1 };
+}
+
 const isLineEnd = (body: Buffer, at: number) => body[at] === 10 || (body[at] === 13 && body[at + 1] === 10);
 
 /** True where nothing is left but the fields that may follow the last chunk. */
@@ -49,8 +63,11 @@ function onlyTrailers(body: Buffer, at: number): boolean {
   return /^(?:[\w-]+:[^\n]*\n|\r?\n)*$/.test(body.toString("latin1", at, at + 4096));
 }
 
-/** Undoes the codings that a `Content-Encoding` lists, the last first. At most `limit` bytes from each. */
-export function decodeContent(body: Buffer, encoding: string, limit: number, flaws: string[]): Buffer {
+/**
+ * Undoes the codings that a `Content-Encoding` lists, the last first. At most `limit` bytes from each.
+ * @param isText whether the type of the body says that it is no packed file: what is packed all the same lacks its header
+ */
+export function decodeContent(body: Buffer, encoding: string, limit: number, flaws: string[], isText = false): Buffer {
   let unpacked = body;
   let unknown = "";
   for (const coding of encoding
@@ -63,7 +80,8 @@ export function decodeContent(body: Buffer, encoding: string, limit: number, fla
     else if (decode === undefined && name !== "" && name !== "identity") unknown = name;
   }
   // Packed twice, or under a name that is none.
-  if (encoding !== "" && packingOf(unpacked) === "gzip") unpacked = gunzip(unpacked, limit, flaws);
+  if ((encoding !== "" || isText) && packingOf(unpacked) === "gzip") unpacked = gunzip(unpacked, limit, flaws);
+  else if (isText && looksPacked(unpacked)) unpacked = misnamed(unpacked, limit) ?? unpacked;
   if (unknown === "" || !looksPacked(unpacked)) return unpacked;
   flaws.push("unknown coding");
   return Buffer.alloc(0);
@@ -105,7 +123,20 @@ function unpack(body: Buffer, name: string, limit: number, flaws: string[], deco
   }
   // The archive unpacked it and left the header, or it is another coding's.
   if (!looksPacked(body) || packingOf(body) !== "none") return body;
-  return soundPart(body, name, limit, flaws, decode);
+  return misnamed(body, limit) ?? soundPart(body, name, limit, flaws, decode);
+}
+
+/** What a body unpacks to that is packed as no header says; undefined where it is not. */
+function misnamed(body: Buffer, limit: number): Buffer | undefined {
+  for (const decode of [isZlib(body) ? inflate : inflateRaw, unbrotli]) {
+    try {
+      const found = decode(body, limit);
+      if (found.length > 0 && !looksPacked(found)) return found;
+    } catch {
+      // Not packed so, or too large: then its type is wrong, which its bytes show.
+    }
+  }
+  return undefined;
 }
 
 /** What comes before a cut or damage. */
@@ -140,7 +171,7 @@ function tooLarge(flaws: string[]): Buffer {
 
 /** One member or several; what comes behind the last is left out. */
 function gunzip(body: Buffer, limit: number, flaws: string[]): Buffer {
-  if (packingOf(body) !== "gzip") return body;
+  if (packingOf(body) !== "gzip") return (looksPacked(body) ? misnamed(body, limit) : undefined) ?? body;
   const parts: Buffer[] = [];
   for (let at = 0, room = limit; packingOf(body.subarray(at, at + 2)) === "gzip"; ) {
     const frame = body.subarray(at);
@@ -185,7 +216,7 @@ function unzstd(body: Buffer, limit: number, flaws: string[]): Buffer {
 }
 
 /** True where bytes are spread as in packed data, a tenth of them controls; zeros are also UTF-16's. */
-function looksPacked(body: Buffer): boolean {
+export function looksPacked(body: Buffer): boolean {
   const head = body.subarray(0, 512);
   let controls = 0;
   for (const byte of head) if (byte < 32 && byte !== 0 && (byte < 9 || byte > 13) && byte !== 27) controls++;

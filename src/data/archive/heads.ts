@@ -116,7 +116,8 @@ function parseArcHead(bytes: Buffer): Head | null {
   const words = line.trimEnd().split(" ");
   const dated = (date: RegExp, ip: RegExp) =>
     words.findIndex((word, i) => i >= 2 && i <= words.length - 3 && date.test(word) && ip.test(words[i - 1]));
-  const strict = dated(/^\d{14}$/, /^(?:\d+\.\d+\.\d+\.\d+|[\da-f]*:[\da-f:.]+|-)$/i);
+  // Some writers put fractions of a second behind the 14 digits.
+  const strict = dated(/^\d{14,17}$/, /^(?:\d+\.\d+\.\d+\.\d+|[\da-f]*:[\da-f:.]+|-)$/i);
   const at = strict >= 0 ? strict : dated(/^\d{8,14}$/, /./);
   if (at < 0) return null;
   const length = words[words.length - 1];
@@ -133,6 +134,16 @@ function parseArcHead(bytes: Buffer): Head | null {
   ]);
   const type = url.startsWith("filedesc:") ? "filedesc" : "response";
   return { format: "arc", type, fields, length: end + 1, contentLength: lengthOf(length) };
+}
+
+/** True where a line of ARC begins of which nothing is in doubt. */
+export function isArcHead(bytes: Buffer): boolean {
+  const head = parseArcHead(bytes.subarray(0, LARGEST_HEAD));
+  return (
+    head !== null &&
+    head.contentLength !== null &&
+    /^\w+:\/\/\S+ \S+ \d{14,17} /.test(bytes.toString("latin1", 0, 4096))
+  );
 }
 
 /** yyyymmddhhmmss as ISO 8601 writes it. */

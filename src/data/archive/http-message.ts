@@ -1,4 +1,5 @@
 /** @file The HTTP response inside a record: its status, headers and body, unchunked and unpacked. RFC 9112, RFC 9110. */
+import { mediaTypeOf } from "../media-type.js";
 import { decodeContent, unchunk } from "./codings.js";
 
 export interface HttpResponse {
@@ -12,12 +13,16 @@ export interface HttpResponse {
 
 /** Browsers read no larger head; where none ends within this, the body cannot be told from it. */
 const LARGEST_HEAD = 256 * 1024;
+const STATUS_LINE = /^HTTP\/\d(?:\.\d)? +(\d{3})/i;
+/** Interim responses that come before the one that counts. */
+const MOST_INTERIM = 100;
 /** Several lines of these are one list (RFC 9110, 5.3). */
 const LISTS = new Set(["content-type", "content-encoding", "transfer-encoding"]);
 
 /** Reads a response; null where the content does not begin with a status line. At most `limit` bytes of body. */
-export function parseHttpResponse(content: Buffer, limit: number): HttpResponse | null {
-  const statusLine = /^HTTP\/\d(?:\.\d)? +(\d{3})/.exec(content.toString("latin1", 0, 32));
+export function parseHttpResponse(record: Buffer, limit: number): HttpResponse | null {
+  const content = record.subarray(finalStart(record));
+  const statusLine = STATUS_LINE.exec(content.toString("latin1", 0, 32));
   if (statusLine === null) return null;
   const status = Number(statusLine[1]);
   const headers = new Map<string, string>();
@@ -28,7 +33,7 @@ export function parseHttpResponse(content: Buffer, limit: number): HttpResponse 
     const newline = content.indexOf(10, at);
     const end = newline < 0 ? content.length : newline;
     if (end > LARGEST_HEAD) return { status, headers, body: Buffer.alloc(0), flaws: ["head too large"] };
-    const line = content.toString("latin1", at, end > at && content[end - 1] === 13 ? end - 1 : end);
+    const line = content.toString("latin1", at, end).replace(/\r{1,2}$/, "");
     at = end + 1;
     if (line === "") break;
     const colon = line.indexOf(":");
@@ -46,11 +51,29 @@ export function parseHttpResponse(content: Buffer, limit: number): HttpResponse 
   }
   const flaws: string[] = [];
   let body = content.subarray(Math.min(at, content.length));
-  if (/\bchunked\b/i.test(headers.get("transfer-encoding") ?? "")) body = unchunk(body, flaws);
-  body = decodeContent(body, headers.get("content-encoding") ?? "", limit, flaws);
+  const transfer = headers.get("transfer-encoding") ?? "";
+  if (/\bchunked\b/i.test(transfer)) body = unchunk(body, flaws);
+  const isText = /^(?:text\/|application\/xhtml|$)/.test(mediaTypeOf(headers.get("content-type") ?? "") ?? "");
+  // A transfer may be packed too (RFC 9112, 7.2); names that are none do not matter there.
+  const codings = [headers.get("content-encoding"), ...(transfer.match(/\b(?:x-)?(?:gzip|deflate)\b/gi) ?? [])];
+  body = decodeContent(body, codings.filter((coding) => coding !== undefined).join(", "), limit, flaws, isText);
   if (body.length > limit) {
     flaws.push("too large");
     body = body.subarray(0, limit);
   }
   return { status, headers, body, flaws };
+}
+
+/** Where the response begins that is no interim one (RFC 9110, 15.2), as `100 Continue` and `103 Early Hints` are. */
+function finalStart(record: Buffer): number {
+  let start = 0;
+  for (let i = 0; i < MOST_INTERIM; i++) {
+    if (!/^HTTP\/\d(?:\.\d)? +1\d\d/i.test(record.toString("latin1", start, start + 32))) break;
+    const head = record.toString("latin1", start, start + LARGEST_HEAD);
+    const end = head.search(/\n\r?\n/);
+    const next = start + end + (head[end + 1] === "\r" ? 3 : 2);
+    if (end < 0 || !STATUS_LINE.test(record.toString("latin1", next, next + 32))) break;
+    start = next;
+  }
+  return start;
 }

@@ -7,7 +7,7 @@
 import { pipeline, Readable } from "node:stream";
 import * as zlib from "node:zlib";
 import { damageOf, unpack } from "../../documents/index.js";
-import { type Head, LARGEST_HEAD, nextHead, parseHead, RECORD_START } from "./heads.js";
+import { type Head, isArcHead, LARGEST_HEAD, nextHead, parseHead, RECORD_START } from "./heads.js";
 import {
   gunzipCut,
   gunzipMember,
@@ -260,8 +260,8 @@ function followedByRecord(window: Window, end: number): boolean {
   const { bytes, ended } = window;
   const at = skipBlank(bytes, end);
   if (at >= bytes.length) return ended ? end <= bytes.length : true;
-  // Behind no line end it is the middle of a line that looks like the start of ARC's.
-  if (at === end && bytes[end - 1] !== 10 && bytes[end] !== 0x57) return false;
+  // Behind no line end it may be the middle of a line that looks like the start of ARC's.
+  if (at === end && bytes[end - 1] !== 10 && bytes[end] !== 0x57) return isArcHead(bytes.subarray(at));
   const start = bytes.subarray(at, at + 1024);
   return packingOf(start) !== "none" || RECORD_START.test(start.toString("latin1"));
 }

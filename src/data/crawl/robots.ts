@@ -74,20 +74,20 @@ function parse(bytes: Buffer): Parsed {
   let own: Group | null = null;
   const everyone: Group = { rules: [], delay: undefined };
   const sitemaps: string[] = [];
-  /** Groups that the next lines are for. */
-  let current: Group[] = [];
+  /** Groups that the next lines are for; one that is named a thousand times is one. */
+  const current = new Set<Group>();
   /** Only a rule ends the agents of a group; a sitemap or an unknown line between two of them does not. */
   let namesAgents = false;
   for (const { name, value } of linesOf(bytes)) {
     const field = FIELDS.find(([pattern]) => pattern.test(name))?.[1];
     if (field === "agent") {
-      if (!namesAgents) current = [];
+      if (!namesAgents) current.clear();
       namesAgents = true;
       // A product token may be followed by a version: `Quern/1.0`.
-      if (/^\*(\s|$)/.test(value)) current.push(everyone);
+      if (/^\*(\s|$)/.test(value)) current.add(everyone);
       else if (/^[a-z_-]*/i.exec(value)?.[0].toLowerCase() === PRODUCT) {
         own ??= { rules: [], delay: undefined };
-        current.push(own);
+        current.add(own);
       }
     } else if (field === "allow" || field === "disallow") {
       namesAgents = false;

@@ -5,7 +5,7 @@
  */
 
 import { decodeBytes, encodingOf } from "./decode.js";
-import { guessCharset } from "./guess-charset.js";
+import { guessCharset, hasJapaneseEscape } from "./guess-charset.js";
 import { charsetIn, declaredEncoding } from "./prescan.js";
 
 export interface Decoded {
@@ -48,8 +48,9 @@ function fits(bytes: Uint8Array, charset: string): boolean {
     return bad === 0 || good >= bad * 4;
   }
   if (charset.startsWith("utf-16")) return zeros(bytes) !== undefined;
-  if (charset === "iso-2022-jp") return true;
   const { good, bad } = utf8Statistics(bytes);
+  // Its text is ASCII with escapes.
+  if (charset === "iso-2022-jp") return good + bad === 0 || hasJapaneseEscape(bytes);
   // Two bytes a character make UTF-8 by chance, one in a dozen; one byte a letter hardly ever does.
   const byChance = DOUBLE.test(charset) ? 3 : 0;
   return !(good > byChance && bad * 20 <= good);
@@ -107,8 +108,9 @@ function zeros(bytes: Uint8Array): "utf-16le" | "utf-16be" | undefined {
   }
   const pairs = length / 2;
   if (pairs < 2) return undefined;
-  if (odd > pairs * 0.4 && even < pairs * 0.1) return "utf-16le";
-  if (even > pairs * 0.4 && odd < pairs * 0.1) return "utf-16be";
+  // Of Chinese only the markup and line ends have zeros; a letter such as U+4E00 has one on the other side.
+  if (odd > pairs * 0.02 && even * 3 < odd) return "utf-16le";
+  if (even > pairs * 0.02 && odd * 3 < even) return "utf-16be";
   return undefined;
 }
 

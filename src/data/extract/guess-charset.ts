@@ -90,13 +90,15 @@ function runsOf(sample: Uint8Array): number {
   return sample.reduce((sum, byte, i) => sum + Number(byte > 127 && (sample[i - 1] > 127 || sample[i + 1] > 127)), 0);
 }
 
-/** True where an escape into Japanese's characters is found (RFC 1468), and nothing above ASCII. */
-function isIso2022(bytes: Uint8Array): boolean {
+const isIso2022 = (bytes: Uint8Array) => hasJapaneseEscape(bytes) && bytes.every((byte) => byte < 128);
+
+/** True where an escape into Japanese's characters is found (RFC 1468). */
+export function hasJapaneseEscape(bytes: Uint8Array): boolean {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   let at = text.indexOf(0x1b);
   while (at >= 0 && !(text[at + 1] === 0x24 && (text[at + 2] === 0x40 || text[at + 2] === 0x42)))
     at = text.indexOf(0x1b, at + 1);
-  return at >= 0 && text.every((byte) => byte < 128);
+  return at >= 0;
 }
 
 /** The bytes above ASCII with what is beside them, the stretches divided by spaces. */

@@ -5,9 +5,12 @@
 import type { Finder, PersonalMatch } from "./match.js";
 import { before } from "./numbers.js";
 
-/** After a percent-encoded sign of an address, a letter or digit may stand right before. */
+/**
+ * After a percent-encoded sign of an address, a letter or digit may stand right before; tcpdump writes the port as a fifth
+ * number.
+ */
 const V4 =
-  /(?=\d)(?:(?<![A-Za-z0-9.])|(?<=%[0-9A-Fa-f]{2}))(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}(?![A-Za-z0-9]|\.\d)/g;
+  /(?=\d)(?:(?<![A-Za-z0-9.])|(?<=%[0-9A-Fa-f]{2}))(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}(?![A-Za-z0-9]|\.\d(?!\d{0,4}(?: > |: (?:Flags|UDP|ICMP|\d+[+*]? ))))/g;
 /** Two colons with a group or nothing between; what stands around them is for the parser. */
 const V6 = /:[0-9a-f]{0,4}:/gi;
 /** Characters of the longest address, and a colon on either side. */
@@ -57,6 +60,8 @@ function isNumbering(text: string, index: number, found: string): boolean {
   if (/^[-+~]?(?:alpha|beta|rc|dev|snapshot|final|ga)\b/i.test(rest)) return true;
   if (/^-\d/.test(rest) && !/^-\d{1,3}(?:\.\d{1,3}){3}(?!\w)/.test(rest))
     return plain || !/^-\d{1,3}(?![\w.])/.test(rest);
+  if (/<$/.test(front) && rest.startsWith(">")) return false;
+  if (/^\.\d+(?: >|: [FUI\d])/.test(rest)) return false;
   if (/(?:[=<>~!^]=|[<>~^]) ?$/.test(front)) return true;
   // What a log has after the address of a request, a network, a port, an address of a page.
   if (/^(?: - |\/\d{1,2}(?!\d)|:\d{1,5}(?!\d)|-\d)/.test(rest) || /(?::\/\/|@)$/.test(front)) return false;

@@ -190,6 +190,15 @@ describe("paths of a robots.txt", () => {
   });
 });
 
+describe("a robots.txt that names one agent again and again", () => {
+  it("has one group for it", () => {
+    const lines = ["User-agent: quern\n".repeat(12_000), "Disallow: /a\n".repeat(12_000)];
+    // Each rule for each naming would be 144 million.
+    expect(allowed(lines.join(""), "/a", "/b")).toEqual(["/b"]);
+    expect(allowed(`${"User-agent: *\n".repeat(12_000)}${lines[1]}`, "/a", "/b")).toEqual(["/b"]);
+  });
+});
+
 describe("a robots.txt that is not there", () => {
   it("allows everything for 4xx, nothing for a server that fails", () => {
     for (const status of [400, 401, 403, 404, 410, 451])

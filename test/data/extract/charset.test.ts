@@ -168,6 +168,15 @@ describe("decodePage", () => {
     }
   });
 
+  it("tells UTF-16 of Chinese by its markup, and UTF-8 under the name of ISO-2022-JP", () => {
+    const text = "古い水車小屋は川のほとりに立っていて粉屋は毎日村のために穀物を挽く".repeat(30);
+    const wide = Buffer.from(page(text), "utf16le");
+    expect(decodePage(wide)).toMatchObject({ charset: "utf-16le", text: page(text) });
+    expect(decodePage(Buffer.from(wide).swap16(), "text/html; charset=utf-16be").text).toBe(page(text));
+    const named = Buffer.from(page("古い水車小屋", "<meta charset=iso-2022-jp>"));
+    expect(decodePage(named)).toMatchObject({ charset: "utf-8", broken: 0 });
+  });
+
   it("tells UTF-16 without a mark, and UTF-8 that is broken in places", () => {
     expect(decodePage(Buffer.from(page(GERMAN), "utf16le")).text).toContain(GERMAN);
     const broken = Buffer.concat([Buffer.from(page(GERMAN.repeat(20))), Buffer.from([0xff, 0x20, 0xc3])]);
