@@ -11,7 +11,7 @@ import { appendFile, mkdir, readdir, readFile, stat, statfs } from "node:fs/prom
 import { join } from "node:path";
 import { writeFileAtomic } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
-import { readJsonFile } from "../json-file.js";
+import { parseJson, readJsonFile } from "../json-file.js";
 import { fetchHubModel, type HubOptions, isHubAddress } from "../model/index.js";
 import { checkRecord, type MetricsLine, type RunRecord } from "./run-record.js";
 
@@ -61,7 +61,7 @@ export async function rewindMetrics(folder: string, step: number): Promise<Metri
   });
   const lines = text.split("\n").flatMap((line): MetricsLine[] => {
     try {
-      const parsed = JSON.parse(line) as MetricsLine;
+      const parsed = parseJson(line, path) as MetricsLine;
       return parsed.step <= step ? [parsed] : [];
     } catch {
       return [];

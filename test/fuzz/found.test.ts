@@ -3,10 +3,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { CrawlStore } from "../../src/data/crawl/store.js";
+import { wordPattern } from "../../src/data/filters/word-list.js";
 import { clean, readArchive, readFunnel, where } from "../../src/data/index.js";
 import { fileError, QuernError } from "../../src/errors.js";
 import { openSealed, sealed } from "../../src/json-file.js";
 import { openShards, trainTokenizer, writeShards } from "../../src/tokenizer/index.js";
+import { rewindMetrics } from "../../src/train/run-folder.js";
 
 let folder: string;
 beforeEach(() => {
@@ -39,6 +42,51 @@ describe("paths", () => {
     }
     expect(error).toBeInstanceOf(QuernError);
     expect((error as Error).message).toBe("cannot read a\\x00b: no file name holds a NUL character; check the path");
+  });
+});
+
+describe("word lists", () => {
+  it("hold hyphens and signs as they are", () => {
+    const words = ["well-known", "a/b", "c++", "(x)", "[y]", "p|q", "^$", "\\\\"];
+    for (const word of words) {
+      const pattern = wordPattern(words);
+      expect(pattern?.exec(`one ${word} two`)?.[0]).toBe(word);
+      expect(wordPattern(words, true)?.exec(`one${word}two`)?.[0]).toBe(word);
+    }
+    expect(wordPattern(["well-known"])?.test("wellknown")).toBe(false);
+  });
+
+  it("that are too long are refused by a sentence", () => {
+    expect(() => wordPattern(["short", "x".repeat(1_000_000)])).toThrow(
+      /^a list of 2 words, the longest of 1000000 ch/,
+    );
+  });
+});
+
+describe("values that nest deeply", () => {
+  const deep = `${"[".repeat(100_000)}0${"]".repeat(100_000)}`;
+
+  it("cost a crawl's log a line", async () => {
+    const lines = [
+      '{"found":{"url":"http://a.test/","depth":0,"kind":"page","hops":0}}',
+      `{"found":{"url":"http://b.test/","depth":0,"kind":${deep.slice(75_000, 125_001)},"hops":0}}`,
+      `{"done":{"url":"http://a.test/","outcome":"kept","archive":${deep.slice(75_000, 125_001)},"end":1}}`,
+    ];
+    writeFileSync(join(folder, "frontier.log"), `${lines.join("\n")}\n`);
+    let replayed = 0;
+    const store = await CrawlStore.open(folder, () => {
+      replayed += 1;
+    });
+    await store.close();
+    expect([replayed, store.damagedLines]).toEqual([1, 2]);
+  });
+
+  it("cost a run's metrics a line", async () => {
+    writeFileSync(
+      join(folder, "metrics.jsonl"),
+      `{"step":1,"loss":2}\n{"step":2,"loss":${deep}}\n{"step":3,"loss":1}\n`,
+    );
+    expect(await rewindMetrics(folder, 2)).toEqual([{ step: 1, loss: 2 }]);
   });
 });
 

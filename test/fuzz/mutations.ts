@@ -178,15 +178,31 @@ export function mutateJson(value: Json, random: Random): Json {
 /** JSON text, mostly well-formed. */
 export function jsonText(value: Json, random: Random): string {
   const text = JSON.stringify(value) ?? "null";
-  if (random.chance(0.93)) return text;
+  if (random.chance(0.9)) return text;
   return random.oneOf(
     () => text.slice(0, random.below(text.length)),
     () => text.replace(/\d+/, random.pick(["NaN", "Infinity", "1e999", "-0", "9".repeat(400)])),
+    () => deeper(text, random),
+    () => deeper(text, random),
     () => `\ufeff${text}`,
     () => text.replace(/("[^"]*":)/, `$1 0, $1`),
     () => `${text}${text}`,
     () => mutateText(text, random),
   );
+}
+
+/** A value of a JSON text becomes one in which others lie by the thousand: what calls itself for each of them fails. */
+function deeper(text: string, random: Random): string {
+  const values = [...text.matchAll(/(?<=[:,[])("[^"\\]*"|\d+|true|false|null)(?=[,}\]])/g)];
+  const depth = random.pick([600, 8000, 100_000]);
+  const [open, close] = random.pick([
+    ["[", "]"],
+    ['{"a":', "}"],
+  ]);
+  const deep = `${open.repeat(depth)}0${close.repeat(depth)}`;
+  if (values.length === 0) return deep;
+  const one = random.pick(values);
+  return text.slice(0, one.index) + deep + text.slice(one.index + one[0].length);
 }
 
 /** Applies a mutation as often as `random.few` says. */

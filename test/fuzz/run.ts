@@ -225,7 +225,7 @@ async function runCommand(child: Child, seed: number, built: string): Promise<st
 /** How a fault is shown: where, what, and how to see it again. */
 export function faultText(reader: string, { seed, what }: Fault): string {
   const again = `npm run test:fuzz -- --reader ${reader} --seed ${seed} --inputs 1`;
-  return `${reader}, seed ${seed}: ${what.trimEnd()}\n  again: ${again} --keep FOLDER`;
+  return `${reader}, seed ${seed}: ${what.trimEnd().slice(0, 3000)}\n  again: ${again} --keep FOLDER`;
 }
 
 /** The least share of inputs that must pass the header check. */

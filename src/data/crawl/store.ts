@@ -287,7 +287,7 @@ function parseLine(text: string): Line | null {
       isCount(depth) &&
       isCount(hops) &&
       (via === undefined || isText(via)) &&
-      /^(page|sitemap)$/.test(`${kind}`);
+      (kind === "page" || kind === "sitemap");
     return isSound ? { found: found as Waiting } : null;
   }
   if (typeof done === "object" && done !== null) {
@@ -296,7 +296,7 @@ function parseLine(text: string): Line | null {
       isAddress(url) &&
       isText(outcome) &&
       (digest === undefined || isText(digest)) &&
-      (archive === undefined || (ARCHIVE.test(`${archive}`) && isCount(end)));
+      (archive === undefined || (isText(archive) && ARCHIVE.test(archive as string) && isCount(end)));
     return isSound ? { done: done as Done } : null;
   }
   return null;

@@ -1,6 +1,6 @@
 /** @file Lists of words, given as they are or in files of the user's, a line each; lines that begin with `#` are notes. */
 import { readFile } from "node:fs/promises";
-import { fileError } from "../../errors.js";
+import { fileError, QuernError } from "../../errors.js";
 
 /** The words, or a file of them, or both. */
 export type WordList = readonly string[] | { readonly file: string; readonly words?: readonly string[] };
@@ -27,12 +27,25 @@ export function filesOf(settings: unknown): string[] {
 /**
  * Finds any of these words or phrases in lower-case text, with no letter, digit or underscore on either side, or anywhere
  * in languages that are written without spaces.
+ * @throws QuernError for words that are too long or too many
  */
 export function wordPattern(words: readonly string[], anywhere = false): RegExp | undefined {
-  const escaped = words.map((word) => word.toLowerCase().replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"));
+  // With the flag u, a hyphen that is escaped outside of a class is a syntax error.
+  const escaped = words.map((word) => word.toLowerCase().replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
   if (escaped.length === 0) return undefined;
   // Longest first, so that a phrase is found before its first word.
   escaped.sort((a, b) => b.length - a.length || (a < b ? -1 : 1));
   const any = escaped.join("|");
-  return new RegExp(anywhere ? any : `(?<![\\p{L}\\p{M}\\p{N}_])(?:${any})(?![\\p{L}\\p{M}\\p{N}_])`, "gu");
+  try {
+    const pattern = new RegExp(anywhere ? any : `(?<![\\p{L}\\p{M}\\p{N}_])(?:${any})(?![\\p{L}\\p{M}\\p{N}_])`, "gu");
+    // It is compiled when it is first used, and only then found too large.
+    pattern.test("");
+    return pattern;
+  } catch (cause) {
+    const longest = escaped[0].length;
+    throw new QuernError(
+      `a list of ${words.length} words, the longest of ${longest} characters, is too long; a list has a word a line`,
+      { exitCode: 2, cause },
+    );
+  }
 }

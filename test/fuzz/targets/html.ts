@@ -1,10 +1,8 @@
 /** @file Web pages: tables, MathML, linked data, shadow roots, code, lists, ruby, frames of scripts. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { extractPage } from "../../../src/data/index.js";
+import { extractPage, type Page, readPages } from "../../../src/data/index.js";
 import { type Json, jsonText, mutateBytes, mutateJson, mutateList, STRINGS, several } from "../mutations.js";
 import type { Random } from "../random.js";
-import { sentences } from "../seeds.js";
+import { packed, sentences } from "../seeds.js";
 import type { Target } from "../target.js";
 
 const MATHML =
@@ -97,16 +95,19 @@ export function open(): Target {
     make(random) {
       const html = several(page(random), random, (each) => mutatePage(each, random));
       const bytes = Buffer.from(html.slice(0, 500_000));
-      return { "page.html": random.chance(0.2) ? mutateBytes(bytes, random) : bytes };
+      const packing = random.pick(["", "", "", ".gz", ".zst"] as const);
+      return {
+        [`page.html${packing}`]: packed(random.chance(0.2) ? mutateBytes(bytes, random) : bytes, packing, random),
+      };
     },
     async read(folder, reached) {
-      const bytes = readFileSync(join(folder, "page.html"));
       for (const format of ["text", "markdown"] as const) {
-        const page = { id: "page", source: "fuzz", origin: { archive: "page.html" }, url: "https://example.org/a" };
-        const { text } = extractPage({ ...page, content: { kind: "html", bytes } }, { format });
-        if (text !== "") reached();
+        for await (const page of readPages([folder])) {
+          const { text } = extractPage({ ...page, url: "https://example.org/a" } as Page, { format });
+          if (text !== "") reached();
+        }
       }
     },
-    command: () => ["data", "extract", "page.html", "--format", "markdown"],
+    command: (files) => ["data", "extract", ...Object.keys(files), "--format", "markdown"],
   };
 }

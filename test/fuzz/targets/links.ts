@@ -77,7 +77,8 @@ export function open(): Target {
   return {
     make(random) {
       const isSitemap = random.chance(0.5);
-      const bytes = Buffer.from(isSitemap ? sitemap(random) : html(random));
+      const whole = Buffer.from(isSitemap ? sitemap(random) : html(random));
+      const bytes = whole.subarray(0, 2 ** 21);
       const changed = random.chance(0.4) ? mutateBytes(bytes, random, Math.min(80, bytes.length - 1)) : bytes;
       return { [isSitemap ? "sitemap.xml" : "page.html"]: changed };
     },
