@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CrawlStore } from "../../src/data/crawl/store.js";
 import { wordPattern } from "../../src/data/filters/word-list.js";
-import { clean, readArchive, readFunnel, where } from "../../src/data/index.js";
+import { BenchmarkGrams, clean, readArchive, readFunnel, where } from "../../src/data/index.js";
 import { fileError, QuernError } from "../../src/errors.js";
 import { openSealed, sealed } from "../../src/json-file.js";
 import { openShards, trainTokenizer, writeShards } from "../../src/tokenizer/index.js";
@@ -160,5 +160,16 @@ describe("what a run writes for itself", () => {
       expect(error).toBeInstanceOf(QuernError);
       expect((error as Error).message).toMatch(message);
     }
+  });
+});
+
+describe("evaluation sets", () => {
+  it("whose values nest deeply are refused by file and line", async () => {
+    const path = join(folder, "set.jsonl");
+    const deep = `${'{"a":'.repeat(50_000)}0${"}".repeat(50_000)}`;
+    writeFileSync(path, `{"question":"one"}\n{"question":${deep}}\n`);
+    await expect(new BenchmarkGrams(8).add(path)).rejects.toThrow(
+      /set\.jsonl, line 2, nests more than 128 levels deep/,
+    );
   });
 });

@@ -14,11 +14,13 @@ export interface Struct {
   fields: { id: number; value: Value }[];
 }
 
+/** @throws Error for bytes that are no struct */
 export function readStruct(bytes: Buffer, start: number): { value: Struct; end: number } {
   let at = start;
   const varint = (): bigint => {
     let value = 0n;
     for (let shift = 0n; ; shift += 7n) {
+      if (at >= bytes.length) throw new Error("cut short");
       const byte = bytes[at++];
       value |= BigInt(byte & 127) << shift;
       if (byte < 128) return value;
@@ -47,6 +49,7 @@ export function readStruct(bytes: Buffer, start: number): { value: Struct; end: 
       case 9: {
         const head = bytes[at++];
         const length = head >> 4 === 15 ? Number(varint()) : head >> 4;
+        if (length > bytes.length) throw new Error("cut short");
         const items = Array.from({ length }, () => read(head & 15, true));
         return { type: "list", code: head & 15, items };
       }
@@ -57,6 +60,7 @@ export function readStruct(bytes: Buffer, start: number): { value: Struct; end: 
   const struct = (): Struct => {
     const fields: Struct["fields"] = [];
     for (let id = 0; ; ) {
+      if (at >= bytes.length) throw new Error("cut short");
       const byte = bytes[at++];
       if (byte === 0) return { type: "struct", fields };
       id = byte >> 4 === 0 ? Number(zigzag(varint())) : id + (byte >> 4);

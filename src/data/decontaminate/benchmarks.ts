@@ -1,6 +1,7 @@
 /** @file Evaluation sets as their n-grams: which examples of which set a text has words of, and where. */
 import { basename } from "node:path";
 import { QuernError } from "../../errors.js";
+import { parseJson } from "../../json-file.js";
 import { readLines } from "../lines.js";
 import { eachGram, OverlapWords } from "./words.js";
 
@@ -73,8 +74,9 @@ export class BenchmarkGrams {
       if (line.trim() === "") continue;
       let value: unknown;
       try {
-        value = JSON.parse(line);
-      } catch {
+        value = parseJson(line, `${file}, line ${number},`, { exitCode: 2 });
+      } catch (error) {
+        if (/ nests more than /.test((error as Error).message)) throw error;
         throw new QuernError(`${file}, line ${number}: not valid JSON; an evaluation set has one example a line`, {
           exitCode: 2,
         });

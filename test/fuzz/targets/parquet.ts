@@ -78,8 +78,13 @@ export function open(): Target {
     make(random) {
       const parts = divide(random.pick(seeds));
       for (let i = random.few(); i > 0; i--) {
-        if (random.chance(0.45)) mutatePage(parts, random);
-        else if (random.chance(0.8)) mutateStruct(parts.footer, random);
+        if (random.chance(0.45)) {
+          try {
+            mutatePage(parts, random);
+          } catch {
+            // An earlier change has made it no page.
+          }
+        } else if (random.chance(0.8)) mutateStruct(parts.footer, random);
         else parts.body = mutateBytes(parts.body, random, 4);
       }
       return { "a.parquet": join8(parts) };
