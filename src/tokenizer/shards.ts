@@ -200,9 +200,8 @@ function openWhole(path: string, size: number, opened: number[]): number {
 }
 
 function readEnds(folder: string, files: ShardsSplitHeader["files"], starts: Float64Array): Float64Array {
-  const ends = new Float64Array(files.reduce((sum, file) => sum + file.documents, 0));
-  let written = 0;
-  files.forEach((file, index) => {
+  // Read before memory is taken for as many as the header says.
+  const parts = files.map((file) => {
     const path = join(folder, `${file.name}.ends`);
     let bytes: Buffer;
     try {
@@ -215,6 +214,11 @@ function readEnds(folder: string, files: ShardsSplitHeader["files"], starts: Flo
         `${path} has ${bytes.length} bytes instead of ${file.documents * 4}; write the shards again`,
       );
     }
+    return bytes;
+  });
+  const ends = new Float64Array(parts.reduce((sum, { length }) => sum + length / 4, 0));
+  let written = 0;
+  parts.forEach((bytes, index) => {
     for (let i = 0; i < bytes.length; i += 4) ends[written++] = starts[index] + bytes.readUInt32LE(i);
   });
   return ends;

@@ -108,6 +108,17 @@ describe("token shards", () => {
     }
   });
 
+  it("that claim more documents than there are take no memory for them", async () => {
+    await write();
+    const path = join(folder, "shards.json");
+    const header = JSON.parse(readFileSync(path, "utf8"));
+    header.train.files[0].documents = 2 ** 40;
+    writeFileSync(path, JSON.stringify(header));
+    const shards = openShards(folder);
+    expect(() => shards.train.documentEnds).toThrow(/train-00000\.ends has 8 bytes instead of 4398046511104/);
+    shards.close();
+  });
+
   it("whose ends are damaged say so where a token's document is asked for", async () => {
     await write();
     const ends = join(folder, "train-00000.ends");
