@@ -93,7 +93,8 @@ export class AddedTokenFinder {
       if (token.rstrip) {
         while (end < text.length && SPACE.test(text[end])) end++;
       }
-      // White space that one token has taken may be a token too: the Rust library gives both, and so do we.
+      // White space that one token has taken may be a token too: the Rust library gives both, unless nothing is left of it.
+      if (start >= end) continue;
       any = true;
       if (start > done && !visit(done, start, -1)) return false;
       if (!visit(start, end, token.id)) return false;

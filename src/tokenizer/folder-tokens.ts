@@ -65,7 +65,8 @@ export function withFolderTokens(
     }
   } else {
     if (files.specialTokensMap !== undefined) {
-      config = { ...config, ...object(files.specialTokensMap, "special_tokens_map.json") };
+      const map = object(files.specialTokensMap, "special_tokens_map.json");
+      config = { ...config, ...map, ...extraOfBoth(config, map) };
     }
     if (files.addedTokens !== undefined) {
       const named = new Set([
@@ -81,6 +82,12 @@ export function withFolderTokens(
         add({ ...PLAIN, content, normalized: !special, special }, "added_tokens.json", id as number);
       }
     }
+  }
+
+  // transformers takes the token that a call was padded with for the tokenizer's own, if no other file names one.
+  const padding = root.padding as JsonObject | null | undefined;
+  if (config !== undefined && config.pad_token === undefined && typeof padding?.pad_token === "string") {
+    config = { ...config, pad_token: padding.pad_token };
   }
 
   const names = [
@@ -139,6 +146,23 @@ function tokenOf(value: unknown, file: string): Omit<AddedToken, "id"> {
 function specialOf(value: unknown, content: string): Omit<AddedToken, "id"> {
   if (typeof value === "string") return { ...PLAIN, content };
   return tokenOf({ ...(value as JsonObject), special: true }, "tokenizer_config.json");
+}
+
+/** Special tokens without a name where two files list some: those of tokenizer_config.json win under the older name. */
+function extraOfBoth(config: JsonObject | undefined, map: JsonObject): JsonObject {
+  const named = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
+  const own = [config?.extra_special_tokens, config?.additional_special_tokens].filter(
+    (list) => list !== undefined && !named(list),
+  );
+  const lists = own.filter((list) => Array.isArray(list) && list.length > 0);
+  const first = lists[0] ?? own[0];
+  if (Array.isArray(map.extra_special_tokens)) {
+    return {
+      extra_special_tokens: [first ?? [], map.extra_special_tokens].flat(),
+      additional_special_tokens: undefined,
+    };
+  }
+  return first === undefined ? {} : { extra_special_tokens: first, additional_special_tokens: undefined };
 }
 
 /** Special tokens without a name: extra_special_tokens, or additional_special_tokens as they were called before. */

@@ -91,6 +91,8 @@ export function stripEnds(left: boolean, right: boolean): Normalizer {
 
 export function replaceMatches(matcher: Matcher, content: string): Normalizer {
   return edited((text) => {
+    // In no text nothing is found, not even what may be empty.
+    if (text === "") return [];
     const matches = matcher(text);
     return Array.from({ length: matches.length / 2 }, (_, i) => ({
       start: matches[i * 2],

@@ -303,7 +303,7 @@ export class Tokenizer {
   }
 
   #prefixLength(text: string): number {
-    return this.parts.prefixSpace && !text.startsWith(" ") ? 1 : 0;
+    return this.parts.prefixSpace && text !== "" && !text.startsWith(" ") ? 1 : 0;
   }
 
   /** Appends the ids of ordinary text; stops early, returning false, once there are more than `limit`. */

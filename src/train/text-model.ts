@@ -21,10 +21,17 @@ export interface TextModel {
  */
 const PADDING = { rows: 64, part: 0.02 };
 
-/** @throws QuernError for a tokenizer that has more tokens than the model, or so few that it must be another model's */
-export function checkFits({ vocabSize }: Tokenizer, model: Pick<ModelConfig, "vocabSize">, place: string): void {
+/**
+ * Special tokens that stand in no text, such as one for padding that only tokenizer_config.json names, may lie beyond the
+ * model's.
+ * @throws QuernError for a tokenizer that has more tokens than the model, or so few that it must be another model's
+ */
+export function checkFits(tokenizer: Tokenizer, model: Pick<ModelConfig, "vocabSize">, place: string): void {
+  const { vocabSize, parts } = tokenizer;
   const padded = vocabSize * (1 + PADDING.part) + PADDING.rows;
-  if (vocabSize <= model.vocabSize && model.vocabSize <= padded) return;
+  const written = [...(parts.before ?? []), ...(parts.after ?? []), tokenizer.endOfText];
+  const spare = tokenizer.added.filter(({ id, special }) => id >= model.vocabSize && special && !written.includes(id));
+  if (vocabSize - new Set(spare.map(({ id }) => id)).size <= model.vocabSize && model.vocabSize <= padded) return;
   throw new QuernError(
     `the tokenizer ${place} does not fit the model: it has ${vocabSize} tokens and the model ${model.vocabSize}; put the ` +
       "model's own beside it",

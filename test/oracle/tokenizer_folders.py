@@ -32,6 +32,10 @@ def with_added(*tokens, **changes):
     return {**BASE, "added_tokens": BASE["added_tokens"] + list(tokens), **changes}
 
 
+def padding(content):
+    return {"strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0, "pad_token": content}
+
+
 CASES = [
     ("nothing else", BASE, {}),
     ("added_tokens_decoder", BASE, decoder((SIZE, token("<x>")), (SIZE + 1, token("<y>", special=False)))),
@@ -53,6 +57,14 @@ CASES = [
     ("extra special tokens", BASE, {"tokenizer_config.json": {"extra_special_tokens": ["<x>", "<y>"], "unk_token": "<z>"}}),
     ("an ordinary token that is named", with_added({"id": SIZE, **token("<x>", special=False)}), {"tokenizer_config.json": {"eos_token": "<x>"}}),
     ("an ordinary token that is special elsewhere", with_added({"id": SIZE, **token("<x>", special=False)}), decoder((SIZE, token("<x>")))),
+    ("extra tokens in both files", BASE, {"tokenizer_config.json": {"additional_special_tokens": ["<x>"]}, "special_tokens_map.json": {"additional_special_tokens": ["<y>"]}}),
+    ("no extra tokens wins", BASE, {"tokenizer_config.json": {"extra_special_tokens": []}, "special_tokens_map.json": {"additional_special_tokens": ["<y>"]}}),
+    ("extra tokens of both files", BASE, {"tokenizer_config.json": {"extra_special_tokens": ["<x>"]}, "special_tokens_map.json": {"extra_special_tokens": ["<y>", "<x>"]}}),
+    ("extra tokens of the map alone", BASE, {"tokenizer_config.json": {"eos_token": "</s>"}, "special_tokens_map.json": {"additional_special_tokens": ["<y>"]}}),
+    ("a token for padding", {**BASE, "padding": padding("<x>")}, {"tokenizer_config.json": {"eos_token": "</s>"}}),
+    ("a token for padding beside another", {**BASE, "padding": padding("<x>")}, {"tokenizer_config.json": {"pad_token": "<y>"}}),
+    ("a prefix before nothing", with_added({"id": SIZE, **token("<x>")}, normalizer={"type": "Strip", "strip_left": True, "strip_right": True}, pre_tokenizer={"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}), {}),
+    ("white space that another token took", with_added({"id": SIZE, **token(" ", lstrip=True, rstrip=True)}), {}),
     ("ids with a gap, in the vocabulary", with_added({"id": SIZE + 10, **token("<x>")}, model={**BASE["model"], "vocab": {**VOCAB, "<x>": SIZE + 10}}), {"tokenizer_config.json": {"eos_token": "<y>"}}),
 ]
 PAIRS = [

@@ -35,6 +35,13 @@ async function folderOf(files: Readonly<Record<string, unknown>>): Promise<strin
 }
 
 describe("a tokenizer's folder", () => {
+  it("replaces nothing in a text of which nothing is left", async () => {
+    const replace = { type: "Replace", pattern: { Regex: "^" }, content: "h" };
+    const normalizer = { type: "Sequence", normalizers: [{ type: "Strip" }, replace] };
+    const tokenizer = await loadTokenizer(await folderOf({ "tokenizer.json": { ...base, normalizer } }));
+    expect([...tokenizer.encode("  ")]).toEqual([]);
+  });
+
   it.each(cases.map((each) => [each.name, each] as const))("is read as transformers reads it: %s", async (_, each) => {
     const folder =
       each.vocab === undefined

@@ -2,8 +2,16 @@ import { describe, expect, it } from "vitest";
 import type { Tokenizer } from "../../src/tokenizer/index.js";
 import { checkFits } from "../../src/train/text-model.js";
 
-const fits = (tokens: number, rows: number) => () =>
-  checkFits({ vocabSize: tokens } as Tokenizer, { vocabSize: rows }, "in here");
+const special = (id: number) => ({ id, content: `<${id}>`, special: true });
+/** A tokenizer whose last tokens are special ones. */
+const fits =
+  (tokens: number, rows: number, more: Partial<Tokenizer> = {}) =>
+  () =>
+    checkFits(
+      { vocabSize: tokens, added: [], parts: {}, ...more } as unknown as Tokenizer,
+      { vocabSize: rows },
+      "in here",
+    );
 
 describe("a tokenizer beside a model", () => {
   it.each([
@@ -13,6 +21,17 @@ describe("a tokenizer beside a model", () => {
     ["few tokens, padded to 64", 300, 320],
   ])("fits with %s", (_, tokens, rows) => {
     expect(fits(tokens, rows)).not.toThrow();
+  });
+
+  it("may have special tokens beyond the model's, unless they are written", () => {
+    const added = [special(300), special(301)] as never;
+    expect(fits(302, 300, { added })).not.toThrow();
+    expect(fits(303, 300, { added })).toThrow("does not fit");
+    expect(fits(302, 300, { added, endOfText: 301 })).toThrow("does not fit");
+    expect(fits(302, 300, { added, parts: { before: [300] } as never })).toThrow("does not fit");
+    expect(fits(302, 300, { added: [{ ...special(300), special: false }, special(301)] as never })).toThrow(
+      "does not fit",
+    );
   });
 
   it.each([
