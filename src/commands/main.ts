@@ -130,8 +130,11 @@ async function dispatch(
   await onListening();
   const result = await command.run(options, context).catch((error: unknown) => {
     const { out } = options as { readonly out?: string };
-    if (!isAbortError(error) || !command.resumes || out === undefined) throw error;
-    throw new InterruptedError(`interrupted; ${out} keeps what is done, and the same command resumes there`, out);
+    if (!isAbortError(error) || error instanceof InterruptedError || out === undefined) throw error;
+    const kept = command.resumes
+      ? `${out} keeps what is done, and the same command resumes there`
+      : "nothing was saved";
+    throw new InterruptedError(`interrupted; ${kept}`, out);
   });
   progress.clear();
   if (json) process.stdout.write(`${JSON.stringify(result)}\n`);

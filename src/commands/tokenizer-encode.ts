@@ -76,10 +76,11 @@ export default defineCommand({
     if (files.length === 0)
       throw new QuernError("no text was given; name files or folders, or use --ids", { exitCode: 2 });
     if (out === undefined) throw new QuernError("--out is missing: the folder for the token shards", { exitCode: 2 });
+    const { readLines, refuseOverlap } = await import("../documents/index.js");
+    await refuseOverlap(out, [name]);
     const tokenizer = await openTokenizer(name, { signal });
     const encoding = { ...options, tokenizer, heldout, signal, onProgress };
     const { header, report } = await encodeCorpus(files, out, encoding);
-    const { readLines } = await import("../documents/index.js");
     for (const line of readLines(report)) print(line);
     const { train, heldout: held } = header;
     print(

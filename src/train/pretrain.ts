@@ -3,6 +3,7 @@
  * Each part is a function of its own elsewhere; here is the order.
  */
 import { withOutput } from "../documents/index.js";
+import { InterruptedError, QuernError } from "../errors.js";
 import { beginRun, firstValuesOf, identityOf, setFirstState } from "./begin-run.js";
 import { restoreCheckpoint, saveCheckpoint } from "./checkpoints.js";
 import { fusionSavings } from "./fusion.js";
@@ -28,7 +29,15 @@ import {
   secondsAfter,
 } from "./prepare-run.js";
 import { type RunResult, writeReport } from "./report.js";
-import { appendMetrics, checkpointPath, checkSpace, rewindMetrics, runPaths, writeRunRecord } from "./run-folder.js";
+import {
+  appendMetrics,
+  checkpointPath,
+  checkSpace,
+  readRunRecord,
+  rewindMetrics,
+  runPaths,
+  writeRunRecord,
+} from "./run-folder.js";
 import { continuePrompts, drawPrompts, judge, loadHeldOut, planEvaluation } from "./verdict.js";
 
 export interface PretrainResult {
@@ -49,14 +58,23 @@ export interface PretrainResult {
 /**
  * Trains a language model on text, into a run folder. With `minutes` all of it, the tokenizer and the verdict too, takes
  * about so long. With `resume` it goes on from the newest checkpoint as the run's own plan says, to the same bits.
- * When the signal aborts in training, the run is saved and an `InterruptedError` names the checkpoint; before, or in the
- * verdict, the signal's reason is thrown.
+ * When the signal aborts in training, the run is saved and an `InterruptedError` names the checkpoint; in the verdict, or
+ * between plan and training, it names the run; before there is a plan, the signal's reason is thrown.
  *
  * @throws QuernError for options that do not fit each other, a text that is too short, a folder that cannot be written, a
  * machine with too little memory, a training that diverges
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
-  return withOutput(runClaim(options), () => pretrainInto(options));
+  return withOutput(runClaim(options), () =>
+    pretrainInto(options).catch(async (error: unknown) => {
+      const { out, signal } = options;
+      if (!signal?.aborted || error instanceof InterruptedError || error instanceof QuernError) throw error;
+      if ((await readRunRecord(out)) === null) throw error;
+      throw new InterruptedError(`interrupted; ${out} keeps the run, --resume goes on from there`, out, {
+        cause: error,
+      });
+    }),
+  );
 }
 
 async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {

@@ -180,6 +180,14 @@ it("has a case for every verb that writes", async () => {
   expect(writing.sort()).toEqual(Object.keys(cases).sort());
 });
 
+it("puts no shards into the folder of their tokenizer", async () => {
+  const words = ["tokenizer", "encode", shared("text.txt"), "--tokenizer", shared("tokenizer")];
+  for (const out of ["tokenizer", "tokenizer/shards"]) {
+    const refused = { code: 2, err: expect.stringMatching(/the output .* (is|lies inside) the input/) };
+    expect(await quern([...words, "--out", shared(out)])).toEqual(refused);
+  }
+});
+
 it("leaves no folder where nothing was written", async () => {
   for (const layout of [{ writes: () => true }, undefined]) {
     const claim = await claimOutput({ verb: "x", out: join(base, "new/deep/out"), inputs: [], layout });

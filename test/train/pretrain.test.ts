@@ -167,6 +167,14 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
     expect(resumed.result).toEqual(whole.result);
   });
 
+  it("names the run when it is stopped behind the training", async () => {
+    const abort = new AbortController();
+    const onProgress = ({ task }: { task: string }) => task.startsWith("judge") && abort.abort();
+    const stopped = pretrain(at("judged", { steps: 2, signal: abort.signal, onProgress }));
+    await expect(stopped).rejects.toMatchObject({ name: "AbortError", saved: join(folder, "judged") });
+    expect((await pretrain(at("judged", { steps: 2, resume: true }))).result.bits_per_byte).toBeGreaterThan(0);
+  });
+
   it("saves as often as asked, and keeps the optimizer's state of the newest two", async () => {
     const { run } = await pretrain(at("saves", { steps: 9, saveEvery: 2 }));
     expect(await listCheckpoints(run)).toEqual([2, 4, 6, 8, 9]);
