@@ -53,8 +53,8 @@ export interface Program {
    * @throws QuernError that names the inputs of the entry, if any, that no run or `write` has given a value yet
    */
   run(entry: string, values?: Values): Promise<void>;
-  /** A copy of a variable, an input or an output, by name. */
-  read(name: string): Float32Array;
+  /** A copy of a variable, an input or an output, by name, as the runs that were begun before leave it. */
+  read(name: string): Promise<Float32Array>;
   /** Sets a variable or an input; a function is given its memory (as f32) to fill all of it. */
   write(name: string, data: Written): void;
   /** Frees the memory and threads; the program cannot be used afterwards. */

@@ -75,7 +75,7 @@ async function score(
   const run = async () => {
     signal?.throwIfAborted();
     await program.run("score", { ids, targets });
-    const losses = program.read("losses");
+    const losses = await program.read("losses");
     for (const [row, owner] of owners.entries()) {
       // A sum in float64: a long text adds up millions of small numbers.
       for (let t = row * sequence; t < (row + 1) * sequence; t++) nats[owner] += losses[t];

@@ -135,7 +135,7 @@ function cachedNext(program: Program): () => NextLogits {
       }
       await program.run("decode", { token: [text[at]], position: at });
       cached = text.slice();
-      return program.read("logits");
+      return await program.read("logits");
     };
   };
 }
@@ -153,6 +153,6 @@ function wholeNext(sequence: number, program: Program): () => NextLogits {
     const ids = new Int32Array(sequence);
     ids.set(text);
     await program.run("whole", { ids, last: [text.length - 1] });
-    return program.read("logits");
+    return await program.read("logits");
   };
 }

@@ -78,7 +78,7 @@ export async function evaluate(
       start += stride;
     }
     await program.run("evaluate", { ids, targets, ...(starts && { segments }) });
-    const batchLosses = program.read("token_losses");
+    const batchLosses = await program.read("token_losses");
     for (const [i, place] of places.entries()) if (place >= 0) losses[place] = batchLosses[i];
     onProgress?.({ task: "judge on the held-out text", done: scored, total: last, unit: "token" });
   }

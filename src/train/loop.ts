@@ -95,7 +95,7 @@ export async function train(options: TrainOptions): Promise<Trained> {
       const run = program.run(part === 0 ? "firstGradient" : "nextGradient", { ...batch });
       next = loader.load(step * accumulate + part + 1);
       await run;
-      total += program.read("loss")[0];
+      total += (await program.read("loss"))[0];
     }
     const rate = learningRateAt(step, stepsAt(plan, step), schedule);
     await program.run("update", optimizerScalars(step + 1, rate, optimizer));
@@ -104,7 +104,7 @@ export async function train(options: TrainOptions): Promise<Trained> {
     if (recent.length > 20) recent.shift();
 
     loss = total / accumulate;
-    const gradientNorm = program.read("gradient_norm")[0];
+    const gradientNorm = (await program.read("gradient_norm"))[0];
     const steps = step + 1;
     const problem = guard(loss, gradientNorm);
     if (problem !== null) {

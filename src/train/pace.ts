@@ -27,7 +27,7 @@ export async function measurePace(
   const step = async () => {
     for (let part = 0; part < accumulate; part++) {
       await program.run("firstGradient", { ...(await loader.load(next++)) });
-      program.read("loss");
+      await program.read("loss");
     }
     await program.run("update", optimizerScalars(1, 0, optimizer));
   };

@@ -13,6 +13,16 @@ export interface StopFinder {
 export function stopFinder(stops: readonly string[]): StopFinder {
   let held = "";
   let found = false;
+  const take = (isLast: boolean): string => {
+    const place = Math.min(...stops.map((stop) => held.indexOf(stop)).filter((each) => each >= 0));
+    // A longer stop string may have begun before a shorter one: which it is shows later.
+    const sure = isLast ? held.length : held.length - Math.max(0, ...stops.map((stop) => overlap(held, stop)));
+    found = place <= sure;
+    const end = Math.min(place, sure);
+    const text = held.slice(0, end);
+    held = found ? "" : held.slice(end);
+    return text;
+  };
   return {
     get found() {
       return found;
@@ -20,19 +30,9 @@ export function stopFinder(stops: readonly string[]): StopFinder {
     push(piece) {
       if (found) return "";
       held += piece;
-      const places = stops.map((stop) => held.indexOf(stop)).filter((place) => place >= 0);
-      let ready = places.length > 0 ? Math.min(...places) : held.length;
-      if (places.length > 0) found = true;
-      else for (const stop of stops) ready = Math.min(ready, held.length - overlap(held, stop));
-      const text = held.slice(0, ready);
-      held = found ? "" : held.slice(ready);
-      return text;
+      return take(false);
     },
-    end() {
-      const text = held;
-      held = "";
-      return text;
-    },
+    end: () => (found ? "" : take(true)),
   };
 }
 

@@ -42,7 +42,7 @@ describe("precision", () => {
     program.write("x", values);
     program.write("w", values.slice(0, 32 * 48).reverse());
     await program.run("main");
-    const result = { y: program.read("y"), precision: program.plan.precision };
+    const result = { y: await program.read("y"), precision: program.plan.precision };
     program.dispose();
     return result;
   };

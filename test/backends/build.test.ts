@@ -27,9 +27,9 @@ describe("building a program", () => {
     const second = await compile(entries);
     expect([first.plan.cached, second.plan.cached]).toEqual([false, true]);
     await second.run("main", { x: [1, 2, 3, 4, 5] });
-    expect([...second.read("y")]).toEqual([3, 6, 9, 12, 15]);
+    expect([...(await second.read("y"))]).toEqual([3, 6, 9, 12, 15]);
     // One image serves both: what one does is not seen by the other.
-    expect([...first.read("x")]).toEqual([0, 0, 0, 0, 0]);
+    expect([...(await first.read("x"))]).toEqual([0, 0, 0, 0, 0]);
     // The program and the templates that it is linked to.
     expect(await builtPrograms()).toHaveLength(2);
     if (process.getuid) expect((await stat(programsFolder())).mode & 0o077).toBe(0);
@@ -41,7 +41,7 @@ describe("building a program", () => {
     const programs = await Promise.all(Array.from({ length: 4 }, () => compile(entries)));
     for (const program of programs) {
       await program.run("main", { x: [1, 1, 1, 1, 2] });
-      expect(program.read("y")[4]).toBe(6);
+      expect((await program.read("y"))[4]).toBe(6);
       program.dispose();
     }
     expect(await builtPrograms()).toHaveLength(2);
@@ -70,8 +70,8 @@ describe("building a program", () => {
       try {
         expect(program.plan.arenaBytes).toBeGreaterThan(4.5 * 2 ** 30);
         await program.run("main", { ids: [0, rows - 1, 5] });
-        expect(program.read("a0")).toEqual(new Float32Array(3 * width).fill(1));
-        expect(program.read("b0")).toEqual(new Float32Array(3 * width).fill(2));
+        expect(await program.read("a0")).toEqual(new Float32Array(3 * width).fill(1));
+        expect(await program.read("b0")).toEqual(new Float32Array(3 * width).fill(2));
       } finally {
         program.dispose();
       }
@@ -109,7 +109,7 @@ describe("building a program", () => {
 
   it("refuses names and values that the program does not have", async () => {
     const program = await compile(entries, { backend: "reference" });
-    expect(() => program.read("z")).toThrow('the program has nothing called "z"; it has x, y');
+    await expect(program.read("z")).rejects.toThrow('the program has nothing called "z"; it has x, y');
     expect(() => program.write("x", [1, 2])).toThrow('"x" (5) takes 5 values, not 2');
     await expect(program.run("other")).rejects.toThrow('no entry "other"');
   });

@@ -21,9 +21,9 @@ it.each([{ backend: "reference" }, { cpu: "wasm" }, {}] as const)("on %j", async
   // What another entry was given, and what was written, counts; variables begin at zero.
   program.write("x", [4, 5, 6]);
   await program.run("sum");
-  expect(Array.from(program.read("z"))).toEqual([5, 7, 9]);
+  expect(Array.from(await program.read("z"))).toEqual([5, 7, 9]);
   await program.run("step", { rate: 2 });
   await program.run("step");
-  expect(Array.from(program.read("total"))).toEqual([16, 20, 24]);
+  expect(Array.from(await program.read("total"))).toEqual([16, 20, 24]);
   program.dispose();
 });

@@ -87,7 +87,7 @@ describe.each(targets)("NaN on cpu, %s", (target) => {
         for (const [entry, { outputs }] of Object.entries(entries)) {
           await Promise.all([program.run(entry), reference.run(entry)]);
           for (const output of Object.keys(outputs)) {
-            const [got, want] = [program.read(output), reference.read(output)];
+            const [got, want] = [await program.read(output), await reference.read(output)];
             // A key that is not seen weighs 0, and 0 times a NaN is one.
             const mayBeMore = name === "values" && output === `attention${KEYS}`;
             const same = got.every((x, j) => {

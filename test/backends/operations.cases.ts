@@ -24,6 +24,8 @@ export function random(seed: number): () => number {
 interface Maker {
   /** A differentiated variable with values from low to high. */
   parameter(shape: Shape, low?: number, high?: number): Tensor;
+  /** An input with values from -1 to 1, that is not differentiated. */
+  constant(shape: Shape): Tensor;
   /** i32 input with values below `limit`; the first ones are given. */
   ids(shape: Shape, limit: number, first?: readonly number[]): Tensor;
   index(value: number): Tensor;
@@ -50,6 +52,11 @@ function make(name: string, f: (m: Maker) => Tensor | readonly Tensor[], assign?
         parameters.push(q.variable(id, shape));
         return parameters[parameters.length - 1];
       },
+      constant: (shape) =>
+        q.input(
+          declare("c", q.sizeOf(shape), () => 2 * next() - 1),
+          shape,
+        ),
       ids(shape, limit, first = []) {
         const id = declare("i", q.sizeOf(shape), (i) => first[i] ?? Math.floor(next() * limit));
         return q.input(id, shape, "i32");
@@ -139,7 +146,7 @@ export const cases: readonly Case[] = [
     return q.equal(q.maximum(x, 0), x);
   }),
   one("where", (m) => q.where(q.less(m.parameter([4, 19]), 0), m.parameter([4, 19]), m.parameter([4, 1]))),
-  one("stopGradient", (m) => q.mul(m.parameter([7, 5]), q.stopGradient(q.exp(q.input("fixed", [7, 5]))))),
+  one("stopGradient", (m) => q.mul(m.parameter([7, 5]), q.stopGradient(q.exp(m.constant([7, 5]))))),
   one("reshape", (m) => q.mul(q.reshape(m.parameter([6, 10]), [4, 15]), m.parameter([4, 15]))),
   one("broadcast", (m) => q.broadcast(m.parameter([3, 1, 5]), [2, 3, 4, 5])),
   ...[[0], [1], [2], [0, 1], [1, 2], [0, 2], [0, 1, 2]].flatMap((axes) => [

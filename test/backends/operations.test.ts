@@ -116,10 +116,10 @@ describe.each(targets)("cpu, %s", (target) => {
         const want = reference.readExact(output);
         // Nothing is added up in casts, and some are infinite.
         if (c.name.startsWith("casts")) {
-          expect(program.read(output), output).toEqual(Float32Array.from(want));
+          expect(await program.read(output), output).toEqual(Float32Array.from(want));
           continue;
         }
-        const error = distance(program.read(output), want);
+        const error = distance(await program.read(output), want);
         if (!(error < 1e-5)) wrong.push(`${output}: ${error}`);
       }
     }
@@ -127,10 +127,10 @@ describe.each(targets)("cpu, %s", (target) => {
   });
 
   it("passes a gradient through casts between floats as it is", async () => {
-    expect(program.read("cast gradient/dx")).toEqual(new Float32Array(5).fill(0));
+    expect(await program.read("cast gradient/dx")).toEqual(new Float32Array(5).fill(0));
     await program.run("castGradient");
     // Σ w · f32(bf16(x)), and x came from f16: w reaches x unrounded.
-    expect(Array.from(program.read("cast gradient/dx"))).toEqual([0, 1, 2, 3, 4].map((w) => Math.fround(w / 3)));
+    expect(Array.from(await program.read("cast gradient/dx"))).toEqual([0, 1, 2, 3, 4].map((w) => Math.fround(w / 3)));
   });
 
   it("leaves the state that reference leaves, and the same bits on any number of threads", {
@@ -149,8 +149,8 @@ describe.each(targets)("cpu, %s", (target) => {
       for (const name of [...assigned, ...Object.keys(c.entry.outputs)]) {
         if (name.endsWith("/loss")) continue;
         const want = reference.readExact(name);
-        expect(distance(program.read(name), want)).toBeLessThan(1e-5);
-        for (const other of others) expect(other.read(name)).toEqual(program.read(name));
+        expect(distance(await program.read(name), want)).toBeLessThan(1e-5);
+        for (const other of others) expect(await other.read(name)).toEqual(await program.read(name));
       }
     }
     for (const other of others) other.dispose();
@@ -166,9 +166,9 @@ describe.each(targets)("cpu, %s", (target) => {
       for (const each of [program, reference]) await each.run("cache", values);
       for (const output of ["cache/o", "cache/masked"]) {
         const want = reference.readExact(output);
-        expect(distance(program.read(output), want)).toBeLessThan(2e-6);
+        expect(distance(await program.read(output), want)).toBeLessThan(2e-6);
       }
-      expect(program.read("cache/k")).toEqual(reference.read("cache/k"));
+      expect(await program.read("cache/k")).toEqual(await reference.read("cache/k"));
     }
   });
 });
@@ -196,11 +196,11 @@ describe.each(targets)("products in bf16, cpu %s", (target) => {
       for (const output of Object.keys(c.entry.outputs)) {
         if (output.endsWith("/loss")) continue;
         const want = reference.readExact(output);
-        const error = distance(program.read(output), want);
+        const error = distance(await program.read(output), want);
         // Attention's weights are rounded beside the largest one so far, not beside their sum, so that others of them go up:
         // it is held to be no farther from exact than reference's rounding is.
         const bound = /attention/.test(c.name) ? 1.5 * distance(exact.readExact(output), want) : 2e-4;
-        const off = /attention/.test(c.name) ? distance(program.read(output), exact.readExact(output)) : error;
+        const off = /attention/.test(c.name) ? distance(await program.read(output), exact.readExact(output)) : error;
         // Where a sum of fp32 lies on the edge between two bf16 it may go either way: 2^-8 of one number among many.
         if (!(off < bound + 1e-6)) wrong.push(`${output}: ${off} of ${bound}`);
         if (distance(exact.readExact(output), want) > 1e-3) changed++;

@@ -82,7 +82,7 @@ describe.runIf(await findCompiler())("a program that the cache has", () => {
       program.write("w", new Float32Array(12).fill(10));
       await program.run("main", { x: Float32Array.from({ length: 12 }, (_, i) => i) });
       await program.run("other");
-      results.push([...program.read("y"), ...program.read("w"), ...program.read("total")]);
+      results.push([...(await program.read("y")), ...(await program.read("w")), ...(await program.read("total"))]);
       cached.push(program.plan.cached);
       program.dispose();
     }

@@ -48,7 +48,7 @@ describe.each(pairs)("%s in bf16 on %s", (name, target) => {
 
     const theirs = models[name];
     const V = config.vocabSize;
-    const all = program.read("logits");
+    const all = await program.read("logits");
     const rows = Array.from(fixture.integers("logit_rows"), (row) => Array.from(all.subarray(row * V, (row + 1) * V)));
     const logitDistance = relativeDifference(rows.flat(), fixture.floats("logits"));
     expect(logitDistance).toBeLessThan(2 * theirs.logits);
@@ -56,7 +56,7 @@ describe.each(pairs)("%s in bf16 on %s", (name, target) => {
     const [ours, exact]: [number[], number[]] = [[], []];
     const tooFar: string[] = [];
     for (const key of names) {
-      const [got, want] = [program.read(`gradient.${key}`), fixture.floats(`gradient.${key}`)].map((values) =>
+      const [got, want] = [await program.read(`gradient.${key}`), fixture.floats(`gradient.${key}`)].map((values) =>
         Array.from(comparable(key, values)),
       );
       ours.push(...got);

@@ -44,11 +44,14 @@ describe.each(TARGETS.slice(0, 2))("packed rows on $name", { timeout: SLOW_BUILD
     }
     await program.run("packed", { "packed/ids": ids, "packed/targets": targets, "packed/segments": segments });
     await program.run("alone", { "alone/ids": apart(ids, 0), "alone/targets": apart(targets, -100) });
-    const alone = [...program.read("alone/losses")].filter((_, i) => i % T < LENGTHS[Math.floor(i / T)]);
+    const alone = [...(await program.read("alone/losses"))].filter((_, i) => i % T < LENGTHS[Math.floor(i / T)]);
     const near = 1e-4; // the tables of rotations are float32, so distances alone are not quite the same everywhere
-    expect(relativeDifference(program.read("packed/losses"), Float64Array.from(alone))).toBeLessThan(near);
+    expect(relativeDifference(await program.read("packed/losses"), Float64Array.from(alone))).toBeLessThan(near);
     for (const name of weights.keys()) {
-      const [packed, other] = [program.read(`packed/gradient.${name}`), program.read(`alone/gradient.${name}`)];
+      const [packed, other] = [
+        await program.read(`packed/gradient.${name}`),
+        await program.read(`alone/gradient.${name}`),
+      ];
       expect(relativeDifference(packed, Float64Array.from(other)), name).toBeLessThan(near);
     }
     program.dispose();
@@ -66,7 +69,7 @@ describe.each(TARGETS.slice(0, 2))("packed rows on $name", { timeout: SLOW_BUILD
       );
     const lossesOf = async (tokens: readonly number[]) => {
       await program.run("losses", { ids: tokens, targets, segments });
-      return [...program.read("losses")];
+      return [...(await program.read("losses"))];
     };
     const [before, after] = [await lossesOf(ids), await lossesOf(ids.map((id, i) => (i === 5 ? (id + 1) % 50 : id)))];
     const changed = before.flatMap((loss, i) => (loss === after[i] ? [] : [i]));

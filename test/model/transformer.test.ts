@@ -92,14 +92,14 @@ describe.each(PAIRS)(
       expect(deviationOf(fixture.floats("logits"))).toBeGreaterThan(1);
       await program.run("forward", { ids: batch.ids });
       const rows = Array.from(batch.ids.keys());
-      expect(compareRows(rows, program.read("logits"))).toBe(fixture.integers("logit_rows").length);
+      expect(compareRows(rows, await program.read("logits"))).toBe(fixture.integers("logit_rows").length);
     });
 
     it("has its loss and gradients", async () => {
       await program.run("backward", { ids: batch.ids, targets: batch.targets });
-      expect(program.read("loss")[0]).toBeCloseTo(fixture.floats("loss")[0], 4);
+      expect((await program.read("loss"))[0]).toBeCloseTo(fixture.floats("loss")[0], 4);
       for (const key of names) {
-        const [got, want] = [program.read(`gradient.${key}`), fixture.floats(`gradient.${key}`)];
+        const [got, want] = [await program.read(`gradient.${key}`), fixture.floats(`gradient.${key}`)];
         const difference = relativeDifference(comparable(key, got), comparable(key, want));
         expect(difference, key).toBeLessThan(tolerance);
       }
@@ -113,7 +113,7 @@ describe.each(PAIRS)(
         const chunk = Array.from({ length: B * T }, (_, i) => Math.floor(i / T) * sequence + at + (i % T));
         const given = { [`ids${T}`]: chunk.map((row) => ids[row]), position: at };
         await program.run(T === CHUNK ? "prefill" : "decode", given);
-        compared += compareRows(chunk, program.read(`logits${T}`));
+        compared += compareRows(chunk, await program.read(`logits${T}`));
         at += T;
       }
       expect(compared).toBe(fixture.integers("logit_rows").length);

@@ -29,11 +29,11 @@ describe.each(pairsOf(FIXTURES, 4, 2))("$fixture on $on", { timeout: SLOW_BUILD 
     for (let step = 0; step < 20; step++) {
       const { ids, targets } = batchOf(fixture, step);
       await program.run("firstGradient", { ids, targets });
-      expect(program.read("loss")[0]).toBeCloseTo(fixture.floats("losses")[step], 3);
+      expect((await program.read("loss"))[0]).toBeCloseTo(fixture.floats("losses")[step], 3);
       await program.run("update", adamwScalars(step + 1, fixture.floats("learning_rates")[step], fixture.optimizer));
       const norm = fixture.floats("gradient_norms")[step];
       expect(norm).toBeGreaterThan(fixture.optimizer.clip);
-      expect(Math.abs(program.read("gradient_norm")[0] / norm - 1)).toBeLessThan(1e-4);
+      expect(Math.abs((await program.read("gradient_norm"))[0] / norm - 1)).toBeLessThan(1e-4);
     }
     for (const key of parameters) {
       const [moment1, moment2] = momentNames(key);
@@ -42,7 +42,7 @@ describe.each(pairsOf(FIXTURES, 4, 2))("$fixture on $on", { timeout: SLOW_BUILD 
         [moment1, moment1],
         [moment2, moment2],
       ]) {
-        const [got, want] = [program.read(own), fixture.floats(theirs)];
+        const [got, want] = [await program.read(own), fixture.floats(theirs)];
         expect(relativeDifference(comparable(key, got), comparable(key, want)), own).toBeLessThan(1e-4);
       }
     }
@@ -61,7 +61,7 @@ describe.each(TARGETS)("$name", { timeout: SLOW_BUILD }, ({ options }) => {
     const gradientAfter = async (entry: string, step: number) => {
       const { ids, targets } = batchOf(fixture, step);
       await program.run(entry, { ids, targets });
-      return program.read(`gradient.${key}`);
+      return await program.read(`gradient.${key}`);
     };
     const other = await gradientAfter("firstGradient", 1);
     const first = await gradientAfter("firstGradient", 0);

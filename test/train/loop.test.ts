@@ -39,7 +39,8 @@ function idleProgram(milliseconds: number, lossAt: (run: number) => number, aske
       clock += milliseconds;
       await Promise.resolve();
     },
-    read: (name: string) => (name === "token_losses" ? new Float32Array(8).fill(1) : Float32Array.of(lossAt(runs))),
+    read: async (name: string) =>
+      name === "token_losses" ? new Float32Array(8).fill(1) : Float32Array.of(lossAt(runs)),
   } as unknown as Program;
 }
 

@@ -39,16 +39,16 @@ describe.each(PAIRS)("$fixture on $on", { timeout: SLOW_BUILD }, ({ fixture: nam
       const { ids, targets } = batchOf(fixture, step);
       const scalars = muonScalars(step + 1, fixture.floats("learning_rates")[step], options);
       await program.run("step", { ids, targets, ...scalars });
-      expect(program.read("loss")[0]).toBeCloseTo(fixture.floats("muon.losses")[step], 3);
+      expect((await program.read("loss"))[0]).toBeCloseTo(fixture.floats("muon.losses")[step], 3);
       const norm = fixture.floats("muon.gradient_norms")[step];
       expect(norm).toBeGreaterThan(options.adamw.clip);
-      expect(Math.abs(program.read("norm")[0] / norm - 1)).toBeLessThan(1e-4);
+      expect(Math.abs((await program.read("norm"))[0] / norm - 1)).toBeLessThan(1e-4);
     }
     for (const parameter of parameters) {
       const key = parameter.name;
       const states = muonStateNames(key, parameter).map((state) => [state, `muon.${state}`]);
       for (const [own, theirs] of [[key, `muon.after.${key}`], ...states]) {
-        const [got, want] = [program.read(own), fixture.floats(theirs)];
+        const [got, want] = [await program.read(own), fixture.floats(theirs)];
         expect(relativeDifference(comparable(key, got), comparable(key, want)), own).toBeLessThan(1e-4);
       }
     }

@@ -18,10 +18,10 @@ describe("recomputation", { timeout: SLOW_BUILD }, () => {
         for (const parameter of parametersOf(model)) program.write(parameter.name, initialValues(parameter, 1));
         await program.run("firstGradient", { ids, targets });
         const names = parametersOf(model).map(({ name }) => name);
-        const gradients = names.map((name) => program.read(`gradient.${name}`));
-        const loss = program.read("loss")[0];
+        const gradients = await Promise.all(names.map((name) => program.read(`gradient.${name}`)));
+        const loss = (await program.read("loss"))[0];
         await program.run("update", adamwScalars(1, 0.01, ADAMW_DEFAULTS));
-        const weights = names.map((name) => program.read(name));
+        const weights = await Promise.all(names.map((name) => program.read(name)));
         const bytes = program.plan.arenaBytes - program.plan.stateBytes;
         program.dispose();
         return { loss, gradients, weights, bytes };

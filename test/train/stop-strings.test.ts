@@ -23,6 +23,12 @@ describe("stopFinder", () => {
     );
   });
 
+  it("waits for a longer stop string that began before a shorter one", () => {
+    expect(streamed(["x\n", "\u{1f600}", "\n\u{1f600}\n\u{1f600}"], ["\n", "x\n\u{1f600}"])).toBe("");
+    expect(streamed(["ab", "b"], ["abb", "b"])).toBe("");
+    expect(streamed(["ab", "c"], ["abb", "b"])).toBe("a");
+  });
+
   it("holds back no more than what may begin a stop string", () => {
     const finder = stopFinder(["END", "NO"]);
     expect(finder.push("an E")).toBe("an ");

@@ -164,9 +164,11 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
       last = result.catch(() => {});
       return result;
     },
-    read(name) {
+    async read(name) {
       open();
       const { type } = slotOf(slots, name);
+      await last;
+      open();
       return numbersOf(viewOfSlot(name, type), type.dtype);
     },
     write,

@@ -83,7 +83,7 @@ export function compileReference(entries: Entries, precision: Precision = "fp32"
       for (const [name, tensor] of Object.entries(entry.outputs)) memory.set(name, lookUp(tensor).data.slice());
       for (const [name, data] of assigned) memory.set(name, data);
     },
-    read: (name) => Float32Array.from(readExact(name)),
+    read: async (name) => Float32Array.from(readExact(name)),
     readExact,
     write,
     dispose: () => memory.clear(),

@@ -80,7 +80,7 @@ export async function benchmarkShakespeare(options: ShakespeareOptions): Promise
         await gradient;
         await program.run("update", adamwScalars(step + 1, learningRateAt(step, steps, SCHEDULE), OPTIMIZER));
         if (step % 50 === 49 || step === steps - 1) {
-          const note = `seed ${seed} of ${seeds}, loss ${program.read("loss")[0].toFixed(3)}`;
+          const note = `seed ${seed} of ${seeds}, loss ${(await program.read("loss"))[0].toFixed(3)}`;
           onProgress?.({
             task: "train",
             done: (seed - 1) * steps + step + 1,

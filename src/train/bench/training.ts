@@ -69,7 +69,7 @@ export async function benchmarkTraining(options: TrainingBenchOptions): Promise<
       const { ids, targets } = await loader.load(step);
       await program.run("firstGradient", { ids, targets });
       await program.run("update", adamwScalars(step + 1, RATE, ADAMW_DEFAULTS));
-      losses.push(program.read("loss")[0]);
+      losses.push((await program.read("loss"))[0]);
       if (step >= WARMUP) seconds.push((performance.now() - start) / 1000);
       onProgress?.({ task: "train", done: step + 1, total: WARMUP + steps, unit: "step" });
     }
