@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Files that build much. In a fresh clone, where no times are known, one of them could be last, and the other cores idle. */
-const LONG = /test.(backends.operations|kernels|train.(recompute|pretrain|kill|adamw|plan|bench|muon))\.test\.ts$/;
+const LONG = /test.(backends.operations|commands.outputs|fuzz.fuzz|kernels|train.(recompute|pretrain|kill|adamw|plan|bench|muon))\.test\.ts$/;
 
 class LongOnesFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
