@@ -153,7 +153,15 @@ async function* linesOf(file: OpenFile, options: ReadOptions): AsyncGenerator<Li
   let lineStart = from;
   for await (const chunk of source) {
     let at = 0;
-    for (let stop = chunk.indexOf(10); stop >= 0; stop = chunk.indexOf(10, at)) {
+    for (;;) {
+      // A small packed file may hold a billion empty lines.
+      if (begun && length === 0 && chunk[at] === 10) {
+        while (chunk[at] === 10) at += 1;
+        lineStart = position + at;
+        if (lineStart >= end) return;
+      }
+      const stop = chunk.indexOf(10, at);
+      if (stop < 0) break;
       const rest = chunk.subarray(at, stop);
       if (!begun) begun = true;
       else if (length + rest.length > largest) tooLong(lineStart);

@@ -231,7 +231,8 @@ export class Fetcher {
     const [client, raw] = [this.#client, this.#raw];
     this.#client = null;
     this.#raw = null;
-    raw?.destroy();
+    // With an error: undici takes a plain end for the end of an answer without a length, of a request that is aborted by then.
+    raw?.destroy(new Error("closed"));
     await client?.destroy();
   }
 }

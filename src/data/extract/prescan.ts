@@ -6,6 +6,8 @@ import { encodingOf } from "./decode.js";
 
 /** Bytes that the standard scans. A `<meta>` behind them counts too, as it does once a browser has parsed so far. */
 const SCANNED = 1024;
+/** A page has some tens; looking up a charset that does not exist takes long. */
+const MOST_METAS = 2000;
 /** What holds text and no elements: a `<meta>` in it, where only parsing would come, declares nothing. */
 const RAW = /^(?:script|style|textarea|title|xmp|iframe|noembed|noframes)$/;
 
@@ -14,6 +16,7 @@ export function declaredEncoding(page: string): string | undefined {
   if (page.startsWith("<\0?\0x\0")) return "utf-16le";
   if (page.startsWith("\0<\0?\0x")) return "utf-16be";
   let rawEnd = 0;
+  let metas = 0;
   for (let at = page.indexOf("<"); at >= 0; at = page.indexOf("<", at)) {
     if (at >= SCANNED && at < rawEnd) at = rawEnd;
     if (page.startsWith("<!--", at)) {
@@ -30,6 +33,7 @@ export function declaredEncoding(page: string): string | undefined {
       if (name === "meta" && !isEnd && page[nameEnd] !== ">") {
         const found = encodingOfMeta(attributes);
         if (found !== undefined) return found;
+        if (++metas > MOST_METAS) break;
       } else if (!isEnd && at > rawEnd && RAW.test(name)) rawEnd = closing(page, at, name);
     } else if (/[!/?]/.test(page[at + 1] ?? "")) {
       const end = page.indexOf(">", at);

@@ -3,6 +3,8 @@
  * at some 380 bytes at a time, so they are shown to it piece by piece, until two pieces agree clearly.
  */
 
+import { QuernError } from "../../errors.js";
+import { nearest, show } from "../../options.js";
 import { type EldScores, loadEld } from "./eld-scores.js";
 import { drop, KEEP, type Step, type Verdict } from "./filter.js";
 import { stepOptions } from "./step-options.js";
@@ -89,7 +91,21 @@ export function language(given: LanguageOptions = {}): Step {
   return {
     name: "language",
     settings: { keep, minScore, trustDeclared },
-    prepare: loadLanguages,
+    async prepare() {
+      await loadLanguages();
+      // A code that is never found would drop every document of its language.
+      const known = ["und", ...(eld?.languages ?? [])];
+      const unknown = trustDeclared ? undefined : keep.find((code) => !known.includes(code));
+      if (unknown === undefined) return;
+      const near = nearest(unknown, known);
+      const hint = near === undefined ? "" : `; did you mean ${near}?`;
+      throw new QuernError(
+        `the step language never finds ${show(unknown)}; it tells languages by their ISO 639-1 codes${hint}`,
+        {
+          exitCode: 2,
+        },
+      );
+    },
     judge(document) {
       if (trustDeclared && document.language !== undefined) return judgeLanguage(document.language, 1);
       const found = detectLanguage(document.passage.text);

@@ -160,6 +160,12 @@ describe("decodePage", () => {
     expect(decodePage(bytes).text.normalize("NFC")).toBe(text.normalize("NFC"));
   });
 
+  it("looks at a bounded number of charsets that do not exist", () => {
+    const tail = `<meta charset=koi8-r>${"x".repeat(10)}`;
+    expect(decodePage(Buffer.from("<meta charset=x>".repeat(1000) + tail)).charset).toBe("koi8-r");
+    expect(decodePage(Buffer.from("<meta charset=x>".repeat(100_000) + tail)).charset).toBe("utf-8");
+  });
+
   it("reads hostile markup in linear time", () => {
     for (const piece of ["<", "<a ", "<meta ", "<!--", '<a b="', "<script>", "<meta charset=x "]) {
       const start = process.cpuUsage();
