@@ -4,8 +4,8 @@
  */
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { link, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { readFileSync, readlinkSync } from "node:fs";
+import { type FileHandle, link, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
@@ -18,6 +18,10 @@ const schema = z.object({
   host: z.string(),
   /** Differs for each lock. */
   token: z.string(),
+  /** In whose numbering `pid` is: containers on one host have their own. */
+  space: z.string().nullish(),
+  /** Whether the kernel's own lock is held on the file as well, which ends with the process. */
+  guarded: z.boolean().optional(),
 });
 
 export type LockHolder = z.output<typeof schema>;
@@ -39,11 +43,11 @@ export interface Lock {
  */
 export async function takeLock(path: string): Promise<Lock | LockHolder> {
   const started = startOf(process.pid);
-  const own = { pid: process.pid, started, host: hostname(), token: randomBytes(8).toString("hex") };
+  const token = randomBytes(8).toString("hex");
+  const own = { pid: process.pid, started, host: hostname(), token, space: pidSpace() };
   for (;;) {
     try {
-      await writeFile(path, JSON.stringify(own), { flag: "wx" });
-      return keep(path, own);
+      return await create(path, own);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }
@@ -58,10 +62,22 @@ export async function takeLock(path: string): Promise<Lock | LockHolder> {
 
 export const isHolder = (result: Lock | LockHolder): result is LockHolder => "pid" in result;
 
-function keep(path: string, own: LockHolder): Lock {
+async function create(path: string, own: LockHolder): Promise<Lock> {
+  const handle = await open(path, "wx");
+  try {
+    await handle.writeFile(JSON.stringify({ ...own, guarded: (await guard(handle)) === true }));
+  } catch (error) {
+    await handle.close();
+    await rm(path, { force: true });
+    throw error;
+  }
+  return keep(path, own, handle);
+}
+
+function keep(path: string, own: LockHolder, handle: FileHandle): Lock {
   const beat = setInterval(() => {
     const now = new Date();
-    utimes(path, now, now).catch(() => {});
+    handle.utimes(now, now).catch(() => {});
   }, BEAT);
   beat.unref();
   return {
@@ -69,6 +85,7 @@ function keep(path: string, own: LockHolder): Lock {
       clearInterval(beat);
       const found = await readFile(path, "utf8").catch(() => "");
       if (parse(found)?.token === own.token) await rm(path, { force: true });
+      await handle.close();
     },
   };
 }
@@ -95,7 +112,18 @@ function parse(text: string): LockHolder | undefined {
 }
 
 async function isHeld(holder: LockHolder, path: string): Promise<boolean> {
-  if (holder.host !== hostname()) return (await ageOf(path)) < ABANDONED;
+  const space = pidSpace();
+  if (holder.host !== hostname() || (holder.space ?? space) !== space) {
+    // Its number says nothing here. The kernel knows, where it is the same one.
+    const boot = startOf(process.pid)?.split(" ")[0];
+    if (holder.guarded && boot !== undefined && holder.started?.split(" ")[0] === boot) {
+      const handle = await open(path, "r").catch(() => undefined);
+      const free = handle && (await guard(handle));
+      await handle?.close();
+      if (free !== undefined) return !free;
+    }
+    return (await ageOf(path)) < ABANDONED;
+  }
   if (!isRunning(holder.pid)) return false;
   const started = startOf(holder.pid);
   return started === null || holder.started === null || started === holder.started;
@@ -113,6 +141,33 @@ function isRunning(pid: number): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/**
+ * Takes the kernel's lock on an open file (Linux, flock(2)) until it is closed. False where another process has it,
+ * undefined where the system or the file system has no such locks.
+ */
+async function guard(handle: FileHandle): Promise<boolean | undefined> {
+  if (process.platform !== "linux") return undefined;
+  try {
+    const { default: koffi } = await import("koffi");
+    if (koffi.load(null).func("int flock(int file, int operation)")(handle.fd, LOCK_EX | LOCK_NB) === 0) return true;
+    return koffi.errno() === EWOULDBLOCK ? false : undefined;
+  } catch {
+    return undefined;
+  }
+}
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const EWOULDBLOCK = 11;
+
+/** The numbering of processes that this one lives in; null where there is one only, or it cannot be told. */
+function pidSpace(): string | null {
+  try {
+    return process.platform === "linux" ? readlinkSync("/proc/self/ns/pid") : null;
+  } catch {
+    return null;
   }
 }
 

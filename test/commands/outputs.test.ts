@@ -188,6 +188,24 @@ it("puts no shards into the folder of their tokenizer", async () => {
   }
 });
 
+it.runIf(process.platform === "linux")("knows whether a process of another container still writes", async () => {
+  const out = join(base, "container");
+  const layout = { writes: () => true };
+  const request = { verb: "x", out, inputs: [], layout };
+  const claim = await claimOutput(request);
+  const lock = join(out, ".quern.lock");
+  const held = JSON.parse(readFileSync(lock, "utf8"));
+  // The same lock as one sees it from another container: neither the number nor perhaps the host's name is known there.
+  for (const seen of [{ space: "pid:[1]" }, { host: "elsewhere" }]) {
+    writeFileSync(lock, JSON.stringify({ ...held, pid: 1, token: "0", ...seen }));
+    if (held.guarded) await expect(claimOutput(request)).rejects.toThrow(/is being written by process 1/);
+  }
+  await claim.release();
+  expect(existsSync(lock)).toBe(true); // its text is not the holder's
+  // Its process is gone now, and the kernel's lock with it.
+  if (held.guarded) await (await claimOutput(request)).release();
+});
+
 it("leaves no folder where nothing was written", async () => {
   for (const layout of [{ writes: () => true }, undefined]) {
     const claim = await claimOutput({ verb: "x", out: join(base, "new/deep/out"), inputs: [], layout });
