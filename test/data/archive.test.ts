@@ -130,6 +130,11 @@ describe("web archives", () => {
       frames,
     ]);
     expect((await records(dictionary)).lost).toEqual({ "zstd with a dictionary": 1 });
+    const skipped = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 7]);
+    const many = Buffer.concat([Buffer.alloc(900_000, skipped), frames, Buffer.alloc(9000, skipped), frames]);
+    const after = await records(many);
+    expect(after.lost).toEqual({});
+    expect(urls(after.found)).toEqual([1, 2, 1, 2].map((i) => `http://z.test/${i}`));
   });
 
   it("streams what is packed as one and larger than a record may be, up to where it is cut", async () => {

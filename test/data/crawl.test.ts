@@ -246,6 +246,8 @@ describe("the parts of a crawl", () => {
     expect([links, base, [...directives]]).toEqual([["x"], "/b/", ["noindex", "max-snippet:5"]]);
     expect(directivesOf("googlebot: noindex")).toEqual([]);
     expect(directivesOf("googlebot: noindex\nquern: noai\nnofollow")).toEqual(["noai", "nofollow"]);
+    expect(directivesOf("googlebot: nofollow, quern: noindex; noai, other: nofollow")).toEqual(["noindex", "noai"]);
+    expect(directivesOf("unavailable_after: 25 Jun 2030 15:00:00 PST, noindex")).toContain("noindex");
     expect(directivesOf("none")).toEqual(["none", "noindex", "nofollow"]);
     const robots = robotsFrom("http://a.test/robots.txt", 200, "User-agent: quern\nCrawl-delay: 5\nDisallow: /x\n");
     expect([robots.allows("http://a.test/x/1"), robots.allows("http://a.test/y"), robots.delay]).toEqual([
@@ -260,6 +262,10 @@ describe("the parts of a crawl", () => {
     const map =
       "<urlset><url><loc> http://a.test/1?a=1&amp;b=2 </loc></url><url><loc><![CDATA[http://a.test/2]]></loc></url></urlset>";
     expect(readSitemap(map).pages).toEqual(["http://a.test/1?a=1&b=2", "http://a.test/2"]);
+    const prefixed =
+      "<s:urlset xmlns:s='x'><s:url><i:image><i:loc>http://a.test/i</i:loc></i:image><s:loc>http://a.test/1</s:loc></s:url></s:urlset>";
+    expect(readSitemap(prefixed).pages).toEqual(["http://a.test/1"]);
+    expect(readLinks('<link rel="Next" href="/2">').links).toEqual(["/2"]);
     expect(readSitemap("http://a.test/1\nnot an address\n").pages).toEqual(["http://a.test/1"]);
   });
 });

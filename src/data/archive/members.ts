@@ -90,10 +90,16 @@ export function unzstdMember(window: Buffer, limit: number): Member {
   if (window.length < 9) return "more";
   const magic = window.readUInt32LE();
   if (isSkippable(magic)) {
-    const length = 8 + window.readUInt32LE(4);
     // A dictionary for all frames lies in the first one (the WARC zstd proposal); fzstd takes none.
     if (window.length >= 12 && window.readUInt32LE(8) === 0xec30a437) return { problem: "zstd with a dictionary" };
-    return window.length < length ? "more" : { bytes: Buffer.alloc(0), length };
+    // All that follow at once: a file may be full of them.
+    let length = 0;
+    while (window.length >= length + 8 && isSkippable(window.readUInt32LE(length))) {
+      const next = length + 8 + window.readUInt32LE(length + 4);
+      if (next > window.length) break;
+      length = next;
+    }
+    return length === 0 ? "more" : { bytes: Buffer.alloc(0), length };
   }
   if (magic !== ZSTD_MAGIC) return { problem: "no zstd frame" };
   const length = zstdFrameLength(window);

@@ -31,7 +31,7 @@ export function readLinks(html: string, most = 5000): PageLinks {
           if (directives.size < MOST_DIRECTIVES) directives.add(directive);
         }
       } else if (
-        (name === "a" || name === "area" || (name === "link" && /\b(next|prev|alternate)\b/.test(rel))) &&
+        (name === "a" || name === "area" || (name === "link" && /\b(next|prev|alternate)\b/i.test(rel))) &&
         href !== undefined &&
         links.length < most &&
         !/\b(nofollow|ugc|sponsored)\b/i.test(rel)
@@ -111,13 +111,15 @@ export function directivesOf(text: string): string[] {
 }
 
 function directivesOfLine(text: string): string[] {
-  // X-Robots-Tag may begin with the name of another crawler, for whom the rest is.
-  const [, agent, rest] = /^\s*([\w-]+):(.*)$/s.exec(text) ?? [];
-  if (agent !== undefined && !ROBOTS.test(agent) && !/^(unavailable_after|max-\w+)/i.test(agent)) return [];
-  const words = (rest ?? text)
-    .toLowerCase()
-    .split(/[\s,]+/)
-    .filter((word) => word !== "");
+  const words: string[] = [];
+  let isOurs = true;
+  for (const part of text.toLowerCase().split(/[,;]/)) {
+    // X-Robots-Tag may name a crawler, for whom that is which follows.
+    const [, agent, rest] = /^\s*([\w-]+)\s*:(.*)$/s.exec(part) ?? [];
+    const isAgent = agent !== undefined && !/^(unavailable_after|max-\w+)/.test(agent);
+    if (isAgent) isOurs = ROBOTS.test(agent);
+    if (isOurs) words.push(...(isAgent ? rest : part).split(/\s+/).filter((word) => word !== ""));
+  }
   return words.includes("none") ? [...words, "noindex", "nofollow"] : words;
 }
 
@@ -136,18 +138,21 @@ export function readSitemap(text: string, most = 50_000): Sitemap {
     }
     return { pages, sitemaps };
   }
+  // Its elements may have a prefix; those with another are about images and the like.
+  const prefix = /<([\w.-]{1,8}:)?(?:urlset|sitemapindex)[\s>]/.exec(text.slice(0, 10_000))?.[1] ?? "";
   let inside: "url" | "sitemap" | null = null;
   let location: string | null = null;
   scan(text, true, {
     onopentag(name) {
-      if (name === "url" || name === "sitemap") inside = name;
-      else if (name === "loc") location = "";
+      if (name === `${prefix}url`) inside = "url";
+      else if (name === `${prefix}sitemap`) inside = "sitemap";
+      else if (name === `${prefix}loc`) location = "";
     },
     ontext(data) {
       if (location !== null && location.length < LONGEST_VALUE) location += data.slice(0, LONGEST_VALUE);
     },
     onclosetag(name) {
-      if (name !== "loc") return;
+      if (name !== `${prefix}loc`) return;
       if (location !== null && pages.length + sitemaps.length < most) {
         (inside === "sitemap" ? sitemaps : pages).push(location.trim());
       }
