@@ -104,7 +104,7 @@ export function slotsOf(entries: Entries): Map<string, Slot> {
 export interface GivenInputs {
   /** Notes that a slot was written. */
   add(name: string): void;
-  /** @throws QuernError for an entry with inputs that were never given */
+  /** @throws QuernError for an entry that is not there, or with inputs that were never given */
   check(entry: string): void;
 }
 
@@ -115,6 +115,9 @@ export function givenInputs(entries: Entries): GivenInputs {
   return {
     add: (name) => void given.add(name),
     check(entry) {
+      if (!Object.hasOwn(entries, entry)) {
+        throw new QuernError(`the program has no entry "${entry}"; it has ${Object.keys(entries).join(", ")}`);
+      }
       const inputs =
         waiting.get(entry) ?? nodesOf(entries[entry]).flatMap((node) => (isOp(node, "input") ? [nameOf(node)] : []));
       const missing = [...new Set(inputs)].filter((name) => !given.has(name));
@@ -148,6 +151,11 @@ export function fill(target: Stored | Float64Array, name: string, type: TensorTy
     if (size !== 1) throw new ShapeError(`"${name}" takes ${size} values, not one number`);
     fill(target, name, type, [data]);
     return;
+  }
+  if (!ArrayBuffer.isView(data)) {
+    const list: readonly unknown[] = typeof data === "string" ? [data] : Array.from(data);
+    const wrong = list.findIndex((value) => typeof value !== "number");
+    if (wrong >= 0) throw new ShapeError(`"${name}" (${type.shape}) takes numbers, not ${typeof list[wrong]}`);
   }
   if (data.length !== size) throw new ShapeError(`"${name}" (${type.shape}) takes ${size} values, not ${data.length}`);
   const { dtype } = type;

@@ -254,7 +254,9 @@ function readGpt2(fields: Fields, path: string): ModelConfig {
 function readRotary(family: RotaryConfig["family"], fields: Fields, path: string): RotaryConfig {
   const number = numberReader(fields, path, family);
   const isOn = switchReader(fields, path);
-  if ((fields.hidden_act ?? "silu") !== "silu") refuse(path, `the activation ${shown(fields.hidden_act)}`);
+  // The two names of one function.
+  if (!["silu", "swish"].includes(String(fields.hidden_act ?? "silu")))
+    refuse(path, `the activation ${shown(fields.hidden_act)}`);
   if (isOn("use_sliding_window", false)) refuse(path, "attention in a sliding window (use_sliding_window)");
   const types = [fields.layer_types ?? []].flat();
   const other = types.find((type) => type !== "full_attention");

@@ -70,6 +70,11 @@ describe("config.json", () => {
     });
   });
 
+  it("reads the other name of the activation", () => {
+    const json = toHuggingFaceConfig(defineModel(sizes), 7);
+    expect(fromHuggingFaceConfig({ ...json, hidden_act: "swish" }, "x")).toEqual(fromHuggingFaceConfig(json, "x"));
+  });
+
   it("reads the first GPT-2's, which leaves much unsaid", () => {
     const { config } = fromHuggingFaceConfig({ model_type: "gpt2", n_layer: 12, n_head: 12, n_embd: 768 }, "x");
     expect(config).toEqual(

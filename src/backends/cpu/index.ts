@@ -129,7 +129,7 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
   let last: Promise<void> = Promise.resolve();
   let closed = false;
   const open = () => {
-    if (closed) throw new Error("the program was disposed of");
+    if (closed) throw new QuernError("the program was disposed of, and cannot be used any more");
   };
   const write = (name: string, data: Written) => {
     open();
@@ -153,13 +153,11 @@ export async function compileCpu(entries: Entries, options: CpuOptions): Promise
       source: built.source,
     },
     run(entry: string, values: Values = {}) {
-      const number = entryNumbers.get(entry);
-      if (number === undefined) throw new Error(`the program has no entry "${entry}"`);
       const result = last.then(() => {
         for (const [name, data] of Object.entries(values)) write(name, data);
         given.check(entry);
         open();
-        return image.run(number);
+        return image.run(entryNumbers.get(entry) as number);
       });
       last = result.catch(() => {});
       return result;

@@ -59,10 +59,9 @@ export function compileReference(entries: Entries, precision: Precision = "fp32"
       cached: false,
     },
     async run(entryName: string, values: Values = {}) {
-      const entry = entries[entryName];
-      if (!entry) throw new Error(`the program has no entry "${entryName}"`);
       for (const [name, data] of Object.entries(values)) write(name, data);
       given.check(entryName);
+      const entry = entries[entryName];
       const results = new Map<string, Value>();
       const lookUp = (tensor: Tensor) => results.get(tensorKey(tensor)) as Value;
       for (const node of nodesOf(entry)) {
