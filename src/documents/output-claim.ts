@@ -195,9 +195,13 @@ async function claimFolder(request: OutputRequest, layout: OutputLayout): Promis
       await removeLeftoversOf(folder, isOurs);
       const known = record.state === "finished" && !resume ? new Set(record.files) : undefined;
       const ours = await filesOf(folder, layout, known, verb);
-      // Nodes of a cluster may still be at work for the call that was killed.
-      const left = ours.filter((path) => path.split("/").some(isLeftover) && !/(^|\/)cluster\//.test(path));
-      await removeFiles(folder, left);
+      // Nodes of a cluster may still be writing for the call that was killed; its executor cleans up when they have ended.
+      if (!ours.some((path) => /(^|\/)cluster\//.test(path))) {
+        await removeFiles(
+          folder,
+          ours.filter((path) => path.split("/").some(isLeftover)),
+        );
+      }
       if (force && replace === "remove") {
         // Before the first file goes: a kill in between leaves an unfinished output, not half of a finished one.
         await write("unfinished", []);
