@@ -1,4 +1,5 @@
 import { crawlOptions } from "../data/crawl/crawl-options.js";
+import { QuernError } from "../errors.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
@@ -21,6 +22,11 @@ export default defineCommand({
       print(`${String(result.waiting).padStart(8)}  found and not tried; the same command resumes`);
     if (result.damagedLines > 0)
       print(`${String(result.damagedLines).padStart(8)}  damaged lines in the log of an earlier run, passed by`);
-    return result;
+    if (result.pages === 0 && !signal.aborted) {
+      const why = outcomes.map(([outcome, count]) => `${count} ${outcome}`).join(", ");
+      throw new QuernError(`no page was kept${why === "" ? "" : `: ${why}`}; the same command tries again`);
+    }
+    const skipped = Object.fromEntries(outcomes.filter(([outcome]) => !outcome.startsWith("kept")));
+    return { ...result, read: { files: 0, documents: result.pages, rows: 0 }, skipped };
   },
 });
