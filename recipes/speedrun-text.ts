@@ -85,8 +85,8 @@ export interface SpeedrunCorpus {
 }
 
 /**
- * Raw documents to `<folder>/corpus`, as `quern data corpus` makes one: cleaned, without duplicates and without mail that a
- * judge takes for spam, and without what the held-out text has as well. `<folder>/raw` is what the documents point back to.
+ * Makes a corpus in `<folder>/corpus`, as `quern data corpus` does: cleans and deduplicates the documents, drops spam by a
+ * classifier trained first, and removes overlaps with the held-out text. The documents' origins point into `<folder>/raw`.
  */
 export async function makeSpeedrunCorpus(
   documents: readonly Document[],

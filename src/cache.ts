@@ -40,8 +40,8 @@ export async function inspectCache(part?: string): Promise<CacheContents> {
 }
 
 /**
- * Removes one part of the cache, or all of it, and tells what is gone. Only what Quern put there goes. A program that is
- * running keeps what it has loaded.
+ * Clears one part of the cache, or every part, and returns what it removed. Files that Quern did not write stay. A running
+ * program keeps what it has loaded.
  * @throws QuernError for a part that is not there, or a folder that Quern did not make
  */
 export async function clearCache(part?: string): Promise<CacheContents> {

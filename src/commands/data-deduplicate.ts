@@ -1,4 +1,4 @@
-import { deduplicateFlags } from "../data/deduplicate/deduplicate-options.js";
+import { deduplicateExecutor, deduplicateFlags, deduplicateOptions } from "../data/deduplicate/deduplicate-options.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
@@ -13,28 +13,10 @@ export default defineCommand({
     "quern data deduplicate unique/documents --out spans --by substring --length 100 --mark",
     "quern data deduplicate clean/documents --out unique --by near --executor slurm --partition cpu --memory 2G",
   ],
-  async run(
-    {
-      inputs,
-      out,
-      force,
-      by,
-      mark,
-      keep,
-      bands,
-      rows,
-      ngram,
-      sentences,
-      length,
-      tokenizer,
-      part,
-      workers,
-      textField,
-      strict,
-      ...executor
-    },
-    { signal, onProgress, print, log, named },
-  ) {
+  async run(options, { signal, onProgress, print, log, named }) {
+    // Each schema drops the keys of the other.
+    const [own, executor] = [deduplicateOptions.parse(options), deduplicateExecutor.parse(options)];
+    const { inputs, out, by, mark, bands, rows } = own;
     const { nothingRead, readLines } = await import("../documents/index.js");
     const { bandProbability, deduplicate } = await import("../data/deduplicate/deduplicate.js");
     const { checkExecutor } = await import("../data/executors/executor-options.js");
@@ -45,24 +27,7 @@ export default defineCommand({
       print(`${bands} bands of ${rows}: documents of similarity … are found with probability: ${curve}`);
     }
     const result = await deduplicate({
-      ...{
-        inputs,
-        out,
-        force,
-        by,
-        mark,
-        keep,
-        bands,
-        rows,
-        ngram,
-        sentences,
-        length,
-        tokenizer,
-        part,
-        workers,
-        textField,
-        strict,
-      },
+      ...own,
       executor,
       signal,
       onProgress,

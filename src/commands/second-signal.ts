@@ -1,7 +1,7 @@
 /**
- * @file The second Ctrl-C. Signals reach JavaScript through the event loop, so a loop that never returns to it hears none,
- * and Node has no thread that could listen instead. So the system itself is asked: SA_RESETHAND (POSIX.1-2017, sigaction)
- * takes a signal's handler away as it is first called, and the next one ends the process whatever it is doing.
+ * @file The second Ctrl-C. Node delivers signals through the event loop, so a synchronous loop blocks them, and worker
+ * threads cannot listen. SA_RESETHAND (POSIX.1-2017, sigaction) makes the kernel drop the handler when it is first called:
+ * the next signal ends the process, whatever it is doing.
  */
 
 /** Where `struct sigaction` keeps its flags, in bytes, and the flag, by `process.platform`; 64-bit systems. */

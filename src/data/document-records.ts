@@ -17,10 +17,10 @@ import {
   type ReadLog,
   readBytes,
   readParquetRows,
-  type Skip,
   skipDamage,
   skipFile,
   textOf,
+  untilDamage,
   wrongBytes,
 } from "../documents/index.js";
 import type { Page } from "./page.js";
@@ -144,7 +144,8 @@ async function* linesOf(file: OpenFile, options: ReadOptions): AsyncGenerator<Li
   const end = range?.end ?? Number.POSITIVE_INFINITY;
   // Behind damage, the line that it cuts is none.
   const state = { isDamaged: false };
-  const unpacked = () => untilDamage(file, readBytes(path, compression, signal), log.skip, signal, state);
+  const unpacked = () =>
+    untilDamage(file.location, file, readBytes(path, compression, signal), log.skip, signal, state);
   const source = plain ? chunksOf(path, from) : format === "json" ? asJsonLines(unpacked()) : unpacked();
   let position = from;
   let begun = from === 0;
@@ -181,23 +182,6 @@ async function* linesOf(file: OpenFile, options: ReadOptions): AsyncGenerator<Li
   if (!begun || length === 0 || state.isDamaged) return;
   if (length > largest) tooLong(lineStart);
   else yield { bytes: Buffer.concat(parts), offset: lineStart };
-}
-
-/** The bytes that come before damage, of which `skip` hears. */
-async function* untilDamage(
-  file: OpenFile,
-  bytes: AsyncIterable<Buffer>,
-  skip: Skip,
-  signal: AbortSignal | undefined,
-  state: { isDamaged: boolean },
-): AsyncGenerator<Buffer> {
-  try {
-    yield* bytes;
-  } catch (error) {
-    signal?.throwIfAborted();
-    state.isDamaged = true;
-    skipFile(file.location, file, error, skip);
-  }
 }
 
 /** Why there is no document. */

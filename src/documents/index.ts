@@ -38,6 +38,7 @@ export {
   readDocuments,
   skipDamage,
   skipFile,
+  untilDamage,
 } from "./read.js";
 export {
   nothingRead,

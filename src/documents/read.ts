@@ -282,7 +282,14 @@ async function* readLines(file: Found, { signal, skip, onOpen, textField }: Cont
   };
   // Behind damage, the line that it cuts is none.
   const state = { isDamaged: false };
-  const source = untilDamage(file, readBytes(file.path, file.compression, signal, onOpen), skip, signal, state);
+  const source = untilDamage(
+    file.path,
+    file,
+    readBytes(file.path, file.compression, signal, onOpen),
+    skip,
+    signal,
+    state,
+  );
   for await (const read of file.format === "json" ? asJsonLines(source) : source) {
     let chunk: Uint8Array = read;
     if (isSkipping) {
@@ -319,9 +326,10 @@ async function* readLines(file: Found, { signal, skip, onOpen, textField }: Cont
   else if (state.isDamaged) yield* wholeLines();
 }
 
-/** The bytes that come before damage, of which `skip` hears. */
-async function* untilDamage(
-  file: Found,
+/** The bytes of a file up to damage, which is reported to `skip` and noted in `state`. */
+export async function* untilDamage(
+  path: string,
+  kind: Parameters<typeof skipFile>[1],
   bytes: AsyncIterable<Buffer>,
   skip: Skip,
   signal: AbortSignal | undefined,
@@ -332,7 +340,7 @@ async function* untilDamage(
   } catch (error) {
     signal?.throwIfAborted();
     state.isDamaged = true;
-    skipFile(file.path, file, error, skip);
+    skipFile(path, kind, error, skip);
   }
 }
 

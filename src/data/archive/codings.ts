@@ -79,7 +79,7 @@ export function decodeContent(body: Buffer, encoding: string, limit: number, fla
     if (decode !== undefined && unpacked.length > 0) unpacked = decode(unpacked, limit, flaws);
     else if (decode === undefined && name !== "" && name !== "identity") unknown = name;
   }
-  // Packed twice, or under a name that is none.
+  // Compressed twice, or under an unknown coding name.
   if ((encoding !== "" || isText) && packingOf(unpacked) === "gzip") unpacked = gunzip(unpacked, limit, flaws);
   else if (isText && looksPacked(unpacked)) unpacked = misnamed(unpacked, limit) ?? unpacked;
   if (unknown === "" || !looksPacked(unpacked)) return unpacked;

@@ -21,7 +21,7 @@ const LOSSES: ReadonlyMap<number, ClassifierLoss> = new Map([
 ]);
 /** Bytes of the longest word. */
 const LONGEST_WORD = 2 ** 20;
-/** What a Huffman code takes for a count that is not known yet. */
+/** The placeholder for counts of tree nodes that are not built yet; larger than any real count. */
 const NO_COUNT = 1e15;
 const within = (value: number, most: number) => value >= 0 && value <= most;
 const LOSS_NUMBERS: Readonly<Record<ClassifierLoss, number>> = { hs: 1, softmax: 3, independent: 4 };

@@ -221,7 +221,7 @@ export async function* wholeLines(path: string, from = 0, to = Number.POSITIVE_I
   }
 }
 
-/** Words of labels are gathered from so many lines at most, spread over the labels. */
+/** The most lines that label statistics are computed from, spread over the labels. */
 const LINES_READ = 100_000;
 
 /** What each label's first lines are made of, a word by how rare it is. */

@@ -84,7 +84,7 @@ export function defineRecipe(recipe: Recipe): Recipe {
 
 const place = (path: readonly PropertyKey[]) => (path.length === 0 ? "it" : path.map(String).join("."));
 
-/** How the recipe splits texts. What a function of the user's throws is told as the recipe's. */
+/** The recipe's own splitters. An error that one throws is reported as the recipe's fault. */
 export function splitterOf({ words, sentences }: Recipe): Partial<Splitter> {
   return { words: guarded("words", words), sentences: guarded("sentences", sentences) };
 }

@@ -450,7 +450,7 @@ class Crawl {
     this.#rest(host, Math.max(Number.isFinite(wait) ? wait : 0, Math.max(0.1, this.#o.delay) * 2 ** (tries - 1)));
   }
 
-  /** @param before what came of the address in an earlier run: the same again is not logged again */
+  /** @param before the outcome of an earlier run; the same outcome is counted but not logged twice */
   async #finish(done: Done, records: readonly Uint8Array[] = [], before?: string): Promise<void> {
     if (done.outcome === before && records.length === 0) this.#count(done);
     else await this.#enqueue([], done, records);

@@ -54,11 +54,14 @@ export const deduplicateOptions = z.object({
   workers: z.int().min(1).max(1024).optional().describe("worker threads; default: all cores").meta({ value: "N" }),
 });
 
-/** Of the command line: also who runs the tasks, which does not change what comes out. */
-export const deduplicateFlags = deduplicateOptions.extend({
+/** Who runs the tasks, which does not change what comes out. */
+export const deduplicateExecutor = z.object({
   ...executorOptions,
   executor: z
     .enum(["local", "slurm"])
     .default("local")
     .describe("who runs the tasks: threads here, or job arrays of Slurm"),
 });
+
+/** The options of the verb. */
+export const deduplicateFlags = deduplicateOptions.extend(deduplicateExecutor.shape);
