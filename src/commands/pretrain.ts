@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { ReadReport } from "../documents/index.js";
 import type { RunPlan } from "../train/index.js";
-import { pretrainOptions } from "../train/pretrain-options.js";
+import { pretrainOptions } from "../train/pretrain/pretrain-options.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({

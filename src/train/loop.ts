@@ -5,13 +5,13 @@
 import type { Program } from "../backends/index.js";
 import { InterruptedError, QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
+import type { Loader } from "./data/loader.js";
 import { type Evaluation, evaluate, type HeldOutText } from "./evaluation.js";
-import type { Loader } from "./loader.js";
-import { optimizerScalars } from "./optimizer.js";
+import { optimizerScalars } from "./optimizer/optimizer.js";
+import { learningRateAt } from "./optimizer/schedule.js";
 import { createWatch, type Deadline, median } from "./pace.js";
-import { endOf, type RunPlan, stepsAt } from "./plan.js";
-import type { MetricsLine } from "./report.js";
-import { learningRateAt } from "./schedule.js";
+import { endOf, type RunPlan, stepsAt } from "./pretrain/plan.js";
+import type { MetricsLine } from "./report/report.js";
 
 export interface TrainOptions {
   readonly program: Program;

@@ -21,9 +21,9 @@ import {
   trainTokenizer,
   writeShardsInto,
 } from "../tokenizer/index.js";
-import { writeHeldOutSources } from "./held-out-sources.js";
-import type { CheckedPretrainOptions } from "./pretrain-options.js";
-import { findModelFolder, runPaths } from "./run-folder.js";
+import { writeHeldOutSources } from "./data/held-out-sources.js";
+import type { CheckedPretrainOptions } from "./pretrain/pretrain-options.js";
+import { findModelFolder, runPaths } from "./run/run-folder.js";
 import { checkFits } from "./text-model.js";
 
 interface Calls {

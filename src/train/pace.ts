@@ -1,7 +1,7 @@
 /** @file How fast a training program runs here, measured before a run is planned, and how a run keeps to it. */
 import type { Program } from "../backends/index.js";
-import type { Loader } from "./loader.js";
-import { type OptimizerOptions, optimizerScalars } from "./optimizer.js";
+import type { Loader } from "./data/loader.js";
+import { type OptimizerOptions, optimizerScalars } from "./optimizer/optimizer.js";
 import type { TrainingShape } from "./training-program.js";
 
 export interface Pace {

@@ -2,7 +2,7 @@
 import { QuernError } from "../errors.js";
 import { type ModelConfig, openModel } from "../model/index.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
-import { findModelFolder } from "./run-folder.js";
+import { findModelFolder } from "./run/run-folder.js";
 
 export interface TextModel {
   readonly folder: string;

@@ -4,7 +4,7 @@
  */
 import { type ModelConfig, type ModelVariables, modelVariables, parametersOf, tokenLosses } from "../model/index.js";
 import { add, type Entry, gradients, input, mean, mul, type Tensor, variable } from "../tensor/index.js";
-import { type OptimizerOptions, optimizerUpdate } from "./optimizer.js";
+import { type OptimizerOptions, optimizerUpdate } from "./optimizer/optimizer.js";
 
 export interface TrainingShape {
   /** B, sequences that go through the model at once. */

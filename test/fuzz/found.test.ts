@@ -9,7 +9,7 @@ import { BenchmarkGrams, clean, readArchive, readFunnel, where } from "../../src
 import { fileError, QuernError } from "../../src/errors.js";
 import { openSealed, sealed } from "../../src/json-file.js";
 import { openShards, trainTokenizer, writeShards } from "../../src/tokenizer/index.js";
-import { rewindMetrics } from "../../src/train/run-folder.js";
+import { rewindMetrics } from "../../src/train/run/run-folder.js";
 
 let folder: string;
 beforeEach(() => {

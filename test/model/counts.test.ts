@@ -10,7 +10,7 @@ import {
   trainingFlopsPerToken,
 } from "../../src/model/index.js";
 import { add, gradients, input, mean, variable } from "../../src/tensor/index.js";
-import { ADAMW_DEFAULTS, adamw } from "../../src/train/adamw.js";
+import { ADAMW_DEFAULTS, adamw } from "../../src/train/optimizer/adamw.js";
 
 const sizes = { layers: 3, width: 48, heads: 6, hidden: 104, vocabSize: 211, sequence: 10 };
 const rotary = { headWidth: 10, keyValueHeads: 2 };

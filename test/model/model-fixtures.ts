@@ -1,8 +1,8 @@
 /** @file The oracle's numbers (test/oracle/model_fixtures.py), opened for tests. */
 import { fileURLToPath } from "node:url";
 import { fromHuggingFaceConfig, type ModelConfig, openSafetensors, parametersOf } from "../../src/model/index.js";
-import type { AdamWOptions } from "../../src/train/adamw.js";
-import type { MuonOptions } from "../../src/train/muon.js";
+import type { AdamWOptions } from "../../src/train/optimizer/adamw.js";
+import type { MuonOptions } from "../../src/train/optimizer/muon.js";
 
 /** Those that differ most come first. */
 export const FIXTURES = [

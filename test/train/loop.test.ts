@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Program } from "../../src/backends/index.js";
 import { defineModel } from "../../src/model/index.js";
 import { createLoader, endOf, type MetricsLine, type RunPlan, train } from "../../src/train/index.js";
-import { chooseSizes, planRun } from "../../src/train/plan.js";
+import { chooseSizes, planRun } from "../../src/train/pretrain/plan.js";
 
 const model = defineModel({ layers: 1, width: 8, heads: 1, vocabSize: 50, sequence: 4 });
 

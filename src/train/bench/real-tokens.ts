@@ -1,6 +1,6 @@
 /** @file Tokens of real text to measure with: random ones cost the same in most kernels, but nothing can be learnt of them. */
 import { type Document, readDocuments, readStarterCorpus } from "../../documents/index.js";
-import type { TokenSource } from "../loader.js";
+import type { TokenSource } from "../data/loader.js";
 import type { Preset } from "./presets.js";
 
 export interface RealTokensOptions {

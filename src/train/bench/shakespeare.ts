@@ -8,11 +8,11 @@ import { compile, type Precision } from "../../backends/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { countParameters, defineModel, initialValues, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
 import type { OnProgress } from "../../progress.js";
-import { ADAMW_DEFAULTS, type AdamWOptions, adamwScalars, momentNames } from "../adamw.js";
+import { createLoader } from "../data/loader.js";
 import { evaluate } from "../evaluation.js";
-import { createLoader } from "../loader.js";
+import { ADAMW_DEFAULTS, type AdamWOptions, adamwScalars, momentNames } from "../optimizer/adamw.js";
+import { learningRateAt } from "../optimizer/schedule.js";
 import { median } from "../pace.js";
-import { learningRateAt } from "../schedule.js";
 import { trainingEntries } from "../training-program.js";
 import { type BenchFigures, figuresOf, peakMemory } from "./figures.js";
 

@@ -2,8 +2,8 @@
 import { compile, type Precision } from "../../backends/index.js";
 import { countParameters, initialise, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
 import type { OnProgress } from "../../progress.js";
-import { ADAMW_DEFAULTS, adamwScalars } from "../adamw.js";
-import { createLoader } from "../loader.js";
+import { createLoader } from "../data/loader.js";
+import { ADAMW_DEFAULTS, adamwScalars } from "../optimizer/adamw.js";
 import { median } from "../pace.js";
 import { trainingEntries } from "../training-program.js";
 import { type BenchFigures, figuresOf, peakMemory } from "./figures.js";

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeReport } from "../../../src/train/index.js";
-import { plannedBefore, readPlanFile } from "../../../src/train/plan-file.js";
-import { readRunRecord, rewindMetrics } from "../../../src/train/run-folder.js";
+import { plannedBefore, readPlanFile } from "../../../src/train/pretrain/plan-file.js";
+import { readRunRecord, rewindMetrics } from "../../../src/train/run/run-folder.js";
 import { type Json, jsonText, mutateBytes, mutateJson, mutateList, several } from "../mutations.js";
 import type { Target } from "../target.js";
 

@@ -1,0 +1,120 @@
+/**
+ * @file Batches out of a text in tokens. Batch number n is a pure function of the seed and n: nothing is kept between
+ * batches, so a run that resumes goes on exactly where it stopped. Each epoch takes every row of its packing (packing.ts)
+ * once, in a new order, or as the text lies.
+ */
+import { QuernError } from "../../errors.js";
+import { randomStream } from "../../model/index.js";
+import { layInOrder, type Packing, packDocuments } from "./packing.js";
+
+/** A text in token ids that is read by ranges. */
+export interface TokenSource {
+  /** How many there are. */
+  readonly tokens: number;
+  /** Where each document ends, behind its end of text; ascending, the last is `tokens`. Without, the text is one document. */
+  readonly documentEnds?: ArrayLike<number>;
+  read(offset: number, length: number): ArrayLike<number> | Promise<ArrayLike<number>>;
+}
+
+export interface Batch {
+  /** (B,T) */
+  readonly ids: Int32Array;
+  /** (B,T), each the token after the one in `ids`. */
+  readonly targets: Int32Array;
+  /** (B,T), a number a piece of a row: tokens of one number belong together. */
+  readonly segments: Int32Array;
+}
+
+/** In which order a run reads its text. */
+export const TEXT_ORDERS = ["shuffled", "given"] as const;
+export type TextOrder = (typeof TEXT_ORDERS)[number];
+
+export interface Loader {
+  /** Rows of an epoch. */
+  readonly rows: number;
+  /** Batch number `index`, from 0. */
+  load(index: number): Promise<Batch>;
+}
+
+export interface LoaderOptions {
+  readonly batch: number;
+  readonly sequence: number;
+  readonly seed: number;
+  /** Shuffled, which is the default, or as the text lies: every epoch the same rows from its beginning on. */
+  readonly order?: TextOrder;
+  /** What stands before the first document, as it ends every other; without, the text's first token is not predicted. */
+  readonly endOfText?: number;
+}
+
+/** Batches of B rows of T tokens. Throws a `QuernError` where the text does not fill one row. */
+export function createLoader(source: TokenSource, options: LoaderOptions): Loader {
+  const { batch, sequence, seed, order = "shuffled", endOfText } = options;
+  if (source.tokens < sequence + 1) {
+    throw new QuernError(
+      `the text has ${source.tokens} tokens and one sequence takes ${sequence + 1}; give more text or a smaller sequence`,
+    );
+  }
+  const { documentEnds = [source.tokens] } = source;
+  const start = endOfText === undefined ? 1 : 0;
+  let packed = { epoch: -1, packing: null as Packing | null };
+  const given = order === "given" ? layInOrder(documentEnds, start, sequence) : null;
+  const packingOf = (epoch: number): Packing => {
+    if (given !== null) return given;
+    if (packed.packing === null || packed.epoch !== epoch) {
+      packed = { epoch, packing: packDocuments(documentEnds, start, { sequence, seed, epoch }) };
+    }
+    return packed.packing as Packing;
+  };
+  const rows = Math.floor((source.tokens - start) / sequence);
+  /** A piece's tokens, and the one before them. */
+  const read = async (offset: number, length: number) =>
+    offset > 0
+      ? source.read(offset - 1, length + 1)
+      : [endOfText as number, ...Array.from(await source.read(0, length))];
+  return {
+    rows,
+    load: async (index) => {
+      const ids = new Int32Array(batch * sequence);
+      const targets = new Int32Array(batch * sequence);
+      const segments = new Int32Array(batch * sequence);
+      for (let row = 0; row < batch; row++) {
+        const drawn = index * batch + row;
+        const epoch = Math.floor(drawn / rows);
+        const { offsets, lengths, firstPieces } = packingOf(epoch);
+        const place = given === null ? permute(drawn % rows, rows, seed, epoch) : drawn % rows;
+        let at = row * sequence;
+        for (let piece = firstPieces[place]; piece < firstPieces[place + 1]; piece++) {
+          const tokens = await read(offsets[piece], lengths[piece]);
+          for (let t = 0; t < lengths[piece]; t++, at++) {
+            ids[at] = tokens[t];
+            targets[at] = tokens[t + 1];
+            segments[at] = piece - firstPieces[place];
+          }
+        }
+      }
+      return { ids, targets, segments };
+    },
+  };
+}
+
+/**
+ * Where a random permutation of 0 … size−1 takes `index`, without storing it: a Feistel network over the next even
+ * number of bits, walked until it lands inside (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002).
+ */
+export function permute(index: number, size: number, seed: number, epoch: number): number {
+  const half = Math.max(1, Math.ceil(Math.log2(size) / 2));
+  const base = 2 ** half;
+  const random = randomStream(seed, `order of epoch ${epoch}`);
+  let value = index;
+  do {
+    let left = Math.floor(value / base);
+    let right = value % base;
+    for (let round = 0; round < 4; round++) {
+      const mixed = left ^ (random.block(right * 4 + round)[0] & (base - 1));
+      left = right;
+      right = mixed;
+    }
+    value = left * base + right;
+  } while (value >= size);
+  return value;
+}

@@ -1,0 +1,84 @@
+/**
+ * @file AdamW as an expression: Adam with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101), after
+ * clipping the norm of all gradients together (Pascanu et al., arXiv:1211.5063). The same numbers as PyTorch's
+ * `clip_grad_norm_` and `AdamW`.
+ */
+import { add, div, minimum, mul, scalar, sqrt, sub, sum, type Tensor, variable } from "../../tensor/index.js";
+
+export interface AdamWOptions {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  /** Decay of matrices, a fraction of the learning rate a step; norms (one dimension) do not decay. */
+  readonly decay: number;
+  /** The largest norm of all gradients together; larger ones are scaled down to it. */
+  readonly clip: number;
+}
+
+export const ADAMW_DEFAULTS: AdamWOptions = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1, clip: 1 };
+
+/** Names of the optimizer's state beside a parameter: running means of the gradient and of its square. */
+export const momentNames = (parameter: string) => [`moment1.${parameter}`, `moment2.${parameter}`] as const;
+
+/** A parameter of a step: a variable, the name that its state goes by, and its gradient. */
+export interface ParameterStep {
+  readonly name: string;
+  readonly variable: Tensor;
+  readonly gradient: Tensor;
+}
+
+export interface OptimizerUpdate {
+  /** New values of the parameters and of their state. */
+  readonly assign: readonly (readonly [variable: Tensor, value: Tensor])[];
+  /** The norm of all gradients together, before clipping. */
+  readonly gradientNorm: Tensor;
+}
+
+/** The norm of all gradients together, and the factor that brings it down to `clip` where it is larger. */
+export function clipping(parameters: readonly ParameterStep[], clip: number): { norm: Tensor; scale: Tensor } {
+  const norm = sqrt(parameters.map(({ gradient }) => sum(mul(gradient, gradient))).reduce((a, b) => add(a, b)));
+  return { norm, scale: minimum(div(clip, add(norm, 1e-6)), 1) };
+}
+
+/** One step for parameters and their gradients. The program takes `adamwScalars` at each run. */
+export function adamw(parameters: readonly ParameterStep[], options: AdamWOptions): OptimizerUpdate {
+  const { norm, scale } = clipping(parameters, options.clip);
+  return { assign: adamwAssignments(parameters, scale, options), gradientNorm: norm };
+}
+
+/** What `adamw` assigns, for some of the parameters that are clipped together. */
+export function adamwAssignments(
+  parameters: readonly ParameterStep[],
+  scale: Tensor,
+  { beta1, beta2, epsilon, decay }: AdamWOptions,
+): OptimizerUpdate["assign"] {
+  const rate = scalar("learning_rate");
+  const correction1 = scalar("moment1_correction");
+  const correction2 = scalar("moment2_correction");
+
+  return parameters.flatMap(({ name, variable: weight, gradient }): [Tensor, Tensor][] => {
+    const [name1, name2] = momentNames(name);
+    const moment1 = variable(name1, weight.shape);
+    const moment2 = variable(name2, weight.shape);
+    const g = mul(gradient, scale);
+    const mean = add(mul(moment1, beta1), mul(g, 1 - beta1));
+    const square = add(mul(moment2, beta2), mul(mul(g, g), 1 - beta2));
+    // With m̂ = m/(1−β₁ᵗ) and v̂ = v/(1−β₂ᵗ): w ← w·(1 − rate·decay) − rate·m̂/(√v̂ + ε)
+    const direction = div(mul(mean, correction1), add(mul(sqrt(square), correction2), epsilon));
+    const kept = weight.shape.length >= 2 ? mul(weight, sub(1, mul(rate, decay))) : weight;
+    return [
+      [weight, sub(kept, mul(rate, direction))],
+      [moment1, mean],
+      [moment2, square],
+    ];
+  });
+}
+
+/** What the update takes at step `step` (from 1): the rate, and the corrections of the moments for starting at 0. */
+export function adamwScalars(step: number, rate: number, { beta1, beta2 }: AdamWOptions): Record<string, number> {
+  return {
+    learning_rate: rate,
+    moment1_correction: 1 / (1 - beta1 ** step),
+    moment2_correction: 1 / Math.sqrt(1 - beta2 ** step),
+  };
+}

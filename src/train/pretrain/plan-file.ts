@@ -1,0 +1,119 @@
+/** @file What was decided before: the plan of a run that is resumed, or of a `run.json` that is repeated. */
+import { z } from "zod";
+import { QuernError } from "../../errors.js";
+import { readJsonFile } from "../../json-file.js";
+import { defineModel, type ModelSizes } from "../../model/index.js";
+import { TEXT_ORDERS } from "../data/loader.js";
+import { SCHEDULES } from "../optimizer/schedule.js";
+import { checkRecord, type RunRecord } from "../run/run-record.js";
+import type { RunPlan } from "./plan.js";
+import { BUDGETS, type CheckedPretrainOptions } from "./pretrain-options.js";
+
+const count = z.int().min(1);
+
+/** What the training reads of a plan; the rest is for people. */
+const planSchema = z.looseObject({
+  model: z.looseObject({}),
+  batch: count,
+  sequence: count,
+  accumulate: count,
+  steps: count,
+  cuts: z.array(z.object({ from: count, steps: count })),
+  schedule: z.object({
+    kind: z.enum(SCHEDULES),
+    learningRate: z.number().positive(),
+    warmupSteps: z.int().min(0),
+    decaySteps: z.int().min(0),
+    finalShare: z.number().min(0).max(1),
+  }),
+  optimizer: z.looseObject({}),
+  recompute: z.boolean(),
+  packed: z.literal(true),
+  seed: z.int().min(0),
+  order: z.enum(TEXT_ORDERS).default("shuffled"),
+  threads: count,
+  precision: z.enum(["fp32", "bf16"]),
+  dataset: z.string(),
+});
+
+/** What belongs to a call, not to a run. */
+const OF_THE_CALL = ["out", "force", "resume", "plan"];
+
+/** Where the text lies, how it is computed and what is kept may differ from call to call. */
+const FREE = [
+  ...OF_THE_CALL,
+  "text",
+  "textField",
+  "strict",
+  "data",
+  "from",
+  "tokenizer",
+  "threads",
+  "saveEvery",
+  "keep",
+];
+
+/** Options and plan of a run that was planned before. */
+export interface Planned {
+  readonly options: CheckedPretrainOptions;
+  readonly plan: RunPlan;
+}
+
+/**
+ * The plan in a record, with the options that it was made from; those given now that may differ win.
+ * @param path names the file in messages
+ * @throws QuernError for options that would change the plan, or a record without a whole plan
+ */
+export function plannedBefore(record: RunRecord, path: string, now: CheckedPretrainOptions): Planned {
+  const parsed = planSchema.safeParse(record.plan);
+  if (!parsed.success) {
+    const [{ path: key, message }] = parsed.error.issues;
+    throw new QuernError(`${path} has no whole plan: ${["plan", ...key].join(".")}: ${message}; begin the run anew`);
+  }
+  defineModel(parsed.data.model as ModelSizes); // sizes that do not fit each other are refused by name
+  const config = (record.config ?? {}) as Partial<CheckedPretrainOptions>;
+  for (const [key, value] of Object.entries(now)) {
+    if (value === undefined || FREE.includes(key)) continue;
+    const planned = config[key as keyof CheckedPretrainOptions];
+    if (planned === value) continue;
+    const was = planned === undefined ? "was not given" : `was ${planned}`;
+    throw new QuernError(`a run goes on, or is repeated, as planned: ${key} ${was} there, and is ${value} now`, {
+      exitCode: 2,
+    });
+  }
+  const kept = Object.fromEntries(Object.entries(config).filter(([key]) => !OF_THE_CALL.includes(key)));
+  const given = Object.fromEntries(Object.entries(now).filter(([, value]) => value !== undefined));
+  const options = { ...kept, ...given } as CheckedPretrainOptions;
+  // Text given now stands for shards that were given then, and the other way round.
+  if (now.text !== undefined && now.data === undefined) delete options.data;
+  if (now.data !== undefined && now.text === undefined) delete options.text;
+  return { options, plan: parsed.data as unknown as RunPlan };
+}
+
+/** Reads the `run.json` of `--plan`. */
+export async function readPlanFile(path: string, now: CheckedPretrainOptions): Promise<Planned> {
+  return plannedBefore(checkRecord(await readJsonFile(path, { exitCode: 2 }), path), path, now);
+}
+
+/** Refuses budgets that contradict each other. */
+export function checkBudgets(o: CheckedPretrainOptions): void {
+  const given = BUDGETS.filter((key) => o[key] !== undefined);
+  if (given.length > 1) {
+    throw new QuernError(`${given.join(" and ")} both say how long to train; give one of them`, { exitCode: 2 });
+  }
+  if (o.text !== undefined && o.data !== undefined) {
+    throw new QuernError("text and data both say what to learn from; give one of them", { exitCode: 2 });
+  }
+  if (o.depth !== undefined && o.layers !== undefined && o.layers !== o.depth) {
+    throw new QuernError(`depth ${o.depth} and layers ${o.layers} contradict each other; give one of them`, {
+      exitCode: 2,
+    });
+  }
+  if (o.from === undefined) return;
+  const sizes = (["family", "layers", "width", "heads", "keyValueHeads", "hidden", "vocabSize", "depth"] as const).find(
+    (key) => o[key] !== undefined,
+  );
+  if (sizes !== undefined) {
+    throw new QuernError(`${sizes} is the model's own when a run goes on from one; leave it away`, { exitCode: 2 });
+  }
+}

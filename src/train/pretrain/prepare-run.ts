@@ -1,0 +1,426 @@
+/**
+ * @file What comes before a run's first step: what is asked for is read, the text found, the sizes chosen, the program
+ * built and timed, and the plan made of it.
+ */
+import type { z } from "zod";
+import {
+  type CompileOptions,
+  compile,
+  examineMachine,
+  freeMemory,
+  type Plan,
+  type Program,
+  peakOnce,
+} from "../../backends/index.js";
+import {
+  type Document,
+  type OutputLayout,
+  type OutputRequest,
+  type ReadReport,
+  separateHeldOut,
+  splitHeldOut,
+} from "../../documents/index.js";
+import { QuernError } from "../../errors.js";
+import {
+  countParameters,
+  initialise,
+  type ModelFolder,
+  parametersOf,
+  randomStream,
+  trainingFlopsPerToken,
+} from "../../model/index.js";
+import { checkOptions } from "../../options.js";
+import type { OnProgress } from "../../progress.js";
+import { loadTokenizer, openTokenizer, saveTokenizer } from "../../tokenizer/index.js";
+import type { Loader } from "../data/loader.js";
+import {
+  encodeText,
+  gather,
+  guessTokens,
+  type Material,
+  openBase,
+  openMaterial,
+  tokenizerFor,
+  tokenizerOfShards,
+} from "../material.js";
+import { optimizerOf } from "../optimizer/optimizer.js";
+import { measurePace, type Pace } from "../pace.js";
+import type { RunRecord } from "../report/report.js";
+import { baselineSeconds, planEvaluation } from "../report/verdict.js";
+import { listCheckpoints, readRunRecord, runPaths } from "../run/run-folder.js";
+import { trainingEntries } from "../training-program.js";
+import {
+  budgetOf,
+  chooseSizes,
+  DEFAULT_MINUTES,
+  diskFor,
+  leastMemory,
+  planRun,
+  type RunPlan,
+  type Sizes,
+  stepsFor,
+} from "./plan.js";
+import { checkBudgets, plannedBefore, readPlanFile } from "./plan-file.js";
+import { type CheckedPretrainOptions, pretrainOptions } from "./pretrain-options.js";
+
+export type PretrainOptions = z.input<typeof pretrainOptions> & {
+  /** Documents to learn from, instead of `text`. */
+  readonly documents?: readonly Document[];
+  /** Documents for the verdict; by default a share of the others is held out. */
+  readonly heldOut?: readonly Document[];
+  /** Where to run; by default the cpu backend with the widest instruction set. */
+  readonly target?: Pick<CompileOptions, "backend" | "cpu">;
+  /** Hears of the plan, when it is fixed and before the first step. */
+  readonly onPlan?: (plan: RunPlan) => void;
+  /** Hears what was read of the text, and what was skipped. */
+  readonly onRead?: (report: ReadReport) => void;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+};
+
+/** What Node and the text take beside the program. */
+const PROCESS_BYTES = 150 * 2 ** 20;
+
+/** What samples and the report take after training, and each saying on the way, roughly. */
+const SAMPLES_SECONDS = 2;
+const SAYING_SECONDS = 0.5;
+
+/** What comes after the model's own verdict. */
+export const secondsAfter = ({ training, heldout }: Begun["tokens"]) =>
+  SAMPLES_SECONDS + baselineSeconds(training, heldout);
+
+/** Bytes of text a second that a tokenizer is trained on and then encodes, roughly. */
+const MAKING_PACE = 5e6;
+
+/** Bytes a second that checkpoints are written with, their checksums counted: slower than most disks. */
+const DISK_PACE = 4e8;
+
+/** A call of `pretrain` with what was decided before it. */
+export interface Call {
+  /** What is asked for: by this call, and by the run or plan that it follows. */
+  readonly o: CheckedPretrainOptions;
+  /** The record of the run that is resumed. */
+  readonly before: RunRecord | null;
+  /** A plan that is followed, not made. */
+  readonly fixed: RunPlan | null;
+  /** What was promised, where steps follow from it. */
+  readonly minutes: number | null;
+  readonly peakFlops: number | null;
+  /** The same of bf16 products; null where the machine has none. */
+  readonly bf16Flops: number | null;
+}
+
+/** What a run is on disk. */
+const runLayout: OutputLayout = {
+  writes: (path) =>
+    /^(run\.json|metrics\.jsonl|report\.html|tokenizer\/tokenizer(_config)?\.json|tokens\/[^/]+|checkpoints\/\d+\/[^/]+)$/.test(
+      path,
+    ),
+  folders: /^(tokenizer|tokens|checkpoints)$/,
+};
+
+/** Who may write to the run's folder: a run that is resumed goes on, a new one needs an empty folder, or `force`. */
+export function runClaim(options: PretrainOptions): OutputRequest {
+  const { out, text = [], data, from, plan, tokenizer, resume, force } = settingsOf(options);
+  const named = [data, from, plan, tokenizer].filter((path) => path !== undefined);
+  return {
+    ...{ verb: "pretrain", out, inputs: [...text, ...named], layout: runLayout, force },
+    resume,
+  };
+}
+
+function settingsOf(options: PretrainOptions): CheckedPretrainOptions {
+  const { documents: _, heldOut: __, target: ___, signal: ____, onProgress: _____, ...others } = options;
+  const { onPlan: ______, onRead: _______, ...given } = others;
+  return checkOptions(pretrainOptions, given);
+}
+
+/** @param planning a run that is there already is left alone: nothing will be written */
+export async function openCall(options: PretrainOptions, planning = false): Promise<Call> {
+  const { documents, signal } = options;
+  const now = settingsOf(options);
+  checkBudgets(now);
+  const found = await readRunRecord(now.out);
+  const before = planning && !now.resume ? null : found;
+  if (before === null && now.resume && now.text === undefined && now.data === undefined && documents === undefined) {
+    throw new QuernError(`${now.out} holds no run to go on with; check --out, or begin one with --text or --data`, {
+      exitCode: 2,
+    });
+  }
+  if (before !== null && !now.resume) {
+    throw new QuernError(`${now.out} already holds a run; go on with it by --resume, or choose another folder`, {
+      exitCode: 2,
+    });
+  }
+  const planned =
+    before !== null
+      ? plannedBefore(before, runPaths(now.out).record, now)
+      : now.plan !== undefined
+        ? await readPlanFile(now.plan, now)
+        : null;
+  const o = planned?.options ?? now;
+  const byTime = planned === null && o.steps === undefined && o.flops === undefined && o.depth === undefined;
+  const peak = await peakOnce({ threads: o.threads, signal }).catch(() => null); // a figure less, no reason to stop
+  signal?.throwIfAborted();
+  return {
+    ...{ o, before, fixed: planned?.plan ?? null },
+    minutes: byTime ? (o.minutes ?? DEFAULT_MINUTES) : null,
+    peakFlops: peak === null ? null : peak.gflops * 1e9,
+    bf16Flops: peak === null || peak.bf16 === 0 ? null : peak.bf16 * 1e9,
+  };
+}
+
+/** What the machine could do at most at the plan's precision: what a share of the peak is of. */
+export function peakOf({ peakFlops, bf16Flops }: Call, { precision }: Pick<RunPlan, "precision">): number | null {
+  // Without the instruction bf16 products are computed as fp32 ones.
+  return precision === "bf16" ? (bf16Flops ?? peakFlops) : peakFlops;
+}
+
+/** What a run begins with. */
+export interface Begun {
+  readonly sizes: Sizes;
+  /** Null where a plan alone is wanted and no tokenizer was trained. */
+  readonly material: Material | null;
+  readonly tokens: { readonly training: number; readonly heldout: number; readonly bytes: number };
+  /** Seconds that making the tokenizer and the shards will take, where they are not made yet. */
+  readonly ahead: number;
+  /** The model that is trained further, where there is one and no checkpoint of the run yet. */
+  readonly base: ModelFolder | null;
+  /** What was read of the text; null where none was. */
+  readonly report: ReadReport | null;
+  close(): Promise<void>;
+}
+
+/** Finds what to learn from, chooses the sizes, and makes the tokenizer and the token shards where they are to be made. */
+export async function prepare(call: Call, options: PretrainOptions, making: boolean): Promise<Begun> {
+  const { o, before, fixed, peakFlops } = call;
+  const { documents, heldOut, signal, onProgress, onRead } = options;
+  const calls = { signal, onProgress };
+  const paths = runPaths(o.out);
+  const needsBase = o.from !== undefined && (before === null || (await listCheckpoints(o.out)).length === 0);
+  const base = needsBase ? await openBase(o.from as string, o.tokenizer, calls) : null;
+  const closeBase = async () => base?.model.close();
+  let report: ReadReport | null = null;
+  const begun = (sizes: Sizes, material: Material | null, tokens: Begun["tokens"], ahead = 0): Begun => ({
+    ...{ sizes, material, tokens, ahead, base: base?.model ?? null, report },
+    close: async () => {
+      material?.close();
+      await closeBase();
+    },
+  });
+  const countTokens = ({ train, heldout, dtype }: Material) => ({
+    training: train.tokens,
+    heldout: heldout.tokens,
+    bytes: dtype === "u16" ? 2 : 4,
+  });
+  const sizesFor = (textBytes: number, vocabSize?: number) =>
+    fixed === null
+      ? chooseSizes(o, budgetOf(o, peakFlops), textBytes, { vocabSize, base: base?.model.config })
+      : sizesOf(fixed);
+  const opened = (material: Material, sizes: Sizes): Begun => {
+    if (fixed !== null && fixed.dataset !== material.dataset) {
+      material.close();
+      throw new QuernError("the tokens are not those that the plan was made for: the text or the tokenizer differs", {
+        exitCode: 2,
+      });
+    }
+    return begun(sizes, material, countTokens(material));
+  };
+
+  try {
+    if (before !== null && o.data === undefined) {
+      const sizes = sizesFor(0);
+      refuseMemory(sizes, fixed?.recompute ?? false);
+      return opened(openMaterial(paths.tokens, await loadTokenizer(paths.tokenizer)), sizes);
+    }
+    const named =
+      base?.tokenizer ?? (o.tokenizer === undefined ? undefined : await openTokenizer(o.tokenizer, { signal }));
+    if (o.data !== undefined) {
+      const kept = before === null ? undefined : await loadTokenizer(paths.tokenizer);
+      const tokenizer = await tokenizerOfShards(o.data, kept ?? named, calls);
+      const material = openMaterial(o.data, tokenizer);
+      const sizes = sizesFor(material.train.bytes, tokenizer.vocabSize);
+      refuseMemory(sizes, o.recompute ?? false);
+      if (making) await saveTokenizer(tokenizer, paths.tokenizer);
+      return opened(material, sizes);
+    }
+    const found = await gather(documents, o, calls);
+    const gathered = found.documents;
+    report = found.report;
+    if (report !== null) onRead?.(report);
+    const split = heldOut === undefined ? splitHeldOut(gathered) : separateHeldOut(gathered, heldOut);
+    // Sizes that do not fit each other or this machine are told now, not after minutes.
+    const wanted = sizesFor(split.trainingBytes, named?.vocabSize);
+    refuseMemory(wanted, o.recompute ?? false);
+    if (!making) {
+      const tokens = { training: guessTokens(split.trainingBytes), heldout: guessTokens(split.heldOutBytes), bytes: 2 };
+      return begun(wanted, null, tokens, 1 + split.trainingBytes / MAKING_PACE);
+    }
+    const tokenizer = await tokenizerFor(split, wanted.model.vocabSize, named, calls);
+    const material = await encodeText(o.out, split, tokenizer, calls);
+    return opened(material, sizesFor(split.trainingBytes, tokenizer.vocabSize));
+  } catch (error) {
+    await closeBase();
+    throw error;
+  }
+}
+
+function sizesOf(plan: RunPlan): Sizes {
+  const { model, sequence, batch, accumulate, reasons } = plan;
+  return { model, sequence, batch, accumulate, reasons, learningRate: plan.schedule.learningRate, flops: 0 };
+}
+
+const WHAT_TO_LOWER =
+  "lower --batch (and raise --accumulate), --sequence, --vocab-size or --width, or give --recompute";
+
+/** @throws QuernError where the machine's free memory could not hold the training, whatever the compiler makes of it */
+function refuseMemory(sizes: Sizes, recompute: boolean): void {
+  const needed = leastMemory(sizes, recompute);
+  const free = freeMemory();
+  if (needed <= free) return;
+  const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  throw new QuernError(
+    `the training needs at least ${gigabytes(needed)} of memory and ${gigabytes(free)} are free; ${WHAT_TO_LOWER}`,
+  );
+}
+
+export async function compileTraining(
+  { o, fixed }: Call,
+  sizes: Sizes,
+  target: Pick<CompileOptions, "backend" | "cpu">,
+  onProgress: OnProgress | undefined,
+): Promise<Program> {
+  onProgress?.({ task: "compile", done: 0, total: 1, unit: "program" });
+  const shape = { ...sizes, recompute: fixed?.recompute ?? o.recompute, packed: true };
+  const program = await compile(trainingEntries(sizes.model, shape, fixed?.optimizer ?? optimizerOf(o)), {
+    ...target,
+    threads: o.threads,
+    precision: fixed?.precision ?? o.dtype ?? "auto",
+  });
+  onProgress?.({ task: "compile", done: 1, total: 1, unit: "program" });
+  return program;
+}
+
+/** Batches of any tokens, to time a program by. */
+export function anyTokens({ model, batch, sequence }: Sizes): Pick<Loader, "load"> {
+  const random = randomStream(0, "any tokens");
+  const ids = Int32Array.from({ length: batch * sequence }, (_, i) => Math.floor(random.uniform(i) * model.vocabSize));
+  return { load: async () => ({ ids, targets: ids, segments: new Int32Array(ids.length) }) };
+}
+
+/** What a plan needs to know of the program: how fast it is, what it takes, where it runs. */
+export interface Measured {
+  readonly pace: Pace;
+  /** What the pace is, for the reasons. */
+  readonly how: string;
+  readonly program: Pick<Plan, "threads" | "target" | "precision" | "arenaBytes">;
+}
+
+/** Times a program; leaves its variables changed. */
+export async function measure(
+  { o, minutes }: Call,
+  { sizes }: Begun,
+  program: Program,
+  loader: Pick<Loader, "load">,
+  signal: AbortSignal | undefined,
+): Promise<Measured> {
+  // Any values would do to time the program, but not those of a fresh arena: a matrix of zeros is never what is trained.
+  for (const parameter of parametersOf(sizes.model)) {
+    program.write(parameter.name, (values) => initialise(parameter, 0, values));
+  }
+  // Where steps follow from it, it is worth a few seconds.
+  const seconds = minutes === null ? 0.3 : Math.min(4, Math.max(0.2, minutes * 2));
+  const pace = await measurePace(program, sizes, optimizerOf(o), loader, seconds, signal);
+  return { pace, how: "here", program: program.plan };
+}
+
+/** Of a machine whose peak is not known: a laptop's, operations a second. */
+const UNKNOWN_PEAK = 1e11;
+
+/** The same without a program: training reaches about half of the peak, and takes the least memory it can. */
+export async function estimate(call: Call, sizes: Sizes): Promise<Measured> {
+  const { model, sequence, batch, accumulate } = sizes;
+  const { o, peakFlops, bf16Flops } = call;
+  const faster = peakFlops !== null && bf16Flops !== null && bf16Flops > 1.2 * peakFlops;
+  const precision = o.dtype === "fp32" || (o.dtype !== "bf16" && !faster) ? "fp32" : "bf16";
+  const peak = peakOf(call, { precision }) ?? UNKNOWN_PEAK;
+  const part = (trainingFlopsPerToken(model, sequence) * batch * sequence) / (0.5 * peak);
+  const { threads, instructionSet } = await examineMachine({ measure: false });
+  return {
+    pace: { step: part * accumulate, evaluate: part / 3 },
+    how: "by half of this machine's peak; it was not timed",
+    program: {
+      threads: o.threads ?? threads,
+      target: instructionSet,
+      precision,
+      arenaBytes: leastMemory(sizes, o.recompute ?? false),
+    },
+  };
+}
+
+/** A plan from the sizes and the program's pace. */
+export function planFrom(
+  { o, minutes }: Call,
+  begun: Begun,
+  { pace, how, program }: Measured,
+  elapsed: () => number,
+): RunPlan {
+  const { sizes, tokens, material } = begun;
+  const { model, batch, sequence } = sizes;
+  // Ten validations on the way, three samples, and a checkpoint every ten minutes.
+  const validation = Math.max(2, Math.min(16, Math.ceil(8192 / (batch * sequence)))) * pace.evaluate;
+  const savingSeconds = (12 * countParameters(model)) / DISK_PACE;
+  const apart = 11 * validation + 3 * SAYING_SECONDS + savingSeconds * Math.ceil((minutes ?? 10) / 10);
+  const verdict = planEvaluation(
+    tokens.heldout,
+    sizes,
+    pace.evaluate,
+    (minutes ?? Number.POSITIVE_INFINITY) * 7.5,
+  ).seconds;
+  let steps: number;
+  let why: string;
+  if (minutes !== null) {
+    const left = minutes * 60 - elapsed() - begun.ahead - verdict - secondsAfter(tokens) - apart;
+    // At least two fifths of what was promised, however long the rest has taken.
+    const training = Math.max(minutes * 24, left * 0.97);
+    steps = Math.max(1, Math.floor(training / pace.step));
+    why = `${training.toFixed(0)} s are left for training, and a step takes ${(1000 * pace.step).toFixed(1)} ms ${how}`;
+  } else if (o.steps !== undefined) {
+    steps = o.steps;
+    why = "as given";
+  } else {
+    steps = stepsFor(sizes.flops, model, sizes);
+    why =
+      `${sizes.flops.toExponential(1)} operations` +
+      (o.depth === undefined ? "" : ", for which this depth is best (Hoffmann et al., arXiv:2203.15556),") +
+      " over those of a step";
+  }
+  const whole = elapsed() + begun.ahead + steps * pace.step + apart + verdict + secondsAfter(tokens);
+  const saves =
+    1 + (o.saveEvery === undefined ? Math.floor((steps * pace.step) / 600) : Math.floor(steps / o.saveEvery));
+  const checkpoints = Math.min(saves, (o.keep ?? saves) + 1);
+  const plan = planRun(
+    o,
+    sizes,
+    {
+      steps,
+      threads: program.threads,
+      target: program.target,
+      precision: program.precision,
+      training_tokens: tokens.training,
+      heldout_tokens: tokens.heldout,
+      dataset: material?.dataset ?? "",
+      expected: {
+        minutes: Number((whole / 60).toPrecision(3)),
+        memory_bytes: program.arenaBytes + PROCESS_BYTES,
+        disk_bytes: diskFor(
+          model,
+          { tokens: tokens.training + tokens.heldout, bytesPerToken: tokens.bytes },
+          checkpoints,
+        ),
+      },
+    },
+    why,
+  );
+  return { ...plan, warnings: [...(begun.base?.warnings ?? []), ...plan.warnings] };
+}

@@ -1,0 +1,57 @@
+/** @file What a training program does, kernel by kernel, and what fusing them saved, as lines for a person. */
+import { type EntryCost, type Explanation, explain, type Totals } from "../../backends/index.js";
+import type { RunPlan } from "../pretrain/plan.js";
+import { trainingEntries } from "../training-program.js";
+
+/** Kernels of an entry that are shown by themselves; the rest are summed up. */
+const SHOWN = 12;
+
+/** The kernels of a plan's program, before and after fusion. Takes seconds for large models: both are compiled. */
+export function explainTraining(plan: RunPlan): string[] {
+  const explanation = explain(trainingEntries(plan.model, plan, plan.optimizer), plan.precision);
+  return ["", ...explanation.entries.flatMap(entryLines), ...memoryLines(explanation)];
+}
+
+function entryLines({ name, fused, unfused, kernels }: EntryCost): string[] {
+  const rest = kernels.slice(SHOWN);
+  const sum = (key: keyof Totals) => rest.reduce((total, kernel) => total + kernel[key], 0);
+  const others = {
+    what: `${rest.length} more kinds`,
+    launches: sum("launches"),
+    flops: sum("flops"),
+    bytes: sum("bytes"),
+    bf16Flops: sum("bf16Flops"),
+  };
+  return [
+    `${name}:`,
+    row("kernels", "GFLOP", "MB", ""),
+    ...[...kernels.slice(0, SHOWN), ...(rest.length > 0 ? [others] : [])].map((kernel) => totals(kernel, kernel.what)),
+    totals(
+      fused,
+      `fused, all${fused.bf16Flops > 0 ? `; ${percent(fused.bf16Flops / fused.flops)} of the operations in bf16` : ""}`,
+    ),
+    totals(unfused, "unfused, all"),
+    `  ${savedLine(fused, unfused)}`,
+    "",
+  ];
+}
+
+/** What fusion saved; operations are hardly fewer, since what is melted together is computed all the same. */
+function savedLine(fused: Totals, unfused: Totals): string {
+  const less = (key: keyof Totals) => percent(1 - fused[key] / unfused[key]);
+  return `saved by fusion: ${less("launches")} of the kernels, ${less("flops")} of the operations, ${less("bytes")} of the bytes`;
+}
+
+function memoryLines({ arenaBytes, unfusedArenaBytes, stateBytes }: Explanation): string[] {
+  const mb = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
+  return [`arena: ${mb(arenaBytes)} fused, ${mb(unfusedArenaBytes)} unfused, of them ${mb(stateBytes)} state`];
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
+
+const totals = ({ launches, flops, bytes }: Totals, what: string) =>
+  row(String(launches), (flops / 1e9).toFixed(3), (bytes / 2 ** 20).toFixed(1), what);
+
+function row(launches: string, flops: string, bytes: string, what: string): string {
+  return `  ${launches.padStart(7)} ${flops.padStart(10)} ${bytes.padStart(10)}  ${what}`.trimEnd();
+}

@@ -1,0 +1,180 @@
+/**
+ * @file What a finished run is judged by: bits per byte on the held-out text, of each source, beside compressors on the same
+ * bytes and an n-gram model on the same tokens; and samples.
+ */
+import type { CompileOptions, Program, Written } from "../../backends/index.js";
+import { type ModelConfig, randomStream } from "../../model/index.js";
+import type { OnProgress } from "../../progress.js";
+import type { Tokenizer, TokenSplit } from "../../tokenizer/index.js";
+import type { HeldOutSource } from "../data/held-out-sources.js";
+import { createDecoder } from "../decoder.js";
+import { type Evaluation, evaluate, type HeldOutText } from "../evaluation.js";
+import type { RunResult, SourceVerdict } from "../run/run-record.js";
+import type { TrainingShape } from "../training-program.js";
+import { type CompressionBaselines, compressionBaselines } from "./compression.js";
+import { ngramLosses } from "./ngram.js";
+
+/** The held-out split in memory, ready for `evaluate`. */
+export function loadHeldOut(split: TokenSplit, tokenizer: Tokenizer): HeldOutText {
+  const ids = new Uint32Array(split.tokens + 1);
+  ids[0] = tokenizer.endOfText ?? 0;
+  split.read(0, split.tokens, ids.subarray(1));
+  const bytesOf = new Uint8Array(tokenizer.vocabSize);
+  const special = new Set(tokenizer.special.values());
+  for (let id = 0; id < bytesOf.length; id++) {
+    if (tokenizer.has(id) && !special.has(id)) bytesOf[id] = tokenizer.tokenBytes(id).length;
+  }
+  return { ids, bytesOf, documentStarts: [0, ...split.documentEnds.subarray(0, -1)] };
+}
+
+/** How much of the held-out text is worth its time, in tokens, and what each prediction sees before it. */
+export interface EvaluationPlan {
+  readonly limit: number;
+  readonly context: number;
+}
+
+/**
+ * All of the text with half a sequence of context where that takes at most `seconds`, else without, else less of the
+ * text (but never less than 20,000 tokens).
+ * @param batchSeconds of the `evaluate` entry
+ */
+export function planEvaluation(
+  tokens: number,
+  { batch, sequence }: Pick<TrainingShape, "batch" | "sequence">,
+  batchSeconds: number,
+  seconds: number,
+): EvaluationPlan & { readonly seconds: number } {
+  const plain = (tokens / (batch * sequence)) * batchSeconds;
+  if (plain * 2 <= seconds) return { limit: tokens, context: sequence >> 1, seconds: plain * 2 };
+  const limit = Math.min(tokens, Math.max(20_000, Math.floor((tokens * seconds) / plain)));
+  return { limit, context: 0, seconds: (plain * limit) / tokens };
+}
+
+/** The n-gram model learns from no more of the training text: it takes 13 bytes and half a microsecond a token. */
+const NGRAM_TOKENS = 16e6;
+
+/** What the neighbours of the model's figure take, roughly: every byte is compressed twice, in all and by source. */
+export function baselineSeconds(trainingTokens: number, heldOutTokens: number): number {
+  return 1e-6 * Math.min(NGRAM_TOKENS, trainingTokens) + 16e-6 * heldOutTokens;
+}
+
+/**
+ * Bits per byte of the model, of compressors on the same bytes and of an n-gram model on the same tokens; of all the text
+ * and, where it comes from several, of each source.
+ * @param split the held-out split that `text` was loaded from
+ * @param training the tokens that the model was trained on
+ */
+export async function judge(
+  program: Program,
+  text: HeldOutText,
+  tokenizer: Tokenizer,
+  shape: Pick<TrainingShape, "batch" | "sequence">,
+  plan: EvaluationPlan,
+  {
+    split,
+    training,
+    sources = [],
+    signal,
+    onProgress,
+  }: {
+    readonly split: Pick<TokenSplit, "documentEnds">;
+    readonly training: Pick<TokenSplit, "tokens" | "read">;
+    readonly sources?: readonly HeldOutSource[];
+    readonly signal?: AbortSignal;
+    readonly onProgress?: OnProgress;
+  },
+): Promise<{ readonly evaluation: Evaluation; readonly result: RunResult }> {
+  const evaluation = await evaluate(program, text, shape, { ...plan, signal, onProgress });
+  const ids = Array.from(text.ids).slice(0, 1 + evaluation.tokens);
+  const parts = [{ source: "", from: 0, to: evaluation.tokens }];
+  if (sources.length > 1) parts.push(...partsOf(sources, split.documentEnds, evaluation.tokens));
+  const baselines = { task: "compress the held-out text", total: parts.length, unit: "source" };
+  const bytesOf = ({ from, to }: Part) => tokenizer.decodeBytes(ids.slice(1 + from, 1 + to), { skipSpecial: true });
+  const compressed: CompressionBaselines[] = [];
+  for (const part of parts) {
+    onProgress?.({ ...baselines, done: compressed.length });
+    compressed.push(await compressionBaselines(bytesOf(part), signal));
+  }
+  onProgress?.({ ...baselines, done: compressed.length });
+  const learnt = Math.min(NGRAM_TOKENS, training.tokens);
+  const ngram = ngramLosses(await training.read(0, learnt), ids, tokenizer.vocabSize);
+  const verdicts = parts.map((part, i): SourceVerdict => {
+    const bytes = bytesOf(part).length;
+    const bitsOf = (losses: Float64Array) =>
+      losses.subarray(part.from, part.to).reduce((sum, loss) => sum + loss, 0) / Math.LN2 / bytes;
+    const { gzip, xz, brotli } = compressed[i];
+    return {
+      source: part.source,
+      heldout_bytes: bytes,
+      bits_per_byte: bitsOf(evaluation.losses),
+      gzip_bits_per_byte: gzip,
+      xz_bits_per_byte: xz,
+      brotli_bits_per_byte: brotli,
+      ngram_bits_per_byte: bitsOf(ngram),
+    };
+  });
+  const { source: _, ...all } = verdicts[0];
+  return { evaluation, result: { ...all, ngram_training_tokens: learnt, sources: verdicts.slice(1) } };
+}
+
+/** Tokens [from, to) of the held-out split. */
+interface Part {
+  readonly source: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The tokens of each source, of those that were judged. */
+function partsOf(sources: readonly HeldOutSource[], ends: ArrayLike<number>, judged: number): Part[] {
+  const parts: Part[] = [];
+  let documents = 0;
+  for (const { source, documents: count } of sources) {
+    const from = documents === 0 ? 0 : ends[documents - 1];
+    documents += count;
+    parts.push({ source, from, to: Math.min(judged, ends[documents - 1]) });
+  }
+  return parts.filter(({ from, to }) => to > from);
+}
+
+/** The first words of a few held-out documents, drawn by the seed. */
+export function drawPrompts(split: TokenSplit, tokenizer: Tokenizer, seed: number, count = 3): string[] {
+  const random = randomStream(seed, "prompts");
+  const prompts: string[] = [];
+  for (let draw = 0; prompts.length < count && draw < 20 * count; draw++) {
+    const document = Math.floor(random.uniform(draw) * split.documents);
+    const start = document === 0 ? 0 : split.documentEnds[document - 1];
+    const length = Math.min(split.documentEnds[document] - 1 - start, 40);
+    const line = tokenizer
+      .decode(split.read(start, length))
+      .split("\n")
+      .find((each) => each.trim().length > 30);
+    const words = line?.trim().split(/\s+/).slice(0, 6).join(" ");
+    if (words !== undefined && !prompts.includes(words)) prompts.push(words);
+  }
+  return prompts;
+}
+
+/** Continues each prompt as `quern generate` does by default. */
+export async function continuePrompts(
+  config: ModelConfig,
+  tokenizer: Tokenizer,
+  prompts: readonly string[],
+  readParameter: (name: string) => Written | Promise<Written>,
+  options: CompileOptions & { readonly seed: number; readonly tokens?: number; readonly signal?: AbortSignal },
+): Promise<string[]> {
+  const { seed, tokens = 80, signal, ...compileOptions } = options;
+  const decoder = await createDecoder(config, readParameter, compileOptions);
+  try {
+    const texts: string[] = [];
+    const endOfText = tokenizer.endOfText === undefined ? [] : [tokenizer.endOfText];
+    for (const prompt of prompts) {
+      const sampling = { temperature: 0.8, topK: 50, seed, tokens, endOfText, signal };
+      const ids: number[] = [];
+      for await (const id of decoder.generate(tokenizer.encode(prompt), sampling)) ids.push(id);
+      texts.push(tokenizer.decode(ids.filter((id) => tokenizer.has(id)))); // rows that pad the table stand for nothing
+    }
+    return texts;
+  } finally {
+    decoder.dispose();
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * @file Checkpoints of a run: a Hugging Face model folder, and beside its weights what a run needs to go on.
+ *
+ *     training_state.safetensors   the optimizer's state; only the newest two checkpoints keep it
+ *     checkpoint.json              step, seconds, validation loss, and the checksum of each other file
+ *
+ * A checkpoint takes its name when it is whole, so a process killed at any moment leaves it whole or not there.
+ */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readdir, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import type { Program } from "../../backends/index.js";
+import { removeLeftovers, temporaryName, writeFileAtomic, writeFolderAtomic } from "../../documents/index.js";
+import { fileError, QuernError } from "../../errors.js";
+import {
+  type ModelConfig,
+  openModel,
+  openSafetensors,
+  parametersOf,
+  writeModel,
+  writeSafetensors,
+} from "../../model/index.js";
+import { saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
+import type { StateVariable } from "../optimizer/optimizer.js";
+import { checkpointPath, listCheckpoints, runPaths } from "./run-folder.js";
+
+const STATE_FILE = "training_state.safetensors";
+const RECORD_FILE = "checkpoint.json";
+
+const recordSchema = z.object({
+  step: z.int().min(1),
+  seconds: z.number().min(0),
+  /** Which run it belongs to. */
+  run: z.string(),
+  validation_loss: z.number().nullable(),
+  /** SHA-256 of each file, in hexadecimal. */
+  sha256: z.record(z.string(), z.string()),
+});
+
+export interface Checkpoint {
+  readonly step: number;
+  /** Seconds of training behind it. */
+  readonly seconds: number;
+  /** Names the run, so that a folder of another run is not taken for one of this. */
+  readonly run: string;
+  readonly validationLoss: number | null;
+  /** Ids that end a text, as they were saved. */
+  readonly endOfText?: readonly number[];
+}
+
+/** What every checkpoint of a run is made of. */
+export interface Saved {
+  readonly program: Program;
+  readonly config: ModelConfig;
+  readonly state: readonly StateVariable[];
+  readonly tokenizer: Tokenizer;
+  /** Ids that end a text beside the tokenizer's, as the model that is trained further has them. */
+  readonly endOfText?: readonly number[];
+}
+
+/**
+ * Saves the variables of a training program. Then older checkpoints give up their optimizer's state, which is twice as
+ * large as the weights, and with `keep` all but the last so many and the best on held-out text go.
+ * @throws QuernError where it cannot be written; what was there before stays
+ */
+export async function saveCheckpoint(
+  folder: string,
+  { program, config, state, tokenizer, endOfText: more = [] }: Saved,
+  { step, seconds, run, validationLoss }: Checkpoint,
+  keep?: number,
+): Promise<string> {
+  const path = checkpointPath(folder, step);
+  await writeFolderAtomic(path, async (temporary) => {
+    const endOfText = [...new Set([tokenizer.endOfText ?? [], more].flat())];
+    await writeModel(temporary, config, (name) => program.read(name), { endOfText });
+    await saveTokenizer(tokenizer, temporary);
+    const tensors = state.map(({ name, shape }) => ({
+      ...{ name, shape, dtype: "F32" as const },
+      data: () => program.read(name),
+    }));
+    await writeSafetensors(join(temporary, STATE_FILE), tensors, { metadata: { step: String(step) } });
+    const sha256: Record<string, string> = {};
+    for (const name of (await readdir(temporary)).sort()) sha256[name] = await checksum(join(temporary, name));
+    const record: z.output<typeof recordSchema> = { step, seconds, run, validation_loss: validationLoss, sha256 };
+    await writeFileAtomic(join(temporary, RECORD_FILE), `${JSON.stringify(record, null, 2)}\n`);
+  });
+  await prune(folder, keep);
+  return path;
+}
+
+async function prune(folder: string, keep: number | undefined): Promise<void> {
+  const steps = await listCheckpoints(folder);
+  for (const old of steps.slice(0, -2)) await rm(join(checkpointPath(folder, old), STATE_FILE), { force: true });
+  if (keep === undefined || steps.length <= keep) return;
+  const losses = await Promise.all(steps.map(async (step) => (await readRecord(folder, step)).validation_loss));
+  const known = losses.filter((loss): loss is number => loss !== null);
+  const best = steps[losses.indexOf(Math.min(...known))];
+  for (const step of steps.slice(0, -keep)) {
+    if (step === best) continue;
+    // What somebody put beside the model, such as a GGUF made of it, is not ours to remove.
+    const names = await readdir(checkpointPath(folder, step));
+    const written = new Set([RECORD_FILE, STATE_FILE, ...Object.keys((await readRecord(folder, step)).sha256)]);
+    if (names.some((name) => !written.has(name))) continue;
+    // Out of sight first: a kill in the middle of removing must not leave half a checkpoint by its name.
+    const path = checkpointPath(folder, step);
+    const aside = temporaryName(path);
+    await rename(path, aside);
+    await rm(aside, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Puts the newest checkpoint back into a training program, bit for bit, once its files are what they were when it was
+ * saved. Gives it, or null where the run has saved none.
+ * @throws QuernError for a checkpoint that was cut short, edited, or is not of this run
+ */
+export async function restoreCheckpoint(
+  folder: string,
+  run: string,
+  { program, config, state }: Omit<Saved, "tokenizer">,
+): Promise<Checkpoint | null> {
+  await removeLeftovers(runPaths(folder).checkpoints);
+  const steps = await listCheckpoints(folder);
+  const step = steps.at(-1);
+  if (step === undefined) return null;
+  const path = checkpointPath(folder, step);
+  const record = await readRecord(folder, step);
+  const before = steps.at(-2);
+  const remedy =
+    before === undefined
+      ? "remove it, and the run begins anew"
+      : `remove it, and the run goes on from ${checkpointPath(folder, before)}`;
+  if (record.step !== step) {
+    throw new QuernError(`${path} holds step ${record.step}: it was renamed or swapped; ${remedy}`);
+  }
+  if (record.run !== run) throw new QuernError(`${path} belongs to another run; ${remedy}`);
+  for (const name of new Set([STATE_FILE, ...Object.keys(record.sha256)])) {
+    if ((await checksum(join(path, name))) !== record.sha256[name]) {
+      throw new QuernError(`${join(path, name)} is not what was saved: it was edited or cut short; ${remedy}`);
+    }
+  }
+  const [model, stored] = [await openModel(path), await openSafetensors(join(path, STATE_FILE))];
+  try {
+    for (const { name } of parametersOf(config)) program.write(name, await model.readParameter(name));
+    for (const { name } of state) program.write(name, await stored.readFloats(name));
+  } finally {
+    await Promise.all([model.close(), stored.close()]);
+  }
+  return { step, seconds: record.seconds, run, validationLoss: record.validation_loss, endOfText: model.endOfText };
+}
+
+async function readRecord(folder: string, step: number): Promise<z.output<typeof recordSchema>> {
+  const path = join(checkpointPath(folder, step), RECORD_FILE);
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+  try {
+    return recordSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new QuernError(`${path} is damaged: it is not what was saved`, { cause: error });
+  }
+}
+
+async function checksum(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+  return hash.digest("hex");
+}

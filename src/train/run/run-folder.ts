@@ -1,0 +1,126 @@
+/**
+ * @file A run on disk:
+ *
+ *     run.json            what was asked for, what was planned, where and when, and at the end the result
+ *     metrics.jsonl       a line a step, and a line a validation
+ *     tokenizer/          tokenizer.json, tokenizer_config.json
+ *     tokens/             token shards, training and held out
+ *     checkpoints/<step>/ a Hugging Face model folder, and what a resumed run needs (checkpoints.ts)
+ */
+import { appendFile, mkdir, readdir, readFile, stat, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { writeFileAtomic } from "../../documents/index.js";
+import { fileError, QuernError } from "../../errors.js";
+import { parseJson, readJsonFile } from "../../json-file.js";
+import { fetchHubModel, type HubOptions, isHubAddress } from "../../model/index.js";
+import { checkRecord, type MetricsLine, type RunRecord } from "./run-record.js";
+
+export const runPaths = (folder: string) => ({
+  record: join(folder, "run.json"),
+  metrics: join(folder, "metrics.jsonl"),
+  tokenizer: join(folder, "tokenizer"),
+  tokens: join(folder, "tokens"),
+  checkpoints: join(folder, "checkpoints"),
+});
+
+/** `run.json` of a run, or null where there is none. */
+export async function readRunRecord(folder: string): Promise<RunRecord | null> {
+  const path = runPaths(folder).record;
+  try {
+    await stat(path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "ENOENT" || code === "ENOTDIR") return null;
+    throw fileError(error, "read", path);
+  }
+  return checkRecord(await readJsonFile(path), path);
+}
+
+export async function writeRunRecord(folder: string, record: RunRecord): Promise<void> {
+  await writeFileAtomic(runPaths(folder).record, `${JSON.stringify(record, null, 2)}\n`);
+}
+
+export async function appendMetrics(folder: string, line: MetricsLine): Promise<void> {
+  const path = runPaths(folder).metrics;
+  try {
+    await appendFile(path, `${JSON.stringify(line)}\n`);
+  } catch (error) {
+    throw fileError(error, "write", path);
+  }
+}
+
+/**
+ * Cuts the metrics back to what was known at a step, so that a resumed run does not tell steps twice; a line that a kill
+ * left half-written goes too. Gives the lines that stay.
+ */
+export async function rewindMetrics(folder: string, step: number): Promise<MetricsLine[]> {
+  const path = runPaths(folder).metrics;
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
+    throw fileError(error, "read", path);
+  });
+  const lines = text.split("\n").flatMap((line): MetricsLine[] => {
+    try {
+      const parsed = parseJson(line, path) as MetricsLine;
+      return parsed.step <= step ? [parsed] : [];
+    } catch {
+      return [];
+    }
+  });
+  await writeFileAtomic(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  return lines;
+}
+
+/**
+ * Refuses a run whose files would not fit the disk: better told now than after the training.
+ * @param needed bytes
+ * @throws QuernError with both sizes
+ */
+export async function checkSpace(folder: string, needed: number): Promise<void> {
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw fileError(error, "write", folder);
+  });
+  const { bavail, bsize } = await statfs(folder);
+  const megabytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MB`;
+  if (bavail * bsize < needed) {
+    throw new QuernError(
+      `the run takes ${megabytes(needed)} and the disk of ${folder} has ${megabytes(bavail * bsize)} free; free some ` +
+        "space, choose another folder or a smaller model, or keep fewer checkpoints (--keep)",
+    );
+  }
+}
+
+/** Steps at which a run was saved, ascending. */
+export async function listCheckpoints(folder: string): Promise<number[]> {
+  const names = await readdir(runPaths(folder).checkpoints).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
+    throw fileError(error, "read", runPaths(folder).checkpoints);
+  });
+  return names
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .sort((a, b) => a - b);
+}
+
+export const checkpointPath = (folder: string, step: number) => join(runPaths(folder).checkpoints, String(step));
+
+/**
+ * A model folder out of what a person names: the folder itself, or a run's newest checkpoint. Throws a `QuernError`
+ * where it is neither.
+ */
+export async function findModelFolder(path: string, hub: HubOptions = {}): Promise<string> {
+  if (isHubAddress(path)) return fetchHubModel(path, hub);
+  const isThere = (file: string) =>
+    stat(file).then(
+      () => true,
+      () => false,
+    );
+  if (await isThere(join(path, "config.json"))) return path;
+  const step = (await listCheckpoints(path)).at(-1);
+  if (step !== undefined) return checkpointPath(path, step);
+  if (!(await isThere(path))) throw new QuernError(`${path}: there is no such folder`, { exitCode: 2 });
+  const why = (await isThere(runPaths(path).record))
+    ? "its run has saved no checkpoint yet"
+    : "no config.json, no checkpoints/";
+  throw new QuernError(`${path} is neither a model nor a run: ${why}`, { exitCode: 2 });
+}

@@ -1,0 +1,140 @@
+/** @file What a run keeps of itself: `run.json` and the lines of `metrics.jsonl`, and the check of those that are read. */
+import { z } from "zod";
+import type { ReadReport } from "../../documents/index.js";
+import { QuernError } from "../../errors.js";
+import { quoted } from "../../printable.js";
+import type { FusionSavings } from "../report/fusion.js";
+
+/** What a run writes into `run.json`; what is not known yet is absent. */
+export interface RunRecord extends Partial<ReadReport> {
+  readonly version?: string;
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly plan?: Readonly<Record<string, unknown>>;
+  readonly machine?: Readonly<Record<string, unknown>> | string;
+  readonly seed?: number;
+  readonly git?: string;
+  readonly created?: string;
+  readonly result?: RunResult;
+}
+
+/** Bits a byte of the same held-out bytes: the model's, and of what it is compared with. */
+export interface Verdict {
+  readonly bits_per_byte?: number;
+  readonly gzip_bits_per_byte?: number;
+  readonly xz_bits_per_byte?: number;
+  readonly brotli_bits_per_byte?: number;
+  /** An interpolated 5-gram model over the same tokens. */
+  readonly ngram_bits_per_byte?: number;
+  readonly heldout_bytes?: number;
+}
+
+export interface SourceVerdict extends Verdict {
+  readonly source: string;
+}
+
+export interface RunResult extends Verdict {
+  /** The same of each source, where the text comes from several. */
+  readonly sources?: readonly SourceVerdict[];
+  /** What the n-gram model learnt from. */
+  readonly ngram_training_tokens?: number;
+  /** What fusing the program's operations saved. */
+  readonly fusion?: FusionSavings;
+  readonly samples?: readonly { readonly prompt: string; readonly before?: string; readonly after?: string }[];
+}
+
+/** A line of `metrics.jsonl`: of a training step, or of a validation. */
+export interface MetricsLine {
+  readonly step: number;
+  readonly loss?: number;
+  readonly learning_rate?: number;
+  readonly gradient_norm?: number;
+  /** Trained on so far. */
+  readonly tokens?: number;
+  readonly tokens_per_second?: number;
+  /** Share of the machine's measured peak, 0 to 1. */
+  readonly peak_share?: number;
+  /** Since the run began. */
+  readonly seconds?: number;
+  readonly validation_loss?: number;
+  /** e to the validation loss. */
+  readonly perplexity?: number;
+  /** What the model says at this step. */
+  readonly samples?: readonly { readonly prompt: string; readonly text: string }[];
+  readonly bits_per_byte?: number;
+}
+
+// A run's folder may come from anyone, and its numbers go into a page: what is not a number there must not be taken for one.
+// JSON has no NaN: what was not finite is null.
+const number = z
+  .number()
+  .nullish()
+  .transform((value) => value ?? undefined);
+const text = z.string();
+const totals = z.looseObject({ launches: z.number(), flops: z.number(), bytes: z.number() });
+const verdict = {
+  bits_per_byte: number,
+  gzip_bits_per_byte: number,
+  xz_bits_per_byte: number,
+  brotli_bits_per_byte: number,
+  ngram_bits_per_byte: number,
+  heldout_bytes: number,
+};
+const fields = z.record(z.string(), z.unknown());
+
+const recordSchema = z.looseObject({
+  version: text.optional(),
+  config: fields.optional(),
+  plan: fields.optional(),
+  machine: z.union([fields, text]).optional(),
+  seed: number,
+  git: text.optional(),
+  created: text.optional(),
+  read: z.record(z.string(), z.number()).optional(),
+  skipped: z.record(z.string(), z.number()).optional(),
+  result: z
+    .looseObject({
+      ...verdict,
+      sources: z.array(z.looseObject({ ...verdict, source: text })).optional(),
+      ngram_training_tokens: number,
+      fusion: z
+        .looseObject({
+          fused: totals,
+          unfused: totals,
+          arena_bytes: z.number(),
+          unfused_arena_bytes: z.number(),
+          kernels: z.array(z.looseObject({ what: text, launches: z.number(), bytes: z.number() })),
+        })
+        .optional(),
+      samples: z.array(z.looseObject({ prompt: text, before: text.optional(), after: text.optional() })).optional(),
+    })
+    .optional(),
+});
+
+const lineSchema = z.looseObject({
+  step: z.number(),
+  ...Object.fromEntries(
+    (["loss", "learning_rate", "gradient_norm", "tokens", "tokens_per_second", "peak_share", "seconds"] as const).map(
+      (key) => [key, number],
+    ),
+  ),
+  ...{ validation_loss: number, perplexity: number, bits_per_byte: number },
+  samples: z.array(z.looseObject({ prompt: text, text })).optional(),
+});
+
+/** @throws QuernError that names the field of the file at `where` which is not what a run writes */
+export function checkRecord(json: unknown, where: string): RunRecord {
+  return checked(recordSchema, json, where) as RunRecord;
+}
+
+/** The same of a line of the metrics. */
+export function checkLine(json: unknown, where: string): MetricsLine {
+  return checked(lineSchema, json, where) as unknown as MetricsLine;
+}
+
+function checked(schema: z.ZodType, json: unknown, where: string): unknown {
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [{ path, message }] = parsed.error.issues;
+  const field = path.length === 0 ? "it" : quoted(path.join("."));
+  throw new QuernError(`${where} is not what a run writes: ${field}: ${message}`);
+}

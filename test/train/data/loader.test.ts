@@ -1,0 +1,103 @@
+import { describe, expect, it } from "vitest";
+import { permute } from "../../../src/train/data/loader.js";
+import { createLoader } from "../../../src/train/index.js";
+
+/** The stream 0, 1, 2 …, so that a token tells where it stood. */
+const counting = (tokens: number) => ({
+  tokens,
+  read: (offset: number, length: number) => {
+    if (offset < 0 || offset + length > tokens) throw new RangeError(`${offset} + ${length} of ${tokens}`);
+    return Uint32Array.from({ length }, (_, i) => offset + i);
+  },
+});
+
+describe("permute", () => {
+  it.each([1, 2, 3, 4, 5, 17, 64, 1000])("takes 0 … %i−1 each to another place", (size) => {
+    const images = Array.from({ length: size }, (_, i) => permute(i, size, 9, 2));
+    expect([...images].sort((a, b) => a - b)).toEqual(Array.from({ length: size }, (_, i) => i));
+  });
+
+  it("orders each epoch and each seed differently", () => {
+    const order = (seed: number, epoch: number) =>
+      Array.from({ length: 50 }, (_, i) => permute(i, 50, seed, epoch)).join();
+    expect(new Set([order(1, 0), order(1, 1), order(2, 0)]).size).toBe(3);
+    expect(order(1, 0)).not.toBe(Array.from({ length: 50 }, (_, i) => i).join());
+  });
+});
+
+describe("createLoader", () => {
+  const documents = { ...counting(1000), documentEnds: [5, 12, 300, 310, 650, 651, 990, 1000] };
+
+  it("gives targets one token further on, and before a document the end of the text before it", async () => {
+    const loader = createLoader(documents, { batch: 4, sequence: 8, seed: 1, endOfText: 7777 });
+    const begun = new Set<number>();
+    for (let index = 0; index < loader.rows / 4; index++) {
+      const { ids, targets } = await loader.load(index);
+      for (let i = 0; i < ids.length; i++) {
+        expect(ids[i]).toBe(targets[i] === 0 ? 7777 : targets[i] - 1);
+        if ([0, ...documents.documentEnds].includes(targets[i])) begun.add(ids[i]);
+      }
+    }
+    expect(begun.size).toBeGreaterThan(5);
+  });
+
+  it("tells the pieces of a row apart", async () => {
+    const loader = createLoader(documents, { batch: 1, sequence: 8, seed: 1, endOfText: 7777 });
+    let several = 0;
+    for (let index = 0; index < loader.rows; index++) {
+      const { targets, segments } = await loader.load(index);
+      for (let t = 1; t < 8; t++) {
+        const goesOn = targets[t] === targets[t - 1] + 1 && !documents.documentEnds.includes(targets[t]);
+        expect(segments[t]).toBe(segments[t - 1] + (goesOn ? 0 : 1));
+      }
+      if (segments[7] > 0) several += 1;
+    }
+    expect(several).toBeGreaterThan(1);
+  });
+
+  it.each([undefined, 7777])(
+    "reads the text as it lies where that is asked, from its beginning in every epoch",
+    async (endOfText) => {
+      const loader = createLoader(documents, { batch: 3, sequence: 8, seed: 1, order: "given", endOfText });
+      const first = endOfText === undefined ? 1 : 0;
+      const seen: number[] = [];
+      for (let index = 0; seen.length < 2 * 8 * loader.rows; index++) {
+        const { targets, segments } = await loader.load(index);
+        for (let i = 0; i < targets.length; i++) {
+          if (i % 8 === 0) expect(segments[i]).toBe(0);
+          else expect(segments[i] - segments[i - 1]).toBe(documents.documentEnds.includes(targets[i]) ? 1 : 0);
+        }
+        seen.push(...targets);
+      }
+      const epoch = Array.from({ length: 8 * loader.rows }, (_, i) => first + i);
+      expect(seen.slice(0, 2 * epoch.length)).toEqual([...epoch, ...epoch]);
+    },
+  );
+
+  it.each([9, 10, 16, 17, 18, 1000, 1007])(
+    "takes each of %i tokens once an epoch, in another order",
+    async (tokens) => {
+      const loader = createLoader(counting(tokens), { batch: 1, sequence: 8, seed: 1 });
+      const orders = new Set<string>();
+      for (const epoch of [0, 1, 2]) {
+        const seen: number[] = [];
+        for (let i = 0; i < loader.rows; i++) seen.push(...(await loader.load(epoch * loader.rows + i)).targets);
+        expect(new Set(seen).size).toBe(seen.length);
+        expect(tokens - 1 - seen.length).toBeLessThan(8);
+        orders.add(seen.join());
+      }
+      if (tokens > 100) expect(orders.size).toBe(3);
+    },
+  );
+
+  it("is a function of the seed and the number alone", async () => {
+    const load = async (seed: number, index: number) =>
+      Array.from((await createLoader(counting(500), { batch: 2, sequence: 8, seed }).load(index)).ids).join();
+    expect(await load(1, 40)).toBe(await load(1, 40));
+    expect(await load(1, 40)).not.toBe(await load(2, 40));
+  });
+
+  it("refuses a text shorter than a sequence", () => {
+    expect(() => createLoader(counting(8), { batch: 1, sequence: 8, seed: 0 })).toThrow(/8 tokens.*takes 9/);
+  });
+});
