@@ -52,8 +52,8 @@ const declared = readdirSync(join(root, "dist", "src"), { recursive: true, encod
 
 describe("the declarations", () => {
   it.each([
-    ["train/generate-options.d.ts", "/** Most tokens to add. Default `200`. */\n    tokens:"],
-    ["train/generate-options.d.ts", "/** Keep the keys and values of the text so far. Default `true`. */\n    cache:"],
+    ["infer/generate-options.d.ts", "/** Most tokens to add. Default `200`. */\n    tokens:"],
+    ["infer/generate-options.d.ts", "/** Keep the keys and values of the text so far. Default `true`. */\n    cache:"],
     ["train/pretrain/pretrain-options.d.ts", "/** Optimizer steps; instead of --minutes. */\n    steps:"],
   ])("say in %s what an option is", (name, text) => {
     expect(new Map(declared).get(name)).toContain(text);

@@ -1,4 +1,4 @@
-import { generateOptions } from "../train/generate-options.js";
+import { generateOptions } from "../infer/generate-options.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
@@ -11,7 +11,7 @@ export default defineCommand({
     'quern generate --model runs/first --prompt "The sea" --temperature 0',
   ],
   async run(options, { signal, write, print, log }) {
-    const { generateText } = await import("../train/index.js");
+    const { generateText } = await import("../infer/index.js");
     let text = "";
     const warnings: string[] = [];
     const onWarning = (warning: string) => {

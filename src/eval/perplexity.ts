@@ -3,9 +3,9 @@ import type { z } from "zod";
 import type { CompileOptions } from "../backends/index.js";
 import { ReadLog, type ReadReport, readDocuments } from "../documents/index.js";
 import { QuernError } from "../errors.js";
+import { openTextModel } from "../infer/index.js";
 import { checkOptions } from "../options.js";
 import type { OnProgress } from "../progress.js";
-import { openTextModel } from "../train/index.js";
 import { perplexityOptions } from "./perplexity-options.js";
 import { createScorer } from "./scorer.js";
 

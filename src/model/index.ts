@@ -21,6 +21,7 @@ export {
   toHuggingFaceConfig,
   toHuggingFaceGenerationConfig,
 } from "./hugging-face-config.js";
+export { checkpointPath, checkpointsFolder, findModelFolder, listCheckpoints } from "./model-folder.js";
 export {
   activationBytes,
   countParameters,

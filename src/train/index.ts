@@ -1,11 +1,8 @@
-/** @file Training: optimizer, schedule, batches, loop, runs on disk, evaluation, generation. */
+/** @file Training: optimizer, schedule, batches, loop, runs on disk, evaluation. */
 export { InterruptedError, QuernError } from "../errors.js";
 export { type BenchOptions, type BenchResult, benchmark } from "./bench/index.js";
 export { type Batch, createLoader, type Loader, type TokenSource } from "./data/loader.js";
-export { createDecoder, type Decoder, type DecoderOptions, type GenerateOptions } from "./decoder.js";
 export { type Evaluation, evaluate, type HeldOutText } from "./evaluation.js";
-export { type GenerateTextOptions, generateText } from "./generate.js";
-export { generateOptions } from "./generate-options.js";
 export { type Trained, type TrainOptions, train } from "./loop.js";
 export { ADAMW_DEFAULTS, type AdamWOptions, adamw, adamwScalars } from "./optimizer/adamw.js";
 export { MUON_DEFAULTS, type MuonOptions, muon, muonScalars, muonStateNames } from "./optimizer/muon.js";
@@ -19,6 +16,5 @@ export { type CompressionBaselines, compressionBaselines } from "./report/compre
 export { explainTraining } from "./report/explain-training.js";
 export { ngramLosses } from "./report/ngram.js";
 export { type MetricsLine, type RunRecord, type RunResult, writeReport } from "./report/report.js";
-export { findModelFolder, listCheckpoints, readRunRecord } from "./run/run-folder.js";
-export { openTextModel, type TextModel } from "./text-model.js";
+export { readRunRecord } from "./run/run-folder.js";
 export { type TrainingEntries, type TrainingShape, trainingEntries } from "./training-program.js";

@@ -6,7 +6,8 @@ import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { type Document, type ReadReport, readDocuments, type splitHeldOut } from "../documents/index.js";
 import { QuernError } from "../errors.js";
-import { type ModelFolder, openModel } from "../model/index.js";
+import { checkFits } from "../infer/index.js";
+import { findModelFolder, type ModelFolder, openModel } from "../model/index.js";
 import type { OnProgress } from "../progress.js";
 import {
   LineageWriter,
@@ -23,8 +24,7 @@ import {
 } from "../tokenizer/index.js";
 import { writeHeldOutSources } from "./data/held-out-sources.js";
 import type { CheckedPretrainOptions } from "./pretrain/pretrain-options.js";
-import { findModelFolder, runPaths } from "./run/run-folder.js";
-import { checkFits } from "./text-model.js";
+import { runPaths } from "./run/run-folder.js";
 
 interface Calls {
   readonly signal?: AbortSignal;

@@ -1,7 +1,7 @@
 /** @file How fast a model speaks: one text, a token at a time, greedily. */
 import { measurePeak } from "../../backends/index.js";
+import { createDecoder } from "../../infer/index.js";
 import { initialValues, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
-import { createDecoder } from "../decoder.js";
 import { median } from "../pace.js";
 import { type BenchFigures, figuresOf, peakMemory } from "./figures.js";
 import { PRESETS } from "./presets.js";

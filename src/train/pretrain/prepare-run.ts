@@ -24,6 +24,7 @@ import { QuernError } from "../../errors.js";
 import {
   countParameters,
   initialise,
+  listCheckpoints,
   type ModelFolder,
   parametersOf,
   randomStream,
@@ -47,7 +48,7 @@ import { optimizerOf } from "../optimizer/optimizer.js";
 import { measurePace, type Pace } from "../pace.js";
 import type { RunRecord } from "../report/report.js";
 import { baselineSeconds, planEvaluation } from "../report/verdict.js";
-import { listCheckpoints, readRunRecord, runPaths } from "../run/run-folder.js";
+import { readRunRecord, runPaths } from "../run/run-folder.js";
 import { trainingEntries } from "../training-program.js";
 import {
   budgetOf,

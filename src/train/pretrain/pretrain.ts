@@ -4,6 +4,7 @@
  */
 import { withOutput } from "../../documents/index.js";
 import { InterruptedError, QuernError } from "../../errors.js";
+import { checkpointPath } from "../../model/index.js";
 import { readHeldOutSources } from "../data/held-out-sources.js";
 import { createLoader } from "../data/loader.js";
 import { train } from "../loop.js";
@@ -16,7 +17,6 @@ import { continuePrompts, drawPrompts, judge, loadHeldOut, planEvaluation } from
 import { restoreCheckpoint, saveCheckpoint } from "../run/checkpoints.js";
 import {
   appendMetrics,
-  checkpointPath,
   checkSpace,
   readRunRecord,
   rewindMetrics,

@@ -3,11 +3,11 @@
  * bytes and an n-gram model on the same tokens; and samples.
  */
 import type { CompileOptions, Program, Written } from "../../backends/index.js";
+import { createDecoder } from "../../infer/index.js";
 import { type ModelConfig, randomStream } from "../../model/index.js";
 import type { OnProgress } from "../../progress.js";
 import type { Tokenizer, TokenSplit } from "../../tokenizer/index.js";
 import type { HeldOutSource } from "../data/held-out-sources.js";
-import { createDecoder } from "../decoder.js";
 import { type Evaluation, evaluate, type HeldOutText } from "../evaluation.js";
 import type { RunResult, SourceVerdict } from "../run/run-record.js";
 import type { TrainingShape } from "../training-program.js";

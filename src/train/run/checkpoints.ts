@@ -15,6 +15,8 @@ import type { Program } from "../../backends/index.js";
 import { removeLeftovers, temporaryName, writeFileAtomic, writeFolderAtomic } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import {
+  checkpointPath,
+  listCheckpoints,
   type ModelConfig,
   openModel,
   openSafetensors,
@@ -24,7 +26,7 @@ import {
 } from "../../model/index.js";
 import { saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import type { StateVariable } from "../optimizer/optimizer.js";
-import { checkpointPath, listCheckpoints, runPaths } from "./run-folder.js";
+import { runPaths } from "./run-folder.js";
 
 const STATE_FILE = "training_state.safetensors";
 const RECORD_FILE = "checkpoint.json";

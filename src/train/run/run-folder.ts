@@ -7,12 +7,12 @@
  *     tokens/             token shards, training and held out
  *     checkpoints/<step>/ a Hugging Face model folder, and what a resumed run needs (checkpoints.ts)
  */
-import { appendFile, mkdir, readdir, readFile, stat, statfs } from "node:fs/promises";
+import { appendFile, mkdir, readFile, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { parseJson, readJsonFile } from "../../json-file.js";
-import { fetchHubModel, type HubOptions, isHubAddress } from "../../model/index.js";
+import { checkpointsFolder } from "../../model/index.js";
 import { checkRecord, type MetricsLine, type RunRecord } from "./run-record.js";
 
 export const runPaths = (folder: string) => ({
@@ -20,7 +20,7 @@ export const runPaths = (folder: string) => ({
   metrics: join(folder, "metrics.jsonl"),
   tokenizer: join(folder, "tokenizer"),
   tokens: join(folder, "tokens"),
-  checkpoints: join(folder, "checkpoints"),
+  checkpoints: checkpointsFolder(folder),
 });
 
 /** `run.json` of a run, or null where there is none. */
@@ -88,39 +88,4 @@ export async function checkSpace(folder: string, needed: number): Promise<void> 
         "space, choose another folder or a smaller model, or keep fewer checkpoints (--keep)",
     );
   }
-}
-
-/** Steps at which a run was saved, ascending. */
-export async function listCheckpoints(folder: string): Promise<number[]> {
-  const names = await readdir(runPaths(folder).checkpoints).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
-    throw fileError(error, "read", runPaths(folder).checkpoints);
-  });
-  return names
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .sort((a, b) => a - b);
-}
-
-export const checkpointPath = (folder: string, step: number) => join(runPaths(folder).checkpoints, String(step));
-
-/**
- * A model folder out of what a person names: the folder itself, or a run's newest checkpoint. Throws a `QuernError`
- * where it is neither.
- */
-export async function findModelFolder(path: string, hub: HubOptions = {}): Promise<string> {
-  if (isHubAddress(path)) return fetchHubModel(path, hub);
-  const isThere = (file: string) =>
-    stat(file).then(
-      () => true,
-      () => false,
-    );
-  if (await isThere(join(path, "config.json"))) return path;
-  const step = (await listCheckpoints(path)).at(-1);
-  if (step !== undefined) return checkpointPath(path, step);
-  if (!(await isThere(path))) throw new QuernError(`${path}: there is no such folder`, { exitCode: 2 });
-  const why = (await isThere(runPaths(path).record))
-    ? "its run has saved no checkpoint yet"
-    : "no config.json, no checkpoints/";
-  throw new QuernError(`${path} is neither a model nor a run: ${why}`, { exitCode: 2 });
 }

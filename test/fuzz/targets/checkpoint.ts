@@ -4,10 +4,9 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { defineModel, parametersOf } from "../../../src/model/index.js";
+import { defineModel, listCheckpoints, parametersOf } from "../../../src/model/index.js";
 import { trainTokenizer } from "../../../src/tokenizer/index.js";
 import { restoreCheckpoint, saveCheckpoint } from "../../../src/train/run/checkpoints.js";
-import { listCheckpoints } from "../../../src/train/run/run-folder.js";
 import { type Json, jsonText, mutateBytes, mutateJson, several } from "../mutations.js";
 import type { Target } from "../target.js";
 

@@ -2,10 +2,9 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openModel } from "../../../src/model/index.js";
+import { listCheckpoints, openModel } from "../../../src/model/index.js";
 import { openTokenizer, saveTokenizer, trainTokenizer, writeShards } from "../../../src/tokenizer/index.js";
 import {
-  listCheckpoints,
   type PretrainOptions,
   planPretraining,
   pretrain,

@@ -3,14 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { where } from "../../../src/data/index.js";
-import { openModel, openSafetensors } from "../../../src/model/index.js";
-import {
-  generateText,
-  listCheckpoints,
-  type PretrainOptions,
-  pretrain,
-  readRunRecord,
-} from "../../../src/train/index.js";
+import { generateText } from "../../../src/infer/index.js";
+import { listCheckpoints, openModel, openSafetensors } from "../../../src/model/index.js";
+import { type PretrainOptions, pretrain, readRunRecord } from "../../../src/train/index.js";
 
 import { SLOW_BUILD } from "../../model/targets.js";
 

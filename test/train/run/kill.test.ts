@@ -7,8 +7,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openModel } from "../../../src/model/index.js";
-import { listCheckpoints } from "../../../src/train/index.js";
+import { listCheckpoints, openModel } from "../../../src/model/index.js";
 import { SLOW_BUILD } from "../../model/targets.js";
 
 const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { stopFinder } from "../../src/train/stop-strings.js";
+import { stopFinder } from "../../src/infer/stop-strings.js";
 
 function streamed(pieces: readonly string[], stops: readonly string[]): string {
   const finder = stopFinder(stops);

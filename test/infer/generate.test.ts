@@ -3,9 +3,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createDecoder, type GenerateTextOptions, generateText } from "../../src/infer/index.js";
 import { defineModel, initialValues, parametersOf, writeModel } from "../../src/model/index.js";
 import { saveTokenizer, type Tokenizer, trainTokenizer } from "../../src/tokenizer/index.js";
-import { createDecoder, type GenerateTextOptions, generateText } from "../../src/train/index.js";
 import { SLOW_BUILD } from "../model/targets.js";
 
 const model = defineModel({ layers: 2, width: 32, heads: 2, vocabSize: 290, sequence: 128 });

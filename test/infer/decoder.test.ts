@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createDecoder, type Decoder } from "../../src/train/index.js";
+import { createDecoder, type Decoder } from "../../src/infer/index.js";
 import { loadFixture, type ModelFixture } from "../model/model-fixtures.js";
 import { SLOW_BUILD, TARGETS } from "../model/targets.js";
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { candidates, chooseToken, type SamplingOptions } from "../../src/infer/sampling.js";
 import { randomStream } from "../../src/model/index.js";
-import { candidates, chooseToken, type SamplingOptions } from "../../src/train/sampling.js";
 
 const logits = Float32Array.of(1, 3, 3, -2, 0.5);
 

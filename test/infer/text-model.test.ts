@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { checkFits } from "../../src/infer/text-model.js";
 import type { Tokenizer } from "../../src/tokenizer/index.js";
-import { checkFits } from "../../src/train/text-model.js";
 
 const special = (id: number) => ({ id, content: `<${id}>`, special: true });
 /** A tokenizer whose last tokens are special ones. */

@@ -1,8 +1,7 @@
 /** @file A model with its own tokenizer, opened together: what speaks and what judges text needs both. */
 import { QuernError } from "../errors.js";
-import { type ModelConfig, openModel } from "../model/index.js";
+import { findModelFolder, type ModelConfig, openModel } from "../model/index.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
-import { findModelFolder } from "./run/run-folder.js";
 
 export interface TextModel {
   readonly folder: string;
