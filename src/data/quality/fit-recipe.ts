@@ -169,17 +169,17 @@ async function* labelled(o: Settings, field: string, calls: Calls): AsyncGenerat
   }
 }
 
-/** Questions that an endpoint is asked side by side. */
+/** Documents that the server grades at a time. */
 const AT_ONCE = 8;
 
-/** Grades that are known are not asked for again; new ones are kept with them. */
+/** Documents with a known grade are not sent again; new grades are saved beside the known ones. */
 async function* graded(
   o: Settings,
   documents: AsyncIterable<StoredDocument>,
   labels: Map<string, string>,
   { key, signal, onProgress }: Calls,
 ): AsyncGenerator<Labelled> {
-  const { endpoint = "", model = "" } = o;
+  const { endpoint: baseUrl = "", model = "" } = o;
   const sample = await sampleDocuments(documents, o.samples);
   // Added behind what the file holds: whatever else its lines say stays.
   let text = o.labels === undefined ? "" : await readFile(o.labels, "utf8").catch(() => "");
@@ -190,9 +190,11 @@ async function* graded(
     await writeFileAtomic(o.labels, text);
   };
   const waiting = sample.filter(({ id }) => !labels.has(id));
+  const { OpenAIClient } = await import("../../infer/index.js");
+  await using client = new OpenAIClient({ baseUrl, apiKey: key, concurrency: AT_ONCE });
   for (let done = 0; done < waiting.length; done += AT_ONCE) {
     const batch = waiting.slice(done, done + AT_ONCE);
-    const grades = await Promise.all(batch.map(({ text }) => gradeText(text, { endpoint, model, key, signal })));
+    const grades = await Promise.all(batch.map(({ text }) => gradeText(text, { client, model, signal })));
     for (const [i, { id }] of batch.entries()) labels.set(id, String(grades[i]));
     await keep(batch.map(({ id }) => id));
     onProgress?.({ task: "grade", done: done + batch.length, total: waiting.length, unit: "document" });

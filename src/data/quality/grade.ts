@@ -1,18 +1,17 @@
 /**
- * @file Grades of documents by a language model behind any OpenAI-compatible endpoint, as FineWeb-Edu had them made
+ * @file Grades of documents by a language model behind any OpenAI-compatible server, as FineWeb-Edu did
  * (Penedo et al. 2024): some documents are graded by it, and a classifier learns to grade the rest.
  */
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { QuernError } from "../../errors.js";
+import type { OpenAIClient } from "../../infer/index.js";
+import { quoted } from "../../printable.js";
 import type { StoredDocument } from "../texts.js";
 
 export interface GraderOptions {
-  /** Up to and with `/v1`. */
-  readonly endpoint: string;
+  readonly client: OpenAIClient;
   readonly model: string;
-  /** Sent as a bearer token, where one is given. */
-  readonly key?: string;
   readonly prompt?: string;
   readonly signal?: AbortSignal;
 }
@@ -25,61 +24,35 @@ export const EDUCATIONAL_PROMPT =
   "5: could be used in a lesson as it is. Answer with one sentence of reasons, and then with the line: Grade: N";
 
 const MOST_CHARACTERS = 6000;
+/** Requests for a grade that an answer may lack. */
 const TRIES = 4;
 
 /**
  * The grade of a text, 0 to 5.
- * @throws QuernError where the endpoint cannot be reached, refuses, or answers without a grade, again and again
+ * @throws QuernError where the server cannot be reached, refuses, or answers without a grade every time
  */
 export async function gradeText(text: string, options: GraderOptions): Promise<number> {
-  const { endpoint, model, key, prompt = EDUCATIONAL_PROMPT, signal } = options;
-  const address = `${endpoint.replace(/\/+$/, "")}/chat/completions`;
-  const body = JSON.stringify({
-    model,
-    temperature: 0,
-    messages: [
-      { role: "system", content: prompt },
-      { role: "user", content: text.slice(0, MOST_CHARACTERS).replace(/\p{Cs}/gu, "") },
-    ],
-  });
-  const headers = {
-    "content-type": "application/json",
-    ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-  };
-  let problem = "";
-  for (let attempt = 0; attempt < TRIES; attempt++) {
-    signal?.throwIfAborted();
-    if (attempt > 0) await sleep(50 * 4 ** attempt, undefined, { signal });
-    try {
-      const answer = await fetch(address, { method: "POST", headers, body, signal });
-      const said = await answer.text();
-      if (answer.ok) {
-        const grade = gradeIn(said);
-        if (grade !== undefined) return grade;
-        problem = `no grade in its answer (${said.slice(0, 120)})`;
-      } else {
-        problem = `status ${answer.status} (${said.slice(0, 120)})`;
-        // What is refused stays refused, but for too many questions.
-        if (answer.status >= 400 && answer.status < 500 && answer.status !== 429) break;
-      }
-    } catch (error) {
-      if (signal?.aborted) throw error;
-      problem = error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error);
-    }
+  const { client, model, prompt = EDUCATIONAL_PROMPT, signal } = options;
+  const messages = [
+    { role: "system", content: prompt },
+    { role: "user", content: text.slice(0, MOST_CHARACTERS).replace(/\p{Cs}/gu, "") },
+  ];
+  let answer = "";
+  for (let tries = 0; tries < TRIES; tries++) {
+    [{ text: answer }] = await client.chat({ model, temperature: 0, messages }, { signal });
+    const grade = gradeIn(answer);
+    if (grade !== undefined) return grade;
   }
-  throw new QuernError(`${address} does not grade: ${problem}`);
+  throw new QuernError(
+    `${client.baseUrl} gave no grade from 0 to 5 in ${TRIES} answers, the last of them ${JSON.stringify(quoted(answer.slice(0, 120)))}; ` +
+      "choose a model that follows instructions",
+  );
 }
 
 function gradeIn(answer: string): number | undefined {
-  try {
-    const content: unknown = (JSON.parse(answer) as { choices: { message: { content: unknown } }[] }).choices[0].message
-      .content;
-    const numbers = [...String(content).matchAll(/\d+(?:\.\d+)?/g)].map(([number]) => Number(number));
-    const last = numbers.at(-1);
-    return last !== undefined && last >= 0 && last <= 5 ? Math.round(last) : undefined;
-  } catch {
-    return undefined;
-  }
+  const last = [...answer.matchAll(/\d+(?:\.\d+)?/g)].at(-1)?.[0];
+  if (last === undefined) return undefined;
+  return Number(last) <= 5 ? Math.round(Number(last)) : undefined;
 }
 
 /** `count` of the documents, the same in every run and in any order: those with the smallest hashes. */

@@ -1,0 +1,572 @@
+/**
+ * @file The client of OpenAI-compatible servers: requests with a limit of concurrency and rate, retries with exponential
+ * backoff, time-outs, and streams of server-sent events. `server-model.ts` makes a language model of it.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Agent } from "undici";
+import { z } from "zod";
+import { QuernError } from "../errors.js";
+import { hideCredentials, quoted } from "../printable.js";
+import { readEvents } from "./server-sent-events.js";
+
+export interface OpenAIClientOptions {
+  /** Address up to and including `/v1`. A user name and password in it are sent as basic authentication. */
+  readonly baseUrl: string;
+  /** Sent as a bearer token. Default `OPENAI_API_KEY`. */
+  readonly apiKey?: string;
+  /** Requests at a time. Default 8. */
+  readonly concurrency?: number;
+  /** Requests begun in a minute, evenly spaced. Default no limit. */
+  readonly requestsPerMinute?: number;
+  /** Retries after 408, 409, 429, 5xx, a dropped connection, a time-out or a response that is not JSON. Default 6. */
+  readonly retries?: number;
+  /** Seconds that one response, or the next piece of a stream, may take. Default 600. */
+  readonly timeoutSeconds?: number;
+  /** Seconds before the first retry; each later wait is twice as long, up to a minute, with jitter. Default .5. */
+  readonly firstDelaySeconds?: number;
+}
+
+/** What a server refused or failed to do, after all retries. */
+export class ServerError extends QuernError {
+  /** HTTP status of the last response; undefined where none came. */
+  readonly status: number | undefined;
+
+  constructor(message: string, status: number | undefined, options: { readonly cause?: unknown } = {}) {
+    super(message, options);
+    this.status = status;
+  }
+}
+
+export interface ChatRequest {
+  readonly model: string;
+  readonly messages: readonly object[];
+  readonly [parameter: string]: unknown;
+}
+
+export interface CompletionRequest {
+  readonly model: string;
+  /** Text, or ids of the server's own tokenizer. */
+  readonly prompt: string | readonly number[];
+  readonly [parameter: string]: unknown;
+}
+
+export interface TokenLogProbabilities {
+  readonly tokens: readonly string[];
+  /** Null for a token with nothing before it. */
+  readonly token_logprobs: readonly (number | null)[];
+  /** Where each token begins in the text, in code points. */
+  readonly text_offset: readonly number[];
+  /** The likeliest tokens of each place with their log-probabilities. */
+  readonly top_logprobs: readonly (Readonly<Record<string, number>> | null)[];
+}
+
+export interface ServerChoice {
+  readonly text: string;
+  readonly finishReason: string | null;
+  readonly logProbabilities: readonly number[] | null;
+}
+
+/** A choice of `/completions`; `echo` holds its prompt's tokens too where `echo` was requested. */
+export interface CompletionChoice extends ServerChoice {
+  readonly echo: TokenLogProbabilities | null;
+}
+
+/** What all requests of a client have used together. */
+export interface Usage {
+  readonly requests: number;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+}
+
+interface Calls {
+  readonly signal?: AbortSignal;
+}
+
+/** Servers add fields of their own; a number that is missing is no reason to fail. */
+const usageSchema = z.looseObject({
+  prompt_tokens: z.number().nullish(),
+  completion_tokens: z.number().nullish(),
+});
+const chatLogProbabilities = z.looseObject({ content: z.array(z.looseObject({ logprob: z.number() })).nullish() });
+const contentSchema = z
+  .union([z.string(), z.array(z.looseObject({ text: z.string().optional() }))])
+  .nullish()
+  .transform((content) => (Array.isArray(content) ? content.map(({ text = "" }) => text).join("") : (content ?? "")));
+const chatSchema = z.looseObject({
+  choices: z
+    .array(
+      z.looseObject({
+        message: z.looseObject({ content: contentSchema }),
+        finish_reason: z.string().nullish(),
+        logprobs: chatLogProbabilities.nullish(),
+      }),
+    )
+    .min(1),
+  usage: usageSchema.nullish(),
+});
+const chunkSchema = z.looseObject({
+  choices: z.array(
+    z.looseObject({
+      delta: z.looseObject({ content: contentSchema }).nullish(),
+      finish_reason: z.string().nullish(),
+    }),
+  ),
+  usage: usageSchema.nullish(),
+});
+const completionSchema = z.looseObject({
+  choices: z
+    .array(
+      z.looseObject({
+        text: z.string(),
+        finish_reason: z.string().nullish(),
+        logprobs: z
+          .looseObject({
+            tokens: z.array(z.string()),
+            token_logprobs: z.array(z.number().nullable()),
+            text_offset: z.array(z.number()).nullish(),
+            top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish(),
+          })
+          .nullish(),
+      }),
+    )
+    .min(1),
+  usage: usageSchema.nullish(),
+});
+
+const LONGEST_DELAY = 60;
+/** A server that asks for a longer pause is not waited for. */
+const LONGEST_PAUSE = 600;
+/** A server that no connection has reached yet is tried so often: its address is probably wrong. */
+const FIRST_TRIES = 3;
+const LARGEST_RESPONSE = 256 << 20;
+
+export class OpenAIClient {
+  readonly #base: string;
+  readonly #authorization: string | undefined;
+  readonly #secrets: readonly string[];
+  readonly #options: Required<Omit<OpenAIClientOptions, "baseUrl" | "apiKey">>;
+  #agent: Agent | undefined;
+  #running = 0;
+  readonly #waiting: (() => void)[] = [];
+  /** Times of `performance.now()` before which no request begins. */
+  #nextStart = 0;
+  #pausedUntil = 0;
+  #hasAnswered = false;
+  #usage: Usage = { requests: 0, promptTokens: 0, completionTokens: 0 };
+
+  /** @throws QuernError for an address that is not http(s) */
+  constructor({ baseUrl, apiKey = process.env.OPENAI_API_KEY, ...options }: OpenAIClientOptions) {
+    const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
+    if (url === undefined || !/^https?:$/.test(url.protocol)) {
+      throw new QuernError(`the server's address must begin with http:// or https://, not ${quoted(baseUrl)}`, {
+        exitCode: 2,
+      });
+    }
+    const user = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+    if (apiKey !== undefined && apiKey !== "") {
+      if (/[^\x20-\x7e]/.test(apiKey)) {
+        throw new QuernError("the API key has characters that no HTTP header holds; check OPENAI_API_KEY", {
+          exitCode: 2,
+        });
+      }
+      this.#authorization = `Bearer ${apiKey}`;
+    } else if (user !== ":") this.#authorization = `Basic ${Buffer.from(user).toString("base64")}`;
+    this.#secrets = [apiKey ?? "", decodeURIComponent(url.password)].filter((secret) => secret.length > 3);
+    url.username = "";
+    url.password = "";
+    this.#base = url.href.replace(/\/+$/, "");
+    this.#options = {
+      concurrency: options.concurrency ?? 8,
+      requestsPerMinute: options.requestsPerMinute ?? Number.POSITIVE_INFINITY,
+      retries: options.retries ?? 6,
+      timeoutSeconds: options.timeoutSeconds ?? 600,
+      firstDelaySeconds: options.firstDelaySeconds ?? 0.5,
+    };
+  }
+
+  /** The address without credentials. */
+  get baseUrl(): string {
+    return hideCredentials(this.#base);
+  }
+
+  get usage(): Usage {
+    return this.#usage;
+  }
+
+  /** The choices of `/chat/completions`. */
+  async chat(request: ChatRequest, { signal }: Calls = {}): Promise<ServerChoice[]> {
+    const { choices } = await this.#post("chat/completions", request, chatSchema, signal);
+    return choices.map(({ message, finish_reason, logprobs }) => ({
+      text: message.content,
+      finishReason: finish_reason ?? null,
+      logProbabilities: logprobs?.content?.map(({ logprob }) => logprob) ?? null,
+    }));
+  }
+
+  /** The answer of `/chat/completions` piece by piece; returns the finish reason, null where the server gives none. */
+  async *streamChat(request: ChatRequest, { signal }: Calls = {}): AsyncGenerator<string, string | null> {
+    let finishReason: string | null = null;
+    const body = { ...request, stream: true };
+    for await (const { choices, usage } of this.#stream("chat/completions", body, chunkSchema, signal)) {
+      this.#count(usage);
+      const [choice] = choices;
+      finishReason = choice?.finish_reason ?? finishReason;
+      const text = choice?.delta?.content ?? "";
+      if (text !== "") yield text;
+    }
+    return finishReason;
+  }
+
+  /** The choices of `/completions`. */
+  async complete(request: CompletionRequest, { signal }: Calls = {}): Promise<CompletionChoice[]> {
+    const { choices } = await this.#post("completions", request, completionSchema, signal);
+    return choices.map(({ text, finish_reason, logprobs }) => ({
+      text,
+      finishReason: finish_reason ?? null,
+      logProbabilities: logprobs?.token_logprobs.map((each) => each ?? 0) ?? null,
+      echo: logprobs
+        ? {
+            tokens: logprobs.tokens,
+            token_logprobs: logprobs.token_logprobs,
+            text_offset: logprobs.text_offset ?? offsetsOf(logprobs.tokens),
+            top_logprobs: logprobs.top_logprobs ?? [],
+          }
+        : null,
+    }));
+  }
+
+  /** Closes idle connections. */
+  async dispose(): Promise<void> {
+    await this.#agent?.close();
+    this.#agent = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+
+  async #post<S extends z.ZodType<{ usage?: z.output<typeof usageSchema> | null }>>(
+    path: string,
+    body: object,
+    schema: S,
+    signal: AbortSignal | undefined,
+  ): Promise<z.output<S>> {
+    const release = await this.#admit(signal);
+    try {
+      return await this.#retrying(path, signal, async () => {
+        const attempt = new Attempt(this.#options.timeoutSeconds, signal);
+        try {
+          const response = await this.#send(path, body, attempt.signal);
+          const answer = this.#check(path, await bodyOf(response), schema);
+          this.#count(answer.usage);
+          return answer;
+        } catch (error) {
+          throw attempt.reasonOf(error);
+        } finally {
+          attempt.end();
+        }
+      });
+    } finally {
+      release();
+    }
+  }
+
+  async *#stream<S extends z.ZodType>(
+    path: string,
+    body: object,
+    schema: S,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<z.output<S>, void> {
+    const release = await this.#admit(signal);
+    let abandon = () => {};
+    try {
+      // Pieces that were given cannot be taken back: only the beginning of a stream is tried again.
+      const { attempt, events, first } = await this.#retrying(path, signal, async () => {
+        const attempt = new Attempt(this.#options.timeoutSeconds, signal);
+        abandon = () => attempt.abandon();
+        try {
+          const response = await this.#send(path, body, attempt.signal);
+          const events = readEvents(response.body);
+          return { attempt, events, first: await events.next() };
+        } catch (error) {
+          attempt.end();
+          throw attempt.reasonOf(error);
+        }
+      });
+      try {
+        for (let next = first; !next.done; next = await events.next()) {
+          attempt.end(); // the reader may take its time
+          yield this.#check(path, next.value, schema);
+          attempt.begin();
+        }
+      } catch (error) {
+        const reason = attempt.reasonOf(error);
+        throw reason instanceof Failure ? this.#errorOf(path, reason) : reason;
+      }
+    } finally {
+      abandon();
+      release();
+    }
+  }
+
+  async #send(path: string, body: object, signal: AbortSignal) {
+    const { Agent, fetch } = await import("undici");
+    // Time-outs are ours: undici's end after five minutes, in which a slow machine has not yet read a long prompt.
+    this.#agent ??= new Agent({ headersTimeout: 0, bodyTimeout: 0 });
+    const headers = {
+      "content-type": "application/json",
+      ...(this.#authorization === undefined ? {} : { authorization: this.#authorization }),
+    };
+    const init = { method: "POST", headers, body: JSON.stringify(body), signal, dispatcher: this.#agent };
+    let response: Awaited<ReturnType<typeof fetch>>;
+    try {
+      response = await fetch(`${this.#base}/${path}`, init);
+    } catch (error) {
+      const cause = (error as Error).cause as (Error & { code?: string }) | undefined;
+      throw new Failure(cause?.message || cause?.code || (error as Error).message, { canRetry: true, cause: error });
+    }
+    this.#hasAnswered = true;
+    this.#usage = { ...this.#usage, requests: this.#usage.requests + 1 };
+    if (response.ok) return response;
+    const { status } = response;
+    const said = messageIn(await bodyOf(response).catch(() => ""));
+    throw new Failure(`status ${status}${said.message === "" ? "" : `: ${said.message}`}`, {
+      status,
+      // A quota that is used up is refused with 429 as well, and stays so.
+      canRetry: (status >= 500 || [408, 409, 429].includes(status)) && said.code !== "insufficient_quota",
+      wait: secondsToWait(response.headers),
+    });
+  }
+
+  /** Calls again what may succeed next time. */
+  async #retrying<T>(path: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    const { retries, firstDelaySeconds } = this.#options;
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.#pause(signal);
+        return await work();
+      } catch (error) {
+        if (signal?.aborted || !(error instanceof Failure)) throw error;
+        const most = this.#hasAnswered ? retries : Math.min(retries, FIRST_TRIES - 1);
+        const tooLong = (error.wait ?? 0) > LONGEST_PAUSE;
+        if (!error.canRetry || tries > most || tooLong) throw this.#errorOf(path, error);
+        const delay = Math.min(LONGEST_DELAY, firstDelaySeconds * 2 ** (tries - 1)) * (0.5 + Math.random() / 2);
+        if (error.wait !== undefined) {
+          // What one request is told holds for all of them.
+          this.#pausedUntil = Math.max(this.#pausedUntil, performance.now() + 1000 * error.wait);
+        }
+        if (error.wait === undefined || error.wait < delay) await sleep(1000 * delay, undefined, { signal });
+      }
+    }
+  }
+
+  async #pause(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    for (let left = 1; left > 0; ) {
+      left = this.#pausedUntil - performance.now();
+      if (left > 0) await sleep(left, undefined, { signal });
+    }
+  }
+
+  /** Waits until one more request may run, and returns what ends its turn. */
+  async #admit(signal: AbortSignal | undefined): Promise<() => void> {
+    signal?.throwIfAborted();
+    if (this.#running < this.#options.concurrency) this.#running += 1;
+    else await this.#wait(signal);
+    const release = () => {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running -= 1;
+      else next();
+    };
+    try {
+      signal?.throwIfAborted();
+      const now = performance.now();
+      const start = Math.max(now, this.#nextStart);
+      this.#nextStart = start + 60_000 / this.#options.requestsPerMinute;
+      if (start > now) await sleep(start - now, undefined, { signal });
+    } catch (error) {
+      release();
+      throw error;
+    }
+    return release;
+  }
+
+  #wait(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const enter = () => {
+        signal?.removeEventListener("abort", leave);
+        resolve();
+      };
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(enter), 1);
+        reject(signal?.reason);
+      };
+      signal?.addEventListener("abort", leave, { once: true });
+      this.#waiting.push(enter);
+    });
+  }
+
+  #check<S extends z.ZodType>(path: string, text: string, schema: S): z.output<S> {
+    let answer: unknown;
+    try {
+      answer = JSON.parse(text);
+    } catch {
+      throw new Failure(`its answer is not JSON (${quoted(text.slice(0, 80))})`, { canRetry: true });
+    }
+    const result = schema.safeParse(answer);
+    if (result.success) return result.data;
+    const said = messageIn(text);
+    if (said.message !== "" && typeof answer === "object" && answer !== null && "error" in answer)
+      throw new Failure(said.message, { canRetry: true });
+    const [issue] = result.error.issues;
+    const place = issue.path.map(String).join(".") || "the answer";
+    throw new Failure(`its answer is not that of ${path} (${place}: ${issue.message})`, { canRetry: true });
+  }
+
+  #count(usage: z.output<typeof usageSchema> | null | undefined): void {
+    const { requests, promptTokens, completionTokens } = this.#usage;
+    this.#usage = {
+      requests,
+      promptTokens: promptTokens + (usage?.prompt_tokens ?? 0),
+      completionTokens: completionTokens + (usage?.completion_tokens ?? 0),
+    };
+  }
+
+  #errorOf(path: string, failure: Failure): ServerError {
+    const { status, wait } = failure;
+    const advice =
+      (wait ?? 0) > LONGEST_PAUSE
+        ? `it asks to wait ${Math.round(wait ?? 0)} seconds; try again then`
+        : adviceOn(status, this.#hasAnswered);
+    const message = `${this.#base}/${path}: ${failure.message}${advice === "" ? "" : `; ${advice}`}`;
+    return new ServerError(this.#hide(message), status, { cause: failure.cause });
+  }
+
+  #hide(text: string): string {
+    return this.#secrets.reduce((hidden, secret) => hidden.replaceAll(secret, "***"), hideCredentials(text));
+  }
+}
+
+/** One try of a request that failed. */
+class Failure extends Error {
+  readonly status: number | undefined;
+  readonly canRetry: boolean;
+  /** Seconds that the server asks to wait. */
+  readonly wait: number | undefined;
+
+  constructor(
+    message: string,
+    options: { readonly status?: number; readonly canRetry: boolean; readonly wait?: number; readonly cause?: unknown },
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.status = options.status;
+    this.canRetry = options.canRetry;
+    this.wait = options.wait;
+  }
+}
+
+/** The time-out of one try, beside the caller's signal. */
+class Attempt {
+  readonly #own = new AbortController();
+  readonly #seconds: number;
+  readonly #callers: AbortSignal | undefined;
+  readonly signal: AbortSignal;
+  #timer: NodeJS.Timeout | undefined;
+  #late = false;
+
+  constructor(seconds: number, callers: AbortSignal | undefined) {
+    this.#seconds = seconds;
+    this.#callers = callers;
+    this.signal = callers === undefined ? this.#own.signal : AbortSignal.any([callers, this.#own.signal]);
+    this.begin();
+  }
+
+  /** Starts the time again. */
+  begin(): void {
+    this.end();
+    this.#timer = setTimeout(() => {
+      this.#late = true;
+      this.#own.abort();
+    }, 1000 * this.#seconds);
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** Drops the connection, if there is one still. */
+  abandon(): void {
+    this.end();
+    this.#own.abort();
+  }
+
+  reasonOf(error: unknown): unknown {
+    if (this.#callers?.aborted) return this.#callers.reason;
+    if (this.#late)
+      return new Failure(`no answer within ${this.#seconds} seconds`, { canRetry: true, cause: error });
+    if (error instanceof Failure || error instanceof QuernError) return error;
+    const cause = (error as Error).cause as Error | undefined;
+    return new Failure(`the connection was lost (${cause?.message ?? (error as Error).message})`, {
+      canRetry: true,
+      cause: error,
+    });
+  }
+}
+
+async function bodyOf(response: { readonly body: AsyncIterable<Uint8Array> | null }): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of response.body ?? []) {
+    parts.push(part);
+    bytes += part.length;
+    if (bytes > LARGEST_RESPONSE) {
+      throw new Failure(`its answer is longer than ${LARGEST_RESPONSE >> 20} MiB`, { canRetry: false });
+    }
+  }
+  return Buffer.concat(parts).toString("utf8");
+}
+
+/** What a server says about a failure: OpenAI's `error.message`, FastAPI's `detail`, or the text itself. */
+function messageIn(body: string): { readonly message: string; readonly code: string } {
+  const told = (value: unknown): string => {
+    if (typeof value === "string") return value;
+    if (typeof value !== "object" || value === null) return "";
+    const { message, error, detail, msg } = value as Record<string, unknown>;
+    return told(error) || told(message) || told(detail) || told(msg) || (Array.isArray(value) ? told(value[0]) : "");
+  };
+  try {
+    const parsed = JSON.parse(body) as { error?: { code?: unknown; type?: unknown } } | null;
+    return { message: quoted(told(parsed)), code: String(parsed?.error?.code ?? parsed?.error?.type ?? "") };
+  } catch {
+    return { message: quoted(body.replace(/<[^>]*>/g, " ").replace(/\s+/g, " ").trim()), code: "" };
+  }
+}
+
+function secondsToWait(headers: { get(name: string): string | null }): number | undefined {
+  const milliseconds = Number(headers.get("retry-after-ms") ?? Number.NaN);
+  if (milliseconds >= 0) return milliseconds / 1000;
+  const after = headers.get("retry-after");
+  if (after === null) return undefined;
+  const seconds = after.trim() === "" ? Number.NaN : Number(after);
+  if (seconds >= 0) return seconds;
+  const date = Date.parse(after);
+  return Number.isNaN(date) ? undefined : Math.max(0, (date - Date.now()) / 1000);
+}
+
+function adviceOn(status: number | undefined, hasAnswered: boolean): string {
+  if (status === undefined) return hasAnswered ? "" : "check the address, and that the server runs";
+  if (status === 401 || status === 403) return "check the API key (OPENAI_API_KEY)";
+  if (status === 404) return "check the address, which usually ends in /v1, and the model's name";
+  if (status === 429) return "lower the concurrency, or try again later";
+  return status >= 500 ? "try again later" : "";
+}
+
+/** Where each token begins, where the server does not say. */
+function offsetsOf(tokens: readonly string[]): number[] {
+  let offset = 0;
+  return tokens.map((token) => {
+    const start = offset;
+    offset += [...token].length;
+    return start;
+  });
+}
