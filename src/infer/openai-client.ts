@@ -346,7 +346,8 @@ export class OpenAIClient {
         await this.#pause(signal);
         return await work();
       } catch (error) {
-        if (signal?.aborted || !(error instanceof Failure)) throw error;
+        if (signal?.aborted) throw signal.reason;
+        if (!(error instanceof Failure)) throw error;
         const most = this.#hasAnswered ? retries : Math.min(retries, FIRST_TRIES - 1);
         const tooLong = (error.wait ?? 0) > LONGEST_PAUSE;
         if (!error.canRetry || tries > most || tooLong) throw this.#errorOf(path, error);
@@ -355,7 +356,7 @@ export class OpenAIClient {
           // What one request is told holds for all of them.
           this.#pausedUntil = Math.max(this.#pausedUntil, performance.now() + 1000 * error.wait);
         }
-        if (error.wait === undefined || error.wait < delay) await sleep(1000 * delay, undefined, { signal });
+        if (error.wait === undefined || error.wait < delay) await wait(1000 * delay, signal);
       }
     }
   }
@@ -364,7 +365,7 @@ export class OpenAIClient {
     signal?.throwIfAborted();
     for (let left = 1; left > 0; ) {
       left = this.#pausedUntil - performance.now();
-      if (left > 0) await sleep(left, undefined, { signal });
+      if (left > 0) await wait(left, signal);
     }
   }
 
@@ -372,7 +373,7 @@ export class OpenAIClient {
   async #admit(signal: AbortSignal | undefined): Promise<() => void> {
     signal?.throwIfAborted();
     if (this.#running < this.#options.concurrency) this.#running += 1;
-    else await this.#wait(signal);
+    else await this.#queue(signal);
     const release = () => {
       const next = this.#waiting.shift();
       if (next === undefined) this.#running -= 1;
@@ -383,7 +384,7 @@ export class OpenAIClient {
       const now = performance.now();
       const start = Math.max(now, this.#nextStart);
       this.#nextStart = start + 60_000 / this.#options.requestsPerMinute;
-      if (start > now) await sleep(start - now, undefined, { signal });
+      if (start > now) await wait(start - now, signal);
     } catch (error) {
       release();
       throw error;
@@ -391,7 +392,7 @@ export class OpenAIClient {
     return release;
   }
 
-  #wait(signal: AbortSignal | undefined): Promise<void> {
+  #queue(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const enter = () => {
         signal?.removeEventListener("abort", leave);
@@ -445,6 +446,13 @@ export class OpenAIClient {
   #hide(text: string): string {
     return this.#secrets.reduce((hidden, secret) => hidden.replaceAll(secret, "***"), hideCredentials(text));
   }
+}
+
+/** @throws the signal's reason once it is aborted */
+async function wait(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  await sleep(milliseconds, undefined, { signal }).catch((error: unknown) => {
+    throw signal?.aborted ? signal.reason : error;
+  });
 }
 
 /** One try of a request that failed. */
@@ -502,8 +510,7 @@ class Attempt {
 
   reasonOf(error: unknown): unknown {
     if (this.#callers?.aborted) return this.#callers.reason;
-    if (this.#late)
-      return new Failure(`no answer within ${this.#seconds} seconds`, { canRetry: true, cause: error });
+    if (this.#late) return new Failure(`no answer within ${this.#seconds} seconds`, { canRetry: true, cause: error });
     if (error instanceof Failure || error instanceof QuernError) return error;
     const cause = (error as Error).cause as Error | undefined;
     return new Failure(`the connection was lost (${cause?.message ?? (error as Error).message})`, {
@@ -538,7 +545,15 @@ function messageIn(body: string): { readonly message: string; readonly code: str
     const parsed = JSON.parse(body) as { error?: { code?: unknown; type?: unknown } } | null;
     return { message: quoted(told(parsed)), code: String(parsed?.error?.code ?? parsed?.error?.type ?? "") };
   } catch {
-    return { message: quoted(body.replace(/<[^>]*>/g, " ").replace(/\s+/g, " ").trim()), code: "" };
+    return {
+      message: quoted(
+        body
+          .replace(/<[^>]*>/g, " ")
+          .replace(/\s+/g, " ")
+          .trim(),
+      ),
+      code: "",
+    };
   }
 }
 

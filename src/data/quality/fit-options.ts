@@ -32,7 +32,9 @@ export const fitOptions = z.object({
     .string()
     .regex(/^https?:\/\//, "must begin with http:// or https://")
     .optional()
-    .describe("educational: an OpenAI-compatible address, up to /v1, that grades from 0 to 5; key in QUERN_API_KEY or OPENAI_API_KEY")
+    .describe(
+      "educational: an OpenAI-compatible address, up to /v1, that grades from 0 to 5; key in QUERN_API_KEY or OPENAI_API_KEY",
+    )
     .meta({ value: "URL" }),
   model: z.string().optional().describe("model of the endpoint").meta({ value: "NAME" }),
   samples: z.int().min(10).default(1000).describe("documents that the endpoint grades").meta({ value: "N" }),

@@ -3,7 +3,6 @@
  * (Penedo et al. 2024): some documents are graded by it, and a classifier learns to grade the rest.
  */
 import { createHash } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import { QuernError } from "../../errors.js";
 import type { OpenAIClient } from "../../infer/index.js";
 import { quoted } from "../../printable.js";
