@@ -1,13 +1,14 @@
 /** @file A model with its own tokenizer, opened together: what speaks and what judges text needs both. */
 import { QuernError } from "../errors.js";
-import { findModelFolder, type ModelConfig, openModel } from "../model/index.js";
+import { type ModelConfig, openModel, type StoredModel } from "../model/index.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
 
 export interface TextModel {
+  /** The folder or file that holds the model. */
   readonly folder: string;
-  readonly model: Awaited<ReturnType<typeof openModel>>;
+  readonly model: StoredModel;
   readonly tokenizer: Tokenizer;
-  /** Ids that end a text: what the model's `config.json` and `generation_config.json` say, and the tokenizer's end-of-text token. */
+  /** Ids that end a text: what the model's own files say, and the tokenizer's end-of-text token. */
   readonly endOfText: readonly number[];
   /** What stands before a text: the tokenizer's own beginning, or the end of the text before it; empty where neither is. */
   readonly beginning: readonly number[];
@@ -39,12 +40,12 @@ export function checkFits(tokenizer: Tokenizer, model: Pick<ModelConfig, "vocabS
 }
 
 /**
- * Opens a run's newest checkpoint, or a Hugging Face model folder.
+ * Opens any model that a user may name, with its tokenizer.
  * @throws QuernError for a folder that holds no model, or a tokenizer that is not the model's
  */
 export async function openTextModel(path: string): Promise<TextModel> {
-  const folder = await findModelFolder(path);
-  const model = await openModel(folder);
+  const model = await openModel(path);
+  const folder = model.path;
   try {
     const tokenizer = await loadTokenizer(folder);
     checkFits(tokenizer, model.config, `in ${folder}`);

@@ -2,7 +2,7 @@
 export { QuernError } from "../errors.js";
 
 export type { FloatDType } from "../tensor/index.js";
-export { type ModelFolder, openModel, type WriteModelOptions, writeModel } from "./checkpoint.js";
+export { checkpointPath, checkpointsFolder, findModel, listCheckpoints, openModel } from "./checkpoint.js";
 export {
   defineModel,
   FAMILIES,
@@ -11,6 +11,7 @@ export {
   type ModelSizes,
   type RopeScaling,
 } from "./config.js";
+export { type GgufFile, type GgufValue, isGguf, openGguf } from "./gguf/file.js";
 export { fetchHubModel, type HubOptions, isHubAddress } from "./hub.js";
 export {
   type ByteWeights,
@@ -21,7 +22,7 @@ export {
   toHuggingFaceConfig,
   toHuggingFaceGenerationConfig,
 } from "./hugging-face-config.js";
-export { checkpointPath, checkpointsFolder, findModelFolder, listCheckpoints } from "./model-folder.js";
+export { type WriteModelOptions, writeModel } from "./hugging-face-folder.js";
 export {
   activationBytes,
   countParameters,
@@ -41,6 +42,7 @@ export {
   type TensorToWrite,
   writeSafetensors,
 } from "./safetensors.js";
+export type { StoredModel } from "./stored-model.js";
 export {
   type ForwardOptions,
   type ForwardResult,

@@ -1,4 +1,4 @@
-/** @file A tokenizer's files on disk: a Hugging Face folder, tokenizer.json alone, a tiktoken file, GPT-2's pair. */
+/** @file A tokenizer's files on disk: a Hugging Face folder, tokenizer.json alone, a GGUF or tiktoken file, GPT-2's pair. */
 import { readdir, readFile, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type AtomicFile, createAtomicFile } from "../documents/index.js";
@@ -22,8 +22,8 @@ export interface LoadTokenizerOptions {
 }
 
 /**
- * Reads a tokenizer: a folder with tokenizer.json, or with vocab.json and merges.txt; a tokenizer.json; or a `.tiktoken` file
- * with its pattern. Beside the first three, tokenizer_config.json, special_tokens_map.json, added_tokens.json and the chat
+ * Reads a tokenizer: a folder with tokenizer.json, or with vocab.json and merges.txt; a tokenizer.json; a `.gguf` file; or a
+ * `.tiktoken` file with its pattern. Beside the first three, tokenizer_config.json, special_tokens_map.json, added_tokens.json and the chat
  * templates (chat_template.jinja, additional_chat_templates/) are read as transformers reads them.
  * @throws QuernError naming the file and what is wrong with it
  */
@@ -42,6 +42,7 @@ export async function loadTokenizer(path: string, options: LoadTokenizerOptions 
       const { pattern, special } = options;
       return named(path, async () => tokenizerFromRanks(await readBytes(path), { pattern, special }));
     }
+    if (await isGgufFile(path)) return readGgufTokenizer(path);
     return readTokenizerJson(path, dirname(path));
   }
   if (await exists(join(path, "tokenizer.json"))) return readTokenizerJson(join(path, "tokenizer.json"), path);
@@ -79,6 +80,21 @@ export async function saveTokenizer(tokenizer: Tokenizer, folder: string): Promi
     if (!wasThere) await rmdir(folder).catch(() => {});
     throw error;
   }
+}
+
+/** By its name, or as model stores keep them, by its first bytes. */
+async function isGgufFile(path: string): Promise<boolean> {
+  if (/\.gguf$/i.test(path)) return true;
+  return !/\.json$/i.test(path) && (await import("../model/index.js")).isGguf(path);
+}
+
+async function readGgufTokenizer(path: string): Promise<Tokenizer> {
+  // Few tokenizers lie in such a file; the others do not wait for this to load.
+  const { openGguf } = await import("../model/index.js");
+  const { tokenizerFromGguf } = await import("./gguf.js");
+  const file = await openGguf(path);
+  await file.close();
+  return named(path, () => tokenizerFromGguf(file.metadata));
 }
 
 async function readTokenizerJson(path: string, folder: string): Promise<Tokenizer> {

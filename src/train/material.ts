@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { type Document, type ReadReport, readDocuments, type splitHeldOut } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { checkFits } from "../infer/index.js";
-import { findModelFolder, type ModelFolder, openModel } from "../model/index.js";
+import { openModel, type StoredModel } from "../model/index.js";
 import type { OnProgress } from "../progress.js";
 import {
   LineageWriter,
@@ -43,7 +43,7 @@ export interface Material {
 
 /** A model that is trained further, and its tokenizer. */
 export interface Base {
-  readonly model: ModelFolder;
+  readonly model: StoredModel;
   readonly tokenizer: Tokenizer;
 }
 
@@ -52,8 +52,8 @@ export interface Base {
  * @throws QuernError for a tokenizer that does not fit the model
  */
 export async function openBase(from: string, tokenizerPath: string | undefined, { signal }: Calls): Promise<Base> {
-  const folder = await findModelFolder(from, { signal });
-  const model = await openModel(folder);
+  const model = await openModel(from, { signal });
+  const folder = model.path;
   try {
     const own = await loadTokenizer(folder).catch((error: unknown) => {
       if (tokenizerPath === undefined) throw error;

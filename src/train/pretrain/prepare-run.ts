@@ -25,9 +25,9 @@ import {
   countParameters,
   initialise,
   listCheckpoints,
-  type ModelFolder,
   parametersOf,
   randomStream,
+  type StoredModel,
   trainingFlopsPerToken,
 } from "../../model/index.js";
 import { checkOptions } from "../../options.js";
@@ -186,7 +186,7 @@ export interface Begun {
   /** Seconds that making the tokenizer and the shards will take, where they are not made yet. */
   readonly ahead: number;
   /** The model that is trained further, where there is one and no checkpoint of the run yet. */
-  readonly base: ModelFolder | null;
+  readonly base: StoredModel | null;
   /** What was read of the text; null where none was. */
   readonly report: ReadReport | null;
   close(): Promise<void>;

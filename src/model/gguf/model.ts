@@ -1,0 +1,120 @@
+/**
+ * @file A model in a GGUF file: its configuration out of the metadata, and its weights, which become float32 as they are
+ * read, one at a time and a few megabytes of the file at a time.
+ */
+import { QuernError } from "../../errors.js";
+import { quoted } from "../../printable.js";
+import type { ModelConfig } from "../config.js";
+import { parametersOf } from "../parameters.js";
+import type { StoredModel } from "../stored-model.js";
+import { ggufConfig, ggufName, interleavedHeads, isSpareTensor, restoreRows } from "./architectures.js";
+import { READABLE_TYPES } from "./blocks.js";
+import { type GgufFile, type GgufTensor, openGguf } from "./file.js";
+import { readMetadata } from "./metadata.js";
+
+/** Stored bytes that are decoded at once. */
+const CHUNK = 4 << 20;
+
+/** Metadata keys of the tokens after which a text or a turn is over. */
+const END_KEYS = ["eos", "eot", "eom"].map((name) => `tokenizer.ggml.${name}_token_id`);
+
+export interface GgufModel extends StoredModel {
+  /** What the file's weights are stored as. */
+  readonly storedTypes: ReadonlySet<string>;
+}
+
+/**
+ * Opens a GGUF file and checks that every parameter is there in its shape and in a type that can be read.
+ * @throws QuernError for a file that is damaged, is no model, or is one that is not computed here
+ */
+export async function openGgufModel(path: string): Promise<GgufModel> {
+  const file = await openGguf(path);
+  try {
+    const factors = file.tensors.get("rope_freqs.weight");
+    const described = ggufConfig(file, factors === undefined ? null : await readTensor(file, factors));
+    if (described.layers > file.tensors.size) {
+      throw new QuernError(`${path} says ${described.layers} layers and holds ${file.tensors.size} tensors in all`);
+    }
+    const config = await withHead(file, described);
+    const { family } = config;
+    const parameters = new Map(parametersOf(config).map((parameter) => [parameter.name, parameter]));
+    const used = new Set<string>(config.tiedHead ? ["output.weight"] : []);
+    for (const { name, shape } of parameters.values()) {
+      const stored = ggufName(family, name);
+      const tensor = file.tensors.get(stored);
+      used.add(stored);
+      if (tensor === undefined) {
+        // Where some projections of a kind have a bias, the others' is 0.
+        if (family !== "gpt2" && name.endsWith("_proj.bias")) continue;
+        throw new QuernError(`${path} has no tensor ${stored}, so it holds no whole ${family}`);
+      }
+      if (tensor.shape.join() !== shape.join()) {
+        const shapes = `(${tensor.shape.join(",")}), and its metadata asks for (${shape.join(",")})`;
+        throw new QuernError(`the tensor ${stored} in ${path} has the shape ${shapes}`);
+      }
+      checkReadable(tensor, path);
+    }
+    const strange = [...file.tensors.keys()].find((name) => !used.has(name) && !isSpareTensor(name));
+    if (strange !== undefined) {
+      throw new QuernError(
+        `${path} holds a tensor ${quoted(strange)}, which no ${family} has: it computes what is not computed here`,
+      );
+    }
+    const metadata = readMetadata(file);
+    const ends = END_KEYS.filter((key) => metadata.has(key)).map((key) => metadata.number(key));
+    return {
+      path,
+      config,
+      endOfText: [...new Set(ends.filter((id) => id >= 0 && id < config.vocabSize))],
+      warnings: [],
+      storedTypes: new Set([...file.tensors.values()].map(({ type }) => type.name)),
+      readParameter: async (name) => {
+        const parameter = parameters.get(name);
+        if (parameter === undefined) throw new Error(`${name} is no parameter of this model`);
+        const tensor = file.tensors.get(ggufName(family, name));
+        if (tensor === undefined) return new Float32Array(parameter.shape[0]);
+        const values = await readTensor(file, tensor);
+        const heads = interleavedHeads(config, parameter);
+        if (heads > 0) restoreRows(values, heads, parameter.shape[1] ?? 1);
+        return values;
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+function checkReadable({ name, type }: GgufTensor, path: string): void {
+  if (type.decode !== undefined) return;
+  throw new QuernError(
+    `the weights ${name} in ${path} are quantised as ${type.name}, which is not read; ` +
+      `take a file of the types ${READABLE_TYPES.join(", ")}`,
+  );
+}
+
+async function readTensor(file: GgufFile, tensor: GgufTensor): Promise<Float32Array> {
+  checkReadable(tensor, file.path);
+  const { type, begin, end } = tensor;
+  const values = new Float32Array(((end - begin) / type.bytes) * type.block);
+  const step = Math.max(1, Math.floor(CHUNK / type.bytes)) * type.bytes;
+  for (let at = begin; at < end; at += step) {
+    const stored = await file.readBytes(at, Math.min(end, at + step));
+    const first = ((at - begin) / type.bytes) * type.block;
+    type.decode?.(stored, values.subarray(first, first + (stored.length / type.bytes) * type.block));
+  }
+  return values;
+}
+
+/** The head is tied where the file has none, and where it holds the embedding once more, as files of GPT-2 do. */
+async function withHead(file: GgufFile, config: ModelConfig): Promise<ModelConfig> {
+  const [embedding, head] = [file.tensors.get("token_embd.weight"), file.tensors.get("output.weight")];
+  if (config.tiedHead || embedding === undefined || head === undefined) return config;
+  if (embedding.type !== head.type || embedding.shape.join() !== head.shape.join()) return config;
+  for (let at = 0; at < head.end - head.begin; at += CHUNK) {
+    const slice = ({ begin, end }: GgufTensor) => file.readBytes(begin + at, Math.min(end, begin + at + CHUNK));
+    if (Buffer.compare(await slice(embedding), await slice(head)) !== 0) return config;
+  }
+  return { ...config, tiedHead: true };
+}

@@ -1,0 +1,51 @@
+/**
+ * @file Llama 3's stretched rotations out of `rope_freqs.weight`. GGUF keeps the D/2 numbers by which the frequencies are
+ * divided, a Hugging Face folder the four settings that they come from; these are found again here and checked against
+ * every number.
+ */
+import { QuernError } from "../../errors.js";
+import type { RopeScaling, RotaryConfig } from "../config.js";
+import { rotaryFrequencies } from "../rotary.js";
+
+const TOLERANCE = 1e-4;
+
+/**
+ * Between the kept and the stretched frequencies f, llama3 divides by 1 / (s + (1 − s) / factor), where s is linear in f:
+ * s = (f · original / 2π − low) / (high − low). A file does not tell `low` and `original` apart; Meta's `low` is 1.
+ * @throws QuernError where the factors are no such curve
+ */
+export function llama3Scaling(factors: Float32Array, config: RotaryConfig, path: string): RopeScaling | null {
+  if (factors.length !== config.headWidth / 2 || !factors.every((value) => value > 0 && Number.isFinite(value))) {
+    throw new QuernError(`${path} has ${factors.length} rotary factors for heads of ${config.headWidth} dimensions`);
+  }
+  const factor = rounded(factors.reduce((most, value) => Math.max(most, value), 1));
+  if (factor === 1) return null;
+  const plain = rotaryFrequencies({ ...config, ropeScaling: null });
+  const ramp = [...factors.entries()].filter(([, value]) => value > 1 + TOLERANCE && value < factor * (1 - TOLERANCE));
+  const kept = (value: number) => (1 / value - 1 / factor) / (1 - 1 / factor);
+  const scalings = [{ low: 1, high: 4, original: 8192 }];
+  if (ramp.length > 1) {
+    const [[d0, v0], [d1, v1]] = [ramp[0], ramp[ramp.length - 1]];
+    const slope = (kept(v0) - kept(v1)) / (plain[d0] - plain[d1]);
+    const range = 1 / (slope * plain[d0] - kept(v0));
+    scalings.push({ low: 1, high: rounded(1 + range), original: Math.round(slope * 2 * Math.PI * range) });
+  }
+  for (const { low, high, original } of scalings) {
+    if (!(high > low && original > 0)) continue;
+    const scaling: RopeScaling = {
+      type: "llama3",
+      factor,
+      lowFrequencyFactor: low,
+      highFrequencyFactor: high,
+      originalSequence: original,
+    };
+    const stretched = rotaryFrequencies({ ...config, ropeScaling: scaling });
+    if (factors.every((value, d) => Math.abs(plain[d] / stretched[d] - value) <= TOLERANCE * value)) return scaling;
+  }
+  throw new QuernError(
+    `${path} stretches rotations by factors (rope_freqs.weight) that are not Llama 3's, which is not computed here`,
+  );
+}
+
+/** Without the rounding of float32. */
+const rounded = (value: number) => Number(value.toPrecision(5));

@@ -1,0 +1,318 @@
+/**
+ * @file A model in a Hugging Face folder: `config.json`, `generation_config.json` and `model.safetensors` (or several of it
+ * with an index), which transformers and vLLM load as it is. The tokenizer writes its own files beside them.
+ */
+import { rm, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { writeFileAtomic } from "../documents/index.js";
+import { fileError, QuernError } from "../errors.js";
+import { readJsonFile } from "../json-file.js";
+import { quoted } from "../printable.js";
+import type { ModelConfig } from "./config.js";
+import {
+  type ByteWeights,
+  type DescribedModel,
+  type EndOfText,
+  fromHuggingFaceConfig,
+  fromHuggingFaceGenerationConfig,
+  toHuggingFaceConfig,
+  toHuggingFaceGenerationConfig,
+} from "./hugging-face-config.js";
+import { namesOf, type Parameter, parametersOf } from "./parameters.js";
+import { openSafetensors, type SafetensorsFile, type StoredTensor, writeSafetensors } from "./safetensors.js";
+import type { StoredModel } from "./stored-model.js";
+
+const SINGLE = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+const TORCH_NAMES = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
+
+/** Where a tensor lies. */
+interface Place {
+  readonly file: SafetensorsFile;
+  readonly key: string;
+  readonly tensor: StoredTensor;
+}
+
+/**
+ * Opens a model folder and checks that every parameter is there in its shape, before anything is allocated for it.
+ * @throws QuernError for a folder that holds no model, or one that is not the model its configuration says
+ */
+export async function openHuggingFaceFolder(path: string): Promise<StoredModel> {
+  const described = await readConfig(path);
+  const endOfText = [...new Set([...described.endOfText, ...(await readGenerationEnds(path))])];
+  const { files, map } = await weightFiles(path);
+  const open: SafetensorsFile[] = [];
+  const close = async () => {
+    await Promise.all(open.map((file) => file.close()));
+  };
+  try {
+    for (const file of files) open.push(await openSafetensors(file));
+    const find = (name: string): Place | undefined => {
+      // A model that was saved without its head has names without the first part: the published GPT-2 is one.
+      for (const key of [name, name.replace(/^(model|transformer)\./, "")]) {
+        // The index says where it lies; where that is wrong, the file that has it is taken, as transformers does.
+        const holders = open.filter((file) => file.tensors.has(key));
+        const file = holders.find((holder) => holder.path === map.get(key)) ?? holders[0];
+        if (file !== undefined) return { file, key, tensor: file.tensors.get(key) as StoredTensor };
+      }
+      return undefined;
+    };
+    const stored = open.reduce((sum, { tensors }) => sum + tensors.size, 0);
+    if (described.config.layers > stored) {
+      const claim = `${join(path, "config.json")} says ${described.config.layers} layers`;
+      throw new QuernError(`${claim}, and the weights are ${stored} tensors in all`);
+    }
+    const { config, warnings } = await headOf(described.config, find, path);
+    const names = namesOf(config);
+    const places = new Map<string, Place & { readonly parameter: Parameter; readonly scale: Place | null }>();
+    for (const parameter of parametersOf(config)) {
+      const { name } = parameter;
+      const isTable = config.tiedHead && name === weightOf(names.embedding);
+      const place = find(name) ?? (isTable ? find(weightOf(names.head)) : undefined);
+      if (place === undefined) throw new QuernError(`${path} has no weights for ${name}`);
+      const shape = storedShape(parameter);
+      if (place.tensor.shape.join() !== shape.join()) {
+        const shapes = `(${place.tensor.shape.slice(0, 8).join(",")}), and config.json asks for (${shape.join(",")})`;
+        throw new QuernError(`the weights ${place.key} in ${place.file.path} have the shape ${shapes}`);
+      }
+      places.set(name, { ...place, parameter, scale: scaleOf(place, described.byteWeights, find) });
+    }
+    const readParameter = async (name: string) => {
+      const place = places.get(name);
+      if (place === undefined) throw new Error(`${name} is no parameter of this model`);
+      const { file, key, parameter, scale } = place;
+      const values = await file.readFloats(key);
+      if (scale !== null) {
+        const [rows, columns] = parameter.shape;
+        applyScale(
+          values,
+          columns,
+          await scale.file.readFloats(scale.key),
+          described.byteWeights?.block ?? [rows, columns],
+        );
+      }
+      return parameter.storedTransposed ? transposed(values, storedShape(parameter)) : values;
+    };
+    return { path, config, endOfText, warnings, readParameter, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+const weightOf = (part: string) => `${part}.weight`;
+
+/**
+ * A configuration that ties the head to the embedding beside weights that have both: they are one where they are equal;
+ * else the stored head is the model's, as transformers takes it from version 5 on.
+ */
+async function headOf(config: ModelConfig, find: (name: string) => Place | undefined, path: string) {
+  const warnings: string[] = [];
+  const names = namesOf(config);
+  const [head, embedding] = [find(weightOf(names.head)), find(weightOf(names.embedding))];
+  if (!config.tiedHead || head === undefined || embedding === undefined || (await holdTheSame(head, embedding))) {
+    return { config, warnings };
+  }
+  warnings.push(
+    `${path} ties the head to the embedding, but stores a ${head.key} of other values, which is taken as the head; ` +
+      'set "tie_word_embeddings": false in config.json',
+  );
+  return { config: { ...config, tiedHead: false }, warnings };
+}
+
+/** Bytes that are compared at once. */
+const COMPARED = 8 << 20;
+
+async function holdTheSame(a: Place, b: Place): Promise<boolean> {
+  if (a.tensor.dtype !== b.tensor.dtype) {
+    const [x, y] = [await a.file.readFloats(a.key), await b.file.readFloats(b.key)];
+    return x.length === y.length && x.every((value, i) => value === y[i]);
+  }
+  const bytes = a.tensor.end - a.tensor.begin;
+  if (bytes !== b.tensor.end - b.tensor.begin) return false;
+  for (let at = 0; at < bytes; at += COMPARED) {
+    const [x, y] = [await a.file.readBytes(a.key, at, COMPARED), await b.file.readBytes(b.key, at, COMPARED)];
+    if (Buffer.compare(x, y) !== 0) return false;
+  }
+  return true;
+}
+
+/** The scales of weights of one byte; null where they are plain numbers. */
+function scaleOf(place: Place, bytes: ByteWeights | null, find: (name: string) => Place | undefined): Place | null {
+  const { file, key, tensor } = place;
+  const scale = /\.weight$/.test(key) ? find(`${key}_scale_inv`) : undefined;
+  if (scale === undefined) {
+    if (bytes === null || !tensor.dtype.startsWith("F8_")) return null;
+    throw new QuernError(`${file.path} has no ${key}_scale_inv for the ${tensor.dtype} weights ${key}`);
+  }
+  if (bytes === null) {
+    throw new QuernError(
+      `${scale.file.path} holds scales ${scale.key}, and config.json has no quantization_config that says what they scale`,
+    );
+  }
+  if (!tensor.dtype.startsWith("F8_") || tensor.shape.length !== 2) {
+    throw new QuernError(`${scale.file.path} holds scales for ${key}, which is no matrix of one-byte floats`);
+  }
+  const { block } = bytes;
+  const wanted = block === null ? [] : tensor.shape.map((size, i) => Math.ceil(size / block[i]));
+  const found = scale.tensor.shape;
+  // One scale for a matrix is a scalar, or as many ones as someone wrote.
+  const fits = block === null ? found.every((size) => size === 1) : found.join() === wanted.join();
+  if (!fits) {
+    const shapes = `(${found.slice(0, 8).join(",")}), and the blocks of ${key} ask for (${wanted.join(",")})`;
+    throw new QuernError(`the scales ${scale.key} in ${scale.file.path} have the shape ${shapes}`);
+  }
+  return scale;
+}
+
+/** values (rows, columns) times scales, one a block of (blockRows, blockColumns). */
+function applyScale(
+  values: Float32Array,
+  columns: number,
+  scales: Float32Array,
+  [blockRows, blockColumns]: readonly [number, number],
+): void {
+  const across = Math.ceil(columns / blockColumns);
+  for (let i = 0; i < values.length; i++) {
+    const [row, column] = [Math.floor(i / columns), i % columns];
+    values[i] *= scales[Math.floor(row / blockRows) * across + Math.floor(column / blockColumns)];
+  }
+}
+
+function storedShape({ shape, storedTransposed }: Parameter): readonly number[] {
+  return storedTransposed ? shape.toReversed() : shape;
+}
+
+/** (rows, columns) → (columns, rows), by squares that stay in the cache. */
+function transposed(values: Float32Array, [rows, columns]: readonly number[]): Float32Array {
+  const out = new Float32Array(values.length);
+  const square = 32;
+  for (let r0 = 0; r0 < rows; r0 += square) {
+    for (let c0 = 0; c0 < columns; c0 += square) {
+      const [r1, c1] = [Math.min(rows, r0 + square), Math.min(columns, c0 + square)];
+      for (let r = r0; r < r1; r++) for (let c = c0; c < c1; c++) out[c * rows + r] = values[r * columns + c];
+    }
+  }
+  return out;
+}
+
+async function readConfig(folder: string): Promise<DescribedModel> {
+  const path = join(folder, "config.json");
+  if (!(await exists(path))) {
+    const why = (await exists(folder)) ? "it has no config.json" : "there is no such folder";
+    throw new QuernError(`${folder} is not a model folder: ${why}`, { exitCode: 2 });
+  }
+  return fromHuggingFaceConfig(await readJsonFile(path), path);
+}
+
+async function readGenerationEnds(folder: string): Promise<readonly number[]> {
+  const path = join(folder, "generation_config.json");
+  return (await exists(path)) ? fromHuggingFaceGenerationConfig(await readJsonFile(path), path) : [];
+}
+
+/** Where the parts of a split model say that each tensor lies. */
+type WeightMap = ReadonlyMap<string, string>;
+
+/** The files of a model's weights, and, where they are split, which holds what. */
+async function weightFiles(folder: string): Promise<{ readonly files: readonly string[]; readonly map: WeightMap }> {
+  const single = join(folder, SINGLE);
+  if (await isFile(single)) return { files: [single], map: new Map() };
+  const path = join(folder, INDEX);
+  if (!(await exists(path))) {
+    throw new QuernError(`${folder} is not a model folder: it has no ${SINGLE}`, { exitCode: 2 });
+  }
+  const index = (await readJsonFile(path)) as { readonly weight_map?: unknown } | null;
+  const map = index?.weight_map;
+  if (typeof map !== "object" || map === null || Array.isArray(map)) {
+    throw new QuernError(`${path} has no weight_map, which says where each tensor lies`);
+  }
+  const entries = Object.entries(map).map(([tensor, name]): [string, string] => {
+    // The parts lie beside the index: a path that leaves the folder is no part of a model.
+    if (typeof name !== "string" || !/^[\w.-]+\.safetensors$/.test(name)) {
+      throw new QuernError(
+        `${path} names ${quoted(JSON.stringify(name) ?? "nothing")}, which is no weight file of this folder`,
+      );
+    }
+    return [tensor, join(folder, name)];
+  });
+  const files = [...new Set(entries.map(([, file]) => file))];
+  for (const file of files) {
+    if (!(await isFile(file))) throw new QuernError(`${path} names ${basename(file)}, which is not there`);
+  }
+  return { files, map: new Map(entries) };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
+    throw fileError(error, "read", path);
+  }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}
+
+export interface WriteModelOptions {
+  readonly endOfText?: EndOfText;
+  /** What the weights are rounded to, float32 unless said. */
+  readonly dtype?: "F32" | "F16" | "BF16";
+  /** Bytes of weights in a file; more go into several files and an index. */
+  readonly shardBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** As transformers cuts: readers that fetch over the network want no larger pieces. */
+const SHARD_BYTES = 5e9;
+
+/** Writes the files of a model into a folder. The weights come one at a time from `readParameter`. */
+export async function writeModel(
+  folder: string,
+  config: ModelConfig,
+  readParameter: (name: string) => Float32Array | Promise<Float32Array>,
+  { endOfText = null, dtype = "F32", shardBytes = SHARD_BYTES, signal }: WriteModelOptions = {},
+): Promise<void> {
+  const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
+  const tensors = parametersOf(config).map((parameter) => ({
+    name: parameter.name,
+    shape: storedShape(parameter),
+    dtype,
+    data: async () => {
+      const values = await readParameter(parameter.name);
+      return parameter.storedTransposed ? transposed(values, parameter.shape) : values;
+    },
+  }));
+  const bytesOf = ({ shape }: { shape: readonly number[] }) =>
+    shape.reduce((product, dimension) => product * dimension, dtype === "F32" ? 4 : 2);
+  const parts: (typeof tensors)[] = [[]];
+  let filled = 0;
+  for (const tensor of tensors) {
+    if (filled > 0 && filled + bytesOf(tensor) > shardBytes) {
+      parts.push([]);
+      filled = 0;
+    }
+    parts[parts.length - 1].push(tensor);
+    filled += bytesOf(tensor);
+  }
+  const number = (i: number) => String(i).padStart(5, "0");
+  const nameOf = (i: number) =>
+    parts.length === 1 ? SINGLE : `model-${number(i + 1)}-of-${number(parts.length)}.safetensors`;
+  for (const [i, part] of parts.entries()) await writeSafetensors(join(folder, nameOf(i)), part, { signal });
+  if (parts.length > 1) {
+    const weight_map = Object.fromEntries(parts.flatMap((part, i) => part.map(({ name }) => [name, nameOf(i)])));
+    const total_size = tensors.reduce((total, tensor) => total + bytesOf(tensor), 0);
+    await writeFileAtomic(join(folder, INDEX), json({ metadata: { total_size }, weight_map }));
+  }
+  // What an earlier model left there would be read in this one's place.
+  await rm(join(folder, parts.length > 1 ? SINGLE : INDEX), { force: true });
+  await writeFileAtomic(join(folder, "generation_config.json"), json(toHuggingFaceGenerationConfig(endOfText)));
+  // Last: a folder that has it has everything.
+  const described = { ...toHuggingFaceConfig(config, endOfText), torch_dtype: TORCH_NAMES[dtype] };
+  await writeFileAtomic(join(folder, "config.json"), json(described));
+}

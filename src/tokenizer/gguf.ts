@@ -1,0 +1,211 @@
+/**
+ * @file The tokenizer in a GGUF file's metadata: byte-level BPE under `tokenizer.ggml.*`, and chat templates. It is put into
+ * the form of a tokenizer.json and a tokenizer_config.json, so that it is read, and can be written, as those are.
+ */
+import { QuernError } from "../errors.js";
+import type { GgufValue } from "../model/index.js";
+import { quoted } from "../printable.js";
+import type { AddedToken } from "./added-tokens.js";
+import { ggufPreTokenizer } from "./gguf-pre-tokenizers.js";
+import type { JsonObject, Tokenizer } from "./tokenizer.js";
+import { tokenizerFromJson, tokenizerJsonFrame } from "./tokenizer-json.js";
+
+type Metadata = ReadonlyMap<string, GgufValue>;
+
+/** `tokenizer.ggml.token_type`; what is left out is an ordinary token. */
+const [UNKNOWN, CONTROL, USER_DEFINED, UNUSED] = [2, 3, 4, 5];
+
+/** What `tokenizer.ggml.model` says where it is no byte-level BPE. */
+const OTHER_MODELS: Readonly<Record<string, string>> = {
+  llama: "SentencePiece",
+  bert: "WordPiece",
+  t5: "Unigram",
+  rwkv: "RWKV's",
+  no_vocab: "none",
+  none: "none",
+};
+
+/** The roles of single tokens: their names in GGUF and in tokenizer_config.json. */
+const ROLES = [
+  ["bos", "bos_token"],
+  ["eos", "eos_token"],
+  ["unknown", "unk_token"],
+  ["seperator", "sep_token"],
+  ["padding", "pad_token"],
+  ["mask", "mask_token"],
+  ["eot", null],
+  ["eom", null],
+] as const;
+/** Roles whose tokens are special whatever their type says, as no text holds them. */
+const ENDS = ["bos", "eos", "eot", "eom"];
+
+/** @throws QuernError for a tokenizer that is no byte-level BPE, or one that is malformed */
+export async function tokenizerFromGguf(metadata: Metadata): Promise<Tokenizer> {
+  const model = metadata.get("tokenizer.ggml.model");
+  if (model !== "gpt2") {
+    if (model === undefined) throw new QuernError("the file holds no tokenizer (tokenizer.ggml.model)");
+    const kind = OTHER_MODELS[String(model)];
+    throw new QuernError(
+      `the file's tokenizer is ${kind === undefined ? "" : `${kind}, `}tokenizer.ggml.model ${quoted(JSON.stringify(String(model)))}, ` +
+        'and byte-level BPE ("gpt2") can be read',
+    );
+  }
+  const texts = textsOf(metadata, "tokenizer.ggml.tokens");
+  const merges = textsOf(metadata, "tokenizer.ggml.merges");
+  const types = typesOf(metadata, texts.length);
+  const roles = rolesOf(metadata, texts.length);
+  const ends = new Set(ENDS.flatMap((role) => roles.get(role) ?? []));
+  // A gap in the numbering is filled with [PAD7] and the like, and a token without a text cannot be.
+  const isGap = (id: number) => texts[id] === "" || (types[id] === UNUSED && /^\[PAD\d+\]$/.test(texts[id]));
+  const isSpecial = (id: number) => types[id] === CONTROL || types[id] === UNKNOWN || ends.has(id);
+  const isAdded = (id: number) => !isGap(id) && (types[id] === USER_DEFINED || isSpecial(id));
+
+  const added: AddedToken[] = [];
+  for (let id = 0; id < texts.length; id++) {
+    if (!isAdded(id)) continue;
+    const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: isSpecial(id) };
+    added.push({ id, content: texts[id], ...flags });
+  }
+  const apart = firstApart(texts.length, isGap, isAdded);
+  // Without a prototype a token may be called "__proto__".
+  const vocab: Record<string, number> = Object.create(null);
+  for (let id = 0; id < apart; id++) {
+    if (isGap(id)) continue;
+    if (vocab[texts[id]] !== undefined) throw twice(texts[id], vocab[texts[id]], id);
+    vocab[texts[id]] = id;
+  }
+
+  const given = metadata.get("tokenizer.ggml.pre");
+  if (given !== undefined && typeof given !== "string") throw wrong("tokenizer.ggml.pre", "a text");
+  const pre = ggufPreTokenizer(given ?? "default");
+  const frame = tokenizerJsonFrame({ pattern: "gpt2", added, wholeFirst: pre.wholeFirst ?? false });
+  const [before, after] = [
+    switchOf(metadata, "tokenizer.ggml.add_bos_token", pre.addBos ?? false) ? roles.get("bos") : undefined,
+    switchOf(metadata, "tokenizer.ggml.add_eos_token", false) ? roles.get("eos") : undefined,
+  ];
+  return tokenizerFromJson(
+    {
+      ...frame,
+      normalizer: pre.normalizer ?? null,
+      pre_tokenizer: pre.steps.length === 1 ? pre.steps[0] : { type: "Sequence", pretokenizers: pre.steps },
+      post_processor: templateAround(texts, before, after),
+      model: { ...(frame.model as JsonObject), vocab, merges: merges.map(pairOf) },
+    },
+    configOf(metadata, texts, roles, (id) => isSpecial(id) && !isGap(id)),
+  );
+}
+
+/**
+ * The first id of the added tokens behind the vocabulary, which stand in no vocabulary in a tokenizer.json: those at the end,
+ * unless there are gaps, as ids are counted on from the vocabulary's size there.
+ */
+function firstApart(count: number, isGap: (id: number) => boolean, isAdded: (id: number) => boolean): number {
+  let end = count;
+  while (end > 0 && isGap(end - 1)) end--;
+  let first = end;
+  while (first > 0 && isAdded(first - 1)) first--;
+  for (let id = 0; id < first; id++) if (isGap(id)) return end;
+  return first;
+}
+
+/** A merge is two tokens with a space between; the first may itself begin with one. */
+function pairOf(merge: string, rank: number): [string, string] {
+  const space = merge.indexOf(" ", 1);
+  if (space < 0 || space === merge.length - 1) {
+    throw new QuernError(`merge ${rank} of tokenizer.ggml.merges, ${shown(merge)}, is not a pair of tokens`);
+  }
+  return [merge.slice(0, space), merge.slice(space + 1)];
+}
+
+/** A post-processor that puts tokens around a text; null for none. */
+function templateAround(texts: readonly string[], before?: number, after?: number): JsonObject | null {
+  const ids = [before, after].filter((id) => id !== undefined);
+  if (ids.length === 0) return null;
+  const piece = (id: number | undefined, type_id: number) =>
+    id === undefined ? [] : [{ SpecialToken: { id: texts[id], type_id } }];
+  const around = (name: string, type_id: number) => [
+    ...piece(before, type_id),
+    { Sequence: { id: name, type_id } },
+    ...piece(after, type_id),
+  ];
+  return {
+    type: "TemplateProcessing",
+    single: around("A", 0),
+    pair: [...around("A", 0), ...around("B", 1)],
+    special_tokens: Object.fromEntries(ids.map((id) => [texts[id], { id: texts[id], ids: [id], tokens: [texts[id]] }])),
+  };
+}
+
+/** tokenizer_config.json: the tokens' roles and the chat templates. */
+function configOf(
+  metadata: Metadata,
+  texts: readonly string[],
+  roles: ReadonlyMap<string, number>,
+  isSpecial: (id: number) => boolean,
+): JsonObject {
+  const named = ROLES.flatMap(([role, key]) => {
+    const id = roles.get(role);
+    // Naming an ordinary token would make it special.
+    return key === null || id === undefined || !isSpecial(id) ? [] : [[key, texts[id]] as const];
+  });
+  return {
+    tokenizer_class: "PreTrainedTokenizerFast",
+    ...Object.fromEntries(named),
+    clean_up_tokenization_spaces: false,
+    ...templatesOf(metadata),
+  };
+}
+
+function templatesOf(metadata: Metadata): JsonObject {
+  const main = metadata.get("tokenizer.chat_template");
+  if (main !== undefined && typeof main !== "string") throw wrong("tokenizer.chat_template", "a text");
+  const PREFIX = "tokenizer.chat_template.";
+  const others = [...metadata].flatMap(([key, template]) =>
+    key.startsWith(PREFIX) && typeof template === "string" ? [{ name: key.slice(PREFIX.length), template }] : [],
+  );
+  if (others.length === 0) return main === undefined ? {} : { chat_template: main };
+  const first = main === undefined ? [] : [{ name: "default", template: main }];
+  return { chat_template: [...first, ...others] };
+}
+
+function rolesOf(metadata: Metadata, count: number): Map<string, number> {
+  const roles = new Map<string, number>();
+  for (const [role] of ROLES) {
+    const key = `tokenizer.ggml.${role}_token_id`;
+    const id = metadata.get(key);
+    if (id === undefined) continue;
+    if (typeof id !== "number" || !Number.isInteger(id)) throw wrong(key, "the number of a token");
+    // Some files have 4294967295 or −1 for none, and llama.cpp passes over what is no token.
+    if (id >= 0 && id < count) roles.set(role, id);
+  }
+  return roles;
+}
+
+function textsOf(metadata: Metadata, key: string): readonly string[] {
+  const value = metadata.get(key);
+  if (!Array.isArray(value) || (value.length > 0 && typeof value[0] !== "string")) throw wrong(key, "a list of texts");
+  return value as readonly string[];
+}
+
+function typesOf(metadata: Metadata, count: number): Int32Array {
+  const key = "tokenizer.ggml.token_type";
+  const value = metadata.get(key);
+  if (value === undefined) return new Int32Array(count);
+  if (!(value instanceof Int32Array || value instanceof Uint32Array)) throw wrong(key, "a list of numbers");
+  if (value.length < count) throw wrong(key, `${count} numbers, one a token, not ${value.length}`);
+  return Int32Array.from(value);
+}
+
+function switchOf(metadata: Metadata, key: string, fallback: boolean): boolean {
+  const value = metadata.get(key) ?? fallback;
+  if (typeof value !== "boolean") throw wrong(key, "true or false");
+  return value;
+}
+
+const wrong = (key: string, wanted: string) =>
+  new QuernError(`the file's tokenizer is malformed: ${key} must be ${wanted}`);
+
+const twice = (text: string, first: number, second: number) =>
+  new QuernError(`the file's tokenizer is malformed: the tokens ${first} and ${second} are both ${shown(text)}`);
+
+const shown = (text: string) => quoted(JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text));
