@@ -1,158 +1,143 @@
 /**
- * @file Continuing a text, one token after the other. A prompt goes through in chunks of fixed size and each new token
- * alone, against a cache of keys and values; so a new prompt length compiles nothing. Without the cache every token
- * costs a whole forward pass: the same text, slowly, to check the other against.
+ * @file Continuing texts. Requests may come at any time; their completions are decoded side by side, and each has the
+ * tokens that it would have alone. The machine's part is in `decoding-program.ts`, the order of work in `slots.ts`.
  */
-import { type CompileOptions, compile, type Plan, type Program, type Written } from "../backends/index.js";
+import { type CompileOptions, freeMemory, type Plan, type Written } from "../backends/index.js";
 import { QuernError } from "../errors.js";
-import { forward, keyValueCache, logits, type ModelConfig, modelVariables, randomStream } from "../model/index.js";
-import { type Entry, embedding, input, reshape, scalar } from "../tensor/index.js";
-import { chooseToken, type SamplingOptions } from "./sampling.js";
+import type { ModelConfig } from "../model/index.js";
+import { bytesPerSlot, cachedProgram, type DecodingProgram, wholeProgram } from "./decoding-program.js";
+import type { SamplingOptions } from "./sampling.js";
+import { createSlots, type Shape } from "./slots.js";
 
 export interface DecoderOptions extends CompileOptions {
-  /** The longest text, in tokens; the model's own sequence unless given, and never more. */
+  /** The longest text that is held, in tokens; chosen by the requests unless given, and never more than the model's sequence. */
   readonly sequence?: number;
-  /** False recomputes the whole text for every token. */
+  /** Completions decoded at a time; chosen by the requests unless given: 1, 8 or 64. */
+  readonly slots?: number;
+  /** False recomputes the whole text for every token: slow, to check the other against. */
   readonly cache?: boolean;
 }
 
-export interface GenerateOptions extends SamplingOptions {
+/** A prompt to continue. */
+export interface GenerateRequest extends SamplingOptions {
+  /** At least one token. What is longer than the model's sequence loses its beginning. */
+  readonly prompt: ArrayLike<number>;
   /** Most tokens to add. */
   readonly tokens: number;
+  /** Completion i draws with `seed` + i. */
   readonly seed: number;
-  /** Ids at which the text is over; they are not given. */
+  /** Completions of the prompt; default 1. */
+  readonly n?: number;
+  /** Ids at which the text is over; they are not among a completion's `ids`. */
   readonly endOfText: readonly number[];
+}
+
+export interface GeneratedToken {
+  readonly id: number;
+  /** Natural logarithm of its probability under the model: the softmax of the raw logits. */
+  readonly logprob: number;
+  /** The same under the distribution that it was drawn from: after temperature, filters and penalty. */
+  readonly samplingLogprob: number;
+}
+
+export interface Completion {
+  readonly tokens: readonly GeneratedToken[];
+  /** The token of `endOfText` that ended it; null where none did. */
+  readonly end: GeneratedToken | null;
+  /** `stop`: at the end of the text, or where `onToken` ended it. `length`: all tokens that were asked for. */
+  readonly finishReason: "stop" | "length";
+}
+
+export interface GenerateCalls {
+  /** Ends the request: it rejects with the signal's reason, and its slots are free. */
   readonly signal?: AbortSignal;
+  /**
+   * Called with each token of completion `index` as it is drawn, but not with the one that ends the text. True ends the
+   * completion there, as a stop string does.
+   */
+  readonly onToken?: (token: GeneratedToken, index: number) => boolean | undefined;
 }
 
 export interface Decoder {
-  /** The tokens that follow a prompt of at least one token. A text longer than the model's sequence loses its oldest half. */
-  generate(prompt: ArrayLike<number>, options: GenerateOptions): AsyncGenerator<number, void>;
-  /** What the compiler made of it. */
-  readonly plan: Plan;
+  /**
+   * The n completions of a prompt. Requests join those under way: call it for all of them, then wait. A text longer than the
+   * model's sequence loses its oldest half.
+   * @throws QuernError for a prompt without tokens, and for logits that are not numbers
+   */
+  generate(request: GenerateRequest, calls?: GenerateCalls): Promise<Completion[]>;
+  /** The logits (V) of the token after a prompt, and the logarithm of the sum of their exponentials. */
+  nextLogits(
+    prompt: ArrayLike<number>,
+    calls?: Pick<GenerateCalls, "signal">,
+  ): Promise<{ readonly logits: Float32Array; readonly logSumExp: number }>;
+  /** What the compiler made of the program in use; null before the first request. */
+  readonly plan: Plan | null;
+  /** Frees the memory; requests under way reject. */
   dispose(): void;
 }
 
-/** Tokens of a prompt that go through at once. */
-const CHUNK = 32;
+/**
+ * The shortest text that a program is compiled for; longer ones come in powers of two. A model trained for 100,000
+ * tokens need not hold the cache for them all to add a hundred, and few lengths mean few programs to build.
+ */
+const MIN_SEQUENCE = 256;
+/** How many completions a program may hold. */
+const SLOTS = [1];
 
 /**
- * Compiles a model for generation and loads its weights.
+ * A decoder of a model. Its programs are compiled when requests need them.
  * @param readParameter gives the values of each parameter, by name, or what fills its memory
  */
-export async function createDecoder(
+export function createDecoder(
   config: ModelConfig,
   readParameter: (name: string) => Written | Promise<Written>,
-  { cache = true, sequence = config.sequence, ...options }: DecoderOptions = {},
-): Promise<Decoder> {
-  const longest = Math.min(sequence, config.sequence);
-  const program = await compile(
-    cache ? cachedEntries(config, longest) : { whole: wholeEntry(config, longest) },
-    options,
-  );
-  try {
-    for (const name of modelVariables(config).keys()) program.write(name, await readParameter(name));
-  } catch (error) {
-    program.dispose();
-    throw error;
-  }
-  const next = cache ? cachedNext(program) : wholeNext(longest, program);
-  return {
-    generate: (prompt, generation) => generate(longest, next(), prompt, generation),
-    plan: program.plan,
-    dispose: () => program.dispose(),
+  { cache = true, sequence, slots, ...options }: DecoderOptions = {},
+): Decoder {
+  const longest = Math.min(sequence ?? config.sequence, config.sequence);
+  let program: DecodingProgram | null = null;
+
+  const shapeFor = (completions: number, tokens: number): Shape => {
+    const needed = sequence ?? 2 ** Math.ceil(Math.log2(Math.max(MIN_SEQUENCE, tokens)));
+    const capacity = Math.min(longest, needed);
+    if (slots !== undefined) return { slots, sequence: capacity };
+    // Half of the memory that is free may go to the cache.
+    const fitting = SLOTS.filter((count) => count * bytesPerSlot(config, capacity) <= freeMemory() / 2);
+    return { slots: fitting.find((count) => count >= completions) ?? fitting.at(-1) ?? 1, sequence: capacity };
   };
-}
 
-/** Logits of the token after a text; called with texts that each continue the one before, or begin anew. */
-type NextLogits = (text: readonly number[]) => Promise<Float32Array>;
-
-async function* generate(
-  sequence: number,
-  next: NextLogits,
-  prompt: ArrayLike<number>,
-  { tokens, seed, endOfText, signal, ...sampling }: GenerateOptions,
-): AsyncGenerator<number, void> {
-  const random = randomStream(seed, "generate");
-  const text = Array.from(prompt).slice(-sequence);
-  const seen = new Set(Array.from(prompt)); // also what the sequence has no room for any more
-  for (let drawn = 0; drawn < tokens; drawn++) {
-    signal?.throwIfAborted();
-    const scores = await next(text);
-    checkNumbers(scores);
-    const token = chooseToken(scores, sampling, random.uniform(drawn), seen);
-    if (endOfText.includes(token)) return;
-    yield token;
-    // The trained positions are used up: the newer half goes on as a text of its own.
-    if (text.length === sequence) text.splice(0, Math.ceil(sequence / 2));
-    text.push(token);
-    seen.add(token);
-  }
-}
-
-/** @throws QuernError for logits that no healthy model gives: every token would be as good as any other */
-function checkNumbers(scores: Float32Array): void {
-  for (const score of scores) {
-    if (score < Number.POSITIVE_INFINITY) continue;
-    throw new QuernError("the model's logits are not numbers: its weights are damaged, or training diverged");
-  }
-}
-
-function cachedEntries(config: ModelConfig, sequence: number): Readonly<Record<string, Entry>> {
-  const weights = modelVariables(config);
-  const capacity = Math.ceil(sequence / CHUNK) * CHUNK; // a last chunk may reach past the sequence
-  const cache = keyValueCache(config, 1, capacity);
-  const position = scalar("position", "i32");
-  const prefill = forward(config, weights, input("chunk", [1, CHUNK], "i32"), { cache, position });
-  const decode = forward(config, weights, input("token", [1, 1], "i32"), { cache, position });
-  return {
-    prefill: { outputs: {}, assign: prefill.assign },
-    decode: {
-      outputs: { logits: logits(config, weights, reshape(decode.hidden, [1, config.width])) },
-      assign: decode.assign,
+  const batch = createSlots({
+    sequence: longest,
+    shapeFor,
+    async open(wanted) {
+      if (program !== null && program.slots >= wanted.slots && program.sequence >= wanted.sequence) return program;
+      program?.dispose();
+      program = null;
+      const make = cache ? cachedProgram : wholeProgram;
+      program = await make(config, wanted, readParameter, options);
+      return program;
     },
+  });
+
+  const checkPrompt = (prompt: ArrayLike<number>) => {
+    if (prompt.length > 0) return;
+    throw new QuernError("the prompt has no tokens; give it at least one", { exitCode: 2 });
   };
-}
-
-function cachedNext(program: Program): () => NextLogits {
-  return () => {
-    let cached: readonly number[] = [];
-    return async (text) => {
-      const continues = cached.length < text.length && cached.every((token, i) => token === text[i]);
-      let at = continues ? cached.length : 0;
-      while (at < text.length - 1) {
-        const left = text.length - 1 - at;
-        if (left >= CHUNK / 4) {
-          // What pads the chunk lands behind the text, where the next tokens overwrite it before anyone looks.
-          const chunk = new Int32Array(CHUNK);
-          chunk.set(text.slice(at, at + Math.min(left, CHUNK)));
-          await program.run("prefill", { chunk, position: at });
-          at += Math.min(left, CHUNK);
-        } else {
-          await program.run("decode", { token: [text[at]], position: at });
-          at += 1;
-        }
-      }
-      await program.run("decode", { token: [text[at]], position: at });
-      cached = text.slice();
-      return await program.read("logits");
-    };
-  };
-}
-
-function wholeEntry(config: ModelConfig, sequence: number): Entry {
-  const weights = modelVariables(config);
-  const { hidden } = forward(config, weights, input("ids", [1, sequence], "i32"));
-  const rows = reshape(hidden, [sequence, config.width]);
-  const last = embedding(rows, input("last", [1], "i32")); // one row of it, picked as from a table
-  return { outputs: { logits: logits(config, weights, last) } };
-}
-
-function wholeNext(sequence: number, program: Program): () => NextLogits {
-  return () => async (text) => {
-    const ids = new Int32Array(sequence);
-    ids.set(text);
-    await program.run("whole", { ids, last: [text.length - 1] });
-    return await program.read("logits");
+  return {
+    async generate(request, calls = {}) {
+      checkPrompt(request.prompt);
+      return batch.generate(request, calls);
+    },
+    async nextLogits(prompt, calls = {}) {
+      checkPrompt(prompt);
+      return batch.nextLogits(prompt, calls);
+    },
+    get plan() {
+      return program?.plan ?? null;
+    },
+    dispose() {
+      batch.close();
+      program?.dispose();
+      program = null;
+    },
   };
 }

@@ -5,7 +5,7 @@ import { QuernError } from "../errors.js";
 import { checkOptions } from "../options.js";
 import { createDecoder } from "./decoder.js";
 import { generateOptions } from "./generate-options.js";
-import { stopFinder } from "./stop-strings.js";
+import { completeText } from "./text-completion.js";
 import { openTextModel } from "./text-model.js";
 
 export type GenerateTextOptions = z.input<typeof generateOptions> & {
@@ -14,12 +14,6 @@ export type GenerateTextOptions = z.input<typeof generateOptions> & {
   /** Called before the first piece with a sentence about each thing that may not be meant: a prompt that is cut, an odd model folder. */
   readonly onWarning?: (warning: string) => void;
 };
-
-/**
- * The shortest text that a decoder is compiled for; longer ones come in powers of two. A model trained for 100,000
- * tokens need not hold the cache for them all to add a hundred, and few lengths mean few programs to build.
- */
-const MIN_SEQUENCE = 256;
 
 /**
  * Continues a prompt; gives the continuation piece by piece as it is decoded, whole characters at a time. Ends at the end
@@ -46,31 +40,35 @@ export async function* generateText(options: GenerateTextOptions): AsyncGenerato
           "left out; shorten it, or choose a model with a longer context",
       );
     }
-    const needed = 2 ** Math.ceil(Math.log2(Math.max(MIN_SEQUENCE, prompt.length + o.tokens)));
-    const decoder = await createDecoder(model.config, model.readParameter, {
-      ...target,
-      sequence: Math.min(model.config.sequence, needed),
-      threads: o.threads,
-      cache: o.cache,
-    });
+    const decoder = createDecoder(model.config, model.readParameter, { ...target, threads: o.threads, cache: o.cache });
     try {
-      // A token may end inside a character; the stream holds its bytes back until the rest is there.
-      const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
-      const finder = stopFinder(o.stop);
-      const { tokens, temperature, topK, topP, minP, repetitionPenalty, seed } = o;
-      const sampling = { temperature, topK, topP, minP, repetitionPenalty, tokens, seed, endOfText, signal };
-      for await (const id of decoder.generate(prompt, sampling)) {
-        if (!tokenizer.has(id)) continue; // a row that pads the table stands for nothing
-        const text = finder.push(utf8.decode(tokenizer.decodeBytes([id]), { stream: true }));
-        if (text !== "") yield text;
-        if (finder.found) return;
-      }
-      const last = finder.push(utf8.decode()) + finder.end();
-      if (last !== "") yield last;
+      yield* piecesOf((onText) => completeText(decoder, tokenizer, { ...o, prompt, endOfText }, { signal, onText }));
     } finally {
-      decoder.dispose();
+      decoder.dispose(); // also ends what is under way for a caller who has read enough
     }
   } finally {
     await opened.close();
   }
+}
+
+/** What `work` gives its callback, as it comes, until its promise is settled. */
+async function* piecesOf(work: (onPiece: (piece: string) => void) => Promise<unknown>): AsyncGenerator<string, void> {
+  let pieces: string[] = [];
+  let wake = () => {};
+  let isDone = false;
+  const done = work((piece) => {
+    pieces.push(piece);
+    wake();
+  }).finally(() => {
+    isDone = true;
+    wake();
+  });
+  done.catch(() => {}); // thrown below
+  while (!isDone || pieces.length > 0) {
+    if (pieces.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+    const ready = pieces;
+    pieces = [];
+    yield* ready;
+  }
+  await done;
 }

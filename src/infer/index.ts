@@ -1,6 +1,14 @@
 /** @file Everything that only goes forward: a model with its tokenizer, decoding, sampling. */
 export { QuernError } from "../errors.js";
-export { createDecoder, type Decoder, type DecoderOptions, type GenerateOptions } from "./decoder.js";
+export {
+  type Completion,
+  createDecoder,
+  type Decoder,
+  type DecoderOptions,
+  type GenerateCalls,
+  type GeneratedToken,
+  type GenerateRequest,
+} from "./decoder.js";
 export { type GenerateTextOptions, generateText } from "./generate.js";
 export { generateOptions } from "./generate-options.js";
 export {
@@ -15,4 +23,5 @@ export {
   type Usage,
 } from "./openai-client.js";
 export type { SamplingOptions } from "./sampling.js";
+export { completeText, type TextCompletion, type TextRequest } from "./text-completion.js";
 export { checkFits, openTextModel, type TextModel } from "./text-model.js";

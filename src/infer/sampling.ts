@@ -1,5 +1,5 @@
 /**
- * @file Choosing the next token from logits: the filters of transformers' `generate`, with their meaning and in their
+ * @file Choosing the next token from logits (V): the filters of transformers' `generate`, with their meaning and in their
  * order (repetition penalty, temperature, top-k, top-p, min-p), then one draw.
  */
 
@@ -24,91 +24,175 @@ export interface Candidates {
   readonly probabilities: Float64Array;
 }
 
-/**
- * The token that a uniform number in (0, 1) picks from logits (V). Among equally likely ones the smallest id comes
- * first, so that the choice depends on nothing but the numbers.
- * @param seen ids of the text so far, for the repetition penalty
- */
-export function chooseToken(
-  logits: Float32Array,
-  options: SamplingOptions,
-  uniform: number,
-  seen: Iterable<number> = [],
-): number {
-  if (options.temperature === 0) return likeliest(penalised(logits, options.repetitionPenalty ?? 1, seen));
-  const { ids, probabilities } = candidates(logits, options, seen);
-  let rest = uniform;
-  for (let i = 0; i < ids.length; i++) {
-    rest -= probabilities[i];
-    if (rest < 0) return ids[i];
-  }
-  return ids[ids.length - 1]; // rounding left a crumb
+export interface Draw {
+  readonly id: number;
+  /** Log-probability under the distribution that was drawn from, in nats: 0 at temperature 0. */
+  readonly logprob: number;
 }
 
-/** What `chooseToken` draws from at a temperature above 0. At least one token is always left. */
-export function candidates(
-  logits: Float32Array,
-  { temperature, topK, topP = 1, minP = 0, repetitionPenalty = 1 }: SamplingOptions,
-  seen: Iterable<number> = [],
-): Candidates {
-  const scores = penalised(logits, repetitionPenalty, seen);
-  let least = Number.NEGATIVE_INFINITY;
-  if (topK > 0 && topK < scores.length) least = nthLargest(scores, topK);
-  const top = scores[likeliest(scores)];
-  // p ≥ minP · p(likeliest), in logits; comparing with the likeliest alone, it may come before top-p is applied or after.
-  const floor = minP > 0 ? Math.min(top, top + temperature * Math.log(minP)) : Number.NEGATIVE_INFINITY;
-  let kept = idsFrom(scores, least);
-  let weights = Float64Array.from(kept, (id) => Math.exp((scores[id] - top) / temperature));
-  if (topP < 1) {
-    const order = Array.from(kept.keys()).sort((a, b) => weights[b] - weights[a] || kept[a] - kept[b]);
-    const wanted = topP * sum(weights);
-    let mass = 0;
+/** Draws tokens. Its memory is reused from draw to draw, since a vocabulary of numbers for each token costs more than the draw. */
+export interface Sampler {
+  /**
+   * The token that a uniform number in (0, 1) picks. Among equally likely ones the smallest id comes first, so that the
+   * choice depends on nothing but the numbers.
+   * @param seen ids of the text so far, each once, for the repetition penalty
+   */
+  draw(logits: Float32Array, options: SamplingOptions, uniform: number, seen?: Iterable<number>): Draw;
+  /** What `draw` draws from at a temperature above 0. At least one token is always left. */
+  candidates(logits: Float32Array, options: SamplingOptions, seen?: Iterable<number>): Candidates;
+}
+
+export function createSampler(): Sampler {
+  let ids = new Uint32Array(0);
+  let weights = new Float64Array(0);
+  let sorted = new Float64Array(0);
+  let scores = new Float32Array(0);
+  let selected = new Float32Array(0);
+
+  /** Keskar et al., arXiv:1909.05858; a token counts once, however often the text has it. */
+  const penalise = (logits: Float32Array, penalty: number, seen: Iterable<number>): Float32Array => {
+    if (penalty === 1) return logits;
+    if (scores.length !== logits.length) scores = new Float32Array(logits.length);
+    scores.set(logits);
+    for (const id of seen) {
+      if (id < logits.length) scores[id] = logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty;
+    }
+    return scores;
+  };
+
+  /**
+   * Keeps the places of `kept` (ascending) of the first `count` candidates.
+   * @returns how many there are
+   */
+  const keep = (count: number, isKept: (i: number) => boolean): number => {
+    let left = 0;
+    for (let i = 0; i < count; i++) {
+      if (!isKept(i)) continue;
+      ids[left] = ids[i];
+      weights[left++] = weights[i];
+    }
+    return left;
+  };
+
+  /** Leaves the candidates in `ids` and their weights, ascending by id; gives how many there are. */
+  const select = (logits: Float32Array, options: SamplingOptions, seen: Iterable<number>): number => {
+    const { temperature, topK, topP = 1, minP = 0, repetitionPenalty = 1 } = options;
+    const size = logits.length;
+    if (ids.length < size) {
+      ids = new Uint32Array(size);
+      weights = new Float64Array(size);
+      sorted = new Float64Array(size);
+      selected = new Float32Array(size);
+    }
+    const given = penalise(logits, repetitionPenalty, seen);
+    const top = given[likeliest(given)];
+    let least = topK > 0 && topK < size ? nthLargest(given, topK, selected) : Number.NEGATIVE_INFINITY;
+    // p ≥ minP · p(likeliest), in logits; comparing with the likeliest alone, it may come before top-p is applied or after.
+    const floor = minP > 0 ? Math.min(top, top + temperature * Math.log(minP)) : Number.NEGATIVE_INFINITY;
+    if (topP === 1) least = Math.max(least, floor);
     let count = 0;
-    while (count < order.length && (count === 0 || mass < wanted)) mass += weights[order[count++]];
-    const inside = order.slice(0, count).sort((a, b) => a - b);
-    kept = Uint32Array.from(inside, (i) => kept[i]);
-    weights = Float64Array.from(inside, (i) => weights[i]);
-  }
-  if (minP > 0) {
-    const inside = Array.from(kept.keys()).filter((i) => scores[kept[i]] >= floor);
-    kept = Uint32Array.from(inside, (i) => kept[i]);
-    weights = Float64Array.from(inside, (i) => weights[i]);
-  }
-  const total = sum(weights);
-  return { ids: kept, probabilities: weights.map((weight) => weight / total) };
+    for (let id = 0; id < size; id++) {
+      const score = given[id];
+      if (score < least) continue;
+      ids[count] = id;
+      weights[count++] = Math.exp((score - top) / temperature);
+    }
+    if (topP < 1) {
+      const total = sum(weights, count);
+      // All tokens lighter than (1 − P) · total / count together are less than what may be left out.
+      const heavy = ((1 - topP) * total) / count / 2;
+      let length = 0;
+      for (let i = 0; i < count; i++) if (weights[i] >= heavy) sorted[length++] = weights[i];
+      const order = sorted.subarray(0, length).sort();
+      let mass = 0;
+      let i = length;
+      while (i > 0 && (i === length || mass < topP * total)) mass += order[--i];
+      const lightest = order[i];
+      let ties = 0;
+      while (i + ties < length && order[i + ties] === lightest) ties++;
+      count = keep(count, (each) => weights[each] > lightest || (weights[each] === lightest && ties-- > 0));
+      if (minP > 0) count = keep(count, (each) => given[ids[each]] >= floor);
+    }
+    return count;
+  };
+
+  return {
+    draw(logits, options, uniform, seen = []) {
+      if (options.temperature === 0) {
+        return { id: likeliest(penalise(logits, options.repetitionPenalty ?? 1, seen)), logprob: 0 };
+      }
+      const count = select(logits, options, seen);
+      const total = sum(weights, count);
+      let rest = uniform;
+      let i = 0;
+      // Rounding may leave a crumb behind the last.
+      for (; i < count - 1; i++) {
+        rest -= weights[i] / total;
+        if (rest < 0) break;
+      }
+      return { id: ids[i], logprob: Math.log(weights[i] / total) };
+    },
+    candidates(logits, options, seen = []) {
+      const count = select(logits, options, seen);
+      const total = sum(weights, count);
+      return { ids: ids.slice(0, count), probabilities: weights.slice(0, count).map((weight) => weight / total) };
+    },
+  };
 }
 
-/** Keskar et al., arXiv:1909.05858; a token counts once, however often the text has it. */
-function penalised(logits: Float32Array, penalty: number, seen: Iterable<number>): Float32Array {
-  if (penalty === 1) return logits;
-  const scores = logits.slice();
-  for (const id of new Set(seen)) {
-    if (id < scores.length) scores[id] = scores[id] < 0 ? scores[id] * penalty : scores[id] / penalty;
-  }
-  return scores;
+/** The ids of the k largest logits, the largest first; of equal ones the smallest id. */
+export function largestLogits(logits: Float32Array, k: number): number[] {
+  const least = k < logits.length ? nthLargest(logits, k, new Float32Array(logits.length)) : Number.NEGATIVE_INFINITY;
+  const found: number[] = [];
+  for (let id = 0; id < logits.length; id++) if (logits[id] >= least) found.push(id);
+  return found.sort((a, b) => logits[b] - logits[a] || a - b).slice(0, k);
 }
 
 function likeliest(logits: Float32Array): number {
   let best = 0;
-  for (let id = 1; id < logits.length; id++) if (logits[id] > logits[best]) best = id;
+  let top = logits[0];
+  for (let id = 1; id < logits.length; id++) {
+    if (logits[id] > top) {
+      top = logits[id];
+      best = id;
+    }
+  }
   return best;
 }
 
-function idsFrom(scores: Float32Array, least: number): Uint32Array<ArrayBuffer> {
-  const ids = new Uint32Array(scores.length);
-  let count = 0;
-  for (let id = 0; id < scores.length; id++) if (scores[id] >= least) ids[count++] = id;
-  return ids.slice(0, count);
+/** The n-th largest value. A heap of n passes over the values once; it pays while few of them enter it. */
+function nthLargest(values: Float32Array, n: number, work: Float32Array): number {
+  return n <= values.length / 32 ? leastOfHeap(values, n, work) : quickselect(values, n, work);
 }
 
-/**
- * The n-th largest value, by quickselect (Hoare's FIND, 1961): a vocabulary is sorted in milliseconds, as long as a small
- * model takes for the token itself, and this takes a tenth of it.
- */
-function nthLargest(values: Float32Array, n: number): number {
-  const work = values.slice();
+/** The n largest values in a heap in `work`, the least of them at its root. */
+function leastOfHeap(values: Float32Array, n: number, work: Float32Array): number {
+  const sink = (value: number) => {
+    let place = 0;
+    for (let child = 1; child < n; child = 2 * place + 1) {
+      if (child + 1 < n && work[child + 1] < work[child]) child += 1;
+      if (work[child] >= value) break;
+      work[place] = work[child];
+      place = child;
+    }
+    work[place] = value;
+  };
+  for (let i = 0; i < n; i++) work[i] = values[i];
+  work.subarray(0, n).sort(); // ascending: a heap
+  let least = work[0];
+  for (let i = n; i < values.length; i++) {
+    if (values[i] <= least) continue;
+    sink(values[i]);
+    least = work[0];
+  }
+  return least;
+}
+
+/** Hoare's FIND (1961). */
+function quickselect(values: Float32Array, n: number, work: Float32Array): number {
+  work.set(values);
   const wanted = n - 1;
-  let [low, high] = [0, work.length - 1];
+  let [low, high] = [0, values.length - 1];
   while (low < high) {
     const pivot = work[(low + high) >> 1];
     let [i, j] = [low, high];
@@ -127,6 +211,8 @@ function nthLargest(values: Float32Array, n: number): number {
   return work[wanted];
 }
 
-function sum(values: Float64Array): number {
-  return values.reduce((total, value) => total + value, 0);
+function sum(values: Float64Array, count: number): number {
+  let total = 0;
+  for (let i = 0; i < count; i++) total += values[i];
+  return total;
 }

@@ -1,19 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createDecoder, type Decoder } from "../../src/infer/index.js";
+import { createDecoder, type Decoder, type GenerateRequest } from "../../src/infer/index.js";
 import { loadFixture, type ModelFixture } from "../model/model-fixtures.js";
 import { SLOW_BUILD, TARGETS } from "../model/targets.js";
 
 const greedy = { temperature: 0, topK: 0, seed: 0, endOfText: [] };
 
-async function take(
-  decoder: Decoder | undefined,
-  prompt: readonly number[],
-  options: Parameters<Decoder["generate"]>[1],
-) {
-  const ids: number[] = [];
-  if (decoder === undefined) throw new Error("the decoder was not built");
-  for await (const id of decoder.generate(prompt, options)) ids.push(id);
-  return ids;
+async function take(decoder: Decoder | undefined, prompt: readonly number[], options: Omit<GenerateRequest, "prompt">) {
+  if (decoder === undefined) throw new Error("there is no decoder");
+  const [{ tokens }] = await decoder.generate({ ...options, prompt });
+  return tokens.map(({ id }) => id);
 }
 
 describe.each(TARGETS.slice(0, 2))("$name", { timeout: SLOW_BUILD }, ({ options }) => {
@@ -24,8 +19,8 @@ describe.each(TARGETS.slice(0, 2))("$name", { timeout: SLOW_BUILD }, ({ options 
     fixture = await loadFixture("llama-grouped-tied");
     const config = { ...fixture.config, sequence: 40 };
     const read = (name: string) => fixture.floats(`parameter.${name}`);
-    cached = await createDecoder(config, read, options);
-    whole = await createDecoder(config, read, { ...options, cache: false });
+    cached = createDecoder(config, read, options);
+    whole = createDecoder(config, read, { ...options, cache: false });
   }, SLOW_BUILD);
   afterAll(() => {
     cached?.dispose();
@@ -66,10 +61,13 @@ describe.each(TARGETS.slice(0, 2))("$name", { timeout: SLOW_BUILD }, ({ options 
 
   it("stops when the signal aborts", async () => {
     const abort = new AbortController();
-    const reading = (async () => {
-      for await (const _ of cached?.generate([1], { ...greedy, tokens: 1000, signal: abort.signal }) ?? [])
-        abort.abort();
-    })();
-    await expect(reading).rejects.toMatchObject({ name: "AbortError" });
+    const request = { ...greedy, prompt: [1], tokens: 1000 };
+    const onToken = () => {
+      abort.abort();
+      return false;
+    };
+    await expect(cached?.generate(request, { signal: abort.signal, onToken })).rejects.toMatchObject({
+      name: "AbortError",
+    });
   });
 });

@@ -49,10 +49,10 @@ describe("generateText", { timeout: SLOW_BUILD }, () => {
 
   it("gives whole characters only: the pieces are the text of all tokens together", async () => {
     const prompt = tokenizer.encode("日本 grün");
-    const decoder = await createDecoder(model, (name) => values.get(name)!);
-    const ids: number[] = [];
+    const decoder = createDecoder(model, (name) => values.get(name)!);
     const sampling = { temperature: 1, topK: 0, seed: 1, tokens: 80, endOfText: [tokenizer.endOfText as number] };
-    for await (const id of decoder.generate(prompt, sampling)) ids.push(id);
+    const [{ tokens }] = await decoder.generate({ ...sampling, prompt });
+    const ids = tokens.map(({ id }) => id);
     decoder.dispose();
     const streamed = await pieces({ temperature: 1, topK: 0, seed: 1, tokens: 80 });
     expect(streamed.length).toBeGreaterThan(5);

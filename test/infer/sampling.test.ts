@@ -1,9 +1,12 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { candidates, chooseToken, type SamplingOptions } from "../../src/infer/sampling.js";
+import { createSampler, largestLogits, type SamplingOptions } from "../../src/infer/sampling.js";
 import { randomStream } from "../../src/model/index.js";
 
 const logits = Float32Array.of(1, 3, 3, -2, 0.5);
+const sampler = createSampler();
+const chooseToken = (...given: Parameters<typeof sampler.draw>) => sampler.draw(...given).id;
+const { candidates } = sampler;
 
 interface Oracle {
   readonly transformers: string;
@@ -37,15 +40,20 @@ describe("candidates", () => {
   });
 });
 
-describe("chooseToken", () => {
+it("names the largest logits, of equal ones the first", () => {
+  expect(largestLogits(logits, 3)).toEqual([1, 2, 0]);
+  expect(largestLogits(logits, 9)).toEqual([1, 2, 0, 4, 3]);
+});
+
+describe("draw", () => {
   it("takes the likeliest at temperature 0, the first of equals", () => {
     for (const uniform of [0.01, 0.99]) expect(chooseToken(logits, { temperature: 0, topK: 0 }, uniform)).toBe(1);
   });
 
   it("penalises what the text has, at temperature 0 too", () => {
     const options = { temperature: 0, topK: 0, repetitionPenalty: 2 };
-    expect(chooseToken(logits, options, 0.5, [1, 1])).toBe(2);
-    expect(chooseToken(logits, options, 0.5, [1, 2, 2])).toBe(1); // 1.5 is still the most
+    expect(chooseToken(logits, options, 0.5, [1])).toBe(2);
+    expect(chooseToken(logits, options, 0.5, [1, 2])).toBe(1); // 1.5 is still the most
     expect(chooseToken(Float32Array.of(-1, -1.5), options, 0.5, [0])).toBe(1);
   });
 

@@ -1,5 +1,5 @@
 /** @file How fast a model speaks: one text, a token at a time, greedily. */
-import { measurePeak } from "../../backends/index.js";
+import { measurePeak, type Plan } from "../../backends/index.js";
 import { createDecoder } from "../../infer/index.js";
 import { initialValues, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
 import { median } from "../pace.js";
@@ -29,27 +29,27 @@ export async function benchmarkDecoding(options: TrainingBenchOptions): Promise<
   const config = PRESETS[options.preset].model(Math.max(sequence, PROMPT + steps));
   const parameters = new Map(parametersOf(config).map((parameter) => [parameter.name, parameter]));
   const first = (name: string) => initialValues(parameters.get(name)!, 0);
-  const decoder = await createDecoder(config, first, { threads, precision: dtype });
+  const decoder = createDecoder(config, first, { threads, precision: dtype });
   const prompt = Array.from({ length: PROMPT }, (_, i) => (i * 997) % config.vocabSize);
   const seconds: number[] = [];
-  try {
-    let last = 0;
-    const greedy = { temperature: 0, topK: 0, seed: 0, endOfText: [], tokens: steps + 1, signal };
-    for await (const _ of decoder.generate(prompt, greedy)) {
-      const now = performance.now();
-      if (last > 0) seconds.push((now - last) / 1000); // the first one waits for the prompt
-      last = now;
-      onProgress?.({ task: "decode", done: seconds.length, total: steps, unit: "token" });
-    }
-  } finally {
-    decoder.dispose();
-  }
+  let last = 0;
+  const greedy = { temperature: 0, topK: 0, seed: 0, endOfText: [] };
+  const onToken = () => {
+    const now = performance.now();
+    if (last > 0) seconds.push((now - last) / 1000); // the first one waits for the prompt
+    last = now;
+    onProgress?.({ task: "decode", done: seconds.length, total: steps, unit: "token" });
+    return false;
+  };
+  await decoder.generate({ ...greedy, prompt, tokens: steps + 1 }, { signal, onToken });
+  const plan = decoder.plan as Plan;
+  decoder.dispose();
   const memory = peakMemory();
   const weights = trainingFlopsPerToken(config, 0) / 6; // every weight of a product, the head once
   const tokensPerSecond = 1 / median(seconds);
   const gigabytes = (4 * weights * tokensPerSecond) / 1e9;
-  const { read = null } = await measurePeak({ threads: decoder.plan.threads, memory: true, signal });
-  const given = { dtype, threads: decoder.plan.threads, target: decoder.plan.target, memory };
+  const { read = null } = await measurePeak({ threads: plan.threads, memory: true, signal });
+  const given = { dtype, threads: plan.threads, target: plan.target, memory };
   return {
     ...(await figuresOf("decode", given, { tokensPerSecond, gflops: (2 * weights * tokensPerSecond) / 1e9 }, signal)),
     preset: options.preset,

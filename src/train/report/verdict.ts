@@ -3,7 +3,7 @@
  * bytes and an n-gram model on the same tokens; and samples.
  */
 import type { CompileOptions, Program, Written } from "../../backends/index.js";
-import { createDecoder } from "../../infer/index.js";
+import { completeText, createDecoder } from "../../infer/index.js";
 import { type ModelConfig, randomStream } from "../../model/index.js";
 import type { OnProgress } from "../../progress.js";
 import type { Tokenizer, TokenSplit } from "../../tokenizer/index.js";
@@ -163,17 +163,14 @@ export async function continuePrompts(
   options: CompileOptions & { readonly seed: number; readonly tokens?: number; readonly signal?: AbortSignal },
 ): Promise<string[]> {
   const { seed, tokens = 80, signal, ...compileOptions } = options;
-  const decoder = await createDecoder(config, readParameter, compileOptions);
+  const decoder = createDecoder(config, readParameter, compileOptions);
   try {
-    const texts: string[] = [];
     const endOfText = tokenizer.endOfText === undefined ? [] : [tokenizer.endOfText];
-    for (const prompt of prompts) {
-      const sampling = { temperature: 0.8, topK: 50, seed, tokens, endOfText, signal };
-      const ids: number[] = [];
-      for await (const id of decoder.generate(tokenizer.encode(prompt), sampling)) ids.push(id);
-      texts.push(tokenizer.decode(ids.filter((id) => tokenizer.has(id)))); // rows that pad the table stand for nothing
-    }
-    return texts;
+    const requests = prompts.map((prompt) => {
+      return { prompt: tokenizer.encode(prompt), temperature: 0.8, topK: 50, seed, tokens, endOfText };
+    });
+    const completions = await Promise.all(requests.map((each) => completeText(decoder, tokenizer, each, { signal })));
+    return completions.map(([{ text }]) => text);
   } finally {
     decoder.dispose();
   }
