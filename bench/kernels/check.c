@@ -101,6 +101,7 @@ static void check_gemv(long N, long K) {
   release(x, K, "gemv x"); release(W, N * K, "gemv W"); release(y, N, "gemv y");
 }
 
+#define EVERY(x) ((qn_row_index){(const int[]){(int)(x)}, 0})
 static void check_attention(long B, long T, long S, long H, long G, long D, long position, int backward, float sharp) {
   char shape[160];
   int half = T > QN_FEW && between(0, 1);
@@ -151,7 +152,7 @@ static void check_attention(long B, long T, long S, long H, long G, long D, long
   long nS = qn_attention_scratch(D);
   float *scratch = fresh(nS);
   for (long i = 0; i < nS; i++) scratch[i] = NAN;
-  qn_attention(half, B, T, S, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, scale, position, 0, scratch);
+  qn_attention(half, B, T, S, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, scale, EVERY(position), EVERY(S), B, 0, 0, scratch);
   release(scratch, nS, "attention scratch");
   compare("attention o", shape, nO, o, O, half ? 4e-3 : 2e-6); // weights are rounded before they are divided by their sum
   compare("attention lse", shape, nL, lse, L, 2e-6);
@@ -159,7 +160,7 @@ static void check_attention(long B, long T, long S, long H, long G, long D, long
     nS = qn_attention_backward_scratch(D);
     scratch = fresh(nS);
     for (long i = 0; i < nS; i++) scratch[i] = NAN;
-    qn_attention_backward(half, B, T, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, d_o, dq, q_row, dk, k_row, dv, v_row, scale, 0, scratch);
+    qn_attention_backward(half, B, T, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, d_o, dq, q_row, dk, k_row, dv, v_row, scale, EVERY(T), 0, scratch);
     release(scratch, nS, "attention backward scratch");
     compare("attention dq", shape, nQ, dq, DQ, half ? 4e-3 : 5e-6);
     compare("attention dk", shape, nK, dk, DK, half ? 4e-3 : 5e-6);
@@ -253,7 +254,7 @@ static void check_rope(long rows, long H, long D, long T, long position) {
     Y[r * y_row + h * D + d] = a * c - b * s;
     Y[r * y_row + h * D + D2 + d] = b * c + a * s;
   }
-  qn_rope(rows, H, D, x, x_row, y, y_row, cs, sn, T, position, inverse);
+  qn_rope(rows, H, D, x, x_row, y, y_row, cs, sn, P, T, EVERY(position), inverse);
   compare("rope", shape, rows * y_row, y, Y, 1e-6);
   free(Y);
   release(x, rows * x_row, "rope x"); if (!in_place) release(y, rows * y_row, "rope y");

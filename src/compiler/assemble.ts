@@ -14,6 +14,7 @@ import {
   readsOf,
   stepInto,
   storage,
+  writesInPlace,
 } from "./drafts.js";
 import type { Access, Buffer, Kernel, LoopBody, LoopResult, LoopValue } from "./kernels.js";
 import { reductionKind } from "./simplify.js";
@@ -100,7 +101,7 @@ export class Assembler {
   }
 
   #canOverwrite(writer: Draft, value: Tensor, target: Node): boolean {
-    if (value.node.op === "cacheWrite") return value.node.inputs[0].node === target;
+    if (writesInPlace(value.node)) return value.node.inputs[0].node === target;
     const old = `${target.id}.0`;
     if (!writer.reads.has(old)) return true;
     if (writer.template?.inputs.some((x) => storage(x).node === target)) return false;
@@ -165,7 +166,7 @@ export class Assembler {
     const keys = template.outputs.map((_, i) => `${template.id}.${i}`);
     // What was made where it is wanted needs no copying.
     if (template.op === "concatenate" && template.inputs.every((x) => this.#placement(tensorKey(x)))) return [];
-    if (template.op === "cacheWrite") this.#homes.set(keys[0], this.#home(storage(template.inputs[0])));
+    if (writesInPlace(template)) this.#homes.set(keys[0], this.#home(storage(template.inputs[0])));
     if (epilogue) this.#shareResult(draft, keys[0], epilogue);
     return [
       {

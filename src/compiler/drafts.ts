@@ -89,6 +89,9 @@ export const canAccumulate = (tensor: Tensor) =>
   (tensor.node.op === "linearCrossEntropyGradient" && tensor.output === 2) ||
   (isOp(tensor.node, "sum") && reductionKind(tensor.node) === "column");
 
+/** Operations whose result is their first input, a variable, with some of it changed. */
+export const writesInPlace = (node: Node) => node.op === "cacheWrite" || node.op === "cacheCopy";
+
 /** The tensor whose memory this one is a view of. */
 export function storage(tensor: Tensor): Tensor {
   let source = tensor;

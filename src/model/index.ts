@@ -44,6 +44,7 @@ export {
 } from "./safetensors.js";
 export type { StoredModel } from "./stored-model.js";
 export {
+  copyCache,
   type ForwardOptions,
   type ForwardResult,
   forward,

@@ -10,6 +10,7 @@ import { QuernError } from "../errors.js";
 import {
   add,
   attention,
+  cacheCopy,
   cacheWrite,
   embedding,
   gelu,
@@ -42,16 +43,16 @@ export function modelVariables(config: ModelConfig, prefix = ""): ModelVariables
   return new Map(parametersOf(config).map(({ name, shape }) => [name, variable(prefix + name, shape)]));
 }
 
-/** The keys and values of the tokens before a chunk, (B,S,G,D) each, one pair a layer. */
+/** The keys and values of the tokens before a chunk, (slots,S,G,D) each, one pair a layer. A slot holds one text. */
 export interface KeyValueCache {
   /** S, how many tokens it holds. */
   readonly capacity: number;
   readonly layers: readonly { readonly keys: Tensor; readonly values: Tensor }[];
 }
 
-/** A cache for texts of up to `capacity` tokens. Rows that no token has reached yet are never read. */
-export function keyValueCache(config: ModelConfig, batch: number, capacity: number, prefix = ""): KeyValueCache {
-  const shape = [batch, capacity, config.keyValueHeads, config.headWidth];
+/** A cache for `slots` texts of up to `capacity` tokens. Positions that no token has reached yet are never read. */
+export function keyValueCache(config: ModelConfig, slots: number, capacity: number, prefix = ""): KeyValueCache {
+  const shape = [slots, capacity, config.keyValueHeads, config.headWidth];
   return {
     capacity,
     layers: Array.from({ length: config.layers }, (_, layer) => ({
@@ -65,8 +66,15 @@ export function keyValueCache(config: ModelConfig, batch: number, capacity: numb
 export interface ForwardOptions {
   /** What came before the chunk of a text; without, the tokens stand at 0 … T−1 and see only each other. */
   readonly cache?: KeyValueCache;
-  /** The position of the chunk's first token, an i32 scalar; given with `cache`. */
+  /** The position of each chunk's first token, an i32 scalar or (B); given with `cache`. */
   readonly position?: Tensor;
+  /**
+   * (B) i32: how many tokens of a row's text there are, this chunk's among them; what follows is padding that no token
+   * sees. A row of length 0 does no work in attention: an empty slot. Its hidden states mean nothing.
+   */
+  readonly lengths?: Tensor;
+  /** (B) i32: row b continues the text in slot rows[b] of the cache; without, in slot b. A negative one writes nothing. */
+  readonly rows?: Tensor;
   /**
    * (B,T) i32: a token sees only those of its own number, the documents of a packed row. Positions go on through the row:
    * rotations tell distances alone, and a table of positions would learn its later rows from no short document.
@@ -90,7 +98,7 @@ export function forward(
   ids: Tensor,
   options: ForwardOptions = {},
 ): ForwardResult {
-  const { cache, position, segments, recompute = false } = options;
+  const { cache, position, lengths, rows, segments, recompute = false } = options;
   const names = namesOf(config);
   const parts = partsOf(config, weights);
   const [B, T] = ids.shape;
@@ -106,12 +114,12 @@ export function forward(
     let v = projected.v;
     if (cache && position) {
       const { keys, values } = cache.layers[layer];
-      k = cacheWrite(keys, k, position);
-      v = cacheWrite(values, v, position);
+      k = cacheWrite(keys, k, position, { rows });
+      v = cacheWrite(values, v, position, { rows });
       assign.push([keys, k], [values, v]);
     }
-    const mixed = reshape(attention(q, k, v, { position, segments }), [B, T, H * D]);
-    const attended = add(x, parts.project(mixed, `${at}.${names.attentionOutput}`));
+    const o = reshape(attention(q, k, v, { position, lengths, rows, segments }), [B, T, H * D]);
+    const attended = add(x, parts.project(o, `${at}.${names.attentionOutput}`));
 
     const h = parts.feedForward(parts.norm(attended, `${at}.${names.feedForwardNorm}`), at);
     return add(attended, parts.project(h, `${at}.${names.feedForwardOutput}`));
@@ -123,6 +131,16 @@ export function forward(
     x = recompute ? recomputed(layerOf(layer), x, own) : layerOf(layer)(x);
   }
   return { hidden: parts.norm(x, names.finalNorm), assign };
+}
+
+/**
+ * The cache with the first lengths[r] tokens of slot from[r] copied to slot to[r]; all (R) i32. Samples of one prompt, or
+ * prompts with one beginning, share its prefill. Copies are made in the order of r; a negative slot copies nothing.
+ */
+export function copyCache(cache: KeyValueCache, from: Tensor, to: Tensor, lengths: Tensor): ForwardResult["assign"] {
+  return cache.layers.flatMap(({ keys, values }) =>
+    [keys, values].map((half) => [half, cacheCopy(half, from, to, lengths)] as const),
+  );
 }
 
 /** The parts in which families differ. */
@@ -181,7 +199,7 @@ export function tokenLosses(
   weights: ModelVariables,
   ids: Tensor,
   targets: Tensor,
-  options: Pick<ForwardOptions, "segments" | "recompute"> = {},
+  options: Pick<ForwardOptions, "lengths" | "segments" | "recompute"> = {},
 ): Tensor {
   const { hidden } = forward(config, weights, ids, options);
   const rows = ids.shape[0] * ids.shape[1];

@@ -29,6 +29,7 @@ import {
 } from "./operations.js";
 import {
   isFloat,
+  isOp,
   type Node,
   type Op,
   outputOf,
@@ -169,14 +170,16 @@ const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
   attention: (node, [d, dLogSumExp]) => {
     if (dLogSumExp !== null) throw new ShapeError("attention: its log-sum-exp has no gradient");
     if (d === null) return node.inputs.map(() => null);
-    const [q, k, v, position, ...segments] = node.inputs;
-    if (position.node.op !== "literal") throw new ShapeError("attention at a moving position has no gradient");
-    const saved = [outputOf(node, 0), outputOf(node, 1)];
+    const [q, k, v, { node: position }, ...rest] = node.inputs;
     const { scale } = node.attributes;
+    const optional = node.attributes.optional.filter((name) => name !== "rows");
+    const whole = isOp(position, "literal") && position.attributes.value === 0 && optional.length === rest.length;
+    if (!whole) throw new ShapeError("attention at a moving position, or to rows of a cache, has no gradient");
+    const saved = [outputOf(node, 0), outputOf(node, 1)];
     return [
-      ...apply("attentionGradient", [q, k, v, ...saved, d, ...segments], { scale }),
+      ...apply("attentionGradient", [q, k, v, ...saved, d, ...rest], { scale, optional }),
       null,
-      ...segments.map(() => null),
+      ...rest.map(() => null),
     ];
   },
   linearCrossEntropy: rule((node, d) => {
@@ -188,6 +191,7 @@ const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
   attentionGradient: secondOrder,
   linearCrossEntropyGradient: secondOrder,
   cacheWrite: secondOrder,
+  cacheCopy: secondOrder,
 };
 
 function secondOrder(node: Node): never {

@@ -176,7 +176,7 @@ export function withGradient(
   return apply("custom", [...inputs, ...results], { results: results.length, derive });
 }
 
-/** start, start + 1, … along the last axis of `shape`, i32; start is an i32 scalar, 0 unless given. */
+/** start, start + 1, … along the last axis of `shape` (B,…,T), i32; start is an i32 scalar or (B), 0 unless given. */
 export function positions(shape: Shape, start: Tensor = literal(0, "i32")): Tensor {
   return apply("positions", [start], { shape })[0];
 }
@@ -229,30 +229,46 @@ export function embedding(table: Tensor, ids: Tensor): Tensor {
 
 /**
  * Rotary positions (Su et al., arXiv:2104.09864) in the half-split order of Llama in Hugging Face: the pairs are d and
- * d + D/2. x (B,T,H,D), tables (positions, D/2); token t stands at `position` + t.
+ * d + D/2. x (B,T,H,D), tables (positions, D/2); token t of row b stands at `position` + t, where the position is an i32
+ * scalar or (B). Positions outside the tables take their nearest row.
  */
 export function rope(x: Tensor, cos: Tensor, sin: Tensor, position: Tensor = literal(0, "i32")): Tensor {
   return apply("rope", [x, cos, sin, position], { inverse: false })[0];
 }
 
+export interface AttentionOptions {
+  /** 1/√D unless given. */
+  readonly scale?: number;
+  /** [] or (B) i32: where the first query of a row stands; 0 unless given. */
+  readonly position?: Tensor;
+  /** (B) i32: row b sees only the keys s < lengths[b]. */
+  readonly lengths?: Tensor;
+  /** (B) i32: row b reads slot rows[b] of k and v (slots,S,G,D). */
+  readonly rows?: Tensor;
+  /** (B,S) i32: a query sees only the keys of its own segment. */
+  readonly segments?: Tensor;
+}
+
 /**
- * Causal scaled dot-product attention with grouped queries: q (B,T,H,D), k and v (B,S,G,D) → (B,T,H,D). Query t stands
- * at `position` + t and sees the keys 0 … position + t. The T × S matrix is never stored (Dao, arXiv:2307.08691).
+ * Causal scaled dot-product attention with grouped queries: q (B,T,H,D), k and v (B,S,G,D) → (B,T,H,D). Query t of row b
+ * stands at position[b] + t and sees the keys 0 … position[b] + t. The T × S matrix is never stored (Dao,
+ * arXiv:2307.08691).
  *
- * With `segments` (B,S) i32 it sees those of its own segment alone: the documents of a packed row, or, with another number
- * for what pads a row than for its text, a text without its padding.
+ * Rows may be ragged: `lengths` hides the padding behind a row's keys. A row with length 0, with a negative position or
+ * with an index in `rows` that is no slot does no work: its output is 0 (its log-sum-exp −∞) and so are its gradients.
+ * `segments` separates the documents of a packed row. The bits of a row do not depend on the other rows, nor on B.
+ *
+ * Differentiable at position 0 without `rows`.
  */
 export function attention(
   q: Tensor,
   k: Tensor,
   v: Tensor,
-  {
-    scale = 1 / Math.sqrt(q.shape[3]),
-    position = literal(0, "i32"),
-    segments,
-  }: { readonly scale?: number; readonly position?: Tensor; readonly segments?: Tensor } = {},
+  { scale = 1 / Math.sqrt(q.shape[3]), position = literal(0, "i32"), ...given }: AttentionOptions = {},
 ): Tensor {
-  return apply("attention", [q, k, v, position, ...(segments ? [segments] : [])], { scale })[0];
+  const optional = (["lengths", "rows", "segments"] as const).filter((name) => given[name] !== undefined);
+  const inputs = optional.map((name) => given[name] as Tensor);
+  return apply("attention", [q, k, v, position, ...inputs], { scale, optional })[0];
 }
 
 /** −log softmax(x·wᵀ)[target], in nats, a number a row: x (N,C), w (V,C), targets (N) i32; target −100 counts 0. */
@@ -260,7 +276,26 @@ export function linearCrossEntropy(x: Tensor, w: Tensor, targets: Tensor): Tenso
   return apply("linearCrossEntropy", [x, w, targets], {})[0];
 }
 
-/** The key or value cache with `rows` written at `position`; assign the result to the cache's variable. */
-export function cacheWrite(cache: Tensor, rows: Tensor, position: Tensor): Tensor {
-  return apply("cacheWrite", [cache, rows, position], {})[0];
+/**
+ * A key or value cache (slots,S,G,D) with x (B,T,G,D) written to it: x[b,t] goes to position[b] + t of slot rows[b], or of
+ * slot b. The position is an i32 scalar or (B). What would lie outside the cache is dropped, so that a negative row or a
+ * position ≤ −T writes nothing. Assign the result to the cache's variable.
+ */
+export function cacheWrite(
+  cache: Tensor,
+  x: Tensor,
+  position: Tensor,
+  { rows }: { readonly rows?: Tensor } = {},
+): Tensor {
+  const inputs = [cache, x, position, ...(rows ? [rows] : [])];
+  return apply("cacheWrite", inputs, { optional: rows ? ["rows"] : [] })[0];
+}
+
+/**
+ * A key or value cache (slots,S,G,D) in which slot to[r] begins with the first lengths[r] positions of slot from[r]: texts
+ * that share a prefix share its computation. from, to and lengths are (R) i32; copies are made in the order of r, and a
+ * negative slot copies nothing. Assign the result to the cache's variable.
+ */
+export function cacheCopy(cache: Tensor, from: Tensor, to: Tensor, lengths: Tensor): Tensor {
+  return apply("cacheCopy", [cache, from, to, lengths], {})[0];
 }

@@ -59,16 +59,28 @@ function reduction(op: "sum" | "max"): ShapeRule<Attributes["sum"]> {
   };
 }
 
-function attentionShapes(op: Op, inputs: readonly TensorType[], segments: TensorType | undefined): void {
+function attentionShapes(op: Op, inputs: readonly TensorType[], optional: readonly string[]): void {
   const [q, k, v] = inputs;
+  const [lengths, rows, segments] = ["lengths", "rows", "segments"].map((name) => {
+    const place = optional.indexOf(name);
+    return place < 0 ? undefined : inputs[inputs.length - optional.length + place];
+  });
   expect(q.shape.length === 4 && k.shape.length === 4, op, inputs, "q, k, v are (batch, time, heads, head width)");
   expect(sameShape(k.shape, v.shape), op, inputs, "k and v have one shape");
-  expect(q.shape[0] === k.shape[0] && q.shape[3] === k.shape[3], op, inputs, "batch and head width are shared");
+  expect(q.shape[3] === k.shape[3], op, inputs, "head width is shared");
   expect(q.shape[2] % k.shape[2] === 0, op, inputs, "the heads are a multiple of the key/value heads");
-  if (segments === undefined) return;
-  const aSegmentAKey = segments.dtype === "i32" && sameShape(segments.shape, k.shape.slice(0, 2));
-  expect(aSegmentAKey, op, inputs, "segments are i32 (batch, keys)");
+  expect(rows !== undefined || q.shape[0] === k.shape[0], op, inputs, "batch is shared");
+  const B = q.shape[0];
+  if (lengths) expect(isIndexPerRow(lengths, B), op, inputs, "lengths are i32 (batch)");
+  if (rows) expect(isIndexPerRow(rows, B), op, inputs, "rows are i32 (batch)");
+  const aSegmentAKey = segments?.dtype === "i32" && sameShape(segments.shape, [B, k.shape[1]]);
+  if (segments) expect(aSegmentAKey, op, inputs, "segments are i32 (batch, keys)");
 }
+
+const isIndexPerRow = ({ dtype, shape }: TensorType, B: number) => dtype === "i32" && sameShape(shape, [B]);
+/** A position for all rows, or one a row. */
+const isPosition = (type: TensorType, B: number) =>
+  (type.dtype === "i32" && type.shape.length === 0) || isIndexPerRow(type, B);
 
 /** Only these take what is not f32, but for indices. */
 const ANY_TYPE: ReadonlySet<Op> = new Set<Op>([
@@ -174,8 +186,9 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
   custom: (inputs, { results }) => inputs.slice(inputs.length - results),
   positions: (inputs, { shape }) => {
     const [start] = inputs;
-    expect(start.dtype === "i32" && start.shape.length === 0, "positions", inputs, "starts at an i32 scalar");
     expect(shape.length > 0, "positions", inputs, "has at least one axis");
+    const rows = shape.length > 1 ? shape[0] : 0;
+    expect(isPosition(start, rows), "positions", inputs, "starts at an i32 scalar or (batch)");
     return [{ shape, dtype: "i32" }];
   },
   sum: reduction("sum"),
@@ -204,17 +217,18 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
     const [x, cos, sin, position] = inputs;
     expect(x.shape.length === 4 && x.shape[3] % 2 === 0, "rope", inputs, "takes (B,T,H,D) with D even");
     expect(sameShape(cos.shape, sin.shape) && cos.shape[1] === x.shape[3] / 2, "rope", inputs, "tables are (P,D/2)");
-    expect(cos.shape[0] >= x.shape[1] && position.dtype === "i32", "rope", inputs, "a row of the tables a position");
+    expect(cos.shape[0] >= x.shape[1], "rope", inputs, "a row of the tables a position");
+    expect(isPosition(position, x.shape[0]), "rope", inputs, "position is i32, a scalar or (batch)");
     return [x];
   },
-  attention: (inputs) => {
-    attentionShapes("attention", inputs, inputs[4]);
+  attention: (inputs, { optional }) => {
+    attentionShapes("attention", inputs, optional);
     const [q] = inputs;
-    expect(inputs[3].dtype === "i32" && inputs[3].shape.length === 0, "attention", inputs, "position is an i32 scalar");
+    expect(isPosition(inputs[3], q.shape[0]), "attention", inputs, "position is i32, a scalar or (batch)");
     return [q, f32([q.shape[0], q.shape[2], q.shape[1]])];
   },
-  attentionGradient: (inputs) => {
-    attentionShapes("attentionGradient", inputs, inputs[6]);
+  attentionGradient: (inputs, { optional }) => {
+    attentionShapes("attentionGradient", inputs, optional);
     const [q, k, v] = inputs;
     expect(q.shape[1] === k.shape[1], "attentionGradient", inputs, "every query has its key (no cache)");
     return [q, k, v];
@@ -222,9 +236,25 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
   linearCrossEntropy: (inputs) => [lossShapes("linearCrossEntropy", inputs)],
   linearCrossEntropyGradient: (inputs) => [lossShapes("linearCrossEntropyGradient", inputs), inputs[0], inputs[1]],
   cacheWrite: (inputs) => {
-    const [cache, rows, position] = inputs;
-    const fits = cache.shape.length === 4 && rows.shape.length === 4 && rows.shape[1] <= cache.shape[1];
-    expect(fits && position.dtype === "i32", "cacheWrite", inputs, "rows (B,T,G,D) must fit the cache (B,S,G,D)");
+    const [cache, x, position, rows] = inputs;
+    const [B, T, ...row] = x.shape;
+    const sameRow = cache.shape.length === 4 && x.shape.length === 4 && sameShape(row, cache.shape.slice(2));
+    const fits = sameRow && T <= cache.shape[1] && (rows !== undefined || B === cache.shape[0]);
+    expect(fits, "cacheWrite", inputs, "x (B,T,G,D) must fit the cache (B,S,G,D)");
+    expect(isPosition(position, B), "cacheWrite", inputs, "position is i32, a scalar or (batch)");
+    if (rows) expect(isIndexPerRow(rows, B), "cacheWrite", inputs, "rows are i32 (batch)");
+    return [cache];
+  },
+  cacheCopy: (inputs) => {
+    const [cache, ...indices] = inputs;
+    expect(cache.shape.length === 4, "cacheCopy", inputs, "takes a cache (slots,S,G,D)");
+    const count = indices[0].shape[0];
+    expect(
+      indices.every((x) => isIndexPerRow(x, count)),
+      "cacheCopy",
+      inputs,
+      "from, to and lengths are i32 (copies)",
+    );
     return [cache];
   },
 };

@@ -76,7 +76,7 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
       gradients: readonly (Tensor | null)[],
     ) => readonly (Tensor | null)[];
   };
-  /** start [] i32 → start + the index along the last axis, i32 of `shape`. */
+  /** start [] or (B) i32 → start + the index along the last axis, i32 of `shape` (B,…,T). */
   positions: { readonly shape: Shape };
   /** Over `axes` (sorted), which stay as dimensions of size 1. */
   sum: { readonly axes: readonly number[] };
@@ -88,18 +88,26 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
   embedding: Empty;
   /** ids (N) i32, d_out (N,C) → d_table (V,C) */
   embeddingGradient: { readonly vocabulary: number };
-  /** x (B,T,H,D), cos (P,D/2), sin (P,D/2), position [] i32 → (B,T,H,D); token t stands at position + t. */
+  /** x (B,T,H,D), cos (P,D/2), sin (P,D/2), position [] or (B) i32 → (B,T,H,D); token t stands at position + t. */
   rope: { readonly inverse: boolean };
-  /** q (B,T,H,D), k and v (B,S,G,D), position [] i32[, segments (B,S) i32] → o (B,T,H,D), log-sum-exp (B,H,T); causal. */
-  attention: { readonly scale: number };
-  /** q, k, v, o, log-sum-exp, d_o[, segments] → dq, dk, dv; position 0 and S = T. */
-  attentionGradient: { readonly scale: number };
+  /**
+   * q (B,T,H,D), k and v (B,S,G,D), position [] or (B) i32, then those of `optional`: lengths (B) i32, rows (B) i32 (k and v
+   * are (slots,S,G,D) then), segments (B,S) i32 → o (B,T,H,D), log-sum-exp (B,H,T); causal.
+   */
+  attention: { readonly scale: number; readonly optional: readonly ("lengths" | "rows" | "segments")[] };
+  /** q, k, v, o, log-sum-exp, d_o, then those of `optional` → dq, dk, dv; position 0 and S = T. */
+  attentionGradient: { readonly scale: number; readonly optional: readonly ("lengths" | "segments")[] };
   /** x (N,C), w (V,C), targets (N) i32 → −log softmax(x·wᵀ)[target] (N), in nats; target −100 counts 0. */
   linearCrossEntropy: Empty;
   /** x, w, targets, d_loss (N) → loss (N), dx (N,C), dw (V,C), without computing the logits twice. */
   linearCrossEntropyGradient: Empty;
-  /** cache (B,S,G,D) variable, rows (B,T,G,D), position [] i32 → the cache with rows at position…position+T. */
-  cacheWrite: Empty;
+  /**
+   * cache (slots,S,G,D) variable, x (B,T,G,D), position [] or (B) i32, then, if it is among `optional`, rows (B) i32 → the
+   * cache with x[b] at position…position+T of slot rows[b], or of slot b.
+   */
+  cacheWrite: { readonly optional: readonly "rows"[] };
+  /** cache (slots,S,G,D) variable, from (R), to (R), lengths (R) i32 → the cache with rows 0…lengths[r] of slot to[r] from slot from[r]. */
+  cacheCopy: Empty;
 }
 
 type Empty = Readonly<Record<never, never>>;
@@ -124,6 +132,13 @@ export interface Tensor extends TensorType {
 /** A node whose operation is known, for tables that switch on it. */
 export function isOp<O extends Op>(node: Node, op: O): node is Node<O> {
   return node.op === op;
+}
+
+/** Which input of a node is the optional one of this name; −1 where it has none. `optional` are its last inputs. */
+export function optionalInput(node: Node<"attention" | "attentionGradient" | "cacheWrite">, name: string): number {
+  const optional: readonly string[] = node.attributes.optional;
+  const place = optional.indexOf(name);
+  return place < 0 ? -1 : node.inputs.length - optional.length + place;
 }
 
 /** The number of elements of a shape. */

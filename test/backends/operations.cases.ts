@@ -122,6 +122,19 @@ function maskedAttentionCase(B: number, T: number, H: number, G: number, D: numb
   });
 }
 
+/** Rows padded on the right: a row of `length` sees no key from there on; one of 0 does nothing. */
+function raggedAttentionCase(lengths: readonly number[], T: number, H: number, G: number, D: number): Case {
+  const B = lengths.length;
+  return one(`attention of ragged ${lengths} of ${T} heads ${H}/${G} of ${D}`, (m) => {
+    const [a, b, c] = [m.parameter([B, T, H, D], -3, 3), m.parameter([B, T, G, D], -3, 3), m.parameter([B, T, G, D])];
+    return [
+      q.attention(a, b, c, { lengths: m.ids([B], 1, lengths) }),
+      // The padding has segments that no key of the text has.
+      q.attention(a, b, c, { lengths: m.ids([B], 1, lengths), segments: segmentsOf(m, B, T) }),
+    ];
+  });
+}
+
 function matmulCase(M: number, N: number, K: number, ta: boolean, tb: boolean): Case {
   return one(`matmul ${M}x${N}x${K} ${ta ? "T" : "N"}${tb ? "T" : "N"}`, (m) =>
     q.matmul(m.parameter(ta ? [K, M] : [M, K]), m.parameter(tb ? [N, K] : [K, N]), { transposeA: ta, transposeB: tb }),
@@ -230,6 +243,9 @@ export const cases: readonly Case[] = [
     const turn = (x: Tensor) => q.rope(x, table(9, 6, Math.cos), table(9, 6, Math.sin), m.index(4));
     return q.mul(q.sum(turn(a), [2], true), turn(b));
   }),
+  one("learned positions of ragged rows", (m) =>
+    q.embedding(m.parameter([13, 20]), q.positions([3, 2, 5], m.ids([3], 1, [6, 0, 9]))),
+  ),
   one("learned positions", (m) => q.embedding(m.parameter([13, 20]), q.positions([3, 5], m.index(6)))),
   one("RMS norm", (m) => q.rmsNorm(m.parameter([2, 9, 45], -5, 5), m.parameter([45]), 1e-5)),
   one("SwiGLU", (m) => {
@@ -260,6 +276,9 @@ export const cases: readonly Case[] = [
   ]),
   one("embedding", (m) => q.embedding(m.parameter([13, 20]), m.ids([2, 9], 13, [12, 0, 3, 3, 3]))),
   one("rope", (m) => q.rope(m.parameter([2, 5, 3, 12]), table(9, 6, Math.cos), table(9, 6, Math.sin), m.index(4))),
+  one("rope of ragged rows", (m) =>
+    q.rope(m.parameter([3, 5, 3, 12]), table(9, 6, Math.cos), table(9, 6, Math.sin), m.ids([3], 1, [4, 0, 7])),
+  ),
   attentionCase(1, 1, 1, 1, 8),
   attentionCase(2, 7, 4, 2, 12),
   attentionCase(1, 37, 6, 1, 24),
@@ -268,6 +287,9 @@ export const cases: readonly Case[] = [
   maskedAttentionCase(2, 3, 2, 1, 8),
   maskedAttentionCase(2, 20, 4, 2, 12),
   maskedAttentionCase(1, 100, 2, 1, 32),
+  raggedAttentionCase([2, 0, 3], 3, 2, 1, 8),
+  raggedAttentionCase([20, 7, 0, 1], 20, 4, 2, 12),
+  raggedAttentionCase([1, 70, 37], 70, 2, 1, 16),
   one("linear cross-entropy", (m) =>
     q.linearCrossEntropy(m.parameter([23, 20], -2, 2), m.parameter([57, 20], -2, 2), m.ids([23], 57, [0, 56, -100, 5])),
   ),

@@ -32,6 +32,13 @@ function entriesOf({ config }: ModelFixture, batch: number, sequence: number) {
     const { hidden, assign } = forward(config, weights, input(`ids${T}`, [batch, T], "i32"), { cache, position });
     return { outputs: { [`logits${T}`]: logits(config, weights, reshape(hidden, rowsOf(T))) }, assign };
   };
+  const perRow = (name: string) => input(name, [batch], "i32");
+  const ragged = forward(config, weights, input("idsRagged", [batch, CHUNK], "i32"), {
+    cache,
+    position: perRow("positions"),
+    lengths: perRow("lengths"),
+    rows: perRow("rows"),
+  });
   const hidden = reshape(forward(config, weights, ids).hidden, rowsOf(sequence));
   return {
     names,
@@ -41,6 +48,10 @@ function entriesOf({ config }: ModelFixture, batch: number, sequence: number) {
       backward: { outputs: { loss, ...Object.fromEntries(names.map((key, i) => [`gradient.${key}`, found[i]])) } },
       prefill: chunk(CHUNK),
       decode: chunk(1),
+      ragged: {
+        outputs: { logitsRagged: logits(config, weights, reshape(ragged.hidden, rowsOf(CHUNK))) },
+        assign: ragged.assign,
+      },
     },
   };
 }
@@ -115,6 +126,29 @@ describe.each(PAIRS)(
         await program.run(T === CHUNK ? "prefill" : "decode", given);
         compared += compareRows(chunk, await program.read(`logits${T}`));
         at += T;
+      }
+      expect(compared).toBe(fixture.integers("logit_rows").length);
+    });
+
+    it("gives the same logits where each row goes on at its own pace, in slots of another order", async () => {
+      const { batch: B, sequence, ids } = batch;
+      const { vocabSize } = fixture.config;
+      const done = new Array<number>(B).fill(0);
+      const rows = done.map((_, b) => B - 1 - b);
+      let compared = 0;
+      for (let round = 0; done.some((at) => at < sequence); round++) {
+        // Chunks of CHUNK, fewer, and none: what pads them are the tokens that follow.
+        const counts = done.map((at, b) => Math.min(CHUNK - ((round + 2 * b) % (CHUNK + 1)), sequence - at));
+        const chunk = done.flatMap((at, b) => Array.from({ length: CHUNK }, (_, t) => ids[b * sequence + at + t] ?? 0));
+        const lengths = done.map((at, b) => (counts[b] > 0 ? at + counts[b] : 0));
+        const given = { idsRagged: chunk, positions: done, lengths, rows };
+        await program.run("ragged", given);
+        const got = await program.read("logitsRagged");
+        for (const [b, count] of counts.entries()) {
+          const texts = Array.from({ length: count }, (_, t) => b * sequence + done[b] + t);
+          compared += compareRows(texts, got.subarray(b * CHUNK * vocabSize));
+          done[b] += count;
+        }
       }
       expect(compared).toBe(fixture.integers("logit_rows").length);
     });

@@ -180,6 +180,11 @@ function emitTemplateKernel(kernel: TemplateKernel, precision: Precision): Emiss
       const value = kernel.operands[i];
       return typeof value === "number" ? `${value}` : `*(const int *)${at(value)}`;
     },
+    rowIndex: (i) => {
+      const value = kernel.operands[i];
+      if (typeof value === "number") return `(qn_row_index){(const int[]){${value}}, 0}`;
+      return `(qn_row_index){(const int *)${at(value)}, ${kernel.node.inputs[i].shape.length}}`;
+    },
     result: (i) => from(at(kernel.results[i]), kernel.resultViews[i]),
     scratch: `p[${parameters.buffers.length}]`,
     bf16: precision === "bf16" && multipliesInBf16(kernel.node) ? 1 : 0,

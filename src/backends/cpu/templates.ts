@@ -1,6 +1,6 @@
 /** @file How each large operation calls its C template: arguments and scratch. */
 import type { TemplateKernel } from "../../compiler/index.js";
-import { isOp, type Node, type Op, sizeOf } from "../../tensor/index.js";
+import { isOp, type Node, type Op, optionalInput, sizeOf } from "../../tensor/index.js";
 
 /** C for the arguments of one call. */
 export interface Arguments {
@@ -10,6 +10,8 @@ export interface Arguments {
   /** Pointer to an operand's integers, or the value of an i32 scalar operand. */
   readonly ids: (i: number) => string;
   readonly index: (i: number) => string;
+  /** A `qn_row_index` of an i32 operand: a number a row, or one for all. */
+  readonly rowIndex: (i: number) => string;
   readonly scratch: string;
   /** 1 where the products are in bf16, else 0. */
   readonly bf16: number;
@@ -37,6 +39,7 @@ export type TemplateOp = Extract<
   | "linearCrossEntropy"
   | "linearCrossEntropyGradient"
   | "cacheWrite"
+  | "cacheCopy"
   | "concatenate"
   | "positions"
   | "gather"
@@ -52,6 +55,12 @@ function attentionShape(node: Node): { B: number; T: number; S: number; H: numbe
   const [, S, G] = shapeOf(node, 1);
   return { B, T, S, H, G, D };
 }
+
+/** An optional operand's integers, or a null pointer. */
+const idsOr0 = (i: number, use: Arguments) => (i < 0 ? "0" : use.ids(i));
+/** How many keys each row has: all S unless there is an operand. */
+const lengthsOf = (i: number, S: number, use: Arguments) =>
+  i < 0 ? `(qn_row_index){(const int[]){${S}}, 0}` : use.rowIndex(i);
 
 /** q, k and v, each with the distance of its rows. */
 function threeOperands({ node, operandViews }: TemplateKernel, use: Arguments): string {
@@ -102,38 +111,41 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
   },
   rope: ({ node, operandViews, resultViews }, use) => {
     const [B, T, H, D] = shapeOf(node, 0);
+    const [P] = shapeOf(node, 1);
     const inverse = isOp(node, "rope") && node.attributes.inverse;
     return {
       statement:
         `qn_rope(${B * T}, ${H}, ${D}, ${use.operand(0)}, ${operandViews[0]?.stride ?? H * D}, ` +
         `${use.result(0)}, ${resultViews[0]?.stride ?? H * D}, ` +
-        `${use.operand(1)}, ${use.operand(2)}, ${T}, ${use.index(3)}, ${flag(inverse)});`,
+        `${use.operand(1)}, ${use.operand(2)}, ${P}, ${T}, ${use.rowIndex(3)}, ${flag(inverse)});`,
       scratch: "0",
     };
   },
   attention: (kernel, use) => {
     const { node } = kernel;
+    if (!isOp(node, "attention")) throw new Error("unreachable");
     const { B, T, S, H, G, D } = attentionShape(node);
-    const { scale } = node.attributes as { scale: number };
-    const segments = node.inputs.length > 4 ? use.ids(4) : "0";
+    const [lengths, rows, segments] = ["lengths", "rows", "segments"].map((name) => optionalInput(node, name));
     return {
       statement:
         `qn_attention(${use.bf16}, ${B}, ${T}, ${S}, ${H}, ${G}, ${D}, ${threeOperands(kernel, use)}, ` +
-        `${use.result(0)}, ${use.result(1)}, ${scale}f, ${use.index(3)}, ${segments}, ` +
+        `${use.result(0)}, ${use.result(1)}, ${node.attributes.scale}f, ${use.rowIndex(3)}, ` +
+        `${lengthsOf(lengths, S, use)}, ${shapeOf(node, 1)[0]}, ${idsOr0(rows, use)}, ${idsOr0(segments, use)}, ` +
         `${use.scratch});`,
       scratch: `qn_attention_scratch(${D})`,
     };
   },
   attentionGradient: (kernel, use) => {
     const { node, resultViews } = kernel;
+    if (!isOp(node, "attentionGradient")) throw new Error("unreachable");
     const { B, T, H, G, D } = attentionShape(node);
-    const { scale } = node.attributes as { scale: number };
-    const segments = node.inputs.length > 6 ? use.ids(6) : "0";
+    const [lengths, segments] = ["lengths", "segments"].map((name) => optionalInput(node, name));
     const outputs = [H, G, G].map((heads, i) => `${use.result(i)}, ${resultViews[i]?.stride ?? heads * D}`);
     return {
       statement:
         `qn_attention_backward(${use.bf16}, ${B}, ${T}, ${H}, ${G}, ${D}, ${threeOperands(kernel, use)}, ${use.operand(3)}, ` +
-        `${use.operand(4)}, ${use.operand(5)}, ${outputs.join(", ")}, ${scale}f, ${segments}, ${use.scratch});`,
+        `${use.operand(4)}, ${use.operand(5)}, ${outputs.join(", ")}, ${node.attributes.scale}f, ` +
+        `${lengthsOf(lengths, T, use)}, ${idsOr0(segments, use)}, ${use.scratch});`,
       scratch: `qn_attention_backward_scratch(${D})`,
     };
   },
@@ -158,12 +170,22 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
     };
   },
   cacheWrite: ({ node, operandViews }, use) => {
-    const [B, S, G, D] = shapeOf(node, 0);
-    const T = shapeOf(node, 1)[1];
+    if (!isOp(node, "cacheWrite")) throw new Error("unreachable");
+    const [slots, S, G, D] = shapeOf(node, 0);
+    const [B, T] = shapeOf(node, 1);
     return {
       statement:
-        `qn_cache_write(${B}, ${S}, ${T}, ${G * D}, ${use.operand(1)}, ` +
-        `${operandViews[1]?.stride ?? G * D}, ${use.index(2)}, ${use.result(0)});`,
+        `qn_cache_write(${B}, ${slots}, ${S}, ${T}, ${G * D}, ${use.operand(1)}, ${operandViews[1]?.stride ?? G * D}, ` +
+        `${use.rowIndex(2)}, ${idsOr0(optionalInput(node, "rows"), use)}, ${use.result(0)});`,
+      scratch: "0",
+    };
+  },
+  cacheCopy: ({ node }, use) => {
+    const [slots, S, G, D] = shapeOf(node, 0);
+    const [R] = shapeOf(node, 1);
+    const indices = [1, 2, 3].map(use.ids).join(", ");
+    return {
+      statement: `qn_cache_copy(${R}, ${slots}, ${S}, ${G * D}, ${indices}, ${use.result(0)});`,
       scratch: "0",
     };
   },
@@ -186,9 +208,10 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
   },
   positions: ({ node }, use) => {
     const { shape } = node.outputs[0];
-    const length = shape[shape.length - 1];
+    const [B, length] = [shape[0], shape[shape.length - 1]];
+    const sizes = shape.length > 1 ? `${B}, ${sizeOf(shape) / B / length}, ${length}` : `1, 1, ${length}`;
     return {
-      statement: `qn_positions(${sizeOf(shape) / length}, ${length}, ${use.index(0)}, (int *)${use.result(0)});`,
+      statement: `qn_positions(${sizes}, ${use.rowIndex(0)}, (int *)${use.result(0)});`,
       scratch: "0",
     };
   },

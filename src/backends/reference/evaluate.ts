@@ -10,6 +10,7 @@ import {
   isFloat,
   type Node,
   type Op,
+  optionalInput,
   philox,
   type Shape,
   sizeOf,
@@ -119,9 +120,25 @@ const leaf = (): never => {
   throw new Error("leaves hold values, they are not evaluated");
 };
 
-/** Whether two places are in different segments of the text. */
-const apart = (segments: Value | undefined, a: number, b: number) =>
-  segments !== undefined && segments.data[a] !== segments.data[b];
+/** The number of row b: its own, or the one for all. */
+const ofRow = ({ data }: Value, b: number): number => data[data.length === 1 ? 0 : b];
+
+/** Which keys each query sees, and in which slot they are: positions, lengths, rows and segments as `attention` has them. */
+function viewOf(inputs: readonly Value[], node: Node<"attention" | "attentionGradient">, position: Value) {
+  const [lengths, rows, segments] = ["lengths", "rows", "segments"].map(
+    (name): Value | undefined => inputs[optionalInput(node, name)],
+  );
+  const [slots, S] = inputs[1].shape;
+  /** Query t of row b: the slot of its keys, and their positions. */
+  return (b: number, t: number): { readonly slot: number; readonly seen: readonly number[] } => {
+    const slot = rows ? ofRow(rows, b) : b;
+    const at = ofRow(position, b) + t;
+    const empty = slot < 0 || slot >= slots || at - t < 0;
+    const end = empty ? 0 : Math.max(0, Math.min(S, at + 1, lengths ? ofRow(lengths, b) : S));
+    const segment = (s: number) => segments?.data[b * S + Math.min(s, S - 1)];
+    return { slot, seen: Array.from({ length: end }, (_, s) => s).filter((s) => segment(s) === segment(at)) };
+  };
+}
 
 const IGNORED = -100;
 
@@ -215,8 +232,8 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
   },
   custom: (inputs, { results }) => inputs.slice(-results).map(({ data }) => data),
   positions: ([start], { shape }) => {
-    const length = shape[shape.length - 1];
-    return [Float64Array.from({ length: sizeOf(shape) }, (_, i) => start.data[0] + (i % length))];
+    const [row, length] = [sizeOf(shape.slice(1)), shape[shape.length - 1]];
+    return [Float64Array.from({ length: sizeOf(shape) }, (_, i) => ofRow(start, Math.floor(i / row)) + (i % length))];
   },
   sum: reduction((total, x) => total + x, 0),
   max: reduction(Math.max, Number.NEGATIVE_INFINITY),
@@ -261,7 +278,8 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     const half = D / 2;
     const y = new Float64Array(x.data.length);
     for (let row = 0; row < B * T * H; row++) {
-      const t = (Math.floor(row / H) % T) + position.data[0];
+      const at = (Math.floor(row / H) % T) + ofRow(position, Math.floor(row / (T * H)));
+      const t = Math.min(Math.max(at, 0), cos.shape[0] - 1);
       for (let d = 0; d < half; d++) {
         const [i, j] = [row * D + d, row * D + d + half];
         const c = cos.data[t * half + d];
@@ -273,8 +291,9 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     return [y];
   },
 
-  attention: ([queries, keys, values, position, segments], { scale }, _node, round) => {
-    const [q, k, v] = [queries, keys, values].map((x) => rounded(x, round));
+  attention: (inputs, { scale }, node, round) => {
+    const [q, k, v] = inputs.slice(0, 3).map((x) => rounded(x, round));
+    const view = viewOf(inputs, node as Node<"attention">, inputs[3]);
     const [B, T, H, D] = q.shape;
     const [, S, G] = k.shape;
     const o = new Float64Array(q.data.length);
@@ -283,21 +302,21 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
       for (let h = 0; h < H; h++) {
         const g = Math.floor(h / (H / G));
         for (let t = 0; t < T; t++) {
-          const seen = Math.min(S, position.data[0] + t + 1);
+          const { slot, seen } = view(b, t);
           const qi = ((b * T + t) * H + h) * D;
-          const ki = (s: number) => ((b * S + s) * G + g) * D;
-          const scores = Float64Array.from({ length: seen }, (_, s) => {
-            if (apart(segments, b * S + s, b * S + position.data[0] + t)) return Number.NEGATIVE_INFINITY;
+          const ki = (s: number) => ((slot * S + s) * G + g) * D;
+          const scores = seen.map((s) => {
             let dot = 0;
             for (let d = 0; d < D; d++) dot += q.data[qi + d] * k.data[ki(s) + d];
             return dot * scale;
           });
           const top = scores.reduce((a, x) => Math.max(a, x), Number.NEGATIVE_INFINITY);
-          const lse = top + Math.log(scores.reduce((total, x) => total + Math.exp(x - top), 0));
+          // Of nothing it is −∞.
+          const lse = top + (seen.length > 0 ? Math.log(scores.reduce((total, x) => total + Math.exp(x - top), 0)) : 0);
           logSumExp[(b * H + h) * T + t] = lse;
-          scores.forEach((score, s) => {
+          scores.forEach((score, i) => {
             const p = round(Math.exp(score - lse));
-            for (let d = 0; d < D; d++) o[qi + d] += p * v.data[ki(s) + d];
+            for (let d = 0; d < D; d++) o[qi + d] += p * v.data[ki(seen[i]) + d];
           });
         }
       }
@@ -305,8 +324,10 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     return [o, logSumExp];
   },
   // P = softmax(scores); dV = Pᵀ·dO, dP = dO·Vᵀ, dS = P ∘ (dP − rowsum(dO ∘ O)), dQ = dS·K, dK = dSᵀ·Q.
-  attentionGradient: ([queries, keys, values, o, logSumExp, slope, segments], { scale }, _node, round) => {
-    const [q, k, v, d] = [queries, keys, values, slope].map((x) => rounded(x, round));
+  attentionGradient: (inputs, { scale }, node, round) => {
+    const [, , , o, logSumExp, slope] = inputs;
+    const [q, k, v, d] = [...inputs.slice(0, 3), slope].map((x) => rounded(x, round));
+    const view = viewOf(inputs, node as Node<"attentionGradient">, { shape: [], data: Float64Array.of(0) });
     const [B, T, H, D] = q.shape;
     const G = k.shape[2];
     const dq = new Float64Array(q.data.length);
@@ -319,8 +340,7 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
           const qi = ((b * T + t) * H + h) * D;
           let delta = 0;
           for (let c = 0; c < D; c++) delta += slope.data[qi + c] * o.data[qi + c];
-          for (let s = 0; s <= t; s++) {
-            if (apart(segments, b * T + s, b * T + t)) continue;
+          for (const s of view(b, t).seen) {
             const ki = ((b * T + s) * G + g) * D;
             let score = 0;
             let dp = 0;
@@ -381,16 +401,29 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     return [loss, dx, dw];
   },
 
-  cacheWrite: ([cache, rows, position]) => {
-    const [B, S, G, D] = cache.shape;
-    const T = rows.shape[1];
+  cacheWrite: ([cache, x, position, rows]) => {
+    const [slots, S, G, D] = cache.shape;
+    const [B, T] = x.shape;
     const out = cache.data.slice();
     for (let b = 0; b < B; b++) {
-      for (let t = 0; t < T && t + position.data[0] < S; t++) {
-        const from = (b * T + t) * G * D;
-        out.set(rows.data.subarray(from, from + G * D), (b * S + t + position.data[0]) * G * D);
+      const slot = rows ? ofRow(rows, b) : b;
+      for (let t = 0; t < T; t++) {
+        const [from, at] = [(b * T + t) * G * D, ofRow(position, b) + t];
+        if (slot < 0 || slot >= slots || at < 0 || at >= S) continue;
+        out.set(x.data.subarray(from, from + G * D), (slot * S + at) * G * D);
       }
     }
+    return [out];
+  },
+  cacheCopy: ([cache, from, to, lengths]) => {
+    const [slots, S, G, D] = cache.shape;
+    const out = cache.data.slice();
+    const isSlot = (slot: number) => slot >= 0 && slot < slots;
+    from.data.forEach((source, r) => {
+      if (!isSlot(source) || !isSlot(to.data[r])) return;
+      const size = Math.max(0, Math.min(S, lengths.data[r])) * G * D;
+      out.copyWithin(to.data[r] * S * G * D, source * S * G * D, source * S * G * D + size);
+    });
     return [out];
   },
 };

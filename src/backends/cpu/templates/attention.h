@@ -19,7 +19,7 @@ QN_TEMPLATE long qn_attention_backward_scratch(long D) { return qn_threads * QN_
 
 typedef struct {
   int bf16; long B, T, S, H, G, D; const float *q; long q_row; const float *k; long k_row; const float *v; long v_row;
-  float *o; float *lse; float scale; long position; const int *segments; float *scratch;
+  float *o; float *lse; float scale; long slots; qn_row_index position, lengths; const int *rows, *segments; float *scratch;
   const float *d_o; float *dq; long dq_row; float *dk; long dk_row; float *dv; long dv_row;
 } qn_attention_context;
 
@@ -161,10 +161,27 @@ static void qn_attention_apart(const int *segments, long s0, long s1, const int 
     qn_store(p, qn_select(lanes == segments[s], qn_load(p), qn_splat(value)));
   }
 }
-static void qn_attention_lanes(const int *segments, long first, long n, int *queries) {
-  for (long j = 0; j < QN_NR; j++) queries[j] = segments[first + (j < n ? j : 0)];
+static void qn_attention_lanes(const int *segments, long S, long first, int *queries) {
+  for (long j = 0; j < QN_NR; j++) queries[j] = segments[first + j < S ? first + j : S - 1];
 }
 #define QN_UNSEEN -1e30f // a score that weighs nothing beside a real one; all of a tile may be such, which infinities could not
+#define QN_NOTHING -1e29f // below it is the largest score of a query that sees no key
+
+// Which keys the queries of row b see: `seen` of slot `slot`, or fewer where they stand before them. None of an empty row.
+typedef struct { long slot, position, seen; } qn_attention_view;
+QN_INLINE qn_attention_view qn_attention_view_of(const qn_attention_context *c, long b) {
+  qn_attention_view v = {c->rows ? c->rows[b] : b, qn_of_row(c->position, b), qn_of_row(c->lengths, b)};
+  if (v.seen > c->S) v.seen = c->S;
+  if (v.slot < 0 || v.slot >= c->slots || v.position < 0 || v.seen < 0) v.seen = 0;
+  return v;
+}
+// Output and log-sum-exp of n queries from t0 on that see nothing.
+static void qn_attention_nothing(const qn_attention_context *c, long b, long h, long t0, long n) {
+  for (long t = t0; t < t0 + n; t++) {
+    c->lse[(b * c->H + h) * c->T + t] = -QN_INFINITY;
+    for (long d = 0; d < c->D; d++) c->o[((b * c->T + t) * c->H + h) * c->D + d] = 0.0f;
+  }
+}
 
 // How many of the keys s0..s1 the earlier half of the queries sees too, of which the first is at `first`.
 static long qn_attention_late(long s0, long s1, long first) {
@@ -175,12 +192,17 @@ static long qn_attention_late(long s0, long s1, long first) {
 QN_INLINE void qn_attention_tile_of(const int bf16, const qn_attention_context *c, long task, long worker) {
   long T = c->T, S = c->S, H = c->H, D = c->D, W = QN_WIDE(D), tiles = (T + QN_NR - 1) / QN_NR;
   long t0 = (tiles - 1 - task / (c->B * H)) * QN_NR, b = task % (c->B * H) / H, h = task % H, g = h / (H / c->G); // long ones first
-  long n = T - t0 < QN_NR ? T - t0 : QN_NR, first = c->position + t0, seen = first + n < S ? first + n : S;
-  const float *k = c->k + b * S * c->k_row + g * D, *v = c->v + b * S * c->v_row + g * D, unit = c->scale * QN_LOG2E; // of a score
+  qn_attention_view view = qn_attention_view_of(c, b);
+  long n = T - t0 < QN_NR ? T - t0 : QN_NR, first = view.position + t0, seen = first + n < view.seen ? first + n : view.seen;
+  if (seen == 0) {
+    qn_attention_nothing(c, b, h, t0, n);
+    return;
+  }
+  const float *k = c->k + view.slot * S * c->k_row + g * D, *v = c->v + view.slot * S * c->v_row + g * D, unit = c->scale * QN_LOG2E; // of a score
   float *q = c->scratch + worker * QN_ATTENTION_FLOATS(D), *o = q + QN_NR * W, *p = o + QN_NR * W, *m = p + QN_KEYS * QN_NR, *l = m + QN_NR, *words = l + QN_NR;
   const int *segments = c->segments ? c->segments + b * S : 0;
   int queries[QN_NR];
-  if (segments) qn_attention_lanes(segments, first, seen - first, queries);
+  if (segments) qn_attention_lanes(segments, S, first, queries);
   qn_attention_turn(bf16, D, n, c->q + (b * T + t0) * c->q_row + h * D, c->q_row, q);
   for (long i = 0; i < D * QN_NR; i += QN_VL) qn_store(o + i, (vf){0});
   for (long j = 0; j < QN_NR; j += QN_VL) qn_store(m + j, qn_splat(-QN_INFINITY)), qn_store(l + j, (vf){0});
@@ -212,9 +234,10 @@ QN_INLINE void qn_attention_tile_of(const int bf16, const qn_attention_context *
     qn_attention_mix(bf16, N, late, D, values, p, o);
   }
   for (long j = 0; j < QN_NR; j += QN_VL) {
-    vf sum = qn_load(l + j);
-    qn_store_n(c->lse + (b * H + h) * T + t0 + j, qn_load(m + j) * c->scale + qn_log(sum), n - j > 0 ? n - j : 0);
-    qn_store(l + j, 1.0f / sum);
+    vf sum = qn_load(l + j), most = qn_load(m + j);
+    vi nothing = most < QN_NOTHING;
+    qn_store_n(c->lse + (b * H + h) * T + t0 + j, qn_select(nothing, qn_splat(-QN_INFINITY), most * c->scale + qn_log(sum)), n - j > 0 ? n - j : 0);
+    qn_store(l + j, qn_select(nothing, (vf){0}, 1.0f / sum));
   }
   qn_attention_turn_back(D, n, o, l, c->o + ((b * T + t0) * H + h) * D, H * D);
 }
@@ -228,8 +251,13 @@ static void qn_attention_task(void *context, long task, long worker) {
 static void qn_attention_few_task(void *context, long task, long worker) {
   const qn_attention_context *c = context;
   long T = c->T, S = c->S, H = c->H, D = c->D, t = task % T, h = task / T % H, b = task / T / H, g = h / (H / c->G);
-  long seen = c->position + t + 1 < S ? c->position + t + 1 : S;
-  const float *q = c->q + (b * T + t) * c->q_row + h * D, *k = c->k + b * S * c->k_row + g * D, *v = c->v + b * S * c->v_row + g * D;
+  qn_attention_view view = qn_attention_view_of(c, b);
+  long at = view.position + t, seen = at + 1 < view.seen ? at + 1 : view.seen;
+  if (seen == 0) {
+    qn_attention_nothing(c, b, h, t, 1);
+    return;
+  }
+  const float *q = c->q + (b * T + t) * c->q_row + h * D, *k = c->k + view.slot * S * c->k_row + g * D, *v = c->v + view.slot * S * c->v_row + g * D;
   const int *segments = c->segments ? c->segments + b * S : 0;
   float *o = c->o + ((b * T + t) * H + h) * D, *p = c->scratch + worker * QN_ATTENTION_FLOATS(D), m = -QN_INFINITY, l = 0;
   for (long s0 = 0; s0 < seen; s0 += 512) {
@@ -241,7 +269,7 @@ static void qn_attention_few_task(void *context, long task, long worker) {
       else qn_dots(1, 1, D, q, 0, row, c->k_row, p + s, 0, 0);
     }
     for (s = 0; s < n; s++) {
-      p[s] = segments && segments[s0 + s] != segments[seen - 1] ? QN_UNSEEN : p[s] * (c->scale * QN_LOG2E);
+      p[s] = segments && segments[s0 + s] != segments[at < S ? at : S - 1] ? QN_UNSEEN : p[s] * (c->scale * QN_LOG2E);
       most = p[s] > most ? p[s] : most;
     }
     float correction = qn_exp2_weight(qn_splat(m - most))[0];
@@ -262,16 +290,22 @@ static void qn_attention_few_task(void *context, long task, long worker) {
       QN_UNROLL for (int j = 0; j < 4; j++) if (left > j * QN_VL) qn_store_n(o + d + j * QN_VL, x[j], left - j * QN_VL);
     }
   }
+  if (m < QN_NOTHING) {
+    qn_attention_nothing(c, b, h, t, 1);
+    return;
+  }
   for (long d = 0; d < D; d += QN_VL) qn_store_n(o + d, qn_load_n(o + d, D - d) * (1.0f / l), D - d);
   c->lse[(b * H + h) * T + t] = m * QN_LN2 + qn_log(qn_splat(l))[0];
 }
 
 // q (B,T,H,D): element (b,t,h,d) at q[(b*T+t)*q_row + h*D + d]; k, v (B,S,G,D) likewise with k_row, v_row (G key/value
-// heads, H % G == 0); o (B,T,H,D) rows of H*D; lse (B,H,T). Query t is at position `position + t` and sees keys
-// 0..position+t (< S); other keys are not read. Where there are segments (B,S), it sees those of its own place's alone.
-QN_TEMPLATE void qn_attention(int bf16, long B, long T, long S, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, float *o, float *lse, float scale, long position, const int *segments, float *scratch) {
+// heads, H % G == 0; k, v (slots,S,G,D) and row b's keys in slot rows[b] where there are rows); o (B,T,H,D) rows of H*D;
+// lse (B,H,T). Query t is at position[b] + t and sees keys 0..position[b]+t (< lengths[b], < S); other keys are not read. Where
+// there are segments (B,S), it sees those of its own place's alone. A row of length 0, at a negative position or of a negative
+// slot has output 0 and log-sum-exp -inf.
+QN_TEMPLATE void qn_attention(int bf16, long B, long T, long S, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, float *o, float *lse, float scale, qn_row_index position, qn_row_index lengths, long slots, const int *rows, const int *segments, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
-  qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = S, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = o, .lse = lse, .scale = scale, .position = position, .segments = segments, .scratch = aligned};
+  qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = S, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = o, .lse = lse, .scale = scale, .slots = slots, .position = position, .lengths = lengths, .rows = rows, .segments = segments, .scratch = aligned};
   if (T <= QN_FEW) qn_parallel(B * H * T, qn_attention_few_task, &c);
   else qn_parallel(B * H * ((T + QN_NR - 1) / QN_NR), qn_attention_task, &c);
 }
@@ -284,22 +318,27 @@ QN_INLINE void qn_attention_backward_of(const int bf16, const qn_attention_conte
   float *q = c->scratch + worker * QN_ATTENTION_BACKWARD_FLOATS(D), *d_o = q + QN_NR * W, *dq = d_o + QN_NR * W, *p = dq + QN_NR * W, *ds = p + QN_KEYS * QN_NR, *lse = ds + QN_KEYS * QN_NR, *delta = lse + QN_NR, *ones = delta + QN_NR;
   float *ds_down = ones + QN_NR, *words = ds_down + QN_KEYS * QN_NR, *query_words = words + 3 * QN_KEYS * W;
   const int *segments = c->segments ? c->segments + b * T : 0;
+  const long length = qn_attention_view_of(c, b).seen;
   for (long t = 0; t < T; t++) for (long d = 0; d < D; d += QN_VL) qn_store_n(dk + t * c->dk_row + d, (vf){0}, D - d), qn_store_n(dv + t * c->dv_row + d, (vf){0}, D - d);
   for (long j = 0; j < QN_NR; j += QN_VL) qn_store(ones + j, qn_splat(1.0f));
   for (long h = g * R; h < g * R + R; h++) for (long t0 = 0; t0 < T; t0 += QN_NR) {
-    long n = T - t0 < QN_NR ? T - t0 : QN_NR, seen = t0 + n;
+    long n = T - t0 < QN_NR ? T - t0 : QN_NR, seen = t0 + n < length ? t0 + n : length;
     int queries[QN_NR];
-    if (segments) qn_attention_lanes(segments, t0, n, queries);
+    if (seen == 0) {
+      for (long t = t0; t < t0 + n; t++) for (long d = 0; d < D; d += QN_VL) qn_store_n(c->dq + (b * T + t) * c->dq_row + h * D + d, (vf){0}, D - d);
+      continue;
+    }
+    if (segments) qn_attention_lanes(segments, T, t0, queries);
     const float *o_rows = c->o + ((b * T + t0) * H + h) * D;
     qn_rows q_rows = {c->q + (b * T + t0) * c->q_row + h * D, c->q_row}, d_o_rows = {c->d_o + ((b * T + t0) * H + h) * D, H * D};
     qn_attention_turn(bf16, D, n, q_rows.at, q_rows.row, q);
     qn_attention_turn(bf16, D, n, d_o_rows.at, d_o_rows.row, d_o);
     for (long i = 0; i < D * QN_NR; i += QN_VL) qn_store(dq + i, (vf){0});
-    for (long j = 0; j < QN_NR; j++) { // a lane without a query has weights 2^-inf = 0
+    for (long j = 0; j < QN_NR; j++) { // a lane without a query, or one that sees nothing, has weights 2^-inf = 0
       vf sum = {0};
       for (long d = 0; j < n && d < D; d += QN_VL) sum += qn_load_n(o_rows + j * H * D + d, D - d) * qn_load_n(d_o_rows.at + j * H * D + d, D - d);
       delta[j] = qn_sum(sum);
-      lse[j] = j < n ? c->lse[(b * H + h) * T + t0 + j] * QN_LOG2E : QN_INFINITY;
+      lse[j] = j < n && c->lse[(b * H + h) * T + t0 + j] > -QN_INFINITY ? c->lse[(b * H + h) * T + t0 + j] * QN_LOG2E : QN_INFINITY;
     }
     if (bf16) q_rows = qn_attention_down(q_rows.at, q_rows.row, n, D, query_words), d_o_rows = qn_attention_down(d_o_rows.at, d_o_rows.row, n, D, query_words + QN_NR * W);
     for (long s0 = 0; s0 < seen; s0 += QN_KEYS) {
@@ -333,11 +372,11 @@ static void qn_attention_backward_task(void *context, long task, long worker) {
   else qn_attention_backward_of(0, c, task, worker);
 }
 
-// Training only (position 0, S == T): dq (B,T,H,D), dk, dv (B,T,G,D), each with its own row stride; all overwritten.
+// Training only (position 0, S == T; lengths as qn_attention has them): dq (B,T,H,D), dk, dv (B,T,G,D), each with its own row stride; all overwritten.
 // dq, dk, dv must not overlap q, k, v, o, d_o.
-QN_TEMPLATE void qn_attention_backward(int bf16, long B, long T, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, const float *o, const float *lse, const float *d_o, float *dq, long dq_row, float *dk, long dk_row, float *dv, long dv_row, float scale, const int *segments, float *scratch) {
+QN_TEMPLATE void qn_attention_backward(int bf16, long B, long T, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, const float *o, const float *lse, const float *d_o, float *dq, long dq_row, float *dk, long dk_row, float *dv, long dv_row, float scale, qn_row_index lengths, const int *segments, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
-  qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = T, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = (float *)o, .lse = (float *)lse, .scale = scale, .position = 0, .segments = segments, .scratch = aligned,
+  qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = T, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = (float *)o, .lse = (float *)lse, .scale = scale, .slots = B, .position = {(const int[]){0}, 0}, .lengths = lengths, .segments = segments, .scratch = aligned,
                             .d_o = d_o, .dq = dq, .dq_row = dq_row, .dk = dk, .dk_row = dk_row, .dv = dv, .dv_row = dv_row};
   qn_parallel(B * G, qn_attention_backward_task, &c);
 }

@@ -33,12 +33,24 @@ QN_TEMPLATE void qn_combine(long P, long C, const float *partial, float *out, in
   }
 }
 
-// cache (B,S,C): rows position … position+T of each sequence become rows (B,T,C), each `row` floats after the one before;
-// what would lie past S is dropped
-QN_TEMPLATE void qn_cache_write(long B, long S, long T, long C, const float *rows, long row, long position, float *cache) {
-  for (long b = 0; b < B; b++)
-    for (long t = 0; t < T && t + position < S; t++)
-      for (long c = 0; c < C; c++) cache[(b * S + t + position) * C + c] = rows[(b * T + t) * row + c];
+// cache (slots,S,C): positions position[b] … position[b]+T of slot rows[b] (of slot b without rows) become x[b] of
+// x (B,T,C), whose rows are x_row floats apart; what would lie outside the cache is dropped
+QN_TEMPLATE void qn_cache_write(long B, long slots, long S, long T, long C, const float *x, long x_row, qn_row_index position, const int *rows, float *cache) {
+  for (long b = 0; b < B; b++) {
+    long slot = rows ? rows[b] : b, first = qn_of_row(position, b);
+    if (slot < 0 || slot >= slots) continue;
+    for (long t = first < 0 ? -first : 0; t < T && t + first < S; t++)
+      __builtin_memcpy(cache + (slot * S + t + first) * C, x + (b * T + t) * x_row, C * sizeof *x);
+  }
+}
+// cache (slots,S,C): slot to[r] begins with the first lengths[r] positions of slot from[r], in the order of r; what is no
+// slot is skipped
+QN_TEMPLATE void qn_cache_copy(long R, long slots, long S, long C, const int *from, const int *to, const int *lengths, float *cache) {
+  for (long r = 0; r < R; r++) {
+    long a = from[r], b = to[r], n = lengths[r] < S ? lengths[r] : S;
+    if (a < 0 || a >= slots || b < 0 || b >= slots || a == b) continue;
+    for (long s = 0; s < n; s++) __builtin_memcpy(cache + (b * S + s) * C, cache + (a * S + s) * C, C * sizeof *cache);
+  }
 }
 
 typedef struct { long rows, C; const float *from; float *to; long stride; } qn_copy_context;
@@ -60,8 +72,8 @@ QN_TEMPLATE void qn_copy_rows(long rows, long C, const float *from, float *to, l
   qn_parallel((rows + QN_COPY_ROWS - 1) / QN_COPY_ROWS, qn_copy_rows_task, &c);
 }
 
-// out (rows,N): start, start + 1, … in every row
-QN_TEMPLATE void qn_positions(long rows, long N, long start, int *out) {
-  for (long r = 0; r < rows; r++) for (long n = 0; n < N; n++) out[r * N + n] = (int)(start + n);
+// out (B,rows,N): start[b], start[b] + 1, … along N
+QN_TEMPLATE void qn_positions(long B, long rows, long N, qn_row_index start, int *out) {
+  for (long r = 0; r < B * rows; r++) for (long n = 0; n < N; n++) out[r * N + n] = (int)(qn_of_row(start, r / rows) + n);
 }
 #endif

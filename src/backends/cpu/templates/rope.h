@@ -1,7 +1,7 @@
 // Rotary position embedding, half-split pairs (d, d + D/2) as Llama's checkpoints have them.
 #ifndef QN_ROPE_H
 #define QN_ROPE_H
-typedef struct { long rows, H, D; const float *x; long x_row; float *y; long y_row; const float *cos, *sin; long T, position; float sign; } qn_rope_context;
+typedef struct { long rows, H, D; const float *x; long x_row; float *y; long y_row; const float *cos, *sin; long P, T; qn_row_index position; float sign; } qn_rope_context;
 #define QN_ROPE_ROWS 16 // rows a task
 
 static void qn_rope_task(void *context, long task, long worker) {
@@ -9,7 +9,9 @@ static void qn_rope_task(void *context, long task, long worker) {
   (void)worker;
   long D2 = c->D / 2, r1 = (task + 1) * QN_ROPE_ROWS < c->rows ? (task + 1) * QN_ROPE_ROWS : c->rows;
   for (long r = task * QN_ROPE_ROWS; r < r1; r++) {
-    const float *cos = c->cos + (c->position + r % c->T) * D2, *sin = c->sin + (c->position + r % c->T) * D2;
+    long at = qn_of_row(c->position, r / c->T) + r % c->T;
+    at = at < 0 ? 0 : at < c->P ? at : c->P - 1;
+    const float *cos = c->cos + at * D2, *sin = c->sin + at * D2;
     for (long h = 0; h < c->H; h++) {
       const float *x = c->x + r * c->x_row + h * c->D;
       float *y = c->y + r * c->y_row + h * c->D;
@@ -28,10 +30,10 @@ static void qn_rope_task(void *context, long task, long worker) {
   }
 }
 
-// x, y (rows, H, D), element (r, h, d) at x[r*x_row + h*D + d]; cos, sin (positions, D/2). Row r has position
-// `position + r % T`. inverse rotates back, which is the gradient. y may be x.
-QN_TEMPLATE void qn_rope(long rows, long H, long D, const float *x, long x_row, float *y, long y_row, const float *cos, const float *sin, long T, long position, int inverse) {
-  qn_rope_context c = {rows, H, D, x, x_row, y, y_row, cos, sin, T, position, inverse ? -1.0f : 1.0f};
+// x, y (B*T rows, H, D), element (r, h, d) at x[r*x_row + h*D + d]; cos, sin (P, D/2). Row b*T + t has position
+// position[b] + t, or the nearest in the tables. inverse rotates back, which is the gradient. y may be x.
+QN_TEMPLATE void qn_rope(long rows, long H, long D, const float *x, long x_row, float *y, long y_row, const float *cos, const float *sin, long P, long T, qn_row_index position, int inverse) {
+  qn_rope_context c = {rows, H, D, x, x_row, y, y_row, cos, sin, P, T, position, inverse ? -1.0f : 1.0f};
   qn_parallel((rows + QN_ROPE_ROWS - 1) / QN_ROPE_ROWS, qn_rope_task, &c);
 }
 #endif

@@ -28,6 +28,10 @@ typedef float qn_vfu __attribute__((vector_size(QN_VL * 4), aligned(4), may_alia
 // worker; may read the result there and write anything at those positions.
 typedef void (*qn_epilogue)(void *context, long m0, long m1, long n0, long n1);
 
+// An i32 a row (step 1), or one for all rows (step 0).
+typedef struct { const int *at; long step; } qn_row_index;
+QN_INLINE long qn_of_row(qn_row_index x, long row) { return x.at[row * x.step]; }
+
 QN_INLINE vf qn_load(const float *p) { return *(const qn_vfu *)p; }
 QN_INLINE void qn_store(float *p, vf x) { *(qn_vfu *)p = x; }
 QN_INLINE vf qn_splat(float x) { return x - (vf){0}; } // x + 0 would be an addition: it changes -0
