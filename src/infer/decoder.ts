@@ -82,7 +82,7 @@ export interface Decoder {
  */
 const MIN_SEQUENCE = 256;
 /** How many completions a program may hold. */
-const SLOTS = [1];
+const SLOTS = [1, 8, 64];
 
 /**
  * A decoder of a model. Its programs are compiled when requests need them.

@@ -5,7 +5,7 @@
  * against.
  */
 import { type CompileOptions, compile, type Plan, type Program, type Written } from "../backends/index.js";
-import { forward, keyValueCache, logits, type ModelConfig, modelVariables } from "../model/index.js";
+import { copyCache, forward, keyValueCache, logits, type ModelConfig, modelVariables } from "../model/index.js";
 import {
   add,
   type Entry,
@@ -89,37 +89,75 @@ function scoresOf(config: ModelConfig, weights: ReturnType<typeof modelVariables
   return { logits: scores, logSumExp: add(log(total), reshape(top, total.shape)) };
 }
 
+/**
+ * How many texts a step may have. A step runs in the narrowest entry that holds it: with a product's rows its time grows,
+ * and with every entry the time to build a program.
+ */
+const WIDTHS = [1, 8, 64];
+
 /** With the cache. */
-export const cachedProgram: OpenProgram = async (config, { sequence }, readParameter, options) => {
+export const cachedProgram: OpenProgram = async (config, { slots, sequence }, readParameter, options) => {
   const weights = modelVariables(config);
-  const cache = keyValueCache(config, 1, capacityFor(sequence));
+  const cache = keyValueCache(config, slots, capacityFor(sequence));
+  const widths = [...WIDTHS.filter((width) => width < slots), slots];
+  const rowsOf = (name: string, width: number) => (slots === 1 ? undefined : input(name, [width], "i32"));
+
   const position = scalar("position", "i32");
-  const prefill = forward(config, weights, input("chunk", [1, CHUNK], "i32"), { cache, position });
-  const decode = forward(config, weights, input("token", [1, 1], "i32"), { cache, position });
-  const entries = {
-    prefill: { outputs: {}, assign: prefill.assign },
-    decode: {
-      outputs: scoresOf(config, weights, reshape(decode.hidden, [1, config.width])),
-      assign: decode.assign,
-    },
-  };
+  const chunked = input("chunk", [1, CHUNK], "i32");
+  const { assign } = forward(config, weights, chunked, { cache, position, rows: rowsOf("slot", 1) });
+  const entries: Record<string, Entry> = { prefill: { outputs: {}, assign } };
+  for (const width of widths) {
+    const { hidden, assign } = forward(config, weights, input(`tokens${width}`, [width, 1], "i32"), {
+      cache,
+      position: slots === 1 ? position : input(`positions${width}`, [width], "i32"),
+      rows: rowsOf(`slots${width}`, width),
+    });
+    const scores = scoresOf(config, weights, reshape(hidden, [width, config.width]));
+    const outputs = Object.fromEntries(Object.entries(scores).map(([name, tensor]) => [name + width, tensor]));
+    entries[`decode${width}`] = { outputs, assign };
+  }
+  if (slots > 1) {
+    const [from, to, lengths] = ["from", "to", "lengths"].map((name) => input(name, [slots], "i32"));
+    entries.copy = { outputs: {}, assign: copyCache(cache, from, to, lengths) };
+  }
+
   const program = await load(config, entries, readParameter, options);
   const chunk = new Int32Array(CHUNK);
   return {
-    slots: 1,
+    slots,
     sequence,
     plan: program.plan,
-    async prefill(_slot, tokens, position) {
+    async prefill(slot, tokens, position) {
       // What pads the chunk lies behind the text, where the next tokens overwrite it before anyone looks.
       chunk.fill(0).set(tokens);
-      await program.run("prefill", { chunk, position });
+      await program.run("prefill", { chunk, position, ...(slots > 1 && { slot: [slot] }) });
     },
-    async copy() {},
-    async decode([{ token, position }]) {
+    async copy(copies) {
+      for (let first = 0; first < copies.length; first += slots) {
+        const some = copies.slice(first, first + slots);
+        const padded = (value: (copy: (typeof some)[number]) => number) =>
+          Array.from({ length: slots }, (_, i) => (i < some.length ? value(some[i]) : -1));
+        await program.run("copy", {
+          from: padded(({ from }) => from),
+          to: padded(({ to }) => to),
+          lengths: padded(({ length }) => length),
+        });
+      }
+    },
+    async decode(steps) {
+      const width = widths.find((width) => width >= steps.length) as number;
+      const column = (value: (step: Step) => number, padding: number) =>
+        Array.from({ length: width }, (_, i) => (i < steps.length ? value(steps[i]) : padding));
+      const values: Record<string, number | number[]> = { [`tokens${width}`]: column(({ token }) => token, 0) };
+      if (slots === 1) values.position = steps[0].position;
+      else {
+        values[`positions${width}`] = column(({ position }) => position, 0);
+        values[`slots${width}`] = column(({ slot }) => slot, -1); // reads and writes nothing
+      }
       const [, logits, logSumExp] = await Promise.all([
-        program.run("decode", { token: [token], position }),
-        program.read("logits"),
-        program.read("logSumExp"),
+        program.run(`decode${width}`, values),
+        program.read(`logits${width}`),
+        program.read(`logSumExp${width}`),
       ]);
       return { logits, logSumExp };
     },

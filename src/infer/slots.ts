@@ -77,12 +77,14 @@ const LOOKAHEAD = 64;
 
 export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions): Slots {
   const sampler = createSampler();
-  const waiting: Sequence[] = [];
+  let waiting: Sequence[] = [];
   let program: DecodingProgram | null = null;
   let slots: Slot[] = [];
   let steps = 0;
   let isRunning = false;
   let isClosed = false;
+  /** Some request was aborted or failed since that was last looked at. */
+  let hasFailed = false;
 
   const enqueue = (sequence: Sequence) => {
     waiting.push(sequence);
@@ -108,12 +110,14 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
     }
   }
 
-  /** Frees the slots of requests that were aborted. @returns how many completions are left */
+  /** Frees the slots of requests that were aborted or failed. @returns how many completions are left */
   function removeEnded(): number {
-    for (const slot of slots) if (slot.sequence?.isOver()) slot.sequence = null;
-    const left = waiting.filter((sequence) => !sequence.isOver());
-    if (left.length < waiting.length) waiting.splice(0, waiting.length, ...left);
-    return left.length + slots.filter(({ sequence }) => sequence !== null).length;
+    if (hasFailed) {
+      for (const slot of slots) if (slot.sequence?.isOver()) slot.sequence = null;
+      waiting = waiting.filter((sequence) => !sequence.isOver());
+      hasFailed = false;
+    }
+    return waiting.length + slots.filter(({ sequence }) => sequence !== null).length;
   }
 
   const lengthOf = ({ text, request, drawn }: Sequence) => text.length + request.tokens - drawn.length;
@@ -293,6 +297,7 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
       let isOver = false;
       const fail = (error: unknown) => {
         isOver = true;
+        hasFailed = true;
         signal?.removeEventListener("abort", onAbort);
         reject(error);
       };

@@ -1,0 +1,59 @@
+/** Completions side by side are what each is alone: whoever joins, leaves, shares a prompt or is aborted. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createDecoder, type Decoder, type DecoderOptions, type GenerateRequest } from "../../src/infer/index.js";
+import { loadFixture, type ModelFixture } from "../model/model-fixtures.js";
+import { SLOW_BUILD, TARGETS } from "../model/targets.js";
+
+const SEQUENCE = 80;
+const sampling = { temperature: 1.1, topK: 0, endOfText: [] };
+const promptOf = (length: number, salt = 0) => Array.from({ length }, (_, i) => (i * 31 + 7 + salt * i * i) % 83);
+
+/** Prompts of many lengths; some outgrow the sequence, some begin alike, some are the same. */
+const requests: readonly GenerateRequest[] = [
+  { prompt: promptOf(3), tokens: 9, seed: 1 },
+  { prompt: promptOf(40), tokens: 20, seed: 2 },
+  { prompt: promptOf(70, 1), tokens: 24, seed: 3, topP: 0.9, repetitionPenalty: 1.2 },
+  { prompt: promptOf(70), tokens: 8, seed: 4, temperature: 0 },
+  { prompt: promptOf(36), tokens: 1, seed: 5, n: 3 },
+  { prompt: promptOf(44), tokens: 12, seed: 6, n: 4, minP: 0.02 },
+  { prompt: promptOf(44), tokens: 5, seed: 9 },
+  { prompt: promptOf(90, 2), tokens: 3, seed: 7, topK: 5 },
+  { prompt: [5], tokens: 30, seed: 8, n: 2 },
+].map((request) => ({ ...sampling, ...request }));
+
+async function oneByOne(decoder: Decoder, request: GenerateRequest) {
+  const completions = [];
+  for (let i = 0; i < (request.n ?? 1); i++) {
+    completions.push(...(await decoder.generate({ ...request, n: 1, seed: request.seed + i })));
+  }
+  return completions;
+}
+
+describe.each(TARGETS.slice(0, 2))("$name", { timeout: SLOW_BUILD }, ({ options }) => {
+  let fixture: ModelFixture;
+  const open: Decoder[] = [];
+  const make = (more: DecoderOptions = {}) => {
+    const config = { ...fixture.config, sequence: SEQUENCE };
+    const decoder = createDecoder(config, (name) => fixture.floats(`parameter.${name}`), { ...options, ...more });
+    open.push(decoder);
+    return decoder;
+  };
+  beforeAll(async () => {
+    fixture = await loadFixture("llama-grouped-tied");
+  });
+  afterAll(() => {
+    for (const decoder of open) decoder.dispose();
+  });
+
+  it("gives each completion what it has alone, in the same bits", async () => {
+    const alone = make({ slots: 1 });
+    const expected = [];
+    for (const request of requests) expected.push(await oneByOne(alone, request));
+    expect(expected[1][0].tokens).toHaveLength(20);
+    for (const slots of [3, 8]) {
+      const decoder = make({ slots });
+      const found = await Promise.all(requests.map((request) => decoder.generate(request)));
+      expect(found, `${slots} slots`).toEqual(expected);
+    }
+  });
+});
