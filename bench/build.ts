@@ -5,9 +5,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compile } from "../src/backends/index.js";
 import { defineModel } from "../src/model/index.js";
-import { ADAMW_DEFAULTS, trainingEntries } from "../src/train/index.js";
+import { ADAMW_DEFAULTS, compileTrainer, languageModelTrainer } from "../src/train/index.js";
 import { flags, machineLine, median } from "./measure.js";
 
 const { rounds } = flags({ rounds: 3 });
@@ -15,8 +14,8 @@ const config = defineModel({ layers: 4, width: 192, heads: 6, vocabSize: 8192, s
 
 async function build(): Promise<number> {
   const start = performance.now();
-  const entries = trainingEntries(config, { batch: 16, sequence: 256, accumulate: 1 }, ADAMW_DEFAULTS);
-  const program = await compile(entries);
+  const trainer = languageModelTrainer(config, { batch: 16, sequence: 256 });
+  const { program } = await compileTrainer(trainer, { optimizer: ADAMW_DEFAULTS, accumulate: 1 });
   program.dispose();
   return (performance.now() - start) / 1000;
 }

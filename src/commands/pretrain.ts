@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { ReadReport } from "../documents/index.js";
-import type { RunPlan } from "../train/index.js";
+import type { PretrainPlan } from "../train/index.js";
 import { pretrainOptions } from "../train/pretrain/pretrain-options.js";
 import { defineCommand } from "./command.js";
 
@@ -25,7 +25,7 @@ export default defineCommand({
   async run({ dryRun, explain, ...options }, { signal, onProgress, print, log }) {
     let report: ReadReport | undefined;
     const { explainTraining, planPretraining, pretrain } = await import("../train/index.js");
-    const show = (plan: RunPlan) => {
+    const show = (plan: PretrainPlan) => {
       for (const line of planLines(plan)) print(line);
       for (const warning of plan.warnings ?? []) log(`warning: ${warning}`);
       if (explain) for (const line of explainTraining(plan)) print(line);
@@ -65,7 +65,7 @@ export default defineCommand({
 });
 
 /** A plan for a person: each number with its reason. */
-function planLines(plan: RunPlan): string[] {
+function planLines(plan: PretrainPlan): string[] {
   const { model, schedule, expected, reasons } = plan;
   const tokens = plan.steps * plan.batch * plan.accumulate * plan.sequence;
   const rows: [name: string, value: string | number, reason?: string][] = [

@@ -2,15 +2,16 @@
  * @file Proxy runs: one small program, compiled once, trained from the same first values on one mixture after the other, and
  * judged on the held-out text of each group. What differs between two runs is the mixture.
  */
-import { type CompileOptions, compile, type Program } from "../backends/index.js";
+import type { CompileOptions } from "../backends/index.js";
 import { defineModel, initialValues, type ModelConfig, parametersOf, randomStream } from "../model/index.js";
 import {
   ADAMW_DEFAULTS,
-  adamwScalars,
+  compileTrainer,
   evaluate,
-  learningRateAt,
-  optimizerState,
-  trainingEntries,
+  languageModelTrainer,
+  resetOptimizer,
+  step,
+  type TrainingProgram,
 } from "../train/index.js";
 import { uniforms } from "./mixture-sampling.js";
 
@@ -39,12 +40,12 @@ export interface ProxyOptions {
 export class ProxyRuns {
   readonly #o: ProxyOptions;
   readonly #model: ModelConfig;
-  readonly #program: Program;
+  readonly #training: TrainingProgram;
 
-  private constructor(o: ProxyOptions, model: ModelConfig, program: Program) {
+  private constructor(o: ProxyOptions, model: ModelConfig, training: TrainingProgram) {
     this.#o = o;
     this.#model = model;
-    this.#program = program;
+    this.#training = training;
   }
 
   static async create(o: ProxyOptions): Promise<ProxyRuns> {
@@ -57,22 +58,22 @@ export class ProxyRuns {
       vocabSize: o.vocabSize,
       sequence: o.sequence,
     });
-    const entries = trainingEntries(model, { batch: o.batch, sequence: o.sequence, accumulate: 1 }, ADAMW_DEFAULTS);
-    return new ProxyRuns(o, model, await compile(entries, { ...o.target }));
+    const options = { ...o.target, optimizer: ADAMW_DEFAULTS, accumulate: 1 };
+    return new ProxyRuns(o, model, await compileTrainer(languageModelTrainer(model, o), options));
   }
 
   dispose(): void {
-    this.#program.dispose();
+    this.#training.program.dispose();
   }
 
   /** Trains on a mixture; gives the held-out loss of each group, nats a token. */
   async run(shares: readonly number[]): Promise<number[]> {
     const { steps, batch, sequence, learningRate, groups, signal, bytesOf } = this.#o;
-    const program = this.#program;
+    const training = this.#training;
+    const { program } = training;
     for (const parameter of parametersOf(this.#model))
       program.write(parameter.name, initialValues(parameter, this.#o.seed));
-    for (const { name, shape } of optimizerState(this.#model, ADAMW_DEFAULTS))
-      program.write(name, new Float32Array(shape.reduce((product, dimension) => product * dimension, 1)));
+    resetOptimizer(training);
     const schedule = {
       kind: "cosine",
       learningRate,
@@ -82,7 +83,7 @@ export class ProxyRuns {
     } as const;
     // The same draws in every run: a mixture that is a little different takes most of the same sequences.
     const uniform = uniforms(randomStream(this.#o.seed, "proxy"));
-    for (let step = 0; step < steps; step++) {
+    for (let index = 0; index < steps; index++) {
       signal?.throwIfAborted();
       const ids = new Int32Array(batch * sequence);
       const targets = new Int32Array(batch * sequence);
@@ -94,8 +95,7 @@ export class ProxyRuns {
           targets[row * sequence + t] = train[offset + t + 1];
         }
       }
-      await program.run("firstGradient", { ids, targets });
-      await program.run("update", adamwScalars(step + 1, learningRateAt(step, steps, schedule), ADAMW_DEFAULTS));
+      await step(training, [{ ids, targets }], { step: index, steps, schedule });
     }
     const losses: number[] = [];
     for (const { heldOut } of groups) {

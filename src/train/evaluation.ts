@@ -4,7 +4,7 @@
  */
 import type { Program } from "../backends/index.js";
 import type { OnProgress } from "../progress.js";
-import type { TrainingShape } from "./training-program.js";
+import type { TrainingShape } from "./pretrain/language-model.js";
 
 export interface HeldOutText {
   /** The tokens, each document followed by the end-of-text token, and one such token before the first. */

@@ -1,14 +1,16 @@
 /** @file Training: optimizer, schedule, batches, loop, runs on disk, evaluation. */
 export { InterruptedError, QuernError } from "../errors.js";
 export { type BenchOptions, type BenchResult, benchmark } from "./bench/index.js";
-export { type Batch, createLoader, type Loader, type TokenSource } from "./data/loader.js";
+export { type Batch, batchesOf, createLoader, type Loader, type TokenSource } from "./data/loader.js";
 export { type Evaluation, evaluate, type HeldOutText } from "./evaluation.js";
-export { type Trained, type TrainOptions, train } from "./loop.js";
+export { type Evaluated, type Trained, type TrainHooks, type TrainOptions, train } from "./loop.js";
 export { ADAMW_DEFAULTS, type AdamWOptions, adamw, adamwScalars } from "./optimizer/adamw.js";
 export { MUON_DEFAULTS, type MuonOptions, muon, muonScalars, muonStateNames } from "./optimizer/muon.js";
 export { OPTIMIZERS, type OptimizerOptions, optimizerState, type StateVariable } from "./optimizer/optimizer.js";
 export { learningRateAt, SCHEDULES, type Schedule } from "./optimizer/schedule.js";
-export { endOf, type RunPlan } from "./pretrain/plan.js";
+export { languageModelTrainer, type TrainingShape } from "./pretrain/language-model.js";
+export { modelFormat } from "./pretrain/model-format.js";
+export type { PretrainPlan } from "./pretrain/plan.js";
 export type { PretrainOptions } from "./pretrain/prepare-run.js";
 export { type PretrainResult, planPretraining, pretrain } from "./pretrain/pretrain.js";
 export { pretrainOptions } from "./pretrain/pretrain-options.js";
@@ -16,5 +18,32 @@ export { type CompressionBaselines, compressionBaselines } from "./report/compre
 export { explainTraining } from "./report/explain-training.js";
 export { ngramLosses } from "./report/ngram.js";
 export { type MetricsLine, type RunRecord, type RunResult, writeReport } from "./report/report.js";
+export { type CheckpointFormat, restoreCheckpoint, saveCheckpoint, trainableFormat } from "./run/checkpoints.js";
+export { endOf, identityOf, type RunPlan } from "./run/plan.js";
 export { readRunRecord } from "./run/run-folder.js";
-export { type TrainingEntries, type TrainingShape, trainingEntries } from "./training-program.js";
+export {
+  type BatchSource,
+  evaluateBatches,
+  type Measures,
+  type StepResult,
+  type StepTime,
+  step,
+  type TrainingBatch,
+} from "./step.js";
+export {
+  compileTrainer,
+  countedTargets,
+  type LossTerm,
+  type Mean,
+  meanOver,
+  type Objective,
+  resetOptimizer,
+  type TrainableParameter,
+  type Trainer,
+  type TrainingEntries,
+  type TrainingOptions,
+  type TrainingProgram,
+  traceTrainer,
+  trainable,
+  trainableParameters,
+} from "./trainer.js";

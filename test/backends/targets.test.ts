@@ -10,7 +10,7 @@ import { emitProgram } from "../../src/backends/cpu/emit.js";
 import { instructionSet } from "../../src/backends/cpu/instruction-sets.js";
 import { compileGraph, type Precision } from "../../src/compiler/index.js";
 import { defineModel } from "../../src/model/index.js";
-import { ADAMW_DEFAULTS, trainingEntries } from "../../src/train/index.js";
+import { ADAMW_DEFAULTS, languageModelTrainer, traceTrainer } from "../../src/train/index.js";
 
 const python = process.env.QUERN_ZIG_PYTHON;
 
@@ -40,7 +40,8 @@ describe.skipIf(python === undefined)("emitted C (npm run test:targets)", () => 
   it.each(TARGETS)("compiles for %s, %s, %s", { timeout: 600_000 }, async (system, name, precision) => {
     const set = instructionSet(name);
     const config = defineModel({ layers: 2, width: 64, heads: 4, vocabSize: 300, sequence: 64 });
-    const entries = trainingEntries(config, { batch: 2, sequence: 64, accumulate: 2 }, ADAMW_DEFAULTS);
+    const trainer = languageModelTrainer(config, { batch: 2, sequence: 64 });
+    const { entries } = traceTrainer(trainer, { optimizer: ADAMW_DEFAULTS, accumulate: 2 });
     const { source, templates } = emitProgram(compileGraph(entries, true, precision), set, 4);
     // Nothing is linked or run, so a little optimisation is enough; zig names processors in its own way.
     const flags = nativeFlags(set, []).map((flag) => ZIG_FLAGS[flag] ?? flag);

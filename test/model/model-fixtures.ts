@@ -50,7 +50,7 @@ export async function loadFixture(name: (typeof FIXTURES)[number]): Promise<Mode
       floats.set(key, transposed(values, known(file.tensors, key).shape));
     }
   }
-  const optimizer: AdamWOptions = JSON.parse(file.metadata.optimizer);
+  const optimizer: AdamWOptions = { kind: "adamw", ...JSON.parse(file.metadata.optimizer) };
   return {
     config,
     optimizer,
@@ -64,6 +64,7 @@ export async function loadFixture(name: (typeof FIXTURES)[number]): Promise<Mode
 /** The options of torch.optim.Muon under our names. */
 function muonOptions(group: Readonly<Record<string, unknown>>, adamw: AdamWOptions): MuonOptions {
   return {
+    kind: "muon",
     momentum: group.momentum as number,
     nesterov: group.nesterov as boolean,
     coefficients: group.ns_coefficients as [number, number, number],

@@ -1,13 +1,23 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Program } from "../../src/backends/index.js";
 import { defineModel } from "../../src/model/index.js";
-import { createLoader, endOf, type MetricsLine, type RunPlan, train } from "../../src/train/index.js";
-import { chooseSizes, planRun } from "../../src/train/pretrain/plan.js";
+import {
+  batchesOf,
+  createLoader,
+  endOf,
+  type MetricsLine,
+  type PretrainPlan,
+  type RunPlan,
+  type TrainingProgram,
+  train,
+} from "../../src/train/index.js";
+import { chooseSizes, makePlan } from "../../src/train/pretrain/plan.js";
 
 const model = defineModel({ layers: 1, width: 8, heads: 1, vocabSize: 50, sequence: 4 });
 
-function planOf(steps: number): RunPlan {
-  const o = { out: "", force: false, resume: false, batch: 2, accumulate: 2, learningRate: 0.1, sequence: 4 };
+function planOf(steps: number, saveEvery?: number): PretrainPlan {
+  const given = { out: "", force: false, resume: false, batch: 2, accumulate: 2, learningRate: 0.1, sequence: 4 };
+  const o = { ...given, saveEvery };
   const measured = {
     steps,
     threads: 1,
@@ -18,7 +28,7 @@ function planOf(steps: number): RunPlan {
     dataset: "",
   };
   const expected = { minutes: 1, memory_bytes: 0, disk_bytes: 0 };
-  return planRun(o, chooseSizes(o, 1e9, 1000, { base: model }), { ...measured, expected }, "said");
+  return makePlan(o, chooseSizes(o, 1e9, 1000, { base: model }), { ...measured, expected }, "said");
 }
 
 /** The loop's clock, moved by the programs alone: what this machine does meanwhile does not count. Milliseconds. */
@@ -29,9 +39,15 @@ function stopClock(): void {
 afterEach(() => vi.restoreAllMocks());
 
 /** A program that computes nothing, moves the clock by so many milliseconds a run, and records what it was asked. */
-function idleProgram(milliseconds: number, lossAt: (run: number) => number, asked: string[], rates: number[]): Program {
+function idleProgram(
+  milliseconds: number,
+  lossAt: (run: number) => number,
+  asked: string[],
+  rates: number[],
+  countAt: (run: number) => number = () => 8,
+): TrainingProgram {
   let runs = 0;
-  return {
+  const program = {
     run: async (entry: string, values: Record<string, number>) => {
       asked.push(entry);
       if (entry === "update") rates.push(values.learning_rate);
@@ -39,12 +55,16 @@ function idleProgram(milliseconds: number, lossAt: (run: number) => number, aske
       clock += milliseconds;
       await Promise.resolve();
     },
-    read: async (name: string) =>
-      name === "token_losses" ? new Float32Array(8).fill(1) : Float32Array.of(lossAt(runs)),
+    read: async (name: string) => {
+      if (name === "counts") return Float32Array.of(countAt(runs));
+      return Float32Array.of(name === "statistics" ? 8 * lossAt(runs) : 1);
+    },
   } as unknown as Program;
+  const optimizer = planOf(1).optimizer;
+  return { program, optimizer, trainable: [], inputs: [], terms: [{ name: "token", weight: 1 }], metrics: [] };
 }
 
-function setting(plan: RunPlan, program: Program) {
+function setting(plan: RunPlan, training: TrainingProgram) {
   const lines: MetricsLine[] = [];
   const saved: number[] = [];
   const plans: RunPlan[] = [];
@@ -53,24 +73,26 @@ function setting(plan: RunPlan, program: Program) {
   return {
     ...{ lines, saved, plans },
     options: {
-      program,
-      loader: createLoader(source, { batch: 2, sequence: 4, seed: 0 }),
-      heldOut: { ids: tokens.subarray(0, 20), bytesOf: new Uint8Array(50).fill(2) },
+      training,
+      source: batchesOf(createLoader(source, { batch: 2, sequence: 4, seed: 0 }), 2),
       plan,
       done: { step: 0, seconds: 0 },
-      peakFlops: 1e9,
-      deadline: null,
-      record: async (line: MetricsLine) => void lines.push(line),
-      save: async (step: number) => {
-        saved.push(step);
-        return `checkpoints/${step}`;
+      peak: { flops: 1e9, flopsPerToken: 1000 },
+      blindLoss: Math.log(50),
+      hooks: {
+        record: async (line: MetricsLine) => void lines.push(line),
+        save: async (step: number) => {
+          saved.push(step);
+          return `checkpoints/${step}`;
+        },
+        evaluate: async () => ({ loss: 1, line: { validation_loss: 1 } }),
+        replan: async (changed: RunPlan) => void plans.push(changed),
       },
-      replan: async (changed: RunPlan) => void plans.push(changed),
     },
   };
 }
 
-describe("planRun", () => {
+describe("makePlan", () => {
   // 16 tokens a step, of a text of 100
   it("warns of more than four readings of the text, and refuses a million", () => {
     expect(planOf(25).warnings).toEqual([]);
@@ -96,12 +118,12 @@ describe("train", () => {
     const asked: string[] = [];
     const rates: number[] = [];
     const { options, lines, saved } = setting(
-      planOf(8),
+      planOf(8, 7),
       idleProgram(0, (run) => run, asked, rates),
     );
-    const { loss } = await train({ ...options, done: { step: 6, seconds: 50 }, saveEvery: 7 });
-    const step = ["firstGradient", "nextGradient", "update"];
-    expect(asked.filter((entry) => entry !== "evaluate")).toEqual([...step, ...step]);
+    const { loss } = await train({ ...options, done: { step: 6, seconds: 50 } });
+    const step = ["counts", "counts", "firstGradient", "nextGradient", "update"];
+    expect(asked).toEqual([...step, ...step]);
     expect(lines.map((line) => [line.step, line.loss, line.tokens])).toEqual([
       [7, 1.5, 7 * 16],
       [8, 3.5, 8 * 16],
@@ -165,10 +187,8 @@ describe("train", () => {
     await expect(train(setting(planOf(30), idleProgram(0, lossAt, [], [])).options)).rejects.toThrow(
       /no checkpoint was saved before.*below 0\.1/,
     );
-    const saving = setting(planOf(30), idleProgram(0, lossAt, [], []));
-    await expect(train({ ...saving.options, saveEvery: 2 })).rejects.toThrow(
-      /last good checkpoint is checkpoints\/(2|10);.*below 0\.1/,
-    );
+    const saving = setting(planOf(30, 2), idleProgram(0, lossAt, [], []));
+    await expect(train(saving.options)).rejects.toThrow(/last good checkpoint is checkpoints\/(2|10);.*below 0\.1/);
   });
 
   it("bears a single batch of a high loss", async () => {
@@ -176,6 +196,35 @@ describe("train", () => {
     const { options, saved } = setting(planOf(30), idleProgram(0, spike, [], []));
     await train(options);
     expect(saved).toEqual([30]);
+  });
+
+  it("skips a step in which nothing is counted and says so, and refuses a run of such steps alone", async () => {
+    const asked: string[] = [];
+    // Each step of two batches counts both of them, then runs both.
+    const training = idleProgram(
+      0,
+      () => 1,
+      asked,
+      [],
+      (run) => (run === 4 && asked.filter((entry) => entry === "update").length === 2 && asked.length < 13 ? 0 : 8),
+    );
+    const { options, lines } = setting(planOf(5), training);
+    await train(options);
+    expect(asked.filter((entry) => entry === "update")).toHaveLength(4);
+    expect(lines.map((line) => line.loss)).toEqual([1, 1, undefined, 1, 1]);
+    expect(lines[2]).toMatchObject({ step: 3, skipped: "nothing is counted in this step" });
+    const none = setting(
+      planOf(3),
+      idleProgram(
+        0,
+        () => 1,
+        [],
+        [],
+        () => 0,
+      ),
+    );
+    await expect(train(none.options)).rejects.toThrow(/^no step of this run counted anything: every target is masked/);
+    expect(none.saved).toEqual([]);
   });
 
   it("finishes and saves the step at work when the signal aborts", async () => {

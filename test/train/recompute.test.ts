@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { compile } from "../../src/backends/index.js";
 import { defineModel, initialValues, parametersOf } from "../../src/model/index.js";
-import { ADAMW_DEFAULTS, adamwScalars, trainingEntries } from "../../src/train/index.js";
+import { ADAMW_DEFAULTS, compileTrainer, languageModelTrainer, step } from "../../src/train/index.js";
 import { SLOW_BUILD } from "../model/targets.js";
 
-const shape = { batch: 2, sequence: 32, accumulate: 1 };
+const shape = { batch: 2, sequence: 32 };
+const schedule = { kind: "constant", learningRate: 0.01, warmupSteps: 0, decaySteps: 0, finalShare: 1 } as const;
 const ids = Int32Array.from({ length: 64 }, (_, i) => (i * 17) % 50);
 const targets = Int32Array.from({ length: 64 }, (_, i) => (i * 17 + 5) % 50);
 
@@ -14,13 +14,13 @@ describe("recomputation", { timeout: SLOW_BUILD }, () => {
     async (family) => {
       const model = defineModel({ family, layers: 6, width: 32, heads: 2, vocabSize: 50, sequence: 32 });
       const run = async (recompute: boolean) => {
-        const program = await compile(trainingEntries(model, { ...shape, recompute }, ADAMW_DEFAULTS));
+        const trainer = languageModelTrainer(model, { ...shape, recompute });
+        const training = await compileTrainer(trainer, { optimizer: ADAMW_DEFAULTS, accumulate: 1 });
+        const { program } = training;
         for (const parameter of parametersOf(model)) program.write(parameter.name, initialValues(parameter, 1));
-        await program.run("firstGradient", { ids, targets });
+        const { loss } = await step(training, [{ ids, targets }], { step: 0, steps: 1, schedule });
         const names = parametersOf(model).map(({ name }) => name);
         const gradients = await Promise.all(names.map((name) => program.read(`gradient.${name}`)));
-        const loss = (await program.read("loss"))[0];
-        await program.run("update", adamwScalars(1, 0.01, ADAMW_DEFAULTS));
         const weights = await Promise.all(names.map((name) => program.read(name)));
         const bytes = program.plan.arenaBytes - program.plan.stateBytes;
         program.dispose();

@@ -2,7 +2,7 @@
 import { measurePeak, type Plan } from "../../backends/index.js";
 import { createDecoder } from "../../infer/index.js";
 import { initialValues, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
-import { median } from "../pace.js";
+import { median } from "../throughput.js";
 import { type BenchFigures, figuresOf, peakMemory } from "./figures.js";
 import { PRESETS } from "./presets.js";
 import type { TrainingBenchOptions } from "./training.js";

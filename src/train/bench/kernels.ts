@@ -13,7 +13,7 @@ import {
   sum,
   variable,
 } from "../../tensor/index.js";
-import { median } from "../pace.js";
+import { median } from "../throughput.js";
 import { type BenchFigures, figuresOf, peakMemory } from "./figures.js";
 import { PRESETS } from "./presets.js";
 import type { TrainingBenchOptions } from "./training.js";

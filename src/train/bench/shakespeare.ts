@@ -4,16 +4,17 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { compile, type Precision } from "../../backends/index.js";
+import type { Precision } from "../../backends/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { countParameters, defineModel, initialValues, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
 import type { OnProgress } from "../../progress.js";
-import { createLoader } from "../data/loader.js";
+import { batchesOf, createLoader } from "../data/loader.js";
 import { evaluate } from "../evaluation.js";
-import { ADAMW_DEFAULTS, type AdamWOptions, adamwScalars, momentNames } from "../optimizer/adamw.js";
-import { learningRateAt } from "../optimizer/schedule.js";
-import { median } from "../pace.js";
-import { trainingEntries } from "../training-program.js";
+import { ADAMW_DEFAULTS, type AdamWOptions } from "../optimizer/adamw.js";
+import { languageModelTrainer } from "../pretrain/language-model.js";
+import { step } from "../step.js";
+import { median } from "../throughput.js";
+import { compileTrainer, resetOptimizer } from "../trainer.js";
 import { type BenchFigures, figuresOf, peakMemory } from "./figures.js";
 
 export interface ShakespeareOptions {
@@ -41,7 +42,7 @@ export interface ShakespeareBench extends BenchFigures {
   readonly validation_loss_of_seeds: readonly number[];
 }
 
-const SHAPE = { batch: 12, sequence: 64, accumulate: 1 } as const;
+const SHAPE = { batch: 12, sequence: 64 } as const;
 const SCHEDULE = { kind: "cosine", learningRate: 1e-3, warmupSteps: 100, decaySteps: 0, finalShare: 0.1 } as const;
 const OPTIMIZER: AdamWOptions = { ...ADAMW_DEFAULTS, beta2: 0.99 };
 
@@ -60,30 +61,29 @@ export async function benchmarkShakespeare(options: ShakespeareOptions): Promise
   const heldOut = { ids: ids.subarray(cut), bytesOf: new Uint8Array(alphabet.length).fill(1) };
   const sizes = { layers: 4, width: 128, heads: 4, vocabSize: alphabet.length, sequence: SHAPE.sequence };
   const model = defineModel({ family: "gpt2", ...sizes });
-  const program = await compile(trainingEntries(model, SHAPE, OPTIMIZER), { threads, precision: dtype });
+  const training = await compileTrainer(languageModelTrainer(model, SHAPE), {
+    ...{ optimizer: OPTIMIZER, accumulate: 1, threads, precision: dtype },
+  });
+  const { program } = training;
   const seconds: number[] = [];
   const losses: number[] = [];
   try {
     for (let seed = 1; seed <= seeds; seed++) {
-      const loader = createLoader(source(ids.subarray(0, cut)), { ...SHAPE, seed });
+      const batches = batchesOf(createLoader(source(ids.subarray(0, cut)), { ...SHAPE, seed }), 1);
       for (const parameter of parametersOf(model)) program.write(parameter.name, initialValues(parameter, seed));
-      for (const { name, shape } of parametersOf(model)) {
-        for (const moment of momentNames(name)) program.write(moment, new Float32Array(shape.reduce((a, b) => a * b)));
-      }
+      resetOptimizer(training);
       const start = performance.now();
-      let next = loader.load(0);
-      for (let step = 0; step < steps; step++) {
+      let next = batches.load(0);
+      for (let index = 0; index < steps; index++) {
         signal?.throwIfAborted();
-        const { ids, targets } = await next;
-        const gradient = program.run("firstGradient", { ids, targets });
-        next = loader.load(step + 1);
-        await gradient;
-        await program.run("update", adamwScalars(step + 1, learningRateAt(step, steps, SCHEDULE), OPTIMIZER));
-        if (step % 50 === 49 || step === steps - 1) {
-          const note = `seed ${seed} of ${seeds}, loss ${(await program.read("loss"))[0].toFixed(3)}`;
+        const running = step(training, await next, { step: index, steps, schedule: SCHEDULE });
+        next = batches.load(index + 1);
+        const { loss } = await running;
+        if (index % 50 === 49 || index === steps - 1) {
+          const note = `seed ${seed} of ${seeds}, loss ${loss?.toFixed(3)}`;
           onProgress?.({
             task: "train",
-            done: (seed - 1) * steps + step + 1,
+            done: (seed - 1) * steps + index + 1,
             total: seeds * steps,
             unit: "step",
             note,

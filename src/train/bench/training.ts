@@ -1,11 +1,13 @@
 /** @file How fast a model trains: whole optimizer steps on real tokens, as a run takes them. */
-import { compile, type Precision } from "../../backends/index.js";
+import type { Precision } from "../../backends/index.js";
 import { countParameters, initialise, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
 import type { OnProgress } from "../../progress.js";
-import { createLoader } from "../data/loader.js";
-import { ADAMW_DEFAULTS, adamwScalars } from "../optimizer/adamw.js";
-import { median } from "../pace.js";
-import { trainingEntries } from "../training-program.js";
+import { batchesOf, createLoader } from "../data/loader.js";
+import { ADAMW_DEFAULTS } from "../optimizer/adamw.js";
+import { languageModelTrainer } from "../pretrain/language-model.js";
+import { step } from "../step.js";
+import { median } from "../throughput.js";
+import { compileTrainer } from "../trainer.js";
 import { type BenchFigures, figuresOf, peakMemory } from "./figures.js";
 import { PRESETS, type PresetName } from "./presets.js";
 import { realTokens } from "./real-tokens.js";
@@ -43,6 +45,7 @@ export interface TrainingBench extends BenchFigures {
 
 /** A rate at which every preset learns and none explodes. */
 const RATE = 3e-4;
+const SCHEDULE = { kind: "constant", learningRate: RATE, warmupSteps: 0, decaySteps: 0, finalShare: 1 } as const;
 const WARMUP = 2;
 
 /** Times optimizer steps: batch, forward, backward, clipping, AdamW. */
@@ -52,10 +55,12 @@ export async function benchmarkTraining(options: TrainingBenchOptions): Promise<
   const model = preset.model(sequence);
   const batch = options.batch ?? preset.batch;
   const tokens = await realTokens(preset, options);
-  const loader = createLoader(tokens, { batch, sequence, seed: 0 });
+  const source = batchesOf(createLoader(tokens, { batch, sequence, seed: 0 }), 1);
   const start = performance.now();
-  const { evaluate: _, ...entries } = trainingEntries(model, { batch, sequence, accumulate: 1 }, ADAMW_DEFAULTS);
-  const program = await compile(entries, { threads, precision: dtype });
+  const training = await compileTrainer(languageModelTrainer(model, { batch, sequence }), {
+    ...{ optimizer: ADAMW_DEFAULTS, accumulate: 1, threads, precision: dtype },
+  });
+  const { program } = training;
   const compileSeconds = (performance.now() - start) / 1000;
   try {
     for (const parameter of parametersOf(model)) {
@@ -63,15 +68,17 @@ export async function benchmarkTraining(options: TrainingBenchOptions): Promise<
     }
     const seconds: number[] = [];
     const losses: number[] = [];
-    for (let step = 0; step < WARMUP + steps; step++) {
+    for (let index = 0; index < WARMUP + steps; index++) {
       signal?.throwIfAborted();
       const start = performance.now();
-      const { ids, targets } = await loader.load(step);
-      await program.run("firstGradient", { ids, targets });
-      await program.run("update", adamwScalars(step + 1, RATE, ADAMW_DEFAULTS));
-      losses.push((await program.read("loss"))[0]);
-      if (step >= WARMUP) seconds.push((performance.now() - start) / 1000);
-      onProgress?.({ task: "train", done: step + 1, total: WARMUP + steps, unit: "step" });
+      const { loss } = await step(training, await source.load(index), {
+        step: index,
+        steps: WARMUP + steps,
+        schedule: SCHEDULE,
+      });
+      losses.push(loss as number);
+      if (index >= WARMUP) seconds.push((performance.now() - start) / 1000);
+      onProgress?.({ task: "train", done: index + 1, total: WARMUP + steps, unit: "step" });
     }
     const { plan } = program;
     const tokensPerSecond = (batch * sequence) / median(seconds);

@@ -3,6 +3,7 @@
  * batches, so a run that resumes goes on exactly where it stopped. Each epoch takes every row of its packing (packing.ts)
  * once, in a new order, or as the text lies.
  */
+import type { Values } from "../../backends/index.js";
 import { QuernError } from "../../errors.js";
 import { randomStream } from "../../model/index.js";
 import { layInOrder, type Packing, packDocuments } from "./packing.js";
@@ -23,6 +24,17 @@ export interface Batch {
   readonly targets: Int32Array;
   /** (B,T), a number a piece of a row: tokens of one number belong together. */
   readonly segments: Int32Array;
+}
+
+/** The batches of each step: batch number step · accumulate + i is the step's i-th. */
+export function batchesOf(loader: Pick<Loader, "load">, accumulate: number) {
+  return {
+    load: async (step: number): Promise<Values[]> => {
+      const batches: Values[] = [];
+      for (let i = 0; i < accumulate; i++) batches.push({ ...(await loader.load(step * accumulate + i)) });
+      return batches;
+    },
+  };
 }
 
 /** In which order a run reads its text. */

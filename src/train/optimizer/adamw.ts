@@ -6,6 +6,7 @@
 import { add, div, minimum, mul, scalar, sqrt, sub, sum, type Tensor, variable } from "../../tensor/index.js";
 
 export interface AdamWOptions {
+  readonly kind: "adamw";
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
@@ -15,7 +16,14 @@ export interface AdamWOptions {
   readonly clip: number;
 }
 
-export const ADAMW_DEFAULTS: AdamWOptions = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1, clip: 1 };
+export const ADAMW_DEFAULTS: AdamWOptions = {
+  kind: "adamw",
+  beta1: 0.9,
+  beta2: 0.95,
+  epsilon: 1e-8,
+  decay: 0.1,
+  clip: 1,
+};
 
 /** Names of the optimizer's state beside a parameter: running means of the gradient and of its square. */
 export const momentNames = (parameter: string) => [`moment1.${parameter}`, `moment2.${parameter}`] as const;

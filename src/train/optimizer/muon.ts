@@ -18,6 +18,7 @@ import {
 } from "./adamw.js";
 
 export interface MuonOptions {
+  readonly kind: "muon";
   /** How much of the running mean of the gradient is kept each step. */
   readonly momentum: number;
   /** Whether the step looks one gradient ahead of the mean. */
@@ -40,6 +41,7 @@ export interface MuonOptions {
 }
 
 export const MUON_DEFAULTS: MuonOptions = {
+  kind: "muon",
   momentum: 0.95,
   nesterov: true,
   coefficients: [3.4445, -4.775, 2.0315],
@@ -51,6 +53,7 @@ export const MUON_DEFAULTS: MuonOptions = {
 };
 
 type Kind = Pick<Parameter, "kind">;
+type Layout = Kind & Partial<Pick<Parameter, "storedTransposed">>;
 
 /** Whether Muon steps a parameter: the projections of the layers. */
 const isMuons = ({ kind }: Kind) => kind === "projection";
@@ -60,17 +63,15 @@ export const muonStateNames = (name: string, parameter: Kind): readonly string[]
   isMuons(parameter) ? [`momentum.${name}`] : momentNames(name);
 
 /** One step for parameters and their gradients. The program takes `muonScalars` at each run. */
-export function muon(
-  parameters: readonly (ParameterStep & { readonly parameter: Pick<Parameter, "kind" | "storedTransposed"> })[],
-  options: MuonOptions,
-): OptimizerUpdate {
+export function muon(parameters: readonly (ParameterStep & Layout)[], options: MuonOptions): OptimizerUpdate {
   const { norm, scale } = clipping(parameters, options.adamw.clip);
   const rate = scalar("muon_learning_rate");
   const { momentum, nesterov, decay } = options;
-  const mine = parameters.filter(({ parameter }) => isMuons(parameter));
-  const rest = parameters.filter(({ parameter }) => !isMuons(parameter));
+  const mine = parameters.filter(isMuons);
+  const rest = parameters.filter((parameter) => !isMuons(parameter));
 
-  const assign = mine.flatMap(({ name, parameter, variable: weight, gradient }): [Tensor, Tensor][] => {
+  const assign = mine.flatMap((parameter): [Tensor, Tensor][] => {
+    const { name, variable: weight, gradient } = parameter;
     const before = variable(muonStateNames(name, parameter)[0], weight.shape);
     const g = mul(gradient, scale);
     const mean = add(mul(before, momentum), mul(g, 1 - momentum));
@@ -110,11 +111,7 @@ function orthogonalized(x: Tensor, { coefficients: [a, b, c], iterations, epsilo
 }
 
 /** Rows are counted as the matrix is stored, since that is the shape PyTorch sees. */
-function rateFactor(
-  { shape }: Tensor,
-  { storedTransposed }: Pick<Parameter, "storedTransposed">,
-  { adjustRate }: MuonOptions,
-): number {
+function rateFactor({ shape }: Tensor, { storedTransposed }: Layout, { adjustRate }: MuonOptions): number {
   const [rows, columns] = storedTransposed ? shape.toReversed() : shape;
   switch (adjustRate) {
     case "original":

@@ -4,35 +4,18 @@ import { QuernError } from "../../errors.js";
 import { readJsonFile } from "../../json-file.js";
 import { defineModel, type ModelSizes } from "../../model/index.js";
 import { TEXT_ORDERS } from "../data/loader.js";
-import { SCHEDULES } from "../optimizer/schedule.js";
+import { runPlanFields, validationInterval } from "../run/plan.js";
 import { checkRecord, type RunRecord } from "../run/run-record.js";
-import type { RunPlan } from "./plan.js";
+import type { PretrainPlan } from "./plan.js";
 import { BUDGETS, type CheckedPretrainOptions } from "./pretrain-options.js";
 
-const count = z.int().min(1);
-
-/** What the training reads of a plan; the rest is for people. */
+/** What pretraining reads of a plan; the rest is for people. */
 const planSchema = z.looseObject({
+  ...runPlanFields,
   model: z.looseObject({}),
-  batch: count,
-  sequence: count,
-  accumulate: count,
-  steps: count,
-  cuts: z.array(z.object({ from: count, steps: count })),
-  schedule: z.object({
-    kind: z.enum(SCHEDULES),
-    learningRate: z.number().positive(),
-    warmupSteps: z.int().min(0),
-    decaySteps: z.int().min(0),
-    finalShare: z.number().min(0).max(1),
-  }),
-  optimizer: z.looseObject({}),
   recompute: z.boolean(),
   packed: z.literal(true),
-  seed: z.int().min(0),
   order: z.enum(TEXT_ORDERS).default("shuffled"),
-  threads: count,
-  precision: z.enum(["fp32", "bf16"]),
   dataset: z.string(),
 });
 
@@ -56,7 +39,7 @@ const FREE = [
 /** Options and plan of a run that was planned before. */
 export interface Planned {
   readonly options: CheckedPretrainOptions;
-  readonly plan: RunPlan;
+  readonly plan: PretrainPlan;
 }
 
 /**
@@ -87,7 +70,9 @@ export function plannedBefore(record: RunRecord, path: string, now: CheckedPretr
   // Text given now stands for shards that were given then, and the other way round.
   if (now.text !== undefined && now.data === undefined) delete options.data;
   if (now.data !== undefined && now.text === undefined) delete options.text;
-  return { options, plan: parsed.data as unknown as RunPlan };
+  const { steps, validate_every = validationInterval(steps) } = parsed.data;
+  const save_every = options.saveEvery ?? parsed.data.save_every;
+  return { options, plan: { ...parsed.data, validate_every, save_every } as unknown as PretrainPlan };
 }
 
 /** Reads the `run.json` of `--plan`. */

@@ -1,14 +1,13 @@
 /**
- * @file The plan of a run: all that decides its numbers, fixed before the first step. The same plan, text, machine and
- * threads give the same bits.
+ * @file The plan of pretraining: all that decides its numbers, fixed before the first step. The same plan, text, machine
+ * and threads give the same bits.
  */
-
-import type { Precision } from "../../backends/index.js";
 import { QuernError } from "../../errors.js";
 import { countParameters, defineModel, type ModelConfig, trainingFlopsPerToken } from "../../model/index.js";
 import type { TextOrder } from "../data/loader.js";
-import { type OptimizerOptions, optimizerOf } from "../optimizer/optimizer.js";
+import { optimizerOf } from "../optimizer/optimizer.js";
 import type { Schedule } from "../optimizer/schedule.js";
+import { identityOf, type RunPlan, validationInterval } from "../run/plan.js";
 import {
   batchFor,
   type Derived,
@@ -22,48 +21,26 @@ import {
 } from "./dial.js";
 import type { CheckedPretrainOptions } from "./pretrain-options.js";
 
-/** A nearer end, given to a run that turned out much too slow: from step `from` on it has `steps` steps. */
-export interface Cut {
-  readonly from: number;
-  readonly steps: number;
-}
-
-export interface RunPlan {
+/** What pretraining adds to the plan of every trainer. */
+export interface PretrainPlan extends RunPlan {
   readonly model: ModelConfig;
   readonly parameters: number;
   readonly training_flops_per_token: number;
-  readonly batch: number;
-  readonly sequence: number;
-  readonly accumulate: number;
-  readonly steps: number;
-  /** None, but where a run with `minutes` would have taken far longer than it was given. */
-  readonly cuts: readonly Cut[];
-  readonly schedule: Schedule;
-  readonly optimizer: OptimizerOptions;
+  /** Computes each layer again in the backward pass instead of keeping it. */
   readonly recompute: boolean;
   /** Rows hold several documents, which do not see each other; the same of every run. */
   readonly packed: true;
-  readonly seed: number;
   readonly order: TextOrder;
-  readonly threads: number;
-  /** Of the matrix products. */
-  readonly precision: Precision;
-  /** The instruction set's row. */
-  readonly target: string;
   readonly training_tokens: number;
   readonly heldout_tokens: number;
   /** SHA-256 of the token shards' header, which holds the checksums of all tokens. */
   readonly dataset: string;
-  /** What the run is expected to take. */
-  readonly expected: {
-    readonly minutes: number;
-    readonly memory_bytes: number;
-    readonly disk_bytes: number;
-  };
-  /** Why each number is what it is. */
-  readonly reasons: Readonly<Record<string, string>>;
-  /** What may not be meant, a sentence each. */
-  readonly warnings: readonly string[];
+}
+
+/** A name for what a plan trains: its checkpoints carry it. */
+export function pretrainIdentity(plan: PretrainPlan): string {
+  // Shuffled text is the default, and not named.
+  return identityOf(plan, plan.model, plan.dataset, ...(plan.order === "given" ? [plan.order] : []));
 }
 
 /** The sizes of a run before anything is built, and why. */
@@ -78,20 +55,20 @@ export interface Sizes {
   readonly reasons: Readonly<Record<string, string>>;
 }
 
-const SAID = "as given";
+const OVERRIDDEN = "as given";
 
-/** Collects values with their reasons; what was said by hand wins. */
+/** Collects values with their reasons; overrides win. */
 function withReasons() {
   const reasons: Record<string, string> = {};
-  const choose = <T>(name: string, said: T | undefined, derive: () => Derived<T>): T => {
-    const { value, reason } = said === undefined ? derive() : { value: said, reason: SAID };
+  const choose = <T>(name: string, override: T | undefined, derive: () => Derived<T>): T => {
+    const { value, reason } = override === undefined ? derive() : { value: override, reason: OVERRIDDEN };
     reasons[name] = reason;
     return value;
   };
   return { reasons, choose };
 }
 
-/** What there is to spend, in floating-point operations; null where only a number of steps was said, or nothing known. */
+/** What there is to spend, in floating-point operations; null where only a number of steps was given, or nothing is known. */
 export function budgetOf(
   { flops, depth, minutes, steps }: Pick<CheckedPretrainOptions, "flops" | "depth" | "minutes" | "steps">,
   peakFlops: number | null,
@@ -168,7 +145,7 @@ function chooseModel(
   const heads = choose("heads", o.heads, () => headsFor(width));
   const vocabSize = choose("vocabSize", known === o.vocabSize ? known : undefined, () => {
     const wanted = vocabularyFor(flops, textBytes);
-    if (known === undefined) return o.vocabSize === undefined ? wanted : { value: o.vocabSize, reason: SAID };
+    if (known === undefined) return o.vocabSize === undefined ? wanted : { value: o.vocabSize, reason: OVERRIDDEN };
     return { value: known, reason: known === wanted.value ? wanted.reason : "as many as the tokenizer has" };
   });
   return defineModel({
@@ -183,7 +160,7 @@ function chooseModel(
   });
 }
 
-/** Linear warm-up over the first twentieth, at most 200 steps; then down to a twentieth of the rate, by a cosine unless said. */
+/** Linear warm-up over the first twentieth, at most 200 steps; then down to a twentieth of the rate, by a cosine unless given. */
 export function scheduleOf(
   o: Pick<CheckedPretrainOptions, "schedule" | "warmup">,
   steps: number,
@@ -210,15 +187,16 @@ export function stepsFor(
   return Math.max(1, Math.round(flops / step));
 }
 
-export function planRun(
+/** The plan of a run from its sizes and measurements. */
+export function makePlan(
   o: CheckedPretrainOptions,
   sizes: Sizes,
   rest: Pick<
-    RunPlan,
+    PretrainPlan,
     "threads" | "target" | "precision" | "training_tokens" | "heldout_tokens" | "dataset" | "steps" | "expected"
   >,
   why: string,
-): RunPlan {
+): PretrainPlan {
   const { model, sequence, batch, accumulate, learningRate, reasons } = sizes;
   const readings = (rest.steps * batch * accumulate * sequence) / Math.max(1, rest.training_tokens);
   const often = `the text would be read ${shownCount(readings)} times`;
@@ -246,6 +224,8 @@ export function planRun(
     packed: true,
     seed: o.seed ?? 0,
     order: o.order ?? "shuffled",
+    validate_every: validationInterval(rest.steps),
+    save_every: o.saveEvery ?? null,
     ...rest,
     reasons: { ...reasons, steps: why, ...(warnings.length > 0 && { epochs: warnings[0] }) },
     warnings,
@@ -258,16 +238,6 @@ const FULL_READINGS = 4;
 const MOST_PLANNED_READINGS = 1e6;
 
 const shownCount = (x: number) => (x < 10 ? x.toFixed(1) : Math.round(x).toLocaleString("en"));
-
-/** How many steps the run was meant to have at a step: what the learning rate there follows. */
-export function stepsAt(plan: RunPlan, step: number): number {
-  return plan.cuts.reduce((steps, cut) => (cut.from <= step ? cut.steps : steps), plan.steps);
-}
-
-/** How many steps the run has in the end. */
-export function endOf(plan: RunPlan): number {
-  return plan.cuts.at(-1)?.steps ?? plan.steps;
-}
 
 /**
  * Bytes that training takes at least, before anything is built: weights, gradients and two moments in fp32, and what each

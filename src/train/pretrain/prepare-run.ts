@@ -3,15 +3,7 @@
  * built and timed, and the plan made of it.
  */
 import type { z } from "zod";
-import {
-  type CompileOptions,
-  compile,
-  examineMachine,
-  freeMemory,
-  type Plan,
-  type Program,
-  peakOnce,
-} from "../../backends/index.js";
+import { type CompileOptions, examineMachine, freeMemory, type Plan, peakOnce } from "../../backends/index.js";
 import {
   type Document,
   type OutputLayout,
@@ -33,7 +25,7 @@ import {
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
 import { loadTokenizer, openTokenizer, saveTokenizer } from "../../tokenizer/index.js";
-import type { Loader } from "../data/loader.js";
+import { batchesOf, type Loader } from "../data/loader.js";
 import {
   encodeText,
   gather,
@@ -45,19 +37,20 @@ import {
   tokenizerOfShards,
 } from "../material.js";
 import { optimizerOf } from "../optimizer/optimizer.js";
-import { measurePace, type Pace } from "../pace.js";
 import type { RunRecord } from "../report/report.js";
 import { baselineSeconds, planEvaluation } from "../report/verdict.js";
 import { readRunRecord, runPaths } from "../run/run-folder.js";
-import { trainingEntries } from "../training-program.js";
+import { measureThroughput, type Throughput } from "../throughput.js";
+import { compileTrainer, type TrainingProgram } from "../trainer.js";
+import { languageModelTrainer } from "./language-model.js";
 import {
   budgetOf,
   chooseSizes,
   DEFAULT_MINUTES,
   diskFor,
   leastMemory,
-  planRun,
-  type RunPlan,
+  makePlan,
+  type PretrainPlan,
   type Sizes,
   stepsFor,
 } from "./plan.js";
@@ -72,7 +65,7 @@ export type PretrainOptions = z.input<typeof pretrainOptions> & {
   /** Where to run; by default the cpu backend with the widest instruction set. */
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
   /** Hears of the plan, when it is fixed and before the first step. */
-  readonly onPlan?: (plan: RunPlan) => void;
+  readonly onPlan?: (plan: PretrainPlan) => void;
   /** Hears what was read of the text, and what was skipped. */
   readonly onRead?: (report: ReadReport) => void;
   readonly signal?: AbortSignal;
@@ -87,23 +80,23 @@ const SAMPLES_SECONDS = 2;
 const SAYING_SECONDS = 0.5;
 
 /** What comes after the model's own verdict. */
-export const secondsAfter = ({ training, heldout }: Begun["tokens"]) =>
+export const secondsAfter = ({ training, heldout }: PreparedRun["tokens"]) =>
   SAMPLES_SECONDS + baselineSeconds(training, heldout);
 
 /** Bytes of text a second that a tokenizer is trained on and then encodes, roughly. */
-const MAKING_PACE = 5e6;
+const ENCODING_RATE = 5e6;
 
 /** Bytes a second that checkpoints are written with, their checksums counted: slower than most disks. */
-const DISK_PACE = 4e8;
+const DISK_RATE = 4e8;
 
-/** A call of `pretrain` with what was decided before it. */
-export interface Call {
+/** A call of `pretrain` with what was planned before it. */
+export interface RunRequest {
   /** What is asked for: by this call, and by the run or plan that it follows. */
   readonly o: CheckedPretrainOptions;
   /** The record of the run that is resumed. */
   readonly before: RunRecord | null;
   /** A plan that is followed, not made. */
-  readonly fixed: RunPlan | null;
+  readonly fixed: PretrainPlan | null;
   /** What was promised, where steps follow from it. */
   readonly minutes: number | null;
   readonly peakFlops: number | null;
@@ -137,7 +130,7 @@ function settingsOf(options: PretrainOptions): CheckedPretrainOptions {
 }
 
 /** @param planning a run that is there already is left alone: nothing will be written */
-export async function openCall(options: PretrainOptions, planning = false): Promise<Call> {
+export async function openRequest(options: PretrainOptions, planning = false): Promise<RunRequest> {
   const { documents, signal } = options;
   const now = settingsOf(options);
   checkBudgets(now);
@@ -172,13 +165,16 @@ export async function openCall(options: PretrainOptions, planning = false): Prom
 }
 
 /** What the machine could do at most at the plan's precision: what a share of the peak is of. */
-export function peakOf({ peakFlops, bf16Flops }: Call, { precision }: Pick<RunPlan, "precision">): number | null {
+export function peakOf(
+  { peakFlops, bf16Flops }: RunRequest,
+  { precision }: Pick<PretrainPlan, "precision">,
+): number | null {
   // Without the instruction bf16 products are computed as fp32 ones.
   return precision === "bf16" ? (bf16Flops ?? peakFlops) : peakFlops;
 }
 
 /** What a run begins with. */
-export interface Begun {
+export interface PreparedRun {
   readonly sizes: Sizes;
   /** Null where a plan alone is wanted and no tokenizer was trained. */
   readonly material: Material | null;
@@ -193,8 +189,8 @@ export interface Begun {
 }
 
 /** Finds what to learn from, chooses the sizes, and makes the tokenizer and the token shards where they are to be made. */
-export async function prepare(call: Call, options: PretrainOptions, making: boolean): Promise<Begun> {
-  const { o, before, fixed, peakFlops } = call;
+export async function prepare(request: RunRequest, options: PretrainOptions, making: boolean): Promise<PreparedRun> {
+  const { o, before, fixed, peakFlops } = request;
   const { documents, heldOut, signal, onProgress, onRead } = options;
   const calls = { signal, onProgress };
   const paths = runPaths(o.out);
@@ -202,7 +198,12 @@ export async function prepare(call: Call, options: PretrainOptions, making: bool
   const base = needsBase ? await openBase(o.from as string, o.tokenizer, calls) : null;
   const closeBase = async () => base?.model.close();
   let report: ReadReport | null = null;
-  const begun = (sizes: Sizes, material: Material | null, tokens: Begun["tokens"], ahead = 0): Begun => ({
+  const prepared = (
+    sizes: Sizes,
+    material: Material | null,
+    tokens: PreparedRun["tokens"],
+    ahead = 0,
+  ): PreparedRun => ({
     ...{ sizes, material, tokens, ahead, base: base?.model ?? null, report },
     close: async () => {
       material?.close();
@@ -218,14 +219,14 @@ export async function prepare(call: Call, options: PretrainOptions, making: bool
     fixed === null
       ? chooseSizes(o, budgetOf(o, peakFlops), textBytes, { vocabSize, base: base?.model.config })
       : sizesOf(fixed);
-  const opened = (material: Material, sizes: Sizes): Begun => {
+  const opened = (material: Material, sizes: Sizes): PreparedRun => {
     if (fixed !== null && fixed.dataset !== material.dataset) {
       material.close();
       throw new QuernError("the tokens are not those that the plan was made for: the text or the tokenizer differs", {
         exitCode: 2,
       });
     }
-    return begun(sizes, material, countTokens(material));
+    return prepared(sizes, material, countTokens(material));
   };
 
   try {
@@ -255,7 +256,7 @@ export async function prepare(call: Call, options: PretrainOptions, making: bool
     refuseMemory(wanted, o.recompute ?? false);
     if (!making) {
       const tokens = { training: guessTokens(split.trainingBytes), heldout: guessTokens(split.heldOutBytes), bytes: 2 };
-      return begun(wanted, null, tokens, 1 + split.trainingBytes / MAKING_PACE);
+      return prepared(wanted, null, tokens, 1 + split.trainingBytes / ENCODING_RATE);
     }
     const tokenizer = await tokenizerFor(split, wanted.model.vocabSize, named, calls);
     const material = await encodeText(o.out, split, tokenizer, calls);
@@ -266,7 +267,7 @@ export async function prepare(call: Call, options: PretrainOptions, making: bool
   }
 }
 
-function sizesOf(plan: RunPlan): Sizes {
+function sizesOf(plan: PretrainPlan): Sizes {
   const { model, sequence, batch, accumulate, reasons } = plan;
   return { model, sequence, batch, accumulate, reasons, learningRate: plan.schedule.learningRate, flops: 0 };
 }
@@ -286,20 +287,22 @@ function refuseMemory(sizes: Sizes, recompute: boolean): void {
 }
 
 export async function compileTraining(
-  { o, fixed }: Call,
+  { o, fixed }: RunRequest,
   sizes: Sizes,
   target: Pick<CompileOptions, "backend" | "cpu">,
   onProgress: OnProgress | undefined,
-): Promise<Program> {
+): Promise<TrainingProgram> {
   onProgress?.({ task: "compile", done: 0, total: 1, unit: "program" });
   const shape = { ...sizes, recompute: fixed?.recompute ?? o.recompute, packed: true };
-  const program = await compile(trainingEntries(sizes.model, shape, fixed?.optimizer ?? optimizerOf(o)), {
+  const training = await compileTrainer(languageModelTrainer(sizes.model, shape), {
+    optimizer: fixed?.optimizer ?? optimizerOf(o),
+    accumulate: sizes.accumulate,
     ...target,
     threads: o.threads,
     precision: fixed?.precision ?? o.dtype ?? "auto",
   });
   onProgress?.({ task: "compile", done: 1, total: 1, unit: "program" });
-  return program;
+  return training;
 }
 
 /** Batches of any tokens, to time a program by. */
@@ -311,44 +314,44 @@ export function anyTokens({ model, batch, sequence }: Sizes): Pick<Loader, "load
 
 /** What a plan needs to know of the program: how fast it is, what it takes, where it runs. */
 export interface Measured {
-  readonly pace: Pace;
-  /** What the pace is, for the reasons. */
+  readonly throughput: Throughput;
+  /** How it was measured, for the reasons. */
   readonly how: string;
   readonly program: Pick<Plan, "threads" | "target" | "precision" | "arenaBytes">;
 }
 
 /** Times a program; leaves its variables changed. */
 export async function measure(
-  { o, minutes }: Call,
-  { sizes }: Begun,
-  program: Program,
+  { minutes }: RunRequest,
+  { sizes }: PreparedRun,
+  training: TrainingProgram,
   loader: Pick<Loader, "load">,
   signal: AbortSignal | undefined,
 ): Promise<Measured> {
   // Any values would do to time the program, but not those of a fresh arena: a matrix of zeros is never what is trained.
   for (const parameter of parametersOf(sizes.model)) {
-    program.write(parameter.name, (values) => initialise(parameter, 0, values));
+    training.program.write(parameter.name, (values) => initialise(parameter, 0, values));
   }
   // Where steps follow from it, it is worth a few seconds.
   const seconds = minutes === null ? 0.3 : Math.min(4, Math.max(0.2, minutes * 2));
-  const pace = await measurePace(program, sizes, optimizerOf(o), loader, seconds, signal);
-  return { pace, how: "here", program: program.plan };
+  const throughput = await measureThroughput(training, batchesOf(loader, sizes.accumulate), seconds, signal);
+  return { throughput, how: "here", program: training.program.plan };
 }
 
 /** Of a machine whose peak is not known: a laptop's, operations a second. */
 const UNKNOWN_PEAK = 1e11;
 
 /** The same without a program: training reaches about half of the peak, and takes the least memory it can. */
-export async function estimate(call: Call, sizes: Sizes): Promise<Measured> {
+export async function estimate(request: RunRequest, sizes: Sizes): Promise<Measured> {
   const { model, sequence, batch, accumulate } = sizes;
-  const { o, peakFlops, bf16Flops } = call;
+  const { o, peakFlops, bf16Flops } = request;
   const faster = peakFlops !== null && bf16Flops !== null && bf16Flops > 1.2 * peakFlops;
   const precision = o.dtype === "fp32" || (o.dtype !== "bf16" && !faster) ? "fp32" : "bf16";
-  const peak = peakOf(call, { precision }) ?? UNKNOWN_PEAK;
+  const peak = peakOf(request, { precision }) ?? UNKNOWN_PEAK;
   const part = (trainingFlopsPerToken(model, sequence) * batch * sequence) / (0.5 * peak);
   const { threads, instructionSet } = await examineMachine({ measure: false });
   return {
-    pace: { step: part * accumulate, evaluate: part / 3 },
+    throughput: { step: part * accumulate, evaluate: part / 3 },
     how: "by half of this machine's peak; it was not timed",
     program: {
       threads: o.threads ?? threads,
@@ -359,33 +362,33 @@ export async function estimate(call: Call, sizes: Sizes): Promise<Measured> {
   };
 }
 
-/** A plan from the sizes and the program's pace. */
+/** A plan from the sizes and the program's throughput. */
 export function planFrom(
-  { o, minutes }: Call,
-  begun: Begun,
-  { pace, how, program }: Measured,
+  { o, minutes }: RunRequest,
+  prepared: PreparedRun,
+  { throughput, how, program }: Measured,
   elapsed: () => number,
-): RunPlan {
-  const { sizes, tokens, material } = begun;
+): PretrainPlan {
+  const { sizes, tokens, material } = prepared;
   const { model, batch, sequence } = sizes;
   // Ten validations on the way, three samples, and a checkpoint every ten minutes.
-  const validation = Math.max(2, Math.min(16, Math.ceil(8192 / (batch * sequence)))) * pace.evaluate;
-  const savingSeconds = (12 * countParameters(model)) / DISK_PACE;
+  const validation = Math.max(2, Math.min(16, Math.ceil(8192 / (batch * sequence)))) * throughput.evaluate;
+  const savingSeconds = (12 * countParameters(model)) / DISK_RATE;
   const apart = 11 * validation + 3 * SAYING_SECONDS + savingSeconds * Math.ceil((minutes ?? 10) / 10);
   const verdict = planEvaluation(
     tokens.heldout,
     sizes,
-    pace.evaluate,
+    throughput.evaluate,
     (minutes ?? Number.POSITIVE_INFINITY) * 7.5,
   ).seconds;
   let steps: number;
   let why: string;
   if (minutes !== null) {
-    const left = minutes * 60 - elapsed() - begun.ahead - verdict - secondsAfter(tokens) - apart;
+    const left = minutes * 60 - elapsed() - prepared.ahead - verdict - secondsAfter(tokens) - apart;
     // At least two fifths of what was promised, however long the rest has taken.
     const training = Math.max(minutes * 24, left * 0.97);
-    steps = Math.max(1, Math.floor(training / pace.step));
-    why = `${training.toFixed(0)} s are left for training, and a step takes ${(1000 * pace.step).toFixed(1)} ms ${how}`;
+    steps = Math.max(1, Math.floor(training / throughput.step));
+    why = `${training.toFixed(0)} s are left for training, and a step takes ${(1000 * throughput.step).toFixed(1)} ms ${how}`;
   } else if (o.steps !== undefined) {
     steps = o.steps;
     why = "as given";
@@ -396,11 +399,11 @@ export function planFrom(
       (o.depth === undefined ? "" : ", for which this depth is best (Hoffmann et al., arXiv:2203.15556),") +
       " over those of a step";
   }
-  const whole = elapsed() + begun.ahead + steps * pace.step + apart + verdict + secondsAfter(tokens);
+  const whole = elapsed() + prepared.ahead + steps * throughput.step + apart + verdict + secondsAfter(tokens);
   const saves =
-    1 + (o.saveEvery === undefined ? Math.floor((steps * pace.step) / 600) : Math.floor(steps / o.saveEvery));
+    1 + (o.saveEvery === undefined ? Math.floor((steps * throughput.step) / 600) : Math.floor(steps / o.saveEvery));
   const checkpoints = Math.min(saves, (o.keep ?? saves) + 1);
-  const plan = planRun(
+  const plan = makePlan(
     o,
     sizes,
     {
@@ -423,5 +426,5 @@ export function planFrom(
     },
     why,
   );
-  return { ...plan, warnings: [...(begun.base?.warnings ?? []), ...plan.warnings] };
+  return { ...plan, warnings: [...(prepared.base?.warnings ?? []), ...plan.warnings] };
 }

@@ -1,20 +1,23 @@
 /**
- * @file Pretraining from text to a checkpoint, top to bottom: material, sizes, program, pace, plan, loop, verdict, report.
+ * @file Pretraining from text to a checkpoint, top to bottom: dataset, sizes, program, throughput, plan, loop, verdict, report.
  * Each part is a function of its own elsewhere; here is the order.
  */
+
+import type { Program } from "../../backends/index.js";
 import { withOutput } from "../../documents/index.js";
 import { InterruptedError, QuernError } from "../../errors.js";
 import { checkpointPath } from "../../model/index.js";
 import { readHeldOutSources } from "../data/held-out-sources.js";
-import { createLoader } from "../data/loader.js";
-import { train } from "../loop.js";
+import { batchesOf, createLoader } from "../data/loader.js";
+import { evaluate, type HeldOutText } from "../evaluation.js";
+import { type Evaluated, train } from "../loop.js";
 import type { Material } from "../material.js";
 import { optimizerState } from "../optimizer/optimizer.js";
-import { meanSeconds } from "../pace.js";
 import { fusionSavings } from "../report/fusion.js";
 import { type RunResult, writeReport } from "../report/report.js";
 import { continuePrompts, drawPrompts, judge, loadHeldOut, planEvaluation } from "../report/verdict.js";
 import { restoreCheckpoint, saveCheckpoint } from "../run/checkpoints.js";
+import { endOf } from "../run/plan.js";
 import {
   appendMetrics,
   checkSpace,
@@ -23,15 +26,17 @@ import {
   runPaths,
   writeRunRecord,
 } from "../run/run-folder.js";
-import { beginRun, firstValuesOf, identityOf, setFirstState } from "./begin-run.js";
-import { endOf, type RunPlan } from "./plan.js";
+import { meanSeconds } from "../throughput.js";
+import { beginRun, firstValuesOf, setFirstState } from "./begin-run.js";
+import { modelFormat } from "./model-format.js";
+import { type PretrainPlan, pretrainIdentity } from "./plan.js";
 import {
   anyTokens,
   compileTraining,
   estimate,
   type Measured,
   measure,
-  openCall,
+  openRequest,
   type PretrainOptions,
   peakOf,
   planFrom,
@@ -45,7 +50,7 @@ export interface PretrainResult {
   readonly run: string;
   readonly checkpoint: string;
   readonly report: string;
-  readonly plan: RunPlan;
+  readonly plan: PretrainPlan;
   /** Loss of the last training step, nats a token; null where a finished run was resumed. */
   readonly loss: number | null;
   readonly tokensPerSecond: number | null;
@@ -80,12 +85,12 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
 async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
   const started = performance.now();
   const { target = {}, signal, onProgress, onPlan } = options;
-  const call = await openCall(options);
-  const { o, before, fixed, minutes } = call;
+  const request = await openRequest(options);
+  const { o, before, fixed, minutes } = request;
   const run = o.out;
-  const begun = await prepare(call, options, true);
-  const material = begun.material as Material;
-  const { sizes } = begun;
+  const prepared = await prepare(request, options, true);
+  const material = prepared.material as Material;
+  const { sizes } = prepared;
   const { model } = sizes;
   try {
     const { tokenizer } = material;
@@ -94,61 +99,68 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
     const order = fixed?.order ?? o.order;
     const loader = createLoader(material.train, { ...sizes, seed, order, endOfText: tokenizer.endOfText });
     const sampling = { ...target, threads: o.threads, seed, signal };
-    const firstValues = firstValuesOf(begun, seed);
+    const firstValues = firstValuesOf(prepared, seed);
     const first = before?.result?.samples?.map(({ prompt }) => prompt);
     const prompts = first ?? drawPrompts(material.heldout, tokenizer, seed);
-    // Two programs are built side by side: this one, and the decoder that speaks before there is anything to say.
-    const compiling = compileTraining(call, sizes, target, onProgress);
-    const speaking = before?.result?.samples
+    // Two programs are built side by side: this one, and the decoder of the samples before training.
+    const compiling = compileTraining(request, sizes, target, onProgress);
+    const sampled = before?.result?.samples
       ? Promise.resolve(before.result.samples.map((sample) => sample.before ?? ""))
       : continuePrompts(model, tokenizer, prompts, firstValues, sampling);
-    const untrained = await speaking.catch(async (error: unknown) => {
-      await compiling.then((built) => built.dispose()).catch(() => {});
+    const untrained = await sampled.catch(async (error: unknown) => {
+      await compiling.then((built) => built.program.dispose()).catch(() => {});
       throw error;
     });
-    const program = await compiling;
+    const training = await compiling;
+    const { program } = training;
     try {
       const elapsed = () => (performance.now() - started) / 1000;
-      const measured = fixed === null ? await measure(call, begun, program, loader, signal) : null;
-      const plan = fixed ?? planFrom(call, begun, measured as Measured, elapsed);
+      const measured = fixed === null ? await measure(request, prepared, training, loader, signal) : null;
+      const plan = fixed ?? planFrom(request, prepared, measured as Measured, elapsed);
       await checkSpace(run, plan.expected.disk_bytes);
       onPlan?.(plan);
       const record =
         before ??
         (await beginRun(
-          call,
+          request,
           plan,
           prompts.map((prompt, i) => ({ prompt, before: untrained[i] })),
-          begun.report,
+          prepared.report,
         ));
-      const identity = identityOf(plan);
-      const saved = { program, config: model, state: optimizerState(model, plan.optimizer), tokenizer };
+      const identity = pretrainIdentity(plan);
+      const format = modelFormat(program, model, tokenizer, prepared.base?.endOfText);
+      const saved = { program, format, state: optimizerState(training.trainable, plan.optimizer) };
       const newest = before && (await restoreCheckpoint(run, identity, saved));
-      if (newest === null) await setFirstState(program, begun, firstValues, plan);
+      if (newest === null) await setFirstState(training, prepared, firstValues);
       const done = newest ?? { step: 0, seconds: 0 };
-      const endOfText = newest?.endOfText ?? begun.base?.endOfText;
       await rewindMetrics(run, done.step);
       // The verdict may take an eighth of the time. It is planned again when training is over: other work may have come.
       const planVerdict = (batchSeconds: number) =>
         planEvaluation(heldOut.ids.length - 1, sizes, batchSeconds, (minutes ?? Number.POSITIVE_INFINITY) * 60 * 0.125);
-      const speak = (list: readonly string[], tokens?: number) =>
+      const sample = (list: readonly string[], tokens?: number) =>
         continuePrompts(model, tokenizer, list, (name) => program.read(name), { ...sampling, tokens });
-      const tail = measured === null ? 0 : planVerdict(measured.pace.evaluate).seconds + secondsAfter(begun.tokens);
+      const tail =
+        measured === null ? 0 : planVerdict(measured.throughput.evaluate).seconds + secondsAfter(prepared.tokens);
+      const peak = peakOf(request, plan);
       const by = (share: number) => started + 1000 * ((minutes ?? 0) * 60 * share - tail);
       const trained = await train({
-        ...{ program, loader, heldOut, plan, done, signal, onProgress },
-        peakFlops: peakOf(call, plan),
+        ...{ training, plan, done, signal, onProgress },
+        source: batchesOf(loader, plan.accumulate),
+        peak: peak === null ? null : { flops: peak, flopsPerToken: plan.training_flops_per_token },
+        blindLoss: Math.log(model.vocabSize),
         deadline: minutes === null || fixed !== null ? null : { aim: by(1.1), limit: by(1.2) },
-        saveEvery: o.saveEvery,
         lastSaved: newest === null ? undefined : checkpointPath(run, newest.step),
-        record: (line) => appendMetrics(run, line),
-        save: (step, seconds, validationLoss) =>
-          saveCheckpoint(run, { ...saved, endOfText }, { step, seconds, run: identity, validationLoss }, o.keep),
-        speak: async (step) => {
-          const [text] = await speak(prompts.slice(0, 1), 40);
-          if (text !== undefined) await appendMetrics(run, { step, samples: [{ prompt: prompts[0], text }] });
+        hooks: {
+          record: (line) => appendMetrics(run, line),
+          save: (step, seconds, validationLoss) =>
+            saveCheckpoint(run, saved, { step, seconds, run: identity, validationLoss }, o.keep),
+          evaluate: () => validate(program, heldOut, plan),
+          sample: async (step) => {
+            const [text] = await sample(prompts.slice(0, 1), 40);
+            if (text !== undefined) await appendMetrics(run, { step, samples: [{ prompt: prompts[0], text }] });
+          },
+          replan: (changed) => writeRunRecord(run, { ...record, plan: { ...changed } }),
         },
-        replan: (changed) => writeRunRecord(run, { ...record, plan: { ...changed } }),
       });
 
       const firstBatch = await loader.load(0);
@@ -164,8 +176,8 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
         perplexity: Math.exp(evaluation.loss),
         bits_per_byte: evaluation.bitsPerByte,
       });
-      const spoken = await speak(prompts);
-      const samples = prompts.map((prompt, i) => ({ prompt, before: untrained[i], after: spoken[i] }));
+      const after = await sample(prompts);
+      const samples = prompts.map((prompt, i) => ({ prompt, before: untrained[i], after: after[i] }));
       const result = { ...judged, samples, fusion: fusionSavings(trained.plan) };
       await writeRunRecord(run, { ...record, plan: { ...trained.plan }, result });
       const report = await writeReport(run);
@@ -184,8 +196,20 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
       program.dispose();
     }
   } finally {
-    await begun.close();
+    await prepared.close();
   }
+}
+
+/** Tokens of held-out text, the same ones each time, that the loss on the way is measured on; 2 to 16 batches. */
+const VALIDATION_TOKENS = 8192;
+
+/** The loss on the beginning of the held-out text, or null where there is none. */
+async function validate(program: Program, heldOut: HeldOutText, plan: PretrainPlan): Promise<Evaluated | null> {
+  if (heldOut.ids.length < 2) return null;
+  const batch = plan.batch * plan.sequence;
+  const limit = Math.max(2 * batch, Math.min(16 * batch, VALIDATION_TOKENS));
+  const { loss, bitsPerByte } = await evaluate(program, heldOut, plan, { limit });
+  return { loss, line: { validation_loss: loss, perplexity: Math.exp(loss), bits_per_byte: bitsPerByte } };
 }
 
 /**
@@ -194,28 +218,28 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
  * less than .3 s by the machine's peak; else time and memory are estimated from that.
  * @throws QuernError as `pretrain` does
  */
-export async function planPretraining(options: PretrainOptions): Promise<RunPlan> {
+export async function planPretraining(options: PretrainOptions): Promise<PretrainPlan> {
   const started = performance.now();
   const { target = {}, signal, onProgress } = options;
-  const call = await openCall(options, true);
-  const begun = await prepare(call, options, false);
+  const request = await openRequest(options, true);
+  const prepared = await prepare(request, options, false);
   const elapsed = () => (performance.now() - started) / 1000;
   try {
-    const { sizes, material } = begun;
-    if (call.fixed !== null) return call.fixed;
-    const estimated = await estimate(call, sizes);
-    if (estimated.pace.step > MEASURED_STEP || sizes.model.layers > MEASURED_LAYERS) {
-      return planFrom(call, begun, estimated, elapsed);
+    const { sizes, material } = prepared;
+    if (request.fixed !== null) return request.fixed;
+    const estimated = await estimate(request, sizes);
+    if (estimated.throughput.step > MEASURED_STEP || sizes.model.layers > MEASURED_LAYERS) {
+      return planFrom(request, prepared, estimated, elapsed);
     }
-    const program = await compileTraining(call, sizes, target, onProgress);
+    const training = await compileTraining(request, sizes, target, onProgress);
     try {
       const loader = material === null ? anyTokens(sizes) : createLoader(material.train, { ...sizes, seed: 0 });
-      return planFrom(call, begun, await measure(call, begun, program, loader, signal), elapsed);
+      return planFrom(request, prepared, await measure(request, prepared, training, loader, signal), elapsed);
     } finally {
-      program.dispose();
+      training.program.dispose();
     }
   } finally {
-    await begun.close();
+    await prepared.close();
   }
 }
 

@@ -1,14 +1,15 @@
 /** @file What a training program does, kernel by kernel, and what fusing them saved, as lines for a person. */
 import { type EntryCost, type Explanation, explain, type Totals } from "../../backends/index.js";
-import type { RunPlan } from "../pretrain/plan.js";
-import { trainingEntries } from "../training-program.js";
+import { languageModelTrainer } from "../pretrain/language-model.js";
+import type { PretrainPlan } from "../pretrain/plan.js";
+import { traceTrainer } from "../trainer.js";
 
 /** Kernels of an entry that are shown by themselves; the rest are summed up. */
 const SHOWN = 12;
 
 /** The kernels of a plan's program, before and after fusion. Takes seconds for large models: both are compiled. */
-export function explainTraining(plan: RunPlan): string[] {
-  const explanation = explain(trainingEntries(plan.model, plan, plan.optimizer), plan.precision);
+export function explainTraining(plan: PretrainPlan): string[] {
+  const explanation = explain(traceTrainer(languageModelTrainer(plan.model, plan), plan).entries, plan.precision);
   return ["", ...explanation.entries.flatMap(entryLines), ...memoryLines(explanation)];
 }
 

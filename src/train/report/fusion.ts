@@ -1,7 +1,8 @@
 /** @file What fusing a training program's operations saves, in numbers small enough to keep with a run. */
 import { explain, type Precision, type Totals } from "../../backends/index.js";
 import type { ModelConfig } from "../../model/index.js";
-import { type TrainingShape, trainingEntries } from "../training-program.js";
+import { languageModelTrainer, type TrainingShape } from "../pretrain/language-model.js";
+import { type TrainingOptions, traceTrainer } from "../trainer.js";
 
 /** A step of one batch, forward, backward and update: as it runs, and with a kernel for every operation. */
 export interface FusionSavings {
@@ -18,13 +19,9 @@ const SHOWN = 8;
 
 /** Compiles the program of a plan twice, with fusion and without, and compares; runs nothing. */
 export function fusionSavings(
-  plan: TrainingShape & {
-    readonly model: ModelConfig;
-    readonly optimizer: Parameters<typeof trainingEntries>[2];
-    readonly precision: Precision;
-  },
+  plan: TrainingShape & TrainingOptions & { readonly model: ModelConfig; readonly precision: Precision },
 ): FusionSavings {
-  const { firstGradient, update } = trainingEntries(plan.model, plan, plan.optimizer);
+  const { firstGradient, update } = traceTrainer(languageModelTrainer(plan.model, plan), plan).entries;
   const { entries, arenaBytes, unfusedArenaBytes } = explain({ firstGradient, update }, plan.precision);
   const sum = (which: "fused" | "unfused"): Totals => {
     const add = (key: keyof Totals) => entries.reduce((total, entry) => total + entry[which][key], 0);

@@ -9,8 +9,8 @@ import type { OnProgress } from "../../progress.js";
 import type { Tokenizer, TokenSplit } from "../../tokenizer/index.js";
 import type { HeldOutSource } from "../data/held-out-sources.js";
 import { type Evaluation, evaluate, type HeldOutText } from "../evaluation.js";
+import type { TrainingShape } from "../pretrain/language-model.js";
 import type { RunResult, SourceVerdict } from "../run/run-record.js";
-import type { TrainingShape } from "../training-program.js";
 import { type CompressionBaselines, compressionBaselines } from "./compression.js";
 import { ngramLosses } from "./ngram.js";
 

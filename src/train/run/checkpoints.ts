@@ -1,5 +1,5 @@
 /**
- * @file Checkpoints of a run: a Hugging Face model folder, and beside its weights what a run needs to go on.
+ * @file Checkpoints of a run: the model in its own format, and beside it what a run needs to continue.
  *
  *     training_state.safetensors   the optimizer's state; only the newest two checkpoints keep it
  *     checkpoint.json              step, seconds, validation loss, and the checksum of each other file
@@ -14,18 +14,9 @@ import { z } from "zod";
 import type { Program } from "../../backends/index.js";
 import { removeLeftovers, temporaryName, writeFileAtomic, writeFolderAtomic } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
-import {
-  checkpointPath,
-  listCheckpoints,
-  type ModelConfig,
-  openModel,
-  openSafetensors,
-  parametersOf,
-  writeModel,
-  writeSafetensors,
-} from "../../model/index.js";
-import { saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
+import { checkpointPath, listCheckpoints, openSafetensors, writeSafetensors } from "../../model/index.js";
 import type { StateVariable } from "../optimizer/optimizer.js";
+import type { TrainableParameter } from "../trainer.js";
 import { runPaths } from "./run-folder.js";
 
 const STATE_FILE = "training_state.safetensors";
@@ -48,18 +39,59 @@ export interface Checkpoint {
   /** Names the run, so that a folder of another run is not taken for one of this. */
   readonly run: string;
   readonly validationLoss: number | null;
-  /** Ids that end a text, as they were saved. */
-  readonly endOfText?: readonly number[];
+}
+
+/** How a trainer keeps what it trains, and no more: a whole model, or the added and changed parameters alone. */
+export interface CheckpointFormat {
+  /** Writes the files of a model folder. */
+  write(folder: string): Promise<void>;
+  /** Puts them back into the program, bit for bit. */
+  read(folder: string): Promise<void>;
 }
 
 /** What every checkpoint of a run is made of. */
 export interface Saved {
   readonly program: Program;
-  readonly config: ModelConfig;
+  readonly format: CheckpointFormat;
   readonly state: readonly StateVariable[];
-  readonly tokenizer: Tokenizer;
-  /** Ids that end a text beside the tokenizer's, as the model that is trained further has them. */
-  readonly endOfText?: readonly number[];
+}
+
+const TRAINABLE_FILE = "trainable.safetensors";
+
+/** A checkpoint of the trainable parameters alone, for a trainer whose frozen ones lie elsewhere. */
+export function trainableFormat(program: Program, trainable: readonly TrainableParameter[]): CheckpointFormat {
+  return {
+    write: (folder) =>
+      writeVariables(
+        join(folder, TRAINABLE_FILE),
+        program,
+        trainable.map(({ name, variable }) => ({ name, shape: variable.shape })),
+        {},
+      ),
+    read: (folder) => readVariables(join(folder, TRAINABLE_FILE), program, trainable),
+  };
+}
+
+async function writeVariables(
+  path: string,
+  program: Program,
+  variables: readonly StateVariable[],
+  metadata: Readonly<Record<string, string>>,
+): Promise<void> {
+  const tensors = variables.map(({ name, shape }) => ({
+    ...{ name, shape, dtype: "F32" as const },
+    data: () => program.read(name),
+  }));
+  await writeSafetensors(path, tensors, { metadata });
+}
+
+async function readVariables(path: string, program: Program, variables: readonly { readonly name: string }[]) {
+  const stored = await openSafetensors(path);
+  try {
+    for (const { name } of variables) program.write(name, await stored.readFloats(name));
+  } finally {
+    await stored.close();
+  }
 }
 
 /**
@@ -69,20 +101,14 @@ export interface Saved {
  */
 export async function saveCheckpoint(
   folder: string,
-  { program, config, state, tokenizer, endOfText: more = [] }: Saved,
+  { program, format, state }: Saved,
   { step, seconds, run, validationLoss }: Checkpoint,
   keep?: number,
 ): Promise<string> {
   const path = checkpointPath(folder, step);
   await writeFolderAtomic(path, async (temporary) => {
-    const endOfText = [...new Set([tokenizer.endOfText ?? [], more].flat())];
-    await writeModel(temporary, config, (name) => program.read(name), { endOfText });
-    await saveTokenizer(tokenizer, temporary);
-    const tensors = state.map(({ name, shape }) => ({
-      ...{ name, shape, dtype: "F32" as const },
-      data: () => program.read(name),
-    }));
-    await writeSafetensors(join(temporary, STATE_FILE), tensors, { metadata: { step: String(step) } });
+    await format.write(temporary);
+    await writeVariables(join(temporary, STATE_FILE), program, state, { step: String(step) });
     const sha256: Record<string, string> = {};
     for (const name of (await readdir(temporary)).sort()) sha256[name] = await checksum(join(temporary, name));
     const record: z.output<typeof recordSchema> = { step, seconds, run, validation_loss: validationLoss, sha256 };
@@ -121,7 +147,7 @@ async function prune(folder: string, keep: number | undefined): Promise<void> {
 export async function restoreCheckpoint(
   folder: string,
   run: string,
-  { program, config, state }: Omit<Saved, "tokenizer">,
+  { program, format, state }: Saved,
 ): Promise<Checkpoint | null> {
   await removeLeftovers(runPaths(folder).checkpoints);
   const steps = await listCheckpoints(folder);
@@ -143,14 +169,9 @@ export async function restoreCheckpoint(
       throw new QuernError(`${join(path, name)} is not what was saved: it was edited or cut short; ${remedy}`);
     }
   }
-  const [model, stored] = [await openModel(path), await openSafetensors(join(path, STATE_FILE))];
-  try {
-    for (const { name } of parametersOf(config)) program.write(name, await model.readParameter(name));
-    for (const { name } of state) program.write(name, await stored.readFloats(name));
-  } finally {
-    await Promise.all([model.close(), stored.close()]);
-  }
-  return { step, seconds: record.seconds, run, validationLoss: record.validation_loss, endOfText: model.endOfText };
+  await format.read(path);
+  await readVariables(join(path, STATE_FILE), program, state);
+  return { step, seconds: record.seconds, run, validationLoss: record.validation_loss };
 }
 
 async function readRecord(folder: string, step: number): Promise<z.output<typeof recordSchema>> {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defineModel, listCheckpoints, parametersOf } from "../../../src/model/index.js";
 import { trainTokenizer } from "../../../src/tokenizer/index.js";
-import { restoreCheckpoint, saveCheckpoint } from "../../../src/train/run/checkpoints.js";
+import { modelFormat, restoreCheckpoint, saveCheckpoint } from "../../../src/train/index.js";
 import { type Json, jsonText, mutateBytes, mutateJson, several } from "../mutations.js";
 import type { Target } from "../target.js";
 
@@ -22,10 +22,11 @@ export async function open(): Promise<Target> {
   const state = [{ name: "moment", shape: [4] }] as never;
   const program = { read: async (name: string) => values.get(name) ?? new Float32Array(4), write: () => {} } as never;
   const tokenizer = await trainTokenizer(["some text"], { vocabSize: 260 });
+  const format = modelFormat(program, config, tokenizer);
   const folder = await mkdtemp(join(tmpdir(), "quern-fuzz-checkpoint-"));
   const path = await saveCheckpoint(
     folder,
-    { program, config, state, tokenizer },
+    { program, format, state },
     { step: 7, seconds: 1, run: "r", validationLoss: null },
   );
   const files: Record<string, Buffer> = {};
@@ -57,7 +58,7 @@ export async function open(): Promise<Target> {
     },
     async read(folder, reached) {
       if ((await listCheckpoints(folder)).length === 1) reached();
-      await restoreCheckpoint(folder, "r", { program, config, state });
+      await restoreCheckpoint(folder, "r", { program, format, state });
     },
   };
 }

@@ -25,7 +25,7 @@ describe.each(PAIRS)("$fixture on $on", { timeout: SLOW_BUILD }, ({ fixture: nam
     const loss = mean(tokenLosses(fixture.config, weights, ids, targets));
     const found = gradients(loss, [...weights.values()]);
     const steps = [...weights].map(([key, variable], i) => {
-      return { name: key, parameter: parameters[i], variable, gradient: found[i] };
+      return { ...parameters[i], name: key, variable, gradient: found[i] };
     });
     const { assign, gradientNorm } = muon(steps, options);
     const program = await compile({ step: { outputs: { loss, norm: gradientNorm }, assign } }, target.options);

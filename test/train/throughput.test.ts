@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createWatch } from "../../src/train/pace.js";
+import { createWatch } from "../../src/train/throughput.js";
 
 /** Runs steps of the seconds that `secondsOf` says, promised in 100 s, at most 120; gives the time of the end. */
 function run(steps: number, secondsOf: (time: number) => number): { time: number; end: number; cuts: number } {

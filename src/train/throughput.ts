@@ -1,41 +1,39 @@
-/** @file How fast a training program runs here, measured before a run is planned, and how a run keeps to it. */
-import type { Program } from "../backends/index.js";
-import type { Loader } from "./data/loader.js";
-import { type OptimizerOptions, optimizerScalars } from "./optimizer/optimizer.js";
-import type { TrainingShape } from "./training-program.js";
+/** @file How fast a trainer runs here, measured before a run is planned, and how a run meets its deadline. */
+import { type BatchSource, step } from "./step.js";
+import type { TrainingProgram } from "./trainer.js";
 
-export interface Pace {
+export interface Throughput {
   /** Seconds of one optimizer step, and of one batch of the `evaluate` entry. */
   readonly step: number;
   readonly evaluate: number;
 }
+
+/** The rate does not matter: a step takes as long at 0. */
+const SCHEDULE = { kind: "constant", learningRate: 0, warmupSteps: 0, decaySteps: 0, finalShare: 1 } as const;
 
 /**
  * Times whole steps as the loop takes them, and the `evaluate` entry. Leaves the program's variables changed: write the
  * first values afterwards. The time of a step is the mean over `seconds`, not the median: what else this machine does now,
  * it will do while it trains.
  */
-export async function measurePace(
-  program: Program,
-  { accumulate }: Pick<TrainingShape, "accumulate">,
-  optimizer: OptimizerOptions,
-  loader: Pick<Loader, "load">,
+export async function measureThroughput(
+  training: TrainingProgram,
+  source: BatchSource,
   seconds: number,
   signal?: AbortSignal,
-): Promise<Pace> {
+): Promise<Throughput> {
   let next = 0;
-  const step = async () => {
-    for (let part = 0; part < accumulate; part++) {
-      await program.run("firstGradient", { ...(await loader.load(next++)) });
-      await program.read("loss");
-    }
-    await program.run("update", optimizerScalars(1, 0, optimizer));
+  const oneStep = async () => {
+    await step(training, await source.load(next++), { step: 0, steps: 1, schedule: SCHEDULE });
   };
-  const batch = await loader.load(0);
-  const evaluate = () => program.run("evaluate", { ...batch });
-  await step(); // caches and threads are cold
+  const [batch] = await source.load(0);
+  const evaluate = () => training.program.run("evaluate", batch);
+  await oneStep(); // caches and threads are cold
   await evaluate();
-  return { step: await meanSeconds(step, seconds, signal), evaluate: await meanSeconds(evaluate, seconds / 8, signal) };
+  return {
+    step: await meanSeconds(oneStep, seconds, signal),
+    evaluate: await meanSeconds(evaluate, seconds / 8, signal),
+  };
 }
 
 /** The mean time of runs that take `seconds` together, but are at least two. */
@@ -56,15 +54,15 @@ export interface Deadline {
 }
 
 /**
- * When a run looks at its pace, as parts of the time up to its aim. At the first it only takes its time: a machine that is
+ * When a run looks at its speed, as parts of the time up to its aim. At the first it only takes its time: a machine that is
  * shared is slow for some seconds and fast again, and steps that were given up early are not given back.
  */
 const LOOKS = [0.25, 0.5, 0.7, 0.85, 0.95, 1, 1.05, 1.1];
 
 /**
  * Watches a run that was promised to end in time. Gives another end, so that it meets its aim (or ends at once, when that
- * is past), where it would pass its limit at its pace since the last look; else null. Most runs never hear of it: their
- * steps were counted from a pace that was measured.
+ * is past), where it would pass its limit at its speed since the last look; else null. Most runs are never cut: their
+ * steps follow from a measured throughput.
  */
 export function createWatch(
   deadline: Deadline,
