@@ -31,7 +31,7 @@ if (missing().length > 0) {
 install();
 const code = build();
 process.exit(
-  code === 0 ? runTool("vitest", ["run", "test/data/executors/cluster"], { PATH: path, QUERN_SLURM: "1" }) : code,
+  code === 0 ? runTool("vitest", ["run", "test/executors/cluster"], { PATH: path, QUERN_SLURM: "1" }) : code,
 );
 
 function skip(why) {

@@ -7,7 +7,19 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const src = join(root, "src");
 
 /** The stages in the order in which data flows: each may import those to its left. */
-const STAGES = ["documents", "tokenizer", "infer", "data", "train", "align", "eval", "scale", "serve"];
+const STAGES = [
+  "pages",
+  "documents",
+  "executors",
+  "tokenizer",
+  "infer",
+  "data",
+  "train",
+  "align",
+  "eval",
+  "scale",
+  "serve",
+];
 /** What a stage computes with. */
 const ENGINE_FACES = ["model", "tensor", "backends"];
 /** The rooms that are no stages, and the rooms that each may import. */

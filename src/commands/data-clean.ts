@@ -16,8 +16,8 @@ export default defineCommand({
   ],
   async run(options, { signal, onProgress, print, log, named }) {
     const { readLines } = await import("../documents/index.js");
-    const { checkExecutor, clean, cleanOnKubernetes, funnelLines, kubectlLines, planClean, planCleanOnSlurm } =
-      await import("../data/index.js");
+    const { checkExecutor } = await import("../executors/index.js");
+    const { clean, funnelLines, planClean, planCleanOnSlurm } = await import("../data/index.js");
     checkExecutor(options, named);
     if (options.dryRun) {
       const plan = await planClean(options);
@@ -36,29 +36,14 @@ export default defineCommand({
         print(`\nstage ${stage}, ${tasks} tasks, would be submitted as`);
         print(script.trimEnd());
       }
-      const manifests = options.executor === "kubernetes" ? await cleanOnKubernetes(options, false) : [];
-      for (const { stage, tasks, manifest } of manifests) {
-        print(`\nstage ${stage}, ${tasks} tasks, would be written as`);
-        print(JSON.stringify(manifest, null, 2));
-      }
       return {
         dryRun: true,
         ...(jobs.length === 0 ? {} : { jobs }),
-        ...(manifests.length === 0 ? {} : { jobs: manifests }),
         steps: recipe.steps.map(({ name, settings }) => ({ name, settings })),
         tasks: tasks.length,
         finished,
         bytes,
       };
-    }
-    if (options.executor === "kubernetes") {
-      const jobs = await cleanOnKubernetes({ ...options, signal });
-      if (jobs.length > 0) {
-        for (const { stage, tasks, path } of jobs) print(`stage ${stage}, ${tasks} tasks: ${path}`);
-        print("start them, each when the one before it is complete, and then run this command again:");
-        for (const line of kubectlLines(jobs, options.namespace)) print(`  ${line}`);
-        return { out: options.out, jobs: jobs.map(({ stage, tasks, name, path }) => ({ stage, tasks, name, path })) };
-      }
     }
     const { funnel, ran, plan, report, out } = await clean({
       ...options,

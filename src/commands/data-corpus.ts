@@ -14,7 +14,8 @@ export default defineCommand({
     { signal, onProgress, print, log, named },
   ) {
     const { readLines } = await import("../documents/index.js");
-    const { checkExecutor, loadCorpus, makeCorpus } = await import("../data/index.js");
+    const { checkExecutor } = await import("../executors/index.js");
+    const { loadCorpus, makeCorpus } = await import("../data/index.js");
     checkExecutor(executor, named);
     const recipe = await loadCorpus(path);
     const { steps, quality, contamination, mix, shards, out, report, read, skipped, skippedAt } = await makeCorpus({

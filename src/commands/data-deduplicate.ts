@@ -19,7 +19,7 @@ export default defineCommand({
     const { inputs, out, by, mark, bands, rows } = own;
     const { nothingRead, readLines } = await import("../documents/index.js");
     const { bandProbability, deduplicate } = await import("../data/deduplicate/deduplicate.js");
-    const { checkExecutor } = await import("../data/executors/executor-options.js");
+    const { checkExecutor } = await import("../executors/index.js");
     checkExecutor(executor, named);
     if (by === "near") {
       const points = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95];

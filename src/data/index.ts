@@ -27,7 +27,6 @@ export {
   type CleanPlan,
   type CleanResult,
   clean,
-  cleanOnKubernetes,
   planClean,
   planCleanOnSlurm,
 } from "./clean/clean.js";
@@ -54,13 +53,9 @@ export {
   deduplicate,
 } from "./deduplicate/deduplicate.js";
 export { deduplicateOptions } from "./deduplicate/deduplicate-options.js";
+export { planDeduplicate } from "./deduplicate/deduplicate-tasks.js";
 export { simplifyText, TextHasher } from "./deduplicate/hasher.js";
 export { canonicalUrl } from "./deduplicate/index-part.js";
-export { planDeduplicate } from "./deduplicate/plan.js";
-export { type ElementOptions, type ElementResult, runElement } from "./executors/element.js";
-export { checkExecutor, type ExecutorInput } from "./executors/executor-options.js";
-export { type KubernetesJob, kubectlLines } from "./executors/kubernetes/kubernetes.js";
-export type { PlannedJob } from "./executors/slurm/planned-jobs.js";
 export { type Decoded, decodePage } from "./extract/charset.js";
 export {
   type ExtractedDocument,

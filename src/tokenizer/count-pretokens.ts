@@ -1,6 +1,8 @@
 /** @file Counting the pretokens of a stream of documents, in this thread or in several. */
+import { isBuilt } from "../built-module.js";
 import type { DocumentReader, ReadBytes } from "../documents/index.js";
 import { QuernError } from "../errors.js";
+import { WorkerPool } from "../executors/index.js";
 import type { OnProgress } from "../progress.js";
 import { countTask } from "./count-task.js";
 import { splitterFor } from "./patterns.js";
@@ -9,7 +11,6 @@ import { partEnd, TextParts } from "./text-parts.js";
 import { TextRooms } from "./text-rooms.js";
 import { buffersOf, sizeOf, tasksOf } from "./text-tasks.js";
 import { Underway } from "./underway.js";
-import { hasWorkers, WorkerPool } from "./worker-pool.js";
 import type { CountResult, CountTask, Setup, TextTask } from "./worker-tasks.js";
 
 export interface CountPretokensOptions {
@@ -81,7 +82,12 @@ export async function countPretokens(documents: Documents, options: CountPretoke
     if (counts !== undefined) counter.merge(counts);
   };
   const startPool = () =>
-    new WorkerPool<CountTask, CountResult>(threads - 1, { work: "count", pattern, kept } satisfies Setup);
+    new WorkerPool<CountTask, CountResult>({
+      module: new URL("./text-worker.js", import.meta.url),
+      setup: { work: "count", pattern, kept } satisfies Setup,
+      threads: threads - 1,
+      signal,
+    });
   /** Counts a task here or in another thread, whichever is free. */
   const count = async (task: TextTask): Promise<void> => {
     const free = pool?.hasRoom() ? pool : undefined;
@@ -102,7 +108,7 @@ export async function countPretokens(documents: Documents, options: CountPretoke
   };
   const countBlocks = async (from: DocumentReader): Promise<void> => {
     for await (const task of tasksOf(from.blocks(), { divisible: splitter.divisible })) {
-      if (threads > 1 && from.bytesTotal > worth && hasWorkers()) pool ??= startPool();
+      if (threads > 1 && from.bytesTotal > worth && isBuilt()) pool ??= startPool();
       units += sizeOf(task);
       await count(task);
     }
@@ -122,7 +128,7 @@ export async function countPretokens(documents: Documents, options: CountPretoke
       if (typeof text !== "string") throw new QuernError("a document to train on is not a string");
       texts++;
       const expected = Math.max(units + text.length, reading?.bytesTotal ?? 0);
-      if (threads > 1 && expected > worth && hasWorkers()) pool ??= startPool();
+      if (threads > 1 && expected > worth && isBuilt()) pool ??= startPool();
       for (let start = 0; start < text.length; ) {
         const end =
           splitter.divisible && text.length - start > BATCH ? partEnd(text, start, start + BATCH) : text.length;

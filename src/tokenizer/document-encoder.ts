@@ -1,12 +1,13 @@
 /** @file Encoding a stream of documents, in this thread or in several, in order. */
+import { isBuilt } from "../built-module.js";
 import type { ReadBytes } from "../documents/index.js";
+import { WorkerPool } from "../executors/index.js";
 import { IdBuffer } from "./encoder.js";
 import { snapshotOf } from "./snapshot.js";
 import { TextRooms } from "./text-rooms.js";
 import { buffersOf, sizeOf, textsIn, textsOfTask } from "./text-tasks.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { Underway } from "./underway.js";
-import { hasWorkers, WorkerPool } from "./worker-pool.js";
 import type { EncodeOrder, EncodeResult, EncodeTask, IdRoom, Setup } from "./worker-tasks.js";
 
 /** Texts shorter than this in all are not worth starting workers for. */
@@ -48,7 +49,7 @@ export class DocumentEncoder {
     for await (const task of tasks) {
       this.#units += sizeOf(task);
       const worth = Math.max(this.#units, this.#reading?.bytesTotal ?? 0) > WORTH_WORKERS;
-      if (this.#threads > 1 && this.#pool === undefined && worth && hasWorkers()) {
+      if (this.#threads > 1 && this.#pool === undefined && worth && isBuilt()) {
         this.#pool = this.#start();
       }
       if (this.#pool === undefined) {
@@ -86,11 +87,15 @@ export class DocumentEncoder {
 
   /** This thread encodes as well. */
   #start(): EncodingPool {
-    return new WorkerPool(this.#threads - 1, {
-      work: "encode",
-      tokenizer: snapshotOf(this.#tokenizer),
-      endOfText: this.#endOfText,
-    } satisfies Setup);
+    return new WorkerPool({
+      module: new URL("./text-worker.js", import.meta.url),
+      setup: {
+        work: "encode",
+        tokenizer: snapshotOf(this.#tokenizer),
+        endOfText: this.#endOfText,
+      } satisfies Setup,
+      threads: this.#threads - 1,
+    });
   }
 
   async close(): Promise<void> {

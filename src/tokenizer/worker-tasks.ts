@@ -1,10 +1,9 @@
-/** @file What is said between the tokenizer's worker threads and the thread that started them. */
+/** @file The messages between the tokenizer's worker threads and the thread that started them. */
 import type { LinesBlock, ReadReport } from "../documents/index.js";
-import type { QuernError } from "../errors.js";
 import type { PretokenCounts } from "./pretoken-counts.js";
 import type { TokenizerSnapshot } from "./snapshot.js";
 
-/** What a worker is told when it starts. */
+/** What a worker starts with. */
 export type Setup =
   | {
       readonly work: "count";
@@ -75,9 +74,3 @@ export interface EncodeResult {
   /** What was no text. */
   readonly unread: ReadReport | undefined;
 }
-
-/** What a worker sends: that it has started, then an answer to each task. */
-export type Reply =
-  | "ready"
-  | { readonly result: unknown }
-  | { readonly error: string; readonly refused: { readonly exitCode: QuernError["exitCode"] } | undefined };

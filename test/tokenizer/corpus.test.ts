@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { isBuilt } from "../../src/built-module.js";
 import { readDocuments } from "../../src/documents/index.js";
 import { countPretokens } from "../../src/tokenizer/count-pretokens.js";
 import { IdBuffer, PADDING } from "../../src/tokenizer/encoder.js";
@@ -15,7 +16,6 @@ import {
 } from "../../src/tokenizer/index.js";
 import type { PretokenCounts } from "../../src/tokenizer/pretoken-counts.js";
 import { byteBorder } from "../../src/tokenizer/text-parts.js";
-import { hasWorkers } from "../../src/tokenizer/worker-pool.js";
 import { fixture } from "./random-text.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quern-corpus-"));
@@ -25,7 +25,7 @@ const texts = JSON.parse(readFileSync(fixture("training.json"), "utf8"))[0].text
 const sample = `${texts.join("\r\n")} naïve “quotes” 猫が好き、とても。 🙂 don't\u00a0stop`;
 const tokenizer = await trainTokenizer([...texts, sample], { vocabSize: 700 });
 const corpus = join(folder, "corpus");
-const threadsHere = hasWorkers() ? [1, 2] : [1];
+const threadsHere = isBuilt() ? [1, 2] : [1];
 
 /** Text of at least so many UTF-16 units, other in each place. */
 function long(units: number, salt: number): string {

@@ -13,6 +13,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
+import { isBuilt } from "../../src/built-module.js";
+import { WorkerPool } from "../../src/executors/index.js";
 import {
   encodeCorpus,
   openShards,
@@ -21,7 +23,6 @@ import {
   writeShards,
   writeShardsInto,
 } from "../../src/tokenizer/index.js";
-import { hasWorkers, WorkerPool } from "../../src/tokenizer/worker-pool.js";
 import { fixture } from "./random-text.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quern-shards-"));
@@ -81,7 +82,7 @@ describe("token shards", () => {
     shards.close();
   });
 
-  it.skipIf(!hasWorkers())("are the same whatever the number of threads", async () => {
+  it.skipIf(!isBuilt())("are the same whatever the number of threads", async () => {
     const many = Array.from({ length: 400 }, (_, i) => `${i}\n${texts.join("\n")}`);
     const [one, two] = [join(folder, "one"), join(folder, "two")];
     await writeShards(one, { tokenizer, train: many, threads: 1, fileTokens: 1_000_000 });

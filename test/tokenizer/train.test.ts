@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { isBuilt } from "../../src/built-module.js";
 import { QuernError } from "../../src/errors.js";
 import { byteToUnit, toByteLevel } from "../../src/tokenizer/byte-level.js";
 import { countPretokens } from "../../src/tokenizer/count-pretokens.js";
@@ -7,9 +8,7 @@ import { tokenizerToJson, trainTokenizer } from "../../src/tokenizer/index.js";
 import { type LearnOptions, learnMerges } from "../../src/tokenizer/learn/learn-merges.js";
 import { MergedText } from "../../src/tokenizer/learn/merged-text.js";
 import type { PretokenCounts } from "../../src/tokenizer/pretoken-counts.js";
-
 import { TokenTable } from "../../src/tokenizer/token-table.js";
-import { hasWorkers } from "../../src/tokenizer/worker-pool.js";
 import { fixture } from "./random-text.js";
 
 interface Corpus {
@@ -61,7 +60,7 @@ describe("training", () => {
     expect(mergesOf(tokenizerToJson(tokenizer))).toEqual(plainMerges(texts[0], 420 - 256));
   });
 
-  it.skipIf(!hasWorkers())("learns the same whatever the number of threads, and in any order", async () => {
+  it.skipIf(!isBuilt())("learns the same whatever the number of threads, and in any order", async () => {
     const texts = Array.from({ length: 30 }, (_, i) => corpora.flatMap((corpus) => corpus.texts).join(`\n${i} `));
     const one = tokenizerToJson(await trainTokenizer(texts, { vocabSize: 1000, threads: 1 }));
     for (const threads of [2, 3]) {
@@ -72,7 +71,7 @@ describe("training", () => {
     expect(tokenizerToJson(await trainTokenizer([texts.join(" x")], { vocabSize: 1000, threads: 2 }))).not.toBe("");
   });
 
-  it.skipIf(!hasWorkers())("counts the same when workers hand over what they hold", async () => {
+  it.skipIf(!isBuilt())("counts the same when workers hand over what they hold", async () => {
     const texts = Array.from({ length: 3 }, (_, part) =>
       Array.from({ length: 100_000 }, (_, i) =>
         `${(i * 7 + part * 1000) % 30_011}`.replaceAll(

@@ -4,9 +4,9 @@
  * and it wants other settings of V8. It ends when it has had nothing to do for a while, and its memory with it.
  */
 import { type ChildProcess, fork } from "node:child_process";
+import { builtModule } from "../../built-module.js";
 import { QuernError } from "../../errors.js";
 import type { ClangAnswer, ClangJob } from "./clang-process.js";
-import { workerBase } from "./worker-base.js";
 
 /** Milliseconds that the process waits for another program. */
 const IDLE = 20_000;
@@ -18,7 +18,7 @@ interface Waiting {
 
 /** The process and the builds that wait for it. */
 class Clang {
-  readonly #process: ChildProcess = fork(new URL("./clang-process.js", workerBase()), {
+  readonly #process: ChildProcess = fork(builtModule(new URL("./clang-process.js", import.meta.url)), {
     // Bytes are sent as such.
     serialization: "advanced",
     // Not what this process was started with (a debugger's port, for one).

@@ -2,9 +2,9 @@
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
+import { builtModule } from "../../built-module.js";
 import { build } from "./build.js";
 import { instructionSet } from "./instruction-sets.js";
-import { workerBase } from "./worker-base.js";
 
 const CHAINS = 12;
 const STEPS = 1_000_000;
@@ -36,7 +36,7 @@ export async function measureWasmPeak(threads: number): Promise<number> {
   const workerData: PeakTask = { module: await WebAssembly.compile(await readFile(built.library)), steps: STEPS };
   const workers = Array.from(
     { length: threads },
-    () => new Worker(new URL("./wasm-peak-worker.js", workerBase()), { workerData }),
+    () => new Worker(builtModule(new URL("./wasm-peak-worker.js", import.meta.url)), { workerData }),
   );
   try {
     await Promise.all(workers.map((worker) => once(worker, "message")));

@@ -7,10 +7,10 @@
  */
 import { readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
+import { builtModule } from "../../built-module.js";
 import { fileError, QuernError } from "../../errors.js";
 import { WASM_PAGES, WASM_STACK } from "./build.js";
 import type { Image } from "./native.js";
-import { workerBase } from "./worker-base.js";
 
 const PAGE = 65536;
 /** For static data and the first stack; the rest is grown behind them. */
@@ -86,7 +86,7 @@ export async function loadWasm(library: string, threads: number): Promise<Image>
   const workers = Array.from({ length: threads }, (_, worker) => {
     const stack = worker === 0 ? null : stacks + worker * WASM_STACK;
     const workerData: WasmThread = { module, memory, worker, stack, arena };
-    return new Worker(new URL("./wasm-worker.js", workerBase()), { workerData });
+    return new Worker(builtModule(new URL("./wasm-worker.js", import.meta.url)), { workerData });
   });
   const close = () => {
     for (const worker of workers) void worker.terminate();

@@ -3,10 +3,10 @@
  * are counted in one pass over the file, learned in `epoch` more. With one thread a run repeats to the bit.
  */
 import { open } from "node:fs/promises";
-import { Worker } from "node:worker_threads";
 import type { z } from "zod";
 import { isFolder, type ReadReport } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
+import { WorkerPool } from "../../executors/index.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
 import { labelName } from "./file.js";
@@ -118,11 +118,24 @@ async function learn(
   return classifier.sums();
 }
 
-/** A thread runs built code, also where tests run this file as it is written. */
-const WORKER = new URL(
-  "./train-worker.js",
-  import.meta.url.endsWith(".ts") ? import.meta.url.replace("/src/", "/dist/src/") : import.meta.url,
-);
+/** What all threads share. */
+export interface HogwildSetup {
+  readonly memory: WebAssembly.Memory;
+  readonly path: string;
+  readonly epoch: number;
+  readonly lr: number;
+  /** Tokens that a thread learns over all epochs, for the schedule of the learning rate. */
+  readonly total: number;
+}
+
+/** The part of the file of one thread, from byte `from` to byte `to`, and its addresses in the shared memory. */
+export interface HogwildPart {
+  readonly struct: number;
+  readonly stack: number;
+  readonly buffer: number;
+  readonly from: number;
+  readonly to: number;
+}
 
 /** Hogwild (Recht et al. 2011): every thread learns a part of the file into the same matrices. */
 async function learnTogether(
@@ -134,33 +147,25 @@ async function learnTogether(
   const file = await open(path);
   const { size } = await file.stat();
   await file.close();
-  const jobs = Array.from({ length: threads }, (_, i) => ({
+  const parts: readonly HogwildPart[] = Array.from({ length: threads }, (_, i) => ({
     ...classifier.addThread(i),
     buffer: classifier.reserve(2 * LONGEST_LINE),
     from: Math.floor((size * i) / threads),
     to: Math.floor((size * (i + 1)) / threads),
   }));
   const total = (classifier.vocabulary.tokens * epoch) / threads;
-  await Promise.all(
-    jobs.map(
-      (job) =>
-        new Promise<void>((resolve, reject) => {
-          const workerData = { ...job, path, epoch, lr, total, memory: classifier.memory };
-          const worker = new Worker(WORKER, { workerData });
-          const stop = () => {
-            void worker.terminate();
-            reject(signal?.reason);
-          };
-          signal?.addEventListener("abort", stop, { once: true });
-          worker.on("error", reject);
-          worker.on("exit", () => {
-            signal?.removeEventListener("abort", stop);
-            resolve();
-          });
-        }),
-    ),
-  );
-  const sums = jobs.map((job) => classifier.sums(job.struct));
+  const pool = new WorkerPool<HogwildPart, undefined>({
+    module: new URL("./train-worker.js", import.meta.url),
+    setup: { memory: classifier.memory, path, epoch, lr, total } satisfies HogwildSetup,
+    threads,
+    signal,
+  });
+  try {
+    await Promise.all(parts.map((part, index) => pool.runOn(index, part)));
+  } finally {
+    await pool.close();
+  }
+  const sums = parts.map(({ struct }) => classifier.sums(struct));
   return {
     loss: sums.reduce((sum, { loss }) => sum + loss, 0),
     examples: sums.reduce((sum, { examples }) => sum + examples, 0),

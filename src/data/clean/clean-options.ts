@@ -1,8 +1,8 @@
 /** @file The options of cleaning, shared by the library and the command line. */
 import { z } from "zod";
 import { readingOptions } from "../../documents/index.js";
+import { executorOptions } from "../../executors/index.js";
 import { forceOption } from "../../options.js";
-import { executorOptions } from "../executors/executor-options.js";
 
 export const cleanOptions = z.object({
   inputs: z

@@ -6,20 +6,24 @@ import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFolder, nothingRead, type OutputLayout, type ReadReport, withOutput } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
+import {
+  checkExecutor,
+  type PlannedJob,
+  type PlannedTask,
+  planSlurm,
+  type RunTask,
+  runPlan,
+  type TaskEvents,
+} from "../../executors/index.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
-import { checkExecutor } from "../executors/executor-options.js";
-import { type KubernetesJob, kubernetesJobs } from "../executors/kubernetes/kubernetes.js";
-import { runPlan } from "../executors/run-plan.js";
-import { type PlannedJob, planSlurm } from "../executors/slurm/planned-jobs.js";
-import type { RunTask, TaskEvents, WorkTask } from "../executors/work.js";
 import type { Funnel } from "../funnel/funnel.js";
 import { type CleanInput, cleanOptions } from "./clean-options.js";
+import { type CleanPlanData, cleanPlanData, cleanTasks, runWith } from "./clean-tasks.js";
 import { loadRecipe, recipeIdentity } from "./load-recipe.js";
 import { defineRecipe, type Recipe } from "./recipe.js";
 import { finishedTask, runTask, type TaskManifest } from "./run-task.js";
 import { planTasks, type Task, type TaskConfig } from "./tasks.js";
-import { type CleanPlanData, cleanPlanData, cleanWork, runWith } from "./work.js";
 import { readFunnel } from "./write-funnel.js";
 
 /** What cleaning writes. */
@@ -67,7 +71,7 @@ interface Prepared {
   readonly config: TaskConfig;
   readonly finished: Map<string, TaskManifest>;
   readonly settings: ReturnType<typeof check>;
-  readonly isFinished: (stage: string, task: WorkTask) => boolean;
+  readonly isFinished: (stage: string, task: PlannedTask) => boolean;
 }
 
 function check({ recipe, signal: _, onProgress: __, onNotice: ___, stretch: ____, ...options }: CleanOptions) {
@@ -117,8 +121,8 @@ async function prepare(options: CleanOptions): Promise<Prepared> {
   const bytes = tasks.reduce((sum, task) => sum + task.bytes, 0);
   const work = cleanPlanData(tasks, { task: config, inputs: settings.inputs, unread });
   const funnel =
-    finished.size === tasks.length ? await cleanWork.finished(work, "funnel", work.stages[1].tasks[0]) : undefined;
-  const isFinished = (stage: string, { name }: WorkTask) =>
+    finished.size === tasks.length ? await cleanTasks.finished(work, "funnel", work.stages[1].tasks[0]) : undefined;
+  const isFinished = (stage: string, { name }: PlannedTask) =>
     stage === "clean" ? known.has(name) : funnel !== undefined;
   const known = new Set(finished.keys());
   return {
@@ -138,24 +142,10 @@ export async function planCleanOnSlurm(options: CleanOptions): Promise<PlannedJo
 }
 
 /**
- * Writes the manifests of the Kubernetes jobs that do what is not finished yet; none when all is. Throws as `clean` does.
- * @param write false only says what would be written
- */
-export async function cleanOnKubernetes(options: CleanOptions, write = true): Promise<KubernetesJob[]> {
-  const prepared = await prepare({ ...options, executor: "kubernetes" });
-  const { work, settings, finished, isFinished, plan, config } = prepared;
-  const begin = () => sweep(config.out, plan.tasks, finished, config.keepDropped);
-  const jobs = () => kubernetesJobs(work, { settings, isFinished, begin }, { write });
-  // The output is finished when `clean` has read it.
-  return write ? withOutput({ ...claimOf(settings), open: true }, jobs) : jobs();
-}
-
-/**
  * Cleans. Writes `documents/`, `dropped/<step>/` on request, `tasks/`, `manifest.json`, `funnel.json` and `report.html`
  * under `out`. Throws a `QuernError` for wrong options or a wrong recipe, for inputs that are not there, and when the
  * folder cannot be written; what is wrong inside an input is counted. Throws the signal's reason when that aborts, and
- * the next call goes on. With the executor `kubernetes`, which `cleanOnKubernetes` feeds, only what is finished is told of.
- */
+ * the next call goes on.  */
 export async function clean(options: CleanOptions): Promise<CleanResult> {
   return withOutput(claimOf(check(options)), () => cleanInto(options));
 }

@@ -1,8 +1,8 @@
 /** @file The options of making a corpus on the command line. */
 import { z } from "zod";
 import { readingOptions } from "../../documents/index.js";
+import { executorOptions } from "../../executors/index.js";
 import { forceOption } from "../../options.js";
-import { executorOptions } from "../executors/executor-options.js";
 
 export const corpusOptions = z.object({
   inputs: z
@@ -25,8 +25,4 @@ export const corpusOptions = z.object({
     .describe("worker threads; all cores by default; the output is the same for any number")
     .meta({ value: "N" }),
   ...executorOptions,
-  executor: z
-    .enum(["local", "slurm"])
-    .default("local")
-    .describe("who cleans, judges and takes duplicates and evaluation sets out: threads here, or job arrays of Slurm"),
 });

@@ -6,6 +6,7 @@ import { access, constants, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { makeFolder, type OutputLayout, type ReadReport, withOutput, writeFileAtomic } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
+import type { ExecutorInput } from "../../executors/index.js";
 import type { OnProgress } from "../../progress.js";
 import {
   openTokenizer,
@@ -19,7 +20,6 @@ import { cleanInto, cleanLayout } from "../clean/clean.js";
 import { isSampled } from "../clean/run-task.js";
 import { decontaminateInto, decontaminateLayout } from "../decontaminate/decontaminate.js";
 import { deduplicateInto, deduplicateLayout } from "../deduplicate/deduplicate.js";
-import type { ExecutorInput } from "../executors/executor-options.js";
 import type { Funnel } from "../funnel/funnel.js";
 import { isRemote } from "../location.js";
 import { mixInto, mixLayout } from "../mix/mix.js";
@@ -44,7 +44,7 @@ export interface CorpusOptions {
   /** Worker threads. The output is the same for any number. */
   readonly workers?: number;
   /** Who does what is divided into tasks, and what is asked of the cluster; by default threads here. */
-  readonly executor?: ExecutorInput & { readonly executor?: "local" | "slurm" };
+  readonly executor?: ExecutorInput;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
   /** On a cluster: a line for each job that was submitted and each task that was lost. */

@@ -14,10 +14,10 @@ import {
   writeFileAtomic,
 } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
+import type { ExecutorInput } from "../../executors/index.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
 import { cleanInto, cleanLayout } from "../clean/clean.js";
-import type { ExecutorInput } from "../executors/executor-options.js";
 import { linesOfFile } from "../lines.js";
 import { findParts } from "../pages.js";
 import { type Benchmark, BenchmarkGrams, type FoundExample } from "./benchmarks.js";

@@ -1,8 +1,8 @@
 /** @file The options of deduplication, shared by the library and the command line. */
 import { z } from "zod";
 import { readingOptions } from "../../documents/index.js";
+import { executorOptions } from "../../executors/index.js";
 import { forceOption } from "../../options.js";
-import { executorOptions } from "../executors/executor-options.js";
 
 export const deduplicateOptions = z.object({
   inputs: z
@@ -55,13 +55,7 @@ export const deduplicateOptions = z.object({
 });
 
 /** Who runs the tasks, which does not change what comes out. */
-export const deduplicateExecutor = z.object({
-  ...executorOptions,
-  executor: z
-    .enum(["local", "slurm"])
-    .default("local")
-    .describe("who runs the tasks: threads here, or job arrays of Slurm"),
-});
+export const deduplicateExecutor = z.object(executorOptions);
 
 /** The options of the verb. */
 export const deduplicateFlags = deduplicateOptions.extend(deduplicateExecutor.shape);

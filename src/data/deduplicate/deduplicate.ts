@@ -20,15 +20,22 @@ import {
   writeFileAtomic,
 } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
+import {
+  type ExecutorInput,
+  type ExecutorSettings,
+  executorSettings,
+  type PlannedTask,
+  refuseLiveJobs,
+  runLocally,
+  runPlan,
+  type TaskPool,
+  taskPool,
+} from "../../executors/index.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
-import { type ExecutorInput, type ExecutorSettings, executorSettings } from "../executors/executor-options.js";
-import { runLocally, WorkerTeam } from "../executors/local.js";
-import { runPlan } from "../executors/run-plan.js";
-import { refuseLiveJobs } from "../executors/slurm/earlier-jobs.js";
-import type { WorkTask } from "../executors/work.js";
 import type { ChooseResult } from "./clusters.js";
 import { deduplicateOptions } from "./deduplicate-options.js";
+import { deduplicateTasks, planDeduplicate, runDeduplication } from "./deduplicate-tasks.js";
 import { skippedPath } from "./index-part.js";
 import {
   type DeduplicateConfig,
@@ -38,16 +45,14 @@ import {
   type MergeResult,
   mergeTasks,
   ofDocuments,
-  planDeduplicate,
   readResult,
   type WriteResult,
 } from "./plan.js";
-import { deduplicateWork, runDeduplication } from "./work.js";
 import { type WrittenKind, writtenKinds, writtenPath } from "./write-part.js";
 
 export interface DeduplicateOptions extends z.input<typeof deduplicateOptions> {
   /** Who does the tasks, and what is asked of a cluster; by default threads here. */
-  readonly executor?: ExecutorInput & { readonly executor?: "local" | "slurm" };
+  readonly executor?: ExecutorInput;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
   /** On a cluster: a line for each job that was submitted and each task that was lost. */
@@ -135,21 +140,21 @@ export async function deduplicateInto(options: DeduplicateOptions): Promise<Dedu
   }
   await refuseLiveJobs(o.out);
   await prepareWork(plan);
-  const team = new WorkerTeam(plan);
+  const pool = taskPool(plan);
   try {
     const bytes = tasks.reduce((sum, task) => sum + task.bytes, 0);
     const workers = bytes < WORTH_THREADS ? 1 : o.workers;
     for (const stage of plan.stages) {
-      await runStage(plan, stage.name, stage.tasks, { workers, signal, onProgress, team });
+      await runStage(plan, stage.name, stage.tasks, { workers, signal, onProgress, pool });
     }
     return await finish();
   } catch (error) {
     // What was interrupted goes on at the next call; what failed would fail again.
-    await team.close();
+    await pool.close();
     if (!signal?.aborted) await rm(config.work, { recursive: true, force: true });
     throw error;
   } finally {
-    await team.close();
+    await pool.close();
   }
 }
 
@@ -208,13 +213,13 @@ async function runOnCluster(
   calls: Pick<DeduplicateOptions, "signal" | "onProgress" | "onNotice">,
 ): Promise<void> {
   const done = new Set<string>();
-  const nameOf = (stage: string, { name }: WorkTask) => `${stage} ${name}`;
+  const nameOf = (stage: string, { name }: PlannedTask) => `${stage} ${name}`;
   const prepared = await isPrepared(plan);
   let total = 0;
   for (const { name: stage, tasks } of plan.stages) {
     total += tasks.length;
     for (const task of tasks) {
-      if (prepared && (await deduplicateWork.finished(plan, stage, task))) done.add(nameOf(stage, task));
+      if (prepared && (await deduplicateTasks.finished(plan, stage, task))) done.add(nameOf(stage, task));
     }
   }
   let status = "";
@@ -244,20 +249,21 @@ async function runOnCluster(
 async function runStage(
   plan: DeduplicatePlan,
   stage: string,
-  tasks: readonly WorkTask[],
+  tasks: readonly PlannedTask[],
   how: {
     readonly workers?: number;
     readonly signal?: AbortSignal;
     readonly onProgress?: OnProgress;
-    readonly team: WorkerTeam;
+    readonly pool: TaskPool;
   },
 ): Promise<void> {
-  const waiting: WorkTask[] = [];
+  const waiting: PlannedTask[] = [];
   for (const task of tasks) {
-    if ((await deduplicateWork.finished(plan, stage, task)) === undefined) waiting.push(task);
+    if ((await deduplicateTasks.finished(plan, stage, task)) === undefined) waiting.push(task);
   }
   const byBytes = stage === "index" || stage === "write";
-  const size = (list: readonly WorkTask[]) => (byBytes ? list.reduce((sum, { bytes }) => sum + bytes, 0) : list.length);
+  const size = (list: readonly PlannedTask[]) =>
+    byBytes ? list.reduce((sum, { bytes }) => sum + bytes, 0) : list.length;
   const total = size(tasks);
   let done = total - size(waiting);
   const running = new Map<string, number>();
@@ -271,7 +277,7 @@ async function runStage(
     open: async () => runDeduplication(plan),
     workers: how.workers,
     signal: how.signal,
-    team: how.team,
+    pool: how.pool,
     // Suffixes are sorted in one go.
     apart: plan.config.by === "substring" && stage === "merge",
     events: {

@@ -1,10 +1,10 @@
 /** @file The first stage: a part of the input is read, and what is compared of its documents goes to the disk as keys. */
 import { join } from "node:path";
 import { makeFolder, ReadLog } from "../../documents/index.js";
+import type { TaskContext } from "../../executors/index.js";
 import { readRecords, type TextRecord } from "../clean/records.js";
 import type { Task } from "../clean/tasks.js";
 import { normaliseUrl, routeOf } from "../crawl/urls.js";
-import type { TaskContext } from "../executors/work.js";
 import { DocumentTableWriter, PieceWriter } from "./document-table.js";
 import { EntryWriter } from "./entries.js";
 import { type HeldText, TextHasher } from "./hasher.js";

@@ -8,9 +8,9 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ReadReport } from "../../documents/index.js";
 import { fileError } from "../../errors.js";
+import type { PlannedTask, TaskPlan } from "../../executors/index.js";
 import { openSealed, sealed } from "../../json-file.js";
-import { planTasks, type Task } from "../clean/tasks.js";
-import type { WorkPlan, WorkTask } from "../executors/work.js";
+import type { Task } from "../clean/tasks.js";
 import type { Run } from "./entries.js";
 
 /** `url`, `document` and `near` choose among documents; the others cut pieces out of them. */
@@ -36,52 +36,17 @@ export interface DeduplicateConfig {
   readonly strict?: boolean;
 }
 
-export type DeduplicatePlan = WorkPlan<DeduplicateConfig>;
+export type DeduplicatePlan = TaskPlan<DeduplicateConfig>;
 
 /** Keys whose upper half lies in one of these ranges are merged by themselves; a band by itself as well. */
-export interface MergeTask extends WorkTask {
+export interface MergeTask extends PlannedTask {
   readonly shelf: number;
   readonly from: number;
   readonly to: number;
 }
 
-const RANGES = 16;
 /** Longer documents cannot be strings. */
 export const LARGEST_DOCUMENT = 2 ** 28;
-
-export async function planDeduplicate(
-  inputs: readonly string[],
-  out: string,
-  config: DeduplicateConfig,
-  options: { readonly signal?: AbortSignal; readonly stretch?: number } = {},
-): Promise<{ readonly plan: DeduplicatePlan; readonly unread: ReadReport }> {
-  const { textField, strict } = config;
-  const settings = {
-    textField,
-    strict,
-    out,
-    identity: JSON.stringify(config),
-    keepDropped: false,
-    largest: LARGEST_DOCUMENT,
-  };
-  const { tasks, unread } = await planTasks(inputs, settings, options);
-  const shelves = shelvesOf(config);
-  const merges: MergeTask[] = [];
-  const ranges = shelves > 1 ? 1 : RANGES;
-  for (let shelf = 0; shelf < shelves; shelf++) {
-    for (let range = 0; range < ranges; range++) {
-      const [from, to] = [range, range + 1].map((n) => (n * 2 ** 32) / ranges);
-      merges.push({ name: String(merges.length).padStart(3, "0"), bytes: 0, shelf, from, to });
-    }
-  }
-  const stages = [
-    { name: "index", after: [], tasks },
-    { name: "merge", after: ["index"], tasks: merges },
-    { name: "choose", after: ["merge"], tasks: [{ name: "choose", bytes: 0 }] },
-    { name: "write", after: ["choose"], tasks },
-  ];
-  return { plan: { kind: "deduplicate", out, config, stages }, unread };
-}
 
 /** Keys of near-duplicates are sorted by band; all others lie on one shelf. */
 export const shelvesOf = ({ by, bands }: DeduplicateConfig) => (by === "near" ? bands : 1);

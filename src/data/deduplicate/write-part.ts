@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import { makeFolder, ReadLog } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
+import type { TaskContext } from "../../executors/index.js";
 import type { TextRecord } from "../clean/records.js";
 import type { Task } from "../clean/tasks.js";
-import type { TaskContext } from "../executors/work.js";
 import { type ChooseResult, type Member, MemberReader } from "./clusters.js";
 import { DocumentTables, PieceWriter } from "./document-table.js";
 import { EntryMerge } from "./entries.js";

@@ -1,0 +1,149 @@
+/**
+ * @file One element of a job array, on the machine that Slurm gives it: runs its tasks of a submission, one after the other
+ * or one on each core, each with a record and a log. A task that fails does not end the others.
+ */
+import { hostname } from "node:os";
+import { QuernError } from "../errors.js";
+import type { OnProgress } from "../progress.js";
+import { version } from "../version.js";
+import { ClusterFolder, readJson, type Submission } from "./cluster-folder.js";
+import { runLocally } from "./local.js";
+import { kindOf, type PlannedTask } from "./tasks.js";
+
+export interface ElementOptions {
+  /** A file `cluster/submissions/<n>.json`. */
+  readonly submission: string;
+  /** Which element. Default: SLURM_ARRAY_TASK_ID. */
+  readonly element?: number;
+  /** Tasks at once. Default 1. */
+  readonly workers?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+export interface ElementResult {
+  readonly stage: string;
+  readonly finished: number;
+  /** Finished before, by another attempt. */
+  readonly before: number;
+}
+
+/** Milliseconds between two records of a running task: each is a write to a shared disk. */
+const RECORD_INTERVAL = 5_000;
+
+/**
+ * Runs an element's tasks. Throws a `QuernError` that names the tasks that failed, after the others; exit code 2 if the call
+ * or the folder is wrong, so that another attempt would fail too.
+ */
+export async function runElement(options: ElementOptions): Promise<ElementResult> {
+  const folder = ClusterFolder.ofSubmission(options.submission);
+  const { number, run, stage, elements } = await readJson<Submission>(options.submission);
+  const index = options.element ?? elementFromEnvironment();
+  const names = elements[index];
+  if (names === undefined) {
+    throw new QuernError(`${options.submission} has no element ${index}, only 0 to ${elements.length - 1}`, {
+      exitCode: 2,
+    });
+  }
+  const shared = await folder.readPlan();
+  if (shared.run !== run) {
+    throw new QuernError(`${options.submission} belongs to a run that another one has replaced; nothing was done`, {
+      exitCode: 2,
+    });
+  }
+  if (shared.version !== version) {
+    throw new QuernError(`the run was planned by Quern ${shared.version}, and here is ${version}; install the same`, {
+      exitCode: 2,
+    });
+  }
+  const { plan } = shared;
+  const byName = new Map(plan.stages.find(({ name }) => name === stage)?.tasks.map((task) => [task.name, task]));
+  const kind = await kindOf(plan);
+  const host = process.env.SLURMD_NODENAME ?? hostname();
+  const tasks: PlannedTask[] = [];
+  let before = 0;
+  for (const name of names) {
+    const task = byName.get(name);
+    if (task === undefined) throw new QuernError(`the plan has no task ${name} in its stage ${stage}`, { exitCode: 2 });
+    if ((await kind.finished(plan, stage, task)) === undefined) tasks.push(task);
+    else {
+      before += 1;
+      await folder.writeRecord(stage, name, number, { state: "finished", host, seconds: 0 });
+    }
+  }
+
+  // Records and log lines of one task are written in order, however many tasks run at once.
+  const writes = new Map<string, Promise<void>>();
+  let broken: unknown;
+  const write = (task: string, work: () => Promise<void>) => {
+    const last = (writes.get(task) ?? Promise.resolve()).then(work).catch((error) => {
+      broken ??= error;
+    });
+    writes.set(task, last);
+  };
+  const started = new Map<string, number>();
+  const recorded = new Map<string, number>();
+  const failed: string[] = [];
+  let finished = 0;
+  const job = process.env.SLURM_ARRAY_JOB_ID === undefined ? "" : ` job ${process.env.SLURM_ARRAY_JOB_ID}_${index}`;
+  const tell = (count: number) => options.onProgress?.({ task: stage, done: count, total: names.length, unit: "task" });
+  tell(before);
+  await runLocally(plan, stage, tasks, {
+    workers: options.workers ?? 1,
+    signal: options.signal,
+    events: {
+      started(_, { name }) {
+        started.set(name, Date.now());
+        recorded.set(name, Date.now());
+        write(name, async () => {
+          await folder.log(stage, name, `begins on ${host}, process ${process.pid},${job} submission ${number}`);
+          await folder.writeRecord(stage, name, number, { state: "running", host, documents: 0 });
+        });
+      },
+      progress(_, { name }, documents) {
+        if (Date.now() - (recorded.get(name) ?? 0) < RECORD_INTERVAL) return;
+        recorded.set(name, Date.now());
+        write(name, () => folder.writeRecord(stage, name, number, { state: "running", host, documents }));
+      },
+      finished(_, { name }) {
+        finished += 1;
+        const seconds = (Date.now() - (started.get(name) ?? 0)) / 1000;
+        write(name, async () => {
+          await folder.log(stage, name, `finished in ${seconds.toFixed(1)} s on ${host}`);
+          await folder.writeRecord(stage, name, number, { state: "finished", host, seconds });
+        });
+        tell(before + finished);
+      },
+      failed(_, { name }, error) {
+        failed.push(`${name}: ${error.message.split("\n")[0]}`);
+        const final = error instanceof QuernError && error.exitCode === 2;
+        write(name, async () => {
+          const full = error instanceof QuernError ? error.message : (error.stack ?? error.message);
+          await folder.log(stage, name, `failed on ${host}: ${full}`);
+          await folder.writeRecord(stage, name, number, {
+            state: "failed",
+            host,
+            error: error.message.split("\n")[0],
+            final,
+          });
+        });
+      },
+    },
+  }).finally(() => Promise.all(writes.values()));
+  if (broken !== undefined) throw broken;
+  if (failed.length > 0) {
+    throw new QuernError(
+      `${failed.length} of ${names.length} tasks of ${stage} failed on ${host}: ${failed.join("; ")}`,
+    );
+  }
+  return { stage, finished, before };
+}
+
+/** Slurm's number of the array element. */
+function elementFromEnvironment(): number {
+  const text = process.env.SLURM_ARRAY_TASK_ID;
+  if (text === undefined || !/^\d+$/.test(text)) {
+    throw new QuernError("which element? give --element N; under Slurm, SLURM_ARRAY_TASK_ID holds it", { exitCode: 2 });
+  }
+  return Number(text);
+}

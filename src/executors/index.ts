@@ -1,0 +1,27 @@
+/** @file Running tasks: in this process, in worker threads, on a Slurm cluster. And the one pool of worker threads. */
+export { QuernError } from "../errors.js";
+export { type ElementOptions, type ElementResult, runElement } from "./element.js";
+export {
+  checkExecutor,
+  type ExecutorInput,
+  type ExecutorSettings,
+  executorOptions,
+  executorSettings,
+} from "./executor-options.js";
+export { type LocalOptions, runLocally, type TaskPool, taskPool } from "./local.js";
+export { type RunPlanOptions, runPlan } from "./run-plan.js";
+export { type PlannedJob, planSlurm } from "./slurm/batch-script.js";
+export { refuseLiveJobs } from "./slurm/journal.js";
+export type { ClusterStatus } from "./slurm/slurm.js";
+export {
+  defineTasks,
+  type PlannedTask,
+  planOf,
+  type RunTask,
+  type Stage,
+  type TaskContext,
+  type TaskEvents,
+  type TaskKind,
+  type TaskPlan,
+} from "./tasks.js";
+export { type Answer, type Answered, WorkerPool, type WorkerPoolOptions } from "./worker-pool.js";

@@ -1,0 +1,183 @@
+/**
+ * @file The one pool of worker threads. A pool is made for a module that exports `openWorker`; each worker loads it
+ * (worker.ts) and answers one task after the other. A worker that fails or dies fails every task that is not answered yet.
+ */
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type ResourceLimits, type TransferListItem, Worker } from "node:worker_threads";
+import { builtModule } from "../built-module.js";
+import { QuernError } from "../errors.js";
+import { receiveError, type SentError } from "./sent-error.js";
+
+/** Answers one task in a worker; `tell` sends a message before the result. Buffers in `transfer` are moved, not copied. */
+export type Answer<Task, Result, Message = never> = (
+  task: Task,
+  tell: (message: Message) => void,
+) => Answered<Result> | Promise<Answered<Result>>;
+
+export interface Answered<Result> {
+  readonly result: Result;
+  readonly transfer?: readonly ArrayBuffer[];
+}
+
+/** What the module of a pool exports. */
+export interface WorkerModule {
+  openWorker(setup: unknown): Answer<unknown, unknown, unknown> | Promise<Answer<unknown, unknown, unknown>>;
+}
+
+/** What a worker sends: that it has started, and for each task messages and then an answer. */
+export type PoolReply =
+  | { readonly kind: "ready" }
+  | { readonly kind: "message"; readonly message: unknown }
+  | { readonly kind: "result"; readonly result: unknown }
+  | { readonly kind: "error"; readonly error: SentError };
+
+export interface WorkerPoolOptions {
+  /** The module that workers load: `new URL("./count-worker.js", import.meta.url)`. */
+  readonly module: URL;
+  /** What its `openWorker` is called with. */
+  readonly setup: unknown;
+  readonly threads: number;
+  /** Ends the workers at once; tasks reject with its reason. */
+  readonly signal?: AbortSignal;
+  /** Limits of each worker's heap. Default: Node's. */
+  readonly resourceLimits?: ResourceLimits;
+}
+
+/** Tasks that may wait at one worker, so that it never idles while the thread that hands them out runs one itself. */
+const WAITING = 4;
+
+interface Pending<Message> {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  readonly onMessage?: (message: Message) => void;
+}
+
+interface PoolWorker<Message> {
+  readonly thread: Worker;
+  readonly queue: Pending<Message>[];
+  ready: boolean;
+}
+
+export class WorkerPool<Task, Result, Message = never> {
+  readonly #options: WorkerPoolOptions;
+  readonly #workers: PoolWorker<Message>[] = [];
+  #failure: unknown;
+  #ended = false;
+  readonly #onAbort = () => void this.end(this.#options.signal?.reason);
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+    options.signal?.throwIfAborted();
+    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+    this.grow(options.threads);
+  }
+
+  /** Starts workers until there are `threads`. */
+  grow(threads: number): void {
+    while (this.#workers.length < threads) this.#start();
+  }
+
+  #start(): void {
+    const { module, setup, resourceLimits } = this.#options;
+    const thread = new Worker(builtModule(new URL("./worker.js", import.meta.url)), {
+      workerData: { module: builtModule(module).href, setup },
+      resourceLimits,
+    });
+    const worker: PoolWorker<Message> = { thread, queue: [], ready: false };
+    this.#workers.push(worker);
+    thread.on("message", (reply: PoolReply) => {
+      switch (reply.kind) {
+        case "ready":
+          worker.ready = true;
+          break;
+        case "message":
+          worker.queue[0]?.onMessage?.(reply.message as Message);
+          break;
+        case "result":
+          worker.queue.shift()?.resolve(reply.result);
+          break;
+        case "error":
+          worker.queue.shift()?.reject(receiveError(reply.error));
+          break;
+        default:
+          reply satisfies never;
+      }
+    });
+    thread.on("error", (error) => this.#fail(this.#lost(error)));
+    thread.on("exit", (code) => {
+      if (!this.#ended)
+        this.#fail(new QuernError(`${this.#name()} ended with exit code ${code} before its work was done`));
+    });
+  }
+
+  #name(): string {
+    return `a worker thread (${basename(fileURLToPath(this.#options.module))})`;
+  }
+
+  /** An error that ended a worker. */
+  #lost(error: Error): Error {
+    if ((error as NodeJS.ErrnoException).code !== "ERR_WORKER_OUT_OF_MEMORY") return error;
+    return new QuernError(
+      `${this.#name()} ran out of memory; use fewer threads, or raise Node's limit (NODE_OPTIONS=--max-old-space-size=MB)`,
+      { cause: error },
+    );
+  }
+
+  /** True if another task would not wait behind more than a few. Throws what a worker failed with. */
+  hasRoom(): boolean {
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.#workers.some((worker) => worker.queue.length < mostWaiting(worker));
+  }
+
+  /** Runs a task on the worker with the fewest; buffers in `transfer` are moved, not copied. */
+  run(task: Task, transfer: readonly TransferListItem[] = []): Promise<Result> {
+    const load = (worker: PoolWorker<Message>) =>
+      worker.queue.length < mostWaiting(worker) ? worker.queue.length : Number.POSITIVE_INFINITY;
+    let least = 0;
+    for (let i = 1; i < this.#workers.length; i++) if (load(this.#workers[i]) < load(this.#workers[least])) least = i;
+    return this.runOn(least, task, { transfer });
+  }
+
+  /** Runs a task on every worker. */
+  runOnEach(task: Task): Promise<Result[]> {
+    return Promise.all(this.#workers.map((_, index) => this.runOn(index, task)));
+  }
+
+  /** Runs a task on one worker, after those that it has. */
+  runOn(
+    index: number,
+    task: Task,
+    how: { readonly transfer?: readonly TransferListItem[]; readonly onMessage?: (message: Message) => void } = {},
+  ): Promise<Result> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const { thread, queue } = this.#workers[index];
+    const { onMessage } = how;
+    const result = new Promise<unknown>((resolve, reject) => queue.push({ resolve, reject, onMessage }));
+    // A task that fails while its caller waits for another must not end the process.
+    result.catch(() => {});
+    thread.postMessage(task, how.transfer);
+    return result as Promise<Result>;
+  }
+
+  /** Ends the workers at once. */
+  close(): Promise<void> {
+    return this.end(new Error("the worker threads were ended"));
+  }
+
+  /** Ends the workers at once; unanswered tasks reject with `reason`. */
+  async end(reason: unknown): Promise<void> {
+    this.#ended = true;
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#fail(reason);
+    await Promise.all(this.#workers.map(({ thread }) => thread.terminate()));
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    for (const { queue } of this.#workers) for (const task of queue.splice(0)) task.reject(this.#failure);
+  }
+}
+
+/** One while the worker starts, which takes some tenths of a second. */
+const mostWaiting = ({ ready }: { readonly ready: boolean }) => (ready ? WAITING : 1);
