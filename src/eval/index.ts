@@ -2,4 +2,3 @@
 export { QuernError } from "../errors.js";
 export { type PerplexityOptions, type PerplexityResult, perplexity, type TextScore } from "./perplexity.js";
 export { perplexityOptions } from "./perplexity-options.js";
-export { createScorer, type ScoredText, type Scorer, type ScorerOptions } from "./scorer.js";

@@ -3,11 +3,10 @@ import type { z } from "zod";
 import type { CompileOptions } from "../backends/index.js";
 import { ReadLog, type ReadReport, readDocuments } from "../documents/index.js";
 import { QuernError } from "../errors.js";
-import { openTextModel } from "../infer/index.js";
+import { createScorer, openTextModel, overlappingWindows } from "../infer/index.js";
 import { checkOptions } from "../options.js";
 import type { OnProgress } from "../progress.js";
 import { perplexityOptions } from "./perplexity-options.js";
-import { createScorer } from "./scorer.js";
 
 export type PerplexityOptions = z.input<typeof perplexityOptions> & {
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
@@ -96,21 +95,23 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
     const fitting = 2 ** Math.ceil(Math.log2(Math.max(SHORTEST_WINDOW, longest)));
     const sequence = Math.min(most, fitting);
     const stride = Math.min(sequence, o.stride ?? Math.ceil(most / 2));
-    const scorer = await createScorer(model.config, model.readParameter, {
-      ...target,
-      threads: o.threads,
-      sequence,
-      stride,
-      batch: Math.max(1, Math.min(8, Math.floor(2048 / sequence))),
-    });
+    const scorer = createScorer(model.config, model.readParameter, { ...target, threads: o.threads, sequence });
     try {
       const total = texts.reduce((sum, { tokens }) => sum + tokens, 0);
       let done = 0;
       const onScored = (tokens: number) => {
         done = Math.min(total, done + tokens);
-        onProgress?.({ task: "judge", done, total, unit: "token" });
+        onProgress?.({ task: "score", done, total, unit: "token" });
       };
-      const nats = await scorer.score(texts, { signal, onScored });
+      const nats = texts.map(() => 0);
+      const windows = texts.flatMap(({ ids, given }, text) =>
+        Array.from(overlappingWindows(ids.length, { given, sequence, stride }), (span) => ({ ids, text, ...span })),
+      );
+      // Sums in float64: a long text adds up millions of small numbers.
+      const onWindow = ({ text }: { readonly text: number }, losses: Float32Array) => {
+        nats[text] = losses.reduce((sum, loss) => sum + loss, nats[text]);
+      };
+      await scorer.score(windows, { signal, onScored, onWindow });
       if (!nats.every(Number.isFinite)) {
         throw new QuernError(`the losses of ${folder} are not numbers: its weights are damaged, or training diverged`);
       }

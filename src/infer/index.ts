@@ -23,5 +23,16 @@ export {
   type Usage,
 } from "./openai-client.js";
 export type { SamplingOptions } from "./sampling.js";
+export {
+  type BatchScores,
+  createScorer,
+  type ScoreOptions,
+  type Scorer,
+  type ScorerOptions,
+  type ScoringBatch,
+  type ScoringProgram,
+  scoreWindows,
+} from "./scorer.js";
 export { completeText, type TextCompletion, type TextRequest } from "./text-completion.js";
 export { checkFits, openTextModel, type TextModel } from "./text-model.js";
+export { overlappingWindows, rollingWindows, type Window } from "./windows.js";

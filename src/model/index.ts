@@ -48,6 +48,7 @@ export {
   type ForwardOptions,
   type ForwardResult,
   forward,
+  headOf,
   type KeyValueCache,
   keyValueCache,
   logits,

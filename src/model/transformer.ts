@@ -80,6 +80,8 @@ export interface ForwardOptions {
    * rotations tell distances alone, and a table of positions would learn its later rows from no short document.
    */
   readonly segments?: Tensor;
+  /** (B,T) i32: rows of a table of positions, where they do not go on through the row. Rotations do not need them. */
+  readonly places?: Tensor;
   /** Keeps only each layer's input for the backward pass, which computes the layers again. */
   readonly recompute?: boolean;
 }
@@ -175,7 +177,12 @@ function partsOf(config: ModelConfig, weights: ModelVariables) {
 }
 
 /** How tokens learn where they stand: by rows of a table added to them, or by turning queries and keys. */
-function placeOf(config: ModelConfig, weights: ModelVariables, ids: Tensor, { cache, position }: ForwardOptions) {
+function placeOf(
+  config: ModelConfig,
+  weights: ModelVariables,
+  ids: Tensor,
+  { cache, position, places }: ForwardOptions,
+) {
   const same = (x: Tensor) => x;
   // Rotations go on past the trained positions; a table ends, and rows that are not there would be zeros. Dynamic ones would
   // turn by other angles.
@@ -186,7 +193,7 @@ function placeOf(config: ModelConfig, weights: ModelVariables, ids: Tensor, { ca
     );
   }
   if (config.family === "gpt2") {
-    const rows = embedding(weightOf(weights, "transformer.wpe"), positions(ids.shape, position));
+    const rows = embedding(weightOf(weights, "transformer.wpe"), places ?? positions(ids.shape, position));
     return { embed: (x: Tensor) => add(x, rows), turn: same };
   }
   const { cos, sin } = rotaryTables(config, cache ? cache.capacity : ids.shape[1]);
@@ -211,7 +218,8 @@ export function logits(config: ModelConfig, weights: ModelVariables, hidden: Ten
   return linear(hidden, headOf(config, weights));
 }
 
-function headOf(config: ModelConfig, weights: ModelVariables): Tensor {
+/** The head (V,C). */
+export function headOf(config: ModelConfig, weights: ModelVariables): Tensor {
   const { embedding, head } = namesOf(config);
   return weightOf(weights, config.tiedHead ? embedding : head);
 }

@@ -3,6 +3,7 @@
  * the tokenizer.
  */
 import type { Program } from "../backends/index.js";
+import { overlappingWindows, scoreWindows } from "../infer/index.js";
 import type { OnProgress } from "../progress.js";
 import type { TrainingShape } from "./pretrain/language-model.js";
 
@@ -39,7 +40,7 @@ export interface Evaluation {
 export async function evaluate(
   program: Program,
   text: HeldOutText,
-  shape: Pick<TrainingShape, "batch" | "sequence">,
+  { batch, sequence }: Pick<TrainingShape, "batch" | "sequence">,
   options: {
     readonly context?: number;
     readonly limit?: number;
@@ -47,52 +48,35 @@ export async function evaluate(
     readonly onProgress?: OnProgress;
   } = {},
 ): Promise<Evaluation> {
-  const { batch, sequence } = shape;
   const { context = 0, limit = Number.POSITIVE_INFINITY, signal, onProgress } = options;
-  const { documentStarts: starts } = text;
-  const last = Math.min(text.ids.length - 1, limit); // number of targets
+  const { ids, documentStarts, bytesOf } = text;
+  const total = Math.max(0, Math.min(ids.length - 1, limit));
   const stride = Math.max(1, sequence - Math.min(context, sequence - 1));
-  const losses = new Float64Array(Math.max(0, last));
+  const spans = overlappingWindows(total + 1, { given: 1, sequence, stride });
+  const losses = new Float64Array(total);
+  let done = 0;
+  await scoreWindows(
+    {
+      batch,
+      sequence,
+      packed: false,
+      run: async ({ ids, targets, segments }) => {
+        await program.run("evaluate", { ids, targets, ...(documentStarts && { segments }) });
+        return { nats: await program.read("token_losses"), greedy: null };
+      },
+    },
+    Array.from(spans, (span) => ({ ids, documentStarts, ...span })),
+    {
+      signal,
+      onWindow: ({ from }, nats) => losses.set(nats, from - 1),
+      onScored: (tokens) => {
+        done += tokens;
+        onProgress?.({ task: "judge on the held-out text", done, total, unit: "token" });
+      },
+    },
+  );
   let bytes = 0;
-  let start = 0;
-  let scored = 0; // targets 1 … scored are done
-  while (scored < last) {
-    signal?.throwIfAborted();
-    const ids = new Int32Array(batch * sequence);
-    const targets = new Int32Array(batch * sequence).fill(-100);
-    const segments = new Int32Array(batch * sequence);
-    const places = new Int32Array(batch * sequence).fill(-1);
-    for (let row = 0; row < batch && scored < last; row++) {
-      let document = starts === undefined ? 0 : lastUpTo(starts, start);
-      for (let t = 0; t < sequence && start + t < last; t++) {
-        ids[row * sequence + t] = text.ids[start + t];
-        if (starts !== undefined && starts[document + 1] <= start + t) document++;
-        segments[row * sequence + t] = document;
-        const target = start + t + 1;
-        if (target <= scored) continue;
-        targets[row * sequence + t] = text.ids[target];
-        places[row * sequence + t] = target - 1;
-        bytes += text.bytesOf[text.ids[target]];
-      }
-      scored = Math.min(last, start + sequence);
-      start += stride;
-    }
-    await program.run("evaluate", { ids, targets, ...(starts && { segments }) });
-    const batchLosses = await program.read("token_losses");
-    for (const [i, place] of places.entries()) if (place >= 0) losses[place] = batchLosses[i];
-    onProgress?.({ task: "judge on the held-out text", done: scored, total: last, unit: "token" });
-  }
+  for (let i = 1; i <= total; i++) bytes += bytesOf[ids[i]];
   const nats = losses.reduce((sum, loss) => sum + loss, 0);
-  return { loss: nats / losses.length, bitsPerByte: nats / Math.LN2 / bytes, tokens: losses.length, bytes, losses };
-}
-
-/** The place of the last of ascending numbers, the first of them 0, that is at most `limit`. */
-function lastUpTo(numbers: ArrayLike<number>, limit: number): number {
-  let [low, high] = [0, numbers.length];
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (numbers[middle] <= limit) low = middle;
-    else high = middle;
-  }
-  return low;
+  return { loss: nats / total, bitsPerByte: nats / Math.LN2 / bytes, tokens: total, bytes, losses };
 }

@@ -1,55 +1,12 @@
-/** Nats a token: of token sequences against transformers, of files against their own tokens. */
-import { readFileSync } from "node:fs";
+/** Nats a token of files, against their own tokens; the scorer behind it is tested in test/infer. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createScorer, type PerplexityOptions, perplexity } from "../../src/eval/index.js";
+import { type PerplexityOptions, perplexity } from "../../src/eval/index.js";
 import { defineModel, initialValues, parametersOf, writeModel } from "../../src/model/index.js";
 import { saveTokenizer, type Tokenizer, trainTokenizer } from "../../src/tokenizer/index.js";
-import { loadFixture } from "../model/model-fixtures.js";
-import { SLOW_BUILD, TARGETS } from "../model/targets.js";
-
-interface Oracle {
-  readonly cases: readonly {
-    readonly ids: readonly number[];
-    readonly given: number;
-    readonly sequence: number;
-    readonly stride: number;
-    readonly nats: number;
-  }[];
-}
-const oracle = JSON.parse(
-  readFileSync(new URL("../oracle/fixtures/perplexity.json", import.meta.url), "utf8"),
-) as Oracle;
-
-describe("the scorer", { timeout: SLOW_BUILD }, () => {
-  it.each(oracle.cases.map((each) => [each.ids.length, each.sequence, each.stride, each] as const))(
-    "gives transformers' nats of %i tokens in windows of %i every %i",
-    async (_length, sequence, stride, { ids, given, nats }) => {
-      const fixture = await loadFixture("llama-grouped-tied");
-      const read = (name: string) => fixture.floats(`parameter.${name}`);
-      const scorer = await createScorer(fixture.config, read, { ...TARGETS[1].options, sequence, stride, batch: 3 });
-      const scored: number[] = [];
-      const result = await scorer.score(
-        [
-          { ids, given },
-          { ids: [5], given: 1 },
-          { ids, given },
-        ],
-        {
-          onScored: (tokens) => scored.push(tokens),
-        },
-      );
-      scorer.dispose();
-      expect(result[0]).toBeGreaterThan(0);
-      expect(Math.abs(result[0] - nats) / nats).toBeLessThan(1e-5);
-      expect(result[1]).toBe(0);
-      expect(result[2]).toBe(result[0]);
-      expect(scored.reduce((a, b) => a + b, 0)).toBe(2 * (ids.length - given));
-    },
-  );
-});
+import { SLOW_BUILD } from "../model/targets.js";
 
 describe("perplexity", { timeout: SLOW_BUILD }, () => {
   let folder: string;

@@ -1,0 +1,246 @@
+/**
+ * @file The scorer: log-probabilities of given tokens. `quern perplexity`, validation during training and `LanguageModel` score
+ * with this code; they differ in the windows that they divide texts into.
+ */
+import { type CompileOptions, compile, type Program } from "../backends/index.js";
+import { forward, headOf, logits, type ModelConfig, modelVariables } from "../model/index.js";
+import { equal, gather, input, linearCrossEntropy, max, reshape } from "../tensor/index.js";
+import { packWindows, type Window } from "./windows.js";
+
+/** A batch as a program takes it, (B,T) each. */
+export interface ScoringBatch {
+  readonly ids: Int32Array;
+  /** The next token where it is scored, else −100. */
+  readonly targets: Int32Array;
+  /** Tokens see only those of the same number in their row. */
+  readonly segments: Int32Array;
+  /** Where each token stands in its window. */
+  readonly places: Int32Array;
+}
+
+/** What scores a batch: a program of `createScorer`, or the `evaluate` entry of a training program. */
+export interface ScoringProgram {
+  /** B, rows of a batch. */
+  readonly batch: number;
+  /** T, tokens of a row. */
+  readonly sequence: number;
+  /** Whether it takes segments, so that a row can hold several windows. */
+  readonly packed: boolean;
+  run(batch: ScoringBatch): Promise<BatchScores>;
+}
+
+/** Of every token of a batch (B·T). */
+export interface BatchScores {
+  /** −log p, 0 where the target is −100. */
+  readonly nats: Float32Array;
+  /** 1 where the target is the likeliest token; null where the program does not say. */
+  readonly greedy: Float32Array | null;
+}
+
+/** Of the scored tokens of a window, from `window.from` on; valid during the call. */
+export type OnWindow<W extends Window> = (window: W, nats: Float32Array, greedy: Float32Array) => void;
+
+export interface ScoreOptions<W extends Window> {
+  readonly signal?: AbortSignal;
+  readonly onWindow: OnWindow<W>;
+  /** Called after each batch with the number of tokens that it scored. */
+  readonly onScored?: (tokens: number) => void;
+}
+
+/** No target: the program gives 0 there. */
+const IGNORED = -100;
+const NONE = new Float32Array(0);
+
+/** Runs windows of at most T tokens through a program, longest first. */
+export async function scoreWindows<W extends Window>(
+  program: ScoringProgram,
+  windows: Iterable<W>,
+  { onWindow, onScored, signal }: ScoreOptions<W>,
+): Promise<void> {
+  const { batch, sequence, packed } = program;
+  const rows = packed ? packWindows(windows, sequence) : Array.from(windows, (window) => [window]);
+  for (let first = 0; first < rows.length; first += batch) {
+    signal?.throwIfAborted();
+    await scoreRows(program, rows.slice(first, first + batch), onWindow, onScored);
+  }
+}
+
+async function scoreRows<W extends Window>(
+  { batch, sequence, run }: ScoringProgram,
+  rows: readonly (readonly W[])[],
+  onWindow: OnWindow<W>,
+  onScored: ScoreOptions<W>["onScored"],
+): Promise<void> {
+  const size = batch * sequence;
+  const filled: ScoringBatch = {
+    ids: new Int32Array(size),
+    targets: new Int32Array(size).fill(IGNORED),
+    segments: new Int32Array(size),
+    places: new Int32Array(size),
+  };
+  const spans: { readonly window: W; readonly at: number }[] = [];
+  for (const [row, windows] of rows.entries()) {
+    let at = row * sequence;
+    let segment = 0;
+    for (const window of windows) {
+      segment = fill(filled, at, window, segment + 1);
+      spans.push({ window, at });
+      at += window.length;
+    }
+  }
+  const { nats, greedy } = await run(filled);
+  let scored = 0;
+  for (const { window, at } of spans) {
+    const [begin, end] = [at + window.from - 1 - window.start, at + window.length];
+    scored += end - begin;
+    onWindow(window, nats.subarray(begin, end), greedy?.subarray(begin, end) ?? NONE);
+  }
+  onScored?.(scored);
+}
+
+/** Lays a window into a batch from a place on, and returns the number of its last segment. */
+function fill({ ids, targets, segments, places }: ScoringBatch, at: number, window: Window, segment: number): number {
+  const { ids: text, start, length, from, documentStarts: starts } = window;
+  let document = starts === undefined ? 0 : lastUpTo(starts, start);
+  for (let t = 0; t < length; t++) {
+    ids[at + t] = text[start + t];
+    if (start + t + 1 >= from) targets[at + t] = text[start + t + 1];
+    if (starts !== undefined && starts[document + 1] <= start + t) {
+      document += 1;
+      segment += 1;
+    }
+    segments[at + t] = segment;
+    places[at + t] = t;
+  }
+  return segment;
+}
+
+/** The place of the last of ascending numbers, the first of them 0, that is at most `limit`. */
+function lastUpTo(numbers: ArrayLike<number>, limit: number): number {
+  let [low, high] = [0, numbers.length];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (numbers[middle] <= limit) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+export interface Scorer {
+  /**
+   * Scores windows of any length up to the model's context, in a bounded number of compiled shapes.
+   * @throws QuernError where this machine cannot build or hold a shape
+   */
+  score<W extends Window>(windows: Iterable<W>, options: ScoreOptions<W>): Promise<void>;
+  dispose(): void;
+}
+
+/** Tokens of a full batch: products of fewer rows are slower, and more only take memory. */
+const BATCH_TOKENS = 2048;
+/** Short windows are packed into rows of so many tokens: shorter rows would have gaps, longer ones more masked attention. */
+const PACKED_ROW = 128;
+const SHORTEST_ROW = 32;
+
+export interface ScorerOptions extends CompileOptions {
+  /** T of every row. Default a power of two that the windows fit. */
+  readonly sequence?: number;
+  /** Also finds out which tokens are the likeliest. Default false. */
+  readonly greedy?: boolean;
+}
+
+/** A scorer of a model; programs are built when a shape is first needed. */
+export function createScorer(
+  config: ModelConfig,
+  readParameter: (name: string) => Float32Array | Promise<Float32Array>,
+  { sequence: rowLength, greedy = false, ...options }: ScorerOptions = {},
+): Scorer {
+  const programs = new Map<string, Promise<{ readonly scoring: ScoringProgram; readonly program: Program }>>();
+  const open = async (batch: number, sequence: number): Promise<ScoringProgram> => {
+    const key = `${batch} ${sequence}`;
+    let opened = programs.get(key);
+    if (opened === undefined) {
+      opened = scoringProgram(config, readParameter, { batch, sequence, greedy }, options);
+      programs.set(key, opened);
+    }
+    try {
+      return (await opened).scoring;
+    } catch (error) {
+      programs.delete(key);
+      throw error;
+    }
+  };
+  return {
+    async score(windows, { onWindow, onScored, signal }) {
+      const groups = rowLength === undefined ? byRowLength(windows, config.sequence) : [[rowLength, windows] as const];
+      for (const [sequence, alike] of groups) {
+        const rows = packWindows(alike, sequence);
+        const batch = Math.max(1, Math.floor(BATCH_TOKENS / sequence));
+        for (let first = 0; first < rows.length; ) {
+          signal?.throwIfAborted();
+          const left = rows.length - first;
+          const program = await open(left > batch / 4 ? batch : 1, sequence);
+          await scoreRows(program, rows.slice(first, first + program.batch), onWindow, onScored);
+          first += program.batch;
+        }
+      }
+    },
+    dispose() {
+      for (const opened of programs.values()) void opened.then(({ program }) => program.dispose()).catch(() => {});
+      programs.clear();
+    },
+  };
+}
+
+/** Windows by the length of the rows they go into: powers of two, or the model's context. */
+function byRowLength<W extends Window>(windows: Iterable<W>, longest: number): Map<number, W[]> {
+  const list = [...windows];
+  const total = list.reduce((sum, { length }) => sum + length, 0);
+  const shortest = total > SHORTEST_ROW ? Math.min(PACKED_ROW, 2 ** Math.ceil(Math.log2(total))) : SHORTEST_ROW;
+  const groups = new Map<number, W[]>();
+  for (const window of list) {
+    const sequence = Math.min(longest, Math.max(shortest, 2 ** Math.ceil(Math.log2(window.length))));
+    const group = groups.get(sequence);
+    if (group === undefined) groups.set(sequence, [window]);
+    else group.push(window);
+  }
+  return new Map([...groups].sort(([a], [b]) => b - a));
+}
+
+async function scoringProgram(
+  config: ModelConfig,
+  readParameter: (name: string) => Float32Array | Promise<Float32Array>,
+  { batch, sequence, greedy }: { readonly batch: number; readonly sequence: number; readonly greedy: boolean },
+  options: CompileOptions,
+): Promise<{ readonly scoring: ScoringProgram; readonly program: Program }> {
+  const weights = modelVariables(config);
+  const shape = [batch, sequence];
+  const ids = input("ids", shape, "i32");
+  const targets = input("targets", shape, "i32");
+  const segments = input("segments", shape, "i32");
+  const places = input("places", shape, "i32");
+  const { hidden } = forward(config, weights, ids, { segments, places });
+  const rows = reshape(hidden, [batch * sequence, config.width]);
+  const wanted = reshape(targets, [batch * sequence]);
+  const losses = linearCrossEntropy(rows, headOf(config, weights), wanted);
+  const scores = greedy ? logits(config, weights, rows) : null;
+  const outputs = {
+    losses,
+    ...(scores && {
+      greedy: reshape(equal(gather(scores, reshape(wanted, [batch * sequence, 1])), max(scores, [-1], true)), [
+        batch * sequence,
+      ]),
+    }),
+  };
+  const program = await compile({ score: { outputs } }, options);
+  try {
+    for (const name of weights.keys()) program.write(name, await readParameter(name));
+  } catch (error) {
+    program.dispose();
+    throw error;
+  }
+  const run = async ({ places, ...rest }: ScoringBatch): Promise<BatchScores> => {
+    await program.run("score", config.family === "gpt2" ? { ...rest, places } : rest);
+    return { nats: await program.read("losses"), greedy: greedy ? await program.read("greedy") : null };
+  };
+  return { scoring: { batch, sequence, packed: true, run }, program };
+}
