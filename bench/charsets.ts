@@ -4,7 +4,7 @@
  * `scripts/letter-pairs.mjs … half` leaves out: for figures on held-out text make the table with it first.
  */
 import { readFileSync } from "node:fs";
-import { decodePage } from "../src/data/extract/charset.js";
+import { decodePage } from "../src/documents/charset/charset.js";
 
 interface Row {
   readonly language: string;

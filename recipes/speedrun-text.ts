@@ -22,6 +22,7 @@ import {
 } from "../src/data/index.js";
 import {
   type Document,
+  type GivenDocument,
   type OnProgress,
   readDocuments,
   readStarterCorpus,
@@ -61,7 +62,7 @@ export async function readRawText({
   readonly fast: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-}): Promise<{ readonly documents: readonly Document[]; readonly sortedMail: readonly Document[] }> {
+}): Promise<{ readonly documents: readonly GivenDocument[]; readonly sortedMail: readonly GivenDocument[] }> {
   const clean = await readStarterCorpus({ ...(fast && { sources: ["moby-dick"] as const }), ...calls });
   calls.onProgress?.({ task: "text", done: 0, unit: "mail", note: "raw mail" });
   // A judge of mail must see spam as well, also where it is in a hurry.
@@ -81,7 +82,7 @@ export interface SpeedrunCorpus {
   readonly corpus: CorpusResult;
   readonly judge: FitResult;
   /** What is held out, as documents. */
-  readonly heldOut: readonly Document[];
+  readonly heldOut: readonly GivenDocument[];
 }
 
 /**
@@ -89,8 +90,8 @@ export interface SpeedrunCorpus {
  * classifier trained first, and removes overlaps with the held-out text. The documents' origins point into `<folder>/raw`.
  */
 export async function makeSpeedrunCorpus(
-  documents: readonly Document[],
-  sortedMail: readonly Document[],
+  documents: readonly GivenDocument[],
+  sortedMail: readonly GivenDocument[],
   folder: string,
   calls: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress },
 ): Promise<SpeedrunCorpus> {
@@ -119,7 +120,7 @@ export async function makeSpeedrunCorpus(
 }
 
 /** A file for each source, under `<folder>/raw`. */
-export async function writeRawText(documents: readonly Document[], folder: string): Promise<string[]> {
+export async function writeRawText(documents: readonly GivenDocument[], folder: string): Promise<string[]> {
   const raw = join(folder, "raw");
   await mkdir(raw, { recursive: true });
   const inputs: string[] = [];
@@ -131,8 +132,8 @@ export async function writeRawText(documents: readonly Document[], folder: strin
   return inputs;
 }
 
-function bySource(documents: readonly Document[]): Map<string, Document[]> {
-  const sources = new Map<string, Document[]>();
+function bySource(documents: readonly GivenDocument[]): Map<string, GivenDocument[]> {
+  const sources = new Map<string, GivenDocument[]>();
   for (const document of documents) {
     const { source = "text" } = document;
     const own = sources.get(source);

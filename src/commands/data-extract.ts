@@ -13,14 +13,14 @@ export default defineCommand({
     "quern data extract crawls/example --jsonl > documents.jsonl",
   ],
   async run({ inputs, format, focus, jsonl, textField, strict }, { signal, onProgress, write, log, json }) {
-    const { readLines } = await import("../documents/index.js");
-    const { extractPages, readPages } = await import("../data/index.js");
+    const { documentLine, readLines, readPages } = await import("../documents/index.js");
+    const { extractPages } = await import("../data/index.js");
     const pages = readPages(inputs, { textField, strict, signal });
     const documents = extractPages(pages, { format, focus, signal, onProgress });
     const lines = jsonl || process.stdout.isTTY !== true;
     for await (const document of documents) {
-      if (lines) write(`${JSON.stringify(document)}\n`);
-      else write(`${[document.title, document.text].filter(Boolean).join("\n\n")}\n\n`);
+      if (lines) write(`${documentLine(document)}\n`);
+      else write(`${[document.fields.title, document.text].filter(Boolean).join("\n\n")}\n\n`);
       // What a slow reader has not taken yet waits here, not in memory.
       if (!json && process.stdout.writableNeedDrain) await once(process.stdout, "drain", { signal });
     }

@@ -1,9 +1,31 @@
 /** @file From raw web to clean documents: archives and other locations, pages, extraction, filters, the funnel. */
+export {
+  type ArchiveOptions,
+  type ArchiveReader,
+  type ArchiveRecord,
+  type Decoded,
+  decodePage,
+  expandLocation,
+  findInputs,
+  type HttpResponse,
+  type InputFile,
+  isRemote,
+  type LocationOptions,
+  newRecordId,
+  type Origin,
+  type Page,
+  type PageReader,
+  parseHttpResponse,
+  type ReadPagesOptions,
+  readArchive,
+  readLocation,
+  readPages,
+  sha1,
+  type WarcFields,
+  warcRecord,
+} from "../documents/index.js";
 export { QuernError } from "../errors.js";
 export type { LineageEntry } from "../tokenizer/index.js";
-export { type HttpResponse, parseHttpResponse } from "./archive/http-message.js";
-export { type ArchiveOptions, type ArchiveReader, type ArchiveRecord, readArchive } from "./archive/records.js";
-export { newRecordId, sha1, type WarcFields, warcRecord } from "./archive/write.js";
 export { labelName, readClassifier, type TrainingRecord, writeClassifier } from "./classifier/file.js";
 export type { Classifier, ClassifierLoss, ClassifierShape } from "./classifier/model.js";
 export {
@@ -56,7 +78,6 @@ export { deduplicateOptions } from "./deduplicate/deduplicate-options.js";
 export { planDeduplicate } from "./deduplicate/deduplicate-tasks.js";
 export { simplifyText, TextHasher } from "./deduplicate/hasher.js";
 export { canonicalUrl } from "./deduplicate/index-part.js";
-export { type Decoded, decodePage } from "./extract/charset.js";
 export {
   type ExtractedDocument,
   type ExtractionCounts,
@@ -72,13 +93,10 @@ export type { Format } from "./extract/write.js";
 export { type Amounts, type Funnel, type FunnelStep, makeFunnel } from "./funnel/funnel.js";
 export { renderReport } from "./funnel/report.js";
 export { funnelLines } from "./funnel/table.js";
-export { expandLocation, isRemote, type LocationOptions, readLocation } from "./location.js";
 export { loadMix } from "./mix/load-mix.js";
 export { type MixedGroup, type MixOptions, type MixResult, mix, mixClaim, mixInto, readGroups } from "./mix/mix.js";
 export { type CheckedMixRecipe, checkMix, type MixtureSearchOptions } from "./mix/mix-recipe.js";
 export { epochsOf, type GroupSize, sharesOf } from "./mix/weights.js";
-export type { Origin, Page } from "./page.js";
-export { findParts, type InputRecord, type PageOptions, type PageReader, type Part, readPages } from "./pages.js";
 export { type FitOptions, type FitResult, fitClassifier, type Labelled } from "./quality/fit.js";
 export { type FitRecipeOptions, fitByRecipe } from "./quality/fit-recipe.js";
 export { calibrate, calibrationError, type ThresholdRow, thresholdTable } from "./quality/measure.js";

@@ -1,37 +1,35 @@
 /**
- * @file A corpus in blocks: stretches of files that can be handed to a worker thread as they are, to be parsed there, some
- * megabyte each.
+ * @file What files hold, in blocks of some megabyte: stretches that can be handed to a worker thread as they are and parsed
+ * there. The bytes of a block are good until the next one is asked for.
  */
-import type { Document, Origin } from "./document.js";
-import { parseJsonLine } from "./json-lines.js";
+import { type Document, isOrigin, isPage, type Page } from "./document.js";
+import type { InputFile } from "./inputs.js";
+import { parseJsonLine, parseJsonText, wrongBytes } from "./json-lines.js";
+import type { Lines } from "./lines.js";
 import type { Skip } from "./read-report.js";
 import { bufferOf, textOf } from "./utf8.js";
 
-/** What the documents of a file are told by. */
-export interface BlockFile {
-  readonly path: string;
-  readonly source: string;
-  readonly id: string;
-}
-
-/** Whole lines of a JSONL file, the last perhaps without its line feed. */
-export interface LinesBlock {
-  readonly kind: "lines";
-  readonly file: BlockFile;
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Number of the first line, from 1. */
-  readonly firstLine: number;
-  /** Under which key the text is. */
+/** How the documents of lines and rows are made. */
+export interface RecordOptions {
+  /** The key or column of the text; `a.b` is b in a. */
   readonly textField: string;
+  /** Whether `fields` keeps what else a line or row says. */
+  readonly fields: boolean;
+  /** Bytes of a line at most. */
+  readonly largest: number;
 }
 
-/**
- * A text file: one document of valid UTF-8 without a byte order mark, and not blank. Its bytes are good until the next block
- * is asked for.
- */
+/** Lines of JSON. */
+export interface LinesBlock extends Lines {
+  readonly kind: "lines";
+  readonly file: InputFile;
+  readonly options: RecordOptions;
+}
+
+/** A text file: one document of valid UTF-8 without a byte order mark, and not blank. */
 export interface TextBlock {
   readonly kind: "text";
-  readonly file: BlockFile;
+  readonly file: InputFile;
   /** With TEXT_PADDING more bytes in their buffer behind them. */
   readonly bytes: Uint8Array<SharedArrayBuffer>;
 }
@@ -39,71 +37,113 @@ export interface TextBlock {
 /** Bytes that can be read behind a text. */
 export const TEXT_PADDING = 8;
 
-/** Documents that are parsed already. */
-export interface RowsBlock {
-  readonly kind: "rows";
-  readonly file: BlockFile;
-  readonly documents: readonly Document[];
+/** Documents that are parsed already, and pages. */
+export interface RecordsBlock<T extends Document | Page = Document | Page> {
+  readonly kind: "records";
+  readonly file: InputFile;
+  readonly records: readonly T[];
 }
 
-export type Block = LinesBlock | TextBlock | RowsBlock;
+export type Block = LinesBlock | TextBlock | RecordsBlock;
 
-/** The documents of a block, each parsed when it is asked for; `skip` hears of lines that are none. */
+/** Takes the text out of a JSON line of valid UTF-8, so that it need not become a string; undefined where it cannot. */
+export type TakeText = (
+  line: Uint8Array,
+) => { readonly from: number; readonly to: number; readonly blank: boolean } | undefined;
+
+/** A document whose text was taken has an empty one. */
+export type TakenDocument = Document & { readonly taken?: true };
+
+/** The documents and pages of a block, each made when it is asked for; `skip` hears of lines that are none. */
+export function* recordsOf(block: Block, skip: Skip, take?: TakeText): Generator<TakenDocument | Page> {
+  if (block.kind === "records") yield* block.records;
+  else if (block.kind === "text") yield textDocument(block);
+  else yield* lineDocuments(block, skip, take);
+}
+
+/** The documents of a block. */
 export function* documentsOf(block: Block, skip: Skip): Generator<Document> {
-  if (block.kind === "rows") yield* block.documents;
-  else if (block.kind === "text") {
-    yield { text: textOf(block.bytes), id: block.file.id, source: block.file.source };
-  } else {
-    const { file, textField } = block;
-    const bytes = bufferOf(block.bytes);
-    let number = block.firstLine;
-    for (let start = 0; start < bytes.length; number++) {
-      const stop = bytes.indexOf(10, start);
-      const end = stop < 0 ? bytes.length : stop;
-      const parsed = parseJsonLine(bytes.subarray(start, end));
-      start = end + 1;
-      if (parsed === undefined) continue;
-      const place = { file, number, unit: "line", textField } as const;
-      if ("reason" in parsed) skip(parsed.reason, placeOf(place), { detail: parsed.detail });
-      else {
-        const document = toDocument(parsed.value, place, skip);
-        if (document !== undefined) yield document;
-      }
+  for (const record of recordsOf(block, skip)) if (!isPage(record)) yield record;
+}
+
+const textDocument = ({ file, bytes }: TextBlock): Document => ({
+  text: textOf(bytes),
+  id: file.id,
+  source: file.source,
+  origin: { archive: file.location, offset: 0 },
+});
+
+function* lineDocuments(block: LinesBlock, skip: Skip, take: TakeText | undefined): Generator<TakenDocument> {
+  const { file, options, start, firstLine } = block;
+  const bytes = bufferOf(block.bytes);
+  let line = firstLine ?? 0;
+  for (let from = 0; from < bytes.length; line++) {
+    // A small compressed file may hold a billion empty lines.
+    if (bytes[from] === 10) {
+      from += 1;
+      continue;
     }
+    const stop = bytes.indexOf(10, from);
+    const end = stop < 0 ? bytes.length : stop;
+    const offset = start + from;
+    const json = bytes.subarray(from, end);
+    from = end + 1;
+    const where = () => `${file.location}, ${firstLine === undefined ? `byte ${offset}` : `line ${line}`}`;
+    if (json.length > options.largest) {
+      skip("line_too_long", where(), { detail: `more than ${options.largest} bytes` });
+      continue;
+    }
+    const taken =
+      take !== undefined && options.textField === "text" && wrongBytes(json) === undefined ? take(json) : undefined;
+    const parsed =
+      taken === undefined
+        ? parseJsonLine(json)
+        : parseJsonText(`${textOf(json.subarray(0, taken.from))}""${textOf(json.subarray(taken.to))}`);
+    if (parsed === undefined) continue;
+    const place = { number: offset, origin: { archive: file.location, offset } };
+    const document: TakenDocument | Unread =
+      "reason" in parsed ? parsed : documentFrom(parsed.value, file, place, options, taken?.blank);
+    if ("reason" in document) skip(document.reason, where(), { detail: document.detail, id: document.id });
+    else yield document;
   }
 }
 
-interface Place {
-  readonly file: BlockFile;
-  readonly number: number;
-  readonly unit: "line" | "row";
-  readonly textField: string;
+/** Why there is no document. */
+interface Unread {
+  readonly reason: string;
+  readonly detail?: string;
+  readonly id?: string;
 }
 
-const placeOf = ({ file, number, unit }: Place) => `${file.path}, ${unit} ${number}`;
-
-/** The document of a JSONL record or a Parquet row; undefined for one without text, of which `skip` hears. */
-export function toDocument(record: Readonly<Record<string, unknown>>, place: Place, skip: Skip): Document | undefined {
-  const { id, url, source, origin } = record;
-  const { file, textField } = place;
+/**
+ * The document of a line or row, or why there is none. Its origin is what an earlier stage wrote down, else where it is now.
+ * @param blank whether the text is that was taken
+ */
+export function documentFrom(
+  value: Readonly<Record<string, unknown>>,
+  file: InputFile,
+  place: { readonly number: number; readonly origin: Document["origin"] },
+  { textField, fields: keepsFields }: Omit<RecordOptions, "largest">,
+  blank?: boolean,
+): TakenDocument | Unread {
+  const { text: _, [textField]: __, id, url, source, language, origin, ...others } = value;
+  const text = fieldAt(value, textField);
   const own = typeof id === "string" || typeof id === "number" ? String(id) : undefined;
-  const text = fieldAt(record, textField);
   if (typeof text !== "string") {
-    const keys = Object.keys(record).slice(0, 5).join(", ");
+    const keys = Object.keys(value).slice(0, 5).join(", ");
     const detail = `has no "${textField}" that is a string; its keys are ${keys === "" ? "none" : keys}`;
-    skip("no_text", placeOf(place), { detail, id: own });
-    return undefined;
+    return { reason: "no_text", detail, id: own };
   }
-  if (text.trim() === "") {
-    skip("empty", placeOf(place), { id: own });
-    return undefined;
-  }
+  if (blank ?? text.trim() === "") return { reason: "empty", id: own };
   return {
     text,
     id: own ?? `${file.id}:${place.number}`,
     ...(typeof url === "string" ? { url } : {}),
     source: typeof source === "string" ? source : file.source,
-    ...(isOrigin(origin) ? { origin } : {}),
+    ...(keepsFields && typeof language === "string" && language !== "" ? { language } : {}),
+    origin: isOrigin(origin) ? origin : place.origin,
+    ...(keepsFields && Object.keys(others).length > 0 ? { fields: others } : {}),
+    ...(blank === undefined ? {} : { taken: true }),
   };
 }
 
@@ -117,6 +157,3 @@ export function fieldAt(record: Readonly<Record<string, unknown>>, field: string
   }
   return value;
 }
-
-const isOrigin = (value: unknown): value is Origin =>
-  typeof value === "object" && value !== null && "archive" in value && typeof value.archive === "string";

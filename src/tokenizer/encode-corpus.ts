@@ -1,7 +1,7 @@
 /** @file Files and folders to token shards. */
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
-import { listFiles, type ReadReport, readDocuments, withOutput } from "../documents/index.js";
+import { isRemote, listFiles, type ReadReport, readDocuments, withOutput } from "../documents/index.js";
 import type { OnProgress } from "../progress.js";
 import type { ShardsHeader } from "./shards.js";
 import { tasksOf } from "./text-tasks.js";
@@ -50,7 +50,10 @@ async function encodeInto(
   { heldout = 0, fileTokens = FILE_TOKENS, textField = "text", strict, ...options }: EncodeCorpusOptions,
 ): Promise<EncodedCorpus> {
   const { tokenizer, signal } = options;
-  const files = (await listFiles(paths)).map(({ path, size, modified }) => [resolve(path), size, modified]);
+  const files = (await listFiles(paths)).map(({ location, size, modified }) => [
+    isRemote(location) ? location : resolve(location),
+    ...[size, modified],
+  ]);
   const work = JSON.stringify([tokenizer.parts.json, heldout, fileTokens, textField, files]);
   const { tokens, merges } = tokenizer.parts.model;
   const resumeKey = createHash("sha256").update(work).update(tokens.bytes).update(tokens.lengths);

@@ -1,6 +1,6 @@
 /** @file Memory of texts that other threads encode or count. */
 import { PADDING } from "./encoder.js";
-import type { TextTask } from "./worker-tasks.js";
+import type { PackedTask, TextTask } from "./worker-tasks.js";
 
 /** Bytes of a room at least: texts come in megabytes. */
 const ROOM = (1 << 20) + (1 << 18);
@@ -16,13 +16,24 @@ export class TextRooms {
 
   /** Gives what `run` makes of the task, whose text is safe in a room meanwhile. */
   async within<T>(task: TextTask, run: (safe: TextTask) => Promise<T>): Promise<T> {
-    if (task.kind !== "packed" || !(task.bytes.buffer instanceof SharedArrayBuffer)) return run(task);
-    const { start, end, ends } = task;
-    const room = this.#take(end - start + PADDING);
+    const given = task.kind === "packed" ? task.bytes.subarray(task.start, task.end) : undefined;
+    const own = task.kind === "lines" ? task.lines.bytes : given;
+    if (own === undefined || !(own.buffer instanceof SharedArrayBuffer)) return run(task);
+    const room = this.#take(own.length + PADDING);
     const bytes = new Uint8Array(room);
-    bytes.set(task.bytes.subarray(start, end));
+    bytes.set(own);
     try {
-      return await run({ ...task, bytes, start: 0, end: end - start, ends: ends.map((at) => at - start) });
+      if (task.kind === "lines") {
+        return await run({ ...task, lines: { ...task.lines, bytes: bytes.subarray(0, own.length) } });
+      }
+      const { start, ends } = task as PackedTask;
+      return await run({
+        ...(task as PackedTask),
+        bytes,
+        start: 0,
+        end: own.length,
+        ends: ends.map((at) => at - start),
+      });
     } finally {
       if (room.byteLength <= LARGEST_KEPT) this.#free.push(room);
     }

@@ -3,7 +3,7 @@
  * as they were read, so that the thread that reads does nothing else.
  */
 import { createHash } from "node:crypto";
-import { type Block, documentsOf, ReadLog, type ReadReport, type Skip } from "../documents/index.js";
+import { type Block, documentsOf, isPage, ReadLog, type ReadReport, type Skip } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { PADDING } from "./encoder.js";
 import { byteBorder } from "./text-parts.js";
@@ -71,7 +71,7 @@ export async function* tasksOf(
     }
     if (block.kind === "lines") yield { kind: "lines", lines: block, share };
     else {
-      const texts = block.documents.map(({ text }) => text);
+      const texts = block.records.flatMap((record) => (isPage(record) ? [] : [record.text]));
       const mine = texts.filter((text) => isWanted(text, share));
       leftOut?.(texts.length - mine.length);
       if (mine.length > 0) yield { kind: "texts", texts: mine };

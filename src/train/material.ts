@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
-import { type Document, type ReadReport, readDocuments, type splitHeldOut } from "../documents/index.js";
+import { type GivenDocument, type ReadReport, readDocuments, type splitHeldOut } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { checkFits } from "../infer/index.js";
 import { openModel, type StoredModel } from "../model/index.js";
@@ -77,10 +77,10 @@ export async function openBase(from: string, tokenizerPath: string | undefined, 
 
 /** Reads all documents of files and folders, and tells what was skipped. */
 export async function gather(
-  documents: readonly Document[] | undefined,
+  documents: readonly GivenDocument[] | undefined,
   { text: paths, textField, strict }: Pick<CheckedPretrainOptions, "text" | "textField" | "strict">,
   { signal, onProgress }: Calls,
-): Promise<{ readonly documents: readonly Document[]; readonly report: ReadReport | null }> {
+): Promise<{ readonly documents: readonly GivenDocument[]; readonly report: ReadReport | null }> {
   if (documents !== undefined) return { documents, report: null };
   if (paths === undefined) {
     throw new QuernError("no text to learn from; name files or folders with --text, or token shards with --data", {
@@ -88,7 +88,7 @@ export async function gather(
     });
   }
   const reader = readDocuments(paths, { textField, strict, signal });
-  const found: Document[] = [];
+  const found: GivenDocument[] = [];
   for await (const document of reader) {
     found.push(document);
     if (found.length % 1000 === 0) onProgress?.({ task: "read text", done: found.length, unit: "document" });
@@ -119,7 +119,7 @@ export async function tokenizerFor(
 export async function encodeText(out: string, split: Split, tokenizer: Tokenizer, calls: Calls): Promise<Material> {
   const paths = runPaths(out);
   await saveTokenizer(tokenizer, paths.tokenizer);
-  const textsOf = (documents: readonly Document[]) => documents.map(({ text }) => text);
+  const textsOf = (documents: readonly GivenDocument[]) => documents.map(({ text }) => text);
   await writeShardsInto(paths.tokens, {
     ...{ tokenizer, train: textsOf(split.training), heldout: textsOf(split.heldOut), ...calls },
     async beside(folder) {
@@ -132,7 +132,11 @@ export async function encodeText(out: string, split: Split, tokenizer: Tokenizer
 }
 
 /** Where each document comes from, for `quern data where`; of one that does not say, its source. */
-async function writeLineage(folder: string, split: "train" | "heldout", documents: readonly Document[]): Promise<void> {
+async function writeLineage(
+  folder: string,
+  split: "train" | "heldout",
+  documents: readonly GivenDocument[],
+): Promise<void> {
   const lineage = await LineageWriter.create(folder, split);
   try {
     for (const { id = "", url, source = "", origin = { archive: source } } of documents)

@@ -1,9 +1,9 @@
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseHttpResponse } from "../../src/data/archive/http-message.js";
-import { type ArchiveOptions, type ArchiveRecord, readArchive } from "../../src/data/archive/records.js";
-import { sha1, warcRecord } from "../../src/data/archive/write.js";
+import { parseHttpResponse } from "../../src/documents/archive/http-message.js";
+import { type ArchiveOptions, type ArchiveRecord, readArchive } from "../../src/documents/archive/records.js";
+import { sha1, warcRecord } from "../../src/documents/archive/write.js";
 
 const date = "2026-11-24T00:00:00Z";
 const html = (i: number) =>

@@ -196,7 +196,7 @@ describe("cleaning", () => {
     expect(found.map(({ id }) => id)).toEqual(
       Array.from({ length: 40 }, (_, i) => [
         ...(i === 7 ? [] : [`${100 + i}`]),
-        ...(i === 9 ? [] : [`${100 + i}.txt`]),
+        ...(i === 9 ? [] : [`${100 + i}.txt.gz`]),
       ]).flat(),
     );
     expect(found.every(({ id, origin }) => origin.archive.includes(`/${id}`))).toBe(true);

@@ -3,14 +3,14 @@ import { appendFile, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type ArchiveRecord, readArchive } from "../../src/data/archive/records.js";
-import { sha1 } from "../../src/data/archive/write.js";
 import { isPrivateAddress } from "../../src/data/crawl/addresses.js";
 import { type CrawlOptions, crawl } from "../../src/data/crawl/crawl.js";
 import { directivesOf, readLinks, readSitemap } from "../../src/data/crawl/links.js";
 import { robotsFrom } from "../../src/data/crawl/robots.js";
 import { normaliseUrl, TrapDetector } from "../../src/data/crawl/urls.js";
-import { readPages } from "../../src/data/pages.js";
+import { type ArchiveRecord, readArchive } from "../../src/documents/archive/records.js";
+import { sha1 } from "../../src/documents/archive/write.js";
+import { isPage, readPages } from "../../src/documents/index.js";
 import { type Site, startSite } from "./site.js";
 
 let folder: string;
@@ -99,11 +99,8 @@ describe("crawl", () => {
 
     // And the pages come out of it as they were written.
     const texts = new Map<string | undefined, string>();
-    for await (const { url, content } of readPages([out()])) {
-      texts.set(
-        url?.slice(site.url.length - 1),
-        content.kind === "html" ? Buffer.from(content.bytes).toString() : content.text,
-      );
+    for await (const page of readPages([out()])) {
+      texts.set(page.url?.slice(site.url.length - 1), isPage(page) ? Buffer.from(page.bytes).toString() : page.text);
     }
     expect(texts.get("/packed")).toContain("Sentence 3 of packed");
     expect(texts.get("/chunked")).toContain("Sentence 29 of chunked");

@@ -1,8 +1,8 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { expandLocation, readLocation } from "../../src/data/location.js";
-import { findParts } from "../../src/data/pages.js";
+import { findInputs } from "../../src/documents/index.js";
+import { expandLocation, readLocation } from "../../src/documents/location.js";
 import type { QuernError } from "../../src/errors.js";
 
 let server: Server;
@@ -40,7 +40,7 @@ describe("a remote location", () => {
   it("is refused with a user name or password, which every document would hold, and shown without", async () => {
     for (const user of ["me:geheim", "geheim", ":geheim"]) {
       const location = `http://${user}@${place}/x`;
-      for (const attempt of [read(location), expandLocation(location), findParts([location])]) {
+      for (const attempt of [read(location), expandLocation(location), findInputs([location])]) {
         const error = await Promise.resolve(attempt).catch((problem: QuernError) => problem);
         expect(error).toMatchObject({ exitCode: 2, message: /^http:\/\/\*\*\*@127.*holds a user name or password/ });
         expect((error as QuernError).message).not.toMatch(/geheim/);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isForPrograms, kindOfBody, mediaTypeOf } from "../../src/data/media-type.js";
+import { isForPrograms, kindOfBody, mediaTypeOf } from "../../src/documents/media-type.js";
 
 const HTML = "<!DOCTYPE html><html><body><p>text</p></body></html>";
 const kind = (type: string, body: string | Uint8Array) => kindOfBody(type, Buffer.from(body as string));

@@ -6,10 +6,16 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { warcRecord } from "../../src/data/archive/write.js";
-import { expandLocation, readLocation } from "../../src/data/location.js";
-import type { Page } from "../../src/data/page.js";
-import { findParts, type PageOptions, readPages } from "../../src/data/pages.js";
+import { warcRecord } from "../../src/documents/archive/write.js";
+import {
+  type Document,
+  findInputs,
+  isPage,
+  type Page,
+  type ReadPagesOptions,
+  readPages,
+} from "../../src/documents/index.js";
+import { expandLocation, readLocation } from "../../src/documents/location.js";
 
 let folder: string;
 let server: Server;
@@ -32,13 +38,13 @@ const file = async (name: string, data: string | Uint8Array) => {
   await writeFile(path, data);
   return path;
 };
-async function pages(inputs: string[], options: PageOptions = {}) {
+async function pages(inputs: string[], options: ReadPagesOptions = {}) {
   const reader = readPages(inputs, options);
-  const found: Page[] = [];
+  const found: (Document | Page)[] = [];
   for await (const page of reader) found.push(page);
-  return { found, skipped: Object.fromEntries(reader.skipped) };
+  return { found, skipped: reader.report.skipped };
 }
-async function bytesOf(location: string, options: PageOptions = {}) {
+async function bytesOf(location: string, options: ReadPagesOptions = {}) {
   const parts: Uint8Array[] = [];
   for await (const part of readLocation(location, options)) parts.push(part);
   return Buffer.concat(parts);
@@ -68,11 +74,10 @@ describe("pages", () => {
     await file("e.png", "...");
     await file("README", "...");
     const { found, skipped } = await pages([folder]);
-    const content = (page: Page) =>
-      page.content.kind === "html" ? Buffer.from(page.content.bytes).toString() : page.content.text;
+    const content = (page: Document | Page) => (isPage(page) ? Buffer.from(page.bytes).toString() : page.text);
     // A name without an ending says nothing: README is a text.
-    expect(found.shift()).toMatchObject({ id: "README", content: { kind: "text", text: "..." } });
-    expect(found.map((page) => [page.content.kind, content(page)])).toEqual([
+    expect(found.shift()).toMatchObject({ id: "README", text: "..." });
+    expect(found.map((page) => [isPage(page) ? "html" : "text", content(page)])).toEqual([
       ["html", "<p>plain"],
       ["html", "<p>packed"],
       ["html", "<p>one"],
@@ -129,7 +134,7 @@ describe("pages", () => {
   it("skips a page larger than the limit and goes on", async () => {
     await file("a.html", "x".repeat(5000));
     await file("b.html", "small");
-    const { found, skipped } = await pages([folder], { largestPage: 1000 });
+    const { found, skipped } = await pages([folder], { largest: 1000 });
     expect(found.map((page) => page.id)).toEqual(["b"]);
     expect(skipped).toEqual({ "a page larger than the limit": 1 });
   });
@@ -163,7 +168,7 @@ describe("remote locations", () => {
     await file("bad/c.jsonl.gz", gzipSync('{"text":"five"}\n'.repeat(2000)).subarray(0, 60));
     await file("bad/d.txt", "six");
     const { found, skipped } = await pages([join(folder, "bad")]);
-    const texts = found.map(({ content }) => content.kind === "text" && content.text);
+    const texts = found.map((each) => !isPage(each) && each.text);
     expect(texts.filter((text) => text !== "five")).toEqual(["one", "two", "three", "four", "six"]);
     expect(found[1].origin).toEqual({ archive: path, offset: lines.slice(0, 4).join("\n").length + 1 });
     expect(skipped).toMatchObject({ not_json: 1, no_text: 2, not_an_object: 1, empty: 1 });
@@ -188,7 +193,7 @@ describe("remote locations", () => {
     const location = "hf://datasets/owner/name@v2/data/train 1.parquet";
     for (let i = 0; i < 2; i++) {
       const { found } = await pages([location], { environment });
-      expect(found.map(({ content }) => content.kind === "text" && content.text)).toEqual(["eins", "zwei"]);
+      expect(found.map((each) => !isPage(each) && each.text)).toEqual(["eins", "zwei"]);
     }
     expect(asked).toEqual(["/datasets/owner/name/resolve/v2/data/train%201.parquet Bearer secret"]);
     await expect(bytesOf("hf://datasets/name")).rejects.toThrow(/names no file; write hf:\/\/datasets/);
@@ -204,7 +209,7 @@ describe("remote locations", () => {
       response.end(archive);
     };
     const environment = { QUERN_COMMON_CRAWL: base };
-    expect((await findParts(["cc://CC-MAIN-2024-22"], { environment })).map((part) => part.kind)).toEqual([
+    expect((await findInputs(["cc://CC-MAIN-2024-22"], { environment })).map((part) => part.kind)).toEqual([
       "archive",
       "archive",
     ]);

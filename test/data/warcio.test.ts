@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { expect, it } from "vitest";
-import { readPages } from "../../src/data/pages.js";
+import { isPage, readPages } from "../../src/documents/index.js";
 import fixture from "./fixtures/warcio.json" with { type: "json" };
 
 it.each(fixture.archives)("reads what warcio reads: $name", async ({ archive, pages }) => {
@@ -12,8 +12,8 @@ it.each(fixture.archives)("reads what warcio reads: $name", async ({ archive, pa
     const path = join(folder, "x.warc");
     await writeFile(path, gunzipSync(Buffer.from(archive, "base64")));
     const found: [string, string][] = [];
-    for await (const { url = "", content } of readPages([path])) {
-      if (content.kind === "html") found.push([url, Buffer.from(content.bytes).toString("latin1")]);
+    for await (const page of readPages([path])) {
+      if (isPage(page)) found.push([page.url ?? "", Buffer.from(page.bytes).toString("latin1")]);
     }
     expect(found).toEqual(pages.map(([url, body]) => [url?.replaceAll(" ", "%20"), body ?? fixture.page]));
   } finally {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Document } from "../../src/documents/document.js";
+import type { GivenDocument } from "../../src/documents/document.js";
 import { SHARED_LINE, splitHeldOut } from "../../src/documents/held-out.js";
 
 /** Made-up lines, the same at each call. */
@@ -18,15 +18,15 @@ function lines(count: number, seed: number): string[] {
   );
 }
 
-const documents: Document[] = Array.from({ length: 120 }, (_, index) => ({
+const documents: GivenDocument[] = Array.from({ length: 120 }, (_, index) => ({
   text: lines(100, index + 1).join("\n"),
   id: `${index}`,
   source: index < 80 ? "a" : "b",
 }));
 
-const longLines = (side: readonly Document[]) =>
+const longLines = (side: readonly GivenDocument[]) =>
   side.flatMap(({ text }) => text.split("\n")).filter((line) => line.trim().length >= SHARED_LINE);
-const size = (side: readonly Document[]) => side.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+const size = (side: readonly GivenDocument[]) => side.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
 
 function expectApart(split: ReturnType<typeof splitHeldOut>) {
   const training = new Set(longLines(split.training).map((line) => line.trim()));

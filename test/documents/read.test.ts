@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -61,16 +61,21 @@ describe("readDocuments", () => {
     const jsonl = lines.map((line) => JSON.stringify(line)).join("\n");
     for (const path of [await file("a.jsonl", jsonl), await file("a.jsonl.gz", gzipSync(jsonl))]) {
       const { documents } = await all([path]);
-      expect(documents[0]).toEqual({ text: "one", id: "7", url: "u", source: "s" });
+      const origin = { archive: path, offset: 0 };
+      expect(documents[0]).toEqual({ text: "one", id: "7", url: "u", source: "s", origin });
       expect(documents[1].text).toBe(long);
       expect(documents[2]).toMatchObject({ text: "last" });
-      expect(documents[2].id).toMatch(/:4$/);
+      // Where its line begins, in bytes.
+      const offset = jsonl.lastIndexOf("\n") + 1;
+      expect(documents[2]).toMatchObject({ id: `${basename(path)}:${offset}`, origin: { archive: path, offset } });
     }
   });
 
   it("takes a named file whatever it is called", async () => {
     const path = await file("LICENSE", "free");
-    expect((await all([path])).documents).toEqual([{ text: "free", id: "LICENSE", source: "LICENSE" }]);
+    expect((await all([path])).documents).toEqual([
+      { text: "free", id: "LICENSE", source: "LICENSE", origin: { archive: path, offset: 0 } },
+    ]);
   });
 
   it.each([
@@ -101,7 +106,7 @@ describe("readDocuments", () => {
     const { documents } = await all([await file("a.jsonl.zst", packed)]);
     expect(documents.map(({ id, text }) => [id, text])).toEqual([
       ["a", "one packed line"],
-      ["a.jsonl.zst:2", "zwei: gepackt"],
+      ["a.jsonl.zst:36", "zwei: gepackt"],
     ]);
     const cut = all([await file("cut.jsonl.zst", packed.subarray(0, 40))]);
     await expect(cut).rejects.toThrow(/1 damaged_zstd: .*cut\.jsonl\.zst: is not a whole zstd file/);
@@ -122,7 +127,8 @@ describe("readDocuments", () => {
     const { documents, read } = await all([await file("a.parquet", whole)]);
     expect(read).toEqual({ files: 1, documents: 5000, rows: 5000 });
     expect(documents.map(({ text }) => text)).toEqual(rows);
-    expect(documents[4999]).toEqual({ text: "row 4999", id: "n4999", source: "a.parquet" });
+    const origin = { archive: join(folder, "a.parquet"), row: 5000 };
+    expect(documents[4999]).toEqual({ text: "row 4999", id: "n4999", source: "a.parquet", origin });
 
     const other = parquetWriteBuffer({ columnData: [{ name: "body", data: ["x"] }] });
     await expect(all([await file("b.parquet", new Uint8Array(other))])).rejects.toThrow(/no column "text".*body/);

@@ -5,8 +5,8 @@ import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { readPages } from "../../src/data/index.js";
-import { type ReadDocumentsOptions, readDocuments } from "../../src/documents/read.js";
+import { isPage } from "../../src/documents/document.js";
+import { type ReadDocumentsOptions, readDocuments, readPages } from "../../src/documents/read.js";
 import { ReadLog, readLines } from "../../src/documents/read-report.js";
 import { QuernError } from "../../src/errors.js";
 
@@ -31,7 +31,7 @@ async function asDocuments(paths: string[], options: ReadDocumentsOptions = {}) 
 async function asPages(paths: string[], options: ReadDocumentsOptions = {}) {
   const reader = readPages(paths, options);
   const found: { id: string; text: string }[] = [];
-  for await (const { id, content } of reader) found.push({ id, text: content.kind === "text" ? content.text : "html" });
+  for await (const each of reader) found.push({ id: each.id, text: isPage(each) ? "html" : each.text });
   return { found, report: reader.report };
 }
 const readers = [

@@ -1,12 +1,10 @@
 /** @file What a recipe says of each document of a file, one answer a line, in the file's order. */
-import { ReadLog } from "../../documents/index.js";
+import { findInputs, isPage, ReadLog, readPart } from "../../documents/index.js";
 import type { Candidate } from "../filters/filter.js";
-import { findParts } from "../pages.js";
 import { Passage } from "../text/passage.js";
 import { Chain } from "./chain.js";
 import { loadRecipe } from "./load-recipe.js";
 import { defineRecipe, type Recipe, splitterOf } from "./recipe.js";
-import { readRecords } from "./records.js";
 
 export interface CheckedDocument {
   readonly id: string;
@@ -37,7 +35,7 @@ export async function* checkDocuments(
   const recipe = typeof given === "object" ? defineRecipe(given) : await loadRecipe(given);
   const chain = new Chain(recipe.steps);
   await chain.prepare();
-  const [part] = await findParts([file], { signal });
+  const [part] = await findInputs([file], { pages: true, signal });
   const skipped: CheckedDocument[] = [];
   const own = new ReadLog({
     onSkip(reason, where, more = {}) {
@@ -46,15 +44,15 @@ export async function* checkDocuments(
     },
   });
   const count = () => log.merge({ ...own.report, skipped: {}, skippedAt: {} });
-  for await (const record of readRecords(part, { largest, textField, signal, log: own })) {
+  for await (const record of readPart(part, { largest, textField, signal, log: own })) {
     yield* skipped.splice(0);
-    if (record.content.kind !== "text") continue;
+    if (isPage(record)) continue;
     const document: Candidate = {
       id: record.id,
       ...(record.url === undefined ? {} : { url: record.url }),
-      source: record.source ?? part.source,
+      source: record.source,
       language: record.language ?? recipe.language,
-      passage: new Passage(record.content.text, splitterOf(recipe)),
+      passage: new Passage(record.text, splitterOf(recipe)),
     };
     const outcome = chain.judge(document);
     yield outcome.keep

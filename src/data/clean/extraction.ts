@@ -2,7 +2,7 @@
  * @file Pages become text before the first step. The extractor is loaded by the first page, since most inputs are text
  * already.
  */
-import { decodeBytes } from "../extract/decode.js";
+import { decodeBytes } from "../../documents/index.js";
 
 type Extractor = typeof import("../extract/extract.js");
 

@@ -5,7 +5,17 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type AtomicFile, createAtomicFile, ReadLog, type ReadReport, writeFileAtomic } from "../../documents/index.js";
+import {
+  type Document,
+  documentLine,
+  isPage,
+  LineFile,
+  type Page,
+  ReadLog,
+  type ReadReport,
+  readPart,
+  writeFileAtomic,
+} from "../../documents/index.js";
 import { openSealed, sealed } from "../../json-file.js";
 import type { Candidate, Step } from "../filters/filter.js";
 import { addNamed, addTo, flowOf, newCounts, type StepCounts } from "../funnel/counts.js";
@@ -14,7 +24,6 @@ import { Passage } from "../text/passage.js";
 import { Chain, domainOf } from "./chain.js";
 import { extractText, loadExtractor } from "./extraction.js";
 import { type Recipe, splitterOf } from "./recipe.js";
-import { type InputRecord, readRecords } from "./records.js";
 import type { Task, TaskConfig } from "./tasks.js";
 
 export interface WrittenFile {
@@ -39,9 +48,6 @@ export interface TaskManifest {
 
 export const manifestPath = (out: string, task: Task) => join(out, "tasks", `${task.name}.json`);
 
-/** Output is gathered to pieces of about this many characters, so that no document is a system call of its own. */
-const PIECE = 1 << 18;
-
 export async function runTask(
   task: Task,
   config: TaskConfig,
@@ -65,7 +71,7 @@ export async function runTask(
   const log = new ReadLog({ strict });
   let read = 0;
   try {
-    const records = readRecords(task.part, { range: task.range, largest, textField, signal, log });
+    const records = readPart(task.part, { range: task.range, largest, textField, signal, log });
     for await (const record of records) {
       if (config.limit !== undefined && read >= config.limit) break;
       if (config.sample !== undefined && !isSampled(record.id, config.sample)) {
@@ -73,15 +79,14 @@ export async function runTask(
         continue;
       }
       read += 1;
-      const { document, reason } = await toDocument(record, task, recipe, extraction, samples);
+      const { document, reason } = await candidateOf(record, recipe, extraction, samples);
       if (document === undefined) {
-        if (config.keepDropped) await files.dropped("extract", reason ?? "", record, "");
+        if (config.keepDropped) await files.dropped("extract", reason ?? "", record);
         continue;
       }
       const outcome = chain.judge(document);
       if (outcome.keep) await files.kept(record, document);
-      else if (config.keepDropped)
-        await files.dropped(outcome.step, outcome.reason, record, document.passage.text, document);
+      else if (config.keepDropped) await files.dropped(outcome.step, outcome.reason, record, document);
       for (const { step, line } of notes) await files.note(step, line);
       notes = [];
       if (read % 256 === 0) onProgress?.(read);
@@ -139,41 +144,40 @@ export function isSampled(id: string, share: number): boolean {
   return ((hash ^ (hash >>> 13)) >>> 0) / 2 ** 32 < share;
 }
 
-async function toDocument(
-  record: InputRecord,
-  task: Task,
+async function candidateOf(
+  record: Document | Page,
   recipe: Recipe,
   counts: StepCounts,
   samples: Samples,
 ): Promise<{ readonly document?: Candidate; readonly reason?: string }> {
-  const { content } = record;
-  const source = record.source ?? task.part.source;
+  const { source } = record;
+  const declared = isPage(record) ? recipe.language : (record.language ?? recipe.language);
   const flows = [
     flowOf(counts.domains, domainOf(record.url)),
     flowOf(counts.sources, source),
-    flowOf(counts.languages, record.language ?? recipe.language ?? "und"),
+    flowOf(counts.languages, declared ?? "und"),
   ];
   const make = (text: string): Candidate => ({
     id: record.id,
     ...(record.url === undefined ? {} : { url: record.url }),
     source,
     origin: record.origin,
-    language: record.language ?? recipe.language,
-    ...(record.fields === undefined ? {} : { fields: { ...record.fields } }),
+    language: declared,
+    ...(isPage(record) || record.fields === undefined ? {} : { fields: record.fields }),
     passage: new Passage(text, splitterOf(recipe)),
   });
-  if (content.kind === "text") {
-    const document = make(content.text);
+  if (!isPage(record)) {
+    const document = make(record.text);
     const amount = [1, document.passage.bytes, document.passage.wordCount] as const;
     for (const sum of [counts.in, counts.out, ...flows.flatMap((flow) => [flow.in, flow.out])]) addTo(sum, amount);
     return { document };
   }
   await loadExtractor();
-  const { bytes } = content;
+  const { bytes } = record;
   // A page has no words before its text is found: extraction adds them.
   const before = [1, bytes.length, 0] as const;
   for (const sum of [counts.in, ...flows.map((flow) => flow.in)]) addTo(sum, before);
-  const extracted = extractText(bytes, content.contentType, recipe.extract?.format, record.url);
+  const extracted = extractText(bytes, record.contentType, recipe.extract?.format, record.url);
   if ("reason" in extracted) {
     addTo(counts.dropped, before);
     addNamed(counts.reasons, extracted.reason, before);
@@ -196,44 +200,49 @@ async function toDocument(
 class OutputFiles {
   readonly #task: Task;
   readonly #out: string;
-  readonly #files = new Map<string, OutputFile>();
+  readonly #files = new Map<string, LineFile>();
 
   constructor(task: Task, out: string) {
     this.#task = task;
     this.#out = out;
   }
 
-  async kept(record: InputRecord, document: Candidate): Promise<void> {
-    await this.#write("documents", lineOf(record, document.passage.text, document));
+  async kept(record: Document | Page, candidate: Candidate): Promise<void> {
+    await this.#write("documents", documentLine(documentOf(record, candidate)));
   }
 
-  async dropped(step: string, reason: string, record: InputRecord, text: string, document?: Candidate): Promise<void> {
-    await this.#write(`dropped/${step}`, { reason, ...lineOf(record, text, document) });
+  /** @param candidate undefined of a page without text */
+  async dropped(step: string, reason: string, record: Document | Page, candidate?: Candidate): Promise<void> {
+    const line = documentLine(documentOf(record, candidate));
+    await this.#write(`dropped/${step}`, `{"reason":${JSON.stringify(reason)},${line.slice(1)}`);
   }
 
   async note(step: string, line: object): Promise<void> {
-    await this.#write(`notes/${step}`, line);
+    await this.#write(`notes/${step}`, JSON.stringify(line));
   }
 
-  async #write(folder: string, line: object): Promise<void> {
+  async #write(folder: string, line: string): Promise<void> {
     const path = `${folder}/${this.#task.name}.jsonl`;
     let file = this.#files.get(path);
     if (file === undefined) {
-      file = new OutputFile(path, await createAtomicFile(join(this.#out, path)));
+      file = await LineFile.create(join(this.#out, path));
       this.#files.set(path, file);
     }
-    await file.write(`${JSON.stringify(line)}\n`);
+    await file.write(line);
   }
 
   /** Every task has its file of documents, if only an empty one. */
   async commit(): Promise<WrittenFile[]> {
     const path = `documents/${this.#task.name}.jsonl`;
     if (!this.#files.has(path)) {
-      this.#files.set(path, new OutputFile(path, await createAtomicFile(join(this.#out, path))));
+      this.#files.set(path, await LineFile.create(join(this.#out, path)));
     }
     const paths = [...this.#files.keys()].sort();
     const written: WrittenFile[] = [];
-    for (const each of paths) written.push(await (this.#files.get(each) as OutputFile).commit());
+    for (const path of paths) {
+      const { bytes, lines: documents, sha256 } = await (this.#files.get(path) as LineFile).commit();
+      written.push({ path, bytes, documents, sha256 });
+    }
     return written;
   }
 
@@ -242,55 +251,9 @@ class OutputFiles {
   }
 }
 
-function lineOf(record: InputRecord, text: string, document: Candidate | undefined): object {
-  return {
-    id: record.id,
-    ...(record.url === undefined ? {} : { url: record.url }),
-    source: document?.source ?? record.source,
-    ...(document?.language === undefined ? {} : { language: document.language }),
-    ...(document?.languageScore === undefined ? {} : { language_score: document.languageScore }),
-    origin: record.origin,
-    ...(document?.fields ?? record.fields),
-    text,
-  };
-}
-
-class OutputFile {
-  readonly #path: string;
-  readonly #file: AtomicFile;
-  readonly #hash = createHash("sha256");
-  #waiting: string[] = [];
-  #length = 0;
-  #documents = 0;
-
-  constructor(path: string, file: AtomicFile) {
-    this.#path = path;
-    this.#file = file;
-  }
-
-  async write(line: string): Promise<void> {
-    this.#waiting.push(line);
-    this.#length += line.length;
-    this.#documents += 1;
-    if (this.#length >= PIECE) await this.#flush();
-  }
-
-  async #flush(): Promise<void> {
-    const data = Buffer.from(this.#waiting.join(""));
-    this.#waiting = [];
-    this.#length = 0;
-    this.#hash.update(data);
-    await this.#file.write(data);
-  }
-
-  async commit(): Promise<WrittenFile> {
-    await this.#flush();
-    const { bytes } = this.#file;
-    await this.#file.commit();
-    return { path: this.#path, bytes, documents: this.#documents, sha256: this.#hash.digest("hex") };
-  }
-
-  discard(): Promise<void> {
-    return this.#file.discard();
-  }
+/** A document as the steps left it. */
+function documentOf(record: Document | Page, candidate: Candidate | undefined): Document {
+  const { id, url, source, origin } = record;
+  const { language, fields, passage } = candidate ?? {};
+  return { id, url, source, origin, language, fields, text: passage?.text ?? "" };
 }

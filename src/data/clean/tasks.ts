@@ -6,15 +6,21 @@
 import { createHash } from "node:crypto";
 import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
-import { ReadLog, type ReadReport, refuseOverlap } from "../../documents/index.js";
-import { isRemote } from "../location.js";
-import { findParts, type Part } from "../pages.js";
-import type { ByteRange } from "./records.js";
+import {
+  type ByteRange,
+  findInputs,
+  type InputFile,
+  type InputPart,
+  isRemote,
+  ReadLog,
+  type ReadReport,
+  refuseOverlap,
+} from "../../documents/index.js";
 
 export interface Task {
   /** Its place in the list, which names its files: `00042`. */
   readonly name: string;
-  readonly part: Part;
+  readonly part: InputPart;
   /** For a stretch of a plain JSONL file. */
   readonly range?: ByteRange;
   /** Bytes of input, as they lie there; 0 where that is not known. */
@@ -59,7 +65,7 @@ export async function planTasks(
   const { textField, strict } = config;
   const log = new ReadLog({ strict });
   await refuseOverlap(config.out, inputs);
-  const parts = await findParts(inputs, { skip: log.skip, textField, signal });
+  const parts = await findInputs(inputs, { pages: true, skip: log.skip, textField, signal });
   const { out: _, ...configuration } = config;
   const shared = JSON.stringify(configuration);
   const files: (Stats | undefined)[] = [];
@@ -94,7 +100,7 @@ export async function planTasks(
 /** How many files from this one on are one task: a folder of ten thousand pages is not ten thousand files again. */
 function togetherAt(
   first: number,
-  parts: readonly Part[],
+  parts: readonly InputFile[],
   files: readonly (Stats | undefined)[],
   stretch: number,
 ): number {

@@ -4,7 +4,16 @@
  */
 import { access, constants, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { makeFolder, type OutputLayout, type ReadReport, withOutput, writeFileAtomic } from "../../documents/index.js";
+import {
+  findInputs,
+  isRemote,
+  makeFolder,
+  type OutputLayout,
+  type ReadReport,
+  readTexts,
+  withOutput,
+  writeFileAtomic,
+} from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import type { ExecutorInput } from "../../executors/index.js";
 import type { OnProgress } from "../../progress.js";
@@ -21,11 +30,8 @@ import { isSampled } from "../clean/run-task.js";
 import { decontaminateInto, decontaminateLayout } from "../decontaminate/decontaminate.js";
 import { deduplicateInto, deduplicateLayout } from "../deduplicate/deduplicate.js";
 import type { Funnel } from "../funnel/funnel.js";
-import { isRemote } from "../location.js";
 import { mixInto, mixLayout } from "../mix/mix.js";
-import { findParts } from "../pages.js";
 import { shardDocumentsInto, shardsLayout } from "../shards/shard-documents.js";
-import { readTexts } from "../texts.js";
 import { type CheckedCorpusRecipe, type CorpusRecipe, checkCorpus } from "./corpus-recipe.js";
 import { duplicatePairs, lookAtScores, type QualityScores } from "./examples.js";
 import { renderCorpusReport } from "./report.js";
@@ -309,10 +315,9 @@ async function tokenizerFor(
   const { tokenizer, vocabSize, tokenizerBytes } = recipe;
   if (tokenizer !== undefined) return openTokenizer(tokenizer, { signal });
   const share = Math.min(1, tokenizerBytes / bytes);
-  const parts = await findParts([input], { signal });
   async function* texts(): AsyncGenerator<string> {
-    for await (const { id, text, fields } of readTexts(parts, { signal }))
-      if (fields.copy === undefined && (share === 1 || isSampled(id, share))) yield text;
+    for await (const { id, text, fields } of readTexts([input], { signal }))
+      if (fields?.copy === undefined && (share === 1 || isSampled(id, share))) yield text;
   }
   return trainTokenizer(texts(), { vocabSize, signal, onProgress });
 }
@@ -327,7 +332,7 @@ async function manifestText(
   reading: ReadReport,
 ): Promise<string> {
   const files: (StageFile | { readonly path: string })[] = [];
-  for (const { location } of await findParts(inputs)) {
+  for (const { location } of await findInputs(inputs, { pages: true })) {
     if (isRemote(location)) files.push({ path: location });
     else files.push({ path: location, bytes: (await stat(location)).size, sha256: await fileHash(location) });
   }

@@ -1,7 +1,6 @@
 /** @file A few documents of a stage to be looked at: duplicates side by side, texts along the scale of quality. */
+import { readTexts } from "../../documents/index.js";
 import { readLines } from "../lines.js";
-import { findParts } from "../pages.js";
-import { readTexts } from "../texts.js";
 
 /** Two texts side by side. */
 export interface Pair {
@@ -72,7 +71,7 @@ async function textsOf(
 ): Promise<Map<string, Shown>> {
   const found = new Map<string, Shown>();
   if (ids.size === 0) return found;
-  for await (const { id, url, text } of readTexts(await findParts([folder], { signal }), { signal })) {
+  for await (const { id, url, text } of readTexts([folder], { signal })) {
     if (ids.has(id) && !found.has(id))
       found.set(id, { id, ...(url === undefined ? {} : { url }), text: beginning(text) });
     if (found.size === ids.size) break;
@@ -107,8 +106,8 @@ export async function lookAtScores(
   const examples: (Shown & { score: number })[] = [];
   const tenths = new Array<number>(10).fill(0);
   let documents = 0;
-  for await (const { id, url, text, fields } of readTexts(await findParts([folder], { signal }), { signal })) {
-    const judged = fields[field];
+  for await (const { id, url, text, fields } of readTexts([folder], { signal })) {
+    const judged = fields?.[field];
     if (typeof judged !== "number") continue; // of a source that is not judged
     const score = Math.min(1, Math.max(0, judged));
     documents += 1;

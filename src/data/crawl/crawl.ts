@@ -7,16 +7,22 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import type { z } from "zod";
-import { type OutputLayout, withOutput, writeFileAtomic } from "../../documents/index.js";
+import {
+  decodePage,
+  type HttpResponse,
+  kindOfBody,
+  mediaTypeOf,
+  type OutputLayout,
+  parseHttpResponse,
+  sha1,
+  withOutput,
+  writeFileAtomic,
+} from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
 import { excerpt, hideCredentials, quoted } from "../../printable.js";
 import type { OnProgress } from "../../progress.js";
 import { version } from "../../version.js";
-import { type HttpResponse, parseHttpResponse } from "../archive/http-message.js";
-import { sha1 } from "../archive/write.js";
-import { decodePage } from "../extract/charset.js";
-import { kindOfBody, mediaTypeOf } from "../media-type.js";
 import { PrivateAddressError } from "./addresses.js";
 import { crawlOptions } from "./crawl-options.js";
 import { exchangeRecords, payloadOf } from "./exchange-records.js";

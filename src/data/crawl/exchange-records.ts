@@ -1,6 +1,7 @@
 /** @file What an archive keeps of a request and its answer: WARC 1.1, sections 6.4 to 6.7. */
+
+import { newRecordId, sha1, warcRecord } from "../../documents/index.js";
 import { version } from "../../version.js";
-import { newRecordId, sha1, warcRecord } from "../archive/write.js";
 import type { Exchange } from "./fetcher.js";
 
 export interface ExchangeContext {

@@ -1,6 +1,7 @@
 /** @file Fetching a robots.txt: redirects are followed to wherever they lead, and a file that did not come whole is none. */
+
+import { parseHttpResponse } from "../../documents/index.js";
 import { excerpt } from "../../printable.js";
-import { parseHttpResponse } from "../archive/http-message.js";
 import { PrivateAddressError } from "./addresses.js";
 import { type Exchange, type Fetcher, failureOf, pathOf } from "./fetcher.js";
 import { ALLOW_ALL, LARGEST_ROBOTS, type Robots, robotsFrom, unreadableRobots } from "./robots.js";

@@ -6,8 +6,8 @@
 import { createReadStream } from "node:fs";
 import { type FileHandle, lstat, open, readdir, truncate } from "node:fs/promises";
 import { join } from "node:path";
+import { gunzipMember } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
-import { gunzipMember } from "../archive/members.js";
 
 /** An address that waits to be fetched. */
 export interface Waiting {

@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import type { z } from "zod";
 import {
   createAtomicFile,
+  findInputs,
   makeFolder,
   type OutputLayout,
   type ReadReport,
@@ -19,7 +20,6 @@ import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
 import { cleanInto, cleanLayout } from "../clean/clean.js";
 import { linesOfFile } from "../lines.js";
-import { findParts } from "../pages.js";
 import { type Benchmark, BenchmarkGrams, type FoundExample } from "./benchmarks.js";
 import { decontaminateOptions } from "./decontaminate-options.js";
 
@@ -155,7 +155,7 @@ async function refuseItself(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const real = (path: string) => realpath(path).catch(() => resolve(path));
-  const parts = await findParts(inputs, { signal });
+  const parts = await findInputs(inputs, { pages: true, signal });
   const read = new Set(await Promise.all(parts.map(({ location }) => real(location))));
   for (const file of against) {
     if (read.has(await real(file)))

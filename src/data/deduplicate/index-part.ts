@@ -1,8 +1,7 @@
 /** @file The first stage: a part of the input is read, and what is compared of its documents goes to the disk as keys. */
 import { join } from "node:path";
-import { makeFolder, ReadLog } from "../../documents/index.js";
+import { isPage, makeFolder, ReadLog, readPart, type TakenDocument } from "../../documents/index.js";
 import type { TaskContext } from "../../executors/index.js";
-import { readRecords, type TextRecord } from "../clean/records.js";
 import type { Task } from "../clean/tasks.js";
 import { normaliseUrl, routeOf } from "../crawl/urls.js";
 import { DocumentTableWriter, PieceWriter } from "./document-table.js";
@@ -41,7 +40,9 @@ export async function indexPart(
       table.add(record.id, {
         worth: keep === "quality" ? qualityOf(record) : size,
         copies: typeof copies === "number" && copies >= 1 && Number.isFinite(copies) ? copies : 1,
-        rest: hasher.hash(JSON.stringify([record.id, record.url, record.language, record.fields])),
+        rest: hasher.hash(
+          JSON.stringify([record.id, record.url, record.language, record.fields, firstOrigin(task.part, record)]),
+        ),
         content: hasher.hash(text),
         textStart: units,
       });
@@ -64,8 +65,12 @@ export async function indexPart(
   }
 }
 
+/** Where an earlier stage read a document; undefined of one that was first read here: ties are not told by places. */
+const firstOrigin = (part: Task["part"], { origin }: TakenDocument) =>
+  (part.files ?? [part]).some(({ location }) => location === origin.archive) ? undefined : origin;
+
 interface HeldRecord {
-  readonly record: TextRecord;
+  readonly record: TakenDocument;
   readonly text: HeldText;
 }
 
@@ -87,18 +92,18 @@ export async function* heldTexts(
     return taken;
   };
   const options = { range: task.range, largest: LARGEST_DOCUMENT, textField: config.textField, signal, log };
-  for await (const record of readRecords(task.part, asStrings(config) ? options : { ...options, take })) {
-    if (record.content.kind !== "text") log.skip("not_extracted", task.part.location, { id: record.id });
+  for await (const record of readPart(task.part, asStrings(config) ? options : { ...options, take })) {
+    if (isPage(record)) log.skip("not_extracted", task.part.location, { id: record.id });
     else {
-      const text = "taken" in record && held !== undefined ? held : hasher.hold(record.content.text);
-      yield { record: record as TextRecord, text };
+      const text = record.taken && held !== undefined ? held : hasher.hold(record.text);
+      yield { record, text };
     }
   }
 }
 
 interface KeyAdder {
   /** Gives the units that the document's text takes where texts are kept. */
-  add(record: TextRecord, text: HeldText, document: number): number;
+  add(record: TakenDocument, text: HeldText, document: number): number;
   finish(): void;
   close(): void;
 }
@@ -110,7 +115,7 @@ async function keysOf(task: Task, config: DeduplicateConfig, hasher: TextHasher,
     const hash = hasher.hashWords(text);
     keys.add(0, hash[0], hash[1], document, place);
   };
-  const simple = (add: (record: TextRecord, text: HeldText, document: number) => void): KeyAdder => ({
+  const simple = (add: (record: TakenDocument, text: HeldText, document: number) => void): KeyAdder => ({
     add: (record, text, document) => {
       add(record, text, document);
       return 0;
@@ -140,15 +145,15 @@ async function keysOf(task: Task, config: DeduplicateConfig, hasher: TextHasher,
         hasher.hashPieces(text, by, (low, high, place) => keys.add(0, low, high, document, place)),
       );
     case "sentence":
-      return simple(({ content }, _, document) =>
-        comparedSentences(splitPieces(content.text, by), sentences, (text, place) => addHash(text, document, place)),
+      return simple(({ text: own }, _, document) =>
+        comparedSentences(splitPieces(own, by), sentences, (text, place) => addHash(text, document, place)),
       );
     case "substring": {
       const units = await openUnits(config);
       const texts = new PieceWriter(join(config.work, "index", `${task.name}.texts`));
       return {
-        add({ content }, _, document) {
-          const text = units.read(content.text);
+        add({ text: own }, _, document) {
+          const text = units.read(own);
           texts.write(new Uint8Array(text.buffer, text.byteOffset, text.byteLength));
           units.anchors((low, high, place) => keys.add(0, low, high, document, place));
           return text.length;
@@ -172,7 +177,7 @@ export function canonicalUrl(address: string): string | null {
   return url.replace(/^https?:\/\/(www\.)?/, "").replace(/\/(?=$|\?)/, "") + routeOf(address);
 }
 
-function qualityOf(record: TextRecord): number {
+function qualityOf(record: TakenDocument): number {
   const quality = record.fields?.quality;
   return typeof quality === "number" && Number.isFinite(quality) ? quality : Number.NEGATIVE_INFINITY;
 }

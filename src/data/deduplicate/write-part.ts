@@ -1,9 +1,8 @@
 /** @file The last stage: a part of the input is read again, and what stays of it is written. */
 import { join } from "node:path";
-import { makeFolder, ReadLog } from "../../documents/index.js";
+import { type Document, makeFolder, ReadLog } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import type { TaskContext } from "../../executors/index.js";
-import type { TextRecord } from "../clean/records.js";
 import type { Task } from "../clean/tasks.js";
 import { type ChooseResult, type Member, MemberReader } from "./clusters.js";
 import { DocumentTables, PieceWriter } from "./document-table.js";
@@ -94,7 +93,6 @@ export async function writePart(
       pieces += verdict.pieces ?? 0;
       if (verdict.text !== undefined) {
         const { id, url, source, language, fields, origin } = record;
-        // Where it comes from: in the line already, if an earlier stage wrote it.
         const before = { id, url, source, language, origin, ...fields, ...verdict.fields };
         lineWith("documents", before, verdict.text, {});
         kept += 1;
@@ -119,7 +117,7 @@ export async function writePart(
 
 interface Judge {
   /** Documents come in order, by their numbers over all parts. */
-  judge(record: TextRecord, text: HeldText, document: number): Verdict;
+  judge(record: Document, text: HeldText, document: number): Verdict;
   close(): void;
 }
 
@@ -143,7 +141,7 @@ async function judgeOf(
   if (by === "substring") {
     const units = await openUnits(config);
     return {
-      judge: ({ id, content: { text } }, _, document) =>
+      judge: ({ id, text }, _, document) =>
         judgeSpans(
           id,
           text,
@@ -156,13 +154,12 @@ async function judgeOf(
     };
   }
   return {
-    judge({ id, content }, held, document) {
+    judge({ id, text: own }, held, document) {
       const found = verdicts.of(document);
-      if (found.count === 0) return { text: asStrings(config) ? content.text : held };
-      const cut =
-        by === "sentence" ? cutSentences(content.text, found, config.sentences) : cutPieces(held, by, found, hasher);
+      if (found.count === 0) return { text: asStrings(config) ? own : held };
+      const cut = by === "sentence" ? cutSentences(own, found, config.sentences) : cutPieces(held, by, found, hasher);
       const repeated = cut.repeated.map(({ text, count }) => ({ text, count, first: id }));
-      if (cut.pieces === 0) return { text: asStrings(config) ? content.text : held, repeated };
+      if (cut.pieces === 0) return { text: asStrings(config) ? own : held, repeated };
       const kept = new Set<string>();
       if (config.keep === "first") {
         // Many in a row are of one document.

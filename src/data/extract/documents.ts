@@ -1,23 +1,20 @@
 /** @file Pages in, documents out: the extractor over a reader of pages. */
+import { type Document, isPage, type Page } from "../../documents/index.js";
 import type { OnProgress } from "../../progress.js";
-import type { Page } from "../page.js";
 import { type Extraction, type ExtractOptions, extract } from "./extract.js";
 
-/** A page's text with what the page tells about itself. Of a page that was text already only the text is known. */
-export interface ExtractedDocument {
-  readonly id: string;
-  readonly url: string | null;
+/** A page's text with what the page tells about itself. Of a document that was text already nothing else is known. */
+export type ExtractedDocument = Document & { readonly fields: ExtractedFields };
+
+export interface ExtractedFields extends Readonly<Record<string, unknown>> {
   readonly title: string | null;
-  readonly text: string;
   readonly author: string | null;
   readonly date: string | null;
-  readonly language: string | null;
   readonly type: Extraction["type"] | "text";
   /** Where the text came from; `scripts` and `none` have no text. */
   readonly from: Extraction["source"] | "text";
   readonly charset: string | null;
   readonly cut: boolean;
-  readonly origin: Page["origin"];
 }
 
 export interface ExtractionCounts {
@@ -31,45 +28,28 @@ export interface ExtractionCounts {
   cut: number;
 }
 
+const NOT_EXTRACTED: ExtractedFields = {
+  ...{ title: null, author: null, date: null, type: "text", from: "text", charset: null, cut: false },
+};
+
 /** The document of one page. */
-export function extractPage(page: Page, options: Pick<ExtractOptions, "format" | "focus"> = {}): ExtractedDocument {
-  const { id, origin, content } = page;
-  if (content.kind === "text") {
-    return {
-      id,
-      url: page.url ?? null,
-      title: null,
-      text: content.text,
-      author: null,
-      date: null,
-      language: null,
-      type: "text",
-      from: "text",
-      charset: null,
-      cut: false,
-      origin,
-    };
-  }
-  const { contentType } = content;
-  const found = extract(content.bytes, {
+export function extractPage(
+  page: Document | Page,
+  options: Pick<ExtractOptions, "format" | "focus"> = {},
+): ExtractedDocument {
+  if (!isPage(page)) return { ...page, fields: NOT_EXTRACTED };
+  const { id, source, origin, contentType } = page;
+  const { title, author, date, type, charset, cut, ...found } = extract(page.bytes, {
     ...options,
     ...(page.url === undefined ? {} : { url: page.url }),
     ...(contentType === undefined ? {} : { contentType }),
   });
   return {
-    id,
+    ...{ id, source, origin, text: found.text },
     // Where the page was fetched is known better than what it calls itself.
-    url: page.url ?? found.url,
-    title: found.title,
-    text: found.text,
-    author: found.author,
-    date: found.date,
-    language: found.language,
-    type: found.type,
-    from: found.source,
-    charset: found.charset,
-    cut: found.cut,
-    origin,
+    url: page.url ?? found.url ?? undefined,
+    language: found.language ?? undefined,
+    fields: { title, author, date, type, from: found.source, charset, cut },
   };
 }
 
@@ -80,7 +60,7 @@ export interface ExtractPagesOptions extends Pick<ExtractOptions, "format" | "fo
 
 /** The documents of pages, in the pages' order. Iterate once; counts grow as the iteration goes on. */
 export function extractPages(
-  pages: AsyncIterable<Page>,
+  pages: AsyncIterable<Document | Page>,
   { signal, onProgress, ...options }: ExtractPagesOptions = {},
 ): AsyncIterable<ExtractedDocument> & { readonly counts: ExtractionCounts } {
   const counts: ExtractionCounts = { pages: 0, bytes: 0, from: new Map(), types: new Map(), cut: 0 };
@@ -90,10 +70,11 @@ export function extractPages(
       signal?.throwIfAborted();
       const document = extractPage(page, options);
       counts.pages++;
-      counts.bytes += page.content.kind === "html" ? page.content.bytes.length : page.content.text.length;
-      add(counts.from, document.from);
-      add(counts.types, document.type);
-      if (document.cut) counts.cut++;
+      counts.bytes += isPage(page) ? page.bytes.length : page.text.length;
+      const { from, type, cut } = document.fields;
+      add(counts.from, from);
+      add(counts.types, type);
+      if (cut) counts.cut++;
       onProgress?.({ task: "extract", done: counts.pages, unit: "page" });
       yield document;
     }

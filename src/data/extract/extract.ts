@@ -4,7 +4,7 @@
  * trim.ts) and the rest is written (write.ts). Nothing reads a clock: the same bytes give the same text, and work is bounded
  * by the size of what is read, at most `LONGEST_PAGE`.
  */
-import { type Decoded, decodePage } from "./charset.js";
+import { type Decoded, decodePage } from "../../documents/index.js";
 import { embeddedContent } from "./embedded.js";
 import { type Entity, readEntities } from "./linked-data.js";
 import { measure } from "./measure.js";

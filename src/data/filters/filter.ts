@@ -2,20 +2,16 @@
  * @file What a step of a recipe is: it looks at one document and keeps it, edits its text, or drops it with a reason. A step
  * knows nothing of files, workers or counts.
  */
-import type { Origin } from "../page.js";
+import type { Document } from "../../documents/index.js";
 import type { Passage } from "../text/passage.js";
 
-/** A document on its way through the steps. */
-export interface Candidate {
-  readonly id: string;
-  readonly url?: string;
-  readonly source: string;
-  readonly origin?: Origin;
-  /** As the input declares it or the language step found it: ISO 639-1 where there is one. */
+/** A document on its way through the steps, its text as a passage that knows words and lines. */
+export interface Candidate extends Pick<Document, "id" | "url" | "source"> {
+  readonly origin?: Document["origin"];
+  /** As the input declares it, or as the language step found it. */
   language?: string;
-  languageScore?: number;
-  /** What else its line says; a step may add to it, and it is written with the document. */
-  fields?: Record<string, unknown>;
+  /** A step may add to them. */
+  fields?: Document["fields"];
   passage: Passage;
 }
 

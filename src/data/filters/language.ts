@@ -110,7 +110,7 @@ export function language(given: LanguageOptions = {}): Step {
       if (trustDeclared && document.language !== undefined) return judgeLanguage(document.language, 1);
       const found = detectLanguage(document.passage.text);
       document.language = found.language;
-      document.languageScore = Math.round(found.score * 1000) / 1000;
+      document.fields = { ...document.fields, language_score: Math.round(found.score * 1000) / 1000 };
       return judgeLanguage(found.language, found.score);
     },
   };

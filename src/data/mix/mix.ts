@@ -7,12 +7,16 @@ import { join } from "node:path";
 import {
   type AtomicFile,
   createAtomicFile,
+  type Document,
+  documentLine,
   makeFolder,
   nothingRead,
   type OutputLayout,
   type OutputRequest,
   ReadLog,
   type ReadReport,
+  type ReadTextsOptions,
+  readTexts,
   withOutput,
   writeFileAtomic,
   writeFolderAtomic,
@@ -20,8 +24,6 @@ import {
 import { QuernError } from "../../errors.js";
 import type { OnProgress } from "../../progress.js";
 import { domainOf } from "../clean/chain.js";
-import { findParts, type Part } from "../pages.js";
-import { readTexts, type StoredDocument, storedLine, type TextOptions } from "../texts.js";
 import { ExternalSort } from "./external-sort.js";
 import { type CheckedMixRecipe, checkMix, type MixRecipe } from "./mix-recipe.js";
 import { copiesAt, QualityHistogram, qualityBin } from "./quality-curve.js";
@@ -140,23 +142,18 @@ export async function mixInto(options: MixOptions): Promise<MixResult> {
 /** The documents of a recipe with the groups that they belong to. */
 export async function* readGroups(
   recipe: Pick<CheckedMixRecipe, "sources" | "inputs" | "by">,
-  options: TextOptions = {},
-): AsyncGenerator<{ readonly group: string; readonly document: StoredDocument }> {
+  options: ReadTextsOptions = {},
+): AsyncGenerator<{ readonly group: string; readonly document: Document }> {
   for (const { name, inputs } of recipe.sources ?? [{ name: undefined, inputs: recipe.inputs ?? [] }]) {
-    const parts: readonly Part[] = await findParts(inputs, {
-      signal: options.signal,
-      textField: options.textField,
-      skip: options.log?.skip,
-    });
-    for await (const document of readTexts(parts, options))
+    for await (const document of readTexts(inputs, options))
       yield { group: name ?? groupOf(document, recipe.by), document };
   }
 }
 
-function groupOf(document: StoredDocument, by: string): string {
+function groupOf(document: Document, by: string): string {
   if (by === "source") return document.source;
   if (by === "domain") return domainOf(document.url);
-  const value = by === "language" ? document.language : document.fields[by];
+  const value = by === "language" ? document.language : document.fields?.[by];
   return typeof value === "string" || typeof value === "number" ? String(value) : "(none)";
 }
 
@@ -215,7 +212,7 @@ async function measure(recipe: CheckedMixRecipe, call: Call & { readonly log: Re
   return { groups: sorted, documents, unjudged: needsQuality ? unjudged : 0 };
 }
 
-const qualityOf = ({ fields }: StoredDocument, { quality, power, order }: CheckedMixRecipe): number | undefined => {
+const qualityOf = ({ fields = {} }: Document, { quality, power, order }: CheckedMixRecipe): number | undefined => {
   if (power === 0 && order === "shuffled") return undefined;
   const value = fields[quality];
   return typeof value === "number" && Number.isFinite(value) ? value : undefined;
@@ -265,7 +262,7 @@ async function draw(
     for (let copy = 0; copy < copies; copy++) {
       const place = (phaseOf(bin) + uniform(digest, `order ${recipe.seed} ${copy}`)) * width;
       const fields = { ...document.fields, group, ...(copy === 0 ? {} : { copy }) };
-      await sort.add({ place, tie: document.id }, storedLine({ ...document, fields }));
+      await sort.add({ place, tie: document.id }, documentLine({ ...document, fields }));
     }
     const count = counts[number];
     count.written += copies;

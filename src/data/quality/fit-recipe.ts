@@ -3,9 +3,12 @@ import { readFile, stat } from "node:fs/promises";
 import type { z } from "zod";
 import {
   createAtomicFile,
+  type Document,
   nothingRead,
   ReadLog,
   type ReadReport,
+  type ReadTextsOptions,
+  readTexts,
   refuseOverlap,
   withOutput,
   writeFileAtomic,
@@ -16,8 +19,6 @@ import type { OnProgress } from "../../progress.js";
 import type { TrainClassifierOptions } from "../classifier/train.js";
 import { domainOf } from "../clean/chain.js";
 import { readLines } from "../lines.js";
-import { findParts } from "../pages.js";
-import { readTexts, type StoredDocument, type TextOptions } from "../texts.js";
 import { type FitResult, fitClaim, fitInto, type Labelled } from "./fit.js";
 import { type FIT_KINDS, fitOptions } from "./fit-options.js";
 import { gradeText, sampleDocuments } from "./grade.js";
@@ -123,32 +124,27 @@ async function* pairs(
   good: readonly string[],
   rest: readonly string[],
   [goodLabel, restLabel]: readonly [string, string],
-  reading: TextOptions,
+  reading: ReadTextsOptions,
 ): AsyncGenerator<Labelled> {
   for (const [inputs, label] of [
     [good, goodLabel],
     [rest, restLabel],
   ] as const) {
-    for await (const document of textsIn(inputs, reading))
+    for await (const document of readTexts(inputs, reading))
       yield { text: document.text, label, group: groupOf(document) };
   }
 }
 
-async function* textsIn(inputs: readonly string[], reading: TextOptions): AsyncGenerator<StoredDocument> {
-  const { textField, signal, log } = reading;
-  yield* readTexts(await findParts(inputs, { textField, signal, skip: log?.skip }), reading);
-}
-
-const groupOf = ({ url, text }: StoredDocument) => (url === undefined ? text : domainOf(url));
+const groupOf = ({ url, text }: Document) => (url === undefined ? text : domainOf(url));
 
 type Settings = z.output<typeof fitOptions>;
-interface Calls extends TextOptions {
+interface Calls extends ReadTextsOptions {
   readonly key?: string;
   readonly onProgress?: OnProgress;
 }
 
 async function* labelled(o: Settings, field: string, calls: Calls): AsyncGenerator<Labelled> {
-  const documents = textsIn(o.documents ?? [], calls);
+  const documents = readTexts(o.documents ?? [], calls);
   const labels =
     o.labels === undefined ? new Map<string, string>() : await readLabels(o.labels, o.endpoint === undefined);
   if (o.endpoint !== undefined) {
@@ -158,7 +154,7 @@ async function* labelled(o: Settings, field: string, calls: Calls): AsyncGenerat
   const name = o.field ?? field;
   let found = 0;
   for await (const document of documents) {
-    const value = labels.get(document.id) ?? (name === "language" ? document.language : document.fields[name]);
+    const value = labels.get(document.id) ?? (name === "language" ? document.language : document.fields?.[name]);
     if (typeof value !== "string" && typeof value !== "number") continue;
     found += 1;
     yield { text: document.text, label: String(value).trim().replace(/\s+/g, "-"), group: groupOf(document) };
@@ -175,7 +171,7 @@ const AT_ONCE = 8;
 /** Documents with a known grade are not sent again; new grades are saved beside the known ones. */
 async function* graded(
   o: Settings,
-  documents: AsyncIterable<StoredDocument>,
+  documents: AsyncIterable<Document>,
   labels: Map<string, string>,
   { key, signal, onProgress }: Calls,
 ): AsyncGenerator<Labelled> {

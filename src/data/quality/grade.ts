@@ -2,11 +2,12 @@
  * @file Grades of documents by a language model behind any OpenAI-compatible server, as FineWeb-Edu did
  * (Penedo et al. 2024): some documents are graded by it, and a classifier learns to grade the rest.
  */
+
 import { createHash } from "node:crypto";
+import type { Document } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import type { OpenAIClient } from "../../infer/index.js";
 import { quoted } from "../../printable.js";
-import type { StoredDocument } from "../texts.js";
 
 export interface GraderOptions {
   readonly client: OpenAIClient;
@@ -55,11 +56,8 @@ function gradeIn(answer: string): number | undefined {
 }
 
 /** `count` of the documents, the same in every run and in any order: those with the smallest hashes. */
-export async function sampleDocuments(
-  documents: AsyncIterable<StoredDocument>,
-  count: number,
-): Promise<StoredDocument[]> {
-  let chosen: { readonly hash: string; readonly document: StoredDocument }[] = [];
+export async function sampleDocuments(documents: AsyncIterable<Document>, count: number): Promise<Document[]> {
+  let chosen: { readonly hash: string; readonly document: Document }[] = [];
   const prune = () => {
     chosen.sort((a, b) => (a.hash < b.hash ? -1 : a.hash > b.hash ? 1 : 0));
     chosen = chosen.slice(0, count);

@@ -4,7 +4,15 @@
  */
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { makeFolder, type OutputLayout, temporaryName, withOutput, writeFileAtomic } from "../../documents/index.js";
+import {
+  type Document,
+  makeFolder,
+  type OutputLayout,
+  readTexts,
+  temporaryName,
+  withOutput,
+  writeFileAtomic,
+} from "../../documents/index.js";
 import type { OnProgress } from "../../progress.js";
 import {
   isHeldOut,
@@ -17,8 +25,6 @@ import {
   type Tokenizer,
   writeShardsInto,
 } from "../../tokenizer/index.js";
-import { findParts } from "../pages.js";
-import { readTexts, type StoredDocument } from "../texts.js";
 
 export interface ShardDocumentsOptions {
   /** Files or folders of documents, in the order in which they are to be seen. */
@@ -42,8 +48,8 @@ export const shardsLayout: OutputLayout = {
   folders: /^(tokenizer)$/,
 };
 
-function lineageOf({ id, url, source, origin, fields }: StoredDocument): LineageEntry {
-  const { group, copy } = fields;
+function lineageOf({ id, url, source, origin, fields }: Document): LineageEntry {
+  const { group, copy } = fields ?? {};
   return {
     ...{ id, url, source, archive: origin.archive, offset: origin.offset, time: origin.time },
     ...(typeof group === "string" ? { group } : {}),
@@ -70,17 +76,16 @@ export async function shardDocuments({
 /** `shardDocuments` into a folder that the caller has claimed. */
 export async function shardDocumentsInto(options: ShardDocumentsOptions): Promise<ShardsHeader> {
   const { inputs, out, tokenizer, heldout = 0.01, fileTokens, resumeKey, signal, onProgress } = options;
-  const parts = await findParts(inputs, { signal });
-  const others = typeof heldout === "number" ? undefined : await findParts(heldout, { signal });
-  const isOf = (split: string, { text, fields }: StoredDocument) => {
+  const others = typeof heldout === "number" ? undefined : heldout;
+  const isOf = (split: string, { text, fields }: Document) => {
     if (typeof heldout !== "number") return true;
     if (isHeldOut(text, heldout) !== (split === "heldout")) return false;
-    return split === "train" || fields.copy === undefined;
+    return split === "train" || fields?.copy === undefined;
   };
   await makeFolder(out);
   const folder = temporaryName(join(out, "shards.json"));
   const sources: { source: string; documents: number }[] = [];
-  const count = ({ source }: StoredDocument) => {
+  const count = ({ source }: Document) => {
     const last = sources.at(-1);
     if (last?.source === source) last.documents += 1;
     else sources.push({ source, documents: 1 });
@@ -88,7 +93,7 @@ export async function shardDocumentsInto(options: ShardDocumentsOptions): Promis
   async function* texts(split: "train" | "heldout"): AsyncGenerator<string> {
     const lineage = await LineageWriter.create(folder, split);
     try {
-      for await (const document of readTexts((split === "heldout" && others) || parts, { signal })) {
+      for await (const document of readTexts((split === "heldout" && others) || inputs, { signal })) {
         if (!isOf(split, document)) continue;
         await lineage.add(lineageOf(document));
         if (split === "heldout") count(document);

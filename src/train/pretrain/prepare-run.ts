@@ -5,7 +5,7 @@
 import type { z } from "zod";
 import { type CompileOptions, examineMachine, freeMemory, type Plan, peakOnce } from "../../backends/index.js";
 import {
-  type Document,
+  type GivenDocument,
   type OutputLayout,
   type OutputRequest,
   type ReadReport,
@@ -59,9 +59,9 @@ import { type CheckedPretrainOptions, pretrainOptions } from "./pretrain-options
 
 export type PretrainOptions = z.input<typeof pretrainOptions> & {
   /** Documents to learn from, instead of `text`. */
-  readonly documents?: readonly Document[];
+  readonly documents?: readonly GivenDocument[];
   /** Documents for the verdict; by default a share of the others is held out. */
-  readonly heldOut?: readonly Document[];
+  readonly heldOut?: readonly GivenDocument[];
   /** Where to run; by default the cpu backend with the widest instruction set. */
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
   /** Hears of the plan, when it is fixed and before the first step. */

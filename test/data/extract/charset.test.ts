@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { decodePage } from "../../../src/data/extract/charset.js";
-import { decodeBytes } from "../../../src/data/extract/decode.js";
+import { decodePage } from "../../../src/documents/charset/charset.js";
+import { decodeBytes } from "../../../src/documents/charset/decode.js";
 
 /** Text in an encoding that Node can read but not write: each letter is looked up. */
 function encode(text: string, charset: string): Uint8Array {

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, it } from "vitest";
-import { extractPages } from "../../../src/data/extract/documents.js";
-import { readPages } from "../../../src/data/pages.js";
+import { type ExtractedDocument, extractPages } from "../../../src/data/extract/documents.js";
+import { readPages } from "../../../src/documents/index.js";
 import { pageWith, prose } from "./page.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quern-extract-"));
@@ -20,9 +20,9 @@ describe("extractPages", () => {
     writeFileSync(join(folder, "x.png"), "no page");
     const pages = readPages([folder]);
     const documents = extractPages(pages);
-    const found: { readonly id: string; readonly from: string; readonly text: string }[] = [];
+    const found: ExtractedDocument[] = [];
     for await (const document of documents) found.push(document);
-    expect(found.map(({ id, from }) => [id, from])).toEqual([
+    expect(found.map(({ id, fields }) => [id, fields.from])).toEqual([
       ["a", "page"],
       ["b", "page"],
       expect.arrayContaining(["text"]),
@@ -31,6 +31,6 @@ describe("extractPages", () => {
     expect(found[0].text).toContain("Sentence 4 of a");
     expect(documents.counts).toMatchObject({ pages: 4, cut: 0 });
     expect(Object.fromEntries(documents.counts.from)).toEqual({ page: 2, text: 1, scripts: 1 });
-    expect(pages.skipped).toEqual(new Map([["other_kind", 1]]));
+    expect(pages.report.skipped).toEqual({ other_kind: 1 });
   });
 });

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { cacheFolder } from "../cache-folder.js";
-import { createAtomicFile, makeFolder } from "../documents/index.js";
+import { createAtomicFile, makeFolder } from "./atomic.js";
 import { type LocationOptions, readLocation } from "./location.js";
 
 /**

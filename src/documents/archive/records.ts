@@ -6,7 +6,7 @@
 
 import { pipeline, Readable } from "node:stream";
 import * as zlib from "node:zlib";
-import { damageOf, unpack } from "../../documents/index.js";
+import { damageOf, unpack } from "../compression.js";
 import { type Head, isArcHead, LARGEST_HEAD, nextHead, parseHead, RECORD_START } from "./heads.js";
 import {
   gunzipCut,
