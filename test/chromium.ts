@@ -11,14 +11,15 @@ export function chromium(): string | undefined {
   return [process.env.QUERN_CHROMIUM ?? "", ...paths].find((path) => path !== "" && existsSync(path));
 }
 
-/** A page's document when its scripts have run, as HTML. */
-export function domOf(browser: string, path: string): string {
+/** A page's document when its scripts have run, as HTML. @param dark whether the reader prefers dark pages */
+export function domOf(browser: string, path: string, { dark = false } = {}): string {
   const flags = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
     "--window-size=1200,900",
     "--virtual-time-budget=20000",
+    `--blink-settings=preferredColorScheme=${dark ? 0 : 1}`,
   ];
   return execFileSync(browser, [...flags, "--dump-dom", pathToFileURL(path).href], {
     encoding: "utf8",

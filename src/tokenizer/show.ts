@@ -1,4 +1,5 @@
 /** @file A text's tokens to look at: coloured for a terminal, or as a page. */
+import { count, escapeHtml, page, table } from "../pages/index.js";
 import type { EncodeOptions, Tokenizer } from "./tokenizer.js";
 
 /** One token of a text. */
@@ -62,35 +63,54 @@ export function tokensAsText(tokens: readonly ShownToken[], colour: boolean): st
   return out.endsWith("\n") ? out.slice(0, -1) : out;
 }
 
-/** A self-contained page of the tokens; each shows its id and bytes when pointed at. */
+/** Rows of the tables of frequent and of long tokens. */
+const MOST_ROWS = 20;
+
+/** A page of the tokens: id and bytes under the pointer, a click marks all tokens of one id; frequent and long tokens. */
 export function tokensAsHtml(tokens: readonly ShownToken[], title: string): string {
   const bytes = tokens.reduce((sum, token) => sum + token.bytes.length, 0);
   const spans = tokens.map(({ id, bytes: own, label, special }, index) => {
     const kind = special ? "special" : `c${index % COLOURS.length}`;
     const breaks = label.includes("⏎") ? "<br>" : "";
-    return `<span class="${kind}" title="${id} · ${hexBytes(own)}">${escapeHtml(label)}</span>${breaks}`;
+    return `<span class="${kind}" data-id="${id}" title="${id} · ${hexBytes(own)}">${escapeHtml(label)}</span>${breaks}`;
   });
-  const perToken = tokens.length === 0 ? "" : ` · ${(bytes / tokens.length).toFixed(2)} bytes a token`;
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>${escapeHtml(title)}</title>
-<style>
-body { font: 16px/1.9 ui-monospace, monospace; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #111; background: #fff }
-h1 { font: 600 1.1rem system-ui, sans-serif } p { font: .9rem system-ui, sans-serif; color: #555 }
-main span { padding: .15em 0; border-radius: 3px; overflow-wrap: anywhere }
-main span:hover { outline: 2px solid #111 }
-.c0 { background: #cfe8ff } .c1 { background: #d3f5d0 } .c2 { background: #fdf3b8 } .c3 { background: #ffd9e6 } .c4 { background: #e6dcff }
-.special { background: #ff9d66; font-weight: 600 }
-</style>
-<h1>${escapeHtml(title)}</h1>
-<p>${tokens.length} tokens · ${bytes} bytes${perToken}</p>
-<main>${spans.join("")}</main>
-</html>
-`;
+  const counts = new Map<number, number>();
+  const byId = new Map<number, ShownToken>();
+  for (const token of tokens) {
+    counts.set(token.id, (counts.get(token.id) ?? 0) + 1);
+    byId.set(token.id, token);
+  }
+  const rows = (ids: readonly number[]) =>
+    ids.slice(0, MOST_ROWS).map((id) => {
+      const { label, bytes: own } = byId.get(id) as ShownToken;
+      return [label, String(id), count(counts.get(id)), count(own.length)];
+    });
+  const columns = [{ name: "token", kind: "text" as const }, { name: "id" }, { name: "count" }, { name: "bytes" }];
+  const ids = [...byId.keys()];
+  const frequent = [...ids].sort((a, b) => (counts.get(b) ?? 0) - (counts.get(a) ?? 0) || a - b);
+  const length = (id: number) => byId.get(id)?.bytes.length ?? 0;
+  const longest = [...ids].sort((a, b) => length(b) - length(a) || a - b);
+  const part = (name: string, order: readonly number[]) =>
+    `<div><h3>${name}</h3>${table({ label: name, columns, rows: rows(order) })}</div>`;
+  const perToken = tokens.length === 0 ? "" : ` · ${(bytes / tokens.length).toFixed(2)} bytes per token`;
+  return page({
+    title,
+    subtitle: `${count(tokens.length)} tokens, ${count(ids.length)} different · ${count(bytes)} bytes${perToken}`,
+    sections: [
+      `<section><p class="tokens" tabindex="0">${spans.join("")}</p><p class="small" id="token" aria-live="polite">Click a token to mark all of its kind.</p></section>`,
+      `<section><div class="columns">${part("Most frequent", frequent)}${part("Longest", longest)}</div></section>`,
+    ],
+    scripts: [TOKEN_SCRIPT],
+  });
 }
 
-function escapeHtml(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
-}
+const TOKEN_SCRIPT = `const box = document.querySelector(".tokens"), note = document.getElementById("token");
+let marked = null;
+box.addEventListener("click", ({ target }) => {
+  const { id } = target.dataset;
+  if (id === undefined) return;
+  marked = marked === id ? null : id;
+  let count = 0;
+  for (const span of box.querySelectorAll("span")) if (span.classList.toggle("same", span.dataset.id === marked)) count++;
+  note.textContent = marked === null ? "" : "token " + target.title + ": " + count + " in this text";
+});`;

@@ -33,7 +33,8 @@ export async function writeFunnel(
   if (funnel.faults.length > 0) throw new Error(`the funnel does not add up: ${funnel.faults.join("; ")}`);
   await writeFileAtomic(join(out, "manifest.json"), manifestText(tasks, manifests, funnel.reading));
   const samples = manifests.flatMap((manifest) => manifest.samples);
-  await writeFileAtomic(join(out, "report.html"), renderReport(funnel, samples));
+  const settings = Object.fromEntries(steps.map((step) => [step.name, step.settings]));
+  await writeFileAtomic(join(out, "report.html"), renderReport(funnel, samples, settings));
   await writeFileAtomic(join(out, "funnel.json"), `${JSON.stringify(funnel, null, 1)}\n`);
   return funnel;
 }

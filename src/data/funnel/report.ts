@@ -1,86 +1,216 @@
 /**
- * @file The funnel as one page that a person reads: what came in, what each step took and why, with examples, and pages
- * beside the text that was found in them. The page is a single file, asks for nothing from anywhere, and is the same for
- * the same run.
+ * @file The funnel as a page: what came in, what each step removed and why, with examples, and web pages beside the text
+ * extracted from them. The same run gives the same page.
  */
-import { readLines } from "../../documents/index.js";
-import { bar, count, escapeHtml, figure, funnelPicture, page } from "./drawing.js";
-import type { Funnel, FunnelStep } from "./funnel.js";
-import { type Sample, take } from "./samples.js";
-import { size } from "./table.js";
+import type { ReadReport } from "../../documents/index.js";
+import { SKIP_REASONS } from "../../documents/index.js";
+import {
+  bars,
+  type Cell,
+  type Column,
+  count,
+  escapeHtml,
+  excerpt,
+  figure,
+  figures,
+  folded,
+  funnelPicture,
+  MORE_SCRIPT,
+  markedHtml,
+  page,
+  paragraph,
+  percent,
+  section,
+  sideBySide,
+  size,
+  table,
+} from "../../pages/index.js";
+import type { Funnel, FunnelStep, StepFlow } from "./funnel.js";
+import { glossOf, reasonInWords } from "./reasons.js";
+import { chooseSamples, type Sample } from "./samples.js";
 
-/** The report of a run; of the samples the first of each kind are shown. */
-export function renderReport(funnel: Funnel, samples: readonly Sample[]): string {
-  const counts = new Map<string, number>();
-  const shown = samples.filter(({ step, verdict, reason }) => take(counts, step, verdict, reason));
-  const steps = funnel.steps.filter(
-    ({ step, documents }) => step !== "extract" || documents.edited + documents.dropped > 0,
-  );
+/** Settings of the steps by name, for their thresholds. */
+export type StepSettings = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+/** The report of a run. */
+export function renderReport(funnel: Funnel, samples: readonly Sample[], settings: StepSettings = {}): string {
+  const shown = chooseSamples(samples);
+  const steps = funnel.steps.filter(({ step, documents }) => step !== "extract" || hasWork(documents));
   const first = steps[0]?.documents.in ?? 0;
-  const share = first === 0 ? "" : `${((100 * funnel.output.documents) / first).toFixed(1)} %`;
-  const sections = [
-    `<section class="figures">${figure("documents in", count(first))}${figure("kept", count(funnel.output.documents), share)}${figure("text out", size(funnel.output.bytes))}${figure("words out", count(funnel.output.words))}</section>`,
-    notes(funnel),
-    `<section><h2>The funnel</h2>${funnelPicture(steps)}</section>`,
-    `<section><h2>In numbers</h2>${numbers(steps)}</section>`,
-    ...steps.map((step) =>
-      stepSection(
-        step,
-        shown.filter((sample) => sample.step === step.step),
+  const { output } = funnel;
+  const share = first === 0 ? "" : percent(output.documents / first);
+  const idle = steps.filter(({ documents }) => !hasWork(documents));
+  return page({
+    title: `The funnel of ${funnel.recipe}`,
+    subtitle: `${funnel.inputs.join(", ")} · ${funnel.tasks} tasks`,
+    verdict: verdictOf(funnel, steps),
+    sections: [
+      figures([
+        figure("documents in", count(first)),
+        figure("kept", count(output.documents), share),
+        figure("text out", size(output.bytes)),
+        figure("words out", count(output.words)),
+      ]),
+      notes(funnel),
+      section("The funnel", funnelPicture(steps)),
+      section(
+        "In numbers",
+        numbers(steps),
+        paragraph("At every step: in = kept + dropped, and in + added = out + dropped + cut.", "small"),
       ),
-    ),
-    `<section><h2>What is left</h2>${breakdowns(steps.at(-1))}</section>`,
-  ];
-  const title = `The funnel of ${funnel.recipe}`;
-  return page(title, `${funnel.inputs.join(", ")} · ${funnel.tasks} tasks`, sections);
+      leftOut(funnel.reading),
+      ...steps
+        .filter(({ documents }) => hasWork(documents))
+        .map((step) => stepSection(step, samplesOf(shown, step), settings[step.step] ?? {})),
+      idle.length === 0
+        ? ""
+        : section("Steps that changed nothing", ...idle.map((step) => idleStep(step, samplesOf(shown, step)))),
+      section("What is left", breakdowns(steps.at(-1))),
+    ],
+    scripts: [MORE_SCRIPT],
+  });
+}
+
+const samplesOf = (samples: readonly Sample[], { step }: FunnelStep) =>
+  samples.filter((sample) => sample.step === step);
+
+const hasWork = ({ dropped, edited }: FunnelStep["documents"]) => dropped + edited > 0;
+
+/** The step that removed most, in a sentence. */
+function verdictOf(funnel: Funnel, steps: readonly FunnelStep[]): string {
+  const first = steps[0]?.documents.in ?? 0;
+  if (first === 0) return "No document reached the recipe.";
+  const kept = `${percent(funnel.output.documents / first)} of ${count(first)} documents were kept`;
+  const worst = [...steps].sort((a, b) => b.documents.dropped - a.documents.dropped)[0];
+  if (worst.documents.dropped === 0) return `${kept}.`;
+  return `${kept}; ${worst.step} removed most (${count(worst.documents.dropped)}).`;
 }
 
 function notes(funnel: Funnel): string {
-  const lines: string[] = [];
-  for (const line of readLines(funnel.reading)) lines.push(`<p>${escapeHtml(line)}</p>`);
-  if (funnel.idle.length > 0) {
-    lines.push(
-      `<p class="warning">Changed nothing: ${funnel.idle.map(escapeHtml).join(", ")}. Is that what you expect?</p>`,
-    );
-  }
-  for (const fault of funnel.faults) lines.push(`<p class="warning">Does not add up: ${escapeHtml(fault)}</p>`);
+  const lines = [
+    ...(funnel.idle.length === 0
+      ? []
+      : [paragraph(`Changed nothing: ${funnel.idle.join(", ")}. Is that what you expect?`, "warning")]),
+    ...funnel.faults.map((fault) => paragraph(`Does not add up: ${fault}`, "warning")),
+  ];
   return lines.length === 0 ? "" : `<section>${lines.join("")}</section>`;
 }
 
-function numbers(steps: readonly FunnelStep[]): string {
-  const rows = steps.map(
-    ({ step, documents, bytes, words }) =>
-      `<tr><th>${escapeHtml(step)}</th>${[documents.in, documents.kept, documents.dropped, documents.edited].map(cell).join("")}${[bytes.in, bytes.out, bytes.dropped, bytes.cut, bytes.added].map(cell).join("")}${[words.in, words.out, words.dropped, words.cut, words.added].map(cell).join("")}</tr>`,
+/** What to do about a reason, where a user can do something. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  unreadable: "check the file's permissions",
+  damaged_gzip: "fetch the file again",
+  damaged_zstd: "fetch the file again",
+  damaged_archive: "fetch the file again",
+  damaged_parquet: "fetch the file again",
+  not_utf8: "convert the file to UTF-8",
+  no_text: "name the text's key with --text-field",
+  not_extracted: "run quern data extract first",
+  file_too_long: "split the file",
+  line_too_long: "split the line",
+  text_too_long: "split the text",
+};
+
+/** What was read, and what was left out: reason, count, places, what to do. */
+export function leftOut({ read, skipped, skippedAt }: ReadReport): string {
+  const rows = Object.entries(skipped).map(([reason, times]): Cell[] => [
+    reason,
+    SKIP_REASONS[reason]?.meaning ?? "",
+    count(times),
+    (skippedAt[reason] ?? []).join("; "),
+    REMEDIES[reason] ?? "",
+  ]);
+  const columns: Column[] = [
+    { name: "reason", kind: "text" },
+    { name: "meaning", kind: "text" },
+    { name: "count" },
+    { name: "first places", kind: "text" },
+    { name: "what to do", kind: "text" },
+  ];
+  const summary = `Read: ${count(read.files)} files, ${count(read.documents)} documents.`;
+  return section(
+    rows.length === 0 ? "Read" : "Left out",
+    paragraph(summary),
+    table({ label: "What was left out", columns, rows }),
   );
-  return `<div class="wide"><table><thead><tr><th rowspan="2">step</th><th colspan="4">documents</th><th colspan="5">bytes</th><th colspan="5">words</th></tr>
-<tr><th>in</th><th>kept</th><th>dropped</th><th>edited</th><th>in</th><th>out</th><th>dropped</th><th>cut</th><th>added</th><th>in</th><th>out</th><th>dropped</th><th>cut</th><th>added</th></tr></thead>
-<tbody>${rows.join("\n")}</tbody></table></div><p class="small">At every step: documents in = kept + dropped; in = out + dropped + cut − added.</p>`;
 }
 
-const cell = (value: number) => `<td>${count(value)}</td>`;
+function numbers(steps: readonly FunnelStep[]): string {
+  const flow = ({ in: before, out, dropped, cut, added }: StepFlow, write: (value: number) => string) =>
+    [before, out, dropped, cut, added].map((value, i) => (value === 0 && i > 1 ? "" : write(value)));
+  const rows = steps.map(({ step, documents, bytes, words }): Cell[] => [
+    step,
+    count(documents.in),
+    count(documents.kept),
+    ...[documents.dropped, documents.edited].map((value) => (value === 0 ? "" : count(value))),
+    ...flow(bytes, (value) => size(value)),
+    ...flow(words, count),
+  ]);
+  const group = (name: string, names: readonly string[]): Column[] =>
+    names.map((each) => ({ name: each, group: name }));
+  const columns: Column[] = [
+    { name: "step", kind: "text" },
+    ...group("documents", ["in", "kept", "dropped", "edited"]),
+    ...group("text", ["in", "out", "dropped", "cut", "added"]),
+    ...group("words", ["in", "out", "dropped", "cut", "added"]),
+  ];
+  return table({ label: "Documents, text and words by step", columns, rows });
+}
 
-function stepSection({ step, documents, reasons, edits }: FunnelStep, samples: readonly Sample[]): string {
+function stepSection(
+  { step, documents, reasons, edits }: FunnelStep,
+  samples: readonly Sample[],
+  settings: Readonly<Record<string, unknown>>,
+): string {
   const why = Object.entries(reasons).sort((a, b) => b[1].documents - a[1].documents);
-  const changes = Object.entries(edits).sort((a, b) => b[1] - a[1]);
-  const bars = why.map(([reason, amount]) => bar(reason, amount.documents, documents.in, "dropped"));
-  const edited = changes.map(([reason, times]) => `${escapeHtml(reason)} ${count(times)}`).join(", ");
+  const items = why.map(([name, amount]) => {
+    const note = reasonInWords(name, settings);
+    return {
+      name,
+      value: amount.documents,
+      shown: `${count(amount.documents)} · ${percent(amount.documents / Math.max(1, documents.in))}`,
+      kind: "dropped" as const,
+      ...(note === "" ? {} : { note }),
+    };
+  });
+  const changes = Object.entries(edits)
+    .sort((a, b) => b[1] - a[1])
+    .map(([reason, times]) => `${reason} ${count(times)}`);
+  return section(
+    step,
+    paragraph(
+      `${count(documents.in)} in, ${count(documents.kept)} kept, ${count(documents.dropped)} dropped, ${count(documents.edited)} edited`,
+      "small",
+    ),
+    bars(items, documents.in),
+    paragraph(changes.length === 0 ? "" : `Edited or found: ${changes.join(", ")}`),
+    examples(samples),
+  );
+}
+
+const idleStep = ({ step, documents }: FunnelStep, samples: readonly Sample[]) =>
+  folded(`${escapeHtml(step)}: ${count(documents.in)} documents`, examples(samples) || paragraph("No examples."));
+
+function examples(samples: readonly Sample[]): string {
   const groups = (["dropped", "edited", "kept"] as const).map((verdict) => {
     const own = samples.filter((sample) => sample.verdict === verdict);
-    if (own.length === 0) return "";
-    return `<details><summary>${own.length} ${verdict}</summary>${own.map(renderSample).join("")}</details>`;
+    return folded(`${own.length} ${verdict}`, own.map(renderSample).join(""));
   });
-  return `<section><h2>${escapeHtml(step)}</h2>
-<p class="small">${count(documents.in)} in, ${count(documents.kept)} kept, ${count(documents.dropped)} dropped, ${count(documents.edited)} edited</p>
-${bars.length === 0 ? "" : `<div class="bars">${bars.join("")}</div>`}${edited === "" ? "" : `<p>Edited or found: ${edited}</p>`}${groups.join("")}</section>`;
+  return groups.join("");
 }
 
 function renderSample({ reason, id, url, text, edited, html }: Sample): string {
-  const head = `<p class="small">${reason === undefined ? "" : `<b>${escapeHtml(reason)}</b> · `}${escapeHtml(id)}${url === undefined ? "" : ` · ${escapeHtml(url)}`}</p>`;
+  const why = reason === undefined ? "" : `<b>${escapeHtml(reason)}</b> · `;
+  const head = `<p class="small">${why}${escapeHtml(id)}${url === undefined ? "" : ` · ${escapeHtml(url)}`}</p>`;
   if (html !== undefined) {
-    return `<article>${head}<div class="pair">${frame(html)}<pre>${escapeHtml(edited ?? "")}</pre></div></article>`;
+    const body = `<div>${excerpt(markedHtml(edited ?? "", []))}</div>`;
+    return `<article>${head}<div class="pair"><div>${frame(html)}</div>${body}</div></article>`;
   }
-  if (edited === undefined) return `<article>${head}<pre>${escapeHtml(text)}</pre></article>`;
-  return `<article>${head}<div class="pair"><pre>${escapeHtml(text)}</pre><pre>${escapeHtml(edited)}</pre></div></article>`;
+  if (edited !== undefined) {
+    return `<article>${head}${sideBySide({ title: "before", text }, { title: "after", text: edited })}</article>`;
+  }
+  const trigger = reason === undefined ? undefined : glossOf(reason)?.trigger;
+  return `<article>${head}${excerpt(markedHtml(text, trigger?.(text) ?? []))}</article>`;
 }
 
 /** The page as it was, without its scripts and without leave to fetch anything. */
@@ -95,10 +225,9 @@ function breakdowns(step: FunnelStep | undefined): string {
     const rows = Object.entries(flows)
       .filter(([, flow]) => flow.out.documents > 0)
       .sort((a, b) => b[1].out.documents - a[1].out.documents || (a[0] < b[0] ? -1 : 1));
-    const bars = rows.slice(0, 12).map(([name, flow]) => bar(name, flow.out.documents, step.documents.kept, "kept"));
-    const more =
-      rows.length > bars.length ? `<p class="small">and ${rows.length - bars.length} more, in funnel.json</p>` : "";
-    return `<div><h3>${title}</h3><div class="bars">${bars.join("")}</div>${more}</div>`;
+    const items = rows.slice(0, 12).map(([name, flow]) => ({ name, value: flow.out.documents }));
+    const more = rows.length - items.length;
+    return `<div><h3>${title}</h3>${bars(items, step.documents.kept)}${paragraph(more > 0 ? `and ${more} more, in funnel.json` : "", "small")}</div>`;
   };
-  return `<div class="pair">${list("Languages", step.languages)}${list("Domains", step.domains)}${list("Sources", step.sources)}</div>`;
+  return `<div class="columns">${list("Languages", step.languages)}${list("Domains", step.domains)}${list("Sources", step.sources)}</div>`;
 }

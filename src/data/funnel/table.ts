@@ -1,5 +1,6 @@
 /** @file The funnel as lines for a terminal. */
 import { readLines } from "../../documents/index.js";
+import { size } from "../../pages/index.js";
 import type { Funnel, FunnelStep } from "./funnel.js";
 
 /** One line a step, the commonest reasons under it. */
@@ -33,11 +34,4 @@ function rowOf({ step, documents, bytes, words, reasons, edits }: FunnelStep) {
     cells: [step, String(documents.in), String(documents.kept), share, size(bytes.out), String(words.out)],
     notes: shown.length === 0 ? [] : [`    ${shown.join(", ")}`],
   };
-}
-
-/** `12.3 MB`. */
-export function size(bytes: number): string {
-  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
-  if (bytes >= 1e6) return `${(bytes / 1e6).toFixed(2)} MB`;
-  return bytes >= 1e3 ? `${(bytes / 1e3).toFixed(1)} kB` : `${bytes} B`;
 }

@@ -14,6 +14,8 @@ export interface RunRecord extends Partial<ReadReport> {
   readonly seed?: number;
   readonly git?: string;
   readonly created?: string;
+  /** What the text amounts to: `bytes`, `largest_file` …, by name. */
+  readonly data?: Readonly<Record<string, number | string>>;
   readonly result?: RunResult;
 }
 
@@ -91,6 +93,7 @@ const recordSchema = z.looseObject({
   created: text.optional(),
   read: z.record(z.string(), z.number()).optional(),
   skipped: z.record(z.string(), z.number()).optional(),
+  data: z.record(z.string(), z.union([z.number(), text])).optional(),
   result: z
     .looseObject({
       ...verdict,

@@ -2,7 +2,6 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { plainNumber, renderChart, ticks } from "../../../src/train/report/chart.js";
 import { renderReport, writeReport } from "../../../src/train/report/report.js";
 
 const record = {
@@ -100,7 +99,7 @@ describe("writeReport", () => {
       "0.0031",
       "−75 %", // kernels
       "−50 %", // bytes
-      "3.0 GB",
+      "3.00 GB",
       "matmul 4096×512×192 + mul, add",
     ]) {
       expect(html).toContain(part);
@@ -126,36 +125,6 @@ describe("renderReport", () => {
     const young = renderReport({}, [{ step: 1, loss: 9 }], "young");
     expect(young).toContain("9.000");
     expect(young).not.toMatch(/undefined|NaN/);
-  });
-});
-
-describe("renderChart", () => {
-  it("draws only finite values, and nothing of nothing", () => {
-    const chart = (points: [number, number][]) =>
-      renderChart({ title: "t", xLabel: "step", series: [{ label: "a", color: "a", points, smooth: true }] });
-    expect(chart([])).toBe("");
-    expect(chart([[1, Number.NaN]])).toBe("");
-    expect(
-      chart([
-        [1, 2],
-        [2, Number.POSITIVE_INFINITY],
-        [3, 2],
-      ]),
-    ).not.toMatch(/NaN|Infinity/);
-  });
-
-  it("puts ticks at round values around the range", () => {
-    expect(ticks(0, 1, 5)).toEqual([0, 0.2, 0.4, 0.6, 0.8, 1]);
-    expect(ticks(2.9, 9.3, 5)).toEqual([2, 4, 6, 8, 10]);
-    expect(ticks(5, 5, 5)[0]).toBeLessThanOrEqual(5);
-    expect([1200, 12_000, 3_400_000, 0.25, 0.0003, 0].map(plainNumber)).toEqual([
-      "1200",
-      "12k",
-      "3.4M",
-      "0.25",
-      "3e-4",
-      "0",
-    ]);
   });
 });
 

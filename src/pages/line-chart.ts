@@ -1,4 +1,7 @@
-/** @file A line chart as one SVG figure, drawn here so that a report needs nothing but itself. */
+/** @file A line chart as one SVG figure, with its numbers as a table, so that a page needs no library. */
+import { escapeHtml } from "./html.js";
+import { plainNumber } from "./numbers.js";
+import { numbersBehind } from "./table.js";
 
 export type Point = readonly [x: number, y: number];
 
@@ -30,11 +33,11 @@ export interface ChartOptions {
 /** More points than this are averaged in groups: a screen shows no more, and the file stays small. */
 const MOST_POINTS = 600;
 
-const MARGIN = { top: 14, right: 14, bottom: 40, left: 58 };
+const MARGIN = { top: 12, right: 20, bottom: 38, left: 46 };
 
 /** The figure: title, legend, grid, lines. Its data lies in `data-chart`, for the pointer's read-out. */
 export function renderChart(options: ChartOptions): string {
-  const { title, xLabel, width = 760, height = 300, fromZero = false, format = plainNumber } = options;
+  const { title, xLabel, width = 380, height = 230, fromZero = false, format = plainNumber } = options;
   const series = options.series
     .map((each) => ({ ...each, points: each.points.filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y)) }))
     .filter(({ points }) => points.length > 0);
@@ -47,7 +50,7 @@ export function renderChart(options: ChartOptions): string {
   const [xLow, xHigh] = widened(extent(series.flatMap(({ points }) => points.map(([x]) => x))));
   const ys = extent(all.map(([, y]) => y));
   const yTicks = ticks(fromZero ? Math.min(0, ys[0]) : ys[0], ys[1], 5);
-  const xTicks = ticks(xLow, xHigh, 6).filter((tick) => tick >= xLow && tick <= xHigh);
+  const xTicks = ticks(xLow, xHigh, 4).filter((tick) => tick >= xLow && tick <= xHigh);
   const yLow = Math.min(yTicks[0], ys[0]);
   const yHigh = Math.max(yTicks.at(-1) as number, ys[1]);
   const plotWidth = width - MARGIN.left - MARGIN.right;
@@ -101,7 +104,31 @@ ${xAxis.join("")}
 ${lines.join("\n")}
 <line class="pointer" y1="${MARGIN.top}" y2="${bottom}" x1="-10" x2="-10"/>
 </svg><output></output>
+${numbersBehind({ label: title, ...numbersOf(drawn, xLabel, format) })}
 </figure>`;
+}
+
+/** Rows of the table behind a chart: enough to read a trend, few enough to print. */
+const TABLE_ROWS = 24;
+
+function numbersOf(
+  series: readonly { readonly label: string; readonly line: readonly Point[] }[],
+  xLabel: string,
+  format: (value: number) => string,
+) {
+  const xs = [...new Set(series.flatMap(({ line }) => line.map(([x]) => x)))].sort((a, b) => a - b);
+  const stride = Math.max(1, Math.ceil(xs.length / TABLE_ROWS));
+  // Series of few points keep all of them.
+  const few = series.filter(({ line }) => line.length <= TABLE_ROWS).flatMap(({ line }) => line.map(([x]) => x));
+  const shown = [...new Set([...xs.filter((_, i) => i % stride === 0), ...xs.slice(-1), ...few])].sort((a, b) => a - b);
+  const values = series.map(({ line }) => new Map(line));
+  return {
+    columns: [{ name: xLabel }, ...series.map(({ label }) => ({ name: label }))],
+    rows: shown.map((x) => [
+      plainNumber(x),
+      ...values.map((known) => (known.has(x) ? format(known.get(x) as number) : "")),
+    ]),
+  };
 }
 
 /** The script of the read-out under the pointer; once a page. */
@@ -174,22 +201,4 @@ function widened([low, high]: [number, number]): [number, number] {
 
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-/** `1200`, `12k`, `3.4M`, `0.25`, `3e-4`. */
-export function plainNumber(value: number): string {
-  const size = Math.abs(value);
-  if (size >= 1e6) return `${trimmed(value / 1e6)}M`;
-  if (size >= 1e4) return `${trimmed(value / 1e3)}k`;
-  if (size > 0 && size < 1e-3) return value.toExponential(1).replace(".0e", "e");
-  return trimmed(value);
-}
-
-function trimmed(value: number): string {
-  return String(Number(value.toPrecision(3 + (Math.abs(value) >= 1000 ? 1 : 0))));
-}
-
-/** Text as it may stand in HTML, in quotes too. */
-export function escapeHtml(text: unknown): string {
-  return String(text).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 }

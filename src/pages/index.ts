@@ -1,0 +1,9 @@
+/** @file Pages that a person reads: one style sheet, one escape function, tables and charts for every report. */
+export { QuernError } from "../errors.js";
+export { type Bar, bars, type FunnelBar, figure, figures, funnelPicture, histogram } from "./bars.js";
+export { diffHtml, sideBySide } from "./diff.js";
+export { escapeHtml, excerpt, MORE_SCRIPT, markedHtml, type Spans, spansOf, textHtml } from "./html.js";
+export { CHART_SCRIPT, type ChartOptions, type Point, renderChart, type Series, ticks } from "./line-chart.js";
+export { asNumber, count, duration, percent, plainNumber, size } from "./numbers.js";
+export { folded, type PageOptions, page, paragraph, section } from "./page.js";
+export { type Cell, type Column, numbersBehind, properties, type TableOptions, table } from "./table.js";

@@ -1,0 +1,56 @@
+/** @file A page: one file that requests nothing, readable in light and dark and on a phone. */
+import { escapeHtml } from "./html.js";
+import { STYLE } from "./style.js";
+
+export interface PageOptions {
+  readonly title: string;
+  /** A line under the title. */
+  readonly subtitle?: string;
+  /** One sentence that says what came out. */
+  readonly verdict?: string;
+  /** HTML; empty sections are left out. */
+  readonly sections: readonly string[];
+  /** Scripts, once each. */
+  readonly scripts?: readonly string[];
+}
+
+/** The whole HTML document. The policy forbids every request. */
+export function page({ title, subtitle = "", verdict = "", sections, scripts = [] }: PageOptions): string {
+  const head = [
+    `<h1>${escapeHtml(title)}</h1>`,
+    subtitle === "" ? "" : `<p>${escapeHtml(subtitle)}</p>`,
+    verdict === "" ? "" : `<p class="verdict">${escapeHtml(verdict)}</p>`,
+  ];
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-src 'self'; img-src data:">
+<title>${escapeHtml(title)} · Quern</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<header>${head.join("")}</header>
+<main>
+${sections.filter((section) => section !== "").join("\n")}
+</main>
+${scripts.map((script) => `<script>${script}</script>`).join("\n")}
+</body>
+</html>
+`;
+}
+
+/** A section with its heading; empty without a body. */
+export function section(heading: string, ...body: readonly string[]): string {
+  const html = body.filter((part) => part !== "").join("\n");
+  return html === "" ? "" : `<section><h2>${escapeHtml(heading)}</h2>${html}</section>`;
+}
+
+/** Something to open: its summary and its body, both HTML. */
+export const folded = (summary: string, body: string, open = false) =>
+  body === "" ? "" : `<details${open ? " open" : ""}><summary>${summary}</summary>${body}</details>`;
+
+/** A paragraph of text. */
+export const paragraph = (text: string, kind: "plain" | "small" | "warning" = "plain") =>
+  text === "" ? "" : `<p${kind === "plain" ? "" : ` class="${kind}"`}>${escapeHtml(text)}</p>`;

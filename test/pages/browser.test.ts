@@ -1,0 +1,93 @@
+/**
+ * Every kind of page in a browser: no serious or critical violation by axe, in light and dark; readable at 360 pixels
+ * without scrolling sideways; no request. Skipped without Chromium.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { renderCorpusReport } from "../../src/data/corpus/report.js";
+import { renderReport as renderFunnel } from "../../src/data/funnel/report.js";
+import { escapeHtml, page } from "../../src/pages/index.js";
+import { tokensAsHtml } from "../../src/tokenizer/index.js";
+import { renderReport as renderRun } from "../../src/train/report/report.js";
+import { chromium, domOf } from "../chromium.js";
+import { corpusStory, funnel, metrics, runRecord, samples } from "./examples.js";
+
+const folder = mkdtempSync(join(tmpdir(), "quern-pages-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const PROBE = `
+for (const each of document.querySelectorAll("details")) each.open = true;
+axe.run(document, { resultTypes: ["violations"], iframes: false }).then(({ violations }) => {
+  parent.document.getElementById("out").textContent = JSON.stringify({
+    dark: matchMedia("(prefers-color-scheme: dark)").matches,
+    width: innerWidth,
+    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    wide: [...document.querySelectorAll("main *")].filter((each) => each.getBoundingClientRect().right > innerWidth + 1 && each.closest(".wide,pre,svg") === null).map((each) => each.outerHTML.slice(0, 120)),
+    fetched: performance.getEntriesByType("resource").map(({ name }) => name),
+    small: [...document.querySelectorAll("svg text")].map((each) => each.getBoundingClientRect().height).filter((height) => height < 9).length,
+    violations: violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).map(({ id, nodes }) => id + ": " + nodes.slice(0, 3).map(({ html, failureSummary }) => html.slice(0, 160) + " " + failureSummary.slice(0, 200)).join(" | ")),
+  });
+});`;
+
+/** The page in a frame of a phone's width, which reports to the page around it. */
+function inFrame(html: string, width: number): string {
+  const probed = html.replace("</body>", () => `<script>${axe}</script><script>${PROBE}</script></body>`);
+  return `<!doctype html><pre id="out"></pre><iframe style="width:${width}px;height:800px;border:0" srcdoc="${escapeHtml(probed)}"></iframe>`;
+}
+
+const token = (id: number, text: string) => ({
+  id,
+  bytes: new TextEncoder().encode(text),
+  label: text,
+  special: id === 0,
+});
+const words = Array.from({ length: 300 }, (_, i) => token(i % 17, ["the", "·miller", "⏎", "·grinds"][i % 4]));
+
+const PAGES: Readonly<Record<string, () => string>> = {
+  run: () => renderRun(runRecord, metrics, "a-run"),
+  funnel: () => renderFunnel(funnel, samples, { "gopher-quality": { minWords: 50 } }),
+  corpus: () => renderCorpusReport(corpusStory, { mix: { order: "shuffled", phases: 4 } } as never, ["web/"]),
+  tokens: () => tokensAsHtml(words, "Tokens of a text"),
+};
+
+const browser = chromium();
+
+/** What the probe finds in a page. */
+function look(name: string, html: string, width: number, dark: boolean) {
+  const path = join(folder, `${name}-${width}-${dark}.html`);
+  writeFileSync(path, inFrame(html, width));
+  const written = /<pre id="out">([\s\S]*?)<\/pre>/.exec(domOf(browser as string, path, { dark }))?.[1] ?? "";
+  return JSON.parse(written.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&"));
+}
+
+for (const [name, render] of Object.entries(PAGES)) {
+  it.skipIf(browser === undefined).each([
+    [360, false],
+    [360, true],
+    [1100, false],
+  ])(
+    `${name}: readable and accessible at %i pixels, dark %s (needs Chromium in the PATH)`,
+    (width, dark) => {
+      const clean = { dark, width, overflow: 0, wide: [], fetched: [], small: 0, violations: [] };
+      expect(look(name, render(), width, dark)).toEqual(clean);
+    },
+    90_000,
+  );
+}
+
+it.skipIf(browser === undefined)(
+  "the probe itself finds faint text and what is too wide",
+  () => {
+    const faint = '<p style="color:#ddd;background:#fff">faint</p><div style="width:500px">wide</div>';
+    const found = look("broken", page({ title: "broken", sections: [faint] }), 360, false);
+    expect(found.violations.join()).toContain("color-contrast");
+    expect(found.overflow).toBeGreaterThan(100);
+    expect(found.wide).toHaveLength(1);
+  },
+  90_000,
+);
