@@ -12,8 +12,8 @@ import { tokenizerFromJson, tokenizerJsonFrame } from "./tokenizer-json.js";
 
 type Metadata = ReadonlyMap<string, GgufValue>;
 
-/** `tokenizer.ggml.token_type`; what is left out is an ordinary token. */
-const [UNKNOWN, CONTROL, USER_DEFINED, UNUSED] = [2, 3, 4, 5];
+/** `tokenizer.ggml.token_type` */
+const [UNDEFINED, NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED] = [0, 1, 2, 3, 4, 5];
 
 /** What `tokenizer.ggml.model` says where it is no byte-level BPE. */
 const OTHER_MODELS: Readonly<Record<string, string>> = {
@@ -66,7 +66,9 @@ export async function tokenizerFromGguf(metadata: Metadata): Promise<Tokenizer> 
     const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: isSpecial(id) };
     added.push({ id, content: texts[id], ...flags });
   }
-  const apart = firstApart(texts.length, isGap, isAdded);
+  // One that is special for its role alone may be a result of merges.
+  const mayStandApart = (id: number) => isAdded(id) && types[id] !== NORMAL && types[id] !== UNDEFINED;
+  const apart = firstApart(texts.length, isGap, mayStandApart);
   // Without a prototype a token may be called "__proto__".
   const vocab: Record<string, number> = Object.create(null);
   for (let id = 0; id < apart; id++) {

@@ -1,0 +1,137 @@
+/** @file GGUF files for tests, sound or wrong in one place. Source of the format: ggml's docs/gguf.md. */
+
+const TYPES = [
+  ...["u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "list", "u64", "i64", "f64"],
+] as const;
+export type ValueType = "u8" | "i8" | "u16" | "i16" | "u32" | "i32" | "f32" | "bool" | "string" | "u64" | "i64" | "f64";
+
+/** A key, the type of its value, or of its list's values, and the value. */
+export type Entry = readonly [key: string, type: ValueType | number, value: unknown];
+
+export interface TensorToStore {
+  readonly name: string;
+  /** Innermost dimension first, as the file has them. */
+  readonly dimensions: readonly (number | bigint)[];
+  /** F32 unless given, by its number. */
+  readonly type?: number;
+  readonly data?: Uint8Array;
+  /** From the start of the data; behind the tensor before unless given. */
+  readonly offset?: number | bigint;
+}
+
+export interface GgufOptions {
+  readonly magic?: string;
+  readonly version?: number;
+  readonly metadata?: readonly Entry[];
+  readonly tensors?: readonly TensorToStore[];
+  readonly alignment?: number;
+  readonly entryCount?: bigint;
+  readonly tensorCount?: bigint;
+}
+
+export function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value >>> 0);
+  return bytes;
+}
+
+export function u64(value: number | bigint): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)));
+  return bytes;
+}
+
+export const text = (value: string) => Buffer.concat([u64(Buffer.byteLength(value)), Buffer.from(value)]);
+
+function valueBytes(type: ValueType, value: unknown): Buffer {
+  const bytes = Buffer.alloc(8);
+  const number = Number(value);
+  switch (type) {
+    case "u8":
+    case "bool":
+      return Buffer.from([number]);
+    case "i8":
+      return Buffer.from(Int8Array.of(number).buffer);
+    case "u16":
+    case "i16":
+      return Buffer.from(Uint16Array.of(number).buffer);
+    case "u32":
+    case "i32":
+      return u32(number);
+    case "f32":
+      return Buffer.from(Float32Array.of(number).buffer);
+    case "f64":
+      bytes.writeDoubleLE(number);
+      return bytes;
+    case "u64":
+    case "i64":
+      return u64(value as bigint | number);
+    case "string":
+      return text(value as string);
+    default:
+      throw new Error(type satisfies never);
+  }
+}
+
+function entryBytes([key, type, value]: Entry): Buffer {
+  // A number is a type as it stands in the file, and its value the bytes that follow.
+  if (typeof type === "number") return Buffer.concat([text(key), u32(type), value as Buffer]);
+  const number = u32(TYPES.indexOf(type));
+  if (!Array.isArray(value)) return Buffer.concat([text(key), number, valueBytes(type, value)]);
+  const items = value.map((each) => valueBytes(type, each));
+  return Buffer.concat([text(key), u32(TYPES.indexOf("list")), number, u64(value.length), ...items]);
+}
+
+/** The bytes of a file. */
+export function ggufBytes(options: GgufOptions): Buffer {
+  const { magic = "GGUF", version = 3, metadata = [], tensors = [], alignment = 32 } = options;
+  let offset = 0;
+  const infos: Buffer[] = [];
+  const data: Buffer[] = [];
+  for (const { name, dimensions, type = 0, data: bytes = new Uint8Array(0), offset: own } of tensors) {
+    infos.push(text(name), u32(dimensions.length), ...dimensions.map(u64), u32(type), u64(own ?? offset));
+    const padded = Math.ceil(bytes.length / alignment) * alignment;
+    data.push(Buffer.concat([bytes, Buffer.alloc(padded - bytes.length)]));
+    offset += padded;
+  }
+  const head = Buffer.concat([
+    ...[Buffer.from(magic, "latin1"), u32(version)],
+    ...[u64(options.tensorCount ?? tensors.length), u64(options.entryCount ?? metadata.length)],
+    ...metadata.map(entryBytes),
+    ...infos,
+  ]);
+  if (data.length === 0) return head;
+  return Buffer.concat([head, Buffer.alloc(Math.ceil(head.length / alignment) * alignment - head.length), ...data]);
+}
+
+const floats = (count: number) => new Uint8Array(new Float32Array(count).fill(0.1).buffer);
+
+/** A llama of one layer, width 4, two heads of two, hidden 4 and four tokens. */
+export function tinyLlama(): { metadata: Entry[]; tensors: TensorToStore[] } {
+  const metadata: Entry[] = [
+    ["general.architecture", "string", "llama"],
+    ["llama.context_length", "u32", 16],
+    ["llama.embedding_length", "u32", 4],
+    ["llama.block_count", "u32", 1],
+    ["llama.feed_forward_length", "u32", 4],
+    ["llama.attention.head_count", "u32", 2],
+    ["llama.attention.layer_norm_rms_epsilon", "f32", 1e-5],
+    ["tokenizer.ggml.model", "string", "gpt2"],
+    ["tokenizer.ggml.pre", "string", "gpt-2"],
+    ["tokenizer.ggml.tokens", "string", ["a", "b", "ab", "<end>"]],
+    ["tokenizer.ggml.token_type", "i32", [1, 1, 1, 3]],
+    ["tokenizer.ggml.merges", "string", ["a b"]],
+    ["tokenizer.ggml.eos_token_id", "u32", 3],
+  ];
+  const matrix = (name: string) => ({ name: `${name}.weight`, dimensions: [4, 4], data: floats(16) });
+  const vector = (name: string) => ({ name: `${name}.weight`, dimensions: [4], data: floats(4) });
+  const tensors = [
+    matrix("token_embd"),
+    vector("output_norm"),
+    ...["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"].map((part) =>
+      matrix(`blk.0.${part}`),
+    ),
+    ...["attn_norm", "ffn_norm"].map((part) => vector(`blk.0.${part}`)),
+  ];
+  return { metadata, tensors };
+}
