@@ -22,7 +22,7 @@ export interface DecoderOptions extends CompileOptions {
 export interface GenerateRequest extends SamplingOptions {
   /** At least one token. What is longer than the model's sequence loses its beginning. */
   readonly prompt: ArrayLike<number>;
-  /** Most tokens to add. */
+  /** Most tokens to add; 0 for the logits alone. */
   readonly tokens: number;
   /** Completion i draws with `seed` + i. */
   readonly seed: number;
@@ -56,6 +56,8 @@ export interface GenerateCalls {
    * completion there, as a stop string does.
    */
   readonly onToken?: (token: GeneratedToken, index: number) => boolean | undefined;
+  /** Called once with the logits (V) of the token after the prompt, which hold until it returns, and their log Σ exp. */
+  readonly onLogits?: (logits: Float32Array, logSumExp: number) => void;
 }
 
 export interface Decoder {
@@ -65,11 +67,6 @@ export interface Decoder {
    * @throws QuernError for a prompt without tokens, and for logits that are not numbers
    */
   generate(request: GenerateRequest, calls?: GenerateCalls): Promise<Completion[]>;
-  /** The logits (V) of the token after a prompt, and the logarithm of the sum of their exponentials. */
-  nextLogits(
-    prompt: ArrayLike<number>,
-    calls?: Pick<GenerateCalls, "signal">,
-  ): Promise<{ readonly logits: Float32Array; readonly logSumExp: number }>;
   /** What the compiler made of the program in use; null before the first request. */
   readonly plan: Plan | null;
   /** Frees the memory; requests under way reject. */
@@ -118,18 +115,12 @@ export function createDecoder(
     },
   });
 
-  const checkPrompt = (prompt: ArrayLike<number>) => {
-    if (prompt.length > 0) return;
-    throw new QuernError("the prompt has no tokens; give it at least one", { exitCode: 2 });
-  };
   return {
     async generate(request, calls = {}) {
-      checkPrompt(request.prompt);
+      if (request.prompt.length === 0) {
+        throw new QuernError("the prompt has no tokens; give it at least one", { exitCode: 2 });
+      }
       return batch.generate(request, calls);
-    },
-    async nextLogits(prompt, calls = {}) {
-      checkPrompt(prompt);
-      return batch.nextLogits(prompt, calls);
     },
     get plan() {
       return program?.plan ?? null;

@@ -30,17 +30,23 @@ export interface SlotsOptions {
 
 export interface Slots {
   generate(request: GenerateRequest, calls: GenerateCalls): Promise<Completion[]>;
-  nextLogits(
-    prompt: ArrayLike<number>,
-    calls: Pick<GenerateCalls, "signal">,
-  ): Promise<{ readonly logits: Float32Array; readonly logSumExp: number }>;
   /** Rejects what is under way. */
   close(): void;
 }
 
-/** One completion, waiting or under way. */
-interface Sequence {
+/** A request that is waiting or under way. */
+interface Call {
   readonly request: GenerateRequest;
+  readonly calls: GenerateCalls;
+  /** True once it has all its completions, or was aborted, or failed. */
+  readonly isOver: boolean;
+  finish(index: number, completion: Completion): void;
+  fail(error: unknown): void;
+}
+
+/** One completion of a call. */
+interface Sequence {
+  readonly call: Call;
   readonly index: number;
   readonly random: RandomStream;
   /** What the model sees: the prompt and what was drawn, without what the sequence has no room for. */
@@ -50,12 +56,6 @@ interface Sequence {
   /** Each token of prompt and text once, also those dropped from the text; null where no penalty wants it. */
   readonly seen: Set<number> | null;
   readonly drawn: GeneratedToken[];
-  /** True once the request was aborted or failed. */
-  readonly isOver: () => boolean;
-  readonly onToken?: GenerateCalls["onToken"];
-  readonly onLogits?: (logits: Float32Array, logSumExp: number) => void;
-  readonly finish: (completion: Completion) => void;
-  readonly fail: (error: unknown) => void;
 }
 
 interface Slot {
@@ -86,14 +86,6 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
   /** Some request was aborted or failed since that was last looked at. */
   let hasFailed = false;
 
-  const enqueue = (sequence: Sequence) => {
-    waiting.push(sequence);
-    if (isRunning) return;
-    isRunning = true;
-    // Requests that are made together begin together.
-    queueMicrotask(() => void run());
-  };
-
   async function run(): Promise<void> {
     try {
       while (removeEnded() > 0) {
@@ -102,7 +94,7 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
         await step(program as DecodingProgram);
       }
     } catch (error) {
-      for (const sequence of [...slots.flatMap(({ sequence }) => sequence ?? []), ...waiting]) sequence.fail(error);
+      failAll(error);
       removeEnded();
       program = null; // what its slots hold is not known
     } finally {
@@ -113,14 +105,14 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
   /** Frees the slots of requests that were aborted or failed. @returns how many completions are left */
   function removeEnded(): number {
     if (hasFailed) {
-      for (const slot of slots) if (slot.sequence?.isOver()) slot.sequence = null;
-      waiting = waiting.filter((sequence) => !sequence.isOver());
+      for (const slot of slots) if (slot.sequence?.call.isOver) slot.sequence = null;
+      waiting = waiting.filter(({ call }) => !call.isOver);
       hasFailed = false;
     }
     return waiting.length + slots.filter(({ sequence }) => sequence !== null).length;
   }
 
-  const lengthOf = ({ text, request, drawn }: Sequence) => text.length + request.tokens - drawn.length;
+  const lengthOf = ({ text, call, drawn }: Sequence) => text.length + call.request.tokens - drawn.length;
   const wantedShape = (sequences: readonly Sequence[]) =>
     shapeFor(
       sequences.length,
@@ -160,50 +152,49 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
     for (const [i, slot] of ready.entries()) {
       slot.cached.push(batch[i].token);
       const sequence = slot.sequence as Sequence;
-      if (!sequence.isOver() && slot.cached.length === sequence.text.length) take(slot, sequence, scores, i);
+      if (sequence.call.isOver || slot.cached.length < sequence.text.length) continue;
+      const { call, index, drawn } = sequence;
+      try {
+        const over = draw(sequence, scores, i);
+        if (over === null) extend(slot, sequence, drawn[drawn.length - 1].id);
+        else {
+          slot.sequence = null;
+          call.finish(index, { tokens: drawn, ...over });
+        }
+      } catch (error) {
+        call.fail(error);
+      }
     }
   }
 
-  /** Draws the next token of a text from row `i` of the scores. */
-  function take(slot: Slot, sequence: Sequence, { logits, logSumExp }: Scores, i: number): void {
+  /**
+   * Draws the next token of a text from row `i` of the scores.
+   * @returns why the completion is over; null if it is not
+   */
+  function draw(sequence: Sequence, { logits, logSumExp }: Scores, i: number): Omit<Completion, "tokens"> | null {
+    const { call, index, drawn } = sequence;
+    const { request, calls } = call;
     const V = logits.length / logSumExp.length;
     const row = logits.subarray(i * V, (i + 1) * V);
     const total = logSumExp[i];
     if (!Number.isFinite(total)) {
-      sequence.fail(
-        new QuernError("the model's logits are not numbers: its weights are damaged, or training diverged"),
-      );
-      return;
+      throw new QuernError("the model's logits are not numbers: its weights are damaged, or training diverged");
     }
-    const { request, drawn, text, onLogits } = sequence;
-    if (onLogits) {
-      slot.sequence = null;
-      onLogits(row.slice(), total);
-      return;
-    }
+    if (index === 0 && drawn.length === 0) calls.onLogits?.(row, total);
+    if (request.tokens === 0) return { end: null, finishReason: "length" };
     const uniform = sequence.random.uniform(drawn.length);
     const { id, logprob } = sampler.draw(row, request, uniform, sequence.seen ?? []);
     const token: GeneratedToken = { id, logprob: row[id] - total, samplingLogprob: logprob };
-    const finish = (end: GeneratedToken | null, finishReason: Completion["finishReason"]) => {
-      slot.sequence = null;
-      sequence.finish({ tokens: drawn, end, finishReason });
-    };
-    if (request.endOfText.includes(id)) {
-      finish(token, "stop");
-      return;
-    }
+    if (request.endOfText.includes(id)) return { end: token, finishReason: "stop" };
     drawn.push(token);
-    try {
-      if (sequence.onToken?.(token, sequence.index) === true) finish(null, "stop");
-    } catch (error) {
-      sequence.fail(error);
-    }
-    if (slot.sequence === null || sequence.isOver()) return;
-    if (drawn.length === request.tokens) {
-      finish(null, "length");
-      return;
-    }
-    sequence.seen?.add(id);
+    if (calls.onToken?.(token, index) === true) return { end: null, finishReason: "stop" };
+    return drawn.length === request.tokens ? { end: null, finishReason: "length" } : null;
+  }
+
+  /** Adds a token to what the model sees. */
+  function extend(slot: Slot, sequence: Sequence, id: number): void {
+    const { text, seen } = sequence;
+    seen?.add(id);
     if (text.length === longest) {
       // The trained positions are used up: the newer half goes on as a text of its own.
       text.splice(0, Math.ceil(longest / 2));
@@ -256,88 +247,70 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
     if (copies.length > 0) await program.copy(copies);
   }
 
-  const sequenceOf = (
-    request: GenerateRequest,
-    index: number,
-    rest: Pick<Sequence, "isOver" | "onToken" | "onLogits" | "finish" | "fail">,
-  ): Sequence => {
-    const prompt = Array.from(request.prompt);
-    const text = prompt.slice(-longest);
-    const hasPenalty = (request.repetitionPenalty ?? 1) !== 1;
-    return {
-      request,
-      index,
-      random: randomStream(request.seed + index, "generate"),
-      text,
-      prompt: text.length - 1,
-      seen: hasPenalty ? new Set(prompt) : null,
-      drawn: [],
-      ...rest,
-    };
-  };
-
-  /** Waits for `count` results, one by one, unless the signal or a failure ends them all. */
-  function under<R>(
-    signal: AbortSignal | undefined,
-    count: number,
-    begin: (
-      index: number,
-      calls: {
-        readonly isOver: () => boolean;
-        readonly done: (result: R) => void;
-        readonly fail: (error: unknown) => void;
-      },
-    ) => void,
-  ): Promise<R[]> {
+  /** The sequences of a request, whose results settle a promise. */
+  function begin(request: GenerateRequest, calls: GenerateCalls): Promise<Completion[]> {
     return new Promise((resolve, reject) => {
-      if (isClosed) throw new QuernError("the decoder was disposed of, and cannot be used any more");
-      signal?.throwIfAborted();
-      const results = new Array<R>(count);
-      let left = count;
-      let isOver = false;
-      const fail = (error: unknown) => {
-        isOver = true;
-        hasFailed = true;
-        signal?.removeEventListener("abort", onAbort);
-        reject(error);
+      if (isClosed) throw disposed();
+      calls.signal?.throwIfAborted();
+      const n = request.n ?? 1;
+      const completions = new Array<Completion>(n);
+      let left = n;
+      const end = () => {
+        call.isOver = true;
+        calls.signal?.removeEventListener("abort", abort);
       };
-      const onAbort = () => fail(signal?.reason);
-      signal?.addEventListener("abort", onAbort, { once: true });
-      for (let index = 0; index < count; index++) {
-        const done = (result: R) => {
-          results[index] = result;
+      const call = {
+        request,
+        calls,
+        isOver: false,
+        finish(index: number, completion: Completion) {
+          completions[index] = completion;
           left -= 1;
           if (left > 0) return;
-          isOver = true;
-          signal?.removeEventListener("abort", onAbort);
-          resolve(results);
-        };
-        begin(index, { isOver: () => isOver, done, fail });
+          end();
+          resolve(completions);
+        },
+        fail(error: unknown) {
+          end();
+          hasFailed = true;
+          reject(error);
+        },
+      };
+      const abort = () => call.fail(calls.signal?.reason);
+      calls.signal?.addEventListener("abort", abort, { once: true });
+      const prompt = Array.from(request.prompt);
+      for (let index = 0; index < n; index++) {
+        const text = prompt.slice(-longest);
+        waiting.push({
+          call,
+          index,
+          random: randomStream(request.seed + index, "generate"),
+          text,
+          prompt: text.length - 1,
+          seen: (request.repetitionPenalty ?? 1) === 1 ? null : new Set(prompt),
+          drawn: [],
+        });
       }
+      if (isRunning) return;
+      isRunning = true;
+      // Requests that are made together begin together.
+      queueMicrotask(() => void run());
     });
   }
 
+  const failAll = (error: unknown) => {
+    for (const { call } of [...slots.flatMap(({ sequence }) => sequence ?? []), ...waiting]) call.fail(error);
+  };
   return {
-    generate: (request, { signal, onToken }) =>
-      under<Completion>(signal, request.n ?? 1, (index, { isOver, done, fail }) =>
-        enqueue(sequenceOf(request, index, { isOver, onToken, finish: done, fail })),
-      ),
-    async nextLogits(prompt, { signal }) {
-      const request = { prompt, tokens: 1, seed: 0, endOfText: [], temperature: 0, topK: 0 };
-      type Next = { readonly logits: Float32Array; readonly logSumExp: number };
-      const [next] = await under<Next>(signal, 1, (index, { isOver, done, fail }) => {
-        const onLogits = (logits: Float32Array, logSumExp: number) => done({ logits, logSumExp });
-        enqueue(sequenceOf(request, index, { isOver, onLogits, finish: () => {}, fail }));
-      });
-      return next;
-    },
+    generate: begin,
     close() {
       isClosed = true;
-      const error = new QuernError("the decoder was disposed of, and cannot be used any more");
-      for (const sequence of [...slots.flatMap(({ sequence }) => sequence ?? []), ...waiting]) sequence.fail(error);
+      failAll(disposed());
     },
   };
 }
+
+const disposed = () => new QuernError("the decoder was disposed of, and cannot be used any more");
 
 /**
  * Tokens that a completion can take over from a slot, once it holds `tokens`: the whole prompt if it is the same, otherwise

@@ -179,15 +179,20 @@ describe("slots", () => {
     await expect(generate(request([1]), {})).rejects.toThrow("the model's logits are not numbers");
   });
 
-  it("give the logits behind a prompt, which its completions need not compute again", async () => {
-    const { generate, nextLogits, work } = scheduler(1);
-    const { logits, logSumExp } = await nextLogits(count(80), {});
+  it("give the logits behind a prompt, without drawing if no token is wanted", async () => {
+    const { generate, work } = scheduler(1);
+    let given = { logits: new Float32Array(0), logSumExp: 0 };
+    const onLogits = (logits: Float32Array, logSumExp: number) => {
+      given = { logits: logits.slice(), logSumExp };
+    };
+    const [nothing] = await generate(request(count(80), { tokens: 0 }), { onLogits });
+    expect(nothing).toEqual({ tokens: [], end: null, finishReason: "length" });
     const [{ tokens }] = await generate(request(count(80), { temperature: 0, tokens: 1 }), {});
-    expect(logits).toHaveLength(V);
-    const best = logits.indexOf(Math.max(...logits));
+    const best = given.logits.indexOf(Math.max(...given.logits));
+    expect(given.logits).toHaveLength(V);
     expect(tokens[0].id).toBe(best);
-    expect(tokens[0].logprob).toBeCloseTo(logits[best] - logSumExp, 5);
-    expect(work.chunks).toBe(3);
+    expect(tokens[0].logprob).toBeCloseTo(given.logits[best] - given.logSumExp, 5);
+    expect(work.chunks).toBe(3); // the second one found the prompt in the slot
   });
 
   it("reject what is under way when they are closed, and what comes then", async () => {
