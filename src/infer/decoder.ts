@@ -92,6 +92,7 @@ export function createDecoder(
 ): Decoder {
   const longest = Math.min(sequence ?? config.sequence, config.sequence);
   let program: DecodingProgram | null = null;
+  let isDisposed = false;
 
   const shapeFor = (completions: number, tokens: number): Shape => {
     const needed = sequence ?? 2 ** Math.ceil(Math.log2(Math.max(MIN_SEQUENCE, tokens)));
@@ -110,8 +111,10 @@ export function createDecoder(
       program?.dispose();
       program = null;
       const make = cache ? cachedProgram : wholeProgram;
-      program = await make(config, wanted, readParameter, options);
-      return program;
+      const made = await make(config, wanted, readParameter, options);
+      if (isDisposed) made.dispose();
+      else program = made;
+      return made;
     },
   });
 
@@ -126,6 +129,7 @@ export function createDecoder(
       return program?.plan ?? null;
     },
     dispose() {
+      isDisposed = true;
       batch.close();
       program?.dispose();
       program = null;

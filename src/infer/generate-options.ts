@@ -1,12 +1,27 @@
-/** @file What can be said about generating text: the schema of `quern generate` and of `generateText()`. */
+/** @file What can be said about generating text: the schema of `quern generate`, `generate()` and `generateText()`. */
 import { z } from "zod";
 
 export const generateOptions = z.object({
   model: z
     .string()
-    .describe("a run, for its newest checkpoint, or a Hugging Face model folder")
-    .meta({ value: "RUN|DIR" }),
-  prompt: z.string().describe("the text to continue; empty begins a new one"),
+    .describe("a run, for its newest checkpoint, a Hugging Face model folder or a .gguf file")
+    .meta({ value: "RUN|DIR|FILE" }),
+  prompt: z
+    .string()
+    .optional()
+    .describe("the text to continue; empty begins a new one; - reads standard input, without its last line end"),
+  prompts: z
+    .string()
+    .optional()
+    .describe('instead of --prompt, a JSONL file: a line has "prompt", or "messages" for the model\'s chat template')
+    .meta({ value: "FILE" }),
+  n: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(1)
+    .describe("completions of each prompt; number i, from 0, is what --n 1 gives with seed S + i")
+    .meta({ value: "N" }),
   tokens: z.int().min(1).default(200).describe("most tokens to add").meta({ value: "N" }),
   temperature: z
     .number()
@@ -41,6 +56,14 @@ export const generateOptions = z.object({
     .describe("end before the first of these strings, which is not printed")
     .meta({ value: "TEXT" }),
   seed: z.int().min(0).default(0).describe("seed of the draws: the same seed gives the same text").meta({ value: "S" }),
+  topLogits: z
+    .int()
+    .min(1)
+    .optional()
+    .describe(
+      "list the K likeliest tokens after each prompt, before any change by sampling, instead of a text (with --json, beside it)",
+    )
+    .meta({ value: "K" }),
   threads: z.int().min(1).max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
   cache: z
     .boolean()

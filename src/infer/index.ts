@@ -9,7 +9,16 @@ export {
   type GeneratedToken,
   type GenerateRequest,
 } from "./decoder.js";
-export { type GenerateTextOptions, generateText } from "./generate.js";
+export {
+  type CompletionResult,
+  type GenerateOptions,
+  type GenerateResult,
+  type GenerateTextOptions,
+  generate,
+  generateText,
+  type NextToken,
+  type PromptResult,
+} from "./generate.js";
 export { generateOptions } from "./generate-options.js";
 export {
   type ChatRequest,
@@ -22,6 +31,7 @@ export {
   type TokenLogProbabilities,
   type Usage,
 } from "./openai-client.js";
+export { type EncodedPrompt, encodePrompt, type Prompt, readPrompts } from "./prompts.js";
 export type { SamplingOptions } from "./sampling.js";
 export {
   type BatchScores,

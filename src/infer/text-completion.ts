@@ -23,13 +23,13 @@ export async function completeText(
   decoder: Decoder,
   tokenizer: Tokenizer,
   { stop = [], ...request }: TextRequest,
-  { signal, onToken, onText }: TextCalls = {},
+  { onText, onToken, ...calls }: TextCalls = {},
 ): Promise<TextCompletion[]> {
   const texts = Array.from({ length: request.n ?? 1 }, (_, index) =>
     textOfTokens(tokenizer, stop, (piece) => onText?.(piece, index)),
   );
   const completions = await decoder.generate(request, {
-    signal,
+    ...calls,
     onToken(token, index) {
       const isOver = onToken?.(token, index) === true;
       return texts[index].push(token.id) || isOver;

@@ -1,9 +1,9 @@
 /** What `quern generate` says: the same with the cache and without, whole characters, stop strings, seeds. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createDecoder, type GenerateTextOptions, generateText } from "../../src/infer/index.js";
+import { createDecoder, type GenerateTextOptions, generate, generateText } from "../../src/infer/index.js";
 import { defineModel, initialValues, parametersOf, writeModel } from "../../src/model/index.js";
 import { saveTokenizer, type Tokenizer, trainTokenizer } from "../../src/tokenizer/index.js";
 import { SLOW_BUILD } from "../model/targets.js";
@@ -68,10 +68,98 @@ describe("generateText", { timeout: SLOW_BUILD }, () => {
     expect(stopped).toBe(whole.slice(0, whole.indexOf(stop)));
   });
 
+  it("ends what is under way when its caller has read enough", async () => {
+    for await (const _ of generateText({ model: folder, prompt: "日本", tokens: 10_000 })) break;
+  });
+
   it("refuses what means nothing", async () => {
     await expect(text({ topP: 0 })).rejects.toThrow(/topP must be more than 0, not 0/);
     await expect(text({ minP: 1.5 })).rejects.toThrow(/minP must be at most 1, not 1.5/);
     await expect(text({ repetitionPenalty: 0 })).rejects.toThrow(/repetitionPenalty must be more than 0/);
     await expect(text({ stop: [""] })).rejects.toThrow(/stop must not be empty/);
+  });
+});
+
+describe("generate", { timeout: SLOW_BUILD }, () => {
+  const common = { tokens: 12, temperature: 1, seed: 5 };
+  const prompts = ["日", "grün ".repeat(9), "", "größer, 日本語"];
+
+  it("gives, prompt by prompt and seed by seed, the texts of --n 1 calls", async () => {
+    const path = join(folder, "prompts.jsonl");
+    await writeFile(path, prompts.map((prompt) => `${JSON.stringify({ prompt })}\n`).join(""));
+    const order: number[] = [];
+    const onResult = (_: unknown, index: number) => order.push(index);
+    const { results, warnings } = await generate({ model: folder, prompts: path, n: 3, ...common, onResult });
+    expect(order).toEqual([0, 1, 2, 3]);
+    expect(warnings).toEqual([]);
+    for (const [i, prompt] of prompts.entries()) {
+      expect(results[i].prompt).toBe(prompt);
+      for (const [k, completion] of results[i].completions.entries()) {
+        const alone = await generate({ model: folder, prompt, ...common, seed: common.seed + k });
+        expect(completion).toEqual(alone.results[0].completions[0]);
+        expect(tokenizer.decode([...completion.ids])).toBe(completion.text);
+        const sum = completion.token_logprobs.reduce((total, each) => total + each, 0);
+        expect(completion.logprob).toBeCloseTo(sum, 9);
+      }
+    }
+  });
+
+  it("renders messages by the chat template", async () => {
+    const chat = join(folder, "chat");
+    const template =
+      "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}{% if add_generation_prompt %}>{% endif %}";
+    await writeModel(chat, model, (name) => values.get(name)!, { endOfText: tokenizer.endOfText ?? null });
+    await saveTokenizer(tokenizer, chat);
+    const configPath = join(chat, "tokenizer_config.json");
+    await writeFile(configPath, JSON.stringify({ ...tokenizer.parts.config, chat_template: template }));
+    const path = join(folder, "messages.jsonl");
+    const messages = [{ role: "user", content: "日本" }];
+    await writeFile(path, JSON.stringify({ messages }));
+    const { results } = await generate({ model: chat, prompts: path, ...common });
+    expect(results[0].prompt).toBe("[user] 日本>");
+    const same = await generate({ model: chat, prompt: "[user] 日本>", ...common });
+    expect(results).toEqual(same.results);
+    await expect(generate({ model: folder, prompts: path })).rejects.toThrow(
+      /messages.jsonl, line 1, cannot be used: .*no chat_template/,
+    );
+  });
+
+  it("lists the likeliest next tokens before any change by sampling", async () => {
+    const greedy = await generate({ model: folder, prompt: "日本", tokens: 1, temperature: 0, topLogits: 300 });
+    const [{ completions, top_logits: top = [] }] = greedy.results;
+    expect(top).toHaveLength(290);
+    expect(top[0].id).toBe(completions[0].ids[0]);
+    expect(top[0].logprob).toBeCloseTo(completions[0].logprob, 9);
+    expect(top.reduce((total, { logprob }) => total + Math.exp(logprob), 0)).toBeCloseTo(1, 5);
+    expect(top.map(({ logit }) => logit)).toEqual(top.map(({ logit }) => logit).sort((a, b) => b - a));
+    const sharp = { temperature: 0.1, topK: 1, repetitionPenalty: 3, topLogits: 2, completions: false };
+    const [alone] = (await generate({ model: folder, prompt: "日本", ...sharp })).results;
+    expect(alone).toEqual({ prompt: "日本", completions: [], top_logits: top.slice(0, 2) });
+  });
+
+  it("says why a completion ended", async () => {
+    const [{ completions }] = (await generate({ model: folder, prompt: "日本", ...common })).results;
+    expect(completions[0].finish_reason).toBe("length");
+    const stop = [...completions[0].text].slice(2, 4).join("");
+    const stopped = (await generate({ model: folder, prompt: "日本", ...common, stop: [stop] })).results[0]
+      .completions[0];
+    expect(stopped.finish_reason).toBe("stop");
+    expect(stopped.text).toBe(completions[0].text.slice(0, completions[0].text.indexOf(stop)));
+    expect(completions[0].ids.slice(0, stopped.ids.length)).toEqual(stopped.ids);
+  });
+
+  it("refuses no prompt, two of them, and seeds beyond what is exact", async () => {
+    await expect(generate({ model: folder })).rejects.toThrow("there is no prompt; give one of the two");
+    await expect(generate({ model: folder, prompt: "a", prompts: "b" })).rejects.toThrow("both prompt and prompts");
+    await expect(generate({ model: folder, prompt: "a", n: 0 })).rejects.toThrow("n must be at least 1, not 0");
+    await expect(generate({ model: folder, prompt: "a", seed: 2 ** 53 - 1 })).rejects.toThrow("seed + n");
+  });
+
+  it("says which prompts are cut", async () => {
+    const path = join(folder, "long.jsonl");
+    await writeFile(path, `{"prompt": "a"}\n{"prompt": "${"a".repeat(200)}"}\n`);
+    const { warnings } = await generate({ model: folder, prompts: path, tokens: 2 });
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(/line 2, has 200 tokens and the model takes 128: the first 72 are left out/);
   });
 });
