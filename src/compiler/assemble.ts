@@ -269,6 +269,8 @@ export class Assembler {
         access: { buffer: home, offset: 0, rows: rowTerms([space.rows], [1]), columnStride: 0 },
       });
     }
+    // Of two sums into one buffer, the one that sets it comes before the one that is added to it.
+    results.sort((a, b) => Number(a.kind !== "store" && a.accumulate) - Number(b.kind !== "store" && b.accumulate));
     return { ...space, values, results };
   }
 }

@@ -54,6 +54,9 @@ export async function step(
 ): Promise<StepResult> {
   const { program, optimizer, terms } = training;
   if (batches.length === 0) throw new QuernError("a training step needs at least one batch");
+  if (batches.length > 1 && training.accumulate === 1) {
+    throw new QuernError(`${batches.length} batches in a step of a program for one; compile it with accumulate`);
+  }
   const learningRate = learningRateAt(step, steps, schedule);
   const counts = await countsOf(training, batches);
   if (counts.every((count) => count === 0)) {

@@ -120,7 +120,7 @@ export interface TrainingEntries extends Readonly<Record<string, Entry>> {
 
 /** What the entries of a trainer give, in the order in which they give it. */
 export interface TracedTrainer {
-  /** The names of a batch. */
+  /** The names of a batch that the graph reads. */
   readonly inputs: readonly string[];
   readonly entries: TrainingEntries;
   /** One count each in `counts`. */
@@ -162,16 +162,20 @@ export function traceTrainer(trainer: Trainer, { optimizer, accumulate }: Traini
   const { assign, gradientNorm } = optimizerUpdate(parts, optimizer);
   const set = parts.map((part) => [part.gradient, part.value] as const);
   const more = parts.map((part) => [part.gradient, add(part.gradient, part.value)] as const);
+  const all: TrainingEntries = {
+    counts: { outputs: { counts } },
+    firstGradient: { outputs: { statistics }, assign: set },
+    ...(accumulate > 1 && { nextGradient: { outputs: { statistics }, assign: more } }),
+    update: { outputs: { gradient_norm: gradientNorm }, assign },
+    evaluate: { outputs: { statistics } },
+    ...entries,
+  };
+  const read = new Set(
+    nodesOf(...Object.values(all)).map((node) => (isOp(node, "input") ? node.attributes.name : null)),
+  );
   return {
-    inputs: Object.keys(trainer.batch),
-    entries: {
-      counts: { outputs: { counts } },
-      firstGradient: { outputs: { statistics }, assign: set },
-      ...(accumulate > 1 && { nextGradient: { outputs: { statistics }, assign: more } }),
-      update: { outputs: { gradient_norm: gradientNorm }, assign },
-      evaluate: { outputs: { statistics } },
-      ...entries,
-    },
+    inputs: Object.keys(trainer.batch).filter((name) => read.has(name)),
+    entries: all,
     terms: terms.map(([name, { weight = 1 }]) => ({ name, weight })),
     metrics: Object.keys(metrics),
   };
@@ -192,6 +196,7 @@ function vector(scalars: readonly Tensor[]): Tensor {
 export interface TrainingProgram extends Omit<TracedTrainer, "entries"> {
   readonly program: Program;
   readonly optimizer: OptimizerOptions;
+  readonly accumulate: number;
   readonly trainable: readonly TrainableParameter[];
 }
 
@@ -211,5 +216,5 @@ export async function compileTrainer(
 ): Promise<TrainingProgram> {
   const { entries, ...traced } = traceTrainer(trainer, { optimizer, accumulate });
   const program = await compile(entries, compileOptions);
-  return { program, ...traced, optimizer, trainable: trainer.trainable };
+  return { program, ...traced, optimizer, accumulate, trainable: trainer.trainable };
 }

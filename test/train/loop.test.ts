@@ -61,7 +61,15 @@ function idleProgram(
     },
   } as unknown as Program;
   const optimizer = planOf(1).optimizer;
-  return { program, optimizer, trainable: [], inputs: [], terms: [{ name: "token", weight: 1 }], metrics: [] };
+  return {
+    program,
+    optimizer,
+    accumulate: 2,
+    trainable: [],
+    inputs: [],
+    terms: [{ name: "token", weight: 1 }],
+    metrics: [],
+  };
 }
 
 function setting(plan: RunPlan, training: TrainingProgram) {
