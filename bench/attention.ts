@@ -2,7 +2,7 @@
  * @file Causal attention alone, forward and with backward, as a share of the measured peak.
  *   npm run bench attention [-- --rounds 15]
  */
-import { defaultThreads } from "../src/backends/index.js";
+import { examineMachine } from "../src/backends/index.js";
 import { benchmark } from "../src/train/index.js";
 import { flags, machineLine } from "./measure.js";
 
@@ -13,7 +13,7 @@ const sizes = [
   { preset: "gpt2-124m", batch: 1, sequence: 1024 },
 ] as const;
 const results = [];
-for (const threads of [...new Set([1, defaultThreads()])]) {
+for (const threads of [...new Set([1, (await examineMachine({ measure: false })).threads])]) {
   for (const size of sizes) {
     const result = await benchmark({ what: "attention", ...size, threads, steps: rounds });
     if (!("kernels" in result)) throw new Error("another benchmark ran");

@@ -3,13 +3,13 @@
  * gives. The memory's speed is measured beside every round.
  *   npm run bench decode [-- --rounds 5 --steps 64]
  */
-import { defaultThreads } from "../src/backends/index.js";
+import { examineMachine } from "../src/backends/index.js";
 import { benchmark } from "../src/train/index.js";
 import { flags, machineLine, median } from "./measure.js";
 
 const { rounds, steps } = flags({ rounds: 5, steps: 64 });
 const results = [];
-for (const threads of [...new Set([1, defaultThreads()])]) {
+for (const threads of [...new Set([1, (await examineMachine({ measure: false })).threads])]) {
   const shares: number[] = [];
   const rates: number[] = [];
   for (let round = 0; round < rounds; round++) {

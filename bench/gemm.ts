@@ -2,7 +2,7 @@
  * @file Matrix products through the engine, packing counted, as a share of the measured peak.
  *   npm run bench gemm [-- --rounds 15]
  */
-import { compile, defaultThreads, measurePeak, type Precision } from "../src/backends/index.js";
+import { compile, examineMachine, measurePeak, type Precision } from "../src/backends/index.js";
 import { matmul, variable } from "../src/tensor/index.js";
 import { flags, machineLine, median, randomNumbers, timed } from "./measure.js";
 
@@ -21,7 +21,7 @@ const shapes: readonly (readonly [number, number, number, boolean, boolean, stri
 const hasBf16 = (await measurePeak({ threads: 1 })).bf16 > 0;
 const precisions: readonly Precision[] = hasBf16 ? ["fp32", "bf16"] : ["fp32"];
 const results = [];
-for (const threads of [...new Set([1, defaultThreads()])]) {
+for (const threads of [...new Set([1, (await examineMachine({ measure: false })).threads])]) {
   for (const precision of precisions) {
     for (const [M, N, K, transposeA, transposeB, what] of shapes) {
       const a = variable("a", transposeA ? [K, M] : [M, K]);
@@ -29,7 +29,7 @@ for (const threads of [...new Set([1, defaultThreads()])]) {
       const c = variable("c", [M, N]);
       const program = await compile(
         { product: { outputs: {}, assign: [[c, matmul(a, b, { transposeA, transposeB })]] } },
-        { threads, precision },
+        { dtype: precision, cpu: { threads } },
       );
       program.write("a", randomNumbers(M * K));
       program.write("b", randomNumbers(K * N));

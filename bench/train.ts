@@ -12,7 +12,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { chooseSet, findCompiler } from "../src/backends/index.js";
+import { examineMachine } from "../src/backends/index.js";
 import { machineLine, median, runPeer, torchPython } from "./measure.js";
 
 const only = option("only");
@@ -78,7 +78,7 @@ interface QuernFigures extends Figures {
 const cli = join(dirname(fileURLToPath(import.meta.url)), "..", "src", "cli.js");
 const python = torchPython();
 const jemalloc = findJemalloc();
-const { bf16Products } = chooseSet(await findCompiler(), undefined);
+const bf16Products = (await examineMachine({ measure: false })).instructionSet.endsWith("bf16");
 
 function runQuern(row: Row, steps: number): QuernFigures {
   const args = ["bench", ...row.quern, "--dtype", row.dtype, "--threads", `${threads}`, "--steps", `${steps}`];

@@ -265,8 +265,10 @@ int main(int argc, char **argv) {
   int threads = argc > 1 ? atoi(argv[1]) : 2, rounds = argc > 3 ? atoi(argv[3]) : 150;
   state = argc > 2 ? strtoull(argv[2], 0, 10) * 2 + 1 : 1;
   for (int i = 0; i < 20; i++) draw();
-  if (qn_pool_start(threads)) { printf("no threads\n"); return 1; }
-  qn_pool_begin();
+  void *pool = qn_pool_open(threads);
+  if (!pool) { printf("no threads\n"); return 1; }
+  qn_threads = threads;
+  qn_pool_begin(pool);
   static const long edges[] = {1, 2, 3, 5, 6, 7, 8, 12, 13, 14, 15, 16, 17, 28, 31, 32, 33, 63, 64, 65, 96, 127, 128, 129};
 #define EDGE edges[draw() % (sizeof edges / sizeof *edges)]
   for (int r = 0; r < rounds; r++) {
@@ -295,7 +297,7 @@ int main(int argc, char **argv) {
   check_cross_entropy(150, 24, 70000, 1);
   check_cross_entropy(1500, 8, 300, 1);
   qn_pool_end();
-  qn_pool_stop();
+  qn_pool_close(pool);
   printf(failures ? "%d failures\n" : "ok\n", failures);
   return failures > 0;
 }

@@ -93,8 +93,10 @@ int main(int argc, char **argv) {
   X = block(48 << 20); W = block(48 << 20); Y = block(48 << 20); S = block(64 << 20);
   ids = malloc(4096 * sizeof *ids);
   for (int i = 0; i < 4096; i++) ids[i] = i * 7919L % 8192;
-  if (qn_pool_start(threads)) return 1;
-  qn_pool_begin();
+  void *pool = qn_pool_open(threads);
+  if (!pool) return 1;
+  qn_threads = threads;
+  qn_pool_begin(pool);
   double *share = malloc(COUNT * rounds * sizeof *share), *ms = malloc(COUNT * rounds * sizeof *ms), *peaks = malloc(rounds * sizeof *peaks);
   for (int r = 0; r < rounds; r++) {
     peaks[r] = peak();
@@ -123,5 +125,5 @@ int main(int argc, char **argv) {
     at += sprintf(json + at, ", \"%s\": %.3f", rows[i].name, rows[i].flops ? share[i * rounds + rounds / 2] : ms[i * rounds + rounds / 2]);
   }
   printf("%s}\n", json);
-  qn_pool_stop();
+  qn_pool_close(pool);
 }

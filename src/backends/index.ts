@@ -1,44 +1,70 @@
-/** @file From a graph to something that runs: the one place where a target is chosen. */
+/** @file From a graph to something that runs: the table of targets, and the one place where one is chosen. */
 export { QuernError } from "../errors.js";
 
-import type { Precision } from "../compiler/index.js";
+import { QuernError } from "../errors.js";
 import type { Entries } from "../tensor/index.js";
-import { compileCpu } from "./cpu/index.js";
+import type { Backend } from "./backend.js";
+import { type CommonOptions, compileFor } from "./compile.js";
+import { type CpuOptions, cpu } from "./cpu/index.js";
+import { examineMachine as examine, type Machine, type MachineReport } from "./machine.js";
 import type { Program } from "./program.js";
-import { compileReference } from "./reference/index.js";
+import { reference } from "./reference/index.js";
 
-export type { Precision } from "../compiler/index.js";
+export type { Limits, Precision } from "../compiler/index.js";
 export { type EntryCost, type Explanation, explain, type KernelCost, type Totals } from "../compiler/index.js";
-export { INSTRUCTION_SETS, type InstructionSet } from "./cpu/instruction-sets.js";
-export { programsFolder } from "./cpu/program-cache.js";
-export { type Compiler, chooseSet, defaultThreads, findCompiler, runnableSets } from "./cpu/toolchain.js";
+export type { Backend, DeviceTensor, Image, Layout, Loadable, Lowered, Target } from "./backend.js";
+export type { CommonOptions } from "./compile.js";
+export type { CpuOptions } from "./cpu/index.js";
 export { freeMemory } from "./free-memory.js";
-export { examineMachine, type MachineReport, measurePeak, type Peak, peakOnce } from "./machine.js";
-export type { Plan, Program, Values, Written } from "./program.js";
+export type { Machine, MachineReport, Peak, PeakOptions, ProcessorReport } from "./machine.js";
+export type { Plan, Program } from "./program.js";
+export { programsFolder } from "./program-cache.js";
 export { compileReference, type ReferenceProgram } from "./reference/index.js";
+export type { Sharing } from "./sharing.js";
+export type { Values, Written } from "./slots.js";
 
-export interface CompileOptions {
-  /** `cpu` (the default) is C by the system's compiler, or by clang to WebAssembly where there is none. */
+/** The table of targets: a folder beside this file, and a row here. The first is the default. */
+export const BACKENDS: readonly Backend[] = [cpu, reference];
+
+export interface CompileOptions extends CommonOptions {
+  /** A row of the table. `cpu` is C by the system's compiler, or by clang to WebAssembly where there is none. */
   readonly backend?: "cpu" | "reference";
-  /** Threads of the cpu backend; all cores unless given. */
-  readonly threads?: number;
-  /** Instruction set of the cpu backend, a row of its table; else `QUERN_CPU`, else the widest that runs here. */
-  readonly cpu?: string;
-  /**
-   * `bf16`: large products round their operands to bf16 and add up in fp32; all else stays fp32. `auto` is bf16 where the
-   * machine multiplies bf16 faster than fp32, else fp32. fp32 unless given.
-   */
-  readonly precision?: Precision | "auto";
+  /** Options of the `cpu` row. */
+  readonly cpu?: CpuOptions;
 }
 
 /**
  * Compiles the entry points of one program. They share variables by name, and the arena.
  *
  * @throws ShapeError where the entries do not make one program
- * @throws QuernError where this machine cannot build or hold it
+ * @throws QuernError where this machine cannot build or hold it, or variables cannot be shared
  */
-export async function compile(entries: Entries, options: CompileOptions = {}): Promise<Program> {
-  return options.backend === "reference"
-    ? compileReference(entries, options.precision === "bf16" ? "bf16" : "fp32")
-    : compileCpu(entries, options);
+export function compile(entries: Entries, options: CompileOptions = {}): Promise<Program> {
+  return compileFrom(BACKENDS, entries, { ...options });
 }
+
+/** The same from another table of targets: each takes its options under its own name. */
+export async function compileFrom(
+  table: readonly Backend[],
+  entries: Entries,
+  {
+    backend = table[0].name,
+    ...options
+  }: CommonOptions & { readonly backend?: string; readonly [row: string]: unknown },
+): Promise<Program> {
+  const row = table.find(({ name }) => name === backend);
+  if (row) return compileFor(row, entries, options);
+  throw new QuernError(`there is no backend "${backend}"; there are ${table.map(({ name }) => name).join(", ")}`, {
+    exitCode: 2,
+  });
+}
+
+const machine = cpu.machine as Machine;
+
+/** Examines this machine; measures its peaks unless `measure` is false. */
+export function examineMachine(options?: Parameters<typeof examine>[1]): Promise<MachineReport> {
+  return examine(machine, options);
+}
+
+/** What this machine can do at most; see `Machine`. */
+export const { measurePeak, peakOnce } = machine;

@@ -1,17 +1,9 @@
 /** @file What this machine is and what it can do at most: the facts that every figure must stand beside. */
-import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, statfs, writeFile } from "node:fs/promises";
-import { availableParallelism, cpus, freemem, release, tmpdir, totalmem, type } from "node:os";
-import { dirname, join } from "node:path";
-import { promisify } from "node:util";
+import { statfs } from "node:fs/promises";
+import { availableParallelism, cpus, freemem, release, totalmem, type } from "node:os";
+import { dirname } from "node:path";
 import { cacheFolder } from "../cache-folder.js";
-import { fileError, QuernError } from "../errors.js";
-import { packageFolder, version } from "../version.js";
-import { clangVersion } from "./cpu/build.js";
-import { type Compiler, chooseSet, defaultThreads, findCompiler, runnableSets } from "./cpu/toolchain.js";
-import { measureWasmPeak } from "./cpu/wasm-peak.js";
-
-const execute = promisify(execFile);
+import { version } from "../version.js";
 
 /** Measured on this machine, not computed from its data sheet. */
 export interface Peak {
@@ -26,106 +18,26 @@ export interface Peak {
   readonly read?: number;
 }
 
-interface PeakOptions {
+export interface PeakOptions {
   readonly threads?: number;
   readonly memory?: boolean;
   readonly signal?: AbortSignal;
 }
 
-/**
- * Measures what the machine can do at most, a tenth of a second for the arithmetic and about four seconds with `memory`.
- * Without a C compiler it is the peak of WebAssembly, and memory is not measured.
- * @throws QuernError when the measuring program cannot be built or run
- */
-export async function measurePeak({
-  threads = defaultThreads(),
-  memory = false,
-  signal,
-}: PeakOptions = {}): Promise<Peak> {
-  const compiler = await findCompiler();
-  if (compiler !== null) return measureNative(compiler, threads, memory, signal);
-  const gflopsOneThread = await measureWasmPeak(1);
-  const gflops = threads === 1 ? gflopsOneThread : await measureWasmPeak(threads);
-  return { gflopsOneThread, gflops, bf16OneThread: 0, bf16: 0 };
+/** What a backend knows of the machine. */
+export interface Machine {
+  examine(): Promise<ProcessorReport>;
+  /**
+   * Measures what the machine can do at most, a tenth of a second for the arithmetic and about four seconds with `memory`.
+   * @throws QuernError when the measuring program cannot be built or run
+   */
+  measurePeak(options?: PeakOptions): Promise<Peak>;
+  /** The arithmetic's peak, measured once a process for each number of threads. Throws as `measurePeak` does. */
+  peakOnce(options?: Omit<PeakOptions, "memory">): Promise<Peak>;
 }
 
-const peaks = new Map<string, Promise<Peak>>();
-
-/** The arithmetic's peak, measured once a process for each compiler and number of threads. Throws as `measurePeak` does. */
-export function peakOnce({ threads = defaultThreads(), signal }: Omit<PeakOptions, "memory"> = {}): Promise<Peak> {
-  const key = `${threads} ${process.env.QUERN_CC ?? ""}`;
-  let peak = peaks.get(key);
-  if (!peak) {
-    peak = measurePeak({ threads, signal });
-    peaks.set(key, peak);
-    peak.catch(() => peaks.delete(key));
-  }
-  return peak;
-}
-
-/** Whether bf16 products are clearly faster than fp32 ones. AMD's cores double their rate by them, Intel's Emerald Rapids halves it. */
-export function bf16IsFaster({
-  gflopsOneThread,
-  bf16OneThread,
-}: Pick<Peak, "gflopsOneThread" | "bf16OneThread">): boolean {
-  return bf16OneThread > 1.2 * gflopsOneThread;
-}
-
-/** The same of this machine; where nothing can be measured, yes. */
-export function bf16Pays(): Promise<boolean> {
-  return peakOnce({ threads: 1 }).then(bf16IsFaster, () => true);
-}
-
-/** `bench/peak.c` and a main that measures only what is asked for. */
-async function measureNative(
-  compiler: Compiler,
-  threads: number,
-  memory: boolean,
-  signal: AbortSignal | undefined,
-): Promise<Peak> {
-  const source = `#define QN_PEAK_NO_MAIN
-${await readFile(join(packageFolder, "bench", "peak.c"), "utf8")}
-int main(void) {
-  printf("{\\"gflopsOneThread\\": %.1f, \\"gflops\\": %.1f", peak_gflops(1), peak_gflops(${threads}));
-  printf(", \\"bf16OneThread\\": %.1f, \\"bf16\\": %.1f", peak_gflops_bf16(1), peak_gflops_bf16(${threads}));
-  ${memory ? `printf(", \\"readOneThread\\": %.1f, \\"read\\": %.1f", peak_read_bandwidth(1, 512L << 20), peak_read_bandwidth(${threads}, 512L << 20));` : "(void)peak_read_bandwidth;"}
-  printf("}\\n");
-  return 0;
-}
-`;
-  const folder = await mkdtemp(join(tmpdir(), "quern-peak-"));
-  try {
-    await writeFile(join(folder, "peak.c"), source);
-    const options = { cwd: folder, signal };
-    await execute(
-      compiler.command,
-      ["-std=gnu11", "-O3", ...compiler.native, "-pthread", "peak.c", "-o", "peak"],
-      options,
-    );
-    const { stdout } = await execute(join(folder, "peak"), [], options);
-    return JSON.parse(stdout) as Peak;
-  } catch (error) {
-    signal?.throwIfAborted();
-    const known = fileError(error, "write", folder);
-    if (known instanceof QuernError) throw known;
-    throw new QuernError(`the peak could not be measured with ${compiler.command}: ${(error as Error).message}`, {
-      cause: error,
-    });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-/** What `quern doctor` tells. Sizes are in bytes. */
-export interface MachineReport {
-  readonly processor: string;
-  readonly cores: number;
-  /** What this process may use, where a container says so; else what there is. */
-  readonly memory: number;
-  readonly freeMemory: number;
-  readonly system: string;
-  readonly node: string;
-  readonly quern: string;
+/** What programs are compiled for, and by what. */
+export interface ProcessorReport {
   /** The system's C compiler; null where programs go to WebAssembly. */
   readonly compiler: { readonly command: string; readonly version: string } | null;
   /** The optional clang that makes WebAssembly; null when it is not installed. */
@@ -134,6 +46,18 @@ export interface MachineReport {
   readonly instructionSet: string;
   readonly instructionSets: readonly string[];
   readonly threads: number;
+}
+
+/** What `quern doctor` tells. Sizes are in bytes. */
+export interface MachineReport extends ProcessorReport {
+  readonly processor: string;
+  readonly cores: number;
+  /** What this process may use, where a container says so; else what there is. */
+  readonly memory: number;
+  readonly freeMemory: number;
+  readonly system: string;
+  readonly node: string;
+  readonly quern: string;
   readonly cache: string;
   /** Free space where the cache lies; null when the system does not tell. */
   readonly cacheFree: number | null;
@@ -144,18 +68,12 @@ export interface MachineReport {
   readonly line: string;
 }
 
-/** Examines this machine; measures its peaks unless `measure` is false. */
-export async function examineMachine({
-  measure = true,
-  signal,
-}: {
-  readonly measure?: boolean;
-  readonly signal?: AbortSignal;
-} = {}): Promise<MachineReport> {
-  const compiler = await findCompiler();
-  const clang = await clangVersion().catch(() => null);
-  const set = chooseSet(compiler, undefined);
-  const threads = defaultThreads();
+/** Examines this machine as a backend sees it; measures its peaks unless `measure` is false. */
+export async function examineMachine(
+  machine: Machine,
+  { measure = true, signal }: { readonly measure?: boolean; readonly signal?: AbortSignal } = {},
+): Promise<MachineReport> {
+  const report = await machine.examine();
   const processor = cpus()[0]?.model.trim() || "unknown processor";
   const cores = availableParallelism();
   const limit = process.constrainedMemory?.() ?? 0;
@@ -165,16 +83,17 @@ export async function examineMachine({
   let peakProblem: string | undefined;
   if (measure) {
     try {
-      peak = await measurePeak({ threads, memory: true, signal });
+      peak = await machine.measurePeak({ threads: report.threads, memory: true, signal });
     } catch (error) {
       // A doctor tells what is wrong; it does not fall ill of it.
       signal?.throwIfAborted();
       peakProblem = (error as Error).message;
     }
   }
-  const tool = compiler?.version ?? clang ?? "no compiler";
+  const tool = report.compiler?.version ?? report.clang ?? "no compiler";
   const date = new Date().toISOString().slice(0, 10);
   return {
+    ...report,
     processor,
     cores,
     memory,
@@ -182,16 +101,11 @@ export async function examineMachine({
     system,
     node: process.versions.node,
     quern: version,
-    compiler: compiler === null ? null : { command: compiler.command, version: compiler.version },
-    clang,
-    instructionSet: set.name,
-    instructionSets: runnableSets(compiler).map(({ name }) => name),
-    threads,
     cache: cacheFolder(),
     cacheFree: await freeSpace(cacheFolder()),
     peak,
     ...(peakProblem === undefined ? {} : { peakProblem }),
-    line: `${processor}, ${cores} cores, ${set.name}, ${tool}, Node ${process.versions.node}, ${system}, Quern ${version}, ${date}`,
+    line: `${processor}, ${cores} cores, ${report.instructionSet}, ${tool}, Node ${process.versions.node}, ${system}, Quern ${version}, ${date}`,
   };
 }
 

@@ -1,27 +1,10 @@
-/** @file The seam between graphs and machines: what a compiled program can do, whatever runs it. */
+/** @file A compiled program as its user sees it, whatever runs it: runs, reads and writes in the order in which they were begun. */
 import type { Precision } from "../compiler/index.js";
 import { QuernError } from "../errors.js";
-import {
-  bfloat16ToFloat,
-  castNumber,
-  type DType,
-  type Entries,
-  floatToBfloat16,
-  floatToHalf,
-  halfToFloat,
-  isOp,
-  type Node,
-  nodesOf,
-  ShapeError,
-  sameShape,
-  sizeOf,
-  type TensorType,
-} from "../tensor/index.js";
-
-/** What a run is given by name: numbers for scalars, arrays for tensors. */
-export type Values = Readonly<Record<string, number | ArrayLike<number>>>;
-
-export type Written = number | ArrayLike<number> | ((values: Float32Array) => void);
+import { type Entries, isOp, nodesOf } from "../tensor/index.js";
+import type { DeviceTensor, Image } from "./backend.js";
+import { enqueue, isIdle, Queue } from "./queue.js";
+import { encode, nameOf, numbersOf, type Slot, slotOf, type Values, type Written } from "./slots.js";
 
 /** What the compiler made of a graph, in numbers. */
 export interface Plan {
@@ -30,11 +13,13 @@ export interface Plan {
   readonly target: string;
   readonly threads: number;
   /** What products are made of: what was asked for, or what `auto` came to. */
-  readonly precision: Precision;
-  /** Bytes of all memory that the program will ever touch, allocated once. */
+  readonly dtype: Precision;
+  /** Bytes of all memory that was allocated for this program, once: its arena and its own variables. */
   readonly arenaBytes: number;
-  /** Bytes of variables alone. */
+  /** Bytes of its variables, shared ones among them. */
   readonly stateBytes: number;
+  /** Bytes of the variables that it shares with a program compiled before it, which has allocated them. */
+  readonly sharedBytes: number;
   /** Kernel launches of each entry, and how many distinct kernels were emitted for them all. */
   readonly launches: Readonly<Record<string, number>>;
   readonly kernels: number;
@@ -45,6 +30,10 @@ export interface Plan {
   readonly source?: string;
 }
 
+/**
+ * Operations happen in the order in which they were begun, also among programs that share variables: none sees half of what
+ * another one does.
+ */
 export interface Program {
   readonly plan: Plan;
   /**
@@ -53,68 +42,124 @@ export interface Program {
    * @throws QuernError that names the inputs of the entry, if any, that no run or `write` has given a value yet
    */
   run(entry: string, values?: Values): Promise<void>;
-  /** A copy of a variable, an input or an output, by name, as the runs that were begun before leave it. */
+  /**
+   * A copy of a variable, an input or an output, by name.
+   * @throws QuernError for an output of entries that have not run yet
+   */
   read(name: string): Promise<Float32Array>;
-  /** Sets a variable or an input; a function is given its memory (as f32) to fill all of it. */
+  /** Sets a variable or an input; a function is given memory (as f32) to fill all of it. */
   write(name: string, data: Written): void;
-  /** Frees the memory and threads; the program cannot be used afterwards. */
+  /** Frees the memory and threads that no other program shares; this one cannot be used afterwards. */
   dispose(): void;
 }
 
-/** A named place of a program: state, input or output. */
-export interface Slot {
-  readonly kind: "variable" | "input" | "output";
-  readonly type: TensorType;
+/** What other programs need to share a program's variables. */
+export interface Inside {
+  readonly backend: string;
+  readonly slots: ReadonlyMap<string, Slot>;
+  readonly image: Image;
+  readonly closed: () => boolean;
 }
 
-/** Names and types of all that can be read and written; a name must mean one thing in every entry. */
-export function slotsOf(entries: Entries): Map<string, Slot> {
-  const slots = new Map<string, Slot>();
-  const declare = (name: string, slot: Slot) => {
-    const before = slots.get(name);
-    const same =
-      before?.kind === slot.kind &&
-      before.type.dtype === slot.type.dtype &&
-      sameShape(before.type.shape, slot.type.shape);
-    if (before && !same) throw new ShapeError(`"${name}" names two different things of this program`);
-    slots.set(name, slot);
+const insides = new WeakMap<Program, Inside>();
+
+/** @throws QuernError for a program that was disposed of, or that `compile` did not make */
+export function insideOf(program: Program): Inside {
+  const inside = insides.get(program);
+  if (!inside) throw new QuernError("variables can only be shared with a program that compile made", { exitCode: 2 });
+  if (inside.closed()) {
+    throw new QuernError("variables cannot be shared with a program that was disposed of", { exitCode: 2 });
+  }
+  return inside;
+}
+
+/** @param slots names and types of all that can be read and written */
+export function createProgram(entries: Entries, slots: ReadonlyMap<string, Slot>, image: Image, plan: Plan): Program {
+  const variables = [...slots].flatMap(([name, { kind }]) => (kind === "variable" ? [image.tensor(name)] : []));
+  const storages = [...new Set(variables.flatMap(({ storage }) => storage ?? []))];
+  for (const storage of storages) storage.retain();
+  const queues = [new Queue(), ...image.queues, ...storages];
+  const known = knownValues(entries);
+  let closed = false;
+  const requireOpen = () => {
+    if (closed) throw new QuernError("the program was disposed of, and cannot be used any more");
   };
-  for (const node of nodesOf(...Object.values(entries))) {
-    if (isOp(node, "variable") || isOp(node, "input")) {
-      const { name, type } = node.attributes as { name: string; type: TensorType };
-      declare(name, { kind: node.op as "variable" | "input", type });
+  const write = (name: string, data: Written) => {
+    requireOpen();
+    const { type } = slotOf(slots, name);
+    const tensor = image.tensor(name);
+    const exact = tensor.host?.() instanceof Float64Array;
+    if (isIdle(queues)) {
+      writeNow(tensor, name, data, exact);
+    } else {
+      // What was begun before still uses the memory; the caller's array may change before that is done.
+      const elements = encode(name, type, data, exact);
+      const copy = elements === data ? elements.slice() : elements;
+      void enqueue(queues, () => tensor.write(copy));
     }
-  }
-  for (const entry of Object.values(entries)) {
-    for (const [name, tensor] of Object.entries(entry.outputs)) declare(name, { kind: "output", type: tensor });
-    for (const [target, value] of entry.assign ?? []) {
-      if (target.node.op !== "variable") throw new ShapeError(`only variables can be assigned, not ${target.node.op}`);
-      if (!sameShape(target.shape, value.shape)) {
-        throw new ShapeError(`${nameOf(target.node)} (${target.shape}) is assigned a value of shape (${value.shape})`);
-      }
-      if (target.dtype !== value.dtype) {
-        throw new ShapeError(`${nameOf(target.node)} is ${target.dtype} and is assigned ${value.dtype}: cast it`);
-      }
-    }
-  }
-  return slots;
+    known.give(name);
+  };
+
+  const program: Program = {
+    plan,
+    async run(entry, values = {}) {
+      await enqueue(queues, async () => {
+        requireOpen();
+        for (const [name, data] of Object.entries(values)) {
+          const { type } = slotOf(slots, name);
+          const tensor = image.tensor(name);
+          tensor.write(encode(name, type, data, tensor.host?.() instanceof Float64Array));
+          known.give(name);
+        }
+        known.check(entry);
+        await image.run(entry);
+        known.ran(entry);
+      });
+    },
+    async read(name) {
+      requireOpen();
+      const { type } = slotOf(slots, name);
+      return enqueue(queues, async () => {
+        requireOpen();
+        known.checkOutput(name);
+        return numbersOf(await image.tensor(name).read(), type.dtype);
+      });
+    },
+    write,
+    dispose() {
+      if (closed) return;
+      closed = true;
+      // What is under way still uses the memory.
+      void enqueue(queues, async () => {
+        await image.close();
+        for (const storage of storages) storage.release();
+      });
+    },
+  };
+  insides.set(program, { backend: plan.backend, slots, image, closed: () => closed });
+  return program;
 }
 
-/** Which inputs have had a value: memory is zero at first, and zeros that nobody gave would be taken for data. */
-export interface GivenInputs {
-  /** Notes that a slot was written. */
-  add(name: string): void;
-  /** @throws QuernError for an entry that is not there, or with inputs that were never given */
-  check(entry: string): void;
+function writeNow(tensor: DeviceTensor, name: string, data: Written, exact: boolean): void {
+  const memory = tensor.host?.();
+  if (typeof data === "function" && memory instanceof Float32Array) data(memory);
+  else tensor.write(encode(name, tensor.type, data, exact));
 }
 
-export function givenInputs(entries: Entries): GivenInputs {
+/** Which inputs have had a value and which entries ran: memory is zero at first, and zeros that nobody gave would pass for data. */
+function knownValues(entries: Entries) {
   const given = new Set<string>();
   /** The inputs of each entry that still wait for a value. */
   const waiting = new Map<string, readonly string[]>();
+  const computed = new Set<string>();
+  const quoted = (names: readonly string[]) => names.map((name) => `"${name}"`).join(", ");
   return {
-    add: (name) => void given.add(name),
-    check(entry) {
+    give: (name: string) => void given.add(name),
+    ran(entry: string) {
+      for (const name of Object.keys(entries[entry].outputs)) computed.add(name);
+    },
+    /** @throws QuernError for an entry that is not there, or with inputs that were never given */
+    check(entry: string) {
       if (!Object.hasOwn(entries, entry)) {
         throw new QuernError(`the program has no entry "${entry}"; it has ${Object.keys(entries).join(", ")}`);
       }
@@ -123,69 +168,14 @@ export function givenInputs(entries: Entries): GivenInputs {
       const missing = [...new Set(inputs)].filter((name) => !given.has(name));
       waiting.set(entry, missing);
       if (missing.length === 0) return;
-      const names = missing.map((name) => `"${name}"`).join(", ");
-      throw new QuernError(`the entry "${entry}" needs ${names}, which no run or write has given a value`);
+      throw new QuernError(`the entry "${entry}" needs ${quoted(missing)}, which no run or write has given a value`);
+    },
+    /** @throws QuernError for an output that no run has computed */
+    checkOutput(name: string) {
+      if (computed.has(name)) return;
+      const makers = Object.keys(entries).filter((entry) => Object.hasOwn(entries[entry].outputs, name));
+      if (makers.length === 0) return;
+      throw new QuernError(`the output "${name}" has no value yet: run ${quoted(makers)} first`);
     },
   };
 }
-
-/** The name of a variable or input. */
-export function nameOf(node: Node): string {
-  return (node.attributes as { name: string }).name;
-}
-
-/** Copies what the caller gave into a slot's memory, whatever its element type. */
-export function fill(target: Stored | Float64Array, name: string, type: TensorType, data: Written): void {
-  const size = sizeOf(type.shape);
-  if (typeof data === "function") {
-    if (target instanceof Float32Array) {
-      data(target);
-      return;
-    }
-    const values = new Float32Array(size);
-    data(values);
-    fill(target, name, type, values);
-    return;
-  }
-  if (typeof data === "number") {
-    if (size !== 1) throw new ShapeError(`"${name}" takes ${size} values, not one number`);
-    fill(target, name, type, [data]);
-    return;
-  }
-  if (!ArrayBuffer.isView(data)) {
-    const list: readonly unknown[] = typeof data === "string" ? [data] : Array.from(data);
-    const wrong = list.findIndex((value) => typeof value !== "number");
-    if (wrong >= 0) throw new ShapeError(`"${name}" (${type.shape}) takes numbers, not ${typeof list[wrong]}`);
-  }
-  if (data.length !== size) throw new ShapeError(`"${name}" (${type.shape}) takes ${size} values, not ${data.length}`);
-  const { dtype } = type;
-  const encode = target instanceof Float64Array ? castNumber[dtype] : (encoders[dtype] ?? castNumber[dtype]);
-  target.set(dtype === "f32" ? data : Float64Array.from(data, encode));
-}
-
-/** What is in a slot's memory, as float32. */
-export function numbersOf(stored: Stored, dtype: DType): Float32Array {
-  const decode = dtype === "bf16" ? bfloat16ToFloat : dtype === "f16" ? halfToFloat : null;
-  return decode ? Float32Array.from(stored, decode) : Float32Array.from(stored);
-}
-
-/** Numbers to the bits that stand for them. */
-const encoders: { readonly [D in DType]?: (value: number) => number } = { bf16: floatToBfloat16, f16: floatToHalf };
-
-export function slotOf(slots: ReadonlyMap<string, Slot>, name: string): Slot {
-  const slot = slots.get(name);
-  if (!slot) throw new ShapeError(`the program has nothing called "${name}"; it has ${[...slots.keys()].join(", ")}`);
-  return slot;
-}
-
-/** Memory of a slot; 16-bit floats stand as their bits. */
-export type Stored = Float32Array | Int32Array | Uint16Array | Uint8Array;
-
-/** The array type of an element type. */
-export const arrayOf = {
-  f32: Float32Array,
-  bf16: Uint16Array,
-  f16: Uint16Array,
-  i32: Int32Array,
-  u8: Uint8Array,
-};

@@ -1,14 +1,14 @@
 /** @file Graph → kernels with places in memory: everything about a program that no target changes. */
-import type { Entries } from "../tensor/index.js";
+import { type Entries, isOp, nodesOf } from "../tensor/index.js";
 import { bufferOfLeaf, createBuffers } from "./buffers.js";
 import { fuse } from "./fuse.js";
 import type { Buffer, Kernel } from "./kernels.js";
-import { type MemoryPlan, planMemory } from "./memory.js";
+import { HOST_LIMITS, type Limits, type MemoryPlan, planMemory } from "./memory.js";
 import type { Precision } from "./precision.js";
 import { simplify } from "./simplify.js";
 
 export interface CompiledGraph {
-  readonly precision: Precision;
+  readonly dtype: Precision;
   readonly entries: ReadonlyMap<string, readonly Kernel[]>;
   readonly memory: MemoryPlan;
   /** Variables, inputs and outputs by name. */
@@ -16,23 +16,35 @@ export interface CompiledGraph {
   readonly constants: readonly Buffer[];
 }
 
+export interface GraphOptions {
+  readonly dtype?: Precision;
+  /** False makes a kernel of every operation. */
+  readonly fusion?: boolean;
+  /** Of the target's memory. */
+  readonly limits?: Limits;
+}
+
 /**
  * Simplifies, fuses and plans the memory of a program's entries.
- * @param fusion false makes a kernel of every operation
+ * @throws QuernError where the plan does not keep to the target's limits
  */
-export function compileGraph(entries: Entries, fusion = true, precision: Precision = "fp32"): CompiledGraph {
+export function compileGraph(
+  entries: Entries,
+  { dtype = "fp32", fusion = true, limits = HOST_LIMITS }: GraphOptions = {},
+): CompiledGraph {
   const buffers = createBuffers();
-  // Every variable has a place, also one that no kernel touches.
   for (const entry of Object.values(entries)) {
     for (const [target] of entry.assign ?? []) bufferOfLeaf(buffers, target.node);
   }
   const compiled = new Map(
-    Object.entries(entries).map(([name, entry]) => [name, fuse(simplify(entry), buffers, fusion)] as const),
+    Object.entries(entries).map(([name, entry]) => [name, fuse(simplify(entry), buffers, { fusion })] as const),
   );
+  // Every variable has memory, also one that no kernel touches: another program may share it.
+  for (const node of nodesOf(...Object.values(entries))) if (isOp(node, "variable")) bufferOfLeaf(buffers, node);
   return {
-    precision,
+    dtype,
     entries: compiled,
-    memory: planMemory(buffers.all, compiled.values()),
+    memory: planMemory(buffers.all, compiled.values(), limits),
     named: new Map(
       buffers.all.flatMap((buffer) => (buffer.name === undefined ? [] : [[buffer.name, buffer] as const])),
     ),

@@ -34,7 +34,7 @@ export interface EntryCost {
 
 export interface Explanation {
   readonly entries: readonly EntryCost[];
-  /** Bytes of the arena without the kernels' own scratch. */
+  /** Bytes of variables and of the arena without the kernels' own scratch. */
   readonly arenaBytes: number;
   readonly unfusedArenaBytes: number;
   /** Of them, bytes of variables, which both need. */
@@ -117,7 +117,7 @@ function totalsOf(kernels: readonly KernelCost[]): Totals {
 
 /** Explains the program that `compile` would make of these entries at a precision. */
 export function explain(entries: Entries, precision: Precision = "fp32"): Explanation {
-  const [fused, unfused] = [compileGraph(entries, true, precision), compileGraph(entries, false, precision)];
+  const [fused, unfused] = [true, false].map((fusion) => compileGraph(entries, { dtype: precision, fusion }));
   const costs = (graph: typeof fused, name: string) =>
     (graph.entries.get(name) ?? []).map((kernel) => costOf(kernel, precision));
   return {
@@ -131,8 +131,8 @@ export function explain(entries: Entries, precision: Precision = "fp32"): Explan
       const kernels = [...grouped.values()].sort((a, b) => b.bytes - a.bytes);
       return { name, fused: totalsOf(kernels), unfused: totalsOf(costs(unfused, name)), kernels };
     }),
-    arenaBytes: fused.memory.bytes,
-    unfusedArenaBytes: unfused.memory.bytes,
+    arenaBytes: fused.memory.totalBytes,
+    unfusedArenaBytes: unfused.memory.totalBytes,
     stateBytes: fused.memory.stateBytes,
   };
 }

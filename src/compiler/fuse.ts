@@ -48,9 +48,9 @@ const MOST_LEAVES = 6;
 const MOST_READS = 20;
 
 /**
- * @param fusion false makes a kernel of every operation, to be compared with: what eager frameworks run
+ * @param options `fusion` false makes a kernel of every operation, to be compared with: what eager frameworks run
  */
-export function fuse(entry: Entry, buffers: Buffers, fusion = true): Kernel[] {
+export function fuse(entry: Entry, buffers: Buffers, { fusion }: { readonly fusion: boolean }): Kernel[] {
   const nodes = nodesOf(entry);
   const assigned = entry.assign ?? [];
   const users = usersOf(nodes, entry);

@@ -1,41 +1,100 @@
-/** @file Where every buffer lies in the arena: lifetimes become offsets. */
+/** @file Where every buffer lies: variables have memory of their own, all others offsets in one arena, by lifetime. */
+import { QuernError } from "../errors.js";
 import { DTYPE_BYTES } from "../tensor/index.js";
 import { type Buffer, buffersOf, type Kernel } from "./kernels.js";
 
-/** Offsets are multiples of this many bytes: a cache line, and the widest vector. */
-const ALIGNMENT = 64;
+/** What a target's memory must keep to. */
+export interface Limits {
+  /** Every offset is a multiple of so many bytes. */
+  readonly alignment: number;
+  /** Most bytes that a kernel can be handed as one binding; Infinity where there is no bound. */
+  readonly maxBindingBytes: number;
+}
+
+/** A cache line, and the widest vector. */
+export const HOST_LIMITS: Limits = { alignment: 64, maxBindingBytes: Number.POSITIVE_INFINITY };
 
 export interface MemoryPlan {
-  /** Byte offset of each buffer that is used. */
+  /**
+   * Byte offset in the arena of each buffer that is used, but for variables. No buffer crosses a multiple of the largest
+   * binding: a target can make the arena of blocks of that size.
+   */
   readonly offsets: ReadonlyMap<Buffer, number>;
+  /** Bytes of the arena. */
   readonly bytes: number;
+  /** Each has memory of its own, which programs can share. */
+  readonly variables: readonly Buffer[];
   /** Bytes of variables. */
   readonly stateBytes: number;
+  /** Bytes of the arena and of variables, each aligned. */
+  readonly totalBytes: number;
 }
 
 const bytesOf = (buffer: Buffer) => buffer.size * DTYPE_BYTES[buffer.dtype];
-const aligned = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
 /**
- * Named buffers and constants have places of their own. Temporaries of an entry share the rest: each, largest first,
- * takes the lowest gap between those that live at the same time. Entries run one at a time and share that space too.
+ * Inputs, outputs and constants have places of their own in the arena. Temporaries of an entry share the rest: each, largest
+ * first, takes the lowest gap between those that live at the same time. Entries run one at a time and share that space too.
+ * @throws QuernError for a buffer that is larger than the largest binding
  */
-export function planMemory(all: readonly Buffer[], entries: Iterable<readonly Kernel[]>): MemoryPlan {
+export function planMemory(
+  all: readonly Buffer[],
+  entries: Iterable<readonly Kernel[]>,
+  limits: Limits = HOST_LIMITS,
+): MemoryPlan {
+  const place = placer(limits);
   const offsets = new Map<Buffer, number>();
+  const variables = all.filter(({ kind }) => kind === "variable");
+  for (const variable of variables) place.requireBinding(variable);
   let end = 0;
-  let stateBytes = 0;
   for (const buffer of all) {
-    if (buffer.kind === "temporary") continue;
-    offsets.set(buffer, end);
-    end += aligned(bytesOf(buffer));
-    if (buffer.kind === "variable") stateBytes += bytesOf(buffer);
+    if (buffer.kind === "temporary" || buffer.kind === "variable") continue;
+    const start = place.start(buffer, end);
+    offsets.set(buffer, start);
+    end = start + place.size(buffer);
   }
   let bytes = end;
-  for (const kernels of entries) bytes = Math.max(bytes, placeTemporaries(kernels, end, offsets));
-  return { offsets, bytes, stateBytes };
+  for (const kernels of entries) bytes = Math.max(bytes, placeTemporaries(kernels, end, offsets, place));
+  return {
+    offsets,
+    bytes,
+    variables,
+    stateBytes: variables.reduce((sum, buffer) => sum + bytesOf(buffer), 0),
+    totalBytes: variables.reduce((sum, buffer) => sum + place.size(buffer), bytes),
+  };
 }
 
-function placeTemporaries(kernels: readonly Kernel[], base: number, offsets: Map<Buffer, number>): number {
+type Placer = ReturnType<typeof placer>;
+
+function placer({ alignment, maxBindingBytes }: Limits) {
+  const block = Math.floor(maxBindingBytes / alignment) * alignment; // Infinity stays so
+  const size = (buffer: Buffer) => Math.ceil(bytesOf(buffer) / alignment) * alignment;
+  const requireBinding = (buffer: Buffer) => {
+    if (size(buffer) <= block) return;
+    const what = buffer.name === undefined ? "a tensor between two kernels" : `"${buffer.name}"`;
+    throw new QuernError(
+      `${what} has ${bytesOf(buffer)} bytes, and this device binds at most ${maxBindingBytes} at once; lower the batch, ` +
+        "the sequence, the vocabulary or the model's width",
+    );
+  };
+  return {
+    size,
+    requireBinding,
+    /** The first place at or after `from` where a buffer lies in one block. */
+    start(buffer: Buffer, from: number): number {
+      requireBinding(buffer);
+      const room = block - (from % block);
+      return block === Number.POSITIVE_INFINITY || size(buffer) <= room ? from : from + room;
+    },
+  };
+}
+
+function placeTemporaries(
+  kernels: readonly Kernel[],
+  base: number,
+  offsets: Map<Buffer, number>,
+  place: Placer,
+): number {
   const lifetimes = new Map<Buffer, { first: number; last: number }>();
   kernels.forEach((kernel, time) => {
     const { reads, writes } = buffersOf(kernel);
@@ -50,12 +109,12 @@ function placeTemporaries(kernels: readonly Kernel[], base: number, offsets: Map
   let top = base;
   const bySize = [...lifetimes].sort(([a], [b]) => bytesOf(b) - bytesOf(a) || a.id - b.id);
   for (const [buffer, { first, last }] of bySize) {
-    const size = aligned(bytesOf(buffer));
+    const size = place.size(buffer);
     const together = placed.filter((p) => p.first <= last && first <= p.last).sort((a, b) => a.start - b.start);
-    let start = base;
+    let start = place.start(buffer, base);
     for (const other of together) {
       if (start + size <= other.start) break;
-      start = Math.max(start, other.end);
+      start = place.start(buffer, Math.max(start, other.end));
     }
     offsets.set(buffer, start);
     placed.push({ first, last, start, end: start + size });

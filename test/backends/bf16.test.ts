@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { emulator } from "../../src/backends/cpu/emulated.js";
-import { compile, findCompiler, runnableSets } from "../../src/backends/index.js";
-import { bf16IsFaster, bf16Pays } from "../../src/backends/machine.js";
+import { bf16IsFaster, bf16Pays } from "../../src/backends/cpu/peak.js";
+import { findCompiler, runnableSets } from "../../src/backends/cpu/toolchain.js";
+import { compile } from "../../src/backends/index.js";
 import { toBf16 } from "../../src/backends/reference/evaluate.js";
 import * as q from "../../src/tensor/index.js";
 import { random } from "./operations.cases.js";
@@ -42,15 +43,15 @@ describe("precision", () => {
     program.write("x", values);
     program.write("w", values.slice(0, 32 * 48).reverse());
     await program.run("main");
-    const result = { y: await program.read("y"), precision: program.plan.precision };
+    const result = { y: await program.read("y"), dtype: program.plan.dtype };
     program.dispose();
     return result;
   };
 
   it("auto is bf16 only where the machine has the products and is faster by them", async () => {
     for (const set of sets.slice(0, 2)) {
-      const { precision } = await run({ cpu: set.name, precision: "auto" });
-      expect(precision).toBe(set.bf16Products && (await bf16Pays()) ? "bf16" : "fp32");
+      const { dtype } = await run({ cpu: { instructionSet: set.name }, dtype: "auto" });
+      expect(dtype).toBe(set.bf16Products && (await bf16Pays()) ? "bf16" : "fp32");
     }
   });
 
@@ -63,9 +64,9 @@ describe("precision", () => {
   });
 
   it("is fp32 unless asked for", async () => {
-    const [plain, fp32, bf16] = [await run({}), await run({ precision: "fp32" }), await run({ precision: "bf16" })];
+    const [plain, fp32, bf16] = [await run({}), await run({ dtype: "fp32" }), await run({ dtype: "bf16" })];
     expect(plain).toEqual(fp32);
-    expect((await run({ precision: "bf16", threads: 1 })).y).toEqual(bf16.y);
+    expect((await run({ dtype: "bf16", cpu: { threads: 1 } })).y).toEqual(bf16.y);
     expect(distance(bf16.y, fp32.y)).toBeGreaterThan(1e-4);
     expect(distance(bf16.y, fp32.y)).toBeLessThan(1e-2);
   });

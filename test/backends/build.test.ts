@@ -2,7 +2,8 @@ import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { compile, defaultThreads, findCompiler, programsFolder } from "../../src/backends/index.js";
+import { defaultThreads, findCompiler } from "../../src/backends/cpu/toolchain.js";
+import { compile, programsFolder } from "../../src/backends/index.js";
 import * as q from "../../src/tensor/index.js";
 
 const entries = { main: { outputs: { y: q.mul(q.input("x", [5]), 3) } } };
@@ -66,7 +67,10 @@ describe("building a program", () => {
       const [rows, width] = [600_000, 1024];
       const ids = q.input("ids", [3], "i32");
       const [a, b] = ["a", "b"].map((name) => q.embedding(q.variable(name, [rows, width]), ids));
-      const program = await compile({ main: { outputs: { a0: q.add(a, 1), b0: q.add(b, 2) } } }, { threads: 2 });
+      const program = await compile(
+        { main: { outputs: { a0: q.add(a, 1), b0: q.add(b, 2) } } },
+        { cpu: { threads: 2 } },
+      );
       try {
         expect(program.plan.arenaBytes).toBeGreaterThan(4.5 * 2 ** 30);
         await program.run("main", { ids: [0, rows - 1, 5] });
@@ -102,9 +106,9 @@ describe("building a program", () => {
 
   it("refuses a plan that WebAssembly cannot address, with its size", async () => {
     const big = q.variable("big", [1 << 16, 1 << 15]);
-    await expect(compile({ main: { outputs: {}, assign: [[big, q.mul(big, 2)]] } }, { cpu: "wasm" })).rejects.toThrow(
-      /the plan needs 8\.\d+ GiB, and WebAssembly addresses 4 GiB/,
-    );
+    await expect(
+      compile({ main: { outputs: {}, assign: [[big, q.mul(big, 2)]] } }, { cpu: { instructionSet: "wasm" } }),
+    ).rejects.toThrow(/the plan needs 8\.\d+ GiB, and WebAssembly addresses 4 GiB/);
   });
 
   it("refuses names and values that the program does not have", async () => {

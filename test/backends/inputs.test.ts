@@ -12,25 +12,28 @@ const entries = {
   step: { outputs: {}, assign: [[total, q.add(total, q.mul(rate, x))]] as const },
 };
 
-it.each([{ backend: "reference" }, { cpu: "wasm" }, {}] as const)("on %j", async (target) => {
-  const program = await compile(entries, { ...target, threads: 1 });
-  await expect(program.run("nothing")).rejects.toThrow('the program has no entry "nothing"; it has sum, step');
-  expect(Array.from(await program.read("total"))).toEqual([0, 0, 0]);
-  for (const wrong of ["abc", [1, 2, undefined], ["1", "2", "3"]]) {
-    await expect(Promise.resolve().then(() => program.write("x", wrong as never))).rejects.toThrow(
-      '"x" (3) takes numbers, not ',
-    );
-  }
-  await expect(program.run("sum")).rejects.toThrow('the entry "sum" needs "x", "y", which no run or write has given');
-  await expect(program.run("sum", { y: [1, 2, 3] })).rejects.toThrow('the entry "sum" needs "x", which');
-  await expect(program.run("step", { x: [1, 1, 1] })).rejects.toThrow('the entry "step" needs "rate", which');
-  await expect(program.run("step")).rejects.toMatchObject({ name: "QuernError" });
-  // What another entry was given, and what was written, counts; variables begin at zero.
-  program.write("x", [4, 5, 6]);
-  await program.run("sum");
-  expect(Array.from(await program.read("z"))).toEqual([5, 7, 9]);
-  await program.run("step", { rate: 2 });
-  await program.run("step");
-  expect(Array.from(await program.read("total"))).toEqual([16, 20, 24]);
-  program.dispose();
-});
+it.each([{ backend: "reference" }, { cpu: { threads: 1, instructionSet: "wasm" } }, { cpu: { threads: 1 } }] as const)(
+  "on %j",
+  async (target) => {
+    const program = await compile(entries, target);
+    await expect(program.run("nothing")).rejects.toThrow('the program has no entry "nothing"; it has sum, step');
+    expect(Array.from(await program.read("total"))).toEqual([0, 0, 0]);
+    for (const wrong of ["abc", [1, 2, undefined], ["1", "2", "3"]]) {
+      await expect(Promise.resolve().then(() => program.write("x", wrong as never))).rejects.toThrow(
+        '"x" (3) takes numbers, not ',
+      );
+    }
+    await expect(program.run("sum")).rejects.toThrow('the entry "sum" needs "x", "y", which no run or write has given');
+    await expect(program.run("sum", { y: [1, 2, 3] })).rejects.toThrow('the entry "sum" needs "x", which');
+    await expect(program.run("step", { x: [1, 1, 1] })).rejects.toThrow('the entry "step" needs "rate", which');
+    await expect(program.run("step")).rejects.toMatchObject({ name: "QuernError" });
+    // What another entry was given, and what was written, counts; variables begin at zero.
+    program.write("x", [4, 5, 6]);
+    await program.run("sum");
+    expect(Array.from(await program.read("z"))).toEqual([5, 7, 9]);
+    await program.run("step", { rate: 2 });
+    await program.run("step");
+    expect(Array.from(await program.read("total"))).toEqual([16, 20, 24]);
+    program.dispose();
+  },
+);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { examineMachine, findCompiler, measurePeak, runnableSets } from "../../src/backends/index.js";
+import { findCompiler, runnableSets } from "../../src/backends/cpu/toolchain.js";
+import { examineMachine, measurePeak } from "../../src/backends/index.js";
 
 const compiler = await findCompiler();
 

@@ -1,6 +1,7 @@
 /** NaN goes through maxima, minima and all that is made of them on every target, wherever in a vector or its tail it is. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { compile, compileReference, findCompiler, type Program, runnableSets } from "../../src/backends/index.js";
+import { findCompiler, runnableSets } from "../../src/backends/cpu/toolchain.js";
+import { compile, compileReference, type Program } from "../../src/backends/index.js";
 import * as q from "../../src/tensor/index.js";
 
 const compiler = await findCompiler();
@@ -67,7 +68,7 @@ describe.each(targets)("NaN on cpu, %s", (target) => {
   const reference = compileReference(entries);
   let program: Program;
   beforeAll(async () => {
-    program = await compile(entries, { cpu: target, threads: 1 });
+    program = await compile(entries, { cpu: { instructionSet: target, threads: 1 } });
     for (const each of [program, reference]) {
       for (const name of Object.keys(sizes)) each.write(name, valuesOf(name));
       each.write("targets", [1, 20, 3, -100, 0]);

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cachedProgram, programsFolder } from "../../src/backends/cpu/program-cache.js";
+import { cachedProgram, programsFolder } from "../../src/backends/program-cache.js";
 
 const LIBRARY = "program.so";
 const making = (text: string) => (folder: string) => writeFile(join(folder, LIBRARY), text);

@@ -2,8 +2,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { graphKey } from "../../src/backends/cpu/program-key.js";
-import { compile, findCompiler } from "../../src/backends/index.js";
+import { findCompiler } from "../../src/backends/cpu/toolchain.js";
+import { compile } from "../../src/backends/index.js";
+import { graphKey } from "../../src/backends/program-key.js";
 import * as q from "../../src/tensor/index.js";
 
 const table = (values: readonly number[]) => q.constant(Float32Array.from(values), [values.length]);
@@ -78,7 +79,7 @@ describe.runIf(await findCompiler())("a program that the cache has", () => {
       [1, 2, 3],
       [5, 6, 7],
     ]) {
-      const program = await compile(trace({ values }), { threads: 2 });
+      const program = await compile(trace({ values }), { cpu: { threads: 2 } });
       program.write("w", new Float32Array(12).fill(10));
       await program.run("main", { x: Float32Array.from({ length: 12 }, (_, i) => i) });
       await program.run("other");

@@ -1,6 +1,7 @@
 /** Rows of different length in one batch: each has the bits that it has alone in a batch of that size, on every target. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { compile, compileReference, findCompiler, type Program, runnableSets } from "../../src/backends/index.js";
+import { findCompiler, runnableSets } from "../../src/backends/cpu/toolchain.js";
+import { compile, compileReference, type Program } from "../../src/backends/index.js";
 import type { Entry } from "../../src/tensor/index.js";
 import * as q from "../../src/tensor/index.js";
 import { random } from "./operations.cases.js";
@@ -101,7 +102,7 @@ describe.each(targets)("ragged rows on cpu, %s", (target) => {
   const reference = compileReference(entries);
   let program: Program;
   beforeAll(async () => {
-    program = await compile(entries, { cpu: target, threads: 2 });
+    program = await compile(entries, { cpu: { instructionSet: target, threads: 2 } });
   }, 300_000);
   afterAll(() => program.dispose());
 

@@ -42,7 +42,7 @@ describe.skipIf(python === undefined)("emitted C (npm run test:targets)", () => 
     const config = defineModel({ layers: 2, width: 64, heads: 4, vocabSize: 300, sequence: 64 });
     const trainer = languageModelTrainer(config, { batch: 2, sequence: 64 });
     const { entries } = traceTrainer(trainer, { optimizer: ADAMW_DEFAULTS, accumulate: 2 });
-    const { source, templates } = emitProgram(compileGraph(entries, true, precision), set, 4);
+    const { source, templates } = emitProgram(compileGraph(entries, { dtype: precision }), set, 4);
     // Nothing is linked or run, so a little optimisation is enough; zig names processors in its own way.
     const flags = nativeFlags(set, []).map((flag) => ZIG_FLAGS[flag] ?? flag);
     const more = ["-O1", "-Wno-pass-failed", "-Werror=implicit-function-declaration"];

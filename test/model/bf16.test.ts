@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { compile, findCompiler, runnableSets } from "../../src/backends/index.js";
+import { findCompiler, runnableSets } from "../../src/backends/cpu/toolchain.js";
+import { compile } from "../../src/backends/index.js";
 import { forward, logits, modelVariables, tokenLosses } from "../../src/model/index.js";
 import { gradients, input, mean, reshape } from "../../src/tensor/index.js";
 import { batchOf, comparable, type FIXTURES, loadFixture, relativeDifference } from "./model-fixtures.js";
@@ -41,7 +42,10 @@ describe.each(pairs)("%s in bf16 on %s", (name, target) => {
     const outputs = Object.fromEntries(names.map((key, i) => [`gradient.${key}`, found[i]]));
     const program = await compile(
       { main: { outputs: { loss, logits: logits(config, weights, hidden), ...outputs } } },
-      { precision: "bf16", ...(target === "reference" ? { backend: "reference" } : { cpu: target, threads: 2 }) },
+      {
+        dtype: "bf16",
+        ...(target === "reference" ? { backend: "reference" } : { cpu: { instructionSet: target, threads: 2 } }),
+      },
     );
     for (const key of names) program.write(key, fixture.floats(`parameter.${key}`));
     await program.run("main", { ids: tokens, targets: next });

@@ -33,7 +33,7 @@ describe.each(TARGETS.slice(0, 2))("packed rows on $name", { timeout: SLOW_BUILD
     };
     const program = await compile(
       { packed: entryOf("packed", 1, true), alone: entryOf("alone", 3, false) },
-      { ...options, threads: 2 },
+      { ...options, cpu: { ...options.cpu, threads: 2 } },
     );
     for (const parameter of parametersOf(model)) {
       // Sharp attention, so that a token that is seen and should not be counts.
@@ -61,7 +61,10 @@ describe.each(TARGETS.slice(0, 2))("packed rows on $name", { timeout: SLOW_BUILD
     const model = defineModel({ family: "gpt2", layers: 2, width: 32, heads: 4, vocabSize: 50, sequence: T });
     const of = (what: string) => input(what, [1, T], "i32");
     const losses = tokenLosses(model, modelVariables(model), of("ids"), of("targets"), { segments: of("segments") });
-    const program = await compile({ losses: { outputs: { losses } } }, { ...options, threads: 2 });
+    const program = await compile(
+      { losses: { outputs: { losses } } },
+      { ...options, cpu: { ...options.cpu, threads: 2 } },
+    );
     for (const parameter of parametersOf(model))
       program.write(
         parameter.name,

@@ -1,5 +1,6 @@
 /** @file The backends that models are held to their oracle on: the interpreter, and every cpu row that runs here. */
-import { type CompileOptions, findCompiler, runnableSets } from "../../src/backends/index.js";
+import { findCompiler, runnableSets } from "../../src/backends/cpu/toolchain.js";
+import type { CompileOptions } from "../../src/backends/index.js";
 
 export interface Target {
   readonly name: string;
@@ -12,7 +13,7 @@ export const TARGETS: readonly Target[] = [
   { name: "reference", options: { backend: "reference" }, tolerance: 2e-6 },
   ...runnableSets(await findCompiler()).map(({ name }) => ({
     name: `cpu ${name}`,
-    options: { backend: "cpu" as const, cpu: name },
+    options: { backend: "cpu" as const, cpu: { instructionSet: name } },
     tolerance: 1e-4,
   })),
 ];
@@ -24,7 +25,7 @@ export const TARGETS: readonly Target[] = [
  * built by a compiler that is itself WebAssembly.
  */
 export function pairsOf<F extends string>(fixtures: readonly F[], widest: number, everywhere: number) {
-  const onWidest = TARGETS[1]?.options.cpu === "wasm" ? Math.ceil(widest / 2) : widest;
+  const onWidest = TARGETS[1]?.options.cpu?.instructionSet === "wasm" ? Math.ceil(widest / 2) : widest;
   return TARGETS.flatMap((target, i) =>
     fixtures
       .slice(0, [fixtures.length, onWidest][i] ?? everywhere)

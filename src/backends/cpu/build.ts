@@ -1,31 +1,27 @@
 /**
- * @file C source → something that can be loaded, kept in the cache by the hash of all that it depends on. The templates
- * are an object that many programs are linked to: they would be most of each program's build.
+ * @file C source → something that can be loaded. The templates are an object that many programs are linked to, in the cache by
+ * the hash of all that it depends on: they would be most of each program's build.
  */
 import { execFile } from "node:child_process";
-import { createHash } from "node:crypto";
 import { readFile, rm, writeFile } from "node:fs/promises";
-import { cpus } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { QuernError } from "../../errors.js";
+import { cachedOnce, keyOf } from "../program-cache.js";
 import { runClang } from "./clang.js";
 import { emulator } from "./emulated.js";
 import type { InstructionSet } from "./instruction-sets.js";
-import { cachedProgram, programsFolder } from "./program-cache.js";
 import type { Compiler } from "./toolchain.js";
 
 const execute = promisify(execFile);
 
-export interface Built {
-  /** The shared library or WebAssembly module. */
-  readonly library: string;
-  /** The C file it was made from, to be read. */
-  readonly source: string;
-  /** What was told of it when it was built. */
-  readonly note: string;
-  readonly cached: boolean;
-  readonly seconds: number;
+/** What compiles, and for what. */
+export interface Tools {
+  readonly set: InstructionSet;
+  /** Null for WebAssembly. */
+  readonly compiler: Compiler | null;
+  /** Where in a WebAssembly heap the module's static data will be. */
+  readonly slot: number;
 }
 
 /** What is compiled. */
@@ -33,8 +29,6 @@ export interface Source {
   readonly source: string;
   /** C that is compiled apart, at the same time, and linked to it. */
   readonly templates?: string;
-  /** Kept beside the library for those who find it in the cache. */
-  readonly note?: string;
 }
 
 // -ffp-contract=fast lets a·b + c be one instruction; everything else keeps IEEE meaning.
@@ -51,10 +45,14 @@ const WASM_FLAGS = [
   ...["--target=wasm32", "-std=gnu11", "-nostdlib", "-ffreestanding", "-ffp-contract=fast"],
   ...["-pthread", "-matomics", "-mbulk-memory", "-mmutable-globals"],
 ];
-const WASM_LINK = [
+/** Bytes of a slot: a module's static data, and the first thread's stack. */
+export const SLOT_BYTES = 2 << 20;
+const wasmLink = (slot: number) => [
   ...["-Wl,--no-entry", "-Wl,--import-memory", "-Wl,--shared-memory", `-Wl,--max-memory=${WASM_PAGES * 65536}`],
   // Each thread sets its own stack.
   ...["-Wl,--export=__stack_pointer", `-Wl,-z,stack-size=${WASM_STACK}`],
+  // Address 0 stays free: it is no place for data.
+  ...["-Wl,--no-stack-first", `-Wl,--global-base=${slot * SLOT_BYTES + 1024}`],
 ];
 
 /** A program for an emulator is a whole executable, with a main that an arena comes and goes by. */
@@ -73,92 +71,55 @@ function optimisation(): { readonly program: string; readonly templates: string 
 
 const LIBRARY_SUFFIX: { readonly [platform: string]: string } = { win32: ".dll", darwin: ".dylib" };
 
-const NOTE = "program.json";
+/** The file of a built program that is loaded, and that which a person can read. */
+export const libraryOf = ({ compiler }: Tools) => `program${suffixOf(compiler)}`;
+export const SOURCE_FILE = "program.c";
 
-/**
- * @param of what the source depends on: where the cache has its library, `emit` is not called
- * @param compiler null for WebAssembly
- */
-export async function build(
-  of: string,
-  emit: () => Source,
-  set: InstructionSet,
-  compiler: Compiler | null,
-): Promise<Built> {
-  const start = performance.now();
-  const { flags, link, suffix, end } = await recipe(set, compiler);
-  const by = compiler ? [compiler.command, compiler.version, compiler.identity] : [await clangVersion()];
+/** All that a program's files depend on beside its source. */
+export async function keyOfTools(tools: Tools): Promise<string> {
+  return JSON.stringify([optimisation(), await recipe(tools), await identityOf(tools)]);
+}
+
+const identityOf = async ({ compiler }: Tools) =>
+  compiler ? [compiler.command, compiler.version, compiler.identity] : [await clangVersion()];
+
+/** Compiles a program and links it to its templates, in a folder. */
+export async function build({ source, templates }: Source, tools: Tools, folder: string): Promise<void> {
+  const { compiler } = tools;
+  const { flags, link, end } = await recipe(tools);
   const levels = optimisation();
-  const compile = (folder: string, stem: "program" | "templates", text: string) => {
+  const compile = (into: string, stem: "program" | "templates", text: string) => {
     const [file, words] = [`${stem}.c`, [levels[stem], ...flags, "-c"]];
-    return writeFile(join(folder, file), text).then(() => run(compiler, folder, words, [file], `${stem}.o`));
+    return writeFile(join(into, file), text).then(() => run(compiler, into, words, [file], `${stem}.o`));
   };
-  const object = async (templates: string | undefined) => {
+  const object = async () => {
     if (templates === undefined) return [];
-    const make = (folder: string) => compile(folder, "templates", templates);
-    const { folder } = await cachedOnce(keyOf([templates, levels, flags, by]), ["templates.o"], make);
-    return [join(folder, "templates.o")];
+    const key = keyOf([templates, levels, flags, await identityOf(tools)]);
+    const made = await cachedOnce(key, ["templates.o"], (into) => compile(into, "templates", templates));
+    return [join(made.folder, "templates.o")];
   };
-  const library = `program${suffix}`;
-  const key = keyOf([of, end, levels, flags, link, by]);
-  const { folder, cached } = await cachedOnce(key, [library, NOTE], async (temporary) => {
-    const { source, templates, note = "" } = emit();
-    const [objects] = await Promise.all([object(templates), compile(temporary, "program", source + end)]);
-    await run(compiler, temporary, [...flags, ...link], ["program.o", ...objects], library);
-    await rm(join(temporary, "program.o"));
-    await writeFile(join(temporary, NOTE), note);
-  });
-  return {
-    library: join(folder, library),
-    source: join(folder, "program.c"),
-    note: await readFile(join(folder, NOTE), "utf8"),
-    cached,
-    seconds: (performance.now() - start) / 1000,
-  };
+  const [objects] = await Promise.all([object(), compile(folder, "program", source + end)]);
+  await run(compiler, folder, [...flags, ...link], ["program.o", ...objects], libraryOf(tools));
+  await rm(join(folder, "program.o"));
 }
 
 interface Recipe {
   readonly flags: readonly string[];
   /** Flags beside these where a program is linked. */
   readonly link: readonly string[];
-  readonly suffix: string;
   /** C behind a program's own. */
   readonly end: string;
 }
 
-async function recipe(set: InstructionSet, compiler: Compiler | null): Promise<Recipe> {
-  if (!compiler) {
-    return { flags: [...WASM_FLAGS, ...set.flags], link: WASM_LINK, suffix: ".wasm", end: "" };
-  }
-  if (emulator()) {
-    return { flags: [...EMULATED_FLAGS, ...set.flags], link: [], suffix: "", end: await runner() };
-  }
-  const suffix = LIBRARY_SUFFIX[process.platform] ?? ".so";
-  return { flags: nativeFlags(set, compiler.native), link: [], suffix, end: "" };
+async function recipe({ set, compiler, slot }: Tools): Promise<Recipe> {
+  if (!compiler) return { flags: [...WASM_FLAGS, ...set.flags], link: wasmLink(slot), end: "" };
+  if (emulator()) return { flags: [...EMULATED_FLAGS, ...set.flags], link: [], end: await runner() };
+  return { flags: nativeFlags(set, compiler.native), link: [], end: "" };
 }
 
-/** What is made is tuned for a processor by a compiler: another one of either makes its own. */
-function keyOf(parts: readonly unknown[]): string {
-  const machine = [process.platform, process.arch, cpus()[0]?.model ?? ""];
-  return createHash("sha256")
-    .update(JSON.stringify([...parts, machine]))
-    .digest("hex")
-    .slice(0, 32);
-}
-
-/** Builds under way in this process: who wants the same waits for it. */
-const building = new Map<string, ReturnType<typeof cachedProgram>>();
-
-function cachedOnce(...[key, files, make]: Parameters<typeof cachedProgram>): ReturnType<typeof cachedProgram> {
-  const path = join(programsFolder(), key);
-  let result = building.get(path);
-  if (!result) {
-    result = cachedProgram(key, files, make);
-    building.set(path, result);
-    const forget = () => building.delete(path);
-    result.then(forget, forget);
-  }
-  return result;
+function suffixOf(compiler: Compiler | null): string {
+  if (!compiler) return ".wasm";
+  return emulator() ? "" : (LIBRARY_SUFFIX[process.platform] ?? ".so");
 }
 
 /** @param native the compiler's flags for this very machine: here they choose the scheduling, but no instruction */

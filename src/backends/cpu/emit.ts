@@ -50,15 +50,18 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
   const scratch = new Set<string>(["0"]);
   const entries: string[] = [];
   const costs: KernelCost[] = [];
+  const numbers = new Map(graph.memory.variables.map((buffer, i) => [buffer, i] as const));
   for (const [entryName, kernels] of graph.entries) {
     const calls = kernels.map((kernel) => {
-      const emission = emitKernel(kernel, graph.precision);
+      const emission = emitKernel(kernel, graph.dtype);
       scratch.add(emission.scratch);
       const known = functions.get(emission.text) ?? { name: `${emission.stem}_${functions.size}`, text: emission.text };
       functions.set(emission.text, known);
       const number = [...functions.keys()].indexOf(emission.text);
-      if (number === costs.length) costs.push(costOf(kernel, graph.precision));
-      const arguments_ = emission.buffers.map((buffer) => `A(${graph.memory.offsets.get(buffer)})`);
+      if (number === costs.length) costs.push(costOf(kernel, graph.dtype));
+      const arguments_ = emission.buffers.map((buffer) =>
+        buffer.kind === "variable" ? `V(${numbers.get(buffer)})` : `A(${graph.memory.offsets.get(buffer)})`,
+      );
       const names = emission.buffers.flatMap((buffer) => buffer.name ?? []);
       const comment = names.length > 0 ? ` // ${names.join(", ").replace(/[^\x20-\x7e]/g, "?")}` : "";
       const call = `${known.name}((float *const[]){${[...arguments_, "SCRATCH"].join(", ")}});`;
@@ -69,18 +72,22 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
     );
   }
   const names = [...graph.entries.keys()].map(identifier);
+  const bindings = Math.ceil((8 * (1 + graph.memory.variables.length)) / 64) * 64;
   const templates = TEMPLATE_FILES.map(templateText).join("\n");
   const source = [
     `// Emitted by Quern for ${set.name}, ${threads} threads.`,
-    ...macrosOf(set, graph.precision),
+    ...macrosOf(set, graph.dtype),
     ...INLINE_FILES.map(templateText),
     "\n// ---- templates, compiled apart\n",
     ...prototypesOf(templates),
     "\n// ---- kernels\n",
     ...[...functions.values()].map(({ name, text }) => text.replaceAll("NAME", name)),
     "\n// ---- entries\n",
+    "// The arena: planned memory, the pool and the memory of each variable as pointers, scratch.",
     "#define A(offset) ((float *)(arena + offset##LL))",
-    `#define SCRATCH A(${graph.memory.bytes})`,
+    `#define BINDINGS(arena) ((void **)((arena) + ${graph.memory.bytes}LL))`,
+    "#define V(variable) ((float *)BINDINGS(arena)[1 + variable])",
+    `#define SCRATCH A(${graph.memory.bytes + bindings})`,
     ...(profiles()
       ? [
           profiler(
@@ -91,11 +98,11 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
         ]
       : []),
     ...entries,
-    runtime(graph.memory.bytes, [...scratch], names, threads, set),
+    runtime(graph.memory.bytes + bindings, [...scratch], names, threads, set),
   ].join("\n");
   const library = [
     `// Quern's templates for ${set.name}.`,
-    ...macrosOf(set, graph.precision),
+    ...macrosOf(set, graph.dtype),
     ...INLINE_FILES.map(templateText),
     templates,
   ];
@@ -205,61 +212,51 @@ function runtime(
 ): string {
   const largest = scratch.map((expression) => `  n = ${expression}; if (n > most) most = n;`).join("\n");
   const cases = entries.map((name, i) => `    case ${i}: entry_${name}(arena); break;`).join("\n");
+  const wasm = set.name === "wasm";
   const shared = `
-// Bytes of the arena: what was planned, and the largest kernel's scratch behind it.
-static double arena_bytes(void) {
+${wasm ? "#define EXPORT(name) __attribute__((export_name(#name)))" : NATIVE_EXPORT}
+// Bytes of the arena, which is zeroed before the first run; they depend on the number of threads.
+EXPORT(quern_bytes) double quern_bytes(void) {
+  qn_threads = ${threads};
   long n, most = 0;
 ${largest}
   return ${bytes}.0 + 4.0 * (double)most + 64.0;
 }
+// Binding 0 is the pool of threads, binding 1 + i the memory of variable i.
+EXPORT(quern_bind) void quern_bind(void *arena, int binding, void *memory) { BINDINGS((char *)arena)[binding] = memory; }
 static void run(char *arena, int entry) {
-  qn_pool_begin();
+  qn_pool_begin(BINDINGS(arena)[0]);
   switch (entry) {
 ${cases}
   }
   qn_pool_end();
 }`;
-  if (set.name === "wasm") {
+  if (wasm) {
     return `${shared}
 extern char __heap_base;
-__attribute__((export_name("quern_bytes"))) double quern_bytes(void) { qn_threads = ${threads}; return arena_bytes(); }
-__attribute__((export_name("quern_base"))) long quern_base(void) { return ((long)&__heap_base + 63) / 64 * 64; }
-__attribute__((export_name("quern_run"))) void quern_run(long arena, int entry) { run((char *)arena, entry); }
+EXPORT(quern_end) long quern_end(void) { return (long)&__heap_base; }
+EXPORT(quern_run) void quern_run(void *arena, int entry) { run(arena, entry); }
 `;
   }
   return `${shared}
-#ifdef _WIN32
-#define EXPORT __declspec(dllexport)
-#else
-#define EXPORT __attribute__((visibility("default")))
-#endif
-// One image serves all programs of this text in the process; the pool runs one of them at a time.
+// Zeroed memory, 0 if there is not enough.
+EXPORT(quern_allocate) void *quern_allocate(double bytes) { return qn_map((unsigned long)bytes); }
+EXPORT(quern_free) void quern_free(void *memory, double bytes) { qn_unmap(memory, (unsigned long)bytes); }
+// Threads that run this program, and others one at a time; 0 if the system gives none.
+EXPORT(quern_open_pool) void *quern_open_pool(int threads) { return qn_pool_open(threads); }
+EXPORT(quern_close_pool) void quern_close_pool(void *pool) { qn_pool_close(pool); }
+// One image serves all programs of this text in the process, one run at a time.
 static pthread_mutex_t image_lock = PTHREAD_MUTEX_INITIALIZER;
-static int image_users = 0;
-EXPORT double quern_bytes(void) { qn_threads = ${threads}; return arena_bytes(); }
-// The arena, zeroed. 0 if there is not enough memory, or no thread.
-EXPORT void *quern_open(void) {
-  unsigned long bytes = (unsigned long)quern_bytes();
-  void *arena = qn_map(bytes);
-  if (!arena) return 0;
-  pthread_mutex_lock(&image_lock);
-  int failed = image_users == 0 && qn_pool_start(${threads});
-  if (!failed) image_users++;
-  pthread_mutex_unlock(&image_lock);
-  if (!failed) return arena;
-  qn_unmap(arena, bytes);
-  return 0;
-}
-EXPORT void quern_run(char *arena, int entry) {
+EXPORT(quern_run) void quern_run(void *arena, int entry) {
   pthread_mutex_lock(&image_lock);
   run(arena, entry);
   pthread_mutex_unlock(&image_lock);
 }
-EXPORT void quern_close(void *arena) {
-  qn_unmap(arena, (unsigned long)quern_bytes());
-  pthread_mutex_lock(&image_lock);
-  if (--image_users == 0) qn_pool_stop();
-  pthread_mutex_unlock(&image_lock);
-}
 `;
 }
+
+const NATIVE_EXPORT = `#ifdef _WIN32
+#define EXPORT(name) __declspec(dllexport)
+#else
+#define EXPORT(name) __attribute__((visibility("default")))
+#endif`;

@@ -8,17 +8,34 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { QuernError } from "../../errors.js";
-import type { Image } from "./native.js";
+import type { Block, Loaded } from "./loaded.js";
 
 /** The emulator's command, where there is one. */
 export const emulator = (): string | undefined => process.env.QUERN_EMULATOR || undefined;
 
-/** @throws QuernError if the emulator does not run the program */
-export async function loadEmulated(command: string, executable: string): Promise<Image> {
+interface EmulatedBlock extends Block {
+  readonly memory: ArrayBuffer;
+}
+
+function allocate(bytes: number): EmulatedBlock {
+  const memory = new ArrayBuffer(bytes);
+  return { bytes, memory, piece: (offset) => [memory, offset], free: () => {} };
+}
+
+const aligned = (bytes: number) => Math.ceil(bytes / 64) * 64;
+
+/**
+ * The memory comes and goes by a file: the arena, and behind it each variable.
+ * @param variables bytes of each
+ * @throws QuernError if the emulator does not run the program
+ */
+export async function loadEmulated(command: string, executable: string, variables: readonly number[]): Promise<Loaded> {
   const folder = await mkdtemp(join(tmpdir(), "quern-emulated-"));
   const file = join(folder, "arena");
   const [program, ...options] = command.split(" ");
-  const child = spawn(program, [...options, executable, file], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(program, [...options, executable, file, ...variables.map(String)], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   const ended = new Promise<never>((_, reject) => {
     const fail = (why: string) => reject(new QuernError(`the emulator ${command} did not run ${executable}: ${why}`));
     child.once("error", (error) => fail(error.message));
@@ -32,23 +49,41 @@ export async function loadEmulated(command: string, executable: string): Promise
     child.stdin.end();
     void rm(folder, { recursive: true, force: true });
   };
-  const told = await answer();
-  const bytes = Number(told);
+  const first = await answer();
+  const bytes = Number(first);
   if (!(bytes > 0)) {
     close();
-    throw new QuernError(`the emulator ${command} did not run ${executable}: it said ${told}`);
+    throw new QuernError(`the emulator ${command} did not run ${executable}: its first answer was ${first}`);
   }
-  const memory = new ArrayBuffer(bytes);
-  const arena = new Uint8Array(memory);
+  const arena = allocate(bytes);
+  const bound: Uint8Array[] = [new Uint8Array(arena.memory)];
+  let start = bytes;
+  const starts = variables.map((size) => {
+    start += aligned(size);
+    return start - aligned(size);
+  });
+  const total = start;
   return {
-    bytes,
-    piece: (offset) => [memory, offset],
+    arena,
+    queues: [],
+    allocate,
+    bind(variable, block, offset, size) {
+      bound[1 + variable] = new Uint8Array((block as EmulatedBlock).memory, offset, size);
+    },
     async run(entry) {
-      await writeFile(file, arena);
+      const image = new Uint8Array(total);
+      const place = (i: number) => (i === 0 ? 0 : starts[i - 1]);
+      bound.forEach((each, i) => {
+        image.set(each, place(i));
+      });
+      await writeFile(file, image);
       child.stdin.write(`${entry}\n`);
       const said = await answer();
       if (said !== "done") throw await ended.catch((error) => error);
-      arena.set(await readFile(file));
+      const result = await readFile(file);
+      bound.forEach((each, i) => {
+        each.set(result.subarray(place(i), place(i) + each.length));
+      });
     },
     close,
   };

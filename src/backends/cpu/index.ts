@@ -1,180 +1,228 @@
-/** @file The `cpu` backend: C by the system's compiler, or by clang to WebAssembly where there is none. */
-import { type Buffer, type CompiledGraph, compileGraph, type Precision } from "../../compiler/index.js";
+/** @file The `cpu` backend's row: C by the system's compiler, or by clang to WebAssembly where there is none. */
+import { join } from "node:path";
+import { HOST_LIMITS } from "../../compiler/index.js";
 import { QuernError } from "../../errors.js";
-import { DTYPE_BYTES, type DType, type Entries, isOp, nodesOf, sizeOf, type TensorType } from "../../tensor/index.js";
-import { freeMemory } from "../free-memory.js";
-import { bf16Pays } from "../machine.js";
+import { DTYPE_BYTES, sizeOf, type TensorType } from "../../tensor/index.js";
 import {
-  arrayOf,
-  fill,
-  givenInputs,
-  numbersOf,
-  type Program,
-  type Stored,
-  slotOf,
-  slotsOf,
-  type Values,
-  type Written,
-} from "../program.js";
-import { build } from "./build.js";
+  type Backend,
+  type DeviceTensor,
+  hostTensor,
+  type Image,
+  type Loadable,
+  Storage,
+  type Target,
+} from "../backend.js";
+import { arrayOf } from "../slots.js";
+import { build, clangVersion, keyOfTools, libraryOf, SOURCE_FILE, type Tools } from "./build.js";
 import { emitProgram } from "./emit.js";
 import { emulator, loadEmulated } from "./emulated.js";
-import { type Image, loadNative } from "./native.js";
-import { engineKey, graphKey } from "./program-key.js";
-import { chooseSet, defaultThreads, findCompiler } from "./toolchain.js";
-import { loadWasm, refuseWasmPlan } from "./wasm.js";
-
-function viewOf(dtype: DType, image: Image, offset: number, size: number): Stored {
-  const [memory, start] = image.piece(offset, DTYPE_BYTES[dtype] * size);
-  return new arrayOf[dtype](memory as ArrayBuffer, start, size);
-}
+import type { InstructionSet } from "./instruction-sets.js";
+import type { Block, Loaded } from "./loaded.js";
+import { loadNative } from "./native.js";
+import { bf16Pays, measurePeak, peakOnce } from "./peak.js";
+import { chooseSet, defaultThreads, findCompiler, runnableSets } from "./toolchain.js";
+import { refuseWasmPlan, WasmHeap } from "./wasm.js";
 
 export interface CpuOptions {
+  /** Threads; else `QUERN_THREADS`, else all cores. */
   readonly threads?: number;
-  readonly cpu?: string;
-  readonly precision?: Precision | "auto";
+  /** A row of the instruction sets; else `QUERN_CPU`, else the widest that runs here. */
+  readonly instructionSet?: string;
 }
 
-function load(library: string, native: boolean, threads: number): Image | Promise<Image> {
-  if (!native) return loadWasm(library, threads);
+interface CpuTarget extends Target {
+  readonly tools: Tools;
+  /** The WebAssembly memory that the program is loaded into, if another one is there. */
+  readonly heap: WasmHeap | null;
+}
+
+/** A program of this backend with its memory. */
+interface CpuImage extends Image {
+  readonly set: InstructionSet;
+  readonly threads: number;
+  readonly heap: WasmHeap | null;
+}
+
+export const cpu: Backend<CpuOptions, CpuTarget> = {
+  name: "cpu",
+
+  async choose(options = {}, beside) {
+    const neighbour = beside as CpuImage | null;
+    const heap = neighbour?.heap ?? null;
+    const slot = heap?.reserve() ?? 0;
+    const abandon = () => heap?.release(slot);
+    try {
+      const found = await findCompiler();
+      const set = chooseSet(found, options.instructionSet ?? neighbour?.set.name);
+      const threads = options.threads ?? neighbour?.threads ?? defaultThreads();
+      if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
+        throw new QuernError(`threads must be a whole number from 1 to 256, not ${threads}`, { exitCode: 2 });
+      }
+      if (neighbour) requireSameDevice(neighbour, set, threads);
+      const compiler = set.name === "wasm" ? null : found;
+      const tools = { set, compiler, slot };
+      return {
+        name: set.name,
+        threads,
+        key: JSON.stringify([set.name, threads, process.env.QUERN_PROFILE, await keyOfTools(tools)]),
+        files: [libraryOf(tools)],
+        source: SOURCE_FILE,
+        bf16Pays: async () => set.bf16Products && (await bf16Pays()),
+        requireMemory(bytes) {
+          if (compiler === null && bytes > 2 ** 32) throw refuseWasmPlan(bytes);
+        },
+        abandon,
+        tools,
+        heap,
+      };
+    } catch (error) {
+      abandon();
+      throw error;
+    }
+  },
+
+  limits: () => HOST_LIMITS,
+
+  async lower(graph, { tools, threads }, folder) {
+    const emitted = emitProgram(graph, tools.set, threads);
+    await build(emitted, tools, folder);
+    return emitted;
+  },
+
+  async open(program, target) {
+    const { tools, threads } = target;
+    const heap = target.heap ?? (tools.compiler === null ? new WasmHeap(threads) : null);
+    const loaded = await load(program, target, heap);
+    try {
+      return createImage(program, loaded, { set: tools.set, threads, heap });
+    } catch (error) {
+      await loaded.close();
+      throw error;
+    }
+  },
+
+  machine: {
+    async examine() {
+      const compiler = await findCompiler();
+      return {
+        compiler: compiler === null ? null : { command: compiler.command, version: compiler.version },
+        clang: await clangVersion().catch(() => null),
+        instructionSet: chooseSet(compiler, undefined).name,
+        instructionSets: runnableSets(compiler).map(({ name }) => name),
+        threads: defaultThreads(),
+      };
+    },
+    measurePeak,
+    peakOnce,
+  },
+};
+
+/** Native programs can share whatever they were compiled for; a WebAssembly heap has its own threads. */
+function requireSameDevice({ heap, threads, set }: CpuImage, other: InstructionSet, wanted: number): void {
+  if ((set.name === "wasm") !== (other.name === "wasm")) {
+    throw new QuernError(`a program for ${other.name} cannot share variables with one for ${set.name}`, {
+      exitCode: 2,
+    });
+  }
+  if (heap && threads !== wanted) {
+    throw new QuernError(
+      `programs that share variables in WebAssembly have the same number of threads, ${threads}, not ${wanted}`,
+      { exitCode: 2 },
+    );
+  }
+}
+
+function load({ folder, layout, slots }: Loadable, { tools, threads }: CpuTarget, heap: WasmHeap | null) {
+  const library = join(folder, libraryOf(tools));
+  if (heap) return heap.load(library, tools.slot);
   const command = emulator();
-  return command ? loadEmulated(command, library) : loadNative(library);
-}
-
-/** What running a program needs to know of what was compiled: kept in the cache beside its library. */
-interface Layout {
-  /** Of the arena, without scratch. */
-  readonly bytes: number;
-  readonly stateBytes: number;
-  readonly kernels: number;
-  readonly launches: Readonly<Record<string, number>>;
-  /** Offsets in the arena of variables, inputs and outputs, and of the graph's tables (`tablesOf`). */
-  readonly named: readonly (readonly [name: string, offset: number])[];
-  readonly tables: readonly (readonly [table: number, offset: number])[];
-}
-
-function layoutOf({ entries, memory, named, constants }: CompiledGraph, traced: Entries, kernels: number): Layout {
-  const tables = tablesOf(traced);
-  const at = (buffer: Buffer) => memory.offsets.get(buffer) as number;
-  return {
-    bytes: memory.bytes,
-    stateBytes: memory.stateBytes,
-    kernels,
-    launches: Object.fromEntries([...entries].map(([name, list]) => [name, list.length])),
-    named: [...named].map(([name, buffer]) => [name, at(buffer)]),
-    tables: constants.map((buffer) => [tables.indexOf(buffer.data as Float32Array), at(buffer)]),
-  };
-}
-
-/** The data of a graph's constants, in the order of tracing. */
-function tablesOf(entries: Entries): Float32Array[] {
-  return nodesOf(...Object.values(entries)).flatMap((node) => (isOp(node, "constant") ? [node.attributes.data] : []));
-}
-
-/** @throws QuernError if the plan does not fit into the memory that is free, or that WebAssembly addresses */
-function requireMemory(bytes: number, native: boolean): void {
-  if (!native && bytes > 2 ** 32) throw refuseWasmPlan(bytes);
-  const free = freeMemory();
-  if (bytes <= free) return;
-  const gigabytes = (size: number) => `${(size / 2 ** 30).toFixed(2)} GiB`;
-  throw new QuernError(
-    `the plan needs ${gigabytes(bytes)} of memory and ${gigabytes(free)} are free; lower the batch, the ` +
-      "sequence, the vocabulary or the model's width",
+  if (!command) return loadNative(library, threads);
+  return loadEmulated(
+    command,
+    library,
+    layout.variables.map((name) => bytesOf(slots.get(name)?.type as TensorType)),
   );
 }
 
-/** @throws QuernError for an instruction set that does not run here, too little memory, or a compiler that fails */
-export async function compileCpu(entries: Entries, options: CpuOptions): Promise<Program> {
-  const slots = slotsOf(entries);
-  const finding = findCompiler();
-  const graph = graphKey(entries); // while the compiler is asked
-  const found = await finding;
-  const set = chooseSet(found, options.cpu);
-  const compiler = set.name === "wasm" ? null : found;
-  const threads = options.threads ?? defaultThreads();
-  if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
-    throw new QuernError(`threads must be a whole number from 1 to 256, not ${threads}`, { exitCode: 2 });
+const bytesOf = ({ shape, dtype }: TensorType) => DTYPE_BYTES[dtype] * sizeOf(shape);
+
+function viewOf(block: Block, offset: number, { dtype, shape }: TensorType) {
+  const [memory, start] = block.piece(offset, bytesOf({ dtype, shape }));
+  return new arrayOf[dtype](memory as ArrayBuffer, start, sizeOf(shape));
+}
+
+/** A variable's memory. */
+interface Variable extends DeviceTensor {
+  readonly block: Block;
+  readonly offset: number;
+}
+
+function createImage(
+  { entries, slots, layout, tables, shared }: Loadable,
+  loaded: Loaded,
+  device: Pick<CpuImage, "set" | "threads" | "heap">,
+): CpuImage {
+  const { arena } = loaded;
+  const tensors = new Map<string, DeviceTensor>();
+  const typeOf = (name: string) => slots.get(name)?.type as TensorType;
+  const own = placeVariables(
+    layout.variables.filter((name) => !shared.has(name)),
+    typeOf,
+    loaded,
+  );
+  layout.variables.forEach((name, number) => {
+    const variable = (shared.get(name) ?? own.variables.get(name)) as Variable;
+    tensors.set(name, variable);
+    loaded.bind(number, variable.block, variable.offset, bytesOf(variable.type));
+  });
+  for (const [i, offset] of layout.tables) {
+    const data = tables[i];
+    (viewOf(arena, offset, { dtype: "f32", shape: [data.length] }) as Float32Array).set(data);
   }
-  const wanted = options.precision ?? "fp32";
-  const precision = wanted !== "auto" ? wanted : set.bf16Products && (await bf16Pays()) ? "bf16" : "fp32";
-  const emit = () => {
-    const compiled = compileGraph(entries, true, precision);
-    requireMemory(compiled.memory.bytes, compiler !== null);
-    const { kernels, ...files } = emitProgram(compiled, set, threads);
-    return { ...files, note: JSON.stringify(layoutOf(compiled, entries, kernels)) };
-  };
-  const key = [graph, engineKey(), set.name, precision, threads, process.env.QUERN_PROFILE].join(" ");
-  const built = await build(key, emit, set, compiler);
-  const layout = JSON.parse(built.note) as Layout;
-  requireMemory(layout.bytes, compiler !== null);
-  const image = await load(built.library, compiler !== null, threads);
-  const entryNumbers = new Map(Object.keys(entries).map((name, i) => [name, i] as const));
-  const offsets = new Map(layout.named);
-  const tables = tablesOf(entries);
-  for (const [i, offset] of layout.tables) viewOf("f32", image, offset, tables[i].length).set(tables[i]);
-
-  const views = new Map<string, Stored>();
-  /** The memory of what is called so, seen when it is first asked for: hundreds of views take a while to make. */
-  const viewOfSlot = (name: string, { shape, dtype }: TensorType): Stored => {
-    const known = views.get(name);
-    if (known) return known;
-    const offset = offsets.get(name);
-    // What no kernel touches has no place in the arena; it keeps its value here.
-    const view = offset === undefined ? new arrayOf[dtype](sizeOf(shape)) : viewOf(dtype, image, offset, sizeOf(shape));
-    views.set(name, view);
-    return view;
-  };
-
-  const given = givenInputs(entries);
-  let last: Promise<void> = Promise.resolve();
-  let closed = false;
-  const open = () => {
-    if (closed) throw new QuernError("the program was disposed of, and cannot be used any more");
-  };
-  const write = (name: string, data: Written) => {
-    open();
-    const { type } = slotOf(slots, name);
-    fill(viewOfSlot(name, type), name, type, data);
-    given.add(name);
-  };
-
+  for (const [name, offset] of layout.named) {
+    const type = typeOf(name);
+    // Seen when it is first asked for: hundreds of views take a while to make.
+    tensors.set(
+      name,
+      hostTensor(type, null, () => viewOf(arena, offset, type)),
+    );
+  }
+  const numbers = new Map(Object.keys(entries).map((name, i) => [name, i] as const));
   return {
-    plan: {
-      backend: "cpu",
-      target: set.name,
-      threads,
-      precision,
-      arenaBytes: image.bytes,
-      stateBytes: layout.stateBytes,
-      launches: layout.launches,
-      kernels: layout.kernels,
-      buildSeconds: built.seconds,
-      cached: built.cached,
-      source: built.source,
+    ...device,
+    bytes: arena.bytes + own.bytes,
+    queues: loaded.queues,
+    tensor(name) {
+      const known = tensors.get(name);
+      if (known) return known;
+      // What no kernel touches has no place in the arena; it keeps its value here.
+      const type = typeOf(name);
+      const tensor = hostTensor(type, null, () => new arrayOf[type.dtype](sizeOf(type.shape)));
+      tensors.set(name, tensor);
+      return tensor;
     },
-    run(entry: string, values: Values = {}) {
-      const result = last.then(() => {
-        for (const [name, data] of Object.entries(values)) write(name, data);
-        given.check(entry);
-        open();
-        return image.run(entryNumbers.get(entry) as number);
-      });
-      last = result.catch(() => {});
-      return result;
-    },
-    async read(name) {
-      open();
-      const { type } = slotOf(slots, name);
-      await last;
-      open();
-      return numbersOf(viewOfSlot(name, type), type.dtype);
-    },
-    write,
-    dispose() {
-      if (closed) return;
-      closed = true;
-      // A run in flight still uses the memory.
-      void last.then(() => image.close());
-    },
+    run: (entry) => loaded.run(numbers.get(entry) as number),
+    close: () => loaded.close(),
   };
+}
+
+/** New variables in one block of memory. */
+function placeVariables(names: readonly string[], typeOf: (name: string) => TensorType, loaded: Loaded) {
+  const { alignment } = HOST_LIMITS;
+  const variables = new Map<string, Variable>();
+  if (names.length === 0) return { variables, bytes: 0 };
+  const offsets: number[] = [];
+  let bytes = 0;
+  for (const name of names) {
+    offsets.push(bytes);
+    bytes += Math.ceil(bytesOf(typeOf(name)) / alignment) * alignment;
+  }
+  const block = loaded.allocate(bytes);
+  const storage = new Storage(() => block.free());
+  names.forEach((name, i) => {
+    const type = typeOf(name);
+    const tensor = hostTensor(type, storage, () => viewOf(block, offsets[i], type));
+    variables.set(name, { ...tensor, block, offset: offsets[i] });
+  });
+  return { variables, bytes };
 }

@@ -1,18 +1,12 @@
 /** @file Runs a compiled program in this process: one asynchronous foreign call a run. */
 import koffi from "koffi";
 import { QuernError } from "../../errors.js";
+import { Queue } from "../queue.js";
+import type { Block, Loaded } from "./loaded.js";
 
-/** A loaded program with its memory. */
-export interface Image {
-  /** Bytes of the arena. */
-  readonly bytes: number;
-  /** A piece of the arena: the raw memory it is in, and its first byte there. */
-  piece(offset: number, bytes: number): readonly [memory: ArrayBuffer | SharedArrayBuffer, start: number];
-  run(entry: number): Promise<void>;
-  close(): void;
-}
+type Library = ReturnType<typeof koffi.load>;
 
-function open(library: string): ReturnType<typeof koffi.load> {
+function open(library: string): Library {
   try {
     return koffi.load(library);
   } catch (cause) {
@@ -31,38 +25,102 @@ function open(library: string): ReturnType<typeof koffi.load> {
 /** Bytes that JavaScript's view of foreign memory can have; beyond them Node 20 ends the process. */
 const MOST_OF_VIEW = 2 ** 32;
 
-/** @throws QuernError if there is not enough memory, or the system does not load programs from the cache */
-export function loadNative(library: string): Image {
-  const image = open(library);
-  const bytes = image.func("double quern_bytes(void)")() as number;
-  const arena = image.func("void *quern_open(void)")() as unknown;
-  if (!arena) {
-    throw new QuernError(
-      `the plan needs ${(bytes / 2 ** 30).toFixed(2)} GiB of memory, which this machine does not give; ` +
-        "lower the batch, the sequence or the model's size",
-    );
+/** Memory by its address. */
+class NativeBlock implements Block {
+  constructor(
+    readonly address: bigint,
+    readonly bytes: number,
+    readonly free: () => void,
+  ) {}
+
+  /** A view of its own for each piece: one of the whole block could not have more than 4 GiB. */
+  piece(offset: number, bytes: number): readonly [ArrayBuffer, number] {
+    if (bytes > MOST_OF_VIEW) {
+      throw new QuernError(
+        `one tensor of the plan has ${(bytes / 2 ** 30).toFixed(2)} GiB, and 4 GiB are the most; lower the vocabulary ` +
+          "or the model's width",
+      );
+    }
+    return [koffi.view(this.address + BigInt(offset), bytes) as ArrayBuffer, 0];
   }
-  const address = koffi.address(arena);
+}
+
+/** The threads of all programs with as many: one program at a time uses them, and they end with the last program. */
+class ThreadPool extends Queue {
+  static readonly #pools = new Map<number, ThreadPool>();
+  #users = 0;
+
+  private constructor(
+    readonly threads: number,
+    readonly address: bigint,
+    readonly close: () => void,
+  ) {
+    super();
+  }
+
+  /** The pool, opened by a program's code unless it is there; null where one thread runs. */
+  static retain(image: Library, threads: number): ThreadPool | null {
+    if (threads === 1) return null;
+    const pool = ThreadPool.#pools.get(threads) ?? ThreadPool.#open(image, threads);
+    pool.#users++;
+    return pool;
+  }
+
+  static #open(image: Library, threads: number): ThreadPool {
+    const address = image.func("void *quern_open_pool(int threads)")(threads) as bigint | null;
+    if (!address) throw new QuernError(`the system gives no ${threads} threads; lower --threads or QUERN_THREADS`);
+    const close = image.func("void quern_close_pool(void *pool)");
+    const pool = new ThreadPool(threads, address, () => close(address));
+    ThreadPool.#pools.set(threads, pool);
+    return pool;
+  }
+
+  release(): void {
+    if (--this.#users > 0) return;
+    ThreadPool.#pools.delete(this.threads);
+    this.close();
+  }
+}
+
+/** @throws QuernError if there is not enough memory, or the system does not load programs from the cache */
+export function loadNative(library: string, threads: number): Loaded {
+  const image = open(library);
+  const map = image.func("void *quern_allocate(double bytes)");
+  const unmap = image.func("void quern_free(void *memory, double bytes)");
+  const allocate = (bytes: number) => {
+    const address = map(bytes) as bigint | null;
+    if (!address) {
+      throw new QuernError(
+        `the plan needs ${(bytes / 2 ** 30).toFixed(2)} GiB of memory, which this machine does not give; ` +
+          "lower the batch, the sequence or the model's size",
+      );
+    }
+    return new NativeBlock(address, bytes, () => unmap(address, bytes));
+  };
+  const arena = allocate(image.func("double quern_bytes(void)")() as number);
+  const bind = image.func("void quern_bind(void *arena, int binding, void *memory)");
   const run = image.func("void quern_run(void *arena, int entry)");
-  const close = image.func("void quern_close(void *arena)");
+  let pool: ThreadPool | null;
+  try {
+    pool = ThreadPool.retain(image, threads);
+  } catch (error) {
+    arena.free();
+    throw error;
+  }
+  bind(arena.address, 0, pool?.address ?? null);
   return {
-    bytes,
-    // A view of its own for each piece: one of the whole arena could not have more than 4 GiB.
-    piece(offset, size) {
-      if (size > MOST_OF_VIEW) {
-        throw new QuernError(
-          `one tensor of the plan has ${(size / 2 ** 30).toFixed(2)} GiB, and 4 GiB are the most; lower the vocabulary ` +
-            "or the model's width",
-        );
-      }
-      return [koffi.view(address + BigInt(offset), size) as ArrayBuffer, 0];
-    },
+    arena,
+    queues: pool ? [pool] : [],
+    allocate,
+    bind: (variable, block, offset) =>
+      bind(arena.address, 1 + variable, (block as NativeBlock).address + BigInt(offset)),
     run: (entry) =>
       new Promise((resolve, reject) => {
-        run.async(arena, entry, (error: unknown) => (error ? reject(error) : resolve()));
+        run.async(arena.address, entry, (error: unknown) => (error ? reject(error) : resolve()));
       }),
-    close: () => {
-      close(arena);
+    close() {
+      arena.free();
+      pool?.release();
     },
   };
 }

@@ -1,9 +1,11 @@
 /** @file What WebAssembly can do at most here: the peak that programs without a C compiler are held to. */
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { builtModule } from "../../built-module.js";
-import { build } from "./build.js";
+import { cachedOnce, keyOf } from "../program-cache.js";
+import { build, keyOfTools, libraryOf, type Tools } from "./build.js";
 import { instructionSet } from "./instruction-sets.js";
 
 const CHAINS = 12;
@@ -32,8 +34,12 @@ export interface PeakTask {
 
 /** GFLOP/s of so many threads together, each at its best while all run. */
 export async function measureWasmPeak(threads: number): Promise<number> {
-  const built = await build(SOURCE, () => ({ source: SOURCE }), instructionSet("wasm"), null);
-  const workerData: PeakTask = { module: await WebAssembly.compile(await readFile(built.library)), steps: STEPS };
+  const tools: Tools = { set: instructionSet("wasm"), compiler: null, slot: 0 };
+  const library = libraryOf(tools);
+  const key = keyOf([SOURCE, await keyOfTools(tools)]);
+  const { folder } = await cachedOnce(key, [library], (into) => build({ source: SOURCE }, tools, into));
+  const module = await WebAssembly.compile(await readFile(join(folder, library)));
+  const workerData: PeakTask = { module, steps: STEPS };
   const workers = Array.from(
     { length: threads },
     () => new Worker(builtModule(new URL("./wasm-peak-worker.js", import.meta.url)), { workerData }),

@@ -1,51 +1,60 @@
 /**
- * @file Runs a program as WebAssembly: a worker thread a thread of the program's pool, all over one shared memory, so
- * that a run never blocks the event loop. The first worker runs the entries; the others wait inside the module for
- * their share of each loop (templates/pool.h).
+ * @file Runs programs as WebAssembly: a heap is one shared memory with a worker thread a thread of the pool, so that a run
+ * never blocks the event loop. The first worker runs the entries; the others wait inside a module for their share of each loop
+ * (templates/pool.h). Programs that share variables are modules over the same heap, one of which runs at a time.
  *
- * Memory from address 0: static data and the first worker's stack, the other workers' stacks, the arena.
+ * Memory from address 0: a slot a module for its static data and the first worker's stack, then blocks: the other workers'
+ * stacks, arenas, variables. A module is linked for its slot, so the same program in another slot is another file.
  */
 import { readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import { builtModule } from "../../built-module.js";
 import { fileError, QuernError } from "../../errors.js";
-import { WASM_PAGES, WASM_STACK } from "./build.js";
-import type { Image } from "./native.js";
+import { enqueue, Queue } from "../queue.js";
+import { SLOT_BYTES, WASM_PAGES, WASM_STACK } from "./build.js";
+import type { Block, Loaded } from "./loaded.js";
 
 const PAGE = 65536;
-/** For static data and the first stack; the rest is grown behind them. */
-const INITIAL_PAGES = 64;
+/** Programs that one heap can hold at a time. */
+const SLOTS = 32;
 
 /** What a program's module exports. */
 export interface WasmExports extends WebAssembly.Exports {
-  /** Where memory is free, a multiple of 64. */
-  quern_base(): number;
+  /** Where its static data and stack end. */
+  quern_end(): number;
   /** Bytes of the arena. */
   quern_bytes(): number;
+  quern_bind(arena: number, binding: number, memory: number): void;
   quern_run(arena: number, entry: number): void;
-  /** Waits for tasks and does them, for ever. */
-  quern_work(worker: number): void;
+  /** Waits for tasks and does them, until the host calls `quern_leave`; takes and gives the rounds that the worker has seen. */
+  quern_work(worker: number, seen: number): number;
+  quern_leave(): void;
   readonly __stack_pointer: { value: number };
 }
 
-/** What a worker is given. */
+/** What a worker is begun with. */
 export interface WasmThread {
-  readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly worker: number;
-  /** The top of its stack; the first worker's is the module's own. */
+  /** The top of its stack; null for the first worker, which has that of each module. */
   readonly stack: number | null;
-  /** Address of the arena. */
-  readonly arena: number;
 }
 
+/** What a worker is told: to load a module, to forget it, to run an entry (the first), to work for a module (the others). */
+export type WorkerRequest =
+  | { readonly kind: "load"; readonly slot: number; readonly module: WebAssembly.Module }
+  | { readonly kind: "unload"; readonly slot: number }
+  | { readonly kind: "run"; readonly slot: number; readonly arena: number; readonly entry: number }
+  | { readonly kind: "work"; readonly slot: number };
+
 /** What a worker answers. */
-export type WorkerMessage =
-  | { readonly kind: "ready" }
+export type WorkerAnswer =
+  | { readonly kind: "loaded"; readonly slot: number }
   | { readonly kind: "done" }
+  | { readonly kind: "left" }
   | { readonly kind: "failed"; readonly error: string };
 
-/** What a plan that 32-bit addresses cannot reach is answered with. */
+/** The refusal of a plan that 32-bit addresses cannot reach. */
 export function refuseWasmPlan(bytes: number): QuernError {
   return new QuernError(
     `the plan needs ${(bytes / 2 ** 30).toFixed(2)} GiB, and WebAssembly addresses 4 GiB; lower the batch, the ` +
@@ -53,84 +62,227 @@ export function refuseWasmPlan(bytes: number): QuernError {
   );
 }
 
-/**
- * @param threads the number that the program was emitted for
- * @throws QuernError if the plan does not fit the 4 GiB that WebAssembly can address, or the memory is not there
- */
-export async function loadWasm(library: string, threads: number): Promise<Image> {
-  const module = await WebAssembly.compile(await readFile(library));
-  let memory: WebAssembly.Memory;
-  let program: WasmExports;
-  try {
-    memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: WASM_PAGES, shared: true });
-    program = (await WebAssembly.instantiate(module, { env: { memory } })).exports as WasmExports;
-  } catch (error) {
-    throw fileError(error, "load", library);
+/** One memory, its threads, and the programs that are loaded there. */
+export class WasmHeap extends Queue {
+  readonly #memory: WebAssembly.Memory;
+  readonly #workers: Worker[];
+  /** Free pieces, by address. */
+  #free: { readonly start: number; readonly end: number }[] = [];
+  #end = SLOTS * SLOT_BYTES;
+  /** Those that are taken: the first by the program that the heap is made for. */
+  readonly #slots = new Set([0]);
+  readonly #programs = new Map<number, WasmExports>();
+  /** The slot that the workers beside the first wait in. */
+  #working: number | null = null;
+  #failure: Error | null = null;
+  readonly #waiting = new Set<(answer: WorkerAnswer, worker: Worker) => void>();
+  #fail: ((error: Error) => void)[] = [];
+
+  /** @throws QuernError if the system gives no memory */
+  constructor(readonly threads: number) {
+    super();
+    try {
+      this.#memory = new WebAssembly.Memory({
+        initial: (SLOTS * SLOT_BYTES) / PAGE,
+        maximum: WASM_PAGES,
+        shared: true,
+      });
+    } catch (error) {
+      throw new QuernError("this machine gives WebAssembly no memory", { cause: error });
+    }
+    this.#workers = Array.from({ length: threads }, (_, worker) => {
+      const stack = worker === 0 ? null : this.allocate(WASM_STACK).address + WASM_STACK;
+      const workerData: WasmThread = { memory: this.#memory, worker, stack };
+      return new Worker(builtModule(new URL("./wasm-worker.js", import.meta.url)), { workerData });
+    });
+    for (const worker of this.#workers) {
+      // One that fails leaves the others waiting for it: all are ended, and so is whatever was under way.
+      const failed = (error: unknown) => {
+        this.#failure ??= new Error(`the WebAssembly program failed: ${error}`);
+        this.#close();
+        for (const fail of this.#fail) fail(this.#failure);
+      };
+      worker.on("error", failed);
+      worker.on("message", (answer: WorkerAnswer) => {
+        if (answer.kind === "failed") failed(answer.error);
+        else for (const listen of this.#waiting) listen(answer, worker);
+      });
+    }
   }
-  const bytes = program.quern_bytes();
-  // Addresses above 2 GiB come back negative.
-  const stacks = program.quern_base() >>> 0;
-  const arena = stacks + (threads - 1) * WASM_STACK;
-  if (arena + bytes > WASM_PAGES * PAGE) throw refuseWasmPlan(arena + bytes);
-  const missing = Math.ceil((arena + bytes) / PAGE) - memory.buffer.byteLength / PAGE;
-  try {
-    if (missing > 0) memory.grow(missing);
-  } catch (error) {
+
+  /** A slot for one more program. */
+  reserve(): number {
+    for (let slot = 0; slot < SLOTS; slot++) {
+      if (this.#slots.has(slot)) continue;
+      this.#slots.add(slot);
+      return slot;
+    }
     throw new QuernError(
-      `the plan needs ${((arena + bytes) / 2 ** 30).toFixed(2)} GiB of memory, which this machine does not give to ` +
-        "WebAssembly; lower the batch, the sequence or the model's size",
-      { cause: error },
+      `at most ${SLOTS} programs can share one memory in WebAssembly; dispose of those you no longer use`,
     );
   }
 
-  const workers = Array.from({ length: threads }, (_, worker) => {
-    const stack = worker === 0 ? null : stacks + worker * WASM_STACK;
-    const workerData: WasmThread = { module, memory, worker, stack, arena };
-    return new Worker(builtModule(new URL("./wasm-worker.js", import.meta.url)), { workerData });
-  });
-  const close = () => {
-    for (const worker of workers) void worker.terminate();
-  };
-  // One that fails leaves the others waiting for it: all are ended, and so is whatever was under way.
-  let failure: Error | null = null;
-  let fail: (error: Error) => void = () => {};
-  for (const worker of workers) {
-    const failed = (error: unknown) => {
-      failure ??= new Error(`the WebAssembly program failed: ${error}`);
-      close();
-      fail(failure);
-    };
-    worker.on("error", failed);
-    worker.on("message", (message: WorkerMessage) => message.kind === "failed" && failed(message.error));
+  release(slot: number): void {
+    this.#slots.delete(slot);
+    if (this.#slots.size === 0) this.#close();
   }
-  const answer = (kind: WorkerMessage["kind"], of: readonly Worker[]) =>
-    new Promise<void>((resolve, reject) => {
-      if (failure) throw failure;
-      fail = reject;
-      let waiting = of.length;
-      for (const worker of of) {
-        const listen = (message: WorkerMessage) => {
-          if (message.kind !== kind) return;
-          worker.off("message", listen);
-          if (--waiting === 0) resolve();
-        };
-        worker.on("message", listen);
-      }
-    });
-  await answer("ready", workers);
-  // The process may end while they wait for work.
-  for (const worker of workers) worker.unref();
 
-  const [first] = workers;
-  return {
-    bytes,
-    piece: (offset) => [memory.buffer, arena + offset],
-    async run(entry) {
-      first.ref();
-      const done = answer("done", [first]);
-      first.postMessage(entry);
-      await done.finally(() => first.unref());
-    },
-    close,
-  };
+  /** Zeroed memory, on 64 bytes. */
+  allocate(bytes: number): WasmBlock {
+    const size = Math.ceil(bytes / 64) * 64;
+    const hole = this.#free.find(({ start, end }) => end - start >= size);
+    const start = hole?.start ?? this.#end;
+    if (hole) {
+      this.#free = this.#free.flatMap((each) =>
+        each !== hole ? [each] : each.start + size < each.end ? [{ start: start + size, end: each.end }] : [],
+      );
+      new Uint8Array(this.#memory.buffer, start, size).fill(0);
+    } else {
+      this.#grow(start + size);
+      this.#end = start + size;
+    }
+    return new WasmBlock(this, start, bytes, () => this.#giveBack(start, start + size));
+  }
+
+  #giveBack(start: number, end: number): void {
+    const before = this.#free.find((piece) => piece.end === start);
+    const after = this.#free.find((piece) => piece.start === end);
+    this.#free = this.#free.filter((piece) => piece !== before && piece !== after);
+    this.#free.push({ start: before?.start ?? start, end: after?.end ?? end });
+  }
+
+  #grow(end: number): void {
+    if (end > WASM_PAGES * PAGE) throw refuseWasmPlan(end);
+    const missing = Math.ceil(end / PAGE) - this.#memory.buffer.byteLength / PAGE;
+    try {
+      if (missing > 0) this.#memory.grow(missing);
+    } catch (error) {
+      throw new QuernError(
+        `the plan needs ${(end / 2 ** 30).toFixed(2)} GiB of memory, which this machine does not give to WebAssembly; ` +
+          "lower the batch, the sequence or the model's size",
+        { cause: error },
+      );
+    }
+  }
+
+  get buffer(): ArrayBuffer | SharedArrayBuffer {
+    return this.#memory.buffer;
+  }
+
+  /** Loads the module that was linked for a slot, which is released if that fails. */
+  async load(library: string, slot: number): Promise<Loaded> {
+    try {
+      const module = await WebAssembly.compile(await readFile(library));
+      // Between runs: the workers must come out of the module that they wait in.
+      return await enqueue([this], () => this.#load(module, library, slot));
+    } catch (error) {
+      this.release(slot);
+      throw error;
+    }
+  }
+
+  async #load(module: WebAssembly.Module, library: string, slot: number): Promise<Loaded> {
+    let program: WasmExports;
+    try {
+      program = (await WebAssembly.instantiate(module, { env: { memory: this.#memory } })).exports as WasmExports;
+    } catch (error) {
+      throw fileError(error, "load", library);
+    }
+    if (program.quern_end() >>> 0 > (slot + 1) * SLOT_BYTES) throw new Error("a module is larger than its slot");
+    await this.#leave();
+    const loaded = this.#answers("loaded", this.#workers);
+    for (const worker of this.#workers) {
+      worker.ref();
+      this.#post(worker, { kind: "load", slot, module });
+    }
+    await loaded;
+    // The process may end while they wait for work.
+    for (const worker of this.#workers) worker.unref();
+    this.#programs.set(slot, program);
+    const arena = this.allocate(program.quern_bytes());
+    return {
+      arena,
+      queues: [this],
+      allocate: (bytes) => this.allocate(bytes),
+      bind: (variable, block, offset) =>
+        program.quern_bind(arena.address, 1 + variable, (block as WasmBlock).address + offset),
+      run: (entry) => this.#run(slot, arena.address, entry),
+      close: () => {
+        arena.free();
+        return this.#unload(slot);
+      },
+    };
+  }
+
+  async #run(slot: number, arena: number, entry: number): Promise<void> {
+    const [first, ...others] = this.#workers;
+    if (this.#working !== slot) {
+      await this.#leave();
+      for (const worker of others) this.#post(worker, { kind: "work", slot });
+      this.#working = slot;
+    }
+    const done = this.#answers("done", [first]);
+    first.ref();
+    this.#post(first, { kind: "run", slot, arena, entry });
+    await done.finally(() => first.unref());
+  }
+
+  /** The workers beside the first come back out of the module that they wait in, and take messages again. */
+  async #leave(): Promise<void> {
+    if (this.#working === null) return;
+    const left = this.#answers("left", this.#workers.slice(1));
+    this.#programs.get(this.#working)?.quern_leave();
+    this.#working = null;
+    await left;
+  }
+
+  async #unload(slot: number): Promise<void> {
+    if (this.#working === slot) await this.#leave();
+    this.#programs.delete(slot);
+    for (const worker of this.#workers) this.#post(worker, { kind: "unload", slot });
+    // What the next module of this slot takes for zero: also the word by which its data are copied there once.
+    new Uint8Array(this.#memory.buffer, slot * SLOT_BYTES, SLOT_BYTES).fill(0);
+    this.release(slot);
+  }
+
+  #post(worker: Worker, request: WorkerRequest): void {
+    worker.postMessage(request);
+  }
+
+  /** Resolves when each of these workers has answered so. */
+  #answers(kind: WorkerAnswer["kind"], of: readonly Worker[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure) throw this.#failure;
+      let missing = of.length;
+      if (missing === 0) return resolve();
+      const end = () => {
+        this.#waiting.delete(listen);
+        this.#fail = this.#fail.filter((fail) => fail !== reject);
+      };
+      const listen = (answer: WorkerAnswer, worker: Worker) => {
+        if (answer.kind !== kind || !of.includes(worker) || --missing > 0) return;
+        end();
+        resolve();
+      };
+      this.#waiting.add(listen);
+      this.#fail.push(reject);
+    });
+  }
+
+  #close(): void {
+    for (const worker of this.#workers) void worker.terminate();
+  }
+}
+
+export class WasmBlock implements Block {
+  constructor(
+    readonly heap: WasmHeap,
+    readonly address: number,
+    readonly bytes: number,
+    readonly free: () => void,
+  ) {}
+
+  piece(offset: number): readonly [ArrayBuffer | SharedArrayBuffer, number] {
+    return [this.heap.buffer, this.address + offset];
+  }
 }

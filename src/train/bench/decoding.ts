@@ -29,7 +29,7 @@ export async function benchmarkDecoding(options: TrainingBenchOptions): Promise<
   const config = PRESETS[options.preset].model(Math.max(sequence, PROMPT + steps));
   const parameters = new Map(parametersOf(config).map((parameter) => [parameter.name, parameter]));
   const first = (name: string) => initialValues(parameters.get(name)!, 0);
-  const decoder = createDecoder(config, first, { threads, precision: dtype });
+  const decoder = createDecoder(config, first, { dtype, cpu: { threads } });
   const prompt = Array.from({ length: PROMPT }, (_, i) => (i * 997) % config.vocabSize);
   const seconds: number[] = [];
   let last = 0;

@@ -125,8 +125,8 @@ async function benchmark(
   const cases = casesOf(PRESETS[preset].model(sequence), batch * sequence, sequence);
   const timed: { readonly one: Case; readonly seconds: number }[] = [];
   const program = await compile(Object.fromEntries(cases.map(({ entry }, i) => [`case ${i}`, entry])), {
-    threads,
-    precision: dtype,
+    dtype,
+    cpu: { threads },
   });
   const { plan } = program;
   try {

@@ -62,7 +62,7 @@ export async function benchmarkShakespeare(options: ShakespeareOptions): Promise
   const sizes = { layers: 4, width: 128, heads: 4, vocabSize: alphabet.length, sequence: SHAPE.sequence };
   const model = defineModel({ family: "gpt2", ...sizes });
   const training = await compileTrainer(languageModelTrainer(model, SHAPE), {
-    ...{ optimizer: OPTIMIZER, accumulate: 1, threads, precision: dtype },
+    ...{ optimizer: OPTIMIZER, accumulate: 1, dtype, cpu: { threads } },
   });
   const { program } = training;
   const seconds: number[] = [];

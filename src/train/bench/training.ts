@@ -58,7 +58,7 @@ export async function benchmarkTraining(options: TrainingBenchOptions): Promise<
   const source = batchesOf(createLoader(tokens, { batch, sequence, seed: 0 }), 1);
   const start = performance.now();
   const training = await compileTrainer(languageModelTrainer(model, { batch, sequence }), {
-    ...{ optimizer: ADAMW_DEFAULTS, accumulate: 1, threads, precision: dtype },
+    ...{ optimizer: ADAMW_DEFAULTS, accumulate: 1, dtype, cpu: { threads } },
   });
   const { program } = training;
   const compileSeconds = (performance.now() - start) / 1000;

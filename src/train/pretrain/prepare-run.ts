@@ -298,8 +298,8 @@ export async function compileTraining(
     optimizer: fixed?.optimizer ?? optimizerOf(o),
     accumulate: sizes.accumulate,
     ...target,
-    threads: o.threads,
-    precision: fixed?.precision ?? o.dtype ?? "auto",
+    cpu: { threads: o.threads, ...target.cpu },
+    dtype: fixed?.precision ?? o.dtype ?? "auto",
   });
   onProgress?.({ task: "compile", done: 1, total: 1, unit: "program" });
   return training;
@@ -317,7 +317,7 @@ export interface Measured {
   readonly throughput: Throughput;
   /** How it was measured, for the reasons. */
   readonly how: string;
-  readonly program: Pick<Plan, "threads" | "target" | "precision" | "arenaBytes">;
+  readonly program: Pick<Plan, "threads" | "target" | "dtype" | "arenaBytes">;
 }
 
 /** Times a program; leaves its variables changed. */
@@ -356,7 +356,7 @@ export async function estimate(request: RunRequest, sizes: Sizes): Promise<Measu
     program: {
       threads: o.threads ?? threads,
       target: instructionSet,
-      precision,
+      dtype: precision,
       arenaBytes: leastMemory(sizes, o.recompute ?? false),
     },
   };
@@ -410,7 +410,7 @@ export function planFrom(
       steps,
       threads: program.threads,
       target: program.target,
-      precision: program.precision,
+      precision: program.dtype,
       training_tokens: tokens.training,
       heldout_tokens: tokens.heldout,
       dataset: material?.dataset ?? "",

@@ -98,7 +98,7 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
     const seed = fixed?.seed ?? o.seed ?? 0;
     const order = fixed?.order ?? o.order;
     const loader = createLoader(material.train, { ...sizes, seed, order, endOfText: tokenizer.endOfText });
-    const sampling = { ...target, threads: o.threads, seed, signal };
+    const sampling = { ...target, cpu: { threads: o.threads, ...target.cpu }, seed, signal };
     const firstValues = firstValuesOf(prepared, seed);
     const first = before?.result?.samples?.map(({ prompt }) => prompt);
     const prompts = first ?? drawPrompts(material.heldout, tokenizer, seed);

@@ -13,6 +13,7 @@
 #ifndef __wasm__
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 #endif
 #endif
 #if defined(_WIN32)

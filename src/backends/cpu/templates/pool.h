@@ -35,33 +35,32 @@ static unsigned long qn_denormals_before;
 #define QN_PAUSE() ((void)0)
 #endif
 
-static struct {
+struct qn_pool {
 #ifdef __wasm__
   _Atomic int sleepers, caller_sleeps; // who must be woken by a new round, or by its end
 #else
   pthread_t thread[QN_MAX_THREADS];
   pthread_mutex_t lock;
   pthread_cond_t wake;
+  _Atomic int core_of[QN_MAX_THREADS]; // 1 + the core that a worker was last seen on
 #endif
   qn_task f;
   void *context;
   long tasks;
   int stop;
+  int threads;                                            // the caller's among them
   _Atomic int running;                                    // between qn_pool_begin and qn_pool_end: workers spin
   _Atomic unsigned round __attribute__((aligned(64)));    // one more for every qn_parallel
   _Atomic long next __attribute__((aligned(64)));         // the next task to take
   _Atomic int busy __attribute__((aligned(64)));          // workers that have not finished this round
-#ifdef __wasm__
-} qn_pool;
-#else
-} qn_pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
-#endif
+};
+static struct qn_pool *qn_pool; // of the run under way; 0 where one thread runs
 
-static void qn_pool_work(long worker) {
+static void qn_pool_work(struct qn_pool *pool, long worker) {
   for (;;) {
-    long task = atomic_fetch_add_explicit(&qn_pool.next, 1, memory_order_relaxed);
-    if (task >= qn_pool.tasks) break;
-    qn_pool.f(qn_pool.context, task, worker);
+    long task = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+    if (task >= pool->tasks) break;
+    pool->f(pool->context, task, worker);
   }
 }
 
@@ -71,31 +70,47 @@ static void qn_pool_work(long worker) {
 #define QN_SPINS 20000
 // Not inlined: Node 20 loses what its caller keeps in registers (a trap in the middle of a matrix product was the sign).
 static __attribute__((noinline)) void qn_sleep(void *word, int value) { __builtin_wasm_memory_atomic_wait32(word, value, -1); }
-__attribute__((export_name("quern_work"))) void quern_work(int worker) {
-  for (unsigned seen = 0;; seen++) {
-    for (int spins = 0; atomic_load_explicit(&qn_pool.round, memory_order_acquire) == seen;) {
+static struct qn_pool qn_module_pool;
+// A worker that has seen so many rounds waits for tasks and does them until the host calls quern_leave; gives the rounds it
+// has seen. The workers of a memory serve one program of it after the other.
+__attribute__((export_name("quern_work"))) unsigned quern_work(int worker, unsigned seen) {
+  struct qn_pool *pool = &qn_module_pool;
+  for (;;) {
+    for (int spins = 0; atomic_load_explicit(&pool->round, memory_order_acquire) == seen;) {
       if (++spins < QN_SPINS) continue;
-      qn_pool.sleepers++; // before the word is looked at for the last time, which the wait does
-      qn_sleep(&qn_pool.round, (int)seen);
-      qn_pool.sleepers--;
+      pool->sleepers++; // before the word is looked at for the last time, which the wait does
+      qn_sleep(&pool->round, (int)seen);
+      pool->sleepers--;
     }
-    qn_pool_work(worker);
-    if (atomic_fetch_sub(&qn_pool.busy, 1) == 1 && qn_pool.caller_sleeps) __builtin_wasm_memory_atomic_notify((int *)&qn_pool.busy, 1);
+    seen++;
+    if (!pool->f) return seen;
+    qn_pool_work(pool, worker);
+    if (atomic_fetch_sub(&pool->busy, 1) == 1 && pool->caller_sleeps) __builtin_wasm_memory_atomic_notify((int *)&pool->busy, 1);
   }
 }
-QN_TEMPLATE void qn_pool_begin(void) { qn_pool.running = 1; }
-QN_TEMPLATE void qn_pool_end(void) { qn_pool.running = 0; }
-static void qn_publish_core(long worker) { (void)worker; }
+// To be called between runs: the workers leave this program.
+__attribute__((export_name("quern_leave"))) void quern_leave(void) {
+  qn_module_pool.f = 0;
+  atomic_fetch_add(&qn_module_pool.round, 1);
+  __builtin_wasm_memory_atomic_notify((int *)&qn_module_pool.round, QN_MAX_THREADS);
+}
+QN_TEMPLATE void qn_pool_begin(void *pool) {
+  (void)pool;
+  qn_pool = &qn_module_pool;
+  qn_pool->running = 1;
+}
+QN_TEMPLATE void qn_pool_end(void) { qn_pool->running = 0; }
+static void qn_publish_core(struct qn_pool *pool, long worker) { (void)pool, (void)worker; }
 static void qn_pool_wake(void) {
-  if (qn_pool.sleepers) __builtin_wasm_memory_atomic_notify((int *)&qn_pool.round, QN_MAX_THREADS);
+  if (qn_pool->sleepers) __builtin_wasm_memory_atomic_notify((int *)&qn_pool->round, QN_MAX_THREADS);
 }
 static void qn_pool_join(void) {
   int busy;
-  for (int spins = 0; (busy = atomic_load_explicit(&qn_pool.busy, memory_order_acquire));) {
+  for (int spins = 0; (busy = atomic_load_explicit(&qn_pool->busy, memory_order_acquire));) {
     if (++spins < QN_SPINS) continue;
-    qn_pool.caller_sleeps = 1;
-    qn_sleep(&qn_pool.busy, busy);
-    qn_pool.caller_sleeps = 0;
+    qn_pool->caller_sleeps = 1;
+    qn_sleep(&qn_pool->busy, busy);
+    qn_pool->caller_sleeps = 0;
   }
 }
 #else
@@ -103,125 +118,133 @@ static void qn_pool_join(void) {
 // moved for as long as a short program lives (measured: every fourth one, at half its speed). Where a thread finds another
 // on its core it forbids itself that core for a moment, which moves it at once.
 #if defined(__linux__)
-static _Atomic int qn_core_of[QN_MAX_THREADS]; // 1 + the core that a worker was last seen on
-static int qn_publish_core(long worker) {
+static int qn_publish_core(struct qn_pool *pool, long worker) {
   int core = sched_getcpu();
-  atomic_store_explicit(&qn_core_of[worker], core + 1, memory_order_relaxed);
+  atomic_store_explicit(&pool->core_of[worker], core + 1, memory_order_relaxed);
   return core;
 }
-static void qn_part(long worker) {
-  int core = qn_publish_core(worker);
-  for (long other = 0; other < qn_threads; other++) {
-    if (other == worker || atomic_load_explicit(&qn_core_of[other], memory_order_relaxed) != core + 1) continue;
+static void qn_part(struct qn_pool *pool, long worker) {
+  int core = qn_publish_core(pool, worker);
+  for (long other = 0; other < pool->threads; other++) {
+    if (other == worker || atomic_load_explicit(&pool->core_of[other], memory_order_relaxed) != core + 1) continue;
     cpu_set_t all, free;
     if (core < 0 || sched_getaffinity(0, sizeof all, &all)) return;
     free = all;
-    for (int i = 0; i < qn_threads; i++) if (i != worker && qn_core_of[i] > 0) CPU_CLR(qn_core_of[i] - 1, &free);
+    for (int i = 0; i < pool->threads; i++) if (i != worker && pool->core_of[i] > 0) CPU_CLR(pool->core_of[i] - 1, &free);
     if (!CPU_COUNT(&free) || sched_setaffinity(0, sizeof free, &free)) return; // more threads than cores
     sched_setaffinity(0, sizeof all, &all);
-    qn_publish_core(worker);
+    qn_publish_core(pool, worker);
     return;
   }
 }
 #else
-static void qn_publish_core(long worker) { (void)worker; }
-static void qn_part(long worker) { (void)worker; }
+static void qn_publish_core(struct qn_pool *pool, long worker) { (void)pool, (void)worker; }
+static void qn_part(struct qn_pool *pool, long worker) { (void)pool, (void)worker; }
 #endif
 
+struct qn_worker { struct qn_pool *pool; long worker; };
 static void *qn_pool_main(void *arg) {
-  long worker = (long)arg;
+  struct qn_worker self = *(struct qn_worker *)arg;
+  struct qn_pool *pool = self.pool;
+  free(arg);
   unsigned seen = 0;
   qn_flush_denormals();
   for (;;) {
     int spins = 0;
-    while (atomic_load_explicit(&qn_pool.round, memory_order_acquire) == seen) {
-      if (!atomic_load_explicit(&qn_pool.running, memory_order_relaxed)) {
-        pthread_mutex_lock(&qn_pool.lock);
-        while (!qn_pool.running && !qn_pool.stop && qn_pool.round == seen) pthread_cond_wait(&qn_pool.wake, &qn_pool.lock);
-        int stop = qn_pool.stop;
-        pthread_mutex_unlock(&qn_pool.lock);
+    while (atomic_load_explicit(&pool->round, memory_order_acquire) == seen) {
+      if (!atomic_load_explicit(&pool->running, memory_order_relaxed)) {
+        pthread_mutex_lock(&pool->lock);
+        while (!pool->running && !pool->stop && pool->round == seen) pthread_cond_wait(&pool->wake, &pool->lock);
+        int stop = pool->stop;
+        pthread_mutex_unlock(&pool->lock);
         if (stop) return 0;
-        qn_part(worker);
+        qn_part(pool, self.worker);
       }
       QN_PAUSE();
-      if (++spins > 2000) qn_part(worker), sched_yield(), spins = 0; // another process may need this core to let us go on
+      if (++spins > 2000) qn_part(pool, self.worker), sched_yield(), spins = 0; // another process may need this core to let us go on
     }
     seen++;
-    qn_publish_core(worker);
-    qn_pool_work(worker);
-    atomic_fetch_sub_explicit(&qn_pool.busy, 1, memory_order_release);
+    qn_publish_core(pool, self.worker);
+    qn_pool_work(pool, self.worker);
+    atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_release);
   }
-}
-
-QN_TEMPLATE void qn_pool_stop(void);
-
-// Starts threads - 1 threads beside the caller's. 0, or the error number when the system gives none (then one thread runs).
-QN_TEMPLATE int qn_pool_start(int threads) {
-  if (threads < 1) threads = 1;
-  if (threads > QN_MAX_THREADS) threads = QN_MAX_THREADS;
-  qn_pool.stop = 0;
-  qn_pool.round = 0;
-  qn_pool.busy = 0;
-  for (qn_threads = 1; qn_threads < threads; qn_threads++) {
-    int error = pthread_create(&qn_pool.thread[qn_threads], 0, qn_pool_main, (void *)(long)qn_threads);
-    if (error) { qn_pool_stop(); return error; }
-  }
-  return 0;
 }
 
 // Ends and joins the threads; to be called between program runs.
-QN_TEMPLATE void qn_pool_stop(void) {
-  pthread_mutex_lock(&qn_pool.lock);
-  qn_pool.stop = 1;
-  pthread_cond_broadcast(&qn_pool.wake);
-  pthread_mutex_unlock(&qn_pool.lock);
-  for (int i = 1; i < qn_threads; i++) pthread_join(qn_pool.thread[i], 0);
-  qn_threads = 1;
+QN_TEMPLATE void qn_pool_close(void *of) {
+  struct qn_pool *pool = of;
+  pthread_mutex_lock(&pool->lock);
+  pool->stop = 1;
+  pthread_cond_broadcast(&pool->wake);
+  pthread_mutex_unlock(&pool->lock);
+  for (int i = 1; i < pool->threads; i++) pthread_join(pool->thread[i], 0);
+  qn_unmap(pool, sizeof *pool);
+}
+
+// A pool of threads - 1 threads beside the caller's, for the programs of a process that run one at a time: its threads run the
+// code of whichever program calls. 0 if the system gives no memory or no threads.
+QN_TEMPLATE void *qn_pool_open(int threads) {
+  if (threads < 1) threads = 1;
+  if (threads > QN_MAX_THREADS) threads = QN_MAX_THREADS;
+  struct qn_pool *pool = qn_map(sizeof *pool);
+  if (!pool) return 0;
+  pthread_mutex_init(&pool->lock, 0);
+  pthread_cond_init(&pool->wake, 0);
+  for (pool->threads = 1; pool->threads < threads; pool->threads++) {
+    struct qn_worker *self = malloc(sizeof *self);
+    if (self) *self = (struct qn_worker){pool, pool->threads};
+    if (self && !pthread_create(&pool->thread[pool->threads], 0, qn_pool_main, self)) continue;
+    free(self);
+    qn_pool_close(pool);
+    return 0;
+  }
+  return pool;
 }
 
 // A program run begins: workers wake and spin until qn_pool_end. Both are called by the same thread.
-QN_TEMPLATE void qn_pool_begin(void) {
+QN_TEMPLATE void qn_pool_begin(void *pool) {
   qn_denormals_before = qn_flush_denormals();
-  if (qn_threads < 2) return;
-  qn_publish_core(0);
-  pthread_mutex_lock(&qn_pool.lock);
-  qn_pool.running = 1;
-  pthread_cond_broadcast(&qn_pool.wake);
-  pthread_mutex_unlock(&qn_pool.lock);
+  qn_pool = pool;
+  if (!qn_pool) return;
+  qn_publish_core(qn_pool, 0);
+  pthread_mutex_lock(&qn_pool->lock);
+  qn_pool->running = 1;
+  pthread_cond_broadcast(&qn_pool->wake);
+  pthread_mutex_unlock(&qn_pool->lock);
 }
 QN_TEMPLATE void qn_pool_end(void) {
-  qn_pool.running = 0;
+  if (qn_pool) qn_pool->running = 0;
   qn_restore_denormals(qn_denormals_before);
 }
 static void qn_pool_wake(void) {}
 static void qn_pool_join(void) {
-  for (int spins = 0; atomic_load_explicit(&qn_pool.busy, memory_order_acquire);) {
+  for (int spins = 0; atomic_load_explicit(&qn_pool->busy, memory_order_acquire);) {
     QN_PAUSE();
-    if (++spins > 2000) qn_part(0), sched_yield(), spins = 0;
+    if (++spins > 2000) qn_part(qn_pool, 0), sched_yield(), spins = 0;
   }
 }
 #endif
 
 QN_FUNCTION void qn_parallel(long tasks, qn_task f, void *context) {
-  if (tasks < 2 || qn_threads < 2 || !qn_pool.running) {
+  if (tasks < 2 || qn_threads < 2 || !qn_pool || !qn_pool->running) {
     for (long task = 0; task < tasks; task++) f(context, task, 0);
     return;
   }
-  qn_publish_core(0);
-  qn_pool.f = f;
-  qn_pool.context = context;
-  qn_pool.tasks = tasks;
-  atomic_store_explicit(&qn_pool.next, 0, memory_order_relaxed);
-  atomic_store_explicit(&qn_pool.busy, qn_threads - 1, memory_order_relaxed);
-  atomic_fetch_add(&qn_pool.round, 1);
+  qn_publish_core(qn_pool, 0);
+  qn_pool->f = f;
+  qn_pool->context = context;
+  qn_pool->tasks = tasks;
+  atomic_store_explicit(&qn_pool->next, 0, memory_order_relaxed);
+  atomic_store_explicit(&qn_pool->busy, qn_threads - 1, memory_order_relaxed);
+  atomic_fetch_add(&qn_pool->round, 1);
   qn_pool_wake();
-  qn_pool_work(0);
+  qn_pool_work(qn_pool, 0);
   qn_pool_join();
 }
 #else
-QN_TEMPLATE int qn_pool_start(int threads) { (void)threads; return 0; }
-QN_TEMPLATE void qn_pool_stop(void) {}
-QN_TEMPLATE void qn_pool_begin(void) { qn_denormals_before = qn_flush_denormals(); }
+QN_TEMPLATE void *qn_pool_open(int threads) { (void)threads; return 0; }
+QN_TEMPLATE void qn_pool_close(void *pool) { (void)pool; }
+QN_TEMPLATE void qn_pool_begin(void *pool) { (void)pool; qn_denormals_before = qn_flush_denormals(); }
 QN_TEMPLATE void qn_pool_end(void) { qn_restore_denormals(qn_denormals_before); }
 QN_FUNCTION void qn_parallel(long tasks, qn_task f, void *context) {
   for (long task = 0; task < tasks; task++) f(context, task, 0);

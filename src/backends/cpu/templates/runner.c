@@ -1,21 +1,32 @@
-// A main for programs of another machine, run by an emulator: argument 1 is a file that carries the arena to and fro,
-// each line of standard input names an entry, and each line of standard output answers one. The first line tells the
-// arena's bytes.
+// A main for programs of another machine, run by an emulator: argument 1 is a file that carries the arena and the variables
+// behind it to and fro, the others are the bytes of each variable. Each line of standard input names an entry, and each line
+// of standard output answers one. The first line gives the arena's bytes.
 #undef long
 #include <stdio.h>
 int main(int count, char **arguments) {
-  size_t bytes = (size_t)quern_bytes();
-  char *arena = quern_open();
+  size_t arena_bytes = ((size_t)quern_bytes() + 63) / 64 * 64, bytes = arena_bytes;
+  for (int i = 2; i < count; i++) bytes += (size_t)(atof(arguments[i]) + 63) / 64 * 64;
+  char *arena = count > 1 ? quern_allocate(bytes) : 0;
+  void *pool = quern_open_pool(qn_threads);
   int entry;
-  if (count != 2 || !arena) return 1;
-  printf("%zu\n", bytes), fflush(stdout);
+  if (!arena || !pool) return 1;
+  printf("%zu\n", arena_bytes), fflush(stdout);
   while (scanf("%d", &entry) == 1) {
     FILE *file = fopen(arguments[1], "r+b");
     int failed = !file || fread(arena, 1, bytes, file) != bytes;
-    if (!failed) quern_run(arena, entry), rewind(file), failed = fwrite(arena, 1, bytes, file) != bytes;
+    if (!failed) {
+      quern_bind(arena, 0, pool);
+      char *variable = arena + arena_bytes;
+      for (int i = 2; i < count; i++) {
+        quern_bind(arena, i - 1, variable);
+        variable += (size_t)(atof(arguments[i]) + 63) / 64 * 64;
+      }
+      quern_run(arena, entry), rewind(file), failed = fwrite(arena, 1, bytes, file) != bytes;
+    }
     if (!file || fclose(file) || failed) return 1;
     puts("done"), fflush(stdout);
   }
-  quern_close(arena);
+  quern_close_pool(pool);
+  quern_free(arena, bytes);
   return 0;
 }

@@ -3,8 +3,8 @@
  * engine. Two programs with equal keys would be compiled to the same C, so a cached one is found without compiling its graph.
  */
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
-import { type Entries, nodesOf, type Tensor } from "../../tensor/index.js";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { type Entries, nodesOf, type Tensor } from "../tensor/index.js";
 
 /** The graph of a program's entries: equal for equal traces, whatever else the process has traced. */
 export function graphKey(entries: Entries): string {
@@ -35,21 +35,23 @@ function text(value: unknown): string {
   return `{${Object.entries(value as object).map(([name, of]) => `${name}:${text(of)}`)}}`;
 }
 
-let engine: string | undefined;
+const engines = new Map<string, string>();
 
-/** The engine's own code, read once a process. */
-export function engineKey(): string {
-  if (engine === undefined) {
-    const hash = createHash("sha256");
-    for (const folder of ["../../tensor", "../../compiler", ".", "./templates"]) {
-      const url = new URL(`${folder}/`, import.meta.url);
-      for (const name of readdirSync(url)
-        .filter((name) => /\.([jt]s|h|c)$/.test(name))
-        .sort()) {
-        hash.update(`${name}\n`).update(readFileSync(new URL(name, url)));
-      }
+/** The engine's own code for a target, whose folder has its name; read once a process. */
+export function engineKey(backend: string): string {
+  const known = engines.get(backend);
+  if (known !== undefined) return known;
+  const hash = createHash("sha256");
+  for (const folder of ["../tensor", "../compiler", ".", `./${backend}`, `./${backend}/templates`]) {
+    const url = new URL(`${folder}/`, import.meta.url);
+    if (!existsSync(url)) continue;
+    for (const name of readdirSync(url)
+      .filter((name) => /\.([jt]s|h|c)$/.test(name))
+      .sort()) {
+      hash.update(`${name}\n`).update(readFileSync(new URL(name, url)));
     }
-    engine = hash.digest("hex");
   }
-  return engine;
+  const key = hash.digest("hex");
+  engines.set(backend, key);
+  return key;
 }

@@ -19,9 +19,10 @@ import {
   stat,
   writeFile,
 } from "node:fs/promises";
+import { cpus } from "node:os";
 import { dirname, join, parse, resolve, sep } from "node:path";
-import { CACHE_TAG, cacheFolder, tagCacheFolder } from "../../cache-folder.js";
-import { fileError, QuernError } from "../../errors.js";
+import { CACHE_TAG, cacheFolder, tagCacheFolder } from "../cache-folder.js";
+import { fileError, QuernError } from "../errors.js";
 
 /** A build that has not come to its end after so long was killed; milliseconds. */
 const ABANDONED = 3_600_000;
@@ -215,4 +216,29 @@ async function removeAbandoned(programs: string): Promise<void> {
     const found = await stat(path).catch(() => null);
     if (found && Date.now() - found.mtimeMs > ABANDONED) await rm(path, { recursive: true, force: true });
   }
+}
+
+/** What is made is tuned for a processor by a compiler: another one of either makes its own. */
+export function keyOf(parts: readonly unknown[]): string {
+  const machine = [process.platform, process.arch, cpus()[0]?.model ?? ""];
+  return createHash("sha256")
+    .update(JSON.stringify([...parts, machine]))
+    .digest("hex")
+    .slice(0, 32);
+}
+
+/** Builds under way in this process: who wants the same waits for it. */
+const building = new Map<string, ReturnType<typeof cachedProgram>>();
+
+/** `cachedProgram`, once at a time for each key. */
+export function cachedOnce(...[key, files, make]: Parameters<typeof cachedProgram>): ReturnType<typeof cachedProgram> {
+  const path = join(programsFolder(), key);
+  let result = building.get(path);
+  if (!result) {
+    result = cachedProgram(key, files, make);
+    building.set(path, result);
+    const forget = () => building.delete(path);
+    result.then(forget, forget);
+  }
+  return result;
 }

@@ -1,0 +1,160 @@
+/** @file Graph → program, the same for every target: its key, the cache, memory, what it shares, and its plan. */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Buffer, type CompiledGraph, compileGraph, type Precision } from "../compiler/index.js";
+import { QuernError } from "../errors.js";
+import { DTYPE_BYTES, type Entries, isOp, nodesOf, sizeOf, type TensorType } from "../tensor/index.js";
+import type { Backend, Image, Layout, Target } from "./backend.js";
+import { freeMemory } from "./free-memory.js";
+import { createProgram, type Plan, type Program } from "./program.js";
+import { cachedOnce, keyOf } from "./program-cache.js";
+import { engineKey, graphKey } from "./program-key.js";
+import { resolveSharing, type Sharing } from "./sharing.js";
+import { type Slot, slotsOf } from "./slots.js";
+
+/** Options of `compile` that every target has. */
+export interface CommonOptions {
+  /**
+   * `bf16`: large products round their operands to bf16 and add up in fp32; all else stays fp32. `auto` is bf16 where the
+   * machine multiplies bf16 faster than fp32, else fp32. fp32 unless given.
+   */
+  readonly dtype?: Precision | "auto";
+  /**
+   * Programs on the same device whose variables this one uses instead of its own: the same memory, without a copy. A bare
+   * program shares every variable that both have by the same name.
+   */
+  readonly shareWith?: Program | Sharing | readonly (Program | Sharing)[];
+}
+
+const LAYOUT = "program.json";
+
+/** Compiles entries for one target; see `compile`. */
+export async function compileFor<Options, T extends Target>(
+  backend: Backend<Options, T>,
+  entries: Entries,
+  { dtype: wanted = "fp32", shareWith, ...others }: CommonOptions,
+): Promise<Program> {
+  const start = performance.now();
+  const slots = slotsOf(entries);
+  const sharing = resolveSharing(backend.name, slots, shareWith);
+  let target: T | undefined;
+  try {
+    const choosing = backend.choose((others as Record<string, Options>)[backend.name], sharing.beside);
+    choosing.catch(() => {});
+    const graph = graphKey(entries); // while the compiler is asked
+    target = await choosing;
+    const dtype = wanted !== "auto" ? wanted : (await target.bf16Pays()) ? "bf16" : "fp32";
+    const requireMemory = (bytes: number) => {
+      target?.requireMemory?.(bytes);
+      requireFree(bytes - sharing.bytes);
+    };
+    const built = await build(backend, target, entries, { dtype, graph }, requireMemory);
+    const { layout, folder, cached } = built;
+    requireMemory(layout.bytes + stateBytesOf(slots));
+    const image = await backend.open(
+      { entries, slots, dtype, folder, layout, tables: tablesOf(entries), shared: sharing.tensors },
+      target,
+    );
+    const { source } = target;
+    const plan: Plan = {
+      ...planOf(backend.name, target, slots, layout, dtype, image),
+      sharedBytes: sharing.bytes,
+      buildSeconds: (performance.now() - start) / 1000,
+      cached,
+      ...(source === undefined ? {} : { source: join(folder, source) }),
+    };
+    target = undefined; // it is the image's now
+    return createProgram(entries, slots, image, plan);
+  } finally {
+    target?.abandon?.();
+    sharing.release();
+  }
+}
+
+/** A plan of a program that was made in no time and shares nothing. */
+export function planOf(
+  backend: string,
+  { name: target, threads }: Target,
+  slots: ReadonlyMap<string, Slot>,
+  { launches, kernels }: Layout,
+  dtype: Precision,
+  image: Image,
+): Plan {
+  const stateBytes = stateBytesOf(slots);
+  const built = { sharedBytes: 0, buildSeconds: 0, cached: false };
+  return { backend, target, threads, dtype, arenaBytes: image.bytes, stateBytes, launches, kernels, ...built };
+}
+
+function stateBytesOf(slots: ReadonlyMap<string, Slot>): number {
+  return [...slots.values()].reduce((sum, { kind, type }) => sum + (kind === "variable" ? bytesOf(type) : 0), 0);
+}
+
+interface Built {
+  readonly folder: string;
+  readonly layout: Layout;
+  readonly cached: boolean;
+}
+
+async function build<T extends Target>(
+  backend: Backend<unknown, T>,
+  target: T,
+  entries: Entries,
+  { dtype, graph }: { readonly dtype: Precision; readonly graph: string },
+  requireMemory: (bytes: number) => void,
+): Promise<Built> {
+  if (!backend.lower) return { folder: "", layout: tracedLayout(entries), cached: false };
+  const lower = backend.lower.bind(backend);
+  const limits = backend.limits(target);
+  const key = keyOf([graph, engineKey(backend.name), dtype, limits, target.key]);
+  const { folder, cached } = await cachedOnce(key, [...target.files, LAYOUT], async (temporary) => {
+    const compiled = compileGraph(entries, { dtype, limits });
+    requireMemory(compiled.memory.totalBytes);
+    const { kernels } = await lower(compiled, target, temporary);
+    await writeFile(join(temporary, LAYOUT), JSON.stringify(layoutOf(compiled, entries, kernels)));
+  });
+  return { folder, layout: JSON.parse(await readFile(join(folder, LAYOUT), "utf8")) as Layout, cached };
+}
+
+function layoutOf({ entries, memory, named, constants }: CompiledGraph, traced: Entries, kernels: number): Layout {
+  const tables = tablesOf(traced);
+  const at = (buffer: Buffer) => memory.offsets.get(buffer) as number;
+  return {
+    bytes: memory.bytes,
+    kernels,
+    launches: Object.fromEntries([...entries].map(([name, list]) => [name, list.length])),
+    variables: memory.variables.map(({ name }) => name as string),
+    named: [...named].flatMap(([name, buffer]) => (buffer.kind === "variable" ? [] : [[name, at(buffer)] as const])),
+    tables: constants.map((buffer) => [tables.indexOf(buffer.data as Float32Array), at(buffer)]),
+  };
+}
+
+/** Of a graph that is interpreted as it was traced: every node is a kernel. */
+export function tracedLayout(entries: Entries): Layout {
+  const nodes = Object.entries(entries).map(([name, entry]) => [name, nodesOf(entry)] as const);
+  return {
+    bytes: 0,
+    kernels: new Set(nodes.flatMap(([, list]) => list.map(({ op }) => op))).size,
+    launches: Object.fromEntries(nodes.map(([name, list]) => [name, list.length])),
+    variables: [],
+    named: [],
+    tables: [],
+  };
+}
+
+/** The data of a graph's constants, in the order of tracing. */
+function tablesOf(entries: Entries): Float32Array[] {
+  return nodesOf(...Object.values(entries)).flatMap((node) => (isOp(node, "constant") ? [node.attributes.data] : []));
+}
+
+const bytesOf = ({ shape, dtype }: TensorType) => sizeOf(shape) * DTYPE_BYTES[dtype];
+
+/** @throws QuernError if the memory is not free */
+function requireFree(bytes: number): void {
+  const free = freeMemory();
+  if (bytes <= free) return;
+  const gigabytes = (size: number) => `${(size / 2 ** 30).toFixed(2)} GiB`;
+  throw new QuernError(
+    `the plan needs ${gigabytes(bytes)} of memory and ${gigabytes(free)} are free; lower the batch, the ` +
+      "sequence, the vocabulary or the model's width",
+  );
+}

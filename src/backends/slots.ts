@@ -1,0 +1,124 @@
+/** @file The named tensors of a program, and the numbers that go in and out of them. */
+import {
+  bfloat16ToFloat,
+  castNumber,
+  type DType,
+  type Entries,
+  floatToBfloat16,
+  floatToHalf,
+  halfToFloat,
+  isOp,
+  type Node,
+  nodesOf,
+  ShapeError,
+  sameShape,
+  sizeOf,
+  type TensorType,
+} from "../tensor/index.js";
+
+/** What a run is given by name: numbers for scalars, arrays for tensors. */
+export type Values = Readonly<Record<string, number | ArrayLike<number>>>;
+
+export type Written = number | ArrayLike<number> | ((values: Float32Array) => void);
+
+/** A named tensor of a program: variable, input or output. */
+export interface Slot {
+  readonly kind: "variable" | "input" | "output";
+  readonly type: TensorType;
+}
+
+/** Names and types of all that can be read and written; a name must mean one thing in every entry. */
+export function slotsOf(entries: Entries): Map<string, Slot> {
+  const slots = new Map<string, Slot>();
+  const declare = (name: string, slot: Slot) => {
+    const before = slots.get(name);
+    const same =
+      before?.kind === slot.kind &&
+      before.type.dtype === slot.type.dtype &&
+      sameShape(before.type.shape, slot.type.shape);
+    if (before && !same) throw new ShapeError(`"${name}" names two different things of this program`);
+    slots.set(name, slot);
+  };
+  for (const node of nodesOf(...Object.values(entries))) {
+    if (isOp(node, "variable") || isOp(node, "input")) {
+      const { name, type } = node.attributes as { name: string; type: TensorType };
+      declare(name, { kind: node.op as "variable" | "input", type });
+    }
+  }
+  for (const entry of Object.values(entries)) {
+    for (const [name, tensor] of Object.entries(entry.outputs)) declare(name, { kind: "output", type: tensor });
+    for (const [target, value] of entry.assign ?? []) {
+      if (target.node.op !== "variable") throw new ShapeError(`only variables can be assigned, not ${target.node.op}`);
+      if (!sameShape(target.shape, value.shape)) {
+        throw new ShapeError(`${nameOf(target.node)} (${target.shape}) is assigned a value of shape (${value.shape})`);
+      }
+      if (target.dtype !== value.dtype) {
+        throw new ShapeError(`${nameOf(target.node)} is ${target.dtype} and is assigned ${value.dtype}: cast it`);
+      }
+    }
+  }
+  return slots;
+}
+
+/** The name of a variable or input. */
+export function nameOf(node: Node): string {
+  return (node.attributes as { name: string }).name;
+}
+
+/**
+ * What the caller gave as the elements of a slot, in the representation of its memory: a copy, or the caller's own array.
+ * @param exact for memory of float64
+ * @throws ShapeError for another number of values, or what is no number
+ */
+export function encode(name: string, { shape, dtype }: TensorType, data: Written, exact: boolean): Elements {
+  const size = sizeOf(shape);
+  if (typeof data === "function") {
+    const values = new Float32Array(size);
+    data(values);
+    return encode(name, { shape, dtype }, values, exact);
+  }
+  if (typeof data === "number") {
+    if (size !== 1) throw new ShapeError(`"${name}" takes ${size} values, not one number`);
+    return encode(name, { shape, dtype }, [data], exact);
+  }
+  if (!ArrayBuffer.isView(data)) {
+    const list: readonly unknown[] = typeof data === "string" ? [data] : Array.from(data);
+    const wrong = list.findIndex((value) => typeof value !== "number");
+    if (wrong >= 0) throw new ShapeError(`"${name}" (${shape}) takes numbers, not ${typeof list[wrong]}`);
+  }
+  if (data.length !== size) throw new ShapeError(`"${name}" (${shape}) takes ${size} values, not ${data.length}`);
+  if (exact) return Float64Array.from(data, castNumber[dtype]);
+  if (dtype === "f32") return data instanceof Float32Array ? data : new Float32Array(data);
+  const encoder = encoders[dtype] ?? castNumber[dtype];
+  const elements = new arrayOf[dtype](size);
+  for (let i = 0; i < size; i++) elements[i] = encoder(data[i]);
+  return elements;
+}
+
+/** A tensor's elements as numbers of float32: its own array where they are. */
+export function numbersOf(elements: Elements, dtype: DType): Float32Array {
+  if (elements instanceof Float32Array) return elements;
+  const bits = elements instanceof Uint16Array ? (dtype === "bf16" ? bfloat16ToFloat : halfToFloat) : null;
+  return bits ? Float32Array.from(elements, bits) : new Float32Array(elements);
+}
+
+/** Numbers to the bits that stand for them. */
+const encoders: { readonly [D in DType]?: (value: number) => number } = { bf16: floatToBfloat16, f16: floatToHalf };
+
+export function slotOf(slots: ReadonlyMap<string, Slot>, name: string): Slot {
+  const slot = slots.get(name);
+  if (!slot) throw new ShapeError(`the program has nothing called "${name}"; it has ${[...slots.keys()].join(", ")}`);
+  return slot;
+}
+
+/** A tensor's elements in memory; 16-bit floats stand as their bits, and the interpreter keeps numbers of float64. */
+export type Elements = Float32Array | Int32Array | Uint16Array | Uint8Array | Float64Array;
+
+/** The array type of an element type. */
+export const arrayOf = {
+  f32: Float32Array,
+  bf16: Uint16Array,
+  f16: Uint16Array,
+  i32: Int32Array,
+  u8: Uint8Array,
+};
