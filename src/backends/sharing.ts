@@ -77,8 +77,7 @@ function pairs(
 function sharedTensor(slot: Slot | undefined, own: string, inside: Inside, theirs: string): DeviceTensor {
   const other = inside.slots.get(theirs);
   if (slot?.kind !== "variable") throw refusal(`the program has no variable "${own}" to share`);
-  if (other?.kind !== "variable")
-    throw refusal(`the other program has no variable "${theirs}" to share`);
+  if (other?.kind !== "variable") throw refusal(`the other program has no variable "${theirs}" to share`);
   if (slot.type.dtype !== other.type.dtype || !sameShape(slot.type.shape, other.type.shape)) {
     throw refusal(`"${own}" is ${text(slot.type)} here and ${text(other.type)} in the program to share it with`);
   }

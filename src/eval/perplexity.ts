@@ -95,7 +95,11 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
     const fitting = 2 ** Math.ceil(Math.log2(Math.max(SHORTEST_WINDOW, longest)));
     const sequence = Math.min(most, fitting);
     const stride = Math.min(sequence, o.stride ?? Math.ceil(most / 2));
-    const scorer = createScorer(model.config, model.readParameter, { ...target, cpu: { threads: o.threads, ...target?.cpu }, sequence });
+    const scorer = createScorer(model.config, model.readParameter, {
+      ...target,
+      cpu: { threads: o.threads, ...target?.cpu },
+      sequence,
+    });
     try {
       const total = texts.reduce((sum, { tokens }) => sum + tokens, 0);
       let done = 0;

@@ -87,7 +87,11 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
     const { model, tokenizer, endOfText } = opened;
     for (const warning of model.warnings) warn(warning);
     const prompts = await encodeAll(opened, given, warn);
-    const decoder = createDecoder(model.config, model.readParameter, { ...target, cpu: { threads: o.threads, ...target?.cpu }, cache: o.cache });
+    const decoder = createDecoder(model.config, model.readParameter, {
+      ...target,
+      cpu: { threads: o.threads, ...target?.cpu },
+      cache: o.cache,
+    });
     const progress = { task: "generate", total: prompts.length, unit: "prompt" };
     const results = new Array<PromptResult>(prompts.length);
     let told = 0;

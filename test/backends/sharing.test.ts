@@ -1,7 +1,7 @@
 /** Programs of one device share variables: the same memory, whoever writes it. */
 import { describe, expect, it } from "vitest";
-import { compile, type CompileOptions, type Program } from "../../src/backends/index.js";
 import { findCompiler } from "../../src/backends/cpu/toolchain.js";
+import { type CompileOptions, compile, type Program } from "../../src/backends/index.js";
 import * as q from "../../src/tensor/index.js";
 
 const SIZE = 4096;
@@ -10,7 +10,15 @@ function writer(name = "w"): q.Entries {
   const w = q.variable(name, [SIZE]);
   const moment = q.variable("moment", [3]);
   const by = q.scalar("by");
-  return { add: { outputs: {}, assign: [[w, q.add(w, by)], [moment, q.add(moment, 1)]] } };
+  return {
+    add: {
+      outputs: {},
+      assign: [
+        [w, q.add(w, by)],
+        [moment, q.add(moment, 1)],
+      ],
+    },
+  };
 }
 function reader(name = "w"): q.Entries {
   const w = q.variable(name, [SIZE]);
@@ -119,7 +127,11 @@ describe.each(targets)("on %s", { timeout: 120_000 }, (_, options) => {
     const refusals: readonly (readonly [q.Entries, Partial<CompileOptions>, string])[] = [
       [{ sum: { outputs: { y: q.cast(half, "f32") } } }, {}, '"w" is bf16 (4096) here and f32 (4096) in the program'],
       [{ sum: { outputs: { y: q.neg(small) } } }, {}, '"w" is f32 (7) here and f32 (4096) in the program'],
-      [reader(), { shareWith: { program: first, variables: { w: "v" } } }, 'the other program has no variable "v" to share'],
+      [
+        reader(),
+        { shareWith: { program: first, variables: { w: "v" } } },
+        'the other program has no variable "v" to share',
+      ],
       [reader(), { shareWith: { program: first, variables: { v: "w" } } }, 'the program has no variable "v" to share'],
       [reader(), { shareWith: [first, first] }, 'the variable "w" is shared with two programs'],
       [reader(), { shareWith: {} as Program }, "variables can only be shared with a program that compile made"],

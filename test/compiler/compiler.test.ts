@@ -73,6 +73,7 @@ describe("memory plan", () => {
     kernels.forEach((kernel, time) => {
       const { reads, writes } = buffersOf(kernel);
       for (const buffer of [...reads, ...writes]) {
+        if (buffer.kind === "variable") continue; // each has memory of its own
         lives.set(buffer, { first: lives.get(buffer)?.first ?? time, last: time });
       }
     });
@@ -89,8 +90,39 @@ describe("memory plan", () => {
     });
     const temporaries = [...lives.keys()].filter((buffer) => buffer.kind === "temporary");
     const sum = temporaries.reduce((total, buffer) => total + 4 * buffer.size, 0);
-    const named = [...graph.named.values()].reduce((total, buffer) => total + Math.ceil(buffer.size / 16) * 64, 0);
+    const named = [...graph.named.values()]
+      .filter(({ kind }) => kind !== "variable")
+      .reduce((total, buffer) => total + Math.ceil(buffer.size / 16) * 64, 0);
     expect(graph.memory.bytes - named).toBeLessThan(sum);
+    expect(graph.memory.variables.map(({ name }) => name)).toHaveLength(12);
+    expect(graph.memory.stateBytes).toBe(4 * 6 * (64 * 64 + 64));
+  });
+
+  it("keeps to the alignment and the largest binding of a target, or refuses", () => {
+    const x = q.input("x", [16, 20]);
+    let y = x;
+    for (let i = 0; i < 5; i++) y = q.mul(q.linear(y, q.variable(`w${i}`, [20, 20])), q.sum(y, [0]));
+    const entries = { main: { outputs: { y, z: q.sum(y) } } };
+    const limits = { alignment: 256, maxBindingBytes: 2048 };
+    const block = 2048;
+    const { memory } = compileGraph(entries, { limits });
+    expect(memory.offsets.size).toBeGreaterThan(5);
+    for (const [buffer, start] of memory.offsets) {
+      expect(start % limits.alignment).toBe(0);
+      expect(Math.floor((start + 4 * buffer.size - 1) / block)).toBe(Math.floor(start / block));
+    }
+    // The same plan without a bound puts at least one of them across.
+    const { memory: free } = compileGraph(entries, {
+      limits: { ...limits, maxBindingBytes: Number.POSITIVE_INFINITY },
+    });
+    expect(free.bytes).toBeLessThan(memory.bytes);
+    const small = (maxBindingBytes: number) => () =>
+      compileGraph(entries, { limits: { alignment: 256, maxBindingBytes } });
+    expect(small(1500)).toThrow(/^"w\d" has 1600 bytes, and this device binds at most 1500 at once; lower the batch/);
+    const wide = { main: { outputs: { y: q.sum(q.softmax(q.linear(x, q.input("w", [60, 20])))) } } };
+    expect(() => compileGraph(wide, { limits: { alignment: 256, maxBindingBytes: 3000 } })).toThrow(
+      /has \d+ bytes, and this device binds at most 3000 at once/,
+    );
   });
 });
 
