@@ -29,6 +29,11 @@ await runProcess([
     load: () => import("./commands/perplexity.js"),
   },
   {
+    words: "import",
+    summary: "write a GGUF file as a Hugging Face folder",
+    load: () => import("./commands/import.js"),
+  },
+  {
     words: "data crawl",
     summary: "crawl web sites into WARC archives",
     load: () => import("./commands/data-crawl.js"),

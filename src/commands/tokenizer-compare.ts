@@ -19,7 +19,7 @@ export default defineCommand({
       .array(z.string())
       .min(1)
       .default(["gpt2", "cl100k", "o200k"])
-      .describe("folders or files of tokenizers, or gpt2, cl100k, o200k")
+      .describe("folders or files of tokenizers (also .gguf), or gpt2, cl100k, o200k")
       .meta({ value: "A,B", separator: "," }),
     ...readingOptions,
     by: z

@@ -8,7 +8,7 @@ export default defineCommand({
   options: z.object({
     tokenizer: z
       .string()
-      .describe("folder or file of the tokenizer, or gpt2, cl100k, o200k")
+      .describe("folder or file of the tokenizer (also .gguf), or gpt2, cl100k, o200k")
       .meta({ value: "DIR|NAME" }),
     skipSpecial: z.boolean().default(false).describe("leave special tokens out"),
   }),

@@ -17,7 +17,7 @@ export default defineCommand({
       .meta({ value: "FILE" }),
     tokenizer: z
       .string()
-      .describe("folder or file of the tokenizer, or gpt2, cl100k, o200k")
+      .describe("folder or file of the tokenizer (also .gguf), or gpt2, cl100k, o200k")
       .meta({ value: "DIR|NAME" }),
     ...readingOptions,
     out: z.string().optional().describe("folder for the token shards").meta({ value: "DIR" }),

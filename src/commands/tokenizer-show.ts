@@ -13,7 +13,7 @@ export default defineCommand({
     file: z.string().optional().describe("text file to show").meta({ value: "FILE" }),
     tokenizer: z
       .string()
-      .describe("folder or file of the tokenizer, or gpt2, cl100k, o200k")
+      .describe("folder or file of the tokenizer (also .gguf), or gpt2, cl100k, o200k")
       .meta({ value: "DIR|NAME" }),
     ...readingOptions,
     text: z.string().optional().describe("text to show"),

@@ -5,8 +5,8 @@ import { readingOptions } from "../documents/index.js";
 export const perplexityOptions = z.object({
   model: z
     .string()
-    .describe("a run, for its newest checkpoint, or a Hugging Face model folder")
-    .meta({ value: "RUN|DIR" }),
+    .describe("a run (its newest checkpoint), a Hugging Face folder, a .gguf file or hf://OWNER/NAME")
+    .meta({ value: "MODEL" }),
   files: z
     .array(z.string())
     .min(1)

@@ -4,8 +4,8 @@ import { z } from "zod";
 export const generateOptions = z.object({
   model: z
     .string()
-    .describe("a run, for its newest checkpoint, a Hugging Face model folder or a .gguf file")
-    .meta({ value: "RUN|DIR|FILE" }),
+    .describe("a run (its newest checkpoint), a Hugging Face folder, a .gguf file or hf://OWNER/NAME")
+    .meta({ value: "MODEL" }),
   prompt: z
     .string()
     .optional()

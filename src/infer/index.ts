@@ -20,6 +20,8 @@ export {
   type PromptResult,
 } from "./generate.js";
 export { generateOptions } from "./generate-options.js";
+export { type ImportedModel, type ImportModelOptions, importModel } from "./import-model.js";
+export { importOptions } from "./import-options.js";
 export {
   type ChatRequest,
   type CompletionChoice,

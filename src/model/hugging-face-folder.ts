@@ -261,6 +261,9 @@ async function isFile(path: string): Promise<boolean> {
 
 export interface WriteModelOptions {
   readonly endOfText?: EndOfText;
+  /** The id that begins a text, and the one that pads; the first is that of the end unless given. */
+  readonly beginOfText?: number | null;
+  readonly padding?: number;
   /** What the weights are rounded to, float32 unless said. */
   readonly dtype?: "F32" | "F16" | "BF16";
   /** Bytes of weights in a file; more go into several files and an index. */
@@ -276,8 +279,13 @@ export async function writeModel(
   folder: string,
   config: ModelConfig,
   readParameter: (name: string) => Float32Array | Promise<Float32Array>,
-  { endOfText = null, dtype = "F32", shardBytes = SHARD_BYTES, signal }: WriteModelOptions = {},
+  options: WriteModelOptions = {},
 ): Promise<void> {
+  const { endOfText = null, beginOfText, padding, dtype = "F32", shardBytes = SHARD_BYTES, signal } = options;
+  const roles = {
+    ...(beginOfText !== undefined && { bos_token_id: beginOfText }),
+    ...(padding !== undefined && { pad_token_id: padding }),
+  };
   const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
   const tensors = parametersOf(config).map((parameter) => ({
     name: parameter.name,
@@ -311,8 +319,11 @@ export async function writeModel(
   }
   // What an earlier model left there would be read in this one's place.
   await rm(join(folder, parts.length > 1 ? SINGLE : INDEX), { force: true });
-  await writeFileAtomic(join(folder, "generation_config.json"), json(toHuggingFaceGenerationConfig(endOfText)));
+  await writeFileAtomic(
+    join(folder, "generation_config.json"),
+    json({ ...toHuggingFaceGenerationConfig(endOfText), ...roles }),
+  );
   // Last: a folder that has it has everything.
-  const described = { ...toHuggingFaceConfig(config, endOfText), torch_dtype: TORCH_NAMES[dtype] };
+  const described = { ...toHuggingFaceConfig(config, endOfText), ...roles, torch_dtype: TORCH_NAMES[dtype] };
   await writeFileAtomic(join(folder, "config.json"), json(described));
 }

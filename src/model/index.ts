@@ -12,6 +12,7 @@ export {
   type RopeScaling,
 } from "./config.js";
 export { type GgufFile, type GgufValue, isGguf, openGguf } from "./gguf/file.js";
+export { type GgufModel, openGgufModel } from "./gguf/model.js";
 export { fetchHubModel, type HubOptions, isHubAddress } from "./hub.js";
 export {
   type ByteWeights,

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import {
+  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -34,6 +35,8 @@ interface Case {
   readonly flag?: string;
   /** The output is a file. */
   readonly isFile?: true;
+  /** Its input is a file alone, so that an output may lie beside it. */
+  readonly fileInput?: true;
   /** It reads no file here, so that no input can lie in its output. */
   readonly noInput?: true;
   /** A file that it writes, under the output. */
@@ -68,6 +71,15 @@ const cases: Readonly<Record<string, Case>> = {
       ...["--sequence", "16", "--batch", "2", "--vocab-size", "300", "--dtype", "fp32", "--threads", "1"],
     ],
     writes: "run.json",
+  },
+  import: {
+    words: ({ folder }) => {
+      const file = join(folder, "model.gguf");
+      copyFileSync(join(root, "test", "oracle", "fixtures", "gguf", "gpt2.gguf"), file);
+      return ["import", file];
+    },
+    fileInput: true,
+    writes: "config.json",
   },
   "data crawl": {
     words: () => ["data", "crawl", "http://127.0.0.1:9/"],
@@ -215,153 +227,157 @@ it("leaves no folder where nothing was written", async () => {
 });
 
 let count = 0;
-describe.each(Object.entries(cases))("quern %s", (verb, { words, flag = "--out", isFile, noInput, writes, open }) => {
-  const force = open ? [] : ["--force"];
-  // Nobody answers the crawl: it writes its log, and fails since it kept no page.
-  const done = verb === "data crawl" ? 1 : 0;
-  /** A folder for one test: documents in it, and somebody's own files. */
-  let box: string;
-  let folder: string;
-  let input: string;
-  const inBox = (name: string) => join(box, name);
-  const foreign = (path: string, text = "mine, and nobody else's\n") => {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, text);
-  };
-  const call = (out: string, ...more: string[]) => quern([...words({ input, folder }), flag, out, ...more]);
-  /** The call is refused as a wrong one, and nothing anywhere has changed. */
-  const refused = async (out: string, reason: RegExp, ...more: string[]) => {
-    words({ input, folder }); // which may write a recipe
-    const before = tree(box);
-    expect(await call(out, ...more)).toEqual({ code: 2, err: expect.stringMatching(reason) });
-    expect(tree(box)).toEqual(before);
-  };
+describe.each(Object.entries(cases))(
+  "quern %s",
+  (verb, { words, flag = "--out", isFile, fileInput, noInput, writes, open }) => {
+    const force = open ? [] : ["--force"];
+    // Nobody answers the crawl: it writes its log, and fails since it kept no page.
+    const done = verb === "data crawl" ? 1 : 0;
+    /** A folder for one test: documents in it, and somebody's own files. */
+    let box: string;
+    let folder: string;
+    let input: string;
+    const inBox = (name: string) => join(box, name);
+    const foreign = (path: string, text = "mine, and nobody else's\n") => {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text);
+    };
+    const call = (out: string, ...more: string[]) => quern([...words({ input, folder }), flag, out, ...more]);
+    /** The call is refused as a wrong one, and nothing anywhere has changed. */
+    const refused = async (out: string, reason: RegExp, ...more: string[]) => {
+      words({ input, folder }); // which may write a recipe
+      const before = tree(box);
+      expect(await call(out, ...more)).toEqual({ code: 2, err: expect.stringMatching(reason) });
+      expect(tree(box)).toEqual(before);
+    };
 
-  beforeEach(() => {
-    box = join(base, `box-${count++}`);
-    folder = inBox("in");
-    input = join(folder, "documents.jsonl");
-    foreign(input, readFileSync(shared("text.txt"), "utf8"));
-  });
+    beforeEach(() => {
+      box = join(base, `box-${count++}`);
+      folder = inBox("in");
+      input = join(folder, "documents.jsonl");
+      foreign(input, readFileSync(shared("text.txt"), "utf8"));
+    });
 
-  it("refuses foreign files, in the current folder and in any other, with --force as well", async () => {
-    foreign(inBox("mine/.git/HEAD"), "ref: refs/heads/main\n");
-    foreign(inBox("mine/letter.txt"));
-    if (isFile) {
-      await refused(inBox("mine/letter.txt"), /exists and was not written by quern/);
-      await refused(inBox("mine/letter.txt"), /exists and was not written by quern/, "--force");
-      await refused(inBox("mine"), /is a folder, not a file/);
-      return;
-    }
-    await refused(inBox("mine"), /holds files that quern .* did not write/);
-    await refused(inBox("mine"), /holds files that quern .* did not write/, ...force);
-    await refused(inBox("mine/letter.txt"), /is a file, not a folder/);
-    words({ input, folder });
-    const before = tree(box);
-    const cli = join(root, "dist", "src", "cli.js");
-    const code = await new Promise((resolve) =>
-      execFile(process.execPath, [cli, ...words({ input, folder }), flag, "."], { cwd: inBox("mine") }, (error) =>
-        resolve(error?.code ?? 0),
-      ),
-    );
-    expect(code).toBe(2);
-    expect(tree(box)).toEqual(before);
-  });
+    it("refuses foreign files, in the current folder and in any other, with --force as well", async () => {
+      foreign(inBox("mine/.git/HEAD"), "ref: refs/heads/main\n");
+      foreign(inBox("mine/letter.txt"));
+      if (isFile) {
+        await refused(inBox("mine/letter.txt"), /exists and was not written by quern/);
+        await refused(inBox("mine/letter.txt"), /exists and was not written by quern/, "--force");
+        await refused(inBox("mine"), /is a folder, not a file/);
+        return;
+      }
+      await refused(inBox("mine"), /holds files that quern .* did not write/);
+      await refused(inBox("mine"), /holds files that quern .* did not write/, ...force);
+      await refused(inBox("mine/letter.txt"), /is a file, not a folder/);
+      words({ input, folder });
+      const before = tree(box);
+      const cli = join(root, "dist", "src", "cli.js");
+      const code = await new Promise((resolve) =>
+        execFile(process.execPath, [cli, ...words({ input, folder }), flag, "."], { cwd: inBox("mine") }, (error) =>
+          resolve(error?.code ?? 0),
+        ),
+      );
+      expect(code).toBe(2);
+      expect(tree(box)).toEqual(before);
+    });
 
-  it.skipIf(noInput)("refuses an output that is, contains or lies inside an input", async () => {
-    const [named] = words({ input, folder }).filter((word) => word.startsWith(folder) && existsSync(word));
-    await refused(named ?? folder, /the output .* (is|contains) the input|is a folder/);
-    if (isFile) return refused(named, /the output .* is the input/, "--force");
-    await refused(folder, /the output .* (is|contains) the input/, "--force");
-    await refused(box, /the output .* contains the input/);
-    await refused(inBox("in/new/out"), /the output .* lies inside the input/);
-    // A link changes the path and not the place.
-    symlinkSync(folder, inBox("link"));
-    await refused(inBox("link/out"), /the output .* lies inside the input/);
-    // Behind a link the system's `..` is not that of the path.
-    foreign(inBox("in/deep/letter.txt"));
-    symlinkSync(inBox("in/deep"), inBox("deep"));
-    for (const detour of ["deep/../out", "missing/../out"]) await refused(`${box}/${detour}`, /has \.\. behind/);
-  });
+    it.skipIf(noInput)("refuses an output that is, contains or lies inside an input", async () => {
+      const [named] = words({ input, folder }).filter((word) => word.startsWith(folder) && existsSync(word));
+      await refused(named ?? folder, /the output .* (is|contains) the input|is a folder/);
+      if (isFile) return refused(named, /the output .* is the input/, "--force");
+      await refused(folder, /the output .* (is|contains) the input/, "--force");
+      await refused(box, /the output .* contains the input/);
+      if (fileInput) return;
+      await refused(inBox("in/new/out"), /the output .* lies inside the input/);
+      // A link changes the path and not the place.
+      symlinkSync(folder, inBox("link"));
+      await refused(inBox("link/out"), /the output .* lies inside the input/);
+      // Behind a link the system's `..` is not that of the path.
+      foreign(inBox("in/deep/letter.txt"));
+      symlinkSync(inBox("in/deep"), inBox("deep"));
+      for (const detour of ["deep/../out", "missing/../out"]) await refused(`${box}/${detour}`, /has \.\. behind/);
+    });
 
-  it("follows no symbolic link to what is not its own", async () => {
-    foreign(inBox("mine/letter.txt"));
-    symlinkSync(inBox("mine"), inBox("to-folder"));
-    symlinkSync(inBox("mine/letter.txt"), inBox("to-file"));
-    symlinkSync(inBox("nowhere"), inBox("to-nothing"));
-    for (const link of ["to-folder", "to-file", "to-nothing"]) {
-      await refused(inBox(link), /./);
-      await refused(inBox(link), /./, ...force);
-    }
-  });
+    it("follows no symbolic link to what is not its own", async () => {
+      foreign(inBox("mine/letter.txt"));
+      symlinkSync(inBox("mine"), inBox("to-folder"));
+      symlinkSync(inBox("mine/letter.txt"), inBox("to-file"));
+      symlinkSync(inBox("nowhere"), inBox("to-nothing"));
+      for (const link of ["to-folder", "to-file", "to-nothing"]) {
+        await refused(inBox(link), /./);
+        await refused(inBox(link), /./, ...force);
+      }
+    });
 
-  it("writes, refuses to write again, and with --force replaces what it wrote and nothing else", async () => {
-    const out = inBox(isFile ? "out/model.bin" : "out");
-    // Two calls at once: one is refused, whichever comes second.
-    words({ input, folder });
-    const [one, two] = await Promise.all([call(out), call(out)]);
-    expect([one.code, two.code].sort(), one.err + two.err).toEqual([done, 2]);
-    expect(existsSync(join(out, writes))).toBe(true);
-    expect(
-      readdirSync(box, { recursive: true, encoding: "utf8" }).filter((name) => /lock|\.tmp|partial/.test(name)),
-    ).toEqual([]);
-    foreign(inBox("out/letter.txt"));
-    foreign(inBox("out/letters/letter.txt"));
-    if (open) {
-      expect(await call(out)).toMatchObject({ code: done });
-    } else {
-      await refused(out, /give --force to replace it/);
-      expect(await call(out, "--force")).toMatchObject({ code: 0 });
+    it("writes, refuses to write again, and with --force replaces what it wrote and nothing else", async () => {
+      const out = inBox(isFile ? "out/model.bin" : "out");
+      // Two calls at once: one is refused, whichever comes second.
+      words({ input, folder });
+      const [one, two] = await Promise.all([call(out), call(out)]);
+      expect([one.code, two.code].sort(), one.err + two.err).toEqual([done, 2]);
       expect(existsSync(join(out, writes))).toBe(true);
-    }
-    for (const name of ["out/letter.txt", "out/letters/letter.txt"])
-      expect(readFileSync(inBox(name), "utf8")).toBe("mine, and nobody else's\n");
-    const own = writes.includes("/") ? dirname(writes) : undefined;
-    if (own === undefined) return;
-    // A file of somebody's in a folder that is replaced as a whole, and a link in the place of one.
-    foreign(join(out, own, "letter.txt"));
-    await refused(out, /was not written by quern/, "--force");
-    rmSync(join(out, own, "letter.txt"));
-    renameSync(join(out, own), inBox("elsewhere"));
-    symlinkSync(inBox("elsewhere"), join(out, own));
-    await refused(out, /is a symbolic link/, "--force");
-  }, 120_000);
+      expect(
+        readdirSync(box, { recursive: true, encoding: "utf8" }).filter((name) => /lock|\.tmp|partial/.test(name)),
+      ).toEqual([]);
+      foreign(inBox("out/letter.txt"));
+      foreign(inBox("out/letters/letter.txt"));
+      if (open) {
+        expect(await call(out)).toMatchObject({ code: done });
+      } else {
+        await refused(out, /give --force to replace it/);
+        expect(await call(out, "--force")).toMatchObject({ code: 0 });
+        expect(existsSync(join(out, writes))).toBe(true);
+      }
+      for (const name of ["out/letter.txt", "out/letters/letter.txt"])
+        expect(readFileSync(inBox(name), "utf8")).toBe("mine, and nobody else's\n");
+      const own = writes.includes("/") ? dirname(writes) : undefined;
+      if (own === undefined) return;
+      // A file of somebody's in a folder that is replaced as a whole, and a link in the place of one.
+      foreign(join(out, own, "letter.txt"));
+      await refused(out, /was not written by quern/, "--force");
+      rmSync(join(out, own, "letter.txt"));
+      renameSync(join(out, own), inBox("elsewhere"));
+      symlinkSync(inBox("elsewhere"), join(out, own));
+      await refused(out, /is a symbolic link/, "--force");
+    }, 120_000);
 
-  it("removes what a killed call left beside its files", async () => {
-    const out = inBox(isFile ? "out/model.bin" : "out");
-    expect(await call(out)).toMatchObject({ code: done });
-    const name = isFile ? "model.bin" : writes;
-    const at = name.includes("/") ? join(out, dirname(name)) : inBox("out");
-    // Half a file, in its folder or beside it.
-    const left = join(at, `.${name.split("/").at(-1)}.0123456789ab-1.tmp`);
-    const others = inBox("out/.letter.txt.0123456789ab-1.tmp");
-    foreign(left, "half");
-    foreign(others);
-    expect(await call(out, ...force)).toMatchObject({ code: done });
-    expect(existsSync(left)).toBe(false);
-    expect(existsSync(others)).toBe(true);
-  }, 120_000);
+    it("removes what a killed call left beside its files", async () => {
+      const out = inBox(isFile ? "out/model.bin" : "out");
+      expect(await call(out)).toMatchObject({ code: done });
+      const name = isFile ? "model.bin" : writes;
+      const at = name.includes("/") ? join(out, dirname(name)) : inBox("out");
+      // Half a file, in its folder or beside it.
+      const left = join(at, `.${name.split("/").at(-1)}.0123456789ab-1.tmp`);
+      const others = inBox("out/.letter.txt.0123456789ab-1.tmp");
+      foreign(left, "half");
+      foreign(others);
+      expect(await call(out, ...force)).toMatchObject({ code: done });
+      expect(existsSync(left)).toBe(false);
+      expect(existsSync(others)).toBe(true);
+    }, 120_000);
 
-  it("is refused while another process writes there, and not by what a killed one left", async () => {
-    const out = inBox(isFile ? "out/model.bin" : "out");
-    const layout = isFile ? undefined : { writes: () => true };
-    const claim = await claimOutput({ verb, out, inputs: [], layout });
-    await refused(out, /is being written by another call of this process/);
-    await claim.release();
-    // A process that is gone, and one whose number another process has by now.
-    const lock = isFile ? inBox("out/.model.bin.quern.lock") : inBox("out/.quern.lock");
-    for (const [pid, started] of [
-      [2 ** 22 + 1, null],
-      [process.pid, "another boot 12345"],
-    ]) {
-      mkdirSync(dirname(lock), { recursive: true });
-      writeFileSync(lock, JSON.stringify({ pid, started, host: hostname(), token: "0" }));
-      const { code, err } = await call(out, ...force);
-      expect(code, err).toBe(done);
-      expect(existsSync(lock)).toBe(false);
-    }
-    // Another machine, which may still be at it.
-    writeFileSync(lock, JSON.stringify({ pid: 1, started: null, host: "elsewhere", token: "0" }));
-    await refused(out, /is being written by process 1 on elsewhere/, ...force);
-  }, 120_000);
-});
+    it("is refused while another process writes there, and not by what a killed one left", async () => {
+      const out = inBox(isFile ? "out/model.bin" : "out");
+      const layout = isFile ? undefined : { writes: () => true };
+      const claim = await claimOutput({ verb, out, inputs: [], layout });
+      await refused(out, /is being written by another call of this process/);
+      await claim.release();
+      // A process that is gone, and one whose number another process has by now.
+      const lock = isFile ? inBox("out/.model.bin.quern.lock") : inBox("out/.quern.lock");
+      for (const [pid, started] of [
+        [2 ** 22 + 1, null],
+        [process.pid, "another boot 12345"],
+      ]) {
+        mkdirSync(dirname(lock), { recursive: true });
+        writeFileSync(lock, JSON.stringify({ pid, started, host: hostname(), token: "0" }));
+        const { code, err } = await call(out, ...force);
+        expect(code, err).toBe(done);
+        expect(existsSync(lock)).toBe(false);
+      }
+      // Another machine, which may still be at it.
+      writeFileSync(lock, JSON.stringify({ pid: 1, started: null, host: "elsewhere", token: "0" }));
+      await refused(out, /is being written by process 1 on elsewhere/, ...force);
+    }, 120_000);
+  },
+);

@@ -4,6 +4,7 @@
  */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
+import { castNumber } from "../../tensor/index.js";
 import type { ModelConfig } from "../config.js";
 import { parametersOf } from "../parameters.js";
 import type { StoredModel } from "../stored-model.js";
@@ -19,8 +20,8 @@ const CHUNK = 4 << 20;
 const END_KEYS = ["eos", "eot", "eom"].map((name) => `tokenizer.ggml.${name}_token_id`);
 
 export interface GgufModel extends StoredModel {
-  /** What the file's weights are stored as. */
-  readonly storedTypes: ReadonlySet<string>;
+  /** The smallest of these types that holds every weight as it is: F16 or BF16 where a file has no other matrices. */
+  exactType(): Promise<"F32" | "F16" | "BF16">;
 }
 
 /**
@@ -67,7 +68,7 @@ export async function openGgufModel(path: string): Promise<GgufModel> {
       config,
       endOfText: [...new Set(ends.filter((id) => id >= 0 && id < config.vocabSize))],
       warnings: [],
-      storedTypes: new Set([...file.tensors.values()].map(({ type }) => type.name)),
+      exactType: () => exactType(file),
       readParameter: async (name) => {
         const parameter = parameters.get(name);
         if (parameter === undefined) throw new Error(`${name} is no parameter of this model`);
@@ -105,6 +106,19 @@ async function readTensor(file: GgufFile, tensor: GgufTensor): Promise<Float32Ar
     type.decode?.(stored, values.subarray(first, first + (stored.length / type.bytes) * type.block));
   }
   return values;
+}
+
+async function exactType(file: GgufFile): Promise<"F32" | "F16" | "BF16"> {
+  const tensors = [...file.tensors.values()].filter(({ name }) => !isSpareTensor(name));
+  const matrices = new Set(tensors.flatMap(({ shape, type }) => (shape.length > 1 ? [type.name] : [])));
+  const [only] = matrices;
+  if (matrices.size !== 1 || (only !== "F16" && only !== "BF16")) return "F32";
+  const round = castNumber[only === "F16" ? "f16" : "bf16"];
+  // Norms and biases are float32 in every file; those of a model of 16 bits were of 16 bits once.
+  for (const tensor of tensors.filter(({ type }) => type.name !== only)) {
+    if (!(await readTensor(file, tensor)).every((value) => round(value) === value)) return "F32";
+  }
+  return only;
 }
 
 /** The head is tied where the file has none, and where it holds the embedding once more, as files of GPT-2 do. */

@@ -39,7 +39,9 @@ export const pretrainOptions = z.object({
   from: z
     .string()
     .optional()
-    .describe("go on with this model, a folder, a run or hf://OWNER/NAME, and its own tokenizer")
+    .describe(
+      "train this model further, with its own tokenizer: a run, a Hugging Face folder, a .gguf file or hf://OWNER/NAME",
+    )
     .meta({ value: "DIR" }),
   out: z.string().describe("folder of the run: checkpoints, metrics, tokenizer, tokens").meta({ value: "RUN" }),
   force: forceOption,

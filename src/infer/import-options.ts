@@ -1,0 +1,16 @@
+/** @file The schema of `quern import` and of `importModel()`. */
+import { z } from "zod";
+import { forceOption } from "../options.js";
+
+export const importOptions = z.object({
+  file: z
+    .string()
+    .describe("model as a GGUF file (llama, gpt2 or qwen3; F32, F16, BF16, Q8_0, Q4_0 or Q4_1)")
+    .meta({ value: "FILE.gguf" }),
+  out: z.string().describe("folder for the model").meta({ value: "DIR" }),
+  force: forceOption,
+  dtype: z
+    .enum(["f32", "f16", "bf16"])
+    .optional()
+    .describe("type of the weights (default the smallest that keeps their values: f32, unless the file has 16 bits)"),
+});
