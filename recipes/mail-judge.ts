@@ -4,7 +4,7 @@
  */
 import { type FitResult, fitClassifier, type Labelled } from "../src/data/index.js";
 import type { GivenDocument, OnProgress } from "../src/documents/index.js";
-import { mailText } from "./mail.js";
+import { mailBody, ownWords } from "./mail.js";
 
 /** The most of either kind that is held out, in whole months. */
 const MOST_HELD_OUT = 0.25;
@@ -12,13 +12,13 @@ const MOST_HELD_OUT = 0.25;
 const CALIBRATING = 8;
 
 /** Fits the judge into `out`, with its card; a second or two. The mails are a character a byte, headers and all. */
-export function fitMailJudge(
+export async function fitMailJudge(
   mails: readonly GivenDocument[],
   out: string,
   calls: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress },
 ): Promise<FitResult> {
   return fitClassifier({
-    examples: labelledMails(mails),
+    examples: await labelledMails(mails),
     out,
     good: "ham",
     training: { dim: 16, epoch: 8, lr: 0.5, wordNgrams: 2, bucket: 100_000 },
@@ -27,13 +27,18 @@ export function fitMailJudge(
 }
 
 /** Mails with the part that each is for: whole months are held out, and threads never go on from one part into another. */
-export function labelledMails(mails: readonly GivenDocument[]): Labelled[] {
-  const known = mails.map(({ text, id = "" }) => ({
-    text: mailText(text),
-    label: id.startsWith("spam") ? "spam" : "ham",
-    month: monthOf(text),
-    thread: threadOf(text) || id,
-  }));
+export async function labelledMails(mails: readonly GivenDocument[]): Promise<Labelled[]> {
+  const known: { readonly text: string; readonly label: string; readonly month: string; readonly thread: string }[] =
+    [];
+  for (const mail of mails) {
+    const { text, id = "" } = mail;
+    known.push({
+      text: ownWords(await mailBody(mail)),
+      label: id.startsWith("spam") ? "spam" : "ham",
+      month: monthOf(text),
+      thread: threadOf(text) || id,
+    });
+  }
   const held = heldOutMonths(known);
   // A thread that began before is not held out in its later months.
   const learned = new Set(known.filter(({ month }) => !held.has(month)).map(({ thread }) => thread));

@@ -28,7 +28,7 @@ import {
   readStarterCorpus,
   writeFileAtomic,
 } from "../src/documents/index.js";
-import { mailText, readMail } from "./mail.js";
+import { mailBody, ownWords, readMail } from "./mail.js";
 import { fitMailJudge } from "./mail-judge.js";
 
 /** Rules made for the web are for the mail: a dictionary and a poem repeat themselves, and are no prose. */
@@ -40,7 +40,7 @@ const ofMail = (step: Step): Step => ({
 export const speedrunText = defineRecipe({
   name: "speedrun",
   steps: [
-    custom("mail-text", ({ text, source }) => (source === "mail" ? { text: mailText(text) } : true)),
+    custom("own-words", ({ text, source }) => (source === "mail" ? { text: ownWords(text) } : true)),
     normalise(),
     length({ minWords: 20 }),
     ofMail(language({ keep: ["en"], minScore: 0.45 })),
@@ -119,14 +119,19 @@ export async function makeSpeedrunCorpus(
   return { corpus, judge, heldOut };
 }
 
-/** A file for each source, under `<folder>/raw`. */
+/** A file for each source, under `<folder>/raw`; of mails, their bodies. */
 export async function writeRawText(documents: readonly GivenDocument[], folder: string): Promise<string[]> {
   const raw = join(folder, "raw");
   await mkdir(raw, { recursive: true });
   const inputs: string[] = [];
   for (const [source, own] of bySource(documents)) {
     const file = join(raw, `${source}.jsonl`);
-    await writeFileAtomic(file, own.map((document) => `${JSON.stringify(document)}\n`).join(""));
+    const lines: string[] = [];
+    for (const document of own) {
+      const text = source === "mail" ? await mailBody(document) : document.text;
+      lines.push(`${JSON.stringify({ ...document, text })}\n`);
+    }
+    await writeFileAtomic(file, lines.join(""));
     inputs.push(file);
   }
   return inputs;

@@ -13,7 +13,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { executorSettings, planOf, runPlan, type TaskKind } from "../../src/executors/index.js";
 import { SlurmCluster } from "./slurm-cluster.js";
 
 const cli = join(import.meta.dirname, "..", "..", "dist", "src", "cli.js");
@@ -191,6 +192,25 @@ export default defineRecipe({
     await until("the funnel", () => existsSync(join(out, "funnel.json")));
     expect(tree(out)).toEqual(expected);
   }, 240_000);
+
+  it("runs the tasks of a module outside the package", async () => {
+    vi.stubEnv("SLURM_CONF", cluster.environment.SLURM_CONF);
+    try {
+      const { squares } = (await import(new URL("./fixtures/squares.mjs", import.meta.url).href)) as {
+        readonly squares: TaskKind<{ readonly offset: number }>;
+      };
+      const numbers = Array.from({ length: 5 }, (_, i) => ({ name: String(i), bytes: 0 }));
+      const stages = [
+        { name: "square", after: [], tasks: numbers },
+        { name: "sum", after: ["square"], tasks: [{ name: "0", bytes: 0 }] },
+      ];
+      const plan = planOf(squares, { out: join(root, "squares"), config: { offset: 1 }, stages });
+      await runPlan(plan, { settings: executorSettings({ executor: "slurm", poll: 1, settle: 5 }) });
+      expect(JSON.parse(readFileSync(join(plan.out, "sum", "0.json"), "utf8")).value).toBe(1 + 4 + 9 + 16 + 25);
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  }, 120_000);
 
   it("tells of a full disk with its task, and goes on when there is room", async ({ skip }) => {
     const out = join(root, "full");

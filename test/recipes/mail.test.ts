@@ -4,24 +4,25 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { mailText } from "../../recipes/mail.js";
+import { mailBody, ownWords } from "../../recipes/mail.js";
 import { labelledMails } from "../../recipes/mail-judge.js";
 import { makeSpeedrunCorpus, speedrunText, writeRawText } from "../../recipes/speedrun-text.js";
 import { clean } from "../../src/data/index.js";
 
 const mail = (headers: string, body: string) => `From: a@example.com\n${headers}\n\n${body}`;
+const mailText = async (raw: string) => ownWords(await mailBody({ text: raw }));
 const bytes = (text: string) => Buffer.from(text).toString("latin1");
 
 describe("what a mail says", () => {
-  it("is its body, without headers, quotes, signature and list footer", () => {
-    const text = mailText(
+  it("is its body, without headers, quotes, signature and list footer", async () => {
+    const text = await mailText(
       mail(
         "Subject: Re: x\nReceived: from here\n\tby there",
         "On Monday Ann wrote:\n> old words\n|more old\nNew words.\n\n-- \nBob\nfooter",
       ),
     );
     expect(text).toBe("New words.");
-    expect(mailText(mail("Subject: x", `Hello.\n${"_".repeat(47)}\nList mailing list\nhttp://x`))).toBe("Hello.");
+    expect(await mailText(mail("Subject: x", `Hello.\n${"_".repeat(47)}\nList mailing list\nhttp://x`))).toBe("Hello.");
   });
 
   const charsets: [string, string][] = [
@@ -31,21 +32,21 @@ describe("what a mail says", () => {
     ["text/plain", bytes("café")],
     ["text/plain; charset=DEFAULT_CHARSET", "caf\xe9"],
   ];
-  it.each(charsets)("in its charset (%s)", (type, body) => {
-    expect(mailText(mail(`Content-Type: ${type}`, body))).toBe("café");
+  it.each(charsets)("in its charset (%s)", async (type, body) => {
+    expect(await mailText(mail(`Content-Type: ${type}`, body))).toBe("café");
   });
 
-  it("in quoted-printable and base64", () => {
+  it("in quoted-printable and base64", async () => {
     const qp = mail(
       "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable",
       "caf=C3=A9 and a line=\n that goes on, 1=2 as it is",
     );
-    expect(mailText(qp)).toBe("café and a line that goes on, 1=2 as it is");
+    expect(await mailText(qp)).toBe("café and a line that goes on, 1=2 as it is");
     const base64 = Buffer.from("Das ist ein Brief.").toString("base64");
-    expect(mailText(mail("Content-Transfer-Encoding: BASE64", base64))).toBe("Das ist ein Brief.");
+    expect(await mailText(mail("Content-Transfer-Encoding: BASE64", base64))).toBe("Das ist ein Brief.");
   });
 
-  it("once where it comes in several forms, and never an attachment", () => {
+  it("once where it comes in several forms, and never an attachment", async () => {
     const body = [
       "preamble",
       "--b1",
@@ -72,18 +73,30 @@ describe("what a mail says", () => {
       "--b1--",
       "epilogue",
     ].join("\n");
-    expect(mailText(mail("Content-Type: multipart/mixed;\n boundary=b1", body))).toBe("The plain words.");
+    expect(await mailText(mail("Content-Type: multipart/mixed;\n boundary=b1", body))).toBe("The plain words.");
   });
 
-  it("by the extractor where it is HTML, also under a false name", () => {
+  it("with the mail that another carries, without its headers", async () => {
+    const inner = mail("Subject: inner\nContent-Type: text/plain; charset=iso-8859-1", "The inner caf\xe9.");
+    const body = ["--b", "", "See below.", "--b", "Content-Type: message/rfc822", "", inner, "--b--"].join("\n");
+    expect(await mailText(mail('Content-Type: multipart/mixed; boundary="b"', body))).toBe(
+      "See below.\n\nThe inner café.",
+    );
+    // A type without its semicolon, and mails within mails without end.
+    expect(await mailText(mail("Content-Type: TEXT/PLAIN charset=US-ASCII", "Words."))).toBe("Words.");
+    const deep = Array.from({ length: 300 }, (_, i) => `Content-Type: multipart/mixed; boundary="${i}"\n\n--${i}`);
+    expect(await mailText(deep.join("\n"))).toBe("");
+  });
+
+  it("by the extractor where it is HTML, also under a false name", async () => {
     const html = "<html><body><p>One &amp; two, said in a sentence.</p><style>p{}</style></body></html>";
-    expect(mailText(mail("Content-Type: text/html", html))).toBe("One & two, said in a sentence.");
-    expect(mailText(mail("Content-Type: text/plain", html))).toBe("One & two, said in a sentence.");
+    expect(await mailText(mail("Content-Type: text/html", html))).toBe("One & two, said in a sentence.");
+    expect(await mailText(mail("Content-Type: text/plain", html))).toBe("One & two, said in a sentence.");
   });
 
-  it("is nothing, or anything, but never an error", () => {
-    expect(mailText("")).toBe("");
-    expect(mailText(mail("Content-Type: multipart/mixed", "no boundary"))).toBe("");
+  it("is nothing, or anything, but never an error", async () => {
+    expect(await mailText("")).toBe("");
+    expect(await mailText(mail("Content-Type: multipart/mixed", "no boundary"))).toBe("");
     const headers = fc.constantFrom(
       "Content-Type: text/html",
       'Content-Type: multipart/mixed; boundary="b"',
@@ -94,8 +107,8 @@ describe("what a mail says", () => {
     const lines = fc.array(
       fc.oneof(headers, fc.constantFrom("--b", "--b--", "", "=E9=\n", "\xe9\x00<table>"), fc.string()),
     );
-    fc.assert(
-      fc.property(lines, (list) => typeof mailText(list.join("\n")) === "string"),
+    await fc.assert(
+      fc.asyncProperty(lines, async (list) => typeof (await mailText(list.join("\n"))) === "string"),
       { numRuns: 300 },
     );
   });
@@ -168,8 +181,8 @@ describe("the speedrun's recipe", () => {
     }),
   );
 
-  it("tests the judge on months and threads that it did not learn", () => {
-    const labelled = labelledMails(sorted);
+  it("tests the judge on months and threads that it did not learn", async () => {
+    const labelled = await labelledMails(sorted);
     const parts = new Map<string, Set<string>>();
     for (const { group = "", part = "" } of labelled) parts.set(group, (parts.get(group) ?? new Set()).add(part));
     expect([...parts.values()].every(({ size }) => size === 1)).toBe(true);
