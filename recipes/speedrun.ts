@@ -78,13 +78,20 @@ const speedrun = defineCommand({
     const rows = [...(result.sources ?? []), { ...result, source: "all of it" }];
     const wide = Math.max(...rows.map(({ source }) => source.length)) + 9;
     print("\nbits per byte of text that it never saw");
-    print(`${" ".repeat(wide)}    model  5-gram      xz  brotli    gzip`);
+    const columns = [
+      ["model", "bits_per_byte"],
+      ["5-gram", "ngram_bits_per_byte"],
+      ["xz", "xz_bits_per_byte"],
+      ["brotli", "brotli_bits_per_byte"],
+      ["gzip", "gzip_bits_per_byte"],
+    ] as const;
+    // A machine without the program xz has no such column.
+    const known = columns.filter(([, key]) => result[key] !== undefined);
+    print(" ".repeat(wide + 1) + known.map(([name]) => name.padStart(8)).join(""));
     for (const row of rows) {
-      const { bits_per_byte, ngram_bits_per_byte, xz_bits_per_byte, brotli_bits_per_byte, gzip_bits_per_byte } = row;
-      const figures = [bits_per_byte, ngram_bits_per_byte, xz_bits_per_byte, brotli_bits_per_byte, gzip_bits_per_byte];
       const size = `${((row.heldout_bytes ?? 0) / 1e6).toFixed(2)} MB`;
-      const figure = (bits: number | undefined) => (bits ?? Number.NaN).toFixed(3).padStart(8);
-      print(`${row.source}${size.padStart(wide - row.source.length)} ${figures.map(figure).join("")}`);
+      const figures = known.map(([, key]) => (row[key] ?? Number.NaN).toFixed(3).padStart(8));
+      print(`${row.source}${size.padStart(wide - row.source.length)} ${figures.join("")}`);
     }
     print(`report: ${done.report}`);
     print(`talk to it: npx quern generate --model ${run} --prompt "The "`);

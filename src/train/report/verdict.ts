@@ -108,7 +108,7 @@ export async function judge(
       heldout_bytes: bytes,
       bits_per_byte: bitsOf(evaluation.losses),
       gzip_bits_per_byte: gzip,
-      xz_bits_per_byte: xz,
+      ...(xz === undefined ? {} : { xz_bits_per_byte: xz }),
       brotli_bits_per_byte: brotli,
       ngram_bits_per_byte: bitsOf(ngram),
     };
