@@ -16,10 +16,10 @@ export default defineCommand({
   async run({ shards, position, split }, { print }) {
     const { where } = await import("../data/shards/where.js");
     const found = await where(shards, position, { split });
-    const { id, url, source, archive, offset, time, group, copy, document, token, tokens, byte, context } = found;
+    const { id, url, source, archive, offset, row, time, group, copy, document, token, tokens, byte, context } = found;
     print(`document ${document}: ${id}${url === undefined ? "" : `, ${url}`}`);
     print(
-      `archive  ${archive}${offset === undefined ? "" : `, offset ${offset}`}${time === undefined ? "" : `, fetched ${time}`}`,
+      `archive  ${archive}${offset === undefined ? "" : `, offset ${offset}`}${row === undefined ? "" : `, row ${row}`}${time === undefined ? "" : `, fetched ${time}`}`,
     );
     print(
       `source   ${source}${group === undefined || group === source ? "" : `, in the mix as ${group}`}${copy === undefined ? "" : `, copy ${copy + 1}`}`,

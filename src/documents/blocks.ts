@@ -42,6 +42,10 @@ export interface RecordsBlock<T extends Document | Page = Document | Page> {
   readonly kind: "records";
   readonly file: InputFile;
   readonly records: readonly T[];
+  /** Whether they are rows of Parquet. */
+  readonly isRows?: boolean;
+  /** Whether they go on with the document of the block before. */
+  readonly isContinued?: boolean;
 }
 
 export type Block = LinesBlock | TextBlock | RecordsBlock;

@@ -1,14 +1,48 @@
 /**
- * @file Setting documents apart for the verdict: chosen by a hash of what they are, so that the same text gives the same
- * split whatever its order, and cleaned of every longer line that the training text has as well.
+ * @file Setting documents apart for the verdict. One rule: a document is held out if the hash of its text is small, so that
+ * the choice depends on neither the order of the documents nor who reads them, and copies agree. `isHeldOut` takes a share of
+ * any stream; `planHeldOut` and `splitHeldOut` find for each source the bound that gives enough bytes, and clean what they
+ * chose of every longer line that the training text has as well.
  */
 import { createHash } from "node:crypto";
 import { QuernError } from "../errors.js";
+import { cutDocument } from "./cut.js";
 import type { GivenDocument } from "./document.js";
 
-export interface HeldOutSplit {
-  readonly training: readonly GivenDocument[];
+/** The hash by which documents are chosen: 160 bits of the UTF-8 text, SHA-1 as numbers of 32 bits. */
+export function textHash(text: string | Uint8Array): Uint32Array {
+  const digest = createHash("sha1").update(text).digest();
+  return Uint32Array.from({ length: 5 }, (_, i) => digest.readUInt32LE(4 * i));
+}
+
+function compareHashes(a: Uint32Array, b: Uint32Array): number {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i] - b[i];
+  return 0;
+}
+
+/** Whether a text is among the held-out ones, about that share of all. */
+export function isHeldOut(text: string | Uint8Array, share: number): boolean {
+  return createHash("sha1").update(text).digest().readUInt32LE(0) < share * 2 ** 32;
+}
+
+export interface HeldOutOptions {
+  /** The least share of all bytes that is held out. Default .05. */
+  readonly share?: number;
+  /** The least number of bytes that is held out, where that is not more than a tenth of all. Default 200,000. */
+  readonly bytes?: number;
+  /** No more bytes are asked for, however long the text: they are kept in memory. Default 8,000,000. */
+  readonly most?: number;
+}
+
+/** What is held out of a text, and which of its pieces are left. */
+export interface HeldOutPlan {
+  /** The text is cut into pieces of about so many UTF-16 units at most, which are numbered in order. */
+  readonly longest: number;
+  /** Whether a piece, by its number from 0, is trained on. */
+  isTraining(piece: number): boolean;
+  /** The held-out pieces, cleaned, in order. */
   readonly heldOut: readonly GivenDocument[];
+  readonly pieces: number;
   /** UTF-8 bytes of text on either side. */
   readonly trainingBytes: number;
   readonly heldOutBytes: number;
@@ -18,152 +52,282 @@ export interface HeldOutSplit {
   readonly overlapping: boolean;
 }
 
-export interface HeldOutOptions {
-  /** The least share of all bytes that is held out. */
-  readonly share?: number;
-  /** The least number of bytes that is held out, where that is not more than a tenth of all. */
-  readonly bytes?: number;
-}
-
 /** A line of this many characters or more says something of its own; a shorter one may be anybody's. */
 export const SHARED_LINE = 40;
 
 /** A document longer than this share of what is to be held out is cut, so that one long file can be split as well. */
 const LONGEST_PIECE_SHARE = 0.25;
+/** UTF-16 units of a piece where nothing asks for shorter ones. */
+const LONGEST_PIECE = 2 ** 24;
+/** Bytes that are drawn at most where much of what is drawn is cleaned away, or half of the text if that is less. */
+const MOST_DRAWN = 32e6;
+/** Sources that are told apart, each giving its share; the rest are one. */
+const MOST_SOURCES = 1000;
 
-/**
- * Splits documents into training and held-out text: at least `share` (.05) of the bytes and `bytes` (200,000) of them,
- * but never more than a tenth because of `bytes`. No line of `SHARED_LINE` characters or more, outer white space aside,
- * is on both sides. Each source gives its share. Documents that are long for the split (one file that is the whole text)
- * are cut at line ends, or at spaces where a line is long itself. Text that repeats itself everywhere is split all the same,
- * and says so in `overlapping`. Throws a `QuernError` when there is too little text.
- */
-export function splitHeldOut(
-  documents: readonly GivenDocument[],
-  { share = 0.05, bytes = 200_000 }: HeldOutOptions = {},
-): HeldOutSplit {
-  const total = bytesOf(documents);
-  const wanted = Math.max(share * total, Math.min(bytes, total / 10));
-  const pieces = documents.flatMap((document) => cut(document, Math.max(1000, wanted * LONGEST_PIECE_SHARE)));
-  if (pieces.length < 2) {
-    throw new QuernError(
-      `the text is too short: ${Math.round(total)} bytes leave nothing to hold out; give at least 10 kB`,
-      { exitCode: 2 },
-    );
-  }
-  const order = inDrawnOrder(pieces);
-  // What is cleaned away must be made up for, so more is taken until enough is left.
-  for (let aim = wanted; aim <= total / 2; aim += Math.max(1, 0.25 * wanted)) {
-    const { training, chosen } = draw(pieces, order, aim / total);
-    const { documents: heldOut, lines } = removeShared(chosen, training);
-    if (bytesOf(heldOut) >= wanted) return splitOf(training, heldOut, lines, false);
-  }
-  const { training, chosen } = draw(pieces, order, wanted / total);
-  return splitOf(training, chosen, 0, true);
+/** One reading of the text, in pieces of about `longest` UTF-16 units at most. */
+interface Pass {
+  readonly longest: number;
+  see(piece: GivenDocument, number: number): void;
 }
 
-/** A split that is made already; only the longer lines that training has too are taken out of the held-out side. */
-export function separateHeldOut(training: readonly GivenDocument[], heldOut: readonly GivenDocument[]): HeldOutSplit {
-  const { documents, lines } = removeShared(heldOut, training);
-  if (bytesOf(training) === 0 || bytesOf(documents) === 0) {
+/** Opens a text from its beginning, with documents in pieces of about `longest` UTF-16 units at most. */
+export type OpenText = (longest: number) => AsyncIterable<GivenDocument>;
+
+/**
+ * Chooses what is held out of a text that is read several times and never all in memory: at least `share` of the bytes and
+ * `bytes` of them, but never more than a tenth because of `bytes`, nor more than `most`. No line of `SHARED_LINE` characters
+ * or more, outer white space aside, is on both sides. Each source gives its share. Documents that are long for the split
+ * (one file that is the whole text) are cut at line ends, or at spaces where a line is long itself. Text that repeats itself
+ * everywhere is split all the same, and says so in `overlapping`. Throws a `QuernError` when there is too little text.
+ */
+export const planHeldOut = (open: OpenText, options: HeldOutOptions = {}): Promise<HeldOutPlan> =>
+  readFor(open, choosing(options));
+
+/** Of a split that is made already: only the longer lines that training has too are taken out of the held-out side. */
+export const planSeparate = (open: OpenText, heldOut: readonly GivenDocument[]): Promise<HeldOutPlan> =>
+  readFor(open, separating(heldOut));
+
+async function readFor(open: OpenText, passes: Generator<Pass, HeldOutPlan>): Promise<HeldOutPlan> {
+  for (let step = passes.next(); ; step = passes.next()) {
+    if (step.done) return step.value;
+    let number = 0;
+    for await (const piece of open(step.value.longest)) step.value.see(piece, number++);
+  }
+}
+
+export interface HeldOutSplit extends Omit<HeldOutPlan, "longest" | "isTraining" | "pieces"> {
+  readonly training: readonly GivenDocument[];
+}
+
+/** `planHeldOut` of documents that are in memory. */
+export const splitHeldOut = (documents: readonly GivenDocument[], options: HeldOutOptions = {}): HeldOutSplit =>
+  splitBy(documents, choosing(options));
+
+/** `planSeparate` of documents that are in memory. */
+export const separateHeldOut = (training: readonly GivenDocument[], heldOut: readonly GivenDocument[]): HeldOutSplit =>
+  splitBy(training, separating(heldOut));
+
+function splitBy(documents: readonly GivenDocument[], passes: Generator<Pass, HeldOutPlan>): HeldOutSplit {
+  function* pieces(longest: number) {
+    for (const document of documents) yield* cutDocument(document, longest);
+  }
+  for (let step = passes.next(); ; step = passes.next()) {
+    if (step.done) {
+      const { longest, isTraining, pieces: _, ...split } = step.value;
+      return { ...split, training: [...pieces(longest)].filter((_, number) => isTraining(number)) };
+    }
+    let number = 0;
+    for (const piece of pieces(step.value.longest)) step.value.see(piece, number++);
+  }
+}
+
+function* separating(heldOut: readonly GivenDocument[]): Generator<Pass, HeldOutPlan> {
+  const lines = new Map<string, number>();
+  for (const { text } of heldOut) for (const line of longLines(text)) lines.set(line, 0);
+  let trainingBytes = 0;
+  let pieces = 0;
+  yield {
+    longest: LONGEST_PIECE,
+    see({ text }) {
+      pieces += 1;
+      trainingBytes += Buffer.byteLength(text);
+      for (const line of longLines(text)) if (lines.has(line)) lines.set(line, 1);
+    },
+  };
+  const { documents, removed } = without(heldOut, (line) => lines.get(line) === 1);
+  if (trainingBytes === 0 || documents.length === 0) {
     throw new QuernError("there is no text to train on, or none that is held out and not trained on as well", {
       exitCode: 2,
     });
   }
-  return splitOf(training, documents, lines, false);
+  const sizes = { pieces, trainingBytes, heldOutBytes: bytesOf(documents) };
+  const longest = LONGEST_PIECE;
+  return { longest, isTraining: () => true, heldOut: documents, ...sizes, sharedLines: removed, overlapping: false };
 }
 
-function splitOf(
-  training: readonly GivenDocument[],
-  heldOut: readonly GivenDocument[],
-  sharedLines: number,
-  overlapping: boolean,
-): HeldOutSplit {
-  const sizes = { trainingBytes: bytesOf(training), heldOutBytes: bytesOf(heldOut) };
-  return { training, heldOut, ...sizes, sharedLines, overlapping };
+/** A piece that may be held out. */
+interface Drawn {
+  readonly number: number;
+  readonly piece: GivenDocument;
+  readonly hash: Uint32Array;
+  readonly bytes: number;
 }
 
-/** Pieces of each source by the hash of their text, the order in which they are drawn. */
-function inDrawnOrder(pieces: readonly GivenDocument[]): Map<string, GivenDocument[]> {
-  const drawn = pieces
-    .map((piece) => ({ piece, hash: createHash("sha256").update(piece.text).digest("hex") }))
-    .sort((a, b) => (a.hash < b.hash ? -1 : a.hash > b.hash ? 1 : 0));
-  const bySource = new Map<string, GivenDocument[]>();
-  for (const { piece } of drawn) {
-    const source = piece.source ?? "";
-    const list = bySource.get(source);
-    if (list === undefined) bySource.set(source, [piece]);
-    else list.push(piece);
-  }
-  return bySource;
-}
-
-/** From each source the first pieces that reach the share; one is always left for training. */
-function draw(
-  pieces: readonly GivenDocument[],
-  bySource: ReadonlyMap<string, readonly GivenDocument[]>,
-  share: number,
-): { readonly training: GivenDocument[]; readonly chosen: GivenDocument[] } {
-  const chosen = new Set<GivenDocument>();
-  for (const list of bySource.values()) {
-    const wanted = bytesOf(list) * share;
-    let bytes = 0;
-    for (const piece of list.slice(0, -1)) {
-      if (bytes >= wanted) break;
-      chosen.add(piece);
-      bytes += Buffer.byteLength(piece.text);
-    }
-  }
-  return {
-    training: pieces.filter((piece) => !chosen.has(piece)),
-    chosen: pieces.filter((piece) => chosen.has(piece)),
+function* choosing(options: HeldOutOptions): Generator<Pass, HeldOutPlan> {
+  const { share = 0.05, bytes = 200_000, most = 8e6 } = options;
+  const sizes = new Map<string, number>();
+  const sourceOf = ({ source = "" }: GivenDocument) =>
+    sizes.has(source) || sizes.size < MOST_SOURCES ? source : "(others)";
+  let total = 0;
+  yield {
+    longest: LONGEST_PIECE,
+    see(piece) {
+      const size = Buffer.byteLength(piece.text);
+      const source = sourceOf(piece);
+      sizes.set(source, (sizes.get(source) ?? 0) + size);
+      total += size;
+    },
   };
-}
-
-function removeShared(
-  heldOut: readonly GivenDocument[],
-  training: readonly GivenDocument[],
-): { readonly documents: GivenDocument[]; readonly lines: number } {
-  const suspects = new Set(heldOut.flatMap(({ text }) => longLines(text)));
-  const shared = new Set<string>();
-  for (const { text } of training) for (const line of longLines(text)) if (suspects.has(line)) shared.add(line);
-  let lines = 0;
-  const documents = heldOut.map((document) => {
-    const kept = document.text.split("\n").filter((line) => !shared.has(line.trim()));
-    const text = kept.join("\n");
-    lines += document.text.split("\n").length - kept.length;
-    return text.length === document.text.length ? document : { ...document, text };
-  });
-  return { documents: documents.filter(({ text }) => text.trim() !== ""), lines };
-}
-
-function longLines(text: string): string[] {
-  return text
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line.length >= SHARED_LINE);
-}
-
-/** A document in pieces of about `longest` characters at most. */
-function cut(document: GivenDocument, longest: number): GivenDocument[] {
-  const { text } = document;
-  if (text.length <= longest) return [document];
-  const pieces: GivenDocument[] = [];
-  for (let start = 0; start < text.length; ) {
-    let end = Math.min(text.length, start + Math.ceil(longest));
-    if (end < text.length) {
-      const line = text.lastIndexOf("\n", end - 1) + 1;
-      const space = text.lastIndexOf(" ", end - 1) + 1;
-      // A cut in the middle of a line would leave its halves on two sides: a space only where there is no line end near.
-      if (line > start + longest / 2) end = line;
-      else if (space > start) end = space;
-      // Never between the two halves of a surrogate pair.
-      else if (/[\ud800-\udbff]/.test(text[end - 1])) end -= 1;
+  const wanted = Math.min(most, Math.max(share * total, Math.min(bytes, total / 10)));
+  const longest = Math.max(1000, wanted * LONGEST_PIECE_SHARE);
+  // What is cleaned away must be made up for, so more is taken until enough is left: the first of these that leaves enough.
+  const step = Math.max(1, 0.25 * wanted);
+  const limits = [Math.min(total / 2, 2 * wanted), Math.min(total / 2, Math.max(MOST_DRAWN, 2 * wanted))];
+  for (const limit of new Set(limits)) {
+    const shares: number[] = [];
+    for (let aim = wanted; aim <= limit; aim += step) shares.push(aim / total);
+    if (shares.length === 0) shares.push(wanted / total);
+    const draw = new Draw(sizes, shares[shares.length - 1]);
+    let pieces = 0;
+    yield {
+      longest,
+      see(piece, number) {
+        pieces += 1;
+        draw.offer(sourceOf(piece), piece, number);
+      },
+    };
+    if (pieces < 2) {
+      throw new QuernError(
+        `the text is too short: ${Math.round(total)} bytes leave nothing to hold out; give at least 10 kB`,
+        { exitCode: 2 },
+      );
     }
-    pieces.push({ ...document, text: text.slice(start, end), id: `${document.id ?? ""}#${pieces.length + 1}` });
-    start = end;
+    /** For each piece that may be held out, the first of `shares` at which it is; for each of its lines, the last piece's. */
+    const levels = draw.levels(shares);
+    const lines = new Map<string, number>();
+    for (const { piece } of levels.keys()) for (const line of longLines(piece.text)) lines.set(line, -1);
+    const levelOf = new Map([...levels].map(([{ number }, level]) => [number, level]));
+    yield {
+      longest,
+      see({ text }, number) {
+        const level = levelOf.get(number) ?? Number.POSITIVE_INFINITY;
+        for (const line of longLines(text)) {
+          const known = lines.get(line);
+          if (known !== undefined && known < level) lines.set(line, level);
+        }
+      },
+    };
+    const chosenAt = (at: number) =>
+      [...levels]
+        .filter(([, level]) => level <= at)
+        .map(([drawn]) => drawn)
+        .sort((a, b) => a.number - b.number);
+    const planOf = (chosen: readonly Drawn[], heldOut: readonly GivenDocument[], sharedLines: number) => {
+      const numbers = new Set(chosen.map(({ number }) => number));
+      const trainingBytes = total - chosen.reduce((sum, { bytes }) => sum + bytes, 0);
+      const isTraining = (number: number) => !numbers.has(number);
+      return { longest, isTraining, heldOut, pieces, trainingBytes, heldOutBytes: bytesOf(heldOut), sharedLines };
+    };
+    for (let at = 0; at < shares.length; at++) {
+      const chosen = chosenAt(at);
+      const own = chosen.map(({ piece }) => piece);
+      const { documents, removed } = without(own, (line) => (lines.get(line) ?? -1) > at);
+      if (bytesOf(documents) >= wanted) return { ...planOf(chosen, documents, removed), overlapping: false };
+    }
+    if (limit < limits[limits.length - 1]) continue;
+    const chosen = chosenAt(0);
+    const own = chosen.map(({ piece }) => piece);
+    return { ...planOf(chosen, own, 0), overlapping: true };
   }
-  return pieces;
+  throw new Error("a split has no limit");
+}
+
+/** From each source the pieces with the smallest hashes that reach a share of its bytes. */
+class Draw {
+  readonly #sizes: ReadonlyMap<string, number>;
+  readonly #share: number;
+  readonly #sources = new Map<
+    string,
+    { drawn: Drawn[]; bytes: number; bound: Uint32Array | undefined; pieces: number }
+  >();
+
+  constructor(sizes: ReadonlyMap<string, number>, share: number) {
+    this.#sizes = sizes;
+    this.#share = share;
+  }
+
+  offer(source: string, piece: GivenDocument, number: number): void {
+    let own = this.#sources.get(source);
+    if (own === undefined) {
+      own = { drawn: [], bytes: 0, bound: undefined, pieces: 0 };
+      this.#sources.set(source, own);
+    }
+    own.pieces += 1;
+    const hash = textHash(piece.text);
+    if (own.bound !== undefined && compareHashes(hash, own.bound) > 0) return;
+    const bytes = Buffer.byteLength(piece.text);
+    // A copy, for a part of a string keeps all of it in memory.
+    const text = JSON.parse(JSON.stringify(piece.text)) as string;
+    own.drawn.push({ number, piece: { ...piece, text }, hash, bytes });
+    own.bytes += bytes;
+    // Now and then what is too much goes.
+    const wanted = (this.#sizes.get(source) ?? 0) * this.#share;
+    if (own.bytes > 2 * wanted + 2 ** 14) {
+      own.drawn = firstOf(own.drawn, wanted);
+      own.bytes = own.drawn.reduce((sum, each) => sum + each.bytes, 0);
+      own.bound = own.drawn.at(-1)?.hash;
+    }
+  }
+
+  /** Which of some ascending shares is the first that takes each piece. One piece of a source is always left for training. */
+  levels(shares: readonly number[]): Map<Drawn, number> {
+    const levels = new Map<Drawn, number>();
+    for (const [source, { drawn, pieces }] of this.#sources) {
+      const size = this.#sizes.get(source) ?? 0;
+      let before = 0;
+      let level = 0;
+      for (const each of inOrder(drawn).slice(0, pieces - 1)) {
+        while (level < shares.length && before >= size * shares[level]) level += 1;
+        if (level === shares.length) break;
+        levels.set(each, level);
+        before += each.bytes;
+      }
+    }
+    return levels;
+  }
+}
+
+const inOrder = (drawn: readonly Drawn[]) =>
+  [...drawn].sort((a, b) => compareHashes(a.hash, b.hash) || a.number - b.number);
+
+/** Those with the smallest hashes, up to the one that reaches `bytes`. */
+function firstOf(drawn: readonly Drawn[], bytes: number): Drawn[] {
+  const kept: Drawn[] = [];
+  let sum = 0;
+  for (const each of inOrder(drawn)) {
+    if (sum >= bytes) break;
+    kept.push(each);
+    sum += each.bytes;
+  }
+  return kept;
+}
+
+/** Documents without the lines that are shared, and without those that are then blank. */
+function without(
+  given: readonly GivenDocument[],
+  isShared: (line: string) => boolean,
+): { readonly documents: GivenDocument[]; readonly removed: number } {
+  let removed = 0;
+  const documents = given.map((document) => {
+    const lines = document.text.split("\n");
+    const kept = lines.filter((line) => line.length < SHARED_LINE || !isShared(line.trim()));
+    removed += lines.length - kept.length;
+    return kept.length === lines.length ? document : { ...document, text: kept.join("\n") };
+  });
+  return { documents: documents.filter(({ text }) => text.trim() !== ""), removed };
+}
+
+/** The lines of a text that say something of their own, without their outer white space. */
+function* longLines(text: string): Generator<string> {
+  for (let start = 0; start < text.length; ) {
+    const stop = text.indexOf("\n", start);
+    const end = stop < 0 ? text.length : stop;
+    if (end - start >= SHARED_LINE) {
+      const line = text.slice(start, end).trim();
+      if (line.length >= SHARED_LINE) yield line;
+    }
+    start = end + 1;
+  }
 }
 
 function bytesOf(documents: readonly GivenDocument[]): number {

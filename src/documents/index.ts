@@ -29,10 +29,23 @@ export {
 export { type Decoded, decodePage } from "./charset/charset.js";
 export { decodeBytes } from "./charset/decode.js";
 export { type Compression, damageOf, packingOf, readBytes, unpack } from "./compression.js";
+export { cutDocument } from "./cut.js";
 export { type Document, documentLine, type GivenDocument, isPage, type Origin, type Page } from "./document.js";
 export { type Format, kindOfFile, mayHoldDocuments } from "./file-kind.js";
 export { filesUnder, isFolder } from "./files.js";
-export { type HeldOutOptions, type HeldOutSplit, SHARED_LINE, separateHeldOut, splitHeldOut } from "./held-out.js";
+export {
+  type HeldOutOptions,
+  type HeldOutPlan,
+  type HeldOutSplit,
+  isHeldOut,
+  type OpenText,
+  planHeldOut,
+  planSeparate,
+  SHARED_LINE,
+  separateHeldOut,
+  splitHeldOut,
+  textHash,
+} from "./held-out.js";
 export { type FindOptions, findInputs, type InputFile, type InputPart, listFiles } from "./inputs.js";
 export { asJsonLines, parseJsonLine, parseJsonText, wrongBytes } from "./json-lines.js";
 export { LONGEST_LINE } from "./limits.js";

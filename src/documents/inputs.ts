@@ -5,7 +5,8 @@
 import { stat } from "node:fs/promises";
 import { basename, relative } from "node:path";
 import { fileError, QuernError } from "../errors.js";
-import { kindOfFile, mayHoldDocuments } from "./file-kind.js";
+import type { Compression } from "./compression.js";
+import { type Format, kindOfFile, mayHoldDocuments } from "./file-kind.js";
 import { filesUnder, isFolder } from "./files.js";
 import { expandLocation, isRemote, type LocationOptions } from "./location.js";
 import type { Skip } from "./read-report.js";
@@ -25,6 +26,13 @@ export interface InputFile {
 export interface InputPart extends InputFile {
   /** The rest is then the first one's. */
   readonly files?: readonly InputFile[];
+}
+
+/** A file of documents, where it lies on this disk, and what it holds. */
+export interface OpenFile extends InputFile {
+  readonly path: string;
+  readonly format: Format;
+  readonly compression: Compression | undefined;
 }
 
 export interface FindOptions extends LocationOptions {

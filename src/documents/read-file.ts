@@ -2,6 +2,7 @@
  * @file One file as blocks: text, JSON lines, JSON, Parquet or a web archive, plain or compressed, as the content says. What
  * cannot be read is left out, counted by its reason, and named.
  */
+import { stat } from "node:fs/promises";
 import { fileError, QuernError } from "../errors.js";
 import { archiveRecords, htmlPage } from "./archive-records.js";
 import {
@@ -17,13 +18,14 @@ import { type Compression, damageOf, packingOf, readBytes, readShared } from "./
 import { type Document, isPage } from "./document.js";
 import { fetchedFile } from "./fetched.js";
 import { type Format, kindOfFile } from "./file-kind.js";
-import type { InputFile } from "./inputs.js";
+import type { InputFile, OpenFile } from "./inputs.js";
 import { asJsonLines } from "./json-lines.js";
 import { LONGEST_LINE, LONGEST_PACKED_TEXT } from "./limits.js";
 import { BLOCK, type ByteRange, linesOf, openPlain, sourceOf } from "./lines.js";
 import { isRemote, type LocationOptions } from "./location.js";
 import { type ParquetDamage, readParquetRows } from "./parquet.js";
 import { type ReadLog, RefusedDamage, type Skip } from "./read-report.js";
+import { checkTextFile, STREAMED_TEXT, textPieces } from "./text-pieces.js";
 import { checkText, isBlank, LONGEST_TEXT } from "./utf8.js";
 
 export interface ReadOptions extends LocationOptions {
@@ -39,6 +41,8 @@ export interface ReadOptions extends LocationOptions {
   readonly range?: ByteRange;
   /** Documents, lines and pages that are longer, in bytes, are left out. Default: the limits of each format. */
   readonly largest?: number;
+  /** UTF-16 units; a long text file comes in pieces of about that length at most, and may have any length. */
+  readonly longest?: number;
   /** Names bad lines by their numbers instead of their bytes. Default false. */
   readonly countLines?: boolean;
   /** Is given what counts the file's own bytes. */
@@ -69,13 +73,6 @@ export async function* blocksOf(file: InputFile, options: ReadOptions): AsyncGen
   }
   // A file without any document was read all the same.
   if (!isCounted && file.kind === "documents" && log.skippedFiles === before) log.files += 1;
-}
-
-/** A file of documents, where it lies on this disk, and what it holds. */
-interface OpenFile extends InputFile {
-  readonly path: string;
-  readonly format: Format;
-  readonly compression: Compression | undefined;
 }
 
 async function* documentBlocks(file: InputFile, options: ReadOptions): AsyncGenerator<Block> {
@@ -119,11 +116,22 @@ function reasonOf(error: QuernError, format: Format | undefined, compression: Co
 }
 
 /** A text file is one document. */
-async function* textBlocks(file: OpenFile, options: ReadOptions): AsyncGenerator<TextBlock> {
+async function* textBlocks(file: OpenFile, options: ReadOptions): AsyncGenerator<TextBlock | RecordsBlock<Document>> {
   const { skip } = options.log;
   const leaveOut = (reason: string, detail?: string) =>
     skip(reason, file.location, { detail, id: file.id, isFile: true });
-  const { largest } = options;
+  const { largest, longest, signal } = options;
+  if (longest !== undefined && (file.compression !== undefined || (await stat(file.path)).size > STREAMED_TEXT)) {
+    const wrong = await checkTextFile(file, signal);
+    if (wrong !== undefined) return leaveOut(wrong.reason, wrong.detail);
+    const own = inputOf(file);
+    let isContinued = false;
+    for await (const piece of textPieces(file, longest, options)) {
+      yield { kind: "records", file: own, records: [piece], isContinued };
+      isContinued = true;
+    }
+    return;
+  }
   const whole = await wholeFile(file, options);
   if (whole === undefined || (largest !== undefined && whole.length > largest)) {
     return leaveOut("file_too_long", largest === undefined ? undefined : `more than ${largest} bytes`);
@@ -233,11 +241,11 @@ async function* rowBlocks(file: OpenFile, options: ReadOptions): AsyncGenerator<
       units += document.text.length;
     }
     if (units < BLOCK) continue;
-    yield { kind: "records", file: own, records };
+    yield { kind: "records", file: own, records, isRows: true };
     records = [];
     units = 0;
   }
-  if (records.length > 0) yield { kind: "records", file: own, records };
+  if (records.length > 0) yield { kind: "records", file: own, records, isRows: true };
 }
 
 /** Tells of damage in a Parquet file. @param row number of the last row that is lost */

@@ -5,6 +5,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { QuernError } from "../errors.js";
 import { type Block, documentsOf, recordsOf, type TakenDocument, type TakeText } from "./blocks.js";
+import { cutDocument } from "./cut.js";
 import { type Document, isPage, type Page } from "./document.js";
 import { findInputs, type InputPart, listFiles } from "./inputs.js";
 import type { LocationOptions } from "./location.js";
@@ -23,6 +24,8 @@ export interface ReadDocumentsOptions extends LocationOptions {
   readonly textField?: string;
   /** The first damage is an error. */
   readonly strict?: boolean;
+  /** UTF-16 units; a document that is longer comes in pieces, cut at line ends or spaces. Default: documents are whole. */
+  readonly longest?: number;
 }
 
 /** Documents one at a time, in the order of the paths given and of the names in folders. Iterate once. */
@@ -51,6 +54,7 @@ export interface DocumentReader extends AsyncIterable<Document>, ReadBytes {
  */
 export function readDocuments(paths: readonly string[], options: ReadDocumentsOptions = {}): DocumentReader {
   const { strict, signal, ...others } = options;
+  const { longest = Number.POSITIVE_INFINITY } = others;
   const log = new ReadLog({ strict });
   let bytesTotal = 0;
   /** Bytes of the files before the one that is open, and what counts those of that one. */
@@ -68,7 +72,7 @@ export function readDocuments(paths: readonly string[], options: ReadDocumentsOp
     for (const file of files) {
       for await (const block of blocksOf(file, { ...others, signal, log, countLines: true, onOpen, memory })) {
         if (block.kind === "text") log.texts += 1;
-        else if (file.kind === "archive" && block.kind === "records") log.texts += block.records.length;
+        else if (block.kind === "records" && !block.isRows && !block.isContinued) log.texts += block.records.length;
         yield block;
       }
       bytesBefore += opened?.bytesRead ?? 0;
@@ -82,8 +86,8 @@ export function readDocuments(paths: readonly string[], options: ReadDocumentsOp
     for await (const block of blocks()) {
       for (const document of documentsOf(block, log.skip)) {
         signal?.throwIfAborted();
-        log.documents += 1;
-        yield document;
+        if (block.kind !== "records" || !block.isContinued) log.documents += 1;
+        yield* cutDocument(document, longest, { offsets: block.kind === "text" });
       }
     }
     end();
@@ -130,7 +134,7 @@ export async function* readPart(part: InputPart, options: ReadPartOptions): Asyn
         yield record;
         // Counted when the next one is asked for: whoever has enough takes no more.
         log.documents += 1;
-        if (block.kind === "text" || file.kind !== "documents") log.texts += 1;
+        if (block.kind === "text" || (block.kind === "records" && !block.isRows)) log.texts += 1;
         if (performance.now() - last < PAUSE) continue;
         await turn(undefined, { signal });
         last = performance.now();

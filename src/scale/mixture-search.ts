@@ -13,11 +13,11 @@ import {
   mixInto,
   readGroups,
 } from "../data/index.js";
-import { withOutput, writeFileAtomic } from "../documents/index.js";
+import { isHeldOut, withOutput, writeFileAtomic } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { randomStream } from "../model/index.js";
 import type { OnProgress } from "../progress.js";
-import { isHeldOut, type Tokenizer, trainTokenizer } from "../tokenizer/index.js";
+import { type Tokenizer, trainTokenizer } from "../tokenizer/index.js";
 import { bestMixture, type Form, fitMixtureModel, type ProxyRun, targetLoss } from "./mixture-regression.js";
 import { drawMixtures, uniforms } from "./mixture-sampling.js";
 import { type GroupTokens, type ProxyOptions, ProxyRuns } from "./proxy-runs.js";

@@ -17,6 +17,8 @@ export interface LineageEntry {
   /** The file or address that it was first read from, the byte of its record there, and when it was fetched. */
   readonly archive: string;
   readonly offset?: number;
+  /** Row of a Parquet file, from 1. */
+  readonly row?: number;
   readonly time?: string;
   /** Which group of a mix it stands for, and its number where it is repeated. */
   readonly group?: string;
@@ -81,9 +83,6 @@ export class LineageWriter {
     await this.#starts.discard();
   }
 }
-
-/** The files of a split's lineage, by their names. */
-export const lineageFiles = (split: string) => [linesName(split), startsName(split)] as const;
 
 /** The lineage of document `number` of a split. Throws a `QuernError` where the shards have none. */
 export async function readLineage(folder: string, split: string, number: number): Promise<LineageEntry> {

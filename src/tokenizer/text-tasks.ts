@@ -2,8 +2,7 @@
  * @file What threads are given to encode or to count: strings in batches, or a corpus in blocks whose bytes are handed over
  * as they were read, so that the thread that reads does nothing else.
  */
-import { createHash } from "node:crypto";
-import { type Block, documentsOf, isPage, ReadLog, type ReadReport, type Skip } from "../documents/index.js";
+import { type Block, documentsOf, isHeldOut, isPage, ReadLog, type ReadReport, type Skip } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { PADDING } from "./encoder.js";
 import { byteBorder } from "./text-parts.js";
@@ -182,9 +181,4 @@ export function sizeOf(task: TextTask): number {
 function isWanted(text: string | Uint8Array, share: Share | undefined): boolean {
   if (share === undefined || share.heldout <= 0) return share?.held !== true;
   return isHeldOut(text, share.heldout) === share.held;
-}
-
-/** A document is held out by its text alone, about that share of all texts: copies and repeated runs agree. */
-export function isHeldOut(text: string | Uint8Array, share: number): boolean {
-  return createHash("sha1").update(text).digest().readUInt32LE(0) < share * 2 ** 32;
 }

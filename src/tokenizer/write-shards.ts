@@ -68,6 +68,8 @@ export interface WriteTasksOptions extends Omit<WriteShardsOptions, "train" | "h
   readonly report?: () => ReadReport;
   /** Called when there is nothing to train on; may throw a better error than is thrown then. */
   readonly nothing?: () => void;
+  /** Called before the first task is asked for, with the folder in which the shards grow. */
+  readonly begin?: (folder: string) => void;
 }
 
 /**
@@ -111,6 +113,7 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
   const encoder = new DocumentEncoder(tokenizer, endOfText, threads, reading);
   const common = { signal, onProgress, found, fileTokens, dtype } as const;
   const fill = async (temporary: string, there: ShardsProgress): Promise<ShardsHeader> => {
+    options.begin?.(temporary);
     const train = await writeSplit(temporary, "train", options.train, encoder, there, { ...common, reading });
     if (train.tokens === 0) options.nothing?.();
     if (train.tokens === 0) throw new QuernError("there is no text to train on: every document is empty or held out");

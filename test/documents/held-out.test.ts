@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { cutDocument } from "../../src/documents/cut.js";
 import type { GivenDocument } from "../../src/documents/document.js";
-import { SHARED_LINE, splitHeldOut } from "../../src/documents/held-out.js";
+import { isHeldOut, planHeldOut, SHARED_LINE, splitHeldOut } from "../../src/documents/held-out.js";
 
 /** Made-up lines, the same at each call. */
 function lines(count: number, seed: number): string[] {
@@ -79,6 +80,26 @@ describe("splitHeldOut", () => {
     for (const { text } of [...emoji.training, ...emoji.heldOut]) {
       expect(Buffer.from(text).toString()).toBe(text);
     }
+  });
+
+  it("is the same of a text that is read again and again as of one in memory, and bounded", async () => {
+    const open = async function* (longest: number) {
+      for (const document of documents) yield* cutDocument(document, longest);
+    };
+    const plan = await planHeldOut(open, { share: 0.1, bytes: 0 });
+    const split = splitHeldOut(documents, { share: 0.1, bytes: 0 });
+    expect(plan.heldOut).toEqual(split.heldOut);
+    const pieces: GivenDocument[] = [];
+    for await (const piece of open(plan.longest)) pieces.push(piece);
+    expect(plan.pieces).toBe(pieces.length);
+    expect(pieces.filter((_, number) => plan.isTraining(number))).toEqual(split.training);
+    const bounded = splitHeldOut(documents, { share: 0.5, most: 20_000 });
+    expect(bounded.heldOutBytes).toBeGreaterThanOrEqual(20_000);
+    expect(bounded.heldOutBytes).toBeLessThan(30_000);
+    // The documents with the smallest hashes: those of a share of the stream are among those of a larger one.
+    const held = documents.filter(({ text }) => isHeldOut(text, 0.1));
+    expect(held.length).toBeGreaterThan(0);
+    expect(held.filter(({ text }) => !isHeldOut(text, 0.2))).toEqual([]);
   });
 
   it("refuses text that is too short, and says of copies that they overlap", () => {

@@ -4,6 +4,8 @@ import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { warcRecord } from "../../src/documents/archive/write.js";
+import { cutDocument } from "../../src/documents/cut.js";
 import type { Document } from "../../src/documents/document.js";
 import { type ReadDocumentsOptions, readDocuments } from "../../src/documents/read.js";
 import { decodeText } from "../../src/documents/utf8.js";
@@ -69,6 +71,41 @@ describe("readDocuments", () => {
       const offset = jsonl.lastIndexOf("\n") + 1;
       expect(documents[2]).toMatchObject({ id: `${basename(path)}:${offset}`, origin: { archive: path, offset } });
     }
+  });
+
+  it("gives long text files in pieces, with the byte of each, and tells of what is wrong before", async () => {
+    const text = `\ufeff${Array.from({ length: 450_000 }, (_, i) => `Zeile ${i}: ä€𝄞 ${"word ".repeat(i % 7)}\n`).join("")}`;
+    const path = await file("long.txt", text);
+    expect(Buffer.byteLength(text)).toBeGreaterThan(2 ** 24);
+    const { documents, read } = await all([path], { longest: 500_000 });
+    expect(read).toEqual({ files: 1, documents: 1, rows: 0 });
+    const whole = { text: text.slice(1), id: "long.txt", source: "long.txt", origin: { archive: path, offset: 3 } };
+    expect(documents).toEqual([...cutDocument(whole, 500_000, { offsets: true })]);
+    expect(documents.map((piece) => piece.text).join("")).toBe(text.slice(1));
+    const bytes = Buffer.from(text);
+    for (const { text: piece, origin } of documents)
+      expect(
+        bytes
+          .subarray(origin.offset, (origin.offset ?? 0) + 40)
+          .toString()
+          .slice(0, 20),
+      ).toBe(piece.slice(0, 20));
+    const damaged = await file("damaged.txt", Buffer.concat([bytes, Buffer.from([0xc3])]));
+    await expect(all([damaged], { longest: 500_000 })).rejects.toThrow(/not_utf8: .*damaged\.txt: a byte that is not/);
+  });
+
+  it("reads the texts of a web archive, and leaves its pages", async () => {
+    const record = (type: "conversion" | "resource", url: string, contentType: string, body: string) =>
+      warcRecord({ type, date: "2026-11-24T00:00:00Z", contentType, url }, Buffer.from(body));
+    const first = record("resource", "http://a.test/1", "text/html", "<p>a page");
+    const second = record("conversion", "http://a.test/2", "text/plain", "a text");
+    const path = await file("in/a.warc.gz", Buffer.concat([first, second]));
+    const { documents, read, skipped } = await all([join(folder, "in")]);
+    expect(documents).toMatchObject([
+      { text: "a text", url: "http://a.test/2", source: "in", origin: { archive: path, offset: first.length } },
+    ]);
+    expect(read).toEqual({ files: 1, documents: 1, rows: 0 });
+    expect(skipped).toEqual({ not_extracted: 1 });
   });
 
   it("takes a named file whatever it is called", async () => {

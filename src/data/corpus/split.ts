@@ -3,8 +3,7 @@
  * holds out the same ones, and no copy of one is trained on.
  */
 import { join } from "node:path";
-import { documentLine, LineFile, readTexts, writeFolderAtomic } from "../../documents/index.js";
-import { isHeldOut } from "../../tokenizer/index.js";
+import { documentLine, isHeldOut, LineFile, readTexts, writeFolderAtomic } from "../../documents/index.js";
 
 export interface Split {
   readonly documents: number;

@@ -4,14 +4,7 @@
  */
 import type { z } from "zod";
 import { type CompileOptions, examineMachine, freeMemory, type Plan, peakOnce } from "../../backends/index.js";
-import {
-  type GivenDocument,
-  type OutputLayout,
-  type OutputRequest,
-  type ReadReport,
-  separateHeldOut,
-  splitHeldOut,
-} from "../../documents/index.js";
+import type { GivenDocument, OutputLayout, OutputRequest, ReadReport } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import {
   countParameters,
@@ -25,17 +18,17 @@ import {
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
 import { loadTokenizer, openTokenizer, saveTokenizer } from "../../tokenizer/index.js";
-import { batchesOf, type Loader } from "../data/loader.js";
 import {
+  type Dataset,
   encodeText,
-  gather,
   guessTokens,
-  type Material,
   openBase,
-  openMaterial,
+  openDataset,
+  splitText,
   tokenizerFor,
   tokenizerOfShards,
-} from "../material.js";
+} from "../data/dataset.js";
+import { batchesOf, type Loader } from "../data/loader.js";
 import { optimizerOf } from "../optimizer/optimizer.js";
 import type { RunRecord } from "../report/report.js";
 import { baselineSeconds, planEvaluation } from "../report/verdict.js";
@@ -177,7 +170,7 @@ export function peakOf(
 export interface PreparedRun {
   readonly sizes: Sizes;
   /** Null where a plan alone is wanted and no tokenizer was trained. */
-  readonly material: Material | null;
+  readonly dataset: Dataset | null;
   readonly tokens: { readonly training: number; readonly heldout: number; readonly bytes: number };
   /** Seconds that making the tokenizer and the shards will take, where they are not made yet. */
   readonly ahead: number;
@@ -198,19 +191,14 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
   const base = needsBase ? await openBase(o.from as string, o.tokenizer, calls) : null;
   const closeBase = async () => base?.model.close();
   let report: ReadReport | null = null;
-  const prepared = (
-    sizes: Sizes,
-    material: Material | null,
-    tokens: PreparedRun["tokens"],
-    ahead = 0,
-  ): PreparedRun => ({
-    ...{ sizes, material, tokens, ahead, base: base?.model ?? null, report },
+  const prepared = (sizes: Sizes, dataset: Dataset | null, tokens: PreparedRun["tokens"], ahead = 0): PreparedRun => ({
+    ...{ sizes, dataset, tokens, ahead, base: base?.model ?? null, report },
     close: async () => {
-      material?.close();
+      dataset?.close();
       await closeBase();
     },
   });
-  const countTokens = ({ train, heldout, dtype }: Material) => ({
+  const countTokens = ({ train, heldout, dtype }: Dataset) => ({
     training: train.tokens,
     heldout: heldout.tokens,
     bytes: dtype === "u16" ? 2 : 4,
@@ -219,38 +207,36 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
     fixed === null
       ? chooseSizes(o, budgetOf(o, peakFlops), textBytes, { vocabSize, base: base?.model.config })
       : sizesOf(fixed);
-  const opened = (material: Material, sizes: Sizes): PreparedRun => {
-    if (fixed !== null && fixed.dataset !== material.dataset) {
-      material.close();
+  const opened = (dataset: Dataset, sizes: Sizes): PreparedRun => {
+    if (fixed !== null && fixed.dataset !== dataset.hash) {
+      dataset.close();
       throw new QuernError("the tokens are not those that the plan was made for: the text or the tokenizer differs", {
         exitCode: 2,
       });
     }
-    return prepared(sizes, material, countTokens(material));
+    return prepared(sizes, dataset, countTokens(dataset));
   };
 
   try {
     if (before !== null && o.data === undefined) {
       const sizes = sizesFor(0);
       refuseMemory(sizes, fixed?.recompute ?? false);
-      return opened(openMaterial(paths.tokens, await loadTokenizer(paths.tokenizer)), sizes);
+      return opened(openDataset(paths.tokens, await loadTokenizer(paths.tokenizer)), sizes);
     }
     const named =
       base?.tokenizer ?? (o.tokenizer === undefined ? undefined : await openTokenizer(o.tokenizer, { signal }));
     if (o.data !== undefined) {
       const kept = before === null ? undefined : await loadTokenizer(paths.tokenizer);
       const tokenizer = await tokenizerOfShards(o.data, kept ?? named, calls);
-      const material = openMaterial(o.data, tokenizer);
-      const sizes = sizesFor(material.train.bytes, tokenizer.vocabSize);
+      const dataset = openDataset(o.data, tokenizer);
+      const sizes = sizesFor(dataset.train.bytes, tokenizer.vocabSize);
       refuseMemory(sizes, o.recompute ?? false);
       if (making) await saveTokenizer(tokenizer, paths.tokenizer);
-      return opened(material, sizes);
+      return opened(dataset, sizes);
     }
-    const found = await gather(documents, o, calls);
-    const gathered = found.documents;
-    report = found.report;
+    const split = await splitText(documents, heldOut, o, calls);
+    report = split.report;
     if (report !== null) onRead?.(report);
-    const split = heldOut === undefined ? splitHeldOut(gathered) : separateHeldOut(gathered, heldOut);
     // Sizes that do not fit each other or this machine are told now, not after minutes.
     const wanted = sizesFor(split.trainingBytes, named?.vocabSize);
     refuseMemory(wanted, o.recompute ?? false);
@@ -259,8 +245,8 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
       return prepared(wanted, null, tokens, 1 + split.trainingBytes / ENCODING_RATE);
     }
     const tokenizer = await tokenizerFor(split, wanted.model.vocabSize, named, calls);
-    const material = await encodeText(o.out, split, tokenizer, calls);
-    return opened(material, sizesFor(split.trainingBytes, tokenizer.vocabSize));
+    const dataset = await encodeText(o.out, split, tokenizer, calls);
+    return opened(dataset, sizesFor(split.trainingBytes, tokenizer.vocabSize));
   } catch (error) {
     await closeBase();
     throw error;
@@ -369,7 +355,7 @@ export function planFrom(
   { throughput, how, program }: Measured,
   elapsed: () => number,
 ): PretrainPlan {
-  const { sizes, tokens, material } = prepared;
+  const { sizes, tokens, dataset } = prepared;
   const { model, batch, sequence } = sizes;
   // Ten validations on the way, three samples, and a checkpoint every ten minutes.
   const validation = Math.max(2, Math.min(16, Math.ceil(8192 / (batch * sequence)))) * throughput.evaluate;
@@ -413,7 +399,7 @@ export function planFrom(
       precision: program.dtype,
       training_tokens: tokens.training,
       heldout_tokens: tokens.heldout,
-      dataset: material?.dataset ?? "",
+      dataset: dataset?.hash ?? "",
       expected: {
         minutes: Number((whole / 60).toPrecision(3)),
         memory_bytes: program.arenaBytes + PROCESS_BYTES,

@@ -7,11 +7,11 @@ import type { Program } from "../../backends/index.js";
 import { withOutput } from "../../documents/index.js";
 import { InterruptedError, QuernError } from "../../errors.js";
 import { checkpointPath } from "../../model/index.js";
-import { readHeldOutSources } from "../data/held-out-sources.js";
+import { readHeldOutSources } from "../../tokenizer/index.js";
+import type { Dataset } from "../data/dataset.js";
 import { batchesOf, createLoader } from "../data/loader.js";
 import { evaluate, type HeldOutText } from "../evaluation.js";
 import { type Evaluated, train } from "../loop.js";
-import type { Material } from "../material.js";
 import { optimizerState } from "../optimizer/optimizer.js";
 import { fusionSavings } from "../report/fusion.js";
 import { type RunResult, writeReport } from "../report/report.js";
@@ -89,19 +89,19 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
   const { o, before, fixed, minutes } = request;
   const run = o.out;
   const prepared = await prepare(request, options, true);
-  const material = prepared.material as Material;
+  const dataset = prepared.dataset as Dataset;
   const { sizes } = prepared;
   const { model } = sizes;
   try {
-    const { tokenizer } = material;
-    const heldOut = loadHeldOut(material.heldout, tokenizer);
+    const { tokenizer } = dataset;
+    const heldOut = loadHeldOut(dataset.heldout, tokenizer);
     const seed = fixed?.seed ?? o.seed ?? 0;
     const order = fixed?.order ?? o.order;
-    const loader = createLoader(material.train, { ...sizes, seed, order, endOfText: tokenizer.endOfText });
+    const loader = createLoader(dataset.train, { ...sizes, seed, order, endOfText: tokenizer.endOfText });
     const sampling = { ...target, cpu: { threads: o.threads, ...target.cpu }, seed, signal };
     const firstValues = firstValuesOf(prepared, seed);
     const first = before?.result?.samples?.map(({ prompt }) => prompt);
-    const prompts = first ?? drawPrompts(material.heldout, tokenizer, seed);
+    const prompts = first ?? drawPrompts(dataset.heldout, tokenizer, seed);
     // Two programs are built side by side: this one, and the decoder of the samples before training.
     const compiling = compileTraining(request, sizes, target, onProgress);
     const sampled = before?.result?.samples
@@ -167,7 +167,7 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
       const evaluateSeconds = await meanSeconds(() => program.run("evaluate", { ...firstBatch }), 0.2, signal);
       const verdict = planVerdict(evaluateSeconds);
       const sources = await readHeldOutSources(o.data ?? runPaths(run).tokens);
-      const calls = { split: material.heldout, training: material.train, sources, signal, onProgress };
+      const calls = { split: dataset.heldout, training: dataset.train, sources, signal, onProgress };
       const { evaluation, result: judged } = await judge(program, heldOut, tokenizer, sizes, verdict, calls);
       const steps = endOf(trained.plan);
       await appendMetrics(run, {
@@ -225,7 +225,7 @@ export async function planPretraining(options: PretrainOptions): Promise<Pretrai
   const prepared = await prepare(request, options, false);
   const elapsed = () => (performance.now() - started) / 1000;
   try {
-    const { sizes, material } = prepared;
+    const { sizes, dataset } = prepared;
     if (request.fixed !== null) return request.fixed;
     const estimated = await estimate(request, sizes);
     if (estimated.throughput.step > MEASURED_STEP || sizes.model.layers > MEASURED_LAYERS) {
@@ -233,7 +233,7 @@ export async function planPretraining(options: PretrainOptions): Promise<Pretrai
     }
     const training = await compileTraining(request, sizes, target, onProgress);
     try {
-      const loader = material === null ? anyTokens(sizes) : createLoader(material.train, { ...sizes, seed: 0 });
+      const loader = dataset === null ? anyTokens(sizes) : createLoader(dataset.train, { ...sizes, seed: 0 });
       return planFrom(request, prepared, await measure(request, prepared, training, loader, signal), elapsed);
     } finally {
       training.program.dispose();

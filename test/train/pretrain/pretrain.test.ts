@@ -124,7 +124,7 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
       found.push(await where(join(run, "tokens"), position));
       const { id, offset, archive, byte, context } = found[found.length - 1];
       const { text } = JSON.parse(lines[Number(id.slice(5))]) as { text: string };
-      if (id === "page-0") expect([archive, offset]).toEqual(["web", undefined]);
+      if (id === "page-0") expect([archive, offset]).toEqual([corpus, 0]);
       else expect([archive, offset]).toEqual(["crawl.warc.gz", 1000 * Number(id.slice(5))]);
       expect(text.slice(byte ?? -1).startsWith(context[1])).toBe(true);
     }

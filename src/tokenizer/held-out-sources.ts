@@ -2,8 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { writeFileAtomic } from "../../documents/index.js";
-import { fileError, QuernError } from "../../errors.js";
+import { writeFileAtomic } from "../documents/index.js";
+import { fileError, QuernError } from "../errors.js";
 
 /** So many held-out documents, one after the other, come from one source. */
 export interface HeldOutSource {
@@ -15,18 +15,8 @@ const FILE = "heldout-sources.json";
 const schema = z.array(z.strictObject({ source: z.string(), documents: z.int().min(1) }));
 
 /** Keeps the sources of documents in a folder of token shards, in the order of the held-out split. */
-export async function writeHeldOutSources(
-  folder: string,
-  documents: readonly { readonly source?: string }[],
-): Promise<void> {
-  const sources: { source: string; documents: number }[] = [];
-  for (const { source = "" } of documents) {
-    const last = sources.at(-1);
-    if (last?.source === source) last.documents += 1;
-    else sources.push({ source, documents: 1 });
-  }
-  await writeFileAtomic(join(folder, FILE), `${JSON.stringify(sources)}\n`);
-}
+export const writeHeldOutSources = (folder: string, sources: readonly HeldOutSource[]): Promise<void> =>
+  writeFileAtomic(join(folder, FILE), `${JSON.stringify(sources)}\n`);
 
 /** What was kept; nothing where the shards were made without. Throws a `QuernError` for a file that is something else. */
 export async function readHeldOutSources(folder: string): Promise<readonly HeldOutSource[]> {

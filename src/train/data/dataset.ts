@@ -4,13 +4,22 @@
  */
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
-import { type GivenDocument, type ReadReport, readDocuments, type splitHeldOut } from "../documents/index.js";
-import { QuernError } from "../errors.js";
-import { checkFits } from "../infer/index.js";
-import { openModel, type StoredModel } from "../model/index.js";
-import type { OnProgress } from "../progress.js";
 import {
-  LineageWriter,
+  cutDocument,
+  type DocumentReader,
+  type GivenDocument,
+  type OpenText,
+  planHeldOut,
+  planSeparate,
+  type ReadReport,
+  readDocuments,
+  textHash,
+} from "../../documents/index.js";
+import { QuernError } from "../../errors.js";
+import { checkFits } from "../../infer/index.js";
+import { openModel, type StoredModel } from "../../model/index.js";
+import type { OnProgress } from "../../progress.js";
+import {
   loadTokenizer,
   openShards,
   openTokenizer,
@@ -20,24 +29,23 @@ import {
   type TokenSplit,
   tokenizerHash,
   trainTokenizer,
-  writeShardsInto,
-} from "../tokenizer/index.js";
-import { writeHeldOutSources } from "./data/held-out-sources.js";
-import type { CheckedPretrainOptions } from "./pretrain/pretrain-options.js";
-import { runPaths } from "./run/run-folder.js";
+  writeDocumentShards,
+} from "../../tokenizer/index.js";
+import type { CheckedPretrainOptions } from "../pretrain/pretrain-options.js";
+import { runPaths } from "../run/run-folder.js";
 
 interface Calls {
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
 
-export interface Material {
+export interface Dataset {
   readonly tokenizer: Tokenizer;
   readonly train: TokenSplit;
   readonly heldout: TokenSplit;
   readonly dtype: TokenShards["header"]["dtype"];
   /** SHA-256 of the shards' header. */
-  readonly dataset: string;
+  readonly hash: string;
   close(): void;
 }
 
@@ -75,80 +83,111 @@ export async function openBase(from: string, tokenizerPath: string | undefined, 
   }
 }
 
-/** Reads all documents of files and folders, and tells what was skipped. */
-export async function gather(
+/** A text that is read as often as it is needed and never all in memory, with what is held out of it. */
+export interface TextSplit {
+  readonly trainingBytes: number;
+  readonly heldOutBytes: number;
+  /** In memory: it is bounded. */
+  readonly heldOut: readonly GivenDocument[];
+  /** Reads what is trained on, from its beginning. */
+  training(): AsyncIterable<GivenDocument>;
+  /** What was read and skipped; null for documents that were given. */
+  readonly report: ReadReport | null;
+}
+
+type TextOptions = Pick<CheckedPretrainOptions, "text" | "textField" | "strict">;
+
+/**
+ * Finds what is held out of the documents that are given, or of all that files and folders hold.
+ * @param heldOut what is held out, where that is fixed
+ * @throws QuernError for damage with `strict`, too little text, and text that changes meanwhile
+ */
+export async function splitText(
   documents: readonly GivenDocument[] | undefined,
-  { text: paths, textField, strict }: Pick<CheckedPretrainOptions, "text" | "textField" | "strict">,
+  heldOut: readonly GivenDocument[] | undefined,
+  options: TextOptions,
+  calls: Calls,
+): Promise<TextSplit> {
+  const text =
+    documents === undefined ? textOfFiles(options, calls) : { open: openGiven(documents), report: () => null };
+  const { open } = text;
+  const plan = heldOut === undefined ? await planHeldOut(open) : await planSeparate(open, heldOut);
+  async function* training(): AsyncGenerator<GivenDocument> {
+    let number = 0;
+    for await (const piece of open(plan.longest)) if (plan.isTraining(number++)) yield piece;
+    if (number !== plan.pieces) throw new QuernError("the text changed while it was read; run it again");
+  }
+  const { trainingBytes, heldOutBytes } = plan;
+  return { trainingBytes, heldOutBytes, heldOut: plan.heldOut, training, report: text.report() };
+}
+
+const openGiven = (documents: readonly GivenDocument[]): OpenText =>
+  async function* (longest) {
+    for (const document of documents) yield* cutDocument(document, longest);
+  };
+
+/** The documents of files and folders. The first reading counts what is skipped, and refuses it with `strict`. */
+function textOfFiles(
+  { text: paths, textField, strict }: TextOptions,
   { signal, onProgress }: Calls,
-): Promise<{ readonly documents: readonly GivenDocument[]; readonly report: ReadReport | null }> {
-  if (documents !== undefined) return { documents, report: null };
+): { readonly open: OpenText; readonly report: () => ReadReport } {
   if (paths === undefined) {
     throw new QuernError("no text to learn from; name files or folders with --text, or token shards with --data", {
       exitCode: 2,
     });
   }
-  const reader = readDocuments(paths, { textField, strict, signal });
-  const found: GivenDocument[] = [];
-  for await (const document of reader) {
-    found.push(document);
-    if (found.length % 1000 === 0) onProgress?.({ task: "read text", done: found.length, unit: "document" });
+  let first: DocumentReader | undefined;
+  async function* open(longest: number): AsyncGenerator<GivenDocument> {
+    const isFirst = first === undefined;
+    const reader = readDocuments(paths as readonly string[], { textField, strict: strict && isFirst, longest, signal });
+    first ??= reader;
+    let told = 0;
+    for await (const document of reader) {
+      yield document;
+      if (!isFirst || reader.documents < told + 1000) continue;
+      told = reader.documents;
+      onProgress?.({ task: "read text", done: told, unit: "document" });
+    }
+    const { documents } = reader;
+    if (isFirst) onProgress?.({ task: "read text", done: documents, total: documents, unit: "document" });
   }
-  onProgress?.({ task: "read text", done: found.length, total: found.length, unit: "document" });
-  return { documents: found, report: reader.report };
+  return { open, report: () => (first as DocumentReader).report };
 }
 
-export type Split = ReturnType<typeof splitHeldOut>;
+/** Bytes of text that a tokenizer is trained on; of more, a sample has about so many. */
+const TOKENIZER_BYTES = 2 ** 27;
 
 /**
- * The tokenizer for a text: the one that is given, or one that is trained on it. Null where it is only to be planned.
+ * The tokenizer for a text: the one that is given, or one that is trained on it. It learns from all of up to 128 MiB; of a
+ * longer text from the documents that their hashes choose, so that the same text gives the same tokenizer in any order.
  */
 export async function tokenizerFor(
-  split: Split,
+  split: TextSplit,
   vocabSize: number,
   given: Tokenizer | undefined,
   { signal, onProgress }: Calls,
 ): Promise<Tokenizer> {
   if (given !== undefined) return given;
-  return trainTokenizer(
-    split.training.map(({ text }) => text),
-    { vocabSize, signal, onProgress },
-  );
+  const share = TOKENIZER_BYTES / split.trainingBytes;
+  async function* texts(): AsyncGenerator<string> {
+    for await (const { text } of split.training()) {
+      // Other bits of the hash than those by which documents are held out.
+      if (share >= 1 || textHash(text)[1] < share * 2 ** 32) yield text;
+    }
+  }
+  return trainTokenizer(texts(), { vocabSize, signal, onProgress });
 }
 
 /** Writes the run's own tokenizer and token shards, and opens them. */
-export async function encodeText(out: string, split: Split, tokenizer: Tokenizer, calls: Calls): Promise<Material> {
+export async function encodeText(out: string, split: TextSplit, tokenizer: Tokenizer, calls: Calls): Promise<Dataset> {
   const paths = runPaths(out);
   await saveTokenizer(tokenizer, paths.tokenizer);
-  const textsOf = (documents: readonly GivenDocument[]) => documents.map(({ text }) => text);
-  await writeShardsInto(paths.tokens, {
-    ...{ tokenizer, train: textsOf(split.training), heldout: textsOf(split.heldOut), ...calls },
-    async beside(folder) {
-      await writeLineage(folder, "train", split.training);
-      await writeLineage(folder, "heldout", split.heldOut);
-    },
-  });
-  await writeHeldOutSources(paths.tokens, split.heldOut);
-  return openMaterial(paths.tokens, tokenizer);
-}
-
-/** Where each document comes from, for `quern data where`; of one that does not say, its source. */
-async function writeLineage(
-  folder: string,
-  split: "train" | "heldout",
-  documents: readonly GivenDocument[],
-): Promise<void> {
-  const lineage = await LineageWriter.create(folder, split);
-  try {
-    for (const { id = "", url, source = "", origin = { archive: source } } of documents)
-      await lineage.add({ id, url, source, archive: origin.archive, offset: origin.offset, time: origin.time });
-    await lineage.commit();
-  } finally {
-    await lineage.discard();
-  }
+  await writeDocumentShards(paths.tokens, { tokenizer, train: split.training(), heldout: split.heldOut, ...calls });
+  return openDataset(paths.tokens, tokenizer);
 }
 
 /** Opens token shards for a tokenizer that must be theirs. */
-export function openMaterial(folder: string, tokenizer: Tokenizer): Material {
+export function openDataset(folder: string, tokenizer: Tokenizer): Dataset {
   const shards = openShards(folder);
   const { header } = shards;
   if (header.tokenizer !== tokenizerHash(tokenizer)) {
@@ -157,8 +196,8 @@ export function openMaterial(folder: string, tokenizer: Tokenizer): Material {
   }
   try {
     const { train, heldout } = withHeldOut(shards, folder);
-    const dataset = createHash("sha256").update(JSON.stringify(header)).digest("hex");
-    return { tokenizer, train, heldout, dtype: header.dtype, dataset, close: () => shards.close() };
+    const hash = createHash("sha256").update(JSON.stringify(header)).digest("hex");
+    return { tokenizer, train, heldout, dtype: header.dtype, hash, close: () => shards.close() };
   } catch (error) {
     shards.close();
     throw error;
@@ -186,7 +225,7 @@ export async function tokenizerOfShards(
 const HELD_OUT_SHARE = 0.05;
 
 /** The splits of shards; where they have no held-out text, their last documents, or of few documents the end of the last. */
-function withHeldOut(shards: TokenShards, folder: string): Pick<Material, "train" | "heldout"> {
+function withHeldOut(shards: TokenShards, folder: string): Pick<Dataset, "train" | "heldout"> {
   const { train, heldout } = shards;
   if (heldout.tokens > 0) return { train, heldout };
   const ends = train.documentEnds;
