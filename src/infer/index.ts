@@ -1,5 +1,7 @@
 /** @file Everything that only goes forward: a model with its tokenizer, decoding, sampling. */
 export { QuernError } from "../errors.js";
+export { CheckpointModel } from "./checkpoint-model.js";
+export { endOfTurn, requireChatTemplate } from "./conversation.js";
 export {
   type Completion,
   createDecoder,
@@ -22,6 +24,16 @@ export {
 export { generateOptions } from "./generate-options.js";
 export { type ImportedModel, type ImportModelOptions, importModel } from "./import-model.js";
 export { importOptions } from "./import-options.js";
+export type {
+  Generation,
+  GenerationOptions,
+  LanguageModel,
+  LikelihoodRequest,
+  LogLikelihood,
+  RequestOptions,
+  RollingLogLikelihood,
+} from "./language-model.js";
+export { type OpenModelOptions, openModel } from "./open-model.js";
 export {
   type ChatRequest,
   type CompletionChoice,
@@ -45,6 +57,7 @@ export {
   type ScoringProgram,
   scoreWindows,
 } from "./scorer.js";
+export { ServerModel, type ServerModelOptions } from "./server-model.js";
 export { completeText, type TextCompletion, type TextRequest } from "./text-completion.js";
 export { checkFits, openTextModel, type TextModel } from "./text-model.js";
 export { overlappingWindows, rollingWindows, type Window } from "./windows.js";

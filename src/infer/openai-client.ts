@@ -121,8 +121,8 @@ const completionSchema = z.looseObject({
         finish_reason: z.string().nullish(),
         logprobs: z
           .looseObject({
-            tokens: z.array(z.string()),
-            token_logprobs: z.array(z.number().nullable()),
+            tokens: z.array(z.string()).nullish(),
+            token_logprobs: z.array(z.number().nullable()).nullish(),
             text_offset: z.array(z.number()).nullish(),
             top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish(),
           })
@@ -223,15 +223,16 @@ export class OpenAIClient {
     return choices.map(({ text, finish_reason, logprobs }) => ({
       text,
       finishReason: finish_reason ?? null,
-      logProbabilities: logprobs?.token_logprobs.map((each) => each ?? 0) ?? null,
-      echo: logprobs
-        ? {
-            tokens: logprobs.tokens,
-            token_logprobs: logprobs.token_logprobs,
-            text_offset: logprobs.text_offset ?? offsetsOf(logprobs.tokens),
-            top_logprobs: logprobs.top_logprobs ?? [],
-          }
-        : null,
+      logProbabilities: logprobs?.token_logprobs?.map((each) => each ?? 0) ?? null,
+      echo:
+        logprobs?.tokens && logprobs.token_logprobs
+          ? {
+              tokens: logprobs.tokens,
+              token_logprobs: logprobs.token_logprobs,
+              text_offset: logprobs.text_offset ?? offsetsOf(logprobs.tokens),
+              top_logprobs: logprobs.top_logprobs ?? [],
+            }
+          : null,
     }));
   }
 

@@ -43,7 +43,8 @@ config = LlamaConfig(
 model = LlamaForCausalLM(config).to(torch.bfloat16)
 model.save_pretrained(folder)
 tokenizer.save_pretrained(folder)
-model = model.double().eval()
+# Read again: rounding the model to bfloat16 rounded its rotary frequencies too.
+model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()
 
 
 def encode(text, add_special_tokens=True):
@@ -93,7 +94,7 @@ texts = [
     ("th", "e merge over the border"),
     ("Grüße, 日本", "語 is one"),
     ("x", "y"),
-    ("the " * 60, "cut from the left"),
+    ("the " * 100, "cut from the left"),
     ("short", " and a long continuation that has more tokens than what stands before it does"),
 ]
 requests = []

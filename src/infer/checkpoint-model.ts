@@ -1,0 +1,186 @@
+/** @file A checkpoint as a `LanguageModel`: this machine scores and decodes. */
+import type { CompileOptions } from "../backends/index.js";
+import { QuernError } from "../errors.js";
+import { endOfTurn } from "./conversation.js";
+import { createDecoder, type Decoder } from "./decoder.js";
+import type {
+  Generation,
+  GenerationOptions,
+  LanguageModel,
+  LikelihoodRequest,
+  LogLikelihood,
+  RequestOptions,
+  RollingLogLikelihood,
+} from "./language-model.js";
+import { encodePrompt, type Prompt } from "./prompts.js";
+import { requestEncoder } from "./request-tokens.js";
+import { createScorer, type Scorer } from "./scorer.js";
+import { completeText } from "./text-completion.js";
+import type { TextModel } from "./text-model.js";
+import { rollingWindows, type Window } from "./windows.js";
+
+/** A window of one of many requests. */
+interface RequestWindow extends Window {
+  readonly request: number;
+}
+
+/** A prompt for the decoder. */
+interface Encoded {
+  readonly ids: ArrayLike<number>;
+  readonly endOfText: readonly number[];
+}
+
+/** What `quern generate` does by default. */
+const SAMPLING = { temperature: 0.8, topK: 50, topP: 1, minP: 0, repetitionPenalty: 1 };
+
+export class CheckpointModel implements LanguageModel {
+  readonly #opened: TextModel;
+  readonly #options: CompileOptions;
+  #scorer: Scorer | undefined;
+  #decoder: Decoder | undefined;
+
+  /** @param opened is closed by `dispose` */
+  constructor(opened: TextModel, options: CompileOptions = {}) {
+    this.#opened = opened;
+    this.#options = options;
+  }
+
+  get name(): string {
+    return this.#opened.folder;
+  }
+
+  async logLikelihood(requests: readonly LikelihoodRequest[], options: RequestOptions = {}): Promise<LogLikelihood[]> {
+    const { tokenizer, beginning, model } = this.#opened;
+    const longest = model.config.sequence;
+    const encoder = requestEncoder(tokenizer, beginning);
+    const results = requests.map(() => ({ logLikelihood: 0, isGreedy: true, tokens: 0 }));
+    const windows = requests.flatMap((each, request): RequestWindow[] => {
+      const { context, continuation } = encoder.encodePair(each);
+      const count = continuation.length;
+      if (count === 0) return [];
+      if (count > longest) {
+        throw new QuernError(
+          `the continuation of request ${request} has ${count} tokens and the model takes ${longest}; shorten it`,
+          { exitCode: 2 },
+        );
+      }
+      const whole = [...context, ...continuation];
+      const ids = whole.slice(-(longest + 1)); // the last token is predicted and not read
+      if (ids.length < whole.length) {
+        const lost = whole.length - ids.length;
+        options.onWarning?.(
+          `request ${request} has ${whole.length} tokens and the model takes ${longest}: the first ${lost} are left out`,
+        );
+      }
+      return [{ request, ids, start: 0, length: ids.length - 1, from: ids.length - count }];
+    });
+    await this.#score(windows, options, ({ request }, nats, greedy) => {
+      const result = results[request];
+      for (const each of nats) result.logLikelihood -= each;
+      result.tokens += nats.length;
+      result.isGreedy = greedy.every((each) => each === 1);
+    });
+    return results;
+  }
+
+  async rollingLogLikelihood(texts: readonly string[], options: RequestOptions = {}): Promise<RollingLogLikelihood[]> {
+    const { tokenizer, beginning, model } = this.#opened;
+    const encoder = requestEncoder(tokenizer, beginning);
+    const before = encoder.prefix === undefined ? [] : [encoder.prefix];
+    const results = texts.map(() => ({ logLikelihood: 0, tokens: 0 }));
+    const windows = texts.flatMap((text, request): RequestWindow[] => {
+      const ids = Int32Array.from([...before, ...encoder.encodeText(text)]);
+      return Array.from(rollingWindows(ids.length, model.config.sequence), (span) => ({ request, ids, ...span }));
+    });
+    await this.#score(windows, options, ({ request }, nats) => {
+      const result = results[request];
+      for (const each of nats) result.logLikelihood -= each;
+      result.tokens += nats.length;
+    });
+    return results;
+  }
+
+  async generate(prompts: readonly (string | Prompt)[], options: GenerationOptions = {}): Promise<Generation[]> {
+    const { tokens = 200, n = 1, seed = 0, stop, signal, onProgress, onWarning, onText, ...given } = options;
+    const { model, tokenizer } = this.#opened;
+    signal?.throwIfAborted();
+    const encoded: Encoded[] = [];
+    for (const [i, prompt] of prompts.entries()) {
+      const each = await this.#encode(prompt);
+      const lost = each.ids.length - model.config.sequence;
+      if (lost > 0) {
+        onWarning?.(
+          `prompt ${i} has ${each.ids.length} tokens and the model takes ${model.config.sequence}: the first ${lost} are left out`,
+        );
+      }
+      encoded.push(each);
+    }
+    this.#decoder ??= createDecoder(model.config, model.readParameter, this.#options);
+    const decoder = this.#decoder;
+    // A prompt that fails ends the others.
+    const failed = new AbortController();
+    const both = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
+    const sampling = {
+      ...SAMPLING,
+      ...Object.fromEntries(Object.entries(given).filter(([, each]) => each !== undefined)),
+    };
+    let done = 0;
+    const complete = async ({ ids, endOfText }: Encoded, i: number): Promise<Generation> => {
+      const request = { ...sampling, prompt: ids, tokens, n, seed, stop, endOfText };
+      const completions = await completeText(decoder, tokenizer, request, {
+        signal: both,
+        onText: (piece, completion) => onText?.(piece, i, completion),
+      });
+      done += 1;
+      onProgress?.({ task: "generate", done, total: prompts.length, unit: "prompt" });
+      return { prompt: prompts[i], completions };
+    };
+    try {
+      return await Promise.all(encoded.map(complete));
+    } catch (error) {
+      failed.abort();
+      throw error;
+    }
+  }
+
+  async dispose(): Promise<void> {
+    this.#scorer?.dispose();
+    this.#decoder?.dispose();
+    await this.#opened.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+
+  async #encode(given: string | Prompt): Promise<Encoded> {
+    const { tokenizer, beginning, endOfText } = this.#opened;
+    const prompt = typeof given === "string" ? { prompt: given } : given;
+    const { ids } = await encodePrompt(tokenizer, beginning, prompt);
+    return { ids, endOfText: "messages" in prompt ? [...endOfText, ...(await endOfTurn(tokenizer))] : endOfText };
+  }
+
+  async #score(
+    windows: readonly RequestWindow[],
+    { signal, onProgress }: RequestOptions,
+    onWindow: (window: RequestWindow, nats: Float32Array, greedy: Float32Array) => void,
+  ): Promise<void> {
+    const { model, folder } = this.#opened;
+    signal?.throwIfAborted();
+    if (windows.length === 0) return;
+    this.#scorer ??= createScorer(model.config, model.readParameter, { ...this.#options, greedy: true });
+    let done = 0;
+    let isNumber = true;
+    await this.#scorer.score(windows, {
+      signal,
+      onWindow(window, nats, greedy) {
+        done += 1;
+        isNumber &&= nats.every(Number.isFinite);
+        onWindow(window, nats, greedy);
+      },
+      onScored: () => onProgress?.({ task: "score", done, total: windows.length, unit: "request" }),
+    });
+    if (isNumber) return;
+    throw new QuernError(`the losses of ${folder} are not numbers: its weights are damaged, or training diverged`);
+  }
+}
