@@ -5,7 +5,7 @@
  *     runs/first/checkpoints/100   a checkpoint, which is a Hugging Face folder
  *     models/gpt2                  a Hugging Face folder
  *     smollm2.gguf                 a GGUF file
- *     hf://OWNER/NAME[@REVISION]   a model on the Hugging Face hub, fetched into the cache
+ *     hf://OWNER/NAME[@REVISION]   a model on the Hugging Face hub, fetched into the cache; with /FILE.gguf, a file of it
  */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
  * @file Models on the Hugging Face hub, by address: `hf://OWNER/NAME`, or `hf://OWNER/NAME@REVISION` (a branch, tag or
- * commit). The files are fetched once over the hub's HTTP interface, checked against the sizes and checksums it tells, and
+ * commit), and with `/FILE.gguf` behind it for a GGUF file of the repository. The files are fetched once over the hub's HTTP interface, checked against the sizes and checksums it tells, and
  * kept in the cache by commit, so that a folder there never changes.
  *
  * `HF_TOKEN` opens private and gated models, `HF_ENDPOINT` names another hub. Source of the interface:
@@ -9,7 +9,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { cacheFolder, tagCacheFolder } from "../cache-folder.js";
 import {
   createAtomicFile,
@@ -20,6 +20,7 @@ import {
 } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { parseJson } from "../json-file.js";
+import { quoted } from "../printable.js";
 
 export interface HubOptions {
   /** Told the bytes that have come, of all that will. */
@@ -32,6 +33,8 @@ export interface HubOptions {
 interface HubAddress {
   readonly repository: string;
   readonly revision: string;
+  /** A GGUF file; null for the repository's Hugging Face folder. */
+  readonly file: string | null;
 }
 
 interface HubFile {
@@ -49,17 +52,19 @@ const WANTED =
   /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|model\.safetensors\.index)\.json$|^(merges\.txt|vocab\.txt|chat_template\.jinja|chat_template\.json)$|^model(-\d+-of-\d+)?\.safetensors$/;
 
 /**
- * The folder of a model of the hub, fetched when the cache has none of that commit. A branch or tag is looked up anew; where
+ * The folder or GGUF file of a model of the hub, fetched when the cache has none of that commit. A branch or tag is looked up anew; where
  * the hub cannot be reached, the commit that it last was serves.
  * @throws QuernError for an address that is none, a model that is not there or not open to the token, and broken transfers
  */
 export async function fetchHubModel(address: string, options: HubOptions = {}): Promise<string> {
-  const { repository, revision } = parseAddress(address);
+  const parsed = parseAddress(address);
+  const { repository, revision, file } = parsed;
   const home = join(options.cache ?? cacheFolder(), "models", repository.replace("/", "+"));
-  const folderOf = (commit: string) => join(home, commit);
-  if (COMMIT.test(revision) && existsSync(folderOf(revision))) return folderOf(revision);
+  const folderOf = (commit: string) => join(home, file === null ? commit : `${commit}+${file.replaceAll("/", "+")}`);
+  const pathIn = (folder: string) => (file === null ? folder : join(folder, basename(file)));
+  if (COMMIT.test(revision) && existsSync(folderOf(revision))) return pathIn(folderOf(revision));
   const known = join(home, "revisions", encodeURIComponent(revision));
-  const found = await lookUp(address, repository, revision, options).catch(async (error) => {
+  const found = await lookUp(address, parsed, options).catch(async (error) => {
     const before = error instanceof Unreachable ? await readFile(known, "utf8").catch(() => null) : null;
     if (before === null || !existsSync(folderOf(before))) throw error;
     return { commit: before, files: [] };
@@ -72,9 +77,9 @@ export async function fetchHubModel(address: string, options: HubOptions = {}): 
     const total = found.files.reduce((sum, { size }) => sum + (size ?? 0), 0);
     let done = 0;
     await writeFolderAtomic(target, async (temporary) => {
-      for (const file of found.files) {
-        const from = `${repository}/resolve/${found.commit}/${file.name}`;
-        await download(address, from, join(temporary, file.name), file, options, (bytes) => {
+      for (const each of found.files) {
+        const from = `${repository}/resolve/${found.commit}/${each.name}`;
+        await download(address, from, join(temporary, basename(each.name)), each, options, (bytes) => {
           done += bytes;
           options.onProgress?.({ task: `fetch ${repository}`, done, total, unit: "byte" });
         });
@@ -83,17 +88,22 @@ export async function fetchHubModel(address: string, options: HubOptions = {}): 
   }
   await makeFolder(join(home, "revisions"));
   await writeFileAtomic(known, found.commit);
-  return target;
+  return pathIn(target);
 }
 
 function parseAddress(address: string): HubAddress {
-  const match = /^hf:\/\/([\w-][\w.-]*\/[\w-][\w.-]*)(?:@([\w.][\w./-]*))?\/?$/.exec(address);
+  const NAME = "[\\w-][\\w.-]*";
+  const match = new RegExp(
+    `^hf://(${NAME}/${NAME})(?:@([\\w.][\\w./-]*?))?(?:/(${NAME}(?:/${NAME})*\\.gguf))?/?$`,
+    "i",
+  ).exec(address);
   if (match === null || (match[2] ?? "").includes("..")) {
-    throw new QuernError(`${address} is no model of the hub; write hf://OWNER/NAME or hf://OWNER/NAME@REVISION`, {
-      exitCode: 2,
-    });
+    throw new QuernError(
+      `${address} is no model of the hub; write hf://OWNER/NAME, hf://OWNER/NAME@REVISION or hf://OWNER/NAME/FILE.gguf`,
+      { exitCode: 2 },
+    );
   }
-  return { repository: match[1], revision: match[2] ?? "main" };
+  return { repository: match[1], revision: match[2] ?? "main", file: match[3] ?? null };
 }
 
 /** The hub did not answer at all. */
@@ -122,7 +132,7 @@ async function request(address: string, path: string, { signal, environment = pr
   throw new QuernError(`cannot fetch ${address}: ${base} answers ${response.status}; ${hint}`);
 }
 
-async function lookUp(address: string, repository: string, revision: string, options: HubOptions) {
+async function lookUp(address: string, { repository, revision, file }: HubAddress, options: HubOptions) {
   const path = `api/models/${repository}/revision/${encodeURIComponent(revision)}?blobs=true`;
   const response = await request(address, path, options);
   const answer = (await readAnswer(address, response)) as {
@@ -134,13 +144,21 @@ async function lookUp(address: string, repository: string, revision: string, opt
     throw new QuernError(`cannot fetch ${address}: what the hub answers is no list of a model's files`);
   }
   const files = answer.siblings.flatMap(({ rfilename: name, size, lfs }): HubFile[] => {
-    if (typeof name !== "string" || !WANTED.test(name)) return [];
+    if (typeof name !== "string" || !(file === null ? WANTED.test(name) : name === file)) return [];
     const sha256 = (lfs as { readonly sha256?: unknown } | undefined)?.sha256;
     return [{ name, size: typeof size === "number" ? size : null, sha256: typeof sha256 === "string" ? sha256 : null }];
   });
   const names = files.map(({ name }) => name);
+  const ggufs = answer.siblings.flatMap(({ rfilename: name }) =>
+    typeof name === "string" && /\.gguf$/i.test(name) ? [name] : [],
+  );
+  const one = ggufs.length === 0 ? "" : `; it has GGUF files, such as hf://${repository}/${quoted(ggufs[0])}`;
+  if (file !== null) {
+    if (files.length === 0) throw new QuernError(`${address} is no file of the repository${one}`, { exitCode: 2 });
+    return { commit, files };
+  }
   if (!names.includes("config.json") || !names.some((name) => name.endsWith(".safetensors"))) {
-    throw new QuernError(`${address} is no model that can be read: it needs config.json and safetensors weights`);
+    throw new QuernError(`${address} is no model that can be read: it needs config.json and safetensors weights${one}`);
   }
   // Where the weights lie in one file as well as in parts, one is enough.
   const whole = names.includes("model.safetensors");

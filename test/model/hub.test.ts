@@ -13,6 +13,7 @@ import {
   parametersOf,
   writeModel,
 } from "../../src/model/index.js";
+import { ggufBytes, tinyLlama } from "./gguf-writer.js";
 
 const config = defineModel({ family: "gpt2", layers: 1, width: 12, heads: 2, vocabSize: 31, sequence: 16 });
 const values = new Map(parametersOf(config).map((parameter) => [parameter.name, initialValues(parameter, 3)]));
@@ -155,6 +156,26 @@ describe("a hub", () => {
     await expect(fetchHubModel("hf://other/model", away)).rejects.toThrow(/does not answer/);
   });
 
+  it("gives a GGUF file by its name, beside the folder of the same commit", async () => {
+    files.set("q8/tiny.gguf", ggufBytes(tinyLlama()));
+    const options = { cache, environment: environment() };
+    const whole = await fetchHubModel("hf://some/model", options);
+    for (const address of ["hf://some/model/q8/tiny.gguf", `hf://some/model@${commit}/q8/tiny.gguf`]) {
+      const model = await openModel(address, options);
+      expect(model.config.family).toBe("llama");
+      expect(model.path.startsWith(join(whole, "/"))).toBe(false);
+      await model.close();
+    }
+    expect(await fetchHubModel("hf://some/model", options)).toBe(whole);
+    await expect(fetchHubModel("hf://some/model/q4.gguf", options)).rejects.toThrow(
+      "hf://some/model/q4.gguf is no file of the repository; it has GGUF files, such as hf://some/model/q8/tiny.gguf",
+    );
+    files.delete("config.json");
+    await expect(fetchHubModel("hf://some/model", { ...options, cache: join(cache, "2") })).rejects.toThrow(
+      /safetensors weights; it has GGUF files, such as hf:\/\/some\/model\/q8\/tiny\.gguf/,
+    );
+  });
+
   it.each([
     [{ status: 404 }, /answers 404; there is no such model/],
     [{ status: 403 }, /HF_TOKEN/],
@@ -170,7 +191,12 @@ describe("a hub", () => {
     expect(left.filter((name) => name.includes("json") || name.includes("safetensors"))).toEqual([]);
   });
 
-  it.each(["hf://model", "hf://a/b/c", "hf://../x", "hf://a/b@../c", "hf://a/b@"])("refuses %s", async (address) => {
-    await expect(fetchHubModel(address, { cache, environment: environment() })).rejects.toThrow(/no model of the hub/);
-  });
+  it.each(["hf://model", "hf://a/b/c", "hf://a/b/../c.gguf", "hf://../x", "hf://a/b@../c", "hf://a/b@"])(
+    "refuses %s",
+    async (address) => {
+      await expect(fetchHubModel(address, { cache, environment: environment() })).rejects.toThrow(
+        /no model of the hub/,
+      );
+    },
+  );
 });
