@@ -42,12 +42,17 @@ export interface Sampler {
   candidates(logits: Float32Array, options: SamplingOptions, seen?: Iterable<number>): Candidates;
 }
 
+/** Logits are looked at in blocks first: those whose largest is too small hold nothing to draw. */
+const BLOCK = 32;
+
 export function createSampler(): Sampler {
   let ids = new Uint32Array(0);
   let weights = new Float64Array(0);
   let sorted = new Float64Array(0);
   let scores = new Float32Array(0);
-  let selected = new Float32Array(0);
+  let work = new Float32Array(0);
+  let largest = new Float32Array(0); // of each block
+  let picked = new Float32Array(0); // the candidates' logits
 
   /** Keskar et al., arXiv:1909.05858; a token counts once, however often the text has it. */
   const penalise = (logits: Float32Array, penalty: number, seen: Iterable<number>): Float32Array => {
@@ -60,10 +65,7 @@ export function createSampler(): Sampler {
     return scores;
   };
 
-  /**
-   * Keeps the places of `kept` (ascending) of the first `count` candidates.
-   * @returns how many there are
-   */
+  /** Drops some of the first `count` candidates, and gives how many are left. */
   const keep = (count: number, isKept: (i: number) => boolean): number => {
     let left = 0;
     for (let i = 0; i < count; i++) {
@@ -78,40 +80,42 @@ export function createSampler(): Sampler {
   const select = (logits: Float32Array, options: SamplingOptions, seen: Iterable<number>): number => {
     const { temperature, topK, topP = 1, minP = 0, repetitionPenalty = 1 } = options;
     const size = logits.length;
+    const blocks = Math.ceil(size / BLOCK);
     if (ids.length < size) {
       ids = new Uint32Array(size);
       weights = new Float64Array(size);
       sorted = new Float64Array(size);
-      selected = new Float32Array(size);
+      work = new Float32Array(size);
+      picked = new Float32Array(size);
+      largest = new Float32Array(blocks);
     }
     const given = penalise(logits, repetitionPenalty, seen);
-    const top = given[likeliest(given)];
-    let least = topK > 0 && topK < size ? nthLargest(given, topK, selected) : Number.NEGATIVE_INFINITY;
+    const top = largestOfBlocks(given, largest);
     // p ≥ minP · p(likeliest), in logits; comparing with the likeliest alone, it may come before top-p is applied or after.
     const floor = minP > 0 ? Math.min(top, top + temperature * Math.log(minP)) : Number.NEGATIVE_INFINITY;
-    if (topP === 1) least = Math.max(least, floor);
+    let least = topP === 1 ? floor : Number.NEGATIVE_INFINITY;
+    // The k largest blocks have k tokens as large as the smallest of them.
+    if (topK > 0 && topK < blocks) least = Math.max(least, nthLargest(largest, blocks, topK, work));
     let count = 0;
-    for (let id = 0; id < size; id++) {
-      const score = given[id];
-      if (score < least) continue;
-      ids[count] = id;
-      weights[count++] = Math.exp((score - top) / temperature);
+    for (let block = 0; block < blocks; block++) {
+      if (largest[block] < least) continue;
+      const end = Math.min(size, (block + 1) * BLOCK);
+      for (let id = block * BLOCK; id < end; id++) if (given[id] >= least) ids[count++] = id;
     }
+    if (topK > 0 && topK < count) {
+      for (let i = 0; i < count; i++) picked[i] = given[ids[i]];
+      const kth = nthLargest(picked, count, topK, work);
+      count = keep(count, (i) => picked[i] >= kth);
+    }
+    for (let i = 0; i < count; i++) weights[i] = expOfNegative((given[ids[i]] - top) / temperature);
     if (topP < 1) {
-      const total = sum(weights, count);
-      // All tokens lighter than (1 − P) · total / count together are less than what may be left out.
-      const heavy = ((1 - topP) * total) / count / 2;
-      let length = 0;
-      for (let i = 0; i < count; i++) if (weights[i] >= heavy) sorted[length++] = weights[i];
-      const order = sorted.subarray(0, length).sort();
-      let mass = 0;
-      let i = length;
-      while (i > 0 && (i === length || mass < topP * total)) mass += order[--i];
-      const lightest = order[i];
-      let ties = 0;
-      while (i + ties < length && order[i + ties] === lightest) ties++;
-      count = keep(count, (each) => weights[each] > lightest || (weights[each] === lightest && ties-- > 0));
-      if (minP > 0) count = keep(count, (each) => given[ids[each]] >= floor);
+      const wanted = topP * sum(weights, count);
+      const lightest = lightestKept(weights, count, wanted, sorted);
+      let heavier = 0;
+      for (let i = 0; i < count; i++) if (weights[i] > lightest) heavier += weights[i];
+      let ties = Math.max(1, Math.ceil((wanted - heavier) / lightest));
+      count = keep(count, (i) => weights[i] > lightest || (weights[i] === lightest && ties-- > 0));
+      if (minP > 0) count = keep(count, (i) => given[ids[i]] >= floor);
     }
     return count;
   };
@@ -123,11 +127,11 @@ export function createSampler(): Sampler {
       }
       const count = select(logits, options, seen);
       const total = sum(weights, count);
-      let rest = uniform;
+      let rest = uniform * total;
       let i = 0;
       // Rounding may leave a crumb behind the last.
       for (; i < count - 1; i++) {
-        rest -= weights[i] / total;
+        rest -= weights[i];
         if (rest < 0) break;
       }
       return { id: ids[i], logprob: Math.log(weights[i] / total) };
@@ -142,9 +146,10 @@ export function createSampler(): Sampler {
 
 /** The ids of the k largest logits, the largest first; of equal ones the smallest id. */
 export function largestLogits(logits: Float32Array, k: number): number[] {
-  const least = k < logits.length ? nthLargest(logits, k, new Float32Array(logits.length)) : Number.NEGATIVE_INFINITY;
+  const { length } = logits;
+  const least = k < length ? nthLargest(logits, length, k, new Float32Array(length)) : Number.NEGATIVE_INFINITY;
   const found: number[] = [];
-  for (let id = 0; id < logits.length; id++) if (logits[id] >= least) found.push(id);
+  for (let id = 0; id < length; id++) if (logits[id] >= least) found.push(id);
   return found.sort((a, b) => logits[b] - logits[a] || a - b).slice(0, k);
 }
 
@@ -160,42 +165,32 @@ function likeliest(logits: Float32Array): number {
   return best;
 }
 
-/** The n-th largest value. A heap of n passes over the values once; it pays while few of them enter it. */
-function nthLargest(values: Float32Array, n: number, work: Float32Array): number {
-  return n <= values.length / 32 ? leastOfHeap(values, n, work) : quickselect(values, n, work);
-}
-
-/** The n largest values in a heap in `work`, the least of them at its root. */
-function leastOfHeap(values: Float32Array, n: number, work: Float32Array): number {
-  const sink = (value: number) => {
-    let place = 0;
-    for (let child = 1; child < n; child = 2 * place + 1) {
-      if (child + 1 < n && work[child + 1] < work[child]) child += 1;
-      if (work[child] >= value) break;
-      work[place] = work[child];
-      place = child;
+/** Writes the largest value of each block, and gives the largest of all. */
+function largestOfBlocks(values: Float32Array, largest: Float32Array): number {
+  let top = Number.NEGATIVE_INFINITY;
+  for (let block = 0, i = 0; i < values.length; block++) {
+    const end = Math.min(values.length, i + BLOCK);
+    let most = values[i++];
+    for (; i < end; i++) {
+      const value = values[i];
+      if (value > most) most = value;
     }
-    work[place] = value;
-  };
-  for (let i = 0; i < n; i++) work[i] = values[i];
-  work.subarray(0, n).sort(); // ascending: a heap
-  let least = work[0];
-  for (let i = n; i < values.length; i++) {
-    if (values[i] <= least) continue;
-    sink(values[i]);
-    least = work[0];
+    largest[block] = most;
+    if (most > top) top = most;
   }
-  return least;
+  return top;
 }
 
-/** Hoare's FIND (1961). */
-function quickselect(values: Float32Array, n: number, work: Float32Array): number {
-  work.set(values);
+/** The n-th largest of the first `length` values, by quickselect (Hoare's FIND, 1961). */
+function nthLargest(values: Float32Array, length: number, n: number, work: Float32Array): number {
+  for (let i = 0; i < length; i++) work[i] = values[i];
   const wanted = n - 1;
-  let [low, high] = [0, values.length - 1];
+  let low = 0;
+  let high = length - 1;
   while (low < high) {
     const pivot = work[(low + high) >> 1];
-    let [i, j] = [low, high];
+    let i = low;
+    let j = high;
     while (i <= j) {
       while (work[i] > pivot) i++;
       while (work[j] < pivot) j--;
@@ -209,6 +204,50 @@ function quickselect(values: Float32Array, n: number, work: Float32Array): numbe
     else break;
   }
   return work[wanted];
+}
+
+/** The smallest of the largest weights that together reach `wanted`: quickselect by mass. */
+function lightestKept(weights: Float64Array, count: number, wanted: number, work: Float64Array): number {
+  for (let i = 0; i < count; i++) work[i] = weights[i];
+  let low = 0;
+  let high = count - 1;
+  let before = 0; // mass of what lies left of `low`, all of it kept
+  while (low < high) {
+    const pivot = work[(low + high) >> 1];
+    let i = low;
+    let j = high;
+    while (i <= j) {
+      while (work[i] > pivot) i++;
+      while (work[j] < pivot) j--;
+      if (i > j) break;
+      const value = work[i];
+      work[i++] = work[j];
+      work[j--] = value;
+    }
+    let left = before;
+    for (let at = low; at <= j; at++) left += work[at];
+    if (left >= wanted) high = j;
+    else {
+      before = left + (i - 1 - j) * pivot; // between the two lies the pivot
+      if (before >= wanted) return pivot;
+      if (i > high) return work[high]; // rounding: all of them together do not reach it
+      low = i;
+    }
+  }
+  return work[low];
+}
+
+/** 2^(i/64) for i from 0 to 63, and 2^−i for i from 0 to 1,074. */
+const ROOTS = Float64Array.from({ length: 64 }, (_, i) => 2 ** (i / 64));
+const HALVES = Float64Array.from({ length: 1075 }, (_, i) => 2 ** -i);
+
+/** eˣ for x ≤ 0, to 12 digits: a vocabulary of `Math.exp` takes as long as a small model. */
+function expOfNegative(x: number): number {
+  if (!(x > -700)) return Math.exp(x);
+  const sixtyFourths = Math.floor(x * (64 / Math.LN2));
+  const rest = x - sixtyFourths * (Math.LN2 / 64);
+  const polynomial = 1 + rest * (1 + rest * (1 / 2 + rest * (1 / 6 + rest * (1 / 24 + rest / 120))));
+  return polynomial * ROOTS[sixtyFourths & 63] * HALVES[-(sixtyFourths >> 6)];
 }
 
 function sum(values: Float64Array, count: number): number {

@@ -45,6 +45,28 @@ it("names the largest logits, of equal ones the first", () => {
   expect(largestLogits(logits, 9)).toEqual([1, 2, 0, 4, 3]);
 });
 
+it("cuts where sorting by probability does, of equal ones the last ids", () => {
+  const random = randomStream(2, "nucleus");
+  const many = Float32Array.from({ length: 3000 }, (_, i) => Math.round(random.uniform(i) * 40) / 4);
+  const order = Array.from(many.keys()).sort((a, b) => many[b] - many[a] || a - b);
+  const total = many.reduce((sum, logit) => sum + Math.exp(logit), 0);
+  for (const topP of [0.001, 0.3, 0.9, 0.999]) {
+    let length = 0;
+    for (let mass = 0; mass < topP; length++) mass += Math.exp(many[order[length]]) / total;
+    const kept = order.slice(0, length).sort((a, b) => a - b);
+    expect([...candidates(many, { temperature: 1, topK: 0, topP }).ids], `${topP}`).toEqual(kept);
+  }
+});
+
+it("has probabilities to twelve digits, however unlikely", () => {
+  const range = Float32Array.from({ length: 800 }, (_, i) => -i);
+  const { probabilities } = candidates(range, { temperature: 1, topK: 0 });
+  for (const [i, probability] of probabilities.entries()) {
+    const expected = Math.exp(-i) * (1 - Math.exp(-1));
+    expect(Math.abs(probability - expected)).toBeLessThanOrEqual(1e-12 * expected + Number.MIN_VALUE);
+  }
+});
+
 describe("draw", () => {
   it("takes the likeliest at temperature 0, the first of equals", () => {
     for (const uniform of [0.01, 0.99]) expect(chooseToken(logits, { temperature: 0, topK: 0 }, uniform)).toBe(1);
