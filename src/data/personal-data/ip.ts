@@ -2,6 +2,7 @@
  * @file Public addresses of the internet protocol. Private, reserved and example ranges tell nothing about a person; four
  * numbers with stops are as often a version or a heading's number, which what stands around them gives away.
  */
+import { BlockList, isIPv6 } from "node:net";
 import type { Finder, PersonalMatch } from "./match.js";
 import { before } from "./numbers.js";
 
@@ -27,10 +28,10 @@ function findV4(text: string): PersonalMatch[] {
     const listed = last.end >= 0 && index - last.end < 16 && /^(?:\W|and|or|to)*$/.test(text.slice(last.end, index));
     const isVersion = listed ? last.isVersion : isNumbering(text, index, found);
     last = { end, isVersion };
-    if (isVersion || !isPublicV4(found.split(".").map(Number))) continue;
+    if (isVersion || special.check(found, "ipv4")) continue;
     // The same address in the notation of version 6.
-    const mapped = /(?<![0-9a-f:])(?:::(?:ffff:(?:0:)?)?|64:ff9b::)$/i.exec(before(text, index, 16));
-    matches.push({ type: "ip", start: index - (mapped?.[0].length ?? 0), end });
+    const prefix = /(?<![0-9a-f:])(?:::(?:ffff:(?:0:)?)?|64:ff9b::)$/i.exec(before(text, index, 16));
+    matches.push({ type: "ip", start: index - (prefix?.[0].length ?? 0), end });
   }
   return matches;
 }
@@ -78,16 +79,35 @@ function isNumbering(text: string, index: number, found: string): boolean {
   return /[\p{Lu}\d]/u.test(word) || octets[0] < 7;
 }
 
-/** IANA's special-purpose registry, as ranges of the first bytes. */
-function isPublicV4([a, b, c]: readonly number[]): boolean {
-  if (a === 0 || a === 10 || a === 127 || a >= 224) return false;
-  if (a === 100 && b >= 64 && b < 128) return false;
-  if (a === 169 && b === 254) return false;
-  if (a === 172 && b >= 16 && b < 32) return false;
-  if (a === 192 && (b === 168 || (b === 0 && (c === 0 || c === 2)) || (b === 88 && c === 99))) return false;
-  if (a === 198 && (b === 18 || b === 19 || (b === 51 && c === 100))) return false;
-  return !(a === 203 && b === 0 && c === 113);
+/** IANA's special-purpose registries: addresses that belong to no one. */
+const special = new BlockList();
+for (const range of [
+  "0.0.0.0/8",
+  "10.0.0.0/8",
+  "100.64.0.0/10",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "172.16.0.0/12",
+  "192.0.0.0/24",
+  "192.0.2.0/24",
+  "192.88.99.0/24",
+  "192.168.0.0/16",
+  "198.18.0.0/15",
+  "198.51.100.0/24",
+  "203.0.113.0/24",
+  "224.0.0.0/3",
+]) {
+  const [network, bits] = range.split("/");
+  special.addSubnet(network, Number(bits), "ipv4");
 }
+special.addSubnet("2001:db8::", 32, "ipv6");
+special.addSubnet("3fff::", 20, "ipv6");
+
+/** The addresses of version 6 that registries give out, and those that stand for one of version 4. */
+const assigned = new BlockList();
+assigned.addSubnet("2000::", 3, "ipv6");
+const mapped = new BlockList();
+mapped.addSubnet("::ffff:0:0", 96, "ipv6");
 
 function findV6(text: string): PersonalMatch[] {
   const matches: PersonalMatch[] = [];
@@ -114,21 +134,10 @@ const isV6Unit = (unit: number) =>
   (unit >= 0x30 && unit <= 0x3a) || (unit >= 0x41 && unit <= 0x46) || (unit >= 0x61 && unit <= 0x66);
 
 function isPublicV6(address: string): boolean {
-  const halves = address.toLowerCase().split("::");
-  if (halves.length > 2) return false;
-  const [front, back] = halves.map((half) => (half === "" ? [] : half.split(":")));
-  const given = [...front, ...(back ?? [])];
-  if (given.some((group) => !/^[0-9a-f]{1,4}$/.test(group))) return false;
-  if (back === undefined ? given.length !== 8 : given.length > 7) return false;
-  const zeros = new Array<string>(8 - given.length).fill("0");
-  const groups = [...front, ...zeros, ...(back ?? [])].map((group) => Number.parseInt(group, 16));
-  if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
-    return isPublicV4([groups[6] >> 8, groups[6] & 255, groups[7] >> 8, groups[7] & 255]);
-  }
-  const [first] = groups;
-  // 2000::/3 is what is given out; 2001:db8::/32 and 3fff::/20 are for examples.
-  if (first >> 13 !== 1 || (front[0] ?? "").length !== 4) return false;
-  if ((first === 0x2001 && groups[1] === 0xdb8) || first === 0x3fff) return false;
-  // What is so short may as well be years or a ratio, if no registry has given the block out.
-  return given.length > 3 || /^(?:200[123]|2[468ac])/.test(front[0]);
+  if (!isIPv6(address) || special.check(address, "ipv6")) return false;
+  if (mapped.check(address, "ipv6")) return true;
+  const first = address.slice(0, 4).toLowerCase();
+  if (!assigned.check(address, "ipv6") || first.includes(":")) return false;
+  // Years or a ratio may look like a short address, unless a registry has given the block out.
+  return address.split(":").filter((group) => group !== "").length > 3 || /^(?:200[123]|2[468ac])/.test(first);
 }
