@@ -24,6 +24,11 @@ await runProcess([
     load: () => import("./commands/generate.js"),
   },
   {
+    words: "chat",
+    summary: "talk with a model through its chat template",
+    load: () => import("./commands/chat.js"),
+  },
+  {
     words: "perplexity",
     summary: "say how well a model predicts texts: nats a token, bits per byte",
     load: () => import("./commands/perplexity.js"),

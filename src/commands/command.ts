@@ -56,8 +56,8 @@ export interface CommandDefinition<S extends z.ZodObject> {
   readonly resumes?: true;
   /** Whole command lines that work. */
   readonly examples?: readonly string[];
-  /** Calls the library and prints; returns the object that `--json` prints. */
-  readonly run: (options: z.output<S>, context: CommandContext) => Promise<object>;
+  /** Calls the library and prints; returns the object that `--json` prints, or null where it printed its own. */
+  readonly run: (options: z.output<S>, context: CommandContext) => Promise<object | null>;
 }
 
 /** A verb with its options' type forgotten, as the command line handles it. */
@@ -67,7 +67,7 @@ export interface Command {
   readonly positional: readonly string[];
   readonly resumes: boolean;
   readonly examples: readonly string[];
-  readonly run: (options: Record<string, unknown>, context: CommandContext) => Promise<object>;
+  readonly run: (options: Record<string, unknown>, context: CommandContext) => Promise<object | null>;
 }
 
 /** Defines a verb; see the head of this file. */

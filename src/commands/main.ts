@@ -137,7 +137,7 @@ async function dispatch(
     throw new InterruptedError(`interrupted; ${kept}`, out);
   });
   progress.clear();
-  if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  if (json && result !== null) process.stdout.write(`${JSON.stringify(result)}\n`);
   return signal.aborted ? INTERRUPTED : 0;
 }
 

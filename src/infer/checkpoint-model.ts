@@ -49,6 +49,14 @@ export class CheckpointModel implements LanguageModel {
     return this.#opened.folder;
   }
 
+  get sequence(): number {
+    return this.#opened.model.config.sequence;
+  }
+
+  async countTokens(prompt: string | Prompt): Promise<number> {
+    return (await this.#encode(prompt)).ids.length;
+  }
+
   async logLikelihood(requests: readonly LikelihoodRequest[], options: RequestOptions = {}): Promise<LogLikelihood[]> {
     const { tokenizer, beginning, model } = this.#opened;
     const longest = model.config.sequence;

@@ -1,5 +1,7 @@
 /** @file Everything that only goes forward: a model with its tokenizer, decoding, sampling. */
 export { QuernError } from "../errors.js";
+export { type Chat, type ChatAnswer, type ChatCalls, type ChatOptions, createChat, openChat } from "./chat.js";
+export { chatOptions } from "./chat-options.js";
 export { CheckpointModel } from "./checkpoint-model.js";
 export { endOfTurn, requireChatTemplate } from "./conversation.js";
 export {

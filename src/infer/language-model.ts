@@ -70,6 +70,10 @@ export interface GenerationOptions extends RequestOptions {
  */
 export interface LanguageModel {
   readonly name: string;
+  /** Tokens of its context; null where a server does not say. */
+  readonly sequence: number | null;
+  /** Tokens of a prompt; null where a server does not say. */
+  countTokens(prompt: string | Prompt): Promise<number | null>;
   /**
    * Log-likelihoods of continuations. The context's trailing spaces are scored with the continuation, whose ids are those of
    * context and continuation together beyond the context's own. An empty context is the token that begins a text; where the

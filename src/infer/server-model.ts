@@ -50,6 +50,12 @@ export class ServerModel implements LanguageModel {
     this.#sequence = sequence;
   }
 
+  readonly sequence = null;
+
+  async countTokens(): Promise<null> {
+    return null;
+  }
+
   /** What has been used since the model was opened. */
   get usage(): OpenAIClient["usage"] {
     return this.#client.usage;

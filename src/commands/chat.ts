@@ -1,0 +1,165 @@
+import { createInterface, type Interface } from "node:readline";
+import { isAbortError, QuernError } from "../errors.js";
+import { chatOptions } from "../infer/chat-options.js";
+import type { Chat, ChatAnswer } from "../infer/index.js";
+import { nearest } from "../options.js";
+import { printable } from "../printable.js";
+import { type CommandContext, defineCommand } from "./command.js";
+
+const COMMANDS: Readonly<Record<string, string>> = {
+  "/reset": "forget the conversation; the system message stays",
+  "/system TEXT": "set the system message; without TEXT remove it",
+  "/help": "list the commands",
+  "/quit": "leave",
+};
+
+export default defineCommand({
+  description:
+    "Talk with a model through its chat template. Ctrl-C stops an answer; at the empty prompt, pressed twice, it leaves, as " +
+    "Ctrl-D does. /help lists the commands; // begins a message with a slash. When the conversation outgrows the model's " +
+    "context, its oldest turns are dropped. Piped, each line that is not blank is a message, and each answer is printed on " +
+    "one line, its line breaks as spaces; with --json as an object a line: message, answer, finish_reason, tokens, " +
+    "dropped_turns.",
+  options: chatOptions,
+  examples: [
+    "quern chat --model smollm2.gguf",
+    'quern chat --model smollm2.gguf --system "Answer in one sentence." --temperature 0 < questions.txt',
+    "quern chat --model llama3 --base-url http://127.0.0.1:8000/v1",
+  ],
+  async run(options, context) {
+    const { openChat } = await import("../infer/index.js");
+    await using chat = await openChat(withoutDefaults(options));
+    const isTerminal = process.stdin.isTTY && process.stdout.isTTY && !context.json;
+    if (isTerminal) await talk(chat, context);
+    else await answerLines(chat, context);
+    return null;
+  },
+});
+
+/** A server is sent what was asked for alone: defaults of the schema are not. */
+function withoutDefaults<O extends { readonly baseUrl?: string }>(options: O): O {
+  if (options.baseUrl === undefined) return options;
+  const defaults = chatOptions.parse({ model: "" }) as Readonly<Record<string, unknown>>;
+  const given = Object.entries(options).filter(([key, value]) => key === "model" || value !== defaults[key]);
+  return Object.fromEntries(given) as O;
+}
+
+/** A line a message, an answer a line. */
+async function answerLines(chat: Chat, { signal, json, print, log }: CommandContext): Promise<void> {
+  const lines = createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY });
+  const close = () => lines.close();
+  signal.addEventListener("abort", close, { once: true });
+  let number = 0;
+  for await (const line of lines) {
+    number += 1;
+    if (signal.aborted) break;
+    if (line.trim() === "") continue;
+    if (isCommand(line)) {
+      if (obey(line, chat, log) === "quit") break;
+      continue;
+    }
+    const message = messageOf(line);
+    const onDropped = (turns: number) => log(droppedNote(turns));
+    const answer = await chat.say(message, { signal, onDropped }).catch((error: unknown) => {
+      if (!(error instanceof QuernError)) throw error;
+      throw new QuernError(`message ${number}: ${error.message}`, { exitCode: error.exitCode, cause: error });
+    });
+    if (answer.finishReason === "aborted") break;
+    if (json) process.stdout.write(`${JSON.stringify(jsonOf(message, answer))}\n`);
+    else print(answer.text.trim().replace(/\s*[\n\r\v\f\u0085\u2028\u2029]\s*/g, " "));
+  }
+  signal.removeEventListener("abort", close);
+  lines.close();
+}
+
+function jsonOf(message: string, { text, finishReason, tokens, droppedTurns }: ChatAnswer): object {
+  return { message, answer: text, finish_reason: finishReason, tokens, dropped_turns: droppedTurns };
+}
+
+/** A conversation on the terminal. */
+async function talk(chat: Chat, { signal, write, print, log }: CommandContext): Promise<void> {
+  print(`${chat.name}: /help lists the commands, Ctrl-D leaves`);
+  const lines = createInterface({ input: process.stdin, output: process.stdout, prompt: "> " });
+  let answering: AbortController | undefined;
+  let interrupts = 0;
+  lines.on("SIGINT", () => {
+    if (answering !== undefined) answering.abort();
+    else if (lines.line !== "") clearLine(lines);
+    else if (interrupts > 0) lines.close();
+    else print("\npress Ctrl-C again, or Ctrl-D, to leave");
+    interrupts += 1;
+    if (answering === undefined && interrupts === 1) lines.prompt();
+  });
+  const close = () => lines.close();
+  signal.addEventListener("abort", close, { once: true });
+  lines.prompt();
+  for await (const line of lines) {
+    interrupts = 0;
+    if (isCommand(line)) {
+      if (obey(line, chat, print) === "quit") break;
+    } else if (line.trim() !== "") {
+      answering = new AbortController();
+      const either = AbortSignal.any([signal, answering.signal]);
+      try {
+        const { finishReason, text } = await chat.say(messageOf(line), {
+          signal: either,
+          onText: (piece) => write(printable(piece)),
+          onDropped: (turns) => log(droppedNote(turns)),
+        });
+        if (!text.endsWith("\n")) print();
+        if (finishReason === "length") log("(the answer is cut at --max-tokens or the end of the context)");
+        if (finishReason === "aborted") log("(stopped)");
+      } catch (error) {
+        // What is wrong with one message does not end the conversation.
+        if (!(error instanceof QuernError) || isAbortError(error)) throw error;
+        log(error.message);
+      } finally {
+        answering = undefined;
+      }
+    }
+    if (signal.aborted) break;
+    lines.prompt();
+  }
+  signal.removeEventListener("abort", close);
+  lines.close();
+  print();
+}
+
+function clearLine(lines: Interface): void {
+  lines.write(null, { ctrl: true, name: "e" });
+  lines.write(null, { ctrl: true, name: "u" });
+}
+
+const isCommand = (line: string) => line.startsWith("/") && !line.startsWith("//");
+const messageOf = (line: string) => (line.startsWith("//") ? line.slice(1) : line);
+const droppedNote = (turns: number) =>
+  `(the conversation has outgrown the model's context: its ${turns === 1 ? "oldest turn is" : `${turns} oldest turns are`} dropped)`;
+
+/** Carries out a command line. */
+function obey(line: string, chat: Chat, tell: (line: string) => void): "quit" | "stay" {
+  const [name] = line.trim().split(/\s/, 1);
+  const rest = line.trim().slice(name.length).trim();
+  switch (name) {
+    case "/quit":
+      return "quit";
+    case "/reset":
+      chat.reset();
+      tell("(the conversation begins again)");
+      return "stay";
+    case "/system":
+      chat.setSystem(rest === "" ? undefined : rest);
+      tell(rest === "" ? "(there is no system message now)" : "(the system message is set)");
+      return "stay";
+    case "/help":
+      for (const [command, what] of Object.entries(COMMANDS)) tell(`  ${command.padEnd(14)}${what}`);
+      tell(`  ${"//…".padEnd(14)}a message that begins with a slash`);
+      return "stay";
+    default: {
+      const names = Object.keys(COMMANDS).map((each) => each.split(" ")[0]);
+      tell(
+        `unknown command ${name}; did you mean ${nearest(name, names)}? /help lists them, // begins a message with a slash`,
+      );
+      return "stay";
+    }
+  }
+}
