@@ -2,10 +2,16 @@
  * @file Continuing texts. Requests may come at any time; their completions are decoded side by side, and each has the
  * tokens that it would have alone. The machine's part is in `decoding-program.ts`, the order of work in `slots.ts`.
  */
-import { type CompileOptions, freeMemory, type Plan, type Written } from "../backends/index.js";
+import { type CompileOptions, freeMemory, type Plan } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import type { ModelConfig } from "../model/index.js";
-import { bytesPerSlot, cachedProgram, type DecodingProgram, wholeProgram } from "./decoding-program.js";
+import {
+  bytesPerSlot,
+  cachedProgram,
+  type DecodingProgram,
+  type WeightSource,
+  wholeProgram,
+} from "./decoding-program.js";
 import type { SamplingOptions } from "./sampling.js";
 import { createSlots, type Shape } from "./slots.js";
 
@@ -83,11 +89,11 @@ const SLOTS = [1, 8, 64];
 
 /**
  * A decoder of a model. Its programs are compiled when requests need them.
- * @param readParameter gives the values of each parameter, by name, or what fills its memory
+ * @param source gives the weights, or has them
  */
 export function createDecoder(
   config: ModelConfig,
-  readParameter: (name: string) => Written | Promise<Written>,
+  source: WeightSource,
   { cache = true, sequence, slots, ...options }: DecoderOptions = {},
 ): Decoder {
   const longest = Math.min(sequence ?? config.sequence, config.sequence);
@@ -111,7 +117,7 @@ export function createDecoder(
       program?.dispose();
       program = null;
       const make = cache ? cachedProgram : wholeProgram;
-      const made = await make(config, wanted, readParameter, options);
+      const made = await make(config, wanted, source, options);
       if (isDisposed) made.dispose();
       else program = made;
       return made;

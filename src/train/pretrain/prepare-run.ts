@@ -8,9 +8,7 @@ import type { GivenDocument, OutputLayout, OutputRequest, ReadReport } from "../
 import { QuernError } from "../../errors.js";
 import {
   countParameters,
-  initialise,
   listCheckpoints,
-  parametersOf,
   randomStream,
   type StoredModel,
   trainingFlopsPerToken,
@@ -68,9 +66,9 @@ export type PretrainOptions = z.input<typeof pretrainOptions> & {
 /** What Node and the text take beside the program. */
 const PROCESS_BYTES = 150 * 2 ** 20;
 
-/** What samples and the report take after training, and each saying on the way, roughly. */
+/** What samples and the report take after training, and each sample on the way, roughly. */
 const SAMPLES_SECONDS = 2;
-const SAYING_SECONDS = 0.5;
+const SAMPLE_SECONDS = 0.5;
 
 /** What comes after the model's own verdict. */
 export const secondsAfter = ({ training, heldout }: PreparedRun["tokens"]) =>
@@ -306,7 +304,7 @@ export interface Measured {
   readonly program: Pick<Plan, "threads" | "target" | "dtype" | "arenaBytes">;
 }
 
-/** Times a program; leaves its variables changed. */
+/** Times a program that holds a model, and changes it: a matrix of zeros is never what is trained. */
 export async function measure(
   { minutes }: RunRequest,
   { sizes }: PreparedRun,
@@ -314,10 +312,6 @@ export async function measure(
   loader: Pick<Loader, "load">,
   signal: AbortSignal | undefined,
 ): Promise<Measured> {
-  // Any values would do to time the program, but not those of a fresh arena: a matrix of zeros is never what is trained.
-  for (const parameter of parametersOf(sizes.model)) {
-    training.program.write(parameter.name, (values) => initialise(parameter, 0, values));
-  }
   // Where steps follow from it, it is worth a few seconds.
   const seconds = minutes === null ? 0.3 : Math.min(4, Math.max(0.2, minutes * 2));
   const throughput = await measureThroughput(training, batchesOf(loader, sizes.accumulate), seconds, signal);
@@ -360,7 +354,7 @@ export function planFrom(
   // Ten validations on the way, three samples, and a checkpoint every ten minutes.
   const validation = Math.max(2, Math.min(16, Math.ceil(8192 / (batch * sequence)))) * throughput.evaluate;
   const savingSeconds = (12 * countParameters(model)) / DISK_RATE;
-  const apart = 11 * validation + 3 * SAYING_SECONDS + savingSeconds * Math.ceil((minutes ?? 10) / 10);
+  const apart = 11 * validation + 3 * SAMPLE_SECONDS + savingSeconds * Math.ceil((minutes ?? 10) / 10);
   const verdict = planEvaluation(
     tokens.heldout,
     sizes,

@@ -98,22 +98,17 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
     const seed = fixed?.seed ?? o.seed ?? 0;
     const order = fixed?.order ?? o.order;
     const loader = createLoader(dataset.train, { ...sizes, seed, order, endOfText: tokenizer.endOfText });
-    const sampling = { ...target, cpu: { threads: o.threads, ...target.cpu }, seed, signal };
     const firstValues = firstValuesOf(prepared, seed);
     const first = before?.result?.samples?.map(({ prompt }) => prompt);
     const prompts = first ?? drawPrompts(dataset.heldout, tokenizer, seed);
-    // Two programs are built side by side: this one, and the decoder of the samples before training.
-    const compiling = compileTraining(request, sizes, target, onProgress);
-    const sampled = before?.result?.samples
-      ? Promise.resolve(before.result.samples.map((sample) => sample.before ?? ""))
-      : continuePrompts(model, tokenizer, prompts, firstValues, sampling);
-    const untrained = await sampled.catch(async (error: unknown) => {
-      await compiling.then((built) => built.program.dispose()).catch(() => {});
-      throw error;
-    });
-    const training = await compiling;
+    const training = await compileTraining(request, sizes, target, onProgress);
     const { program } = training;
+    const sample = (list: readonly string[], tokens?: number) =>
+      continuePrompts(model, tokenizer, list, program, { backend: target.backend, seed, tokens, signal });
     try {
+      const sampled = before?.result?.samples?.map((each) => each.before ?? "");
+      if (sampled === undefined) await setFirstState(training, prepared, firstValues);
+      const untrained = sampled ?? (await sample(prompts));
       const elapsed = () => (performance.now() - started) / 1000;
       const measured = fixed === null ? await measure(request, prepared, training, loader, signal) : null;
       const plan = fixed ?? planFrom(request, prepared, measured as Measured, elapsed);
@@ -131,14 +126,13 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
       const format = modelFormat(program, model, tokenizer, prepared.base?.endOfText);
       const saved = { program, format, state: optimizerState(training.trainable, plan.optimizer) };
       const newest = before && (await restoreCheckpoint(run, identity, saved));
-      if (newest === null) await setFirstState(training, prepared, firstValues);
+      const isFirst = sampled === undefined && measured === null; // timing changes what a program holds
+      if (newest === null && !isFirst) await setFirstState(training, prepared, firstValues);
       const done = newest ?? { step: 0, seconds: 0 };
       await rewindMetrics(run, done.step);
       // The verdict may take an eighth of the time. It is planned again when training is over: other work may have come.
       const planVerdict = (batchSeconds: number) =>
         planEvaluation(heldOut.ids.length - 1, sizes, batchSeconds, (minutes ?? Number.POSITIVE_INFINITY) * 60 * 0.125);
-      const sample = (list: readonly string[], tokens?: number) =>
-        continuePrompts(model, tokenizer, list, (name) => program.read(name), { ...sampling, tokens });
       const tail =
         measured === null ? 0 : planVerdict(measured.throughput.evaluate).seconds + secondsAfter(prepared.tokens);
       const peak = peakOf(request, plan);
@@ -234,6 +228,7 @@ export async function planPretraining(options: PretrainOptions): Promise<Pretrai
     const training = await compileTraining(request, sizes, target, onProgress);
     try {
       const loader = dataset === null ? anyTokens(sizes) : createLoader(dataset.train, { ...sizes, seed: 0 });
+      await setFirstState(training, prepared, firstValuesOf(prepared, 0));
       return planFrom(request, prepared, await measure(request, prepared, training, loader, signal), elapsed);
     } finally {
       training.program.dispose();

@@ -2,7 +2,7 @@
  * @file What a finished run is judged by: bits per byte on the held-out text, of each source, beside compressors on the same
  * bytes and an n-gram model on the same tokens; and samples.
  */
-import type { CompileOptions, Program, Written } from "../../backends/index.js";
+import type { CompileOptions, Program } from "../../backends/index.js";
 import { completeText, createDecoder } from "../../infer/index.js";
 import { type ModelConfig, randomStream } from "../../model/index.js";
 import type { OnProgress } from "../../progress.js";
@@ -153,16 +153,23 @@ export function drawPrompts(split: TokenSplit, tokenizer: Tokenizer, seed: numbe
   return prompts;
 }
 
-/** Continues each prompt as `quern generate` does by default. */
+/**
+ * Continues each prompt as `quern generate` does by default.
+ * @param program has the model's weights: they are used where they are
+ */
 export async function continuePrompts(
   config: ModelConfig,
   tokenizer: Tokenizer,
   prompts: readonly string[],
-  readParameter: (name: string) => Written | Promise<Written>,
-  options: CompileOptions & { readonly seed: number; readonly tokens?: number; readonly signal?: AbortSignal },
+  program: Program,
+  options: Pick<CompileOptions, "backend"> & {
+    readonly seed: number;
+    readonly tokens?: number;
+    readonly signal?: AbortSignal;
+  },
 ): Promise<string[]> {
-  const { seed, tokens = 80, signal, ...compileOptions } = options;
-  const decoder = createDecoder(config, readParameter, compileOptions);
+  const { seed, tokens = 80, signal, backend } = options;
+  const decoder = createDecoder(config, program, { backend });
   try {
     const endOfText = tokenizer.endOfText === undefined ? [] : [tokenizer.endOfText];
     const requests = prompts.map((prompt) => {
