@@ -58,6 +58,8 @@ export interface TokenSplit {
   readonly bytes: number;
   /** Where each document ends, behind its end-of-text token; ascending, the last is `tokens`. Read when first asked for. */
   readonly documentEnds: Float64Array;
+  /** Those of them behind token `from` and up to `to`, without reading all. */
+  endsBetween(from: number, to: number): Float64Array;
   /** Ids [offset, offset + length), into `into` if given. Throws a RangeError beyond the end. */
   read(offset: number, length: number, into?: Uint32Array): Uint32Array;
 }
@@ -137,6 +139,12 @@ function openSplit(folder: string, header: ShardsHeader, name: "train" | "heldou
     throw new QuernError(`${join(folder, SHARDS_FILE)} counts ${tokens} tokens, its files ${starts[files.length]}`);
   }
   let ends: Float64Array | undefined;
+  /** The ends of the file that was asked for last. */
+  let last: { readonly file: number; readonly ends: Float64Array } | undefined;
+  const endsOf = (file: number): Float64Array => {
+    if (last?.file !== file) last = { file, ends: readEnds(folder, [files[file]], starts.subarray(file)) };
+    return last.ends;
+  };
   let buffer = new Uint8Array(0);
   return {
     tokens,
@@ -145,6 +153,20 @@ function openSplit(folder: string, header: ShardsHeader, name: "train" | "heldou
     get documentEnds() {
       ends ??= readEnds(folder, files, starts);
       return ends;
+    },
+    endsBetween(from, to) {
+      const found: Float64Array[] = [];
+      for (let file = fileOf(starts, from); file < files.length && starts[file] < to; file++) {
+        const own = endsOf(file);
+        found.push(own.slice(firstBeyond(own, from), firstBeyond(own, to)));
+      }
+      const all = new Float64Array(found.reduce((sum, { length }) => sum + length, 0));
+      let at = 0;
+      for (const part of found) {
+        all.set(part, at);
+        at += part.length;
+      }
+      return all;
     },
     read(offset, length, into = new Uint32Array(length)) {
       if (!(offset >= 0 && length >= 0 && offset + length <= tokens && length <= into.length)) {
@@ -184,6 +206,18 @@ function fileOf(starts: Float64Array, offset: number): number {
     else high = middle - 1;
   }
   return Math.max(low, 0);
+}
+
+/** The index of the first of some ascending values that is greater than a limit. */
+function firstBeyond(values: Float64Array, limit: number): number {
+  let low = 0;
+  let high = values.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (values[middle] > limit) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 function openWhole(path: string, size: number, opened: number[]): number {

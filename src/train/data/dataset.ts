@@ -251,6 +251,7 @@ function partOf(split: TokenSplit, from: number, to: number): TokenSplit {
     documents: documentEnds.length,
     bytes: Math.round((split.bytes * tokens) / split.tokens),
     documentEnds,
+    endsBetween: (first, last) => documentEnds.filter((end) => end > first && end <= last),
     read: (offset, length, into) => {
       if (offset + length > tokens) throw new RangeError(`tokens up to ${offset + length} are not among ${tokens}`);
       return split.read(from + offset, length, into);

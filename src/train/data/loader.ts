@@ -14,6 +14,8 @@ export interface TokenSource {
   readonly tokens: number;
   /** Where each document ends, behind its end of text; ascending, the last is `tokens`. Without, the text is one document. */
   readonly documentEnds?: ArrayLike<number>;
+  /** Those of them behind token `from` and up to `to`: with it, memory does not grow with the text. */
+  endsBetween?(from: number, to: number): ArrayLike<number>;
   read(offset: number, length: number): ArrayLike<number> | Promise<ArrayLike<number>>;
 }
 
@@ -56,28 +58,43 @@ export interface LoaderOptions {
   readonly order?: TextOrder;
   /** What stands before the first document, as it ends every other; without, the text's first token is not predicted. */
   readonly endOfText?: number;
+  /** Tokens that are packed and shuffled together; a longer text is taken window by window. Default 2^25. */
+  readonly window?: number;
 }
 
 /** Batches of B rows of T tokens. Throws a `QuernError` where the text does not fill one row. */
 export function createLoader(source: TokenSource, options: LoaderOptions): Loader {
-  const { batch, sequence, seed, order = "shuffled", endOfText } = options;
+  const { batch, sequence, seed, order = "shuffled", endOfText, window: size = WINDOW } = options;
   if (source.tokens < sequence + 1) {
     throw new QuernError(
       `the text has ${source.tokens} tokens and one sequence takes ${sequence + 1}; give more text or a smaller sequence`,
     );
   }
-  const { documentEnds = [source.tokens] } = source;
   const start = endOfText === undefined ? 1 : 0;
-  let packed = { epoch: -1, packing: null as Packing | null };
-  const given = order === "given" ? layInOrder(documentEnds, start, sequence) : null;
-  const packingOf = (epoch: number): Packing => {
-    if (given !== null) return given;
-    if (packed.packing === null || packed.epoch !== epoch) {
-      packed = { epoch, packing: packDocuments(documentEnds, start, { sequence, seed, epoch }) };
-    }
-    return packed.packing as Packing;
+  const windows = windowsOf(source, { start, sequence, order, size });
+  const rows = windows.reduce((sum, window) => sum + window.rows, 0);
+  let last: { readonly epoch: number; readonly window: Window; readonly packing: Packing } | undefined;
+  const packingOf = (window: Window, epoch: number): Packing => {
+    // A text in order is the same in every epoch.
+    if (last?.window === window && (last.epoch === epoch || order === "given")) return last.packing;
+    const ends = endsOf(source, window);
+    const packing =
+      order === "given"
+        ? layInOrder(ends, window.from, sequence)
+        : packDocuments(ends, window.from, { sequence, seed, epoch });
+    last = { epoch, window, packing };
+    return packing;
   };
-  const rows = Math.floor((source.tokens - start) / sequence);
+  /** The window and the row in it that an epoch takes as its row `index`. */
+  const placeOf = (index: number, epoch: number): { readonly window: Window; readonly row: number } => {
+    let before = 0;
+    for (let i = 0; ; i++) {
+      const window = windows[order === "given" ? i : permute(i, windows.length, seed, epoch)];
+      if (index - before >= window.rows) before += window.rows;
+      else
+        return { window, row: order === "given" ? index - before : permute(index - before, window.rows, seed, epoch) };
+    }
+  };
   /** A piece's tokens, and the one before them. */
   const read = async (offset: number, length: number) =>
     offset > 0
@@ -92,8 +109,8 @@ export function createLoader(source: TokenSource, options: LoaderOptions): Loade
       for (let row = 0; row < batch; row++) {
         const drawn = index * batch + row;
         const epoch = Math.floor(drawn / rows);
-        const { offsets, lengths, firstPieces } = packingOf(epoch);
-        const place = given === null ? permute(drawn % rows, rows, seed, epoch) : drawn % rows;
+        const { window, row: place } = placeOf(drawn % rows, epoch);
+        const { offsets, lengths, firstPieces } = packingOf(window, epoch);
         let at = row * sequence;
         for (let piece = firstPieces[place]; piece < firstPieces[place + 1]; piece++) {
           const tokens = await read(offsets[piece], lengths[piece]);
@@ -107,6 +124,56 @@ export function createLoader(source: TokenSource, options: LoaderOptions): Loade
       return { ids, targets, segments };
     },
   };
+}
+
+/** Tokens from a document's end to another that are packed and shuffled together; an epoch takes window after window. */
+interface Window {
+  readonly from: number;
+  readonly to: number;
+  readonly rows: number;
+}
+
+/** Tokens of a window, and what the document that goes on there has more. A text that is shorter is one window. */
+const WINDOW = 2 ** 25;
+
+function windowsOf(
+  source: TokenSource,
+  { start, sequence, order, size }: { start: number; sequence: number; order: TextOrder; size: number },
+): readonly Window[] {
+  const { tokens } = source;
+  const windows: Window[] = [];
+  // In order, windows end with rows, so that no token is left out.
+  const whole = Math.max(1, Math.floor(size / sequence)) * sequence;
+  for (let from = start; from < tokens; ) {
+    const aim = from + (order === "given" ? whole : size);
+    const to = aim >= tokens ? tokens : order === "given" ? aim : endFrom(source, aim);
+    const rows = Math.floor((to - from) / sequence);
+    if (rows > 0) windows.push({ from, to, rows });
+    from = to;
+  }
+  return windows;
+}
+
+/** Where the document ends that has the token before `position`. */
+function endFrom({ tokens, documentEnds, endsBetween }: TokenSource, position: number): number {
+  if (endsBetween === undefined) {
+    const ends = documentEnds ?? [tokens];
+    for (let i = 0; i < ends.length; i++) if (ends[i] >= position) return ends[i];
+    return tokens;
+  }
+  for (let span = 2 ** 16; ; span *= 2) {
+    const [first] = Array.from(endsBetween(position - 1, Math.min(tokens, position + span)));
+    if (first !== undefined) return first;
+    if (position + span >= tokens) return tokens;
+  }
+}
+
+/** The ends of a window's documents; its own end is the last. */
+function endsOf({ tokens, documentEnds, endsBetween }: TokenSource, { from, to }: Window): ArrayLike<number> {
+  if (endsBetween === undefined && to === tokens && from <= 1) return documentEnds ?? [tokens];
+  const ends = endsBetween?.(from, to) ?? Array.from(documentEnds ?? [tokens]).filter((end) => end > from && end <= to);
+  if (ends.length > 0 && ends[ends.length - 1] === to) return ends;
+  return [...Array.from(ends), to];
 }
 
 /**

@@ -41,6 +41,40 @@ describe("createLoader", () => {
     expect(begun.size).toBeGreaterThan(5);
   });
 
+  it("takes a long text window by window: each row once an epoch, and memory for one of them", async () => {
+    const asked: [number, number][] = [];
+    const windowed = {
+      ...counting(1000),
+      endsBetween(from: number, to: number) {
+        asked.push([from, to]);
+        return documents.documentEnds.filter((end) => end > from && end <= to);
+      },
+    };
+    const options = { batch: 1, sequence: 8, seed: 1, endOfText: 7777, window: 300 };
+    const loader = createLoader(windowed, options);
+    // Up to the ends of the documents that have tokens 300, 600 and 950: 300, 650, 990, 1000.
+    expect(loader.rows).toBe(37 + 43 + 42 + 1);
+    const same = createLoader(documents, options);
+    const orders: string[] = [];
+    for (let epoch = 0; epoch < 2; epoch++) {
+      const seen: number[] = [];
+      for (let row = 0; row < loader.rows; row++) {
+        const batch = await loader.load(epoch * loader.rows + row);
+        expect(batch).toEqual(await same.load(epoch * loader.rows + row));
+        seen.push(...batch.targets);
+      }
+      expect(new Set(seen).size).toBe(8 * loader.rows);
+      orders.push(seen.join());
+    }
+    expect(orders[0]).not.toBe(orders[1]);
+    expect(Math.max(...asked.map(([from, to]) => to - from))).toBeLessThanOrEqual(701);
+    // In the order of the text nothing is left out between windows.
+    const inOrder = createLoader(windowed, { ...options, order: "given" });
+    for (let row = 0; row < inOrder.rows; row++)
+      expect([...(await inOrder.load(row)).targets]).toEqual(Array.from({ length: 8 }, (_, i) => 8 * row + i));
+    expect(inOrder.rows).toBe(125);
+  });
+
   it("tells the pieces of a row apart", async () => {
     const loader = createLoader(documents, { batch: 1, sequence: 8, seed: 1, endOfText: 7777 });
     let several = 0;
