@@ -31,6 +31,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   web: [...STAGES, "model"],
   commands: [...STAGES, ...ENGINE_FACES, "web"],
 };
+/**
+ * The rooms of `data`, each of which may import those before it; a file that is named is a room of its own. What lies beside the
+ * rooms (`tasks.ts`, `lines.ts`) is for all of them.
+ */
+const DATA_ROOMS = [
+  ...["text", "languages", "filters", "normalise", "personal-data", "extract", "classifier", "quality"],
+  ...["crawl", "deduplicate", "decontaminate", "recipes", "funnel", "clean", "decontaminate/decontaminate.ts"],
+  ...["mix", "shards", "corpus"],
+];
 const FORBIDDEN = /^(utils?|helpers?|common|misc|shared|lib)$/;
 
 interface Import {
@@ -83,6 +92,20 @@ describe("the house", () => {
       return !(roomOf(from) === "" ? roomOf(to) === "" : mayImport(roomOf(from), roomOf(to)));
     });
     expect(broken).toEqual([]);
+  });
+
+  it("lets each room of data import only those before it", () => {
+    const placeOf = (file: string) => {
+      const inside = file.replace(/^data\//, "");
+      return DATA_ROOMS.includes(inside) ? DATA_ROOMS.indexOf(inside) : DATA_ROOMS.indexOf(inside.split("/")[0]);
+    };
+    const inRoom = (file: string) => /^data\/.+\//.test(file);
+    const inside = imports.filter(({ from, to }) => inRoom(from) && to.startsWith("data/"));
+    expect(inside.filter(({ from }) => placeOf(from) < 0)).toEqual([]);
+    expect(inside.filter(({ from, to }) => inRoom(to) && placeOf(to) > placeOf(from))).toEqual([]);
+    // What is for all rooms knows none of them, and no room enters by the stage's own door.
+    expect(imports.filter(({ from, to }) => /^data\/(?!index)[^/]+$/.test(from) && inRoom(to))).toEqual([]);
+    expect(inside.filter(({ to }) => to === "data/index.ts")).toEqual([]);
   });
 
   it("lets nothing import a command or the command line", () => {

@@ -20,7 +20,7 @@ export default defineCommand({
   examples: ["quern data mix --recipe mix.json --out mixed/"],
   async run({ recipe: path, out, force, textField, strict }, { signal, onProgress, print }) {
     const { readLines } = await import("../documents/index.js");
-    const { loadMix } = await import("../data/mix/load-mix.js");
+    const { loadMix } = await import("../data/recipes/load-mix.js");
     const { mix } = await import("../data/mix/mix.js");
     const recipe = await loadMix(path);
     // The search trains models, so it lives beyond the data's own room.

@@ -52,12 +52,9 @@ export {
   planClean,
   planCleanOnSlurm,
 } from "./clean/clean.js";
-export { loadRecipe } from "./clean/load-recipe.js";
-export { runTask, type TaskManifest } from "./clean/run-task.js";
-export { planTasks, type Task, type TaskConfig } from "./clean/tasks.js";
+export { runTask } from "./clean/run-task.js";
 export { readFunnel } from "./clean/write-funnel.js";
 export { type CorpusOptions, type CorpusResult, makeCorpus } from "./corpus/corpus.js";
-export { loadCorpus } from "./corpus/load-corpus.js";
 export { type CrawlOptions, type CrawlResult, crawl } from "./crawl/crawl.js";
 export { crawlOptions } from "./crawl/crawl-options.js";
 export { BenchmarkGrams, type Overlap } from "./decontaminate/benchmarks.js";
@@ -91,16 +88,20 @@ export { PAGE_TYPES, type PageType } from "./extract/page-type.js";
 export type { Focus } from "./extract/select.js";
 export type { Format } from "./extract/write.js";
 export { type Amounts, type Funnel, type FunnelStep, makeFunnel } from "./funnel/funnel.js";
+export type { TaskManifest } from "./funnel/manifest.js";
 export { renderReport } from "./funnel/report.js";
 export { funnelLines } from "./funnel/table.js";
-export { loadMix } from "./mix/load-mix.js";
 export { type MixedGroup, type MixOptions, type MixResult, mix, mixClaim, mixInto, readGroups } from "./mix/mix.js";
-export { type CheckedMixRecipe, checkMix, type MixtureSearchOptions } from "./mix/mix-recipe.js";
 export { epochsOf, type GroupSize, sharesOf } from "./mix/weights.js";
 export { type FitOptions, type FitResult, fitClassifier, type Labelled } from "./quality/fit.js";
 export { type FitRecipeOptions, fitByRecipe } from "./quality/fit-recipe.js";
 export { calibrate, calibrationError, type ThresholdRow, thresholdTable } from "./quality/measure.js";
 export { calibrated, type ScoreCard, Scorer } from "./quality/score.js";
-export * from "./recipe-steps.js";
+export { loadCorpus } from "./recipes/load-corpus.js";
+export { loadMix } from "./recipes/load-mix.js";
+export { loadRecipe } from "./recipes/load-recipe.js";
+export { type CheckedMixRecipe, checkMix, type MixtureSearchOptions } from "./recipes/mix-recipe.js";
+export * from "./recipes/recipe-steps.js";
 export { type ShardDocumentsOptions, shardDocuments } from "./shards/shard-documents.js";
 export { type Whereabouts, where } from "./shards/where.js";
+export { planTasks, type Task, type TaskConfig } from "./tasks.js";

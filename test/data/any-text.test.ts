@@ -20,7 +20,7 @@ import {
   thresholdLanguages,
   toxicity,
   url,
-} from "../../src/data/recipe-steps.js";
+} from "../../src/data/recipes/recipe-steps.js";
 
 const steps: Step[] = [
   url({

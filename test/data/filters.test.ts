@@ -13,7 +13,7 @@ import {
   type Splitter,
   type Step,
   splitWords,
-} from "../../src/data/recipe-steps.js";
+} from "../../src/data/recipes/recipe-steps.js";
 
 /** What test/oracle/datatrove_filters.py gave. */
 const fixtures = join(import.meta.dirname, "..", "oracle", "fixtures");

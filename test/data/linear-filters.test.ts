@@ -1,6 +1,6 @@
 /** @file Every step takes time that grows with the text, whatever the text: n, 2n and 4n of what makes patterns look back. */
 import { expect, it } from "vitest";
-import * as steps from "../../src/data/recipe-steps.js";
+import * as steps from "../../src/data/recipes/recipe-steps.js";
 
 const STEPS: Readonly<Record<string, steps.Step>> = {
   adult: steps.adult({ words: ["foo", "bar baz"] }),

@@ -3,7 +3,7 @@
  * of the contexts (`KNOWN`) were used while the rules were written; the other half (`HELD_OUT`) was only measured.
  */
 import { describe, expect, it } from "vitest";
-import { findPersonalData, type PersonalType } from "../../src/data/recipe-steps.js";
+import { findPersonalData, type PersonalType } from "../../src/data/recipes/recipe-steps.js";
 
 function generator(seed: number) {
   let state = seed;

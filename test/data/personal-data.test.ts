@@ -11,7 +11,7 @@ import {
   PLACEHOLDERS,
   personalData,
   repairMojibake,
-} from "../../src/data/recipe-steps.js";
+} from "../../src/data/recipes/recipe-steps.js";
 
 /** `a ⟦email:b@c.de⟧` → the text and what is in it. */
 function labelled(line: string) {

@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checkDocuments } from "../../src/data/clean/check.js";
-import { jsonFault } from "../../src/data/clean/json-fault.js";
-import { loadRecipe, recipeIdentity } from "../../src/data/clean/load-recipe.js";
-import { loadCorpus } from "../../src/data/corpus/load-corpus.js";
 import { makeCorpus } from "../../src/data/index.js";
-import { loadMix } from "../../src/data/mix/load-mix.js";
-import * as steps from "../../src/data/recipe-steps.js";
+import { jsonFault } from "../../src/data/recipes/json-fault.js";
+import { loadCorpus } from "../../src/data/recipes/load-corpus.js";
+import { loadMix } from "../../src/data/recipes/load-mix.js";
+import { loadRecipe, recipeIdentity } from "../../src/data/recipes/load-recipe.js";
+import * as steps from "../../src/data/recipes/recipe-steps.js";
 import { QuernError } from "../../src/errors.js";
 
 let folder: string;

@@ -7,7 +7,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type CleanResult, clean, crawl } from "../../src/data/index.js";
-import { defineRecipe, gopherQuality, language, length, normalise, personalData } from "../../src/data/recipe-steps.js";
+import {
+  defineRecipe,
+  gopherQuality,
+  language,
+  length,
+  normalise,
+  personalData,
+} from "../../src/data/recipes/recipe-steps.js";
 import { chromium, domOf } from "../chromium.js";
 import { type Site, startSite } from "./site.js";
 

@@ -2,14 +2,14 @@
  * @file One document through the steps of a recipe, each step counted. The counts are taken apart from the steps' own
  * accounts of what they did, so that the funnel's sums can be wrong and are checked.
  */
-import { parse } from "tldts";
 import { QuernError } from "../../errors.js";
 import { show } from "../../options.js";
 import { quoted } from "../../printable.js";
 import { isPromise } from "../filters/custom.js";
 import type { Candidate, Edit, Step, Verdict } from "../filters/filter.js";
 import { type Amount, addNamed, addTo, countNamed, flowOf, newCounts, type StepCounts } from "../funnel/counts.js";
-import { userPlace } from "./user-place.js";
+import { userPlace } from "../recipes/user-place.js";
+import { domainOf } from "../text/domain.js";
 
 export interface Dropped {
   readonly keep: false;
@@ -138,11 +138,4 @@ function stepFault(step: Step, error: unknown, id?: string): unknown {
     exitCode: 1,
     cause: error,
   });
-}
-
-/** The registered domain of an address, its host where it has none, `(none)` without an address. */
-export function domainOf(url: string | undefined): string {
-  if (url === undefined) return "(none)";
-  const { domain, hostname } = parse(url);
-  return domain ?? hostname ?? "(none)";
 }

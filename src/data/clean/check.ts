@@ -1,10 +1,10 @@
 /** @file What a recipe says of each document of a file, one answer a line, in the file's order. */
 import { findInputs, isPage, ReadLog, readPart } from "../../documents/index.js";
 import type { Candidate } from "../filters/filter.js";
+import { loadRecipe } from "../recipes/load-recipe.js";
+import { defineRecipe, type Recipe, splitterOf } from "../recipes/recipe.js";
 import { Passage } from "../text/passage.js";
 import { Chain } from "./chain.js";
-import { loadRecipe } from "./load-recipe.js";
-import { defineRecipe, type Recipe, splitterOf } from "./recipe.js";
 
 export interface CheckedDocument {
   readonly id: string;

@@ -8,10 +8,10 @@ import { z } from "zod";
 import type { ReadReport } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import { defineTasks, planOf, type RunTask, type TaskKind, type TaskPlan } from "../../executors/index.js";
-import { loadRecipe, recipeIdentity } from "./load-recipe.js";
-import type { Recipe } from "./recipe.js";
+import { loadRecipe, recipeIdentity } from "../recipes/load-recipe.js";
+import type { Recipe } from "../recipes/recipe.js";
+import type { Task, TaskConfig } from "../tasks.js";
 import { runTask, writtenTask } from "./run-task.js";
-import type { Task, TaskConfig } from "./tasks.js";
 import { readFunnel, writeFunnel } from "./write-funnel.js";
 
 export interface CleanConfig {

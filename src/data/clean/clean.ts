@@ -18,12 +18,13 @@ import {
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
 import type { Funnel } from "../funnel/funnel.js";
+import type { TaskManifest } from "../funnel/manifest.js";
+import { loadRecipe, recipeIdentity } from "../recipes/load-recipe.js";
+import { defineRecipe, type Recipe } from "../recipes/recipe.js";
+import { planTasks, type Task, type TaskConfig } from "../tasks.js";
 import { type CleanInput, cleanOptions } from "./clean-options.js";
 import { type CleanPlanData, cleanPlanData, cleanTasks, runWith } from "./clean-tasks.js";
-import { loadRecipe, recipeIdentity } from "./load-recipe.js";
-import { defineRecipe, type Recipe } from "./recipe.js";
-import { finishedTask, runTask, type TaskManifest } from "./run-task.js";
-import { planTasks, type Task, type TaskConfig } from "./tasks.js";
+import { finishedTask, runTask } from "./run-task.js";
 import { readFunnel } from "./write-funnel.js";
 
 /** What cleaning writes. */

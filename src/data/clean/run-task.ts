@@ -12,39 +12,20 @@ import {
   LineFile,
   type Page,
   ReadLog,
-  type ReadReport,
   readPart,
   writeFileAtomic,
 } from "../../documents/index.js";
 import { openSealed, sealed } from "../../json-file.js";
 import type { Candidate, Step } from "../filters/filter.js";
 import { addNamed, addTo, flowOf, newCounts, type StepCounts } from "../funnel/counts.js";
-import { type Sample, Samples } from "../funnel/samples.js";
+import type { TaskManifest, WrittenFile } from "../funnel/manifest.js";
+import { Samples } from "../funnel/samples.js";
+import { type Recipe, splitterOf } from "../recipes/recipe.js";
+import type { Task, TaskConfig } from "../tasks.js";
+import { domainOf } from "../text/domain.js";
 import { Passage } from "../text/passage.js";
-import { Chain, domainOf } from "./chain.js";
+import { Chain } from "./chain.js";
 import { extractText, loadExtractor } from "./extraction.js";
-import { type Recipe, splitterOf } from "./recipe.js";
-import type { Task, TaskConfig } from "./tasks.js";
-
-export interface WrittenFile {
-  /** Under the run's folder. */
-  readonly path: string;
-  readonly bytes: number;
-  readonly documents: number;
-  readonly sha256: string;
-}
-
-/** What a task leaves beside its documents. */
-export interface TaskManifest {
-  readonly task: string;
-  readonly key: string;
-  readonly files: readonly WrittenFile[];
-  /** What was read, and what was not a document; documents that the sample left out are among both. */
-  readonly report: ReadReport;
-  readonly read: number;
-  readonly steps: readonly StepCounts[];
-  readonly samples: readonly Sample[];
-}
 
 export const manifestPath = (out: string, task: Task) => join(out, "tasks", `${task.name}.json`);
 

@@ -7,10 +7,11 @@ import { fileError, QuernError } from "../../errors.js";
 import { openSealed, readJsonFile } from "../../json-file.js";
 import { quoted } from "../../printable.js";
 import { type Funnel, makeFunnel } from "../funnel/funnel.js";
+import type { TaskManifest } from "../funnel/manifest.js";
 import { renderReport } from "../funnel/report.js";
-import type { Recipe } from "./recipe.js";
-import { manifestPath, type TaskManifest } from "./run-task.js";
-import type { Task } from "./tasks.js";
+import type { Recipe } from "../recipes/recipe.js";
+import type { Task } from "../tasks.js";
+import { manifestPath } from "./run-task.js";
 
 export interface FunnelContext {
   readonly out: string;

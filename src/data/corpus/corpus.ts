@@ -31,8 +31,8 @@ import { decontaminateInto, decontaminateLayout } from "../decontaminate/deconta
 import { deduplicateInto, deduplicateLayout } from "../deduplicate/deduplicate.js";
 import type { Funnel } from "../funnel/funnel.js";
 import { mixInto, mixLayout } from "../mix/mix.js";
+import { type CheckedCorpusRecipe, type CorpusRecipe, checkCorpus } from "../recipes/corpus-recipe.js";
 import { shardDocumentsInto, shardsLayout } from "../shards/shard-documents.js";
-import { type CheckedCorpusRecipe, type CorpusRecipe, checkCorpus } from "./corpus-recipe.js";
 import { duplicatePairs, lookAtScores, type QualityScores } from "./examples.js";
 import { renderCorpusReport } from "./report.js";
 import { HELD_OUT, splitDocuments } from "./split.js";

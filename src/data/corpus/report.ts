@@ -29,7 +29,7 @@ import {
 import type { ShardsHeader } from "../../tokenizer/index.js";
 import { leftOut } from "../funnel/report.js";
 import type { MixResult } from "../mix/mix.js";
-import type { CheckedCorpusRecipe } from "./corpus-recipe.js";
+import type { CheckedCorpusRecipe } from "../recipes/corpus-recipe.js";
 import type { QualityScores, Shown } from "./examples.js";
 import type { CorpusStory, DuplicateStage } from "./story.js";
 

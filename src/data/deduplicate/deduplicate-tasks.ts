@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { ReadReport } from "../../documents/index.js";
 import { defineTasks, planOf, type RunTask, type TaskKind } from "../../executors/index.js";
-import { planTasks, type Task } from "../clean/tasks.js";
+import { planTasks, type Task } from "../tasks.js";
 import { type ChooseResult, chooseCopies } from "./clusters.js";
 import { indexPart } from "./index-part.js";
 import { mergeKeys } from "./merge.js";

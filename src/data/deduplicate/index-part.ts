@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { isPage, makeFolder, ReadLog, readPart, type TakenDocument } from "../../documents/index.js";
 import type { TaskContext } from "../../executors/index.js";
-import type { Task } from "../clean/tasks.js";
 import { normaliseUrl, routeOf } from "../crawl/urls.js";
+import type { Task } from "../tasks.js";
 import { DocumentTableWriter, PieceWriter } from "./document-table.js";
 import { EntryWriter } from "./entries.js";
 import { type HeldText, TextHasher } from "./hasher.js";

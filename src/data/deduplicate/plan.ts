@@ -10,7 +10,7 @@ import type { ReadReport } from "../../documents/index.js";
 import { fileError } from "../../errors.js";
 import type { PlannedTask, TaskPlan } from "../../executors/index.js";
 import { openSealed, sealed } from "../../json-file.js";
-import type { Task } from "../clean/tasks.js";
+import type { Task } from "../tasks.js";
 import type { Run } from "./entries.js";
 
 /** `url`, `document` and `near` choose among documents; the others cut pieces out of them. */

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Document, makeFolder, ReadLog } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import type { TaskContext } from "../../executors/index.js";
-import type { Task } from "../clean/tasks.js";
+import type { Task } from "../tasks.js";
 import { type ChooseResult, type Member, MemberReader } from "./clusters.js";
 import { DocumentTables, PieceWriter } from "./document-table.js";
 import { EntryMerge } from "./entries.js";

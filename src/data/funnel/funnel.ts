@@ -3,9 +3,9 @@
  * is a fault of Quern's own and is told as one, never smoothed over.
  */
 import { ReadLog, type ReadReport } from "../../documents/index.js";
-import type { TaskManifest } from "../clean/run-task.js";
 import type { Step } from "../filters/filter.js";
 import { type Amount, addTo, type Flow, mergeCounts, newCounts, type StepCounts } from "./counts.js";
+import type { TaskManifest } from "./manifest.js";
 
 export interface Amounts {
   readonly documents: number;

@@ -1,7 +1,7 @@
 /** @file The recipe of a corpus from its file. */
 import { QuernError } from "../../errors.js";
-import { importRecipe } from "../clean/recipe-file.js";
 import { type CorpusRecipe, checkCorpus } from "./corpus-recipe.js";
+import { importRecipe } from "./recipe-file.js";
 
 /** Reads a recipe. Throws a `QuernError` that says what is wrong with it. */
 export async function loadCorpus(path: string): Promise<CorpusRecipe> {

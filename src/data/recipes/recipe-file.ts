@@ -30,7 +30,7 @@ export async function importRecipe(path: string): Promise<unknown> {
   const jiti = createJiti(import.meta.url, {
     fsCache: false,
     moduleCache: false,
-    virtualModules: { "quern/data": await import("../recipe-steps.js") },
+    virtualModules: { "quern/data": await import("./recipe-steps.js") },
   });
   try {
     return await jiti.import(resolve(path), { default: true });

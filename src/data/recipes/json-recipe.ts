@@ -6,7 +6,7 @@
 import { QuernError } from "../../errors.js";
 import { nearest, show } from "../../options.js";
 import { quoted } from "../../printable.js";
-import * as parts from "../recipe-steps.js";
+import * as parts from "./recipe-steps.js";
 
 /** Steps by their names; `custom` has a function and is none of them. */
 const STEPS: Readonly<Record<string, (options: never) => parts.Step>> = {

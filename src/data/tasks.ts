@@ -15,7 +15,7 @@ import {
   ReadLog,
   type ReadReport,
   refuseOverlap,
-} from "../../documents/index.js";
+} from "../documents/index.js";
 
 export interface Task {
   /** Its place in the list, which names its files: `00042`. */

@@ -1,7 +1,7 @@
 /** @file The recipe of a mix from its file. */
 import { QuernError } from "../../errors.js";
-import { importRecipe } from "../clean/recipe-file.js";
 import { checkMix, type MixRecipe } from "./mix-recipe.js";
+import { importRecipe } from "./recipe-file.js";
 
 /** Reads a recipe. Throws a `QuernError` that says what is wrong with it. */
 export async function loadMix(path: string): Promise<MixRecipe> {

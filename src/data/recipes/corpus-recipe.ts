@@ -15,10 +15,10 @@
 import { z } from "zod";
 import { QuernError } from "../../errors.js";
 import { checkOptions } from "../../options.js";
-import type { Recipe } from "../clean/recipe.js";
 import { decontaminateOptions } from "../decontaminate/decontaminate-options.js";
 import { deduplicateOptions } from "../deduplicate/deduplicate-options.js";
-import { mixing } from "../mix/mix-recipe.js";
+import { mixing } from "./mix-recipe.js";
+import type { Recipe } from "./recipe.js";
 
 const { inputs: _, out: __, ...duplicates } = deduplicateOptions.shape;
 const { inputs: ___, out: ____, workers: _____, against, ...contamination } = decontaminateOptions.shape;
