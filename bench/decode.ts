@@ -1,20 +1,27 @@
 /**
- * @file Decoding 124M, one text: tokens a second, and the speed at which the weights are read as a share of what the memory
- * gives. The memory's speed is measured beside every round.
+ * @file Decoding: tokens a second of one text of 124M, with the speed at which the weights are read as a share of what the
+ * memory gives, which is measured beside every round; and jobs of many prompts beside one, alternately.
  *   npm run bench decode [-- --rounds 5 --steps 64]
  */
 import { examineMachine } from "../src/backends/index.js";
-import { benchmark } from "../src/train/index.js";
+import { type BenchOptions, benchmark } from "../src/train/index.js";
 import { flags, machineLine, median } from "./measure.js";
 
 const { rounds, steps } = flags({ rounds: 5, steps: 64 });
+const { threads: all } = await examineMachine({ measure: false });
+
+async function decode(options: Omit<BenchOptions, "what">) {
+  const result = await benchmark({ what: "decode", steps, ...options });
+  if (!("bandwidth_share" in result)) throw new Error("another benchmark ran");
+  return result;
+}
+
 const results = [];
-for (const threads of [...new Set([1, (await examineMachine({ measure: false })).threads])]) {
+for (const threads of [...new Set([1, all])]) {
   const shares: number[] = [];
   const rates: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    const result = await benchmark({ what: "decode", preset: "gpt2-124m", threads, steps });
-    if (!("bandwidth_share" in result)) throw new Error("another benchmark ran");
+    const result = await decode({ preset: "gpt2-124m", threads });
     rates.push(result.tokens_per_second);
     if (result.bandwidth_share !== null) shares.push(result.bandwidth_share);
   }
@@ -23,5 +30,23 @@ for (const threads of [...new Set([1, (await examineMachine({ measure: false }))
   const told = share === null ? "memory not measured" : `${(100 * share).toFixed(0)} % of the memory's speed`;
   console.log(`${threads} threads: ${median(rates).toFixed(1)} tokens/s, ${told}`);
 }
+
+const batches = [];
+for (const [preset, batch] of [
+  ["llama-3m", 64],
+  ["gpt2-124m", 8],
+] as const) {
+  const one: number[] = [];
+  const many: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    one.push((await decode({ preset, threads: all })).job_tokens_per_second);
+    many.push((await decode({ preset, threads: all, batch })).job_tokens_per_second);
+  }
+  const rates = { one: median(one), many: median(many), ratio: median(many) / median(one) };
+  batches.push({ preset, prompts: batch, tokens: steps + 1, threads: all, ...rates });
+  console.log(
+    `${preset}: one prompt ${rates.one.toFixed(0)} tokens/s, ${batch} prompts ${rates.many.toFixed(0)}: ${rates.ratio.toFixed(1)} ×`,
+  );
+}
 console.log(await machineLine());
-console.log(JSON.stringify({ bench: "decode", preset: "gpt2-124m", results }));
+console.log(JSON.stringify({ bench: "decode", preset: "gpt2-124m", results, batches }));

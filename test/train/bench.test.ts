@@ -31,6 +31,15 @@ describe("benchmark", { timeout: SLOW_BUILD }, () => {
     expect(result.peak_rss_mb).toBeGreaterThan(30);
   });
 
+  it("times texts decoded side by side", async () => {
+    const result = await benchmark({ ...small, what: "decode", batch: 3 });
+    if (!("bandwidth_share" in result)) throw new Error("another benchmark ran");
+    expect(result).toMatchObject({ batch: 3, steps: 3 });
+    const bytes = 4 * result.parameters_per_token * (result.tokens_per_second / 3);
+    expect(result.weights_gb_per_second).toBeCloseTo(bytes / 1e9, 6);
+    expect(result.job_tokens_per_second).toBeGreaterThan(0);
+  });
+
   it("times the products of a layer, and attention", async () => {
     for (const what of ["gemm", "attention"] as const) {
       const result = await benchmark({ what, ...small });

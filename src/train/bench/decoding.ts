@@ -1,6 +1,6 @@
-/** @file How fast a model speaks: one text, a token at a time, greedily. */
+/** @file How fast a model decodes, greedily: one text, or several side by side. */
 import { measurePeak, type Plan } from "../../backends/index.js";
-import { createDecoder } from "../../infer/index.js";
+import { createDecoder, type GenerateCalls } from "../../infer/index.js";
 import { initialValues, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
 import { median } from "../throughput.js";
 import { type BenchFigures, figuresOf, peakMemory } from "./figures.js";
@@ -9,12 +9,15 @@ import type { TrainingBenchOptions } from "./training.js";
 
 export interface DecodingBench extends BenchFigures {
   readonly preset: string;
-  /** Tokens that were timed, and how many stood before the first. */
+  /** Texts side by side, tokens of each that were timed, and how many stood before the first. */
+  readonly batch: number;
   readonly steps: number;
   readonly prompt: number;
+  /** Tokens a second of the whole job, prompts included; `tokens_per_second` is the median step's. */
+  readonly job_tokens_per_second: number;
   /** Weights that each token is multiplied with. */
   readonly parameters_per_token: number;
-  /** Bytes of weights that each token reads, times tokens a second: 1e9 bytes a second. */
+  /** Bytes of weights that each step reads, times steps a second: 1e9 bytes a second. */
   readonly weights_gb_per_second: number;
   /** What reading memory reaches at most here, and the share of it; null where it is not measured. */
   readonly read_gb_per_second: number | null;
@@ -23,38 +26,53 @@ export interface DecodingBench extends BenchFigures {
 
 const PROMPT = 16;
 
-/** Decodes `steps` tokens behind a short prompt. Weights are the preset's first ones: what they say does not matter. */
+/** Decodes `steps` tokens behind a short prompt, or `batch` of them. Weights are the preset's first ones: what they say does not matter. */
 export async function benchmarkDecoding(options: TrainingBenchOptions): Promise<DecodingBench> {
-  const { sequence, dtype, threads, steps = 64, signal, onProgress } = options;
+  const { batch = 1, sequence, dtype, threads, steps = 64, signal, onProgress } = options;
   const config = PRESETS[options.preset].model(Math.max(sequence, PROMPT + steps));
   const parameters = new Map(parametersOf(config).map((parameter) => [parameter.name, parameter]));
   const first = (name: string) => initialValues(parameters.get(name)!, 0);
   const decoder = createDecoder(config, first, { dtype, cpu: { threads } });
-  const prompt = Array.from({ length: PROMPT }, (_, i) => (i * 997) % config.vocabSize);
   const seconds: number[] = [];
   let last = 0;
-  const greedy = { temperature: 0, topK: 0, seed: 0, endOfText: [] };
+  let drawn = 0;
   const onToken = () => {
+    drawn += 1;
+    if (drawn % batch > 0) return false;
     const now = performance.now();
-    if (last > 0) seconds.push((now - last) / 1000); // the first one waits for the prompt
+    if (last > 0) seconds.push((now - last) / 1000); // the first one waits for the prompts
     last = now;
-    onProgress?.({ task: "decode", done: seconds.length, total: steps, unit: "token" });
+    onProgress?.({ task: "decode", done: seconds.length, total: steps, unit: "step" });
     return false;
   };
-  await decoder.generate({ ...greedy, prompt, tokens: steps + 1 }, { signal, onToken });
+  const decode = (tokens: number, calls: GenerateCalls) =>
+    Promise.all(
+      Array.from({ length: batch }, (_, text) => {
+        const prompt = Array.from({ length: PROMPT }, (_, i) => (i * 997 + text * 31) % config.vocabSize);
+        const request = { prompt, tokens, temperature: 0, topK: 0, seed: 0, endOfText: [] };
+        return decoder.generate(request, { signal, ...calls });
+      }),
+    );
+  await decode(2, {}); // compiles, and touches the memory
+  const start = performance.now();
+  await decode(steps + 1, { onToken });
+  const jobSeconds = (performance.now() - start) / 1000;
   const plan = decoder.plan as Plan;
   decoder.dispose();
   const memory = peakMemory();
   const weights = trainingFlopsPerToken(config, 0) / 6; // every weight of a product, the head once
-  const tokensPerSecond = 1 / median(seconds);
-  const gigabytes = (4 * weights * tokensPerSecond) / 1e9;
+  const stepsPerSecond = 1 / median(seconds);
+  const tokensPerSecond = batch * stepsPerSecond;
+  const gigabytes = (4 * weights * stepsPerSecond) / 1e9;
   const { read = null } = await measurePeak({ threads: plan.threads, memory: true, signal });
   const given = { dtype, threads: plan.threads, target: plan.target, memory };
   return {
     ...(await figuresOf("decode", given, { tokensPerSecond, gflops: (2 * weights * tokensPerSecond) / 1e9 }, signal)),
     preset: options.preset,
+    batch,
     steps,
     prompt: PROMPT,
+    job_tokens_per_second: (batch * (steps + 1)) / jobSeconds,
     parameters_per_token: weights,
     weights_gb_per_second: gigabytes,
     read_gb_per_second: read,
