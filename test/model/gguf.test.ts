@@ -1,4 +1,5 @@
 /** GGUF models against transformers and llama.cpp (test/oracle/gguf_fixtures.py), and files that are none. */
+import { execFileSync } from "node:child_process";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -345,6 +346,13 @@ describe("a GGUF file that is refused", () => {
       truncateSync(path, length);
       await expect(openModel(path)).rejects.toMatchObject({ name: "QuernError", message: /^[^\n]{20,300}$/ });
     }
+  });
+
+  it.skipIf(process.platform === "win32")("is a pipe, which nobody waits for", async () => {
+    const path = join(folder, "pipe.gguf");
+    execFileSync("mkfifo", [path]);
+    await expect(openModel(path)).rejects.toThrow(/it is not a regular file/);
+    expect(await isGguf(path)).toBe(false);
   });
 
   it("is a folder that only holds one, with its name", async () => {

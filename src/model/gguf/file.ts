@@ -5,7 +5,7 @@
  * it. Only the metadata and the tensors asked for are ever in memory.
  * Source of the format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { fileError, QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
 import { TENSOR_TYPES, type TensorType } from "./blocks.js";
@@ -59,10 +59,10 @@ const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /** True if a file begins as GGUF files do; false too where it cannot be read. */
 export async function isGguf(path: string): Promise<boolean> {
-  const handle = await open(path, "r").catch(() => null);
+  // To open a pipe waits for who writes it.
+  const handle = (await isRegular(path)) ? await open(path, "r").catch(() => null) : null;
   if (handle === null) return false;
   try {
-    if (!(await handle.stat()).isFile()) return false;
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(4), 0, 4, 0);
     return buffer.toString("latin1", 0, bytesRead) === MAGIC;
   } finally {
@@ -70,19 +70,25 @@ export async function isGguf(path: string): Promise<boolean> {
   }
 }
 
+const isRegular = (path: string) =>
+  stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+
 /** Opens a file and checks its header. Throws a `QuernError` for a file that is missing, truncated, malformed or too old. */
 export async function openGguf(path: string): Promise<GgufFile> {
   if (!littleEndian) throw new QuernError("GGUF files are little-endian; this machine is not supported");
   let handle: FileHandle;
   try {
+    if (!(await stat(path)).isFile()) throw malformed(path, "it is not a regular file");
     handle = await open(path, "r");
   } catch (error) {
     throw fileError(error, "read", path);
   }
   try {
-    const found = await handle.stat();
-    if (!found.isFile()) throw malformed(path, "it is not a regular file");
-    const header = await readHeader(new HeaderReader(handle, path, found.size));
+    const { size } = await handle.stat();
+    const header = await readHeader(new HeaderReader(handle, path, size));
     return {
       path,
       ...header,
