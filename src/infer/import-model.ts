@@ -23,6 +23,9 @@ export interface ImportedModel {
   readonly chat_template: boolean;
 }
 
+/** What rounds to infinity as f16, whose largest number is 65,504. */
+const F16_OVERFLOW = 65_520;
+
 const LAYOUT = {
   writes: (path: string) =>
     /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map)\.json$|^model(-\d+-of-\d+)?\.safetensors$|^model\.safetensors\.index\.json$/.test(
@@ -32,19 +35,16 @@ const LAYOUT = {
 
 /**
  * Writes the model and the tokenizer of a GGUF file as a Hugging Face folder, which transformers loads with the same logits.
- * @throws QuernError for a file that is no model, or one that Quern does not compute
+ * @throws QuernError for a file that is not a model, or that Quern cannot compute
  */
 export async function importModel(options: ImportModelOptions): Promise<ImportedModel> {
   const { signal, onProgress, ...rest } = options;
   const { file, out, force, dtype: wanted } = checkOptions(importOptions, rest);
   return withOutput({ verb: "import", out, inputs: [file], layout: LAYOUT, force }, async () => {
     if (!/\.gguf$/i.test(file) && !(await isGguf(file))) {
-      throw new QuernError(
-        `${file} is no GGUF file; other models need no import, as every verb takes them as they are`,
-        {
-          exitCode: 2,
-        },
-      );
+      throw new QuernError(`${file} is not a GGUF file; every verb reads other models directly, without an import`, {
+        exitCode: 2,
+      });
     }
     const model = await openGgufModel(file);
     try {
@@ -70,6 +70,9 @@ export async function importModel(options: ImportModelOptions): Promise<Imported
       let done = 0;
       const readParameter = async (name: string) => {
         const values = await model.readParameter(name);
+        if (exact === "F16" && values.some((value) => Math.abs(value) >= F16_OVERFLOW)) {
+          throw new QuernError(`the weights ${name} in ${file} are too large for f16; give --dtype bf16 or f32`);
+        }
         done += values.length;
         onProgress?.({ task: "write weights", done, total, unit: "parameter" });
         return values;

@@ -82,14 +82,14 @@ export async function saveTokenizer(tokenizer: Tokenizer, folder: string): Promi
   }
 }
 
-/** By its name, or as model stores keep them, by its first bytes. */
+/** By its name, or by its first bytes: some model stores name files by their hash. */
 async function isGgufFile(path: string): Promise<boolean> {
   if (/\.gguf$/i.test(path)) return true;
   return !/\.json$/i.test(path) && (await import("../model/index.js")).isGguf(path);
 }
 
 async function readGgufTokenizer(path: string): Promise<Tokenizer> {
-  // Few tokenizers lie in such a file; the others do not wait for this to load.
+  // Loaded only for these files: other tokenizers need no model code.
   const { openGguf } = await import("../model/index.js");
   const { tokenizerFromGguf } = await import("./gguf.js");
   const file = await openGguf(path);

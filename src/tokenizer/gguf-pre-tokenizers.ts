@@ -1,6 +1,5 @@
 /**
- * @file `tokenizer.ggml.pre`: how a GGUF file names the way in which its tokenizer cuts a text, and what the name means to
- * llama.cpp (`src/llama-vocab.cpp`, "tokenizer_pre" and "regex_exprs"). A file holds the name alone.
+ * @file `tokenizer.ggml.pre`: the name of a GGUF file's pre-tokenizer, and the rules that llama.cpp applies for it (`src/llama-vocab.cpp`, "tokenizer_pre" and "regex_exprs"). A file holds the name alone.
  */
 import { QuernError } from "../errors.js";
 import { quoted } from "../printable.js";
@@ -11,9 +10,9 @@ export interface PreTokenizer {
   /** Steps of a tokenizer.json, ByteLevel last. */
   readonly steps: readonly JsonObject[];
   readonly normalizer?: JsonObject;
-  /** A pretoken that is a token needs no merges. */
+  /** A pretoken that is itself a token is taken without merging (`ignore_merges`). */
   readonly wholeFirst?: boolean;
-  /** Where the file does not say whether a text begins with the beginning-of-text token. */
+  /** Default of `add_bos_token`. */
   readonly addBos?: boolean;
 }
 
@@ -61,7 +60,7 @@ const TABLE: readonly (PreTokenizer & { readonly names: readonly string[] })[] =
     addBos: true,
   },
   { names: ["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"], steps: pattern(patterns.llama3) },
-  // Qwen's own tokenizers compose characters first; llama.cpp leaves that out.
+  // As in Qwen's tokenizer.json; llama.cpp does not normalise.
   { names: ["qwen2"], steps: pattern(patterns.qwen2), normalizer: { type: "NFC" } },
   {
     names: ["deepseek-r1-qwen", "kormo", "f2llmv2", "megrez", "stablelm2", "hunyuan", "solar-open", "grok-2"],
@@ -119,12 +118,12 @@ const TABLE: readonly (PreTokenizer & { readonly names: readonly string[] })[] =
 
 const BY_NAME = new Map(TABLE.flatMap((entry) => entry.names.map((name) => [name, entry] as const)));
 
-/** @throws QuernError for a name that is not known here */
+/** @throws QuernError for an unknown name */
 export function ggufPreTokenizer(name: string): PreTokenizer {
   const found = BY_NAME.get(name);
   if (found !== undefined) return found;
   throw new QuernError(
-    `the file cuts texts as ${quoted(JSON.stringify(name))} does (tokenizer.ggml.pre), which is not known here; ` +
-      "use the model's Hugging Face folder, whose tokenizer.json says how",
+    `the pre-tokenizer ${quoted(JSON.stringify(name))} (tokenizer.ggml.pre) is unknown; ` +
+      "use the model's Hugging Face folder, whose tokenizer.json defines it",
   );
 }

@@ -1,6 +1,6 @@
 /**
- * @file The tokenizer in a GGUF file's metadata: byte-level BPE under `tokenizer.ggml.*`, and chat templates. It is put into
- * the form of a tokenizer.json and a tokenizer_config.json, so that it is read, and can be written, as those are.
+ * @file The tokenizer in a GGUF file's metadata: byte-level BPE under `tokenizer.ggml.*`, and chat templates. It becomes
+ * a tokenizer.json and a tokenizer_config.json, so that it is read and written as those are.
  */
 import { QuernError } from "../errors.js";
 import type { GgufValue } from "../model/index.js";
@@ -15,7 +15,7 @@ type Metadata = ReadonlyMap<string, GgufValue>;
 /** `tokenizer.ggml.token_type` */
 const [UNDEFINED, NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED] = [0, 1, 2, 3, 4, 5];
 
-/** What `tokenizer.ggml.model` says where it is no byte-level BPE. */
+/** Other values of `tokenizer.ggml.model`. */
 const OTHER_MODELS: Readonly<Record<string, string>> = {
   llama: "SentencePiece",
   bert: "WordPiece",
@@ -25,7 +25,7 @@ const OTHER_MODELS: Readonly<Record<string, string>> = {
   none: "none",
 };
 
-/** The roles of single tokens: their names in GGUF and in tokenizer_config.json. */
+/** Roles of tokens: their names in GGUF and in tokenizer_config.json. */
 const ROLES = [
   ["bos", "bos_token"],
   ["eos", "eos_token"],
@@ -36,10 +36,10 @@ const ROLES = [
   ["eot", null],
   ["eom", null],
 ] as const;
-/** Roles whose tokens are special whatever their type says, as no text holds them. */
+/** Roles whose tokens are special whatever their type. */
 const ENDS = ["bos", "eos", "eot", "eom"];
 
-/** @throws QuernError for a tokenizer that is no byte-level BPE, or one that is malformed */
+/** @throws QuernError for a tokenizer that is malformed or is not byte-level BPE */
 export async function tokenizerFromGguf(metadata: Metadata): Promise<Tokenizer> {
   const model = metadata.get("tokenizer.ggml.model");
   if (model !== "gpt2") {
@@ -47,7 +47,7 @@ export async function tokenizerFromGguf(metadata: Metadata): Promise<Tokenizer> 
     const kind = OTHER_MODELS[String(model)];
     throw new QuernError(
       `the file's tokenizer is ${kind === undefined ? "" : `${kind}, `}tokenizer.ggml.model ${quoted(JSON.stringify(String(model)))}, ` +
-        'and byte-level BPE ("gpt2") can be read',
+        'and Quern reads byte-level BPE ("gpt2")',
     );
   }
   const texts = textsOf(metadata, "tokenizer.ggml.tokens");
@@ -55,7 +55,7 @@ export async function tokenizerFromGguf(metadata: Metadata): Promise<Tokenizer> 
   const types = typesOf(metadata, texts.length);
   const roles = rolesOf(metadata, texts.length);
   const ends = new Set(ENDS.flatMap((role) => roles.get(role) ?? []));
-  // A gap in the numbering is filled with [PAD7] and the like, and a token without a text cannot be.
+  // Converters fill gaps in the ids with [PAD7] and the like; a token without text is a gap too.
   const isGap = (id: number) => texts[id] === "" || (types[id] === UNUSED && /^\[PAD\d+\]$/.test(texts[id]));
   const isSpecial = (id: number) => types[id] === CONTROL || types[id] === UNKNOWN || ends.has(id);
   const isAdded = (id: number) => !isGap(id) && (types[id] === USER_DEFINED || isSpecial(id));
@@ -66,7 +66,7 @@ export async function tokenizerFromGguf(metadata: Metadata): Promise<Tokenizer> 
     const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: isSpecial(id) };
     added.push({ id, content: texts[id], ...flags });
   }
-  // One that is special for its role alone may be a result of merges.
+  // A token that is special only by its role may be the result of merges.
   const mayStandApart = (id: number) => isAdded(id) && types[id] !== NORMAL && types[id] !== UNDEFINED;
   const apart = firstApart(texts.length, isGap, mayStandApart);
   // Without a prototype a token may be called "__proto__".
@@ -147,7 +147,7 @@ function configOf(
 ): JsonObject {
   const named = ROLES.flatMap(([role, key]) => {
     const id = roles.get(role);
-    // Naming an ordinary token would make it special.
+    // transformers makes every token special that has a name here.
     return key === null || id === undefined || !isSpecial(id) ? [] : [[key, texts[id]] as const];
   });
   return {
@@ -177,7 +177,7 @@ function rolesOf(metadata: Metadata, count: number): Map<string, number> {
     const id = metadata.get(key);
     if (id === undefined) continue;
     if (typeof id !== "number" || !Number.isInteger(id)) throw wrong(key, "the number of a token");
-    // Some files have 4294967295 or −1 for none, and llama.cpp passes over what is no token.
+    // Some files write 4294967295 or −1 for none; llama.cpp ignores ids without a token.
     if (id >= 0 && id < count) roles.set(role, id);
   }
   return roles;

@@ -75,11 +75,26 @@ describe("quern import", () => {
     expect((await importModel({ file, out: join(folder, "f32") })).dtype).toBe("f32");
   });
 
+  it("refuses to round weights to infinity", async () => {
+    const { metadata, tensors } = tinyLlama();
+    const data = new Uint8Array(new Float32Array(4).fill(70_000).buffer);
+    const file = join(folder, "large-weights.gguf");
+    writeFileSync(
+      file,
+      ggufBytes({ metadata, tensors: tensors.map((each, i) => (i === 1 ? { ...each, data } : each)) }),
+    );
+    const out = join(folder, "overflow");
+    await expect(importModel({ file, out, dtype: "f16" })).rejects.toThrow(/model\.norm\.weight .* too large for f16/);
+    expect((await importModel({ file, out, dtype: "bf16" })).dtype).toBe("bf16");
+  });
+
   it("refuses what is no GGUF file, and a vocabulary that is larger than the embedding", async () => {
     const out = join(folder, "refused");
     const text = join(folder, "notes.txt");
     writeFileSync(text, "no model");
-    await expect(importModel({ file: text, out })).rejects.toThrow(/is no GGUF file; other models need no import/);
+    await expect(importModel({ file: text, out })).rejects.toThrow(
+      /is not a GGUF file; every verb reads other models directly/,
+    );
     await expect(importModel({ file: join(folder, "nowhere.gguf"), out })).rejects.toMatchObject({ exitCode: 2 });
     const { metadata, tensors } = tinyLlama();
     const entries = metadata.map((entry): Entry => {

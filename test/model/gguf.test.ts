@@ -216,10 +216,10 @@ describe("a GGUF file that is refused", () => {
     all.map((tensor) => (tensor.name === name ? { ...tensor, ...change } : tensor));
   const UP = "blk.0.ffn_up.weight";
   it.each<[string, GgufOptions | Uint8Array, RegExp]>([
-    ["nothing", new Uint8Array(0), /it begins with ""/],
-    ["no GGUF", Buffer.from("PK\x03\x04 a zip"), /it begins with "PK/],
+    ["nothing", new Uint8Array(0), /it starts with ""/],
+    ["no GGUF", Buffer.from("PK\x03\x04 a zip"), /it starts with "PK/],
     ["a file from before GGUF", Buffer.from("tjgg\x03\0\0\0"), /is a GGML file from before GGUF.*convert the model/],
-    ["version 1", { version: 1 }, /is GGUF version 1, and versions 2 and 3 are read/],
+    ["version 1", { version: 1 }, /is GGUF version 1; Quern reads versions 2 and 3/],
     ["a version to come", { version: 9 }, /is GGUF version 9/],
     ["big-endian", { version: 3 << 24 }, /is a big-endian GGUF file/],
     ["more entries than fit", { entryCount: 2n ** 60n }, /claims \d+ metadata entries, more than fit/],
@@ -254,7 +254,11 @@ describe("a GGUF file that is refused", () => {
     ["a shape that overflows", one({ dimensions: [2n ** 63n, 2n] }), /tensor t has the impossible shape/],
     ["an unknown tensor type", one({ type: 99 }), /tensor t is of the unknown type 99/],
     ["a removed tensor type", one({ type: 4 }), /tensor t is of the unknown type 4/],
-    ["half a block", one({ type: 2, dimensions: [16] }), /rows of 16 values, which Q4_0 cannot cut/],
+    [
+      "half a block",
+      one({ type: 2, dimensions: [16] }),
+      /rows of 16 values, not a multiple of the 32 in a block of Q4_0/,
+    ],
     ["an odd offset", one({ offset: 4 }), /is not aligned to 32 bytes/],
     ["an offset beyond", one({ offset: 2n ** 62n }), /tensor t ends at byte \d+ and the file has/],
     ["a tensor twice", { tensors: [one({}).tensors![0], one({}).tensors![0]] }, /it has tensor t twice/],
@@ -266,7 +270,7 @@ describe("a GGUF file that is refused", () => {
     [
       "another architecture",
       changed([["general.architecture", "string", "gemma3"]]),
-      /the architecture gemma3, and gpt2, llama, qwen3 can be read/,
+      /has the architecture gemma3; Quern reads gpt2, llama, qwen3/,
     ],
     ["no architecture", without("general.architecture"), /has no general.architecture/],
     ["a LoRA adapter", changed([["general.type", "string", "adapter"]]), /is a LoRA adapter, not a model; merge/],
@@ -279,7 +283,7 @@ describe("a GGUF file that is refused", () => {
       ]),
       /is part 1 of 3 of a split model.*--merge/,
     ],
-    ["experts", changed([["llama.expert_count", "u32", 8]]), /asks for a mixture of experts \(llama\.expert_count\)/],
+    ["experts", changed([["llama.expert_count", "u32", 8]]), /needs a mixture of experts \(llama\.expert_count\)/],
     ["a sliding window", changed([["llama.attention.sliding_window", "u32", 8]]), /attention in a sliding window/],
     [
       "half rotations",
@@ -292,7 +296,7 @@ describe("a GGUF file that is refused", () => {
     [
       "layers of different heads",
       changed([["llama.attention.head_count", "u32", [2, 1]]]),
-      /layers of different llama\.attention\.head_count/,
+      /layers with different values of llama\.attention\.head_count/,
     ],
     [
       "rotations of another type",
@@ -305,14 +309,14 @@ describe("a GGUF file that is refused", () => {
     [
       "more layers than tensors",
       changed([["llama.block_count", "u32", 1000]]),
-      /says 1000 layers and holds 11 tensors/,
+      /claims 1000 layers and holds only 11 tensors/,
     ],
     ["a layer too many", changed([["llama.block_count", "u32", 2]]), /has no tensor blk\.1\./],
     ["no embedding", changed([], (all) => all.slice(1)), /has no tensor token_embd\.weight/],
     [
       "a missing tensor",
       changed([], (all) => all.filter(({ name }) => name !== UP)),
-      /has no tensor blk\.0\.ffn_up\.weight, so it holds no whole llama/,
+      /has no tensor blk\.0\.ffn_up\.weight, so the llama model in it is incomplete/,
     ],
     [
       "another shape",
@@ -322,12 +326,12 @@ describe("a GGUF file that is refused", () => {
     [
       "a strange tensor",
       changed([], (all) => [...all, { ...all[0], name: "blk.0.ffn_gate_inp.weight" }]),
-      /holds a tensor blk\.0\.ffn_gate_inp\.weight, which no llama has/,
+      /holds a tensor blk\.0\.ffn_gate_inp\.weight, which is not part of a llama/,
     ],
     [
       "weights that are integers",
       changed([], named(UP, { type: 26 })),
-      /quantised as I32, which is not read; take a file of the types F32, F16, Q4_0, Q4_1, Q8_0, BF16/,
+      /stored as I32, which Quern does not read; use a file with F32, F16, Q4_0, Q4_1, Q8_0, BF16/,
     ],
   ])("for %s", async (_, options, message) => {
     const error = await openModel(fileOf(options)).then(

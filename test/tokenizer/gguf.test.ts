@@ -55,7 +55,7 @@ describe("a pre-tokenizer by its name", () => {
     const named = await loadTokenizer(fileOf(["tokenizer.ggml.pre", "string", "default"]));
     expect(bare.parts.json.pre_tokenizer).toEqual(named.parts.json.pre_tokenizer);
     await expect(loadTokenizer(fileOf(["tokenizer.ggml.pre", "string", "kimi-k9"]))).rejects.toThrow(
-      /\.gguf: the file cuts texts as "kimi-k9" does \(tokenizer\.ggml\.pre\), which is not known here; use the model's Hugging Face folder/,
+      /\.gguf: the pre-tokenizer "kimi-k9" \(tokenizer\.ggml\.pre\) is unknown; use the model's Hugging Face folder/,
     );
   });
 });
@@ -149,7 +149,7 @@ describe("tokens of a GGUF file", () => {
     [
       "SentencePiece",
       [["tokenizer.ggml.model", "string", "llama"]],
-      /is SentencePiece, tokenizer\.ggml\.model "llama", and byte-level BPE/,
+      /is SentencePiece, tokenizer\.ggml\.model "llama", and Quern reads byte-level BPE/,
     ],
     ["a model to come", [["tokenizer.ggml.model", "string", "new"]], /tokenizer is tokenizer\.ggml\.model "new", and/],
     ["none", [["tokenizer.ggml.model", "string", undefined]], /holds no tokenizer/],

@@ -2,7 +2,7 @@
  * @file From GGUF's names to the model's: which architecture becomes which family, the sizes in the metadata, and what each
  * tensor is called. The names are llama.cpp's (`gguf-py/gguf/constants.py`).
  *
- * A file that asks for what is not computed here is refused by name, as a `config.json` is.
+ * A file that needs what Quern does not compute is refused by name, as in a `config.json`.
  */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
@@ -21,7 +21,7 @@ const NO_MODELS: Readonly<Record<string, string>> = {
   dataset: "a dataset, not a model",
 };
 
-/** Settings that change what a model computes, beyond what the families here do; 0, false or nothing is harmless. */
+/** Settings that change what a model computes, beyond what its family does; 0, false and absent are harmless. */
 const NOT_COMPUTED: Readonly<Record<string, string>> = {
   expert_count: "a mixture of experts",
   "attention.sliding_window": "attention in a sliding window",
@@ -79,7 +79,7 @@ export function ggufName(family: Family, parameter: string): string {
   return `${layer === undefined ? "" : `blk.${layer}.`}${name}.${kind}`;
 }
 
-/** Tensors that no parameter is read from: rotations, which are computed here. */
+/** Tensors that hold rotations, which Quern computes from the configuration. */
 export const isSpareTensor = (name: string) => name === "rope_freqs.weight" || /^blk\.\d+\.attn_rot_embd/.test(name);
 
 /**
@@ -112,7 +112,7 @@ export function restoreRows(values: Float32Array, heads: number, columns: number
 /**
  * The model that a file's metadata describes.
  * @param ropeFactors the values of `rope_freqs.weight`, where there is one
- * @throws QuernError for a file that is no model, or whose architecture or settings are not computed here
+ * @throws QuernError for a file that is not a model, or whose architecture or settings Quern does not compute
  */
 export function ggufConfig(
   file: Pick<GgufFile, "path" | "metadata" | "tensors">,
@@ -124,9 +124,7 @@ export function ggufConfig(
   const architecture = metadata.text("general.architecture");
   const family = FAMILIES.find((known) => known === architecture);
   if (family === undefined) {
-    throw new QuernError(
-      `${path} is of the architecture ${quoted(architecture)}, and ${FAMILIES.join(", ")} can be read`,
-    );
+    throw new QuernError(`${path} has the architecture ${quoted(architecture)}; Quern reads ${FAMILIES.join(", ")}`);
   }
   const key = (name: string) => `${family}.${name}`;
   const number = (name: string, fallback?: number) => metadata.number(key(name), fallback);
@@ -138,7 +136,7 @@ export function ggufConfig(
 
   const embedding = file.tensors.get("token_embd.weight");
   if (embedding === undefined)
-    throw new QuernError(`${path} has no tensor token_embd.weight, so it holds no whole model`);
+    throw new QuernError(`${path} has no tensor token_embd.weight, so the model in it is incomplete`);
   const [width, heads] = [number("embedding_length"), each("attention.head_count")];
   const headWidth = number("attention.key_length", width / heads);
   const valueWidth = number("attention.value_length", headWidth);
@@ -164,7 +162,7 @@ export function ggufConfig(
           normEpsilon: number("attention.layer_norm_rms_epsilon"),
           ropeTheta: number("rope.freq_base", 10_000),
           ropeScaling: null,
-          // A file has those biases that are not 0.
+          // llama.cpp leaves out biases that are 0.
           attentionBias: ["q", "k", "v", "output"].some((part) => stored(`blk.0.attn_${part}.bias`)),
           feedForwardBias: ["gate", "up", "down"].some((part) => stored(`blk.0.ffn_${part}.bias`)),
         };
@@ -192,10 +190,9 @@ function refuseOthers(metadata: MetadataReader): void {
   const parts = metadata.number("split.count", 1);
   if (parts > 1) {
     const part = `part ${metadata.number("split.no", 0) + 1} of ${parts}`;
-    throw new QuernError(
-      `${path} is ${part} of a split model, which is not read; join the parts with \`llama-gguf-split --merge\``,
-      { exitCode: 2 },
-    );
+    throw new QuernError(`${path} is ${part} of a split model; join the parts with \`llama-gguf-split --merge\``, {
+      exitCode: 2,
+    });
   }
 }
 
@@ -222,5 +219,5 @@ function ropeScaling(metadata: MetadataReader, family: Family): RopeScaling | nu
 }
 
 function refuse(path: string, what: string): never {
-  throw new QuernError(`${path} asks for ${what}, which is not computed here`);
+  throw new QuernError(`${path} needs ${what}, which Quern does not compute`);
 }

@@ -1,8 +1,7 @@
 /**
  * @file GGUF files: metadata by key, and tensors, each at an offset of the file.
  *
- * A file may come from anyone, so every count and length is held to the bytes that are left before anything is allocated for
- * it. Only the metadata and the tensors asked for are ever in memory.
+ * A file may come from anyone, so every count and length is checked against the bytes that are left before anything is allocated. Only the metadata and the tensors asked for are ever in memory.
  * Source of the format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 import { type FileHandle, open, stat } from "node:fs/promises";
@@ -43,23 +42,23 @@ export interface GgufFile {
 }
 
 const MAGIC = "GGUF";
-/** What files had before GGUF. */
+/** Magic numbers of the formats before GGUF. */
 const OLD_MAGICS = ["lmgg", "fmgg", "tjgg", "algg"];
 const VERSIONS = [2, 3];
 /** Ten times the metadata of the largest vocabularies. */
 const MOST_HEADER_BYTES = 256 << 20;
 const LONGEST_NAME = 65_535;
 const MOST_DIMENSIONS = 4;
-/** Lists in lists; the format allows any depth, and no file has any. */
+/** The format allows lists in lists to any depth; no known file has them. */
 const DEEPEST_LIST = 4;
 const DEFAULT_ALIGNMENT = 32;
 const WINDOW = 1 << 20;
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-/** True if a file begins as GGUF files do; false too where it cannot be read. */
+/** True if a file starts with GGUF's magic number; false if it cannot be read. */
 export async function isGguf(path: string): Promise<boolean> {
-  // To open a pipe waits for who writes it.
+  // Opening a pipe would block until somebody writes to it.
   const handle = (await isRegular(path)) ? await open(path, "r").catch(() => null) : null;
   if (handle === null) return false;
   try {
@@ -150,7 +149,7 @@ class HeaderReader {
     return this.size - this.position;
   }
 
-  /** Whether the next bytes are in the window; else `load` must come before they are read. */
+  /** True if the next bytes are in the window; otherwise call `load` before reading them. */
   has(bytes: number): boolean {
     return this.#window.length - this.#at >= bytes;
   }
@@ -166,7 +165,7 @@ class HeaderReader {
       );
     }
     if (position + bytes > MOST_HEADER_BYTES) {
-      throw malformed(this.path, `its metadata goes on beyond ${MOST_HEADER_BYTES >> 20} MiB, more than any model's`);
+      throw malformed(this.path, `its metadata is larger than ${MOST_HEADER_BYTES >> 20} MiB`);
     }
     const length = Math.min(this.left, Math.max(bytes, WINDOW));
     this.#window = Buffer.from((await readRange(this.#handle, this.path, position, length)).buffer);
@@ -174,7 +173,7 @@ class HeaderReader {
     this.#at = 0;
   }
 
-  /** Bytes that `load` brought, as a view until the next `load`. */
+  /** Bytes of the window, as a view that the next `load` invalidates. */
   take(bytes: number): Buffer {
     const taken = this.#window.subarray(this.#at, this.#at + bytes);
     this.#at += bytes;
@@ -186,13 +185,13 @@ class HeaderReader {
     return this.take(4).readUInt32LE();
   }
 
-  /** A length or count of 64 bits; one beyond 2^53 is no smaller for being rounded. */
+  /** A length or count of 64 bits. Rounding beyond 2^53 does no harm: such a count is refused anyway. */
   async unsigned64(what: string): Promise<number> {
     if (!this.has(8)) await this.load(8, what);
     return Number(this.take(8).readBigUInt64LE());
   }
 
-  /** A text that lies in the window as a whole; undefined where it does not, and then nothing is read. */
+  /** The next text if all of it is in the window; otherwise undefined, and the position stays. */
   textInWindow(): string | undefined {
     if (!this.has(8)) return undefined;
     const length = Number(this.#window.readBigUInt64LE(this.#at));
@@ -204,7 +203,7 @@ class HeaderReader {
 
   async text(what: string, longest = MOST_HEADER_BYTES): Promise<string> {
     const length = await this.unsigned64(what);
-    if (length > longest) throw malformed(this.path, `${what} claims ${length} bytes, and at most ${longest} can be`);
+    if (length > longest) throw malformed(this.path, `${what} claims ${length} bytes; at most ${longest} are allowed`);
     if (!this.has(length)) await this.load(length, what);
     return this.take(length).toString("utf8");
   }
@@ -215,21 +214,21 @@ async function readHeader(reader: HeaderReader): Promise<Pick<GgufFile, "metadat
   await reader.load(Math.min(4, reader.size), "its magic number");
   const magic = reader.take(4).toString("latin1");
   if (OLD_MAGICS.includes(magic)) {
-    throw new QuernError(`${path} is a GGML file from before GGUF, which is not read; convert the model anew`);
+    throw new QuernError(`${path} is a GGML file from before GGUF; convert the model again with a current llama.cpp`);
   }
-  if (magic !== MAGIC) throw malformed(path, `it begins with ${quoted(JSON.stringify(magic))}, not with "${MAGIC}"`);
+  if (magic !== MAGIC) throw malformed(path, `it starts with ${quoted(JSON.stringify(magic))} instead of "${MAGIC}"`);
   const version = await reader.unsigned32("its version");
   if (version > 0xffff && (version & 0xffff) === 0) {
-    throw new QuernError(`${path} is a big-endian GGUF file, which is not read; convert the model for little-endian`);
+    throw new QuernError(`${path} is a big-endian GGUF file; convert the model again for little-endian machines`);
   }
   if (!VERSIONS.includes(version)) {
     throw new QuernError(
-      `${path} is GGUF version ${version}, and versions ${VERSIONS.join(" and ")} are read; convert the model anew`,
+      `${path} is GGUF version ${version}; Quern reads versions ${VERSIONS.join(" and ")}, so convert the model again`,
     );
   }
   const tensorCount = await reader.unsigned64("the number of tensors");
   const entryCount = await reader.unsigned64("the number of metadata entries");
-  // The least that an entry takes: the length of its key, a type, one byte. A tensor: two lengths, type and offset.
+  // The smallest entry has a key's length, a type and one byte; the smallest tensor two counts, a type and an offset.
   checkCount(reader, entryCount, 13, "metadata entries");
   checkCount(reader, tensorCount, 24, "tensors");
   const metadata = new Map<string, GgufValue>();
@@ -243,7 +242,7 @@ async function readHeader(reader: HeaderReader): Promise<Pick<GgufFile, "metadat
   for (let i = 0; i < tensorCount; i++) infos.push(await readTensorInfo(reader, i));
   const alignment = metadata.get("general.alignment") ?? DEFAULT_ALIGNMENT;
   if (typeof alignment !== "number" || !(alignment > 0) || alignment % 8 !== 0) {
-    throw malformed(path, `its general.alignment is ${quoted(String(alignment))}, which is no multiple of 8`);
+    throw malformed(path, `its general.alignment is ${quoted(String(alignment))}, not a multiple of 8`);
   }
   const dataStart = Math.ceil(reader.position / alignment) * alignment;
   return { metadata, tensors: placeTensors(path, infos, { dataStart, alignment, size: reader.size }) };
@@ -337,7 +336,7 @@ async function readTensorInfo(reader: HeaderReader, index: number): Promise<Omit
   const tensor = `tensor ${quoted(name)}`;
   const dimensions = await reader.unsigned32(`the dimensions of ${tensor}`);
   if (dimensions > MOST_DIMENSIONS) {
-    throw malformed(reader.path, `${tensor} has ${dimensions} dimensions, and at most ${MOST_DIMENSIONS} can be`);
+    throw malformed(reader.path, `${tensor} has ${dimensions} dimensions; at most ${MOST_DIMENSIONS} are allowed`);
   }
   const shape: number[] = [];
   for (let d = 0; d < dimensions; d++) shape.unshift(await reader.unsigned64(`the shape of ${tensor}`));
@@ -363,7 +362,10 @@ function placeTensors(
       throw malformed(path, `${tensor} has the impossible shape (${shape.join(",")})`);
     }
     if (row % type.block !== 0) {
-      throw malformed(path, `${tensor} has rows of ${row} values, which ${type.name} cannot cut into its blocks`);
+      throw malformed(
+        path,
+        `${tensor} has rows of ${row} values, not a multiple of the ${type.block} in a block of ${type.name}`,
+      );
     }
     if (info.begin % alignment !== 0) throw malformed(path, `${tensor} is not aligned to ${alignment} bytes`);
     const begin = dataStart + info.begin;

@@ -1,4 +1,4 @@
-/** @file Typed reading of GGUF metadata: every value is checked when it is asked for, and named when it is wrong. */
+/** @file Typed reading of GGUF metadata: a value of the wrong type is an error that names its key. */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
 import type { GgufFile, GgufValue } from "./file.js";
@@ -31,7 +31,7 @@ export function readMetadata({ path, metadata }: Pick<GgufFile, "path" | "metada
       if (typeof value !== "object") return numberOf(key, value);
       const values = Array.from(value as ArrayLike<GgufValue>);
       if (values.some((each) => each !== values[0])) {
-        throw new QuernError(`${path} has layers of different ${key}, which is not computed here`);
+        throw new QuernError(`${path} has layers with different values of ${key}, which Quern does not compute`);
       }
       return numberOf(key, values[0]);
     },

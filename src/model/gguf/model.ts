@@ -16,7 +16,7 @@ import { readMetadata } from "./metadata.js";
 /** Stored bytes that are decoded at once. */
 const CHUNK = 4 << 20;
 
-/** Metadata keys of the tokens after which a text or a turn is over. */
+/** Metadata keys of the tokens that end a text or a turn. */
 const END_KEYS = ["eos", "eot", "eom"].map((name) => `tokenizer.ggml.${name}_token_id`);
 
 export interface GgufModel extends StoredModel {
@@ -26,7 +26,7 @@ export interface GgufModel extends StoredModel {
 
 /**
  * Opens a GGUF file and checks that every parameter is there in its shape and in a type that can be read.
- * @throws QuernError for a file that is damaged, is no model, or is one that is not computed here
+ * @throws QuernError for a file that is damaged, is not a model, or needs what Quern does not compute
  */
 export async function openGgufModel(path: string): Promise<GgufModel> {
   const file = await openGguf(path);
@@ -34,7 +34,7 @@ export async function openGgufModel(path: string): Promise<GgufModel> {
     const factors = file.tensors.get("rope_freqs.weight");
     const described = ggufConfig(file, factors === undefined ? null : await readTensor(file, factors));
     if (described.layers > file.tensors.size) {
-      throw new QuernError(`${path} says ${described.layers} layers and holds ${file.tensors.size} tensors in all`);
+      throw new QuernError(`${path} claims ${described.layers} layers and holds only ${file.tensors.size} tensors`);
     }
     const config = await withHead(file, described);
     const { family } = config;
@@ -45,9 +45,9 @@ export async function openGgufModel(path: string): Promise<GgufModel> {
       const tensor = file.tensors.get(stored);
       used.add(stored);
       if (tensor === undefined) {
-        // Where some projections of a kind have a bias, the others' is 0.
+        // llama.cpp leaves out biases that are 0.
         if (family !== "gpt2" && name.endsWith("_proj.bias")) continue;
-        throw new QuernError(`${path} has no tensor ${stored}, so it holds no whole ${family}`);
+        throw new QuernError(`${path} has no tensor ${stored}, so the ${family} model in it is incomplete`);
       }
       if (tensor.shape.join() !== shape.join()) {
         const shapes = `(${tensor.shape.join(",")}), and its metadata asks for (${shape.join(",")})`;
@@ -58,7 +58,7 @@ export async function openGgufModel(path: string): Promise<GgufModel> {
     const strange = [...file.tensors.keys()].find((name) => !used.has(name) && !isSpareTensor(name));
     if (strange !== undefined) {
       throw new QuernError(
-        `${path} holds a tensor ${quoted(strange)}, which no ${family} has: it computes what is not computed here`,
+        `${path} holds a tensor ${quoted(strange)}, which is not part of a ${family}; Quern cannot compute this model`,
       );
     }
     const metadata = readMetadata(file);
@@ -90,8 +90,8 @@ export async function openGgufModel(path: string): Promise<GgufModel> {
 function checkReadable({ name, type }: GgufTensor, path: string): void {
   if (type.decode !== undefined) return;
   throw new QuernError(
-    `the weights ${name} in ${path} are quantised as ${type.name}, which is not read; ` +
-      `take a file of the types ${READABLE_TYPES.join(", ")}`,
+    `the weights ${name} in ${path} are stored as ${type.name}, which Quern does not read; ` +
+      `use a file with ${READABLE_TYPES.join(", ")}`,
   );
 }
 
@@ -121,7 +121,7 @@ async function exactType(file: GgufFile): Promise<"F32" | "F16" | "BF16"> {
   return only;
 }
 
-/** The head is tied where the file has none, and where it holds the embedding once more, as files of GPT-2 do. */
+/** The head is tied if the file has none, or a copy of the embedding, as older files of GPT-2 do. */
 async function withHead(file: GgufFile, config: ModelConfig): Promise<ModelConfig> {
   const [embedding, head] = [file.tensors.get("token_embd.weight"), file.tensors.get("output.weight")];
   if (config.tiedHead || embedding === undefined || head === undefined) return config;

@@ -1,7 +1,6 @@
 /**
  * @file Llama 3's stretched rotations out of `rope_freqs.weight`. GGUF keeps the D/2 numbers by which the frequencies are
- * divided, a Hugging Face folder the four settings that they come from; these are found again here and checked against
- * every number.
+ * divided, a Hugging Face folder the four settings behind them. They are recovered here and checked against every number.
  */
 import { QuernError } from "../../errors.js";
 import type { RopeScaling, RotaryConfig } from "../config.js";
@@ -11,8 +10,8 @@ const TOLERANCE = 1e-4;
 
 /**
  * Between the kept and the stretched frequencies f, llama3 divides by 1 / (s + (1 − s) / factor), where s is linear in f:
- * s = (f · original / 2π − low) / (high − low). A file does not tell `low` and `original` apart; Meta's `low` is 1.
- * @throws QuernError where the factors are no such curve
+ * s = (f · original / 2π − low) / (high − low). The factors determine only low / original; Meta uses low = 1.
+ * @throws QuernError if the factors do not follow this curve
  */
 export function llama3Scaling(factors: Float32Array, config: RotaryConfig, path: string): RopeScaling | null {
   if (factors.length !== config.headWidth / 2 || !factors.every((value) => value > 0 && Number.isFinite(value))) {
@@ -43,7 +42,7 @@ export function llama3Scaling(factors: Float32Array, config: RotaryConfig, path:
     if (factors.every((value, d) => Math.abs(plain[d] / stretched[d] - value) <= TOLERANCE * value)) return scaling;
   }
   throw new QuernError(
-    `${path} stretches rotations by factors (rope_freqs.weight) that are not Llama 3's, which is not computed here`,
+    `${path} stretches rotations by factors (rope_freqs.weight) that are not Llama 3's; Quern does not compute these`,
   );
 }
 
