@@ -4,6 +4,7 @@ import type { CompileOptions } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import { checkOptions } from "../options.js";
 import type { OnProgress } from "../progress.js";
+import { endOfTurn } from "./conversation.js";
 import { createDecoder } from "./decoder.js";
 import { generateOptions } from "./generate-options.js";
 import { encodePrompt, type Prompt, readPrompts } from "./prompts.js";
@@ -87,6 +88,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
     const { model, tokenizer, endOfText } = opened;
     for (const warning of model.warnings) warn(warning);
     const prompts = await encodeAll(opened, given, warn);
+    const endOfAnswer = given.some(isConversation) ? [...endOfText, ...(await endOfTurn(tokenizer))] : endOfText;
     const decoder = createDecoder(model.config, model.readParameter, {
       ...target,
       cpu: { threads: o.threads, ...target?.cpu },
@@ -102,7 +104,10 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
       const completions = await completeText(
         decoder,
         tokenizer,
-        { ...o, prompt: ids, endOfText, ...(!wanted && { n: 1, tokens: 0 }) },
+        {
+          ...{ ...o, prompt: ids, ...(!wanted && { n: 1, tokens: 0 }) },
+          endOfText: isConversation(given[index]) ? endOfAnswer : endOfText,
+        },
         {
           signal,
           onText: (piece, completion) => onText?.(piece, index, completion),
@@ -177,6 +182,8 @@ interface GivenPrompt {
   readonly name: string;
   readonly prompt: Prompt;
 }
+
+const isConversation = ({ prompt }: GivenPrompt) => "messages" in prompt;
 
 async function promptsOf({ prompt, prompts }: z.output<typeof generateOptions>): Promise<readonly GivenPrompt[]> {
   if (prompt !== undefined && prompts === undefined) return [{ name: THE_PROMPT, prompt: { prompt } }];

@@ -45,6 +45,31 @@ describe.each(TARGETS.slice(0, 2))("$name", { timeout: SLOW_BUILD }, ({ options 
     for (const decoder of open) decoder.dispose();
   });
 
+  it("tells the logits and log-probabilities that transformers gives", async () => {
+    const [, , length] = fixture.shape("batches"); // the first of them was put through, but for each text's last token
+    const T = length - 1;
+    const V = fixture.config.vocabSize;
+    const decoder = make({ slots: 3 });
+    await Promise.all(
+      Array.from(fixture.integers("logit_rows"), async (row, i) => {
+        const start = Math.floor(row / T) * length;
+        const prompt = fixture.integers("batches").slice(start, start + (row % T) + 1);
+        const logits = fixture.floats("logits").subarray(i * V, (i + 1) * V);
+        const total = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
+        let found = new Float32Array(0);
+        const onLogits = (given: Float32Array) => {
+          found = given.slice();
+        };
+        const [{ tokens }] = await decoder.generate({ ...sampling, prompt, tokens: 1, seed: row }, { onLogits });
+        for (let id = 0; id < V; id++) expect(found[id]).toBeCloseTo(logits[id], 4);
+        const [{ id, logprob, samplingLogprob }] = tokens;
+        expect(logprob).toBeCloseTo(logits[id] - total, 4);
+        const tempered = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit / 1.1), 0));
+        expect(samplingLogprob).toBeCloseTo(logits[id] / 1.1 - tempered, 4);
+      }),
+    );
+  });
+
   it("gives each completion what it has alone, in the same bits", async () => {
     const alone = make({ slots: 1 });
     const expected = [];
