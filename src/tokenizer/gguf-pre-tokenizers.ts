@@ -3,7 +3,7 @@
  */
 import { QuernError } from "../errors.js";
 import { quoted } from "../printable.js";
-import { patterns } from "./patterns.js";
+import { CASED, CONTRACTION, patterns, SPACES, UNCASED } from "./patterns.js";
 import type { JsonObject } from "./tokenizer.js";
 
 export interface PreTokenizer {
@@ -33,10 +33,6 @@ const gpt2 = byteLevel(true);
 const pattern = (source: string): readonly JsonObject[] => [split(source), bytes];
 
 const digits: readonly JsonObject[] = [{ type: "Digits", individual_digits: true }, gpt2];
-const CASED = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
-const UNCASED = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
-const CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
-const SPACES = "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 const HAN = "[一-龥ࠀ-一가-퟿]+";
 
 const TABLE: readonly (PreTokenizer & { readonly names: readonly string[] })[] = [

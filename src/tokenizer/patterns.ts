@@ -16,10 +16,11 @@ export interface Splitter {
 
 export type PatternName = "gpt2" | "cl100k" | "o200k" | "llama3" | "qwen2";
 
-const CASED = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
-const UNCASED = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
-const CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
-const SPACES = "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+// Parts that several patterns share.
+export const CASED = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
+export const UNCASED = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
+export const CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+export const SPACES = "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 /** The regular expressions as Quern writes them: syntax that every engine reads in the same way, JavaScript's but for `(?i:`. */
 export const patterns: Readonly<Record<PatternName, string>> = {
