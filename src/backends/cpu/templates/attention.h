@@ -265,6 +265,8 @@ static void qn_attention_few_task(void *context, long task, long worker) {
     float most = m;
     for (s = 0; s < n; s += n - s >= 4 ? 4 : 1) {
       const float *row = k + (s0 + s) * c->k_row;
+      // One text's keys and values stay in the cache from token to token, those of many do not.
+      if (c->B > 1) for (long i = 0; i < 4; i++) for (long d = 0; d < D; d += 16) __builtin_prefetch(v + (s0 + s + i) * c->v_row + d);
       if (n - s >= 4) qn_dots(1, 4, D, q, 0, row, c->k_row, p + s, 0, 0);
       else qn_dots(1, 1, D, q, 0, row, c->k_row, p + s, 0, 0);
     }
@@ -281,6 +283,8 @@ static void qn_attention_few_task(void *context, long task, long worker) {
     }
     l = l * correction + qn_sum(sum);
     m = most;
+    // The next head's keys lie beside this one's.
+    if (c->B > 1) for (s = 0; s < n; s++) for (long d = 0; d < D; d += 16) __builtin_prefetch(k + (s0 + s) * c->k_row + D + d);
     for (long d = 0; d < D; d += 4 * QN_VL) {
       vf x[4];
       long left = D - d;
