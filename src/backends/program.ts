@@ -1,7 +1,7 @@
 /** @file A compiled program as its user sees it, whatever runs it: runs, reads and writes in the order in which they were begun. */
 import type { Precision } from "../compiler/index.js";
 import { QuernError } from "../errors.js";
-import { type Entries, isOp, nodesOf } from "../tensor/index.js";
+import { type Entries, isOp, nodesOf, ShapeError, sizeOf } from "../tensor/index.js";
 import type { DeviceTensor, Image } from "./backend.js";
 import { enqueue, isIdle, Queue } from "./queue.js";
 import { encode, nameOf, numbersOf, type Slot, slotOf, type Values, type Written } from "./slots.js";
@@ -44,9 +44,10 @@ export interface Program {
   run(entry: string, values?: Values): Promise<void>;
   /**
    * A copy of a variable, an input or an output, by name.
+   * @param into takes the copy, where a new array for each read would keep the garbage collector busy
    * @throws QuernError for an output of entries that have not run yet
    */
-  read(name: string): Promise<Float32Array>;
+  read(name: string, into?: Float32Array): Promise<Float32Array>;
   /** Sets a variable or an input; a function is given memory (as f32) to fill all of it. */
   write(name: string, data: Written): void;
   /** Frees the memory and threads that no other program shares; this one cannot be used afterwards. */
@@ -116,13 +117,19 @@ export function createProgram(entries: Entries, slots: ReadonlyMap<string, Slot>
         known.ran(entry);
       });
     },
-    async read(name) {
+    async read(name, into) {
       requireOpen();
       const { type } = slotOf(slots, name);
       return enqueue(queues, async () => {
         requireOpen();
         known.checkOutput(name);
-        return numbersOf(await image.tensor(name).read(), type.dtype);
+        const tensor = image.tensor(name);
+        if (!into) return numbersOf(await tensor.read(), type.dtype);
+        const size = sizeOf(type.shape);
+        if (into.length !== size) throw new ShapeError(`"${name}" has ${size} values, and the array ${into.length}`);
+        const host = tensor.host?.();
+        into.set(host instanceof Float32Array ? host : numbersOf(await tensor.read(), type.dtype));
+        return into;
       });
     },
     write,

@@ -50,7 +50,10 @@ export interface DecodingProgram {
   prefill(slot: number, tokens: readonly number[], position: number): Promise<void>;
   /** Lets slots begin with the first `length` tokens of others, one after the other. */
   copy(copies: readonly { readonly from: number; readonly to: number; readonly length: number }[]): Promise<void>;
-  /** One token of each of several slots: writes it to the cache, and gives the scores of the one after it. */
+  /**
+   * One token of each of several slots: writes it to the cache, and gives the scores of the one after it. They hold until the
+   * next call.
+   */
   decode(steps: readonly Step[]): Promise<Scores>;
   dispose(): void;
 }
@@ -137,6 +140,12 @@ export const cachedProgram: OpenProgram = async (config, { slots, sequence }, so
 
   const program = await load(config, entries, source, options);
   const chunk = new Int32Array(CHUNK);
+  const scores = new Map(
+    widths.map((width) => [
+      width,
+      { logits: new Float32Array(width * config.vocabSize), logSumExp: new Float32Array(width) },
+    ]),
+  );
   return {
     slots,
     sequence,
@@ -168,12 +177,13 @@ export const cachedProgram: OpenProgram = async (config, { slots, sequence }, so
         values[`positions${width}`] = column(({ position }) => position, 0);
         values[`slots${width}`] = column(({ slot }) => slot, -1); // reads and writes nothing
       }
-      const [, logits, logSumExp] = await Promise.all([
+      const found = scores.get(width) as Scores;
+      await Promise.all([
         program.run(`decode${width}`, values),
-        program.read(`logits${width}`),
-        program.read(`logSumExp${width}`),
+        program.read(`logits${width}`, found.logits),
+        program.read(`logSumExp${width}`, found.logSumExp),
       ]);
-      return { logits, logSumExp };
+      return found;
     },
     dispose: () => program.dispose(),
   };

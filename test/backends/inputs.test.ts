@@ -31,6 +31,10 @@ it.each([{ backend: "reference" }, { cpu: { threads: 1, instructionSet: "wasm" }
     program.write("x", [4, 5, 6]);
     await program.run("sum");
     expect(Array.from(await program.read("z"))).toEqual([5, 7, 9]);
+    const into = new Float32Array(3);
+    expect(await program.read("z", into)).toBe(into);
+    expect(Array.from(into)).toEqual([5, 7, 9]);
+    await expect(program.read("z", new Float32Array(2))).rejects.toThrow('"z" has 3 values, and the array 2');
     await program.run("step", { rate: 2 });
     await program.run("step");
     expect(Array.from(await program.read("total"))).toEqual([16, 20, 24]);
