@@ -81,24 +81,29 @@ static void check_gemm(long M, long N, long K) {
   release(A, nA, "gemm A"); release(B, nB, "gemm B"); release(C, nC, "gemm C"); release(S, nS, "gemm scratch");
 }
 
-static void check_gemv(long N, long K) {
+static void check_linear(long M, long N, long K) {
   char shape[128];
   int accumulate = between(0, 1), epilogue = between(0, 1);
-  snprintf(shape, sizeof shape, "N %ld K %ld accumulate %d epilogue %d", N, K, accumulate, epilogue);
-  float *x = random_floats(K, 1), *W = random_floats(N * K, 1), *y = random_floats(N, 1);
-  double *want = malloc(N * sizeof *want);
-  for (long n = 0; n < N; n++) {
-    want[n] = accumulate ? y[n] : 0;
-    for (long k = 0; k < K; k++) want[n] += (double)x[k] * W[n * K + k];
-    if (epilogue) want[n] *= 2;
-    if (!accumulate) y[n] = NAN;
+  snprintf(shape, sizeof shape, "M %ld N %ld K %ld accumulate %d epilogue %d", M, N, K, accumulate, epilogue);
+  float *x = random_floats(M * K, 1), *W = random_floats(N * K, 1), *y = random_floats(M * N, 1), *one = random_floats(N, 1);
+  double *want = malloc(M * N * sizeof *want);
+  for (long m = 0; m < M; m++) for (long n = 0; n < N; n++) {
+    double *s = want + m * N + n;
+    *s = accumulate ? y[m * N + n] : 0;
+    for (long k = 0; k < K; k++) *s += (double)x[m * K + k] * W[n * K + k];
+    if (epilogue) *s *= 2;
+    if (!accumulate) y[m * N + n] = NAN;
   }
-  touched = calloc(N, 1); touched_ld = N;
-  qn_gemv(N, K, x, W, y, accumulate, epilogue ? mark : 0, y);
-  compare("gemv", shape, N, y, want, of_sums(N));
-  if (epilogue) for (long n = 0; n < N; n++) if (touched[n] != 1) { printf("FAIL gemv %s: epilogue called %d times at %ld\n", shape, touched[n], n); failures++; break; }
+  touched = calloc(M * N, 1); touched_ld = N;
+  qn_linear(M, N, K, x, W, y, accumulate, epilogue ? mark : 0, y);
+  compare("linear", shape, M * N, y, want, of_sums(M * N));
+  if (epilogue) for (long n = 0; n < M * N; n++) if (touched[n] != 1) { printf("FAIL linear %s: epilogue called %d times at %ld\n", shape, touched[n], n); failures++; break; }
+  if (!accumulate && !epilogue) for (long m = 0; m < M; m++) {
+    qn_linear(1, N, K, x + m * K, W, one, 0, 0, 0);
+    if (memcmp(one, y + m * N, N * sizeof *one)) { printf("FAIL linear %s: row %ld has other bits alone\n", shape, m); failures++; break; }
+  }
   free(touched); free(want);
-  release(x, K, "gemv x"); release(W, N * K, "gemv W"); release(y, N, "gemv y");
+  release(x, M * K, "linear x"); release(W, N * K, "linear W"); release(y, M * N, "linear y"); release(one, N, "linear row");
 }
 
 #define EVERY(x) ((qn_row_index){(const int[]){(int)(x)}, 0})
@@ -273,7 +278,7 @@ int main(int argc, char **argv) {
 #define EDGE edges[draw() % (sizeof edges / sizeof *edges)]
   for (int r = 0; r < rounds; r++) {
     check_gemm(EDGE, EDGE, EDGE);
-    check_gemv(between(1, 300), between(1, 300));
+    check_linear(between(0, 1) ? 1 : between(2, 120), between(1, 300), between(1, 300));
     check_gemm(between(1, 300), between(1, 300), between(1, 300));
     check_gemm(between(1, 4), between(1, 600), between(1, 600));
     if (r % 15 == 0) check_gemm(between(1, 300), between(900, 2500), between(1, 100));

@@ -47,11 +47,12 @@ export function simplify(entry: Entry): Entry {
     if (isOp(node, "custom")) return inputs.slice(-node.attributes.results);
     if (isOp(node, "matmul")) {
       // A product reads either side of a matrix: what was turned for it need not be.
-      const { transposeA, transposeB } = node.attributes;
+      const { transposeA, transposeB, batchInvariant } = node.attributes;
       const turned = inputs.map((x) => x.node.op === "transpose" && x.shape.length === 2);
-      if (turned.some((flag) => flag)) {
+      if (!batchInvariant && turned.some((flag) => flag)) {
         const sides = inputs.map((x, i) => (turned[i] ? x.node.inputs[0] : x));
-        return once("matmul", sides, { transposeA: transposeA !== turned[0], transposeB: transposeB !== turned[1] });
+        const flags = { transposeA: transposeA !== turned[0], transposeB: transposeB !== turned[1] };
+        return once("matmul", sides, { ...flags, batchInvariant: false });
       }
     }
     if (isOp(node, "reshape") || isOp(node, "broadcast")) {

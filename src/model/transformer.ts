@@ -93,7 +93,10 @@ export interface ForwardResult {
   readonly assign: readonly (readonly [variable: Tensor, value: Tensor])[];
 }
 
-/** ids (B,T) i32 → hidden states (B,T,C). */
+/**
+ * ids (B,T) i32 → hidden states (B,T,C). Against a cache, the bits of a row depend on its own tokens, position and length and
+ * on T alone, whatever B is and whatever the other rows hold: a text is generated alike alone and beside others.
+ */
 export function forward(
   config: ModelConfig,
   weights: ModelVariables,
@@ -102,7 +105,7 @@ export function forward(
 ): ForwardResult {
   const { cache, position, lengths, rows, segments, recompute = false } = options;
   const names = namesOf(config);
-  const parts = partsOf(config, weights);
+  const parts = partsOf(config, weights, cache !== undefined);
   const [B, T] = ids.shape;
   const { heads: H, headWidth: D } = config;
   const place = placeOf(config, weights, ids, options);
@@ -145,13 +148,16 @@ export function copyCache(cache: KeyValueCache, from: Tensor, to: Tensor, length
   );
 }
 
-/** The parts in which families differ. */
-function partsOf(config: ModelConfig, weights: ModelVariables) {
+/**
+ * The parts in which families differ.
+ * @param batchInvariant whether the bits of a row are to be the same in any batch
+ */
+function partsOf(config: ModelConfig, weights: ModelVariables, batchInvariant: boolean) {
   const { heads: H, keyValueHeads: G, headWidth: D, normEpsilon } = config;
   const weight = (name: string) => weightOf(weights, name);
   const bias = (name: string) => weights.get(`${name}.bias`) ?? null;
   /** x · wᵀ, and a bias where the model has one: (B,T,in) → (B,T,out) */
-  const project = (x: Tensor, name: string) => linear(x, weight(name), bias(name));
+  const project = (x: Tensor, name: string) => linear(x, weight(name), bias(name), { batchInvariant });
   const norm = (x: Tensor, name: string) => {
     const shift = bias(name);
     return shift ? layerNorm(x, weight(name), shift, normEpsilon) : rmsNorm(x, weight(name), normEpsilon);
@@ -213,9 +219,9 @@ export function tokenLosses(
   return linearCrossEntropy(reshape(hidden, [rows, config.width]), headOf(config, weights), reshape(targets, [rows]));
 }
 
-/** hidden (N,C) → logits (N,V). Only for a few rows: training never holds them all. */
+/** hidden (N,C) → logits (N,V), each row with the same bits in any batch. Only for a few rows: training never holds them all. */
 export function logits(config: ModelConfig, weights: ModelVariables, hidden: Tensor): Tensor {
-  return linear(hidden, headOf(config, weights));
+  return linear(hidden, headOf(config, weights), null, { batchInvariant: true });
 }
 
 /** The head (V,C). */

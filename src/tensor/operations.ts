@@ -209,16 +209,27 @@ export function mean(x: Tensor, axes?: readonly number[], keep = false): Tensor 
   return mul(total, sizeOf(total.shape) / sizeOf(x.shape));
 }
 
-/** a · b for matrices, either of them transposed first. */
-export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = false } = {}): Tensor {
-  return apply("matmul", [a, b], { transposeA, transposeB })[0];
+/**
+ * a · b for matrices, either of them transposed first.
+ * @param options batchInvariant (only for a · bᵀ) gives each row of a the same bits in any batch, at some cost in speed for
+ * more than about 64 rows; it multiplies in fp32
+ */
+export function matmul(
+  a: Tensor,
+  b: Tensor,
+  { transposeA = false, transposeB = false, batchInvariant = false } = {},
+): Tensor {
+  return apply("matmul", [a, b], { transposeA, transposeB, batchInvariant })[0];
 }
 
-/** x (…,C) · wᵀ + bias with w (out,C), as Hugging Face stores weights, and bias (out) or none → (…,out). */
-export function linear(x: Tensor, w: Tensor, bias: Tensor | null = null): Tensor {
+/**
+ * x (…,C) · wᵀ + bias with w (out,C), as Hugging Face stores weights, and bias (out) or none → (…,out).
+ * @param options as `matmul` has them
+ */
+export function linear(x: Tensor, w: Tensor, bias: Tensor | null = null, { batchInvariant = false } = {}): Tensor {
   const width = x.shape[x.shape.length - 1];
   const rows = reshape(x, [sizeOf(x.shape) / width, width]);
-  const product = reshape(matmul(rows, w, { transposeB: true }), [...x.shape.slice(0, -1), w.shape[0]]);
+  const product = reshape(matmul(rows, w, { transposeB: true, batchInvariant }), [...x.shape.slice(0, -1), w.shape[0]]);
   return bias === null ? product : add(product, bias);
 }
 

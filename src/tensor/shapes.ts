@@ -194,7 +194,8 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
   sum: reduction("sum"),
   max: reduction("max"),
 
-  matmul: (inputs, { transposeA, transposeB }) => {
+  matmul: (inputs, { transposeA, transposeB, batchInvariant }) => {
+    expect(!batchInvariant || (!transposeA && transposeB), "matmul", inputs, "is batch-invariant only as a · bᵀ");
     const [a, b] = inputs;
     expect(a.shape.length === 2 && b.shape.length === 2, "matmul", inputs, "takes matrices");
     const [m, k] = transposeA ? [a.shape[1], a.shape[0]] : a.shape;

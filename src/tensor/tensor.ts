@@ -82,8 +82,11 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
   sum: { readonly axes: readonly number[] };
   max: { readonly axes: readonly number[] };
 
-  /** A (M,K) · B (K,N), either of them given transposed. */
-  matmul: { readonly transposeA: boolean; readonly transposeB: boolean };
+  /**
+   * A (M,K) · B (K,N), either of them given transposed. `batchInvariant`, for A · Bᵀ: the bits of a row of the result
+   * depend neither on M nor on the other rows.
+   */
+  matmul: { readonly transposeA: boolean; readonly transposeB: boolean; readonly batchInvariant: boolean };
   /** table (V,C), ids (N) i32 → (N,C) */
   embedding: Empty;
   /** ids (N) i32, d_out (N,C) → d_table (V,C) */

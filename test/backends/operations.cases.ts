@@ -274,6 +274,17 @@ export const cases: readonly Case[] = [
     matmulCase(M, N, K, true, false),
     matmulCase(M, N, K, true, true),
   ]),
+  ...[
+    [1, 300, 64],
+    [2, 17, 130],
+    [13, 70, 77],
+    [53, 20, 9],
+  ].map(([M, N, K]) =>
+    one(`batch-invariant linear ${M}x${N}x${K}`, (m) => {
+      const [x, w, bias] = [m.parameter([M, K]), m.parameter([N, K]), m.parameter([N])];
+      return q.add(q.linear(x, w, bias, { batchInvariant: true }), m.parameter([M, N]));
+    }),
+  ),
   one("embedding", (m) => q.embedding(m.parameter([13, 20]), m.ids([2, 9], 13, [12, 0, 3, 3, 3]))),
   one("rope", (m) => q.rope(m.parameter([2, 5, 3, 12]), table(9, 6, Math.cos), table(9, 6, Math.sin), m.index(4))),
   one("rope of ragged rows", (m) =>

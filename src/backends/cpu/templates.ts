@@ -71,13 +71,13 @@ function threeOperands({ node, operandViews }: TemplateKernel, use: Arguments): 
 export const templates: { readonly [O in TemplateOp]: Emit } = {
   matmul: ({ node, accumulate }, use) => {
     if (!isOp(node, "matmul")) throw new Error("unreachable");
-    const { transposeA, transposeB } = node.attributes;
+    const { transposeA, transposeB, batchInvariant } = node.attributes;
     const [M, N] = node.outputs[0].shape;
     const K = shapeOf(node, 0)[transposeA ? 0 : 1];
-    if (M === 1 && !transposeA && transposeB) {
+    if (batchInvariant || (M === 1 && !transposeA && transposeB)) {
       return {
         statement:
-          `qn_gemv(${N}, ${K}, ${use.operand(0)}, ${use.operand(1)}, ${use.result(0)}, ${flag(accumulate[0])}, ` +
+          `qn_linear(${M}, ${N}, ${K}, ${use.operand(0)}, ${use.operand(1)}, ${use.result(0)}, ${flag(accumulate[0])}, ` +
           `${use.epilogue}, (void *)p);`,
         scratch: "0",
       };

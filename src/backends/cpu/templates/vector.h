@@ -193,6 +193,24 @@ QN_INLINE void qn_transpose(vf x[QN_VL]) {
   QN_EXCHANGE(1, QN_LOW1, QN_HIGH1)
 }
 
+// Lane i is qn_sum(x[i]), in its order of additions; x is overwritten.
+#define QN_FOLD(w, low, high) \
+  QN_UNROLL for (int i = 0; i < w; i++) { \
+    vf a = x[i], b = x[i + w]; \
+    x[i] = QN_SHUFFLE(a, b, low) + QN_SHUFFLE(a, b, high); \
+  }
+QN_INLINE vf qn_sums(vf x[QN_VL]) {
+#if QN_VL > 8
+  QN_FOLD(8, QN_LOW8, QN_HIGH8)
+#endif
+#if QN_VL > 4
+  QN_FOLD(4, QN_LOW4, QN_HIGH4)
+#endif
+  QN_FOLD(2, QN_LOW2, QN_HIGH2)
+  QN_FOLD(1, QN_LOW1, QN_HIGH1)
+  return x[0];
+}
+
 // e^x without its edges. x = n ln2 + r with |r| <= ln2/2, e^r by its polynomial, 2^n by adding n to the exponent bits.
 QN_INLINE vf qn_exp_parts(vf x, vi *n) {
   vf t = x * 1.44269504f + 12582912.0f; // 1.5 * 2^23: the sum's low mantissa bits are round(x / ln2)
