@@ -62,7 +62,10 @@ describe.each(targets.flatMap((target) => (["fp32", "bf16"] as const).map((dtype
   (target, precision) => {
     let program: Program;
     beforeAll(async () => {
-      program = await compile({ ...products, ...steps }, { cpu: { instructionSet: target, threads: 2 }, precision });
+      program = await compile(
+        { ...products, ...steps },
+        { cpu: { instructionSet: target, threads: 2 }, dtype: precision },
+      );
       for (const parameter of parametersOf(config)) program.write(parameter.name, initialValues(parameter, 3));
     }, 300_000);
     afterAll(() => program.dispose());

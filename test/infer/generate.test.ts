@@ -96,9 +96,8 @@ describe("generate", { timeout: SLOW_BUILD }, () => {
       expect(results[i].prompt).toBe(prompt);
       for (const [k, completion] of results[i].completions.entries()) {
         const alone = await generate({ model: folder, prompt, ...common, seed: common.seed + k });
-        const { text, ids } = alone.results[0].completions[0];
-        expect(completion).toMatchObject({ text, ids });
-        expect(tokenizer.decode(ids.filter((id) => tokenizer.has(id)))).toBe(completion.text);
+        expect(completion).toEqual(alone.results[0].completions[0]);
+        expect(tokenizer.decode(completion.ids.filter((id) => tokenizer.has(id)))).toBe(completion.text);
         const sum = completion.token_logprobs.reduce((total, each) => total + each, 0);
         expect(completion.logprob).toBeCloseTo(sum, 9);
       }
