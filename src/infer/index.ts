@@ -3,16 +3,9 @@ export { QuernError } from "../errors.js";
 export { type Chat, type ChatAnswer, type ChatCalls, type ChatOptions, createChat, openChat } from "./chat.js";
 export { chatOptions } from "./chat-options.js";
 export { CheckpointModel } from "./checkpoint-model.js";
+export type { Completion, GenerateCalls, GeneratedToken, GenerateRequest } from "./completion.js";
 export { endOfTurn, requireChatTemplate } from "./conversation.js";
-export {
-  type Completion,
-  createDecoder,
-  type Decoder,
-  type DecoderOptions,
-  type GenerateCalls,
-  type GeneratedToken,
-  type GenerateRequest,
-} from "./decoder.js";
+export { createDecoder, type Decoder, type DecoderOptions } from "./decoder.js";
 export {
   type CompletionResult,
   type GenerateOptions,

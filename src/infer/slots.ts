@@ -9,7 +9,7 @@
  */
 import { QuernError } from "../errors.js";
 import { type RandomStream, randomStream } from "../model/index.js";
-import type { Completion, GenerateCalls, GeneratedToken, GenerateRequest } from "./decoder.js";
+import type { Completion, GenerateCalls, GeneratedToken, GenerateRequest } from "./completion.js";
 import { CHUNK, type DecodingProgram, type Scores, type Step } from "./decoding-program.js";
 import { createSampler } from "./sampling.js";
 

@@ -1,6 +1,7 @@
 /** @file Completions as text: whole characters as they come, and the end before a stop string. */
 import type { Tokenizer } from "../tokenizer/index.js";
-import type { Completion, Decoder, GenerateCalls, GenerateRequest } from "./decoder.js";
+import type { Completion, GenerateCalls, GenerateRequest } from "./completion.js";
+import type { Decoder } from "./decoder.js";
 import { stopFinder } from "./stop-strings.js";
 
 export interface TextRequest extends GenerateRequest {

@@ -1,6 +1,6 @@
 /** The order of work in a decoding program, seen through one whose logits are a hash of the text that a slot holds. */
 import { describe, expect, it } from "vitest";
-import type { GenerateRequest } from "../../src/infer/decoder.js";
+import type { GenerateRequest } from "../../src/infer/completion.js";
 import type { DecodingProgram } from "../../src/infer/decoding-program.js";
 import { createSlots } from "../../src/infer/slots.js";
 
