@@ -12,6 +12,7 @@ import type {
   RequestOptions,
   RollingLogLikelihood,
 } from "./language-model.js";
+import { type ModelPrograms, modelPrograms } from "./model-programs.js";
 import { encodePrompt, type Prompt } from "./prompts.js";
 import { requestEncoder } from "./request-tokens.js";
 import { createScorer, type Scorer } from "./scorer.js";
@@ -35,14 +36,14 @@ const SAMPLING = { temperature: 0.8, topK: 50, topP: 1, minP: 0, repetitionPenal
 
 export class CheckpointModel implements LanguageModel {
   readonly #opened: TextModel;
-  readonly #options: CompileOptions;
+  readonly #programs: ModelPrograms;
   #scorer: Scorer | undefined;
   #decoder: Decoder | undefined;
 
   /** @param opened is closed by `dispose` */
   constructor(opened: TextModel, options: CompileOptions = {}) {
     this.#opened = opened;
-    this.#options = options;
+    this.#programs = modelPrograms(opened.model.config, opened.model.readParameter, options);
   }
 
   get name(): string {
@@ -123,7 +124,7 @@ export class CheckpointModel implements LanguageModel {
       }
       encoded.push(each);
     }
-    this.#decoder ??= createDecoder(model.config, model.readParameter, this.#options);
+    this.#decoder ??= createDecoder(model.config, model.readParameter, { programs: this.#programs });
     const decoder = this.#decoder;
     // A prompt that fails ends the others.
     const failed = new AbortController();
@@ -176,7 +177,7 @@ export class CheckpointModel implements LanguageModel {
     const { model, folder } = this.#opened;
     signal?.throwIfAborted();
     if (windows.length === 0) return;
-    this.#scorer ??= createScorer(model.config, model.readParameter, { ...this.#options, greedy: true });
+    this.#scorer ??= createScorer(model.config, model.readParameter, { programs: this.#programs, greedy: true });
     let done = 0;
     let isNumber = true;
     await this.#scorer.score(windows, {

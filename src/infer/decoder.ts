@@ -6,13 +6,8 @@ import { type CompileOptions, freeMemory, type Plan } from "../backends/index.js
 import { QuernError } from "../errors.js";
 import type { ModelConfig } from "../model/index.js";
 import type { Completion, GenerateCalls, GenerateRequest } from "./completion.js";
-import {
-  bytesPerSlot,
-  cachedProgram,
-  type DecodingProgram,
-  type WeightSource,
-  wholeProgram,
-} from "./decoding-program.js";
+import { bytesPerSlot, cachedProgram, type DecodingProgram, wholeProgram } from "./decoding-program.js";
+import { type ModelPrograms, modelPrograms, type WeightSource } from "./model-programs.js";
 import { createSlots, type Shape } from "./slots.js";
 
 export interface DecoderOptions extends CompileOptions {
@@ -22,6 +17,8 @@ export interface DecoderOptions extends CompileOptions {
   readonly slots?: number;
   /** False recomputes the whole text for every token: slow, to check the other against. */
   readonly cache?: boolean;
+  /** The model's programs, where others than the decoder's share its weights. */
+  readonly programs?: ModelPrograms;
 }
 
 export interface Decoder {
@@ -52,9 +49,10 @@ const SLOTS = [1, 8, 64];
 export function createDecoder(
   config: ModelConfig,
   source: WeightSource,
-  { cache = true, sequence, slots, ...options }: DecoderOptions = {},
+  { cache = true, sequence, slots, programs: shared, ...options }: DecoderOptions = {},
 ): Decoder {
   const longest = Math.min(sequence ?? config.sequence, config.sequence);
+  const programs = shared ?? modelPrograms(config, source, options);
   let program: DecodingProgram | null = null;
   let isDisposed = false;
 
@@ -72,10 +70,10 @@ export function createDecoder(
     shapeFor,
     async open(wanted) {
       if (program !== null && program.slots >= wanted.slots && program.sequence >= wanted.sequence) return program;
-      program?.dispose();
-      program = null;
       const make = cache ? cachedProgram : wholeProgram;
-      const made = await make(config, wanted, source, options);
+      const made = await make(config, wanted, programs);
+      program?.dispose(); // only now: the new one shares its weights
+      program = null;
       if (isDisposed) made.dispose();
       else program = made;
       return made;

@@ -4,14 +4,7 @@
  * texts beside it. Without the cache every token costs a whole forward pass: the same text, slowly, to check the other
  * against.
  */
-import {
-  type CompileOptions,
-  compile,
-  type Plan,
-  type Program,
-  type Sharing,
-  type Written,
-} from "../backends/index.js";
+import type { Plan } from "../backends/index.js";
 import { copyCache, forward, keyValueCache, logits, type ModelConfig, modelVariables } from "../model/index.js";
 import {
   add,
@@ -27,6 +20,7 @@ import {
   sum,
   type Tensor,
 } from "../tensor/index.js";
+import type { ModelPrograms } from "./model-programs.js";
 
 /** A token of one slot that goes through the model. */
 export interface Step {
@@ -68,35 +62,11 @@ export function bytesPerSlot({ layers, keyValueHeads, headWidth }: ModelConfig, 
   return 4 * 2 * layers * capacityFor(sequence) * keyValueHeads * headWidth;
 }
 
-/**
- * Where a decoder's weights come from: a function that gives the values of each parameter, by name, or what fills its
- * memory; or a program that has them, such as the one that trains them, whose memory is used without a copy.
- */
-export type WeightSource = ((name: string) => Written | Promise<Written>) | Program | Sharing;
-
 type OpenProgram = (
   config: ModelConfig,
   shape: { readonly slots: number; readonly sequence: number },
-  source: WeightSource,
-  options: CompileOptions,
+  programs: ModelPrograms,
 ) => Promise<DecodingProgram>;
-
-async function load(
-  config: ModelConfig,
-  entries: Readonly<Record<string, Entry>>,
-  source: WeightSource,
-  options: CompileOptions,
-): Promise<Program> {
-  if (typeof source !== "function") return compile(entries, { ...options, shareWith: source });
-  const program = await compile(entries, options);
-  try {
-    for (const name of modelVariables(config).keys()) program.write(name, await source(name));
-  } catch (error) {
-    program.dispose();
-    throw error;
-  }
-  return program;
-}
 
 /** hidden (N,C) → logits (N,V) and log Σ exp of each row. */
 function scoresOf(config: ModelConfig, weights: ReturnType<typeof modelVariables>, hidden: Tensor) {
@@ -113,7 +83,7 @@ function scoresOf(config: ModelConfig, weights: ReturnType<typeof modelVariables
 const WIDTHS = [1, 8, 64];
 
 /** With the cache. */
-export const cachedProgram: OpenProgram = async (config, { slots, sequence }, source, options) => {
+export const cachedProgram: OpenProgram = async (config, { slots, sequence }, programs) => {
   const weights = modelVariables(config);
   const cache = keyValueCache(config, slots, capacityFor(sequence));
   const widths = [...WIDTHS.filter((width) => width < slots), slots];
@@ -138,7 +108,7 @@ export const cachedProgram: OpenProgram = async (config, { slots, sequence }, so
     entries.copy = { outputs: {}, assign: copyCache(cache, from, to, lengths) };
   }
 
-  const program = await load(config, entries, source, options);
+  const program = await programs.open(entries);
   const chunk = new Int32Array(CHUNK);
   const scores = new Map(
     widths.map((width) => [
@@ -185,17 +155,17 @@ export const cachedProgram: OpenProgram = async (config, { slots, sequence }, so
       ]);
       return found;
     },
-    dispose: () => program.dispose(),
+    dispose: () => programs.close(program),
   };
 };
 
 /** Without: the slots are texts, and each token goes through the model with all before it. */
-export const wholeProgram: OpenProgram = async (config, { slots, sequence }, source, options) => {
+export const wholeProgram: OpenProgram = async (config, { slots, sequence }, programs) => {
   const weights = modelVariables(config);
   const { hidden } = forward(config, weights, input("ids", [1, sequence], "i32"));
   const rows = reshape(hidden, [sequence, config.width]);
   const last = embedding(rows, input("last", [1], "i32")); // one row of it, picked as from a table
-  const program = await load(config, { whole: { outputs: scoresOf(config, weights, last) } }, source, options);
+  const program = await programs.open({ whole: { outputs: scoresOf(config, weights, last) } });
   const texts = Array.from({ length: slots }, () => new Int32Array(sequence));
   return {
     slots,
@@ -220,6 +190,6 @@ export const wholeProgram: OpenProgram = async (config, { slots, sequence }, sou
       }
       return scores;
     },
-    dispose: () => program.dispose(),
+    dispose: () => programs.close(program),
   };
 };

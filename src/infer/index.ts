@@ -28,6 +28,7 @@ export type {
   RequestOptions,
   RollingLogLikelihood,
 } from "./language-model.js";
+export { type ModelPrograms, modelPrograms } from "./model-programs.js";
 export { type OpenModelOptions, openModel } from "./open-model.js";
 export {
   type ChatRequest,

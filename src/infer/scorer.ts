@@ -2,9 +2,24 @@
  * @file The scorer: log-probabilities of given tokens. `quern perplexity`, validation during training and `LanguageModel` score
  * with this code; they differ in the windows that they divide texts into.
  */
-import { type CompileOptions, compile, type Program } from "../backends/index.js";
+import type { CompileOptions, Program } from "../backends/index.js";
 import { forward, headOf, logits, type ModelConfig, modelVariables } from "../model/index.js";
-import { equal, gather, input, linearCrossEntropy, max, reshape } from "../tensor/index.js";
+import {
+  add,
+  embedding,
+  equal,
+  exp,
+  gather,
+  input,
+  linearCrossEntropy,
+  log,
+  max,
+  reshape,
+  sub,
+  sum,
+  variable,
+} from "../tensor/index.js";
+import { type ModelPrograms, modelPrograms, type WeightSource } from "./model-programs.js";
 import { packWindows, type Window } from "./windows.js";
 
 /** A batch as a program takes it, (B,T) each. */
@@ -146,20 +161,23 @@ export interface ScorerOptions extends CompileOptions {
   readonly sequence?: number;
   /** Also finds out which tokens are the likeliest. Default false. */
   readonly greedy?: boolean;
+  /** The model's programs, where others than the scorer's share its weights. */
+  readonly programs?: ModelPrograms;
 }
 
 /** A scorer of a model; programs are built when a shape is first needed. */
 export function createScorer(
   config: ModelConfig,
-  readParameter: (name: string) => Float32Array | Promise<Float32Array>,
-  { sequence: rowLength, greedy = false, ...options }: ScorerOptions = {},
+  source: WeightSource,
+  { sequence: rowLength, greedy = false, programs: shared, ...options }: ScorerOptions = {},
 ): Scorer {
+  const shareable = shared ?? modelPrograms(config, source, options);
   const programs = new Map<string, Promise<{ readonly scoring: ScoringProgram; readonly program: Program }>>();
   const open = async (batch: number, sequence: number): Promise<ScoringProgram> => {
     const key = `${batch} ${sequence}`;
     let opened = programs.get(key);
     if (opened === undefined) {
-      opened = scoringProgram(config, readParameter, { batch, sequence, greedy }, options);
+      opened = openProgram(config, shareable, { batch, sequence, greedy });
       programs.set(key, opened);
     }
     try {
@@ -185,7 +203,8 @@ export function createScorer(
       }
     },
     dispose() {
-      for (const opened of programs.values()) void opened.then(({ program }) => program.dispose()).catch(() => {});
+      for (const opened of programs.values())
+        void opened.then(({ program }) => shareable.close(program)).catch(() => {});
       programs.clear();
     },
   };
@@ -206,41 +225,61 @@ function byRowLength<W extends Window>(windows: Iterable<W>, longest: number): M
   return new Map([...groups].sort(([a], [b]) => b - a));
 }
 
-async function scoringProgram(
+/** Scored rows whose logits are held at a time, where the likeliest tokens are wanted too. */
+const HEAD_ROWS = 256;
+
+async function openProgram(
   config: ModelConfig,
-  readParameter: (name: string) => Float32Array | Promise<Float32Array>,
+  programs: ModelPrograms,
   { batch, sequence, greedy }: { readonly batch: number; readonly sequence: number; readonly greedy: boolean },
-  options: CompileOptions,
 ): Promise<{ readonly scoring: ScoringProgram; readonly program: Program }> {
   const weights = modelVariables(config);
-  const shape = [batch, sequence];
-  const ids = input("ids", shape, "i32");
-  const targets = input("targets", shape, "i32");
-  const segments = input("segments", shape, "i32");
-  const places = input("places", shape, "i32");
+  const N = batch * sequence;
+  const [ids, targets, segments, places] = ["ids", "targets", "segments", "places"].map((name) =>
+    input(name, [batch, sequence], "i32"),
+  );
   const { hidden } = forward(config, weights, ids, { segments, places });
-  const rows = reshape(hidden, [batch * sequence, config.width]);
-  const wanted = reshape(targets, [batch * sequence]);
-  const losses = linearCrossEntropy(rows, headOf(config, weights), wanted);
-  const scores = greedy ? logits(config, weights, rows) : null;
-  const outputs = {
-    losses,
-    ...(scores && {
-      greedy: reshape(equal(gather(scores, reshape(wanted, [batch * sequence, 1])), max(scores, [-1], true)), [
-        batch * sequence,
-      ]),
-    }),
-  };
-  const program = await compile({ score: { outputs } }, options);
-  try {
-    for (const name of weights.keys()) program.write(name, await readParameter(name));
-  } catch (error) {
-    program.dispose();
-    throw error;
+  const rows = reshape(hidden, [N, config.width]);
+  const body = ({ ids, segments, places }: ScoringBatch) => ({
+    ids,
+    segments,
+    ...(config.family === "gpt2" && { places }),
+  });
+  if (!greedy) {
+    const losses = linearCrossEntropy(rows, headOf(config, weights), reshape(targets, [N]));
+    const program = await programs.open({ score: { outputs: { losses } } });
+    const run = async (filled: ScoringBatch): Promise<BatchScores> => {
+      await program.run("score", { ...body(filled), targets: filled.targets });
+      return { nats: await program.read("losses"), greedy: null };
+    };
+    return { scoring: { batch, sequence, packed: true, run }, program };
   }
-  const run = async ({ places, ...rest }: ScoringBatch): Promise<BatchScores> => {
-    await program.run("score", config.family === "gpt2" ? { ...rest, places } : rest);
-    return { nats: await program.read("losses"), greedy: greedy ? await program.read("greedy") : null };
+  // Few rows of a request are scored. Only those reach the head, whose logits also show which token is the likeliest.
+  const K = Math.min(HEAD_ROWS, N);
+  const kept = variable("scorer.hidden", [N, config.width]);
+  const scores = logits(config, weights, embedding(kept, input("scored", [K], "i32"))); // (K,V)
+  const top = max(scores, [1], true);
+  const logSumExp = add(log(sum(exp(sub(scores, top)), [1], true)), top);
+  const score = gather(scores, input("wanted", [K, 1], "i32"));
+  const program = await programs.open({
+    body: { outputs: {}, assign: [[kept, rows]] },
+    head: { outputs: { losses: reshape(sub(logSumExp, score), [K]), likeliest: reshape(equal(score, top), [K]) } },
+  });
+  const run = async (filled: ScoringBatch): Promise<BatchScores> => {
+    await program.run("body", body(filled));
+    const result = { nats: new Float32Array(N), greedy: new Float32Array(N) };
+    const scored = Array.from(filled.targets.keys()).filter((row) => filled.targets[row] !== IGNORED);
+    for (let first = 0; first < scored.length; first += K) {
+      const chosen = scored.slice(first, first + K);
+      const padded = Array.from({ length: K }, (_, i) => chosen[i] ?? chosen[0]);
+      await program.run("head", { scored: padded, wanted: padded.map((row) => filled.targets[row]) });
+      const [losses, likeliest] = [await program.read("losses"), await program.read("likeliest")];
+      for (const [i, row] of chosen.entries()) {
+        result.nats[row] = losses[i];
+        result.greedy[row] = likeliest[i];
+      }
+    }
+    return result;
   };
   return { scoring: { batch, sequence, packed: true, run }, program };
 }

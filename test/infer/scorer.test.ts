@@ -1,7 +1,14 @@
 /** Nats of given tokens: windows against lm-evaluation-harness, losses against transformers, packed and not. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { createScorer, overlappingWindows, rollingWindows, type Window } from "../../src/infer/index.js";
+import {
+  createDecoder,
+  createScorer,
+  modelPrograms,
+  overlappingWindows,
+  rollingWindows,
+  type Window,
+} from "../../src/infer/index.js";
 import { packWindows } from "../../src/infer/windows.js";
 import { loadFixture } from "../model/model-fixtures.js";
 import { SLOW_BUILD, TARGETS } from "../model/targets.js";
@@ -102,6 +109,36 @@ describe("the scorer", { timeout: SLOW_BUILD }, () => {
       expect(scored).toBe(2 * (ids.length - given));
     },
   );
+
+  it("reads a model's weights once for all its programs, and keeps them while one is open", async () => {
+    const fixture = await loadFixture("llama-grouped-tied");
+    const reads = new Map<string, number>();
+    const read = (name: string) => {
+      reads.set(name, (reads.get(name) ?? 0) + 1);
+      return fixture.floats(`parameter.${name}`);
+    };
+    const { config } = fixture;
+    const programs = modelPrograms(config, read, TARGETS[0].options);
+    const scorer = createScorer(config, read, { programs, greedy: true });
+    const decoder = createDecoder(config, read, { programs });
+    const request = { prompt: [1, 2, 3], tokens: 4, seed: 1, endOfText: [], temperature: 0, topK: 0 };
+    const [before] = await decoder.generate(request);
+    const ids = [1, 2, 3, ...before.tokens.map(({ id }) => id)];
+    const scores: { nats: number[]; greedy: number[] }[] = [];
+    const score = () =>
+      scorer.score([{ ids, start: 0, length: ids.length - 1, from: 3 }], {
+        onWindow: (_, nats, greedy) => scores.push({ nats: [...nats], greedy: [...greedy] }),
+      });
+    await score();
+    decoder.dispose();
+    await score();
+    scorer.dispose();
+    expect(scores[1]).toEqual(scores[0]);
+    // What was decoded greedily is likeliest, with the log-probabilities that the decoder gave.
+    expect(scores[0].greedy).toEqual([1, 1, 1, 1]);
+    for (const [i, { logprob }] of before.tokens.entries()) expect(scores[0].nats[i]).toBeCloseTo(-logprob, 4);
+    expect(new Set(reads.values())).toEqual(new Set([1]));
+  });
 
   // Rotations tell distances alone; a table of positions must begin again with each window of a row.
   it.each(["llama-grouped-tied", "qwen3-grouped-tied", "gpt2-tied"] as const)(
