@@ -212,14 +212,14 @@ static void check_cross_entropy(long N, long C, long V, float sharp) {
     }
   }
   free(reference);
-  long nS = qn_linear_cross_entropy_scratch(half, N, C, V);
+  long nS = qn_linear_cross_entropy_scratch(half, 0, N, C, V);
   float *S = fresh(nS);
   for (long i = 0; i < nS; i++) S[i] = NAN;
-  qn_linear_cross_entropy(half, N, C, V, x, w, targets, loss, S);
+  qn_linear_cross_entropy(half, N, C, V, x, w, targets, loss, 0, 0, S);
   compare("cross entropy loss", shape, N, loss, L, 2e-6);
   for (long i = 0; i < nS; i++) S[i] = NAN;
   for (long n = 0; n < N; n++) loss[n] = NAN;
-  qn_linear_cross_entropy_gradient(half, N, C, V, x, w, targets, d_loss, loss, dx, dw, accumulate, S);
+  qn_linear_cross_entropy_gradient(half, N, C, V, x, w, targets, d_loss, loss, dx, dw, accumulate, 0, 0, S);
   compare("cross entropy gradient loss", shape, N, loss, L, 2e-6);
   compare("cross entropy dx", shape, N * C, dx, DX, half ? 5e-4 : 3e-6);
   compare("cross entropy dw", shape, V * C, dw, DW, half ? 5e-4 : 3e-6);

@@ -71,7 +71,8 @@ export function simplify(entry: Entry): Entry {
       const gradient = lossGradients.get(lossKey(node));
       if (gradient && !dependsOn(gradient.inputs[3], node)) {
         const d = rewriteTree(gradient.inputs[3]);
-        return [once("linearCrossEntropyGradient", [...inputs, d], {})[0]];
+        const [loss, , , ...statistics] = once("linearCrossEntropyGradient", [...inputs, d], node.attributes);
+        return [loss, ...statistics];
       }
     }
     const plain = isElementwise(node.op)
@@ -101,7 +102,8 @@ export function simplify(entry: Entry): Entry {
   };
 }
 
-const lossKey = (node: Node) => node.inputs.slice(0, 3).map(tensorKey).join();
+const lossKey = (node: Node<"linearCrossEntropy" | "linearCrossEntropyGradient">) =>
+  [...node.inputs.slice(0, 3).map(tensorKey), node.attributes.statistics].join();
 
 function dependsOn(tensor: Tensor, node: Node): boolean {
   return nodesOf({ outputs: { tensor } }).includes(node);

@@ -3,20 +3,14 @@
  * with this code; they differ in the windows that they divide texts into.
  */
 import type { CompileOptions, Program } from "../backends/index.js";
-import { forward, headOf, logits, type ModelConfig, modelVariables } from "../model/index.js";
+import { forward, headOf, type ModelConfig, modelVariables } from "../model/index.js";
 import {
-  add,
   embedding,
-  equal,
-  exp,
-  gather,
   input,
   linearCrossEntropy,
-  log,
-  max,
+  linearTokenStatistics,
+  neg,
   reshape,
-  sub,
-  sum,
   variable,
 } from "../tensor/index.js";
 import { type ModelPrograms, modelPrograms, type WeightSource } from "./model-programs.js";
@@ -225,7 +219,7 @@ function byRowLength<W extends Window>(windows: Iterable<W>, longest: number): M
   return new Map([...groups].sort(([a], [b]) => b - a));
 }
 
-/** Scored rows whose logits are held at a time, where the likeliest tokens are wanted too. */
+/** Scored rows that reach the head at a time, where the likeliest tokens are wanted too. */
 const HEAD_ROWS = 256;
 
 async function openProgram(
@@ -254,16 +248,15 @@ async function openProgram(
     };
     return { scoring: { batch, sequence, packed: true, run }, program };
   }
-  // Few rows of a request are scored. Only those reach the head, whose logits also show which token is the likeliest.
+  // Few rows of a request are scored. Only those reach the head.
   const K = Math.min(HEAD_ROWS, N);
   const kept = variable("scorer.hidden", [N, config.width]);
-  const scores = logits(config, weights, embedding(kept, input("scored", [K], "i32"))); // (K,V)
-  const top = max(scores, [1], true);
-  const logSumExp = add(log(sum(exp(sub(scores, top)), [1], true)), top);
-  const score = gather(scores, input("wanted", [K, 1], "i32"));
+  const scored = embedding(kept, input("scored", [K], "i32")); // (K,C)
+  const wanted = input("wanted", [K], "i32");
+  const { logProbability, isGreedy } = linearTokenStatistics(scored, headOf(config, weights), wanted);
   const program = await programs.open({
     body: { outputs: {}, assign: [[kept, rows]] },
-    head: { outputs: { losses: reshape(sub(logSumExp, score), [K]), likeliest: reshape(equal(score, top), [K]) } },
+    head: { outputs: { losses: neg(logProbability), likeliest: isGreedy } },
   });
   const run = async (filled: ScoringBatch): Promise<BatchScores> => {
     await program.run("body", body(filled));

@@ -56,4 +56,5 @@ export {
   type ModelVariables,
   modelVariables,
   tokenLosses,
+  tokenStatistics,
 } from "./transformer.js";

@@ -17,6 +17,7 @@ import {
   layerNorm,
   linear,
   linearCrossEntropy,
+  linearTokenStatistics,
   mul,
   positions,
   recomputed,
@@ -26,6 +27,7 @@ import {
   silu,
   split,
   type Tensor,
+  type TokenStatistics,
   variable,
 } from "../tensor/index.js";
 import type { ModelConfig } from "./config.js";
@@ -206,17 +208,37 @@ function placeOf(
   return { embed: same, turn: (x: Tensor) => rope(x, cos, sin, position) };
 }
 
+/** How whole texts go through a model. */
+type TextOptions = Pick<ForwardOptions, "lengths" | "segments" | "places" | "recompute">;
+
 /** ids and targets (B,T) i32 → −log p(target) of every token (B·T), in nats; targets of −100 count 0. */
 export function tokenLosses(
   config: ModelConfig,
   weights: ModelVariables,
   ids: Tensor,
   targets: Tensor,
-  options: Pick<ForwardOptions, "lengths" | "segments" | "recompute"> = {},
+  options: TextOptions = {},
 ): Tensor {
   const { hidden } = forward(config, weights, ids, options);
   const rows = ids.shape[0] * ids.shape[1];
   return linearCrossEntropy(reshape(hidden, [rows, config.width]), headOf(config, weights), reshape(targets, [rows]));
+}
+
+/**
+ * ids and targets (B,T) i32 → log p(target), entropy and greedy choice of every token (B·T), as `linearTokenStatistics` has
+ * them.
+ */
+export function tokenStatistics(
+  config: ModelConfig,
+  weights: ModelVariables,
+  ids: Tensor,
+  targets: Tensor,
+  options: TextOptions = {},
+): TokenStatistics {
+  const { hidden } = forward(config, weights, ids, options);
+  const rows = ids.shape[0] * ids.shape[1];
+  const head = headOf(config, weights);
+  return linearTokenStatistics(reshape(hidden, [rows, config.width]), head, reshape(targets, [rows]));
 }
 
 /** hidden (N,C) → logits (N,V), each row with the same bits in any batch. Only for a few rows: training never holds them all. */

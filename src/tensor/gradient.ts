@@ -182,10 +182,12 @@ const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
       ...rest.map(() => null),
     ];
   },
-  linearCrossEntropy: rule((node, d) => {
-    const [, dx, dw] = apply("linearCrossEntropyGradient", [...node.inputs, d], {});
+  linearCrossEntropy: (node, [d, dEntropy]) => {
+    if (dEntropy) throw new ShapeError("linearCrossEntropy: its entropy has no gradient");
+    if (d === null) return node.inputs.map(() => null);
+    const [, dx, dw] = apply("linearCrossEntropyGradient", [...node.inputs, d], node.attributes);
     return [dx, dw, null];
-  }),
+  },
 
   embeddingGradient: rule((node, d) => [null, reshape(embedding(d, node.inputs[0]), node.inputs[1].shape)]),
   attentionGradient: secondOrder,

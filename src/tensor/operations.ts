@@ -284,7 +284,26 @@ export function attention(
 
 /** −log softmax(x·wᵀ)[target], in nats, a number a row: x (N,C), w (V,C), targets (N) i32; target −100 counts 0. */
 export function linearCrossEntropy(x: Tensor, w: Tensor, targets: Tensor): Tensor {
-  return apply("linearCrossEntropy", [x, w, targets], {})[0];
+  return apply("linearCrossEntropy", [x, w, targets], { statistics: false })[0];
+}
+
+/** What a model says of a token, a number a row; all 0 where the target is ignored. */
+export interface TokenStatistics {
+  /** (N) log p(target) in nats; gradients flow through it alone. */
+  readonly logProbability: Tensor;
+  /** (N) −Σ p log p of the whole distribution, in nats. */
+  readonly entropy: Tensor;
+  /** (N) 1 where greedy decoding chooses the target (no other id has a larger logit), else 0. */
+  readonly isGreedy: Tensor;
+}
+
+/**
+ * Log-probability of the target, entropy of the distribution, and whether the target is the greedy choice, under the head w:
+ * x (N,C), w (V,C), targets (N) i32. The logits are never stored.
+ */
+export function linearTokenStatistics(x: Tensor, w: Tensor, targets: Tensor): TokenStatistics {
+  const [loss, entropy, isGreedy] = apply("linearCrossEntropy", [x, w, targets], { statistics: true });
+  return { logProbability: neg(loss), entropy, isGreedy };
 }
 
 /**

@@ -234,8 +234,14 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
     expect(q.shape[1] === k.shape[1], "attentionGradient", inputs, "every query has its key (no cache)");
     return [q, k, v];
   },
-  linearCrossEntropy: (inputs) => [lossShapes("linearCrossEntropy", inputs)],
-  linearCrossEntropyGradient: (inputs) => [lossShapes("linearCrossEntropyGradient", inputs), inputs[0], inputs[1]],
+  linearCrossEntropy: (inputs, { statistics }) => {
+    const loss = lossShapes("linearCrossEntropy", inputs);
+    return statistics ? [loss, loss, loss] : [loss];
+  },
+  linearCrossEntropyGradient: (inputs, { statistics }) => {
+    const loss = lossShapes("linearCrossEntropyGradient", inputs);
+    return [loss, inputs[0], inputs[1], ...(statistics ? [loss, loss] : [])];
+  },
   cacheWrite: (inputs) => {
     const [cache, x, position, rows] = inputs;
     const [B, T, ...row] = x.shape;

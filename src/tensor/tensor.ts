@@ -100,10 +100,11 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
   attention: { readonly scale: number; readonly optional: readonly ("lengths" | "rows" | "segments")[] };
   /** q, k, v, o, log-sum-exp, d_o, then those of `optional` → dq, dk, dv; position 0 and S = T. */
   attentionGradient: { readonly scale: number; readonly optional: readonly ("lengths" | "segments")[] };
-  /** x (N,C), w (V,C), targets (N) i32 → −log softmax(x·wᵀ)[target] (N), in nats; target −100 counts 0. */
-  linearCrossEntropy: Empty;
-  /** x, w, targets, d_loss (N) → loss (N), dx (N,C), dw (V,C), without computing the logits twice. */
-  linearCrossEntropyGradient: Empty;
+  /** x (N,C), w (V,C), targets (N) i32 → −log softmax(x·wᵀ)[target] (N), in nats; target −100 counts 0. With
+   * `statistics` also the entropy of the softmax (N), in nats, and whether no other id has a larger logit (N), 1 or 0. */
+  linearCrossEntropy: { readonly statistics: boolean };
+  /** x, w, targets, d_loss (N) → loss (N), dx (N,C), dw (V,C)[, entropy, greedy], without computing the logits twice. */
+  linearCrossEntropyGradient: { readonly statistics: boolean };
   /**
    * cache (slots,S,G,D) variable, x (B,T,G,D), position [] or (B) i32, then, if it is among `optional`, rows (B) i32 → the
    * cache with x[b] at position…position+T of slot rows[b], or of slot b.

@@ -73,6 +73,7 @@ function make(name: string, f: (m: Maker) => Tensor | readonly Tensor[], assign?
   let loss: Tensor = q.literal(0);
   results.forEach((result, i) => {
     outputs[`${name}/y${i}`] = result;
+    if (result.node.op === "stopGradient") return; // given out, but no part of the loss
     const weights = Float32Array.from({ length: q.sizeOf(result.shape) }, () => next() - 0.5);
     loss = q.add(loss, q.sum(q.mul(result, q.constant(weights, result.shape))));
   });
@@ -308,6 +309,17 @@ export const cases: readonly Case[] = [
   // Logits of hundreds: the sum of e^(z − target's logit) is no number any more.
   one("enormous logits", (m) =>
     q.linearCrossEntropy(m.parameter([23, 20], -30, 30), m.parameter([57, 20], -2, 2), m.ids([23], 57, [0, 56, -100])),
+  ),
+  ...[
+    [23, 20, 57],
+    [70, 20, 1100],
+  ].map(([N, C, V]) =>
+    one(`linear token statistics ${N}x${C}x${V}`, (m) => {
+      const targets = m.ids([N], V, [0, V - 1, -100, 5]);
+      const statistics = q.linearTokenStatistics(m.parameter([N, C]), m.parameter([V, C], -2, 2), targets);
+      const { logProbability, entropy, isGreedy } = statistics;
+      return [logProbability, q.stopGradient(entropy), q.stopGradient(isGreedy)];
+    }),
   ),
   one("tied head", (m) => {
     const w = m.parameter([57, 20], -2, 2);

@@ -152,21 +152,26 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
   linearCrossEntropy: ({ node }, use) => {
     const [N, C] = shapeOf(node, 0);
     const [V] = shapeOf(node, 1);
+    const statistics = node.outputs.length > 1;
+    const [entropy, isGreedy] = [1, 2].map((i) => (statistics ? use.result(i) : "0"));
     return {
       statement:
         `qn_linear_cross_entropy(${use.bf16}, ${N}, ${C}, ${V}, ${use.operand(0)}, ${use.operand(1)}, ${use.ids(2)}, ` +
-        `${use.result(0)}, ${use.scratch});`,
-      scratch: `qn_linear_cross_entropy_scratch(${use.bf16}, ${N}, ${C}, ${V})`,
+        `${use.result(0)}, ${entropy}, ${isGreedy}, ${use.scratch});`,
+      scratch: `qn_linear_cross_entropy_scratch(${use.bf16}, ${flag(statistics)}, ${N}, ${C}, ${V})`,
     };
   },
   linearCrossEntropyGradient: ({ node, accumulate }, use) => {
     const [N, C] = shapeOf(node, 0);
     const [V] = shapeOf(node, 1);
+    const statistics = node.outputs.length > 3;
+    const [entropy, isGreedy] = [3, 4].map((i) => (statistics ? use.result(i) : "0"));
     return {
       statement:
         `qn_linear_cross_entropy_gradient(${use.bf16}, ${N}, ${C}, ${V}, ${use.operand(0)}, ${use.operand(1)}, ${use.ids(2)}, ` +
-        `${use.operand(3)}, ${use.result(0)}, ${use.result(1)}, ${use.result(2)}, ${flag(accumulate[2])}, ${use.scratch});`,
-      scratch: `qn_linear_cross_entropy_scratch(${use.bf16}, ${N}, ${C}, ${V})`,
+        `${use.operand(3)}, ${use.result(0)}, ${use.result(1)}, ${use.result(2)}, ${flag(accumulate[2])}, ` +
+        `${entropy}, ${isGreedy}, ${use.scratch});`,
+      scratch: `qn_linear_cross_entropy_scratch(${use.bf16}, ${flag(statistics)}, ${N}, ${C}, ${V})`,
     };
   },
   cacheWrite: ({ node, operandViews }, use) => {

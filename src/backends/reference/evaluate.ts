@@ -142,6 +142,20 @@ function viewOf(inputs: readonly Value[], node: Node<"attention" | "attentionGra
 
 const IGNORED = -100;
 
+/** What `linearCrossEntropy` says of each row: the loss and, with statistics, entropy and whether the target is greedy. */
+function lossesOf(x: Value, w: Value, targets: Value, statistics: boolean): readonly Float64Array[] {
+  const [loss, entropy, isGreedy] = [0, 1, 2].map(() => new Float64Array(targets.data.length));
+  targets.data.forEach((target, n) => {
+    if (target === IGNORED) return;
+    const { logits, logSumExp, probabilities } = softmaxRow(x, w, n);
+    loss[n] = logSumExp - logits[target];
+    if (!statistics) return;
+    entropy[n] = probabilities.reduce((total, p, v) => (p > 0 ? total - p * (logits[v] - logSumExp) : total), 0);
+    isGreedy[n] = logits.every((logit) => logit <= logits[target]) ? 1 : 0;
+  });
+  return statistics ? [loss, entropy, isGreedy] : [loss];
+}
+
 /** softmax(x·wᵀ) a row, and the loss. */
 function softmaxRow(
   x: Value,
@@ -362,27 +376,19 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     return [dq, dk, dv];
   },
 
-  linearCrossEntropy: ([x, w, targets], _, _node, round) => {
-    const [a, b] = [rounded(x, round), rounded(w, round)];
-    const loss = Float64Array.from(targets.data, (target, n) => {
-      if (target === IGNORED) return 0;
-      const { logits, logSumExp } = softmaxRow(a, b, n);
-      return logSumExp - logits[target];
-    });
-    return [loss];
-  },
+  linearCrossEntropy: ([x, w, targets], { statistics }, _node, round) =>
+    lossesOf(rounded(x, round), rounded(w, round), targets, statistics),
   // (p − 1 at the target) · w and · x: the row of the target is subtracted by itself, as it is. p is e · factor with
   // e = exp(z − reference), the reference being the target's logit; only e, the factor times x, and w are rounded.
-  linearCrossEntropyGradient: ([x, w, targets, d], _, _node, round) => {
+  linearCrossEntropyGradient: ([x, w, targets, d], { statistics }, _node, round) => {
     const [a, b] = [rounded(x, round), rounded(w, round)];
     const [V, C] = w.shape;
-    const loss = new Float64Array(targets.data.length);
+    const [loss, ...more] = lossesOf(a, b, targets, statistics);
     const dx = new Float64Array(x.data.length);
     const dw = new Float64Array(w.data.length);
     targets.data.forEach((target, n) => {
       if (target === IGNORED) return;
       const { logits, logSumExp } = softmaxRow(a, b, n);
-      loss[n] = logSumExp - logits[target];
       let reference = 0;
       for (let c = 0; c < C; c++) reference += x.data[n * C + c] * w.data[target * C + c];
       const factor = d.data[n] / Math.exp(logSumExp - reference);
@@ -398,7 +404,7 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
         dw[target * C + c] -= d.data[n] * x.data[n * C + c];
       }
     });
-    return [loss, dx, dw];
+    return [loss, dx, dw, ...more];
   },
 
   cacheWrite: ([cache, x, position, rows]) => {

@@ -18,9 +18,9 @@ QN_FUNCTION long qn_cross_entropy_rows(long N, long V) {
 // fall on the same few places of a cache.
 QN_FUNCTION long qn_words_pitch(int bf16, long K) { long deep = bf16 ? QN_DEEP : 1; return ((K + deep - 1) / deep + 15) / 16 * 16 | 16; }
 // Scratch in floats, of both functions.
-QN_TEMPLATE long qn_linear_cross_entropy_scratch(int bf16, long N, long C, long V) {
+QN_TEMPLATE long qn_linear_cross_entropy_scratch(int bf16, int statistics, long N, long C, long V) {
   long R = qn_cross_entropy_rows(N, V), a = qn_gemm_apart_scratch(V, C), b = qn_gemm_scratch(R, C, V), d = qn_gemm_scratch(V, C, R);
-  return R * qn_words_pitch(bf16, V) + V * qn_words_pitch(bf16, R) + R * ((V + QN_GROUP - 1) / QN_GROUP) + 3 * R + 48 + (a > b ? a > d ? a : d : b > d ? b : d);
+  return R * qn_words_pitch(bf16, V) + V * qn_words_pitch(bf16, R) + (statistics ? 3 : 1) * R * ((V + QN_GROUP - 1) / QN_GROUP) + 3 * R + 48 + (a > b ? a > d ? a : d : b > d ? b : d);
 }
 
 typedef struct {
@@ -28,23 +28,31 @@ typedef struct {
   float *along_v; long along_v_pitch; float *along_rows; long along_rows_pitch;                              // e as words
   float *sums, *reference, *target_logit, *factor, *again; // (rows,groups), (rows) each, one
   int maxima;                                              // sums are to be maxima, and e is not wanted
+  float *moments, *tops, *entropy, *is_greedy;             // sums of e * (z - reference) and largest logits (rows,groups), results (rows), or 0
 } qn_cross_entropy_context;
 
-// n words of a row of e from floats in z, and its sum
-QN_INLINE float qn_cross_entropy_row(const int bf16, float *z, long n, float reference, float *words) {
+// n words of a row of e from floats in z, and its sum; the sum of e * (z - reference) and the largest z where there is a moment
+QN_INLINE float qn_cross_entropy_row(const int bf16, float *z, long n, float reference, float *words, float *moment, float *top) {
   const int deep = bf16 ? QN_DEEP : 1;
-  vf l[2] = {{0}, {0}};
+  vf l[2] = {{0}, {0}}, first_moment = {0}, largest = qn_splat(-QN_INFINITY);
   for (long i = 0; i < n; i += deep * QN_VL) {
     vf e[2];
     QN_UNROLL for (int j = 0; j < deep; j++) {
       long left = n - i - j * QN_VL;
-      e[j] = qn_exp_weight(qn_min(qn_splat(80.0f), qn_load(z + i + j * QN_VL) - reference)); // NaN stays NaN
+      vf logit = qn_load(z + i + j * QN_VL), above = qn_min(qn_splat(80.0f), logit - reference); // NaN stays NaN
+      e[j] = qn_exp_weight(above);
       if (left < QN_VL) e[j] = qn_first(e[j], left, 0.0f);
+      if (moment) {
+        if (left < QN_VL) above = qn_first(above, left, 0.0f), logit = qn_first(logit, left, -QN_INFINITY);
+        first_moment += e[j] * qn_max(qn_splat(-60.0f), above); // below it e is 0
+        largest = qn_maximum(largest, logit);
+      }
       l[j] += e[j];
       qn_store(z + i + j * QN_VL, e[j]);
     }
     if (words) qn_store(words + i / deep, deep == 2 ? qn_bf16_along(e[0], e[1]) : bf16 ? qn_bf16_round(e[0]) : e[0]);
   }
+  if (moment) *moment = qn_sum(first_moment), *top = qn_maximum_lanes(largest);
   return qn_sum(l[0] + l[1]);
 }
 // A finished block of logits. The sum of e (or the largest logit) of each row stands in its first group, nothing in its others.
@@ -55,12 +63,18 @@ static void qn_cross_entropy_take(void *context, long m0, long m1, long n0, long
   for (long r = m0; r < m1; r++) {
     float *z = Z + (r - m0) * QN_NC, *sums = c->sums + r * c->groups, *words = c->dx ? c->along_v + r * c->along_v_pitch + n0 / deep : 0;
     long target = c->targets[r], g0 = n0 / QN_GROUP;
-    for (long g = g0; g < (n1 + QN_GROUP - 1) / QN_GROUP; g++) sums[g] = c->maxima ? -QN_INFINITY : 0.0f;
+    float *moments = c->moments + r * c->groups, *tops = c->tops + r * c->groups;
+    for (long g = g0; g < (n1 + QN_GROUP - 1) / QN_GROUP; g++) {
+      sums[g] = c->maxima ? -QN_INFINITY : 0.0f;
+      if (c->entropy) moments[g] = 0.0f, tops[g] = -QN_INFINITY;
+    }
     if (c->maxima) for (long n = 0; n < n1 - n0; n++) sums[g0] = z[n] > sums[g0] ? z[n] : sums[g0];
     else {
       if (target >= n0 && target < n1) c->target_logit[r] = z[target - n0];
-      if (bf16) sums[g0] = qn_cross_entropy_row(QN_BF16, z, n1 - n0, c->reference[r], words);
-      else sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], words);
+      if (bf16 && c->entropy) sums[g0] = qn_cross_entropy_row(QN_BF16, z, n1 - n0, c->reference[r], words, moments + g0, tops + g0);
+      else if (bf16) sums[g0] = qn_cross_entropy_row(QN_BF16, z, n1 - n0, c->reference[r], words, 0, 0);
+      else if (c->entropy) sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], words, moments + g0, tops + g0);
+      else sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], words, 0, 0);
     }
   }
   if (!c->dx || c->maxima) return;
@@ -94,7 +108,7 @@ static void qn_cross_entropy_maximum_task(void *context, long task, long worker)
     c->reference[r] = m;
   }
 }
-// Loss, and the factor that makes d loss / d logit of e.
+// Loss, entropy log l - (sum of e (z - reference)) / l, and the factor that makes d loss / d logit of e.
 static void qn_cross_entropy_loss_task(void *context, long task, long worker) {
   const qn_cross_entropy_context *c = context;
   (void)worker;
@@ -104,6 +118,12 @@ static void qn_cross_entropy_loss_task(void *context, long task, long worker) {
     int counts = c->targets[r] >= 0 && c->targets[r] < c->V;
     c->loss[r] = counts ? c->reference[r] - c->target_logit[r] + qn_log(qn_splat(l))[0] : 0.0f;
     c->factor[r] = counts && c->dx ? c->d_loss[r] / l : 0.0f;
+    if (c->entropy) {
+      float moment = 0, top = -QN_INFINITY;
+      for (long g = 0; g < c->groups; g++) moment += c->moments[r * c->groups + g], top = c->tops[r * c->groups + g] <= top ? top : c->tops[r * c->groups + g];
+      c->entropy[r] = counts ? qn_log(qn_splat(l))[0] - moment / l : 0.0f;
+      c->is_greedy[r] = counts && c->target_logit[r] >= top ? 1.0f : 0.0f;
+    }
     if (!(l < QN_ENORMOUS && l > 1 / QN_ENORMOUS)) *c->again = 1.0f; // whichever row says so
   }
 }
@@ -132,15 +152,17 @@ static void qn_cross_entropy_dw_task(void *context, long task, long worker) {
 }
 
 // x (N,C), w (V,C), targets (N); d_loss (N) comes in; loss (N), dx (N,C) are overwritten, dw (V,C) too, or added to when
-// accumulate_dw.
-QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, const float *d_loss, float *loss, float *dx, float *dw, int accumulate_dw, float *scratch) {
+// accumulate_dw. Where entropy (N) is given, it and is_greedy (N) are written: the entropy of softmax(x·wᵀ) in nats, and 1 where
+// no logit is larger than the target's.
+QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, const float *d_loss, float *loss, float *dx, float *dw, int accumulate_dw, float *entropy, float *is_greedy, float *scratch) {
   long R = qn_cross_entropy_rows(N, V), groups = (V + QN_GROUP - 1) / QN_GROUP;
   long P = qn_words_pitch(bf16, V), Q = qn_words_pitch(bf16, R);
-  float *along_v = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *along_rows = along_v + R * P, *sums = along_rows + V * Q, *rows3 = sums + R * groups, *again = rows3 + 3 * R, *rest = again + 16;
+  float *along_v = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *along_rows = along_v + R * P, *sums = along_rows + V * Q, *moments = sums + R * groups, *tops = moments + R * groups, *rows3 = entropy ? tops + R * groups : moments, *again = rows3 + 3 * R, *rest = again + 16;
   for (long n = 0; n < N; n += R) {
     long rows = n + R < N ? R : N - n, tasks = (rows + QN_CROSS_ENTROPY_ROWS - 1) / QN_CROSS_ENTROPY_ROWS;
     qn_cross_entropy_context c = {bf16, rows, C, V, groups, x + n * C, w, d_loss ? d_loss + n : 0, targets + n, loss + n, dx ? dx + n * C : 0, dw,
-                                  along_v, P, along_rows, Q, sums, rows3, rows3 + R, rows3 + 2 * R, again, 0};
+                                  along_v, P, along_rows, Q, sums, rows3, rows3 + R, rows3 + 2 * R, again, 0,
+                                  moments, tops, entropy ? entropy + n : 0, is_greedy ? is_greedy + n : 0};
     qn_parallel(tasks, qn_cross_entropy_reference_task, &c);
     for (int round = 0; round < 2; round++) {
       if (round == 1) { // the maxima for references
@@ -165,7 +187,7 @@ QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long
 
 // x (N,C), w (V,C), targets (N); loss (N): -log softmax(x·wᵀ)[target] in nats, 0 where the target is -100 (or any id
 // outside [0, V)).
-QN_TEMPLATE void qn_linear_cross_entropy(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, float *loss, float *scratch) {
-  qn_linear_cross_entropy_gradient(bf16, N, C, V, x, w, targets, 0, loss, 0, 0, 0, scratch);
+QN_TEMPLATE void qn_linear_cross_entropy(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, float *loss, float *entropy, float *is_greedy, float *scratch) {
+  qn_linear_cross_entropy_gradient(bf16, N, C, V, x, w, targets, 0, loss, 0, 0, 0, entropy, is_greedy, scratch);
 }
 #endif
