@@ -148,8 +148,7 @@ describe("verbs that read documents", () => {
     expect(json("data-decontaminate", "decontaminate.json")).toMatchObject(REPORT);
     expect(json("data-mix", "mix.json")).toMatchObject(REPORT);
     expect(json("tokenizer-encode", "shards.json")).toMatchObject(REPORT);
-    expect(readFileSync(join(root, `data-clean-${input.length}`, "report.html"), "utf8")).toContain(
-      "skipped 1 not_json",
-    );
+    const report = readFileSync(join(root, `data-clean-${input.length}`, "report.html"), "utf8");
+    expect(report).toMatch(/not_json.*a line that is not JSON.*<td class="number">1</);
   });
 });

@@ -31,7 +31,10 @@ function section({ words }: Verb, command: Command): string {
   const usage = ["quern", words, ...arguments_.map(name), "[options]"].join(" ");
   const rows = [
     ...arguments_.map((flag) => [`\`${name(flag)}\``, flag]),
-    ...options.map((flag) => [`\`${flag.flag}${flag.kind === "boolean" && !flag.list ? "" : ` ${name(flag)}`}\``, flag]),
+    ...options.map((flag) => [
+      `\`${flag.flag}${flag.kind === "boolean" && !flag.list ? "" : ` ${name(flag)}`}\``,
+      flag,
+    ]),
   ] as [string, Flag][];
   return [
     `## quern ${words}`,

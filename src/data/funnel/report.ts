@@ -36,7 +36,8 @@ export type StepSettings = Readonly<Record<string, Readonly<Record<string, unkno
 export function renderReport(funnel: Funnel, samples: readonly Sample[], settings: StepSettings = {}): string {
   const shown = chooseSamples(samples);
   const steps = funnel.steps.filter(({ step, documents }) => step !== "extract" || hasWork(documents));
-  const first = steps[0]?.documents.in ?? 0;
+  // The recipe may have no steps that did anything.
+  const first = funnel.steps[0]?.documents.in ?? 0;
   const { output } = funnel;
   const share = first === 0 ? "" : percent(output.documents / first);
   const idle = steps.filter(({ documents }) => !hasWork(documents));
@@ -52,11 +53,13 @@ export function renderReport(funnel: Funnel, samples: readonly Sample[], setting
         figure("words out", count(output.words)),
       ]),
       notes(funnel),
-      section("The funnel", funnelPicture(steps)),
+      section("The funnel", steps.length === 0 ? "" : funnelPicture(steps)),
       section(
         "In numbers",
         numbers(steps),
-        paragraph("At every step: in = kept + dropped, and in + added = out + dropped + cut.", "small"),
+        steps.length === 0
+          ? ""
+          : paragraph("At every step: in = kept + dropped, and in + added = out + dropped + cut.", "small"),
       ),
       leftOut(funnel.reading),
       ...steps
@@ -78,11 +81,11 @@ const hasWork = ({ dropped, edited }: FunnelStep["documents"]) => dropped + edit
 
 /** The step that removed most, in a sentence. */
 function verdictOf(funnel: Funnel, steps: readonly FunnelStep[]): string {
-  const first = steps[0]?.documents.in ?? 0;
+  const first = funnel.steps[0]?.documents.in ?? 0;
   if (first === 0) return "No document reached the recipe.";
   const kept = `${percent(funnel.output.documents / first)} of ${count(first)} documents were kept`;
   const worst = [...steps].sort((a, b) => b.documents.dropped - a.documents.dropped)[0];
-  if (worst.documents.dropped === 0) return `${kept}.`;
+  if ((worst?.documents.dropped ?? 0) === 0) return `${kept}.`;
   return `${kept}; ${worst.step} removed most (${count(worst.documents.dropped)}).`;
 }
 

@@ -1,4 +1,4 @@
-/** The library examples of the README, compiled as strictly as the library and run against the build. */
+/** The library examples of README and docs/library.md, compiled as strictly as the library and run against the build. */
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,9 +8,10 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const execute = promisify(execFile);
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const readme = await readFile(join(root, "README.md"), "utf8");
-const examples = [...readme.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map((match) => match[1]);
+const library = await readFile(join(root, "docs", "library.md"), "utf8");
+const examples = [...`${readme}\n${library}`.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map((match) => match[1]);
 
 let folder: string;
 
@@ -30,14 +31,14 @@ beforeAll(async () => {
   for (const [index, code] of examples.entries()) await writeFile(join(folder, `example-${index + 1}.ts`), code);
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
   await execute(process.execPath, [tsc, "-p", folder], { cwd: folder }).catch((error: { stdout: string }) => {
-    throw new Error(`the README's examples do not compile:\n${error.stdout}`);
+    throw new Error(`the examples of README and docs/library.md do not compile:\n${error.stdout}`);
   });
 });
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-describe("the README", () => {
-  it("has examples", () => expect(examples.length).toBeGreaterThanOrEqual(3));
+describe("README and docs/library.md", () => {
+  it("have examples", () => expect(examples.length).toBeGreaterThanOrEqual(5));
 
   it.each(examples.map((code, index) => [index + 1, /from "(quern\/\w+)"/.exec(code)?.[1]] as const))(
     "example %i, %s, runs",
@@ -48,7 +49,7 @@ describe("the README", () => {
     },
   );
 
-  it("names only files and verbs that are there", async () => {
+  it("name only existing files and verbs", async () => {
     for (const [, path] of readme.matchAll(/\]\(([^)#]+)\)/g)) await readFile(join(root, path));
     const cli = await readFile(join(root, "src", "cli.ts"), "utf8");
     for (const [, words] of readme.matchAll(/npx quern ([a-z]+(?: [a-z]+)?)\b/g)) {
