@@ -38,7 +38,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 const DATA_ROOMS = [
   ...["text", "languages", "filters", "normalise", "personal-data", "extract", "classifier", "quality"],
   ...["crawl", "deduplicate", "decontaminate", "recipes", "funnel", "clean", "decontaminate/decontaminate.ts"],
-  ...["mix", "shards", "corpus"],
+  ...["mix", "shards", "corpus", "compare"],
 ];
 const FORBIDDEN = /^(utils?|helpers?|common|misc|shared|lib)$/;
 

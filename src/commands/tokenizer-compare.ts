@@ -1,8 +1,6 @@
 import { z } from "zod";
-import type { Document } from "../documents/index.js";
 import { readingOptions } from "../documents/reading-options.js";
 import { quoted } from "../printable.js";
-import type { ComparedText, Tokenizer } from "../tokenizer/index.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
@@ -33,20 +31,10 @@ export default defineCommand({
   positional: ["files"],
   examples: ["quern tokenizer compare english.txt japanese.txt --tokenizers cl100k,tokenizer/"],
   async run({ files, tokenizers: names, by, seed, textField, strict }, { signal, onProgress, print }) {
-    const { compareTokenizers, openTokenizer } = await import("../tokenizer/index.js");
-    const { ReadLog, readDocuments, readLines } = await import("../documents/index.js");
-    const log = new ReadLog({ strict });
-    const groupOf = await grouping(by);
-    const tokenizers = new Map<string, Tokenizer>();
-    for (const name of names) tokenizers.set(name, await openTokenizer(name, { signal }));
-    async function* texts(): AsyncGenerator<ComparedText> {
-      for (const path of files) {
-        const reader = readDocuments([path], { textField, strict, signal });
-        for await (const document of reader) yield { text: document.text, group: groupOf(document, path) };
-        log.merge(reader.report);
-      }
-    }
-    const rows = await compareTokenizers(texts(), tokenizers, { seed, signal, onProgress });
+    const { readLines } = await import("../documents/index.js");
+    const { compareOnFiles } = await import("../data/compare/compare-files.js");
+    const calls = { seed, textField, strict, signal, onProgress };
+    const { rows, report } = await compareOnFiles(files, { tokenizers: names, by, ...calls });
     // Paths, sources and domains are what others wrote.
     const shown = rows.map((row) => ({ ...row, group: quoted(row.group), tokenizer: quoted(row.tokenizer) }));
     const wide = Math.max(...shown.map(({ group }) => group.length), 5);
@@ -60,22 +48,7 @@ export default defineCommand({
         `${group.padEnd(wide)}  ${tokenizer.padEnd(name)}  ${bytesPerToken.toFixed(3).padStart(11)}  ${String(tokens).padStart(10)}${costs}`,
       );
     }
-    for (const line of readLines(log.report)) print(line);
-    return { rows, ...log.report };
+    for (const line of readLines(report)) print(line);
+    return { rows, ...report };
   },
 });
-
-type GroupOf = (document: Document, path: string) => string;
-
-async function grouping(by: "file" | "source" | "domain" | "language"): Promise<GroupOf> {
-  if (by === "file") return (_, path) => path;
-  if (by === "source") return ({ source }) => source ?? "unknown";
-  if (by === "domain") return ({ url }) => domainOf(url);
-  const { detectLanguage, loadLanguages } = await import("../data/index.js");
-  await loadLanguages();
-  return ({ text }) => detectLanguage(text).language;
-}
-
-function domainOf(url: string | undefined): string {
-  return url !== undefined && URL.canParse(url) ? new URL(url).hostname : "unknown";
-}

@@ -54,6 +54,7 @@ export {
 } from "./clean/clean.js";
 export { runTask } from "./clean/run-task.js";
 export { readFunnel } from "./clean/write-funnel.js";
+export { COMPARED_BY, type CompareFilesOptions, compareOnFiles } from "./compare/compare-files.js";
 export { type CorpusOptions, type CorpusResult, makeCorpus } from "./corpus/corpus.js";
 export { type CrawlOptions, type CrawlResult, crawl } from "./crawl/crawl.js";
 export { crawlOptions } from "./crawl/crawl-options.js";

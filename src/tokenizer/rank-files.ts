@@ -125,10 +125,8 @@ class RankReader {
   next(): boolean {
     const file = this.#file;
     let at = this.#at;
-    do {
-      if (at >= file.length) return false;
-      this.line++;
-    } while (file[at] === 10 && ++at > 0);
+    for (this.line++; file[at] === 10; this.line++) at++;
+    if (at >= file.length) return false;
     at = this.#readToken(at);
     if (this.length === 0 || file[at] !== 0x20) throw this.#wrong();
     at = this.#readRank(at + 1);
