@@ -135,6 +135,15 @@ describe("the house", () => {
     expect(imports.filter(({ to }) => !files.includes(to))).toEqual([]);
   });
 
+  it("enters the folder of a target by its row alone", () => {
+    const broken = imports.filter(({ from, to }) => {
+      const target = /^backends\/([^/]+)\//.exec(to)?.[1];
+      const row = from === "backends/index.ts" && to === `backends/${target}/index.ts`;
+      return target !== undefined && !row && !from.startsWith(`backends/${target}/`);
+    });
+    expect(broken).toEqual([]);
+  });
+
   it("has no import circles", () => {
     const next = new Map<string, string[]>(files.map((file) => [file, []]));
     for (const { from, to } of imports) next.get(from)?.push(to);
