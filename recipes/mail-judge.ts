@@ -1,17 +1,17 @@
 /**
- * @file A judge of mail, learned from how people had sorted it: wanted mail (ham) or not (spam), by what the writer says
- * alone, since headers would give it away. What it is tested on is of other months and other threads than what it learned.
+ * @file A spam classifier, trained on mail that people had sorted. It sees only the writer's own words, because headers would
+ * give the answer away. Test mails come from other months and threads than training mails.
  */
 import { type FitResult, fitClassifier, type Labelled } from "../src/data/index.js";
 import type { GivenDocument, OnProgress } from "../src/documents/index.js";
 import { mailBody, ownWords } from "./mail.js";
 
-/** The most of either kind that is held out, in whole months. */
+/** Largest share of either label that is held out, in whole months. */
 const MOST_HELD_OUT = 0.25;
-/** Threads that calibrate, of those that are not held out. */
+/** One in this many of the remaining threads calibrates the score. */
 const CALIBRATING = 8;
 
-/** Fits the judge into `out`, with its card; a second or two. The mails are a character a byte, headers and all. */
+/** Trains the classifier and writes it to `out`, with its card, in about two seconds. Mails have headers and one character per byte. */
 export async function fitMailJudge(
   mails: readonly GivenDocument[],
   out: string,
@@ -26,7 +26,7 @@ export async function fitMailJudge(
   });
 }
 
-/** Mails with the part that each is for: whole months are held out, and threads never go on from one part into another. */
+/** Assigns each mail to training, calibration or test. Whole months are held out, and no thread is in two parts. */
 export async function labelledMails(mails: readonly GivenDocument[]): Promise<Labelled[]> {
   const known: { readonly text: string; readonly label: string; readonly month: string; readonly thread: string }[] =
     [];
@@ -40,7 +40,7 @@ export async function labelledMails(mails: readonly GivenDocument[]): Promise<La
     });
   }
   const held = heldOutMonths(known);
-  // A thread that began before is not held out in its later months.
+  // A thread that began earlier is not held out in its later months.
   const learned = new Set(known.filter(({ month }) => !held.has(month)).map(({ thread }) => thread));
   return known.map(({ text, label, month, thread }) => {
     const part =
@@ -49,7 +49,7 @@ export async function labelledMails(mails: readonly GivenDocument[]): Promise<La
   });
 }
 
-/** The smallest months, while neither kind gives more than a quarter. */
+/** The smallest months, as long as they hold at most a quarter of either label. */
 function heldOutMonths(mails: readonly { readonly month: string; readonly label: string }[]): ReadonlySet<string> {
   const count = (label: string, month?: string) =>
     mails.filter((mail) => mail.label === label && (month === undefined || mail.month === month)).length;
@@ -68,13 +68,13 @@ function heldOutMonths(mails: readonly { readonly month: string; readonly label:
   return held;
 }
 
-/** When the last server had it: what the sender says of the time is often a lie in spam. */
+/** Month of the last `Received` header: the date that spam itself claims is often false. */
 function monthOf(mail: string): string {
   const received = /^Received:[^;]*;\s*(?:\w{3},\s*)?\d{1,2}\s+(\w{3})\s+(\d{4})/im.exec(headersOf(mail));
   return received === null ? "" : `${received[2]}-${received[1]}`;
 }
 
-/** A subject without what answers and mailing lists put before it. */
+/** The subject without the prefixes of replies and mailing lists. */
 function threadOf(mail: string): string {
   const subject = /^Subject:(.*)$/im.exec(headersOf(mail))?.[1] ?? "";
   return subject

@@ -1,6 +1,6 @@
 /**
- * @file The text of the speedrun, from raw sources to a corpus: speeches, a novel and a dictionary, which are clean
- * but for their form, and raw mail, which is anything but.
+ * @file The text of the speedrun, from raw sources to a corpus: speeches, a novel and a dictionary, which are clean, and raw
+ * mail, which is not.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -31,7 +31,7 @@ import {
 import { mailBody, ownWords, readMail } from "./mail.js";
 import { fitMailJudge } from "./mail-judge.js";
 
-/** Rules made for the web are for the mail: a dictionary and a poem repeat themselves, and are no prose. */
+/** Applies a web filter to mail only: a dictionary repeats itself and is not prose. */
 const ofMail = (step: Step): Step => ({
   ...step,
   judge: (document) => (document.source === "mail" ? step.judge(document) : KEEP),
@@ -45,15 +45,15 @@ export const speedrunText = defineRecipe({
     length({ minWords: 20 }),
     ofMail(language({ keep: ["en"], minScore: 0.45 })),
     ofMail(gopherRepetition()),
-    // Mail is shorter than a web page, and has more numbers, dates and addresses.
+    // Mails are shorter than web pages and contain more numbers, dates and addresses.
     ofMail(gopherQuality({ minWords: 20, minAlphabeticWords: 0.7 })),
     personalData(),
   ],
 });
 
 /**
- * Fetches the raw documents once, or finds them in the cache; every package is checked by its checksum. With `fast` they
- * are one novel and a quarter of the mails.
+ * Downloads the raw documents, or reads them from the cache; checksums are verified. With `fast`: one novel and a quarter of
+ * the mails.
  */
 export async function readRawText({
   fast,
@@ -65,7 +65,7 @@ export async function readRawText({
 }): Promise<{ readonly documents: readonly GivenDocument[]; readonly sortedMail: readonly GivenDocument[] }> {
   const clean = await readStarterCorpus({ ...(fast && { sources: ["moby-dick"] as const }), ...calls });
   calls.onProgress?.({ task: "text", done: 0, unit: "mail", note: "raw mail" });
-  // A judge of mail must see spam as well, also where it is in a hurry.
+  // The classifier needs spam to train on, even with `fast`.
   const sortedMail = await readMail({ ...(fast && { folders: [...FAST_MAIL, "spam-2"] as const }), ...calls });
   const mail = fast
     ? sortedMail.filter(({ id = "" }) => FAST_MAIL.some((folder) => id.startsWith(folder)))
@@ -75,13 +75,13 @@ export async function readRawText({
 
 const FAST_MAIL = ["easy-ham-2", "hard-ham-1"] as const;
 
-/** What is held out: a twentieth, but 200 kB where that is no more than a tenth. */
+/** Held-out share: 5 %, or 200 kB of a small text, but at most 10 %. */
 const heldOutShare = (bytes: number) => Math.max(0.05, Math.min(0.1, 200_000 / bytes));
 
 export interface SpeedrunCorpus {
   readonly corpus: CorpusResult;
   readonly judge: FitResult;
-  /** What is held out, as documents. */
+  /** Held-out documents. */
   readonly heldOut: readonly GivenDocument[];
 }
 
@@ -106,15 +106,15 @@ export async function makeSpeedrunCorpus(
     quality: { model, least: 0.5, sources: ["mail"] },
     heldout: heldOutShare(bytes),
     decontaminate: { heldout: true, remove: "span" },
-    // Every document once, shuffled: the sources as large as they are.
+    // Every document once, shuffled; each source keeps its natural share.
     mix: { by: "source", temperature: 1, epochs: 1 },
-    // The run chooses its own vocabulary, by its time, and encodes the mix itself.
+    // The run chooses its vocabulary by its time budget and encodes the mix itself.
     shards: false,
   });
   const corpus = await makeCorpus({ inputs, recipe, out: join(folder, "corpus"), ...calls });
   const heldOut: Document[] = [];
   for await (const document of readDocuments([corpus.heldout], calls)) heldOut.push(document);
-  // A verdict is told by source, so those of one stand together.
+  // Results are reported by source, so documents of one source are kept together.
   heldOut.sort((a, b) => ((a.source ?? "") < (b.source ?? "") ? -1 : (a.source ?? "") > (b.source ?? "") ? 1 : 0));
   return { corpus, judge, heldOut };
 }

@@ -1,6 +1,5 @@
 /**
- * @file How well a model knows a text that it was not trained on: bits per byte, the measure that does not depend on
- * the tokenizer.
+ * @file Bits per byte on held-out text: a measure of quality that does not depend on the tokenizer.
  */
 import type { Program } from "../backends/index.js";
 import { overlappingWindows, scoreWindows } from "../infer/index.js";
@@ -11,8 +10,8 @@ export interface HeldOutText {
   /** The tokens, each document followed by the end-of-text token, and one such token before the first. */
   readonly ids: ArrayLike<number>;
   /**
-   * Where in `ids` each document begins, with the end of text before it, ascending from 0: tokens then see their own document
-   * alone, and the program takes `segments`. Without, the text is one.
+   * Where in `ids` each document begins, with the end of text before it, ascending from 0: tokens then see only their own document,
+   * and the program takes `segments`. Without it, the text is one document.
    */
   readonly documentStarts?: ArrayLike<number>;
   /** UTF-8 bytes that each id stands for, by id; special tokens 0. */
@@ -20,22 +19,22 @@ export interface HeldOutText {
 }
 
 export interface Evaluation {
-  /** Mean loss of a token, in nats. */
+  /** Mean loss per token, in nats. */
   readonly loss: number;
   readonly bitsPerByte: number;
   /** Tokens predicted. */
   readonly tokens: number;
-  /** Bytes that they stand for. */
+  /** Bytes of these tokens. */
   readonly bytes: number;
   /** The nats of each of them; element i belongs to ids[i + 1]. */
   readonly losses: Float64Array;
 }
 
 /**
- * Runs the `evaluate` entry of a training program over a text. Every token after the first is predicted once, the end
- * of text too, so the text could be decoded from as many bits.
- * @param context tokens that each prediction sees at least, where there are so many; the more, the more windows overlap
- * @param limit stops after about so many tokens
+ * Runs the `evaluate` entry of a training program over a text. Predicts every token after the first once, including the end
+ * of text, so the sum is the length of a lossless code.
+ * @param context minimum number of preceding tokens per prediction, where available; a larger value means more overlap
+ * @param limit stops after about this many tokens
  */
 export async function evaluate(
   program: Program,
@@ -71,7 +70,7 @@ export async function evaluate(
       onWindow: ({ from }, nats) => losses.set(nats, from - 1),
       onScored: (tokens) => {
         done += tokens;
-        onProgress?.({ task: "judge on the held-out text", done, total, unit: "token" });
+        onProgress?.({ task: "evaluate on the held-out text", done, total, unit: "token" });
       },
     },
   );

@@ -19,7 +19,7 @@ export interface Evaluated {
 
 /** What a trainer does between steps. */
 export interface TrainHooks {
-  /** Saves the trained variables as the checkpoint of a step; gives its path. */
+  /** Saves the trained variables as the checkpoint of a step; returns its path. */
   readonly save: (step: number, seconds: number, validationLoss: number | null) => Promise<string>;
   /** Keeps a line of the metrics. */
   readonly record: (line: MetricsLine) => Promise<void>;
@@ -115,7 +115,7 @@ export async function train<P extends RunPlan>(options: TrainOptions & { readonl
       const good =
         lastSaved === null ? "no checkpoint was saved before it" : `the last good checkpoint is ${lastSaved}`;
       throw new QuernError(
-        `${problem} at step ${steps}: training diverged; ${good}; begin again with a learning rate below ` +
+        `${problem} at step ${steps}: training diverged; ${good}; start again with a learning rate below ` +
           `${schedule.learningRate}`,
       );
     }
@@ -145,7 +145,7 @@ export async function train<P extends RunPlan>(options: TrainOptions & { readonl
     if (signal?.aborted) {
       await save(steps);
       const path = lastSaved as string;
-      const done = `interrupted at step ${steps} of ${endOf(plan)}; saved as ${path}, --resume goes on from there`;
+      const done = `interrupted at step ${steps} of ${endOf(plan)}; saved as ${path}, --resume continues from there`;
       throw new InterruptedError(done, path, { cause: signal.reason });
     }
     const last = steps === endOf(plan);

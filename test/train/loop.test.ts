@@ -247,7 +247,7 @@ describe("train", () => {
     await expect(train({ ...options, signal: abort.signal, onProgress })).rejects.toMatchObject({
       name: "AbortError",
       saved: "checkpoints/3",
-      message: "interrupted at step 3 of 8; saved as checkpoints/3, --resume goes on from there",
+      message: "interrupted at step 3 of 8; saved as checkpoints/3, --resume continues from there",
     });
     expect(saved).toEqual([3]);
   });

@@ -51,7 +51,7 @@ export function plannedBefore(record: RunRecord, path: string, now: CheckedPretr
   const parsed = planSchema.safeParse(record.plan);
   if (!parsed.success) {
     const [{ path: key, message }] = parsed.error.issues;
-    throw new QuernError(`${path} has no whole plan: ${["plan", ...key].join(".")}: ${message}; begin the run anew`);
+    throw new QuernError(`${path} has no whole plan: ${["plan", ...key].join(".")}: ${message}; start the run again`);
   }
   defineModel(parsed.data.model as ModelSizes); // sizes that do not fit each other are refused by name
   const config = (record.config ?? {}) as Partial<CheckedPretrainOptions>;
@@ -60,7 +60,7 @@ export function plannedBefore(record: RunRecord, path: string, now: CheckedPretr
     const planned = config[key as keyof CheckedPretrainOptions];
     if (planned === value) continue;
     const was = planned === undefined ? "was not given" : `was ${planned}`;
-    throw new QuernError(`a run goes on, or is repeated, as planned: ${key} ${was} there, and is ${value} now`, {
+    throw new QuernError(`a resumed or repeated run keeps its plan: ${key} ${was} there, and is ${value} now`, {
       exitCode: 2,
     });
   }
@@ -84,10 +84,10 @@ export async function readPlanFile(path: string, now: CheckedPretrainOptions): P
 export function checkBudgets(o: CheckedPretrainOptions): void {
   const given = BUDGETS.filter((key) => o[key] !== undefined);
   if (given.length > 1) {
-    throw new QuernError(`${given.join(" and ")} both say how long to train; give one of them`, { exitCode: 2 });
+    throw new QuernError(`${given.join(" and ")} are both training budgets; give only one`, { exitCode: 2 });
   }
   if (o.text !== undefined && o.data !== undefined) {
-    throw new QuernError("text and data both say what to learn from; give one of them", { exitCode: 2 });
+    throw new QuernError("text and data are both training data; give only one", { exitCode: 2 });
   }
   if (o.depth !== undefined && o.layers !== undefined && o.layers !== o.depth) {
     throw new QuernError(`depth ${o.depth} and layers ${o.layers} contradict each other; give one of them`, {
@@ -99,6 +99,6 @@ export function checkBudgets(o: CheckedPretrainOptions): void {
     (key) => o[key] !== undefined,
   );
   if (sizes !== undefined) {
-    throw new QuernError(`${sizes} is the model's own when a run goes on from one; leave it away`, { exitCode: 2 });
+    throw new QuernError(`${sizes} cannot be changed when training continues from a model; remove it`, { exitCode: 2 });
   }
 }

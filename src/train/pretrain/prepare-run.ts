@@ -128,12 +128,12 @@ export async function openRequest(options: PretrainOptions, planning = false): P
   const found = await readRunRecord(now.out);
   const before = planning && !now.resume ? null : found;
   if (before === null && now.resume && now.text === undefined && now.data === undefined && documents === undefined) {
-    throw new QuernError(`${now.out} holds no run to go on with; check --out, or begin one with --text or --data`, {
+    throw new QuernError(`${now.out} contains no run to resume; check --out, or start one with --text or --data`, {
       exitCode: 2,
     });
   }
   if (before !== null && !now.resume) {
-    throw new QuernError(`${now.out} already holds a run; go on with it by --resume, or choose another folder`, {
+    throw new QuernError(`${now.out} already contains a run; resume it with --resume, or choose another folder`, {
       exitCode: 2,
     });
   }

@@ -1,7 +1,7 @@
 /**
- * @file What can be said about a pretraining run: the schema of `quern pretrain` and of `pretrain()`.
+ * @file The options of `quern pretrain` and `pretrain()`.
  *
- * Defaults are filled in later (dial.ts), not by the schema: a resumed run must tell what was said from what was not.
+ * Defaults are filled in later (dial.ts), not by the schema: a resumed run must distinguish given options from defaults.
  */
 import { z } from "zod";
 import { FAMILIES } from "../../model/index.js";
@@ -17,7 +17,7 @@ export const pretrainOptions = z.object({
     .array(z.string())
     .min(1)
     .optional()
-    .describe("text to learn from: files or folders of .txt, .md, .jsonl (also .gz, .zst), .parquet")
+    .describe("training text: files or folders of .txt, .md, .jsonl (also .gz, .zst), .parquet")
     .meta({ value: "PATH" }),
   textField: z
     .string()
@@ -25,22 +25,22 @@ export const pretrainOptions = z.object({
     .optional()
     .describe('key of JSON lines, or column of Parquet, that holds the text; a.b is b in a (default "text")')
     .meta({ value: "NAME" }),
-  strict: z.boolean().optional().describe("stop with an error at the first damage of the text instead of skipping it"),
+  strict: z.boolean().optional().describe("stop at the first damaged file or line instead of skipping it"),
   data: z
     .string()
     .optional()
-    .describe("token shards to learn from, as `quern tokenizer encode` writes them; instead of --text")
+    .describe("token shards written by `quern tokenizer encode`; instead of --text")
     .meta({ value: "SHARDS" }),
   tokenizer: z
     .string()
     .optional()
-    .describe("tokenizer of the shards, or for the text (default: that of --from, else one is trained on the text)")
+    .describe("tokenizer of the shards or the text (default: that of --from, otherwise one is trained on the text)")
     .meta({ value: "DIR" }),
   from: z
     .string()
     .optional()
     .describe(
-      "train this model further, with its own tokenizer: a run, a Hugging Face folder, a .gguf file or hf://OWNER/NAME",
+      "continue training this model with its tokenizer: a run, a Hugging Face folder, a .gguf file or hf://OWNER/NAME",
     )
     .meta({ value: "DIR" }),
   out: z.string().describe("folder of the run: checkpoints, metrics, tokenizer, tokens").meta({ value: "RUN" }),
@@ -49,7 +49,7 @@ export const pretrainOptions = z.object({
     .number()
     .positive()
     .optional()
-    .describe("how long all of it may take; sizes and steps follow (default 3, unless another budget is given)")
+    .describe("time budget in minutes, from which sizes and steps follow (default 3, unless another budget is given)")
     .meta({ value: "M" }),
   steps: count().optional().describe("optimizer steps; instead of --minutes").meta({ value: "N" }),
   flops: z
@@ -61,95 +61,86 @@ export const pretrainOptions = z.object({
   depth: count()
     .max(128)
     .optional()
-    .describe("layers, from which all else follows, the tokens too; instead of --minutes")
+    .describe("number of layers, from which width, tokens and steps follow; instead of --minutes")
     .meta({ value: "D" }),
   plan: z
     .string()
     .optional()
-    .describe("repeat the plan of this run.json, to the same bits; nothing else of it can be changed")
+    .describe("repeat the plan of this run.json exactly; none of its settings can be changed")
     .meta({ value: "FILE" }),
-  family: z.enum(FAMILIES).optional().describe("kind of transformer (default llama)"),
-  layers: count().optional().describe("layers (default by the budget)").meta({ value: "N" }),
-  width: count().optional().describe("model width (default by the budget)").meta({ value: "N" }),
+  family: z.enum(FAMILIES).optional().describe("transformer family (default llama)"),
+  layers: count().optional().describe("layers (default: from the budget)").meta({ value: "N" }),
+  width: count().optional().describe("model width (default: from the budget)").meta({ value: "N" }),
   heads: count()
     .optional()
     .describe("attention heads (default width / 32, from width 384 on / 64)")
     .meta({ value: "N" }),
   keyValueHeads: count()
     .optional()
-    .describe("key/value heads, a divisor of the heads (default all of them)")
+    .describe("key/value heads, a divisor of the heads (default: all heads)")
     .meta({ value: "N", flag: "kv-heads" }),
   hidden: count()
     .optional()
-    .describe("inner width of the feed-forward part (default by the family)")
+    .describe("hidden width of the feed-forward layers (default: from the family)")
     .meta({ value: "N" }),
   vocabSize: z
     .int()
     .min(257)
     .max(1 << 20)
     .optional()
-    .describe("tokens of the tokenizer (default by the budget and the text)")
+    .describe("vocabulary size (default: from the budget and the text)")
     .meta({ value: "N" }),
   sequence: z.int().min(2).optional().describe("sequence length, in tokens (default 256)").meta({ value: "T" }),
-  batch: count()
-    .optional()
-    .describe("sequences that go through the model at once (default by the budget)")
-    .meta({ value: "B" }),
-  accumulate: count()
-    .optional()
-    .describe("batches whose gradients make one step (default by the budget)")
-    .meta({ value: "N" }),
+  batch: count().optional().describe("sequences per batch (default: from the budget)").meta({ value: "B" }),
+  accumulate: count().optional().describe("batches per optimizer step (default: from the budget)").meta({ value: "N" }),
   optimizer: z
     .enum(OPTIMIZERS)
     .optional()
-    .describe("what turns gradients into steps; muon for the layers' matrices (default adamw)"),
+    .describe("optimizer; muon trains the matrices of the layers (default adamw)"),
   learningRate: z
     .number()
     .positive()
     .optional()
-    .describe("highest learning rate (default by the budget and the batch)")
+    .describe("peak learning rate (default: from the budget and the batch)")
     .meta({ value: "R", flag: "lr" }),
   schedule: z
     .enum(SCHEDULES)
     .optional()
-    .describe("how the rate falls after the warm-up (default cosine)")
+    .describe("learning rate schedule after the warm-up (default cosine)")
     .meta({ value: "S" }),
   warmup: z
     .int()
     .min(0)
     .optional()
-    .describe("steps of warm-up (default a twentieth, at most 200)")
+    .describe("warm-up steps (default: 5 % of all steps, at most 200)")
     .meta({ value: "N" }),
   decay: z.number().min(0).optional().describe("weight decay of matrices (default 0.1)").meta({ value: "X" }),
-  clip: z.number().positive().optional().describe("largest norm of the gradient (default 1)").meta({ value: "X" }),
+  clip: z.number().positive().optional().describe("maximum gradient norm (default 1)").meta({ value: "X" }),
   dtype: z
     .enum(["auto", "fp32", "bf16"])
     .optional()
-    .describe("precision of the matrix products (default auto: what is fastest here)"),
-  recompute: z
-    .boolean()
-    .optional()
-    .describe("compute each layer again in the backward pass instead of keeping it: less memory, more time"),
+    .describe("dtype of the matrix products (default auto: the fastest here)"),
+  recompute: z.boolean().optional().describe("recompute each layer in the backward pass: less memory, more time"),
   threads: count().max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
   seed: z
     .int()
     .min(0)
     .optional()
-    .describe("seed of the first weights and of the order of the text (default 0)")
+    .describe("seed of the initial weights and of the order of the text (default 0)")
     .meta({ value: "S" }),
   order: z
     .enum(TEXT_ORDERS)
     .optional()
-    .describe("read the text shuffled (default), or as given: from its beginning on, as for a mix with the best last"),
+    .describe("order of the text: shuffled (default), or as given, for a mix whose best documents come last"),
   saveEvery: count()
     .optional()
     .describe("steps between checkpoints (default: one every ten minutes and one at the end)")
     .meta({ value: "N" }),
   keep: count()
     .optional()
-    .describe("checkpoints that stay: the last N and the best on held-out text (default all)")
+    .describe("checkpoints to keep: the last N and the best on held-out text (default: all)")
     .meta({ value: "N" }),
-  resume: z.boolean().default(false).describe("go on with the run in --out from its newest checkpoint"),
+  resume: z.boolean().default(false).describe("resume the run in --out from its newest checkpoint"),
 });
 
 export type CheckedPretrainOptions = z.output<typeof pretrainOptions>;

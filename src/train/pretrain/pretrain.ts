@@ -1,6 +1,6 @@
 /**
- * @file Pretraining from text to a checkpoint, top to bottom: dataset, sizes, program, throughput, plan, loop, verdict, report.
- * Each part is a function of its own elsewhere; here is the order.
+ * @file Pretraining from text to a checkpoint, top to bottom: dataset, sizes, program, throughput, plan, loop, evaluation, report.
+ * Each part is a function elsewhere; this file is their order.
  */
 
 import type { Program } from "../../backends/index.js";
@@ -61,8 +61,8 @@ export interface PretrainResult {
 }
 
 /**
- * Trains a language model on text, into a run folder. With `minutes` all of it, the tokenizer and the verdict too, takes
- * about so long. With `resume` it goes on from the newest checkpoint as the run's own plan says, to the same bits.
+ * Trains a language model on text, into a run folder. `minutes` is the budget of everything, from tokenizer to evaluation.
+ * With `resume` it continues from the newest checkpoint by the run's plan, to the same bits.
  * When the signal aborts in training, the run is saved and an `InterruptedError` names the checkpoint; in the verdict, or
  * between plan and training, it names the run; before there is a plan, the signal's reason is thrown.
  *
@@ -75,7 +75,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       const { out, signal } = options;
       if (!signal?.aborted || error instanceof InterruptedError || error instanceof QuernError) throw error;
       if ((await readRunRecord(out)) === null) throw error;
-      throw new InterruptedError(`interrupted; ${out} keeps the run, --resume goes on from there`, out, {
+      throw new InterruptedError(`interrupted; ${out} keeps the run, --resume continues from there`, out, {
         cause: error,
       });
     }),

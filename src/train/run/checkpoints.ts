@@ -95,8 +95,8 @@ async function readVariables(path: string, program: Program, variables: readonly
 }
 
 /**
- * Saves the variables of a training program. Then older checkpoints give up their optimizer's state, which is twice as
- * large as the weights, and with `keep` all but the last so many and the best on held-out text go.
+ * Saves the variables of a training program. Then removes the optimizer state of older checkpoints, which is twice as
+ * large as the weights, and, with `keep`, all checkpoints but the last `keep` and the best on held-out text.
  * @throws QuernError where it cannot be written; what was there before stays
  */
 export async function saveCheckpoint(
@@ -127,11 +127,11 @@ async function prune(folder: string, keep: number | undefined): Promise<void> {
   const best = steps[losses.indexOf(Math.min(...known))];
   for (const step of steps.slice(0, -keep)) {
     if (step === best) continue;
-    // What somebody put beside the model, such as a GGUF made of it, is not ours to remove.
+    // Files that Quern did not write, such as an exported GGUF, stay.
     const names = await readdir(checkpointPath(folder, step));
     const written = new Set([RECORD_FILE, STATE_FILE, ...Object.keys((await readRecord(folder, step)).sha256)]);
     if (names.some((name) => !written.has(name))) continue;
-    // Out of sight first: a kill in the middle of removing must not leave half a checkpoint by its name.
+    // Renamed first: a process killed while removing must not leave half a checkpoint under its name.
     const path = checkpointPath(folder, step);
     const aside = temporaryName(path);
     await rename(path, aside);
@@ -158,8 +158,8 @@ export async function restoreCheckpoint(
   const before = steps.at(-2);
   const remedy =
     before === undefined
-      ? "remove it, and the run begins anew"
-      : `remove it, and the run goes on from ${checkpointPath(folder, before)}`;
+      ? "remove it, and the run starts again"
+      : `remove it, and the run continues from ${checkpointPath(folder, before)}`;
   if (record.step !== step) {
     throw new QuernError(`${path} holds step ${record.step}: it was renamed or swapped; ${remedy}`);
   }

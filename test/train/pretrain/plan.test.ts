@@ -122,9 +122,9 @@ describe("the plan of a run", { timeout: SLOW_BUILD }, () => {
     await expect(planPretraining({ documents: stories, out: "x", layers: 3e7 })).rejects.toThrow(/at most 4096/);
   });
 
-  it("cannot go on with a run that is not there", async () => {
+  it("refuses to resume a missing run", async () => {
     await expect(pretrain({ out: join(folder, "nothing"), resume: true })).rejects.toThrow(
-      /nothing holds no run to go on with; check --out/,
+      /nothing contains no run to resume; check --out/,
     );
   });
 
