@@ -170,7 +170,7 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
 
   it("names the run when it is stopped behind the training", async () => {
     const abort = new AbortController();
-    const onProgress = ({ task }: { task: string }) => task.startsWith("judge") && abort.abort();
+    const onProgress = ({ task }: { task: string }) => task.startsWith("evaluate") && abort.abort();
     const stopped = pretrain(at("judged", { steps: 2, signal: abort.signal, onProgress }));
     await expect(stopped).rejects.toMatchObject({ name: "AbortError", saved: join(folder, "judged") });
     expect((await pretrain(at("judged", { steps: 2, resume: true }))).result.bits_per_byte).toBeGreaterThan(0);
