@@ -1,10 +1,14 @@
 /** @file How a run begins: its record and the state of its first step. */
 import { execFile } from "node:child_process";
+import { stat } from "node:fs/promises";
+import { basename } from "node:path";
 import { promisify } from "node:util";
 import { examineMachine, type Written } from "../../backends/index.js";
-import type { ReadReport } from "../../documents/index.js";
+import { findInputs, type ReadReport } from "../../documents/index.js";
 import { initialise, parametersOf } from "../../model/index.js";
+import { size } from "../../pages/index.js";
 import { packageFolder, version } from "../../version.js";
+import type { Dataset } from "../data/dataset.js";
 import type { RunRecord, RunResult } from "../report/report.js";
 import { writeRunRecord } from "../run/run-folder.js";
 import { resetOptimizer, type TrainingProgram } from "../trainer.js";
@@ -15,7 +19,7 @@ export async function beginRun(
   request: RunRequest,
   plan: PretrainPlan,
   samples: NonNullable<RunResult["samples"]>,
-  report: ReadReport | null,
+  report: Partial<ReadReport> & Pick<RunRecord, "data">,
 ): Promise<RunRecord> {
   const { o } = request;
   const peak = peakOf(request, plan);
@@ -66,4 +70,32 @@ export async function setFirstState(
 ): Promise<void> {
   for (const { name } of parametersOf(sizes.model)) training.program.write(name, await firstValues(name));
   resetOptimizer(training);
+}
+
+/** Documents, text and tokens of a dataset, and its largest file, for the report. */
+export async function describeData(
+  { train, heldout }: Dataset,
+  text: readonly string[] | undefined,
+): Promise<RunRecord["data"]> {
+  const largest = await largestFile(text ?? []);
+  return {
+    documents: train.documents + heldout.documents,
+    training_text: size(train.bytes),
+    "held-out_text": size(heldout.bytes),
+    training_tokens: train.tokens,
+    "held-out_tokens": heldout.tokens,
+    ...(largest === null ? {} : { largest_file: `${largest.name}, ${size(largest.bytes)}` }),
+  };
+}
+
+/** Null without local files: the sizes of remote ones are unknown. */
+async function largestFile(
+  inputs: readonly string[],
+): Promise<{ readonly name: string; readonly bytes: number } | null> {
+  let largest: { readonly name: string; readonly bytes: number } | null = null;
+  for (const { location } of await findInputs(inputs.filter((input) => !/^\w+:\/\//.test(input)))) {
+    const bytes = (await stat(location)).size;
+    if (bytes > (largest?.bytes ?? 0)) largest = { name: basename(location), bytes };
+  }
+  return largest;
 }

@@ -27,7 +27,7 @@ import {
   writeRunRecord,
 } from "../run/run-folder.js";
 import { meanSeconds } from "../throughput.js";
-import { beginRun, firstValuesOf, setFirstState } from "./begin-run.js";
+import { beginRun, describeData, firstValuesOf, setFirstState } from "./begin-run.js";
 import { modelFormat } from "./model-format.js";
 import { type PretrainPlan, pretrainIdentity } from "./plan.js";
 import {
@@ -120,7 +120,7 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
           request,
           plan,
           prompts.map((prompt, i) => ({ prompt, before: untrained[i] })),
-          prepared.report,
+          { ...prepared.report, data: await describeData(dataset, o.text) },
         ));
       const identity = pretrainIdentity(plan);
       const format = modelFormat(program, model, tokenizer, prepared.base?.endOfText);
