@@ -86,7 +86,7 @@ function problemOf(name, output) {
   const expected = EXPECTED[name];
   if (expected === undefined) return "scripts/test-faults.mjs does not know what it must print";
   const { has = [], not = [], times } = expected;
-  if (/fault of Quern's own|^ {4}at .*:\d+:\d+/m.test(output)) return `a fault of its own: ${output.slice(0, 300)}`;
+  if (/internal error: |^ {4}at .*:\d+:\d+/m.test(output)) return `a fault of its own: ${output.slice(0, 300)}`;
   const missing = has.find((text) => !output.includes(text));
   if (missing !== undefined) return `no ${JSON.stringify(missing)} in ${JSON.stringify(output.slice(0, 300))}`;
   const found = not.find((pattern) => pattern.test(output));

@@ -15,7 +15,7 @@ await runProcess([
   },
   {
     words: "pretrain",
-    summary: "train a language model on text, from nothing",
+    summary: "train a language model on text, from scratch or from another model",
     load: () => import("./commands/pretrain.js"),
   },
   {
@@ -25,12 +25,12 @@ await runProcess([
   },
   {
     words: "chat",
-    summary: "talk with a model through its chat template",
+    summary: "chat with a model through its chat template",
     load: () => import("./commands/chat.js"),
   },
   {
     words: "perplexity",
-    summary: "say how well a model predicts texts: nats a token, bits per byte",
+    summary: "measure how well a model predicts text: nats per token, bits per byte",
     load: () => import("./commands/perplexity.js"),
   },
   {
@@ -45,17 +45,17 @@ await runProcess([
   },
   {
     words: "data clean",
-    summary: "turn pages and documents into clean text by a recipe, with a funnel that adds up",
+    summary: "clean pages and documents by a recipe, and report what each step removed",
     load: () => import("./commands/data-clean.js"),
   },
   {
     words: "data task",
-    summary: "do one array element's tasks: what jobs on a cluster call",
+    summary: "run the tasks of one array element, as cluster jobs do",
     load: () => import("./commands/data-task.js"),
   },
   {
     words: "data check",
-    summary: "ask a recipe about each document of a file",
+    summary: "show what a recipe would do with each document of a file",
     load: () => import("./commands/data-check.js"),
   },
   {
@@ -75,22 +75,22 @@ await runProcess([
   },
   {
     words: "data decontaminate",
-    summary: "take evaluation sets out of training text by n-grams",
+    summary: "remove text that overlaps evaluation sets, by n-grams",
     load: () => import("./commands/data-decontaminate.js"),
   },
   {
     words: "data mix",
-    summary: "mix sources by weights, temperature or a search, in the order of training",
+    summary: "mix sources by weights, temperature or a search, in training order",
     load: () => import("./commands/data-mix.js"),
   },
   {
     words: "data corpus",
-    summary: "go from documents to token shards by a recipe, with a report",
+    summary: "turn documents into token shards by a recipe, with a report",
     load: () => import("./commands/data-corpus.js"),
   },
   {
     words: "data where",
-    summary: "say which document, archive and byte a token of the shards comes from",
+    summary: "find the document, archive and byte that a token comes from",
     load: () => import("./commands/data-where.js"),
   },
   {
@@ -100,12 +100,12 @@ await runProcess([
   },
   {
     words: "data classifier fit",
-    summary: "fit, calibrate and test a classifier of quality, language, topic, spam or adult pages",
+    summary: "train, calibrate and test a classifier for quality, language, topic, spam or adult pages",
     load: () => import("./commands/data-classifier-fit.js"),
   },
   {
     words: "data classifier test",
-    summary: "say how often a classifier is right",
+    summary: "measure precision and recall of a classifier",
     load: () => import("./commands/data-classifier-test.js"),
   },
   {
@@ -120,22 +120,22 @@ await runProcess([
   },
   {
     words: "tokenizer encode",
-    summary: "turn text into token shards, or standard input into ids",
+    summary: "encode text into token shards, or standard input into ids",
     load: () => import("./commands/tokenizer-encode.js"),
   },
   {
     words: "tokenizer decode",
-    summary: "turn ids into text",
+    summary: "decode token ids into text",
     load: () => import("./commands/tokenizer-decode.js"),
   },
   {
     words: "tokenizer show",
-    summary: "show a text's tokens with their ids and bytes",
+    summary: "show the tokens of a text with their ids and bytes",
     load: () => import("./commands/tokenizer-show.js"),
   },
   {
     words: "tokenizer compare",
-    summary: "compare tokenizers: bytes per token, and what mistyped letters cost",
+    summary: "compare tokenizers: bytes per token, and the cost of typos",
     load: () => import("./commands/tokenizer-compare.js"),
   },
 ]);

@@ -1,10 +1,10 @@
 /**
- * @file The one error that Quern raises for what a person can mend: bad input, a missing file, a full disk.
- * Its message is a whole sentence: what is wrong, where, what to do. Anything else that is thrown is a bug.
+ * @file The error that Quern throws for anything the user can fix: bad input, a missing file, a full disk.
+ * Its message is one sentence: what is wrong, where, what to do. Any other exception is a bug.
  */
 import { quoted } from "./printable.js";
 
-/** 2: the call itself was wrong (a flag, a path that is not there). 1: the call was right and the work failed. */
+/** 2: wrong call (an unknown flag, a missing path). 1: the call was valid but the work failed. */
 export type ErrorExitCode = 1 | 2;
 
 export class QuernError extends Error {
@@ -17,10 +17,10 @@ export class QuernError extends Error {
   }
 }
 
-/** What a function throws that an `AbortSignal` stopped when it has saved its work: where, and how to go on. */
+/** Thrown by a function that saved its work after an abort; the message says where, and how to resume. */
 export class InterruptedError extends Error {
   override readonly name = "AbortError";
-  /** The file or folder that holds what was done. */
+  /** File or folder with the saved work. */
   readonly saved: string;
 
   constructor(message: string, saved: string, options: { readonly cause?: unknown } = {}) {
@@ -29,7 +29,7 @@ export class InterruptedError extends Error {
   }
 }
 
-/** True for what an aborted `AbortSignal` makes a function throw. */
+/** Returns true for the errors that an aborted `AbortSignal` causes. */
 export function isAbortError(error: unknown): boolean {
   return error instanceof Error && (error.name === "AbortError" || (error as { code?: unknown }).code === "ABORT_ERR");
 }
@@ -52,29 +52,29 @@ const REASONS: Readonly<Record<string, string>> = {
   EFBIG: "the file is larger than the limit; raise it with `ulimit -f`, or choose another file system",
   EBUSY: "another program uses it; try again later",
   ETXTBSY: "another program runs it; try again later",
-  ENOEXEC: "it is no program for this machine",
-  EAGAIN: "the system gives no more processes or threads; raise the limit with `ulimit -u`, or close some programs",
+  ENOEXEC: "it is not a program for this machine",
+  EAGAIN: "the system refuses more processes or threads; raise the limit with `ulimit -u`, or close some programs",
   ENOMEM: "there is not enough memory; close some programs, or raise the limit with `ulimit -v`",
 };
 
-/** What Node and V8 throw where the system or a limit gives no more memory, or a value is larger than they can hold. */
+/** What Node and V8 throw when memory runs out, or when a value exceeds their size limits. */
 const MEMORY_CODES = ["ERR_MEMORY_ALLOCATION_FAILED", "ERR_WORKER_OUT_OF_MEMORY"];
 const NO_MEMORY = /allocation failed|could not allocate|cannot allocate|out of memory/i;
 const TOO_LONG = /^Invalid (string|typed array|array buffer|array) length|^Cannot create a string longer/;
 
-/** The error of a process that the machine gives too little memory, as a person should read it; null for any other. */
+/** Returns a readable error for an out-of-memory failure; null for any other error. */
 function memoryError(error: Error): QuernError | null {
   const code = (error as NodeJS.ErrnoException).code ?? "";
   const isRange = error instanceof RangeError || error.name === "RuntimeError";
   if (MEMORY_CODES.includes(code) || (isRange && NO_MEMORY.test(error.message))) {
-    const what = "the machine gives this process too little memory";
+    const what = "this process ran out of memory";
     return new QuernError(
-      `${what} (${quoted(error.message)}); close some programs, raise a limit set by \`ulimit -v\` or a container, or take less at once`,
+      `${what} (${quoted(error.message)}); close some programs, raise the limit of \`ulimit -v\` or the container, or process less at once`,
       { cause: error },
     );
   }
   if (code === "ERR_STRING_TOO_LONG" || (isRange && TOO_LONG.test(error.message))) {
-    return new QuernError(`a text or list is longer than Node can hold (${quoted(error.message)}); divide the input`, {
+    return new QuernError(`a text or list is longer than Node allows (${quoted(error.message)}); split the input`, {
       cause: error,
     });
   }
@@ -82,24 +82,27 @@ function memoryError(error: Error): QuernError | null {
 }
 
 /**
- * The error of a file operation as a person should read it: `cannot write runs/a/run.json: the disk is full; …`.
- * A lack of memory is named too. Other errors that do not come from the operating system are returned as they are.
+ * Returns a readable error for a failed file operation: `cannot write runs/a/run.json: the disk is full; …`.
+ * Out-of-memory errors are translated too. Errors that do not come from the operating system are returned unchanged.
  */
 export function fileError(error: unknown, action: string, path: string): unknown {
   if (error instanceof QuernError || !(error instanceof Error)) return error;
   const memory = memoryError(error);
   if (memory !== null) return memory;
   const code = (error as NodeJS.ErrnoException).code;
-  // Node refuses such a path before the system sees it.
+  // Node rejects such a path before the system sees it.
   if (code === "ERR_INVALID_ARG_VALUE" && /null byte/.test(error.message)) {
-    return new QuernError(`cannot ${action} ${quoted(path)}: no file name holds a NUL character; check the path`, {
-      exitCode: action === "read" ? 2 : 1,
-      cause: error,
-    });
+    return new QuernError(
+      `cannot ${action} ${quoted(path)}: a file name cannot contain a NUL character; check the path`,
+      {
+        exitCode: action === "read" ? 2 : 1,
+        cause: error,
+      },
+    );
   }
   if (code === undefined || (error as NodeJS.ErrnoException).syscall === undefined) return error;
   const reason = REASONS[code] ?? error.message;
-  // What is not there to be read was named wrongly; what cannot be written is the machine's refusal.
+  // A missing input is a wrong call; a failed write is a failure of the machine.
   const exitCode = code === "ENOENT" && action === "read" ? 2 : 1;
   return new QuernError(`cannot ${action} ${path}: ${reason}`, { exitCode, cause: error });
 }

@@ -1,6 +1,6 @@
 /**
- * @file Options checked by a zod schema, with errors that a person can act on. One schema serves a verb's flags, its
- * config file and the library function behind it; what differs is only how an option is called in a message.
+ * @file Checks options against a zod schema, with errors that a person can act on. One schema serves a verb's flags, its
+ * config file and the library function behind it; only the name of an option in messages differs.
  */
 import { z } from "zod";
 import { QuernError } from "./errors.js";
@@ -9,16 +9,16 @@ import { QuernError } from "./errors.js";
 export const forceOption = z
   .boolean()
   .default(false)
-  .describe("replace the finished output of an earlier run: only files that it wrote");
+  .describe("replace the finished output of an earlier run; only files that run wrote are deleted");
 
 /** How a message names an option: `--kv-heads` on the command line, `keyValueHeads` in a library call. */
 export type NameOption = (key: string) => string;
 
 /**
  * Checks `input` against `schema` and fills in the defaults. Throws a `QuernError` (exit code 2) that names every
- * wrong option, what it must be and what it was; an unknown key is refused with the nearest known one.
- * @param name how to call an option in a message; by default its key
- * @param where ends each message, for instance ` in quern.json`
+ * wrong option with its allowed and actual value; for an unknown key it suggests the nearest known one.
+ * @param name returns the name of an option for messages; default: its key
+ * @param where appended to each message, such as ` in quern.json`
  */
 export function checkOptions<S extends z.ZodObject>(
   schema: S,
@@ -48,14 +48,14 @@ function unknownKey(key: string, known: readonly string[], name: NameOption, whe
   return `unknown option ${name(key)}${where}${near === undefined ? "" : `; did you mean ${name(near)}?`}`;
 }
 
-/** `optimise.steps`, `sources[1].weight`; of a list of words the list alone, as what is wrong with one is wrong with each. */
+/** `optimise.steps`, `sources[1].weight`. For an item of a simple list it returns the name of the list. */
 function nameOf(path: readonly PropertyKey[], name: NameOption): string {
   const [first, ...inner] = typeof path.at(-1) === "number" ? path.slice(0, -1) : path;
   if (first === undefined) return "";
   return name(String(first)) + inner.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("");
 }
 
-/** The keys that an object inside the options may have; none where that cannot be told. */
+/** Returns the keys that an object inside the options may have; empty if the schema does not list them. */
 function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): readonly string[] {
   const def = schema._zod.def as { innerType?: z.core.$ZodType; element?: z.core.$ZodType };
   if (def.innerType !== undefined) return keysAt(def.innerType, path);
@@ -66,7 +66,7 @@ function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): readonly
   return inner === undefined ? [] : keysAt(inner, path.slice(1));
 }
 
-/** One sentence for one issue of zod. */
+/** Returns one sentence for one zod issue. */
 function describeIssue(issue: z.core.$ZodIssue, name: NameOption): string {
   const option = nameOf(issue.path, name);
   const got = show(issue.input);
@@ -86,7 +86,7 @@ function describeIssue(issue: z.core.$ZodIssue, name: NameOption): string {
     case "not_multiple_of":
       return must(`a multiple of ${issue.divisor}`);
     case "custom":
-      // The schema's own words; a sentence that begins with the option where the path tells it.
+      // The schema supplies the message; the option's name is put before it if there is one.
       return option === "" ? issue.message : `${option} ${issue.message}`;
     default:
       return `${option}: ${issue.message}`;
@@ -102,7 +102,7 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   object: "an object",
 };
 
-/** A value as a message shows it: at most 60 characters. */
+/** Returns a value as messages show it: at most 60 characters. */
 export function show(value: unknown): string {
   const text = typeof value === "number" ? String(value) : asJson(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
@@ -112,17 +112,17 @@ function asJson(value: unknown): string {
   try {
     return JSON.stringify(value) ?? String(value);
   } catch {
-    // It contains itself, is too deep, or holds a bigint.
+    // The value is circular, nested too deeply, or contains a bigint.
     return typeof value === "object" ? "an object" : String(value);
   }
 }
 
-/** The candidate that takes the fewest edits (insert, delete, replace, swap) to reach; undefined when there is none. */
+/** Returns the candidate with the fewest edits (insert, delete, replace, swap) from `word`; undefined without candidates. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;
   let least = Number.POSITIVE_INFINITY;
   for (const candidate of candidates) {
-    // Dashes and capitals are how a name is written, not what it is; a prefix is nearer than its length says.
+    // Ignore dashes and case; rank a prefix above its edit distance.
     const a = plain(word);
     const b = plain(candidate);
     const distance = a.length > 2 && b.startsWith(a) ? 0.5 : editDistance(a, b);

@@ -3,8 +3,8 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Measure this machine at work: tokens a second, GFLOP/s and the share of the measured peak (model FLOP utilisation), and " +
-    "the memory of the process. Figures differ from machine to machine; ratios within one run are what counts.",
+    "Measure training, decoding or kernels: tokens/s, GFLOP/s, share of the measured peak (model FLOP utilisation) and process " +
+    "memory. Figures differ between machines, so compare ratios within one run.",
   options: benchOptions,
   positional: ["what"],
   examples: [

@@ -3,11 +3,15 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Show what Quern keeps in its cache (compiled programs, fetched data packages), or remove it. All of it can be made or " +
-    "fetched again; QUERN_CACHE names another folder.",
+    "Show or clear the cache of compiled programs and fetched data packages. Quern rebuilds or fetches again whatever you " +
+    "remove. QUERN_CACHE names another folder.",
   options: z.object({
-    clear: z.boolean().default(false).describe("remove everything, or the part that --part names"),
-    part: z.string().optional().describe("a part of the cache, such as programs").meta({ value: "NAME" }),
+    clear: z.boolean().default(false).describe("remove everything, or only the part named by --part"),
+    part: z
+      .string()
+      .optional()
+      .describe("show or clear only this part of the cache, such as programs")
+      .meta({ value: "NAME" }),
   }),
   examples: ["quern cache", "quern cache --clear --part programs"],
   async run({ clear, part }, { print }) {

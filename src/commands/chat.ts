@@ -7,19 +7,19 @@ import { printable } from "../printable.js";
 import { type CommandContext, defineCommand } from "./command.js";
 
 const COMMANDS: Readonly<Record<string, string>> = {
-  "/reset": "forget the conversation; the system message stays",
-  "/system TEXT": "set the system message; without TEXT remove it",
+  "/reset": "forget the conversation but keep the system message",
+  "/system TEXT": "set the system message, or remove it without TEXT",
   "/help": "list the commands",
   "/quit": "leave",
 };
 
 export default defineCommand({
   description:
-    "Talk with a model through its chat template. Ctrl-C stops an answer; at the empty prompt, pressed twice, it leaves, as " +
-    "Ctrl-D does. /help lists the commands; // begins a message with a slash. When the conversation outgrows the model's " +
-    "context, its oldest turns are dropped. Piped, each line that is not blank is a message, and each answer is printed on " +
-    "one line, its line breaks as spaces; with --json as an object a line: message, answer, finish_reason, tokens, " +
-    "dropped_turns.",
+    "Chat with a model through its chat template. Ctrl-C stops an answer; Ctrl-D, or Ctrl-C twice at the empty prompt, leaves. " +
+    "/help lists the commands; start a message with // to send one slash. When the conversation outgrows the model's context, " +
+    "the oldest turns are dropped. When standard input is piped, each non-blank line is one message and each answer is " +
+    "printed on one line, with line breaks as spaces. --json prints one object per line: message, answer, finish_reason, " +
+    "tokens, dropped_turns.",
   options: chatOptions,
   examples: [
     "quern chat --model smollm2.gguf",
@@ -36,7 +36,7 @@ export default defineCommand({
   },
 });
 
-/** A server is sent what was asked for alone: defaults of the schema are not. */
+/** A server gets only the options that the user gave, not the defaults of the schema. */
 function withoutDefaults<O extends { readonly baseUrl?: string }>(options: O): O {
   if (options.baseUrl === undefined) return options;
   const defaults = chatOptions.parse({ model: "" }) as Readonly<Record<string, unknown>>;
@@ -44,7 +44,7 @@ function withoutDefaults<O extends { readonly baseUrl?: string }>(options: O): O
   return Object.fromEntries(given) as O;
 }
 
-/** A line a message, an answer a line. */
+/** Reads one message per line and prints one answer per line. */
 async function answerLines(chat: Chat, { signal, json, print, log }: CommandContext): Promise<void> {
   const lines = createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY });
   const close = () => lines.close();
@@ -76,7 +76,7 @@ function jsonOf(message: string, { text, finishReason, tokens, droppedTurns }: C
   return { message, answer: text, finish_reason: finishReason, tokens, dropped_turns: droppedTurns };
 }
 
-/** A conversation on the terminal. */
+/** Runs a conversation on the terminal. */
 async function talk(chat: Chat, { signal, write, print, log }: CommandContext): Promise<void> {
   print(`${chat.name}: /help lists the commands, Ctrl-D leaves`);
   const lines = createInterface({ input: process.stdin, output: process.stdout, prompt: "> " });
@@ -107,10 +107,10 @@ async function talk(chat: Chat, { signal, write, print, log }: CommandContext): 
           onDropped: (turns) => log(droppedNote(turns)),
         });
         if (!text.endsWith("\n")) print();
-        if (finishReason === "length") log("(the answer is cut at --max-tokens or the end of the context)");
+        if (finishReason === "length") log("(the answer was cut off at --max-tokens or the end of the context)");
         if (finishReason === "aborted") log("(stopped)");
       } catch (error) {
-        // What is wrong with one message does not end the conversation.
+        // An error in one message does not end the conversation.
         if (!(error instanceof QuernError) || isAbortError(error)) throw error;
         log(error.message);
       } finally {
@@ -133,9 +133,9 @@ function clearLine(lines: Interface): void {
 const isCommand = (line: string) => line.startsWith("/") && !line.startsWith("//");
 const messageOf = (line: string) => (line.startsWith("//") ? line.slice(1) : line);
 const droppedNote = (turns: number) =>
-  `(the conversation has outgrown the model's context: its ${turns === 1 ? "oldest turn is" : `${turns} oldest turns are`} dropped)`;
+  `(the conversation has outgrown the model's context; ${turns === 1 ? "the oldest turn was" : `the ${turns} oldest turns were`} dropped)`;
 
-/** Carries out a command line. */
+/** Runs a slash command. */
 function obey(line: string, chat: Chat, tell: (line: string) => void): "quit" | "stay" {
   const [name] = line.trim().split(/\s/, 1);
   const rest = line.trim().slice(name.length).trim();
@@ -144,20 +144,20 @@ function obey(line: string, chat: Chat, tell: (line: string) => void): "quit" | 
       return "quit";
     case "/reset":
       chat.reset();
-      tell("(the conversation begins again)");
+      tell("(conversation reset)");
       return "stay";
     case "/system":
       chat.setSystem(rest === "" ? undefined : rest);
-      tell(rest === "" ? "(there is no system message now)" : "(the system message is set)");
+      tell(rest === "" ? "(system message removed)" : "(system message set)");
       return "stay";
     case "/help":
       for (const [command, what] of Object.entries(COMMANDS)) tell(`  ${command.padEnd(14)}${what}`);
-      tell(`  ${"//…".padEnd(14)}a message that begins with a slash`);
+      tell(`  ${"//…".padEnd(14)}send a message that begins with a slash`);
       return "stay";
     default: {
       const names = Object.keys(COMMANDS).map((each) => each.split(" ")[0]);
       tell(
-        `unknown command ${name}; did you mean ${nearest(name, names)}? /help lists them, // begins a message with a slash`,
+        `unknown command ${name}; did you mean ${nearest(name, names)}? /help lists the commands; start a message with // to send a slash`,
       );
       return "stay";
     }

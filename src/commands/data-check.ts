@@ -4,15 +4,15 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Ask a recipe about each document of a JSONL file, without writing anything: a line a document, with its verdict, and " +
-    "for one that is dropped the step and the reason.",
+    "Show what a recipe would do with each document of a JSONL file, without writing anything. Prints one JSON line per " +
+    "document: keep or drop, and for a dropped document the step and the reason.",
   options: z.object({
-    file: z.string().describe("JSONL file of documents, each with a text").meta({ value: "FILE" }),
+    file: z.string().describe("JSONL file with one document per line").meta({ value: "FILE" }),
     ...readingOptions,
     recipe: z
       .string()
       .optional()
-      .describe("a TypeScript file that exports defineRecipe(...), or fineweb (the default) or fineweb-2")
+      .describe("a TypeScript file that exports defineRecipe(...), or fineweb or fineweb-2 (default fineweb)")
       .meta({ value: "FILE" }),
   }),
   positional: ["file"],

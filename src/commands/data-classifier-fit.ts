@@ -3,8 +3,8 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Fit a classifier by a recipe: documents like a reference, educational value, languages, topics, spam, adult pages. Part of " +
-    "the documents calibrates its scores, and part of them says how good it is: precision and recall by the fraction kept.",
+    "Train, calibrate and test a classifier by a recipe: similarity to a reference, educational value, language, topic, spam or " +
+    "adult pages. Some documents are held out to calibrate the scores, others to measure precision and recall by fraction kept.",
   options: fitOptions,
   positional: ["kind"],
   examples: [
@@ -21,19 +21,19 @@ export default defineCommand({
     print(`${names.length} labels: ${names.slice(0, 12).join(", ")}${names.length > 12 ? " …" : ""}`);
     if (once.length > 0)
       print(
-        `${once.length === 1 ? "1 label occurs" : `${once.length} labels occur`} once, of which nothing can be tested: ${once.slice(0, 8).join(", ")}`,
+        `${once.length === 1 ? "1 label occurs" : `${once.length} labels occur`} once and cannot be tested: ${once.slice(0, 8).join(", ")}`,
       );
     print(
-      `learned from ${trained} texts; of ${tested} others ${percent(accuracy)} right (always the commonest: ${percent(commonest)})`,
+      `trained on ${trained} texts; accuracy ${percent(accuracy)} on ${tested} held-out texts (always the commonest label: ${percent(commonest)})`,
     );
     print(`calibration error ${calibrationError.before.toFixed(3)} before, ${calibrationError.after.toFixed(3)} after`);
-    if (card.calibration !== null) print(`good or not by the calibrated score: ${percent(right)} right`);
-    print(`  kept  threshold  precision  recall${card.label === null ? "" : `   (of "${card.label}")`}`);
+    if (card.calibration !== null) print(`good or not by the calibrated score: ${percent(right)} accuracy`);
+    print(`  kept  threshold  precision  recall${card.label === null ? "" : `   (for "${card.label}")`}`);
     for (const { keep, threshold, precision, recall } of thresholds)
       print(
         `${percent(keep).padStart(7)}${threshold.toFixed(4).padStart(10)}${percent(precision).padStart(11)}${percent(recall).padStart(9)}`,
       );
-    print(`${result.model}, and its card beside it`);
+    print(`classifier written to ${result.model}, with its card beside it`);
     return result;
   },
 });

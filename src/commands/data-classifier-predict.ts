@@ -3,12 +3,12 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Label the lines of a file: a line for each, the likeliest labels first, as fastText's `predict` prints them.",
+    "Label each line of a file. Prints one line per input line, likeliest labels first, as fastText's `predict` does.",
   options: z.object({
-    model: z.string().describe("a model, .bin or .ftz").meta({ value: "MODEL.bin" }),
-    file: z.string().describe("lines of text").meta({ value: "FILE.txt" }),
-    k: z.int().min(1).default(1).describe("labels a line").meta({ value: "N" }),
-    threshold: z.number().min(0).max(1).default(0).describe("least probability of a label").meta({ value: "P" }),
+    model: z.string().describe("classifier in fastText's format, .bin or .ftz").meta({ value: "MODEL.bin" }),
+    file: z.string().describe("text file with one text per line").meta({ value: "FILE.txt" }),
+    k: z.int().min(1).default(1).describe("labels per line").meta({ value: "N" }),
+    threshold: z.number().min(0).max(1).default(0).describe("lowest probability of a label").meta({ value: "P" }),
     probabilities: z.boolean().default(false).describe("print each label's probability after it"),
   }),
   positional: ["model", "file"],

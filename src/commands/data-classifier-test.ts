@@ -3,12 +3,12 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Say how often a classifier is right: examples, precision and recall at k, as fastText's `test` prints them.",
+    "Measure a classifier on labelled lines: number of examples, precision and recall at k, as fastText's `test` prints them.",
   options: z.object({
-    model: z.string().describe("a model, .bin or .ftz").meta({ value: "MODEL.bin" }),
-    file: z.string().describe("labelled lines").meta({ value: "FILE.txt" }),
-    k: z.int().min(1).default(1).describe("labels predicted a line").meta({ value: "N" }),
-    threshold: z.number().min(0).max(1).default(0).describe("least probability of a prediction").meta({ value: "P" }),
+    model: z.string().describe("classifier in fastText's format, .bin or .ftz").meta({ value: "MODEL.bin" }),
+    file: z.string().describe("text file with one labelled text per line").meta({ value: "FILE.txt" }),
+    k: z.int().min(1).default(1).describe("labels predicted per line").meta({ value: "N" }),
+    threshold: z.number().min(0).max(1).default(0).describe("lowest probability of a prediction").meta({ value: "P" }),
   }),
   positional: ["model", "file"],
   examples: ["quern data classifier test quality.bin held-out.txt"],

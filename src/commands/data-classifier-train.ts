@@ -5,10 +5,10 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Train a text classifier on lines `__label__NAME the text`. Writes a model in fastText's format. With one thread a run repeats to the bit; with more it does not.",
+    "Train a text classifier on lines `__label__NAME the text`. Writes a model in fastText's format. Runs with one thread are bit-identical; runs with several are not.",
   options: trainClassifierOptions.extend({
-    file: z.string().describe("labelled lines").meta({ value: "FILE.txt" }),
-    out: z.string().describe("the model's file").meta({ value: "MODEL.bin" }),
+    file: z.string().describe("text file with one labelled text per line").meta({ value: "FILE.txt" }),
+    out: z.string().describe("file for the model").meta({ value: "MODEL.bin" }),
     force: forceOption,
   }),
   positional: ["file"],
@@ -17,7 +17,7 @@ export default defineCommand({
     const { writeClassifier } = await import("../data/classifier/file.js");
     const { trainClassifier } = await import("../data/classifier/train.js");
     if (options.threads > 1)
-      log(`${options.threads} threads learn into one memory without locks: this run cannot be repeated to the bit`);
+      log(`${options.threads} threads update shared memory without locks, so this run cannot be repeated exactly`);
     const { withOutput } = await import("../documents/index.js");
     const claim = { verb: "data classifier train", out, inputs: [file], force };
     const result = await withOutput(claim, async () => {
@@ -30,7 +30,7 @@ export default defineCommand({
     print(`${out}: ${words} words, ${labels} labels, mean loss ${loss.toFixed(4)} nats, ${rate}`);
     if (once.length > 0)
       print(
-        `${once.length === 1 ? "1 label occurs" : `${once.length} labels occur`} once, of which nothing can be tested: ${once.slice(0, 8).join(", ")}`,
+        `${once.length === 1 ? "1 label occurs" : `${once.length} labels occur`} once and cannot be tested: ${once.slice(0, 8).join(", ")}`,
       );
     const { readLines } = await import("../documents/index.js");
     for (const line of readLines(result)) print(line);

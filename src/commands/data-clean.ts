@@ -3,8 +3,8 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Turn web pages, archives and documents into clean text, by a recipe: FineWeb's where none is given. Writes documents/, " +
-    "funnel.json (what each step took and why, with every sum checked) and report.html. Killed, it goes on where it was.",
+    "Clean web pages, archives and documents by a recipe (default: FineWeb). Writes documents/, funnel.json (what each step " +
+    "removed and why) and report.html. If it is interrupted, the same command resumes.",
   options: cleanOptions,
   positional: ["inputs"],
   resumes: true,
@@ -24,7 +24,7 @@ export default defineCommand({
       const { recipe, tasks, finished, bytes, unread } = plan;
       print(`recipe ${recipe.name ?? options.recipe ?? ""}`.trimEnd());
       for (const step of recipe.steps) print(`  ${step.name} ${JSON.stringify(step.settings)}`);
-      print(`${tasks.length} tasks of ${(bytes / 1e6).toFixed(1)} MB, ${finished} finished by an earlier run`);
+      print(`${tasks.length} tasks of ${(bytes / 1e6).toFixed(1)} MB, ${finished} already finished by an earlier run`);
       for (const { name, part, range } of tasks.slice(0, 20)) {
         const more = part.files === undefined ? "" : ` and ${part.files.length - 1} more`;
         print(`  ${name} ${part.location}${more}${range === undefined ? "" : ` bytes ${range.start} to ${range.end}`}`);
@@ -53,7 +53,7 @@ export default defineCommand({
     });
     for (const line of funnelLines(funnel)) print(line);
     if (ran < plan.tasks.length) print(`${plan.tasks.length - ran} of ${plan.tasks.length} tasks were finished before`);
-    print(`documents in ${out}/documents, the funnel as a picture in ${report}`);
+    print(`documents in ${out}/documents, report in ${report}`);
     return { out, report, tasks: plan.tasks.length, ran, ...funnel.reading, ...funnel.output, idle: funnel.idle };
   },
 });

@@ -3,8 +3,9 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "From documents to token shards by a recipe: clean, remove duplicates, judge quality, take evaluation sets out, mix, encode. " +
-    "Writes a folder for each stage, shards/, manifest.json and report.html. Killed, it goes on behind the stages that are whole.",
+    "Turn documents into token shards by a recipe: clean, deduplicate, filter by quality, decontaminate, mix, encode. Writes a " +
+    "folder for each stage, shards/, manifest.json and report.html. If it is interrupted, the same command resumes after the " +
+    "last finished stage.",
   options: corpusOptions,
   positional: ["inputs"],
   resumes: true,
@@ -40,7 +41,7 @@ export default defineCommand({
       );
     }
     if (quality?.least != null)
-      print(`quality from ${quality.least.toFixed(3)} on: ${quality.kept} of ${quality.documents}`);
+      print(`quality of at least ${quality.least.toFixed(3)}: ${quality.kept} of ${quality.documents} documents kept`);
     for (const { name, found, examples, documents } of contamination ?? [])
       print(`${name}: ${found} of ${examples} examples found, in ${documents} documents`);
     const parts = mix.groups.map(
@@ -51,7 +52,7 @@ export default defineCommand({
       print(
         `${shards.train.tokens} training tokens in ${shards.train.documents} documents, ${shards.heldout.tokens} held out in ${shards.heldout.documents}`,
       );
-    print(`${shards === null ? `the mix in ${out}/mix` : `shards in ${out}/shards`}, the story in ${report}`);
+    print(`${shards === null ? `mix in ${out}/mix` : `shards in ${out}/shards`}, report in ${report}`);
     return {
       out,
       report,

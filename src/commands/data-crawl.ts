@@ -4,7 +4,7 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Crawl web sites into WARC archives, politely: robots.txt, noindex and noai are obeyed, with one request at a time to a host. A crawl that was stopped resumes, and tries what it was refused again.",
+    "Crawl web sites into WARC archives. It obeys robots.txt, noindex and noai, and sends one request at a time to each host. The same command resumes a stopped crawl and retries pages that were refused.",
   options: crawlOptions,
   positional: ["urls"],
   resumes: true,
@@ -19,12 +19,12 @@ export default defineCommand({
     const outcomes = Object.entries(result.outcomes).sort(([, a], [, b]) => b - a);
     for (const [outcome, count] of outcomes) print(`${String(count).padStart(8)}  ${outcome}`);
     if (result.waiting > 0)
-      print(`${String(result.waiting).padStart(8)}  found and not tried; the same command resumes`);
+      print(`${String(result.waiting).padStart(8)}  found but not fetched; the same command resumes`);
     if (result.damagedLines > 0)
-      print(`${String(result.damagedLines).padStart(8)}  damaged lines in the log of an earlier run, passed by`);
+      print(`${String(result.damagedLines).padStart(8)}  damaged lines skipped in the log of an earlier run`);
     if (result.pages === 0 && !signal.aborted) {
       const why = outcomes.map(([outcome, count]) => `${count} ${outcome}`).join(", ");
-      throw new QuernError(`no page was kept${why === "" ? "" : `: ${why}`}; the same command tries again`);
+      throw new QuernError(`no page was kept${why === "" ? "" : `: ${why}`}; run the same command to try again`);
     }
     const skipped = Object.fromEntries(outcomes.filter(([outcome]) => !outcome.startsWith("kept")));
     return { ...result, read: { files: 0, documents: result.pages, rows: 0 }, skipped };

@@ -3,8 +3,8 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Take evaluation sets out of training text: documents, or stretches of them, that share an n-gram of words with an example. " +
-    "Writes documents/, removed.jsonl (what went, and whose it was), contamination.jsonl (the examples that were found) and report.html.",
+    "Remove evaluation sets from training text: documents, or spans of them, that share a word n-gram with an example. Writes " +
+    "documents/, removed.jsonl (removed text with its example), contamination.jsonl (examples found) and report.html.",
   options: decontaminateOptions,
   positional: ["inputs"],
   resumes: true,

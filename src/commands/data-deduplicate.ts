@@ -3,7 +3,7 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Remove duplicates: documents with the same address or text, near-duplicates by MinHash, or repeated lines, paragraphs, sentences and spans. Reads the input twice; in between it needs room on the disk, about as much as the text for spans and a quarter of it for the rest.",
+    "Remove duplicates: documents with the same address or text, near-duplicates by MinHash, or repeated lines, paragraphs, sentences and spans. Reads the input twice. Temporary disk space: about the size of the text for spans, a quarter of it otherwise.",
   options: deduplicateFlags,
   positional: ["inputs"],
   resumes: true,
@@ -24,7 +24,7 @@ export default defineCommand({
     if (by === "near") {
       const points = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95];
       const curve = points.map((s) => `${s}: ${(100 * bandProbability(s, bands, rows)).toFixed(1)} %`).join(", ");
-      print(`${bands} bands of ${rows}: documents of similarity … are found with probability: ${curve}`);
+      print(`${bands} bands of ${rows}: probability of finding a near-duplicate by similarity: ${curve}`);
     }
     const result = await deduplicate({
       ...own,
@@ -40,7 +40,7 @@ export default defineCommand({
         ? `${clusters} clusters`
         : by === "substring"
           ? `${pieces} spans ${cut}`
-          : `${pieces} ${by}s cut; ${clusters} different ones repeat`;
+          : `${pieces} ${by}s cut, copies of ${clusters} different ones`;
     print(`${documents} documents, ${kept} kept, ${documents - kept} removed; ${what}`);
     print(`${(bytes / 1e6).toFixed(1)} MB of text, ${(bytesKept / 1e6).toFixed(1)} kept, in ${out}/documents`);
     for (const line of readLines(result)) print(line);

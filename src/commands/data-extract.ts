@@ -4,8 +4,8 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Extract the text of web pages: headings, lists, tables, code, quotes and mathematics of what each page is about, " +
-    "without menus, notices and teasers. One document a page, in the order of the input.",
+    "Extract the main text of web pages with its headings, lists, tables, code, quotes and formulas, without menus, " +
+    "notices and teasers. Prints one document per page, in input order.",
   options: extractOptions,
   positional: ["inputs"],
   examples: [
@@ -21,15 +21,15 @@ export default defineCommand({
     for await (const document of documents) {
       if (lines) write(`${documentLine(document)}\n`);
       else write(`${[document.fields.title, document.text].filter(Boolean).join("\n\n")}\n\n`);
-      // What a slow reader has not taken yet waits here, not in memory.
+      // Wait for a slow reader instead of buffering in memory.
       if (!json && process.stdout.writableNeedDrain) await once(process.stdout, "drain", { signal });
     }
     const { counts } = documents;
     const empty = [...counts.from].filter(([from]) => from === "scripts" || from === "none");
     for (const [from, count] of empty) {
-      log(`${count} pages without text: ${from === "scripts" ? "it comes only from scripts" : "they hold none"}`);
+      log(`${count} pages without text: ${from === "scripts" ? "only scripts would produce it" : "they contain none"}`);
     }
-    if (counts.cut > 0) log(`${counts.cut} pages were too long; their beginning was read`);
+    if (counts.cut > 0) log(`${counts.cut} pages were too long; only their beginning was read`);
     for (const line of readLines(pages.report)) log(line);
     return {
       pages: counts.pages,

@@ -6,8 +6,8 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Mix sources or domains of documents: by weights, by temperature, or by weights that small proxy runs find; no document more " +
-    "often than epochs say, better ones more often, the best last. Writes documents/ and mix.json.",
+    "Mix documents of several sources or domains by weights, by temperature, or by weights found with small proxy runs. A recipe " +
+    "can cap repetitions of a document, repeat better ones more often and put the best last. Writes documents/ and mix.json.",
   options: z.object({
     recipe: z
       .string()
@@ -23,27 +23,27 @@ export default defineCommand({
     const { loadMix } = await import("../data/recipes/load-mix.js");
     const { mix } = await import("../data/mix/mix.js");
     const recipe = await loadMix(path);
-    // The search trains models, so it lives beyond the data's own room.
+    // The search trains models, which src/data must not import.
     const searching = recipe.optimise === undefined ? undefined : (await import("../scale/index.js")).optimiseMix;
     const result = await (searching ?? mix)({ recipe, out, force, textField, strict, signal, onProgress });
     if ("search" in result) {
       const { regression, loss, runs } = result.search as MixtureSearch;
       print(
-        `${runs.length - 1} proxy runs; a ${regression.form} regression ranks runs that it did not see with correlation ` +
+        `${runs.length - 1} proxy runs; a ${regression.form} regression ranks held-out runs with correlation ` +
           `${regression.correlation.toFixed(2)} (error ${regression.error.toFixed(3)} nats)`,
       );
       print(
-        `target loss ${loss.measured.toFixed(3)} nats a token measured with the chosen weights (${loss.predicted.toFixed(3)} predicted), ` +
-          `${loss.natural.toFixed(3)} with the natural ones`,
+        `target loss ${loss.measured.toFixed(3)} nats per token with the chosen weights (${loss.predicted.toFixed(3)} predicted), ` +
+          `${loss.natural.toFixed(3)} with weights by size`,
       );
       if (!(regression.correlation >= TELLING)) {
         print(
-          "so low a correlation says that the runs hardly tell mixtures apart: give optimise more steps, or more runs",
+          "the correlation is low, so the proxy runs hardly distinguish mixtures: give optimise more steps or more runs",
         );
       }
     }
     const wide = Math.max(...result.groups.map(({ name }) => name.length), 5);
-    print(`${"group".padEnd(wide)}   MB in  epochs   asked   share  MB out`);
+    print(`${"group".padEnd(wide)}   MB in  epochs  target   share  MB out`);
     for (const { name, bytes, epochs, asked, share, bytesWritten, capped } of result.groups) {
       const figures = [(bytes / 1e6).toFixed(1), epochs.toFixed(2), percent(asked), percent(share)];
       const last = `${(bytesWritten / 1e6).toFixed(1).padStart(8)}${capped ? "  (capped)" : ""}`;
@@ -52,17 +52,15 @@ export default defineCommand({
     print(`${result.documents} documents, ${result.written} in the mix, ${(result.bytesWritten / 1e6).toFixed(1)} MB`);
     const { bytes: wanted } = recipe;
     if (wanted !== undefined && result.bytesWritten < 0.95 * wanted && result.groups.some(({ capped }) => capped)) {
-      print(
-        `less than the ${(wanted / 1e6).toFixed(1)} MB asked for: no document is taken more often than epochs allow`,
-      );
+      print(`less than the requested ${(wanted / 1e6).toFixed(1)} MB: epochs limits how often a document repeats`);
     }
-    if (result.unjudged > 0) print(`${result.unjudged} documents have no quality and count as the worst`);
+    if (result.unjudged > 0) print(`${result.unjudged} documents have no quality score and rank lowest`);
     for (const line of readLines(result)) print(line);
     print(`written to ${out}/documents`);
     return { out, ...result };
   },
 });
 
-/** Correlation below which the search's own figures are no reason to trust its weights. */
+/** Below this correlation the weights of the search are not trustworthy. */
 const TELLING = 0.7;
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;

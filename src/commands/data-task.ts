@@ -3,15 +3,15 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Run the tasks of one element of a submission, as Slurm's job arrays do on each machine. Call it by hand to see why a " +
-    "task fails. Each task's log is in cluster/logs/.",
+    "Run the tasks of one element of a submission, as a Slurm job array does on each node. Run it by hand to see why a " +
+    "task fails. Task logs are in cluster/logs/.",
   options: taskOptions,
   positional: ["submission"],
   examples: ["quern data task clean/cluster/submissions/0.json --element 3"],
   async run(options, { signal, onProgress, print }) {
     const { runElement } = await import("../executors/index.js");
     const { stage, finished, before } = await runElement({ ...options, signal, onProgress });
-    print(`${finished} tasks of ${stage} done${before === 0 ? "" : `, ${before} were finished before`}`);
+    print(`${finished} tasks of ${stage} done${before === 0 ? "" : `, ${before} already finished before`}`);
     return { stage, finished, before };
   },
 });

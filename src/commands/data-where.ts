@@ -2,14 +2,14 @@ import { z } from "zod";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
-  description: "Say which document a token of the shards is of, and the archive and byte that it was read from.",
+  description: "Find the document that a token of the shards comes from, and its archive and byte offset.",
   options: z.object({
     shards: z
       .string()
-      .describe("folder of token shards: of `quern data corpus`, or of a training run")
+      .describe("folder of token shards, from `quern data corpus` or a training run")
       .meta({ value: "SHARDS" }),
-    position: z.int().min(0).describe("the token, counted from 0").meta({ value: "POSITION" }),
-    split: z.enum(["train", "heldout"]).default("train").describe("the training tokens or those that are held out"),
+    position: z.int().min(0).describe("position of the token, counted from 0").meta({ value: "POSITION" }),
+    split: z.enum(["train", "heldout"]).default("train").describe("training or held-out tokens"),
   }),
   positional: ["shards", "position"],
   examples: ["quern data where corpus/shards 1000000", "quern data where runs/speedrun 1000000"],

@@ -3,10 +3,10 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Show what Quern finds on this machine and what it makes of it: compiler, instruction set, threads, memory and the " +
-    "measured peaks that every share of the peak refers to (about five seconds). The last line is to be set beside a figure.",
+    "Show the compiler, instruction set, threads and memory of this machine, and measure its peak rates (about five seconds). " +
+    "Other verbs report their speed as a share of these peaks. Quote the last line with any benchmark figure.",
   options: z.object({
-    measure: z.boolean().default(true).describe("measure the peaks of arithmetic and memory"),
+    measure: z.boolean().default(true).describe("measure the peak rates of arithmetic and memory"),
   }),
   examples: ["quern doctor", "quern doctor --json"],
   async run({ measure }, { print, signal }) {
@@ -58,7 +58,7 @@ function compilerOf({
   clang: string | null;
 }) {
   if (compiler !== null) return `${compiler.command}: ${compiler.version}`;
-  if (clang !== null) return `none found; programs go to WebAssembly through ${clang} (slower)`;
+  if (clang !== null) return `none found; ${clang} compiles programs to WebAssembly (slower)`;
   return "none found; install cc, gcc or clang, or clang as WebAssembly: npm install @yowasp/clang";
 }
 

@@ -1,10 +1,10 @@
-/** @file A schema's keys as flags of the command line: their names, their help, and text turned into values. */
+/** @file Turns the keys of a schema into command-line flags: names, help, and values parsed from text. */
 import { Argument, Option, Command as Parser } from "commander";
 import { z } from "zod";
 import type { NameOption } from "../options.js";
 import type { Command } from "./command.js";
 
-/** What the command line needs to know of one option, read from the schema. */
+/** One option as the command line needs it, read from the schema. */
 export interface Flag {
   readonly key: string;
   /** `--kv-heads`; `--no-cache` for a boolean that is true by default. */
@@ -12,7 +12,7 @@ export interface Flag {
   readonly kind: "boolean" | "number" | "text";
   readonly list: boolean;
   readonly separator?: string;
-  /** What stands for the value in the help. */
+  /** Placeholder of the value in the help. */
   readonly value: string;
   readonly description: string;
   readonly required: boolean;
@@ -32,7 +32,7 @@ interface Described {
   readonly off?: string;
 }
 
-/** The flags of a schema, in its own order. */
+/** Returns the flags of a schema, in its order. */
 export function flagsOf(schema: z.ZodObject): Flag[] {
   const described = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as {
     readonly properties?: Readonly<Record<string, Described>>;
@@ -69,18 +69,18 @@ function kebab(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** How messages name the options of a command: by flag, or by the positional argument's value name. */
+/** Returns the function that names options in messages: by flag, or by the placeholder of a positional argument. */
 export function namesOf(command: Command, flags: readonly Flag[]): NameOption {
   return (key) => {
     const flag = flags.find((each) => each.key === key);
     if (flag === undefined) return key.startsWith("-") ? key : `--${kebab(key)}`;
     if (!command.positional.includes(key)) return flag.flag;
-    // One of a few words: the message lists them, and their description explains each.
+    // The message already lists the choices, so leave out the long description.
     return flag.value.includes("|") ? key : `${flag.value} (${flag.description})`;
   };
 }
 
-/** A parser that knows the command's flags and keeps what is given as text; checks are the schema's. */
+/** Returns a parser for the command's flags. It keeps values as text; the schema checks them. */
 export function parserOf(words: string, command: Command, flags: readonly Flag[]): Parser {
   const parser = new Parser(`quern ${words}`)
     .description(command.description)
@@ -103,9 +103,9 @@ export function parserOf(words: string, command: Command, flags: readonly Flag[]
       parser.addOption(option);
     }
   }
-  parser.addOption(new Option("--config <FILE>", "read options from a JSON file; flags given here win over it"));
-  parser.addOption(new Option("--json", "end standard output with one JSON object and print nothing else there"));
-  parser.addOption(new Option("--debug", "show where in the code an error arose"));
+  parser.addOption(new Option("--config <FILE>", "read options from a JSON file; flags override it"));
+  parser.addOption(new Option("--json", "print one JSON object to standard output, and nothing else"));
+  parser.addOption(new Option("--debug", "print the stack trace of an error"));
   if (command.examples.length > 0) {
     parser.addHelpText("after", `\nExamples:\n${command.examples.map((line) => `  ${line}`).join("\n")}`);
   }
@@ -124,8 +124,8 @@ function help(flag: Flag): string {
 }
 
 /**
- * What was given on the command line, as values for the schema to check. A number that is none stays text, so that the
- * message can show it.
+ * Returns the values given on the command line, for the schema to check. Text that is not a number stays text, so that
+ * the error can show it.
  */
 export function givenValues(parser: Parser, command: Command, flags: readonly Flag[]): Record<string, unknown> {
   const options: Readonly<Record<string, unknown>> = parser.opts();

@@ -6,9 +6,9 @@ import { readStandardInput } from "./standard-input.js";
 
 export default defineCommand({
   description:
-    "Continue a text, or many, with a trained model. Prints the continuation alone, as it comes; of several, each under a " +
-    "line with its number. A completion ends at the model's end tokens, also those of its generation_config.json; sampling " +
-    "follows the options here alone.",
+    "Continue one or many prompts with a trained model. Prints only the continuation, as it is generated; with several " +
+    "completions, each follows a line with its number. A completion ends at the model's end tokens, including those of " +
+    "generation_config.json. The sampling settings of that file are ignored.",
   options: generateOptions,
   examples: [
     'quern generate --model runs/first --prompt "Call me"',

@@ -3,8 +3,8 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Write a GGUF file as a Hugging Face folder: weights, configuration, tokenizer and chat template, which transformers and " +
-    "vLLM load with the same logits. Quern itself needs no import: every verb that takes a model takes a .gguf file.",
+    "Convert a GGUF file to a Hugging Face folder: weights, configuration, tokenizer and chat template. transformers and vLLM " +
+    "load it with the same logits. Quern itself needs no import: every verb that takes a model also takes a .gguf file.",
   options: importOptions,
   positional: ["file"],
   examples: [

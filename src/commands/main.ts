@@ -1,4 +1,4 @@
-/** @file The command line: finds the verb, reads its options, runs it, tells errors in one line, gives the exit code. */
+/** @file The command line: finds the verb, reads its options, runs it, prints errors in one line, returns the exit code. */
 import { readFile } from "node:fs/promises";
 import { CommanderError, type Command as Parser } from "commander";
 import { fileError, InterruptedError, isAbortError, QuernError } from "../errors.js";
@@ -9,21 +9,21 @@ import type { Command, CommandContext } from "./command.js";
 import { flagsOf, givenValues, namesOf, parserOf } from "./flags.js";
 import { createProgressLine } from "./progress-line.js";
 
-/** A verb as cli.ts lists it: its words (`tokenizer train`), a line for the list, its module, loaded when called. */
+/** A verb as cli.ts lists it: its words (`tokenizer train`), a summary, and its module, loaded when called. */
 export interface Verb {
   readonly words: string;
   readonly summary: string;
   readonly load: () => Promise<{ readonly default: Command }>;
 }
 
-/** The exit codes of a call that was wrong and of one that Ctrl-C ended. */
+/** Exit codes of a wrong call and of an interrupted one. */
 const WRONG_CALL = 2;
 const INTERRUPTED = 130;
 
 /**
- * Runs one command line and gives its exit code: 0, 1 (the work failed), 2 (the call was wrong), 130 (interrupted).
- * @param argv what follows `quern`
- * @param onListening called before a verb runs, when interrupts are listened for
+ * Runs one command line and returns its exit code: 0, 1 (the work failed), 2 (wrong call), 130 (interrupted).
+ * @param argv arguments after `quern`
+ * @param onListening called before a verb runs, after the interrupt handlers are installed
  */
 export async function main(
   verbs: readonly Verb[],
@@ -132,7 +132,7 @@ async function dispatch(
     const { out } = options as { readonly out?: string };
     if (!isAbortError(error) || error instanceof InterruptedError || out === undefined) throw error;
     const kept = command.resumes
-      ? `${out} keeps what is done, and the same command resumes there`
+      ? `${out} keeps the finished work; run the same command to resume`
       : "nothing was saved";
     throw new InterruptedError(`interrupted; ${kept}`, out);
   });
@@ -148,10 +148,10 @@ function listenForInterrupts(abort: AbortController, clear: () => void): () => v
     process.off("SIGTERM", interrupt);
   };
   const interrupt = () => {
-    // From here on the system's own handling holds, which ends the process.
+    // From here on the system's default handling ends the process.
     release();
     clear();
-    process.stderr.write("quern: stopping; press Ctrl-C again to end at once\n");
+    process.stderr.write("quern: stopping; press Ctrl-C again to quit immediately\n");
     abort.abort();
   };
   process.on("SIGINT", interrupt);
@@ -159,19 +159,19 @@ function listenForInterrupts(abort: AbortController, clear: () => void): () => v
   return release;
 }
 
-/** All verbs by their whole names, so that one look shows everything there is. */
+/** Lists all verbs by their full names. */
 function listHelp(verbs: readonly Verb[], group: string | undefined): string {
   const width = Math.max(...verbs.map((verb) => verb.words.length));
   const lines = verbs.map((verb) => `  ${verb.words.padEnd(width)}  ${verb.summary}`);
   return [
     `Usage: quern ${group === undefined ? "" : `${group} `}<verb> [options]`,
     "",
-    "The whole life of a language model in TypeScript: text, tokens, training, generation.",
+    "Language models in TypeScript, from raw text to a trained model: data, tokens, training, generation.",
     "",
     "Verbs:",
     ...lines,
     "",
-    "quern <verb> --help shows a verb's options; quern --version the version.",
+    "quern <verb> --help shows the options of a verb; quern --version prints the version.",
     "",
   ].join("\n");
 }
@@ -211,7 +211,7 @@ function wrongFlag(error: CommanderError, verb: string, parser: Parser): QuernEr
   return new QuernError(`${text} (${see})`, { exitCode: 2 });
 }
 
-/** Reads a config file; its keys are the schema's, and one that is given as a flag as well is not used. */
+/** Reads a config file. Its keys are those of the schema; a flag overrides a key. */
 async function readConfig(
   path: string,
   command: Command,
@@ -230,7 +230,7 @@ async function readConfig(
     throw new QuernError(`${path} is not valid JSON: ${jsonReason(error, text)}`, { exitCode: 2, cause: error });
   }
   if (typeof config !== "object" || config === null || Array.isArray(config)) {
-    throw new QuernError(`${path} must hold one JSON object of options`, { exitCode: 2 });
+    throw new QuernError(`${path} must contain one JSON object of options`, { exitCode: 2 });
   }
   const known = Object.keys(command.options.shape);
   for (const key of Object.keys(config)) {
@@ -253,7 +253,7 @@ function messageOf(error: unknown): string {
   const known = fileError(error, "use", (error as NodeJS.ErrnoException)?.path ?? "a file");
   if (known instanceof QuernError) return known.message;
   const reason = error instanceof Error ? error.message : String(error);
-  return `a fault of Quern's own: ${reason.split("\n")[0]} (run again with --debug for where, and please report it)`;
+  return `internal error: ${reason.split("\n")[0]} (run again with --debug for a stack trace, and please report it)`;
 }
 
 function causesOf(error: Error): string {

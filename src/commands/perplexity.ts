@@ -3,11 +3,11 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Say how well a model predicts texts: nats and bits a token, perplexity, bits per byte (comparable across tokenizers), a " +
-    "line a file and the total. Each text begins with the model's beginning-of-text token, or its end-of-text token where it " +
-    "has none; every token of the text is predicted once, the end of the text is not. Long texts go through in windows of T " +
-    "tokens that begin every N: a window counts the tokens that no window before it has counted, so that all but the first " +
-    "T see at least T − N tokens before them.",
+    "Measure how well a model predicts text: nats and bits per token, perplexity, and bits per byte (comparable across " +
+    "tokenizers), for each file and in total. Each text starts with the model's beginning-of-text token, or its end-of-text " +
+    "token if it has none. Every token is scored once; the end of the text is not scored. Long texts are read in windows of " +
+    "T tokens, one every N tokens. A window scores only tokens that earlier windows did not, so after the first T tokens " +
+    "each has at least T − N tokens of context.",
   options: perplexityOptions,
   positional: ["files"],
   examples: [

@@ -6,14 +6,15 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Train a language model on text, from nothing or from another model: a tokenizer, token shards, a transformer sized " +
-    "for the time there is, checkpoints that transformers loads, and a report. Ctrl-C saves; --resume goes on.",
+    "Train a language model on text, from scratch or from another model. Trains a tokenizer, encodes token shards, sizes the " +
+    "transformer for the time budget, and writes a report and checkpoints that transformers can load. Ctrl-C saves; " +
+    "--resume continues.",
   options: pretrainOptions.extend({
-    dryRun: z.boolean().default(false).describe("print the plan, its reasons, time, memory and disk; train nothing"),
+    dryRun: z.boolean().default(false).describe("print the plan with reasons, time, memory and disk, without training"),
     explain: z
       .boolean()
       .default(false)
-      .describe("print the program's kernels: operations, bytes, memory, fused and not"),
+      .describe("print the kernels of the compiled program, fused and unfused: operations, bytes, memory"),
   }),
   examples: [
     "quern pretrain --text books/ --out runs/first --minutes 10",
@@ -64,7 +65,7 @@ export default defineCommand({
   },
 });
 
-/** A plan for a person: each number with its reason. */
+/** Returns a plan as lines of text: each number with its reason. */
 function planLines(plan: PretrainPlan): string[] {
   const { model, schedule, expected, reasons } = plan;
   const tokens = plan.steps * plan.batch * plan.accumulate * plan.sequence;
@@ -84,12 +85,12 @@ function planLines(plan: PretrainPlan): string[] {
     [
       "tokens",
       tokens,
-      `${(tokens / Math.max(1, plan.training_tokens)).toPrecision(2)} times the ${plan.training_tokens} of the text`,
+      `${(tokens / Math.max(1, plan.training_tokens)).toPrecision(2)} times the ${plan.training_tokens} tokens of the text`,
     ],
     ["lr", schedule.learningRate, reasons.learningRate],
     ["schedule", `${schedule.kind}, ${schedule.warmupSteps} steps of warm-up`],
     ["seed", plan.seed],
-    ["order of the text", plan.order],
+    ["text order", plan.order],
     ["threads", `${plan.threads}, ${plan.target}`],
     ["dtype", plan.precision],
     [

@@ -1,4 +1,4 @@
-/** @file The command line as a process: its arguments, its standard streams, its exit. */
+/** @file Runs the command line as a process: arguments, standard streams, exit. */
 import { constants } from "node:os";
 import { main, type Verb } from "./main.js";
 import { endOnSecond } from "./second-signal.js";
@@ -11,14 +11,14 @@ export async function runProcess(
   process.stdout.on("error", endWithoutOutput);
   process.stderr.on("error", () => {});
   const exitCode = await main(verbs, argv, () => endOnSecond([constants.signals.SIGINT, constants.signals.SIGTERM]));
-  // Exiting by hand ends idle thread pools and sockets as well; what was written must be out first.
+  // An explicit exit ends idle thread pools and sockets too; flush the output first.
   process.stdout.write("", (error) => {
     if (error) endWithoutOutput(error);
     process.stderr.write("", () => process.exit(exitCode));
   });
 }
 
-/** Standard output cannot be written: its reader has gone (`quern … | head`), or its disk is full. */
+/** Ends the process when standard output fails: its reader exited (`quern … | head`), or the disk is full. */
 function endWithoutOutput(error: NodeJS.ErrnoException): never {
   if (error.code === "EPIPE") process.exit(0);
   const reason = error.code === "ENOSPC" ? "the disk is full" : error.message;

@@ -1,10 +1,10 @@
-/** @file Progress on standard error: one live line on a terminal, a plain line now and then elsewhere. */
+/** @file Progress on standard error: one live line on a terminal, occasional plain lines elsewhere. */
 import { escapeControls } from "../printable.js";
 import type { OnProgress, Progress } from "../progress.js";
 
 export interface ProgressLine {
   readonly onProgress: OnProgress;
-  /** Takes the live line away, so that another line can be printed; the next report draws it again. */
+  /** Clears the live line so that another line can be printed; the next report draws it again. */
   clear(): void;
 }
 
@@ -14,15 +14,15 @@ export interface ProgressStream {
   write(text: string): unknown;
 }
 
-/** A terminal is redrawn at most this often, in milliseconds. */
+/** Shortest interval between two redraws of a terminal, in milliseconds. */
 const REDRAW = 100;
-/** A log gets its first line after this time and then one at this interval, in milliseconds. */
+/** Time before the first line of a log, and interval of further lines, in milliseconds. */
 const LOG_FIRST = 2_000;
 const LOG_EVERY = 10_000;
-/** The rate is that of the last stretch of about this many milliseconds. */
+/** The rate is averaged over about this many milliseconds. */
 const RATE_WINDOW = 5_000;
 
-/** Progress drawn on `stream`; `now` gives milliseconds. */
+/** Returns a progress line that writes to `stream`; `now` returns milliseconds. */
 export function createProgressLine(stream: ProgressStream, now: () => number = () => performance.now()): ProgressLine {
   let task: string | undefined;
   let drawnAt = Number.NEGATIVE_INFINITY;
@@ -43,7 +43,7 @@ export function createProgressLine(stream: ProgressStream, now: () => number = (
     }
     samples.push({ time, done: progress.done });
     while (samples.length > 2 && time - samples[1].time > RATE_WINDOW) samples.shift();
-    // A fast loop reports thousands of times a second; the window needs only its ends.
+    // A fast loop reports thousands of times per second, but the rate needs only the first and last sample.
     if (samples.length > 400) samples = samples.filter((_, index) => index % 2 === 0 || index === samples.length - 1);
     const due = time - drawnAt >= (stream.isTTY ? REDRAW : LOG_EVERY);
     if (!due && !(finished && stream.isTTY)) return;
@@ -67,8 +67,8 @@ function rateOf(samples: readonly { readonly time: number; readonly done: number
 }
 
 /**
- * `pretrain  120/2000 step  6 %  3.2 step/s  9 min 47 s left  loss 4.31`; `rate` is units a second. What does not fit the
- * width loses the rate first, then the percentage, then its end.
+ * `pretrain  120/2000 step  6 %  3.2 step/s  9 min 47 s left  loss 4.31`; `rate` is in units per second. A line that
+ * exceeds `width` drops the rate first, then the percentage, then its end.
  */
 export function formatProgress(
   { task, done, total, unit, note }: Progress,
@@ -89,7 +89,7 @@ export function formatProgress(
   return line.length <= width ? line : `${line.slice(0, width - 1)}…`;
 }
 
-/** `1.2/3.4 MB`: the unit once, unless the two differ. */
+/** Returns `1.2/3.4 MB`: the unit once, unless the two units differ. */
 function part(done: number, total: number, unit: string): string {
   const whole = amount(total, unit);
   const some = amount(done, unit);

@@ -4,17 +4,17 @@
  * the next signal ends the process, whatever it is doing.
  */
 
-/** Where `struct sigaction` keeps its flags, in bytes, and the flag, by `process.platform`; 64-bit systems. */
+/** Byte offset of the flags in `struct sigaction`, and SA_RESETHAND, by `process.platform`; 64-bit systems. */
 const LAYOUTS: Partial<Record<NodeJS.Platform, { readonly flags: number; readonly resetHandler: number }>> = {
   linux: { flags: 136, resetHandler: 0x8000_0000 }, // glibc and musl: handler 8, mask 128
   darwin: { flags: 12, resetHandler: 0x4 }, // handler 8, mask 4
 };
-const STRUCT_BYTES = 192; // more than any of them has
+const STRUCT_BYTES = 192; // larger than on any of these systems
 
 /**
- * Lets each of these signals be handled once; JavaScript must listen for it already. Without foreign calls, or on Windows,
- * nothing changes: a second signal ends the process as soon as its event loop turns.
- * @param signals numbers of signals
+ * Makes the second signal of each number end the process at once; JavaScript must already listen for it. Without foreign
+ * calls, or on Windows, nothing changes: a second signal ends the process at the next turn of its event loop.
+ * @param signals signal numbers
  */
 export async function endOnSecond(signals: readonly number[]): Promise<void> {
   const layout = LAYOUTS[process.platform];
@@ -30,6 +30,6 @@ export async function endOnSecond(signals: readonly number[]): Promise<void> {
       sigaction(signal, action, null);
     }
   } catch {
-    // A platform for which koffi has no library.
+    // koffi does not support this platform.
   }
 }

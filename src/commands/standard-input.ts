@@ -1,11 +1,11 @@
-/** @file Text that a verb reads from standard input. */
+/** @file Reads text from standard input. */
 import { isUtf8 } from "node:buffer";
 import { QuernError } from "../errors.js";
 
-/** Strings of this engine end a little above. */
+/** In bytes; V8 limits strings to slightly more. */
 const LONGEST = 2 ** 29 - 64;
 
-/** All of standard input; throws a QuernError if it is not UTF-8, or has no end that a string could hold. */
+/** Reads all of standard input. Throws a QuernError if it is not UTF-8, or too long for a string. */
 export async function readStandardInput(): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;

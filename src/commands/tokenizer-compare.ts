@@ -5,8 +5,8 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Compare tokenizers over texts: bytes per token by group (more is better), and how many more tokens a text costs when 1, " +
-    "2 and 5 % of its characters are mistyped.",
+    "Compare tokenizers: bytes per token by group (higher is better), and how many more tokens a text needs when 1, 2 and 5 % " +
+    "of its characters are mistyped.",
   options: z.object({
     files: z
       .array(z.string())
@@ -24,9 +24,9 @@ export default defineCommand({
       .enum(["file", "source", "domain", "language"])
       .default("file")
       .describe(
-        "what texts are grouped by: the path given, the document's source, the domain of its address, its language as it is recognised",
+        "how to group texts: by path, by the document's source, by the domain of its address, or by detected language",
       ),
-    seed: z.int().default(1).describe("seed of the typing mistakes").meta({ value: "N" }),
+    seed: z.int().default(1).describe("seed of the simulated typos").meta({ value: "N" }),
   }),
   positional: ["files"],
   examples: ["quern tokenizer compare english.txt japanese.txt --tokenizers cl100k,tokenizer/"],

@@ -10,7 +10,7 @@ export default defineCommand({
       .string()
       .describe("folder or file of the tokenizer (also .gguf), or gpt2, cl100k, o200k")
       .meta({ value: "DIR|NAME" }),
-    skipSpecial: z.boolean().default(false).describe("leave special tokens out"),
+    skipSpecial: z.boolean().default(false).describe("leave out special tokens"),
   }),
   examples: ["echo [9906,1917] | quern tokenizer decode --tokenizer cl100k"],
   async run({ tokenizer: name, skipSpecial }, { signal, write }) {
@@ -32,6 +32,6 @@ function parseIds(input: string): number[] {
   if (!Array.isArray(ids)) throw new QuernError("standard input is not a JSON array of ids, such as [1, 2, 3]");
   const wrong = ids.findIndex((id) => !Number.isInteger(id) || (id as number) < 0);
   if (wrong >= 0)
-    throw new QuernError(`element ${wrong} of the array is ${JSON.stringify(ids[wrong])}, which is no id`);
+    throw new QuernError(`element ${wrong} of the array is ${JSON.stringify(ids[wrong])}, which is not a token id`);
   return ids as number[];
 }

@@ -7,8 +7,9 @@ import { readStandardInput } from "./standard-input.js";
 
 export default defineCommand({
   description:
-    "Encode text. With files and --out: into token shards, on all cores, each document ending with the end-of-text token, " +
-    "some documents held out; interrupted, the same command goes on. With --ids: standard input into a JSON array of ids on standard output.",
+    "Encode text. With files and --out, writes token shards on all cores: each document ends with the end-of-text token, and a " +
+    "share of the documents is held out. If it is interrupted, the same command resumes. With --ids, encodes standard input " +
+    "and prints a JSON array of ids.",
   options: z.object({
     files: z
       .array(z.string())
@@ -27,30 +28,24 @@ export default defineCommand({
       .min(0)
       .max(0.5)
       .default(0.01)
-      .describe("share of the documents that is held out, chosen by a hash of their text")
+      .describe("share of documents held out, chosen by a hash of their text")
       .meta({ value: "X" }),
     fileTokens: z
       .int()
       .min(1)
       .default(32 << 20)
-      .describe("tokens after which a shard file ends, at the next end of a document")
+      .describe("tokens per shard file; the file ends at the next document end")
       .meta({ value: "N" }),
-    threads: z
-      .int()
-      .min(1)
-      .max(256)
-      .optional()
-      .describe("threads that encode; all cores by default")
-      .meta({ value: "N" }),
-    ids: z.boolean().default(false).describe("write the ids of standard input instead"),
+    threads: z.int().min(1).max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
+    ids: z.boolean().default(false).describe("encode standard input and print the ids instead"),
     special: z
       .enum(["text", "allow", "error"])
       .default("text")
-      .describe("with --ids, special tokens in the text: ordinary text, themselves, or an error"),
+      .describe("with --ids, how to encode special tokens in the text: as ordinary text, as special tokens, or fail"),
     addSpecial: z
       .boolean()
       .default(false)
-      .describe("with --ids, put the tokenizer's own special tokens around the text"),
+      .describe("with --ids, add the special tokens that the tokenizer puts around a text"),
   }),
   positional: ["files"],
   resumes: true,
@@ -63,7 +58,7 @@ export default defineCommand({
     const { openTokenizer, encodeCorpus } = await import("../tokenizer/index.js");
     if (ids) {
       if (files.length > 0 || out !== undefined) {
-        throw new QuernError("--ids reads standard input and writes standard output; leave the files and --out away", {
+        throw new QuernError("--ids reads standard input and writes standard output; leave out the files and --out", {
           exitCode: 2,
         });
       }
@@ -73,8 +68,7 @@ export default defineCommand({
       print(JSON.stringify(encoded));
       return { ids: encoded };
     }
-    if (files.length === 0)
-      throw new QuernError("no text was given; name files or folders, or use --ids", { exitCode: 2 });
+    if (files.length === 0) throw new QuernError("no text given; name files or folders, or use --ids", { exitCode: 2 });
     if (out === undefined) throw new QuernError("--out is missing: the folder for the token shards", { exitCode: 2 });
     const { readLines, refuseOverlap } = await import("../documents/index.js");
     await refuseOverlap(out, [name]);
@@ -86,7 +80,9 @@ export default defineCommand({
     print(
       `${train.tokens} training tokens in ${train.documents} documents, ${held.tokens} held out in ${held.documents}`,
     );
-    print(`${((train.bytes + held.bytes) / (train.tokens + held.tokens)).toFixed(3)} bytes a token; written to ${out}`);
+    print(
+      `${((train.bytes + held.bytes) / (train.tokens + held.tokens)).toFixed(3)} bytes per token; written to ${out}`,
+    );
     return { out, train: summary(train), heldout: summary(held), ...report };
   },
 });

@@ -7,8 +7,8 @@ import { readStandardInput } from "./standard-input.js";
 
 export default defineCommand({
   description:
-    "Show a text's tokens: in colour with their ids and bytes, or as a page. The text comes from --text, from a file, or from " +
-    "standard input.",
+    "Show the tokens of a text in colour with their ids and bytes, or write them as an HTML page. The text comes from --text, " +
+    "a file or standard input.",
   options: z.object({
     file: z.string().optional().describe("text file to show").meta({ value: "FILE" }),
     tokenizer: z
@@ -17,18 +17,13 @@ export default defineCommand({
       .meta({ value: "DIR|NAME" }),
     ...readingOptions,
     text: z.string().optional().describe("text to show"),
-    html: z.string().optional().describe("write a page there instead").meta({ value: "FILE" }),
+    html: z.string().optional().describe("write an HTML page to this file instead").meta({ value: "FILE" }),
     force: forceOption,
-    list: z
-      .int()
-      .min(0)
-      .default(100)
-      .describe("tokens that are listed with ids and bytes, the first ones")
-      .meta({ value: "N" }),
+    list: z.int().min(0).default(100).describe("how many tokens to list with ids and bytes").meta({ value: "N" }),
     special: z
       .enum(["text", "allow"])
       .default("text")
-      .describe("special tokens in the text: ordinary text, or themselves"),
+      .describe("how to encode special tokens in the text: as ordinary text, or as special tokens"),
   }),
   positional: ["file"],
   examples: [
@@ -59,7 +54,7 @@ export default defineCommand({
       );
       print(`${tokens.length} tokens of ${bytes} bytes written to ${html}`);
     } else {
-      // With colours, which `print` would escape.
+      // `print` would escape the colour codes.
       write(`${tokensAsText(tokens, process.stdout.isTTY === true && process.env.NO_COLOR === undefined)}\n`);
       if (list > 0) print();
       const width = String(tokenizer.vocabSize).length;

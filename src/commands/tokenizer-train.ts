@@ -6,43 +6,37 @@ import { defineCommand } from "./command.js";
 export default defineCommand({
   description:
     "Train a byte-level BPE tokenizer on text and write tokenizer.json and tokenizer_config.json, which transformers and " +
-    "the Rust tokenizers load as well. 10 MB of English to 32,000 tokens take about a second.",
+    "the Rust tokenizers load too. 32,000 tokens from 10 MB of English take about a second.",
   options: z.object({
     files: z
       .array(z.string())
       .min(1)
       .describe(
-        "text, Markdown, JSONL or Parquet files, or folders of them; a text file is one document, a line or row is one",
+        "text, Markdown, JSONL or Parquet files, or folders of them; a text file, a JSON line or a Parquet row is one document",
       )
       .meta({ value: "FILE" }),
     vocabSize: z
       .int()
       .min(257)
       .default(32768)
-      .describe("tokens in all, special ones and the 256 bytes included")
+      .describe("total tokens, including special ones and the 256 bytes")
       .meta({ value: "N" }),
     pattern: z
       .string()
       .default("o200k")
-      .describe("how text is cut before merging: gpt2, cl100k, o200k, llama3, qwen2 or a regular expression")
+      .describe("how text is split before merging: gpt2, cl100k, o200k, llama3, qwen2 or a regular expression")
       .meta({ value: "NAME|REGEX" }),
     tie: z
       .enum(["id", "bytes"])
       .default("id")
-      .describe("which of equally common pairs merges first: smallest ids, or greatest byte strings"),
+      .describe("which of several equally frequent pairs merges first: smallest ids, or greatest byte strings"),
     special: z
       .array(z.string())
       .default(["<|endoftext|>"])
-      .describe("special tokens, which get the first ids")
+      .describe("special tokens; they get the first ids")
       .meta({ value: "A,B", separator: "," }),
-    minFrequency: z.int().min(0).default(0).describe("pairs that occur less often are not merged").meta({ value: "N" }),
-    threads: z
-      .int()
-      .min(1)
-      .max(256)
-      .optional()
-      .describe("threads that count; all cores by default")
-      .meta({ value: "N" }),
+    minFrequency: z.int().min(0).default(0).describe("least occurrences of a pair to be merged").meta({ value: "N" }),
+    threads: z.int().min(1).max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
     ...readingOptions,
     out: z.string().describe("folder to write to").meta({ value: "DIR" }),
     force: forceOption,

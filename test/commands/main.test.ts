@@ -175,7 +175,7 @@ describe("a config file", () => {
     ['{"longestWrod": 9}', /unknown option "longestWrod" in .*quern.json; did you mean "longestWord"\?/],
     ['{"longestWord": "9"}', /longestWord in .*quern.json must be a number, not "9"/],
     ['{"a": 1,\n"b" 2}', /quern.json is not valid JSON: .*line 2, column 5/],
-    ["[1]", /must hold one JSON object/],
+    ["[1]", /must contain one JSON object/],
   ])("%s is refused", async (text, message) => {
     const path = await config(text);
     expect(await run(`count a --config ${path}`)).toBe(2);
@@ -193,7 +193,7 @@ describe("how a verb ends", () => {
 
   it("a stack trace under --debug", async () => {
     expect(await run("count bug")).toBe(1);
-    expect(err).toMatch(/^quern: a fault of Quern's own: x is undefined .*--debug.*\n$/);
+    expect(err).toMatch(/^quern: internal error: x is undefined .*--debug.*\n$/);
     err = "";
     expect(await run("count bug --debug")).toBe(1);
     expect(err).toContain("main.test");
@@ -235,6 +235,6 @@ describe("data classifier train", () => {
     expect(await run(call)).toBe(0);
     expect(err).not.toContain("repeated");
     expect(await run(`${call} --threads 2 --force`)).toBe(0);
-    expect(err).toContain("2 threads learn into one memory without locks: this run cannot be repeated");
+    expect(err).toContain("2 threads update shared memory without locks, so this run cannot be repeated");
   });
 });

@@ -1,4 +1,4 @@
-/** @file What is wrong with a recipe is told with its file, line and nearest right name, and never as a fault of Quern's own. */
+/** @file What is wrong with a recipe is told with its file, line and nearest right name, and never as an internal error. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -41,7 +41,9 @@ describe("paths", () => {
       error = fileError(caught, "read", "a\0b");
     }
     expect(error).toBeInstanceOf(QuernError);
-    expect((error as Error).message).toBe("cannot read a\\x00b: no file name holds a NUL character; check the path");
+    expect((error as Error).message).toBe(
+      "cannot read a\\x00b: a file name cannot contain a NUL character; check the path",
+    );
   });
 });
 

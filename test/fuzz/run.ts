@@ -1,6 +1,6 @@
 /**
  * @file Runs a reader's inputs in a child with limits of time and memory. A fault is a crash, a hang, too much memory, a
- * stack trace, an error that is no `QuernError`, or "a fault of Quern's own".
+ * stack trace, an error that is no `QuernError`, or "internal error".
  */
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -49,7 +49,7 @@ const LIMITS: Limits = { milliseconds: 10_000, bytes: 1.5e9 };
 /** The command line also has to start. */
 const COMMAND_MILLISECONDS = 20_000;
 /** Inputs are small: one that takes all memory is not the machine's fault. */
-export const OWN_FAULT = /fault of Quern's own|too little memory|longer than Node can hold/;
+export const OWN_FAULT = /internal error: |ran out of memory|longer than Node allows/;
 const STACK = /^\s+at .+:\d+:\d+\)?$/m;
 /** Inputs that end in a fault, after which a reader is given up. */
 const MOST_FAULTS = 12;

@@ -1,6 +1,6 @@
 /**
  * @file The funnel: what came of a run at each step, added up from its tasks, with every sum checked. A sum that is wrong
- * is a fault of Quern's own and is told as one, never smoothed over.
+ * is a bug in Quern and is reported as one, never hidden.
  */
 import { ReadLog, type ReadReport } from "../../documents/index.js";
 import type { Step } from "../filters/filter.js";

@@ -20,7 +20,7 @@ const FAULTS: readonly (() => unknown)[] = [
   () => void Promise.reject(new Error("a planted rejection")),
   () => console.error(new Error("a planted trace").stack),
   () => {
-    throw new QuernError("a fault of Quern's own: planted");
+    throw new QuernError("internal error: planted");
   },
   () => {
     const kept: Buffer[] = [];
