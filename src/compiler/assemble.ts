@@ -17,7 +17,7 @@ import {
   writesInPlace,
 } from "./drafts.js";
 import type { Access, Buffer, Kernel, LoopBody, LoopResult, LoopValue } from "./kernels.js";
-import { reductionKind } from "./simplify.js";
+import { reductionKind } from "./reductions.js";
 
 export class Assembler {
   readonly #homes = new Map<string, Buffer>();

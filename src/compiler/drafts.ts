@@ -5,7 +5,8 @@
 import { isOp, type Node, type Op, outputOf, type Tensor, tensorKey } from "../tensor/index.js";
 import { accessOf, type Layout, layoutOfPiece, layoutOfTranspose, type Space } from "./access.js";
 import type { Access, Buffer, RowView } from "./kernels.js";
-import { isElementwise, reductionKind } from "./simplify.js";
+import { reductionKind } from "./reductions.js";
+import { isElementwise } from "./rules.js";
 
 /** A kernel in the making. */
 export interface Draft {

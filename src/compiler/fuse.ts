@@ -40,7 +40,8 @@ import {
   storage,
 } from "./drafts.js";
 import type { Access, Kernel } from "./kernels.js";
-import { isElementwise, reductionKind } from "./simplify.js";
+import { reductionKind } from "./reductions.js";
+import { isElementwise } from "./rules.js";
 
 /** Reading all leaves of a longer expression again costs more than one store and loads. */
 const MOST_LEAVES = 6;
