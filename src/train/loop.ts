@@ -1,6 +1,6 @@
 /**
- * @file The training loop of every trainer: from where the program stands to the end of the plan. The next step's batches
- * are read while the program runs.
+ * @file The training loop of every trainer, from the program's current step to the end of the plan. It reads the next
+ * step's batches while the program runs.
  */
 import { InterruptedError, QuernError } from "../errors.js";
 import type { OnProgress } from "../progress.js";
@@ -10,14 +10,14 @@ import { type BatchSource, step } from "./step.js";
 import { createWatch, type Deadline, median } from "./throughput.js";
 import type { TrainingProgram } from "./trainer.js";
 
-/** What a measurement on held-out data gives. */
+/** The result of a measurement on held-out data. */
 export interface Evaluated {
   readonly loss: number;
   /** For the metrics, beside the step. */
   readonly line: Omit<MetricsLine, "step">;
 }
 
-/** What a trainer does between steps. */
+/** Callbacks of a trainer, called between steps. */
 export interface TrainHooks {
   /** Saves the trained variables as the checkpoint of a step; returns its path. */
   readonly save: (step: number, seconds: number, validationLoss: number | null) => Promise<string>;
@@ -40,7 +40,7 @@ export interface TrainOptions {
   readonly done: { readonly step: number; readonly seconds: number };
   /** What this machine reaches at most (operations a second), and what a token takes; null where not known. */
   readonly peak?: { readonly flops: number; readonly flopsPerToken: number } | null;
-  /** A run that would pass its limit is cut to meet its aim. Null for a plan that is repeated or resumed: it is kept. */
+  /** Shortens a run that would pass its time limit. Null for a plan that is repeated or resumed: that plan is kept. */
   readonly deadline?: Deadline | null;
   /** Loss of guessing blindly, such as ln V: a loss that stays far above it has exploded. */
   readonly blindLoss?: number;
@@ -171,7 +171,7 @@ function quarterEnds(steps: number): number[] {
   return steps < 8 ? [] : [0.25, 0.5, 0.75].map((share) => Math.floor(share * steps));
 }
 
-/** A step may be validated and saved: it is measured once. */
+/** A step may be both validated and saved; it is measured once. */
 function onceAStep(evaluate: TrainHooks["evaluate"]): (step: number) => Promise<Evaluated | null> {
   let known: { readonly step: number; readonly measured: Evaluated | null } | null = null;
   return async (step) => {

@@ -8,7 +8,7 @@ import { scaleOf, type TrainingProgram } from "./trainer.js";
 /** The values of a batch: one for each name of the trainer's `batch`; others are left alone. */
 export type TrainingBatch = Values;
 
-/** Where batches come from. What a step gets is a function of its number, so that a resumed run continues exactly. */
+/** Source of batches. The batches of a step depend only on its number, so that a resumed run continues exactly. */
 export interface BatchSource {
   /** The batches of step `step`, from 0. */
   load(step: number): Promise<readonly TrainingBatch[]>;
@@ -75,7 +75,7 @@ export async function step(
   return { ...measuresOf(training, counts, sums), learningRate, gradientNorm };
 }
 
-/** Losses and metrics of batches together, by the `evaluate` entry: nothing is learnt. */
+/** Losses and metrics of all batches together, by the `evaluate` entry; updates nothing. */
 export async function evaluateBatches(training: TrainingProgram, batches: readonly TrainingBatch[]): Promise<Measures> {
   const counts = await countsOf(training, batches);
   const sums = await addUp(training, batches, (batch) => training.program.run("evaluate", inputsOf(training, batch)));

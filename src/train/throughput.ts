@@ -1,4 +1,4 @@
-/** @file How fast a trainer runs here, measured before a run is planned, and how a run meets its deadline. */
+/** @file Measures a trainer's throughput before a run is planned, and shortens a run that would miss its deadline. */
 import { type BatchSource, step } from "./step.js";
 import type { TrainingProgram } from "./trainer.js";
 

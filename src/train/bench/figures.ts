@@ -1,7 +1,7 @@
 /** @file The figures of a benchmark and what they stand beside. */
 import { examineMachine, measurePeak, type Precision } from "../../backends/index.js";
 
-/** What every benchmark tells. */
+/** Figures that every benchmark reports. */
 export interface BenchFigures {
   readonly bench: string;
   readonly dtype: Precision;

@@ -1,4 +1,4 @@
-/** @file How fast the large operations run by themselves, packing and all: the products of a layer, and attention. */
+/** @file Benchmarks single kernels, packing included: the matrix products of a layer, and attention. */
 import { compile } from "../../backends/index.js";
 import { type ModelConfig, parametersOf, randomStream } from "../../model/index.js";
 import {

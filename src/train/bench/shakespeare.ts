@@ -36,7 +36,7 @@ export interface ShakespeareBench extends BenchFigures {
   readonly seeds: number;
   /** Of the steps alone, median over the seeds. */
   readonly seconds: number;
-  /** Mean over the seeds, each over the whole validation split (the last tenth), nats a character. */
+  /** Mean over the seeds, each over the whole validation split (the last tenth), in nats per character. */
   readonly validation_loss: number;
   readonly seconds_of_seeds: readonly number[];
   readonly validation_loss_of_seeds: readonly number[];
@@ -46,7 +46,7 @@ const SHAPE = { batch: 12, sequence: 64 } as const;
 const SCHEDULE = { kind: "cosine", learningRate: 1e-3, warmupSteps: 100, decaySteps: 0, finalShare: 0.1 } as const;
 const OPTIMIZER: AdamWOptions = { ...ADAMW_DEFAULTS, beta2: 0.99 };
 
-/** Trains a model a seed and judges each on the whole validation split. */
+/** Trains one model per seed and evaluates each on the whole validation split. */
 export async function benchmarkShakespeare(options: ShakespeareOptions): Promise<ShakespeareBench> {
   const { dtype, threads, steps = 2000, seeds, signal, onProgress } = options;
   const characters = [...(await readText(options.text))];

@@ -1,4 +1,4 @@
-/** @file How fast a model trains: whole optimizer steps on real tokens, as a run takes them. */
+/** @file Benchmarks training: whole optimizer steps on real tokens, as in a run. */
 import type { Precision } from "../../backends/index.js";
 import { countParameters, initialise, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
 import type { OnProgress } from "../../progress.js";

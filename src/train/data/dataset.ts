@@ -1,6 +1,7 @@
 /**
- * @file What a run learns from: text, with a tokenizer trained on it, given, or a model's own; or token shards that are
- * there already. And the model that it begins with, where it is not a new one.
+ * @file The dataset of a run: text with its tokenizer (trained on the text, given, or the base model's), or existing
+ * token
+ * shards. Also opens the base model when training continues from one.
  */
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
@@ -49,7 +50,7 @@ export interface Dataset {
   close(): void;
 }
 
-/** A model that is trained further, and its tokenizer. */
+/** A base model for continued training, and its tokenizer. */
 export interface Base {
   readonly model: StoredModel;
   readonly tokenizer: Tokenizer;
@@ -89,7 +90,7 @@ export interface TextSplit {
   readonly heldOutBytes: number;
   /** In memory: it is bounded. */
   readonly heldOut: readonly GivenDocument[];
-  /** Reads what is trained on, from its beginning. */
+  /** Reads the training text from its beginning. */
   training(): AsyncIterable<GivenDocument>;
   /** What was read and skipped; null for documents that were given. */
   readonly report: ReadReport | null;
@@ -204,7 +205,7 @@ export function openDataset(folder: string, tokenizer: Tokenizer): Dataset {
   }
 }
 
-/** The tokenizer of token shards: the one that is named, or one that lies in or beside their folder. */
+/** The tokenizer of token shards: the one named, or one in or beside their folder. */
 export async function tokenizerOfShards(
   folder: string,
   named: Tokenizer | string | undefined,

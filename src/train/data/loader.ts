@@ -8,7 +8,7 @@ import { QuernError } from "../../errors.js";
 import { randomStream } from "../../model/index.js";
 import { layInOrder, type Packing, packDocuments } from "./packing.js";
 
-/** A text in token ids that is read by ranges. */
+/** A text as token ids, read by ranges. */
 export interface TokenSource {
   /** How many there are. */
   readonly tokens: number;
@@ -28,7 +28,7 @@ export interface Batch {
   readonly segments: Int32Array;
 }
 
-/** The batches of each step: batch number step · accumulate + i is the step's i-th. */
+/** The batches of each step: number step · accumulate + i is the i-th batch of the step. */
 export function batchesOf(loader: Pick<Loader, "load">, accumulate: number) {
   return {
     load: async (step: number): Promise<Values[]> => {
@@ -39,7 +39,7 @@ export function batchesOf(loader: Pick<Loader, "load">, accumulate: number) {
   };
 }
 
-/** In which order a run reads its text. */
+/** The order in which a run reads its text. */
 export const TEXT_ORDERS = ["shuffled", "given"] as const;
 export type TextOrder = (typeof TEXT_ORDERS)[number];
 

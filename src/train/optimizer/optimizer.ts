@@ -1,4 +1,4 @@
-/** @file The optimizers by one face: AdamW for all parameters, or Muon for the projections of the layers. */
+/** @file One interface for both optimizers: AdamW for all parameters, or Muon for the projections of the layers. */
 import type { Tensor } from "../../tensor/index.js";
 import {
   ADAMW_DEFAULTS,
@@ -38,12 +38,12 @@ export function optimizerUpdate(
   return options.kind === "muon" ? muon(parameters, options) : adamw(parameters, options);
 }
 
-/** What the update takes at step `step`, from 1, with the schedule's rate. */
+/** The scalars that the update takes at step `step` (from 1), with the schedule's rate. */
 export function optimizerScalars(step: number, rate: number, options: OptimizerOptions): Record<string, number> {
   return options.kind === "muon" ? muonScalars(step, rate, options) : adamwScalars(step, rate, options);
 }
 
-/** A variable that an optimizer keeps from step to step. It begins at 0. */
+/** A variable that an optimizer keeps between steps. It starts at 0. */
 export interface StateVariable {
   readonly name: string;
   readonly shape: readonly number[];

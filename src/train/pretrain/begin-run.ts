@@ -1,4 +1,4 @@
-/** @file How a run begins: its record and the state of its first step. */
+/** @file Starts a run: its record and the state of its first step. */
 import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
@@ -55,7 +55,7 @@ async function gitRevision(): Promise<string | undefined> {
 
 type FirstValues = (name: string) => Written | Promise<Written>;
 
-/** What a parameter holds before the first step: drawn by the seed, or the base model's. */
+/** Initial value of a parameter: drawn with the seed, or the base model's. */
 export function firstValuesOf({ sizes, base }: PreparedRun, seed: number): FirstValues {
   if (base !== null) return (name) => base.readParameter(name);
   const parameters = new Map(parametersOf(sizes.model).map((parameter) => [parameter.name, parameter]));

@@ -1,6 +1,7 @@
 /**
- * @file The one dial: from how much computing there is to the sizes of a model, its batch and its learning rate. Each
- * number comes with its reason; each can be said by hand, and what follows from it follows then.
+ * @file Derives model sizes, batch and learning rate from the compute budget. Each number has its reason. Each can be
+ * set
+ * by hand, and the numbers that depend on it follow.
  */
 import type { ModelConfig } from "../../model/index.js";
 
@@ -152,7 +153,7 @@ export function learningRateFor(flops: number, tokensPerStep: number, continued:
   };
 }
 
-/** Operations of a model whose budget was not said: those for which its own size is best. */
+/** Operations for a model without a budget: those for which its own size is best. */
 export function flopsOfModel({ layers, width }: Pick<ModelConfig, "layers" | "width">): number {
   return bestFlops(weightsOf(layers, width));
 }

@@ -1,4 +1,4 @@
-/** @file What was decided before: the plan of a run that is resumed, or of a `run.json` that is repeated. */
+/** @file Reads an existing plan: that of a resumed run, or of a `run.json` to repeat. */
 import { z } from "zod";
 import { QuernError } from "../../errors.js";
 import { readJsonFile } from "../../json-file.js";
@@ -19,7 +19,7 @@ const planSchema = z.looseObject({
   dataset: z.string(),
 });
 
-/** What belongs to a call, not to a run. */
+/** Options that belong to one invocation, not to the run. */
 const OF_THE_CALL = ["out", "force", "resume", "plan"];
 
 /** Where the text lies, how it is computed and what is kept may differ from call to call. */

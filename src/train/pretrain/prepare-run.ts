@@ -1,6 +1,6 @@
 /**
- * @file What comes before a run's first step: what is asked for is read, the text found, the sizes chosen, the program
- * built and timed, and the plan made of it.
+ * @file Prepares a run before its first step: reads the options, finds the text, chooses sizes, builds and times the
+ * program, and makes the plan.
  */
 import type { z } from "zod";
 import { type CompileOptions, examineMachine, freeMemory, type Plan, peakOnce } from "../../backends/index.js";
@@ -55,9 +55,9 @@ export type PretrainOptions = z.input<typeof pretrainOptions> & {
   readonly heldOut?: readonly GivenDocument[];
   /** Where to run; by default the cpu backend with the widest instruction set. */
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
-  /** Hears of the plan, when it is fixed and before the first step. */
+  /** Called with the plan when it is fixed, before the first step. */
   readonly onPlan?: (plan: PretrainPlan) => void;
-  /** Hears what was read of the text, and what was skipped. */
+  /** Called with what was read of the text and what was skipped. */
   readonly onRead?: (report: ReadReport) => void;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;

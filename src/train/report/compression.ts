@@ -1,21 +1,23 @@
 /**
- * @file What general compressors make of a text: the honest neighbours of a model's bits per byte. All at their best, on
- * the very bytes that the model is judged by.
+ * @file Baselines for a model's bits per byte: general compressors at their best settings, on the same bytes as the
+ * model.
  */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
 
 export interface CompressionBaselines {
-  /** gzip -9, in bits a byte. */
+  /** gzip -9, in bits per byte. */
   readonly gzip: number;
-  /** xz -9e, in bits a byte; undefined where the machine has no `xz`. */
+  /** xz -9e, in bits per byte; undefined on a machine without `xz`. */
   readonly xz: number | undefined;
-  /** brotli at its best (quality 11, window of 16 MiB), in bits a byte. */
+  /** brotli at its best (quality 11, window of 16 MiB), in bits per byte. */
   readonly brotli: number;
 }
 
-/** Bits a byte by each compressor, all at the same time and off the event loop. About two seconds a megabyte. */
+/**
+ * Bits per byte by each compressor. They run at the same time, off the event loop, at about two seconds per megabyte.
+ */
 export async function compressionBaselines(bytes: Uint8Array, signal?: AbortSignal): Promise<CompressionBaselines> {
   const bits = (size: number) => (8 * size) / bytes.length;
   const params = {

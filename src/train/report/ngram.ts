@@ -1,6 +1,7 @@
 /**
- * @file What a model without a neuron makes of the same tokens: an interpolated 5-gram model with modified Kneser–Ney
- * discounts (Chen and Goodman, "An empirical study of smoothing techniques for language modeling", 1999, section 3).
+ * @file A baseline without a neural network: an interpolated 5-gram model with modified Kneser–Ney discounts, on the
+ * same
+ * tokens (Chen and Goodman, "An empirical study of smoothing techniques for language modeling", 1999, section 3).
  *
  * Nothing is hashed. All places of the text are sorted by the five tokens that begin there, so that equal n-grams of every
  * length lie side by side, those of the held-out text among those of the training text; one pass a length then counts the
@@ -44,7 +45,7 @@ export function ngramLosses(
   return losses;
 }
 
-/** Every place of the text, ordered by the tokens that begin there: a radix sort, the last token first. */
+/** All positions of the text, sorted by the tokens that begin there: a radix sort, last token first. */
 function sortedPlaces(tokens: Uint32Array, length: number, vocabSize: number): Uint32Array {
   let places = Uint32Array.from({ length }, (_, i) => i);
   let next = new Uint32Array(length);
@@ -59,7 +60,7 @@ function sortedPlaces(tokens: Uint32Array, length: number, vocabSize: number): U
   return places;
 }
 
-/** How many tokens each place has in common with the one before it in the order, at most five. */
+/** How many tokens each position shares with the one before it in the order, at most five. */
 function sharedLengths(tokens: Uint32Array, places: Uint32Array): Uint8Array {
   const shared = new Uint8Array(places.length);
   for (let i = 1; i < places.length; i++) {

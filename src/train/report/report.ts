@@ -1,6 +1,5 @@
 /**
- * @file A run as one page that a person reads: how far it came, its curves, its samples, what it was made of. The page
- * is a single file; it asks for nothing from anywhere.
+ * @file A run as one HTML page: its progress, curves, samples and plan. The page is a single file and loads nothing.
  */
 import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
@@ -86,7 +85,7 @@ export function renderReport(record: RunRecord, metrics: readonly MetricsLine[],
   });
 }
 
-/** The few numbers that one looks for first. */
+/** The headline numbers. */
 function renderFigures(record: RunRecord, steps: readonly MetricsLine[], validations: readonly MetricsLine[]): string {
   const last = steps.at(-1);
   const rate = median(steps.map(({ tokens_per_second }) => tokens_per_second));

@@ -1,6 +1,6 @@
 /**
- * @file What a finished run is judged by: bits per byte on the held-out text, of each source, beside compressors on the same
- * bytes and an n-gram model on the same tokens; and samples.
+ * @file The evaluation of a finished run: samples, and bits per byte on the held-out text, in total and by source.
+ * Compressors on the same bytes and an n-gram model on the same tokens are the baselines.
  */
 import type { CompileOptions, Program } from "../../backends/index.js";
 import { completeText, createDecoder } from "../../infer/index.js";
@@ -26,7 +26,7 @@ export function loadHeldOut(split: TokenSplit, tokenizer: Tokenizer): HeldOutTex
   return { ids, bytesOf, documentStarts: [0, ...split.documentEnds.subarray(0, -1)] };
 }
 
-/** How much of the held-out text is worth its time, in tokens, and what each prediction sees before it. */
+/** How many held-out tokens to evaluate in the time available, and the context before each prediction. */
 export interface EvaluationPlan {
   readonly limit: number;
   readonly context: number;
@@ -49,7 +49,7 @@ export function planEvaluation(
   return { limit, context: 0, seconds: (plain * limit) / tokens };
 }
 
-/** The n-gram model learns from no more of the training text: it takes 13 bytes and half a microsecond a token. */
+/** Most training tokens that the n-gram model learns from: it takes 13 bytes and half a microsecond per token. */
 const NGRAM_TOKENS = 16e6;
 
 /** What the neighbours of the model's figure take, roughly: every byte is compressed twice, in all and by source. */
@@ -123,7 +123,7 @@ interface Part {
   readonly to: number;
 }
 
-/** The tokens of each source, of those that were judged. */
+/** The evaluated tokens of each source. */
 function partsOf(sources: readonly HeldOutSource[], ends: ArrayLike<number>, judged: number): Part[] {
   const parts: Part[] = [];
   let documents = 0;
@@ -135,7 +135,7 @@ function partsOf(sources: readonly HeldOutSource[], ends: ArrayLike<number>, jud
   return parts.filter(({ from, to }) => to > from);
 }
 
-/** The first words of a few held-out documents, drawn by the seed. */
+/** The first words of a few held-out documents, chosen by the seed. */
 export function drawPrompts(split: TokenSplit, tokenizer: Tokenizer, seed: number, count = 3): string[] {
   const random = randomStream(seed, "prompts");
   const prompts: string[] = [];

@@ -1,4 +1,7 @@
-/** @file The plan of a run, as far as every trainer has it: all that decides its numbers, fixed before the first step. */
+/**
+ * @file The part of a run's plan that all trainers share: everything that decides its numbers, fixed before the first
+ * step.
+ */
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { Precision } from "../../backends/index.js";
@@ -39,7 +42,7 @@ export interface RunPlan {
   };
   /** Why each number is what it is. */
   readonly reasons: Readonly<Record<string, string>>;
-  /** What may not be meant, a sentence each. */
+  /** Warnings about settings that may be unintended, one sentence each. */
   readonly warnings: readonly string[];
 }
 
@@ -76,7 +79,7 @@ function withKind(options: Readonly<Record<string, unknown>>): OptimizerOptions 
 /** About ten measurements on held-out data a run; each takes about as long as a few steps. */
 export const validationInterval = (steps: number) => Math.max(5, Math.ceil(steps / 10));
 
-/** How many steps the run was meant to have at a step: what the learning rate there follows. */
+/** The planned number of steps, as seen at a given step: the learning rate follows it. */
 export function stepsAt(plan: RunPlan, step: number): number {
   return plan.cuts.reduce((steps, cut) => (cut.from <= step ? cut.steps : steps), plan.steps);
 }

@@ -1,4 +1,4 @@
-/** @file What a run keeps of itself: `run.json` and the lines of `metrics.jsonl`, and the check of those that are read. */
+/** @file The record of a run: `run.json` and the lines of `metrics.jsonl`, and the validation of both when read. */
 import { z } from "zod";
 import type { ReadReport } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
@@ -19,7 +19,7 @@ export interface RunRecord extends Partial<ReadReport> {
   readonly result?: RunResult;
 }
 
-/** Bits a byte of the same held-out bytes: the model's, and of what it is compared with. */
+/** Bits per byte of the same held-out bytes, by the model and by the baselines. */
 export interface Verdict {
   readonly bits_per_byte?: number;
   readonly gzip_bits_per_byte?: number;
@@ -60,7 +60,7 @@ export interface MetricsLine {
   readonly validation_loss?: number;
   /** e to the validation loss. */
   readonly perplexity?: number;
-  /** What the model says at this step. */
+  /** A sample from the model at this step. */
   readonly samples?: readonly { readonly prompt: string; readonly text: string }[];
   readonly bits_per_byte?: number;
 }
