@@ -1,26 +1,26 @@
 /** @file The tokenizer: byte-level BPE, trained, applied, read and written. */
 
-export { documentShardFiles, type WriteDocumentShardsOptions, writeDocumentShards } from "./document-shards.js";
-export { type EncodeCorpusOptions, encodeCorpus } from "./encode-corpus.js";
-export { type LoadTokenizerOptions, loadTokenizer, saveTokenizer } from "./folder.js";
-export { type HeldOutSource, readHeldOutSources } from "./held-out-sources.js";
-export type { TieRule } from "./learn/pair-queue.js";
-export { type LineageEntry, LineageWriter, readLineage } from "./lineage.js";
-export * from "./portable.js";
+export { END_OF_TEXT } from "./encode/added-tokens.js";
+export { type LoadTokenizerOptions, loadTokenizer, saveTokenizer } from "./formats/folder.js";
 export {
   openTokenizer,
   PUBLISHED_NAMES,
   type PublishedName,
   type PublishedOptions,
   publishedTokenizer,
-} from "./published.js";
+} from "./formats/published.js";
+export type { TieRule } from "./learn/pair-queue.js";
+export { type TrainTokenizerOptions, trainTokenizer } from "./learn/train.js";
+export * from "./portable.js";
+export { documentShardFiles, type WriteDocumentShardsOptions, writeDocumentShards } from "./shards/document-shards.js";
+export { type EncodeCorpusOptions, encodeCorpus } from "./shards/encode-corpus.js";
+export { type HeldOutSource, readHeldOutSources } from "./shards/held-out-sources.js";
+export { type LineageEntry, LineageWriter, readLineage } from "./shards/lineage.js";
 export {
   openShards,
   type ShardsHeader,
   type TokenShards,
   type TokenSplit,
-} from "./shards.js";
-export { END_OF_TEXT } from "./special-names.js";
+} from "./shards/shards.js";
+export { shardFiles, type WriteShardsOptions, writeShards, writeShardsInto } from "./shards/write-shards.js";
 export { tokenizerHash } from "./tokenizer-hash.js";
-export { type TrainTokenizerOptions, trainTokenizer } from "./train.js";
-export { shardFiles, type WriteShardsOptions, writeShards, writeShardsInto } from "./write-shards.js";

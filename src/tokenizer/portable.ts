@@ -3,18 +3,20 @@
  * here, nor in what it imports, needs Node; bundlers take `quern/tokenizer` to mean this file where there is none.
  */
 export { QuernError } from "../errors.js";
-export type { AddedToken, SpecialHandling } from "./added-tokens.js";
-export { type ChatMessage, type ChatOptions, type EncodedChat, encodeChat, renderChat } from "./chat.js";
+export { type ChatMessage, type ChatOptions, type EncodedChat, encodeChat, renderChat } from "./chat/chat.js";
 export { type ComparedText, type CompareOptions, type Comparison, compareTokenizers, mistype } from "./compare.js";
-export { IdBuffer } from "./encoder.js";
-export { type PatternName, patterns } from "./patterns.js";
+export type { AddedToken, SpecialHandling } from "./encode/added-tokens.js";
+export { IdBuffer } from "./encode/encoder.js";
+export { type PatternName, patterns } from "./encode/patterns.js";
+export { UNICODE_VERSION } from "./encode/unicode-classes.js";
 export {
   type RankOptions,
   tokenizerFromGpt2,
   tokenizerFromRanks,
   tokenizerToGpt2,
   tokenizerToRanks,
-} from "./rank-files.js";
+} from "./formats/rank-files.js";
+export { tokenizerFromJson, tokenizerToJson } from "./formats/tokenizer-json.js";
 export { hexBytes, type ShownToken, showTokens, tokensAsHtml, tokensAsText } from "./show.js";
 export {
   type DecodeOptions,
@@ -24,5 +26,3 @@ export {
   type OffsetOptions,
   Tokenizer,
 } from "./tokenizer.js";
-export { tokenizerFromJson, tokenizerToJson } from "./tokenizer-json.js";
-export { UNICODE_VERSION } from "./unicode-classes.js";

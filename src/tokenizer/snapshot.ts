@@ -1,8 +1,8 @@
 /** @file A tokenizer as plain data, for the threads that encode: its tables as they are, nothing to parse or build anew. */
-import { MergeTable } from "./merges.js";
+import { MergeTable } from "./encode/merges.js";
+import { normalizerFromJson, splitterFromJson } from "./formats/tokenizer-json.js";
 import { TokenTable, type TokenTableData } from "./token-table.js";
 import { Tokenizer, type TokenizerParts } from "./tokenizer.js";
-import { normalizerFromJson, splitterFromJson } from "./tokenizer-json.js";
 
 export interface TokenizerSnapshot {
   readonly parts: Omit<TokenizerParts, "model" | "splitter" | "normalizer">;

@@ -1,5 +1,5 @@
 /** @file Memory of texts that other threads encode or count. */
-import { PADDING } from "./encoder.js";
+import { PADDING } from "./encode/encoder.js";
 import type { PackedTask, TextTask } from "./worker-tasks.js";
 
 /** Bytes of a room at least: texts come in megabytes. */

@@ -4,8 +4,8 @@
  */
 import { type Block, documentsOf, isHeldOut, isPage, ReadLog, type ReadReport, type Skip } from "../documents/index.js";
 import { QuernError } from "../errors.js";
-import { PADDING } from "./encoder.js";
-import { byteBorder } from "./text-parts.js";
+import { PADDING } from "./encode/encoder.js";
+import { byteBorder } from "./encode/text-parts.js";
 import type { PackedTask, Share, TextTask } from "./worker-tasks.js";
 
 /** Bytes, or UTF-16 units, of a task. */

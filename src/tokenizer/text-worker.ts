@@ -1,11 +1,11 @@
 /** @file The tokenizer's worker threads: counting pretokens, encoding documents. */
 import type { Answer, Answered } from "../executors/index.js";
-import { countTask } from "./count-task.js";
-import { encodeTask } from "./document-encoder.js";
-import { splitterFor } from "./patterns.js";
-import { PretokenCounter, type PretokenCounts } from "./pretoken-counts.js";
+import { splitterFor } from "./encode/patterns.js";
+import { TextParts } from "./encode/text-parts.js";
+import { countTask } from "./learn/count-task.js";
+import { PretokenCounter, type PretokenCounts } from "./learn/pretoken-counts.js";
+import { encodeTask } from "./shards/document-encoder.js";
 import { tokenizerFromSnapshot } from "./snapshot.js";
-import { TextParts } from "./text-parts.js";
 import type { CountResult, CountTask, EncodeOrder, EncodeResult, Setup } from "./worker-tasks.js";
 
 export async function openWorker(

@@ -1,7 +1,7 @@
 /** @file What tells two tokenizers apart. */
 import { createHash } from "node:crypto";
+import { listMerges } from "./formats/vocabulary.js";
 import type { Tokenizer, TokenizerParts } from "./tokenizer.js";
-import { listMerges } from "./vocabulary.js";
 
 /**
  * SHA-256 of all that tokenizer.json says, in hexadecimal: the same for equal tokenizers, whatever file they came from. It is

@@ -5,15 +5,15 @@
  *
  * A text is worked on in parts that stay in the processor's cache: a part is lexed and its pretokens looked up.
  */
-import type { AddedToken, SpecialHandling } from "./added-tokens.js";
-import { Decoder, hasToken, unknownToken } from "./decoder.js";
-import { type BpeModel, Encoder, IdBuffer } from "./encoder.js";
-import type { Normalizer } from "./normalizers.js";
-import { byteOffsets, locateTokens } from "./offsets.js";
-import type { Splitter } from "./patterns.js";
-import { END_OF_TEXT } from "./special-names.js";
-import { Stretches } from "./stretches.js";
-import { PART_UNITS, TextParts } from "./text-parts.js";
+import type { AddedToken, SpecialHandling } from "./encode/added-tokens.js";
+import { END_OF_TEXT } from "./encode/added-tokens.js";
+import { Decoder, hasToken, unknownToken } from "./encode/decoder.js";
+import { type BpeModel, Encoder, IdBuffer } from "./encode/encoder.js";
+import type { Normalizer } from "./encode/normalizers.js";
+import { byteOffsets, locateTokens } from "./encode/offsets.js";
+import type { Splitter } from "./encode/patterns.js";
+import { Stretches } from "./encode/stretches.js";
+import { PART_UNITS, TextParts } from "./encode/text-parts.js";
 import type { TokenTable } from "./token-table.js";
 
 /** What a file is made of besides its vocabulary and merges, kept so that writing it again loses nothing. */

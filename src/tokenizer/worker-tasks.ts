@@ -1,6 +1,6 @@
 /** @file The messages between the tokenizer's worker threads and the thread that started them. */
 import type { LinesBlock, ReadReport } from "../documents/index.js";
-import type { PretokenCounts } from "./pretoken-counts.js";
+import type { PretokenCounts } from "./learn/pretoken-counts.js";
 import type { TokenizerSnapshot } from "./snapshot.js";
 
 /** What a worker starts with. */

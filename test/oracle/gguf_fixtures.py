@@ -1,4 +1,4 @@
-"""Oracle for src/model/gguf and src/tokenizer/gguf.ts: tiny models as GGUF files, with what other programs make of them.
+"""Oracle for src/model/gguf and src/tokenizer/formats/gguf.ts: tiny models as GGUF files, with what other programs make of them.
 
     python3 -m venv VENV && VENV/bin/pip install torch==2.13.0 transformers==5.24.0 gguf==0.19.0 numpy
     VENV/bin/python test/oracle/gguf_fixtures.py QUANTS.json VOCABULARIES     # blocks.json, *.gguf and expected.json in fixtures/gguf

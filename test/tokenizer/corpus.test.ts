@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isBuilt } from "../../src/built-module.js";
 import { readDocuments } from "../../src/documents/index.js";
-import { countPretokens } from "../../src/tokenizer/count-pretokens.js";
-import { IdBuffer, PADDING } from "../../src/tokenizer/encoder.js";
+import { IdBuffer, PADDING } from "../../src/tokenizer/encode/encoder.js";
+import { byteBorder } from "../../src/tokenizer/encode/text-parts.js";
 import {
   encodeCorpus,
   openShards,
@@ -14,8 +14,8 @@ import {
   trainTokenizer,
   writeShards,
 } from "../../src/tokenizer/index.js";
-import type { PretokenCounts } from "../../src/tokenizer/pretoken-counts.js";
-import { byteBorder } from "../../src/tokenizer/text-parts.js";
+import { countPretokens } from "../../src/tokenizer/learn/count-pretokens.js";
+import type { PretokenCounts } from "../../src/tokenizer/learn/pretoken-counts.js";
 import { fixture } from "./random-text.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quern-corpus-"));
@@ -92,7 +92,7 @@ describe("a corpus in blocks", () => {
   it("is the same where texts cannot be cut", async () => {
     const { parts } = tokenizer;
     const { Tokenizer } = await import("../../src/tokenizer/tokenizer.js");
-    const { unicodeForm } = await import("../../src/tokenizer/normalizers.js");
+    const { unicodeForm } = await import("../../src/tokenizer/encode/normalizers.js");
     const json = { ...parts.json, normalizer: { type: "NFC" } };
     const whole = new Tokenizer({ ...parts, json, normalizer: unicodeForm("NFC") });
     expect([tokenizer.divisible, whole.divisible]).toEqual([true, false]);

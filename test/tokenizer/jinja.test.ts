@@ -2,14 +2,14 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { renderer } from "../../src/tokenizer/chat.js";
-import { type ChatMessage, renderChat, Tokenizer, trainTokenizer } from "../../src/tokenizer/index.js";
+import { renderer } from "../../src/tokenizer/chat/chat.js";
 import {
   CHAT_TEMPLATE,
   compileTemplate,
   TemplateFailure,
   type TemplateOptions,
-} from "../../src/tokenizer/jinja/index.js";
+} from "../../src/tokenizer/chat/jinja/index.js";
+import { type ChatMessage, renderChat, Tokenizer, trainTokenizer } from "../../src/tokenizer/index.js";
 
 const fixture = (name: string) => JSON.parse(readFileSync(new URL(`fixtures/${name}`, import.meta.url), "utf8"));
 

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Lexer } from "../../src/tokenizer/lexers.js";
-import { type PatternName, patterns, publishedSplitter } from "../../src/tokenizer/patterns.js";
-import { regexLexer, regexMatcher } from "../../src/tokenizer/regex-lexer.js";
-import { splitAt } from "../../src/tokenizer/split-steps.js";
-import { classOf, LOWER, MARK, NUMBER, UPPER } from "../../src/tokenizer/unicode-classes.js";
+import type { Lexer } from "../../src/tokenizer/encode/lexers.js";
+import { type PatternName, patterns, publishedSplitter } from "../../src/tokenizer/encode/patterns.js";
+import { regexLexer, regexMatcher } from "../../src/tokenizer/encode/regex-lexer.js";
+import { splitAt } from "../../src/tokenizer/encode/split-steps.js";
+import { classOf, LOWER, MARK, NUMBER, UPPER } from "../../src/tokenizer/encode/unicode-classes.js";
 import { hardText, seed } from "./random-text.js";
 
 function cut(lex: Lexer, text: string): string[] {

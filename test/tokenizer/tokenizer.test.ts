@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { nfc } from "../../src/tokenizer/encode/normalize.js";
 import { type Tokenizer, tokenizerFromJson, tokenizerToJson, trainTokenizer } from "../../src/tokenizer/index.js";
-import { nfc } from "../../src/tokenizer/normalize.js";
 import { anyText, fixture, hardText, seed, wellFormed } from "./random-text.js";
 
 const json = JSON.parse(readFileSync(fixture("added-tokens.json"), "utf8"));

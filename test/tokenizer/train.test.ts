@@ -2,12 +2,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { isBuilt } from "../../src/built-module.js";
 import { QuernError } from "../../src/errors.js";
-import { byteToUnit, toByteLevel } from "../../src/tokenizer/byte-level.js";
-import { countPretokens } from "../../src/tokenizer/count-pretokens.js";
+import { byteToUnit, toByteLevel } from "../../src/tokenizer/encode/byte-level.js";
 import { tokenizerToJson, trainTokenizer } from "../../src/tokenizer/index.js";
+import { countPretokens } from "../../src/tokenizer/learn/count-pretokens.js";
 import { type LearnOptions, learnMerges } from "../../src/tokenizer/learn/learn-merges.js";
 import { MergedText } from "../../src/tokenizer/learn/merged-text.js";
-import type { PretokenCounts } from "../../src/tokenizer/pretoken-counts.js";
+import type { PretokenCounts } from "../../src/tokenizer/learn/pretoken-counts.js";
 import { TokenTable } from "../../src/tokenizer/token-table.js";
 import { fixture } from "./random-text.js";
 

@@ -6,10 +6,10 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { OnProgress } from "../../progress.js";
-import type { PretokenCounts } from "../pretoken-counts.js";
 import type { TokenTable } from "../token-table.js";
 import { MergedText } from "./merged-text.js";
 import { PairQueue, type TieRule } from "./pair-queue.js";
+import type { PretokenCounts } from "./pretoken-counts.js";
 
 export interface LearnOptions {
   /** Stop when the vocabulary has so many tokens. */

@@ -5,8 +5,8 @@
  */
 import { QuernError } from "../../errors.js";
 import { instantiateKernel, kernelMemory } from "../../kernel.js";
-import type { PretokenCounts } from "../pretoken-counts.js";
 import { OccurrenceLists, OWNER_WORDS } from "./occurrence-lists.js";
+import type { PretokenCounts } from "./pretoken-counts.js";
 
 /** The neighbours of a merge, each token once a side. */
 export interface MergeNeighbours {

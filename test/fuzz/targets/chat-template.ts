@@ -1,8 +1,8 @@
 /** @file Chat templates: Jinja, changed word by word, rendered with messages, tools and the mask of the assistant's words. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { CHAT_TEMPLATE, compileTemplate } from "../../../src/tokenizer/chat/jinja/index.js";
 import { encodeChat, renderChat, Tokenizer, trainTokenizer } from "../../../src/tokenizer/index.js";
-import { CHAT_TEMPLATE, compileTemplate } from "../../../src/tokenizer/jinja/index.js";
 import { type Json, jsonText, mutateJson, mutateText, NUMBERS, several } from "../mutations.js";
 import type { Random } from "../random.js";
 import { fixtureJson } from "../seeds.js";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { readWordList, wordPattern } from "../../../src/data/filters/word-list.js";
 import { BenchmarkGrams, trainClassifier } from "../../../src/data/index.js";
 import { readCard } from "../../../src/data/quality/score.js";
-import { readHeldOutSources } from "../../../src/tokenizer/held-out-sources.js";
+import { readHeldOutSources } from "../../../src/tokenizer/shards/held-out-sources.js";
 import { type Json, jsonText, mutateBytes, mutateJson, mutateList, mutateText, several } from "../mutations.js";
 import { sentences } from "../seeds.js";
 import type { Target } from "../target.js";

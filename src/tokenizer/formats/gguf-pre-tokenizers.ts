@@ -1,10 +1,10 @@
 /**
  * @file `tokenizer.ggml.pre`: the name of a GGUF file's pre-tokenizer, and the rules that llama.cpp applies for it (`src/llama-vocab.cpp`, "tokenizer_pre" and "regex_exprs"). A file holds the name alone.
  */
-import { QuernError } from "../errors.js";
-import { quoted } from "../printable.js";
-import { CASED, CONTRACTION, patterns, SPACES, UNCASED } from "./patterns.js";
-import type { JsonObject } from "./tokenizer.js";
+import { QuernError } from "../../errors.js";
+import { quoted } from "../../printable.js";
+import { CASED, CONTRACTION, patterns, SPACES, UNCASED } from "../encode/patterns.js";
+import type { JsonObject } from "../tokenizer.js";
 
 export interface PreTokenizer {
   /** Steps of a tokenizer.json, ByteLevel last. */

@@ -12,7 +12,7 @@ import { closeSync, createReadStream, fstatSync, openSync, readFileSync, readSyn
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { z } from "zod";
-import { fileError, QuernError } from "../errors.js";
+import { fileError, QuernError } from "../../errors.js";
 
 export const SHARDS_FILE = "shards.json";
 

@@ -1,9 +1,9 @@
 /** @file From a list of tokens and merges, as files have them, to the tables that encode. */
-import { QuernError } from "../errors.js";
-import { Merger } from "./bpe.js";
-import type { BpeModel } from "./encoder.js";
-import { MergeTable } from "./merges.js";
-import { TokenTable } from "./token-table.js";
+import { QuernError } from "../../errors.js";
+import { Merger } from "../encode/bpe.js";
+import type { BpeModel } from "../encode/encoder.js";
+import { MergeTable } from "../encode/merges.js";
+import { TokenTable } from "../token-table.js";
 
 /** The id of each byte's own token, −1 where there is none. */
 export function byteTokens(tokens: TokenTable): Int32Array {

@@ -1,12 +1,12 @@
 /** @file Files and folders to token shards. */
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
-import { isRemote, listFiles, type ReadReport, readDocuments, withOutput } from "../documents/index.js";
-import type { OnProgress } from "../progress.js";
+import { isRemote, listFiles, type ReadReport, readDocuments, withOutput } from "../../documents/index.js";
+import type { OnProgress } from "../../progress.js";
+import { tasksOf } from "../text-tasks.js";
+import type { Tokenizer } from "../tokenizer.js";
+import type { EncodeTask, Share } from "../worker-tasks.js";
 import type { ShardsHeader } from "./shards.js";
-import { tasksOf } from "./text-tasks.js";
-import type { Tokenizer } from "./tokenizer.js";
-import type { EncodeTask, Share } from "./worker-tasks.js";
 import { FILE_TOKENS, shardFiles, writeTasks } from "./write-shards.js";
 
 export interface EncodeCorpusOptions {

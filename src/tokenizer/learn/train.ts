@@ -1,19 +1,19 @@
 /** @file Training a tokenizer: count pretokens, learn merges, and put the vocabulary together as Hugging Face's trainer does. */
 import { availableParallelism } from "node:os";
-import type { DocumentReader, ReadBytes } from "../documents/index.js";
-import { QuernError } from "../errors.js";
-import type { OnProgress } from "../progress.js";
-import { byteToUnit } from "./byte-level.js";
+import type { DocumentReader, ReadBytes } from "../../documents/index.js";
+import { QuernError } from "../../errors.js";
+import type { OnProgress } from "../../progress.js";
+import { END_OF_TEXT } from "../encode/added-tokens.js";
+import { byteToUnit } from "../encode/byte-level.js";
+import { type PatternName, patternSource, splitterFor } from "../encode/patterns.js";
+import { tokenizerJsonFrame } from "../formats/tokenizer-json.js";
+import { listedModel } from "../formats/vocabulary.js";
+import { TokenTable } from "../token-table.js";
+import { Tokenizer } from "../tokenizer.js";
 import { countPretokens } from "./count-pretokens.js";
-import { learnMerges } from "./learn/learn-merges.js";
-import type { TieRule } from "./learn/pair-queue.js";
-import { type PatternName, patternSource, splitterFor } from "./patterns.js";
+import { learnMerges } from "./learn-merges.js";
+import type { TieRule } from "./pair-queue.js";
 import type { PretokenCounts } from "./pretoken-counts.js";
-import { END_OF_TEXT } from "./special-names.js";
-import { TokenTable } from "./token-table.js";
-import { Tokenizer } from "./tokenizer.js";
-import { tokenizerJsonFrame } from "./tokenizer-json.js";
-import { listedModel } from "./vocabulary.js";
 
 export interface TrainTokenizerOptions {
   /** Tokens in all, special ones and the 256 bytes included. */

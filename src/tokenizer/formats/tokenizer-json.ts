@@ -2,11 +2,11 @@
  * @file Hugging Face's tokenizer.json, byte-level BPE: read into a Tokenizer and written again with nothing lost.
  * A component that is not supported is refused by its name; nothing is half-obeyed.
  */
-import { QuernError } from "../errors.js";
-import { quoted } from "../printable.js";
-import type { AddedToken } from "./added-tokens.js";
-import { fromByteLevel, toByteLevel } from "./byte-level.js";
-import { digitSplitter } from "./digit-splitter.js";
+import { QuernError } from "../../errors.js";
+import { quoted } from "../../printable.js";
+import type { AddedToken } from "../encode/added-tokens.js";
+import { fromByteLevel, toByteLevel } from "../encode/byte-level.js";
+import { digitSplitter } from "../encode/digit-splitter.js";
 import {
   lowercase,
   type Normalizer,
@@ -16,8 +16,8 @@ import {
   stripAccents,
   stripEnds,
   unicodeForm,
-} from "./normalizers.js";
-import { inSequence, patternSource, patterns, type Splitter, splitterFor, unsplit } from "./patterns.js";
+} from "../encode/normalizers.js";
+import { inSequence, patternSource, patterns, type Splitter, splitterFor, unsplit } from "../encode/patterns.js";
 import {
   BEHAVIORS,
   type Behavior,
@@ -28,9 +28,9 @@ import {
   splitBytesAt,
   WHITE_SPACE,
   WORDS,
-} from "./split-steps.js";
-import type { TokenTable } from "./token-table.js";
-import { type JsonObject, Tokenizer } from "./tokenizer.js";
+} from "../encode/split-steps.js";
+import type { TokenTable } from "../token-table.js";
+import { type JsonObject, Tokenizer } from "../tokenizer.js";
 import { listedModel, listMerges, type MergeList, VocabularyBuilder } from "./vocabulary.js";
 
 const utf8 = new TextEncoder();
@@ -406,7 +406,7 @@ const escapedPattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|
 /** What a component with a pattern looks for: a regular expression of Oniguruma, or a text. */
 async function readPattern(step: JsonObject): Promise<Matcher> {
   const pattern = object(step.pattern, `the pattern of ${String(step.type)}`);
-  const { regexMatcher } = await import("./regex-lexer.js");
+  const { regexMatcher } = await import("../encode/regex-lexer.js");
   if (typeof pattern.Regex === "string") return regexMatcher(pattern.Regex);
   if (typeof pattern.String !== "string")
     throw unsupported(`${String(step.type)} pattern`, Object.keys(pattern).join(", "));

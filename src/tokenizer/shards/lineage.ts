@@ -6,8 +6,8 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { type AtomicFile, createAtomicFile } from "../documents/index.js";
-import { fileError, QuernError } from "../errors.js";
+import { type AtomicFile, createAtomicFile } from "../../documents/index.js";
+import { fileError, QuernError } from "../../errors.js";
 
 /** What is kept of a document. */
 export interface LineageEntry {

@@ -1,14 +1,14 @@
 /** @file A tokenizer's files on disk: a Hugging Face folder, tokenizer.json alone, a GGUF or tiktoken file, GPT-2's pair. */
 import { readdir, readFile, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { type AtomicFile, createAtomicFile } from "../documents/index.js";
-import { fileError, QuernError } from "../errors.js";
-import { parseJson } from "../json-file.js";
-import { quoted } from "../printable.js";
+import { type AtomicFile, createAtomicFile } from "../../documents/index.js";
+import { fileError, QuernError } from "../../errors.js";
+import { parseJson } from "../../json-file.js";
+import { quoted } from "../../printable.js";
+import type { PatternName } from "../encode/patterns.js";
+import { type JsonObject, Tokenizer } from "../tokenizer.js";
 import { type FolderFiles, withFolderTokens } from "./folder-tokens.js";
-import type { PatternName } from "./patterns.js";
 import { tokenizerFromGpt2, tokenizerFromRanks } from "./rank-files.js";
-import { type JsonObject, Tokenizer } from "./tokenizer.js";
 import { tokenizerFromJson, tokenizerJsonFrame, tokenizerToJson } from "./tokenizer-json.js";
 
 /** No published tokenizer's file comes near; a string could not hold much more. */
@@ -85,12 +85,12 @@ export async function saveTokenizer(tokenizer: Tokenizer, folder: string): Promi
 /** By its name, or by its first bytes: some model stores name files by their hash. */
 async function isGgufFile(path: string): Promise<boolean> {
   if (/\.gguf$/i.test(path)) return true;
-  return !/\.json$/i.test(path) && (await import("../model/index.js")).isGguf(path);
+  return !/\.json$/i.test(path) && (await import("../../model/index.js")).isGguf(path);
 }
 
 async function readGgufTokenizer(path: string): Promise<Tokenizer> {
   // Loaded only for these files: other tokenizers need no model code.
-  const { openGguf } = await import("../model/index.js");
+  const { openGguf } = await import("../../model/index.js");
   const { tokenizerFromGguf } = await import("./gguf.js");
   const file = await openGguf(path);
   await file.close();

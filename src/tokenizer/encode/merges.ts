@@ -3,7 +3,7 @@
  * A tokenizer.json lists its merges. A tiktoken file lists ranks of byte strings alone: there a pair merges when its
  * concatenation is a token, and the table is filled as pairs are met.
  */
-import type { TokenTable } from "./token-table.js";
+import type { TokenTable } from "../token-table.js";
 
 /** Rank of a pair that never merges; greater than every rank. */
 export const NO_MERGE = 0x7fffffff;

@@ -2,8 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { writeFileAtomic } from "../documents/index.js";
-import { fileError, QuernError } from "../errors.js";
+import { writeFileAtomic } from "../../documents/index.js";
+import { fileError, QuernError } from "../../errors.js";
 
 /** So many held-out documents, one after the other, come from one source. */
 export interface HeldOutSource {

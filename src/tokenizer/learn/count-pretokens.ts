@@ -1,17 +1,17 @@
 /** @file Counting the pretokens of a stream of documents, in this thread or in several. */
-import { isBuilt } from "../built-module.js";
-import type { DocumentReader, ReadBytes } from "../documents/index.js";
-import { QuernError } from "../errors.js";
-import { WorkerPool } from "../executors/index.js";
-import type { OnProgress } from "../progress.js";
+import { isBuilt } from "../../built-module.js";
+import type { DocumentReader, ReadBytes } from "../../documents/index.js";
+import { QuernError } from "../../errors.js";
+import { WorkerPool } from "../../executors/index.js";
+import type { OnProgress } from "../../progress.js";
+import { splitterFor } from "../encode/patterns.js";
+import { partEnd, TextParts } from "../encode/text-parts.js";
+import { TextRooms } from "../text-rooms.js";
+import { buffersOf, sizeOf, tasksOf } from "../text-tasks.js";
+import { Underway } from "../underway.js";
+import type { CountResult, CountTask, Setup, TextTask } from "../worker-tasks.js";
 import { countTask } from "./count-task.js";
-import { splitterFor } from "./patterns.js";
 import { PretokenCounter, type PretokenCounts } from "./pretoken-counts.js";
-import { partEnd, TextParts } from "./text-parts.js";
-import { TextRooms } from "./text-rooms.js";
-import { buffersOf, sizeOf, tasksOf } from "./text-tasks.js";
-import { Underway } from "./underway.js";
-import type { CountResult, CountTask, Setup, TextTask } from "./worker-tasks.js";
 
 export interface CountPretokensOptions {
   readonly pattern: string;
@@ -83,7 +83,7 @@ export async function countPretokens(documents: Documents, options: CountPretoke
   };
   const startPool = () =>
     new WorkerPool<CountTask, CountResult>({
-      module: new URL("./text-worker.js", import.meta.url),
+      module: new URL("../text-worker.js", import.meta.url),
       setup: { work: "count", pattern, kept } satisfies Setup,
       threads: threads - 1,
       signal,

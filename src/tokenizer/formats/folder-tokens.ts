@@ -2,10 +2,10 @@
  * @file What the smaller files of a tokenizer's folder say about tokens: tokenizer_config.json, special_tokens_map.json and
  * added_tokens.json, put together with tokenizer.json as transformers does it. A token that is new gets the next id.
  */
-import { QuernError } from "../errors.js";
-import { quoted } from "../printable.js";
-import type { AddedToken } from "./added-tokens.js";
-import type { JsonObject } from "./tokenizer.js";
+import { QuernError } from "../../errors.js";
+import { quoted } from "../../printable.js";
+import type { AddedToken } from "../encode/added-tokens.js";
+import type { JsonObject } from "../tokenizer.js";
 
 export interface FolderFiles {
   readonly config?: unknown;

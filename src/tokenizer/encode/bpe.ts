@@ -4,7 +4,7 @@
  * ones: passes over the whole list while they pay, then a linked list with the candidate positions in a bucket for each
  * rank, so that a megabyte of one letter takes time linear in its length.
  */
-import { QuernError } from "../errors.js";
+import { QuernError } from "../../errors.js";
 import { type MergeTable, NO_MERGE } from "./merges.js";
 
 const SCANNED = 64;

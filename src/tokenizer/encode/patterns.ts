@@ -1,5 +1,5 @@
 /** @file Pre-tokenization patterns: the published ones by name, and which hand-made lexer obeys which regular expression. */
-import { QuernError } from "../errors.js";
+import { QuernError } from "../../errors.js";
 import { cl100k, gpt2, type Lexer, llama3, o200k, qwen2 } from "./lexers.js";
 
 /** How a text is cut into pretokens. */

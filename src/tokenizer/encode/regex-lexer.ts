@@ -3,8 +3,8 @@
  * Rust `tokenizers` reads. JavaScript's own syntax lacks `(?i:…)` and possessive quantifiers and has another `\s`.
  */
 import { toRegExp } from "oniguruma-to-es";
-import { QuernError } from "../errors.js";
-import { quoted } from "../printable.js";
+import { QuernError } from "../../errors.js";
+import { quoted } from "../../printable.js";
 import type { Lexer } from "./lexers.js";
 import { type Matcher, matchesOf, splitAt } from "./split-steps.js";
 import { withinTime } from "./time-limit.js";

@@ -1,14 +1,14 @@
 /** @file Encoding a stream of documents, in this thread or in several, in order. */
-import { isBuilt } from "../built-module.js";
-import type { ReadBytes } from "../documents/index.js";
-import { WorkerPool } from "../executors/index.js";
-import { IdBuffer } from "./encoder.js";
-import { snapshotOf } from "./snapshot.js";
-import { TextRooms } from "./text-rooms.js";
-import { buffersOf, sizeOf, textsIn, textsOfTask } from "./text-tasks.js";
-import type { Tokenizer } from "./tokenizer.js";
-import { Underway } from "./underway.js";
-import type { EncodeOrder, EncodeResult, EncodeTask, IdRoom, Setup } from "./worker-tasks.js";
+import { isBuilt } from "../../built-module.js";
+import type { ReadBytes } from "../../documents/index.js";
+import { WorkerPool } from "../../executors/index.js";
+import { IdBuffer } from "../encode/encoder.js";
+import { snapshotOf } from "../snapshot.js";
+import { TextRooms } from "../text-rooms.js";
+import { buffersOf, sizeOf, textsIn, textsOfTask } from "../text-tasks.js";
+import type { Tokenizer } from "../tokenizer.js";
+import { Underway } from "../underway.js";
+import type { EncodeOrder, EncodeResult, EncodeTask, IdRoom, Setup } from "../worker-tasks.js";
 
 /** Texts shorter than this in all are not worth starting workers for. */
 const WORTH_WORKERS = 8 << 20;
@@ -88,7 +88,7 @@ export class DocumentEncoder {
   /** This thread encodes as well. */
   #start(): EncodingPool {
     return new WorkerPool({
-      module: new URL("./text-worker.js", import.meta.url),
+      module: new URL("../text-worker.js", import.meta.url),
       setup: {
         work: "encode",
         tokenizer: snapshotOf(this.#tokenizer),

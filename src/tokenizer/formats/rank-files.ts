@@ -1,8 +1,8 @@
 /** @file Vocabularies in other files than tokenizer.json: tiktoken's ranks, GPT-2's vocab.json with merges.txt. */
-import { QuernError } from "../errors.js";
-import { toByteLevel } from "./byte-level.js";
-import { type PatternName, patternSource, splitterFor } from "./patterns.js";
-import { type JsonObject, Tokenizer } from "./tokenizer.js";
+import { QuernError } from "../../errors.js";
+import { toByteLevel } from "../encode/byte-level.js";
+import { type PatternName, patternSource, splitterFor } from "../encode/patterns.js";
+import { type JsonObject, Tokenizer } from "../tokenizer.js";
 import { tokenizerFromJson, tokenizerJsonFrame } from "./tokenizer-json.js";
 import { listMerges, rankedModel, VocabularyBuilder } from "./vocabulary.js";
 

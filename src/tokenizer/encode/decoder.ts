@@ -1,6 +1,6 @@
 /** @file Ids to bytes: tokens copied one behind another into a buffer that is kept for the next call. */
-import { QuernError } from "../errors.js";
-import type { TokenTable } from "./token-table.js";
+import { QuernError } from "../../errors.js";
+import type { TokenTable } from "../token-table.js";
 
 /** What the buffer may keep between two calls, in bytes. */
 const KEPT = 1 << 24;

@@ -3,9 +3,10 @@
  * Natural text repeats its words, so most pretokens are answered by one probe of an open-addressing table. The cache holds
  * pretokens, never texts, is bounded in bytes, and is emptied when it is full.
  */
+
+import type { TokenTable } from "../token-table.js";
 import { Merger } from "./bpe.js";
 import type { MergeTable } from "./merges.js";
-import type { TokenTable } from "./token-table.js";
 
 /** The numbers of a byte-level BPE vocabulary. */
 export interface BpeModel {

@@ -3,8 +3,11 @@
  * others that were added to a vocabulary. The rules are the Rust `tokenizers`' own: leftmost, then longest; a token that is
  * not `normalized` is sought in the text as it is, the others in what lies between, once normalised.
  */
-import { QuernError } from "../errors.js";
-import { quoted } from "../printable.js";
+import { QuernError } from "../../errors.js";
+import { quoted } from "../../printable.js";
+
+/** The special token that ends a document in token shards. */
+export const END_OF_TEXT = "<|endoftext|>";
 
 /** An added token with the flags of tokenizer.json. */
 export interface AddedToken {

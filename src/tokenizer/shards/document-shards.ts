@@ -2,11 +2,11 @@
  * @file Documents to token shards that know where every token comes from: beside the tokens lie the lineage of both splits and
  * `heldout-sources.json`, by which a verdict is told by source.
  */
-import type { GivenDocument } from "../documents/index.js";
+import type { GivenDocument } from "../../documents/index.js";
+import { batchesOf } from "../text-tasks.js";
 import { writeHeldOutSources } from "./held-out-sources.js";
 import { type LineageEntry, LineageWriter } from "./lineage.js";
 import type { ShardsHeader } from "./shards.js";
-import { batchesOf } from "./text-tasks.js";
 import { shardFiles, type WriteShardsOptions, writeTasks } from "./write-shards.js";
 
 type Documents = Iterable<GivenDocument> | AsyncIterable<GivenDocument>;

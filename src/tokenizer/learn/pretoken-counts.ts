@@ -1,5 +1,5 @@
 /** @file How often each distinct pretoken occurs: the only thing that training needs to know of its texts. */
-import { PADDING } from "./encoder.js";
+import { PADDING } from "../encode/encoder.js";
 
 /** Distinct pretokens one after the other in one arena, with their counts. Learning merges gives them up. */
 export interface PretokenCounts {

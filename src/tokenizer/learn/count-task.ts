@@ -1,9 +1,9 @@
 /** @file Counting the pretokens of one task. */
-import type { ReadReport } from "../documents/index.js";
+import type { ReadReport } from "../../documents/index.js";
+import type { TextParts } from "../encode/text-parts.js";
+import { textsOfTask } from "../text-tasks.js";
+import type { TextTask } from "../worker-tasks.js";
 import type { PretokenCounter } from "./pretoken-counts.js";
-import type { TextParts } from "./text-parts.js";
-import { textsOfTask } from "./text-tasks.js";
-import type { TextTask } from "./worker-tasks.js";
 
 /** Counts a task's pretokens; returns how many documents it has ended, and what was no text. */
 export function countTask(

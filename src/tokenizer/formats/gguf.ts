@@ -2,12 +2,12 @@
  * @file The tokenizer in a GGUF file's metadata: byte-level BPE under `tokenizer.ggml.*`, and chat templates. It becomes
  * a tokenizer.json and a tokenizer_config.json, so that it is read and written as those are.
  */
-import { QuernError } from "../errors.js";
-import type { GgufValue } from "../model/index.js";
-import { quoted } from "../printable.js";
-import type { AddedToken } from "./added-tokens.js";
+import { QuernError } from "../../errors.js";
+import type { GgufValue } from "../../model/index.js";
+import { quoted } from "../../printable.js";
+import type { AddedToken } from "../encode/added-tokens.js";
+import type { JsonObject, Tokenizer } from "../tokenizer.js";
 import { ggufPreTokenizer } from "./gguf-pre-tokenizers.js";
-import type { JsonObject, Tokenizer } from "./tokenizer.js";
 import { tokenizerFromJson, tokenizerJsonFrame } from "./tokenizer-json.js";
 
 type Metadata = ReadonlyMap<string, GgufValue>;

@@ -11,17 +11,17 @@ import {
   type ReadReport,
   withOutput,
   writeFileAtomic,
-} from "../documents/index.js";
-import { QuernError } from "../errors.js";
-import type { OnProgress } from "../progress.js";
+} from "../../documents/index.js";
+import { QuernError } from "../../errors.js";
+import type { OnProgress } from "../../progress.js";
+import { END_OF_TEXT } from "../encode/added-tokens.js";
+import { batchesOf, withoutFirst } from "../text-tasks.js";
+import type { Tokenizer } from "../tokenizer.js";
+import { tokenizerHash } from "../tokenizer-hash.js";
+import type { EncodeTask } from "../worker-tasks.js";
 import { DocumentEncoder } from "./document-encoder.js";
+import { type ShardsProgress, writeFolderResumably } from "./journal.js";
 import { checksumText, SHARDS_FILE, type ShardsHeader, type ShardsSplitHeader } from "./shards.js";
-import { type ShardsProgress, writeFolderResumably } from "./shards-journal.js";
-import { END_OF_TEXT } from "./special-names.js";
-import { batchesOf, withoutFirst } from "./text-tasks.js";
-import type { Tokenizer } from "./tokenizer.js";
-import { tokenizerHash } from "./tokenizer-hash.js";
-import type { EncodeTask } from "./worker-tasks.js";
 
 type Texts = Iterable<string> | AsyncIterable<string>;
 

@@ -3,11 +3,11 @@
  * Templates are Jinja, as `chat_template` of tokenizer_config.json has them, and render as transformers renders them; what
  * `jinja/` does not know is refused.
  */
-import { QuernError } from "../errors.js";
-import { escapeControls } from "../printable.js";
+import { QuernError } from "../../errors.js";
+import { escapeControls } from "../../printable.js";
+import type { JsonObject, Tokenizer } from "../tokenizer.js";
 import { TemplateFailure } from "./jinja/failure.js";
 import type { Rendering, Template } from "./jinja/index.js";
-import type { JsonObject, Tokenizer } from "./tokenizer.js";
 
 /** One turn; further keys (`tool_calls`, `name` …) are the template's to use. Keys that are null are left out. */
 export interface ChatMessage {

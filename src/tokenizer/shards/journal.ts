@@ -6,8 +6,8 @@ import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { makeFolder, replaceFolder, writeFileAtomic } from "../documents/index.js";
-import { fileError, QuernError } from "../errors.js";
+import { makeFolder, replaceFolder, writeFileAtomic } from "../../documents/index.js";
+import { fileError, QuernError } from "../../errors.js";
 import { fileSchema, type ShardsSplitHeader } from "./shards.js";
 
 const JOURNAL = "journal.json";

