@@ -169,7 +169,7 @@ describe("crawl", () => {
   });
 
   it("refuses what is no address", async () => {
-    await expect(crawl(options({ urls: ["ftp://a/"] }))).rejects.toThrow(/ftp:\/\/a\/ is no http or https address/);
+    await expect(crawl(options({ urls: ["ftp://a/"] }))).rejects.toThrow(/ftp:\/\/a\/ is not an http or https address/);
     await expect(crawl({ ...options(), maxPage: 3 } as CrawlOptions)).rejects.toThrow(/maxPages/);
   });
 });

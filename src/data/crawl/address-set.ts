@@ -1,16 +1,15 @@
 /**
- * @file Addresses that were seen, and counts of their patterns, by their hashes: a crawl meets millions, and strangers
- * choose how long they are.
+ * @file Sets and counts of addresses, stored as hashes: a crawl sees millions, and their authors choose their length.
  */
 import { createHash } from "node:crypto";
 
-/** 53 bits of SHA-256, so that nobody can make two addresses that look like one. 0 is never one. */
+/** Returns 53 bits of SHA-256, too many for anyone to forge a collision. Never returns 0, which marks a free slot. */
 function hashOf(text: string): number {
   const digest = createHash("sha256").update(text).digest();
   return digest.readUIntBE(0, 6) * 32 + (digest[6] & 31) + 1;
 }
 
-/** A set of addresses in 8 to 32 bytes each. */
+/** A hash set of addresses, 8 to 32 bytes per address. */
 export class AddressSet {
   #slots = new Float64Array(1024);
   #size = 0;
@@ -23,7 +22,7 @@ export class AddressSet {
     return this.#slots[this.#slotOf(hashOf(address))] !== 0;
   }
 
-  /** False for one that is there already. */
+  /** Returns false if the address is already present. */
   add(address: string): boolean {
     const hash = hashOf(address);
     const slot = this.#slotOf(hash);
@@ -34,7 +33,7 @@ export class AddressSet {
     return true;
   }
 
-  /** Where a hash is, or the free place where it belongs. */
+  /** Returns the slot of a hash, or the free slot where it belongs. */
   #slotOf(hash: number): number {
     const mask = this.#slots.length - 1;
     let slot = hash % this.#slots.length;
@@ -49,7 +48,10 @@ export class AddressSet {
   }
 }
 
-/** Counts texts by their hashes, at most `most` different ones: what comes after counts as the first of its kind. */
+/**
+ * Counts texts by hash, at most `most` different ones. A new text beyond that limit always counts as its first
+ * occurrence.
+ */
 export class AddressCounts {
   readonly #counts = new Map<number, number>();
   readonly #most: number;
@@ -58,7 +60,7 @@ export class AddressCounts {
     this.#most = most;
   }
 
-  /** How often this text was added, this time included. */
+  /** Returns how often this text was added, including this time. */
   add(text: string): number {
     const hash = hashOf(text);
     const count = (this.#counts.get(hash) ?? 0) + 1;

@@ -1,8 +1,8 @@
 /**
- * @file Which addresses a crawler may connect to. What a page links to is chosen by strangers: without this check a link
- * could make the crawler fetch from the machine's own network. It is made when a connection is opened, on the address
- * that the name was resolved to, so that a name whose answer changes does not get round it. Ranges: IANA's registries of
- * special-purpose addresses (RFC 6890).
+ * @file Which addresses a crawler may connect to. Strangers choose what a page links to: without this check, a link
+ * could make the crawler fetch from the machine's own network.
+ * The check runs when a connection opens, on the resolved address, so that a name with changing answers cannot get
+ * around it. Ranges: IANA's registries of special-purpose addresses (RFC 6890).
  */
 import { type LookupAddress, lookup as resolve } from "node:dns";
 import { BlockList, isIP, isIPv4, type LookupFunction } from "node:net";
@@ -34,7 +34,7 @@ for (const range of [
   blocked.addSubnet(net, Number(bits), "ipv6");
 }
 
-/** True for an address of this machine, its network, or none that the public internet routes. */
+/** Returns true for addresses of this machine or its network, and for those that the public internet does not route. */
 export function isPrivateAddress(address: string): boolean {
   const bare = address.replace(/^\[|\]$/g, "").replace(/%.*$/, "");
   if (isIPv4(bare)) return blocked.check(bare, "ipv4");
@@ -43,7 +43,9 @@ export function isPrivateAddress(address: string): boolean {
   return blocked.check(bare, "ipv6") || (inner !== null && blocked.check(inner, "ipv4"));
 }
 
-/** The IPv4 address inside one of IPv6: mapped, compatible, NAT64 (RFC 6052), 6to4 (RFC 3056); null where there is none. */
+/**
+ * Returns the IPv4 address inside an IPv6 one: mapped, compatible, NAT64 (RFC 6052) or 6to4 (RFC 3056). Null if none.
+ */
 function embeddedIPv4(address: string): string | null {
   const groups = expand(address);
   const dotted = (high: number, low: number) => [high >> 8, high & 255, low >> 8, low & 255].join(".");
@@ -54,7 +56,7 @@ function embeddedIPv4(address: string): string | null {
   return groups[0] === 0x2002 ? dotted(groups[1], groups[2]) : null;
 }
 
-/** The eight groups of an IPv6 address. */
+/** Returns the eight groups of an IPv6 address. */
 function expand(address: string): number[] {
   const tail = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address);
   const plain = tail
@@ -70,7 +72,7 @@ export class PrivateAddressError extends Error {
   override readonly name = "PrivateAddressError";
 }
 
-/** `dns.lookup` that refuses a name which resolves to a private address, all of its addresses considered. */
+/** `dns.lookup` that rejects a name if any of its addresses is private. */
 export const publicLookup: LookupFunction = (hostname, options, callback) => {
   resolve(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
     if (error) return callback(error, "", 0);

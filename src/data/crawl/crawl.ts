@@ -1,6 +1,6 @@
 /**
- * @file A polite crawl of web sites into WARC archives: breadth first within each origin, one request at a time to it.
- * Every answer goes into the archive as it came; `robots.txt`, `noindex` and `noai` are obeyed.
+ * @file A polite crawl of web sites into WARC archives: breadth first within each origin, with one request to it at a
+ * time. Archives keep every response unchanged. The crawl obeys `robots.txt`, `noindex` and `noai`.
  */
 
 import { join } from "node:path";
@@ -43,13 +43,13 @@ export interface CrawlOptions extends z.input<typeof crawlOptions> {
 export interface CrawlResult {
   /** Pages in the archives. */
   readonly pages: number;
-  /** Addresses that were fetched or refused, by what came of them. */
+  /** Counts of fetched and refused addresses, by outcome. */
   readonly outcomes: Readonly<Record<string, number>>;
   /** Bytes received in this run. */
   readonly bytes: number;
-  /** Addresses that were found and not tried, since a limit was reached or the crawl was stopped. */
+  /** Addresses found but not tried, because a limit was reached or the crawl was stopped. */
   readonly waiting: number;
-  /** Lines of an earlier run's log that could not be read. */
+  /** Unreadable lines in an earlier run's log. */
   readonly damagedLines: number;
 }
 
@@ -57,10 +57,10 @@ interface Host {
   readonly origin: string;
   readonly fetcher: Fetcher;
   robots: Robots | null;
-  /** When robots.txt was fetched, milliseconds. */
+  /** When robots.txt was fetched, in milliseconds. */
   robotsTime: number;
   busy: boolean;
-  /** When it may be asked again, milliseconds. */
+  /** Earliest time of the next request, in milliseconds. */
   ready: number;
 }
 
@@ -68,23 +68,25 @@ const RETRIES = 3;
 const MOST_HOPS = 10;
 /** RFC 9309, 2.4. */
 const ROBOTS_AGE = 24 * 3600 * 1000;
-/** Bytes of rules that are kept of all hosts; those of hosts that rest are fetched again when they are needed. */
+/**
+ * Maximum bytes of rules kept for all hosts. Beyond it, rules of idle hosts are dropped, and fetched again when needed.
+ */
 const MOST_RULES = 2 ** 26;
 const PAGE_TYPES = /^(text\/(html|plain|xml)|application\/(xhtml\+xml|vnd\.wap\.xhtml\+xml|xml))$/;
 const SITEMAP_TYPES = /^(text\/|application\/(xml|rss|atom|x?-?gzip))/;
-/** A robots.txt that asks for hours between requests would hold a crawl up for ever. */
+/** Seconds. A robots.txt that sets a delay of hours would stall the crawl. */
 const LONGEST_DELAY = 120;
-/** Outcomes that may be another one tomorrow: the next run tries those addresses again. */
+/** Outcomes that may be temporary: the next run tries those addresses again. */
 const PASSING =
   /^(forbidden by robots\.txt|robots\.txt: .*|no answer \(.*|too slow|broken off|status (429|5\d\d)|a private address)$/s;
-/** Different outcomes that are counted apart: servers write the types in them. */
+/** Maximum number of outcomes counted separately: their names contain types that servers choose. */
 const MOST_OUTCOMES = 200;
 
 /**
- * Crawls. A folder that holds a crawl already is resumed: what was done there is not fetched again, but what was
- * refused for a reason that may have passed is.
+ * Crawls web sites. A folder with an earlier crawl is resumed: finished addresses are not fetched again, but those
+ * refused for a temporary reason are.
  *
- * @throws QuernError for an address that is not one, options that make no sense, a folder that cannot be written
+ * @throws QuernError for an invalid address, invalid options, or a folder that cannot be written
  */
 export async function crawl(options: CrawlOptions): Promise<CrawlResult> {
   const { signal, onProgress, ...rest } = options;
@@ -92,21 +94,21 @@ export async function crawl(options: CrawlOptions): Promise<CrawlResult> {
   const starts = o.urls.map((url) => {
     const start = normaliseUrl(url);
     if (start === null) {
-      throw new QuernError(`${quoted(url)} is no http or https address`, { exitCode: 2 });
+      throw new QuernError(`${quoted(url)} is not an http or https address`, { exitCode: 2 });
     }
     return start;
   });
-  // It becomes a header.
+  // It is sent as a header.
   if (/[^ -~]/.test(o.contact)) {
     throw new QuernError(`the contact ${quoted(o.contact)} must be plain ASCII`, { exitCode: 2 });
   }
   await loadFetcher();
-  // There may always be more to fetch, so a crawl is never finished.
+  // There may always be more to fetch, so a crawl never counts as finished.
   const claim = { verb: "data crawl", out: o.out, inputs: [], layout: crawlLayout, resume: true, open: true };
   return withOutput(claim, () => new Crawl(o, starts, signal, onProgress).run());
 }
 
-/** What a crawl writes. */
+/** The files that a crawl writes. */
 const crawlLayout: OutputLayout = {
   writes: (path) => /^(archive-\d{5,}\.warc\.gz|frontier\.log|crawl\.json)$/.test(path),
 };
@@ -126,9 +128,9 @@ class Crawl {
   #bytes = 0;
   #fetches = 0;
   #rules = 0;
-  /** Pages being fetched: the limit counts them as kept until they are not. */
+  /** Pages being fetched. They count towards the page limit until they turn out not to be kept. */
   #inFlight = 0;
-  /** Settles when a host may have become free or a queue longer. */
+  /** Resolves when a host may have become free or a queue longer. */
   #change!: Promise<void>;
   #changed!: () => void;
 
@@ -147,7 +149,7 @@ class Crawl {
     this.#wake();
   }
 
-  /** Those who wait look again. */
+  /** Wakes the idle workers, which look for work again. */
   #wake(): void {
     this.#changed?.();
     this.#change = new Promise((resolve) => {
@@ -179,7 +181,7 @@ class Crawl {
 
   #replay(line: Line): void {
     if ("found" in line) {
-      // A start that led elsewhere has widened the scope.
+      // A redirected start address has widened the scope.
       if (line.found.depth === 0 && line.found.kind === "page") this.#scope.include(line.found.url);
       if (!this.#frontier.replayFound(line.found)) this.#tally("beyond the number of addresses");
       return;
@@ -227,7 +229,7 @@ class Crawl {
 
   #full(): boolean {
     const { maxPages, maxBytes } = this.#o;
-    // Where little is kept (errors, other types), fetching must end too.
+    // Fetching must also end on sites where few pages are kept (errors, other types).
     return this.#pages + this.#inFlight >= maxPages || this.#bytes >= maxBytes || this.#fetches >= 20 * maxPages + 200;
   }
 
@@ -262,7 +264,7 @@ class Crawl {
   async #visit(host: Host): Promise<void> {
     if (host.robots === null || Date.now() - host.robotsTime > ROBOTS_AGE) {
       await this.#fetchRobots(host);
-      return; // the next request waits its time
+      return; // the next request waits for the host's delay
     }
     const entry = this.#frontier.take(host.origin);
     if (entry === null) return;
@@ -278,7 +280,7 @@ class Crawl {
       this.#inFlight -= entry.kind === "page" ? 1 : 0;
       this.#bytes += host.fetcher.takeReceived();
       this.#rest(host);
-      // Of a host that is done, nothing stays open.
+      // A host without work keeps no open connection.
       if (!this.#hasWork(host)) await host.fetcher.close();
       this.#onProgress?.({
         task: "crawl",
@@ -290,7 +292,7 @@ class Crawl {
     }
   }
 
-  /** The host is left alone for its delay. */
+  /** Leaves the host alone for its delay, and for at least `atLeast` seconds. */
   #rest(host: Host, atLeast = 0): void {
     const delay = Math.min(LONGEST_DELAY, Math.max(this.#o.delay, host.robots?.delay ?? 0, atLeast));
     host.ready = Math.max(host.ready, Date.now() + delay * 1000);
@@ -422,7 +424,7 @@ class Crawl {
     const records = this.#records(entry.url, exchange, null);
     if (target === null) return this.#finish({ ...done, outcome: "redirected to no page" }, records);
     if (entry.hops >= MOST_HOPS) return this.#finish({ ...done, outcome: "too many redirects" }, records);
-    // A start that moved, http to https or to www, is meant to be crawled where it is now.
+    // A start that moved, for example from http to https or to www, is crawled at its new address.
     if (entry.depth === 0 && entry.kind === "page") this.#scope.include(target);
     await this.#enqueue([{ ...entry, url: target, hops: entry.hops + 1, via: entry.url }], done, records);
   }
@@ -442,12 +444,12 @@ class Crawl {
         const url = normaliseUrl(link, entry.url);
         return url === null ? [] : [{ url, depth: entry.depth + 1, kind, hops: 0, via: entry.url }];
       });
-    // An index of indexes of indexes is a trap.
+    // Nested sitemap indexes are a trap.
     const deeper = entry.depth < 3 ? next(sitemaps, "sitemap") : [];
     await this.#enqueue([...deeper, ...next(pages, "page")], { url: entry.url, outcome: "a sitemap" }, records);
   }
 
-  /** Tries an address again later, three times. */
+  /** Queues an address for another try later, up to three times. */
   async #again(host: Host, entry: Queued, problem: string, wait: number): Promise<void> {
     const tries = (entry.tries ?? 0) + 1;
     entry.tries = tries;
@@ -462,7 +464,7 @@ class Crawl {
     else await this.#enqueue([], done, records);
   }
 
-  /** Writes what was fetched and puts what is new, in scope and no trap into the queues. */
+  /** Writes what was fetched, and queues the new addresses that are in scope and not a trap. */
   async #enqueue(found: readonly Waiting[], done: Done | null, records: readonly Uint8Array[]): Promise<void> {
     const added: Waiting[] = [];
     for (const entry of found) {
@@ -498,9 +500,9 @@ class Crawl {
   }
 }
 
-/** Of a Retry-After header: seconds, or a date (RFC 9110, 10.2.3). */
+/** Parses a Retry-After header, which contains seconds or a date (RFC 9110, 10.2.3), into seconds. */
 const secondsIn = (text: string) => (/^\d+$/.test(text) ? Number(text) : (Date.parse(text) - Date.now()) / 1000);
-/** True unless the header names another type; where it names none, the body decides. */
+/** Returns true unless the header names another type. Without a type, the body decides. */
 const mayBe = (types: RegExp, headers: ReadonlyMap<string, string>) =>
   types.test(mediaTypeOf(headers.get("content-type") ?? "") ?? "text/plain");
 const ofType = (type: string | null) => `of type ${excerpt(type ?? "unknown")}`;

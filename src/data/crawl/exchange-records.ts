@@ -1,19 +1,21 @@
-/** @file What an archive keeps of a request and its answer: WARC 1.1, sections 6.4 to 6.7. */
+/** @file The WARC records of a request and its response: WARC 1.1, sections 6.4 to 6.7. */
 
 import { newRecordId, sha1, warcRecord } from "../../documents/index.js";
 import { version } from "../../version.js";
 import type { Exchange } from "./fetcher.js";
 
 export interface ExchangeContext {
-  /** The archive has nothing yet: it begins with who wrote it. */
+  /** True if the archive is empty, so that it begins with a warcinfo record. */
   readonly first: boolean;
-  /** Payloads that the archives hold already: digest → address. */
+  /** Payloads already in the archives: digest → address. */
   readonly payloads: ReadonlyMap<string, string>;
-  /** How a page was found; told in a metadata record. */
+  /** How a page was found, written to a metadata record. */
   readonly found?: { readonly depth: number; readonly via?: string };
 }
 
-/** Records of an exchange: the response (or a revisit of one with the same payload), the request, metadata. */
+/**
+ * Returns the records of an exchange: the response (or a revisit of one with the same payload), the request, metadata.
+ */
 export function exchangeRecords(url: string, exchange: Exchange, context: ExchangeContext): Uint8Array[] {
   const { time: date, address, request, response, cut } = exchange;
   const { first, payloads, found } = context;
@@ -52,7 +54,7 @@ export function exchangeRecords(url: string, exchange: Exchange, context: Exchan
   return records;
 }
 
-/** What follows the head of an HTTP message. */
+/** Returns the bytes after the head of an HTTP message. */
 export function payloadOf(message: Buffer): Buffer {
   const end = message.indexOf("\r\n\r\n");
   return end < 0 ? Buffer.alloc(0) : message.subarray(end + 4);

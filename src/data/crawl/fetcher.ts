@@ -1,13 +1,13 @@
 /**
- * @file One request at a time to one origin, with the bytes of request and response as they went over the wire: an
- * archive's record holds those, chunk sizes and packing among them, and undici itself gives a body without them.
+ * @file One request at a time to one origin, which captures request and response as the bytes on the wire. Archives
+ * record those bytes, including chunk sizes and compression. undici itself returns only the decoded body.
  */
 import { connect as connectTo, isIP, type Socket } from "node:net";
 import type { Client } from "undici";
 import { isPrivateAddress, PrivateAddressError, publicLookup } from "./addresses.js";
 
 export interface FetchLimits {
-  /** Seconds until the answer must be complete, the connection included. */
+  /** Seconds until the response must be complete, including the connection. */
   readonly seconds: number;
   readonly allowPrivate: boolean;
   readonly userAgent: string;
@@ -15,38 +15,38 @@ export interface FetchLimits {
 
 export interface Exchange {
   readonly status: number;
-  /** Names in lower case; the first of several. */
+  /** Names are lower case. Of repeated headers, the first counts. */
   readonly headers: ReadonlyMap<string, string>;
-  /** The bytes sent and received, from the request line and the status line to the body's end. */
+  /** The bytes sent and received, from the request or status line to the end of the body. */
   readonly request: Buffer;
   readonly response: Buffer;
-  /** Why the body is not whole: larger than the limit, slower than allowed, broken off, or not wanted. */
+  /** Why the body is incomplete: over the size limit, too slow, disconnected, or of an unwanted type. */
   readonly cut?: "length" | "time" | "disconnect" | "type";
   readonly address: string | undefined;
-  /** ISO 8601, when the request was sent. */
+  /** When the request was sent (ISO 8601). */
   readonly time: string;
 }
 
 export interface GetOptions {
   readonly accept: string;
-  /** Bytes of the answer; more is cut off. */
+  /** Maximum bytes of the response; the rest is cut off. */
   readonly bytes: number;
-  /** From status and headers, whether the body is worth fetching. Default: it is. */
+  /** Decides from status and headers whether to fetch the body. Default: always fetch it. */
   readonly wanted?: (status: number, headers: ReadonlyMap<string, string>) => boolean;
   readonly signal?: AbortSignal;
 }
 
-/** An answer that takes more bytes than allowed before its head has ended: interim answers without end, for example. */
+/** A response that exceeds its bytes before the head ends, for example with endless interim responses. */
 export class LargeAnswerError extends Error {
   override readonly name = "LargeAnswerError";
 }
 
-/** Bytes of heads, chunk sizes, trailers and interim answers that may come on top of a body. */
+/** Bytes allowed on top of a body: heads, chunk sizes, trailers and interim responses. */
 const OVERHEAD = 2 ** 16;
-/** Milliseconds between two looks at what the connection itself has received. */
+/** Milliseconds between two checks of the bytes received by the connection. */
 const WATCH = 100;
 
-/** What goes over the connection for one request. */
+/** The bytes sent and received for one request. */
 class Capture {
   readonly sent: Buffer[] = [];
   readonly received: Buffer[] = [];
@@ -65,17 +65,17 @@ class Capture {
 
 let undici: typeof import("undici") | undefined;
 
-/** Loads undici, which `Fetcher` needs; the verbs that fetch nothing start without it. */
+/** Loads undici, which `Fetcher` needs. Loaded on demand, so that commands that fetch nothing start faster. */
 export async function loadFetcher(): Promise<void> {
   undici ??= await import("undici");
 }
 
-/** A connection to an origin, kept open between requests. Not for two requests at once. */
+/** A connection to an origin, kept open between requests. It serves one request at a time. */
 export class Fetcher {
   readonly #origin: string;
   readonly #limits: FetchLimits;
   #client: Client | null = null;
-  /** The connection below TLS, from the moment at which it is opened. */
+  /** The connection below TLS, set as soon as it is opened. */
   #raw: Socket | null = null;
   #capture = new Capture(OVERHEAD);
   #received = 0;
@@ -86,16 +86,19 @@ export class Fetcher {
     this.#limits = limits;
   }
 
-  /** Bytes that were received since this was last asked, whatever came of their requests. */
+  /** Returns the bytes received since the last call, including those of failed requests. */
   takeReceived(): number {
     const bytes = this.#received;
     this.#received = 0;
     return bytes;
   }
 
-  /** A client that counts below HTTP. Throws when `loadFetcher` was not awaited. */
+  /**
+   * Opens a client that counts bytes below HTTP.
+   * @throws Error if `loadFetcher` was not awaited
+   */
   #open(): Client {
-    if (undici === undefined) throw new Error("loadFetcher() comes first");
+    if (undici === undefined) throw new Error("call loadFetcher() first");
     const { allowPrivate, seconds } = this.#limits;
     const timeout = seconds * 1000;
     const lookup = allowPrivate ? {} : { lookup: publicLookup };
@@ -106,12 +109,12 @@ export class Fetcher {
       bodyTimeout: timeout,
       connect: (options, callback) => {
         const host = options.hostname.replace(/^\[|\]$/g, "");
-        // A name goes through publicLookup; an address is not looked up at all.
+        // publicLookup checks names, but an IP address is never looked up.
         if (!allowPrivate && isIP(host) !== 0 && isPrivateAddress(host)) {
           return callback(new PrivateAddressError(`${host} is a private address`), null);
         }
         const isSecure = options.protocol === "https:";
-        // Opened here for TLS, whose own records, however many, do not show in what it hands on.
+        // Opened here for TLS: any number of TLS records may arrive without showing in its decrypted output.
         const raw = isSecure ? connectTo({ host, port: Number(options.port || 443), ...lookup }) : null;
         const opened = connect({ ...options, ...(raw === null ? {} : { httpSocket: raw }) }, (error, socket) => {
           if (error) return callback(error, null);
@@ -124,7 +127,7 @@ export class Fetcher {
     });
   }
 
-  /** Keeps what the socket reads and writes, and closes it where that is too much. */
+  /** Captures what the socket reads and writes, and closes it at the size limit. */
   #tap(socket: Socket): void {
     const read = socket.read.bind(socket);
     const write = socket.write.bind(socket) as (...all: unknown[]) => boolean;
@@ -150,11 +153,11 @@ export class Fetcher {
   }
 
   /**
-   * GETs a path (with its query). The bytes and the seconds that it may take are counted from the first of the
-   * connection to the last of the body.
+   * Sends a GET request for a path with its query. The limits on bytes and seconds cover everything from opening the
+   * connection to the end of the body.
    *
-   * Rejects where there is no answer: with a `PrivateAddressError`, a `LargeAnswerError`, a `TimeoutError`, the signal's
-   * reason, or what the network gives.
+   * @throws PrivateAddressError, LargeAnswerError, TimeoutError, the signal's reason, or a network error if there is no
+   * response
    */
   async get(path: string, { accept, bytes: most, wanted, signal }: GetOptions): Promise<Exchange> {
     signal?.throwIfAborted();
@@ -167,11 +170,11 @@ export class Fetcher {
     const watch = setInterval(() => {
       const raw = this.#raw;
       const bytes = raw === null ? 0 : raw.bytesRead - (raw === before.socket ? before.bytes : 0);
-      // Records of TLS may be small.
+      // TLS records may be small, so their overhead may double the bytes.
       if (bytes > 2 * most + 4 * OVERHEAD) over.abort();
     }, WATCH);
     const stop = AbortSignal.any([late, over.signal, ...(signal ? [signal] : [])]);
-    // A request that still waits for its connection does not hear the signal.
+    // A request that still waits for its connection ignores the signal.
     const close = () => void this.close();
     stop.addEventListener("abort", close, { once: true });
     const time = new Date().toISOString().replace(/\.\d+/, "");
@@ -186,7 +189,7 @@ export class Fetcher {
       const headers = new Map(
         Object.entries(answer.headers).map(([name, value]) => [
           name.toLowerCase(),
-          // Several lines of a type are one list.
+          // Repeated Content-Type headers form one list.
           Array.isArray(value) ? (name === "content-type" ? value.join(", ") : value[0]) : (value ?? ""),
         ]),
       );
@@ -221,25 +224,25 @@ export class Fetcher {
     } finally {
       clearInterval(watch);
       stop.removeEventListener("abort", close);
-      // What a server sends unasked is nobody's answer.
+      // Bytes that a server sends without a request belong to no response.
       this.#capture = new Capture(OVERHEAD);
     }
   }
 
-  /** Ends the connection; the next request opens another. */
+  /** Closes the connection; the next request opens another. */
   async close(): Promise<void> {
     const [client, raw] = [this.#client, this.#raw];
     this.#client = null;
     this.#raw = null;
-    // With an error: undici takes a plain end for the end of an answer without a length, of a request that is aborted by then.
+    // With an error: after a plain close, undici would take an aborted response without a length for a complete one.
     raw?.destroy(new Error("closed"));
     await client?.destroy();
   }
 }
 
 /**
- * The answer alone: without the interim ones (1xx, such as 103 Early Hints) that may come before it, and without what
- * follows the length that it gives.
+ * Returns the final response only. Interim responses before it (1xx, such as 103 Early Hints) and bytes beyond its
+ * Content-Length are cut off.
  */
 function final(received: Buffer, headers: Exchange["headers"]): Buffer {
   let answer = received;
@@ -254,13 +257,13 @@ function final(received: Buffer, headers: Exchange["headers"]): Buffer {
   return answer.subarray(0, head + 4 + Number(length));
 }
 
-/** What a request asks for: path and query of an address. */
+/** Returns path and query of an address, which form the request target. */
 export function pathOf(url: string): string {
   const { pathname, search } = new URL(url);
   return pathname + search;
 }
 
-/** Why there is no answer, from what `get` throws. */
+/** Returns the reason for a failed request, from the error that `get` throws. */
 export function failureOf(error: unknown): string {
   const { code, name } = error as { readonly code?: string; readonly name: string };
   if (name === "TimeoutError" || code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_CONNECT_TIMEOUT")

@@ -1,23 +1,23 @@
 /**
- * @file The addresses that a crawl knows: those that wait, in order within each origin, and hashes of all it has seen.
- * Pages are written by strangers, who decide how many links there are and how long: everything here is bounded, for one
- * origin at half of what there is for all, so that one alone cannot leave the others without room.
+ * @file The addresses of a crawl: a queue per origin, and hashes of all addresses seen. Strangers write the pages, and
+ * choose how many links there are and how long. So everything here is bounded, with half of each limit per origin: a
+ * single origin cannot crowd out the others.
  */
 import { AddressSet } from "./address-set.js";
 import type { Waiting } from "./store.js";
 import { TrapDetector } from "./urls.js";
 
 export interface FrontierLimits {
-  /** Addresses that wait at once. */
+  /** Maximum number of queued addresses. */
   readonly waiting: number;
-  /** Characters of those, and of the addresses that led to them. */
+  /** Maximum characters of queued addresses, including the addresses that led to them. */
   readonly waitingCharacters: number;
-  /** Characters of all addresses that are ever let in: what the log grows by. */
+  /** Maximum characters of all admitted addresses, which bounds the size of the log. */
   readonly characters: number;
   readonly origins: number;
 }
 
-/** @param pages that the crawl may keep: a larger crawl may know more addresses */
+/** @param pages maximum pages of the crawl: a larger crawl may keep more addresses */
 export function frontierLimits(pages: number): FrontierLimits {
   return { waiting: 1_000_000, waitingCharacters: 2 ** 27, characters: 2 ** 28 + 500 * pages, origins: 10_000 };
 }
@@ -25,21 +25,23 @@ export function frontierLimits(pages: number): FrontierLimits {
 /** An address in a queue. */
 export interface Queued extends Waiting {
   tries?: number;
-  /** What came of it in an earlier run. */
+  /** Its outcome in an earlier run. */
   before?: string;
 }
 
-/** Refused addresses that are remembered, so that each is counted once. */
+/** Maximum number of refused addresses remembered, so that each is counted once. */
 const MOST_REFUSED = 1_000_000;
-/** Characters that an address takes in the log and in memory beside its own. */
+/** Overhead of an address in the log and in memory, in characters. */
 const ENTRY = 100;
 const sizeOf = ({ url, via }: Waiting) => ENTRY + url.length + (via?.length ?? 0);
 
-/** First in, first out. */
+/** A first-in, first-out queue. */
 class Queue {
   #entries: (Queued | null)[] = [];
   #head = 0;
-  /** What waits, a log's addresses included while it is replayed, and all that was ever let in. */
+  /**
+   * Counts of queued addresses (while a log is replayed, including its addresses), and characters of all admitted ones.
+   */
   waiting = 0;
   waitingCharacters = 0;
   characters = 0;
@@ -66,7 +68,7 @@ export class Frontier {
   readonly #refused = new AddressSet();
   readonly #traps = new TrapDetector();
   readonly #queues = new Map<string, Queue>();
-  /** Of an earlier run, while its log is replayed. */
+  /** Addresses of an earlier run, while its log is replayed. */
   #restored = new Map<string, Queued>();
   #lastVia: string | undefined;
   #waiting = 0;
@@ -77,7 +79,7 @@ export class Frontier {
     this.#limits = limits;
   }
 
-  /** Addresses that wait. */
+  /** Number of queued addresses. */
   get waiting(): number {
     return this.#waiting;
   }
@@ -87,12 +89,12 @@ export class Frontier {
   }
 
   /**
-   * Lets an address in, to wait: null. Else the reason against it, once for each; "" where it is known.
-   * @param inScope false refuses it
+   * Queues an address and returns null. Otherwise returns the reason for the refusal, or "" for an address seen before.
+   * @param inScope false refuses the address
    */
   admit(entry: Waiting, inScope: boolean): string | null {
     if (this.#seen.has(entry.url)) return "";
-    // What the caller begins at is never a trap.
+    // A start address is never a trap.
     const isStart = entry.depth === 0 && entry.kind === "page";
     const reason = inScope
       ? (this.#reasonAgainst(entry) ?? (isStart ? null : this.#traps.trap(entry.url)))
@@ -106,22 +108,22 @@ export class Frontier {
     return isNew ? reason : "";
   }
 
-  /** The next address of an origin; null where none waits. */
+  /** Returns the next address of an origin; null if its queue is empty. */
   take(origin: string): Queued | null {
     const entry = this.#queues.get(origin)?.shift() ?? null;
     if (entry !== null) this.#count(entry, -1);
     return entry;
   }
 
-  /** Lets an address that was taken wait again. */
+  /** Puts an address back into its queue. */
   put(entry: Queued): void {
     this.#queueOf(entry.url).push(entry);
     this.#count(entry, 1);
   }
 
-  /** Of a log that is replayed: an address that was let in. False where there is no room for it. */
+  /** Replays a log line: an address that was admitted. Returns false if there is no room for it. */
   replayFound(found: Waiting): boolean {
-    // The links of one page share its address, as they did before.
+    // The links of one page share one string for its address, as they did in the earlier run.
     const entry = found.via === this.#lastVia ? { ...found, via: this.#lastVia } : found;
     this.#lastVia = entry.via;
     if (this.#seen.has(entry.url)) return true;
@@ -133,7 +135,7 @@ export class Frontier {
     return true;
   }
 
-  /** Of a log that is replayed: what came of an address; `again` says whether that address waits once more. */
+  /** Replays a log line: the outcome of an address. `again` decides whether the address is queued once more. */
   replayDone(url: string, outcome: string, again: (entry: Waiting) => boolean): boolean {
     this.#seen.add(url);
     const entry = this.#restored.get(url);
@@ -146,7 +148,7 @@ export class Frontier {
     return false;
   }
 
-  /** Ends the replay: what is left of it waits. Gives the origins. */
+  /** Ends the replay: queues the remaining addresses, and returns the origins. */
   finishReplay(): readonly string[] {
     for (const entry of this.#restored.values()) this.#queueOf(entry.url).push(entry);
     this.#restored = new Map();

@@ -1,22 +1,22 @@
-/** @file What a page says to a crawler: its links, and what it forbids. Sitemaps: sitemaps.org's protocol 0.9. */
+/** @file A page's links and its directives to crawlers. Sitemaps: protocol 0.9 of sitemaps.org. */
 import { Tokenizer } from "htmlparser2";
 
 export interface PageLinks {
-  /** Absolute or relative to `base`, in order, without those marked nofollow. */
+  /** Absolute or relative to `base`, in order, without nofollow links. */
   readonly links: readonly string[];
-  /** `<base href>`, where there is one. */
+  /** The address in `<base href>`, if present. */
   readonly base: string | undefined;
-  /** What robots' meta elements say, in lower case: noindex, nofollow, noai … */
+  /** Directives of the robots meta elements, in lower case: noindex, nofollow, noai … */
   readonly directives: ReadonlySet<string>;
 }
 
 const ROBOTS = /^(robots|quern)$/i;
 
-/** Characters of an attribute, or of an address in a sitemap; what is longer is left out. */
+/** Maximum characters of an attribute, or of an address in a sitemap. Longer ones are left out. */
 const LONGEST_VALUE = 20_000;
 const MOST_DIRECTIVES = 1000;
 
-/** Reads links and directives out of a page, at most `most` links. */
+/** Reads the directives of a page and at most `most` links. */
 export function readLinks(html: string, most = 5000): PageLinks {
   const links: string[] = [];
   const directives = new Set<string>();
@@ -52,8 +52,8 @@ interface Handlers {
 const WANTED_ATTRIBUTES = /^(href|rel|name|content)$/i;
 
 /**
- * Goes through the tags of a text. Unlike htmlparser2's parser it keeps no list of open elements, in which each step
- * would cost as much as elements are open.
+ * Calls the handlers for each tag and text. htmlparser2's parser keeps a list of open elements, and each step costs
+ * time proportional to its length. This scan keeps none.
  */
 function scan(text: string, xmlMode: boolean, { onopentag, ontext, onclosetag }: Handlers): void {
   const nameAt = (start: number, end: number) => {
@@ -105,7 +105,10 @@ function scan(text: string, xmlMode: boolean, { onopentag, ontext, onclosetag }:
   tokenizer.end();
 }
 
-/** The words of a robots meta element or of X-Robots-Tag headers, one a line; `none` means noindex and nofollow. */
+/**
+ * Returns the words of a robots meta element or of X-Robots-Tag headers (one per line). `none` means noindex and
+ * nofollow.
+ */
 export function directivesOf(text: string): string[] {
   return text.split("\n").flatMap(directivesOfLine);
 }
@@ -114,7 +117,7 @@ function directivesOfLine(text: string): string[] {
   const words: string[] = [];
   let isOurs = true;
   for (const part of text.toLowerCase().split(/[,;]/)) {
-    // X-Robots-Tag may name a crawler, for whom that is which follows.
+    // X-Robots-Tag may name a crawler, to which the following directives apply.
     const [, agent, rest] = /^\s*([\w-]+)\s*:(.*)$/s.exec(part) ?? [];
     const isAgent = agent !== undefined && !/^(unavailable_after|max-\w+)/.test(agent);
     if (isAgent) isOurs = ROBOTS.test(agent);
@@ -128,7 +131,7 @@ export interface Sitemap {
   readonly sitemaps: readonly string[];
 }
 
-/** Reads a sitemap or a sitemap index (XML, or one address a line), at most `most` addresses. */
+/** Reads a sitemap or a sitemap index (XML, or one address per line), at most `most` addresses. */
 export function readSitemap(text: string, most = 50_000): Sitemap {
   const pages: string[] = [];
   const sitemaps: string[] = [];
@@ -138,7 +141,7 @@ export function readSitemap(text: string, most = 50_000): Sitemap {
     }
     return { pages, sitemaps };
   }
-  // Its elements may have a prefix; those with another are about images and the like.
+  // Its elements may have a prefix. Elements with other prefixes describe images and the like.
   const prefix = /<([\w.-]{1,8}:)?(?:urlset|sitemapindex)[\s>]/.exec(text.slice(0, 10_000))?.[1] ?? "";
   let inside: "url" | "sitemap" | null = null;
   let location: string | null = null;

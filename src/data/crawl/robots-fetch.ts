@@ -1,4 +1,6 @@
-/** @file Fetching a robots.txt: redirects are followed to wherever they lead, and a file that did not come whole is none. */
+/**
+ * @file Fetches a robots.txt. Redirects are followed, also to other origins; an incomplete file counts as unreadable.
+ */
 
 import { parseHttpResponse } from "../../documents/index.js";
 import { excerpt } from "../../printable.js";
@@ -11,11 +13,11 @@ import { locationOf, normaliseUrl } from "./urls.js";
 const MOST_HOPS = 5;
 
 /**
- * The rules of an origin. Those that stand elsewhere, where the request was redirected to, hold as its own.
+ * Returns the rules of an origin. Rules at another origin, reached by a redirect, apply as if they were its own.
  *
- * @param url of the robots.txt
- * @param fetcherOf gives the connection to an origin
- * @param keep gets each exchange
+ * @param url address of the robots.txt
+ * @param fetcherOf returns the connection to an origin
+ * @param keep called with each exchange
  * @throws the signal's reason, and what `keep` throws
  */
 export async function fetchRobots(
@@ -32,7 +34,7 @@ export async function fetchRobots(
       exchange = await fetcher.get(pathOf(place), { accept: "text/plain", bytes: LARGEST_ROBOTS, signal });
     } catch (error) {
       signal?.throwIfAborted();
-      // Of a private host the pages are refused by themselves.
+      // The pages of a private host are refused anyway.
       return error instanceof PrivateAddressError && hops === 0 ? ALLOW_ALL : unreadableRobots(failureOf(error));
     }
     await keep(place, exchange);
@@ -44,7 +46,7 @@ export async function fetchRobots(
   }
 }
 
-/** A file that came in part, or damaged, is none: it may lack the rule that forbids. */
+/** An incomplete or damaged file counts as unreadable: it may lack the rule that forbids a page. */
 function readRobots(url: string, { status, cut, response }: Exchange): Robots {
   if (cut === "time" || cut === "disconnect") return unreadableRobots(cut === "time" ? "too slow" : "broken off");
   const answer = parseHttpResponse(response, 64 * LARGEST_ROBOTS);
@@ -52,6 +54,6 @@ function readRobots(url: string, { status, cut, response }: Exchange): Robots {
   const [flaw] = answer.flaws;
   const isWhole = flaw === undefined || (cut === "length" && answer.body.length > 0);
   if (status < 300 && !isWhole) return unreadableRobots(excerpt(flaw));
-  // A redirect that leads nowhere leads to no file.
+  // A redirect without a target counts as a missing file.
   return robotsFrom(url, status >= 300 && status < 400 ? 404 : status, answer.body);
 }

@@ -1,37 +1,37 @@
 /**
- * @file What an origin's robots.txt allows: RFC 9309, and where it is silent the documented practice of search engines.
- * The file is read as bytes, since a path in it is compared with the bytes of an address, not with characters.
+ * @file What an origin's robots.txt allows, by RFC 9309 and, where it leaves a choice, by the documented practice of
+ * search engines. The file is read as bytes, because its paths match the bytes of an address, not its characters.
  */
 
-/** The name by which robots.txt may address us. */
+/** Our name in robots.txt. */
 export const PRODUCT = "quern";
 
 export interface Robots {
   allows(url: string): boolean;
-  /** Seconds between requests, where the file gives them. */
+  /** Seconds between requests, if the file sets them. */
   readonly delay: number | undefined;
   readonly sitemaps: readonly string[];
-  /** Why the file could not be read, when that forbids everything. */
+  /** Why the file could not be read, if that forbids everything. */
   readonly problem?: string;
-  /** Bytes of memory that the rules take, roughly. */
+  /** Approximate memory of the rules, in bytes. */
   readonly size: number;
 }
 
-/** RFC 9309, 2.5: a crawler reads at least this much, and may leave the rest. */
+/** RFC 9309, 2.5: a crawler must read at least this many bytes, and may ignore the rest. */
 export const LARGEST_ROBOTS = 500 * 1024;
-/** Sitemaps that one file may name; each is an address that its author makes us fetch. */
+/** Maximum sitemaps from one file. Its author chooses them, and we fetch each one. */
 const MOST_SITEMAPS = 200;
 
 export const ALLOW_ALL: Robots = { allows: () => true, delay: undefined, sitemaps: [], size: 0 };
 
-/** Forbids everything, since the file could not be read: RFC 9309, 2.3.1.4. */
+/** Returns rules that forbid everything, because the file could not be read: RFC 9309, 2.3.1.4. */
 export function unreadableRobots(problem: string): Robots {
   return { allows: () => false, delay: undefined, sitemaps: [], problem, size: 0 };
 }
 
 /**
- * From the answer to /robots.txt: a file that is not there (4xx) allows everything; a server that fails (5xx, 429, no
- * answer: null) forbids everything.
+ * Parses the response to /robots.txt. A missing file (4xx) allows everything. A failing server (5xx, 429, or null for
+ * no response) forbids everything.
  */
 export function robotsFrom(_url: string, status: number | null, body: string | Uint8Array): Robots {
   if (status === null) return unreadableRobots("no answer");
@@ -55,13 +55,13 @@ interface Group {
 }
 
 interface Parsed {
-  /** The groups that name us, as one; null where none does. */
+  /** The groups that name us, merged; null if none does. */
   readonly own: Group | null;
   readonly everyone: Group;
   readonly sitemaps: readonly string[];
 }
 
-/** Names of the fields, with the misspellings that search engines accept. */
+/** Names of the fields, including misspellings that search engines accept. */
 const FIELDS: readonly (readonly [RegExp, "agent" | "allow" | "disallow" | "delay" | "sitemap"])[] = [
   [/^user[- ]?agent$/i, "agent"],
   [/^allow$/i, "allow"],
@@ -74,9 +74,9 @@ function parse(bytes: Buffer): Parsed {
   let own: Group | null = null;
   const everyone: Group = { rules: [], delay: undefined };
   const sitemaps: string[] = [];
-  /** Groups that the next lines are for; one that is named a thousand times is one. */
+  /** Groups to which the next lines apply. A set, so that a group named a thousand times counts once. */
   const current = new Set<Group>();
-  /** Only a rule ends the agents of a group; a sitemap or an unknown line between two of them does not. */
+  /** Only a rule ends the list of agents of a group. A sitemap or an unknown line in between does not. */
   let namesAgents = false;
   for (const { name, value } of linesOf(bytes)) {
     const field = FIELDS.find(([pattern]) => pattern.test(name))?.[1];
@@ -91,7 +91,7 @@ function parse(bytes: Buffer): Parsed {
       }
     } else if (field === "allow" || field === "disallow") {
       namesAgents = false;
-      // An empty rule is none; one that begins otherwise matches no path.
+      // An empty rule has no effect. A rule with any other first character matches no path.
       if (!/^[/*]/.test(value)) continue;
       for (const group of current) group.rules.push({ path: value, allow: field === "allow" });
     } else if (field === "delay") {
@@ -105,7 +105,10 @@ function parse(bytes: Buffer): Parsed {
   return { own, everyone, sitemaps };
 }
 
-/** Fields of the file, a byte a character. Lines end with CR, LF or both; the line that the limit cuts is left out. */
+/**
+ * Yields the fields of the file, one character per byte. Lines end with CR, LF or both. A line cut by the size limit is
+ * left out.
+ */
 function* linesOf(bytes: Buffer): Generator<{ readonly name: string; readonly value: string }> {
   let text = bytes.toString("latin1", 0, LARGEST_ROBOTS);
   if (bytes.length > LARGEST_ROBOTS) text = text.slice(0, 1 + Math.max(text.lastIndexOf("\n"), text.lastIndexOf("\r")));
@@ -114,14 +117,14 @@ function* linesOf(bytes: Buffer): Generator<{ readonly name: string; readonly va
     const colon = content.indexOf(":");
     if (colon >= 0) yield { name: trim(content.slice(0, colon)), value: trim(content.slice(colon + 1)) };
     else {
-      // Without its colon: two words are a field and its value.
+      // A missing colon: two words are a field and its value.
       const words = trim(content).split(/[ \t]+/, 3);
       if (words.length === 2) yield { name: words[0], value: words[1] };
     }
   }
 }
 
-/** Blanks of ASCII only: \xa0 may be a byte of a letter. */
+/** Trims ASCII whitespace only: \xa0 may be a byte of a letter. */
 function trim(text: string): string {
   let start = 0;
   let end = text.length;
@@ -134,22 +137,22 @@ interface Rule {
   readonly pattern: string;
   readonly allow: boolean;
   readonly plain: Pattern;
-  /** With the slashes of its query unescaped; the same as `plain` where that changes nothing. */
+  /** With the slashes of its query unescaped; the same object as `plain` if that changes nothing. */
   readonly open: Pattern;
 }
 
-/** What stands between the wildcards of a pattern. */
+/** The text between the wildcards of a pattern. */
 interface Pattern {
   readonly pieces: readonly string[];
-  /** Ends with `$`. */
+  /** Whether the pattern ends with `$`. */
   readonly anchored: boolean;
 }
 
-/** The rules with the longest first, and of two of one length the one that allows: the first that matches decides. */
+/** Sorts the rules so that the first match decides: longest first, and of two equally long ones the one that allows. */
 function inOrder(rules: Group["rules"]): Rule[] {
   const made = new Map<string, Rule>();
   for (const { path, allow } of rules) {
-    // Several wildcards in a row are one.
+    // Consecutive wildcards are equivalent to one.
     const pattern = comparable(path, true).replace(/\*+/g, "*");
     const key = `${allow}${pattern}`;
     if (made.has(key)) continue;
@@ -168,7 +171,7 @@ function patternOf(text: string): Pattern {
 function isAllowed(rules: readonly Rule[], url: string): boolean {
   const { href, pathname, search } = new URL(url);
   if (pathname === "/robots.txt") return true; // RFC 9309, 2.2.2
-  // A query may be there and empty.
+  // An empty query is still a query.
   const query = search === "" && href.split("#", 1)[0].endsWith("?") ? "?" : search;
   const path = comparable(pathname + query, false);
   const open = openQuery(path);
@@ -179,8 +182,8 @@ function isAllowed(rules: readonly Rule[], url: string): boolean {
 }
 
 /**
- * Matches from the left, each piece where it first occurs: with no wildcard but `*`, that finds a match if there is
- * one, and nothing is tried twice.
+ * Matches from the left, each piece at its first occurrence. `*` is the only wildcard, so this finds a match if one
+ * exists, without backtracking.
  */
 function matches({ pieces, anchored }: Pattern, path: string): boolean {
   const [first] = pieces;
@@ -197,8 +200,8 @@ function matches({ pieces, anchored }: Pattern, path: string): boolean {
 }
 
 /**
- * Paths and patterns in one form, so that equal octets compare equal: letters, digits and `-._~` bare, whatever has a
- * meaning where it stands (`/?&=+`) as it was written, every other octet as `%XX`. RFC 9309, 2.2.2.
+ * Returns paths and patterns in a form in which equal octets compare equal (RFC 9309, 2.2.2). Letters, digits and
+ * `-._~` are unescaped. Characters with a meaning (`/?&=+`) stay as written. Every other octet becomes `%XX`.
  */
 function comparable(text: string, isPattern: boolean): string {
   return text.replace(/%[0-9a-f]{2}|[^A-Za-z0-9._~\-/?&=+]/gi, (found, at: number) => {
@@ -212,7 +215,7 @@ function comparable(text: string, isPattern: boolean): string {
 
 const escaped = (octet: number) => `%${octet.toString(16).toUpperCase().padStart(2, "0")}`;
 
-/** In a query a slash means nothing, so that `?to=/a` and `?to=%2Fa` are one address (the RFC's own example). */
+/** A slash has no meaning in a query, so `?to=/a` and `?to=%2Fa` are the same address (the RFC's own example). */
 function openQuery(text: string): string {
   const query = text.indexOf("?");
   return query < 0 ? text : text.slice(0, query) + text.slice(query).replace(/%2F/g, "/").replace(/%3F/g, "?");

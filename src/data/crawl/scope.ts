@@ -3,7 +3,7 @@ import { getDomain } from "tldts";
 
 export type ScopeKind = "host" | "prefix" | "domain";
 
-/** The hosts, folders or registered domains of the addresses that it was told to include. */
+/** The hosts, folders or registered domains of the included addresses. */
 export class Scope {
   readonly #kind: ScopeKind;
   readonly #places = new Set<string>();

@@ -1,7 +1,8 @@
 /**
- * @file What a crawl keeps on disk: archives of what was fetched, and a log of addresses found and done. A fetch is
- * written to the archive first and to the log second, in one write each. A crawl that was killed cuts the record that it
- * was writing off the archive that its log names last, and resumes. No other file is cut, and no whole record.
+ * @file A crawl on disk: archives of what was fetched, and a log of addresses found and done. Each fetch is written to
+ * the archive first and to the log second, in one write each.
+ * When a killed crawl resumes, it truncates the unfinished record of the last archive in its log. No other file is
+ * truncated, and no whole record.
  */
 import { createReadStream } from "node:fs";
 import { type FileHandle, lstat, open, readdir, truncate } from "node:fs/promises";
@@ -9,42 +10,42 @@ import { join } from "node:path";
 import { gunzipMember } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 
-/** An address that waits to be fetched. */
+/** An address in the queue. */
 export interface Waiting {
   readonly url: string;
   readonly depth: number;
   readonly kind: "page" | "sitemap";
-  /** Redirects that led here. */
+  /** Number of redirects that led here. */
   readonly hops: number;
   readonly via?: string;
 }
 
-/** What came of an address. */
+/** The outcome of an address. */
 export interface Done {
   readonly url: string;
-  /** `kept`, or why it was not. */
+  /** `kept`, or why it was not kept. */
   readonly outcome: string;
   readonly status?: number;
   readonly bytes?: number;
   readonly digest?: string;
   readonly archive?: string;
-  /** Bytes of the archive after this fetch. */
+  /** Size of the archive after this fetch, in bytes. */
   readonly end?: number;
 }
 
 export type Line = { readonly found: Waiting } | { readonly done: Done };
 
 const LARGEST_ARCHIVE = 2 ** 30;
-const LOG = "frontier.log"; // lines of JSON, but no documents: a folder that is read for those must pass it by
+const LOG = "frontier.log"; // JSON lines, but not .jsonl: a reader of documents must skip it
 const ARCHIVE = /^archive-(\d{5,9})\.warc\.gz$/;
 const archiveName = (number: number) => `archive-${String(number).padStart(5, "0")}.warc.gz`;
-/** Bytes of a line of the log; ours have two addresses and some numbers. */
+/** Maximum bytes per line of the log. Ours contain two addresses and some numbers. */
 const LONGEST_LINE = 2 ** 16;
-/** Bytes behind the last record of an archive that are looked at for further ones. */
+/** Maximum bytes after the last logged record of an archive that are searched for further records. */
 const LARGEST_TAIL = 2 ** 28;
 
 export class CrawlStore {
-  /** Lines of the log that could not be read, and were passed by. */
+  /** Unreadable lines of the log, which were skipped. */
   readonly damagedLines: number;
   readonly #folder: string;
   readonly #log: FileHandle;
@@ -52,7 +53,7 @@ export class CrawlStore {
   #number: number;
   #end: number;
   #writing: Promise<unknown> = Promise.resolve();
-  /** The error of a write: what follows it would not lie where the log says. */
+  /** The error of a failed write. Later writes would not be at the offsets in the log. */
   #failure: unknown;
 
   private constructor(
@@ -69,10 +70,11 @@ export class CrawlStore {
   }
 
   /**
-   * Opens a crawl's folder, which must exist, and replays what was done in it to `replay`. Fetches whose records are no
-   * longer in their archive are not replayed: those addresses wait again. An archive that is gone as a whole was moved.
+   * Opens a crawl's folder, which must exist, and replays its log. Fetches whose records are missing from their archive
+   * are not replayed: those addresses are queued again. If the whole archive is gone, it was moved, and its fetches are
+   * replayed.
    *
-   * @throws QuernError for a log that is not a crawl's, and for files that cannot be read or written
+   * @throws QuernError for a log that no crawl wrote, and for files that cannot be read or written
    */
   static async open(folder: string, replay: (line: Line) => void): Promise<CrawlStore> {
     const path = join(folder, LOG);
@@ -95,7 +97,7 @@ export class CrawlStore {
     }
   }
 
-  /** Writes a fetch's records, then what was found and done by it. One after the other, whoever calls. */
+  /** Writes a fetch's records, then its found addresses and outcome. Concurrent calls are written one after another. */
   async write(records: readonly Uint8Array[], found: readonly Waiting[], done: Done | null): Promise<void> {
     const turn = this.#writing.then(async () => {
       if (this.#failure !== undefined) throw this.#failure;
@@ -133,7 +135,7 @@ export class CrawlStore {
     return { archive, end };
   }
 
-  /** The archive to write to; a new one takes the first name that nothing has. */
+  /** Opens the archive to write to. A new archive takes the first unused name. */
   async #openArchive(): Promise<FileHandle> {
     if (this.#end > 0) return open(join(this.#folder, archiveName(this.#number)), "a");
     for (;;) {
@@ -146,7 +148,7 @@ export class CrawlStore {
     }
   }
 
-  /** True while the archive that is written now has nothing: a warcinfo record belongs at its head. */
+  /** True if the current archive is empty, so that it needs a warcinfo record first. */
   get atStart(): boolean {
     return this.#end === 0;
   }
@@ -158,7 +160,7 @@ export class CrawlStore {
   }
 }
 
-/** Sizes of what has an archive's name; null for a link or folder, which is never written to. */
+/** Returns the sizes of files with an archive's name; null for a link or folder, which is never written to. */
 async function archivesIn(folder: string): Promise<Map<string, number | null>> {
   const sizes = new Map<string, number | null>();
   for (const name of await readdir(folder)) {
@@ -169,7 +171,7 @@ async function archivesIn(folder: string): Promise<Map<string, number | null>> {
   return sizes;
 }
 
-/** The last archive that the log names, where it can be written on; else the number of a new one. */
+/** Returns the last archive in the log if it can be appended to, otherwise the number of a new one. */
 async function placeToWrite(
   folder: string,
   sizes: ReadonlyMap<string, number | null>,
@@ -189,8 +191,8 @@ async function placeToWrite(
 }
 
 /**
- * Where the whole records of an archive end that follow `from`, the end of those in the log; null where something else
- * follows them than a record of which the end is missing.
+ * Returns the end of the last whole record after `from`, which is the end of the logged ones. Null if those records are
+ * followed by anything other than one incomplete record.
  */
 async function endOfRecords(path: string, from: number, size: number): Promise<number | null> {
   if (size - from > LARGEST_TAIL) return null;
@@ -218,8 +220,8 @@ async function endOfRecords(path: string, from: number, size: number): Promise<n
 }
 
 /**
- * Replays the log, if there is one, and cuts its last line where that was never finished. Gives the number of lines that
- * are damaged: each costs what it said and nothing else.
+ * Replays the log, if it exists, and truncates its last line if unfinished. Returns the number of damaged lines, which
+ * are skipped.
  */
 async function replayLog(path: string, replay: (line: Line) => void): Promise<number> {
   try {
@@ -238,7 +240,7 @@ async function replayLog(path: string, replay: (line: Line) => void): Promise<nu
       replay(line);
     }
   };
-  /** Of the line that is being read; null once it is too long. */
+  /** Chunks of the current line; null once it is too long. */
   let parts: Buffer[] | null = [];
   let length = 0;
   let whole = 0;
@@ -259,7 +261,7 @@ async function replayLog(path: string, replay: (line: Line) => void): Promise<nu
     }
   }
   const tail = Buffer.concat(parts ?? []).toString("utf8", 0, 8);
-  // A file that holds nothing of ours is somebody else's; only the first line of a new crawl may be all there is.
+  // A file without valid lines is not ours, unless it is the unfinished first line of a new crawl.
   const isOurs =
     sound > 0 || (damaged === 0 && parts !== null && ['{"found"', '{"done":'].some((l) => l.startsWith(tail)));
   if (!isOurs) throw new QuernError(`${path} is not the log of a crawl; choose another folder`);
@@ -267,7 +269,7 @@ async function replayLog(path: string, replay: (line: Line) => void): Promise<nu
   return damaged;
 }
 
-/** A line of the log; null where it is not one, whatever a damaged disk or another program made of it. */
+/** Parses a line of the log. Returns null for an invalid one: a disk or another program may have damaged it. */
 function parseLine(text: string): Line | null {
   let line: { readonly found?: Partial<Waiting>; readonly done?: Partial<Done> } | null;
   try {

@@ -299,7 +299,7 @@ describe("addresses of a crawl", () => {
     for (const name of ["frontier.log", "crawl.json"])
       expect(await readFile(join(folder, name), "utf8")).not.toMatch(/geheim/);
     const error = await run({ urls: ["ftp://me:geheim@a.test/\x1b[2J"] }).catch((problem: Error) => problem.message);
-    expect(error).toBe("ftp://***@a.test/\\x1b[2J is no http or https address");
+    expect(error).toBe("ftp://***@a.test/\\x1b[2J is not an http or https address");
   });
 
   it("lead to pages whose type is malformed or not given", async () => {
