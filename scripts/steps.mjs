@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
+  chmodSync,
   cpSync,
   existsSync,
   lstatSync,
@@ -134,6 +135,9 @@ export function build({ out = "dist", project = "tsconfig.json", folders = ["src
     rmSync(temporary, { recursive: true, force: true });
     return hover;
   }
+  // npm makes the command executable when it links it; a later build would take that away.
+  const cli = join(temporary, "src", "cli.js");
+  if (existsSync(cli)) chmodSync(cli, 0o755);
   writeFileSync(join(temporary, ".sources"), hash);
   replace(temporary, target);
   return 0;
