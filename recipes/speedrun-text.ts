@@ -1,6 +1,6 @@
 /**
- * @file The text of the speedrun, from raw sources to a corpus: speeches, a novel and a dictionary, which are clean, and raw
- * mail, which is not.
+ * @file The text of the speedrun, from raw sources to a corpus: speeches, a novel and a dictionary, which need little
+ * cleaning, and raw mail, which needs a lot.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -29,9 +29,9 @@ import {
   writeFileAtomic,
 } from "../src/documents/index.js";
 import { mailBody, ownWords, readMail } from "./mail.js";
-import { fitMailJudge } from "./mail-judge.js";
+import { fitMailClassifier } from "./mail-classifier.js";
 
-/** Applies a web filter to mail only: a dictionary repeats itself and is not prose. */
+/** Applies a step to mail only. Web filters would drop dictionaries and poems, which repeat themselves and are not prose. */
 const ofMail = (step: Step): Step => ({
   ...step,
   judge: (document) => (document.source === "mail" ? step.judge(document) : KEEP),
@@ -45,15 +45,15 @@ export const speedrunText = defineRecipe({
     length({ minWords: 20 }),
     ofMail(language({ keep: ["en"], minScore: 0.45 })),
     ofMail(gopherRepetition()),
-    // Mails are shorter than web pages and contain more numbers, dates and addresses.
+    // Mail is shorter than a web page and has more numbers, dates and addresses.
     ofMail(gopherQuality({ minWords: 20, minAlphabeticWords: 0.7 })),
     personalData(),
   ],
 });
 
 /**
- * Downloads the raw documents, or reads them from the cache; checksums are verified. With `fast`: one novel and a quarter of
- * the mails.
+ * Downloads the raw documents, or reads them from the cache; every package is checked by its checksum. With `fast` they
+ * are one novel and a quarter of the mails.
  */
 export async function readRawText({
   fast,
@@ -65,7 +65,7 @@ export async function readRawText({
 }): Promise<{ readonly documents: readonly GivenDocument[]; readonly sortedMail: readonly GivenDocument[] }> {
   const clean = await readStarterCorpus({ ...(fast && { sources: ["moby-dick"] as const }), ...calls });
   calls.onProgress?.({ task: "text", done: 0, unit: "mail", note: "raw mail" });
-  // The classifier needs spam to train on, even with `fast`.
+  // The spam classifier needs spam to learn from, even with `fast`.
   const sortedMail = await readMail({ ...(fast && { folders: [...FAST_MAIL, "spam-2"] as const }), ...calls });
   const mail = fast
     ? sortedMail.filter(({ id = "" }) => FAST_MAIL.some((folder) => id.startsWith(folder)))
@@ -75,12 +75,12 @@ export async function readRawText({
 
 const FAST_MAIL = ["easy-ham-2", "hard-ham-1"] as const;
 
-/** Held-out share: 5 %, or 200 kB of a small text, but at most 10 %. */
+/** Held-out share: 5 %, raised to reach 200 kB, but at most 10 %. */
 const heldOutShare = (bytes: number) => Math.max(0.05, Math.min(0.1, 200_000 / bytes));
 
 export interface SpeedrunCorpus {
   readonly corpus: CorpusResult;
-  readonly judge: FitResult;
+  readonly spamClassifier: FitResult;
   /** Held-out documents. */
   readonly heldOut: readonly GivenDocument[];
 }
@@ -96,8 +96,8 @@ export async function makeSpeedrunCorpus(
   calls: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress },
 ): Promise<SpeedrunCorpus> {
   const inputs = await writeRawText(documents, folder);
-  const model = join(folder, "judge", "mail.bin");
-  const judge = await fitMailJudge(sortedMail, model, calls);
+  const model = join(folder, "classifier", "mail.bin");
+  const spamClassifier = await fitMailClassifier(sortedMail, model, calls);
   const bytes = documents.reduce((sum, { text }) => sum + text.length, 0);
   const recipe = defineCorpus({
     name: "speedrun",
@@ -106,20 +106,20 @@ export async function makeSpeedrunCorpus(
     quality: { model, least: 0.5, sources: ["mail"] },
     heldout: heldOutShare(bytes),
     decontaminate: { heldout: true, remove: "span" },
-    // Every document once, shuffled; each source keeps its natural share.
+    // Every document once, shuffled; sources keep their natural proportions.
     mix: { by: "source", temperature: 1, epochs: 1 },
-    // The run chooses its vocabulary by its time budget and encodes the mix itself.
+    // The run chooses its vocabulary from its time budget and encodes the mix itself.
     shards: false,
   });
   const corpus = await makeCorpus({ inputs, recipe, out: join(folder, "corpus"), ...calls });
   const heldOut: Document[] = [];
   for await (const document of readDocuments([corpus.heldout], calls)) heldOut.push(document);
-  // Results are reported by source, so documents of one source are kept together.
+  // Results are reported by source, so documents of one source must be adjacent.
   heldOut.sort((a, b) => ((a.source ?? "") < (b.source ?? "") ? -1 : (a.source ?? "") > (b.source ?? "") ? 1 : 0));
-  return { corpus, judge, heldOut };
+  return { corpus, spamClassifier, heldOut };
 }
 
-/** A file for each source, under `<folder>/raw`; of mails, their bodies. */
+/** Writes one file per source under `<folder>/raw`. Of a mail it keeps only the body. */
 export async function writeRawText(documents: readonly GivenDocument[], folder: string): Promise<string[]> {
   const raw = join(folder, "raw");
   await mkdir(raw, { recursive: true });

@@ -107,7 +107,7 @@ const speedrun = defineCommand({
 });
 
 /** Prints the funnel from raw documents to the mix, the accuracy of the spam classifier, and the shares of the mix. */
-function printCorpus({ corpus, judge }: SpeedrunCorpus, print: (line?: string) => void): void {
+function printCorpus({ corpus, spamClassifier }: SpeedrunCorpus, print: (line?: string) => void): void {
   const wide = Math.max(...corpus.steps.map(({ step }) => step.length));
   print(`${"".padEnd(wide)}  documents in    kept   MB out`);
   for (const { step, documents, bytes } of corpus.steps) {
@@ -115,8 +115,8 @@ function printCorpus({ corpus, judge }: SpeedrunCorpus, print: (line?: string) =
     print(`${step.padEnd(wide)}${figures.join("")}${(bytes.out / 1e6).toFixed(1).padStart(9)}`);
   }
   print(
-    `spam classifier: ${(100 * judge.right).toFixed(1)} % accuracy on ${judge.tested} held-out mails ` +
-      `(always "ham": ${(100 * judge.commonest).toFixed(1)} %), trained on ${judge.trained}`,
+    `spam classifier: ${(100 * spamClassifier.right).toFixed(1)} % accuracy on ${spamClassifier.tested} held-out mails ` +
+      `(always "ham": ${(100 * spamClassifier.commonest).toFixed(1)} %), trained on ${spamClassifier.trained}`,
   );
   const parts = corpus.mix.groups.map(
     ({ name, share, bytesWritten }) => `${name} ${(bytesWritten / 1e6).toFixed(1)} MB, ${(100 * share).toFixed(0)} %`,

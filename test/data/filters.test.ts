@@ -69,8 +69,8 @@ function judge(step: Step, text: string, splitter?: Splitter): string {
   return "text" in verdict && verdict.text !== text ? `edit ${verdict.text}` : "keep";
 }
 
-function judgeChain(text: string, splitter?: Splitter): string {
-  const outcome = new Chain(CHAIN).judge(candidate(text, splitter));
+function runChain(text: string, splitter?: Splitter): string {
+  const outcome = new Chain(CHAIN).run(candidate(text, splitter));
   return outcome.keep ? "keep" : `${outcome.step} ${outcome.reason}`;
 }
 
@@ -97,8 +97,8 @@ describe("filters beside datatrove's", () => {
 
   it("go in the same order and stop at the same step", () => {
     for (const { text, chain } of oracle.documents) {
-      if (!chain[0].endsWith("error")) expect(judgeChain(text)).toBe(chain[0]);
-      if (!chain[1].endsWith("error")) expect(judgeChain(text, SIMPLE)).toBe(chain[1]);
+      if (!chain[0].endsWith("error")) expect(runChain(text)).toBe(chain[0]);
+      if (!chain[1].endsWith("error")) expect(runChain(text, SIMPLE)).toBe(chain[1]);
     }
   });
 
@@ -184,14 +184,14 @@ describe.skipIf(!has)("real documents (set QUERN_SHARED to the folder that holds
 
   it("are judged as datatrove does with the same words and sentences, all of them", () => {
     for (const { id, text } of [...documents("web.en.jsonl.gz"), ...documents("udhr.jsonl.gz")]) {
-      const ours = [judgeChain(text, SIMPLE), ...names.map((name) => short(judge(FILTERS[name], text, SIMPLE)))];
+      const ours = [runChain(text, SIMPLE), ...names.map((name) => short(judge(FILTERS[name], text, SIMPLE)))];
       expect({ id, verdicts: ours }).toEqual({ id, verdicts: verdicts[id].slice(0, ours.length) });
     }
   });
 
   it("in English are judged as with spaCy's words", () => {
     const all = documents("web.en.jsonl.gz");
-    const same = all.filter(({ id, text }) => judgeChain(text) === verdicts[id].at(-1));
+    const same = all.filter(({ id, text }) => runChain(text) === verdicts[id].at(-1));
     expect(same.length / all.length).toBeGreaterThanOrEqual(0.97);
   });
 });

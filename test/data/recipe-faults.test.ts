@@ -87,15 +87,15 @@ describe("a recipe's fault", () => {
     ],
     [
       `${use}export default { steps: [custom("mine", async () => true)] };`,
-      /step "mine" .*document d1: it answered a promise; a step is no async function$/,
+      /step "mine" .*document d1: it returned a promise; a step must not be an async function$/,
     ],
     [
       `${use}export default { steps: [custom("mine", () => 5 as any)] };`,
-      /document d1: it answered 5; it must answer true, false/,
+      /document d1: it returned 5; it must return true, false/,
     ],
     [
       `export default { steps: [{ name: "own", settings: {}, judge() {} }] };`,
-      /"own" .*document d1: it answered undefined/,
+      /"own" .*document d1: it returned undefined/,
     ],
     [`export default { steps: [{ name: "own", settings: {}, judge: () => ({ keep: false }) }] };`, /without a reason/],
     [

@@ -359,8 +359,8 @@ exec quern data task ${folder}/submissions/0.json --workers 2
   });
 
   it("says what is wrong with a call", async () => {
-    await expect(run({ limit: 5 })).rejects.toThrow('the executor "slurm" has no limit; use sample');
-    await expect(run({ workers: 2 })).rejects.toThrow('the executor "slurm" has cpus, not workers');
+    await expect(run({ limit: 5 })).rejects.toThrow('the executor "slurm" does not support limit; use sample');
+    await expect(run({ workers: 2 })).rejects.toThrow('the executor "slurm" takes cpus, not workers');
     await expect(run({ executor: "local" })).rejects.toThrow('command has no effect with the executor "local"');
     await expect(run({ time: "soon" })).rejects.toThrow("time must be minutes, H:MM:SS or D-HH:MM:SS");
     await expect(run({ memory: "much" })).rejects.toThrow("memory must be like 4G or 800M");

@@ -165,8 +165,8 @@ describe("what a run writes for itself", () => {
     const path = join(folder, "funnel.json");
     for (const [text, message] of [
       ["{", /funnel\.json is not JSON/],
-      ["{}", /funnel\.json is no funnel of a cleaning/],
-      ['{"steps":"x"}', /funnel\.json is no funnel of a cleaning/],
+      ["{}", /funnel\.json is not the funnel of a cleaning run/],
+      ['{"steps":"x"}', /funnel\.json is not the funnel of a cleaning run/],
     ] as const) {
       writeFileSync(path, text);
       const error = await readFunnel(folder).catch((caught: unknown) => caught);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { mailBody, ownWords } from "../../recipes/mail.js";
-import { labelledMails } from "../../recipes/mail-judge.js";
+import { labelledMails } from "../../recipes/mail-classifier.js";
 import { makeSpeedrunCorpus, speedrunText, writeRawText } from "../../recipes/speedrun-text.js";
 import { clean } from "../../src/data/index.js";
 
@@ -181,7 +181,7 @@ describe("the speedrun's recipe", () => {
     }),
   );
 
-  it("tests the judge on months and threads that it did not learn", async () => {
+  it("tests the classifier on months and threads it was not trained on", async () => {
     const labelled = await labelledMails(sorted);
     const parts = new Map<string, Set<string>>();
     for (const { group = "", part = "" } of labelled) parts.set(group, (parts.get(group) ?? new Set()).add(part));
@@ -197,7 +197,7 @@ describe("the speedrun's recipe", () => {
     expect(new Set(others).size).toBe(5); // threads that began before stay where they began
   });
 
-  it("makes a corpus: without duplicates, without spam, without what is held out", async () => {
+  it("makes a corpus without duplicates, spam and held-out text", async () => {
     const twice = [...documents, { ...documents[0], id: "copy" }];
     const chapters = Array.from({ length: 60 }, (_, i) => ({
       id: `chapter ${i}`,
@@ -207,13 +207,13 @@ describe("the speedrun's recipe", () => {
         (_, n) => `In chapter ${i} the captain said ${n * i} words to the mate number ${(n * 7919 + i * 31) % 997}.`,
       ).join("\n"),
     }));
-    const { corpus, judge, heldOut } = await makeSpeedrunCorpus(
+    const { corpus, spamClassifier, heldOut } = await makeSpeedrunCorpus(
       [...twice, ...sorted, ...chapters],
       sorted,
       join(run, "made"),
       {},
     );
-    expect(judge.right).toBeGreaterThan(0.9);
+    expect(spamClassifier.right).toBeGreaterThan(0.9);
     const step = (name: string) => corpus.steps.find((each) => each.step === name)?.documents.dropped ?? 0;
     expect(step("duplicates: document")).toBe(1);
     expect(step("quality")).toBeGreaterThan(0);

@@ -1,6 +1,6 @@
 /**
- * @file One document through the steps of a recipe, each step counted. The counts are taken apart from the steps' own
- * accounts of what they did, so that the funnel's sums can be wrong and are checked.
+ * @file Runs one document through the steps of a recipe and counts each step. The counts do not rely on what the steps
+ * report about themselves, so errors in either show up in the funnel's checks.
  */
 import { QuernError } from "../../errors.js";
 import { show } from "../../options.js";
@@ -19,7 +19,7 @@ export interface Dropped {
 
 export type Outcome = { readonly keep: true } | Dropped;
 
-/** Told of every document that a step saw: for samples. */
+/** Called for every document that a step saw; collects samples. */
 export type Watch = (step: number, document: Candidate, before: string, verdict: Verdict) => void;
 
 export class Chain {
@@ -33,7 +33,6 @@ export class Chain {
     this.#watch = watch;
   }
 
-  /** Reads lists and loads models. */
   async prepare(): Promise<void> {
     for (const step of this.steps) {
       try {
@@ -44,15 +43,15 @@ export class Chain {
     }
   }
 
-  /** Sends a document through; its passage and language are then what the steps made of them. */
-  judge(document: Candidate): Outcome {
+  /** Runs a document through all steps; its passage and language become what the steps made of them. */
+  run(document: Candidate): Outcome {
     const domain = domainOf(document.url);
     for (let i = 0; i < this.steps.length; i++) {
       const step = this.steps[i];
       const counts = this.counts[i];
       const before = document.passage;
       const languageBefore = document.language ?? "und";
-      const verdict = judgeBy(step, document);
+      const verdict = runStep(step, document);
       const amountIn: Amount = [1, before.bytes, before.wordCount];
       addTo(counts.in, amountIn);
       let amountOut: Amount | undefined;
@@ -94,8 +93,8 @@ export class Chain {
   }
 }
 
-/** A step's verdict, checked where the step may be a user's own. Throws a `QuernError` that names the step and the document. */
-function judgeBy(step: Step, document: Candidate): Verdict {
+/** Runs a step and checks its answer, since the step may be user code. @throws QuernError that names step and document */
+function runStep(step: Step, document: Candidate): Verdict {
   let verdict: Verdict;
   try {
     verdict = step.judge(document);
@@ -110,16 +109,16 @@ function judgeBy(step: Step, document: Candidate): Verdict {
 function wrongVerdict(verdict: Verdict): string | undefined {
   if (isPromise(verdict)) {
     verdict.catch(() => {});
-    return "it answered a promise; a step is no async function";
+    return "it returned a promise; a step must not be an async function";
   }
   if (typeof verdict !== "object" || verdict === null || typeof verdict.keep !== "boolean") {
-    return `it answered ${show(verdict)}; it must answer { keep: true } or { keep: false, reason }`;
+    return `it returned ${show(verdict)}; it must return { keep: true } or { keep: false, reason }`;
   }
   if (!verdict.keep && typeof verdict.reason !== "string") return "it dropped the document without a reason";
-  return verdict.keep && "text" in verdict && typeof verdict.text !== "string" ? "its text is no text" : undefined;
+  return verdict.keep && "text" in verdict && typeof verdict.text !== "string" ? "its text is not a string" : undefined;
 }
 
-/** An error as the step's whose code it came from; one of Quern's own stays as it is. */
+/** Attributes an error to the step whose code threw it; Quern's own errors stay unchanged. */
 function stepFault(step: Step, error: unknown, id?: string): unknown {
   const at = id === undefined ? "" : ` on the document ${quoted(id)}`;
   const place = userPlace(error);

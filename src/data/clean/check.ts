@@ -1,4 +1,4 @@
-/** @file What a recipe says of each document of a file, one answer a line, in the file's order. */
+/** @file What a recipe does with each document of a file: one result per line, in the file's order. */
 import { findInputs, isPage, ReadLog, readPart } from "../../documents/index.js";
 import type { Candidate } from "../filters/filter.js";
 import { loadRecipe } from "../recipes/load-recipe.js";
@@ -9,12 +9,12 @@ import { Chain } from "./chain.js";
 export interface CheckedDocument {
   readonly id: string;
   readonly verdict: "keep" | "drop";
-  /** `read` for a line that is no document. */
+  /** `read` for a line that is not a document. */
   readonly step?: string;
   readonly reason?: string;
 }
 
-/** Judges the documents of a JSONL file. Throws a `QuernError` when the file or the recipe cannot be read. */
+/** Runs a recipe over the documents of a JSONL file. @throws QuernError when the file or the recipe cannot be read */
 export async function* checkDocuments(
   file: string,
   {
@@ -28,7 +28,7 @@ export async function* checkDocuments(
     signal?: AbortSignal;
     largest?: number;
     textField?: string;
-    /** Counts what is read and left out. */
+    /** Counts documents read and skipped. */
     log?: ReadLog;
   } = {},
 ): AsyncGenerator<CheckedDocument> {
@@ -54,7 +54,7 @@ export async function* checkDocuments(
       language: record.language ?? recipe.language,
       passage: new Passage(record.text, splitterOf(recipe)),
     };
-    const outcome = chain.judge(document);
+    const outcome = chain.run(document);
     yield outcome.keep
       ? { id: record.id, verdict: "keep" }
       : { id: record.id, verdict: "drop", step: outcome.step, reason: outcome.reason };

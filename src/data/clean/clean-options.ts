@@ -26,7 +26,7 @@ export const cleanOptions = z.object({
     .meta({ value: "N" }),
   keepDropped: z.boolean().default(false).describe("write what each step dropped to dropped/<step>/, with the reason"),
   dryRun: z.boolean().default(false).describe("show the plan and write nothing"),
-  limit: z.int().min(1).optional().describe("stop after so many documents, to try a recipe").meta({ value: "N" }),
+  limit: z.int().min(1).optional().describe("stop after this many documents, to try a recipe").meta({ value: "N" }),
   sample: z
     .number()
     .gt(0)
@@ -38,7 +38,7 @@ export const cleanOptions = z.object({
     .int()
     .min(1024)
     .default(16 << 20)
-    .describe("bytes that one document, line or page may have; larger ones are left out and counted")
+    .describe("largest document, line or page in bytes; larger ones are skipped and counted")
     .meta({ value: "BYTES" }),
   ...readingOptions,
   ...executorOptions,

@@ -1,6 +1,6 @@
 /**
- * @file Cleaning as tasks: a stage with a task for each part of the input, and after it a stage of one task that adds up
- * their results.
+ * @file Cleaning as tasks: one stage with a task per part of the input, then a stage with a single task that adds up the
+ * results.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ export function cleanPlanData(tasks: readonly Task[], config: CleanConfig): Clea
 
 const tasksOf = ({ stages }: CleanPlanData) => stages[0].tasks as readonly Task[];
 
-/** Runs tasks with a recipe that is loaded. */
+/** Runs tasks with a loaded recipe. */
 export function runWith(recipe: Recipe, plan: CleanPlanData): RunTask {
   const { task: config, inputs, unread } = plan.config;
   return (stage, task, context) => {
@@ -70,7 +70,7 @@ export const cleanTasks: TaskKind<CleanConfig> = defineTasks({
     const recipe = await loadRecipe(file);
     if ((await recipeIdentity(recipe, file)) !== identity) {
       throw new QuernError(
-        `the recipe ${file ?? "fineweb"} is not the one that the run was planned with: it, a word list or Quern's version has ` +
+        `the recipe ${file ?? "fineweb"} differs from the one the run was planned with: the recipe, a word list or Quern's version has ` +
           "changed, or differs on this machine; start the run again",
       );
     }
@@ -80,7 +80,7 @@ export const cleanTasks: TaskKind<CleanConfig> = defineTasks({
   async finished(plan, stage, task) {
     const { out } = plan.config.task;
     if (stage === "clean") return writtenTask(task as Task, out);
-    // funnel.json is written last, so it is of the manifest beside it.
+    // funnel.json is written last, so it always belongs to the manifest beside it.
     try {
       const { tasks } = JSON.parse(await readFile(join(out, "manifest.json"), "utf8")) as { tasks: { key: string }[] };
       const keys = tasksOf(plan).map(({ key }) => key);

@@ -1,6 +1,6 @@
 /**
- * @file Cleaning: inputs through a recipe into a folder of documents with its funnel. A run that was killed goes on where
- * its tasks ended; one with another recipe, input or option begins anew.
+ * @file Cleaning: runs inputs through a recipe and writes a folder of documents with its funnel. A killed run resumes after
+ * its finished tasks. A run with another recipe, input or option starts over.
  */
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -37,23 +37,23 @@ export const cleanLayout: OutputLayout = {
 };
 
 export interface CleanOptions extends Omit<CleanInput, "recipe"> {
-  /** A file, a name, or the recipe itself; one that is given itself runs in this thread, as functions cannot be sent. */
+  /** A file, a name, or a recipe object. An object runs in this thread, as functions cannot be sent to others. */
   readonly recipe?: string | Recipe;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-  /** On a cluster: a line for each job that was submitted and each task that was lost. */
+  /** On a cluster: called with a line for each submitted job and each lost task. */
   readonly onNotice?: (line: string) => void;
-  /** Bytes of a plain JSONL file that are one task. Default: a 32nd of the input, 2 to 64 MiB. */
+  /** Bytes of plain JSONL per task. Default: a 32nd of the input, 2 to 64 MiB. */
   readonly stretch?: number;
 }
 
 export interface CleanPlan {
   readonly recipe: Recipe;
   readonly tasks: readonly Task[];
-  /** Tasks that an earlier run finished. */
+  /** Tasks finished by an earlier run. */
   readonly finished: number;
   readonly bytes: number;
-  /** What was left out when the inputs were looked through. */
+  /** What was skipped when the inputs were listed. */
   readonly unread: ReadReport;
 }
 
@@ -61,7 +61,7 @@ export interface CleanResult {
   readonly out: string;
   readonly funnel: Funnel;
   readonly plan: CleanPlan;
-  /** Tasks that this call ran. */
+  /** Tasks run by this call. */
   readonly ran: number;
   readonly report: string;
 }
@@ -83,14 +83,15 @@ function check({ recipe, signal: _, onProgress: __, onNotice: ___, stretch: ____
     if (typeof recipe === "object") {
       throw new QuernError(`${local} needs the recipe as a file or a name: functions cannot be sent`, { exitCode: 2 });
     }
-    // A limit is for all tasks together: each gets what the ones before it left.
-    if (settings.limit !== undefined) throw new QuernError(`${local} has no limit; use sample`, { exitCode: 2 });
-    if (settings.workers !== undefined) throw new QuernError(`${local} has cpus, not workers`, { exitCode: 2 });
+    // A limit applies to all tasks together: each task gets what the earlier ones left.
+    if (settings.limit !== undefined)
+      throw new QuernError(`${local} does not support limit; use sample`, { exitCode: 2 });
+    if (settings.workers !== undefined) throw new QuernError(`${local} takes cpus, not workers`, { exitCode: 2 });
   }
   return settings;
 }
 
-/** What a run would do. Writes nothing. Throws a `QuernError` as `clean` does. */
+/** Plans a run. Writes nothing. @throws QuernError as `clean` does */
 export async function planClean(options: CleanOptions): Promise<CleanPlan> {
   return (await prepare(options)).plan;
 }
@@ -136,22 +137,23 @@ async function prepare(options: CleanOptions): Promise<Prepared> {
   };
 }
 
-/** The jobs that `clean` would submit to Slurm. Writes nothing. */
+/** Returns the jobs that `clean` would submit to Slurm. Writes nothing. */
 export async function planCleanOnSlurm(options: CleanOptions): Promise<PlannedJob[]> {
   const { work, settings, isFinished } = await prepare({ ...options, executor: "slurm" });
   return planSlurm(work, settings, isFinished);
 }
 
 /**
- * Cleans. Writes `documents/`, `dropped/<step>/` on request, `tasks/`, `manifest.json`, `funnel.json` and `report.html`
- * under `out`. Throws a `QuernError` for wrong options or a wrong recipe, for inputs that are not there, and when the
- * folder cannot be written; what is wrong inside an input is counted. Throws the signal's reason when that aborts, and
- * the next call goes on.  */
+ * Cleans inputs. Writes `documents/`, `dropped/<step>/` on request, `tasks/`, `manifest.json`, `funnel.json` and
+ * `report.html` under `out`. Throws a `QuernError` for wrong options, a wrong recipe, missing inputs, or a folder that
+ * cannot be written; faults inside an input are only counted. Throws the signal's reason when aborted;
+ * the next call resumes.
+ */
 export async function clean(options: CleanOptions): Promise<CleanResult> {
   return withOutput(claimOf(check(options)), () => cleanInto(options));
 }
 
-// What is finished of the same recipe and input stays, even under `force`: it would be written again to the same bytes.
+// Finished tasks of the same recipe and input are kept even with `force`: redoing them would write the same bytes.
 const claimOf = ({ out, inputs, force }: ReturnType<typeof check>) =>
   ({ verb: "data clean", out, inputs, layout: cleanLayout, force, replace: "reuse" }) as const;
 
@@ -195,7 +197,7 @@ export async function cleanInto(options: CleanOptions): Promise<CleanResult> {
   const begin = () => sweep(config.out, tasks, finished, config.keepDropped);
   await runPlan(work, {
     settings,
-    // Here the funnel is written anew, which takes no time.
+    // Locally the funnel is always rewritten, which takes no time.
     isFinished: (stage, task) => (settings.executor !== "local" || stage === "clean") && isFinished(stage, task),
     begin,
     open: async () =>
@@ -204,20 +206,20 @@ export async function cleanInto(options: CleanOptions): Promise<CleanResult> {
     workers: typeof options.recipe === "object" || config.limit !== undefined ? 1 : settings.workers,
     events,
     onStatus: ({ queued, running, retried }) => {
-      status = `, ${running} running, ${queued} queued${retried === 0 ? "" : `, ${retried} tried again`}`;
+      status = `, ${running} running, ${queued} queued${retried === 0 ? "" : `, ${retried} retried`}`;
       report();
     },
     onNotice: options.onNotice,
     signal,
   });
-  // What machines that were lost had begun to write.
+  // Removes what lost machines had begun to write.
   if (settings.executor !== "local") await begin();
   const funnel = await readFunnel(config.out);
   if (funnel.reading.read.documents === 0) throw nothingRead(settings.inputs, funnel.reading);
   return { out: config.out, funnel, plan, ran: waiting.length, report: join(config.out, "report.html") };
 }
 
-/** With a limit for all tasks together: each gets what the ones before it left. */
+/** Runs tasks with a limit for all of them together: each task gets what the earlier ones left. */
 function limited(
   limit: number,
   plan: CleanPlanData,
@@ -234,7 +236,7 @@ function limited(
   };
 }
 
-/** Removes what is not this run's: files of tasks that are to run (again) or are no more. */
+/** Removes files that do not belong to this run: those of tasks that will run (again) or no longer exist. */
 async function sweep(
   out: string,
   tasks: readonly Task[],
@@ -244,7 +246,7 @@ async function sweep(
   try {
     await makeFolder(out);
     const known = new Set(tasks.filter(({ name }) => finished.has(name)).map(({ name }) => name));
-    // Manifests first: what has none is not finished, whatever else is there.
+    // Manifests first: a task without one counts as unfinished, whatever else is there.
     const folders = ["tasks", "documents"];
     const dropped = await readdir(join(out, "dropped")).catch(() => []);
     const noted = await readdir(join(out, "notes")).catch(() => []);
@@ -259,7 +261,7 @@ async function sweep(
         if (!ours) await rm(join(out, folder, name), { recursive: true, force: true });
       }
     }
-    // An older funnel must not be taken for this run's while it is at work.
+    // An older funnel must not be mistaken for this run's while it is running.
     for (const name of ["funnel.json", "report.html", "manifest.json"]) {
       if (finished.size < tasks.length) await rm(join(out, name), { force: true });
     }

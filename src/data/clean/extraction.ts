@@ -1,6 +1,6 @@
 /**
- * @file Pages become text before the first step. The extractor is loaded by the first page, since most inputs are text
- * already.
+ * @file Turns pages into text before the first step. The extractor is loaded with the first page, since most inputs are
+ * already text.
  */
 import { decodeBytes } from "../../documents/index.js";
 
@@ -13,21 +13,21 @@ export async function loadExtractor(): Promise<void> {
 }
 
 export type Extracted = {
-  /** The page's beginning as it is shown beside its text. */
+  /** The beginning of the page, shown beside its text in the report. */
   readonly shown: () => string;
 } & ({ readonly text: string } | { readonly reason: "text_only_from_scripts" | "no_text" });
 
-/** Bytes of a page from which its beginning is shown; scripts, which are not, may be most of them. */
+/** Bytes of a page from which its beginning is shown. Scripts are not shown but may fill most of them. */
 const LOOKED_AT = 1 << 18;
 
-/** A page's text, or why it has none. `loadExtractor` must have been awaited. */
+/** Returns a page's text, or the reason why it has none. Await `loadExtractor` first. */
 export function extractText(
   bytes: Uint8Array,
   contentType: string | undefined,
   format: "text" | "markdown" = "text",
   url?: string,
 ): Extracted {
-  if (extractor === undefined) throw new Error("loadExtractor() comes first");
+  if (extractor === undefined) throw new Error("call loadExtractor() first");
   const { text, source, charset } = extractor.extract(bytes, {
     format,
     ...(contentType === undefined ? {} : { contentType }),

@@ -1,6 +1,6 @@
 /**
- * @file One task: its part of the input through the recipe into its files, and a manifest written last, whose presence says
- * that the rest is whole. A pure function of the task and its configuration.
+ * @file One task: runs its part of the input through the recipe. The manifest is written last, so its presence means that
+ * the other files are complete. A pure function of the task and its configuration.
  */
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
@@ -65,7 +65,7 @@ export async function runTask(
         if (config.keepDropped) await files.dropped("extract", reason ?? "", record);
         continue;
       }
-      const outcome = chain.judge(document);
+      const outcome = chain.run(document);
       if (outcome.keep) await files.kept(record, document);
       else if (config.keepDropped) await files.dropped(outcome.step, outcome.reason, record, document);
       for (const { step, line } of notes) await files.note(step, line);
@@ -91,7 +91,7 @@ export async function runTask(
   }
 }
 
-/** A finished task's manifest, when it is of this very task and its files are there as it says; else undefined. */
+/** Returns a finished task's manifest if it belongs to this task and its files match it; otherwise undefined. */
 export async function finishedTask(task: Task, out: string): Promise<TaskManifest | undefined> {
   try {
     const manifest = await writtenTask(task, out);
@@ -105,7 +105,7 @@ export async function finishedTask(task: Task, out: string): Promise<TaskManifes
   }
 }
 
-/** The same without reading the files: their sizes alone are looked at. For tasks that were finished just now. */
+/** The same without reading the files: compares sizes only. For tasks that have just finished. */
 export async function writtenTask(task: Task, out: string): Promise<TaskManifest | undefined> {
   try {
     const manifest = openSealed<TaskManifest>(await readFile(manifestPath(out, task), "utf8"));
@@ -117,7 +117,7 @@ export async function writtenTask(task: Task, out: string): Promise<TaskManifest
   }
 }
 
-/** The same documents in every run: by a hash of their ids (FNV-1a, 32 bits). */
+/** Chooses the same documents in every run, by a hash of their ids (FNV-1a, 32 bits). */
 export function isSampled(id: string, share: number): boolean {
   let hash = 0x811c9dc5;
   for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193);
@@ -155,7 +155,7 @@ async function candidateOf(
   }
   await loadExtractor();
   const { bytes } = record;
-  // A page has no words before its text is found: extraction adds them.
+  // A page has no words before extraction; extraction adds them.
   const before = [1, bytes.length, 0] as const;
   for (const sum of [counts.in, ...flows.map((flow) => flow.in)]) addTo(sum, before);
   const extracted = extractText(bytes, record.contentType, recipe.extract?.format, record.url);
@@ -177,7 +177,7 @@ async function candidateOf(
   return { document };
 }
 
-/** The files of one task, begun when the first document comes. */
+/** The files of one task, opened with the first document. */
 class OutputFiles {
   readonly #task: Task;
   readonly #out: string;
@@ -192,7 +192,7 @@ class OutputFiles {
     await this.#write("documents", documentLine(documentOf(record, candidate)));
   }
 
-  /** @param candidate undefined of a page without text */
+  /** @param candidate undefined for a page without text */
   async dropped(step: string, reason: string, record: Document | Page, candidate?: Candidate): Promise<void> {
     const line = documentLine(documentOf(record, candidate));
     await this.#write(`dropped/${step}`, `{"reason":${JSON.stringify(reason)},${line.slice(1)}`);
@@ -212,7 +212,7 @@ class OutputFiles {
     await file.write(line);
   }
 
-  /** Every task has its file of documents, if only an empty one. */
+  /** Every task has a file of documents, even if it is empty. */
   async commit(): Promise<WrittenFile[]> {
     const path = `documents/${this.#task.name}.jsonl`;
     if (!this.#files.has(path)) {

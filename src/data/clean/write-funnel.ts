@@ -1,4 +1,4 @@
-/** @file What closes a run of cleaning: the manifests of all its tasks become manifest, funnel and report. */
+/** @file Ends a cleaning run: the manifests of all tasks become `manifest.json`, `funnel.json` and `report.html`. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -15,14 +15,14 @@ import { manifestPath } from "./run-task.js";
 
 export interface FunnelContext {
   readonly out: string;
-  /** How the recipe is called in the report. */
+  /** The recipe's name in the report. */
   readonly recipe: string;
   readonly inputs: readonly string[];
-  /** What was left out when the inputs were looked through. */
+  /** What was skipped when the inputs were listed. */
   readonly unread: ReadReport;
 }
 
-/** Writes `manifest.json`, `report.html` and, last, `funnel.json`. Throws when a task is not finished or a sum is wrong. */
+/** Writes `manifest.json`, `report.html` and, last, `funnel.json`. Throws when a task is unfinished or a sum is wrong. */
 export async function writeFunnel(
   tasks: readonly Task[],
   { steps }: Recipe,
@@ -49,7 +49,7 @@ async function readManifest(out: string, task: Task): Promise<TaskManifest> {
     throw fileError(error, "read", path);
   }
   if (manifest?.key === task.key) return manifest;
-  throw new QuernError(`${path} is of another run than this one; does another process write to ${out}?`);
+  throw new QuernError(`${path} belongs to another run; is another process writing to ${out}?`);
 }
 
 function manifestText(tasks: readonly Task[], manifests: readonly TaskManifest[], reading: ReadReport): string {
@@ -69,7 +69,7 @@ const amounts = z.looseObject({ documents: count, bytes: count, words: count });
 const flow = z.looseObject({ in: count, out: count, dropped: count, cut: count, added: count });
 const flows = z.record(z.string(), z.looseObject({ in: amounts, out: amounts }));
 
-/** What is shown of a funnel: the folder may come from anyone, and its numbers go into a page. */
+/** Schema of the shown parts of a funnel. The folder may come from anyone, and its numbers are put into a page. */
 const funnelSchema = z.looseObject({
   recipe: z.string(),
   inputs: z.array(z.string()),
@@ -94,11 +94,11 @@ const funnelSchema = z.looseObject({
   faults: z.array(z.string()),
 });
 
-/** Reads the funnel of a finished run. Throws a `QuernError` when there is none. */
+/** Reads the funnel of a finished run. @throws QuernError when there is none */
 export async function readFunnel(out: string): Promise<Funnel> {
   const path = join(out, "funnel.json");
   const parsed = funnelSchema.safeParse(await readJsonFile(path));
   if (parsed.success) return parsed.data as unknown as Funnel;
   const [{ path: key, message }] = parsed.error.issues;
-  throw new QuernError(`${path} is no funnel of a cleaning: ${quoted(key.join("."))}: ${message}`);
+  throw new QuernError(`${path} is not the funnel of a cleaning run: ${quoted(key.join("."))}: ${message}`);
 }

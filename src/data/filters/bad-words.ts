@@ -1,6 +1,6 @@
 /**
- * @file Pages with a word of the user's list are dropped, as C4 does with its list (Raffel et al. 2020, section 2.2).
- * Reasons are datatrove's. No list comes with Quern.
+ * @file Drops pages that contain a word of the user's list, as C4 does with its list (Raffel et al. 2020, section 2.2).
+ * Reasons are datatrove's. Quern comes without a list.
  */
 import { z } from "zod";
 import { drop, KEEP, type Step } from "./filter.js";
@@ -8,9 +8,9 @@ import { stepOptions, word, wordList } from "./step-options.js";
 import { readWordList, type WordList, wordPattern } from "./word-list.js";
 
 export interface BadWordsOptions {
-  /** The list for all languages, or one for each: `{ en: [...], de: { file: "de.txt" } }`. */
+  /** One list for all languages, or one per language: `{ en: [...], de: { file: "de.txt" } }`. */
   readonly words: WordList | Readonly<Record<string, WordList>>;
-  /** The language of documents that say none. */
+  /** Language of documents that declare none. */
   readonly language?: string;
 }
 
@@ -19,7 +19,7 @@ const lists = z.custom<unknown>(
   'must be a list of words, { "file": "words.txt" }, or one of these for each language',
 );
 
-/** Written without spaces: a word is looked for anywhere. */
+/** Written without spaces: a word matches anywhere. */
 const UNSPACED = new Set(["ja", "th", "zh", "jpn", "tha", "cmn", "lo", "km", "my", "bo"]);
 
 export function badWords(given: BadWordsOptions): Step {

@@ -1,4 +1,4 @@
-/** @file mC4's rule (Xue et al. 2021, arXiv:2010.11934, section 3.1): a page has at least three lines of 200 characters. */
+/** @file mC4's rule (Xue et al. 2021, arXiv:2010.11934, section 3.1): a page needs at least three lines of 200 characters. */
 
 import { codePointCount } from "../text/characters.js";
 import { drop, KEEP, type Step } from "./filter.js";

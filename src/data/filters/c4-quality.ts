@@ -1,6 +1,6 @@
 /**
- * @file C4's rules (Raffel et al. 2020, JMLR 21/140, section 2.2, and the released code): lines that are no sentences go,
- * and a page goes that says lorem ipsum, shows code, or keeps too few sentences. Order and reasons are datatrove's.
+ * @file C4's rules (Raffel et al. 2020, JMLR 21/140, section 2.2, and the released code). Removes lines that are not
+ * sentences. Drops pages with lorem ipsum, code, or too few sentences left. Order and reasons are datatrove's.
  */
 
 import { codePointCount, isSpace, splitLines, strip } from "../text/characters.js";
@@ -8,21 +8,21 @@ import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js
 import { stepOptions } from "./step-options.js";
 
 export interface C4QualityOptions {
-  /** Take Wikipedia's `[1]`, `[edit]` and `[citation needed]` out of lines. */
+  /** Remove Wikipedia's `[1]`, `[edit]` and `[citation needed]` from lines. */
   readonly removeCitations?: boolean;
-  /** Drop lines that do not end with . ? ! " or '. */
+  /** Remove lines that do not end with . ? ! " or '. */
   readonly requireTerminalMark?: boolean;
   /** Drop pages with fewer sentences; 0 turns the rule off. */
   readonly minSentences?: number;
-  /** Drop lines with fewer words, between white space; 0 turns the rule off. */
+  /** Remove lines with fewer words, separated by white space; 0 turns the rule off. */
   readonly minWordsPerLine?: number;
-  /** Drop lines with a longer word, in characters; 0 turns the rule off. */
+  /** Remove lines that contain a longer word, in characters; 0 turns the rule off. */
   readonly maxWordLength?: number;
   readonly dropLoremIpsum?: boolean;
-  /** Drop lines that say javascript. */
+  /** Remove lines that mention javascript. */
   readonly dropJavascript?: boolean;
   readonly dropCurlyBrackets?: boolean;
-  /** Drop lines about cookies and terms of use. */
+  /** Remove lines about cookies and terms of use. */
   readonly dropPolicies?: boolean;
 }
 
@@ -48,7 +48,7 @@ export function c4Quality(options: C4QualityOptions = {}): Step {
 }
 
 function judge({ passage }: Candidate, rules: Required<C4QualityOptions>): Verdict {
-  // Most pages have none of these anywhere, and then no line needs a look.
+  // Most pages contain none of these, so their lines need no check.
   const lowerText = passage.text.toLowerCase();
   const lorem = rules.dropLoremIpsum && lowerText.includes("lorem ipsum");
   const javascript = rules.dropJavascript && lowerText.includes("javascript");
@@ -58,7 +58,7 @@ function judge({ passage }: Candidate, rules: Required<C4QualityOptions>): Verdi
   const edits: Record<string, number> = {};
   const kept: string[] = [];
   let sentences = 0;
-  /** Words of what is taken out. */
+  /** Number of words removed. */
   let cutWords = 0;
   let added = 0;
   const cut = (line: string, reason: string) => {
@@ -99,7 +99,7 @@ function judge({ passage }: Candidate, rules: Required<C4QualityOptions>): Verdi
       cut(line, "policy");
       continue;
     }
-    // Only whether there are enough is asked, so that a long page is counted no further.
+    // Only whether there are enough sentences matters, so counting stops early on long pages.
     if (rules.minSentences && sentences < rules.minSentences) {
       sentences += passage.countSentences(line, rules.minSentences - sentences);
     }
@@ -113,8 +113,8 @@ function judge({ passage }: Candidate, rules: Required<C4QualityOptions>): Verdi
 }
 
 /**
- * Words between white space, counted to `enough` at most; −1 when one is longer than `longest` characters (0: none is too
- * long).
+ * Counts words between white space, stopping at `enough`. Returns −1 when one is longer than `longest` characters (0: no
+ * limit).
  */
 function wordsOf(line: string, enough: number, longest: number): number {
   const mayBeLong = longest > 0 && line.length > longest;

@@ -1,9 +1,9 @@
-/** @file A filter or an edit that is a function of the user's recipe. */
+/** @file A filter or edit given as a function in the user's recipe. */
 import { QuernError } from "../../errors.js";
 import { show } from "../../options.js";
 import { type Candidate, drop, KEEP, type Step } from "./filter.js";
 
-/** What a user's function sees of a document. */
+/** The document as a user's function sees it. */
 export interface CustomDocument {
   readonly id: string;
   readonly text: string;
@@ -15,8 +15,9 @@ export interface CustomDocument {
 }
 
 /**
- * `true` keeps, `false` drops, a text drops with it as the reason, `{ text }` puts another text in place. Must depend on
- * nothing but the document, or a run is not the same twice.
+ * `true` keeps the document, `false` drops it, a string drops it with that reason, `{ text }` replaces its text. Must
+ * depend on nothing but the document; otherwise
+ * two runs differ.
  */
 export type CustomFunction = (document: CustomDocument) => boolean | string | { readonly text: string };
 
@@ -38,16 +39,16 @@ export function custom(name: string, judge: CustomFunction, { expectsChange = tr
       }
       if (isPromise(answer)) {
         answer.catch(() => {});
-        throw new QuernError("it answered a promise; a step is no async function", { exitCode: 2 });
+        throw new QuernError("it returned a promise; a step must not be an async function", { exitCode: 2 });
       }
-      throw new QuernError(`it answered ${show(answer)}; it must answer true, false, a reason, or { text }`, {
+      throw new QuernError(`it returned ${show(answer)}; it must return true, false, a reason, or { text }`, {
         exitCode: 2,
       });
     },
   };
 }
 
-/** What an async function answers. */
+/** Whether a value is a promise, which async functions return. */
 export const isPromise = (value: unknown): value is Promise<unknown> => value instanceof Promise;
 
 function view({ id, passage, url, source, language }: Candidate): CustomDocument {

@@ -1,22 +1,22 @@
 /**
- * @file What eld (Nito T.M., Apache-2.0) gives a text for each of its languages, to the bit, over typed arrays instead of an object
- * an n-gram: some times faster, and there in a tenth of the time. The n-grams, the letters and how bytes are written
- * are read from the package.
+ * @file The scores that eld (Nito T.M., Apache-2.0) gives a text for each language, bit for bit, computed with typed arrays
+ * instead of one object per n-gram: several times faster, and loaded in a tenth of the time. The n-grams, the letters and
+ * the byte encoding are read from the package.
  */
 import { readFile } from "node:fs/promises";
 
-/** What becomes of a UTF-16 unit; 0 where nobody has asked, from LETTER on a letter's lower case. */
+/** Class of a UTF-16 unit: 0 where not computed yet; from LETTER on, a letter's lower case. */
 const [SEPARATOR, APOSTROPHE, BY_NEIGHBOURS, LETTER] = [1, 2, 3, 4];
 const SPACE = 32;
 
-/** As in eld: how far it looks, in bytes, to a word's end and at most; how long words are, and n-grams and their stride. */
+/** As in eld, in bytes: how far it reads (to the end of a word, and at most), word length, n-gram length and stride. */
 const [ENOUGH, MOST, WORD, GRAM, STRIDE] = [350, 380, 70, 4, 3];
-/** Added to each score in the tables; what scales the mean to 0 … 1. */
+/** Added to each score in the tables; factor that scales the mean to 0 … 1. */
 const [BASE, SCALE] = [53, 25];
 
-/** Slots of the tables: four numbers each, two of the n-gram, where its scores begin and end, and when it was last met. */
+/** Slots of the hash table, four numbers each: two of the n-gram, where its scores begin and end, and when it last occurred. */
 const SLOTS = 2 ** 17;
-/** Slots for n-grams of one text that are in no table; MOST bytes have fewer by far. */
+/** Slots for n-grams of one text that no table has; a text of MOST bytes has far fewer. */
 const OTHERS = 2 ** 10;
 
 const slotOf = (low: number, high: number, slots: number) =>
@@ -25,10 +25,10 @@ const slotOf = (low: number, high: number, slots: number) =>
 export class EldScores {
   readonly languages: readonly string[];
   readonly #table = new Uint32Array(4 * SLOTS);
-  /** A language and its score, for each n-gram one after the other. */
+  /** A language and its score, for each n-gram in turn. */
   readonly #scores: Uint8Array;
   readonly #separators: RegExp;
-  /** How a byte is written in n-grams; ASCII as itself, what two bytes are written as as one. */
+  /** How a byte is written in n-grams: ASCII unchanged, bytes of two-byte characters as one code. */
   readonly #codes = new Uint8Array(256);
   readonly #forms = new Uint32Array(2 ** 16);
   readonly #word = new Uint8Array(MOST + 8);
@@ -43,8 +43,8 @@ export class EldScores {
 
   /**
    * @param data source of the package's table of n-grams
-   * @param dictionary a character for each byte
-   * @param separators what stands between words
+   * @param dictionary one character per byte
+   * @param separators characters that separate words
    */
   constructor(data: string, dictionary: readonly string[], separators: RegExp) {
     this.#separators = separators;
@@ -54,7 +54,7 @@ export class EldScores {
       if (!codes.has(character)) codes.set(character, codes.size);
       this.#codes[byte] = byte < 0x80 ? byte : (codes.get(character) as number);
     }
-    if (codes.size > 256) throw new Error("eld's dictionary has more characters than bytes");
+    if (codes.size > 256) throw new Error("eld's dictionary has more than 256 characters");
     const scores: number[] = [];
     this.languages = readTables(data, (gram, found) => this.#add(gram, found, codes, scores));
     this.#scores = Uint8Array.from(scores);
@@ -66,7 +66,8 @@ export class EldScores {
     let [low, high] = [0, 0];
     for (let i = 0; i < gram.length; i++) {
       const code = codes.get(gram[i]);
-      if (code === undefined || i === 6) throw new Error(`eld's n-gram ${JSON.stringify(gram)} has another form`);
+      if (code === undefined || i === 6)
+        throw new Error(`eld's n-gram ${JSON.stringify(gram)} has an unexpected format`);
       if (i < 4) low |= code << (8 * i);
       else high |= code << (8 * (i - 4));
     }
@@ -77,7 +78,7 @@ export class EldScores {
     for (const number of found) scores.push(number);
   }
 
-  /** Where an n-gram is in the tables, or the empty slot in its place. */
+  /** Slot of an n-gram in the tables, or the empty slot where it would go. */
   #find(low: number, high: number): number {
     const table = this.#table;
     const unsigned = low >>> 0;
@@ -88,8 +89,8 @@ export class EldScores {
   }
 
   /**
-   * For each language a number from 0 to below 1; 0 where no n-gram speaks for it. Of long texts the beginning is looked
-   * at. A view, valid until the next call.
+   * Returns a number from 0 to below 1 for each language; 0 where no n-gram scores. Only the beginning of a long text is
+   * read. The result is a view, valid until the next call.
    */
   of(text: string): Float64Array {
     const start = text.length > 1000 ? text.slice(0, 1000) : text;
@@ -101,7 +102,7 @@ export class EldScores {
     return this.#result;
   }
 
-  /** False where a letter's lower case hangs on its neighbours. `plain`: words in lower case, single spaces between. */
+  /** False where a letter's lower case depends on its neighbours. `plain`: words in lower case, single spaces between. */
   #count(text: string, plain: boolean): boolean {
     this.#sums.fill(0);
     this.#tails.clear();
@@ -109,7 +110,7 @@ export class EldScores {
     this.#turn += 1;
     const forms = this.#forms;
     let bytes = 0;
-    // A stretch without letters is one space and the apostrophes at its end, or nothing but apostrophes.
+    // A stretch without letters becomes one space and its trailing apostrophes, or only apostrophes.
     let spaced = false;
     let apostrophes = 0;
     for (let i = 0; i <= text.length; i++) {
@@ -153,7 +154,7 @@ export class EldScores {
     return form;
   }
 
-  /** Puts a character at the word's end; gives its bytes. */
+  /** Appends a character to the word; returns its bytes. */
   #put(unit: number): number {
     const word = this.#word;
     if (unit < 0x80) {
@@ -183,7 +184,7 @@ export class EldScores {
       if (start > 0) this.#meet(a | (b << 8) | (c << 16) | (d << 24), 0);
       else this.#meet(SPACE | (a << 8) | (b << 16) | (c << 24), d);
     }
-    // The last n-gram of a word that is cut goes to its end all the same.
+    // The last n-gram of a truncated word still reaches its end.
     const last = length > WORD ? WORD - GRAM : Math.max(0, length - GRAM);
     if (length - last > 5) {
       const tail = String.fromCharCode(...word.subarray(last, length));
@@ -200,7 +201,7 @@ export class EldScores {
     this.#meet(low, high);
   }
 
-  /** Adds an n-gram's scores, once a text. */
+  /** Adds an n-gram's scores, once per text. */
   #meet(low: number, high: number): void {
     const table = this.#table;
     const at = this.#find(low, high);
@@ -230,11 +231,12 @@ export class EldScores {
 }
 
 /**
- * Reads the package's table, `{…languages:{0:'am',…},…ngrams:{'abc':{0:176,…},…}}`, without having it run: as a program it makes
- * fifty thousand objects. Calls `found` with each n-gram and its languages and scores in turn; gives the languages.
+ * Reads the package's table, `{…languages:{0:'am',…},…ngrams:{'abc':{0:176,…},…}}`, without evaluating it: running it would
+ * create
+ * fifty thousand objects. Calls `found` with each n-gram and its languages and scores in turn; returns the languages.
  */
 function readTables(data: string, found: (gram: string, scores: readonly number[]) => void): readonly string[] {
-  const wrong = (at: number) => new Error(`eld's n-grams have another form than those of eld 2.1, at character ${at}`);
+  const wrong = (at: number) => new Error(`eld's n-grams differ in format from those of eld 2.1, at character ${at}`);
   const languages = /\blanguages:\{([^{}]*)\}/
     .exec(data)?.[1]
     .split(",")
@@ -284,9 +286,9 @@ function readTables(data: string, found: (gram: string, scores: readonly number[
   }
 }
 
-/** The scores by the smallest of eld's tables. */
+/** Loads the scores from eld's smallest tables. */
 export async function loadEld(): Promise<EldScores> {
-  // Its entry would have the tables made as objects; they are not exported by themselves.
+  // eld's entry module would build the tables as objects; the tables are not exported separately.
   const entry = import.meta.resolve("eld/extrasmall");
   const [data, { dictionary }, { separators }] = await Promise.all([
     readFile(new URL("../ngrams/extrasmall.js", entry), "utf8"),

@@ -1,33 +1,33 @@
 /**
- * @file What a step of a recipe is: it looks at one document and keeps it, edits its text, or drops it with a reason. A step
- * knows nothing of files, workers or counts.
+ * @file A step of a recipe: it sees one document and keeps it, edits its text, or drops it with a reason. A step has no
+ * access to files, workers or counts.
  */
 import type { Document } from "../../documents/index.js";
 import type { Passage } from "../text/passage.js";
 
-/** A document on its way through the steps, its text as a passage that knows words and lines. */
+/** A document on its way through the steps; its text is a passage with cached words and lines. */
 export interface Candidate extends Pick<Document, "id" | "url" | "source"> {
   readonly origin?: Document["origin"];
-  /** As the input declares it, or as the language step found it. */
+  /** Declared by the input, or set by the language step. */
   language?: string;
-  /** A step may add to them. */
+  /** A step may add fields. */
   fields?: Document["fields"];
   passage: Passage;
 }
 
-/** What a step has to say of one document, kept beside the run's documents: `notes/<step>/`. */
+/** A step's note on one document, written beside the run's documents in `notes/<step>/`. */
 export type Note = Readonly<Record<string, unknown>>;
 
-/** A document is kept with another text. */
+/** Keeps a document with a new text. */
 export interface Edit {
   readonly keep: true;
   readonly text: string;
-  /** Bytes taken out and put in, where the step knows; else the difference counts as one of them. */
+  /** Bytes removed and inserted, if the step counts them; otherwise the difference counts as one of them. */
   readonly cut?: number;
   readonly added?: number;
-  /** Words of the new text, where the step knows them. */
+  /** Words of the new text, if the step counts them. */
   readonly words?: number;
-  /** What was edited, by reason: lines of C4, e-mails of personal data. */
+  /** Number of edits by reason, such as C4's lines or e-mails of personal data. */
   readonly edits?: Readonly<Record<string, number>>;
   readonly note?: Note;
 }
@@ -40,7 +40,7 @@ export type Verdict =
 
 export const KEEP: Verdict = { keep: true };
 
-/** A verdict's reason is made once, not once a document. */
+/** Results are cached by reason, not created per document. */
 const drops = new Map<string, Verdict & { readonly keep: false }>();
 
 export function drop(reason: string): Verdict {
@@ -55,9 +55,9 @@ export function drop(reason: string): Verdict {
 export interface Step {
   /** In kebab-case, unique in its recipe. */
   readonly name: string;
-  /** What it is set to, as plain data: shown in the plan and part of a run's identity. */
+  /** Settings as plain data: shown in the plan and part of a run's identity. */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** False for a step that may well find nothing to do; otherwise the funnel says so when it changed nothing. */
+  /** False for a step that often changes nothing; otherwise the funnel warns when it changed nothing. */
   readonly expectsChange?: boolean;
   /** Called once in each worker before the first document: reads lists, loads models. */
   prepare?(): Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * @file FineWeb's own rules (Penedo et al. 2024, arXiv:2406.17557, section 3.6): lines that end like sentences, that are
- * not all short, not repeated, and not a list. Order and reasons are datatrove's.
+ * @file FineWeb's own rules (Penedo et al. 2024, arXiv:2406.17557, section 3.6): drops pages whose lines do not end like
+ * sentences, are mostly short or repeated, or form a list. Order and reasons are datatrove's.
  */
 
 import { codePointCount, strip, TERMINAL_MARKS } from "../text/characters.js";
@@ -12,20 +12,20 @@ import { perLanguage, stepOptions } from "./step-options.js";
 export interface FineWebQualityOptions {
   /** Least share of lines that end with a terminal mark. */
   readonly minPunctuatedLines?: number;
-  /** Keep documents in which no line does. */
+  /** Keep documents in which no line ends with a terminal mark. */
   readonly allowUnpunctuated?: boolean;
-  /** What counts as a terminal mark. */
+  /** Characters that count as terminal marks. */
   readonly terminalMarks?: readonly string[];
-  /** Most lines that may be short, and how many characters are short. */
+  /** Largest share of short lines, and the longest short line in characters. */
   readonly maxShortLines?: number;
   readonly shortLine?: number;
-  /** Share of characters in repeated lines. */
+  /** Largest share of characters in repeated lines. */
   readonly maxRepeatedCharacters?: number;
-  /** Line ends for each word. */
+  /** Largest number of line breaks per word. */
   readonly maxLinesPerWord?: number;
 }
 
-/** The paper's. */
+/** The paper's thresholds. */
 export const FINEWEB_QUALITY: Required<FineWebQualityOptions> = {
   minPunctuatedLines: 0.12,
   allowUnpunctuated: false,
@@ -78,7 +78,7 @@ function judge({ passage }: Candidate, limits: Required<FineWebQualityOptions>):
 }
 
 function endsWithAny(line: string, marks: readonly string[]): boolean {
-  // A full stop is by far the commonest, and it and the others up to U+007F are one look.
+  // A full stop is by far the most common; it and the other marks up to U+007F take one lookup.
   const last = line.charCodeAt(line.length - 1);
   if (last === 0x2e || last === 0x21 || last === 0x3f) return marks.includes(line[line.length - 1]);
   if (last < 0x80 && marks === TERMINAL_MARKS) return false;

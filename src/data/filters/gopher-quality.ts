@@ -1,6 +1,6 @@
 /**
- * @file Gopher's rules of quality (Rae et al. 2021, arXiv:2112.11446, appendix A1.1): is this prose at all? The order of
- * the rules decides which reason a document gets; it and the reasons are datatrove's, which FineWeb was made with.
+ * @file Gopher's quality rules (Rae et al. 2021, arXiv:2112.11446, appendix A1.1), which keep prose. The order of the
+ * rules decides which reason a document gets. Order and reasons are datatrove's, which produced FineWeb.
  */
 
 import { countOf, splitLines, strip } from "../text/characters.js";
@@ -9,25 +9,25 @@ import { type PerLanguage, thresholdsFor } from "./per-language.js";
 import { perLanguage, stepOptions } from "./step-options.js";
 
 export interface GopherQualityOptions {
-  /** Words that are not only symbols, at least and at most. */
+  /** Minimum and maximum number of words, not counting words of symbols only. */
   readonly minWords?: number;
   readonly maxWords?: number;
   /** Mean length of those words in characters. */
   readonly minMeanWordLength?: number;
   readonly maxMeanWordLength?: number;
-  /** `#`, and `…` or `...`, for each word. */
+  /** Largest number of `#`, and of `…` or `...`, per word. */
   readonly maxSymbolsPerWord?: number;
-  /** Share of lines that begin with a bullet, and that end with an ellipsis. */
+  /** Largest share of lines that begin with a bullet, and that end with an ellipsis. */
   readonly maxBulletLines?: number;
   readonly maxEllipsisLines?: number;
-  /** Least share of words with a letter in them. */
+  /** Least share of words that contain a letter. */
   readonly minAlphabeticWords?: number;
-  /** How many different stop words there must be. */
+  /** Least number of different stop words. */
   readonly minStopWords?: number;
   readonly stopWords?: readonly string[];
 }
 
-/** The paper's; 0 turns a rule off. */
+/** The paper's thresholds; 0 turns a rule off. */
 export const GOPHER_QUALITY: Required<GopherQualityOptions> = {
   minWords: 50,
   maxWords: 100_000,
@@ -62,7 +62,7 @@ function judge({ passage }: Candidate, limits: Required<GopherQualityOptions>): 
   const count = ids.length;
   if (limits.minWords && plain < limits.minWords) return drop("gopher_short_doc");
   if (limits.maxWords && plain > limits.maxWords) return drop("gopher_long_doc");
-  // With neither bound a text may have no words, and then no share of them says anything.
+  // Without either bound a text may have no words, and shares of words would be undefined.
   if (count === 0) return limits.minStopWords ? drop("gopher_enough_stop_words") : KEEP;
 
   const mean = plainPoints / plain;

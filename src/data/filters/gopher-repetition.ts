@@ -1,6 +1,6 @@
 /**
- * @file Gopher's rules of repetition (Rae et al. 2021, arXiv:2112.11446, table A1): how much of a text says again what it
- * has said. Order and reasons are datatrove's.
+ * @file Gopher's repetition rules (Rae et al. 2021, arXiv:2112.11446, table A1): how much of a text repeats earlier parts
+ * of it. Order and reasons are datatrove's.
  */
 
 import { codePointCount, strip } from "../text/characters.js";
@@ -11,22 +11,22 @@ import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js
 import { type PerLanguage, thresholdsFor } from "./per-language.js";
 import { perLanguage, stepOptions } from "./step-options.js";
 
-/** For each n, the most that runs of n words may make up of the text's characters. */
+/** For each n, the largest share of the text's characters that runs of n words may fill. */
 export type RunShares = readonly (readonly [n: number, share: number])[];
 
 export interface GopherRepetitionOptions {
-  /** Share of lines, and of paragraphs, that were there before; then of their characters. */
+  /** Largest share of repeated lines and of repeated paragraphs; then of the characters in them. */
   readonly maxRepeatedLines?: number;
   readonly maxRepeatedParagraphs?: number;
   readonly maxRepeatedLineCharacters?: number;
   readonly maxRepeatedParagraphCharacters?: number;
-  /** Share of characters in the commonest run of n words. */
+  /** Largest share of characters in the most common run of n words. */
   readonly commonestRuns?: RunShares;
-  /** Share of characters in runs of n words that were there before. */
+  /** Largest share of characters in repeated runs of n words. */
   readonly repeatedRuns?: RunShares;
 }
 
-/** The paper's; 0 turns a rule off. */
+/** The paper's thresholds; 0 turns a rule off. */
 export const GOPHER_REPETITION: Required<GopherRepetitionOptions> = {
   maxRepeatedLines: 0.3,
   maxRepeatedParagraphs: 0.3,
@@ -50,7 +50,7 @@ export const GOPHER_REPETITION: Required<GopherRepetitionOptions> = {
 export function gopherRepetition(given: PerLanguage<GopherRepetitionOptions> = {}): Step {
   const options = stepOptions("gopher-repetition", given, GOPHER_REPETITION, perLanguage);
   const limitsOf = thresholdsFor(GOPHER_REPETITION, options, (table) => ({
-    // FineWeb-2 turns these off: extraction leaves few paragraphs, and the characters are FineWeb's own rule.
+    // FineWeb-2 turns these off: extraction leaves few paragraphs, and FineWeb has its own rule for the characters.
     maxRepeatedParagraphs: 0,
     maxRepeatedLineCharacters: 0,
     maxRepeatedParagraphCharacters: 0,
@@ -92,7 +92,7 @@ function judge({ passage }: Candidate, limits: Required<GopherRepetitionOptions>
   return KEEP;
 }
 
-/** Pieces that are equal to an earlier one, and their characters. */
+/** Counts pieces equal to an earlier one, and their characters. */
 export function repeated(pieces: readonly string[]): { readonly pieces: number; readonly points: number; of: number } {
   const seen = new Set<string>();
   let count = 0;
@@ -107,12 +107,12 @@ export function repeated(pieces: readonly string[]): { readonly pieces: number; 
   return { pieces: count, points, of: pieces.length };
 }
 
-/** Hash tables that every document uses again; they only grow, to what the largest document needs. */
-/** Two integers a slot: where a run begins, plus one, and its hash. */
+/** Hash tables reused by all documents. They only grow, to what the largest document needs. */
+/** Two integers per slot: start of a run plus one, and its hash. */
 let slots = new Int32Array(1 << 13);
 let counts = new Int32Array(1 << 11);
 
-/** Prepares tables for that many entries; gives the mask of their size. */
+/** Clears tables for `count` entries; returns the mask of their size. */
 function clear(entries: number): number {
   let size = 1 << 6;
   while (size < entries * 2) size *= 2;
@@ -133,7 +133,7 @@ class Runs {
   readonly #hashes: Int32Array;
   readonly #units: Int32Array;
   readonly #points: Int32Array;
-  /** How often the commonest run of `#countedRun` words comes; 0 words before any was counted. */
+  /** Occurrences of the most common run of `#countedRun` words; 0 words before any was counted. */
   #countedRun = 0;
   #mostRuns = 0;
 
@@ -161,8 +161,8 @@ class Runs {
   }
 
   /**
-   * False when the commonest run of n words cannot have that many code points: it comes no oftener than the commonest
-   * shorter run that was counted, and is no longer than the longest run of n.
+   * Whether the most common run of n words could have that many code points. It cannot occur more often than the most
+   * common shorter run counted before, and is no longer than the longest run of n words.
    */
   mayExceed(n: number, points: number): boolean {
     if (this.#countedRun === 0 || this.#countedRun > n) return true;
@@ -172,11 +172,11 @@ class Runs {
       const length = sums[i] - sums[i - n];
       if (length > longest) longest = length;
     }
-    // A rounding of the product must not decide: only what is clearly less is left out.
+    // Rounding must not decide: only clear cases are skipped.
     return (longest + n - 1) * this.#mostRuns >= points - 1;
   }
 
-  /** Code points of all occurrences of the commonest run, the first of equally common ones, spaces between words counted. */
+  /** Code points of all occurrences of the most common run (the first on ties), including spaces between words. */
   commonest(n: number): number {
     const ids = this.#ids;
     const last = ids.length - n;
@@ -215,8 +215,8 @@ class Runs {
   }
 
   /**
-   * Code points of runs that were there before. After a repeated run the next one begins behind it, after a new one at the
-   * next word, and runs are equal when their letters are, wherever the spaces stood.
+   * Code points of repeated runs. After a repeated run the search continues behind it, after a new one at the next word.
+   * Runs are equal when their letters are, wherever the spaces stand.
    */
   repeated(n: number): number {
     const last = this.#ids.length - n;
@@ -250,7 +250,7 @@ class Runs {
     return points;
   }
 
-  /** Compares the letters of two runs of n words, of which the second has `length` units. */
+  /** Compares the letters of two runs of n words; the second has `length` units. */
   #equal(a: number, b: number, n: number, length: number): boolean {
     const ids = this.#ids;
     let same = 0;

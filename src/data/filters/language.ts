@@ -1,6 +1,6 @@
 /**
- * @file Which language a document is in, by eld's n-grams, and whether it is one to keep. The first 2 KB decide: eld looks
- * at some 380 bytes at a time, so they are shown to it piece by piece, until two pieces agree clearly.
+ * @file Detects a document's language with eld's n-grams and keeps the chosen languages. The first 2 KB decide. eld reads
+ * about 380 bytes at a time, so it gets them piece by piece, until two pieces clearly agree.
  */
 
 import { QuernError } from "../../errors.js";
@@ -10,39 +10,39 @@ import { drop, KEEP, type Step, type Verdict } from "./filter.js";
 import { stepOptions } from "./step-options.js";
 
 export interface LanguageOptions {
-  /** ISO 639-1 codes to keep; none: every language, which is then only noted. */
+  /** ISO 639-1 codes to keep; without it, every language is kept and only recorded. */
   readonly keep?: readonly string[];
-  /** Least score of the language found, 0 to 1. English prose has about .78, a list of names .5. */
+  /** Least score of the detected language, 0 to 1. English prose scores about .78, a list of names .5. */
   readonly minScore?: number;
-  /** Believe what the input says of a document's language. */
+  /** Trust the language that the input declares. */
   readonly trustDeclared?: boolean;
 }
 
 export const LANGUAGE = { keep: ["en"], minScore: 0.5, trustDeclared: false } as const;
 
-/** Characters that are looked at, and that eld is shown at once. */
+/** Characters read in total, and per call of eld. */
 const LOOKED_AT = 2048;
 const PIECE = 400;
-/** After two pieces this much between the best language and the next is clear. */
+/** After two pieces, a lead this large of the best language over the second is enough. */
 const CLEAR = 0.12;
 
 let eld: EldScores | undefined;
 
 export interface DetectedLanguage {
-  /** ISO 639-1; `und` when nothing can be told. */
+  /** ISO 639-1; `und` when undetermined. */
   readonly language: string;
   /** Mean score over the pieces, 0 to 1. */
   readonly score: number;
 }
 
-/** Loads eld's tables once a thread; `detectLanguage` needs them. */
+/** Loads eld's tables once per thread, for `detectLanguage`. */
 export async function loadLanguages(): Promise<void> {
   eld ??= await loadEld();
 }
 
-/** The language of a text's beginning. Throws when `loadLanguages` was not awaited. */
+/** Detects the language of a text's beginning. Throws unless `loadLanguages` was awaited. */
 export function detectLanguage(text: string): DetectedLanguage {
-  if (eld === undefined) throw new Error("loadLanguages() comes first");
+  if (eld === undefined) throw new Error("call loadLanguages() first");
   const sums = new Float64Array(eld.languages.length);
   let weight = 0;
   const end = Math.min(text.length, LOOKED_AT);
@@ -62,14 +62,14 @@ export function detectLanguage(text: string): DetectedLanguage {
   return best < 0 ? { language: "und", score: 0 } : { language: eld.languages[best], score: sums[best] / weight };
 }
 
-/** At a space where there is one near, so that no word is cut. */
+/** Cuts at a nearby space if there is one, so that no word is split. */
 function pieceEnd(text: string, start: number, end: number): number {
   if (start + PIECE >= end) return end;
   const space = text.lastIndexOf(" ", start + PIECE);
   return space > start + PIECE / 2 ? space : start + PIECE;
 }
 
-/** Places of the greatest and the next; -1 where there is none above 0. */
+/** Indices of the largest and the second largest value; -1 where none is above 0. */
 function twoBest(sums: Float64Array): readonly [number, number] {
   let [best, next] = [-1, -1];
   for (let i = 0; i < sums.length; i++) {
@@ -93,18 +93,15 @@ export function language(given: LanguageOptions = {}): Step {
     settings: { keep, minScore, trustDeclared },
     async prepare() {
       await loadLanguages();
-      // A code that is never found would drop every document of its language.
+      // An undetectable code would drop every document of its language.
       const known = ["und", ...(eld?.languages ?? [])];
       const unknown = trustDeclared ? undefined : keep.find((code) => !known.includes(code));
       if (unknown === undefined) return;
       const near = nearest(unknown, known);
       const hint = near === undefined ? "" : `; did you mean ${near}?`;
-      throw new QuernError(
-        `the step language never finds ${show(unknown)}; it tells languages by their ISO 639-1 codes${hint}`,
-        {
-          exitCode: 2,
-        },
-      );
+      throw new QuernError(`the step language cannot detect ${show(unknown)}; give ISO 639-1 codes${hint}`, {
+        exitCode: 2,
+      });
     },
     judge(document) {
       if (trustDeclared && document.language !== undefined) return judgeLanguage(document.language, 1);

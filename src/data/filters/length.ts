@@ -1,4 +1,4 @@
-/** @file Documents that are too short or too long, in words, characters or bytes. */
+/** @file Drops documents that are too short or too long, in words, characters or bytes. */
 import { drop, KEEP, type Step } from "./filter.js";
 import { stepOptions } from "./step-options.js";
 

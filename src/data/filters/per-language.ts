@@ -1,18 +1,18 @@
 /**
- * @file Thresholds by language, as FineWeb-2 has them (Penedo et al. 2025, arXiv:2506.20920): a filter that was tuned on
- * English asks for the document's own language instead.
+ * @file Thresholds by language, as in FineWeb-2 (Penedo et al. 2025, arXiv:2506.20920): replaces a filter's defaults, tuned
+ * on English, by those of the document's language.
  */
 import { type LanguageThresholds, languageThresholds } from "../languages/thresholds.js";
 
-/** Options of a filter, and whether each language's own thresholds go before the defaults. */
+/** A filter's options, and whether thresholds by language replace the defaults. */
 export type PerLanguage<Options> = Options & {
-  /** `fineweb-2`: that table's thresholds for a document's language, where the table has that language. */
+  /** `fineweb-2`: use that table's thresholds for the languages it has. */
   readonly thresholds?: "fineweb-2";
-  /** The language of documents that say none. */
+  /** Language of documents that declare none. */
   readonly language?: string;
 };
 
-/** The thresholds for a language: given options over the table's over the defaults. */
+/** Thresholds for a language. Given options override the table, which overrides the defaults. */
 export function thresholdsFor<Options extends object>(
   defaults: Required<Options>,
   options: PerLanguage<Options>,

@@ -1,7 +1,7 @@
 /**
- * @file RefinedWeb's rules for lines (Penedo et al. 2023, arXiv:2306.01116, appendix G.2): lines that are counters, numbers,
- * shouting or single words go, short lines lose or are lost to what only a web site says, and a page goes when such lines
- * were more than a twentieth of it.
+ * @file RefinedWeb's line rules (Penedo et al. 2023, arXiv:2306.01116, appendix G.2). Removes lines that are counters,
+ * numbers, capitals or single words, and web-site phrases in short lines, or the whole line. Drops a page when such lines
+ * had more than a twentieth of its words.
  */
 
 import { strip } from "../text/characters.js";
@@ -9,13 +9,13 @@ import { drop, KEEP, type Step } from "./filter.js";
 import { stepOptions } from "./step-options.js";
 
 export interface RefinedWebLinesOptions {
-  /** A line with a larger share of capitals among its characters goes. */
+  /** Lines with a larger share of capitals among their characters are removed. */
   readonly maxUppercase?: number;
-  /** Lines of so many words are looked through for the phrases of web sites. */
+  /** Lines of at most this many words are searched for web-site phrases. */
   readonly shortLine?: number;
   /** A page with a larger share of its words in such lines is dropped. */
   readonly maxCutWords?: number;
-  /** Phrases that begin, end, or are anywhere in a short line. */
+  /** Phrases at the beginning, at the end, or anywhere in a short line. */
   readonly beginnings?: readonly string[];
   readonly endings?: readonly string[];
   readonly anywhere?: readonly string[];
@@ -40,7 +40,7 @@ export const REFINEDWEB_LINES: Required<RefinedWebLinesOptions> = {
   anywhere: ["items in cart", "item in cart", "add to cart", "cookies", "all rights reserved", "powered by"],
 };
 
-/** `3 likes`, `12 comments`, `1.2k views`: a number and what social pages count. */
+/** `3 likes`, `12 comments`, `1.2k views`: a number and a noun that social sites count. */
 const COUNTER =
   /^\W*\d[\d.,]*\s*[km]?\s*(?:likes?|shares?|comments?|views?|retweets?|reposts?|quotes?|bookmarks?|upvotes?|downvotes?|downloads?|followers?|replies|reply|votes?|points?)\W*$/i;
 
@@ -93,7 +93,7 @@ function reasonFor(line: string, words: number, rules: Required<RefinedWebLinesO
 function withoutPhrases(line: string, rules: Required<RefinedWebLinesOptions>): string {
   let left = line;
   for (const phrase of rules.anywhere) {
-    // A phrase that may stand anywhere says that the whole line is the site's.
+    // A phrase that may occur anywhere marks the whole line as boilerplate.
     if (left.toLowerCase().includes(phrase)) return "";
   }
   for (const phrase of rules.beginnings) {

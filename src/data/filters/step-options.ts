@@ -1,8 +1,8 @@
-/** @file The options of a recipe's step, checked when the step is made: an unknown one would run with the defaults. */
+/** @file Checks the options of a step when it is created: with an unknown option the step would run with defaults. */
 import { z } from "zod";
 import { checkOptions } from "../../options.js";
 
-/** A bound: any number from 0, `Infinity` among them. */
+/** A bound: any number from 0, including `Infinity`. */
 export const bound = z.custom<number>(
   (value) => typeof value === "number" && value >= 0,
   "must be a number of at least 0",
@@ -13,16 +13,16 @@ export const wordList = z.custom<unknown>(
   (value) => words.or(z.strictObject({ file: word, words: words.optional() })).safeParse(value).success,
   'must be a list of words or { "file": "words.txt" }',
 );
-/** Of steps whose thresholds depend on the language. */
+/** Options of steps whose thresholds depend on the language. */
 export const perLanguage = { thresholds: z.enum(["fineweb-2"]).optional(), language: word.optional() };
 
 type Shape = Readonly<Record<string, z.ZodType>>;
 
 /**
- * The options of a step without those that are undefined, which stand for the default. Throws a `QuernError` that names
- * what is wrong, and of an unknown option the nearest known one.
- * @param defaults options that must have the type that the default has
- * @param others the schemas of all others
+ * Returns a step's options without undefined ones, which stand for defaults. Throws a `QuernError` that names the fault,
+ * and for an unknown option the nearest known one.
+ * @param defaults options that must have the type of their default
+ * @param others schemas of all other options
  */
 export function stepOptions<O extends object>(
   step: string,

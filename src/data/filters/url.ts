@@ -1,5 +1,5 @@
 /**
- * @file Filtering by address: lists of domains, whole addresses, words and parts of words, as RefinedWeb does (Penedo et al.
+ * @file Filters by address: lists of domains, whole addresses, words and parts of words, as in RefinedWeb (Penedo et al.
  * 2023, arXiv:2306.01116, appendix G.1). Reasons are datatrove's.
  */
 
@@ -11,20 +11,20 @@ import { stepOptions, wordList } from "./step-options.js";
 import { readWordList, type WordList } from "./word-list.js";
 
 export interface UrlOptions {
-  /** `fineweb`: the words that FineWeb looked for, beside what is given here. None by default. */
+  /** `fineweb`: adds FineWeb's words to those given here. None by default. */
   readonly lists?: "fineweb";
-  /** Registered domains or host names; a domain stands for all hosts under it. */
+  /** Registered domains or host names; a domain covers all hosts under it. */
   readonly domains?: WordList;
   /** Whole addresses. */
   readonly urls?: WordList;
-  /** One of these as a word of the address is enough. */
+  /** One of these as a word of the address drops the document. */
   readonly words?: WordList;
-  /** So many of these as words of the address are enough. */
+  /** This many of these as words of the address drop the document. */
   readonly softWords?: WordList;
   readonly softLimit?: number;
-  /** One of these anywhere among the letters and digits of the address is enough. */
+  /** One of these anywhere among the letters and digits of the address drops the document. */
   readonly parts?: WordList;
-  /** What becomes of a document without an address. */
+  /** What to do with a document without an address. */
   readonly withoutUrl?: "keep" | "drop";
 }
 

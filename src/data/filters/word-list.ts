@@ -1,8 +1,8 @@
-/** @file Lists of words, given as they are or in files of the user's, a line each; lines that begin with `#` are notes. */
+/** @file Word lists, given inline or in the user's files, one word per line; lines that begin with `#` are comments. */
 import { readFile } from "node:fs/promises";
 import { fileError, QuernError } from "../../errors.js";
 
-/** The words, or a file of them, or both. */
+/** Words, a file of words, or both. */
 export type WordList = readonly string[] | { readonly file: string; readonly words?: readonly string[] };
 
 /** Throws a `QuernError` when the file cannot be read. */
@@ -17,7 +17,7 @@ export async function readWordList(list: WordList | undefined): Promise<string[]
   }
 }
 
-/** Every file that settings name, at any depth: what they hold is part of a run's identity. */
+/** Finds every file named in settings, at any depth: the contents are part of a run's identity. */
 export function filesOf(settings: unknown): string[] {
   if (typeof settings !== "object" || settings === null) return [];
   const own = "file" in settings && typeof settings.file === "string" ? [settings.file] : [];
@@ -25,12 +25,12 @@ export function filesOf(settings: unknown): string[] {
 }
 
 /**
- * Finds any of these words or phrases in lower-case text, with no letter, digit or underscore on either side, or anywhere
- * in languages that are written without spaces.
+ * Finds any of these words or phrases in lower-case text: with no letter, digit or underscore on either side, or anywhere
+ * in languages written without spaces.
  * @throws QuernError for words that are too long or too many
  */
 export function wordPattern(words: readonly string[], anywhere = false): RegExp | undefined {
-  // With the flag u, a hyphen that is escaped outside of a class is a syntax error.
+  // With the flag u, an escaped hyphen outside a class is a syntax error.
   const escaped = words.map((word) => word.toLowerCase().replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
   if (escaped.length === 0) return undefined;
   // Longest first, so that a phrase is found before its first word.
@@ -38,13 +38,13 @@ export function wordPattern(words: readonly string[], anywhere = false): RegExp 
   const any = escaped.join("|");
   try {
     const pattern = new RegExp(anywhere ? any : `(?<![\\p{L}\\p{M}\\p{N}_])(?:${any})(?![\\p{L}\\p{M}\\p{N}_])`, "gu");
-    // It is compiled when it is first used, and only then found too large.
+    // The expression is compiled on first use, and only then found to be too large.
     pattern.test("");
     return pattern;
   } catch (cause) {
     const longest = escaped[0].length;
     throw new QuernError(
-      `a list of ${words.length} words, the longest of ${longest} characters, is too long; a list has a word a line`,
+      `a list of ${words.length} words, the longest of ${longest} characters, is too long; put one word on each line`,
       { exitCode: 2, cause },
     );
   }

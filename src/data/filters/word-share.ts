@@ -1,6 +1,6 @@
 /**
- * @file Toxic and adult content by list: a page is dropped when too many of its words are of a list of the user's, since
- * one such word says little. A classifier may take this step's place later; it needs nothing but `Step`.
+ * @file Filters toxic and adult content by word share: drops a page when too many of its words are on the user's list, since
+ * a single such word means little. A classifier could replace this step; it would only have to implement `Step`.
  */
 import { z } from "zod";
 import { drop, KEEP, type Step } from "./filter.js";
@@ -9,11 +9,11 @@ import { readWordList, type WordList, wordPattern } from "./word-list.js";
 
 export interface WordShareOptions {
   readonly words: WordList;
-  /** Most of the page's words that may be of the list, as a share. */
+  /** Largest share of the page's words that may be on the list. */
   readonly maxShare?: number;
-  /** And at most so many different ones. */
+  /** Largest number of different words from the list. */
   readonly maxDifferent?: number;
-  /** How the step is called in the funnel, and its reason. */
+  /** The step's name in the funnel, and the prefix of its reasons. */
   readonly name?: "toxicity" | "adult";
 }
 

@@ -1,18 +1,18 @@
 /**
- * @file A spam classifier, trained on mail that people had sorted. It sees only the writer's own words, because headers would
- * give the answer away. Test mails come from other months and threads than training mails.
+ * @file A spam classifier, trained on mail that people had sorted into ham (wanted) and spam. It sees only what the sender
+ * wrote, since headers would reveal the label. Test mails come from other months and other threads than training mails.
  */
 import { type FitResult, fitClassifier, type Labelled } from "../src/data/index.js";
 import type { GivenDocument, OnProgress } from "../src/documents/index.js";
 import { mailBody, ownWords } from "./mail.js";
 
-/** Largest share of either label that is held out, in whole months. */
+/** Largest share of ham, and of spam, that is held out in whole months. */
 const MOST_HELD_OUT = 0.25;
-/** One in this many of the remaining threads calibrates the score. */
+/** One in this many threads outside the held-out months calibrates. */
 const CALIBRATING = 8;
 
-/** Trains the classifier and writes it to `out`, with its card, in about two seconds. Mails have headers and one character per byte. */
-export async function fitMailJudge(
+/** Trains the classifier and writes it with its card to `out`, in a second or two. Mails have one character per byte, headers included. */
+export async function fitMailClassifier(
   mails: readonly GivenDocument[],
   out: string,
   calls: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress },
@@ -26,7 +26,7 @@ export async function fitMailJudge(
   });
 }
 
-/** Assigns each mail to training, calibration or test. Whole months are held out, and no thread is in two parts. */
+/** Assigns each mail to a part. Whole months are held out, and no thread spans two parts. */
 export async function labelledMails(mails: readonly GivenDocument[]): Promise<Labelled[]> {
   const known: { readonly text: string; readonly label: string; readonly month: string; readonly thread: string }[] =
     [];
@@ -40,7 +40,7 @@ export async function labelledMails(mails: readonly GivenDocument[]): Promise<La
     });
   }
   const held = heldOutMonths(known);
-  // A thread that began earlier is not held out in its later months.
+  // A thread that began in an earlier month is not held out.
   const learned = new Set(known.filter(({ month }) => !held.has(month)).map(({ thread }) => thread));
   return known.map(({ text, label, month, thread }) => {
     const part =
@@ -49,7 +49,7 @@ export async function labelledMails(mails: readonly GivenDocument[]): Promise<La
   });
 }
 
-/** The smallest months, as long as they hold at most a quarter of either label. */
+/** The smallest months, up to a quarter of the ham and a quarter of the spam. */
 function heldOutMonths(mails: readonly { readonly month: string; readonly label: string }[]): ReadonlySet<string> {
   const count = (label: string, month?: string) =>
     mails.filter((mail) => mail.label === label && (month === undefined || mail.month === month)).length;
@@ -68,7 +68,7 @@ function heldOutMonths(mails: readonly { readonly month: string; readonly label:
   return held;
 }
 
-/** Month of the last `Received` header: the date that spam itself claims is often false. */
+/** The month in which the last server received the mail. The sender's own date is often forged in spam. */
 function monthOf(mail: string): string {
   const received = /^Received:[^;]*;\s*(?:\w{3},\s*)?\d{1,2}\s+(\w{3})\s+(\d{4})/im.exec(headersOf(mail));
   return received === null ? "" : `${received[2]}-${received[1]}`;
@@ -90,7 +90,7 @@ const headersOf = (mail: string) => {
   return (end < 0 ? mail : mail.slice(0, end)).replace(/\r?\n[ \t]+/g, " ");
 };
 
-/** FNV-1a. */
+/** FNV-1a, 32 bits. */
 const numberOf = (text: string) => {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
