@@ -391,7 +391,7 @@ export default defineRecipe(recipe);`,
     await expect(planClean({ inputs: [join(root, "none")], out: "x" })).rejects.toThrow(/no such file/);
     const silly = defineRecipe({ steps: [custom("silly", (() => 5) as unknown as () => boolean)] });
     await expect(clean({ inputs: [input], out: join(root, "wrong/silly"), recipe: silly })).rejects.toThrow(
-      /"silly".*answered 5/,
+      /"silly".*returned 5/,
     );
   });
 });
