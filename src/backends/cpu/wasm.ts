@@ -230,10 +230,15 @@ export class WasmHeap extends Queue {
   /** The workers beside the first come back out of the module that they wait in, and take messages again. */
   async #leave(): Promise<void> {
     if (this.#working === null) return;
-    const left = this.#answers("left", this.#workers.slice(1));
+    const others = this.#workers.slice(1);
+    const left = this.#answers("left", others);
+    // Without a reference the process would end here if nothing else keeps it alive.
+    for (const worker of others) worker.ref();
     this.#programs.get(this.#working)?.quern_leave();
     this.#working = null;
-    await left;
+    await left.finally(() => {
+      for (const worker of others) worker.unref();
+    });
   }
 
   async #unload(slot: number): Promise<void> {
