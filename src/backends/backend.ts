@@ -111,13 +111,13 @@ export interface DeviceTensor {
   readonly storage: Storage | null;
   /** The memory itself, where JavaScript reaches it. */
   host?(): Elements;
-  /** Overwrites all of it; what it is given may change afterwards. */
+  /** Overwrites the whole tensor with a copy of the values. */
   write(elements: Elements): void;
   /** A copy of it. */
   read(): Promise<Elements>;
 }
 
-/** A tensor that lies in memory that JavaScript reaches; `view` is called when it is first wanted. */
+/** A tensor in memory that JavaScript can access; `view` is called on first use. */
 export function hostTensor(type: TensorType, storage: Storage | null, view: () => Elements): DeviceTensor {
   let memory: Elements | undefined;
   const host = () => {

@@ -41,7 +41,7 @@ export async function compileFor<Options, T extends Target>(
   try {
     const choosing = backend.choose((others as Record<string, Options>)[backend.name], sharing.beside);
     choosing.catch(() => {});
-    const graph = graphKey(entries); // while the compiler is asked
+    const graph = graphKey(entries); // computed while the compiler is being found
     target = await choosing;
     const dtype = wanted !== "auto" ? wanted : (await target.bf16Pays()) ? "bf16" : "fp32";
     const requireMemory = (bytes: number) => {

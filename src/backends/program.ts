@@ -48,7 +48,7 @@ export interface Program {
    * @throws QuernError for an output of entries that have not run yet
    */
   read(name: string, into?: Float32Array): Promise<Float32Array>;
-  /** Sets a variable or an input; a function is given memory (as f32) to fill all of it. */
+  /** Sets a variable or an input; a function receives its memory (as f32) and must fill all of it. */
   write(name: string, data: Written): void;
   /** Frees the memory and threads that no other program shares; this one cannot be used afterwards. */
   dispose(): void;

@@ -5,7 +5,7 @@ import { type Buffer, buffersOf, type Kernel } from "./kernels.js";
 
 /** What a target's memory must keep to. */
 export interface Limits {
-  /** Every offset is a multiple of so many bytes. */
+  /** Every offset is a multiple of this many bytes. */
   readonly alignment: number;
   /** Most bytes that a kernel can be handed as one binding; Infinity where there is no bound. */
   readonly maxBindingBytes: number;

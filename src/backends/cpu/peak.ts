@@ -56,7 +56,7 @@ export function bf16Pays(): Promise<boolean> {
   return peakOnce({ threads: 1 }).then(bf16IsFaster, () => true);
 }
 
-/** `bench/peak.c` and a main that measures only what is asked for. */
+/** `bench/peak.c` and a main that runs only the requested measurements. */
 async function measureNative(
   compiler: Compiler,
   threads: number,

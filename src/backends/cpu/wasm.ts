@@ -40,7 +40,7 @@ export interface WasmThread {
   readonly stack: number | null;
 }
 
-/** What a worker is told: to load a module, to forget it, to run an entry (the first), to work for a module (the others). */
+/** A request to a worker: load or unload a module, run an entry (the first worker), work for a module (the others). */
 export type WorkerRequest =
   | { readonly kind: "load"; readonly slot: number; readonly module: WebAssembly.Module }
   | { readonly kind: "unload"; readonly slot: number }
@@ -245,7 +245,7 @@ export class WasmHeap extends Queue {
     if (this.#working === slot) await this.#leave();
     this.#programs.delete(slot);
     for (const worker of this.#workers) this.#post(worker, { kind: "unload", slot });
-    // What the next module of this slot takes for zero: also the word by which its data are copied there once.
+    // The next module in this slot expects zeros, including the word that says whether its data was copied.
     new Uint8Array(this.#memory.buffer, slot * SLOT_BYTES, SLOT_BYTES).fill(0);
     this.release(slot);
   }
