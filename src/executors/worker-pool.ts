@@ -81,6 +81,7 @@ export class WorkerPool<Task, Result, Message = never> {
   #start(): void {
     const { module, setup, resourceLimits } = this.#options;
     const thread = new Worker(builtModule(new URL("./worker.js", import.meta.url)), {
+      execArgv: [], // `node --input-type=module -e` would be passed on, and refused
       workerData: { module: builtModule(module).href, setup },
       resourceLimits,
     });

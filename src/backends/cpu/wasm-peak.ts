@@ -42,7 +42,7 @@ export async function measureWasmPeak(threads: number): Promise<number> {
   const workerData: PeakTask = { module, steps: STEPS };
   const workers = Array.from(
     { length: threads },
-    () => new Worker(builtModule(new URL("./wasm-peak-worker.js", import.meta.url)), { workerData }),
+    () => new Worker(builtModule(new URL("./wasm-peak-worker.js", import.meta.url)), { workerData, execArgv: [] }),
   );
   try {
     await Promise.all(workers.map((worker) => once(worker, "message")));

@@ -93,7 +93,7 @@ export class WasmHeap extends Queue {
     this.#workers = Array.from({ length: threads }, (_, worker) => {
       const stack = worker === 0 ? null : this.allocate(WASM_STACK).address + WASM_STACK;
       const workerData: WasmThread = { memory: this.#memory, worker, stack };
-      return new Worker(builtModule(new URL("./wasm-worker.js", import.meta.url)), { workerData });
+      return new Worker(builtModule(new URL("./wasm-worker.js", import.meta.url)), { workerData, execArgv: [] });
     });
     for (const worker of this.#workers) {
       // One that fails leaves the others waiting for it: all are ended, and so is whatever was under way.
