@@ -23,7 +23,7 @@ const parse = async (path: string) =>
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line));
 let runs = 0;
-/** Runs on lines in one file, or on lists of lines in as many. */
+/** Deduplicates lines in one file, or each list of lines in a file of its own. */
 async function run(
   lines: readonly Line[] | readonly (readonly Line[])[],
   { name, ...options }: Omit<DeduplicateOptions, "inputs" | "out"> & { readonly name?: string },
@@ -40,7 +40,7 @@ async function run(
   const kept = (await Promise.all(files.sort().map((file) => parse(join(out, "documents", file))))).flat() as Line[];
   const ofDocuments = options.by === "url" || options.by === "document" || options.by === "near";
   const beside = ofDocuments ? ["clusters.jsonl"] : options.by === "substring" ? [] : ["repeated.jsonl"];
-  // What lay between the stages is gone.
+  // Intermediate files are deleted.
   expect((await readdir(out)).sort()).toEqual(
     [".quern.json", ...beside, "deduplicate.json", "documents", "removed.jsonl"].sort(),
   );
@@ -54,11 +54,11 @@ const random = (n: number) => {
   state = (state * 48271) % 2147483647;
   return state % n;
 };
-/** A word of letters: numbers would all be the same in the normal form. */
+/** Spells a number in letters, because the normal form maps all numbers to 0. */
 const word = (n: number) =>
   `w${[...n.toString(26)].map((digit) => "abcdefghijklmnopqrstuvwxyz"[Number.parseInt(digit, 26)]).join("")}`;
 const words = (count: number) => Array.from({ length: count }, () => word(random(5000)));
-/** Word 5-grams that two texts share, as a part of all that they have. */
+/** Returns the Jaccard similarity of two texts' word 5-grams. */
 function jaccard(a: readonly string[], b: readonly string[]): number {
   const grams = (list: readonly string[]) => new Set(list.slice(4).map((_, i) => list.slice(i, i + 5).join(" ")));
   const [x, y] = [grams(a), grams(b)];
@@ -67,7 +67,7 @@ function jaccard(a: readonly string[], b: readonly string[]): number {
 }
 
 describe("deduplicate", () => {
-  it("by address keeps the longest of each page", async () => {
+  it("by url keeps the longest copy of each page", async () => {
     const lines = [
       { id: "a", text: "short", url: "http://x.test/p" },
       { id: "b", text: "much longer text", url: "https://www.x.test/p/?utm_source=y#z", note: 1 },
@@ -84,13 +84,13 @@ describe("deduplicate", () => {
     expect(canonicalUrl("HTTP://WWW.X.test:80/a/")).toBe("x.test/a");
   });
 
-  it("by document removes equal texts, by quality keeps the best", async () => {
+  it("by document removes equal texts and keeps the best by quality", async () => {
     const lines = [
       { id: "a", text: "same", quality: 1 },
       { id: "b", text: "same", quality: 3 },
       { id: "c", text: "Same", quality: 9 },
     ];
-    // Of equal texts one stays, and the order of the input does not decide which.
+    // One of several equal texts stays, and input order does not decide which.
     const { kept, removed } = await run(lines, { by: "document" });
     expect(kept.map(({ text, copies }) => [text, copies])).toEqual([
       ["same", 2],
@@ -101,7 +101,7 @@ describe("deduplicate", () => {
     expect((await run(lines, { by: "document", keep: "quality" })).ids).toEqual(["b", "c"]);
   });
 
-  it("by line and paragraph agrees with a brute force, for either rule", async () => {
+  it("by line and paragraph agrees with brute force, for either --keep", async () => {
     const line = fc.constantFrom("one", "two", "three", " ", "", "a longer line of text");
     const document = fc.array(line, { maxLength: 8 }).map((lines) => lines.join("\n"));
     await fc.assert(
@@ -134,12 +134,12 @@ describe("deduplicate", () => {
     );
   });
 
-  it("by near finds pairs as often as the bands' curve says, and leaves unlike documents alone", async () => {
+  it("by near finds pairs as often as the band probability predicts, and keeps dissimilar documents", async () => {
     const lines: Line[] = [];
     const pairs: { readonly similarity: number; readonly ids: readonly [string, string] }[] = [];
     for (let i = 0; i < 400; i++) {
       const original = words(120);
-      // Changing words that lie far apart takes five n-grams away for each.
+      // Changing words far apart from each other removes five n-grams per word.
       const changes = 1 + random(12);
       const copy = [...original];
       for (let j = 0; j < changes; j++) copy[random(120)] = word(5000 + random(1e6));
@@ -157,11 +157,11 @@ describe("deduplicate", () => {
       if (ids.some((id) => gone.has(id))) found += 1;
     }
     expect(Math.abs(found - expected)).toBeLessThan(3 * Math.sqrt(variance) + 1);
-    // Nothing else is joined: a removed document's partner is the one that stayed.
+    // Nothing else is joined: each removed document names its own partner.
     for (const line of removed as (Line & { kept: string; size: number })[]) {
       expect([line.size, Number.parseInt(line.kept, 10)]).toEqual([2, Number.parseInt(line.id, 10)]);
     }
-    // Twice changes nothing, and the order of the input decides nothing.
+    // Deduplicating again changes nothing, and input order does not matter.
     const again = await run(
       lines.filter(({ id }) => ids.includes(id)),
       { by: "near" },
@@ -171,9 +171,9 @@ describe("deduplicate", () => {
     expect([...turned.ids].sort()).toEqual([...ids].sort());
   });
 
-  it("by near finds the clusters that datatrove finds", async () => {
-    // With words between spaces, as here; test/oracle/datatrove_clusters.py says how. It never joins texts of fewer words
-    // than an n-gram has; here they are joined with their copies.
+  it("by near finds the same clusters as datatrove", async () => {
+    // datatrove ran with words split at spaces, as here (test/oracle/datatrove_clusters.py). It never joins texts shorter
+    // than one n-gram; Quern joins them with their copies.
     const path = join(import.meta.dirname, "fixtures", "datatrove-clusters.json");
     const { documents, clusters } = JSON.parse(await readFile(path, "utf8"));
     const isShort = (id: number) => documents[id].split(/\s+/).length < 5;
@@ -191,7 +191,7 @@ describe("deduplicate", () => {
     expect(clusters.length).toBeGreaterThan(20);
   });
 
-  it("by near joins what hangs together through others, and texts too short for an n-gram with their copies", async () => {
+  it("by near joins documents transitively, and texts too short for an n-gram with their copies", async () => {
     const base = words(200);
     const chain = [0, 1, 2, 3].map((i) => [...words(i * 5), ...base.slice(i * 5)].join(" "));
     const lines = [
@@ -207,7 +207,7 @@ describe("deduplicate", () => {
     expect(removed.map((line: { size: number }) => line.size)).toEqual([4, 4, 4, 2]);
   });
 
-  it("by sentence cuts spans of three that were seen before, and counts them", async () => {
+  it("by sentence cuts and counts spans of three sentences that occurred before", async () => {
     const span = "We use cookies. They are good for you! Do you accept?";
     const lines = [
       { id: "a", text: `One here. ${span} Two there.` },
@@ -218,11 +218,11 @@ describe("deduplicate", () => {
     expect(kept.map(({ text }) => text)).toEqual([lines[0].text, "“Three.” Four, and 3.5 of it.", lines[2].text]);
     expect(removed).toEqual([{ id: "b", reason: "cut", pieces: 3, kept: ["a"] }]);
     expect(repeated).toEqual([{ text: span, count: 2, first: "a" }]);
-    // Two of them are in all.
+    // Two of the spans occur in all documents.
     expect((await run(lines, { by: "sentence", sentences: 2, keep: "none" })).ids).toEqual(["a", "b", "c"]);
   });
 
-  it("counts how often each line was seen, and says where it stays", async () => {
+  it("counts the occurrences of each line and names the document that keeps it", async () => {
     const lines = [
       { id: "a", text: "menu\nfirst" },
       { id: "b", text: "menu\nsecond\nmenu" },
@@ -238,7 +238,7 @@ describe("deduplicate", () => {
     expect(result).toMatchObject({ clusters: 1, pieces: 3 });
   });
 
-  it("by url, document and near: twice changes nothing, and neither order nor sharding decides what stays", async () => {
+  it("by url, document and near is idempotent and independent of order and sharding", async () => {
     const text = fc.array(fc.constantFrom("alpha", "beta", "gamma", "delta"), { minLength: 1, maxLength: 9 });
     const document = fc.record({ text, url: fc.integer({ min: 0, max: 4 }), quality: fc.integer({ min: 0, max: 2 }) });
     await fc.assert(
@@ -270,7 +270,7 @@ describe("deduplicate", () => {
     );
   });
 
-  it("writes the same in many parts and with worker threads as in one, and goes on where it was stopped", async () => {
+  it("writes the same output with many parts and worker threads as with one, and resumes a stopped run", async () => {
     const lines = Array.from({ length: 300 }, (_, i) => ({ id: `${i}`, text: words(20 + (i % 7)).join("\n") }));
     for (let i = 0; i < 100; i++) lines.push({ id: `copy ${i}`, text: lines[3 * i].text });
     for (const by of ["near", "line", "substring"] as const) {
@@ -280,7 +280,7 @@ describe("deduplicate", () => {
       expect(gone(parts.kept)).toEqual(gone(whole.kept));
       expect(parts.removed).toEqual(whole.removed);
       expect(parts.repeated).toEqual(whole.repeated);
-      // Stopped in the middle, it leaves its work, and the next call takes it up.
+      // A stopped run leaves its work folder, and the next call resumes from it.
       const stop = new AbortController();
       const out = join(folder, `stopped-${by}`);
       const input = join(folder, whole.name);
@@ -295,7 +295,7 @@ describe("deduplicate", () => {
     }
   });
 
-  it("keeps empty texts, single words and equal ids apart, and names what it could not read", async () => {
+  it("does not merge empty texts, single words or equal ids, and reports unreadable lines", async () => {
     const lines = [
       { id: "same", text: "word" },
       { id: "same", text: "" },
@@ -318,11 +318,11 @@ describe("deduplicate", () => {
     expect(broken).toMatchObject({ documents: 1, kept: 1, skipped: { not_utf8: 1 } });
   });
 
-  it("refuses what makes no sense and counts what is no document", async () => {
+  it("rejects conflicting options and counts lines that are not documents", async () => {
     const lines = [{ id: "a", text: "x" }];
-    await expect(run(lines, { by: "line", keep: "longest" })).rejects.toThrow(/the first copy is kept, or none/);
-    await expect(run(lines, { by: "near", keep: "none" })).rejects.toThrow(/one copy is kept/);
-    // Another run would read what this one wrote.
+    await expect(run(lines, { by: "line", keep: "longest" })).rejects.toThrow(/supports --keep first and --keep none/);
+    await expect(run(lines, { by: "near", keep: "none" })).rejects.toThrow(/always keeps one copy/);
+    // A second run would read the output of this one.
     for (const out of [folder, join(folder, "in", "it")])
       await expect(deduplicate({ inputs: [folder], out, by: "url" })).rejects.toThrow(
         /the output .*(is|lies inside) the input/,

@@ -21,7 +21,7 @@ describe("hashes of texts", () => {
     expect([...b.slice(0, 3)]).toEqual([1062448801025099917n, 1324811268927594100n, 1217488311597731462n]);
   });
 
-  it("have a signature that is the least value of each function over the n-grams", () => {
+  it("have a signature of each function's minimum over the n-grams", () => {
     const text = "The quick, brown fox jumps over 3.14 lazy dogs, and 1,234,567 more.";
     const words = simplifyText(text).split(" ");
     expect(words.join(" ")).toBe("the quick brown fox jumps over 0 lazy dogs and 0 0 more");
@@ -35,14 +35,14 @@ describe("hashes of texts", () => {
     expect([...(hasher.signature(text) ?? [])]).toEqual(expected);
   });
 
-  it("do not depend on what the normal form takes away, and are none for a text without words", () => {
+  it("ignore what the normal form removes, and are null for a text without words", () => {
     const one = [...(hasher.bandHashes("Über 10 Straßen, und  noch mehr!") ?? [])];
     expect([...(hasher.bandHashes("uber 7 straßen\nund noch (mehr)") ?? [])]).toEqual(one);
     expect(hasher.bandHashes("- ! -")).toBeNull();
     expect(hasher.bandHashes("")).toBeNull();
   });
 
-  it("of lines and paragraphs are those of the pieces that are not blank", () => {
+  it("cover exactly the non-blank lines or paragraphs", () => {
     const characters = [
       "a",
       "b c",
@@ -70,7 +70,7 @@ describe("hashes of texts", () => {
       }),
       { numRuns: 500 },
     );
-    // More than are hashed in one call.
+    // More pieces than one kernel call hashes.
     let count = 0;
     hasher.hashPieces("line\n\n".repeat(5000), "line", (_, __, place) => {
       count += place === 2 * count ? 1 : 0;
@@ -109,7 +109,7 @@ describe("hashes of texts", () => {
     const written = (text: HeldText) =>
       `"${Buffer.concat(Array.from(hasher.escaped(text), (piece) => Buffer.from(piece))).toString("utf8")}"`;
 
-    it("are taken out of their line and written as JSON.stringify has them", () => {
+    it("are extracted from their JSON line and escaped as by JSON.stringify", () => {
       const before = fc.constantFrom(
         "",
         '"id":"x\\"","m":{"text":"inner","a":["text",{"text":1}]},',
@@ -133,13 +133,13 @@ describe("hashes of texts", () => {
       );
       const long = `${'x"é'.repeat(50_000)}end`;
       expect(written(hasher.hold(long)) === JSON.stringify(long)).toBe(true);
-      // Its normal form hangs on neighbours, so the kernel gives it back as a string.
+      // Its normal form depends on neighbouring characters, so JavaScript normalises it as a string.
       const greek = `${"ΟΔΟΣ three four five six ".repeat(2000)}end`;
       const signature = hasher.signature(greek)?.join();
       expect(hasher.signature(hasher.hold(greek))?.join()).toBe(signature);
     });
 
-    it("are left to the parser where a line is not plain, and where it is none", () => {
+    it("are left to the JSON parser if the line is unusual or malformed", () => {
       const lines = [
         '{"text":1}',
         '{"te\\u0078t":"a"}',
@@ -162,12 +162,12 @@ describe("hashes of texts", () => {
         '"text":"a"',
       ];
       for (const line of [...lines, ...bad]) expect(hasher.take(Buffer.from(line)), line).toBeUndefined();
-      // Bytes of an earlier line that lie behind it are not read.
+      // Bytes of an earlier, longer line that follow in memory are not read.
       hasher.take(Buffer.from(`{"text":"${"a".repeat(100)}"}`));
       expect(hasher.take(Buffer.from('{"text":"aaa'))).toBeUndefined();
     });
 
-    it("have the same hashes as strings, and lose the pieces that are told", () => {
+    it("have the same hashes as strings, and lose the marked pieces", () => {
       fc.assert(
         fc.property(
           texts,
@@ -183,14 +183,14 @@ describe("hashes of texts", () => {
             expect(bands).toBe(hasher.bandHashes(whole)?.join());
             const pieces = splitPieces(whole, kind);
             const list = [...new Set(places)].filter((place) => place < pieces.length).sort((a, b) => a - b);
-            const told = Uint32Array.from(list.flatMap((place) => [place, place % 2]));
-            const { rest, cut } = hasher.cutPieces(held, kind, told);
+            const marks = Uint32Array.from(list.flatMap((place) => [place, place % 2]));
+            const { rest, cut } = hasher.cutPieces(held, kind, marks);
             const left = pieces.filter((_, place) => !(list.includes(place) && place % 2 === 1));
             expect(cut).toBe(pieces.length - left.length);
             expect(written(rest)).toBe(JSON.stringify(left.join(kind === "line" ? "\n" : "\n\n")));
             const bytes = Buffer.from(whole);
             for (const [i, place] of list.entries())
-              expect(bytes.toString("utf8", told[2 * i], told[2 * i + 1])).toBe(pieces[place]);
+              expect(bytes.toString("utf8", marks[2 * i], marks[2 * i + 1])).toBe(pieces[place]);
           },
         ),
         { numRuns: 1000 },
@@ -198,8 +198,8 @@ describe("hashes of texts", () => {
     });
   });
 
-  describe("have the same normal form in the kernel as in the plain function", () => {
-    // One function over single words, so that a text's signature is soon reckoned here.
+  describe("have the same normal form in the kernel as in simplifyText", () => {
+    // One function over single words, so that this test can compute signatures quickly.
     const words = new TextHasher({ bands: 1, rows: 1, ngram: 1 });
     const { a, b } = minHashParameters(1);
     const plain = (text: string) => {
@@ -212,7 +212,7 @@ describe("hashes of texts", () => {
     };
     const kernel = (text: string) => words.signature(text)?.[0] ?? null;
 
-    it("of every character", () => {
+    it("of every single character", () => {
       const wrong: string[] = [];
       for (let point = 0; point < 0x110000; point++) {
         const character = String.fromCodePoint(point);
@@ -222,7 +222,7 @@ describe("hashes of texts", () => {
       expect(wrong).toEqual([]);
     });
 
-    it("of characters side by side", () => {
+    it("of combinations of characters", () => {
       const hard = [
         "Σ",
         "σ",
@@ -268,7 +268,7 @@ describe("hashes of texts", () => {
     });
   });
 
-  it("are those of the plain rule for values at its edges and texts longer than a block", () => {
+  it("match the plain formula for values at its bounds and texts longer than a block", () => {
     const text = Array.from({ length: 1500 }, (_, i) => `w${(i * 7919) % 1013}`).join(" ");
     const list = simplifyText(text).split(" ");
     const grams = list.slice(4).map((_, i) => hasher.hash(list.slice(i, i + 5).join(" ")));

@@ -1,4 +1,4 @@
-/** @file Near-duplicates of texts without spaces and of short texts, beside the Jaccard similarity reckoned by brute force. */
+/** @file Near-duplicates among texts without spaces and short texts, compared with brute-force Jaccard similarity. */
 import { describe, expect, it } from "vitest";
 import { TextHasher } from "../../src/data/deduplicate/hasher.js";
 import { splitPieces } from "../../src/data/deduplicate/pieces.js";
@@ -13,7 +13,7 @@ function generator(seed: number) {
 const next = generator(5);
 const pick = <T>(list: readonly T[]): T => list[next(list.length)];
 
-/** Letters of a script from which sentences are made. */
+/** Letters or words from which sentences are generated. */
 const SCRIPTS: Readonly<Record<string, readonly [letters: readonly string[], space: string]>> = {
   Japanese: [
     [
@@ -44,7 +44,7 @@ const units = (name: string, text: string) => {
   return name === "English" ? plain.split(/\s+/) : [...plain.replace(/ /g, "")];
 };
 
-/** Jaccard similarity of the sets of five words, or characters, in a row. */
+/** Returns the Jaccard similarity of two lists' 5-grams. */
 function jaccard(a: readonly string[], b: readonly string[]): number {
   const grams = (list: readonly string[]) =>
     new Set(list.length < 5 ? [list.join(" ")] : list.slice(4).map((_, i) => list.slice(i, i + 5).join(" ")));
@@ -61,7 +61,7 @@ describe("near-duplicates", () => {
     return one.some((hash, i) => hash === other[i]);
   };
 
-  it.each(Object.keys(SCRIPTS))("of %s pages are found as often as their similarity says", (name) => {
+  it.each(Object.keys(SCRIPTS))("of %s pages are found as often as their similarity predicts", (name) => {
     const [letters, space] = SCRIPTS[name];
     let [found, expected, variance, wrong] = [0, 0, 0, 0];
     for (let round = 0; round < 60; round++) {
@@ -81,7 +81,7 @@ describe("near-duplicates", () => {
     expect(wrong).toBe(0);
   });
 
-  it("are almost equal pages of real sentences, whatever stands between", () => {
+  it("are found among real pages that differ in one word or in punctuation", () => {
     const page =
       "昨日は友達と一緒に京都へ行きました。天気がとても良くて、お寺の庭がきれいでした。昼ご飯はうどんを食べて、夕方に電車で帰りました。また来年の春に行きたいと思います。";
     expect(joined(page, page.replace("来年の春", "来年の秋"))).toBe(true);
@@ -94,7 +94,7 @@ describe("near-duplicates", () => {
     ).toBe(false);
   });
 
-  it("are short texts that are equal but for case and punctuation, and no others", () => {
+  it("among short texts differ only in case and punctuation", () => {
     const words = "one two three four five six seven eight nine ten".split(" ");
     const texts = Array.from({ length: 300 }, () => Array.from({ length: 1 + next(6) }, () => pick(words)).join(" "));
     texts.push("東京", "東京都", "大阪", "สวัสดี", "ราตรี", "a", "b");
@@ -124,7 +124,7 @@ describe("sentences", () => {
     expect(splitPieces(text, "sentence").filter((piece) => piece !== "")).toEqual(pieces);
   });
 
-  it("are parted in time that grows with the text", () => {
+  it("are split in time linear in the text's length", () => {
     for (const part of [" ", "a ", ". ", "。", "\n", '."', "a"]) {
       const seconds = [1, 4].map((times) => {
         const text = part.repeat((times * 100_000) / part.length);

@@ -29,7 +29,7 @@ async function run(texts: readonly string[], options: Partial<DeduplicateOptions
   return { result, kept: await lines("documents/00000.jsonl"), removed: await lines("removed.jsonl") };
 }
 
-/** Bytes of each text that lie in a window with an equal one before it (or, with `none`, anywhere else). */
+/** Marks the bytes of each text that are in a window with an equal one earlier (with `none`: anywhere else). */
 function repeatedBytes(texts: readonly Uint8Array[], window: number, none: boolean): boolean[][] {
   const seen = new Map<string, number>();
   const windows = texts.map((text) =>
@@ -50,7 +50,7 @@ function repeatedBytes(texts: readonly Uint8Array[], window: number, none: boole
 }
 
 describe("suffix arrays", () => {
-  it("are in order, of bytes and of numbers, random ones and those that repeat", () => {
+  it("are sorted for bytes and numbers, random and repetitive", () => {
     const letter = fc.integer({ min: 0, max: 3 });
     const repeated = fc
       .tuple(fc.array(letter, { minLength: 1, maxLength: 5 }), fc.integer({ min: 1, max: 60 }))
@@ -72,7 +72,7 @@ describe("suffix arrays", () => {
     );
   });
 
-  it("sort what is too long for one stretch of the kernel, and names that recur", () => {
+  it("sort texts longer than one kernel block, and texts whose names repeat", () => {
     let state = 1;
     const next = (n: number) => {
       state = (state * 48271) % 2147483647;
@@ -92,7 +92,7 @@ describe("suffix arrays", () => {
     expect(seen.every((times) => times === 1)).toBe(true);
   });
 
-  it("tell windows of any length that repeat, and none across a separator", () => {
+  it("find repeated windows of any length, but none across a separator", () => {
     const unit = fc.array(fc.constantFrom(97, 98, 255), { minLength: 1, maxLength: 30 });
     const text = fc
       .array(fc.tuple(unit, fc.integer({ min: 1, max: 8 })), { minLength: 1, maxLength: 4 })
@@ -120,7 +120,7 @@ describe("suffix arrays", () => {
 });
 
 describe("deduplicate by substring", () => {
-  it("cuts exactly the windows that a brute force finds, whatever the part's size, for either rule", async () => {
+  it("cuts exactly the windows that brute force finds, for any part size and either --keep", async () => {
     const piece = fc.constantFrom("abcabc", "the same ", "é€", "𝄞", "xyz", "a", "aaaaaaaa", "\n");
     const text = fc.array(piece, { minLength: 1, maxLength: 12 }).map((pieces) => pieces.join(""));
     await fc.assert(
@@ -133,7 +133,7 @@ describe("deduplicate by substring", () => {
           const bytes = texts.map((one) => Buffer.from(one));
           const marks = repeatedBytes(bytes, length, keep === "none");
           const expected = texts.flatMap((one, n) => {
-            // A character goes when all of its bytes do.
+            // A character is cut if all its bytes are.
             let at = 0;
             const left = [...one].filter((character) => {
               const start = at;
@@ -151,14 +151,14 @@ describe("deduplicate by substring", () => {
     );
   });
 
-  it("says what was cut and where that stays, or marks it", async () => {
+  it("reports what was cut and which document keeps it, or marks it", async () => {
     const shared =
       "We use cookies — on this site — to give you the best experience that there ever was, or could have been. ";
     const texts = [`First. ${shared}End.`, `Second, ${shared}`, "Third has nothing of that.", shared];
     const { kept, removed, result } = await run(texts, {});
     expect(kept.map(({ text }) => text)).toEqual([texts[0], "Second,", texts[2]]);
     const size = Buffer.byteLength(shared);
-    // The space before it is shared as well.
+    // The space before the span is shared too.
     expect(removed).toEqual([
       { id: "1", reason: "cut", pieces: 1, spans: [[7, 8 + size, "0"]] },
       { id: "3", reason: "nothing left", pieces: 1, spans: [[0, size, "0"]] },
@@ -168,18 +168,18 @@ describe("deduplicate by substring", () => {
     expect(marked.kept.map(({ text }) => text)).toEqual(texts);
     expect(marked.kept.map(({ repeated }) => repeated)).toEqual([undefined, [[7, 8 + size]], undefined, [[0, size]]]);
     expect(marked.removed).toEqual([]);
-    // A tenth of a byte too long, and nothing is found.
+    // One byte longer than the shared span, and nothing is found.
     expect((await run(texts, { length: size + 2 })).result.pieces).toBe(0);
   });
 
-  it("leaves one line of a text that is one line over and over, in parts that are smaller than it", async () => {
+  it("keeps one line of a text that repeats a single line, even if the parts are smaller than the text", async () => {
     const line = "the same line, over and over\n";
     const other = Array.from({ length: 400 }, (_, i) => `word${i * i}`).join(" ");
     const { kept } = await run([other, line.repeat(3000), `${other.slice(0, 1000)}!`], { part: 4096 });
     expect(kept.map(({ text }) => text)).toEqual([other, line, "!"]);
   });
 
-  it("by tokens compares what a tokenizer makes of the texts", async () => {
+  it("with a tokenizer compares tokens", async () => {
     const words = Array.from({ length: 300 }, (_, i) => `w${(i * 7919) % 1009}`);
     const path = join(folder, "tokenizer");
     await saveTokenizer(await trainTokenizer([words.join(" ")], { vocabSize: 300 }), path);
@@ -191,15 +191,15 @@ describe("deduplicate by substring", () => {
     expect((await run(texts, { tokenizer: path, length: 100_000 })).result.pieces).toBe(0);
   });
 
-  it("refuses a rule that makes no sense and a part that is too small", async () => {
-    await expect(run(["x"], { keep: "longest" })).rejects.toThrow(/the first copy is kept, or none/);
+  it("rejects conflicting options and a part that is too small", async () => {
+    await expect(run(["x"], { keep: "longest" })).rejects.toThrow(/supports --keep first and --keep none/);
     await expect(run(["x"], { length: 2000, part: 4096 })).rejects.toThrow(/too small/);
-    await expect(run(["x"], { by: "line", mark: true })).rejects.toThrow(/are for --by substring/);
+    await expect(run(["x"], { by: "line", mark: true })).rejects.toThrow(/require --by substring/);
   });
 });
 
 describe("spans", () => {
-  it("leave characters whole", () => {
+  it("keep characters whole", () => {
     const bytes = Buffer.from("aé€𝄞z");
     const spans = [
       { start: 2, end: 5 },

@@ -1,6 +1,6 @@
 /**
- * @file The third stage: documents that share a key hang together, and through others, all that are joined by edges. Only
- * those with a copy are held in memory, some numbers each; of all documents a bit each says which those are.
+ * @file The third stage: finds the connected components of the graph in which documents that share a key are joined, and
+ * chooses the copy that stays. Memory: one bit per document, and a few numbers per document that has a copy.
  */
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -13,15 +13,18 @@ import { type DeduplicateConfig, type IndexedPart, type MergeTask, ofDocuments, 
 
 export const clustersPath = (work: string) => join(work, "choose", "members");
 
-/** Bytes of a member: its number, its cluster's, how many they are, the one that stays, and how many those stand for. */
+/** Bytes per record: u32 document, u32 cluster, u32 cluster size, u32 kept document, f64 sum of the cluster's `copies`. */
 const MEMBER = 24;
 
-/** What is known of a document that has a copy. */
+/** A document that has at least one copy, with its cluster. */
 export interface Member {
   readonly document: number;
   readonly cluster: number;
+  /** Documents in the cluster. */
   readonly size: number;
+  /** The document of the cluster that stays. */
   readonly kept: number;
+  /** Documents that the cluster represents, counting those that earlier runs removed. */
   readonly copies: number;
 }
 
@@ -30,7 +33,7 @@ export interface ChooseResult {
   readonly members: number;
 }
 
-/** Writes all members, by their numbers. Clusters are numbered by their first documents. */
+/** Writes all members in document order. Clusters are numbered in the order of their first documents. */
 export async function chooseCopies(
   config: DeduplicateConfig,
   parts: readonly IndexedPart[],
@@ -72,7 +75,7 @@ export async function chooseCopies(
     const bytes = Buffer.alloc(MEMBER);
     for (let i = 0; i < documents.length; i++) {
       const root = sets.find(i);
-      // A set is called by its first member, so that one comes first.
+      // The root of a set is its smallest member, so the root is visited before the others.
       if (root === i) numbers[i] = clusters++;
       bytes.writeUInt32LE(documents[i], 0);
       bytes.writeUInt32LE(numbers[root], 4);
@@ -108,7 +111,7 @@ function readEdges(path: string, edge: (a: number, b: number) => void): void {
   }
 }
 
-/** The best copy of each set so far. */
+/** The best copy seen so far, for each set. */
 class Choice {
   readonly members: Uint32Array;
   readonly sizes: Uint32Array;
@@ -128,15 +131,15 @@ class Choice {
     this.#byWorth = byWorth;
   }
 
-  /** Ties go to the smallest hash of the content, then of the rest, so that the order of the input does not matter. */
+  /** Breaks ties by the smallest hash of the content, then of the other fields, so input order does not matter. */
   add(root: number, member: number, row: { worth: number; copies: number; content: bigint; rest: bigint }): void {
     const { worth, content, rest } = row;
-    const known = this.#worth[root];
+    const best = this.#worth[root];
     const better =
       this.sizes[root] === 0 ||
       (this.#byWorth &&
-        (worth > known ||
-          (worth === known &&
+        (worth > best ||
+          (worth === best &&
             (content < this.#content[root] || (content === this.#content[root] && rest < this.#rest[root])))));
     this.sizes[root] += 1;
     this.copies[root] += row.copies;
@@ -148,10 +151,10 @@ class Choice {
   }
 }
 
-/** A set of numbers below a bound, a bit each, that knows the place of each member among all. */
+/** A bit set of numbers below a bound, with a constant-time rank of each member. */
 export class NumberSet {
   readonly #bits: Uint32Array;
-  /** Members before each word. */
+  /** Number of members before each 32-bit word. */
   readonly #before: Uint32Array;
   size = 0;
 
@@ -164,7 +167,7 @@ export class NumberSet {
     this.#bits[number >>> 5] |= 1 << (number & 31);
   }
 
-  /** Counts; nothing is added after. */
+  /** Builds the rank table. Call once, after the last `add`. */
   close(): void {
     for (let i = 0; i < this.#bits.length; i++) {
       this.#before[i] = this.size;
@@ -172,13 +175,13 @@ export class NumberSet {
     }
   }
 
-  /** How many smaller members there are. */
+  /** Returns how many members are smaller. */
   rank(number: number): number {
     const word = number >>> 5;
     return this.#before[word] + ones(this.#bits[word] & ((1 << (number & 31)) - 1));
   }
 
-  /** The members in order. */
+  /** Yields the members in ascending order. */
   *all(): Generator<number> {
     for (let word = 0; word < this.#bits.length; word++) {
       for (let bits = this.#bits[word]; bits !== 0; bits &= bits - 1) yield 32 * word + 31 - Math.clz32(bits & -bits);
@@ -186,13 +189,14 @@ export class NumberSet {
   }
 }
 
+/** Counts the set bits of a 32-bit number. */
 function ones(bits: number): number {
   const pairs = bits - ((bits >>> 1) & 0x55555555);
   const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
   return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
-/** Disjoint sets (Tarjan 1975); a set is called by its smallest number, so order does not matter. */
+/** Disjoint sets (Tarjan 1975). The root of a set is its smallest number, so the order of joins does not matter. */
 export class DisjointSets {
   readonly #parent: Uint32Array;
 
@@ -200,7 +204,7 @@ export class DisjointSets {
     this.#parent = Uint32Array.from({ length: size }, (_, i) => i);
   }
 
-  /** The smallest number of the set. */
+  /** Returns the smallest number of the set. */
   find(number: number): number {
     const parent = this.#parent;
     let at = number;
@@ -217,7 +221,7 @@ export class DisjointSets {
   }
 }
 
-/** The members from a document on, in order, read in pieces; asked for one after the other. */
+/** Reads the members file sequentially from a given document on, in blocks. */
 export class MemberReader {
   readonly #path: string;
   readonly #count: number;
@@ -245,7 +249,7 @@ export class MemberReader {
     readWhole(this.#file, this.#buffer.subarray(0, MEMBER * count), MEMBER * member);
   }
 
-  /** What is known of a document; undefined where it has no copy. Numbers must grow from call to call. */
+  /** Returns the document's record, or undefined if it has no copy. Calls must come in ascending document order. */
   find(document: number): Member | undefined {
     if (this.#at === this.#filled) {
       this.#filled = Math.min(4096, this.#count - this.#next);

@@ -15,24 +15,24 @@ export const deduplicateOptions = z.object({
   by: z
     .enum(["url", "document", "near", "line", "paragraph", "sentence", "substring"])
     .describe(
-      "what is compared: addresses, whole texts, MinHash signatures; lines, paragraphs, spans of sentences, or spans of any characters",
+      "unit to compare. Whole documents by URL (url), exact text (document) or MinHash signature (near); or pieces of text: line, paragraph, spans of sentences (sentence), spans of characters (substring)",
     ),
   keep: z
     .enum(["longest", "first", "quality", "none"])
     .optional()
     .describe(
-      "which copy stays: the longest (default of documents), the one with the highest `quality`, the first (default of what is smaller), or none (not of documents)",
+      "copy to keep. Documents: longest (default), first, or quality (highest `quality` field). Pieces of text: first (default) or none",
     ),
-  bands: z.int().min(1).max(1000).default(14).describe("near: bands of a signature").meta({ value: "N" }),
-  rows: z.int().min(1).max(1000).default(8).describe("near: values in a band").meta({ value: "N" }),
-  ngram: z.int().min(1).max(100).default(5).describe("near: words in an n-gram").meta({ value: "N" }),
-  sentences: z.int().min(1).max(100).default(3).describe("sentence: sentences in a span").meta({ value: "N" }),
+  bands: z.int().min(1).max(1000).default(14).describe("near: bands per signature").meta({ value: "N" }),
+  rows: z.int().min(1).max(1000).default(8).describe("near: values per band").meta({ value: "N" }),
+  ngram: z.int().min(1).max(100).default(5).describe("near: words per n-gram").meta({ value: "N" }),
+  sentences: z.int().min(1).max(100).default(3).describe("sentence: sentences per span").meta({ value: "N" }),
   length: z
     .int()
     .min(1)
     .max(2 ** 20)
     .optional()
-    .describe("substring: the shortest span, in bytes (100) or, with a tokenizer, tokens (50)")
+    .describe("substring: shortest span, in bytes (default 100), or in tokens with --tokenizer (default 50)")
     .meta({ value: "N" }),
   tokenizer: z
     .string()
@@ -42,20 +42,20 @@ export const deduplicateOptions = z.object({
   mark: z
     .boolean()
     .default(false)
-    .describe("substring: leave the text whole and list its byte ranges in the field `repeated`"),
+    .describe("substring: keep the text whole and list the repeated byte ranges in the field `repeated`"),
   part: z
     .int()
     .min(1024)
     .max(2 ** 28)
     .default(2 ** 26)
-    .describe("substring: bytes sorted at a time; a thread takes about 7 times as much memory")
+    .describe("substring: bytes sorted at a time; each thread needs about 7 times as much memory")
     .meta({ value: "N" }),
   ...readingOptions,
   workers: z.int().min(1).max(1024).optional().describe("worker threads; default: all cores").meta({ value: "N" }),
 });
 
-/** Who runs the tasks, which does not change what comes out. */
+/** Where the tasks run; the output does not depend on it. */
 export const deduplicateExecutor = z.object(executorOptions);
 
-/** The options of the verb. */
+/** All options of the command `quern data deduplicate`. */
 export const deduplicateFlags = deduplicateOptions.extend(deduplicateExecutor.shape);

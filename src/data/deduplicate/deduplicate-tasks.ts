@@ -1,4 +1,4 @@
-/** @file Deduplication as tasks: the plan, and what runs them, in this process or wherever an executor does. */
+/** @file Deduplication as tasks: plans them, and runs them in this process or under an executor. */
 import { z } from "zod";
 import type { ReadReport } from "../../documents/index.js";
 import { defineTasks, planOf, type RunTask, type TaskKind } from "../../executors/index.js";
@@ -21,10 +21,14 @@ import {
 import { mergeAnchors } from "./substring/merge.js";
 import { type MergedRuns, writePart } from "./write-part.js";
 
-/** Ranges of keys that are merged each by itself. */
+/** Key ranges; each is one merge task. */
 const RANGES = 16;
 
-/** The plan of a run, and what was left out when the inputs were listed. Throws a `QuernError` for an input that is missing. */
+/**
+ * Plans a run; also reports files that were skipped while listing the inputs.
+ *
+ * @throws QuernError for an input that does not exist
+ */
 export async function planDeduplicate(
   inputs: readonly string[],
   out: string,
@@ -59,7 +63,7 @@ export async function planDeduplicate(
   return { plan: planOf(deduplicateTasks, { out, config, stages }), unread };
 }
 
-/** Runs tasks; the results of earlier stages are read once. */
+/** Returns a function that runs tasks. It reads the results of earlier stages once and caches them. */
 export function runDeduplication(plan: DeduplicatePlan): RunTask {
   const { config } = plan;
   let indexed: Promise<readonly IndexedPart[]> | undefined;
@@ -87,7 +91,7 @@ export function runDeduplication(plan: DeduplicatePlan): RunTask {
 
 async function mergedRuns({ work }: DeduplicateConfig, name: string): Promise<MergedRuns> {
   const result = await readResult<MergeResult>(work, "merge", name);
-  if (result === undefined) throw new Error(`merge ${name} was not done`);
+  if (result === undefined) throw new Error(`merge task ${name} has no result`);
   return { ...result, name };
 }
 

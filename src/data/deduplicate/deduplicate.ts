@@ -1,8 +1,8 @@
 /**
- * @file Removing duplicates: whole documents with one address, one content or nearly one content (MinHash, Broder 1997;
- * bands as in Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, ch. 3), or lines, paragraphs (CCNet, Wenzek et
- * al. 2019), spans of sentences (C4, Raffel et al. 2020) and of characters (Lee et al. 2022) that were seen before. The
- * input is read twice; in between all lies on the disk, and the result does not depend on who does which part of the work.
+ * @file Removes duplicates. Whole documents: same URL, same text, or nearly the same text (MinHash, Broder 1997; bands as
+ * in Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, ch. 3). Pieces of text seen before: lines, paragraphs
+ * (CCNet, Wenzek et al. 2019), spans of sentences (C4, Raffel et al. 2020) and of characters (Lee et al. 2022). The input
+ * is read twice, with all intermediate state on disk. The result does not depend on how the work is distributed.
  */
 import { createReadStream } from "node:fs";
 import { readFile, rm, stat } from "node:fs/promises";
@@ -51,42 +51,46 @@ import {
 import { type WrittenKind, writtenKinds, writtenPath } from "./write-part.js";
 
 export interface DeduplicateOptions extends z.input<typeof deduplicateOptions> {
-  /** Who does the tasks, and what is asked of a cluster; by default threads here. */
+  /** Where tasks run, with the cluster's settings. Default: threads of this process. */
   readonly executor?: ExecutorInput;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-  /** On a cluster: a line for each job that was submitted and each task that was lost. */
+  /** On a cluster: called with one line for each submitted job and each lost task. */
   readonly onNotice?: (line: string) => void;
-  /** Bytes of a plain JSONL file that are one task. Default: a 32nd of the input, 2 to 64 MiB. */
+  /** Bytes per task when a plain JSONL file is split. Default: 1/32 of the input, between 2 and 64 MiB. */
   readonly stretch?: number;
 }
 
 export interface DeduplicateResult extends ReadReport {
   readonly documents: number;
   readonly kept: number;
-  /** Groups of documents that hang together; different pieces that repeat. */
+  /** Clusters of duplicate documents, or distinct pieces that repeat. */
   readonly clusters: number;
-  /** Lines, paragraphs, sentences or spans taken out (or marked). */
+  /** Lines, paragraphs, sentences or spans that were cut or marked. */
   readonly pieces: number;
   readonly bytes: number;
   readonly bytesKept: number;
 }
 
-/** Probability that two documents of Jaccard similarity `similarity` share a band: 1 - (1 - s^rows)^bands. */
+/** Returns the probability that two documents of Jaccard similarity s share a band: 1 - (1 - s^rows)^bands. */
 export function bandProbability(similarity: number, bands: number, rows: number): number {
   return 1 - (1 - similarity ** rows) ** bands;
 }
 
-/** Below this much input, threads take longer to start than they save. */
+/** Bytes of input below which starting threads costs more time than they save. */
 const WORTH_THREADS = 8 << 20;
 
 /**
- * Writes what stays, in order, to `out/documents/` (a file a part of the input), and to `out/removed.jsonl` a line for
- * each document that was removed or cut: its id, why, and which document stayed instead. `out/clusters.jsonl` has the
- * documents that stand for others, with how many; `out/repeated.jsonl` the pieces that repeat, with how often they were
- * seen. A run that was killed goes on where it ended.
+ * Removes duplicates and writes to `out`:
  *
- * @throws QuernError for inputs that cannot be read, options that do not fit, a folder that cannot be written
+ * - `documents/`: the remaining documents in input order, one file per part of the input
+ * - `removed.jsonl`: each document that was removed or cut, with its id, the reason and the document kept instead
+ * - `clusters.jsonl`: each kept document that has copies, with their number
+ * - `repeated.jsonl`: each repeated piece, with its number of occurrences
+ *
+ * A killed run resumes where it stopped.
+ *
+ * @throws QuernError for unreadable inputs, conflicting options, or a folder that cannot be written
  */
 export async function deduplicate(options: DeduplicateOptions): Promise<DeduplicateResult> {
   const { out, inputs, force } = checkOptions(deduplicateOptions, settingsOf(options));
@@ -95,7 +99,7 @@ export async function deduplicate(options: DeduplicateOptions): Promise<Deduplic
   );
 }
 
-/** What removing duplicates writes. */
+/** The files that `deduplicate` writes. */
 export const deduplicateLayout: OutputLayout = {
   writes: (path) =>
     /^((removed|clusters|repeated)\.jsonl|deduplicate\.json|documents\/\d{5,}\.jsonl|(cluster|\.deduplicate)\/.+)$/.test(
@@ -113,7 +117,7 @@ const settingsOf = ({
   ...rest
 }: DeduplicateOptions) => rest;
 
-/** `deduplicate` into a folder that the caller has claimed. */
+/** Runs `deduplicate` in an output folder that the caller has already claimed. */
 export async function deduplicateInto(options: DeduplicateOptions): Promise<DeduplicateResult> {
   const { signal, onProgress, onNotice, stretch, executor } = options;
   const rest = settingsOf(options);
@@ -127,14 +131,14 @@ export async function deduplicateInto(options: DeduplicateOptions): Promise<Dedu
   }
   const finish = async () => {
     const result = await gather(plan, unread);
-    const { force: _, ...asked } = rest;
-    await assemble(plan, { options: asked, ...result });
+    const { force: _, ...recorded } = rest;
+    await assemble(plan, { options: recorded, ...result });
     return result;
   };
   if (settings.executor === "slurm") {
     await runOnCluster(plan, settings, { signal, onProgress, onNotice });
     const result = await finish();
-    // It tells of tasks whose files have gone; another run begins anew.
+    // The folder describes tasks whose files are now deleted. A later run must start from scratch.
     await rm(join(o.out, "cluster"), { recursive: true, force: true });
     return result;
   }
@@ -149,7 +153,7 @@ export async function deduplicateInto(options: DeduplicateOptions): Promise<Dedu
     }
     return await finish();
   } catch (error) {
-    // What was interrupted goes on at the next call; what failed would fail again.
+    // An interrupted run resumes at the next call; a failed run would fail again, so its work folder is deleted.
     await pool.close();
     if (!signal?.aborted) await rm(config.work, { recursive: true, force: true });
     throw error;
@@ -162,18 +166,24 @@ function configOf(o: z.output<typeof deduplicateOptions>): DeduplicateConfig {
   const documents = ofDocuments(o.by);
   const keep = o.keep ?? (documents ? "longest" : "first");
   if (!documents && keep !== "first" && keep !== "none") {
-    throw new QuernError(`of ${o.by}s the first copy is kept, or none; not the "${keep}"`, { exitCode: 2 });
+    throw new QuernError(`--by ${o.by} supports --keep first and --keep none, not --keep ${keep}`, { exitCode: 2 });
   }
   if (documents && keep === "none") {
-    throw new QuernError("of documents one copy is kept; --keep none is for what is smaller", { exitCode: 2 });
+    throw new QuernError(
+      `--by ${o.by} compares whole documents and always keeps one copy; --keep none works only with --by line, paragraph, sentence or substring`,
+      { exitCode: 2 },
+    );
   }
   const { by, bands, rows, ngram, sentences, tokenizer, mark, part, textField, strict } = o;
   if (by !== "substring" && (tokenizer !== undefined || mark || o.length !== undefined)) {
-    throw new QuernError("tokenizer, length and mark are for --by substring", { exitCode: 2 });
+    throw new QuernError("--tokenizer, --length and --mark require --by substring", { exitCode: 2 });
   }
   const length = o.length ?? (tokenizer === undefined ? 100 : 50);
   if (4 * length * (tokenizer === undefined ? 1 : 4) > part) {
-    throw new QuernError(`a part of ${part} bytes is too small for spans of ${length}`, { exitCode: 2 });
+    const unit = tokenizer === undefined ? "bytes" : "tokens";
+    throw new QuernError(`--part ${part} is too small for spans of ${length} ${unit}; give a larger --part`, {
+      exitCode: 2,
+    });
   }
   const work = join(o.out, ".deduplicate");
   const named = tokenizer === undefined ? {} : { tokenizer };
@@ -182,11 +192,11 @@ function configOf(o: z.output<typeof deduplicateOptions>): DeduplicateConfig {
 
 const planPath = ({ config }: DeduplicatePlan) => join(config.work, "plan.json");
 
-/** Whether the work folder is that of a run of the same plan, which was interrupted. */
+/** Whether the work folder was left by an interrupted run of the same plan. */
 const isPrepared = async (plan: DeduplicatePlan) =>
   (await readFile(planPath(plan), "utf8").catch(() => "")) === JSON.stringify(plan);
 
-/** An empty work folder, unless it is prepared. */
+/** Creates an empty work folder, unless an interrupted run of the same plan left one. */
 async function prepareWork(plan: DeduplicatePlan): Promise<void> {
   const { work } = plan.config;
   if (await isPrepared(plan)) return;
@@ -199,14 +209,15 @@ async function prepareWork(plan: DeduplicatePlan): Promise<void> {
   }
 }
 
-const TELLS: Readonly<Record<string, string>> = {
+/** The name that progress shows for each stage. */
+const STAGE_LABELS: Readonly<Record<string, string>> = {
   index: "read",
   merge: "compare",
   choose: "choose",
   write: "write",
 };
 
-/** Has a cluster do what is not finished. What it did stays when a task fails, so that the same call goes on from there. */
+/** Runs unfinished tasks on a cluster. If a task fails, finished results stay and the same call resumes from them. */
 async function runOnCluster(
   plan: DeduplicatePlan,
   settings: ExecutorSettings,
@@ -223,7 +234,7 @@ async function runOnCluster(
     }
   }
   let status = "";
-  const tell = () =>
+  const report = () =>
     calls.onProgress?.({ task: "deduplicate", done: done.size, total, unit: "task", ...(status && { note: status }) });
   await runPlan(plan, {
     settings,
@@ -231,15 +242,15 @@ async function runOnCluster(
     begin: () => prepareWork(plan),
     open: async () => runDeduplication(plan),
     events: {
-      progress: tell,
+      progress: report,
       finished(stage, task) {
         done.add(nameOf(stage, task));
-        tell();
+        report();
       },
     },
     onStatus({ queued, running, retried }) {
       status = `${running} running, ${queued} queued${retried === 0 ? "" : `, ${retried} tried again`}`;
-      tell();
+      report();
     },
     onNotice: calls.onNotice,
     signal: calls.signal,
@@ -268,34 +279,34 @@ async function runStage(
   let done = total - size(waiting);
   const running = new Map<string, number>();
   let documents = 0;
-  const tell = () => {
+  const report = () => {
     const now = documents + [...running.values()].reduce((sum, count) => sum + count, 0);
     const note = byBytes ? { note: `${now} documents` } : {};
-    how.onProgress?.({ task: TELLS[stage], done, total, unit: byBytes ? "byte" : "part", ...note });
+    how.onProgress?.({ task: STAGE_LABELS[stage], done, total, unit: byBytes ? "byte" : "part", ...note });
   };
   await runLocally(plan, stage, waiting, {
     open: async () => runDeduplication(plan),
     workers: how.workers,
     signal: how.signal,
     pool: how.pool,
-    // Suffixes are sorted in one go.
+    // Suffix sorting runs in one uninterrupted call, which would block this thread.
     apart: plan.config.by === "substring" && stage === "merge",
     events: {
       progress: (_, { name }, count) => {
         running.set(name, count);
-        tell();
+        report();
       },
       finished: (_, task, result) => {
         running.delete(task.name);
         documents += (result as Partial<IndexResult>).documents ?? 0;
         done += size([task]);
-        tell();
+        report();
       },
     },
   });
 }
 
-/** What all tasks came to. */
+/** Sums the results of all tasks. */
 async function gather(plan: DeduplicatePlan, unread: ReadReport): Promise<DeduplicateResult> {
   const { work, by } = plan.config;
   const counts = { documents: 0, kept: 0, clusters: 0, pieces: 0, bytes: 0, bytesKept: 0 };
@@ -321,7 +332,7 @@ async function gather(plan: DeduplicatePlan, unread: ReadReport): Promise<Dedupl
   return { ...counts, ...log.report };
 }
 
-/** Puts the result together in the work folder and gives it its name; the work folder goes. */
+/** Assembles the output from the tasks' files, moves it into place and deletes the work folder. */
 async function assemble(plan: DeduplicatePlan, summary: object): Promise<void> {
   const { work } = plan.config;
   const names = inputTasks(plan).map(({ name }) => name);

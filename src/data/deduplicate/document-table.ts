@@ -1,6 +1,6 @@
 /**
- * @file What is kept of each document of the input beside its keys, on the disk: what decides which copy stays, its id,
- * and where its text lies. A file of records of one length and a file of ids for each part of the input.
+ * @file The on-disk table of input documents: what decides which copy stays, the id, and where the text starts. Each part of
+ * the input has one file of fixed-length rows and one file of ids.
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
@@ -8,30 +8,32 @@ import { fileError } from "../../errors.js";
 import { readWhole, writeWhole } from "./entries.js";
 
 export interface DocumentRow {
-  /** The greater stays: bytes, or the quality. */
+  /** The copy with the greatest value stays: length in bytes, or quality. */
   readonly worth: number;
-  /** Documents that it stands for already. */
+  /** Documents that this one already represents, from earlier deduplication. */
   readonly copies: number;
-  /** Hashes of the text, and of all else that the document has, by which ties are decided. */
+  /** Hash of the text; breaks ties. */
   readonly content: bigint;
+  /** Hash of the document's other fields; breaks ties between equal texts. */
   readonly rest: bigint;
-  /** Where its text begins, in units of the part's texts. */
+  /** Where its text starts, in units (bytes or tokens) of the part's texts. */
   readonly textStart: number;
 }
 
+/** Bytes per row: f64 worth, f64 copies, u64 content, u64 rest, f64 offset of the id, f64 textStart. */
 const ROW = 48;
 const PIECE = 2 ** 18;
 
 export const tablePath = (work: string, part: string) => join(work, "index", `${part}.table`);
 export const idsPath = (work: string, part: string) => join(work, "index", `${part}.ids`);
 
-/** A file that is written in pieces; its errors say which file it is. */
+/** A buffered file writer whose errors name the file. */
 export class PieceWriter {
   readonly #path: string;
   readonly #buffer = Buffer.alloc(PIECE);
   #file: number | undefined;
   #filled = 0;
-  /** Bytes so far. */
+  /** Bytes written so far. */
   bytes = 0;
 
   constructor(path: string) {
@@ -40,7 +42,7 @@ export class PieceWriter {
 
   write(data: Uint8Array | string): void {
     if (typeof data === "string" && 3 * data.length <= PIECE) {
-      // UTF-8 takes up to three bytes for a UTF-16 unit.
+      // UTF-8 needs up to three bytes per UTF-16 unit.
       if (this.#filled + 3 * data.length > PIECE) this.#flush();
       const written = this.#buffer.write(data, this.#filled);
       this.#filled += written;
@@ -101,7 +103,7 @@ export class DocumentTableWriter {
     row.writeDoubleLE(this.#ids.bytes, 32);
     row.writeDoubleLE(textStart, 40);
     this.#rows.write(row);
-    // As JSON, so that an id that is no Unicode or holds a line break ends where its line ends.
+    // JSON escapes line breaks and lone surrogates, so each id is exactly one line.
     this.#ids.write(`${JSON.stringify(id)}\n`);
   }
 
@@ -116,22 +118,22 @@ export class DocumentTableWriter {
   }
 }
 
-/** Rows and ids by a document's number over all parts. */
+/** Reads rows and ids by the document's number, counted over all parts. */
 export class DocumentTables {
   readonly #work: string;
   readonly #parts: readonly { readonly name: string; readonly base: number }[];
-  /** Files that are open, by part: ids and rows. The least recently used goes first. */
+  /** Open files by part: rows and ids. At most 64 parts are open; the one opened first is closed first. */
   readonly #open = new Map<number, readonly [rows: number, ids: number]>();
   readonly #row = Buffer.alloc(ROW);
   readonly #ids = new Map<number, string>();
 
-  /** @param parts in order, `base` being the number of the first document of each */
+  /** @param parts in order; `base` is the number of the part's first document */
   constructor(work: string, parts: readonly { readonly name: string; readonly base: number }[]) {
     this.#work = work;
     this.#parts = parts;
   }
 
-  /** Which part a document is of. */
+  /** Returns the index of the part that contains a document. */
   partOf(document: number): number {
     let low = 0;
     let high = this.#parts.length;
@@ -165,12 +167,12 @@ export class DocumentTables {
       const end = buffer.subarray(0, read).indexOf(10);
       if (end >= 0) {
         const id = JSON.parse(buffer.toString("utf8", 0, end)) as string;
-        // The same few are asked for again and again.
+        // The same few ids are read again and again.
         if (this.#ids.size >= 4096) this.#ids.clear();
         this.#ids.set(document, id);
         return id;
       }
-      if (read < buffer.length) throw new Error("a file of this run ends too early");
+      if (read < buffer.length) throw new Error("a work file is shorter than expected");
       buffer = Buffer.alloc(4 * buffer.length);
     }
   }

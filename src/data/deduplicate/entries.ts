@@ -1,7 +1,7 @@
 /**
- * @file What lies on the disk between the stages: entries of 16 bytes, a 64-bit key and what has it (a document's number
- * and a place in the document), in sorted runs. A run is what memory held when it was full; runs are merged as streams, so
- * that neither writing nor reading takes more memory the more entries there are.
+ * @file External sorting of entries on disk. An entry has 16 bytes: a 64-bit key, a document number and a place in the
+ * document. The writer sorts and writes a run whenever its memory is full; the reader merges runs as streams. Neither
+ * needs more memory for more entries.
  */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { fileError } from "../../errors.js";
@@ -14,15 +14,15 @@ interface Kernel {
 export const ENTRY_BYTES = 16;
 const WORDS = ENTRY_BYTES / 4;
 
-/** One sorted stretch of a file for each shelf, one after the other. */
+/** One spill of the writer's memory: the sorted entries of each shelf, one shelf after the other. */
 export interface Run {
-  /** Byte of the file where it begins. */
+  /** Byte offset in the file. */
   readonly at: number;
-  /** Entries by shelf. */
+  /** Entries per shelf. */
   readonly counts: readonly number[];
 }
 
-/** Writes entries in runs; each goes to a shelf (a band, say), and shelves are sorted by themselves. */
+/** Writes entries as sorted runs. Each entry belongs to a shelf (for example a MinHash band); shelves are sorted separately. */
 export class EntryWriter {
   readonly #path: string;
   readonly #room: number;
@@ -35,17 +35,17 @@ export class EntryWriter {
   #file: number | undefined;
   #at = 0;
 
-  /** @param capacity entries that memory holds */
+  /** @param capacity entries kept in memory before a run is written */
   constructor(path: string, shelves: number, capacity = 2 ** 20) {
     this.#path = path;
     this.#room = Math.ceil(capacity / shelves);
     this.#filled = new Int32Array(shelves);
-    // Sorting needs a shelf's room beside them.
+    // Sorting needs scratch space for one more shelf.
     growTo(this.#memory, this.#base + ENTRY_BYTES * this.#room * (shelves + 1));
     this.#words = new Uint32Array(this.#memory.buffer, this.#base, WORDS * this.#room * shelves);
   }
 
-  /** All numbers have 32 bits. Entries of equal keys keep their order. */
+  /** Adds an entry; all numbers are 32-bit. Entries with equal keys keep their order. */
   add(shelf: number, keyLow: number, keyHigh: number, document: number, place: number): void {
     if (this.#filled[shelf] === this.#room) this.#spill();
     const at = WORDS * (shelf * this.#room + this.#filled[shelf]++);
@@ -73,7 +73,7 @@ export class EntryWriter {
     this.#filled.fill(0);
   }
 
-  /** Writes what is left; gives all runs. */
+  /** Writes the remaining entries, closes the file and returns all runs. */
   finish(): readonly Run[] {
     if (this.#filled.some((count) => count > 0)) this.#spill();
     this.close();
@@ -86,13 +86,13 @@ export class EntryWriter {
   }
 }
 
-/** One write call may take less than it was given. */
+/** Writes all bytes: one `writeSync` call may write fewer. */
 export function writeWhole(file: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done);
 }
 
-/** A sorted stretch to be merged with others. */
-export interface Stretch {
+/** A sorted slice of a file, to merge with others. */
+export interface SortedSlice {
   readonly path: string;
   readonly at: number;
   readonly count: number;
@@ -100,28 +100,28 @@ export interface Stretch {
   readonly base: number;
 }
 
-/** Entries of many stretches in the order of their keys; equal keys in the order of the stretches. */
+/** Merges sorted slices into one sequence ordered by key. Equal keys keep the order of the slices. */
 export class EntryMerge {
   keyLow = 0;
   keyHigh = 0;
   document = 0;
   place = 0;
   readonly #sources: Source[] = [];
-  /** A binary heap: the source with the least key is the first. */
+  /** A binary heap; the source with the smallest key is first. */
   readonly #heap: Source[] = [];
 
-  /** Only keys whose upper 32 bits are at least `from` and less than `to`. */
-  constructor(stretches: readonly Stretch[], { from = 0, to = 2 ** 32 }: { from?: number; to?: number } = {}) {
-    const entries = Math.max(256, Math.min(2 ** 14, Math.floor(2 ** 21 / stretches.length)));
-    for (const [order, stretch] of stretches.entries()) {
-      const source = new Source(stretch, order, entries, from, to);
+  /** Merges only keys whose upper 32 bits are at least `from` and less than `to`. */
+  constructor(slices: readonly SortedSlice[], { from = 0, to = 2 ** 32 }: { from?: number; to?: number } = {}) {
+    const entries = Math.max(256, Math.min(2 ** 14, Math.floor(2 ** 21 / slices.length)));
+    for (const [order, slice] of slices.entries()) {
+      const source = new Source(slice, order, entries, from, to);
       if (!source.ended) this.#sources.push(source);
     }
     for (const source of this.#sources) this.#heap.push(source);
     for (let i = (this.#heap.length >> 1) - 1; i >= 0; i--) this.#sink(i);
   }
 
-  /** Goes to the next entry; false after the last. */
+  /** Moves to the next entry; returns false after the last. */
   next(): boolean {
     const source = this.#heap[0];
     if (source === undefined) return false;
@@ -154,37 +154,37 @@ export class EntryMerge {
   }
 }
 
-/** Entries among which a key is looked for in memory. */
-const FOUND_IN = 512;
+/** Entries per block that the search for a key reads into memory. */
+const SEARCH_BLOCK = 512;
 
-/** One stretch, read in pieces; its file is open only while a piece is read, for there may be thousands. */
+/** One slice, read in blocks. Its file is open only during a read, because there may be thousands of slices. */
 class Source {
   keyLow = 0;
   keyHigh = 0;
   document = 0;
   place = 0;
   ended = false;
-  readonly #stretch: Stretch;
+  readonly #slice: SortedSlice;
   readonly #order: number;
   readonly #words: Uint32Array;
-  /** Entries of the stretch: the next one to be read, and the first that is not. */
+  /** Entries of the slice from `#next` to before `#end` are still unread. */
   #next = 0;
   #end: number;
   #at = 0;
   #filled = 0;
 
-  /** @param entries that memory holds, at most */
-  constructor(stretch: Stretch, order: number, entries: number, from: number, to: number) {
-    this.#stretch = stretch;
+  /** @param entries to keep in memory, at most */
+  constructor(slice: SortedSlice, order: number, entries: number, from: number, to: number) {
+    this.#slice = slice;
     this.#order = order;
-    this.#end = stretch.count;
-    if (stretch.count > 0 && (from > 0 || to < 2 ** 32)) {
-      const block = new Uint32Array(WORDS * FOUND_IN);
+    this.#end = slice.count;
+    if (slice.count > 0 && (from > 0 || to < 2 ** 32)) {
+      const block = new Uint32Array(WORDS * SEARCH_BLOCK);
       this.#reading((read) => {
-        // The first entry with a key that is not below: by halves, then in a block, as each read is a call of the system.
+        // Finds the first entry whose key is not below: bisects, then scans one block, since each read is a system call.
         const find = (key: number, start: number) => {
-          let [low, high] = [start, stretch.count];
-          while (high - low > FOUND_IN) {
+          let [low, high] = [start, slice.count];
+          while (high - low > SEARCH_BLOCK) {
             const middle = Math.floor((low + high) / 2);
             read(middle, block.subarray(0, WORDS));
             if (block[1] < key) low = middle + 1;
@@ -196,7 +196,7 @@ class Source {
           return low + at;
         };
         this.#next = from === 0 ? 0 : find(from, 0);
-        this.#end = to === 2 ** 32 ? stretch.count : find(to, this.#next);
+        this.#end = to === 2 ** 32 ? slice.count : find(to, this.#next);
       });
     }
     this.#words = new Uint32Array(WORDS * Math.min(entries, this.#end - this.#next));
@@ -209,9 +209,9 @@ class Source {
     return this.#order < other.#order;
   }
 
-  /** Opens the file for as long as `during` takes, which may read entries, as many as there is room for. */
+  /** Opens the file while `during` runs. Its `read` fills `into` with the entries that start at `entry`. */
   #reading(during: (read: (entry: number, into: Uint32Array) => void) => void): void {
-    const { path, at } = this.#stretch;
+    const { path, at } = this.#slice;
     try {
       const file = openSync(path, "r");
       try {
@@ -241,15 +241,15 @@ class Source {
     this.keyLow = this.#words[word];
     this.keyHigh = this.#words[word + 1];
     this.place = this.#words[word + 2];
-    this.document = this.#words[word + 3] + this.#stretch.base;
+    this.document = this.#words[word + 3] + this.#slice.base;
   }
 }
 
-/** Reads exactly that many bytes. Throws where the file ends before. */
+/** Fills `into` from a position of the file. @throws Error if the file ends before */
 export function readWhole(file: number, into: Uint8Array, position: number): void {
   for (let done = 0; done < into.length; ) {
     const read = readSync(file, into, done, into.length - done, position + done);
-    if (read === 0) throw new Error("a file of this run ends too early");
+    if (read === 0) throw new Error("a work file is shorter than expected");
     done += read;
   }
 }

@@ -1,4 +1,4 @@
-/** @file The kernel of deduplication with its memory: texts in, hashes, signatures and what is left of them out. */
+/** @file TypeScript face of the deduplication kernel: stores texts in its memory, returns hashes, signatures and cut texts. */
 import { growTo, instantiateKernel, kernelMemory } from "../../kernel.js";
 import { minHashParameters } from "./parameters.js";
 
@@ -10,38 +10,38 @@ interface Kernel {
     text: number,
     length: number,
     paragraphs: number,
-    told: number,
+    marks: number,
     count: number,
     out: number,
-    gone: number,
+    removed: number,
   ): number;
   take_text(line: number, length: number, out: number, found: number): number;
   escape_text(text: number, length: number, cursor: number, out: number, room: number): number;
-  simplify(text: number, length: number, out: number, forms: number, pool: number, asked: number): number;
+  simplify(text: number, length: number, out: number, forms: number, pool: number, unknown: number): number;
   signature(text: number, length: number, n: number, a: number, b: number, count: number, out: number): number;
   band_hashes(signature: number, bands: number, rows: number, out: number): void;
 }
 
-/** FineWeb's list of punctuation, each of which becomes a space, with the control characters: line breaks among them. */
+/** FineWeb's punctuation list plus control characters, line breaks included. Each becomes a space. */
 const PUNCTUATION = /[!-/:-@[-`{-~\p{Cc}”：１〈━【「」，】；《„’∶´．–？！：$～«〉）。…“×（％、—►»]/gu;
 const NUMBER = /\p{Nd}+(?:[.,،٫⎖⎗⎘]\p{Nd}+)?/gu;
-/** What becomes of a character, as the kernel has it; 0 where nobody has asked. */
+/** The kernel's kinds of character forms; 0 marks a form that has not been computed yet. */
 const [SPACE, DIGIT, ITSELF, LETTERS, BY_NEIGHBOURS] = [1, 2, 3, 4, 5];
-/** Pieces that are hashed in one call; their numbers are what a literal is written into, too. */
+/** Pieces hashed per call. `escaped` uses the same buffer for its output. */
 const PIECES = 1024;
-/** Kernels may read and write so far behind what is there. */
+/** Bytes past the end of a buffer that the kernel may read or write. */
 const PADDING = 64;
-/** Characters whose forms are asked for together. */
+/** Characters whose forms are computed together. */
 const BLOCK = 64;
 const CODE_POINTS = 0x110000;
-/** Bytes for what characters become where that is not themselves: Hangul, in single letters, takes the most. */
+/** Bytes for the forms of characters that change. Hangul, decomposed into single letters, needs the most. */
 const POOL = 2 ** 18;
-/** A mark that is no diacritic and that NFD moves before most others which follow the same letter. */
+/** A mark that is not a diacritic and that NFD moves before most other marks on the same letter. */
 const MOVED = "\u{16ff0}";
 
 /**
- * A text in FineWeb's normal form for near-duplicates (datatrove's `simplify_text`): lower case, numbers 0, no
- * punctuation, single spaces, no diacritics. Plain and slow; the kernel does the same, character by character.
+ * Returns a text in FineWeb's normal form for near-duplicates (datatrove's `simplify_text`): lower case, numbers as 0, no
+ * punctuation, single spaces, no diacritics. This is the slow reference; the kernel does the same per character.
  */
 export function simplifyText(text: string): string {
   const plain = text
@@ -57,24 +57,25 @@ export function simplifyText(text: string): string {
     .trim();
 }
 
-/** Characters of scripts without spaces between words, each of which is compared as a word: Thai to Tibetan, kana, Han … */
+/** Characters of scripts without spaces between words; each counts as a word: Thai to Tibetan, kana, Han … */
 const UNSPACED =
   "\\u0e00-\\u109f\\u1780-\\u17ff\\u1950-\\u19ff\\u1a20-\\u1aaf\\u1b00-\\u1b7f\\u2e80-\\u2fdf\\u3005-\\u3007\\u3021-\\u3029\\u3031-\\u3035" +
   "\\u3040-\\u312f\\u31a0-\\u31bf\\u31f0-\\u31ff\\u3400-\\u4dbf\\u4e00-\\ua4cf\\ua980-\\ua9ff\\uaa60-\\uaadf\\uf900-\\ufaff\\uff66-\\uff9d" +
   "\\u{1b000}-\\u{1b16f}\\u{20000}-\\u{3ffff}";
 const COMPARED = new RegExp(`[${UNSPACED}]|[^ ${UNSPACED}]+`, "gu");
 
-/** The words of a normal form, of which n-grams are made. Plain and slow, as `simplifyText`. */
+/** Returns the words of a normal form, from which n-grams are built. The slow reference, like `simplifyText`. */
 export const comparedWords = (form: string): readonly string[] => form.match(COMPARED) ?? [];
 
-/** A text in the memory of a `TextHasher`, in UTF-8: there until the next one is put into it. */
+/** A UTF-8 text in the memory of a `TextHasher`. Valid until the next text is stored. */
 export interface HeldText {
+  /** Address in the kernel's memory. */
   readonly at: number;
-  /** In bytes. */
+  /** Bytes. */
   readonly length: number;
 }
 
-/** Makes hashes, MinHash signatures and their bands; not for two threads at once. */
+/** Computes hashes, MinHash signatures and their band hashes. Not thread-safe. */
 export class TextHasher {
   readonly bands: number;
   readonly rows: number;
@@ -85,13 +86,13 @@ export class TextHasher {
   readonly #b: number;
   readonly #signature: number;
   readonly #bandHashes: number;
-  /** Where hashing goes on in a text's pieces, then hashes and places. */
+  /** Address of the cursor (two u32: byte and piece), followed by the output buffer. */
   readonly #cursor: number;
-  /** A form for each code point, and the letters that some become. Pages that no text needs are never touched. */
+  /** Addresses of one u32 form per code point, and of the letters that forms refer to. Unused pages are never touched. */
   readonly #forms: number;
   readonly #pool: number;
   #pooled = 0;
-  /** Where a held text goes, and behind it strings that are hashed, normal forms and what is left of a text. */
+  /** Address of the held text. From `#free` on: strings to hash, normal forms and cut texts. */
   readonly #start: number;
   #free: number;
   #string: string | undefined;
@@ -119,7 +120,7 @@ export class TextHasher {
     new BigUint64Array(this.#memory.buffer, this.#b, count).set(b);
   }
 
-  /** Makes the memory reach `top`. Its views are made here and not for each of many short lines. */
+  /** Grows the memory to `top` bytes. Creates the views here, since creating them per short line is slow. */
   #reach(top: number): void {
     if (top <= this.#bytes.length) return;
     growTo(this.#memory, top);
@@ -127,7 +128,7 @@ export class TextHasher {
     this.#found = new Uint32Array(this.#memory.buffer, this.#bandHashes, 2 * this.bands);
   }
 
-  /** Where a text is in the memory; a string goes behind the text that is held. */
+  /** Returns the text's place in memory; stores a string behind the held text first. */
   #put(text: string | HeldText): HeldText {
     if (typeof text !== "string") return text;
     if (text !== this.#string || this.#stringText.at !== this.#free) {
@@ -138,7 +139,7 @@ export class TextHasher {
   }
 
   #write(text: string, at: number): HeldText {
-    // UTF-8 takes up to three bytes for a UTF-16 unit.
+    // UTF-8 needs up to three bytes per UTF-16 unit.
     this.#reach(at + 3 * text.length + PADDING);
     return { at, length: this.#bytes.write(text, at, "utf8") };
   }
@@ -148,16 +149,16 @@ export class TextHasher {
     return { at: this.#start, length };
   }
 
-  /** Holds a text, for as long as no other is held. */
+  /** Stores a text until the next one is stored. */
   hold(text: string): HeldText {
-    // Half a surrogate pair would be lost in UTF-8, but not in JSON.
+    // Encoding as UTF-8 would lose a lone surrogate; the kernel's JSON reader keeps it.
     if (/\p{Cs}/u.test(text)) return this.take(Buffer.from(JSON.stringify({ text })))?.text as HeldText;
     return this.#hold(this.#write(text, this.#start).length);
   }
 
   /**
-   * Holds the one text of a JSON line, well-formed UTF-8; where that is, in bytes of the line, and whether it is blank. Undefined
-   * where the line has to be parsed to know.
+   * Stores the `text` string of a JSON line, which must be well-formed UTF-8. Returns it with the byte range of its literal in
+   * the line and whether it is blank. Returns undefined if the line needs a full JSON parser.
    */
   take(
     line: Uint8Array,
@@ -177,28 +178,29 @@ export class TextHasher {
   }
 
   /**
-   * A text without some of its lines or paragraphs. Of each that is told, in order, `told` has the place and whether it goes (1);
-   * then where it begins and ends, in bytes of the text. The rest is there until the memory is used again.
+   * Cuts lines or paragraphs out of a text. Returns the rest, valid until the memory is used again, and the number cut.
+   *
+   * @param marks pairs (place, 1 to cut or 0 to keep) in ascending order; overwritten with the pieces' byte ranges (start, end)
    */
   cutPieces(
     text: HeldText,
     kind: "line" | "paragraph",
-    told: Uint32Array,
+    marks: Uint32Array,
   ): { readonly rest: HeldText; readonly cut: number } {
     const list = this.#free;
-    const at = list + 4 * told.length + 8;
+    const at = list + 4 * marks.length + 8;
     this.#reach(at + text.length + PADDING);
-    const words = new Uint32Array(this.#memory.buffer, list, told.length + 1);
-    words.set(told);
-    const gone = list + 4 * told.length;
+    const words = new Uint32Array(this.#memory.buffer, list, marks.length + 1);
+    words.set(marks);
+    const removed = list + 4 * marks.length;
     const paragraphs = kind === "paragraph" ? 1 : 0;
-    const length = this.#kernel.cut_pieces(text.at, text.length, paragraphs, list, told.length / 2, at, gone);
-    told.set(words.subarray(0, told.length));
+    const length = this.#kernel.cut_pieces(text.at, text.length, paragraphs, list, marks.length / 2, at, removed);
+    marks.set(words.subarray(0, marks.length));
     this.#string = undefined;
-    return { rest: { at, length }, cut: words[told.length] };
+    return { rest: { at, length }, cut: words[marks.length] };
   }
 
-  /** A text as what stands between the quotes of a JSON string, as `JSON.stringify` has it, in pieces: views, valid until the next one. */
+  /** Yields a text in chunks, escaped as `JSON.stringify` does but without the quotes. Each view is valid until the next. */
   *escaped({ at, length }: HeldText): Generator<Uint8Array> {
     const out = this.#cursor + 8;
     const cursor = new Uint32Array(this.#memory.buffer, this.#cursor, 1);
@@ -209,26 +211,26 @@ export class TextHasher {
     }
   }
 
-  /** A held text as a string. */
+  /** Returns a held text as a string. */
   #stringOf(text: HeldText): string {
     const literal = Buffer.concat(Array.from(this.escaped(text), (piece) => Buffer.from(piece)));
     return JSON.parse(`"${literal.toString("utf8")}"`) as string;
   }
 
-  /** xxHash64 of a text's UTF-8. */
+  /** Returns xxHash64 of a text's UTF-8. */
   hash(text: string | HeldText): bigint {
     const [low, high] = this.hashWords(text);
     return (BigInt(high) << 32n) + BigInt(low);
   }
 
-  /** The same in two halves, the lower one first, in front. A view, valid until the next call. */
+  /** Returns xxHash64 as two 32-bit halves, the lower first. A view, valid until the next call; ignore what follows. */
   hashWords(text: string | HeldText): Uint32Array {
     const { at, length } = this.#put(text);
     this.#kernel.hash(at, length, this.#bandHashes);
     return this.#found;
   }
 
-  /** Calls `found` with the two halves of xxHash64 and the place of each line or paragraph that is not blank. */
+  /** Calls `found` for each non-blank line or paragraph, with the two halves of its xxHash64 and its place. */
   hashPieces(
     text: string | HeldText,
     kind: "line" | "paragraph",
@@ -245,10 +247,10 @@ export class TextHasher {
     }
   }
 
-  /** Tells the kernel what becomes of a character and of those around it. */
-  #learn(asked: number): void {
+  /** Computes the forms of the block of code points that contains `unknown`. */
+  #addForms(unknown: number): void {
     const forms = new Uint32Array(this.#memory.buffer, this.#forms, CODE_POINTS);
-    const first = asked - (asked % BLOCK);
+    const first = unknown - (unknown % BLOCK);
     for (let point = first; point < first + BLOCK; point++) forms[point] = this.#formOf(String.fromCodePoint(point));
   }
 
@@ -261,7 +263,7 @@ export class TextHasher {
     if (/^\s$/.test(plain)) return SPACE;
     const without = (text: string) => text.normalize("NFD").replace(/\p{Mn}+/gu, "");
     const letters = without(plain);
-    // Sigma at a word's end, and marks that NFD brings into an order.
+    // Two cases depend on neighbours: sigma at a word's end, and marks that NFD reorders.
     const alone = `a${character}`.toLowerCase() === `a${character.toLowerCase()}`;
     if (!alone || without(plain + MOVED) !== letters + MOVED || /\s/.test(letters)) return BY_NEIGHBOURS;
     if (letters === character) return ITSELF;
@@ -272,7 +274,7 @@ export class TextHasher {
     return LETTERS + bytes.length * 8 + (this.#pooled - bytes.length) * 256;
   }
 
-  /** Puts a text's normal form into the memory. */
+  /** Writes a text's normal form into the memory. */
   #simplify(text: string | HeldText): HeldText {
     const { at, length: whole } = this.#put(text);
     const out = Math.max(this.#free, at + whole + PADDING);
@@ -283,11 +285,11 @@ export class TextHasher {
       if (length >= 0) return { at: out, length };
       if (length === -1 - BY_NEIGHBOURS)
         return this.#put(simplifyText(typeof text === "string" ? text : this.#stringOf(text)));
-      this.#learn(new Uint32Array(this.#memory.buffer, this.#cursor, 1)[0]);
+      this.#addForms(new Uint32Array(this.#memory.buffer, this.#cursor, 1)[0]);
     }
   }
 
-  /** The signature of a text: bands × rows values; null where it has no word. A view, valid until the next call. */
+  /** Returns a text's signature (bands × rows), or null if it has no words. A view, valid until the next call. */
   signature(text: string | HeldText): BigUint64Array | null {
     const { ngram, bands, rows } = this;
     const { at, length } = this.#simplify(text);
@@ -295,7 +297,7 @@ export class TextHasher {
     return count === 0 ? null : new BigUint64Array(this.#memory.buffer, this.#signature, bands * rows);
   }
 
-  /** A hash for each band of a text's signature; null where it has no word. A view, valid until the next call. */
+  /** Returns one hash per band of a text's signature, or null if it has no words. A view, valid until the next call. */
   bandHashes(text: string | HeldText): BigUint64Array | null {
     if (this.signature(text) === null) return null;
     this.#kernel.band_hashes(this.#signature, this.bands, this.rows, this.#bandHashes);

@@ -1,4 +1,4 @@
-/** @file The first stage: a part of the input is read, and what is compared of its documents goes to the disk as keys. */
+/** @file The first stage: reads a part of the input and writes the keys by which its documents are compared. */
 import { join } from "node:path";
 import { isPage, makeFolder, ReadLog, readPart, type TakenDocument } from "../../documents/index.js";
 import type { TaskContext } from "../../executors/index.js";
@@ -65,7 +65,7 @@ export async function indexPart(
   }
 }
 
-/** Where an earlier stage read a document; undefined of one that was first read here: ties are not told by places. */
+/** The origin that an earlier stage recorded; undefined for a document first read here, so ties ignore its place. */
 const firstOrigin = (part: Task["part"], { origin }: TakenDocument) =>
   (part.files ?? [part]).some(({ location }) => location === origin.archive) ? undefined : origin;
 
@@ -74,10 +74,10 @@ interface HeldRecord {
   readonly text: HeldText;
 }
 
-/** Whether texts are cut as strings: what the kernel cannot part. */
+/** Whether texts are cut as strings, because the kernel cannot split them into these pieces. */
 export const asStrings = ({ by }: DeduplicateConfig) => by === "sentence" || by === "substring";
 
-/** The documents of a part, in order, each with its text held by `hasher` until the next one; what is none is told. */
+/** Yields the documents of a part in order; `hasher` keeps each text until the next. Logs unextracted pages as skipped. */
 export async function* heldTexts(
   task: Task,
   config: DeduplicateConfig,
@@ -102,7 +102,7 @@ export async function* heldTexts(
 }
 
 interface KeyAdder {
-  /** Gives the units that the document's text takes where texts are kept. */
+  /** Adds the document's keys. Returns the units its text occupies in the part's texts; 0 unless texts are kept. */
   add(record: TakenDocument, text: HeldText, document: number): number;
   finish(): void;
   close(): void;
@@ -168,8 +168,8 @@ async function keysOf(task: Task, config: DeduplicateConfig, hasher: TextHasher,
 }
 
 /**
- * An address without what does not change the page: scheme, www, session ids, tracking, a last slash, a fragment unless a
- * script shows another page for it. Null for what is not a web address.
+ * Returns a URL without the parts that do not change the page: scheme, www, session ids, tracking parameters, a final slash,
+ * and the fragment unless a script uses it to show another page. Returns null for anything that is not a web address.
  */
 export function canonicalUrl(address: string): string | null {
   const url = normaliseUrl(address);

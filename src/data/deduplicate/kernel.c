@@ -1,14 +1,14 @@
-// Hashing for deduplication, where 64-bit products are needed: xxHash64 (Collet; the published specification), MinHash
-// signatures (Broder 1997) of word n-grams, and sorting what is keyed by hashes. JavaScript lays out the memory.
-// kernel.wasm is built from this file by `node scripts/kernels.mjs`, which a test repeats.
+// Hashing for deduplication, in C because it needs 64-bit products: xxHash64 (Collet; the published specification), MinHash
+// signatures (Broder 1997) of word n-grams, and sorting by hash. JavaScript lays out the memory.
+// `node scripts/kernels.mjs` builds kernel.wasm from this file; a test checks that it is up to date.
 #include <stdint.h>
 
 #define EXPORT(name) __attribute__((export_name(#name)))
 
 static const uint64_t P1 = 0x9E3779B185EBCA87ull, P2 = 0xC2B2AE3D27D4EB4Full, P3 = 0x165667B19E3779F9ull,
                       P4 = 0x85EBCA77C2B2AE63ull, P5 = 0x27D4EB2F165667C5ull;
-static uint64_t turn(uint64_t x, int by) { return x << by | x >> (64 - by); }
-static uint64_t step(uint64_t sum, uint64_t lane) { return turn(sum + lane * P2, 31) * P1; }
+static uint64_t rotate(uint64_t x, int by) { return x << by | x >> (64 - by); }
+static uint64_t step(uint64_t sum, uint64_t lane) { return rotate(sum + lane * P2, 31) * P1; }
 static uint64_t read64(const uint8_t *p) { uint64_t x; __builtin_memcpy(&x, p, 8); return x; }
 static uint32_t read32(const uint8_t *p) { uint32_t x; __builtin_memcpy(&x, p, 4); return x; }
 
@@ -18,15 +18,15 @@ static uint64_t xxh64(const uint8_t *p, int32_t length) {
   if (length >= 32) {
     uint64_t a = P1 + P2, b = P2, c = 0, d = -P1;
     for (; end - p >= 32; p += 32) a = step(a, read64(p)), b = step(b, read64(p + 8)), c = step(c, read64(p + 16)), d = step(d, read64(p + 24));
-    h = turn(a, 1) + turn(b, 7) + turn(c, 12) + turn(d, 18);
+    h = rotate(a, 1) + rotate(b, 7) + rotate(c, 12) + rotate(d, 18);
     h = (h ^ step(0, a)) * P1 + P4, h = (h ^ step(0, b)) * P1 + P4, h = (h ^ step(0, c)) * P1 + P4, h = (h ^ step(0, d)) * P1 + P4;
   } else {
     h = P5;
   }
   h += (uint64_t)length;
-  for (; end - p >= 8; p += 8) h = turn(h ^ step(0, read64(p)), 27) * P1 + P4;
-  if (end - p >= 4) h = turn(h ^ read32(p) * P1, 23) * P2 + P3, p += 4;
-  for (; p < end; p++) h = turn(h ^ *p * P5, 11) * P1;
+  for (; end - p >= 8; p += 8) h = rotate(h ^ step(0, read64(p)), 27) * P1 + P4;
+  if (end - p >= 4) h = rotate(h ^ read32(p) * P1, 23) * P2 + P3, p += 4;
+  for (; p < end; p++) h = rotate(h ^ *p * P5, 11) * P1;
   h = (h ^ h >> 33) * P2;
   h = (h ^ h >> 29) * P3;
   return h ^ h >> 32;
@@ -34,7 +34,7 @@ static uint64_t xxh64(const uint8_t *p, int32_t length) {
 
 EXPORT(hash) void hash(const uint8_t *p, int32_t length, uint64_t *out) { *out = xxh64(p, length); }
 
-// The character of well-formed UTF-8 at p; gives its number of bytes.
+// Decodes the character of well-formed UTF-8 at p; returns its number of bytes.
 static int32_t character(const uint8_t *p, uint32_t *point) {
   if (p[0] < 0x80) return *point = p[0], 1;
   if (p[0] < 0xe0) return *point = (p[0] & 31u) << 6 | (p[1] & 63u), 2;
@@ -42,7 +42,7 @@ static int32_t character(const uint8_t *p, uint32_t *point) {
   return *point = (p[0] & 7u) << 18 | (p[1] & 63u) << 12 | (p[2] & 63u) << 6 | (p[3] & 63u), 4;
 }
 
-// The bytes of the white space at p, as JavaScript's \s has it; 0 where something else stands.
+// Returns the bytes of the white space character at p, as in JavaScript's \s; 0 if it is another character.
 static int32_t space(const uint8_t *p) {
   if (p[0] < 0x80) return p[0] == ' ' || (p[0] >= 9 && p[0] <= 13);
   uint32_t c;
@@ -50,7 +50,8 @@ static int32_t space(const uint8_t *p) {
   return c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000 || c == 0xfeff ? size : 0;
 }
 
-// Where the line or paragraph (pieces.ts says what parts them) that begins at start ends; next is where the one after it begins.
+// Returns the end of the line or paragraph that begins at start; sets *next to the start of the following one. pieces.ts
+// defines the separators.
 static int32_t piece_end(const uint8_t *text, int32_t start, int32_t length, int32_t paragraphs, int32_t *next) {
   for (int32_t end = start;;) {
     while (end < length && text[end] != '\n') end++;
@@ -69,8 +70,8 @@ EXPORT(is_blank) int32_t is_blank(const uint8_t *text, int32_t length) {
   return i >= length;
 }
 
-// Goes on through a text's lines, or its paragraphs, from cursor, a byte and a place among all of them: of each that is not
-// blank xxHash64 and the place, until `room` are found. Gives how many.
+// Hashes a text's lines or paragraphs. cursor[2] = (byte, place of the piece) is where to start, and is advanced. Writes
+// (xxHash64, place) of each non-blank piece to out[room][2], at most `room` of them; returns how many.
 EXPORT(hash_pieces) int32_t hash_pieces(const uint8_t *text, int32_t length, int32_t paragraphs, int32_t *cursor, uint64_t *out, int32_t room) {
   int32_t start = cursor[0], place = cursor[1], count = 0;
   for (int32_t next; start <= length && count < room; start = next, place++) {
@@ -81,15 +82,16 @@ EXPORT(hash_pieces) int32_t hash_pieces(const uint8_t *text, int32_t length, int
   return count;
 }
 
-// A text without some of its lines or paragraphs. Of each that is told, in order, the place and whether it goes; they become
-// where it begins and ends. gone becomes how many went. Gives the length of the rest, for which out has room as for the whole.
-EXPORT(cut_pieces) int32_t cut_pieces(const uint8_t *text, int32_t length, int32_t paragraphs, int32_t *told, int32_t count, uint8_t *out, int32_t *gone) {
+// Cuts lines or paragraphs out of a text. marks[count][2] = (place, 1 to cut or 0 to keep) in ascending order; each pair is
+// overwritten with the piece's (start, end). Sets *removed to the number cut. Writes the rest to out, which needs `length`
+// bytes, and returns its length.
+EXPORT(cut_pieces) int32_t cut_pieces(const uint8_t *text, int32_t length, int32_t paragraphs, int32_t *marks, int32_t count, uint8_t *out, int32_t *removed) {
   int32_t n = 0, kept = 0, at = 0, next;
-  *gone = 0;
+  *removed = 0;
   for (int32_t start = 0, place = 0; start <= length; start = next, place++) {
-    int32_t end = piece_end(text, start, length, paragraphs, &next), goes = 0;
-    for (; at < count && told[2 * at] == place; at++) goes |= told[2 * at + 1], told[2 * at] = start, told[2 * at + 1] = end;
-    if (goes) { ++*gone; continue; }
+    int32_t end = piece_end(text, start, length, paragraphs, &next), cut = 0;
+    for (; at < count && marks[2 * at] == place; at++) cut |= marks[2 * at + 1], marks[2 * at] = start, marks[2 * at + 1] = end;
+    if (cut) { ++*removed; continue; }
     if (kept++) for (int32_t i = 0; i <= paragraphs; i++) out[n++] = '\n';
     __builtin_memcpy(out + n, text + start, end - start);
     n += end - start;
@@ -97,12 +99,12 @@ EXPORT(cut_pieces) int32_t cut_pieces(const uint8_t *text, int32_t length, int32
   return n;
 }
 
-// JSON's strings (RFC 8259). Texts in memory are UTF-8, in which half a surrogate pair, as only an escape can have it, is written
-// like other characters of its size. Sixteen bytes are looked at together, so that many more can be read behind what is there.
+// JSON strings (RFC 8259). Texts in memory are UTF-8, except that a lone surrogate, which only an escape can express, is
+// encoded as three bytes like its neighbours. Sixteen bytes are read at once, so reads may pass the end by that much.
 typedef int8_t lanes __attribute__((vector_size(16)));
 static lanes read_lanes(const uint8_t *p) { lanes x; __builtin_memcpy(&x, p, 16); return x; }
 static lanes special(lanes x) { return (x == '"') | (x == '\\') | ((x & (int8_t)0xe0) == 0); }
-// How many of sixteen bytes come before the first that is chosen.
+// Returns how many of sixteen bytes precede the first chosen one.
 static int32_t before(lanes chosen) {
   uint32_t mask = (uint32_t)__builtin_wasm_bitmask_i8x16(chosen);
   return mask ? __builtin_ctz(mask) : 16;
@@ -113,7 +115,7 @@ static int32_t after_space(const uint8_t *line, int32_t i, int32_t length) {
   return i;
 }
 
-// The number of four hexadecimal digits; -1 where others stand.
+// Returns the value of four hexadecimal digits; -1 if one is not a digit.
 static int32_t hexadecimal(const uint8_t *p) {
   int32_t x = 0;
   for (int32_t i = 0; i < 4; i++) {
@@ -131,7 +133,7 @@ static int32_t put_character(uint8_t *out, uint32_t c) {
   return out[0] = 0xf0 | c >> 18, out[1] = 0x80 | (c >> 12 & 63), out[2] = 0x80 | (c >> 6 & 63), out[3] = 0x80 | (c & 63), 4;
 }
 
-// The string whose opening quote stands before i. Gives the place of the other quote; -1 where it is no string.
+// Unescapes the JSON string whose opening quote is at i - 1. Returns the place of the closing quote; -1 if it is malformed.
 static int32_t unescape(const uint8_t *in, int32_t i, int32_t length, uint8_t *out, int32_t *size) {
   for (int32_t n = 0;;) {
     int32_t run;
@@ -161,9 +163,9 @@ static int32_t unescape(const uint8_t *in, int32_t i, int32_t length, uint8_t *o
   }
 }
 
-// Takes the value of "text" out of the object of a JSON line, unescaped: its length, and in found where its literal begins and
-// ends. -1 where it is better read whole: no object, no text or more than one, no string, escapes in a name. The
-// rest of the line is not judged: whoever parses it with another string in this one's place finds what is wrong with it.
+// Extracts the value of "text" from the object of a JSON line, unescaped. Returns its length; found[2] = (start, end) of its
+// literal. Returns -1 if the line needs a full parser: no object, no text or several, not a string, escapes in a name. Does not
+// validate the rest of the line: the caller parses it with a short string in the text's place, which finds any fault.
 EXPORT(take_text) int32_t take_text(const uint8_t *line, int32_t length, uint8_t *out, int32_t *found) {
   int32_t i = after_space(line, 0, length), depth = 0, name = 0, size = -1;
   if (i == length || line[i] != '{') return -1;
@@ -199,8 +201,8 @@ EXPORT(take_text) int32_t take_text(const uint8_t *line, int32_t length, uint8_t
   return size;
 }
 
-// Goes on from *cursor with what stands between the quotes of a text's literal, as JSON.stringify writes it, for as long as there
-// is room, of which it leaves some. Gives its length.
+// Escapes a text from byte *cursor on, as JSON.stringify does but without the quotes, until out[room] is almost full. Advances
+// *cursor and returns the bytes written.
 EXPORT(escape_text) int32_t escape_text(const uint8_t *in, int32_t length, int32_t *cursor, uint8_t *out, int32_t room) {
   static const uint8_t digits[] = "0123456789abcdef";
   int32_t i = *cursor, n = 0;
@@ -222,10 +224,10 @@ EXPORT(escape_text) int32_t escape_text(const uint8_t *in, int32_t length, int32
   return n;
 }
 
-// What becomes of a character, by its code point: a form, zero where nobody has asked yet. JavaScript finds it.
+// forms[code point] says how a character is normalised; UNKNOWN until JavaScript computes it.
 enum { UNKNOWN, SPACE, DIGIT, ITSELF, LETTERS, BY_NEIGHBOURS };
 static uint32_t kind_of(uint32_t form) { return form & 7; }
-// Letters lie in a pool: their number of bytes, and where they begin.
+// LETTERS: the replacement's number of bytes, and its offset in the pool.
 static uint32_t size_of(uint32_t form) { return form >> 3 & 31; }
 static uint32_t place_of(uint32_t form) { return form >> 8; }
 
@@ -241,12 +243,12 @@ static int32_t after_digits(const uint8_t *in, int32_t i, int32_t length, const 
 
 static int separates_digits(uint32_t c) { return c == '.' || c == ',' || c == 0x60c || c == 0x66b || (c >= 0x2396 && c <= 0x2398); }
 
-// FineWeb's normal form of a text in UTF-8: lower case, a number is 0, punctuation and control characters are spaces, spaces
-// are single, no diacritics. Gives its length, or -1 less the kind of form that stands in the way: a character that nobody
-// has asked about yet, which goes to *asked, or whose form hangs on its neighbours. out has room for three times the text.
-EXPORT(simplify) int32_t simplify(const uint8_t *in, int32_t length, uint8_t *out, const uint32_t *forms, const uint8_t *pool, uint32_t *asked) {
+// Writes FineWeb's normal form of a UTF-8 text: lower case, numbers as 0, punctuation and control characters as spaces, single
+// spaces, no diacritics. Returns its length. Returns -1 - kind, with the code point in *unknown, at a character whose form is
+// UNKNOWN or BY_NEIGHBOURS (depends on its neighbours). out needs 3 * length bytes.
+EXPORT(simplify) int32_t simplify(const uint8_t *in, int32_t length, uint8_t *out, const uint32_t *forms, const uint8_t *pool, uint32_t *unknown) {
   int32_t n = 0;
-  // Spaces are made single before diacritics go: where one stood between two spaces, both stay.
+  // Spaces are collapsed before diacritics are removed: two spaces around a lone diacritic both stay.
   int spaced = 1;
   for (int32_t i = 0; i < length;) {
     uint32_t point;
@@ -275,7 +277,7 @@ EXPORT(simplify) int32_t simplify(const uint8_t *in, int32_t length, uint8_t *ou
       }
       out[n++] = '0';
     } else {
-      *asked = point;
+      *unknown = point;
       return -1 - (int32_t)kind;
     }
   }
@@ -285,12 +287,12 @@ EXPORT(simplify) int32_t simplify(const uint8_t *in, int32_t length, uint8_t *ou
 
 static const uint64_t PRIME = (1ull << 61) - 1;
 
-// Lowers the least values of (a h + b mod 2^64) mod 2^61 - 1 by those of `n` hashes h.
+// Updates least[count], the minima of (a h + b mod 2^64) mod 2^61 - 1, with hashes[n].
 static void lower(const uint64_t *hashes, int32_t n, const uint64_t *a, const uint64_t *b, int32_t count, uint64_t *least) {
   for (int32_t j = 0; j < count; j++) {
-    // Few values are the least so far, so most are only compared: x = a h + b gives low + high with low its lower 61
-    // bits and high its upper three, less 2^61 - 1 if that can be. Either way, a value below `least` has
-    // (low + 8) mod 2^61 below least + 8; eight times that is one product and one sum modulo 2^64.
+    // New minima are rare, so a cheap test rejects most values. Let x = a h + b, low its lower 61 bits, high its upper three.
+    // The value is low + high, minus 2^61 - 1 if it is not below that. Either way, a value below `least` has
+    // (low + 8) mod 2^61 below least + 8. Multiplied by eight, that test takes one product and one sum modulo 2^64.
     uint64_t a8 = a[j] << 3, b8 = (b[j] + 8) << 3;
     uint64_t bound = least[j] + 8 < 1ull << 61 ? (least[j] + 8) << 3 : ~0ull;
     for (int32_t i = 0; i < n; i++) {
@@ -306,8 +308,8 @@ static void lower(const uint64_t *hashes, int32_t n, const uint64_t *a, const ui
   }
 }
 
-// Bytes of a character of a script that puts no spaces between words, which is then a word by itself; 0 for any other:
-// Thai to Tibetan, Myanmar, Khmer, Tai scripts, Balinese, Javanese, kana, Bopomofo, Yi, Han.
+// Returns the bytes of the character at p if its script has no spaces between words, so that it counts as a word; else 0.
+// Scripts: Thai to Tibetan, Myanmar, Khmer, Tai scripts, Balinese, Javanese, kana, Bopomofo, Yi, Han.
 static int32_t unspaced(const uint8_t *p, int32_t left) {
   if (p[0] < 0xE0 || left < 3) return 0;
   if (p[0] >= 0xF0) {
@@ -326,9 +328,9 @@ static int32_t unspaced(const uint8_t *p, int32_t left) {
   return 0;
 }
 
-// The MinHash signature of a text of words with single spaces between: over its n-grams of n <= 100 words, the least value
-// of (a h + b mod 2^64) mod 2^61 - 1 for each of `count` pairs a, b, h being xxHash64 of the n-gram's bytes. A text of fewer
-// words is one n-gram as a whole, so that it is like its copies alone. Gives the number of n-grams: none of a text without words.
+// Computes the MinHash signature least[count] of a text in normal form. For each pair a[j], b[j] it is the minimum over all
+// n-grams (n <= 100 words) of (a h + b mod 2^64) mod 2^61 - 1, where h is xxHash64 of the n-gram's bytes. A text of fewer than n
+// words is one n-gram, so it matches only its own copies. Returns the number of n-grams; 0 for a text without words.
 EXPORT(signature) int32_t signature(const uint8_t *text, int32_t length, int32_t n, const uint64_t *a, const uint64_t *b, int32_t count, uint64_t *least) {
   uint64_t hashes[512];
   int32_t starts[128]; // of the last words
@@ -356,13 +358,13 @@ EXPORT(signature) int32_t signature(const uint8_t *text, int32_t length, int32_t
   return words == 0 ? 0 : words < n ? 1 : words - n + 1;
 }
 
-// One hash a band of `rows` values.
+// Computes out[bands], one hash per band, from the signature least[bands][rows].
 EXPORT(band_hashes) void band_hashes(const uint64_t *least, int32_t bands, int32_t rows, uint64_t *out) {
   for (int32_t i = 0; i < bands; i++) out[i] = xxh64((const uint8_t *)(least + i * rows), 8 * rows);
 }
 
-// Entries: two 64-bit numbers each, a key and a value. Sorts n of them by key and keeps the order of equal ones (least
-// significant digit first, eight bits at a time); `other` has room for as many.
+// Sorts entries[n][2] = (key, value) by key, stably: radix sort, least significant digit first, eight bits at a time. `other`
+// is scratch space of the same size.
 EXPORT(sort_entries) void sort_entries(uint64_t *entries, int32_t n, uint64_t *other) {
   for (int32_t shift = 0; shift < 64; shift += 8) {
     int32_t starts[256] = {0};

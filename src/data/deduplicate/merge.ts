@@ -1,9 +1,9 @@
-/** @file The second stage, for all that is compared by hashes: entries of one key are copies of one another. */
+/** @file The second stage, for everything but substrings: entries with equal keys are copies of each other. */
 import { join } from "node:path";
-import { setImmediate as turn } from "node:timers/promises";
+import { setImmediate as yieldToEventLoop } from "node:timers/promises";
 import { makeFolder } from "../../documents/index.js";
 import { PieceWriter } from "./document-table.js";
-import { EntryMerge, EntryWriter, type Stretch } from "./entries.js";
+import { EntryMerge, EntryWriter, type SortedSlice } from "./entries.js";
 import { keysPath } from "./index-part.js";
 import {
   type DeduplicateConfig,
@@ -15,16 +15,16 @@ import {
 } from "./plan.js";
 
 export const edgesPath = (work: string, merge: string) => join(work, "merge", `${merge}.edges`);
-export const verdictsPath = (work: string, merge: string) => join(work, "merge", `${merge}.verdicts`);
+export const matchesPath = (work: string, merge: string) => join(work, "merge", `${merge}.matches`);
 
-/** In a verdict's place: the piece stays, and the rest says how often it was seen. */
+/** Flag in a match's value: the piece stays, and the lower bits count its occurrences. */
 export const STAYS = 2 ** 31;
 
-/** Entries after which whatever else the thread has to do gets its turn: some 20 ms. */
+/** Entries between two yields to the event loop: about 20 ms. */
 const PAUSE = 2 ** 17;
 
-/** The stretches of a shelf, of all parts and runs in order. */
-export function stretchesOf(parts: readonly IndexedPart[], work: string, shelf: number): readonly Stretch[] {
+/** Returns the sorted slices of a shelf, over all parts and runs in order. */
+export function slicesOf(parts: readonly IndexedPart[], work: string, shelf: number): readonly SortedSlice[] {
   return parts.flatMap(({ name, base, runs }) =>
     runs.map(({ at, counts }) => {
       const before = counts.slice(0, shelf).reduce((sum, count) => sum + count, 0);
@@ -34,8 +34,9 @@ export function stretchesOf(parts: readonly IndexedPart[], work: string, shelf: 
 }
 
 /**
- * Documents: pairs of the first document with a key and each other one, as edges. Pieces: a verdict for each copy,
- * keyed by its document and place, that names the first document; one for the first piece says how often it was seen.
+ * Merges keys. For documents it writes edges: the first document with a key, paired with each later one. For pieces it
+ * writes a match for each copy: its document and place as key, the document of the first occurrence as value. One more
+ * match, for the first occurrence, counts all of them.
  */
 export async function mergeKeys(
   { name, shelf, from, to }: MergeTask,
@@ -45,7 +46,7 @@ export async function mergeKeys(
 ): Promise<MergeResult> {
   const { work } = config;
   await makeFolder(join(work, "merge"));
-  const merge = new EntryMerge(stretchesOf(parts, work, shelf), { from, to });
+  const merge = new EntryMerge(slicesOf(parts, work, shelf), { from, to });
   const groups = new Groups(merge);
   if (ofDocuments(config.by)) {
     const edges = new PieceWriter(edgesPath(work, name));
@@ -53,7 +54,7 @@ export async function mergeKeys(
     const bytes = new Uint8Array(pair.buffer);
     try {
       while (groups.next()) {
-        if (groups.count % PAUSE === 0) await turn(undefined, { signal });
+        if (groups.count % PAUSE === 0) await yieldToEventLoop(undefined, { signal });
         if (groups.size === 1 || groups.document === groups.first) continue;
         pair[0] = groups.first;
         pair[1] = groups.document;
@@ -65,39 +66,40 @@ export async function mergeKeys(
     }
     return writeResult(work, "merge", name, { runs: [], repeated: 0 });
   }
-  const verdicts = new EntryWriter(verdictsPath(work, name), 1, 2 ** 18);
+  const matches = new EntryWriter(matchesPath(work, name), 1, 2 ** 18);
   let repeated = 0;
   const none = config.keep === "none";
-  /** The first of the group before: it is told when the group has ended, with how often it was seen. */
+  /** First occurrence of the current group. Its match is written when the group ends and its size is known. */
   let [first, firstPlace, size] = [0, 0, 0];
-  const tellFirst = () => {
+  const addFirst = () => {
     if (size < 2) return;
     repeated += 1;
-    verdicts.add(0, firstPlace, first, first, STAYS + Math.min(size, STAYS - 1));
+    matches.add(0, firstPlace, first, first, STAYS + Math.min(size, STAYS - 1));
   };
   try {
     while (groups.next()) {
-      if (groups.count % PAUSE === 0) await turn(undefined, { signal });
+      if (groups.count % PAUSE === 0) await yieldToEventLoop(undefined, { signal });
       if (groups.size === 1) {
-        tellFirst();
+        addFirst();
         [first, firstPlace] = [groups.document, groups.place];
       } else {
-        if (none && groups.size === 2) verdicts.add(0, firstPlace, first, first, 0);
-        verdicts.add(0, groups.place, groups.document, groups.first, 0);
+        if (none && groups.size === 2) matches.add(0, firstPlace, first, first, 0);
+        matches.add(0, groups.place, groups.document, groups.first, 0);
       }
       size = groups.size;
     }
-    tellFirst();
-    return await writeResult(work, "merge", name, { runs: verdicts.finish(), repeated });
+    addFirst();
+    return await writeResult(work, "merge", name, { runs: matches.finish(), repeated });
   } finally {
-    verdicts.close();
+    matches.close();
   }
 }
 
-/** Entries with how many of their key there were so far, themselves included, and the first document of the key. */
+/** Iterates over entries; tracks each key's first document and its number of entries so far, this one included. */
 class Groups {
-  /** Entries so far. */
+  /** Entries read so far. */
   count = 0;
+  /** Entries of the current key so far. */
   size = 0;
   first = 0;
   document = 0;

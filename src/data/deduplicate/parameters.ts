@@ -1,7 +1,7 @@
 /**
- * @file The random functions of MinHash: those that datatrove draws with its default seed, so that the same words give
- * the same signatures. They come from NumPy's RandomState(1).randint, that is MT19937 (Matsumoto and Nishimura 1998) with
- * two draws a 64-bit number, masked to 61 bits and drawn again when above the bound.
+ * @file The random hash functions of MinHash, equal to datatrove's with its default seed, so signatures match. datatrove uses
+ * NumPy's RandomState(1).randint: MT19937 (Matsumoto and Nishimura 1998), two draws per 64-bit number, masked to 61 bits,
+ * drawn again when above the bound.
  */
 
 const PRIME = (1n << 61n) - 1n;
@@ -28,7 +28,7 @@ function* mersenneTwister(seed: number): Generator<number, never> {
   }
 }
 
-/** Multipliers from 1 and summands from 0, both below 2^61 - 1, `count` of each. */
+/** Returns `count` multipliers in [1, 2^61 - 1) and `count` addends in [0, 2^61 - 1). */
 export function minHashParameters(count: number): { readonly a: BigUint64Array; readonly b: BigUint64Array } {
   const random = mersenneTwister(1);
   const draw = (low: bigint) => {

@@ -1,8 +1,10 @@
 /**
- * @file Deduplication as work for an executor, in four stages: `index` reads each part of the input and writes what is
- * compared as keys (index-part.ts), `merge` brings equal keys together (merge-documents.ts, merge-pieces.ts,
- * substring/merge.ts), `choose` joins documents that hang together and chooses the copy that stays (clusters.ts), `write`
- * reads each part again and writes what stays (write-part.ts). What one stage tells the next lies in the work folder.
+ * @file The plan of deduplication and the results that its stages exchange through the work folder:
+ *
+ * 1. `index` reads each part of the input and writes keys (index-part.ts).
+ * 2. `merge` brings equal keys together (merge.ts, substring/merge.ts).
+ * 3. `choose` clusters the documents and chooses the copy to keep (clusters.ts).
+ * 4. `write` reads each part again and writes what remains (write-part.ts).
  */
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,13 +15,13 @@ import { openSealed, sealed } from "../../json-file.js";
 import type { Task } from "../tasks.js";
 import type { Run } from "./entries.js";
 
-/** `url`, `document` and `near` choose among documents; the others cut pieces out of them. */
+/** `url`, `document` and `near` remove whole documents; the others cut pieces out of documents. */
 export type By = "url" | "document" | "near" | "line" | "paragraph" | "sentence" | "substring";
 export const ofDocuments = (by: By): by is "url" | "document" | "near" =>
   by === "url" || by === "document" || by === "near";
 
 export interface DeduplicateConfig {
-  /** The folder of what lies between the stages; the result is put together in it and then renamed. */
+  /** Folder for intermediate files. The result is assembled there and then moved to the output folder. */
   readonly work: string;
   readonly by: By;
   readonly keep: "longest" | "first" | "quality" | "none";
@@ -27,7 +29,7 @@ export interface DeduplicateConfig {
   readonly rows: number;
   readonly ngram: number;
   readonly sentences: number;
-  /** Of a repeated span, in units. */
+  /** Shortest repeated span, in units (bytes or tokens). */
   readonly length: number;
   readonly tokenizer?: string;
   readonly mark: boolean;
@@ -38,40 +40,41 @@ export interface DeduplicateConfig {
 
 export type DeduplicatePlan = TaskPlan<DeduplicateConfig>;
 
-/** Keys whose upper half lies in one of these ranges are merged by themselves; a band by itself as well. */
+/** Merges the keys of one shelf whose upper 32 bits are at least `from` and less than `to`. */
 export interface MergeTask extends PlannedTask {
   readonly shelf: number;
   readonly from: number;
   readonly to: number;
 }
 
-/** Longer documents cannot be strings. */
+/** Bytes; a longer document might not fit into a JavaScript string. */
 export const LARGEST_DOCUMENT = 2 ** 28;
 
-/** Keys of near-duplicates are sorted by band; all others lie on one shelf. */
+/** Shelves on which keys are sorted separately: one per band for near-duplicates, else one. */
 export const shelvesOf = ({ by, bands }: DeduplicateConfig) => (by === "near" ? bands : 1);
 
 export const inputTasks = (plan: DeduplicatePlan) => plan.stages[0].tasks as readonly Task[];
 export const mergeTasks = (plan: DeduplicatePlan) => plan.stages[1].tasks as readonly MergeTask[];
 
-/** What indexing a part came to. */
+/** The result of indexing a part. */
 export interface IndexResult {
   readonly documents: number;
   readonly bytes: number;
   readonly runs: readonly Run[];
-  /** Units of the part's texts, which `substring` keeps. */
+  /** Units (bytes or tokens) of the part's texts; 0 unless `by` is `substring`, which keeps them. */
   readonly units: number;
   readonly report: ReadReport;
 }
 
-/** What a task of the merge stage came to: runs of verdicts, for pieces. */
+/** The result of a merge task. */
 export interface MergeResult {
+  /** Runs of matches; empty when whole documents are compared. */
   readonly runs: readonly Run[];
-  /** Different lines, paragraphs or spans that repeat. */
+  /** Distinct lines, paragraphs or spans that repeat. */
   readonly repeated: number;
 }
 
-/** What writing a part came to. */
+/** The result of writing a part. */
 export interface WriteResult {
   readonly kept: number;
   readonly bytesKept: number;
@@ -81,8 +84,8 @@ export interface WriteResult {
 const resultPath = (work: string, stage: string, name: string) => join(work, stage, `${name}.json`);
 
 /**
- * The last thing that a task writes: its presence says that the rest is whole. Not flushed to the disk, as nothing that
- * lies between the stages is: there are many, and what a power failure takes is only done again.
+ * Writes the result of a task. It is the task's last write, so its presence means that the other files are complete. Like
+ * all intermediate files it is not flushed to disk: there are many, and a power failure only costs repeated work.
  */
 export async function writeResult<T extends object>(work: string, stage: string, name: string, result: T): Promise<T> {
   const path = resultPath(work, stage, name);
@@ -95,7 +98,7 @@ export async function writeResult<T extends object>(work: string, stage: string,
   return result;
 }
 
-/** The result of a task; undefined where it is not finished. */
+/** Returns the result of a task, or undefined if it has not finished. */
 export async function readResult<T extends object>(work: string, stage: string, name: string): Promise<T | undefined> {
   try {
     return openSealed<T>(await readFile(resultPath(work, stage, name), "utf8"));
@@ -104,13 +107,13 @@ export async function readResult<T extends object>(work: string, stage: string, 
   }
 }
 
-/** A part of the input as it was indexed; `base` is the number of its first document among all. */
+/** An indexed part of the input; `base` is the number of its first document over all parts. */
 export interface IndexedPart extends IndexResult {
   readonly name: string;
   readonly base: number;
 }
 
-/** All parts, once they are indexed. */
+/** Reads the results of the index stage. @throws Error if a part was not indexed */
 export async function indexedParts(plan: DeduplicatePlan): Promise<readonly IndexedPart[]> {
   const parts: IndexedPart[] = [];
   let base = 0;

@@ -1,4 +1,4 @@
-/** @file The last stage: a part of the input is read again, and what stays of it is written. */
+/** @file The last stage: reads a part of the input again and writes what remains of it. */
 import { join } from "node:path";
 import { type Document, makeFolder, ReadLog } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
@@ -9,7 +9,7 @@ import { DocumentTables, PieceWriter } from "./document-table.js";
 import { EntryMerge } from "./entries.js";
 import { type HeldText, TextHasher } from "./hasher.js";
 import { asStrings, heldTexts } from "./index-part.js";
-import { STAYS, verdictsPath } from "./merge.js";
+import { matchesPath, STAYS } from "./merge.js";
 import { comparedText, spanOf, splitPieces } from "./pieces.js";
 import {
   type DeduplicateConfig,
@@ -23,7 +23,7 @@ import { type ByteBounds, cutSpans, type Span, wholeCharacters } from "./substri
 import { openUnits } from "./substring/units.js";
 
 export const writtenPath = (work: string, kind: WrittenKind, part: string) => join(work, kind, `${part}.jsonl`);
-/** `clusters` and `repeated` are lines of what has copies: of documents, and of pieces. */
+/** `clusters` lists kept documents that have copies; `repeated` lists pieces that have copies. */
 export type WrittenKind = "documents" | "removed" | "clusters" | "repeated";
 export const writtenKinds = ({ by }: DeduplicateConfig): readonly WrittenKind[] => [
   "documents",
@@ -35,11 +35,12 @@ export interface MergedRuns extends MergeResult {
   readonly name: string;
 }
 
-/** A text of a document's, or a part of it: in the hasher's memory where texts are not cut as strings. */
+/** The text of a document, or a piece of it: a string if texts are cut as strings, else in the hasher's memory. */
 type Text = string | HeldText;
 
-/** What is to be done with a document: its lines for the files; `text` where one stays. */
-interface Verdict {
+/** What to write for a document. */
+interface Outcome {
+  /** The remaining text; undefined if the document is removed. */
   readonly text?: Text;
   readonly fields?: Readonly<Record<string, unknown>>;
   readonly removed?: object;
@@ -62,7 +63,7 @@ export async function writePart(
   const part = parts.find(({ name }) => name === task.name) as IndexedPart;
   const tables = new DocumentTables(work, parts);
   const hasher = new TextHasher();
-  const judge = await judgeOf(config, hasher, part, tables, merged, chosen);
+  const cutter = await openCutter(config, hasher, part, tables, merged, chosen);
   const files = new Map<WrittenKind, PieceWriter>();
   for (const kind of writtenKinds(config)) {
     await makeFolder(join(work, kind));
@@ -71,7 +72,7 @@ export async function writePart(
   const line = (kind: WrittenKind, value: object | undefined) => {
     if (value !== undefined) files.get(kind)?.write(`${JSON.stringify(value)}\n`);
   };
-  /** A line with a text between what comes before it and after it in the object. */
+  /** Writes a line whose object has the fields of `before`, the text, and the fields of `after`. */
   const lineWith = (kind: WrittenKind, before: object, text: Text, after: object) => {
     const file = files.get(kind) as PieceWriter;
     const [head, tail] = [JSON.stringify(before).slice(0, -1), JSON.stringify(after).slice(1)];
@@ -88,64 +89,64 @@ export async function writePart(
   let [documents, kept, bytesKept, pieces] = [0, 0, 0, 0];
   try {
     for await (const { record, text } of heldTexts(task, config, hasher, context, new ReadLog())) {
-      const verdict = judge.judge(record, text, part.base + documents);
+      const outcome = cutter.cut(record, text, part.base + documents);
       documents += 1;
-      pieces += verdict.pieces ?? 0;
-      if (verdict.text !== undefined) {
+      pieces += outcome.pieces ?? 0;
+      if (outcome.text !== undefined) {
         const { id, url, source, language, fields, origin } = record;
-        const before = { id, url, source, language, origin, ...fields, ...verdict.fields };
-        lineWith("documents", before, verdict.text, {});
+        const before = { id, url, source, language, origin, ...fields, ...outcome.fields };
+        lineWith("documents", before, outcome.text, {});
         kept += 1;
-        bytesKept += typeof verdict.text === "string" ? Buffer.byteLength(verdict.text) : verdict.text.length;
+        bytesKept += typeof outcome.text === "string" ? Buffer.byteLength(outcome.text) : outcome.text.length;
       }
-      line("removed", verdict.removed);
-      line("clusters", verdict.cluster);
-      for (const { text, count, first } of verdict.repeated ?? []) lineWith("repeated", {}, text, { count, first });
+      line("removed", outcome.removed);
+      line("clusters", outcome.cluster);
+      for (const { text, count, first } of outcome.repeated ?? []) lineWith("repeated", {}, text, { count, first });
       if (documents % 256 === 0) context.onProgress?.(documents);
     }
     if (documents !== part.documents) {
-      throw new QuernError(`${task.part.location} changed while duplicates were looked for; run it again`);
+      throw new QuernError(`${task.part.location} changed during deduplication; run the command again`);
     }
     for (const file of files.values()) file.finish();
   } finally {
     for (const file of files.values()) file.close();
-    judge.close();
+    cutter.close();
     tables.close();
   }
   return writeResult(work, "write", task.name, { kept, bytesKept, pieces });
 }
 
-interface Judge {
-  /** Documents come in order, by their numbers over all parts. */
-  judge(record: Document, text: HeldText, document: number): Verdict;
+interface Cutter {
+  /** Decides what remains of a document. Calls must come in document order; `document` counts over all parts. */
+  cut(record: Document, text: HeldText, document: number): Outcome;
   close(): void;
 }
 
-async function judgeOf(
+async function openCutter(
   config: DeduplicateConfig,
   hasher: TextHasher,
   part: IndexedPart,
   tables: DocumentTables,
   merged: readonly MergedRuns[],
   chosen: ChooseResult,
-): Promise<Judge> {
+): Promise<Cutter> {
   const { by, work } = config;
   if (ofDocuments(by)) {
     const members = new MemberReader(work, chosen.members, part.base);
     return {
-      judge: ({ id }, text, document) => judgeDocument(id, text, REASONS[by], members.find(document), tables),
+      cut: ({ id }, text, document) => keepOrRemove(id, text, REASONS[by], members.find(document), tables),
       close: () => members.close(),
     };
   }
-  const verdicts = new VerdictReader(config, part, merged);
+  const matches = new MatchReader(config, part, merged);
   if (by === "substring") {
     const units = await openUnits(config);
     return {
-      judge: ({ id, text }, _, document) =>
-        judgeSpans(
+      cut: ({ id, text }, _, document) =>
+        cutRepeats(
           id,
           text,
-          verdicts.of(document),
+          matches.of(document),
           config,
           () => units.bounds(text),
           (of) => tables.id(of),
@@ -154,15 +155,15 @@ async function judgeOf(
     };
   }
   return {
-    judge({ id, text: own }, held, document) {
-      const found = verdicts.of(document);
+    cut({ id, text: own }, held, document) {
+      const found = matches.of(document);
       if (found.count === 0) return { text: asStrings(config) ? own : held };
       const cut = by === "sentence" ? cutSentences(own, found, config.sentences) : cutPieces(held, by, found, hasher);
       const repeated = cut.repeated.map(({ text, count }) => ({ text, count, first: id }));
       if (cut.pieces === 0) return { text: asStrings(config) ? own : held, repeated };
       const kept = new Set<string>();
       if (config.keep === "first") {
-        // Many in a row are of one document.
+        // Consecutive matches often name the same document.
         for (let i = 0, last = -1; i < found.count; i++) {
           if (found.values[i] >= STAYS || found.others[i] === last) continue;
           last = found.others[i];
@@ -177,25 +178,27 @@ async function judgeOf(
   };
 }
 
-/** What is left of a text, how many pieces went, and those that stay and repeat, with how often they were seen. */
 interface Cut {
+  /** The remaining text. */
   readonly rest: Text;
   readonly blank: boolean;
+  /** Pieces that were cut. */
   readonly pieces: number;
+  /** Pieces that stay but occur again later, with their numbers of occurrences. */
   readonly repeated: readonly { readonly text: Text; readonly count: number }[];
 }
 
 function cutPieces(text: HeldText, by: "line" | "paragraph", found: Found, hasher: TextHasher): Cut {
-  const told = new Uint32Array(2 * found.count);
+  const marks = new Uint32Array(2 * found.count);
   for (let i = 0; i < found.count; i++) {
-    told[2 * i] = found.places[i];
-    told[2 * i + 1] = found.values[i] < STAYS ? 1 : 0;
+    marks[2 * i] = found.places[i];
+    marks[2 * i + 1] = found.values[i] < STAYS ? 1 : 0;
   }
-  const { rest, cut } = hasher.cutPieces(text, by, told);
+  const { rest, cut } = hasher.cutPieces(text, by, marks);
   const repeated: { text: HeldText; count: number }[] = [];
   for (let i = 0; i < found.count; i++) {
     if (found.values[i] < STAYS) continue;
-    const [from, to] = [told[2 * i], told[2 * i + 1]];
+    const [from, to] = [marks[2 * i], marks[2 * i + 1]];
     repeated.push({ text: { at: text.at + from, length: to - from }, count: found.values[i] - STAYS });
   }
   return { rest, blank: hasher.isBlank(rest), pieces: cut, repeated };
@@ -203,40 +206,40 @@ function cutPieces(text: HeldText, by: "line" | "paragraph", found: Found, hashe
 
 function cutSentences(text: string, found: Found, sentences: number): Cut {
   const pieces = splitPieces(text, "sentence");
-  const gone = new Uint8Array(pieces.length);
+  const removed = new Uint8Array(pieces.length);
   const repeated: { text: string; count: number }[] = [];
   for (let i = 0; i < found.count; i++) {
     const span = spanOf(pieces, sentences, found.places[i]);
-    if (found.values[i] < STAYS) for (const piece of span) gone[piece] = 1;
+    if (found.values[i] < STAYS) for (const piece of span) removed[piece] = 1;
     else repeated.push({ text: comparedText(span.map((piece) => pieces[piece])), count: found.values[i] - STAYS });
   }
-  const left = pieces.filter((_, i) => gone[i] === 0);
+  const left = pieces.filter((_, i) => removed[i] === 0);
   const rest = left.join("");
   return { rest, blank: rest.trim() === "", pieces: pieces.length - left.length, repeated };
 }
 
-function judgeDocument(
+function keepOrRemove(
   id: string,
   text: HeldText,
   reason: string,
   member: Member | undefined,
   tables: DocumentTables,
-): Verdict {
+): Outcome {
   if (member === undefined) return { text };
   const { document, cluster, size, kept, copies } = member;
   if (kept === document) return { text, fields: { copies }, cluster: { cluster, size, copies, kept: id } };
   return { removed: { id, reason, kept: tables.id(kept), cluster, size } };
 }
 
-/** Spans of a text, in units, that were seen before: cut out, or only listed. */
-function judgeSpans(
+/** Cuts spans that occurred before out of a text, or only lists them when `mark` is set. */
+function cutRepeats(
   id: string,
   text: string,
   found: Found,
   { keep, mark }: DeduplicateConfig,
   boundsOf: () => ByteBounds,
   idOf: (document: number) => string,
-): Verdict {
+): Outcome {
   if (found.count === 0) return { text };
   const bytes = Buffer.from(text);
   const bounds = boundsOf();
@@ -261,16 +264,19 @@ function judgeSpans(
   return { text: left, removed, pieces: whole.length };
 }
 
-/** Verdicts on a document: each at its place; the document that had the same before, and what is to be done. */
+/** The matches of one document; the first `count` elements of each array are valid. */
 interface Found {
   count: number;
+  /** Place of the piece in the document, or of the span in units. */
   places: Uint32Array;
+  /** Document with the first occurrence. */
   others: Uint32Array;
+  /** Units of a span; for other pieces 0, or `STAYS` plus the number of occurrences. */
   values: Uint32Array;
 }
 
-/** The verdicts on a part's documents, brought together from all tasks of the merge. */
-class VerdictReader {
+/** Reads the matches of a part's documents, merged from all merge tasks. */
+class MatchReader {
   readonly #merge: EntryMerge;
   readonly #found: Found = {
     count: 0,
@@ -281,14 +287,14 @@ class VerdictReader {
   #more: boolean;
 
   constructor({ work }: DeduplicateConfig, part: IndexedPart, merged: readonly MergedRuns[]) {
-    const stretches = merged.flatMap(({ name, runs }) =>
-      runs.map(({ at, counts }) => ({ path: verdictsPath(work, name), at, count: counts[0], base: 0 })),
+    const slices = merged.flatMap(({ name, runs }) =>
+      runs.map(({ at, counts }) => ({ path: matchesPath(work, name), at, count: counts[0], base: 0 })),
     );
-    this.#merge = new EntryMerge(stretches, { from: part.base, to: part.base + part.documents });
+    this.#merge = new EntryMerge(slices, { from: part.base, to: part.base + part.documents });
     this.#more = this.#merge.next();
   }
 
-  /** Of a document, by place; valid until the next call. Numbers must grow from call to call. */
+  /** Returns a document's matches in order of place, valid until the next call. Calls must come in document order. */
   of(document: number): Found {
     const found = this.#found;
     const merge = this.#merge;

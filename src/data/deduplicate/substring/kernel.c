@@ -1,20 +1,20 @@
-// Repeated spans of a text: its suffixes in order by induced sorting (Nong, Zhang and Chan, "Two Efficient Algorithms for
-// Linear Time Suffix Array Construction", 2009), neighbours that share a window, and the windows' anchors (minimizers:
-// Schleimer, Wilkerson and Aiken, "Winnowing", 2003). A text is of bytes or of 32-bit numbers (tokens, and the names that
-// the sorting itself gives); `wide` says which. JavaScript lays out the memory.
-// kernel.wasm is built from this file by `node scripts/kernels.mjs`, which a test repeats.
+// Repeated spans of a text. Sorts its suffixes by induced sorting (Nong, Zhang and Chan, "Two Efficient Algorithms for
+// Linear Time Suffix Array Construction", 2009), finds neighbours that share a window, and computes the windows' anchors
+// (minimizers: Schleimer, Wilkerson and Aiken, "Winnowing", 2003). A text consists of bytes, or if `wide` of 32-bit numbers:
+// tokens, or the names that the sorting itself assigns. JavaScript lays out the memory.
+// `node scripts/kernels.mjs` builds kernel.wasm from this file; a test checks that it is up to date.
 #include <stdint.h>
 #include <wasm_simd128.h>
 
 #define EXPORT(name) __attribute__((export_name(#name)))
 #define INLINE static inline __attribute__((always_inline))
 
-// Every function below is made twice, for bytes and for numbers: `wide` is a constant where it is inlined.
+// Every function below is compiled twice, for bytes and for numbers: after inlining, `wide` is a constant.
 INLINE int32_t at(const void *text, int wide, int32_t i) {
   return wide ? ((const int32_t *)text)[i] : ((const uint8_t *)text)[i];
 }
 
-// Where the bucket of each letter begins, or ends.
+// Computes bucket[letters]: where the bucket of each letter begins, or ends if `ends` is set.
 INLINE void buckets(const void *text, int wide, int32_t n, int32_t letters, int32_t *bucket, int ends) {
   for (int32_t c = 0; c < letters; c++) bucket[c] = 0;
   for (int32_t i = 0; i < n; i++) bucket[at(text, wide, i)]++;
@@ -25,22 +25,21 @@ INLINE void buckets(const void *text, int wide, int32_t n, int32_t letters, int3
   }
 }
 
-// Induces the order of all suffixes from that of the suffixes that stand at the ends of their buckets. A suffix is
-// falling when it is greater than the next one, else rising; what comes before the first character does not matter.
-// First, upwards, each entry puts the suffix before it into place if that one falls; then, downwards, if it rises. An
-// entry above 0 has a falling one before it, one with the sign bit a rising one, 0 is empty or the first suffix. With
-// `trim` entries go when they have served; those that stay are rising ones after a falling one (called turns below).
+// Induces the order of all suffixes from the suffixes already at the ends of their buckets. A suffix is L-type if it is
+// greater than the suffix after it, else S-type. The ascending pass lets each entry place its predecessor if that is L-type,
+// the descending pass if it is S-type. Entries: above 0, the predecessor is L-type; sign bit set, it is S-type; 0, empty or
+// the first suffix. With `trim` used entries are cleared; LMS suffixes (S-type after L-type) remain.
 #define SIGN INT32_MIN
 
-// Every entry asks for text at another place, and where a core waits for that before it can go on, it waits for memory
-// once an entry. So what a block of entries will ask for is read beforehand in loops that do nothing else, in which many
-// reads are on their way at once (WebAssembly has no instruction to prefetch): this makes all of it 2.4 times as fast.
+// Each entry reads the text at a random place, so a core would wait for memory once per entry. Instead, a loop that does
+// nothing else reads ahead for a block of entries, which overlaps many memory accesses (WebAssembly has no prefetch
+// instruction). This makes the whole sort 2.4 times as fast.
 #define BLOCK 128
 static volatile int32_t nowhere;
 
-// Entries that count are above 0 once `sign` is turned, and `back` will be taken off them. With `places` their letters'
-// buckets too, and where these fill: of bytes both are few enough to be near.
-INLINE void fetch(const void *text, int wide, const int32_t *order, const int32_t *bucket, int32_t from, int32_t to, int32_t sign, int32_t back, int places) {
+// Reads text[order[i] - back] for the entries i in [from, to) that are above 0 after flipping `sign`. With `places` it also
+// reads their letters' buckets and the entries at which these fill; for bytes both already fit into the cache.
+INLINE void prefetch(const void *text, int wide, const int32_t *order, const int32_t *bucket, int32_t from, int32_t to, int32_t sign, int32_t back, int places) {
   int32_t letters[BLOCK], sum = 0;
   for (int32_t i = from; i < to; i++) {
     uint32_t j = order[i] ^ sign, counts = -(uint32_t)(j - 1 < INT32_MAX);
@@ -51,9 +50,9 @@ INLINE void fetch(const void *text, int wide, const int32_t *order, const int32_
   nowhere = sum;
 }
 
-// Without branches on what is read from the text, since half of the guesses would be wrong: a sign is made by shifting.
-INLINE void upwards(const void *text, int wide, int32_t *order, int32_t *bucket, int32_t from, int32_t to, int trim) {
-  fetch(text, wide, order, bucket, from, to, 0, 1, wide);
+// No branches on the text, since half would be mispredicted; the sign bit of a subtraction is used instead.
+INLINE void induce_l(const void *text, int wide, int32_t *order, int32_t *bucket, int32_t from, int32_t to, int trim) {
+  prefetch(text, wide, order, bucket, from, to, 0, 1, wide);
   for (int32_t i = from; i < to; i++) {
     int32_t j = order[i];
     if (j <= 0) continue;
@@ -64,8 +63,8 @@ INLINE void upwards(const void *text, int wide, int32_t *order, int32_t *bucket,
   }
 }
 
-INLINE void downwards(const void *text, int wide, int32_t *order, int32_t *bucket, int32_t from, int32_t to, int trim) {
-  fetch(text, wide, order, bucket, from, to, SIGN, 1, wide);
+INLINE void induce_s(const void *text, int wide, int32_t *order, int32_t *bucket, int32_t from, int32_t to, int trim) {
+  prefetch(text, wide, order, bucket, from, to, SIGN, 1, wide);
   for (int32_t i = to - 1; i >= from; i--) {
     int32_t j = order[i];
     if (j >= 0) continue;
@@ -77,82 +76,82 @@ INLINE void downwards(const void *text, int wide, int32_t *order, int32_t *bucke
   }
 }
 
-// Functions of their own, called for a block at a time: V8 begins with quickly made code and changes to its better code
-// only when a function is called anew.
+// Separate functions, called once per block: V8 starts with baseline code and switches a function to optimised code only
+// at its next call.
 #define STEP(name, loop, wide, trim) \
   static __attribute__((noinline)) void name(const void *text, int32_t *order, int32_t *bucket, int32_t from, int32_t to) { loop(text, wide, order, bucket, from, to, trim); }
-STEP(upwards_bytes, upwards, 0, 0)
-STEP(upwards_numbers, upwards, 1, 0)
-STEP(upwards_bytes_trim, upwards, 0, 1)
-STEP(upwards_numbers_trim, upwards, 1, 1)
-STEP(downwards_bytes, downwards, 0, 0)
-STEP(downwards_numbers, downwards, 1, 0)
-STEP(downwards_bytes_trim, downwards, 0, 1)
-STEP(downwards_numbers_trim, downwards, 1, 1)
+STEP(induce_l_bytes, induce_l, 0, 0)
+STEP(induce_l_numbers, induce_l, 1, 0)
+STEP(induce_l_bytes_trim, induce_l, 0, 1)
+STEP(induce_l_numbers_trim, induce_l, 1, 1)
+STEP(induce_s_bytes, induce_s, 0, 0)
+STEP(induce_s_numbers, induce_s, 1, 0)
+STEP(induce_s_bytes_trim, induce_s, 0, 1)
+STEP(induce_s_numbers_trim, induce_s, 1, 1)
 
 INLINE void induce(const void *text, int wide, int32_t n, int32_t letters, int32_t *order, int32_t *bucket, int trim) {
   buckets(text, wide, n, letters, bucket, 0);
-  int32_t c = at(text, wide, n - 1), rises = n > 1 && at(text, wide, n - 2) < c;
-  order[bucket[c]++] = rises ? (n - 1) | SIGN : n - 1;
+  int32_t c = at(text, wide, n - 1), s_type = n > 1 && at(text, wide, n - 2) < c;
+  order[bucket[c]++] = s_type ? (n - 1) | SIGN : n - 1;
   for (int32_t from = 0; from < n; from += BLOCK) {
     int32_t to = n - from > BLOCK ? from + BLOCK : n;
-    if (wide && trim) upwards_numbers_trim(text, order, bucket, from, to);
-    else if (wide) upwards_numbers(text, order, bucket, from, to);
-    else if (trim) upwards_bytes_trim(text, order, bucket, from, to);
-    else upwards_bytes(text, order, bucket, from, to);
+    if (wide && trim) induce_l_numbers_trim(text, order, bucket, from, to);
+    else if (wide) induce_l_numbers(text, order, bucket, from, to);
+    else if (trim) induce_l_bytes_trim(text, order, bucket, from, to);
+    else induce_l_bytes(text, order, bucket, from, to);
   }
   buckets(text, wide, n, letters, bucket, 1);
   for (int32_t to = n; to > 0; to -= BLOCK) {
     int32_t from = to > BLOCK ? to - BLOCK : 0;
-    if (wide && trim) downwards_numbers_trim(text, order, bucket, from, to);
-    else if (wide) downwards_numbers(text, order, bucket, from, to);
-    else if (trim) downwards_bytes_trim(text, order, bucket, from, to);
-    else downwards_bytes(text, order, bucket, from, to);
+    if (wide && trim) induce_s_numbers_trim(text, order, bucket, from, to);
+    else if (wide) induce_s_numbers(text, order, bucket, from, to);
+    else if (trim) induce_s_bytes_trim(text, order, bucket, from, to);
+    else induce_s_bytes(text, order, bucket, from, to);
   }
 }
 
 static void sort_numbers(const int32_t *text, int32_t n, int32_t letters, int32_t *order, int32_t *bucket);
 
-// order[0 … n) becomes the suffix array; bucket has room for max(letters, n / 2) numbers.
+// Writes the suffix array to order[n]. bucket needs room for max(letters, n / 2) numbers.
 INLINE void sort_suffixes(const void *text, int wide, int32_t n, int32_t letters, int32_t *order, int32_t *bucket) {
   for (int32_t i = 0; i < n; i++) order[i] = 0;
   if (n < 2) return;
-  // The turns, each to its bucket's end in any order; inducing sorts them by what lies between each and the next.
+  // Puts the LMS suffixes at the ends of their buckets in any order. Inducing then sorts them by their LMS substrings.
   buckets(text, wide, n, letters, bucket, 1);
-  int32_t turns = 0;
-  for (int32_t i = n - 2, next = at(text, wide, n - 1), rising = 0; i >= 0; i--) {
+  int32_t lms_count = 0;
+  for (int32_t i = n - 2, next = at(text, wide, n - 1), s_type = 0; i >= 0; i--) {
     int32_t c = at(text, wide, i);
     if (c > next) {
-      if (rising) order[--bucket[next]] = i + 1, turns++;
-      rising = 0;
+      if (s_type) order[--bucket[next]] = i + 1, lms_count++;
+      s_type = 0;
     } else if (c < next) {
-      rising = 1;
+      s_type = 1;
     }
     next = c;
   }
-  if (turns > 1) {
+  if (lms_count > 1) {
     induce(text, wide, n, letters, order, bucket, 1);
-    for (int32_t i = 0, m = 0; m < turns; i++) {
+    for (int32_t i = 0, m = 0; m < lms_count; i++) {
       if (order[i] > 0) order[m++] = order[i];
     }
-    // Names: equal stretches get equal ones. Two turns are never neighbours, so half of the rest has room for a number
-    // a turn: first the length of the stretch to the next turn, then its name.
-    int32_t *names = order + turns, half = (n >> 1) + 1, count = 0;
-    if (turns + half > n) half = n - turns;
-    for (int32_t i = turns; i < n; i++) order[i] = 0;
-    for (int32_t i = n - 2, next = at(text, wide, n - 1), rising = 0, last = n; i >= 0; i--) {
+    // Names LMS substrings; equal ones get equal names. LMS suffixes are never adjacent, so half of the remaining space has
+    // one slot per LMS suffix. A slot first contains the substring's length, then its name.
+    int32_t *names = order + lms_count, half = (n >> 1) + 1, count = 0;
+    if (lms_count + half > n) half = n - lms_count;
+    for (int32_t i = lms_count; i < n; i++) order[i] = 0;
+    for (int32_t i = n - 2, next = at(text, wide, n - 1), s_type = 0, last = n; i >= 0; i--) {
       int32_t c = at(text, wide, i);
       if (c > next) {
-        if (rising) names[(i + 1) >> 1] = last - i, last = i + 1;
-        rising = 0;
+        if (s_type) names[(i + 1) >> 1] = last - i, last = i + 1;
+        s_type = 0;
       } else if (c < next) {
-        rising = 1;
+        s_type = 1;
       }
       next = c;
     }
-    for (int32_t from = 0, before = -1, length = 0; from < turns; from += BLOCK) {
-      int32_t to = turns - from > BLOCK ? from + BLOCK : turns;
-      fetch(text, wide, order, bucket, from, to, 0, 0, 0);
+    for (int32_t from = 0, before = -1, length = 0; from < lms_count; from += BLOCK) {
+      int32_t to = lms_count - from > BLOCK ? from + BLOCK : lms_count;
+      prefetch(text, wide, order, bucket, from, to, 0, 0, 0);
       for (int32_t i = from; i < to; i++) {
         int32_t j = order[i], l = names[j >> 1], same = before >= 0 && l == length;
         for (int32_t k = 0; same && k < l; k++) same = at(text, wide, j + k) == at(text, wide, before + k);
@@ -162,30 +161,30 @@ INLINE void sort_suffixes(const void *text, int wide, int32_t n, int32_t letters
         length = l;
       }
     }
-    if (count < turns) {
-      // The names, in the order of the text, are a shorter text whose suffixes' order is that of the turns.
-      int32_t *shorter = order + n - turns;
-      for (int32_t i = half - 1, m = turns; m > 0; i--) {
+    if (count < lms_count) {
+      // The names in text order form a shorter text, whose suffixes sort like the LMS suffixes.
+      int32_t *shorter = order + n - lms_count;
+      for (int32_t i = half - 1, m = lms_count; m > 0; i--) {
         if (names[i] > 0) shorter[--m] = names[i] - 1;
       }
-      sort_numbers(shorter, turns, count, order, bucket);
-      for (int32_t i = n - 2, next = at(text, wide, n - 1), rising = 0, m = turns; i >= 0; i--) {
+      sort_numbers(shorter, lms_count, count, order, bucket);
+      for (int32_t i = n - 2, next = at(text, wide, n - 1), s_type = 0, m = lms_count; i >= 0; i--) {
         int32_t c = at(text, wide, i);
         if (c > next) {
-          if (rising) shorter[--m] = i + 1;
-          rising = 0;
+          if (s_type) shorter[--m] = i + 1;
+          s_type = 0;
         } else if (c < next) {
-          rising = 1;
+          s_type = 1;
         }
         next = c;
       }
-      for (int32_t i = 0; i < turns; i++) order[i] = shorter[order[i]];
+      for (int32_t i = 0; i < lms_count; i++) order[i] = shorter[order[i]];
     }
-    for (int32_t i = turns; i < n; i++) order[i] = 0;
+    for (int32_t i = lms_count; i < n; i++) order[i] = 0;
     buckets(text, wide, n, letters, bucket, 1);
-    for (int32_t to = turns; to > 0; to -= BLOCK) {
+    for (int32_t to = lms_count; to > 0; to -= BLOCK) {
       int32_t from = to > BLOCK ? to - BLOCK : 0;
-      fetch(text, wide, order, bucket, from, to, 0, 0, wide);
+      prefetch(text, wide, order, bucket, from, to, 0, 0, wide);
       for (int32_t i = to - 1; i >= from; i--) {
         int32_t j = order[i];
         order[i] = 0;
@@ -205,8 +204,8 @@ EXPORT(suffix_array) void suffix_array(const void *text, int32_t wide, int32_t n
   else sort_suffixes(text, 0, n, 256, order, bucket);
 }
 
-// Whether two stretches of bytes are the same and without the separator: sixteen bytes at a time, since text that repeats
-// over and over (a line a million times) comes here with each of its suffixes.
+// Returns whether x[window] and y[window] are equal and contain no separator. Compares sixteen bytes at a time, because
+// highly repetitive text (one line a million times) reaches this for each of its suffixes.
 static int same_bytes(const uint8_t *x, const uint8_t *y, int32_t window, int32_t separator) {
   const v128_t apart = wasm_i8x16_splat(separator);
   int32_t k = 0;
@@ -218,8 +217,8 @@ static int same_bytes(const uint8_t *x, const uint8_t *y, int32_t window, int32_
   return k == window;
 }
 
-// Sets the sign bit of each suffix order[from … to) that shares its first `window` characters, none of them the
-// separator, with the one before it in the order; from is at least 1, and stretches are called from the last to the first.
+// Sets the sign bit of each entry of order[from … to) whose suffix shares its first `window` characters with the entry
+// before it, none of them the separator. `from` is at least 1. Call it on ranges from the last to the first.
 EXPORT(join_neighbours) void join_neighbours(const void *text, int32_t wide, int32_t n, int32_t *order, int32_t window, int32_t separator, int32_t from, int32_t to) {
   for (int32_t i = to - 1; i >= from; i--) {
     int32_t a = order[i - 1], b = order[i], k = 0;
@@ -236,8 +235,8 @@ EXPORT(join_neighbours) void join_neighbours(const void *text, int32_t wide, int
 
 static int has(const uint8_t *bits, int32_t i) { return bits[i >> 3] >> (i & 7) & 1; }
 
-// The repeated windows, as bits by where they begin: of each group of neighbours that share one, all but the first in
-// the text; with `all` that one too.
+// Marks repeated windows: sets bits[start of the window]. Of each group of equal windows it marks all but the first in
+// the text; with `all`, the first too.
 EXPORT(mark_repeats) void mark_repeats(const int32_t *order, int32_t n, int32_t all, uint8_t *bits) {
   for (int32_t i = 0; i <= n >> 3; i++) bits[i] = 0;
   for (int32_t i = 0, end; i < n; i = end) {
@@ -252,8 +251,8 @@ EXPORT(mark_repeats) void mark_repeats(const int32_t *order, int32_t n, int32_t 
   }
 }
 
-// For each run of marked windows two numbers, in no order: where it begins, and the first window equal to that one.
-// Gives the number of runs; writes at most `room` of them.
+// Writes out[room][2] = (start of a run of marked windows, first occurrence of the window there), in no particular order.
+// Returns the number of runs, of which at most `room` are written.
 EXPORT(run_starts) int32_t run_starts(const int32_t *order, int32_t n, const uint8_t *bits, int32_t *out, int32_t room) {
   int32_t count = 0;
   for (int32_t i = 0, end; i < n; i = end) {
@@ -271,17 +270,17 @@ EXPORT(run_starts) int32_t run_starts(const int32_t *order, int32_t n, const uin
   return count;
 }
 
-// Where a run that begins at i ends: the first unmarked window after it.
+// Returns the end of the run that begins at i: the first unmarked window after it.
 EXPORT(run_end) int32_t run_end(const uint8_t *bits, int32_t n, int32_t i) {
   while (i < n && has(bits, i)) i++;
   return i;
 }
 
-// Anchors: positions such that every window of a text has one inside whose gram (the characters from it on) has the
-// least hash of all in the window, so that equal windows have anchors with equal hashes. An anchor serves until it
-// leaves the window or is beaten; grams of one character over and over come last, for they are many and tell nothing.
-// `ring` has room for the hashes of a window's grams, rounded up to a power of two. Writes hashes and positions; gives
-// their number, at most two a gram.
+// Finds anchors (minimizers). A window's anchor is the position of the gram (`gram` characters) with the smallest hash in
+// the window, so equal windows have anchors with equal hashes. An anchor stays until it leaves the window or a smaller
+// hash appears. Grams of one repeated character sort last, since they are frequent and carry no information. `ring` has
+// room for the hashes of a window's grams, rounded up to a power of two. Writes hashes and positions; returns their
+// number, at most two per gram.
 INLINE int32_t find_anchors(const void *text, int wide, int32_t n, int32_t window, int32_t gram, uint64_t *ring, uint64_t *hashes, int32_t *positions) {
   if (n < window) return 0;
   const uint64_t base = 0x9E3779B97F4A7C15ull;
@@ -310,11 +309,11 @@ INLINE int32_t find_anchors(const void *text, int wide, int32_t n, int32_t windo
       }
     } else {
       changed = 0;
-      // Equal windows that overlap may share an anchor; one place more says that there is something to be seen.
+      // Overlapping equal windows may share an anchor, which would look unrepeated. So one more place is written.
       if (h == least && !twice) hashes[count] = least << 1 | least >> 63, positions[count++] = start, twice = 1;
     }
     if (changed) twice = 0;
-    // The first window is whole with first = 0; before, its anchor is not known.
+    // The first window is complete at first = 0; no anchor is known before.
     if (first == 0 || (first > 0 && changed)) hashes[count] = least << 1 | least >> 63, positions[count++] = best;
   }
   return count;

@@ -1,8 +1,8 @@
 /**
- * @file The second stage, for repeated spans. Windows that are equal have anchors with one hash, so only what lies around
- * anchors that were seen twice can repeat. That is gathered, hash by hash, until a part is full; the part's suffixes are
- * sorted, and what they show to repeat becomes verdicts. All windows around one hash come into one part, so the
- * result does not depend on the size of the parts.
+ * @file The second stage, for repeated spans. Equal windows have anchors with equal hashes, so only text around anchors whose
+ * hash occurs twice can repeat. That text is gathered, hash by hash, until a batch is full. Then the batch's suffixes are
+ * sorted and its repeated windows written as matches. All windows around one hash meet in one batch, so the result does not
+ * depend on the batch size.
  */
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -11,12 +11,12 @@ import { fileError, QuernError } from "../../../errors.js";
 import { kernelMemory } from "../../../kernel.js";
 import { DocumentTables } from "../document-table.js";
 import { EntryMerge, EntryWriter, readWhole } from "../entries.js";
-import { stretchesOf, verdictsPath } from "../merge.js";
+import { matchesPath, slicesOf } from "../merge.js";
 import { type DeduplicateConfig, type IndexedPart, type MergeResult, type MergeTask, writeResult } from "../plan.js";
 import { SuffixText } from "./suffixes.js";
 import { gramOf } from "./units.js";
 
-/** A stretch of a document, in units; `local` is where it lies in the part in work. */
+/** A range of a document, in units; `local` is its offset in the current batch. */
 interface Region {
   readonly document: number;
   readonly start: number;
@@ -31,15 +31,15 @@ export async function mergeAnchors(
   signal?: AbortSignal,
 ): Promise<MergeResult> {
   await makeFolder(join(config.work, "merge"));
-  const merge = new EntryMerge(stretchesOf(parts, config.work, shelf), { from, to });
-  const verdicts = new EntryWriter(verdictsPath(config.work, name), 1, 2 ** 18);
-  const finder = new SpanFinder(config, parts, verdicts);
+  const merge = new EntryMerge(slicesOf(parts, config.work, shelf), { from, to });
+  const matches = new EntryWriter(matchesPath(config.work, name), 1, 2 ** 18);
+  const finder = new SpanFinder(config, parts, matches);
   const most = Math.max(2, Math.floor(config.part / finder.unitBytes / (2 * config.length)));
-  /** Where anchors lie, in 64 bits: the document and the place in it. From `own` on they have the hash of now. */
+  /** Anchors as 64 bits: document in the upper half, place in the lower. From `own` on they have the current hash. */
   let places: bigint[] = [];
   let own = 0;
   let [low, high] = [-1, -1];
-  /** What is left of the hash of now, where it had too many places for one part. */
+  /** Distinct windows carried over from earlier batches of the current hash, if it has too many places for one. */
   let carried: readonly Region[] = [];
   const endGroup = () => {
     if (carried.length > 0) {
@@ -70,27 +70,27 @@ export async function mergeAnchors(
     }
     endGroup();
     if (places.length > 0) finder.find(places, []);
-    return await writeResult(config.work, "merge", name, { runs: verdicts.finish(), repeated: finder.runs });
+    return await writeResult(config.work, "merge", name, { runs: matches.finish(), repeated: finder.runs });
   } finally {
-    verdicts.close();
+    matches.close();
     finder.close();
   }
 }
 
 class SpanFinder {
   readonly unitBytes: number;
-  /** Runs of repeated windows that were found. */
+  /** Runs of repeated windows found so far. */
   runs = 0;
   readonly #config: DeduplicateConfig;
   readonly #parts: readonly IndexedPart[];
-  readonly #verdicts: EntryWriter;
+  readonly #matches: EntryWriter;
   readonly #tables: DocumentTables;
   readonly #memory = kernelMemory();
 
-  constructor(config: DeduplicateConfig, parts: readonly IndexedPart[], verdicts: EntryWriter) {
+  constructor(config: DeduplicateConfig, parts: readonly IndexedPart[], matches: EntryWriter) {
     this.#config = config;
     this.#parts = parts;
-    this.#verdicts = verdicts;
+    this.#matches = matches;
     this.#tables = new DocumentTables(config.work, parts);
     this.unitBytes = config.tokenizer === undefined ? 1 : 4;
   }
@@ -100,8 +100,8 @@ class SpanFinder {
   }
 
   /**
-   * Writes verdicts on all that repeats around these places and in what was carried here. With `carry` gives the windows
-   * found there, each once, so that those that come later can be compared with them.
+   * Writes matches for all windows that repeat around these places and in the carried regions. With `carry`, returns each
+   * distinct window once, for comparison with later batches; else returns nothing.
    */
   find(places: readonly bigint[], carried: readonly Region[], carry = false): readonly Region[] {
     const { length: window, keep } = this.#config;
@@ -118,14 +118,14 @@ class SpanFinder {
       const region = regions[at];
       const place = region.start + start - region.local;
       const other = regionAt(regions, first).document;
-      this.#verdicts.add(0, place, region.document, other, end - 1 - start + window);
+      this.#matches.add(0, place, region.document, other, end - 1 - start + window);
     }
     return carry ? this.#firsts(regions, all ? text.copies() : runs) : [];
   }
 
   #letters = 256;
 
-  /** What lies around the places: every window that has an anchor there. In order and apart. */
+  /** Returns the regions around the places: every window with an anchor there. Sorted and disjoint. */
   #regions(places: readonly bigint[], carried: readonly Region[]): Region[] {
     const { length: window } = this.#config;
     const gram = gramOf(window);
@@ -154,7 +154,7 @@ class SpanFinder {
     return regions;
   }
 
-  /** Where a document's text begins in its part's file, and its length, in units. */
+  /** Returns where a document's text starts in its part's file, and its length, in units. */
   #textOf(document: number): { readonly part: string; readonly at: number; readonly units: number } {
     const part = this.#parts[this.#tables.partOf(document)];
     const at = this.#tables.row(document).textStart;
@@ -163,7 +163,7 @@ class SpanFinder {
     return { part: part.name, at, units: end - at };
   }
 
-  /** The regions' texts, each with a separator behind it. */
+  /** Reads the regions' texts, each followed by a separator. */
   #read(regions: readonly Region[]): SuffixText {
     let count = 0;
     for (const region of regions) {
@@ -172,7 +172,7 @@ class SpanFinder {
     }
     const wide = this.unitBytes === 4;
     const size = this.unitBytes;
-    // Read once to know the letters, where they are not bytes; the text lies at the same place either way.
+    // Tokens are read before the alphabet size is known; the text has the same address for any alphabet size.
     let text = new SuffixText(count, wide, 256, this.#memory);
     let file: number | undefined;
     let open = "";
@@ -213,7 +213,7 @@ class SpanFinder {
     return text;
   }
 
-  /** The windows that are the first of their kind, as stretches. */
+  /** Returns the first occurrence of each distinct window, as regions. */
   #firsts(regions: readonly Region[], copies: readonly { readonly start: number; readonly end: number }[]): Region[] {
     const { length: window, part } = this.#config;
     const firsts: Region[] = [];
@@ -237,14 +237,14 @@ class SpanFinder {
     }
     if (2 * units * this.unitBytes > part) {
       throw new QuernError(
-        `more than ${part / 2} bytes of different text are around one stretch that is everywhere; give --part a greater number than ${part}`,
+        `one repeated span occurs in more than ${part / 2} bytes of distinct text; give --part a value greater than ${part}`,
       );
     }
     return firsts;
   }
 }
 
-/** The region that holds a place of the part in work. */
+/** Returns the region that contains an offset of the current batch. */
 function regionAt(regions: readonly Region[], local: number): Region {
   let [low, high] = [0, regions.length];
   while (high - low > 1) {

@@ -1,4 +1,4 @@
-/** @file Stretches of a text's bytes, and cutting them out. */
+/** @file Byte ranges of a text, and cutting them out. */
 
 /** Bytes from `start` to before `end`. */
 export interface Span {
@@ -6,15 +6,16 @@ export interface Span {
   end: number;
 }
 
-/** Where a stretch of units begins and ends in bytes. */
+/** Maps a range of units to bytes: the byte where its first unit starts, and where its last ends. */
 export interface ByteBounds {
   start(unit: number): number;
   end(unit: number): number;
 }
 
+/** Whether a byte continues a UTF-8 character. */
 const continues = (byte: number | undefined) => byte !== undefined && (byte & 0xc0) === 0x80;
 
-/** The spans without the characters that lie in them only in part; those that had nothing else are left out. */
+/** Shrinks spans to whole characters. Drops spans that contain no whole character. */
 export function wholeCharacters<S extends Span>(bytes: Uint8Array, spans: readonly S[]): readonly S[] {
   const whole: S[] = [];
   for (const span of spans) {
@@ -26,7 +27,7 @@ export function wholeCharacters<S extends Span>(bytes: Uint8Array, spans: readon
   return whole;
 }
 
-/** What is left without the spans, which are in order and apart. */
+/** Cuts the spans, which must be sorted and disjoint, and returns the rest. */
 export function cutSpans(bytes: Uint8Array, spans: readonly Span[]): Buffer {
   const left: Uint8Array[] = [];
   let at = 0;

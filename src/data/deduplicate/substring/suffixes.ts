@@ -1,4 +1,4 @@
-/** @file The kernel of repeated spans with its memory: a text in, its suffix array and the windows that repeat out. */
+/** @file TypeScript face of the kernel for repeated spans: takes a text, returns its suffix array and repeated windows. */
 import { growTo, instantiateKernel, kernelMemory } from "../../../kernel.js";
 
 interface Kernel {
@@ -18,22 +18,24 @@ interface Kernel {
   run_end(bits: number, count: number, start: number): number;
 }
 
-const STRETCH = 2 ** 16;
-/** How often the beginning of a text is sorted before the first large text of a thread is, and how much of it. */
+/** Suffixes per call of `join_neighbours`. */
+const BLOCK = 2 ** 16;
+/** Warm-up sorts left in this thread; see `sort`. */
 let warmUps = 16;
+/** Units that a warm-up sorts. */
 const WARM_LENGTH = 2 ** 16;
 
-/** Windows in a row that repeat: the first of them begins at `start`, the last before `end`. */
+/** Consecutive windows that repeat: the first begins at `start`, the last at `end - 1`. */
 export interface RepeatedRun {
   readonly start: number;
   readonly end: number;
-  /** Where the first window of the run is found first. */
+  /** The first occurrence of the run's first window. */
   readonly first: number;
 }
 
 /**
- * A text of bytes or of 32-bit units. The memory is 5 bytes a byte of the text (8 of 32-bit units), with 2 more while it
- * is sorted.
+ * A text of bytes or of 32-bit units. It needs 5 bytes of memory per unit of a byte text, 8 per 32-bit unit, and 2 more per
+ * unit while sorting.
  */
 export class SuffixText {
   readonly text: Uint8Array | Int32Array;
@@ -43,14 +45,14 @@ export class SuffixText {
   readonly #kernel: Kernel;
   readonly #text: number;
   readonly #order: number;
-  /** Buckets while the suffixes are sorted, then bits and runs. */
+  /** Address of the buckets while sorting; of the marked bits and runs afterwards. */
   readonly #rest: number;
 
   /**
-   * Fill `text` before the rest is called.
+   * Allocates the memory. Fill `text` before any other call.
    *
-   * @param letters units are less than that; 256 for bytes
-   * @param memory of a text before, to be used again
+   * @param letters exclusive upper bound of the units; 256 for bytes
+   * @param memory of an earlier text, to reuse
    */
   constructor(count: number, wide: boolean, letters = 256, memory = kernelMemory()) {
     const kernel = instantiateKernel<Kernel>(new URL("./kernel.wasm", import.meta.url), memory);
@@ -71,10 +73,10 @@ export class SuffixText {
     return this.text instanceof Int32Array ? 1 : 0;
   }
 
-  /** The suffix array. A view, valid until `repeats`. */
+  /** Returns the suffix array. A view, valid until `repeats`. */
   sort(): Int32Array {
-    // V8 begins with quickly made code, and a function gets its better code only when it is called anew: without this
-    // all but the inner loops of a large text would run in the former.
+    // V8 starts with baseline code and switches a function to optimised code only at its next call. Without these short
+    // warm-up calls, everything except the inner loops would run as baseline code for the whole of a large text.
     for (; warmUps > 0 && this.#count > WARM_LENGTH; warmUps--) {
       this.#kernel.suffix_array(this.#text, this.#wide, WARM_LENGTH, this.#letters, this.#order, this.#rest);
     }
@@ -83,22 +85,22 @@ export class SuffixText {
   }
 
   /**
-   * The windows without a separator that repeat, in runs, by their starts: of equal ones all but the first; with `all` that
-   * one too.
+   * Returns runs of repeated windows, sorted by start. Windows that contain a separator do not count. Of equal windows all but
+   * the first are returned; with `all`, the first too.
    */
   repeats(window: number, separator: number, all: boolean): readonly RepeatedRun[] {
     const kernel = this.#kernel;
     const count = this.#count;
     this.sort();
-    // In stretches, for the reason that the kernel's own loops are.
-    for (let to = count; to > 1; to -= STRETCH) {
-      const from = Math.max(1, to - STRETCH);
+    // In blocks, so that V8 can switch to optimised code between calls.
+    for (let to = count; to > 1; to -= BLOCK) {
+      const from = Math.max(1, to - BLOCK);
       kernel.join_neighbours(this.#text, this.#wide, count, this.#order, window, separator, from, to);
     }
     return this.#marked(all);
   }
 
-  /** After `repeats`: those that are not the first of their kind, whatever that was asked for. */
+  /** Returns the repeated windows without the first occurrences. Call after `repeats`, whatever its `all` was. */
   copies(): readonly RepeatedRun[] {
     return this.#marked(false);
   }

@@ -1,4 +1,4 @@
-/** @file What spans are made of: the bytes of a text's UTF-8, or the tokens of a tokenizer; and the anchors of a text. */
+/** @file The units of spans, which are UTF-8 bytes or a tokenizer's tokens, and the anchors of a text. */
 import { growTo, instantiateKernel, kernelMemory } from "../../../kernel.js";
 import type { DeduplicateConfig } from "../plan.js";
 import type { ByteBounds } from "./spans.js";
@@ -16,23 +16,23 @@ interface Kernel {
   ): number;
 }
 
-/** Units of which anchors are found at a time. */
+/** Units whose anchors are computed per kernel call. */
 const CHUNK = 2 ** 16;
 
-/** Characters that an anchor hashes. The fewer, the fewer anchors; the more, the fewer windows share one by chance. */
+/** Units that an anchor hashes. Fewer make anchors rarer; more make chance collisions between windows rarer. */
 export const gramOf = (window: number) => Math.ceil(window / 3);
 
 export interface Units {
-  /** The units of a text. */
+  /** Returns the units of a text. */
   read(text: string): Uint8Array | Uint32Array;
-  /** Anchors of the units that were read last: hashes in two halves, and where. One may be told twice. */
+  /** Calls `found` with each anchor of the last text read: two halves of its hash, and its place. Anchors may repeat. */
   anchors(found: (low: number, high: number, place: number) => void): void;
-  /** Where units lie in the text's bytes. */
+  /** Returns the map from units to the text's bytes. */
   bounds(text: string): ByteBounds;
 }
 
 export async function openUnits({ tokenizer: name, length: window }: DeduplicateConfig): Promise<Units> {
-  // Only then: the tokenizer's modules take most of a worker's start.
+  // Imported only if needed: loading the tokenizer's modules dominates a worker's start time.
   const tokenizer =
     name === undefined ? undefined : await (await import("../../../tokenizer/index.js")).openTokenizer(name);
   const wide = tokenizer === undefined ? 0 : 1;
@@ -55,7 +55,7 @@ export async function openUnits({ tokenizer: name, length: window }: Deduplicate
       return units;
     },
     anchors(found) {
-      // Each window lies in the chunk in which it begins.
+      // Each window is handled in the chunk where it begins.
       for (let start = 0; start + window <= units.length; start += CHUNK) {
         const chunk = units.subarray(start, start + CHUNK + window - 1);
         bytes.set(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
@@ -66,7 +66,7 @@ export async function openUnits({ tokenizer: name, length: window }: Deduplicate
     bounds(text) {
       if (tokenizer === undefined) return { start: (unit) => unit, end: (unit) => unit };
       const { starts, ends } = tokenizer.encodeWithOffsets(text, { special: "text", unit: "byte" });
-      // Offsets are widened to whole characters; one that two tokens share belongs to neither side of a cut.
+      // Offsets are widened to whole characters. A character shared by two tokens is never cut.
       return {
         start: (unit) => (unit === 0 ? starts[0] : Math.max(starts[unit], ends[unit - 1])),
         end: (unit) => (unit === ends.length ? ends[unit - 1] : Math.min(ends[unit - 1], starts[unit])),
