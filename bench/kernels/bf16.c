@@ -74,9 +74,9 @@ int main(void) {
     for (int i = 0; i < 2 * QN_VL; i++) x[i] = float_of(special());
     qn_store(words, qn_bf16_round(qn_load(x)));
     for (int i = 0; i < QN_VL; i++) CHECK_WORD("round", bf16(x[i]) << 16)
-    qn_store(words, qn_bf16_across(qn_load(x), qn_load(x + QN_VL)));
+    qn_store(words, qn_pack_bf16_across(qn_load(x), qn_load(x + QN_VL)));
     for (int i = 0; i < QN_VL; i++) CHECK_WORD("across", bf16(x[QN_VL + i]) << 16 | bf16(x[i]))
-    qn_store(words, qn_bf16_along(qn_load(x), qn_load(x + QN_VL)));
+    qn_store(words, qn_pack_bf16_along(qn_load(x), qn_load(x + QN_VL)));
     for (int i = 0; i < QN_VL; i++) CHECK_WORD("along", bf16(x[2 * i + 1]) << 16 | bf16(x[2 * i]))
     unsigned a[QN_VL], b[QN_VL];
     float c[QN_VL], got[QN_VL];

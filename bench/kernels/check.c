@@ -109,7 +109,7 @@ static void check_linear(long M, long N, long K) {
 #define EVERY(x) ((qn_row_index){(const int[]){(int)(x)}, 0})
 static void check_attention(long B, long T, long S, long H, long G, long D, long position, int backward, float sharp) {
   char shape[160];
-  int half = T > QN_FEW && between(0, 1);
+  int half = T > QN_FEW_QUERIES && between(0, 1);
   snprintf(shape, sizeof shape, "B %ld T %ld S %ld H %ld G %ld D %ld position %ld bf16 %d", B, T, S, H, G, D, position, half);
   long q_row = H * D + between(0, 9), k_row = G * D + between(0, 9), v_row = G * D + between(0, 9), nQ = B * T * q_row, nK = B * S * k_row, nV = B * S * v_row, nO = B * T * H * D, nL = B * H * T;
   float *q = random_floats(nQ, sharp), *k = random_floats(nK, 1), *v = random_floats(nV, 1), *o = random_floats(nO, 1), *lse = random_floats(nL, 1), *d_o = random_floats(nO, 1);
@@ -194,7 +194,7 @@ static void check_cross_entropy(long N, long C, long V, float sharp) {
       for (long v = 0; v < V; v++) { z[v] = 0; for (long c = 0; c < C; c++) z[v] += operand(half, x[n * C + c]) * operand(half, w[v * C + c]); if (z[v] > m) m = z[v]; }
       for (long v = 0; v < V; v++) l += exp(z[v] - reference[n]);
       if (round == 0) L[n] = m;
-      if (!(l < QN_ENORMOUS && l > 1 / QN_ENORMOUS)) again = 1;
+      if (!(l < QN_SUM_LIMIT && l > 1 / QN_SUM_LIMIT)) again = 1;
     }
     if (again) for (long n = n0; n < N && n < n0 + R; n++) reference[n] = L[n];
   }

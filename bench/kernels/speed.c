@@ -48,7 +48,7 @@ static double peak(void) {
   static float x = 0.999f;
   double t = now();
   qn_parallel(qn_threads, peak_task, &x);
-  return 2.0 * (BF16 ? QN_DEEP : 1) * 40000 * CHAINS * QN_VL * qn_threads / (now() - t);
+  return 2.0 * (BF16 ? QN_PACK : 1) * 40000 * CHAINS * QN_VL * qn_threads / (now() - t);
 }
 
 static float *X, *W, *Y, *S;

@@ -1,106 +1,114 @@
-// Causal attention, forward and backward, grouped queries. Nothing of size (T,S) is stored: a task takes QN_NR queries of one
-// head, a query a lane, and goes over the keys in tiles small enough for the first-level cache. Scores, weights and outputs stand
-// transposed, (keys, queries) and (D, queries): so softmax is lane by lane, the keys and values are read where they lie, and
-// each product's right side is already a panel of QN_NR columns. Tiles above the diagonal are skipped, and where only the
-// later half of the queries sees a key only that half is computed. Scores are in units of log2, so exp is 2^x.
+// Causal attention with grouped queries, forward and backward. No (T,S) matrix is stored: a task takes QN_NR queries of one
+// head, one query per lane, and visits the keys in tiles that fit the L1 cache. Scores, weights and outputs are stored
+// transposed, as (keys, queries) and (D, queries). So softmax works lane by lane, keys and values are read in place, and the
+// right operand of each product is already a panel of QN_NR columns. Tiles above the diagonal are skipped; if only the later
+// half of the queries sees a key, only that half is computed. Scores are in units of log2, so exp is 2^x.
 #ifndef QN_ATTENTION_H
 #define QN_ATTENTION_H
-#define QN_KEYS (3072 / QN_NR / QN_MR * QN_MR) // keys a tile: scores of at most 12 KiB
-#define QN_FEW 4                               // up to so many queries (a token is decoded) a lane is a dimension instead
+#define QN_KEYS (3072 / QN_NR / QN_MR * QN_MR) // keys per tile: scores of at most 12 KiB
+#define QN_FEW_QUERIES 4                               // up to this many queries (decoding), a lane is a dimension of D instead
 #define QN_LOG2E 1.44269504f
 #define QN_LN2 0.693147181f
 
-// Scratch in floats, D the head width.
-#define QN_WIDE(D) (((D) + QN_VL - 1) / QN_VL * QN_VL) // rows of words of a tile are this far apart
-#define QN_ATTENTION_FLOATS(D) ((2 * QN_NR + 2 * QN_KEYS) * QN_WIDE(D) + QN_KEYS * QN_NR + 3 * QN_NR)
-#define QN_ATTENTION_BACKWARD_FLOATS(D) ((5 * QN_NR + 3 * QN_KEYS) * QN_WIDE(D) + 3 * QN_KEYS * QN_NR + 4 * QN_NR)
+// D is the head width.
+#define QN_PITCH(D) (((D) + QN_VL - 1) / QN_VL * QN_VL) // floats between packed rows
+#define QN_ATTENTION_FLOATS(D) ((2 * QN_NR + 2 * QN_KEYS) * QN_PITCH(D) + QN_KEYS * QN_NR + 3 * QN_NR)
+#define QN_ATTENTION_BACKWARD_FLOATS(D) ((5 * QN_NR + 3 * QN_KEYS) * QN_PITCH(D) + 3 * QN_KEYS * QN_NR + 4 * QN_NR)
+// Scratch in floats, for all workers.
 QN_TEMPLATE long qn_attention_scratch(long D) { return qn_threads * QN_ATTENTION_FLOATS(D) + 16; }
 QN_TEMPLATE long qn_attention_backward_scratch(long D) { return qn_threads * QN_ATTENTION_BACKWARD_FLOATS(D) + 16; }
 
 typedef struct {
-  int bf16; long B, T, S, H, G, D; const float *q; long q_row; const float *k; long k_row; const float *v; long v_row;
-  float *o; float *lse; float scale; long slots; qn_row_index position, lengths; const int *rows, *segments; float *scratch;
-  const float *d_o; float *dq; long dq_row; float *dk; long dk_row; float *dv; long dv_row;
+  int bf16; long B, T, S, H, G, D;
+  const float *q; long q_row;                              // (B,T,H,D), positions q_row floats apart
+  const float *k; long k_row; const float *v; long v_row;  // (slots,S,G,D)
+  float *o, *lse;                                          // (B,T,H,D), (B,H,T)
+  float scale; long slots; qn_row_index position, lengths; // (B), or one for all rows
+  const int *rows, *segments;                              // (B), (B,S), or 0
+  float *scratch;                                          // (threads, QN_ATTENTION_FLOATS or QN_ATTENTION_BACKWARD_FLOATS)
+  const float *d_o;                                        // (B,T,H,D)
+  float *dq; long dq_row;                                  // (B,T,H,D)
+  float *dk; long dk_row; float *dv; long dv_row;          // (B,T,G,D)
 } qn_attention_context;
 
-// The products of a task; "half" computes the later half of the queries. `by_rows`: A's rows are keys, K is D;
-// `by_columns`: A's rows are dimensions, K is keys.
+// Matrix products of a task; "half" computes only the later half of the queries. `by_rows`: the rows of A are keys and K is D.
+// `by_columns`: the rows of A are dimensions and K is keys.
 QN_STRIPS(qn_by_rows, QN_MR, QN_NV, lda, 1, QN_NR, QN_NR)
 QN_STRIPS(qn_by_columns, QN_MR, QN_NV, 1, lda, QN_NR, QN_NR)
 #if QN_NV > 2
-QN_STRIPS(qn_by_rows_half, QN_TALL, QN_NV / 2, lda, 1, QN_NR, QN_NR)
-QN_STRIPS(qn_by_columns_half, QN_TALL, QN_NV / 2, 1, lda, QN_NR, QN_NR)
+QN_STRIPS(qn_by_rows_half, QN_TALL_ROWS, QN_NV / 2, lda, 1, QN_NR, QN_NR)
+QN_STRIPS(qn_by_columns_half, QN_TALL_ROWS, QN_NV / 2, 1, lda, QN_NR, QN_NR)
 #endif
-// Keys by dimensions: A is a tile (keys, queries), B and C are rows in memory.
+// Products (keys, D): A is a tile (keys, queries); B and C are rows in memory.
 QN_STRIPS(qn_keys_wide, QN_MR, QN_NV, QN_NR, 1, ldb, ldc)
 #if QN_NV > 2
-QN_STRIPS(qn_keys_half, QN_TALL, QN_NV / 2, QN_NR, 1, ldb, ldc)
+QN_STRIPS(qn_keys_half, QN_TALL_ROWS, QN_NV / 2, QN_NR, 1, ldb, ldc)
 #endif
 QN_STRIPS(qn_keys_one, QN_MR, 1, QN_NR, 1, ldb, ldc)
 
-// What a product reads: rows in memory, or, for products in bf16, words of them that stand in scratch.
+// The left operand of a product (rows, D): rows in memory or, in bf16, packed rows in scratch, `row` floats apart.
 typedef struct { const float *at; long row; } qn_rows;
 
-// n rows of D floats as words along D; each row fills QN_WIDE(D).
-static __attribute__((noinline, unused)) qn_rows qn_attention_along(const float *from, long row, long n, long D, float *to) {
-  long W = QN_WIDE(D);
-  for (long i = 0; i < n; i++) for (long d = 0; d < D; d += QN_DEEP * QN_VL)
-    qn_store(to + i * W + d / QN_DEEP, qn_words_along(QN_BF16, from + i * row + d, D - d));
+// Packs `from` (n, D) in pairs along D, into rows of QN_PITCH(D) floats.
+static __attribute__((noinline, unused)) qn_rows qn_attention_pack_along(const float *from, long row, long n, long D, float *to) {
+  long W = QN_PITCH(D);
+  for (long i = 0; i < n; i++) for (long d = 0; d < D; d += QN_PACK * QN_VL)
+    qn_store(to + i * W + d / QN_PACK, qn_pack_along(QN_BF16, from + i * row + d, D - d));
   return (qn_rows){to, W};
 }
-// The same as words down the rows: each two of them (where there are pairs) become one.
-static __attribute__((noinline, unused)) qn_rows qn_attention_down(const float *from, long row, long n, long D, float *to) {
-  long W = QN_WIDE(D);
-  for (long i = 0; i < n; i += QN_DEEP) for (long d = 0; d < D; d += QN_VL) {
+// Packs `from` (n, D) in pairs of rows: with QN_PAIRS, two rows become one.
+static __attribute__((noinline, unused)) qn_rows qn_attention_pack_across(const float *from, long row, long n, long D, float *to) {
+  long W = QN_PITCH(D);
+  for (long i = 0; i < n; i += QN_PACK) for (long d = 0; d < D; d += QN_VL) {
     vf a = qn_load_n(from + i * row + d, D - d);
-    if (QN_PAIRS) a = qn_bf16_across(a, i + 1 < n ? qn_load_n(from + (i + 1) * row + d, D - d) : (vf){0});
+    if (QN_PAIRS) a = qn_pack_bf16_across(a, i + 1 < n ? qn_load_n(from + (i + 1) * row + d, D - d) : (vf){0});
     else a = qn_bf16_round(a);
-    qn_store(to + i / QN_DEEP * W + d, a);
+    qn_store(to + i / QN_PACK * W + d, a);
   }
   return (qn_rows){to, W};
 }
-// A tile (n keys, QN_NR queries) as words along the queries, or down the keys; `to` may be the tile itself.
-QN_INLINE void qn_attention_tile_along(const float *tile, long n, float *to) {
-  for (long i = 0; i < n; i++) QN_UNROLL for (int j = 0; j < QN_NR; j += QN_DEEP * QN_VL)
-    qn_store(to + i * QN_NR + j / QN_DEEP, qn_words_along(QN_BF16, tile + i * QN_NR + j, QN_NR - j));
+// Pack a tile (n keys, QN_NR queries) in pairs of queries (along) or pairs of keys (across). `to` may be the tile itself.
+QN_INLINE void qn_attention_pack_tile_along(const float *tile, long n, float *to) {
+  for (long i = 0; i < n; i++) QN_UNROLL for (int j = 0; j < QN_NR; j += QN_PACK * QN_VL)
+    qn_store(to + i * QN_NR + j / QN_PACK, qn_pack_along(QN_BF16, tile + i * QN_NR + j, QN_NR - j));
 }
-QN_INLINE void qn_attention_tile_down(const float *tile, long n, float *to) {
-  for (long i = 0; i < n; i += QN_DEEP) QN_UNROLL for (int j = 0; j < QN_NR; j += QN_VL) {
+QN_INLINE void qn_attention_pack_tile_across(const float *tile, long n, float *to) {
+  for (long i = 0; i < n; i += QN_PACK) QN_UNROLL for (int j = 0; j < QN_NR; j += QN_VL) {
     vf a = qn_load(tile + i * QN_NR + j);
-    if (QN_PAIRS) a = qn_bf16_across(a, i + 1 < n ? qn_load(tile + (i + 1) * QN_NR + j) : (vf){0});
+    if (QN_PAIRS) a = qn_pack_bf16_across(a, i + 1 < n ? qn_load(tile + (i + 1) * QN_NR + j) : (vf){0});
     else a = qn_bf16_round(a);
-    qn_store(to + i / QN_DEEP * QN_NR + j, a);
+    qn_store(to + i / QN_PACK * QN_NR + j, a);
   }
 }
 
-// In what follows `bf16` is a constant; keys are counted from the tile's first, and `late` of them are seen by all queries'
-// earlier half too (a multiple of 2): for the others only the later half is made.
+// Below, `bf16` is a compile-time constant and keys count from the tile's first. Both halves of the queries see the first
+// `both` keys (a multiple of 2); for the remaining keys only the later half is computed.
 
-// scores (n keys, QN_NR) = rows of `from` (k or v) · queries (D as words, QN_NR)
-QN_INLINE void qn_attention_scores(const int bf16, long n, long late, long D, qn_rows from, const float *queries, float *scores) {
+// scores (n keys, QN_NR) = from (n keys, D) · queries (D packed, QN_NR); `from` is K, or V in the backward pass
+QN_INLINE void qn_attention_scores(const int bf16, long n, long both, long D, qn_rows from, const float *queries, float *scores) {
   const int pairs = bf16 && QN_PAIRS;
   if (pairs) D = (D + 1) / 2;
-  QN_BY(pairs, qn_by_rows)(late, D, from.at, from.row, queries, 0, scores, 0, 0);
+  QN_BY(pairs, qn_by_rows)(both, D, from.at, from.row, queries, 0, scores, 0, 0);
 #if QN_NV > 2
-  QN_BY(pairs, qn_by_rows_half)(n - late, D, from.at + late * from.row, from.row, queries + QN_NR / 2, 0, scores + late * QN_NR + QN_NR / 2, 0, 0);
+  QN_BY(pairs, qn_by_rows_half)(n - both, D, from.at + both * from.row, from.row, queries + QN_NR / 2, 0, scores + both * QN_NR + QN_NR / 2, 0, 0);
 #endif
 }
-// out (D, QN_NR) += transposed rows of `from` (v or k), down the keys · weights (n keys as words, QN_NR)
-QN_INLINE void qn_attention_mix(const int bf16, long n, long late, long D, qn_rows from, const float *weights, float *out) {
+// out (D, QN_NR) += fromᵀ (D, n keys packed) · weights (n keys packed, QN_NR): O from V and P, or dQ from K and dS
+QN_INLINE void qn_attention_PV(const int bf16, long n, long both, long D, qn_rows from, const float *weights, float *out) {
   const int pairs = bf16 && QN_PAIRS;
-  if (pairs) n = (n + 1) / 2, late = (late + 1) / 2;
-  QN_BY(pairs, qn_by_columns)(D, late, from.at, from.row, weights, 0, out, 0, 1);
+  if (pairs) n = (n + 1) / 2, both = (both + 1) / 2;
+  QN_BY(pairs, qn_by_columns)(D, both, from.at, from.row, weights, 0, out, 0, 1);
 #if QN_NV > 2
-  if (n > late) QN_BY(pairs, qn_by_columns_half)(D, n - late, from.at + late * from.row, from.row, weights + late * QN_NR + QN_NR / 2, 0, out + QN_NR / 2, 0, 1);
+  if (n > both) QN_BY(pairs, qn_by_columns_half)(D, n - both, from.at + both * from.row, from.row, weights + both * QN_NR + QN_NR / 2, 0, out + QN_NR / 2, 0, 1);
 #endif
 }
-// rows s0..s1 of `to` (dk or dv) += weights (keys, QN_NR queries as words) · n rows of `from` (q or d_o, down the queries), where
-// query j sees the keys up to seen + j. Keys that all see are taken together, the others strip by strip, each from the first
-// query that sees it on.
-QN_INLINE void qn_attention_spread(const int bf16, long s0, long s1, long seen, long n, long D, const float *weights, qn_rows from, float *to, long to_row) {
+// rows s0..s1 of `to` (S, D) += weights (keys, QN_NR queries packed) · from (n queries packed, D): dV from P and dO, or dK from
+// dS and Q. Query j sees the keys up to seen + j. Keys that every query sees are one product. The others are multiplied strip
+// by strip, starting at the first query that sees them.
+QN_INLINE void qn_attention_dK_dV(const int bf16, long s0, long s1, long seen, long n, long D, const float *weights, qn_rows from, float *to, long to_row) {
   const int pairs = bf16 && QN_PAIRS;
   for (long s = s0, m; s < s1; s += m, weights += m * QN_NR) {
-    long together = s <= seen ? seen + 1 - s : QN_TALL, q = s <= seen ? 0 : s - seen, d = 0, K = n - q;
+    long together = s <= seen ? seen + 1 - s : QN_TALL_ROWS, q = s <= seen ? 0 : s - seen, d = 0, K = n - q;
     m = s1 - s < together ? s1 - s : together;
     if (pairs) q /= 2, K = (n + 1) / 2 - q;
     const float *A = weights + q, *B = from.at + q * from.row;
@@ -110,24 +118,24 @@ QN_INLINE void qn_attention_spread(const int bf16, long s0, long s1, long seen, 
     for (; d + QN_NR / 2 <= D; d += QN_NR / 2) QN_BY(pairs, qn_keys_half)(m, K, A, 0, B + d, from.row, C + d, to_row, 1);
 #endif
     for (; d + QN_VL <= D; d += QN_VL) QN_BY(pairs, qn_keys_one)(m, K, A, 0, B + d, from.row, C + d, to_row, 1);
-    if (d < D) for (long i = 0; i < m; i++) { // the last part of a vector
+    if (d < D) for (long i = 0; i < m; i++) { // the rest of D, less than a vector
       vf c = qn_load_n(C + i * to_row + d, D - d);
-      for (long j = 0; j < K; j++) c = qn_multiply(pairs, c, qn_splat_word(pairs, A + i * QN_NR + j), qn_load_n(B + j * from.row + d, D - d));
+      for (long j = 0; j < K; j++) c = qn_multiply(pairs, c, qn_splat_packed(pairs, A + i * QN_NR + j), qn_load_n(B + j * from.row + d, D - d));
       qn_store_n(C + i * to_row + d, c, D - d);
     }
   }
 }
 
-// to (D as words, QN_NR) = n rows of `from`, turned, 0 where there are no more
-QN_INLINE void qn_attention_turn(const int bf16, long D, long n, const float *from, long row, float *to) {
-  const long deep = bf16 ? QN_DEEP : 1, words = (D + deep - 1) / deep;
-  for (long j = 0; j < QN_NR; j += QN_VL) for (long d = 0; d < D; d += deep * QN_VL) {
-    if (bf16) qn_turn_along(from + j * row + d, row, n - j, D - d, to + d / deep * QN_NR + j, QN_NR, words - d / deep);
-    else qn_turn(from + j * row + d, row, n - j, D - d, to + d * QN_NR + j, QN_NR, words - d);
+// to (D packed, QN_NR) = from (n, D) transposed, padded with 0
+QN_INLINE void qn_attention_transpose(const int bf16, long D, long n, const float *from, long row, float *to) {
+  const long pack = bf16 ? QN_PACK : 1, packed = (D + pack - 1) / pack;
+  for (long j = 0; j < QN_NR; j += QN_VL) for (long d = 0; d < D; d += pack * QN_VL) {
+    if (bf16) qn_transpose_along(from + j * row + d, row, n - j, D - d, to + d / pack * QN_NR + j, QN_NR, packed - d / pack);
+    else qn_transpose_f32(from + j * row + d, row, n - j, D - d, to + d * QN_NR + j, QN_NR, packed - d);
   }
 }
-// n rows of `to` = from (D, QN_NR) turned, each lane times its factor
-static __attribute__((noinline)) void qn_attention_turn_back(long D, long n, const float *from, const float *factors, float *to, long row) {
+// to (n, D) = from (D, QN_NR) transposed, each lane multiplied by its factor; factors (QN_NR)
+static __attribute__((noinline)) void qn_attention_transpose_back(long D, long n, const float *from, const float *factors, float *to, long row) {
   for (long j = 0; j < n; j += QN_VL) for (long d = 0; d < D; d += QN_VL) {
     vf x[QN_VL], f = qn_load(factors + j);
     if (d + QN_VL <= D && j + QN_VL <= n) {
@@ -141,8 +149,8 @@ static __attribute__((noinline)) void qn_attention_turn_back(long D, long n, con
     for (int i = 0; i < QN_VL && j + i < n; i++) qn_store_n(to + (j + i) * row + d, x[i], D - d);
   }
 }
-// Keys after `seen` + lane are not seen: `value` takes their place.
-static void qn_attention_mask(long s0, long s1, long seen, float value, float *tile) {
+// Writes `value` over the scores of keys after `seen` + lane, which that lane's query must not see. tile (keys, QN_NR)
+static void qn_attention_mask_causal(long s0, long s1, long seen, float value, float *tile) {
   vi lane;
   for (int i = 0; i < QN_VL; i++) lane[i] = i;
   for (long s = s0 > seen + 1 ? s0 : seen + 1; s < s1; s++) for (long j = 0; j < QN_NR && j < s - seen; j += QN_VL) {
@@ -151,9 +159,9 @@ static void qn_attention_mask(long s0, long s1, long seen, float value, float *t
   }
 }
 
-// Where keys and queries have segments (of T or S places each; 0 where there are none): keys s0..s1 of another one than the
-// query's are not seen. queries: the segments of the lanes.
-static void qn_attention_apart(const int *segments, long s0, long s1, const int *queries, float value, float *tile) {
+// Writes `value` over the scores of keys s0..s1 in another segment than the query. segments (S) are those of the keys, queries
+// (QN_NR) those of the lanes.
+static void qn_attention_mask_segments(const int *segments, long s0, long s1, const int *queries, float value, float *tile) {
   for (long s = s0; s < s1; s++) for (long j = 0; j < QN_NR; j += QN_VL) {
     vi lanes;
     __builtin_memcpy(&lanes, queries + j, sizeof lanes);
@@ -161,13 +169,13 @@ static void qn_attention_apart(const int *segments, long s0, long s1, const int 
     qn_store(p, qn_select(lanes == segments[s], qn_load(p), qn_splat(value)));
   }
 }
-static void qn_attention_lanes(const int *segments, long S, long first, int *queries) {
+static void qn_attention_query_segments(const int *segments, long S, long first, int *queries) {
   for (long j = 0; j < QN_NR; j++) queries[j] = segments[first + j < S ? first + j : S - 1];
 }
-#define QN_UNSEEN -1e30f // a score that weighs nothing beside a real one; all of a tile may be such, which infinities could not
-#define QN_NOTHING -1e29f // below it is the largest score of a query that sees no key
+#define QN_MASKED -1e30f // a score of weight 0 beside any real one; finite, so that a tile of nothing else makes no NaN
+#define QN_NO_KEYS -1e29f // a query whose largest score is below this sees no key
 
-// Which keys the queries of row b see: `seen` of slot `slot`, or fewer where they stand before them. None of an empty row.
+// The keys that row b may see: the first `seen` of slot `slot`, further limited by each query's position. 0 for an empty row.
 typedef struct { long slot, position, seen; } qn_attention_view;
 QN_INLINE qn_attention_view qn_attention_view_of(const qn_attention_context *c, long b) {
   qn_attention_view v = {c->rows ? c->rows[b] : b, qn_of_row(c->position, b), qn_of_row(c->lengths, b)};
@@ -175,44 +183,45 @@ QN_INLINE qn_attention_view qn_attention_view_of(const qn_attention_context *c, 
   if (v.slot < 0 || v.slot >= c->slots || v.position < 0 || v.seen < 0) v.seen = 0;
   return v;
 }
-// Output and log-sum-exp of n queries from t0 on that see nothing.
-static void qn_attention_nothing(const qn_attention_context *c, long b, long h, long t0, long n) {
+// Writes output 0 and log-sum-exp -inf for n queries from t0 on, which see no key.
+static void qn_attention_no_keys(const qn_attention_context *c, long b, long h, long t0, long n) {
   for (long t = t0; t < t0 + n; t++) {
     c->lse[(b * c->H + h) * c->T + t] = -QN_INFINITY;
     for (long d = 0; d < c->D; d++) c->o[((b * c->T + t) * c->H + h) * c->D + d] = 0.0f;
   }
 }
 
-// How many of the keys s0..s1 the earlier half of the queries sees too, of which the first is at `first`.
-static long qn_attention_late(long s0, long s1, long first) {
-  long late = QN_NV > 2 ? (first + QN_NR / 2 + 2) / 2 * 2 : s1;
-  return late < s0 ? 0 : late > s1 ? s1 - s0 : late - s0;
+// Number of keys in s0..s1 that the earlier half of the queries sees as well; `first` is the first query's position.
+static long qn_attention_both_halves(long s0, long s1, long first) {
+  long both = QN_NV > 2 ? (first + QN_NR / 2 + 2) / 2 * 2 : s1;
+  return both < s0 ? 0 : both > s1 ? s1 - s0 : both - s0;
 }
 
 QN_INLINE void qn_attention_tile_of(const int bf16, const qn_attention_context *c, long task, long worker) {
-  long T = c->T, S = c->S, H = c->H, D = c->D, W = QN_WIDE(D), tiles = (T + QN_NR - 1) / QN_NR;
-  long t0 = (tiles - 1 - task / (c->B * H)) * QN_NR, b = task % (c->B * H) / H, h = task % H, g = h / (H / c->G); // long ones first
+  long T = c->T, S = c->S, H = c->H, D = c->D, W = QN_PITCH(D), tiles = (T + QN_NR - 1) / QN_NR;
+  long t0 = (tiles - 1 - task / (c->B * H)) * QN_NR, b = task % (c->B * H) / H, h = task % H, g = h / (H / c->G); // tiles with the most keys first
   qn_attention_view view = qn_attention_view_of(c, b);
   long n = T - t0 < QN_NR ? T - t0 : QN_NR, first = view.position + t0, seen = first + n < view.seen ? first + n : view.seen;
   if (seen == 0) {
-    qn_attention_nothing(c, b, h, t0, n);
+    qn_attention_no_keys(c, b, h, t0, n);
     return;
   }
-  const float *k = c->k + view.slot * S * c->k_row + g * D, *v = c->v + view.slot * S * c->v_row + g * D, unit = c->scale * QN_LOG2E; // of a score
-  float *q = c->scratch + worker * QN_ATTENTION_FLOATS(D), *o = q + QN_NR * W, *p = o + QN_NR * W, *m = p + QN_KEYS * QN_NR, *l = m + QN_NR, *words = l + QN_NR;
+  const float *k = c->k + view.slot * S * c->k_row + g * D, *v = c->v + view.slot * S * c->v_row + g * D, unit = c->scale * QN_LOG2E; // from dot product to score
+  // q, o (D, QN_NR); p (keys, QN_NR); m, l (QN_NR): running maximum and sum of each query; packed: keys, then values
+  float *q = c->scratch + worker * QN_ATTENTION_FLOATS(D), *o = q + QN_NR * W, *p = o + QN_NR * W, *m = p + QN_KEYS * QN_NR, *l = m + QN_NR, *packed = l + QN_NR;
   const int *segments = c->segments ? c->segments + b * S : 0;
   int queries[QN_NR];
-  if (segments) qn_attention_lanes(segments, S, first, queries);
-  qn_attention_turn(bf16, D, n, c->q + (b * T + t0) * c->q_row + h * D, c->q_row, q);
+  if (segments) qn_attention_query_segments(segments, S, first, queries);
+  qn_attention_transpose(bf16, D, n, c->q + (b * T + t0) * c->q_row + h * D, c->q_row, q);
   for (long i = 0; i < D * QN_NR; i += QN_VL) qn_store(o + i, (vf){0});
   for (long j = 0; j < QN_NR; j += QN_VL) qn_store(m + j, qn_splat(-QN_INFINITY)), qn_store(l + j, (vf){0});
   for (long s0 = 0; s0 < seen; s0 += QN_KEYS) {
-    long s1 = s0 + QN_KEYS < seen ? s0 + QN_KEYS : seen, late = qn_attention_late(s0, s1, first), N = s1 - s0;
+    long s1 = s0 + QN_KEYS < seen ? s0 + QN_KEYS : seen, both = qn_attention_both_halves(s0, s1, first), N = s1 - s0;
     qn_rows keys = {k + s0 * c->k_row, c->k_row}, values = {v + s0 * c->v_row, c->v_row};
-    if (bf16) keys = qn_attention_along(keys.at, keys.row, N, D, words), values = qn_attention_down(values.at, values.row, N, D, words + QN_KEYS * W);
-    qn_attention_scores(bf16, N, late, D, keys, q, p);
-    if (segments) qn_attention_apart(segments, s0, s1, queries, QN_UNSEEN, p);
-    if (s1 > first + 1) qn_attention_mask(s0, s1, first, -QN_INFINITY, p);
+    if (bf16) keys = qn_attention_pack_along(keys.at, keys.row, N, D, packed), values = qn_attention_pack_across(values.at, values.row, N, D, packed + QN_KEYS * W);
+    qn_attention_scores(bf16, N, both, D, keys, q, p);
+    if (segments) qn_attention_mask_segments(segments, s0, s1, queries, QN_MASKED, p);
+    if (s1 > first + 1) qn_attention_mask_causal(s0, s1, first, -QN_INFINITY, p);
     vf changed = {0}, corrections[QN_NV], most[QN_NV], sums[QN_NV];
     QN_UNROLL for (int j = 0; j < QN_NV; j++) most[j] = qn_load(m + j * QN_VL), sums[j] = (vf){0};
     for (float *row = p; row < p + N * QN_NR; row += QN_NR) QN_UNROLL for (int j = 0; j < QN_NV; j++) most[j] = qn_max(qn_load(row + j * QN_VL), most[j]);
@@ -230,16 +239,16 @@ QN_INLINE void qn_attention_tile_of(const int bf16, const qn_attention_context *
     }
     if (s0 > 0 && qn_maximum_lanes(changed) > 0.0f) for (long d = 0; d < D; d++) QN_UNROLL for (int j = 0; j < QN_NV; j++)
       qn_store(o + d * QN_NR + j * QN_VL, qn_load(o + d * QN_NR + j * QN_VL) * corrections[j]);
-    if (bf16) qn_attention_tile_down(p, N, p);
-    qn_attention_mix(bf16, N, late, D, values, p, o);
+    if (bf16) qn_attention_pack_tile_across(p, N, p);
+    qn_attention_PV(bf16, N, both, D, values, p, o);
   }
   for (long j = 0; j < QN_NR; j += QN_VL) {
     vf sum = qn_load(l + j), most = qn_load(m + j);
-    vi nothing = most < QN_NOTHING;
+    vi nothing = most < QN_NO_KEYS;
     qn_store_n(c->lse + (b * H + h) * T + t0 + j, qn_select(nothing, qn_splat(-QN_INFINITY), most * c->scale + qn_log(sum)), n - j > 0 ? n - j : 0);
     qn_store(l + j, qn_select(nothing, (vf){0}, 1.0f / sum));
   }
-  qn_attention_turn_back(D, n, o, l, c->o + ((b * T + t0) * H + h) * D, H * D);
+  qn_attention_transpose_back(D, n, o, l, c->o + ((b * T + t0) * H + h) * D, H * D);
 }
 static void qn_attention_task(void *context, long task, long worker) {
   const qn_attention_context *c = context;
@@ -247,14 +256,14 @@ static void qn_attention_task(void *context, long task, long worker) {
   else qn_attention_tile_of(0, c, task, worker);
 }
 
-// A few queries: scores are dot products along D, four keys at a time, and outputs sums of rows.
+// For few queries: scores are dot products along D, four keys at a time, and outputs are sums of rows.
 static void qn_attention_few_task(void *context, long task, long worker) {
   const qn_attention_context *c = context;
   long T = c->T, S = c->S, H = c->H, D = c->D, t = task % T, h = task / T % H, b = task / T / H, g = h / (H / c->G);
   qn_attention_view view = qn_attention_view_of(c, b);
   long at = view.position + t, seen = at + 1 < view.seen ? at + 1 : view.seen;
   if (seen == 0) {
-    qn_attention_nothing(c, b, h, t, 1);
+    qn_attention_no_keys(c, b, h, t, 1);
     return;
   }
   const float *q = c->q + (b * T + t) * c->q_row + h * D, *k = c->k + view.slot * S * c->k_row + g * D, *v = c->v + view.slot * S * c->v_row + g * D;
@@ -265,13 +274,13 @@ static void qn_attention_few_task(void *context, long task, long worker) {
     float most = m;
     for (s = 0; s < n; s += n - s >= 4 ? 4 : 1) {
       const float *row = k + (s0 + s) * c->k_row;
-      // One text's keys and values stay in the cache from token to token, those of many do not.
+      // The keys and values of one sequence stay in cache from token to token; those of a batch do not.
       if (c->B > 1) for (long i = 0; i < 4; i++) for (long d = 0; d < D; d += 16) __builtin_prefetch(v + (s0 + s + i) * c->v_row + d);
       if (n - s >= 4) qn_dots(1, 4, D, q, 0, row, c->k_row, p + s, 0, 0);
       else qn_dots(1, 1, D, q, 0, row, c->k_row, p + s, 0, 0);
     }
     for (s = 0; s < n; s++) {
-      p[s] = segments && segments[s0 + s] != segments[at < S ? at : S - 1] ? QN_UNSEEN : p[s] * (c->scale * QN_LOG2E);
+      p[s] = segments && segments[s0 + s] != segments[at < S ? at : S - 1] ? QN_MASKED : p[s] * (c->scale * QN_LOG2E);
       most = p[s] > most ? p[s] : most;
     }
     float correction = qn_exp2_weight(qn_splat(m - most))[0];
@@ -283,7 +292,7 @@ static void qn_attention_few_task(void *context, long task, long worker) {
     }
     l = l * correction + qn_sum(sum);
     m = most;
-    // The next head's keys lie beside this one's.
+    // The next head's keys are adjacent to this one's.
     if (c->B > 1) for (s = 0; s < n; s++) for (long d = 0; d < D; d += 16) __builtin_prefetch(k + (s0 + s) * c->k_row + D + d);
     for (long d = 0; d < D; d += 4 * QN_VL) {
       vf x[4];
@@ -294,8 +303,8 @@ static void qn_attention_few_task(void *context, long task, long worker) {
       QN_UNROLL for (int j = 0; j < 4; j++) if (left > j * QN_VL) qn_store_n(o + d + j * QN_VL, x[j], left - j * QN_VL);
     }
   }
-  if (m < QN_NOTHING) {
-    qn_attention_nothing(c, b, h, t, 1);
+  if (m < QN_NO_KEYS) {
+    qn_attention_no_keys(c, b, h, t, 1);
     return;
   }
   for (long d = 0; d < D; d += QN_VL) qn_store_n(o + d, qn_load_n(o + d, D - d) * (1.0f / l), D - d);
@@ -303,24 +312,25 @@ static void qn_attention_few_task(void *context, long task, long worker) {
 }
 
 // q (B,T,H,D): element (b,t,h,d) at q[(b*T+t)*q_row + h*D + d]; k, v (B,S,G,D) likewise with k_row, v_row (G key/value
-// heads, H % G == 0; k, v (slots,S,G,D) and row b's keys in slot rows[b] where there are rows); o (B,T,H,D) rows of H*D;
-// lse (B,H,T). Query t is at position[b] + t and sees keys 0..position[b]+t (< lengths[b], < S); other keys are not read. Where
-// there are segments (B,S), it sees those of its own place's alone. A row of length 0, at a negative position or of a negative
-// slot has output 0 and log-sum-exp -inf.
+// heads, H % G == 0; with `rows`, k and v are (slots,S,G,D) and row b's keys are in slot rows[b]); o (B,T,H,D) rows of H*D;
+// lse (B,H,T). Query t is at position[b] + t and sees keys 0..position[b]+t (< lengths[b], < S); other keys are not read. With
+// segments (B,S) it sees only keys of its own segment. A row with length 0, a negative position or a negative slot has output
+// 0 and log-sum-exp -inf.
 QN_TEMPLATE void qn_attention(int bf16, long B, long T, long S, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, float *o, float *lse, float scale, qn_row_index position, qn_row_index lengths, long slots, const int *rows, const int *segments, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
   qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = S, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = o, .lse = lse, .scale = scale, .slots = slots, .position = position, .lengths = lengths, .rows = rows, .segments = segments, .scratch = aligned};
-  if (T <= QN_FEW) qn_parallel(B * H * T, qn_attention_few_task, &c);
+  if (T <= QN_FEW_QUERIES) qn_parallel(B * H * T, qn_attention_few_task, &c);
   else qn_parallel(B * H * ((T + QN_NR - 1) / QN_NR), qn_attention_task, &c);
 }
 
-// All heads of one group of one sequence, so that its dk and dv have one writer.
+// One task takes all heads of one group of one sequence, so that dk and dv have a single writer.
 QN_INLINE void qn_attention_backward_of(const int bf16, const qn_attention_context *c, long task, long worker) {
-  long T = c->T, H = c->H, D = c->D, W = QN_WIDE(D), b = task / c->G, g = task % c->G, R = H / c->G;
+  long T = c->T, H = c->H, D = c->D, W = QN_PITCH(D), b = task / c->G, g = task % c->G, R = H / c->G;
   const float *k = c->k + b * T * c->k_row + g * D, *v = c->v + b * T * c->v_row + g * D, unit = c->scale * QN_LOG2E;
   float *dk = c->dk + b * T * c->dk_row + g * D, *dv = c->dv + b * T * c->dv_row + g * D;
+  // q, d_o, dq (D, QN_NR); p, ds (keys, QN_NR); lse, delta, ones (QN_NR), where delta is the sum of o · d_o per query
   float *q = c->scratch + worker * QN_ATTENTION_BACKWARD_FLOATS(D), *d_o = q + QN_NR * W, *dq = d_o + QN_NR * W, *p = dq + QN_NR * W, *ds = p + QN_KEYS * QN_NR, *lse = ds + QN_KEYS * QN_NR, *delta = lse + QN_NR, *ones = delta + QN_NR;
-  float *ds_down = ones + QN_NR, *words = ds_down + QN_KEYS * QN_NR, *query_words = words + 3 * QN_KEYS * W;
+  float *ds_across = ones + QN_NR, *packed = ds_across + QN_KEYS * QN_NR, *packed_queries = packed + 3 * QN_KEYS * W;
   const int *segments = c->segments ? c->segments + b * T : 0;
   const long length = qn_attention_view_of(c, b).seen;
   for (long t = 0; t < T; t++) for (long d = 0; d < D; d += QN_VL) qn_store_n(dk + t * c->dk_row + d, (vf){0}, D - d), qn_store_n(dv + t * c->dv_row + d, (vf){0}, D - d);
@@ -332,42 +342,42 @@ QN_INLINE void qn_attention_backward_of(const int bf16, const qn_attention_conte
       for (long t = t0; t < t0 + n; t++) for (long d = 0; d < D; d += QN_VL) qn_store_n(c->dq + (b * T + t) * c->dq_row + h * D + d, (vf){0}, D - d);
       continue;
     }
-    if (segments) qn_attention_lanes(segments, T, t0, queries);
+    if (segments) qn_attention_query_segments(segments, T, t0, queries);
     const float *o_rows = c->o + ((b * T + t0) * H + h) * D;
     qn_rows q_rows = {c->q + (b * T + t0) * c->q_row + h * D, c->q_row}, d_o_rows = {c->d_o + ((b * T + t0) * H + h) * D, H * D};
-    qn_attention_turn(bf16, D, n, q_rows.at, q_rows.row, q);
-    qn_attention_turn(bf16, D, n, d_o_rows.at, d_o_rows.row, d_o);
+    qn_attention_transpose(bf16, D, n, q_rows.at, q_rows.row, q);
+    qn_attention_transpose(bf16, D, n, d_o_rows.at, d_o_rows.row, d_o);
     for (long i = 0; i < D * QN_NR; i += QN_VL) qn_store(dq + i, (vf){0});
-    for (long j = 0; j < QN_NR; j++) { // a lane without a query, or one that sees nothing, has weights 2^-inf = 0
+    for (long j = 0; j < QN_NR; j++) { // a lane without a query, or whose query sees no key, has weights 2^-inf = 0
       vf sum = {0};
       for (long d = 0; j < n && d < D; d += QN_VL) sum += qn_load_n(o_rows + j * H * D + d, D - d) * qn_load_n(d_o_rows.at + j * H * D + d, D - d);
       delta[j] = qn_sum(sum);
       lse[j] = j < n && c->lse[(b * H + h) * T + t0 + j] > -QN_INFINITY ? c->lse[(b * H + h) * T + t0 + j] * QN_LOG2E : QN_INFINITY;
     }
-    if (bf16) q_rows = qn_attention_down(q_rows.at, q_rows.row, n, D, query_words), d_o_rows = qn_attention_down(d_o_rows.at, d_o_rows.row, n, D, query_words + QN_NR * W);
+    if (bf16) q_rows = qn_attention_pack_across(q_rows.at, q_rows.row, n, D, packed_queries), d_o_rows = qn_attention_pack_across(d_o_rows.at, d_o_rows.row, n, D, packed_queries + QN_NR * W);
     for (long s0 = 0; s0 < seen; s0 += QN_KEYS) {
-      long s1 = s0 + QN_KEYS < seen ? s0 + QN_KEYS : seen, late = qn_attention_late(s0, s1, t0), N = s1 - s0;
-      qn_rows keys = {k + s0 * c->k_row, c->k_row}, values = {v + s0 * c->v_row, c->v_row}, keys_down = keys;
+      long s1 = s0 + QN_KEYS < seen ? s0 + QN_KEYS : seen, both = qn_attention_both_halves(s0, s1, t0), N = s1 - s0;
+      qn_rows keys = {k + s0 * c->k_row, c->k_row}, values = {v + s0 * c->v_row, c->v_row}, keys_across = keys;
       if (bf16) {
-        keys_down = qn_attention_down(keys.at, keys.row, N, D, words);
-        keys = qn_attention_along(keys.at, keys.row, N, D, words + QN_KEYS * W);
-        values = qn_attention_along(values.at, values.row, N, D, words + 2 * QN_KEYS * W);
+        keys_across = qn_attention_pack_across(keys.at, keys.row, N, D, packed);
+        keys = qn_attention_pack_along(keys.at, keys.row, N, D, packed + QN_KEYS * W);
+        values = qn_attention_pack_along(values.at, values.row, N, D, packed + 2 * QN_KEYS * W);
       }
-      qn_attention_scores(bf16, N, late, D, keys, q, p);
-      qn_attention_scores(bf16, N, late, D, values, d_o, ds);
-      if (segments) qn_attention_apart(segments, s0, s1, queries, -QN_INFINITY, p);
-      if (s1 > t0 + 1) qn_attention_mask(s0, s1, t0, -QN_INFINITY, p), qn_attention_mask(s0, s1, t0, 0.0f, ds);
+      qn_attention_scores(bf16, N, both, D, keys, q, p);
+      qn_attention_scores(bf16, N, both, D, values, d_o, ds);
+      if (segments) qn_attention_mask_segments(segments, s0, s1, queries, -QN_INFINITY, p);
+      if (s1 > t0 + 1) qn_attention_mask_causal(s0, s1, t0, -QN_INFINITY, p), qn_attention_mask_causal(s0, s1, t0, 0.0f, ds);
       for (long s = 0; s < N; s++) QN_UNROLL for (int j = 0; j < QN_NR; j += QN_VL) {
         vf e = qn_exp2_weight(qn_load(p + s * QN_NR + j) * unit - qn_load(lse + j));
         qn_store(p + s * QN_NR + j, e);
         qn_store(ds + s * QN_NR + j, e * (qn_load(ds + s * QN_NR + j) - qn_load(delta + j)) * c->scale);
       }
-      if (bf16) qn_attention_tile_along(p, N, p), qn_attention_tile_down(ds, N, ds_down), qn_attention_tile_along(ds, N, ds);
-      qn_attention_spread(bf16, s0, s1, t0, n, D, p, d_o_rows, dv, c->dv_row);
-      qn_attention_spread(bf16, s0, s1, t0, n, D, ds, q_rows, dk, c->dk_row);
-      qn_attention_mix(bf16, N, late, D, keys_down, bf16 ? ds_down : ds, dq);
+      if (bf16) qn_attention_pack_tile_along(p, N, p), qn_attention_pack_tile_across(ds, N, ds_across), qn_attention_pack_tile_along(ds, N, ds);
+      qn_attention_dK_dV(bf16, s0, s1, t0, n, D, p, d_o_rows, dv, c->dv_row);
+      qn_attention_dK_dV(bf16, s0, s1, t0, n, D, ds, q_rows, dk, c->dk_row);
+      qn_attention_PV(bf16, N, both, D, keys_across, bf16 ? ds_across : ds, dq);
     }
-    qn_attention_turn_back(D, n, dq, ones, c->dq + (b * T + t0) * c->dq_row + h * D, c->dq_row);
+    qn_attention_transpose_back(D, n, dq, ones, c->dq + (b * T + t0) * c->dq_row + h * D, c->dq_row);
   }
 }
 static void qn_attention_backward_task(void *context, long task, long worker) {
@@ -376,8 +386,8 @@ static void qn_attention_backward_task(void *context, long task, long worker) {
   else qn_attention_backward_of(0, c, task, worker);
 }
 
-// Training only (position 0, S == T; lengths as qn_attention has them): dq (B,T,H,D), dk, dv (B,T,G,D), each with its own row stride; all overwritten.
-// dq, dk, dv must not overlap q, k, v, o, d_o.
+// Training only (position 0, S == T; lengths as in qn_attention). Overwrites dq (B,T,H,D) and dk, dv (B,T,G,D), each with its own
+// row stride. They must not overlap q, k, v, o, d_o.
 QN_TEMPLATE void qn_attention_backward(int bf16, long B, long T, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, const float *o, const float *lse, const float *d_o, float *dq, long dq_row, float *dk, long dk_row, float *dv, long dv_row, float scale, qn_row_index lengths, const int *segments, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
   qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = T, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = (float *)o, .lse = (float *)lse, .scale = scale, .slots = B, .position = {(const int[]){0}, 0}, .lengths = lengths, .segments = segments, .scratch = aligned,

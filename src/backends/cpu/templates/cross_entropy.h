@@ -1,43 +1,44 @@
-// Linear layer and cross-entropy in one, in chunks of R rows: the logits (N,V) are never whole, not even a chunk of them.
-// Each block of them becomes e = exp(z - reference) where it is made, beside the matrix product, and e is written as the words
-// that the two products of the gradient multiply: along V for dx, along the rows for dw. So a logit is never stored, exp is
-// taken once, and nothing of that size is packed. The reference of a row is an estimate of its target's logit, so that the
-// sum of e is about exp(loss); a chunk where one of them is enormous is made again with the rows' own maxima. What makes
-// d loss / d logit of e is one factor a row: dx is multiplied by it, and for dw the rows of x. The -1 at the target is not
-// in e but subtracted as rows of w and x.
+// Linear layer and cross-entropy fused, in chunks of R rows. The logits (N,V) are never stored, not even those of a chunk.
+// Each block becomes e = exp(z - reference) inside the matrix product. e is written directly as packed words for the two
+// products of the gradient: along V for dx, along the rows for dw. So exp is computed once and nothing of that size needs
+// packing. A row's reference is an estimate of its target's logit, so the sum of e is about exp(loss). If a sum in a chunk is
+// too large or small, the chunk is recomputed with the rows' own maxima. One factor per row turns e into d loss / d logit: it
+// multiplies dx and, for dw, the rows of x. The -1 at the target is not in e but subtracted as rows of w and x.
 #ifndef QN_CROSS_ENTROPY_H
 #define QN_CROSS_ENTROPY_H
-#define QN_ENORMOUS 1e15f // a sum of e from which a row wants another reference
-// Rows a chunk. Few of them, and packing w and passing over dw weigh much; many, and e leaves the last cache.
+#define QN_SUM_LIMIT 1e15f // a row whose sum of e exceeds this (or its inverse) needs another reference
+// Rows per chunk. With too few, packing w and updating dw dominate; with too many, e no longer fits the last-level cache.
 QN_FUNCTION long qn_cross_entropy_rows(long N, long V) {
   long R = 4194304 / V / 64 * 64;
   R = R < 512 ? 512 : R > 1024 ? 1024 : R;
   return R < N ? R : N;
 }
-// Rows of words are this far apart: whole cache lines, and an odd number of them, so that neighbours below each other do not
-// fall on the same few places of a cache.
-QN_FUNCTION long qn_words_pitch(int bf16, long K) { long deep = bf16 ? QN_DEEP : 1; return ((K + deep - 1) / deep + 15) / 16 * 16 | 16; }
-// Scratch in floats, of both functions.
+// Distance between packed rows: an odd number of cache lines, so that consecutive rows do not map to the same cache sets.
+QN_FUNCTION long qn_packed_pitch(int bf16, long K) { long pack = bf16 ? QN_PACK : 1; return ((K + pack - 1) / pack + 15) / 16 * 16 | 16; }
+// Scratch in floats for both functions.
 QN_TEMPLATE long qn_linear_cross_entropy_scratch(int bf16, int statistics, long N, long C, long V) {
-  long R = qn_cross_entropy_rows(N, V), a = qn_gemm_apart_scratch(V, C), b = qn_gemm_scratch(R, C, V), d = qn_gemm_scratch(V, C, R);
-  return R * qn_words_pitch(bf16, V) + V * qn_words_pitch(bf16, R) + (statistics ? 3 : 1) * R * ((V + QN_GROUP - 1) / QN_GROUP) + 3 * R + 48 + (a > b ? a > d ? a : d : b > d ? b : d);
+  long R = qn_cross_entropy_rows(N, V), a = qn_gemm_blockwise_scratch(V, C), b = qn_gemm_scratch(R, C, V), d = qn_gemm_scratch(V, C, R);
+  return R * qn_packed_pitch(bf16, V) + V * qn_packed_pitch(bf16, R) + (statistics ? 3 : 1) * R * ((V + QN_GROUP - 1) / QN_GROUP) + 3 * R + 48 + (a > b ? a > d ? a : d : b > d ? b : d);
 }
 
 typedef struct {
-  int bf16; long rows, C, V, groups; const float *x, *w, *d_loss; const int *targets; float *loss, *dx, *dw; // of this chunk
-  float *along_v; long along_v_pitch; float *along_rows; long along_rows_pitch;                              // e as words
-  float *sums, *reference, *target_logit, *factor, *again; // (rows,groups), (rows) each, one
-  int maxima;                                              // sums are to be maxima, and e is not wanted
-  float *moments, *tops, *entropy, *is_greedy;             // sums of e * (z - reference) and largest logits (rows,groups), results (rows), or 0
+  int bf16; long rows, C, V, groups;                                            // rows of this chunk
+  const float *x, *w, *d_loss; const int *targets; float *loss, *dx, *dw;       // (rows,C), (V,C), (rows), (rows), (rows), (rows,C), (V,C)
+  float *along_v; long along_v_pitch; float *along_rows; long along_rows_pitch; // e packed along V (rows, V) and along rows (V, rows)
+  float *sums, *reference, *target_logit, *factor, *retry;                      // (rows,groups), (rows), (rows), (rows), one number
+  int maxima;                                                                   // write maxima to sums and do not compute e
+  float *moments, *tops;       // (rows,groups): sums of e * (z - reference), and largest logits
+  float *entropy, *is_greedy;  // (rows): results, or 0
 } qn_cross_entropy_context;
 
-// n words of a row of e from floats in z, and its sum; the sum of e * (z - reference) and the largest z where there is a moment
-QN_INLINE float qn_cross_entropy_row(const int bf16, float *z, long n, float reference, float *words, float *moment, float *top) {
-  const int deep = bf16 ? QN_DEEP : 1;
+// Replaces the n logits z of a row by e, writes e packed as well, and returns its sum. If `moment` is set, also computes the sum
+// of e * (z - reference) and the largest z.
+QN_INLINE float qn_cross_entropy_row(const int bf16, float *z, long n, float reference, float *packed, float *moment, float *top) {
+  const int pack = bf16 ? QN_PACK : 1;
   vf l[2] = {{0}, {0}}, first_moment = {0}, largest = qn_splat(-QN_INFINITY);
-  for (long i = 0; i < n; i += deep * QN_VL) {
+  for (long i = 0; i < n; i += pack * QN_VL) {
     vf e[2];
-    QN_UNROLL for (int j = 0; j < deep; j++) {
+    QN_UNROLL for (int j = 0; j < pack; j++) {
       long left = n - i - j * QN_VL;
       vf logit = qn_load(z + i + j * QN_VL), above = qn_min(qn_splat(80.0f), logit - reference); // NaN stays NaN
       e[j] = qn_exp_weight(above);
@@ -50,18 +51,19 @@ QN_INLINE float qn_cross_entropy_row(const int bf16, float *z, long n, float ref
       l[j] += e[j];
       qn_store(z + i + j * QN_VL, e[j]);
     }
-    if (words) qn_store(words + i / deep, deep == 2 ? qn_bf16_along(e[0], e[1]) : bf16 ? qn_bf16_round(e[0]) : e[0]);
+    if (packed) qn_store(packed + i / pack, pack == 2 ? qn_pack_bf16_along(e[0], e[1]) : bf16 ? qn_bf16_round(e[0]) : e[0]);
   }
   if (moment) *moment = qn_sum(first_moment), *top = qn_maximum_lanes(largest);
   return qn_sum(l[0] + l[1]);
 }
-// A finished block of logits. The sum of e (or the largest logit) of each row stands in its first group, nothing in its others.
-static void qn_cross_entropy_take(void *context, long m0, long m1, long n0, long n1, float *Z) {
+// Takes a finished block of logits. The sum of e (or the largest logit) of each row goes to the block's first group; the other
+// groups get neutral values.
+static void qn_cross_entropy_block(void *context, long m0, long m1, long n0, long n1, float *Z) {
   const qn_cross_entropy_context *c = context;
   const int bf16 = QN_BF16 && c->bf16;
-  const long deep = bf16 ? QN_DEEP : 1;
+  const long pack = bf16 ? QN_PACK : 1;
   for (long r = m0; r < m1; r++) {
-    float *z = Z + (r - m0) * QN_NC, *sums = c->sums + r * c->groups, *words = c->dx ? c->along_v + r * c->along_v_pitch + n0 / deep : 0;
+    float *z = Z + (r - m0) * QN_NC, *sums = c->sums + r * c->groups, *packed = c->dx ? c->along_v + r * c->along_v_pitch + n0 / pack : 0;
     long target = c->targets[r], g0 = n0 / QN_GROUP;
     float *moments = c->moments + r * c->groups, *tops = c->tops + r * c->groups;
     for (long g = g0; g < (n1 + QN_GROUP - 1) / QN_GROUP; g++) {
@@ -71,24 +73,24 @@ static void qn_cross_entropy_take(void *context, long m0, long m1, long n0, long
     if (c->maxima) for (long n = 0; n < n1 - n0; n++) sums[g0] = z[n] > sums[g0] ? z[n] : sums[g0];
     else {
       if (target >= n0 && target < n1) c->target_logit[r] = z[target - n0];
-      if (bf16 && c->entropy) sums[g0] = qn_cross_entropy_row(QN_BF16, z, n1 - n0, c->reference[r], words, moments + g0, tops + g0);
-      else if (bf16) sums[g0] = qn_cross_entropy_row(QN_BF16, z, n1 - n0, c->reference[r], words, 0, 0);
-      else if (c->entropy) sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], words, moments + g0, tops + g0);
-      else sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], words, 0, 0);
+      if (bf16 && c->entropy) sums[g0] = qn_cross_entropy_row(QN_BF16, z, n1 - n0, c->reference[r], packed, moments + g0, tops + g0);
+      else if (bf16) sums[g0] = qn_cross_entropy_row(QN_BF16, z, n1 - n0, c->reference[r], packed, 0, 0);
+      else if (c->entropy) sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], packed, moments + g0, tops + g0);
+      else sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], packed, 0, 0);
     }
   }
   if (!c->dx || c->maxima) return;
-  for (long r = m0; r < m1; r += deep * QN_VL) for (long n = n0; n < n1; n += QN_VL) { // there is room for whole vectors
+  for (long r = m0; r < m1; r += pack * QN_VL) for (long n = n0; n < n1; n += QN_VL) { // buffers are padded to whole vectors
     const float *from = Z + (r - m0) * QN_NC + n - n0;
-    float *to = c->along_rows + n * c->along_rows_pitch + r / deep;
-    if (bf16) qn_turn_across(from, QN_NC, m1 - r, n1 - n, to, c->along_rows_pitch, n1 - n);
-    else qn_turn(from, QN_NC, m1 - r, n1 - n, to, c->along_rows_pitch, n1 - n);
+    float *to = c->along_rows + n * c->along_rows_pitch + r / pack;
+    if (bf16) qn_transpose_across(from, QN_NC, m1 - r, n1 - n, to, c->along_rows_pitch, n1 - n);
+    else qn_transpose_f32(from, QN_NC, m1 - r, n1 - n, to, c->along_rows_pitch, n1 - n);
   }
 }
 
-#define QN_CROSS_ENTROPY_ROWS 16 // a task
+#define QN_CROSS_ENTROPY_ROWS 16 // rows per task
 #define QN_ROWS_OF_TASK(c, r) for (long r = task * QN_CROSS_ENTROPY_ROWS; r < (task + 1) * QN_CROSS_ENTROPY_ROWS && r < (c)->rows; r++)
-// The target's logit (or, where there is none, any) in fp32.
+// The target's logit in fp32 (that of id 0 for ignored rows).
 static void qn_cross_entropy_reference_task(void *context, long task, long worker) {
   const qn_cross_entropy_context *c = context;
   (void)worker;
@@ -108,7 +110,7 @@ static void qn_cross_entropy_maximum_task(void *context, long task, long worker)
     c->reference[r] = m;
   }
 }
-// Loss, entropy log l - (sum of e (z - reference)) / l, and the factor that makes d loss / d logit of e.
+// Loss, entropy = log l - (sum of e (z - reference)) / l, and the factor that turns e into d loss / d logit; l is the sum of e.
 static void qn_cross_entropy_loss_task(void *context, long task, long worker) {
   const qn_cross_entropy_context *c = context;
   (void)worker;
@@ -124,7 +126,7 @@ static void qn_cross_entropy_loss_task(void *context, long task, long worker) {
       c->entropy[r] = counts ? qn_log(qn_splat(l))[0] - moment / l : 0.0f;
       c->is_greedy[r] = counts && c->target_logit[r] >= top ? 1.0f : 0.0f;
     }
-    if (!(l < QN_ENORMOUS && l > 1 / QN_ENORMOUS)) *c->again = 1.0f; // whichever row says so
+    if (!(l < QN_SUM_LIMIT && l > 1 / QN_SUM_LIMIT)) *c->retry = 1.0f; // every row writes the same value, so a race between workers is harmless
   }
 }
 
@@ -138,7 +140,7 @@ static void qn_cross_entropy_dx_epilogue(void *context, long m0, long m1, long n
     for (long n = n0; n < n1; n += QN_VL) qn_store_n(dx + n, qn_load_n(dx + n, n1 - n) * factor - qn_load_n(w + n, n1 - n) * one, n1 - n);
   }
 }
-// dw[target] -= d_loss * x row; tasks share out the columns, so that every sum has one order
+// dw[target] -= d_loss * x row; tasks divide the columns, so that every sum has a fixed order
 static void qn_cross_entropy_dw_task(void *context, long task, long worker) {
   const qn_cross_entropy_context *c = context;
   (void)worker;
@@ -151,36 +153,36 @@ static void qn_cross_entropy_dw_task(void *context, long task, long worker) {
   }
 }
 
-// x (N,C), w (V,C), targets (N); d_loss (N) comes in; loss (N), dx (N,C) are overwritten, dw (V,C) too, or added to when
-// accumulate_dw. Where entropy (N) is given, it and is_greedy (N) are written: the entropy of softmax(x·wᵀ) in nats, and 1 where
-// no logit is larger than the target's.
+// Inputs: x (N,C), w (V,C), targets (N), d_loss (N). Overwrites loss (N), dx (N,C) and dw (V,C); adds to dw if accumulate_dw.
+// If entropy (N) is not 0, it receives the entropy of softmax(x·wᵀ) in nats, and is_greedy (N) is 1 where no logit is larger
+// than the target's.
 QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, const float *d_loss, float *loss, float *dx, float *dw, int accumulate_dw, float *entropy, float *is_greedy, float *scratch) {
   long R = qn_cross_entropy_rows(N, V), groups = (V + QN_GROUP - 1) / QN_GROUP;
-  long P = qn_words_pitch(bf16, V), Q = qn_words_pitch(bf16, R);
-  float *along_v = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *along_rows = along_v + R * P, *sums = along_rows + V * Q, *moments = sums + R * groups, *tops = moments + R * groups, *rows3 = entropy ? tops + R * groups : moments, *again = rows3 + 3 * R, *rest = again + 16;
+  long P = qn_packed_pitch(bf16, V), Q = qn_packed_pitch(bf16, R);
+  float *along_v = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *along_rows = along_v + R * P, *sums = along_rows + V * Q, *moments = sums + R * groups, *tops = moments + R * groups, *per_row = entropy ? tops + R * groups : moments, *retry = per_row + 3 * R, *gemm_scratch = retry + 16;
   for (long n = 0; n < N; n += R) {
     long rows = n + R < N ? R : N - n, tasks = (rows + QN_CROSS_ENTROPY_ROWS - 1) / QN_CROSS_ENTROPY_ROWS;
     qn_cross_entropy_context c = {bf16, rows, C, V, groups, x + n * C, w, d_loss ? d_loss + n : 0, targets + n, loss + n, dx ? dx + n * C : 0, dw,
-                                  along_v, P, along_rows, Q, sums, rows3, rows3 + R, rows3 + 2 * R, again, 0,
+                                  along_v, P, along_rows, Q, sums, per_row, per_row + R, per_row + 2 * R, retry, 0,
                                   moments, tops, entropy ? entropy + n : 0, is_greedy ? is_greedy + n : 0};
     qn_parallel(tasks, qn_cross_entropy_reference_task, &c);
     for (int round = 0; round < 2; round++) {
-      if (round == 1) { // the maxima for references
+      if (round == 1) { // use the rows' maxima as references
         c.maxima = 1;
-        qn_gemm_apart(bf16, rows, V, C, c.x, C, w, C, rest, qn_cross_entropy_take, &c);
+        qn_gemm_blockwise(bf16, rows, V, C, c.x, C, w, C, gemm_scratch, qn_cross_entropy_block, &c);
         qn_parallel(tasks, qn_cross_entropy_maximum_task, &c);
         c.maxima = 0;
       }
-      qn_gemm_apart(bf16, rows, V, C, c.x, C, w, C, rest, qn_cross_entropy_take, &c);
-      *again = 0.0f;
+      qn_gemm_blockwise(bf16, rows, V, C, c.x, C, w, C, gemm_scratch, qn_cross_entropy_block, &c);
+      *retry = 0.0f;
       qn_parallel(tasks, qn_cross_entropy_loss_task, &c);
-      if (*again == 0.0f) break;
+      if (*retry == 0.0f) break;
     }
     if (!dx) continue;
-    qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = rows, .N = C, .K = V, .A = along_v, .a_m = P, .a_k = 1, .a_words = 1, .B = w, .b_k = C, .b_n = 1,
-                                  .C = c.dx, .ldc = C, .epilogue = qn_cross_entropy_dx_epilogue, .context = &c}, rest);
-    qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = V, .N = C, .K = rows, .A = along_rows, .a_m = Q, .a_k = 1, .a_words = 1, .B = c.x, .b_k = C, .b_n = 1, .b_scale = c.factor,
-                                  .C = dw, .ldc = C, .accumulate = accumulate_dw || n > 0}, rest);
+    qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = rows, .N = C, .K = V, .A = along_v, .a_m = P, .a_k = 1, .a_packed = 1, .B = w, .b_k = C, .b_n = 1,
+                                  .C = c.dx, .ldc = C, .epilogue = qn_cross_entropy_dx_epilogue, .context = &c}, gemm_scratch);
+    qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = V, .N = C, .K = rows, .A = along_rows, .a_m = Q, .a_k = 1, .a_packed = 1, .B = c.x, .b_k = C, .b_n = 1, .b_scale = c.factor,
+                                  .C = dw, .ldc = C, .accumulate = accumulate_dw || n > 0}, gemm_scratch);
     qn_parallel((C + QN_GROUP - 1) / QN_GROUP, qn_cross_entropy_dw_task, &c);
   }
 }

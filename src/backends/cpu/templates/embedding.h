@@ -1,8 +1,9 @@
-// Rows of a table by id, and the gradient: rows added back at their ids.
+// Embedding: reads rows of a table by id. The gradient adds rows back at their ids.
 #ifndef QN_EMBEDDING_H
 #define QN_EMBEDDING_H
+// Forward: in (V,C), out (N,C). Gradient: in (N,C), out (V,C). ids (N).
 typedef struct { long N, C, V; const float *in; const int *ids; float *out; int accumulate; long columns; } qn_embedding_context;
-#define QN_EMBEDDING_ROWS 32 // rows a task
+#define QN_EMBEDDING_ROWS 32 // rows per task
 
 static void qn_embedding_task(void *context, long task, long worker) {
   const qn_embedding_context *c = context;
@@ -35,8 +36,8 @@ static void qn_embedding_gradient_task(void *context, long task, long worker) {
   }
 }
 
-// ids (N), d_out (N,C), d_table (V,C) overwritten, or added to when accumulate. Tasks share out the columns, so every
-// sum is made by one worker in the order of n. Ids outside [0, V) are skipped. scratch: none (0 floats).
+// ids (N), d_out (N,C); overwrites d_table (V,C), or adds to it if `accumulate` is set. Tasks divide the columns, so one worker
+// computes each sum, in the order of n. Ids outside [0, V) are skipped. Uses no scratch.
 QN_TEMPLATE void qn_embedding_gradient(long N, long C, long V, const int *ids, const float *d_out, float *d_table, int accumulate, float *scratch) {
   (void)scratch;
   long columns = C >= 64L * qn_threads ? 64 : 16;

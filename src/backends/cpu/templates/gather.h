@@ -1,8 +1,9 @@
-// Numbers picked and added by their place along a row, and random numbers.
+// Gather and scatter-add along rows by index, and random numbers.
 #ifndef QN_GATHER_H
 #define QN_GATHER_H
+// Gather: in (rows,V), out (rows,K). Scatter: in (rows,K), out (rows,V). ids (rows,K).
 typedef struct { long rows, V, K; const float *in; const int *ids; float *out; } qn_gather_context;
-#define QN_GATHER_ROWS 16 // rows a task
+#define QN_GATHER_ROWS 16 // rows per task
 
 static void qn_gather_task(void *context, long task, long worker) {
   const qn_gather_context *c = context;
@@ -13,7 +14,7 @@ static void qn_gather_task(void *context, long task, long worker) {
     c->out[r * c->K + k] = id >= 0 && id < c->V ? c->in[r * c->V + id] : 0.0f;
   }
 }
-// x (rows,V), ids (rows,K), out (rows,K); an id outside [0, V) gives 0
+// out (rows,K) = x (rows,V) at ids (rows,K); 0 for an id outside [0, V)
 QN_TEMPLATE void qn_gather_ids(long rows, long V, long K, const float *x, const int *ids, float *out) {
   qn_gather_context c = {rows, V, K, x, ids, out};
   qn_parallel((rows + QN_GATHER_ROWS - 1) / QN_GATHER_ROWS, qn_gather_task, &c);
@@ -32,17 +33,17 @@ static void qn_scatter_task(void *context, long task, long worker) {
     }
   }
 }
-// ids, values (rows,K), out (rows,V) overwritten; a row has one writer, which adds in the order of K
+// Overwrites out (rows,V) with the sums of values (rows,K) at ids (rows,K). Each row has one writer, which adds in the order of K.
 QN_TEMPLATE void qn_scatter_add(long rows, long V, long K, const int *ids, const float *values, float *out) {
   qn_gather_context c = {rows, V, K, values, ids, out};
   qn_parallel((rows + QN_GATHER_ROWS - 1) / QN_GATHER_ROWS, qn_scatter_task, &c);
 }
 
 typedef struct { long N; unsigned seed, step, stream; float *out; } qn_random_context;
-#define QN_RANDOM_BLOCKS 1024 // counters a task
-#define QN_RANDOM_WIDE 16     // counters at once: loops of this length become vectors
+#define QN_RANDOM_BLOCKS 1024 // counters per task
+#define QN_RANDOM_WIDE 16     // counters at once, so that the compiler vectorizes the loops
 
-// Philox 4x32-10 (Salmon et al., SC 2011). Counter (block, 0, step, stream), key (seed, 0); numbers 4 block … 4 block + 3.
+// Philox 4x32-10 (Salmon et al., SC 2011). Counter (block, 0, step, stream), key (seed, 0). A block yields numbers 4 block … 4 block + 3.
 static void qn_random_task(void *context, long task, long worker) {
   const qn_random_context *c = context;
   (void)worker;
@@ -60,7 +61,7 @@ static void qn_random_task(void *context, long task, long worker) {
     }
   }
 }
-// out (N): uniform in [0, 1), multiples of 2^-24
+// out (N): uniform random numbers in [0, 1), multiples of 2^-24
 QN_TEMPLATE void qn_random(long N, long seed, long step, unsigned stream, float *out) {
   qn_random_context c = {N, (unsigned)seed, (unsigned)step, stream, out};
   qn_parallel((N + 4 * QN_RANDOM_BLOCKS - 1) / (4 * QN_RANDOM_BLOCKS), qn_random_task, &c);

@@ -1,10 +1,10 @@
-// Rows of activations times a matrix whose rows lie along K: what decoding does with every weight. Each output is one dot
-// product in one order of additions, so the bits of a row do not depend on how many rows there are, nor on the others.
+// Rows of activations (M,K) times a weight matrix (N,K): the product of every layer in decoding. Each output is one dot
+// product with a fixed order of additions, so the bits of a row depend neither on the number of rows nor on the others.
 //
-// One row: the time is that of reading the matrix once, so W's rows are read one by one from end to end: that is what the
-// processor's prefetcher follows (four rows at once, as the small products of gemm.h take them, reach 16 GB/s where one at
-// a time reaches 26.5, on a Zen 4 core whose memory gives 28). QN_DOT_SUMS sums a dot product keep additions from waiting
-// for one another. More rows: the same sums in a register tile of QN_DOT_ROWS rows by QN_DOT_COLUMNS rows of W.
+// One row is bound by reading the matrix once. So rows of W are read one at a time from end to end, which the hardware
+// prefetcher follows: 26.5 GB/s on a Zen 4 core with 28 GB/s of memory bandwidth. Reading four rows at once, as the small
+// products of gemm.h do, reaches 16 GB/s. QN_DOT_SUMS partial sums per dot product keep additions from waiting for one
+// another. Several rows use the same sums in a register tile of QN_DOT_ROWS rows by QN_DOT_COLUMNS rows of W.
 #ifndef QN_GEMV_H
 #define QN_GEMV_H
 #if QN_VL == 16 || defined(__aarch64__) // 32 registers
@@ -16,10 +16,11 @@
 #define QN_DOT_COLUMNS 1
 #define QN_DOT_SUMS 4
 #endif
-#define QN_DOT_BLOCK 12      // rows that are multiplied by some rows of W before the next rows of W,
-#define QN_DOT_FLOATS 4608   // if they have at most so many floats: with the W's they fill a first-level cache
-#define QN_DOT_TASK_ROWS 48  // rows a task
+#define QN_DOT_BLOCK 12      // rows of x that stay in L1 while some rows of W are multiplied,
+#define QN_DOT_FLOATS 4608   // limited to this many floats: together with those of W they fill L1
+#define QN_DOT_TASK_ROWS 48  // rows per task
 
+// x (M,K), W (N,K), y (M,N)
 typedef struct { long M, N, K; const float *x, *W; float *y; int accumulate; qn_epilogue epilogue; void *context; long m_blocks; } qn_dot_context;
 
 // parts[i][j] (VL partial sums) = row i of x (rows K apart) · row j of W (rows K apart); m, n constant

@@ -1,9 +1,9 @@
-// Generated loops: their blocks in parallel, and the sums that run across blocks.
+// Generated loops: runs their blocks in parallel and adds up sums across blocks. Also cache writes, copies and positions.
 #ifndef QN_LOOP_H
 #define QN_LOOP_H
 
 typedef struct {
-  long R, C, rows, columns; // all of it, and a block
+  long R, C, rows, columns; // the whole loop is (R,C), a block (rows,columns)
   qn_epilogue block;
   void *context;
 } qn_loop_context;
@@ -17,14 +17,14 @@ static void qn_loop_task(void *context, long task, long worker) {
   l->block(l->context, r0, r1, c0, c1);
 }
 
-// Calls block for rows × columns pieces of (R,C). The pieces depend on the shape alone, never on the threads, so that
-// sums over pieces are the same bits on any number of them.
+// Calls `block` for each (rows,columns) block of (R,C). Blocks depend only on the shape, not on the threads, so that sums over
+// blocks have the same bits for any number of threads.
 QN_TEMPLATE void qn_loop(long R, long C, long rows, long columns, qn_epilogue block, void *context) {
   qn_loop_context l = {R, C, rows, columns, block, context};
   qn_parallel(((R + rows - 1) / rows) * ((C + columns - 1) / columns), qn_loop_task, &l);
 }
 
-// out (C) = [out +] the sum over p of partial (P,C), in the order of p
+// out (C) = [out +] sum over p of partial (P,C), in the order of p
 QN_TEMPLATE void qn_combine(long P, long C, const float *partial, float *out, int accumulate) {
   for (long c = 0; c < C; c++) {
     float s = accumulate ? out[c] : 0.0f;
@@ -33,8 +33,8 @@ QN_TEMPLATE void qn_combine(long P, long C, const float *partial, float *out, in
   }
 }
 
-// cache (slots,S,C): positions position[b] … position[b]+T of slot rows[b] (of slot b without rows) become x[b] of
-// x (B,T,C), whose rows are x_row floats apart; what would lie outside the cache is dropped
+// Copies x[b] of x (B,T,C), rows x_row floats apart, to cache (slots,S,C): to slot rows[b] (slot b without `rows`), positions
+// position[b] … position[b]+T-1. Positions and slots outside the cache are dropped.
 QN_TEMPLATE void qn_cache_write(long B, long slots, long S, long T, long C, const float *x, long x_row, qn_row_index position, const int *rows, float *cache) {
   for (long b = 0; b < B; b++) {
     long slot = rows ? rows[b] : b, first = qn_of_row(position, b);
@@ -43,8 +43,8 @@ QN_TEMPLATE void qn_cache_write(long B, long slots, long S, long T, long C, cons
       __builtin_memcpy(cache + (slot * S + t + first) * C, x + (b * T + t) * x_row, C * sizeof *x);
   }
 }
-// cache (slots,S,C): slot to[r] begins with the first lengths[r] positions of slot from[r], in the order of r; what is no
-// slot is skipped
+// Copies the first lengths[r] positions of slot from[r] of cache (slots,S,C) to slot to[r], in the order of r. Skips invalid
+// slots. from, to, lengths (R)
 QN_TEMPLATE void qn_cache_copy(long R, long slots, long S, long C, const int *from, const int *to, const int *lengths, float *cache) {
   for (long r = 0; r < R; r++) {
     long a = from[r], b = to[r], n = lengths[r] < S ? lengths[r] : S;
@@ -53,8 +53,8 @@ QN_TEMPLATE void qn_cache_copy(long R, long slots, long S, long C, const int *fr
   }
 }
 
-typedef struct { long rows, C; const float *from; float *to; long stride; } qn_copy_context;
-#define QN_COPY_ROWS 64 // rows a task
+typedef struct { long rows, C; const float *from; float *to; long stride; } qn_copy_context; // from (rows,C), to: rows `stride` floats apart
+#define QN_COPY_ROWS 64 // rows per task
 static void qn_copy_rows_task(void *context, long task, long worker) {
   const qn_copy_context *c = context;
   (void)worker;
@@ -66,13 +66,13 @@ static void qn_copy_rows_task(void *context, long task, long worker) {
   }
 }
 
-// to: rows of C floats, `stride` apart = from (rows,C)
+// Copies from (rows,C) to rows `stride` floats apart.
 QN_TEMPLATE void qn_copy_rows(long rows, long C, const float *from, float *to, long stride) {
   qn_copy_context c = {rows, C, from, to, stride};
   qn_parallel((rows + QN_COPY_ROWS - 1) / QN_COPY_ROWS, qn_copy_rows_task, &c);
 }
 
-// out (B,rows,N): start[b], start[b] + 1, … along N
+// out (B,rows,N) = start[b], start[b] + 1, … along N
 QN_TEMPLATE void qn_positions(long B, long rows, long N, qn_row_index start, int *out) {
   for (long r = 0; r < B * rows; r++) for (long n = 0; n < N; n++) out[r * N + n] = (int)(qn_of_row(start, r / rows) + n);
 }

@@ -1,5 +1,5 @@
-// What differs between operating systems: threads and the memory of the arena. First in every compiled file, since all
-// system headers must have been read before `long` is made as wide as a pointer.
+// Differences between operating systems: threads and arena memory. Comes first in every compiled file, because all system
+// headers must be included before `long` is redefined to be as wide as a pointer.
 #ifndef QN_PLATFORM_H
 #define QN_PLATFORM_H
 #if defined(__x86_64__) || defined(__i386__)
@@ -27,7 +27,7 @@
 #endif
 
 #ifndef __wasm__
-// Memory of an arena, zeroed, which takes room only where it is touched; 0 if the system gives none.
+// Maps zeroed memory for an arena; only pages that are touched use physical memory. Returns 0 on failure.
 static inline __attribute__((unused)) void *qn_map(unsigned __INTPTR_TYPE__ bytes) {
 #if defined(_WIN32)
   return VirtualAlloc(0, bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
@@ -35,7 +35,7 @@ static inline __attribute__((unused)) void *qn_map(unsigned __INTPTR_TYPE__ byte
   void *arena = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
   if (arena == MAP_FAILED) return 0;
 #ifdef MADV_HUGEPAGE
-  madvise(arena, bytes, MADV_HUGEPAGE); // huge pages where the system gives them
+  madvise(arena, bytes, MADV_HUGEPAGE); // a hint; the system may ignore it
 #endif
   return arena;
 #endif
@@ -50,9 +50,9 @@ static inline __attribute__((unused)) void qn_unmap(void *arena, unsigned __INTP
 }
 #endif
 
-typedef unsigned __INT64_TYPE__ qn_u64; // `long long` cannot be said below
+typedef unsigned __INT64_TYPE__ qn_u64; // `long long` is unusable once `long` is a macro
 
-// Sizes and offsets are `long` throughout, as wide as a pointer everywhere but on 64-bit Windows, where it has 32 bits.
+// Sizes and offsets are `long` throughout. It is as wide as a pointer except on 64-bit Windows, where it has 32 bits.
 #if defined(_WIN64)
 #define long __INTPTR_TYPE__
 #endif

@@ -6,8 +6,8 @@
 typedef void (*qn_task)(void *context, long task, long worker);
 int qn_threads = 1;
 
-// Denormal numbers are taken and made as 0 while a program runs (a moment that decays through them would make each
-// multiplication a microcode trap). Gives the state before.
+// Flushes denormal inputs and results to 0 while a program runs: an optimizer moment that decays through them would cost
+// a microcode trap per multiplication. Returns the previous state.
 #if defined(__SSE__)
 static inline unsigned qn_flush_denormals(void) { unsigned before = _mm_getcsr(); _mm_setcsr(before | 0x8040); return before; }
 static inline void qn_restore_denormals(unsigned before) { _mm_setcsr(before); }
@@ -37,24 +37,24 @@ static unsigned long qn_denormals_before;
 
 struct qn_pool {
 #ifdef __wasm__
-  _Atomic int sleepers, caller_sleeps; // who must be woken by a new round, or by its end
+  _Atomic int sleepers, caller_sleeps; // sleepers are woken by a new round, the caller by its end
 #else
   pthread_t thread[QN_MAX_THREADS];
   pthread_mutex_t lock;
   pthread_cond_t wake;
-  _Atomic int core_of[QN_MAX_THREADS]; // 1 + the core that a worker was last seen on
+  _Atomic int core_of[QN_MAX_THREADS]; // 1 + the core each worker last ran on
 #endif
   qn_task f;
   void *context;
   long tasks;
   int stop;
-  int threads;                                            // the caller's among them
+  int threads;                                            // including the caller
   _Atomic int running;                                    // between qn_pool_begin and qn_pool_end: workers spin
-  _Atomic unsigned round __attribute__((aligned(64)));    // one more for every qn_parallel
+  _Atomic unsigned round __attribute__((aligned(64)));    // incremented by every qn_parallel
   _Atomic long next __attribute__((aligned(64)));         // the next task to take
   _Atomic int busy __attribute__((aligned(64)));          // workers that have not finished this round
 };
-static struct qn_pool *qn_pool; // of the run under way; 0 where one thread runs
+static struct qn_pool *qn_pool; // pool of the current run; 0 if single-threaded
 
 static void qn_pool_work(struct qn_pool *pool, long worker) {
   for (;;) {
@@ -65,20 +65,20 @@ static void qn_pool_work(struct qn_pool *pool, long worker) {
 }
 
 #ifdef __wasm__
-// The host starts the workers, each an instance of this module over the same memory with a stack of its own. There is no
-// pause instruction and no yield: who has waited for some ten microseconds sleeps until it is woken.
+// The host starts the workers. Each is an instance of this module over the same memory, with its own stack. WebAssembly has
+// neither pause nor yield, so a thread that has spun for about ten microseconds sleeps until it is woken.
 #define QN_SPINS 20000
-// Not inlined: Node 20 loses what its caller keeps in registers (a trap in the middle of a matrix product was the sign).
+// Not inlined: Node 20 would corrupt its caller's registers (seen as a trap in the middle of a matrix product).
 static __attribute__((noinline)) void qn_sleep(void *word, int value) { __builtin_wasm_memory_atomic_wait32(word, value, -1); }
 static struct qn_pool qn_module_pool;
-// A worker that has seen so many rounds waits for tasks and does them until the host calls quern_leave; gives the rounds it
-// has seen. The workers of a memory serve one program of it after the other.
+// Runs tasks until the host calls quern_leave. `seen` is the number of rounds this worker has already handled; returns the
+// new number. The workers of one memory serve its programs one at a time.
 __attribute__((export_name("quern_work"))) unsigned quern_work(int worker, unsigned seen) {
   struct qn_pool *pool = &qn_module_pool;
   for (;;) {
     for (int spins = 0; atomic_load_explicit(&pool->round, memory_order_acquire) == seen;) {
       if (++spins < QN_SPINS) continue;
-      pool->sleepers++; // before the word is looked at for the last time, which the wait does
+      pool->sleepers++; // must precede the last check of `round`, which the wait itself makes
       qn_sleep(&pool->round, (int)seen);
       pool->sleepers--;
     }
@@ -88,7 +88,7 @@ __attribute__((export_name("quern_work"))) unsigned quern_work(int worker, unsig
     if (atomic_fetch_sub(&pool->busy, 1) == 1 && pool->caller_sleeps) __builtin_wasm_memory_atomic_notify((int *)&pool->busy, 1);
   }
 }
-// To be called between runs: the workers leave this program.
+// Makes the workers leave this program. Call only between runs.
 __attribute__((export_name("quern_leave"))) void quern_leave(void) {
   qn_module_pool.f = 0;
   atomic_fetch_add(&qn_module_pool.round, 1);
@@ -114,16 +114,16 @@ static void qn_pool_join(void) {
   }
 }
 #else
-// Threads that wake one another often end up on one core and, since they yield to one another, look too busy there to be
-// moved for as long as a short program lives (measured: every fourth one, at half its speed). Where a thread finds another
-// on its core it forbids itself that core for a moment, which moves it at once.
+// Threads that wake one another often end up on one core. Because they yield to one another they look busy there, so the
+// scheduler leaves them for the lifetime of a short program (measured: one short program in four ran at half speed). A thread that finds
+// another on its core briefly removes that core from its own affinity mask, which moves it at once.
 #if defined(__linux__)
 static int qn_publish_core(struct qn_pool *pool, long worker) {
   int core = sched_getcpu();
   atomic_store_explicit(&pool->core_of[worker], core + 1, memory_order_relaxed);
   return core;
 }
-static void qn_part(struct qn_pool *pool, long worker) {
+static void qn_leave_shared_core(struct qn_pool *pool, long worker) {
   int core = qn_publish_core(pool, worker);
   for (long other = 0; other < pool->threads; other++) {
     if (other == worker || atomic_load_explicit(&pool->core_of[other], memory_order_relaxed) != core + 1) continue;
@@ -139,7 +139,7 @@ static void qn_part(struct qn_pool *pool, long worker) {
 }
 #else
 static void qn_publish_core(struct qn_pool *pool, long worker) { (void)pool, (void)worker; }
-static void qn_part(struct qn_pool *pool, long worker) { (void)pool, (void)worker; }
+static void qn_leave_shared_core(struct qn_pool *pool, long worker) { (void)pool, (void)worker; }
 #endif
 
 struct qn_worker { struct qn_pool *pool; long worker; };
@@ -158,10 +158,10 @@ static void *qn_pool_main(void *arg) {
         int stop = pool->stop;
         pthread_mutex_unlock(&pool->lock);
         if (stop) return 0;
-        qn_part(pool, self.worker);
+        qn_leave_shared_core(pool, self.worker);
       }
       QN_PAUSE();
-      if (++spins > 2000) qn_part(pool, self.worker), sched_yield(), spins = 0; // another process may need this core to let us go on
+      if (++spins > 2000) qn_leave_shared_core(pool, self.worker), sched_yield(), spins = 0; // the thread we wait for may need this core
     }
     seen++;
     qn_publish_core(pool, self.worker);
@@ -170,7 +170,7 @@ static void *qn_pool_main(void *arg) {
   }
 }
 
-// Ends and joins the threads; to be called between program runs.
+// Stops and joins the threads. Call only between runs.
 QN_TEMPLATE void qn_pool_close(void *of) {
   struct qn_pool *pool = of;
   pthread_mutex_lock(&pool->lock);
@@ -181,8 +181,8 @@ QN_TEMPLATE void qn_pool_close(void *of) {
   qn_unmap(pool, sizeof *pool);
 }
 
-// A pool of threads - 1 threads beside the caller's, for the programs of a process that run one at a time: its threads run the
-// code of whichever program calls. 0 if the system gives no memory or no threads.
+// Creates a pool of threads - 1 workers plus the caller. All programs of a process that run one at a time can share it: the
+// workers run the code of whichever program calls. Returns 0 if memory or threads cannot be allocated.
 QN_TEMPLATE void *qn_pool_open(int threads) {
   if (threads < 1) threads = 1;
   if (threads > QN_MAX_THREADS) threads = QN_MAX_THREADS;
@@ -201,7 +201,7 @@ QN_TEMPLATE void *qn_pool_open(int threads) {
   return pool;
 }
 
-// A program run begins: workers wake and spin until qn_pool_end. Both are called by the same thread.
+// Starts a run: workers wake and spin until qn_pool_end. The same thread must call both.
 QN_TEMPLATE void qn_pool_begin(void *pool) {
   qn_denormals_before = qn_flush_denormals();
   qn_pool = pool;
@@ -220,7 +220,7 @@ static void qn_pool_wake(void) {}
 static void qn_pool_join(void) {
   for (int spins = 0; atomic_load_explicit(&qn_pool->busy, memory_order_acquire);) {
     QN_PAUSE();
-    if (++spins > 2000) qn_part(qn_pool, 0), sched_yield(), spins = 0;
+    if (++spins > 2000) qn_leave_shared_core(qn_pool, 0), sched_yield(), spins = 0;
   }
 }
 #endif

@@ -1,8 +1,9 @@
-// Rotary position embedding, half-split pairs (d, d + D/2) as Llama's checkpoints have them.
+// Rotary position embedding, half-split pairs (d, d + D/2) as in Llama checkpoints.
 #ifndef QN_ROPE_H
 #define QN_ROPE_H
+// x, y (rows,H,D); cos, sin (P,D/2)
 typedef struct { long rows, H, D; const float *x; long x_row; float *y; long y_row; const float *cos, *sin; long P, T; qn_row_index position; float sign; } qn_rope_context;
-#define QN_ROPE_ROWS 16 // rows a task
+#define QN_ROPE_ROWS 16 // rows per task
 
 static void qn_rope_task(void *context, long task, long worker) {
   const qn_rope_context *c = context;
@@ -31,7 +32,7 @@ static void qn_rope_task(void *context, long task, long worker) {
 }
 
 // x, y (B*T rows, H, D), element (r, h, d) at x[r*x_row + h*D + d]; cos, sin (P, D/2). Row b*T + t has position
-// position[b] + t, or the nearest in the tables. inverse rotates back, which is the gradient. y may be x.
+// position[b] + t, clamped to 0..P-1. `inverse` rotates back, which is the gradient. y may be x.
 QN_TEMPLATE void qn_rope(long rows, long H, long D, const float *x, long x_row, float *y, long y_row, const float *cos, const float *sin, long P, long T, qn_row_index position, int inverse) {
   qn_rope_context c = {rows, H, D, x, x_row, y, y_row, cos, sin, P, T, position, inverse ? -1.0f : 1.0f};
   qn_parallel((rows + QN_ROPE_ROWS - 1) / QN_ROPE_ROWS, qn_rope_task, &c);

@@ -1,6 +1,7 @@
-// A main for programs of another machine, run by an emulator: argument 1 is a file that carries the arena and the variables
-// behind it to and fro, the others are the bytes of each variable. Each line of standard input names an entry, and each line
-// of standard output answers one. The first line gives the arena's bytes.
+// main() for programs of a foreign instruction set, run under an emulator. Argument 1 is a file through which the arena,
+// followed by the variables, is exchanged with the host; the other arguments are the size of each variable in bytes. The
+// first line of standard output is the arena's size. Then each line of standard input names an entry to run, and "done"
+// answers it.
 #undef long
 #include <stdio.h>
 int main(int count, char **arguments) {

@@ -1,10 +1,10 @@
-// Elements as they lie in memory where they are not floats. In a loop a vector holds floats (of bf16 and f16 those that they
-// stand for) or, for integers, the bits of an i32 in each lane: no arithmetic is done on these, only casts.
+// Conversions for tensors stored as bf16, f16, i32 or u8. Inside a loop every vector has 32-bit lanes: floats (bf16 and f16 are
+// widened on load) or the bits of an i32. Integers are only cast; loops do no arithmetic on them.
 #ifndef QN_STORAGE_H
 #define QN_STORAGE_H
 typedef unsigned vu __attribute__((vector_size(QN_VL * 4)));
 
-// NAME's elements are of TYPE in memory; qn_widen_NAME and qn_narrow_NAME go between a vector of them and one of 32 bits.
+// Loads and stores for dtype NAME, stored as TYPE; qn_widen_NAME and qn_narrow_NAME convert to and from 32-bit lanes.
 #define QN_STORED(NAME, TYPE, WIDEN, NARROW) \
   typedef TYPE qn_v_##NAME __attribute__((vector_size(QN_VL * sizeof(TYPE)), aligned(sizeof(TYPE)), may_alias)); \
   QN_INLINE vf qn_widen_##NAME(qn_v_##NAME x) { return WIDEN; } \
@@ -25,21 +25,21 @@ typedef unsigned vu __attribute__((vector_size(QN_VL * 4)));
   } \
   QN_INLINE vf qn_splat_##NAME(TYPE x) { return qn_widen_##NAME((qn_v_##NAME){0} + x); }
 
-QN_INLINE vi qn_choose(vi mask, vi a, vi b) { return (mask & a) | (~mask & b); }
+QN_INLINE vi qn_select_int(vi mask, vi a, vi b) { return (mask & a) | (~mask & b); }
 
-// Half precision: 5 bits of exponent, 10 of mantissa; below 2^-14 multiples of 2^-24.
+// f16: 5 bits of exponent, 10 of mantissa; numbers below 2^-14 are multiples of 2^-24.
 QN_INLINE vf qn_float_of_half(vi h) {
   vi magnitude = h & 0x7fff, sign = (h & 0x8000) << 16;
   vf tiny = __builtin_convertvector(magnitude, vf) * 0x1p-24f;
   vi normal = (magnitude << 13) + (112 << 23) + ((magnitude >= 0x7c00) & (112 << 23));
-  return (vf)(qn_choose(magnitude < 0x400, (vi)tiny, normal) | sign);
+  return (vf)(qn_select_int(magnitude < 0x400, (vi)tiny, normal) | sign);
 }
 QN_INLINE vi qn_half_of_float(vf x) {
   vi bits = (vi)qn_abs(x), sign = ((vi)x >> 16) & 0x8000;
-  vi tiny = (vi)(qn_abs(x) * 0x1p24f + 8388608.0f) & 0x7fffff; // 2^23: the sum's last bits are the multiple
-  vi normal = (bits + 0xfff + ((bits >> 13) & 1) - (112 << 23)) >> 13; // a carry runs into the exponent
+  vi tiny = (vi)(qn_abs(x) * 0x1p24f + 8388608.0f) & 0x7fffff; // adding 2^23 leaves the multiple in the last bits
+  vi normal = (bits + 0xfff + ((bits >> 13) & 1) - (112 << 23)) >> 13; // a carry moves into the exponent, as it should
   vi large = 0x7c00 | ((bits > 0x7f800000) & 0x200);
-  return qn_choose(bits >= 0x47800000, large, qn_choose(bits < 0x38800000, tiny, normal)) | sign;
+  return qn_select_int(bits >= 0x47800000, large, qn_select_int(bits < 0x38800000, tiny, normal)) | sign;
 }
 
 QN_STORED(bf16, unsigned short, (vf)(__builtin_convertvector(x, vi) << 16), __builtin_convertvector((vu)qn_bf16_round(x) >> 16, qn_v_bf16))
@@ -49,15 +49,15 @@ QN_STORED(u8, unsigned char, (vf)__builtin_convertvector(x, vi), __builtin_conve
 
 QN_INLINE vf qn_to_bf16(vf x) { return qn_bf16_round(x); }
 QN_INLINE vf qn_to_f16(vf x) { return qn_float_of_half(qn_half_of_float(x)); }
-// Cut off towards 0, to the ends of the range beyond them, NaN to 0.
+// Truncates toward 0, saturates outside the range, and maps NaN to 0.
 QN_INLINE vf qn_to_i32(vf x) {
   vi inside = (x > -2147483648.0f) & (x < 2147483648.0f);
   vi ends = ((x > 0.0f) & 0x7fffffff) | ((x < 0.0f) & (-0x7fffffff - 1));
-  return (vf)qn_choose(inside, __builtin_convertvector(qn_select(inside, x, (vf){0}), vi), ends);
+  return (vf)qn_select_int(inside, __builtin_convertvector(qn_select(inside, x, (vf){0}), vi), ends);
 }
 QN_INLINE vf qn_int_to_u8(vf x) {
   vi i = (vi)x;
-  return (vf)(~(i < 0) & qn_choose(i > 255, (vi){0} + 255, i));
+  return (vf)(~(i < 0) & qn_select_int(i > 255, (vi){0} + 255, i));
 }
 QN_INLINE vf qn_to_u8(vf x) { return qn_int_to_u8(qn_to_i32(x)); }
 QN_INLINE vf qn_float_of_int(vf x) { return __builtin_convertvector((vi)x, vf); }

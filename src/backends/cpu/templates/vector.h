@@ -1,9 +1,9 @@
-// Vectors of QN_VL floats and what is done to each lane. GNU vector extensions (gcc >= 9, clang), so one source serves
-// every instruction set; operators (+ - * / < == & ...) work lane by lane, and a comparison gives a mask of 0 and -1.
-// There is no libm here: every target computes exp, log, tanh... by the same few lines. Bounds of error are in units in
-// the last place (ulp) over the whole range, measured by bench/kernels/vector.c. Results below the smallest normal
-// number are flushed to 0 in qn_exp: denormals cost a microcode trap per operation and no softmax misses them.
-// Compile as GNU C (gcc -std=gnu11, the default), which contracts a*b+c into a fused multiply-add where there is one.
+// Vectors of QN_VL floats and their lane-wise functions. GNU vector extensions (gcc >= 9, clang) let one source serve
+// every instruction set: operators (+ - * / < == & ...) work lane by lane, and a comparison returns a mask of 0 and -1.
+// No libm: every target computes exp, log, tanh... with the same code. bench/kernels/vector.c measures errors in units in
+// the last place (ulp) over the whole range. qn_exp flushes results below the smallest normal number to 0: denormals cost
+// a microcode trap per operation, and no softmax needs them.
+// Compile as GNU C (gcc -std=gnu11, the default), which contracts a*b+c into a fused multiply-add where one exists.
 #ifndef QN_VECTOR_H
 #define QN_VECTOR_H
 
@@ -14,21 +14,21 @@
 #endif
 #define QN_INLINE static inline __attribute__((always_inline, unused))
 #define QN_FUNCTION static __attribute__((unused))
-// What programs call. The templates are compiled by themselves, once for many programs, which have the text of this file,
-// bf16.h and storage.h alone, and of the others the prototypes.
+// Marks functions that programs call. The templates are compiled separately, once for many programs. A program's own text
+// includes only this file, bf16.h and storage.h, plus prototypes of the rest.
 #define QN_TEMPLATE
 
 typedef float vf __attribute__((vector_size(QN_VL * 4)));
 typedef int vi __attribute__((vector_size(QN_VL * 4)));
-typedef float qn_vfu __attribute__((vector_size(QN_VL * 4), aligned(4), may_alias)); // the same at any address
+typedef float qn_vfu __attribute__((vector_size(QN_VL * 4), aligned(4), may_alias)); // vf at any address
 
 #define QN_INFINITY __builtin_inff()
 
-// A program's function, called for every finished block (m0..m1, n0..n1) of a result, while it is hot in cache, by any
-// worker; may read the result there and write anything at those positions.
+// A program's function, called by any worker for every finished block (m0..m1, n0..n1) of a result while the block is hot in
+// cache. It may read the result there and write any buffer at those positions.
 typedef void (*qn_epilogue)(void *context, long m0, long m1, long n0, long n1);
 
-// An i32 a row (step 1), or one for all rows (step 0).
+// One i32 per row (step 1), or one for all rows (step 0).
 typedef struct { const int *at; long step; } qn_row_index;
 QN_INLINE long qn_of_row(qn_row_index x, long row) { return x.at[row * x.step]; }
 
@@ -37,8 +37,8 @@ QN_INLINE void qn_store(float *p, vf x) { *(qn_vfu *)p = x; }
 QN_INLINE vf qn_splat(float x) { return x - (vf){0}; } // x + 0 would be an addition: it changes -0
 QN_INLINE vi qn_splat_int(int x) { return (vi){0} + x; }
 
-// The machine's own instructions where a plain twin measures slower: partial loads and stores, minimum, maximum, square
-// root. Without them (QN_PLAIN forces it, so that every machine can test the twins) the same is written out below.
+// Intrinsics, used only where the portable version measured slower: partial loads and stores, minimum, maximum, square
+// root. QN_PLAIN forces the portable versions below, so that every machine can test them.
 #if !defined(QN_PLAIN) && QN_VL == 16 && defined(__AVX512F__)
 #define QN_LANES(n) ((__mmask16)((n) >= 16 ? 0xffff : (1u << (n)) - 1))
 QN_INLINE vf qn_load_n(const float *p, long n) { return (vf)_mm512_maskz_loadu_ps(QN_LANES(n), p); }
@@ -58,7 +58,7 @@ QN_INLINE vf qn_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b)
 QN_INLINE vf qn_select(vi mask, vf a, vf b) { return (vf)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)mask); }
 QN_INLINE vf qn_sqrt(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
 #else
-// The first n lanes (0 <= n <= QN_VL; more is as QN_VL); lanes >= n are 0 and their memory is not touched.
+// Only the first n lanes (n >= 0; all of them if n >= QN_VL). The other lanes are 0 and their memory is not touched.
 QN_INLINE vf qn_load_n(const float *p, long n) {
   if (n >= QN_VL) return qn_load(p);
   vf x = {0};
@@ -69,9 +69,9 @@ QN_INLINE void qn_store_n(float *p, vf x, long n) {
   if (n >= QN_VL) qn_store(p, x);
   else for (int i = 0; i < n; i++) p[i] = x[i];
 }
-// mask ? a : b, lane by lane; mask lanes are 0 or -1 (what a comparison gives).
+// mask ? a : b, lane by lane; mask lanes are 0 or -1, as comparisons return.
 QN_INLINE vf qn_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
-// Both give b when a or b is NaN, as x86's instructions do.
+// Both return b if a or b is NaN, as the x86 instructions do.
 QN_INLINE vf qn_min(vf a, vf b) { return qn_select(a < b, a, b); }
 QN_INLINE vf qn_max(vf a, vf b) { return qn_select(a > b, a, b); }
 #if !defined(QN_PLAIN) && QN_VL == 4 && defined(__SSE__)
@@ -81,7 +81,7 @@ QN_INLINE vf qn_sqrt(vf x) { return (vf)vsqrtq_f32((float32x4_t)x); }
 #elif !defined(QN_PLAIN) && defined(__clang__)
 QN_INLINE vf qn_sqrt(vf x) { return __builtin_elementwise_sqrt(x); }
 #else
-// Newton steps on the reciprocal from the exponent halved, then one on the root itself.
+// Newton steps on the reciprocal root, starting from the halved exponent; then one on the root itself.
 QN_INLINE vf qn_sqrt(vf x) {
   vf m = qn_select(x < 1.17549435e-38f, x * 16777216.0f, x);
   vf r = (vf)(0x5f3759df - ((vi)m >> 1));
@@ -94,7 +94,7 @@ QN_INLINE vf qn_sqrt(vf x) {
 }
 #endif
 #endif
-// The same where a NaN on either side is the result, as a program's own operations have it.
+// Minimum and maximum that propagate NaN from either side, as the engine's operations require.
 QN_INLINE vf qn_minimum(vf a, vf b) { return qn_select(a != a, a, qn_min(a, b)); }
 QN_INLINE vf qn_maximum(vf a, vf b) { return qn_select(a != a, a, qn_max(a, b)); }
 QN_INLINE vf qn_rsqrt(vf x) { return 1.0f / qn_sqrt(x); }
@@ -111,7 +111,7 @@ QN_INLINE vf qn_gather_n(const float *p, long stride, long n) {
   return x;
 }
 
-// The first n lanes of x, `other` in the rest.
+// The first n lanes of x, with `other` in the rest.
 QN_INLINE vf qn_first(vf x, long n, float other) {
   for (int i = 0; i < QN_VL; i++) x[i] = i < n ? x[i] : other;
   return x;
@@ -138,7 +138,7 @@ QN_INLINE vf qn_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 #endif
 #endif
 
-// Horizontal, halves onto halves: the same order on every target of the same QN_VL.
+// Horizontal reductions, halves onto halves: the same order on every target with the same QN_VL.
 #define QN_XOR8(l) ((l) ^ 8)
 #define QN_XOR4(l) ((l) ^ 4)
 #define QN_XOR2(l) ((l) ^ 2)
@@ -211,45 +211,46 @@ QN_INLINE vf qn_sums(vf x[QN_VL]) {
   return x[0];
 }
 
-// e^x without its edges. x = n ln2 + r with |r| <= ln2/2, e^r by its polynomial, 2^n by adding n to the exponent bits.
+// e^x without overflow and underflow: x = n ln2 + r with |r| <= ln2/2. Returns e^r by its polynomial, and n; the caller multiplies
+// by 2^n.
 QN_INLINE vf qn_exp_parts(vf x, vi *n) {
   vf t = x * 1.44269504f + 12582912.0f; // 1.5 * 2^23: the sum's low mantissa bits are round(x / ln2)
   *n = (vi)t - (vi)qn_splat(12582912.0f);
   vf k = t - 12582912.0f;
   vf r = x - k * 0.693359375f;
   r = r + k * 2.12194440e-4f;
-  vf p = qn_splat(1.38436444e-3f); // least worst relative error with 1 + r as its beginning: 2e-9
+  vf p = qn_splat(1.38436444e-3f); // minimax polynomial for relative error, given leading terms 1 + r: 2e-9
   p = p * r + 8.37416295e-3f;
   p = p * r + 4.16680016e-2f;
   p = p * r + 1.66664317e-1f;
   p = p * r + 4.9999994e-1f;
   return p * (r * r) + r + 1.0f;
 }
-QN_INLINE vf qn_exp_inside(vf x) {
+QN_INLINE vf qn_exp_in_range(vf x) {
   vi n;
   vf p = qn_exp_parts(x, &n);
   return (vf)((vi)p + (n << 23));
 }
-// p * 2^n of a p near 1 and an n that leaves it normal. A product, and no sum of bits: of a NaN n is anything, and the
-// product NaN all the same.
+// p * 2^n for p near 1 and an n that keeps it normal. It multiplies instead of adding exponent bits: for a NaN, n is
+// arbitrary, but the product is still NaN.
 QN_INLINE vf qn_times_power(vf p, vi n) { return p * (vf)((n + 127) << 23); }
 QN_INLINE vf qn_exp(vf x) {
-  vf y = qn_select(x > -87.3365f, qn_exp_inside(x), (vf){0});
-  return qn_select(x < 88.7228f, y, x * 3e38f); // +inf from there on; NaN stays NaN
+  vf y = qn_select(x > -87.3365f, qn_exp_in_range(x), (vf){0});
+  return qn_select(x < 88.7228f, y, x * 3e38f); // beyond this +inf; NaN stays NaN
 }
-// e^x of x <= 0 as a weight beside one of 1: what is below e^-60 is 0, so that products of weights are no denormals.
-// NaN stays NaN.
+// e^x for softmax weights, whose x is at most 0 (80 in cross_entropy.h). Values below e^-60 become 0, so that products of
+// weights are never denormal. NaN stays NaN.
 QN_INLINE vf qn_exp_weight(vf x) {
   vi n;
   vf p = qn_exp_parts(x, &n);
   return qn_select(x < -60.0f, (vf){0}, qn_times_power(p, n));
 }
 
-// 2^x of x <= 0 as such a weight: 0 below 2^-86.
+// 2^x for x <= 0 as a softmax weight: 0 below 2^-86.
 QN_INLINE vf qn_exp2_weight(vf x) {
   vf t = x + 12582912.0f, r = x - (t - 12582912.0f);
   vi n = (vi)t - (vi)qn_splat(12582912.0f);
-  vf p = qn_splat(1.32647273e-3f); // 9e-8
+  vf p = qn_splat(1.32647273e-3f); // minimax polynomial, relative error 9e-8
   p = p * r + 9.67151299e-3f;
   p = p * r + 5.55073358e-2f;
   p = p * r + 2.40222424e-1f;
@@ -258,7 +259,7 @@ QN_INLINE vf qn_exp2_weight(vf x) {
   return qn_select(x < -86.0f, (vf){0}, qn_times_power(p, n));
 }
 
-// Natural logarithm; log 0 = -inf, of a negative number NaN.
+// Natural logarithm; log 0 = -inf, NaN for negative numbers.
 QN_INLINE vf qn_log(vf x) {
   vi tiny = x < 1.17549435e-38f;
   vf m = qn_select(tiny, x * 33554432.0f, x);
@@ -280,7 +281,7 @@ QN_INLINE vf qn_log(vf x) {
 // 1 / (1 + e^-x)
 QN_INLINE vf qn_sigmoid(vf x) { return 1.0f / (1.0f + qn_exp(-x)); }
 
-// Near 0 an odd polynomial, elsewhere 1 - 2 / (e^2|x| + 1) with the sign of x.
+// An odd polynomial near 0, elsewhere 1 - 2 / (e^2|x| + 1) with the sign of x.
 QN_INLINE vf qn_tanh(vf x) {
   vf a = qn_abs(x), z = x * x;
   vf p = qn_splat(-6.09486876e-3f);
