@@ -1,4 +1,4 @@
-/** @file Evaluation: what a model knows of a text. */
+/** @file Evaluation: how well a model predicts text. */
 export { QuernError } from "../errors.js";
 export { type PerplexityOptions, type PerplexityResult, perplexity, type TextScore } from "./perplexity.js";
 export { perplexityOptions } from "./perplexity-options.js";

@@ -1,4 +1,4 @@
-/** @file What can be said about judging text: the schema of `quern perplexity` and of `perplexity()`. */
+/** @file The option schema of `quern perplexity` and `perplexity()`. */
 import { z } from "zod";
 import { readingOptions } from "../documents/index.js";
 
@@ -17,13 +17,13 @@ export const perplexityOptions = z.object({
     .int()
     .min(2)
     .optional()
-    .describe("tokens of a window (default what the model was trained for, at most 1024)")
+    .describe("tokens per window (default the model's context length, at most 1024)")
     .meta({ value: "T" }),
   stride: z
     .int()
     .min(1)
     .optional()
-    .describe("tokens from one window's start to the next (default half a window; a whole one is fastest)")
+    .describe("tokens from one window's start to the next (default half a window; a full window is fastest)")
     .meta({ value: "N" }),
   threads: z.int().min(1).max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
 });

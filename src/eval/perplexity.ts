@@ -1,4 +1,4 @@
-/** @file How well a model knows texts that it may never have seen: the library function behind `quern perplexity`. */
+/** @file Measures how well a model predicts text: the library function behind `quern perplexity`. */
 import type { z } from "zod";
 import type { CompileOptions } from "../backends/index.js";
 import { ReadLog, type ReadReport, readDocuments } from "../documents/index.js";
@@ -21,25 +21,26 @@ export interface TextScore {
   readonly bytes: number;
   readonly nats_per_token: number;
   readonly bits_per_token: number;
-  /** e to the nats a token. */
+  /** e to the power of nats per token. */
   readonly perplexity: number;
-  /** The bits of all tokens over the bytes of the text: comparable across tokenizers. */
+  /** Bits of all tokens divided by the bytes of the text: comparable across tokenizers. */
   readonly bits_per_byte: number;
 }
 
 export interface PerplexityResult extends ReadReport {
   readonly model: string;
-  /** One for each path given, in that order. */
+  /** One per input path, in order. */
   readonly files: readonly (TextScore & { readonly file: string })[];
   readonly total: TextScore;
-  /** What is unusual about the model's folder, a sentence each. */
+  /** Warnings about the model's folder. */
   readonly warnings: readonly string[];
-  /** Windows, as they were used. */
+  /** Tokens per window, as used. */
   readonly sequence: number;
+  /** Tokens from one window's start to the next, as used. */
   readonly stride: number;
 }
 
-/** Attention over more costs more than it tells here. */
+/** Longer windows cost more attention than they improve the estimate. */
 const LONGEST_WINDOW = 1024;
 const SHORTEST_WINDOW = 32;
 
@@ -52,12 +53,13 @@ interface Text {
 }
 
 /**
- * Nats a token and bits a byte of files. Each document (a text file, a JSONL line, a Parquet row) is judged by itself: what
- * begins a text stands before it (`bos`, or the end-of-text token), its tokens are predicted once each, and the end of the
- * text is not. Texts longer than a window are judged in windows that overlap; `Scorer` says how. A model that knows no
- * beginning cannot predict a text's first token, which then is left out.
+ * Computes nats per token and bits per byte of files. Each document (a text file, a JSONL line, a Parquet row) is scored by
+ * itself, after the model's beginning-of-text token, or else its end-of-text token. Each token is predicted once; the end of
+ * the text is not predicted. Texts longer than a window are scored in overlapping windows (`overlappingWindows`). If the
+ * model has neither token, the first token of each text is not scored.
  *
- * @throws QuernError for a folder that holds no model, a file that is no text, an empty one, windows the model cannot take
+ * @throws QuernError for a folder without a model, a file that is not text or is empty, or windows longer than the model's
+ * context
  */
 export async function perplexity(options: PerplexityOptions): Promise<PerplexityResult> {
   const { target = {}, signal, onProgress, ...rest } = options;
@@ -72,9 +74,12 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
       );
     }
     if (o.stride !== undefined && o.stride > most) {
-      throw new QuernError(`a stride of ${o.stride} tokens would leave out some between windows of ${most}`, {
-        exitCode: 2,
-      });
+      throw new QuernError(
+        `a stride of ${o.stride} tokens would skip tokens between windows of ${most}; give a smaller --stride`,
+        {
+          exitCode: 2,
+        },
+      );
     }
     const log = new ReadLog({ strict: o.strict });
     const texts: Text[] = [];
@@ -88,9 +93,10 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
       }
       log.merge(reader.report);
       const tokens = texts.slice(before).reduce((sum, text) => sum + text.tokens, 0);
-      if (tokens === 0) throw new QuernError(`${path} holds no token to predict; give a longer text`, { exitCode: 2 });
+      if (tokens === 0)
+        throw new QuernError(`${path} contains no token to predict; give a longer text`, { exitCode: 2 });
     }
-    // Short texts want a short window: what pads it is computed and thrown away.
+    // Short texts use a short window, since padding is computed and discarded.
     const longest = texts.reduce((most, { ids }) => Math.max(most, ids.length - 1), 0);
     const fitting = 2 ** Math.ceil(Math.log2(Math.max(SHORTEST_WINDOW, longest)));
     const sequence = Math.min(most, fitting);
@@ -111,13 +117,15 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
       const windows = texts.flatMap(({ ids, given }, text) =>
         Array.from(overlappingWindows(ids.length, { given, sequence, stride }), (span) => ({ ids, text, ...span })),
       );
-      // Sums in float64: a long text adds up millions of small numbers.
+      // Sums in float64, since a long text adds up millions of small numbers.
       const onWindow = ({ text }: { readonly text: number }, losses: Float32Array) => {
         nats[text] = losses.reduce((sum, loss) => sum + loss, nats[text]);
       };
       await scorer.score(windows, { signal, onScored, onWindow });
       if (!nats.every(Number.isFinite)) {
-        throw new QuernError(`the losses of ${folder} are not numbers: its weights are damaged, or training diverged`);
+        throw new QuernError(
+          `the losses of ${folder} are NaN or infinite: its weights are damaged, or training diverged`,
+        );
       }
       const costs = texts.map((text, i) => ({ ...text, nats: nats[i] }));
       return {

@@ -1,4 +1,4 @@
-/** @file The options of a conversation: the schema of `quern chat` and of `openChat()`. */
+/** @file The option schema of `quern chat` and `openChat()`. */
 import { z } from "zod";
 import { generateOptions } from "./generate-options.js";
 
@@ -10,10 +10,12 @@ export const chatOptions = z.object({
     .string()
     .regex(/^https?:\/\//, "must begin with http:// or https://")
     .optional()
-    .describe("an OpenAI-compatible server, up to /v1, that has the model; its key is in OPENAI_API_KEY")
+    .describe(
+      "address of an OpenAI-compatible server that serves the model, up to /v1; the API key is read from OPENAI_API_KEY",
+    )
     .meta({ value: "URL" }),
-  system: z.string().optional().describe("the system message that begins the conversation").meta({ value: "TEXT" }),
-  maxTokens: z.int().min(1).default(512).describe("most tokens of an answer").meta({ value: "N" }),
+  system: z.string().optional().describe("system message at the start of the conversation").meta({ value: "TEXT" }),
+  maxTokens: z.int().min(1).default(512).describe("maximum tokens of an answer").meta({ value: "N" }),
   temperature,
   topK,
   topP,

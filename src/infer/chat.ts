@@ -1,4 +1,4 @@
-/** @file A conversation with a model that has a chat template: the library behind `quern chat`. */
+/** @file Conversations with a model that has a chat template: the library behind `quern chat`. */
 import type { z } from "zod";
 import type { CompileOptions } from "../backends/index.js";
 import { QuernError } from "../errors.js";
@@ -15,35 +15,36 @@ export type ChatOptions = z.input<typeof chatOptions> & { readonly target?: Pick
 
 export interface ChatAnswer {
   readonly text: string;
-  /** `aborted`: the signal ended it; what had come is kept as the answer. */
+  /** `aborted`: the signal ended it; the text received so far is kept as the answer. */
   readonly finishReason: "stop" | "length" | "aborted";
-  /** Tokens of the answer; null where a server does not say. */
+  /** Tokens of the answer; null if a server does not report them. */
   readonly tokens: number | null;
-  /** Oldest turns (a message and its answer) that were dropped to make room. */
+  /** Number of oldest turns (a message and its answer) dropped to make room. */
   readonly droppedTurns: number;
 }
 
-export interface ChatCalls {
+export interface ChatCallbacks {
   readonly signal?: AbortSignal;
   /** Receives the answer piece by piece. */
   readonly onText?: (piece: string) => void;
-  /** Called before the answer with how many of the oldest turns were dropped. */
+  /** Called before the answer with the number of oldest turns that were dropped. */
   readonly onDropped?: (turns: number) => void;
 }
 
 export interface Chat {
-  /** What a person calls the model. */
+  /** The model's name. */
   readonly name: string;
-  /** The conversation so far, with the system message. */
+  /** The conversation so far, including the system message. */
   readonly messages: readonly ChatMessage[];
   /**
-   * Answers a message. A conversation that outgrows the model's context loses its oldest turns, never its system message.
-   * @throws QuernError for a message that does not fit the context by itself; the conversation is then as before
+   * Sends a message and returns the answer. A conversation that outgrows the model's context loses its oldest turns, never
+   * its system message.
+   * @throws QuernError if the message alone does not fit the context; the conversation is then unchanged
    */
-  say(message: string, calls?: ChatCalls): Promise<ChatAnswer>;
+  say(message: string, callbacks?: ChatCallbacks): Promise<ChatAnswer>;
   /** Sets or removes the system message. */
   setSystem(text: string | undefined): void;
-  /** Forgets all turns. */
+  /** Removes all turns. */
   reset(): void;
   dispose(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -51,17 +52,17 @@ export interface Chat {
 
 /**
  * Opens a model for a conversation.
- * @throws QuernError for what is not a model, or a model without a chat template
+ * @throws QuernError for a path without a model, or a model without a chat template
  */
 export async function openChat(options: ChatOptions): Promise<Chat> {
   const { target, ...rest } = options;
   const o = checkOptions(chatOptions, rest);
   const { model: name, baseUrl, system, maxTokens, threads, ...sampling } = o;
   if (baseUrl !== undefined) {
-    // A server draws as its own defaults say, but for what was asked for.
+    // Sends only explicit options, so that the server's own sampling defaults apply.
     const { temperature, topK, topP, minP, repetitionPenalty, seed } = rest;
-    const asked = { temperature, topK, topP, minP, repetitionPenalty, seed };
-    return createChat(new ServerModel({ baseUrl, model: name }), system, { ...asked, tokens: maxTokens });
+    const overrides = { temperature, topK, topP, minP, repetitionPenalty, seed };
+    return createChat(new ServerModel({ baseUrl, model: name }), system, { ...overrides, tokens: maxTokens });
   }
   const opened = await openTextModel(name);
   try {
@@ -79,7 +80,7 @@ interface Turn {
   readonly assistant: string;
 }
 
-/** A conversation with a model; `dispose` closes it. */
+/** Creates a conversation with a model. `dispose` also closes the model. */
 export function createChat(
   model: LanguageModel,
   system: string | undefined,
@@ -97,7 +98,7 @@ export function createChat(
     ...(last === undefined ? [] : [{ role: "user", content: last }]),
   ];
 
-  /** The newest turns that leave room for an answer, and how many tokens it may have. */
+  /** Returns the newest turns that leave room for an answer, and the answer's maximum tokens. */
   const makeRoom = async (message: string): Promise<{ readonly kept: readonly Turn[]; readonly tokens: number }> => {
     for (let kept = turns; ; kept = kept.slice(1)) {
       const length = await model.countTokens({ messages: messagesOf(kept, message) });
@@ -107,7 +108,8 @@ export function createChat(
       if (kept.length > 0) continue;
       if (room > 0) return { kept, tokens: Math.min(most, room) };
       throw new QuernError(
-        `the message has ${length} tokens with all that goes with it, and the model's context ${model.sequence}; shorten it`,
+        `the message has ${length} tokens with the chat template and system message, but the model's context is ` +
+          `${model.sequence}; shorten it`,
       );
     }
   };

@@ -1,4 +1,4 @@
-/** @file A checkpoint as a `LanguageModel`: this machine scores and decodes. */
+/** @file A `LanguageModel` that runs a checkpoint on this machine. */
 import type { CompileOptions } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import { endOfTurn } from "./conversation.js";
@@ -20,18 +20,18 @@ import { completeText } from "./text-completion.js";
 import type { TextModel } from "./text-model.js";
 import { rollingWindows, type Window } from "./windows.js";
 
-/** A window of one of many requests. */
+/** A window with the index of its request. */
 interface RequestWindow extends Window {
   readonly request: number;
 }
 
-/** A prompt for the decoder. */
+/** An encoded prompt. */
 interface Encoded {
   readonly ids: ArrayLike<number>;
   readonly endOfText: readonly number[];
 }
 
-/** What `quern generate` does by default. */
+/** The defaults of `quern generate`. */
 const SAMPLING = { temperature: 0.8, topK: 50, topP: 1, minP: 0, repetitionPenalty: 1 };
 
 export class CheckpointModel implements LanguageModel {
@@ -40,7 +40,7 @@ export class CheckpointModel implements LanguageModel {
   #scorer: Scorer | undefined;
   #decoder: Decoder | undefined;
 
-  /** @param opened is closed by `dispose` */
+  /** @param opened the model, which `dispose` closes */
   constructor(opened: TextModel, options: CompileOptions = {}) {
     this.#opened = opened;
     this.#programs = modelPrograms(opened.model.config, opened.model.readParameter, options);
@@ -69,16 +69,16 @@ export class CheckpointModel implements LanguageModel {
       if (count === 0) return [];
       if (count > longest) {
         throw new QuernError(
-          `the continuation of request ${request} has ${count} tokens and the model takes ${longest}; shorten it`,
+          `the continuation of request ${request} has ${count} tokens, but the model takes ${longest}; shorten it`,
           { exitCode: 2 },
         );
       }
       const whole = [...context, ...continuation];
-      const ids = whole.slice(-(longest + 1)); // the last token is predicted and not read
+      const ids = whole.slice(-(longest + 1)); // the last token is only predicted
       if (ids.length < whole.length) {
         const lost = whole.length - ids.length;
         options.onWarning?.(
-          `request ${request} has ${whole.length} tokens and the model takes ${longest}: the first ${lost} are left out`,
+          `request ${request} has ${whole.length} tokens, but the model takes ${longest}: the first ${lost} are dropped`,
         );
       }
       return [{ request, ids, start: 0, length: ids.length - 1, from: ids.length - count }];
@@ -119,14 +119,14 @@ export class CheckpointModel implements LanguageModel {
       const lost = each.ids.length - model.config.sequence;
       if (lost > 0) {
         onWarning?.(
-          `prompt ${i} has ${each.ids.length} tokens and the model takes ${model.config.sequence}: the first ${lost} are left out`,
+          `prompt ${i} has ${each.ids.length} tokens, but the model takes ${model.config.sequence}: the first ${lost} are dropped`,
         );
       }
       encoded.push(each);
     }
     this.#decoder ??= createDecoder(model.config, model.readParameter, { programs: this.#programs });
     const decoder = this.#decoder;
-    // A prompt that fails ends the others.
+    // One failing prompt aborts the others.
     const failed = new AbortController();
     const both = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
     const sampling = {
@@ -190,6 +190,6 @@ export class CheckpointModel implements LanguageModel {
       onScored: () => onProgress?.({ task: "score", done, total: windows.length, unit: "request" }),
     });
     if (isNumber) return;
-    throw new QuernError(`the losses of ${folder} are not numbers: its weights are damaged, or training diverged`);
+    throw new QuernError(`the losses of ${folder} are NaN or infinite: its weights are damaged, or training diverged`);
   }
 }

@@ -1,50 +1,50 @@
 /**
- * @file Continuing texts. Requests may come at any time; their completions are decoded side by side, and each has the
- * tokens that it would have alone. The machine's part is in `decoding-program.ts`, the order of work in `slots.ts`.
+ * @file The decoder continues texts with continuous batching. Requests may arrive at any time; each completion has the same
+ * tokens as if it were decoded alone. `decoding-program.ts` compiles the model, `slots.ts` schedules the work.
  */
 import { type CompileOptions, freeMemory, type Plan } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import type { ModelConfig } from "../model/index.js";
-import type { Completion, GenerateCalls, GenerateRequest } from "./completion.js";
+import type { Completion, GenerateCallbacks, GenerateRequest } from "./completion.js";
 import { bytesPerSlot, cachedProgram, type DecodingProgram, wholeProgram } from "./decoding-program.js";
 import { type ModelPrograms, modelPrograms, type WeightSource } from "./model-programs.js";
 import { createSlots, type Shape } from "./slots.js";
 
 export interface DecoderOptions extends CompileOptions {
-  /** The longest text that is held, in tokens; chosen by the requests unless given, and never more than the model's sequence. */
+  /** Maximum text length in tokens, at most the model's sequence. Default as long as the requests need. */
   readonly sequence?: number;
-  /** Completions decoded at a time; chosen by the requests unless given: 1, 8 or 64. */
+  /** Completions decoded at once. Default 1, 8 or 64, as the requests need. */
   readonly slots?: number;
-  /** False recomputes the whole text for every token: slow, to check the other against. */
+  /** False recomputes the whole text for every token: a slow reference for the cached path. */
   readonly cache?: boolean;
-  /** The model's programs, where others than the decoder's share its weights. */
+  /** The model's programs, if other programs share its weights. */
   readonly programs?: ModelPrograms;
 }
 
 export interface Decoder {
   /**
-   * The n completions of a prompt. Requests join those under way: call it for all of them, then wait. A text longer than the
-   * model's sequence loses its oldest half.
-   * @throws QuernError for a prompt without tokens, and for logits that are not numbers
+   * Returns the n completions of a prompt. Requests are batched with those already running, so call it for all requests
+   * before awaiting. A text that outgrows the model's sequence loses its oldest half.
+   * @throws QuernError for a prompt without tokens, and for NaN or infinite logits
    */
-  generate(request: GenerateRequest, calls?: GenerateCalls): Promise<Completion[]>;
-  /** What the compiler made of the program in use; null before the first request. */
+  generate(request: GenerateRequest, callbacks?: GenerateCallbacks): Promise<Completion[]>;
+  /** The compiler's plan of the program in use; null before the first request. */
   readonly plan: Plan | null;
-  /** Frees the memory; requests under way reject. */
+  /** Frees the memory; running requests reject. */
   dispose(): void;
 }
 
 /**
- * The shortest text that a program is compiled for; longer ones come in powers of two. A model trained for 100,000
- * tokens need not hold the cache for them all to add a hundred, and few lengths mean few programs to build.
+ * The shortest text that a program is compiled for; longer ones are powers of two. Adding 100 tokens with a model trained
+ * on 100,000 then needs no cache for 100,000, and few lengths mean few programs to compile.
  */
 const MIN_SEQUENCE = 256;
-/** How many completions a program may hold. */
+/** Slot counts that programs are compiled for. */
 const SLOTS = [1, 8, 64];
 
 /**
- * A decoder of a model. Its programs are compiled when requests need them.
- * @param source gives the weights, or has them
+ * Creates a decoder. It compiles programs when requests need them.
+ * @param source reads the weights, or is a program that already has them
  */
 export function createDecoder(
   config: ModelConfig,
@@ -60,7 +60,7 @@ export function createDecoder(
     const needed = sequence ?? 2 ** Math.ceil(Math.log2(Math.max(MIN_SEQUENCE, tokens)));
     const capacity = Math.min(longest, needed);
     if (slots !== undefined) return { slots, sequence: capacity };
-    // Half of the memory that is free may go to the cache.
+    // The cache may use half of the free memory.
     const fitting = SLOTS.filter((count) => count * bytesPerSlot(config, capacity) <= freeMemory() / 2);
     return { slots: fitting.find((count) => count >= completions) ?? fitting.at(-1) ?? 1, sequence: capacity };
   };
@@ -72,7 +72,7 @@ export function createDecoder(
       if (program !== null && program.slots >= wanted.slots && program.sequence >= wanted.sequence) return program;
       const make = cache ? cachedProgram : wholeProgram;
       const made = await make(config, wanted, programs);
-      program?.dispose(); // only now: the new one shares its weights
+      program?.dispose(); // not before: the new program shares its weights
       program = null;
       if (isDisposed) made.dispose();
       else program = made;
@@ -81,11 +81,11 @@ export function createDecoder(
   });
 
   return {
-    async generate(request, calls = {}) {
+    async generate(request, callbacks = {}) {
       if (request.prompt.length === 0) {
         throw new QuernError("the prompt has no tokens; give it at least one", { exitCode: 2 });
       }
-      return batch.generate(request, calls);
+      return batch.generate(request, callbacks);
     },
     get plan() {
       return program?.plan ?? null;

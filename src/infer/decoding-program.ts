@@ -1,8 +1,8 @@
 /**
- * @file A model compiled for decoding: a cache of keys and values with a row a slot, into which prompts go in chunks of fixed
- * size and new tokens alone. So a new prompt length compiles nothing, and what a text's keys are does not depend on the
- * texts beside it. Without the cache every token costs a whole forward pass: the same text, slowly, to check the other
- * against.
+ * @file A model compiled for decoding. Its key-value cache has one row per slot. Prompts are prefilled in chunks of fixed
+ * size, new tokens one at a time. So a new prompt length compiles nothing, and a text's keys do not depend on other slots.
+ *
+ * The variant without a cache runs a whole forward pass per token: the same text, slowly, as a reference for the cached one.
  */
 import type { Plan } from "../backends/index.js";
 import { copyCache, forward, keyValueCache, logits, type ModelConfig, modelVariables } from "../model/index.js";
@@ -22,16 +22,18 @@ import {
 } from "../tensor/index.js";
 import type { ModelPrograms } from "./model-programs.js";
 
-/** A token of one slot that goes through the model. */
+/** A token of one slot to run through the model. */
 export interface Step {
   readonly slot: number;
   readonly token: number;
   readonly position: number;
 }
 
-/** Of each step, in their order: logits (steps,V), and the logarithm of the sum of their exponentials (steps). */
+/** The scores of the next token after each step, in the order of the steps. */
 export interface Scores {
+  /** (steps, V) */
   readonly logits: Float32Array;
+  /** log Σ exp of the logits, (steps). */
   readonly logSumExp: Float32Array;
 }
 
@@ -40,24 +42,24 @@ export interface DecodingProgram {
   /** The longest text of a slot, in tokens. */
   readonly sequence: number;
   readonly plan: Plan;
-  /** Writes tokens, at most `CHUNK`, behind the first `position` (a multiple of it) of a slot. */
+  /** Appends at most `CHUNK` tokens to a slot that contains `position` tokens, a multiple of `CHUNK`. */
   prefill(slot: number, tokens: readonly number[], position: number): Promise<void>;
-  /** Lets slots begin with the first `length` tokens of others, one after the other. */
+  /** Copies the first `length` tokens of one slot to another, one copy after the other. */
   copy(copies: readonly { readonly from: number; readonly to: number; readonly length: number }[]): Promise<void>;
   /**
-   * One token of each of several slots: writes it to the cache, and gives the scores of the one after it. They hold until the
-   * next call.
+   * Writes one token of each of several slots to the cache and returns the scores of the next one. The scores are valid
+   * until the next call.
    */
   decode(steps: readonly Step[]): Promise<Scores>;
   dispose(): void;
 }
 
-/** Tokens of a prompt that go through at once. */
+/** Tokens of a prompt that are prefilled at once. */
 export const CHUNK = 32;
 
-const capacityFor = (sequence: number) => Math.ceil(sequence / CHUNK) * CHUNK; // a last chunk may reach past the sequence
+const capacityFor = (sequence: number) => Math.ceil(sequence / CHUNK) * CHUNK; // the last chunk may extend past the sequence
 
-/** Bytes of keys and values of one slot. */
+/** Returns the bytes of one slot's keys and values. */
 export function bytesPerSlot({ layers, keyValueHeads, headWidth }: ModelConfig, sequence: number): number {
   return 4 * 2 * layers * capacityFor(sequence) * keyValueHeads * headWidth;
 }
@@ -68,7 +70,7 @@ type OpenProgram = (
   programs: ModelPrograms,
 ) => Promise<DecodingProgram>;
 
-/** hidden (N,C) → logits (N,V) and log Σ exp of each row. */
+/** hidden (N, C) → logits (N, V) and log Σ exp of each row (N). */
 function scoresOf(config: ModelConfig, weights: ReturnType<typeof modelVariables>, hidden: Tensor) {
   const scores = logits(config, weights, hidden);
   const top = max(scores, [1], true);
@@ -77,12 +79,12 @@ function scoresOf(config: ModelConfig, weights: ReturnType<typeof modelVariables
 }
 
 /**
- * How many texts a step may have. A step runs in the narrowest entry that holds it: with a product's rows its time grows,
- * and with every entry the time to build a program.
+ * Texts per step that entries are compiled for. A step runs in the narrowest entry that fits it, since the time of a matrix
+ * product grows with its rows. There are few, since each entry adds to the compile time.
  */
 const WIDTHS = [1, 8, 64];
 
-/** With the cache. */
+/** Decoding with the key-value cache. */
 export const cachedProgram: OpenProgram = async (config, { slots, sequence }, programs) => {
   const weights = modelVariables(config);
   const cache = keyValueCache(config, slots, capacityFor(sequence));
@@ -90,7 +92,7 @@ export const cachedProgram: OpenProgram = async (config, { slots, sequence }, pr
   const rowsOf = (name: string, width: number) => (slots === 1 ? undefined : input(name, [width], "i32"));
 
   const position = scalar("position", "i32");
-  const chunked = input("chunk", [1, CHUNK], "i32");
+  const chunked = input("chunk", [1, CHUNK], "i32"); // (1, CHUNK)
   const { assign } = forward(config, weights, chunked, { cache, position, rows: rowsOf("slot", 1) });
   const entries: Record<string, Entry> = { prefill: { outputs: {}, assign } };
   for (const width of widths) {
@@ -121,7 +123,7 @@ export const cachedProgram: OpenProgram = async (config, { slots, sequence }, pr
     sequence,
     plan: program.plan,
     async prefill(slot, tokens, position) {
-      // What pads the chunk lies behind the text, where the next tokens overwrite it before anyone looks.
+      // The padding is written after the text, where the next tokens overwrite it before it is read.
       chunk.fill(0).set(tokens);
       await program.run("prefill", { chunk, position, ...(slots > 1 && { slot: [slot] }) });
     },
@@ -145,7 +147,7 @@ export const cachedProgram: OpenProgram = async (config, { slots, sequence }, pr
       if (slots === 1) values.position = steps[0].position;
       else {
         values[`positions${width}`] = column(({ position }) => position, 0);
-        values[`slots${width}`] = column(({ slot }) => slot, -1); // reads and writes nothing
+        values[`slots${width}`] = column(({ slot }) => slot, -1); // −1 reads and writes nothing
       }
       const found = scores.get(width) as Scores;
       await Promise.all([
@@ -159,12 +161,12 @@ export const cachedProgram: OpenProgram = async (config, { slots, sequence }, pr
   };
 };
 
-/** Without: the slots are texts, and each token goes through the model with all before it. */
+/** Decoding without a cache: each slot is a text, and each token runs the whole text through the model. */
 export const wholeProgram: OpenProgram = async (config, { slots, sequence }, programs) => {
   const weights = modelVariables(config);
   const { hidden } = forward(config, weights, input("ids", [1, sequence], "i32"));
-  const rows = reshape(hidden, [sequence, config.width]);
-  const last = embedding(rows, input("last", [1], "i32")); // one row of it, picked as from a table
+  const rows = reshape(hidden, [sequence, config.width]); // (T, C)
+  const last = embedding(rows, input("last", [1], "i32")); // (1, C), one row looked up as in an embedding table
   const program = await programs.open({ whole: { outputs: scoresOf(config, weights, last) } });
   const texts = Array.from({ length: slots }, () => new Int32Array(sequence));
   return {

@@ -1,4 +1,4 @@
-/** @file What can be said about generating text: the schema of `quern generate`, `generate()` and `generateText()`. */
+/** @file The option schema of `quern generate`, `generate()` and `generateText()`. */
 import { z } from "zod";
 
 export const generateOptions = z.object({
@@ -9,65 +9,67 @@ export const generateOptions = z.object({
   prompt: z
     .string()
     .optional()
-    .describe("the text to continue; empty begins a new one; - reads standard input, without its last line end"),
+    .describe("text to continue; empty starts a new text; - reads standard input without its final newline"),
   prompts: z
     .string()
     .optional()
-    .describe('instead of --prompt, a JSONL file: a line has "prompt", or "messages" for the model\'s chat template')
+    .describe(
+      'JSONL file to use instead of --prompt: each line has "prompt", or "messages" for the model\'s chat template',
+    )
     .meta({ value: "FILE" }),
   n: z
     .int()
     .min(1)
     .max(100_000)
     .default(1)
-    .describe("completions of each prompt; number i, from 0, is what --n 1 gives with seed S + i")
+    .describe("completions per prompt; completion i, from 0, equals --n 1 with seed S + i")
     .meta({ value: "N" }),
-  tokens: z.int().min(1).default(200).describe("most tokens to add").meta({ value: "N" }),
+  tokens: z.int().min(1).default(200).describe("maximum tokens to generate").meta({ value: "N" }),
   temperature: z
     .number()
     .min(0)
     .default(0.8)
-    .describe("0 takes the likeliest token each time, 1 draws as the model predicts, between is bolder than 0")
+    .describe("0 is greedy, 1 samples from the model's distribution, values between sharpen it")
     .meta({ value: "T" }),
-  topK: z.int().min(0).default(50).describe("draw from the K likeliest tokens alone; 0 from all").meta({ value: "K" }),
+  topK: z.int().min(0).default(50).describe("sample from the K likeliest tokens; 0 means all").meta({ value: "K" }),
   topP: z
     .number()
     .gt(0)
     .max(1)
     .default(1)
-    .describe("draw from the likeliest tokens that together have probability P; 1 from all")
+    .describe("sample from the likeliest tokens whose probabilities add up to P; 1 means all")
     .meta({ value: "P" }),
   minP: z
     .number()
     .min(0)
     .max(1)
     .default(0)
-    .describe("draw from tokens at least P times as likely as the likeliest; 0 from all")
+    .describe("sample from tokens at least P times as likely as the likeliest; 0 means all")
     .meta({ value: "P" }),
   repetitionPenalty: z
     .number()
     .positive()
     .default(1)
-    .describe("divides the logits of tokens that the text has already (multiplies negative ones); 1 changes nothing")
+    .describe("divides the logits of tokens already in the text (multiplies negative ones); 1 turns it off")
     .meta({ value: "R" }),
   stop: z
     .array(z.string().min(1))
     .default([])
-    .describe("end before the first of these strings, which is not printed")
+    .describe("end before the first of these strings; it is not printed")
     .meta({ value: "TEXT" }),
-  seed: z.int().min(0).default(0).describe("seed of the draws: the same seed gives the same text").meta({ value: "S" }),
+  seed: z.int().min(0).default(0).describe("random seed; the same seed generates the same text").meta({ value: "S" }),
   topLogits: z
     .int()
     .min(1)
     .optional()
     .describe(
-      "list the K likeliest tokens after each prompt, before any change by sampling, instead of a text (with --json, beside it)",
+      "list the K likeliest tokens after each prompt, from the raw logits, instead of generating (with --json, in addition)",
     )
     .meta({ value: "K" }),
   threads: z.int().min(1).max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
   cache: z
     .boolean()
     .default(true)
-    .describe("keep the keys and values of the text so far")
-    .meta({ off: "compute the whole text anew for every token (slow; for checking)" }),
+    .describe("cache the keys and values of earlier tokens")
+    .meta({ off: "recompute the whole text for every token (slow; for testing)" }),
 });

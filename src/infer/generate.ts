@@ -1,4 +1,4 @@
-/** @file Text from a model: the library functions behind `quern generate`. */
+/** @file Text generation: the library functions behind `quern generate`. */
 import type { z } from "zod";
 import type { CompileOptions } from "../backends/index.js";
 import { QuernError } from "../errors.js";
@@ -12,28 +12,30 @@ import { largestLogits } from "./sampling.js";
 import { completeText, type TextCompletion } from "./text-completion.js";
 import { openTextModel, type TextModel } from "./text-model.js";
 
-interface GenerateCalls {
+interface GenerateCallbacks {
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
   readonly signal?: AbortSignal;
-  /** Called before the first piece with a sentence about each thing that may not be meant: a prompt that is cut, an odd model folder. */
+  /** Called before the first piece with each warning: a truncated prompt, an unusual model folder. */
   readonly onWarning?: (warning: string) => void;
 }
 
 export type GenerateOptions = z.input<typeof generateOptions> &
-  GenerateCalls & {
-    /** False gives the likeliest tokens after each prompt alone; `topLogits` says how many. */
+  GenerateCallbacks & {
+    /** False returns only the `topLogits` likeliest tokens after each prompt. */
     readonly completions?: boolean;
     readonly onProgress?: OnProgress;
-    /** Called with the text of a completion piece by piece, whole characters at a time. Pieces of several come mixed. */
+    /**
+     * Called with each piece of a completion's text, in whole characters. Pieces of different completions interleave.
+     */
     readonly onText?: (piece: string, prompt: number, completion: number) => void;
-    /** Called with each result as soon as it and all before it are there. */
+    /** Called with each result, in prompt order, as soon as it and all earlier ones are complete. */
     readonly onResult?: (result: PromptResult, prompt: number) => void;
   };
 
 export type GenerateTextOptions = Omit<z.input<typeof generateOptions>, "prompt" | "prompts" | "n" | "topLogits"> &
-  GenerateCalls & { readonly prompt: string };
+  GenerateCallbacks & { readonly prompt: string };
 
-/** A token that may come next. */
+/** A candidate for the next token. */
 export interface NextToken {
   readonly id: number;
   readonly text: string;
@@ -45,19 +47,19 @@ export interface NextToken {
 export interface CompletionResult {
   readonly text: string;
   readonly ids: readonly number[];
-  /** Natural logarithm of the probability of all its tokens under the model, whatever the sampling. */
+  /** Natural logarithm of the completion's probability under the unfiltered model. */
   readonly logprob: number;
-  /** The same of each token. */
+  /** The same for each token. */
   readonly token_logprobs: readonly number[];
-  /** `stop`: at the end of the text or before a stop string; `length`: after `tokens`. */
+  /** `stop`: end of text or a stop string; `length`: `tokens` reached. */
   readonly finish_reason: "stop" | "length";
 }
 
 export interface PromptResult {
-  /** The text that was continued; of messages, what the chat template makes of them. */
+  /** The prompt text; for messages, the output of the chat template. */
   readonly prompt: string;
   readonly completions: readonly CompletionResult[];
-  /** The likeliest tokens after the prompt, the likeliest first, before any change by sampling. */
+  /** The likeliest tokens after the prompt, the likeliest first, from the model's raw logits. */
   readonly top_logits?: readonly NextToken[];
 }
 
@@ -68,10 +70,10 @@ export interface GenerateResult {
 }
 
 /**
- * Continues a prompt, or each of a file of them, `n` times. A completion ends at the end of the text, before the first stop
- * string, or after `tokens`; it does not depend on what is generated beside it. A prompt longer than the model takes
- * loses its beginning, and `onWarning` hears of it.
- * @throws QuernError for a file that holds no model, a tokenizer that is not the model's, or prompts that are none
+ * Continues a prompt, or each prompt of a file, `n` times. A completion ends at the end of the text, before the first
+ * stop string, or after `tokens`. It does not depend on other completions of the same call. A prompt longer than the
+ * model's context loses its start, and `onWarning` is called.
+ * @throws QuernError for a path without a model, a tokenizer that does not fit the model, or invalid prompts
  */
 export async function generate(options: GenerateOptions): Promise<GenerateResult> {
   const { target = {}, signal, onWarning, completions: wanted = true, onProgress, onText, onResult, ...rest } = options;
@@ -96,7 +98,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
     });
     const progress = { task: "generate", total: prompts.length, unit: "prompt" };
     const results = new Array<PromptResult>(prompts.length);
-    let told = 0;
+    let reported = 0;
     let done = 0;
     let tokens = 0;
     const requests = prompts.map(async ({ text, ids }, index) => {
@@ -127,12 +129,13 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
         completions: wanted ? completions.map(resultOf) : [],
         ...(top && { top_logits: top }),
       };
-      for (; told < prompts.length && results[told] !== undefined; told++) onResult?.(results[told], told);
+      for (; reported < prompts.length && results[reported] !== undefined; reported++)
+        onResult?.(results[reported], reported);
     });
     try {
       await Promise.all(requests);
     } finally {
-      decoder.dispose(); // also ends what is under way where one failed
+      decoder.dispose(); // after a failure this also ends the other requests
       await Promise.allSettled(requests);
     }
     return { results, warnings };
@@ -141,10 +144,10 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
   }
 }
 
-/** Continues a prompt as `generate` does; gives the continuation piece by piece as it is decoded. */
+/** Continues a prompt as `generate` does and yields the continuation piece by piece. */
 export async function* generateText(options: GenerateTextOptions): AsyncGenerator<string, void> {
-  const enough = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, enough.signal]) : enough.signal;
+  const stopped = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, stopped.signal]) : stopped.signal;
   let pieces: string[] = [];
   let wake = () => {};
   let isDone = false;
@@ -156,7 +159,7 @@ export async function* generateText(options: GenerateTextOptions): AsyncGenerato
     isDone = true;
     wake();
   });
-  done.catch(() => {}); // thrown below
+  done.catch(() => {}); // `await done` below throws it
   try {
     while (!isDone || pieces.length > 0) {
       if (pieces.length === 0) {
@@ -170,7 +173,7 @@ export async function* generateText(options: GenerateTextOptions): AsyncGenerato
     }
     await done;
   } finally {
-    enough.abort();
+    stopped.abort();
     await done.catch(() => {});
   }
 }
@@ -178,7 +181,7 @@ export async function* generateText(options: GenerateTextOptions): AsyncGenerato
 const THE_PROMPT = "the prompt";
 
 interface GivenPrompt {
-  /** How messages call it. */
+  /** Its name in warnings and errors. */
   readonly name: string;
   readonly prompt: Prompt;
 }
@@ -192,7 +195,7 @@ async function promptsOf({ prompt, prompts }: z.output<typeof generateOptions>):
     return read.map(({ line, prompt }) => ({ name: `the prompt of ${prompts}, line ${line},`, prompt }));
   }
   throw new QuernError(
-    `${prompt === undefined ? "there is no prompt" : "there are both prompt and prompts"}; give one of the two`,
+    `${prompt === undefined ? "neither prompt nor prompts is given" : "both prompt and prompts are given"}; give one of them`,
     { exitCode: 2 },
   );
 }
@@ -212,7 +215,7 @@ async function encodeAll(
     const { length } = each.ids;
     if (length > longest) {
       warn(
-        `${name} has ${length} tokens and the model takes ${longest}: the first ${length - longest} are left out; ` +
+        `${name} has ${length} tokens, but the model takes ${longest}: the first ${length - longest} are dropped; ` +
           "shorten it, or choose a model with a longer context",
       );
     }

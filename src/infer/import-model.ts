@@ -1,4 +1,4 @@
-/** @file A GGUF file as a Hugging Face folder: the library function behind `quern import`. */
+/** @file Converts a GGUF file to a Hugging Face folder: the library function behind `quern import`. */
 import type { z } from "zod";
 import { withOutput, writeFileAtomic } from "../documents/index.js";
 import { QuernError } from "../errors.js";
@@ -23,7 +23,7 @@ export interface ImportedModel {
   readonly chat_template: boolean;
 }
 
-/** What rounds to infinity as f16, whose largest number is 65,504. */
+/** The smallest value that rounds to infinity in f16; the largest f16 number is 65,504. */
 const F16_OVERFLOW = 65_520;
 
 const LAYOUT = {
@@ -35,14 +35,14 @@ const LAYOUT = {
 
 /**
  * Writes the model and the tokenizer of a GGUF file as a Hugging Face folder, which transformers loads with the same logits.
- * @throws QuernError for a file that is not a model, or that Quern cannot compute
+ * @throws QuernError for a file that is not a GGUF model, or an architecture that Quern does not support
  */
 export async function importModel(options: ImportModelOptions): Promise<ImportedModel> {
   const { signal, onProgress, ...rest } = options;
   const { file, out, force, dtype: wanted } = checkOptions(importOptions, rest);
   return withOutput({ verb: "import", out, inputs: [file], layout: LAYOUT, force }, async () => {
     if (!/\.gguf$/i.test(file) && !(await isGguf(file))) {
-      throw new QuernError(`${file} is not a GGUF file; every verb reads other models directly, without an import`, {
+      throw new QuernError(`${file} is not a GGUF file; commands read other models directly, without an import`, {
         exitCode: 2,
       });
     }
@@ -71,7 +71,7 @@ export async function importModel(options: ImportModelOptions): Promise<Imported
       const readParameter = async (name: string) => {
         const values = await model.readParameter(name);
         if (exact === "F16" && values.some((value) => Math.abs(value) >= F16_OVERFLOW)) {
-          throw new QuernError(`the weights ${name} in ${file} are too large for f16; give --dtype bf16 or f32`);
+          throw new QuernError(`the weights ${name} in ${file} are too large for f16; use --dtype bf16 or f32`);
         }
         done += values.length;
         onProgress?.({ task: "write weights", done, total, unit: "parameter" });

@@ -1,9 +1,9 @@
-/** @file Everything that only goes forward: a model with its tokenizer, decoding, sampling. */
+/** @file Inference: opening a model with its tokenizer, scoring text, decoding and sampling. */
 export { QuernError } from "../errors.js";
-export { type Chat, type ChatAnswer, type ChatCalls, type ChatOptions, createChat, openChat } from "./chat.js";
+export { type Chat, type ChatAnswer, type ChatCallbacks, type ChatOptions, createChat, openChat } from "./chat.js";
 export { chatOptions } from "./chat-options.js";
 export { CheckpointModel } from "./checkpoint-model.js";
-export type { Completion, GenerateCalls, GeneratedToken, GenerateRequest } from "./completion.js";
+export type { Completion, GenerateCallbacks, GeneratedToken, GenerateRequest } from "./completion.js";
 export { endOfTurn, requireChatTemplate } from "./conversation.js";
 export { createDecoder, type Decoder, type DecoderOptions } from "./decoder.js";
 export {

@@ -1,6 +1,6 @@
 /**
- * @file What a language model can be asked, whatever runs it: log-likelihoods of continuations and of whole texts, and
- * generation. The three requests are those of lm-evaluation-harness (Gao et al., EleutherAI).
+ * @file The interface of a language model, local or on a server: log-likelihoods of continuations, log-likelihoods of
+ * whole texts, and generation. The three requests are those of lm-evaluation-harness (Gao et al., EleutherAI).
  */
 import type { OnProgress } from "../progress.js";
 import type { Prompt } from "./prompts.js";
@@ -8,14 +8,14 @@ import type { TextCompletion } from "./text-completion.js";
 
 export interface LikelihoodRequest {
   readonly context: string;
-  /** The text whose log-likelihood is wanted; a space between words belongs to it. */
+  /** The text to score, with the space that separates it from the context. */
   readonly continuation: string;
 }
 
 export interface LogLikelihood {
   /** Natural logarithm of the continuation's probability given the context. */
   readonly logLikelihood: number;
-  /** Whether greedy decoding would give the continuation. */
+  /** Whether greedy decoding would produce the continuation. */
   readonly isGreedy: boolean;
   /** Tokens of the continuation. */
   readonly tokens: number;
@@ -30,60 +30,64 @@ export interface RollingLogLikelihood {
 
 export interface Generation {
   readonly prompt: string | Prompt;
-  /** A server's have no `tokens`: it gives neither ids nor the distribution that was drawn from. */
+  /** Completions from a server have empty `tokens`: servers return neither ids nor the sampling distribution. */
   readonly completions: readonly TextCompletion[];
 }
 
 export interface RequestOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-  /** Called with a sentence about each request that was shortened to fit the model. */
+  /** Called with a message for each request that was truncated to fit the model. */
   readonly onWarning?: (warning: string) => void;
 }
 
 export interface GenerationOptions extends RequestOptions {
-  /** Most tokens of a completion. Default 200. */
+  /** Maximum tokens of a completion. Default 200. */
   readonly tokens?: number;
-  /** Completions of each prompt; completion i is drawn with `seed` + i. Default 1. */
+  /** Completions per prompt; completion i uses `seed` + i. Default 1. */
   readonly n?: number;
   /** Default 0. */
   readonly seed?: number;
-  /** 0 takes the likeliest token each time. Default .8 (servers: their own). */
+  /** 0 is greedy decoding. Default .8 (servers use their own default). */
   readonly temperature?: number;
-  /** Tokens drawn from; 0 means all. Default 50 (servers: their own). */
+  /** Samples from the k likeliest tokens; 0 means all. Default 50 (servers use their own default). */
   readonly topK?: number;
-  /** Tokens are drawn from the likeliest that together have this probability. Default 1. */
+  /** Samples from the likeliest tokens whose probabilities add up to this. Default 1. */
   readonly topP?: number;
-  /** Tokens less likely than this share of the likeliest are not drawn. Default 0. */
+  /** Drops tokens less probable than this fraction of the likeliest token's probability. Default 0. */
   readonly minP?: number;
-  /** Divides the logits of tokens that the text has already. Default 1. */
+  /** Divides the logits of tokens already in the text. Default 1. */
   readonly repetitionPenalty?: number;
-  /** The text ends before the first of these strings. */
+  /** The text ends before the first occurrence of any of these strings. */
   readonly stop?: readonly string[];
   /** Receives the text of a completion piece by piece, as it is decoded. */
   readonly onText?: (piece: string, prompt: number, completion: number) => void;
 }
 
 /**
- * A model that stays open. Requests of one call are batched, longest first, and their results come back in the order of the
- * requests; what else is in a batch does not change a result.
+ * An open model. The requests of one call are batched, longest first, and results return in request order. A result
+ * does not depend on the other requests in its batch.
  */
 export interface LanguageModel {
   readonly name: string;
-  /** Tokens of its context; null where a server does not say. */
+  /** Context length in tokens; null if a server does not report it. */
   readonly sequence: number | null;
-  /** Tokens of a prompt; null where a server does not say. */
+  /** Counts the tokens of a prompt; null if a server does not report it. */
   countTokens(prompt: string | Prompt): Promise<number | null>;
   /**
-   * Log-likelihoods of continuations. The context's trailing spaces are scored with the continuation, whose ids are those of
-   * context and continuation together beyond the context's own. An empty context is the token that begins a text; where the
-   * model has none, the continuation's first token is not scored. Requests longer than the model lose the context's beginning.
+   * Scores continuations. Context and continuation are encoded together; the ids after the context's own belong to the
+   * continuation. Trailing spaces of the context are scored with the continuation. An empty context becomes the
+   * beginning-of-text token. If the model has none, the continuation's first token is not scored. A request longer than
+   * the model's context loses the start of its context.
    * @throws QuernError for a continuation longer than the model's context
    */
   logLikelihood(requests: readonly LikelihoodRequest[], options?: RequestOptions): Promise<LogLikelihood[]>;
-  /** Log-likelihoods of whole texts, in disjoint windows of the model's context that see one token of the window before. */
+  /** Scores whole texts in windows of the model's context length. Each window sees one token of the previous window. */
   rollingLogLikelihood(texts: readonly string[], options?: RequestOptions): Promise<RollingLogLikelihood[]>;
-  /** Continues texts (a string is a prompt) and answers conversations. A prompt longer than the model's context loses its beginning. */
+  /**
+   * Continues texts (a string is a prompt) and answers conversations. A prompt longer than the model's context loses
+   * its start.
+   */
   generate(prompts: readonly (string | Prompt)[], options?: GenerationOptions): Promise<Generation[]>;
   /** Frees memory and connections. */
   dispose(): Promise<void>;

@@ -1,18 +1,18 @@
-/** @file The programs of one open model: the first reads its weights, the others share them. */
+/** @file The programs of one open model. The first one reads the weights, the others share them. */
 import { type CompileOptions, compile, type Program, type Sharing, type Written } from "../backends/index.js";
 import { type ModelConfig, modelVariables } from "../model/index.js";
 import type { Entries } from "../tensor/index.js";
 
 /**
- * Where a model's weights come from: a function that gives the values of each parameter, by name, or what fills its memory; or
- * a program that has them, such as the one that trains them, whose memory is used without a copy.
+ * The source of a model's weights. Either a function that returns the values of a parameter by name, or writes them into its
+ * memory; or a program that has the weights, such as a training program, whose memory is shared without a copy.
  */
 export type WeightSource = ((name: string) => Written | Promise<Written>) | Program | Sharing;
 
 export interface ModelPrograms {
-  /** Compiles entries over `modelVariables(config)`, with the model's weights in them. */
+  /** Compiles entries over `modelVariables(config)` and loads the model's weights. */
   open(entries: Entries): Promise<Program>;
-  /** Frees a program; the weights stay as long as another one is open. */
+  /** Frees a program; the weights stay while another one is open. */
   close(program: Program): void;
 }
 
@@ -20,7 +20,7 @@ export function modelPrograms(config: ModelConfig, source: WeightSource, options
   const names = [...modelVariables(config).keys()];
   const variables = Object.fromEntries(names.map((name) => [name, name]));
   const programs = new Set<Program>();
-  // One at a time: what comes second shares what the first has read.
+  // One at a time, so that the second program shares the weights that the first has read.
   let last: Promise<unknown> = Promise.resolve();
 
   const openNow = async (entries: Entries): Promise<Program> => {

@@ -1,5 +1,5 @@
 /**
- * @file Opening any model to use it as a library:
+ * @file Opens any model for use as a library:
  *
  *     import { openModel } from "quern/infer";
  *
@@ -23,9 +23,9 @@ import { openTextModel } from "./text-model.js";
 export type OpenModelOptions = CompileOptions & Partial<OpenAIClientOptions>;
 
 /**
- * Opens a model that stays open until `dispose`: a run, a model folder, a `.gguf` file or an `hf://` address, or, with a
- * `baseUrl`, the model of that name at an OpenAI-compatible server.
- * @throws QuernError for what is not a model, or an address that is not http(s)
+ * Opens a model, which stays open until `dispose`. `model` is a run, a model folder, a `.gguf` file or an `hf://` address.
+ * With a `baseUrl` it is the name of a model on an OpenAI-compatible server.
+ * @throws QuernError for a path without a model, or an address that is not http(s)
  */
 export async function openModel(model: string, options: OpenModelOptions = {}): Promise<LanguageModel> {
   const { baseUrl } = options;

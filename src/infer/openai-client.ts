@@ -1,6 +1,6 @@
 /**
- * @file The client of OpenAI-compatible servers: requests with a limit of concurrency and rate, retries with exponential
- * backoff, time-outs, and streams of server-sent events. `server-model.ts` makes a language model of it.
+ * @file A client for OpenAI-compatible servers, with limits on concurrency and rate, retries with exponential backoff,
+ * timeouts and streams of server-sent events. `server-model.ts` builds a `LanguageModel` on it.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Agent } from "undici";
@@ -14,21 +14,21 @@ export interface OpenAIClientOptions {
   readonly baseUrl: string;
   /** Sent as a bearer token. Default `OPENAI_API_KEY`. */
   readonly apiKey?: string;
-  /** Requests at a time. Default 8. */
+  /** Concurrent requests. Default 8. */
   readonly concurrency?: number;
-  /** Requests begun in a minute, evenly spaced. Default no limit. */
+  /** Requests started per minute, evenly spaced. Default no limit. */
   readonly requestsPerMinute?: number;
-  /** Retries after 408, 409, 429, 5xx, a dropped connection, a time-out or a response that is not JSON. Default 6. */
+  /** Retries after 408, 409, 429, 5xx, a dropped connection, a timeout or a response that is not JSON. Default 6. */
   readonly retries?: number;
-  /** Seconds that one response, or the next piece of a stream, may take. Default 600. */
+  /** Timeout in seconds for one response, or for the next piece of a stream. Default 600. */
   readonly timeoutSeconds?: number;
-  /** Seconds before the first retry; each later wait is twice as long, up to a minute, with jitter. Default .5. */
+  /** Seconds before the first retry. Each later delay doubles, up to a minute, with jitter. Default .5. */
   readonly firstDelaySeconds?: number;
 }
 
-/** What a server refused or failed to do, after all retries. */
+/** A request that the server refused, or that still failed after all retries. */
 export class ServerError extends QuernError {
-  /** HTTP status of the last response; undefined where none came. */
+  /** HTTP status of the last response; undefined if there was none. */
   readonly status: number | undefined;
 
   constructor(message: string, status: number | undefined, options: { readonly cause?: unknown } = {}) {
@@ -52,11 +52,11 @@ export interface CompletionRequest {
 
 export interface TokenLogProbabilities {
   readonly tokens: readonly string[];
-  /** Null for a token with nothing before it. */
+  /** Null for the first token of a text. */
   readonly token_logprobs: readonly (number | null)[];
-  /** Where each token begins in the text, in code points. */
+  /** Start of each token in the text, in code points. */
   readonly text_offset: readonly number[];
-  /** The likeliest tokens of each place with their log-probabilities. */
+  /** The likeliest tokens at each position, with their log-probabilities. */
   readonly top_logprobs: readonly (Readonly<Record<string, number>> | null)[];
 }
 
@@ -66,23 +66,23 @@ export interface ServerChoice {
   readonly logProbabilities: readonly number[] | null;
 }
 
-/** A choice of `/completions`; `echo` holds its prompt's tokens too where `echo` was requested. */
+/** A choice of `/completions`. If `echo` was requested, `echo` also contains the prompt's tokens. */
 export interface CompletionChoice extends ServerChoice {
   readonly echo: TokenLogProbabilities | null;
 }
 
-/** What all requests of a client have used together. */
+/** Total usage of all requests of a client. */
 export interface Usage {
   readonly requests: number;
   readonly promptTokens: number;
   readonly completionTokens: number;
 }
 
-interface Calls {
+interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Servers add fields of their own; a number that is missing is no reason to fail. */
+/** Lenient, since servers add their own fields and some leave out counts. */
 const usageSchema = z.looseObject({
   prompt_tokens: z.number().nullish(),
   completion_tokens: z.number().nullish(),
@@ -133,10 +133,11 @@ const completionSchema = z.looseObject({
   usage: usageSchema.nullish(),
 });
 
+/** Seconds; the maximum backoff. */
 const LONGEST_DELAY = 60;
-/** A server that asks for a longer pause is not waited for. */
+/** Seconds; a request fails if the server asks for a longer wait. */
 const LONGEST_PAUSE = 600;
-/** A server that no connection has reached yet is tried so often: its address is probably wrong. */
+/** Attempts before the first response. More are pointless, since the address is probably wrong. */
 const FIRST_TRIES = 3;
 const LARGEST_RESPONSE = 256 << 20;
 
@@ -148,7 +149,7 @@ export class OpenAIClient {
   #agent: Agent | undefined;
   #running = 0;
   readonly #waiting: (() => void)[] = [];
-  /** Times of `performance.now()` before which no request begins. */
+  /** No request starts before these times of `performance.now()`. */
   #nextStart = 0;
   #pausedUntil = 0;
   #hasAnswered = false;
@@ -165,9 +166,12 @@ export class OpenAIClient {
     const user = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
     if (apiKey !== undefined && apiKey !== "") {
       if (/[^\x20-\x7e]/.test(apiKey)) {
-        throw new QuernError("the API key has characters that no HTTP header holds; check OPENAI_API_KEY", {
-          exitCode: 2,
-        });
+        throw new QuernError(
+          "the API key has characters that are not allowed in an HTTP header; check OPENAI_API_KEY",
+          {
+            exitCode: 2,
+          },
+        );
       }
       this.#authorization = `Bearer ${apiKey}`;
     } else if (user !== ":") this.#authorization = `Basic ${Buffer.from(user).toString("base64")}`;
@@ -193,8 +197,8 @@ export class OpenAIClient {
     return this.#usage;
   }
 
-  /** The choices of `/chat/completions`. */
-  async chat(request: ChatRequest, { signal }: Calls = {}): Promise<ServerChoice[]> {
+  /** Returns the choices of `/chat/completions`. */
+  async chat(request: ChatRequest, { signal }: CallOptions = {}): Promise<ServerChoice[]> {
     const { choices } = await this.#post("chat/completions", request, chatSchema, signal);
     return choices.map(({ message, finish_reason, logprobs }) => ({
       text: message.content,
@@ -203,8 +207,10 @@ export class OpenAIClient {
     }));
   }
 
-  /** The answer of `/chat/completions` piece by piece; returns the finish reason, null where the server gives none. */
-  async *streamChat(request: ChatRequest, { signal }: Calls = {}): AsyncGenerator<string, string | null> {
+  /**
+   * Yields the response of `/chat/completions` piece by piece. Returns the finish reason, or null if the server sends none.
+   */
+  async *streamChat(request: ChatRequest, { signal }: CallOptions = {}): AsyncGenerator<string, string | null> {
     let finishReason: string | null = null;
     const body = { ...request, stream: true };
     for await (const { choices, usage } of this.#stream("chat/completions", body, chunkSchema, signal)) {
@@ -217,8 +223,8 @@ export class OpenAIClient {
     return finishReason;
   }
 
-  /** The choices of `/completions`. */
-  async complete(request: CompletionRequest, { signal }: Calls = {}): Promise<CompletionChoice[]> {
+  /** Returns the choices of `/completions`. */
+  async complete(request: CompletionRequest, { signal }: CallOptions = {}): Promise<CompletionChoice[]> {
     const { choices } = await this.#post("completions", request, completionSchema, signal);
     return choices.map(({ text, finish_reason, logprobs }) => ({
       text,
@@ -281,7 +287,7 @@ export class OpenAIClient {
     const release = await this.#admit(signal);
     let abandon = () => {};
     try {
-      // Pieces that were given cannot be taken back: only the beginning of a stream is tried again.
+      // Yielded pieces cannot be taken back, so only the start of a stream is retried.
       const { attempt, events, first } = await this.#retrying(path, signal, async () => {
         const attempt = new Attempt(this.#options.timeoutSeconds, signal);
         abandon = () => attempt.abandon();
@@ -296,7 +302,7 @@ export class OpenAIClient {
       });
       try {
         for (let next = first; !next.done; next = await events.next()) {
-          attempt.end(); // the reader may take its time
+          attempt.end(); // the time that the caller takes does not count
           yield this.#check(path, next.value, schema);
           attempt.begin();
         }
@@ -312,7 +318,8 @@ export class OpenAIClient {
 
   async #send(path: string, body: object, signal: AbortSignal) {
     const { Agent, fetch } = await import("undici");
-    // Time-outs are ours: undici's end after five minutes, in which a slow machine has not yet read a long prompt.
+    // Disables undici's timeouts of five minutes, in which a slow machine cannot process a long prompt. `Attempt` has its
+    // own.
     this.#agent ??= new Agent({ headersTimeout: 0, bodyTimeout: 0 });
     const headers = {
       "content-type": "application/json",
@@ -330,16 +337,16 @@ export class OpenAIClient {
     this.#usage = { ...this.#usage, requests: this.#usage.requests + 1 };
     if (response.ok) return response;
     const { status } = response;
-    const said = messageIn(await bodyOf(response).catch(() => ""));
-    throw new Failure(`status ${status}${said.message === "" ? "" : `: ${said.message}`}`, {
+    const { message, code } = messageIn(await bodyOf(response).catch(() => ""));
+    throw new Failure(`status ${status}${message === "" ? "" : `: ${message}`}`, {
       status,
-      // A quota that is used up is refused with 429 as well, and stays so.
-      canRetry: (status >= 500 || [408, 409, 429].includes(status)) && said.code !== "insufficient_quota",
+      // An exhausted quota also returns 429, but retrying does not help.
+      canRetry: (status >= 500 || [408, 409, 429].includes(status)) && code !== "insufficient_quota",
       wait: secondsToWait(response.headers),
     });
   }
 
-  /** Calls again what may succeed next time. */
+  /** Retries `work` while it fails with an error that may be temporary. */
   async #retrying<T>(path: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     const { retries, firstDelaySeconds } = this.#options;
     for (let tries = 1; ; tries++) {
@@ -354,7 +361,7 @@ export class OpenAIClient {
         if (!error.canRetry || tries > most || tooLong) throw this.#errorOf(path, error);
         const delay = Math.min(LONGEST_DELAY, firstDelaySeconds * 2 ** (tries - 1)) * (0.5 + Math.random() / 2);
         if (error.wait !== undefined) {
-          // What one request is told holds for all of them.
+          // A Retry-After applies to all requests.
           this.#pausedUntil = Math.max(this.#pausedUntil, performance.now() + 1000 * error.wait);
         }
         if (error.wait === undefined || error.wait < delay) await wait(1000 * delay, signal);
@@ -370,7 +377,7 @@ export class OpenAIClient {
     }
   }
 
-  /** Waits until one more request may run, and returns what ends its turn. */
+  /** Waits until one more request may run. Returns the function that releases its place. */
   async #admit(signal: AbortSignal | undefined): Promise<() => void> {
     signal?.throwIfAborted();
     if (this.#running < this.#options.concurrency) this.#running += 1;
@@ -413,16 +420,18 @@ export class OpenAIClient {
     try {
       answer = JSON.parse(text);
     } catch {
-      throw new Failure(`its answer is not JSON (${quoted(text.slice(0, 80))})`, { canRetry: true });
+      throw new Failure(`the response is not JSON (${quoted(text.slice(0, 80))})`, { canRetry: true });
     }
     const result = schema.safeParse(answer);
     if (result.success) return result.data;
-    const said = messageIn(text);
-    if (said.message !== "" && typeof answer === "object" && answer !== null && "error" in answer)
-      throw new Failure(said.message, { canRetry: true });
+    const { message } = messageIn(text);
+    if (message !== "" && typeof answer === "object" && answer !== null && "error" in answer)
+      throw new Failure(message, { canRetry: true });
     const [issue] = result.error.issues;
-    const place = issue.path.map(String).join(".") || "the answer";
-    throw new Failure(`its answer is not that of ${path} (${place}: ${issue.message})`, { canRetry: true });
+    const place = issue.path.map(String).join(".") || "the response";
+    throw new Failure(`the response does not have the format of ${path} (${place}: ${issue.message})`, {
+      canRetry: true,
+    });
   }
 
   #count(usage: z.output<typeof usageSchema> | null | undefined): void {
@@ -438,7 +447,7 @@ export class OpenAIClient {
     const { status, wait } = failure;
     const advice =
       (wait ?? 0) > LONGEST_PAUSE
-        ? `it asks to wait ${Math.round(wait ?? 0)} seconds; try again then`
+        ? `the server asks to wait ${Math.round(wait ?? 0)} seconds; try again then`
         : adviceOn(status, this.#hasAnswered);
     const message = `${this.#base}/${path}: ${failure.message}${advice === "" ? "" : `; ${advice}`}`;
     return new ServerError(this.#hide(message), status, { cause: failure.cause });
@@ -456,7 +465,7 @@ async function wait(milliseconds: number, signal: AbortSignal | undefined): Prom
   });
 }
 
-/** One try of a request that failed. */
+/** A failed attempt of a request. */
 class Failure extends Error {
   readonly status: number | undefined;
   readonly canRetry: boolean;
@@ -474,28 +483,29 @@ class Failure extends Error {
   }
 }
 
-/** The time-out of one try, beside the caller's signal. */
+/** The timeout of one attempt, combined with the caller's signal. */
 class Attempt {
-  readonly #own = new AbortController();
+  readonly #timeout = new AbortController();
   readonly #seconds: number;
-  readonly #callers: AbortSignal | undefined;
+  readonly #callerSignal: AbortSignal | undefined;
   readonly signal: AbortSignal;
   #timer: NodeJS.Timeout | undefined;
-  #late = false;
+  #timedOut = false;
 
-  constructor(seconds: number, callers: AbortSignal | undefined) {
+  constructor(seconds: number, callerSignal: AbortSignal | undefined) {
     this.#seconds = seconds;
-    this.#callers = callers;
-    this.signal = callers === undefined ? this.#own.signal : AbortSignal.any([callers, this.#own.signal]);
+    this.#callerSignal = callerSignal;
+    this.signal =
+      callerSignal === undefined ? this.#timeout.signal : AbortSignal.any([callerSignal, this.#timeout.signal]);
     this.begin();
   }
 
-  /** Starts the time again. */
+  /** Starts or restarts the timer. */
   begin(): void {
     this.end();
     this.#timer = setTimeout(() => {
-      this.#late = true;
-      this.#own.abort();
+      this.#timedOut = true;
+      this.#timeout.abort();
     }, 1000 * this.#seconds);
   }
 
@@ -503,15 +513,17 @@ class Attempt {
     clearTimeout(this.#timer);
   }
 
-  /** Drops the connection, if there is one still. */
+  /** Drops the connection if it is still open. */
   abandon(): void {
     this.end();
-    this.#own.abort();
+    this.#timeout.abort();
   }
 
+  /** Returns the reason behind an error: the caller's abort, the timeout, or a failed attempt. */
   reasonOf(error: unknown): unknown {
-    if (this.#callers?.aborted) return this.#callers.reason;
-    if (this.#late) return new Failure(`no answer within ${this.#seconds} seconds`, { canRetry: true, cause: error });
+    if (this.#callerSignal?.aborted) return this.#callerSignal.reason;
+    if (this.#timedOut)
+      return new Failure(`no response within ${this.#seconds} seconds`, { canRetry: true, cause: error });
     if (error instanceof Failure || error instanceof QuernError) return error;
     const cause = (error as Error).cause as Error | undefined;
     return new Failure(`the connection was lost (${cause?.message ?? (error as Error).message})`, {
@@ -528,23 +540,23 @@ async function bodyOf(response: { readonly body: AsyncIterable<Uint8Array> | nul
     parts.push(part);
     bytes += part.length;
     if (bytes > LARGEST_RESPONSE) {
-      throw new Failure(`its answer is longer than ${LARGEST_RESPONSE >> 20} MiB`, { canRetry: false });
+      throw new Failure(`the response is longer than ${LARGEST_RESPONSE >> 20} MiB`, { canRetry: false });
     }
   }
   return Buffer.concat(parts).toString("utf8");
 }
 
-/** What a server says about a failure: OpenAI's `error.message`, FastAPI's `detail`, or the text itself. */
+/** Returns the message of an error response: OpenAI's `error.message`, FastAPI's `detail`, or the text itself. */
 function messageIn(body: string): { readonly message: string; readonly code: string } {
-  const told = (value: unknown): string => {
+  const find = (value: unknown): string => {
     if (typeof value === "string") return value;
     if (typeof value !== "object" || value === null) return "";
     const { message, error, detail, msg } = value as Record<string, unknown>;
-    return told(error) || told(message) || told(detail) || told(msg) || (Array.isArray(value) ? told(value[0]) : "");
+    return find(error) || find(message) || find(detail) || find(msg) || (Array.isArray(value) ? find(value[0]) : "");
   };
   try {
     const parsed = JSON.parse(body) as { error?: { code?: unknown; type?: unknown } } | null;
-    return { message: quoted(told(parsed)), code: String(parsed?.error?.code ?? parsed?.error?.type ?? "") };
+    return { message: quoted(find(parsed)), code: String(parsed?.error?.code ?? parsed?.error?.type ?? "") };
   } catch {
     return {
       message: quoted(
@@ -570,14 +582,14 @@ function secondsToWait(headers: { get(name: string): string | null }): number | 
 }
 
 function adviceOn(status: number | undefined, hasAnswered: boolean): string {
-  if (status === undefined) return hasAnswered ? "" : "check the address, and that the server runs";
+  if (status === undefined) return hasAnswered ? "" : "check the address and that the server is running";
   if (status === 401 || status === 403) return "check the API key (OPENAI_API_KEY)";
-  if (status === 404) return "check the address, which usually ends in /v1, and the model's name";
-  if (status === 429) return "lower the concurrency, or try again later";
+  if (status === 404) return "check the address (it usually ends in /v1) and the model's name";
+  if (status === 429) return "lower the concurrency or try again later";
   return status >= 500 ? "try again later" : "";
 }
 
-/** Where each token begins, where the server does not say. */
+/** Computes token offsets in code points, for a server that does not send them. */
 function offsetsOf(tokens: readonly string[]): number[] {
   let offset = 0;
   return tokens.map((token) => {

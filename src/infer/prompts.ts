@@ -1,4 +1,4 @@
-/** @file Prompts as people give them: a text, or the messages of a conversation; and files of them, one a line. */
+/** @file Prompts: a text, or the messages of a conversation; and JSONL files with one prompt per line. */
 import { readFile } from "node:fs/promises";
 import { parseJsonLine } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
@@ -9,15 +9,15 @@ import { type ChatMessage, renderChat, type Tokenizer } from "../tokenizer/index
 export type Prompt = { readonly prompt: string } | { readonly messages: readonly ChatMessage[] };
 
 export interface EncodedPrompt {
-  /** The prompt as the model sees it: of messages, what the chat template makes of them. */
+  /** The prompt as the model sees it; for messages, the output of the chat template. */
   readonly text: string;
   readonly ids: readonly number[] | Uint32Array;
 }
 
 /**
- * The tokens of a prompt. An empty text begins a new one; messages end with the opening of an answer.
- * @param beginning what stands before a text, for one that is empty
- * @throws QuernError for messages that the chat template refuses or a tokenizer without one, and for an empty prompt where
+ * Encodes a prompt. An empty text becomes `beginning`; messages end with the start of an assistant's answer.
+ * @param beginning ids that begin a text
+ * @throws QuernError for messages that the chat template refuses, a tokenizer without a chat template, or an empty prompt if
  * no token begins a text
  */
 export async function encodePrompt(
@@ -32,19 +32,21 @@ export async function encodePrompt(
   const given = tokenizer.encode(prompt.prompt, { addSpecial: true });
   const ids = given.length > 0 ? given : beginning;
   if (ids.length === 0) {
-    throw new QuernError("the prompt is empty, and this model knows no token that begins a text", { exitCode: 2 });
+    throw new QuernError("the prompt is empty, and this model has no beginning-of-text token; give a prompt", {
+      exitCode: 2,
+    });
   }
   return { text: prompt.prompt, ids };
 }
 
 const KEYS = ["prompt", "messages"];
-/** How many bad lines an error names. */
+/** Maximum bad lines listed in an error. */
 const NAMED = 5;
 
 /**
- * The prompts of a JSONL file: each line an object with `prompt` or `messages` and nothing else. Blank lines count, but
- * hold none.
- * @throws QuernError that names the lines with something else, or for a file without prompts
+ * Reads the prompts of a JSONL file. Each line is an object with `prompt` or `messages` and nothing else. Blank lines are
+ * skipped but count for line numbers.
+ * @throws QuernError that lists the invalid lines, or for a file without prompts
  */
 export async function readPrompts(path: string): Promise<{ readonly line: number; readonly prompt: Prompt }[]> {
   let bytes: Buffer;
@@ -65,16 +67,16 @@ export async function readPrompts(path: string): Promise<{ readonly line: number
     else if (prompt !== undefined) prompts.push({ line, prompt });
     start = end + 1;
   }
-  const format = 'a line holds {"prompt": "…"} or {"messages": […]}';
+  const format = 'each line must be {"prompt": "…"} or {"messages": […]}';
   if (wrong.length > 0) {
     const more = wrong.length > NAMED ? `; and ${wrong.length - NAMED} more lines` : "";
     throw new QuernError(`${path}: ${wrong.slice(0, NAMED).join("; ")}${more} (${format})`, { exitCode: 2 });
   }
-  if (prompts.length === 0) throw new QuernError(`${path} holds no prompts; ${format}`, { exitCode: 2 });
+  if (prompts.length === 0) throw new QuernError(`${path} contains no prompts; ${format}`, { exitCode: 2 });
   return prompts;
 }
 
-/** The prompt of a line, or what is wrong with it; undefined for a blank line. */
+/** Parses a line. Returns its prompt, a string that describes the error, or undefined for a blank line. */
 function promptOf(bytes: Buffer): Prompt | string | undefined {
   const parsed = parseJsonLine(bytes);
   if (parsed === undefined) return undefined;

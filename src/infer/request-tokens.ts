@@ -1,4 +1,4 @@
-/** @file Texts of likelihood requests as ids, as lm-evaluation-harness 0.4 encodes them. */
+/** @file Encodes likelihood requests as lm-evaluation-harness 0.4 does. */
 import type { Tokenizer } from "../tokenizer/index.js";
 import type { LikelihoodRequest } from "./language-model.js";
 
@@ -8,15 +8,15 @@ export interface RequestTokens {
 }
 
 export interface RequestEncoder {
-  /** The ids of a request; its continuation's are those of the whole beyond the context's. */
+  /** Encodes context and continuation together; the ids after the context's own belong to the continuation. */
   encodePair(request: LikelihoodRequest): RequestTokens;
-  /** The ids of a whole text with what the tokenizer puts before it. */
+  /** Encodes a whole text, with the ids that the tokenizer puts before it. */
   encodeText(text: string): readonly number[];
-  /** The token that stands before a text: beginning-of-text or, without one, end-of-text. */
+  /** The token before a text: beginning-of-text or, without one, end-of-text. */
   readonly prefix: number | undefined;
 }
 
-/** @param beginning what begins a text where the tokenizer's configuration names no token */
+/** @param beginning ids that begin a text if the tokenizer's configuration names no token */
 export function requestEncoder(tokenizer: Tokenizer, beginning: readonly number[]): RequestEncoder {
   const named = (key: string) => {
     const token = tokenizer.parts.config?.[key];

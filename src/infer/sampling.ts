@@ -1,60 +1,61 @@
 /**
- * @file Choosing the next token from logits (V): the filters of transformers' `generate`, with their meaning and in their
- * order (repetition penalty, temperature, top-k, top-p, min-p), then one draw.
+ * @file Samples the next token from logits (V). The filters and their order are those of transformers' `generate`:
+ * repetition penalty, temperature, top-k, top-p, min-p.
  */
 
 export interface SamplingOptions {
-  /** 0 takes the likeliest token; 1 samples from the model's own distribution; between, a sharper one. */
+  /** 0 is greedy; 1 samples from the model's own distribution; values between sharpen it. */
   readonly temperature: number;
-  /** Only the k likeliest tokens are drawn from, and any as likely as the last of them; 0 means all. */
+  /** Keeps the k likeliest tokens, and any that tie with the last of them; 0 means all. */
   readonly topK: number;
-  /** Only the likeliest tokens that together have this probability are drawn from; 1 (the default) means all. */
+  /** Keeps the likeliest tokens whose probabilities add up to this; 1 (the default) means all. */
   readonly topP?: number;
-  /** Only tokens at least this many times as likely as the likeliest are drawn from; 0 (the default) means all. */
+  /** Keeps tokens whose probability is at least this fraction of the likeliest one's; 0 (the default) means all. */
   readonly minP?: number;
-  /** What the logit of a token that the text already has is divided by (multiplied where it is below 0); 1 is off. */
+  /** Divides the positive logits of tokens already in the text and multiplies the negative ones; 1 is off. */
   readonly repetitionPenalty?: number;
 }
 
-/** The tokens that may come next and how likely each is. */
+/** The tokens left after filtering, with their probabilities. */
 export interface Candidates {
   /** Ascending. */
   readonly ids: Uint32Array;
-  /** Of each, before the draw: they sum to 1. */
+  /** One per id; they sum to 1. */
   readonly probabilities: Float64Array;
 }
 
 export interface Draw {
   readonly id: number;
-  /** Log-probability under the distribution that was drawn from, in nats: 0 at temperature 0. */
+  /** Log-probability in nats under the filtered distribution: 0 at temperature 0. */
   readonly logprob: number;
 }
 
-/** Draws tokens. Its memory is reused from draw to draw, since a vocabulary of numbers for each token costs more than the draw. */
+/** Samples tokens. It reuses its buffers: allocating a vocabulary of numbers per token costs more than the draw. */
 export interface Sampler {
   /**
-   * The token that a uniform number in (0, 1) picks. Among equally likely ones the smallest id comes first, so that the
-   * choice depends on nothing but the numbers.
-   * @param seen ids of the text so far, each once, for the repetition penalty
+   * Returns the token that a uniform number in (0, 1) selects. Ties are ordered by id, so the result depends only on
+   * the arguments.
+   * @param logits (V)
+   * @param seen distinct ids of the text so far, for the repetition penalty
    */
   draw(logits: Float32Array, options: SamplingOptions, uniform: number, seen?: Iterable<number>): Draw;
-  /** What `draw` draws from at a temperature above 0. At least one token is always left. */
+  /** Returns the distribution that `draw` samples from at a temperature above 0. It always has at least one token. */
   candidates(logits: Float32Array, options: SamplingOptions, seen?: Iterable<number>): Candidates;
 }
 
-/** Logits are looked at in blocks first: those whose largest is too small hold nothing to draw. */
+/** Logits per block. A block is skipped if its largest logit is below the threshold. */
 const BLOCK = 32;
 
 export function createSampler(): Sampler {
-  let ids = new Uint32Array(0);
-  let weights = new Float64Array(0);
-  let sorted = new Float64Array(0);
-  let scores = new Float32Array(0);
-  let work = new Float32Array(0);
-  let largest = new Float32Array(0); // of each block
-  let picked = new Float32Array(0); // the candidates' logits
+  let ids = new Uint32Array(0); // (V), the first `count` are candidates
+  let weights = new Float64Array(0); // (V), unnormalized probabilities of the candidates
+  let sorted = new Float64Array(0); // (V), scratch of lightestKept
+  let scores = new Float32Array(0); // (V), logits after the repetition penalty
+  let work = new Float32Array(0); // (V), scratch of nthLargest
+  let largest = new Float32Array(0); // (V / BLOCK), the largest logit of each block
+  let picked = new Float32Array(0); // (V), the candidates' logits
 
-  /** Keskar et al., arXiv:1909.05858; a token counts once, however often the text has it. */
+  /** Repetition penalty (Keskar et al., arXiv:1909.05858). Repeated occurrences of a token count once. */
   const penalise = (logits: Float32Array, penalty: number, seen: Iterable<number>): Float32Array => {
     if (penalty === 1) return logits;
     if (scores.length !== logits.length) scores = new Float32Array(logits.length);
@@ -65,7 +66,7 @@ export function createSampler(): Sampler {
     return scores;
   };
 
-  /** Drops some of the first `count` candidates, and gives how many are left. */
+  /** Filters the first `count` candidates in place and returns how many are left. */
   const keep = (count: number, isKept: (i: number) => boolean): number => {
     let left = 0;
     for (let i = 0; i < count; i++) {
@@ -76,7 +77,7 @@ export function createSampler(): Sampler {
     return left;
   };
 
-  /** Leaves the candidates in `ids` and their weights, ascending by id; gives how many there are. */
+  /** Writes the candidates to `ids` and `weights`, ascending by id, and returns their number. */
   const select = (logits: Float32Array, options: SamplingOptions, seen: Iterable<number>): number => {
     const { temperature, topK, topP = 1, minP = 0, repetitionPenalty = 1 } = options;
     const size = logits.length;
@@ -91,10 +92,10 @@ export function createSampler(): Sampler {
     }
     const given = penalise(logits, repetitionPenalty, seen);
     const top = largestOfBlocks(given, largest);
-    // p ≥ minP · p(likeliest), in logits; comparing with the likeliest alone, it may come before top-p is applied or after.
+    // p ≥ minP · p(likeliest), in logits. Only the likeliest token matters, so min-p may run before or after top-p.
     const floor = minP > 0 ? Math.min(top, top + temperature * Math.log(minP)) : Number.NEGATIVE_INFINITY;
     let least = topP === 1 ? floor : Number.NEGATIVE_INFINITY;
-    // The k largest blocks have k tokens as large as the smallest of them.
+    // The k blocks with the largest maxima contain k tokens at least as large as the smallest of those maxima.
     if (topK > 0 && topK < blocks) least = Math.max(least, nthLargest(largest, blocks, topK, work));
     let count = 0;
     for (let block = 0; block < blocks; block++) {
@@ -129,7 +130,7 @@ export function createSampler(): Sampler {
       const total = sum(weights, count);
       let rest = uniform * total;
       let i = 0;
-      // Rounding may leave a crumb behind the last.
+      // Rounding may leave a remainder after the last candidate.
       for (; i < count - 1; i++) {
         rest -= weights[i];
         if (rest < 0) break;
@@ -144,7 +145,7 @@ export function createSampler(): Sampler {
   };
 }
 
-/** The ids of the k largest logits, the largest first; of equal ones the smallest id. */
+/** Returns the ids of the k largest logits (V), the largest first; ties are ordered by id. */
 export function largestLogits(logits: Float32Array, k: number): number[] {
   const { length } = logits;
   const least = k < length ? nthLargest(logits, length, k, new Float32Array(length)) : Number.NEGATIVE_INFINITY;
@@ -165,7 +166,7 @@ function likeliest(logits: Float32Array): number {
   return best;
 }
 
-/** Writes the largest value of each block, and gives the largest of all. */
+/** Writes the largest value of each block and returns the overall maximum. */
 function largestOfBlocks(values: Float32Array, largest: Float32Array): number {
   let top = Number.NEGATIVE_INFINITY;
   for (let block = 0, i = 0; i < values.length; block++) {
@@ -181,7 +182,7 @@ function largestOfBlocks(values: Float32Array, largest: Float32Array): number {
   return top;
 }
 
-/** The n-th largest of the first `length` values, by quickselect (Hoare's FIND, 1961). */
+/** Returns the n-th largest of the first `length` values, by quickselect (Hoare's FIND, 1961). */
 function nthLargest(values: Float32Array, length: number, n: number, work: Float32Array): number {
   for (let i = 0; i < length; i++) work[i] = values[i];
   const wanted = n - 1;
@@ -206,12 +207,12 @@ function nthLargest(values: Float32Array, length: number, n: number, work: Float
   return work[wanted];
 }
 
-/** The smallest of the largest weights that together reach `wanted`: quickselect by mass. */
+/** Returns the smallest weight among the fewest largest weights that add up to `wanted`: quickselect by mass. */
 function lightestKept(weights: Float64Array, count: number, wanted: number, work: Float64Array): number {
   for (let i = 0; i < count; i++) work[i] = weights[i];
   let low = 0;
   let high = count - 1;
-  let before = 0; // mass of what lies left of `low`, all of it kept
+  let before = 0; // mass left of `low`, all kept
   while (low < high) {
     const pivot = work[(low + high) >> 1];
     let i = low;
@@ -228,9 +229,9 @@ function lightestKept(weights: Float64Array, count: number, wanted: number, work
     for (let at = low; at <= j; at++) left += work[at];
     if (left >= wanted) high = j;
     else {
-      before = left + (i - 1 - j) * pivot; // between the two lies the pivot
+      before = left + (i - 1 - j) * pivot; // entries between j and i equal the pivot
       if (before >= wanted) return pivot;
-      if (i > high) return work[high]; // rounding: all of them together do not reach it
+      if (i > high) return work[high]; // through rounding, all weights together stay below `wanted`
       low = i;
     }
   }
@@ -241,7 +242,7 @@ function lightestKept(weights: Float64Array, count: number, wanted: number, work
 const ROOTS = Float64Array.from({ length: 64 }, (_, i) => 2 ** (i / 64));
 const HALVES = Float64Array.from({ length: 1075 }, (_, i) => 2 ** -i);
 
-/** eˣ for x ≤ 0, to 12 digits: a vocabulary of `Math.exp` takes as long as a small model. */
+/** eˣ for x ≤ 0, to 12 digits. `Math.exp` over a vocabulary takes as long as running a small model. */
 function expOfNegative(x: number): number {
   if (!(x > -700)) return Math.exp(x);
   const sixtyFourths = Math.floor(x * (64 / Math.LN2));

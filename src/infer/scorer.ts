@@ -1,6 +1,6 @@
 /**
- * @file The scorer: log-probabilities of given tokens. `quern perplexity`, validation during training and `LanguageModel` score
- * with this code; they differ in the windows that they divide texts into.
+ * @file The scorer computes log-probabilities of given tokens. `quern perplexity`, validation during training and
+ * `LanguageModel` all use it; they differ in how they divide texts into windows.
  */
 import type { CompileOptions, Program } from "../backends/index.js";
 import { forward, headOf, type ModelConfig, modelVariables } from "../model/index.js";
@@ -16,47 +16,47 @@ import {
 import { type ModelPrograms, modelPrograms, type WeightSource } from "./model-programs.js";
 import { packWindows, type Window } from "./windows.js";
 
-/** A batch as a program takes it, (B,T) each. */
+/** The input of a scoring program; each array is (B, T). */
 export interface ScoringBatch {
   readonly ids: Int32Array;
-  /** The next token where it is scored, else −100. */
+  /** The next token if it is scored, else −100. */
   readonly targets: Int32Array;
-  /** Tokens see only those of the same number in their row. */
+  /** Segment numbers; a token attends only to tokens of the same segment in its row. */
   readonly segments: Int32Array;
-  /** Where each token stands in its window. */
+  /** Position of each token in its window. */
   readonly places: Int32Array;
 }
 
-/** What scores a batch: a program of `createScorer`, or the `evaluate` entry of a training program. */
+/** Scores a batch: a program of `createScorer`, or the `evaluate` entry of a training program. */
 export interface ScoringProgram {
-  /** B, rows of a batch. */
+  /** B, rows per batch. */
   readonly batch: number;
-  /** T, tokens of a row. */
+  /** T, tokens per row. */
   readonly sequence: number;
-  /** Whether it takes segments, so that a row can hold several windows. */
+  /** Whether it supports segments, so that one row can contain several windows. */
   readonly packed: boolean;
   run(batch: ScoringBatch): Promise<BatchScores>;
 }
 
-/** Of every token of a batch (B·T). */
+/** Scores of all tokens of a batch; each array is (B·T). */
 export interface BatchScores {
-  /** −log p, 0 where the target is −100. */
+  /** −log p of the target; 0 if the target is −100. */
   readonly nats: Float32Array;
-  /** 1 where the target is the likeliest token; null where the program does not say. */
+  /** 1 if the target is the likeliest token; null if the program does not compute it. */
   readonly greedy: Float32Array | null;
 }
 
-/** Of the scored tokens of a window, from `window.from` on; valid during the call. */
+/** Called with one value per scored token of a window, from `window.from` on; the arrays are valid during the call. */
 export type OnWindow<W extends Window> = (window: W, nats: Float32Array, greedy: Float32Array) => void;
 
 export interface ScoreOptions<W extends Window> {
   readonly signal?: AbortSignal;
   readonly onWindow: OnWindow<W>;
-  /** Called after each batch with the number of tokens that it scored. */
+  /** Called after each batch with its number of scored tokens. */
   readonly onScored?: (tokens: number) => void;
 }
 
-/** No target: the program gives 0 there. */
+/** Marks a position without a target; its loss is 0. */
 const IGNORED = -100;
 const NONE = new Float32Array(0);
 
@@ -107,7 +107,7 @@ async function scoreRows<W extends Window>(
   onScored?.(scored);
 }
 
-/** Lays a window into a batch from a place on, and returns the number of its last segment. */
+/** Copies a window into a batch at offset `at` and returns the number of its last segment. */
 function fill({ ids, targets, segments, places }: ScoringBatch, at: number, window: Window, segment: number): number {
   const { ids: text, start, length, from, documentStarts: starts } = window;
   let document = starts === undefined ? 0 : lastUpTo(starts, start);
@@ -124,7 +124,7 @@ function fill({ ids, targets, segments, places }: ScoringBatch, at: number, wind
   return segment;
 }
 
-/** The place of the last of ascending numbers, the first of them 0, that is at most `limit`. */
+/** Returns the index of the last number that is at most `limit`. The numbers ascend from 0. */
 function lastUpTo(numbers: ArrayLike<number>, limit: number): number {
   let [low, high] = [0, numbers.length];
   while (high - low > 1) {
@@ -137,29 +137,29 @@ function lastUpTo(numbers: ArrayLike<number>, limit: number): number {
 
 export interface Scorer {
   /**
-   * Scores windows of any length up to the model's context, in a bounded number of compiled shapes.
-   * @throws QuernError where this machine cannot build or hold a shape
+   * Scores windows of any length up to the model's context, with a bounded number of compiled shapes.
+   * @throws QuernError if this machine cannot compile a shape or has too little memory for it
    */
   score<W extends Window>(windows: Iterable<W>, options: ScoreOptions<W>): Promise<void>;
   dispose(): void;
 }
 
-/** Tokens of a full batch: products of fewer rows are slower, and more only take memory. */
+/** Tokens of a full batch. Matrix products with fewer rows are slower; more rows only cost memory. */
 const BATCH_TOKENS = 2048;
-/** Short windows are packed into rows of so many tokens: shorter rows would have gaps, longer ones more masked attention. */
+/** Row length for packed short windows. Shorter rows would have gaps, longer ones more masked attention. */
 const PACKED_ROW = 128;
 const SHORTEST_ROW = 32;
 
 export interface ScorerOptions extends CompileOptions {
-  /** T of every row. Default a power of two that the windows fit. */
+  /** T of every row. Default a power of two that fits the windows. */
   readonly sequence?: number;
-  /** Also finds out which tokens are the likeliest. Default false. */
+  /** Also determines whether each target is the likeliest token. Default false. */
   readonly greedy?: boolean;
-  /** The model's programs, where others than the scorer's share its weights. */
+  /** The model's programs, if other programs share its weights. */
   readonly programs?: ModelPrograms;
 }
 
-/** A scorer of a model; programs are built when a shape is first needed. */
+/** Creates a scorer. It compiles a program when a shape is first needed. */
 export function createScorer(
   config: ModelConfig,
   source: WeightSource,
@@ -204,7 +204,7 @@ export function createScorer(
   };
 }
 
-/** Windows by the length of the rows they go into: powers of two, or the model's context. */
+/** Groups windows by row length, the longest first: a power of two, or the model's context. */
 function byRowLength<W extends Window>(windows: Iterable<W>, longest: number): Map<number, W[]> {
   const list = [...windows];
   const total = list.reduce((sum, { length }) => sum + length, 0);
@@ -219,7 +219,7 @@ function byRowLength<W extends Window>(windows: Iterable<W>, longest: number): M
   return new Map([...groups].sort(([a], [b]) => b - a));
 }
 
-/** Scored rows that reach the head at a time, where the likeliest tokens are wanted too. */
+/** Scored rows per run of the output head when `greedy` is requested. */
 const HEAD_ROWS = 256;
 
 async function openProgram(
@@ -229,11 +229,11 @@ async function openProgram(
 ): Promise<{ readonly scoring: ScoringProgram; readonly program: Program }> {
   const weights = modelVariables(config);
   const N = batch * sequence;
-  const [ids, targets, segments, places] = ["ids", "targets", "segments", "places"].map((name) =>
-    input(name, [batch, sequence], "i32"),
+  const [ids, targets, segments, places] = ["ids", "targets", "segments", "places"].map(
+    (name) => input(name, [batch, sequence], "i32"), // (B,T)
   );
-  const { hidden } = forward(config, weights, ids, { segments, places });
-  const rows = reshape(hidden, [N, config.width]);
+  const { hidden } = forward(config, weights, ids, { segments, places }); // (B,T,C)
+  const rows = reshape(hidden, [N, config.width]); // (N,C) with N = B·T
   const body = ({ ids, segments, places }: ScoringBatch) => ({
     ids,
     segments,
@@ -248,11 +248,11 @@ async function openProgram(
     };
     return { scoring: { batch, sequence, packed: true, run }, program };
   }
-  // Few rows of a request are scored. Only those reach the head.
+  // A request scores few of its tokens, so the output head runs only on those.
   const K = Math.min(HEAD_ROWS, N);
-  const kept = variable("scorer.hidden", [N, config.width]);
+  const kept = variable("scorer.hidden", [N, config.width]); // (N,C)
   const scored = embedding(kept, input("scored", [K], "i32")); // (K,C)
-  const wanted = input("wanted", [K], "i32");
+  const wanted = input("wanted", [K], "i32"); // (K)
   const { logProbability, isGreedy } = linearTokenStatistics(scored, headOf(config, weights), wanted);
   const program = await programs.open({
     body: { outputs: {}, assign: [[kept, rows]] },

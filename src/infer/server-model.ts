@@ -1,4 +1,4 @@
-/** @file A model behind an OpenAI-compatible server as a `LanguageModel`. */
+/** @file A `LanguageModel` on an OpenAI-compatible server. */
 import { QuernError } from "../errors.js";
 import type { Tokenizer } from "../tokenizer/index.js";
 import type {
@@ -24,13 +24,13 @@ import { rollingWindows } from "./windows.js";
 export interface ServerModelOptions extends OpenAIClientOptions {
   /** The model's name at the server. */
   readonly model: string;
-  /** The model's own tokenizer: likelihoods are then requested by ids. Without it the server divides the texts. */
+  /** The model's own tokenizer: likelihood requests then send ids. Without it they send text. */
   readonly tokenizer?: Tokenizer;
-  /** Tokens of the model's context, into which long texts are divided; only with a tokenizer. Default 2048. */
+  /** Context length in tokens, used to divide long texts; needs a tokenizer. Default 2048. */
   readonly sequence?: number;
 }
 
-/** The scores of a prompt's tokens from one of them on. */
+/** The score of the last tokens of an echoed prompt. */
 interface Echo {
   readonly logLikelihood: number;
   readonly isGreedy: boolean;
@@ -56,15 +56,15 @@ export class ServerModel implements LanguageModel {
     return null;
   }
 
-  /** What has been used since the model was opened. */
+  /** Requests and tokens used since the model was opened. */
   get usage(): OpenAIClient["usage"] {
     return this.#client.usage;
   }
 
   /**
-   * By `/completions` with `echo` and `logprobs`. Without a tokenizer a token over the border of context and continuation
-   * counts as the continuation's.
-   * @throws QuernError for a server that does not echo log-probabilities
+   * Scores continuations through `/completions` with `echo` and `logprobs`. Without a tokenizer, a token that spans the end
+   * of the context counts as part of the continuation.
+   * @throws QuernError if the server does not echo log-probabilities
    */
   async logLikelihood(requests: readonly LikelihoodRequest[], options: RequestOptions = {}): Promise<LogLikelihood[]> {
     const encoder = this.#tokenizer && requestEncoder(this.#tokenizer, []);
@@ -77,23 +77,24 @@ export class ServerModel implements LanguageModel {
       const ids = whole.slice(-this.#sequence);
       if (continuation.length >= this.#sequence) {
         throw new QuernError(
-          `the continuation of request ${i} has ${continuation.length} tokens and the model takes ${this.#sequence}; shorten it`,
+          `the continuation of request ${i} has ${continuation.length} tokens, but the model takes ${this.#sequence}; shorten it`,
           { exitCode: 2 },
         );
       }
-      if (ids.length < whole.length) options.onWarning?.(`request ${i} is shortened to ${this.#sequence} tokens`);
+      if (ids.length < whole.length)
+        options.onWarning?.(`request ${i} is truncated to its last ${this.#sequence} tokens`);
       return this.#echo(ids, ids.length - continuation.length, options);
     });
   }
 
-  /** Without a tokenizer each text is one request, and its first token is not scored. */
+  /** Scores whole texts. Without a tokenizer each text is one request, and its first token is not scored. */
   async rollingLogLikelihood(texts: readonly string[], options: RequestOptions = {}): Promise<RollingLogLikelihood[]> {
     const encoder = this.#tokenizer && requestEncoder(this.#tokenizer, []);
     return this.#all(texts, options, async (text) => {
       if (text === "") return { logLikelihood: 0, tokens: 0 };
       if (encoder === undefined) return this.#echo(text, 0, options);
       const ids = [...(encoder.prefix === undefined ? [] : [encoder.prefix]), ...encoder.encodeText(text)];
-      // The server reads the last token too, which is only predicted here.
+      // The server also reads the last token, which here is only predicted.
       const windows = Array.from(rollingWindows(ids.length, this.#sequence - 1), ({ start, length, from }) =>
         this.#echo(ids.slice(start, start + length + 1), from - start, options),
       );
@@ -105,7 +106,7 @@ export class ServerModel implements LanguageModel {
     });
   }
 
-  /** Texts by `/completions`, conversations by `/chat/completions`. Only options that are given are sent. */
+  /** Sends texts to `/completions` and conversations to `/chat/completions`, with only the options that the caller sets. */
   async generate(prompts: readonly (string | Prompt)[], options: GenerationOptions = {}): Promise<Generation[]> {
     const { n = 1, seed, onText, signal } = options;
     const parameters = defined({
@@ -152,7 +153,7 @@ export class ServerModel implements LanguageModel {
     await this.dispose();
   }
 
-  /** Results in the order of the requests; a request that fails ends the others. */
+  /** Runs all requests at once. Results keep the request order; the first failure rejects. */
   async #all<R, T>(
     requests: readonly R[],
     { signal, onProgress }: RequestOptions,
@@ -164,13 +165,13 @@ export class ServerModel implements LanguageModel {
       requests.map(async (request, i) => {
         const result = await work(request, i);
         done += 1;
-        onProgress?.({ task: "ask the server", done, total: requests.length, unit: "request" });
+        onProgress?.({ task: "query the server", done, total: requests.length, unit: "request" });
         return result;
       }),
     );
   }
 
-  /** @param from the first id that is scored; of a text, the first code point */
+  /** @param from the first id to score, or for a text prompt the first code point */
   async #echo(prompt: string | readonly number[], from: number, { signal }: RequestOptions): Promise<Echo> {
     const body = { model: this.name, prompt, max_tokens: 1, temperature: 0, echo: true, logprobs: 1 };
     const [{ echo, text }] = await this.#client.complete(body, { signal });
@@ -178,8 +179,8 @@ export class ServerModel implements LanguageModel {
       echo !== null && (typeof prompt === "string" ? text.startsWith(prompt) : echo.tokens.length >= prompt.length);
     if (!isEchoed) {
       throw new QuernError(
-        `${this.#client.baseUrl} does not echo a prompt with log-probabilities, which likelihoods need; use a server that ` +
-          "does, such as vLLM, or open the model itself",
+        `${this.#client.baseUrl} does not echo prompts with log-probabilities, which likelihood requests need; use a server ` +
+          "that does, such as vLLM, or open the model locally",
       );
     }
     const ends = typeof prompt === "string" ? [...prompt].length : prompt.length;
@@ -187,7 +188,7 @@ export class ServerModel implements LanguageModel {
   }
 }
 
-/** Sums the tokens of an echoed prompt between two places: code points or ids. */
+/** Sums the log-probabilities of an echoed prompt in [from, to), in code points or ids. */
 function scoresOf(
   { tokens, token_logprobs, text_offset, top_logprobs }: TokenLogProbabilities,
   isText: boolean,
@@ -198,7 +199,7 @@ function scoresOf(
   for (const [i, logprob] of token_logprobs.entries()) {
     const start = isText ? text_offset[i] : i;
     const end = isText ? (text_offset[i + 1] ?? start + [...tokens[i]].length) : i + 1;
-    // The token that the server added begins where the prompt ends.
+    // The server also returns one generated token, which starts at the prompt's end.
     if (end <= from || start >= to || logprob === null) continue;
     logLikelihood += logprob;
     count += 1;

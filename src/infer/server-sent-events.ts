@@ -1,16 +1,16 @@
-/** @file Server-sent events (WHATWG HTML, section 9.2) as OpenAI-compatible servers stream them: only `data` matters. */
+/** @file Parses server-sent events (WHATWG HTML, section 9.2) of OpenAI-compatible servers, which use only `data`. */
 
-/** A line of a stream that is longer is no event. */
+/** Maximum line length in characters. */
 const LONGEST_LINE = 64 << 20;
 
-/** The data of each event up to `[DONE]` or the end of the stream. */
+/** Yields the data of each event until `[DONE]` or the end of the stream. */
 export async function* readEvents(body: AsyncIterable<Uint8Array> | null): AsyncGenerator<string, void> {
   const utf8 = new TextDecoder("utf-8");
   let rest = "";
   let data: string[] = [];
   for await (const bytes of body ?? []) {
     rest += utf8.decode(bytes, { stream: true });
-    // A carriage return at the end may be half of a line break.
+    // A carriage return at the end may be the first half of \r\n.
     const held = rest.endsWith("\r") ? rest.length - 1 : rest.length;
     const lines = rest.slice(0, held).split(/\r\n|\n|\r/);
     rest = lines.pop() + rest.slice(held);

@@ -1,15 +1,14 @@
 /**
- * @file The order in which completions share a decoding program. Each has a slot from when it begins to when it ends; between
- * two steps others may join and leave. A step runs at most one chunk of each prompt that is under way, and one token of each
- * text whose prompt is through.
+ * @file Schedules completions on a decoding program (continuous batching). Each completion occupies a slot from start to
+ * end; between two steps others may join and leave. A step runs at most one chunk of each prompt being prefilled, and one
+ * token of each text whose prompt is done.
  *
- * A text has the same bits whoever is beside it: chunks begin at multiples of `CHUNK` from the text's own beginning, and
- * what a slot holds already is taken over only where this very text would have put the same tokens through in the same
- * chunks.
+ * A text is bit-identical whatever runs in the other slots. Chunks begin at multiples of `CHUNK` from the start of the text.
+ * A cached prefix is reused only if this text would have prefilled the same tokens in the same chunks.
  */
 import { QuernError } from "../errors.js";
 import { type RandomStream, randomStream } from "../model/index.js";
-import type { Completion, GenerateCalls, GeneratedToken, GenerateRequest } from "./completion.js";
+import type { Completion, GenerateCallbacks, GeneratedToken, GenerateRequest } from "./completion.js";
 import { CHUNK, type DecodingProgram, type Scores, type Step } from "./decoding-program.js";
 import { createSampler } from "./sampling.js";
 
@@ -20,40 +19,40 @@ export interface Shape {
 }
 
 export interface SlotsOptions {
-  /** The longest text that the model sees: a longer one loses its oldest half. */
+  /** Maximum text length in tokens; a longer text loses its oldest half. */
   readonly sequence: number;
-  /** The program wanted for so many completions of at most so many tokens, prompt and all. */
+  /** Returns the shape for a number of completions of at most `tokens` tokens each, prompt included. */
   readonly shapeFor: (completions: number, tokens: number) => Shape;
-  /** A program of at least this shape. Called while no slot is taken; what the slots of the one before hold may be lost. */
+  /** Opens a program of at least this shape. Called while all slots are free; the previous program's cache may be lost. */
   readonly open: (shape: Shape) => Promise<DecodingProgram>;
 }
 
 export interface Slots {
-  generate(request: GenerateRequest, calls: GenerateCalls): Promise<Completion[]>;
-  /** Rejects what is under way. */
+  generate(request: GenerateRequest, callbacks: GenerateCallbacks): Promise<Completion[]>;
+  /** Rejects all waiting and running requests. */
   close(): void;
 }
 
-/** A request that is waiting or under way. */
-interface Call {
+/** A request that is waiting or running. */
+interface PendingRequest {
   readonly request: GenerateRequest;
-  readonly calls: GenerateCalls;
-  /** True once it has all its completions, or was aborted, or failed. */
-  readonly isOver: boolean;
+  readonly callbacks: GenerateCallbacks;
+  /** True once it has all its completions, was aborted, or failed. */
+  readonly isSettled: boolean;
   finish(index: number, completion: Completion): void;
   fail(error: unknown): void;
 }
 
-/** One completion of a call. */
+/** One completion of a request. */
 interface Sequence {
-  readonly call: Call;
+  readonly pending: PendingRequest;
   readonly index: number;
   readonly random: RandomStream;
-  /** What the model sees: the prompt and what was drawn, without what the sequence has no room for. */
+  /** The tokens that the model sees: prompt and generated tokens, without those dropped for lack of room. */
   readonly text: number[];
-  /** Tokens of the text that are put through as a prompt: all but the last one when it began. */
+  /** Tokens of the text that are prefilled as a prompt: all but the last one of the initial text. */
   prompt: number;
-  /** Each token of prompt and text once, also those dropped from the text; null where no penalty wants it. */
+  /** The distinct tokens of prompt and completion, including dropped ones; null without a repetition penalty. */
   readonly seen: Set<number> | null;
   readonly drawn: GeneratedToken[];
 }
@@ -61,18 +60,18 @@ interface Sequence {
 interface Slot {
   readonly index: number;
   sequence: Sequence | null;
-  /** Tokens whose keys and values it holds, from the beginning of a text. */
+  /** Tokens whose keys and values are in the cache, from the start of a text. */
   cached: number[];
-  /** How many of them went through as a prompt that was so long. */
+  /** Length of the prompt that was prefilled into this slot. */
   prompt: number;
-  /** The step in which it was last taken. */
+  /** The step in which it was last assigned. */
   lastTaken: number;
 }
 
-/** A prompt's last tokens, if they are fewer, go through one by one: a whole chunk for them takes longer. */
+/** If fewer tokens than this remain of a prompt, they are decoded one by one: a whole chunk would take longer. */
 const MIN_CHUNK = CHUNK / 4;
 
-/** Waiting completions that are looked at for a free slot, beyond the number of slots. */
+/** Waiting completions considered for a free slot, beyond the number of slots. */
 const LOOKAHEAD = 64;
 
 export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions): Slots {
@@ -83,7 +82,7 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
   let steps = 0;
   let isRunning = false;
   let isClosed = false;
-  /** Some request was aborted or failed since that was last looked at. */
+  /** A request was aborted or failed since the last call of `removeEnded`. */
   let hasFailed = false;
 
   async function run(): Promise<void> {
@@ -96,23 +95,23 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
     } catch (error) {
       failAll(error);
       removeEnded();
-      program = null; // what its slots hold is not known
+      program = null; // the contents of its slots are unknown
     } finally {
       isRunning = false;
     }
   }
 
-  /** Frees the slots of requests that were aborted or failed. @returns how many completions are left */
+  /** Frees the slots of requests that were aborted or failed, and returns the number of remaining completions. */
   function removeEnded(): number {
     if (hasFailed) {
-      for (const slot of slots) if (slot.sequence?.call.isOver) slot.sequence = null;
-      waiting = waiting.filter(({ call }) => !call.isOver);
+      for (const slot of slots) if (slot.sequence?.pending.isSettled) slot.sequence = null;
+      waiting = waiting.filter(({ pending }) => !pending.isSettled);
       hasFailed = false;
     }
     return waiting.length + slots.filter(({ sequence }) => sequence !== null).length;
   }
 
-  const lengthOf = ({ text, call, drawn }: Sequence) => text.length + call.request.tokens - drawn.length;
+  const lengthOf = ({ text, pending, drawn }: Sequence) => text.length + pending.request.tokens - drawn.length;
   const wantedShape = (sequences: readonly Sequence[]) =>
     shapeFor(
       sequences.length,
@@ -152,51 +151,51 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
     for (const [i, slot] of ready.entries()) {
       slot.cached.push(batch[i].token);
       const sequence = slot.sequence as Sequence;
-      if (sequence.call.isOver || slot.cached.length < sequence.text.length) continue;
-      const { call, index, drawn } = sequence;
+      if (sequence.pending.isSettled || slot.cached.length < sequence.text.length) continue;
+      const { pending, index, drawn } = sequence;
       try {
-        const over = draw(sequence, scores, i);
-        if (over === null) extend(slot, sequence, drawn[drawn.length - 1].id);
+        const ending = draw(sequence, scores, i);
+        if (ending === null) extend(slot, sequence, drawn[drawn.length - 1].id);
         else {
           slot.sequence = null;
-          call.finish(index, { tokens: drawn, ...over });
+          pending.finish(index, { tokens: drawn, ...ending });
         }
       } catch (error) {
-        call.fail(error);
+        pending.fail(error);
       }
     }
   }
 
   /**
-   * Draws the next token of a text from row `i` of the scores.
-   * @returns why the completion is over; null if it is not
+   * Samples the next token of a text from row `i` of the scores.
+   * @returns how the completion ended; null if it continues
    */
   function draw(sequence: Sequence, { logits, logSumExp }: Scores, i: number): Omit<Completion, "tokens"> | null {
-    const { call, index, drawn } = sequence;
-    const { request, calls } = call;
+    const { pending, index, drawn } = sequence;
+    const { request, callbacks } = pending;
     const V = logits.length / logSumExp.length;
-    const row = logits.subarray(i * V, (i + 1) * V);
+    const row = logits.subarray(i * V, (i + 1) * V); // (V)
     const total = logSumExp[i];
     if (!Number.isFinite(total)) {
-      throw new QuernError("the model's logits are not numbers: its weights are damaged, or training diverged");
+      throw new QuernError("the model's logits are NaN or infinite: its weights are damaged, or training diverged");
     }
-    if (index === 0 && drawn.length === 0) calls.onLogits?.(row, total);
+    if (index === 0 && drawn.length === 0) callbacks.onLogits?.(row, total);
     if (request.tokens === 0) return { end: null, finishReason: "length" };
     const uniform = sequence.random.uniform(drawn.length);
     const { id, logprob } = sampler.draw(row, request, uniform, sequence.seen ?? []);
     const token: GeneratedToken = { id, logprob: row[id] - total, samplingLogprob: logprob };
     if (request.endOfText.includes(id)) return { end: token, finishReason: "stop" };
     drawn.push(token);
-    if (calls.onToken?.(token, index) === true) return { end: null, finishReason: "stop" };
+    if (callbacks.onToken?.(token, index) === true) return { end: null, finishReason: "stop" };
     return drawn.length === request.tokens ? { end: null, finishReason: "length" } : null;
   }
 
-  /** Adds a token to what the model sees. */
+  /** Appends a token to the text that the model sees. */
   function extend(slot: Slot, sequence: Sequence, id: number): void {
     const { text, seen } = sequence;
     seen?.add(id);
     if (text.length === longest) {
-      // The trained positions are used up: the newer half goes on as a text of its own.
+      // All trained positions are used: the newer half continues as a new text.
       text.splice(0, Math.ceil(longest / 2));
       sequence.prompt = text.length;
       slot.prompt = sequence.prompt;
@@ -205,12 +204,12 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
     text.push(id);
   }
 
-  /** Gives free slots to waiting completions. */
+  /** Assigns free slots to waiting completions. */
   async function admit(program: DecodingProgram): Promise<void> {
     if (waiting.length === 0) return;
     const free = new Set(slots.filter(({ sequence }) => sequence === null));
     if (free.size === 0) return;
-    // A larger program is opened when the slots are empty: no more join until then.
+    // A larger program can only be opened when all slots are free, so until then no completion joins.
     const taken = slots.flatMap(({ sequence }) => sequence ?? []);
     if (taken.length > 0) {
       const wanted = wantedShape([...taken, ...waiting.slice(0, slots.length + LOOKAHEAD)]);
@@ -228,12 +227,12 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
           best = slot;
           shared = length;
         }
-        // What the slot will hold when its own prompt is through.
+        // The prefix that this slot will share once its own prompt is prefilled.
         if (slot.sequence !== null && slot.cached.length < slot.prompt) {
           coming = Math.max(coming, sharedTokens(sequence, slot, slot.sequence.text));
         }
       }
-      if (coming > shared) continue; // waiting for it costs less than putting the same tokens through again
+      if (coming > shared) continue; // waiting costs less than prefilling the same tokens again
       const oldest = [...free].reduce((a, b) => (b.lastTaken < a.lastTaken ? b : a));
       const slot = best !== null && free.has(best) ? best : oldest;
       if (best !== null && best !== slot) copies.push({ from: best.index, to: slot.index, length: shared });
@@ -247,22 +246,22 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
     if (copies.length > 0) await program.copy(copies);
   }
 
-  /** The sequences of a request, whose results settle a promise. */
-  function begin(request: GenerateRequest, calls: GenerateCalls): Promise<Completion[]> {
+  /** Queues the sequences of a request. The promise settles with their completions. */
+  function begin(request: GenerateRequest, callbacks: GenerateCallbacks): Promise<Completion[]> {
     return new Promise((resolve, reject) => {
       if (isClosed) throw disposed();
-      calls.signal?.throwIfAborted();
+      callbacks.signal?.throwIfAborted();
       const n = request.n ?? 1;
       const completions = new Array<Completion>(n);
       let left = n;
       const end = () => {
-        call.isOver = true;
-        calls.signal?.removeEventListener("abort", abort);
+        pending.isSettled = true;
+        callbacks.signal?.removeEventListener("abort", abort);
       };
-      const call = {
+      const pending = {
         request,
-        calls,
-        isOver: false,
+        callbacks,
+        isSettled: false,
         finish(index: number, completion: Completion) {
           completions[index] = completion;
           left -= 1;
@@ -276,13 +275,13 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
           reject(error);
         },
       };
-      const abort = () => call.fail(calls.signal?.reason);
-      calls.signal?.addEventListener("abort", abort, { once: true });
+      const abort = () => pending.fail(callbacks.signal?.reason);
+      callbacks.signal?.addEventListener("abort", abort, { once: true });
       const prompt = Array.from(request.prompt);
       for (let index = 0; index < n; index++) {
         const text = prompt.slice(-longest);
         waiting.push({
-          call,
+          pending,
           index,
           random: randomStream(request.seed + index, "generate"),
           text,
@@ -293,13 +292,13 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
       }
       if (isRunning) return;
       isRunning = true;
-      // Requests that are made together begin together.
+      // Starts after the current task, so that requests made together start together.
       queueMicrotask(() => void run());
     });
   }
 
   const failAll = (error: unknown) => {
-    for (const { call } of [...slots.flatMap(({ sequence }) => sequence ?? []), ...waiting]) call.fail(error);
+    for (const { pending } of [...slots.flatMap(({ sequence }) => sequence ?? []), ...waiting]) pending.fail(error);
   };
   return {
     generate: begin,
@@ -310,11 +309,11 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
   };
 }
 
-const disposed = () => new QuernError("the decoder was disposed of, and cannot be used any more");
+const disposed = () => new QuernError("the decoder was disposed of and cannot be used any more");
 
 /**
- * Tokens that a completion can take over from a slot, once it holds `tokens`: the whole prompt if it is the same, otherwise
- * whole chunks of it, since where a prompt's chunks end depends on its length.
+ * Returns how many tokens a completion can reuse from a slot whose cache contains `tokens`. That is the whole prompt if it
+ * is the same, otherwise whole chunks, since the prompt's length determines where its chunks end.
  */
 function sharedTokens({ text, prompt }: Sequence, slot: Slot, tokens: readonly number[]): number {
   const most = Math.min(prompt, slot.prompt, tokens.length);

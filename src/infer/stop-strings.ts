@@ -1,21 +1,21 @@
-/** @file Ending a text that comes in pieces at the first of some strings. */
+/** @file Finds stop strings in a text that arrives in pieces. */
 
 export interface StopFinder {
-  /** True once a stop string was found; whatever comes then belongs to no text. */
+  /** True once a stop string was found; later pieces are ignored. */
   readonly found: boolean;
-  /** Takes a piece; gives what may be shown: all but what may be the beginning of a stop string. */
+  /** Adds a piece and returns the text that is safe to emit; a possible start of a stop string is held back. */
   push(piece: string): string;
-  /** What was held back and turned out to begin none. */
+  /** Returns the text still held back, once no more pieces come. */
   end(): string;
 }
 
-/** Finds the first place where one of `stops` begins; neither it nor what follows is given. None may be empty. */
+/** Cuts a text before the first occurrence of any of `stops`, none of which may be empty. */
 export function stopFinder(stops: readonly string[]): StopFinder {
   let held = "";
   let found = false;
   const take = (isLast: boolean): string => {
     const place = Math.min(...stops.map((stop) => held.indexOf(stop)).filter((each) => each >= 0));
-    // A longer stop string may have begun before a shorter one: which it is shows later.
+    // A longer stop string may start before a shorter complete one; later pieces decide.
     const sure = isLast ? held.length : held.length - Math.max(0, ...stops.map((stop) => overlap(held, stop)));
     found = place <= sure;
     const end = Math.min(place, sure);
@@ -36,7 +36,7 @@ export function stopFinder(stops: readonly string[]): StopFinder {
   };
 }
 
-/** The length of the longest beginning of `stop` with which `text` ends. */
+/** Returns the length of the longest proper prefix of `stop` that is a suffix of `text`. */
 function overlap(text: string, stop: string): number {
   for (let length = Math.min(text.length, stop.length - 1); length > 0; length--) {
     if (text.endsWith(stop.slice(0, length))) return length;

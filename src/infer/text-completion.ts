@@ -1,6 +1,6 @@
-/** @file Completions as text: whole characters as they come, and the end before a stop string. */
+/** @file Turns completions into text, emitted in whole characters and cut before a stop string. */
 import type { Tokenizer } from "../tokenizer/index.js";
-import type { Completion, GenerateCalls, GenerateRequest } from "./completion.js";
+import type { Completion, GenerateCallbacks, GenerateRequest } from "./completion.js";
 import type { Decoder } from "./decoder.js";
 import { stopFinder } from "./stop-strings.js";
 
@@ -10,27 +10,27 @@ export interface TextRequest extends GenerateRequest {
 }
 
 export interface TextCompletion extends Completion {
-  /** Without the stop string that ended it, though its tokens are among `tokens`. */
+  /** The text without the stop string that ended it. `tokens` does include the stop string's tokens. */
   readonly text: string;
 }
 
-export interface TextCalls extends GenerateCalls {
-  /** Called with the text of completion `index` piece by piece, whole characters at a time. */
+export interface TextCallbacks extends GenerateCallbacks {
+  /** Called with each piece of completion `index`, in whole characters. */
   readonly onText?: (piece: string, index: number) => void;
 }
 
-/** The n completions of a prompt, as `Decoder.generate` gives them, with their text. */
+/** Runs `Decoder.generate` and returns its n completions with their text. */
 export async function completeText(
   decoder: Decoder,
   tokenizer: Tokenizer,
   { stop = [], ...request }: TextRequest,
-  { onText, onToken, ...calls }: TextCalls = {},
+  { onText, onToken, ...callbacks }: TextCallbacks = {},
 ): Promise<TextCompletion[]> {
   const texts = Array.from({ length: request.n ?? 1 }, (_, index) =>
     textOfTokens(tokenizer, stop, (piece) => onText?.(piece, index)),
   );
   const completions = await decoder.generate(request, {
-    ...calls,
+    ...callbacks,
     onToken(token, index) {
       const isOver = onToken?.(token, index) === true;
       return texts[index].push(token.id) || isOver;
@@ -40,7 +40,7 @@ export async function completeText(
 }
 
 function textOfTokens(tokenizer: Tokenizer, stop: readonly string[], onPiece: (piece: string) => void) {
-  // A token may end inside a character; the stream holds its bytes back until the rest is there.
+  // A token may end inside a character; the decoder buffers its bytes until the rest arrives.
   const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
   const finder = stopFinder(stop);
   let text = "";
@@ -50,13 +50,13 @@ function textOfTokens(tokenizer: Tokenizer, stop: readonly string[], onPiece: (p
     onPiece(piece);
   };
   return {
-    /** Adds a token; true where a stop string ends the text. */
+    /** Adds a token and returns whether a stop string ended the text. */
     push(id: number): boolean {
-      if (!tokenizer.has(id)) return false; // a row that pads the table stands for nothing
+      if (!tokenizer.has(id)) return false; // a padding row of the embedding table
       add(finder.push(utf8.decode(tokenizer.decodeBytes([id]), { stream: true })));
       return finder.found;
     },
-    /** All of the text. */
+    /** Flushes and returns the whole text. */
     end(): string {
       add(finder.push(utf8.decode()) + finder.end());
       return text;

@@ -1,30 +1,32 @@
-/** @file A model with its own tokenizer, opened together: what speaks and what judges text needs both. */
+/** @file Opens a model together with its tokenizer; generating and scoring text need both. */
 import { QuernError } from "../errors.js";
 import { type ModelConfig, openModel, type StoredModel } from "../model/index.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
 
 export interface TextModel {
-  /** The folder or file that holds the model. */
+  /** The model's folder or file. */
   readonly folder: string;
   readonly model: StoredModel;
   readonly tokenizer: Tokenizer;
-  /** Ids that end a text: what the model's own files say, and the tokenizer's end-of-text token. */
+  /** Ids that end a text: those named by the model's files, and the tokenizer's end-of-text token. */
   readonly endOfText: readonly number[];
-  /** What stands before a text: the tokenizer's own beginning, or the end of the text before it; empty where neither is. */
+  /**
+   * Ids before a text: the tokenizer's beginning-of-text ids, else one end-of-text id; empty if the model has neither.
+   */
   readonly beginning: readonly number[];
   close(): Promise<void>;
 }
 
 /**
- * Models are padded to round numbers of tokens, by up to so many rows and so large a part of the tokenizer's: 50,257 to 50,304
- * (GPT-2 in nanoGPT), 151,669 to 151,936 (Qwen 3).
+ * Most extra embedding rows that count as padding: 64 rows plus 2 % of the tokenizer's vocabulary. Models round their
+ * vocabulary up: 50,257 to 50,304 (GPT-2 in nanoGPT), 151,669 to 151,936 (Qwen 3).
  */
 const PADDING = { rows: 64, part: 0.02 };
 
 /**
- * Special tokens that stand in no text, such as one for padding that only tokenizer_config.json names, may lie beyond the
- * model's.
- * @throws QuernError for a tokenizer that has more tokens than the model, or so few that it must be another model's
+ * Checks that a tokenizer's vocabulary fits a model. Special tokens that never occur in text may have ids beyond the
+ * model's vocabulary, such as a padding token that only tokenizer_config.json names.
+ * @throws QuernError for a tokenizer with more tokens than the model, or so few that it must belong to another model
  */
 export function checkFits(tokenizer: Tokenizer, model: Pick<ModelConfig, "vocabSize">, place: string): void {
   const { vocabSize, parts } = tokenizer;
@@ -40,8 +42,8 @@ export function checkFits(tokenizer: Tokenizer, model: Pick<ModelConfig, "vocabS
 }
 
 /**
- * Opens any model that a user may name, with its tokenizer.
- * @throws QuernError for a folder that holds no model, or a tokenizer that is not the model's
+ * Opens a run, a model folder, a `.gguf` file or an `hf://` address, with its tokenizer.
+ * @throws QuernError for a folder without a model, or a tokenizer that does not fit the model
  */
 export async function openTextModel(path: string): Promise<TextModel> {
   const model = await openModel(path);

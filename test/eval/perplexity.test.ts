@@ -1,4 +1,4 @@
-/** Nats a token of files, against their own tokens; the scorer behind it is tested in test/infer. */
+/** Nats per token of files; the scorer itself is tested in test/infer. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,11 +26,11 @@ describe("perplexity", { timeout: SLOW_BUILD }, () => {
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  const judge = (names: readonly string[], options: Partial<PerplexityOptions> = {}) =>
+  const score = (names: readonly string[], options: Partial<PerplexityOptions> = {}) =>
     perplexity({ model: folder, files: names.map((name) => join(folder, name)), ...options });
 
-  it("counts each file's tokens and bytes, and adds up", async () => {
-    const { files, total, sequence, stride } = await judge(["one.txt", "two.txt"]);
+  it("counts the tokens and bytes of each file and adds them up", async () => {
+    const { files, total, sequence, stride } = await score(["one.txt", "two.txt"]);
     expect([sequence, stride]).toEqual([64, 32]);
     for (const [i, text] of Object.values(texts).entries()) {
       expect(files[i].tokens).toBe(tokenizer.encode(text).length);
@@ -38,24 +38,24 @@ describe("perplexity", { timeout: SLOW_BUILD }, () => {
       const bits = files[i].bits_per_token * files[i].tokens;
       expect(files[i].bits_per_byte).toBeCloseTo(bits / files[i].bytes, 10);
       expect(files[i].perplexity).toBeCloseTo(2 ** files[i].bits_per_token, 6);
-      // An untrained model knows nothing: every token costs about as much as a draw from the vocabulary.
+      // An untrained model predicts about uniformly over the vocabulary.
       expect(files[i].nats_per_token).toBeGreaterThan(0.9 * Math.log(tokenizer.vocabSize));
     }
     const sum = files.reduce((nats, file) => nats + file.nats_per_token * file.tokens, 0);
     expect(total.nats_per_token).toBeCloseTo(sum / total.tokens, 10);
     // The same documents as rows of one file.
-    const rows = await judge(["both.jsonl"]);
+    const rows = await score(["both.jsonl"]);
     expect(rows.total).toEqual(total);
-    // Windows without overlap see less, so the numbers differ; a shorter text than a window does not care.
-    const plain = await judge(["one.txt", "two.txt"], { sequence: 32, stride: 32 });
+    // Windows without overlap see less context, so the numbers differ. A text shorter than a window is not affected.
+    const plain = await score(["one.txt", "two.txt"], { sequence: 32, stride: 32 });
     expect(plain.files[0].nats_per_token).not.toBe(files[0].nats_per_token);
     expect(plain.files[1].nats_per_token).toBeCloseTo(files[1].nats_per_token, 5);
   });
 
-  it("refuses what it cannot judge", async () => {
-    await expect(judge(["empty.txt"])).rejects.toThrow(/empty/);
-    await expect(judge(["none.txt"])).rejects.toThrow(/there is no such file/);
-    await expect(judge(["one.txt"], { sequence: 65 })).rejects.toThrow(/a window of 65 tokens is longer than .* 64/);
-    await expect(judge(["one.txt"], { sequence: 16, stride: 17 })).rejects.toThrow(/a stride of 17 tokens/);
+  it("rejects files and windows that it cannot score", async () => {
+    await expect(score(["empty.txt"])).rejects.toThrow(/empty/);
+    await expect(score(["none.txt"])).rejects.toThrow(/there is no such file/);
+    await expect(score(["one.txt"], { sequence: 65 })).rejects.toThrow(/a window of 65 tokens is longer than .* 64/);
+    await expect(score(["one.txt"], { sequence: 16, stride: 17 })).rejects.toThrow(/a stride of 17 tokens/);
   });
 });

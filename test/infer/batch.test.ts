@@ -1,4 +1,4 @@
-/** Completions side by side are what each is alone: whoever joins, leaves, shares a prompt or is aborted. */
+/** Batched completions equal those decoded alone, whatever joins, leaves, shares a prompt or is aborted. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createDecoder, type Decoder, type DecoderOptions, type GenerateRequest } from "../../src/infer/index.js";
 import { loadFixture, type ModelFixture } from "../model/model-fixtures.js";
@@ -8,7 +8,7 @@ const SEQUENCE = 80;
 const sampling = { temperature: 1.1, topK: 0, endOfText: [] };
 const promptOf = (length: number, salt = 0) => Array.from({ length }, (_, i) => (i * 31 + 7 + salt * i * i) % 83);
 
-/** Prompts of many lengths; some outgrow the sequence, some begin alike, some are the same. */
+/** Prompts of many lengths: some outgrow the sequence, some share a prefix, some are identical. */
 const requests: readonly GenerateRequest[] = [
   { prompt: promptOf(3), tokens: 9, seed: 1 },
   { prompt: promptOf(40), tokens: 20, seed: 2 },
@@ -45,8 +45,8 @@ describe.each(TARGETS.slice(0, 2))("$name", { timeout: SLOW_BUILD }, ({ options 
     for (const decoder of open) decoder.dispose();
   });
 
-  it("tells the logits and log-probabilities that transformers gives", async () => {
-    const [, , length] = fixture.shape("batches"); // the first of them was put through, but for each text's last token
+  it("returns the logits and log-probabilities of transformers", async () => {
+    const [, , length] = fixture.shape("batches"); // the logits are of the first batch, without each text's last token
     const T = length - 1;
     const V = fixture.config.vocabSize;
     const decoder = make({ slots: 3 });
@@ -70,7 +70,7 @@ describe.each(TARGETS.slice(0, 2))("$name", { timeout: SLOW_BUILD }, ({ options 
     );
   });
 
-  it("gives each completion what it has alone, in the same bits", async () => {
+  it("decodes each completion bit-identically to decoding it alone", async () => {
     const alone = make({ slots: 1 });
     const expected = [];
     for (const request of requests) expected.push(await oneByOne(alone, request));

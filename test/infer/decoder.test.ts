@@ -28,17 +28,17 @@ describe.each(TARGETS.slice(0, 2))("$name", { timeout: SLOW_BUILD }, ({ options 
   });
 
   it.each([1, 2, 8, 9, 33, 39, 40, 50])(
-    "gives the same text with and without the cache, prompt of %i",
+    "generates the same text with and without the cache, prompt of %i tokens",
     async (length) => {
       const prompt = Array.from({ length }, (_, i) => (i * 31 + 7) % 83);
-      // Long enough to pass the end of the sequence, where the older half is dropped.
+      // Long enough to exceed the sequence, where the older half is dropped.
       const text = await take(cached, prompt, { ...greedy, tokens: 30 });
       expect(text).toHaveLength(30);
       expect(await take(whole, prompt, { ...greedy, tokens: 30 })).toEqual(text);
     },
   );
 
-  it("draws the same text with and without the cache, whatever is left to draw from", async () => {
+  it("samples the same text with and without the cache, under every filter", async () => {
     for (const sampling of [{ topK: 0 }, { topK: 20, topP: 0.8, minP: 0.02, repetitionPenalty: 1.3 }]) {
       const options = { ...greedy, ...sampling, temperature: 1.1, seed: 7, tokens: 30 };
       const text = await take(cached, [3, 1, 4], options);
@@ -47,13 +47,13 @@ describe.each(TARGETS.slice(0, 2))("$name", { timeout: SLOW_BUILD }, ({ options 
     }
   });
 
-  it("draws the same text for a seed, another for another", async () => {
+  it("samples the same text for the same seed, different text for another", async () => {
     const draw = (seed: number) => take(cached, [1, 2, 3], { ...greedy, temperature: 1, seed, tokens: 12 });
     expect(await draw(1)).toEqual(await draw(1));
     expect(await draw(1)).not.toEqual(await draw(2));
   });
 
-  it("ends before the token that ends a text", async () => {
+  it("ends before the end-of-text token", async () => {
     const text = await take(cached, [5], { ...greedy, tokens: 10 });
     const stopped = await take(cached, [5], { ...greedy, tokens: 10, endOfText: [text[3]] });
     expect(stopped).toEqual(text.slice(0, text.indexOf(text[3])));

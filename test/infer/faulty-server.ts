@@ -1,4 +1,4 @@
-/** @file A local HTTP server for tests, which answers as each test says and keeps what it was sent. */
+/** @file A local HTTP server for tests, which answers through a callback and records the requests. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -45,7 +45,7 @@ export async function startServer(answer: Answer): Promise<TestServer> {
 export const json = (response: ServerResponse, value: unknown, status = 200, headers: Record<string, string> = {}) =>
   void response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(value));
 
-/** What `/chat/completions` answers, with fields that no client knows. */
+/** A response of `/chat/completions`, with fields that clients ignore. */
 export const chatAnswer = (content: string, finish = "stop") => ({
   id: "x",
   object: "chat.completion",

@@ -1,4 +1,4 @@
-/** What `quern generate` says: the same with the cache and without, whole characters, stop strings, seeds. */
+/** Output of `quern generate`: with and without the cache, whole characters, stop strings, seeds. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { saveTokenizer, type Tokenizer, trainTokenizer } from "../../src/tokeniz
 import { SLOW_BUILD } from "../model/targets.js";
 
 const model = defineModel({ layers: 2, width: 32, heads: 2, vocabSize: 290, sequence: 128 });
-/** Large weights, so that some tokens are far likelier than others and the text before them matters. */
+/** Large weights, so that some tokens are far likelier than others and depend on the text before them. */
 const values = new Map(
   parametersOf(model).map((parameter) => {
     const norm = parameter.shape.length === 1;
@@ -40,14 +40,14 @@ describe("generateText", { timeout: SLOW_BUILD }, () => {
     { temperature: 0, repetitionPenalty: 1.3 },
     { temperature: 1, topK: 0, seed: 4 },
     { temperature: 0.9, topK: 20, topP: 0.9, minP: 0.05, repetitionPenalty: 1.2, seed: 2 },
-  ])("gives the same text with and without the cache: %j", async (sampling) => {
+  ])("generates the same text with and without the cache: %j", async (sampling) => {
     const given = { ...sampling, tokens: 60 };
     const cached = await text(given);
     expect(cached.length).toBeGreaterThan(10);
     expect(await text({ ...given, cache: false })).toBe(cached);
   });
 
-  it("gives whole characters only: the pieces are the text of all tokens together", async () => {
+  it("yields whole characters only, which join to the text of all tokens", async () => {
     const prompt = tokenizer.encode("日本 grün");
     const decoder = createDecoder(model, (name) => values.get(name)!);
     const sampling = { temperature: 1, topK: 0, seed: 1, tokens: 80, endOfText: [tokenizer.endOfText as number] };
@@ -57,10 +57,10 @@ describe("generateText", { timeout: SLOW_BUILD }, () => {
     const streamed = await pieces({ temperature: 1, topK: 0, seed: 1, tokens: 80 });
     expect(streamed.length).toBeGreaterThan(5);
     expect(streamed.join("")).toBe(tokenizer.decode(ids));
-    for (const piece of streamed) expect(Buffer.from(piece).toString()).toBe(piece); // no half of a pair;
+    for (const piece of streamed) expect(Buffer.from(piece).toString()).toBe(piece); // no lone surrogates
   });
 
-  it("ends before a stop string, which may lie across tokens", async () => {
+  it("ends before a stop string, which may span tokens", async () => {
     const whole = await text({ temperature: 0, tokens: 40 });
     const characters = [...whole];
     const stop = characters.slice(12, 15).join("");
@@ -68,11 +68,11 @@ describe("generateText", { timeout: SLOW_BUILD }, () => {
     expect(stopped).toBe(whole.slice(0, whole.indexOf(stop)));
   });
 
-  it("ends what is under way when its caller has read enough", async () => {
+  it("ends generation when its caller stops reading", async () => {
     for await (const _ of generateText({ model: folder, prompt: "日本", tokens: 10_000 })) break;
   });
 
-  it("refuses what means nothing", async () => {
+  it("rejects invalid options", async () => {
     await expect(text({ topP: 0 })).rejects.toThrow(/topP must be more than 0, not 0/);
     await expect(text({ minP: 1.5 })).rejects.toThrow(/minP must be at most 1, not 1.5/);
     await expect(text({ repetitionPenalty: 0 })).rejects.toThrow(/repetitionPenalty must be more than 0/);
@@ -84,7 +84,7 @@ describe("generate", { timeout: SLOW_BUILD }, () => {
   const common = { tokens: 12, temperature: 1, seed: 5 };
   const prompts = ["日", "grün ".repeat(9), "", "größer, 日本語"];
 
-  it("gives, prompt by prompt and seed by seed, the texts of --n 1 calls", async () => {
+  it("returns for each prompt and seed the text of a call with --n 1", async () => {
     const path = join(folder, "prompts.jsonl");
     await writeFile(path, prompts.map((prompt) => `${JSON.stringify({ prompt })}\n`).join(""));
     const order: number[] = [];
@@ -104,7 +104,7 @@ describe("generate", { timeout: SLOW_BUILD }, () => {
     }
   });
 
-  it("renders messages by the chat template", async () => {
+  it("renders messages with the chat template", async () => {
     const chat = join(folder, "chat");
     const template =
       "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}{% if add_generation_prompt %}>{% endif %}";
@@ -124,7 +124,7 @@ describe("generate", { timeout: SLOW_BUILD }, () => {
     );
   });
 
-  it("lists the likeliest next tokens before any change by sampling", async () => {
+  it("lists the likeliest next tokens from the raw logits", async () => {
     const greedy = await generate({ model: folder, prompt: "日本", tokens: 1, temperature: 0, topLogits: 300 });
     const [{ completions, top_logits: top = [] }] = greedy.results;
     expect(top).toHaveLength(290);
@@ -137,7 +137,7 @@ describe("generate", { timeout: SLOW_BUILD }, () => {
     expect(alone).toEqual({ prompt: "日本", completions: [], top_logits: top.slice(0, 2) });
   });
 
-  it("says why a completion ended", async () => {
+  it("reports why a completion ended", async () => {
     const [{ completions }] = (await generate({ model: folder, prompt: "日本", ...common })).results;
     expect(completions[0].finish_reason).toBe("length");
     const stop = [...completions[0].text].slice(2, 4).join("");
@@ -148,18 +148,18 @@ describe("generate", { timeout: SLOW_BUILD }, () => {
     expect(completions[0].ids.slice(0, stopped.ids.length)).toEqual(stopped.ids);
   });
 
-  it("refuses no prompt, two of them, and seeds beyond what is exact", async () => {
-    await expect(generate({ model: folder })).rejects.toThrow("there is no prompt; give one of the two");
+  it("rejects no prompt, both kinds of prompts, and seeds beyond exact integers", async () => {
+    await expect(generate({ model: folder })).rejects.toThrow("neither prompt nor prompts is given; give one of them");
     await expect(generate({ model: folder, prompt: "a", prompts: "b" })).rejects.toThrow("both prompt and prompts");
     await expect(generate({ model: folder, prompt: "a", n: 0 })).rejects.toThrow("n must be at least 1, not 0");
     await expect(generate({ model: folder, prompt: "a", seed: 2 ** 53 - 1 })).rejects.toThrow("seed + n");
   });
 
-  it("says which prompts are cut", async () => {
+  it("warns about truncated prompts", async () => {
     const path = join(folder, "long.jsonl");
     await writeFile(path, `{"prompt": "a"}\n{"prompt": "${"a".repeat(200)}"}\n`);
     const { warnings } = await generate({ model: folder, prompts: path, tokens: 2 });
     expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toMatch(/line 2, has 200 tokens and the model takes 128: the first 72 are left out/);
+    expect(warnings[0]).toMatch(/line 2, has 200 tokens, but the model takes 128: the first 72 are dropped/);
   });
 });

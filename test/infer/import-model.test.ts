@@ -1,4 +1,4 @@
-/** `quern import`, and the verbs that take a .gguf file as it is. */
+/** `quern import`, and commands that read a .gguf file directly. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -43,7 +43,7 @@ describe.each(["llama", "gpt2", "qwen3"])("quern import of %s.gguf", (name) => {
 });
 
 describe("quern import", () => {
-  it("names the tokens that begin, end and pad a text", async () => {
+  it("writes the tokens that begin, end and pad a text", async () => {
     const out = join(folder, "roles");
     await importModel({ file: fixture("qwen3.gguf"), out });
     for (const file of ["config.json", "generation_config.json"]) {
@@ -57,7 +57,7 @@ describe("quern import", () => {
     expect(json(join(out, "tokenizer_config.json"))).toMatchObject({ model_max_length: 256 });
   });
 
-  it("keeps 16 bits where a file has no more, and rounds to what it is given", async () => {
+  it("keeps 16 bits if the file has no more, and rounds to --dtype", async () => {
     const { metadata, tensors } = tinyLlama();
     const halves = (bits: number, count: number) => new Uint8Array(new Uint16Array(count).fill(bits).buffer);
     const ones = new Uint8Array(new Float32Array(4).fill(1).buffer);
@@ -88,12 +88,12 @@ describe("quern import", () => {
     expect((await importModel({ file, out, dtype: "bf16" })).dtype).toBe("bf16");
   });
 
-  it("refuses what is no GGUF file, and a vocabulary that is larger than the embedding", async () => {
+  it("rejects a file that is not GGUF, and a vocabulary larger than the embedding", async () => {
     const out = join(folder, "refused");
     const text = join(folder, "notes.txt");
     writeFileSync(text, "no model");
     await expect(importModel({ file: text, out })).rejects.toThrow(
-      /is not a GGUF file; every verb reads other models directly/,
+      /is not a GGUF file; commands read other models directly/,
     );
     await expect(importModel({ file: join(folder, "nowhere.gguf"), out })).rejects.toMatchObject({ exitCode: 2 });
     const { metadata, tensors } = tinyLlama();
@@ -109,14 +109,14 @@ describe("quern import", () => {
   });
 });
 
-describe("verbs that take a model", { timeout: SLOW_BUILD }, () => {
+describe("commands that take a model", { timeout: SLOW_BUILD }, () => {
   const text = (times: number) => {
     const path = join(folder, "mill.txt");
     writeFileSync(path, "The mill stood by the river. ".repeat(times));
     return path;
   };
 
-  it("score the same text alike from a .gguf file and its folder", async () => {
+  it("score a text the same from a .gguf file and its folder", async () => {
     const out = join(folder, "scored");
     await importModel({ file: fixture("gpt2.gguf"), out });
     const target = { backend: "reference" } as const;
@@ -134,7 +134,7 @@ describe("verbs that take a model", { timeout: SLOW_BUILD }, () => {
     expect(pieces.join("")).not.toBe("");
   });
 
-  it("train one further, with its tokenizer", async () => {
+  it("continue its training, with its tokenizer", async () => {
     const out = join(folder, "run");
     const sizes = { steps: 1, batch: 2, sequence: 16, dtype: "fp32", threads: 1 } as const;
     await pretrain({ text: [text(500)], from: fixture("qwen3.gguf"), out, ...sizes });

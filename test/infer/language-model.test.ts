@@ -1,4 +1,4 @@
-/** Language models: log-likelihoods against transformers as lm-evaluation-harness computes them; servers against a stub. */
+/** Language models: log-likelihoods against lm-evaluation-harness with transformers; servers against a stub. */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -23,7 +23,7 @@ interface Oracle {
 }
 const { requests, rolling } = JSON.parse(readFileSync(fixture("log-likelihoods.json"), "utf8")) as Oracle;
 
-/** A float64 run differs from one in fp32 by at most so much in a request. */
+/** The largest difference per request between float64 and fp32. */
 const CLOSE = 3.4e-4;
 
 describe("a checkpoint", { timeout: SLOW_BUILD }, () => {
@@ -33,7 +33,7 @@ describe("a checkpoint", { timeout: SLOW_BUILD }, () => {
   }, SLOW_BUILD);
   afterAll(() => model.dispose());
 
-  it("gives lm-evaluation-harness's log-likelihoods, in the order of the requests", async () => {
+  it("returns lm-evaluation-harness's log-likelihoods, in request order", async () => {
     const warnings: string[] = [];
     let done = 0;
     const results = await model.logLikelihood(requests, {
@@ -47,9 +47,9 @@ describe("a checkpoint", { timeout: SLOW_BUILD }, () => {
       expect(Math.abs(results[i].logLikelihood - logLikelihood), JSON.stringify(requests[i])).toBeLessThan(CLOSE);
       expect(results[i]).toMatchObject({ isGreedy, tokens });
     }
-    expect(warnings).toEqual([expect.stringMatching(/^request 10 has \d+ tokens and the model takes 96: the first/)]);
+    expect(warnings).toEqual([expect.stringMatching(/^request 10 has \d+ tokens, but the model takes 96: the first/)]);
     expect(done).toBe(requests.length);
-    // Alone, and beside others in another order.
+    // A subset in a different order.
     const some = [requests[7], requests[2]];
     for (const [i, { logLikelihood }] of (await model.logLikelihood(some)).entries()) {
       expect(Math.abs(logLikelihood - some[i].logLikelihood)).toBeLessThan(CLOSE);
@@ -60,10 +60,10 @@ describe("a checkpoint", { timeout: SLOW_BUILD }, () => {
     ]);
   });
 
-  it("rolls over whole texts as lm-evaluation-harness does", async () => {
+  it("scores whole texts in rolling windows as lm-evaluation-harness does", async () => {
     const results = await model.rollingLogLikelihood(rolling.map(({ text }) => text));
     for (const [i, { logLikelihood, tokens }] of rolling.entries()) {
-      // Windows of some hundred tokens add up their roundings.
+      // Rounding errors of about a hundred tokens add up.
       expect(Math.abs(results[i].logLikelihood - logLikelihood)).toBeLessThan(CLOSE * Math.max(1, tokens / 60));
       expect(results[i].tokens).toBe(tokens);
     }
@@ -72,14 +72,14 @@ describe("a checkpoint", { timeout: SLOW_BUILD }, () => {
   it("refuses a continuation longer than its context, and stops when aborted", async () => {
     const long = { context: "x", continuation: "on".repeat(97) };
     await expect(model.logLikelihood([requests[0], long])).rejects.toThrow(
-      /the continuation of request 1 has 97 tokens and the model takes 96; shorten it/,
+      /the continuation of request 1 has 97 tokens, but the model takes 96; shorten it/,
     );
     const signal = AbortSignal.abort(new Error("enough"));
     await expect(model.logLikelihood(requests, { signal })).rejects.toThrow("enough");
     await expect(model.generate(["the"], { signal })).rejects.toThrow("enough");
   });
 
-  it("generates: the same alone and beside others, with tokens, log-probabilities and the reason of the end", async () => {
+  it("generates the same alone and batched, with tokens, log-probabilities and finish reason", async () => {
     const prompts = ["the", { messages: [{ role: "user", content: "in the" }] }, "Once upon a time"];
     const pieces: string[][] = [
       ["", ""],
@@ -107,7 +107,7 @@ describe("a checkpoint", { timeout: SLOW_BUILD }, () => {
       expect(finishReason).toBe(tokens.length === 6 ? "length" : "stop");
       for (const { logprob } of tokens) expect(logprob).toBeLessThan(0);
     }
-    // What is generated greedily has the log-likelihood of its tokens, and is greedy.
+    // A greedy completion has the summed log-likelihood of its tokens, and is reported as greedy.
     const [{ completions }] = await model.generate(["Once upon a time"], { tokens: 3, temperature: 0 });
     const continuation = completions[0].text;
     const [scored] = await model.logLikelihood([{ context: "Once upon a time", continuation }]);
@@ -116,13 +116,13 @@ describe("a checkpoint", { timeout: SLOW_BUILD }, () => {
     expect(scored.logLikelihood).toBeCloseTo(sum, 3);
   });
 
-  it("ends an answer at the token that ends a turn in the chat template", async () => {
+  it("ends an answer at the chat template's end-of-turn token", async () => {
     const { endOfTurn } = await import("../../src/infer/index.js");
     const tokenizer = await loadTokenizer(TINY);
     expect(await endOfTurn(tokenizer)).toEqual([tokenizer.special.get("<|im_end|>")]);
   });
 
-  it("is opened and used as the docstring of openModel says", async () => {
+  it("works as in the example of openModel's docstring", async () => {
     await using opened = await openModel(TINY);
     const [{ completions }] = await opened.generate(["The sea"], { tokens: 20, seed: 1 });
     expect(completions[0].tokens.length).toBeGreaterThan(0);
@@ -140,7 +140,10 @@ describe("a server", () => {
     const model = new ServerModel({ model: "m", baseUrl: server.baseUrl, firstDelaySeconds: 0.001, ...options });
     return { server, model, [Symbol.asyncDispose]: () => model.dispose().then(() => server.close()) };
   };
-  /** Echoes words as tokens of log-probability −(length), the likeliest but for those with an x; then adds one token. */
+  /**
+   * Echoes each word as a token of log-probability −(length), then adds one token. Words without an x are reported as the
+   * likeliest.
+   */
   const echoWords: Answer = ({ body }, response) => {
     const words = String(body.prompt).match(/ ?[^ ]+/g) ?? [];
     const tokens = [...words, "!"];
@@ -169,7 +172,7 @@ describe("a server", () => {
     });
   };
 
-  it("scores continuations by echoed log-probabilities, of ids where a tokenizer is given", async () => {
+  it("scores continuations from echoed log-probabilities, by ids if it has a tokenizer", async () => {
     await using served = await serve(echoWords);
     const scored = await served.model.logLikelihood([
       { context: "😀 one two", continuation: " three" },
@@ -204,14 +207,14 @@ describe("a server", () => {
     expect(rolled.map(({ tokens }) => tokens)).toEqual(rolling.map(({ tokens }) => tokens));
   });
 
-  it("says so where prompts are not echoed", async () => {
+  it("rejects if the server does not echo prompts", async () => {
     await using served = await serve((_, response) =>
       json(response, { choices: [{ text: " yes", logprobs: { content: [] } }] }),
     );
-    await expect(served.model.logLikelihood([requests[0]])).rejects.toThrow(/does not echo a prompt/);
+    await expect(served.model.logLikelihood([requests[0]])).rejects.toThrow(/does not echo prompts/);
   });
 
-  it("generates texts and conversations in order, sending only what is given", async () => {
+  it("generates texts and conversations in order, sending only options that are set", async () => {
     await using served = await serve(({ url, body }, response) => {
       if (url.endsWith("/chat/completions")) {
         const [{ content }] = body.messages as { content: string }[];

@@ -1,4 +1,4 @@
-/** The client of OpenAI-compatible servers, against a server that fails in every way that real ones do. */
+/** The client for OpenAI-compatible servers, against a server that simulates the failures of real ones. */
 import { createServer } from "node:net";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { OpenAIClient, type OpenAIClientOptions, ServerError } from "../../src/infer/index.js";
@@ -23,7 +23,7 @@ const piece = (content: string | null, finish: string | null = null) =>
   JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason: finish }] });
 
 describe("requests", () => {
-  it("sends the key and the parameters, and reads the answer, its finish and its usage", async () => {
+  it("sends the key and the parameters, and reads the answer, finish reason and usage", async () => {
     const { server, client } = await connect((_, response) => json(response, chatAnswer("Hi!", "length")));
     const choices = await client.chat({ ...request, temperature: 0 });
     expect(choices).toEqual([{ text: "Hi!", finishReason: "length", logProbabilities: null }]);
@@ -72,7 +72,7 @@ describe("requests", () => {
     expect((await client.chat(request))[0].text).toBe("");
   });
 
-  it("keeps to the concurrency", async () => {
+  it("respects the concurrency limit", async () => {
     let running = 0;
     let most = 0;
     const { client } = await connect(
@@ -89,7 +89,7 @@ describe("requests", () => {
     expect(most).toBe(3);
   });
 
-  it("spaces requests by the rate", async () => {
+  it("spaces requests by the rate limit", async () => {
     const times: number[] = [];
     const { client } = await connect(
       (_, response) => {
@@ -99,7 +99,7 @@ describe("requests", () => {
       { requestsPerMinute: 1200 },
     );
     await Promise.all(Array.from({ length: 4 }, () => client.chat(request)));
-    expect(times[3] - times[0]).toBeGreaterThan(100); // 3 · 50 ms, but for how the first was delayed
+    expect(times[3] - times[0]).toBeGreaterThan(100); // 3 · 50 ms, less the delay of the first
   });
 });
 
@@ -123,7 +123,7 @@ describe("faults", () => {
     ["an error with status 200", (_, response) => json(response, { error: { message: "overloaded" } })],
   ];
 
-  it.each(failures)("tries again after %s", async (_name, fail) => {
+  it.each(failures)("retries after %s", async (_name, fail) => {
     const { server, client } = await connect((received, response, i) =>
       i < 2 ? fail(received, response, i) : json(response, chatAnswer("fine")),
     );
@@ -131,7 +131,7 @@ describe("faults", () => {
     expect(server.received.length).toBe(3);
   });
 
-  it.each(failures)("ends with one sentence where there is nothing but %s", async (_name, fail) => {
+  it.each(failures)("reports a one-line error after repeated %s", async (_name, fail) => {
     const { server, client } = await connect(fail, { retries: 2 });
     const error = await client.chat(request).catch((each: unknown) => each);
     expect(error).toBeInstanceOf(ServerError);
@@ -147,10 +147,10 @@ describe("faults", () => {
       { error: { message: `Incorrect API key: ${KEY}` } },
       /status 401: Incorrect API key: \*\*\*; check the API key/,
     ],
-    [404, { detail: "Not Found" }, /status 404: Not Found; check the address, which usually ends in \/v1/],
+    [404, { detail: "Not Found" }, /status 404: Not Found; check the address \(it usually ends in \/v1\)/],
     [422, { detail: [{ msg: "Field required", loc: ["body"] }] }, /status 422: Field required/],
     [429, { error: { message: "no money left", code: "insufficient_quota" } }, /status 429: no money left/],
-  ])("does not repeat what status %i refuses", async (status, body, message) => {
+  ])("does not retry status %i", async (status, body, message) => {
     const { server, client } = await connect((_, response) => json(response, body, status));
     const error = (await client.chat(request).catch((each: unknown) => each)) as ServerError;
     expect(error.message).toMatch(message);
@@ -159,7 +159,7 @@ describe("faults", () => {
     expect(server.received.length).toBe(1);
   });
 
-  it("waits as long as Retry-After says, with all requests", async () => {
+  it("delays all requests by Retry-After", async () => {
     const times: number[] = [];
     const { client } = await connect((_, response, i) => {
       times.push(performance.now());
@@ -170,23 +170,23 @@ describe("faults", () => {
       client.chat(request),
       new Promise((resolve) => setTimeout(resolve, 50)).then(() => client.chat(request)),
     ]);
-    // The second request came while the first was waiting.
+    // The second request was made while the first was waiting.
     expect(times[1] - times[0]).toBeGreaterThan(190);
     expect(times[2] - times[0]).toBeGreaterThan(190);
   });
 
-  it("does not wait for hours", async () => {
+  it("fails if Retry-After is hours", async () => {
     const { client } = await connect((_, response) => json(response, {}, 429, { "retry-after": "7200" }));
-    await expect(client.chat(request)).rejects.toThrow(/status 429; it asks to wait 7200 seconds/);
+    await expect(client.chat(request)).rejects.toThrow(/status 429; the server asks to wait 7200 seconds/);
   });
 
-  it("gives up a response that takes too long", async () => {
+  it("times out a slow response", async () => {
     const { server, client } = await connect(() => {}, { timeoutSeconds: 0.05, retries: 1 });
-    await expect(client.chat(request)).rejects.toThrow(/no answer within 0.05 seconds/);
+    await expect(client.chat(request)).rejects.toThrow(/no response within 0.05 seconds/);
     expect(server.received.length).toBe(2);
   });
 
-  it("says that nothing listens there", async () => {
+  it("reports that no server is listening", async () => {
     const port = await new Promise<number>((resolve) => {
       const server = createServer().listen(0, "127.0.0.1", () => {
         const { port } = server.address() as { port: number };
@@ -195,11 +195,11 @@ describe("faults", () => {
     });
     const client = new OpenAIClient({ baseUrl: `http://me:pass1234@127.0.0.1:${port}/v1`, firstDelaySeconds: 0.001 });
     const error = (await client.chat(request).catch((each: unknown) => each)) as Error;
-    expect(error.message).toMatch(/ECONNREFUSED.*; check the address, and that the server runs$/);
+    expect(error.message).toMatch(/ECONNREFUSED.*; check the address and that the server is running$/);
     expect(error.message).not.toContain("pass1234");
   });
 
-  it("stops at once when it is aborted: in a request, in a wait, in the queue", async () => {
+  it("aborts at once during a request, a wait and in the queue", async () => {
     const silent = await connect(() => {}, { concurrency: 1 });
     const busy = await connect((_, response) => json(response, {}, 429, { "retry-after": "60" }));
     const abort = new AbortController();
@@ -220,7 +220,7 @@ describe("streams", () => {
     }
   };
 
-  it("gives pieces as they come, whatever the network cuts them into", async () => {
+  it("yields pieces as they arrive, however the network splits them", async () => {
     const body = Buffer.from(
       `: keep alive\r\n\r\n${stream(piece(null), piece("Grü"), piece("ß"), piece("e", "stop"), "[DONE]").replaceAll("\n", "\r\n")}`,
     );
@@ -236,7 +236,7 @@ describe("streams", () => {
     expect(server.received[0].body.stream).toBe(true);
   });
 
-  it("begins again after a fault, but not once something was given", async () => {
+  it("retries after a fault, but not after the first piece", async () => {
     const { server, client } = await connect((_, response, i) => {
       if (i === 0) return void json(response, {}, 503);
       if (i === 1) return void response.socket?.destroy();
@@ -249,7 +249,7 @@ describe("streams", () => {
     expect(server.received.length).toBe(3);
   });
 
-  it("tells errors in the stream, and malformed pieces", async () => {
+  it("reports errors in the stream and malformed pieces", async () => {
     const { client } = await connect(
       (_, response, i) =>
         void response.end(
@@ -260,7 +260,7 @@ describe("streams", () => {
     await expect(collect(client.streamChat(request))).rejects.toThrow(/is not JSON/);
   });
 
-  it("ends the connection when the reader leaves or aborts, and takes the next request", async () => {
+  it("closes the connection when the reader returns or aborts, and serves the next request", async () => {
     let closed = 0;
     const { client } = await connect(
       (_, response, i) => {
@@ -288,7 +288,7 @@ describe("streams", () => {
 });
 
 describe("completions", () => {
-  it("reads echoed log-probabilities, and finds offsets that are not given", async () => {
+  it("reads echoed log-probabilities, and computes missing offsets", async () => {
     const logprobs = {
       tokens: ["A", "😀b", "c"],
       token_logprobs: [null, -1, -2],

@@ -1,4 +1,4 @@
-/** Files of prompts: what a line may hold, and how bad ones are named. */
+/** Prompt files: valid lines, and errors for invalid ones. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ async function read(content: string | Buffer) {
 }
 
 describe("readPrompts", () => {
-  it("gives texts and conversations with their lines, blank lines counted", async () => {
+  it("returns texts and conversations with line numbers that count blank lines", async () => {
     const messages = [{ role: "user", content: "Who?", name: "Ann" }];
     const lines = ['\ufeff{"prompt": "a\\nb"}', "", '{"prompt": ""}\r', JSON.stringify({ messages })];
     expect(await read(lines.join("\n"))).toEqual([
@@ -47,7 +47,7 @@ describe("readPrompts", () => {
     await expect(reading).rejects.toMatchObject({ name: "QuernError", exitCode: 2 });
   });
 
-  it("names the first bad lines and counts the others", async () => {
+  it("lists the first bad lines and counts the others", async () => {
     await expect(read(Array(8).fill("[]").join("\n"))).rejects.toThrow(
       /prompts.jsonl: line 1: .*line 5: not a JSON object; and 3 more lines \(/,
     );
@@ -55,16 +55,16 @@ describe("readPrompts", () => {
   });
 
   it.each(["", "\n\n"])("refuses a file without prompts: %j", async (content) => {
-    await expect(read(content)).rejects.toThrow("prompts.jsonl holds no prompts");
+    await expect(read(content)).rejects.toThrow("prompts.jsonl contains no prompts");
   });
 
-  it("refuses a file that is not there", async () => {
+  it("rejects a missing file", async () => {
     await expect(readPrompts(join(folder, "none.jsonl"))).rejects.toThrow("there is no such file");
   });
 });
 
 describe("encodePrompt", () => {
-  it("begins a new text for an empty one, and wants a chat template for messages", async () => {
+  it("encodes an empty text as the beginning of a text, and needs a chat template for messages", async () => {
     const tokenizer = await trainTokenizer(["a text"], { vocabSize: 260 });
     expect(await encodePrompt(tokenizer, [7], { prompt: "" })).toEqual({ text: "", ids: [7] });
     await expect(encodePrompt(tokenizer, [], { prompt: "" })).rejects.toThrow("the prompt is empty");

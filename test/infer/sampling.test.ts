@@ -21,7 +21,7 @@ const oracle = JSON.parse(readFileSync(new URL("../oracle/fixtures/sampling.json
 
 describe("candidates", () => {
   it.each(oracle.cases.map((each) => [JSON.stringify(each.options), each] as const))(
-    "are what transformers' processors leave: %s",
+    "equal those of transformers' logits processors: %s",
     (_, { options, logits: given, seen, probabilities }) => {
       const left = candidates(Float32Array.from(given), { topK: 0, ...options }, seen);
       expect([...left.ids]).toEqual(Object.keys(probabilities).map(Number));
@@ -29,7 +29,7 @@ describe("candidates", () => {
     },
   );
 
-  it("finds the k likeliest of many as sorting does", () => {
+  it("finds the k likeliest of many tokens, as sorting does", () => {
     const random = randomStream(1, "many");
     const many = Float32Array.from({ length: 5000 }, (_, i) => Math.round(random.uniform(i) * 800));
     const sorted = many.slice().sort().reverse();
@@ -40,12 +40,12 @@ describe("candidates", () => {
   });
 });
 
-it("names the largest logits, of equal ones the first", () => {
+it("returns the largest logits, ties by id", () => {
   expect(largestLogits(logits, 3)).toEqual([1, 2, 0]);
   expect(largestLogits(logits, 9)).toEqual([1, 2, 0, 4, 3]);
 });
 
-it("cuts where sorting by probability does, of equal ones the last ids", () => {
+it("cuts top-p where sorting by probability does, dropping the last ids of ties", () => {
   const random = randomStream(2, "nucleus");
   const many = Float32Array.from({ length: 3000 }, (_, i) => Math.round(random.uniform(i) * 40) / 4);
   const order = Array.from(many.keys()).sort((a, b) => many[b] - many[a] || a - b);
@@ -58,7 +58,7 @@ it("cuts where sorting by probability does, of equal ones the last ids", () => {
   }
 });
 
-it("has probabilities to twelve digits, however unlikely", () => {
+it("computes probabilities to twelve digits, however small", () => {
   const range = Float32Array.from({ length: 800 }, (_, i) => -i);
   const { probabilities } = candidates(range, { temperature: 1, topK: 0 });
   for (const [i, probability] of probabilities.entries()) {
@@ -68,14 +68,14 @@ it("has probabilities to twelve digits, however unlikely", () => {
 });
 
 describe("draw", () => {
-  it("takes the likeliest at temperature 0, the first of equals", () => {
+  it("takes the likeliest token at temperature 0, the first of ties", () => {
     for (const uniform of [0.01, 0.99]) expect(chooseToken(logits, { temperature: 0, topK: 0 }, uniform)).toBe(1);
   });
 
-  it("penalises what the text has, at temperature 0 too", () => {
+  it("penalises repeated tokens, also at temperature 0", () => {
     const options = { temperature: 0, topK: 0, repetitionPenalty: 2 };
     expect(chooseToken(logits, options, 0.5, [1])).toBe(2);
-    expect(chooseToken(logits, options, 0.5, [1, 2])).toBe(1); // 1.5 is still the most
+    expect(chooseToken(logits, options, 0.5, [1, 2])).toBe(1); // 1.5 is still the largest
     expect(chooseToken(Float32Array.of(-1, -1.5), options, 0.5, [0])).toBe(1);
   });
 
@@ -83,7 +83,7 @@ describe("draw", () => {
     { temperature: 1, topK: 0 },
     { temperature: 0.5, topK: 0 },
     { temperature: 2, topK: 3 },
-  ])("draws as often as the distribution says: %j", ({ temperature, topK }) => {
+  ])("draws each token with its probability: %j", ({ temperature, topK }) => {
     const kept = [0, 1, 2, 3, 4].sort((a, b) => logits[b] - logits[a] || a - b).slice(0, topK || 5);
     const total = kept.reduce((sum, id) => sum + Math.exp(logits[id] / temperature), 0);
     const random = randomStream(3, "test");

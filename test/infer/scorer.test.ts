@@ -1,4 +1,4 @@
-/** Nats of given tokens: windows against lm-evaluation-harness, losses against transformers, packed and not. */
+/** Nats of given tokens: windows against lm-evaluation-harness, losses against transformers, packed and unpacked. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import {
@@ -26,15 +26,18 @@ describe("windows", () => {
     }[];
   };
 
-  it.each(windows)("roll over $tokens tokens in $sequence with $context before, as lm-evaluation-harness's", (each) => {
-    const { tokens, sequence, context } = each;
-    const ids = Array.from({ length: tokens + 1 }, (_, i) => i);
-    const spans = Array.from(rollingWindows(ids.length, sequence, context), ({ start, length, from }) => [
-      ids.slice(start, start + length),
-      ids.slice(from, start + length + 1),
-    ]);
-    expect(spans).toEqual(each.windows);
-  });
+  it.each(windows)(
+    "roll over $tokens tokens in $sequence with $context of context, as lm-evaluation-harness's",
+    (each) => {
+      const { tokens, sequence, context } = each;
+      const ids = Array.from({ length: tokens + 1 }, (_, i) => i);
+      const spans = Array.from(rollingWindows(ids.length, sequence, context), ({ start, length, from }) => [
+        ids.slice(start, start + length),
+        ids.slice(from, start + length + 1),
+      ]);
+      expect(spans).toEqual(each.windows);
+    },
+  );
 
   it.each([
     [100, 16, 16],
@@ -42,7 +45,7 @@ describe("windows", () => {
     [17, 16, 1],
     [2, 16, 8],
     [33, 8, 3],
-  ])("of %i tokens in %i every %i score each token once, with enough before it", (length, sequence, stride) => {
+  ])("of %i tokens in %i every %i score each token once, with enough context", (length, sequence, stride) => {
     const scored: number[] = [];
     for (const { start, length: read, from } of overlappingWindows(length, { given: 1, sequence, stride })) {
       expect(read).toBeLessThanOrEqual(sequence);
@@ -84,7 +87,7 @@ describe("the scorer", { timeout: SLOW_BUILD }, () => {
   };
 
   it.each(cases.map((each) => [each.ids.length, each.sequence, each.stride, each] as const))(
-    "gives transformers' nats of %i tokens in windows of %i every %i",
+    "equals transformers' nats for %i tokens in windows of %i every %i",
     async (_length, sequence, stride, { ids, given, nats }) => {
       const fixture = await loadFixture("llama-grouped-tied");
       const scorer = createScorer(fixture.config, (name) => fixture.floats(`parameter.${name}`), TARGETS[1].options);
@@ -134,15 +137,15 @@ describe("the scorer", { timeout: SLOW_BUILD }, () => {
     await score();
     scorer.dispose();
     expect(scores[1]).toEqual(scores[0]);
-    // What was decoded greedily is likeliest, with the log-probabilities that the decoder gave.
+    // Greedily decoded tokens are the likeliest, with the decoder's log-probabilities.
     expect(scores[0].greedy).toEqual([1, 1, 1, 1]);
     for (const [i, { logprob }] of before.tokens.entries()) expect(scores[0].nats[i]).toBeCloseTo(-logprob, 4);
     expect(new Set(reads.values())).toEqual(new Set([1]));
   });
 
-  // Rotations tell distances alone; a table of positions must begin again with each window of a row.
+  // Rotary embeddings encode only distances; a position table must restart at each window of a row.
   it.each(["llama-grouped-tied", "qwen3-grouped-tied", "gpt2-tied"] as const)(
-    "gives a window of %s the same nats whatever is beside it in its row",
+    "scores a window of %s the same whatever else is in its row",
     async (name) => {
       const fixture = await loadFixture(name);
       const options = { ...TARGETS[0].options, greedy: true };

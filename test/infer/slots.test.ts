@@ -1,4 +1,4 @@
-/** The order of work in a decoding program, seen through one whose logits are a hash of the text that a slot holds. */
+/** Scheduling of a decoding program, tested with a fake one whose logits are a hash of the slot's text. */
 import { describe, expect, it } from "vitest";
 import type { GenerateRequest } from "../../src/infer/completion.js";
 import type { DecodingProgram } from "../../src/infer/decoding-program.js";
@@ -7,7 +7,7 @@ import { createSlots } from "../../src/infer/slots.js";
 const V = 50;
 const UNKNOWN = -1;
 
-/** Slots as a machine has them: what was never written is not a token. */
+/** Simulated cache slots: unwritten positions contain no token. */
 function hashProgram(slots: number, sequence: number) {
   const texts = Array.from({ length: slots }, () => new Array<number>(sequence + 32).fill(UNKNOWN));
   const work = { chunks: 0, copies: 0, widths: [] as number[] };
@@ -25,7 +25,7 @@ function hashProgram(slots: number, sequence: number) {
       for (const { from, to, length } of copies) texts[to].splice(0, length, ...texts[from].slice(0, length));
     },
     async decode(steps) {
-      await new Promise((resolve) => setImmediate(resolve)); // others have their turn
+      await new Promise((resolve) => setImmediate(resolve)); // lets other tasks run
       work.widths.push(steps.length);
       expect(new Set(steps.map(({ slot }) => slot)).size).toBe(steps.length);
       const logits = new Float32Array(steps.length * V);
@@ -61,7 +61,7 @@ const count = (length: number, first = 0) => Array.from({ length }, (_, i) => (f
 const ids = ({ tokens }: { readonly tokens: readonly { readonly id: number }[] }) => tokens.map(({ id }) => id);
 
 describe("slots", () => {
-  it("give back each completion of each request, in order, as alone", async () => {
+  it("return each completion of each request in order, as if decoded alone", async () => {
     const many = scheduler(4);
     const requests = [1, 3, 33, 41, 64, 65, 150, 199, 250].map((length, i) =>
       request(count(length, i), { n: 1 + (i % 3), seed: 10 * i, tokens: 3 + 7 * i }),
@@ -86,20 +86,20 @@ describe("slots", () => {
     };
     await generate(request([1], { tokens: 20 }), { onToken });
     await Promise.all(others);
-    // The third one waits for a slot.
+    // The third request waits for a slot.
     expect(work.widths).toEqual([...Array(5).fill(1), ...Array(4).fill(3), ...Array(4).fill(2), ...Array(7).fill(1)]);
   });
 
-  it("put the prompt of n samples through once", async () => {
+  it("prefill the prompt of n samples once", async () => {
     const { generate, work } = scheduler(8);
     const completions = await generate(request(count(100), { n: 8 }), {});
-    expect(work.chunks).toBe(3); // 96 of 99 tokens; three more go one by one, in one slot
+    expect(work.chunks).toBe(3); // 96 of 99 tokens; three more are decoded one by one, in one slot
     expect(work.copies).toBe(7);
     expect(work.widths).toEqual([1, 1, 1, 8, 8, 8, 8, 8, 8]);
     expect(new Set(completions.map((each) => ids(each).join())).size).toBe(8);
   });
 
-  it("take over whole chunks of a prompt that begins alike, also from texts under way and those that ended", async () => {
+  it("reuse whole chunks of a shared prefix, from running and finished texts", async () => {
     const { generate, work } = scheduler(2);
     const alike = (last: number) => [...count(70), last, ...count(20, last)];
     const first = await Promise.all([generate(request(alike(1)), {}), generate(request(alike(2)), {})]);
@@ -112,7 +112,7 @@ describe("slots", () => {
     expect([...first, third]).toEqual(again);
   });
 
-  it("end with stop at the end of the text, with its own token beside the others", async () => {
+  it("end with stop at the end of the text, with the end token separate", async () => {
     const { generate } = scheduler(1);
     const [whole] = await generate(request([1], { tokens: 10 }), {});
     const end = ids(whole)[4];
@@ -122,7 +122,7 @@ describe("slots", () => {
     expect(whole).toMatchObject({ end: null, finishReason: "length" });
   });
 
-  it("end where onToken says so", async () => {
+  it("end when onToken returns true", async () => {
     const { generate } = scheduler(2);
     const onToken = (_: unknown, index: number) => index === 1;
     const [a, b] = await generate(request([1], { n: 2 }), { onToken });
@@ -131,7 +131,7 @@ describe("slots", () => {
     expect(b.tokens).toHaveLength(1);
   });
 
-  it("are free again when a request is aborted, and the others go on", async () => {
+  it("are freed when a request is aborted, while other requests continue", async () => {
     const { generate, work } = scheduler(2);
     const abort = new AbortController();
     let drawn = 0;
@@ -148,7 +148,7 @@ describe("slots", () => {
     await expect(generate(request([1]), { signal: abort.signal })).rejects.toThrow("enough");
   });
 
-  it("reject one request for what its caller throws, all for what the machine does", async () => {
+  it("reject one request if its callback throws, all if the program throws", async () => {
     const { program } = hashProgram(2, 100);
     let fails = false;
     const decode: DecodingProgram["decode"] = (steps) =>
@@ -168,7 +168,7 @@ describe("slots", () => {
     expect(await generate(request([2]), {})).toEqual(await other);
   });
 
-  it("refuse logits that are not numbers", async () => {
+  it("reject NaN logits", async () => {
     const { program } = hashProgram(1, 100);
     const decode: DecodingProgram["decode"] = async (steps) => {
       const { logits, logSumExp } = await program.decode(steps);
@@ -176,10 +176,10 @@ describe("slots", () => {
     };
     const shapeFor = () => ({ slots: 1, sequence: 100 });
     const { generate } = createSlots({ sequence: 100, shapeFor, open: async () => ({ ...program, decode }) });
-    await expect(generate(request([1]), {})).rejects.toThrow("the model's logits are not numbers");
+    await expect(generate(request([1]), {})).rejects.toThrow("the model's logits are NaN or infinite");
   });
 
-  it("give the logits behind a prompt, without drawing if no token is wanted", async () => {
+  it("return the logits after a prompt, without sampling if no tokens are requested", async () => {
     const { generate, work } = scheduler(1);
     let given = { logits: new Float32Array(0), logSumExp: 0 };
     const onLogits = (logits: Float32Array, logSumExp: number) => {
@@ -192,10 +192,10 @@ describe("slots", () => {
     expect(given.logits).toHaveLength(V);
     expect(tokens[0].id).toBe(best);
     expect(tokens[0].logprob).toBeCloseTo(given.logits[best] - given.logSumExp, 5);
-    expect(work.chunks).toBe(3); // the second one found the prompt in the slot
+    expect(work.chunks).toBe(3); // the second request found the prompt in the slot
   });
 
-  it("reject what is under way when they are closed, and what comes then", async () => {
+  it("reject running and later requests once closed", async () => {
     const { generate, close } = scheduler(1);
     const running = generate(request([1], { tokens: 1000 }), {});
     await new Promise((resolve) => setTimeout(resolve));

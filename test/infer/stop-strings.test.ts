@@ -10,7 +10,7 @@ function streamed(pieces: readonly string[], stops: readonly string[]): string {
 }
 
 describe("stopFinder", () => {
-  it("gives what stands before the first stop string, whatever the pieces", () => {
+  it("returns the text before the first stop string, however it is split", () => {
     const letters = fc.array(fc.constantFrom("a", "b", "😀", "😁", "\n"), { maxLength: 12 });
     const word = fc.array(fc.constantFrom("a", "b", "😀", "\n"), { minLength: 1, maxLength: 3 }).map((a) => a.join(""));
     fc.assert(
@@ -23,13 +23,13 @@ describe("stopFinder", () => {
     );
   });
 
-  it("waits for a longer stop string that began before a shorter one", () => {
+  it("waits for a longer stop string that starts before a shorter one", () => {
     expect(streamed(["x\n", "\u{1f600}", "\n\u{1f600}\n\u{1f600}"], ["\n", "x\n\u{1f600}"])).toBe("");
     expect(streamed(["ab", "b"], ["abb", "b"])).toBe("");
     expect(streamed(["ab", "c"], ["abb", "b"])).toBe("a");
   });
 
-  it("holds back no more than what may begin a stop string", () => {
+  it("holds back only a possible start of a stop string", () => {
     const finder = stopFinder(["END", "NO"]);
     expect(finder.push("an E")).toBe("an ");
     expect(finder.push("N")).toBe("");

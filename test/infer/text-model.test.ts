@@ -3,7 +3,7 @@ import { checkFits } from "../../src/infer/text-model.js";
 import type { Tokenizer } from "../../src/tokenizer/index.js";
 
 const special = (id: number) => ({ id, content: `<${id}>`, special: true });
-/** A tokenizer whose last tokens are special ones. */
+/** Returns a check of a tokenizer with `tokens` tokens against a model with `rows` embedding rows. */
 const fits =
   (tokens: number, rows: number, more: Partial<Tokenizer> = {}) =>
   () =>
@@ -13,7 +13,7 @@ const fits =
       "in here",
     );
 
-describe("a tokenizer beside a model", () => {
+describe("a model's tokenizer", () => {
   it.each([
     ["as many tokens", 300, 300],
     ["GPT-2's, padded to 64", 50_257, 50_304],
@@ -23,7 +23,7 @@ describe("a tokenizer beside a model", () => {
     expect(fits(tokens, rows)).not.toThrow();
   });
 
-  it("may have special tokens beyond the model's, unless they are written", () => {
+  it("may have special tokens beyond the model's vocabulary, unless it writes them", () => {
     const added = [special(300), special(301)] as never;
     expect(fits(302, 300, { added })).not.toThrow();
     expect(fits(303, 300, { added })).toThrow("does not fit");

@@ -11,7 +11,7 @@ const withTemplate = (chat_template: unknown) =>
 const CHATML =
   "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
-/** Shows earlier answers without their thoughts. */
+/** Renders earlier answers without their reasoning. */
 const FORGETFUL =
   "{% for message in messages %}{% set content = message.content %}" +
   "{% if message.role == 'assistant' and not loop.last %}{% set content = content.split('</think>')[-1] %}{% endif %}" +
@@ -26,7 +26,11 @@ const messages: ChatMessage[] = [
   { role: "assistant", content: "<think>well</think>Bye" },
 ];
 
-async function said(tokenizer: Tokenizer, chat: readonly ChatMessage[], addGenerationPrompt = false): Promise<string> {
+async function masked(
+  tokenizer: Tokenizer,
+  chat: readonly ChatMessage[],
+  addGenerationPrompt = false,
+): Promise<string> {
   const { ids, assistantMask, text } = await encodeChat(tokenizer, chat, { addGenerationPrompt });
   expect(tokenizer.decode(ids)).toBe(text);
   expect(assistantMask.length).toBe(ids.length);
@@ -34,7 +38,7 @@ async function said(tokenizer: Tokenizer, chat: readonly ChatMessage[], addGener
 }
 
 describe("chat templates", () => {
-  it("render, with special tokens being themselves", async () => {
+  it("render with special tokens", async () => {
     const tokenizer = withTemplate(CHATML);
     const text = await renderChat(tokenizer, messages.slice(0, 2), { addGenerationPrompt: true });
     expect(text).toBe(
@@ -44,25 +48,29 @@ describe("chat templates", () => {
     expect([...ids].filter((id) => id === tokenizer.special.get("<|im_end|>")).length).toBe(2);
   });
 
-  it("mask what the assistant said, with the end of its turn", async () => {
+  it("mask the assistant's turns, with their end-of-turn tokens", async () => {
     const both = "<think>hm</think>Hello there<|im_end|><think>well</think>Bye<|im_end|>";
-    expect(await said(withTemplate(CHATML), messages)).toBe(both);
-    expect(await said(withTemplate(CHATML), messages.slice(0, 4), true)).toBe("<think>hm</think>Hello there<|im_end|>");
-    expect(await said(withTemplate(CHATML), messages.slice(0, 2), true)).toBe("");
+    expect(await masked(withTemplate(CHATML), messages)).toBe(both);
+    expect(await masked(withTemplate(CHATML), messages.slice(0, 4), true)).toBe(
+      "<think>hm</think>Hello there<|im_end|>",
+    );
+    expect(await masked(withTemplate(CHATML), messages.slice(0, 2), true)).toBe("");
   });
 
-  it("mask what is shown of an answer that is shown otherwise later", async () => {
-    expect(await said(withTemplate(FORGETFUL), messages)).toBe("Hello there<|im_end|><think>well</think>Bye<|im_end|>");
+  it("mask an answer that is rendered differently once more messages follow", async () => {
+    expect(await masked(withTemplate(FORGETFUL), messages)).toBe(
+      "Hello there<|im_end|><think>well</think>Bye<|im_end|>",
+    );
   });
 
-  it("mask what a template marks as said, and nothing else", async () => {
+  it("mask generation blocks and nothing else", async () => {
     const marked = CHATML.replace(
       "message.content + '<|im_end|>\\n' }}",
       "'' }}{%- if message.role == 'assistant' -%}{%- generation -%}{{ message.content }}{%- endgeneration -%}" +
         "{%- else -%}{{ message.content }}{%- endif -%}{{ '<|im_end|>\\n' }}",
     );
     expect(marked).not.toBe(CHATML);
-    expect(await said(withTemplate(marked), messages)).toBe("<think>hm</think>Hello there<think>well</think>Bye");
+    expect(await masked(withTemplate(marked), messages)).toBe("<think>hm</think>Hello there<think>well</think>Bye");
     const text = await renderChat(withTemplate(CHATML), messages);
     expect((await encodeChat(withTemplate(marked), messages)).text).toBe(text);
   });
@@ -79,7 +87,7 @@ describe("chat templates", () => {
     await expect(renderChat(tokenizer, messages, { template: "rag" })).rejects.toThrow(/none|named rag/);
   });
 
-  it("get messages as transformers gives them: no nulls, thoughts under every name, tools and documents null", async () => {
+  it("receive messages as in transformers: no nulls, reasoning under every name, tools and documents null", async () => {
     const shown = withTemplate(
       "{{ messages[0].content is defined }}|{{ messages[0].reasoning_content }}|{{ messages[0].thinking }}|" +
         "{{ tools is none }}|{{ documents is none }}|{{ eos_token }}|{{ sep_token is defined }}",
@@ -90,7 +98,7 @@ describe("chat templates", () => {
     await expect(renderChat(shown, ["hi"] as unknown as ChatMessage[])).rejects.toThrow(/message 0/);
   });
 
-  it("use the template for tools where tools are given", async () => {
+  it("use the tool template if tools are given", async () => {
     const tokenizer = withTemplate([
       { name: "default", template: "d" },
       { name: "tool_use", template: "t{{ tools|length }}" },
@@ -106,28 +114,30 @@ describe("chat templates", () => {
     expect(await renderChat(withTemplate(CHATML), chat("Well, "), open)).toBe(`${start}Well, `);
     const trimming = withTemplate(CHATML.replace("message.content", "message.content|trim"));
     expect(await renderChat(trimming, chat(" Well, "), open)).toBe(`${start}Well,`);
-    await expect(renderChat(withTemplate("{{ messages[0].content }}"), chat("x"), open)).rejects.toThrow(/as it is/);
+    await expect(renderChat(withTemplate("{{ messages[0].content }}"), chat("x"), open)).rejects.toThrow(/unchanged/);
     await expect(renderChat(withTemplate(CHATML), chat(undefined), open)).rejects.toThrow(/no content/);
     const both = { ...open, addGenerationPrompt: true };
     await expect(renderChat(withTemplate(CHATML), chat("x"), both)).rejects.toThrow(/choose one/);
-    await expect(encodeChat(withTemplate(CHATML), chat("x"), open)).rejects.toThrow(/no mask/);
+    await expect(encodeChat(withTemplate(CHATML), chat("x"), open)).rejects.toThrow(
+      /does not support continueFinalMessage/,
+    );
   });
 
-  it("mask every id that overlaps what a template marks, and refuse marks whose place is not known", async () => {
-    const words = withTemplate(
+  it("mask every id that overlaps a generation block, and reject blocks in captured text", async () => {
+    const marked = withTemplate(
       "{% for m in messages %}{{ m.role }} {% generation %}{{ m.content }}{% endgeneration %}|{% endfor %}",
     );
-    expect(await said(words, [{ role: "user", content: "Hello there" }])).toContain("Hello there");
-    const aside = withTemplate("{% set x %}{% generation %}a{% endgeneration %}{% endset %}{{ x }}");
-    await expect(encodeChat(aside, messages)).rejects.toThrow(/within a macro or a captured block/);
+    expect(await masked(marked, [{ role: "user", content: "Hello there" }])).toContain("Hello there");
+    const captured = withTemplate("{% set x %}{% generation %}a{% endgeneration %}{% endset %}{{ x }}");
+    await expect(encodeChat(captured, messages)).rejects.toThrow(/within a macro or a captured block/);
   });
 
-  it("tell what is wrong", async () => {
+  it("report errors", async () => {
     await expect(renderChat(trained, messages)).rejects.toThrow(/no chat_template/);
-    await expect(renderChat(withTemplate("{% if %}"), messages)).rejects.toThrow(/cannot be read: line 1/);
+    await expect(renderChat(withTemplate("{% if %}"), messages)).rejects.toThrow(/cannot be parsed: line 1/);
     await expect(renderChat(withTemplate("{{ raise_exception('odd roles') }}"), messages)).rejects.toThrow(/odd roles/);
     await expect(encodeChat(withTemplate("{{ messages[2].content | length }}"), messages)).rejects.toThrow(
-      /cannot be traced/,
+      /cannot be located/,
     );
   });
 });

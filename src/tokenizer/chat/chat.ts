@@ -1,7 +1,7 @@
 /**
- * @file Chat templates: messages to the text that a model was trained on, to ids, and which of those ids the assistant said.
- * Templates are Jinja, as `chat_template` of tokenizer_config.json has them, and render as transformers renders them; what
- * `jinja/` does not know is refused.
+ * @file Chat templates turn messages into the text that a model was trained on, into ids, and into a mask of the assistant's
+ * ids. A template is Jinja from `chat_template` of tokenizer_config.json and renders as in transformers. Constructs that
+ * `jinja/` does not support are refused.
  */
 import { QuernError } from "../../errors.js";
 import { escapeControls } from "../../printable.js";
@@ -9,7 +9,7 @@ import type { JsonObject, Tokenizer } from "../tokenizer.js";
 import { TemplateFailure } from "./jinja/failure.js";
 import type { Rendering, Template } from "./jinja/index.js";
 
-/** One turn; further keys (`tool_calls`, `name` …) are the template's to use. Keys that are null are left out. */
+/** One turn. Further keys (`tool_calls`, `name` …) are passed to the template, except those that are null. */
 export interface ChatMessage {
   readonly role: string;
   readonly content?: unknown;
@@ -17,30 +17,30 @@ export interface ChatMessage {
 }
 
 export interface ChatOptions {
-  /** End with the beginning of an assistant's turn, for a model to continue; default false. */
+  /** End with the start of an assistant's turn for the model to continue; default false. */
   readonly addGenerationPrompt?: boolean;
-  /** Leave the last message open, for a model to continue: its `content`, or the field that is named; default false. */
+  /** Leave the last message open for the model to continue: its `content`, or the named field; default false. */
   readonly continueFinalMessage?: boolean | string;
-  /** Descriptions of tools, as the template wants them. */
+  /** Tool descriptions, in the template's format. */
   readonly tools?: readonly unknown[];
-  /** Documents for retrieval, as the template wants them. */
+  /** Documents for retrieval, in the template's format. */
   readonly documents?: readonly unknown[];
-  /** Which template, where there are several; `default` by default, or `tool_use` if there is one and tools are given. */
+  /** Name of the template if there are several; default `tool_use` if it exists and tools are given, else `default`. */
   readonly template?: string;
-  /** Further variables of the template, such as `enable_thinking`. An integer is an int there, even if it was 2.0. */
+  /** Further template variables, such as `enable_thinking`. Integers become Python ints, even a value written as 2.0. */
   readonly variables?: Readonly<Record<string, unknown>>;
 }
 
 export interface EncodedChat {
   readonly text: string;
   readonly ids: Uint32Array;
-  /** 1 for each id that the assistant said: its words, calls and the token that ends its turn, or what the template marks. */
+  /** 1 for each id of an assistant turn: text, tool calls and end-of-turn token, or what the template marks. */
   readonly assistantMask: Uint8Array;
 }
 
 /**
- * The text of a conversation.
- * @throws QuernError if the tokenizer has no template, or the template refuses the messages or has what is not supported
+ * Renders a conversation as text.
+ * @throws QuernError if the tokenizer has no template, or the template rejects the messages or uses an unsupported feature
  */
 export async function renderChat(
   tokenizer: Tokenizer,
@@ -56,12 +56,13 @@ export async function renderChat(
 }
 
 /**
- * The ids of a conversation, special tokens being themselves, with the mask of what the assistant said.
+ * Encodes a conversation, with its special tokens, and computes the mask of the assistant's ids.
  *
- * Where a template marks it by `{% generation %}`, every id that overlaps a mark is in the mask, as in transformers.
- * Elsewhere it is found by rendering up to a turn with the opening of an answer, and up to the turn's end. Templates that
- * show an answer in another way once more has been said (without its thoughts, for example) are traced by markers.
- * @throws QuernError as `renderChat`, or if the template's output cannot be traced back to the messages
+ * If the template uses `{% generation %}`, the mask contains every id that overlaps such a block, as in transformers.
+ * Otherwise each assistant turn is found as the difference of two renderings: up to the turn with a generation prompt, and
+ * up to the turn's end. Some templates render a turn differently when more messages follow, for example without its
+ * reasoning. There the turn is found by rendering a marker in place of its content.
+ * @throws QuernError as `renderChat`, or if an assistant turn cannot be located in the output
  */
 export async function encodeChat(
   tokenizer: Tokenizer,
@@ -70,7 +71,7 @@ export async function encodeChat(
 ): Promise<EncodedChat> {
   checkMessages(messages);
   if (options.continueFinalMessage !== undefined && options.continueFinalMessage !== false) {
-    throw new QuernError("a conversation whose last message stays open has no mask; use renderChat and encode", {
+    throw new QuernError("encodeChat does not support continueFinalMessage; use renderChat and encode", {
       exitCode: 2,
     });
   }
@@ -78,7 +79,7 @@ export async function encodeChat(
   const { text, generated, isTraceable } = render(messages, options.addGenerationPrompt ?? false);
   if (!isTraceable) {
     throw new QuernError(
-      "the chat template marks what the assistant says ({% generation %}) within a macro or a captured block, where its place is not known",
+      "the chat template uses {% generation %} within a macro or a captured block, so its place in the output is unknown",
     );
   }
   const isMarked = render.marksGeneration;
@@ -109,25 +110,25 @@ function checkMessages(messages: readonly ChatMessage[]): void {
 interface Render {
   (messages: readonly ChatMessage[], addGenerationPrompt: boolean): Rendering;
   readonly source: string;
-  /** The template itself says what is the assistant's. */
+  /** Whether the template marks the assistant's text itself, with `{% generation %}`. */
   readonly marksGeneration: boolean;
 }
 
-/** Templates that were compiled last; conversations by the thousand have the same. */
+/** Cache of compiled templates, since thousands of conversations use the same one. */
 const compiled = new Map<string, Template>();
 
 async function compiledTemplate(source: string): Promise<Template> {
   const known = compiled.get(source);
   if (known !== undefined) return known;
-  // Most verbs render no chat; they do not wait for this to load.
+  // Loaded on demand, since most commands render no chat.
   const { CHAT_TEMPLATE, compileTemplate } = await import("./jinja/index.js");
-  const template = failing("cannot be read", () => compileTemplate(source, CHAT_TEMPLATE));
+  const template = failing("cannot be parsed", () => compileTemplate(source, CHAT_TEMPLATE));
   if (compiled.size >= 16) compiled.clear();
   compiled.set(source, template);
   return template;
 }
 
-/** What renders a conversation by the template that the options choose. */
+/** Returns a function that renders conversations with the template selected by the options. */
 export async function renderer(
   tokenizer: Tokenizer,
   { tools, documents, template, variables }: ChatOptions,
@@ -155,10 +156,12 @@ export async function renderer(
   return Object.assign(render, { source, marksGeneration: /\{%[-+]?\s*generation\s*[-+]?%\}/.test(source) });
 }
 
-/** Names that a message's thoughts have had; templates read the first, gpt-oss's the second. */
+/** Keys used for a message's reasoning. Most templates read the first, gpt-oss's reads the second. */
 const REASONING = ["reasoning_content", "thinking", "reasoning"] as const;
 
-/** A message as transformers gives it to a template: without keys that are null, its thoughts under every name. */
+/**
+ * Normalizes a message as transformers does: drops null keys and stores the reasoning under every name that templates read.
+ */
 function normalized(message: ChatMessage): JsonObject {
   const kept = Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined));
   const named = REASONING.find((name) => Object.hasOwn(kept, name));
@@ -167,19 +170,19 @@ function normalized(message: ChatMessage): JsonObject {
 
 const OPEN_END = "CONTINUE_FINAL_MESSAGE_TAG ";
 
-/** The text up to where the last message ends, found by a tag behind its words. */
+/** Renders the text up to the end of the last message, found by a tag appended to its content. */
 async function renderOpen(render: Render, messages: readonly ChatMessage[], options: ChatOptions): Promise<string> {
   const { strip } = await import("./jinja/strings.js");
   const wrong = (reason: string): QuernError =>
     new QuernError(`the last message cannot be continued: ${reason}`, { exitCode: 2 });
-  if (options.addGenerationPrompt) throw wrong("a generation prompt would come after it; choose one of the two");
+  if (options.addGenerationPrompt) throw wrong("it excludes addGenerationPrompt; choose one of the two");
   const field = typeof options.continueFinalMessage === "string" ? options.continueFinalMessage : "content";
   const last = normalized(messages.at(-1)!);
   let final = last[field];
   const isReasoning = (REASONING as readonly string[]).includes(field);
   const fields = isReasoning ? REASONING.filter((name) => last[name] === final) : [field];
   if (final === undefined || final === null) throw wrong(`it has no ${field}`);
-  if (!fields.some((name) => render.source.includes(name))) throw wrong(`the template does not show ${field}`);
+  if (!fields.some((name) => render.source.includes(name))) throw wrong(`the template does not use ${field}`);
   let tagged: JsonObject;
   if (Array.isArray(final)) {
     const blocks = final as readonly JsonObject[];
@@ -191,13 +194,13 @@ async function renderOpen(render: Render, messages: readonly ChatMessage[], opti
     };
   } else if (typeof final === "string")
     tagged = Object.fromEntries(fields.map((name) => [name, `${final}${OPEN_END}`]));
-  else throw wrong(`its ${field} is no text`);
+  else throw wrong(`its ${field} is not text`);
   const { text } = render([...messages.slice(0, -1), { ...last, ...tagged } as unknown as ChatMessage], false);
   const tag = OPEN_END.trim();
   const at = text.lastIndexOf(tag);
   if (at < 0 || !text.includes(strip(String(final), undefined, "both")))
-    throw wrong("the template does not show it as it is");
-  // Where the template cuts white space at its end, the text loses it as well.
+    throw wrong("the template does not render it unchanged");
+  // If the template trims the message's trailing white space, the result is trimmed as well.
   return text.startsWith(OPEN_END, at) ? text.slice(0, at) : strip(text.slice(0, at), undefined, "right");
 }
 
@@ -221,12 +224,12 @@ function templateOf(config: JsonObject, name: string | undefined, hasTools: bool
   }
   throw new QuernError(
     name === undefined || name === "default" || given === undefined
-      ? "the tokenizer has no chat_template in its tokenizer_config.json; use one made for chat"
-      : `the tokenizer has one chat template, and none named ${escapeControls(name)}`,
+      ? "the tokenizer has no chat_template in its tokenizer_config.json; use the tokenizer of a chat model"
+      : `the tokenizer has only one, unnamed chat template, not ${escapeControls(name)}`,
   );
 }
 
-/** A special token of tokenizer_config.json: its text, or an object with it. */
+/** Returns the text of a special token of tokenizer_config.json, which is a string or an object. */
 function contentOf(value: unknown): string | undefined {
   const content = typeof value === "object" && value !== null ? (value as JsonObject).content : value;
   return typeof content === "string" ? content : undefined;
@@ -260,13 +263,13 @@ function assistantSpans(
     const span = prefixSpan(render, messages, turn, text, special) ?? markedSpan(render, messages, turn, text, special);
     if (span !== undefined) return [span];
     throw new QuernError(
-      `the chat template shows message ${turn}, the assistant's, in a way that cannot be traced, ` +
-        "so what it said cannot be told apart",
+      `the assistant's message ${turn} cannot be located in the chat template's output, ` +
+        "so the assistant mask cannot be computed",
     );
   });
 }
 
-/** The text of a conversation, or undefined if the template refuses it: it may not let one end, or go on, here. */
+/** Renders a conversation, or returns undefined if the template rejects it: some require certain last messages. */
 function tried(render: Render, messages: readonly ChatMessage[], addGenerationPrompt: boolean): string | undefined {
   try {
     return render(messages, addGenerationPrompt).text;
@@ -276,7 +279,7 @@ function tried(render: Render, messages: readonly ChatMessage[], addGenerationPr
   }
 }
 
-/** The span of a turn if the text up to it, and up to its end, is the same when nothing follows. */
+/** Finds a turn by rendering prefixes of the conversation; undefined if they are not prefixes of the whole text. */
 function prefixSpan(
   render: Render,
   messages: readonly ChatMessage[],
@@ -289,14 +292,14 @@ function prefixSpan(
   if (before === undefined || after === undefined || !after.startsWith(before) || !text.startsWith(after)) {
     return undefined;
   }
-  const said = after.slice(before.length);
+  const rendered = after.slice(before.length);
   const content = String(messages[turn].content ?? "").trim();
-  const at = said.indexOf(content);
-  const closing = firstSpecial(said, at < 0 ? 0 : at + content.length, special);
+  const at = rendered.indexOf(content);
+  const closing = firstSpecial(rendered, at < 0 ? 0 : at + content.length, special);
   return { start: before.length, end: closing === undefined ? after.length : before.length + closing.end };
 }
 
-/** The span of a turn, found by rendering all with a marker in its content's place. */
+/** Finds a turn by rendering the conversation with a marker in place of its content. */
 function markedSpan(
   render: Render,
   messages: readonly ChatMessage[],
@@ -307,7 +310,7 @@ function markedSpan(
   const marker = "\u2063quern\u2063";
   const marked = messages.map((message, index) => (index === turn ? { ...message, content: marker } : message));
   const frame = tried(render, marked, false)?.split(marker);
-  // What follows may be longer here than there: a template's opening for the next answer.
+  // The whole text may be longer than this rendering, for example by a generation prompt.
   if (frame?.length !== 2 || !text.startsWith(frame[0])) return undefined;
   const start = frame[0].length;
   const end = text.lastIndexOf(frame[1]);
@@ -316,7 +319,7 @@ function markedSpan(
   return { start, end: end + (closing?.start === 0 ? closing.end : 0) };
 }
 
-/** The first special token in a text from an index on. */
+/** Finds the first special token in a text at or after an index; the longest one if several start there. */
 function firstSpecial(text: string, from: number, special: readonly string[]): Span | undefined {
   let found: Span | undefined;
   for (const content of special) {

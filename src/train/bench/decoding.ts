@@ -1,6 +1,6 @@
 /** @file How fast a model decodes, greedily: one text, or several side by side. */
 import { measurePeak, type Plan } from "../../backends/index.js";
-import { createDecoder, type GenerateCalls } from "../../infer/index.js";
+import { createDecoder, type GenerateCallbacks } from "../../infer/index.js";
 import { initialValues, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
 import { median } from "../throughput.js";
 import { type BenchFigures, figuresOf, peakMemory } from "./figures.js";
@@ -45,12 +45,12 @@ export async function benchmarkDecoding(options: TrainingBenchOptions): Promise<
     onProgress?.({ task: "decode", done: seconds.length, total: steps, unit: "step" });
     return false;
   };
-  const decode = (tokens: number, first: number, calls: GenerateCalls) =>
+  const decode = (tokens: number, first: number, callbacks: GenerateCallbacks) =>
     Promise.all(
       Array.from({ length: batch }, (_, text) => {
         const prompt = Array.from({ length: PROMPT }, (_, i) => (i * 997 + (first + text) * 31) % config.vocabSize);
         const request = { prompt, tokens, temperature: 0, topK: 0, seed: 0, endOfText: [] };
-        return decoder.generate(request, { signal, ...calls });
+        return decoder.generate(request, { signal, ...callbacks });
       }),
     );
   await decode(2, batch, {}); // compiles, and touches the memory; with other prompts, since slots keep what they hold

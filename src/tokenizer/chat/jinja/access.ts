@@ -1,7 +1,7 @@
-/** @file Attributes, items, slices and methods of values, with the limits that Jinja2's sandbox sets. */
+/** @file Attributes, items, slices and methods of values, with the limits of Jinja2's sandbox. */
 import { checkList, checkText, fail, refuse } from "./failure.js";
 import { formatBraces } from "./formatting.js";
-import { STRING_METHODS, type StringMethod, UNKNOWN_STRING_METHODS } from "./strings.js";
+import { STRING_METHODS, type StringMethod, UNSUPPORTED_STRING_METHODS } from "./strings.js";
 import {
   type CallArguments,
   Callable,
@@ -33,13 +33,13 @@ import {
 } from "./values.js";
 
 const words = (text: string): ReadonlySet<string> => new Set(text.split(" "));
-/** Methods that change what they belong to: the sandbox hides them. */
+/** Mutating methods, which the sandbox hides. */
 const CHANGING = {
   list: words("append clear pop reverse insert sort extend remove"),
   dict: words("clear pop popitem setdefault update"),
 } as const;
-/** Attributes that exist, but are refused when called. */
-const UNKNOWN: Readonly<Record<string, ReadonlySet<string>>> = {
+/** Methods that exist in Python, but fail here when called. */
+const UNSUPPORTED: Readonly<Record<string, ReadonlySet<string>>> = {
   int: words("as_integer_ratio bit_count bit_length conjugate from_bytes to_bytes"),
   float: words("as_integer_ratio conjugate fromhex hex"),
   range: words("count index"),
@@ -50,8 +50,8 @@ const UNKNOWN: Readonly<Record<string, ReadonlySet<string>>> = {
 };
 
 /**
- * The arguments of a call by parameter, undefined for those not given.
- * @param named which may be given by name; all by default
+ * Returns the arguments of a call in parameter order, undefined for missing ones.
+ * @param byName parameters that may be passed by name; all by default
  */
 export function bind(
   name: string,
@@ -75,7 +75,7 @@ export function bind(
   return bound;
 }
 
-/** A builtin function, which Python would print with its address. */
+/** Creates a builtin function. It has no repr, since Python's contains its address. */
 export function builtin(
   name: string,
   parameters: string,
@@ -157,7 +157,7 @@ function sequenceMethod(value: Value, items: readonly Value[], name: string): Ca
   return undefined;
 }
 
-/** Attributes and items by the rules of an environment. */
+/** Looks up attributes and items with the environment's kind of undefined. */
 export class Access {
   constructor(readonly undefinedKind: UndefinedKind) {}
 
@@ -165,7 +165,7 @@ export class Access {
     return new Undefined(message, this.undefinedKind);
   }
 
-  /** `of.name`: an attribute, or else an item. */
+  /** Evaluates `of.name`: an attribute, or else an item. */
   attribute(of: Value, name: string): Value {
     if (of instanceof Undefined) return of.kind === "chainable" && !/^__.*__$/.test(name) ? of : of.raise();
     const own = this.#own(of, name);
@@ -174,7 +174,7 @@ export class Access {
     return orElse(item, () => this.#none(of, name));
   }
 
-  /** `of[key]`: an item, or else an attribute. */
+  /** Evaluates `of[key]`: an item, or else an attribute. */
   item(of: Value, key: Value): Value {
     if (of instanceof Undefined) return of.kind === "chainable" ? of : of.raise();
     const index = intOf(key);
@@ -197,16 +197,16 @@ export class Access {
     return this.undefined(`${quote(shownType(of))} has no attribute ${quote(name)}`);
   }
 
-  /** What getattr finds, undefined values for what the sandbox hides. */
+  /** Python's getattr; returns an `Undefined` for attributes that the sandbox hides. */
   #own(of: Value, name: string): Value | undefined {
     if (name.startsWith("_")) return undefined;
     if (isText(of)) {
       if (name === "format" || name === "format_map") return this.#format(of, name);
       const method = Object.hasOwn(STRING_METHODS, name) ? STRING_METHODS[name] : undefined;
       if (method !== undefined) return stringMethod(of, name, method);
-      if (UNKNOWN_STRING_METHODS.has(name)) return unknown(name);
+      if (UNSUPPORTED_STRING_METHODS.has(name)) return unsupported(name);
       return of instanceof Markup && (name === "striptags" || name === "unescape" || name === "escape")
-        ? unknown(name)
+        ? unsupported(name)
         : undefined;
     }
     if (isList(of)) return CHANGING.list.has(name) ? this.#hidden(name) : sequenceMethod(of, of, name);
@@ -229,7 +229,7 @@ export class Access {
     }
     const type = typeof of === "boolean" ? "int" : of instanceof Iter ? "generator" : typeName(of);
     if (of instanceof Iter && name.startsWith("gi_")) return refuse(`the attribute ${name} of a generator`);
-    return UNKNOWN[type]?.has(name) ? unknown(name) : undefined;
+    return UNSUPPORTED[type]?.has(name) ? unsupported(name) : undefined;
   }
 
   #hidden(name: string): Undefined {
@@ -252,7 +252,7 @@ export class Access {
   }
 }
 
-function unknown(name: string): Callable {
+function unsupported(name: string): Callable {
   return new Callable("builtin_function_or_method", () => refuse(`the method ${name}`));
 }
 
@@ -274,7 +274,7 @@ function itemAt(of: Value, index: bigint): Value | undefined {
   return of instanceof Range ? of.at(i) : itemsOf(of)![i];
 }
 
-/** `of[start:stop:step]`; null for a bound that is not given. */
+/** Evaluates `of[start:stop:step]`; null stands for a missing bound. */
 export function sliceOf(of: Value, start: Value, stop: Value, step: Value): Value {
   if (of instanceof Undefined) return of.raise();
   if (of instanceof Range) return refuse("a slice of a range");
@@ -304,7 +304,7 @@ export function sliceOf(of: Value, start: Value, stop: Value, step: Value): Valu
   return of instanceof Markup ? new Markup(taken.join("")) : taken.join("");
 }
 
-/** `value * times` of a text, list or tuple. */
+/** Evaluates `value * times` for a text, list or tuple. */
 export function repeat(value: string | Markup | readonly Value[] | Tuple, times: bigint): Value {
   const count = times > 0n ? times : 0n;
   if (isText(value)) {

@@ -1,4 +1,4 @@
-/** @file A template's tree to functions that run it, each name settled to an identifier of its frame. */
+/** @file Compiles a template's syntax tree to functions, with each name resolved to an identifier of its frame. */
 import { sliceOf } from "./access.js";
 import { checkText, fail, TemplateFailure } from "./failure.js";
 import { FILTERS, TESTS } from "./filters.js";
@@ -32,7 +32,7 @@ import {
   type Value,
 } from "./values.js";
 
-/** What ends a body early. */
+/** Ends a body early. */
 type Signal = "break" | "continue" | undefined;
 type Run = (rt: Runtime) => Signal;
 type Evaluate = (rt: Runtime) => Value;
@@ -40,9 +40,9 @@ type Assign = (rt: Runtime, value: Value) => void;
 
 interface Frame {
   readonly symbols: Symbols;
-  /** Within an `if`, where a filter that does not exist is an error only when it is reached. */
+  /** Within an `if`, where an unknown filter is an error only when it runs. */
   readonly soft: boolean;
-  /** A loop lies around, here or outside the function. */
+  /** Within a loop, in this function or around it. */
   readonly inLoop: boolean;
 }
 
@@ -52,7 +52,7 @@ const inner = (frame: Frame, inLoop = frame.inLoop): Frame => ({
   inLoop,
 });
 
-/** The function that renders a template into the runtime's output. */
+/** Compiles a template to a function that renders into the runtime's output. */
 export function compile(template: readonly Statement[]): (rt: Runtime) => void {
   if (readNames(template, ["self"]).size > 0) fail("the variable self is not supported");
   const frame: Frame = { symbols: new Symbols(), soft: false, inLoop: false };
@@ -65,7 +65,7 @@ export function compile(template: readonly Statement[]): (rt: Runtime) => void {
   };
 }
 
-/** Gives the identifiers of a frame what they start with. */
+/** Returns a function that sets the initial values of a frame's identifiers. */
 function entering({ symbols }: Frame): (rt: Runtime) => void {
   const loads = [...symbols.loads].filter(([, load]) => load.kind !== "parameter");
   return (rt) => {
@@ -152,7 +152,7 @@ function compileStatement(statement: Statement, frame: Frame): Run {
       return (rt) => {
         enter(rt);
         let signal: Signal;
-        const made = rt.aside(() => {
+        const made = rt.capture(() => {
           signal = body(rt);
         });
         if (signal !== undefined) return signal;
@@ -212,7 +212,7 @@ function compileStatement(statement: Statement, frame: Frame): Run {
       return (rt) => {
         enter(rt);
         let signal: Signal;
-        const made = rt.aside(() => {
+        const made = rt.capture(() => {
           signal = body(rt);
         });
         if (signal !== undefined) return signal;
@@ -284,7 +284,7 @@ function compileFor(statement: Extract<Statement, { kind: "for" }>, frame: Frame
     const assignTested = compileTarget(statement.target, testing);
     const enterTest = entering(testing);
     filtered = (rt, value) => {
-      // A function of its own in Python, which runs only as items are asked for.
+      // In Python this is a separate generator function, which runs only as items are requested.
       const variables = new Variables(rt.variables);
       const items = iterate(value);
       const line = rt.line;
@@ -292,7 +292,7 @@ function compileFor(statement: Extract<Statement, { kind: "for" }>, frame: Frame
       return new Iter(
         (function* (): Generator<Value> {
           for (;;) {
-            const holds = rt.within(variables, (): { readonly item: Value; readonly holds: boolean } | undefined => {
+            const tested = rt.within(variables, (): { readonly item: Value; readonly passes: boolean } | undefined => {
               rt.line = line;
               rt.spend(1);
               if (!isEntered) enterTest(rt);
@@ -300,10 +300,10 @@ function compileFor(statement: Extract<Statement, { kind: "for" }>, frame: Frame
               const step = items.next();
               if (step.done === true) return undefined;
               assignTested(rt, step.value);
-              return { item: step.value, holds: isTrue(rt, test(rt)) };
+              return { item: step.value, passes: isTrue(rt, test(rt)) };
             });
-            if (holds === undefined) return;
-            if (holds.holds) yield holds.item;
+            if (tested === undefined) return;
+            if (tested.passes) yield tested.item;
           }
         })(),
       );
@@ -320,7 +320,7 @@ function compileFor(statement: Extract<Statement, { kind: "for" }>, frame: Frame
       enter(rt);
       const signal = body(rt);
       if (signal === "break") break;
-      // As Jinja2 has it: an iteration that is cut short does not count for the else.
+      // As in Jinja2, an iteration ended by `continue` does not prevent the else.
       if (signal === undefined) isElse = false;
     }
     leave(rt);
@@ -339,13 +339,13 @@ function compileFor(statement: Extract<Statement, { kind: "for" }>, frame: Frame
   return (rt) => {
     const outer = rt.variables;
     const recurse = (items: Value, depth: number): string =>
-      rt.within(new Variables(outer), () => rt.aside(() => run(rt, items, depth, recurse)));
+      rt.within(new Variables(outer), () => rt.capture(() => run(rt, items, depth, recurse)));
     rt.write(recurse(over(rt), 0));
     return undefined;
   };
 }
 
-/** Makes a macro, or the `caller` of a call block, which sees the variables around it. */
+/** Compiles a macro, or the `caller` of a call block. It sees the variables around it. */
 function compileMacro(
   name: string | undefined,
   parameters: readonly Parameter[],
@@ -360,7 +360,7 @@ function compileMacro(
   const explicitCaller = callerParameter !== undefined;
   const takesCaller = special.has("caller");
   if (takesCaller && explicitCaller && callerParameter.standard === undefined) {
-    fail('the special argument "caller" of a macro must be left out or be given a default');
+    fail('the special argument "caller" of a macro must be omitted or have a default');
   }
   const callerId = takesCaller && !explicitCaller ? own.symbols.declare("caller") : undefined;
   const isOwn = (key: string): boolean => parameters.some((parameter) => parameter.name === key);
@@ -387,7 +387,7 @@ function compileMacro(
         left.delete(parameter.name);
         return value;
       });
-      // A caller among the parameters is found there, even if nobody gives one.
+      // An explicit `caller` parameter is always found among the parameters, even if it is not passed.
       const foundCaller = explicitCaller;
       let caller: Value | undefined;
       if (takesCaller && !foundCaller) {
@@ -412,7 +412,7 @@ function compileMacro(
         names.forEach(({ id }, index) => {
           rt.variables.set(id, bound[index]);
         });
-        return rt.aside(() => {
+        return rt.capture(() => {
           enter(rt);
           names.forEach(({ id, name: parameter, standard }, index) => {
             if (bound[index] !== undefined) return;
@@ -439,7 +439,7 @@ function compileMacro(
   };
 }
 
-/** Checks that what an assignment with a point goes to is a namespace. */
+/** Checks that the target of a dotted assignment is a namespace. */
 function checkNamespaces(target: Target, frame: Frame): (rt: Runtime) => void {
   const ids: string[] = [];
   const visit = (each: Target): void => {
@@ -515,7 +515,7 @@ const COMPARE: Readonly<Record<Comparison, (a: Value, b: Value) => boolean>> = {
   "not in": (a, b) => !contains(b, a),
 };
 
-/** @param block the text of the block that a filter without a value is for */
+/** @param block returns the block's text, for a filter that applies to a block instead of a value */
 function compileExpression(expression: Expression, frame: Frame, block?: Evaluate): Evaluate {
   const compiled = (each: Expression): Evaluate => compileExpression(each, frame, block);
   switch (expression.kind) {
@@ -573,14 +573,14 @@ function compileExpression(expression: Expression, frame: Frame, block?: Evaluat
       const key = compiled(expression.key);
       return (rt) => {
         const value = of(rt);
-        // Only of a text is an item found by going through it.
+        // Indexing takes linear time only in a text.
         if (isText(value)) rt.charge(value);
         else rt.spend(1);
         return rt.access.item(value, key(rt));
       };
     }
     case "slice":
-      return fail("a slice is no value");
+      return fail("a slice is not a value");
     case "call": {
       const callee = compiled(expression.callee);
       const args = compileArguments(expression.args, frame);

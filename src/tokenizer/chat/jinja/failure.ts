@@ -1,6 +1,6 @@
-/** @file What goes wrong in a template: its own errors, Python's, and what this interpreter does not know. */
+/** @file Template errors: the template's own, Python's, and features that this interpreter does not support. */
 
-/** A template that cannot be parsed, fails, or needs something unknown. `line` is filled in where the template is known to be. */
+/** A template that cannot be parsed, fails, or needs an unsupported feature. `line` is set where the position is known. */
 export class TemplateFailure extends Error {
   override name = "TemplateFailure";
   line: number | undefined;
@@ -11,7 +11,7 @@ export class TemplateFailure extends Error {
   }
 }
 
-/** Refuses what Python might render in a way that is not known here. */
+/** Fails for a feature that this interpreter does not reproduce exactly as Python. */
 export function refuse(what: string): never {
   throw new TemplateFailure(`${what} is not supported`);
 }
@@ -20,17 +20,17 @@ export function fail(message: string): never {
   throw new TemplateFailure(message);
 }
 
-/** Characters that one text may have, and items that one list may have. */
+/** Maximum characters of one text, and items of one list. */
 const MOST_CHARACTERS = 1 << 26;
 const MOST_ITEMS = 1 << 22;
 
-/** @throws TemplateFailure if a text that is about to be made would be too long */
+/** @throws TemplateFailure if a text of this length would be too long; called before it is created */
 export function checkText(length: number | bigint): void {
   if (length > MOST_CHARACTERS)
     fail(`a text of ${length} characters is too long; at most ${MOST_CHARACTERS} are allowed`);
 }
 
-/** @throws TemplateFailure if a list that is about to be made would be too long */
+/** @throws TemplateFailure if a list of this length would be too long; called before it is created */
 export function checkList(length: number | bigint): void {
   if (length > MOST_ITEMS) fail(`a list of ${length} items is too long; at most ${MOST_ITEMS} are allowed`);
 }

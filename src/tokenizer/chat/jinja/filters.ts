@@ -1,4 +1,4 @@
-/** @file Jinja2's filters and tests. One that is known by name only (`random`, `urlize` …) is refused. */
+/** @file Jinja2's filters and tests. Unsupported filters (`random`, `urlize` …) fail when they run. */
 import { type Access, bind } from "./access.js";
 import { checkList, checkText, fail, refuse } from "./failure.js";
 import { formatPercent, formatPercentMarkup } from "./formatting.js";
@@ -56,7 +56,7 @@ import {
 
 type Args = readonly (Value | undefined)[];
 
-/** What filters and tests need of the runtime. */
+/** The part of the runtime that filters and tests use. */
 export interface Runtime {
   readonly access: Access;
   spend(steps: number): void;
@@ -81,7 +81,7 @@ function operation<Result>(
   return { run: (rt, value, given) => run(rt, value, bind(name, given, names, required)) };
 }
 
-/** The same operation on a text, plain or Markup, whatever the value is. */
+/** Applies an operation to the text of a value; Markup stays Markup. */
 const onText = (value: Value, run: (text: string) => string): Value => {
   const text = softStr(value);
   return typeof text === "string" ? run(text) : new Markup(run(text.text));
@@ -103,7 +103,7 @@ function int(value: Value | undefined, standard: number, what: string): number {
   return number === undefined ? fail(`${what} must be an int, not ${typeName(value)}`) : Number(number);
 }
 
-/** Names of attributes with points between, or a number. */
+/** Splits a dotted attribute path; numeric parts become ints. */
 function pathOf(attribute: Value): Value[] {
   if (attribute === null) return [];
   if (!isText(attribute)) return [attribute];
@@ -128,7 +128,7 @@ function getter(rt: Runtime, attribute: Value | undefined, caseSensitive = true,
   };
 }
 
-/** For `sort`: several attributes with commas between. */
+/** For `sort`: several attributes, separated by commas. */
 function multiGetter(rt: Runtime, attribute: Value | undefined, caseSensitive: boolean): Getter {
   const many: Value[] =
     attribute !== undefined && isText(attribute) ? textOf(attribute).split(",") : [attribute ?? null];
@@ -169,18 +169,18 @@ function selection(isSelected: boolean, byAttribute: boolean): Operation<Value> 
             given = given.slice(1);
           }
           const [name, ...args] = given;
-          const holds = (item: Value): boolean =>
+          const passes = (item: Value): boolean =>
             name === undefined ? truth(item) : rt.test(name, item, { positional: args, named });
           for (const item of values(value)) {
             rt.spend(1);
-            if (holds(get(item)) === isSelected) yield item;
+            if (passes(get(item)) === isSelected) yield item;
           }
         })(),
       ),
   };
 }
 
-const KNOWN_ELSEWHERE = ["pprint", "random", "urlize", "wordwrap"];
+const UNSUPPORTED = ["pprint", "random", "urlize", "wordwrap"];
 
 const URL_SAFE = /^[A-Za-z0-9_.~-]$/;
 function urlQuote(value: Value, slash: boolean): string {
@@ -211,7 +211,7 @@ function stripTags(text: string): string {
   if (text.includes("&")) refuse("striptags of a text with entities");
   return (
     text
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: Python counts them as white space
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: Python treats them as white space
       .split(/[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/)
       .filter((word) => word !== "")
       .join(" ")
@@ -225,11 +225,11 @@ function rounded(value: Value, precision: number, method: string): Value {
   if (number === undefined) return fail(`type ${typeName(value)} doesn't define __round__ method`);
   if (method === "common")
     return typeof number === "bigint" ? roundInt(number, precision) : roundFloat(number, precision);
-  const turn = method === "ceil" ? Math.ceil : Math.floor;
+  const roundUnit = method === "ceil" ? Math.ceil : Math.floor;
   if (precision >= 0 && precision <= 22) {
     const unit = 10 ** precision;
     if (typeof number === "bigint") return toFloat(number * 10n ** BigInt(precision)) / unit;
-    const scaled = turn(number * unit);
+    const scaled = roundUnit(number * unit);
     if (!Number.isFinite(scaled)) return fail("cannot convert float infinity or NaN to integer");
     return (scaled === 0 ? 0 : scaled) / unit;
   }
@@ -299,7 +299,7 @@ export const FILTERS: ReadonlyMap<string, Operation<Value>> = new Map<string, Op
   }),
   filter("attr", "name", 1, (rt, value, [name]) => {
     if (!isText(name!)) return fail("the name of an attribute must be a str");
-    // An item of the same name is no attribute.
+    // Unlike the dot operator, this filter ignores a dict's items.
     return value instanceof Dict && rt.access.attribute(new Dict(), textOf(name)) instanceof Undefined
       ? rt.access.undefined(`'dict object' has no attribute ${quote(textOf(name))}`)
       : rt.access.attribute(value, textOf(name));
@@ -480,7 +480,7 @@ export const FILTERS: ReadonlyMap<string, Operation<Value>> = new Map<string, Op
   filter("reverse", "", 0, (_, value) => {
     if (isText(value)) return onText(value, (text) => charactersOf(text).toReversed().join(""));
     const list = listOf(value).reverse();
-    // Python reverses what it can as an iterator, and makes a list of a generator.
+    // Python's reversed() returns an iterator; for a generator, Jinja2 returns a list.
     return value instanceof Iter ? list : new Iter(list[Symbol.iterator]());
   }),
   filter("round", "precision method", 0, (_, value, [precision, method]) => {
@@ -517,7 +517,7 @@ export const FILTERS: ReadonlyMap<string, Operation<Value>> = new Map<string, Op
     const get = attribute === undefined || attribute === null ? (item: Value): Value => item : getter(rt, attribute);
     let sum: Value = orElse(start, () => 0n);
     if (isText(sum)) return fail("sum() can't sum strings [use ''.join(seq) instead]");
-    // Python 3.12 sums floats more exactly than those before it did.
+    // Python 3.12 sums floats with compensation, earlier versions do not.
     let compensation = 0;
     for (const item of values(value)) {
       const next = get(item);
@@ -530,13 +530,13 @@ export const FILTERS: ReadonlyMap<string, Operation<Value>> = new Map<string, Op
       rt.charge(sum);
     }
     if (typeof sum === "number" && Number.isFinite(sum) && sum + compensation !== sum) {
-      return refuse("a sum of floats on which versions of Python differ");
+      return refuse("a sum of floats that depends on the version of Python");
     }
     return sum;
   }),
   filter("title", "", 0, (_, value) => {
     const pieces = str(softStr(value)).split(
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: Python counts them as white space
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: Python treats them as white space
       /([-\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000({[<]+)/,
     );
     return pieces
@@ -593,7 +593,7 @@ export const FILTERS: ReadonlyMap<string, Operation<Value>> = new Map<string, Op
         const both = listOf(pair);
         return both.length === 2
           ? `${urlQuote(both[0], false)}=${urlQuote(both[1], false)}`
-          : fail("a pair of a key and a value is needed");
+          : fail("expected pairs of a key and a value");
       })
       .join("&");
   }),
@@ -610,10 +610,10 @@ export const FILTERS: ReadonlyMap<string, Operation<Value>> = new Map<string, Op
     }
     return (flag(autospace, true) && parts.length > 0 ? " " : "") + parts.join(" ");
   }),
-  ...KNOWN_ELSEWHERE.map((name): [string, Operation<Value>] => [name, { run: () => refuse(`the filter ${name}`) }]),
+  ...UNSUPPORTED.map((name): [string, Operation<Value>] => [name, { run: () => refuse(`the filter ${name}`) }]),
 ]);
 
-/** `tojson` as transformers has it. */
+/** The `tojson` of transformers. */
 export const CHAT_TOJSON = operation(
   "tojson",
   "ensure_ascii indent separators sort_keys",
@@ -621,7 +621,7 @@ export const CHAT_TOJSON = operation(
   (_, value, [ensureAscii, indent, separators, sortKeys]) => {
     const parts = separators === undefined || separators === null ? undefined : listOf(separators);
     if (parts !== undefined && (parts.length !== 2 || !parts.every(isText)))
-      return fail("separators must be two texts");
+      return fail("separators must be two strings");
     const level = indentOf(indent);
     return toJson(value, {
       ensureAscii: flag(ensureAscii),
@@ -633,7 +633,7 @@ export const CHAT_TOJSON = operation(
   },
 );
 
-/** `tojson` as Jinja2 has it: safe within HTML, keys sorted. */
+/** The `tojson` of Jinja2: safe within HTML, keys sorted. */
 export const HTML_TOJSON = operation("tojson", "indent", 0, (_, value, [indent]) => {
   const level = indentOf(indent);
   const text = toJson(value, {
@@ -676,8 +676,7 @@ const remainder = (rt: Runtime, value: Value, by: Value): Value => rt.arithmetic
 function isSame(a: Value, b: Value): boolean {
   if (a === null || typeof a === "boolean" || b === null || typeof b === "boolean") return a === b;
   const simple = (value: Value): boolean => !(value instanceof PyObject) && !isList(value);
-  if (simple(a) && simple(b) && typeof a === typeof b && a === b)
-    return refuse("the identity of equal numbers or texts");
+  if (simple(a) && simple(b) && typeof a === typeof b && a === b) return refuse("sameas for equal numbers or strings");
   return a === b && !simple(a);
 }
 
@@ -708,7 +707,7 @@ export const TESTS: ReadonlyMap<string, Operation<boolean>> = new Map<string, Op
   ...test("callable", "", (value) => value instanceof Callable || value instanceof Undefined),
   ...test("sameas", "other", (value, [other]) => isSame(value, other)),
   ...test("escaped", "", (value) => value instanceof Markup),
-  ...test("in", "seq", (value, [holder]) => contains(holder, value)),
+  ...test("in", "seq", (value, [container]) => contains(container, value)),
   ...test("== eq equalto", "other", (value, [other]) => equal(value, other)),
   ...test("!= ne", "other", (value, [other]) => !equal(value, other)),
   ...test("> gt greaterthan", "other", (value, [other]) => lessThan(other, value, ">")),

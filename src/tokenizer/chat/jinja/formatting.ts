@@ -1,4 +1,4 @@
-/** @file Python's two ways to fill in a text: `"%s" % value` and `"{}".format(value)`. */
+/** @file Python's two kinds of string formatting: `"%s" % value` and `"{}".format(value)`. */
 import { checkText, fail, refuse } from "./failure.js";
 import { exponentText, fixedDigits, intText, scientificDigits, toFloat } from "./numbers.js";
 import {
@@ -25,7 +25,7 @@ import {
   type Value,
 } from "./values.js";
 
-/** repr with escapes for what is not ASCII. */
+/** Python's ascii(): repr with non-ASCII characters escaped. */
 function ascii(value: Value): string {
   return repr(value).replace(/[^\0-\x7f]/gu, (char) => {
     const hex = char.codePointAt(0)!.toString(16);
@@ -37,7 +37,7 @@ function ascii(value: Value): string {
   });
 }
 
-/** A float's digits by a conversion `e`, `f`, `g` and its precision, without its sign. */
+/** Formats a float without its sign by the conversion `e`, `f` or `g`. */
 function floatDigits(value: number, conversion: string, precision: number, alternate: boolean): string {
   if (!Number.isFinite(value)) {
     const text = Number.isNaN(value) ? "nan" : "inf";
@@ -66,10 +66,10 @@ function isNegative(value: number | bigint): boolean {
 
 const PERCENT = /%(?:\(([^()]*)\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d+)?)?[hlL]?(.)?/gsu;
 
-/** `text % values`. */
+/** Evaluates `text % values`. */
 export function formatPercent(text: string, values: Value): string {
   const list = values instanceof Tuple ? values.items : [values];
-  // Python takes all of these for mappings, of which some keys may stay unused.
+  // Python treats these as mappings, which may contain unused keys.
   const isMapping = values instanceof Dict || isList(values) || values instanceof Undefined || values instanceof Range;
   let used = 0;
   let named = false;
@@ -160,7 +160,7 @@ export function formatPercent(text: string, values: Value): string {
   return out;
 }
 
-/** `Markup % values`: what is filled in is escaped. */
+/** Evaluates `Markup % values`, with the values escaped. */
 export function formatPercentMarkup(text: string, values: Value): Markup {
   if (/%[^%s(]|%\([^)]*\)[^s]/.test(text)) refuse("a format of safe text other than %s");
   const escaped = (value: Value): Value =>
@@ -200,7 +200,7 @@ export function formatValue(value: Value, spec: string): string {
   if (number === undefined) {
     if (!isText(value)) return fail(`unsupported format string passed to ${typeName(value)}.__format__`);
     if (sign !== "" || alternate !== "" || grouping !== "" || align === "=" || (kind !== "" && kind !== "s")) {
-      return fail(`the format ${quote(spec)} is not one of a str`);
+      return fail(`the format ${quote(spec)} is not valid for a str`);
     }
     body = textOf(value);
     if (precision !== undefined) body = charactersOf(body).slice(0, precision).join("");
@@ -236,10 +236,10 @@ export function formatValue(value: Value, spec: string): string {
       const float = typeof number === "bigint" ? toFloat(number) : number;
       lead = shownSign;
       if (kind === "%") {
-        if (!Number.isFinite(float * 100)) refuse("a percentage of no finite number");
+        if (!Number.isFinite(float * 100)) refuse("a percentage of a non-finite number");
         body = `${floatDigits(float * 100, "f", precision ?? 6, alternate !== "")}%`;
       } else if (kind === "" || kind === "n") {
-        // As str, but with the digits asked for.
+        // Without a precision this is str(); with one, Python's rules differ.
         if (alternate !== "" || precision !== undefined) refuse(`the format ${quote(spec)} of a float`);
         body = str(Math.abs(float));
       } else if ("eEfFgG".includes(kind)) body = floatDigits(float, kind, precision ?? 6, alternate !== "");
@@ -271,7 +271,10 @@ export interface FieldAccess {
   item(of: Value, key: Value): Value;
 }
 
-/** `text.format(*positional, **named)`; `escapes` is for Markup, which escapes what it is given. */
+/**
+ * Evaluates `text.format(*positional, **named)`.
+ * @param escapes whether the text is Markup, which escapes its arguments
+ */
 export function formatBraces(
   text: string,
   positional: readonly Value[],
@@ -284,17 +287,17 @@ export function formatBraces(
   const fieldOf = (name: string): Value => {
     const first = /^[^.[]*/.exec(name)![0];
     let value: Value | undefined;
-    if (first === "" && name !== "") fail(`${quote(name)} names no argument of a format`);
+    if (first === "" && name !== "") fail(`${quote(name)} is not a valid field name in a format`);
     if (first === "" || /^\d+$/.test(first)) {
       numbering[first === "" ? "automatic" : "manual"] = true;
       if (numbering.automatic && numbering.manual) fail("cannot mix automatic and manual field numbers in a format");
       value = orElse(positional[first === "" ? automatic++ : Number(first)], () =>
-        fail("a format names an argument that is not given"),
+        fail("a format refers to a missing argument"),
       );
-    } else value = orElse(named.get(first), () => fail(`a format names ${quote(first)}, which is not given`));
+    } else value = orElse(named.get(first), () => fail(`a format refers to the missing argument ${quote(first)}`));
     let rest = name.slice(first.length);
     while (rest !== "") {
-      const part = /^(?:\.([^.[]+)|\[([^\]]+)\])/.exec(rest) ?? fail(`${quote(name)} is no field of a format`);
+      const part = /^(?:\.([^.[]+)|\[([^\]]+)\])/.exec(rest) ?? fail(`${quote(name)} is not a valid field of a format`);
       value =
         part[1] !== undefined
           ? access.attribute(value, part[1])
@@ -331,7 +334,7 @@ export function formatBraces(
       const field = source.slice(at + 1, end);
       const parts =
         /^((?:[^!:{}[]|\[[^\]]*\])*)(?:!(.?))?(?::([\s\S]*))?$/u.exec(field) ??
-        fail(`${quote(field)} is no field of a format`);
+        fail(`${quote(field)} is not a valid field of a format`);
       let value = fieldOf(parts[1]);
       if (parts[2] !== undefined) {
         if (parts[2] === "s") value = str(value);
@@ -352,7 +355,7 @@ export function formatBraces(
   return fill(text, 0);
 }
 
-/** What a value is, if it is a str or a tuple of them, as startswith takes it. */
+/** Returns the texts of a str or a tuple of them, as startswith accepts; undefined for other values. */
 export function textsOf(value: Value): readonly string[] | undefined {
   if (isText(value)) return [textOf(value)];
   const items = isList(value) ? undefined : itemsOf(value);

@@ -1,8 +1,8 @@
 /**
- * @file Jinja2 templates as Python's jinja2 3.1 renders them in its immutable sandbox: chat templates as transformers sets
- * it up, and plain ones. What is not known here is refused, with its line; nothing is rendered in another way.
+ * @file Renders Jinja2 templates as jinja2 3.1 does in its immutable sandbox: chat templates with transformers' settings,
+ * and plain ones. An unsupported construct fails with its line and is never rendered differently.
  *
- * Left out, and refused: template inheritance and inclusion, autoescape, `self`, and the filters pprint, random, urlize, wordwrap.
+ * Not supported: template inheritance and inclusion, autoescape, `self`, and the filters pprint, random, urlize, wordwrap.
  */
 import { compile } from "./compiler.js";
 import { parse } from "./parser.js";
@@ -13,42 +13,42 @@ export { TemplateFailure } from "./failure.js";
 export type { TextSpan } from "./runtime.js";
 
 export interface TemplateOptions {
-  /** Drop the line break right after a block; false by default, as in Jinja2. */
+  /** Drop the line break right after a block; default false, as in Jinja2. */
   readonly trimBlocks?: boolean;
-  /** Drop the white space before a block that begins its line; false by default. */
+  /** Drop the white space before a block at the start of a line; default false. */
   readonly lstripBlocks?: boolean;
-  /** Keep a line break at the template's end; false by default. */
+  /** Keep a line break at the template's end; default false. */
   readonly keepTrailingNewline?: boolean;
   /** Jinja2's Undefined, StrictUndefined or ChainableUndefined. */
   readonly undefined?: UndefinedKind;
-  /** The tags `break` and `continue`; false by default. */
+  /** Enables the tags `break` and `continue`; default false. */
   readonly loopControls?: boolean;
-  /** What transformers adds for chats: `generation`, its `tojson`, `raise_exception`, `strftime_now`; false by default. */
+  /** Enables transformers' additions: `generation`, its `tojson`, `raise_exception`, `strftime_now`; default false. */
   readonly chat?: boolean;
-  /** The time that `strftime_now` shows. */
+  /** The time used by `strftime_now`. */
   readonly now?: () => Date;
 }
 
-/** transformers' environment of chat templates. */
+/** transformers' environment for chat templates. */
 export const CHAT_TEMPLATE: TemplateOptions = { trimBlocks: true, lstripBlocks: true, loopControls: true, chat: true };
 
 export interface Rendering {
   readonly text: string;
-  /** What the template marks by `{% generation %}`, in UTF-16 units. */
+  /** Spans that the template marks with `{% generation %}`, in UTF-16 units. */
   readonly generated: readonly TextSpan[];
-  /** False if a generation block is within a macro or another text made aside, so that its place is not known. */
+  /** False if a generation block is within a macro or another captured text, so its place in the output is unknown. */
   readonly isTraceable: boolean;
 }
 
 export interface Template {
   /**
-   * Renders with variables that JSON could hold. A number that is an integer is an int, though JSON may have had 2.0.
+   * Renders with JSON-compatible variables. An integral number is a Python int, even if the JSON had 2.0.
    * @throws TemplateFailure with the template's line
    */
   render(variables: Readonly<Record<string, unknown>>): Rendering;
 }
 
-/** @throws TemplateFailure with its line for what is no template, or has a construct that is not known */
+/** @throws TemplateFailure with its line for a syntax error or an unsupported construct */
 export function compileTemplate(source: string, options: TemplateOptions = {}): Template {
   const {
     trimBlocks = false,

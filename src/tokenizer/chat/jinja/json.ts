@@ -1,11 +1,11 @@
-/** @file Python's json.dumps, as the `tojson` of chat templates calls it. */
+/** @file Python's json.dumps, as called by the `tojson` filter of chat templates. */
 import { checkText, fail } from "./failure.js";
 import { floatText, intText } from "./numbers.js";
 import { Dict, isList, isText, lessThan, Tuple, textOf, typeName, type Value } from "./values.js";
 
 export interface JsonOptions {
   readonly ensureAscii: boolean;
-  /** What a level is indented by; undefined for all on one line. */
+  /** Indentation per level; undefined puts everything on one line. */
   readonly indent?: string;
   readonly itemSeparator: string;
   readonly keySeparator: string;
@@ -22,9 +22,9 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "\b": "\\b",
 };
 
-/** A JSON string as Python writes it. */
+/** Writes a JSON string as Python does. */
 function jsonString(text: string, ensureAscii: boolean): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what JSON escapes
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: JSON escapes these
   const escaped = text.replace(ensureAscii ? /[^ !#-[\]-~]/g : /[\0-\x1f"\\]/g, (unit) => {
     return ESCAPES[unit] ?? `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });
@@ -45,7 +45,7 @@ function keyText(key: Value): string {
   return fail(`keys of JSON must be str, int, float, bool or None, not ${typeName(key)}`);
 }
 
-/** @throws TemplateFailure for what JSON cannot hold, undefined values among it */
+/** @throws TemplateFailure for a value that JSON cannot represent, including undefined */
 export function toJson(value: Value, options: JsonOptions, level = 0): string {
   const { ensureAscii, indent, itemSeparator, keySeparator, sortKeys } = options;
   if (value === null) return "null";

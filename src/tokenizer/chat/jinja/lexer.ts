@@ -1,13 +1,13 @@
-/** @file A template's text cut into tokens, white space controlled as Jinja2 does it (`-`, `+`, trim_blocks, lstrip_blocks). */
+/** @file Splits a template into tokens, with Jinja2's white space control (`-`, `+`, trim_blocks, lstrip_blocks). */
 import { refuse, TemplateFailure } from "./failure.js";
 
-/** White space as Python counts it. */
+/** Python's white space, as a character class. */
 export const SPACE_CLASS = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
 
 export interface LexerOptions {
   /** Drop the line break right after a block or comment. */
   readonly trimBlocks: boolean;
-  /** Drop the white space before a block or comment that begins its line. */
+  /** Drop the white space before a block or comment at the start of a line. */
   readonly lstripBlocks: boolean;
   readonly keepTrailingNewline: boolean;
 }
@@ -27,7 +27,7 @@ export interface Token {
     | "end";
   readonly text: string;
   readonly line: number;
-  /** Of a number. */
+  /** Value of an integer or float token. */
   readonly value?: bigint | number;
 }
 
@@ -48,7 +48,7 @@ const IDENTIFIER = /^[\p{XID_Start}_]\p{XID_Continue}*$/u;
 
 const CLOSING: Readonly<Record<string, string>> = { "{": "}", "(": ")", "[": "]" };
 
-/** @throws TemplateFailure with its line for what is no template */
+/** @throws TemplateFailure with its line for a syntax error */
 export function tokenize(template: string, options: LexerOptions): Token[] {
   let source = template.replace(/\r\n?/g, "\n");
   if (!options.keepTrailingNewline && source.endsWith("\n")) source = source.slice(0, -1);
@@ -59,7 +59,7 @@ export function tokenize(template: string, options: LexerOptions): Token[] {
   const tokens: Token[] = [];
   let at = 0;
   let line = 1;
-  /** The last match ended a line, or nothing has been matched. */
+  /** Whether the last match ended a line, or nothing has been matched yet. */
   let lineStarts = true;
 
   const match = (regex: RegExp): string | undefined => {
@@ -71,11 +71,11 @@ export function tokenize(template: string, options: LexerOptions): Token[] {
     for (let i = text.indexOf("\n"); i >= 0; i = text.indexOf("\n", i + 1)) line++;
     if (text !== "") lineStarts = text.endsWith("\n");
   };
-  /** Data before a tag, stripped as the tag's sign asks for. */
+  /** Adds the data before a tag, stripped according to the tag's sign. */
   const pushData = (text: string, sign: string, strippable: boolean): void => {
     let kept = text;
     if (sign === "-") {
-      // A regular expression would try every stretch of white space.
+      // A regular expression would be quadratic in runs of white space.
       let end = text.length;
       while (end > 0 && SPACE.test(text[end - 1])) end--;
       kept = text.slice(0, end);
@@ -104,7 +104,7 @@ export function tokenize(template: string, options: LexerOptions): Token[] {
       advance(raw);
       rawEnd.lastIndex = at;
       const end = rawEnd.exec(source);
-      if (end === null) throw new TemplateFailure("a raw block has no end", began);
+      if (end === null) throw new TemplateFailure("a raw block is not closed", began);
       const content = source.slice(at, end.index);
       pushData(content, end[1], true);
       advance(content);
@@ -116,7 +116,7 @@ export function tokenize(template: string, options: LexerOptions): Token[] {
       advance(opening[0]);
       commentEnd.lastIndex = at;
       const end = commentEnd.exec(source);
-      if (end === null) throw new TemplateFailure("a comment has no end", began);
+      if (end === null) throw new TemplateFailure("a comment is not closed", began);
       advance(source.slice(at, end.index + end[0].length));
       continue;
     }
@@ -174,9 +174,9 @@ export function tokenize(template: string, options: LexerOptions): Token[] {
     text = match(NAME);
     if (text !== undefined) {
       advance(text);
-      // Python reads identifiers in NFKC.
+      // Python normalizes identifiers to NFKC, so others are rejected.
       if (!IDENTIFIER.test(text) || text.normalize("NFKC") !== text) {
-        throw new TemplateFailure(`${JSON.stringify(text)} is no name`, here);
+        throw new TemplateFailure(`${JSON.stringify(text)} is not a valid name`, here);
       }
       return { kind: "name", text, line: here };
     }
@@ -212,7 +212,7 @@ const SIMPLE: Readonly<Record<string, string>> = {
 };
 const ESCAPE = /\\(?:([0-7]{1,3})|x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([\s\S]))/g;
 
-/** A string literal's escapes. Python first writes characters beyond ASCII as escapes, so a backslash before one stays. */
+/** Decodes a string literal. Jinja2 first escapes non-ASCII characters, so a backslash before one stays. */
 function withoutEscapes(text: string, line: number): string {
   if (!text.includes("\\")) return text;
   try {
@@ -232,8 +232,8 @@ function withoutEscapes(text: string, line: number): string {
         return SIMPLE[char] ?? whole;
       }
       const point = octal === undefined ? Number.parseInt(two ?? four ?? eight, 16) : Number.parseInt(octal, 8);
-      if (point > 0x10ffff) throw new TemplateFailure("an escape beyond the last character of Unicode");
-      if (point >= 0xd800 && point <= 0xdfff) refuse("an escape of half a surrogate pair");
+      if (point > 0x10ffff) throw new TemplateFailure("an escape beyond Unicode's last code point");
+      if (point >= 0xd800 && point <= 0xdfff) refuse("an escape of a lone surrogate");
       return String.fromCodePoint(point);
     });
   } catch (error) {

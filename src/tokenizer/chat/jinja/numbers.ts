@@ -1,12 +1,12 @@
 /**
- * @file Python's numbers. An int is a bigint, a float is a number, so that 2 and 2.0 stay different.
- * Rounding is exact: a float is taken apart into its bits, never multiplied by powers of ten.
+ * @file Python's numbers. An int is a bigint and a float is a number, so 2 and 2.0 stay different.
+ * Rounding is exact: it works on the bits of a float, without multiplying it by powers of ten.
  */
 import { fail, refuse } from "./failure.js";
 
-/** Bits that an int may have; Python has no limit, but a template could ask for 2 ** 10 ** 9. */
+/** Maximum bits of an int. Python has no limit, but a template could compute 2 ** 10 ** 9. */
 const MOST_BITS = 1 << 16;
-/** Python's own limit of digits when it prints an int. */
+/** Python's limit of digits when printing an int. */
 const MOST_DIGITS = 4300;
 
 export function intText(value: bigint): string {
@@ -15,7 +15,7 @@ export function intText(value: bigint): string {
   return text;
 }
 
-/** A float as Python prints it: `2.0`, `1e+16`, `1e-05`. */
+/** Prints a float as Python does: `2.0`, `1e+16`, `1e-05`. */
 export function floatText(value: number): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
   if (Object.is(value, -0)) return "-0.0";
@@ -30,7 +30,7 @@ export function exponentText(power: number): string {
   return `${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`;
 }
 
-/** |value| · 10^digits as an integer, half to even. */
+/** Returns |value| · 10^digits as an integer, rounded half to even. */
 function scaled(value: number, digits: number): bigint {
   const view = new DataView(new ArrayBuffer(8));
   view.setFloat64(0, Math.abs(value));
@@ -54,12 +54,12 @@ function halfEven(above: bigint, below: bigint): bigint {
   return twice > below || (twice === below && whole % 2n === 1n) ? whole + 1n : whole;
 }
 
-/** Digits after the point that make sense in a template; more are refused. */
+/** @throws TemplateFailure for more than 400 digits after the decimal point, which no template needs */
 function checkDigits(digits: number): void {
   if (digits > 400) refuse(`a precision of ${digits} digits`);
 }
 
-/** A finite float with so many digits after the point, without its sign. */
+/** Writes a finite float without its sign, with `digits` digits after the decimal point. */
 export function fixedDigits(value: number, digits: number): string {
   checkDigits(digits);
   const text = scaled(value, digits)
@@ -68,7 +68,7 @@ export function fixedDigits(value: number, digits: number): string {
   return digits === 0 ? text : `${text.slice(0, -digits)}.${text.slice(-digits)}`;
 }
 
-/** A finite float as one digit, so many more, and the power of ten, without its sign. */
+/** Writes a finite float without its sign as one digit, `digits` digits after the point, and a power of ten. */
 export function scientificDigits(value: number, digits: number): { readonly text: string; readonly power: number } {
   checkDigits(digits);
   if (value === 0) return { text: digits === 0 ? "0" : `0.${"0".repeat(digits)}`, power: 0 };
@@ -99,14 +99,14 @@ export function roundInt(value: bigint, digits: number): bigint {
   return value < 0n ? -rounded : rounded;
 }
 
-/** A float of an int; Python rounds half to even, as JavaScript does. */
+/** Converts an int to a float. Python rounds half to even, as JavaScript does. */
 export function toFloat(value: bigint): number {
   const float = Number(value);
   if (!Number.isFinite(float)) fail("int too large to convert to float");
   return float;
 }
 
-/** int / int, which Python rounds once. */
+/** int / int. Python rounds it once, so integers beyond 2 ** 53 are refused. */
 function divideInts(a: bigint, b: bigint): number {
   const [x, y] = [Number(a), Number(b)];
   if (!Number.isSafeInteger(x) || !Number.isSafeInteger(y)) refuse("the division of integers beyond 2 ** 53");
@@ -145,7 +145,7 @@ function powerOf(a: bigint | number, b: bigint | number): bigint | number {
     return 1 / Number(below);
   }
   const [x, y] = [Number(a), Number(b)];
-  // Only these are the same in every library of mathematics, to the last bit.
+  // Only these powers are bit-identical in every math library.
   if (y === 0) return 1;
   if (y === 1) return x;
   if (y === 2) return x * x;
@@ -155,7 +155,7 @@ function powerOf(a: bigint | number, b: bigint | number): bigint | number {
 
 export type ArithmeticOperator = "+" | "-" | "*" | "/" | "//" | "%" | "**";
 
-/** An operation on numbers as Python does it; ints stay ints but under `/`. */
+/** Computes a binary operation as Python does. Two ints give an int, except for `/`. */
 export function calculate(operator: ArithmeticOperator, a: bigint | number, b: bigint | number): bigint | number {
   if (operator === "**") return powerOf(a, b);
   if ((operator === "/" || operator === "//" || operator === "%") && Number(b) === 0) fail("division by zero");
@@ -163,7 +163,7 @@ export function calculate(operator: ArithmeticOperator, a: bigint | number, b: b
     if (operator === "+") return a + b;
     if (operator === "-") return a - b;
     if (operator === "*") {
-      if (a.toString(16).length + b.toString(16).length > MOST_BITS / 4) refuse("an integer of so many digits");
+      if (a.toString(16).length + b.toString(16).length > MOST_BITS / 4) refuse("a product of such large integers");
       return a * b;
     }
     if (operator === "/") return divideInts(a, b);
@@ -190,8 +190,7 @@ const PREFIXES: Readonly<Record<string, number>> = { b: 2, o: 8, x: 16 };
 
 /** Python's int(text, base), or undefined where it raises a ValueError. */
 export function parseInteger(text: string, base: number): bigint | undefined {
-  if (OTHER_DIGIT.test(text) && /\p{Nd}/u.test(text.replace(/[0-9]/g, "")))
-    refuse("digits of other scripts in a number");
+  if (OTHER_DIGIT.test(text) && /\p{Nd}/u.test(text.replace(/[0-9]/g, ""))) refuse("non-ASCII digits in a number");
   const match = INTEGER.exec(text);
   if (match === null || text.length > MOST_DIGITS) return undefined;
   let [, sign, prefix = "", digits] = match;
@@ -217,8 +216,7 @@ export function parseInteger(text: string, base: number): bigint | undefined {
 
 /** Python's float(text), or undefined where it raises a ValueError. */
 export function parseFloatText(text: string): number | undefined {
-  if (OTHER_DIGIT.test(text) && /\p{Nd}/u.test(text.replace(/[0-9]/g, "")))
-    refuse("digits of other scripts in a number");
+  if (OTHER_DIGIT.test(text) && /\p{Nd}/u.test(text.replace(/[0-9]/g, ""))) refuse("non-ASCII digits in a number");
   const named = NAMED_FLOAT.exec(text);
   if (named !== null) {
     const value = named[2].toLowerCase() === "nan" ? Number.NaN : Number.POSITIVE_INFINITY;

@@ -1,4 +1,4 @@
-/** @file Tokens to a tree, by Jinja2's grammar and its precedences. */
+/** @file Parses tokens into a syntax tree, with Jinja2's grammar and precedence. */
 import { TemplateFailure } from "./failure.js";
 import { type LexerOptions, type Token, tokenize } from "./lexer.js";
 import type { ArithmeticOperator } from "./numbers.js";
@@ -46,7 +46,7 @@ export type Expression = { readonly line: number } & (
     }
 );
 
-/** What can be assigned to. */
+/** The target of an assignment. */
 export type Target = { readonly line: number } & (
   | { readonly kind: "name"; readonly name: string }
   | { readonly kind: "namespace"; readonly name: string; readonly attribute: string }
@@ -105,20 +105,20 @@ export type Statement = { readonly line: number } & (
 );
 
 export interface ParserOptions extends LexerOptions {
-  /** Tags beyond Jinja2's own: `break` and `continue`, and `generation`. */
+  /** Tags beyond Jinja2's own: `break`, `continue` and `generation`. */
   readonly loopControls: boolean;
   readonly generation: boolean;
 }
 
 const COMPARISONS: ReadonlySet<string> = new Set(["==", "!=", "<", "<=", ">", ">="]);
 const NO_ARGUMENTS: CallNodes = { positional: [], named: [] };
-/** Expressions and blocks within one another; Python's own limits are near. */
+/** Maximum nesting of expressions and blocks; Python's own limits are similar. */
 const MOST_NESTED = 60;
 const MOST_BLOCKS = 90;
-/** Python's limit of loops within one another. */
+/** Maximum nesting of loops, as in Python. */
 const MOST_LOOPS = 20;
 
-/** @throws TemplateFailure with its line for what is no template, or a construct that is not known here */
+/** @throws TemplateFailure with its line for a syntax error or an unsupported construct */
 export function parse(template: string, options: ParserOptions): readonly Statement[] {
   return new Parser(tokenize(template, options), options).template();
 }
@@ -129,7 +129,7 @@ class Parser {
   #at = 0;
   #nested = 0;
   #blocks = 0;
-  /** Loops around in the same function: a macro begins anew. */
+  /** Enclosing loops in the same function; a macro starts at 0. */
   #loops = 0;
 
   constructor(tokens: readonly Token[], options: ParserOptions) {
@@ -175,7 +175,7 @@ class Parser {
     throw new TemplateFailure(message, line);
   }
 
-  /** Statements up to one of the ends, which stays the current token; or up to the end of the template. */
+  /** Parses statements up to one of the end tags, which stays the current token, or up to the template's end. */
   #statements(ends?: readonly string[], opened?: Token): Statement[] {
     const body: Statement[] = [];
     for (;;) {
@@ -183,7 +183,7 @@ class Parser {
       if (token.kind === "end") {
         if (ends === undefined) return body;
         this.#fail(
-          `the template ends within a block '${opened?.text}' that began on line ${opened?.line}; it needs ${ends.join(" or ")}`,
+          `the template ends within the block '${opened?.text}' of line ${opened?.line}; close it with ${ends.join(" or ")}`,
         );
       }
       if (token.kind === "data") {
@@ -205,21 +205,21 @@ class Parser {
     }
   }
 
-  /** The body of a block that has just been opened, up to one of its ends. */
+  /** Parses the body of a block after its opening tag, up to one of its end tags. */
   #body(opened: Token, ...ends: string[]): Statement[] {
     this.#skip("operator", ":");
     this.#expect("blockEnd");
     return this.#statements(ends, opened);
   }
 
-  /** The same, its end taken as well. */
+  /** The same, and consumes the end tag. */
   #wholeBody(opened: Token, end: string): Statement[] {
     const body = this.#body(opened, end);
     this.#next();
     return body;
   }
 
-  /** The body of what Python makes a function of. */
+  /** Parses the body of a block that Jinja2 compiles to a function. */
   #functionBody(opened: Token, end: string): Statement[] {
     const loops = this.#loops;
     this.#loops = 0;
@@ -229,7 +229,7 @@ class Parser {
   }
 
   #statement(): Statement[] {
-    if (this.#token.kind !== "name") this.#fail(`expected the name of a tag, got ${shown(this.#token)}`);
+    if (this.#token.kind !== "name") this.#fail(`expected a tag name, got ${shown(this.#token)}`);
     const token = this.#next();
     const { text: tag, line } = token;
     switch (tag) {
@@ -385,7 +385,7 @@ class Parser {
     );
   }
 
-  /** An expression, or several with commas between, which make a tuple. */
+  /** Parses an expression, or a tuple of several separated by commas. */
   #tuple({
     conditions = true,
     end,
@@ -579,7 +579,7 @@ class Parser {
     if (text === ".") {
       const token = this.#next();
       if (token.kind === "name") return { kind: "attribute", of, name: token.text, line };
-      if (token.kind !== "integer") this.#fail("expected a name or a number after the point", token.line);
+      if (token.kind !== "integer") this.#fail("expected a name or a number after the dot", token.line);
       return { kind: "item", of, key: { kind: "constant", value: token.value!, line }, line };
     }
     const keys: Expression[] = [];
@@ -616,7 +616,7 @@ class Parser {
     let restNamed: Expression | undefined;
     let needsComma = false;
     const ensure = (fine: boolean): void => {
-      if (!fine) this.#fail("the arguments of a call are in a wrong order", line);
+      if (!fine) this.#fail("the arguments of a call are in the wrong order", line);
     };
     while (!this.#isOperator(")")) {
       if (needsComma) {
@@ -656,11 +656,12 @@ class Parser {
     return name;
   }
 
-  #filters(of: Expression | undefined, begun = false): Expression | undefined {
+  /** @param atName whether the first filter's name follows without a `|` */
+  #filters(of: Expression | undefined, atName = false): Expression | undefined {
     let expression = of;
-    while (begun || this.#isOperator("|")) {
-      if (!begun) this.#next();
-      begun = false;
+    while (atName || this.#isOperator("|")) {
+      if (!atName) this.#next();
+      atName = false;
       const { line } = this.#token;
       const name = this.#dottedName();
       const args = this.#isOperator("(") ? this.#arguments() : NO_ARGUMENTS;

@@ -1,4 +1,4 @@
-/** @file What a template needs while it runs: its variables, its output, operators, calls, and limits of time and memory. */
+/** @file The runtime of templates: variables, output, operators, calls, and limits of time and memory. */
 import { Access, bind, builtin, dictFromKeys, repeat } from "./access.js";
 import { checkText, fail, refuse, TemplateFailure } from "./failure.js";
 import { CHAT_TOJSON, FILTERS, HTML_TOJSON, type Operation, TESTS } from "./filters.js";
@@ -34,14 +34,14 @@ import {
   type Value,
 } from "./values.js";
 
-/** Steps that one rendering may take: some seconds of work. */
+/** Maximum steps of one rendering: a few seconds of work. */
 const MOST_STEPS = 10_000_000;
-/** Macros and recursive loops within one another; Python's own limit is about there. */
+/** Maximum nesting of macros and recursive loops; Python's own limit is similar. */
 const MOST_CALLS = 150;
-/** Items that a range may have, as Jinja2's sandbox says. */
+/** Maximum items of a range, as in Jinja2's sandbox. */
 const MOST_RANGE = 100_000;
 
-/** Variables of one function of the template, by identifier; a macro sees those around it as well. */
+/** Variables of one function of the template, by identifier. A macro also sees the variables around it. */
 export class Variables {
   readonly values = new Map<string, Value>();
   constructor(readonly outer?: Variables) {}
@@ -55,7 +55,7 @@ export class Variables {
     return undefined;
   }
 
-  /** Undefined for what has no value yet. */
+  /** @param value undefined if the variable has no value yet */
   set(id: string, value: Value | undefined): void {
     this.values.set(id, value as Value);
   }
@@ -69,7 +69,7 @@ export interface TextSpan {
 
 export interface RuntimeOptions {
   readonly undefinedKind: UndefinedKind;
-  /** `tojson`, `raise_exception` and `strftime_now` as transformers has them. */
+  /** Enables transformers' `tojson`, `raise_exception` and `strftime_now`. */
   readonly chat: boolean;
   readonly now: () => Date;
 }
@@ -77,16 +77,16 @@ export interface RuntimeOptions {
 export class Runtime {
   readonly access: Access;
   readonly chat: boolean;
-  /** What the caller gives, and what every template has. */
+  /** The caller's variables and Jinja2's globals. */
   readonly context: ReadonlyMap<string, Value>;
   variables = new Variables();
   out = "";
-  /** Texts that are being made aside, such as a macro's. */
+  /** Nesting of captured texts, such as a macro's. */
   buffers = 0;
   readonly generated: TextSpan[] = [];
-  /** A generation block within a macro or another text made aside, whose place in the output nobody knows. */
+  /** A generation block ran within a macro or another captured text, so its place in the output is unknown. */
   misplaced = false;
-  /** The line that is being run. */
+  /** The line being executed. */
   line = 1;
   #steps = 0;
   #calls = 0;
@@ -97,13 +97,13 @@ export class Runtime {
     this.context = new Map([...this.#globals(now), ...given]);
   }
 
-  /** @throws TemplateFailure once the template has done too much */
+  /** @throws TemplateFailure once the step budget is used up */
   spend(steps: number): void {
     this.#steps += steps;
-    if (this.#steps > MOST_STEPS) fail(`the template does too much: more than ${MOST_STEPS / 1e6} million steps`);
+    if (this.#steps > MOST_STEPS) fail(`the template takes more than ${MOST_STEPS / 1e6} million steps`);
   }
 
-  /** Takes from the budget what it costs to go through a value, which is less than a step a character or item. */
+  /** Spends the cost of traversing a value: less than one step per character or item. */
   charge(value: Value): void {
     if (typeof value === "string") this.spend(1 + (value.length >> 7));
     else if (isList(value)) this.spend(1 + (value.length >> 6));
@@ -118,8 +118,8 @@ export class Runtime {
     this.out += text;
   }
 
-  /** What a piece of the template writes, kept out of the output. */
-  aside(run: () => void): string {
+  /** Runs a part of the template and returns its output instead of writing it. */
+  capture(run: () => void): string {
     const before = this.out;
     this.out = "";
     this.buffers++;
@@ -132,7 +132,7 @@ export class Runtime {
     }
   }
 
-  /** Runs with other variables, one call deeper. */
+  /** Runs with other variables, one call level deeper. */
   within<T>(variables: Variables, run: () => T): T {
     if (++this.#calls > MOST_CALLS) fail(`macros or loops call one another more than ${MOST_CALLS} deep`);
     const before = this.variables;
@@ -206,7 +206,7 @@ export class Runtime {
     return fail(`unsupported operand type(s) for ${operator}: '${typeName(left)}' and '${typeName(right)}'`);
   }
 
-  /** The values that a tuple of targets takes. */
+  /** Unpacks a value for a tuple of `count` targets. */
   unpack(value: Value, count: number): readonly Value[] {
     const items = iterate(value);
     const list: Value[] = [];
@@ -240,7 +240,7 @@ export class Runtime {
     const namespace = new Callable("type", ({ positional, named }) => {
       const made = new Namespace();
       for (const [key, value] of dictOf(positional, named).entries()) {
-        made.set(isText(key) ? textOf(key) : refuse("a namespace with names that are no texts"), value);
+        made.set(isText(key) ? textOf(key) : refuse("a namespace with names that are not strings"), value);
       }
       return made;
     });
@@ -327,7 +327,7 @@ function joiner(separator: Value): Callable {
   });
 }
 
-/** The variable `loop` of a for loop. It looks one item ahead only when asked whether there is one. */
+/** The variable `loop` of a for loop. It reads one item ahead only for `loop.last` and `loop.nextitem`. */
 export class LoopContext extends Callable {
   readonly #over: Value;
   #items: Iterator<Value>;
@@ -351,7 +351,7 @@ export class LoopContext extends Callable {
     this.#depth0 = depth0;
   }
 
-  /** The next item, or undefined at the end. */
+  /** Returns the next item, or undefined at the end. */
   next(): Value | undefined {
     const item = orElse(this.#after, () => this.#take());
     this.#after = undefined;
@@ -485,22 +485,22 @@ function formatTime(time: Date, format: string): string {
     "%": "%",
   };
   return format.replace(/%(-?)([\s\S]?)/g, (whole, bare: string, letter: string) => {
-    const value = Object.hasOwn(parts, letter) ? parts[letter] : refuse(`${quote(whole)} in a format of time`);
+    const value = Object.hasOwn(parts, letter) ? parts[letter] : refuse(`${quote(whole)} in a time format`);
     return bare === "" ? value : /^[\s0]*\d+$/.test(value) ? value.replace(/^[\s0]+(?=\d)/, "") : value;
   });
 }
 
-/** True for what Python's `if` takes, with its cost. */
+/** Python's truth of a value, as for `if`; costs one step. */
 export function isTrue(rt: Runtime, value: Value): boolean {
   rt.spend(1);
   return truth(value);
 }
 
-/** An error with the line that was being run, and one for what JavaScript has no room for. */
+/** Adds the line to a template error. Turns a RangeError, from a full stack or an oversized value, into a template error. */
 export function placed(error: unknown, line: number): unknown {
   if (error instanceof RangeError) {
     const reason = /stack/i.test(error.message)
-      ? "its values or its calls are nested too deep"
+      ? "its values or calls are nested too deep"
       : "a text or a list is too long";
     return new TemplateFailure(reason, line);
   }

@@ -1,12 +1,12 @@
 /**
- * @file Which variable a name means. Jinja2 settles that before a template runs, frame by frame, and the result shows: a
- * name that the outermost frame sets is undefined in a loop before it is set, even if the caller gave it. A name becomes an
- * identifier of its frame's level; `loads` says what each identifier starts with when the frame is entered.
+ * @file Name resolution. Jinja2 resolves names before a template runs, frame by frame, with visible effects: a name that the
+ * outermost frame sets is undefined in a loop before it is set, even if the caller passed it. A name becomes an identifier
+ * of its frame's level; `loads` defines the initial value of each identifier when the frame is entered.
  */
 import { fail } from "./failure.js";
 import type { CallNodes, Expression, Parameter, Statement, Target } from "./parser.js";
 
-/** What an identifier holds when its frame is entered: nothing, another identifier's value, or the context's. */
+/** Initial value of an identifier when its frame is entered: nothing, another identifier's value, or the context's. */
 export type Load =
   | { readonly kind: "parameter" | "undefined" }
   | { readonly kind: "alias"; readonly id: string }
@@ -28,7 +28,7 @@ export class Symbols {
     return this.refs.get(name) ?? this.parent?.find(name);
   }
 
-  /** The identifier of a name that the frame has seen. */
+  /** Returns the identifier of a name that is used in this frame or an outer one. */
   ref(name: string): string {
     return this.find(name) ?? fail(`the name ${name} cannot be used here`);
   }
@@ -64,7 +64,7 @@ export class Symbols {
     return copy;
   }
 
-  /** Takes over what the branches of an `if` know; what only some set starts with what it was outside. */
+  /** Merges the symbols of an `if`'s branches. A name that they set starts with its value outside the `if`. */
   join(branches: readonly Symbols[]): void {
     const stores = new Set<string>();
     for (const branch of branches) for (const name of branch.stores) if (!this.stores.has(name)) stores.add(name);
@@ -79,7 +79,7 @@ export class Symbols {
     }
   }
 
-  /** Names that statements of this frame use, in their order. */
+  /** Records the names that statements of this frame use, in order. */
   see(statements: readonly Statement[]): void {
     for (const statement of statements) this.#statement(statement);
   }
@@ -228,7 +228,7 @@ function walkExpression(expression: Expression, visit: (name: string) => void): 
   }
 }
 
-/** Which of some names a body reads before anything in it, in the order of the text, sets one of that name. */
+/** Returns which of the names a body reads before it sets them, in source order. */
 export function readNames(body: readonly Statement[], names: readonly string[]): ReadonlySet<string> {
   const sought = new Set(names);
   const read = new Set<string>();

@@ -1,4 +1,4 @@
-/** @file The methods of Python's str. Positions count code points. */
+/** @file The methods of Python's str. Positions are in code points. */
 import { checkText, fail, refuse } from "./failure.js";
 import { textsOf } from "./formatting.js";
 import { SPACE_CLASS } from "./lexer.js";
@@ -23,14 +23,14 @@ function leadingSpace(text: string): number {
   return LEADING.exec(text)?.[0].length ?? 0;
 }
 
-/** Where the white space at the end begins; a regular expression would look at every stretch of white space. */
+/** Returns the start of the trailing white space. A regular expression would be quadratic in runs of white space. */
 function trailingSpace(text: string): number {
   let end = text.length;
   while (end > 0 && SPACE_CHARACTER.test(text[end - 1])) end--;
   return end;
 }
 
-/** strip, lstrip or rstrip, of white space or of the given characters. */
+/** Python's strip, lstrip or rstrip, of white space or of the given characters. */
 export function strip(text: string, chars: string | undefined, sides: "both" | "left" | "right"): string {
   if (chars === undefined) {
     const from = sides === "right" ? 0 : leadingSpace(text);
@@ -44,7 +44,7 @@ export function strip(text: string, chars: string | undefined, sides: "both" | "
   return from === 0 && to === list.length ? text : list.slice(from, to).join("");
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: Python ends lines at these too
+// biome-ignore lint/suspicious/noControlCharactersInRegex: Python also breaks lines at these
 const LINE = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/g;
 
 export function splitLines(text: string, keepEnds: boolean): string[] {
@@ -74,7 +74,7 @@ function split(text: string, separator: string | undefined, most: number, fromRi
         pieces.push(rest.slice(at, match.index));
         at = match.index + match[0].length;
       }
-      // What is left after the last cut keeps the white space at its end.
+      // The rest after the last split keeps its trailing white space.
       if (at < rest.length) pieces.push(rest.slice(at));
       return pieces;
     }
@@ -128,13 +128,13 @@ export function replace(text: string, from: string, to: string, most: number): s
 
 const LIGATURE = /^[\u00df\ufb00-\ufb06\u0587\ufb13-\ufb17]$/;
 
-/** A character in title case; JavaScript knows only upper case. */
+/** Returns a character in title case, which JavaScript does not have. */
 function titleCase(char: string): string {
   const point = char.codePointAt(0)!;
   if (point >= 0x1c4 && point <= 0x1cc)
     return String.fromCodePoint(point <= 0x1c6 ? 0x1c5 : point <= 0x1c9 ? 0x1c8 : 0x1cb);
   if (point >= 0x1f1 && point <= 0x1f3) return "\u01f2";
-  // Georgian letters have a capital form that titles do not use.
+  // Title case leaves Georgian letters unchanged, although they have capitals.
   if ((point >= 0x10d0 && point <= 0x10fa) || (point >= 0x10fd && point <= 0x10ff)) return char;
   const upper = char.toUpperCase();
   if (points(upper) <= 1) return upper;
@@ -146,7 +146,7 @@ function titleCase(char: string): string {
 export function capitalize(text: string): string {
   if (text === "") return "";
   const first = String.fromCodePoint(text.codePointAt(0)!);
-  // A sigma at the end depends on the letters before it, so all of it is lowered at once.
+  // The lower case of a final sigma depends on the letters before it, so the whole text is lowered at once.
   return titleCase(first) + text.toLowerCase().slice(first.toLowerCase().length);
 }
 
@@ -157,7 +157,7 @@ function title(text: string): string {
   let inWord = false;
   const lower = charactersOf(text.toLowerCase());
   const own = charactersOf(text);
-  if (lower.length !== own.length) refuse("the title case of such a text");
+  if (lower.length !== own.length) refuse("the title case of a text whose length changes in lower case");
   own.forEach((char, index) => {
     out += inWord ? lower[index] : titleCase(char);
     inWord = CASED.test(char);
@@ -190,9 +190,9 @@ export function isUpper(text: string): boolean {
   return /\p{Uppercase}/u.test(text) && !/[\p{Lowercase}\p{Lt}]/u.test(text);
 }
 
-/** All characters are of a class; for those where Python's classes are others than Unicode's categories, refuses. */
+/** Whether all characters match `pattern`. Fails for characters where Python differs from Unicode's categories. */
 function every(text: string, pattern: RegExp, unsure?: RegExp): boolean {
-  if (unsure?.test(text)) refuse("such a question about a number sign");
+  if (unsure?.test(text)) refuse("a character class test of a number sign");
   return text !== "" && pattern.test(text);
 }
 
@@ -206,7 +206,7 @@ export function center(text: string, width: number, fill: string): string {
   return fill.repeat(left) + text + fill.repeat(padding - left);
 }
 
-/** The part of a text between two positions, and where it begins, in UTF-16 units. */
+/** Returns the part of a text between two positions, and its start in code points. */
 function part(
   text: string,
   start: Value | undefined,
@@ -272,12 +272,12 @@ function affix(text: string, args: readonly (Value | undefined)[], atStart: bool
 
 export interface StringMethod {
   readonly parameters: readonly string[];
-  /** How many of them must be given. */
+  /** Number of required parameters. */
   readonly required: number;
-  /** Which of them may be given by name. */
+  /** Parameters that may be passed by name. */
   readonly named?: readonly string[];
   readonly run: (text: string, args: readonly (Value | undefined)[]) => Value;
-  /** What Markup makes of the result: more Markup. */
+  /** Whether the method returns Markup if called on Markup. */
   readonly staysMarkup?: boolean;
 }
 
@@ -338,7 +338,7 @@ const parting = (fromRight: boolean): StringMethod =>
     true,
   );
 
-/** The methods whose behaviour is known; a str has others (`UNKNOWN_STRING_METHODS`), which are refused when called. */
+/** The supported methods of a str. The others (`UNSUPPORTED_STRING_METHODS`) fail when called. */
 export const STRING_METHODS: Readonly<Record<string, StringMethod>> = {
   capitalize: plain(capitalize, true),
   casefold: plain((text) => (/[^\0-\x7f]/.test(text) ? refuse("casefold beyond ASCII") : text.toLowerCase()), true),
@@ -501,5 +501,5 @@ export const STRING_METHODS: Readonly<Record<string, StringMethod>> = {
   ),
 };
 
-/** Methods of a str that exist in Python; they are defined, but calling them is refused. */
-export const UNKNOWN_STRING_METHODS: ReadonlySet<string> = new Set(["encode", "maketrans"]);
+/** Methods of Python's str that are defined here, but fail when called. */
+export const UNSUPPORTED_STRING_METHODS: ReadonlySet<string> = new Set(["encode", "maketrans"]);

@@ -1,6 +1,7 @@
 /**
- * @file Python's values as a template sees them: how they print, compare, hash and iterate.
- * None is null, bool boolean, int bigint, float number, str string, list an array; the rest are classes here.
+ * @file Python's values: how they print, compare, hash and iterate.
+ *
+ * None is null, bool is boolean, int is bigint, float is number, str is string, list is an array; other types are classes.
  */
 import { fail, refuse, TemplateFailure } from "./failure.js";
 import { floatText, intText } from "./numbers.js";
@@ -10,12 +11,12 @@ export type Value = null | boolean | bigint | number | string | readonly Value[]
 /** Named arguments of a call. */
 export type Keywords = ReadonlyMap<string, Value>;
 
-/** A value that JavaScript has no type for. */
+/** A Python value without a JavaScript counterpart. */
 export abstract class PyObject {
-  /** Python's name of its type. */
+  /** Name of its Python type. */
   abstract readonly type: string;
 
-  /** An attribute that Python's getattr finds; undefined if there is none. */
+  /** Returns an attribute as Python's getattr; undefined if there is none. */
   attribute(_name: string): Value | undefined {
     return undefined;
   }
@@ -28,7 +29,7 @@ export class Tuple extends PyObject {
   }
 }
 
-/** What `groupby` gives: a tuple whose two items have names. */
+/** A result of `groupby`: a tuple with two named items. */
 export class Group extends Tuple {
   override readonly type = "_GroupTuple";
   override attribute(name: string): Value | undefined {
@@ -37,7 +38,7 @@ export class Group extends Tuple {
   }
 }
 
-/** A str that is marked as safe HTML: what is joined to it is escaped, whether or not the template escapes what it prints. */
+/** A str marked as safe HTML. Strings joined to it are escaped, even without autoescaping. */
 export class Markup extends PyObject {
   readonly type = "Markup";
   constructor(readonly text: string) {
@@ -45,7 +46,7 @@ export class Markup extends PyObject {
   }
 }
 
-/** A dict, in order of insertion. */
+/** A dict, in insertion order. */
 export class Dict extends PyObject {
   readonly type = "dict";
   readonly #entries = new Map<string, readonly [key: Value, value: Value]>();
@@ -60,10 +61,10 @@ export class Dict extends PyObject {
     return this.#entries.size;
   }
 
-  /** Only while it is made: templates cannot change a dict. */
+  /** Used only during construction: templates cannot change a dict. */
   set(key: Value, value: Value): void {
     const hash = hashOf(key);
-    // An equal key keeps its first spelling.
+    // Of equal keys (1, 1.0, True), the first one stays.
     const known = this.#entries.get(hash);
     this.#entries.set(hash, [known === undefined ? key : known[0], value]);
   }
@@ -118,7 +119,7 @@ export class Range extends PyObject {
   }
 }
 
-/** A generator or another iterator of Python: it can be gone through once. */
+/** A Python generator or other iterator, which can be iterated once. */
 export class Iter extends PyObject implements Iterator<Value> {
   readonly type = "generator";
   readonly #values: Iterator<Value>;
@@ -145,12 +146,12 @@ export class Undefined extends PyObject {
     super();
   }
 
-  /** Where Python raises an UndefinedError. */
+  /** Raises an UndefinedError. */
   raise(): never {
     return fail(this.message);
   }
 
-  /** Where only StrictUndefined raises one. */
+  /** Raises an UndefinedError for StrictUndefined only. */
   check(): void {
     if (this.kind === "strict") this.raise();
   }
@@ -170,7 +171,7 @@ export class Namespace extends PyObject {
   }
 }
 
-/** What a call is given. */
+/** Arguments of a call. */
 export interface CallArguments {
   readonly positional: readonly Value[];
   readonly named: Keywords;
@@ -180,7 +181,7 @@ export interface CallArguments {
 export class Callable extends PyObject {
   readonly type: string;
   readonly call: (given: CallArguments) => Value;
-  /** What Python prints for it; undefined where that is an address in memory. */
+  /** Its Python repr; undefined if that contains a memory address. */
   readonly shown: string | undefined;
   readonly #attributes: ReadonlyMap<string, Value>;
 
@@ -202,7 +203,7 @@ export class Callable extends PyObject {
   }
 }
 
-/** A value or, where there is none, another; `??` would take None for none. */
+/** Returns a value, or a fallback if it is undefined. `??` would also replace null, which is Python's None. */
 export function orElse<T, U>(value: T | undefined, other: () => U): T | U {
   return value === undefined ? other() : value;
 }
@@ -211,7 +212,7 @@ export function isText(value: Value): value is string | Markup {
   return typeof value === "string" || value instanceof Markup;
 }
 
-/** The characters of a str. */
+/** Returns the content of a str or Markup. */
 export function textOf(value: string | Markup): string {
   return typeof value === "string" ? value : value.text;
 }
@@ -220,13 +221,13 @@ export function isList(value: Value): value is readonly Value[] {
   return Array.isArray(value);
 }
 
-/** The number of an int, float or bool; undefined for anything else. */
+/** Returns an int, float or bool as a number; undefined for other types. */
 export function numberOf(value: Value): bigint | number | undefined {
   if (typeof value === "boolean") return value ? 1n : 0n;
   return typeof value === "bigint" || typeof value === "number" ? value : undefined;
 }
 
-/** The number of an int or bool; undefined for anything else. */
+/** Returns an int or bool as a bigint; undefined for other types. */
 export function intOf(value: Value): bigint | undefined {
   if (typeof value === "boolean") return value ? 1n : 0n;
   return typeof value === "bigint" ? value : undefined;
@@ -243,7 +244,7 @@ export function typeName(value: Value): string {
 
 const NOT_PRINTABLE = /[\p{C}\p{Z}]/u;
 
-/** A str between quotes, as Python's repr writes it. */
+/** Returns a quoted str, as Python's repr. */
 export function quote(text: string): string {
   const mark = text.includes("'") && !text.includes('"') ? '"' : "'";
   let out = mark;
@@ -293,7 +294,7 @@ function reprEntries(entries: Iterable<readonly [Value, Value]>): string {
   return `{${Array.from(entries, ([key, value]) => `${repr(key)}: ${repr(value)}`).join(", ")}}`;
 }
 
-/** Python's str: what `{{ value }}` prints. */
+/** Python's str(value): the output of `{{ value }}`. */
 export function str(value: Value): string {
   if (typeof value === "string") return value;
   if (value instanceof Markup) return value.text;
@@ -304,12 +305,12 @@ export function str(value: Value): string {
   return repr(value);
 }
 
-/** str, but Markup stays Markup. */
+/** Like `str`, but Markup stays Markup. */
 export function softStr(value: Value): string | Markup {
   return isText(value) ? value : str(value);
 }
 
-/** What stands for a value among the keys of a dict: equal values have the same. */
+/** Returns a value's hash as a dict key; equal values have equal hashes. */
 export function hashOf(value: Value): string {
   if (value === null) return "0";
   const number = numberOf(value);
@@ -345,7 +346,7 @@ export function truth(value: Value): boolean {
   return lengthOf(value) !== 0;
 }
 
-/** Python's len, in code points for a str; undefined for what has none. */
+/** Python's len, in code points for a str; undefined for a value without a length. */
 export function lengthOf(value: Value): number | undefined {
   if (isText(value)) return points(textOf(value));
   if (isList(value)) return value.length;
@@ -363,7 +364,7 @@ export function lengthOf(value: Value): number | undefined {
 
 const SURROGATE = /[\ud800-\udfff]/;
 
-/** Code points of a text. */
+/** Counts the code points of a text. */
 export function points(text: string): number {
   if (!SURROGATE.test(text)) return text.length;
   let count = 0;
@@ -371,7 +372,7 @@ export function points(text: string): number {
   return count;
 }
 
-/** The characters of a text, by code points. */
+/** Returns the code points of a text as strings. */
 export function charactersOf(text: string): readonly string[] {
   return SURROGATE.test(text) ? Array.from(text) : text.split("");
 }
@@ -421,7 +422,7 @@ export function equal(a: Value, b: Value): boolean {
   if (b instanceof Undefined) b.check();
   const [x, y] = [numberOf(a), numberOf(b)];
   if (x !== undefined && y !== undefined) {
-    // biome-ignore lint/suspicious/noDoubleEquals: JavaScript compares a bigint with a number exactly, if asked so
+    // biome-ignore lint/suspicious/noDoubleEquals: == compares a bigint with a number exactly
     return x == y;
   }
   if (isText(a) && isText(b)) return textOf(a) === textOf(b);
@@ -472,12 +473,12 @@ export function atMost(a: Value, b: Value): boolean {
   return lessThan(a, b, "<=") || equal(a, b);
 }
 
-/** The items of a list or tuple. */
+/** Returns the items of a list or tuple; undefined for other types. */
 export function itemsOf(value: Value): readonly Value[] | undefined {
   return isList(value) ? value : value instanceof Tuple ? value.items : undefined;
 }
 
-/** By code points, which UTF-16 does not order. */
+/** Compares by code points, whose order differs from that of UTF-16 units. */
 function compareText(a: string, b: string): number {
   const most = Math.min(a.length, b.length);
   let i = 0;
@@ -488,7 +489,7 @@ function compareText(a: string, b: string): number {
   return high === low ? x - y : high ? 1 : -1;
 }
 
-/** A sorted copy, stable also in reverse, as Python's sorted. */
+/** Returns a sorted copy; like Python's sorted, it is stable in reverse too. */
 export function sorted(items: readonly Value[], key: (item: Value) => Value, reverse: boolean): Value[] {
   const keyed = items.map((item) => ({ item, key: key(item) }));
   keyed.sort((a, b) => {
@@ -498,17 +499,17 @@ export function sorted(items: readonly Value[], key: (item: Value) => Value, rev
   return keyed.map(({ item }) => item);
 }
 
-/** Python's `item in holder`. */
-export function contains(holder: Value, item: Value): boolean {
-  if (isText(holder)) {
+/** Python's `item in container`. */
+export function contains(container: Value, item: Value): boolean {
+  if (isText(container)) {
     if (item instanceof Undefined || !isText(item)) {
       return fail(`'in <string>' requires string as left operand, not ${typeName(item)}`);
     }
-    return textOf(holder).includes(textOf(item));
+    return textOf(container).includes(textOf(item));
   }
-  if (holder instanceof Dict) return holder.has(item);
-  if (holder instanceof View && holder.kind === "keys") return holder.dict.has(item);
-  const items = iterate(holder);
+  if (container instanceof Dict) return container.has(item);
+  if (container instanceof View && container.kind === "keys") return container.dict.has(item);
+  const items = iterate(container);
   for (let step = items.next(); step.done !== true; step = items.next()) {
     if (step.value === item || equal(step.value, item)) return true;
   }
@@ -530,7 +531,7 @@ export function escapeMarkup(value: Value): Markup {
   return new Markup(str(value).replace(UNSAFE, (char) => ENTITIES[char]));
 }
 
-/** Names that are attributes of every object, and so never a dict's key with a dot. */
+/** Attributes of every Python dict, so `dict.name` never finds a key with such a name. */
 const INTERNAL = new Set(
   (
     "__class__ __class_getitem__ __contains__ __delattr__ __delitem__ __dir__ __doc__ __eq__ __format__ __ge__ __getattribute__ " +
@@ -544,8 +545,8 @@ export function isInternal(name: string): boolean {
 }
 
 /**
- * A value of JavaScript for a template: an integer is an int, another number a float, an object a dict.
- * @throws TemplateFailure for what JSON could not hold, or a number that is not exact
+ * Converts a JavaScript value: an integer becomes an int, another number a float, an object a dict.
+ * @throws TemplateFailure for a value that JSON cannot represent, or an integer beyond 2^53
  */
 export function fromJavaScript(value: unknown, depth = 0): Value {
   if (value === null || value === undefined) return null;
@@ -553,13 +554,13 @@ export function fromJavaScript(value: unknown, depth = 0): Value {
   if (typeof value === "number") {
     if (!Number.isInteger(value)) return value;
     if (Number.isSafeInteger(value)) return BigInt(value);
-    return fail(`the number ${value} is too large to be exact; give it as a string or a bigint`);
+    return fail(`the number ${value} is too large to be exact; pass it as a string or a bigint`);
   }
-  if (depth > 500) return fail("the values given to the template are nested more than 500 deep");
+  if (depth > 500) return fail("the template's variables are nested more than 500 deep");
   if (value instanceof PyObject) return value;
   if (Array.isArray(value)) return value.map((item) => fromJavaScript(item, depth + 1));
   if (typeof value !== "object" || (Symbol.iterator in value && !(value instanceof Map))) {
-    return fail(`a ${typeof value} cannot be given to a template, only what JSON can hold`);
+    return fail(`a ${typeof value} cannot be passed to a template, only JSON-compatible values`);
   }
   const entries: Iterable<readonly [unknown, unknown]> = value instanceof Map ? value : Object.entries(value);
   const dict = new Dict();
