@@ -1,20 +1,18 @@
-/**
- * @file Bits per byte on held-out text: a measure of quality that does not depend on the tokenizer.
- */
+/** @file Bits per byte on held-out text: a quality measure that does not depend on the tokenizer. */
 import type { Program } from "../backends/index.js";
 import { overlappingWindows, scoreWindows } from "../infer/index.js";
 import type { OnProgress } from "../progress.js";
 import type { TrainingShape } from "./pretrain/language-model.js";
 
 export interface HeldOutText {
-  /** The tokens, each document followed by the end-of-text token, and one such token before the first. */
+  /** One end-of-text token, then the documents, each followed by end-of-text. */
   readonly ids: ArrayLike<number>;
   /**
-   * Where in `ids` each document begins, with the end of text before it, ascending from 0: tokens then see only their own document,
-   * and the program takes `segments`. Without it, the text is one document.
+   * Start of each document in `ids`, at the end-of-text token before it; ascending from 0. Tokens then attend only within
+   * their own document, and the program must take `segments`. Without it, the text is one document.
    */
   readonly documentStarts?: ArrayLike<number>;
-  /** UTF-8 bytes that each id stands for, by id; special tokens 0. */
+  /** UTF-8 bytes of each id, indexed by id; 0 for special tokens. */
   readonly bytesOf: ArrayLike<number>;
 }
 
@@ -22,19 +20,19 @@ export interface Evaluation {
   /** Mean loss per token, in nats. */
   readonly loss: number;
   readonly bitsPerByte: number;
-  /** Tokens predicted. */
+  /** Number of predicted tokens. */
   readonly tokens: number;
-  /** Bytes of these tokens. */
+  /** UTF-8 bytes of these tokens. */
   readonly bytes: number;
-  /** The nats of each of them; element i belongs to ids[i + 1]. */
+  /** Loss of each predicted token, in nats; element i belongs to ids[i + 1]. */
   readonly losses: Float64Array;
 }
 
 /**
- * Runs the `evaluate` entry of a training program over a text. Predicts every token after the first once, including the end
- * of text, so the sum is the length of a lossless code.
- * @param context minimum number of preceding tokens per prediction, where available; a larger value means more overlap
- * @param limit stops after about this many tokens
+ * Runs the `evaluate` entry of a training program over a text. Predicts every token after the first exactly once, including
+ * end-of-text, so the sum of the losses is the length of a lossless code.
+ * @param options.context minimum number of preceding tokens per prediction, where available; more context means more overlap
+ * @param options.limit maximum number of predicted tokens
  */
 export async function evaluate(
   program: Program,

@@ -1,4 +1,4 @@
-/** @file Training: optimizer, schedule, batches, loop, runs on disk, evaluation. */
+/** @file Public API of training: optimizers, schedules, batches, the loop, runs on disk, evaluation. */
 export { InterruptedError, QuernError } from "../errors.js";
 export { type BenchOptions, type BenchResult, benchmark } from "./bench/index.js";
 export { type Batch, batchesOf, createLoader, type Loader, type TokenSource } from "./data/loader.js";

@@ -1,5 +1,5 @@
 /**
- * @file The training loop of every trainer, from the program's current step to the end of the plan. It reads the next
+ * @file The training loop shared by all trainers. It runs from the current step to the end of the plan and loads the next
  * step's batches while the program runs.
  */
 import { InterruptedError, QuernError } from "../errors.js";
@@ -10,24 +10,24 @@ import { type BatchSource, step } from "./step.js";
 import { createWatch, type Deadline, median } from "./throughput.js";
 import type { TrainingProgram } from "./trainer.js";
 
-/** The result of a measurement on held-out data. */
+/** The result of an evaluation on held-out data. */
 export interface Evaluated {
   readonly loss: number;
-  /** For the metrics, beside the step. */
+  /** Fields for the metrics line, which adds the step. */
   readonly line: Omit<MetricsLine, "step">;
 }
 
 /** Callbacks of a trainer, called between steps. */
 export interface TrainHooks {
-  /** Saves the trained variables as the checkpoint of a step; returns its path. */
+  /** Saves a checkpoint of the trained variables; returns its path. */
   readonly save: (step: number, seconds: number, validationLoss: number | null) => Promise<string>;
-  /** Keeps a line of the metrics. */
+  /** Appends a line to the metrics. */
   readonly record: (line: MetricsLine) => Promise<void>;
-  /** Measures on held-out data, every `validate_every` steps and before saving; null where there is none. */
+  /** Evaluates on held-out data, every `validate_every` steps and before saving; returns null without such data. */
   readonly evaluate?: (step: number) => Promise<Evaluated | null>;
-  /** Samples from the model, at a quarter, half and three quarters of the run. */
+  /** Samples from the model at 25, 50 and 75 % of the run. */
   readonly sample?: (step: number) => Promise<void>;
-  /** Keeps a plan that was cut. */
+  /** Stores a plan that was shortened. */
   readonly replan?: (plan: RunPlan) => Promise<void>;
 }
 
@@ -38,13 +38,13 @@ export interface TrainOptions {
   readonly hooks: TrainHooks;
   /** Steps already done, and the seconds they took. */
   readonly done: { readonly step: number; readonly seconds: number };
-  /** What this machine reaches at most (operations a second), and what a token takes; null where not known. */
+  /** Peak of this machine in FLOP/s, and FLOPs per trained token; null if unknown. */
   readonly peak?: { readonly flops: number; readonly flopsPerToken: number } | null;
-  /** Shortens a run that would pass its time limit. Null for a plan that is repeated or resumed: that plan is kept. */
+  /** Shortens a run that would exceed its time limit. Null for a repeated or resumed plan, which must not change. */
   readonly deadline?: Deadline | null;
-  /** Loss of guessing blindly, such as ln V: a loss that stays far above it has exploded. */
+  /** Loss of a uniform guess, such as ln V. A loss that stays far above it counts as diverged. */
   readonly blindLoss?: number;
-  /** The newest checkpoint where the run was resumed. */
+  /** Path of the checkpoint that a resumed run starts from. */
   readonly lastSaved?: string;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
@@ -53,20 +53,20 @@ export interface TrainOptions {
 export interface Trained<P extends RunPlan = RunPlan> {
   readonly plan: P;
   readonly seconds: number;
-  /** Loss of the last step that was not skipped, or null where there was none to take. */
+  /** Loss of the last step that was not skipped; null if no step was taken. */
   readonly loss: number | null;
-  /** Mean over the steps of this call, validation and saving aside, or null. */
+  /** Mean over the steps of this call, without validation and saving; null if no step was taken. */
   readonly tokensPerSecond: number | null;
 }
 
-/** Without `save_every` a run that is killed loses at most this many seconds of work. */
+/** Without `save_every`, a killed run loses at most about this many seconds of work. */
 const SAVE_SECONDS = 600;
 
 /**
- * Trains to the end of the plan and saves there. When the signal aborts, the current step is finished and saved before
- * an `InterruptedError` is thrown, which names the checkpoint. A step in which nothing is counted is skipped; its line of
- * the metrics says so.
- * @throws QuernError when the loss or the gradient is no longer a number, the loss explodes, or no step counts anything
+ * Trains to the end of the plan and saves the last checkpoint. A step without counted targets is skipped and marked
+ * `skipped` in the metrics.
+ * @throws InterruptedError when the signal aborts, after finishing and saving the current step; it names the checkpoint
+ * @throws QuernError when the loss or the gradient is not finite, the loss explodes, or no step has counted targets
  */
 export async function train<P extends RunPlan>(options: TrainOptions & { readonly plan: P }): Promise<Trained<P>> {
   const { training, source, hooks, done, peak, signal, onProgress } = options;
@@ -75,8 +75,8 @@ export async function train<P extends RunPlan>(options: TrainOptions & { readonl
   const tokensPerStep = batch * sequence * accumulate;
   const began = performance.now() - done.seconds * 1000;
   const secondsNow = () => (performance.now() - began) / 1000;
-  const recent: number[] = []; // seconds of the last steps
-  const evaluate = onceAStep(hooks.evaluate);
+  const recent: number[] = []; // seconds of the last 20 steps
+  const evaluate = oncePerStep(hooks.evaluate);
   const guard = divergenceGuard(options.blindLoss);
   const watch = options.deadline && createWatch(options.deadline, done.step);
   const ahead = source.ahead ?? true;
@@ -87,7 +87,7 @@ export async function train<P extends RunPlan>(options: TrainOptions & { readonl
   let trainingSeconds = 0;
 
   const save = async (step: number) => {
-    // Ctrl-C must end soon.
+    // Skips validation after Ctrl-C, which must end the process soon.
     const validationLoss = signal?.aborted ? null : ((await evaluate(step))?.loss ?? null);
     lastSaved = await hooks.save(step, secondsNow(), validationLoss);
     savedAt = secondsNow();
@@ -102,30 +102,30 @@ export async function train<P extends RunPlan>(options: TrainOptions & { readonl
     const batches = await (next ?? source.load(index));
     const running = step(training, batches, { step: index, steps: stepsAt(plan, index), schedule });
     next = ahead && index + 1 < endOf(plan) ? source.load(index + 1) : null;
-    next?.catch(() => {}); // reported when it is awaited
-    const taken = await running;
+    next?.catch(() => {}); // a rejection is reported when `next` is awaited
+    const result = await running;
     recent.push((performance.now() - start) / 1000);
     trainingSeconds += recent[recent.length - 1];
     if (recent.length > 20) recent.shift();
 
-    const { gradientNorm, learningRate: learning_rate, metrics } = taken;
+    const { gradientNorm, learningRate: learning_rate, metrics } = result;
     const steps = index + 1;
-    const problem = taken.loss === null || gradientNorm === null ? null : guard(taken.loss, gradientNorm);
+    const problem = result.loss === null || gradientNorm === null ? null : guard(result.loss, gradientNorm);
     if (problem !== null) {
-      const good =
+      const checkpoint =
         lastSaved === null ? "no checkpoint was saved before it" : `the last good checkpoint is ${lastSaved}`;
       throw new QuernError(
-        `${problem} at step ${steps}: training diverged; ${good}; start again with a learning rate below ` +
+        `training diverged at step ${steps}: ${problem}; ${checkpoint}; start again with a learning rate below ` +
           `${schedule.learningRate}`,
       );
     }
-    loss = taken.loss ?? loss;
+    loss = result.loss ?? loss;
     const tokensPerSecond = tokensPerStep / median(recent);
     const peakShare = peak ? (tokensPerSecond * peak.flopsPerToken) / peak.flops : null;
-    const skipped = taken.loss === null ? "nothing is counted in this step" : null;
+    const skipped = result.loss === null ? "the step has no counted targets" : null;
     await hooks.record({
       step: steps,
-      ...(taken.loss !== null && { loss: taken.loss }),
+      ...(result.loss !== null && { loss: result.loss }),
       ...metrics,
       learning_rate,
       ...(gradientNorm !== null && { gradient_norm: gradientNorm }),
@@ -136,7 +136,7 @@ export async function train<P extends RunPlan>(options: TrainOptions & { readonl
       ...(skipped !== null && { skipped }),
     });
     const notes = [
-      taken.loss === null ? `skipped: ${skipped}` : `loss ${taken.loss.toFixed(3)}`,
+      result.loss === null ? `skipped: ${skipped}` : `loss ${result.loss.toFixed(3)}`,
       `${Math.round(tokensPerSecond)} tokens/s`,
     ];
     if (peakShare !== null) notes.push(`${(100 * peakShare).toFixed(0)} % of peak`);
@@ -145,12 +145,12 @@ export async function train<P extends RunPlan>(options: TrainOptions & { readonl
     if (signal?.aborted) {
       await save(steps);
       const path = lastSaved as string;
-      const done = `interrupted at step ${steps} of ${endOf(plan)}; saved as ${path}, --resume continues from there`;
+      const done = `interrupted at step ${steps} of ${endOf(plan)}; saved ${path}; continue with --resume`;
       throw new InterruptedError(done, path, { cause: signal.reason });
     }
     const last = steps === endOf(plan);
     if (last && loss === null) {
-      throw new QuernError("no step of this run counted anything: every target is masked; check the data's masks");
+      throw new QuernError("every target of this run is masked, so nothing was trained; check the masks of the data");
     }
     if (!last && steps % plan.validate_every === 0) await validate(steps);
     if (!last && hooks.sample && quarterEnds(plan.steps).includes(steps)) await hooks.sample(steps);
@@ -171,8 +171,8 @@ function quarterEnds(steps: number): number[] {
   return steps < 8 ? [] : [0.25, 0.5, 0.75].map((share) => Math.floor(share * steps));
 }
 
-/** A step may be both validated and saved; it is measured once. */
-function onceAStep(evaluate: TrainHooks["evaluate"]): (step: number) => Promise<Evaluated | null> {
+/** Evaluates a step once even when it is both validated and saved. */
+function oncePerStep(evaluate: TrainHooks["evaluate"]): (step: number) => Promise<Evaluated | null> {
   let known: { readonly step: number; readonly measured: Evaluated | null } | null = null;
   return async (step) => {
     if (known?.step !== step) known = { step, measured: (await evaluate?.(step)) ?? null };
@@ -180,23 +180,23 @@ function onceAStep(evaluate: TrainHooks["evaluate"]): (step: number) => Promise<
   };
 }
 
-/** Steps over which a loss must be far too high: one bad batch is no explosion. */
+/** Consecutive steps with a far too high loss that count as divergence; a single bad batch does not. */
 const EXPLODED_STEPS = 10;
 
 /**
- * Says what is wrong with a step, or null. A loss has exploded that stays half again as high as that of guessing blindly,
- * or where the run began, whichever is higher.
+ * Returns a check of each step: a description of the problem, or null. The limit is 1.5 times the loss of a uniform guess
+ * or of the first step, whichever is higher, plus 1 nat.
  */
 function divergenceGuard(blindLoss = 0): (loss: number, gradientNorm: number) => string | null {
   let limit: number | null = null;
   let above = 0;
   return (loss, gradientNorm) => {
-    if (!Number.isFinite(loss)) return `the loss is ${loss}, no longer a number,`;
-    if (!Number.isFinite(gradientNorm)) return `the gradient's norm is ${gradientNorm}, no longer a number,`;
+    if (!Number.isFinite(loss)) return `the loss is ${loss}`;
+    if (!Number.isFinite(gradientNorm)) return `the gradient norm is ${gradientNorm}`;
     limit ??= 1.5 * Math.max(blindLoss, loss) + 1;
     above = loss > limit ? above + 1 : 0;
     if (above < EXPLODED_STEPS) return null;
-    const guessing = blindLoss > 0 ? ` (guessing blindly gives ${blindLoss.toFixed(2)})` : "";
-    return `the loss has exploded to ${loss.toFixed(2)}${guessing}`;
+    const guessing = blindLoss > 0 ? ` (a uniform guess has ${blindLoss.toFixed(2)})` : "";
+    return `the loss exploded to ${loss.toFixed(2)}${guessing}`;
   };
 }

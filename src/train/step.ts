@@ -1,22 +1,22 @@
-/** @file One training step, the same for every trainer: counts, gradients of each batch, one update. */
+/** @file One training step, shared by all trainers: count the targets, add up the gradients of all batches, update. */
 import type { Values } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import { optimizerScalars } from "./optimizer/optimizer.js";
 import { learningRateAt, type Schedule } from "./optimizer/schedule.js";
 import { scaleOf, type TrainingProgram } from "./trainer.js";
 
-/** The values of a batch: one for each name of the trainer's `batch`; others are left alone. */
+/** The values of a batch, by the names of the trainer's `batch`; other names are ignored. */
 export type TrainingBatch = Values;
 
-/** Source of batches. The batches of a step depend only on its number, so that a resumed run continues exactly. */
+/** Source of batches. The batches of a step depend only on its number, so a resumed run continues with the same data. */
 export interface BatchSource {
-  /** The batches of step `step`, from 0. */
+  /** Returns the batches of step `step`, counted from 0. */
   load(step: number): Promise<readonly TrainingBatch[]>;
-  /** False where batches are made by the model as the step before left it: they are not loaded ahead. Default true. */
+  /** Whether batches may load before the previous step ends; false if the current model generates them. Default true. */
   readonly ahead?: boolean;
 }
 
-/** Where in its schedule a step stands. */
+/** Position of a step in its schedule. */
 export interface StepTime {
   /** From 0. */
   readonly step: number;
@@ -25,26 +25,26 @@ export interface StepTime {
   readonly schedule: Schedule;
 }
 
-/** Losses and metrics of one or more batches together, each divided by its own count. */
+/** Losses and metrics over one or more batches, each divided by its own count. */
 export interface Measures {
-  /** Σ weight · sum / count over the terms; null where nothing is counted. */
+  /** Σ weight · sum / count over the terms; null if nothing is counted. */
   readonly loss: number | null;
-  /** By name: the metrics, and each term where the loss has several. Those with nothing to count are absent. */
+  /** Metrics by name, and each loss term if there are several. Those with a count of 0 are absent. */
   readonly metrics: Readonly<Record<string, number>>;
-  /** What each term of the loss counted: tokens, examples. */
+  /** Count of each loss term: its tokens or examples. */
   readonly counts: Readonly<Record<string, number>>;
 }
 
 export interface StepResult extends Measures {
   readonly learningRate: number;
-  /** Norm of all gradients together before clipping; null for a step that was skipped. */
+  /** Global gradient norm before clipping; null for a skipped step. */
   readonly gradientNorm: number | null;
 }
 
 /**
- * Takes one optimizer step over all batches together. Each term of the loss is its sum over the counted tokens (or
- * examples) of the step, divided by their number: batches with more of them weigh more. A step in which no term counts
- * anything is skipped: parameters and optimizer stay as they are, and the loss is null.
+ * Takes one optimizer step over all batches. Each loss term is its sum over the counted tokens (or examples) of the step,
+ * divided by their number, so a batch with more of them weighs more. If all counts are 0 the step is skipped: parameters
+ * and optimizer state do not change, and the loss is null.
  * @throws QuernError for no batch, or more batches than the program was compiled for
  */
 export async function step(
@@ -55,7 +55,9 @@ export async function step(
   const { program, optimizer, terms } = training;
   if (batches.length === 0) throw new QuernError("a training step needs at least one batch");
   if (batches.length > 1 && training.accumulate === 1) {
-    throw new QuernError(`${batches.length} batches in a step of a program for one; compile it with accumulate`);
+    throw new QuernError(
+      `the step has ${batches.length} batches, but the program was compiled for one; compile it with accumulate > 1`,
+    );
   }
   const learningRate = learningRateAt(step, steps, schedule);
   const counts = await countsOf(training, batches);
@@ -66,7 +68,7 @@ export async function step(
     terms.map(({ name, weight }, k) => [scaleOf(name), counts[k] === 0 ? 0 : weight / counts[k]]),
   );
   const sums = await addUp(training, batches, async (batch, i) => {
-    // The inputs of the only batch are where counting left them.
+    // With a single batch, `countsOf` has already written its inputs.
     const values = batches.length === 1 ? scales : { ...inputsOf(training, batch), ...scales };
     await program.run(i === 0 ? "firstGradient" : "nextGradient", values);
   });
@@ -75,14 +77,14 @@ export async function step(
   return { ...measuresOf(training, counts, sums), learningRate, gradientNorm };
 }
 
-/** Losses and metrics of all batches together, by the `evaluate` entry; updates nothing. */
+/** Returns losses and metrics over all batches, computed by the `evaluate` entry; updates nothing. */
 export async function evaluateBatches(training: TrainingProgram, batches: readonly TrainingBatch[]): Promise<Measures> {
   const counts = await countsOf(training, batches);
   const sums = await addUp(training, batches, (batch) => training.program.run("evaluate", inputsOf(training, batch)));
   return measuresOf(training, counts, sums);
 }
 
-/** What each term counts in all batches. */
+/** Returns the count of each loss term over all batches. */
 async function countsOf(training: TrainingProgram, batches: readonly TrainingBatch[]): Promise<number[]> {
   const { program, terms } = training;
   const counts = terms.map(() => 0);
@@ -95,7 +97,7 @@ async function countsOf(training: TrainingProgram, batches: readonly TrainingBat
   return counts;
 }
 
-/** @throws QuernError for a batch without one of the inputs: the value of the batch before would stand in for it */
+/** @throws QuernError for a batch that lacks an input: the program would silently reuse the previous batch's value */
 function inputsOf({ inputs }: TrainingProgram, batch: TrainingBatch): Values {
   const missing = inputs.find((name) => batch[name] === undefined);
   if (missing !== undefined)
@@ -103,7 +105,7 @@ function inputsOf({ inputs }: TrainingProgram, batch: TrainingBatch): Values {
   return Object.fromEntries(inputs.map((name) => [name, batch[name]]));
 }
 
-/** Runs each batch and adds up its statistics, in double precision. */
+/** Runs each batch and adds up its statistics in float64. */
 async function addUp(
   { program, terms, metrics }: TrainingProgram,
   batches: readonly TrainingBatch[],

@@ -1,20 +1,19 @@
-/** @file Measures a trainer's throughput before a run is planned, and shortens a run that would miss its deadline. */
+/** @file Measures training throughput for the plan, and shortens a run that would miss its deadline. */
 import { type BatchSource, step } from "./step.js";
 import type { TrainingProgram } from "./trainer.js";
 
 export interface Throughput {
-  /** Seconds of one optimizer step, and of one batch of the `evaluate` entry. */
+  /** Seconds per optimizer step, and per batch of the `evaluate` entry. */
   readonly step: number;
   readonly evaluate: number;
 }
 
-/** The rate does not matter: a step takes as long at 0. */
+/** The learning rate does not affect the time of a step. */
 const SCHEDULE = { kind: "constant", learningRate: 0, warmupSteps: 0, decaySteps: 0, finalShare: 1 } as const;
 
 /**
- * Times whole steps as the loop takes them, and the `evaluate` entry. Leaves the program's variables changed: write the
- * first values afterwards. The time of a step is the mean over `seconds`, not the median: what else this machine does now,
- * it will do while it trains.
+ * Times whole training steps and the `evaluate` entry. This changes the program's variables: write the initial values
+ * afterwards. Reports the mean over `seconds`, not the median, because other load on the machine will slow training too.
  */
 export async function measureThroughput(
   training: TrainingProgram,
@@ -36,7 +35,7 @@ export async function measureThroughput(
   };
 }
 
-/** The mean time of runs that take `seconds` together, but are at least two. */
+/** Returns the mean time of a run, over at least two runs and at least `seconds` in total. */
 export async function meanSeconds(run: () => Promise<void>, seconds: number, signal?: AbortSignal): Promise<number> {
   const start = performance.now();
   for (let runs = 1; ; runs++) {
@@ -47,22 +46,22 @@ export async function meanSeconds(run: () => Promise<void>, seconds: number, sig
   }
 }
 
-/** When training should end, and when it must, by `performance.now()`. */
+/** Target and latest end of training, in milliseconds of `performance.now()`. */
 export interface Deadline {
   readonly aim: number;
   readonly limit: number;
 }
 
 /**
- * When a run looks at its speed, as parts of the time up to its aim. At the first it only takes its time: a machine that is
- * shared is slow for some seconds and fast again, and steps that were given up early are not given back.
+ * When the speed of a run is checked, as shares of the time to its aim. The first check only records the time: a shared
+ * machine may be slow for a few seconds, and a plan that was cut is never lengthened again.
  */
-const LOOKS = [0.25, 0.5, 0.7, 0.85, 0.95, 1, 1.05, 1.1];
+const SPEED_CHECKS = [0.25, 0.5, 0.7, 0.85, 0.95, 1, 1.05, 1.1];
 
 /**
- * Watches a run that was promised to end in time. Gives another end, so that it meets its aim (or ends at once, when that
- * is past), where it would pass its limit at its speed since the last look; else null. Most runs are never cut: their
- * steps follow from a measured throughput.
+ * Watches a run with a time budget. After each step, returns a new number of steps if the run would exceed its limit at
+ * the speed since the last check, and null otherwise. The new end meets the aim, or follows at once if that has passed.
+ * Most runs are never cut, because their steps follow from a measured throughput.
  */
 export function createWatch(
   deadline: Deadline,
@@ -70,16 +69,16 @@ export function createWatch(
   now = () => performance.now(),
 ): (step: number, steps: number) => number | null {
   const start = now();
-  let looks = 0;
+  let checks = 0;
   let last = { step: firstStep, time: start };
   return (step, steps) => {
     const time = now();
     const part = (time - start) / (deadline.aim - start);
-    if (step >= steps || step === last.step || part < (LOOKS[looks] ?? Number.POSITIVE_INFINITY)) return null;
-    while (part >= LOOKS[looks]) looks++;
-    const each = (time - last.time) / (step - last.step);
+    if (step >= steps || step === last.step || part < (SPEED_CHECKS[checks] ?? Number.POSITIVE_INFINITY)) return null;
+    while (part >= SPEED_CHECKS[checks]) checks++;
+    const each = (time - last.time) / (step - last.step); // milliseconds per step
     last = { step, time };
-    if (looks === 1) return null;
+    if (checks === 1) return null;
     if (time + (steps - step) * each <= deadline.limit) return null;
     const end = step + Math.max(1, Math.floor((deadline.aim - time) / each));
     return end < steps ? end : null;

@@ -1,6 +1,6 @@
 /**
- * @file A trainer is one training algorithm: the graph from a batch to its losses and metrics, and the parameters that
- * learn. It becomes a program of four kinds of entries; `step` (step.ts) runs them, whatever the algorithm.
+ * @file A trainer is one training algorithm: the graph from a batch to its losses and metrics, and the trainable
+ * parameters. It compiles to a program with four kinds of entries, which `step` (step.ts) runs for every algorithm.
  */
 import { type CompileOptions, compile, type Program } from "../backends/index.js";
 import { type ModelConfig, type ModelVariables, type Parameter, parametersOf } from "../model/index.js";
@@ -31,15 +31,15 @@ import {
 import { type OptimizerOptions, optimizerState, optimizerUpdate } from "./optimizer/optimizer.js";
 
 /**
- * A mean over all that is counted in a step. A batch gives its part of the sum and of the count, both of shape [], so that
- * every counted token, example or group weighs the same, in whichever batch it lies.
+ * A mean over everything counted in a step. Each batch contributes a sum and a count, both of shape []. Every counted
+ * token, example or group therefore has the same weight, whichever batch contains it.
  */
 export interface Mean {
   readonly sum: Tensor;
   readonly count: Tensor;
 }
 
-/** The mean of values, each as often as its weight says (0 or 1 for a mask); all once without weights. */
+/** Returns the weighted mean of `values`; a mask has weights of 0 and 1. Without weights, every value counts once. */
 export function meanOver(values: Tensor, weights?: Tensor): Mean {
   if (weights === undefined) return { sum: sum(values), count: literal(sizeOf(values.shape)) };
   if (!sameShape(values.shape, weights.shape)) {
@@ -48,46 +48,46 @@ export function meanOver(values: Tensor, weights?: Tensor): Mean {
   return { sum: sum(mul(values, weights)), count: sum(weights) };
 }
 
-/** targets i32 → 1 where a target is counted, 0 where it is −100; the same shape. */
+/** Maps targets i32 to 1 where a target is counted and 0 where it is −100; same shape. */
 export function countedTargets(targets: Tensor): Tensor {
   return sub(1, equal(cast(targets, "f32"), -100));
 }
 
 export interface LossTerm extends Mean {
-  /** The term's factor in the loss; default 1. */
+  /** Factor of the term in the loss; default 1. */
   readonly weight?: number;
 }
 
-/** What a trainer makes of a batch. */
+/** Losses and metrics that a trainer computes from a batch. */
 export interface Objective {
-  /** Loss = Σ weight · sum / count over the terms. A count depends on the batch alone: it is needed before the gradients. */
+  /** Loss = Σ weight · sum / count over the terms. A count must depend on the batch alone: the gradients need it first. */
   readonly losses: Readonly<Record<string, LossTerm>>;
-  /** Each is averaged by its own count. */
+  /** Each metric is divided by its own count. */
   readonly metrics?: Readonly<Record<string, Mean>>;
-  /** Further entries on the same variables. `evaluate` takes the place of the one that gives losses and metrics. */
+  /** Further entries on the same variables. An entry named `evaluate` replaces the default one. */
   readonly entries?: Entries;
 }
 
-/** A variable that the optimizer changes: a parameter of the model, or one added to it (a value head, a LoRA pair). */
+/** A variable that the optimizer updates: a model parameter, or an added one (value head, LoRA pair). */
 export interface TrainableParameter {
-  /** The variable's own; the gradient's and the optimizer's state are named after it. */
+  /** Name of the variable; its gradient and optimizer state are named after it. */
   readonly name: string;
   readonly variable: Tensor;
-  /** Muon takes the projections. */
+  /** Muon updates the projections. */
   readonly kind: Parameter["kind"];
-  /** Whether model folders hold the matrix as (in, out). */
+  /** Whether model folders store the matrix as (in, out). */
   readonly storedTransposed?: boolean;
 }
 
 export interface Trainer {
   /** Shapes and types of a batch, by name. */
   readonly batch: Readonly<Record<string, TensorType>>;
-  /** A pure graph from a batch. Variables that it reads and that are not `trainable` are frozen: no gradient, no state. */
+  /** Builds the graph from a batch. Variables that are not in `trainable` are frozen: no gradient, no optimizer state. */
   readonly objective: (batch: Readonly<Record<string, Tensor>>) => Objective;
   readonly trainable: readonly TrainableParameter[];
 }
 
-/** The parameters of a model that learn: all, or those that `learns` chooses. */
+/** Returns the trainable parameters of a model: all, or those that `learns` selects. */
 export function trainableParameters(
   config: ModelConfig,
   weights: ModelVariables,
@@ -98,40 +98,41 @@ export function trainableParameters(
     .map(({ name, kind, storedTransposed }) => trainable(weights.get(name) as Tensor, { kind, storedTransposed }));
 }
 
-/** A variable that learns. */
+/** Makes a variable trainable. @throws ShapeError for any other node */
 export function trainable(
   variable: Tensor,
   layout: Pick<TrainableParameter, "kind" | "storedTransposed">,
 ): TrainableParameter {
-  if (!isOp(variable.node, "variable")) throw new ShapeError(`only variables are trained, not ${variable.node.op}`);
+  if (!isOp(variable.node, "variable"))
+    throw new ShapeError(`cannot train a ${variable.node.op}: it is not a variable`);
   return { name: variable.node.attributes.name, variable, ...layout };
 }
 
 export interface TrainingEntries extends Readonly<Record<string, Entry>> {
-  /** batch → counts (K), of each loss term. */
+  /** batch → counts (K), one per loss term. */
   readonly counts: Entry;
-  /** batch, `scale.TERM` [] → statistics; sets the gradients of Σ scale · sum. */
+  /** batch, `scale.TERM` [] → statistics; sets the gradients to those of Σ scale · sum. */
   readonly firstGradient: Entry;
-  /** Clips and takes one step of the optimizer (`optimizerScalars`) → gradient_norm. */
+  /** `optimizerScalars` → gradient_norm; clips and takes one optimizer step. */
   readonly update: Entry;
-  /** batch → statistics, without gradients, unless the objective has its own. */
+  /** batch → statistics, without gradients; the objective may replace it. */
   readonly evaluate: Entry;
 }
 
-/** What the entries of a trainer give, in the order in which they give it. */
+/** The entries of a trainer, and the order of their inputs and outputs. */
 export interface TracedTrainer {
-  /** The names of a batch that the graph reads. */
+  /** Names in a batch that the graph reads. */
   readonly inputs: readonly string[];
   readonly entries: TrainingEntries;
-  /** One count each in `counts`. */
+  /** Loss terms, in the order of `counts`. */
   readonly terms: readonly { readonly name: string; readonly weight: number }[];
-  /** `statistics` is the sum of each term, then sum and count of each metric. */
+  /** Metric names. `statistics` contains the sum of each loss term, then sum and count of each metric. */
   readonly metrics: readonly string[];
 }
 
 export interface TrainingOptions {
   readonly optimizer: OptimizerOptions;
-  /** Batches of a step; with more than one there is `nextGradient`: as `firstGradient`, but it adds to the gradients. */
+  /** Batches per step. With more than one, the entry `nextGradient` adds the gradients of the later batches. */
   readonly accumulate: number;
 }
 
@@ -143,7 +144,7 @@ export function traceTrainer(trainer: Trainer, { optimizer, accumulate }: Traini
   if (terms.length === 0) throw new ShapeError("an objective needs at least one loss term");
   const counts = vector(terms.map(([, { count }]) => count));
   if (nodesOf({ outputs: { counts } }).some((node) => isOp(node, "variable"))) {
-    throw new ShapeError("a loss term's count depends on a variable: it must follow from the batch alone");
+    throw new ShapeError("a loss term's count depends on a variable; it must depend on the batch alone");
   }
   const loss = terms.map(([name, term]) => mul(term.sum, scalar(scaleOf(name)))).reduce((a, b) => add(a, b));
   const statistics = vector([
@@ -181,10 +182,10 @@ export function traceTrainer(trainer: Trainer, { optimizer, accumulate }: Traini
   };
 }
 
-/** The input by which a term's sum is multiplied: weight over the step's count. */
+/** Name of the input that multiplies a term's sum: its weight divided by the step's count. */
 export const scaleOf = (term: string) => `scale.${term}`;
 
-/** Scalars as one tensor (K): one read a batch. */
+/** Concatenates K scalars to one tensor (K), so that a batch needs a single read. */
 function vector(scalars: readonly Tensor[]): Tensor {
   return concatenate(
     scalars.map((each) => reshape(each, [1])),
@@ -192,7 +193,7 @@ function vector(scalars: readonly Tensor[]): Tensor {
   );
 }
 
-/** A compiled trainer: what `step` runs. */
+/** A compiled trainer, run by `step`. */
 export interface TrainingProgram extends Omit<TracedTrainer, "entries"> {
   readonly program: Program;
   readonly optimizer: OptimizerOptions;
@@ -200,15 +201,15 @@ export interface TrainingProgram extends Omit<TracedTrainer, "entries"> {
   readonly trainable: readonly TrainableParameter[];
 }
 
-/** Puts the optimizer where it begins: its state is 0. */
+/** Resets the optimizer state to 0. */
 export function resetOptimizer({ program, trainable, optimizer }: TrainingProgram): void {
   for (const { name } of optimizerState(trainable, optimizer)) program.write(name, (values) => void values.fill(0));
 }
 
 /**
- * Compiles a trainer. Its variables hold zeros: write the parameters, frozen ones too, before the first step.
- * @throws ShapeError for an objective that is no program
- * @throws QuernError where this machine cannot build or hold it
+ * Compiles a trainer. All variables start at 0: write the parameters, including frozen ones, before the first step.
+ * @throws ShapeError for an invalid objective
+ * @throws QuernError if this machine cannot build the program or has too little memory for it
  */
 export async function compileTrainer(
   trainer: Trainer,

@@ -18,10 +18,10 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 const small = { batch: 1, sequence: 32, steps: 3, threads: 2 } as const;
 
 describe("benchmark", { timeout: SLOW_BUILD }, () => {
-  it("times training on the tokens of a text, and learns them", async () => {
+  it("times training on the tokens of a text, which lowers the loss", async () => {
     const result = await benchmark({ what: "train", ...small, text: [text] });
     if (!("first_loss" in result)) throw new Error("another benchmark ran");
-    // An untrained model knows nothing of 8,192 tokens.
+    // An untrained model guesses uniformly among 8,192 tokens.
     expect(Math.abs(result.first_loss - Math.log(8192))).toBeLessThan(0.5);
     expect(result.last_loss).toBeLessThan(result.first_loss);
     expect(result.tokens_per_second).toBeCloseTo(32 / result.step_seconds, 6);
@@ -31,7 +31,7 @@ describe("benchmark", { timeout: SLOW_BUILD }, () => {
     expect(result.peak_rss_mb).toBeGreaterThan(30);
   });
 
-  it("times texts decoded side by side", async () => {
+  it("times batched decoding", async () => {
     const result = await benchmark({ ...small, what: "decode", batch: 3 });
     if (!("bandwidth_share" in result)) throw new Error("another benchmark ran");
     expect(result).toMatchObject({ batch: 3, steps: 3 });
@@ -40,7 +40,7 @@ describe("benchmark", { timeout: SLOW_BUILD }, () => {
     expect(result.job_tokens_per_second).toBeGreaterThan(0);
   });
 
-  it("times the products of a layer, and attention", async () => {
+  it("times the matrix products of a layer, and attention", async () => {
     for (const what of ["gemm", "attention"] as const) {
       const result = await benchmark({ what, ...small });
       if (!("kernels" in result)) throw new Error("another benchmark ran");
@@ -51,7 +51,7 @@ describe("benchmark", { timeout: SLOW_BUILD }, () => {
     }
   });
 
-  it("trains nanoGPT's model of characters and judges it on the rest of the text", async () => {
+  it("trains nanoGPT's character model and evaluates it on the rest of the text", async () => {
     const result = await benchmark({ what: "shakespeare", steps: 8, seeds: 2, threads: 1, text: [text] });
     if (!("validation_loss" in result)) throw new Error("another benchmark ran");
     const letters = new Set("the mill grinds slowly but exceedingly fine").size;

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Program } from "../../src/backends/index.js";
 import { evaluate } from "../../src/train/index.js";
 
-/** A program whose loss tells which target it was asked for: id / 100. Counts what it was asked. */
+/** A program whose loss encodes the target, as id / 100. Records targets and their positions in the window. */
 function countingProgram(seen: number[], contexts: number[], sequence: number): Program {
   let losses = new Float32Array(0);
   return {
@@ -32,13 +32,13 @@ describe("evaluate", () => {
     [9, 4],
     [2, 0],
     [98, 100],
-  ])("predicts each of %i tokens but the first once, with a context of %i", async (tokens, context) => {
+  ])("predicts each of %i tokens except the first once, with a context of %i", async (tokens, context) => {
     const seen: number[] = [];
     const contexts: number[] = [];
     const program = countingProgram(seen, contexts, 8);
     const result = await evaluate(program, text(tokens), { batch: 3, sequence: 8 }, { context });
     expect(seen).toEqual(Array.from({ length: tokens - 1 }, (_, i) => i + 1));
-    // Behind the first window each token has so many before it.
+    // After the first window, each token has at least `context` tokens before it.
     expect(contexts.every((each, i) => i < 8 || each >= Math.min(context, 7))).toBe(true);
     const nats = seen.reduce((a, b) => a + Math.fround(b / 100), 0);
     const bytes = seen.reduce((a, id) => a + (id % 3) + 1, 0);

@@ -28,28 +28,28 @@ function planOf(steps: number, saveEvery?: number): PretrainPlan {
     dataset: "",
   };
   const expected = { minutes: 1, memory_bytes: 0, disk_bytes: 0 };
-  return makePlan(o, chooseSizes(o, 1e9, 1000, { base: model }), { ...measured, expected }, "said");
+  return makePlan(o, chooseSizes(o, 1e9, 1000, { base: model }), { ...measured, expected }, "as given");
 }
 
-/** The loop's clock, moved by the programs alone: what this machine does meanwhile does not count. Milliseconds. */
+/** The loop's clock in milliseconds. Only the programs advance it, so the speed of this machine does not matter. */
 let clock = 0;
 function stopClock(): void {
   vi.spyOn(performance, "now").mockImplementation(() => clock);
 }
 afterEach(() => vi.restoreAllMocks());
 
-/** A program that computes nothing, moves the clock by so many milliseconds a run, and records what it was asked. */
+/** A program that computes nothing, advances the clock by `milliseconds` per run, and records entries and learning rates. */
 function idleProgram(
   milliseconds: number,
   lossAt: (run: number) => number,
-  asked: string[],
+  entries: string[],
   rates: number[],
   countAt: (run: number) => number = () => 8,
 ): TrainingProgram {
   let runs = 0;
   const program = {
     run: async (entry: string, values: Record<string, number>) => {
-      asked.push(entry);
+      entries.push(entry);
       if (entry === "update") rates.push(values.learning_rate);
       if (entry.endsWith("Gradient")) runs += 1;
       clock += milliseconds;
@@ -101,37 +101,39 @@ function setting(plan: RunPlan, training: TrainingProgram) {
 }
 
 describe("makePlan", () => {
-  // 16 tokens a step, of a text of 100
-  it("warns of more than four readings of the text, and refuses a million", () => {
+  // 16 tokens per step, from a text of 100
+  it("warns about more than four epochs, and refuses a million", () => {
     expect(planOf(25).warnings).toEqual([]);
     expect(planOf(25).reasons.epochs).toBeUndefined();
     const { warnings, reasons } = planOf(5625);
-    expect(warnings).toEqual([expect.stringMatching(/^the text would be read 900 times: up to 4 teach .*2305\.16264/)]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^the run would train for 900 epochs: up to 4 teach .*2305\.16264/),
+    ]);
     expect(reasons.epochs).toBe(warnings[0]);
-    expect(() => planOf(7e6)).toThrow(/read 1,120,000 times; give more text/);
+    expect(() => planOf(7e6)).toThrow(/train for 1,120,000 epochs; give more text/);
   });
 
-  it("chooses no larger model or step than a text can teach, whatever there is to spend", () => {
+  it("limits model and step to the size of the text, however large the budget", () => {
     const o = { out: "", force: false, resume: false };
     const [some, much] = [1e18, 1e24].map((flops) => chooseSizes({ ...o, flops }, flops, 1e6));
     expect(much.model).toEqual(some.model);
-    expect(much.reasons.width).toMatch(/1\.0e24 would need more text than 16 readings of this one/);
+    expect(much.reasons.width).toMatch(/1\.0e24 would need more text than 16 epochs of this one/);
     expect(much.batch * much.accumulate * much.sequence).toBeLessThanOrEqual((1e6 / 4 / 16) * Math.SQRT2);
     expect(chooseSizes({ ...o, flops: 1e18 }, 1e18, 1e12).model.width).toBeGreaterThan(4 * some.model.width);
   });
 });
 
 describe("train", () => {
-  it("averages the batches of a step, follows the schedule, and goes on where it is told", async () => {
-    const asked: string[] = [];
+  it("averages the batches of a step, follows the schedule, and resumes at a given step", async () => {
+    const entries: string[] = [];
     const rates: number[] = [];
     const { options, lines, saved } = setting(
       planOf(8, 7),
-      idleProgram(0, (run) => run, asked, rates),
+      idleProgram(0, (run) => run, entries, rates),
     );
     const { loss } = await train({ ...options, done: { step: 6, seconds: 50 } });
     const step = ["counts", "counts", "firstGradient", "nextGradient", "update"];
-    expect(asked).toEqual([...step, ...step]);
+    expect(entries).toEqual([...step, ...step]);
     expect(lines.map((line) => [line.step, line.loss, line.tokens])).toEqual([
       [7, 1.5, 7 * 16],
       [8, 3.5, 8 * 16],
@@ -150,7 +152,7 @@ describe("train", () => {
     expect(rates).toEqual(whole.slice(6));
   });
 
-  it("keeps its plan where it is fast enough, and is cut where it would pass its limit, the rate falling to its end", async () => {
+  it("keeps its plan if it is fast enough; otherwise cuts it, and the learning rate decays to the new end", async () => {
     stopClock();
     const kept = setting(
       planOf(40),
@@ -168,14 +170,14 @@ describe("train", () => {
     const start = clock;
     const { plan } = await train({ ...options, deadline: { aim: start + 800, limit: start + 1000 } });
     expect(clock - start).toBeLessThan(1100);
-    expect(plan.steps).toBe(10_000); // what was planned stays; what became of it is said beside it
+    expect(plan.steps).toBe(10_000); // the plan itself stays; cuts are listed separately
     expect(plans.at(-1)).toEqual(plan);
     expect(plan.cuts.length).toBeGreaterThan(0);
     expect(endOf(plan)).toBeLessThan(1000);
     expect(saved).toEqual([endOf(plan)]);
     expect(rates.at(-1)).toBeLessThan(0.1 * Math.max(...rates));
 
-    // The plan with its cuts repeats the same rates, whatever the time.
+    // Repeating the plan with its cuts gives the same rates, whatever the speed.
     const again: number[] = [];
     const repeated = setting(
       plan,
@@ -186,8 +188,8 @@ describe("train", () => {
   });
 
   it.each([
-    ["the loss is no longer a number", (run: number) => (run > 5 ? Number.NaN : 1), /loss is NaN.* step 3: training/],
-    ["the loss explodes and stays there", (run: number) => (run > 5 ? 90 : 1), /exploded to 90.* step 12: training/],
+    ["the loss is NaN", (run: number) => (run > 5 ? Number.NaN : 1), /diverged at step 3: the loss is NaN;/],
+    ["the loss explodes and stays high", (run: number) => (run > 5 ? 90 : 1), /diverged at step 12: .* exploded to 90/],
   ])("stops when %s, naming the step and the last good checkpoint", async (_, lossAt, message) => {
     const { options, saved } = setting(planOf(30), idleProgram(0, lossAt, [], []));
     await expect(train(options)).rejects.toThrow(message);
@@ -199,28 +201,28 @@ describe("train", () => {
     await expect(train(saving.options)).rejects.toThrow(/last good checkpoint is checkpoints\/(2|10);.*below 0\.1/);
   });
 
-  it("bears a single batch of a high loss", async () => {
+  it("tolerates a single batch with a high loss", async () => {
     const spike = (run: number) => (run === 7 || run === 8 ? 90 : 1);
     const { options, saved } = setting(planOf(30), idleProgram(0, spike, [], []));
     await train(options);
     expect(saved).toEqual([30]);
   });
 
-  it("skips a step in which nothing is counted and says so, and refuses a run of such steps alone", async () => {
-    const asked: string[] = [];
-    // Each step of two batches counts both of them, then runs both.
+  it("skips and reports a step without counted targets, and refuses a run of only such steps", async () => {
+    const entries: string[] = [];
+    // Each step counts its two batches, then runs both.
     const training = idleProgram(
       0,
       () => 1,
-      asked,
+      entries,
       [],
-      (run) => (run === 4 && asked.filter((entry) => entry === "update").length === 2 && asked.length < 13 ? 0 : 8),
+      (run) => (run === 4 && entries.filter((entry) => entry === "update").length === 2 && entries.length < 13 ? 0 : 8),
     );
     const { options, lines } = setting(planOf(5), training);
     await train(options);
-    expect(asked.filter((entry) => entry === "update")).toHaveLength(4);
+    expect(entries.filter((entry) => entry === "update")).toHaveLength(4);
     expect(lines.map((line) => line.loss)).toEqual([1, 1, undefined, 1, 1]);
-    expect(lines[2]).toMatchObject({ step: 3, skipped: "nothing is counted in this step" });
+    expect(lines[2]).toMatchObject({ step: 3, skipped: "the step has no counted targets" });
     const none = setting(
       planOf(3),
       idleProgram(
@@ -231,11 +233,11 @@ describe("train", () => {
         () => 0,
       ),
     );
-    await expect(train(none.options)).rejects.toThrow(/^no step of this run counted anything: every target is masked/);
+    await expect(train(none.options)).rejects.toThrow(/^every target of this run is masked, so nothing was trained/);
     expect(none.saved).toEqual([]);
   });
 
-  it("finishes and saves the step at work when the signal aborts", async () => {
+  it("finishes and saves the current step when the signal aborts", async () => {
     const abort = new AbortController();
     const { options, saved } = setting(
       planOf(8),
@@ -247,7 +249,7 @@ describe("train", () => {
     await expect(train({ ...options, signal: abort.signal, onProgress })).rejects.toMatchObject({
       name: "AbortError",
       saved: "checkpoints/3",
-      message: "interrupted at step 3 of 8; saved as checkpoints/3, --resume continues from there",
+      message: "interrupted at step 3 of 8; saved checkpoints/3; continue with --resume",
     });
     expect(saved).toEqual([3]);
   });

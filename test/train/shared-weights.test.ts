@@ -4,7 +4,7 @@ import { countParameters, defineModel, initialValues, parametersOf } from "../..
 import { ADAMW_DEFAULTS, compileTrainer, languageModelTrainer, resetOptimizer, step } from "../../src/train/index.js";
 import { SLOW_BUILD } from "../model/targets.js";
 
-it("a decoder samples from the weights of a training program where they are, as each step leaves them", {
+it("a decoder shares the weights of a training program and sees every update", {
   timeout: SLOW_BUILD,
 }, async () => {
   const model = defineModel({ layers: 1, width: 32, heads: 1, vocabSize: 40, sequence: 16 });
@@ -22,7 +22,7 @@ it("a decoder samples from the weights of a training program where they are, as 
   expect(sharing.plan?.sharedBytes).toBe(4 * countParameters(model));
   expect(copying.plan?.sharedBytes).toBe(0);
 
-  // Every token is taught to be followed by 7; the copy does not hear of it.
+  // Trains the model to always predict 7; the copy does not change.
   const batch = { ids: new Int32Array(32).fill(7), targets: new Int32Array(32).fill(7) };
   const schedule = { kind: "constant", learningRate: 0.1, warmupSteps: 0, decaySteps: 0, finalShare: 1 } as const;
   const before = await idsOf(copying);

@@ -35,7 +35,7 @@ const [ids, targets] = [await file.readIntegers("ids"), await file.readIntegers(
 const [labels, labelled] = [await floats("labels"), await floats("labelled")];
 afterAll(() => file.close());
 
-/** The fixture's rows in batches of some rows each. */
+/** The fixture's rows in batches of `rows` rows. */
 function batchesOf(rows: number): TrainingBatch[] {
   return Array.from({ length: ROWS / rows }, (_, i) => {
     const part = <T>(values: { subarray(from: number, to: number): T }, width: number) =>
@@ -50,7 +50,7 @@ function batchesOf(rows: number): TrainingBatch[] {
 const weights = modelVariables(config);
 const valueHead = variable("value_head", [1, config.width]);
 
-/** Mean loss of the counted targets, half of the labels' squared error under a value head, or both. */
+/** Trains on the mean loss of the counted targets, half of the squared error of a value head, or both. */
 function testTrainer(
   rows: number,
   terms: readonly ("token" | "value")[],
@@ -88,7 +88,7 @@ const optimizer = { ...ADAMW_DEFAULTS, clip: 1e9 };
 const schedule = { kind: "constant", learningRate: 0.01, warmupSteps: 0, decaySteps: 0, finalShare: 1 } as const;
 const at = (index: number) => ({ step: index, steps: 10, schedule });
 
-/** The model's parameters that a trainer's graph reads: without a loss of tokens it has no head. */
+/** The model's parameters that a trainer's graph reads: without a token loss it does not read the head. */
 const parametersRead = (learning: readonly TrainableParameter[]) =>
   [...weights.keys()].filter((name) => learning.length > 1 || name !== "lm_head.weight");
 
@@ -106,7 +106,7 @@ describe.each(COMPARED)("a step on $name", { timeout: SLOW_BUILD }, ({ options, 
     ["token", ["token"] as const, everything],
     ["both", ["token", "value"] as const, [...everything, added]],
   ])(
-    "of eight rows has the gradients of four batches of two with unequal masks, and PyTorch's: %s",
+    "of eight rows equals four batches of two with unequal masks, and matches PyTorch: %s",
     async (name, terms, learning) => {
       const whole = await open(testTrainer(8, terms, learning), 1, options);
       const parts = await open(testTrainer(2, terms, learning), 4, options);
@@ -134,7 +134,7 @@ describe.each(COMPARED)("a step on $name", { timeout: SLOW_BUILD }, ({ options, 
 });
 
 describe("a step", { timeout: SLOW_BUILD }, () => {
-  it("averages each metric by its own count, skips what counts nothing, and names a batch that is not whole", async () => {
+  it("averages each metric by its own count, skips a step without counts, and names missing inputs", async () => {
     const training = await open(testTrainer(2, ["token"], lastNormAndHead), 4);
     const all = labels.reduce((total, label) => total + label, 0) / ROWS;
     const some = labels.reduce((total, label, i) => total + label * labelled[i], 0) / 4;
@@ -158,23 +158,25 @@ describe("a step", { timeout: SLOW_BUILD }, () => {
     await expect(step(training, [], at(1))).rejects.toThrow("a training step needs at least one batch");
     training.program.dispose();
     const single = await open(testTrainer(2, ["token"], lastNormAndHead), 1);
-    await expect(step(single, batchesOf(2), at(0))).rejects.toThrow("4 batches in a step of a program for one");
+    await expect(step(single, batchesOf(2), at(0))).rejects.toThrow(
+      "the step has 4 batches, but the program was compiled for one",
+    );
     single.program.dispose();
   });
 
-  it("refuses an objective that is none", async () => {
+  it("refuses invalid objectives", async () => {
     const trainer = (objective: Trainer["objective"]): Trainer => ({ batch: {}, trainable: [added], objective });
     const refused = (objective: Trainer["objective"]) =>
       expect(compileTrainer(trainer(objective), { optimizer, accumulate: 1 })).rejects;
     await refused(() => ({ losses: {} })).toThrow("an objective needs at least one loss term");
     const count = sum(valueHead);
     await refused(() => ({ losses: { a: { sum: count, count } } })).toThrow(/count depends on a variable/);
-    expect(() => trainable(count, { kind: "vector" })).toThrow("only variables are trained, not reshape");
+    expect(() => trainable(count, { kind: "vector" })).toThrow("cannot train a reshape: it is not a variable");
     expect(() => meanOver(valueHead, variable("w", [1]))).toThrow(/weights of shape \(1\)/);
   });
 });
 
-/** All that a training program keeps, by name. */
+/** All variables of a training program, by name. */
 async function snapshot({ program, trainable: learning, optimizer: own }: TrainingProgram) {
   const names = [
     ...parametersRead(learning),
@@ -196,7 +198,7 @@ describe.each([
   afterAll(() => rm(folder, { recursive: true }));
   const trainer = testTrainer(2, terms, learning);
 
-  it("keeps gradients and moments of these alone, leaves the rest bit for bit, and resumes to the same bits", async () => {
+  it("stores gradients and moments only for these, leaves the rest unchanged, and resumes to the same bits", async () => {
     const training = await open(trainer, 4);
     const { program } = training;
     const first = await snapshot(training);
@@ -204,7 +206,7 @@ describe.each([
       tensors.reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);
     const learned = learning.map((parameter) => parameter.variable);
     const kept = [...weights.values(), ...learned.filter((tensor) => !new Set(weights.values()).has(tensor))];
-    // Each variable begins at a multiple of 64 bytes.
+    // Variables are aligned to 64 bytes.
     const most = 4 * (size(kept) + 3 * size(learned)) + 64 * (kept.length + 3 * learned.length);
     expect(program.plan.stateBytes).toBeLessThanOrEqual(most);
     const frozen = parametersRead(learning).filter((name) => !learning.some((parameter) => parameter.name === name));

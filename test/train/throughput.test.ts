@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createWatch } from "../../src/train/throughput.js";
 
-/** Runs steps of the seconds that `secondsOf` says, promised in 100 s, at most 120; gives the time of the end. */
+/** Runs steps of `secondsOf` seconds, with an aim of 100 s and a limit of 120 s; returns the time of the end. */
 function run(steps: number, secondsOf: (time: number) => number): { time: number; end: number; cuts: number } {
   let time = 0;
   let end = steps;
@@ -21,7 +21,7 @@ function run(steps: number, secondsOf: (time: number) => number): { time: number
 }
 
 describe("a run with a deadline", () => {
-  it("keeps its steps at the pace that was measured, and through slow seconds", () => {
+  it("keeps its steps at the measured speed, and through slow phases", () => {
     expect(run(1000, () => 0.1)).toMatchObject({ end: 1000, cuts: 0 });
     expect(run(1000, (time) => (time > 5 && time < 15 ? 0.5 : 0.1))).toMatchObject({ end: 1000, cuts: 0 });
     expect(run(1000, (time) => (time < 20 ? 0.3 : 0.1)).end).toBe(1000);
@@ -29,10 +29,10 @@ describe("a run with a deadline", () => {
 
   it.each([
     ["three times as slow from the start", () => 0.3],
-    ["ten times", () => 1],
+    ["ten times as slow", () => 1],
     ["slow in the second half", (time: number) => (time < 60 ? 0.1 : 0.4)],
     ["slower and slower", (time: number) => 0.1 + time / 200],
-  ])("ends in time where it is %s", (_, secondsOf) => {
+  ])("ends in time if it is %s", (_, secondsOf) => {
     const { time, end, cuts } = run(1000, secondsOf);
     expect(cuts).toBeGreaterThan(0);
     expect(time).toBeLessThanOrEqual(121);

@@ -1,4 +1,4 @@
-/** @file How fast a model decodes, greedily: one text, or several side by side. */
+/** @file Benchmarks greedy decoding of one text, or of several in a batch. */
 import { measurePeak, type Plan } from "../../backends/index.js";
 import { createDecoder, type GenerateCallbacks } from "../../infer/index.js";
 import { initialValues, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
@@ -9,24 +9,24 @@ import type { TrainingBenchOptions } from "./training.js";
 
 export interface DecodingBench extends BenchFigures {
   readonly preset: string;
-  /** Texts side by side, tokens of each that were timed, and how many stood before the first. */
+  /** Texts per batch, timed tokens per text, and prompt tokens per text. */
   readonly batch: number;
   readonly steps: number;
   readonly prompt: number;
-  /** Tokens a second of the whole job, prompts included; `tokens_per_second` is the median step's. */
+  /** Tokens/s of the whole job, including prompts; `tokens_per_second` is that of the median step. */
   readonly job_tokens_per_second: number;
-  /** Weights that each token is multiplied with. */
+  /** Weights that multiply each token. */
   readonly parameters_per_token: number;
-  /** Bytes of weights that each step reads, times steps a second: 1e9 bytes a second. */
+  /** Rate of reading weights, in 1e9 bytes/s: bytes of weights per step times steps per second. */
   readonly weights_gb_per_second: number;
-  /** What reading memory reaches at most here, and the share of it; null where it is not measured. */
+  /** Peak read bandwidth of this machine and the share of it; null if not measured. */
   readonly read_gb_per_second: number | null;
   readonly bandwidth_share: number | null;
 }
 
 const PROMPT = 16;
 
-/** Decodes `steps` tokens behind a short prompt, or `batch` of them. Weights are the preset's first ones: what they say does not matter. */
+/** Decodes `steps` tokens after a short prompt, for `batch` texts. The weights are untrained, which does not affect the speed. */
 export async function benchmarkDecoding(options: TrainingBenchOptions): Promise<DecodingBench> {
   const { batch = 1, sequence, dtype, threads, steps = 64, signal, onProgress } = options;
   const config = PRESETS[options.preset].model(Math.max(sequence, PROMPT + steps));
@@ -40,7 +40,7 @@ export async function benchmarkDecoding(options: TrainingBenchOptions): Promise<
     drawn += 1;
     if (drawn % batch > 0) return false;
     const now = performance.now();
-    if (last > 0) seconds.push((now - last) / 1000); // the first one waits for the prompts
+    if (last > 0) seconds.push((now - last) / 1000); // the first step includes the prompts
     last = now;
     onProgress?.({ task: "decode", done: seconds.length, total: steps, unit: "step" });
     return false;
@@ -53,14 +53,14 @@ export async function benchmarkDecoding(options: TrainingBenchOptions): Promise<
         return decoder.generate(request, { signal, ...callbacks });
       }),
     );
-  await decode(2, batch, {}); // compiles, and touches the memory; with other prompts, since slots keep what they hold
+  await decode(2, batch, {}); // warms up, with other prompts because slots keep their cache
   const start = performance.now();
   await decode(steps + 1, 0, { onToken });
   const jobSeconds = (performance.now() - start) / 1000;
   const plan = decoder.plan as Plan;
   decoder.dispose();
   const memory = peakMemory();
-  const weights = trainingFlopsPerToken(config, 0) / 6; // every weight of a product, the head once
+  const weights = trainingFlopsPerToken(config, 0) / 6; // all weights of matrix products, including the head
   const stepsPerSecond = 1 / median(seconds);
   const tokensPerSecond = batch * stepsPerSecond;
   const gigabytes = (4 * weights * stepsPerSecond) / 1e9;

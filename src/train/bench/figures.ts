@@ -1,34 +1,34 @@
-/** @file The figures of a benchmark and what they stand beside. */
+/** @file The figures that all benchmarks report, relative to the machine's peak. */
 import { examineMachine, measurePeak, type Precision } from "../../backends/index.js";
 
-/** Figures that every benchmark reports. */
+/** The figures of every benchmark. */
 export interface BenchFigures {
   readonly bench: string;
   readonly dtype: Precision;
   readonly threads: number;
-  /** The instruction set's row. */
+  /** Instruction set of the program. */
   readonly target: string;
   readonly tokens_per_second: number;
-  /** Of the model's own operations, 1e9 a second. */
+  /** Rate of the model's operations, in 1e9 FLOP/s. */
   readonly gflops: number;
-  /** `gflops` as a share of what the machine can do at most in this type, measured now: model FLOP utilisation. */
+  /** Model FLOP utilization: `gflops` divided by the machine's peak at this dtype, measured in the same call. */
   readonly mfu: number;
   readonly peak_gflops: number;
-  /** The most memory that this process has had, 2^20 bytes. */
+  /** Peak resident memory of this process, in units of 2^20 bytes. */
   readonly peak_rss_mb: number;
-  /** The line of `quern doctor` without its measurements. */
+  /** Machine line of `quern doctor`, without its measurements. */
   readonly machine: string;
 }
 
-/** The most memory that this process has had, 2^20 bytes. To be asked before the peak is measured, which takes some. */
+/** Returns the peak resident memory in 2^20 bytes. Call it before measuring the FLOP/s peak, which allocates memory. */
 export function peakMemory(): number {
   return Math.round(process.resourceUsage().maxRSS / 1024);
 }
 
-/** Once, both threads of a measurement may have had to share a core. */
+/** More than one, because the threads of a single measurement may have shared a core. */
 const MEASUREMENTS = 3;
 
-/** Work at its rate beside the machine's peak, the best of a few measurements. */
+/** Compares a measured rate with the machine's peak, the best of several measurements. */
 export async function figuresOf(
   bench: string,
   given: { readonly dtype: Precision; readonly threads: number; readonly target: string; readonly memory: number },
@@ -38,7 +38,7 @@ export async function figuresOf(
   let peak = 0;
   for (let i = 0; i < MEASUREMENTS; i++) {
     const measured = await measurePeak({ threads: given.threads, signal });
-    // Where no instruction multiplies bf16, the limit is that of fp32.
+    // Without a bf16 instruction, the fp32 peak is the limit.
     peak = Math.max(peak, given.dtype === "bf16" && measured.bf16 > 0 ? measured.bf16 : measured.gflops);
   }
   return {

@@ -1,4 +1,4 @@
-/** @file `quern bench` as functions. */
+/** @file The function behind `quern bench`. */
 import type { z } from "zod";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
@@ -16,8 +16,8 @@ export type BenchOptions = z.input<typeof benchOptions> & {
 export type BenchResult = TrainingBench | DecodingBench | KernelBench | ShakespeareBench;
 
 /**
- * Measures one thing on this machine, in this process.
- * @throws QuernError for a text that cannot be fetched or read, and for a model that does not fit the memory
+ * Runs one benchmark in this process.
+ * @throws QuernError for a text that cannot be downloaded or read, or a model that does not fit in memory
  */
 export async function benchmark(options: BenchOptions): Promise<BenchResult> {
   const { signal, onProgress, ...rest } = options;

@@ -1,4 +1,4 @@
-/** @file Benchmarks single kernels, packing included: the matrix products of a layer, and attention. */
+/** @file Benchmarks single kernels: the matrix products of a layer (including operand packing), and attention. */
 import { compile } from "../../backends/index.js";
 import { type ModelConfig, parametersOf, randomStream } from "../../model/index.js";
 import {
@@ -22,22 +22,22 @@ export interface KernelBench extends BenchFigures {
   readonly preset: string;
   readonly batch: number;
   readonly sequence: number;
-  /** Each operation at its size. */
+  /** One result per operation and size. */
   readonly kernels: readonly KernelSpeed[];
 }
 
 export interface KernelSpeed {
   readonly what: string;
-  /** How often a layer runs it. */
+  /** Runs per layer. */
   readonly times: number;
-  /** Median of one run. */
+  /** Median time of one run. */
   readonly seconds: number;
   readonly gflops: number;
-  /** Of the measured peak. */
+  /** Share of the measured peak. */
   readonly share: number;
 }
 
-/** An operation alone, as an entry of a program. */
+/** A single operation as a program entry. */
 interface Case {
   readonly what: string;
   readonly times: number;
@@ -47,7 +47,7 @@ interface Case {
 
 const WARMUP = 3;
 
-/** The matrix products of one layer, forward and backward, with batch · sequence rows. */
+/** Benchmarks the matrix products of one layer, forward and backward, with batch · sequence rows. */
 export function benchmarkProducts(options: TrainingBenchOptions): Promise<KernelBench> {
   return benchmark("gemm", options, (config, rows) => {
     const counts = new Map<string, number>();
@@ -65,16 +65,16 @@ export function benchmarkProducts(options: TrainingBenchOptions): Promise<Kernel
   });
 }
 
-/** Causal attention of one layer, forward, and forward with backward. */
+/** Benchmarks causal attention of one layer: forward alone, and forward with backward. */
 export function benchmarkAttention(options: TrainingBenchOptions): Promise<KernelBench> {
   return benchmark("attention", options, (config, rows, sequence): Case[] => {
     const { heads: H, keyValueHeads: G, headWidth: D } = config;
     const [B, T] = [rows / sequence, sequence];
     const [q, k, v] = [variable("q", [B, T, H, D]), variable("k", [B, T, G, D]), variable("v", [B, T, G, D])];
-    const slope = variable("slope", q.shape);
+    const dOut = variable("d_out", q.shape); // (B, T, H, D)
     const out = attention(q, k, v);
-    const slopes = gradients(sum(mul(out, slope)), [q, k, v]);
-    // Half of all pairs of tokens: 4 operations a pair and lane forward, 10 backward.
+    const [dq, dk, dv] = gradients(sum(mul(out, dOut)), [q, k, v]);
+    // Half of all pairs of tokens: 4 FLOPs per pair and lane forward, 10 backward.
     const pairs = (B * H * T * T) / 2;
     const size = `${B}×${T}, ${H} heads of ${D}${G === H ? "" : `, ${G} for keys`}`;
     return [
@@ -83,7 +83,7 @@ export function benchmarkAttention(options: TrainingBenchOptions): Promise<Kerne
         what: `forward and backward ${size}`,
         times: 1,
         flops: 14 * pairs * D,
-        entry: { outputs: { out, dq: slopes[0], dk: slopes[1], dv: slopes[2] } },
+        entry: { outputs: { out, dq, dk, dv } },
       },
     ];
   });
@@ -170,7 +170,7 @@ async function benchmark(
   };
 }
 
-/** Names and shapes of what the entries compute with. */
+/** Returns the names and shapes of the entries' variables. */
 function variablesOf(cases: readonly Case[]): Map<string, Shape> {
   const found = new Map<string, Shape>();
   for (const { entry } of cases) {

@@ -1,4 +1,4 @@
-/** @file The models that are measured, each with the tokenizer that its tokens come from. */
+/** @file The benchmarked models, each with its tokenizer. */
 import { defineModel, type ModelConfig } from "../../model/index.js";
 import { publishedTokenizer, type Tokenizer, trainTokenizer } from "../../tokenizer/index.js";
 
@@ -6,15 +6,15 @@ export type PresetName = "gpt2-124m" | "llama-3m";
 
 export interface Preset {
   readonly model: (sequence: number) => ModelConfig;
-  /** Sequences a step where nothing else is said. */
+  /** Default sequences per step. */
   readonly batch: number;
-  /** A tokenizer whose ids the model has rows for. */
+  /** Makes a tokenizer that fits the model's vocabulary. */
   readonly tokenizer: (texts: readonly string[], signal?: AbortSignal) => Promise<Tokenizer>;
 }
 
 export const PRESETS: Readonly<Record<PresetName, Preset>> = {
   "gpt2-124m": {
-    // GPT-2's table of positions, whatever part of it is used.
+    // Always GPT-2's full position table, whatever the sequence length.
     model: () => defineModel({ family: "gpt2", layers: 12, width: 768, heads: 12, vocabSize: 50257, sequence: 1024 }),
     batch: 4,
     tokenizer: (_texts, signal) => publishedTokenizer("gpt2", { signal }),

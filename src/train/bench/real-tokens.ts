@@ -1,15 +1,15 @@
-/** @file Tokens of real text to measure with: random ones cost the same in most kernels, but nothing can be learnt of them. */
+/** @file Tokens of real text for benchmarks. Random ones cost the same in most kernels, but no model learns from them. */
 import { type Document, readDocuments, readStarterCorpus } from "../../documents/index.js";
 import type { TokenSource } from "../data/loader.js";
 import type { Preset } from "./presets.js";
 
 export interface RealTokensOptions {
-  /** Files or folders; by default a novel that is fetched once. */
+  /** Files or folders; by default Moby-Dick, which is downloaded once. */
   readonly text?: readonly string[];
   readonly signal?: AbortSignal;
 }
 
-/** The text of files, or Moby-Dick. */
+/** Reads the texts of files, or Moby-Dick. */
 export async function readTexts({ text, signal }: RealTokensOptions): Promise<string[]> {
   if (text === undefined) {
     return (await readStarterCorpus({ sources: ["moby-dick"], signal })).map((document) => document.text);
@@ -19,7 +19,7 @@ export async function readTexts({ text, signal }: RealTokensOptions): Promise<st
   return documents.map((document) => document.text);
 }
 
-/** The tokens of the text by the preset's tokenizer. */
+/** Encodes the texts with the preset's tokenizer. */
 export async function realTokens(preset: Preset, options: RealTokensOptions): Promise<TokenSource> {
   const texts = await readTexts(options);
   const tokenizer = await preset.tokenizer(texts, options.signal);

@@ -1,6 +1,6 @@
 /**
- * @file nanoGPT's character-level Shakespeare for CPUs, from first value to verdict: 4 layers of width 128 with 4 heads,
- * 12 sequences of 64 characters a step, 2,000 steps, no dropout, AdamW with β₂ .99, the rate from 1e-3 down to 1e-4.
+ * @file Benchmark: trains and evaluates nanoGPT's character-level Shakespeare model for CPUs. 4 layers of width 128 with 4
+ * heads, 12 sequences of 64 characters per step, 2,000 steps, no dropout, AdamW with β₂ .99, learning rate from 1e-3 to 1e-4.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -22,9 +22,9 @@ export interface ShakespeareOptions {
   readonly threads?: number;
   /** Optimizer steps of each model. */
   readonly steps?: number;
-  /** How many models, each from another seed. */
+  /** Number of models, each from its own seed. */
   readonly seeds: number;
-  /** The file; by default tinyshakespeare.txt under `QUERN_SHARED`. */
+  /** The text file; by default tinyshakespeare.txt under `QUERN_SHARED`. */
   readonly text?: readonly string[];
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
@@ -34,9 +34,9 @@ export interface ShakespeareBench extends BenchFigures {
   readonly parameters: number;
   readonly steps: number;
   readonly seeds: number;
-  /** Of the steps alone, median over the seeds. */
+  /** Training time of one model, median over the seeds. */
   readonly seconds: number;
-  /** Mean over the seeds, each over the whole validation split (the last tenth), in nats per character. */
+  /** Mean over the seeds of the loss on the whole validation split (the last tenth), in nats per character. */
   readonly validation_loss: number;
   readonly seconds_of_seeds: readonly number[];
   readonly validation_loss_of_seeds: readonly number[];
@@ -117,8 +117,8 @@ async function readText(text: readonly string[] | undefined): Promise<string> {
   const path = text?.[0] ?? (shared ? join(shared, "data", "text", "tinyshakespeare.txt") : undefined);
   if (path === undefined || (text?.length ?? 1) !== 1) {
     throw new QuernError(
-      "give the one file of the text with --text (Karpathy's tinyshakespeare, 1.1 MB), or name by QUERN_SHARED a folder that " +
-        "has data/text/tinyshakespeare.txt",
+      "name one text file with --text (Karpathy's tinyshakespeare, 1.1 MB), or set QUERN_SHARED to a folder that contains " +
+        "data/text/tinyshakespeare.txt",
       { exitCode: 2 },
     );
   }

@@ -14,12 +14,12 @@ import { realTokens } from "./real-tokens.js";
 
 export interface TrainingBenchOptions {
   readonly preset: PresetName;
-  /** B; the preset's where absent. */
+  /** B; by default the preset's. */
   readonly batch?: number;
   readonly sequence: number;
   readonly dtype: Precision;
   readonly threads?: number;
-  /** Steps that are timed, after two that are not. */
+  /** Timed steps, after two warm-up steps. */
   readonly steps?: number;
   readonly text?: readonly string[];
   readonly signal?: AbortSignal;
@@ -32,18 +32,18 @@ export interface TrainingBench extends BenchFigures {
   readonly batch: number;
   readonly sequence: number;
   readonly steps: number;
-  /** Median of a step. */
+  /** Median time of a step. */
   readonly step_seconds: number;
-  /** Tracing, differentiating, fusing, emitting and building, or finding in the cache. */
+  /** Time of tracing, differentiating, fusing, emitting, and building or loading from the cache. */
   readonly compile_seconds: number;
   readonly cached: boolean;
-  /** All memory of the program, 2^20 bytes. */
+  /** Memory of the program, in units of 2^20 bytes. */
   readonly plan_mb: number;
   readonly first_loss: number;
   readonly last_loss: number;
 }
 
-/** A rate at which every preset learns and none explodes. */
+/** A learning rate at which every preset learns and none diverges. */
 const RATE = 3e-4;
 const SCHEDULE = { kind: "constant", learningRate: RATE, warmupSteps: 0, decaySteps: 0, finalShare: 1 } as const;
 const WARMUP = 2;

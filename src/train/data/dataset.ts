@@ -1,7 +1,6 @@
 /**
- * @file The dataset of a run: text with its tokenizer (trained on the text, given, or the base model's), or existing
- * token
- * shards. Also opens the base model when training continues from one.
+ * @file The dataset of a run: text with a tokenizer (trained on it, given, or the base model's), or existing token shards.
+ * Also opens the base model of continued training.
  */
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
@@ -57,7 +56,7 @@ export interface Base {
 }
 
 /**
- * Opens the model of `--from` with its own tokenizer; another may be named where the folder holds none.
+ * Opens the model of `--from` with its tokenizer; `tokenizerPath` may supply one if the folder has none.
  * @throws QuernError for a tokenizer that does not fit the model
  */
 export async function openBase(from: string, tokenizerPath: string | undefined, { signal }: Calls): Promise<Base> {
@@ -71,7 +70,7 @@ export async function openBase(from: string, tokenizerPath: string | undefined, 
     const named = tokenizerPath === undefined ? null : await openTokenizer(tokenizerPath, { signal });
     if (own !== null && named !== null && tokenizerHash(own) !== tokenizerHash(named)) {
       throw new QuernError(
-        `${tokenizerPath} is not the tokenizer of ${from}, so its tokens mean something else; leave --tokenizer away`,
+        `${tokenizerPath} is not the tokenizer of ${from}, so its ids mean other tokens; remove --tokenizer`,
         { exitCode: 2 },
       );
     }
@@ -84,24 +83,24 @@ export async function openBase(from: string, tokenizerPath: string | undefined, 
   }
 }
 
-/** A text that is read as often as it is needed and never all in memory, with what is held out of it. */
+/** A text split into training and held-out documents. The training text is streamed and may be read several times. */
 export interface TextSplit {
   readonly trainingBytes: number;
   readonly heldOutBytes: number;
-  /** In memory: it is bounded. */
+  /** Kept in memory, since its size is bounded. */
   readonly heldOut: readonly GivenDocument[];
   /** Reads the training text from its beginning. */
   training(): AsyncIterable<GivenDocument>;
-  /** What was read and skipped; null for documents that were given. */
+  /** Counts of documents read and skipped; null for documents passed directly. */
   readonly report: ReadReport | null;
 }
 
 type TextOptions = Pick<CheckedPretrainOptions, "text" | "textField" | "strict">;
 
 /**
- * Finds what is held out of the documents that are given, or of all that files and folders hold.
- * @param heldOut what is held out, where that is fixed
- * @throws QuernError for damage with `strict`, too little text, and text that changes meanwhile
+ * Splits the given documents, or those in files and folders, into training and held-out text.
+ * @param heldOut held-out documents, if they are fixed
+ * @throws QuernError for damaged input with `strict`, too little text, or text that changes between readings
  */
 export async function splitText(
   documents: readonly GivenDocument[] | undefined,
@@ -127,13 +126,13 @@ const openGiven = (documents: readonly GivenDocument[]): OpenText =>
     for (const document of documents) yield* cutDocument(document, longest);
   };
 
-/** The documents of files and folders. The first reading counts what is skipped, and refuses it with `strict`. */
+/** Opens the documents of files and folders. The first reading counts skipped ones, or throws with `strict`. */
 function textOfFiles(
   { text: paths, textField, strict }: TextOptions,
   { signal, onProgress }: Calls,
 ): { readonly open: OpenText; readonly report: () => ReadReport } {
   if (paths === undefined) {
-    throw new QuernError("no text to learn from; name files or folders with --text, or token shards with --data", {
+    throw new QuernError("no training text; name files or folders with --text, or token shards with --data", {
       exitCode: 2,
     });
   }
@@ -142,12 +141,12 @@ function textOfFiles(
     const isFirst = first === undefined;
     const reader = readDocuments(paths as readonly string[], { textField, strict: strict && isFirst, longest, signal });
     first ??= reader;
-    let told = 0;
+    let reported = 0;
     for await (const document of reader) {
       yield document;
-      if (!isFirst || reader.documents < told + 1000) continue;
-      told = reader.documents;
-      onProgress?.({ task: "read text", done: told, unit: "document" });
+      if (!isFirst || reader.documents < reported + 1000) continue;
+      reported = reader.documents;
+      onProgress?.({ task: "read text", done: reported, unit: "document" });
     }
     const { documents } = reader;
     if (isFirst) onProgress?.({ task: "read text", done: documents, total: documents, unit: "document" });
@@ -155,12 +154,12 @@ function textOfFiles(
   return { open, report: () => (first as DocumentReader).report };
 }
 
-/** Bytes of text that a tokenizer is trained on; of more, a sample has about so many. */
+/** Most bytes of text to train a tokenizer on, approximately; longer texts are sampled. */
 const TOKENIZER_BYTES = 2 ** 27;
 
 /**
- * The tokenizer for a text: the one that is given, or one that is trained on it. It learns from all of up to 128 MiB; of a
- * longer text from the documents that their hashes choose, so that the same text gives the same tokenizer in any order.
+ * Returns the given tokenizer, or trains one on the text. From a text over 128 MiB it samples documents by their hashes, so
+ * that the same documents in any order give the same tokenizer.
  */
 export async function tokenizerFor(
   split: TextSplit,
@@ -172,14 +171,14 @@ export async function tokenizerFor(
   const share = TOKENIZER_BYTES / split.trainingBytes;
   async function* texts(): AsyncGenerator<string> {
     for await (const { text } of split.training()) {
-      // Other bits of the hash than those by which documents are held out.
+      // Uses other bits of the hash than the choice of held-out documents does.
       if (share >= 1 || textHash(text)[1] < share * 2 ** 32) yield text;
     }
   }
   return trainTokenizer(texts(), { vocabSize, signal, onProgress });
 }
 
-/** Writes the run's own tokenizer and token shards, and opens them. */
+/** Writes the tokenizer and the token shards of a run, and opens them. */
 export async function encodeText(out: string, split: TextSplit, tokenizer: Tokenizer, calls: Calls): Promise<Dataset> {
   const paths = runPaths(out);
   await saveTokenizer(tokenizer, paths.tokenizer);
@@ -187,13 +186,13 @@ export async function encodeText(out: string, split: TextSplit, tokenizer: Token
   return openDataset(paths.tokens, tokenizer);
 }
 
-/** Opens token shards for a tokenizer that must be theirs. */
+/** Opens token shards. @throws QuernError if another tokenizer made them, or they have no tokens to hold out */
 export function openDataset(folder: string, tokenizer: Tokenizer): Dataset {
   const shards = openShards(folder);
   const { header } = shards;
   if (header.tokenizer !== tokenizerHash(tokenizer)) {
     shards.close();
-    throw new QuernError(`the tokens in ${folder} were made by another tokenizer than the one given`, { exitCode: 2 });
+    throw new QuernError(`the tokens in ${folder} were made by another tokenizer than the given one`, { exitCode: 2 });
   }
   try {
     const { train, heldout } = withHeldOut(shards, folder);
@@ -205,7 +204,7 @@ export function openDataset(folder: string, tokenizer: Tokenizer): Dataset {
   }
 }
 
-/** The tokenizer of token shards: the one named, or one in or beside their folder. */
+/** Returns the tokenizer of token shards: the named one, or the matching one in or beside their folder. */
 export async function tokenizerOfShards(
   folder: string,
   named: Tokenizer | string | undefined,
@@ -219,13 +218,13 @@ export async function tokenizerOfShards(
     const found = await loadTokenizer(place).catch(() => null);
     if (found !== null && tokenizerHash(found) === shards.header.tokenizer) return found;
   }
-  throw new QuernError(`${folder} holds tokens but not their tokenizer; name it with --tokenizer`, { exitCode: 2 });
+  throw new QuernError(`${folder} contains tokens but not their tokenizer; name it with --tokenizer`, { exitCode: 2 });
 }
 
-/** Of shards without held-out text, the share at their end that is not trained on. */
+/** Share of the tokens at the end that is held out of shards without a held-out split. */
 const HELD_OUT_SHARE = 0.05;
 
-/** The splits of shards; where they have no held-out text, their last documents, or of few documents the end of the last. */
+/** Returns the splits of shards. Without a held-out split, holds out the last documents, or the end of the last one. */
 function withHeldOut(shards: TokenShards, folder: string): Pick<Dataset, "train" | "heldout"> {
   const { train, heldout } = shards;
   if (heldout.tokens > 0) return { train, heldout };
@@ -234,12 +233,12 @@ function withHeldOut(shards: TokenShards, folder: string): Pick<Dataset, "train"
   const end = ends.find((each) => each >= wanted);
   const cut = end === undefined || end === train.tokens ? wanted : end;
   if (cut < 1 || cut >= train.tokens) {
-    throw new QuernError(`${folder} has no held-out text and too few tokens to set some apart`, { exitCode: 2 });
+    throw new QuernError(`${folder} has no held-out split and too few tokens to make one`, { exitCode: 2 });
   }
   return { train: partOf(train, 0, cut), heldout: partOf(train, cut, train.tokens) };
 }
 
-/** Tokens [from, to) of a split, as a split. */
+/** Returns tokens [from, to) of a split, as a split. */
 function partOf(split: TokenSplit, from: number, to: number): TokenSplit {
   const tokens = to - from;
   const inside = split.documentEnds.filter((end) => end > from && end < to);
@@ -254,11 +253,12 @@ function partOf(split: TokenSplit, from: number, to: number): TokenSplit {
     documentEnds,
     endsBetween: (first, last) => documentEnds.filter((end) => end > first && end <= last),
     read: (offset, length, into) => {
-      if (offset + length > tokens) throw new RangeError(`tokens up to ${offset + length} are not among ${tokens}`);
+      if (offset + length > tokens)
+        throw new RangeError(`token ${offset + length} is past the end of ${tokens} tokens`);
       return split.read(from + offset, length, into);
     },
   };
 }
 
-/** Tokens that a text will have, roughly, before there is a tokenizer. */
+/** Estimates the tokens of a text before there is a tokenizer. */
 export const guessTokens = (bytes: number) => Math.round(bytes / 4);

@@ -1,20 +1,19 @@
 /**
- * @file Batches out of a text in tokens. Batch number n is a pure function of the seed and n: nothing is kept between
- * batches, so a run that resumes goes on exactly where it stopped. Each epoch takes every row of its packing (packing.ts)
- * once, in a new order, or as the text lies.
+ * @file Batches from a tokenized text. Batch n is a pure function of the seed and n, so a resumed run continues exactly
+ * where it stopped. Each epoch takes every packed row (packing.ts) once, in a new random order or in the order of the text.
  */
 import type { Values } from "../../backends/index.js";
 import { QuernError } from "../../errors.js";
 import { randomStream } from "../../model/index.js";
-import { layInOrder, type Packing, packDocuments } from "./packing.js";
+import { type Packing, packDocuments, packInOrder } from "./packing.js";
 
-/** A text as token ids, read by ranges. */
+/** Token ids of a text, read by ranges. */
 export interface TokenSource {
-  /** How many there are. */
+  /** Number of tokens. */
   readonly tokens: number;
-  /** Where each document ends, behind its end of text; ascending, the last is `tokens`. Without, the text is one document. */
+  /** End of each document, after its end-of-text token; ascending up to `tokens`. Without it, the text is one document. */
   readonly documentEnds?: ArrayLike<number>;
-  /** Those of them behind token `from` and up to `to`: with it, memory does not grow with the text. */
+  /** Returns the document ends in (from, to]. With it, memory does not grow with the text. */
   endsBetween?(from: number, to: number): ArrayLike<number>;
   read(offset: number, length: number): ArrayLike<number> | Promise<ArrayLike<number>>;
 }
@@ -22,13 +21,13 @@ export interface TokenSource {
 export interface Batch {
   /** (B,T) */
   readonly ids: Int32Array;
-  /** (B,T), each the token after the one in `ids`. */
+  /** (B,T), the token after each one in `ids`. */
   readonly targets: Int32Array;
-  /** (B,T), a number a piece of a row: tokens of one number belong together. */
+  /** (B,T), the number of the piece in the row; tokens attend within their piece. */
   readonly segments: Int32Array;
 }
 
-/** The batches of each step: number step · accumulate + i is the i-th batch of the step. */
+/** Groups batches into steps: batch step · accumulate + i is the i-th of the step. */
 export function batchesOf(loader: Pick<Loader, "load">, accumulate: number) {
   return {
     load: async (step: number): Promise<Values[]> => {
@@ -44,9 +43,9 @@ export const TEXT_ORDERS = ["shuffled", "given"] as const;
 export type TextOrder = (typeof TEXT_ORDERS)[number];
 
 export interface Loader {
-  /** Rows of an epoch. */
+  /** Rows per epoch. */
   readonly rows: number;
-  /** Batch number `index`, from 0. */
+  /** Loads batch `index`, counted from 0. */
   load(index: number): Promise<Batch>;
 }
 
@@ -54,20 +53,20 @@ export interface LoaderOptions {
   readonly batch: number;
   readonly sequence: number;
   readonly seed: number;
-  /** Shuffled, which is the default, or as the text lies: every epoch the same rows from its beginning on. */
+  /** Default "shuffled". With "given", every epoch has the same rows, in the order of the text. */
   readonly order?: TextOrder;
-  /** What stands before the first document, as it ends every other; without, the text's first token is not predicted. */
+  /** Id that precedes the first document, as it does the others. Without it, the text's first token is not predicted. */
   readonly endOfText?: number;
-  /** Tokens that are packed and shuffled together; a longer text is taken window by window. Default 2^25. */
+  /** Tokens that are packed and shuffled together; a longer text has several windows. Default 2^25. */
   readonly window?: number;
 }
 
-/** Batches of B rows of T tokens. Throws a `QuernError` where the text does not fill one row. */
+/** Creates a loader of batches of B rows of T tokens. @throws QuernError if the text does not fill one row */
 export function createLoader(source: TokenSource, options: LoaderOptions): Loader {
   const { batch, sequence, seed, order = "shuffled", endOfText, window: size = WINDOW } = options;
   if (source.tokens < sequence + 1) {
     throw new QuernError(
-      `the text has ${source.tokens} tokens and one sequence takes ${sequence + 1}; give more text or a smaller sequence`,
+      `the text has ${source.tokens} tokens, but one sequence needs ${sequence + 1}; give more text or a smaller sequence`,
     );
   }
   const start = endOfText === undefined ? 1 : 0;
@@ -75,17 +74,17 @@ export function createLoader(source: TokenSource, options: LoaderOptions): Loade
   const rows = windows.reduce((sum, window) => sum + window.rows, 0);
   let last: { readonly epoch: number; readonly window: Window; readonly packing: Packing } | undefined;
   const packingOf = (window: Window, epoch: number): Packing => {
-    // A text in order is the same in every epoch.
+    // Without shuffling, every epoch has the same packing.
     if (last?.window === window && (last.epoch === epoch || order === "given")) return last.packing;
     const ends = endsOf(source, window);
     const packing =
       order === "given"
-        ? layInOrder(ends, window.from, sequence)
+        ? packInOrder(ends, window.from, sequence)
         : packDocuments(ends, window.from, { sequence, seed, epoch });
     last = { epoch, window, packing };
     return packing;
   };
-  /** The window and the row in it that an epoch takes as its row `index`. */
+  /** Returns the window and the row in it for row `index` of an epoch. */
   const placeOf = (index: number, epoch: number): { readonly window: Window; readonly row: number } => {
     let before = 0;
     for (let i = 0; ; i++) {
@@ -95,7 +94,7 @@ export function createLoader(source: TokenSource, options: LoaderOptions): Loade
         return { window, row: order === "given" ? index - before : permute(index - before, window.rows, seed, epoch) };
     }
   };
-  /** A piece's tokens, and the one before them. */
+  /** Reads the tokens of a piece, and the one before them. */
   const read = async (offset: number, length: number) =>
     offset > 0
       ? source.read(offset - 1, length + 1)
@@ -126,14 +125,14 @@ export function createLoader(source: TokenSource, options: LoaderOptions): Loade
   };
 }
 
-/** Tokens from a document's end to another that are packed and shuffled together; an epoch takes window after window. */
+/** Tokens [from, to) that are packed and shuffled together. If shuffled, windows end where documents end. */
 interface Window {
   readonly from: number;
   readonly to: number;
   readonly rows: number;
 }
 
-/** Tokens of a window, and what the document that goes on there has more. A text that is shorter is one window. */
+/** Default tokens per window; a window extends to the end of its last document. */
 const WINDOW = 2 ** 25;
 
 function windowsOf(
@@ -142,7 +141,7 @@ function windowsOf(
 ): readonly Window[] {
   const { tokens } = source;
   const windows: Window[] = [];
-  // In order, windows end with rows, so that no token is left out.
+  // Without shuffling, windows end at the end of a row, so that no token is left out.
   const whole = Math.max(1, Math.floor(size / sequence)) * sequence;
   for (let from = start; from < tokens; ) {
     const aim = from + (order === "given" ? whole : size);
@@ -154,7 +153,7 @@ function windowsOf(
   return windows;
 }
 
-/** Where the document ends that has the token before `position`. */
+/** Returns the first document end at or after `position`. */
 function endFrom({ tokens, documentEnds, endsBetween }: TokenSource, position: number): number {
   if (endsBetween === undefined) {
     const ends = documentEnds ?? [tokens];
@@ -168,7 +167,7 @@ function endFrom({ tokens, documentEnds, endsBetween }: TokenSource, position: n
   }
 }
 
-/** The ends of a window's documents; its own end is the last. */
+/** Returns the document ends in a window; the last is the end of the window. */
 function endsOf({ tokens, documentEnds, endsBetween }: TokenSource, { from, to }: Window): ArrayLike<number> {
   if (endsBetween === undefined && to === tokens && from <= 1) return documentEnds ?? [tokens];
   const ends = endsBetween?.(from, to) ?? Array.from(documentEnds ?? [tokens]).filter((end) => end > from && end <= to);
@@ -177,8 +176,9 @@ function endsOf({ tokens, documentEnds, endsBetween }: TokenSource, { from, to }
 }
 
 /**
- * Where a random permutation of 0 … size−1 takes `index`, without storing it: a Feistel network over the next even
- * number of bits, walked until it lands inside (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002).
+ * Returns the image of `index` under a random permutation of 0 … size−1, without storing the permutation. Repeats a Feistel
+ * network over the next even number of bits until the value is below `size` (Black and Rogaway, "Ciphers with arbitrary
+ * finite domains", 2002).
  */
 export function permute(index: number, size: number, seed: number, epoch: number): number {
   const half = Math.max(1, Math.ceil(Math.log2(size) / 2));

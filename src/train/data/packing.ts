@@ -1,31 +1,31 @@
 /**
- * @file Packing: the text of an epoch in rows of T tokens, laid at the boundaries of documents, with no row half empty.
+ * @file Packs the documents of an epoch into full rows of T tokens, splitting as few of them as possible.
  *
- * A document longer than a row is cut into pieces of T tokens: from its beginning on in the first epoch, at other places in
- * each later one. Then each row takes the longest piece that is left, and into what room it has the longest that fits, again
- * and again (best fit decreasing, as Ding et al. pack, arXiv:2404.10830). Where none fits the room is filled with the beginning
- * of the longest, whose rest stays a piece: so nothing is padded, and a document that fits a row is cut for the last gap of
- * one alone. What does not fill the last row, less than T tokens, is left out of this epoch.
+ * A document longer than a row is cut into pieces of T tokens; from its beginning in the first epoch, at random offsets in
+ * later ones. Each row takes the longest remaining piece, then repeatedly the longest that fits the remaining room
+ * (best-fit decreasing: Ding et al., arXiv:2404.10830). If none fits, the room is filled with the beginning of the longest
+ * piece, whose rest remains. So nothing is padded, and a document that fits a row is cut only to fill the last gap of one.
+ * Less than T tokens that do not fill the last row are left out of the epoch.
  *
- * Or the rows hold the text as it lies, one token after the other, for a text whose order means something.
+ * `packInOrder` instead keeps the tokens in the order of the text, for texts whose order matters.
  *
- * A piece is so many tokens to predict, each from those of the piece before it and from the one token before them all: at a
- * document's beginning the end of the text before it.
+ * The tokens of a piece are targets. Each is predicted from the tokens of the piece before it and from the one token before
+ * the piece, which at the beginning of a document is the previous end-of-text.
  */
 import { randomStream } from "../../model/index.js";
 
 export interface Packing {
   readonly rows: number;
-  /** Of each piece: the place of its first token in the text, and how many it has. */
+  /** Position of each piece's first token in the text, and the number of its tokens. */
   readonly offsets: Float64Array;
   readonly lengths: Uint32Array;
-  /** The pieces of row r are `firstPieces[r]` up to `firstPieces[r + 1]`, not with it. */
+  /** Row r has the pieces [firstPieces[r], firstPieces[r + 1]). */
   readonly firstPieces: Uint32Array;
 }
 
 /**
- * Packs documents that end at `ends` (ascending; the first begins at `start`) into rows of `sequence` tokens. A function of
- * the seed and the epoch alone.
+ * Packs documents that end at `ends` (ascending; the first begins at `start`) into rows of `sequence` tokens. Deterministic
+ * for a given seed and epoch.
  */
 export function packDocuments(
   ends: ArrayLike<number>,
@@ -34,31 +34,31 @@ export function packDocuments(
 ): Packing {
   const pieces = shuffle(cutDocuments(ends, start, sequence, seed, epoch), seed, epoch);
   const rows = Math.floor((ends[ends.length - 1] - start) / sequence);
-  const piles = pilesOf(pieces.lengths, sequence);
-  // Every row cuts one piece in two at most.
+  const remaining = bucketsByLength(pieces.lengths, sequence);
+  // Each row splits at most one piece.
   const offsets = new Float64Array(pieces.offsets.length + rows);
   const lengths = new Uint32Array(offsets.length);
   const firstPieces = new Uint32Array(rows + 1);
-  let laid = 0;
+  let placed = 0;
   for (let row = 0; row < rows; row++) {
-    for (let room = sequence; room > 0; room -= lengths[laid++]) {
-      const fits = piles.longest(room);
-      const piece = piles.take(fits > 0 ? fits : piles.longest(sequence));
-      offsets[laid] = pieces.offsets[piece];
-      lengths[laid] = Math.min(room, pieces.lengths[piece]);
+    for (let room = sequence; room > 0; room -= lengths[placed++]) {
+      const fits = remaining.longest(room);
+      const piece = remaining.take(fits > 0 ? fits : remaining.longest(sequence));
+      offsets[placed] = pieces.offsets[piece];
+      lengths[placed] = Math.min(room, pieces.lengths[piece]);
       if (pieces.lengths[piece] > room) {
         pieces.offsets[piece] += room;
         pieces.lengths[piece] -= room;
-        piles.put(piece);
+        remaining.put(piece);
       }
     }
-    firstPieces[row + 1] = laid;
+    firstPieces[row + 1] = placed;
   }
-  return { rows, offsets: offsets.subarray(0, laid), lengths: lengths.subarray(0, laid), firstPieces };
+  return { rows, offsets: offsets.subarray(0, placed), lengths: lengths.subarray(0, placed), firstPieces };
 }
 
-/** The same text in rows as it lies: a document is cut where a row ends. */
-export function layInOrder(ends: ArrayLike<number>, start: number, sequence: number): Packing {
+/** Packs the tokens in the order of the text; a document is cut where a row ends. */
+export function packInOrder(ends: ArrayLike<number>, start: number, sequence: number): Packing {
   const rows = Math.floor((ends[ends.length - 1] - start) / sequence);
   const last = start + rows * sequence;
   const offsets: number[] = [];
@@ -78,7 +78,7 @@ export function layInOrder(ends: ArrayLike<number>, start: number, sequence: num
 
 type Pieces = Pick<Packing, "offsets" | "lengths">;
 
-/** Documents of up to T tokens whole; of longer ones pieces of T and the rest, after the first epoch behind a shorter piece. */
+/** Cuts documents longer than T into pieces of T and a rest; after the first epoch, the first piece has a random length. */
 function cutDocuments(ends: ArrayLike<number>, start: number, sequence: number, seed: number, epoch: number): Pieces {
   const random = randomStream(seed, `cuts of epoch ${epoch}`);
   const firstLength = (document: number, length: number) =>
@@ -103,7 +103,7 @@ function cutDocuments(ends: ArrayLike<number>, start: number, sequence: number, 
   return { offsets, lengths };
 }
 
-/** Pieces in an order that is drawn, so that those of one length come together anew in each epoch. */
+/** Shuffles the pieces in place, so that pieces of one length combine differently in each epoch. */
 function shuffle({ offsets, lengths }: Pieces, seed: number, epoch: number): Pieces {
   const random = randomStream(seed, `pieces of epoch ${epoch}`);
   for (let i = lengths.length - 1; i > 0; i--) {
@@ -114,27 +114,30 @@ function shuffle({ offsets, lengths }: Pieces, seed: number, epoch: number): Pie
   return { offsets, lengths };
 }
 
-/** Pieces by length; which lengths there are is kept as bits, so that the longest up to a limit is found in T / 32 looks. */
-function pilesOf(lengths: Uint32Array, longest: number) {
-  const tops = new Int32Array(longest + 1).fill(-1);
-  const below = new Int32Array(lengths.length);
+/**
+ * Groups pieces by length in linked stacks. A bit set marks the lengths that have pieces, so the longest one up to a limit
+ * is found in at most T / 32 word reads.
+ */
+function bucketsByLength(lengths: Uint32Array, longest: number) {
+  const heads = new Int32Array(longest + 1).fill(-1); // by length: the top piece, or -1
+  const next = new Int32Array(lengths.length); // by piece: the one below it
   const bits = new Uint32Array((longest >> 5) + 1);
   const put = (piece: number) => {
     const length = lengths[piece];
-    below[piece] = tops[length];
-    tops[length] = piece;
+    next[piece] = heads[length];
+    heads[length] = piece;
     bits[length >> 5] |= 1 << (length & 31);
   };
   for (let piece = 0; piece < lengths.length; piece++) put(piece);
   return {
     put,
     take: (length: number): number => {
-      const piece = tops[length];
-      tops[length] = below[piece];
-      if (tops[length] < 0) bits[length >> 5] &= ~(1 << (length & 31));
+      const piece = heads[length];
+      heads[length] = next[piece];
+      if (heads[length] < 0) bits[length >> 5] &= ~(1 << (length & 31));
       return piece;
     },
-    /** The length of the longest piece of at most `limit`, or 0. */
+    /** Returns the length of the longest piece of at most `limit` tokens, or 0. */
     longest: (limit: number): number => {
       let word = limit >> 5;
       let set = bits[word] & (0xffffffff >>> (31 - (limit & 31)));

@@ -1,7 +1,6 @@
 /**
- * @file AdamW as an expression: Adam with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101), after
- * clipping the norm of all gradients together (Pascanu et al., arXiv:1211.5063). The same numbers as PyTorch's
- * `clip_grad_norm_` and `AdamW`.
+ * @file AdamW as a graph: Adam with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101), after clipping the
+ * global gradient norm (Pascanu et al., arXiv:1211.5063). Results match PyTorch's `clip_grad_norm_` and `AdamW`.
  */
 import { add, div, minimum, mul, scalar, sqrt, sub, sum, type Tensor, variable } from "../../tensor/index.js";
 
@@ -10,9 +9,9 @@ export interface AdamWOptions {
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
-  /** Decay of matrices, a fraction of the learning rate a step; norms (one dimension) do not decay. */
+  /** Weight decay per step, as a fraction of the learning rate. Applies to matrices, not to vectors such as norm weights. */
   readonly decay: number;
-  /** The largest norm of all gradients together; larger ones are scaled down to it. */
+  /** Maximum global gradient norm; larger gradients are scaled down to it. */
   readonly clip: number;
 }
 
@@ -25,10 +24,10 @@ export const ADAMW_DEFAULTS: AdamWOptions = {
   clip: 1,
 };
 
-/** Names of the optimizer's state beside a parameter: running means of the gradient and of its square. */
+/** Names of a parameter's optimizer state: running means of the gradient and of its square. */
 export const momentNames = (parameter: string) => [`moment1.${parameter}`, `moment2.${parameter}`] as const;
 
-/** A parameter of a step: a variable, the name that its state goes by, and its gradient. */
+/** A parameter to update: its variable, its gradient, and the name that its state is derived from. */
 export interface ParameterStep {
   readonly name: string;
   readonly variable: Tensor;
@@ -38,23 +37,23 @@ export interface ParameterStep {
 export interface OptimizerUpdate {
   /** New values of the parameters and of their state. */
   readonly assign: readonly (readonly [variable: Tensor, value: Tensor])[];
-  /** The norm of all gradients together, before clipping. */
+  /** Global gradient norm before clipping; shape []. */
   readonly gradientNorm: Tensor;
 }
 
-/** The norm of all gradients together, and the factor that brings it down to `clip` where it is larger. */
+/** Returns the global gradient norm and the factor that clips it to `clip`; both have shape []. */
 export function clipping(parameters: readonly ParameterStep[], clip: number): { norm: Tensor; scale: Tensor } {
   const norm = sqrt(parameters.map(({ gradient }) => sum(mul(gradient, gradient))).reduce((a, b) => add(a, b)));
   return { norm, scale: minimum(div(clip, add(norm, 1e-6)), 1) };
 }
 
-/** One step for parameters and their gradients. The program takes `adamwScalars` at each run. */
+/** Builds one AdamW step. Each run of the program needs the inputs of `adamwScalars`. */
 export function adamw(parameters: readonly ParameterStep[], options: AdamWOptions): OptimizerUpdate {
   const { norm, scale } = clipping(parameters, options.clip);
   return { assign: adamwAssignments(parameters, scale, options), gradientNorm: norm };
 }
 
-/** What `adamw` assigns, for some of the parameters that are clipped together. */
+/** Builds the assignments of `adamw` for some parameters, with the clipping factor of all. */
 export function adamwAssignments(
   parameters: readonly ParameterStep[],
   scale: Tensor,
@@ -82,7 +81,7 @@ export function adamwAssignments(
   });
 }
 
-/** What the update takes at step `step` (from 1): the rate, and the corrections of the moments for starting at 0. */
+/** Returns the inputs of the update at step `step` (from 1): the learning rate and the moments' bias corrections. */
 export function adamwScalars(step: number, rate: number, { beta1, beta2 }: AdamWOptions): Record<string, number> {
   return {
     learning_rate: rate,

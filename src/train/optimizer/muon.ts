@@ -1,8 +1,8 @@
 /**
- * @file Muon as an expression: the step of a matrix is its momentum with all singular values brought near 1 (Jordan et
- * al., "Muon: an optimizer for hidden layers in neural networks", 2024, https://kellerjordan.github.io/posts/muon/).
- * What is no projection (tables, the head, norms, biases) takes AdamW's step. The same numbers as PyTorch's
- * `torch.optim.Muon`, whose options these are, but that its iteration rounds to bfloat16 and this one does not.
+ * @file Muon as a graph: the update of a matrix is its momentum with all singular values moved near 1 (Jordan et al.,
+ * "Muon: an optimizer for hidden layers in neural networks", 2024, https://kellerjordan.github.io/posts/muon/).
+ * Parameters that are not projections (embeddings, the head, norms, biases) use AdamW. Options and results match PyTorch's
+ * `torch.optim.Muon`, except that its iteration rounds to bfloat16 and this one does not.
  */
 import type { Parameter } from "../../model/index.js";
 import { add, div, matmul, maximum, mul, scalar, sqrt, sub, sum, type Tensor, variable } from "../../tensor/index.js";
@@ -19,24 +19,24 @@ import {
 
 export interface MuonOptions {
   readonly kind: "muon";
-  /** How much of the running mean of the gradient is kept each step. */
+  /** Share of the gradient's running mean that is kept each step. */
   readonly momentum: number;
-  /** Whether the step looks one gradient ahead of the mean. */
+  /** Nesterov momentum: the step adds the current gradient to the mean once more. */
   readonly nesterov: boolean;
   /** a, b, c of one iteration, X ← a·X + b·(XXᵀ)X + c·(XXᵀ)²X. */
   readonly coefficients: readonly [number, number, number];
   readonly iterations: number;
-  /** The least norm that a matrix is divided by. */
+  /** Lower bound of the norm that a matrix is divided by. */
   readonly epsilon: number;
-  /** A fraction of the learning rate a step. */
+  /** Weight decay per step, as a fraction of the learning rate. */
   readonly decay: number;
   /**
-   * By what the rate of a matrix (rows, columns) is multiplied: `original` by √max(1, rows / columns), `match_rms_adamw`
-   * by .2·√max(rows, columns), with which a step is as large as AdamW's, so that its rates serve (Liu et al.,
+   * Factor of the learning rate for a (rows, columns) matrix: `original` is √max(1, rows / columns); `match_rms_adamw` is
+   * .2·√max(rows, columns), which gives updates the size of AdamW's, so that AdamW's rates fit (Liu et al.,
    * arXiv:2502.16982).
    */
   readonly adjustRate: "original" | "match_rms_adamw";
-  /** The other parameters' options; its clipping is that of all parameters together. */
+  /** AdamW options for the other parameters; its `clip` applies to all parameters. */
   readonly adamw: AdamWOptions;
 }
 
@@ -55,22 +55,22 @@ export const MUON_DEFAULTS: MuonOptions = {
 type Kind = Pick<Parameter, "kind">;
 type Layout = Kind & Partial<Pick<Parameter, "storedTransposed">>;
 
-/** Whether Muon steps a parameter: the projections of the layers. */
-const isMuons = ({ kind }: Kind) => kind === "projection";
+/** Muon updates the projections of the layers. */
+const usesMuon = ({ kind }: Kind) => kind === "projection";
 
-/** Names of the optimizer's state beside a parameter. */
+/** Names of a parameter's optimizer state. */
 export const muonStateNames = (name: string, parameter: Kind): readonly string[] =>
-  isMuons(parameter) ? [`momentum.${name}`] : momentNames(name);
+  usesMuon(parameter) ? [`momentum.${name}`] : momentNames(name);
 
-/** One step for parameters and their gradients. The program takes `muonScalars` at each run. */
+/** Builds one step for all parameters. Each run of the program needs the inputs of `muonScalars`. */
 export function muon(parameters: readonly (ParameterStep & Layout)[], options: MuonOptions): OptimizerUpdate {
   const { norm, scale } = clipping(parameters, options.adamw.clip);
   const rate = scalar("muon_learning_rate");
   const { momentum, nesterov, decay } = options;
-  const mine = parameters.filter(isMuons);
-  const rest = parameters.filter((parameter) => !isMuons(parameter));
+  const projections = parameters.filter(usesMuon);
+  const rest = parameters.filter((parameter) => !usesMuon(parameter));
 
-  const assign = mine.flatMap((parameter): [Tensor, Tensor][] => {
+  const assign = projections.flatMap((parameter): [Tensor, Tensor][] => {
     const { name, variable: weight, gradient } = parameter;
     const before = variable(muonStateNames(name, parameter)[0], weight.shape);
     const g = mul(gradient, scale);
@@ -85,7 +85,7 @@ export function muon(parameters: readonly (ParameterStep & Layout)[], options: M
   return { assign: [...assign, ...adamwAssignments(rest, scale, options.adamw)], gradientNorm: norm };
 }
 
-/** What the update takes at step `step` (from 1); `rate` is AdamW's, and Muon's too unless it has its own. */
+/** Returns the inputs of the update at step `step` (from 1). `rate` is AdamW's learning rate and the default of `muonRate`. */
 export function muonScalars(
   step: number,
   rate: number,
@@ -96,8 +96,8 @@ export function muonScalars(
 }
 
 /**
- * A matrix with its singular vectors and with singular values near 1 (about .7 to 1.2 with the usual coefficients), by
- * Newton and Schulz's iteration. The products with the shorter side inside are the cheaper ones; they are chosen.
+ * Orthogonalizes a matrix by Newton–Schulz iteration: keeps its singular vectors and moves its singular values near 1
+ * (about .7 to 1.2 with the default coefficients). Forms the Gram matrix of the shorter side, which is cheaper.
  */
 function orthogonalized(x: Tensor, { coefficients: [a, b, c], iterations, epsilon }: MuonOptions): Tensor {
   const tall = x.shape[0] > x.shape[1];
@@ -110,7 +110,7 @@ function orthogonalized(x: Tensor, { coefficients: [a, b, c], iterations, epsilo
   return y;
 }
 
-/** Rows are counted as the matrix is stored, since that is the shape PyTorch sees. */
+/** Uses the shape of the stored matrix, since that is the one PyTorch sees. */
 function rateFactor({ shape }: Tensor, { storedTransposed }: Layout, { adjustRate }: MuonOptions): number {
   const [rows, columns] = storedTransposed ? shape.toReversed() : shape;
   switch (adjustRate) {

@@ -1,4 +1,4 @@
-/** @file One interface for both optimizers: AdamW for all parameters, or Muon for the projections of the layers. */
+/** @file One interface to both optimizers: AdamW for all parameters, or Muon for the projections and AdamW for the rest. */
 import type { Tensor } from "../../tensor/index.js";
 import {
   ADAMW_DEFAULTS,
@@ -13,10 +13,10 @@ import { MUON_DEFAULTS, type MuonOptions, muon, muonScalars, muonStateNames } fr
 
 export const OPTIMIZERS = ["adamw", "muon"] as const;
 
-/** Muon's options hold AdamW's for the parameters that are not its own. */
+/** Muon's options include AdamW's, for the parameters that are not projections. */
 export type OptimizerOptions = AdamWOptions | MuonOptions;
 
-/** The published settings of an optimizer, with overrides. */
+/** Returns the published defaults of an optimizer, with overrides. */
 export function optimizerOf(overrides: {
   readonly optimizer?: (typeof OPTIMIZERS)[number];
   readonly decay?: number;
@@ -27,10 +27,10 @@ export function optimizerOf(overrides: {
   return overrides.optimizer === "muon" ? { ...MUON_DEFAULTS, ...decay, adamw: adamwOptions } : adamwOptions;
 }
 
-/** A parameter as an optimizer sees it. Muon steps projections; their rows are counted as the matrix is stored. */
+/** A parameter with the layout that Muon needs: its kind, and whether it is stored transposed. */
 type Layout = Parameters<typeof muon>[0][number];
 
-/** Clipping and one step for all parameters. The program takes `optimizerScalars` at each run. */
+/** Builds clipping and one step for all parameters. Each run of the program needs the inputs of `optimizerScalars`. */
 export function optimizerUpdate(
   parameters: readonly (ParameterStep & Layout)[],
   options: OptimizerOptions,
@@ -38,7 +38,7 @@ export function optimizerUpdate(
   return options.kind === "muon" ? muon(parameters, options) : adamw(parameters, options);
 }
 
-/** The scalars that the update takes at step `step` (from 1), with the schedule's rate. */
+/** Returns the inputs of the update at step `step` (from 1), for the learning rate of the schedule. */
 export function optimizerScalars(step: number, rate: number, options: OptimizerOptions): Record<string, number> {
   return options.kind === "muon" ? muonScalars(step, rate, options) : adamwScalars(step, rate, options);
 }
@@ -49,7 +49,7 @@ export interface StateVariable {
   readonly shape: readonly number[];
 }
 
-/** What the update keeps beside the parameters that it changes, in the order in which it is saved. */
+/** Returns the state variables of the optimizer, in the order in which they are saved. */
 export function optimizerState(
   trainable: readonly (Pick<Layout, "name" | "kind"> & { readonly variable: Pick<Tensor, "shape"> })[],
   options: OptimizerOptions,

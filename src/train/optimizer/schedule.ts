@@ -1,40 +1,41 @@
-/** @file The learning rate of each step. */
+/** @file Learning rate schedules. */
 
 export const SCHEDULES = ["cosine", "linear", "constant", "wsd"] as const;
 
 export interface Schedule {
   /**
-   * What follows the warm-up: half a cosine down to the final share (Loshchilov and Hutter, arXiv:1608.03983), a straight
-   * line down to it, the highest rate to the end, or the highest rate and then a fall over the last `decaySteps`
-   * (warmup–stable–decay: Hu et al., arXiv:2404.06395), which is 1 − √progress (Hägele et al., arXiv:2405.18392).
+   * Shape after the warm-up. `cosine`: half a cosine down to the final rate (Loshchilov and Hutter, arXiv:1608.03983).
+   * `linear`: a straight line down to it. `constant`: the peak rate. `wsd` (warmup–stable–decay: Hu et al.,
+   * arXiv:2404.06395): the peak rate, then a decay by 1 − √progress over the last `decaySteps` (Hägele et al.,
+   * arXiv:2405.18392).
    */
   readonly kind: (typeof SCHEDULES)[number];
-  /** The highest rate. */
+  /** Peak learning rate. */
   readonly learningRate: number;
-  /** Steps of linear rise from 0 to the highest rate. */
+  /** Steps of linear warm-up from 0 to the peak rate. */
   readonly warmupSteps: number;
-  /** Steps of the fall at the end of `wsd`; the others fall all the way. */
+  /** Steps of the final decay of `wsd`; ignored by the other schedules, which decay from the warm-up to the end. */
   readonly decaySteps: number;
-  /** The last rate, as a share of the highest. */
+  /** Final rate as a share of the peak. */
   readonly finalShare: number;
 }
 
 /**
- * The rate of a step. The warm-up takes a fifth of the run at most, the decay of `wsd` what is left at most.
- * @param step from 0
- * @param steps of the whole run
+ * Returns the learning rate of a step. The warm-up is cut to a fifth of the run, the decay of `wsd` to the steps after it.
+ * @param step counted from 0
+ * @param steps steps of the whole run
  */
 export function learningRateAt(step: number, steps: number, schedule: Schedule): number {
   const { kind, learningRate, finalShare } = schedule;
   const warmup = Math.min(schedule.warmupSteps, Math.ceil(steps / 5));
   if (step < warmup) return (learningRate * (step + 1)) / warmup;
-  const falls = kind === "wsd" ? Math.min(schedule.decaySteps, steps - warmup) : steps - warmup;
-  const progress = Math.min(1, Math.max(0, (step - (steps - falls)) / Math.max(1, falls)));
-  return learningRate * (finalShare + (1 - finalShare) * shareLeft(kind, progress));
+  const decaySteps = kind === "wsd" ? Math.min(schedule.decaySteps, steps - warmup) : steps - warmup;
+  const progress = Math.min(1, Math.max(0, (step - (steps - decaySteps)) / Math.max(1, decaySteps)));
+  return learningRate * (finalShare + (1 - finalShare) * decayFactor(kind, progress));
 }
 
-/** What is left of the fall, 1 … 0, after so much of it, 0 … 1. */
-function shareLeft(kind: Schedule["kind"], progress: number): number {
+/** Falls from 1 to 0 as `progress` rises from 0 to 1. */
+function decayFactor(kind: Schedule["kind"], progress: number): number {
   switch (kind) {
     case "cosine":
       return 0.5 * (1 + Math.cos(Math.PI * progress));

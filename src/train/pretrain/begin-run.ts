@@ -1,4 +1,4 @@
-/** @file Starts a run: its record and the state of its first step. */
+/** @file Starts a run: writes its record and sets the state of the first step. */
 import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
@@ -15,6 +15,7 @@ import { resetOptimizer, type TrainingProgram } from "../trainer.js";
 import type { PretrainPlan } from "./plan.js";
 import { type PreparedRun, peakOf, type RunRequest } from "./prepare-run.js";
 
+/** Writes and returns the record of a new run, `run.json`. */
 export async function beginRun(
   request: RunRequest,
   plan: PretrainPlan,
@@ -45,7 +46,7 @@ export async function beginRun(
   return record;
 }
 
-/** The revision of Quern's own source, where it is a checkout. */
+/** Returns the git revision of Quern's source, or undefined if it is not a checkout. */
 async function gitRevision(): Promise<string | undefined> {
   return promisify(execFile)("git", ["describe", "--always", "--dirty"], { cwd: packageFolder }).then(
     ({ stdout }) => stdout.trim(),
@@ -55,14 +56,14 @@ async function gitRevision(): Promise<string | undefined> {
 
 type FirstValues = (name: string) => Written | Promise<Written>;
 
-/** Initial value of a parameter: drawn with the seed, or the base model's. */
+/** Returns the initial values of parameters: the base model's, or random ones from the seed. */
 export function firstValuesOf({ sizes, base }: PreparedRun, seed: number): FirstValues {
   if (base !== null) return (name) => base.readParameter(name);
   const parameters = new Map(parametersOf(sizes.model).map((parameter) => [parameter.name, parameter]));
   return (name) => (values) => initialise(parameters.get(name)!, seed, values);
 }
 
-/** Writes the first values of the model's parameters, and those of the optimizer. */
+/** Writes the initial values of the model's parameters and of the optimizer state. */
 export async function setFirstState(
   training: TrainingProgram,
   { sizes }: PreparedRun,
@@ -72,7 +73,7 @@ export async function setFirstState(
   resetOptimizer(training);
 }
 
-/** Documents, text and tokens of a dataset, and its largest file, for the report. */
+/** Returns the sizes of a dataset and its largest file, for the report. */
 export async function describeData(
   { train, heldout }: Dataset,
   text: readonly string[] | undefined,
@@ -88,7 +89,7 @@ export async function describeData(
   };
 }
 
-/** Null without local files: the sizes of remote ones are unknown. */
+/** Returns the largest local file; null if there are only remote ones, whose sizes are unknown. */
 async function largestFile(
   inputs: readonly string[],
 ): Promise<{ readonly name: string; readonly bytes: number } | null> {

@@ -1,23 +1,23 @@
-/** @file The trainer of a language model: the next token of every place, all parameters learn. */
+/** @file The trainer of a language model: predicts the next token at every position; all parameters are trainable. */
 import { type ModelConfig, modelVariables, tokenLosses } from "../../model/index.js";
 import { sum } from "../../tensor/index.js";
 import { countedTargets, type Trainer, trainableParameters } from "../trainer.js";
 
 export interface TrainingShape {
-  /** B, sequences that go through the model at once. */
+  /** B, sequences per batch. */
   readonly batch: number;
-  /** T, tokens of each. */
+  /** T, tokens per sequence. */
   readonly sequence: number;
-  /** Whether the backward pass computes each layer again instead of keeping it. */
+  /** Whether the backward pass recomputes each layer instead of storing its activations. */
   readonly recompute?: boolean;
-  /** Whether a row holds pieces of several documents, which do not see each other: a batch has their `segments` too. */
+  /** Whether rows contain pieces of several documents, which do not attend to each other; batches then have `segments`. */
   readonly packed?: boolean;
 }
 
 /**
- * A batch is ids and targets (B,T) i32, each target the token after its id, and with `packed` segments (B,T) i32. The loss is
- * the mean of −log p(target), in nats, over the targets that are not −100. `evaluate` gives token_losses (B·T), 0 where
- * the target is −100.
+ * Returns the trainer. A batch has ids and targets (B,T) i32, where each target is the token after its id, and with `packed`
+ * also segments (B,T) i32. The loss is the mean of −log p(target), in nats, over the targets that are not −100. The entry
+ * `evaluate` outputs token_losses (B·T), 0 where the target is −100.
  */
 export function languageModelTrainer(config: ModelConfig, shape: TrainingShape): Trainer {
   const { batch, sequence, recompute, packed } = shape;

@@ -5,8 +5,8 @@ import { saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import type { CheckpointFormat } from "../run/checkpoints.js";
 
 /**
- * Keeps all parameters of a model whose variables have the parameters' own names.
- * @param endOfText ids that end a text beside the tokenizer's, as a model that is trained further has them
+ * Stores all parameters of a model. The program's variables must have the names of the parameters.
+ * @param endOfText ids that end a text in addition to the tokenizer's, from the base model of continued training
  */
 export function modelFormat(
   program: Program,

@@ -1,4 +1,4 @@
-/** @file Reads an existing plan: that of a resumed run, or of a `run.json` to repeat. */
+/** @file Reads an existing plan, from the run to resume or from the `run.json` to repeat. */
 import { z } from "zod";
 import { QuernError } from "../../errors.js";
 import { readJsonFile } from "../../json-file.js";
@@ -9,7 +9,7 @@ import { checkRecord, type RunRecord } from "../run/run-record.js";
 import type { PretrainPlan } from "./plan.js";
 import { BUDGETS, type CheckedPretrainOptions } from "./pretrain-options.js";
 
-/** What pretraining reads of a plan; the rest is for people. */
+/** The fields of a plan that pretraining reads; the rest is for people. */
 const planSchema = z.looseObject({
   ...runPlanFields,
   model: z.looseObject({}),
@@ -20,11 +20,11 @@ const planSchema = z.looseObject({
 });
 
 /** Options that belong to one invocation, not to the run. */
-const OF_THE_CALL = ["out", "force", "resume", "plan"];
+const PER_INVOCATION = ["out", "force", "resume", "plan"];
 
-/** Where the text lies, how it is computed and what is kept may differ from call to call. */
-const FREE = [
-  ...OF_THE_CALL,
+/** Options that may differ between invocations: the location of the text, the hardware use, and what is kept. */
+const MAY_DIFFER = [
+  ...PER_INVOCATION,
   "text",
   "textField",
   "strict",
@@ -36,38 +36,40 @@ const FREE = [
   "keep",
 ];
 
-/** Options and plan of a run that was planned before. */
+/** Options and plan of an earlier run. */
 export interface Planned {
   readonly options: CheckedPretrainOptions;
   readonly plan: PretrainPlan;
 }
 
 /**
- * The plan in a record, with the options that it was made from; those given now that may differ win.
- * @param path names the file in messages
- * @throws QuernError for options that would change the plan, or a record without a whole plan
+ * Returns the plan in a record and the options it was made from. Options given now override those that may differ.
+ * @param path name of the file in error messages
+ * @throws QuernError for options that would change the plan, or a record without a complete plan
  */
 export function plannedBefore(record: RunRecord, path: string, now: CheckedPretrainOptions): Planned {
   const parsed = planSchema.safeParse(record.plan);
   if (!parsed.success) {
     const [{ path: key, message }] = parsed.error.issues;
-    throw new QuernError(`${path} has no whole plan: ${["plan", ...key].join(".")}: ${message}; start the run again`);
+    throw new QuernError(
+      `${path} contains no complete plan: ${["plan", ...key].join(".")}: ${message}; start the run again`,
+    );
   }
-  defineModel(parsed.data.model as ModelSizes); // sizes that do not fit each other are refused by name
+  defineModel(parsed.data.model as ModelSizes); // throws for inconsistent sizes
   const config = (record.config ?? {}) as Partial<CheckedPretrainOptions>;
   for (const [key, value] of Object.entries(now)) {
-    if (value === undefined || FREE.includes(key)) continue;
+    if (value === undefined || MAY_DIFFER.includes(key)) continue;
     const planned = config[key as keyof CheckedPretrainOptions];
     if (planned === value) continue;
     const was = planned === undefined ? "was not given" : `was ${planned}`;
-    throw new QuernError(`a resumed or repeated run keeps its plan: ${key} ${was} there, and is ${value} now`, {
+    throw new QuernError(`a resumed or repeated run keeps its plan: ${key} ${was} and cannot change to ${value}`, {
       exitCode: 2,
     });
   }
-  const kept = Object.fromEntries(Object.entries(config).filter(([key]) => !OF_THE_CALL.includes(key)));
+  const kept = Object.fromEntries(Object.entries(config).filter(([key]) => !PER_INVOCATION.includes(key)));
   const given = Object.fromEntries(Object.entries(now).filter(([, value]) => value !== undefined));
   const options = { ...kept, ...given } as CheckedPretrainOptions;
-  // Text given now stands for shards that were given then, and the other way round.
+  // Text given now replaces the shards of the earlier run, and vice versa.
   if (now.text !== undefined && now.data === undefined) delete options.data;
   if (now.data !== undefined && now.text === undefined) delete options.text;
   const { steps, validate_every = validationInterval(steps) } = parsed.data;
@@ -80,7 +82,7 @@ export async function readPlanFile(path: string, now: CheckedPretrainOptions): P
   return plannedBefore(checkRecord(await readJsonFile(path, { exitCode: 2 }), path), path, now);
 }
 
-/** Refuses budgets that contradict each other. */
+/** @throws QuernError for budgets, texts or sizes that contradict each other */
 export function checkBudgets(o: CheckedPretrainOptions): void {
   const given = BUDGETS.filter((key) => o[key] !== undefined);
   if (given.length > 1) {

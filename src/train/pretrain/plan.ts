@@ -1,6 +1,6 @@
 /**
- * @file The plan of pretraining: all that decides its numbers, fixed before the first step. The same plan, text, machine
- * and threads give the same bits.
+ * @file The plan of pretraining: every setting that determines its results, fixed before the first step. The same plan,
+ * text, machine and threads give the same bits.
  */
 import { QuernError } from "../../errors.js";
 import { countParameters, defineModel, type ModelConfig, trainingFlopsPerToken } from "../../model/index.js";
@@ -14,7 +14,7 @@ import {
   flopsOfModel,
   headsFor,
   learningRateFor,
-  MOST_READINGS,
+  MAX_USEFUL_EPOCHS,
   sizesForFlops,
   vocabularyFor,
   widthOfDepth,
@@ -26,31 +26,31 @@ export interface PretrainPlan extends RunPlan {
   readonly model: ModelConfig;
   readonly parameters: number;
   readonly training_flops_per_token: number;
-  /** Computes each layer again in the backward pass instead of keeping it. */
+  /** Whether the backward pass recomputes each layer instead of storing its activations. */
   readonly recompute: boolean;
-  /** Rows hold several documents, which do not see each other; the same of every run. */
+  /** Rows contain pieces of several documents, which do not attend to each other; true for every run. */
   readonly packed: true;
   readonly order: TextOrder;
   readonly training_tokens: number;
   readonly heldout_tokens: number;
-  /** SHA-256 of the token shards' header, which holds the checksums of all tokens. */
+  /** SHA-256 of the token shards' header, which contains the checksums of all tokens. */
   readonly dataset: string;
 }
 
-/** A name for what a plan trains: its checkpoints carry it. */
+/** Returns the identity of a run, which its checkpoints store. */
 export function pretrainIdentity(plan: PretrainPlan): string {
-  // Shuffled text is the default, and not named.
+  // The default order is left out, as in the identities of runs that had no other.
   return identityOf(plan, plan.model, plan.dataset, ...(plan.order === "given" ? [plan.order] : []));
 }
 
-/** The sizes of a run before anything is built, and why. */
+/** The sizes of a run, chosen before anything is built, and their reasons. */
 export interface Sizes {
   readonly model: ModelConfig;
   readonly sequence: number;
   readonly batch: number;
   readonly accumulate: number;
   readonly learningRate: number;
-  /** Floating-point operations of the whole run, as far as they are known before it. */
+  /** Estimated FLOPs of the whole run. */
   readonly flops: number;
   readonly reasons: Readonly<Record<string, string>>;
 }
@@ -68,7 +68,7 @@ function withReasons() {
   return { reasons, choose };
 }
 
-/** What there is to spend, in floating-point operations; null where only a number of steps was given, or nothing is known. */
+/** Returns the compute budget in FLOPs; null if only steps are given, or the peak of the machine is needed but unknown. */
 export function budgetOf(
   { flops, depth, minutes, steps }: Pick<CheckedPretrainOptions, "flops" | "depth" | "minutes" | "steps">,
   peakFlops: number | null,
@@ -82,15 +82,15 @@ export function budgetOf(
 
 export const DEFAULT_MINUTES = 3;
 
-/** Where no budget is known, sizes are those for an hour of a laptop. */
+/** Budget for the sizes if none is known, in FLOPs: about an hour of a laptop. */
 const UNKNOWN_BUDGET = 4e14;
 
 /**
- * Sizes for a budget and a text; every one that the options give stays.
- * @param textBytes of the training text; a guess where it is not known
- * @param vocabSize of the tokenizer where there is one already
- * @param base a model that is trained further: its sizes are not chosen
- * @throws QuernError for sizes that do not fit each other
+ * Chooses sizes for a budget and a text; sizes in the options win.
+ * @param textBytes bytes of the training text, or an estimate
+ * @param vocabSize size of an existing tokenizer
+ * @param base model of continued training, whose sizes are kept
+ * @throws QuernError for inconsistent sizes
  */
 export function chooseSizes(
   o: CheckedPretrainOptions,
@@ -104,13 +104,14 @@ export function chooseSizes(
   if (base !== undefined) reasons.model = `the model of ${o.from}`;
   const sequence = choose("sequence", o.sequence, () =>
     model.sequence < 256
-      ? { value: model.sequence, reason: "all that the model takes" }
-      : { value: 256, reason: "about a page of text; attention over more costs more than it teaches a small model" },
+      ? { value: model.sequence, reason: "maximum of the model" }
+      : { value: 256, reason: "about a page of text; a small model gains less from longer context than it costs" },
   );
   if (sequence > model.sequence) {
-    throw new QuernError(`a sequence of ${sequence} tokens is more than the ${model.sequence} that the model takes`, {
-      exitCode: 2,
-    });
+    throw new QuernError(
+      `a sequence of ${sequence} tokens exceeds the maximum of the model, ${model.sequence}; lower --sequence`,
+      { exitCode: 2 },
+    );
   }
   const flops = budget ?? flopsOfModel(model);
   const { batch, accumulate } = batchFor(flops, sequence, o, textBytes || Number.POSITIVE_INFINITY);
@@ -136,17 +137,17 @@ function chooseModel(
     o.depth === undefined && o.layers === undefined
       ? best.width
       : o.depth === undefined
-        ? { ...best.width, reason: `${best.width.reason}; not for these layers` }
+        ? { ...best.width, reason: `${best.width.reason}; chosen without regard to the given layers` }
         : {
             value: widthOfDepth(layers),
-            reason: "48 a layer (Kaplan et al., arXiv:2001.08361, figure 5), in steps of 32",
+            reason: "48 per layer (Kaplan et al., arXiv:2001.08361, figure 5), rounded to 32",
           },
   );
   const heads = choose("heads", o.heads, () => headsFor(width));
   const vocabSize = choose("vocabSize", known === o.vocabSize ? known : undefined, () => {
     const wanted = vocabularyFor(flops, textBytes);
     if (known === undefined) return o.vocabSize === undefined ? wanted : { value: o.vocabSize, reason: OVERRIDDEN };
-    return { value: known, reason: known === wanted.value ? wanted.reason : "as many as the tokenizer has" };
+    return { value: known, reason: known === wanted.value ? wanted.reason : "size of the tokenizer" };
   });
   return defineModel({
     family: choose("family", o.family, () => ({ value: "llama" as const, reason: "rotary positions need no table" })),
@@ -160,7 +161,7 @@ function chooseModel(
   });
 }
 
-/** Linear warm-up over the first twentieth, at most 200 steps; then down to a twentieth of the rate, by a cosine unless given. */
+/** Returns the schedule: linear warm-up over 5 % of the steps (at most 200), then by default a cosine down to 5 % of the rate. */
 export function scheduleOf(
   o: Pick<CheckedPretrainOptions, "schedule" | "warmup">,
   steps: number,
@@ -172,12 +173,12 @@ export function scheduleOf(
     learningRate,
     warmupSteps: o.warmup ?? Math.min(200, Math.ceil(steps / 20)),
     decaySteps: Math.ceil(steps / 5), // a fifth is enough (Hägele et al., arXiv:2405.18392, section 3)
-    // A straight line is best taken to nothing (Bergsma et al., arXiv:2502.15938), and so is the short fall of wsd.
+    // A linear decay works best down to 0 (Bergsma et al., arXiv:2502.15938), and so does the short decay of wsd.
     finalShare: kind === "linear" || kind === "wsd" ? 0 : 0.05,
   };
 }
 
-/** Steps for a budget of operations: at least one. */
+/** Returns the number of steps for a budget in FLOPs, at least one. */
 export function stepsFor(
   flops: number,
   model: ModelConfig,
@@ -187,7 +188,11 @@ export function stepsFor(
   return Math.max(1, Math.round(flops / step));
 }
 
-/** The plan of a run from its sizes and measurements. */
+/**
+ * Makes the plan of a run from its sizes and measurements.
+ * @param why the reason for the number of steps
+ * @throws QuernError if the run would repeat its text more than a million times
+ */
 export function makePlan(
   o: CheckedPretrainOptions,
   sizes: Sizes,
@@ -198,17 +203,17 @@ export function makePlan(
   why: string,
 ): PretrainPlan {
   const { model, sequence, batch, accumulate, learningRate, reasons } = sizes;
-  const readings = (rest.steps * batch * accumulate * sequence) / Math.max(1, rest.training_tokens);
-  const often = `the text would be read ${shownCount(readings)} times`;
-  if (readings > MOST_PLANNED_READINGS) {
-    throw new QuernError(`${often}; give more text, or train for less`, { exitCode: 2 });
+  const epochs = (rest.steps * batch * accumulate * sequence) / Math.max(1, rest.training_tokens);
+  const tooMany = `the run would train for ${shownCount(epochs)} epochs`;
+  if (epochs > MAX_PLANNED_EPOCHS) {
+    throw new QuernError(`${tooMany}; give more text, or a smaller budget`, { exitCode: 2 });
   }
   const warnings =
-    readings <= FULL_READINGS
+    epochs <= FULL_EPOCHS
       ? []
       : [
-          `${often}: up to ${FULL_READINGS} teach about as much as new text, and beyond ${MOST_READINGS} hardly anything is learnt ` +
-            "(Muennighoff et al., arXiv:2305.16264); give more text, or train for less",
+          `${tooMany}: up to ${FULL_EPOCHS} teach about as much as new text, and more than ${MAX_USEFUL_EPOCHS} hardly ` +
+            "anything (Muennighoff et al., arXiv:2305.16264); give more text, or a smaller budget",
         ];
   return {
     model,
@@ -232,31 +237,31 @@ export function makePlan(
   };
 }
 
-/** Readings of a text that teach about as much as new text (Muennighoff et al., arXiv:2305.16264). */
-const FULL_READINGS = 4;
-/** More is a slip of the hand. */
-const MOST_PLANNED_READINGS = 1e6;
+/** Epochs that teach about as much as new text (Muennighoff et al., arXiv:2305.16264). */
+const FULL_EPOCHS = 4;
+/** More must be a typing mistake. */
+const MAX_PLANNED_EPOCHS = 1e6;
 
 const shownCount = (x: number) => (x < 10 ? x.toFixed(1) : Math.round(x).toLocaleString("en"));
 
 /**
- * Bytes that training takes at least, before anything is built: weights, gradients and two moments in fp32, and what each
- * layer keeps for the backward pass. The compiled plan is exact; this one is in time to refuse what cannot be.
+ * Returns a lower bound of the memory for training, in bytes: weights, gradients and two moments in fp32, and what each
+ * layer stores for the backward pass. The compiled program knows the exact number; this one refuses a run early.
  */
 export function leastMemory(
   { model, batch, sequence }: Pick<Sizes, "model" | "batch" | "sequence">,
   recompute: boolean,
 ) {
   const { layers, width, heads, keyValueHeads, headWidth, hidden } = model;
-  // A layer's input, queries, keys, values, what attention gives, and the hidden activations; alone its input if the
-  // rest is computed again.
+  // Floats per token and layer: input, queries, keys, values, attention output and hidden activations; only the input if
+  // the rest is recomputed.
   const kept = recompute ? width : 2 * width + (heads + 2 * keyValueHeads) * headWidth + 2 * hidden;
   return 16 * countParameters(model) + 4 * batch * sequence * kept * layers;
 }
 
 /**
- * Bytes on the disk: token shards, the models of the checkpoints that stay, and the optimizer's state of two of them and
- * of one that is being written.
+ * Returns the bytes on disk: token shards, the weights of all kept checkpoints and of the one being written, and the
+ * optimizer state of the newest two and of the one being written.
  */
 export function diskFor(
   model: ModelConfig,

@@ -28,8 +28,8 @@ import {
 } from "../data/dataset.js";
 import { batchesOf, type Loader } from "../data/loader.js";
 import { optimizerOf } from "../optimizer/optimizer.js";
+import { baselineSeconds, planEvaluation } from "../report/final-evaluation.js";
 import type { RunRecord } from "../report/report.js";
-import { baselineSeconds, planEvaluation } from "../report/verdict.js";
 import { readRunRecord, runPaths } from "../run/run-folder.js";
 import { measureThroughput, type Throughput } from "../throughput.js";
 import { compileTrainer, type TrainingProgram } from "../trainer.js";
@@ -49,53 +49,54 @@ import { checkBudgets, plannedBefore, readPlanFile } from "./plan-file.js";
 import { type CheckedPretrainOptions, pretrainOptions } from "./pretrain-options.js";
 
 export type PretrainOptions = z.input<typeof pretrainOptions> & {
-  /** Documents to learn from, instead of `text`. */
+  /** Documents to train on, instead of `text`. */
   readonly documents?: readonly GivenDocument[];
-  /** Documents for the verdict; by default a share of the others is held out. */
+  /** Held-out documents for the evaluation; by default a share of the training documents. */
   readonly heldOut?: readonly GivenDocument[];
   /** Where to run; by default the cpu backend with the widest instruction set. */
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
-  /** Called with the plan when it is fixed, before the first step. */
+  /** Called with the plan once it is final, before the first step. */
   readonly onPlan?: (plan: PretrainPlan) => void;
-  /** Called with what was read of the text and what was skipped. */
+  /** Called with counts of the documents read and skipped. */
   readonly onRead?: (report: ReadReport) => void;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 };
 
-/** What Node and the text take beside the program. */
+/** Memory of Node and the text, in addition to the program's. */
 const PROCESS_BYTES = 150 * 2 ** 20;
 
-/** What samples and the report take after training, and each sample on the way, roughly. */
+/** Rough time of the samples and the report after training, and of each sample during training. */
 const SAMPLES_SECONDS = 2;
 const SAMPLE_SECONDS = 0.5;
 
-/** What comes after the model's own verdict. */
-export const secondsAfter = ({ training, heldout }: PreparedRun["tokens"]) =>
+/** Estimates the seconds after the model's evaluation: baselines, samples and the report. */
+export const secondsAfterEvaluation = ({ training, heldout }: PreparedRun["tokens"]) =>
   SAMPLES_SECONDS + baselineSeconds(training, heldout);
 
-/** Bytes of text a second that a tokenizer is trained on and then encodes, roughly. */
+/** Rough rate of training a tokenizer and encoding the text with it, in bytes/s. */
 const ENCODING_RATE = 5e6;
 
-/** Bytes a second that checkpoints are written with, their checksums counted: slower than most disks. */
+/** Assumed rate of writing checkpoints with their checksums, in bytes/s: slower than most disks. */
 const DISK_RATE = 4e8;
 
-/** A call of `pretrain` with what was planned before it. */
+/** The checked options of a call of `pretrain`, with the run or plan it follows. */
 export interface RunRequest {
-  /** What is asked for: by this call, and by the run or plan that it follows. */
+  /** Options of this call and of the run or plan it follows. */
   readonly o: CheckedPretrainOptions;
-  /** The record of the run that is resumed. */
+  /** Record of the run to resume. */
   readonly before: RunRecord | null;
-  /** A plan that is followed, not made. */
+  /** Plan of an earlier run to follow; null if a new one is made. */
   readonly fixed: PretrainPlan | null;
-  /** What was promised, where steps follow from it. */
+  /** Time budget, if the number of steps follows from it. */
   readonly minutes: number | null;
+  /** Peak of fp32 products in FLOP/s; null if it could not be measured. */
   readonly peakFlops: number | null;
-  /** The same of bf16 products; null where the machine has none. */
+  /** Peak of bf16 products in FLOP/s; null if the machine has no instruction for them. */
   readonly bf16Flops: number | null;
 }
 
-/** What a run is on disk. */
+/** The files of a run. */
 const runLayout: OutputLayout = {
   writes: (path) =>
     /^(run\.json|metrics\.jsonl|report\.html|tokenizer\/tokenizer(_config)?\.json|tokens\/[^/]+|checkpoints\/\d+\/[^/]+)$/.test(
@@ -104,8 +105,8 @@ const runLayout: OutputLayout = {
   folders: /^(tokenizer|tokens|checkpoints)$/,
 };
 
-/** Who may write to the run's folder: a run that is resumed goes on, a new one needs an empty folder, or `force`. */
-export function runClaim(options: PretrainOptions): OutputRequest {
+/** Requests the run's folder for writing: a new run needs an empty one or `force`; a resumed run continues in its own. */
+export function runOutput(options: PretrainOptions): OutputRequest {
   const { out, text = [], data, from, plan, tokenizer, resume, force } = settingsOf(options);
   const named = [data, from, plan, tokenizer].filter((path) => path !== undefined);
   return {
@@ -120,7 +121,11 @@ function settingsOf(options: PretrainOptions): CheckedPretrainOptions {
   return checkOptions(pretrainOptions, given);
 }
 
-/** @param planning a run that is there already is left alone: nothing will be written */
+/**
+ * Checks the options and reads the run or plan they follow.
+ * @param planning ignores an existing run in the folder, since nothing will be written
+ * @throws QuernError for contradicting options, no run to resume, or an existing run without `resume`
+ */
 export async function openRequest(options: PretrainOptions, planning = false): Promise<RunRequest> {
   const { documents, signal } = options;
   const now = settingsOf(options);
@@ -145,7 +150,7 @@ export async function openRequest(options: PretrainOptions, planning = false): P
         : null;
   const o = planned?.options ?? now;
   const byTime = planned === null && o.steps === undefined && o.flops === undefined && o.depth === undefined;
-  const peak = await peakOnce({ threads: o.threads, signal }).catch(() => null); // a figure less, no reason to stop
+  const peak = await peakOnce({ threads: o.threads, signal }).catch(() => null); // the run can do without it
   signal?.throwIfAborted();
   return {
     ...{ o, before, fixed: planned?.plan ?? null },
@@ -155,31 +160,35 @@ export async function openRequest(options: PretrainOptions, planning = false): P
   };
 }
 
-/** What the machine could do at most at the plan's precision: what a share of the peak is of. */
+/** Returns the peak of the machine at the plan's dtype in FLOP/s; shares of the peak refer to it. */
 export function peakOf(
   { peakFlops, bf16Flops }: RunRequest,
   { precision }: Pick<PretrainPlan, "precision">,
 ): number | null {
-  // Without the instruction bf16 products are computed as fp32 ones.
+  // Without the instruction, bf16 products are computed in fp32.
   return precision === "bf16" ? (bf16Flops ?? peakFlops) : peakFlops;
 }
 
-/** What a run begins with. */
+/** Sizes, dataset and base model of a run. */
 export interface PreparedRun {
   readonly sizes: Sizes;
-  /** Null where a plan alone is wanted and no tokenizer was trained. */
+  /** Null if only a plan is wanted and no tokenizer was trained. */
   readonly dataset: Dataset | null;
+  /** Tokens of both splits (estimates without a dataset), and bytes per stored token. */
   readonly tokens: { readonly training: number; readonly heldout: number; readonly bytes: number };
-  /** Seconds that making the tokenizer and the shards will take, where they are not made yet. */
-  readonly ahead: number;
-  /** The model that is trained further, where there is one and no checkpoint of the run yet. */
+  /** Estimated seconds to make the tokenizer and the shards; 0 once they exist. */
+  readonly encodingSeconds: number;
+  /** Base model of continued training; null without one, or once the run has a checkpoint. */
   readonly base: StoredModel | null;
-  /** What was read of the text; null where none was. */
+  /** Counts of documents read and skipped; null if no text was read. */
   readonly report: ReadReport | null;
   close(): Promise<void>;
 }
 
-/** Finds what to learn from, chooses the sizes, and makes the tokenizer and the token shards where they are to be made. */
+/**
+ * Finds the dataset, chooses the sizes, and makes the tokenizer and the token shards if they do not exist.
+ * @param making false for a plan alone: makes neither tokenizer nor shards
+ */
 export async function prepare(request: RunRequest, options: PretrainOptions, making: boolean): Promise<PreparedRun> {
   const { o, before, fixed, peakFlops } = request;
   const { documents, heldOut, signal, onProgress, onRead } = options;
@@ -189,8 +198,13 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
   const base = needsBase ? await openBase(o.from as string, o.tokenizer, calls) : null;
   const closeBase = async () => base?.model.close();
   let report: ReadReport | null = null;
-  const prepared = (sizes: Sizes, dataset: Dataset | null, tokens: PreparedRun["tokens"], ahead = 0): PreparedRun => ({
-    ...{ sizes, dataset, tokens, ahead, base: base?.model ?? null, report },
+  const prepared = (
+    sizes: Sizes,
+    dataset: Dataset | null,
+    tokens: PreparedRun["tokens"],
+    encodingSeconds = 0,
+  ): PreparedRun => ({
+    ...{ sizes, dataset, tokens, encodingSeconds, base: base?.model ?? null, report },
     close: async () => {
       dataset?.close();
       await closeBase();
@@ -208,7 +222,7 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
   const opened = (dataset: Dataset, sizes: Sizes): PreparedRun => {
     if (fixed !== null && fixed.dataset !== dataset.hash) {
       dataset.close();
-      throw new QuernError("the tokens are not those that the plan was made for: the text or the tokenizer differs", {
+      throw new QuernError("the plan was made for other tokens: the text or the tokenizer differs", {
         exitCode: 2,
       });
     }
@@ -235,7 +249,7 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
     const split = await splitText(documents, heldOut, o, calls);
     report = split.report;
     if (report !== null) onRead?.(report);
-    // Sizes that do not fit each other or this machine are told now, not after minutes.
+    // Reports inconsistent or too large sizes now, not after minutes of tokenizer training.
     const wanted = sizesFor(split.trainingBytes, named?.vocabSize);
     refuseMemory(wanted, o.recompute ?? false);
     if (!making) {
@@ -259,17 +273,18 @@ function sizesOf(plan: PretrainPlan): Sizes {
 const WHAT_TO_LOWER =
   "lower --batch (and raise --accumulate), --sequence, --vocab-size or --width, or give --recompute";
 
-/** @throws QuernError where the machine's free memory could not hold the training, whatever the compiler makes of it */
+/** @throws QuernError if the free memory is below the lower bound for training, whatever the compiler does */
 function refuseMemory(sizes: Sizes, recompute: boolean): void {
   const needed = leastMemory(sizes, recompute);
   const free = freeMemory();
   if (needed <= free) return;
   const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   throw new QuernError(
-    `the training needs at least ${gigabytes(needed)} of memory and ${gigabytes(free)} are free; ${WHAT_TO_LOWER}`,
+    `the training needs at least ${gigabytes(needed)} of memory, but only ${gigabytes(free)} are free; ${WHAT_TO_LOWER}`,
   );
 }
 
+/** Compiles the training program of a run, with the plan's or the chosen optimizer and dtype. */
 export async function compileTraining(
   { o, fixed }: RunRequest,
   sizes: Sizes,
@@ -289,22 +304,22 @@ export async function compileTraining(
   return training;
 }
 
-/** Batches of any tokens, to time a program by. */
-export function anyTokens({ model, batch, sequence }: Sizes): Pick<Loader, "load"> {
+/** Returns batches of random tokens, to time a program without a dataset. */
+export function randomTokens({ model, batch, sequence }: Sizes): Pick<Loader, "load"> {
   const random = randomStream(0, "any tokens");
   const ids = Int32Array.from({ length: batch * sequence }, (_, i) => Math.floor(random.uniform(i) * model.vocabSize));
   return { load: async () => ({ ids, targets: ids, segments: new Int32Array(ids.length) }) };
 }
 
-/** What a plan needs to know of the program: how fast it is, what it takes, where it runs. */
+/** Properties of the program that a plan depends on: throughput, memory and target. */
 export interface Measured {
   readonly throughput: Throughput;
-  /** How it was measured, for the reasons. */
+  /** How the throughput was obtained, for the plan's reasons. */
   readonly how: string;
   readonly program: Pick<Plan, "threads" | "target" | "dtype" | "arenaBytes">;
 }
 
-/** Times a program that holds a model, and changes it: a matrix of zeros is never what is trained. */
+/** Times a program whose parameters are set (zeros would not be representative). This changes the parameters. */
 export async function measure(
   { minutes }: RunRequest,
   { sizes }: PreparedRun,
@@ -312,37 +327,40 @@ export async function measure(
   loader: Pick<Loader, "load">,
   signal: AbortSignal | undefined,
 ): Promise<Measured> {
-  // Where steps follow from it, it is worth a few seconds.
+  // Worth a few seconds if the number of steps follows from it.
   const seconds = minutes === null ? 0.3 : Math.min(4, Math.max(0.2, minutes * 2));
   const throughput = await measureThroughput(training, batchesOf(loader, sizes.accumulate), seconds, signal);
   return { throughput, how: "here", program: training.program.plan };
 }
 
-/** Of a machine whose peak is not known: a laptop's, operations a second. */
+/** Assumed peak of a machine that could not be measured, in FLOP/s: a laptop's. */
 const UNKNOWN_PEAK = 1e11;
 
-/** The same without a program: training reaches about half of the peak, and takes the least memory it can. */
+/** Estimates the same without a program, from half of the peak and the lower bound of the memory. */
 export async function estimate(request: RunRequest, sizes: Sizes): Promise<Measured> {
   const { model, sequence, batch, accumulate } = sizes;
   const { o, peakFlops, bf16Flops } = request;
   const faster = peakFlops !== null && bf16Flops !== null && bf16Flops > 1.2 * peakFlops;
-  const precision = o.dtype === "fp32" || (o.dtype !== "bf16" && !faster) ? "fp32" : "bf16";
-  const peak = peakOf(request, { precision }) ?? UNKNOWN_PEAK;
+  const dtype = o.dtype === "fp32" || (o.dtype !== "bf16" && !faster) ? "fp32" : "bf16";
+  const peak = peakOf(request, { precision: dtype }) ?? UNKNOWN_PEAK;
   const part = (trainingFlopsPerToken(model, sequence) * batch * sequence) / (0.5 * peak);
   const { threads, instructionSet } = await examineMachine({ measure: false });
   return {
     throughput: { step: part * accumulate, evaluate: part / 3 },
-    how: "by half of this machine's peak; it was not timed",
+    how: "at half of this machine's peak (estimated, not timed)",
     program: {
       threads: o.threads ?? threads,
       target: instructionSet,
-      dtype: precision,
+      dtype,
       arenaBytes: leastMemory(sizes, o.recompute ?? false),
     },
   };
 }
 
-/** A plan from the sizes and the program's throughput. */
+/**
+ * Makes a plan from the sizes and the program's throughput.
+ * @param elapsed returns the seconds since the call began
+ */
 export function planFrom(
   { o, minutes }: RunRequest,
   prepared: PreparedRun,
@@ -351,11 +369,11 @@ export function planFrom(
 ): PretrainPlan {
   const { sizes, tokens, dataset } = prepared;
   const { model, batch, sequence } = sizes;
-  // Ten validations on the way, three samples, and a checkpoint every ten minutes.
+  // Eleven validations and three samples during training, and a checkpoint every ten minutes.
   const validation = Math.max(2, Math.min(16, Math.ceil(8192 / (batch * sequence)))) * throughput.evaluate;
-  const savingSeconds = (12 * countParameters(model)) / DISK_RATE;
-  const apart = 11 * validation + 3 * SAMPLE_SECONDS + savingSeconds * Math.ceil((minutes ?? 10) / 10);
-  const verdict = planEvaluation(
+  const savingSeconds = (12 * countParameters(model)) / DISK_RATE; // weights and two moments in fp32
+  const interruptions = 11 * validation + 3 * SAMPLE_SECONDS + savingSeconds * Math.ceil((minutes ?? 10) / 10);
+  const evaluation = planEvaluation(
     tokens.heldout,
     sizes,
     throughput.evaluate,
@@ -364,22 +382,29 @@ export function planFrom(
   let steps: number;
   let why: string;
   if (minutes !== null) {
-    const left = minutes * 60 - elapsed() - prepared.ahead - verdict - secondsAfter(tokens) - apart;
-    // At least two fifths of what was promised, however long the rest has taken.
+    const left =
+      minutes * 60 - elapsed() - prepared.encodingSeconds - evaluation - secondsAfterEvaluation(tokens) - interruptions;
+    // At least 40 % of the time budget, even if everything else takes longer than planned.
     const training = Math.max(minutes * 24, left * 0.97);
     steps = Math.max(1, Math.floor(training / throughput.step));
-    why = `${training.toFixed(0)} s are left for training, and a step takes ${(1000 * throughput.step).toFixed(1)} ms ${how}`;
+    why = `${training.toFixed(0)} s of training at ${(1000 * throughput.step).toFixed(1)} ms per step ${how}`;
   } else if (o.steps !== undefined) {
     steps = o.steps;
     why = "as given";
   } else {
     steps = stepsFor(sizes.flops, model, sizes);
     why =
-      `${sizes.flops.toExponential(1)} operations` +
-      (o.depth === undefined ? "" : ", for which this depth is best (Hoffmann et al., arXiv:2203.15556),") +
-      " over those of a step";
+      `${sizes.flops.toExponential(1)} FLOPs` +
+      (o.depth === undefined ? "" : ", for which this depth is optimal (Hoffmann et al., arXiv:2203.15556),") +
+      " divided by the FLOPs of a step";
   }
-  const whole = elapsed() + prepared.ahead + steps * throughput.step + apart + verdict + secondsAfter(tokens);
+  const whole =
+    elapsed() +
+    prepared.encodingSeconds +
+    steps * throughput.step +
+    interruptions +
+    evaluation +
+    secondsAfterEvaluation(tokens);
   const saves =
     1 + (o.saveEvery === undefined ? Math.floor((steps * throughput.step) / 600) : Math.floor(steps / o.saveEvery));
   const checkpoints = Math.min(saves, (o.keep ?? saves) + 1);

@@ -1,7 +1,8 @@
 /**
  * @file The options of `quern pretrain` and `pretrain()`.
  *
- * Defaults are filled in later (dial.ts), not by the schema: a resumed run must distinguish given options from defaults.
+ * Defaults are filled in later (dial.ts), not by the schema, because a resumed run must distinguish given options from
+ * defaults.
  */
 import { z } from "zod";
 import { FAMILIES } from "../../model/index.js";
@@ -145,5 +146,5 @@ export const pretrainOptions = z.object({
 
 export type CheckedPretrainOptions = z.output<typeof pretrainOptions>;
 
-/** What each budget is called; at most one is given. */
+/** Options that set the training budget; at most one may be given. */
 export const BUDGETS = ["minutes", "steps", "flops", "depth", "plan"] as const;

@@ -1,6 +1,6 @@
 /**
- * @file Pretraining from text to a checkpoint, top to bottom: dataset, sizes, program, throughput, plan, loop, evaluation, report.
- * Each part is a function elsewhere; this file is their order.
+ * @file Pretraining from text to a checkpoint, in order: dataset, sizes, program, throughput, plan, loop, evaluation,
+ * report. Each part is a function in another file.
  */
 
 import type { Program } from "../../backends/index.js";
@@ -13,9 +13,9 @@ import { batchesOf, createLoader } from "../data/loader.js";
 import { evaluate, type HeldOutText } from "../evaluation.js";
 import { type Evaluated, train } from "../loop.js";
 import { optimizerState } from "../optimizer/optimizer.js";
+import { continuePrompts, drawPrompts, evaluateRun, loadHeldOut, planEvaluation } from "../report/final-evaluation.js";
 import { fusionSavings } from "../report/fusion.js";
 import { type RunResult, writeReport } from "../report/report.js";
-import { continuePrompts, drawPrompts, judge, loadHeldOut, planEvaluation } from "../report/verdict.js";
 import { restoreCheckpoint, saveCheckpoint } from "../run/checkpoints.js";
 import { endOf } from "../run/plan.js";
 import {
@@ -31,7 +31,6 @@ import { beginRun, describeData, firstValuesOf, setFirstState } from "./begin-ru
 import { modelFormat } from "./model-format.js";
 import { type PretrainPlan, pretrainIdentity } from "./plan.js";
 import {
-  anyTokens,
   compileTraining,
   estimate,
   type Measured,
@@ -41,8 +40,9 @@ import {
   peakOf,
   planFrom,
   prepare,
-  runClaim,
-  secondsAfter,
+  randomTokens,
+  runOutput,
+  secondsAfterEvaluation,
 } from "./prepare-run.js";
 
 export interface PretrainResult {
@@ -51,10 +51,10 @@ export interface PretrainResult {
   readonly checkpoint: string;
   readonly report: string;
   readonly plan: PretrainPlan;
-  /** Loss of the last training step, nats a token; null where a finished run was resumed. */
+  /** Loss of the last training step, in nats per token; null if a finished run was resumed. */
   readonly loss: number | null;
   readonly tokensPerSecond: number | null;
-  /** Of training alone, and of the whole call. */
+  /** Seconds of training over all calls, and seconds of this whole call. */
   readonly trainingSeconds: number;
   readonly seconds: number;
   readonly result: RunResult;
@@ -62,20 +62,21 @@ export interface PretrainResult {
 
 /**
  * Trains a language model on text, into a run folder. `minutes` is the budget of everything, from tokenizer to evaluation.
- * With `resume` it continues from the newest checkpoint by the run's plan, to the same bits.
- * When the signal aborts in training, the run is saved and an `InterruptedError` names the checkpoint; in the verdict, or
- * between plan and training, it names the run; before there is a plan, the signal's reason is thrown.
+ * With `resume`, continues from the newest checkpoint and the run's plan; the result has the same bits.
  *
- * @throws QuernError for options that do not fit each other, a text that is too short, a folder that cannot be written, a
- * machine with too little memory, a training that diverges
+ * When the signal aborts during training, the run is saved and an `InterruptedError` names the checkpoint. Between plan and
+ * training, or during the final evaluation, it names the run. Before there is a plan, the signal's reason is thrown.
+ *
+ * @throws QuernError for contradicting options, a text that is too short, a folder that cannot be written, too little memory,
+ * or a training that diverges
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
-  return withOutput(runClaim(options), () =>
+  return withOutput(runOutput(options), () =>
     pretrainInto(options).catch(async (error: unknown) => {
       const { out, signal } = options;
       if (!signal?.aborted || error instanceof InterruptedError || error instanceof QuernError) throw error;
       if ((await readRunRecord(out)) === null) throw error;
-      throw new InterruptedError(`interrupted; ${out} keeps the run, --resume continues from there`, out, {
+      throw new InterruptedError(`interrupted; the run is saved in ${out}; continue with --resume`, out, {
         cause: error,
       });
     }),
@@ -126,15 +127,17 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
       const format = modelFormat(program, model, tokenizer, prepared.base?.endOfText);
       const saved = { program, format, state: optimizerState(training.trainable, plan.optimizer) };
       const newest = before && (await restoreCheckpoint(run, identity, saved));
-      const isFirst = sampled === undefined && measured === null; // timing changes what a program holds
+      const isFirst = sampled === undefined && measured === null; // timing changes the parameters
       if (newest === null && !isFirst) await setFirstState(training, prepared, firstValues);
       const done = newest ?? { step: 0, seconds: 0 };
       await rewindMetrics(run, done.step);
-      // The verdict may take an eighth of the time. It is planned again when training is over: other work may have come.
-      const planVerdict = (batchSeconds: number) =>
+      // The evaluation may take an eighth of the time. It is planned again after training: the machine may be busier then.
+      const planFinalEvaluation = (batchSeconds: number) =>
         planEvaluation(heldOut.ids.length - 1, sizes, batchSeconds, (minutes ?? Number.POSITIVE_INFINITY) * 60 * 0.125);
       const tail =
-        measured === null ? 0 : planVerdict(measured.throughput.evaluate).seconds + secondsAfter(prepared.tokens);
+        measured === null
+          ? 0
+          : planFinalEvaluation(measured.throughput.evaluate).seconds + secondsAfterEvaluation(prepared.tokens);
       const peak = peakOf(request, plan);
       const by = (share: number) => started + 1000 * ((minutes ?? 0) * 60 * share - tail);
       const trained = await train({
@@ -159,10 +162,11 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
 
       const firstBatch = await loader.load(0);
       const evaluateSeconds = await meanSeconds(() => program.run("evaluate", { ...firstBatch }), 0.2, signal);
-      const verdict = planVerdict(evaluateSeconds);
+      const evaluationPlan = planFinalEvaluation(evaluateSeconds);
       const sources = await readHeldOutSources(o.data ?? runPaths(run).tokens);
-      const calls = { split: dataset.heldout, training: dataset.train, sources, signal, onProgress };
-      const { evaluation, result: judged } = await judge(program, heldOut, tokenizer, sizes, verdict, calls);
+      const { evaluation, result: evaluated } = await evaluateRun(program, heldOut, tokenizer, sizes, evaluationPlan, {
+        ...{ split: dataset.heldout, training: dataset.train, sources, signal, onProgress },
+      });
       const steps = endOf(trained.plan);
       await appendMetrics(run, {
         step: steps,
@@ -172,7 +176,7 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
       });
       const after = await sample(prompts);
       const samples = prompts.map((prompt, i) => ({ prompt, before: untrained[i], after: after[i] }));
-      const result = { ...judged, samples, fusion: fusionSavings(trained.plan) };
+      const result = { ...evaluated, samples, fusion: fusionSavings(trained.plan) };
       await writeRunRecord(run, { ...record, plan: { ...trained.plan }, result });
       const report = await writeReport(run);
       return {
@@ -194,10 +198,10 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
   }
 }
 
-/** Tokens of held-out text, the same ones each time, that the loss on the way is measured on; 2 to 16 batches. */
+/** Held-out tokens of each validation during training, always the same ones; bounded to 2 to 16 batches. */
 const VALIDATION_TOKENS = 8192;
 
-/** The loss on the beginning of the held-out text, or null where there is none. */
+/** Evaluates on the beginning of the held-out text; null if there is none. */
 async function validate(program: Program, heldOut: HeldOutText, plan: PretrainPlan): Promise<Evaluated | null> {
   if (heldOut.ids.length < 2) return null;
   const batch = plan.batch * plan.sequence;
@@ -207,9 +211,9 @@ async function validate(program: Program, heldOut: HeldOutText, plan: PretrainPl
 }
 
 /**
- * The plan that `pretrain` would follow, with reasons, time, memory and disk; writes nothing, also where a run is already.
- * No tokenizer is trained: the number of tokens in the text is a guess. The program is built and timed where a step takes
- * less than .3 s by the machine's peak; else time and memory are estimated from that.
+ * Returns the plan that `pretrain` would follow, with reasons, time, memory and disk. Writes nothing, even if the folder
+ * contains a run. No tokenizer is trained, so the number of tokens in the text is an estimate. The program is built and
+ * timed if a step should take less than .3 s at the machine's peak; otherwise time and memory are estimated from the peak.
  * @throws QuernError as `pretrain` does
  */
 export async function planPretraining(options: PretrainOptions): Promise<PretrainPlan> {
@@ -227,7 +231,7 @@ export async function planPretraining(options: PretrainOptions): Promise<Pretrai
     }
     const training = await compileTraining(request, sizes, target, onProgress);
     try {
-      const loader = dataset === null ? anyTokens(sizes) : createLoader(dataset.train, { ...sizes, seed: 0 });
+      const loader = dataset === null ? randomTokens(sizes) : createLoader(dataset.train, { ...sizes, seed: 0 });
       await setFirstState(training, prepared, firstValuesOf(prepared, 0));
       return planFrom(request, prepared, await measure(request, prepared, training, loader, signal), elapsed);
     } finally {
@@ -238,6 +242,6 @@ export async function planPretraining(options: PretrainOptions): Promise<Pretrai
   }
 }
 
-/** Where a step takes longer (seconds), or a model is deeper, a plan is not worth building and timing the program for it. */
+/** With longer steps (seconds) or more layers, building and timing the program for a plan alone takes too long. */
 const MEASURED_STEP = 0.3;
 const MEASURED_LAYERS = 128;

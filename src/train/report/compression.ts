@@ -1,7 +1,4 @@
-/**
- * @file Baselines for a model's bits per byte: general compressors at their best settings, on the same bytes as the
- * model.
- */
+/** @file Baselines for a model's bits per byte: general compressors at their strongest settings, on the same bytes. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
@@ -15,9 +12,7 @@ export interface CompressionBaselines {
   readonly brotli: number;
 }
 
-/**
- * Bits per byte by each compressor. They run at the same time, off the event loop, at about two seconds per megabyte.
- */
+/** Returns bits per byte of each compressor. They run concurrently, off the event loop, at about two seconds per megabyte. */
 export async function compressionBaselines(bytes: Uint8Array, signal?: AbortSignal): Promise<CompressionBaselines> {
   const bits = (size: number) => (8 * size) / bytes.length;
   const params = {
@@ -33,7 +28,7 @@ export async function compressionBaselines(bytes: Uint8Array, signal?: AbortSign
   return { gzip: bits(gzipped.length), xz: xz === undefined ? undefined : bits(xz), brotli: bits(brotlied.length) };
 }
 
-/** Bytes that xz -9e leaves; undefined if there is no such program. */
+/** Returns the size of the bytes compressed by `xz -9e`; undefined if `xz` is not installed. */
 function sizeByXz(bytes: Uint8Array, signal: AbortSignal | undefined): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     const options = { encoding: "buffer", maxBuffer: bytes.length + (1 << 20), signal } as const;
@@ -42,7 +37,7 @@ function sizeByXz(bytes: Uint8Array, signal: AbortSignal | undefined): Promise<n
       else if (!signal?.aborted && error.code === "ENOENT") resolve(undefined);
       else reject(error);
     });
-    child.stdin?.on("error", () => {}); // a process that ends early reports its own error
+    child.stdin?.on("error", () => {}); // the callback above reports a process that ends early
     child.stdin?.end(bytes);
   });
 }

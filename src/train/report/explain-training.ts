@@ -1,13 +1,13 @@
-/** @file What a training program does, kernel by kernel, and what fusing them saved, as lines for a person. */
+/** @file Describes a training program as lines of text: its kernels, and what fusion saved. */
 import { type EntryCost, type Explanation, explain, type Totals } from "../../backends/index.js";
 import { languageModelTrainer } from "../pretrain/language-model.js";
 import type { PretrainPlan } from "../pretrain/plan.js";
 import { traceTrainer } from "../trainer.js";
 
-/** Kernels of an entry that are shown by themselves; the rest are summed up. */
+/** Kernels of an entry that get their own line; the rest are summed. */
 const SHOWN = 12;
 
-/** The kernels of a plan's program, before and after fusion. Takes seconds for large models: both are compiled. */
+/** Lists the kernels of a plan's program, with and without fusion. Compiles both, which takes seconds for large models. */
 export function explainTraining(plan: PretrainPlan): string[] {
   const explanation = explain(traceTrainer(languageModelTrainer(plan.model, plan), plan).entries, plan.precision);
   return ["", ...explanation.entries.flatMap(entryLines), ...memoryLines(explanation)];
@@ -37,7 +37,7 @@ function entryLines({ name, fused, unfused, kernels }: EntryCost): string[] {
   ];
 }
 
-/** What fusion saved; operations are hardly fewer, since what is melted together is computed all the same. */
+/** Describes what fusion saved. It saves few FLOPs, because fused operations are still computed. */
 function savedLine(fused: Totals, unfused: Totals): string {
   const less = (key: keyof Totals) => percent(1 - fused[key] / unfused[key]);
   return `saved by fusion: ${less("launches")} of the kernels, ${less("flops")} of the operations, ${less("bytes")} of the bytes`;
@@ -45,7 +45,7 @@ function savedLine(fused: Totals, unfused: Totals): string {
 
 function memoryLines({ arenaBytes, unfusedArenaBytes, stateBytes }: Explanation): string[] {
   const mb = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
-  return [`arena: ${mb(arenaBytes)} fused, ${mb(unfusedArenaBytes)} unfused, of them ${mb(stateBytes)} state`];
+  return [`arena: ${mb(arenaBytes)} fused, ${mb(unfusedArenaBytes)} unfused, of which ${mb(stateBytes)} state`];
 }
 
 const percent = (share: number) => `${(100 * share).toFixed(0)} %`;

@@ -1,23 +1,23 @@
-/** @file What fusing a training program's operations saves, in numbers small enough to keep with a run. */
+/** @file What fusion saves in a training program, as a few numbers for the run's record. */
 import { explain, type Precision, type Totals } from "../../backends/index.js";
 import type { ModelConfig } from "../../model/index.js";
 import { languageModelTrainer, type TrainingShape } from "../pretrain/language-model.js";
 import { type TrainingOptions, traceTrainer } from "../trainer.js";
 
-/** A step of one batch, forward, backward and update: as it runs, and with a kernel for every operation. */
+/** Costs of a step of one batch (forward, backward, update), with fusion and with one kernel per operation. */
 export interface FusionSavings {
   readonly fused: Totals;
   readonly unfused: Totals;
-  /** All memory of the program without the kernels' own scratch. */
+  /** Memory of the program in bytes, without the kernels' scratch. */
   readonly arena_bytes: number;
   readonly unfused_arena_bytes: number;
-  /** The kernels that touch most memory, with those operations that were melted into them. */
+  /** The fused kernels with the most memory traffic. */
   readonly kernels: readonly { readonly what: string; readonly launches: number; readonly bytes: number }[];
 }
 
 const SHOWN = 8;
 
-/** Compiles the program of a plan twice, with fusion and without, and compares; runs nothing. */
+/** Compiles the program of a plan with and without fusion and compares the costs; runs nothing. */
 export function fusionSavings(
   plan: TrainingShape & TrainingOptions & { readonly model: ModelConfig; readonly precision: Precision },
 ): FusionSavings {

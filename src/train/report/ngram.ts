@@ -1,23 +1,22 @@
 /**
- * @file A baseline without a neural network: an interpolated 5-gram model with modified Kneser–Ney discounts, on the
- * same
+ * @file A baseline without a neural network: an interpolated 5-gram model with modified Kneser–Ney discounts, on the same
  * tokens (Chen and Goodman, "An empirical study of smoothing techniques for language modeling", 1999, section 3).
  *
- * Nothing is hashed. All places of the text are sorted by the five tokens that begin there, so that equal n-grams of every
- * length lie side by side, those of the held-out text among those of the training text; one pass a length then counts the
- * first and asks for the second. Memory is 13 bytes a token, time a second for a few million.
+ * Sorts all positions of training and held-out text by the five tokens that begin there, instead of hashing. Equal n-grams of
+ * every length are then adjacent. One pass per length counts those of the training text and looks up those of the held-out
+ * text. Takes 13 bytes per token, and a second for a few million tokens.
  */
 
 /** The longest n-gram. */
 const ORDER = 5;
 
-/** Discounts of n-grams that were seen once, twice, and more often. */
+/** Discounts for n-grams seen once, twice, and three or more times. */
 type Discounts = readonly [number, number, number];
 
 /**
- * −ln p of each held-out token but the first, given the four before it (fewer at the beginning). Element i belongs to
- * heldOut[i + 1].
- * @param vocabSize V: what was never seen at all has probability 1/V of what is left for it
+ * Returns −ln p of each held-out token except the first, given the four tokens before it (fewer at the beginning). Element i
+ * belongs to heldOut[i + 1].
+ * @param vocabSize V; the distribution below the unigrams is uniform, 1/V
  */
 export function ngramLosses(
   training: ArrayLike<number>,
@@ -26,7 +25,7 @@ export function ngramLosses(
 ): Float64Array<ArrayBuffer> {
   const border = training.length;
   const length = border + heldOut.length;
-  // Behind the end lie tokens that are none, so that every place has five.
+  // Padding with an unused id, so that every position has five tokens.
   const tokens = new Uint32Array(length + ORDER).fill(vocabSize);
   for (let i = 0; i < border; i++) tokens[i] = training[i];
   for (let i = 0; i < heldOut.length; i++) tokens[border + i] = heldOut[i];
@@ -45,7 +44,7 @@ export function ngramLosses(
   return losses;
 }
 
-/** All positions of the text, sorted by the tokens that begin there: a radix sort, last token first. */
+/** Sorts all positions of the text by the ORDER tokens that begin there: a radix sort, last token first. */
 function sortedPlaces(tokens: Uint32Array, length: number, vocabSize: number): Uint32Array {
   let places = Uint32Array.from({ length }, (_, i) => i);
   let next = new Uint32Array(length);
@@ -60,7 +59,7 @@ function sortedPlaces(tokens: Uint32Array, length: number, vocabSize: number): U
   return places;
 }
 
-/** How many tokens each position shares with the one before it in the order, at most five. */
+/** Returns how many leading tokens each position shares with its predecessor in the sorted order, at most ORDER. */
 function sharedLengths(tokens: Uint32Array, places: Uint32Array): Uint8Array {
   const shared = new Uint8Array(places.length);
   for (let i = 1; i < places.length; i++) {
@@ -76,23 +75,23 @@ interface Level {
   readonly tokens: Uint32Array;
   readonly places: Uint32Array;
   readonly shared: Uint8Array;
-  /** Where the training text ends. */
+  /** Position where the training text ends. */
   readonly border: number;
   readonly order: number;
-  /** Scratch: the n-gram in which a token was last seen on the left. */
+  /** Scratch: by token, 1 + the start of the last n-gram that it was counted before. */
   readonly lefts: Int32Array;
 }
 
 /**
- * What the training text says of the n-gram that begins at places[from], and where the next one begins: its count, or for
- * orders below the highest how many different tokens it followed, for those tell how likely it is after anything new.
+ * Returns the count of the n-gram at places[from] in the training text, and the index of the next n-gram. Below the highest
+ * order, Kneser–Ney counts the distinct tokens before the n-gram, because they predict how likely it is in a new context.
  */
 function countFrom({ tokens, places, shared, border, order, lefts }: Level, from: number): [count: number, to: number] {
   let count = 0;
   let to = from;
   do {
     const place = places[to++];
-    if (place + order > border) continue; // of the held-out text, or across the border
+    if (place + order > border) continue; // in the held-out text, or across the border
     if (order === ORDER) count += 1;
     else if (place > 0 && lefts[tokens[place - 1]] !== from + 1) {
       lefts[tokens[place - 1]] = from + 1;
@@ -102,7 +101,7 @@ function countFrom({ tokens, places, shared, border, order, lefts }: Level, from
   return [count, to];
 }
 
-/** From how many n-grams were counted once, twice, three and four times (Chen and Goodman, equation 17). */
+/** Estimates discounts from the numbers of n-grams with counts of 1 to 4 (Chen and Goodman, equation 17). */
 function discountsOf(level: Level): Discounts {
   level.lefts.fill(0);
   const times = [0, 0, 0, 0, 0];
@@ -114,13 +113,13 @@ function discountsOf(level: Level): Discounts {
   const y = times[1] / Math.max(1, times[1] + 2 * times[2]);
   const discount = (n: number) => {
     const value = n - (n + 1) * y * (times[n + 1] / Math.max(1, times[n]));
-    // Too few n-grams of a kind put the estimate outside (0, n), where it is no discount: half a count is taken off instead.
+    // Too few n-grams of a count can put the estimate outside (0, n), where it is invalid; half a count replaces it.
     return times[n] > 0 && value > 0 && value < n ? value : 0.5 * Math.min(n, 1);
   };
   return [discount(1), discount(2), discount(3)];
 }
 
-/** p ← max(c − D(c), 0) / Σc + γ · p of every held-out token whose context of `order` − 1 tokens was seen in training. */
+/** Updates p ← max(c − D(c), 0) / Σc + γ · p for each held-out token whose context of `order` − 1 tokens occurs in training. */
 function interpolate(level: Level, discounts: Discounts, probabilities: Float64Array): void {
   const { places, shared, border, order, lefts } = level;
   lefts.fill(0);
@@ -130,12 +129,12 @@ function interpolate(level: Level, discounts: Discounts, probabilities: Float64A
     const counts: { from: number; to: number; count: number }[] = [];
     let end = begin;
     let total = 0;
-    let left = 0; // what the discounts leave for the shorter context
+    let discounted = 0; // mass for the shorter context
     do {
       const [count, to] = countFrom(level, end);
       counts.push({ from: end, to, count });
       total += count;
-      left += discountOf(count);
+      discounted += discountOf(count);
       end = to;
     } while (end < places.length && shared[end] >= order - 1);
     begin = end;
@@ -145,7 +144,7 @@ function interpolate(level: Level, discounts: Discounts, probabilities: Float64A
       for (let i = from; i < to; i++) {
         const target = places[i] + order - 1 - border;
         if (places[i] < border || target >= probabilities.length) continue;
-        probabilities[target] = own + (left / total) * probabilities[target];
+        probabilities[target] = own + (discounted / total) * probabilities[target];
       }
     }
   }

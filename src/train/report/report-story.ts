@@ -1,4 +1,4 @@
-/** @file The parts of a run's report that tell a story: bits per byte, samples while it learned, reasons of its plan, fusion. */
+/** @file Sections of a run's report: bits per byte, samples during training, the reasons of the plan, fusion. */
 import {
   type Bar,
   bars,
@@ -12,7 +12,7 @@ import {
   table,
   textHtml,
 } from "../../pages/index.js";
-import type { MetricsLine, RunRecord, RunResult, Verdict } from "../run/run-record.js";
+import type { HeldOutResult, MetricsLine, RunRecord, RunResult } from "../run/run-record.js";
 import type { FusionSavings } from "./fusion.js";
 
 const BASELINES = [
@@ -22,8 +22,8 @@ const BASELINES = [
   ["gzip -9", "gzip_bits_per_byte"],
 ] as const;
 
-/** One sentence: what the model beats, and what it does not; empty without a result. */
-export function verdictOf(result: RunResult | undefined): string {
+/** Returns one sentence on which baselines the model beats; empty without a result. */
+export function summarizeResult(result: RunResult | undefined): string {
   const own = result?.bits_per_byte;
   if (result === undefined || own === undefined) return "";
   const known = BASELINES.flatMap(([name, key]) => {
@@ -43,8 +43,8 @@ export function verdictOf(result: RunResult | undefined): string {
   return `${score}: worse than ${list(worse)}${why}.`;
 }
 
-/** The model beside compressors and an n-gram model: all say how many bits a byte of held-out text costs. */
-export function renderVerdict(result: RunResult | undefined): string {
+/** Renders bits per byte of the model beside compressors and an n-gram model, in total and by source. */
+export function renderBitsPerByte(result: RunResult | undefined): string {
   if (result?.bits_per_byte === undefined) return "";
   const bytes = result.heldout_bytes;
   const on = bytes === undefined ? "" : ` of ${count(bytes)} held-out bytes`;
@@ -54,8 +54,8 @@ export function renderVerdict(result: RunResult | undefined): string {
       ? ""
       : ` The 5-gram model (modified Kneser–Ney) learned from the same tokens${tokens === undefined ? "" : ` (${count(tokens)})`}.`;
   const sources = (result.sources ?? []).map(
-    (verdict) =>
-      `<div><h3>${escapeHtml(verdict.source)}, ${plainNumber(verdict.heldout_bytes ?? 0)} bytes</h3>${comparison(verdict)}</div>`,
+    (each) =>
+      `<div><h3>${escapeHtml(each.source)}, ${plainNumber(each.heldout_bytes ?? 0)} bytes</h3>${comparison(each)}</div>`,
   );
   return section(
     "Bits per byte",
@@ -65,11 +65,11 @@ export function renderVerdict(result: RunResult | undefined): string {
   );
 }
 
-/** Sorted, the best first and marked. */
-function comparison(verdict: Verdict): string {
+/** Renders sorted bars, the best first and marked. */
+function comparison(result: HeldOutResult): string {
   const rows = [["this model", "bits_per_byte"] as const, ...BASELINES]
     .flatMap(([name, key]) => {
-      const value = verdict[key];
+      const value = result[key];
       return typeof value === "number" ? [{ name, value, own: key === "bits_per_byte" }] : [];
     })
     .sort((a, b) => a.value - b.value);
@@ -85,7 +85,7 @@ function comparison(verdict: Verdict): string {
   return bars(items, most);
 }
 
-/** The same prompt continued at several steps of training. */
+/** Renders continuations of the same prompt at several steps of training. */
 export function renderLearning(metrics: readonly MetricsLine[]): string {
   const rows = metrics.flatMap(({ step, samples }) =>
     (samples ?? []).map(({ prompt, text }) => [`step ${count(step)}`, { html: continued(prompt, text) }]),
@@ -100,11 +100,11 @@ export function renderLearning(metrics: readonly MetricsLine[]): string {
   );
 }
 
-/** A prompt, shaded, and its continuation. */
+/** Renders a shaded prompt and its continuation. */
 export const continued = (prompt: string, text: string) =>
   `<span class="prompt">${textHtml(prompt)}</span>${textHtml(text)}`;
 
-/** Each derived number of the plan, with its reason. */
+/** Renders each derived setting of the plan with its reason. */
 export function renderReasons(plan: RunRecord["plan"]): string {
   const reasons = plan?.reasons;
   if (plan === undefined || typeof reasons !== "object" || reasons === null) return "";
@@ -117,7 +117,7 @@ export function renderReasons(plan: RunRecord["plan"]): string {
   return section("The plan and its reasons", table({ label: "The plan and its reasons", columns, rows }));
 }
 
-/** The plan's value of a name: its own, or the model's, the schedule's or the optimizer's. */
+/** Finds a setting by name in the plan, its model, schedule or optimizer. */
 function plannedValue(plan: Readonly<Record<string, unknown>>, name: string): string {
   const places = [plan, plan.model, plan.schedule, plan.optimizer] as (Readonly<Record<string, unknown>> | undefined)[];
   for (const place of places) {
@@ -128,7 +128,7 @@ function plannedValue(plan: Readonly<Record<string, unknown>>, name: string): st
   return "";
 }
 
-/** A training step with one kernel per operation, and as it ran. */
+/** Renders the costs of a training step with and without fusion. */
 export function renderFusion(fusion: FusionSavings | undefined): string {
   if (fusion === undefined) return "";
   const { fused, unfused } = fusion;

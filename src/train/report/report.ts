@@ -1,5 +1,5 @@
 /**
- * @file A run as one HTML page: its progress, curves, samples and plan. The page is a single file and loads nothing.
+ * @file The report of a run: one self-contained HTML page with its results, curves, samples and plan.
  */
 import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
@@ -22,13 +22,20 @@ import {
   section,
 } from "../../pages/index.js";
 import { checkLine, checkRecord, type MetricsLine, type RunRecord, type RunResult } from "../run/run-record.js";
-import { continued, renderFusion, renderLearning, renderReasons, renderVerdict, verdictOf } from "./report-story.js";
+import {
+  continued,
+  renderBitsPerByte,
+  renderFusion,
+  renderLearning,
+  renderReasons,
+  summarizeResult,
+} from "./report-story.js";
 
-export type { MetricsLine, RunRecord, RunResult, SourceVerdict, Verdict } from "../run/run-record.js";
+export type { HeldOutResult, MetricsLine, RunRecord, RunResult, SourceResult } from "../run/run-record.js";
 
 /**
- * Reads `run.json` and `metrics.jsonl` of a run folder and writes `report.html` beside them; gives its path. Throws a
- * `QuernError` when the folder holds no run or a line cannot be read.
+ * Reads `run.json` and `metrics.jsonl` of a run folder and writes `report.html` beside them; returns its path.
+ * @throws QuernError if the folder contains no run or a line is invalid
  */
 export async function writeReport(runFolder: string): Promise<string> {
   const recordPath = join(runFolder, "run.json");
@@ -57,7 +64,7 @@ function parseMetrics(text: string, path: string): MetricsLine[] {
   });
 }
 
-/** The page of a run, as HTML. */
+/** Renders the page of a run as HTML. */
 export function renderReport(record: RunRecord, metrics: readonly MetricsLine[], name: string): string {
   const steps = metrics.filter(({ loss }) => loss !== undefined);
   const validations = metrics.filter(({ validation_loss }) => validation_loss !== undefined);
@@ -69,10 +76,10 @@ export function renderReport(record: RunRecord, metrics: readonly MetricsLine[],
   return page({
     title: name,
     subtitle: made.filter(Boolean).join(" · "),
-    verdict: verdictOf(record.result),
+    verdict: summarizeResult(record.result),
     sections: [
       renderFigures(record, steps, validations),
-      renderVerdict(record.result),
+      renderBitsPerByte(record.result),
       renderSamples(record.result?.samples ?? []),
       renderCurves(steps, validations),
       renderLearning(metrics),
@@ -85,7 +92,7 @@ export function renderReport(record: RunRecord, metrics: readonly MetricsLine[],
   });
 }
 
-/** The headline numbers. */
+/** Renders the headline numbers. */
 function renderFigures(record: RunRecord, steps: readonly MetricsLine[], validations: readonly MetricsLine[]): string {
   const last = steps.at(-1);
   const rate = median(steps.map(({ tokens_per_second }) => tokens_per_second));
@@ -166,7 +173,7 @@ function renderSamples(samples: NonNullable<RunResult["samples"]>): string {
   return section("Samples", ...rows);
 }
 
-/** What the run read and skipped. */
+/** Renders what the run read and skipped. */
 function renderData({ read, skipped, data }: RunRecord): string {
   if (read === undefined) return "";
   const rows: [string, Cell][] = [
@@ -190,12 +197,12 @@ function renderDetails(record: RunRecord): string {
   );
 }
 
-/** They have a section of their own. */
+/** Leaves out the reasons, which have their own section. */
 function withoutReasons(plan: RunRecord["plan"]): RunRecord["plan"] {
   return plan === undefined ? undefined : Object.fromEntries(Object.entries(plan).filter(([key]) => key !== "reasons"));
 }
 
-/** Nested objects as rows `model.layers`; lists of plain values in one row. */
+/** Flattens nested objects to rows such as `model.layers`; a list becomes one row. */
 function flatten(values: Readonly<Record<string, unknown>>, prefix = ""): [string, string][] {
   return Object.entries(values).flatMap(([key, value]): [string, string][] => {
     if (value === undefined || value === null) return [];

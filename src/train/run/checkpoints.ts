@@ -1,10 +1,10 @@
 /**
- * @file Checkpoints of a run: the model in its own format, and beside it what a run needs to continue.
+ * @file Checkpoints of a run: the files of the model, and what a run needs to continue.
  *
- *     training_state.safetensors   the optimizer's state; only the newest two checkpoints keep it
- *     checkpoint.json              step, seconds, validation loss, and the checksum of each other file
+ *     training_state.safetensors   optimizer state; only the newest two checkpoints keep it
+ *     checkpoint.json              step, seconds, validation loss, and the checksum of every other file
  *
- * A checkpoint takes its name when it is whole, so a process killed at any moment leaves it whole or not there.
+ * A checkpoint gets its final name only when it is complete, so a killed process never leaves half of one.
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -25,7 +25,7 @@ const RECORD_FILE = "checkpoint.json";
 const recordSchema = z.object({
   step: z.int().min(1),
   seconds: z.number().min(0),
-  /** Which run it belongs to. */
+  /** Identity of the run. */
   run: z.string(),
   validation_loss: z.number().nullable(),
   /** SHA-256 of each file, in hexadecimal. */
@@ -34,22 +34,22 @@ const recordSchema = z.object({
 
 export interface Checkpoint {
   readonly step: number;
-  /** Seconds of training behind it. */
+  /** Seconds of training so far. */
   readonly seconds: number;
-  /** Names the run, so that a folder of another run is not taken for one of this. */
+  /** Identity of the run, so that a checkpoint of another run is refused. */
   readonly run: string;
   readonly validationLoss: number | null;
 }
 
-/** How a trainer keeps what it trains, and no more: a whole model, or the added and changed parameters alone. */
+/** How a trainer stores the parameters it trains: a whole model, or only the added and changed parameters. */
 export interface CheckpointFormat {
   /** Writes the files of a model folder. */
   write(folder: string): Promise<void>;
-  /** Puts them back into the program, bit for bit. */
+  /** Restores the parameters in the program, bit for bit. */
   read(folder: string): Promise<void>;
 }
 
-/** What every checkpoint of a run is made of. */
+/** What every checkpoint of a run contains. */
 export interface Saved {
   readonly program: Program;
   readonly format: CheckpointFormat;
@@ -58,7 +58,7 @@ export interface Saved {
 
 const TRAINABLE_FILE = "trainable.safetensors";
 
-/** A checkpoint of the trainable parameters alone, for a trainer whose frozen ones lie elsewhere. */
+/** A format that stores only the trainable parameters, for trainers whose frozen parameters are stored elsewhere. */
 export function trainableFormat(program: Program, trainable: readonly TrainableParameter[]): CheckpointFormat {
   return {
     write: (folder) =>
@@ -95,9 +95,10 @@ async function readVariables(path: string, program: Program, variables: readonly
 }
 
 /**
- * Saves the variables of a training program. Then removes the optimizer state of older checkpoints, which is twice as
- * large as the weights, and, with `keep`, all checkpoints but the last `keep` and the best on held-out text.
- * @throws QuernError where it cannot be written; what was there before stays
+ * Saves the variables of a training program and returns the checkpoint's path. Then removes the optimizer state of all but
+ * the newest two checkpoints, because it is twice as large as the weights. With `keep`, removes all checkpoints except the
+ * last `keep` and the best on held-out text.
+ * @throws QuernError if the checkpoint cannot be written; existing checkpoints stay
  */
 export async function saveCheckpoint(
   folder: string,
@@ -127,11 +128,11 @@ async function prune(folder: string, keep: number | undefined): Promise<void> {
   const best = steps[losses.indexOf(Math.min(...known))];
   for (const step of steps.slice(0, -keep)) {
     if (step === best) continue;
-    // Files that Quern did not write, such as an exported GGUF, stay.
+    // Checkpoints with files that Quern did not write, such as an exported GGUF, stay.
     const names = await readdir(checkpointPath(folder, step));
     const written = new Set([RECORD_FILE, STATE_FILE, ...Object.keys((await readRecord(folder, step)).sha256)]);
     if (names.some((name) => !written.has(name))) continue;
-    // Renamed first: a process killed while removing must not leave half a checkpoint under its name.
+    // Renamed first: a process killed during the removal must not leave half a checkpoint under its name.
     const path = checkpointPath(folder, step);
     const aside = temporaryName(path);
     await rename(path, aside);
@@ -140,9 +141,9 @@ async function prune(folder: string, keep: number | undefined): Promise<void> {
 }
 
 /**
- * Puts the newest checkpoint back into a training program, bit for bit, once its files are what they were when it was
- * saved. Gives it, or null where the run has saved none.
- * @throws QuernError for a checkpoint that was cut short, edited, or is not of this run
+ * Verifies the checksums of the newest checkpoint and restores it in a training program, bit for bit. Returns its record, or
+ * null if the run has none.
+ * @throws QuernError for a checkpoint that is truncated, edited, or belongs to another run
  */
 export async function restoreCheckpoint(
   folder: string,
@@ -161,12 +162,12 @@ export async function restoreCheckpoint(
       ? "remove it, and the run starts again"
       : `remove it, and the run continues from ${checkpointPath(folder, before)}`;
   if (record.step !== step) {
-    throw new QuernError(`${path} holds step ${record.step}: it was renamed or swapped; ${remedy}`);
+    throw new QuernError(`${path} contains step ${record.step}: it was renamed or swapped; ${remedy}`);
   }
   if (record.run !== run) throw new QuernError(`${path} belongs to another run; ${remedy}`);
   for (const name of new Set([STATE_FILE, ...Object.keys(record.sha256)])) {
     if ((await checksum(join(path, name))) !== record.sha256[name]) {
-      throw new QuernError(`${join(path, name)} is not what was saved: it was edited or cut short; ${remedy}`);
+      throw new QuernError(`${join(path, name)} differs from what was saved: it was edited or truncated; ${remedy}`);
     }
   }
   await format.read(path);
@@ -185,7 +186,7 @@ async function readRecord(folder: string, step: number): Promise<z.output<typeof
   try {
     return recordSchema.parse(JSON.parse(text));
   } catch (error) {
-    throw new QuernError(`${path} is damaged: it is not what was saved`, { cause: error });
+    throw new QuernError(`${path} is damaged: it is not a checkpoint record`, { cause: error });
   }
 }
 

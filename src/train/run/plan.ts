@@ -1,6 +1,6 @@
 /**
- * @file The part of a run's plan that all trainers share: everything that decides its numbers, fixed before the first
- * step.
+ * @file The part of a run's plan that all trainers share: every setting that determines its results, fixed before the
+ * first step.
  */
 import { createHash } from "node:crypto";
 import { z } from "zod";
@@ -8,39 +8,39 @@ import type { Precision } from "../../backends/index.js";
 import type { OptimizerOptions } from "../optimizer/optimizer.js";
 import { SCHEDULES, type Schedule } from "../optimizer/schedule.js";
 
-/** A nearer end, given to a run that turned out much too slow: from step `from` on it has `steps` steps. */
+/** An earlier end for a run that was much too slow: from step `from` on, the run has `steps` steps in total. */
 export interface Cut {
   readonly from: number;
   readonly steps: number;
 }
 
 export interface RunPlan {
-  /** B, rows that go through the model at once; T, their tokens; and batches of a step. */
+  /** B, rows per batch; T, tokens per row; and batches per optimizer step. */
   readonly batch: number;
   readonly sequence: number;
   readonly accumulate: number;
   readonly steps: number;
-  /** None, except where a run with `minutes` would have taken far longer than that. */
+  /** Empty, unless a run with `minutes` would have taken far longer than that. */
   readonly cuts: readonly Cut[];
   readonly schedule: Schedule;
   readonly optimizer: OptimizerOptions;
   readonly seed: number;
   readonly threads: number;
-  /** Of the matrix products. */
+  /** Dtype of the matrix products. */
   readonly precision: Precision;
-  /** The instruction set's row. */
+  /** Instruction set of the program. */
   readonly target: string;
-  /** Steps between measurements on held-out data. */
+  /** Steps between evaluations on held-out data. */
   readonly validate_every: number;
-  /** Steps between checkpoints; null for one every ten minutes. There is always one at the end. */
+  /** Steps between checkpoints; null for one every ten minutes. The last step always saves one. */
   readonly save_every: number | null;
-  /** What the run is expected to take. */
+  /** Estimates for the run. */
   readonly expected: {
     readonly minutes: number;
     readonly memory_bytes: number;
     readonly disk_bytes: number;
   };
-  /** Why each number is what it is. */
+  /** The reason for each derived setting, by its name. */
   readonly reasons: Readonly<Record<string, string>>;
   /** Warnings about settings that may be unintended, one sentence each. */
   readonly warnings: readonly string[];
@@ -48,7 +48,7 @@ export interface RunPlan {
 
 const count = z.int().min(1);
 
-/** What a loop reads of a plan; the rest is for people. Runs begun before optimizers had a `kind` are read as well. */
+/** The fields of a plan that the loop reads; the rest is for people. Accepts older runs, whose optimizers have no `kind`. */
 export const runPlanFields = {
   batch: count,
   sequence: count,
@@ -76,28 +76,29 @@ function withKind(options: Readonly<Record<string, unknown>>): OptimizerOptions 
   return { ...options, ...own, kind } as OptimizerOptions;
 }
 
-/** About ten measurements on held-out data a run; each takes about as long as a few steps. */
+/** About ten evaluations on held-out data per run; each takes as long as a few steps. */
 export const validationInterval = (steps: number) => Math.max(5, Math.ceil(steps / 10));
 
-/** The planned number of steps, as seen at a given step: the learning rate follows it. */
+/** Returns the planned number of steps as of a given step; the learning rate depends on it. */
 export function stepsAt(plan: RunPlan, step: number): number {
   return plan.cuts.reduce((steps, cut) => (cut.from <= step ? cut.steps : steps), plan.steps);
 }
 
-/** How many steps the run has in the end. */
+/** Returns the number of steps after all cuts. */
 export function endOf(plan: RunPlan): number {
   return plan.cuts.at(-1)?.steps ?? plan.steps;
 }
 
 /**
- * A name for what a plan trains: its checkpoints carry it. Cuts come later and are no part of it.
- * @param model what is trained
- * @param more what else decides the numbers, by the trainer
+ * Returns a hash of everything that determines what a plan trains; its checkpoints store it. Cuts come later and are left
+ * out.
+ * @param model the model's config
+ * @param more further values of the trainer that determine the result
  */
 export function identityOf(plan: RunPlan, model: unknown, ...more: readonly unknown[]): string {
   const { batch, sequence, accumulate, steps, schedule, optimizer, seed } = plan;
   const deciding = [model, batch, sequence, accumulate, steps, schedule, optimizer, seed, ...more];
-  // An optimizer's `kind` follows from its other fields, and checkpoints of older runs do not know it.
+  // Leaves out the optimizer's `kind`: it follows from the other fields, and older checkpoints were hashed without it.
   const text = JSON.stringify(deciding, (key, value) =>
     key === "kind" && OPTIMIZER_KINDS.has(value) ? undefined : value,
   );

@@ -1,11 +1,11 @@
 /**
- * @file A run on disk:
+ * @file The folder of a run:
  *
- *     run.json            what was asked for, what was planned, where and when, and at the end the result
- *     metrics.jsonl       a line a step, and a line a validation
+ *     run.json            options, plan, machine and date; the result once the run has ended
+ *     metrics.jsonl       one line per step and one per validation
  *     tokenizer/          tokenizer.json, tokenizer_config.json
  *     tokens/             token shards, training and held out
- *     checkpoints/<step>/ a Hugging Face model folder, and what a resumed run needs (checkpoints.ts)
+ *     checkpoints/<step>/ a Hugging Face model folder, and the state that a resumed run needs (checkpoints.ts)
  */
 import { appendFile, mkdir, readFile, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ export const runPaths = (folder: string) => ({
   checkpoints: checkpointsFolder(folder),
 });
 
-/** `run.json` of a run, or null where there is none. */
+/** Reads the `run.json` of a run; null if there is none. */
 export async function readRunRecord(folder: string): Promise<RunRecord | null> {
   const path = runPaths(folder).record;
   try {
@@ -50,8 +50,8 @@ export async function appendMetrics(folder: string, line: MetricsLine): Promise<
 }
 
 /**
- * Cuts the metrics back to what was known at a step, so that a resumed run does not tell steps twice; a line that a kill
- * left half-written goes too. Gives the lines that stay.
+ * Removes the metrics after a step, so that a resumed run does not record steps twice, and any line that a killed process
+ * left incomplete. Returns the remaining lines.
  */
 export async function rewindMetrics(folder: string, step: number): Promise<MetricsLine[]> {
   const path = runPaths(folder).metrics;
@@ -72,9 +72,9 @@ export async function rewindMetrics(folder: string, step: number): Promise<Metri
 }
 
 /**
- * Refuses a run whose files would not fit the disk: better told now than after the training.
+ * Refuses a run whose files do not fit on the disk, before it trains.
  * @param needed bytes
- * @throws QuernError with both sizes
+ * @throws QuernError that names the needed and the free size
  */
 export async function checkSpace(folder: string, needed: number): Promise<void> {
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
@@ -84,8 +84,8 @@ export async function checkSpace(folder: string, needed: number): Promise<void> 
   const megabytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MB`;
   if (bavail * bsize < needed) {
     throw new QuernError(
-      `the run takes ${megabytes(needed)} and the disk of ${folder} has ${megabytes(bavail * bsize)} free; free some ` +
-        "space, choose another folder or a smaller model, or keep fewer checkpoints (--keep)",
+      `the run needs ${megabytes(needed)}, but the disk of ${folder} has only ${megabytes(bavail * bsize)} free; free ` +
+        "some space, choose another folder or a smaller model, or keep fewer checkpoints (--keep)",
     );
   }
 }

@@ -1,11 +1,11 @@
-/** @file The record of a run: `run.json` and the lines of `metrics.jsonl`, and the validation of both when read. */
+/** @file The record of a run, `run.json`, and the lines of `metrics.jsonl`; both are validated when read. */
 import { z } from "zod";
 import type { ReadReport } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
 import type { FusionSavings } from "../report/fusion.js";
 
-/** What a run writes into `run.json`; what is not known yet is absent. */
+/** Content of `run.json`; values that are not known yet are absent. */
 export interface RunRecord extends Partial<ReadReport> {
   readonly version?: string;
   readonly config?: Readonly<Record<string, unknown>>;
@@ -14,13 +14,13 @@ export interface RunRecord extends Partial<ReadReport> {
   readonly seed?: number;
   readonly git?: string;
   readonly created?: string;
-  /** What the text amounts to: `bytes`, `largest_file` …, by name. */
+  /** Sizes of the dataset by name: `documents`, `training_tokens`, `largest_file` … */
   readonly data?: Readonly<Record<string, number | string>>;
   readonly result?: RunResult;
 }
 
-/** Bits per byte of the same held-out bytes, by the model and by the baselines. */
-export interface Verdict {
+/** Bits per byte of the model and of the baselines, on the same held-out bytes. */
+export interface HeldOutResult {
   readonly bits_per_byte?: number;
   readonly gzip_bits_per_byte?: number;
   readonly xz_bits_per_byte?: number;
@@ -30,32 +30,32 @@ export interface Verdict {
   readonly heldout_bytes?: number;
 }
 
-export interface SourceVerdict extends Verdict {
+export interface SourceResult extends HeldOutResult {
   readonly source: string;
 }
 
-export interface RunResult extends Verdict {
-  /** The same of each source, where the text comes from several. */
-  readonly sources?: readonly SourceVerdict[];
-  /** What the n-gram model learnt from. */
+export interface RunResult extends HeldOutResult {
+  /** Results by source, if the text comes from several. */
+  readonly sources?: readonly SourceResult[];
+  /** Training tokens of the n-gram model. */
   readonly ngram_training_tokens?: number;
   /** What fusing the program's operations saved. */
   readonly fusion?: FusionSavings;
   readonly samples?: readonly { readonly prompt: string; readonly before?: string; readonly after?: string }[];
 }
 
-/** A line of `metrics.jsonl`: of a training step, or of a validation. */
+/** A line of `metrics.jsonl`: a training step, a validation, or samples. */
 export interface MetricsLine {
   readonly step: number;
   readonly loss?: number;
   readonly learning_rate?: number;
   readonly gradient_norm?: number;
-  /** Trained on so far. */
+  /** Tokens trained on so far. */
   readonly tokens?: number;
   readonly tokens_per_second?: number;
   /** Share of the machine's measured peak, 0 to 1. */
   readonly peak_share?: number;
-  /** Since the run began. */
+  /** Seconds since the run began. */
   readonly seconds?: number;
   readonly validation_loss?: number;
   /** e to the validation loss. */
@@ -65,15 +65,15 @@ export interface MetricsLine {
   readonly bits_per_byte?: number;
 }
 
-// A run's folder may come from anyone, and its numbers go into a page: what is not a number there must not be taken for one.
-// JSON has no NaN: what was not finite is null.
+// A run folder may come from an untrusted source, and its numbers go into HTML: they must be numbers. JSON has no NaN, so
+// values that were not finite are null.
 const number = z
   .number()
   .nullish()
   .transform((value) => value ?? undefined);
 const text = z.string();
 const totals = z.looseObject({ launches: z.number(), flops: z.number(), bytes: z.number() });
-const verdict = {
+const heldOutResult = {
   bits_per_byte: number,
   gzip_bits_per_byte: number,
   xz_bits_per_byte: number,
@@ -96,8 +96,8 @@ const recordSchema = z.looseObject({
   data: z.record(z.string(), z.union([z.number(), text])).optional(),
   result: z
     .looseObject({
-      ...verdict,
-      sources: z.array(z.looseObject({ ...verdict, source: text })).optional(),
+      ...heldOutResult,
+      sources: z.array(z.looseObject({ ...heldOutResult, source: text })).optional(),
       ngram_training_tokens: number,
       fusion: z
         .looseObject({
@@ -124,12 +124,12 @@ const lineSchema = z.looseObject({
   samples: z.array(z.looseObject({ prompt: text, text })).optional(),
 });
 
-/** @throws QuernError that names the field of the file at `where` which is not what a run writes */
+/** Validates a record. @throws QuernError that names `where` and the first invalid field */
 export function checkRecord(json: unknown, where: string): RunRecord {
   return checked(recordSchema, json, where) as RunRecord;
 }
 
-/** The same of a line of the metrics. */
+/** Validates a line of the metrics. @throws QuernError as `checkRecord` does */
 export function checkLine(json: unknown, where: string): MetricsLine {
   return checked(lineSchema, json, where) as unknown as MetricsLine;
 }
@@ -138,6 +138,6 @@ function checked(schema: z.ZodType, json: unknown, where: string): unknown {
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
   const [{ path, message }] = parsed.error.issues;
-  const field = path.length === 0 ? "it" : quoted(path.join("."));
-  throw new QuernError(`${where} is not what a run writes: ${field}: ${message}`);
+  const field = path.length === 0 ? "" : `${quoted(path.join("."))}: `;
+  throw new QuernError(`${where} was not written by a run: ${field}${message}`);
 }

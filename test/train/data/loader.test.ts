@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { permute } from "../../../src/train/data/loader.js";
 import { createLoader } from "../../../src/train/index.js";
 
-/** The stream 0, 1, 2 …, so that a token tells where it stood. */
+/** The text 0, 1, 2 …, so that each token equals its position. */
 const counting = (tokens: number) => ({
   tokens,
   read: (offset: number, length: number) => {
@@ -12,7 +12,7 @@ const counting = (tokens: number) => ({
 });
 
 describe("permute", () => {
-  it.each([1, 2, 3, 4, 5, 17, 64, 1000])("takes 0 … %i−1 each to another place", (size) => {
+  it.each([1, 2, 3, 4, 5, 17, 64, 1000])("is a permutation of 0 … %i−1", (size) => {
     const images = Array.from({ length: size }, (_, i) => permute(i, size, 9, 2));
     expect([...images].sort((a, b) => a - b)).toEqual(Array.from({ length: size }, (_, i) => i));
   });
@@ -28,31 +28,31 @@ describe("permute", () => {
 describe("createLoader", () => {
   const documents = { ...counting(1000), documentEnds: [5, 12, 300, 310, 650, 651, 990, 1000] };
 
-  it("gives targets one token further on, and before a document the end of the text before it", async () => {
+  it("shifts targets by one token, and puts end-of-text before each document", async () => {
     const loader = createLoader(documents, { batch: 4, sequence: 8, seed: 1, endOfText: 7777 });
-    const begun = new Set<number>();
+    const idsBefore = new Set<number>(); // the ids before documents
     for (let index = 0; index < loader.rows / 4; index++) {
       const { ids, targets } = await loader.load(index);
       for (let i = 0; i < ids.length; i++) {
         expect(ids[i]).toBe(targets[i] === 0 ? 7777 : targets[i] - 1);
-        if ([0, ...documents.documentEnds].includes(targets[i])) begun.add(ids[i]);
+        if ([0, ...documents.documentEnds].includes(targets[i])) idsBefore.add(ids[i]);
       }
     }
-    expect(begun.size).toBeGreaterThan(5);
+    expect(idsBefore.size).toBeGreaterThan(5);
   });
 
-  it("takes a long text window by window: each row once an epoch, and memory for one of them", async () => {
-    const asked: [number, number][] = [];
+  it("reads a long text in windows: each row once per epoch, with memory for one window", async () => {
+    const ranges: [number, number][] = [];
     const windowed = {
       ...counting(1000),
       endsBetween(from: number, to: number) {
-        asked.push([from, to]);
+        ranges.push([from, to]);
         return documents.documentEnds.filter((end) => end > from && end <= to);
       },
     };
     const options = { batch: 1, sequence: 8, seed: 1, endOfText: 7777, window: 300 };
     const loader = createLoader(windowed, options);
-    // Up to the ends of the documents that have tokens 300, 600 and 950: 300, 650, 990, 1000.
+    // Windows end with the documents of tokens 300, 600 and 950: at 300, 650, 990 and 1000.
     expect(loader.rows).toBe(37 + 43 + 42 + 1);
     const same = createLoader(documents, options);
     const orders: string[] = [];
@@ -67,22 +67,22 @@ describe("createLoader", () => {
       orders.push(seen.join());
     }
     expect(orders[0]).not.toBe(orders[1]);
-    expect(Math.max(...asked.map(([from, to]) => to - from))).toBeLessThanOrEqual(701);
-    // In the order of the text nothing is left out between windows.
+    expect(Math.max(...ranges.map(([from, to]) => to - from))).toBeLessThanOrEqual(701);
+    // In the given order, no tokens are left out between windows.
     const inOrder = createLoader(windowed, { ...options, order: "given" });
     for (let row = 0; row < inOrder.rows; row++)
       expect([...(await inOrder.load(row)).targets]).toEqual(Array.from({ length: 8 }, (_, i) => 8 * row + i));
     expect(inOrder.rows).toBe(125);
   });
 
-  it("tells the pieces of a row apart", async () => {
+  it("numbers the pieces of a row", async () => {
     const loader = createLoader(documents, { batch: 1, sequence: 8, seed: 1, endOfText: 7777 });
     let several = 0;
     for (let index = 0; index < loader.rows; index++) {
       const { targets, segments } = await loader.load(index);
       for (let t = 1; t < 8; t++) {
-        const goesOn = targets[t] === targets[t - 1] + 1 && !documents.documentEnds.includes(targets[t]);
-        expect(segments[t]).toBe(segments[t - 1] + (goesOn ? 0 : 1));
+        const continues = targets[t] === targets[t - 1] + 1 && !documents.documentEnds.includes(targets[t]);
+        expect(segments[t]).toBe(segments[t - 1] + (continues ? 0 : 1));
       }
       if (segments[7] > 0) several += 1;
     }
@@ -90,7 +90,7 @@ describe("createLoader", () => {
   });
 
   it.each([undefined, 7777])(
-    "reads the text as it lies where that is asked, from its beginning in every epoch",
+    "reads the text in order with order: given, from its beginning in every epoch",
     async (endOfText) => {
       const loader = createLoader(documents, { batch: 3, sequence: 8, seed: 1, order: "given", endOfText });
       const first = endOfText === undefined ? 1 : 0;
@@ -108,23 +108,20 @@ describe("createLoader", () => {
     },
   );
 
-  it.each([9, 10, 16, 17, 18, 1000, 1007])(
-    "takes each of %i tokens once an epoch, in another order",
-    async (tokens) => {
-      const loader = createLoader(counting(tokens), { batch: 1, sequence: 8, seed: 1 });
-      const orders = new Set<string>();
-      for (const epoch of [0, 1, 2]) {
-        const seen: number[] = [];
-        for (let i = 0; i < loader.rows; i++) seen.push(...(await loader.load(epoch * loader.rows + i)).targets);
-        expect(new Set(seen).size).toBe(seen.length);
-        expect(tokens - 1 - seen.length).toBeLessThan(8);
-        orders.add(seen.join());
-      }
-      if (tokens > 100) expect(orders.size).toBe(3);
-    },
-  );
+  it.each([9, 10, 16, 17, 18, 1000, 1007])("reads each of %i tokens once per epoch, in a new order", async (tokens) => {
+    const loader = createLoader(counting(tokens), { batch: 1, sequence: 8, seed: 1 });
+    const orders = new Set<string>();
+    for (const epoch of [0, 1, 2]) {
+      const seen: number[] = [];
+      for (let i = 0; i < loader.rows; i++) seen.push(...(await loader.load(epoch * loader.rows + i)).targets);
+      expect(new Set(seen).size).toBe(seen.length);
+      expect(tokens - 1 - seen.length).toBeLessThan(8);
+      orders.add(seen.join());
+    }
+    if (tokens > 100) expect(orders.size).toBe(3);
+  });
 
-  it("is a function of the seed and the number alone", async () => {
+  it("depends only on the seed and the batch number", async () => {
     const load = async (seed: number, index: number) =>
       Array.from((await createLoader(counting(500), { batch: 2, sequence: 8, seed }).load(index)).ids).join();
     expect(await load(1, 40)).toBe(await load(1, 40));
@@ -132,6 +129,6 @@ describe("createLoader", () => {
   });
 
   it("refuses a text shorter than a sequence", () => {
-    expect(() => createLoader(counting(8), { batch: 1, sequence: 8, seed: 0 })).toThrow(/8 tokens.*takes 9/);
+    expect(() => createLoader(counting(8), { batch: 1, sequence: 8, seed: 0 })).toThrow(/8 tokens.*needs 9/);
   });
 });

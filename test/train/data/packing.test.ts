@@ -4,7 +4,7 @@ import { packDocuments } from "../../../src/train/data/packing.js";
 
 const T = 16;
 
-/** Ends of documents of these lengths, the first of which begins at `start`. */
+/** The ends of documents of these lengths; the first begins at `start`. */
 function endsOf(lengths: readonly number[], start = 0): number[] {
   let end = start;
   return lengths.map((length) => {
@@ -13,7 +13,7 @@ function endsOf(lengths: readonly number[], start = 0): number[] {
   });
 }
 
-/** Lengths from 1 to `longest`, drawn; short ones are more frequent. */
+/** Random lengths from 1 to `longest`; short ones are more frequent. */
 function drawLengths(count: number, longest: number, seed: number): number[] {
   const random = randomStream(seed, "lengths");
   return Array.from({ length: count }, (_, i) => 1 + Math.floor(random.uniform(i) ** 2 * longest));
@@ -32,7 +32,7 @@ describe.each([
   const ends = endsOf(lengths, start);
   const total = ends[ends.length - 1] - start;
 
-  it.each([0, 1, 2])("fills every row with pieces that cross no boundary, each token once (epoch %i)", (epoch) => {
+  it.each([0, 1, 2])("fills every row with pieces of single documents, each token once (epoch %i)", (epoch) => {
     const { rows, offsets, lengths, firstPieces } = packDocuments(ends, start, { sequence: T, seed: 3, epoch });
     expect(rows).toBe(Math.floor(total / T));
     const seen = new Uint8Array(start + total);
@@ -47,10 +47,10 @@ describe.each([
       expect(filled).toBe(T);
     }
     expect(Math.max(...seen)).toBe(1);
-    expect(seen.reduce((a, b) => a + b)).toBe(rows * T); // so less than T are left out
+    expect(seen.reduce((a, b) => a + b)).toBe(rows * T); // fewer than T tokens are left out
   });
 
-  it("cuts a document that fits a row only for the last gap of one", () => {
+  it("cuts a document that fits a row only to fill the last gap of a row", () => {
     const { rows, offsets, lengths, firstPieces } = packDocuments(ends, start, { sequence: T, seed: 3, epoch: 0 });
     const begins = new Set([start, ...ends]);
     let cuts = 0;
@@ -61,7 +61,7 @@ describe.each([
         const behind = offsets[piece] + lengths[piece];
         if (length > T || ends.includes(behind)) continue;
         cuts += 1;
-        expect(piece).toBe(firstPieces[row + 1] - 1); // nothing comes after it in its row
+        expect(piece).toBe(firstPieces[row + 1] - 1); // the last piece of its row
         expect(begins.has(offsets[piece]) || lengths[piece] < T).toBe(true);
       }
     }
@@ -73,12 +73,12 @@ describe("packing", () => {
   const ends = endsOf(drawLengths(200, 70, 2));
   const pack = (seed: number, epoch: number) => JSON.stringify(packDocuments(ends, 0, { sequence: T, seed, epoch }));
 
-  it("is a function of the seed and the epoch", () => {
+  it("depends only on the seed and the epoch", () => {
     expect(pack(1, 0)).toBe(pack(1, 0));
     expect(new Set([pack(1, 0), pack(1, 1), pack(2, 0)]).size).toBe(3);
   });
 
-  it("cuts few documents that fit a row: 4 in 100 of these", () => {
+  it("cuts at most 4 % of documents that fit a row", () => {
     const { offsets } = packDocuments(endsOf(drawLengths(1000, T, 5)), 0, { sequence: T, seed: 1, epoch: 0 });
     expect(offsets.length).toBeLessThan(1040);
   });

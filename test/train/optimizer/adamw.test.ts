@@ -13,7 +13,7 @@ import {
 import { pairsOf, SLOW_BUILD } from "../../model/targets.js";
 
 describe.each(pairsOf(FIXTURES, 4, 2))("$fixture on $on", { timeout: SLOW_BUILD }, ({ fixture: name, target }) => {
-  it("ends twenty clipped AdamW steps where PyTorch does", async () => {
+  it("matches PyTorch after twenty clipped AdamW steps", async () => {
     const fixture = await loadFixture(name);
     const { batch, sequence } = batchOf(fixture, 0);
     const { optimizer } = fixture;

@@ -15,7 +15,7 @@ import { pairsOf, SLOW_BUILD } from "../../model/targets.js";
 
 const PAIRS = pairsOf(MUON_FIXTURES, 2, 0);
 describe.each(PAIRS)("$fixture on $on", { timeout: SLOW_BUILD }, ({ fixture: name, target }) => {
-  it("ends twenty clipped steps of Muon and AdamW where PyTorch's formula does", async () => {
+  it("matches PyTorch after twenty clipped steps of Muon and AdamW", async () => {
     const fixture = await loadFixture(name);
     const options = fixture.muon as MuonOptions;
     const { batch, sequence } = batchOf(fixture, 0);

@@ -38,14 +38,14 @@ async function bitsOf(checkpoint: string): Promise<string> {
 }
 
 describe("the plan of a run", { timeout: SLOW_BUILD }, () => {
-  it("stands in run.json before the first step, and gives the same bits again", async () => {
-    let told: RunPlan | undefined;
+  it("is written to run.json before the first step, and repeats to the same bits", async () => {
+    let reported: RunPlan | undefined;
     let written: unknown;
     const first = await pretrain(
       at("first", {
         ...{ minutes: 0.02, dtype: "fp32", optimizer: "muon", schedule: "wsd", accumulate: 2, seed: 3 },
         onPlan: (plan) => {
-          told = plan;
+          reported = plan;
         },
         onProgress: ({ task, done }) => {
           if (task === "train" && done === 1) written = readRunRecord(join(folder, "first"));
@@ -53,7 +53,7 @@ describe("the plan of a run", { timeout: SLOW_BUILD }, () => {
       }),
     );
     const early = (await (written as ReturnType<typeof readRunRecord>))?.plan as unknown as RunPlan;
-    expect(early.steps).toBe(told?.steps);
+    expect(early.steps).toBe(reported?.steps);
     expect(first.plan).toMatchObject({ steps: early.steps, accumulate: 2, seed: 3, precision: "fp32" });
     expect(first.plan.schedule.kind).toBe("wsd");
     for (const name of ["layers", "width", "heads", "vocabSize", "sequence", "batch", "learningRate", "steps"]) {
@@ -67,17 +67,17 @@ describe("the plan of a run", { timeout: SLOW_BUILD }, () => {
 
     const refused = (more: Partial<PretrainOptions>, message: RegExp) =>
       expect(pretrain({ documents: stories, out: join(folder, "no"), plan, ...more })).rejects.toThrow(message);
-    await refused({ width: 64 }, /width was 32 there, and is 64 now/);
+    await refused({ width: 64 }, /width was 32 and cannot change to 64/);
     await refused({ steps: 3 }, /steps and plan are both training budgets/);
-    await refused({ documents: stories.slice(1) }, /not those that the plan was made for/);
+    await refused({ documents: stories.slice(1) }, /the plan was made for other tokens/);
     await writeFile(join(folder, "bad.json"), "{");
     await refused({ plan: join(folder, "bad.json") }, /bad\.json is not JSON/);
     await writeFile(join(folder, "bad.json"), "{}");
-    await refused({ plan: join(folder, "bad.json") }, /bad\.json has no whole plan/);
+    await refused({ plan: join(folder, "bad.json") }, /bad\.json contains no complete plan/);
     await refused({ plan: join(folder, "none.json") }, /none\.json: there is no such file/);
   });
 
-  it("is told by a dry run, which writes nothing", async () => {
+  it("is returned by a dry run, which writes nothing", async () => {
     const plan = await planPretraining({ documents: stories, out: join(folder, "dry"), depth: 2, threads: 1 });
     expect(plan.model).toMatchObject({ layers: 2, width: 96, family: "llama" });
     expect(plan.expected.minutes).toBeGreaterThan(0);
@@ -89,7 +89,7 @@ describe("the plan of a run", { timeout: SLOW_BUILD }, () => {
     expect(await readRunRecord(join(folder, "dry"))).toBeNull();
   });
 
-  it("is told beside a run that is there, which stays as it is", async () => {
+  it("can be made next to an existing run, which does not change", async () => {
     const before = await readFile(join(folder, "first", "run.json"), "utf8");
     const plan = await planPretraining({
       documents: stories,
@@ -102,7 +102,7 @@ describe("the plan of a run", { timeout: SLOW_BUILD }, () => {
     expect(await readFile(join(folder, "first", "run.json"), "utf8")).toBe(before);
   });
 
-  it("is estimated from the machine's peak where the program would take long to build or time", async () => {
+  it("is estimated from the machine's peak if the program would take long to build or time", async () => {
     const tasks = new Set<string>();
     const onProgress = ({ task }: { task: string }) => tasks.add(task);
     const plan = await planPretraining({
@@ -114,10 +114,10 @@ describe("the plan of a run", { timeout: SLOW_BUILD }, () => {
       onProgress,
     });
     expect([...tasks]).not.toContain("compile");
-    expect(plan.reasons.steps).toMatch(/by half of this machine's peak; it was not timed/);
+    expect(plan.reasons.steps).toMatch(/at half of this machine's peak \(estimated, not timed\)/);
     expect(plan.expected.memory_bytes).toBeGreaterThan(16 * plan.parameters);
     await expect(planPretraining({ documents: stories, out: "x", flops: 1e26 })).rejects.toThrow(
-      /would be read .* times/,
+      /would train for .* epochs/,
     );
     await expect(planPretraining({ documents: stories, out: "x", layers: 3e7 })).rejects.toThrow(/at most 4096/);
   });
@@ -128,24 +128,24 @@ describe("the plan of a run", { timeout: SLOW_BUILD }, () => {
     );
   });
 
-  it("refuses what the machine cannot hold before anything is allocated, and says what to lower", async () => {
+  it("refuses a run that exceeds the memory before allocating anything, and says what to lower", async () => {
     const huge = at("huge", { steps: 1, layers: 96, width: 122880, batch: 64, sequence: 2048 });
     await expect(pretrain(huge)).rejects.toThrow(
-      /needs at least [\d.]+ GiB of memory and [\d.]+ GiB are free; lower --batch/,
+      /needs at least [\d.]+ GiB of memory, but only [\d.]+ GiB are free; lower --batch/,
     );
     expect(await readRunRecord(join(folder, "huge"))).toBeNull();
   });
 });
 
-describe("what a run learns from", { timeout: SLOW_BUILD }, () => {
-  it("trains on token shards, and finds their tokenizer or asks for it", async () => {
+describe("the dataset of a run", { timeout: SLOW_BUILD }, () => {
+  it("may be token shards, whose tokenizer is found or must be named", async () => {
     const texts = stories.map(({ text }) => text);
     const tokenizer = await trainTokenizer(texts, { vocabSize: 300 });
     const shards = join(folder, "shards");
     await writeShards(shards, { tokenizer, train: texts });
     await saveTokenizer(tokenizer, join(folder, "shards-tokenizer"));
     const from = { documents: undefined, vocabSize: undefined, data: shards, steps: 3 };
-    await expect(pretrain(at("data", from))).rejects.toThrow(/holds tokens but not their tokenizer.*--tokenizer/);
+    await expect(pretrain(at("data", from))).rejects.toThrow(/contains tokens but not their tokenizer.*--tokenizer/);
     const other = await trainTokenizer(texts, { vocabSize: 290 });
     await saveTokenizer(other, join(folder, "other-tokenizer"));
     await expect(pretrain(at("data", { ...from, tokenizer: join(folder, "other-tokenizer") }))).rejects.toThrow(
@@ -155,7 +155,7 @@ describe("what a run learns from", { timeout: SLOW_BUILD }, () => {
     expect(done.plan.model.vocabSize).toBe(300);
     expect(done.plan.heldout_tokens).toBeGreaterThan(0); // the shards had none
     expect(done.result.bits_per_byte).toBeGreaterThan(0);
-    // Of one document the end is held out.
+    // If there is a single document, its end is held out.
     const one = { ...from, data: join(folder, "one"), tokenizer: join(folder, "shards-tokenizer") };
     await writeShards(one.data, { tokenizer, train: [texts.join("\n")] });
     const { plan } = await pretrain(at("of one document", one));
@@ -163,7 +163,7 @@ describe("what a run learns from", { timeout: SLOW_BUILD }, () => {
     await expect(pretrain(at("no data", { ...from, data: join(folder, "nowhere") }))).rejects.toThrow(/nowhere/);
   });
 
-  it("goes on with a model of another family and its own tokenizer", async () => {
+  it("continues training a model of another family with its own tokenizer", async () => {
     const family = "gpt2";
     const base = await pretrain(at(`base-gpt2`, { steps: 8, family, learningRate: 0.01 }));
     const more = { layers: undefined, width: undefined, vocabSize: undefined };
@@ -171,11 +171,11 @@ describe("what a run learns from", { timeout: SLOW_BUILD }, () => {
     const further = await pretrain(at(`further-gpt2`, { ...more, from: base.run, steps: 4, learningRate: 1e-6 }));
     expect(further.plan.model).toEqual(base.plan.model);
     const [first] = (await readFile(join(further.run, "metrics.jsonl"), "utf8")).split("\n");
-    expect(JSON.parse(first).loss).toBeLessThan(Math.log(300) - 0.5); // it knows what the base has learnt
+    expect(JSON.parse(first).loss).toBeLessThan(Math.log(300) - 0.5); // it starts from the base's weights
     const own = await openTokenizer(base.checkpoint);
     expect((await openTokenizer(further.checkpoint)).encode("sacks")).toEqual(own.encode("sacks"));
     const model = await openModel(further.checkpoint);
-    expect(model.endOfText).toEqual([own.endOfText, 7, 9]); // the base's own go on with it
+    expect(model.endOfText).toEqual([own.endOfText, 7, 9]); // including the base's additional ones
     await model.close();
     const wrong = pretrain(at("wrong", { ...more, from: base.run, width: 64, steps: 1 }));
     await expect(wrong).rejects.toThrow(/width cannot be changed when training continues/);
@@ -191,7 +191,7 @@ describe("what a run learns from", { timeout: SLOW_BUILD }, () => {
 });
 
 describe("checkpoints", { timeout: SLOW_BUILD }, () => {
-  it("keeps the last ones and the best, and refuses one that was cut, edited or swapped", async () => {
+  it("keeps the last ones and the best, and refuses one that was truncated, edited or swapped", async () => {
     const out = join(folder, "kept");
     const options = at("kept", { steps: 30, saveEvery: 5, keep: 2, learningRate: 0.02 });
     await pretrain(options);
@@ -207,13 +207,15 @@ describe("checkpoints", { timeout: SLOW_BUILD }, () => {
       edited[edited.length - 3] ^= 1;
       for (const bad of [edited, good.subarray(0, good.length - 7)]) {
         await writeFile(path(name), bad);
-        await expect(resume()).rejects.toThrow(new RegExp(`${name} is not what was saved.*remove it.*checkpoints/25`));
+        await expect(resume()).rejects.toThrow(
+          new RegExp(`${name} differs from what was saved.*remove it.*checkpoints/25`),
+        );
       }
       await writeFile(path(name), good);
     }
     const record = await readFile(path("checkpoint.json"), "utf8");
     await writeFile(path("checkpoint.json"), record.replace('"step": 30', '"step": 20'));
-    await expect(resume()).rejects.toThrow(/holds step 20: it was renamed or swapped/);
+    await expect(resume()).rejects.toThrow(/contains step 20: it was renamed or swapped/);
     await writeFile(path("checkpoint.json"), record.replace(/"run": "./, '"run": "x'));
     await expect(resume()).rejects.toThrow(/belongs to another run/);
     await writeFile(path("checkpoint.json"), "{");

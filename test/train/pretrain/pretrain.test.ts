@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Text with something to learn: sentences out of few words. */
+/** Text that a small model can learn: sentences from few words. */
 function sentences(count: number): string {
   const names = ["Anna", "Boris", "Clara", "Dmitri", "Elena", "Fyodor"];
   const verbs = ["carries", "sells", "counts", "grinds", "weighs"];
@@ -57,7 +57,7 @@ async function weightsOf(checkpoint: string): Promise<Buffer> {
 }
 
 describe("pretrain", { timeout: SLOW_BUILD }, () => {
-  it("learns, judges, speaks, and leaves a run folder that holds what the design says", async () => {
+  it("trains, evaluates, samples, and writes a complete run folder", async () => {
     const done = await pretrain(at("learns", { steps: 60 }));
     const { run, checkpoint, result } = done;
     expect(await readdir(run)).toEqual([
@@ -106,12 +106,12 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
     }))
       slowly += piece;
     expect(slowly).toBe(text);
-    let begun = "";
-    for await (const piece of generateText({ model: run, prompt: "", tokens: 8 })) begun += piece;
-    expect(begun).not.toBe("");
+    let unprompted = "";
+    for await (const piece of generateText({ model: run, prompt: "", tokens: 8 })) unprompted += piece;
+    expect(unprompted).not.toBe("");
   });
 
-  it("keeps where each token comes from, as the corpus that it learned from says", async () => {
+  it("records the origin of each token, as given in the corpus", async () => {
     const corpus = join(folder, "corpus.jsonl");
     const lines = Array.from({ length: 40 }, (_, i) => {
       const origin = { archive: "crawl.warc.gz", offset: 1000 * i, time: "2026-11-27T00:00:00Z" };
@@ -132,7 +132,7 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
     expect(await where(run, 50)).toEqual(found[1]);
   });
 
-  it("gives the same bits again, with two threads, and after a stop in the middle", async () => {
+  it("repeats to the same bits, with two threads, and after an interruption", async () => {
     const whole = await pretrain(at("whole", { steps: 12, seed: 5, threads: 2 }));
     const again = await pretrain(at("again", { steps: 12, seed: 5, threads: 2 }));
     expect((await weightsOf(again.checkpoint)).equals(await weightsOf(whole.checkpoint))).toBe(true);
@@ -151,32 +151,32 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
     await expect(stopped).rejects.toMatchObject({ name: "AbortError" });
     const run = join(folder, "stopped");
     expect(await listCheckpoints(run)).toEqual([7]);
-    // As a kill leaves it: a step told but not saved, and half a line.
+    // As a killed process leaves it: a step recorded but not saved, and half a line.
     await writeFile(
       join(run, "metrics.jsonl"),
       `${await readFile(join(run, "metrics.jsonl"), "utf8")}{"step":8,"loss":1}\n{"st`,
     );
     const resumed = await pretrain(at("stopped", { steps: 12, seed: 5, threads: 2, resume: true }));
     expect((await weightsOf(resumed.checkpoint)).equals(await weightsOf(whole.checkpoint))).toBe(true);
-    const told = async (name: string) =>
+    const metricsOf = async (name: string) =>
       (await readFile(join(folder, name, "metrics.jsonl"), "utf8"))
         .trim()
         .split("\n")
         .map((line) => JSON.parse(line))
         .map(({ step, loss, validation_loss }) => ({ step, loss, validation_loss }));
-    expect(await told("stopped")).toEqual(await told("whole"));
+    expect(await metricsOf("stopped")).toEqual(await metricsOf("whole"));
     expect(resumed.result).toEqual(whole.result);
   });
 
-  it("names the run when it is stopped behind the training", async () => {
+  it("names the run when it is interrupted after training", async () => {
     const abort = new AbortController();
     const onProgress = ({ task }: { task: string }) => task.startsWith("evaluate") && abort.abort();
-    const stopped = pretrain(at("judged", { steps: 2, signal: abort.signal, onProgress }));
-    await expect(stopped).rejects.toMatchObject({ name: "AbortError", saved: join(folder, "judged") });
-    expect((await pretrain(at("judged", { steps: 2, resume: true }))).result.bits_per_byte).toBeGreaterThan(0);
+    const stopped = pretrain(at("evaluated", { steps: 2, signal: abort.signal, onProgress }));
+    await expect(stopped).rejects.toMatchObject({ name: "AbortError", saved: join(folder, "evaluated") });
+    expect((await pretrain(at("evaluated", { steps: 2, resume: true }))).result.bits_per_byte).toBeGreaterThan(0);
   });
 
-  it("saves as often as asked, and keeps the optimizer's state of the newest two", async () => {
+  it("saves every saveEvery steps, and keeps the optimizer state of the newest two", async () => {
     const { run } = await pretrain(at("saves", { steps: 9, saveEvery: 2 }));
     expect(await listCheckpoints(run)).toEqual([2, 4, 6, 8, 9]);
     const withState: number[] = [];
@@ -188,23 +188,22 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
     expect(withState).toEqual([8, 9]);
   });
 
-  it("averages over several batches a step", async () => {
+  it("averages over several batches per step", async () => {
     const { plan, loss } = await pretrain(at("accumulates", { steps: 3, batch: 2, accumulate: 3 }));
     expect(plan.accumulate).toBe(3);
     expect(loss).toBeGreaterThan(0);
   });
 
-  it("plans its steps from the minutes it was given and the time of a step; loop.test.ts holds it to them", async () => {
+  it("plans its steps from the time budget and the time of a step (loop.test.ts tests the deadline)", async () => {
     const { plan } = await pretrain(at("minutes", { minutes: 0.05 }));
-    const [, seconds, step] =
-      /^(\d+) s are left for training, and a step takes ([\d.]+) ms/.exec(plan.reasons.steps) ?? [];
-    // Both are rounded, and a step takes at least a twentieth of a millisecond where it is shown as one tenth.
+    const [, seconds, step] = /^(\d+) s of training at ([\d.]+) ms per step/.exec(plan.reasons.steps) ?? [];
+    // Both are rounded: a step shown as .1 ms takes at least .05 ms.
     expect(plan.steps).toBeGreaterThanOrEqual(1);
     expect(Number(seconds)).toBeLessThanOrEqual(3);
     expect(plan.steps).toBeLessThanOrEqual((Number(seconds) + 0.5) / ((Number(step) - 0.05) / 1000));
   });
 
-  it("refuses what cannot be, before anything is written", async () => {
+  it("refuses invalid options before writing anything", async () => {
     const refused = async (options: PretrainOptions, message: RegExp) => {
       await expect(pretrain(options)).rejects.toThrow(message);
       await expect(pretrain(options)).rejects.toMatchObject({ name: "QuernError" });
@@ -212,18 +211,18 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
     await refused(at("never", { steps: 2, minutes: 1 }), /minutes and steps/);
     await refused(at("never", { steps: 2, heads: 5 }), /not a multiple of the 5 heads/);
     await refused(at("never", { steps: 0 }), /steps must be at least 1/);
-    await refused(at("never", { documents: undefined }), /no text to learn from/);
+    await refused(at("never", { documents: undefined }), /no training text/);
     await refused(at("never", { documents: [{ text: "short" }] }), /too short/);
     await refused({ ...at("never"), widht: 3 } as PretrainOptions, /unknown option widht.*width/);
     expect(await stat(join(folder, "never")).catch(() => null)).toBeNull();
     await refused(at("learns", { steps: 60 }), /holds the finished output of an earlier quern pretrain; give --force/);
-    await refused(at("learns", { steps: 60, resume: true, width: 64 }), /width was 32 there, and is 64 now/);
+    await refused(at("learns", { steps: 60, resume: true, width: 64 }), /width was 32 and cannot change to 64/);
   });
 });
 
 describe("generateText", { timeout: SLOW_BUILD }, () => {
   it.each([
-    ["a folder that is none", "nowhere", /no such folder/],
+    ["a missing folder", "nowhere", /no such folder/],
     ["a folder without a model", ".", /neither a model nor a run/],
   ])("refuses %s", async (_, name, message) => {
     const reading = generateText({ model: join(folder, name), prompt: "x" }).next();

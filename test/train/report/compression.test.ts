@@ -9,15 +9,15 @@ afterEach(() => {
 describe("compressionBaselines", () => {
   const text = new TextEncoder().encode("the same again and again ".repeat(400));
 
-  it("gives bits a byte", async () => {
+  it("returns bits per byte", async () => {
     const { gzip, xz, brotli } = await compressionBaselines(text);
     expect(gzip).toBeGreaterThan(brotli);
     expect(gzip).toBeLessThan(0.2);
-    // The machine may have no xz.
+    // xz may not be installed.
     if (xz !== undefined) expect(xz).toBeLessThan(0.2);
   });
 
-  it("leaves xz out where there is no such program", async () => {
+  it("omits xz if it is not installed", async () => {
     process.env.PATH = "";
     const { gzip, xz } = await compressionBaselines(text);
     expect(gzip).toBeGreaterThan(0);

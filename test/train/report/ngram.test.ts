@@ -4,7 +4,7 @@ import { ngramLosses } from "../../../src/train/report/ngram.js";
 
 const V = 6;
 
-/** The same model by counting in maps, written from the formulas alone. */
+/** The same model by counting in maps, written directly from the formulas. */
 function plainLosses(training: readonly number[], heldOut: readonly number[]): number[] {
   const key = (ids: readonly number[]) => ids.join(",");
   const counts = Array.from({ length: 6 }, (_, order) => {
@@ -52,15 +52,15 @@ describe("ngramLosses", () => {
     [400, 60],
     [1, 5],
     [4, 9],
-  ])("is interpolated modified Kneser-Ney: %i tokens to learn, %i to judge", (learnt, judged) => {
-    const [training, heldOut] = [draw(learnt, 0), draw(judged, 1000)];
+  ])("is interpolated modified Kneser-Ney: %i training and %i held-out tokens", (trained, heldOutTokens) => {
+    const [training, heldOut] = [draw(trained, 0), draw(heldOutTokens, 1000)];
     const expected = plainLosses(training, heldOut);
     const losses = ngramLosses(training, heldOut, V);
-    expect(losses).toHaveLength(judged - 1);
+    expect(losses).toHaveLength(heldOutTokens - 1);
     for (const [i, loss] of losses.entries()) expect(loss).toBeCloseTo(expected[i], 10);
   });
 
-  it("gives a distribution: over all next tokens the probabilities sum to 1", () => {
+  it("is a distribution: the probabilities of all next tokens sum to 1", () => {
     const training = draw(300, 0);
     for (const context of [[0, 1, 0, 2], [4, 4, 4, 4], [1]]) {
       const sum = Array.from({ length: V }, (_, id) => Math.exp(-ngramLosses(training, [...context, id], V).at(-1)!));
@@ -68,7 +68,7 @@ describe("ngramLosses", () => {
     }
   });
 
-  it("knows a text that repeats itself", () => {
+  it("predicts a text that repeats itself", () => {
     const cycle = Array.from({ length: 600 }, (_, i) => i % 5);
     const losses = ngramLosses(cycle, cycle.slice(0, 100), V);
     expect(losses[50]).toBeLessThan(0.05);

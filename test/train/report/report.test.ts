@@ -65,9 +65,9 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 describe("writeReport", () => {
-  it("writes one page that needs nothing else", async () => {
+  it("writes one self-contained page", async () => {
     await writeFile(join(folder, "run.json"), JSON.stringify(record));
-    // The last line is what a killed run leaves.
+    // The last line is incomplete, as a killed run leaves it.
     await writeFile(
       join(folder, "metrics.jsonl"),
       `${metrics.map((line) => JSON.stringify(line)).join("\n")}\n{"step": 10`,
@@ -109,7 +109,7 @@ describe("writeReport", () => {
     expect(html.match(/<svg/g)).toHaveLength(5);
   });
 
-  it("says what is wrong with a folder that holds no run, and where a line is bad", async () => {
+  it("refuses a folder without a run, and names an invalid line", async () => {
     await expect(writeReport(folder)).rejects.toThrow(/cannot read .*run\.json: there is no such file/);
     await writeFile(join(folder, "run.json"), "{}");
     await writeFile(join(folder, "metrics.jsonl"), '{"step": 1}\n{"step": }\n{"step": 3}\n');
@@ -118,7 +118,7 @@ describe("writeReport", () => {
 });
 
 describe("renderReport", () => {
-  it("leaves out what is not known", () => {
+  it("leaves out unknown values", () => {
     const html = renderReport({}, [], "empty");
     expect(html).not.toContain("undefined");
     expect(html).not.toContain("<svg");
@@ -128,7 +128,7 @@ describe("renderReport", () => {
   });
 });
 
-describe("a hostile run", () => {
+describe("a hostile run folder", () => {
   const attack = '<img src=x onerror="alert(1)">';
   const page = async (hostile: object, line: object = { step: 1, loss: 2 }) => {
     await writeFile(join(folder, "run.json"), JSON.stringify(hostile));
@@ -137,20 +137,20 @@ describe("a hostile run", () => {
   };
 
   it.each([
-    [{ result: { bits_per_byte: attack } }, {}, /run\.json is not what a run writes: result\.bits_per_byte/],
+    [{ result: { bits_per_byte: attack } }, {}, /run\.json was not written by a run: result\.bits_per_byte/],
     [{ result: { ...record.result, heldout_bytes: attack } }, {}, /result\.heldout_bytes/],
     [{ result: { ...record.result, fusion: { ...record.result.fusion, arena_bytes: attack } } }, {}, /arena_bytes/],
     [{ created: { slice: 1 } }, {}, /created/],
-    [[], {}, /run\.json is not what a run writes: it/],
-    [{}, { step: attack }, /metrics\.jsonl, line 1, is not what a run writes: step/],
+    [[], {}, /run\.json was not written by a run: Invalid input/],
+    [{}, { step: attack }, /metrics\.jsonl, line 1, was not written by a run: step/],
     [{}, { step: 1, tokens: attack }, /tokens/],
     [{}, { step: 1, samples: [{ prompt: 1 }] }, /samples\.0\.prompt/],
-  ])("is refused by the field that is no number or text: %j %j", async (hostile, more, message) => {
+  ])("is refused with the name of the invalid field: %j %j", async (hostile, more, message) => {
     await expect(page(hostile, { step: 1, loss: 2, ...more })).rejects.toThrow(message);
     await expect(page(hostile, { step: 1, loss: 2, ...more })).rejects.toMatchObject({ name: "QuernError" });
   });
 
-  it("writes a page without a tag of its own, wherever its text stands", async () => {
+  it("adds no tags to the page, whichever field contains HTML", async () => {
     const everywhere = {
       ...{ version: attack, created: attack, git: attack, machine: { [attack]: attack } },
       config: { [attack]: [attack, { [attack]: attack }] },

@@ -1,4 +1,4 @@
-/** A disk that fills up while a run saves: a small one of memory, in a namespace of its own, where the system allows that. */
+/** Tests a disk that fills up while a run saves: a small tmpfs in its own namespace, where the system allows that. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -30,19 +30,19 @@ describe.runIf(canMount)("quern pretrain on a disk that fills up", { timeout: 2 
     writeFileSync(join(folder, "text.txt"), lines.join("\n"));
   });
 
-  it("says so once, keeps what it had, and goes on when there is room", () => {
+  it("reports it once, keeps earlier checkpoints, and resumes once there is space", () => {
     const sizes =
       "--steps 60 --save-every 1 --keep 2 --layers 1 --width 32 --vocab-size 300 --sequence 16 --batch 2 --threads 1";
     const pretrain = (out: string) =>
       `${process.execPath} ${cli} pretrain --text ${folder}/text.txt --out ${out} ${sizes}`;
     const script = `
-      ${pretrain(`${disk}/run`)} 2> ${folder}/told > /dev/null &
+      ${pretrain(`${disk}/run`)} 2> ${folder}/errors > /dev/null &
       until [ -d ${disk}/run/checkpoints/3 ]; do kill -0 $! || exit 9; sleep .01; done
       head -c 64m /dev/zero > ${disk}/fill 2> /dev/null
       wait $!; echo "ended with $?"
-      cat ${folder}/told
+      cat ${folder}/errors
       echo "there are" $(ls -A ${disk}/run/checkpoints)
-      ${process.execPath} ${cli} generate --model ${disk}/run --prompt "On day" --tokens 4 --threads 1 > /dev/null && echo it speaks
+      ${process.execPath} ${cli} generate --model ${disk}/run --prompt "On day" --tokens 4 --threads 1 > /dev/null && echo it generates
       rm ${disk}/fill
       ${pretrain(`${disk}/run`)} --resume > /dev/null 2>&1; echo "resumed with $?"`;
     const { stdout, stderr } = inNamespace(`{ ${script}\n}`);
@@ -51,10 +51,10 @@ describe.runIf(canMount)("quern pretrain on a disk that fills up", { timeout: 2 
     expect(stdout.match(/^quern: .*$/gm)).toEqual([
       expect.stringMatching(/cannot write .*: the disk is full; free some space/),
     ]);
-    expect(stdout).not.toContain("    at "); // no stack
-    // Whole checkpoints alone: nothing that was being written.
+    expect(stdout).not.toContain("    at "); // no stack trace
+    // Only complete checkpoints, no temporary ones.
     expect(/there are (.*)/.exec(stdout)?.[1]).toMatch(/^\d+( \d+)*$/);
-    expect(stdout).toContain("it speaks");
+    expect(stdout).toContain("it generates");
     expect(stdout).toContain("resumed with 0");
   });
 });

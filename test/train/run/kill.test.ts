@@ -1,4 +1,4 @@
-/** Runs that are killed as a machine kills them: the built command line, with real signals at random moments. */
+/** Kills runs of the built command line with real signals at random moments. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -21,11 +21,11 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Every step is saved, so that most of the time a save is at work. */
+/** Saves every step, so that most signals arrive during a save. */
 const sizes =
   "--steps 80 --save-every 1 --layers 1 --width 32 --vocab-size 300 --sequence 16 --batch 2 --lr 0.01 --threads 1";
 
-/** Flags that win over those: long enough not to end before a signal comes, however late this process looks. */
+/** Override those: the run must not end before the signal arrives, however late this process sends it. */
 const long = ["--steps", "600", "--save-every", "100000"];
 
 function begin(out: string, ...more: string[]): ChildProcess {
@@ -33,18 +33,18 @@ function begin(out: string, ...more: string[]): ChildProcess {
   return spawn(process.execPath, [cli, ...options, "--keep", "3", ...more], { stdio: ["ignore", "ignore", "pipe"] });
 }
 
-async function ended(child: ChildProcess): Promise<{ code: number | null; told: string }> {
-  let told = "";
+async function ended(child: ChildProcess): Promise<{ code: number | null; stderr: string }> {
+  let stderr = "";
   child.stderr?.on("data", (data) => {
-    told += data;
+    stderr += data;
   });
   const [code] = await once(child, "exit");
-  return { code, told };
+  return { code, stderr };
 }
 
 const newest = async (out: string) => (await listCheckpoints(join(folder, out))).at(-1) ?? 0;
 
-/** The bytes that a run ends with: weights and optimizer. */
+/** The final weights and optimizer state of a run, as bytes. */
 async function endOfRun(out: string): Promise<Buffer> {
   const at = join(folder, out, "checkpoints", String(await newest(out)));
   const read = (name: string) => readFile(join(at, name));
@@ -52,7 +52,7 @@ async function endOfRun(out: string): Promise<Buffer> {
 }
 
 describe("quern pretrain, killed", { timeout: 2 * SLOW_BUILD }, () => {
-  it("goes on to the same bits after kill -9 at random moments, also while it saves", async () => {
+  it("resumes to the same bits after kill -9 at random moments, even while it saves", async () => {
     expect((await ended(begin("whole"))).code).toBe(0);
     let kills = 0;
     for (; kills < 4 && (await newest("killed")) < 70; kills++) {
@@ -63,7 +63,7 @@ describe("quern pretrain, killed", { timeout: 2 * SLOW_BUILD }, () => {
       await sleep(30 * Math.random());
       child.kill("SIGKILL");
       await exit;
-      // What has a name is whole.
+      // Every named checkpoint is complete.
       for (const step of await listCheckpoints(join(folder, "killed"))) {
         await (await openModel(join(folder, "killed", "checkpoints", String(step)))).close();
       }
@@ -72,17 +72,17 @@ describe("quern pretrain, killed", { timeout: 2 * SLOW_BUILD }, () => {
     const last = await ended(begin("killed", "--resume"));
     expect(last).toMatchObject({ code: 0 });
     expect((await endOfRun("killed")).equals(await endOfRun("whole"))).toBe(true);
-    // Nothing is left of the checkpoints that were at work.
+    // No temporary checkpoints are left.
     const names = await readdir(join(folder, "killed", "checkpoints"));
     expect(names.filter((name) => name.startsWith("."))).toEqual([]);
     expect(names.length).toBeLessThanOrEqual(4);
   });
 
-  it("saves before it ends on Ctrl-C, and goes on to the same bits", async () => {
+  it("saves on Ctrl-C, and resumes to the same bits", async () => {
     expect((await ended(begin("unstopped", ...long))).code).toBe(0);
     const child = begin("stopped", ...long);
     const exit = ended(child);
-    // Training has begun when the first line of its metrics is there.
+    // The first metrics line shows that training has begun.
     while (
       child.exitCode === null &&
       !(await readFile(join(folder, "stopped", "metrics.jsonl"), "utf8").catch(() => ""))
@@ -90,8 +90,8 @@ describe("quern pretrain, killed", { timeout: 2 * SLOW_BUILD }, () => {
       await sleep(1);
     }
     child.kill("SIGINT");
-    const { code, told } = await exit;
-    expect({ code, told }).toMatchObject({ code: 130 });
+    const { code, stderr } = await exit;
+    expect({ code, stderr }).toMatchObject({ code: 130 });
     expect(await newest("stopped")).toBeGreaterThan(0);
     expect(await newest("stopped")).toBeLessThan(600);
     expect((await ended(begin("stopped", ...long, "--resume"))).code).toBe(0);

@@ -1,6 +1,6 @@
 /**
- * @file The evaluation of a finished run: samples, and bits per byte on the held-out text, in total and by source.
- * Compressors on the same bytes and an n-gram model on the same tokens are the baselines.
+ * @file The final evaluation of a run: samples, and bits per byte on the held-out text, in total and by source. The baselines
+ * are compressors on the same bytes and an n-gram model on the same tokens.
  */
 import type { CompileOptions, Program } from "../../backends/index.js";
 import { completeText, createDecoder } from "../../infer/index.js";
@@ -9,11 +9,11 @@ import type { OnProgress } from "../../progress.js";
 import type { HeldOutSource, Tokenizer, TokenSplit } from "../../tokenizer/index.js";
 import { type Evaluation, evaluate, type HeldOutText } from "../evaluation.js";
 import type { TrainingShape } from "../pretrain/language-model.js";
-import type { RunResult, SourceVerdict } from "../run/run-record.js";
+import type { RunResult, SourceResult } from "../run/run-record.js";
 import { type CompressionBaselines, compressionBaselines } from "./compression.js";
 import { ngramLosses } from "./ngram.js";
 
-/** The held-out split in memory, ready for `evaluate`. */
+/** Loads the held-out split into memory, for `evaluate`. */
 export function loadHeldOut(split: TokenSplit, tokenizer: Tokenizer): HeldOutText {
   const ids = new Uint32Array(split.tokens + 1);
   ids[0] = tokenizer.endOfText ?? 0;
@@ -26,16 +26,16 @@ export function loadHeldOut(split: TokenSplit, tokenizer: Tokenizer): HeldOutTex
   return { ids, bytesOf, documentStarts: [0, ...split.documentEnds.subarray(0, -1)] };
 }
 
-/** How many held-out tokens to evaluate in the time available, and the context before each prediction. */
+/** How many held-out tokens to evaluate, and the minimum context before each prediction. */
 export interface EvaluationPlan {
   readonly limit: number;
   readonly context: number;
 }
 
 /**
- * All of the text with half a sequence of context where that takes at most `seconds`, else without, else less of the
- * text (but never less than 20,000 tokens).
- * @param batchSeconds of the `evaluate` entry
+ * Plans the evaluation for a time budget: the whole text with half a sequence of context if that takes at most `seconds`,
+ * otherwise without context, otherwise a part of the text (at least 20,000 tokens).
+ * @param batchSeconds seconds per batch of the `evaluate` entry
  */
 export function planEvaluation(
   tokens: number,
@@ -49,21 +49,21 @@ export function planEvaluation(
   return { limit, context: 0, seconds: (plain * limit) / tokens };
 }
 
-/** Most training tokens that the n-gram model learns from: it takes 13 bytes and half a microsecond per token. */
+/** Most training tokens for the n-gram model, which takes 13 bytes and half a microsecond per token. */
 const NGRAM_TOKENS = 16e6;
 
-/** What the neighbours of the model's figure take, roughly: every byte is compressed twice, in all and by source. */
+/** Estimates the seconds of the baselines: every byte is compressed twice, in the whole text and in its source. */
 export function baselineSeconds(trainingTokens: number, heldOutTokens: number): number {
   return 1e-6 * Math.min(NGRAM_TOKENS, trainingTokens) + 16e-6 * heldOutTokens;
 }
 
 /**
- * Bits per byte of the model, of compressors on the same bytes and of an n-gram model on the same tokens; of all the text
- * and, where it comes from several, of each source.
+ * Evaluates the model, the compressors and the n-gram model in bits per byte: on the whole text and, if there are several
+ * sources, on each of them.
  * @param split the held-out split that `text` was loaded from
- * @param training the tokens that the model was trained on
+ * @param training the training split, from which the n-gram model learns
  */
-export async function judge(
+export async function evaluateRun(
   program: Program,
   text: HeldOutText,
   tokenizer: Tokenizer,
@@ -95,9 +95,9 @@ export async function judge(
     compressed.push(await compressionBaselines(bytesOf(part), signal));
   }
   onProgress?.({ ...baselines, done: compressed.length });
-  const learnt = Math.min(NGRAM_TOKENS, training.tokens);
-  const ngram = ngramLosses(await training.read(0, learnt), ids, tokenizer.vocabSize);
-  const verdicts = parts.map((part, i): SourceVerdict => {
+  const ngramTokens = Math.min(NGRAM_TOKENS, training.tokens);
+  const ngram = ngramLosses(await training.read(0, ngramTokens), ids, tokenizer.vocabSize);
+  const results = parts.map((part, i): SourceResult => {
     const bytes = bytesOf(part).length;
     const bitsOf = (losses: Float64Array) =>
       losses.subarray(part.from, part.to).reduce((sum, loss) => sum + loss, 0) / Math.LN2 / bytes;
@@ -112,8 +112,8 @@ export async function judge(
       ngram_bits_per_byte: bitsOf(ngram),
     };
   });
-  const { source: _, ...all } = verdicts[0];
-  return { evaluation, result: { ...all, ngram_training_tokens: learnt, sources: verdicts.slice(1) } };
+  const { source: _, ...all } = results[0];
+  return { evaluation, result: { ...all, ngram_training_tokens: ngramTokens, sources: results.slice(1) } };
 }
 
 /** Tokens [from, to) of the held-out split. */
@@ -123,19 +123,19 @@ interface Part {
   readonly to: number;
 }
 
-/** The evaluated tokens of each source. */
-function partsOf(sources: readonly HeldOutSource[], ends: ArrayLike<number>, judged: number): Part[] {
+/** Returns the evaluated tokens of each source. */
+function partsOf(sources: readonly HeldOutSource[], ends: ArrayLike<number>, evaluated: number): Part[] {
   const parts: Part[] = [];
   let documents = 0;
   for (const { source, documents: count } of sources) {
     const from = documents === 0 ? 0 : ends[documents - 1];
     documents += count;
-    parts.push({ source, from, to: Math.min(judged, ends[documents - 1]) });
+    parts.push({ source, from, to: Math.min(evaluated, ends[documents - 1]) });
   }
   return parts.filter(({ from, to }) => to > from);
 }
 
-/** The first words of a few held-out documents, chosen by the seed. */
+/** Returns the first six words of a long line in a few random held-out documents. */
 export function drawPrompts(split: TokenSplit, tokenizer: Tokenizer, seed: number, count = 3): string[] {
   const random = randomStream(seed, "prompts");
   const prompts: string[] = [];
@@ -154,8 +154,8 @@ export function drawPrompts(split: TokenSplit, tokenizer: Tokenizer, seed: numbe
 }
 
 /**
- * Continues each prompt as `quern generate` does by default.
- * @param program has the model's weights: they are used where they are
+ * Continues each prompt with the sampling defaults of `quern generate`.
+ * @param program program with the model's weights, which the decoder shares without copying
  */
 export async function continuePrompts(
   config: ModelConfig,
