@@ -16,7 +16,7 @@ import {
   language,
   length,
   makeCorpus,
-  normalise,
+  normalize,
   personalData,
   type Step,
 } from "../src/data/index.js";
@@ -41,7 +41,7 @@ export const speedrunText = defineRecipe({
   name: "speedrun",
   steps: [
     custom("own-words", ({ text, source }) => (source === "mail" ? { text: ownWords(text) } : true)),
-    normalise(),
+    normalize(),
     length({ minWords: 20 }),
     ofMail(language({ keep: ["en"], minScore: 0.45 })),
     ofMail(gopherRepetition()),

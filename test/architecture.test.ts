@@ -36,7 +36,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
  * rooms (`tasks.ts`, `lines.ts`) is for all of them.
  */
 const DATA_ROOMS = [
-  ...["text", "languages", "filters", "normalise", "personal-data", "extract", "classifier", "quality"],
+  ...["text", "languages", "filters", "normalize", "personal-data", "extract", "classifier", "quality"],
   ...["crawl", "deduplicate", "decontaminate", "recipes", "funnel", "clean", "decontaminate/decontaminate.ts"],
   ...["mix", "shards", "corpus", "compare"],
 ];

@@ -32,8 +32,8 @@ describe.skipIf(!isBuilt)("quern data clean (npm run build)", () => {
   beforeAll(() => {
     options[1] = write(
       "kill/recipe.ts",
-      `import { c4Quality, defineRecipe, gopherQuality, gopherRepetition, normalise, personalData } from "quern/data";
-export default defineRecipe({ steps: [gopherRepetition(), gopherQuality(), c4Quality(), normalise(), personalData()] });`,
+      `import { c4Quality, defineRecipe, gopherQuality, gopherRepetition, normalize, personalData } from "quern/data";
+export default defineRecipe({ steps: [gopherRepetition(), gopherQuality(), c4Quality(), normalize(), personalData()] });`,
     );
     inputs = Array.from({ length: 8 }, (_, part) => {
       const documents = Array.from({ length: 150 }, (_, i) => document(part * 150 + i));

@@ -12,7 +12,7 @@ import {
   languageThresholds,
   length,
   loadLanguages,
-  normalise,
+  normalize,
   Passage,
   personalData,
   refinedWebLines,
@@ -44,7 +44,7 @@ const steps: Step[] = [
   badWords({ words: ["darn", "a b", "c++"] }),
   toxicity({ words: ["darn", "heck"] }),
   length({ minWords: 3, maxBytes: 1000 }),
-  normalise(),
+  normalize(),
   personalData(),
 ];
 

@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checkDocuments, clean, funnelLines, planClean } from "../../src/data/index.js";
-import { custom, defineRecipe, length, named, normalise, personalData } from "../../src/data/recipes/recipe-steps.js";
+import { custom, defineRecipe, length, named, normalize, personalData } from "../../src/data/recipes/recipe-steps.js";
 import { document, lines, tree, writeTo } from "./made-documents.js";
 
 let root: string;
@@ -24,7 +24,7 @@ const recipe = () =>
     steps: [
       custom("even", ({ id }) => Number(id.slice(1)) % 2 === 0 || "odd"),
       length({ minWords: 50 }),
-      normalise(),
+      normalize(),
       personalData(),
     ],
   });

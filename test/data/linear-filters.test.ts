@@ -12,7 +12,7 @@ const STEPS: Readonly<Record<string, steps.Step>> = {
   gopherRepetition: steps.gopherRepetition(),
   language: steps.language({ keep: [] }),
   length: steps.length({ minWords: 1, minCharacters: 1, minBytes: 1 }),
-  normalise: steps.normalise(),
+  normalize: steps.normalize(),
   refinedWebLines: steps.refinedWebLines(),
   url: steps.url({ lists: "fineweb" }),
 };

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   findPersonalData,
-  normaliseText,
+  normalizeText,
   Passage,
   PERSONAL_TYPES,
   type PersonalType,
@@ -135,11 +135,11 @@ describe("normal form", () => {
   });
 
   it("composes, takes out controls, and makes white space plain", () => {
-    expect(normaliseText("e\u0301 a\u00a0b\t\tc \r\nd\u0000e\ufeff \u001b[31mred\u001b[0m\n\n\n\nz\ud800")).toBe(
+    expect(normalizeText("e\u0301 a\u00a0b\t\tc \r\nd\u0000e\ufeff \u001b[31mred\u001b[0m\n\n\n\nz\ud800")).toBe(
       "é a b c\nde red\n\nz",
     );
     expect(
-      normaliseText(
+      normalizeText(
         "A\nSkip to content\nREAD MORE »\n© 2024 Foo Inc. All rights reserved.\nRead more about mills here.",
       ),
     ).toBe("A\nRead more about mills here.");
@@ -169,8 +169,8 @@ describe("normal form", () => {
     );
     fc.assert(
       fc.property(fc.string({ unit, maxLength: 40 }), (text) => {
-        const once = normaliseText(text, { mojibake: false });
-        expect(normaliseText(once, { mojibake: false })).toBe(once);
+        const once = normalizeText(text, { mojibake: false });
+        expect(normalizeText(once, { mojibake: false })).toBe(once);
         expect(Buffer.from(once).toString()).toBe(once);
       }),
       { numRuns: 300 },

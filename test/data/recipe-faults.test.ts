@@ -153,7 +153,7 @@ describe("a recipe's fault", () => {
       toxicity: ["words"],
     };
     const names =
-      "adult atLeast badWords c4Paragraphs c4Quality decontamination finewebQuality gopherQuality gopherRepetition language length normalise personalData quality refinedWebLines toxicity url";
+      "adult atLeast badWords c4Paragraphs c4Quality decontamination finewebQuality gopherQuality gopherRepetition language length normalize personalData quality refinedWebLines toxicity url";
     for (const name of names.split(" ")) {
       const given = Object.fromEntries((own[name] ?? []).map((key) => [key, needs[key as "words"]]));
       expect(() => makers[name](given)).not.toThrow();

@@ -12,7 +12,7 @@ import {
   gopherQuality,
   language,
   length,
-  normalise,
+  normalize,
   personalData,
 } from "../../src/data/recipes/recipe-steps.js";
 import { chromium, domOf } from "../chromium.js";
@@ -39,7 +39,7 @@ beforeAll(async () => {
         language({ keep: ["en"], minScore: 0.3 }),
         length({ minWords: 20 }),
         gopherQuality({ minAlphabeticWords: 0.6, minStopWords: 1 }),
-        normalise(),
+        normalize(),
         personalData(),
       ],
     }),

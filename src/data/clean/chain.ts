@@ -7,9 +7,9 @@ import { show } from "../../options.js";
 import { quoted } from "../../printable.js";
 import { isPromise } from "../filters/custom.js";
 import type { Candidate, Edit, Step, Verdict } from "../filters/filter.js";
+import { domainOf } from "../filters/url.js";
 import { type Amount, addNamed, addTo, countNamed, flowOf, newCounts, type StepCounts } from "../funnel/counts.js";
 import { userPlace } from "../recipes/user-place.js";
-import { domainOf } from "../text/domain.js";
 
 export interface Dropped {
   readonly keep: false;

@@ -17,12 +17,12 @@ import {
 } from "../../documents/index.js";
 import { openSealed, sealed } from "../../json-file.js";
 import type { Candidate, Step } from "../filters/filter.js";
+import { domainOf } from "../filters/url.js";
 import { addNamed, addTo, flowOf, newCounts, type StepCounts } from "../funnel/counts.js";
 import type { TaskManifest, WrittenFile } from "../funnel/manifest.js";
 import { Samples } from "../funnel/samples.js";
 import { type Recipe, splitterOf } from "../recipes/recipe.js";
 import type { Task, TaskConfig } from "../tasks.js";
-import { domainOf } from "../text/domain.js";
 import { Passage } from "../text/passage.js";
 import { Chain } from "./chain.js";
 import { extractText, loadExtractor } from "./extraction.js";

@@ -9,7 +9,7 @@ import {
   type Tokenizer,
 } from "../../tokenizer/index.js";
 import { detectLanguage, loadLanguages } from "../filters/language.js";
-import { domainOf } from "../text/domain.js";
+import { domainOf } from "../filters/url.js";
 
 /** What texts are grouped by: the path given, the document's source, the domain of its address, its detected language. */
 export const COMPARED_BY = ["file", "source", "domain", "language"] as const;

@@ -1,9 +1,9 @@
-/** @file Code as the page shows it: its lines, its spaces, its language. */
+/** @file Code blocks: their text with its line breaks and spaces, and their language. */
 import { scriptText } from "./superscript.js";
 import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
 
-/** Names that are no language but how a highlighter is told to work. */
+/** Values of a language class that configure the highlighter and name no language. */
 const NO_LANGUAGE = new Set([
   "none",
   "nohighlight",
@@ -16,7 +16,7 @@ const NO_LANGUAGE = new Set([
   "undefined",
 ]);
 
-/** The characters of a code block. Line numbers beside the code and buttons over it are no part of it. */
+/** Returns the text of a code block, without the line numbers and buttons around it. */
 export function codeOf(node: Node): string {
   const parts: string[] = [];
   collect(node, parts);
@@ -41,7 +41,7 @@ function collect(node: Node, parts: string[]): void {
       else parts.push(raised);
     } else if (name === "button" || name === "script" || name === "textarea" || isLineNumber(child)) continue;
     else if (child.tag.block) {
-      // A line of its own, as highlighters that wrap each line in a div or a table row make it.
+      // Highlighters that wrap each line in a div or a table row: the block is one line.
       const row = name === "td" || name === "th";
       if (!row && parts.length > 0 && !parts[parts.length - 1].endsWith("\n")) parts.push("\n");
       collect(child, parts);
@@ -53,10 +53,13 @@ function collect(node: Node, parts: string[]): void {
 const LINE_NUMBER =
   /(?:^|[\s_-])(?:line-?numbers?(?:-rows)?|linenos?|linenodiv|gutter|lineno|ln-num|blob-num|hljs-ln-numbers|rouge-gutter)(?:$|[\s_-])/i;
 
-/** True for the column of numbers beside code. */
+/** Whether the node is a line number, or the column of line numbers beside code. */
 export const isLineNumber = (node: Node): boolean => node.className !== "" && LINE_NUMBER.test(node.className);
 
-/** The language that the block, a parent or its only child names: `language-js`, `lang-js`, `highlight-source-js`; "" if none. */
+/**
+ * Returns the language named by the block, its inner `code`, its parent or grandparent; "" if none names one. Known classes
+ * are `language-js`, `lang-js`, `highlight-source-js` and the like.
+ */
 export function languageOf(node: Node): string {
   let inner: Node | null = node.first;
   while (inner !== null && inner.tag.name !== "code") inner = inner.next;

@@ -1,9 +1,9 @@
-/** @file Pages in, documents out: the extractor over a reader of pages. */
+/** @file Turns pages into documents by running the extractor over a reader of pages. */
 import { type Document, isPage, type Page } from "../../documents/index.js";
 import type { OnProgress } from "../../progress.js";
 import { type Extraction, type ExtractOptions, extract } from "./extract.js";
 
-/** A page's text with what the page tells about itself. Of a document that was text already nothing else is known. */
+/** A page's text with the page's metadata. A document that was text already has no metadata. */
 export type ExtractedDocument = Document & { readonly fields: ExtractedFields };
 
 export interface ExtractedFields extends Readonly<Record<string, unknown>> {
@@ -11,7 +11,7 @@ export interface ExtractedFields extends Readonly<Record<string, unknown>> {
   readonly author: string | null;
   readonly date: string | null;
   readonly type: Extraction["type"] | "text";
-  /** Where the text came from; `scripts` and `none` have no text. */
+  /** Source of the text; `scripts` and `none` mean that there is no text. */
   readonly from: Extraction["source"] | "text";
   readonly charset: string | null;
   readonly cut: boolean;
@@ -21,10 +21,10 @@ export interface ExtractionCounts {
   pages: number;
   /** Bytes of pages read. */
   bytes: number;
-  /** Pages by where their text came from. */
+  /** Number of pages by source of their text. */
   readonly from: Map<string, number>;
   readonly types: Map<string, number>;
-  /** Pages of which only the beginning was read. */
+  /** Pages too long to be read in full. */
   cut: number;
 }
 
@@ -32,7 +32,7 @@ const NOT_EXTRACTED: ExtractedFields = {
   ...{ title: null, author: null, date: null, type: "text", from: "text", charset: null, cut: false },
 };
 
-/** The document of one page. */
+/** Extracts one page; passes a document through unchanged. */
 export function extractPage(
   page: Document | Page,
   options: Pick<ExtractOptions, "format" | "focus"> = {},
@@ -46,7 +46,7 @@ export function extractPage(
   });
   return {
     ...{ id, source, origin, text: found.text },
-    // Where the page was fetched is known better than what it calls itself.
+    // The address it was fetched from is more reliable than the address that the page declares.
     url: page.url ?? found.url ?? undefined,
     language: found.language ?? undefined,
     fields: { title, author, date, type, from: found.source, charset, cut },
@@ -58,7 +58,7 @@ export interface ExtractPagesOptions extends Pick<ExtractOptions, "format" | "fo
   readonly onProgress?: OnProgress;
 }
 
-/** The documents of pages, in the pages' order. Iterate once; counts grow as the iteration goes on. */
+/** Extracts pages in order. Iterate only once; `counts` is updated during the iteration. */
 export function extractPages(
   pages: AsyncIterable<Document | Page>,
   { signal, onProgress, ...options }: ExtractPagesOptions = {},

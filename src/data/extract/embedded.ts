@@ -1,15 +1,15 @@
 /**
- * @file Text that a page carries as data for its scripts to show: the posts of a Discourse topic, an article's body in
- * JSON-LD. It is read only where the page itself holds next to no text.
+ * @file Text embedded in a page as data for its scripts: the posts of a Discourse topic, an article's body in JSON-LD. It is
+ * used only if the page's own markup contains almost no text.
  */
 import type { Entity } from "./linked-data.js";
 import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
 
-/** Characters of such data that are parsed. */
+/** Longer data is not parsed. Characters. */
 const LONGEST = 8_000_000;
 
-/** HTML of what the page's data holds, or "" if it holds nothing known. */
+/** Returns the embedded content as HTML, or "" if there is none in a known form. */
 export function embeddedContent(root: Node, entities: readonly Entity[]): string {
   const preloaded = find(root, "data-preloaded");
   const posts = preloaded === undefined ? "" : discoursePosts(preloaded);
@@ -49,7 +49,7 @@ function parseObject(text: unknown): Readonly<Record<string, unknown>> {
 const record = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
 
-/** A topic's posts, each with its author and day, as Discourse puts them into `data-preloaded`. */
+/** Returns the posts of a Discourse topic, each with author and day, from the JSON in `data-preloaded`. */
 function discoursePosts(data: string): string {
   const stores = parseObject(data);
   const pieces: string[] = [];
@@ -69,7 +69,7 @@ function discoursePosts(data: string): string {
 
 const MONTHS = "January February March April May June July August September October November December".split(" ");
 
-/** `2024-11-08T19:33:00Z` as a reader sees it. */
+/** Formats `2024-11-08T19:33:00Z` as `November 8, 2024`. */
 function day(time: unknown): string {
   const found = typeof time === "string" ? /^(\d{4})-(\d\d)-(\d\d)/.exec(time) : null;
   if (found === null) return "";

@@ -1,4 +1,4 @@
-/** @file The options of `quern data extract`, checked alike for the command, its config file and the library. */
+/** @file The options of `quern data extract`, with one schema for the command, its config file and the library. */
 import { z } from "zod";
 import { readingOptions } from "../../documents/index.js";
 
@@ -12,10 +12,10 @@ export const extractOptions = z.object({
   focus: z
     .enum(["precision", "balanced", "recall"])
     .default("balanced")
-    .describe("in doubt leave out, keep, or neither"),
+    .describe("precision leaves out doubtful parts, recall keeps them"),
   ...readingOptions,
   jsonl: z
     .boolean()
     .default(false)
-    .describe("a line of JSON for each document, as it is when standard output is no terminal"),
+    .describe("write one JSON line per document (the default if standard output is not a terminal)"),
 });

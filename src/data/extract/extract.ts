@@ -1,8 +1,8 @@
 /**
- * @file A page's text: HTML in, title, text and what else the page tells about itself out. One pass builds a small tree
- * (tree.ts), one counts it (measure.ts), the page's type is found (page-type.ts), what is not content is marked (select.ts,
- * trim.ts) and the rest is written (write.ts). Nothing reads a clock: the same bytes give the same text, and work is bounded
- * by the size of what is read, at most `LONGEST_PAGE`.
+ * @file Extracts text, title and other metadata from HTML. One pass builds a small tree (tree.ts) and one counts its text
+ * (measure.ts). The page is classified by type (page-type.ts), boilerplate is marked (select.ts, trim.ts) and the rest is
+ * written (write.ts). Nothing reads a clock: the same bytes always produce the same text. Time is bounded by the size of
+ * the input, at most `LONGEST_PAGE`.
  */
 import { type Decoded, decodePage } from "../../documents/index.js";
 import { embeddedContent } from "./embedded.js";
@@ -17,48 +17,48 @@ import { type Format, writeNodes } from "./write.js";
 export interface ExtractOptions {
   /** Plain text, or Markdown with headings, lists, tables, fences and emphasis marked. Default `text`. */
   readonly format?: Format;
-  /** What to do in doubt: leave out (`precision`), keep (`recall`), or neither (`balanced`, the default). */
+  /** Doubtful parts are left out with `precision` and kept with `recall`; `balanced`, the default, is in between. */
   readonly focus?: Focus;
-  /** The address the page was fetched from: helps to tell its type and makes links absolute. */
+  /** The address the page was fetched from: helps to classify the page and resolves relative links. */
   readonly url?: string;
-  /** The HTTP header `Content-Type`, whose charset is heeded when bytes are given. */
+  /** The HTTP header `Content-Type`; its charset is used if the page is given as bytes. */
   readonly contentType?: string;
-  /** The page's type, where the caller knows better. */
+  /** Overrides the detected page type. */
   readonly type?: PageType;
 }
 
-/** Where the text came from. */
+/** Source of the text. */
 export type TextSource =
   /** The page's own markup. */
   | "page"
-  /** `<noscript>`: the page without its scripts. */
+  /** The page including its `<noscript>` elements. */
   | "noscript"
-  /** Data inside the page that its scripts would have shown. */
+  /** Data embedded in the page for its scripts to show. */
   | "data"
-  /** Nowhere: scripts would have fetched or made it. */
+  /** No text found: scripts would have fetched or generated it. */
   | "scripts"
-  /** Nowhere: the page has no text. */
+  /** No text found, and few scripts. */
   | "none";
 
 export interface Extraction extends Metadata {
   readonly text: string;
   readonly type: PageType;
   readonly source: TextSource;
-  /** The encoding that the bytes were in; null for a string. */
+  /** Encoding of the bytes; null if the page was given as a string. */
   readonly charset: string | null;
-  /** True when the page was longer, or had more elements, than is read. */
+  /** True if the page exceeded the limit on length or elements, so that only its beginning was read. */
   readonly cut: boolean;
 }
 
-/** Bytes or characters of a page that are read; the rest is left out and `cut` says so. */
+/** Limit on the bytes or characters read of a page; `cut` is set if a page is longer. */
 export const LONGEST_PAGE = 6 * 2 ** 20;
 
-/** Characters of prose below which a page's text is looked for elsewhere in it. */
+/** If a page's markup contains less prose than this, its data and `<noscript>` are searched too. Characters. */
 const POOR = 200;
-/** Characters of scripts that make an empty page one of scripts. */
+/** A page without text and with at least this much script is reported as `scripts`. Characters. */
 const SCRIPTED = 500;
 
-/** Extracts a page. Never throws for what a page holds. */
+/** Extracts a page. Never throws, whatever the page contains. */
 export function extract(html: string | Uint8Array, options: ExtractOptions = {}): Extraction {
   const { format = "text", focus = "balanced", url = "" } = options;
   let cut = html.length > LONGEST_PAGE;
@@ -102,7 +102,7 @@ export function extract(html: string | Uint8Array, options: ExtractOptions = {})
   return result(type === "product" ? withDescription(written, metadata, entities) : written, source);
 }
 
-/** A product's own description, where the page shows it by script only: schema.org's goes before what else was found. */
+/** Puts schema.org's description of a product before the text, if the page shows the description only by script. */
 function withDescription(text: string, metadata: Metadata, entities: readonly Entity[]): string {
   const product = entities.find(
     ({ types, description }) => description !== "" && types.some((type) => PRODUCT.test(type)),

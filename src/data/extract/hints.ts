@@ -1,37 +1,37 @@
 /**
- * @file What an element's class, id and role hint at. Names are split into words (`relatedPosts_x1` → related, posts), and
- * words and pairs of words are looked up; nothing depends on one site's names.
+ * @file Hints about an element's purpose from its class, id and role. Names are split into words (`relatedPosts_x1` →
+ * related, posts), and words and pairs of words are looked up. No rule is specific to one site.
  */
 import type { Node } from "./tree.js";
 
 export const Hint = {
   /** Menus, breadcrumbs, page numbers. */
   Navigation: 1,
-  /** Head and foot of the site. */
+  /** Header and footer of the site. */
   Chrome: 2,
   /** Sidebars and widgets. */
   Aside: 4,
-  /** Sharing and following. */
+  /** Buttons for sharing and following. */
   Social: 8,
   Advertisement: 16,
-  /** Other pages than this one. */
+  /** Links to other pages. */
   Related: 32,
   Comments: 64,
   /** Newsletters, sign-up. */
   Subscribe: 128,
   /** Cookie notices. */
   Consent: 256,
-  /** What lies over the page. */
+  /** Dialogs and overlays. */
   Popup: 512,
   /** Byline, date, tags, counts. */
   Meta: 1024,
-  /** Filters, sorting, search, carts, logins: controls. */
+  /** Controls: filters, sorting, search, carts, logins. */
   Control: 2048,
-  /** Shown to nobody, or only read aloud. */
+  /** Invisible, or only for screen readers. */
   Hidden: 4096,
   /** The content itself. */
   Content: 8192,
-  /** A member's card beside a post, a signature under it. */
+  /** A forum member's card or signature. */
   Member: 16384,
   /** Reviews and ratings. */
   Review: 32768,
@@ -39,7 +39,7 @@ export const Hint = {
   Contents: 65536,
   /** A post or comment of a discussion. */
   Post: 131072,
-  /** Words under a picture. */
+  /** A picture's caption. */
   Caption: 262144,
 } as const;
 
@@ -105,10 +105,10 @@ const ROLES = new Map<string, number>([
   ["article", Hint.Content],
 ]);
 
-/** Longer lists of names are machine-made; their first part tells as much. */
+/** Longer class attributes are generated; only this much is read. Characters. */
 const LONGEST = 300;
 
-/** Bits for one class or id attribute. */
+/** Returns the hint bits of one class or id attribute. */
 export function hintsOfName(name: string): number {
   let bits = 0;
   let before = "";
@@ -130,13 +130,13 @@ export function hintsOfName(name: string): number {
       if (before !== "") bits |= table.get(before + "-" + word) ?? 0;
       before = word;
     }
-    // A pair does not reach over two names; `:` and `[` belong to layout classes such as `md:hidden`.
+    // A pair of words must be within one name. Whitespace separates names; `:` and `[` do not (`md:hidden`).
     if (c === 0x20 || c === 0x0a || c === 0x09) before = "";
   }
   return bits;
 }
 
-/** Bits for an element; `cache` holds the names already split on this page. */
+/** Returns the hint bits of an element; `cache` maps the names already seen on this page to their bits. */
 export function hintsOf(node: Node, cache: Map<string, number>): number {
   let bits = 0;
   for (const name of [node.className, node.id]) {

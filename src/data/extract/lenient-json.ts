@@ -1,12 +1,12 @@
 /**
- * @file JSON as pages hold it rather than as RFC 8259 wants it: commas before a closing bracket, semicolons, comments, several
- * values in one script, quotes and line ends inside strings. Time grows with the text's length alone.
+ * @file Parses the malformed JSON found in web pages: trailing commas, semicolons, comments, several values in one script,
+ * unescaped quotes and line breaks in strings. Takes linear time.
  */
 
-/** Arrays and objects inside one another, at most: what lies deeper is read past and left out. */
+/** Maximum nesting of arrays and objects; deeper ones are skipped. */
 const DEEPEST = 64;
 
-/** Every object and array at the top of `text`; what is neither is read past. Never throws. */
+/** Returns the top-level objects and arrays of `text` and skips everything else. Never throws. */
 export function readLenientJson(text: string): unknown[] {
   const reader = new Reader(text);
   const values: unknown[] = [];
@@ -25,7 +25,7 @@ class Reader {
   /** The next object or array, or undefined at the end. */
   next(): unknown {
     for (;;) {
-      this.#space();
+      this.#skipSpace();
       const char = this.#text[this.#at];
       if (char === undefined) return undefined;
       if (char === "{" || char === "[") return this.#value(0);
@@ -33,26 +33,26 @@ class Reader {
     }
   }
 
-  /** Past white space and comments. */
-  #space(): void {
+  /** Skips white space and comments. */
+  #skipSpace(): void {
     const text = this.#text;
     for (;;) {
       const c = text.charCodeAt(this.#at);
       if (c <= 0x20 || c === 0xa0 || c === 0xfeff || c === 0x2028 || c === 0x2029) this.#at++;
-      else if (text.startsWith("/*", this.#at)) this.#past("*/");
-      else if (text.startsWith("//", this.#at)) this.#past("\n");
+      else if (text.startsWith("/*", this.#at)) this.#skipTo("*/");
+      else if (text.startsWith("//", this.#at)) this.#skipTo("\n");
       else if (text.startsWith("<!--", this.#at)) this.#at += 4;
       else return;
     }
   }
 
-  #past(end: string): void {
+  #skipTo(end: string): void {
     const found = this.#text.indexOf(end, this.#at + 2);
     this.#at = found < 0 ? this.#text.length : found + end.length;
   }
 
   #value(depth: number): unknown {
-    this.#space();
+    this.#skipSpace();
     const char = this.#text[this.#at];
     if (char === "{" || char === "[") {
       if (depth >= DEEPEST) return this.#skip();
@@ -67,7 +67,7 @@ class Reader {
     return own !== "" && Number.isFinite(Number(own)) ? Number(own) : null;
   }
 
-  /** Past an object or array with all that it holds. */
+  /** Skips an object or array with its contents. */
   #skip(): null {
     let depth = 0;
     do {
@@ -90,10 +90,10 @@ class Reader {
       const char = this.#element("}");
       if (char === undefined) return record;
       const key = char === '"' ? this.#string(NAME_ENDS) : undefined;
-      this.#space();
+      this.#skipSpace();
       if (this.#text[this.#at] === ":") this.#at++;
       else if (key === undefined) {
-        // Neither a name nor what follows one: read past.
+        // Neither a name nor a colon: skip it.
         this.#at++;
         continue;
       }
@@ -115,14 +115,14 @@ class Reader {
     }
   }
 
-  /** The character that the next element begins with; undefined past the closing bracket or at the end. */
+  /** Returns the first character of the next element, or undefined after the closing bracket or at the end. */
   #element(close: "}" | "]"): string | undefined {
     for (;;) {
-      this.#space();
+      this.#skipSpace();
       const char = this.#text[this.#at];
       if (char === undefined) return undefined;
       if (char === "}" || char === "]") {
-        // The other bracket ends what is around this.
+        // The wrong bracket closes an enclosing value, so leave it there.
         if (char === close) this.#at++;
         return undefined;
       }
@@ -131,7 +131,7 @@ class Reader {
     }
   }
 
-  /** A string. A quote ends it only before what may follow one, so that `"so "called""` is read as it was meant. */
+  /** Reads a string. Only a quote followed by a valid delimiter ends it, so that `"so "called""` is one string. */
   #string(ends: RegExp): string {
     const text = this.#text;
     const start = ++this.#at;
@@ -139,7 +139,7 @@ class Reader {
       const c = text.charCodeAt(this.#at);
       if (Number.isNaN(c)) break;
       if (c === 0x5c) this.#at++;
-      else if (c === 0x22 && ends.test(this.#glimpse())) break;
+      else if (c === 0x22 && ends.test(this.#lookAhead())) break;
       this.#at++;
     }
     const raw = text.slice(start, this.#at);
@@ -147,17 +147,17 @@ class Reader {
     return unescaped(raw);
   }
 
-  #glimpse(): string {
+  #lookAhead(): string {
     return this.#text.slice(this.#at + 1, this.#at + 40).trimStart();
   }
 }
 
 const WORD = /[^,;{}[\]":]*/y;
-/** What follows the quote at the end of a name, and of a value. */
+/** What may follow the closing quote of a name, and of a value. */
 const NAME_ENDS = /^:/;
 const VALUE_ENDS = /^(?:[,;]\s*(?:["{}[\]\d-]|true\b|false\b|null\b|\/[/*]|$)|[}\]]|\/[/*]|$)/;
 
-/** A string's characters, its escapes read; an escape that JSON does not know is its own character. */
+/** Decodes the escapes of a string; an unknown escape stands for the character itself. */
 function unescaped(raw: string): string {
   return raw.replace(/\\(?:u([0-9a-fA-F]{4})|([\s\S]))/g, (_, code: string | undefined, char: string) =>
     code !== undefined ? String.fromCharCode(Number.parseInt(code, 16)) : (ESCAPES[char] ?? char),

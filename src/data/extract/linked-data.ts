@@ -1,5 +1,5 @@
 /**
- * @file What a page says about itself in JSON-LD: its entities, with the few properties that the extractor reads.
+ * @file Reads the JSON-LD metadata of a page: its entities, with the few properties that the extractor uses.
  * https://www.w3.org/TR/json-ld11/, https://schema.org
  */
 import { readLenientJson } from "./lenient-json.js";
@@ -13,33 +13,34 @@ export interface Entity {
   readonly date: string;
   readonly language: string;
   readonly url: string;
-  /** Text of an article or a post, where the page repeats it here. */
+  /** Text of the article or post, if given. */
   readonly body: string;
   readonly description: string;
 }
 
-/** Characters of one script that are parsed, entities that are kept, and how deep lists of them are followed. */
+/** Longer scripts are not parsed. Characters. */
 const LONGEST = 4_000_000;
 const MOST_ENTITIES = 500;
+/** Maximum nesting of entities. */
 const DEEPEST = 6;
 
-/** The entities at the top of each script, in order, those of `@graph`, `mainEntity` and `itemListElement` among them. */
+/** Returns the top-level entities of each script, in order, including those in `@graph`, `mainEntity` and `mainEntityOfPage`. */
 export function readEntities(scripts: readonly string[]): Entity[] {
   const entities: Entity[] = [];
   for (const script of scripts) {
     if (script.length > LONGEST) continue;
     const before = entities.length;
-    // Some systems write the script as if it were text of the page.
+    // Some systems escape the script's quotes as HTML entities.
     const text = script.includes('"') ? script : decodeEntities(script);
     for (const value of valuesOf(text)) visit(value, entities, 0);
-    // Of what is no JSON at all only what it is about is heard.
+    // If no JSON can be read at all, at least use the declared type.
     const type = entities.length === before ? FIRST_TYPE.exec(text)?.[1] : undefined;
     if (type !== undefined) visit({ "@type": type }, entities, 0);
   }
   return entities;
 }
 
-/** The values of a script: one where it is JSON, perhaps several where it is nearly so. */
+/** Returns the values of a script: one if it is valid JSON, possibly several if it is malformed. */
 function valuesOf(text: string): readonly unknown[] {
   try {
     return [JSON.parse(text)];
@@ -48,12 +49,12 @@ function valuesOf(text: string): readonly unknown[] {
   }
 }
 
-/** Text as a page shows it; most systems that write JSON-LD escape it as if it were HTML. */
+/** Decodes HTML entities; most systems that write JSON-LD escape its text as HTML. */
 function decodeEntities(text: string): string {
   return /&(?:#\w+|\w+);/.test(text) ? textOf(parseTree(text.replace(/</g, "&lt;")).root) : text;
 }
 
-/** The first thing that a script which is no JSON names; in the few kilobytes at its beginning. */
+/** The first declared type of a script that is not JSON, within its first 2,000 characters. */
 const FIRST_TYPE = /^[\s\S]{0,2000}?"@type"\s*:\s*"([^"]{1,60})"/;
 
 function visit(value: unknown, entities: Entity[], depth: number): void {
@@ -86,7 +87,7 @@ const list = (value: unknown): readonly unknown[] =>
   Array.isArray(value) ? value : value === undefined ? [] : [value];
 
 function text(value: unknown): string {
-  // Markup is read later, and its entities with it.
+  // Entities in markup are decoded later, when the markup is parsed.
   if (typeof value === "string") return (value.includes("<") ? value : decodeEntities(value)).trim();
   if (Array.isArray(value) && value.length > 0) return text(value[0]);
   if (typeof value === "object" && value !== null && "@value" in value) return text(value["@value"]);

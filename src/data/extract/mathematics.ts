@@ -1,18 +1,18 @@
 /**
- * @file Mathematics as TeX. KaTeX and MathJax leave the source beside what they draw (an `annotation` of type
- * application/x-tex, a `script` of type math/tex, an attribute); where only MathML is left, TeX is written from its tree.
+ * @file Converts mathematics to TeX. KaTeX and MathJax keep the TeX source beside the rendered formula: in an `annotation` of
+ * type application/x-tex, a `script` of type math/tex, or an attribute. If only MathML is left, its tree is converted.
  * https://www.w3.org/TR/mathml-core/
  */
 import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
 
 export interface Mathematics {
-  /** Without delimiters; "" for what only draws a formula told elsewhere. */
+  /** Without delimiters; "" for a rendering whose source is in another element. */
   readonly tex: string;
   readonly display: boolean;
 }
 
-/** The formula that an element is, or undefined if it is none. */
+/** Returns the formula that an element represents, or undefined if it is not a formula. */
 export function mathematicsOf(node: Node): Mathematics | undefined {
   const { name } = node.tag;
   if (name === "math") return ofMath(node);
@@ -47,7 +47,7 @@ function isDisplayed(node: Node): boolean {
   return false;
 }
 
-/** What KaTeX's and MathJax's wrappers hold; their drawing for the eye is no text. */
+/** Reads the wrappers of KaTeX and MathJax; their visual rendering has no text of its own. */
 function ofClass(node: Node): Mathematics | undefined {
   const { className } = node;
   if (
@@ -55,7 +55,7 @@ function ofClass(node: Node): Mathematics | undefined {
       className,
     )
   ) {
-    // The assistive copy is MathML; it is the only source where no script tells the TeX.
+    // The assistive copy is MathML. It is the only source if no script has the TeX.
     if (/Assistive/.test(className) && !hasScriptBeside(node)) return undefined;
     return { tex: "", display: false };
   }
@@ -73,7 +73,7 @@ function ofClass(node: Node): Mathematics | undefined {
   return undefined;
 }
 
-/** A picture of a formula whose alternative text is TeX, as MediaWiki, WordPress and LaTeX2HTML draw it. */
+/** Reads an image of a formula whose alternative text is TeX, as in MediaWiki, WordPress and LaTeX2HTML. */
 function ofAlternative(node: Node): Mathematics | undefined {
   const alt = node.get("data-latex") || node.get("data-tex") || node.get("data-math") || node.get("alt");
   const own = `${node.className} ${node.get("src")}`;
@@ -96,7 +96,7 @@ function hasScriptBeside(node: Node): boolean {
   return false;
 }
 
-/** The TeX that an `annotation` or attribute inside a formula tells. */
+/** Returns the TeX of an `annotation` inside a formula, or undefined. */
 function sourceIn(node: Node): string | undefined {
   for (let child = node.first; child !== null; child = child.next) {
     if (child.tag === TEXT) continue;
@@ -109,7 +109,7 @@ function sourceIn(node: Node): string | undefined {
 
 function texAttribute(node: Node): string | undefined {
   for (const name of ["data-latex", "data-tex", "tex", "latex"]) if (node.get(name) !== "") return node.get(name);
-  // Alternative text of LaTeXML is its source; a spoken form has no commands.
+  // LaTeXML writes the source as alternative text. A spoken form has no TeX commands.
   const alt = node.get("alttext");
   return /[\\^_{}]/.test(alt) ? alt : undefined;
 }
@@ -131,7 +131,7 @@ const tidy = (tex: string): string =>
     .replace(/\s*\n\s*/g, "\n")
     .trim();
 
-/** `{\displaystyle x}` says how, not what. */
+/** Removes the style wrapper: `{\displaystyle x}` → `x`. */
 const unwrapStyle = (tex: string): string =>
   /^\{\\(?:displaystyle|textstyle) ?([\s\S]*)\}$/.exec(tex)?.[1].trim() ?? tex;
 
@@ -142,7 +142,7 @@ function plain(node: Node): string {
   return text;
 }
 
-/** Names of what MathML writes as one character. */
+/** TeX commands for single characters of MathML. */
 const COMMANDS: Readonly<Record<string, string>> = {
   α: "\\alpha",
   β: "\\beta",
@@ -260,7 +260,7 @@ const FUNCTIONS = new Set(
   ),
 );
 
-/** Marks over or under a letter. */
+/** Commands for marks above or below a letter. */
 const ACCENTS: Readonly<Record<string, string>> = {
   "^": "\\hat",
   ˆ: "\\hat",
@@ -277,7 +277,7 @@ const ACCENTS: Readonly<Record<string, string>> = {
   "⏟": "\\underbrace",
 };
 
-/** Formulas nested deeper than this are written flat. */
+/** Formulas nested deeper than this are written as plain text. */
 const DEEPEST = 60;
 
 function texOf(node: Node, depth = 0): string {
@@ -329,7 +329,7 @@ function texOf(node: Node, depth = 0): string {
     case "mover": {
       const mark = ACCENTS[plain(parts[1] ?? node).trim()];
       if (mark !== undefined) return `${mark}${grouped(0)}`;
-      // Once: twice at each level would double the work with every level.
+      // Convert the base only once: twice at each level would take exponential time.
       const main = at(0);
       return isLimit(main) ? `${main.trim()}^${script(at(1))}` : `\\overset{${at(1)}}{${main}}`;
     }
@@ -354,7 +354,7 @@ const children = (node: Node): Node[] => {
   return list;
 };
 
-/** Parts one after the other; a command that ends in a letter is parted from a letter after it. */
+/** Concatenates parts, with a space between a command and a letter that follows it. */
 function row(parts: readonly Node[], depth: number): string {
   return joined(parts.map((part) => (part.tag === TEXT ? symbols(part.text.trim()) : texOf(part, depth + 1))));
 }
@@ -371,7 +371,7 @@ function joined(parts: readonly string[]): string {
   return pieces.join("");
 }
 
-/** Commands are short: looking at the end of a long piece alone keeps the time linear. */
+/** Commands are short: checking only the end of a long string keeps the time linear. */
 const endsInCommand = (tex: string): boolean => /\\[A-Za-z]+$/.test(tex.slice(-30));
 
 function symbols(text: string): string {

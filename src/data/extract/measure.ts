@@ -1,12 +1,12 @@
 /**
- * @file One walk over the tree that counts, for every element, its characters, those in links, and those of prose; and
- * notes what its names hint at. Everything that later chooses between elements reads these counts.
+ * @file Counts the characters of every element in one walk: in total, in links, and in prose. It also records the hints of
+ * the element's names. All later decisions between elements use these counts.
  */
 import { hintsOf } from "./hints.js";
 import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
 
-/** Elements whose text is no part of the page as read. */
+/** Elements whose text a reader of the page does not see. */
 const SILENT = new Set([
   "script",
   "title",
@@ -16,7 +16,7 @@ const SILENT = new Set([
   "textarea",
   "option",
   "optgroup",
-  // Readings of characters (ruby): between the characters they would break every word of the base text.
+  // Ruby annotations: between the characters they would break every word of the base text.
   "rt",
   "rtc",
   "rp",
@@ -25,10 +25,13 @@ const SILENT = new Set([
 
 export const isSilent = (name: string): boolean => SILENT.has(name);
 
-/** A run of text shorter than this is a label, unless it ends like a sentence. Characters. */
+/** A run shorter than this counts as a label, unless it ends like a sentence. Characters. */
 const SENTENCE = 60;
 
-/** @param bare true to read `<noscript>` too: what the page shows where scripts do not run */
+/**
+ * Sets the counts and hints of every node.
+ * @param bare whether to count `<noscript>` too, as a browser without scripts shows it
+ */
 export function measure(root: Node, bare = false): void {
   reset(root);
   walk(root, { names: new Map(), bare }, false);
@@ -47,7 +50,7 @@ function reset(node: Node): void {
 
 const silent = (name: string, { bare }: Context): boolean => SILENT.has(name) && !(bare && name === "noscript");
 
-/** One run: the inline text between two block boundaries. */
+/** The inline text between two block boundaries. */
 interface Run {
   chars: number;
   linkChars: number;
@@ -68,7 +71,7 @@ function walk(node: Node, context: Context, inLink: boolean): void {
   endRun(node, run);
 }
 
-/** Adds the children of `node` to `run`, which belongs to `block`; blocks among them end the run and are walked. */
+/** Adds the children of `node` to `run`, which belongs to `block`. A block among them ends the run and is walked. */
 function inline(node: Node, block: Node, context: Context, inLink: boolean, run: Run): void {
   for (let child = node.first; child !== null; child = child.next) {
     if (child.tag === TEXT) {
@@ -97,7 +100,7 @@ function inline(node: Node, block: Node, context: Context, inLink: boolean, run:
   }
 }
 
-/** Counts a run as prose of `node`, which is where it ended. */
+/** Ends a run; if it reads like a sentence, its text outside links counts as prose of `node`. */
 function endRun(node: Node, run: Run): void {
   if (run.chars === 0) return;
   const sentence = run.chars >= SENTENCE || (run.chars >= 20 && run.marks > 0 && isStop(run.end));

@@ -1,6 +1,6 @@
 /**
- * @file What a page tells about itself beside its text: title, author, date, language, canonical address, site. Each is
- * taken from the most careful source that has it: JSON-LD, Open Graph and other metas, microdata, the page's own markup.
+ * @file A page's metadata: title, author, date, language, canonical address, site. Each is taken from the most reliable
+ * source available: JSON-LD, then Open Graph and other meta elements, then microdata and the page's markup.
  */
 import { Hint } from "./hints.js";
 import type { Entity } from "./linked-data.js";
@@ -14,15 +14,15 @@ export interface Metadata {
   readonly author: string | null;
   /** Day of publication, `YYYY-MM-DD`. */
   readonly date: string | null;
-  /** As the page tells it, BCP 47, for instance `en` or `pt-BR`; not guessed from the text. */
+  /** Declared language, BCP 47 (`en`, `pt-BR`); not detected from the text. */
   readonly language: string | null;
-  /** The address that the page calls its own, absolute. */
+  /** The canonical address that the page declares, absolute. */
   readonly url: string | null;
   readonly site: string | null;
   readonly description: string | null;
 }
 
-/** A title, name or description longer than this is none. Characters. */
+/** A longer title, name or description is ignored. Characters. */
 const LONGEST = 500;
 
 export function readMetadata(tree: Tree, entities: readonly Entity[], address: string): Metadata {
@@ -104,7 +104,7 @@ export function readMetadata(tree: Tree, entities: readonly Entity[], address: s
 const WORK =
   /Article|Posting|Report|WebPage|Product|Recipe|HowTo|Course|Book|Question|CreativeWork|Review|Event|Service/;
 
-/** What the page's own markup says, found in one walk. */
+/** Metadata from the page's markup, collected in one walk. */
 class Marks {
   language = "";
   author = "";
@@ -144,7 +144,7 @@ function short(text: string): string | null {
   return own === "" || own.length > LONGEST ? null : own;
 }
 
-/** `Headline | The Site` without the site, where the page names it, or where it is plainly a tail. */
+/** Removes the site's name from the end of `Headline | The Site`, if it is the name that the page declares. */
 function withoutSite(title: string, site: string): string {
   const own = cleanSpaces(title).trim();
   const parts = own.split(/\s+[|•·»–—-]\s+/);
@@ -157,7 +157,7 @@ function withoutSite(title: string, site: string): string {
 
 const MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split(" ");
 
-/** The day in a written date, where year, month and day are told without doubt. */
+/** Returns the day in a written date as `YYYY-MM-DD`, or null if year, month or day is ambiguous. */
 export function dayOf(text: string): string | null {
   const iso = /(?:^|\D)(\d{4})[-/.]?(\d{2})[-/.]?(\d{2})(?:\D|$)/.exec(text);
   if (iso !== null) return valid(Number(iso[1]), Number(iso[2]), Number(iso[3]));

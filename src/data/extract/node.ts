@@ -1,4 +1,4 @@
-/** @file An element or a text of a page. */
+/** @file An element or text node of a page. */
 import { type Tag, TEXT } from "./tags.js";
 
 export class Node {
@@ -7,21 +7,21 @@ export class Node {
   first: Node | null = null;
   last: Node | null = null;
   next: Node | null = null;
-  /** Of a text node: its characters, entities decoded. */
+  /** Text of a text node, entities decoded. */
   text = "";
   className = "";
   id = "";
   attributes: Map<string, string> | null = null;
 
-  // What measure() finds, of the whole subtree:
-  /** Characters without spaces, and those inside links. */
+  // Set by measure(), for the whole subtree:
+  /** Characters without spaces: in total, and inside links. */
   chars = 0;
   linkChars = 0;
-  /** Characters of sentences: text runs that read like prose, not like labels. */
+  /** Characters in sentences, outside links: text that reads like prose and not like labels. */
   prose = 0;
-  /** Bits of `Hint` that tag, role, class and id give. */
+  /** Bits of `Hint` from role, class and id. */
   hints = 0;
-  /** True when nothing of the subtree is written. */
+  /** Whether the subtree is left out of the result. */
   skipped = false;
 
   constructor(tag: Tag) {

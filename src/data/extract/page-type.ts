@@ -1,6 +1,6 @@
 /**
- * @file What kind of page it is. Each sign (the page's own schema.org types, its generator, its address, the names of its
- * body, what stands on it) adds points to one type or more; the type with the most points is taken.
+ * @file Classifies a page by type. Each sign adds points to one or more types: schema.org types, the generator, the address,
+ * the body's class and id, and the page's contents. The type with the most points wins.
  */
 import { Hint } from "./hints.js";
 import type { Entity } from "./linked-data.js";
@@ -12,7 +12,7 @@ export type PageType = (typeof PAGE_TYPES)[number];
 
 type Points = Partial<Readonly<Record<PageType, number>>>;
 
-/** schema.org's types, of JSON-LD or microdata. */
+/** Points for schema.org types, in JSON-LD or microdata. */
 const SCHEMA: Readonly<Record<string, Points>> = {
   Article: { article: 3 },
   NewsArticle: { article: 4 },
@@ -51,7 +51,7 @@ const GENERATORS: readonly (readonly [RegExp, Points])[] = [
   [/discourse|xenforo|vbulletin|phpbb|flarum|nodebb|invision|vanilla|mybb|smf|fluxbb|punbb/i, { forum: 6 }],
 ];
 
-/** Words of an address's path or of the body's names. */
+/** Points for patterns in an address's path. */
 const ADDRESS: readonly (readonly [RegExp, Points])[] = [
   [/^\/?(?:[a-z]{2}(?:[-_][a-z]{2})?\/?)?$/i, { service: 1.5, listing: 1 }],
   [
@@ -80,6 +80,7 @@ const ADDRESS: readonly (readonly [RegExp, Points])[] = [
   ],
 ];
 
+/** Points for patterns in the body's class and id. */
 const BODY: readonly (readonly [RegExp, Points])[] = [
   [/\bsingle-post\b|\bpost-template\b|\btype-article\b|\barticle-page\b/i, { article: 4 }],
   [/\bsingle-product\b|\btemplate-product\b|\bproduct-page\b|\bproduct-detail/i, { product: 5 }],
@@ -90,18 +91,19 @@ const BODY: readonly (readonly [RegExp, Points])[] = [
   [/\bdocs?\b|\breference\b/i, { documentation: 3 }],
 ];
 
-/** What stands on the page, counted in one walk. */
+/** Contents of a page, counted in one walk. */
 export interface Inventory {
   posts: number;
   prices: number;
   codeChars: number;
   headings: number;
-  /** Paragraphs of prose, each of a few lines. */
+  /** `<p>` elements with more than 150 characters of prose. */
   paragraphs: number;
-  /** Prose of the paragraphs beside one another that hold the most of it: an article's body. */
+  /** The most prose in sibling `<p>` elements, probably an article's body. Characters. */
   body: number;
-  /** Teasers: links around headings. */
+  /** Headings that are links: teasers. */
   linkedHeadings: number;
+  /** Texts such as "Add to cart". */
   buys: number;
   /** Prose in comments. Characters. */
   comments: number;
@@ -173,7 +175,7 @@ export interface TypeSigns {
   readonly tree: Tree;
   readonly entities: readonly Entity[];
   readonly inventory: Inventory;
-  /** Address of the page, "" when it is not known. */
+  /** Address of the page, "" if unknown. */
   readonly url: string;
 }
 
@@ -234,7 +236,7 @@ export function pageTypeOf({ tree, entities, inventory, url }: TypeSigns): PageT
   if (inventory.comments > root.prose * 0.8) add({ forum: 2.5 });
   const body = inventory.body / Math.max(1, root.prose);
   if (inventory.body > 1000 && body > 0.4) add({ article: 4, documentation: 3.5 });
-  // Whatever else a page links to, it is about the one text that nearly all its prose is.
+  // One text that contains nearly all the prose is what the page is about, whatever it links to.
   if (inventory.body > 400 && body > 0.7) add({ article: 4, documentation: 3.5 });
   if (inventory.codeChars > root.chars * 0.05) add({ documentation: 2 });
   if (inventory.prices >= 12) add({ collection: 2 });

@@ -1,7 +1,7 @@
 /**
- * @file Which parts of a page are its content. First what is plainly something else is marked as skipped (menus, footers,
- * notices, teasers), by tag, role and names, never by a name alone where most of the page's text would go with it; then the
- * smallest element that holds nearly all the prose that is left becomes the root.
+ * @file Selects the parts of a page that are its content. First, boilerplate (menus, footers, notices, teasers) is marked as
+ * skipped, by tag, role and names. An element that contains most of the page's text is never
+ * removed. Then the smallest element that contains nearly all the remaining prose becomes the root.
  */
 import { Hint } from "./hints.js";
 import { measure } from "./measure.js";
@@ -10,7 +10,7 @@ import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
 import { trim } from "./trim.js";
 
-/** What no page is about, whatever its type. */
+/** Boilerplate on pages of every type. */
 const NEVER =
   Hint.Navigation |
   Hint.Chrome |
@@ -24,16 +24,16 @@ const NEVER =
   Hint.Control |
   Hint.Hidden;
 
-/** What stands beside the things that a page shows: opinions on them, words under pictures, who wrote when. */
+/** Additions to the content: reviews, captions, bylines. */
 const BESIDE = Hint.Review | Hint.Caption | Hint.Meta;
 
-/** What is left out on pages of a type. */
+/** What is removed from pages of a type. */
 export interface Profile {
-  /** Hints that take an element out. */
+  /** An element with one of these hints is removed. */
   readonly hints: number;
-  /** Tags that do. */
+  /** An element with one of these tags is removed. */
   readonly tags: ReadonlySet<string>;
-  /** Ways of hiding that do: what a page shows only after a click is content on some pages and machinery on others. */
+  /** An element hidden in one of these ways is removed. What a click reveals is content on some types of page only. */
   readonly hidden: readonly ("hidden" | "aria-hidden" | "none")[];
 }
 
@@ -49,13 +49,13 @@ export const PROFILES: Readonly<Record<PageType, Profile>> = {
   documentation: { hints: NEVER, tags: TAGS, hidden: [] },
   forum: { hints: NEVER | Hint.Member, tags: TAGS, hidden: ["aria-hidden", "none"] },
   product: { hints: NEVER | BESIDE, tags: TAGS, hidden: ["hidden", "aria-hidden"] },
-  // The latest or most read pages of a site are what its lists show.
+  // A listing's content is often the latest or most read pages of the site, so "related" links stay.
   listing: { hints: (NEVER & ~Hint.Related) | BESIDE | Hint.Comments, tags: TAGS, hidden: ["hidden", "aria-hidden"] },
   collection: { hints: NEVER | Hint.Review | Hint.Meta | Hint.Comments, tags: TAGS, hidden: [] },
   service: { hints: NEVER | Hint.Review | Hint.Comments, tags: TAGS, hidden: ["aria-hidden", "none"] },
 };
 
-/** What is left out even where everything is wanted. */
+/** What is removed even with focus `recall`. */
 const RECALL: Profile = {
   hints: Hint.Navigation | Hint.Chrome | Hint.Advertisement | Hint.Consent | Hint.Popup,
   tags: words("nav footer form button"),
@@ -67,20 +67,20 @@ export type Focus = "precision" | "balanced" | "recall";
 export interface Selection {
   readonly type: PageType;
   readonly focus: Focus;
-  /** What is left out, where it is not what pages of this type leave out; for measuring what each sign is worth. */
+  /** Overrides the profile of the page type; used to measure the effect of each sign. */
   readonly profile?: Profile;
-  /** The page's title: content does not repeat it. */
+  /** The page's title; a heading that repeats it is removed. */
   readonly title: string;
-  /** True where `<noscript>` counts, as it was measured. */
+  /** Whether `<noscript>` is counted, as passed to `measure`. */
   readonly bare?: boolean;
 }
 
-/** Below this share of the page's characters, what was chosen is compared with what a plainer choice gives. */
+/** If the selection has less than this share of the page's characters, it is compared with the profile for listings. */
 const SUSPICIOUS = 0.1;
-/** Prose that makes any choice a good one. Characters. */
+/** A selection with this much prose is accepted in any case. Characters. */
 const ENOUGH = 500;
 
-/** Marks what is no content as skipped, and returns the elements that hold the rest. `root` is measured. */
+/** Marks boilerplate as skipped and returns the elements that contain the content. `root` must have been measured. */
 export function selectContent(root: Node, selection: Selection): Node[] {
   const whole = root.chars;
   const chosen = choose(root, selection);
@@ -92,7 +92,7 @@ export function selectContent(root: Node, selection: Selection): Node[] {
     total(chosen, "prose") >= ENOUGH
   )
     return chosen;
-  // Too little: the page is perhaps no such page at all. A list keeps the most.
+  // Too little text: perhaps the page type is wrong. The profile for listings keeps the most.
   const chars = total(chosen, "chars");
   measure(root, selection.bare);
   const plainer = choose(root, { type: "listing", focus: selection.focus, title: selection.title });
@@ -116,14 +116,14 @@ function choose(root: Node, { type, focus, title, profile = PROFILES[type] }: Se
   if ((type === "article" || type === "documentation" || focus === "precision") && main.prose >= main.chars * 0.3) {
     const best = { node: main, score: -Infinity };
     findRoot(main, best);
-    // Where no one part holds most of the prose, the page is made of many parts.
+    // If no single part contains half of the prose, the page consists of many parts.
     if (best.node.prose >= main.prose * 0.5)
       return type === "article" || focus === "precision" ? narrow(oneArticle(best.node)) : [best.node];
   }
   return [main];
 }
 
-/** The element that the page calls its main one, if it holds most of what is left. */
+/** Returns the element that the page marks as its main one, if it contains most of the remaining text. */
 function mainOf(root: Node): Node {
   let node = root;
   const visit = (at: Node): void => {
@@ -138,7 +138,7 @@ function mainOf(root: Node): Node {
   return node;
 }
 
-/** Goes down to the part that holds the paragraphs, leaving byline and pictures above it; a header with prose goes before it. */
+/** Descends to the part with the paragraphs, without byline and pictures above it; a header with prose is kept before it. */
 function narrow(root: Node): Node[] {
   const heads: Node[] = [];
   let node = root;
@@ -156,10 +156,10 @@ function narrow(root: Node): Node[] {
   }
 }
 
-/** Share of the prose that the part gone down to holds at least. */
+/** `narrow` descends into a child only if it contains at least this share of the prose. */
 const NARROW = 0.65;
 
-/** Of several articles on one page, the one that the page is about: that whose heading is the title, or the first. */
+/** Returns the first article if the page has several. */
 function oneArticle(root: Node): Node {
   const articles: Node[] = [];
   const visit = (node: Node): void => {
@@ -174,7 +174,7 @@ function oneArticle(root: Node): Node {
   return articles[0];
 }
 
-/** Counts again, without what is skipped; what was skipped counts nothing from then on. */
+/** Subtracts skipped elements from all counts and sets their own counts to 0. */
 function recount(node: Node): void {
   for (let child = node.first; child !== null; child = child.next) {
     if (child.tag === TEXT) continue;
@@ -199,15 +199,18 @@ function findRoot(node: Node, best: { node: Node; score: number }): void {
   }
 }
 
-/** @param threaded true on pages of discussions, where comments below a post are left out */
+/**
+ * Marks boilerplate below `node` as skipped.
+ * @param threaded whether the page is a discussion, where comments below a post are removed
+ */
 function prune(node: Node, profile: Profile, whole: Node, threaded: boolean, posted = false): void {
   for (let child = node.first; child !== null; child = child.next) {
     if (child.tag === TEXT || child.skipped) continue;
-    const doubt =
+    const limit =
       threaded && posted && (child.hints & (Hint.Comments | Hint.Post)) === Hint.Comments
         ? COMMENTS
-        : isOther(child, profile);
-    if (doubt > 0 && child.prose < whole.prose * doubt && child.chars < whole.chars * (doubt + 0.25)) {
+        : removableShare(child, profile);
+    if (limit > 0 && child.prose < whole.prose * limit && child.chars < whole.chars * (limit + 0.25)) {
       child.skipped = true;
       continue;
     }
@@ -215,25 +218,25 @@ function prune(node: Node, profile: Profile, whole: Node, threaded: boolean, pos
   }
 }
 
-/** Up to these shares of a page's prose an element may hold and still be taken for something else. */
+/** An element with more than these shares of the page's prose is never removed. */
 const SURELY = 0.7;
 const PERHAPS = 0.35;
 const COMMENTS = 0.12;
 
-/** Hints that are seldom wrong. */
+/** Hints that are rarely wrong. */
 const SURE = Hint.Consent | Hint.Popup;
 
-/** Up to which share of the page's prose the element may hold and still be taken for something else; 0 for content. */
-function isOther(node: Node, profile: Profile): number {
+/** Returns the share of the page's prose below which an element is removed as boilerplate; 0 for content. */
+function removableShare(node: Node, profile: Profile): number {
   let hints = node.hints & profile.hints;
   if ((node.hints & Hint.Content) !== 0) hints &= ~Hint.Member;
   if (hints !== 0) return (hints & SURE) !== 0 ? SURELY : PERHAPS;
   const { name } = node.tag;
   if (profile.tags.has(name)) {
-    // The head of an article tells what it is about; that of a site does not.
+    // An article's header is content: it has prose and few links. A site's header is not.
     if (name === "header" && node.prose > 0 && node.linkChars < node.chars * 0.3) return 0;
-    // Labels of boxes in a list are its items: ingredients, questions and answers.
-    return name === "form" && holdsItems(node) ? 0 : PERHAPS;
+    // A form with a list is content: ingredients to check off, questions and answers.
+    return name === "form" && containsListItems(node) ? 0 : PERHAPS;
   }
   if (node.attributes === null) return 0;
   if (MATHEMATICS.test(node.className) || name === "math") return 0;
@@ -249,14 +252,14 @@ function isOther(node: Node, profile: Profile): number {
   return 0;
 }
 
-function holdsItems(node: Node): boolean {
+function containsListItems(node: Node): boolean {
   for (let child = node.first; child !== null; child = child.next) {
-    if (child.tag.name === "li" || (child.first !== null && holdsItems(child))) return true;
+    if (child.tag.name === "li" || (child.first !== null && containsListItems(child))) return true;
   }
   return false;
 }
 
-/** The readable copy of a formula is hidden from the eye. */
+/** Formulas have a hidden copy for screen readers, which must stay. */
 const MATHEMATICS = /math|katex|mjx/i;
 
 const NONE = /display\s*:\s*none/i;

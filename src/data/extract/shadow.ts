@@ -1,25 +1,26 @@
 /**
- * @file Declarative shadow trees: what `<template shadowrootmode>` holds is what a browser shows of its host, with the host's
- * own children in the slots. https://html.spec.whatwg.org/multipage/scripting.html#attr-template-shadowrootmode
+ * @file Declarative shadow trees: a browser shows the contents of `<template shadowrootmode>` in place of its host's children
+ * and puts those children into the slots. https://html.spec.whatwg.org/multipage/scripting.html#attr-template-shadowrootmode
  */
 import type { Node } from "./node.js";
 import { TEXT } from "./tags.js";
 
-/** The elements of HTML that may have a shadow tree; so may any whose name has a hyphen. */
+/** HTML elements that may have a shadow tree; any element with a hyphen in its name may have one too. */
 const HOSTS = new Set(
   "article aside blockquote body div footer h1 h2 h3 h4 h5 h6 header main nav p section span".split(" "),
 );
 
-/** True for a template that a browser makes its parent's shadow tree, if it is the first one there. */
-export function holdsShadow(template: Node, parent: Node): boolean {
+/** Whether a browser makes this template its parent's shadow tree, provided it is the first one there. */
+export function isShadowTemplate(template: Node, parent: Node): boolean {
   if (!/^(?:open|closed)$/i.test(template.get("shadowrootmode"))) return false;
   const { name } = parent.tag;
   return HOSTS.has(name) || name.includes("-");
 }
 
 /**
- * Gives hosts the children that a browser shows. `templates` by host, in the page's order, so that an outer tree comes first.
- * Trees inside trees are followed to a depth of `deepest`; slots could otherwise stack more levels than later passes can recurse.
+ * Replaces the children of hosts by those that a browser shows. `templates` maps hosts to their templates in page order, so
+ * that an outer tree comes first. Trees deeper than `deepest` levels are dropped: nested slots could otherwise add more
+ * levels than later passes can recurse into.
  */
 export function attachShadows(templates: ReadonlyMap<Node, Node>, deepest: number): void {
   for (const [host, template] of templates) {
@@ -40,10 +41,10 @@ export function attachShadows(templates: ReadonlyMap<Node, Node>, deepest: numbe
   }
 }
 
-/** A slot shows the children meant for it, or else its own. Children without a slot are not shown. */
+/** Fills each slot with the children assigned to it; a slot without any keeps its own. Children without a slot are not shown. */
 function fillSlots(node: Node, bySlot: Map<string, Node[]>): void {
   for (const child of childrenOf(node)) {
-    // What is inside another shadow tree has its own slots.
+    // A nested shadow tree has its own slots.
     if (child.tag === TEXT || child.tag.name === "template") continue;
     const given = child.tag.name === "slot" ? bySlot.get(child.get("name")) : undefined;
     if (given === undefined) fillSlots(child, bySlot);
@@ -54,7 +55,7 @@ function fillSlots(node: Node, bySlot: Map<string, Node[]>): void {
   }
 }
 
-/** Levels above a node, counted up to `most`. */
+/** Returns the number of ancestors of a node, at most `most`. */
 function depthOf(node: Node, most: number): number {
   let depth = 0;
   for (let at = node.parent; at !== null && depth < most; at = at.parent) depth++;

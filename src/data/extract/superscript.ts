@@ -1,7 +1,7 @@
 /**
- * @file Superscripts and subscripts in plain text: `10<sup>6</sup>` is 10⁶ and never 106, `H<sub>2</sub>O` is H₂O,
- * `x<sub>max</sub>` x_max, while `1<sup>st</sup>` stays 1st. A footnote's mark that is a link is `[1]`, so that nobody takes it
- * for a power.
+ * @file Superscripts and subscripts in plain text: `10<sup>6</sup>` becomes 10⁶ and never 106, `H<sub>2</sub>O` becomes H₂O,
+ * `x<sub>max</sub>` becomes x_max, while `1<sup>st</sup>` stays 1st. A linked footnote mark becomes `[1]`, so that it does not
+ * look like a power.
  */
 
 import { textOf } from "./node.js";
@@ -12,19 +12,19 @@ const PLAIN = "0123456789+-=(),ni";
 const UP = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾,ⁿⁱ";
 const DOWN = "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎,";
 
-/** Letters that print raises by custom: ordinals and abbreviations in several languages, trademarks. */
+/** Text that is raised by typographic convention: ordinals and abbreviations in several languages, trademarks. */
 const PRINTED =
   /^(?:st|nd|rd|th|e|er|ers|re|res|ère|ème|es|de|nde|te|ste|o|os|a|as|ª|º|r|s|d|mo|me|mes|mme|lle|lles|le|gr|tm|sm|mc)\.?$/iu;
 
-/** Longer ones are small print. Characters. */
+/** Longer ones are small print, not scripts. Characters. */
 const LONGEST = 24;
 
-/** Letters, digits and the signs of a formula. */
+/** Letters, digits and mathematical signs. */
 const FORMULA = /^[\p{L}\p{N}\p{M}+\-−–=()*/.,:′'∞∘°|<>≤≥⊥∥⋅·\s]+$/u;
 
 /**
- * What is written for a `sup` or `sub` element, or undefined where its own text says it as well.
- * @param before what stands before it in its line, a few characters at least
+ * Returns the plain text of a `sup` or `sub` element, or undefined if its own text needs no change.
+ * @param before the text before it on its line, at least a few characters
  */
 export function scriptText(node: Node, before: string): string | undefined {
   const raised = node.tag.name === "sup";
@@ -32,8 +32,8 @@ export function scriptText(node: Node, before: string): string | undefined {
   if (text === "" || text.length > LONGEST || /\p{L}\s+\p{L}/u.test(text)) return undefined;
   const digits = /^\d+$/.test(text);
   if (raised && /^(?:\d+|[a-z]|[*†‡])$/.test(text) && isNote(node)) return `[${text}]`;
-  // Halves are written 1/2, cents of a price are raised too.
-  if (digits && raised && isOver(node)) return /\d$/.test(before) ? ` ${text}` : text;
+  // Fractions such as 1/2; the raised cents of a price.
+  if (digits && raised && isNumerator(node)) return /\d$/.test(before) ? ` ${text}` : text;
   if (digits && !raised && /\d[/⁄]$/.test(before)) return text;
   if (/^\d\d$/.test(text) && raised && /\p{Sc}\s?\d{1,4}$/u.test(before)) return `.${text}`;
   const word = /^\p{L}{2,}\.?$/u.test(text);
@@ -45,13 +45,13 @@ export function scriptText(node: Node, before: string): string | undefined {
   const last = before.slice(-1);
   if (last === "" || /\s/.test(last) || PRINTED.test(text) || !FORMULA.test(text) || !/[\p{L}\p{N}∞]/u.test(text))
     return undefined;
-  // Words above words are print's, not a formula's.
+  // A raised word after a word is typography, not a formula.
   if (word && raised && (text.length > 3 || /\p{L}{2}$/u.test(before))) return undefined;
   const single = [...own].length === 1 || /^-?[\d.]+$/.test(own) || (!raised && /^[\p{L}\d]+$/u.test(own));
   return `${raised ? "^" : "_"}${single ? own : `(${own})`}`;
 }
 
-/** The text in characters of their own, or undefined where one of them has none. */
+/** Translates text to Unicode superscripts or subscripts; undefined if a character has no such form. */
 function translated(text: string, signs: string): string | undefined {
   if (!/[\p{L}\d+-]/u.test(text)) return undefined;
   let written = "";
@@ -63,7 +63,7 @@ function translated(text: string, signs: string): string | undefined {
   return written;
 }
 
-/** True for a mark that leads to a note on the page: a link inside it or around it. */
+/** Whether a mark links to a note on the page, by a link inside or around it. */
 function isNote(node: Node): boolean {
   const leads = (at: Node | null): boolean => at !== null && at.tag.name === "a" && at.get("href").includes("#");
   let inner = node.first;
@@ -71,8 +71,8 @@ function isNote(node: Node): boolean {
   return leads(inner) || leads(inner?.first ?? null) || leads(node.parent);
 }
 
-/** True for the upper half of a fraction: a stroke and a `sub` follow. */
-function isOver(node: Node): boolean {
+/** Whether this is the numerator of a fraction: a slash and a `sub` follow. */
+function isNumerator(node: Node): boolean {
   const stroke = node.next;
   return stroke !== null && stroke.tag === TEXT && /^[/⁄]$/.test(stroke.text.trim()) && stroke.next?.tag.name === "sub";
 }

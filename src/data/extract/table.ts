@@ -1,27 +1,27 @@
-/** @file Tables: which of them hold data, and their cells on a grid. */
+/** @file Tables: tells data tables from layout tables and arranges cells in a grid. */
 import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
 
 export interface Table {
   readonly caption: string;
-  /** Rows of equally many cells; a cell that spans columns or rows fills the first of its places. */
+  /** Rows of equal length. The text of a cell that spans columns or rows is in its first position. */
   readonly rows: readonly (readonly string[])[];
-  /** True when the first row names the columns. */
+  /** Whether the first row contains the column names. */
   readonly headed: boolean;
 }
 
-/** Columns of a table, at most: a span of a million makes no grid. */
+/** Limit on columns, against tables with a span of a million. */
 const MOST_COLUMNS = 100;
 
-/** A cell longer than this is a column of the page, not a value. Characters. */
+/** A longer cell is probably a column of the page layout, not a value. Characters. */
 const LONG_CELL = 600;
 
-/** The table's cells, or undefined when the table only lays the page out. */
+/** Returns the table's cells, or undefined if the table is only used for layout. */
 export function tableOf(table: Node, text: (cell: Node) => string): Table | undefined {
   const found = rowsOf(table);
   if (found.rows.length === 0 || !isData(table, found.rows)) return undefined;
   const grid: string[][] = [];
-  /** For each column, how many rows below are taken by a cell above. */
+  /** For each column, the number of following rows covered by a cell that spans rows. */
   const taken: number[] = [];
   for (const row of found.rows) {
     const cells: string[] = [];
@@ -86,7 +86,7 @@ function rowsOf(table: Node): Rows {
   return found;
 }
 
-/** Data is at least two columns of short cells, or what says so by a heading cell or a caption. */
+/** Whether the table contains data: it has a heading cell, or at least two columns of short cells. */
 function isData(table: Node, rows: readonly (readonly Node[])[]): boolean {
   const role = table.get("role");
   if (role === "presentation" || role === "none") return false;
@@ -98,7 +98,7 @@ function isData(table: Node, rows: readonly (readonly Node[])[]): boolean {
       cells++;
       if (cell.tag.name === "th") headings++;
       if (cell.chars > LONG_CELL) long++;
-      if (holds(cell, 0)) return false;
+      if (containsLayout(cell, 0)) return false;
     }
   }
   const columns = rows.reduce((most, row) => Math.max(most, row.length), 0);
@@ -107,13 +107,13 @@ function isData(table: Node, rows: readonly (readonly Node[])[]): boolean {
   return columns >= 2 && (rows.length >= 2 || long === 0);
 }
 
-/** True for a cell that holds a layout: another table, headings, code. */
-function holds(node: Node, depth: number): boolean {
+/** Whether a cell contains page layout: another table, a form, headings, code. */
+function containsLayout(node: Node, depth: number): boolean {
   for (let child = node.first; child !== null; child = child.next) {
     if (child.tag === TEXT) continue;
     const { name, heading } = child.tag;
     if (name === "table" || name === "pre" || name === "form" || (heading > 0 && heading < 4)) return true;
-    if (depth < 6 && child.first !== null && holds(child, depth + 1)) return true;
+    if (depth < 6 && child.first !== null && containsLayout(child, depth + 1)) return true;
   }
   return false;
 }

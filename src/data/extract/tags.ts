@@ -1,27 +1,27 @@
 /**
- * @file What the extractor knows about a tag's name. A name is looked up once, when its start tag is read; after that a
- * node carries the record found here, so that no rule compares strings again.
+ * @file Properties of HTML tags. A tag name is looked up once, when its start tag is read; the node keeps the record found
+ * here, so that later rules need not look it up again.
  */
 
-/** How a tag's content is laid out. */
+/** How a tag's content is displayed; dropped content is never read. */
 export type Layout = "block" | "inline" | "void" | "dropped";
 
 export interface Tag {
   readonly name: string;
   readonly layout: Layout;
   readonly block: boolean;
-  /** An end tag of this name does not reach past these. */
+  /** Whether most end tags cannot close elements outside this one. */
   readonly barrier: boolean;
   /** 1 to 6 for headings, else 0. */
   readonly heading: number;
-  /** Open elements that a start tag of this name ends, up to the nearest of `within`. */
+  /** Open elements that a start tag of this name closes, up to the nearest one in `within`. */
   readonly ends: ReadonlySet<string> | null;
   readonly within: ReadonlySet<string> | null;
 }
 
 const VOID = "area base basefont bgsound br col embed frame hr img input link meta param source track wbr".split(" ");
 
-/** Nothing in them is text of the page, and nothing in them is looked at. */
+/** Elements whose contents are not text of the page and are not read. */
 const DROPPED = (
   "style template svg iframe frameset object applet canvas video audio map noembed noframes datalist dialog " +
   "portal progress meter"
@@ -96,13 +96,13 @@ for (const name of (
   known.set(name, define(name));
 }
 
-/** The tag of a piece of text. */
+/** The tag of text nodes. */
 export const TEXT: Tag = { ...define("#text"), layout: "inline" };
 
-/** Names nobody has heard of are one inline tag each, kept up to this many so that a hostile page cannot fill memory. */
+/** Unknown names become inline tags. At most this many names are cached, so that a hostile page cannot fill memory. */
 const MOST_NAMES = 2000;
 
-/** The record of a tag's name as the page wrote it, in whatever case. */
+/** Returns the record of a tag name, ignoring case. */
 export function tagOf(written: string): Tag {
   const found = known.get(written);
   if (found !== undefined) return found;
@@ -110,7 +110,7 @@ export function tagOf(written: string): Tag {
   const same = known.get(name);
   if (same !== undefined) return same;
   const tag = define(name.length > 40 ? "unknown" : name);
-  // A slice of the page would keep the page in memory for as long as the table lives.
+  // Copy the name: a slice would keep the whole page in memory.
   if (known.size < MOST_NAMES && name.length <= 40) known.set(Buffer.from(name).toString(), tag);
   return tag;
 }

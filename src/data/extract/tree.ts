@@ -1,22 +1,22 @@
 /**
- * @file A page as a small tree, built in one pass over the events of htmlparser2's tokenizer.
+ * @file Parses a page into a small tree, in one pass over the events of htmlparser2's tokenizer.
  *
- * Only what the extractor asks about is kept: elements with a few attributes and text. Scripts, styles, drawings and the
- * like never become nodes. Elements nested deeper than `DEEPEST` become siblings, as browsers do it, so that every later
- * pass may recurse; end tags are looked for only among that many open elements, and only when one of that name is open,
- * so that time grows with the page's size alone.
+ * The tree contains only what the extractor uses: elements with a few attributes, and text. Scripts, styles and drawings
+ * never become nodes. Elements nested deeper than `DEEPEST` become siblings, as in browsers, so that later passes can recurse.
+ * An end tag is matched only against that many open elements, and only if an element of its name is open, so that time is
+ * linear in the page's size.
  */
 import { Tokenizer } from "htmlparser2";
 import { Node } from "./node.js";
-import { attachShadows, holdsShadow } from "./shadow.js";
+import { attachShadows, isShadowTemplate } from "./shadow.js";
 import { type Tag, TEXT, tagOf } from "./tags.js";
 
 export { Node };
 
-/** Open elements at once, at most. */
+/** Maximum number of elements open at once. */
 export const DEEPEST = 256;
 
-/** Nodes of a page, at most: what comes after them is not read, and the tree says that it was cut. */
+/** Maximum number of nodes; the rest of the page is not read, and `cut` is set. */
 export const MOST_NODES = 500_000;
 
 export interface Tree {
@@ -28,11 +28,11 @@ export interface Tree {
   readonly title: string;
   /** Characters of scripts. */
   readonly scriptChars: number;
-  /** True when the page held more nodes than are kept. */
+  /** Whether the page has more than `MOST_NODES` nodes. */
   readonly cut: boolean;
 }
 
-/** Attributes that some rule reads; class and id are fields of their own. */
+/** Attributes that are kept because some rule reads them; class and id are separate fields. */
 const KEPT = new Set(
   (
     "href src role hidden style lang itemprop itemtype datetime content property name rel type alt title value start " +
@@ -44,7 +44,7 @@ const KEPT = new Set(
 
 const SPACE = /^[ \t\n\r\f]*$/;
 
-/** Ends of these do not close blocks opened inside them: `<b><div></b>` leaves the div open. */
+/** The end tags of these do not close blocks opened inside them: `<b><div></b>` leaves the div open. */
 const FORMATTING = new Set(
   "a b big code em font i nobr s small span strike strong tt u label abbr cite sub sup".split(" "),
 );
@@ -65,7 +65,7 @@ class Builder {
   readonly #open = new Map<string, number>([["html", 1]]);
   readonly #heads: Node[] = [];
   readonly #linkedData: string[] = [];
-  /** Shadow trees by their hosts. */
+  /** Shadow trees by host. */
   readonly #shadows = new Map<Node, Node>();
   #title: string | undefined;
   #top: Node = this.#root;
@@ -80,10 +80,10 @@ class Builder {
   #attribute = "";
   #value = "";
 
-  /** Name of the dropped element inside which nothing is kept, and how often it is open. */
+  /** The open element whose contents are dropped, and how many of its name are open. */
   #dropped: Tag | null = null;
   #droppedDepth = 0;
-  /** The script being read: what it is for. */
+  /** Kind of the script being read. */
   #script: "no" | "code" | "linked" | "math" = "no";
   #scriptText: string[] = [];
   #scriptDisplay = false;
@@ -159,7 +159,7 @@ class Builder {
       tag.name === "template" &&
       this.#stack.length < DEEPEST &&
       !this.#shadows.has(this.#top) &&
-      holdsShadow(node, this.#top);
+      isShadowTemplate(node, this.#top);
     if (tag.layout === "dropped" && !shadow) {
       this.#dropped = tag;
       this.#droppedDepth = 1;
@@ -167,7 +167,7 @@ class Builder {
     }
     if (tag.name === "meta" || tag.name === "link" || tag.name === "base") {
       this.#heads.push(node);
-      // Microdata in the body is told by meta elements; they have no text.
+      // Meta elements in the body are microdata and have no text.
       return;
     }
     if (tag.name === "html" || tag.name === "body") {
@@ -274,7 +274,7 @@ class Builder {
       last.text += text;
       return;
     }
-    // Space at the start of a block or after one is layout of the source, except where the page says that it counts.
+    // Whitespace at the start of a block or after one is source formatting, except in `<pre>`.
     if ((last === null ? top.tag.block : last.tag.block) && !this.#open.get("pre") && SPACE.test(text)) return;
     const node = new Node(TEXT);
     node.text = text;
@@ -300,7 +300,7 @@ class Builder {
       const name = stack[i].tag.name;
       if (ends!.has(name)) cutAt = i;
       else if (within!.has(name)) break;
-      // A list item inside a div inside a list item is a list without its ul: only the nearest one ends.
+      // A list item in a div in a list item is a nested list without its ul: close only the nearest one.
       if (cutAt >= 0 && !TABLE_PARTS.has(name)) break;
     }
     if (cutAt > 0) while (stack.length > cutAt) this.#pop();

@@ -1,6 +1,6 @@
 /**
- * @file The second look, inside the content: blocks that are all links, lists of teasers, and the page's title. What words
- * say decides nothing: a heading, a button's word or a paragraph said twice may be content on any page.
+ * @file Removes boilerplate inside the selected content: blocks of links, lists of teasers, and the page's title. Wording is
+ * not a criterion: a heading, a button's label or a repeated paragraph may be content on any page.
  */
 
 import { textOf } from "./node.js";
@@ -15,10 +15,13 @@ interface Trim {
   readonly strict: boolean;
 }
 
-/** Types whose pages consist of links. */
+/** Page types whose content consists of links. */
 const OF_LINKS = new Set<PageType>(["listing", "collection", "documentation"]);
 
-/** @param strict true to leave out blocks of links on pages of every type */
+/**
+ * Marks boilerplate inside the content as skipped.
+ * @param strict whether to remove blocks of links on pages of every type
+ */
 export function trim(whole: Node, type: PageType, title: string, strict = false): void {
   walk(whole, { type, whole, strict, title: squeeze(title) });
 }
@@ -41,7 +44,7 @@ function walk(node: Node, context: Trim): void {
   skipHeadings(node);
 }
 
-/** Headings of which nothing is left go with their sections. */
+/** Skips headings whose whole section has been skipped. */
 function skipHeadings(parent: Node): void {
   let heading: Node | null = null;
   let gone = false;
@@ -57,7 +60,7 @@ function skipHeadings(parent: Node): void {
   }
 }
 
-/** True for a block that is all links, where pages of this type do not consist of them. */
+/** Whether a block consists of links, on a page type whose content does not. */
 function isLinks(node: Node, { type, whole, strict }: Trim): boolean {
   if ((OF_LINKS.has(type) && !strict) || node.tag.heading > 0 || node.linkChars < node.chars * 0.8 || node.prose > 0)
     return false;
@@ -70,11 +73,11 @@ function isLinks(node: Node, { type, whole, strict }: Trim): boolean {
   return links >= 3;
 }
 
-/** Items from which a list of teasers is told, and the characters that one has at most on average. */
+/** A list of teasers has at least this many items, and at most `TEASER` characters per item on average. */
 const TEASERS = 4;
 const TEASER = 350;
 
-/** True for a list whose items are each a headline that is a link, with a few words below: other articles. */
+/** Whether nearly every item of a list is a linked headline with a few words below it: a list of other articles. */
 function isTeasers(node: Node): boolean {
   let items = 0;
   let teasers = 0;
@@ -86,7 +89,7 @@ function isTeasers(node: Node): boolean {
   return teasers >= TEASERS && teasers >= items * 0.8 && node.chars <= items * TEASER;
 }
 
-/** True where the first heading of a part is a link. */
+/** Whether a part contains a heading that is a link. */
 function hasLinkedHeading(node: Node, depth: number): boolean {
   if (node.tag.heading > 0) return node.linkChars >= node.chars * 0.8;
   if (depth === 0) return false;
@@ -111,7 +114,7 @@ const squeeze = (text: string): string =>
     .trim()
     .toLowerCase();
 
-/** True for a heading that repeats the page's title, where the title stands for itself. */
+/** Whether a heading repeats the page's title, on page types that report the title separately. */
 function isTitle(node: Node, { type, title }: Trim): boolean {
   if ((type !== "article" && type !== "forum") || node.tag.heading !== 1 || node.chars > 300) return false;
   const line = squeeze(textOf(node));

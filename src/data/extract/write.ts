@@ -1,11 +1,11 @@
 /**
- * @file What was chosen of a page, as plain text or Markdown: headings, paragraphs, lists, tables, code, quotes and
- * mathematics in the page's order.
+ * @file Writes the selected content as plain text or Markdown: headings, paragraphs, lists, tables, code, quotes and
+ * mathematics in page order.
  */
 import { codeOf, isLineNumber, languageOf } from "./code.js";
+import { LineOutput } from "./line-output.js";
 import { mathematicsOf } from "./mathematics.js";
 import { textOf } from "./node.js";
-import { Paper } from "./paper.js";
 import { scriptText } from "./superscript.js";
 import { tableOf } from "./table.js";
 import { TEXT } from "./tags.js";
@@ -14,37 +14,37 @@ import type { Node } from "./tree.js";
 export type Format = "text" | "markdown";
 
 const SPACES = /[ \t\n\r\f\v\u00a0\u2000-\u200a\u202f\u3000]+/g;
-/** What a reader does not see: zero-width marks, soft hyphens, control characters. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
+/** Invisible characters: zero-width marks, soft hyphens, control characters, private use. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are removed
 const UNSEEN = /[\u0000-\u0008\u000b\u000e-\u001f\u007f\u00ad\u200b\u2060\ufeff\ue000-\uf8ff]/g;
 
 export const cleanSpaces = (text: string): string => text.replace(UNSEEN, "").replace(SPACES, " ");
 
-/** Text of the roots, one after the other. */
+/** Writes the roots one after the other and returns the text. */
 export function writeNodes(roots: readonly Node[], format: Format): string {
   const writer = new Writer(format === "markdown");
   for (const root of roots) writer.block(root);
-  return writer.paper.toString();
+  return writer.output.toString();
 }
 
 class Writer {
-  readonly paper: Paper;
+  readonly output: LineOutput;
   readonly #markdown: boolean;
-  /** Depth of lists, for their markers. */
+  /** Current depth of lists. */
   #list = 0;
 
-  /** @param oneLine a table's cell, which holds no blocks */
+  /** @param oneLine whether to write a table cell, which contains no blocks */
   constructor(markdown: boolean, oneLine = false) {
     this.#markdown = markdown;
-    this.paper = new Paper(markdown && !oneLine);
+    this.output = new LineOutput(markdown && !oneLine);
   }
 
   block(node: Node): void {
     if (node.skipped) return;
-    const paper = this.paper;
+    const { output } = this;
     const { tag } = node;
     // A list inside an item follows its text without a blank line.
-    paper.end(this.#list > 0 && (tag.name === "ul" || tag.name === "ol"));
+    output.end(this.#list > 0 && (tag.name === "ul" || tag.name === "ol"));
     if (tag.name === "td" && isLineNumber(node)) return;
     if (tag.heading > 0) this.#heading(node);
     else {
@@ -56,7 +56,7 @@ class Writer {
           this.#listOf(node);
           break;
         case "li":
-          // A list item without its list.
+          // A list item outside a list.
           this.#item(node, "- ");
           break;
         case "pre":
@@ -68,21 +68,21 @@ class Writer {
           this.#table(node);
           break;
         case "blockquote":
-          if (this.#markdown) paper.within("> ", "> ", () => this.inline(node));
+          if (this.#markdown) output.within("> ", "> ", () => this.inline(node));
           else this.inline(node);
           break;
         case "dl":
           this.inline(node);
-          paper.end(true);
-          // Else the last meaning would go on in what follows.
-          paper.gap();
+          output.end(true);
+          // Otherwise what follows would become part of the last definition.
+          output.gap();
           break;
         case "dt":
           this.inline(node);
-          paper.end(true);
+          output.end(true);
           break;
         case "dd":
-          if (this.#markdown) paper.within(": ", "  ", () => this.inline(node));
+          if (this.#markdown) output.within(": ", "  ", () => this.inline(node));
           else this.inline(node);
           break;
         case "hr":
@@ -91,30 +91,30 @@ class Writer {
           this.inline(node);
       }
     }
-    paper.end();
+    output.end();
   }
 
-  /** The children of an element, as they flow. */
+  /** Writes the children of an element. */
   inline(node: Node): void {
-    const apart = standsApart(node);
+    const separate = hasSeparateLabels(node);
     for (let child = node.first; child !== null; child = child.next) {
-      if (child.tag === TEXT) this.paper.say(cleanSpaces(child.text));
+      if (child.tag === TEXT) this.output.text(cleanSpaces(child.text));
       else if (child.skipped) continue;
       else {
         const mathematics = mathematicsOf(child);
         if (mathematics !== undefined) this.#mathematics(mathematics.tex, mathematics.display);
         else if (child.tag.block) this.block(child);
         else this.#inlineElement(child);
-        if (apart) this.paper.say(" ");
+        if (separate) this.output.text(" ");
       }
     }
   }
 
   #inlineElement(node: Node): void {
-    const paper = this.paper;
+    const { output } = this;
     switch (node.tag.name) {
       case "br":
-        paper.break();
+        output.break();
         return;
       case "code":
       case "tt":
@@ -124,15 +124,15 @@ class Writer {
         return;
       case "sup":
       case "sub": {
-        const text = hasBlock(node) ? undefined : scriptText(node, paper.tail());
+        const text = hasBlock(node) ? undefined : scriptText(node, output.tail());
         if (text === undefined) this.inline(node);
-        else paper.say(text);
+        else output.text(text);
         return;
       }
       case "q":
-        paper.say("“");
+        output.text("“");
         this.inline(node);
-        paper.say("”");
+        output.text("”");
         return;
       case "strong":
       case "b":
@@ -152,7 +152,7 @@ class Writer {
     }
   }
 
-  /** Emphasis in Markdown; only where it holds one run of text, for marks must not reach over blocks. */
+  /** Writes emphasis in Markdown. Marks must not span blocks, so an element that contains one is written without marks. */
   #marked(node: Node, mark: string): void {
     if (!this.#markdown || node.chars === 0 || hasBlock(node)) {
       this.inline(node);
@@ -164,7 +164,7 @@ class Writer {
       return;
     }
     const raw = textOf(node);
-    this.paper.say((/^\s/.test(raw) ? " " : "") + mark + inner + mark + (/\s$/.test(raw) ? " " : ""));
+    this.output.text((/^\s/.test(raw) ? " " : "") + mark + inner + mark + (/\s$/.test(raw) ? " " : ""));
   }
 
   #inlineCode(node: Node): void {
@@ -174,45 +174,45 @@ class Writer {
     }
     const code = codeOf(node);
     if (code.includes("\n") && node.tag.name === "code" && code.trim().split("\n").length > 2) {
-      // Code of several lines without a <pre>: the page keeps its lines by style.
-      this.paper.end();
+      // Multi-line code without <pre>: CSS preserves its line breaks.
+      this.output.end();
       this.#verbatim(code, languageOf(node));
       return;
     }
     const text = cleanSpaces(code);
     if (!this.#markdown || text.trim() === "") {
-      this.paper.say(text);
+      this.output.text(text);
       return;
     }
     let fence = "`";
     while (text.includes(fence)) fence += "`";
     const pad = text.startsWith("`") || text.endsWith("`") ? " " : "";
-    this.paper.say(fence + pad + text.trim() + pad + fence);
+    this.output.text(fence + pad + text.trim() + pad + fence);
   }
 
   #mathematics(tex: string, display: boolean): void {
     if (tex === "") return;
     if (display) {
-      this.paper.end();
-      this.paper.verbatim(tex.includes("\n") ? ["$$", ...tex.split("\n"), "$$"] : [`$$${tex}$$`]);
-    } else this.paper.say(`$${cleanSpaces(tex)}$`);
+      this.output.end();
+      this.output.verbatim(tex.includes("\n") ? ["$$", ...tex.split("\n"), "$$"] : [`$$${tex}$$`]);
+    } else this.output.text(`$${cleanSpaces(tex)}$`);
   }
 
   #heading(node: Node): void {
-    const paper = this.paper;
+    const { output } = this;
     if (hasBlock(node)) {
-      // A heading that wraps blocks is a layout; each of its lines is said by itself.
+      // A heading that contains blocks is used for layout; write each block as a paragraph.
       this.inline(node);
-      paper.end();
+      output.end();
       return;
     }
     if (this.#markdown && node.chars > 0) {
       const text = inlineText(node);
-      if (text !== "") paper.verbatim([`${"#".repeat(node.tag.heading)} ${text.replace(/\n/g, " ")}`]);
+      if (text !== "") output.verbatim([`${"#".repeat(node.tag.heading)} ${text.replace(/\n/g, " ")}`]);
       return;
     }
     this.inline(node);
-    paper.end();
+    output.end();
   }
 
   #listOf(node: Node): void {
@@ -228,18 +228,18 @@ class Writer {
         if (ordered && Number.isSafeInteger(value)) number = value;
         this.#item(child, ordered ? `${number}. ` : "- ");
         number += reversed ? -1 : 1;
-      } else if (child.tag === TEXT) this.paper.say(cleanSpaces(child.text));
+      } else if (child.tag === TEXT) this.output.text(cleanSpaces(child.text));
       else if (child.tag.block) this.block(child);
       else this.#inlineElement(child);
     }
-    this.paper.end(true);
+    this.output.end(true);
     this.#list--;
-    if (this.#list === 0) this.paper.gap();
+    if (this.#list === 0) this.output.gap();
   }
 
   #item(node: Node, marker: string): void {
     const indent = " ".repeat(marker.length);
-    this.paper.within(marker, indent, () => this.inline(node));
+    this.output.within(marker, indent, () => this.inline(node));
   }
 
   #code(node: Node): void {
@@ -255,8 +255,8 @@ class Writer {
     if (this.#markdown) {
       let fence = "```";
       while (code.includes(fence)) fence += "`";
-      this.paper.verbatim([fence + language, ...lines, fence]);
-    } else this.paper.verbatim(lines);
+      this.output.verbatim([fence + language, ...lines, fence]);
+    } else this.output.verbatim(lines);
   }
 
   #table(node: Node): void {
@@ -266,34 +266,34 @@ class Writer {
       return;
     }
     const { caption, rows, headed } = table;
-    if (caption !== "") this.paper.verbatim([caption]);
+    if (caption !== "") this.output.verbatim([caption]);
     if (rows.length === 0) return;
     if (!this.#markdown) {
-      this.paper.verbatim(rows.map((row) => row.join(" | ").trim()));
+      this.output.verbatim(rows.map((row) => row.join(" | ").trim()));
       return;
     }
     const width = rows[0].length;
     const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replace(/\|/g, "\\|")).join(" | ")} |`;
     const head = headed ? rows[0] : Array<string>(width).fill("");
     const body = headed ? rows.slice(1) : rows;
-    this.paper.verbatim([line(head), `|${" --- |".repeat(width)}`, ...body.map(line)]);
+    this.output.verbatim([line(head), `|${" --- |".repeat(width)}`, ...body.map(line)]);
   }
 }
 
-/** A cell as one line. */
+/** Returns the text of a cell on one line. */
 function cellText(cell: Node, markdown: boolean): string {
   const writer = new Writer(markdown, true);
   writer.inline(cell);
-  writer.paper.end();
-  return writer.paper.toString().replace(/\s*\n\s*/g, " ");
+  writer.output.end();
+  return writer.output.toString().replace(/\s*\n\s*/g, " ");
 }
 
-/** The text of an element on one line, as it is written. */
+/** Returns the plain text of an element on one line. */
 export function inlineText(node: Node): string {
   const writer = new Writer(false);
   writer.inline(node);
-  writer.paper.end();
-  return writer.paper.toString().replace(/\n/g, " ");
+  writer.output.end();
+  return writer.output.toString().replace(/\n/g, " ");
 }
 
 function countItems(list: Node): number {
@@ -310,10 +310,10 @@ function hasBlock(node: Node): boolean {
 }
 
 /**
- * True where inline elements are laid out beside each other rather than run together: an element whose text is all in
- * children that are labels of their own (`<div><span>Price</span><span>$5</span></div>`).
+ * Whether the inline children are separate labels that need spaces between them: all text of the element is in two or more
+ * inline children (`<div><span>Price</span><span>$5</span></div>`).
  */
-function standsApart(node: Node): boolean {
+function hasSeparateLabels(node: Node): boolean {
   if (!node.tag.block || node.tag.name === "p") return false;
   let elements = 0;
   for (let child = node.first; child !== null; child = child.next) {

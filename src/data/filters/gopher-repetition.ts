@@ -6,7 +6,7 @@
 import { codePointCount, strip } from "../text/characters.js";
 import type { Words } from "../text/passage.js";
 import { HASH_BASE } from "../text/word-splitter.js";
-import { spread, type WordTable } from "../text/word-table.js";
+import { mixBits, type WordTable } from "../text/word-table.js";
 import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js";
 import { type PerLanguage, thresholdsFor } from "./per-language.js";
 import { perLanguage, stepOptions } from "./step-options.js";
@@ -187,7 +187,7 @@ class Runs {
     for (let i = 0; i <= last; i++) {
       let hash = ids[i];
       for (let j = 1; j < n; j++) hash = (Math.imul(hash, 0x9e3779b1) ^ ids[i + j]) | 0;
-      let slot = (spread(hash) << 1) & mask;
+      let slot = (mixBits(hash) << 1) & mask;
       for (; ; slot = (slot + 2) & mask) {
         const first = slots[slot] - 1;
         if (first < 0) {
@@ -228,7 +228,7 @@ class Runs {
     for (let i = 0; i <= last; ) {
       const length = units[i + n] - units[i];
       const hash = (hashes[i + n] - Math.imul(hashes[i], power(length))) | 0;
-      let slot = (spread(hash) << 1) & mask;
+      let slot = (mixBits(hash) << 1) & mask;
       let found = false;
       for (; ; slot = (slot + 2) & mask) {
         const first = slots[slot] - 1;

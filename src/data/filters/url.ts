@@ -95,3 +95,10 @@ export function url(given: UrlOptions = {}): Step {
 }
 
 const plain = (text: string) => text.replace(/[^a-zA-Z0-9]+/g, "").toLowerCase();
+
+/** Returns the registered domain of an address, its host if it has no registered domain, `(none)` without an address. */
+export function domainOf(url: string | undefined): string {
+  if (url === undefined) return "(none)";
+  const { domain, hostname } = parse(url);
+  return domain ?? hostname ?? "(none)";
+}

@@ -1,6 +1,6 @@
 /**
- * @file FineWeb-2's thresholds and stop words for 43 languages, which lie beside this file as data with their licence:
- * fineweb-2.json holds the fields of its configuration files under their own names.
+ * @file FineWeb-2's thresholds and stop words for 43 languages. The data is in fineweb-2.json, with the field names of
+ * FineWeb-2's configuration files; its licence is beside it.
  */
 import { readFileSync } from "node:fs";
 import { QuernError } from "../../errors.js";
@@ -27,13 +27,13 @@ function load(): ReadonlyMap<string, LanguageThresholds> {
   return new Map(Object.entries(JSON.parse(readFileSync(file, "utf8")) as Record<string, LanguageThresholds>));
 }
 
-/** The table's names: `deu_Latn`. */
+/** Returns the languages in the table by name, such as `deu_Latn`. */
 export function thresholdLanguages(): readonly string[] {
   table ??= load();
   return [...table.keys()];
 }
 
-/** Two-letter codes of languages that the table names by three letters and a script. */
+/** Maps two-letter language codes to names in the table: three letters and a script. */
 const SHORT: Readonly<Record<string, string>> = {
   ar: "arb_Arab",
   bn: "ben_Beng",
@@ -81,7 +81,7 @@ const SHORT: Readonly<Record<string, string>> = {
   vi: "vie_Latn",
 };
 
-/** The thresholds of a language, by `de`, `deu` or `deu_Latn`; undefined for one that the table does not have. */
+/** Returns the thresholds of a language given as `de`, `deu` or `deu_Latn`, or undefined if the table lacks it. */
 export function languageThresholds(language: string): LanguageThresholds | undefined {
   table ??= load();
   const name = (Object.hasOwn(SHORT, language) ? SHORT[language] : undefined) ?? language;
@@ -91,11 +91,14 @@ export function languageThresholds(language: string): LanguageThresholds | undef
   return undefined;
 }
 
-/** As `languageThresholds`, for a language that a person named: throws a `QuernError` when the table lacks it. */
+/**
+ * Returns the thresholds of a language that the user chose.
+ * @throws QuernError if the table lacks it
+ */
 export function requireThresholds(language: string): LanguageThresholds {
   const found = languageThresholds(language);
   if (found === undefined) {
-    throw new QuernError(`FineWeb-2 has no thresholds for ${language}; it has ${thresholdLanguages().join(", ")}`, {
+    throw new QuernError(`FineWeb-2 has no thresholds for ${language}; available: ${thresholdLanguages().join(", ")}`, {
       exitCode: 2,
     });
   }

@@ -23,8 +23,8 @@ import {
 } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import type { OnProgress } from "../../progress.js";
+import { domainOf } from "../filters/url.js";
 import { type CheckedMixRecipe, checkMix, type MixRecipe } from "../recipes/mix-recipe.js";
-import { domainOf } from "../text/domain.js";
 import { ExternalSort } from "./external-sort.js";
 import { copiesAt, QualityHistogram, qualityBin } from "./quality-curve.js";
 import { epochsOf, sharesOf } from "./weights.js";

@@ -1,17 +1,17 @@
 /**
- * @file E-mail addresses. Every `@` is looked at from both sides, so that the time grows with the text and not with the
- * length of what stands before it. The end of the domain must be one that exists: `icon@2x.png` and `pkg@1.2.3` are no mail.
+ * @file Finds e-mail addresses. The search starts at each `@` and extends to both sides by a bounded length, so that it takes
+ * linear time. The top-level domain must exist: `icon@2x.png` and `pkg@1.2.3` are not addresses.
  */
 import { parse } from "tldts";
 import type { Finder, PersonalMatch } from "./match.js";
 
-/** RFC 5321 allows 64; lists and ticket systems send from longer names, whose last part is then found. */
+/** RFC 5321 allows 64, but mailing lists and ticket systems use longer names. Of a longer name, the end is found. */
 const LONGEST_NAME = 128;
 const LONGEST_DOMAIN = 253;
 
-/** The sign itself, as an HTML entity, full-width as in East Asian text, or percent-encoded once or twice. */
+/** The at sign: plain, full-width as in East Asian text, as an HTML entity, or percent-encoded once or twice. */
 const AT = /[@＠]|[&%](?:#(?:64|x40);|(?:25)?40)/gi;
-/** What RFC 5322 allows in a name, but what in fact parts it from the key, address or name before it. */
+/** RFC 5322 allows these in a name, but in practice they separate it from a key, address or name before it. */
 const PARTS = /[/?&|=#$*^{}~`!]|%(?:25)*(?:[01][0-9a-f]|2[0-24-9acf]|3[a-f]|5[b-e]|60|7[b-f])/gi;
 
 export const findEmails: Finder = (text) => {
@@ -21,7 +21,7 @@ export const findEmails: Finder = (text) => {
     const after = at + sign.length;
     const start = startOfName(text, at, free);
     if (start === at || !isWordUnit(text.charCodeAt(at - 1), "+_-")) continue;
-    // The user of every git server.
+    // `git@` is the user name of git servers.
     if (text.slice(start, at) === "git") continue;
     const end = endOfDomain(text, after);
     if (end === after) continue;
@@ -31,7 +31,7 @@ export const findEmails: Finder = (text) => {
   return matches;
 };
 
-/** Where the name before `at` begins; `at` where there is none. */
+/** Returns the start of the name before `at`, or `at` if there is none. */
 function startOfName(text: string, at: number, free: number): number {
   let start = at;
   const least = Math.max(free, at - LONGEST_NAME);
@@ -39,7 +39,7 @@ function startOfName(text: string, at: number, free: number): number {
   const name = text.slice(start, at);
   for (const { 0: part, index } of name.matchAll(PARTS)) {
     const next = index + part.length;
-    // `bounce+jane=example.com@lists.example.org` is one address that names another.
+    // `bounce+jane=example.com@lists.example.org` is a single address that encodes another one.
     if (part === "=" && /\+[\w.-]+$|^prvs$/.test(name.slice(0, index)) && !/[&?]/.test(name)) continue;
     if (next < name.length) start = at - name.length + next;
   }
@@ -47,7 +47,7 @@ function startOfName(text: string, at: number, free: number): number {
   return start;
 }
 
-/** Where the domain that begins at `from` ends; `from` where none does. */
+/** Returns the end of the domain that begins at `from`, or `from` if there is none. */
 function endOfDomain(text: string, from: number): number {
   let end = from;
   while (end < text.length && end - from <= LONGEST_DOMAIN && isDomainUnit(text.charCodeAt(end))) end += 1;
@@ -55,13 +55,13 @@ function endOfDomain(text: string, from: number): number {
   const domain = text.slice(from, end);
   if (domain.length > LONGEST_DOMAIN) return from;
   if (isDomain(domain)) return end;
-  // A sentence that begins without a space: jane@example.com.Please
+  // The next sentence follows without a space: jane@example.com.Please
   const shorter = domain.replace(/\.\p{Lu}\p{Ll}+$/u, "");
   return shorter !== domain && isDomain(shorter) ? from + shorter.length : from;
 }
 
 function isDomain(domain: string): boolean {
-  // 1.2.zip is a version of a file, 163.com one of the largest mail services.
+  // 1.2.zip is a versioned file; 163.com is a large mail service.
   if (!/^[^.]+(?:\.[^.]+)+$/.test(domain) || /^\d+(?:\.\d+)+\.[^.]+$/.test(domain)) return false;
   const { isIcann, domain: registered } = parse(domain.toLowerCase());
   return isIcann === true && registered !== null;

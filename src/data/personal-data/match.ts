@@ -1,6 +1,6 @@
-/** @file A piece of personal data found in a text. */
+/** @file Types of personal data, and a match in a text. */
 
-/** In the order in which they win where two overlap: what has a check digit or a fixed form before what is only likely. */
+/** In order of precedence if two matches overlap: types with a check digit or a fixed form come before less certain ones. */
 export const PERSONAL_TYPES = ["api_key", "iban", "credit_card", "email", "ssn", "ip", "phone"] as const;
 
 export type PersonalType = (typeof PERSONAL_TYPES)[number];
@@ -12,10 +12,10 @@ export interface PersonalMatch {
   readonly end: number;
 }
 
-/** Finds the matches of one type in a text, each on its own. */
+/** Finds the matches of one type in a text. */
 export type Finder = (text: string) => PersonalMatch[];
 
-/** The matches of a pattern that a check lets pass. */
+/** Returns the matches of a pattern that pass a check. */
 export function findAll(
   type: PersonalType,
   text: string,

@@ -1,20 +1,20 @@
-/** @file Numbers with check digits or a fixed form: credit cards, IBANs, American social security numbers. */
+/** @file Finds numbers with check digits or a fixed form: credit cards, IBANs, US social security numbers. */
 import { type Finder, findAll, type PersonalMatch } from "./match.js";
 
-/** What stands between the groups of a card number: spaces of several widths, hyphens, stops. */
+/** Separators between the groups of a card number: spaces of several widths, hyphens, full stops. */
 const SPACES = " \\u00a0\\u2007\\u2009\\u202f";
 const HYPHENS = "\\-\\u2010-\\u2013";
 const DIGIT_RUN = new RegExp(`\\d+(?:(?:[${SPACES}]{1,2}|[${HYPHENS}.]|[${SPACES}][${HYPHENS}][${SPACES}])\\d+)*`, "g");
-/** Where such a run may be: most numbers are too short to look at twice. */
+/** A quick first test: most numbers are too short to be a card number. */
 const LONG_RUN = new RegExp(`\\d[\\d${SPACES}${HYPHENS}.]{10,}\\d`, "g");
 const MOST_DIGITS = 19;
 const LEAST_DIGITS = 12;
 
-/** How many digits the groups have in which cards are printed; other groupings are other numbers. */
+/** Group lengths in which card numbers are printed; other groupings are other kinds of number. */
 const GROUPINGS =
   /^(?:4-4-4(?:-[1-4](?:-[1-3])?|-5)?|4-6-[45]|4-4-5|4-5-6|4-4-8|4-8-4|5-5-5|5-5-6|6-6(?:-[1-7])?|6-1[0-3]|8-[4-8]|4-3-3-3|5-4-[3-6]|4-4-4-[67])$/;
 
-/** Words that announce a card, and those that announce another number. */
+/** Words that announce a card number, and words that announce another kind of number. */
 const CARD_WORD =
   /cards?|credit|debit|visa|master ?card|maestro|amex|american express|discover|jcb|diners|union ?pay|\bmir\b|\bccn?\b|\bpan\b|\bcc(?:_|nu)|karten?|kort|karta|karty|carte|cart[aã]o|carta|tarjeta|карт|卡|銀聯|银联|カード|카드|cvv|cvc|charged?|paid|pay(?:ing|s)? (?:with|by)|payment/giu;
 const OTHER_WORD =
@@ -26,7 +26,7 @@ export const findCreditCards: Finder = (text) => {
     if (run.length < LEAST_DIGITS) continue;
     const groups = Array.from(run.matchAll(/\d+/g), (group) => ({ at: group.index, digits: group[0] }));
     for (let first = 0; first < groups.length; first++) {
-      // No grouping begins with fewer.
+      // Every grouping begins with at least four digits.
       if (groups[first].digits.length < 4) continue;
       const last = lastOfCard(text, index, groups, first);
       if (last < 0) continue;
@@ -46,7 +46,7 @@ function* digitRuns(text: string): Generator<{ readonly 0: string; readonly inde
 
 type Group = { readonly at: number; readonly digits: string };
 
-/** The last group of the card number that begins with a group; -1 where none does. */
+/** Returns the last group of the card number that begins with the group `first`, or −1 if none does. */
 function lastOfCard(text: string, index: number, groups: readonly Group[], first: number): number {
   let digits = "";
   let mark: string | undefined;
@@ -57,7 +57,7 @@ function lastOfCard(text: string, index: number, groups: readonly Group[], first
       const between = text.slice(index + at + previous.length, index + groups[last].at);
       const kind = between.trim() === "" ? " " : between.trim();
       mark ??= kind;
-      // 4111 1111-1111 1111 is no way to write a card.
+      // Card numbers do not mix separators: 4111 1111-1111 1111.
       if (kind !== mark) break;
     }
     digits += groups[last].digits;
@@ -65,7 +65,7 @@ function lastOfCard(text: string, index: number, groups: readonly Group[], first
     if (digits.length < LEAST_DIGITS) continue;
     const shape = groups.slice(first, last + 1).map((group) => group.digits.length);
     if (!isCard(text, index, groups, first, last, digits, shape)) continue;
-    // 4111 1111 1111 1111 12/27: the date is no group.
+    // 4111 1111 1111 1111 12/27: the date is not part of the number.
     if (
       found >= 0 &&
       /^\/\d/.test(
@@ -99,36 +99,42 @@ function isCard(
   const end = index + groups[last].at + groups[last].digits.length;
   const [left, right] = [text[start - 1] ?? "", text[end] ?? ""];
   const context = contextOf(text, start, end);
-  if (/[+A-Za-z]/.test(left) && !(left !== "+" && context === "card" && !/[a-f\d]{8}$/i.test(before(text, start, 8))))
+  if (
+    /[+A-Za-z]/.test(left) &&
+    !(left !== "+" && context === "card" && !/[a-f\d]{8}$/i.test(textBefore(text, start, 8)))
+  )
     return false;
   if (/[A-Za-z_]/.test(right) || (/[.]/.test(right) && /\d/.test(text[end + 1] ?? "") && !grouped)) return false;
-  // 0.4111 is a fraction, /4111 a page's number.
-  if (/(?:^|\D)\d*[.]$|(?:^|\D)0,$/.test(before(text, start, 24)) && !grouped) return false;
+  // 0.4111… is a fraction.
+  if (/(?:^|\D)\d*[.]$|(?:^|\D)0,$/.test(textBefore(text, start, 24)) && !grouped) return false;
   if (context === "other") return issued === "usual" && grouped && usual;
-  // A part of a table of numbers.
+  // Probably part of a table of numbers.
   const beside = [groups[first - 1], groups[last + 1]].some((group) => group?.digits.length === 4);
   if (grouped && (beside || !usual) && context !== "card") return false;
   if (/[/#_:\-.]/.test(left) && !grouped) return context === "card" || (left === ":" && issued === "usual");
   return context === "card" || issued === "usual" || (issued === "seldom" && grouped);
 }
 
-/** What the nearest word of those before, or a word right behind, says of a number. */
+/** Returns the kind of number announced by the nearest preceding word, or by a word right after it. */
 function contextOf(text: string, start: number, end: number): "card" | "other" | "none" {
-  const front = before(text, start, 60).replace(/.*\n\s*\n/s, "");
+  const front = textBefore(text, start, 60).replace(/.*\n\s*\n/s, "");
   const place = (words: RegExp) => {
     let at = -1;
     for (const { index, 0: word } of front.matchAll(words)) at = index + word.length;
     return at;
   };
   const [card, other] = [place(CARD_WORD), place(OTHER_WORD)];
-  // What names the number stands close to it; a card may be announced at the sentence's start.
+  // A word for another number must be close to it; a word for a card may be at the start of the sentence.
   if (other > card && front.length - other < 16) return "other";
   if (card > other) return "card";
   const rest = text.slice(end, end + 32).replace(/\n.*/s, "");
   return rest.search(CARD_WORD) >= 0 || /^[^\d]{0,24}(?:\bexp|valid|\d\d\/\d\d)/i.test(rest) ? "card" : "none";
 }
 
-/** The lengths that nearly all cards of a network have; others pass only in groups or where something announces a card. */
+/**
+ * How likely a number is a card number, by network prefix and length: `usual` for nearly all cards of a network, `seldom` if
+ * it must be grouped or announced, `announced` if a word must announce it.
+ */
 function issuedAs(digits: string): "usual" | "seldom" | "announced" | "none" {
   const length = digits.length;
   const usual = (...lengths: readonly number[]) => (lengths.includes(length) ? "usual" : undefined);
@@ -146,7 +152,7 @@ function issuedAs(digits: string): "usual" | "seldom" | "announced" | "none" {
   return "none";
 }
 
-/** ISO/IEC 7812-1, annex B. */
+/** Whether the Luhn check digit is right (ISO/IEC 7812-1, annex B). */
 export function passesLuhn(digits: string): boolean {
   let sum = 0;
   for (let i = 0; i < digits.length; i++) {
@@ -158,7 +164,7 @@ export function passesLuhn(digits: string): boolean {
 }
 
 /**
- * What follows the check digits by country (SWIFT's registry): so many digits (n), capital letters (a), either (c).
+ * Format after the check digits by country (SWIFT's registry): the number of digits (n), capital letters (a) or either (c).
  */
 const IBAN_FORMS =
   "AD8n12c AE19n AL8n16c AT16n AZ4a20c BA16n BE12n BG4a6n8c BH4a14c BI23n BR23n1a1c BY4c4n16c CH5n12c CR18n CY8n16c CZ20n DE18n " +
@@ -179,7 +185,7 @@ const IBANS = new Map(
 const IBAN_BEGIN = /(?<![A-Za-z0-9])(?:IBAN)?([A-Z]{2})[ \u00a0\u202f]?\d\d(?=[\s\u2010-\u2013A-Z0-9.-])/gi;
 const IBAN_MARK = new RegExp(`[${SPACES}\\t${HYPHENS}.]`);
 
-/** ISO 13616: the country's length, in one piece or in groups, and the remainder 1 modulo 97. */
+/** Finds IBANs as in ISO 13616: of the country's length, in one piece or in groups, with remainder 1 modulo 97. */
 export const findIbans: Finder = (text) => {
   const matches: PersonalMatch[] = [];
   for (const { 0: begin, 1: country, index } of text.matchAll(IBAN_BEGIN)) {
@@ -199,9 +205,10 @@ export const findIbans: Finder = (text) => {
     }
     if (characters.length < known.length || /[A-Za-z0-9]/.test(text[end] ?? "")) continue;
     if (remainder97(characters) !== 1) continue;
-    // In capitals it is meant as one; otherwise it has its country's form, or is announced.
+    // In capitals and without hyphens or stops it is accepted; otherwise it must have its country's form or be announced.
     const usual = characters === characters.toUpperCase() && !/[-\u2010-\u2013.]/.test(text.slice(start, end));
-    if (!usual && !known.form.test(characters.toUpperCase()) && !/iban\W*$/i.test(before(text, start, 24))) continue;
+    if (!usual && !known.form.test(characters.toUpperCase()) && !/iban\W*$/i.test(textBefore(text, start, 24)))
+      continue;
     matches.push({ type: "iban", start, end });
   }
   return matches;
@@ -220,10 +227,10 @@ const SSN = /(?<![\w.+-])(?!000|666|9)\d{3}([- ])(?!00)\d\d\1(?!0000)\d{4}(?![\w
 const SSN_BARE = /(?<!\w)(?!000|666|9)\d{3}(?!00)\d\d(?!0000)\d{4}(?!\w)/g;
 const SSN_WORD = /(?:\bssn\b|social[ -]security)[^\d\n]{0,40}$/i;
 
-/** With hyphens by its form alone; with spaces or in one piece only behind the words that name it. */
+/** Finds US social security numbers. With spaces or in one piece, a number counts only after words that announce it. */
 export const findSocialSecurity: Finder = (text) => [
-  ...findAll("ssn", text, SSN, (match) => match[1] === "-" || SSN_WORD.test(before(text, match.index))),
-  ...findAll("ssn", text, SSN_BARE, (match) => SSN_WORD.test(before(text, match.index))),
+  ...findAll("ssn", text, SSN, (match) => match[1] === "-" || SSN_WORD.test(textBefore(text, match.index))),
+  ...findAll("ssn", text, SSN_BARE, (match) => SSN_WORD.test(textBefore(text, match.index))),
 ];
 
-export const before = (text: string, index: number, length = 64) => text.slice(Math.max(0, index - length), index);
+export const textBefore = (text: string, index: number, length = 64) => text.slice(Math.max(0, index - length), index);

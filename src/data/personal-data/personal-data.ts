@@ -1,7 +1,6 @@
 /**
- * @file Personal data in a text: found, and masked by what it is, removed, or only reported. Every type is looked for in
- * the text as it was, and where two overlap a fixed order decides, so that nothing depends on the order in which types
- * are named.
+ * @file Finds personal data in a text and masks, removes or reports it. Every type is searched in the original text. If two
+ * matches overlap, a fixed order of types decides, so that the result does not depend on the order of the option `types`.
  */
 import { z } from "zod";
 import type { Step, Verdict } from "../filters/filter.js";
@@ -24,7 +23,7 @@ const FINDERS: Readonly<Record<PersonalType, Finder>> = {
   phone: findPhones,
 };
 
-/** What stands in place of each type. No placeholder is itself personal data, so that masking twice changes nothing. */
+/** Replacement for each type. No placeholder matches as personal data, so that masking twice changes nothing. */
 export const PLACEHOLDERS: Readonly<Record<PersonalType, string>> = {
   api_key: "<API_KEY>",
   iban: "<IBAN>",
@@ -35,12 +34,12 @@ export const PLACEHOLDERS: Readonly<Record<PersonalType, string>> = {
   phone: "<PHONE>",
 };
 
-/** Everything but e-mail, names and keys has digits; most lines of prose have neither. */
-const MAY_HOLD = /[\d@＠]|PRIVATE KEY-----|[_-]key|secret|token|passw/i;
+/** A quick first test: every match contains a digit, an at sign or one of these words. */
+const MAY_CONTAIN = /[\d@＠]|PRIVATE KEY-----|[_-]key|secret|token|passw/i;
 
-/** The personal data of a text, in order, without overlaps. */
+/** Returns the personal data in a text, in order, without overlaps. */
 export function findPersonalData(text: string, types: readonly PersonalType[] = PERSONAL_TYPES): PersonalMatch[] {
-  if (!MAY_HOLD.test(text)) return [];
+  if (!MAY_CONTAIN.test(text)) return [];
   const accepted: PersonalMatch[] = [];
   for (const type of PERSONAL_TYPES) {
     if (!types.includes(type)) continue;
@@ -59,7 +58,7 @@ export function findPersonalData(text: string, types: readonly PersonalType[] = 
   return accepted;
 }
 
-/** `sorted` is in order and without overlaps. */
+/** Whether a match overlaps one of `sorted`, which must be in order and without overlaps. */
 function overlapsAny(sorted: readonly PersonalMatch[], match: PersonalMatch): boolean {
   let low = 0;
   let high = sorted.length;
@@ -73,12 +72,13 @@ function overlapsAny(sorted: readonly PersonalMatch[], match: PersonalMatch): bo
 
 export interface PersonalDataOptions {
   readonly types?: readonly PersonalType[];
-  /** Put a placeholder in its place, take it out, or only count it. */
+  /** Replace it by a placeholder, remove it, or only count it. */
   readonly action?: "mask" | "remove" | "report";
 }
 
 export const PERSONAL_DATA = { types: PERSONAL_TYPES, action: "mask" } as const;
 
+/** The step that masks, removes or reports personal data. */
 export function personalData(options: PersonalDataOptions = {}): Step {
   const { types, action } = {
     ...PERSONAL_DATA,

@@ -1,11 +1,11 @@
 /**
- * @file Telephone numbers. Digits alone say nothing: a number counts when it is written internationally, in the North
- * American form, or behind a word that announces it.
+ * @file Finds telephone numbers. Digits alone are not enough: a number counts if it is in international form, in North
+ * American form, or after a word that announces it.
  */
 import { createRequire } from "node:module";
 import type { PhoneNumber, parsePhoneNumberFromString } from "libphonenumber-js/min";
 import { type Finder, findAll, type PersonalMatch } from "./match.js";
-import { before } from "./numbers.js";
+import { textBefore } from "./numbers.js";
 
 /** +49 (0)30 123456, +1-415-555-2671, 0044 20 7946 0958. */
 const INTERNATIONAL = /(?<![\w+.])(?:\+|00)[1-9]\d{0,2}(?:[ \u00a0.\-/]{0,2}\(?\d{1,5}\)?){1,7}(?![\w]|[.,]\d|-\d)/g;
@@ -15,13 +15,13 @@ const NORTH_AMERICAN =
 /** Words that announce a number. */
 const WORDS =
   "tel|telephone|tél|téléphone|telefon|teléfono|telefone|telefono|phone|ph|mobile|mob|cell|fax|hotline|call(?: us)?(?: (?:on|at))?|ring|whatsapp|sms|text|☎|📞";
-/** Behind a word that announces it, 7 to 15 digits with the usual marks between. */
+/** A word that announces a number, then 7 to 15 digits with the usual separators. */
 const ANNOUNCED = new RegExp(
   `(?<![\\p{L}])(?:${WORDS})(?: ?(?:no|nr|number|numbers|#))?\\.?[ \\t]*[:.#)-]?[ \\t]*(?<number>\\(?\\d(?:[ \\u00a0.\\-/()]{0,3}\\d){6,14})(?![\\w]|[.,/-]\\d)`,
   "giu",
 );
 
-/** Such a word a little before. */
+/** A word that announces a number, shortly before it. */
 const ANNOUNCEMENT = new RegExp(
   `(?<![\\p{L}])(?:${WORDS}|number)[^\\p{L}\\d]{0,6}(?:no|nr|number|is)?[^\\p{L}\\d]{0,12}$`,
   "iu",
@@ -36,23 +36,23 @@ export const findPhones: Finder = (text) => [
         .replace(/\(\d{3}\) ?/, "")
         .match(/[-. ](?=\d)/g),
     );
-    // 415-555.2671 is no way to write a number, and with spaces alone three groups may be anything.
+    // 415-555.2671 mixes separators, and three groups separated by spaces may be anything.
     return found.includes("(") || (marks.size === 1 && !marks.has(" "));
   }),
   ...announced(text),
 ];
 
-/** Written with the country's code; the numbering plans of libphonenumber decide where neither word nor place says enough. */
+/** Finds numbers with a country code. If the context is inconclusive, libphonenumber's numbering plans decide. */
 function international(text: string): PersonalMatch[] {
   const matches: PersonalMatch[] = [];
   for (const { 0: whole, index } of text.matchAll(INTERNATIONAL)) {
     // +1 412-268-7090 (24-hour hotline)
     const found = whole.replace(/[ \u00a0.\-/]*\([^)]*$/, "");
     const digits = found.replace(/\D/g, "").replace(/^00/, "");
-    // 00 alone may as well begin a serial number: a space or mark must follow the country.
+    // 00 may also begin a serial number, so a separator must follow the country code.
     if (found.startsWith("00") && !/^00[1-9]\d{0,2}[ .\-/(]/.test(found)) continue;
     if (digits.length < 8 || digits.length > 15) continue;
-    const front = before(text, index, 24);
+    const front = textBefore(text, index, 24);
     if (/[\d=] ?$/.test(front)) continue;
     // (Europe) +353 1 473 53 72, but not f(x) + 12345678.
     if (
@@ -69,7 +69,7 @@ function international(text: string): PersonalMatch[] {
 const require = createRequire(import.meta.url);
 let parse: typeof parsePhoneNumberFromString | undefined;
 
-/** What the world's numbering plans say; they are loaded with the first number that needs them. */
+/** Parses a number by the world's numbering plans, which are loaded on first use. */
 function numbering(digits: string): PhoneNumber | undefined {
   parse ??= (require("libphonenumber-js/min") as { parsePhoneNumberFromString: typeof parsePhoneNumberFromString })
     .parsePhoneNumberFromString;

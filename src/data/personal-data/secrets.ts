@@ -1,6 +1,6 @@
 /**
- * @file Keys and tokens that open something. Those of known makers have a form of their own; others are told by the name
- * that they are assigned to and by being random. Hashes and identifiers (git, UUID, SHA) open nothing and stay.
+ * @file Finds secrets: keys and tokens that grant access. Those of known providers have a fixed form. Others are recognized
+ * by the variable they are assigned to and by their randomness. Hashes and identifiers (git, UUID, SHA) are kept.
  */
 import { type Finder, findAll, type PersonalMatch } from "./match.js";
 
@@ -32,7 +32,7 @@ export const findSecrets: Finder = (text) => [
   ...assigned(text),
 ];
 
-/** From a key's first line to its last; what lies between must look like one. */
+/** Finds private keys from the BEGIN line to the END line, if the text between looks like a key. */
 function privateKeys(text: string): PersonalMatch[] {
   const matches: PersonalMatch[] = [];
   const begins = [...text.matchAll(KEY_BEGIN)];
@@ -44,7 +44,7 @@ function privateKeys(text: string): PersonalMatch[] {
     if (last === undefined || last.index > (begins[i + 1]?.index ?? text.length) || last.index - index > KEY_LENGTH)
       continue;
     const body = text.slice(index + line.length, last.index);
-    // `\\n` stands for a line's end in JSON and environment variables.
+    // JSON and environment variables contain `\\n` for a line end.
     if (body.length < 16 || !/^[A-Za-z0-9+/=\s:,\\-]*$/.test(body)) continue;
     matches.push({ type: "api_key", start: index, end: last.index + last[0].length });
   }
@@ -62,7 +62,7 @@ function assigned(text: string): PersonalMatch[] {
   return matches;
 }
 
-/** Letters and digits mixed, of at least 3.2 bits a character: `process.env.API_KEY` and `your-api-key-here` are not. */
+/** Whether a value mixes letters and digits with at least 3.2 bits per character, unlike `process.env.API_KEY`. */
 function looksRandom(value: string): boolean {
   const digits = value.match(/\d/g)?.length ?? 0;
   if (digits < 2 || !/[A-Za-z]/.test(value) || /(?:example|your|xxxx|placeholder)/i.test(value)) return false;

@@ -7,7 +7,7 @@ import { finewebQuality } from "../filters/fineweb-quality.js";
 import { gopherQuality } from "../filters/gopher-quality.js";
 import { gopherRepetition } from "../filters/gopher-repetition.js";
 import { language } from "../filters/language.js";
-import { normalise } from "../normalise/normalise.js";
+import { normalize } from "../normalize/normalize.js";
 import { personalData } from "../personal-data/personal-data.js";
 import { defineRecipe } from "./recipe.js";
 
@@ -18,7 +18,7 @@ export default defineRecipe({
     gopherRepetition({ thresholds: "fineweb-2" }),
     finewebQuality({ thresholds: "fineweb-2" }),
     gopherQuality({ thresholds: "fineweb-2" }),
-    normalise(),
+    normalize(),
     personalData(),
   ],
 });

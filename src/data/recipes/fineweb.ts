@@ -8,7 +8,7 @@ import { gopherQuality } from "../filters/gopher-quality.js";
 import { gopherRepetition } from "../filters/gopher-repetition.js";
 import { language } from "../filters/language.js";
 import { url } from "../filters/url.js";
-import { normalise } from "../normalise/normalise.js";
+import { normalize } from "../normalize/normalize.js";
 import { personalData } from "../personal-data/personal-data.js";
 import { defineRecipe } from "./recipe.js";
 
@@ -21,7 +21,7 @@ export default defineRecipe({
     gopherQuality(),
     c4Quality({ requireTerminalMark: false }),
     finewebQuality(),
-    normalise(),
+    normalize(),
     personalData(),
   ],
 });

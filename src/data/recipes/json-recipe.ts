@@ -1,7 +1,7 @@
 /**
  * @file Recipes as data, for those that no one writes by hand and that other threads and machines read again:
  *
- *     { "name": "web", "steps": ["normalise", { "length": { "minWords": 20 } }] }
+ *     { "name": "web", "steps": ["normalize", { "length": { "minWords": 20 } }] }
  */
 import { QuernError } from "../../errors.js";
 import { nearest, show } from "../../options.js";
@@ -21,7 +21,8 @@ const STEPS: Readonly<Record<string, (options: never) => parts.Step>> = {
   "gopher-repetition": parts.gopherRepetition,
   language: parts.language,
   length: parts.length,
-  normalise: parts.normalise,
+  normalize: parts.normalize,
+  normalise: parts.normalize, // the spelling of earlier recipes and of the step in reports
   "personal-data": parts.personalData,
   quality: parts.quality,
   "refinedweb-lines": parts.refinedWebLines,

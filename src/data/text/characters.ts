@@ -1,10 +1,9 @@
 /**
- * @file What kinds of characters there are, as the filters see them. The sets are those that the published pipelines count
- * with (datatrove's punctuation, Python's white space), written out rather than asked of the engine, so that a verdict
- * does not change with the Unicode version of the Node that runs it.
+ * @file Character classes used by the filters. The sets match those of the published pipelines (datatrove's punctuation,
+ * Python's whitespace). They are written out, so that results do not change with the Unicode version of Node.
  */
 
-/** `"21 2e 964-965"` → code points. */
+/** Parses hexadecimal code points and ranges: `"21 2e 964-965"`. */
 function codePoints(ranges: string): number[] {
   return ranges.split(" ").flatMap((range) => {
     const [first, last = first] = range.split("-").map((hex) => Number.parseInt(hex, 16));
@@ -23,34 +22,34 @@ const TERMINAL_POINTS = codePoints(
     "16b44 16e98 1bc9f 1da88",
 );
 
-/** As characters: what a line of prose ends with. */
+/** The same marks as strings: what a line of prose ends with. */
 export const TERMINAL_MARKS: readonly string[] = TERMINAL_POINTS.map((point) => String.fromCodePoint(point));
 
-/** Punctuation and controls beyond the terminal marks: a word of nothing else is a symbol, not a word. */
+/** Punctuation and controls other than terminal marks. A word that consists of these counts as a symbol. */
 const SYMBOL_POINTS = codePoints(
   "0-8 b-1f 7f-9f 22-2d 2f 3a-3e 40 5b-60 7b-7e ab b4 bb 2013 2014 2019 201c-201e 2026 2236 2501 25ba 3001 3008-300d " +
     "3010-3011 ff05 ff08-ff09 ff0c ff11 ff1a-ff1b ff5e",
 );
 
 export const SPACE = 1;
-/** A letter that a hyphen, comma, colon or full stop inside a word may stand between. */
+/** A letter or combining mark: punctuation such as a comma or dash splits a word between two of them. */
 export const LETTER = 2;
-/** A small letter, or one of a script without case. */
+/** A lower-case letter, or a letter of a script without case. */
 export const LOWER = 4;
-/** A capital, or a letter of a script without case. */
+/** An upper-case letter, or a letter of a script without case. */
 export const UPPER = 8;
 export const DIGIT = 16;
 /** A quotation mark. */
 export const QUOTE = 32;
-/** Cut off wherever it begins or ends a word. */
+/** Split off at the beginning and end of a word. */
 export const EDGE = 64;
-/** A pictograph or other symbol of Unicode's So: cut off everywhere. */
+/** A pictograph or other symbol of Unicode category So: always a word by itself. */
 export const ICON = 128;
-/** A sign of money. */
+/** A currency sign. */
 export const MONEY = 256;
-/** A script that is written without spaces, which `Intl.Segmenter` splits. */
+/** A character of a script written without spaces, which `Intl.Segmenter` splits. */
 export const UNSPACED = 512;
-/** Of datatrove's punctuation set. */
+/** In datatrove's punctuation set. */
 export const SYMBOL = 1024;
 /** Ends a sentence. */
 export const TERMINAL = 2048;
@@ -61,7 +60,7 @@ const flags = new Uint16Array(0x10000);
 const PYTHON_SPACE = new Set(codePoints("9-d 1c-20 85 a0 1680 2000-200a 2028-2029 202f 205f 3000"));
 const QUOTES = new Set([..."'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈〉〈〉⟦⟧"]);
 const EDGES = new Set([...QUOTES, ..."…,:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।۔؛٪§%=—–"]);
-/** These begin a word's left edge only; at its right edge `%` is a unit and `§`, `=` stay. */
+/** Split off only at the beginning of a word. At the end, `%` is a unit and `§` and `=` stay. */
 const LEFT_ONLY = new Set([..."§%="]);
 const MONEYS = new Set([..."$£€¥฿₽﷼₴₠₡₢₣₤₥₦₧₨₩₪₫₭₮₯₰₱₲₳₵₶₷₸₹₺₻₼₾₿"]);
 const SYMBOLS = new Set([...SYMBOL_POINTS, ...TERMINAL_POINTS]);
@@ -70,7 +69,7 @@ const TERMINALS = new Set(TERMINAL_POINTS);
 const UNSPACED_SCRIPT =
   /[\p{Script=Thai}\p{Script=Lao}\p{Script=Tibetan}\p{Script=Myanmar}\p{Script=Khmer}\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Yi}\p{Script=Tai_Le}\p{Script=New_Tai_Lue}\p{Script=Tai_Tham}ー]/u;
 
-/** The flags of a UTF-16 code unit; a half of a surrogate pair has none (the pair has: see `flagsOfPair`). */
+/** Returns the flags of a UTF-16 code unit; 0 for a surrogate, whose pair has flags (see `flagsOfPair`). */
 export function flagsOf(unit: number): number {
   const known = flags[unit];
   if (known !== 0) return known;
@@ -79,7 +78,7 @@ export function flagsOf(unit: number): number {
   return found;
 }
 
-/** The flags of a character beyond the basic plane. */
+/** Returns the flags of a character outside the basic multilingual plane. */
 export function flagsOfPair(high: number, low: number): number {
   return classify(((high - 0xd800) << 10) + (low - 0xdc00) + 0x10000);
 }
@@ -104,7 +103,7 @@ function classify(point: number): number {
   return found;
 }
 
-/** True for what Python's `str.isspace` takes for white space; JavaScript's own `trim` differs in seven characters. */
+/** Whether Python's `str.isspace` is true; JavaScript's `trim` differs in seven characters. */
 export function isSpace(unit: number): boolean {
   return unit <= 32 ? unit === 32 || (unit >= 9 && unit <= 13) || (unit >= 28 && unit < 32) : isWideSpace(unit);
 }
@@ -113,7 +112,7 @@ function isWideSpace(unit: number): boolean {
   return unit >= 0x85 && (flagsOf(unit) & SPACE) !== 0;
 }
 
-/** Strips white space at both ends. */
+/** Removes whitespace at both ends. */
 export function strip(text: string): string {
   let start = 0;
   let end = text.length;
@@ -122,18 +121,18 @@ export function strip(text: string): string {
   return start === 0 && end === text.length ? text : text.slice(start, end);
 }
 
-/** Python ends lines at the separators of ASCII and at NEL too. */
+/** Python also ends lines at the ASCII separators and at NEL. */
 const SEPARATORS = "\u001c-\u001e\u0085";
 const LINE_END = new RegExp(`\\r\\n|[\\n\\r\\v\\f${SEPARATORS}\\u2028\\u2029]`);
 
-/** Lines as Python's `str.splitlines` gives them: ended by any of eleven marks, no empty line after the last. */
+/** Splits lines like Python's `str.splitlines`: at any of eleven line ends, with no empty line after the last. */
 export function splitLines(text: string): string[] {
   const lines = text.split(LINE_END);
   if (lines.at(-1) === "") lines.pop();
   return lines;
 }
 
-/** The number of code points, which is what Python's `len` gives. */
+/** Returns the number of code points, as Python's `len` does. */
 export function codePointCount(text: string): number {
   let count = text.length;
   for (let i = 0; i < text.length - 1; i++) {
@@ -149,7 +148,7 @@ export function codePointCount(text: string): number {
   return count;
 }
 
-/** How often a text occurs in another, not counting overlaps. */
+/** Counts the non-overlapping occurrences of `part`. */
 export function countOf(text: string, part: string): number {
   let count = 0;
   for (let at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + part.length)) count += 1;

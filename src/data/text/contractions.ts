@@ -1,15 +1,15 @@
 /**
  * @file English words that are split, or kept whole, against the general rules: contractions (`don't` is `do` + `n't`),
- * abbreviations that keep their full stop, times of day, faces. The list follows what spaCy's English words are, since
- * the published thresholds were tuned on those.
+ * abbreviations that keep their full stop, times of day, emoticons. The list follows spaCy's English tokenizer, since the
+ * published thresholds were tuned on its words.
  */
 
-/** A word → the lengths of its parts; one length means that it stays whole. */
+/** Maps a word to the lengths of its parts; one length means that it stays whole. */
 export type SpecialWords = ReadonlyMap<string, readonly number[]>;
 
 const capital = (word: string) => (word[0] ?? "").toUpperCase() + word.slice(1);
 
-/** Each stem with each chain of endings: `we`, `ll've` gives `we'll've`, and without the apostrophes `wellve`. */
+/** Each stem takes each chain of endings: `we` with `ll+ve` forms `we'll've`, and without apostrophes `wellve`. */
 const CONTRACTIONS: readonly (readonly [stems: string, endings: string])[] = [
   ["i", "m m+a ll ll+ve d d+ve ve"],
   ["you we they", "ll ll+ve d d+ve ve re"],
@@ -21,7 +21,7 @@ const CONTRACTIONS: readonly (readonly [stems: string, endings: string])[] = [
 ];
 const NEGATED = "ca could do does did had may might must need ought sha should wo would";
 const NEGATED_SHORT = "ai are is was were have has dare";
-/** What a contraction looks like without its apostrophe and what is a word of its own all the same. */
+/** Contractions that are ordinary words without their apostrophe; these are not split. */
 const ORDINARY = new Set("ill its hell shell shed were well whore".split(" "));
 
 const KEPT_WHOLE =
@@ -32,17 +32,17 @@ const KEPT_WHOLE =
   "S.C. Sep. Sept. Tenn. Va. Wash. Wis. Adm. Bros. co. Co. Corp. D.C. Dr. e.g. E.g. E.G. Gen. Gov. i.e. I.e. I.E. Inc. " +
   "Jr. Ltd. Md. Messrs. Mr. Mrs. Ms. p.m. a.m. Ph.D. Prof. Rep. Rev. Sen. St. vs. v.s. ä. ö. ü. ‘s ‘S " +
   "a. b. c. d. e. f. g. h. i. j. k. l. m. n. o. p. q. r. s. t. u. v. w. x. y. z.";
-const FACES =
+const EMOTICONS =
   ":) :-) :)) :-)) :))) :-))) (: (-: =) (= :] :-] [: [-: [= =] :o) (o: :} :-} 8) 8-) (-8 ;) ;-) (; (-; :( :-( :(( :-(( :((( " +
   ":-((( ): )-: =( >:( :') :'-) :'( :'-( :/ :-/ =/ =| :| :-| ]= =[ :1 :P :-P :p :-p :O :-O :o :-o :0 :-0 :() >:o :* :-* :3 :-3 =3 :> " +
   ":-> :X :-X :x :-x :D :-D ;D ;-D =D xD XD xDD XDD 8D 8-D ^_^ ^__^ ^___^ >.< >.> <.< ._. ;_; -_- -__- v.v V.V v_v V_V o_o o_O O_o O_O " +
   "0_o o_0 0_0 o.O O.o O.O o.o 0.0 o.0 0.o @_@ <3 <33 <333 </3 (^_^) (-_-) (._.) (>_<) (*_*) (¬_¬) ಠ_ಠ ಠ︵ಠ (ಠ_ಠ) ¯\\(ツ)/¯ (╯°□°）╯︵┻━┻ ><(((*>";
-/** Written with a bar where they are cut. */
+/** A bar marks where the word is split. */
 const CUT =
   "y'|all y|all how|'d|'y How|'d|'y not|'ve not|ve Not|'ve Not|ve can|not Can|not gon|na Gon|na got|ta Got|ta let|'s Let|'s " +
   "c'm|on C'm|on";
 
-/** All of them, with the typographic apostrophe as well. */
+/** Returns all special words, each also with the typographic apostrophe. */
 export function englishSpecials(): SpecialWords {
   const words = new Map<string, readonly number[]>();
   const add = (parts: readonly string[]) => {
@@ -77,7 +77,7 @@ export function englishSpecials(): SpecialWords {
   }
   for (const stem of NEGATED_SHORT.split(" ")) contract(stem, ["n't"]);
   for (const cut of CUT.split(" ")) add(cut.split("|"));
-  for (const word of `${KEPT_WHOLE} ${FACES}`.split(" ")) add([word]);
+  for (const word of `${KEPT_WHOLE} ${EMOTICONS}`.split(" ")) add([word]);
   for (let hour = 1; hour <= 12; hour++) for (const half of ["am", "pm", "a.m.", "p.m."]) add([String(hour), half]);
   return words;
 }

@@ -1,24 +1,24 @@
 /**
- * @file A text as the filters look at it. Words, lines and counts are found at most once, by whichever filter asks first,
- * and are the same for all; an edit makes a new passage.
+ * @file A text with its words, lines and counts, shared by all filters. Each is computed on first use and cached. Editing a
+ * text creates a new passage.
  */
 import { ALL_PUNCTUATION, ALL_SYMBOLS, ENDS_SENTENCE, HAS_LETTER } from "./word-splitter.js";
 import { countPoints, WordTable } from "./word-table.js";
 
-/** Replaces Quern's own splitting; what is not given stays. Must depend on nothing but the text. */
+/** Replaces Quern's splitting into words, sentences or both. Must depend only on the text. */
 export interface Splitter {
   readonly words?: (text: string) => readonly string[];
   readonly sentences?: (text: string) => readonly string[];
 }
 
-/** The words of one passage, as ids of `table`. */
+/** The words of a passage, as ids of `table`. */
 export interface Words {
   readonly ids: Int32Array;
   readonly table: WordTable;
-  /** Words that are not only symbols, and their code points. */
+  /** Number of words that are not only symbols, and their code points. */
   readonly plain: number;
   readonly plainPoints: number;
-  /** Words with at least one letter. */
+  /** Number of words with at least one letter. */
   readonly alphabetic: number;
 }
 
@@ -39,7 +39,7 @@ export class Passage {
     this.#splitter = splitter;
   }
 
-  /** The same splitting for another text; `wordCount` where the edit knows it already. */
+  /** Returns a passage for an edited text with the same splitter; `wordCount` can be passed if known. */
   edited(text: string, wordCount?: number): Passage {
     const passage = new Passage(text, this.#splitter);
     passage.#wordCount = wordCount;
@@ -58,14 +58,14 @@ export class Passage {
     return this.#points;
   }
 
-  /** Split at every `\n`. */
+  /** The text split at every `\n`. */
   get lines(): readonly string[] {
     this.#lines ??= this.text.split("\n");
     return this.#lines;
   }
 
   get words(): Words {
-    // The table forgot its ids since: they mean nothing any more.
+    // The table has been reset since, which invalidated its ids.
     if (this.#words === undefined || this.#generation !== table.generation) this.#words = this.#split();
     return this.#words;
   }
@@ -76,11 +76,11 @@ export class Passage {
   }
 
   #split(countOnly = false): Words {
-    table.settle();
+    table.resetIfFull();
     const own = this.#splitter.words;
     const found = own === undefined ? table.split(this.text) : table.idsOf(own(this.text));
     if (countOnly) return { ids: found, table, plain: 0, plainPoints: 0, alphabetic: 0 };
-    // The table overwrites what it found with the next text.
+    // Copy: the table overwrites its result with the next text.
     const ids = own === undefined ? found.slice() : found;
     this.#generation = table.generation;
     this.#wordCount = ids.length;
@@ -99,7 +99,7 @@ export class Passage {
     return { ids, table, plain, plainPoints, alphabetic };
   }
 
-  /** How many of these words are in the text, letter for letter, counted to `enough` at most. */
+  /** Counts how many of the given words occur in the text, case-sensitively, up to `enough`. */
   countPresent(words: readonly string[], enough = words.length): number {
     const { ids } = this.words;
     const missing = new Set(words.map((word) => table.find(word)));
@@ -111,15 +111,18 @@ export class Passage {
     return present;
   }
 
-  /** Words of a piece of this text that begins and ends at white space; undefined where pieces do not add up. */
+  /**
+   * Counts the words of a piece of this text that begins and ends at whitespace. Returns undefined with a custom splitter,
+   * where the counts of pieces may not add up.
+   */
   wordsIn(piece: string): number | undefined {
     if (piece === "") return 0;
     return this.#splitter.words === undefined ? table.split(piece).length : undefined;
   }
 
   /**
-   * Sentences of a piece of text, counted to `limit` at most: a sentence ends with a word that is a terminal mark, and with
-   * the punctuation after it.
+   * Counts the sentences of a text, up to `limit`. A sentence ends with a word that is a terminal mark and the punctuation
+   * after it.
    */
   countSentences(text: string, limit: number): number {
     if (this.#splitter.sentences !== undefined) return this.#splitter.sentences(text).length;
@@ -139,7 +142,7 @@ export class Passage {
   }
 }
 
-/** The words of a text as the filters count them. */
+/** Returns the words of a text as the filters count them. */
 export function splitWords(text: string): string[] {
   return Array.from(table.split(text), (id) => table.text(id));
 }

@@ -1,8 +1,8 @@
 /**
- * @file How a run of text without white space becomes words. The rules are spaCy's, whose English words the published
- * thresholds were tuned on: punctuation comes off both ends, units come off numbers, a few marks split in the middle, and
- * a list of special words goes before all rules. Runs of scripts without spaces are cut by `Intl.Segmenter`. One splitter
- * serves every language, so that a document's words depend on nothing but its text.
+ * @file Splits a run of text without whitespace into words. The rules follow spaCy's English tokenizer, on whose words the
+ * published thresholds were tuned. Special words take precedence over all rules. Punctuation is split off at both ends and
+ * units after numbers; a few marks split in the middle. `Intl.Segmenter` splits scripts without spaces. One splitter serves
+ * every language, so that a document's words depend only on its text.
  */
 import {
   DIGIT,
@@ -26,9 +26,10 @@ const ELLIPSIS = 0x2026;
 const MINUS = 0x2d;
 const PLUS = 0x2b;
 
-/** The base of the polynomial hash of a word's units; odd, so that no power of it vanishes modulo 2^32. */
+/** Base of the polynomial hash of a word's UTF-16 units; odd, so that no power of it is 0 modulo 2^32. */
 export const HASH_BASE = 0x01000193;
 
+/** Hashes units[start, end). */
 export function hashOf(units: Uint16Array, start: number, end: number): number {
   let hash = 0;
   for (let at = start; at < end; at++) hash = (Math.imul(hash, HASH_BASE) + units[at] + 1) | 0;
@@ -36,10 +37,10 @@ export function hashOf(units: Uint16Array, start: number, end: number): number {
 }
 
 const SPECIALS = englishSpecials();
-/** First character and length of every special word, so that few other words are looked up. */
+/** First unit and length of every special word: a quick test that rules out most other words. */
 const SPECIAL_SHAPES = new Set([...SPECIALS.keys()].map((word) => shape(word.charCodeAt(0), word.length)));
 const LONGEST_SPECIAL = Math.max(...[...SPECIALS.keys()].map((word) => word.length));
-/** Their hashes, for the same reason. */
+/** Hashes of the special words, for the same reason. */
 const SPECIAL_HASHES = new Set(
   [...SPECIALS.keys()].map((word) => {
     const units = Uint16Array.from(word, (_, index) => word.charCodeAt(index));
@@ -47,14 +48,14 @@ const SPECIAL_HASHES = new Set(
   }),
 );
 
-/** The longest special word that the rules take apart. */
+/** Length of the longest special word that the rules may have split. */
 const LONGEST_JOINED = 6;
 
 function shape(unit: number, length: number): number {
   return unit * 64 + length;
 }
 
-/** Cut off where they follow a digit. */
+/** Units of measure, split off after a digit. */
 const UNITS = new Set(
   (
     "km km² km³ m m² m³ dm dm² dm³ cm cm² cm³ mm mm² mm³ ha µm nm yd in ft kg g mg µg t lb oz m/s km/h kmh mph hPa Pa mbar " +
@@ -63,24 +64,24 @@ const UNITS = new Set(
   ).split(" "),
 );
 const LONGEST_UNIT = Math.max(...[...UNITS].map((unit) => unit.length));
-/** What a full stop comes off from, besides digits, small letters and quotes. */
+/** A final full stop is split off after these, and after digits, lower-case letters and quotes. */
 const BEFORE_STOP = new Set([..."%²-+|…,:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।۔؛٪"].map((mark) => mark.charCodeAt(0)));
 
 /** A web address as a whole: scheme, user, host or IPv4, port, path. Anchored, and each part excludes the next's start. */
 const ADDRESS =
   /^(?:[\w+.-]{2,}:\/\/)?(?:[^\s@]+@)?(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[A-Za-z0-9\u00a1-\uffff][\w\u00a1-\uffff-]{0,62}\.)+[a-z\u00df-\u00ff\u0430-\u044f]{2,63})(?::\d{2,5})?(?:[/?#]\S*)?$/u;
-/** Longer ones are no addresses but data. */
+/** Longer ones are data, not addresses. */
 const LONGEST_ADDRESS = 1000;
 
-/** Takes a word found: its first unit and the one after its last. */
+/** Receives the range [start, end) of a word. */
 export type EmitWord = (start: number, end: number) => void;
 
-/** Splits units[start, end), which holds no white space. */
+/** Splits units[start, end), which must not contain whitespace. */
 export function splitChunk(units: Uint16Array, start: number, end: number, emit: EmitWord): void {
   const bounds: number[] = [];
   splitByRules(units, start, end, (from, to) => bounds.push(from, to));
   for (let i = 0; i < bounds.length; i += 2) {
-    // Signs that the rules took apart one by one and that are a special word together, as the face at the end of `(so :)`.
+    // Rejoin signs that the rules split but that form a special word, such as the emoticon in `(so :)`.
     let last = i;
     for (let j = i + 2; j < bounds.length && bounds[j + 1] - bounds[i] <= LONGEST_JOINED; j += 2) {
       if (specialAt(units, bounds[i], bounds[j + 1])?.length === 1) last = j;
@@ -93,7 +94,7 @@ export function splitChunk(units: Uint16Array, start: number, end: number, emit:
 function splitByRules(units: Uint16Array, start: number, end: number, emit: EmitWord): void {
   let from = start;
   let to = end;
-  // Suffixes are found from the right and belong after everything else.
+  // Ends of suffixes, found from the right; emitted last, in text order.
   const suffixes: number[] = [];
   let special: readonly number[] | undefined;
   while (from < to) {
@@ -149,7 +150,7 @@ function specialAt(units: Uint16Array, start: number, end: number): readonly num
   return SPECIALS.get(textOf(units, start, end));
 }
 
-/** How many units come off the front: 0 or more. */
+/** Returns the length of the prefix to split off, or 0. */
 function prefixLength(units: Uint16Array, start: number, end: number): number {
   const unit = units[start];
   if (unit >= 0x61 && unit <= 0x7a) return 0;
@@ -162,7 +163,7 @@ function prefixLength(units: Uint16Array, start: number, end: number): number {
   return iconLength(units, start, end);
 }
 
-/** Two or more full stops; one alone is none. */
+/** Returns the length of a run of two or more full stops; 0 for a single one. */
 function dotsFrom(units: Uint16Array, start: number, end: number): number {
   let length = 0;
   while (start + length < end && units[start + length] === DOT) length += 1;
@@ -179,7 +180,7 @@ function iconLength(units: Uint16Array, at: number, end: number): number {
   return (flagsOf(unit) & ICON) !== 0 ? 1 : 0;
 }
 
-/** How many units come off the back; the longest of what fits. */
+/** Returns the length of the longest suffix to split off, or 0. */
 function suffixLength(units: Uint16Array, start: number, end: number): number {
   if (start >= end) return 0;
   const last = units[end - 1];
@@ -188,7 +189,7 @@ function suffixLength(units: Uint16Array, start: number, end: number): number {
     let dots = 1;
     while (end - dots - 1 >= start && units[end - dots - 1] === DOT) dots += 1;
     if (dots >= 2) return dots;
-    return stopComesOff(units, start, end) ? 1 : 0;
+    return isFinalStop(units, start, end) ? 1 : 0;
   }
   if ((last === 0x73 || last === 0x53) && (before === 0x27 || before === 0x2019)) return 2;
   const unitLength = unitAfterDigit(units, start, end);
@@ -204,14 +205,15 @@ function suffixLength(units: Uint16Array, start: number, end: number): number {
   return (flags & ICON) !== 0 ? 1 : 0;
 }
 
-function stopComesOff(units: Uint16Array, start: number, end: number): boolean {
+/** Whether the final full stop is split off. */
+function isFinalStop(units: Uint16Array, start: number, end: number): boolean {
   if (end - 2 < start) return false;
   const before = units[end - 2];
   const flags = flagsOf(before);
   if ((flags & (DIGIT | LOWER | QUOTE)) !== 0 || BEFORE_STOP.has(before)) return true;
   if (end - 3 < start) return false;
   const second = units[end - 3];
-  // 20°C. is a temperature at the end of a sentence; OK. too, but U.S. keeps its stops.
+  // The stop of `20°C.` and `OK.` ends a sentence; `U.S.` keeps its stops.
   return (flags & UPPER) !== 0 && ((flagsOf(second) & UPPER) !== 0 || second === 0xb0);
 }
 
@@ -224,13 +226,13 @@ function unitAfterDigit(units: Uint16Array, start: number, end: number): number 
   return 0;
 }
 
-/** Splits what is left between prefixes and suffixes. */
+/** Splits the middle, between prefixes and suffixes. */
 function splitInside(units: Uint16Array, start: number, end: number, emit: EmitWord): void {
   let from = start;
   let unspaced = false;
   for (let at = start; at < end; ) {
     const unit = units[at];
-    // Letters are most of it.
+    // Fast path: most units are ASCII letters.
     if ((unit >= 0x61 && unit <= 0x7a) || (unit >= 0x41 && unit <= 0x5a)) {
       at += 1;
       continue;
@@ -304,10 +306,10 @@ function isAddress(units: Uint16Array, start: number, end: number): boolean {
 }
 
 let segmenter: Intl.Segmenter | undefined;
-/** The segmenter's time grows faster than its text, so long runs go piece by piece. */
+/** The segmenter takes superlinear time, so long runs are split into pieces of this length. UTF-16 units. */
 const LONGEST_RUN = 2000;
 
-/** Emits a run as one word, or as the segmenter's words where a script without spaces is in it. */
+/** Emits a run as one word, or as the segmenter's words if it contains a script without spaces. */
 function emitRun(units: Uint16Array, start: number, end: number, unspaced: boolean, emit: EmitWord): void {
   if (!unspaced) {
     emit(start, end);
@@ -322,13 +324,13 @@ function emitRun(units: Uint16Array, start: number, end: number, unspaced: boole
   }
 }
 
-/** What a word is made of. */
+/** Traits of a word. */
 export const ALL_SYMBOLS = 1;
 export const HAS_LETTER = 2;
 export const ALL_PUNCTUATION = 4;
 export const ENDS_SENTENCE = 8;
 
-/** The traits of the word units[start, end). */
+/** Returns the traits of the word units[start, end). */
 export function traitsOf(units: Uint16Array, start: number, end: number): number {
   let symbols = true;
   let letter = false;

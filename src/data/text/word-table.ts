@@ -1,39 +1,40 @@
 /**
- * @file Words as numbers. Every word gets an id, equal words the same, so that the filters compare and count integers and
- * no text is cut out of the document. Runs between white space are remembered with their words: most of a text has been
- * seen before, and then splitting it is one look-up a run.
+ * @file Maps words to integer ids. Equal words have the same id, so that the filters compare and count integers instead of
+ * substrings. Chunks (runs between whitespace) are cached with their words: most chunks have been seen before and need only
+ * one lookup each.
  */
 import { flagsOf, isSpace, SPACE } from "./characters.js";
 import { HASH_BASE, hashOf, splitChunk, traitsOf } from "./word-splitter.js";
 
-/** Longer runs are not remembered: they do not come again. */
+/** Longer chunks are not cached: they rarely recur. UTF-16 units. */
 const LONGEST_CHUNK = 64;
-/** Beyond these the table begins anew with the next document. */
+/** Above these sizes, the table is reset before the next document. */
 const MOST_STRINGS = 1 << 18;
 const MOST_UNITS = 1 << 22;
 
-/** Mixes a hash's high bits into its low ones, by which slots are chosen. */
-export function spread(hash: number): number {
+/** Mixes a hash's high bits into its low bits, which choose the slot. */
+export function mixBits(hash: number): number {
   const mixed = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
   return (mixed ^ (mixed >>> 13)) >>> 0;
 }
 
-/** Runs of units by content: each different one has a number, given in order. */
+/** A hash table of strings of UTF-16 units. Distinct strings are numbered in order of insertion. */
 class UnitStrings {
-  /** All of them, one after the other. */
+  /** All strings, concatenated. */
   units = new Uint16Array(1 << 14);
   used = 0;
   count = 0;
-  /** Four integers each: hash, first unit, number of units, and what the owner keeps with it. */
+  /** Four integers per string: hash, offset in `units`, length, and a value of the owner. */
   records = new Int32Array(1 << 12);
+  /** String number + 1, or 0 for an empty slot. */
   slots = new Int32Array(1 << 12);
 
-  /** Its number, or −1 − the slot that `add` puts it into. */
+  /** Returns the number of a string, or −1 − the slot into which `add` must put it. */
   find(units: Uint16Array, start: number, end: number, hash: number): number {
     const { slots, records, units: own } = this;
     const mask = slots.length - 1;
     const length = end - start;
-    for (let slot = spread(hash) & mask; ; slot = (slot + 1) & mask) {
+    for (let slot = mixBits(hash) & mask; ; slot = (slot + 1) & mask) {
       const index = slots[slot] - 1;
       if (index < 0) return -1 - slot;
       const record = index << 2;
@@ -66,7 +67,7 @@ class UnitStrings {
     this.slots = new Int32Array(this.slots.length * 2);
     const mask = this.slots.length - 1;
     for (let index = 0; index < this.count; index++) {
-      let slot = spread(this.records[index * 4]) & mask;
+      let slot = mixBits(this.records[index * 4]) & mask;
       while (this.slots[slot] !== 0) slot = (slot + 1) & mask;
       this.slots[slot] = index + 1;
     }
@@ -79,29 +80,29 @@ function twice(list: Int32Array): Int32Array<ArrayBuffer> {
   return larger;
 }
 
-/** The units of a text, in memory that the next call uses again. */
+/** The units of the text loaded last; every call of `load` overwrites them. */
 let scratch = Buffer.allocUnsafeSlow(1 << 16);
 let scratchUnits = new Uint16Array(scratch.buffer);
 
 export class WordTable {
   #words = new UnitStrings();
   #chunks = new UnitStrings();
-  /** The words of chunks that are several: their number, then their ids. */
+  /** For chunks of several words: the number of words, then their ids. */
   #lists = new Int32Array(1 << 12);
   #listsUsed = 0;
-  /** Changes when the ids begin anew. */
+  /** Incremented when a reset invalidates all ids. */
   generation = 0;
-  /** The ids found last, in what text, and how many; the next call overwrites them. */
+  /** Result of the last `split`: the ids, the text, and the number of ids. */
   #found = new Int32Array(1 << 12);
   #last: string | undefined;
   #count = 0;
 
-  /** Four integers a word: hash of its units, where they begin in `units`, their number, code points × 16 + traits. */
+  /** Four integers per word: hash, offset in `units`, length, code points × 16 + traits. */
   get records(): Int32Array {
     return this.#words.records;
   }
 
-  /** All words' units. */
+  /** The UTF-16 units of all words, concatenated. */
   get units(): Uint16Array {
     return this.#words.units;
   }
@@ -112,8 +113,8 @@ export class WordTable {
     return Buffer.from(units.buffer).toString("utf16le");
   }
 
-  /** Call before a new document: forgets everything when the table has become too large. */
-  settle(): void {
+  /** Resets the table if it has become too large. Call it before each document. */
+  resetIfFull(): void {
     const { count, used } = this.#words;
     if (count + this.#chunks.count < MOST_STRINGS && used + this.#chunks.used < MOST_UNITS) return;
     this.#words = new UnitStrings();
@@ -124,9 +125,9 @@ export class WordTable {
     this.generation += 1;
   }
 
-  /** The ids of a text's words, in order; valid until the next call. */
+  /** Returns the ids of a text's words, in order; valid until the next call. */
   split(text: string): Int32Array {
-    // A document's words are often counted by one step and asked for by the next.
+    // One step often counts a document's words, and the next needs their ids.
     if (text !== this.#last) {
       this.#count = this.#splitNew(text);
       this.#last = text;
@@ -151,14 +152,14 @@ export class WordTable {
         at += 1;
         unit = at < length ? units[at] : 32;
       } while (unit <= 32 ? !isSpace(unit) : unit < 0x85 || (flagsOf(unit) & SPACE) === 0);
-      // Every unit is one word at most, so this is room enough.
+      // A chunk has at most as many words as units.
       while (count + at - start > this.#found.length) this.#found = twice(this.#found);
       if (at - start > LONGEST_CHUNK) {
         count = this.#splitLong(units, start, at, count);
         continue;
       }
       let chunk = this.#chunks.find(units, start, at, hash);
-      if (chunk < 0) chunk = this.#learn(units, start, at, hash, -1 - chunk);
+      if (chunk < 0) chunk = this.#addChunk(units, start, at, hash, -1 - chunk);
       const kept = this.#chunks.records[chunk * 4 + 3];
       if (kept >= 0) {
         this.#found[count] = kept;
@@ -182,8 +183,8 @@ export class WordTable {
     return at;
   }
 
-  /** Splits a chunk that was never seen; gives its number. */
-  #learn(units: Uint16Array, start: number, end: number, hash: number, slot: number): number {
+  /** Splits a new chunk, caches it and returns its number. */
+  #addChunk(units: Uint16Array, start: number, end: number, hash: number, slot: number): number {
     const list = this.#listsUsed;
     while (list + 1 + end - start > this.#lists.length) this.#lists = twice(this.#lists);
     let words = 0;
@@ -197,6 +198,7 @@ export class WordTable {
     return this.#chunks.add(units, start, end, hash, slot, -1 - list);
   }
 
+  /** Returns the id of a word; adds it if it is new. */
   #word(units: Uint16Array, start: number, end: number): number {
     const hash = hashOf(units, start, end);
     const found = this.#words.find(units, start, end, hash);
@@ -208,19 +210,19 @@ export class WordTable {
     return this.#words.add(units, start, end, hash, -1 - found, points * 16 + traitsOf(units, start, end));
   }
 
-  /** The ids of words that somebody else split. */
+  /** Returns the ids of words from a custom splitter. */
   idsOf(words: readonly string[]): Int32Array {
     return Int32Array.from(words, (word) => this.#word(scratchUnits, 0, load(word)));
   }
 
-  /** The id of a word; −1 for one that was never seen. */
+  /** Returns the id of a word, or −1 if it is not in the table. */
   find(word: string): number {
     const length = load(word);
     return Math.max(-1, this.#words.find(scratchUnits, 0, length, hashOf(scratchUnits, 0, length)));
   }
 }
 
-/** Code points of a text; half a surrogate pair alone is one. */
+/** Counts the code points of a text; a lone surrogate counts as one. */
 export function countPoints(text: string): number {
   const length = load(text);
   const units = scratchUnits;
@@ -231,12 +233,13 @@ export function countPoints(text: string): number {
   return length - pairs;
 }
 
+/** Copies a text into `scratchUnits` and returns its length in UTF-16 units. */
 function load(text: string): number {
   if (text.length * 2 > scratch.length) {
     scratch = Buffer.allocUnsafeSlow(Math.max(scratch.length * 2, text.length * 2));
     scratchUnits = new Uint16Array(scratch.buffer);
   } else if (scratch.length > 1 << 24 && text.length * 2 < 1 << 20) {
-    // One giant document must not keep its memory.
+    // Release the memory of a very large document.
     scratch = Buffer.allocUnsafeSlow(1 << 20);
     scratchUnits = new Uint16Array(scratch.buffer);
   }

@@ -1,6 +1,6 @@
 /**
- * @file Text in one form: repaired where it was decoded wrongly, composed (NFC), without controls, with plain white space
- * and without the lines that web sites put on every page.
+ * @file Normalizes text: repairs wrong decoding, composes characters (NFC), removes control characters, simplifies
+ * whitespace, and removes the boilerplate lines of web sites.
  */
 
 import { drop, KEEP, type Step, type Verdict } from "../filters/filter.js";
@@ -8,19 +8,20 @@ import { stepOptions } from "../filters/step-options.js";
 import { strip } from "../text/characters.js";
 import { repairMojibake } from "./mojibake.js";
 
-export interface NormaliseOptions {
+export interface NormalizeOptions {
+  /** Repair UTF-8 that was decoded as Windows-1252. */
   readonly mojibake?: boolean;
-  /** Unicode's canonical composition. */
+  /** Apply Unicode's canonical composition, NFC. */
   readonly compose?: boolean;
-  /** Take out control characters, byte order marks, soft hyphens, and what cannot be shown. */
+  /** Remove control characters, byte order marks, soft hyphens, noncharacters and lone surrogates. */
   readonly controls?: boolean;
-  /** Other spaces become spaces, runs one space, line ends `\n`, three and more line ends two. */
+  /** Turn runs of any spaces into one space, line ends into `\n`, and three or more line ends into two. */
   readonly whitespace?: boolean;
-  /** Lines that only a web site says. */
+  /** Remove lines such as "Skip to content" and "All rights reserved". */
   readonly boilerplate?: boolean;
 }
 
-export const NORMALISE: Required<NormaliseOptions> = {
+export const NORMALIZE: Required<NormalizeOptions> = {
   mojibake: true,
   compose: true,
   controls: true,
@@ -28,11 +29,11 @@ export const NORMALISE: Required<NormaliseOptions> = {
   boilerplate: true,
 };
 
-/** Controls that a text may have for its lines and spaces; the next two rules turn them into plain ones. */
+/** Control characters used as line ends and spaces; the whitespace rule replaces them. */
 const LAYOUT = "\\t\\n\\v\\f\\r\u001c-\u001f\u0085";
-/** All other controls, soft hyphens, marks of byte order, and what stands for no character. */
+/** All other control characters, soft hyphens, byte order marks, noncharacters and lone surrogates. */
 const CONTROLS = new RegExp(`(?![${LAYOUT}])\\p{Cc}|\\p{Cs}|[\u00ad\ufeff\ufff9-\ufffb\ufffe\uffff]`, "gu");
-/** Escape sequences of terminals go whole, before their first byte does alone. */
+/** Terminal escape sequences are removed as a whole, before the control characters. */
 const ESCAPE = "\u001b";
 const ESCAPES = new RegExp(`${ESCAPE}\\[[0-9;?]{0,32}[ -/]{0,4}[@-~]`, "g");
 const BREAKS = "\\v\\f\u001c-\u001e\u0085\u2028\u2029";
@@ -40,7 +41,7 @@ const LINE_ENDS = new RegExp(`\\r\\n?|[${BREAKS}]`, "g");
 const WIDE_SPACES = "\u001f\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000";
 const SPACES = new RegExp(`[\\t ${WIDE_SPACES}]+`, "g");
 
-/** Whole lines, without regard to case and to marks at their ends. */
+/** Boilerplate lines, compared without case and without punctuation at both ends. */
 const BOILERPLATE = new Set(
   (
     "skip to content|skip to main content|skip to navigation|jump to navigation|back to top|share this|share this post|share on " +
@@ -53,28 +54,29 @@ const BOILERPLATE = new Set(
   ).split("|"),
 );
 
-export function normalise(options: NormaliseOptions = {}): Step {
-  const rules = { ...NORMALISE, ...stepOptions("normalise", options, NORMALISE) };
+/** The step that normalizes texts and drops those that become empty. */
+export function normalize(options: NormalizeOptions = {}): Step {
+  const rules = { ...NORMALIZE, ...stepOptions("normalise", options, NORMALIZE) };
   return {
-    name: "normalise",
+    name: "normalise", // the name in reports and recipe files, kept from before the rename
     settings: rules,
     expectsChange: false,
     judge({ passage }): Verdict {
       const edits: Record<string, number> = {};
-      const text = normaliseText(passage.text, rules, edits);
+      const text = normalizeText(passage.text, rules, edits);
       if (text === passage.text) return KEEP;
       return strip(text) === "" ? drop("empty") : { keep: true, text, edits };
     },
   };
 }
 
-/** The text in its normal form; counts in `edits` which rules changed it, and how many lines were boilerplate. */
-export function normaliseText(
+/** Returns the normalized text. Counts in `edits` the rules that changed it and the boilerplate lines removed. */
+export function normalizeText(
   given: string,
-  options: NormaliseOptions = {},
+  options: NormalizeOptions = {},
   edits: Record<string, number> = {},
 ): string {
-  const rules = { ...NORMALISE, ...options };
+  const rules = { ...NORMALIZE, ...options };
   let text = given;
   const apply = (name: string, change: (text: string) => string) => {
     const next = change(text);

@@ -1,70 +1,70 @@
 /**
- * @file Lines of the result as they grow: paragraphs, their prefixes (list markers, quote signs) and verbatim blocks.
+ * @file Collects the lines of the result: paragraphs with their prefixes (list markers, quote signs), and verbatim blocks.
  */
 
-/** Characters of a result, at most: markers of deep lists could otherwise make it longer than the page. */
+/** Maximum length of a prefix: the markers of deep lists could otherwise make the text longer than the page. */
 const MOST_PREFIX = 40;
 
-/** A paragraph's line that Markdown would take for a heading, a quote, an item, a rule or code. */
+/** A line of a paragraph that Markdown would read as a heading, quote, list item, rule or code. */
 const LOOKS_LIKE_A_BLOCK = /^(?=#{1,6}(?:\s|$)|>|[-+*]\s|(?:-+|=+|\*{3,}|_{3,})\s*$|(?:```|~~~)[^`]*$)/;
 const LOOKS_NUMBERED = /^(\d{1,9})(?=[.)](?:\s|$))/;
 const escaped = (line: string) => line.replace(LOOKS_LIKE_A_BLOCK, "\\").replace(LOOKS_NUMBERED, "$1\\");
 
-export class Paper {
+export class LineOutput {
   readonly #markdown: boolean;
   readonly #lines: string[] = [];
-  /** The paragraph so far, in pieces: a long one has very many. */
+  /** The current paragraph, in pieces that are joined at its end. */
   #pieces: string[] = [];
-  /** True when the paragraph ends in space, or has no text yet. */
-  #open = true;
-  #inked = false;
-  /** What the next paragraph's first line begins with, and its other lines. */
+  /** Whether the paragraph ends in a space or has no text yet. */
+  #endsInSpace = true;
+  #hasText = false;
+  /** Prefix of the next paragraph's first line, and of its other lines. */
   #first = "";
   #rest = "";
-  /** True when a blank line must stand before the next paragraph. */
+  /** Whether a blank line is needed before the next paragraph. */
   #gap = false;
 
-  /** @param markdown paragraphs are kept from looking like something else */
+  /** @param markdown whether to escape lines of paragraphs that look like Markdown blocks */
   constructor(markdown = false) {
     this.#markdown = markdown;
   }
 
-  /** Inline text whose runs of space are one space each. */
-  say(text: string): void {
-    if (this.#open && text.startsWith(" ")) text = text.slice(1);
+  /** Adds inline text, whose whitespace must have been collapsed to single spaces. */
+  text(given: string): void {
+    const text = this.#endsInSpace && given.startsWith(" ") ? given.slice(1) : given;
     if (text === "") return;
     this.#pieces.push(text);
-    this.#open = text.endsWith(" ");
-    this.#inked = true;
+    this.#endsInSpace = text.endsWith(" ");
+    this.#hasText = true;
   }
 
-  /** The last characters of the paragraph so far: a dozen, unless it is shorter. */
+  /** Returns at least the last 12 characters of the current paragraph, or all if it is shorter. */
   tail(): string {
     let tail = "";
     for (let i = this.#pieces.length - 1; i >= 0 && tail.length < 12; i--) tail = this.#pieces[i].slice(-12) + tail;
     return tail;
   }
 
-  /** A line break inside a paragraph. */
+  /** Adds a line break inside a paragraph. */
   break(): void {
-    if (!this.#inked) return;
+    if (!this.#hasText) return;
     this.#pieces.push("\n");
-    this.#open = true;
+    this.#endsInSpace = true;
   }
 
-  /** Ends the paragraph. `tight`: no blank line after it. */
+  /** Ends the paragraph, follpending by a blank line unless `tight`. */
   end(tight = false): void {
-    if (!this.#inked) return;
+    if (!this.#hasText) return;
     const text = this.#pieces.join("").trim();
     this.#pieces = [];
-    this.#open = true;
-    this.#inked = false;
+    this.#endsInSpace = true;
+    this.#hasText = false;
     if (text === "") return;
     const lines = text.split(/ ?\n+/);
     this.verbatim(this.#markdown ? lines.map(escaped) : lines, tight);
   }
 
-  /** Writes lines as they are, under the current prefix. */
+  /** Adds lines unchanged, with the current prefix. */
   verbatim(lines: readonly string[], tight = false): void {
     if (this.#gap && this.#lines.length > 0) this.#lines.push(this.#rest.trimEnd());
     for (const line of lines) {
@@ -74,17 +74,17 @@ export class Paper {
     this.#gap = !tight;
   }
 
-  /** Asks for a blank line before what comes next. */
+  /** Requires a blank line before the next paragraph. */
   gap(): void {
     this.#gap = true;
   }
 
-  /** Runs `body` with every line indented by `rest`, the first one by `first`. */
+  /** Runs `body` and prefixes the first line that it adds with `first` and the others with `rest`. */
   within(first: string, rest: string, body: () => void): void {
     const [oldFirst, oldRest] = [this.#first, this.#rest];
-    // A blank line owed from before stands outside the new prefix.
-    const owed = this.#gap && this.#lines.length > 0;
-    if (owed) this.#lines.push(oldRest.trimEnd());
+    // A blank line still due from before does not get the new prefix.
+    const pending = this.#gap && this.#lines.length > 0;
+    if (pending) this.#lines.push(oldRest.trimEnd());
     this.#gap = false;
     if (oldRest.length < MOST_PREFIX) {
       this.#first = oldFirst + first;
@@ -93,11 +93,11 @@ export class Paper {
     const before = this.#lines.length;
     body();
     this.end(true);
-    // A marker whose content was nothing is not owed to anybody.
+    // Without content, no marker is written.
     const written = this.#lines.length > before;
     this.#first = written ? oldRest : oldFirst;
     this.#rest = oldRest;
-    if (!written && owed) {
+    if (!written && pending) {
       this.#lines.pop();
       this.#gap = true;
     }
