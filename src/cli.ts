@@ -19,6 +19,11 @@ await runProcess([
     load: () => import("./commands/pretrain.js"),
   },
   {
+    words: "sft",
+    summary: "fine-tune a model on conversations, completions or texts",
+    load: () => import("./commands/sft.js"),
+  },
+  {
     words: "generate",
     summary: "continue a text with a trained model",
     load: () => import("./commands/generate.js"),

@@ -11,8 +11,8 @@ import { bufferOf, textOf } from "./utf8.js";
 
 /** How the documents of lines and rows are made. */
 export interface RecordOptions {
-  /** The key or column of the text; `a.b` is b in a. */
-  readonly textField: string;
+  /** The key or column of the text; `a.b` is b in a. Null for rows without one: `fields` is the whole row, `id` its place. */
+  readonly textField: string | null;
   /** Whether `fields` keeps what else a line or row says. */
   readonly fields: boolean;
   /** Bytes of a line at most. */
@@ -104,7 +104,7 @@ function* lineDocuments(block: LinesBlock, skip: Skip, take: TakeText | undefine
         ? parseJsonLine(json)
         : parseJsonText(`${textOf(json.subarray(0, taken.from))}""${textOf(json.subarray(taken.to))}`);
     if (parsed === undefined) continue;
-    const place = { number: offset, origin: { archive: file.location, offset } };
+    const place = { number: offset, origin: { archive: file.location, offset }, where };
     const document: TakenDocument | Unread =
       "reason" in parsed ? parsed : documentFrom(parsed.value, file, place, options, taken?.blank);
     if ("reason" in document) skip(document.reason, where(), { detail: document.detail, id: document.id });
@@ -126,10 +126,13 @@ interface Unread {
 export function documentFrom(
   value: Readonly<Record<string, unknown>>,
   file: InputFile,
-  place: { readonly number: number; readonly origin: Document["origin"] },
+  place: { readonly number: number; readonly origin: Document["origin"]; readonly where: () => string },
   { textField, fields: keepsFields }: Omit<RecordOptions, "largest">,
   blank?: boolean,
 ): TakenDocument | Unread {
+  if (textField === null) {
+    return { text: "", id: place.where(), source: file.source, origin: place.origin, fields: value };
+  }
   const { text: _, [textField]: __, id, url, source, language, origin, ...others } = value;
   const text = fieldAt(value, textField);
   const own = typeof id === "string" || typeof id === "number" ? String(id) : undefined;

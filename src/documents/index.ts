@@ -69,10 +69,14 @@ export {
   type ReadBytes,
   type ReadDocumentsOptions,
   type ReadPagesOptions,
+  type ReadRowsOptions,
   type ReadTextsOptions,
+  type Row,
+  type RowReader,
   readDocuments,
   readPages,
   readPart,
+  readRows,
   readTexts,
 } from "./read.js";
 export type { ReadOptions } from "./read-file.js";

@@ -36,8 +36,8 @@ export interface OpenFile extends InputFile {
 }
 
 export interface FindOptions extends LocationOptions {
-  /** The key or column of the text: JSON in a folder that lacks it is settings. Default "text". */
-  readonly textField?: string;
+  /** The key or column of the text: JSON in a folder that lacks it is settings. Default "text"; null takes any JSON. */
+  readonly textField?: string | null;
   /** Whether HTML is wanted; without, a file that is named is text whatever it is called. Default false. */
   readonly pages?: boolean;
   /** Hears of what is left out in folders. */
@@ -75,7 +75,7 @@ async function addFolder(files: InputFile[], input: string, options: FindOptions
     signal?.throwIfAborted();
     // A name that does not say what is in a file: settings are JSON as well.
     const looksIn = mayHoldDocuments(basename(path));
-    const kind = kindOf(path, options) ?? (looksIn ? await sniffed(path, textField, options) : undefined);
+    const kind = kindOf(path, options) ?? (looksIn ? await sniffed(path, textField ?? undefined, options) : undefined);
     if (kind === undefined) skip("other_kind", path);
     else files.push({ location: path, kind, id: idOf(relative(input, path), kind), source: basename(input) });
   }

@@ -22,8 +22,8 @@ export type ParquetDamage =
 export interface ParquetOptions {
   /** Those that are read, where the file has them. Default: all. */
   readonly columns?: readonly string[];
-  /** The column of text, without which the file is refused; `a.b` is the column b in the group a. */
-  readonly required: string;
+  /** The column of text, without which the file is refused; `a.b` is the column b in the group a. Null requires none. */
+  readonly required: string | null;
   /** How the file as a whole is compressed, beyond its pages. */
   readonly compression?: Compression;
   readonly signal?: AbortSignal;
@@ -58,7 +58,8 @@ export async function* readParquetRows(
       readAt = async (offset, length) => bytes.subarray(offset, offset + length);
     }
     const metadata = await footerOf(path, readAt, size);
-    const text = textColumn(path, metadata, required);
+    const [first] = metadata.schema;
+    const text = required === null ? { node: first, leaf: first, path: [] } : textColumn(path, metadata, required);
     const wanted = metadata.schema.filter(
       ({ name }) => name === text.node.name || ((columns?.includes(name) ?? true) && name !== "__proto__"),
     );

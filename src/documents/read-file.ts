@@ -32,7 +32,7 @@ export interface ReadOptions extends LocationOptions {
   /** Counts what is read and left out. */
   readonly log: ReadLog;
   /** The key or column of the text; `a.b` is b in a. Default "text". */
-  readonly textField?: string;
+  readonly textField?: string | null;
   /** Keeps what else a line or row says, and its language. Default false. */
   readonly fields?: boolean;
   /** Gives pages as well; without, they are counted as `not_extracted`. Default false. */
@@ -215,6 +215,9 @@ async function* lineBlocks(file: OpenFile, options: ReadOptions): AsyncGenerator
   }
 }
 
+/** What a row without a text counts as towards the size of a block. */
+const ROW_UNITS = 4096;
+
 async function* rowBlocks(file: OpenFile, options: ReadOptions): AsyncGenerator<RecordsBlock<Document>> {
   const { signal, log, onOpen, largest, fields, textField = "text" } = options;
   const { location, path, compression } = file;
@@ -226,19 +229,19 @@ async function* rowBlocks(file: OpenFile, options: ReadOptions): AsyncGenerator<
     if (damage.reason !== "damaged_column") row += damage.rows;
     skipDamage(damage, location, row, log.skip);
   };
-  const columns = fields ? undefined : ["id", "url", "source", "origin"];
+  const columns = fields || textField === null ? undefined : ["id", "url", "source", "origin"];
   const rows = readParquetRows(path, { columns, required: textField, compression, signal, onOpen, onDamage });
   for await (const value of rows) {
     row += 1;
-    const place = { number: row, origin: { archive: location, row } };
-    const document = documentFrom(value, own, place, { textField, fields: fields ?? false });
     const where = `${location}, row ${row}`;
+    const place = { number: row, origin: { archive: location, row }, where: () => where };
+    const document = documentFrom(value, own, place, { textField, fields: fields ?? false });
     if ("reason" in document) log.skip(document.reason, where, { detail: document.detail, id: document.id });
     else if (largest !== undefined && Buffer.byteLength(document.text) > largest) {
       log.skip("text_too_long", where, { detail: `more than ${largest} bytes`, id: document.id });
     } else {
       records.push(document);
-      units += document.text.length;
+      units += textField === null ? ROW_UNITS : document.text.length;
     }
     if (units < BLOCK) continue;
     yield { kind: "records", file: own, records, isRows: true };

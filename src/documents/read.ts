@@ -171,6 +171,52 @@ export function readPages(inputs: readonly string[], options: ReadPagesOptions =
   };
 }
 
+/** A line of JSONL, an element of a JSON array or a row of Parquet, with all its keys. */
+export interface Row {
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** Where it is, for messages: `pairs.jsonl, line 7`. */
+  readonly place: string;
+}
+
+export interface ReadRowsOptions extends LocationOptions {
+  /** The first damage is an error. */
+  readonly strict?: boolean;
+}
+
+/** A reader of rows. Iterate once; the report is complete when the iteration has ended. */
+export interface RowReader extends AsyncIterable<Row> {
+  readonly report: ReadReport;
+}
+
+/** Reads the rows of JSONL, JSON and Parquet files, folders and addresses. @throws QuernError where there is none at all */
+export function readRows(paths: readonly string[], { strict, ...options }: ReadRowsOptions = {}): RowReader {
+  const log = new ReadLog({ strict });
+  async function* read(): AsyncGenerator<Row> {
+    const textField = null;
+    for (const file of await listFiles(paths, { ...options, textField, skip: log.skip })) {
+      const reading = { ...options, log, textField, fields: true, countLines: true };
+      for await (const block of blocksOf(file, reading)) {
+        if (block.kind === "text") {
+          log.skip("no_rows", file.location, { detail: "plain text", isFile: true });
+          continue;
+        }
+        for (const { fields, id } of documentsOf(block, log.skip)) {
+          if (fields === undefined) continue;
+          log.documents += 1;
+          yield { fields, place: id };
+        }
+      }
+    }
+    if (log.documents === 0) throw nothingRead(paths, log.report);
+  }
+  return {
+    get report() {
+      return log.report;
+    },
+    [Symbol.asyncIterator]: read,
+  };
+}
+
 export interface ReadTextsOptions {
   readonly textField?: string;
   readonly signal?: AbortSignal;

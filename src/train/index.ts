@@ -1,7 +1,7 @@
 /** @file Public API of training: optimizers, schedules, batches, the loop, runs on disk, evaluation. */
 export { InterruptedError, QuernError } from "../errors.js";
 export { type BenchOptions, type BenchResult, benchmark } from "./bench/index.js";
-export { type Batch, batchesOf, createLoader, type Loader, type TokenSource } from "./data/loader.js";
+export { type Batch, batchesOf, createLoader, type Loader, permute, type TokenSource } from "./data/loader.js";
 export { type Evaluation, evaluate, type HeldOutText } from "./evaluation.js";
 export { type Evaluated, type Trained, type TrainHooks, type TrainOptions, train } from "./loop.js";
 export { ADAMW_DEFAULTS, type AdamWOptions, adamw, adamwScalars } from "./optimizer/adamw.js";
@@ -19,8 +19,15 @@ export { explainTraining } from "./report/explain-training.js";
 export { ngramLosses } from "./report/ngram.js";
 export { type MetricsLine, type RunRecord, type RunResult, writeReport } from "./report/report.js";
 export { type CheckpointFormat, restoreCheckpoint, saveCheckpoint, trainableFormat } from "./run/checkpoints.js";
-export { endOf, identityOf, type RunPlan } from "./run/plan.js";
-export { readRunRecord } from "./run/run-folder.js";
+export { endOf, identityOf, type RunPlan, validationInterval } from "./run/plan.js";
+export {
+  appendMetrics,
+  checkSpace,
+  readRunRecord,
+  rewindMetrics,
+  runPaths,
+  writeRunRecord,
+} from "./run/run-folder.js";
 export {
   type BatchSource,
   evaluateBatches,
@@ -30,6 +37,7 @@ export {
   step,
   type TrainingBatch,
 } from "./step.js";
+export { measureThroughput, type Throughput } from "./throughput.js";
 export {
   compileTrainer,
   countedTargets,

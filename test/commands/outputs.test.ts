@@ -72,6 +72,13 @@ const cases: Readonly<Record<string, Case>> = {
     ],
     writes: "run.json",
   },
+  sft: {
+    words: ({ folder }) => [
+      ...["sft", "--model", join(root, "test", "oracle", "fixtures", "align", "policy"), "--data", folder],
+      ...["--steps", "1", "--batch", "1", "--max-length", "16", "--dtype", "fp32", "--threads", "1"],
+    ],
+    writes: "run.json",
+  },
   import: {
     words: ({ folder }) => {
       const file = join(folder, "model.gguf");

@@ -1,0 +1,7 @@
+/** @file Post-training: supervised fine-tuning, reward models, preferences and reinforcement learning. */
+export { QuernError } from "../errors.js";
+export { type Content, type Example, type Form, readExamples } from "./data/examples.js";
+export { CHAT_FORMATS } from "./data/templates.js";
+export type { AlignCalls, AlignPlan, AlignResult } from "./run.js";
+export { type SftOptions, sft } from "./sft.js";
+export { sftOptions } from "./sft-options.js";

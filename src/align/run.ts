@@ -1,0 +1,478 @@
+/**
+ * @file One post-training run, the same for every algorithm: options → model and examples → program → plan → loop →
+ * checkpoints, metrics and report. An algorithm is a `Task`: a trainer, its batches, and what its checkpoints keep.
+ */
+import { createHash } from "node:crypto";
+import type { z } from "zod";
+import { type CompileOptions, examineMachine, freeMemory } from "../backends/index.js";
+import { type OutputLayout, withOutput } from "../documents/index.js";
+import { InterruptedError, QuernError } from "../errors.js";
+import { openTextModel, type TextModel } from "../infer/index.js";
+import { checkpointPath, countParameters, type ModelConfig } from "../model/index.js";
+import { checkOptions } from "../options.js";
+import type { OnProgress } from "../progress.js";
+import {
+  ADAMW_DEFAULTS,
+  appendMetrics,
+  type BatchSource,
+  type CheckpointFormat,
+  checkSpace,
+  compileTrainer,
+  evaluateBatches,
+  identityOf,
+  measureThroughput,
+  optimizerState,
+  type RunPlan,
+  type RunRecord,
+  readRunRecord,
+  resetOptimizer,
+  restoreCheckpoint,
+  rewindMetrics,
+  runPaths,
+  saveCheckpoint,
+  type Trainer,
+  type TrainingBatch,
+  type TrainingProgram,
+  train,
+  validationInterval,
+  writeReport,
+  writeRunRecord,
+} from "../train/index.js";
+import { version } from "../version.js";
+import type { AlignOptions, alignOptions } from "./options.js";
+
+/** What every library function of post-training takes beside its options. */
+export interface AlignCalls {
+  /** Where to run; by default the cpu backend with the widest instruction set. */
+  readonly target?: Pick<CompileOptions, "backend" | "cpu">;
+  /** Called with the plan before the first step. */
+  readonly onPlan?: (plan: AlignPlan) => void;
+  /** Called with sentences about the data: what was read, cut and left out. */
+  readonly onNote?: (line: string) => void;
+  /** Plans the run, and writes nothing. */
+  readonly dryRun?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+export interface AlignPlan extends RunPlan {
+  readonly algorithm: string;
+  readonly model: ModelConfig;
+  /** Parameters of the model, and those that learn. */
+  readonly parameters: number;
+  readonly trainable_parameters: number;
+  /** Of the encoded examples and their order. */
+  readonly dataset: string;
+  readonly examples: number;
+}
+
+export interface AlignResult {
+  readonly run: string;
+  /** The newest checkpoint, and the best on the evaluation data. */
+  readonly checkpoint: string;
+  readonly best_checkpoint: string;
+  readonly report: string;
+  readonly plan: AlignPlan;
+  readonly steps: number;
+  /** Loss of the last step; null where a finished run was resumed. */
+  readonly loss: number | null;
+  /** The last line of the metrics. */
+  readonly metrics: Readonly<Record<string, unknown>>;
+  /** Of the last evaluation; null without evaluation data. */
+  readonly evaluation: Readonly<Record<string, number>> | null;
+  readonly tokens_per_second: number | null;
+  readonly seconds: number;
+}
+
+/** What an algorithm is given to prepare itself. */
+export interface Context<O> {
+  readonly o: O;
+  readonly base: TextModel;
+  readonly note: (line: string) => void;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+  /** Where the algorithm may keep files of the run; null for a dry run. */
+  readonly folder: string | null;
+}
+
+/** A step's batches, with the number of tokens that are no padding. */
+export interface StepBatches {
+  readonly batches: readonly TrainingBatch[];
+  readonly tokens: number;
+}
+
+/** An algorithm that is ready to run. */
+export interface Task {
+  readonly model: ModelConfig;
+  readonly trainer: Trainer;
+  /** Rows of a batch and tokens of a row, as the program is compiled for. */
+  readonly rows: number;
+  readonly sequence: number;
+  /** Examples of a batch, and examples in all: an epoch. */
+  readonly batch: number;
+  readonly examples: number;
+  /** What decides the numbers beside the plan: encoded examples, settings of the loss. */
+  readonly identity: readonly unknown[];
+  /** The learning rate unless one is given. */
+  readonly learningRate: number;
+  readonly reasons: Readonly<Record<string, string>>;
+  readonly warnings: readonly string[];
+  /** Writes the first values of all variables of the model. */
+  writeWeights(training: TrainingProgram): Promise<void>;
+  /** Called once the program has its first weights, before the first step. */
+  begin?(training: TrainingProgram): Promise<void>;
+  load(step: number, accumulate: number, training: TrainingProgram): Promise<StepBatches>;
+  /** False where batches depend on the model as the last step left it. */
+  readonly ahead?: boolean;
+  /** Held-out batches; null without evaluation data. */
+  readonly evaluation: readonly TrainingBatch[] | null;
+  format(training: TrainingProgram): CheckpointFormat;
+  close(): Promise<void>;
+}
+
+const DEFAULTS = { epochs: 3, batch: 8, accumulate: 1 };
+
+const runLayout: OutputLayout = {
+  writes: (path) =>
+    /^(run\.json|metrics\.jsonl|report\.html|cache\/[^/]+|checkpoints\/\d+\/[^/]+|events\.[^/]+)$/.test(path),
+  folders: /^(checkpoints|cache)$/,
+};
+
+/**
+ * Runs an algorithm into a run folder.
+ * @param schema of the verb; it extends `alignOptions`
+ * @throws QuernError for options that do not fit, a run that is there already, or a training that diverges
+ */
+export async function runAlignment<S extends typeof alignOptions>(
+  algorithm: string,
+  schema: S,
+  given: z.input<S> & AlignCalls,
+  inputsOf: (o: z.output<S>) => readonly (string | undefined)[],
+  prepare: (context: Context<z.output<S>>) => Promise<Task>,
+): Promise<AlignResult> {
+  const { target, onPlan, onNote, dryRun, signal, onProgress, ...options } = given as AlignCalls & object;
+  const now = checkOptions(schema, options) as z.output<S> & AlignOptions;
+  const calls: AlignCalls = { target, onPlan, onNote, dryRun, signal, onProgress };
+  const planned = { now, calls, algorithm, prepare: prepare as (context: Context<AlignOptions>) => Promise<Task> };
+  if (dryRun) return runInto(planned);
+  const inputs = inputsOf(now).filter((path) => path !== undefined && !/^\w+:\/\//.test(path)) as string[];
+  const claim = { verb: algorithm, out: now.out, inputs, layout: runLayout, force: now.force, resume: now.resume };
+  return withOutput(claim, () => runInto(planned));
+}
+
+interface Planned {
+  readonly now: AlignOptions;
+  readonly calls: AlignCalls;
+  readonly algorithm: string;
+  readonly prepare: (context: Context<AlignOptions>) => Promise<Task>;
+}
+
+async function runInto({ now, calls, algorithm, prepare }: Planned): Promise<AlignResult> {
+  const started = performance.now();
+  const { target, onPlan, onNote, dryRun = false, signal, onProgress } = calls;
+  const before = await recordOf(now, algorithm, dryRun);
+  const o = before === null ? now : resumedOptions(before, now);
+  if (o.model === undefined) throw new QuernError("--model is missing: the model to train", { exitCode: 2 });
+  checkBudgets(o);
+  const base = await openTextModel(o.model);
+  const note = onNote ?? (() => {});
+  const folder = dryRun ? null : o.out;
+  let task: Task | null = null;
+  let training: TrainingProgram | null = null;
+  try {
+    task = await prepare({ o, base, note, signal, onProgress, folder });
+    onProgress?.({ task: "compile", done: 0, total: 1, unit: "program" });
+    training = await compileTrainer(task.trainer, {
+      optimizer: optimizerFor(o),
+      accumulate: o.accumulate ?? DEFAULTS.accumulate,
+      ...target,
+      cpu: { threads: o.threads, ...target?.cpu },
+      dtype: o.dtype ?? "auto",
+    });
+    onProgress?.({ task: "compile", done: 1, total: 1, unit: "program" });
+    const fixed = before?.plan === undefined ? null : (before.plan as unknown as AlignPlan);
+    const plan = fixed ?? (await makePlan(algorithm, o, task, training, signal));
+    const identity = identityOf(plan, task.model, algorithm, plan.dataset);
+    if (fixed !== null && fixed.dataset !== datasetHash(task, o)) {
+      throw new QuernError("the examples are not those that the run began with: the data or the template differs", {
+        exitCode: 2,
+      });
+    }
+    onPlan?.(plan);
+    if (dryRun) return dryResult(o.out, plan);
+    await checkSpace(o.out, plan.expected.disk_bytes);
+    return await trainAndReport({ o, task, training, plan, identity, before, calls, started });
+  } catch (error) {
+    if (!signal?.aborted || error instanceof InterruptedError || error instanceof QuernError) throw error;
+    if (dryRun || (await readRunRecord(o.out)) === null) throw error;
+    throw new InterruptedError(`interrupted; ${o.out} keeps the run, --resume continues from there`, o.out, {
+      cause: error,
+    });
+  } finally {
+    training?.program.dispose();
+    await task?.close();
+    await base.close();
+  }
+}
+
+interface Ready {
+  readonly o: AlignOptions;
+  readonly task: Task;
+  readonly training: TrainingProgram;
+  readonly plan: AlignPlan;
+  readonly identity: string;
+  readonly before: RunRecord | null;
+  readonly calls: AlignCalls;
+  readonly started: number;
+}
+
+async function trainAndReport(ready: Ready): Promise<AlignResult> {
+  const { o, task, training, plan, identity, before, calls, started } = ready;
+  const { signal, onProgress } = calls;
+  const run = o.out;
+  const record = before ?? (await firstRecord(o, plan));
+  if (before === null) await writeRunRecord(run, record);
+  const saved = {
+    program: training.program,
+    format: task.format(training),
+    state: optimizerState(training.trainable, plan.optimizer),
+  };
+  await task.writeWeights(training);
+  resetOptimizer(training);
+  await task.begin?.(training);
+  const restored = before && (await restoreCheckpoint(run, identity, saved));
+  const done = restored ?? { step: 0, seconds: 0 };
+  await rewindMetrics(run, done.step);
+
+  const tokensOf = new Map<number, number>();
+  const source: BatchSource = {
+    ahead: task.ahead,
+    load: async (step) => {
+      const loaded = await task.load(step, plan.accumulate, training);
+      tokensOf.set(step, loaded.tokens);
+      return loaded.batches;
+    },
+  };
+  let tokens = 0;
+  let last: Record<string, unknown> = {};
+  let evaluation: Record<string, number> | null = null;
+  let best = { step: 0, loss: Number.POSITIVE_INFINITY };
+  const evaluate = async (step: number) => {
+    if (task.evaluation === null) return null;
+    const { loss, metrics } = await evaluateBatches(training, task.evaluation);
+    if (loss === null) return null;
+    if (loss < best.loss) best = { step, loss };
+    const named = Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`validation_${name}`, value]));
+    evaluation = { validation_loss: loss, ...named };
+    return { loss, line: evaluation };
+  };
+  const trained = await train({
+    ...{ training, plan, done, signal, onProgress, source },
+    deadline: o.minutes === undefined || before !== null ? null : deadlineOf(o.minutes, started),
+    lastSaved: restored ? checkpointPath(run, restored.step) : undefined,
+    hooks: {
+      record: async ({ gradient_norm, tokens: _, tokens_per_second, ...line }) => {
+        // The loop counts padding as well.
+        const own = tokensOf.get(line.step - 1);
+        tokensOf.delete(line.step - 1);
+        if (own !== undefined) tokens += own;
+        const share = (own ?? 0) / (plan.batch * plan.sequence * plan.accumulate);
+        last = {
+          ...line,
+          ...(gradient_norm !== undefined && { grad_norm: gradient_norm }),
+          ...(own !== undefined && { tokens }),
+          ...(tokens_per_second !== undefined && { tokens_per_second: tokens_per_second * share }),
+        };
+        await appendMetrics(run, last as never);
+      },
+      save: (step, seconds, validationLoss) =>
+        saveCheckpoint(run, saved, { step, seconds, run: identity, validationLoss }, o.keep),
+      evaluate,
+      replan: (changed) => writeRunRecord(run, { ...record, plan: { ...changed } }),
+    },
+  });
+  const steps = trained.plan.cuts.at(-1)?.steps ?? trained.plan.steps;
+  const result = { ...(evaluation as object | null), steps };
+  await writeRunRecord(run, { ...record, plan: { ...trained.plan }, result: result as never });
+  const report = await writeReport(run);
+  return {
+    run,
+    checkpoint: checkpointPath(run, steps),
+    best_checkpoint: checkpointPath(run, best.step === 0 ? steps : best.step),
+    report,
+    plan: trained.plan,
+    steps,
+    loss: trained.loss,
+    metrics: last,
+    evaluation,
+    tokens_per_second: (last.tokens_per_second as number | undefined) ?? null,
+    seconds: (performance.now() - started) / 1000,
+  };
+}
+
+const deadlineOf = (minutes: number, started: number) => ({
+  aim: started + minutes * 60_000 * 1.1,
+  limit: started + minutes * 60_000 * 1.2,
+});
+
+/** The record of the run that is resumed; null for a new one. */
+async function recordOf(now: AlignOptions, algorithm: string, dryRun: boolean): Promise<RunRecord | null> {
+  const found = await readRunRecord(now.out);
+  if (found === null) {
+    if (!now.resume) return null;
+    throw new QuernError(`${now.out} contains no run to resume; check --out`, { exitCode: 2 });
+  }
+  if (!now.resume) {
+    if (dryRun || now.force) return null;
+    throw new QuernError(`${now.out} already contains a run; resume it with --resume, or choose another folder`, {
+      exitCode: 2,
+    });
+  }
+  const own = found.plan?.algorithm;
+  if (own === algorithm) return found;
+  throw new QuernError(`${now.out} contains a run of ${own ?? "pretrain"}, not of ${algorithm}`, { exitCode: 2 });
+}
+
+/** Options that belong to one call, or that may differ from call to call. */
+const FREE = ["out", "force", "resume", "threads", "saveEvery", "keep", "strict"];
+
+/** The options of a run, with those that were given now and may differ. @throws QuernError for one that may not */
+function resumedOptions({ config = {} }: RunRecord, now: AlignOptions): AlignOptions {
+  for (const [key, value] of Object.entries(now)) {
+    if (value === undefined || FREE.includes(key)) continue;
+    if (JSON.stringify(config[key]) === JSON.stringify(value)) continue;
+    const was = config[key] === undefined ? "was not given" : `was ${JSON.stringify(config[key])}`;
+    throw new QuernError(`a resumed run keeps its plan: ${key} ${was} there, and is ${JSON.stringify(value)} now`, {
+      exitCode: 2,
+    });
+  }
+  const given = Object.fromEntries(Object.entries(now).filter(([, value]) => value !== undefined));
+  return { ...config, ...given } as AlignOptions;
+}
+
+function checkBudgets(o: AlignOptions): void {
+  const given = (["steps", "epochs", "minutes"] as const).filter((key) => o[key] !== undefined);
+  if (given.length < 2) return;
+  throw new QuernError(`${given.join(" and ")} are both training budgets; give only one`, { exitCode: 2 });
+}
+
+/** AdamW as post-training uses it: a longer memory of squares, and no decay unless it is asked for. */
+const optimizerFor = ({ decay = 0, clip = 1 }: AlignOptions) => ({ ...ADAMW_DEFAULTS, beta2: 0.999, decay, clip });
+
+const datasetHash = (task: Task, { seed = 0, order = "shuffled" }: AlignOptions): string =>
+  createHash("sha256")
+    .update(JSON.stringify([task.identity, task.batch, order, seed]))
+    .digest("hex");
+
+async function makePlan(
+  algorithm: string,
+  o: AlignOptions,
+  task: Task,
+  training: TrainingProgram,
+  signal: AbortSignal | undefined,
+): Promise<AlignPlan> {
+  const accumulate = o.accumulate ?? DEFAULTS.accumulate;
+  const { program, trainable } = training;
+  const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
+  const parameters = countParameters(task.model);
+  const trainable_parameters = trainable.reduce((total, { variable }) => total + sizeOf(variable.shape), 0);
+  const { steps, why, seconds } = await stepsFor(o, task, training, signal);
+  const checkpoints = o.saveEvery === undefined ? 1 : Math.ceil(steps / o.saveEvery);
+  return {
+    algorithm,
+    model: task.model,
+    parameters,
+    trainable_parameters,
+    dataset: datasetHash(task, o),
+    examples: task.examples,
+    batch: task.rows,
+    sequence: task.sequence,
+    accumulate,
+    steps,
+    cuts: [],
+    schedule: {
+      kind: o.schedule ?? "linear",
+      learningRate: o.learningRate ?? task.learningRate,
+      warmupSteps: o.warmup ?? 0,
+      decaySteps: Math.ceil(steps / 5),
+      finalShare: 0,
+    },
+    optimizer: optimizerFor(o),
+    seed: o.seed ?? 0,
+    threads: program.plan.threads,
+    precision: program.plan.dtype,
+    target: program.plan.target,
+    validate_every: o.evalEvery ?? validationInterval(steps),
+    save_every: o.saveEvery ?? null,
+    expected: {
+      minutes: (seconds * steps) / 60,
+      memory_bytes: program.plan.arenaBytes,
+      disk_bytes: 4 * (checkpoints + 1) * trainable_parameters + 24 * trainable_parameters,
+    },
+    reasons: { steps: why, ...task.reasons },
+    warnings: task.warnings,
+  };
+}
+
+/** How many steps a run takes, why, and the seconds of one; without a time budget those are not measured. */
+async function stepsFor(
+  o: AlignOptions,
+  task: Task,
+  training: TrainingProgram,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly steps: number; readonly why: string; readonly seconds: number }> {
+  const perStep = task.batch * (o.accumulate ?? DEFAULTS.accumulate);
+  if (o.steps !== undefined) return { steps: o.steps, why: "as given", seconds: 0 };
+  if (o.minutes === undefined) {
+    const { epochs = DEFAULTS.epochs } = o;
+    const steps = Math.max(1, Math.ceil((epochs * task.examples) / perStep));
+    return { steps, why: `${epochs} epochs of ${task.examples} examples, ${perStep} per step`, seconds: 0 };
+  }
+  await task.writeWeights(training);
+  await task.begin?.(training);
+  const load = async (step: number) => (await task.load(step, o.accumulate ?? 1, training)).batches;
+  const { step } = await measureThroughput(training, { load }, Math.min(4, Math.max(0.2, o.minutes * 2)), signal);
+  const steps = Math.max(1, Math.floor((o.minutes * 60 * 0.92) / step));
+  return { steps, why: `${o.minutes} minutes at ${step.toPrecision(3)} s per step, measured here`, seconds: step };
+}
+
+async function firstRecord(o: AlignOptions, plan: AlignPlan): Promise<RunRecord> {
+  const machine = await examineMachine({ measure: false });
+  return {
+    version,
+    created: new Date().toISOString(),
+    config: o,
+    plan: { ...plan },
+    seed: plan.seed,
+    machine: {
+      line: machine.line,
+      processor: machine.processor,
+      cores: machine.cores,
+      compiler: machine.compiler?.version ?? machine.clang,
+    },
+  };
+}
+
+function dryResult(run: string, plan: AlignPlan): AlignResult {
+  const paths = runPaths(run);
+  return {
+    ...{ run, plan, steps: plan.steps, loss: null, metrics: {}, evaluation: null, tokens_per_second: null, seconds: 0 },
+    checkpoint: checkpointPath(run, plan.steps),
+    best_checkpoint: checkpointPath(run, plan.steps),
+    report: paths.record.replace(/run\.json$/, "report.html"),
+  };
+}
+
+/**
+ * Refuses a training that cannot fit the memory that is free: weights, gradients and two moments of what learns in fp32.
+ * The compiled plan is exact; this one is in time.
+ */
+export function refuseMemory(config: ModelConfig, trainableShare: number): void {
+  const needed = countParameters(config) * (4 + 12 * trainableShare);
+  if (needed <= freeMemory()) return;
+  const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  throw new QuernError(
+    `the training needs at least ${gigabytes(needed)} of memory and ${gigabytes(freeMemory())} are free; use --lora, or a ` +
+      "smaller model",
+  );
+}

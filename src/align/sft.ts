@@ -1,0 +1,194 @@
+/**
+ * @file Supervised fine-tuning, top to bottom: examples → chat template → tokens with a mask of what is learned → rows → the
+ * run (`run.ts`).
+ */
+import type { z } from "zod";
+import { QuernError } from "../errors.js";
+import { modelFormat, type TrainingBatch } from "../train/index.js";
+import { examplesOf, packedRowsOf, packTexts, type Rows, rowsOf } from "./data/batches.js";
+import { type EncodedText, encodeExample } from "./data/encode.js";
+import { type Example, type ExampleOf, type Form, readExamples } from "./data/examples.js";
+import { endOfCompletion, withTemplate } from "./data/templates.js";
+import { isLearned, truncate } from "./data/truncate.js";
+import { sftTrainer } from "./losses/sft.js";
+import type { LossOn } from "./options.js";
+import { fullPolicy, withTokenRows, writeWeights } from "./policy.js";
+import { type AlignCalls, type AlignResult, type Context, refuseMemory, runAlignment, type Task } from "./run.js";
+import { sftOptions } from "./sft-options.js";
+
+export type SftOptions = z.input<typeof sftOptions> & AlignCalls;
+
+const FORMS: readonly Form[] = ["messages", "completion", "text"];
+
+/**
+ * Fine-tunes a model on conversations, completions or texts; writes a run folder whose checkpoints are Hugging Face models.
+ * @throws QuernError for data of another form, or without one learned token
+ */
+export function sft(options: SftOptions): Promise<AlignResult> {
+  return runAlignment(
+    "sft",
+    sftOptions,
+    options,
+    ({ model, data = [], evalData = [] }) => [model, ...data, ...evalData],
+    prepareSft,
+  );
+}
+
+async function prepareSft(context: Context<z.output<typeof sftOptions>>): Promise<Task> {
+  const { o, base, note, signal } = context;
+  if (o.data === undefined) throw new QuernError("--data is missing: the examples to learn from", { exitCode: 2 });
+  const { form, examples, report } = await readExamples(o.data, FORMS, { strict: o.strict, signal });
+  const isChat = examples.some(isConversation);
+  note(
+    `${examples.length} examples: ${DESCRIPTIONS[form]}${report.read.files > 1 ? `, ${report.read.files} files` : ""}`,
+  );
+  for (const [reason, count] of Object.entries(report.skipped)) note(`skipped ${count}: ${reason}`);
+  const { tokenizer, added, template } = await withTemplate(base.tokenizer, o.template, isChat);
+  if (template !== null) note(`chat template ${template}${added.length > 0 ? `, ${added.length} tokens added` : ""}`);
+  const grown = withTokenRows(
+    base.model.config,
+    (name) => base.model.readParameter(name),
+    added.map(({ id }) => id),
+  );
+  const { config } = grown;
+  const policy = fullPolicy(config);
+  refuseMemory(config, 1);
+
+  const lossOn: LossOn = o.lossOn ?? (form === "messages" ? "assistant" : "completion");
+  if (lossOn === "completion" && form === "messages") {
+    throw new QuernError("--loss-on completion needs examples with a prompt and a completion; these are messages", {
+      exitCode: 2,
+    });
+  }
+  const encoding = { tokenizer, endOfText: endOfCompletion(tokenizer) };
+  const limit = Math.min(o.maxLength ?? DEFAULT_LENGTH, config.sequence);
+  const encode = (list: readonly Example[], what: string) =>
+    encodeAll(list as readonly ExampleOf<"text" | "messages" | "completion">[], {
+      what,
+      note,
+      encode: (example) => encodeExample(example, lossOn, encoding),
+      shorten: (text) => truncate(text, limit, o.truncate ?? "right"),
+    });
+  const texts = await encode(examples, "examples");
+  const held = o.evalData === undefined ? null : await readExamples(o.evalData, [form], { strict: o.strict, signal });
+  const heldTexts = held && (await encode(held.examples, "evaluation examples"));
+
+  const longest = Math.max(...[...texts, ...(heldTexts ?? [])].map(({ ids }) => ids.length));
+  const sequence = o.packing ? limit : longest;
+  const batch = o.batch ?? 8;
+  const pack = (list: readonly EncodedText[]) =>
+    o.packing
+      ? packTexts(
+          list.map(({ ids }) => ids.length),
+          sequence,
+        ).map((row) => row.map((i) => list[i]))
+      : list.map((text) => [text]);
+  const rows = pack(texts);
+  const layRows = (chosen: readonly (readonly EncodedText[])[]): Rows =>
+    o.packing
+      ? packedRowsOf(chosen, sequence)
+      : rowsOf(
+          chosen.map(([text]) => text),
+          sequence,
+        );
+  const order = { order: o.order ?? "shuffled", seed: o.seed ?? 0 } as const;
+
+  return {
+    model: config,
+    trainer: sftTrainer(policy, { batch, sequence, packed: o.packing }),
+    rows: batch,
+    sequence,
+    batch,
+    examples: rows.length,
+    identity: [texts.map(({ ids, learned }) => [Array.from(ids), Array.from(learned)]), o.packing ?? false],
+    learningRate: 2e-5 * Math.max(1, WIDE / config.width),
+    reasons: {
+      learningRate: `2e-5 for a model ${WIDE} wide, in inverse proportion to the width`,
+      sequence: o.packing ? "rows are packed" : "the longest example",
+    },
+    warnings: [],
+    writeWeights: ({ program }) => writeWeights(program, config, grown.read),
+    async load(step, accumulate) {
+      const batches: TrainingBatch[] = [];
+      let tokens = 0;
+      for (let i = 0; i < accumulate; i++) {
+        const chosen = examplesOf(step * accumulate + i, batch, rows.length, order).map((row) => rows[row]);
+        tokens += chosen.flat().reduce((total, { ids }) => total + ids.length, 0);
+        batches.push(layRows(chosen));
+      }
+      return { batches, tokens };
+    },
+    evaluation: heldTexts && evaluationBatches(pack(heldTexts), batch, layRows),
+    format: ({ program }) => modelFormat(program, config, tokenizer, endsOf(encoding.endOfText, base.endOfText)),
+    close: async () => {},
+  };
+}
+
+/** The width of the models that the papers' learning rates are for. */
+const WIDE = 2048;
+const DEFAULT_LENGTH = 1024;
+
+const DESCRIPTIONS: Readonly<Record<Form, string>> = {
+  text: "texts",
+  messages: "conversations",
+  completion: "prompts with completions",
+  preference: "preferences",
+  unpaired: "completions with labels",
+  prompt: "prompts",
+};
+
+const isConversation = (example: Example): boolean =>
+  example.form === "messages" || (example.form === "completion" && typeof example.prompt !== "string");
+
+const endsOf = (end: number | undefined, others: readonly number[]) => [
+  ...new Set([...(end === undefined ? [] : [end]), ...others]),
+];
+
+interface EncodeAll<E> {
+  readonly what: string;
+  readonly note: (line: string) => void;
+  readonly encode: (example: E) => Promise<EncodedText>;
+  readonly shorten: (text: EncodedText) => EncodedText | null;
+}
+
+/**
+ * Encodes examples; those that are too long are cut or dropped, and those without a learned token are dropped, both counted.
+ * @throws QuernError where none is left
+ */
+async function encodeAll<E extends Example>(examples: readonly E[], { what, note, encode, shorten }: EncodeAll<E>) {
+  const texts: EncodedText[] = [];
+  const counts = { truncated: 0, dropped: 0, unlearned: 0 };
+  for (const example of examples) {
+    const whole = await encode(example);
+    const text = shorten(whole);
+    if (text === null) {
+      counts.dropped += 1;
+      continue;
+    }
+    if (text !== whole) counts.truncated += 1;
+    if (isLearned(text)) texts.push(text);
+    else counts.unlearned += 1;
+  }
+  if (counts.truncated > 0) note(`${counts.truncated} ${what} truncated to the maximum length`);
+  if (counts.dropped > 0) note(`${counts.dropped} ${what} dropped: longer than the maximum length`);
+  if (counts.unlearned > 0)
+    note(`${counts.unlearned} ${what} dropped: no token to learn (an empty answer, or one that was cut off)`);
+  if (texts.length > 0) return texts;
+  throw new QuernError(
+    `none of the ${examples.length} ${what} has a token to learn; check --loss-on and --max-length, and look with --preview 3`,
+    { exitCode: 2 },
+  );
+}
+
+/** Held-out rows as batches; the last one is filled up with rows in which nothing is counted. */
+function evaluationBatches(
+  rows: readonly (readonly EncodedText[])[],
+  batch: number,
+  layRows: (rows: readonly (readonly EncodedText[])[]) => Rows,
+): TrainingBatch[] {
+  const empty: EncodedText = { ids: [0], learned: new Uint8Array(1) };
+  return Array.from({ length: Math.ceil(rows.length / batch) }, (_, i) => {
+    const own = rows.slice(i * batch, (i + 1) * batch);
+    return layRows([...own, ...Array.from({ length: batch - own.length }, () => [empty])]);
+  });
+}

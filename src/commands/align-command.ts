@@ -1,0 +1,64 @@
+/** @file What the post-training verbs print: the plan before the first step, and the result. */
+import { z } from "zod";
+import type { AlignPlan, AlignResult } from "../align/index.js";
+import type { CommandContext } from "./command.js";
+
+/** Options of the command line alone. */
+export const alignFlags = {
+  dryRun: z.boolean().default(false).describe("print the plan with reasons, time, memory and disk, without training"),
+};
+
+/** The calls of a library function that prints by a command's context. */
+export function alignCalls({ print, log, signal, onProgress }: CommandContext, dryRun: boolean) {
+  return {
+    ...{ dryRun, signal, onProgress },
+    onNote: (line: string) => print(line),
+    onPlan: (plan: AlignPlan) => {
+      for (const line of planLines(plan)) print(line);
+      for (const warning of plan.warnings) log(`warning: ${warning}`);
+    },
+  };
+}
+
+function planLines(plan: AlignPlan): string[] {
+  const { reasons, schedule, expected } = plan;
+  const rows: [name: string, value: string | number, reason?: string][] = [
+    ["model", `${millions(plan.parameters)} parameters, ${millions(plan.trainable_parameters)} learn`],
+    ["examples", plan.examples, reasons.examples],
+    ["batch", plan.batch, reasons.batch],
+    ["accumulate", plan.accumulate],
+    ["sequence", plan.sequence, reasons.sequence],
+    ["steps", plan.steps, reasons.steps],
+    ["lr", Number(schedule.learningRate.toPrecision(3)), reasons.learningRate],
+    ["schedule", `${schedule.kind}, ${schedule.warmupSteps} steps of warm-up`],
+    ["seed", plan.seed],
+    ["threads", `${plan.threads}, ${plan.target}`],
+    ["dtype", plan.precision],
+    ...(expected.minutes > 0 ? [["minutes", Number(expected.minutes.toPrecision(2))] as [string, number]] : []),
+    ["memory", megabytes(expected.memory_bytes)],
+    ["disk", megabytes(expected.disk_bytes)],
+  ];
+  return rows.map(([name, value, reason]) =>
+    `${name.padEnd(10)}  ${String(value).padEnd(10)}${reason === undefined ? "" : `  ${reason}`}`.trimEnd(),
+  );
+}
+
+/** Prints the result of a run; returns what `--json` prints. */
+export function printResult(result: AlignResult, { print }: CommandContext, dryRun: boolean): object {
+  if (dryRun) return { plan: result.plan, warnings: result.plan.warnings };
+  const { metrics, evaluation } = result;
+  const shown = Object.entries({ ...metrics, ...evaluation }).filter(
+    ([key, value]) => typeof value === "number" && !HIDDEN.has(key),
+  ) as [string, number][];
+  print();
+  print(`trained     ${result.steps} steps, ${result.seconds.toFixed(0)} s in all`);
+  for (const [key, value] of shown) print(`${key.padEnd(10)}  ${Number(value.toPrecision(4))}`);
+  print(`checkpoint  ${result.checkpoint}`);
+  if (result.best_checkpoint !== result.checkpoint) print(`best        ${result.best_checkpoint}`);
+  print(`report      ${result.report}`);
+  return result;
+}
+
+const HIDDEN = new Set(["step", "learning_rate", "seconds", "tokens"]);
+const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e5 ? 4 : 2)}M`;
+const megabytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MB`;

@@ -1,0 +1,20 @@
+import { sftOptions } from "../align/sft-options.js";
+import { alignCalls, alignFlags, printResult } from "./align-command.js";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description:
+    "Fine-tune a model on conversations, on prompts with completions, or on texts. Writes a run folder with checkpoints that " +
+    "transformers can load and a report. Ctrl-C saves; --resume continues.",
+  options: sftOptions.extend(alignFlags),
+  resumes: true,
+  examples: [
+    "quern sft --model runs/first --data chats.jsonl --out runs/chat",
+    "quern sft --model smollm2.gguf --data qa.jsonl --out runs/qa --epochs 2 --eval-data held-out.jsonl",
+    "quern sft --out runs/chat --resume",
+  ],
+  async run({ dryRun, ...options }, context) {
+    const { sft } = await import("../align/index.js");
+    return printResult(await sft({ ...options, ...alignCalls(context, dryRun) }), context, dryRun);
+  },
+});

@@ -1,0 +1,40 @@
+/** TRL's numbers on a tiny Llama of 2 layers, width 64 and 260 byte tokens, with data, ids and masks. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const fixture = (name: string) => fileURLToPath(new URL(`../oracle/fixtures/align/${name}`, import.meta.url));
+export const readFixture = <T>(name: string): T => JSON.parse(readFileSync(fixture(name), "utf8")) as T;
+export const POLICY = fixture("policy");
+export const REFERENCE = fixture("ref");
+
+export interface TrainerCase {
+  readonly name: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly loss: number;
+  readonly grad_norm: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly rows: readonly Readonly<Record<string, unknown>>[];
+  readonly data?: readonly Readonly<Record<string, unknown>>[];
+}
+export type Trainers = Readonly<Record<"sft" | "reward" | "dpo", readonly TrainerCase[]>>;
+
+/** A temporary folder with JSONL files in it. */
+export function scratch() {
+  const folder = mkdtempSync(join(tmpdir(), "quern-align-"));
+  return {
+    path: (name: string) => join(folder, name),
+    jsonl(name: string, rows: readonly object[]): string {
+      const path = join(folder, name);
+      writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+      return path;
+    },
+    lines: (name: string) =>
+      readFileSync(join(folder, name), "utf8")
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Record<string, number>),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}

@@ -1,0 +1,50 @@
+/** Supervised fine-tuning against TRL's trainer: ids, masks, loss and gradient norm of a step at learning rate 0. */
+import { afterAll, describe, expect, it } from "vitest";
+import { encodeExample } from "../../src/align/data/encode.js";
+import { type ExampleOf, exampleOf, formOf } from "../../src/align/data/examples.js";
+import { endOfCompletion } from "../../src/align/data/templates.js";
+import { sft } from "../../src/align/index.js";
+import { loadTokenizer } from "../../src/tokenizer/index.js";
+import { POLICY, readFixture, scratch, type Trainers } from "./fixtures.js";
+
+const cases = readFixture<Trainers>("trainers.json").sft;
+const files = scratch();
+afterAll(() => files.remove());
+
+const lossOn = (config: Readonly<Record<string, unknown>>, form: string) =>
+  config.completion_only_loss === false ? "all" : form === "messages" ? "assistant" : "completion";
+
+describe.each(cases)("$name", ({ name, config, data = [], rows, loss, grad_norm, metrics }) => {
+  const packing = config.packing === true;
+
+  it.skipIf(packing)("has TRL's ids and labels", async () => {
+    const tokenizer = await loadTokenizer(POLICY);
+    for (const [i, fields] of data.entries()) {
+      const row = { fields, place: `row ${i}` };
+      const form = formOf(row, ["messages", "completion", "text"]);
+      const example = exampleOf(row, form) as ExampleOf<"messages" | "completion" | "text">;
+      const endOfText = endOfCompletion(tokenizer);
+      const { ids, learned } = await encodeExample(example, lossOn(config, form), { tokenizer, endOfText });
+      expect(Array.from(ids)).toEqual(rows[i].input_ids);
+      expect(Array.from(learned, (one, t) => (one === 1 ? ids[t] : -100))).toEqual(rows[i].labels);
+    }
+  });
+
+  it("has TRL's loss, entropy and gradient norm", { timeout: 120_000 }, async () => {
+    const run = name.replace(/\W+/g, "-");
+    await sft({
+      model: POLICY,
+      data: [files.jsonl(`${run}.jsonl`, data)],
+      out: files.path(run),
+      ...{ steps: 1, learningRate: 0, order: "given", dtype: "fp32", batch: rows.length },
+      ...(config.completion_only_loss === false && { lossOn: "all" as const }),
+      ...(packing && { packing, maxLength: config.max_length as number }),
+    });
+    const [line] = files.lines(`${run}/metrics.jsonl`);
+    expect(line.loss).toBeCloseTo(loss, 5);
+    expect(line.grad_norm / grad_norm).toBeCloseTo(1, 4);
+    expect(line.entropy).toBeCloseTo(metrics.entropy, 4);
+    expect(line.token_accuracy).toBe(metrics.mean_token_accuracy);
+    expect(line.tokens).toBe(metrics.num_tokens);
+  });
+});
