@@ -1,4 +1,4 @@
-/** @file The tokenizer: byte-level BPE, trained, applied, read and written. */
+/** @file Byte-level BPE tokenizers: training, encoding, decoding, file formats and token shards. */
 
 export { END_OF_TEXT } from "./encode/added-tokens.js";
 export { type LoadTokenizerOptions, loadTokenizer, saveTokenizer } from "./formats/folder.js";

@@ -1,6 +1,6 @@
 /**
- * @file What of the tokenizer runs anywhere: encoding, decoding, counting, and reading files that are in memory. Nothing
- * here, nor in what it imports, needs Node; bundlers take `quern/tokenizer` to mean this file where there is none.
+ * @file The part of the tokenizer that runs without Node: encoding, decoding, counting, and reading files from memory. Neither this
+ * file nor its imports may need Node. Outside Node, bundlers resolve `quern/tokenizer` to this file.
  */
 export { QuernError } from "../errors.js";
 export { type ChatMessage, type ChatOptions, type EncodedChat, encodeChat, renderChat } from "./chat/chat.js";

@@ -1,4 +1,4 @@
-/** @file A text's tokens to look at: coloured for a terminal, or as a page. */
+/** @file Shows the tokens of a text, coloured for a terminal or as an HTML page. */
 import { count, escapeHtml, page, table } from "../pages/index.js";
 import type { EncodeOptions, Tokenizer } from "./tokenizer.js";
 
@@ -6,12 +6,12 @@ import type { EncodeOptions, Tokenizer } from "./tokenizer.js";
 export interface ShownToken {
   readonly id: number;
   readonly bytes: Uint8Array;
-  /** Its bytes as text, white space and what cannot be shown made visible. */
+  /** Its bytes as text, with symbols for white space and unprintable characters. */
   readonly label: string;
   readonly special: boolean;
 }
 
-/** The tokens of a text, ready to show. */
+/** Encodes a text and labels its tokens. */
 export function showTokens(tokenizer: Tokenizer, text: string, options: EncodeOptions = {}): ShownToken[] {
   const specialIds = new Set(tokenizer.special.values());
   return Array.from(tokenizer.encode(text, options), (id) => {
@@ -20,7 +20,7 @@ export function showTokens(tokenizer: Tokenizer, text: string, options: EncodeOp
   });
 }
 
-/** Bytes in hexadecimal: `e7 8c ab`. */
+/** Formats bytes in hexadecimal: `e7 8c ab`. */
 export function hexBytes(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
 }
@@ -31,7 +31,7 @@ function labelOf(bytes: Uint8Array): string {
   try {
     return visible(strict.decode(bytes));
   } catch {
-    // A part of a character.
+    // The token contains part of a character.
     return `⟨${hexBytes(bytes)}⟩`;
   }
 }
@@ -50,7 +50,7 @@ function visible(text: string): string {
 
 const COLOURS = [153, 157, 229, 218, 183] as const;
 
-/** The tokens in colour for a terminal, or between bars without; a token with a line break ends its line. */
+/** Formats tokens for a terminal, in colour or separated by bars. A token with a line break ends the line. */
 export function tokensAsText(tokens: readonly ShownToken[], colour: boolean): string {
   let out = "";
   tokens.forEach(({ label, special }, index) => {
@@ -66,7 +66,7 @@ export function tokensAsText(tokens: readonly ShownToken[], colour: boolean): st
 /** Rows of the tables of frequent and of long tokens. */
 const MOST_ROWS = 20;
 
-/** A page of the tokens: id and bytes under the pointer, a click marks all tokens of one id; frequent and long tokens. */
+/** Builds an HTML page: hovering shows id and bytes, clicking marks all tokens with that id; lists frequent and long tokens. */
 export function tokensAsHtml(tokens: readonly ShownToken[], title: string): string {
   const bytes = tokens.reduce((sum, token) => sum + token.bytes.length, 0);
   const spans = tokens.map(({ id, bytes: own, label, special }, index) => {
@@ -95,9 +95,9 @@ export function tokensAsHtml(tokens: readonly ShownToken[], title: string): stri
   const perToken = tokens.length === 0 ? "" : ` · ${(bytes / tokens.length).toFixed(2)} bytes per token`;
   return page({
     title,
-    subtitle: `${count(tokens.length)} tokens, ${count(ids.length)} different · ${count(bytes)} bytes${perToken}`,
+    subtitle: `${count(tokens.length)} tokens, ${count(ids.length)} distinct · ${count(bytes)} bytes${perToken}`,
     sections: [
-      `<section><p class="tokens" tabindex="0">${spans.join("")}</p><p class="small" id="token" aria-live="polite">Click a token to mark all of its kind.</p></section>`,
+      `<section><p class="tokens" tabindex="0">${spans.join("")}</p><p class="small" id="token" aria-live="polite">Click a token to mark all tokens with the same id.</p></section>`,
       `<section><div class="columns">${part("Most frequent", frequent)}${part("Longest", longest)}</div></section>`,
     ],
     scripts: [TOKEN_SCRIPT],

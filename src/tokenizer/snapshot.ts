@@ -1,4 +1,4 @@
-/** @file A tokenizer as plain data, for the threads that encode: its tables as they are, nothing to parse or build anew. */
+/** @file Serialises a tokenizer as plain data for encoding threads, which then neither parse files nor rebuild tables. */
 import { MergeTable } from "./encode/merges.js";
 import { normalizerFromJson, splitterFromJson } from "./formats/tokenizer-json.js";
 import { TokenTable, type TokenTableData } from "./token-table.js";
@@ -9,7 +9,7 @@ export interface TokenizerSnapshot {
   readonly tokens: TokenTableData;
   readonly byteIds: Int32Array;
   readonly wholeFirst: boolean;
-  /** The merge table's slots and how many are taken; undefined where merges follow from ranks. */
+  /** The merge table's slots and the number in use; undefined if merges follow from ranks. */
   readonly merges: { readonly entries: Int32Array<ArrayBuffer>; readonly count: number } | undefined;
 }
 

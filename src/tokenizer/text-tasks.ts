@@ -1,16 +1,16 @@
 /**
- * @file What threads are given to encode or to count: strings in batches, or a corpus in blocks whose bytes are handed over
- * as they were read, so that the thread that reads does nothing else.
+ * @file Tasks for the threads that encode or count: batches of strings, or blocks of a corpus. Blocks are passed on as raw bytes,
+ * so that the reading thread does not parse them.
  */
 import { type Block, documentsOf, isHeldOut, isPage, ReadLog, type ReadReport, type Skip } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { PADDING } from "./encode/encoder.js";
 import { byteBorder } from "./encode/text-parts.js";
-import type { PackedTask, Share, TextTask } from "./worker-tasks.js";
+import type { BytesTask, SplitFilter, TextTask } from "./worker-tasks.js";
 
-/** Bytes, or UTF-16 units, of a task. */
+/** Bytes, or UTF-16 units for strings, of a task. */
 const BATCH = 1 << 20;
-/** Bytes of a text that is not worth a task of its own. */
+/** Texts of at most this many bytes share a task. */
 const SMALL = BATCH / 8;
 
 export async function* batchesOf(texts: Iterable<string> | AsyncIterable<string>): AsyncGenerator<TextTask> {
@@ -31,85 +31,85 @@ export async function* batchesOf(texts: Iterable<string> | AsyncIterable<string>
 }
 
 export interface BlockTasksOptions {
-  /** True if a text may be given in stretches between borders. */
+  /** True if a text may be cut at a `byteBorder`. */
   readonly divisible: boolean;
-  readonly share?: Share;
-  /** Called with how many documents are left out here; those in lines are sorted when they are parsed. */
-  readonly leftOut?: (documents: number) => void;
+  readonly split?: SplitFilter;
+  /** Called with the number of documents of the other split. Documents in lines are not counted here: they are not parsed yet. */
+  readonly onOthers?: (documents: number) => void;
 }
 
-/** The tasks of a corpus, in the order of its documents. */
+/** Yields the tasks of a corpus, in the order of its documents. */
 export async function* tasksOf(
   blocks: AsyncIterable<Block>,
-  { divisible, share, leftOut }: BlockTasksOptions,
+  { divisible, split, onOthers }: BlockTasksOptions,
 ): AsyncGenerator<TextTask> {
-  let packed = new Packed();
+  let small = new SmallTexts();
   for await (const block of blocks) {
     if (block.kind === "text") {
       const { bytes } = block;
-      if (!isWanted(bytes, share)) {
-        leftOut?.(1);
+      if (!isSelected(bytes, split)) {
+        onOthers?.(1);
         continue;
       }
       if (bytes.length > SMALL) {
-        if (packed.length > 0) yield packed.task();
-        packed = new Packed();
-        yield* stretchesOf(bytes, divisible);
+        if (small.length > 0) yield small.task();
+        small = new SmallTexts();
+        yield* partsOf(bytes, divisible);
         continue;
       }
-      packed.add(bytes);
-      if (packed.length >= BATCH) {
-        yield packed.task();
-        packed = new Packed();
+      small.add(bytes);
+      if (small.length >= BATCH) {
+        yield small.task();
+        small = new SmallTexts();
       }
       continue;
     }
-    if (packed.length > 0) {
-      yield packed.task();
-      packed = new Packed();
+    if (small.length > 0) {
+      yield small.task();
+      small = new SmallTexts();
     }
-    if (block.kind === "lines") yield { kind: "lines", lines: block, share };
+    if (block.kind === "lines") yield { kind: "lines", lines: block, split };
     else {
       const texts = block.records.flatMap((record) => (isPage(record) ? [] : [record.text]));
-      const mine = texts.filter((text) => isWanted(text, share));
-      leftOut?.(texts.length - mine.length);
-      if (mine.length > 0) yield { kind: "texts", texts: mine };
+      const selected = texts.filter((text) => isSelected(text, split));
+      onOthers?.(texts.length - selected.length);
+      if (selected.length > 0) yield { kind: "texts", texts: selected };
     }
   }
-  if (packed.length > 0) yield packed.task();
+  if (small.length > 0) yield small.task();
 }
 
-/** A text in stretches between borders, if it may be cut; nothing is copied, so they are good as long as it is. */
-function* stretchesOf(bytes: Uint8Array<SharedArrayBuffer>, divisible: boolean): Generator<PackedTask> {
+/** Cuts a large text at byte borders if it is divisible. The tasks share its memory. */
+function* partsOf(bytes: Uint8Array<SharedArrayBuffer>, divisible: boolean): Generator<BytesTask> {
   const whole = new Uint8Array(bytes.buffer);
   const last = bytes.byteOffset + bytes.length;
   for (let start = bytes.byteOffset; start < last; ) {
     const end = divisible && last - start > BATCH ? byteBorder(whole, start, start + BATCH, last) : last;
-    yield { kind: "packed", bytes: whole, start, end, ends: end === last ? [last] : [] };
+    yield { kind: "bytes", bytes: whole, start, end, ends: end === last ? [last] : [] };
     start = end;
   }
 }
 
-/** Small texts while they are gathered for one task. */
-class Packed {
+/** Collects small texts for one task. */
+class SmallTexts {
   length = 0;
   readonly #bytes = new Uint8Array(BATCH + SMALL + PADDING);
   readonly #ends: number[] = [];
 
-  /** @param text of SMALL bytes at most, while there are fewer than BATCH */
+  /** Call only while `length` is below BATCH. @param text at most SMALL bytes */
   add(text: Uint8Array): void {
     this.#bytes.set(text, this.length);
     this.length += text.length;
     this.#ends.push(this.length);
   }
 
-  task(): PackedTask {
-    return { kind: "packed", bytes: this.#bytes, start: 0, end: this.length, ends: this.#ends };
+  task(): BytesTask {
+    return { kind: "bytes", bytes: this.#bytes, start: 0, end: this.length, ends: this.#ends };
   }
 }
 
-/** The texts of a task that comes as strings or lines: those of its share, how many are not, and what was no text. */
-export function textsOfTask(task: Exclude<TextTask, PackedTask>): {
+/** Returns the texts of a task of strings or lines that belong to its split, the number of others, and a report of skipped records. */
+export function textsOfTask(task: Exclude<TextTask, BytesTask>): {
   readonly texts: readonly string[];
   readonly others: number;
   readonly unread: ReadReport | undefined;
@@ -123,13 +123,13 @@ export function textsOfTask(task: Exclude<TextTask, PackedTask>): {
     log.skip(...what);
   };
   for (const { text } of documentsOf(task.lines, skip)) {
-    if (isWanted(text, task.share)) texts.push(text);
+    if (isSelected(text, task.split)) texts.push(text);
     else others++;
   }
   return { texts, others, unread: log?.report };
 }
 
-/** A task without its first documents, and the UTF-8 bytes of those. */
+/** Removes at most `most` documents from the start of a task; returns the rest, and the number and UTF-8 bytes of those removed. */
 export function withoutFirst(
   task: TextTask,
   most: number,
@@ -140,9 +140,9 @@ export function withoutFirst(
   readonly others: number;
   readonly unread: ReadReport | undefined;
 } {
-  if (task.kind === "packed") {
+  if (task.kind === "bytes") {
     const documents = Math.min(most, task.ends.length);
-    // Of a text that goes on, this is a stretch like those before it.
+    // A part of a text that continues belongs to a removed document as long as more are to be removed.
     const start = documents < most ? task.end : documents === 0 ? task.start : task.ends[documents - 1];
     const rest = { ...task, start, ends: task.ends.slice(documents) };
     return {
@@ -160,25 +160,25 @@ export function withoutFirst(
   return { rest, documents: first.length, bytes, others, unread };
 }
 
-/** What of a task can be handed over instead of copied. */
+/** The buffers of a task that can be transferred to another thread instead of copied. */
 export function buffersOf(task: TextTask): ArrayBuffer[] {
   if (task.kind === "texts") return [];
-  const { buffer } = task.kind === "packed" ? task.bytes : task.lines.bytes;
+  const { buffer } = task.kind === "bytes" ? task.bytes : task.lines.bytes;
   return buffer instanceof ArrayBuffer ? [buffer] : [];
 }
 
-/** Texts that end in a task of texts. */
+/** The number of texts that end in a task. */
 export function textsIn(task: Exclude<TextTask, { readonly kind: "lines" }>): number {
   return (task.kind === "texts" ? task.texts : task.ends).length;
 }
 
-/** Bytes of a task, or for strings their units. */
+/** Bytes of a task, or UTF-16 units for strings. */
 export function sizeOf(task: TextTask): number {
   if (task.kind === "texts") return task.texts.reduce((sum, text) => sum + text.length, 0);
-  return task.kind === "packed" ? task.end - task.start : task.lines.bytes.length;
+  return task.kind === "bytes" ? task.end - task.start : task.lines.bytes.length;
 }
 
-function isWanted(text: string | Uint8Array, share: Share | undefined): boolean {
-  if (share === undefined || share.heldout <= 0) return share?.held !== true;
-  return isHeldOut(text, share.heldout) === share.held;
+function isSelected(text: string | Uint8Array, split: SplitFilter | undefined): boolean {
+  if (split === undefined || split.heldoutShare <= 0) return split?.selectHeldout !== true;
+  return isHeldOut(text, split.heldoutShare) === split.selectHeldout;
 }

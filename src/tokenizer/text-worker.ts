@@ -1,4 +1,4 @@
-/** @file The tokenizer's worker threads: counting pretokens, encoding documents. */
+/** @file The tokenizer's worker threads, which count pretokens or encode documents. */
 import type { Answer, Answered } from "../executors/index.js";
 import { splitterFor } from "./encode/patterns.js";
 import { TextParts } from "./encode/text-parts.js";
@@ -6,18 +6,21 @@ import { countTask } from "./learn/count-task.js";
 import { PretokenCounter, type PretokenCounts } from "./learn/pretoken-counts.js";
 import { encodeTask } from "./shards/document-encoder.js";
 import { tokenizerFromSnapshot } from "./snapshot.js";
-import type { CountResult, CountTask, EncodeOrder, EncodeResult, Setup } from "./worker-tasks.js";
+import type { CountResult, CountTask, EncodeRequest, EncodeResult, Setup } from "./worker-tasks.js";
 
 export async function openWorker(
   setup: Setup,
-): Promise<Answer<CountTask, CountResult> | Answer<EncodeOrder, EncodeResult>> {
+): Promise<Answer<CountTask, CountResult> | Answer<EncodeRequest, EncodeResult>> {
   return setup.work === "count" ? counting(setup) : encoding(setup);
 }
 
-async function counting({ pattern, kept }: Extract<Setup, { work: "count" }>): Promise<Answer<CountTask, CountResult>> {
+async function counting({
+  pattern,
+  mostDistinct,
+}: Extract<Setup, { work: "count" }>): Promise<Answer<CountTask, CountResult>> {
   const parts = new TextParts(await splitterFor(pattern));
   const counter = new PretokenCounter();
-  const give = (
+  const answer = (
     counts: PretokenCounts | undefined,
     found: Pick<CountResult, "documents" | "unread">,
   ): Answered<CountResult> => ({
@@ -25,17 +28,17 @@ async function counting({ pattern, kept }: Extract<Setup, { work: "count" }>): P
     transfer: counts === undefined ? [] : [counts.bytes.buffer, counts.starts.buffer, counts.counts.buffer],
   });
   return (task) => {
-    if (task === "take") return give(counter.take(), { documents: 0, unread: undefined });
+    if (task === "take") return answer(counter.take(), { documents: 0, unread: undefined });
     const found = countTask(task, parts, counter);
-    // Else every worker would come to hold what is rare, and all of them together a multiple of what there is.
-    return give(counter.size > kept ? counter.take() : undefined, found);
+    // Without this limit every worker would accumulate the rare pretokens, and together they would store them many times over.
+    return answer(counter.size > mostDistinct ? counter.take() : undefined, found);
   };
 }
 
 async function encoding({
   tokenizer: snapshot,
   endOfText,
-}: Extract<Setup, { work: "encode" }>): Promise<Answer<EncodeOrder, EncodeResult>> {
+}: Extract<Setup, { work: "encode" }>): Promise<Answer<EncodeRequest, EncodeResult>> {
   const tokenizer = await tokenizerFromSnapshot(snapshot);
   return ({ task, into }) => {
     const result = encodeTask(tokenizer, task, endOfText, into);

@@ -1,13 +1,13 @@
-/** @file The tokens of a vocabulary: id → bytes in one arena, and bytes → id by hashing. */
+/** @file The tokens of a vocabulary: from id to bytes in one arena, and from bytes to id in a hash table. */
 
-/** FNV-1a over bytes[start, end). */
+/** The FNV-1a hash of bytes[start, end). */
 export function hashBytes(bytes: Uint8Array, start: number, end: number): number {
   let hash = 0x811c9dc5 | 0;
   for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i], 0x01000193);
   return (hash ^ (hash >>> 15)) | 0;
 }
 
-/** A table as plain data, which can be sent to another thread. */
+/** A table as plain data that can be sent to another thread. */
 export interface TokenTableData {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly starts: Uint32Array<ArrayBuffer>;
@@ -20,12 +20,15 @@ export interface TokenTableData {
 }
 
 /**
- * Token byte strings by id. An id that has no token (a hole) has length 0. `find` looks among the tokens that were added
- * with `searchable`; tokens that are only ever decoded stay out of it.
+ * The byte string of each token id. An id without a token (a hole) has length 0. `find` searches only tokens that were added
+ * as `searchable`; others can only be decoded.
  */
 export class TokenTable {
+  /** The arena. */
   bytes: Uint8Array<ArrayBuffer>;
+  /** By id: offset in `bytes`. */
   starts: Uint32Array<ArrayBuffer>;
+  /** By id: number of bytes. */
   lengths: Uint32Array<ArrayBuffer>;
   /** One more than the greatest id. */
   size = 0;
@@ -35,7 +38,7 @@ export class TokenTable {
   #slots = new Int32Array(1024);
   #count = 0;
 
-  /** Room for about so many tokens and bytes; both grow as needed. */
+  /** Reserves room for about `tokens` tokens and `bytes` bytes; both grow as needed. */
   constructor(tokens = 512, bytes = 4096) {
     this.starts = new Uint32Array(tokens);
     this.lengths = new Uint32Array(tokens);
@@ -45,7 +48,7 @@ export class TokenTable {
     this.#slots = new Int32Array(slots);
   }
 
-  /** The table as plain data, which shares its memory. */
+  /** Returns the table as plain data that shares its memory. */
   data(): TokenTableData {
     const { bytes, starts, lengths, size, longest } = this;
     return { bytes, starts, lengths, size, longest, slots: this.#slots, used: this.#used, count: this.#count };
@@ -64,7 +67,7 @@ export class TokenTable {
     return table;
   }
 
-  /** A copy that can be decoded with and added to without changing this table; it finds nothing. */
+  /** Copies the table without its hash table: the copy can be decoded with and added to, but `find` finds no copied token. */
   copy(): TokenTable {
     const table = new TokenTable(0, 0);
     table.bytes = this.bytes.slice(0, this.#used);
@@ -81,8 +84,8 @@ export class TokenTable {
   }
 
   /**
-   * What decoding copies eight bytes at a time: by id the first eight bytes of each token, little-endian in two words, and all
-   * tokens' bytes with eight more behind them.
+   * Returns tables that let the decoder copy eight bytes at a time. `heads` (size, 2) contains the first eight bytes of each token,
+   * little-endian; `bytes` is the arena with eight bytes of padding.
    */
   forDecoding(): { readonly heads: Int32Array; readonly bytes: DataView } {
     const heads = new Int32Array(this.size * 2);
@@ -96,14 +99,14 @@ export class TokenTable {
     return { heads, bytes: new DataView(padded.buffer) };
   }
 
-  /** The bytes of a token, as a view; empty for a hole. */
+  /** Returns a view of a token's bytes; empty for a hole. */
   get(id: number): Uint8Array<ArrayBuffer> {
     return this.bytes.subarray(this.starts[id], this.starts[id] + this.lengths[id]);
   }
 
   /**
-   * Copies source[start, end) in as token `id`. Adds nothing and returns false if it is to be searchable and another
-   * searchable token has the same bytes.
+   * Adds a copy of source[start, end) as token `id`. If it is `searchable` and another searchable token has the same bytes, adds
+   * nothing and returns false.
    */
   add(id: number, source: Uint8Array, start: number, end: number, searchable: boolean): boolean {
     const length = end - start;
@@ -141,12 +144,12 @@ export class TokenTable {
     return true;
   }
 
-  /** The id of the token that is source[start, end), or −1. */
+  /** Returns the id of the searchable token that equals source[start, end), or −1. */
   find(source: Uint8Array, start: number, end: number): number {
     return this.#slots[this.#probe(source, start, end)] - 1;
   }
 
-  /** The slot of the token that is source[start, end), or the empty one where it would go. */
+  /** Returns the slot of the token that equals source[start, end), or the empty slot in which to store it. */
   #probe(source: Uint8Array, start: number, end: number): number {
     const slots = this.#slots;
     const mask = slots.length - 1;

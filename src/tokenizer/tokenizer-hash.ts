@@ -1,17 +1,17 @@
-/** @file What tells two tokenizers apart. */
+/** @file A hash that identifies a tokenizer. */
 import { createHash } from "node:crypto";
 import { listMerges } from "./formats/vocabulary.js";
 import type { Tokenizer, TokenizerParts } from "./tokenizer.js";
 
 /**
- * SHA-256 of all that tokenizer.json says, in hexadecimal: the same for equal tokenizers, whatever file they came from. It is
- * taken of the tables; to write a large vocabulary as JSON first takes half a second.
+ * Returns the SHA-256 of a tokenizer's contents in hexadecimal; equal tokenizers have equal hashes, whatever file they came from.
+ * It hashes the tables, because writing a large vocabulary as JSON takes half a second.
  */
 export function tokenizerHash({ parts }: Tokenizer): string {
   return parts.hash ?? computedHash(parts);
 }
 
-/** The same, whatever the parts say that it is: where merges follow from ranks, a third of a second. */
+/** Computes the hash even if `parts.hash` is set. This takes a third of a second if merges follow from ranks. */
 export function computedHash({ model, json, plainKeys }: TokenizerParts): string {
   const { tokens } = model;
   const lengths = tokens.lengths.subarray(0, tokens.size);

@@ -1,9 +1,9 @@
 /**
- * @file The tokenizer: text to ids and back. Nothing here needs Node.
+ * @file The tokenizer: encodes text as ids and decodes ids. It does not need Node.
  *
  *     text → added tokens → NFC → pattern → pretokens → merges → ids
  *
- * A text is worked on in parts that stay in the processor's cache: a part is lexed and its pretokens looked up.
+ * A text is processed in parts that stay in the processor's cache: each part is lexed, then its pretokens are looked up.
  */
 import type { AddedToken, SpecialHandling } from "./encode/added-tokens.js";
 import { END_OF_TEXT } from "./encode/added-tokens.js";
@@ -12,11 +12,11 @@ import { type BpeModel, Encoder, IdBuffer } from "./encode/encoder.js";
 import type { Normalizer } from "./encode/normalizers.js";
 import { byteOffsets, locateTokens } from "./encode/offsets.js";
 import type { Splitter } from "./encode/patterns.js";
-import { Stretches } from "./encode/stretches.js";
+import { Segments } from "./encode/segments.js";
 import { PART_UNITS, TextParts } from "./encode/text-parts.js";
 import type { TokenTable } from "./token-table.js";
 
-/** What a file is made of besides its vocabulary and merges, kept so that writing it again loses nothing. */
+/** The fields of a tokenizer file other than vocabulary and merges, kept so that they can be written again without loss. */
 export type JsonObject = { readonly [key: string]: unknown };
 
 export interface TokenizerParts {
@@ -24,43 +24,43 @@ export interface TokenizerParts {
   readonly splitter: Splitter;
   readonly added: readonly AddedToken[];
   readonly normalizer?: Normalizer;
-  /** A space goes before each stretch of text that has none (`add_prefix_space`). */
+  /** Adds a space before each text segment that does not start with one (`add_prefix_space`). */
   readonly prefixSpace?: boolean;
-  /** Ids that the post-processor puts around a text when asked to (`addSpecial`). */
+  /** Ids that the post-processor adds before and after a text if `addSpecial` is set. */
   readonly before?: readonly number[];
   readonly after?: readonly number[];
-  /** tokenizer.json without vocabulary and merges. */
+  /** The contents of tokenizer.json without vocabulary and merges. */
   readonly json: JsonObject;
-  /** tokenizer_config.json. */
+  /** The contents of tokenizer_config.json. */
   readonly config?: JsonObject;
-  /** True if merges are written as pairs, false as strings with a space. */
+  /** True if tokenizer.json stores merges as pairs, false if as strings with a space. */
   readonly mergesAsPairs?: boolean;
   /** Keys of the vocabulary that are not written in the byte-level alphabet, by id. */
   readonly plainKeys?: ReadonlyMap<number, string>;
-  /** `tokenizerHash`, where it is known. */
+  /** The result of `tokenizerHash`, if known. */
   readonly hash?: string;
-  /** Bytes that the cache of pretokens may take; 32 MiB by default. */
+  /** Largest size of the pretoken cache in bytes; default 32 MiB. */
   readonly cacheBytes?: number;
 }
 
 export interface EncodeOptions {
-  /** What special tokens in the text mean; by default they are ordinary text. */
+  /** How special tokens in the text are encoded; default as ordinary text. */
   readonly special?: SpecialHandling;
-  /** Put the special tokens of the file's template around the text; false by default. */
+  /** Adds the special tokens of the file's template around the text; default false. */
   readonly addSpecial?: boolean;
 }
 
 export interface OffsetOptions extends EncodeOptions {
-  /** What offsets count: UTF-16 units of the original string (the default), or bytes of its UTF-8. */
+  /** Unit of the offsets: UTF-16 units of the original string (the default) or bytes of its UTF-8 encoding. */
   readonly unit?: "utf16" | "byte";
 }
 
 export interface DecodeOptions {
-  /** Leave special tokens out; false by default. */
+  /** Leaves special tokens out; default false. */
   readonly skipSpecial?: boolean;
 }
 
-/** Tokens with where they come from: token i covers text[starts[i], ends[i]), widened to whole characters. */
+/** N tokens with their offsets, each (N): token i covers text[starts[i], ends[i]), widened to whole characters. */
 export interface Encoding {
   readonly ids: Uint32Array;
   readonly starts: Uint32Array;
@@ -70,22 +70,22 @@ export interface Encoding {
 const DEFAULT_CACHE = 32 << 20;
 
 const utf8 = new TextEncoder();
-/** Invalid UTF-8 becomes U+FFFD; a byte order mark is a character like any other. */
+/** Decodes invalid UTF-8 as U+FFFD, and keeps a byte order mark as a character. */
 const utf8Decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export class Tokenizer {
-  /** One more than the greatest id: the rows of an embedding. */
+  /** One more than the greatest id: the number of rows of an embedding. */
   readonly vocabSize: number;
-  /** Id of each special token by its text. */
+  /** Maps the text of each special token to its id. */
   readonly special: ReadonlyMap<string, number>;
-  /** Every added token, special or not. */
+  /** All added tokens, special or not. */
   readonly added: readonly AddedToken[];
-  /** What the tokenizer is made of; for writing it to files. */
+  /** The tokenizer's components, for writing it to files. */
   readonly parts: TokenizerParts;
 
   readonly #encoder: Encoder;
-  readonly #stretches: Stretches;
-  /** The vocabulary with the added tokens as their text. */
+  readonly #segments: Segments;
+  /** The vocabulary plus the added tokens, whose bytes are their text. */
   readonly #tokens: TokenTable;
   readonly #specialIds: ReadonlySet<number>;
   readonly #textParts: TextParts;
@@ -99,7 +99,7 @@ export class Tokenizer {
     this.#specialIds = new Set(this.special.values());
     this.#textParts = new TextParts(parts.splitter);
     this.#encoder = new Encoder(parts.model, parts.cacheBytes ?? DEFAULT_CACHE);
-    this.#stretches = new Stretches(parts.added, parts.normalizer);
+    this.#segments = new Segments(parts.added, parts.normalizer);
     let tokens = parts.model.tokens;
     if (parts.added.length > 0) {
       tokens = tokens.copy();
@@ -113,7 +113,7 @@ export class Tokenizer {
     this.vocabSize = tokens.size;
   }
 
-  /** The ids of a text. Lone surrogates are read as U+FFFD. */
+  /** Returns the ids of a text. Lone surrogates are encoded as U+FFFD. */
   encode(text: string, options: EncodeOptions = {}): Uint32Array<ArrayBuffer> {
     const out = this.#out;
     out.length = 0;
@@ -123,14 +123,14 @@ export class Tokenizer {
     return ids;
   }
 
-  /** The ids of each text. */
+  /** Returns the ids of each text. */
   encodeBatch(texts: Iterable<string>, options: EncodeOptions = {}): Uint32Array<ArrayBuffer>[] {
     const batch: Uint32Array<ArrayBuffer>[] = [];
     for (const text of texts) batch.push(this.encode(text, options));
     return batch;
   }
 
-  /** Appends the ids of a text to a buffer, and returns how many they are: `encode` without its copy. */
+  /** Appends the ids of a text to a buffer and returns their number; saves the copy that `encode` makes. */
   encodeTo(text: string, out: IdBuffer, options: EncodeOptions = {}): number {
     const before = out.length;
     this.#encodeInto(text, options, out, Number.POSITIVE_INFINITY);
@@ -138,8 +138,8 @@ export class Tokenizer {
   }
 
   /**
-   * True if a text can be encoded as UTF-8 in stretches that end at `byteBorder`s: nothing normalises it, and nothing but
-   * the pattern and special tokens looks at it.
+   * True if a UTF-8 text can be encoded in parts that end at a `byteBorder`: it has no normalizer, no prefix space, and no added
+   * tokens other than special ones.
    */
   get divisible(): boolean {
     const { splitter, normalizer, prefixSpace, added } = this.parts;
@@ -147,12 +147,12 @@ export class Tokenizer {
   }
 
   /**
-   * Appends the ids of bytes[start, end), valid UTF-8 in which special tokens are ordinary text. PADDING bytes can be read
-   * beyond the end. Only where this tokenizer is `divisible` need it not be a whole text.
+   * Appends the ids of bytes[start, end), which must be valid UTF-8; encodes special tokens as ordinary text. PADDING bytes after
+   * the end must be readable. It must be a whole text unless the tokenizer is `divisible`.
    */
   encodeBytesTo(bytes: Uint8Array, start: number, end: number, out: IdBuffer): void {
     if (!this.divisible) {
-      // Decoders take no memory that threads share.
+      // Copy first: TextDecoder does not accept shared memory.
       this.encodeTo(utf8Decoder.decode(bytes.slice(start, end)), out);
       return;
     }
@@ -163,7 +163,7 @@ export class Tokenizer {
     );
   }
 
-  /** How many tokens a text has. */
+  /** Returns the number of tokens of a text. */
   count(text: string, options: EncodeOptions = {}): number {
     const out = this.#out;
     out.length = 0;
@@ -173,7 +173,7 @@ export class Tokenizer {
     return count;
   }
 
-  /** The number of tokens if it is at most `limit`, else false; a longer text is not read to its end. */
+  /** Returns the number of tokens if it is at most `limit`, else false. Stops encoding once the limit is exceeded. */
   isWithinLimit(text: string, limit: number, options: EncodeOptions = {}): number | false {
     const out = this.#out;
     out.length = 0;
@@ -183,7 +183,7 @@ export class Tokenizer {
     return whole && count <= limit ? count : false;
   }
 
-  /** The ids of a text and the stretch of the original that each comes from, also through NFC. */
+  /** Returns the ids of a text and the offsets of each in the original text, even if a normalizer changes it. */
   encodeWithOffsets(text: string, options: OffsetOptions = {}): Encoding {
     const ids = new IdBuffer();
     const spans: number[] = [];
@@ -198,7 +198,7 @@ export class Tokenizer {
       }
     };
     around(before, 0);
-    this.#stretches.visit(text, options.special ?? "text", true, (id, start, end, normal, alignment) => {
+    this.#segments.visit(text, options.special ?? "text", true, (id, start, end, normal, alignment) => {
       if (id >= 0) {
         ids.reserve(1);
         ids.ids[ids.length++] = id;
@@ -207,8 +207,8 @@ export class Tokenizer {
       }
       const first = ids.length;
       this.#encodeText(normal, ids, Number.POSITIVE_INFINITY);
-      const stretch = { normal, prefix: this.#prefixLength(normal), offset: start, alignment };
-      locateTokens(ids.ids.subarray(first, ids.length), this.parts.model.tokens.lengths, stretch, spans);
+      const segment = { normal, prefix: this.#prefixLength(normal), offset: start, alignment };
+      locateTokens(ids.ids.subarray(first, ids.length), this.parts.model.tokens.lengths, segment, spans);
       return true;
     });
     around(after, text.length);
@@ -229,17 +229,17 @@ export class Tokenizer {
     return { ids: ids.ids.slice(0, count), starts, ends };
   }
 
-  /** The text of ids. Bytes that are not UTF-8 become U+FFFD. */
+  /** Decodes ids to text. Invalid UTF-8 becomes U+FFFD. @throws QuernError if an id has no token */
   decode(ids: Iterable<number> | ArrayLike<number>, options: DecodeOptions = {}): string {
     return utf8Decoder.decode(this.#bytesOf(ids, options));
   }
 
-  /** The bytes of ids, which need not be valid UTF-8. */
+  /** Decodes ids to bytes, which may not be valid UTF-8. @throws QuernError if an id has no token */
   decodeBytes(ids: Iterable<number> | ArrayLike<number>, options: DecodeOptions = {}): Uint8Array<ArrayBuffer> {
     return this.#bytesOf(ids, options).slice();
   }
 
-  /** Ids in, text out, piece by piece; a character whose bytes come in several tokens is held back until it is whole. */
+  /** Returns a stream that decodes ids to text. It delays a character whose bytes are in several tokens until all have arrived. */
   decodeStream(options: DecodeOptions = {}): TransformStream<number | ArrayLike<number>, string> {
     const text = new TextDecoder("utf-8", { ignoreBOM: true });
     return new TransformStream<number | ArrayLike<number>, string>({
@@ -255,13 +255,13 @@ export class Tokenizer {
     });
   }
 
-  /** The bytes of one token; for an added token those of its text. */
+  /** Returns the bytes of one token; for an added token, the UTF-8 of its text. @throws QuernError if the id has no token */
   tokenBytes(id: number): Uint8Array<ArrayBuffer> {
     if (!this.has(id)) throw unknownToken(this.#tokens, id);
     return this.#tokens.get(id).slice();
   }
 
-  /** The id of the token with exactly these bytes or this text, added tokens first; undefined if there is none. */
+  /** Returns the id of the token with exactly this text or these bytes; undefined if there is none. Added tokens take precedence. */
   idOf(token: string | Uint8Array): number | undefined {
     if (typeof token === "string") {
       const added = this.added.find((candidate) => candidate.content === token);
@@ -273,8 +273,8 @@ export class Tokenizer {
   }
 
   /**
-   * The id of the token that ends a text: `<|endoftext|>`, or what tokenizer_config.json calls `eos_token`; undefined if
-   * there is neither.
+   * The id of the token that ends a text: `<|endoftext|>`, or else the `eos_token` of tokenizer_config.json; undefined if there is
+   * neither.
    */
   get endOfText(): number | undefined {
     const named = this.special.get(END_OF_TEXT);
@@ -284,7 +284,7 @@ export class Tokenizer {
     return typeof content === "string" ? this.idOf(content) : undefined;
   }
 
-  /** True if an id has a token; ids below `vocabSize` may be holes. */
+  /** True if an id has a token; some ids below `vocabSize` may have none. */
   has(id: number): boolean {
     return hasToken(this.#tokens, id);
   }
@@ -292,7 +292,7 @@ export class Tokenizer {
   #encodeInto(text: string, options: EncodeOptions, out: IdBuffer, limit: number): boolean {
     const { before, after } = this.parts;
     if (options.addSpecial && before !== undefined) pushAll(before, out);
-    const whole = this.#stretches.visit(text, options.special ?? "text", false, (id, _start, _end, normal) => {
+    const whole = this.#segments.visit(text, options.special ?? "text", false, (id, _start, _end, normal) => {
       if (id < 0) return this.#encodeText(normal, out, limit);
       out.reserve(1);
       out.ids[out.length++] = id;
@@ -306,7 +306,7 @@ export class Tokenizer {
     return this.parts.prefixSpace && text !== "" && !text.startsWith(" ") ? 1 : 0;
   }
 
-  /** Appends the ids of ordinary text; stops early, returning false, once there are more than `limit`. */
+  /** Appends the ids of ordinary text; stops and returns false once there are more than `limit`. */
   #encodeText(text: string, out: IdBuffer, limit: number): boolean {
     if (this.#prefixLength(text) > 0) text = ` ${text}`;
     const size = limit === Number.POSITIVE_INFINITY ? PART_UNITS : 4096;
@@ -319,12 +319,12 @@ export class Tokenizer {
     return true;
   }
 
-  /** As a view that the next call overwrites. */
+  /** Returns a view that the next call overwrites. */
   #bytesOf(ids: Iterable<number> | ArrayLike<number>, { skipSpecial }: DecodeOptions): Uint8Array<ArrayBuffer> {
     return this.#decoder.decode(ids, skipSpecial ? this.#specialIds : undefined);
   }
 
-  /** Gives back what a huge text needed, so that a tokenizer does not hold it for ever. */
+  /** Frees the memory of a huge text, which a long-lived tokenizer would otherwise keep. */
   #release(): void {
     this.#textParts.release();
     if (this.#out.ids.length > 1 << 22) this.#out.ids = new Uint32Array(1 << 16);

@@ -3,74 +3,74 @@ import type { LinesBlock, ReadReport } from "../documents/index.js";
 import type { PretokenCounts } from "./learn/pretoken-counts.js";
 import type { TokenizerSnapshot } from "./snapshot.js";
 
-/** What a worker starts with. */
+/** The setup message of a worker. */
 export type Setup =
   | {
       readonly work: "count";
       readonly pattern: string;
-      /** Distinct pretokens after which a worker hands over what it has counted. */
-      readonly kept: number;
+      /** Distinct pretokens after which a worker hands over its counts. */
+      readonly mostDistinct: number;
     }
   | { readonly work: "encode"; readonly tokenizer: TokenizerSnapshot; readonly endOfText: number };
 
-/** Documents in what form they come: whole, or as bytes that nobody has made strings of. */
+/** Documents to process: strings, UTF-8 bytes, or lines that are not parsed yet. */
 export type TextTask =
   | { readonly kind: "texts"; readonly texts: readonly string[] }
-  | PackedTask
-  | { readonly kind: "lines"; readonly lines: LinesBlock; readonly share: Share | undefined };
+  | BytesTask
+  | { readonly kind: "lines"; readonly lines: LinesBlock; readonly split: SplitFilter | undefined };
 
 /**
- * Texts as valid UTF-8 one behind the other, from `start` to `end`. What lies behind the last of `ends` is a stretch of a
- * text that goes on.
+ * Texts as valid UTF-8, concatenated in bytes[start, end). Bytes after the last of `ends` are part of a text that continues in
+ * the next task.
  */
-export interface PackedTask {
-  readonly kind: "packed";
+export interface BytesTask {
+  readonly kind: "bytes";
   /**
-   * With PADDING bytes behind the last text; whole, that is, all of its buffer. If that is shared memory, it is good until
-   * the next task is asked for (`TextRooms`).
+   * The whole of its buffer, with PADDING readable bytes after the last text. A shared buffer is overwritten when the next task
+   * is read (see `TextBuffers`).
    */
   readonly bytes: Uint8Array;
   readonly start: number;
   readonly end: number;
-  /** Where a text ends. */
+  /** Offset in `bytes` at which each text ends. */
   readonly ends: readonly number[];
 }
 
-/** The share of the documents that is held out, and whether those are wanted or the others. */
-export interface Share {
-  readonly heldout: number;
-  readonly held: boolean;
+/** Selects the documents of one split. */
+export interface SplitFilter {
+  /** Share of the documents that is held out, from 0 to 1. */
+  readonly heldoutShare: number;
+  /** Whether the held-out documents are selected, or all others. */
+  readonly selectHeldout: boolean;
 }
 
-/** Texts to count, or the question for what was counted and not handed over. */
+/** Texts to count, or "take", which requests all counts not handed over yet. */
 export type CountTask = TextTask | "take";
 export interface CountResult {
-  /** Counts that the worker has given up, if any. */
+  /** Counts that the worker hands over, if any. */
   readonly counts: PretokenCounts | undefined;
   readonly documents: number;
-  /** What was no text. */
+  /** Reports the records that were skipped because they contain no text. */
   readonly unread: ReadReport | undefined;
 }
 
 export type EncodeTask = TextTask;
-/** Room for ids in memory that all threads share. */
-export type IdRoom = Uint32Array<SharedArrayBuffer>;
-/** A task, and where its ids go. */
-export interface EncodeOrder {
+/** A buffer of ids in memory that all threads share. */
+export type SharedIds = Uint32Array<SharedArrayBuffer>;
+export interface EncodeRequest {
   readonly task: EncodeTask;
-  readonly into: IdRoom;
+  /** Receives the ids. */
+  readonly into: SharedIds;
 }
-/**
- * The ids of the texts one after the other, each with its end-of-text token, and where each ends; behind the last end, ids
- * of a text that goes on.
- */
 export interface EncodeResult {
+  /** The ids of all texts, each followed by its end-of-text token. Ids after the last end are part of a text that continues. */
   readonly ids: Uint32Array;
+  /** Index in `ids` behind each text's end-of-text token. */
   readonly ends: Uint32Array<ArrayBuffer>;
   /** UTF-8 bytes of the texts. */
   readonly bytes: number;
-  /** Documents that are not of the share that is wanted. */
+  /** Documents that belong to the other split. */
   readonly others: number;
-  /** What was no text. */
+  /** Reports the records that were skipped because they contain no text. */
   readonly unread: ReadReport | undefined;
 }

@@ -106,7 +106,7 @@ describe("token shards", () => {
         path,
         readFileSync(path, "utf8").replace(/"name": "[^"]*"/, `"name": "${name.replace("\\0", "\\u0000")}"`),
       );
-      expect(() => openShards(folder)).toThrow(/no header of token shards: train\.files\.0\.name/);
+      expect(() => openShards(folder)).toThrow(/not a valid header of token shards: train\.files\.0\.name/);
     }
   });
 

@@ -69,7 +69,7 @@ describe("quern tokenizer", () => {
     expect(JSON.parse(allowed.out)).toContain(1);
   });
 
-  it("knows the published names", async () => {
+  it("accepts published names", async () => {
     const { out } = await quern(["encode", "--tokenizer", "cl100k", "--ids"], "Hello world");
     expect(JSON.parse(out)).toEqual([9906, 1917]);
     expect((await quern(["decode", "--tokenizer", "gpt2"], "[15496, 995]")).out).toBe("Hello world");
@@ -95,8 +95,8 @@ describe("quern tokenizer", () => {
     expect(code).toBe(0);
     expect(JSON.parse(out).rows.map((row: { group: string }) => row.group)).toEqual([file, file, "all", "all"]);
     const mixed = join(folder, "languages.jsonl");
-    const said = ["The road to the village was long and the evening cold.", "吾輩は猫である。名前はまだ無い。"];
-    writeFileSync(mixed, said.map((text) => JSON.stringify({ text })).join("\n"));
+    const documents = ["The road to the village was long and the evening cold.", "吾輩は猫である。名前はまだ無い。"];
+    writeFileSync(mixed, documents.map((text) => JSON.stringify({ text })).join("\n"));
     const grouped = await quern(["compare", mixed, "--tokenizers", "gpt2", "--by", "language", "--json"]);
     expect(JSON.parse(grouped.out).rows.map((row: { group: string }) => row.group)).toEqual(["en", "ja", "all"]);
   });
@@ -117,7 +117,7 @@ describe("quern tokenizer", () => {
     expect(existsSync(join(folder, "x"))).toBe(false);
   });
 
-  it("refuses input that is no text or no ids", async () => {
+  it("refuses input that is not text or not ids", async () => {
     const encode = ["encode", "--tokenizer", "cl100k", "--ids"];
     expect((await quern(encode, Uint8Array.of(0xff, 0xfe))).err).toMatch(/not UTF-8/);
     expect(JSON.parse((await quern(encode, "")).out)).toEqual([]);

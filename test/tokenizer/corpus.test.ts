@@ -1,4 +1,4 @@
-/** Corpora of files, whose bytes threads are given in blocks, against the same documents as strings. */
+/** @file Compares corpora read as blocks of bytes with the same documents as strings. */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,7 +27,7 @@ const tokenizer = await trainTokenizer([...texts, sample], { vocabSize: 700 });
 const corpus = join(folder, "corpus");
 const threadsHere = isBuilt() ? [1, 2] : [1];
 
-/** Text of at least so many UTF-16 units, other in each place. */
+/** A text of at least `units` UTF-16 units that does not repeat. */
 function long(units: number, salt: number): string {
   let text = "";
   for (let i = 0; text.length < units; i++) text += `${sample} ${(i * 7919 + salt) % 10_007}\n`;
@@ -39,7 +39,7 @@ const jsonl = (documents: readonly string[]) => documents.map((text) => JSON.str
 beforeAll(() => {
   mkdirSync(join(corpus, "sub"), { recursive: true });
   writeFileSync(join(corpus, "a.txt"), `\ufeff${long(3_500_000, 1)}`);
-  // Nowhere a place to cut: one stretch of letters and one of digits.
+  // Cannot be cut: a run of letters followed by a run of digits.
   writeFileSync(join(corpus, "b.txt"), "猫".repeat(500_000) + "7".repeat(100));
   writeFileSync(join(corpus, "c.txt"), "");
   writeFileSync(join(corpus, "d.md"), " \u00a0\r\n");
@@ -76,7 +76,7 @@ function expectSame(mine: string, theirs: string): void {
 }
 
 describe("a corpus in blocks", () => {
-  it("becomes the shards of its documents as strings, whatever the number of threads", async () => {
+  it("becomes the same shards as its documents as strings, with any number of threads", async () => {
     const strings = join(folder, "strings");
     await writeShards(strings, { tokenizer, train: await textsOf(corpus), threads: 1, fileTokens: 400_000 });
     for (const threads of threadsHere) {
@@ -89,7 +89,7 @@ describe("a corpus in blocks", () => {
     }
   });
 
-  it("is the same where texts cannot be cut", async () => {
+  it("becomes the same shards if texts cannot be cut", async () => {
     const { parts } = tokenizer;
     const { Tokenizer } = await import("../../src/tokenizer/tokenizer.js");
     const { unicodeForm } = await import("../../src/tokenizer/encode/normalizers.js");
@@ -103,7 +103,7 @@ describe("a corpus in blocks", () => {
     expectSame(mine, theirs);
   });
 
-  it("is split by its texts, and gone on with after an interruption, to the same bytes", async () => {
+  it("is split by its texts, and resumes after an interruption to the same bytes", async () => {
     const options = { tokenizer, heldout: 0.2, fileTokens: 200_000 };
     const whole = join(folder, "split");
     const { header } = await encodeCorpus([corpus], whole, { ...options, threads: 1 });
@@ -127,7 +127,7 @@ describe("a corpus in blocks", () => {
   });
 
   it.each(threadsHere)(
-    "leaves out lines and files that are wrong, and with strict refuses the first, with %i threads",
+    "skips damaged lines and files, and refuses the first of them if strict, with %i threads",
     async (threads) => {
       const options = { tokenizer, threads };
       const out = join(folder, `refused-${threads}`);
@@ -155,7 +155,7 @@ describe("a corpus in blocks", () => {
       mkdirSync(broken);
       const name = join(broken, "a.txt");
       writeFileSync(name, text);
-      // A byte in the middle of a character is named by that character's first.
+      // The error names the first byte of the damaged character.
       const where = new RegExp(`a byte that is not UTF-8, at byte (${at}|${at - 1}|${at - 2}|${at - 3})`);
       await expect(encodeCorpus([name], `${out}-name`, options)).rejects.toThrow(where);
       writeFileSync(join(broken, "b.txt"), "good");
@@ -169,7 +169,7 @@ describe("a corpus in blocks", () => {
     },
   );
 
-  it("counts as its documents do as strings", async () => {
+  it("has the same pretoken counts as its documents as strings", async () => {
     const table = ({ size, bytes, starts, counts }: PretokenCounts) =>
       new Map(
         Array.from({ length: size }, (_, i) => [
@@ -180,13 +180,13 @@ describe("a corpus in blocks", () => {
     const strings = table(await countPretokens(await textsOf(corpus), { pattern: "o200k", threads: 1 }));
     for (const threads of threadsHere) {
       const reader = readDocuments([corpus]);
-      const options = { pattern: "o200k", threads, worthWorkers: 1, kept: 300 };
+      const options = { pattern: "o200k", threads, workerThreshold: 1, mostDistinct: 300 };
       expect(table(await countPretokens(reader, options))).toEqual(strings);
       expect(reader.documents).toBe((await textsOf(corpus)).length);
     }
   });
 
-  it("is cut only where the ids of the pieces are those of the whole", async () => {
+  it("is cut only where the ids of the parts equal those of the whole", async () => {
     const cl100k = await publishedTokenizer("cl100k");
     const text = `${sample}${"\n \t x1 y2".repeat(50)} कखग ​ A\u0301 \u{1d400}. don't we'll`.repeat(3);
     const utf8 = Buffer.from(text);

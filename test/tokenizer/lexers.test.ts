@@ -21,7 +21,7 @@ function cut(lex: Lexer, text: string): string[] {
 
 describe("lexers", () => {
   for (const name of Object.keys(patterns) as PatternName[]) {
-    it(`${name} cuts as its regular expression does`, () => {
+    it(`${name} cuts like its regular expression`, () => {
       const mine = publishedSplitter(name)!.lex;
       const oracle = regexLexer(patterns[name]);
       fc.assert(
@@ -33,7 +33,7 @@ describe("lexers", () => {
     });
   }
 
-  it("knows the traps of white space and case", () => {
+  it("handles edge cases of white space and case", () => {
     const cl100k = (text: string) => cut(publishedSplitter("cl100k")!.lex, text);
     expect(cl100k("a\u0085b")).toEqual(["a", "\u0085b"]);
     expect(cl100k("\ufeffa")).toEqual(["\ufeffa"]);
@@ -43,18 +43,18 @@ describe("lexers", () => {
     expect(cut(publishedSplitter("o200k")!.lex, "aBCd'S/x")).toEqual(["a", "BCd'S", "/x"]);
   });
 
-  it("keeps or drops what lies between the matches of a pattern", () => {
+  it("keeps or drops the text between the matches of a pattern", () => {
     expect(cut(regexLexer("[a-z]+"), "ab, cd")).toEqual(["ab", ", ", "cd"]);
     const bounds = new Int32Array(8);
     const count = splitAt(regexMatcher("[a-z]+"), "Removed", true)(new TextEncoder().encode("ab, cd"), 0, 6, bounds, 0);
     expect([...bounds.subarray(0, count)]).toEqual([2, ~4, 6]);
   });
 
-  it("refuses what is no regular expression", () => {
+  it("refuses an invalid regular expression", () => {
     expect(() => regexLexer("(a")).toThrow(/not a regular expression/);
   });
 
-  it("gives up a pattern that backtracks without end, and names it", () => {
+  it("stops a pattern that backtracks without end, and names it", () => {
     for (const [pattern, text] of [
       ["(?:a+)+$|b", "a".repeat(60)],
       ["(?:a|a)*c", "a".repeat(60)],
@@ -71,8 +71,8 @@ describe("lexers", () => {
 });
 
 describe("Unicode classes", () => {
-  it("agree with the engine's own wherever the character is older than both", () => {
-    const older = (point: number) => point < 0x30000 && point !== 0x295;
+  it("agree with the engine's classes for characters that both know", () => {
+    const isKnown = (point: number) => point < 0x30000 && point !== 0x295;
     for (const [kind, regex] of [
       [NUMBER, /\p{N}/u],
       [UPPER, /[\p{Lu}\p{Lt}]/u],
@@ -81,12 +81,12 @@ describe("Unicode classes", () => {
     ] as const) {
       let missing = 0;
       for (let point = 0; point < 0x110000; point++) {
-        if (!older(point) || (point >= 0xd800 && point <= 0xdfff)) continue;
+        if (!isKnown(point) || (point >= 0xd800 && point <= 0xdfff)) continue;
         const engine = regex.test(String.fromCodePoint(point));
         if (classOf(point) === kind && !engine) expect(point.toString(16)).toBe(`in ${regex}`);
         if (engine && classOf(point) !== kind) missing++;
       }
-      // An engine of a later version has some more.
+      // An engine with a later Unicode version knows more characters.
       expect(missing).toBeLessThan(120);
     }
   });

@@ -19,7 +19,7 @@ import { tokenizerFromRanks } from ${JSON.stringify(join(root, "src", "tokenizer
 globalThis.encodeHere = async (ranks, text) => {
   const tokenizer = await tokenizerFromRanks(ranks, { pattern: "cl100k", special: { "<|endoftext|>": 100257 } });
   const ids = tokenizer.encode(text, { special: "allow" });
-  if (tokenizer.decode(ids) !== text) throw new Error("it does not decode to itself");
+  if (tokenizer.decode(ids) !== text) throw new Error("the decoded text differs");
   return JSON.stringify([...ids, tokenizer.count(text)]);
 };`;
 
@@ -52,13 +52,13 @@ describe("the portable tokenizer", () => {
     expected = JSON.stringify([...ids, tokenizer.count(text)]);
   }, 60_000);
 
-  it("imports nothing of Node and weighs less than 40 KB", () => {
+  it("imports no Node module and is smaller than 40 KB", () => {
     const entry = chunks.find((chunk) => chunk.isEntry)!;
     for (const { code } of chunks) expect(code).not.toMatch(/["']node:|__vite-browser-external/);
     expect(Buffer.byteLength(entry.code)).toBeLessThan(40_000);
   });
 
-  it("runs where there is nothing of Node", async () => {
+  it("runs without Node", async () => {
     const entry = chunks.find((chunk) => chunk.isEntry)!;
     const context = createContext({
       TextEncoder,
@@ -68,7 +68,7 @@ describe("the portable tokenizer", () => {
       ranks: new Uint8Array(ranks),
       text,
     });
-    // A script has no dynamic import, and a published pattern needs none.
+    // A script cannot import dynamically; a published pattern does not need it.
     const script = entry.code
       .replaceAll(/\bimport\(/g, "Promise.reject(")
       .replaceAll("import.meta", "({})")

@@ -9,7 +9,7 @@ import { anyText, hardText, seed, wellFormed } from "./random-text.js";
 
 const require = createRequire(import.meta.url);
 
-/** tiktoken's own patterns as of its version 0.14; the npm package has older ones. */
+/** The patterns of tiktoken 0.14; the npm package has older ones. */
 const PATTERNS: Readonly<Record<PublishedName, string>> = {
   gpt2: "'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s",
   cl100k:
@@ -31,11 +31,11 @@ describe.each(["gpt2", "cl100k", "o200k"] as const)("%s", (name) => {
     oracle = new Tiktoken(bpe_ranks, special_tokens, PATTERNS[name]);
   });
 
-  it("has the hash that is computed of it", () => {
+  it("has a stored hash that equals the computed one", () => {
     expect(tokenizerHash(tokenizer)).toBe(computedHash(tokenizer.parts));
   });
 
-  it("gives tiktoken's ids", () => {
+  it("returns tiktoken's ids", () => {
     fc.assert(
       fc.property(hardText, (text) => {
         expect([...tokenizer.encode(text)]).toEqual([...oracle.encode_ordinary(text)]);
@@ -44,7 +44,7 @@ describe.each(["gpt2", "cl100k", "o200k"] as const)("%s", (name) => {
     );
   });
 
-  it("gives tiktoken's ids with special tokens allowed", () => {
+  it("returns tiktoken's ids with special tokens allowed", () => {
     const text = "a<|endoftext|> b<|endoftext|><|endofprompt|>\n";
     expect([...tokenizer.encode(text, { special: "allow" })]).toEqual([...oracle.encode(text, "all", [])]);
     const only = new Set(["<|endoftext|>"]);
@@ -52,7 +52,7 @@ describe.each(["gpt2", "cl100k", "o200k"] as const)("%s", (name) => {
     expect(() => tokenizer.encode(text, { special: "error" })).toThrow(/<\|endoftext\|> at character 1/);
   });
 
-  it("decodes to the text, lone surrogates apart", () => {
+  it("decodes to the original text, except for lone surrogates", () => {
     fc.assert(
       fc.property(fc.oneof(hardText, anyText), (text) => {
         expect(tokenizer.decode(tokenizer.encode(text))).toBe(wellFormed(text));
@@ -64,12 +64,12 @@ describe.each(["gpt2", "cl100k", "o200k"] as const)("%s", (name) => {
   it("encodes a megabyte of one letter in linear time", () => {
     const start = performance.now();
     const ids = tokenizer.encode("a".repeat(1_000_000));
-    // Generous: machines are shared; quadratic time would be hours.
+    // A generous limit for shared machines; quadratic time would be hours.
     expect(performance.now() - start).toBeLessThan(5000);
     expect(tokenizer.decode(ids)).toBe("a".repeat(1_000_000));
   });
 
-  it("merges long pretokens as short ones", () => {
+  it("merges long pretokens correctly", () => {
     fc.assert(
       fc.property(
         fc.string({ unit: fc.constantFrom(..."abcdehilnorstу日"), minLength: 60, maxLength: 200 }),
@@ -81,12 +81,12 @@ describe.each(["gpt2", "cl100k", "o200k"] as const)("%s", (name) => {
     );
   });
 
-  it("lists its merges so that tokenizer.json gives the same ids", async () => {
+  it("lists merges with which tokenizer.json returns the same ids", async () => {
     if (name !== "gpt2") return;
     const { tokenizerFromJson, tokenizerHash, tokenizerToJson } = await import("../../src/tokenizer/index.js");
     const json = JSON.parse(tokenizerToJson(tokenizer));
     const again = await tokenizerFromJson(json);
-    // The same tokenizer, whatever file it comes from; another once two merges change places.
+    // The hash does not depend on the file format, but on the order of the merges.
     expect(tokenizerHash(again)).toBe(tokenizerHash(tokenizer));
     const { merges } = json.model;
     [merges[1000], merges[1001]] = [merges[1001], merges[1000]];

@@ -1,8 +1,8 @@
-/** @file Hard and random texts for the tokenizer's tests, from a seed that is printed. */
+/** @file Generates difficult and random texts for the tokenizer's tests, from a printed seed. */
 import fc from "fast-check";
 import { UNICODE_VERSION } from "../../src/tokenizer/index.js";
 
-/** A new seed every run, or QUERN_SEED; printed so that a failure can be run again. */
+/** QUERN_SEED, or a new seed in every run; printed so that a failure can be reproduced. */
 export const seed = Number(process.env.QUERN_SEED ?? Math.floor(Math.random() * 2 ** 31));
 console.log(`tokenizer tests: QUERN_SEED=${seed}, classes of Unicode ${UNICODE_VERSION}`);
 
@@ -38,8 +38,8 @@ const spaces = [
 const letters = [..."aàbBcÇdsStTmMlLvVrReEéÉŁłΣσςДдאبک日ー々ʰ\u0301\u0300'’ſK"];
 
 /**
- * Code points assigned long ago (Unicode 12, whatever the engine's own version), so that every oracle knows them. Ranges of
- * letters, marks, numbers and symbols from many scripts.
+ * Code points assigned by Unicode 12, which every oracle knows: ranges of letters, marks, numbers and symbols from many
+ * scripts.
  */
 const assigned = fc.oneof(
   fc.integer({ min: 0, max: 0x24f }),
@@ -59,7 +59,7 @@ const assigned = fc.oneof(
   fc.integer({ min: 0xff01, max: 0xff5e }),
 );
 
-/** Texts of words, white space, odd letters, emoji, runs and random characters. */
+/** Texts of words, white space, unusual letters, emoji, runs and random characters. */
 export const hardText: fc.Arbitrary<string> = fc
   .array(
     fc.oneof(
@@ -78,7 +78,7 @@ export const hardText: fc.Arbitrary<string> = fc
   )
   .map((list) => list.join(""));
 
-/** Any string at all, lone surrogates among them. */
+/** Any string, including lone surrogates. */
 export const anyText: fc.Arbitrary<string> = fc.string({
   unit: fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit)),
   maxLength: 60,
@@ -88,7 +88,7 @@ export function fixture(name: string): URL {
   return new URL(`fixtures/${name}`, import.meta.url);
 }
 
-/** The text with lone surrogates as U+FFFD. */
+/** Replaces lone surrogates by U+FFFD. */
 export function wellFormed(text: string): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(new TextEncoder().encode(text));
 }

@@ -33,7 +33,7 @@ const tokenizer = await trainTokenizer(texts, { vocabSize: 600 });
 const flat = (list: readonly string[]) => list.flatMap((text) => [...tokenizer.encode(text), 0]);
 
 describe("token shards", () => {
-  it("hold the documents, each with its end", async () => {
+  it("contain the documents, each with an end-of-text token", async () => {
     const out = join(folder, "plain");
     const header = await writeShards(out, { tokenizer, train: [...texts, "", "é"], heldout: ["held", "out 猫"] });
     expect(header).toMatchObject({ dtype: "u16", vocabSize: 600, endOfText: 0, tokenizer: tokenizerHash(tokenizer) });
@@ -82,20 +82,20 @@ describe("token shards", () => {
     shards.close();
   });
 
-  it.skipIf(!isBuilt())("are the same whatever the number of threads", async () => {
+  it.skipIf(!isBuilt())("are the same with any number of threads", async () => {
     const many = Array.from({ length: 400 }, (_, i) => `${i}\n${texts.join("\n")}`);
     const [one, two] = [join(folder, "one"), join(folder, "two")];
     await writeShards(one, { tokenizer, train: many, threads: 1, fileTokens: 1_000_000 });
-    const given = vi.spyOn(WorkerPool.prototype, "run");
+    const run = vi.spyOn(WorkerPool.prototype, "run");
     await writeShards(two, { tokenizer, train: many, threads: 2, fileTokens: 1_000_000 });
-    expect(given.mock.calls.length).toBeGreaterThan(0);
-    given.mockRestore();
+    expect(run.mock.calls.length).toBeGreaterThan(0);
+    run.mockRestore();
     expect(readdirSync(two).sort()).toEqual(readdirSync(one).sort());
     for (const name of readdirSync(one))
       expect(readFileSync(join(two, name)).equals(readFileSync(join(one, name)))).toBe(true);
   });
 
-  it("leave nothing behind when the work fails", async () => {
+  it("leave no files behind when writing fails", async () => {
     const out = join(folder, "failed");
     function* failing() {
       yield "text";
@@ -104,13 +104,13 @@ describe("token shards", () => {
     await expect(writeShards(out, { tokenizer, train: failing() })).rejects.toThrow("the source broke");
     await expect(writeShards(out, { tokenizer, train: ["", ""] })).rejects.toThrow(/no text/);
     const bare = await trainTokenizer(texts, { vocabSize: 300, special: [] });
-    await expect(writeShards(out, { tokenizer: bare, train: texts })).rejects.toThrow(/no token <\|endoftext\|>/);
+    await expect(writeShards(out, { tokenizer: bare, train: texts })).rejects.toThrow(/no <\|endoftext\|> token/);
     const signal = AbortSignal.abort(new Error("stopped"));
     await expect(writeShards(out, { tokenizer, train: texts, signal })).rejects.toThrow("stopped");
     expect(readdirSync(folder).filter((name) => name.includes("failed"))).toEqual([]);
   });
 
-  it("are gone on with after an interruption, to the same bytes", async () => {
+  it("resume after an interruption to the same bytes", async () => {
     const many = Array.from({ length: 40 }, (_, i) => `${i}\n${texts.join("\n")}`.repeat(4));
     const common = { tokenizer, heldout: ["held"], fileTokens: 100_000, threads: 1 };
     await writeShardsInto(join(folder, "whole"), { ...common, train: many });
@@ -129,7 +129,7 @@ describe("token shards", () => {
     const kept = JSON.parse(readFileSync(join(partial, "journal.json"), "utf8")).train as { name: string }[];
     expect(kept.length).toBeGreaterThan(1);
 
-    // What a kill leaves: a file that is not whole.
+    // A kill may leave an incomplete file.
     writeFileSync(join(partial, ".train-00099.tokens.1-1.tmp"), "cut off");
     const first = join(partial, `${kept[0].name}.tokens`);
     const made = statSync(first).mtimeMs;
@@ -141,14 +141,14 @@ describe("token shards", () => {
       expect(readFileSync(join(out, name)).equals(readFileSync(join(folder, "whole", name)))).toBe(true);
   });
 
-  it("of other work are removed, and a folder that is not ours is left alone", async () => {
+  it("remove unfinished shards of other work, and do not touch a folder that is not Quern's", async () => {
     const out = join(folder, "other");
     const partial = join(out, `.partial-${"0".repeat(24)}`);
     const stale = { name: "train-00000", tokens: 1, documents: 1, crc32: "", endsCrc32: "" };
     mkdirSync(partial, { recursive: true });
     writeFileSync(join(partial, "train-00000.ends"), "1234");
     writeFileSync(join(partial, "journal.json"), JSON.stringify({ key: "a", train: [stale], heldout: [] }));
-    // A link of such a name leads elsewhere: neither it nor what it leads to is touched.
+    // A link with such a name points elsewhere: neither it nor its target is touched.
     const elsewhere = join(folder, "elsewhere");
     mkdirSync(elsewhere);
     writeFileSync(join(elsewhere, "mine"), "mine");
@@ -160,12 +160,12 @@ describe("token shards", () => {
     expect(readFileSync(join(link, "mine"), "utf8")).toBe("mine");
     rmSync(link);
 
-    // An error that would come again leaves nothing of its own.
+    // An error that would recur leaves no unfinished shards.
     await expect(writeShardsInto(out, { ...options, train: [""], resumeKey: "c" })).rejects.toThrow(/no text/);
     expect(readdirSync(out).filter((name) => name.startsWith(".partial"))).toEqual([]);
   });
 
-  it("leave a folder of somebody else's alone, and one call at a time writes", async () => {
+  it("do not touch a folder with other files, and allow one writer at a time", async () => {
     const out = join(folder, "mine");
     mkdirSync(join(out, ".git"), { recursive: true });
     writeFileSync(join(out, ".git", "HEAD"), "ref: refs/heads/main");
@@ -182,7 +182,7 @@ describe("token shards", () => {
     expect(readFileSync(join(two, "letter.txt"), "utf8")).toBe("mine");
   });
 
-  it("that are damaged are refused", async () => {
+  it("are refused if they are damaged", async () => {
     const out = join(folder, "damaged");
     const { train } = await writeShards(out, { tokenizer, train: texts });
     const file = join(out, `${train.files[0].name}.tokens`);
@@ -197,7 +197,7 @@ describe("token shards", () => {
     rmSync(file);
     expect(() => openShards(out)).toThrow(/no such file/);
     writeFileSync(join(out, "shards.json"), "{}");
-    expect(() => openShards(out)).toThrow(/no header of token shards/);
+    expect(() => openShards(out)).toThrow(/not a valid header of token shards/);
     expect(() => openShards(join(folder, "nowhere"))).toThrow(/no such file/);
   });
 

@@ -12,7 +12,7 @@ import {
 const cl100k = await publishedTokenizer("cl100k");
 
 describe("showing tokens", () => {
-  it("labels them, white space and parts of characters made visible", () => {
+  it("makes white space and parts of characters visible in labels", () => {
     const tokens = showTokens(cl100k, "Hi 猫\n\t\u200b<b>");
     expect(tokens.map(({ bytes }) => hexBytes(bytes)).join(" ")).toBe("48 69 20 e7 8c ab 0a 09 e2 80 8b 3c 62 3e");
     expect(tokens[0]).toMatchObject({ id: 13347, label: "Hi", special: false });
@@ -20,7 +20,7 @@ describe("showing tokens", () => {
     expect(tokens.some(({ label }) => label.includes("⏎"))).toBe(true);
   });
 
-  it("tells special tokens", () => {
+  it("marks special tokens", () => {
     expect(showTokens(cl100k, "<|endoftext|>", { special: "allow" })).toMatchObject([{ id: 100257, special: true }]);
   });
 
@@ -40,7 +40,7 @@ describe("showing tokens", () => {
 });
 
 describe("comparing tokenizers", () => {
-  it("counts by group and over all", async () => {
+  it("counts by group and in total", async () => {
     const gpt2 = await publishedTokenizer("gpt2");
     const texts = [
       { group: "en", text: "The quick brown fox jumps over the lazy dog. ".repeat(20) },
@@ -66,7 +66,7 @@ describe("comparing tokenizers", () => {
     await expect(compareTokenizers([], new Map())).rejects.toThrow(/no text/);
   });
 
-  it("mistypes about the share asked for, the same from the same seed", () => {
+  it("mistypes about the requested share, and the same characters for the same seed", () => {
     const text = "abcdefghij ".repeat(2000);
     expect(mistype(text, 0.05, 7)).toBe(mistype(text, 0.05, 7));
     expect(mistype(text, 0.05, 7)).not.toBe(mistype(text, 0.05, 8));
@@ -75,15 +75,15 @@ describe("comparing tokenizers", () => {
     const kept = mistype(text, 0.05, 7)
       .split(" ")
       .filter((word) => word === "abcdefghij").length;
-    // Ten of eleven characters are letters, and the mistakes are theirs.
+    // Ten of eleven characters are letters, and only letters are mistyped.
     expect(kept / 2000).toBeGreaterThan((1 - 0.055) ** 10 - 0.05);
     expect(kept / 2000).toBeLessThan((1 - 0.055) ** 10 + 0.06);
-    // One in five here: a quarter of them makes 5 % of the characters.
+    // A quarter of the letters is about 5 % of the characters here.
     const words = Array.from({ length: 2000 }, (_, i) => `${String.fromCharCode(97 + (i % 26))}123`);
-    const right = mistype(words.join(" "), 0.05, 7)
+    const unchanged = mistype(words.join(" "), 0.05, 7)
       .split(" ")
       .filter((word, i) => word === words[i]).length;
-    expect(right / 2000).toBeGreaterThan(0.72);
-    expect(right / 2000).toBeLessThan(0.8);
+    expect(unchanged / 2000).toBeGreaterThan(0.72);
+    expect(unchanged / 2000).toBeLessThan(0.8);
   });
 });

@@ -8,7 +8,7 @@ interface Case {
   readonly pre_tokenizer: unknown;
   readonly normalizer: unknown;
   readonly texts: readonly string[];
-  /** What the Rust tokenizers give. */
+  /** Ids by the Rust tokenizers. */
   readonly ids: readonly number[][];
   readonly decoded: readonly string[];
 }
@@ -19,7 +19,7 @@ const made = ({ pre_tokenizer, normalizer }: Case) => tokenizerFromJson({ ...bas
 
 describe("pre-tokenizers and normalizers of tokenizer.json", () => {
   it.each(cases.map((each) => [each.name, each] as const))(
-    "give the ids of the Rust tokenizers: %s",
+    "return the ids of the Rust tokenizers: %s",
     async (_, each) => {
       const tokenizer = await made(each);
       const other = await tokenizerFromSnapshot(structuredClone(snapshotOf(tokenizer)));
@@ -40,7 +40,7 @@ describe("pre-tokenizers and normalizers of tokenizer.json", () => {
     },
   );
 
-  it("say where each id comes from, through what was normalised", async () => {
+  it("locate each id in the original text after normalisation", async () => {
     const json = { ...base, pre_tokenizer: cases[0].pre_tokenizer };
     const pieces = async (normalizer: object, text: string) => {
       const tokenizer = await tokenizerFromJson({ ...json, normalizer });
@@ -57,7 +57,7 @@ describe("pre-tokenizers and normalizers of tokenizer.json", () => {
     expect(await pieces(both, "zé9")).toEqual(["z", "é", "9"]);
   });
 
-  it("ignore truncation and padding, which are a call's", async () => {
+  it("ignore truncation and padding, but keep them in the file", async () => {
     const truncation = { direction: "Right", max_length: 2, strategy: "LongestFirst", stride: 0 };
     const padding = {
       strategy: { Fixed: 90 },
@@ -74,7 +74,7 @@ describe("pre-tokenizers and normalizers of tokenizer.json", () => {
     expect(JSON.parse(tokenizerToJson(tokenizer))).toMatchObject({ truncation, padding });
   });
 
-  it("keep the fast road for digits before a published pattern", async () => {
+  it("keep texts divisible when Digits precedes a published pattern", async () => {
     const tokenizer = await made(cases.find(({ name }) => name === "starcoder")!);
     expect(tokenizer.divisible).toBe(true);
     const text = "The 12 cats of 1999 cost $3,50. ".repeat(1500);
@@ -93,12 +93,12 @@ describe("pre-tokenizers and normalizers of tokenizer.json", () => {
       /ByteLevel twice/,
     ],
     [
-      "a behaviour that is none",
+      "an unknown behaviour",
       { type: "Sequence", pretokenizers: [{ type: "Punctuation", behavior: "Mixed" }, { type: "ByteLevel" }] },
       /Punctuation behavior Mixed/,
     ],
     [
-      "a pattern that is none",
+      "an invalid pattern",
       {
         type: "Sequence",
         pretokenizers: [{ type: "Split", pattern: { Regex: "(" }, behavior: "Removed" }, { type: "ByteLevel" }],
@@ -112,7 +112,7 @@ describe("pre-tokenizers and normalizers of tokenizer.json", () => {
       /UnicodeScripts.*not supported/,
     ],
     [
-      "a delimiter that is none",
+      "a missing delimiter",
       { type: "Sequence", pretokenizers: [{ type: "CharDelimiterSplit" }, { type: "ByteLevel" }] },
       /no text/,
     ],

@@ -16,7 +16,7 @@ const cases = JSON.parse(readFileSync(fixture("added-tokens.cases.json"), "utf8"
 }[];
 const tokenizer: Tokenizer = await tokenizerFromJson(json);
 
-describe("added tokens, NFC and template as in the Rust tokenizers", () => {
+describe("added tokens, NFC and template match the Rust tokenizers", () => {
   it.each(cases.map((each) => [each.text, each] as const))("%j", (text, { asText, allowed, withTemplate, ...rest }) => {
     for (const [special, expected] of [
       ["text", asText],
@@ -25,13 +25,13 @@ describe("added tokens, NFC and template as in the Rust tokenizers", () => {
       expect([...tokenizer.encode(text, { special })]).toEqual(expected.ids);
       const { ids, starts, ends } = tokenizer.encodeWithOffsets(text, { special });
       expect([...ids]).toEqual(expected.ids);
-      // The Rust library counts code points, and gives a composed character the first of its parts alone.
+      // The Rust library counts code points, and maps a composed character only to its first part.
       if (nfc(text) !== text) continue;
       const points = codePointsBefore(text);
       expect([...ids].map((_, i) => [points[starts[i]], points[ends[i]]])).toEqual(expected.offsets);
     }
     expect([...tokenizer.encode(text, { special: "allow", addSpecial: true })]).toEqual(withTemplate);
-    // It also reads added tokens as byte-level text, so that café loses its é.
+    // It also decodes added tokens as byte-level text, so that café loses its é.
     if (text.includes("caf")) return;
     expect(tokenizer.decode(allowed.ids)).toBe(rest.decoded);
     expect(tokenizer.decode(allowed.ids, { skipSpecial: true })).toBe(rest.decodedWithoutSpecial);
@@ -39,7 +39,7 @@ describe("added tokens, NFC and template as in the Rust tokenizers", () => {
 });
 
 describe("offsets", () => {
-  it("cover what each token decodes to, also through NFC, in units and in bytes", () => {
+  it("cover the text of each token, even after NFC, in units and in bytes", () => {
     fc.assert(
       fc.property(hardText, (text) => {
         const { ids, starts, ends } = tokenizer.encodeWithOffsets(text);
@@ -63,14 +63,14 @@ describe("offsets", () => {
     );
   });
 
-  it("of a composed character are those of its parts", () => {
+  it("of a composed character cover all its parts", () => {
     const { starts, ends } = tokenizer.encodeWithOffsets("xe\u0301y");
     expect([starts.at(1), ends.at(1)]).toEqual([1, 3]);
     expect([starts.at(-1), ends.at(-1)]).toEqual([3, 4]);
   });
 });
 
-describe("encode and its kin", () => {
+describe("encoding and decoding methods", () => {
   it("agree with one another", () => {
     fc.assert(
       fc.property(fc.oneof(hardText, anyText), fc.nat(60), (text, limit) => {
@@ -84,7 +84,7 @@ describe("encode and its kin", () => {
     );
   });
 
-  it("cuts long texts where no pattern can tell", async () => {
+  it("cut long texts only where every pattern has a boundary", async () => {
     const words = await Promise.all(
       ["gpt2", "cl100k", "o200k", "qwen2"].map((pattern) => trainTokenizer(["a b"], { vocabSize: 258, pattern })),
     );
@@ -97,19 +97,19 @@ describe("encode and its kin", () => {
     }
   });
 
-  it("stops early at a limit", () => {
+  it("stop early at a limit", () => {
     const text = "word ".repeat(2_000_000);
     const timeOf = (limit: number) => {
       const start = performance.now();
       expect(tokenizer.isWithinLimit(text, limit)).toBe(false);
       return performance.now() - start;
     };
-    // Of the same call on the same machine: it is about a thousandth.
+    // Compared with the same call on the same machine; the real ratio is about a thousandth.
     const whole = timeOf(tokenizer.encode("word ".repeat(1000)).length * 1000);
     expect(Math.min(...Array.from({ length: 5 }, () => timeOf(10)))).toBeLessThan(0.5 * whole);
   });
 
-  it("streams characters whole", async () => {
+  it("stream only whole characters", async () => {
     const text = "猫👍🏽 café \u0301x";
     const ids = tokenizer.encode(text);
     const stream = new ReadableStream<number>({
@@ -124,23 +124,23 @@ describe("encode and its kin", () => {
     expect(out.some((piece) => piece.includes("\ufffd"))).toBe(false);
   });
 
-  it("keeps a byte order mark", () => {
+  it("keep a byte order mark", () => {
     expect(tokenizer.decode(tokenizer.encode("\ufeffa"))).toBe("\ufeffa");
   });
 
-  it("refuses ids that are none", () => {
+  it("refuse ids without a token", () => {
     for (const id of [-1, 1e9, 0.5, Number.NaN, tokenizer.vocabSize])
       expect(() => tokenizer.decode([id])).toThrow(/no token with id/);
     expect(() => tokenizer.tokenBytes(-1)).toThrow(/no token with id/);
   });
 
-  it("tells tokens by bytes and by text", () => {
+  it("find tokens by bytes and by text", () => {
     expect(tokenizer.idOf("<mask>")).toBe(tokenizer.special.get("<mask>"));
     expect(tokenizer.tokenBytes(tokenizer.idOf("a")!)).toEqual(Uint8Array.of(97));
     expect(tokenizer.idOf("no such token")).toBeUndefined();
   });
 
-  it("holds a cache that stays within its bound and is right when it overflows", async () => {
+  it("return the same ids when the cache overflows", async () => {
     const { Tokenizer } = await import("../../src/tokenizer/index.js");
     const small = new Tokenizer({ ...tokenizer.parts, cacheBytes: 40_000 });
     const text = Array.from({ length: 30_000 }, (_, i) => `w${(i * 2654435761) % 1e9}`).join(" ");
@@ -149,7 +149,7 @@ describe("encode and its kin", () => {
 });
 
 describe("tokenizer.json", () => {
-  it("is written again as it was read", async () => {
+  it("is written exactly as it was read", async () => {
     expect(JSON.parse(tokenizerToJson(tokenizer))).toEqual(json);
     const strings = structuredClone(json);
     strings.model.merges = strings.model.merges.map((pair: string[] | string) =>
@@ -159,7 +159,7 @@ describe("tokenizer.json", () => {
   });
 });
 
-/** For each UTF-16 unit and the end, how many code points lie before it. */
+/** The number of code points before each UTF-16 unit and before the end. */
 function codePointsBefore(text: string): number[] {
   const before = [0];
   for (let i = 0; i < text.length; i++) before.push(before[i] + (text.codePointAt(i)! > 0xffff ? 0 : 1));

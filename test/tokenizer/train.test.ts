@@ -26,8 +26,8 @@ function mergesOf(json: string): string[] {
   return (JSON.parse(json).model.merges as [string, string][]).map((pair) => pair.join(" "));
 }
 
-/** The merges of counted pretokens, by id, as the fixture has them. */
-async function learned(counts: PretokenCounts, options: Omit<LearnOptions, "tie">): Promise<string[]> {
+/** Learns merges from counted pretokens, formatted as in the fixture. */
+async function learn(counts: PretokenCounts, options: Omit<LearnOptions, "tie">): Promise<string[]> {
   const tokens = new TokenTable();
   const byteIds = new Int32Array(256);
   const bytes = Array.from({ length: 256 }, (_, byte) => byte).sort((a, b) => byteToUnit[a] - byteToUnit[b]);
@@ -54,13 +54,13 @@ describe("training", () => {
     },
   );
 
-  it("breaks ties by bytes as a plain trainer does", async () => {
+  it("breaks ties by bytes as a textbook trainer does", async () => {
     const { texts } = corpora[0];
     const tokenizer = await trainTokenizer([texts[0]], { vocabSize: 420, pattern: "gpt2", tie: "bytes", special: [] });
     expect(mergesOf(tokenizerToJson(tokenizer))).toEqual(plainMerges(texts[0], 420 - 256));
   });
 
-  it.skipIf(!isBuilt())("learns the same whatever the number of threads, and in any order", async () => {
+  it.skipIf(!isBuilt())("learns the same merges with any number of threads and any order of documents", async () => {
     const texts = Array.from({ length: 30 }, (_, i) => corpora.flatMap((corpus) => corpus.texts).join(`\n${i} `));
     const one = tokenizerToJson(await trainTokenizer(texts, { vocabSize: 1000, threads: 1 }));
     for (const threads of [2, 3]) {
@@ -71,7 +71,7 @@ describe("training", () => {
     expect(tokenizerToJson(await trainTokenizer([texts.join(" x")], { vocabSize: 1000, threads: 2 }))).not.toBe("");
   });
 
-  it.skipIf(!isBuilt())("counts the same when workers hand over what they hold", async () => {
+  it.skipIf(!isBuilt())("counts the same pretokens when workers hand over their counts early", async () => {
     const texts = Array.from({ length: 3 }, (_, part) =>
       Array.from({ length: 100_000 }, (_, i) =>
         `${(i * 7 + part * 1000) % 30_011}`.replaceAll(
@@ -81,7 +81,7 @@ describe("training", () => {
       ),
     ).map((words) => words.join(" "));
     const one = await countPretokens(texts, { pattern: "o200k", threads: 1 });
-    const two = await countPretokens(texts, { pattern: "o200k", threads: 2, kept: 1000, worthWorkers: 1 });
+    const two = await countPretokens(texts, { pattern: "o200k", threads: 2, mostDistinct: 1000, workerThreshold: 1 });
     expect(one.size).toBeGreaterThan(100_000);
     expect(two.size).toBe(one.size);
     const sum = (counts: Float64Array) => counts.reduce((a, b) => a + b, 0);
@@ -89,30 +89,30 @@ describe("training", () => {
     expect(two.bytes.length).toBe(one.bytes.length);
   });
 
-  it("learns the same with little memory for occurrences", async () => {
+  it("learns the same merges when few occurrences are listed per pass", async () => {
     const { texts, merges, vocabSize, minFrequency } = corpora[0];
-    for (const gathered of [1, 3000, 20_000]) {
+    for (const occurrencesPerPass of [1, 3000, 20_000]) {
       const words = await countPretokens(texts, { pattern: "o200k", threads: 1 });
-      expect(await learned(words, { vocabSize, minFrequency, gathered })).toEqual(merges);
+      expect(await learn(words, { vocabSize, minFrequency, occurrencesPerPass })).toEqual(merges);
     }
   });
 
-  it("learns the same when rare pairs are looked at late", async () => {
+  it("learns the same merges when rare pairs are added late", async () => {
     for (const { texts, merges, pattern, ...options } of corpora) {
       for (const floor of [2, 7, 60, 1e9]) {
         const words = await countPretokens(texts, { pattern, threads: 1 });
-        expect(await learned(words, { ...options, floor, gathered: 3000 })).toEqual(merges);
+        expect(await learn(words, { ...options, floor, occurrencesPerPass: 3000 })).toEqual(merges);
       }
     }
   });
 
-  it("counts the pairs of a text in many goes as in one", async () => {
+  it("counts the same pairs in many passes as in one", async () => {
     const { texts, pattern } = corpora[0];
     const words = await countPretokens(texts, { pattern, threads: 1 });
     const bytes = Int32Array.from({ length: 256 }, (_, byte) => byte);
     const text = new MergedText(words, bytes, new Uint32Array(256).fill(1), 1000);
-    const found = (turns: number) => {
-      const { keys, counts } = text.count(3, turns);
+    const found = (passes: number) => {
+      const { keys, counts } = text.count(3, passes);
       return Array.from(counts, (count, i) => [keys[i * 2], keys[i * 2 + 1], count]).sort(
         ([a, b], [c, d]) => a - c || b - d,
       );
@@ -121,48 +121,48 @@ describe("training", () => {
     expect(found(7).length).toBeGreaterThan(300);
   });
 
-  it("learns the same when pairs are counted in many goes", async () => {
+  it("learns the same merges when pairs are counted in many passes", async () => {
     for (const { texts, merges, pattern, ...options } of corpora) {
       const words = await countPretokens(texts, { pattern, threads: 1 });
-      expect(await learned(words, { ...options, floor: 60, counted: 1000 })).toEqual(merges);
+      expect(await learn(words, { ...options, floor: 60, pairsPerPass: 1000 })).toEqual(merges);
     }
   });
 
-  it("counts what is too long or too common for its border", async () => {
+  it("counts pretokens whose border cannot store their count", async () => {
     const word = (text: string, count: number) => ({ bytes: new TextEncoder().encode(text), count });
-    const common = [word("ab", 2 ** 31), word("ba", 2 ** 30), word("bb", 5), word("ca".repeat(150), 2 ** 30 - 1)];
-    const words = {
-      size: common.length,
-      bytes: Uint8Array.from(common.flatMap(({ bytes }) => [...bytes])),
+    const words = [word("ab", 2 ** 31), word("ba", 2 ** 30), word("bb", 5), word("ca".repeat(150), 2 ** 30 - 1)];
+    const pretokens = {
+      size: words.length,
+      bytes: Uint8Array.from(words.flatMap(({ bytes }) => [...bytes])),
       starts: Float64Array.from([0, 2, 4, 6, 306]),
-      counts: Float64Array.from(common, ({ count }) => count),
+      counts: Float64Array.from(words, ({ count }) => count),
     };
     const ids = Int32Array.from({ length: 256 }, (_, byte) => byte);
-    const text = new MergedText(words, ids, new Uint32Array(258).fill(1), 1000);
+    const text = new MergedText(pretokens, ids, new Uint32Array(258).fill(1), 1000);
     const { keys, counts } = text.count(1, 1);
-    const times = Object.fromEntries(
+    const byPair = Object.fromEntries(
       Array.from(counts, (count, i) => [String.fromCharCode(keys[i * 2], keys[i * 2 + 1]), count]),
     );
-    expect(times).toEqual({ ab: 2 ** 31, ba: 2 ** 30, bb: 5, ca: 150 * (2 ** 30 - 1), ac: 149 * (2 ** 30 - 1) });
+    expect(byPair).toEqual({ ab: 2 ** 31, ba: 2 ** 30, bb: 5, ca: 150 * (2 ** 30 - 1), ac: 149 * (2 ** 30 - 1) });
     const pair = (name: string) =>
       counts.findIndex((_, i) => String.fromCharCode(keys[i * 2], keys[i * 2 + 1]) === name);
     text.merge(pair("ca"), 99, 97, 256);
-    const { size, ids: beside, times: often } = text.neighbours;
-    // Between two that stand side by side the first still sees what the second was.
-    expect(Array.from(beside.subarray(0, size))).toEqual([~99, 256]);
-    expect(Array.from(often.subarray(0, size))).toEqual([149 * (2 ** 30 - 1), 149 * (2 ** 30 - 1)]);
+    const { size, ids: neighbours, counts: neighbourCounts } = text.neighbours;
+    // When the first of two adjacent pairs merges, its right neighbour is still the old token (99).
+    expect(Array.from(neighbours.subarray(0, size))).toEqual([~99, 256]);
+    expect(Array.from(neighbourCounts.subarray(0, size))).toEqual([149 * (2 ** 30 - 1), 149 * (2 ** 30 - 1)]);
   });
 
-  it("refuses pretokens that do not fit into the 4 GB that WebAssembly addresses, in a sentence", async () => {
+  it("refuses pretokens that exceed WebAssembly's 4 GB, with a readable error", async () => {
     const counts: PretokenCounts = {
       size: 1,
-      // As long as it takes; nobody reads the bytes.
+      // A length beyond the limit is enough; the bytes are never read.
       bytes: new Uint8Array(0),
       starts: Float64Array.of(0, 2 ** 30),
       counts: Float64Array.of(1),
     };
-    await expect(learned(counts, { vocabSize: 300, minFrequency: 0 })).rejects.toThrow(
-      new QuernError("there are too many different pretokens: they do not fit into 4 GB"),
+    await expect(learn(counts, { vocabSize: 300, minFrequency: 0 })).rejects.toThrow(
+      new QuernError("the text has too many distinct pretokens: they do not fit into 4 GB of memory"),
     );
   });
 
@@ -171,13 +171,13 @@ describe("training", () => {
     expect(mergesOf(tokenizerToJson(tokenizer))).toEqual(["a b", "Ġ ab"]);
   });
 
-  it("gives a special token's id to a merge with its very text", async () => {
+  it("gives a merge with the text of a special token that token's id", async () => {
     const tokenizer = await trainTokenizer(["abc abc abc"], { vocabSize: 262, pattern: "gpt2", special: ["abc"] });
     expect(tokenizer.special.get("abc")).toBe(0);
     expect(tokenizer.decode(tokenizer.encode("abc xabc"))).toBe("abc xabc");
   });
 
-  it("refuses what cannot be", async () => {
+  it("refuses invalid options and empty text", async () => {
     await expect(trainTokenizer(["a"], { vocabSize: 256 })).rejects.toThrow(/too small.*at least 257/);
     await expect(trainTokenizer(["a"], { vocabSize: 300.5 })).rejects.toThrow(/too small/);
     await expect(trainTokenizer(["a"], { vocabSize: 2 ** 30 })).rejects.toThrow(/too large/);
@@ -199,10 +199,10 @@ describe("training", () => {
   });
 });
 
-/** Byte pair encoding as in the textbook: count all pairs anew for each merge. Ties go to the greatest byte strings. */
+/** Textbook byte-pair encoding: recounts all pairs for each merge. Ties go to the greatest byte strings. */
 function plainMerges(text: string, count: number): string[] {
   const pretokens = text.match(/'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu) ?? [];
-  // The corpus is ASCII, so that a character is a byte and code units order as bytes do.
+  // The corpus is ASCII, so a character is a byte and code units sort like bytes.
   const words = pretokens.map((pretoken) => [...pretoken]);
   const merges: string[] = [];
   for (let n = 0; n < count; n++) {
@@ -214,8 +214,9 @@ function plainMerges(text: string, count: number): string[] {
       }
     }
     let best = "";
-    for (const [pair, times] of pairs) {
-      if (best === "" || times > pairs.get(best)! || (times === pairs.get(best) && greater(pair, best))) best = pair;
+    for (const [pair, frequency] of pairs) {
+      if (best === "" || frequency > pairs.get(best)! || (frequency === pairs.get(best) && greater(pair, best)))
+        best = pair;
     }
     const [left, right] = best.split("\u0000");
     merges.push([left, right].map((token) => token.replaceAll(" ", "Ġ").replaceAll("\n", "Ċ")).join(" "));

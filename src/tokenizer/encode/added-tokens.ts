@@ -1,7 +1,7 @@
 /**
- * @file Tokens that are found in the text before it is cut into pretokens: special ones (end of text, roles of a chat) and
- * others that were added to a vocabulary. The rules are the Rust `tokenizers`' own: leftmost, then longest; a token that is
- * not `normalized` is sought in the text as it is, the others in what lies between, once normalised.
+ * @file Finds added tokens before the text is cut into pretokens: special tokens (end of text, chat roles) and others added to
+ * a vocabulary. The rules are those of the Rust library `tokenizers`: the leftmost match wins, then the longest. Tokens that are
+ * not `normalized` are searched in the raw text; the others in the normalised text between those.
  */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
@@ -13,21 +13,21 @@ export const END_OF_TEXT = "<|endoftext|>";
 export interface AddedToken {
   readonly id: number;
   readonly content: string;
-  /** Only between characters that are no word's. */
+  /** Matches only if no word character is adjacent. */
   readonly single_word: boolean;
-  /** Takes the white space before it with it. */
+  /** The match includes the white space before it. */
   readonly lstrip: boolean;
-  /** Takes the white space after it with it. */
+  /** The match includes the white space after it. */
   readonly rstrip: boolean;
-  /** Sought in the normalised text. */
+  /** Searched in the normalised text. */
   readonly normalized: boolean;
-  /** Found only where the caller allows special tokens; left out by `decode` on request. */
+  /** Matches only if the caller allows special tokens; `decode` can skip it. */
   readonly special: boolean;
 }
 
 /**
- * What special tokens in a text mean: `text` (they are ordinary text), `allow` (each is its token), `error` (none may
- * occur), or the set of those that are allowed, the others being ordinary text.
+ * How special tokens in a text are encoded: `text` as ordinary text, `allow` as their tokens, `error` throws if one occurs; a
+ * set allows its members and encodes the others as ordinary text.
  */
 export type SpecialHandling = "text" | "allow" | "error" | ReadonlySet<string>;
 
@@ -38,27 +38,28 @@ const SPACE = /\p{White_Space}/u;
 export class AddedTokenFinder {
   readonly #byContent = new Map<string, AddedToken>();
   readonly #regex: RegExp | undefined;
-  /** True if some of the tokens always match. */
-  readonly #plain: boolean;
+  /** True if some of the tokens are not special. */
+  readonly #hasOrdinary: boolean;
 
   constructor(tokens: readonly AddedToken[]) {
     for (const token of tokens) if (token.content !== "") this.#byContent.set(token.content, token);
-    this.#plain = [...this.#byContent.values()].some((token) => !token.special);
-    // Descending order puts a longer token before its own beginnings, so that the longest match wins.
+    this.#hasOrdinary = [...this.#byContent.values()].some((token) => !token.special);
+    // Descending order puts a token before its prefixes, so that the longest match wins.
     const contents = [...this.#byContent.keys()].sort().reverse();
     if (contents.length > 0) {
       this.#regex = new RegExp(contents.map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("|"), "g");
     }
   }
 
-  /** True if a text needs no search at all. */
-  idle(special: SpecialHandling): boolean {
-    return this.#regex === undefined || (special === "text" && !this.#plain);
+  /** True if no token can match, so that no search is needed. */
+  isIdle(special: SpecialHandling): boolean {
+    return this.#regex === undefined || (special === "text" && !this.#hasOrdinary);
   }
 
   /**
-   * Visits the stretches of the text in order, as they are found, until `visit` returns false. Returns that, or undefined,
-   * having visited nothing, if the text holds no token.
+   * Visits the added tokens and the text between them (id −1) in order. Stops and returns false when `visit` does. Returns
+   * undefined, without visiting anything, if the text contains no added token.
+   * @throws QuernError if `special` is "error" and the text contains a special token
    */
   split(
     text: string,
@@ -67,7 +68,7 @@ export class AddedTokenFinder {
   ): boolean | undefined {
     const found = this.#regex;
     if (found === undefined) return undefined;
-    // A visitor may call back, so the place is not left to the shared expression.
+    // `visit` may call `split` again, so the position is not kept in the shared expression.
     let at = 0;
     let any = false;
     let done = 0;
@@ -80,8 +81,8 @@ export class AddedTokenFinder {
       if (token.special && special !== "allow") {
         if (special === "error") {
           throw new QuernError(
-            `the text holds the special token ${quoted(token.content)} at character ${match.index}; ` +
-              'encode with special: "allow" to let it be that token, or "text" to treat it as ordinary text',
+            `the text contains the special token ${quoted(token.content)} at character ${match.index}; ` +
+              'encode with special: "allow" to encode it as that token, or "text" to encode it as ordinary text',
           );
         }
         if (special === "text" || !special.has(token.content)) continue;
@@ -96,7 +97,7 @@ export class AddedTokenFinder {
       if (token.rstrip) {
         while (end < text.length && SPACE.test(text[end])) end++;
       }
-      // White space that one token has taken may be a token too: the Rust library gives both, unless nothing is left of it.
+      // White space that an earlier match includes may itself match a token. The Rust library returns both, unless nothing is left.
       if (start >= end) continue;
       any = true;
       if (start > done && !visit(done, start, -1)) return false;

@@ -1,32 +1,34 @@
 /**
- * @file Byte-pair encoding of one pretoken: repeat the merge of lowest rank, leftmost first (Sennrich et al. 2016).
- * Short pretokens: arrays are scanned for the least rank and closed up, which is fastest below a few dozen symbols. Long
- * ones: passes over the whole list while they pay, then a linked list with the candidate positions in a bucket for each
- * rank, so that a megabyte of one letter takes time linear in its length.
+ * @file Byte-pair encoding of one pretoken: repeats the merge of lowest rank, leftmost first (Sennrich et al. 2016).
+ * Short pretokens: scan an array for the lowest rank and shift the rest, which is fastest below a few dozen symbols. Long
+ * pretokens: passes over the whole list while each shortens it enough, then a linked list with one bucket of candidate positions
+ * per rank. A megabyte of one letter thus takes linear time.
  */
 import { QuernError } from "../../errors.js";
 import { type MergeTable, NO_MERGE } from "./merges.js";
 
+/** Pretokens of at most this many bytes are scanned. */
 const SCANNED = 64;
 
 export class Merger {
   readonly #byteIds: Int32Array;
   readonly #merges: MergeTable;
-  /** The result of the last `merge`: ids[0, count). */
+  /** The result of the last `merge` is ids[0, count). */
   ids = new Int32Array(SCANNED);
   readonly #ranks = new Int32Array(SCANNED + 1);
   readonly #merged = new Int32Array(SCANNED + 1);
   #long: LongMerge | undefined;
 
-  /** @param byteIds the id of each byte's token, −1 where the vocabulary has none */
+  /** @param byteIds (256): the id of each byte's token, −1 if the vocabulary has none */
   constructor(byteIds: Int32Array, merges: MergeTable) {
     this.#byteIds = byteIds;
     this.#merges = merges;
   }
 
   /**
-   * Encodes bytes[start, end), which is not empty, into `ids` and returns how many there are.
-   * @param below only merges of lower rank are made
+   * Encodes bytes[start, end), which must not be empty, into `ids`; returns the number of ids.
+   * @param below applies only merges of lower rank
+   * @throws QuernError if the vocabulary has no token for a byte
    */
   merge(bytes: Uint8Array, start: number, end: number, below = NO_MERGE): number {
     const length = end - start;
@@ -83,7 +85,7 @@ export class Merger {
     if (this.ids.length < length) this.ids = new Int32Array(Math.max(length, this.ids.length * 2));
     this.#long ??= new LongMerge(this.#byteIds, this.#merges);
     const count = this.#long.run(bytes, start, end, this.ids, below);
-    // What a huge pretoken needed is not kept for the small ones after it.
+    // Free the memory of a huge pretoken.
     if (length > 1 << 16) {
       this.#long = undefined;
       const { ids } = this;
@@ -98,26 +100,26 @@ export class Merger {
 function missingByte(byte: number): QuernError {
   return new QuernError(
     `the vocabulary has no token for byte 0x${byte.toString(16).padStart(2, "0")}, which the text contains; ` +
-      "use a tokenizer whose alphabet has all 256 bytes",
+      "use a tokenizer whose vocabulary has all 256 bytes",
   );
 }
 
-/** The state of a long merge, kept from one pretoken to the next. */
+/** The state of a long merge, reused for the next pretoken. */
 class LongMerge {
   readonly #byteIds: Int32Array;
   readonly #merges: MergeTable;
-  /** By position: the symbol, its neighbours, and the rank and result of the pair that it begins. */
+  /** By position: the symbol, its neighbours, and the rank and result of the pair that starts there. */
   #symbols = new Int32Array(0);
   #next = new Int32Array(0);
   #previous = new Int32Array(0);
   #ranks = new Int32Array(0);
   #merged = new Int32Array(0);
-  /** Candidates: lists of positions, a list a rank. A candidate is stale when its position's rank has changed. */
+  /** Candidates: one linked list of positions per rank. A candidate is stale if its position's rank has changed. */
   #heads = new Int32Array(1 << 14).fill(-1);
   #positions = new Int32Array(0);
   #links = new Int32Array(0);
   #candidates = 0;
-  /** The last two pairs that were looked up, with their ranks and results. */
+  /** A cache of the last two pairs that were looked up, with their ranks and results. */
   #left = -1;
   #right = -1;
   #rank = NO_MERGE;
@@ -126,7 +128,7 @@ class LongMerge {
   #otherRight = -1;
   #otherRank = NO_MERGE;
   #otherResult = -1;
-  /** Binary heap of the ranks whose lists are not empty. */
+  /** Binary heap of the ranks that have candidates, lowest first. */
   readonly #heap: number[] = [];
 
   constructor(byteIds: Int32Array, merges: MergeTable) {
@@ -153,8 +155,8 @@ class LongMerge {
   }
 
   /**
-   * Makes all merges of the least rank in one pass, again and again, as long as a pass shortens the list well: so runs of
-   * one character vanish in a few passes. Returns how many symbols are left, or minus that if there is more to merge.
+   * Applies all merges of the lowest rank in one pass, and repeats while a pass shortens the list by 1/16 or more. A run of one
+   * character thus shrinks in a few passes. Returns the number of symbols left, negated if more merges remain.
    */
   #sweep(length: number, below: number): number {
     const symbols = this.#symbols;
@@ -173,7 +175,7 @@ class LongMerge {
           symbols[written] = merged[i];
           i += 2;
           made++;
-          // A vocabulary may rank a pair that this merge has made before this one: then the pass makes no more.
+          // The new token may form a pair of lower rank than this merge. Then this pass merges no more.
           least = Math.min(least, this.#lookUp(written, i, count, written));
           if (written > 0) least = Math.min(least, this.#lookUp(written - 1, written, count, written - 1));
         } else {
@@ -192,7 +194,7 @@ class LongMerge {
     }
   }
 
-  /** Rates the pair of symbols i and j for place `at`, and returns its rank; there is none if j is the end. */
+  /** Stores the rank and result of the pair of symbols i and j at position `at`; returns the rank, NO_MERGE if j is the end. */
   #lookUp(i: number, j: number, end: number, at: number): number {
     if (j >= end) {
       this.#ranks[at] = NO_MERGE;
@@ -204,7 +206,7 @@ class LongMerge {
     return this.#rank;
   }
 
-  /** Merges the first `length` symbols, whose pairs are rated, by buckets of positions. */
+  /** Merges the first `length` symbols with the linked list; their ranks are already known. */
   #mergeLinked(length: number, ids: Int32Array, below: number): number {
     this.#reserveLinks(length);
     const symbols = this.#symbols;
@@ -234,7 +236,7 @@ class LongMerge {
         if (next[j] < length) previous[next[j]] = i;
         let least = this.#rate(i, length);
         if (i > 0) least = Math.min(least, this.#rate(previous[i], length));
-        // As above: a pair that ranks before this merge comes first, so the rest of the list waits.
+        // As above: a new pair of lower rank goes first. Push the remaining positions back.
         if (least <= rank) {
           for (let rest = here.length - 1; rest > k; rest--) {
             if (ranks[here[rest]] === rank) this.#push(rank, here[rest]);
@@ -248,14 +250,14 @@ class LongMerge {
     return count;
   }
 
-  /** Looks up the pair that begins at i, makes it a candidate and returns its rank. */
+  /** Looks up the pair that starts at i, adds it to the candidates and returns its rank. */
   #rate(i: number, length: number): number {
     const rank = this.#lookUp(i, this.#next[i], length, i);
     if (rank !== NO_MERGE) this.#push(rank, i);
     return rank;
   }
 
-  /** MergeTable.find, with the last two answers at hand: what is long is mostly a run of one character. */
+  /** MergeTable.find with a cache of two pairs: long pretokens are mostly runs of one character. */
   #find(left: number, right: number): void {
     if (left === this.#left && right === this.#right) return;
     let rank = this.#otherRank;
@@ -288,7 +290,7 @@ class LongMerge {
     this.#heads[rank] = candidate;
   }
 
-  /** The positions of a rank's list, each once, from left to right; the list is left empty. */
+  /** Removes and returns the positions of a rank's list, from left to right. */
   #take(rank: number): Int32Array {
     let count = 0;
     for (let c = this.#heads[rank]; c >= 0; c = this.#links[c]) count++;
@@ -296,7 +298,7 @@ class LongMerge {
     count = 0;
     for (let c = this.#heads[rank]; c >= 0; c = this.#links[c]) here[count++] = this.#positions[c];
     this.#heads[rank] = -1;
-    // Positions are mostly met from one side to the other, so one of the two orders is the list's own.
+    // Positions are mostly added in one direction, so the list or its reverse is usually sorted already.
     if (!ascending(here) && !ascending(here.reverse())) here.sort();
     return here;
   }

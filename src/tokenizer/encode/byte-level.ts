@@ -1,11 +1,11 @@
 /**
- * @file GPT-2's alphabet: each byte as one printable character, so that tokens can stand in JSON. Printable bytes of
- * Latin-1 stand for themselves, the others for U+0100 onwards in order.
+ * @file GPT-2's byte-level alphabet, which maps each byte to a printable character so that JSON can contain any token. Printable
+ * Latin-1 bytes map to themselves, the others to U+0100 and up, in order.
  */
 
-/** Code unit of each byte's character. */
+/** (256): code unit of each byte's character. */
 export const byteToUnit: Uint16Array = new Uint16Array(256);
-/** Byte of each character of the alphabet, −1 for other code units below 0x144. */
+/** (0x144): byte of each code unit, −1 if it is not in the alphabet. */
 export const unitToByte: Int16Array = new Int16Array(0x144).fill(-1);
 
 let beyond = 0x100;
@@ -16,14 +16,14 @@ for (let byte = 0; byte < 256; byte++) {
   unitToByte[unit] = byte;
 }
 
-/** Bytes in the alphabet's characters: ` the` → `Ġthe`. */
+/** Converts bytes to the alphabet's characters: ` the` → `Ġthe`. */
 export function toByteLevel(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) text += String.fromCharCode(byteToUnit[byte]);
   return text;
 }
 
-/** Writes the bytes that the characters stand for to `out` at `at`; returns the new end, or −1 if one is not of the alphabet. */
+/** Writes the bytes of the characters to `out` from `at` on; returns the new end, or −1 if a character is not in the alphabet. */
 export function fromByteLevel(text: string, out: Uint8Array, at: number): number {
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);

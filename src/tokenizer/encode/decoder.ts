@@ -1,14 +1,14 @@
-/** @file Ids to bytes: tokens copied one behind another into a buffer that is kept for the next call. */
+/** @file Decodes ids to bytes: copies tokens one after another into a buffer that the next call reuses. */
 import { QuernError } from "../../errors.js";
 import type { TokenTable } from "../token-table.js";
 
-/** What the buffer may keep between two calls, in bytes. */
+/** Most bytes that the buffer keeps between two calls. */
 const KEPT = 1 << 24;
 const FIRST_ROOM = 1 << 16;
 
 export class Decoder {
   readonly #tokens: TokenTable;
-  /** Made when first something is decoded. */
+  /** Created by the first `decode`. */
   #prepared: ReturnType<TokenTable["forDecoding"]> | undefined;
   #out = new DataView(new ArrayBuffer(FIRST_ROOM));
 
@@ -17,13 +17,13 @@ export class Decoder {
   }
 
   /**
-   * The bytes of ids, as a view that the next call overwrites.
-   * @param without ids that are left out
-   * @throws QuernError for an id that has no token
+   * Returns the bytes of ids as a view that the next call overwrites.
+   * @param skipped ids to leave out
+   * @throws QuernError if an id has no token
    */
-  decode(ids: Iterable<number> | ArrayLike<number>, without?: ReadonlySet<number>): Uint8Array<ArrayBuffer> {
+  decode(ids: Iterable<number> | ArrayLike<number>, skipped?: ReadonlySet<number>): Uint8Array<ArrayBuffer> {
     let list: ArrayLike<number> = isArrayLike(ids) ? ids : Array.from(ids);
-    if (without !== undefined) list = Array.from(list).filter((id) => !without.has(id));
+    if (skipped !== undefined) list = Array.from(list).filter((id) => !skipped.has(id));
     this.#prepared ??= this.#tokens.forDecoding();
     const copied = { ids: 0, bytes: 0 };
     for (;;) {
@@ -48,12 +48,12 @@ export function hasToken(tokens: TokenTable, id: number): boolean {
 }
 
 export function unknownToken(tokens: TokenTable, id: number): QuernError {
-  return new QuernError(`there is no token with id ${id}; this vocabulary has ids from 0 to ${tokens.size - 1}`);
+  return new QuernError(`there is no token with id ${id}; the ids of this vocabulary are 0 to ${tokens.size - 1}`);
 }
 
 /**
- * Copies tokens into `out` behind what is there, eight bytes at a time, until all are copied, the next is none, or it has no
- * room. Integers are told to be integers, which a third of the speed hangs on.
+ * Appends tokens to `out`, eight bytes at a time. Stops when all are copied, an id has no token, or `out` is full. The `| 0` tells
+ * the engine that values are 32-bit integers; without it the loop is a third slower.
  */
 function copyTokens(
   list: ArrayLike<number>,

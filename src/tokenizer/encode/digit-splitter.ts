@@ -1,8 +1,8 @@
-/** @file The pre-tokenizer Digits, over bytes: StarCoder's and SmolLM's texts all go through it. */
+/** @file The pre-tokenizer `Digits`, as a lexer over bytes because StarCoder and SmolLM apply it to every text. */
 import type { Splitter } from "./patterns.js";
 import { classOf, NUMBER } from "./unicode-classes.js";
 
-/** Each number character alone, or runs of them; what lies between stays whole. */
+/** Splits number characters from other text: each on its own if `isIndividual`, else in runs. */
 export function digitSplitter(isIndividual: boolean): Splitter {
   return {
     divisible: false,

@@ -1,25 +1,25 @@
 /**
- * @file Pretokens to ids: a cache of pretokens in front of the merges.
- * Natural text repeats its words, so most pretokens are answered by one probe of an open-addressing table. The cache holds
- * pretokens, never texts, is bounded in bytes, and is emptied when it is full.
+ * @file Encodes pretokens as ids, with a cache in front of the merges.
+ * Natural text repeats its words, so one probe of an open-addressing table finds most pretokens. The cache contains pretokens,
+ * never whole texts. Its size in bytes is bounded; when full, it is emptied.
  */
 
 import type { TokenTable } from "../token-table.js";
 import { Merger } from "./bpe.js";
 import type { MergeTable } from "./merges.js";
 
-/** The numbers of a byte-level BPE vocabulary. */
+/** The tables of a byte-level BPE vocabulary. */
 export interface BpeModel {
   /** The vocabulary; tokens outside it (added tokens) are not searchable. */
   readonly tokens: TokenTable;
-  /** Id of the token of each byte, −1 where there is none. */
+  /** (256): id of each byte's token, −1 if there is none. */
   readonly byteIds: Int32Array;
   readonly merges: MergeTable;
-  /** A pretoken that is a token is that token, whatever the merges say (tiktoken; `ignore_merges`). */
+  /** Encodes a pretoken that equals a token as that token, regardless of merges (tiktoken; `ignore_merges`). */
   readonly wholeFirst: boolean;
 }
 
-/** Ids written one after the other; `ids` is replaced when it grows. */
+/** A growing array of ids; `ids` is replaced when it grows. */
 export class IdBuffer {
   ids: Uint32Array;
   length = 0;
@@ -28,7 +28,7 @@ export class IdBuffer {
     this.ids = ids;
   }
 
-  /** Makes room for so many more. */
+  /** Ensures room for `more` ids. */
   reserve(more: number): void {
     if (this.length + more <= this.ids.length) return;
     const grown = new Uint32Array(Math.max(this.ids.length * 2, this.length + more));
@@ -37,16 +37,16 @@ export class IdBuffer {
   }
 }
 
-/** Bytes beyond the end of a text that must be readable: keys are read eight bytes at a time. */
+/** Readable bytes required after the end of a text, because keys are read eight bytes at a time. */
 export const PADDING = 8;
 
-/** Longer pretokens are not kept: they hardly ever come again. */
+/** Pretokens longer than this many bytes are not cached: they hardly ever recur. */
 const LONGEST_KEPT = 255;
 /** Bytes of a cache slot: two key words, length, value. */
 const SLOT_BYTES = 16;
 const FIRST_SLOTS = 1 << 10;
 
-// Masks that leave the first n bytes of an eight-byte little-endian key.
+// (9): masks that keep the first n bytes of an eight-byte little-endian key.
 const lowMask = Int32Array.from({ length: 9 }, (_, n) => (n >= 4 ? -1 : (1 << (8 * n)) - 1));
 const highMask = Int32Array.from({ length: 9 }, (_, n) => (n <= 4 ? 0 : n >= 8 ? -1 : (1 << (8 * (n - 4))) - 1));
 
@@ -55,19 +55,19 @@ export class Encoder {
   readonly #merger: Merger;
   readonly #mostSlots: number;
   /**
-   * Slots of four Int32: key, key, length (0: empty), value. Pretokens of up to 8 bytes are their own key; of longer ones
-   * the key is a hash of 64 bits and the bytes are compared in `#records`. Value: the id if the pretoken is one token of
-   * at most 8 bytes, else the complement of the index of its record.
+   * (slots, 4): low key, high key, length (0: empty), value. The bytes of a pretoken of up to 8 bytes are its key. The key of a
+   * longer one is a 64-bit hash, and its bytes are compared in `#records`. The value is the id if the pretoken is one token of at
+   * most 8 bytes, else the complement of its record's index.
    */
   #slots: Int32Array<ArrayBuffer>;
   #mask: number;
   #count = 0;
-  /** Records: number of ids, ids, and for long pretokens their bytes, padded to whole words. */
+  /** Records: number of ids, ids, and, for pretokens of more than 8 bytes, their bytes padded to whole words. */
   #records = new Int32Array(1024);
   #recordsUsed = 0;
   readonly #mostRecords: number;
 
-  /** @param cacheBytes what the cache may grow to */
+  /** @param cacheBytes the largest size of the cache, in bytes */
   constructor(model: BpeModel, cacheBytes: number) {
     this.#model = model;
     this.#merger = new Merger(model.byteIds, model.merges);
@@ -80,9 +80,9 @@ export class Encoder {
   }
 
   /**
-   * Appends to `out` the ids of the pretokens that begin at `start` and end at bounds[0, count); a negative bound is the
-   * complement of the end of a stretch to leave out. `view` is over the same bytes, and PADDING bytes can be read beyond
-   * the last.
+   * Appends the ids of the pretokens that begin at `start` and end at bounds[0, count) to `out`. A negative bound is the
+   * complement of the end of text that is skipped. `view` covers the same bytes; PADDING bytes after the last must be readable.
+   * @throws QuernError if the vocabulary has no token for a byte
    */
   encode(bytes: Uint8Array, view: DataView, start: number, bounds: Int32Array, count: number, out: IdBuffer): void {
     if (count === 0) return;
@@ -166,7 +166,7 @@ export class Encoder {
         const record = ~slots[at + 3];
         let mine = record + 1 + records[record];
         let j = from;
-        // A word at a time; of the last one what there is.
+        // Compare word by word; the last word may be partial.
         while (j + 4 <= to && records[mine] === view.getInt32(j, true)) {
           mine++;
           j += 4;
@@ -180,7 +180,7 @@ export class Encoder {
     return this.#miss(bytes, view, from, to, low, high, ids, written);
   }
 
-  /** Encodes a pretoken by its merges, keeps the result, and writes it. */
+  /** Encodes a pretoken that is not cached, caches the result, and writes it to `ids`. */
   #miss(
     bytes: Uint8Array,
     view: DataView,
@@ -234,7 +234,7 @@ export class Encoder {
     this.#count++;
   }
 
-  /** Room for one more pretoken with a record of so many words: grows within the bound, else empties the cache. */
+  /** Makes room for one more pretoken with a record of `words` words: grows within the bound, else empties the cache. */
   #makeRoom(words: number): void {
     const slots = this.#mask + 1;
     const slotsFull = this.#count * 2 >= slots;

@@ -1,22 +1,23 @@
 /**
- * @file Hand-made lexers for the published pre-tokenization patterns, over UTF-8 bytes.
- * A lexer cuts a text into pretokens exactly as the pattern's leftmost match with backtracking would; each alternative of
- * a pattern becomes a few comparisons, with the classes of code points from one generated Unicode table. Letters of ASCII
- * take one table look-up a byte; other characters are decoded and looked up.
+ * @file Hand-written lexers for the published pre-tokenization patterns, over UTF-8 bytes.
+ * A lexer cuts a text into the same pretokens as the pattern's leftmost match with backtracking. Each alternative of a pattern
+ * becomes a few comparisons of code point classes from one generated Unicode table. ASCII takes one table look-up per byte; other
+ * characters are decoded first.
  *
- * `end` is the end of the text for look-aheads and for `$`. The input must be valid UTF-8.
+ * Look-aheads and `$` treat `end` as the end of the text. The input must be valid UTF-8.
  */
 import { CASELESS, LOWER, MARK, NEWLINE, NUMBER, OTHER, pageOf, pages, SPACE, UPPER } from "./unicode-classes.js";
 
 /**
- * Cuts bytes[start, end) into pretokens: writes the end of each to bounds, from bounds[count] on, and returns the new
- * count. The caller provides room for end − start more entries. A stretch that the pattern drops is written as the
- * complement of its end (a negative number).
+ * Cuts bytes[start, end) into pretokens: writes the end of each to `bounds`, from bounds[count] on, and returns the new count.
+ * The caller provides room for end − start more entries. For text that the pattern drops, the complement of its end (a negative
+ * number) is written.
  */
 export type Lexer = (bytes: Uint8Array, start: number, end: number, bounds: Int32Array, count: number) => number;
 
-/** Class by first byte: the ASCII classes, and WIDE for the lead byte of a longer character. */
+/** Marks the lead byte of a character of several bytes. */
 const WIDE = 8;
+/** (256): class by first byte. */
 const byteClass = new Uint8Array(256).fill(WIDE);
 byteClass.set(pages.subarray(pageOf[0] << 8, (pageOf[0] << 8) + 128));
 
@@ -25,18 +26,18 @@ const LETTERS = (1 << UPPER) | (1 << LOWER) | (1 << CASELESS);
 const SPACES = (1 << SPACE) | (1 << NEWLINE);
 /** `[^\s\p{L}\p{N}]`: punctuation, symbols, marks, controls, unassigned. */
 const SYMBOLS = (1 << OTHER) | (1 << MARK);
-/** `[^\r\n\p{L}\p{N}]`: what may stand before a word. */
+/** `[^\r\n\p{L}\p{N}]`: characters that a word may begin with. */
 const PREFIXES = SYMBOLS | (1 << SPACE);
 /** o200k's upper set, `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`, and its lower set, `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`. */
 const UPPERS = (1 << UPPER) | (1 << CASELESS) | (1 << MARK);
 const LOWERS = (1 << LOWER) | (1 << CASELESS) | (1 << MARK);
 
-/** Bytes of the character whose first byte this is. */
+/** Bytes of the character that starts with `lead`. */
 function widthOf(lead: number): number {
   return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
-/** Class of the character at bytes[i], which is complete. */
+/** Class of the character at bytes[i], all of whose bytes must be present. */
 function classAt(bytes: Uint8Array, i: number): number {
   const lead = bytes[i];
   if (lead < 0x80) return byteClass[lead];
@@ -58,7 +59,7 @@ function runEnd(bytes: Uint8Array, i: number, end: number, set: number): number 
   return i;
 }
 
-/** End of the run of letters at i. ASCII letters are most of most texts, so they have their own loop. */
+/** End of the run of letters at i. ASCII letters have their own loop, because they dominate most texts. */
 function lettersEnd(bytes: Uint8Array, i: number, end: number): number {
   for (;;) {
     while (i < end && isAsciiLetter(bytes[i])) i++;
@@ -82,8 +83,8 @@ function numbersEnd(bytes: Uint8Array, i: number, end: number, limit: number): n
 }
 
 /**
- * End of `'(?:[sdmt]|ll|ve|re)` at i, where bytes[i] is an apostrophe, or 0. With `fold`, case is ignored by Unicode's
- * simple folding: that takes in U+017F, the long s.
+ * End of `'(?:[sdmt]|ll|ve|re)` at i, where bytes[i] is an apostrophe; 0 if it does not match. `fold` ignores case by Unicode's
+ * simple case folding, which includes U+017F, the long s.
  */
 function contractionEnd(bytes: Uint8Array, i: number, end: number, fold: boolean): number {
   if (i + 1 >= end) return 0;
@@ -101,8 +102,8 @@ function contractionEnd(bytes: Uint8Array, i: number, end: number, fold: boolean
 }
 
 /**
- * End of the white space at i as GPT-2's alternatives cut it, `\s+(?!\S)|\s+`: the run but its last character, which may
- * belong to the next pretoken, or all of it where nothing follows.
+ * End of the white space at i by GPT-2's `\s+(?!\S)|\s+`: the run without its last character, which may belong to the next
+ * pretoken; the whole run at the end of the text or if it is one character.
  */
 function spacesEnd(bytes: Uint8Array, i: number, end: number): number {
   let stop = i;
@@ -115,8 +116,8 @@ function spacesEnd(bytes: Uint8Array, i: number, end: number): number {
 }
 
 /**
- * End of the white space at i as `\s*[\r\n]+|\s+(?!\S)|\s+` cuts it: up to the last line break of the run, else as
- * spacesEnd does. With `whole`, tiktoken's `\s++$` comes first: a run at the end of the text stays in one piece.
+ * End of the white space at i by `\s*[\r\n]+|\s+(?!\S)|\s+`: the last line break of the run, or `spacesEnd` if there is none.
+ * With `whole`, tiktoken's `\s++$` comes first, so that a run at the end of the text is one pretoken.
  */
 function linesEnd(bytes: Uint8Array, i: number, end: number, whole: boolean): number {
   let stop = i;
@@ -159,16 +160,16 @@ export const gpt2: Lexer = (bytes, start, end, bounds, count) => {
 };
 
 /**
- * The family of cl100k:
+ * The lexers of the cl100k family:
  * `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
- * with `\s++$` before the white space where `whole` is set.
+ * with `\s++$` before the white space alternatives if `whole` is set.
  */
 function cl100kFamily(digits: number, whole: boolean): Lexer {
   return (bytes, start, end, bounds, count) => {
     let i = start;
     while (i < end) {
       const byte = bytes[i];
-      // The commonest pretoken first: a space and a word, or a word.
+      // The most frequent pretoken first: a word with an optional space.
       const word = byte === 0x20 ? i + 1 : i;
       if (word < end && isAsciiLetter(bytes[word])) {
         bounds[count++] = i = lettersEnd(bytes, word + 1, end);
@@ -211,20 +212,20 @@ function cl100kFamily(digits: number, whole: boolean): Lexer {
   };
 }
 
-/** cl100k as tiktoken has it now. */
+/** cl100k as in current tiktoken. */
 export const cl100k: Lexer = cl100kFamily(3, true);
-/** cl100k as first published, also Llama 3's. */
+/** cl100k as first published; also the pattern of Llama 3. */
 export const llama3: Lexer = cl100kFamily(3, false);
-/** Qwen 2 and 3: each digit by itself. */
+/** Qwen 2 and 3: each digit is a pretoken. */
 export const qwen2: Lexer = cl100kFamily(1, false);
 
 /**
- * End of o200k's word without its prefix, from i: `U*L+` if that matches, else 0, where U and L are the upper and the
- * lower set. Letters without case and marks are in both sets, so a run of U that no lower letter follows gives back its
- * tail, up to and with its last such character.
+ * End of an o200k word without its prefix, from i: the end of `U*L+`, or 0 if it does not match. U and L are the upper and lower
+ * sets. Caseless letters and marks are in both, so if no lower-case letter follows a run of U, the match ends behind the last such
+ * character of the run.
  */
 function lowerWordEnd(bytes: Uint8Array, i: number, end: number): number {
-  // Most words are ASCII capitals, or none, and small letters.
+  // Fast path: most words are optional ASCII capitals and then ASCII lower-case letters.
   let at = i;
   while (at < end && (bytes[at] - 0x41) >>> 0 < 26) at++;
   if (at < end && (bytes[at] - 0x61) >>> 0 < 26) {
@@ -243,13 +244,13 @@ function lowerWordEnd(bytes: Uint8Array, i: number, end: number): number {
   return shared;
 }
 
-/** o200k: words in camel case are cut before a capital, and keep their contraction. */
+/** o200k: cuts camel-case words before a capital, and keeps contractions with their word. */
 export const o200k: Lexer = (bytes, start, end, bounds, count) => {
   let i = start;
   while (i < end) {
     const byte = bytes[i];
     let stop = 0;
-    // The commonest pretoken first: a space and a word, or a word.
+    // The most frequent pretoken first: a word with an optional space.
     const word = byte === 0x20 ? i + 1 : i;
     const plain = word < end && isAsciiLetter(bytes[word]);
     const kind = plain ? LOWER : classAt(bytes, i);
@@ -261,7 +262,7 @@ export const o200k: Lexer = (bytes, start, end, bounds, count) => {
       stop = lowerWordEnd(bytes, word, end);
       if (stop === 0) stop = runEnd(bytes, word, end, UPPERS);
     } else if (kind !== NEWLINE) {
-      // The prefix is taken first where there can be one; a mark can be prefix or word.
+      // Try to match with a prefix first. A mark can be a prefix or part of the word.
       const next = i + widthOf(byte);
       const prefixed = ((PREFIXES >> kind) & 1) !== 0;
       if (prefixed) {

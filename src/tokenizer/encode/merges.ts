@@ -1,17 +1,17 @@
 /**
- * @file The merges of a vocabulary: which pair of tokens becomes which token, and in which order.
- * A tokenizer.json lists its merges. A tiktoken file lists ranks of byte strings alone: there a pair merges when its
- * concatenation is a token, and the table is filled as pairs are met.
+ * @file The merges of a vocabulary: which pairs of tokens merge into which token, and in which order.
+ * A tokenizer.json lists its merges. A tiktoken file contains only ranks of byte strings; its pairs merge if their concatenation
+ * is a token. That table is filled when pairs are first looked up.
  */
 import type { TokenTable } from "../token-table.js";
 
 /** Rank of a pair that never merges; greater than every rank. */
 export const NO_MERGE = 0x7fffffff;
 
-/** Slots that a table filled as needed may have before it starts afresh: 16 bytes each. */
+/** Most slots, of 16 bytes each, of a table that is filled on demand; a full table is emptied. */
 const LAZY_SLOTS = 1 << 20;
 
-/** Open addressing over (left, right) → (rank, merged). A slot is four Int32: left + 1, right, rank, merged. */
+/** An open-addressing hash table from (left, right) to (rank, merged). `entries` is (slots, 4): left + 1, right, rank, merged. */
 export class MergeTable {
   entries: Int32Array<ArrayBuffer>;
   mask: number;
@@ -19,7 +19,7 @@ export class MergeTable {
   readonly #ranks: TokenTable | undefined;
   #joined = new Uint8Array(256);
 
-  /** @param ranks given, pairs are looked up in it when first met: token id is rank, as in tiktoken files */
+  /** @param ranks if given, fills the table on demand; a token's id is its rank, as in tiktoken files */
   constructor(room: number, ranks?: TokenTable) {
     let slots = 1024;
     while (slots < room * 1.6) slots *= 2;
@@ -28,12 +28,12 @@ export class MergeTable {
     this.#ranks = ranks;
   }
 
-  /** True where the merges are not listed but follow from the ranks. */
+  /** True if the merges follow from ranks instead of a list. */
   get lazy(): boolean {
     return this.#ranks !== undefined;
   }
 
-  /** Index in `entries` of the pair's slot, or −1 if there is none and the table is complete. */
+  /** Index in `entries` of the pair's slot, or −1 if the merges are listed and do not include it. */
   find(left: number, right: number): number {
     const entries = this.entries;
     const mask = this.mask;
@@ -47,7 +47,7 @@ export class MergeTable {
     }
   }
 
-  /** Adds a pair; false if it is there already. */
+  /** Adds a pair; returns false if it exists already. */
   add(left: number, right: number, rank: number, merged: number): boolean {
     if ((this.count + 1) * 1.6 > this.mask + 1) this.#grow();
     let slot = pairHash(left, right) & this.mask;

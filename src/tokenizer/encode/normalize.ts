@@ -1,30 +1,31 @@
-/** @file Unicode normalisation forms, and where in the original each part of the normalised text comes from. */
+/** @file Unicode normalisation forms, with an alignment from the normalised text to the original. */
 import { classOf, MARK } from "./unicode-classes.js";
 
-/** The text in NFC. Texts of characters below U+0300 are in it already. */
+/** Returns the text in NFC. A text whose characters are all below U+0300 already is. */
 export function nfc(text: string): string {
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x300) return text.normalize("NFC");
   return text;
 }
 
 /**
- * For each UTF-16 unit of nfc(text), and for its end, the unit of the original at which its cluster starts; `ends` the
- * same for where it ends. A cluster is the least stretch that normalisation treats by itself; one that it does not change
- * maps unit by unit.
+ * Maps each UTF-16 unit of a normalised text to the part of the original that it comes from. A cluster is the shortest part
+ * that normalisation handles independently; one that does not change maps unit by unit.
  */
 export interface Alignment {
+  /** The normalised text. */
   readonly text: string;
+  /** (text.length): units of the original at which each unit's cluster starts and ends. */
   readonly starts: Uint32Array;
   readonly ends: Uint32Array;
 }
 
-/** True for a text that no Unicode form changes. */
-export function isPlain(text: string): boolean {
+/** True if a text is ASCII, which no normalisation form changes. */
+export function isAscii(text: string): boolean {
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return false;
   return true;
 }
 
-/** A Unicode form with its alignment; undefined if the text is in it already. */
+/** Normalises a text and aligns the result with it; undefined if normalisation changes nothing. */
 export function alignedForm(text: string, form: "NFC" | "NFD" | "NFKC" | "NFKD"): Alignment | undefined {
   const normalized = text.normalize(form);
   if (normalized === text) return undefined;
@@ -38,7 +39,7 @@ export function alignedForm(text: string, form: "NFC" | "NFD" | "NFKC" | "NFKD")
     const cluster = text.slice(start, end);
     const normal = cluster.normalize(form);
     isWhole &&= normalized.startsWith(normal, written);
-    // What both sides begin or end with maps unit by unit; what is composed in between maps to all of it.
+    // A common prefix and suffix map unit by unit; every unit between them maps to the whole changed part.
     const most = Math.min(cluster.length, normal.length);
     let head = 0;
     while (head < most && cluster[head] === normal[head]) head++;
@@ -52,7 +53,7 @@ export function alignedForm(text: string, form: "NFC" | "NFD" | "NFKC" | "NFKD")
     start = end;
   }
   if (!isWhole || written < normalized.length) {
-    // Characters that were thought apart were composed: everything comes from all of it.
+    // Normalisation composed characters across clusters: map every unit to the whole text.
     starts.fill(0);
     ends.fill(text.length);
   }
@@ -63,14 +64,14 @@ function width(text: string, index: number): number {
   return text.codePointAt(index)! > 0xffff ? 2 : 1;
 }
 
-/** True for characters that composition or reordering can tie to the one before: marks, Hangul vowels and finals, Kirat Rai vowels. */
+/** True for characters that can compose or reorder with the one before: marks, Hangul vowels and finals, Kirat Rai vowels. */
 function joins(point: number): boolean {
   return (
     classOf(point) === MARK ||
     (point >= 0x1160 && point <= 0x11ff) ||
     (point >= 0xd7b0 && point <= 0xd7ff) ||
     (point >= 0x16d63 && point <= 0x16d6a) ||
-    // Half-width voicing marks and Hangul vowels, which compatibility forms make into the above.
+    // Half-width voicing marks and Hangul vowels, which compatibility forms convert to the above.
     point === 0xff9e ||
     point === 0xff9f ||
     (point >= 0xffa0 && point <= 0xffdc)

@@ -1,20 +1,21 @@
 /**
- * @file The normalizers of tokenizer.json, in a row: Unicode forms, lower case, accents, white space at the ends, replacements.
- * Each can say where in its input every unit of its output comes from.
+ * @file The normalizers of tokenizer.json: Unicode forms, lower-casing, accent removal, stripping, replacements, and sequences
+ * of them. Each can align its output with its input.
  */
-import { type Alignment, alignedForm, isPlain, nfc } from "./normalize.js";
+import { type Alignment, alignedForm, isAscii, nfc } from "./normalize.js";
 import type { Matcher } from "./split-steps.js";
 
 export interface Normalizer {
   readonly apply: (text: string) => string;
-  /** The normalised text with its alignment; undefined if it is the text itself. */
+  /** Returns the normalised text with its alignment; undefined if nothing changes. */
   readonly align: (text: string) => Alignment | undefined;
 }
 
-/** The parts of a text that change, in order, and what each becomes. */
+/** Replacements in a text, in order: `text` replaces the units [start, end). */
 type Edits = readonly { readonly start: number; readonly end: number; readonly text: string }[];
 
-function edited(edit: (text: string) => Edits): Normalizer {
+/** Builds a normalizer from a function that returns its replacements. */
+function normalizerOf(edit: (text: string) => Edits): Normalizer {
   const apply = (text: string): string => {
     let out = "";
     let done = 0;
@@ -53,13 +54,13 @@ function edited(edit: (text: string) => Edits): Normalizer {
 /** NFC, NFD, NFKC or NFKD. */
 export function unicodeForm(form: "NFC" | "NFD" | "NFKC" | "NFKD"): Normalizer {
   return {
-    apply: form === "NFC" ? nfc : (text) => (isPlain(text) ? text : text.normalize(form)),
+    apply: form === "NFC" ? nfc : (text) => (isAscii(text) ? text : text.normalize(form)),
     align: (text) => alignedForm(text, form),
   };
 }
 
-/** Each character by itself, as Rust does it: a sigma at the end of a word is one like any other. */
-export const lowercase: Normalizer = edited((text) => {
+/** Lower-cases each character independently, as Rust does: a sigma at the end of a word gets no special form. */
+export const lowercase: Normalizer = normalizerOf((text) => {
   const edits: { start: number; end: number; text: string }[] = [];
   for (let i = 0; i < text.length; ) {
     const char = String.fromCodePoint(text.codePointAt(i)!);
@@ -71,14 +72,14 @@ export const lowercase: Normalizer = edited((text) => {
 });
 
 const ACCENTS = /\p{M}/gu;
-export const stripAccents: Normalizer = edited((text) =>
+export const stripAccents: Normalizer = normalizerOf((text) =>
   Array.from(text.matchAll(ACCENTS), (match) => ({ start: match.index, end: match.index + match[0].length, text: "" })),
 );
 
 const LEADING_SPACE = /^\p{White_Space}+/u;
 const SPACE = /\p{White_Space}/u;
 export function stripEnds(left: boolean, right: boolean): Normalizer {
-  return edited((text) => {
+  return normalizerOf((text) => {
     const start = left ? (LEADING_SPACE.exec(text)?.[0].length ?? 0) : 0;
     let end = text.length;
     if (right) while (end > start && SPACE.test(text[end - 1])) end--;
@@ -90,8 +91,8 @@ export function stripEnds(left: boolean, right: boolean): Normalizer {
 }
 
 export function replaceMatches(matcher: Matcher, content: string): Normalizer {
-  return edited((text) => {
-    // In no text nothing is found, not even what may be empty.
+  return normalizerOf((text) => {
+    // An empty text has no matches, even of a pattern that matches the empty string.
     if (text === "") return [];
     const matches = matcher(text);
     return Array.from({ length: matches.length / 2 }, (_, i) => ({
@@ -103,10 +104,10 @@ export function replaceMatches(matcher: Matcher, content: string): Normalizer {
 }
 
 export function prependText(content: string): Normalizer {
-  return edited((text) => (text === "" ? [] : [{ start: 0, end: 0, text: content }]));
+  return normalizerOf((text) => (text === "" ? [] : [{ start: 0, end: 0, text: content }]));
 }
 
-/** One after another; undefined for none. */
+/** Applies the steps in order; undefined if there are none. */
 export function normalizersInRow(steps: readonly Normalizer[]): Normalizer | undefined {
   if (steps.length < 2) return steps[0];
   return {
@@ -119,6 +120,7 @@ export function normalizersInRow(steps: readonly Normalizer[]): Normalizer | und
   };
 }
 
+/** Composes the alignments of two steps. @param length units of the original text */
 function composed(first: Alignment | undefined, second: Alignment | undefined, length: number): Alignment | undefined {
   if (first === undefined || second === undefined) return second ?? first;
   const starts = second.starts.map((at) => (at < first.starts.length ? first.starts[at] : length));

@@ -1,31 +1,31 @@
-/** @file Where in a text each of its tokens comes from. */
+/** @file Locates each token in the original text. */
 import type { Alignment } from "./normalize.js";
 
-/** A stretch of ordinary text between added tokens, as it was encoded. */
-export interface LocatedStretch {
-  /** Its text, normalised. */
+/** A segment of ordinary text between added tokens, as it was encoded. */
+export interface LocatedSegment {
+  /** Its normalised text. */
   readonly normal: string;
-  /** Bytes that were put before it: 1 for a space, else 0. */
+  /** Bytes added before it: 1 for a space, else 0. */
   readonly prefix: number;
-  /** Where it begins in the original, in UTF-16 units. */
+  /** Its start in the original text, in UTF-16 units. */
   readonly offset: number;
-  /** Where in the original stretch each unit of `normal` comes from, if normalisation changed anything. */
+  /** Aligns `normal` with the original segment; undefined if normalisation changed nothing. */
   readonly alignment: Alignment | undefined;
 }
 
 /**
- * Appends to `spans` the start and end of each of a stretch's tokens in UTF-16 units of the original, widened to whole
+ * Appends the start and end of each token of a segment to `spans`, in UTF-16 units of the original. Spans are widened to whole
  * characters.
- * @param lengths bytes of each token, by id
+ * @param lengths (V): bytes of each token
  */
 export function locateTokens(
   ids: Uint32Array,
   lengths: ArrayLike<number>,
-  { normal, prefix, offset, alignment }: LocatedStretch,
+  { normal, prefix, offset, alignment }: LocatedSegment,
   spans: number[],
 ): void {
   let unit = 0;
-  // Bytes of the stretch before the character at `unit`, the added space included.
+  // Bytes of the segment before the character at `unit`, including the added space.
   let byte = prefix;
   let position = 0;
   for (const id of ids) {
@@ -62,7 +62,7 @@ function utf8Width(text: string, index: number): number {
   return unit < 0x80 ? 1 : unit < 0x800 ? 2 : unitWidth(text, index) === 2 ? 4 : 3;
 }
 
-/** Byte offset in UTF-8 of each UTF-16 unit and of the end; the second half of a pair has its first half's. */
+/** (text.length + 1): UTF-8 byte offset of each UTF-16 unit and of the end. Both halves of a surrogate pair have the same offset. */
 export function byteOffsets(text: string): Uint32Array {
   const at = new Uint32Array(text.length + 1);
   let byte = 0;

@@ -1,31 +1,31 @@
-/** @file Pre-tokenization patterns: the published ones by name, and which hand-made lexer obeys which regular expression. */
+/** @file Pre-tokenization patterns: the published ones by name, and the hand-written lexer for each. */
 import { QuernError } from "../../errors.js";
 import { cl100k, gpt2, type Lexer, llama3, o200k, qwen2 } from "./lexers.js";
 
-/** How a text is cut into pretokens. */
+/** Cuts texts into pretokens. */
 export interface Splitter {
   readonly lex: Lexer;
   /**
-   * True if a text may be lexed in parts that end between a letter and a space or symbol other than an apostrophe: there
-   * every published pattern has a boundary, and sees nothing beyond it.
+   * True if a text may be lexed in parts that end between a letter and a space or symbol other than an apostrophe. Every
+   * published pattern has a boundary there, and never looks past it.
    */
   readonly divisible: boolean;
-  /** True if it looks at single characters only, so that a part's end changes no more than the cut there. */
+  /** True if it looks only at single characters. The end of a part then adds a cut there and changes nothing else. */
   readonly isLocal?: boolean;
 }
 
 export type PatternName = "gpt2" | "cl100k" | "o200k" | "llama3" | "qwen2";
 
-// Parts that several patterns share.
+// Fragments that several patterns share.
 export const CASED = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
 export const UNCASED = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
 export const CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 export const SPACES = "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-/** The regular expressions as Quern writes them: syntax that every engine reads in the same way, JavaScript's but for `(?i:`. */
+/** The regular expressions that Quern writes, in syntax that all engines read alike; only `(?i:` is not JavaScript's. */
 export const patterns: Readonly<Record<PatternName, string>> = {
   gpt2: "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
-  // tiktoken's `\s++$` in words that mean the same to Oniguruma, where `$` is the end of a line.
+  // `\s+(?![\s\S])` is tiktoken's `\s++$` for Oniguruma, where `$` matches at the end of a line.
   cl100k: `${CONTRACTION}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+(?![\\s\\S])|${SPACES}`,
   o200k:
     `[^\\r\\n\\p{L}\\p{N}]?${CASED}*${UNCASED}+${CONTRACTION}?|[^\\r\\n\\p{L}\\p{N}]?${CASED}+${UNCASED}*${CONTRACTION}?` +
@@ -40,26 +40,27 @@ export function isPatternName(name: string): name is PatternName {
   return Object.hasOwn(patterns, name);
 }
 
-/** The regular expression of a published pattern, or the argument itself if it is no such name. */
+/** Returns the regular expression of a published pattern; any other argument is returned unchanged. */
 export function patternSource(pattern: string): string {
   return isPatternName(pattern) ? patterns[pattern] : pattern;
 }
 
-/** Other spellings of the same patterns in files that people have, by meaning in Oniguruma. */
+/** The published patterns by regular expression, with other spellings that tokenizer files use, as Oniguruma reads them. */
 const spellings = new Map<string, PatternName>(
   (Object.keys(patterns) as PatternName[]).map((name) => [patterns[name], name] as const),
 );
 spellings.set("'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt2");
 spellings.set("'s|'t|'re|'ve|'m|'ll|'d| ?[\\p{L}]+| ?[\\p{N}]+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt2");
 
-/** The hand-made splitter of a published pattern, by name or regular expression; undefined for any other. */
+/** Returns the hand-written splitter of a published pattern, by name or regular expression; undefined for any other. */
 export function publishedSplitter(pattern: string): Splitter | undefined {
   const name = isPatternName(pattern) ? pattern : spellings.get(pattern);
   return name === undefined ? undefined : { lex: lexers[name], divisible: true };
 }
 
 /**
- * The splitter of any pattern: a published one's hand-made lexer, else the regular expression in Oniguruma's syntax.
+ * Returns the splitter of any pattern: the hand-written lexer of a published one, else the regular expression in Oniguruma's
+ * syntax.
  * @throws QuernError if it is not a valid regular expression
  */
 export async function splitterFor(pattern: string): Promise<Splitter> {
@@ -70,18 +71,18 @@ export async function splitterFor(pattern: string): Promise<Splitter> {
   return { lex: regexLexer(pattern), divisible: false };
 }
 
-/** One splitter after the other, each on the pieces of the one before. */
+/** Applies `second` to each piece of `first`. */
 export function inSequence(first: Splitter, second: Splitter): Splitter {
-  const both = (holds: (each: Splitter) => boolean): boolean => holds(first) && holds(second);
+  const both = (test: (each: Splitter) => boolean): boolean => test(first) && test(second);
   let pieces = new Int32Array(256);
   return {
     divisible: (first.divisible || second.divisible) && both((each) => each.divisible || each.isLocal === true),
     isLocal: both((each) => each.isLocal === true),
     lex(bytes, start, end, bounds, count) {
       if (pieces.length < end - start) pieces = new Int32Array(Math.max(end - start, pieces.length * 2));
-      const many = first.lex(bytes, start, end, pieces, 0);
+      const pieceCount = first.lex(bytes, start, end, pieces, 0);
       let from = start;
-      for (let k = 0; k < many; k++) {
+      for (let k = 0; k < pieceCount; k++) {
         const to = pieces[k];
         if (to < 0) {
           bounds[count++] = to;
@@ -96,7 +97,7 @@ export function inSequence(first: Splitter, second: Splitter): Splitter {
   };
 }
 
-/** The whole text as one pretoken. */
+/** Returns the whole text as one pretoken. */
 export const unsplit: Splitter = {
   divisible: false,
   lex(_bytes, start, end, bounds, count) {

@@ -1,18 +1,19 @@
 /**
- * @file The pre-tokenizers of tokenizer.json that split a text at matches: Split, Digits, Punctuation and the like. Each finds
- * matches; its behaviour says what becomes of them and of what lies between. The rules are the Rust `tokenizers`' own.
+ * @file The pre-tokenizers of tokenizer.json that split a text at matches: Split, Digits, Punctuation and others. Each finds
+ * matches; its behaviour determines how matches and the text between them become pieces. The rules are those of the Rust library
+ * `tokenizers`.
  */
 import { toByteLevel } from "./byte-level.js";
 import type { Lexer } from "./lexers.js";
 
-/** What becomes of a match: left out, a piece of its own, or joined to what is before, after or like it. */
+/** A match is dropped, a piece by itself, joined to the text before or after it, or joined to adjacent matches. */
 export const BEHAVIORS = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"] as const;
 export type Behavior = (typeof BEHAVIORS)[number];
 
-/** The matches in a text, start and end of each in UTF-16 units; a match can be empty. */
+/** Returns the matches in a text, (matches, 2): start and end in UTF-16 units. A match can be empty. */
 export type Matcher = (text: string) => readonly number[];
 
-/** The matches of a regular expression with the flag g, one behind another, as Oniguruma finds them. */
+/** Returns the successive matches of a regular expression with flag `g`, as Oniguruma finds them. */
 export function matchesOf(regex: RegExp, text: string): number[] {
   const matches: number[] = [];
   let from = 0;
@@ -24,7 +25,7 @@ export function matchesOf(regex: RegExp, text: string): number[] {
     const start = found.index;
     const end = start + found[0].length;
     if (end === start && end === last) {
-      // An empty match right behind the last one is none.
+      // An empty match directly after the last match does not count.
       if (from >= text.length) return matches;
       from += (text.codePointAt(from) ?? 0) > 0xffff ? 2 : 1;
       continue;
@@ -35,7 +36,7 @@ export function matchesOf(regex: RegExp, text: string): number[] {
   }
 }
 
-/** Finds the matches of a regular expression of ours, which has no way to backtrack. */
+/** Returns a matcher without a time limit, for our own expressions, which cannot backtrack. */
 export function simpleMatcher(regex: RegExp): Matcher {
   return (text) => matchesOf(regex, text);
 }
@@ -46,7 +47,7 @@ interface Piece {
   readonly isRemoved: boolean;
 }
 
-/** The pieces of a text of some length, in order, those that are left out too; some are empty. */
+/** Returns the pieces of a text of `length` units in order, including removed ones; some are empty. */
 function piecesOf(
   length: number,
   matches: readonly number[],
@@ -86,7 +87,7 @@ function piecesOf(
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** The lexer that splits at matches. */
+/** Returns a lexer that splits at matches. @param isInverted treats the text between matches as the matches */
 export function splitAt(matcher: Matcher, behavior: Behavior, isInverted = false): Lexer {
   return (bytes, start, end, bounds, count) => {
     const text = decoder.decode(bytes.subarray(start, end));
@@ -96,13 +97,13 @@ export function splitAt(matcher: Matcher, behavior: Behavior, isInverted = false
       if (to <= unit) return;
       for (; unit < to; unit++) {
         const code = text.charCodeAt(unit);
-        // A surrogate pair is four bytes, two for each half.
+        // A surrogate pair is four bytes: count two per half.
         byte += code < 0x80 ? 1 : code < 0x800 || (code >= 0xd800 && code <= 0xdfff) ? 2 : 3;
       }
       bounds[count++] = isRemoved ? ~byte : byte;
     };
     if (behavior === "Isolated") {
-      // Every match and all that lies between: most patterns, without an object for each piece.
+      // The most frequent behaviour, without allocating an object per piece.
       for (const end of matcher(text)) cut(end, false);
       cut(text.length, false);
     } else
@@ -111,7 +112,7 @@ export function splitAt(matcher: Matcher, behavior: Behavior, isInverted = false
   };
 }
 
-/** The same behind ByteLevel, which has made a character of each byte. */
+/** Like `splitAt`, but after ByteLevel, which maps each byte to a character. */
 export function splitBytesAt(matcher: Matcher, behavior: Behavior, isInverted = false): Lexer {
   return (bytes, start, end, bounds, count) => {
     const text = toByteLevel(bytes.subarray(start, end));
@@ -125,9 +126,9 @@ export function splitBytesAt(matcher: Matcher, behavior: Behavior, isInverted = 
   };
 }
 
-/** What the Rust library counts as punctuation. */
+/** The characters that the Rust library counts as punctuation. */
 export const PUNCTUATION = /[!-/:-@[-`{-~\p{P}]/gu;
 export const WHITE_SPACE = /\p{White_Space}/gu;
-/** Whitespace's words and runs of signs, by the classes of Rust's regular expressions. */
+/** Words and runs of symbols, as the pre-tokenizer `Whitespace` matches them with the classes of Rust's regular expressions. */
 export const WORDS =
   /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu;

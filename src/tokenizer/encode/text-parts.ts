@@ -1,25 +1,25 @@
 /**
- * @file A text in parts of some tens of kilobytes that stay in the processor's cache, each written as UTF-8 and cut into
- * pretokens. Parts end only where every published pattern has a boundary and looks no further, so that the pretokens are
- * those of the whole text.
+ * @file Processes a text in parts of some tens of kilobytes, which stay in the processor's cache: encodes each part as UTF-8 and
+ * cuts it into pretokens. Parts end only where every published pattern has a boundary that it does not look past, so the
+ * pretokens are those of the whole text.
  */
 import { PADDING } from "./encoder.js";
 import type { Splitter } from "./patterns.js";
 import { CASELESS, classOf, LOWER, NEWLINE, OTHER, SPACE, UPPER } from "./unicode-classes.js";
 
-/** UTF-16 units of a part, when the text has a place to end it near. */
+/** UTF-16 units of a part, if the text can be cut near there. */
 export const PART_UNITS = 1 << 15;
 
 const utf8 = new TextEncoder();
 const asciiLetter = Uint8Array.from({ length: 128 }, (_, unit) => ((unit | 32) >= 97 && (unit | 32) <= 122 ? 1 : 0));
 
-/** Holds one part at a time; `bytes`, `view` and `bounds` are replaced when they grow. */
+/** Contains one part at a time; `bytes`, `view` and `bounds` are replaced when they grow. */
 export class TextParts {
   bytes = new Uint8Array(1024);
   view = new DataView(this.bytes.buffer);
-  /** Ends of the part's pretokens, as a lexer writes them. */
+  /** The ends of the part's pretokens, as written by a `Lexer`. */
   bounds = new Int32Array(1024);
-  /** How many pretokens the part has. */
+  /** The number of pretokens in the part. */
   count = 0;
   readonly #splitter: Splitter;
 
@@ -27,7 +27,7 @@ export class TextParts {
     this.#splitter = splitter;
   }
 
-  /** Loads the part of a text that starts at `start` and has about `size` units; returns where the next one starts. */
+  /** Loads the part of a text that starts at `start` and has about `size` units; returns the start of the next part. */
   load(text: string, start: number, size = PART_UNITS): number {
     const end =
       this.#splitter.divisible && text.length - start > size ? partEnd(text, start, start + size) : text.length;
@@ -43,7 +43,8 @@ export class TextParts {
   }
 
   /**
-   * Cuts bytes[start, end), a text or a stretch of one between borders, into pretokens, a part at a time; `visit` finds the part's ends in `bounds` and `count`. Nothing is copied.
+   * Cuts bytes[start, end), a text or a part of one between byte borders, into pretokens. Calls `visit` for each part with its
+   * start; the part's pretokens are in `bounds` and `count`. The bytes are not copied.
    */
   eachPart(bytes: Uint8Array, start: number, end: number, visit: (start: number) => void): void {
     for (let from = start; from < end; ) {
@@ -56,7 +57,7 @@ export class TextParts {
     }
   }
 
-  /** Gives back what a huge text needed. */
+  /** Frees the memory of a huge text. */
   release(): void {
     if (this.bytes.length > PART_UNITS * 16) {
       this.bytes = new Uint8Array(PART_UNITS * 4);
@@ -67,8 +68,8 @@ export class TextParts {
 }
 
 /**
- * Where a part of a text may end near `aim`: after a letter that a space or a symbol other than an apostrophe follows,
- * looked for backwards, then forwards. Surrogates are left alone: only their pair tells what they are.
+ * Returns the position near `aim` at which a part may end: after a letter that is followed by a space or a symbol other than an
+ * apostrophe. Searches backwards first, then forwards. Never cuts at surrogates, whose class only the pair determines.
  */
 export function partEnd(text: string, start: number, aim: number): number {
   for (let i = aim; i > start + 1 && i > aim - 8192; i--) if (isPartEnd(text, i)) return i;
@@ -86,7 +87,7 @@ function isPartEnd(text: string, i: number): boolean {
   return last === LOWER || last === UPPER || last === CASELESS;
 }
 
-/** What `partEnd` is, in bytes: where UTF-8 may end near `aim`, looked for backwards, then forwards up to `end`. */
+/** `partEnd` for UTF-8 bytes. Searches backwards from `aim`, then forwards up to `end`. */
 export function byteBorder(bytes: Uint8Array, start: number, aim: number, end: number): number {
   for (let i = aim; i > start + 1 && i > aim - 8192; i--) if (isByteBorder(bytes, i, start)) return i;
   for (let i = aim + 1; i < end; i++) if (isByteBorder(bytes, i, start)) return i;
@@ -95,7 +96,7 @@ export function byteBorder(bytes: Uint8Array, start: number, aim: number, end: n
 
 function isByteBorder(bytes: Uint8Array, i: number, start: number): boolean {
   const next = bytes[i];
-  // No letter, no apostrophe, no later byte of a character; beyond the basic plane nothing is a border.
+  // Not before a letter, an apostrophe or a continuation byte; never next to a character above U+FFFF.
   if ((next < 0x80 && asciiLetter[next] === 1) || next === 0x27 || (next & 0xc0) === 0x80 || next >= 0xf0) return false;
   const kind = classOf(pointAt(bytes, i));
   if (kind !== SPACE && kind !== NEWLINE && kind !== OTHER) return false;
@@ -106,7 +107,7 @@ function isByteBorder(bytes: Uint8Array, i: number, start: number): boolean {
   return last === LOWER || last === UPPER || last === CASELESS;
 }
 
-/** The code point of a character of at most three bytes. */
+/** The code point of the character at bytes[i], which has at most three bytes. */
 function pointAt(bytes: Uint8Array, i: number): number {
   const lead = bytes[i];
   if (lead < 0x80) return lead;

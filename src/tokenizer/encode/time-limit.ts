@@ -1,4 +1,4 @@
-/** @file Work that cannot be interrupted from within, such as a regular expression that backtracks, with a limit of time. */
+/** @file A time limit for synchronous work that cannot check the time itself, such as a backtracking regular expression. */
 
 interface VmModule {
   readonly Script: new (code: string) => { runInThisContext(options: { readonly timeout: number }): unknown };
@@ -8,10 +8,10 @@ const WORK = Symbol.for("quern.work");
 let script: InstanceType<VmModule["Script"]> | undefined;
 
 /**
- * The result of some work, or undefined if it is not done in time. Where there is no Node (in a browser) it has no limit.
- * @param milliseconds whole ones from 1 on
+ * Runs `work` and returns its result, or undefined if it exceeds the limit. Without Node (in a browser) there is no limit.
+ * @param milliseconds rounded up to whole milliseconds, at least 1
  */
-export function withinTime<T>(work: () => T, milliseconds: number): T | undefined {
+export function runWithTimeLimit<T>(work: () => T, milliseconds: number): T | undefined {
   const vm = globalThis.process?.getBuiltinModule?.("node:vm") as VmModule | undefined;
   if (vm === undefined) return work();
   script ??= new vm.Script('globalThis[Symbol.for("quern.work")]()');

@@ -1,4 +1,4 @@
-/** @file Counting the pretokens of a stream of documents, in this thread or in several. */
+/** @file Counts the pretokens of a stream of documents, in one thread or several. */
 import { isBuilt } from "../../built-module.js";
 import type { DocumentReader, ReadBytes } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
@@ -6,63 +6,63 @@ import { WorkerPool } from "../../executors/index.js";
 import type { OnProgress } from "../../progress.js";
 import { splitterFor } from "../encode/patterns.js";
 import { partEnd, TextParts } from "../encode/text-parts.js";
-import { TextRooms } from "../text-rooms.js";
+import { ResultQueue } from "../result-queue.js";
+import { TextBuffers } from "../text-buffers.js";
 import { buffersOf, sizeOf, tasksOf } from "../text-tasks.js";
-import { Underway } from "../underway.js";
 import type { CountResult, CountTask, Setup, TextTask } from "../worker-tasks.js";
 import { countTask } from "./count-task.js";
 import { PretokenCounter, type PretokenCounts } from "./pretoken-counts.js";
 
 export interface CountPretokensOptions {
   readonly pattern: string;
-  /** Threads that count, this one among them. */
+  /** Threads that count, including this one. */
   readonly threads: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-  /** The reading of files that the documents come from: then progress tells bytes of all, and so the time left. */
+  /** The reader of the documents' files, if any; with it, progress counts bytes out of a total. */
   readonly reading?: ReadBytes;
-  /** Distinct pretokens that a worker holds before it hands them over; some hundred thousand by default. */
-  readonly kept?: number;
-  /** UTF-16 units beyond which workers are started; some millions by default. */
-  readonly worthWorkers?: number;
+  /** Distinct pretokens after which a worker hands over its counts; default 2^17. */
+  readonly mostDistinct?: number;
+  /** Size of the text, in UTF-16 units or bytes, above which workers are started; default 24 Mi, or 4 Mi for regular expressions. */
+  readonly workerThreshold?: number;
 }
 
-/** Few: what workers still hold at the end is added up while they have nothing to do. */
-const KEPT = 1 << 17;
-/** UTF-16 units that a worker is given at a time. */
+/** Small, because workers are idle at the end while this thread adds up their remaining counts. */
+const MOST_DISTINCT = 1 << 17;
+/** UTF-16 units of a worker's task. */
 const BATCH = 1 << 20;
 /**
- * Texts shorter than this in all are not worth starting workers for; where a regular expression cuts them, some ten times
- * slower, a sixth of it is.
+ * Workers do not pay off for less text than this. A regular expression is about ten times slower than a hand-made lexer; there
+ * a sixth of it is enough.
  */
-const WORTH_WORKERS = 24 << 20;
-/** Milliseconds after which other work of the process has a turn. */
-const TURN = 60;
+const WORKER_THRESHOLD = 24 << 20;
+/** Milliseconds between two yields to the event loop. */
+const YIELD_MS = 60;
 
 type Documents = Iterable<string> | AsyncIterable<string> | DocumentReader;
 type CountingPool = WorkerPool<CountTask, CountResult>;
 
 /**
- * The pretokens of all documents with their counts; the same set whatever the number of threads.
- * @throws QuernError if the pattern is not valid or there is no text; the signal's reason when it aborts
+ * Counts the pretokens of all documents. The counts do not depend on the number of threads.
+ * @throws QuernError if the pattern is invalid or there is no text; the signal's reason when it aborts
  */
 export async function countPretokens(documents: Documents, options: CountPretokensOptions): Promise<PretokenCounts> {
-  const { pattern, threads, signal, onProgress, kept = KEPT } = options;
+  const { pattern, threads, signal, onProgress, mostDistinct = MOST_DISTINCT } = options;
   const reading = isReader(documents) ? documents : options.reading;
   const splitter = await splitterFor(pattern);
-  const worth = options.worthWorkers ?? (splitter.divisible ? WORTH_WORKERS : WORTH_WORKERS / 6);
+  const threshold = options.workerThreshold ?? (splitter.divisible ? WORKER_THRESHOLD : WORKER_THRESHOLD / 6);
   const counter = new PretokenCounter();
   const parts = new TextParts(splitter);
   let pool: CountingPool | undefined;
   let units = 0;
   let texts = 0;
-  let turn = performance.now();
+  let lastYield = performance.now();
 
-  const underway = new Underway();
-  const rooms = new TextRooms();
+  const pending = new ResultQueue();
+  const buffers = new TextBuffers();
 
-  const breathe = async (): Promise<void> => {
-    if (performance.now() - turn < TURN) return;
+  const reportAndYield = async (): Promise<void> => {
+    if (performance.now() - lastYield < YIELD_MS) return;
     onProgress?.(
       reading === undefined
         ? { task: "count pretokens", done: units, unit: "character" }
@@ -70,49 +70,49 @@ export async function countPretokens(documents: Documents, options: CountPretoke
     );
     await new Promise<void>((resolve) => setTimeout(resolve, 0));
     signal?.throwIfAborted();
-    turn = performance.now();
+    lastYield = performance.now();
   };
-  const hear = ({ documents: found, unread }: Pick<CountResult, "documents" | "unread">): void => {
+  const addRead = ({ documents: found, unread }: Pick<CountResult, "documents" | "unread">): void => {
     if (!isReader(documents)) return;
     documents.found(found);
     if (unread !== undefined) documents.merge(unread);
   };
   const collect = ({ counts, ...result }: CountResult): void => {
-    hear(result);
+    addRead(result);
     if (counts !== undefined) counter.merge(counts);
   };
   const startPool = () =>
     new WorkerPool<CountTask, CountResult>({
       module: new URL("../text-worker.js", import.meta.url),
-      setup: { work: "count", pattern, kept } satisfies Setup,
+      setup: { work: "count", pattern, mostDistinct } satisfies Setup,
       threads: threads - 1,
       signal,
     });
-  /** Counts a task here or in another thread, whichever is free. */
+  /** Counts a task in a free worker, or in this thread if none is free. */
   const count = async (task: TextTask): Promise<void> => {
     const free = pool?.hasRoom() ? pool : undefined;
     if (free !== undefined) {
-      underway.add(rooms.within(task, (safe) => free.run(safe, buffersOf(safe))).then(collect));
+      pending.add(buffers.runOnCopy(task, (copy) => free.run(copy, buffersOf(copy))).then(collect));
     } else {
       try {
-        hear(countTask(task, parts, counter));
+        addRead(countTask(task, parts, counter));
       } catch (error) {
-        underway.add(Promise.reject(error));
+        pending.add(Promise.reject(error));
       }
-      // What other threads have done is heard of only between tasks.
+      // Messages from workers arrive only while this thread yields.
       if (pool !== undefined) await new Promise<void>((resolve) => setImmediate(resolve));
     }
-    // A line that is no document is told by the first that has one, when its turn comes.
-    if (underway.failed) await underway.end();
-    await breathe();
+    // `end` waits for earlier tasks first, so that the error reported is the first in document order.
+    if (pending.failed) await pending.end();
+    await reportAndYield();
   };
   const countBlocks = async (from: DocumentReader): Promise<void> => {
     for await (const task of tasksOf(from.blocks(), { divisible: splitter.divisible })) {
-      if (threads > 1 && from.bytesTotal > worth && isBuilt()) pool ??= startPool();
+      if (threads > 1 && from.bytesTotal > threshold && isBuilt()) pool ??= startPool();
       units += sizeOf(task);
       await count(task);
     }
-    await underway.end();
+    await pending.end();
     from.end();
   };
   const countTexts = async (from: Iterable<string> | AsyncIterable<string>): Promise<void> => {
@@ -128,7 +128,7 @@ export async function countPretokens(documents: Documents, options: CountPretoke
       if (typeof text !== "string") throw new QuernError("a document to train on is not a string");
       texts++;
       const expected = Math.max(units + text.length, reading?.bytesTotal ?? 0);
-      if (threads > 1 && expected > worth && isBuilt()) pool ??= startPool();
+      if (threads > 1 && expected > threshold && isBuilt()) pool ??= startPool();
       for (let start = 0; start < text.length; ) {
         const end =
           splitter.divisible && text.length - start > BATCH ? partEnd(text, start, start + BATCH) : text.length;
@@ -140,7 +140,7 @@ export async function countPretokens(documents: Documents, options: CountPretoke
       }
     }
     await send();
-    await underway.end();
+    await pending.end();
   };
   try {
     await (isReader(documents) ? countBlocks(documents) : countTexts(documents));

@@ -1,17 +1,17 @@
-/** @file Counting the pretokens of one task. */
+/** @file Counts the pretokens of one task. */
 import type { ReadReport } from "../../documents/index.js";
 import type { TextParts } from "../encode/text-parts.js";
 import { textsOfTask } from "../text-tasks.js";
 import type { TextTask } from "../worker-tasks.js";
 import type { PretokenCounter } from "./pretoken-counts.js";
 
-/** Counts a task's pretokens; returns how many documents it has ended, and what was no text. */
+/** Adds a task's pretokens to `counter`; returns the number of documents that end in it, and a report of skipped records. */
 export function countTask(
   task: TextTask,
   parts: TextParts,
   counter: PretokenCounter,
 ): { readonly documents: number; readonly unread: ReadReport | undefined } {
-  if (task.kind === "packed") {
+  if (task.kind === "bytes") {
     const view = new DataView(task.bytes.buffer);
     const count = (from: number, to: number): void =>
       parts.eachPart(task.bytes, from, to, (start) => counter.add(task.bytes, view, start, parts.bounds, parts.count));

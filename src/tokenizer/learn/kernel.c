@@ -1,17 +1,17 @@
-// The loops of learning merges. One instance has the pretokens, in which it counts pairs and merges them (merged-text.ts);
-// another has the queue of pairs, which says what merges next (pair-queue.ts). They share nothing.
-// kernel.wasm is built from this file by `node scripts/kernels.mjs`, which a test repeats.
+// The loops that learn merges. One instance stores the pretokens, counts pairs in them and merges them (merged-text.ts).
+// Another stores the queue of pairs, which chooses the next merge (pair-queue.ts). They share no memory.
+// `node scripts/kernels.mjs` builds kernel.wasm from this file; a test checks that the two agree.
 #include <stdint.h>
 
 #define EXPORT(name) __attribute__((export_name(#name)))
 #define IMPORT(name) __attribute__((import_module("env"), import_name(#name)))
 
-// ---- Memory, handed out upwards
+// ---- Memory: a bump allocator
 
 enum { PAGE = 65536, MORE = 256 };
 extern uint8_t __heap_base;
 static uint64_t top;
-// Throws.
+// Throws: memory is exhausted.
 IMPORT(full) void full(void);
 
 static void *reserve(uint64_t bytes) {
@@ -21,17 +21,17 @@ static void *reserve(uint64_t bytes) {
   uint64_t have = (uint64_t)__builtin_wasm_memory_size(0) * PAGE;
   if (top > have) {
     uint32_t pages = (top - have + PAGE - 1) / PAGE;
-    // More than asked for, for growing takes its time.
+    // Grow by extra pages, because growing memory is slow.
     if (top > 1ull << 32 || (__builtin_wasm_memory_grow(0, pages + MORE) == (uint32_t)-1 && __builtin_wasm_memory_grow(0, pages) == (uint32_t)-1)) full();
   }
   return (void *)(uint32_t)at;
 }
 
 EXPORT(reserve) void *reserve_here(double bytes) { return reserve((uint64_t)bytes); }
-// Gives back all that was handed out from here on.
+// Frees everything that was allocated at `from` or above.
 EXPORT(release) void release(void *from) { top = (uint32_t)from; }
 
-// Room for `want` elements of a size where there was room for `had`, of which so many are used.
+// Allocates `want` bytes and copies the first `used` bytes of `old` into them.
 static void *wider(void *old, uint64_t used, uint64_t want) {
   void *fresh = reserve(want);
   if (used > 0) __builtin_memcpy(fresh, old, used);
@@ -46,55 +46,60 @@ static uint32_t hash_of(int32_t left, int32_t right) {
 
 // ---- The pretokens
 //
-// The pretokens lie in one array, a slot a byte, each behind a border that holds its count; one more border ends the last. A
-// token of n bytes at slot p has its id in p and, if n > 1, the complement of its id in p + n - 1. So both neighbours of a token
-// are found without links, and an occurrence of a pair is one number, its slot.
+// All pretokens are stored in one array of int32 slots, one slot per byte. A border slot with the pretoken's count precedes
+// each pretoken, and one more border follows the last. A token of n bytes at slot p stores its id in slot p and, if n > 1, the
+// complement of its id in slot p + n - 1. Both neighbours of a token are thus found without links, and one number, the slot,
+// identifies an occurrence of a pair.
 
-// A border is BORDER + its count, at most LAST_BORDER. No id or complement is so small. INSIDE stands in a token of three bytes or more, between its two ends. A pretoken of more bytes than LONGEST_WALK has
-// its count in a list: the walk back to its border would be too long. LOOKED_AT slots are looked at before any of them is merged.
-enum { BORDER = -0x7fffffff - 1, LAST_BORDER = -0x40000000, INSIDE = LAST_BORDER + 1, LONGEST_WALK = 200, LOOKED_AT = 256 };
+// A border is BORDER + count, at most LAST_BORDER; ids and complements are all greater. INSIDE fills the slots between the two
+// ends of a token of three or more bytes. The count of a pretoken longer than LONGEST_WALK bytes is stored in JavaScript,
+// because walking back to its border would take too long. A merge checks BATCH slots before it changes any of them.
+enum { BORDER = -0x7fffffff - 1, LAST_BORDER = -0x40000000, INSIDE = LAST_BORDER + 1, LONGEST_WALK = 200, BATCH = 256 };
 
 static int32_t *slots;
 static uint32_t slot_count;
 static uint32_t *lengths;
-// The neighbours of a merge: the token before, or the complement of the token after, and how often it is there. Beside
-// it at how many places, and by token twice, as the neighbour before and after, the last merge that met it and its place here.
-static int32_t *ids, *many, *memo, stamp;
-static double *times;
-// Where a merge has made its token.
-static uint32_t *made;
-static uint32_t made_count;
+// The distinct neighbours of a merge: the token before, or the complement of the token after; how often it occurs in the text;
+// and at how many slots. `memo` has two entries per token (before, after): the stamp of the last merge that met the token there,
+// and its index among the neighbours.
+static int32_t *neighbour_ids, *neighbour_places, *memo, stamp;
+static double *neighbour_counts;
+// The slots at which the current merge has created its token.
+static uint32_t *merged_at;
+static uint32_t merged_size;
 
-// A pretoken that is long, or too common for its border: where it begins, and its count.
-IMPORT(list_count) void list_count(uint32_t border, double count);
-// The count of the last of them that begins before a slot.
-IMPORT(listed_count) double listed_count(uint32_t slot);
+// Stores the count of a pretoken that is long or whose count does not fit into its border.
+IMPORT(store_count) void store_count(uint32_t border, double count);
+// Returns the stored count of the last such pretoken that begins before a slot.
+IMPORT(stored_count) double stored_count(uint32_t slot);
 
-EXPORT(open_text) void open_text(int32_t *into) { slots = into, slot_count = 0; }
+EXPORT(begin_text) void begin_text(int32_t *into) { slots = into, slot_count = 0; }
 
-// Goes on through the pretokens and lays them out. As with every loop here that is long, its caller has it do a piece at a
-// time: an engine changes to its better code only when a function is called anew.
-EXPORT(lay_out) void lay_out(const uint8_t *bytes, const double *starts, const double *counts, uint32_t size, const int32_t *byte_ids) {
+// Appends pretokens. The caller passes them in pieces, as with every long loop here, because an engine switches to its
+// optimised code only when a function is called again.
+EXPORT(append_pretokens) void append_pretokens(const uint8_t *bytes, const double *starts, const double *counts, uint32_t size, const int32_t *byte_ids) {
   uint32_t at = slot_count;
   for (uint32_t word = 0; word < size; word++) {
     uint32_t from = starts[word] - starts[0], end = starts[word + 1] - starts[0];
     int32_t rare = counts[word] < LAST_BORDER - BORDER;
-    if (end - from > LONGEST_WALK || !rare) list_count(at, counts[word]);
+    if (end - from > LONGEST_WALK || !rare) store_count(at, counts[word]);
     slots[at++] = rare ? BORDER + (int32_t)counts[word] : LAST_BORDER;
     for (; from < end; from++) slots[at++] = byte_ids[bytes[from]];
   }
   slot_count = at;
 }
 
-EXPORT(close_text) void close_text(void) { slots[slot_count++] = BORDER; }
+EXPORT(end_text) void end_text(void) { slots[slot_count++] = BORDER; }
 
-EXPORT(tell) void tell(uint32_t *l, int32_t *m, int32_t *i, double *t, int32_t *n) { lengths = l, memo = m, ids = i, times = t, many = n; }
+EXPORT(set_tables) void set_tables(uint32_t *l, int32_t *m, int32_t *i, double *c, int32_t *p) {
+  lengths = l, memo = m, neighbour_ids = i, neighbour_counts = c, neighbour_places = p;
+}
 
-// Pairs by hash, each with its count, at how many places it occurs, and its list while it is gathered, or -1.
+// A hash table of pairs: the count, the number of places, and the list to which `list_occurrences` writes, or -1.
 typedef struct { int32_t left, right; double count; uint32_t places; int32_t list; } Entry;
 typedef struct { Entry *at; uint32_t room, size; } Table;
-// Those of the last counting, and those to begin with.
-static Table found, begun;
+// The pairs of the last counting pass, and the pairs at which merging starts.
+static Table counted, initial;
 
 static void clear(Table *table, uint32_t room) {
   if (table->room < room) table->at = reserve((uint64_t)room * sizeof(Entry)), table->room = room;
@@ -124,68 +129,70 @@ static Entry *enter(Table *table, int32_t left, int32_t right) {
   return entry;
 }
 
-EXPORT(open_count) void open_count(void) { clear(&found, 1 << 14); }
+EXPORT(begin_count) void begin_count(void) { clear(&counted, 1 << 14); }
 
-// Goes on counting the pairs, or those of one of so many turns, from a slot to behind another; gives the slot to go on at.
-EXPORT(count) uint32_t count(uint32_t at, uint32_t last, uint32_t turn, uint32_t turns) {
-  static double times_of;
+// Counts the pairs that start in slots [at, last), or only those whose hash falls in pass `pass` of `passes`. Returns the slot at
+// which to continue.
+EXPORT(count_pairs) uint32_t count_pairs(uint32_t at, uint32_t last, uint32_t pass, uint32_t passes) {
+  static double word_count;
   while (at < last && at + 1 < slot_count) {
     int32_t left = slots[at];
     if (left < 0) {
-      times_of = left == LAST_BORDER ? listed_count(at + 1) : left - BORDER;
+      word_count = left == LAST_BORDER ? stored_count(at + 1) : left - BORDER;
       at++;
       continue;
     }
     at += lengths[left];
     int32_t right = slots[at];
-    if (right < 0 || (turns > 1 && (hash_of(left, right) >> 8) % turns != turn)) continue;
-    Entry *entry = enter(&found, left, right);
-    entry->count += times_of, entry->places++;
+    if (right < 0 || (passes > 1 && (hash_of(left, right) >> 8) % passes != pass)) continue;
+    Entry *entry = enter(&counted, left, right);
+    entry->count += word_count, entry->places++;
   }
   return at;
 }
 
-EXPORT(count_found) uint32_t count_found(void) { return found.size; }
+EXPORT(counted_size) uint32_t counted_size(void) { return counted.size; }
 
-// Writes the pairs of the last counting.
-EXPORT(counted) void counted(int32_t *keys, double *counts) {
-  for (uint32_t i = 0; i < found.room; i++) {
-    if (found.at[i].left < 0) continue;
-    *keys++ = found.at[i].left, *keys++ = found.at[i].right;
-    *counts++ = found.at[i].count;
+// Writes the pairs of the last counting pass.
+EXPORT(write_counted) void write_counted(int32_t *keys, double *counts) {
+  for (uint32_t i = 0; i < counted.room; i++) {
+    if (counted.at[i].left < 0) continue;
+    *keys++ = counted.at[i].left, *keys++ = counted.at[i].right;
+    *counts++ = counted.at[i].count;
   }
 }
 
-// All that was reserved for pairs has been released.
-EXPORT(begin) void begin(void) {
-  found = begun = (Table){0, 0, 0};
-  clear(&begun, 1 << 14);
+// Empties the tables of pairs. The caller has released their memory.
+EXPORT(reset_pairs) void reset_pairs(void) {
+  counted = initial = (Table){0, 0, 0};
+  clear(&initial, 1 << 14);
 }
 
-// Takes a pair up among those to begin with; gives at how many places it occurs.
-EXPORT(take_up) uint32_t take_up(int32_t left, int32_t right) {
-  Entry *here = found.room ? find(&found, left, right) : 0;
-  uint32_t places = here && here->left >= 0 ? here->places : 0;
-  enter(&begun, left, right)->places = places;
-  return places;
+// Adds a pair to the initial ones; returns at how many places it occurs.
+EXPORT(add_initial) uint32_t add_initial(int32_t left, int32_t right) {
+  Entry *here = counted.room ? find(&counted, left, right) : 0;
+  uint32_t found = here && here->left >= 0 ? here->places : 0;
+  enter(&initial, left, right)->places = found;
+  return found;
 }
 
-EXPORT(choose) void choose(int32_t left, int32_t right, int32_t list) { enter(&begun, left, right)->list = list; }
+EXPORT(assign_list) void assign_list(int32_t left, int32_t right, int32_t list) { enter(&initial, left, right)->list = list; }
 
-// Goes on writing the places of the pairs chosen to their lists, which begin at `places` and move; from a slot as in counting.
-EXPORT(gather) uint32_t gather(uint32_t at, uint32_t last, uint32_t *places, uint32_t *entries) {
+// Appends the slots of every pair that has a list to that list, and advances its end in `ends`. Slots [at, last) are read, as in
+// `count_pairs`; returns the slot at which to continue.
+EXPORT(list_occurrences) uint32_t list_occurrences(uint32_t at, uint32_t last, uint32_t *ends, uint32_t *entries) {
   while (at < last && at + 1 < slot_count) {
     uint32_t start = at;
     int32_t left = slots[at];
     at += left < 0 ? 1 : lengths[left];
     if (left < 0 || slots[at] < 0) continue;
-    Entry *entry = find(&begun, left, slots[at]);
-    if (entry->left >= 0 && entry->list >= 0) entries[places[entry->list]++] = start;
+    Entry *entry = find(&initial, left, slots[at]);
+    if (entry->left >= 0 && entry->list >= 0) entries[ends[entry->list]++] = start;
   }
   return at;
 }
 
-// The count of the pretoken in which a token starts at a slot.
+// The count of the pretoken that contains a slot.
 static double count_at(uint32_t slot) {
   uint32_t at = slot;
   for (int32_t steps = 0; steps < LONGEST_WALK; steps++) {
@@ -194,83 +201,85 @@ static double count_at(uint32_t slot) {
     if (mark == LAST_BORDER) break;
     at -= mark >= 0 ? 1 : lengths[~mark];
   }
-  return listed_count(slot);
+  return stored_count(slot);
 }
 
-// Where the memo has a neighbour, before or after.
-static int32_t *known_as(int32_t mark, int32_t side) { return memo + (mark >= 0 ? mark : ~mark) * 4 + side * 2; }
+// The memo entry of a neighbour: side 0 is before the merged token, 1 after.
+static int32_t *memo_entry(int32_t mark, int32_t side) { return memo + (mark >= 0 ? mark : ~mark) * 4 + side * 2; }
 
-static void meet(int32_t mark, int32_t side, double there, uint32_t *size) {
+// Adds one occurrence of a neighbour in a pretoken that occurs `count` times.
+static void add_neighbour(int32_t mark, int32_t side, double count, uint32_t *size) {
   int32_t id = mark >= 0 ? mark : ~mark;
-  int32_t *known = known_as(mark, side);
+  int32_t *known = memo_entry(mark, side);
   if (known[0] != stamp) {
-    uint32_t place = (*size)++;
-    known[0] = stamp, known[1] = place;
-    ids[place] = side ? ~id : id, times[place] = there, many[place] = 1;
-  } else times[known[1]] += there, many[known[1]]++;
+    uint32_t index = (*size)++;
+    known[0] = stamp, known[1] = index;
+    neighbour_ids[index] = side ? ~id : id, neighbour_counts[index] = count, neighbour_places[index] = 1;
+  } else neighbour_counts[known[1]] += count, neighbour_places[known[1]]++;
 }
 
-// Begins a merge; where it makes its token is written to `into`.
-EXPORT(open_merge) void open_merge(int32_t left, int32_t right, int32_t token, uint32_t *into) {
+// Begins a merge, which writes the slots of its new token to `into`.
+EXPORT(begin_merge) void begin_merge(int32_t left, int32_t right, int32_t token, uint32_t *into) {
   lengths[token] = lengths[left] + lengths[right];
   stamp++;
-  made = into, made_count = 0;
+  merged_at = into, merged_size = 0;
 }
 
-// Goes on making a pair one token at the slots listed, where it still is; writes its neighbours behind `size` others and gives how many
-// there are then. A merge mostly waits for memory: so many slots are asked for at once, without branches.
-EXPORT(merge) uint32_t merge(const uint32_t *at, uint32_t n, int32_t left, int32_t right, int32_t token, uint32_t size) {
-  static uint32_t there[LOOKED_AT];
-  static int32_t gone[LOOKED_AT];
+// Merges a pair at the listed slots where it still occurs. Appends its neighbours to the `size` there are and returns the new size.
+// A merge mostly waits for memory, so it first reads BATCH slots without branches.
+EXPORT(merge_pair) uint32_t merge_pair(const uint32_t *at, uint32_t n, int32_t left, int32_t right, int32_t token, uint32_t size) {
+  static uint32_t live[BATCH];
+  static int32_t differs[BATCH];
   uint32_t left_length = lengths[left], right_length = lengths[right];
-  for (uint32_t from = 0; from < n; from += LOOKED_AT) {
-    uint32_t few = n - from < LOOKED_AT ? n - from : LOOKED_AT, left_over = 0;
-    for (uint32_t k = 0; k < few; k++) gone[k] = (slots[at[from + k]] ^ left) | (slots[at[from + k] + left_length] ^ right);
-    for (uint32_t k = 0; k < few; k++) there[left_over] = at[from + k], left_over += gone[k] == 0;
-    for (uint32_t k = 0; k < left_over; k++) {
-      uint32_t start = there[k];
-      // A pair of equal tokens may have lost its first to the place before.
+  for (uint32_t from = 0; from < n; from += BATCH) {
+    uint32_t few = n - from < BATCH ? n - from : BATCH, live_count = 0;
+    for (uint32_t k = 0; k < few; k++) differs[k] = (slots[at[from + k]] ^ left) | (slots[at[from + k] + left_length] ^ right);
+    for (uint32_t k = 0; k < few; k++) live[live_count] = at[from + k], live_count += differs[k] == 0;
+    for (uint32_t k = 0; k < live_count; k++) {
+      uint32_t start = live[k];
+      // In a run of equal tokens, the occurrence before may already have used this one's first token.
       if (slots[start] != left) continue;
       uint32_t middle = start + left_length, end = middle + right_length;
-      double times_of = count_at(start);
+      double word_count = count_at(start);
       slots[middle - 1] = INSIDE, slots[middle] = INSIDE;
       slots[end - 1] = ~token, slots[start] = token;
       int32_t before = slots[start - 1], after = slots[end];
-      if (before > LAST_BORDER) meet(before, 0, times_of, &size);
-      if (after > LAST_BORDER) meet(after, 1, times_of, &size);
-      made[made_count++] = start;
+      if (before > LAST_BORDER) add_neighbour(before, 0, word_count, &size);
+      if (after > LAST_BORDER) add_neighbour(after, 1, word_count, &size);
+      merged_at[merged_size++] = start;
     }
   }
   return size;
 }
 
-EXPORT(made) uint32_t made_here(void) { return made_count; }
+EXPORT(merged_count) uint32_t merged_count(void) { return merged_size; }
 
-// Goes on writing the new neighbours of the token to the lists of their pairs: by neighbour the list, or -1, in `listed`, and where
-// each list begins. What was after a token and is the same token by now has been listed as what is before that one.
-EXPORT(fill) void fill(uint32_t k, uint32_t last, int32_t token, const int32_t *listed, uint32_t *places, uint32_t *entries) {
-  static int32_t before[LOOKED_AT], after[LOOKED_AT];
+// Appends the occurrences of the pairs that the last merge created to their lists, for merged slots [k, last). `list_of` maps a
+// neighbour's index to its list, or -1; `ends` has the end of each list and advances. A following neighbour that has itself become
+// the token is skipped: that token lists the pair as its preceding neighbour.
+EXPORT(list_new_pairs) void list_new_pairs(uint32_t k, uint32_t last, int32_t token, const int32_t *list_of, uint32_t *ends, uint32_t *entries) {
+  static int32_t before[BATCH], after[BATCH];
   uint32_t length = lengths[token];
-  if (last > made_count) last = made_count;
-  for (; k < last; k += LOOKED_AT) {
-    uint32_t few = last - k < LOOKED_AT ? last - k : LOOKED_AT;
-    for (uint32_t i = 0; i < few; i++) before[i] = slots[made[k + i] - 1], after[i] = slots[made[k + i] + length];
+  if (last > merged_size) last = merged_size;
+  for (; k < last; k += BATCH) {
+    uint32_t few = last - k < BATCH ? last - k : BATCH;
+    for (uint32_t i = 0; i < few; i++) before[i] = slots[merged_at[k + i] - 1], after[i] = slots[merged_at[k + i] + length];
     for (uint32_t i = 0; i < few; i++) {
-      uint32_t start = made[k + i];
+      uint32_t start = merged_at[k + i];
       if (before[i] > LAST_BORDER) {
-        int32_t list = listed[known_as(before[i], 0)[1]];
-        if (list >= 0) entries[places[list]++] = start - lengths[before[i] >= 0 ? before[i] : ~before[i]];
+        int32_t list = list_of[memo_entry(before[i], 0)[1]];
+        if (list >= 0) entries[ends[list]++] = start - lengths[before[i] >= 0 ? before[i] : ~before[i]];
       }
       if (after[i] > LAST_BORDER && after[i] != token) {
-        int32_t list = listed[known_as(after[i], 1)[1]];
-        if (list >= 0) entries[places[list]++] = start;
+        int32_t list = list_of[memo_entry(after[i], 1)[1]];
+        if (list >= 0) entries[ends[list]++] = start;
       }
     }
   }
 }
 
-// Moves the entries of a pair that still hold down to `to`; gives where they end.
-EXPORT(keep) uint32_t keep(uint32_t *entries, uint32_t from, uint32_t end, uint32_t to, int32_t left, int32_t right) {
+// Moves the entries at which a pair still occurs down to `to`; returns their new end.
+EXPORT(keep_live) uint32_t keep_live(uint32_t *entries, uint32_t from, uint32_t end, uint32_t to, int32_t left, int32_t right) {
   uint32_t length = lengths[left];
   for (uint32_t i = from; i < end; i++) {
     uint32_t slot = entries[i];
@@ -285,19 +294,19 @@ EXPORT(keep) uint32_t keep(uint32_t *entries, uint32_t from, uint32_t end, uint3
 typedef struct { int32_t left, right; double count; } Pair;
 static Pair *pairs;
 static uint32_t pair_count, pair_room;
-// By hash: pair + 1, or 0.
+// Hash table: pair index + 1, or 0 for an empty slot.
 static uint32_t *by_hash, hash_room;
-// Binary heap, commonest first, of the pairs alone that occur at least `least` times: millions of rare ones need not be in it. A
-// count that has fallen since is mended when its pair comes up.
+// Binary heap, most frequent first. It contains only pairs that occur at least `least` times, which leaves out millions of rare
+// ones. Counts fall after they are pushed; a stale one is corrected when its pair reaches the top.
 typedef struct { double count; uint32_t pair; } Node;
 static Node *heap;
 static uint32_t heap_size, heap_room;
 static double lowest, least;
 static int32_t by_bytes;
-// Below zero, zero or above, as the bytes of two tokens compare.
+// Compares the bytes of two tokens: negative, zero or positive.
 IMPORT(compare) int32_t compare(int32_t a, int32_t b);
 
-EXPORT(open_queue) void open_queue(double floor, int32_t ties_by_bytes) {
+EXPORT(begin_queue) void begin_queue(double floor, int32_t ties_by_bytes) {
   lowest = floor, by_bytes = ties_by_bytes, least = 1e300;
   pair_room = heap_room = 1 << 14, hash_room = 1 << 15;
   pairs = reserve(pair_room * sizeof(Pair)), heap = reserve(heap_room * sizeof(Node)), by_hash = reserve(hash_room * 4);
@@ -309,7 +318,7 @@ static uint32_t slot_of(int32_t left, int32_t right) {
   return i;
 }
 
-// The number of a pair, new or known; its count is set.
+// Sets the count of a pair, adding it if it is new; returns its index.
 EXPORT(set_pair) uint32_t set_pair(int32_t left, int32_t right, double count) {
   uint32_t slot = slot_of(left, right);
   if (by_hash[slot] == 0) {
@@ -345,7 +354,7 @@ static void push(uint32_t pair, double count) {
   heap[at] = (Node){count, pair};
 }
 
-// Puts a node in the place of the first and lets it sink.
+// Replaces the top of the heap and sifts the new node down.
 static void replace_top(Node node) {
   uint32_t at = 0;
   for (uint32_t child; (child = at * 2 + 1) < heap_size; at = child) {
@@ -361,7 +370,7 @@ static void pop(void) {
   if (heap_size > 0) replace_top(heap[heap_size]);
 }
 
-// Fills the empty heap with the commonest pairs; 0 if all are too rare.
+// Fills the empty heap with the most frequent pairs; returns 0 if all are rarer than `lowest`.
 static int refill(void) {
   double most = 0;
   for (uint32_t pair = 0; pair < pair_count; pair++) if (pairs[pair].count > most) most = pairs[pair].count;
@@ -371,8 +380,8 @@ static int refill(void) {
   return 1;
 }
 
-// Takes out the pair to merge next; -1 if none is left that occurs at least `lowest` times.
-EXPORT(take) int32_t take(void) {
+// Removes and returns the pair to merge next, or -1 if none occurs at least `lowest` times.
+EXPORT(take_pair) int32_t take_pair(void) {
   while (heap_size > 0 || refill()) {
     uint32_t pair = heap[0].pair;
     double count = pairs[pair].count;
@@ -391,19 +400,19 @@ EXPORT(take) int32_t take(void) {
 EXPORT(left_of) int32_t left_of(uint32_t pair) { return pairs[pair].left; }
 EXPORT(right_of) int32_t right_of(uint32_t pair) { return pairs[pair].right; }
 
-// Takes from pairs and gives to new ones what a merge did, as its neighbours tell; writes the numbers of the new pairs, or -1
-// for those that are too rare.
-EXPORT(count_merge) void count_merge(int32_t left, int32_t right, int32_t token, const int32_t *id, const double *times_of, int32_t *number, uint32_t size) {
+// Updates the counts after a merge: adds the pairs of the new token with its neighbours and subtracts from the pairs they replace.
+// Writes the index of each new pair to `number`, or -1 if it is too rare.
+EXPORT(update_counts) void update_counts(int32_t left, int32_t right, int32_t token, const int32_t *id, const double *gained, int32_t *number, uint32_t size) {
   uint32_t known = pair_count;
-  // Gains before losses: what is between two neighbouring places is gained by the first and lost to the second.
+  // Additions come first: between two adjacent merged tokens, the pair that the first adds is the one that the second removes.
   for (uint32_t i = 0; i < size; i++) {
     number[i] = -1;
-    if (times_of[i] < lowest) continue;
-    number[i] = id[i] >= 0 ? set_pair(id[i], token, times_of[i]) : set_pair(token, ~id[i], times_of[i]);
+    if (gained[i] < lowest) continue;
+    number[i] = id[i] >= 0 ? set_pair(id[i], token, gained[i]) : set_pair(token, ~id[i], gained[i]);
   }
   for (uint32_t i = 0; i < size; i++) {
     uint32_t loser = by_hash[id[i] >= 0 ? slot_of(id[i], left) : slot_of(right, ~id[i])];
-    if (loser > 0) pairs[loser - 1].count -= times_of[i];
+    if (loser > 0) pairs[loser - 1].count -= gained[i];
   }
   for (uint32_t pair = known; pair < pair_count; pair++) if (pairs[pair].count >= least) push(pair, pairs[pair].count);
 }

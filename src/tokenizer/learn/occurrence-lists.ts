@@ -1,37 +1,39 @@
 /**
- * @file Where pairs occur: a list of slots for each pair, in one arena at the end of the kernel's memory. Merges make entries stale without telling; when the
- * arena is full, stale entries are thrown out before more of it is used, so that it stays in proportion to the text that is left.
+ * @file Occurrence lists: for each pair the slots where it occurs, in one arena at the end of the kernel's memory. Merges make
+ * entries stale without notice. A full arena drops its stale entries before it grows, so its size stays in proportion to the
+ * remaining text.
  */
 
-/** In place of a list: there is none, or none any more. */
+/** The list of a pair that has none. */
 const NONE = -1;
 
-/** Whose a list is: the number of a pair, its left token and its right one. */
+/** Int32 words of a list's owner: the index of a pair, its left token and its right token. */
 export const OWNER_WORDS = 3;
 
 interface ListsKernel {
   reserve(bytes: number): number;
-  keep(entries: number, from: number, end: number, to: number, left: number, right: number): number;
+  keep_live(entries: number, from: number, end: number, to: number, left: number, right: number): number;
 }
 
 export class OccurrenceLists {
   readonly #kernel: ListsKernel;
-  /** By pair: which list is its own, or NONE. */
+  /** By pair: its list, or NONE. */
   #lists = new Int32Array(1 << 12).fill(NONE);
-  /** The arena, and how many entries there is memory for. */
+  /** Address of the arena: Uint32 entries, each a slot. */
   readonly #entries: number;
+  /** Entries for which memory is reserved. */
   #room = 0;
   #used = 0;
-  /** Entries that may be used before stale ones are thrown out. */
+  /** Entries that may be used before stale ones are dropped. */
   #limit = 1 << 12;
-  /** Lists in the order of the arena: start and end, and OWNER_WORDS of whose they are. */
+  /** Lists in the order of the arena: start and end entry, and owner (lists, OWNER_WORDS). */
   #starts = new Uint32Array(1 << 12);
   #ends = new Uint32Array(1 << 12);
   #owners = new Int32Array(OWNER_WORDS << 12);
   #size = 0;
   readonly #small: number;
 
-  /** @param small entries below which more of the arena is used rather than stale ones thrown out */
+  /** @param small number of entries below which the arena grows without dropping stale ones */
   constructor(kernel: ListsKernel, small: number) {
     this.#kernel = kernel;
     this.#small = small;
@@ -39,17 +41,18 @@ export class OccurrenceLists {
   }
 
   /**
-   * Adds a list for each of some pairs, which have none.
-   * @param owners OWNER_WORDS for each
-   * @param sizes at least how many occurrences each has
-   * @param places where each list begins is written here
-   * @param fill writes the occurrences of the i-th pair, ascending, to entries from places[i], and moves places[i] behind them
+   * Adds lists for `count` pairs that have none.
+   * @param owners (count, OWNER_WORDS)
+   * @param sizes (count): an upper bound of each pair's occurrences
+   * @param ends (count): set to the start of each list, then advanced by `fill` to its end
+   * @param fill called with the arena's address; writes the occurrences of pair i, ascending, to entries from ends[i] on and
+   * advances ends[i]
    */
   add(
     owners: Int32Array,
     sizes: ArrayLike<number>,
     count: number,
-    places: Uint32Array,
+    ends: Uint32Array,
     fill: (entries: number) => void,
   ): void {
     let needed = 0;
@@ -57,18 +60,18 @@ export class OccurrenceLists {
     if (this.#used + needed > this.#limit) this.#makeRoom(needed);
     this.#reach(this.#used + needed);
     const first = this.#size;
-    for (let i = 0; i < count; i++) places[i] = this.#open(owners, i * OWNER_WORDS, sizes[i]);
+    for (let i = 0; i < count; i++) ends[i] = this.#open(owners, i * OWNER_WORDS, sizes[i]);
     fill(this.#entries);
-    for (let i = 0; i < count; i++) this.#ends[first + i] = places[i];
+    for (let i = 0; i < count; i++) this.#ends[first + i] = ends[i];
   }
 
-  /** How many entries the list of a pair has. */
+  /** Entries in the list of a pair, stale ones included. */
   sizeOf(pair: number): number {
     const list = pair < this.#lists.length ? this.#lists[pair] : NONE;
     return list === NONE ? 0 : this.#ends[list] - this.#starts[list];
   }
 
-  /** Where in memory the slots lie at which a pair may occur, ascending; its list is given up. Good until the next `add`. */
+  /** Removes the list of a pair; returns the address and number of its entries, ascending, some stale. Valid until the next `add`. */
   take(pair: number): { readonly start: number; readonly size: number } {
     const size = this.sizeOf(pair);
     if (size === 0) return { start: 0, size };
@@ -77,13 +80,13 @@ export class OccurrenceLists {
     return { start, size };
   }
 
-  /** Memory for so many words that nothing is written to until more than `entries` entries are added. */
+  /** Returns the address of `words` free words behind room for `entries` more entries; valid until more than those are added. */
   behind(entries: number, words: number): number {
     this.#reach(this.#used + entries + words);
     return this.#entries + (this.#used + entries) * 4;
   }
 
-  /** Makes the arena's memory reach so far. The system gives what is written to. */
+  /** Reserves memory for `entries` entries. The system commits only pages that are written to. */
   #reach(entries: number): void {
     if (entries <= this.#room) return;
     const room = Math.ceil(entries / 4) * 4;
@@ -91,7 +94,7 @@ export class OccurrenceLists {
     this.#room = room;
   }
 
-  /** Begins a list of so many entries for owners[from]; returns where it starts. */
+  /** Opens a list of `size` entries for owners[from, from + OWNER_WORDS); returns its first entry. */
   #open(owners: Int32Array, from: number, size: number): number {
     const pair = owners[from];
     if (pair >= this.#lists.length) {
@@ -115,12 +118,12 @@ export class OccurrenceLists {
 
   #makeRoom(count: number): void {
     if (this.#limit >= this.#small) this.#compact();
-    // Half as much again as is in use keeps the next throwing out far enough away to pay.
+    // A limit of 1.5 times the use makes compaction rare enough to pay off.
     const needed = this.#used + count;
     if (needed * 1.25 > this.#limit) this.#limit = Math.ceil(needed * 1.5);
   }
 
-  /** Throws out stale entries and empty lists; the rest moves down, in order. */
+  /** Drops stale entries and empty lists; the others move down in order. */
   #compact(): void {
     const owners = this.#owners;
     let kept = 0;
@@ -131,7 +134,7 @@ export class OccurrenceLists {
       if (this.#lists[pair] !== list) continue;
       const start = used;
       const [from, end] = [this.#starts[list], this.#ends[list]];
-      used = this.#kernel.keep(this.#entries, from, end, used, owners[owner + 1], owners[owner + 2]) >>> 0;
+      used = this.#kernel.keep_live(this.#entries, from, end, used, owners[owner + 1], owners[owner + 2]) >>> 0;
       this.#lists[pair] = NONE;
       if (used === start) continue;
       this.#starts[kept] = start;

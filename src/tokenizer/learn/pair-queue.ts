@@ -1,68 +1,70 @@
 /**
- * @file Which pairs merge next: the counts of all pairs, and a heap of them, commonest first, in kernel.c.
+ * @file The queue of pairs to merge: the counts of all pairs, and a heap with the most frequent first, in kernel.c.
  *
- * Pairs that are rarer than `floor` when their newer token is made are left out, for counts only fall afterwards. That is so
- * because a token's text has one history. Take any place of a text T that in the end is one token: until then no merge reached
- * over its borders, so that what was merged inside, from left to right, is what would have been merged in T alone. All tokens
- * T thus come from the same last pair in the same step, and all places of a pair from the step that makes its newer token.
+ * Pairs that are rarer than `floor` when their newer token is created are left out, because their counts can only fall
+ * afterwards. Proof: take an occurrence of text T that ends up as one token. Until then no merge crossed its borders, so the
+ * merges inside it are those of T alone. Every token T is thus created from the same last pair in the same step, and all
+ * occurrences of a pair appear in the step that creates its newer token.
  */
 import { QuernError } from "../../errors.js";
 import { instantiateKernel, kernelMemory } from "../../kernel.js";
 import type { TokenTable } from "../token-table.js";
-import type { FoundPairs, MergeNeighbours } from "./merged-text.js";
+import type { MergeNeighbours, PairCounts } from "./merged-text.js";
 
-/** Which of several pairs of equal count merges first. */
+/** Which of several pairs with equal counts merges first. */
 export type TieRule =
-  /** The pair of smallest ids, left before right: the rule of Hugging Face's trainer. */
+  /** The pair with the smallest ids, left compared before right: the rule of Hugging Face's trainer. */
   | "id"
-  /** The pair of lexicographically greatest byte strings, left before right. */
+  /** The pair with the lexicographically greatest byte strings, left compared before right. */
   | "bytes";
 
 interface QueueKernel {
   reserve(bytes: number): number;
-  open_queue(floor: number, byBytes: number): void;
+  begin_queue(floor: number, byBytes: number): void;
   set_pair(left: number, right: number, count: number): number;
-  take(): number;
+  take_pair(): number;
   left_of(pair: number): number;
   right_of(pair: number): number;
-  count_merge(left: number, right: number, token: number, ids: number, times: number, ...rest: Written): void;
+  update_counts(left: number, right: number, token: number, ids: number, gained: number, ...rest: Written): void;
 }
-type Written = readonly [numbers: number, size: number];
+type Written = readonly [pairs: number, size: number];
 
 export class PairQueue {
   readonly #kernel: QueueKernel;
-  /** Copies of what a merge tells, where the kernel reads it. */
+  /** Copies of a merge's neighbours in the kernel's memory. */
   readonly #ids: Int32Array;
-  readonly #times: Float64Array;
-  readonly #numbers: Int32Array;
+  readonly #counts: Float64Array;
+  readonly #pairs: Int32Array;
 
   /**
-   * @param pairs all that occur at least `floor` times, to be numbered in this order
+   * @param pairs all pairs that occur at least `floor` times; the order determines their indices
    * @param floor at least 1
-   * @param neighbours that a merge can have
+   * @param neighbours the most neighbours that a merge can have
    */
-  constructor({ keys, counts }: FoundPairs, floor: number, tokens: TokenTable, tie: TieRule, neighbours: number) {
+  constructor({ keys, counts }: PairCounts, floor: number, tokens: TokenTable, tie: TieRule, neighbours: number) {
     const memory = kernelMemory();
     const kernel = instantiateKernel<QueueKernel>(new URL("kernel.wasm", import.meta.url), memory, {
       full: () => {
-        throw new QuernError("there are too many pairs of tokens to count: ask for a smaller vocabulary");
+        throw new QuernError(
+          "the text has too many pairs of tokens to count in 4 GB of memory; choose a smaller vocabulary",
+        );
       },
       compare: (a: number, b: number) => compareBytes(tokens, a, b),
-      list_count: () => {},
-      listed_count: () => 0,
+      store_count: () => {},
+      stored_count: () => 0,
     });
-    const [ids, times, numbers] = [4, 8, 4].map((width) => kernel.reserve(neighbours * width) >>> 0);
+    const [ids, gained, pairs] = [4, 8, 4].map((width) => kernel.reserve(neighbours * width) >>> 0);
     this.#kernel = kernel;
     this.#ids = new Int32Array(memory.buffer, ids, neighbours);
-    this.#times = new Float64Array(memory.buffer, times, neighbours);
-    this.#numbers = new Int32Array(memory.buffer, numbers, neighbours);
-    kernel.open_queue(floor, tie === "bytes" ? 1 : 0);
+    this.#counts = new Float64Array(memory.buffer, gained, neighbours);
+    this.#pairs = new Int32Array(memory.buffer, pairs, neighbours);
+    kernel.begin_queue(floor, tie === "bytes" ? 1 : 0);
     for (let i = 0; i < counts.length; i++) kernel.set_pair(keys[i * 2], keys[i * 2 + 1], counts[i]);
   }
 
-  /** Takes out the pair to merge next; −1 if none is left that occurs at least `floor` times. */
+  /** Removes and returns the pair to merge next, or −1 if none occurs at least `floor` times. */
   take(): number {
-    return this.#kernel.take();
+    return this.#kernel.take_pair();
   }
 
   leftOf(pair: number): number {
@@ -74,17 +76,17 @@ export class PairQueue {
   }
 
   /**
-   * Takes from pairs and gives to new ones what a merge of `left` and `right` to `token` did, as its neighbours tell; writes the
-   * numbers of the new pairs into `numbers`, or −1 for those that are too rare.
+   * Updates the counts after `left` and `right` were merged into `token`. Writes the index of each new pair to
+   * `neighbours.pairs`, or −1 if it is too rare.
    */
-  count(left: number, right: number, token: number, { size, ids, times, numbers }: MergeNeighbours): void {
+  update(left: number, right: number, token: number, { size, ids, counts, pairs }: MergeNeighbours): void {
     for (let i = 0; i < size; i++) {
       this.#ids[i] = ids[i];
-      this.#times[i] = times[i];
+      this.#counts[i] = counts[i];
     }
-    const at = [this.#ids.byteOffset, this.#times.byteOffset, this.#numbers.byteOffset] as const;
-    this.#kernel.count_merge(left, right, token, at[0], at[1], at[2], size);
-    for (let i = 0; i < size; i++) numbers[i] = this.#numbers[i];
+    const at = [this.#ids.byteOffset, this.#counts.byteOffset, this.#pairs.byteOffset] as const;
+    this.#kernel.update_counts(left, right, token, at[0], at[1], at[2], size);
+    for (let i = 0; i < size; i++) pairs[i] = this.#pairs[i];
   }
 }
 

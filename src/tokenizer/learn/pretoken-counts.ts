@@ -1,12 +1,14 @@
-/** @file How often each distinct pretoken occurs: the only thing that training needs to know of its texts. */
+/** @file Counts how often each distinct pretoken occurs; training needs nothing else from its texts. */
 import { PADDING } from "../encode/encoder.js";
 
-/** Distinct pretokens one after the other in one arena, with their counts. Learning merges gives them up. */
+/** The distinct pretokens, concatenated in one arena, with their counts. `learnMerges` empties it. */
 export interface PretokenCounts {
   readonly size: number;
   /** Pretoken i is bytes[starts[i], starts[i + 1]). */
   bytes: Uint8Array<ArrayBuffer>;
+  /** (size + 1) */
   starts: Float64Array<ArrayBuffer>;
+  /** (size) */
   counts: Float64Array<ArrayBuffer>;
 }
 
@@ -15,8 +17,8 @@ const lowMask = Int32Array.from({ length: 9 }, (_, n) => (n >= 4 ? -1 : (1 << (8
 const highMask = Int32Array.from({ length: 9 }, (_, n) => (n <= 4 ? 0 : n >= 8 ? -1 : (1 << (8 * (n - 4))) - 1));
 
 /**
- * Counts pretokens in an open-addressing table over an arena; a V8 `Map` ends at 16.7 million entries. In front of it a
- * direct-mapped table answers for the commonest short ones.
+ * Counts pretokens in an open-addressing hash table over an arena, because a V8 `Map` has at most 16.7 million entries. A
+ * direct-mapped cache in front of it handles the most frequent short pretokens.
  */
 export class PretokenCounter {
   size = 0;
@@ -24,14 +26,14 @@ export class PretokenCounter {
   #view = new DataView(this.#bytes.buffer);
   #starts = new Float64Array(1 << 12);
   #counts = new Float64Array(1 << 12);
-  /** Two words a slot, side by side for the memory's sake: the pretoken's hash, and the pretoken + 1, or 0. */
+  /** (slots, 2): the pretoken's hash, and its index + 1, or 0 if empty. Adjacent, so that a probe touches one cache line. */
   #slots = new Int32Array(1 << 14);
-  /** Low key, high key, length, pretoken. */
+  /** (FRONT_SLOTS, 4): low key, high key, length, index of the pretoken. */
   readonly #front = new Int32Array(FRONT_SLOTS * 4);
 
   /**
-   * Counts the pretokens of bytes from `start` whose ends are bounds[0, count); PADDING bytes can be read beyond the last.
-   * A negative bound is the complement of the end of a stretch to leave out.
+   * Counts the pretokens that begin at `start` and end at bounds[0, count). PADDING bytes after the last must be readable.
+   * A negative bound is the complement of the end of text that is skipped.
    */
   add(bytes: Uint8Array, view: DataView, start: number, bounds: Int32Array, count: number): void {
     const front = this.#front;
@@ -61,7 +63,7 @@ export class PretokenCounter {
     }
   }
 
-  /** Adds another counter's pretokens to these. */
+  /** Adds the counts of another counter. */
   merge(other: PretokenCounts): void {
     const padded = new Uint8Array(other.bytes.length + PADDING);
     padded.set(other.bytes);
@@ -73,11 +75,11 @@ export class PretokenCounter {
     }
   }
 
-  /** What was counted, in the order of first occurrence. The counter is left empty. */
+  /** Returns the counts in order of first occurrence, and empties the counter. */
   take(): PretokenCounts {
     const counts = {
       size: this.size,
-      // Handed over as they are: copies of millions would not fit beside them.
+      // Not copied: millions of pretokens might not fit into memory twice.
       bytes: this.#bytes.subarray(0, this.#starts[this.size]),
       starts: this.#starts.subarray(0, this.size + 1),
       counts: this.#counts.subarray(0, this.size),

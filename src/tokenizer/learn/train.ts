@@ -1,4 +1,4 @@
-/** @file Training a tokenizer: count pretokens, learn merges, and put the vocabulary together as Hugging Face's trainer does. */
+/** @file Trains a tokenizer: counts pretokens, learns merges, and orders the vocabulary as Hugging Face's trainer does. */
 import { availableParallelism } from "node:os";
 import type { DocumentReader, ReadBytes } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
@@ -16,36 +16,36 @@ import type { TieRule } from "./pair-queue.js";
 import type { PretokenCounts } from "./pretoken-counts.js";
 
 export interface TrainTokenizerOptions {
-  /** Tokens in all, special ones and the 256 bytes included. */
+  /** Size of the vocabulary, including special tokens and the 256 bytes. */
   readonly vocabSize: number;
-  /** How texts are cut into pretokens: a published pattern's name or a regular expression; o200k by default. */
+  /** Pattern that cuts texts into pretokens: a published name or a regular expression; default o200k. */
   readonly pattern?: PatternName | (string & {});
-  /** Special tokens, which get the first ids; `<|endoftext|>` by default. */
+  /** Special tokens, which get the first ids; default `<|endoftext|>`. */
   readonly special?: readonly string[];
-  /** Which of several pairs of equal count merges first; `id` by default. */
+  /** Which of several pairs with equal counts merges first; default `id`. */
   readonly tie?: TieRule;
-  /** Pairs that occur less often are not merged; 0 by default. */
+  /** Pairs that occur less often are not merged; default 0. */
   readonly minFrequency?: number;
-  /** Threads that count pretokens; by default as many as the machine runs at once. The result is the same. */
+  /** Threads that count pretokens; default all hardware threads. The result does not depend on it. */
   readonly threads?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-  /** The reading of files that the documents come from (a `DocumentReader`): then progress can tell the time left. */
+  /** The reader of the documents' files (a `DocumentReader`), if any; with it, progress includes the time left. */
   readonly reading?: ReadBytes;
 }
 
 /**
- * Trains a byte-level BPE tokenizer on documents, which are read once and never all in memory; those of a reader of files are
- * parsed by the threads that count. The result depends on the
- * documents' text alone, not on their order. There may be fewer tokens than asked for if the text runs out of pairs.
- * @throws QuernError if the options cannot be met or there is no text; the signal's reason when it aborts
+ * Trains a byte-level BPE tokenizer. Documents are streamed once and never all in memory; the counting threads parse those of a
+ * `DocumentReader`. The result depends only on the documents' text, not on their order. The vocabulary is smaller than
+ * `vocabSize` if the text runs out of pairs.
+ * @throws QuernError if an option is invalid or there is no text; the signal's reason when it aborts
  */
 export async function trainTokenizer(
   documents: Iterable<string> | AsyncIterable<string> | DocumentReader,
   options: TrainTokenizerOptions,
 ): Promise<Tokenizer> {
   checkOptions(options);
-  // A pattern that is no expression is a wrong call, found before anything is read.
+  // An invalid pattern is a usage error (exit code 2), reported before anything is read.
   await splitterFor(options.pattern ?? "o200k").catch((error: unknown) => {
     throw error instanceof QuernError ? new QuernError(error.message, { exitCode: 2, cause: error }) : error;
   });
@@ -59,7 +59,7 @@ export async function trainTokenizer(
   return tokenizerFromCounts(counts, options);
 }
 
-/** Learns the merges of counted pretokens. */
+/** Learns merges from counted pretokens and builds the tokenizer. */
 async function tokenizerFromCounts(words: PretokenCounts, options: TrainTokenizerOptions): Promise<Tokenizer> {
   const special = options.special ?? [END_OF_TEXT];
   const tokens = new TokenTable(options.vocabSize, options.vocabSize * 8);
@@ -68,7 +68,7 @@ async function tokenizerFromCounts(words: PretokenCounts, options: TrainTokenize
     const bytes = utf8.encode(content);
     tokens.add(id, bytes, 0, bytes.length, true);
   });
-  // Bytes come in the order of their characters in the byte-level alphabet.
+  // Byte tokens are ordered by their characters in the byte-level alphabet, as in Hugging Face's trainer.
   const byteIds = new Int32Array(256);
   const order = Array.from({ length: 256 }, (_, byte) => byte).sort((a, b) => byteToUnit[a] - byteToUnit[b]);
   for (const byte of order) {
@@ -105,17 +105,17 @@ function checkOptions({ vocabSize, special = [END_OF_TEXT], minFrequency = 0 }: 
   const least = 256 + special.length;
   if (!Number.isInteger(vocabSize) || vocabSize < least) {
     throw new QuernError(
-      `a vocabulary of ${vocabSize} is too small: the alphabet of bytes takes 256 tokens and the special tokens ` +
-        `${special.length}; ask for at least ${least}`,
+      `a vocabulary of ${vocabSize} is too small: the 256 bytes and ${special.length} special tokens need at least ${least}`,
       { exitCode: 2 },
     );
   }
   if (vocabSize > 1 << 20) {
-    throw new QuernError(`a vocabulary of ${vocabSize} is too large: at most ${1 << 20} can be asked for`, {
+    throw new QuernError(`a vocabulary of ${vocabSize} is too large: the maximum is ${1 << 20}`, {
       exitCode: 2,
     });
   }
-  if (!(minFrequency >= 0)) throw new QuernError(`a minimum frequency of ${minFrequency} is no count`, { exitCode: 2 });
+  if (!(minFrequency >= 0))
+    throw new QuernError(`the minimum frequency must be 0 or more, not ${minFrequency}`, { exitCode: 2 });
   const seen = new Set<string>();
   for (const content of special) {
     if (content === "") throw new QuernError("a special token is empty; give each some text", { exitCode: 2 });
@@ -129,7 +129,7 @@ function checkOptions({ vocabSize, special = [END_OF_TEXT], minFrequency = 0 }: 
   }
 }
 
-/** tokenizer_config.json, by which transformers finds its class and the end of a text. */
+/** Builds tokenizer_config.json, from which transformers reads the tokenizer's class and end-of-text token. */
 function configOf(special: readonly string[]): Readonly<Record<string, unknown>> {
   const end = special.includes(END_OF_TEXT) ? END_OF_TEXT : undefined;
   return {

@@ -1,27 +1,27 @@
-/** @file Encoding a stream of documents, in this thread or in several, in order. */
+/** @file Encodes a stream of documents, in one thread or several; results keep the order of the documents. */
 import { isBuilt } from "../../built-module.js";
 import type { ReadBytes } from "../../documents/index.js";
 import { WorkerPool } from "../../executors/index.js";
 import { IdBuffer } from "../encode/encoder.js";
+import { ResultQueue } from "../result-queue.js";
 import { snapshotOf } from "../snapshot.js";
-import { TextRooms } from "../text-rooms.js";
+import { TextBuffers } from "../text-buffers.js";
 import { buffersOf, sizeOf, textsIn, textsOfTask } from "../text-tasks.js";
 import type { Tokenizer } from "../tokenizer.js";
-import { Underway } from "../underway.js";
-import type { EncodeOrder, EncodeResult, EncodeTask, IdRoom, Setup } from "../worker-tasks.js";
+import type { EncodeRequest, EncodeResult, EncodeTask, Setup, SharedIds } from "../worker-tasks.js";
 
-/** Texts shorter than this in all are not worth starting workers for. */
-const WORTH_WORKERS = 8 << 20;
+/** Size of all texts above which workers pay off, in UTF-16 units or bytes. */
+const WORKER_THRESHOLD = 8 << 20;
 
-/** Ids that there is room for at least: of a task of the usual size. */
-const LEAST_ROOM = 5 << 18;
+/** Smallest buffer of ids: enough for a task of the usual size (1 MiB). */
+const SMALLEST_BUFFER = 5 << 18;
 
-/** Tasks for each thread that are begun, or done and waiting for one before them. */
-const MOST_UNDERWAY = 8;
+/** Most tasks per thread that are running, or done and waiting for an earlier one. */
+const MOST_PENDING = 8;
 
-type EncodingPool = WorkerPool<EncodeOrder, EncodeResult>;
+type EncodingPool = WorkerPool<EncodeRequest, EncodeResult>;
 
-/** Encodes documents, each with the end-of-text token behind it; empty ones are left out. Close it when done. */
+/** Encodes documents and appends the end-of-text token to each; skips empty ones. Close it when done. */
 export class DocumentEncoder {
   readonly #tokenizer: Tokenizer;
   readonly #endOfText: number;
@@ -29,13 +29,11 @@ export class DocumentEncoder {
   readonly #reading: ReadBytes | undefined;
   #pool: EncodingPool | undefined;
   #units = 0;
-  /** Room for ids that nobody reads any more. */
-  readonly #free: IdRoom[] = [];
-  readonly #rooms = new TextRooms();
+  /** Released buffers of ids. */
+  readonly #free: SharedIds[] = [];
+  readonly #buffers = new TextBuffers();
 
-  /**
-   * @param reading the reading of the files that the documents come from: whether they are many is known at once
-   */
+  /** @param reading the reader of the documents' files, if any: its total size decides early whether workers pay off */
   constructor(tokenizer: Tokenizer, endOfText: number, threads: number, reading: ReadBytes | undefined) {
     this.#reading = reading;
     this.#tokenizer = tokenizer;
@@ -43,49 +41,49 @@ export class DocumentEncoder {
     this.#threads = threads;
   }
 
-  /** Tasks encoded, in their order; the ids are good until they are given to `release`. */
+  /** Encodes tasks and yields results in the same order. Their ids are valid until they are passed to `release`. */
   async *encode(tasks: AsyncIterable<EncodeTask>): AsyncGenerator<EncodeResult> {
-    const underway = new Underway<EncodeResult>();
+    const pending = new ResultQueue<EncodeResult>();
     for await (const task of tasks) {
       this.#units += sizeOf(task);
-      const worth = Math.max(this.#units, this.#reading?.bytesTotal ?? 0) > WORTH_WORKERS;
-      if (this.#threads > 1 && this.#pool === undefined && worth && isBuilt()) {
+      const isLarge = Math.max(this.#units, this.#reading?.bytesTotal ?? 0) > WORKER_THRESHOLD;
+      if (this.#threads > 1 && this.#pool === undefined && isLarge && isBuilt()) {
         this.#pool = this.#start();
       }
       if (this.#pool === undefined) {
-        yield encodeTask(this.#tokenizer, task, this.#endOfText, this.#room(task));
+        yield encodeTask(this.#tokenizer, task, this.#endOfText, this.#takeBuffer(task));
         continue;
       }
-      const into = this.#room(task);
+      const into = this.#takeBuffer(task);
       const pool = this.#pool;
       if (pool.hasRoom()) {
-        underway.add(this.#rooms.within(task, (safe) => pool.run({ task: safe, into }, buffersOf(safe))));
+        pending.add(this.#buffers.runOnCopy(task, (copy) => pool.run({ task: copy, into }, buffersOf(copy))));
       } else {
-        // In a promise, so that what fails is told in its turn.
-        underway.add(new Promise((resolve) => resolve(encodeTask(this.#tokenizer, task, this.#endOfText, into))));
-        // What other threads have done is heard of only between tasks.
+        // In a promise, so that an error is reported in the order of the tasks.
+        pending.add(new Promise((resolve) => resolve(encodeTask(this.#tokenizer, task, this.#endOfText, into))));
+        // Messages from workers arrive only while this thread yields.
         await new Promise<void>((resolve) => setImmediate(resolve));
       }
-      while (underway.isFirstSettled || underway.size > this.#threads * MOST_UNDERWAY) yield await underway.shift();
+      while (pending.isFirstSettled || pending.size > this.#threads * MOST_PENDING) yield await pending.shift();
     }
-    while (underway.size > 0) yield await underway.shift();
+    while (pending.size > 0) yield await pending.shift();
   }
 
-  /** Gives back the ids of a task. */
+  /** Releases the ids of a result for reuse. */
   release({ buffer }: EncodeResult["ids"]): void {
     if (buffer instanceof SharedArrayBuffer) this.#free.push(new Uint32Array(buffer));
   }
 
-  /** Room for the ids of a task. It is used again and shared by all threads, for fresh megabytes cost more than they hold. */
-  #room(task: EncodeTask): IdRoom {
-    // A token has a byte at least, or is the end of a text.
+  /** Takes a buffer for the ids of a task. Buffers are shared by all threads and reused, because fresh megabytes are expensive. */
+  #takeBuffer(task: EncodeTask): SharedIds {
+    // Every token has at least one byte, except a text's end-of-text token. A UTF-16 unit is at most 3 bytes of UTF-8.
     const most = sizeOf(task) * (task.kind === "texts" ? 3 : 1) + (task.kind === "lines" ? 0 : textsIn(task)) + 1;
-    const place = this.#free.findIndex((room) => room.length >= most);
+    const place = this.#free.findIndex((buffer) => buffer.length >= most);
     if (place >= 0) return this.#free.splice(place, 1)[0];
-    return new Uint32Array(new SharedArrayBuffer(Math.max(most, LEAST_ROOM) * 4));
+    return new Uint32Array(new SharedArrayBuffer(Math.max(most, SMALLEST_BUFFER) * 4));
   }
 
-  /** This thread encodes as well. */
+  /** Starts one worker less than `threads`, because this thread encodes too. */
   #start(): EncodingPool {
     return new WorkerPool({
       module: new URL("../text-worker.js", import.meta.url),
@@ -103,8 +101,8 @@ export class DocumentEncoder {
   }
 }
 
-/** Encodes a task. @param into where the ids go if they fit */
-export function encodeTask(tokenizer: Tokenizer, task: EncodeTask, endOfText: number, into: IdRoom): EncodeResult {
+/** Encodes a task. @param into receives the ids if they fit */
+export function encodeTask(tokenizer: Tokenizer, task: EncodeTask, endOfText: number, into: SharedIds): EncodeResult {
   const out = new IdBuffer(into);
   let ends: Uint32Array<ArrayBuffer>;
   let bytes = 0;
@@ -115,7 +113,7 @@ export function encodeTask(tokenizer: Tokenizer, task: EncodeTask, endOfText: nu
     out.ids[out.length++] = endOfText;
     ends[index] = out.length;
   };
-  if (task.kind === "packed") {
+  if (task.kind === "bytes") {
     ends = new Uint32Array(task.ends.length);
     let from = task.start;
     task.ends.forEach((end, index) => {

@@ -1,6 +1,6 @@
 /**
- * @file Documents to token shards that know where every token comes from: beside the tokens lie the lineage of both splits and
- * `heldout-sources.json`, by which a verdict is told by source.
+ * @file Writes documents as token shards that record the origin of every document: the lineage of both splits, and
+ * `heldout-sources.json`, from which the loss is reported per source.
  */
 import type { GivenDocument } from "../../documents/index.js";
 import { batchesOf } from "../text-tasks.js";
@@ -16,16 +16,16 @@ export interface WriteDocumentShardsOptions extends Omit<WriteShardsOptions, "tr
   readonly heldout: Documents;
 }
 
-/** What `writeDocumentShards` writes. */
+/** The files that `writeDocumentShards` writes. */
 export const documentShardFiles = {
   writes: (path: string) =>
     shardFiles.writes(path) || /^(lineage-(train|heldout)\.(jsonl|starts)|heldout-sources\.json)$/.test(path),
 };
 
 /**
- * Writes the shards into a folder that the caller has claimed, as `writeShardsInto` does. With `resumeKey` the same documents
- * must come in the same order again.
- * @throws QuernError where there is nothing to train on or the folder cannot be written
+ * Writes the shards into a folder that the caller has claimed, as `writeShardsInto` does. With `resumeKey`, a resumed call must
+ * pass the same documents in the same order.
+ * @throws QuernError if there is no text to train on or the folder cannot be written
  */
 export async function writeDocumentShards(
   folder: string,
@@ -51,7 +51,7 @@ export async function writeDocumentShards(
     ...options,
     train: batchesOf(texts("train", train)),
     heldout: batchesOf(texts("heldout", heldout)),
-    begin(temporary) {
+    onFolder(temporary) {
       inside = temporary;
     },
     async beside(temporary) {
@@ -67,7 +67,7 @@ function count(sources: { source: string; documents: number }[], source: string)
   else sources.push({ source, documents: 1 });
 }
 
-/** Of a document that does not say where it comes from, its source stands for that. */
+/** The lineage of a document; its source replaces a missing origin. */
 function lineageOf({ id = "", url, source = "", origin = { archive: source }, fields }: GivenDocument): LineageEntry {
   const { group, copy } = fields ?? {};
   return {

@@ -1,34 +1,34 @@
-/** @file Files and folders to token shards. */
+/** @file Encodes files and folders into token shards. */
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { isRemote, listFiles, type ReadReport, readDocuments, withOutput } from "../../documents/index.js";
 import type { OnProgress } from "../../progress.js";
 import { tasksOf } from "../text-tasks.js";
 import type { Tokenizer } from "../tokenizer.js";
-import type { EncodeTask, Share } from "../worker-tasks.js";
+import type { EncodeTask, SplitFilter } from "../worker-tasks.js";
 import type { ShardsHeader } from "./shards.js";
 import { FILE_TOKENS, shardFiles, writeTasks } from "./write-shards.js";
 
 export interface EncodeCorpusOptions {
   readonly tokenizer: Tokenizer;
-  /** Share of the documents that is held out, chosen by a hash of their text; 0 by default. */
+  /** Share of the documents to hold out, chosen by a hash of their text; default 0. */
   readonly heldout?: number;
   readonly fileTokens?: number;
   readonly threads?: number;
-  /** Whether the finished shards of an earlier call are replaced. */
+  /** Replaces the finished shards of an earlier call. */
   readonly force?: boolean;
-  /** Under which key or in which column the text is; "text" by default. */
+  /** The key or column of the text; default "text". */
   readonly textField?: string;
-  /** Damage is an error. */
+  /** Treats damaged files and records as errors instead of skipping them. */
   readonly strict?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
 
 /**
- * Encodes the documents of files and folders into token shards. A document is held out, or not, by its text alone, so that
- * copies and repeated runs agree. The files are read once for each split, since neither may be in memory. Interrupted or
- * killed, the same call goes on behind the last file that is whole, unless a file has changed since.
+ * Encodes the documents of files and folders into token shards. A document's text alone decides whether it is held out, so copies
+ * and repeated runs agree. The files are read once per split, because a split may not fit into memory. After an interruption the
+ * same call resumes behind the last complete shard file, unless an input file has changed.
  */
 export async function encodeCorpus(
   paths: readonly string[],
@@ -64,19 +64,19 @@ async function encodeInto(
   let anyHeld = false;
   let isAgain = false;
   const found = (documents: number, others: number, unread?: ReadReport): void => {
-    // What is held out is read again, and was counted the first time.
+    // The second reading, for the held-out split, was counted the first time.
     if (isAgain) return;
     reader.found(documents + others);
     if (unread !== undefined) reader.merge(unread);
     if (others > 0) anyHeld = true;
   };
-  const leftOut = (documents: number): void => found(0, documents);
-  const train = tasksOf(reader.blocks(), { divisible, share: shareOf(heldout, false), leftOut });
+  const onOthers = (documents: number): void => found(0, documents);
+  const train = tasksOf(reader.blocks(), { divisible, split: splitFilter(heldout, false), onOthers });
   async function* held(): AsyncGenerator<EncodeTask> {
     if (anyHeld) {
       isAgain = true;
       const again = readDocuments(paths, { textField, signal }).blocks();
-      yield* tasksOf(again, { divisible, share: shareOf(heldout, true) });
+      yield* tasksOf(again, { divisible, split: splitFilter(heldout, true) });
     }
   }
   const written = {
@@ -86,11 +86,12 @@ async function encodeInto(
     reading: reader,
     train,
     heldout: held(),
-    found,
-    nothing: () => reader.end(),
+    onTask: found,
+    onEmpty: () => reader.end(),
     report: () => reader.report,
   };
   return { header: await writeTasks(out, written), report: reader.report };
 }
 
-const shareOf = (heldout: number, held: boolean): Share | undefined => (heldout > 0 ? { heldout, held } : undefined);
+const splitFilter = (heldoutShare: number, selectHeldout: boolean): SplitFilter | undefined =>
+  heldoutShare > 0 ? { heldoutShare, selectHeldout } : undefined;

@@ -1,11 +1,11 @@
-/** @file Which source each held-out document of a run comes from, kept beside its token shards for the verdict. */
+/** @file The source of each held-out document, stored with the token shards so that the loss can be reported per source. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 
-/** So many held-out documents, one after the other, come from one source. */
+/** A run of consecutive held-out documents from one source. */
 export interface HeldOutSource {
   readonly source: string;
   readonly documents: number;
@@ -14,11 +14,11 @@ export interface HeldOutSource {
 const FILE = "heldout-sources.json";
 const schema = z.array(z.strictObject({ source: z.string(), documents: z.int().min(1) }));
 
-/** Keeps the sources of documents in a folder of token shards, in the order of the held-out split. */
+/** Writes the sources of the held-out documents, in order, into a folder of token shards. */
 export const writeHeldOutSources = (folder: string, sources: readonly HeldOutSource[]): Promise<void> =>
   writeFileAtomic(join(folder, FILE), `${JSON.stringify(sources)}\n`);
 
-/** What was kept; nothing where the shards were made without. Throws a `QuernError` for a file that is something else. */
+/** Reads the stored sources; none if the shards have no such file. @throws QuernError if the file is invalid */
 export async function readHeldOutSources(folder: string): Promise<readonly HeldOutSource[]> {
   const path = join(folder, FILE);
   try {
@@ -26,7 +26,7 @@ export async function readHeldOutSources(folder: string): Promise<readonly HeldO
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     if (error instanceof SyntaxError || error instanceof z.ZodError) {
-      throw new QuernError(`${path} is no list of sources; delete it, and the verdict will be of all sources together`);
+      throw new QuernError(`${path} is not a list of sources; delete it to report the loss over all sources together`);
     }
     throw fileError(error, "read", path);
   }

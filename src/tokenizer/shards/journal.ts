@@ -1,6 +1,6 @@
 /**
- * @file What is left of token shards whose writing was interrupted or killed: the files that are whole, in a hidden folder
- * inside the one that they are for, with a journal of them. The same work resumes from there.
+ * @file Resumes interrupted writing of token shards. Complete files are kept, with a journal that lists them, in a hidden folder
+ * inside the output folder. A call with the same key continues from there.
  */
 import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
@@ -20,29 +20,30 @@ const schema = z.strictObject({
 
 type Journal = z.output<typeof schema>;
 
-/** The files of each split that are whole; `save` is called after each more. */
+/** The complete files of each split; call `save` after adding one. */
 export interface ShardsProgress {
   readonly train: ShardsSplitHeader["files"];
   readonly heldout: ShardsSplitHeader["files"];
   save(): Promise<void>;
 }
 
-/** Names of folders of unfinished shards: nobody can guess one and put a folder of that name there first. */
+/** Names of folders of unfinished shards; random, so that no other user can create the folder first. */
 const PARTIAL = /^\.partial-[0-9a-f]{24}$/;
 
 interface ResumableWork {
-  /** Names the work. */
+  /** Identifies the work: only a call with the same key resumes it. */
   readonly key: string;
-  /** Whether what is whole stays for the next call when `signal` aborts; true by default. */
+  /** Whether complete files stay for the next call when `signal` aborts; default true. */
   readonly keep?: boolean;
+  /** The file that is moved into place last. */
   readonly last: string;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Calls `fill` with a folder to write in and the files that are there already from work of the same `key`, and moves all of
- * it into `path` when `fill` returns, the file `last` at the end. What is whole stays if `signal` aborts or the process is
- * killed; any other error removes it. The caller has claimed `path`.
+ * Calls `fill` with a hidden folder and the complete files that earlier work of the same `key` left there. When `fill` returns,
+ * moves the folder's files into `path`, the file `last` at the end. Complete files stay if `signal` aborts or the process is
+ * killed; any other error removes them. The caller has claimed `path`.
  */
 export async function writeFolderResumably<T>(
   path: string,
@@ -58,7 +59,7 @@ export async function writeFolderResumably<T>(
     await save();
     const result = await fill(folder, { train: journal.train, heldout: journal.heldout, save });
     await rm(file);
-    // Without its header what lies there is no shards: neither the old ones nor the new ones while they move in.
+    // Removing the header first marks the folder as incomplete while old files are replaced by new ones.
     await rm(join(path, last), { force: true });
     const names = await readdir(folder);
     for (const name of [...names.filter((name) => name !== last), last]) {
@@ -68,21 +69,21 @@ export async function writeFolderResumably<T>(
     return result;
   } catch (error) {
     if (!keep || !signal?.aborted) await rm(folder, { recursive: true, force: true });
-    await rmdir(path).catch(() => {}); // only an empty folder goes
-    const told = fileError(error, "write", path);
-    // What failed inside is told by the name that it would have had.
-    if (!(told instanceof QuernError) || !told.message.includes(folder)) throw told;
-    throw new QuernError(told.message.replaceAll(folder, path), { exitCode: told.exitCode, cause: told });
+    await rmdir(path).catch(() => {}); // fails unless the folder is empty
+    const failure = fileError(error, "write", path);
+    // Name the final path in the message, not the hidden folder.
+    if (!(failure instanceof QuernError) || !failure.message.includes(folder)) throw failure;
+    throw new QuernError(failure.message.replaceAll(folder, path), { exitCode: failure.exitCode, cause: failure });
   }
 }
 
-/** The folder that earlier work of this key left in `path`, or a new one; those of other work are removed. */
+/** Returns the folder that earlier work of this key left in `path`, or a new one; removes those of other work. */
 async function findPartial(path: string, key: string): Promise<{ readonly folder: string; readonly journal: Journal }> {
   let found: { readonly folder: string; readonly journal: Journal } | undefined;
   for (const name of (await readdir(path)).filter((name) => PARTIAL.test(name))) {
     const folder = join(path, name);
     const status = await lstat(folder);
-    // A link, or another user's: not what this verb made.
+    // A link or another user's folder was not created by this command.
     if (!status.isDirectory() || (process.getuid !== undefined && status.uid !== process.getuid())) continue;
     const journal = found === undefined ? await readJournal(folder, key) : undefined;
     if (journal !== undefined) found = { folder, journal };
@@ -94,7 +95,7 @@ async function findPartial(path: string, key: string): Promise<{ readonly folder
   return { folder, journal: { key, train: [], heldout: [] } };
 }
 
-/** The journal of earlier work of this key, or undefined. */
+/** Reads the journal of earlier work of this key; undefined if it is missing, invalid or does not match its files. */
 async function readJournal(folder: string, key: string): Promise<Journal | undefined> {
   let text: string;
   try {
@@ -121,7 +122,7 @@ async function readJournal(folder: string, key: string): Promise<Journal | undef
   return journal;
 }
 
-/** Removes from the folder all but the files of the journal: a file that a kill cut short, other work's files. */
+/** Removes all files that the journal does not list, such as one that a kill left incomplete. */
 async function tidy(folder: string, journal: Journal): Promise<void> {
   const kept = new Set(
     [...journal.train, ...journal.heldout].flatMap(({ name }) => [`${name}.tokens`, `${name}.ends`]),

@@ -1,6 +1,6 @@
 /**
- * @file Where each document of token shards comes from: a line a document, in the order of the split, and where the lines
- * begin, so that any of them is found by two reads.
+ * @file The origin of each document in token shards: one JSON line per document, in the order of the split, and an index of the
+ * lines' start positions, so that two reads find any line.
  *
  *     lineage-train.jsonl    lineage-train.starts    (64-bit little-endian positions)
  */
@@ -9,19 +9,22 @@ import { join } from "node:path";
 import { type AtomicFile, createAtomicFile } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 
-/** What is kept of a document. */
+/** The origin of one document. */
 export interface LineageEntry {
   readonly id: string;
   readonly url?: string;
   readonly source: string;
-  /** The file or address that it was first read from, the byte of its record there, and when it was fetched. */
+  /** The file or URL that it was first read from. */
   readonly archive: string;
+  /** Byte offset of its record in `archive`. */
   readonly offset?: number;
   /** Row of a Parquet file, from 1. */
   readonly row?: number;
+  /** When it was fetched. */
   readonly time?: string;
-  /** Which group of a mix it stands for, and its number where it is repeated. */
+  /** Its group in a data mix. */
   readonly group?: string;
+  /** Number of the copy, if the mix repeats the document. */
   readonly copy?: number;
 }
 
@@ -29,7 +32,7 @@ const linesName = (split: string) => `lineage-${split}.jsonl`;
 const startsName = (split: string) => `lineage-${split}.starts`;
 const PIECE = 1 << 18;
 
-/** Writes the lineage of one split, beside its shards. */
+/** Writes the lineage of one split into the folder of its shards. */
 export class LineageWriter {
   readonly #lines: AtomicFile;
   readonly #starts: AtomicFile;
@@ -84,7 +87,7 @@ export class LineageWriter {
   }
 }
 
-/** The lineage of document `number` of a split. Throws a `QuernError` where the shards have none. */
+/** Reads the lineage of document `number` of a split, from 0. @throws QuernError if the shards have no lineage or it is damaged */
 export async function readLineage(folder: string, split: string, number: number): Promise<LineageEntry> {
   const opened: FileHandle[] = [];
   const openFile = async (name: string): Promise<FileHandle> => {
@@ -96,7 +99,7 @@ export async function readLineage(folder: string, split: string, number: number)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw fileError(error, "read", path);
       throw new QuernError(
-        `${folder} does not say where its documents come from; \`quern data corpus\` and \`quern pretrain --text\` write shards that do`,
+        `${folder} has no lineage of its documents; \`quern data corpus\` and \`quern pretrain --text\` write shards with lineage`,
       );
     }
   };
@@ -106,7 +109,9 @@ export async function readLineage(folder: string, split: string, number: number)
     const positions = Buffer.alloc(16);
     const { bytesRead } = await starts.read(positions, 0, 16, 8 * number);
     if (bytesRead < 8)
-      throw new QuernError(`${join(folder, startsName(split))} has no document ${number}; it is cut short`);
+      throw new QuernError(
+        `${join(folder, startsName(split))} is truncated: it has no document ${number}; write the shards again`,
+      );
     const from = Number(positions.readBigUInt64LE(0));
     const to = bytesRead < 16 ? end : Number(positions.readBigUInt64LE(8));
     const line = Buffer.alloc(Math.max(0, Math.min(to, end) - from));
@@ -114,7 +119,7 @@ export async function readLineage(folder: string, split: string, number: number)
     try {
       return JSON.parse(line.toString("utf8")) as LineageEntry;
     } catch {
-      throw new QuernError(`${join(folder, linesName(split))} is damaged at byte ${from}`);
+      throw new QuernError(`${join(folder, linesName(split))} is damaged at byte ${from}; write the shards again`);
     }
   } finally {
     for (const file of opened) await file.close();

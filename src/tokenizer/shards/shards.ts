@@ -1,8 +1,8 @@
 /**
- * @file Token shards: what a model trains on. A folder with `shards.json` (counts, type, tokenizer, checksums) and, for the
- * training split and the held-out one, files of token ids, flat little-endian u16 or u32, each with an index of where its
- * documents end, little-endian u32 counted from the file's start. Every document ends with the end-of-text token, which
- * belongs to it; a document lies in one file.
+ * @file Token shards, the format that models train on. A folder contains `shards.json` (counts, dtype, tokenizer hash, checksums)
+ * and files of token ids for the training and held-out splits. A `.tokens` file is a flat array of little-endian u16 or u32 ids. Its
+ * `.ends` file contains the end of each document as a little-endian u32 token index in the file. Every document ends with the
+ * end-of-text token, which counts as part of it. No document spans two files.
  *
  *     shards.json
  *     train-00000.tokens   train-00000.ends   train-00001.tokens …
@@ -17,20 +17,20 @@ import { fileError, QuernError } from "../../errors.js";
 export const SHARDS_FILE = "shards.json";
 
 const count = z.int().min(0);
-/** A file of tokens, with its index, in the header. */
+/** The header's entry for one file of tokens and its index. */
 export const fileSchema = z.strictObject({
-  // A name leads out of no folder.
+  // The pattern excludes path separators: a name cannot point outside the folder.
   name: z.string().regex(/^(train|heldout)-\d{5,15}$/),
   tokens: count,
   documents: count,
-  /** CRC-32 of the tokens' file and of the index, eight hexadecimal digits: against damage, not against malice. */
+  /** CRC-32 of the token file and of the index, eight hexadecimal digits. It detects damage, not tampering. */
   crc32: z.string(),
   endsCrc32: z.string(),
 });
 const splitSchema = z.strictObject({
   tokens: count,
   documents: count,
-  /** UTF-8 bytes of the texts, end-of-text tokens not counted: what bits per byte divides by. */
+  /** UTF-8 bytes of the texts, without end-of-text tokens: the divisor for bits per byte. */
   bytes: count,
   files: z.array(fileSchema),
 });
@@ -46,21 +46,21 @@ const headerSchema = z.strictObject({
   heldout: splitSchema,
 });
 
-/** `shards.json`. */
+/** The contents of `shards.json`. */
 export type ShardsHeader = Readonly<z.output<typeof headerSchema>>;
 export type ShardsSplitHeader = ShardsHeader["train"];
 
-/** One split as a sequence of tokens, whatever its files. */
+/** One split as a single sequence of tokens across its files. */
 export interface TokenSplit {
   readonly tokens: number;
   readonly documents: number;
   /** UTF-8 bytes of the texts. */
   readonly bytes: number;
-  /** Where each document ends, behind its end-of-text token; ascending, the last is `tokens`. Read when first asked for. */
+  /** (documents): token index behind each document's end-of-text token, ascending; the last is `tokens`. Read on first use. */
   readonly documentEnds: Float64Array;
-  /** Those of them behind token `from` and up to `to`, without reading all. */
+  /** The document ends in (from, to], without reading all of them. */
   endsBetween(from: number, to: number): Float64Array;
-  /** Ids [offset, offset + length), into `into` if given. Throws a RangeError beyond the end. */
+  /** Reads ids [offset, offset + length), into `into` if given. @throws RangeError beyond the end */
   read(offset: number, length: number, into?: Uint32Array): Uint32Array;
 }
 
@@ -68,7 +68,7 @@ export interface TokenShards {
   readonly header: ShardsHeader;
   readonly train: TokenSplit;
   readonly heldout: TokenSplit;
-  /** Reads all files and throws a QuernError if one is not what its checksum says. */
+  /** Reads all files and compares their checksums. @throws QuernError if one differs */
   verify(): Promise<void>;
   /** Closes the files. */
   close(): void;
@@ -76,7 +76,7 @@ export interface TokenShards {
 
 /**
  * Opens the token shards in a folder.
- * @throws QuernError if the folder holds none, or a file is missing or cut short
+ * @throws QuernError if the folder contains no shards, or a file is missing or truncated
  */
 export function openShards(folder: string): TokenShards {
   const path = join(folder, SHARDS_FILE);
@@ -105,7 +105,7 @@ export function openShards(folder: string): TokenShards {
   }
 }
 
-/** On disk, what was read of the text and what was skipped stands beside the header; it is no part of what the tokens are. */
+/** The stored header also counts what was read and skipped. These counts do not describe the tokens, so readers drop them. */
 const storedHeader = headerSchema.extend({
   read: z.record(z.string(), z.number()).optional(),
   skipped: z.record(z.string(), z.number()).optional(),
@@ -124,7 +124,7 @@ function parseHeader(text: string, path: string): ShardsHeader {
     return header;
   }
   const [issue] = parsed.error.issues;
-  throw new QuernError(`${path} is no header of token shards: ${issue.path.join(".")}: ${issue.message}`);
+  throw new QuernError(`${path} is not a valid header of token shards: ${issue.path.join(".")}: ${issue.message}`);
 }
 
 function openSplit(folder: string, header: ShardsHeader, name: "train" | "heldout", opened: number[]): TokenSplit {
@@ -136,10 +136,12 @@ function openSplit(folder: string, header: ShardsHeader, name: "train" | "heldou
     return openWhole(join(folder, `${file.name}.tokens`), file.tokens * width, opened);
   });
   if (starts[files.length] !== tokens) {
-    throw new QuernError(`${join(folder, SHARDS_FILE)} counts ${tokens} tokens, its files ${starts[files.length]}`);
+    throw new QuernError(
+      `${join(folder, SHARDS_FILE)} lists ${tokens} tokens, but its files have ${starts[files.length]}; write the shards again`,
+    );
   }
   let ends: Float64Array | undefined;
-  /** The ends of the file that was asked for last. */
+  /** The document ends of the file that was read last. */
   let last: { readonly file: number; readonly ends: Float64Array } | undefined;
   const endsOf = (file: number): Float64Array => {
     if (last?.file !== file) last = { file, ends: readEnds(folder, [files[file]], starts.subarray(file)) };
@@ -170,33 +172,35 @@ function openSplit(folder: string, header: ShardsHeader, name: "train" | "heldou
     },
     read(offset, length, into = new Uint32Array(length)) {
       if (!(offset >= 0 && length >= 0 && offset + length <= tokens && length <= into.length)) {
-        throw new RangeError(`tokens ${offset} to ${offset + length} are not among the ${tokens} of the split`);
+        throw new RangeError(
+          `tokens ${offset} to ${offset + length} are outside the split, which has ${tokens} tokens`,
+        );
       }
       let file = fileOf(starts, offset);
       for (let done = 0; done < length; file++) {
         const first = offset + done - starts[file];
-        const many = Math.min(length - done, starts[file + 1] - starts[file] - first);
-        if (buffer.length < many * width) buffer = new Uint8Array(many * width);
-        for (let got = 0; got < many * width; ) {
-          const more = readSync(handles[file], buffer, got, many * width - got, first * width + got);
+        const taken = Math.min(length - done, starts[file + 1] - starts[file] - first);
+        if (buffer.length < taken * width) buffer = new Uint8Array(taken * width);
+        for (let got = 0; got < taken * width; ) {
+          const more = readSync(handles[file], buffer, got, taken * width - got, first * width + got);
           if (more === 0)
-            throw new QuernError(`${join(folder, files[file].name)}.tokens was cut short while it was read`);
+            throw new QuernError(`${join(folder, files[file].name)}.tokens was truncated while it was read`);
           got += more;
         }
-        if (width === 2) for (let i = 0; i < many; i++) into[done + i] = buffer[i * 2] | (buffer[i * 2 + 1] << 8);
+        if (width === 2) for (let i = 0; i < taken; i++) into[done + i] = buffer[i * 2] | (buffer[i * 2 + 1] << 8);
         else {
-          for (let i = 0, at = 0; i < many; i++, at += 4) {
+          for (let i = 0, at = 0; i < taken; i++, at += 4) {
             into[done + i] = buffer[at] | (buffer[at + 1] << 8) | (buffer[at + 2] << 16) | (buffer[at + 3] << 24);
           }
         }
-        done += many;
+        done += taken;
       }
       return into.length === length ? into : into.subarray(0, length);
     },
   };
 }
 
-/** The file that holds a token: the last that starts at or before it and is not empty. */
+/** The index of the file that contains a token: the last non-empty file that starts at or before it. */
 function fileOf(starts: Float64Array, offset: number): number {
   let low = 0;
   let high = starts.length - 2;
@@ -208,7 +212,7 @@ function fileOf(starts: Float64Array, offset: number): number {
   return Math.max(low, 0);
 }
 
-/** The index of the first of some ascending values that is greater than a limit. */
+/** The index of the first value greater than `limit`; `values` are ascending. */
 function firstBeyond(values: Float64Array, limit: number): number {
   let low = 0;
   let high = values.length;
@@ -234,7 +238,7 @@ function openWhole(path: string, size: number, opened: number[]): number {
 }
 
 function readEnds(folder: string, files: ShardsSplitHeader["files"], starts: Float64Array): Float64Array {
-  // Read before memory is taken for as many as the header says.
+  // Check the sizes before allocating memory for the number of documents that the header claims.
   const parts = files.map((file) => {
     const path = join(folder, `${file.name}.ends`);
     let bytes: Buffer;
@@ -258,7 +262,7 @@ function readEnds(folder: string, files: ShardsSplitHeader["files"], starts: Flo
   return ends;
 }
 
-/** A CRC-32 as the header has it. */
+/** Formats a CRC-32 for the header. */
 export function checksumText(checksum: number): string {
   return checksum.toString(16).padStart(8, "0");
 }
@@ -277,7 +281,7 @@ async function verify(folder: string, header: ShardsHeader): Promise<void> {
         throw fileError(error, "read", path);
       }
       if (checksumText(checksum) !== expected) {
-        throw new QuernError(`${path} is not what its checksum says; write the shards again`);
+        throw new QuernError(`${path} does not match its checksum; write the shards again`);
       }
     }
   }

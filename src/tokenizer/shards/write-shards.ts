@@ -1,4 +1,4 @@
-/** @file Texts to token shards. */
+/** @file Writes texts as token shards. */
 import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -27,57 +27,57 @@ type Texts = Iterable<string> | AsyncIterable<string>;
 
 export interface WriteShardsOptions {
   readonly tokenizer: Tokenizer;
-  /** Documents to train on, a string each. */
+  /** Documents to train on, one string per document. */
   readonly train: Texts;
-  /** Documents that are kept for evaluation. */
+  /** Documents held out for evaluation. */
   readonly heldout?: Texts;
-  /** A file ends with the document that takes it past so many tokens; 32 Mi by default. */
+  /** A file ends after the document with which it reaches this many tokens; default 32 Mi. */
   readonly fileTokens?: number;
-  /** Threads that encode; by default as many as the machine runs at once. The files are the same. */
+  /** Threads that encode; default all hardware threads. The files do not depend on it. */
   readonly threads?: number;
   /**
-   * Names these documents in this order, this tokenizer and this cut. With it, work that is interrupted or killed keeps the
-   * files that are whole, in the folder, and a call with the same name resumes behind them.
+   * Identifies these documents in this order, this tokenizer and `fileTokens`. With it, interrupted or killed work keeps its
+   * complete files in the folder, and a call with the same key resumes after them.
    */
   readonly resumeKey?: string;
-  /** Called before the folder takes its name, to put more files into it. */
+  /** Called with the folder before its files are moved into place, to write more files into it. */
   readonly beside?: (folder: string) => Promise<void>;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-  /** The reading of files that the documents come from (a `DocumentReader`): then progress can tell the time left. */
+  /** The reader of the documents' files (a `DocumentReader`), if any; with it, progress includes the time left. */
   readonly reading?: ReadBytes;
 }
 
-/** What token shards are on disk. */
+/** The files of token shards. */
 export const shardFiles: OutputLayout = {
   writes: (path) => /^(shards\.json|(train|heldout)-\d{5,}\.(tokens|ends)|\.partial-[0-9a-f]{24}\/.+)$/.test(path),
 };
 
-/** Tokens of a file: what is lost at most when work is killed, some seconds of it. */
+/** Tokens per file. A kill loses at most one unfinished file, which is some seconds of work. */
 export const FILE_TOKENS = 32 << 20;
 
-type Found = (documents: number, others: number, unread: ReadReport | undefined) => void;
+type OnTask = (documents: number, others: number, unread: ReadReport | undefined) => void;
 
-/** The same with tasks for texts, of documents that files hold. */
+/** `WriteShardsOptions` with tasks instead of texts. */
 export interface WriteTasksOptions extends Omit<WriteShardsOptions, "train" | "heldout"> {
   readonly train: AsyncIterable<EncodeTask>;
   readonly heldout: AsyncIterable<EncodeTask>;
-  /** Called with how many documents a task had, how many others it left out, and what was no text. */
-  readonly found?: Found;
-  /** What was read and skipped, once all is: it is written beside the header. */
+  /** Called after each task with its number of documents, the number in the other split, and a report of skipped records. */
+  readonly onTask?: OnTask;
+  /** Called at the end; its counts of read and skipped records are added to the header's file. */
   readonly report?: () => ReadReport;
-  /** Called when there is nothing to train on; may throw a better error than is thrown then. */
-  readonly nothing?: () => void;
-  /** Called before the first task is asked for, with the folder in which the shards grow. */
-  readonly begin?: (folder: string) => void;
+  /** Called when there is nothing to train on; may throw a more specific error than the default one. */
+  readonly onEmpty?: () => void;
+  /** Called before the first task is requested, with the hidden folder in which the shards are written. */
+  readonly onFolder?: (folder: string) => void;
 }
 
 /**
- * Encodes documents into token shards in a folder, which holds no `shards.json` until they are whole. Special tokens in
- * the texts are ordinary text; each document ends with `<|endoftext|>`, and empty ones are left out.
- * @param options.force replace the shards of an earlier call
+ * Encodes documents into token shards. The folder contains no `shards.json` until they are complete. Special tokens in the texts
+ * are encoded as ordinary text. Each document ends with `<|endoftext|>`; empty documents are skipped.
+ * @param options.force replaces the shards of an earlier call
  * @throws QuernError if the tokenizer has no end-of-text token, there is no text, or the folder cannot be written
- * or holds anything else
+ * or contains other files
  */
 export async function writeShards(
   folder: string,
@@ -87,18 +87,18 @@ export async function writeShards(
   return withOutput(claim, () => writeShardsInto(folder, options));
 }
 
-/** `writeShards` into a folder that the caller has claimed. */
+/** Does the work of `writeShards` in a folder that the caller has claimed. */
 export async function writeShardsInto(folder: string, options: WriteShardsOptions): Promise<ShardsHeader> {
   const { train, heldout = [] } = options;
   return writeTasks(folder, { ...options, train: batchesOf(train), heldout: batchesOf(heldout) });
 }
 
-/** `writeShards` of documents in the form of tasks. */
+/** Writes shards from tasks, into a folder that the caller has claimed. */
 export async function writeTasks(folder: string, options: WriteTasksOptions): Promise<ShardsHeader> {
   const { tokenizer } = options;
   const endOfText = tokenizer.endOfText;
   if (endOfText === undefined) {
-    throw new QuernError(`the tokenizer has no token ${END_OF_TEXT}, with which documents end; train one that has it`);
+    throw new QuernError(`the tokenizer has no ${END_OF_TEXT} token to end documents with; train one that has it`);
   }
   const dtype = tokenizer.vocabSize <= 1 << 16 ? "u16" : "u32";
   const {
@@ -106,18 +106,18 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
     signal,
     onProgress,
     reading,
-    found,
+    onTask,
     fileTokens = FILE_TOKENS,
     threads = availableParallelism(),
   } = options;
   const encoder = new DocumentEncoder(tokenizer, endOfText, threads, reading);
-  const common = { signal, onProgress, found, fileTokens, dtype } as const;
-  const fill = async (temporary: string, there: ShardsProgress): Promise<ShardsHeader> => {
-    options.begin?.(temporary);
-    const train = await writeSplit(temporary, "train", options.train, encoder, there, { ...common, reading });
-    if (train.tokens === 0) options.nothing?.();
+  const common = { signal, onProgress, onTask, fileTokens, dtype } as const;
+  const fill = async (temporary: string, progress: ShardsProgress): Promise<ShardsHeader> => {
+    options.onFolder?.(temporary);
+    const train = await writeSplit(temporary, "train", options.train, encoder, progress, { ...common, reading });
+    if (train.tokens === 0) options.onEmpty?.();
     if (train.tokens === 0) throw new QuernError("there is no text to train on: every document is empty or held out");
-    const heldout = await writeSplit(temporary, "heldout", options.heldout, encoder, there, common);
+    const heldout = await writeSplit(temporary, "heldout", options.heldout, encoder, progress, common);
     const header: ShardsHeader = {
       format: "quern token shards",
       version: 2,
@@ -143,10 +143,10 @@ async function writeSplit(
   name: "train" | "heldout",
   tasks: AsyncIterable<EncodeTask>,
   encoder: DocumentEncoder,
-  there: ShardsProgress,
-  { signal, onProgress, reading, found, fileTokens, dtype }: SplitOptions,
+  progress: ShardsProgress,
+  { signal, onProgress, reading, onTask, fileTokens, dtype }: SplitOptions,
 ): Promise<ShardsSplitHeader> {
-  const files = there[name];
+  const files = progress[name];
   const total = { tokens: 0, documents: 0, bytes: 0 };
   for (const file of files) {
     total.tokens += file.tokens;
@@ -155,14 +155,14 @@ async function writeSplit(
   const task = `encode ${name === "train" ? "training" : "held-out"} text`;
   let file: ShardFile | undefined;
   let number = files.length;
-  /** The last whole file reaches the disk while the next is filled. */
+  /** Commits the last complete file while the next one is being filled. */
   let finishing: Promise<void> = Promise.resolve();
-  const finish = (whole: ShardFile): void => {
-    finishing = whole.commit().then((written) => {
+  const finish = (complete: ShardFile): void => {
+    finishing = complete.commit().then((written) => {
       files.push(written);
-      return there.save();
+      return progress.save();
     });
-    // Told by whoever waits for it.
+    // Its awaiter reports the error; this avoids an unhandled rejection.
     finishing.catch(() => {});
   };
   let lastReport = 0;
@@ -173,18 +173,18 @@ async function writeSplit(
     if (reading === undefined) onProgress?.({ task, done: total.bytes, unit: "byte", note });
     else onProgress?.({ task, done: reading.bytesRead, total: reading.bytesTotal, unit: "byte", note });
   };
-  /** The documents behind those that lie in whole files already. */
+  /** Skips the documents that complete files already contain. */
   async function* rest(): AsyncGenerator<EncodeTask> {
-    let known = total.documents;
+    let toSkip = total.documents;
     for await (const task of tasks) {
-      if (known === 0) {
+      if (toSkip === 0) {
         yield task;
         continue;
       }
-      const { rest, documents, bytes, others, unread } = withoutFirst(task, known);
-      known -= documents;
+      const { rest, documents, bytes, others, unread } = withoutFirst(task, toSkip);
+      toSkip -= documents;
       total.bytes += bytes;
-      found?.(documents, others, unread);
+      onTask?.(documents, others, unread);
       signal?.throwIfAborted();
       report();
       if (rest !== undefined) yield rest;
@@ -196,8 +196,8 @@ async function writeSplit(
       total.bytes += bytes;
       total.documents += ends.length;
       total.tokens += ids.length;
-      found?.(ends.length, others, unread);
-      // A file takes documents until one carries it past its size, and of one that goes on what there is.
+      onTask?.(ends.length, others, unread);
+      // Fill the file up to the document with which it reaches its size. A document that continues is written as far as it is here.
       for (let first = 0, from = 0; from < ids.length; ) {
         file ??= await ShardFile.create(folder, `${name}-${String(number++).padStart(5, "0")}`, dtype);
         let last = first;
@@ -233,12 +233,12 @@ interface SplitOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
   readonly reading?: ReadBytes;
-  readonly found?: Found;
+  readonly onTask?: OnTask;
   readonly fileTokens: number;
   readonly dtype: "u16" | "u32";
 }
 
-/** A file of tokens and its index while they are written. */
+/** Writes one file of tokens and its index. */
 class ShardFile {
   tokens = 0;
   readonly #name: string;
@@ -246,7 +246,7 @@ class ShardFile {
   readonly #file: AtomicFile;
   readonly #endsPath: string;
   #checksum = 0;
-  /** The last write. It goes on while the next tokens are encoded. */
+  /** The last write, which runs while the next tokens are encoded. */
   #writing: Promise<void> = Promise.resolve();
   #ends = new Uint32Array(64);
   #documents = 0;
@@ -263,7 +263,7 @@ class ShardFile {
     return new ShardFile(name, dtype, file, join(folder, `${name}.ends`));
   }
 
-  /** Appends whole documents; `ends` are counted from `from` tokens before the first. */
+  /** Appends ids and the document ends among them. `ends` are token indices that count `ids[0]` as `from`. */
   async write(ids: Uint32Array, ends: Uint32Array, from: number): Promise<void> {
     if (this.#documents + ends.length > this.#ends.length) {
       const grown = new Uint32Array(Math.max(this.#ends.length * 2, this.#documents + ends.length));
@@ -276,11 +276,11 @@ class ShardFile {
     this.#checksum = crc32(bytes, this.#checksum);
     await this.#writing;
     this.#writing = this.#file.write(bytes);
-    // Told by whoever waits for it.
+    // Its awaiter reports the error; this avoids an unhandled rejection.
     this.#writing.catch(() => {});
   }
 
-  /** Resolves when nothing that was given to `write` is read any more. */
+  /** Resolves when the buffers passed to `write` may be reused. */
   get written(): Promise<void> {
     return this.#writing.catch(() => {});
   }
@@ -309,7 +309,7 @@ const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 function littleEndian(values: Uint32Array, count: number, dtype: "u16" | "u32"): Uint8Array {
   if (LITTLE_ENDIAN) {
-    // The machine's own order: u32 as it lies, u16 by one narrowing copy.
+    // Native byte order: u32 without a copy, u16 with one narrowing copy.
     const own = dtype === "u16" ? new Uint16Array(values.subarray(0, count)) : values;
     return new Uint8Array(own.buffer, own.byteOffset, count * own.BYTES_PER_ELEMENT);
   }

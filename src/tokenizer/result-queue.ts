@@ -1,7 +1,7 @@
-/** @file Work of other threads that has been asked for and not yet been waited for, in the order in which it was asked for. */
+/** @file A queue of results that other threads are computing, returned in the order in which they were requested. */
 
-export class Underway<T = void> {
-  /** True once something has failed. */
+export class ResultQueue<T = void> {
+  /** True once any result has failed. */
   failed = false;
   readonly #queue: { readonly result: Promise<T>; settled: boolean }[] = [];
 
@@ -23,19 +23,19 @@ export class Underway<T = void> {
     );
   }
 
-  /** True if the first need not be waited for. */
+  /** True if `shift` would return without waiting. */
   get isFirstSettled(): boolean {
     return this.#queue.length > 0 && this.#queue[0].settled;
   }
 
-  /** The first, which is waited for. @throws what it failed of */
+  /** Waits for the first result and removes it. @throws its error if it failed */
   async shift(): Promise<T> {
     const entry = this.#queue.shift();
-    if (entry === undefined) throw new Error("nothing is under way");
+    if (entry === undefined) throw new Error("the queue is empty");
     return await entry.result;
   }
 
-  /** Waits for all. @throws what the first that failed, in their order, failed of */
+  /** Waits for all results. @throws the error of the first that failed, in the order of the requests */
   async end(): Promise<void> {
     while (this.#queue.length > 0) await this.shift();
   }

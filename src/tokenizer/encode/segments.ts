@@ -1,13 +1,13 @@
-/** @file A text cut at its added tokens, what lies between them normalised. */
+/** @file Cuts a text at its added tokens and normalises the segments between them. */
 import { type AddedToken, AddedTokenFinder, type SpecialHandling } from "./added-tokens.js";
 import type { Alignment } from "./normalize.js";
 import type { Normalizer } from "./normalizers.js";
 
 /**
- * Is told of an added token by its id, or of ordinary text by an id of −1 and its normalised text; returns false to stop.
- * `start` and `end` are UTF-16 units of the original.
+ * Called with the id of each added token, or with −1 and the normalised text of each segment of ordinary text; returns false to
+ * stop. `start` and `end` are UTF-16 units of the original.
  */
-export type StretchVisitor = (
+export type SegmentVisitor = (
   id: number,
   start: number,
   end: number,
@@ -15,7 +15,7 @@ export type StretchVisitor = (
   alignment: Alignment | undefined,
 ) => boolean;
 
-export class Stretches {
+export class Segments {
   readonly #normalizer: Normalizer | undefined;
   readonly #raw: AddedTokenFinder;
   readonly #normal: AddedTokenFinder;
@@ -23,7 +23,7 @@ export class Stretches {
   constructor(added: readonly AddedToken[], normalizer: Normalizer | undefined) {
     this.#normalizer = normalizer;
     this.#raw = new AddedTokenFinder(added.filter((token) => !token.normalized));
-    // Tokens that are sought in the normalised text are normalised themselves.
+    // Tokens that are searched in normalised text must be normalised as well.
     this.#normal = new AddedTokenFinder(
       added
         .filter((token) => token.normalized)
@@ -32,32 +32,32 @@ export class Stretches {
   }
 
   /**
-   * Visits a text's added tokens and the stretches between them, these normalised; stops when `visit` returns false.
-   * Positions are UTF-16 units of the original; they are right only with `align`, which also gives the alignment where
-   * normalisation changed something.
+   * Visits a text's added tokens and the normalised segments between them; stops and returns false when `visit` does.
+   * Positions are UTF-16 units of the original. They are correct only with `align`, which also passes the alignment of segments
+   * that normalisation changed.
    */
-  visit(text: string, special: SpecialHandling, align: boolean, visit: StretchVisitor): boolean {
+  visit(text: string, special: SpecialHandling, align: boolean, visit: SegmentVisitor): boolean {
     if (text === "") return true;
-    if (this.#raw.idle(special)) return this.#normalStretches(text, 0, special, align, visit);
+    if (this.#raw.isIdle(special)) return this.#normalSegments(text, 0, special, align, visit);
     const whole = this.#raw.split(text, special, (start, end, id) =>
       id >= 0
         ? visit(id, start, end, "", undefined)
-        : this.#normalStretches(text.slice(start, end), start, special, align, visit),
+        : this.#normalSegments(text.slice(start, end), start, special, align, visit),
     );
-    return whole ?? this.#normalStretches(text, 0, special, align, visit);
+    return whole ?? this.#normalSegments(text, 0, special, align, visit);
   }
 
-  #normalStretches(
+  #normalSegments(
     text: string,
     offset: number,
     special: SpecialHandling,
     align: boolean,
-    visit: StretchVisitor,
+    visit: SegmentVisitor,
   ): boolean {
     const alignment = align ? this.#normalizer?.align(text) : undefined;
     const normal = alignment?.text ?? this.#normalizer?.apply(text) ?? text;
     const all = (): boolean => visit(-1, offset, offset + text.length, normal, alignment);
-    if (this.#normal.idle(special)) return all();
+    if (this.#normal.isIdle(special)) return all();
     const whole = this.#normal.split(normal, special, (start, end, id) => {
       const from = offset + (alignment === undefined ? start : alignment.starts[start]);
       const to = offset + (alignment === undefined ? end : alignment.ends[end - 1]);
