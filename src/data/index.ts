@@ -104,5 +104,5 @@ export { loadRecipe } from "./recipes/load-recipe.js";
 export { type CheckedMixRecipe, checkMix, type MixtureSearchOptions } from "./recipes/mix-recipe.js";
 export * from "./recipes/recipe-steps.js";
 export { type ShardDocumentsOptions, shardDocuments } from "./shards/shard-documents.js";
-export { type Whereabouts, where } from "./shards/where.js";
+export { type TokenOrigin, where } from "./shards/where.js";
 export { planTasks, type Task, type TaskConfig } from "./tasks.js";

@@ -20,7 +20,7 @@ const file = async (name: string, data: string | Uint8Array) => {
   return path;
 };
 
-/** Two languages of made-up words, which share some. */
+/** Generates lines in two invented languages that share some words. */
 function lines(count: number, seed: number): string {
   let state = seed;
   const next = (n: number) => {
@@ -34,15 +34,15 @@ function lines(count: number, seed: number): string {
   }).join("");
 }
 
-describe("models of fastText", () => {
-  it.each(["fasttext-hs.bin", "fasttext-quantised.ftz"])("%s predicts what fastText predicts", async (name) => {
+describe("fastText models", () => {
+  it.each(["fasttext-hs.bin", "fasttext-quantised.ftz"])("%s predicts the same as fastText", async (name) => {
     const model = await readClassifier(fixture(name));
     const expected = (await readFile(fixture(name.replace(/\.\w+$/, ".expected.txt")), "utf8")).trimEnd().split("\n");
     let number = 0;
     for await (const { predictions } of predictFile(model, fixture("fasttext-lines.txt"), { k: 2 })) {
       const [first, p, second, q] = (expected[number] ?? "").split(" ");
       expect(`__label__${predictions[0].label}`).toBe(first);
-      // Among labels that are as good as impossible the order is chance.
+      // The order of labels with almost no probability is arbitrary.
       if (Number(q) > 1e-3) expect(`__label__${predictions[1].label}`).toBe(second);
       // fastText adds 1e-5 inside its logarithms.
       expect(predictions[0].probability).toBeCloseTo(Number(p), 4);
@@ -52,18 +52,18 @@ describe("models of fastText", () => {
     expect(number).toBe(expected.length);
   });
 
-  it("is written as it was read, byte by byte", async () => {
+  it("are written back byte for byte", async () => {
     const path = join(folder, "again.bin");
     await writeClassifier(path, await readClassifier(fixture("fasttext-hs.bin")), { epoch: 5, minCount: 12 });
     const [again, original] = [await readFile(path), await readFile(fixture("fasttext-hs.bin"))];
     expect(again.equals(original)).toBe(true);
   });
 
-  it("refuses files that are none, cut short, or lie about their sizes", async () => {
+  it("are rejected if not a model, truncated, or with wrong sizes", async () => {
     const whole = await readFile(fixture("fasttext-hs.bin"));
     await expect(readClassifier(join(folder, "none.bin"))).rejects.toThrow(/there is no such file/);
-    await expect(readClassifier(await file("a.bin", "hello there"))).rejects.toThrow(/it is no fastText model/);
-    await expect(readClassifier(await file("b.bin", ""))).rejects.toThrow(/it is cut short/);
+    await expect(readClassifier(await file("a.bin", "hello there"))).rejects.toThrow(/it is not a fastText model/);
+    await expect(readClassifier(await file("b.bin", ""))).rejects.toThrow(/it is truncated/);
     for (const length of [20, 90, 300, whole.length - 1]) {
       await expect(readClassifier(await file("c.bin", whole.subarray(0, length)))).rejects.toThrow(/as a classifier: /);
     }
@@ -75,7 +75,7 @@ describe("models of fastText", () => {
     await expect(readClassifier(await file("e.bin", huge))).rejects.toThrow(/wrong size|4 GiB/);
   });
 
-  it("takes no memory for what a damaged head says, and ends with a clear error", async () => {
+  it("with a damaged header allocate no memory and raise a clear error", async () => {
     for (const name of ["fasttext-hs.bin", "fasttext-quantised.ftz"]) {
       const whole = await readFile(fixture(name));
       const names = [
@@ -113,19 +113,19 @@ describe("models of fastText", () => {
     }
   });
 
-  it("refuses weights that are no numbers, counts that give no tree, and words without an end", async () => {
+  it("are rejected for non-finite weights, invalid label counts, and unterminated words", async () => {
     const whole = await readFile(fixture("fasttext-hs.bin"));
     const weights = Buffer.from(whole);
     weights.writeFloatLE(Number.NaN, whole.length - 8);
-    await expect(readClassifier(await file("i.bin", weights))).rejects.toThrow(/a weight is no number/);
+    await expect(readClassifier(await file("i.bin", weights))).rejects.toThrow(/a weight is not a finite number/);
     const counts = Buffer.from(whole);
     counts.writeBigInt64LE(2n ** 50n, whole.indexOf(0, whole.indexOf("__label__")) + 1);
-    await expect(readClassifier(await file("j.bin", counts))).rejects.toThrow(/counts of its labels/);
+    await expect(readClassifier(await file("j.bin", counts))).rejects.toThrow(/its label counts are invalid/);
     const endless = Buffer.concat([whole.subarray(0, 92), Buffer.alloc(5 * 2 ** 20, "a")]);
-    await expect(readClassifier(await file("k.bin", endless))).rejects.toThrow(/a word of it has no end/);
+    await expect(readClassifier(await file("k.bin", endless))).rejects.toThrow(/a word does not end/);
   });
 
-  it("takes names that are no UTF-8 for the bytes that they are", async () => {
+  it("keep names that are not valid UTF-8 as bytes", async () => {
     const whole = await readFile(fixture("fasttext-hs.bin"));
     const at = whole.indexOf("__label__") + "__label__".length;
     whole[at] = 0xff;
@@ -136,7 +136,7 @@ describe("models of fastText", () => {
     expect((await readFile(path)).equals(whole)).toBe(true);
   });
 
-  it("never throws anything but its own errors at damaged files", async () => {
+  it("raise only QuernError if damaged", async () => {
     const whole = await readFile(fixture("fasttext-quantised.ftz"));
     const path = join(folder, "f.ftz");
     await fc.assert(
@@ -150,7 +150,7 @@ describe("models of fastText", () => {
           expect((error as Error).name).toBe("QuernError");
         }
       }),
-      // The shortest of a word's n-grams longer than its longest: none then, as in fastText.
+      // minn greater than maxn disables character n-grams, as in fastText.
       { numRuns: 60, examples: [[44, Uint8Array.of(0, 0, 0, 1, 1)]] },
     );
   });
@@ -176,7 +176,7 @@ describe("training a classifier", () => {
     expect(new Predictor(classifier).text("a1 a2 a3 a4")[0].label).toBe("alpha");
   });
 
-  it("repeats to the bit with one thread, and another seed is another model", async () => {
+  it("is reproducible to the bit with one thread, and depends on the seed", async () => {
     const train = await file("train.txt", lines(500, 1));
     const models = await Promise.all([0, 0, 1].map((seed) => trainClassifier(train, { dim: 8, seed })));
     const [a, b, c] = models.map(({ classifier }) => Buffer.from(classifier.input.slice().buffer).toString("hex"));
@@ -184,8 +184,8 @@ describe("training a classifier", () => {
     expect(a).not.toBe(c);
   });
 
-  it("learns close labels by hierarchical softmax nearly as well as by the whole softmax", async () => {
-    // Twenty labels in five families, which share three words of four.
+  it("learns similar labels by hierarchical softmax nearly as well as by full softmax", async () => {
+    // Twenty labels in five families; labels of a family share three of four words.
     let state = 3;
     const next = (n: number) => {
       state = (state * 48271) % 2147483647;
@@ -209,7 +209,7 @@ describe("training a classifier", () => {
     expect(precision.hs).toBeGreaterThan(precision.softmax - 0.03);
   });
 
-  it("gives labels the counts by which Huffman's tree is that of like labels", () => {
+  it("assigns label counts whose Huffman tree groups similar labels", () => {
     const labels = Array.from({ length: 8 }, (_, i) => ({ bytes: `__label__${i}`, count: 100 - i }));
     const words = new LabelWords(labels.length);
     for (const [i] of labels.entries()) {
@@ -219,7 +219,7 @@ describe("training a classifier", () => {
     }
     const tree = treeOfLabels(labels, words);
     expect(tree.map(({ count }) => count)).toEqual(tree.map(({ count }) => count).sort((a, b) => b - a));
-    // Huffman's code, as plain as it can be: the two lightest become one, the oldest first among equals.
+    // The simplest Huffman algorithm: joins the two lightest nodes, the oldest first among equals.
     let nodes = tree.map(({ was, count }) => ({ leaves: [was], count }));
     const joined: number[][] = [];
     while (nodes.length > 1) {
@@ -238,7 +238,7 @@ describe("training a classifier", () => {
       [1, 3, 5, 7],
     ])
       expect(joined).toContainEqual(pair);
-    // One label, labels without words, and labels whose tree is too deep for counts.
+    // Edge cases: one label, labels without words, and labels whose tree is too deep for counts.
     expect(treeOfLabels(labels.slice(0, 1), words)[0].was).toBe(0);
     expect(
       treeOfLabels(labels, new LabelWords(8))
@@ -252,27 +252,27 @@ describe("training a classifier", () => {
     expect(treeOfLabels(steep, new LabelWords(60)).map(({ count }) => count)).toEqual(steep.map(({ count }) => count));
   });
 
-  it("names labels that occur once", async () => {
+  it("reports labels that occur once", async () => {
     const path = await file("once.txt", `${lines(200, 1)}__label__rare one two\n__label__other three\n`);
     const { once, labels } = await trainClassifier(path, { dim: 4 });
     expect([...once].sort()).toEqual(["other", "rare"]);
     expect(labels).toBe(4);
   });
 
-  it("says what is wrong with what it is given", async () => {
-    await expect(trainClassifier(await file("a.txt", ""))).rejects.toThrow(/has no line with a label/);
-    await expect(trainClassifier(await file("b.txt", "no label\n"))).rejects.toThrow(/has no line with a label/);
-    await expect(trainClassifier(await file("c.txt", "__label__x"))).rejects.toThrow(/nothing to learn from/);
-    // A model of no numbers would answer nothing, and say so nowhere.
+  it("reports invalid files and options", async () => {
+    await expect(trainClassifier(await file("a.txt", ""))).rejects.toThrow(/has no labelled line/);
+    await expect(trainClassifier(await file("b.txt", "no label\n"))).rejects.toThrow(/has no labelled line/);
+    await expect(trainClassifier(await file("c.txt", "__label__x"))).rejects.toThrow(/nothing to train on/);
+    // A model with NaN weights would silently predict nothing.
     await expect(trainClassifier(await file("e.txt", lines(200, 1)), { lr: 1e9, dim: 8 })).rejects.toThrow(
-      /the training diverged.*lower --lr \(1000000000\)/,
+      /training diverged.*lower --lr \(1000000000\)/,
     );
     await expect(trainClassifier(await file("d.txt", lines(9, 1)), { minn: 3, maxn: 2 })).rejects.toThrow(
-      /more than maxn/,
+      /greater than --maxn/,
     );
     await expect(
       trainClassifier(await file("e.txt", lines(9, 1)), { wordNgrams: 2, dim: 4096, bucket: 2 ** 29 }),
-    ).rejects.toThrow(/GiB and can have 4: lower --bucket/);
+    ).rejects.toThrow(/GiB, more than the limit of 4 GiB: lower --bucket/);
     await expect(trainClassifier(join(folder, "none.txt"))).rejects.toThrow(/there is no such file/);
   });
 
@@ -297,7 +297,7 @@ describe("training a classifier", () => {
     }
   });
 
-  it("divides a file's lines between threads, each line once", async () => {
+  it("assigns each line of a file to exactly one thread", async () => {
     const text = lines(300, 5);
     const path = await file("lines.txt", text);
     for (const parts of [1, 2, 3, 7, 40]) {

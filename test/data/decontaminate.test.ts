@@ -48,7 +48,7 @@ async function run(
 }
 
 describe("decontamination", () => {
-  it("removes documents that have an n-gram of an example, and says whose", async () => {
+  it("removes documents that share an n-gram with an example, and names the example", async () => {
     const documents = [
       { id: "clean", text: words(0, 40, "other") },
       { id: "question", text: `Before it. ${words(100, 13).toUpperCase()}, and after.` },
@@ -85,7 +85,7 @@ describe("decontamination", () => {
     );
   });
 
-  it("with a threshold asks for that share of an example", async () => {
+  it("with a threshold requires that share of an example's n-grams", async () => {
     const sets = { "set.jsonl": [{ id: 1, text: words(0, 17) }] }; // ten 8-grams
     const documents = [
       { id: "half", text: `begin ${words(0, 12)} end` }, // five of them
@@ -96,7 +96,7 @@ describe("decontamination", () => {
     expect(kept.map(({ id }) => id)).toEqual(["less", "twice"]);
   });
 
-  it("cuts the stretches that overlap and keeps the rest, fields and all", async () => {
+  it("cuts overlapping spans and keeps the rest with all fields", async () => {
     const sets = { "set.jsonl": [{ text: `${words(0, 14)}` }] };
     const documents = [
       { id: "middle", url: "https://a.example/", quality: 0.5, text: `Ein Café. ${words(0, 14)} Ünd ein Ende 👋.` },
@@ -118,7 +118,7 @@ describe("decontamination", () => {
     expect(result).toMatchObject({ kept: 2, cut: 1 });
   });
 
-  it("sees through case, marks and punctuation, and words without spaces", async () => {
+  it("ignores case, diacritics and punctuation, and handles scripts without spaces", async () => {
     const japanese = "吾輩は猫である。名前はまだ無い。どこで生れたか";
     const sets = {
       "set.jsonl": [
@@ -139,7 +139,7 @@ describe("decontamination", () => {
     expect(kept.map(({ id }) => id)).toEqual(["other"]);
   });
 
-  it("compares short examples whole, and counts those that are too short", async () => {
+  it("compares short examples whole, and counts examples that are too short", async () => {
     const sets = { "set.jsonl": [{ text: words(0, 9) }, { text: words(50, 7) }] };
     const documents = [
       { id: "nine", text: `x ${words(0, 9)} y` },
@@ -151,7 +151,7 @@ describe("decontamination", () => {
     expect(result.benchmarks[0]).toMatchObject({ examples: 2, tooShort: 1, found: 1 });
   });
 
-  it("finds what comparing every n-gram with every other finds", async () => {
+  it("agrees with brute-force comparison of all n-grams", async () => {
     const word = fc.constantFrom("a", "b", "c");
     const text = fc.array(word, { minLength: 1, maxLength: 30 });
     await fc.assert(
@@ -184,7 +184,7 @@ describe("decontamination", () => {
     );
   });
 
-  it("gives the same bytes for any number of workers, and again", async () => {
+  it("writes the same bytes for any number of workers and when repeated", async () => {
     const documents = Array.from({ length: 50 }, (_, i) => ({ id: `d${i}`, text: words(i * 7, 30) }));
     const set = write("set.jsonl", [{ text: words(100, 13) }]);
     const inputs = [0, 1, 2].map((part) =>
@@ -210,13 +210,13 @@ describe("decontamination", () => {
     expect(second.kept).toBe(second.documents);
   });
 
-  it("says what is wrong with what it is given", async () => {
+  it("reports invalid inputs and evaluation sets", async () => {
     const text = write("text.jsonl", [{ text: words(0, 30) }, { text: words(100, 30) }]);
     const out = join(root, "wrong");
     const call = (against: string, inputs = [text]) => decontaminate({ inputs, against: [against], out });
-    await expect(call(text)).rejects.toThrow(/the training text and the evaluation set in one/);
-    await expect(call(write("copy.jsonl", read(text)))).rejects.toThrow(/every one of the 2 documents overlaps with/);
-    // What was found is told all the same.
+    await expect(call(text)).rejects.toThrow(/is both an input and an evaluation set/);
+    await expect(call(write("copy.jsonl", read(text)))).rejects.toThrow(/all 2 documents overlap with/);
+    // The findings are written nevertheless.
     expect(read(join(out, "contamination.jsonl"))).toHaveLength(2);
     expect(read(join(out, "removed.jsonl"))).toHaveLength(2);
     await expect(call(join(root, "none.jsonl"))).rejects.toThrow(/no such file/);

@@ -30,7 +30,7 @@ beforeAll(async () => {
       asked += 1;
       const { messages } = JSON.parse(body) as { messages: { content: string }[] };
       const text = messages[1].content;
-      // Refuses now and then, as a server that is busy does.
+      // Sometimes refuses a request, like a busy server.
       if (asked % 7 === 3) return void response.writeHead(429).end("{}");
       const grade = text.includes("lesson") ? 4 : text.includes("offer") ? 0 : 2;
       response.end(JSON.stringify({ choices: [{ message: { content: `Of 12 facts, some. Grade: ${grade}` } }] }));
@@ -49,7 +49,7 @@ const draw = (n: number) => {
   seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
   return (seed >>> 16) % n;
 };
-/** Texts of a kind's own words, and of words that all have. */
+/** Generates texts from words specific to a kind and words shared by all kinds. */
 const text = (kind: string, own = 0.5) =>
   Array.from({ length: 25 }, () => (draw(100) < 100 * own ? `${kind}${draw(40)}` : `both${draw(60)}`)).join(" ");
 let files = 0;
@@ -70,7 +70,7 @@ const many = (kind: string, count: number, fields: (i: number) => object = () =>
 describe("measures", () => {
   const scored = Array.from({ length: 1000 }, (_, i) => ({ score: (i + 0.5) / 1000, good: (i * 7919) % 1000 < i }));
 
-  it("has a row for each share that is kept", () => {
+  it("have a row for each share of kept texts", () => {
     const table = thresholdTable(scored, [0.1, 0.5, 1]);
     expect(table.map(({ keep }) => keep)).toEqual([0.1, 0.5, 1]);
     expect(table[0].precision).toBeCloseTo(0.95, 1);
@@ -78,7 +78,7 @@ describe("measures", () => {
     expect(table[2]).toMatchObject({ recall: 1, threshold: 0.0005 });
     const goods = scored.filter(({ good }) => good).length;
     expect(table[2].precision).toBe(goods / 1000);
-    // Equal scores stay together.
+    // Equal scores are kept or dropped together.
     expect(
       thresholdTable(
         [1, 2, 3, 4].map((i) => ({ score: 0.5, good: i > 2 })),
@@ -87,10 +87,10 @@ describe("measures", () => {
     ).toBe(1);
   });
 
-  it("makes overconfident scores honest", () => {
+  it("calibrate overconfident scores", () => {
     const sharp = scored.map(({ score, good }) => ({ score: calibrated(score, { slope: 4, offset: 1 }), good }));
     const calibration = calibrate(sharp);
-    // The inverse of 4 z + 1, but for Platt's targets.
+    // The inverse of 4 z + 1, apart from the effect of Platt's targets.
     expect(calibration?.slope).toBeCloseTo(0.25, 1);
     const after = sharp.map(({ score, good }) => ({ score: calibrated(score, calibration), good }));
     expect(calibrationError(sharp)).toBeGreaterThan(0.15);
@@ -100,7 +100,7 @@ describe("measures", () => {
 });
 
 describe("recipes of classifiers", () => {
-  it("tells documents like a reference from the rest, calibrated, and is a step of cleaning", async () => {
+  it("distinguish reference-like documents, calibrated, and work as a cleaning step", async () => {
     const [good, rest] = [many("good", 400), many("web", 400)];
     const out = join(root, "reference.bin");
     const result = await fitByRecipe({
@@ -129,7 +129,7 @@ describe("recipes of classifiers", () => {
     expect(line.quality).toBeGreaterThan(0.5);
   });
 
-  it("learns grades from a file, and from an endpoint that is asked once for each", async () => {
+  it("train on grades from a file or an endpoint, which grades each document once", async () => {
     const documents = [many("edu", 80), many("offer", 80), many("other", 80)];
     const labels = write([
       ...Array.from({ length: 80 }, (_, i) => ({ id: `edu${i}`, label: 4 })),
@@ -155,7 +155,7 @@ describe("recipes of classifiers", () => {
     expect(asked).toBe(before);
   }, 60_000);
 
-  it("tells languages by their characters and topics by their words", async () => {
+  it("recognise languages by characters and topics by words", async () => {
     const letters = { xx: "aeiou", yy: "lmnprst", zz: "äöüßé" };
     const word = (set: string) => Array.from({ length: 6 }, () => [...set][draw([...set].length)]).join("");
     const documents = write(
@@ -174,7 +174,7 @@ describe("recipes of classifiers", () => {
     expect(topics.accuracy).toBeGreaterThan(0.95);
   });
 
-  it("keeps a group on one side, and says which labels occur once", async () => {
+  it("keep each group in one split, and report labels that occur once", async () => {
     const examples = Array.from({ length: 300 }, (_, i) => ({
       text: `${text(i % 2 ? "a" : "b")} g${i % 30}`,
       label: i % 2 ? "a" : "b",
@@ -189,13 +189,15 @@ describe("recipes of classifiers", () => {
     });
     expect(result.once).toEqual(["c"]);
     expect(result.labels).toEqual({ a: 150, b: 150, c: 1 });
-    expect(result.tested % 10).toBe(0); // ten texts a group, whole groups
+    expect(result.tested % 10).toBe(0); // whole groups of ten texts
   });
 
-  it("says what is wrong with what it is given", async () => {
+  it("report invalid options, labels and cards", async () => {
     const out = join(root, "wrong.bin");
     const [a, b] = [many("a", 40), many("b", 40)];
-    await expect(fitByRecipe({ kind: "spam", good: [a], out })).rejects.toThrow(/needs good and rest; rest is missing/);
+    await expect(fitByRecipe({ kind: "spam", good: [a], out })).rejects.toThrow(
+      /needs --good and --rest; --rest is missing/,
+    );
     await expect(fitByRecipe({ kind: "topic", documents: [a], out })).rejects.toThrow(
       /no document has a field "topic"/,
     );
@@ -206,7 +208,7 @@ describe("recipes of classifiers", () => {
       fitByRecipe({ kind: "educational", documents: [many("a", 40, () => ({ grade: "fine" })), b], out }),
     ).rejects.toThrow(/all texts have the label fine/);
     await expect(fitByRecipe({ kind: "spam", good: [many("a", 1)], rest: [many("b", 1)], out })).rejects.toThrow(
-      /none is left to/,
+      /none of the .* went to the/,
     );
     const badLabels = join(root, "bad-labels.jsonl");
     writeFileSync(badLabels, '{"id": "a1"}\n');
@@ -215,10 +217,10 @@ describe("recipes of classifiers", () => {
     );
     await expect(
       fitByRecipe({ kind: "educational", documents: [a], endpoint: "http://127.0.0.1:9/v1", out }),
-    ).rejects.toThrow(/needs a model/);
+    ).rejects.toThrow(/requires --model/);
     writeFileSync(join(root, "wrong.json"), "no card");
     writeFileSync(out, readFileSync(join(root, "groups.bin")));
-    await expect(Scorer.open(out)).rejects.toThrow(/is no card of a classifier/);
+    await expect(Scorer.open(out)).rejects.toThrow(/is not a classifier's card/);
     await expect(Scorer.open(join(root, "groups.bin"), "nothing")).rejects.toThrow(
       /has no label nothing; its labels are/,
     );

@@ -129,7 +129,7 @@ describe("token shards", () => {
       bytes.writeUInt32LE(number, 0);
       bytes.writeUInt32LE(number, 4);
       writeFileSync(ends, bytes);
-      await expect(where(folder, 3)).rejects.toThrow(/train-00000\.ends is not what was written/);
+      await expect(where(folder, 3)).rejects.toThrow(/train-00000\.ends does not match its shard/);
     }
     rmSync(ends);
     await expect(where(folder, 3)).rejects.toThrow(/cannot read .*train-00000\.ends/);

@@ -1,4 +1,4 @@
-/** @file fastText's model files: `.bin` read and written, `.ftz` (product-quantised, Jégou et al. 2011) read. Version 12. */
+/** @file fastText's model files, version 12: reads and writes `.bin`, reads `.ftz` (product-quantised, Jégou et al. 2011). */
 import { type FileHandle, open } from "node:fs/promises";
 import { createAtomicFile } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
@@ -19,15 +19,15 @@ const LOSSES: ReadonlyMap<number, ClassifierLoss> = new Map([
   [3, "softmax"],
   [4, "independent"],
 ]);
-/** Bytes of the longest word. */
+/** Longest word, in bytes. */
 const LONGEST_WORD = 2 ** 20;
 /** The placeholder for counts of tree nodes that are not built yet; larger than any real count. */
 const NO_COUNT = 1e15;
-const within = (value: number, most: number) => value >= 0 && value <= most;
+const within = (value: number, max: number) => value >= 0 && value <= max;
 const LOSS_NUMBERS: Readonly<Record<ClassifierLoss, number>> = { hs: 1, softmax: 3, independent: 4 };
 const SUPERVISED = 3;
 
-/** What training was told that does not change what a model does, kept in the file. */
+/** Training options that the file records although the model does not depend on them. */
 export interface TrainingRecord {
   readonly epoch: number;
   readonly minCount: number;
@@ -36,7 +36,7 @@ export interface TrainingRecord {
 /**
  * Reads a model.
  *
- * @throws QuernError for a file that is no supervised fastText model, is cut short, or holds numbers that cannot be
+ * @throws QuernError for a file that is not a supervised fastText model, is truncated, or contains invalid numbers
  */
 export async function readClassifier(path: string): Promise<Classifier> {
   let file: FileHandle | undefined;
@@ -51,12 +51,12 @@ export async function readClassifier(path: string): Promise<Classifier> {
 }
 
 async function read(r: Reader): Promise<Classifier> {
-  if ((await r.int32()) !== MAGIC) throw r.wrong("it is no fastText model");
+  if ((await r.int32()) !== MAGIC) throw r.wrong("it is not a fastText model");
   const version = await r.int32();
-  if (version !== VERSION && version !== 11) throw r.wrong(`it is of version ${version}, not ${VERSION}`);
+  if (version !== VERSION && version !== 11) throw r.wrong(`its version is ${version}, not 11 or ${VERSION}`);
   const args: number[] = [];
   for (let i = 0; i < 12; i++) args.push(await r.int32());
-  await r.bytes(8); // t, of unsupervised models
+  await r.bytes(8); // t, used by unsupervised models only
   const [dim, , , , , wordNgrams, loss, model, bucket, minn, maxn] = args;
   if (model !== SUPERVISED) throw r.wrong("it is a model of word vectors, not a classifier");
   const kind = LOSSES.get(loss);
@@ -69,43 +69,43 @@ async function read(r: Reader): Promise<Classifier> {
     maxn > 100 ||
     minn < 0
   ) {
-    throw r.wrong("its head holds numbers that cannot be");
+    throw r.wrong("its header contains invalid numbers");
   }
   const [size, wordCount, labelCount] = [await r.int32(), await r.int32(), await r.int32()];
   const tokens = await r.int64();
   const keptPairs = await r.int64();
   if (size !== wordCount + labelCount || wordCount < 0 || labelCount < 1 || keptPairs > bucket || keptPairs < -1) {
-    throw r.wrong("the sizes of its dictionary cannot be");
+    throw r.wrong("its dictionary sizes are invalid");
   }
   const entries: Entry[] = [];
   for (let i = 0; i < size; i++) {
     const bytes = await r.string();
     const count = await r.int64();
     const isLabel = (await r.bytes(1))[0] === 1;
-    if (isLabel !== i >= wordCount) throw r.wrong("its words and labels are mixed");
+    if (isLabel !== i >= wordCount) throw r.wrong("its words and labels are out of order");
     entries.push({ bytes, count });
   }
   const labels = entries.slice(wordCount);
   if (labels.some(({ count }) => count < 0) || labels.reduce((sum, { count }) => sum + count, 0) >= NO_COUNT) {
-    throw r.wrong("the counts of its labels cannot be");
+    throw r.wrong("its label counts are invalid");
   }
   r.expect(8 * Math.max(0, keptPairs));
   const pairs: [number, number][] = [];
   for (let i = 0; i < keptPairs; i++) pairs.push([await r.int32(), await r.int32()]);
   pairs.sort((a, b) => a[0] - b[0]);
   if (pairs.some(([, row]) => row < 0 || row >= pairs.length))
-    throw r.wrong("its table of kept buckets points outside");
+    throw r.wrong("its table of kept buckets points outside the input matrix");
 
   const quantised = (await r.bytes(1))[0] === 1;
   const input = await Matrix.head(r, quantised);
   const kept = keptPairs >= 0 ? Int32Array.from(pairs.flat()) : null;
   const inputRows = wordCount + (kept === null ? bucket : pairs.length);
   if (input.rows !== inputRows || input.columns !== dim) throw r.wrong("its input matrix has the wrong size");
-  // The other matrix comes behind it; memory is taken for both at once.
+  // The output matrix follows, and the classifier allocates both at once, so check both sizes first.
   r.expect(input.bytes + (quantised ? labelCount : 4 * labelCount * dim));
-  const classifier = madeOf(
+  const classifier = makeClassifier(
     r,
-    // Version 11 had no n-grams of characters in classifiers.
+    // Classifiers of version 11 had no character n-grams.
     { dim, wordNgrams: Math.max(1, wordNgrams), bucket, minn, maxn: version === 11 ? 0 : maxn, loss: kind },
     { words: entries.slice(0, wordCount), labels, tokens, kept },
   );
@@ -117,7 +117,7 @@ async function read(r: Reader): Promise<Classifier> {
   return classifier;
 }
 
-function madeOf(r: Reader, shape: ClassifierShape, vocabulary: Vocabulary): Classifier {
+function makeClassifier(r: Reader, shape: ClassifierShape, vocabulary: Vocabulary): Classifier {
   try {
     return new Classifier(shape, vocabulary);
   } catch (error) {
@@ -125,19 +125,19 @@ function madeOf(r: Reader, shape: ClassifierShape, vocabulary: Vocabulary): Clas
   }
 }
 
-/** A product-quantised matrix: for each part of a row the number of a centroid. */
+/** A product-quantised matrix: codes[rows][parts] are centroid numbers in the codebook. */
 interface Codes {
   readonly codes: Buffer;
   readonly codebook: Codebook;
   readonly norms: boolean;
 }
 
-/** A matrix of the file, whose size is read first and whose values then. */
+/** A matrix of the file. `head` reads its size, `into` its values. */
 class Matrix {
   readonly rows: number;
   readonly columns: number;
   readonly #r: Reader;
-  /** Bytes of the file that its values still take, at least. */
+  /** Minimum number of bytes of the file that its values occupy. */
   readonly bytes: number;
   readonly #codes: Codes | null;
 
@@ -152,7 +152,7 @@ class Matrix {
   static async head(r: Reader, quantised: boolean): Promise<Matrix> {
     const norms = quantised ? (await r.bytes(1))[0] === 1 : null;
     const [rows, columns] = [await r.int64(), await r.int64()];
-    if (rows < 0 || columns < 1) throw r.wrong("its matrix has a size that cannot be");
+    if (rows < 0 || columns < 1) throw r.wrong("a matrix has an invalid size");
     if (norms === null) {
       r.expect(rows * columns * 4);
       return new Matrix(r, rows, columns, rows * columns * 4, null);
@@ -160,7 +160,7 @@ class Matrix {
     const codes = await r.bytes(await r.int32());
     const codebook = await Codebook.read(r);
     if (codebook.dim !== columns || codes.length !== rows * codebook.parts) {
-      throw r.wrong("its quantised matrix has the wrong size");
+      throw r.wrong("a quantised matrix has the wrong size");
     }
     return new Matrix(r, rows, columns, norms ? rows : 0, { codes, codebook, norms });
   }
@@ -171,7 +171,7 @@ class Matrix {
     for (let row = 0; row < this.rows; row += rowsAtOnce) {
       const count = Math.min(rowsAtOnce, this.rows - row);
       const values = floats(await this.#r.bytes(4 * count * this.columns));
-      if (!areNumbers(values)) throw this.#r.wrong("a weight is no number");
+      if (!areNumbers(values)) throw this.#r.wrong("a weight is not a finite number");
       for (let i = 0; i < count; i++) {
         target.set(values.subarray(i * this.columns, (i + 1) * this.columns), (row + i) * stride);
       }
@@ -207,10 +207,10 @@ class Codebook {
   static async read(r: Reader): Promise<Codebook> {
     const [dim, parts, width, last] = [await r.int32(), await r.int32(), await r.int32(), await r.int32()];
     if (dim < 1 || parts < 1 || width < 1 || last < 1 || (parts - 1) * width + last !== dim) {
-      throw r.wrong("its codebook has a size that cannot be");
+      throw r.wrong("a codebook has an invalid size");
     }
     const centroids = floats(await r.bytes(4 * dim * 256));
-    if (!areNumbers(centroids)) throw r.wrong("a weight is no number");
+    if (!areNumbers(centroids)) throw r.wrong("a weight is not a finite number");
     return new Codebook(dim, parts, width, last, centroids);
   }
 
@@ -223,17 +223,17 @@ class Codebook {
   }
 }
 
-/** Floats of little-endian bytes, copied to where they are aligned. */
+/** Copies little-endian bytes to an aligned float array. */
 const floats = (bytes: Uint8Array) => new Float32Array(Uint8Array.from(bytes).buffer);
 
-/** Whether none is infinite or NaN, of which no sum is a number. */
+/** Whether all values are finite: 0 times NaN or infinity is NaN. */
 function areNumbers(values: Float32Array): boolean {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i] * 0;
   return sum === 0;
 }
 
-/** Reads a file from its start to its end, and knows where it is. */
+/** Reads a file sequentially; its errors name the file and the position. */
 class Reader {
   readonly #path: string;
   readonly #file: FileHandle;
@@ -252,9 +252,9 @@ class Reader {
     return new QuernError(`cannot read ${this.#path} as a classifier: ${what} (before byte ${this.#at})`);
   }
 
-  /** Throws where the file ends before so many bytes more: before memory is taken for them. */
+  /** Throws unless the file has that many more bytes. Call it before allocating memory for them. */
   expect(bytes: number): void {
-    if (bytes < 0 || this.#at + bytes > this.#size) throw this.wrong(`it is cut short, having ${this.#size} bytes`);
+    if (bytes < 0 || this.#at + bytes > this.#size) throw this.wrong(`it is truncated at ${this.#size} bytes`);
   }
 
   async bytes(count: number): Promise<Buffer> {
@@ -266,7 +266,7 @@ class Reader {
       let filled = 0;
       while (filled < wanted) {
         const { bytesRead } = await this.#file.read(buffer, filled, wanted - filled, this.#at + filled);
-        if (bytesRead === 0) throw this.wrong("it is cut short");
+        if (bytesRead === 0) throw this.wrong("it is truncated");
         filled += bytesRead;
       }
       this.#buffer = buffer;
@@ -283,11 +283,11 @@ class Reader {
 
   async int64(): Promise<number> {
     const value = (await this.bytes(8)).readBigInt64LE();
-    if (value > 2n ** 50n || value < -1n) throw this.wrong(`a size of ${value} cannot be`);
+    if (value > 2n ** 50n || value < -1n) throw this.wrong(`the size ${value} is invalid`);
     return Number(value);
   }
 
-  /** Bytes up to a 0, as latin-1. */
+  /** Reads bytes up to a zero byte, as latin-1. */
   async string(): Promise<string> {
     const at = this.#at;
     for (let length = 256; ; length *= 2) {
@@ -297,16 +297,16 @@ class Reader {
       const end = bytes.indexOf(0);
       this.#at = at + (end < 0 ? 0 : end + 1);
       if (end >= 0) return bytes.toString("latin1", 0, end);
-      if (taken < length) throw this.wrong(`it is cut short, having ${this.#size} bytes`);
-      if (length > LONGEST_WORD) throw this.wrong("a word of it has no end");
+      if (taken < length) throw this.wrong(`it is truncated at ${this.#size} bytes`);
+      if (length > LONGEST_WORD) throw this.wrong("a word does not end");
     }
   }
 }
 
 /**
- * Writes a model as fastText's `.bin`, whole or not at all.
+ * Writes a model atomically in fastText's `.bin` format.
  *
- * @throws QuernError where it cannot be written
+ * @throws QuernError if it cannot be written
  */
 export async function writeClassifier(path: string, model: Classifier, record: TrainingRecord): Promise<void> {
   const { shape, vocabulary } = model;
@@ -367,13 +367,13 @@ async function writeMatrix(
   const rowsAtOnce = Math.max(1, Math.floor(2 ** 20 / dim));
   for (let row = 0; row < rows; row += rowsAtOnce) {
     const count = Math.min(rowsAtOnce, rows - row);
-    const part = new Float32Array(count * dim); // out of the shared memory, which a file does not take
+    const part = new Float32Array(count * dim); // a copy, since files cannot be written from shared memory
     for (let i = 0; i < count; i++) part.set(values.subarray((row + i) * stride, (row + i) * stride + dim), i * dim);
     await file.write(part);
   }
 }
 
-/** What a label is called, without its prefix's bytes. */
+/** Returns a label's name, without the prefix. */
 export const labelName = (entry: Entry) =>
   Buffer.from(entry.bytes, "latin1")
     .toString("utf8")

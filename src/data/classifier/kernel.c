@@ -1,41 +1,41 @@
-// The loops of the text classifier (Joulin et al. 2016, arXiv:1607.01759; subword n-grams: Bojanowski et al. 2016,
-// arXiv:1607.04606), with the hashes, token rules and order of sums of fastText's files, so that models can be exchanged.
+// Training and prediction of the text classifier (Joulin et al. 2016, arXiv:1607.01759; subword n-grams: Bojanowski et al.
+// 2016, arXiv:1607.04606). Hashes, tokenisation and order of sums are fastText's, so models are interchangeable.
 // JavaScript lays out the memory and passes one struct; a shared memory lets several threads train at once.
-// kernel.wasm is built from this file by `node scripts/kernels.mjs`, which a test repeats.
+// `node scripts/kernels.mjs` builds kernel.wasm from this file; a test checks that it is up to date.
 #include <stdint.h>
 #include <wasm_simd128.h>
 
 typedef struct {
-  // The dictionary: words first, labels after them. Entry i is text[start[i]] .. text[start[i + 1]].
+  // The dictionary: words first, then labels. Entry i is text[start[i] … start[i + 1]).
   int32_t words, labels;
   const uint8_t *text;
   const int32_t *start;
   int32_t *table;         // open addressing: entry or -1
   int32_t table_mask;
-  const int32_t *subword_start; // of word i: subwords[subword_start[i]] ..; unused without subwords
+  const int32_t *subword_start; // word i has subwords[subword_start[i] … subword_start[i + 1]); unused without subwords
   const int32_t *subwords;
   int32_t bucket, ngrams, minn, maxn;
   const uint8_t *prefix; // of labels
   int32_t prefix_length;
-  // A pruned model's kept buckets: pairs (bucket, row), sorted; -1 pairs: none was pruned.
+  // kept[kept_pairs][2]: (bucket, row) of the buckets that a pruned model keeps, sorted; kept_pairs is -1 if unpruned.
   const int32_t *kept;
   int32_t kept_pairs;
-  // The matrices, rows of `stride` floats of which `dim` count; stride is a multiple of 4.
+  // input[words + buckets][stride] and output[labels][stride]; dim floats per row are used, stride is a multiple of 4.
   float *input, *output;
   int32_t dim, stride;
-  // Loss: 0 softmax, 1 hierarchical softmax (label l's path is nodes[path_start[l]] .., with codes of 0 and 1), 2 each
-  // label by itself (prediction alone).
+  // Loss: 0 softmax; 1 hierarchical softmax, where label l's path is nodes[path_start[l] … path_start[l + 1]) with codes 0
+  // or 1; 2 independent labels (prediction only).
   int32_t loss_kind;
   const int32_t *path_start, *nodes, *left, *right;
   const uint8_t *codes;
-  const float *pace; // of a node: by how much faster it learns than the root
-  // Of this thread.
+  const float *rate_scale; // per node: factor on the learning rate
+  // Buffers of this thread.
   int32_t *ids, *line_labels, *hashes;
   float *hidden, *gradient, *scores;
   uint32_t random;
-  // Of the line read last.
+  // Counts for the last line read.
   int32_t id_count, label_count, token_count;
-  // Of training: sums since the struct was made.
+  // Sums over all training since the struct was created.
   double loss;
   double examples;
 } Classifier;
@@ -43,7 +43,7 @@ typedef struct {
 #define EXPORT(name) __attribute__((export_name(#name)))
 
 static uint32_t hash_bytes(const uint8_t *p, int32_t length) {
-  uint32_t h = 2166136261u; // FNV-1a; bytes count with their sign, as they do in fastText
+  uint32_t h = 2166136261u; // FNV-1a; bytes are sign-extended, as in fastText
   for (int32_t i = 0; i < length; i++) h = (h ^ (uint32_t)(int8_t)p[i]) * 16777619u;
   return h;
 }
@@ -71,7 +71,7 @@ EXPORT(fill_table) void fill_table(Classifier *c) {
   }
 }
 
-// The row of a bucket, or -1 where a smaller model has dropped it.
+// Returns the row of a bucket; -1 if the model was pruned of it.
 static int32_t bucket_row(const Classifier *c, uint32_t bucket) {
   if (c->kept_pairs < 0) return c->words + (int32_t)bucket;
   int32_t low = 0, high = c->kept_pairs - 1;
@@ -85,7 +85,7 @@ static int32_t bucket_row(const Classifier *c, uint32_t bucket) {
   return -1;
 }
 
-// Character n-grams of `<word>`; buffer holds word with its marks. Gives the new count.
+// Appends the rows of the character n-grams of `<word>` to ids; returns the new count.
 static int32_t add_subwords(const Classifier *c, const uint8_t *word, int32_t length, int32_t *ids, int32_t count) {
 #define AT(i) ((i) == 0 ? '<' : (i) == length + 1 ? '>' : word[(i) - 1])
   int32_t size = length + 2;
@@ -104,7 +104,7 @@ static int32_t add_subwords(const Classifier *c, const uint8_t *word, int32_t le
 #undef AT
 }
 
-// Subwords of every word of the dictionary: the word, then its n-grams. Called twice: with no space it counts.
+// Writes the rows of a dictionary word to out: the word, then its character n-grams. Returns their number.
 EXPORT(list_subwords) int32_t list_subwords(const Classifier *c, int32_t word, int32_t *out) {
   const uint8_t *text = c->text + c->start[word];
   int32_t length = c->start[word + 1] - c->start[word];
@@ -124,10 +124,10 @@ static void add_word(Classifier *c, const uint8_t *word, int32_t length, uint32_
   c->hashes[c->token_count++] = (int32_t)hash;
 }
 
-// The buffers of a line have room for so many bytes (LONGEST_LINE); what is longer goes on as the next line.
+// Line buffers have room for this many bytes. The rest of a longer line is read as the next line.
 #define LONGEST_LINE (1 << 20)
 
-// Reads the line at `at`; gives where the next begins. Its rows lie in ids, its labels in line_labels.
+// Reads the line at `at` into ids (its rows) and line_labels; returns where the next line begins.
 EXPORT(read_line) const uint8_t *read_line(Classifier *c, const uint8_t *at, const uint8_t *end) {
   c->id_count = c->label_count = 0;
   int32_t words = 0, tokens = 0;
@@ -230,13 +230,13 @@ static void softmax(Classifier *c) {
   for (int32_t l = 0; l < c->labels; l++) c->scores[l] /= sum;
 }
 
-// One binary decision of the tree, learned. Gives its loss.
-static double decide(Classifier *c, int32_t node, int code, float rate) {
+// Trains one binary decision of the tree; returns its loss in nats.
+static double train_node(Classifier *c, int32_t node, int code, float rate) {
   float *row = c->output + (long)node * c->stride;
   float score = sigmoid(dot(row, c->hidden, c->stride));
   float alpha = rate * ((float)code - score);
   add_row(c->gradient, row, alpha, c->stride);
-  add_row(row, c->hidden, alpha * c->pace[node], c->stride);
+  add_row(row, c->hidden, alpha * c->rate_scale[node], c->stride);
   float right = code ? score : 1 - score;
   return -logarithm(right < 1e-30f ? 1e-30 : right);
 }
@@ -246,7 +246,7 @@ static void learn(Classifier *c, int32_t target, float rate) {
   compute_hidden(c);
   for (int32_t i = 0; i < n; i += 4) wasm_v128_store(c->gradient + i, wasm_f32x4_splat(0));
   if (c->loss_kind == 1) {
-    for (int32_t i = c->path_start[target]; i < c->path_start[target + 1]; i++) c->loss += decide(c, c->nodes[i], c->codes[i], rate);
+    for (int32_t i = c->path_start[target]; i < c->path_start[target + 1]; i++) c->loss += train_node(c, c->nodes[i], c->codes[i], rate);
   } else {
     softmax(c);
     float p = c->scores[target];
@@ -264,8 +264,8 @@ static void learn(Classifier *c, int32_t target, float rate) {
   c->examples += 1;
 }
 
-// Learns from the lines of a text, whose first is `seen` tokens into all the `total` that will be read; the rate falls
-// from `rate` to 0 over them. Gives the tokens read.
+// Trains on the lines of a text. `seen` of `total` tokens were read before; the learning rate decays linearly from `rate` to
+// 0 over the total. Returns the tokens read.
 EXPORT(train_text) double train_text(Classifier *c, const uint8_t *at, const uint8_t *end, double seen, double total, double rate) {
   double tokens = 0;
   while (at < end) {
@@ -273,7 +273,7 @@ EXPORT(train_text) double train_text(Classifier *c, const uint8_t *at, const uin
     double progress = (seen + tokens) / total;
     tokens += c->token_count;
     if (c->label_count == 0 || c->id_count == 0) continue;
-    c->random = c->random * 1664525u + 1013904223u; // Numerical Recipes' generator: which of several labels is learned
+    c->random = c->random * 1664525u + 1013904223u; // Numerical Recipes' generator: chooses among several labels
     int32_t target = c->line_labels[c->label_count == 1 ? 0 : (c->random >> 8) % (uint32_t)c->label_count];
     float now = (float)(rate * (progress < 1 ? 1 - progress : 0));
     learn(c, target, now);
@@ -281,7 +281,7 @@ EXPORT(train_text) double train_text(Classifier *c, const uint8_t *at, const uin
   return tokens;
 }
 
-// Probabilities of all labels for the line read last, in scores. 0 where the line has no row.
+// Writes the probabilities of all labels for the last line read to scores[labels]. Returns 0 if the line has no rows.
 EXPORT(score_line) int32_t score_line(Classifier *c) {
   if (c->id_count == 0) return 0;
   compute_hidden(c);
@@ -293,7 +293,7 @@ EXPORT(score_line) int32_t score_line(Classifier *c) {
     for (int32_t l = 0; l < c->labels; l++) c->scores[l] = sigmoid(dot(c->output + (long)l * c->stride, c->hidden, c->stride));
     return 1;
   }
-  // From the root down: a node's children have smaller numbers. 1e-5 as fastText adds it before its logarithms.
+  // From the root down, since children have smaller numbers. 1e-5 is what fastText adds before taking logarithms.
   int32_t root = 2 * c->labels - 2;
   c->scores[root] = 1;
   for (int32_t node = root; node >= c->labels; node--) {
@@ -304,7 +304,7 @@ EXPORT(score_line) int32_t score_line(Classifier *c) {
   return 1;
 }
 
-// Uniform in ±1/dim, from a seed: the input matrix before training.
+// Fills matrix[rows][stride], the initial input matrix, with values uniform in ±1/dim.
 EXPORT(fill_random) void fill_random(float *matrix, double rows, int32_t dim, int32_t stride, uint32_t seed) {
   uint32_t s = seed * 2654435761u + 1;
   float bound = 1.0f / dim;

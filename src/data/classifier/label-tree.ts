@@ -1,19 +1,19 @@
 /**
- * @file The tree of hierarchical softmax. Huffman's tree puts labels side by side whose counts happen to be alike; which
- * decisions then have to be learned is chance, and costs up to two points of precision either way. Here labels whose words are
- * alike stand side by side (as in Mnih and Hinton 2008). fastText's files store no tree but counts, from which each reader
- * builds Huffman's: so a label's count is written as the one that gives this tree.
+ * @file The tree of hierarchical softmax. A Huffman tree groups labels whose counts happen to be similar, so the decisions to
+ * learn are arbitrary, which changes precision by up to two points either way. This tree groups labels with similar words (as
+ * in Mnih and Hinton 2008). fastText's files store counts instead of a tree, and each reader builds a Huffman tree from
+ * them. So this module chooses counts whose Huffman tree is the wanted one.
  */
 import type { Entry } from "./model.js";
 
-/** Dimensions of a label's words, projected at random (Achlioptas 2003). */
+/** Dimensions of the random projection of a label's words (Achlioptas 2003). */
 const WIDTH = 64;
-/** Least part of the examples on either side of a branch, where labels allow it. */
-const LEAST_SIDE = 0.1;
-/** Sums of counts stay below the number that stands for "not yet made" in fastText's Huffman code, 10^15. */
-const MOST_BITS = 48;
+/** Minimum share of the examples on either side of a branch, if the labels permit it. */
+const MIN_SIDE = 0.1;
+/** Sums of counts must stay below 10^15, fastText's marker for Huffman nodes not built yet. */
+const MAX_BITS = 48;
 
-/** What the labels' lines have in common: sums of their words' projections. */
+/** Describes each label by the sum of the projected words of its lines. */
 export class LabelWords {
   readonly #sums: Float32Array;
 
@@ -21,7 +21,7 @@ export class LabelWords {
     this.#sums = new Float32Array(labels * WIDTH);
   }
 
-  /** Adds a word of a label's line. @param weight how much it says: the logarithm of how rare it is */
+  /** Adds a word of a label's line. @param weight logarithm of the word's inverse frequency */
   add(label: number, word: string, weight: number): void {
     let hash = 2166136261;
     for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 16777619);
@@ -34,7 +34,7 @@ export class LabelWords {
     }
   }
 
-  /** A label's sum, of length 1. */
+  /** Returns a label's sum (WIDTH), normalised to length 1. */
   vector(label: number): Float32Array {
     const sum = this.#sums.slice(label * WIDTH, (label + 1) * WIDTH);
     const length = Math.sqrt(dot(sum, sum)) || 1;
@@ -52,12 +52,13 @@ interface Leaf {
   readonly label: number;
   readonly count: number;
   readonly vector: Float32Array;
+  /** Position along the direction in which the labels are being split. */
   along: number;
 }
 
 /**
- * The labels in falling order of counts that make Huffman's tree the tree of like labels, with the number that each had
- * before; the labels as they are where that tree would be too deep for such counts.
+ * Returns the labels with counts whose Huffman tree groups similar labels, in descending order of count; `was` is a label's
+ * previous number. Returns the labels unchanged if the tree would be too deep for such counts.
  */
 export function treeOfLabels(
   labels: readonly Entry[],
@@ -75,19 +76,19 @@ export function treeOfLabels(
       places[part[0].label] = place++;
       continue;
     }
-    const cut = parted(part);
+    const cut = splitPoint(part);
     waiting.push({ part: part.slice(cut), depth: depth + 1 }, { part: part.slice(0, cut), depth: depth + 1 });
   }
   const deepest = depths.reduce((most, depth) => Math.max(most, depth), 0);
-  if (deepest + Math.log2(4 * labels.length) > MOST_BITS) return labels.map((entry, was) => ({ ...entry, was }));
-  // Nodes of a depth weigh between 2^(deepest - depth) times n and twice that, in the order of their places, and the mean of
-  // two neighbours lies between them: Huffman's code joins just those.
+  if (deepest + Math.log2(4 * labels.length) > MAX_BITS) return labels.map((entry, was) => ({ ...entry, was }));
+  // With n = 2 * labels, nodes of a depth weigh 2^(deepest - depth) times a number from n to 2n that rises with their places.
+  // The mean of two neighbours lies between them, so the Huffman algorithm joins exactly those.
   const weights = labels.map((_, label) => 2 ** (deepest - depths[label]) * (2 * labels.length + places[label]));
   return labels.map((entry, was) => ({ ...entry, count: weights[was], was })).sort((a, b) => b.count - a.count);
 }
 
-/** Sorts labels along the direction in which they differ most; gives where to part them: at a wide gap near the middle. */
-function parted(part: Leaf[]): number {
+/** Sorts labels along their direction of greatest variance. Returns where to split them: at a wide gap near the middle. */
+function splitPoint(part: Leaf[]): number {
   const mean = new Float32Array(WIDTH);
   for (const { vector } of part) for (let i = 0; i < WIDTH; i++) mean[i] += vector[i] / part.length;
   const apart = part.map(({ vector }) => vector.map((value, i) => value - mean[i]));
@@ -109,8 +110,8 @@ function parted(part: Leaf[]): number {
   for (let i = 1; i < part.length; i++) {
     before += part[i - 1].count;
     const side = Math.min(before, total - before) / total;
-    // Where no cut is even enough, the most even one; where nothing differs, the middle.
-    const score = side < LEAST_SIDE ? side - 1 : (part[i].along - part[i - 1].along + 1e-6) * side;
+    // If no split is even enough, the most even one wins; if the labels do not differ, the middle.
+    const score = side < MIN_SIDE ? side - 1 : (part[i].along - part[i - 1].along + 1e-6) * side;
     if (score > most) [best, most] = [i, score];
   }
   return best;

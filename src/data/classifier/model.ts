@@ -1,24 +1,24 @@
 /**
- * @file A text classifier in memory: what fastText's supervised models are (Joulin et al. 2016), laid out in one
- * WebAssembly memory for the loops of kernel.c.
+ * @file A text classifier in memory, equivalent to fastText's supervised models (Joulin et al. 2016). It is laid out in one
+ * WebAssembly memory for kernel.c.
  */
 import { QuernError } from "../../errors.js";
 import { growTo, instantiateKernel, type KernelBase, kernelMemory } from "../../kernel.js";
 
 export type ClassifierLoss = "softmax" | "hs" | "independent";
 
-/** The numbers that shape a model; names as fastText has them where the command line shares them. */
+/** The hyperparameters that determine a model's structure, with fastText's names. */
 export interface ClassifierShape {
   readonly dim: number;
   readonly wordNgrams: number;
-  /** Rows for hashed n-grams. 0 where there are none. */
+  /** Rows for hashed n-grams; 0 without n-grams. */
   readonly bucket: number;
   readonly minn: number;
   readonly maxn: number;
   readonly loss: ClassifierLoss;
 }
 
-/** A word or label: its UTF-8 bytes as a latin-1 string, one character a byte, and how often it was seen. */
+/** A word or label: its UTF-8 bytes as a latin-1 string (one character per byte) and its number of occurrences. */
 export interface Entry {
   readonly bytes: string;
   readonly count: number;
@@ -27,9 +27,9 @@ export interface Entry {
 export interface Vocabulary {
   readonly words: readonly Entry[];
   readonly labels: readonly Entry[];
-  /** Tokens of the training text, ends of lines and rare words among them. */
+  /** Tokens of the training text, including line ends and rare words. */
   readonly tokens: number;
-  /** Pairs of bucket and row, sorted by bucket, where a smaller model keeps some alone; null: all are kept. */
+  /** For a pruned model: (bucket, row) pairs of the buckets it keeps, sorted by bucket. Null: all are kept. */
   readonly kept: Int32Array | null;
 }
 
@@ -44,45 +44,45 @@ interface Kernel {
   fill_random(matrix: number, rows: number, dim: number, stride: number, seed: number): void;
 }
 
-/** The loops over a memory; each thread has its own instance. */
+/** Instantiates the kernel on a memory; each thread needs its own instance. */
 export const classifierKernel = (memory: WebAssembly.Memory) =>
   instantiateKernel<Kernel>(new URL("./kernel.wasm", import.meta.url), memory);
 
-/** Where the fields of kernel.c's struct lie. */
+/** The 32-bit fields of kernel.c's struct, in order. */
 const FIELDS = [
   ...["words", "labels", "text", "start", "table", "tableMask", "subwordStart", "subwords", "bucket", "ngrams"],
   ...["minn", "maxn", "prefix", "prefixLength", "kept", "keptPairs", "input", "output", "dim", "stride"],
-  ...["lossKind", "pathStart", "nodes", "left", "right", "codes", "pace", "ids", "lineLabels", "hashes", "hidden"],
+  ...["lossKind", "pathStart", "nodes", "left", "right", "codes", "rateScale", "ids", "lineLabels", "hashes", "hidden"],
   ...["gradient", "scores", "random", "idCount", "labelCount", "tokenCount"],
 ] as const;
-/** Where the sums of training lie: doubles behind the fields. */
+/** Offset of the training sums, two doubles after the fields. */
 const SUMS = 8 * Math.ceil(FIELDS.length / 2);
 const STRUCT_BYTES = SUMS + 16;
 const LOSS_KINDS: Readonly<Record<ClassifierLoss, number>> = { softmax: 0, hs: 1, independent: 2 };
 
-/** Longest line, in bytes, that is read as one; a longer one goes on as the next. */
+/** Longest line, in bytes. The rest of a longer line is read as the next line. */
 export const LONGEST_LINE = 2 ** 20;
 const PAGE = 65536;
 const MOST_BYTES = 65536 * PAGE - 2 * PAGE;
 
-/** A model, its matrices zero until they are filled. `dispose` is not needed: the memory goes with the object. */
+/** A model. Its matrices are zero until filled. Its memory is garbage-collected with the object. */
 export class Classifier {
   readonly shape: ClassifierShape;
   readonly vocabulary: Vocabulary;
   readonly inputRows: number;
   readonly outputRows: number;
-  /** Floats from a row to the next; those past `dim` are 0. */
+  /** Floats per row: `dim` rounded up to a multiple of 4; the padding is 0. */
   readonly stride: number;
   readonly memory: WebAssembly.Memory;
   readonly kernel: Kernel & KernelBase;
-  /** Address of the struct that the main thread uses; a copy for another thread comes from `addThread`. */
+  /** Address of the main thread's struct; `addThread` makes a copy for another thread. */
   readonly struct: number;
   readonly #words = new Map<string, number>();
   #top: number;
 
   /**
-   * @param examples of each label, where the vocabulary's counts of labels only shape the tree
-   * @throws QuernError where the model does not fit the memory that WebAssembly can address (4 GiB)
+   * @param examples number per label; needed if the vocabulary's label counts only encode the tree
+   * @throws QuernError if the model does not fit into the 4 GiB that WebAssembly can address
    */
   constructor(shape: ClassifierShape, vocabulary: Vocabulary, examples?: readonly number[]) {
     this.shape = shape;
@@ -94,7 +94,7 @@ export class Classifier {
     const matrices = (this.inputRows + this.outputRows) * this.stride * 4;
     if (matrices > MOST_BYTES - 2 ** 26) {
       throw new QuernError(
-        `the classifier needs ${(matrices / 2 ** 30).toFixed(1)} GiB and can have 4: lower --bucket (${shape.bucket}) or --dim (${shape.dim})`,
+        `the classifier needs ${(matrices / 2 ** 30).toFixed(1)} GiB, more than the limit of 4 GiB: lower --bucket (${shape.bucket}) or --dim (${shape.dim})`,
       );
     }
     this.memory = kernelMemory();
@@ -142,7 +142,7 @@ export class Classifier {
         left: this.#put(paths.left),
         right: this.#put(paths.right),
         codes: this.#put(paths.codes),
-        pace: this.#put(paths.pace),
+        rateScale: this.#put(paths.rateScale),
       }),
       random: 1,
     });
@@ -155,7 +155,7 @@ export class Classifier {
     if (shape.maxn > 0 && shape.bucket > 0) this.#listSubwords();
   }
 
-  /** Buffers that each thread has of its own. A line's rows: its words, their n-grams of characters, and of words. */
+  /** Allocates a thread's buffers. The rows of a line are its words, their character n-grams, and the word n-grams. */
   #threadMemory() {
     const { minn, maxn, wordNgrams } = this.shape;
     const rowsPerByte = 1 + Math.max(0, maxn - minn + 1) + Math.max(0, wordNgrams - 1) / 2;
@@ -170,20 +170,23 @@ export class Classifier {
     };
   }
 
-  /** Subwords of the dictionary's words, so that they are hashed once. */
+  /** Lists the subwords of all words in the vocabulary, so that each is hashed once. */
   #listSubwords(): void {
     const { words } = this.vocabulary;
     const { maxn, minn } = this.shape;
     const starts = new Int32Array(words.length + 1);
-    const most = words.reduce((sum, { bytes }) => sum + 1 + (bytes.length + 2) * Math.max(0, maxn - minn + 1), 0);
-    const address = this.reserve(4 * most);
+    const maxSubwords = words.reduce(
+      (sum, { bytes }) => sum + 1 + (bytes.length + 2) * Math.max(0, maxn - minn + 1),
+      0,
+    );
+    const address = this.reserve(4 * maxSubwords);
     words.forEach((_, word) => {
       starts[word + 1] = starts[word] + this.kernel.list_subwords(this.struct, word, address + 4 * starts[word]);
     });
     this.set({ subwords: address, subwordStart: this.#put(starts) });
   }
 
-  /** A struct for one more thread: the same model, its own buffers. Gives its address and the top of its stack. */
+  /** Creates a struct for one more thread: same model, own buffers. Returns its address and the top of its stack. */
   addThread(number: number): { readonly struct: number; readonly stack: number } {
     const struct = this.reserve(STRUCT_BYTES);
     const bytes = new Uint8Array(this.memory.buffer);
@@ -192,7 +195,7 @@ export class Classifier {
     return { struct, stack: this.reserve(PAGE) + PAGE };
   }
 
-  /** Takes bytes at the top of the memory, which is 0 there, aligned to 16. */
+  /** Allocates zeroed bytes at the top of the memory, aligned to 16. Returns their address. */
   reserve(bytes: number): number {
     const address = Math.ceil(this.#top / 16) * 16;
     this.#top = address + bytes;
@@ -200,7 +203,7 @@ export class Classifier {
       growTo(this.memory, this.#top);
     } catch (error) {
       throw new QuernError(
-        `the classifier needs more than the 4 GiB or the memory there is: lower --bucket (${this.shape.bucket}) or --dim (${this.shape.dim})`,
+        `the classifier needs more memory than is available (the limit is 4 GiB): lower --bucket (${this.shape.bucket}) or --dim (${this.shape.dim})`,
         { cause: error },
       );
     }
@@ -222,42 +225,44 @@ export class Classifier {
     return new Int32Array(this.memory.buffer, this.struct, FIELDS.length)[FIELDS.indexOf(field)] >>> 0;
   }
 
-  /** Sums since training began: loss and examples. */
+  /** Returns the sums since training began: loss in nats, and number of examples. */
   sums(struct = this.struct): { readonly loss: number; readonly examples: number } {
     const [loss, examples] = new Float64Array(this.memory.buffer, struct + SUMS, 2);
     return { loss, examples };
   }
 
-  /** Rows of `stride` floats. */
+  /** Input matrix (inputRows, stride). A view. */
   get input(): Float32Array {
     return new Float32Array(this.memory.buffer, this.get("input"), this.inputRows * this.stride);
   }
+  /** Output matrix (outputRows, stride). A view. */
   get output(): Float32Array {
     return new Float32Array(this.memory.buffer, this.get("output"), this.outputRows * this.stride);
   }
 
-  /** The number of a label that the model knows, from its bytes with the prefix; -1 if it does not. */
+  /** Returns the number of a label, given its bytes with the prefix; -1 if the model does not have it. */
   labelNumber(bytes: string): number {
     const entry = this.#words.get(bytes);
     return entry === undefined || entry < this.vocabulary.words.length ? -1 : entry - this.vocabulary.words.length;
   }
 }
 
+/** Label l's path from leaf to root: nodes[start[l] … start[l + 1]) with the branches taken in `codes`. */
 interface Paths {
   readonly start: Int32Array;
   readonly nodes: Int32Array;
   readonly codes: Uint8Array;
-  /** Children of inner nodes: labels, then inner nodes by `labels + number`. */
+  /** Children of each inner node: a label, or `labels` + the number of an inner node. */
   readonly left: Int32Array;
   readonly right: Int32Array;
-  /** Of inner nodes: how many times faster than the root they learn. */
-  readonly pace: Float32Array;
+  /** Factor on the learning rate of each inner node; 1 for the root. */
+  readonly rateScale: Float32Array;
 }
 
-/** Most times: with more, the weights of rare labels swing instead of settling. */
-const FASTEST = 8;
+/** Maximum factor. With more, the weights of rare labels oscillate. */
+const MAX_RATE_SCALE = 8;
 
-/** The Huffman tree over labels sorted by falling count (Mikolov et al. 2013), with fastText's choice among equal counts. */
+/** Builds the Huffman tree over labels in descending order of count (Mikolov et al. 2013). Breaks ties as fastText does. */
 function huffmanPaths(counts: readonly number[], examples = counts): Paths {
   const size = counts.length;
   const weight = [...counts, ...new Array<number>(Math.max(0, size - 1)).fill(1e15)];
@@ -288,11 +293,13 @@ function huffmanPaths(counts: readonly number[], examples = counts): Paths {
     }
     start[label + 1] = nodes.length;
   }
-  // A node learns from the examples of the labels under it alone: at the root's rate it would hardly have begun when the
-  // rate has fallen to 0. So it learns faster in proportion, within limits.
+  // A node learns only from examples of the labels below it. At the root's rate it would have learned little by the time
+  // the rate reaches 0. So its rate is scaled by the inverse of its share of the examples, up to a limit.
   const under = [...examples, ...new Array<number>(Math.max(0, size - 1)).fill(0)];
   for (let i = size; i < under.length; i++) under[i] = under[left[i - size]] + under[right[i - size]];
   const all = under[under.length - 1];
-  const pace = Float32Array.from(left, (_, i) => Math.min(FASTEST, all / Math.max(1, under[size + i] ?? all)));
-  return { start, nodes: Int32Array.from(nodes), codes: Uint8Array.from(codes), left, right, pace };
+  const rateScale = Float32Array.from(left, (_, i) =>
+    Math.min(MAX_RATE_SCALE, all / Math.max(1, under[size + i] ?? all)),
+  );
+  return { start, nodes: Int32Array.from(nodes), codes: Uint8Array.from(codes), left, right, rateScale };
 }

@@ -1,25 +1,25 @@
-/** @file What a classifier says of lines of text, and how often it is right. */
+/** @file Predicts the labels of lines of text, and measures precision and recall. */
 import { fileError } from "../../errors.js";
 import { labelName } from "./file.js";
 import { type Classifier, LABEL_PREFIX, LONGEST_LINE } from "./model.js";
 import { wholeLines } from "./train.js";
 
 export interface Prediction {
-  /** Without its prefix. */
+  /** Without the prefix `__label__`. */
   readonly label: string;
   readonly probability: number;
 }
 
 export interface LinePrediction {
-  /** The likeliest first; none where the line has no word that the model knows. */
+  /** Most likely first; empty if the line has no word in the vocabulary. */
   readonly predictions: readonly Prediction[];
-  /** The labels that the line itself has and the model knows, by number. */
+  /** Numbers of the labels that the line contains, if the model has them. */
   readonly labels: readonly number[];
   /** Numbers of the predicted labels. */
   readonly numbers: readonly number[];
 }
 
-/** Reads lines with a model; one object serves many texts. */
+/** Predicts labels with a model; reusable for any number of texts. */
 export class Predictor {
   readonly #model: Classifier;
   readonly #names: readonly string[];
@@ -31,7 +31,7 @@ export class Predictor {
     this.#buffer = model.reserve(2 * LONGEST_LINE + 1);
   }
 
-  /** The `k` likeliest labels of each line in `bytes`, of those at least as likely as `threshold`. */
+  /** Yields the `k` most likely labels of each line in `bytes`, if at least as likely as `threshold`. */
   *lines(bytes: Uint8Array, k: number, threshold = 0): Generator<LinePrediction> {
     const { memory, kernel, struct, outputRows } = this.#model;
     new Uint8Array(memory.buffer).set(bytes, this.#buffer);
@@ -42,22 +42,22 @@ export class Predictor {
       const labels = Array.from(
         new Int32Array(memory.buffer, this.#model.get("lineLabels"), this.#model.get("labelCount")),
       );
-      const numbers = kernel.score_line(struct) === 1 ? likeliest(scores, k, threshold) : [];
+      const numbers = kernel.score_line(struct) === 1 ? topK(scores, k, threshold) : [];
       const predictions = numbers.map((i) => ({ label: this.#names[i], probability: scores[i] }));
       yield { predictions, labels, numbers };
     }
   }
 
-  /** The `k` likeliest labels of one text; its line breaks are spaces. */
+  /** Returns the `k` most likely labels of one text. Treats its line breaks as spaces. */
   text(text: string, k = 1, threshold = 0): readonly Prediction[] {
-    // A line of a text file ends with its break, which the model has a vector for.
+    // A line of a text file ends with a line break, for which the model has a vector.
     const bytes = Buffer.from(`${text.replace(/\n/g, " ")}\n`).subarray(0, LONGEST_LINE);
     return this.lines(bytes, k, threshold).next().value?.predictions ?? [];
   }
 }
 
-/** Numbers of the k largest scores, the largest first, equal ones in order. */
-function likeliest(scores: Float32Array, k: number, threshold: number): number[] {
+/** Returns the indices of the k largest scores in descending order of score; ties by index. */
+function topK(scores: Float32Array, k: number, threshold: number): number[] {
   if (k === 1) {
     let best = 0;
     for (let i = 1; i < scores.length; i++) if (scores[i] > scores[best]) best = i;
@@ -67,7 +67,7 @@ function likeliest(scores: Float32Array, k: number, threshold: number): number[]
   return order.sort((a, b) => scores[b] - scores[a] || a - b).slice(0, k);
 }
 
-/** What a model says of every line of a file, in order. */
+/** Yields the predictions for every line of a file, in order. */
 export async function* predictFile(
   model: Classifier,
   path: string,
@@ -89,15 +89,15 @@ export async function* predictFile(
 }
 
 export interface ClassifierTest {
-  /** Lines with a label and a word that the model knows. */
+  /** Lines with a label and a word that the model has. */
   readonly examples: number;
-  /** Of the labels predicted, the part that is right. */
+  /** Share of the predicted labels that are correct. */
   readonly precision: number;
-  /** Of the labels given, the part that is predicted. */
+  /** Share of the true labels that are predicted. */
   readonly recall: number;
 }
 
-/** Precision and recall at k over the lines of a file, as fastText's `test` counts them. */
+/** Computes precision and recall at k over the lines of a file, as fastText's `test` does. */
 export async function testClassifier(
   model: Classifier,
   path: string,
@@ -117,5 +117,5 @@ export async function testClassifier(
   return { examples, precision: right / predicted, recall: right / given };
 }
 
-/** A label as a file of lines writes it. */
+/** Returns a label with the prefix `__label__`, as in files of labelled lines. */
 export const labelled = (label: string) => `${LABEL_PREFIX}${label}`;

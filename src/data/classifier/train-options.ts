@@ -1,51 +1,44 @@
-/** @file The options of training a classifier, shared by the library and the command line; named as fastText names them. */
+/** @file The options of training a classifier, shared by the library and the command line. Names are fastText's. */
 import { z } from "zod";
 
 export const trainClassifierOptions = z.object({
-  dim: z.int().min(1).max(4096).default(100).describe("width of the vectors").meta({ value: "N" }),
-  epoch: z.int().min(1).default(5).describe("passes over the text").meta({ value: "N" }),
-  lr: z.number().positive().default(0.1).describe("learning rate at the start; it falls to 0").meta({ value: "R" }),
+  dim: z.int().min(1).max(4096).default(100).describe("vector size").meta({ value: "N" }),
+  epoch: z.int().min(1).default(5).describe("training passes over the text").meta({ value: "N" }),
+  lr: z
+    .number()
+    .positive()
+    .default(0.1)
+    .describe("initial learning rate; it decays linearly to 0")
+    .meta({ value: "R" }),
   wordNgrams: z
     .int()
     .min(1)
     .max(20)
     .default(1)
-    .describe("words in the longest n-gram of words")
+    .describe("maximum length of word n-grams")
     .meta({ value: "N", flag: "wordNgrams" }),
   minCount: z
     .int()
     .min(1)
     .default(1)
-    .describe("times that a word must be seen to have a vector")
+    .describe("minimum number of occurrences for a word to get a vector")
     .meta({ value: "N", flag: "minCount" }),
-  minn: z
-    .int()
-    .min(0)
-    .max(50)
-    .default(0)
-    .describe("characters in the shortest n-gram of characters; 0: none")
-    .meta({ value: "N" }),
-  maxn: z
-    .int()
-    .min(0)
-    .max(50)
-    .default(0)
-    .describe("characters in the longest n-gram of characters; 0: none")
-    .meta({ value: "N" }),
+  minn: z.int().min(0).max(50).default(0).describe("minimum length of character n-grams; 0: none").meta({ value: "N" }),
+  maxn: z.int().min(0).max(50).default(0).describe("maximum length of character n-grams; 0: none").meta({ value: "N" }),
   bucket: z
     .int()
     .min(0)
     .max(2 ** 30)
     .default(2_000_000)
-    .describe("vectors for hashed n-grams")
+    .describe("number of hash buckets (vectors) for n-grams")
     .meta({ value: "N" }),
-  loss: z.enum(["softmax", "hs"]).default("softmax").describe("softmax, or its hierarchical form for many labels"),
+  loss: z.enum(["softmax", "hs"]).default("softmax").describe("softmax, or hierarchical softmax (hs) for many labels"),
   threads: z
     .int()
     .min(1)
     .max(256)
     .default(1)
-    .describe("threads; with more than one they learn into one memory without locks, and no two runs are equal")
+    .describe("threads; more than one share the weights without locks, so runs are not reproducible")
     .meta({ value: "N" }),
-  seed: z.int().min(0).default(0).describe("seed of the first vectors").meta({ value: "N" }),
+  seed: z.int().min(0).default(0).describe("seed of the initial vectors").meta({ value: "N" }),
 });

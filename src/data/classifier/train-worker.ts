@@ -1,4 +1,4 @@
-/** @file A thread of Hogwild training: reads its part of the file and learns into the matrices that all threads share. */
+/** @file A worker thread of Hogwild training: reads its part of the file and updates the matrices that all threads share. */
 import type { Answer } from "../../executors/index.js";
 import { classifierKernel } from "./model.js";
 import { type HogwildPart, type HogwildSetup, wholeLines } from "./train.js";

@@ -1,6 +1,6 @@
 /**
- * @file Training a text classifier from lines `__label__x the text`, as fastText's `supervised` does: words and labels
- * are counted in one pass over the file, learned in `epoch` more. With one thread a run repeats to the bit.
+ * @file Trains a text classifier on lines `__label__x the text`, as fastText's `supervised` does. One pass over the file
+ * counts words and labels, `epoch` more passes train. With one thread, runs are reproducible to the bit.
  */
 import { open } from "node:fs/promises";
 import type { z } from "zod";
@@ -24,31 +24,31 @@ export interface TrainedClassifier extends ReadReport {
   readonly record: { readonly epoch: number; readonly minCount: number };
   readonly words: number;
   readonly labels: number;
-  /** Labels that occur on one line alone: nothing learned of them can be tested. */
+  /** Labels that occur only once, so they cannot be both trained on and tested. */
   readonly once: readonly string[];
   readonly tokens: number;
-  /** Mean loss of an example, in nats, over the whole training. */
+  /** Mean loss in nats per example, over the whole training. */
   readonly loss: number;
-  /** Tokens learned a second. */
+  /** Training throughput. */
   readonly tokensPerSecond: number;
 }
 
 /**
  * Trains on the lines of a file.
  *
- * @throws QuernError for a file that cannot be read or has no labelled line, and options that do not fit together
+ * @throws QuernError for a file that cannot be read or has no labelled line, or for conflicting options
  */
 export async function trainClassifier(path: string, options: TrainClassifierOptions = {}): Promise<TrainedClassifier> {
   const { signal, onProgress, ...rest } = options;
   const o = checkOptions(trainClassifierOptions, rest);
   if (o.maxn > 0 && o.minn > o.maxn) {
-    throw new QuernError(`minn ${o.minn} is more than maxn ${o.maxn}`, { exitCode: 2 });
+    throw new QuernError(`--minn ${o.minn} is greater than --maxn ${o.maxn}`, { exitCode: 2 });
   }
-  // Without a shortest length there are no n-grams of characters, whatever the longest.
+  // As in fastText, character n-grams are off unless both lengths are set.
   const [minn, maxn] = o.minn > 0 && o.maxn > 0 ? [o.minn, o.maxn] : [0, 0];
   const { words, labels: counted, tokens, lines, unlabelled } = await count(path, o.minCount, { signal, onProgress });
   if (counted.length === 0) {
-    throw new QuernError(`${path} has no line with a label; a line is ${LABEL_PREFIX}NAME and the text`, {
+    throw new QuernError(`${path} has no labelled line; expected lines of the form "${LABEL_PREFIX}NAME text"`, {
       exitCode: 2,
     });
   }
@@ -67,18 +67,18 @@ export async function trainClassifier(path: string, options: TrainClassifierOpti
     onProgress?.({ task: "train classifier", done: seen, total: tokens * o.epoch, unit: "token" });
   const sums =
     o.threads === 1
-      ? await learn(path, classifier, o.epoch, o.lr, note, signal)
-      : await learnTogether(path, classifier, o, signal);
+      ? await trainSingle(path, classifier, o.epoch, o.lr, note, signal)
+      : await trainHogwild(path, classifier, o, signal);
   const seconds = (performance.now() - start) / 1000;
   if (sums.examples === 0) {
     throw new QuernError(
-      `${path}: no line has both a label and a word; there is nothing to learn from (${lines} lines)`,
+      `${path}: none of the ${lines} lines has both a label and a word, so there is nothing to train on`,
     );
   }
   const loss = sums.loss / sums.examples;
-  // The loss itself stays a number: it is read from a table.
+  // The loss alone does not show divergence: kernel.c's logarithm returns a finite number even for NaN.
   if (!(loss >= 0) || !classifier.output.every(Number.isFinite)) {
-    throw new QuernError(`the training diverged: its weights are no numbers any more; lower --lr (${o.lr})`);
+    throw new QuernError(`training diverged: some weights are not finite; lower --lr (${o.lr})`);
   }
   return {
     classifier,
@@ -95,7 +95,8 @@ export async function trainClassifier(path: string, options: TrainClassifierOpti
   };
 }
 
-async function learn(
+/** Trains in this thread. */
+async function trainSingle(
   path: string,
   classifier: Classifier,
   epochs: number,
@@ -118,17 +119,17 @@ async function learn(
   return classifier.sums();
 }
 
-/** What all threads share. */
+/** Settings that all threads share. */
 export interface HogwildSetup {
   readonly memory: WebAssembly.Memory;
   readonly path: string;
   readonly epoch: number;
   readonly lr: number;
-  /** Tokens that a thread learns over all epochs, for the schedule of the learning rate. */
+  /** Tokens per thread over all epochs, for the learning rate schedule. */
   readonly total: number;
 }
 
-/** The part of the file of one thread, from byte `from` to byte `to`, and its addresses in the shared memory. */
+/** One thread's part of the file, from byte `from` to byte `to`, and its addresses in the shared memory. */
 export interface HogwildPart {
   readonly struct: number;
   readonly stack: number;
@@ -137,8 +138,8 @@ export interface HogwildPart {
   readonly to: number;
 }
 
-/** Hogwild (Recht et al. 2011): every thread learns a part of the file into the same matrices. */
-async function learnTogether(
+/** Trains with Hogwild (Recht et al. 2011): every thread updates the same matrices from its part of the file. */
+async function trainHogwild(
   path: string,
   classifier: Classifier,
   { threads, epoch, lr }: { readonly threads: number; readonly epoch: number; readonly lr: number },
@@ -173,19 +174,19 @@ async function learnTogether(
 }
 
 /**
- * A file in pieces of whole lines, at most two of the longest lines' bytes each; a longer line is cut. With a range, the
+ * Yields a file in chunks of whole lines, each at most 2 * LONGEST_LINE bytes. Splits longer lines. With a range, yields the
  * lines that begin in it.
  */
 export async function* wholeLines(path: string, from = 0, to = Number.POSITIVE_INFINITY): AsyncGenerator<Uint8Array> {
   let handle: Awaited<ReturnType<typeof open>> | undefined;
   try {
-    // A pipe or device has no end, and no ranges.
+    // Rejects pipes and devices, which cannot be read by ranges.
     await isFolder(path);
     handle = await open(path);
     const buffer = Buffer.alloc(2 * LONGEST_LINE);
     let kept = 0;
     let position = from;
-    let skipping = from > 0; // the line before the range is another's
+    let skipping = from > 0; // a line that begins before the range belongs to another thread
     if (skipping) position -= 1;
     for (let last = false; !last; ) {
       const { bytesRead } = await handle.read(buffer, kept, buffer.length - kept, position);
@@ -205,7 +206,7 @@ export async function* wholeLines(path: string, from = 0, to = Number.POSITIVE_I
       }
       if (position - (end - start) >= to && start > 0) return;
       if (position >= to) {
-        // The line that begins before the range's end is read to its own end.
+        // A line that begins before the range's end is read to its own end.
         const over = Math.max(start, end - (position - to));
         const newline = over > start && buffer[over - 1] === 10 ? over - 1 : buffer.indexOf(10, over);
         if (newline >= 0 && newline < end) {
@@ -226,10 +227,10 @@ export async function* wholeLines(path: string, from = 0, to = Number.POSITIVE_I
   }
 }
 
-/** The most lines that label statistics are computed from, spread over the labels. */
+/** Maximum number of lines for label statistics, divided equally among the labels. */
 const LINES_READ = 100_000;
 
-/** What each label's first lines are made of, a word by how rare it is. */
+/** Describes each label by the words of its first lines, weighted by inverse frequency. */
 async function wordsOfLabels(
   path: string,
   labels: readonly Entry[],
@@ -267,7 +268,7 @@ interface Counted {
   readonly unlabelled: number;
 }
 
-/** Words and labels of a file with their counts, the frequent first, equal ones in the order in which they came. */
+/** Counts the words and labels of a file. Sorted by descending count; ties in order of first occurrence. */
 async function count(
   path: string,
   minCount: number,
@@ -279,7 +280,7 @@ async function count(
   let unlabelled = 0;
   for await (const bytes of wholeLines(path)) {
     signal?.throwIfAborted();
-    // A character a byte: words are bytes to the model, whatever they are to a reader.
+    // One character per byte: the model treats words as bytes, whatever their encoding.
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
     for (let from = 0, label = -1, at = text.indexOf("\n"); at >= 0; from = at + 1, at = text.indexOf("\n", from)) {
       lines += 1;
@@ -292,14 +293,14 @@ async function count(
       tokens += 1;
       const known = counts.get(word);
       if (known !== undefined) known.count += 1;
-      // A copy: a piece of a string keeps the whole of it in memory.
+      // Copies the word, because a substring keeps the whole string in memory.
       else counts.set(Buffer.from(word, "latin1").toString("latin1"), { count: 1 });
     }
     onProgress?.({ task: "count words", done: tokens, unit: "token" });
   }
   tokens += lines;
   const prefix = Buffer.from(LABEL_PREFIX).toString("latin1");
-  // The end of a line is a word.
+  // The line end counts as a word.
   if (lines > 0) counts.set("</s>", { count: lines + (counts.get("</s>")?.count ?? 0) });
   const entries = [...counts].map(([bytes, { count: times }]) => ({ bytes, count: times }));
   const sorted = entries.sort((a, b) => b.count - a.count);

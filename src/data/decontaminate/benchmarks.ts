@@ -1,18 +1,18 @@
-/** @file Evaluation sets as their n-grams: which examples of which set a text has words of, and where. */
+/** @file Indexes evaluation sets by n-grams, and finds which of their examples a text overlaps, and where. */
 import { basename } from "node:path";
 import { QuernError } from "../../errors.js";
 import { parseJson } from "../../json-file.js";
 import { readLines } from "../lines.js";
 import { eachGram, OverlapWords } from "./words.js";
 
-/** Examples shorter than an n-gram are compared whole, if they have at least so many words (GPT-3's least, Brown et al. 2020). */
+/** Examples shorter than an n-gram are compared whole if they have this many words (GPT-3's minimum, Brown et al. 2020). */
 export const SHORTEST = 8;
 
 export interface Benchmark {
   readonly name: string;
   readonly file: string;
   readonly examples: number;
-  /** Examples with too few words to be told from chance; they are not compared. */
+  /** Examples with too few words to distinguish from chance matches; they are not compared. */
   readonly tooShort: number;
 }
 
@@ -22,17 +22,17 @@ export interface Example {
 }
 
 export interface FoundExample extends Example {
-  /** Share of the example's n-grams that the text has. */
+  /** Share of the example's n-grams that occur in the text. */
   readonly share: number;
 }
 
 export interface Overlap {
   readonly examples: readonly FoundExample[];
-  /** Stretches of the text that evaluation examples have as well, in UTF-16 units, apart and in order. */
+  /** Ranges of the text that also occur in evaluation examples, in UTF-16 units; disjoint and sorted. */
   readonly spans: readonly (readonly [start: number, end: number])[];
 }
 
-/** Keys of an example that say nothing of what is asked. */
+/** Fields of an example that are not part of the question or answer. */
 const NAMES = ["id", "example_id", "question_id", "task_id", "idx", "ind", "source_id"];
 const OTHER_KEYS = new Set([
   ...NAMES,
@@ -47,11 +47,11 @@ const OTHER_KEYS = new Set([
   "origin",
 ]);
 
-/** Tables of n-grams; one for each length there is. */
+/** The n-grams of evaluation sets, in one table per length. */
 export class BenchmarkGrams {
   readonly benchmarks: Benchmark[] = [];
   readonly #examples: Example[] = [];
-  /** n-grams of each example, different ones. */
+  /** Number of distinct n-grams per example. */
   readonly #sizes: number[] = [];
   readonly #tables = new Map<number, GramTable>();
   readonly #words = new OverlapWords();
@@ -62,9 +62,9 @@ export class BenchmarkGrams {
   }
 
   /**
-   * Adds the examples of a JSONL file: every text in an example counts, but for its name and where it is from.
+   * Adds the examples of a JSONL file. All strings of an example count, except identifiers and metadata such as its source.
    *
-   * @throws QuernError for a file that cannot be read, a line that is no JSON, a set without an example to compare
+   * @throws QuernError for an unreadable file, a line that is not JSON, or a file without an example long enough to compare
    */
   async add(file: string, signal?: AbortSignal): Promise<void> {
     const name = basename(file).replace(/(\.jsonl?|\.ndjson)?(\.gz|\.zst)?$/i, "");
@@ -77,7 +77,7 @@ export class BenchmarkGrams {
         value = parseJson(line, `${file}, line ${number},`, { exitCode: 2 });
       } catch (error) {
         if (/ nests more than /.test((error as Error).message)) throw error;
-        throw new QuernError(`${file}, line ${number}: not valid JSON; an evaluation set has one example a line`, {
+        throw new QuernError(`${file}, line ${number}: not valid JSON; an evaluation set has one example per line`, {
           exitCode: 2,
         });
       }
@@ -86,8 +86,9 @@ export class BenchmarkGrams {
       if (!this.#addExample({ benchmark: name, example: nameOf(value) ?? String(number) }, texts)) tooShort += 1;
     }
     if (examples === tooShort) {
-      const why = examples === 0 ? "it has no example" : `none of its ${examples} examples has ${SHORTEST} words`;
-      throw new QuernError(`${file} cannot be compared with: ${why}`, { exitCode: 2 });
+      const why =
+        examples === 0 ? "it has no examples" : `none of its ${examples} examples has ${SHORTEST} words or more`;
+      throw new QuernError(`${file} cannot be used as an evaluation set: ${why}`, { exitCode: 2 });
     }
     this.benchmarks.push({ name, file, examples, tooShort });
   }
@@ -121,7 +122,7 @@ export class BenchmarkGrams {
     return true;
   }
 
-  /** What a text shares with the examples; with a threshold, only with those of which it has at least that share. */
+  /** Finds a text's overlap with the examples. Ignores examples of whose n-grams it has a share below `threshold`. */
   find(text: string, threshold = 0): Overlap {
     const words = this.#words;
     words.read(text);
@@ -155,7 +156,7 @@ export class BenchmarkGrams {
   }
 }
 
-/** n-grams of one length by their hashes, each with the examples that have it: an open table and lists. */
+/** A hash table (open addressing) from n-grams of one length to the examples that contain them. */
 class GramTable {
   #slots = new Int32Array(1024).fill(-1);
   #low: number[] = [];
@@ -164,7 +165,7 @@ class GramTable {
   #seen = new Int32Array(1024);
   #round = 0;
 
-  /** False where the example has this n-gram already. */
+  /** Returns false if the n-gram was already added for this example. */
   add(low: number, high: number, example: number): boolean {
     const slot = this.#slotOf(low, high);
     const gram = this.#slots[slot];
@@ -190,13 +191,13 @@ class GramTable {
     return this.#lists[gram];
   }
 
-  /** Begins another text. */
+  /** Starts a new text, for `isFirst`. */
   begin(): void {
     this.#round += 1;
     if (this.#seen.length < this.#lists.length) this.#seen = new Int32Array(this.#lists.length);
   }
 
-  /** True the first time in a text. */
+  /** Returns true the first time it is called for an n-gram of the current text. */
   isFirst(gram: number): boolean {
     if (this.#seen[gram] === this.#round) return false;
     this.#seen[gram] = this.#round;
@@ -205,7 +206,7 @@ class GramTable {
 
   #slotOf(low: number, high: number): number {
     const mask = this.#slots.length - 1;
-    // The low bits of a polynomial modulo 2^32 hang on the low bits of the words alone.
+    // Mixing is needed: the low bits of a polynomial modulo 2^32 depend only on the low bits of the words.
     let slot = (low ^ (low >>> 15) ^ Math.imul(high, 0x85ebca6b)) & mask;
     for (let gram = this.#slots[slot]; gram >= 0; gram = this.#slots[slot]) {
       if (this.#low[gram] === low && this.#high[gram] === high) return slot;

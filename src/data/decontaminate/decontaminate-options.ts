@@ -12,25 +12,28 @@ export const decontaminateOptions = z.object({
   against: z
     .array(z.string())
     .min(1)
-    .describe("evaluation sets, a JSONL file each, an example a line")
+    .describe("evaluation sets: JSONL files with one example per line")
     .meta({ value: "FILE" }),
   out: z.string().describe("folder for documents/, removed.jsonl and contamination.jsonl").meta({ value: "DIR" }),
   force: forceOption,
-  ngram: z.int().min(1).max(100).default(13).describe("words in an n-gram").meta({ value: "N" }),
+  ngram: z.int().min(1).max(100).default(13).describe("words per n-gram").meta({ value: "N" }),
   threshold: z
     .number()
     .min(0)
     .max(1)
     .default(0)
-    .describe("share of an example's n-grams that a document must have; 0: one is enough")
+    .describe("share of an example's n-grams that a document must contain to match; 0: one n-gram is enough")
     .meta({ value: "R" }),
-  remove: z.enum(["document", "span"]).default("document").describe("what goes: the document, or what overlaps"),
+  remove: z
+    .enum(["document", "span"])
+    .default("document")
+    .describe("what to remove: the whole document or only the overlap"),
   ...readingOptions,
   workers: z
     .int()
     .min(1)
     .max(256)
     .optional()
-    .describe("worker threads; all cores by default; the output is the same for any number")
+    .describe("worker threads; default: all cores; the output does not depend on it")
     .meta({ value: "N" }),
 });

@@ -1,6 +1,6 @@
 /**
- * @file Taking evaluation sets out of training text by n-grams of words (Brown et al. 2020, appendix C; with a threshold,
- * Chowdhery et al. 2022), and telling which example of which set was found where. The work is a cleaning run of one step.
+ * @file Removes evaluation examples from training text by word n-grams (Brown et al. 2020, appendix C; with a threshold,
+ * Chowdhery et al. 2022), and reports which examples were found where. Runs as a cleaning run with a single step.
  */
 import { realpath } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -24,31 +24,31 @@ import { type Benchmark, BenchmarkGrams, type FoundExample } from "./benchmarks.
 import { decontaminateOptions } from "./decontaminate-options.js";
 
 export interface DecontaminateOptions extends z.input<typeof decontaminateOptions> {
-  /** Who does the tasks, and what is asked of a cluster; by default threads here. */
+  /** Where tasks run, with the cluster's settings. Default: threads of this process. */
   readonly executor?: ExecutorInput;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
 
 export interface FoundBenchmark extends Benchmark {
-  /** Examples that some document has. */
+  /** Examples found in at least one document. */
   readonly found: number;
-  /** Documents that have some example of it. */
+  /** Documents with at least one example of this set. */
   readonly documents: number;
 }
 
 export interface DecontaminateResult extends ReadReport {
   readonly documents: number;
   readonly kept: number;
-  /** Documents that stay without what overlapped. */
+  /** Documents kept after cutting the overlap. */
   readonly cut: number;
   readonly bytes: number;
   readonly bytesKept: number;
   readonly benchmarks: readonly FoundBenchmark[];
 }
 
-/** A line of what the step notes. */
-interface Noted {
+/** A line of the step's notes. */
+interface Note {
   readonly id: string;
   readonly kept: boolean;
   readonly reason?: string;
@@ -62,17 +62,22 @@ interface Found {
   readonly benchmark: string;
   readonly example: string;
   documents: number;
-  /** The largest share of its n-grams that one document has, that document, and the first stretch that they share. */
+  /** The largest share of its n-grams found in one document. */
   share: number;
+  /** The id of that document. */
   document: string;
+  /** The first passage that both share. */
   overlap: string;
 }
 
 /**
- * Writes what stays to `out/documents/`, in order; to `out/removed.jsonl` a line for each document that was removed or
- * cut, with the examples it has; to `out/contamination.jsonl` a line for each example that was found.
+ * Decontaminates documents and writes to `out`:
  *
- * @throws QuernError for inputs or evaluation sets that cannot be read, one that is the training text itself, a folder that
+ * - `documents/`: the remaining documents in input order
+ * - `removed.jsonl`: each document that was removed or cut, with the examples found in it
+ * - `contamination.jsonl`: each evaluation example that was found
+ *
+ * @throws QuernError for unreadable inputs or evaluation sets, an evaluation set that is also an input, or a folder that
  * cannot be written
  */
 export async function decontaminate(options: DecontaminateOptions): Promise<DecontaminateResult> {
@@ -87,7 +92,7 @@ export async function decontaminate(options: DecontaminateOptions): Promise<Deco
   return withOutput({ ...claim, replace: "reuse" }, () => decontaminateInto(options));
 }
 
-/** What decontamination writes: what cleaning does, and lists of what was found. */
+/** The files that `decontaminate` writes: those of cleaning, and lists of what was found. */
 export const decontaminateLayout: OutputLayout = {
   writes: (path) =>
     cleanLayout.writes(path) || /^((recipe|decontaminate)\.json|(removed|contamination)\.jsonl)$/.test(path),
@@ -96,7 +101,7 @@ export const decontaminateLayout: OutputLayout = {
 
 const settingsOf = ({ signal: _, onProgress: __, executor: ___, ...rest }: DecontaminateOptions) => rest;
 
-/** `decontaminate` into a folder that the caller has claimed. */
+/** Runs `decontaminate` in an output folder that the caller has already claimed. */
 export async function decontaminateInto(options: DecontaminateOptions): Promise<DecontaminateResult> {
   const { signal, onProgress, executor } = options;
   const o = checkOptions(decontaminateOptions, settingsOf(options));
@@ -134,21 +139,21 @@ export async function decontaminateInto(options: DecontaminateOptions): Promise<
     })),
     ...funnel.reading,
   };
-  const { force: _, ...asked } = o;
+  const { force: _, ...recorded } = o;
   await writeFileAtomic(
     join(o.out, "decontaminate.json"),
-    `${JSON.stringify({ options: asked, ...result }, null, 2)}\n`,
+    `${JSON.stringify({ options: recorded, ...result }, null, 2)}\n`,
   );
   if (documents.in > 1 && documents.kept === 0) {
     throw new QuernError(
-      `every one of the ${documents.in} documents overlaps with ${o.against.join(", ")}; is that the training text ` +
-        `itself? Nothing is left; ${join(o.out, "contamination.jsonl")} and removed.jsonl beside it say what was found`,
+      `all ${documents.in} documents overlap with ${o.against.join(", ")}, so no document is left; is that file the ` +
+        `training text itself? ${join(o.out, "contamination.jsonl")} and removed.jsonl list what was found`,
     );
   }
   return result;
 }
 
-/** An evaluation set that is an input would take everything away. */
+/** Rejects an evaluation set that is also an input, since it would remove everything. */
 async function refuseItself(
   inputs: readonly string[],
   against: readonly string[],
@@ -159,20 +164,20 @@ async function refuseItself(
   const read = new Set(await Promise.all(parts.map(({ location }) => real(location))));
   for (const file of against) {
     if (read.has(await real(file)))
-      throw new QuernError(`${file} is the training text and the evaluation set in one; leave it out of one of them`, {
+      throw new QuernError(`${file} is both an input and an evaluation set; remove it from one of them`, {
         exitCode: 2,
       });
   }
 }
 
-/** removed.jsonl and contamination.jsonl out of the notes of a run; counts by benchmark. */
+/** Writes removed.jsonl and contamination.jsonl from the notes of a run; returns the counts per benchmark. */
 async function report(out: string, signal: AbortSignal | undefined) {
   const examples = new Map<string, Found>();
   const documents = new Map<string, number>();
   const removed = await createAtomicFile(join(out, "removed.jsonl"));
   try {
     for await (const line of linesOfFile(join(out, "notes", "decontaminate"), signal)) {
-      const note = JSON.parse(line) as Noted;
+      const note = JSON.parse(line) as Note;
       await removed.write(
         `${JSON.stringify({ id: note.id, reason: note.reason ?? "cut", examples: note.examples, overlap: note.overlap })}\n`,
       );

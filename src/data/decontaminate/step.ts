@@ -1,4 +1,4 @@
-/** @file The step that takes evaluation examples out of training text. */
+/** @file The cleaning step that removes evaluation examples from training text. */
 import { z } from "zod";
 import { QuernError } from "../../errors.js";
 import { KEEP, type Step } from "../filters/filter.js";
@@ -6,19 +6,20 @@ import { stepOptions, words } from "../filters/step-options.js";
 import { BenchmarkGrams } from "./benchmarks.js";
 
 export interface DecontaminationOptions {
-  /** JSONL files, an evaluation set each. */
+  /** Evaluation sets, one JSONL file each. */
   readonly against: readonly string[];
-  /** Words in an n-gram. Default 13. */
+  /** Words per n-gram. Default 13. */
   readonly ngram?: number;
-  /** Share of an example's n-grams that a document must have, from 0 to 1. By default one n-gram is enough. */
+  /** Share of an example's n-grams, 0 to 1, that a document must contain to match. Default 0: one n-gram is enough. */
   readonly threshold?: number;
-  /** What goes: the document, or the stretches that overlap. Default the document. */
+  /** What to remove: the whole document, or only the overlapping spans. Default: the document. */
   readonly remove?: "document" | "span";
 }
 
-const SHOWN = 200;
+/** UTF-16 units of the overlap that a note quotes. */
+const QUOTED = 200;
 
-/** Leaves a note on each document that it finds something in: the examples, and the first stretch of text. */
+/** Creates the step. It adds a note to each document that overlaps: the examples found and the first overlapping passage. */
 export function decontamination(given: DecontaminationOptions): Step {
   const options = stepOptions(
     "decontaminate",
@@ -33,7 +34,7 @@ export function decontamination(given: DecontaminationOptions): Step {
   );
   const { against, ngram = 13, threshold = 0, remove = "document" } = options;
   if (against.length === 0)
-    throw new QuernError("decontamination() needs an evaluation set in `against`", { exitCode: 2 });
+    throw new QuernError("decontamination() needs at least one evaluation set in `against`", { exitCode: 2 });
   const grams = new BenchmarkGrams(ngram);
   let ready: Promise<void> | undefined;
   return {
@@ -52,7 +53,7 @@ export function decontamination(given: DecontaminationOptions): Step {
       if (examples.length === 0) return KEEP;
       const named = [...examples].sort((a, b) => b.share - a.share);
       const [start, end] = spans[0];
-      const overlap = text.slice(start, Math.min(end, start + SHOWN)).replace(/\p{Cs}/gu, "");
+      const overlap = text.slice(start, Math.min(end, start + QUOTED)).replace(/\p{Cs}/gu, "");
       const note = { examples: named, spans: spans.length, overlap };
       const reason = `overlaps ${named[0].benchmark}`;
       if (remove === "document") return { keep: false, reason, note };
@@ -63,14 +64,14 @@ export function decontamination(given: DecontaminationOptions): Step {
   };
 }
 
-/** A text without some stretches; what stood on their two sides is parted by the white space that was there. */
+/** Cuts spans out of a text. The texts on either side keep one of the spaces that separated them from the span. */
 function withoutSpans(text: string, spans: readonly (readonly [number, number])[]): string {
   let rest = "";
   let from = 0;
   for (const [start, end] of spans) {
     rest += text.slice(from, start);
     from = end;
-    // One of the two spaces around what was cut goes with it.
+    // Drops one of the two spaces around the cut span.
     if (text[from] === " " && (rest === "" || /\s$/.test(rest))) from += 1;
   }
   return rest + text.slice(from);

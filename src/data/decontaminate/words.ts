@@ -1,24 +1,25 @@
 /**
- * @file Words as overlap compares them: letters and digits in lower case without diacritics, everything else a border. In
- * scripts that are written without spaces every character is a word. Each has two 32-bit hashes and its place in the text.
+ * @file Splits a text into words for comparison: runs of letters and digits, in lower case and without diacritics; every other
+ * character separates words. In scripts written without spaces each character is a word. A word has two 32-bit hashes and
+ * its place in the text.
  */
 
-const BORDER = 0;
-const NOTHING = 1;
-/** From here on: 2 + the folded code unit, or, with ALONE, a word of one character. */
+/** Values of the fold table. Others: 2 + the folded code unit, or ALONE + the unit for a word of one character. */
+const SEPARATOR = 0;
+const IGNORED = 1;
 const ALONE = 0x20000;
 
 let folds: Int32Array | undefined;
 
-/** What each UTF-16 unit is to a word; made once, in some 20 ms. */
+/** Returns the value of each of the 65,536 UTF-16 units. Computed once, in about 20 ms. */
 function foldTable(): Int32Array {
   if (folds !== undefined) return folds;
   const table = new Int32Array(65536);
   for (let unit = 0; unit < 65536; unit++) {
     const text = String.fromCharCode(unit);
     if (unit >= 0xd800 && unit < 0xe000)
-      table[unit] = 2 + unit; // half of a character beyond the first plane
-    else if (/\p{M}/u.test(text)) table[unit] = NOTHING;
+      table[unit] = 2 + unit; // surrogate: half of a character above U+FFFF
+    else if (/\p{M}/u.test(text)) table[unit] = IGNORED;
     else if (
       /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u.test(
         text,
@@ -27,7 +28,7 @@ function foldTable(): Int32Array {
       table[unit] = ALONE + unit;
     else if (/[\p{L}\p{N}]/u.test(text)) {
       const base = text.normalize("NFD").charCodeAt(0);
-      // Latin letters lose their marks; Hangul, which NFD takes apart as well, stays whole.
+      // Strips diacritics from Latin letters only. Hangul, which NFD also decomposes, stays whole.
       const plain = base < 0x250 ? String.fromCharCode(base) : text;
       const lower = plain.toLowerCase();
       table[unit] = 2 + (lower.length === 1 ? lower : plain).charCodeAt(0);
@@ -43,12 +44,14 @@ const mix = (hash: number) => {
   return h ^ (h >>> 16);
 };
 
-/** The words of one text after another; the arrays are used again. */
+/** Splits one text after another into words, reusing its arrays. Elements below `count` are valid. */
 export class OverlapWords {
   count = 0;
+  /** First hash of each word. */
   first = new Int32Array(1024);
+  /** Second hash of each word. */
   second = new Int32Array(1024);
-  /** UTF-16 units from the start of the text. */
+  /** UTF-16 offsets of each word in the text. */
   starts = new Int32Array(1024);
   ends = new Int32Array(1024);
 
@@ -59,8 +62,8 @@ export class OverlapWords {
     let [a, b] = [0, 0];
     for (let at = 0; at < text.length; at++) {
       const fold = table[text.charCodeAt(at)];
-      if (fold === NOTHING) continue;
-      if (fold === BORDER || fold >= ALONE) {
+      if (fold === IGNORED) continue;
+      if (fold === SEPARATOR || fold >= ALONE) {
         if (begun >= 0) this.#add(a, b, begun, at);
         begun = -1;
         if (fold >= ALONE) this.#add(fold, Math.imul(fold, 0x9e3779b1), at, at + 1);
@@ -97,7 +100,7 @@ export class OverlapWords {
 
 const FACTORS = [0x01000193, 0x9e3779b1 | 0] as const;
 
-/** The hashes of all runs of `n` words, each from the one before it (Karp and Rabin 1987), as two 32-bit numbers. */
+/** Calls `visit` with the two 32-bit rolling hashes (Karp and Rabin 1987) of each n-gram, which starts at word `at`. */
 export function eachGram(words: OverlapWords, n: number, visit: (at: number, low: number, high: number) => void): void {
   let [low, high] = [0, 0];
   let [dropLow, dropHigh] = [1, 1];

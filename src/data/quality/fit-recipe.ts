@@ -1,4 +1,4 @@
-/** @file Recipes of classifiers: which texts have which labels, and how they are learned. */
+/** @file Recipes of classifiers: where labels come from, and the training settings. */
 import { readFile, stat } from "node:fs/promises";
 import type { z } from "zod";
 import {
@@ -24,16 +24,16 @@ import { type FIT_KINDS, fitOptions } from "./fit-options.js";
 import { gradeText, sampleDocuments } from "./grade.js";
 
 export interface FitRecipeOptions extends z.input<typeof fitOptions> {
-  /** The endpoint's key. */
+  /** API key of the endpoint. */
   readonly key?: string;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
 
 interface Kind {
-  /** The two labels of what is given by `good` and `rest`, or the field that holds labels. */
+  /** The labels of the inputs `good` and `rest`, or the field with the label. */
   readonly from: readonly [good: string, rest: string] | { readonly field: string };
-  /** The label that is the score; null: labels are grades; undefined: the commonest (every label can be asked for). */
+  /** The label whose probability is the score; null: labels are grades; undefined: the commonest label. */
   readonly good?: string | null;
   readonly training: Omit<TrainClassifierOptions, "signal" | "onProgress">;
 }
@@ -50,7 +50,7 @@ const KINDS: Readonly<Record<(typeof FIT_KINDS)[number], Kind>> = {
     good: null,
     training: { wordNgrams: 2, dim: 64, epoch: 10, lr: 0.3, bucket: 500_000 },
   },
-  // Characters say a language, and there are many: fastText's lid.176 has these lengths and this loss.
+  // Character n-grams identify languages, of which there are many. The lengths and the loss are those of fastText's lid.176.
   language: {
     from: { field: "language" },
     training: { wordNgrams: 1, minn: 2, maxn: 4, dim: 16, epoch: 20, lr: 0.5, loss: "hs", bucket: 200_000 },
@@ -69,9 +69,9 @@ const KINDS: Readonly<Record<(typeof FIT_KINDS)[number], Kind>> = {
 };
 
 /**
- * Fits a classifier by a recipe; documents of one registered domain are all learned from or all held out.
+ * Fits a classifier by a recipe. All documents of a registered domain go to the same split.
  *
- * @throws QuernError for options that do not belong to the kind, documents without labels, an endpoint that does not answer
+ * @throws QuernError for options that do not fit the recipe, documents without labels, or an endpoint that does not answer
  */
 export async function fitByRecipe(options: FitRecipeOptions): Promise<FitResult & ReadReport> {
   const { key, signal, onProgress, ...rest } = options;
@@ -81,10 +81,13 @@ export async function fitByRecipe(options: FitRecipeOptions): Promise<FitResult 
   const needed = pair ? (["good", "rest"] as const) : (["documents"] as const);
   for (const name of needed) {
     if (o[name] === undefined)
-      throw new QuernError(`the recipe ${o.kind} needs ${needed.join(" and ")}; ${name} is missing`, { exitCode: 2 });
+      throw new QuernError(
+        `the recipe ${o.kind} needs ${needed.map((each) => `--${each}`).join(" and ")}; --${name} is missing`,
+        { exitCode: 2 },
+      );
   }
   if (o.endpoint !== undefined && (o.kind !== "educational" || o.model === undefined)) {
-    throw new QuernError("an endpoint is for the recipe educational, and needs a model", { exitCode: 2 });
+    throw new QuernError("--endpoint works only with the recipe educational and requires --model", { exitCode: 2 });
   }
   const { good = [], rest: others = [], documents = [], labels } = o;
   const inputs = [...good, ...others, ...documents];
@@ -161,14 +164,14 @@ async function* labelled(o: Settings, field: string, calls: Calls): AsyncGenerat
   }
   if (found === 0) {
     const where = o.labels === undefined ? `has a field "${name}"` : `is named in ${o.labels}`;
-    throw new QuernError(`no document ${where}; there is no label to learn`, { exitCode: 2 });
+    throw new QuernError(`no document ${where}, so there are no labels to train on`, { exitCode: 2 });
   }
 }
 
-/** Documents that the server grades at a time. */
+/** Documents graded concurrently. */
 const AT_ONCE = 8;
 
-/** Documents with a known grade are not sent again; new grades are saved beside the known ones. */
+/** Grades a sample of the documents. Documents with a known grade are not sent again; new grades are saved at once. */
 async function* graded(
   o: Settings,
   documents: AsyncIterable<Document>,
@@ -177,7 +180,7 @@ async function* graded(
 ): AsyncGenerator<Labelled> {
   const { endpoint: baseUrl = "", model = "" } = o;
   const sample = await sampleDocuments(documents, o.samples);
-  // Added behind what the file holds: whatever else its lines say stays.
+  // Appends to the existing text, so that other content of its lines is preserved.
   let text = o.labels === undefined ? "" : await readFile(o.labels, "utf8").catch(() => "");
   if (text !== "" && !text.endsWith("\n")) text += "\n";
   const keep = async (ids: readonly string[]) => {
@@ -202,7 +205,7 @@ async function* graded(
 async function readLabels(path: string, must: boolean): Promise<Map<string, string>> {
   const labels = new Map<string, string>();
   if (!must && (await stat(path).catch(() => undefined)) === undefined) {
-    // Written before anything is asked for: a path that cannot be written is told at once.
+    // Tests that the path is writable before any document is sent to the endpoint.
     await (await createAtomicFile(path)).discard();
     return labels;
   }
@@ -210,7 +213,7 @@ async function readLabels(path: string, must: boolean): Promise<Map<string, stri
   for await (const line of readLines(path)) {
     number += 1;
     if (line.trim() === "") continue;
-    const wrong = new QuernError(`${path}, line ${number}: a label is {"id": …, "label": …}`, { exitCode: 2 });
+    const wrong = new QuernError(`${path}, line ${number}: expected {"id": …, "label": …}`, { exitCode: 2 });
     try {
       const { id, label, score } = JSON.parse(line) as Record<string, unknown>;
       const value = label ?? score;

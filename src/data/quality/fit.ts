@@ -1,6 +1,6 @@
 /**
- * @file Fitting a classifier to labelled texts, from the texts to a model that can be trusted: a part is learned, a part
- * calibrates the scores, and a part that neither saw says how good they are. Texts of one group stay on one side.
+ * @file Fits a classifier to labelled texts. One split trains it, one calibrates its scores, and one, unseen by both, tests
+ * it. All texts of a group go to the same split.
  */
 import { createHash } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
@@ -23,29 +23,29 @@ import { readLines } from "../lines.js";
 import { calibrate, calibrationError, type Scored, type ThresholdRow, thresholdTable } from "./measure.js";
 import { calibrated, cardPath, type Preparation, prepareText, type ScoreCard, Scorer } from "./score.js";
 
-/** A text of which it is known what it is. */
+/** A labelled text. */
 export interface Labelled {
   readonly text: string;
   readonly label: string;
-  /** Texts of one group (a thread, a site) are all learned from or all held out. By default the text alone. */
+  /** All texts of a group (a thread, a site) go to the same split. Default: the text is its own group. */
   readonly group?: string;
-  /** Which part it is for; by default the group's hash says. */
+  /** The split; default: chosen by the group's hash. */
   readonly part?: "train" | "calibrate" | "test";
 }
 
 export interface FitOptions {
   readonly examples: Iterable<Labelled> | AsyncIterable<Labelled>;
-  /** `quality.bin`; its card, `quality.json`, comes beside it. */
+  /** The model file, such as `quality.bin`; its card `quality.json` is written next to it. */
   readonly out: string;
-  /** Whether the model of an earlier call is replaced. */
+  /** Whether to replace an existing model. */
   readonly force?: boolean;
   /** The label whose probability is the score; null where labels are grades. */
   readonly good: string | null;
-  /** From this grade on a text counts as good in the tables, where labels are grades. Default 3. */
+  /** If labels are grades: the lowest grade that counts as good in the tables. Default 3. */
   readonly goodGrade?: number;
   readonly preparation?: Preparation;
   readonly training?: Omit<TrainClassifierOptions, "signal" | "onProgress">;
-  /** Shares of the groups that calibrate and that test. Default .1 each. */
+  /** Shares of the groups used for calibration and for testing. Default 0.1 each. */
   readonly shares?: { readonly calibrate: number; readonly test: number };
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
@@ -54,28 +54,30 @@ export interface FitOptions {
 export interface FitResult {
   readonly model: string;
   readonly labels: Readonly<Record<string, number>>;
-  /** Labels that occur once: nothing learned of them could be tested. */
+  /** Labels that occur only once, so they are never both trained on and tested. */
   readonly once: readonly string[];
   readonly trained: number;
   readonly tested: number;
-  /** Share of the tested texts whose likeliest label is theirs, and that of always saying the commonest label. */
+  /** Share of the test texts whose most likely label is correct. */
   readonly accuracy: number;
+  /** Accuracy of always predicting the commonest label. */
   readonly commonest: number;
-  /** Share of the tested texts that the calibrated score, from one half on good, tells rightly good or not. */
+  /** Accuracy on the test texts of "good if the calibrated score is at least 0.5". */
   readonly right: number;
   readonly card: ScoreCard;
-  /** Expected calibration error before and after. */
+  /** Expected calibration error before and after calibration, on the test texts. */
   readonly calibrationError: { readonly before: number; readonly after: number };
-  /** By the share that is kept, on the tested texts. */
+  /** Precision and recall on the test texts, by the share of texts kept. */
   readonly thresholds: readonly ThresholdRow[];
 }
 
 const PARTS = ["train", "calibrate", "test"] as const;
+const SPLITS = { train: "training", calibrate: "calibration", test: "test" } as const;
 
 /**
- * Fits, calibrates and tests; writes the model and its card.
+ * Trains, calibrates and tests a classifier; writes the model and its card.
  *
- * @throws QuernError where there are not two labels to tell apart, or a part has no text
+ * @throws QuernError if there are fewer than two labels, or a split has no text
  */
 export async function fitClassifier(options: FitOptions): Promise<FitResult> {
   return withOutput(fitClaim(options.out, [], options.force), () => fitInto(options));
@@ -85,7 +87,7 @@ export const fitClaim = (out: string, inputs: readonly string[], force?: boolean
   ...{ verb: "data classifier fit", out, inputs, force, beside: [basename(cardPath(out))] },
 });
 
-/** `fitClassifier` to files that the caller has claimed. */
+/** Runs `fitClassifier` on output files that the caller has already claimed. */
 export async function fitInto(options: FitOptions): Promise<FitResult> {
   const { out, good, goodGrade = 3, preparation = "words", signal, onProgress } = options;
   await makeFolder(dirname(out));
@@ -99,7 +101,7 @@ export async function fitInto(options: FitOptions): Promise<FitResult> {
     for (const part of PARTS) {
       if (counts.parts[part] > 0) continue;
       throw new QuernError(
-        `of the ${counts.total} labelled texts none is left to ${part}; give more, or more groups of them`,
+        `none of the ${counts.total} labelled texts went to the ${SPLITS[part]} split; give more texts, from more groups`,
       );
     }
     const training = { dim: 32, lr: 0.5, epoch: 10, wordNgrams: 2, bucket: 200_000, ...options.training };
@@ -136,7 +138,7 @@ export async function fitInto(options: FitOptions): Promise<FitResult> {
 
 type Part = (typeof PARTS)[number];
 
-/** One file of labelled lines a part. */
+/** Writes one file of labelled lines per split. */
 async function writeParts(
   { examples, shares = { calibrate: 0.1, test: 0.1 } }: FitOptions,
   paths: Readonly<Record<Part, string>>,
@@ -153,7 +155,9 @@ async function writeParts(
       const line = prepareText(text, preparation);
       if (line === "") continue;
       if (label === "" || /\s/.test(label))
-        throw new QuernError(`a label is one word, not ${JSON.stringify(label)}`, { exitCode: 2 });
+        throw new QuernError(`a label must be a single word without spaces, not ${JSON.stringify(label)}`, {
+          exitCode: 2,
+        });
       const place = createHash("sha1").update(group).digest().readUInt32LE(0) / 2 ** 32;
       const own: Part = place < shares.test ? "test" : place < shares.test + shares.calibrate ? "calibrate" : "train";
       const part = wanted ?? own;
@@ -175,17 +179,21 @@ async function writeParts(
 
 function refuseLabels(labels: ReadonlyMap<string, number>, good: string | null): void {
   if (labels.size < 2) {
-    const there = labels.size === 0 ? "there is no labelled text" : `all texts have the label ${[...labels.keys()][0]}`;
-    throw new QuernError(`${there}; a classifier tells at least two labels apart`, { exitCode: 2 });
+    const problem =
+      labels.size === 0 ? "there is no labelled text" : `all texts have the label ${[...labels.keys()][0]}`;
+    throw new QuernError(`${problem}; a classifier needs at least two different labels`, { exitCode: 2 });
   }
   if (good !== null && !labels.has(good)) {
-    throw new QuernError(`no text has the label ${good}; there are ${[...labels.keys()].slice(0, 10).join(", ")}`, {
-      exitCode: 2,
-    });
+    throw new QuernError(
+      `no text has the label ${good}; the labels are ${[...labels.keys()].slice(0, 10).join(", ")}`,
+      {
+        exitCode: 2,
+      },
+    );
   }
-  const strange = good === null ? [...labels.keys()].find((label) => !Number.isFinite(Number(label))) : undefined;
-  if (strange !== undefined)
-    throw new QuernError(`the label ${strange} is no grade; grades are numbers`, { exitCode: 2 });
+  const invalid = good === null ? [...labels.keys()].find((label) => !Number.isFinite(Number(label))) : undefined;
+  if (invalid !== undefined)
+    throw new QuernError(`the label ${invalid} is not a grade; grades must be numbers`, { exitCode: 2 });
 }
 
 async function scoresOf(scorer: Scorer, path: string, isGood: (label: string) => boolean): Promise<Scored[]> {
@@ -193,7 +201,7 @@ async function scoresOf(scorer: Scorer, path: string, isGood: (label: string) =>
   for await (const line of readLines(path)) {
     const end = line.indexOf(" ");
     if (end < 0) continue;
-    // The line is prepared already; preparing it again changes nothing.
+    // The line is already prepared; `raw` prepares it again, which changes nothing.
     scored.push({ score: scorer.raw(line.slice(end + 1)), good: isGood(line.slice("__label__".length, end)) });
   }
   return scored;

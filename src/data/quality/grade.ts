@@ -1,6 +1,6 @@
 /**
- * @file Grades of documents by a language model behind any OpenAI-compatible server, as FineWeb-Edu did
- * (Penedo et al. 2024): some documents are graded by it, and a classifier learns to grade the rest.
+ * @file Grades documents with a language model on any OpenAI-compatible server, as in FineWeb-Edu (Penedo et al. 2024):
+ * the model grades a sample, and a classifier trained on it grades the rest.
  */
 
 import { createHash } from "node:crypto";
@@ -16,26 +16,28 @@ export interface GraderOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Asks for one figure, of which the last number of the answer is taken. */
+/** The default prompt. The grade is the last number of the answer. */
 export const EDUCATIONAL_PROMPT =
   "You grade texts by how much a pupil could learn from them, on a scale from 0 to 5. " +
   "0: nothing to learn, or advertising. 1: a few facts among other matter. 2: touches a subject of school, without order. " +
   "3: teaches one, if not without gaps. 4: clear and well ordered, as a chapter of a schoolbook is. " +
   "5: could be used in a lesson as it is. Answer with one sentence of reasons, and then with the line: Grade: N";
 
-const MOST_CHARACTERS = 6000;
-/** Requests for a grade that an answer may lack. */
+/** UTF-16 units of a document that are sent. */
+const MAX_CHARACTERS = 6000;
+/** Requests sent before giving up on answers without a grade. */
 const TRIES = 4;
 
 /**
- * The grade of a text, 0 to 5.
- * @throws QuernError where the server cannot be reached, refuses, or answers without a grade every time
+ * Returns the grade of a text, 0 to 5.
+ *
+ * @throws QuernError if the server cannot be reached, refuses, or never answers with a grade
  */
 export async function gradeText(text: string, options: GraderOptions): Promise<number> {
   const { client, model, prompt = EDUCATIONAL_PROMPT, signal } = options;
   const messages = [
     { role: "system", content: prompt },
-    { role: "user", content: text.slice(0, MOST_CHARACTERS).replace(/\p{Cs}/gu, "") },
+    { role: "user", content: text.slice(0, MAX_CHARACTERS).replace(/\p{Cs}/gu, "") },
   ];
   let answer = "";
   for (let tries = 0; tries < TRIES; tries++) {
@@ -44,7 +46,7 @@ export async function gradeText(text: string, options: GraderOptions): Promise<n
     if (grade !== undefined) return grade;
   }
   throw new QuernError(
-    `${client.baseUrl} gave no grade from 0 to 5 in ${TRIES} answers, the last of them ${JSON.stringify(quoted(answer.slice(0, 120)))}; ` +
+    `${client.baseUrl} returned no grade from 0 to 5 in ${TRIES} answers (the last one: ${JSON.stringify(quoted(answer.slice(0, 120)))}); ` +
       "choose a model that follows instructions",
   );
 }
@@ -55,7 +57,7 @@ function gradeIn(answer: string): number | undefined {
   return Number(last) <= 5 ? Math.round(Number(last)) : undefined;
 }
 
-/** `count` of the documents, the same in every run and in any order: those with the smallest hashes. */
+/** Samples `count` documents: those with the smallest hashes, so the sample depends on neither run nor order. */
 export async function sampleDocuments(documents: AsyncIterable<Document>, count: number): Promise<Document[]> {
   let chosen: { readonly hash: string; readonly document: Document }[] = [];
   const prune = () => {

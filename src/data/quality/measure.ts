@@ -1,4 +1,4 @@
-/** @file How good a score is: precision and recall at every line that could be drawn, and how honest its probabilities are. */
+/** @file Measures a score: precision and recall per threshold, calibration by Platt scaling, and calibration error. */
 import { logit, type ScoreCard } from "./score.js";
 
 /** A score of a text, and whether the text is good. */
@@ -7,19 +7,20 @@ export interface Scored {
   readonly good: boolean;
 }
 
-/** What drawing the line at a score means. */
+/** The effect of keeping texts that score at least `threshold`. */
 export interface ThresholdRow {
-  /** Share of all texts that is kept. */
+  /** Share of all texts that are kept. */
   readonly keep: number;
   readonly threshold: number;
-  /** Of what is kept, the share that is good; of what is good, the share that is kept. */
+  /** Share of the kept texts that are good. */
   readonly precision: number;
+  /** Share of the good texts that are kept. */
   readonly recall: number;
 }
 
 const FRACTIONS = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
 
-/** A row for each share of the texts, the best ones first; equal scores stay together. */
+/** Returns one row per share of best-scoring texts. Texts with equal scores are kept or dropped together. */
 export function thresholdTable(scored: readonly Scored[], fractions: readonly number[] = FRACTIONS): ThresholdRow[] {
   const sorted = [...scored].sort((a, b) => b.score - a.score);
   const goods = sorted.filter(({ good }) => good).length;
@@ -34,8 +35,8 @@ export function thresholdTable(scored: readonly Scored[], fractions: readonly nu
 }
 
 /**
- * Platt's scaling (1999) by Newton's method: the slope and offset on the logit that make the goods likeliest, with his
- * targets, which keep few examples from certainty. Null where all are of one kind.
+ * Fits Platt scaling (1999) by Newton's method: the slope and offset on the logit that maximise the likelihood of Platt's
+ * smoothed targets, which prevent overconfidence from few examples. Returns null if all texts are of one kind.
  */
 export function calibrate(scored: readonly Scored[]): ScoreCard["calibration"] {
   const goods = scored.filter(({ good }) => good).length;
@@ -72,11 +73,11 @@ export function calibrate(scored: readonly Scored[]): ScoreCard["calibration"] {
     offset -= step * db;
     if (Math.abs(step * da) + Math.abs(step * db) < 1e-9) break;
   }
-  // A slope below 0 would turn the order round: then the score says nothing, and is left as it is.
+  // A negative slope would reverse the order. Then the score carries no information, and it stays uncalibrated.
   return slope > 0 && Number.isFinite(slope) && Number.isFinite(offset) ? { slope, offset } : null;
 }
 
-/** Expected calibration error: how far the mean score of ten equal parts of the scale is from their share of goods. */
+/** Returns the expected calibration error over ten equal bins: mean distance between score and share of good texts. */
 export function calibrationError(scored: readonly Scored[]): number {
   const parts = Array.from({ length: 10 }, () => ({ count: 0, score: 0, good: 0 }));
   for (const { score, good } of scored) {

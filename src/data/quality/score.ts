@@ -1,28 +1,28 @@
-/** @file How good a text is by a classifier: one number from its labels' probabilities, made honest by a calibration. */
+/** @file Scores a text with a classifier: one calibrated number from the probabilities of its labels. */
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { fileError, QuernError } from "../../errors.js";
 import { labelName, readClassifier } from "../classifier/file.js";
 import { Predictor } from "../classifier/predict.js";
 
-/** How a text becomes a line: as it is, or in lower case with its punctuation apart. */
+/** How a text is prepared: unchanged except for line breaks, or lower-cased with spaces around punctuation. */
 export const PREPARATIONS = ["plain", "words"] as const;
 export type Preparation = (typeof PREPARATIONS)[number];
 
 const cardSchema = z.looseObject({
   preparation: z.enum(PREPARATIONS),
-  /** The label whose probability is the score; null where labels are grades, and the score the expected one. */
+  /** The label whose probability is the score; null: labels are grades, and the score is the expected grade. */
   label: z.string().nullable(),
-  /** Probability = 1 / (1 + exp(-(slope × logit + offset))); null: as the classifier says. */
+  /** Probability = 1 / (1 + exp(-(slope × logit + offset))); null: uncalibrated. */
   calibration: z.strictObject({ slope: z.number(), offset: z.number() }).nullable(),
 });
 
-/** What `fitClassifier` writes beside a model, `quality.json` beside `quality.bin`. */
+/** The card that `fitClassifier` writes next to a model: `quality.json` for `quality.bin`. */
 export type ScoreCard = z.output<typeof cardSchema>;
 
 export const cardPath = (model: string) => `${model.replace(/\.(bin|ftz)$/i, "")}.json`;
 
-/** The card of a model; undefined where it has none. Throws a `QuernError` for one that is something else. */
+/** Reads the card of a model; returns undefined if it has none. @throws QuernError for a file that is not a card */
 export async function readCard(model: string): Promise<ScoreCard | undefined> {
   const path = cardPath(model);
   let text: string;
@@ -35,11 +35,11 @@ export async function readCard(model: string): Promise<ScoreCard | undefined> {
   try {
     return cardSchema.parse(JSON.parse(text));
   } catch {
-    throw new QuernError(`${path} is no card of a classifier; take it away, or fit the classifier again`);
+    throw new QuernError(`${path} is not a classifier's card; delete it or fit the classifier again`);
   }
 }
 
-/** A text as one line. */
+/** Turns a text into one line for the classifier. */
 export function prepareText(text: string, preparation: Preparation): string {
   if (preparation === "plain") return text.replace(/\s*\n\s*/g, " ");
   return text
@@ -49,9 +49,10 @@ export function prepareText(text: string, preparation: Preparation): string {
     .trim();
 }
 
-const LEAST = 1e-6;
+/** Probabilities are clipped to [MIN, 1 - MIN] so that logits stay finite. */
+const MIN = 1e-6;
 export const logit = (probability: number) => {
-  const p = Math.min(1 - LEAST, Math.max(LEAST, probability));
+  const p = Math.min(1 - MIN, Math.max(MIN, probability));
   return Math.log(p / (1 - p));
 };
 export const calibrated = (probability: number, calibration: ScoreCard["calibration"]) =>
@@ -59,7 +60,7 @@ export const calibrated = (probability: number, calibration: ScoreCard["calibrat
     ? probability
     : 1 / (1 + Math.exp(-(calibration.slope * logit(probability) + calibration.offset)));
 
-/** A classifier as a judge of texts. */
+/** Scores texts with a classifier. */
 export class Scorer {
   readonly card: ScoreCard;
   readonly #predictor: Predictor;
@@ -74,38 +75,40 @@ export class Scorer {
   }
 
   /**
-   * Opens a model, `.bin` or `.ftz`. Without a card the label must be said, or be `hq`, `good` or `1`.
-   * @throws QuernError for a model that cannot be read or does not have the label
+   * Opens a model, `.bin` or `.ftz`. If it has no card, give the label, unless the label is `hq`, `good` or `1`.
+   *
+   * @throws QuernError for a model that cannot be read or lacks the label
    */
   static async open(model: string, label?: string): Promise<Scorer> {
     const classifier = await readClassifier(model);
     const labels = classifier.vocabulary.labels.map(labelName);
-    const known = await readCard(model);
+    const saved = await readCard(model);
     const card: ScoreCard = {
-      preparation: known?.preparation ?? "plain",
+      preparation: saved?.preparation ?? "plain",
       label:
         label ??
-        (known === undefined ? (["hq", "good", "1"].find((each) => labels.includes(each)) ?? "") : known.label),
-      calibration: label === undefined || label === known?.label ? (known?.calibration ?? null) : null,
+        (saved === undefined ? (["hq", "good", "1"].find((each) => labels.includes(each)) ?? "") : saved.label),
+      calibration: label === undefined || label === saved?.label ? (saved?.calibration ?? null) : null,
     };
     if (card.label !== null && !labels.includes(card.label)) {
-      const which = card.label === "" ? "the label that is good is not named" : `${model} has no label ${card.label}`;
-      throw new QuernError(`${which}; its labels are ${labels.slice(0, 10).join(", ")}`, { exitCode: 2 });
+      const problem =
+        card.label === "" ? `name the label of ${model} that means good` : `${model} has no label ${card.label}`;
+      throw new QuernError(`${problem}; its labels are ${labels.slice(0, 10).join(", ")}`, { exitCode: 2 });
     }
     if (card.label === null && labels.some((each) => !Number.isFinite(Number(each)))) {
       throw new QuernError(
-        `${cardPath(model)} says that labels are grades, but there is ${labels.find((each) => !Number.isFinite(Number(each)))}`,
+        `${cardPath(model)} says that labels are grades, but the label ${labels.find((each) => !Number.isFinite(Number(each)))} is not a number`,
       );
     }
     return new Scorer(new Predictor(classifier), card, labels);
   }
 
-  /** From 0 to 1; 0 for a text without a word that the model knows. */
+  /** Returns the calibrated score, 0 to 1. A text without a known word has the uncalibrated score 0. */
   score(text: string): number {
     return calibrated(this.raw(text), this.card.calibration);
   }
 
-  /** The same before calibration. */
+  /** Returns the score before calibration. */
   raw(text: string): number {
     const predictions = this.#predictor.text(prepareText(text, this.card.preparation), this.#labels);
     if (this.card.label !== null) return predictions.find(({ label }) => label === this.card.label)?.probability ?? 0;

@@ -1,26 +1,27 @@
-/** @file Steps that judge by a classifier: one writes the score beside the document, the other asks for a least one. */
+/** @file Cleaning steps on quality: one adds a classifier's score to a document, the other requires a minimum in a field. */
 import { z } from "zod";
 import { drop, KEEP, type Step } from "../filters/filter.js";
 import { stepOptions, word } from "../filters/step-options.js";
 import { Scorer } from "./score.js";
 
 export interface QualityOptions {
-  /** A model in fastText's format; `quality.json` beside `quality.bin` says how to use it. */
+  /** A model in fastText's format; its card, such as `quality.json` for `quality.bin`, defines the score. */
   readonly model: string;
-  /** The label that is good, where the model's card does not say. */
+  /** The label whose probability is the score. Default: the one in the model's card. */
   readonly label?: string;
   /** The field that the score is written to. Default `quality`. */
   readonly field?: string;
   /** Documents with a lower score are dropped. */
   readonly least?: number;
-  /** Only documents of these sources are judged. */
+  /** Scores only documents from these sources; the others are kept. */
   readonly sources?: readonly string[];
 }
 
 const number = z.number();
-/** Scores are kept to so many digits. */
+/** Scores are rounded to 6 decimal places. */
 const DIGITS = 1e6;
 
+/** Creates the step that scores documents. */
 export function quality(options: QualityOptions): Step {
   const given = stepOptions(
     "quality",
@@ -39,7 +40,7 @@ export function quality(options: QualityOptions): Step {
     },
     judge(document) {
       if (sources?.includes(document.source) === false) return KEEP;
-      if (scorer === undefined) throw new Error("the step is not prepared");
+      if (scorer === undefined) throw new Error("the step `quality` was used before prepare()");
       const score = Math.round(scorer.score(document.passage.text) * DIGITS) / DIGITS;
       document.fields = { ...document.fields, [field]: score };
       return least !== undefined && score < least ? drop("low_quality") : KEEP;
@@ -50,11 +51,11 @@ export function quality(options: QualityOptions): Step {
 export interface AtLeastOptions {
   readonly field: string;
   readonly least: number;
-  /** What becomes of documents whose line has no such number. Default `drop`. */
+  /** What to do with documents that have no number in this field. Default `drop`. */
   readonly missing?: "keep" | "drop";
 }
 
-/** Drops documents in whose line a field is lower. */
+/** Creates the step that drops documents in which a field is below `least`. */
 export function atLeast(options: AtLeastOptions): Step {
   const missingIs = z.enum(["keep", "drop"]).optional();
   const given = stepOptions("at-least", options, {}, { field: word, least: number, missing: missingIs });

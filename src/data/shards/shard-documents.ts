@@ -1,6 +1,6 @@
 /**
- * @file Documents to token shards, with their tokenizer. A document is held out by its text alone, so that another run, with
- * more documents or in another order, holds out the same ones; copies of it are left out.
+ * @file Tokenizes documents into shards. Whether a document is held out depends only on its text, so a run with more
+ * documents or another order holds out the same ones. Copies in the held-out split are skipped.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,30 +15,30 @@ import {
 } from "../../tokenizer/index.js";
 
 export interface ShardDocumentsOptions {
-  /** Files or folders of documents, in the order in which they are to be seen. */
+  /** Files or folders of documents, in training order. */
   readonly inputs: readonly string[];
   readonly out: string;
   readonly tokenizer: Tokenizer;
-  /** Those that are held out: other files, or the share of the inputs that a hash of their texts takes. Default .01. */
+  /** Held-out documents: separate files, or a share of the inputs chosen by hash. Default 0.01. */
   readonly heldout?: number | readonly string[];
   readonly fileTokens?: number;
-  /** Names this work: interrupted, it goes on behind the files that are whole. */
+  /** Identifies the work. An interrupted call with the same key resumes after the last complete file. */
   readonly resumeKey?: string;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
 
-/** What `shardDocuments` writes. */
+/** The files that `shardDocuments` writes. */
 export const shardsLayout: OutputLayout = {
   writes: (path) => documentShardFiles.writes(path) || /^tokenizer\/tokenizer(_config)?\.json$/.test(path),
   folders: /^(tokenizer)$/,
 };
 
 /**
- * Writes token shards with their tokenizer, `heldout-sources.json` (by which a verdict is told by source) and the lineage of
- * both splits into one folder, which is there whole or not at all.
+ * Writes token shards, their tokenizer, `heldout-sources.json` (which lets evaluation report by source) and the lineage of
+ * both splits. The folder is written atomically.
  *
- * @throws QuernError where there is nothing to train on or the folder cannot be written
+ * @throws QuernError if there is nothing to train on or the folder cannot be written
  */
 export async function shardDocuments({
   force,
@@ -50,7 +50,7 @@ export async function shardDocuments({
   return withOutput(claim, () => shardDocumentsInto(options));
 }
 
-/** `shardDocuments` into a folder that the caller has claimed. */
+/** Runs `shardDocuments` in an output folder that the caller has already claimed. */
 export async function shardDocumentsInto(options: ShardDocumentsOptions): Promise<ShardsHeader> {
   const { inputs, out, tokenizer, heldout = 0.01, ...calls } = options;
   const { signal } = calls;

@@ -1,4 +1,4 @@
-/** @file From a token back to the document that it is of, and to the archive that this was read from. */
+/** @file Traces a token back to its document and to the archive the document was read from. */
 import { closeSync, existsSync, openSync, readSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileError, QuernError } from "../../errors.js";
@@ -12,33 +12,37 @@ import {
   tokenizerHash,
 } from "../../tokenizer/index.js";
 
-export interface Whereabouts extends LineageEntry {
+/** The origin of a token. */
+export interface TokenOrigin extends LineageEntry {
   readonly split: "train" | "heldout";
   readonly position: number;
-  /** The document's number in the split, and the token's in the document. */
+  /** The document's index in the split. */
   readonly document: number;
+  /** The token's index in the document. */
   readonly token: number;
-  /** Where the token's text begins in the document's, in bytes of UTF-8; null where the shards have no tokenizer beside them. */
+  /** UTF-8 byte offset of the token in the document's text; null if no tokenizer is stored next to the shards. */
   readonly byte: number | null;
-  /** Tokens of the document, its end among them. */
+  /** Tokens of the document, including its end token. */
   readonly tokens: number;
-  /** What stands before, in and after the token; empty without a tokenizer. */
+  /** Text before, of and after the token; empty without a tokenizer. */
   readonly context: readonly [before: string, text: string, after: string];
 }
 
-/** Tokens shown on either side. */
-const SHOWN = 24;
+/** Tokens of context on either side. */
+const CONTEXT = 24;
 
 /**
- * The document behind a token of shards, counted from 0 in its split. Of a corpus or a training run its folder will do.
+ * Finds the document that contains a token.
  *
- * @throws QuernError for a position that the split does not have, shards without lineage
+ * @param place folder of the shards, or of the corpus or training run that contains them
+ * @param position of the token in its split, from 0
+ * @throws QuernError for a position outside the split, or shards without lineage
  */
 export async function where(
   place: string,
   position: number,
   { split = "train" }: { readonly split?: "train" | "heldout" } = {},
-): Promise<Whereabouts> {
+): Promise<TokenOrigin> {
   const folder = [place, join(place, "shards"), join(place, "tokens")].find(hasShards) ?? place;
   const shards = openShards(folder);
   try {
@@ -46,7 +50,9 @@ export async function where(
     const { tokens } = shards[split];
     if (!Number.isInteger(position) || position < 0 || position >= tokens) {
       const name = split === "train" ? "training" : "held-out";
-      throw new QuernError(`${folder} has no ${name} token ${position}; it has ${tokens}, from 0`, { exitCode: 2 });
+      throw new QuernError(`${folder} has no ${name} token ${position}; its ${tokens} tokens are numbered from 0`, {
+        exitCode: 2,
+      });
     }
     const { document, start, end } = findDocument(folder, header[split].files, position);
     const lineage = await readLineage(folder, split, document);
@@ -62,9 +68,9 @@ export async function where(
       ...place,
       byte: tokenizer.decodeBytes(shards[split].read(start, position - start)).length,
       context: [
-        decode(position - SHOWN, position),
+        decode(position - CONTEXT, position),
         decode(position, position + 1),
-        decode(position + 1, position + 1 + SHOWN),
+        decode(position + 1, position + 1 + CONTEXT),
       ],
     };
   } finally {
@@ -74,7 +80,7 @@ export async function where(
 
 const hasShards = (folder: string) => existsSync(join(folder, "shards.json"));
 
-/** Of a corpus in the folder itself, of a training run beside it. */
+/** Loads the tokenizer of the shards: a corpus has it in the folder itself, a training run next to the folder. */
 async function tokenizerBeside(folder: string, hash: string): Promise<Tokenizer | null> {
   for (const place of [folder, dirname(folder)]) {
     const tokenizer = await loadTokenizer(join(place, "tokenizer")).catch(() => null);
@@ -83,7 +89,7 @@ async function tokenizerBeside(folder: string, hash: string): Promise<Tokenizer 
   return null;
 }
 
-/** By halving in the index of the file that has the token: some twenty reads of four bytes. */
+/** Finds a token's document by bisection in its file's index: about twenty reads of four bytes. */
 function findDocument(folder: string, files: ShardsHeader["train"]["files"], position: number) {
   let [tokens, documents] = [0, 0];
   let file = files[0];
@@ -111,7 +117,9 @@ function findDocument(folder: string, files: ShardsHeader["train"]["files"], pos
     }
     const [start, end] = [endOf(low - 1), endOf(low)];
     if (start > position || end <= position || end > tokens + file.tokens) {
-      throw new QuernError(`${path} is not what was written: no document ends where it says; write the shards again`);
+      throw new QuernError(
+        `${path} does not match its shard: no document contains token ${position}; write the shards again`,
+      );
     }
     return { document: documents + low, start, end };
   } catch (error) {
