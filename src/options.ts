@@ -11,6 +11,17 @@ export const forceOption = z
   .default(false)
   .describe("replace the finished output of an earlier run; only files that run wrote are deleted");
 
+/** The options of every verb that reads documents. */
+export const readingOptions = {
+  textField: z
+    .string()
+    .min(1)
+    .default("text")
+    .describe("key of JSON lines, or column of Parquet, that contains the text; a.b is b in a")
+    .meta({ value: "NAME" }),
+  strict: z.boolean().default(false).describe("stop with an error at the first damage instead of skipping it"),
+};
+
 /** How a message names an option: `--kv-heads` on the command line, `keyValueHeads` in a library call. */
 export type NameOption = (key: string) => string;
 

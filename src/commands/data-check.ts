@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { readingOptions } from "../documents/reading-options.js";
+import { readingOptions } from "../options.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({

@@ -1,7 +1,6 @@
 import { z } from "zod";
-import { readingOptions } from "../documents/reading-options.js";
 import { QuernError } from "../errors.js";
-import { forceOption } from "../options.js";
+import { forceOption, readingOptions } from "../options.js";
 import { defineCommand } from "./command.js";
 import { readStandardInput } from "./standard-input.js";
 

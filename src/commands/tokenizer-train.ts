@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { readingOptions } from "../documents/reading-options.js";
-import { forceOption } from "../options.js";
+import { forceOption, readingOptions } from "../options.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({

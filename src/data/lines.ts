@@ -1,7 +1,7 @@
 /** @file The lines of text files, as strings, in memory that does not grow with the file. */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { isFolder, LONGEST_LINE, packingOf, readBytes, textOf } from "../documents/index.js";
+import { compressionByName, isFolder, LONGEST_LINE, readBytes, textOf } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
 
 /** The lines of a file, unpacked, or of all files of a folder by their names; none of one that is not there. */
@@ -20,7 +20,7 @@ export async function* readLines(path: string, signal?: AbortSignal): AsyncGener
   let rest: Buffer[] = [];
   let length = 0;
   try {
-    for await (const chunk of readBytes(path, packingOf(path).compression, signal)) {
+    for await (const chunk of readBytes(path, compressionByName(path).compression, signal)) {
       const end = chunk.lastIndexOf(10) + 1;
       if (end > 0) {
         yield* textOf(Buffer.concat([...rest, chunk.subarray(0, end - 1)])).split("\n");

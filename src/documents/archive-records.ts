@@ -1,22 +1,22 @@
-/** @file Web archives (WARC, WET, ARC) and HTML files as documents and pages. */
+/** @file Reads documents and pages from web archives (WARC, WET, ARC) and HTML files. */
 import { QuernError } from "../errors.js";
 import { parseHttpResponse } from "./archive/http-message.js";
 import { type ArchiveRecord, readArchive } from "./archive/records.js";
 import { decodePage } from "./charset/charset.js";
-import { packingOf, readBytes } from "./compression.js";
+import { compressionByName, readBytes } from "./compression.js";
 import type { Document, Page } from "./document.js";
 import type { InputFile } from "./inputs.js";
 import { isRemote, type LocationOptions, readLocation } from "./location.js";
 import { isForPrograms, kindOfBody } from "./media-type.js";
 
 export interface ArchiveReading extends LocationOptions {
-  /** Bytes of a page at most. */
+  /** The largest page, in bytes. */
   readonly largest: number;
-  /** Counts what is not read as a page, by reason. */
+  /** Counts records that are not read as pages, by reason. */
   readonly count: (reason: string, times: number) => void;
 }
 
-/** The documents and pages of a web archive. @throws QuernError where it holds no record at all */
+/** Yields the documents and pages of a web archive. @throws QuernError if it contains no record */
 export async function* archiveRecords(file: InputFile, options: ArchiveReading): AsyncGenerator<Document | Page> {
   const { count, largest, signal } = options;
   const reader = readArchive(readLocation(file.location, options), { largestRecord: largest, signal });
@@ -29,11 +29,14 @@ export async function* archiveRecords(file: InputFile, options: ArchiveReading):
   for (const [reason, times] of reader.lost) count(`archive: ${reason}`, times);
   if (records === 0) {
     const lost = [...reader.lost].map(([reason, times]) => `${times} ${reason}`).join(", ");
-    throw new QuernError(`${file.location} holds no record of a web archive${lost === "" ? "" : ` (${lost})`}`);
+    throw new QuernError(`${file.location} contains no web archive record${lost === "" ? "" : ` (${lost})`}`);
   }
 }
 
-/** The document or page in a record; null where there is none. `skip` hears why, and of a page that is there only in part. */
+/**
+ * Returns the document or page in a record, or null.
+ * @param skip called with the reason for null, and with each flaw of a page that was read in part
+ */
 function recordFrom(
   record: ArchiveRecord,
   file: InputFile,
@@ -73,17 +76,17 @@ function recordFrom(
 const READ_TYPES = new Set(["conversion", "response", "resource"]);
 const OTHER_TYPES = new Set(["warcinfo", "request", "metadata", "revisit", "continuation", "filedesc"]);
 
-/** Without the characters that would move a terminal's cursor or divide a line: percent-encoded, as an address has them. */
+/** Percent-encodes the characters that would move a terminal's cursor or break a line, as URLs do. */
 const printable = (text: string | undefined) =>
   text?.replace(/[\p{Cc}\s\u202a-\u202e\u2066-\u2069]/gu, encodeURIComponent);
 
-/** An HTML file as a page; undefined for one that is too large. */
+/** Reads an HTML file as a page; undefined if it is too large. */
 export async function htmlPage(file: InputFile, options: ArchiveReading): Promise<Page | undefined> {
   const { location, id, source } = file;
   const remote = isRemote(location);
   const pieces = remote
     ? readLocation(location, options)
-    : readBytes(location, packingOf(location).compression, options.signal);
+    : readBytes(location, compressionByName(location).compression, options.signal);
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of pieces) {

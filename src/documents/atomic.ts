@@ -1,6 +1,6 @@
 /**
- * @file Files and folders that are there whole or not at all. Each is written under a temporary name beside its own,
- * flushed to the disk and renamed, so that a process killed at any moment, or a full disk, leaves the old one or none.
+ * @file Atomic files and folders. Each is written under a temporary name in the same folder, flushed to disk and renamed.
+ * If the process is killed or the disk fills up, the old version remains, or none.
  */
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
@@ -9,25 +9,25 @@ import { fileError, QuernError } from "../errors.js";
 
 export type FileData = string | NodeJS.ArrayBufferView;
 
-/** A file that is being written; it takes its name at `commit`. */
+/** A file that is being written; `commit` gives it its name. */
 export interface AtomicFile {
-  /** The name that it will have. */
+  /** Its final path. */
   readonly path: string;
   /** Bytes written so far. */
   readonly bytes: number;
   /** Appends; a string is written as UTF-8. */
   write(data: FileData): Promise<void>;
-  /** Overwrites bytes at a position from the start, for headers that are known last; does not move the end. */
+  /** Overwrites bytes at a position, for headers that are known only at the end. Does not change where `write` appends. */
   writeAt(data: NodeJS.ArrayBufferView, position: number): Promise<void>;
   /** Flushes, closes and renames. */
   commit(): Promise<void>;
-  /** Closes and removes what was written; does nothing after `commit`. */
+  /** Closes and removes the file; does nothing after `commit`. */
   discard(): Promise<void>;
 }
 
 /**
- * Makes a folder and those above it. Node's own recursive mkdir never returns where a file system refuses new folders
- * with ENOENT, as /proc does.
+ * Makes a folder and its parents. Node's recursive mkdir never returns if a file system refuses new folders with ENOENT,
+ * as /proc does.
  */
 export async function makeFolder(path: string): Promise<void> {
   try {
@@ -44,22 +44,22 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
-// Not the process's number: on a folder that machines share, two of them may have the same.
+// Not the process id: two machines that share a folder may use the same one.
 const own = randomBytes(6).toString("hex");
 let sequence = 0;
 
-/** A name beside `path` that no other process or call uses, hidden so that folder listings skip what a kill left. */
+/** Returns a unique name next to `path`. It is hidden, so that folder listings skip files of killed processes. */
 export function temporaryName(path: string): string {
   sequence += 1;
   return join(dirname(path), `.${basename(path)}.${own}-${sequence}.tmp`);
 }
 
-/** True for a name of `temporaryName`. */
+/** True for a name that `temporaryName` made. */
 export const isLeftover = (name: string): boolean => /^\..+\.[0-9a-f]{12}-\d+\.tmp$/.test(name);
 
 /**
- * Removes what killed processes left in a folder that nobody else writes to: files and folders with names of
- * `temporaryName`. Does not look into other folders, which may be somebody's work.
+ * Removes the temporary files and folders (`temporaryName`) of killed processes from a folder that no other process writes
+ * to. Does not look into its other folders, which may contain a user's files.
  */
 export async function removeLeftovers(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
@@ -67,7 +67,7 @@ export async function removeLeftovers(folder: string): Promise<void> {
   }
 }
 
-/** Begins a file; makes the folders that it lies in. Throws a `QuernError` when it cannot be written. */
+/** Creates a file and its parent folders. @throws QuernError if it cannot be written */
 export async function createAtomicFile(path: string): Promise<AtomicFile> {
   const temporary = temporaryName(path);
   let handle: FileHandle;
@@ -86,7 +86,7 @@ export async function createAtomicFile(path: string): Promise<AtomicFile> {
     await handle.close();
   };
   const discard = async () => {
-    // Closing may fail on a full disk as well; the file goes all the same, and the first error is the one to tell.
+    // Closing may also fail on a full disk. The file is removed anyway, and the caller reports the first error.
     await close().catch(() => {});
     await rm(temporary, { force: true });
   };
@@ -99,7 +99,7 @@ export async function createAtomicFile(path: string): Promise<AtomicFile> {
     }
   };
   const writeAll = async (data: NodeJS.ArrayBufferView, position: number) => {
-    // One write call may take less than it was given (more than 2 GiB, or a disk about to be full).
+    // One call may write only a part (more than 2 GiB, or a disk that is nearly full).
     const view = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     for (let done = 0; done < view.length; ) {
       const { bytesWritten } = await handle.write(view, done, Math.min(view.length - done, 1 << 30), position + done);
@@ -131,14 +131,14 @@ export async function createAtomicFile(path: string): Promise<AtomicFile> {
   };
 }
 
-/** Writes a whole file, or leaves what was there. */
+/** Writes a whole file; on failure the old one remains. */
 export async function writeFileAtomic(path: string, data: FileData): Promise<void> {
   const file = await createAtomicFile(path);
   await file.write(data);
   await file.commit();
 }
 
-/** Gives a folder the name of one that may be there: that one is moved aside first, since a rename cannot replace a full one. */
+/** Renames a folder to `path`. An existing folder is moved aside first, because a rename cannot replace a non-empty one. */
 export async function replaceFolder(temporary: string, path: string): Promise<void> {
   try {
     await rename(temporary, path);
@@ -153,8 +153,8 @@ export async function replaceFolder(temporary: string, path: string): Promise<vo
 }
 
 /**
- * Calls `fill` with a fresh temporary folder beside `path` and renames it to `path` when `fill` returns; removes it when
- * `fill` throws. A folder that was there is replaced.
+ * Calls `fill` with a new temporary folder next to `path`. When `fill` returns, the folder replaces `path`; if it throws,
+ * the folder is removed.
  */
 export async function writeFolderAtomic<T>(path: string, fill: (temporary: string) => Promise<T>): Promise<T> {
   const temporary = temporaryName(path);
@@ -165,9 +165,9 @@ export async function writeFolderAtomic<T>(path: string, fill: (temporary: strin
     return result;
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
-    const told = fileError(error, "write", path);
-    // What failed inside is told by the name that it would have had.
-    if (!(told instanceof QuernError) || !told.message.includes(temporary)) throw told;
-    throw new QuernError(told.message.replaceAll(temporary, path), { exitCode: told.exitCode, cause: told });
+    const failure = fileError(error, "write", path);
+    // The message names the final path, not the temporary one.
+    if (!(failure instanceof QuernError) || !failure.message.includes(temporary)) throw failure;
+    throw new QuernError(failure.message.replaceAll(temporary, path), { exitCode: failure.exitCode, cause: failure });
   }
 }

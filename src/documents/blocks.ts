@@ -1,6 +1,6 @@
 /**
- * @file What files hold, in blocks of some megabyte: stretches that can be handed to a worker thread as they are and parsed
- * there. The bytes of a block are good until the next one is asked for.
+ * @file Blocks of about a megabyte of a file's content, which can be sent to a worker thread and parsed there. The bytes of a
+ * block are valid until the next one is requested.
  */
 import { type Document, isOrigin, isPage, type Page } from "./document.js";
 import type { InputFile } from "./inputs.js";
@@ -9,13 +9,13 @@ import type { Lines } from "./lines.js";
 import type { Skip } from "./read-report.js";
 import { bufferOf, textOf } from "./utf8.js";
 
-/** How the documents of lines and rows are made. */
+/** How lines and rows become documents. */
 export interface RecordOptions {
-  /** The key or column of the text; `a.b` is b in a. Null for rows without one: `fields` is the whole row, `id` its place. */
+  /** Key or column that contains the text; `a.b` is b in a. Null for rows without text: `fields` is the whole row, `id` its place. */
   readonly textField: string | null;
-  /** Whether `fields` keeps what else a line or row says. */
+  /** Whether to keep the other values of a line or row, as `fields`. */
   readonly fields: boolean;
-  /** Bytes of a line at most. */
+  /** Longest line, in bytes. */
   readonly largest: number;
 }
 
@@ -26,46 +26,49 @@ export interface LinesBlock extends Lines {
   readonly options: RecordOptions;
 }
 
-/** A text file: one document of valid UTF-8 without a byte order mark, and not blank. */
+/** A text file: one document, valid UTF-8, without a byte order mark, not blank. */
 export interface TextBlock {
   readonly kind: "text";
   readonly file: InputFile;
-  /** With TEXT_PADDING more bytes in their buffer behind them. */
+  /** Their buffer has TEXT_PADDING more bytes behind them. */
   readonly bytes: Uint8Array<SharedArrayBuffer>;
 }
 
-/** Bytes that can be read behind a text. */
+/** Readable bytes behind a text. */
 export const TEXT_PADDING = 8;
 
-/** Documents that are parsed already, and pages. */
+/** Parsed documents, or pages. */
 export interface RecordsBlock<T extends Document | Page = Document | Page> {
   readonly kind: "records";
   readonly file: InputFile;
   readonly records: readonly T[];
   /** Whether they are rows of Parquet. */
   readonly isRows?: boolean;
-  /** Whether they go on with the document of the block before. */
+  /** Whether they continue the document of the previous block. */
   readonly isContinued?: boolean;
 }
 
 export type Block = LinesBlock | TextBlock | RecordsBlock;
 
-/** Takes the text out of a JSON line of valid UTF-8, so that it need not become a string; undefined where it cannot. */
+/**
+ * Extracts the text of a JSON line (valid UTF-8) as bytes, which avoids making a string. Returns the range that the text's
+ * literal occupies in the line, and whether the text is blank; undefined if it cannot.
+ */
 export type TakeText = (
   line: Uint8Array,
 ) => { readonly from: number; readonly to: number; readonly blank: boolean } | undefined;
 
-/** A document whose text was taken has an empty one. */
+/** A document whose text `TakeText` extracted has `taken` and an empty `text`. */
 export type TakenDocument = Document & { readonly taken?: true };
 
-/** The documents and pages of a block, each made when it is asked for; `skip` hears of lines that are none. */
+/** Yields the documents and pages of a block, lazily. @param skip called for each line that is not a document */
 export function* recordsOf(block: Block, skip: Skip, take?: TakeText): Generator<TakenDocument | Page> {
   if (block.kind === "records") yield* block.records;
   else if (block.kind === "text") yield textDocument(block);
   else yield* lineDocuments(block, skip, take);
 }
 
-/** The documents of a block. */
+/** Yields the documents of a block, without its pages. */
 export function* documentsOf(block: Block, skip: Skip): Generator<Document> {
   for (const record of recordsOf(block, skip)) if (!isPage(record)) yield record;
 }
@@ -112,7 +115,7 @@ function* lineDocuments(block: LinesBlock, skip: Skip, take: TakeText | undefine
   }
 }
 
-/** Why there is no document. */
+/** Why a line or row is not a document. */
 interface Unread {
   readonly reason: string;
   readonly detail?: string;
@@ -120,8 +123,9 @@ interface Unread {
 }
 
 /**
- * The document of a line or row, or why there is none. Its origin is what an earlier stage wrote down, else where it is now.
- * @param blank whether the text is that was taken
+ * Returns the document of a line or row, or why there is none. Its origin is the one that an earlier stage recorded, else
+ * this line or row.
+ * @param blank set if `TakeText` extracted the text: whether that is blank
  */
 export function documentFrom(
   value: Readonly<Record<string, unknown>>,
@@ -154,7 +158,7 @@ export function documentFrom(
   };
 }
 
-/** The value under a key, or under keys in one another with dots between them. */
+/** Returns the value of a key, or of nested keys with dots between them. */
 export function fieldAt(record: Readonly<Record<string, unknown>>, field: string): unknown {
   if (Object.hasOwn(record, field) || !field.includes(".")) return record[field];
   let value: unknown = record;

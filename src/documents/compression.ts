@@ -1,27 +1,30 @@
-/** @file Files as streams of bytes, unpacked where their name says that they are packed: .gz by zlib, .zst by zlib or zstd.ts. */
+/** @file Reads files as streams of bytes and decompresses them by their extension: .gz with zlib, .zst with zlib or zstd.ts. */
 import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { extname } from "node:path";
 import * as zlib from "node:zlib";
 import { fileError, QuernError } from "../errors.js";
-import { through, unpackZstd } from "./zstd.js";
+import { decompressZstd, through } from "./zstd.js";
 
 export type Compression = "gzip" | "zstd";
 
 const EXTENSIONS: Readonly<Record<string, Compression>> = { ".gz": "gzip", ".zst": "zstd", ".zstd": "zstd" };
 
-/** The packing that a file's name tells, and the extension, in lower case, of what is packed. */
-export function packingOf(name: string): { readonly compression: Compression | undefined; readonly extension: string } {
+/** Returns the compression that a file's name implies, and the lower-case extension of the decompressed file. */
+export function compressionByName(name: string): {
+  readonly compression: Compression | undefined;
+  readonly extension: string;
+} {
   const last = extname(name);
   const compression = EXTENSIONS[last.toLowerCase()];
-  const unpacked = compression === undefined ? name : name.slice(0, -last.length);
-  return { compression, extension: extname(unpacked).toLowerCase() };
+  const inner = compression === undefined ? name : name.slice(0, -last.length);
+  return { compression, extension: extname(inner).toLowerCase() };
 }
 
 /**
- * A file's bytes, unpacked, as they come. `onOpen` is given what counts the file's own bytes, packed or not.
- *
- * @throws QuernError where the file cannot be read or is no whole packed file; the signal's reason when it aborts
+ * Streams a file's decompressed bytes.
+ * @param onOpen called with a counter of the bytes read from disk, before decompression
+ * @throws QuernError if the file cannot be read, or is damaged or cut short; the signal's reason when it aborts
  */
 export async function* readBytes(
   path: string,
@@ -32,9 +35,9 @@ export async function* readBytes(
   const raw = createReadStream(path, { signal, highWaterMark: 1 << 20 });
   onOpen?.(raw);
   try {
-    yield* compression === undefined ? raw : unpack(raw, compression);
+    yield* compression === undefined ? raw : decompress(raw, compression);
   } catch (error) {
-    // The stream has an error of its own for it.
+    // On abort the stream throws its own error; the caller expects the signal's reason.
     signal?.throwIfAborted();
     const damage = compression === undefined ? undefined : damageOf(error);
     if (damage !== undefined) {
@@ -48,13 +51,14 @@ export async function* readBytes(
   }
 }
 
-/** Bytes that are read in one call. */
+/** Bytes per read call. */
 const READ = 1 << 24;
 
 /**
- * The first `most` bytes of a file that is not packed, in memory that threads can share, with `padding` more bytes behind
- * them: in `into` if they fit, since fresh memory costs more than reading. `onOpen` is given what counts them.
- * @throws QuernError where the file cannot be read; the signal's reason when it aborts
+ * Reads the first `most` bytes of an uncompressed file into memory that threads can share, with `padding` bytes behind them.
+ * @param into memory to reuse if it is large enough: allocating costs more than reading
+ * @param onOpen called with a counter of the bytes read
+ * @throws QuernError if the file cannot be read; the signal's reason when it aborts
  */
 export async function readShared(
   path: string,
@@ -74,7 +78,7 @@ export async function readShared(
     let bytes = new Uint8Array(fits ? into : new SharedArrayBuffer(expected), 0, expected);
     while (counter.bytesRead < most) {
       signal?.throwIfAborted();
-      // A pipe tells no size, and a file may grow while it is read.
+      // A pipe has no known size, and a file may grow while it is read.
       if (counter.bytesRead === bytes.length - padding) {
         const one = await handle.read(new Uint8Array(1), 0, 1, null);
         if (one.bytesRead === 0) break;
@@ -98,18 +102,21 @@ export async function readShared(
 }
 
 /**
- * What a packed stream holds, piece by piece, however long it is. Throws an error of which `damageOf` tells what is wrong with the
- * stream, and those of `packed` as they come.
+ * Decompresses a stream of any length, piece by piece. If the stream is damaged, it throws an error that `damageOf`
+ * explains. Errors of `compressed` are passed on.
  */
-export async function* unpack(packed: AsyncIterable<Uint8Array>, compression: Compression): AsyncGenerator<Buffer> {
-  if (compression === "gzip") yield* through(packed, zlib.createGunzip());
-  else yield* unpackZstd(packed);
+export async function* decompress(
+  compressed: AsyncIterable<Uint8Array>,
+  compression: Compression,
+): AsyncGenerator<Buffer> {
+  if (compression === "gzip") yield* through(compressed, zlib.createGunzip());
+  else yield* decompressZstd(compressed);
 }
 
-/** What is wrong with a packed stream, of an error that `unpack` threw; undefined where it is about something else. */
+/** Returns what is wrong with a compressed stream, from an error that `decompress` threw; undefined for any other error. */
 export function damageOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const code = (error as NodeJS.ErrnoException).code as unknown;
-  // zlib's codes, and zstd.ts's, begin with Z_ or ZSTD_; fzstd's are numbers.
+  // The codes of zlib and zstd.ts begin with Z_ or ZSTD_; fzstd's are numbers.
   return typeof code === "number" || /^(Z_|ZSTD_)/.test(String(code)) ? error.message : undefined;
 }

@@ -1,15 +1,15 @@
-/** @file Long documents in pieces, cut where a reader would pause. */
+/** @file Cuts long documents into pieces at line ends or spaces. */
 import type { GivenDocument } from "./document.js";
 
 /**
- * Where the piece of a text that begins at `start` ends: at a line's end, or at a space where there is no line end near, at most
- * about `longest` UTF-16 units on. The text goes on behind that.
+ * Returns where the piece that begins at `start` ends: at a line end or, if none is near, at a space. The piece has at most
+ * about `longest` UTF-16 units. The text must be longer than that.
  */
 export function pieceEnd(text: string, start: number, longest: number): number {
   const end = start + Math.ceil(longest);
   const line = text.lastIndexOf("\n", end - 1) + 1;
   const space = text.lastIndexOf(" ", end - 1) + 1;
-  // A cut in the middle of a line would leave its halves on two sides.
+  // Prefers a line end, so that no line is divided between the training and the held-out text.
   if (line > start + longest / 2) return line;
   if (space > start) return space;
   // Never between the two halves of a surrogate pair.
@@ -17,8 +17,8 @@ export function pieceEnd(text: string, start: number, longest: number): number {
 }
 
 /**
- * A document in pieces of about `longest` UTF-16 units at most, numbered behind its id.
- * @param offsets whether its text is the file itself: then a piece's origin is its own byte
+ * Cuts a document into pieces of at most about `longest` UTF-16 units. Their ids are the document's with `#1`, `#2`, …
+ * @param offsets whether the text is the whole file: then each piece's origin is its own byte offset
  */
 export function* cutDocument<T extends GivenDocument>(
   document: T,

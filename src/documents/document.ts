@@ -1,36 +1,36 @@
-/** @file The document, which every stage from the reader to the token shards hands to the next, and its line of JSONL. */
+/** @file The document, which all stages from the reader to the token shards pass on, and its line of JSONL. */
 
 /** Where a document was first read. */
 export interface Origin {
-  /** The file or address that it was read from, as it was given. */
+  /** File path or URL, as the user gave it. */
   readonly archive: string;
-  /** Byte of its record: in an archive as it lies on the disk, in a JSONL file or a text once decompressed. */
+  /** Byte offset of its record: in an archive as stored on disk; in JSONL or text files after decompression. */
   readonly offset?: number;
-  /** Row of a Parquet file, from 1, which has no byte of its own. */
+  /** Row of a Parquet file, from 1; rows have no byte offset. */
   readonly row?: number;
-  /** When it was fetched, ISO 8601, where that is known. */
+  /** Fetch time, ISO 8601, if known. */
   readonly time?: string;
 }
 
 /** One text that belongs together: a page, a speech, a chapter, a file. */
 export interface Document {
   readonly text: string;
-  /** Tells it from the others of its source: its own, else its file's path with the byte or row after a colon. */
+  /** Unique within its source. Its own id, else its file's path with `:` and its byte or row. */
   readonly id: string;
-  /** A data set, a crawl, a folder. */
+  /** Its dataset, crawl or folder. */
   readonly source: string;
   readonly origin: Origin;
   readonly url?: string;
-  /** ISO 639-1 where there is one. */
+  /** ISO 639-1 code, if the language has one. */
   readonly language?: string;
-  /** What else its line or row says. */
+  /** The other values of its line or row. */
   readonly fields?: Readonly<Record<string, unknown>>;
 }
 
-/** A document of a caller's own: only the text must be there. */
+/** A document that a library caller passes in: only the text is required. */
 export type GivenDocument = Pick<Document, "text"> & Partial<Document>;
 
-/** A web page as it was fetched: it becomes a document when its text is extracted. */
+/** A web page as fetched; extracting its text makes it a document. */
 export interface Page extends Omit<Document, "text" | "language" | "fields"> {
   readonly bytes: Uint8Array;
   readonly contentType?: string;
@@ -41,7 +41,7 @@ export const isPage = (record: Document | Page): record is Page => "bytes" in re
 export const isOrigin = (value: unknown): value is Origin =>
   typeof value === "object" && value !== null && "archive" in value && typeof value.archive === "string";
 
-/** A document's line of JSONL, without its end. */
+/** Returns a document's line of JSONL, without the line end. */
 export function documentLine({ id, url, source, language, origin, fields, text }: Document): string {
   return JSON.stringify({ id, url, source, language, origin, ...fields, text });
 }

@@ -1,6 +1,6 @@
 /**
- * @file Remote files that must lie on disk to be read (Parquet from its end, JSONL by the documents' reader): fetched
- * once into the cache and kept there under a name that its address gives.
+ * @file Caches remote files that can only be read from disk: Parquet, which is read from its end, and JSONL. Each is fetched
+ * once; its name in the cache is a hash of its URL.
  */
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
@@ -10,9 +10,9 @@ import { createAtomicFile, makeFolder } from "./atomic.js";
 import { type LocationOptions, readLocation } from "./location.js";
 
 /**
- * The path of a remote file on this disk; fetches it where it is not there yet.
+ * Returns the local path of a remote file, and fetches it on first use.
  *
- * @throws QuernError where it cannot be fetched or written
+ * @throws QuernError if it cannot be fetched or written
  */
 export async function fetchedFile(location: string, options: LocationOptions = {}): Promise<string> {
   const name = createHash("sha256").update(location).digest("hex").slice(0, 16);

@@ -1,20 +1,20 @@
 /**
- * @file What a file holds, by its content where its name does not say it for certain: `c4.json.gz` is JSON lines, `RC_2019.zst` has no
- * ending, and a server may have unpacked a `.gz` on the way.
+ * @file Detects what a file contains, by content if its name is ambiguous: `c4.json.gz` contains JSON lines, `RC_2019.zst`
+ * has no inner extension, and a server may have decompressed a `.gz` during the download.
  */
 import { isUtf8 } from "node:buffer";
 import { open } from "node:fs/promises";
 import { extname } from "node:path";
-import { type Compression, packingOf, readBytes } from "./compression.js";
+import { type Compression, compressionByName, readBytes } from "./compression.js";
 
-/** `json` stands for JSON values over several lines, or one array of them. */
+/** `json`: JSON values that span several lines, or one array of them. */
 export type Format = "text" | "lines" | "json" | "parquet";
 
 export interface FileKind {
-  /** Undefined where neither name nor content tells of a kind that is read. */
+  /** Undefined if neither name nor content indicates a format that Quern reads. */
   readonly format: Format | undefined;
   readonly compression: Compression | undefined;
-  /** What a file without a known ending holds, where that is no documents. */
+  /** Set for a file without a known extension that contains no documents. */
   readonly other?: "html" | "archive";
 }
 
@@ -29,9 +29,9 @@ const BY_EXTENSION: Readonly<Record<string, Format | "sniffed">> = {
   ".json": "sniffed",
 };
 
-/** True if a file of this name may hold documents; one without an ending may, and its content decides. */
+/** True if a file of this name may contain documents. Files without an extension may; their content decides. */
 export function mayHoldDocuments(name: string): boolean {
-  const { extension } = packingOf(name);
+  const { extension } = compressionByName(name);
   return hasNoEnding(extension) || BY_EXTENSION[extension] !== undefined;
 }
 
@@ -39,26 +39,27 @@ const hasNoEnding = (extension: string) => /^\.?\d*$/.test(extension);
 
 const lastOf = (key: string) => key.slice(key.lastIndexOf(".") + 1);
 
-/** Bytes that are looked at, unpacked. */
+/** Bytes inspected, after decompression. */
 const HEAD = 1 << 16;
 
 /**
- * Looks into a file.
- * @param key one that JSON must have, for files that were found in a folder: others are settings, not documents
- * @throws the system's errors where it cannot be opened; the signal's reason when that aborts
+ * Inspects a file.
+ * @param key a key that JSON must have, for files found in a folder: other JSON files are settings, not documents
+ * @throws the system's error if it cannot be opened; the signal's reason when that aborts
  */
 export async function kindOfFile(
   path: string,
   { key, signal }: { readonly key?: string; readonly signal?: AbortSignal } = {},
 ): Promise<FileKind> {
   const start = await startOf(path, 64);
-  const { compression: named, extension } = packingOf(path);
-  const found = compressionOf(start);
+  const { compression: named, extension } = compressionByName(path);
+  const found = sniffCompression(start);
   const compression = found ?? named;
   const own = found !== undefined && named === undefined ? extname(path).toLowerCase() : extension;
   const byName = BY_EXTENSION[own];
   if (byName === "text") return { format: "text", compression };
-  const head = compression === undefined ? await startOf(path, HEAD) : await unpackedStart(path, compression, signal);
+  const head =
+    compression === undefined ? await startOf(path, HEAD) : await decompressedStart(path, compression, signal);
   if (head.toString("latin1", 0, 4) === "PAR1" || byName === "parquet") return { format: "parquet", compression };
   const other = byName === undefined ? otherKind(head) : undefined;
   if (other !== undefined) return { format: undefined, compression, other };
@@ -78,21 +79,21 @@ function otherKind(head: Buffer): FileKind["other"] {
   return /^WARC\/\d/.test(start) ? "archive" : undefined;
 }
 
-function compressionOf(start: Buffer): Compression | undefined {
+function sniffCompression(start: Buffer): Compression | undefined {
   if (start.length >= 3 && start[0] === 0x1f && start[1] === 0x8b && start[2] === 8) return "gzip";
   if (start.length < 4) return undefined;
   const magic = start.readUInt32LE(0);
   return magic === 0xfd2fb528 || (magic & 0xfffffff0) >>> 0 === 0x184d2a50 ? "zstd" : undefined;
 }
 
-/** The format of what is unpacked, where it can be told. */
+/** Returns the format of decompressed bytes; undefined if it is not clear. */
 function formatOf(head: Buffer, byName: Format | "sniffed" | undefined): Format | undefined {
   const text = head.toString("utf8").replace(/^\ufeff/, "");
   if (/^\s*\[\s*[{\]]/.test(text)) return "json";
   if (byName === "lines") return "lines";
   if (!/^\s*\{/.test(text)) return byName === "sniffed" ? "lines" : undefined;
   const lines = text.split("\n").filter((line) => line.trim() !== "");
-  // A line that is longer than what is looked at may be whole.
+  // A single line that fills the inspected bytes may be complete further on.
   const isOne = lines.length === 1;
   return isOne || lines.slice(0, -1).some(isObject) || isObject(lines[lines.length - 1]) ? "lines" : "json";
 }
@@ -105,7 +106,7 @@ function isObject(line: string): boolean {
   }
 }
 
-/** True for UTF-8 without NUL, of which the last character may be cut. */
+/** True for UTF-8 without NUL; the last character may be cut. */
 function looksLikeText(head: Buffer): boolean {
   if (head.includes(0)) return false;
   for (let cut = 0; cut < 4 && cut <= head.length; cut++) if (isUtf8(head.subarray(0, head.length - cut))) return true;
@@ -122,7 +123,11 @@ async function startOf(path: string, length: number): Promise<Buffer> {
   }
 }
 
-async function unpackedStart(path: string, compression: Compression, signal: AbortSignal | undefined): Promise<Buffer> {
+async function decompressedStart(
+  path: string,
+  compression: Compression,
+  signal: AbortSignal | undefined,
+): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
   try {
@@ -133,7 +138,7 @@ async function unpackedStart(path: string, compression: Compression, signal: Abo
     }
   } catch (error) {
     signal?.throwIfAborted();
-    // What is wrong is told by who reads the file; what comes before it tells the kind.
+    // The reader of the file reports the error; the bytes before it show the kind.
     void error;
   }
   return Buffer.concat(chunks);

@@ -1,11 +1,11 @@
-/** @file The files of folders, in the order of their names, without what must not be read: pipes, devices, Quern's own outputs. */
+/** @file Lists the files of folders in order of their names, except pipes, devices and Quern's own outputs. */
 import { constants } from "node:fs";
 import { access, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileError, QuernError } from "../errors.js";
 import type { Skip } from "./read-report.js";
 
-/** True for a folder. @throws QuernError for a path that is not there, or is a pipe, socket or device */
+/** True for a folder. @throws QuernError if the path does not exist, or is a pipe, socket or device */
 export async function isFolder(path: string): Promise<boolean> {
   let found: Awaited<ReturnType<typeof stat>>;
   try {
@@ -16,12 +16,12 @@ export async function isFolder(path: string): Promise<boolean> {
   if (found.isDirectory()) return true;
   if (found.isFile()) return false;
   const what = found.isFIFO() ? "a pipe" : found.isSocket() ? "a socket" : "a device";
-  throw new QuernError(`${path} is ${what}, not a file; write what it gives into a file first`, { exitCode: 2 });
+  throw new QuernError(`${path} is ${what}, not a file; save its data to a file first`, { exitCode: 2 });
 }
 
 /**
- * The files under a folder, its sub-folders' too; hidden ones are left alone. Links to files are followed; a link to a folder may
- * lead back here.
+ * Yields the files under a folder, recursively, except hidden ones. Follows links to files, but not to folders, which may
+ * form a cycle.
  */
 export async function* filesUnder(folder: string, skip: Skip): AsyncGenerator<string> {
   yield* under(folder, skip, true);
@@ -32,8 +32,8 @@ async function* under(folder: string, skip: Skip, isRoot: boolean): AsyncGenerat
   try {
     entries = await entriesOf(folder);
   } catch (error) {
-    const told = fileError(error, "read", folder);
-    if (isRoot || !(told instanceof QuernError)) throw told;
+    const failure = fileError(error, "read", folder);
+    if (isRoot || !(failure instanceof QuernError)) throw failure;
     return skip("unreadable", folder);
   }
   const own = await ownOutput(folder, new Set(entries.map(({ name }) => name)), isRoot);
@@ -42,7 +42,7 @@ async function* under(folder: string, skip: Skip, isRoot: boolean): AsyncGenerat
     const path = join(folder, entry.name);
     if (entry.name.startsWith(".")) continue;
     if (entry.isDirectory()) {
-      // Beside its documents, a finished stage holds only what it tells about them.
+      // Apart from its documents, a finished stage contains only reports about them.
       if (own === "data" && entry.name !== "documents") skip("own_output", path);
       else yield* under(path, skip, false);
       continue;
@@ -56,13 +56,13 @@ async function* under(folder: string, skip: Skip, isRoot: boolean): AsyncGenerat
 
 async function entriesOf(folder: string) {
   const entries = await readdir(folder, { withFileTypes: true });
-  // By code unit, so that the order is the same in every locale.
+  // Sorted by code unit, so that the order does not depend on the locale.
   return entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 }
 
 type Entry = Awaited<ReturnType<typeof entriesOf>>[number];
 
-/** Why a file is not read; undefined where it is. */
+/** Returns why a file is skipped; undefined if it is read. */
 async function problemOf(entry: Entry, path: string): Promise<string | undefined> {
   try {
     if (!entry.isFile() && !(entry.isSymbolicLink() && (await stat(path)).isFile())) return "not_a_file";
@@ -73,7 +73,7 @@ async function problemOf(entry: Entry, path: string): Promise<string | undefined
   }
 }
 
-/** Whether names in a folder say that Quern wrote it: a run of training, shards or a tokenizer, or a stage of the data. */
+/** Detects by its file names whether Quern wrote a folder: `run` (training run, shards, tokenizer) or `data` (a data stage). */
 async function ownOutput(
   folder: string,
   names: ReadonlySet<string>,
@@ -84,7 +84,7 @@ async function ownOutput(
   if (!isRoot && names.has("tokenizer.json") && names.has("tokenizer_config.json")) return "run";
   if (names.has("documents") && STAGES.some((name) => names.has(name))) return "data";
   if (!names.has(".quern.json")) return undefined;
-  // What output-claim.ts notes. A crawl is there to be read.
+  // output-claim.ts writes this record. A crawl's output is meant to be read.
   const verb = await readFile(join(folder, ".quern.json"), "utf8").then(
     (text) => /"verb":\s*"([^"]*)"/.exec(text)?.[1],
     () => undefined,
@@ -92,5 +92,5 @@ async function ownOutput(
   return verb === undefined || verb === "data crawl" ? undefined : names.has("documents") ? "data" : "run";
 }
 
-/** What stages write beside their documents. */
+/** Files that data stages write next to their documents. */
 const STAGES = ["funnel.json", "deduplicate.json", "decontaminate.json", "mix.json"];

@@ -1,15 +1,15 @@
 /**
- * @file Setting documents apart for the verdict. One rule: a document is held out if the hash of its text is small, so that
- * the choice depends on neither the order of the documents nor who reads them, and copies agree. `isHeldOut` takes a share of
- * any stream; `planHeldOut` and `splitHeldOut` find for each source the bound that gives enough bytes, and clean what they
- * chose of every longer line that the training text has as well.
+ * @file Holds out documents for evaluation. A document is held out if the hash of its text is small. So the choice does not
+ * depend on the order of the documents, and copies of a text stay on one side. `isHeldOut` selects a share of any stream.
+ * `planHeldOut` and `splitHeldOut` find a hash bound per source that yields enough bytes, and remove long lines from the
+ * held-out text that occur in the training text too.
  */
 import { createHash } from "node:crypto";
 import { QuernError } from "../errors.js";
 import { cutDocument } from "./cut.js";
 import type { GivenDocument } from "./document.js";
 
-/** The hash by which documents are chosen: 160 bits of the UTF-8 text, SHA-1 as numbers of 32 bits. */
+/** Returns the hash that selects documents: SHA-1 of the UTF-8 text, as five 32-bit numbers. */
 export function textHash(text: string | Uint8Array): Uint32Array {
   const digest = createHash("sha1").update(text).digest();
   return Uint32Array.from({ length: 5 }, (_, i) => digest.readUInt32LE(4 * i));
@@ -20,70 +20,72 @@ function compareHashes(a: Uint32Array, b: Uint32Array): number {
   return 0;
 }
 
-/** Whether a text is among the held-out ones, about that share of all. */
+/** True if a text is held out, for a held-out share of about `share` of all texts. */
 export function isHeldOut(text: string | Uint8Array, share: number): boolean {
   return createHash("sha1").update(text).digest().readUInt32LE(0) < share * 2 ** 32;
 }
 
 export interface HeldOutOptions {
-  /** The least share of all bytes that is held out. Default .05. */
+  /** Least held-out share of all bytes. Default .05. */
   readonly share?: number;
-  /** The least number of bytes that is held out, where that is not more than a tenth of all. Default 200,000. */
+  /** Least number of held-out bytes, but at most a tenth of all. Default 200,000. */
   readonly bytes?: number;
-  /** No more bytes are asked for, however long the text: they are kept in memory. Default 8,000,000. */
+  /** Upper limit on both, since held-out text is kept in memory. Default 8,000,000. */
   readonly most?: number;
 }
 
-/** What is held out of a text, and which of its pieces are left. */
+/** The held-out text, and which pieces remain for training. */
 export interface HeldOutPlan {
-  /** The text is cut into pieces of about so many UTF-16 units at most, which are numbered in order. */
+  /** The text is cut into numbered pieces of at most about this many UTF-16 units. */
   readonly longest: number;
   /** Whether a piece, by its number from 0, is trained on. */
   isTraining(piece: number): boolean;
   /** The held-out pieces, cleaned, in order. */
   readonly heldOut: readonly GivenDocument[];
   readonly pieces: number;
-  /** UTF-8 bytes of text on either side. */
+  /** UTF-8 bytes of text on each side. */
   readonly trainingBytes: number;
   readonly heldOutBytes: number;
-  /** Lines taken out of the held-out side because training has them too. */
+  /** Lines removed from the held-out text because the training text contains them. */
   readonly sharedLines: number;
-  /** True for text that repeats itself so much that cleaning would leave too little: then nothing was taken out. */
+  /** True if the text is so repetitive that removing shared lines would leave too little; then none were removed. */
   readonly overlapping: boolean;
 }
 
-/** A line of this many characters or more says something of its own; a shorter one may be anybody's. */
+/** Lines of at least this many characters count as shared content; shorter ones may coincide by chance. */
 export const SHARED_LINE = 40;
 
-/** A document longer than this share of what is to be held out is cut, so that one long file can be split as well. */
+/** Documents longer than this share of the held-out bytes are cut, so that even a single long file can be split. */
 const LONGEST_PIECE_SHARE = 0.25;
-/** UTF-16 units of a piece where nothing asks for shorter ones. */
+/** UTF-16 units of a piece if no shorter ones are needed. */
 const LONGEST_PIECE = 2 ** 24;
-/** Bytes that are drawn at most where much of what is drawn is cleaned away, or half of the text if that is less. */
+/** Most bytes drawn to make up for removed lines; never more than half of the text. */
 const MOST_DRAWN = 32e6;
-/** Sources that are told apart, each giving its share; the rest are one. */
+/** Sources that are split separately; all further ones count as one. */
 const MOST_SOURCES = 1000;
 
-/** One reading of the text, in pieces of about `longest` UTF-16 units at most. */
+/** One pass over the text, in pieces of at most about `longest` UTF-16 units. */
 interface Pass {
   readonly longest: number;
   see(piece: GivenDocument, number: number): void;
 }
 
-/** Opens a text from its beginning, with documents in pieces of about `longest` UTF-16 units at most. */
+/** Reads a text from its beginning, in pieces of at most about `longest` UTF-16 units. */
 export type OpenText = (longest: number) => AsyncIterable<GivenDocument>;
 
 /**
- * Chooses what is held out of a text that is read several times and never all in memory: at least `share` of the bytes and
- * `bytes` of them, but never more than a tenth because of `bytes`, nor more than `most`. No line of `SHARED_LINE` characters
- * or more, outer white space aside, is on both sides. Each source gives its share. Documents that are long for the split
- * (one file that is the whole text) are cut at line ends, or at spaces where a line is long itself. Text that repeats itself
- * everywhere is split all the same, and says so in `overlapping`. Throws a `QuernError` when there is too little text.
+ * Plans which part of a text to hold out: at least `share` of its bytes, and at least `bytes` unless that is more than a
+ * tenth, but not more than `most`. The text is read several times and never completely in memory.
+ *
+ * Each source contributes its share. No trimmed line of at least `SHARED_LINE` characters occurs on both sides. Long
+ * documents, such as a single file, are cut at line ends, or at spaces if a line is long. Very repetitive text is split
+ * without removing lines; `overlapping` reports that.
+ * @throws QuernError if there is too little text
  */
 export const planHeldOut = (open: OpenText, options: HeldOutOptions = {}): Promise<HeldOutPlan> =>
   readFor(open, choosing(options));
 
-/** Of a split that is made already: only the longer lines that training has too are taken out of the held-out side. */
+/** Plans a split with given held-out documents: only removes long lines from them that the training text contains too. */
 export const planSeparate = (open: OpenText, heldOut: readonly GivenDocument[]): Promise<HeldOutPlan> =>
   readFor(open, separating(heldOut));
 
@@ -99,11 +101,11 @@ export interface HeldOutSplit extends Omit<HeldOutPlan, "longest" | "isTraining"
   readonly training: readonly GivenDocument[];
 }
 
-/** `planHeldOut` of documents that are in memory. */
+/** `planHeldOut` for documents in memory. */
 export const splitHeldOut = (documents: readonly GivenDocument[], options: HeldOutOptions = {}): HeldOutSplit =>
   splitBy(documents, choosing(options));
 
-/** `planSeparate` of documents that are in memory. */
+/** `planSeparate` for documents in memory. */
 export const separateHeldOut = (training: readonly GivenDocument[], heldOut: readonly GivenDocument[]): HeldOutSplit =>
   splitBy(training, separating(heldOut));
 
@@ -136,9 +138,10 @@ function* separating(heldOut: readonly GivenDocument[]): Generator<Pass, HeldOut
   };
   const { documents, removed } = without(heldOut, (line) => lines.get(line) === 1);
   if (trainingBytes === 0 || documents.length === 0) {
-    throw new QuernError("there is no text to train on, or none that is held out and not trained on as well", {
-      exitCode: 2,
-    });
+    throw new QuernError(
+      "the split is empty: there is no training text, or all of the held-out text is in the training text too; give more text",
+      { exitCode: 2 },
+    );
   }
   const sizes = { pieces, trainingBytes, heldOutBytes: bytesOf(documents) };
   const longest = LONGEST_PIECE;
@@ -170,7 +173,7 @@ function* choosing(options: HeldOutOptions): Generator<Pass, HeldOutPlan> {
   };
   const wanted = Math.min(most, Math.max(share * total, Math.min(bytes, total / 10)));
   const longest = Math.max(1000, wanted * LONGEST_PIECE_SHARE);
-  // What is cleaned away must be made up for, so more is taken until enough is left: the first of these that leaves enough.
+  // Removed lines must be made up for. So growing shares are tried, and the first that leaves enough bytes is used.
   const step = Math.max(1, 0.25 * wanted);
   const limits = [Math.min(total / 2, 2 * wanted), Math.min(total / 2, Math.max(MOST_DRAWN, 2 * wanted))];
   for (const limit of new Set(limits)) {
@@ -188,12 +191,13 @@ function* choosing(options: HeldOutOptions): Generator<Pass, HeldOutPlan> {
     };
     if (pieces < 2) {
       throw new QuernError(
-        `the text is too short: ${Math.round(total)} bytes leave nothing to hold out; give at least 10 kB`,
+        `the text is too short: ${Math.round(total)} bytes cannot be split for evaluation; give at least 10 kB`,
         { exitCode: 2 },
       );
     }
-    /** For each piece that may be held out, the first of `shares` at which it is; for each of its lines, the last piece's. */
+    /** For each candidate piece: the index of the first share that holds it out. A share's index is its level. */
     const levels = draw.levels(shares);
+    /** For each long line of these: the highest level of all pieces that contain it; infinite if one is never held out. */
     const lines = new Map<string, number>();
     for (const { piece } of levels.keys()) for (const line of longLines(piece.text)) lines.set(line, -1);
     const levelOf = new Map([...levels].map(([{ number }, level]) => [number, level]));
@@ -232,7 +236,7 @@ function* choosing(options: HeldOutOptions): Generator<Pass, HeldOutPlan> {
   throw new Error("a split has no limit");
 }
 
-/** From each source the pieces with the smallest hashes that reach a share of its bytes. */
+/** Selects from each source the pieces with the smallest hashes that together reach a share of its bytes. */
 class Draw {
   readonly #sizes: ReadonlyMap<string, number>;
   readonly #share: number;
@@ -256,11 +260,11 @@ class Draw {
     const hash = textHash(piece.text);
     if (own.bound !== undefined && compareHashes(hash, own.bound) > 0) return;
     const bytes = Buffer.byteLength(piece.text);
-    // A copy, for a part of a string keeps all of it in memory.
+    // Copies the text, because a slice keeps the whole string in memory.
     const text = JSON.parse(JSON.stringify(piece.text)) as string;
     own.drawn.push({ number, piece: { ...piece, text }, hash, bytes });
     own.bytes += bytes;
-    // Now and then what is too much goes.
+    // Occasionally drops the excess.
     const wanted = (this.#sizes.get(source) ?? 0) * this.#share;
     if (own.bytes > 2 * wanted + 2 ** 14) {
       own.drawn = firstOf(own.drawn, wanted);
@@ -269,7 +273,7 @@ class Draw {
     }
   }
 
-  /** Which of some ascending shares is the first that takes each piece. One piece of a source is always left for training. */
+  /** Returns for each piece the index of the first of the ascending shares that holds it out. Leaves one piece per source for training. */
   levels(shares: readonly number[]): Map<Drawn, number> {
     const levels = new Map<Drawn, number>();
     for (const [source, { drawn, pieces }] of this.#sources) {
@@ -290,7 +294,7 @@ class Draw {
 const inOrder = (drawn: readonly Drawn[]) =>
   [...drawn].sort((a, b) => compareHashes(a.hash, b.hash) || a.number - b.number);
 
-/** Those with the smallest hashes, up to the one that reaches `bytes`. */
+/** Returns the pieces with the smallest hashes, up to the one that reaches `bytes`. */
 function firstOf(drawn: readonly Drawn[], bytes: number): Drawn[] {
   const kept: Drawn[] = [];
   let sum = 0;
@@ -302,7 +306,7 @@ function firstOf(drawn: readonly Drawn[], bytes: number): Drawn[] {
   return kept;
 }
 
-/** Documents without the lines that are shared, and without those that are then blank. */
+/** Removes shared lines, and then documents that are blank. */
 function without(
   given: readonly GivenDocument[],
   isShared: (line: string) => boolean,
@@ -317,7 +321,7 @@ function without(
   return { documents: documents.filter(({ text }) => text.trim() !== ""), removed };
 }
 
-/** The lines of a text that say something of their own, without their outer white space. */
+/** Yields the trimmed lines of at least `SHARED_LINE` characters. */
 function* longLines(text: string): Generator<string> {
   for (let start = 0; start < text.length; ) {
     const stop = text.indexOf("\n", start);

@@ -1,5 +1,6 @@
-/** @file What a document is, and reading and writing it. */
+/** @file Documents: their type, readers and writers. */
 export { QuernError } from "../errors.js";
+export { readingOptions } from "../options.js";
 export type { OnProgress, Progress } from "../progress.js";
 export { type HttpResponse, parseHttpResponse } from "./archive/http-message.js";
 export { gunzipMember } from "./archive/members.js";
@@ -28,7 +29,7 @@ export {
 } from "./blocks.js";
 export { type Decoded, decodePage } from "./charset/charset.js";
 export { decodeBytes } from "./charset/decode.js";
-export { type Compression, damageOf, packingOf, readBytes, unpack } from "./compression.js";
+export { type Compression, compressionByName, damageOf, decompress, readBytes } from "./compression.js";
 export { cutDocument } from "./cut.js";
 export { type Document, documentLine, type GivenDocument, isPage, type Origin, type Page } from "./document.js";
 export { type Format, kindOfFile, mayHoldDocuments } from "./file-kind.js";
@@ -90,6 +91,5 @@ export {
   type Skip,
   type SkipDetails,
 } from "./read-report.js";
-export { readingOptions } from "./reading-options.js";
 export { readStarterCorpus, STARTER_SOURCES, type StarterSource } from "./starter-corpus.js";
 export { checkText, textOf } from "./utf8.js";

@@ -1,6 +1,6 @@
 /**
- * @file The files that a user's inputs stand for, in a fixed order: files as given, folders by the order of their names,
- * crawls by their path list.
+ * @file Lists the files of a user's inputs in a fixed order: files as given, folders sorted by name, crawls by their path
+ * list.
  */
 import { stat } from "node:fs/promises";
 import { basename, relative } from "node:path";
@@ -11,24 +11,24 @@ import { filesUnder, isFolder } from "./files.js";
 import { expandLocation, isRemote, type LocationOptions } from "./location.js";
 import type { Skip } from "./read-report.js";
 
-/** One file, or remote file, to be read by itself. */
+/** One local or remote file. */
 export interface InputFile {
-  /** Its path or address. */
+  /** Its path or URL. */
   readonly location: string;
-  /** `documents` are text, JSON or Parquet, as the content says. */
+  /** `documents`: text, JSON or Parquet, decided by the content. */
   readonly kind: "documents" | "archive" | "html";
-  /** Its path under the folder that was given; of an HTML file without .html or .gz. */
+  /** Its path relative to the input folder; for an HTML file without .html or .gz. */
   readonly id: string;
   readonly source: string;
 }
 
-/** What work is divided into: a file, or small files of one source that are read one after the other. */
+/** A unit of work: a file, or several small files of one source. */
 export interface InputPart extends InputFile {
-  /** The rest is then the first one's. */
+  /** All files of the part; the other properties then describe the first. */
   readonly files?: readonly InputFile[];
 }
 
-/** A file of documents, where it lies on this disk, and what it holds. */
+/** A file of documents with its local path and format. */
 export interface OpenFile extends InputFile {
   readonly path: string;
   readonly format: Format;
@@ -36,18 +36,17 @@ export interface OpenFile extends InputFile {
 }
 
 export interface FindOptions extends LocationOptions {
-  /** The key or column of the text: JSON in a folder that lacks it is settings. Default "text"; null takes any JSON. */
+  /** Key or column that contains the text. JSON files in folders without it are taken for settings. Default "text"; null accepts any JSON. */
   readonly textField?: string | null;
-  /** Whether HTML is wanted; without, a file that is named is text whatever it is called. Default false. */
+  /** Whether to read HTML as pages. Otherwise a file that the user names is read as text, whatever its extension. Default false. */
   readonly pages?: boolean;
-  /** Hears of what is left out in folders. */
+  /** Called for each file in a folder that is skipped. */
   readonly skip?: Skip;
 }
 
 /**
  * Lists the files of inputs.
- * @throws QuernError for a path that is not there, a location that cannot be listed and, where pages are wanted, a named file
- * of another kind
+ * @throws QuernError if a path does not exist, a location cannot be listed or, with `pages`, a named file is of another kind
  */
 export async function findInputs(inputs: readonly string[], options: FindOptions = {}): Promise<readonly InputFile[]> {
   const files: InputFile[] = [];
@@ -62,7 +61,7 @@ export async function findInputs(inputs: readonly string[], options: FindOptions
 async function addRemote(files: InputFile[], input: string, options: FindOptions): Promise<void> {
   for (const location of await expandLocation(input, options)) {
     const name = basename(new URL(location).pathname);
-    // An address without a known ending is a page of the web.
+    // A URL without a known extension is a web page.
     const unknown = options.pages && !/\.json(\.gz|\.zst|\.zstd)?$|\.zstd?$/i.test(name) ? "html" : "documents";
     const kind = kindOf(name, options) ?? unknown;
     files.push({ location, kind, id: idOf(location, kind), source: input });
@@ -73,7 +72,7 @@ async function addFolder(files: InputFile[], input: string, options: FindOptions
   const { textField = "text", skip = () => {}, signal } = options;
   for await (const path of filesUnder(input, skip)) {
     signal?.throwIfAborted();
-    // A name that does not say what is in a file: settings are JSON as well.
+    // The name may be ambiguous: settings are JSON too.
     const looksIn = mayHoldDocuments(basename(path));
     const kind = kindOf(path, options) ?? (looksIn ? await sniffed(path, textField ?? undefined, options) : undefined);
     if (kind === undefined) skip("other_kind", path);
@@ -85,12 +84,15 @@ async function namedFile(path: string, options: FindOptions): Promise<InputFile>
   const found = kindOf(path, options) ?? (await sniffed(path, undefined, options));
   const kind = found ?? (options.pages ? undefined : "documents");
   if (kind === undefined) {
-    throw new QuernError(`${path} is no page, archive or document file; its name must say what it is`, { exitCode: 2 });
+    throw new QuernError(
+      `${path} is not an HTML page, web archive or document file; if it is one, give it the usual extension`,
+      { exitCode: 2 },
+    );
   }
   return { location: path, kind, id: idOf(basename(path), kind), source: basename(path) };
 }
 
-/** What the content of a file says that it is. */
+/** Detects the kind of a file by its content. */
 async function sniffed(
   path: string,
   key: string | undefined,
@@ -102,7 +104,7 @@ async function sniffed(
     return format === undefined ? undefined : "documents";
   } catch (error) {
     signal?.throwIfAborted();
-    // Who reads it tells what is wrong.
+    // The reader of the file reports the error.
     if (error instanceof Error && "syscall" in error) return "documents";
     throw error;
   }
@@ -122,7 +124,7 @@ function kindOf(name: string, { pages }: FindOptions): InputFile["kind"] | undef
 const idOf = (path: string, kind: InputFile["kind"]) =>
   kind === "html" ? path.replace(/\.(gz|zst)$/i, "").replace(/\.x?html?$/i, "") : path;
 
-/** The same with sizes in bytes and times of change in milliseconds; 0 for both of a remote file. */
+/** `findInputs` with each file's size in bytes and modification time in milliseconds; both are 0 for remote files. */
 export async function listFiles(
   paths: readonly string[],
   options: FindOptions = {},

@@ -1,16 +1,16 @@
 /**
- * @file JSON as documents hold it: a value a line, or values one after the other, or one array of them. Integers beyond 2^53 keep
- * their digits, as strings: ids have up to 20.
+ * @file Parses JSON documents: one value per line, concatenated values, or one array. Integers beyond 2^53 become strings, to
+ * keep all digits: ids have up to 20.
  */
 import { isUtf8 } from "node:buffer";
 import { DEEPEST_JSON, MOST_JSON_VALUES } from "./limits.js";
 
-/** The object of a line, or why there is none; undefined for a blank line. */
+/** The object of a line, or why there is none. */
 export type ParsedLine =
   | { readonly value: Readonly<Record<string, unknown>> }
   | { readonly reason: string; readonly detail?: string };
 
-/** Parses the bytes of a line; a byte order mark before it is left out. */
+/** Parses the bytes of a line, without its byte order mark; undefined for a blank line. */
 export function parseJsonLine(bytes: Buffer): ParsedLine | undefined {
   if (bytes.length === 0 || (bytes.length === 1 && bytes[0] === 13)) return undefined;
   const wrong = wrongBytes(bytes);
@@ -19,16 +19,16 @@ export function parseJsonLine(bytes: Buffer): ParsedLine | undefined {
   return parseJsonText(bytes.toString("utf8", start));
 }
 
-/** What makes bytes no text at all. */
+/** Returns why bytes cannot be text; undefined if they are UTF-8 without NUL. */
 export function wrongBytes(bytes: Buffer): { readonly reason: string } | undefined {
   if (bytes.includes(0)) return { reason: "nul_byte" };
   return isUtf8(bytes) ? undefined : { reason: "not_utf8" };
 }
 
-/** Parses a line that is a string. */
+/** Parses a line given as a string; undefined for a blank line. */
 export function parseJsonText(line: string): ParsedLine | undefined {
   if (line.trim() === "") return undefined;
-  if (isTooDeep(line)) return { reason: "too_deep", detail: `more than ${DEEPEST_JSON} brackets in one another` };
+  if (isTooDeep(line)) return { reason: "too_deep", detail: `more than ${DEEPEST_JSON} nested brackets` };
   if (isTooLarge(line)) return { reason: "too_large", detail: `more than ${MOST_JSON_VALUES} commas and brackets` };
   let value: unknown;
   try {
@@ -51,7 +51,7 @@ function isTooLarge(line: string): boolean {
   return values > MOST_JSON_VALUES;
 }
 
-/** Few lines have so many brackets at all that their depth must be looked at. */
+/** Counts brackets first: few lines have enough of them to need a depth check. */
 function isTooDeep(line: string): boolean {
   if (line.length <= DEEPEST_JSON) return false;
   let brackets = 0;
@@ -71,7 +71,7 @@ function isTooDeep(line: string): boolean {
   return false;
 }
 
-/** The place of the quotation mark that ends the string that begins at `start`, or of the last character. */
+/** Returns the position of the quotation mark that closes the string opened at `start`, else of the last character. */
 function stringEnd(line: string, start: number): number {
   for (let end = line.indexOf('"', start + 1); end >= 0; end = line.indexOf('"', end + 1)) {
     let slashes = 0;
@@ -90,7 +90,7 @@ function hasLargeInteger(value: unknown): boolean {
 
 const INTEGER = /-?\d+(?:[.eE][\d.eE+-]*)?/y;
 
-/** The same JSON, its integers beyond 2^53 as strings. */
+/** Turns integers beyond 2^53 into strings. */
 function withQuotedIntegers(line: string): string {
   const parts: string[] = [];
   let from = 0;
@@ -112,11 +112,11 @@ function withQuotedIntegers(line: string): string {
 }
 
 /**
- * Turns JSON values that stand one after the other, over as many lines as they like, or in one array, into a value a line.
- * Broken JSON comes out as broken lines.
+ * Converts concatenated JSON values, which may span several lines, or one array of values into one value per line. Invalid
+ * JSON becomes invalid lines.
  */
 export async function* asJsonLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  /** Brackets that are open; the array around all is none. */
+  /** Open brackets, except that of the outer array. */
   let depth = 0;
   let inString = false;
   let isEscaped = false;
@@ -130,7 +130,7 @@ export async function* asJsonLines(chunks: AsyncIterable<Buffer>): AsyncGenerato
         if (isEscaped) isEscaped = false;
         else if (byte === 0x5c) isEscaped = true;
         else if (byte === 0x22) inString = false;
-        // A string does not go on behind a line's end: what is broken ends there.
+        // A string cannot span lines, so an unclosed one ends with its line.
         else if (byte === 10) inString = false;
         continue;
       }

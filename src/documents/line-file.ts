@@ -1,8 +1,8 @@
-/** @file A file of lines while it is written: it takes its name when it is whole. */
+/** @file Writes a file of lines; it appears under its name once it is complete. */
 import { createHash } from "node:crypto";
 import { type AtomicFile, createAtomicFile } from "./atomic.js";
 
-/** Lines are gathered to pieces of about this many characters, so that no line is a system call of its own. */
+/** Lines are buffered up to about this many characters, to save system calls. */
 const PIECE = 1 << 18;
 
 export interface WrittenLines {
@@ -22,12 +22,12 @@ export class LineFile {
     this.#file = file;
   }
 
-  /** @throws QuernError where the file cannot be written */
+  /** @throws QuernError if the file cannot be written */
   static async create(path: string): Promise<LineFile> {
     return new LineFile(await createAtomicFile(path));
   }
 
-  /** @param line without its end */
+  /** @param line without its line end */
   async write(line: string): Promise<void> {
     this.#waiting.push(line, "\n");
     this.#length += line.length + 1;

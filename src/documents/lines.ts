@@ -1,56 +1,56 @@
-/** @file Lines of a file, plain or compressed, in blocks of some megabyte that begin and end with whole lines. */
+/** @file Reads the lines of a plain or compressed file, in blocks of about a megabyte that contain whole lines. */
 import { type FileHandle, open } from "node:fs/promises";
 import { fileError } from "../errors.js";
 import { bufferOf } from "./utf8.js";
 
-/** A stretch of a plain file: the lines that begin at these bytes. */
+/** A part of a plain file: the lines that begin in this byte range. */
 export interface ByteRange {
   readonly start: number;
   readonly end: number;
 }
 
-/** Whole lines, the last perhaps without its line feed. Their bytes are good until the next block is asked for. */
+/** Whole lines; the last may lack its line feed. The bytes are valid until the next block is requested. */
 export interface Lines {
   readonly bytes: Uint8Array<SharedArrayBuffer>;
   /** Byte of the first line, in the decompressed file. */
   readonly start: number;
-  /** Its number, from 1; undefined where lines are not counted. */
+  /** Its number, from 1; undefined if lines are not counted. */
   readonly firstLine: number | undefined;
 }
 
-/** Bytes in order. */
+/** A sequential source of bytes. */
 export interface ByteSource {
-  /** Reads up to `into.length` of them and says how many; 0 at the end. */
+  /** Reads up to `into.length` bytes and returns how many; 0 at the end. */
   fill(into: Uint8Array): Promise<number>;
   close(): Promise<void>;
 }
 
-/** Bytes of a block, where a line is not longer. */
+/** Bytes of a block, unless a line is longer. */
 export const BLOCK = 1 << 20;
 
 export interface LineOptions {
   readonly range?: ByteRange;
-  /** No longer line is kept; whole lines in a block may be longer if it is less than a block. */
+  /** Longest line in bytes; longer ones are dropped, except lines that fit into a block. */
   readonly largest: number;
-  /** Whether `firstLine` is wanted. */
+  /** Whether to count lines, for `firstLine`. */
   readonly counted?: boolean;
   /** Called for a line that is too long. */
   readonly tooLong: (start: number, line: number | undefined) => void;
-  /** True once the bytes are known to be damaged: then the line that the end cuts is none. */
+  /** True once the bytes are known to be damaged; then the incomplete last line is dropped. */
   readonly isDamaged?: () => boolean;
 }
 
-/** Blocks of lines. A line belongs to the range in which it begins. */
+/** Yields blocks of lines. A line belongs to the range in which it begins. */
 export async function* linesOf(source: ByteSource, options: LineOptions): AsyncGenerator<Lines> {
   const { range, tooLong, counted = false, isDamaged = () => false } = options;
   const largest = Math.max(options.largest, BLOCK);
   const end = range?.end ?? Number.POSITIVE_INFINITY;
   let bytes = new Uint8Array(new SharedArrayBuffer(BLOCK));
-  /** Bytes of `bytes` that are filled, and where they lie in the file. */
+  /** How many bytes of `bytes` are filled, and their offset in the file. */
   let length = 0;
   let start = range === undefined || range.start === 0 ? 0 : range.start - 1;
   let line: number | undefined = counted ? 1 : undefined;
-  // Reading starts a byte early, at what may be the end of the line before.
+  // Reading starts one byte early, which may be the end of the previous line.
   let isSkipping = range !== undefined && range.start > 0;
   const drop = (count: number): void => {
     bytes.copyWithin(0, count, length);
@@ -59,7 +59,7 @@ export async function* linesOf(source: ByteSource, options: LineOptions): AsyncG
   };
   const lines = (to: number): Lines => ({ bytes: bytes.subarray(0, to), start, firstLine: line });
   while (start < end) {
-    // Little is read of what lies behind the range.
+    // Reads little beyond the range.
     const room = Math.min(bytes.length, Math.max(length + 2 ** 16, end - start));
     const read = await source.fill(bytes.subarray(length, room));
     if (read === 0) break;
@@ -73,7 +73,7 @@ export async function* linesOf(source: ByteSource, options: LineOptions): AsyncG
     }
     const filled = bufferOf(bytes.subarray(0, length));
     const isLast = start + length >= end && filled.indexOf(10, end - start - 1) >= 0;
-    // Small reads are gathered.
+    // Gathers small reads.
     if (length < bytes.length && !isLast) continue;
     let stop = filled.lastIndexOf(10) + 1;
     if (stop === 0) {
@@ -95,7 +95,7 @@ export async function* linesOf(source: ByteSource, options: LineOptions): AsyncG
     yield lines(stop);
     if (line !== undefined) line += more;
     drop(stop);
-    // Room for one long line is given back.
+    // Frees the buffer that grew for one long line.
     if (bytes.length > BLOCK && length < BLOCK) {
       const own = new Uint8Array(new SharedArrayBuffer(BLOCK));
       own.set(bytes.subarray(0, length));
@@ -108,7 +108,7 @@ export async function* linesOf(source: ByteSource, options: LineOptions): AsyncG
   if (stop > 0) yield lines(stop);
 }
 
-/** Where the line ends that has the byte before `end`. */
+/** Returns the end of the line that contains the byte before `end`. */
 function endOfRange(bytes: Uint8Array, length: number, end: number): number {
   const stop = bufferOf(bytes).indexOf(10, end - 1);
   return stop < 0 ? length : stop + 1;
@@ -121,7 +121,7 @@ function lineFeeds(block: Uint8Array): number {
   return count;
 }
 
-/** A plain file's bytes from one on. `onOpen` is given what counts them. */
+/** Opens a plain file at byte `from`. @param onOpen called with a counter of the bytes read */
 export async function openPlain(
   path: string,
   from: number,
@@ -151,7 +151,7 @@ export async function openPlain(
   };
 }
 
-/** The same of pieces that come by themselves. */
+/** Makes a `ByteSource` of a stream of pieces. */
 export function sourceOf(pieces: AsyncIterable<Uint8Array>): ByteSource {
   const iterator = pieces[Symbol.asyncIterator]();
   let rest: Uint8Array = new Uint8Array(0);

@@ -1,7 +1,7 @@
 /**
- * @file Where data lies: a path, an address (`https://…`), a file of a data set on the Hugging Face hub
- * (`hf://datasets/OWNER/NAME[@REVISION]/PATH`) or a crawl of Common Crawl (`cc://CC-MAIN-YYYY-WW[/KIND]`, KIND
- * being warc, wet or wat). `HF_ENDPOINT` and `QUERN_COMMON_CRAWL` set other base addresses, `HF_TOKEN` the hub's token.
+ * @file Reads locations: a path, a URL (`https://…`), a file of a Hugging Face dataset
+ * (`hf://datasets/OWNER/NAME[@REVISION]/PATH`) or a crawl of Common Crawl (`cc://CC-MAIN-YYYY-WW[/KIND]`; KIND is warc, wet
+ * or wat). `HF_ENDPOINT` and `QUERN_COMMON_CRAWL` replace the base URLs; `HF_TOKEN` is the hub's token.
  */
 
 import { createReadStream } from "node:fs";
@@ -13,37 +13,37 @@ import { escapeControls, quoted } from "../printable.js";
 export interface LocationOptions {
   readonly signal?: AbortSignal;
   readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** How often a request is tried again before its error is final. Default 5. */
+  /** How often a failed request is repeated. Default 5. */
   readonly retries?: number;
 }
 
-/** Bytes of a crawl's path list; Common Crawl's have less than one million. */
+/** Largest path list of a crawl, in bytes; Common Crawl's have less than a million. */
 const LARGEST_LIST = 2 ** 26;
 
 export const isRemote = (location: string) => /^(https?|hf|cc):\/\//i.test(location);
 
-/** An address becomes part of every document that is read from it, of reports and of manifests. */
+/** Refuses URLs with credentials, because URLs are written into documents, reports and manifests. */
 function refuseCredentials(location: string): void {
   if (!URL.canParse(location)) return;
   const { username, password } = new URL(location);
   if (username === "" && password === "") return;
   throw new QuernError(
-    `${quoted(location)} holds a user name or password, which would be written into documents and reports; download the file and name that`,
+    `${quoted(location)} contains a user name or password, which would be written into documents and reports; download the file and give its path`,
     { exitCode: 2 },
   );
 }
 
 /**
- * The files that a location stands for: itself, or for `cc://` every archive of the crawl's path list.
+ * Returns the files of a location: for `cc://` all archives in the crawl's path list, otherwise the location itself.
  *
- * @throws QuernError for an address that is none of these kinds, and where a path list cannot be fetched
+ * @throws QuernError if a `cc://` address is malformed, a URL contains credentials, or the path list cannot be fetched
  */
 export async function expandLocation(location: string, options: LocationOptions = {}): Promise<readonly string[]> {
   const crawl = /^cc:\/\/(CC-MAIN-[\w-]+)(?:\/(warc|wet|wat))?\/?$/.exec(location);
   if (crawl === null) {
     if (/^cc:\/\//i.test(location)) {
       throw new QuernError(
-        `${quoted(location)} names no crawl; write cc://CC-MAIN-2024-22 or cc://CC-MAIN-2024-22/wet`,
+        `${quoted(location)} is not a crawl; write, for example, cc://CC-MAIN-2024-22 or cc://CC-MAIN-2024-22/wet`,
         {
           exitCode: 2,
         },
@@ -58,13 +58,13 @@ export async function expandLocation(location: string, options: LocationOptions 
   let length = 0;
   for await (const part of fetchBytes(list, {}, options)) {
     length += part.length;
-    if (length > LARGEST_LIST) throw new QuernError(`${quoted(list)} is no list of paths: it is larger than 64 MiB`);
+    if (length > LARGEST_LIST) throw new QuernError(`${quoted(list)} is not a path list: it is larger than 64 MiB`);
     parts.push(part);
   }
-  const packed = Buffer.concat(parts);
-  let text = packed;
+  const received = Buffer.concat(parts);
+  let text = received;
   try {
-    if (packed[0] === 0x1f) text = gunzipSync(packed, { maxOutputLength: 2 ** 28 });
+    if (received[0] === 0x1f) text = gunzipSync(received, { maxOutputLength: 2 ** 28 });
   } catch (error) {
     throw new QuernError(`${quoted(list)} is not a whole gzip file: ${(error as Error).message}`, { cause: error });
   }
@@ -76,10 +76,10 @@ export async function expandLocation(location: string, options: LocationOptions 
 }
 
 /**
- * The bytes of a location as they come. A remote one that breaks off is asked for the rest; an answer that says to wait
- * (429, 5xx) is waited for.
+ * Streams the bytes of a location. A broken transfer resumes with a range request; 429 and 5xx responses are retried after
+ * a delay.
  *
- * @throws QuernError where it cannot be read, with the reason
+ * @throws QuernError if it cannot be read, with the reason
  */
 export async function* readLocation(location: string, options: LocationOptions = {}): AsyncGenerator<Uint8Array> {
   if (!isRemote(location)) {
@@ -103,9 +103,12 @@ function addressOf(
   if (/^https?:/i.test(location)) return { address: location, headers: {} };
   const file = /^hf:\/\/datasets\/([^/]+\/[^/@]+)(?:@([^/]+))?\/(.+)$/.exec(location);
   if (file === null) {
-    throw new QuernError(`${quoted(location)} names no file; write hf://datasets/OWNER/NAME[@REVISION]/PATH`, {
-      exitCode: 2,
-    });
+    throw new QuernError(
+      `${quoted(location)} is not a file of a dataset; write hf://datasets/OWNER/NAME[@REVISION]/PATH`,
+      {
+        exitCode: 2,
+      },
+    );
   }
   const [, name, revision = "main", path] = file;
   const base = (environment.HF_ENDPOINT ?? "https://huggingface.co").replace(/\/+$/, "");
@@ -132,9 +135,9 @@ async function* fetchBytes(
     let wait = 0;
     try {
       const range: Record<string, string> = at > 0 ? { range: `bytes=${at}-` } : {};
-      // A file that changed between the parts would be a mixture of two.
+      // If-Range: if the file changed, its parts must not be mixed.
       if (at > 0 && entityTag?.startsWith('"')) range["if-range"] = entityTag;
-      // Bytes as they lie there: a packed transfer could not be asked for its rest.
+      // No content coding: a compressed transfer could not be resumed.
       const request = { ...headers, ...range, "accept-encoding": "identity" };
       const response = await fetch(address, { headers: request, signal: options.signal });
       if (response.status === 416 && at > 0) return;
@@ -148,10 +151,14 @@ async function* fetchBytes(
         return;
       }
       await response.body?.cancel();
-      if (response.ok) throw new QuernError(`cannot read ${shown} on: it changed, or gives no ranges`);
+      if (response.ok) {
+        throw new QuernError(
+          `cannot resume ${shown}: the file changed, or the server does not support ranges; download it and give its path`,
+        );
+      }
       problem = escapeControls(`the server answered ${response.status} ${response.statusText}`.trim());
       if (response.status !== 429 && response.status < 500) {
-        const hint = response.status === 401 || response.status === 403 ? "; set HF_TOKEN where it needs one" : "";
+        const hint = response.status === 401 || response.status === 403 ? "; set HF_TOKEN if it needs a token" : "";
         throw new QuernError(`cannot read ${shown}: ${problem}${hint}`);
       }
       wait = 1000 * Number(response.headers.get("retry-after") ?? 0);
@@ -162,7 +169,7 @@ async function* fetchBytes(
     }
     failures += 1;
     if (failures > retries) throw new QuernError(`cannot read ${shown}: ${problem} (tried ${failures} times)`);
-    // Doubles from a quarter of a second; a server that asks for more gets it, up to two minutes.
+    // Doubles from 250 ms; Retry-After can raise it up to two minutes.
     const patience = Math.min(120_000, Math.max(250 * 2 ** (failures - 1), Number.isFinite(wait) ? wait : 0));
     await sleep(patience, undefined, { signal: options.signal });
   }

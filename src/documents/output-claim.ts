@@ -1,11 +1,12 @@
 /**
- * @file Who may write where. Every verb with an output claims it first: an output that overlaps an input, that somebody
- * else made, or that another process is writing is refused, and nothing is removed but files that the same verb wrote.
+ * @file Claims outputs, so that no user file is overwritten. Every verb claims its output first. The claim fails if the output
+ * overlaps an input, contains files of others, or is being written by another process. Only files that the same verb wrote
+ * are ever removed.
  *
- *     <folder>/.quern.json     what was written there: the verb, whether it is finished, and then its files
- *     <folder>/.quern.lock     held while a process writes
+ *     <folder>/.quern.json     the record: verb, whether it finished, and then its files
+ *     <folder>/.quern.lock     locked while a process writes
  *
- * An output that is a file has both beside it, as `.<name>.quern.json` and `.<name>.quern.lock`.
+ * For an output file, both are next to it, as `.<name>.quern.json` and `.<name>.quern.lock`.
  */
 import { lstat, readdir, readFile, realpath, rm, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
@@ -15,42 +16,42 @@ import { version } from "../version.js";
 import { isLeftover, makeFolder, writeFileAtomic } from "./atomic.js";
 import { isHolder, type Lock, takeLock } from "./lock.js";
 
-/** What a verb is about to write. */
+/** The output that a verb will write. */
 export interface OutputRequest {
-  /** Its words, such as `data clean`. */
+  /** The verb, such as `data clean`. */
   readonly verb: string;
   readonly out: string;
-  /** Files and folders that are read; addresses are passed over. */
+  /** Input files and folders; URLs are ignored. */
   readonly inputs: readonly string[];
-  /** What the verb writes; undefined where the output is a file. */
+  /** Files of an output folder; undefined if the output is a file. */
   readonly layout?: OutputLayout;
-  /** Of an output that is a file: names of others that come beside it. */
+  /** For an output file: names of further files that are written next to it. */
   readonly beside?: readonly string[];
   /** Whether the finished output of an earlier run may be replaced. */
   readonly force?: boolean;
   /**
-   * What `force` does: `remove` (the default) takes the earlier run's files away first; `reuse` leaves that to the verb, which
-   * knows what is still right.
+   * How `force` works: `remove` (default) first removes the earlier run's files; `reuse` leaves that to the verb, which may
+   * keep those that are still valid.
    */
   readonly replace?: "remove" | "reuse";
-  /** A finished output is continued: a run that is resumed, a crawl. */
+  /** Whether to continue a finished output, such as a resumed run or a crawl. */
   readonly resume?: boolean;
-  /** The output is never finished: another call may always continue it. */
+  /** Whether the output never becomes finished, so that another call can always continue it. */
   readonly open?: boolean;
 }
 
-/** The files of an output folder. Only files that fit are ever removed. */
+/** The files of an output folder. Only matching files are ever removed. */
 export interface OutputLayout {
-  /** True for the path of a file that the verb writes, under the folder and separated by `/`. */
+  /** True for a file that the verb writes. @param path relative to the folder, separated by `/` */
   readonly writes: (path: string) => boolean;
-  /** Names of the folders directly under it that belong to the verb alone: it may replace them as a whole. */
+  /** Names of top-level folders that only the verb uses, so that it may replace them as a whole. */
   readonly folders?: RegExp;
 }
 
 export interface OutputClaim {
-  /** Notes that the output is whole, with its files. */
+  /** Records that the output is complete, with its files. */
   finish(): Promise<void>;
-  /** Lets others in. Where nothing was written, nothing stays. */
+  /** Releases the lock. If nothing was written, removes the record and folders that the claim made. */
   release(): Promise<void>;
 }
 
@@ -62,16 +63,16 @@ const recordSchema = z.object({
 });
 type OutputRecord = z.output<typeof recordSchema>;
 
-/** What file systems and desktops put into a folder by themselves. */
-const NOBODYS = new Set(["lost+found", ".DS_Store"]);
+/** Entries that file systems and desktops create in folders. */
+const SYSTEM_FILES = new Set(["lost+found", ".DS_Store"]);
 const RECORD = ".quern.json";
 const LOCK = ".quern.lock";
 
 /**
  * Claims an output for one call.
  *
- * @throws QuernError (exit code 2) where the output is, contains or lies inside an input; is a folder with files that this
- * verb did not write; is finished and `force` is not given; or is being written by another call
+ * @throws QuernError (exit code 2) if the output is, contains or is inside an input; is a folder with files that this verb
+ * did not write; is finished, without `force`; or is being written by another call
  */
 export async function claimOutput(request: OutputRequest): Promise<OutputClaim> {
   try {
@@ -81,7 +82,7 @@ export async function claimOutput(request: OutputRequest): Promise<OutputClaim> 
   }
 }
 
-/** Calls `work` with the output claimed; notes it as finished when `work` returns. Throws as `claimOutput` and `work` do. */
+/** Claims the output, calls `work` and, when it returns, records the output as finished. Throws like `claimOutput` and `work`. */
 export async function withOutput<T>(request: OutputRequest, work: () => Promise<T>): Promise<T> {
   const claim = await claimOutput(request);
   try {
@@ -93,26 +94,26 @@ export async function withOutput<T>(request: OutputRequest, work: () => Promise<
   }
 }
 
-/** @throws QuernError where `out` is, contains or lies inside one of the inputs */
+/** @throws QuernError if `out` is, contains or is inside one of the inputs */
 export async function refuseOverlap(out: string, inputs: readonly string[]): Promise<void> {
   const outChain = await chainOf(out);
   for (const input of inputs) {
-    if (/^[a-z][a-z0-9+.-]*:\/\//i.test(input)) continue; // an address
-    // Behind a symbolic link the system's `..` leads elsewhere than that of a path's text; both are left alone.
+    if (/^[a-z][a-z0-9+.-]*:\/\//i.test(input)) continue; // a URL
+    // Behind a symbolic link, the system resolves `..` differently from `resolve`; both places are protected.
     const places = new Set([resolve(input), await realpath(input).catch(() => resolve(input))]);
     for (const place of places) {
       const inputChain = await chainOf(place);
-      if (!inputChain.exists) continue; // whoever reads it says so
+      if (!inputChain.exists) continue; // the reader reports a missing input
       const inside = outChain.ids.includes(inputChain.ids[0]);
       const contains = outChain.exists && inputChain.ids.includes(outChain.ids[0]);
       if (!inside && !contains) continue;
-      const how = inside && contains ? "is" : inside ? "lies inside" : "contains";
+      const how = inside && contains ? "is" : inside ? "is inside" : "contains";
       throw refusal(`the output ${out} ${how} the input ${input}; choose another place for the output`);
     }
   }
 }
 
-/** The file system's own numbers of a path and of the folders above it, from the first that is there. */
+/** Returns the device and inode numbers of a path and its parents, starting at the first that exists. */
 async function chainOf(path: string): Promise<{ readonly ids: readonly string[]; readonly exists: boolean }> {
   const ids: string[] = [];
   let at = resolve(path);
@@ -132,7 +133,7 @@ async function chainOf(path: string): Promise<{ readonly ids: readonly string[];
   }
 }
 
-/** @throws QuernError where `..` stands behind a link or a missing folder: the system and the path's text disagree then */
+/** @throws QuernError for `..` behind a link or a missing folder, which the system and `resolve` resolve differently */
 async function refuseDetour(out: string): Promise<void> {
   const id = (path: string) =>
     stat(path, { bigint: true }).then(
@@ -147,7 +148,7 @@ async function refuseDetour(out: string): Promise<void> {
   }
 }
 
-/** Folders that would have to be made for `path`, itself included, the deepest first. */
+/** Returns the folders that must be made for `path`, including itself, deepest first. */
 async function missingFolders(path: string): Promise<string[]> {
   const missing: string[] = [];
   for (let at = resolve(path); (await lstat(at).catch(() => undefined)) === undefined; at = dirname(at)) {
@@ -157,12 +158,12 @@ async function missingFolders(path: string): Promise<string[]> {
   return missing;
 }
 
-/** Removes those of the folders that are empty, the deepest first. */
+/** Removes the empty ones among `folders`, which are ordered deepest first. */
 async function removeEmpty(folders: readonly string[]): Promise<void> {
   for (const folder of folders) await rmdir(folder).catch(() => {});
 }
 
-/** Removes what killed calls left beside files and folders of these names. Nobody else writes them now. */
+/** Removes temporary files of killed calls for the names that `isOurs` accepts. The lock ensures that no one is writing them. */
 async function removeLeftoversOf(folder: string, isOurs: (name: string) => boolean): Promise<void> {
   for (const name of await readdir(folder)) {
     if (!isLeftover(name) || !isOurs(name.slice(1, name.lastIndexOf(".", name.length - 5)))) continue;
@@ -180,7 +181,7 @@ async function claimFolder(request: OutputRequest, layout: OutputLayout): Promis
   const made = await missingFolders(out);
   const wasThere = made.length === 0;
   if (wasThere && !(await stat(out)).isDirectory()) throw refusal(`the output ${out} is a file, not a folder`);
-  // Looked at before anything is written, and again under the lock.
+  // Checked before writing anything, and again under the lock.
   if (wasThere) await examine(out, request);
   await makeFolder(out);
   const folder = await realpath(out);
@@ -195,7 +196,7 @@ async function claimFolder(request: OutputRequest, layout: OutputLayout): Promis
       await removeLeftoversOf(folder, isOurs);
       const known = record.state === "finished" && !resume ? new Set(record.files) : undefined;
       const ours = await filesOf(folder, layout, known, verb);
-      // Nodes of a cluster may still be writing for the call that was killed; its executor cleans up when they have ended.
+      // Cluster nodes may still be writing for a killed call; its executor cleans up once they have ended.
       if (!ours.some((path) => /(^|\/)cluster\//.test(path))) {
         await removeFiles(
           folder,
@@ -203,7 +204,7 @@ async function claimFolder(request: OutputRequest, layout: OutputLayout): Promis
         );
       }
       if (force && replace === "remove") {
-        // Before the first file goes: a kill in between leaves an unfinished output, not half of a finished one.
+        // Recorded before removing any file, so that a kill in between leaves an unfinished output, not half of a finished one.
         await write("unfinished", []);
         await removeFiles(folder, ours);
       }
@@ -219,7 +220,7 @@ async function claimFolder(request: OutputRequest, layout: OutputLayout): Promis
     },
     async release() {
       const left = await readdir(folder).catch(() => [RECORD, LOCK, "unknown"]);
-      const empty = left.every((name) => name === RECORD || name === LOCK || NOBODYS.has(name));
+      const empty = left.every((name) => name === RECORD || name === LOCK || SYSTEM_FILES.has(name));
       if (empty) await rm(recordPath, { force: true });
       await lock.release();
       if (empty) await removeEmpty(made);
@@ -227,30 +228,32 @@ async function claimFolder(request: OutputRequest, layout: OutputLayout): Promis
   };
 }
 
-/** The record of a folder that this verb may write to; none where it is empty. @throws QuernError where it may not */
+/** Returns the record of a folder that this verb may write to; undefined if it is empty. @throws QuernError if it may not */
 async function examine(
   out: string,
   { verb, force = false, resume = false }: OutputRequest,
 ): Promise<OutputRecord | undefined> {
-  const names = (await readdir(out)).filter((name) => !NOBODYS.has(name) && !isOwnName(name));
+  const names = (await readdir(out)).filter((name) => !SYSTEM_FILES.has(name) && !isOwnName(name));
   const record = await readRecord(join(out, RECORD));
   if (record?.verb !== verb) {
     if (names.length === 0) return undefined;
     const whose = record === undefined ? `that quern ${verb} did not write` : `of quern ${record.verb}`;
-    throw refusal(`the folder ${out} holds files ${whose}, such as ${names[0]}; choose another folder for the output`);
+    throw refusal(
+      `the folder ${out} contains files ${whose}, such as ${names[0]}; choose another folder for the output`,
+    );
   }
   if (record.state === "finished" && !force && !resume) {
     throw refusal(
-      `${out} holds the finished output of an earlier quern ${verb}; give --force to replace it, or choose another folder`,
+      `${out} contains the finished output of an earlier quern ${verb}; give --force to replace it, or choose another folder`,
     );
   }
   return record;
 }
 
 /**
- * The verb's own files under a folder, as paths with `/`. Files of others may lie beside them, and are left out.
- * @param known the only ones that count, where the record names them
- * @throws QuernError where the verb's own folders hold something else, or a symbolic link stands where it writes
+ * Returns the verb's files under a folder, as paths with `/`. Files of others next to them are ignored.
+ * @param known the files in the record, if there is one; then only these count
+ * @throws QuernError if the verb's folders contain other files, or a path that it writes is a symbolic link
  */
 async function filesOf(
   folder: string,
@@ -262,14 +265,14 @@ async function filesOf(
   const refuse = (path: string, what: string) => {
     throw refusal(`${join(folder, path)} ${what}; move it away, or choose another folder for the output`);
   };
-  // `isRest`: inside a folder that a killed process left half-written, under a temporary name.
+  // `isRest`: inside a temporary folder that a killed process left.
   const walk = async (at: string, isRest = false): Promise<void> => {
     for (const entry of await readdir(join(folder, at), { withFileTypes: true })) {
       const path = at === "" ? entry.name : `${at}/${entry.name}`;
       const belongs = at !== "" || folders?.test(entry.name) === true;
       const isTemporary = isRest || (belongs && isLeftover(entry.name));
       if (entry.isSymbolicLink() && (belongs || writes(path))) {
-        refuse(path, "is a symbolic link, and Quern writes through none");
+        refuse(path, "is a symbolic link, and Quern does not write through links");
       }
       if (entry.isDirectory()) {
         if (belongs) await walk(path, isTemporary);
@@ -284,7 +287,7 @@ async function filesOf(
 const isOwnName = (name: string) =>
   [RECORD, LOCK].some((own) => name === own || (isLeftover(name) && name.startsWith(`.${own}.`)));
 
-/** Removes files, and folders that are empty then. A link is removed itself, never what it points to. */
+/** Removes files, and folders that become empty. Of a link it removes the link, never its target. */
 async function removeFiles(folder: string, files: readonly string[]): Promise<void> {
   const folders = new Set<string>();
   for (const path of files) {
@@ -340,7 +343,7 @@ async function claimFile({ verb, out, inputs, beside = [], force = false }: Outp
   if (before !== undefined) {
     await removeLeftoversOf(folder, (name) => names.includes(name) || name === basename(recordPath));
   }
-  // An older file stays until the new one takes its name.
+  // The old file remains until the new one replaces it.
   await writeRecord(recordPath, { verb, state: "unfinished", files: names });
   let finished = false;
   return {
@@ -370,7 +373,9 @@ async function refuseDangling(out: string): Promise<void> {
   const status = await lstat(out).catch(() => undefined);
   if (!status?.isSymbolicLink()) return;
   await stat(out).catch(() => {
-    throw refusal(`the output ${out} is a symbolic link that leads nowhere`);
+    throw refusal(
+      `the output ${out} is a symbolic link to a missing file or folder; remove it, or choose another path`,
+    );
   });
 }
 

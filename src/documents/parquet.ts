@@ -1,42 +1,42 @@
 /**
- * @file Rows of a Parquet file (parquet/*.ts), a page at a time, so that memory grows with neither the file nor its row groups.
- * A page that is damaged costs its rows, and a column beside the text that is damaged costs only its values.
+ * @file Reads the rows of a Parquet file page by page (parquet/*.ts), so that memory use does not depend on the size of the
+ * file or its row groups. Damage to the text column loses the rows of that page; damage to other columns only their values.
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { fileError, QuernError } from "../errors.js";
 import { type Compression, readBytes } from "./compression.js";
-import { LARGEST_PACKED_PARQUET } from "./limits.js";
+import { LARGEST_COMPRESSED_PARQUET } from "./limits.js";
 import { type ParquetMetadata, type ReadAt, type RowGroup, readMetadata, type SchemaNode } from "./parquet/metadata.js";
 import { pagesOf } from "./parquet/pages.js";
 import { leavesOf, nestedValues } from "./parquet/records.js";
 import { NOT_UTF8 } from "./parquet/values.js";
 
-/** Rows that are put together at once, at most. */
+/** Most rows assembled at once. */
 const ROWS_AT_ONCE = 1024;
 
-/** What a file lost: rows, or the values of a column beside the text. */
+/** What is lost: rows, or values of a column other than the text. */
 export type ParquetDamage =
   | { readonly reason: "damaged_row" | "not_utf8"; readonly rows: number; readonly why: string }
   | { readonly reason: "damaged_column"; readonly column: string; readonly why: string };
 
 export interface ParquetOptions {
-  /** Those that are read, where the file has them. Default: all. */
+  /** Columns to read, if the file has them. Default: all. */
   readonly columns?: readonly string[];
-  /** The column of text, without which the file is refused; `a.b` is the column b in the group a. Null requires none. */
+  /** The text column, which the file must have; `a.b` is the column b in the group a. Null: no column is required. */
   readonly required: string | null;
-  /** How the file as a whole is compressed, beyond its pages. */
+  /** Compression of the whole file, in addition to that of its pages. */
   readonly compression?: Compression;
   readonly signal?: AbortSignal;
-  /** Is given what counts the file's own bytes. */
+  /** Called with a counter of the bytes read from disk. */
   readonly onOpen?: (counter: { readonly bytesRead: number }) => void;
-  /** Is told of damage, after which the next rows are read. Default: damage is an error. */
+  /** Called at damage; reading then resumes at the next rows. Default: damage is an error. */
   readonly onDamage?: (damage: ParquetDamage) => void;
 }
 
 /**
- * The rows of a Parquet file in order; values are as JSON has them.
+ * Yields the rows of a Parquet file in order, with values as in JSON.
  *
- * @throws QuernError where the file cannot be read, is no whole Parquet file or has no text in the column `required`
+ * @throws QuernError if the file cannot be read, is not a complete Parquet file, or has no text column `required`
  */
 export async function* readParquetRows(
   path: string,
@@ -53,7 +53,7 @@ export async function* readParquetRows(
       size = (await handle.stat()).size;
       readAt = readerOf(handle);
     } else {
-      const bytes = await unpacked(path, compression, signal);
+      const bytes = await decompressed(path, compression, signal);
       size = bytes.length;
       readAt = async (offset, length) => bytes.subarray(offset, offset + length);
     }
@@ -68,7 +68,7 @@ export async function* readParquetRows(
       metadata.groups.reduce((sum, group) => sum + group.rows, 0),
     );
     let done = 0;
-    // Columns that are not wanted are not read; the share of the rows stands for the share of the file.
+    // Some columns are not read at all, so progress is the share of rows read.
     onOpen?.({
       get bytesRead() {
         return Math.round((size * Math.min(done, total)) / total);
@@ -107,16 +107,16 @@ function readerOf(handle: FileHandle): ReadAt {
   };
 }
 
-/** A file that is read from its end must be unpacked as a whole. */
-async function unpacked(path: string, compression: Compression, signal: AbortSignal | undefined): Promise<Buffer> {
+/** Decompresses the whole file, because Parquet is read from its end. */
+async function decompressed(path: string, compression: Compression, signal: AbortSignal | undefined): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of readBytes(path, compression, signal)) {
     length += chunk.length;
-    if (length > LARGEST_PACKED_PARQUET) {
+    if (length > LARGEST_COMPRESSED_PARQUET) {
       throw new QuernError(
-        `${path} is a compressed Parquet file of more than ${LARGEST_PACKED_PARQUET >> 20} MiB, which is read only from its end; ` +
-          "unpack it first",
+        `${path} decompresses to a Parquet file of more than ${LARGEST_COMPRESSED_PARQUET >> 20} MiB, ` +
+          "which is too large to read in memory; decompress it first",
       );
     }
     chunks.push(chunk);
@@ -139,7 +139,7 @@ interface TextColumn {
   /** The column, or the group that it is in. */
   readonly node: SchemaNode;
   readonly leaf: SchemaNode;
-  /** Names from the group down to it; empty for one that is in none. */
+  /** Names on the path from the group to the column; empty if it is in no group. */
   readonly path: readonly string[];
 }
 
@@ -169,7 +169,7 @@ function textColumn(file: string, { schema }: ParquetMetadata, name: string): Te
           ? "bytes that are not marked as text"
           : leaf.type;
     throw new QuernError(
-      `${file}: its column "${name}" holds ${what}, not text; its columns are ${names}; name one with --text-field`,
+      `${file}: its column "${name}" contains ${what}, not text; its columns are ${names}; name one with --text-field`,
       { exitCode: 2 },
     );
   }
@@ -178,7 +178,7 @@ function textColumn(file: string, { schema }: ParquetMetadata, name: string): Te
 
 type OnDamage = (damage: ParquetDamage) => void;
 
-/** The rows of a group, in batches. */
+/** Yields the rows of a group in batches. */
 async function* rowsOfGroup(
   readAt: ReadAt,
   group: RowGroup,
@@ -219,10 +219,10 @@ function valueAt(value: unknown, path: readonly string[]): unknown {
   return value;
 }
 
-/** Values of rows one after the other, or rows whose values are lost. */
+/** Values of consecutive rows, or a number of rows whose values are lost. */
 type Segment = { readonly values: readonly unknown[] } | { readonly count: number; readonly damage: string };
 
-/** The values of a column in a row group. Never throws for damage. */
+/** Yields the values of a column in a row group. Never throws for damage. */
 async function* segmentsOf(
   readAt: ReadAt,
   group: RowGroup,
@@ -249,7 +249,7 @@ async function* segmentsOf(
       }
     }
   } catch (error) {
-    // A number of the system's is about the disk, not about these rows.
+    // A system error is about the disk, not about these rows.
     if (!(error instanceof Error) || error instanceof QuernError || "syscall" in error) throw error;
     why = error.message;
   }
@@ -262,7 +262,7 @@ function withNulls(values: readonly unknown[], definitions: Uint32Array | undefi
   return Array.from(definitions, (level) => (level === most ? values[at++] : null));
 }
 
-/** A column beside the text, whose values are asked for as many rows at a time as the text has. */
+/** A column other than the text. Its pages may end elsewhere, so values are taken for as many rows as the text has. */
 class SideColumn {
   readonly name: string;
   readonly #segments: AsyncGenerator<Segment>;
@@ -270,7 +270,7 @@ class SideColumn {
   #held: Segment = { values: [] };
   #at = 0;
   #behind = 0;
-  #told = false;
+  #reported = false;
 
   constructor(name: string, segments: AsyncGenerator<Segment>, onDamage: OnDamage) {
     this.name = name;
@@ -278,12 +278,12 @@ class SideColumn {
     this.#onDamage = onDamage;
   }
 
-  /** Leaves out the values of rows whose text is lost. */
+  /** Skips the values of rows whose text is lost. */
   skip(rows: number): void {
     this.#behind += rows;
   }
 
-  /** The values of the next rows; undefined where they are lost. */
+  /** Returns the values of the next rows; undefined if they are lost. */
   async take(rows: number): Promise<readonly unknown[] | undefined> {
     const values: unknown[] = [];
     let isWhole = true;
@@ -299,7 +299,7 @@ class SideColumn {
       }
       const own = Math.max(0, Math.min(here, here - (wanted - rows)));
       if ("damage" in this.#held) {
-        this.#tell(this.#held.damage);
+        this.#report(this.#held.damage);
         for (let i = 0; i < own; i++) values.push(undefined);
       } else values.push(...this.#held.values.slice(this.#at + here - own, this.#at + here));
       this.#at += here;
@@ -308,14 +308,14 @@ class SideColumn {
     this.#behind = 0;
     if (values.length < rows) {
       isWhole = false;
-      this.#tell("it has fewer values than there are texts");
+      this.#report("it has fewer values than there are texts");
     }
     return isWhole || values.length > 0 ? values : undefined;
   }
 
-  #tell(why: string): void {
-    if (this.#told) return;
-    this.#told = true;
+  #report(why: string): void {
+    if (this.#reported) return;
+    this.#reported = true;
     this.#onDamage({ reason: "damaged_column", column: this.name, why });
   }
 }

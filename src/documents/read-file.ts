@@ -1,6 +1,6 @@
 /**
- * @file One file as blocks: text, JSON lines, JSON, Parquet or a web archive, plain or compressed, as the content says. What
- * cannot be read is left out, counted by its reason, and named.
+ * @file Reads one file as blocks: text, JSON lines, JSON, Parquet or a web archive, plain or compressed, detected by content.
+ * Unreadable parts are skipped, counted by reason, and reported with their place.
  */
 import { stat } from "node:fs/promises";
 import { fileError, QuernError } from "../errors.js";
@@ -14,13 +14,13 @@ import {
   TEXT_PADDING,
   type TextBlock,
 } from "./blocks.js";
-import { type Compression, damageOf, packingOf, readBytes, readShared } from "./compression.js";
+import { type Compression, compressionByName, damageOf, readBytes, readShared } from "./compression.js";
 import { type Document, isPage } from "./document.js";
 import { fetchedFile } from "./fetched.js";
 import { type Format, kindOfFile } from "./file-kind.js";
 import type { InputFile, OpenFile } from "./inputs.js";
 import { asJsonLines } from "./json-lines.js";
-import { LONGEST_LINE, LONGEST_PACKED_TEXT } from "./limits.js";
+import { LONGEST_COMPRESSED_TEXT, LONGEST_LINE } from "./limits.js";
 import { BLOCK, type ByteRange, linesOf, openPlain, sourceOf } from "./lines.js";
 import { isRemote, type LocationOptions } from "./location.js";
 import { type ParquetDamage, readParquetRows } from "./parquet.js";
@@ -29,39 +29,39 @@ import { checkTextFile, STREAMED_TEXT, textPieces } from "./text-pieces.js";
 import { checkText, isBlank, LONGEST_TEXT } from "./utf8.js";
 
 export interface ReadOptions extends LocationOptions {
-  /** Counts what is read and left out. */
+  /** Counts what is read and skipped. */
   readonly log: ReadLog;
-  /** The key or column of the text; `a.b` is b in a. Default "text". */
+  /** Key or column that contains the text; `a.b` is b in a. Default "text". */
   readonly textField?: string | null;
-  /** Keeps what else a line or row says, and its language. Default false. */
+  /** Whether to keep the language and other values of a line or row. Default false. */
   readonly fields?: boolean;
-  /** Gives pages as well; without, they are counted as `not_extracted`. Default false. */
+  /** Whether to yield pages too; otherwise they are counted as `not_extracted`. Default false. */
   readonly pages?: boolean;
-  /** Lines that begin elsewhere are left out. Of files that cannot be read in stretches the first stands for all. */
+  /** Reads only lines that begin in this range. A file that cannot be divided is read as a whole with its first range. */
   readonly range?: ByteRange;
-  /** Documents, lines and pages that are longer, in bytes, are left out. Default: the limits of each format. */
+  /** Longest document, line or page in bytes; longer ones are skipped. Default: the limits of each format. */
   readonly largest?: number;
-  /** UTF-16 units; a long text file comes in pieces of about that length at most, and may have any length. */
+  /** UTF-16 units. If set, text files may have any length; long ones come in pieces of at most about this length. */
   readonly longest?: number;
-  /** Names bad lines by their numbers instead of their bytes. Default false. */
+  /** Reports bad lines by line number instead of byte offset. Default false. */
   readonly countLines?: boolean;
-  /** Is given what counts the file's own bytes. */
+  /** Called with a counter of the bytes read from disk. */
   readonly onOpen?: (counter: { readonly bytesRead: number }) => void;
   readonly memory?: TextMemory;
 }
 
-/** Where the last text was read to: the next one may be read over it. */
+/** The buffer of the last text file, which the next one may overwrite. */
 export interface TextMemory {
   last: SharedArrayBuffer | undefined;
 }
 
 const LARGEST_PAGE = 64 * 2 ** 20;
 
-/** The blocks of a file, which is counted once it is read. Never throws for what is wrong with the input. */
+/** Yields the blocks of a file, and counts the file once. Never throws for faulty input. */
 export async function* blocksOf(file: InputFile, options: ReadOptions): AsyncGenerator<Block> {
   const { log, signal, range } = options;
   signal?.throwIfAborted();
-  // A file that is read in stretches is counted with its first.
+  // A file that is read in ranges is counted with its first range.
   let isCounted = range !== undefined && range.start > 0;
   const before = log.skippedFiles;
   const blocks = file.kind === "documents" ? documentBlocks(file, options) : archiveBlocks(file, options);
@@ -71,7 +71,7 @@ export async function* blocksOf(file: InputFile, options: ReadOptions): AsyncGen
     isCounted = true;
     yield block;
   }
-  // A file without any document was read all the same.
+  // A file without documents still counts as read.
   if (!isCounted && file.kind === "documents" && log.skippedFiles === before) log.files += 1;
 }
 
@@ -83,7 +83,7 @@ async function* documentBlocks(file: InputFile, options: ReadOptions): AsyncGene
     const path = isRemote(file.location) ? await fetchedFile(file.location, options) : file.location;
     ({ format, compression } = await kindOfFile(path, { signal }));
     const found: OpenFile = { ...file, path, format: format ?? "text", compression };
-    // Only plain lines can be read in stretches; the first stands for all of another file.
+    // Only plain lines can be read in ranges; other files are read as a whole with the first range.
     if (range !== undefined && range.start > 0 && (format !== "lines" || compression !== undefined)) return;
     if (found.format === "text") yield* textBlocks(found, options);
     else if (found.format === "parquet") yield* rowBlocks(found, options);
@@ -94,24 +94,24 @@ async function* documentBlocks(file: InputFile, options: ReadOptions): AsyncGene
   }
 }
 
-/** Tells of an error for which a file, or its rest, is left out. @throws what is no error of a file */
+/** Reports the error for which a file, or its rest, is skipped. @throws the error if it is not about the file */
 export function skipFile(
   path: string,
   { format, compression }: { readonly format?: Format; readonly compression?: Compression },
   error: unknown,
   skip: Skip,
 ): void {
-  const told = fileError(error, "read", path);
-  if (!(told instanceof QuernError) || told instanceof RefusedDamage) throw told;
-  const detail = told.message.replace(path, "").replace(/^[ :,]+/, "");
-  skip(reasonOf(told, format, compression), path, { detail, isFile: true });
+  const failure = fileError(error, "read", path);
+  if (!(failure instanceof QuernError) || failure instanceof RefusedDamage) throw failure;
+  const detail = failure.message.replace(path, "").replace(/^[ :,]+/, "");
+  skip(reasonOf(failure, format, compression), path, { detail, isFile: true });
 }
 
 function reasonOf(error: QuernError, format: Format | undefined, compression: Compression | undefined): string {
   if (error.cause instanceof Error && "syscall" in error.cause) return "unreadable";
   if (compression !== undefined && damageOf(error.cause) !== undefined) return `damaged_${compression}`;
   if (format !== "parquet") return "unreadable";
-  // A column that is named wrongly is the call's fault.
+  // Exit code 2: the call named a wrong column.
   return error.exitCode === 2 ? "no_text" : "damaged_parquet";
 }
 
@@ -138,7 +138,7 @@ async function* textBlocks(file: OpenFile, options: ReadOptions): AsyncGenerator
   }
   const checked = checkText(whole);
   if ("problem" in checked) {
-    const of = file.compression ? " of the unpacked text" : "";
+    const of = file.compression ? " of the decompressed text" : "";
     return leaveOut(checked.reason, `${checked.problem}, at byte ${checked.offset}${of}`);
   }
   const bytes = whole.subarray(checked.start);
@@ -148,7 +148,7 @@ async function* textBlocks(file: OpenFile, options: ReadOptions): AsyncGenerator
 
 const inputOf = ({ location, kind, id, source }: InputFile): InputFile => ({ location, kind, id, source });
 
-/** A file's bytes, decompressed, with padding behind them; undefined for one that is too long. */
+/** Reads a file's decompressed bytes, with padding behind them; undefined if it is too long. */
 async function wholeFile(
   file: OpenFile,
   { signal, onOpen, largest = LONGEST_TEXT, memory = { last: undefined } }: ReadOptions,
@@ -163,7 +163,7 @@ async function wholeFile(
   let length = 0;
   for await (const chunk of readBytes(file.path, file.compression, signal, onOpen)) {
     length += chunk.length;
-    if (length > Math.min(largest, LONGEST_PACKED_TEXT)) return undefined;
+    if (length > Math.min(largest, LONGEST_COMPRESSED_TEXT)) return undefined;
     chunks.push(chunk);
   }
   const bytes = new Uint8Array(new SharedArrayBuffer(length + TEXT_PADDING)).subarray(0, length);
@@ -186,7 +186,7 @@ async function* lineBlocks(file: OpenFile, options: ReadOptions): AsyncGenerator
   const isPlain = format === "lines" && compression === undefined;
   const range = isPlain ? options.range : undefined;
   const record = recordOptions(options);
-  // Behind damage, the line that it cuts is none.
+  // The line that damage cuts is dropped.
   let isDamaged = false;
   async function* decompressed(): AsyncGenerator<Buffer> {
     try {
@@ -215,7 +215,7 @@ async function* lineBlocks(file: OpenFile, options: ReadOptions): AsyncGenerator
   }
 }
 
-/** What a row without a text counts as towards the size of a block. */
+/** Units that a row without text adds to the size of a block. */
 const ROW_UNITS = 4096;
 
 async function* rowBlocks(file: OpenFile, options: ReadOptions): AsyncGenerator<RecordsBlock<Document>> {
@@ -251,17 +251,17 @@ async function* rowBlocks(file: OpenFile, options: ReadOptions): AsyncGenerator<
   if (records.length > 0) yield { kind: "records", file: own, records, isRows: true };
 }
 
-/** Tells of damage in a Parquet file. @param row number of the last row that is lost */
+/** Reports damage in a Parquet file. @param row number of the last lost row */
 export function skipDamage(damage: ParquetDamage, path: string, row: number, skip: Skip): void {
   const { reason, why: detail } = damage;
   if (damage.reason === "damaged_column") skip(reason, `${path}, column ${damage.column}`, { detail });
   else skip(reason, `${path}, up to row ${row}`, { count: damage.rows, detail });
 }
 
-/** Reasons that are told apart; an archive may name any number of types. */
+/** Number of reasons that are counted separately; an archive may contain any number of types. */
 const MOST_REASONS = 200;
 
-/** A web archive or an HTML file. Where no pages are wanted, documents are gathered. */
+/** Reads a web archive or an HTML file. Without `pages`, documents are gathered into larger blocks. */
 async function* archiveBlocks(file: InputFile, options: ReadOptions): AsyncGenerator<RecordsBlock> {
   const { log, signal, largest = LARGEST_PAGE, pages } = options;
   const { location } = file;
@@ -297,7 +297,7 @@ async function* archiveBlocks(file: InputFile, options: ReadOptions): AsyncGener
     if (!(error instanceof QuernError) || error instanceof RefusedDamage) throw error;
     if (file.kind === "archive" && !isRemote(location))
       log.skip("damaged_archive", location, { detail: error.message.replace(location, "").trim() });
-    else skipFile(location, packingOf(location), error, log.skip);
+    else skipFile(location, compressionByName(location), error, log.skip);
   } finally {
     for (const [reason, times] of skipped) log.skip(reason, location, { count: times });
   }

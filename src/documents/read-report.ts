@@ -1,23 +1,23 @@
-/** @file What was read and what was skipped: one list of reasons, and one place where every reader counts. */
+/** @file Counts what readers read and skip: one list of reasons, and one log for all readers. */
 import { QuernError } from "../errors.js";
 
-/** What a verb tells of its reading, with `--json`, in manifests and in reports. */
+/** What a verb read and skipped; printed with `--json`, and part of manifests and reports. */
 export interface ReadReport {
-  /** Files that could be read, the documents in them, and how many of those were lines of JSONL or rows of Parquet. */
+  /** Number of files read, of documents in them, and of those that were lines of JSONL or rows of Parquet. */
   readonly read: { readonly files: number; readonly documents: number; readonly rows: number };
-  /** How many files, lines, rows, columns or records were left out, by reason. */
+  /** Number of skipped files, lines, rows, columns or records, by reason. */
   readonly skipped: Readonly<Record<string, number>>;
-  /** Where, for the first few of each reason. */
+  /** The places of the first few, by reason. */
   readonly skippedAt: Readonly<Record<string, readonly string[]>>;
 }
 
 /**
- * The reasons for which readers of documents leave something out, and what each means. `damage` is what `--strict` refuses:
- * something that should have been text and is lost.
+ * The reasons for which document readers skip something, with their meaning. `damage` marks lost text, for which `--strict`
+ * stops.
  */
 export const SKIP_REASONS: Readonly<Record<string, { readonly damage: boolean; readonly meaning: string }>> = {
   // Files.
-  other_kind: { damage: false, meaning: "a file in a folder that holds neither text, JSON lines nor Parquet" },
+  other_kind: { damage: false, meaning: "a file in a folder that is neither text, JSON lines nor Parquet" },
   own_output: { damage: false, meaning: "a folder that Quern wrote" },
   not_a_file: { damage: true, meaning: "a pipe, socket, device or link to a folder" },
   unreadable: { damage: true, meaning: "a file or folder that cannot be opened" },
@@ -27,49 +27,50 @@ export const SKIP_REASONS: Readonly<Record<string, { readonly damage: boolean; r
   damaged_parquet: { damage: true, meaning: "a Parquet file without a readable footer" },
   file_too_long: { damage: true, meaning: "a text file beyond the limit" },
   // Documents, lines and rows.
-  empty: { damage: false, meaning: "a text of nothing but white space" },
+  empty: { damage: false, meaning: "a text of only white space" },
   not_utf8: { damage: true, meaning: "bytes that are not UTF-8" },
   nul_byte: { damage: true, meaning: "a NUL byte" },
   not_json: { damage: true, meaning: "a line that is not JSON" },
   not_an_object: { damage: true, meaning: "a line of JSON that is not an object" },
   no_text: { damage: true, meaning: "no text under the key or in the column (--text-field names another)" },
-  too_large: { damage: true, meaning: "JSON of more values than are parsed into memory" },
+  too_large: { damage: true, meaning: "JSON with more values than the limit" },
   too_deep: { damage: true, meaning: "JSON that nests too deeply" },
   line_too_long: { damage: true, meaning: "a line beyond the limit" },
   text_too_long: { damage: true, meaning: "a text beyond the limit" },
   damaged_row: { damage: true, meaning: "a row of Parquet whose text cannot be decoded" },
   damaged_column: {
     damage: true,
-    meaning: "a column beside the text that cannot be decoded; the row is read without it",
+    meaning: "a column other than the text that cannot be decoded; the row is read without it",
   },
-  no_label: { damage: false, meaning: "a line without a label, where a classifier learns" },
-  not_sampled: { damage: false, meaning: "a document that --sample left out" },
-  not_extracted: { damage: false, meaning: "a page where texts were wanted; extract it first" },
+  no_label: { damage: false, meaning: "a line without a label in a classifier's training data" },
+  not_sampled: { damage: false, meaning: "a document that --sample did not select" },
+  not_extracted: { damage: false, meaning: "a web page where text is expected; extract its text first" },
 };
 
-/** Reasons of other readers (archives, pages) count as damage where they say so. */
+/** Reasons of other readers (archives, pages) count as damage by their wording. */
 const isDamage = (reason: string) =>
   SKIP_REASONS[reason]?.damage ?? /^(archive|body):|damage|truncat|cut short/.test(reason);
 
-/** Places that are kept of each reason. */
+/** Places kept per reason. */
 const PLACES = 3;
 
-/** Called with what is left out. @param id the document's own, where it has one */
+/** Called for each thing that is skipped. */
 export type Skip = (reason: string, where: string, more?: SkipDetails) => void;
 export interface SkipDetails {
   /** How many; default 1. */
   readonly count?: number;
   /** What is wrong, in words. */
   readonly detail?: string;
+  /** The document's id, if it has one. */
   readonly id?: string;
-  /** True for a file as a whole. */
+  /** True if a whole file is skipped. */
   readonly isFile?: boolean;
 }
 
-/** Damage that `strict` refuses. */
+/** Thrown with `strict` at the first damage. */
 export class RefusedDamage extends QuernError {
   constructor(reason: string, place: string) {
-    super(`${place} (${reason}); --strict refuses damage`);
+    super(`${place} (${reason}); --strict stops at damaged input`);
   }
 }
 
@@ -77,22 +78,22 @@ export class RefusedDamage extends QuernError {
 export class ReadLog {
   files = 0;
   documents = 0;
-  /** Documents that were files of their own. */
+  /** Documents that are not lines or rows: whole files, texts and pages of archives. */
   texts = 0;
-  /** Files that were left out as a whole, or from some place on. */
+  /** Files that were skipped completely or from some place on. */
   skippedFiles = 0;
   readonly #strict: boolean;
   readonly #onSkip: Skip | undefined;
   readonly #skipped = new Map<string, number>();
   readonly #places = new Map<string, string[]>();
 
-  /** @param onSkip hears of each thing that is left out */
+  /** @param onSkip called for each thing that is skipped */
   constructor({ strict = false, onSkip }: { readonly strict?: boolean; readonly onSkip?: Skip } = {}) {
     this.#strict = strict;
     this.#onSkip = onSkip;
   }
 
-  /** Leaves something out. @throws QuernError for damage, with `strict` */
+  /** Counts something as skipped. @throws QuernError for damage, with `strict` */
   readonly skip: Skip = (reason, where, more = {}) => {
     const { count = 1, detail, isFile } = more;
     if (isFile) this.skippedFiles += 1;
@@ -108,7 +109,7 @@ export class ReadLog {
     this.#places.set(reason, [...known, ...places].slice(0, PLACES));
   }
 
-  /** Adds what another reader, thread or task counted. @throws QuernError for damage, with `strict` */
+  /** Adds the counts of another reader, thread or task. @throws QuernError for damage, with `strict` */
   merge({ read, skipped, skippedAt }: ReadReport): void {
     this.files += read.files;
     this.documents += read.documents;
@@ -131,7 +132,7 @@ export class ReadLog {
   }
 }
 
-/** Names and keys come from files: their control characters would move a terminal's cursor. */
+/** Escapes control characters: names and keys come from files, and would move a terminal's cursor. */
 const shown = (text: string) =>
   text
     .slice(0, LONGEST_PLACE)
@@ -141,7 +142,7 @@ const shown = (text: string) =>
     );
 const LONGEST_PLACE = 500;
 
-/** A report for a person: what was read, and a line for each reason. */
+/** Formats a report for people: what was read, and a line for each reason. */
 export function readLines({ read, skipped, skippedAt }: ReadReport): string[] {
   const of = (count: number, name: string) => `${count} ${name}${count === 1 ? "" : "s"}`;
   const rows = read.rows === 0 ? "" : ` (${of(read.rows, "row")})`;
@@ -156,7 +157,7 @@ function skippedLine(reason: string, count: number, places: readonly string[]): 
   return `skipped ${count} ${reason}${places.length === 0 ? "" : `: ${places.join("; ")}${more}`}`;
 }
 
-/** The error of a reading that found no document. */
+/** The error when no document was found. */
 export function nothingRead(paths: readonly string[], { skipped, skippedAt }: ReadReport): QuernError {
   const reasons = Object.entries(skipped).map(([reason, count]) => skippedLine(reason, count, skippedAt[reason] ?? []));
   const why = reasons.length === 0 ? "there is no text, JSON lines or Parquet file" : reasons.slice(0, 5).join("; ");

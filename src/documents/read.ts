@@ -1,6 +1,6 @@
 /**
- * @file The reader of documents: files, folders and addresses in, documents out. What cannot be read is left out, counted by
- * its reason, and named.
+ * @file Reads documents from files, folders and URLs. Unreadable parts are skipped, counted by reason, and reported with
+ * their place.
  */
 import { setImmediate as turn } from "node:timers/promises";
 import { QuernError } from "../errors.js";
@@ -12,57 +12,59 @@ import type { LocationOptions } from "./location.js";
 import { blocksOf, type ReadOptions } from "./read-file.js";
 import { nothingRead, ReadLog, type ReadReport, type Skip } from "./read-report.js";
 
-/** How far the reading of files has come, in bytes as they lie on the disk: what a time left is reckoned by. */
+/** Progress in bytes as stored on disk, to estimate the time left. */
 export interface ReadBytes {
   readonly bytesRead: number;
-  /** Of all files together; known once the reading has begun. */
+  /** Size of all files; known once reading has begun. */
   readonly bytesTotal: number;
 }
 
 export interface ReadDocumentsOptions extends LocationOptions {
-  /** The key or column of the text; `a.b` is b in a. Default "text". */
+  /** Key or column that contains the text; `a.b` is b in a. Default "text". */
   readonly textField?: string;
-  /** The first damage is an error. */
+  /** Whether the first damage is an error. */
   readonly strict?: boolean;
-  /** UTF-16 units; a document that is longer comes in pieces, cut at line ends or spaces. Default: documents are whole. */
+  /** UTF-16 units. Longer documents are cut into pieces at line ends or spaces. Default: documents are not cut. */
   readonly longest?: number;
 }
 
-/** Documents one at a time, in the order of the paths given and of the names in folders. Iterate once. */
+/** Yields documents in the order of the paths and, in folders, of names. Can be iterated once. */
 export interface DocumentReader extends AsyncIterable<Document>, ReadBytes {
-  /** What was read and what was left out; complete when the iteration has ended. */
+  /** What was read and skipped; complete when the iteration has ended. */
   readonly report: ReadReport;
-  /** Documents given so far. */
+  /** Documents read so far. */
   readonly documents: number;
   /**
-   * The same documents in blocks, instead of the iteration. Whoever parses a block tells how many documents it had by
-   * `found`, and what it left out by `skip`; in the end it calls `end`, which throws if there was no document.
+   * Yields blocks of documents, as an alternative to the iteration. The caller parses them and reports the number of
+   * documents with `found` and skipped ones with `skip`. At the end it calls `end`, which throws if there was no document.
    */
   blocks(): AsyncGenerator<Block>;
   found(documents: number): void;
   readonly skip: Skip;
-  /** Adds what another thread left out. */
+  /** Adds the counts of another thread. */
   merge(report: ReadReport): void;
   end(): void;
 }
 
 /**
- * Reads files, folders and addresses. A text or Markdown file is one document; a line of JSONL, an element of a JSON array, a
- * row of Parquet or a text of a web archive is one (`text`, or what `textField` names, and `id`, `url`, `source`, `origin`
- * where it has them). The iteration throws a `QuernError` for a path that is not there, for damage with `strict`, and when
- * there is no document at all; it throws the signal's reason when that aborts.
+ * Reads files, folders and URLs. A document is a text or Markdown file, a line of JSONL, an element of a JSON array, a row of
+ * Parquet, or a text record of a web archive. Lines and rows have `text` (or `textField`), and optionally `id`, `url`,
+ * `source` and `origin`.
+ *
+ * The iteration throws a `QuernError` if a path does not exist, at damage with `strict`, and if there is no document. It
+ * throws the signal's reason when that aborts.
  */
 export function readDocuments(paths: readonly string[], options: ReadDocumentsOptions = {}): DocumentReader {
   const { strict, signal, ...others } = options;
   const { longest = Number.POSITIVE_INFINITY } = others;
   const log = new ReadLog({ strict });
   let bytesTotal = 0;
-  /** Bytes of the files before the one that is open, and what counts those of that one. */
+  /** Bytes of the files before the open one, and the counter of the open one. */
   let bytesBefore = 0;
   let opened: { readonly bytesRead: number } | undefined;
 
   async function* blocks(): AsyncGenerator<Block> {
-    if (paths.length === 0) throw new QuernError("no text was given; name a file or a folder", { exitCode: 2 });
+    if (paths.length === 0) throw new QuernError("no input; give a file or folder", { exitCode: 2 });
     const files = await listFiles(paths, { ...others, signal, skip: log.skip });
     for (const { size } of files) bytesTotal += size;
     const memory = { last: undefined };
@@ -116,15 +118,15 @@ export function readDocuments(paths: readonly string[], options: ReadDocumentsOp
   };
 }
 
-/** Milliseconds after which whatever else the thread has to do gets its turn. */
+/** Milliseconds after which the reader yields to the event loop. */
 const PAUSE = 25;
 
 export interface ReadPartOptions extends ReadOptions {
-  /** Is offered the lines of JSONL files; what it took is the text of the document that comes next. */
+  /** Called with each line of JSONL; if it extracts the text, the next document has `taken`. */
   readonly take?: TakeText;
 }
 
-/** The documents and pages of a part of some input, in order, with all that they say. Never throws for what is wrong with the input. */
+/** Yields the documents and pages of a part in order, with all their fields. Never throws for faulty input. */
 export async function* readPart(part: InputPart, options: ReadPartOptions): AsyncGenerator<TakenDocument | Page> {
   const { log, signal, take } = options;
   let last = performance.now();
@@ -132,7 +134,7 @@ export async function* readPart(part: InputPart, options: ReadPartOptions): Asyn
     for await (const block of blocksOf(file, { pages: true, fields: true, ...options })) {
       for (const record of recordsOf(block, log.skip, take)) {
         yield record;
-        // Counted when the next one is asked for: whoever has enough takes no more.
+        // Counts a record only when the next is requested: a caller that stops early does not count the last one.
         log.documents += 1;
         if (block.kind === "text" || (block.kind === "records" && !block.isRows)) log.texts += 1;
         if (performance.now() - last < PAUSE) continue;
@@ -144,16 +146,16 @@ export async function* readPart(part: InputPart, options: ReadPartOptions): Asyn
 }
 
 export interface ReadPagesOptions extends ReadDocumentsOptions {
-  /** Bytes that one page or document may have; larger ones are left out. Default 64 MiB for pages. */
+  /** Largest page or document in bytes; larger ones are skipped. Default 64 MiB for pages. */
   readonly largest?: number;
 }
 
-/** A reader of documents and pages. Iterate once; what it counts is complete when the iteration has ended. */
+/** Yields documents and pages. Can be iterated once; the report is complete when the iteration has ended. */
 export interface PageReader extends AsyncIterable<Document | Page> {
   readonly report: ReadReport;
 }
 
-/** The documents and pages of all inputs, one file after the other. @throws QuernError where there is none at all */
+/** Reads the documents and pages of all inputs, file by file. @throws QuernError if there are none */
 export function readPages(inputs: readonly string[], options: ReadPagesOptions = {}): PageReader {
   const { strict, ...others } = options;
   const log = new ReadLog({ strict });
@@ -174,21 +176,21 @@ export function readPages(inputs: readonly string[], options: ReadPagesOptions =
 /** A line of JSONL, an element of a JSON array or a row of Parquet, with all its keys. */
 export interface Row {
   readonly fields: Readonly<Record<string, unknown>>;
-  /** Where it is, for messages: `pairs.jsonl, line 7`. */
+  /** Its place, for messages: `pairs.jsonl, line 7`. */
   readonly place: string;
 }
 
 export interface ReadRowsOptions extends LocationOptions {
-  /** The first damage is an error. */
+  /** Whether the first damage is an error. */
   readonly strict?: boolean;
 }
 
-/** A reader of rows. Iterate once; the report is complete when the iteration has ended. */
+/** Yields rows. Can be iterated once; the report is complete when the iteration has ended. */
 export interface RowReader extends AsyncIterable<Row> {
   readonly report: ReadReport;
 }
 
-/** Reads the rows of JSONL, JSON and Parquet files, folders and addresses. @throws QuernError where there is none at all */
+/** Reads the rows of JSONL, JSON and Parquet files, folders and URLs. @throws QuernError if there are none */
 export function readRows(paths: readonly string[], { strict, ...options }: ReadRowsOptions = {}): RowReader {
   const log = new ReadLog({ strict });
   async function* read(): AsyncGenerator<Row> {
@@ -220,14 +222,14 @@ export function readRows(paths: readonly string[], { strict, ...options }: ReadR
 export interface ReadTextsOptions {
   readonly textField?: string;
   readonly signal?: AbortSignal;
-  /** Counts what is read and left out. */
+  /** Counts what is read and skipped. */
   readonly log?: ReadLog;
 }
 
-/** No document of a stage is longer, in bytes. */
+/** Longest document that a stage writes, in bytes. */
 const LARGEST_STAGED = 2 ** 28;
 
-/** What an earlier stage wrote, with all that its lines say; pages are left out. */
+/** Yields the documents that an earlier stage wrote, with all their fields; pages are skipped. */
 export async function* readTexts(
   inputs: readonly string[],
   { textField, signal, log = new ReadLog() }: ReadTextsOptions = {},

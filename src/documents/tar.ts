@@ -1,15 +1,15 @@
-/** @file Reading tar archives (POSIX ustar with pax and GNU long names): enough for what npm packs. */
+/** @file Reads tar archives (POSIX ustar with pax and GNU long names), as far as npm packages need it. */
 import { QuernError } from "../errors.js";
 
 export interface TarFile {
-  /** With forward slashes, relative, without `.` or `..`. */
+  /** Relative, with forward slashes, without `.` or `..`. */
   readonly path: string;
   readonly data: Uint8Array;
 }
 
 const BLOCK = 512;
 
-/** The regular files of an archive; throws a `QuernError` where it is cut short or a path would leave the folder. */
+/** Yields the regular files of an archive. @throws QuernError if it is cut short or a path would leave the folder */
 export function* readTar(archive: Uint8Array): Generator<TarFile> {
   let longName: string | undefined;
   for (let at = 0; at + BLOCK <= archive.length; ) {
@@ -30,7 +30,7 @@ export function* readTar(archive: Uint8Array): Generator<TarFile> {
       yield { path: safePath(longName ?? (prefix === "" ? name : `${prefix}/${name}`)), data };
       longName = undefined;
     } else {
-      longName = undefined; // folders, links and global headers carry no file
+      longName = undefined; // folders, links and global headers contain no file
     }
   }
 }
@@ -38,7 +38,7 @@ export function* readTar(archive: Uint8Array): Generator<TarFile> {
 function safePath(path: string): string {
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
   if (path.startsWith("/") || path.includes("\\") || parts.includes("..")) {
-    throw new QuernError(`the archive holds the path ${path}, which leads out of its folder`);
+    throw new QuernError(`the archive contains the path ${path}, which leads out of its folder`);
   }
   return parts.join("/");
 }
@@ -53,7 +53,7 @@ function cString(bytes: Uint8Array, start: number, length: number): string {
   return new TextDecoder().decode(end < 0 ? field : field.subarray(0, end));
 }
 
-/** A pax record is `LENGTH key=value\n`, its length counting itself. */
+/** Reads the path in pax records, `LENGTH key=value\n`; LENGTH includes its own digits. */
 function paxPath(data: Uint8Array): string | undefined {
   let path: string | undefined;
   for (let at = 0; at < data.length; ) {

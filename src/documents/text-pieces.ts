@@ -1,19 +1,19 @@
-/** @file A text file of any length as documents in pieces, in bounded memory. */
+/** @file Reads a text file of any length as pieces of a document, in bounded memory. */
 import { readBytes } from "./compression.js";
 import { pieceEnd } from "./cut.js";
 import type { Document } from "./document.js";
 import type { OpenFile } from "./inputs.js";
 
-/** Bytes of a text file from which on it is not read as a whole where pieces will do. */
+/** Text files of more bytes are read in pieces if the caller accepts pieces. */
 export const STREAMED_TEXT = 2 ** 24;
 
-/** Why a file is no text. */
+/** Why a file is not text. */
 export interface NoText {
   readonly reason: "not_utf8" | "nul_byte" | "empty";
   readonly detail?: string;
 }
 
-/** Reads all of a file to find what makes it no text; undefined where nothing does. */
+/** Reads a whole file and returns why it is not text; undefined if it is text. */
 export async function checkTextFile(file: OpenFile, signal: AbortSignal | undefined): Promise<NoText | undefined> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let at = 0;
@@ -37,7 +37,7 @@ export async function checkTextFile(file: OpenFile, signal: AbortSignal | undefi
   return isBlank ? { reason: "empty" } : undefined;
 }
 
-/** The pieces of a text file that `checkTextFile` found sound: those that `cutDocument` makes of all of it. */
+/** Yields the pieces of a text file that passed `checkTextFile`, cut exactly as `cutDocument` would cut the whole. */
 export async function* textPieces(
   file: OpenFile,
   longest: number,

@@ -1,31 +1,31 @@
-/** @file Bytes as text, and the exact place where they stop being text. */
+/** @file Decodes UTF-8 and finds the exact position of invalid bytes. */
 import { isUtf8 } from "node:buffer";
 
 export type Decoded =
   | { readonly text: string }
-  /** What is wrong, in words and as a reason that is counted, and at which byte from the start. */
+  /** What is wrong, the reason under which it is counted, and the byte offset. */
   | { readonly problem: string; readonly reason: string; readonly offset: number };
 
-/** Strings of this engine end a little below 2^29 characters. */
+/** V8's strings are limited to slightly below 2^29 characters. */
 export const LONGEST_TEXT = 2 ** 29 - 64;
 
-/** Decodes UTF-8; a byte order mark is dropped; a NUL or an invalid byte is a problem, since text has neither. */
+/** Decodes UTF-8 and drops a byte order mark. A NUL or an invalid byte is a problem, because text has neither. */
 export function decodeText(bytes: Uint8Array): Decoded {
   const checked = checkText(bytes);
   return "problem" in checked ? checked : { text: textOf(bytes.subarray(checked.start)) };
 }
 
-/** Bytes that are valid UTF-8 as a string. */
+/** Decodes bytes that are known to be valid UTF-8. */
 export function textOf(bytes: Uint8Array): string {
   return bufferOf(bytes).toString("utf8");
 }
 
-/** The same bytes as a Buffer, which is searched some times faster than other arrays are. */
+/** Views bytes as a Buffer, whose searches are several times faster than those of other arrays. */
 export function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** What decodeText finds wrong with bytes, or where their text starts, behind a byte order mark. */
+/** Returns the problem that `decodeText` would report, or where the text starts, behind a byte order mark. */
 export function checkText(bytes: Uint8Array): Exclude<Decoded, { readonly text: string }> | { readonly start: number } {
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
     return { problem: "it is UTF-16, not UTF-8 (convert it with iconv)", reason: "not_utf8", offset: 0 };
@@ -41,7 +41,7 @@ export function checkText(bytes: Uint8Array): Exclude<Decoded, { readonly text: 
   return { start: bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0 };
 }
 
-/** The first byte that no well-formed UTF-8 has there (Unicode 15, table 3-7); -1 when all are well-formed. */
+/** Returns the offset of the first ill-formed UTF-8 sequence (Unicode 15, table 3-7); -1 if there is none. */
 function invalidOffset(bytes: Uint8Array): number {
   for (let at = 0; at < bytes.length; ) {
     const lead = bytes[at];
@@ -64,7 +64,7 @@ function invalidOffset(bytes: Uint8Array): number {
   return -1;
 }
 
-/** True if valid UTF-8 is all white space, as String.trim has it. */
+/** True if valid UTF-8 contains only white space, by the definition of String.trim. */
 export function isBlank(bytes: Uint8Array): boolean {
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at];

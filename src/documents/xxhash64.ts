@@ -1,6 +1,6 @@
 /**
- * @file xxHash64 (Collet; the published specification) with the seed 0, of which Zstandard's checksum is the lower half. A number
- * of 64 bits is two of 32, since BigInts are some ten times slower.
+ * @file xxHash64 (Collet; published specification) with seed 0; Zstandard's checksum is its lower half. A 64-bit number is
+ * stored as two 32-bit numbers, because BigInts are about ten times slower.
  */
 
 const P1 = [0x85ebca87, 0x9e3779b1] as const;
@@ -10,7 +10,7 @@ const P4 = [0xc2b2ae63, 0x85ebca77] as const;
 const P5 = [0x165667c5, 0x27d4eb2f] as const;
 type Constant = readonly [low: number, high: number];
 
-/** What the functions below give back: a number of 64 bits. */
+/** The 64-bit result of the functions below. */
 let low = 0;
 let high = 0;
 
@@ -31,14 +31,14 @@ function add(aLow: number, aHigh: number, bLow: number, bHigh: number): void {
   high = (aHigh + bHigh + (sum > 0xffffffff ? 1 : 0)) | 0;
 }
 
-/** Rotates what the last call gave to the left, by fewer than 32 bits. */
+/** Rotates the last result to the left, by fewer than 32 bits. */
 function rotate(by: number): void {
   const up = (high << by) | (low >>> (32 - by));
   low = (low << by) | (high >>> (32 - by));
   high = up;
 }
 
-/** One lane: accumulator and input. */
+/** One round of a lane: mixes an input into an accumulator. */
 function round(sumLow: number, sumHigh: number, inLow: number, inHigh: number): void {
   multiply(inLow, inHigh, P2);
   add(sumLow, sumHigh, low, high);
@@ -49,7 +49,7 @@ function round(sumLow: number, sumHigh: number, inLow: number, inHigh: number): 
 const STRIPE = 32;
 
 export class XxHash64 {
-  /** Four accumulators: low and high halves. */
+  /** Four accumulators, each as low and high half. */
   readonly #lanes = new Int32Array(8);
   readonly #held = Buffer.alloc(STRIPE);
   #heldLength = 0;

@@ -1,14 +1,14 @@
 /**
- * @file Zstandard (RFC 8878), unpacked block by block. What is kept of the output grows with it up to a limit, whatever window a
- * frame declares: `zstd --long=31` declares 2 GiB for a file of any size. Every length and distance is checked, so that
- * damage ends in an error. Node 22.15 and newer have zstd themselves, which is faster and serves frames with usual windows.
+ * @file Decompresses Zstandard (RFC 8878) block by block. The output buffer grows with the output up to a limit, whatever
+ * window a frame declares: `zstd --long=31` declares 2 GiB for a file of any size. Every length and distance is checked, so
+ * that damage causes an error. For frames with usual windows, Node 22.15 and newer use zlib's zstd, which is faster.
  */
 import { pipeline, Readable } from "node:stream";
 import * as zlib from "node:zlib";
 import { LARGEST_ZSTD_WINDOW } from "./limits.js";
 import { XxHash64 } from "./xxhash64.js";
 
-/** What is wrong with a stream; `compression.ts` knows it by its code. */
+/** A damaged stream; `compression.ts` recognizes this error by its code. */
 export class ZstdError extends Error {
   readonly code = "ZSTD_damaged";
 }
@@ -16,16 +16,16 @@ export class ZstdError extends Error {
 const damaged = (what: string) => new ZstdError(what);
 const cut = () => damaged("unexpected end of file");
 
-/** Unpacks a Parquet page of `size` bytes. */
-export function unpackZstdPage(packed: Buffer, size: number): Buffer {
+/** Decompresses a Parquet page to `size` bytes. */
+export function decompressZstdPage(compressed: Buffer, size: number): Buffer {
   const native = zlib as { zstdDecompressSync?: (bytes: Buffer, options: object) => Buffer };
   if (native.zstdDecompressSync !== undefined) {
-    return native.zstdDecompressSync(packed, { maxOutputLength: Math.max(1, size) });
+    return native.zstdDecompressSync(compressed, { maxOutputLength: Math.max(1, size) });
   }
   const decoder = new ZstdDecoder();
   const parts: Buffer[] = [];
   let length = 0;
-  for (const part of decoder.push(packed)) {
+  for (const part of decoder.push(compressed)) {
     length += part.length;
     if (length > size) throw damaged(`more than ${size} bytes`);
     parts.push(part);
@@ -34,12 +34,12 @@ export function unpackZstdPage(packed: Buffer, size: number): Buffer {
   return parts.length === 1 ? parts[0] : Buffer.concat(parts);
 }
 
-/** Unpacks a stream of frames. */
-export async function* unpackZstd(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
-  const chunks = packed[Symbol.asyncIterator]();
+/** Decompresses a stream of frames. */
+export async function* decompressZstd(compressed: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+  const chunks = compressed[Symbol.asyncIterator]();
   const head: Buffer[] = [];
   let length = 0;
-  // A header has 18 bytes at most.
+  // A header has at most 18 bytes.
   while (length < 18) {
     const next = await chunks.next();
     if (next.done) break;
@@ -64,14 +64,17 @@ export async function* unpackZstd(packed: AsyncIterable<Uint8Array>): AsyncGener
   decoder.end();
 }
 
-/** What comes out of a stream of zlib's that a stream of bytes goes into. */
-export async function* through(packed: AsyncIterable<Uint8Array>, unpacked: zlib.Gunzip): AsyncGenerator<Buffer> {
-  // Its own errors and those of the source come out where the result is read.
-  pipeline(packed instanceof Readable ? packed : Readable.from(packed), unpacked, () => {});
-  yield* unpacked;
+/** Pipes a stream of bytes through one of zlib's streams. */
+export async function* through(
+  compressed: AsyncIterable<Uint8Array>,
+  decompressor: zlib.Gunzip,
+): AsyncGenerator<Buffer> {
+  // Errors of both streams are thrown where the result is read.
+  pipeline(compressed instanceof Readable ? compressed : Readable.from(compressed), decompressor, () => {});
+  yield* decompressor;
 }
 
-/** What zlib's zstd takes by default. */
+/** Largest window that zlib's zstd accepts by default. */
 const USUAL_WINDOW = 2 ** 27;
 
 function windowOf(bytes: Buffer): number {
@@ -87,16 +90,16 @@ interface FrameHeader {
   readonly length: number;
   readonly window: number;
   readonly checksum: boolean;
-  /** Bytes of the frame's content, where it says so. */
+  /** Declared size of the content in bytes, if any. */
   readonly content: number | undefined;
 }
 
-/** The header that bytes begin with; undefined where more are needed. */
+/** Parses the header at the start of `bytes`; undefined if more bytes are needed. */
 function headerOf(bytes: Buffer): FrameHeader | undefined {
   if (bytes.length < 6) return undefined;
-  if (bytes.readUInt32LE(0) !== 0xfd2fb528) throw damaged("no Zstandard frame");
+  if (bytes.readUInt32LE(0) !== 0xfd2fb528) throw damaged("not a Zstandard frame");
   const flags = bytes[4];
-  if ((flags & 8) !== 0) throw damaged("a frame header that is damaged");
+  if ((flags & 8) !== 0) throw damaged("damaged frame header");
   const single = (flags & 32) !== 0;
   const dictionaryBytes = [0, 1, 2, 4][flags & 3];
   const sizeBytes = flags >> 6 === 0 ? (single ? 1 : 0) : 1 << (flags >> 6);
@@ -104,7 +107,7 @@ function headerOf(bytes: Buffer): FrameHeader | undefined {
   const length = at + dictionaryBytes + sizeBytes;
   if (bytes.length < length) return undefined;
   if (dictionaryBytes > 0 && bytes.readUIntLE(at, dictionaryBytes) !== 0) {
-    throw damaged("a frame that needs a dictionary");
+    throw damaged("a frame needs a dictionary");
   }
   at += dictionaryBytes;
   const content =
@@ -118,16 +121,16 @@ function headerOf(bytes: Buffer): FrameHeader | undefined {
   return { length, window, checksum: (flags & 4) !== 0, content };
 }
 
-/** Bytes of a block's content, at most. */
+/** Most bytes of a block's content. */
 const BLOCK = 1 << 17;
 
 class ZstdDecoder {
   #held: Buffer = Buffer.alloc(0);
   #frame: Frame | undefined;
-  /** Bytes to be left out: of a skippable frame. */
+  /** Remaining bytes of a skippable frame. */
   #skip = 0;
 
-  /** What the bytes so far unpack to; each piece is the caller's. */
+  /** Adds a chunk and yields the output that it completes; the caller owns each piece. */
   *push(chunk: Uint8Array): Generator<Buffer> {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
     this.#held = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes]);
@@ -162,13 +165,13 @@ class ZstdDecoder {
     this.#held = Buffer.from(this.#held.subarray(at));
   }
 
-  /** @throws ZstdError where the last frame is not whole */
+  /** @throws ZstdError if the last frame is incomplete */
   end(): void {
     if (this.#frame !== undefined || this.#held.length > 0 || this.#skip > 0) throw cut();
   }
 }
 
-/** A table that a state of the entropy coder is looked up in. */
+/** Decoding table, indexed by the state of the entropy coder. */
 interface FseTable {
   readonly log: number;
   readonly symbols: Uint8Array;
@@ -186,10 +189,10 @@ class Frame {
   done = false;
   readonly #header: FrameHeader;
   readonly #window: number;
-  /** The last output, up to a window of it, and what is being written. */
+  /** The last window of output, and the current block. */
   #out: Buffer;
   #length = 0;
-  /** How much of the output was given away, and how long it is in all. */
+  /** End of the output that `take` returned, and length of all output. */
   #given = 0;
   #total = 0;
   #last = false;
@@ -197,7 +200,7 @@ class Frame {
   #tables: (FseTable | undefined)[] = [undefined, undefined, undefined];
   readonly #repeat = [1, 4, 8];
   readonly #literals = Buffer.alloc(BLOCK + 8);
-  /** A compressed block with room behind it: reading beyond an array's end is slow. */
+  /** A compressed block with padding, because reading beyond an array's end is slow. */
   readonly #block = Buffer.alloc(BLOCK + 8);
   readonly #hash: XxHash64 | undefined;
 
@@ -208,12 +211,11 @@ class Frame {
     this.#hash = header.checksum ? new XxHash64() : undefined;
   }
 
-  /** Reads the block that bytes begin with, or the frame's end; how many bytes it has, 0 where it is not all there. */
+  /** Reads the block at the start of `bytes`, or the frame's checksum. Returns its length; 0 if it is incomplete. */
   block(bytes: Buffer): number {
     if (this.#last) {
       if (bytes.length < 4) return 0;
-      if (this.#hash !== undefined && this.#hash.digest() !== bytes.readUInt32LE(0))
-        throw damaged("a checksum that does not fit");
+      if (this.#hash !== undefined && this.#hash.digest() !== bytes.readUInt32LE(0)) throw damaged("wrong checksum");
       this.done = true;
       return 4;
     }
@@ -222,7 +224,7 @@ class Frame {
     const kind = (head >> 1) & 3;
     const size = head >> 3;
     const stored = kind === 1 ? 1 : size;
-    if (size > BLOCK || kind === 3) throw damaged("a block header that is damaged");
+    if (size > BLOCK || kind === 3) throw damaged("damaged block header");
     if (bytes.length < 3 + stored) return 0;
     this.#room();
     const before = this.#length;
@@ -238,24 +240,24 @@ class Frame {
 
   #finish(): void {
     const { content, checksum } = this.#header;
-    if (content !== undefined && content !== this.#total) throw damaged("a frame of another length than it says");
+    if (content !== undefined && content !== this.#total) throw damaged("a frame whose length is not the declared one");
     if (checksum) this.#last = true;
     else this.done = true;
   }
 
-  /** The output since the last time, in memory of its own. */
+  /** Returns a copy of the output since the last call. */
   take(): Buffer {
     const piece = Buffer.from(this.#out.subarray(this.#given, this.#length));
     this.#given = this.#length;
     return piece;
   }
 
-  /** Makes room for one more block, and forgets what is farther back than the window. */
+  /** Makes room for one more block, and drops output from before the window. */
   #room(): void {
     if (this.#length + BLOCK <= this.#out.length) return;
     const most = this.#window + Math.max(8 * BLOCK, Math.min(this.#window, 32 << 20));
     let to = this.#out;
-    // The last step is the largest, so that two of nearly the last size are never there at once.
+    // The last growth step is the largest, so that two buffers of nearly the final size never coexist.
     const next = 4 * this.#out.length > most ? most : 2 * this.#out.length;
     if (this.#out.length < most) to = Buffer.allocUnsafeSlow(next);
     const kept = to === this.#out ? Math.min(this.#window, this.#length) : Math.min(this.#length, to.length - BLOCK);
@@ -272,7 +274,7 @@ class Frame {
     this.#sequences(size, at, literals);
   }
 
-  /** The literals of a block, in `#literals`; how many, and where the sequences begin. */
+  /** Decodes a block's literals into `#literals`. Returns how many there are and where the sequences begin. */
   #readLiterals(length: number): { readonly literals: number; readonly at: number } {
     const block = this.#block;
     if (length < 2) throw cut();
@@ -296,25 +298,25 @@ class Frame {
     const width = format < 2 ? 10 : format === 2 ? 14 : 18;
     const own = format < 2 ? 3 : format + 2;
     const size = Math.floor(head / 16) % 2 ** width;
-    const packed = Math.floor(head / 2 ** (4 + width)) % 2 ** width;
+    const stored = Math.floor(head / 2 ** (4 + width)) % 2 ** width;
     if (size > BLOCK) throw damaged("literals that are too long");
-    if (own + packed > length) throw cut();
+    if (own + stored > length) throw cut();
     let at = own;
-    const end = own + packed;
+    const end = own + stored;
     if (kind === 2) {
       const { table, length: described } = readHuffman(block.subarray(at, end));
       this.#huffman = table;
       at += described;
     }
     const table = this.#huffman;
-    if (table === undefined) throw damaged("literals without their table");
+    if (table === undefined) throw damaged("literals without a table");
     if (format === 0) decodeHuffman(block, at, end, this.#literals, 0, size, table);
     else {
       if (at + 6 > end) throw cut();
       const each = (size + 3) >> 2;
       const starts = [at + 6];
       for (let i = 0; i < 3; i++) starts.push(starts[i] + block.readUInt16LE(at + 2 * i));
-      if (starts[3] > end || 3 * each > size) throw damaged("literals whose lengths do not fit");
+      if (starts[3] > end || 3 * each > size) throw damaged("literals with wrong lengths");
       starts.push(end);
       for (let i = 0; i < 4; i++) {
         const to = i === 3 ? size : (i + 1) * each;
@@ -338,7 +340,7 @@ class Frame {
     let literal = 0;
     if (count > 0) {
       const modes = byte();
-      if ((modes & 3) !== 0) throw damaged("sequences whose header is damaged");
+      if ((modes & 3) !== 0) throw damaged("damaged header of sequences");
       for (let i = 0; i < 3; i++) {
         const mode = (modes >> (6 - 2 * i)) & 3;
         if (mode === 0) this.#tables[i] = PREDEFINED[i];
@@ -351,7 +353,7 @@ class Frame {
       }
       const [lengths, offsets, matches] = this.#tables;
       if (lengths === undefined || offsets === undefined || matches === undefined)
-        throw damaged("sequences without their tables");
+        throw damaged("sequences without tables");
       literal = this.#copy(new BackwardBits(block, at, length), count, lengths, offsets, matches, literals, first);
     }
     const rest = literals - literal;
@@ -360,7 +362,7 @@ class Frame {
     this.#length += rest;
   }
 
-  /** Carries out sequences: literals, then a stretch of what was written before. How many literals they took. */
+  /** Executes sequences: each copies literals, then a match from earlier output. Returns the number of literals used. */
   #copy(
     bits: BackwardBits,
     count: number,
@@ -414,28 +416,28 @@ class Frame {
         offsetState = offsets.base[offsetState] + bits.read(offsets.bits[offsetState]);
       }
     }
-    if (bits.left !== 0) throw damaged("sequences that do not end where they should");
+    if (bits.left !== 0) throw damaged("sequences that end in the wrong place");
     this.#length = to;
     return literal;
   }
 
-  /** A distance beyond what is kept: damage, or a longer window than is kept. */
+  /** The error for a match beyond the kept output: either damage, or a window above the limit. */
   #tooFar(distance: number, inBlock: number): ZstdError {
     const { window } = this.#header;
     if (distance <= 0 || distance > window || distance > this.#total + inBlock)
       return damaged("a distance that is too far");
     return damaged(
-      `its window of ${Math.round(window / 2 ** 20)} MiB is beyond the ${LARGEST_ZSTD_WINDOW / 2 ** 20} MiB that are read ` +
-        "(unpack it with zstd -d --long=31)",
+      `its window of ${Math.round(window / 2 ** 20)} MiB exceeds the limit of ${LARGEST_ZSTD_WINDOW / 2 ** 20} MiB ` +
+        "(decompress it with zstd -d --long=31)",
     );
   }
 }
 
-/** Bits from the end of a stretch of bytes to its beginning; the highest set bit of the last byte marks where they start. */
+/** Reads bits from the end of a byte range to its beginning, starting below the highest set bit of the last byte. */
 class BackwardBits {
   readonly #bytes: Buffer;
   readonly #from: number;
-  /** Bits that are left. */
+  /** Remaining bits. */
   left: number;
 
   constructor(bytes: Buffer, from: number, to: number) {
@@ -446,7 +448,7 @@ class BackwardBits {
     this.left = (to - from) * 8 - 8 + (31 - Math.clz32(last));
   }
 
-  /** An integer of `count` bits, up to 32. */
+  /** Reads an integer of `count` bits, up to 32. */
   read(count: number): number {
     if (count > 24) return this.read(count - 16) * 65536 + this.read(16);
     this.left -= count;
@@ -454,7 +456,7 @@ class BackwardBits {
     return this.#at(this.left, count);
   }
 
-  /** The next `count` bits, up to 24, with zeros where fewer are left; they stay. */
+  /** Returns the next `count` bits (up to 24) without consuming them, padded with zeros. */
   peek(count: number): number {
     return this.left >= count ? this.#at(this.left - count, count) : this.#at(0, this.left) << (count - this.left);
   }
@@ -462,7 +464,7 @@ class BackwardBits {
   #at(bit: number, count: number): number {
     const bytes = this.#bytes;
     const at = this.#from + (bit >>> 3);
-    // Bytes behind the end are undefined, which shifts to 0.
+    // Bytes behind the end are undefined, and shifting undefined returns 0.
     const word = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
     return (word >>> (bit & 7)) & ((1 << count) - 1);
   }
@@ -485,7 +487,7 @@ function decodeHuffman(
     stream.left -= bits[index];
     if (stream.left < 0) throw cut();
   }
-  if (stream.left !== 0) throw damaged("literals that do not end where they should");
+  if (stream.left !== 0) throw damaged("literals that end in the wrong place");
 }
 
 const LONGEST_CODE = 11;
@@ -505,12 +507,12 @@ function readHuffman(bytes: Buffer): { readonly table: HuffmanTable; readonly le
     if (length > bytes.length) throw cut();
     const { table, length: own } = readFse(bytes.subarray(1, length), 6, 255);
     const stream = new BackwardBits(bytes, 1 + own, length);
-    // Two states take turns until the bits are at an end; then the other one tells its last symbol.
+    // Two states alternate until the bits run out; then the other state yields the last symbol.
     const states = [stream.read(table.log), stream.read(table.log)];
     for (let turn = 0; ; turn ^= 1) {
       const state = states[turn];
       weights.push(table.symbols[state]);
-      if (weights.length > 255) throw damaged("a table of literals that is too long");
+      if (weights.length > 255) throw damaged("a table of literals is too long");
       if (stream.left < table.bits[state]) {
         weights.push(table.symbols[states[turn ^ 1]]);
         break;
@@ -520,14 +522,14 @@ function readHuffman(bytes: Buffer): { readonly table: HuffmanTable; readonly le
   }
   let sum = 0;
   for (const weight of weights) {
-    if (weight > LONGEST_CODE + 1) throw damaged("a table of literals that is damaged");
+    if (weight > LONGEST_CODE + 1) throw damaged("damaged table of literals");
     sum += weight === 0 ? 0 : 2 ** (weight - 1);
   }
-  if (sum === 0 || weights.length > 255) throw damaged("a table of literals that is damaged");
-  // The last weight is what the others leave.
+  if (sum === 0 || weights.length > 255) throw damaged("damaged table of literals");
+  // The last weight completes the sum to a power of two.
   const log = 32 - Math.clz32(sum);
   const rest = 2 ** log - sum;
-  if (log > LONGEST_CODE || (rest & (rest - 1)) !== 0) throw damaged("a table of literals that is damaged");
+  if (log > LONGEST_CODE || (rest & (rest - 1)) !== 0) throw damaged("damaged table of literals");
   weights.push(32 - Math.clz32(rest));
   const symbols = new Uint8Array(2 ** log);
   const bits = new Uint8Array(2 ** log);
@@ -544,7 +546,7 @@ function readHuffman(bytes: Buffer): { readonly table: HuffmanTable; readonly le
   return { table: { log, symbols, bits }, length };
 }
 
-/** The probabilities of symbols, and the table that they make. */
+/** Reads the probabilities of symbols, and builds their decoding table. */
 function readFse(
   bytes: Buffer,
   mostLog: number,
@@ -563,8 +565,8 @@ function readFse(
   const counts: number[] = [];
   let left = (1 << log) + 1;
   while (left > 1) {
-    if (bit > bytes.length * 8 || counts.length > mostSymbol) throw damaged("a table of probabilities that is damaged");
-    // Values that cannot be reached any more leave shorter codes for small ones.
+    if (bit > bytes.length * 8 || counts.length > mostSymbol) throw damaged("damaged table of probabilities");
+    // Values that are no longer possible free shorter codes for small values.
     const width = 32 - Math.clz32(left);
     const short = 2 ** width - 1 - left;
     let value = peek(width - 1);
@@ -582,12 +584,12 @@ function readFse(
         more = peek(2);
         bit += 2;
         for (let i = 0; i < more; i++) counts.push(0);
-        if (counts.length > mostSymbol + 1) throw damaged("a table of probabilities that is damaged");
+        if (counts.length > mostSymbol + 1) throw damaged("damaged table of probabilities");
       }
     }
   }
   if (left !== 1 || counts.length > mostSymbol + 1 || bit > bytes.length * 8)
-    throw damaged("a table of probabilities that is damaged");
+    throw damaged("damaged table of probabilities");
   return { table: makeTable(counts, log), length: (bit + 7) >> 3 };
 }
 
@@ -608,7 +610,7 @@ function makeTable(counts: readonly number[], log: number): FseTable {
       while (at > high);
     }
   });
-  if (at !== 0) throw damaged("a table of probabilities that is damaged");
+  if (at !== 0) throw damaged("damaged table of probabilities");
   const bits = new Uint8Array(size);
   const base = new Uint16Array(size);
   for (let state = 0; state < size; state++) {
@@ -620,11 +622,11 @@ function makeTable(counts: readonly number[], log: number): FseTable {
 }
 
 function single(symbol: number, most: number): FseTable {
-  if (symbol > most) throw damaged("a symbol that is unknown");
+  if (symbol > most) throw damaged("unknown symbol");
   return { log: 0, symbols: Uint8Array.of(symbol), bits: Uint8Array.of(0), base: Uint16Array.of(0) };
 }
 
-/** Of lengths of literals, offsets and lengths of matches, in this order. */
+/** For literal lengths, offsets and match lengths, in this order. */
 const MOST_LOG = [9, 8, 9];
 const MOST_SYMBOL = [35, 31, 52];
 

@@ -130,7 +130,7 @@ describe("verbs that read documents", () => {
       const call = callOf(verb, input, join(root, "mix.json"));
       const strict = await run([...call, ...field, "--strict"]);
       expect(strict.code, strict.err).toBe(1);
-      expect(strict.err).toMatch(/--strict refuses damage/);
+      expect(strict.err).toMatch(/--strict stops at damaged input/);
       const { code, out, err } = await run([...call, ...field, "--json"]);
       expect(code, err).toBe(0);
       expect(JSON.parse(out.trim().split("\n").at(-1) ?? "")).toMatchObject(REPORT);

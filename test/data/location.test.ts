@@ -42,7 +42,7 @@ describe("a remote location", () => {
       const location = `http://${user}@${place}/x`;
       for (const attempt of [read(location), expandLocation(location), findInputs([location])]) {
         const error = await Promise.resolve(attempt).catch((problem: QuernError) => problem);
-        expect(error).toMatchObject({ exitCode: 2, message: /^http:\/\/\*\*\*@127.*holds a user name or password/ });
+        expect(error).toMatchObject({ exitCode: 2, message: /^http:\/\/\*\*\*@127.*contains a user name or password/ });
         expect((error as QuernError).message).not.toMatch(/geheim/);
       }
     }

@@ -97,9 +97,11 @@ describe("pages", () => {
 
   it("refuses what is not there, of no known kind, or no archive", async () => {
     await expect(pages([join(folder, "none.html")])).rejects.toThrow(/there is no such file/);
-    await expect(pages([await file("x.bin", "abc")])).rejects.toThrow(/x\.bin is no page, archive or document file/);
+    await expect(pages([await file("x.bin", "abc")])).rejects.toThrow(
+      /x\.bin is not an HTML page, web archive or document file/,
+    );
     await expect(pages([await file("x.warc.gz", "no archive at all")])).rejects.toThrow(
-      /holds no record of a web archive/,
+      /contains no web archive record/,
     );
   });
 
@@ -196,7 +198,7 @@ describe("remote locations", () => {
       expect(found.map((each) => !isPage(each) && each.text)).toEqual(["eins", "zwei"]);
     }
     expect(asked).toEqual(["/datasets/owner/name/resolve/v2/data/train%201.parquet Bearer secret"]);
-    await expect(bytesOf("hf://datasets/name")).rejects.toThrow(/names no file; write hf:\/\/datasets/);
+    await expect(bytesOf("hf://datasets/name")).rejects.toThrow(/is not a file of a dataset; write hf:\/\/datasets/);
   });
 
   it("reads a crawl of Common Crawl by its path list", async () => {
@@ -216,7 +218,7 @@ describe("remote locations", () => {
     const { found } = await pages(["cc://CC-MAIN-2024-22"], { environment });
     expect(found.length).toBe(4);
     expect(found[3].origin.archive).toBe(`${base}/crawl-data/b.warc.gz`);
-    await expect(expandLocation("cc://2024")).rejects.toThrow(/names no crawl/);
+    await expect(expandLocation("cc://2024")).rejects.toThrow(/is not a crawl/);
     answer = (_, response) => response.end(gzipSync("crawl-data/a.warc.gz\n").subarray(0, 20));
     await expect(pages(["cc://CC-MAIN-2024-22"], { environment })).rejects.toThrow(
       /paths\.gz is not a whole gzip file/,

@@ -11,7 +11,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 describe("createAtomicFile", () => {
-  it("has its name only after commit, and every byte then", async () => {
+  it("appears under its name only after commit, with every byte", async () => {
     const path = join(folder, "a", "b.bin");
     const file = await createAtomicFile(path);
     await file.write("héllo ");
@@ -33,14 +33,14 @@ describe("createAtomicFile", () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
-  it("says what is wrong and where", async () => {
+  it("reports what is wrong and where", async () => {
     await writeFile(join(folder, "plain"), "");
     await expect(writeFileAtomic(join(folder, "plain", "x"), "y")).rejects.toThrow(/cannot write .*plain/);
   });
 });
 
 describe("makeFolder", () => {
-  it("makes what is missing, takes what is there, and ends where nothing can be made", async () => {
+  it("makes missing folders, accepts existing ones, and fails where none can be made", async () => {
     await makeFolder(join(folder, "a", "b", "c"));
     await makeFolder(join(folder, "a", "b", "c"));
     expect(await readdir(join(folder, "a", "b"))).toEqual(["c"]);
@@ -55,7 +55,7 @@ describe("makeFolder", () => {
 });
 
 describe("writeFolderAtomic", () => {
-  it("replaces a full folder and keeps the old one when filling fails", async () => {
+  it("replaces a non-empty folder, and keeps the old one when filling fails", async () => {
     const path = join(folder, "checkpoint");
     await mkdir(path);
     await writeFile(join(path, "old"), "old");

@@ -3,7 +3,7 @@ import { cutDocument } from "../../src/documents/cut.js";
 import type { GivenDocument } from "../../src/documents/document.js";
 import { isHeldOut, planHeldOut, SHARED_LINE, splitHeldOut } from "../../src/documents/held-out.js";
 
-/** Made-up lines, the same at each call. */
+/** Generated lines, the same at each call. */
 function lines(count: number, seed: number): string[] {
   let state = seed;
   const random = () => {
@@ -37,7 +37,7 @@ function expectApart(split: ReturnType<typeof splitHeldOut>) {
 }
 
 describe("splitHeldOut", () => {
-  it("holds out the share asked for, of each source, and keeps the rest as it is", () => {
+  it("holds out the requested share of each source, and keeps the rest unchanged", () => {
     const split = splitHeldOut(documents, { share: 0.1, bytes: 0 });
     expectApart(split);
     expect(split.heldOutBytes).toBeGreaterThanOrEqual(0.1 * size(documents));
@@ -51,7 +51,7 @@ describe("splitHeldOut", () => {
     expect(ids(splitHeldOut(documents.toReversed()))).toEqual(ids(splitHeldOut(documents)));
   });
 
-  it("takes the lines that both sides have out of the held-out side, and makes up for them", () => {
+  it("removes lines that both sides share from the held-out side, and makes up for them", () => {
     const chorus = lines(400, 999).filter((line) => line.length >= SHARED_LINE);
     const repeating = documents.map((document, index) => ({
       ...document,
@@ -82,7 +82,7 @@ describe("splitHeldOut", () => {
     }
   });
 
-  it("is the same of a text that is read again and again as of one in memory, and bounded", async () => {
+  it("splits a text read several times like one in memory, with bounded memory", async () => {
     const open = async function* (longest: number) {
       for (const document of documents) yield* cutDocument(document, longest);
     };
@@ -96,13 +96,13 @@ describe("splitHeldOut", () => {
     const bounded = splitHeldOut(documents, { share: 0.5, most: 20_000 });
     expect(bounded.heldOutBytes).toBeGreaterThanOrEqual(20_000);
     expect(bounded.heldOutBytes).toBeLessThan(30_000);
-    // The documents with the smallest hashes: those of a share of the stream are among those of a larger one.
+    // The documents with the smallest hashes are held out, so a larger share includes a smaller one.
     const held = documents.filter(({ text }) => isHeldOut(text, 0.1));
     expect(held.length).toBeGreaterThan(0);
     expect(held.filter(({ text }) => !isHeldOut(text, 0.2))).toEqual([]);
   });
 
-  it("refuses text that is too short, and says of copies that they overlap", () => {
+  it("refuses text that is too short, and reports copies as overlapping", () => {
     expect(() => splitHeldOut([{ text: "short", id: "1" }])).toThrow(/too short/);
     const copies = Array.from({ length: 50 }, (_, id) => ({ text: lines(50, 1).join("\n"), id: `${id}` }));
     const split = splitHeldOut(copies);

@@ -33,7 +33,7 @@ async function packed() {
 }
 
 describe("readTar", () => {
-  it("reads what npm packs, long paths too", async () => {
+  it("reads archives by npm, with long paths", async () => {
     const { bytes, long } = await packed();
     const files = new Map(
       [...readTar(gunzipSync(bytes))].map(({ path, data }) => [path, Buffer.from(data).toString()]),
@@ -55,17 +55,17 @@ describe("readTar", () => {
 });
 
 describe("fetchNpmPackage", () => {
-  it("unpacks what the checksum knows, once, and leaves nothing else", async () => {
+  it("extracts a package with the right checksum, once, and leaves nothing else", async () => {
     const { file, integrity } = await packed();
     const cache = join(folder, "cache");
-    // npm takes a file where a version stands as well.
+    // npm accepts a file in place of a version.
     const wanted = { name: "some-data", version: `file:${file}`, integrity };
     vi.stubEnv("PATH", `${await fakeNpm(file)}:${process.env.PATH}`);
-    const unpacked = await fetchNpmPackage({ ...wanted, version: "1.2.3" }, { cache });
-    expect(await readFile(join(unpacked, "data", "a.txt"), "utf8")).toBe("x".repeat(1000));
+    const extracted = await fetchNpmPackage({ ...wanted, version: "1.2.3" }, { cache });
+    expect(await readFile(join(extracted, "data", "a.txt"), "utf8")).toBe("x".repeat(1000));
     expect(await readdir(join(cache, "npm"))).toEqual(["CACHEDIR.TAG", "some-data@1.2.3"]);
     vi.stubEnv("PATH", "");
-    expect(await fetchNpmPackage({ ...wanted, version: "1.2.3" }, { cache })).toBe(unpacked);
+    expect(await fetchNpmPackage({ ...wanted, version: "1.2.3" }, { cache })).toBe(extracted);
   });
 
   it("refuses another checksum and keeps nothing", async () => {
@@ -73,11 +73,11 @@ describe("fetchNpmPackage", () => {
     const cache = join(folder, "cache");
     vi.stubEnv("PATH", `${await fakeNpm(file)}:${process.env.PATH}`);
     const wanted = { name: "some-data", version: "1.2.3", integrity: "sha512-AAAA" };
-    await expect(fetchNpmPackage(wanted, { cache })).rejects.toThrow(/not the package that Quern knows/);
+    await expect(fetchNpmPackage(wanted, { cache })).rejects.toThrow(/has the checksum .* instead of/);
     expect(await readdir(join(cache, "npm"))).toEqual(["CACHEDIR.TAG"]);
   });
 
-  it("says in one sentence that there is no network, and what to do", async () => {
+  it("reports in one sentence that there is no network, and what to do", async () => {
     vi.stubEnv("npm_config_registry", "http://127.0.0.1:9");
     vi.stubEnv("npm_config_cache", join(folder, "npm-cache"));
     const cache = join(folder, "cache");
@@ -98,7 +98,7 @@ describe("fetchNpmPackage", () => {
   });
 });
 
-/** A folder with an `npm` that answers `npm pack` with a file that lies here. */
+/** Makes a folder with a fake `npm` whose `npm pack` returns a local file. */
 async function fakeNpm(file: string): Promise<string> {
   const bin = join(folder, "bin");
   await mkdir(bin, { recursive: true });
@@ -107,7 +107,7 @@ async function fakeNpm(file: string): Promise<string> {
 }
 
 describe("wordNetEntry", () => {
-  it("makes a line that can be read", () => {
+  it("makes a readable line", () => {
     const entry = (line: string) => wordNetEntry(line);
     expect(
       entry("01035814 32 v 01 sugarcoat 0 001 @ 00955732 v 0000 02 + 08 00 + 11 00 | cause to appear pleasant  "),

@@ -7,7 +7,7 @@ import { readMetadata } from "../../src/documents/parquet/metadata.js";
 import { type ParquetDamage, type ParquetOptions, readParquetRows } from "../../src/documents/parquet.js";
 import { QuernError } from "../../src/errors.js";
 
-// Files of test/oracle/parquet.py: one table by pyarrow and polars in their encodings, and its rows as JSON.
+// Files by test/oracle/parquet.py: one table, written by pyarrow and polars in all their encodings, and its rows as JSON.
 const FIXTURES = join(import.meta.dirname, "..", "oracle", "fixtures", "parquet");
 const fixture = (name: string) => readFileSync(join(FIXTURES, `${name}.parquet`));
 const names = readdirSync(FIXTURES)
@@ -30,7 +30,7 @@ async function read(path: string, options: Partial<ParquetOptions> = {}) {
   for await (const row of readParquetRows(path, { required: "text", onDamage, ...options })) rows.push(row);
   return { rows, damage };
 }
-/** Where a column of the first row group lies. */
+/** The position of a column of the first row group. */
 async function columnOf(bytes: Buffer, name: string) {
   const readAt = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
   const { schema, groups } = await readMetadata(readAt, bytes.length);
@@ -40,7 +40,7 @@ async function columnOf(bytes: Buffer, name: string) {
 }
 
 describe("Parquet", () => {
-  it.each(names)("has the rows that pyarrow has in %s", async (name) => {
+  it.each(names)("reads the same rows as pyarrow from %s", async (name) => {
     const { rows, damage } = await read(join(FIXTURES, `${name}.parquet`));
     expect(damage).toEqual([]);
     expect(rows).toHaveLength(expected.length);
@@ -48,7 +48,7 @@ describe("Parquet", () => {
     expect(rows).toEqual(expected.map((row) => Object.fromEntries(keys.map((key) => [key, row[key]]))));
   });
 
-  it("reads only the columns that are wanted, and one in a group", async () => {
+  it("reads only the requested columns, and one in a group", async () => {
     const path = join(FIXTURES, "snappy.parquet");
     const { rows } = await read(path, { columns: ["id"] });
     expect(Object.keys(rows[0])).toEqual(["text", "id"]);
@@ -61,7 +61,7 @@ describe("Parquet", () => {
     expect((await read(path, { compression: "gzip" })).rows).toHaveLength(expected.length);
   });
 
-  it("loses only the values of a column beside the text that is damaged", async () => {
+  it("loses only the values of a damaged column other than the text", async () => {
     const bytes = fixture("snappy");
     const id = await columnOf(bytes, "id");
     bytes.fill(0xff, id.start, id.start + id.bytes);
@@ -72,10 +72,10 @@ describe("Parquet", () => {
     expect(damage).toMatchObject([{ reason: "damaged_column", column: "id" }]);
   });
 
-  it("loses only the rows of a page of text that is damaged", async () => {
+  it("loses only the rows of a damaged page of text", async () => {
     const bytes = fixture("plain");
     const text = await columnOf(bytes, "text");
-    // The middle of the chunk is in one page, whose checksum no longer fits.
+    // The middle of the chunk is in one page, whose checksum becomes wrong.
     bytes[text.start + (text.bytes >> 1)] ^= 1;
     const { rows, damage } = await read(file("page.parquet", bytes));
     expect(damage).toHaveLength(1);
@@ -89,17 +89,17 @@ describe("Parquet", () => {
     await expect(read(join(folder, "page.parquet"), { onDamage: undefined })).rejects.toThrow(/is damaged: .*checksum/);
   });
 
-  it("refuses bytes that are not marked as text, a column that is not there or holds numbers", async () => {
+  it("refuses bytes that are not marked as text, a missing column, and a column of numbers", async () => {
     await expect(read(join(FIXTURES, "binary.parquet"))).rejects.toThrow(
-      /"text" holds bytes that are not marked as text/,
+      /"text" contains bytes that are not marked as text/,
     );
     const snappy = join(FIXTURES, "snappy.parquet");
     await expect(read(snappy, { required: "body" })).rejects.toThrow(/no column "body"; its columns are text, id/);
-    await expect(read(snappy, { required: "small" })).rejects.toThrow(/"small" holds INT32, not text/);
-    await expect(read(snappy, { required: "list" })).rejects.toThrow(/"list" holds a group, not text/);
+    await expect(read(snappy, { required: "small" })).rejects.toThrow(/"small" contains INT32, not text/);
+    await expect(read(snappy, { required: "list" })).rejects.toThrow(/"list" contains a group, not text/);
   });
 
-  it("ends on any mutation, with rows, damage or an error", { timeout: 120_000 }, async () => {
+  it("terminates on any mutation with rows, damage or an error", { timeout: 120_000 }, async () => {
     let state = 12345;
     const random = (below: number) => {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -111,7 +111,7 @@ describe("Parquet", () => {
       const bytes = fixture(names[round % names.length]);
       const footer = bytes.length - 8 - bytes.readUInt32LE(bytes.length - 8);
       for (let change = random(3); change >= 0; change--) {
-        // Half of the changes are in the footer, which says where everything is.
+        // Half of the changes are in the footer, which contains all positions.
         const at = random(2) === 0 ? footer + random(bytes.length - 8 - footer) : 4 + random(footer - 4);
         if (random(2) === 0) bytes[at] = [0, 1, 127, 128, 255, random(256)][random(6)];
         else bytes.writeUInt32LE([0x7fffffff, 0xffffffff, 0x80808080, random(2 ** 32)][random(4)], at);

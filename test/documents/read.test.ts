@@ -31,7 +31,7 @@ const all = async (paths: string[], options: ReadDocumentsOptions = {}) => {
 };
 
 describe("readDocuments", () => {
-  it("reads a folder in the order of its names, and names what it skips", async () => {
+  it("reads a folder in order of names, and lists what it skips", async () => {
     await file("b.md", "# Two\n");
     await file("a.txt", "\ufeffone é\r\n");
     await file("sub/c.txt.gz", gzipSync("three"));
@@ -67,13 +67,13 @@ describe("readDocuments", () => {
       expect(documents[0]).toEqual({ text: "one", id: "7", url: "u", source: "s", origin });
       expect(documents[1].text).toBe(long);
       expect(documents[2]).toMatchObject({ text: "last" });
-      // Where its line begins, in bytes.
+      // The byte offset of its line.
       const offset = jsonl.lastIndexOf("\n") + 1;
       expect(documents[2]).toMatchObject({ id: `${basename(path)}:${offset}`, origin: { archive: path, offset } });
     }
   });
 
-  it("gives long text files in pieces, with the byte of each, and tells of what is wrong before", async () => {
+  it("yields long text files in pieces with their byte offsets, and reports damage before that", async () => {
     const text = `\ufeff${Array.from({ length: 450_000 }, (_, i) => `Zeile ${i}: ä€𝄞 ${"word ".repeat(i % 7)}\n`).join("")}`;
     const path = await file("long.txt", text);
     expect(Buffer.byteLength(text)).toBeGreaterThan(2 ** 24);
@@ -94,7 +94,7 @@ describe("readDocuments", () => {
     await expect(all([damaged], { longest: 500_000 })).rejects.toThrow(/not_utf8: .*damaged\.txt: a byte that is not/);
   });
 
-  it("reads the texts of a web archive, and leaves its pages", async () => {
+  it("reads the texts of a web archive, and skips its pages", async () => {
     const record = (type: "conversion" | "resource", url: string, contentType: string, body: string) =>
       warcRecord({ type, date: "2026-11-24T00:00:00Z", contentType, url }, Buffer.from(body));
     const first = record("resource", "http://a.test/1", "text/html", "<p>a page");
@@ -108,7 +108,7 @@ describe("readDocuments", () => {
     expect(skipped).toEqual({ not_extracted: 1 });
   });
 
-  it("takes a named file whatever it is called", async () => {
+  it("reads a file that the user names, whatever its extension", async () => {
     const path = await file("LICENSE", "free");
     expect((await all([path])).documents).toEqual([
       { text: "free", id: "LICENSE", source: "LICENSE", origin: { archive: path, offset: 0 } },
@@ -134,22 +134,22 @@ describe("readDocuments", () => {
     expect((error as QuernError).message).toMatch(message);
   });
 
-  it("reads JSONL packed by zstd, and says where a packed file ends too early", async () => {
+  it("reads JSONL compressed by zstd, and reports a file that is cut short", async () => {
     // zstd -19 of two lines
-    const packed = Buffer.from(
+    const compressed = Buffer.from(
       "KLUv/QRovQEAQoMLEbDrIAnacMs2msYoDipJUFAC4FkVoekEc78aeFanxzr4Zw2OF6EJf5DTil3ZBQEAPIV6ArIm39g=",
       "base64",
     );
-    const { documents } = await all([await file("a.jsonl.zst", packed)]);
+    const { documents } = await all([await file("a.jsonl.zst", compressed)]);
     expect(documents.map(({ id, text }) => [id, text])).toEqual([
       ["a", "one packed line"],
       ["a.jsonl.zst:36", "zwei: gepackt"],
     ]);
-    const cut = all([await file("cut.jsonl.zst", packed.subarray(0, 40))]);
+    const cut = all([await file("cut.jsonl.zst", compressed.subarray(0, 40))]);
     await expect(cut).rejects.toThrow(/1 damaged_zstd: .*cut\.jsonl\.zst: is not a whole zstd file/);
   });
 
-  it("reads Parquet a row group at a time, and refuses what is none", async () => {
+  it("reads Parquet row group by row group, and refuses other files", async () => {
     const rows = Array.from({ length: 5000 }, (_, i) => `row ${i}`);
     const whole = new Uint8Array(
       parquetWriteBuffer({
@@ -175,10 +175,10 @@ describe("readDocuments", () => {
     );
   });
 
-  it("refuses a path that is not there, an empty folder and no path", async () => {
+  it("refuses a missing path, an empty folder and an empty list of paths", async () => {
     await expect(all([join(folder, "none")])).rejects.toThrow(/cannot read .*none: there is no such file/);
     await expect(all([folder])).rejects.toThrow(/no text in .*: there is no text, JSON lines or Parquet file/);
-    await expect(all([])).rejects.toThrow(/no text was given/);
+    await expect(all([])).rejects.toThrow(/no input; give a file or folder/);
   });
 
   it("stops at the signal", async () => {

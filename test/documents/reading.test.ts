@@ -21,7 +21,7 @@ const file = (name: string, data: string | Uint8Array) => {
   writeFileSync(path, data);
   return path;
 };
-/** What the reader of tokenizers and training makes of paths, and that of the data's verbs. */
+/** The two readers: one for tokenizers and training, one for the data verbs. */
 async function asDocuments(paths: string[], options: ReadDocumentsOptions = {}) {
   const reader = readDocuments(paths, options);
   const found: { id?: string; text: string }[] = [];
@@ -96,7 +96,7 @@ describe.each(readers)("%s", (_, read) => {
     ]);
   });
 
-  it("counts what it skips by the same reasons, and with strict refuses damage", async () => {
+  it("counts what it skips by the same reasons, and with strict stops at damage", async () => {
     const bad = Buffer.concat([
       Buffer.from('{"text":"good"}\n{"broken\n{"text":" "}\n{"body":"x"}\n[1]\n{"text":"\0"}\n'),
       Buffer.from([0x7b, 0xff, 0x0a]),
@@ -115,9 +115,9 @@ describe.each(readers)("%s", (_, read) => {
     expect(refused).toBeInstanceOf(QuernError);
     expect(refused).toMatchObject({
       exitCode: 1,
-      message: expect.stringMatching(/not_json\); --strict refuses damage/),
+      message: expect.stringMatching(/not_json\); --strict stops at damaged input/),
     });
-    // What is no damage is none for strict either.
+    // With strict, reasons that are not damage are no error.
     const good = file("good/a.jsonl", '{"text":"good"}\n{"text":" "}\n');
     file("good/picture.png", "no");
     expect((await read([dirname(good)], { strict: true })).report.skipped).toEqual({ empty: 1, other_kind: 1 });
@@ -134,16 +134,16 @@ describe.each(readers)("%s", (_, read) => {
     await expect(read([path])).rejects.toThrow(/no text in .*a\.jsonl: skipped 1 no_text/);
   });
 
-  it("reads what comes before damage", async () => {
+  it("reads the documents before damage", async () => {
     const lines = Array.from({ length: 5000 }, (_, i) => `{"text":"line ${i} ${Math.sin(i)}","id":${i}}\n`).join("");
-    const packed = gzipSync(lines);
-    const { found, report } = await read([file("cut.jsonl.gz", packed.subarray(0, packed.length >> 1))]);
+    const gzip = gzipSync(lines);
+    const { found, report } = await read([file("cut.jsonl.gz", gzip.subarray(0, gzip.length >> 1))]);
     expect(found.length).toBeGreaterThan(1000);
     expect(found.at(-1)?.id).toBe(String(found.length - 1));
     expect(report.skipped).toEqual({ damaged_gzip: 1 });
   });
 
-  it("leaves out a line that has no end, and reads on behind it", async () => {
+  it("skips an endless line, and resumes behind it", async () => {
     const line = Buffer.alloc(65 * 2 ** 20, "a");
     const data = gzipSync(
       Buffer.concat([Buffer.from('{"text":"before"}\n'), line, Buffer.from('\n{"text":"after"}\n')]),
@@ -156,7 +156,7 @@ describe.each(readers)("%s", (_, read) => {
     expect(report.skipped).toEqual({ line_too_long: 1 });
   });
 
-  it("leaves alone what Quern wrote, links to folders, and settings", async () => {
+  it("skips Quern's own output, links to folders, and settings", async () => {
     file("notes/a.txt", "a note");
     file("notes/runs/first/run.json", "{}");
     file("notes/runs/first/metrics.jsonl", '{"text":"no"}\n');
@@ -170,7 +170,7 @@ describe.each(readers)("%s", (_, read) => {
     const { found, report } = await read([join(folder, "notes")]);
     expect(found.map(({ text }) => text)).toEqual(["a note"]);
     expect(report.skipped).toEqual({ not_a_file: 1, other_kind: 1, own_output: 3, unreadable: 1 });
-    // A finished stage that is named is read, its documents alone.
+    // If the user names a finished stage, only its documents are read.
     expect((await read([join(folder, "notes", "clean")])).found.map(({ text }) => text)).toEqual(["clean"]);
   });
 
@@ -183,7 +183,7 @@ describe.each(readers)("%s", (_, read) => {
     expect((await read([folder])).report.skipped).toEqual({ not_a_file: 1 });
   });
 
-  it("ends on any mutation of compressed lines, with documents, reasons or an error", async () => {
+  it("terminates on any mutation of compressed lines with documents, reasons or an error", async () => {
     let state = 99;
     const random = (below: number) => {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -207,7 +207,7 @@ describe.each(readers)("%s", (_, read) => {
 });
 
 describe("a report of reading", () => {
-  it("is added up, and told in lines", () => {
+  it("is summed, and formatted in lines", () => {
     const one = new ReadLog();
     one.files += 1;
     one.documents += 3;

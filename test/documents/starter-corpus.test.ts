@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { SHARED_LINE, splitHeldOut } from "../../src/documents/held-out.js";
 import { readStarterCorpus, STARTER_SOURCES } from "../../src/documents/starter-corpus.js";
 
-// The corpus comes out of the cache, or once over the network; without either there is nothing to look at.
+// The corpus comes from the cache, or once from the network; without either, these tests are skipped.
 const corpus = await readStarterCorpus().catch((error: Error) => error.message);
 
 describe.skipIf(typeof corpus === "string")(
@@ -18,7 +18,7 @@ describe.skipIf(typeof corpus === "string")(
       expect(hash.digest("hex").slice(0, 16)).toBe("3ce6eb9175742b88");
     });
 
-    it("is text: every source is there, no document is empty, nothing is torn", () => {
+    it("is text: every source is present, and no document is empty or damaged", () => {
       expect(new Set(documents.map(({ source }) => source))).toEqual(new Set(STARTER_SOURCES));
       expect(documents.filter(({ text }) => text.trim().length < 100 || text.includes("\ufffd"))).toEqual([]);
       const chapters = documents.filter(({ source }) => source === "moby-dick").map(({ id }) => id);
@@ -29,7 +29,7 @@ describe.skipIf(typeof corpus === "string")(
       expect(documents.find(({ id }) => id === "verb-131")?.text).toContain("\nreforest: forest anew. ");
     });
 
-    it("is split so that nothing longer is on both sides", () => {
+    it("is split so that no long line is on both sides", () => {
       const { training, heldOut, trainingBytes, heldOutBytes } = splitHeldOut(documents);
       expect(heldOutBytes).toBeGreaterThanOrEqual(200_000);
       expect(heldOutBytes).toBeGreaterThanOrEqual(0.05 * (trainingBytes + heldOutBytes));

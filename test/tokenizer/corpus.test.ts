@@ -145,7 +145,7 @@ describe("a corpus in blocks", () => {
       expect(lenient.read).toEqual({ files: 1, documents: 2998, rows: 2998 });
       await expect(encodeCorpus([path], `${out}-strict`, { ...options, strict: true })).rejects.toMatchObject({
         exitCode: 1,
-        message: `${path}, line 2201: has no "text" that is a string; its keys are txt (no_text); --strict refuses damage`,
+        message: `${path}, line 2201: has no "text" that is a string; its keys are txt (no_text); --strict stops at damaged input`,
       });
 
       const text = Buffer.from(long(9_000_000, 3));

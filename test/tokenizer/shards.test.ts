@@ -170,7 +170,7 @@ describe("token shards", () => {
     mkdirSync(join(out, ".git"), { recursive: true });
     writeFileSync(join(out, ".git", "HEAD"), "ref: refs/heads/main");
     for (const force of [false, true])
-      await expect(writeShards(out, { tokenizer, train: texts, force })).rejects.toThrow(/holds files that quern/);
+      await expect(writeShards(out, { tokenizer, train: texts, force })).rejects.toThrow(/contains files that quern/);
     expect(readdirSync(out)).toEqual([".git"]);
 
     const two = join(folder, "two-calls");

@@ -1,22 +1,23 @@
 /**
- * @file A body's codings undone: chunks and content codings. Headers are wrong in archives: many unpack a body and keep its
- * header, and servers invent names. What is packed is unpacked, what is not stays as it is. RFC 9112, 7.1; RFC 9110, 8.4.
+ * @file Undoes the transfer and content codings of an HTTP body (RFC 9112, 7.1; RFC 9110, 8.4). Headers in archives are often
+ * wrong: many crawlers decompress a body but keep its header, and servers invent coding names. So the bytes decide: compressed
+ * bodies are decompressed, all others stay unchanged.
  */
 import * as zlib from "node:zlib";
-import { gunzipCut, gunzipMember, packingOf, unzstdCut, unzstdMember } from "./members.js";
+import { compressionByMagic, gunzipCut, gunzipMember, unzstdCut, unzstdMember } from "./members.js";
 
-/** Servers and archives that chunk what is chunked do so once or twice. */
+/** Some servers and archives chunk a chunked body again, once or twice. */
 const MOST_LAYERS = 4;
 
-/** The body without its chunks' sizes; as it is where it has none. */
+/** Removes the chunk sizes from a body. A body without chunks is returned unchanged. */
 export function unchunk(body: Buffer, flaws: string[]): Buffer {
   let joined = joinChunks(body, flaws) ?? body;
-  // Inner chunks that no header names must be sound to their end.
+  // No header names the inner layers, so they count only if they are intact to the end.
   for (let i = 1; i < MOST_LAYERS; i++) joined = joinChunks(joined) ?? joined;
   return joined;
 }
 
-/** The content of chunks; null where there are none, or, without `flaws`, where anything is wrong with them. */
+/** Returns the content of the chunks; null if there are none or, without `flaws`, if any is damaged. */
 function joinChunks(body: Buffer, flaws?: string[]): Buffer | null {
   const joined = Buffer.allocUnsafe(body.length);
   let length = 0;
@@ -24,15 +25,15 @@ function joinChunks(body: Buffer, flaws?: string[]): Buffer | null {
     const { line, start } = sizeLine(body, at);
     const size = line === null ? 0 : Number.parseInt(line[1], 16);
     const end = start + size;
-    // What follows the last chunk does not matter where there were others.
+    // After at least one chunk, bytes behind the last one do not matter.
     if (size === 0 && line !== null && at > 0 && flaws !== undefined) return joined.subarray(0, length);
     const isSound =
       line !== null && (size === 0 ? onlyTrailers(body, start) : end <= body.length && isLineEnd(body, end));
     if (!isSound) {
-      // A first size is believed only if its chunk ends as it says, or the body ends before.
+      // A first size counts only if its chunk ends where it says, or the body ends before that.
       if (flaws === undefined || (at === 0 && !(line?.[2] === "\r\n" && end >= body.length && size > 0))) return null;
       flaws.push(end > body.length || at >= body.length ? "cut short" : "damaged chunks");
-      // What is behind the damage stays as it is.
+      // Bytes behind the damage are kept unchanged.
       return Buffer.concat([joined.subarray(0, length), body.subarray(size > 0 ? start : at)]);
     }
     length += body.copy(joined, length, start, end);
@@ -41,11 +42,11 @@ function joinChunks(body: Buffer, flaws?: string[]): Buffer | null {
   }
 }
 
-/** A size is read in this many bytes, and extensions behind it may fill a line of as many as a head's. */
+/** A chunk size must fit in this many bytes; extensions may make its line as long as a header line. */
 const SIZE_BYTES = 256;
 const LONGEST_LINE = 64 * 1024;
 
-/** The line of a chunk's size, its digits and line end, and where it ends; null and `at` where there is none. */
+/** Matches the line of a chunk size (digits, line end) and returns where it ends; null and `at` if there is none. */
 function sizeLine(body: Buffer, at: number): { readonly line: RegExpExecArray | null; readonly start: number } {
   const newline = body.subarray(at, at + LONGEST_LINE).indexOf(10);
   const end = at + newline;
@@ -58,17 +59,17 @@ function sizeLine(body: Buffer, at: number): { readonly line: RegExpExecArray | 
 
 const isLineEnd = (body: Buffer, at: number) => body[at] === 10 || (body[at] === 13 && body[at + 1] === 10);
 
-/** True where nothing is left but the fields that may follow the last chunk. */
+/** True if only the trailer fields that may follow the last chunk are left. */
 function onlyTrailers(body: Buffer, at: number): boolean {
   return /^(?:[\w-]+:[^\n]*\n|\r?\n)*$/.test(body.toString("latin1", at, at + 4096));
 }
 
 /**
- * Undoes the codings that a `Content-Encoding` lists, the last first. At most `limit` bytes from each.
- * @param isText whether the type of the body says that it is no packed file: what is packed all the same lacks its header
+ * Undoes the codings that a `Content-Encoding` lists, the last first. Each may produce at most `limit` bytes.
+ * @param isText whether the media type rules out a compressed file; then a compressed body only lacks its header
  */
 export function decodeContent(body: Buffer, encoding: string, limit: number, flaws: string[], isText = false): Buffer {
-  let unpacked = body;
+  let decoded = body;
   let unknown = "";
   for (const coding of encoding
     .toLowerCase()
@@ -76,13 +77,13 @@ export function decodeContent(body: Buffer, encoding: string, limit: number, fla
     .reverse()) {
     const name = coding.replace(/^["']+|["']+$/g, "").replace(/^x-/, "");
     const decode = CODINGS.get(name);
-    if (decode !== undefined && unpacked.length > 0) unpacked = decode(unpacked, limit, flaws);
+    if (decode !== undefined && decoded.length > 0) decoded = decode(decoded, limit, flaws);
     else if (decode === undefined && name !== "" && name !== "identity") unknown = name;
   }
   // Compressed twice, or under an unknown coding name.
-  if ((encoding !== "" || isText) && packingOf(unpacked) === "gzip") unpacked = gunzip(unpacked, limit, flaws);
-  else if (isText && looksPacked(unpacked)) unpacked = misnamed(unpacked, limit) ?? unpacked;
-  if (unknown === "" || !looksPacked(unpacked)) return unpacked;
+  if ((encoding !== "" || isText) && compressionByMagic(decoded) === "gzip") decoded = gunzip(decoded, limit, flaws);
+  else if (isText && looksCompressed(decoded)) decoded = decodeUndeclared(decoded, limit) ?? decoded;
+  if (unknown === "" || !looksCompressed(decoded)) return decoded;
   flaws.push("unknown coding");
   return Buffer.alloc(0);
 }
@@ -91,16 +92,16 @@ type Decode = (body: Buffer, limit: number, flaws: string[]) => Buffer;
 
 const CODINGS: ReadonlyMap<string, Decode> = new Map<string, Decode>([
   ["gzip", gunzip],
-  ["deflate", (body, limit, flaws) => unpack(body, "deflate", limit, flaws, isZlib(body) ? inflate : inflateRaw)],
-  ["br", (body, limit, flaws) => unpack(body, "br", limit, flaws, unbrotli)],
-  ["zstd", (body, limit, flaws) => (packingOf(body) === "zstd" ? unzstd(body, limit, flaws) : body)],
+  ["deflate", (body, limit, flaws) => decodeNamed(body, "deflate", limit, flaws, isZlib(body) ? inflate : inflateRaw)],
+  ["br", (body, limit, flaws) => decodeNamed(body, "br", limit, flaws, unbrotli)],
+  ["zstd", (body, limit, flaws) => (compressionByMagic(body) === "zstd" ? unzstd(body, limit, flaws) : body)],
   ["aws-chunked", (body) => joinChunks(body) ?? body],
 ]);
 
-/** With zlib's header, as the standard says; some servers send it without. */
+/** True if the body has zlib's header, as the standard requires; some servers omit it. */
 const isZlib = (body: Buffer) => body.length > 1 && (body[0] & 15) === 8 && body.readUInt16BE(0) % 31 === 0;
 
-/** Unpacks all that is there, or, with `isCut`, as far as it goes. Throws zlib's errors. */
+/** Decompresses a body; with `isCut` it returns as much as a truncated body contains. Throws zlib's errors. */
 type Inflate = (body: Buffer, limit: number, isCut?: boolean) => Buffer;
 
 const zlibOptions = (limit: number, isCut = false) => ({
@@ -115,31 +116,31 @@ const unbrotli: Inflate = (body, limit, isCut) =>
     ...(isCut ? { finishFlush: zlib.constants.BROTLI_OPERATION_FLUSH } : {}),
   });
 
-function unpack(body: Buffer, name: string, limit: number, flaws: string[], decode: Inflate): Buffer {
+function decodeNamed(body: Buffer, name: string, limit: number, flaws: string[], decode: Inflate): Buffer {
   try {
     return decode(body, limit);
   } catch (error) {
     if (isTooLarge(error)) return tooLarge(flaws);
   }
-  // The archive unpacked it and left the header, or it is another coding's.
-  if (!looksPacked(body) || packingOf(body) !== "none") return body;
-  return misnamed(body, limit) ?? soundPart(body, name, limit, flaws, decode);
+  // The crawler decompressed it and kept the header, or the body has another coding.
+  if (!looksCompressed(body) || compressionByMagic(body) !== "none") return body;
+  return decodeUndeclared(body, limit) ?? soundPart(body, name, limit, flaws, decode);
 }
 
-/** What a body unpacks to that is packed as no header says; undefined where it is not. */
-function misnamed(body: Buffer, limit: number): Buffer | undefined {
+/** Decompresses a body whose coding no header names; undefined if it is not compressed. */
+function decodeUndeclared(body: Buffer, limit: number): Buffer | undefined {
   for (const decode of [isZlib(body) ? inflate : inflateRaw, unbrotli]) {
     try {
       const found = decode(body, limit);
-      if (found.length > 0 && !looksPacked(found)) return found;
+      if (found.length > 0 && !looksCompressed(found)) return found;
     } catch {
-      // Not packed so, or too large: then its type is wrong, which its bytes show.
+      // It has another coding, or is too large; either way its bytes show that its type is wrong.
     }
   }
   return undefined;
 }
 
-/** What comes before a cut or damage. */
+/** Returns the output before a cut or damage. */
 function soundPart(body: Buffer, name: string, limit: number, flaws: string[], decode: Inflate): Buffer {
   try {
     const part = decode(body, limit, true);
@@ -150,13 +151,13 @@ function soundPart(body: Buffer, name: string, limit: number, flaws: string[], d
   }
   flaws.push(`damaged ${name}`);
   let part = Buffer.alloc(0);
-  // zlib gives nothing of what fails, so the damage is found by halves, to a 64th.
+  // zlib returns no output when it fails, so bisection finds the damage, to 1/64 of the body.
   for (let sound = 0, step = body.length / 2, i = 0; i < 6; i++, step /= 2) {
     try {
       part = decode(body.subarray(0, sound + step), limit, true) as Buffer<ArrayBuffer>;
       sound += step;
     } catch {
-      // The damage is before.
+      // The damage is in this half.
     }
   }
   return part;
@@ -169,17 +170,18 @@ function tooLarge(flaws: string[]): Buffer {
   return Buffer.alloc(0);
 }
 
-/** One member or several; what comes behind the last is left out. */
+/** Decompresses one or more gzip members; bytes behind the last are dropped. */
 function gunzip(body: Buffer, limit: number, flaws: string[]): Buffer {
-  if (packingOf(body) !== "gzip") return (looksPacked(body) ? misnamed(body, limit) : undefined) ?? body;
+  if (compressionByMagic(body) !== "gzip")
+    return (looksCompressed(body) ? decodeUndeclared(body, limit) : undefined) ?? body;
   const parts: Buffer[] = [];
-  for (let at = 0, room = limit; packingOf(body.subarray(at, at + 2)) === "gzip"; ) {
+  for (let at = 0, room = limit; compressionByMagic(body.subarray(at, at + 2)) === "gzip"; ) {
     const frame = body.subarray(at);
     const member = gunzipMember(frame, room);
     if (member === "more" || "problem" in member) {
       if (member !== "more" && member.problem === "too large") return tooLarge(flaws);
       const part = member === "more" ? gunzipCut(frame, room) : Buffer.alloc(0);
-      if (at > 0 && part.length === 0) break; // no member, but begins like one
+      if (at > 0 && part.length === 0) break; // not a member, although it begins like one
       parts.push(part);
       flaws.push(member === "more" ? "cut short" : member.problem);
       if (member !== "more") {
@@ -196,10 +198,10 @@ function gunzip(body: Buffer, limit: number, flaws: string[]): Buffer {
   return parts.length === 1 ? parts[0] : Buffer.concat(parts);
 }
 
-/** One Zstandard frame or several. */
+/** Decompresses one or more Zstandard frames. */
 function unzstd(body: Buffer, limit: number, flaws: string[]): Buffer {
   const parts: Buffer[] = [];
-  for (let at = 0, room = limit; packingOf(body.subarray(at, at + 4)) === "zstd"; ) {
+  for (let at = 0, room = limit; compressionByMagic(body.subarray(at, at + 4)) === "zstd"; ) {
     const frame = body.subarray(at);
     const member = unzstdMember(frame, room);
     if (member === "more" || "problem" in member) {
@@ -215,8 +217,11 @@ function unzstd(body: Buffer, limit: number, flaws: string[]): Buffer {
   return Buffer.concat(parts);
 }
 
-/** True where bytes are spread as in packed data, a tenth of them controls; zeros are also UTF-16's. */
-export function looksPacked(body: Buffer): boolean {
+/**
+ * True if more than 1 in 33 of the first bytes is a control character. In compressed data a tenth are. Zeros do not count,
+ * because UTF-16 has them too.
+ */
+export function looksCompressed(body: Buffer): boolean {
   const head = body.subarray(0, 512);
   let controls = 0;
   for (const byte of head) if (byte < 32 && byte !== 0 && (byte < 9 || byte > 13) && byte !== 27) controls++;

@@ -1,25 +1,25 @@
-/** @file The HTTP response inside a record: its status, headers and body, unchunked and unpacked. RFC 9112, RFC 9110. */
+/** @file Parses the HTTP response in a record: status, headers and decoded body (RFC 9112, RFC 9110). */
 import { mediaTypeOf } from "../media-type.js";
 import { decodeContent, unchunk } from "./codings.js";
 
 export interface HttpResponse {
   readonly status: number;
-  /** Names in lower case; the first of several, but lists joined, those of X-Robots-Tag by line ends. */
+  /** Keys are lower case. Of repeated headers the first counts; lists are joined by commas, X-Robots-Tag by line ends. */
   readonly headers: ReadonlyMap<string, string>;
   readonly body: Buffer;
-  /** What was wrong and could be got over: the body is what there is of it. */
+  /** Errors that did not stop the parser; the body is what could be read of it. */
   readonly flaws: readonly string[];
 }
 
-/** Browsers read no larger head; where none ends within this, the body cannot be told from it. */
+/** Browsers read no larger head. If the head does not end within this, its end cannot be found. */
 const LARGEST_HEAD = 256 * 1024;
 const STATUS_LINE = /^HTTP\/\d(?:\.\d)? +(\d{3})/i;
-/** Interim responses that come before the one that counts. */
+/** Interim responses before the final one. */
 const MOST_INTERIM = 100;
-/** Several lines of these are one list (RFC 9110, 5.3). */
+/** Repeated lines of these headers form one list (RFC 9110, 5.3). */
 const LISTS = new Set(["content-type", "content-encoding", "transfer-encoding"]);
 
-/** Reads a response; null where the content does not begin with a status line. At most `limit` bytes of body. */
+/** Parses a response with a body of at most `limit` bytes; null if the content does not begin with a status line. */
 export function parseHttpResponse(record: Buffer, limit: number): HttpResponse | null {
   const content = record.subarray(finalStart(record));
   const statusLine = STATUS_LINE.exec(content.toString("latin1", 0, 32));
@@ -54,7 +54,7 @@ export function parseHttpResponse(record: Buffer, limit: number): HttpResponse |
   const transfer = headers.get("transfer-encoding") ?? "";
   if (/\bchunked\b/i.test(transfer)) body = unchunk(body, flaws);
   const isText = /^(?:text\/|application\/xhtml|$)/.test(mediaTypeOf(headers.get("content-type") ?? "") ?? "");
-  // A transfer may be packed too (RFC 9112, 7.2); names that are none do not matter there.
+  // A transfer may be compressed too (RFC 9112, 7.2); unknown names are ignored there.
   const codings = [headers.get("content-encoding"), ...(transfer.match(/\b(?:x-)?(?:gzip|deflate)\b/gi) ?? [])];
   body = decodeContent(body, codings.filter((coding) => coding !== undefined).join(", "), limit, flaws, isText);
   if (body.length > limit) {
@@ -64,7 +64,7 @@ export function parseHttpResponse(record: Buffer, limit: number): HttpResponse |
   return { status, headers, body, flaws };
 }
 
-/** Where the response begins that is no interim one (RFC 9110, 15.2), as `100 Continue` and `103 Early Hints` are. */
+/** Finds the final response, behind interim ones such as `100 Continue` and `103 Early Hints` (RFC 9110, 15.2). */
 function finalStart(record: Buffer): number {
   let start = 0;
   for (let i = 0; i < MOST_INTERIM; i++) {

@@ -1,31 +1,31 @@
 /**
- * @file The members of a packed archive: each record of a WARC or ARC file is packed by itself, so that it can be read
- * from its offset alone. RFC 1952 (gzip), RFC 8878 (Zstandard).
+ * @file Decompresses the members of an archive. Each record of a WARC or ARC file is compressed separately, so that it can
+ * be read given only its offset. RFC 1952 (gzip), RFC 8878 (Zstandard).
  */
 import * as zlib from "node:zlib";
 import { Decompress, decompress } from "fzstd";
 
-/** A member unpacked, and how many packed bytes it took; or what is wrong with it. */
+/** A member's decompressed bytes and its compressed length; or what is wrong with it. */
 export type Member =
   | { readonly bytes: Buffer; readonly length: number }
   /** The window ends inside the member. */
   | "more"
   | { readonly problem: string };
 
-export type Packing = "gzip" | "zstd" | "none";
+export type MemberCompression = "gzip" | "zstd" | "none";
 
-export function packingOf(start: Uint8Array): Packing {
+export function compressionByMagic(start: Uint8Array): MemberCompression {
   if (start[0] === 0x1f && start[1] === 0x8b) return "gzip";
   const magic = start.length < 4 ? 0 : Buffer.from(start.subarray(0, 4)).readUInt32LE();
   return magic === ZSTD_MAGIC || isSkippable(magic) ? "zstd" : "none";
 }
 
-/** Unpacks the gzip member at the start of `window`, of at most `limit` bytes unpacked. */
+/** Decompresses the gzip member at the start of `window`, to at most `limit` bytes. */
 export function gunzipMember(window: Buffer, limit: number): Member {
   const start = gzipHeaderLength(window);
   if (typeof start !== "number") return start;
   let bytes: Buffer;
-  let packed: number;
+  let compressedLength: number;
   try {
     const options = { info: true, maxOutputLength: limit } as zlib.ZlibOptions;
     const result = zlib.inflateRawSync(window.subarray(start), options) as unknown as {
@@ -33,36 +33,36 @@ export function gunzipMember(window: Buffer, limit: number): Member {
       readonly engine: { readonly bytesWritten: number };
     };
     bytes = result.buffer;
-    packed = result.engine.bytesWritten;
+    compressedLength = result.engine.bytesWritten;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "Z_BUF_ERROR") return "more";
     return { problem: code === "ERR_BUFFER_TOO_LARGE" ? "too large" : "damaged gzip" };
   }
-  const end = start + packed;
+  const end = start + compressedLength;
   if (window.length < end + 8) return "more";
   if (window.readUInt32LE(end) !== zlib.crc32(bytes)) return { problem: "wrong checksum" };
   return { bytes, length: end + 8 };
 }
 
-/** What a gzip member that was cut short unpacks to as far as it goes. */
+/** Decompresses as much as a truncated gzip member contains. */
 export function gunzipCut(window: Buffer, limit: number): Buffer {
   const start = gzipHeaderLength(window);
   if (typeof start !== "number") return Buffer.alloc(0);
   try {
-    const finishFlush = zlib.constants.Z_SYNC_FLUSH; // what there is, without an error at its end
+    const finishFlush = zlib.constants.Z_SYNC_FLUSH; // returns the available output, without an error at the end
     return zlib.inflateRawSync(window.subarray(start), { finishFlush, maxOutputLength: limit });
   } catch {
     return Buffer.alloc(0);
   }
 }
 
-/** True where a gzip member seems to begin whose text begins as `expected` says. */
+/** True if `window` seems to begin with a gzip member whose text matches `expected`. */
 export function startsMember(window: Buffer, expected: RegExp): boolean {
   return expected.test(gunzipCut(window.subarray(0, 512), 2 ** 20).toString("latin1"));
 }
 
-/** Bytes of a gzip member's header, at most 64 KiB of which are looked at; "more" where it does not end in `bytes`. */
+/** Returns the length of a gzip member's header, reading at most 64 KiB of it; "more" if it does not end in `bytes`. */
 export function gzipHeaderLength(bytes: Buffer): number | Member {
   if (bytes.length < 10) return "more";
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b || bytes[2] !== 8 || bytes[3] > 31) return { problem: "no gzip member" };
@@ -73,7 +73,7 @@ export function gzipHeaderLength(bytes: Buffer): number | Member {
     at += 2 + bytes.readUInt16LE(at);
   }
   for (const flag of [8, 16]) {
-    if ((flags & flag) === 0) continue; // a name, a comment: each up to a 0
+    if ((flags & flag) === 0) continue; // a file name and a comment, each ended by a 0
     const end = bytes.indexOf(0, at);
     if (end < 0) return bytes.length > at + 65536 ? { problem: "damaged gzip" } : "more";
     at = end + 1;
@@ -85,14 +85,14 @@ export function gzipHeaderLength(bytes: Buffer): number | Member {
 const ZSTD_MAGIC = 0xfd2fb528;
 const isSkippable = (magic: number) => magic >= 0x184d2a50 && magic <= 0x184d2a5f;
 
-/** Unpacks the Zstandard frame at the start of `window`; a skippable frame is unpacked to nothing. */
+/** Decompresses the Zstandard frame at the start of `window`; a skippable frame yields no bytes. */
 export function unzstdMember(window: Buffer, limit: number): Member {
   if (window.length < 9) return "more";
   const magic = window.readUInt32LE();
   if (isSkippable(magic)) {
-    // A dictionary for all frames lies in the first one (the WARC zstd proposal); fzstd takes none.
+    // The first frame may contain a dictionary for all others (the WARC zstd proposal), which fzstd does not support.
     if (window.length >= 12 && window.readUInt32LE(8) === 0xec30a437) return { problem: "zstd with a dictionary" };
-    // All that follow at once: a file may be full of them.
+    // Skips all consecutive skippable frames at once: a file may be full of them.
     let length = 0;
     while (window.length >= length + 8 && isSkippable(window.readUInt32LE(length))) {
       const next = length + 8 + window.readUInt32LE(length + 4);
@@ -112,20 +112,20 @@ export function unzstdMember(window: Buffer, limit: number): Member {
   }
 }
 
-/** What a Zstandard frame that was cut short unpacks to as far as it goes. */
+/** Decompresses as much as a truncated Zstandard frame contains. */
 export function unzstdCut(frame: Buffer, limit: number): Buffer {
   const chunks: Uint8Array[] = [];
   try {
     pushFrame(frame, limit, chunks);
   } catch {
-    // What came before the damage is kept.
+    // The output before the damage is kept.
   }
   return Buffer.concat(chunks);
 }
 
 class TooLarge extends Error {}
 
-/** fzstd takes a window's memory at once, and moves it with every block. zstd itself takes no larger one unasked. */
+/** fzstd allocates the whole window at once and moves it with every block. zstd too refuses larger windows by default. */
 const LARGEST_WINDOW = 2 ** 27;
 
 function unzstd(frame: Buffer, limit: number): Buffer {
@@ -140,7 +140,7 @@ function unzstd(frame: Buffer, limit: number): Buffer {
   return Buffer.concat(chunks);
 }
 
-/** Unpacks a frame block by block, to stop at the limit. */
+/** Decompresses a frame block by block, to stop at the limit. */
 function pushFrame(frame: Buffer, limit: number, chunks: Uint8Array[], whole = false): void {
   if ((zstdContentSize(frame) ?? zstdWindow(frame)) > LARGEST_WINDOW) throw new TooLarge();
   let length = 0;
@@ -152,7 +152,7 @@ function pushFrame(frame: Buffer, limit: number, chunks: Uint8Array[], whole = f
   stream.push(frame, whole);
 }
 
-/** What a frame's header says that it unpacks to; undefined where it says nothing. RFC 8878, 3.1.1.1.4. */
+/** The decompressed size that a frame's header declares; undefined if it declares none. RFC 8878, 3.1.1.1.4. */
 function zstdContentSize(frame: Buffer): number | undefined {
   const [window, dictionary, width] = zstdFields(frame);
   const at = 5 + window + dictionary;
@@ -161,23 +161,23 @@ function zstdContentSize(frame: Buffer): number | undefined {
   return frame.readUIntLE(at, width) + (width === 2 ? 256 : 0);
 }
 
-/** RFC 8878, 3.1.1.1.2: an exponent and eighths. */
+/** Window size in bytes: an exponent and eighths (RFC 8878, 3.1.1.1.2). */
 const zstdWindow = (frame: Buffer) => 2 ** (10 + (frame[5] >> 3)) * (1 + (frame[5] & 7) / 8);
 
-/** True where a stream of Zstandard that begins so can be unpacked piece by piece, without a window of any size that it likes. */
+/** True if a Zstandard stream can be decompressed piece by piece, because its window is not too large. */
 export function isStream(start: Buffer): boolean {
   if (start.length < 6) return false;
   const one = (start[4] & 0x20) !== 0;
   return ((one ? zstdContentSize(start) : zstdWindow(start)) ?? 0) <= LARGEST_WINDOW;
 }
 
-/** Bytes of a header's fields: window descriptor, number of the dictionary, content size. */
+/** Widths in bytes of a header's fields: window descriptor, dictionary id, content size. */
 function zstdFields(frame: Buffer): readonly [number, number, number] {
-  const one = (frame[4] & 0x20) !== 0; // then the window is the content
+  const one = (frame[4] & 0x20) !== 0; // a single segment: the window is the content
   return [one ? 0 : 1, [0, 1, 2, 4][frame[4] & 3], [one ? 1 : 0, 2, 4, 8][frame[4] >> 6]];
 }
 
-/** Bytes of a frame, found by walking over its blocks' headers. */
+/** Finds a frame's length in bytes by walking over its block headers. */
 function zstdFrameLength(window: Buffer): number | Member {
   let at = 5 + zstdFields(window).reduce((sum, width) => sum + width);
   for (let last = false; !last; ) {

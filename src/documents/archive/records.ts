@@ -1,21 +1,21 @@
 /**
- * @file Records of web archives: WARC (ISO 28500, versions 0.17 to 1.1, WET files among them) and ARC, plain, each record
- * packed by itself with gzip or Zstandard, or packed as one. Damaged records are counted by reason, and what is sound
- * after them is read.
+ * @file Reads the records of web archives: WARC (ISO 28500, versions 0.17 to 1.1, including WET files) and ARC. The file may
+ * be plain, or compressed by gzip or Zstandard, record by record or as a whole. Damaged records are counted by reason;
+ * reading resumes at the next intact record.
  */
 
 import { pipeline, Readable } from "node:stream";
 import * as zlib from "node:zlib";
-import { damageOf, unpack } from "../compression.js";
+import { damageOf, decompress } from "../compression.js";
 import { type Head, isArcHead, LARGEST_HEAD, nextHead, parseHead, RECORD_START } from "./heads.js";
 import {
+  compressionByMagic,
   gunzipCut,
   gunzipMember,
   gzipHeaderLength,
   isStream,
   type Member,
-  type Packing,
-  packingOf,
+  type MemberCompression,
   startsMember,
   unzstdCut,
   unzstdMember,
@@ -23,34 +23,37 @@ import {
 import { Window } from "./window.js";
 
 export interface ArchiveRecord {
-  /** What WARC-Type says; of an ARC file `response` or `filedesc`. */
+  /** The value of WARC-Type; in an ARC file `response` or `filedesc`. */
   readonly type: string;
-  /** The record's own fields, their names in lower case. */
+  /** The record's header fields, with lower-case names. */
   readonly fields: ReadonlyMap<string, string>;
-  /** The first byte of the (packed) record in the archive; of an archive packed as one, in what it unpacks to. */
+  /**
+   * First byte of the record, as compressed, in the archive. If the archive is compressed as a whole: first byte in the
+   * decompressed archive.
+   */
   readonly offset: number;
   readonly content: Buffer;
-  /** True where the archive ends inside the record: the content is what there is of it. */
+  /** True if the archive ends inside the record; then `content` is incomplete. */
   readonly cut: boolean;
 }
 
 export interface ArchiveReader extends AsyncIterable<ArchiveRecord> {
-  /** Records, or stretches of the file, that were left out or cut: how many, by reason. */
+  /** Number of records or byte ranges that were skipped or cut, by reason. */
   readonly lost: ReadonlyMap<string, number>;
 }
 
 export interface ArchiveOptions {
-  /** Bytes that a record may have unpacked; larger ones are left out. Default 64 MiB. */
+  /** Largest decompressed record in bytes; larger ones are skipped. Default 64 MiB. */
   readonly largestRecord?: number;
   readonly signal?: AbortSignal;
 }
 
 const LARGEST_RECORD = 64 * 2 ** 20;
 const CHUNK = 2 ** 20;
-/** Bytes that are unpacked at a time from a stream. */
+/** Bytes that are decompressed at a time from a stream. */
 const PIECE = 2 ** 16;
 
-/** Reads an archive from its bytes as they come. Iterate once. */
+/** Reads an archive from a stream of bytes. Can be iterated once. */
 export function readArchive(source: AsyncIterable<Uint8Array>, options: ArchiveOptions = {}): ArchiveReader {
   const lost = new Map<string, number>();
   const lose = (reason: string) => lost.set(reason, (lost.get(reason) ?? 0) + 1);
@@ -70,17 +73,20 @@ type Lose = (reason: string) => void;
 
 interface Reading {
   readonly window: Window;
-  /** Bytes that the content of a record may have. */
+  /** Largest content of a record, in bytes. */
   readonly limit: number;
   readonly lose: Lose;
   readonly signal?: AbortSignal;
-  /** What was found so far: damage is searched for what the file is made of. */
-  readonly seen: Set<Packing | "warc" | "arc">;
-  /** Of what was unpacked, in which nothing packed is looked for: its member's offset, where it is one, and whether that was cut. */
+  /** Formats found so far. Behind damage, the search for the next record looks for these. */
+  readonly seen: Set<MemberCompression | "warc" | "arc">;
+  /**
+   * Set while reading decompressed bytes, in which compressed members are not expected: the offset of the member, if it is
+   * a single one, and whether it was cut.
+   */
   readonly inner?: { readonly offset?: number; readonly cut?: boolean };
 }
 
-/** Records, packed and plain ones in any order, as files are that others were appended to. */
+/** Reads compressed and plain records in any order, because archives of both kinds get appended to one another. */
 async function* readRecords(reading: Reading): AsyncGenerator<ArchiveRecord> {
   const { window, lose, signal, seen } = reading;
   for (;;) {
@@ -89,9 +95,9 @@ async function* readRecords(reading: Reading): AsyncGenerator<ArchiveRecord> {
     window.drop(skipBlank(window.bytes, 0));
     await window.grow(LARGEST_HEAD);
     if (window.bytes.length === 0) return;
-    const packing = reading.inner === undefined ? packingOf(window.bytes) : "none";
-    if (packing !== "none") {
-      if (yield* readMember(reading, packing)) return;
+    const compression = reading.inner === undefined ? compressionByMagic(window.bytes) : "none";
+    if (compression !== "none") {
+      if (yield* readMember(reading, compression)) return;
       continue;
     }
     const head = parseHead(window.bytes);
@@ -105,17 +111,17 @@ async function* readRecords(reading: Reading): AsyncGenerator<ArchiveRecord> {
   }
 }
 
-/** The records of the member that the window begins with; true where nothing can be read behind it. */
+/** Reads the records of the member at the start of the window; returns true if nothing behind it can be read. */
 async function* readMember(
   reading: Reading,
-  packing: Exclude<Packing, "none">,
+  compression: Exclude<MemberCompression, "none">,
 ): AsyncGenerator<ArchiveRecord, boolean> {
   const { window, limit, lose, seen } = reading;
-  // Room for the record's head: the limit is on what the record holds.
+  // The limit is on the record's content, so the head gets extra room.
   const most = limit + LARGEST_HEAD;
-  const beginning = packing === "gzip" ? gunzipCut : unzstdCut;
+  const beginning = compression === "gzip" ? gunzipCut : unzstdCut;
   const first = seen.size === 0;
-  const found = await nextMember(window, packing, most);
+  const found = await nextMember(window, compression, most);
   if (found === undefined) return true;
   if ("bytes" in found) {
     const { bytes, length } = found;
@@ -123,11 +129,11 @@ async function* readMember(
       await window.grow(length + LARGEST_HEAD);
       const rest = window.bytes.subarray(length);
       const next = beginning(rest, CHUNK).toString("latin1", 0, 512);
-      if (packingOf(rest) === packing && !RECORD_START.test(next)) {
-        // Members that begin wherever the one before was full, as bgzip makes them: one stream in pieces.
+      if (compressionByMagic(rest) === compression && !RECORD_START.test(next)) {
+        // bgzip starts a new member whenever one is full, even inside a record: the members form one stream.
         yield* readRecords({
           ...reading,
-          window: new Window(joined(window, packing, most, lose)),
+          window: new Window(joined(window, compression, most, lose)),
           inner: { cut: true },
         });
         return true;
@@ -135,55 +141,55 @@ async function* readMember(
     }
     yield* recordsOf(reading, bytes, false);
     window.drop(length);
-    // A frame of zstd that is to be skipped tells nothing.
-    if (bytes.length > 0) seen.add(packing);
+    // A skippable zstd frame says nothing about the format.
+    if (bytes.length > 0) seen.add(compression);
     return false;
   }
   const { problem } = found;
   const isCut = problem === "cut short";
-  // Perhaps all records packed as one: a stream like any other. Of a cut one the bytes stay, to look for members in.
+  // The archive may be compressed as a whole. If it is cut, its bytes are kept, to search them for members.
   const copy = isCut ? new Window(Readable.from([Buffer.from(window.bytes)])) : window;
   await copy.grow(1);
-  if (packing === "gzip" && (problem === "too large" || (first && isCut)) && beginsWithHead(window.bytes)) {
+  if (compression === "gzip" && (problem === "too large" || (first && isCut)) && beginsWithHead(window.bytes)) {
     yield* readRecords({ ...reading, window: new Window(streamed(copy, lose)), inner: {} });
-    seen.add(packing);
+    seen.add(compression);
     if (!isCut) return false;
-  } else if (packing === "zstd" && first && (problem === "too large" || isCut) && isStream(window.bytes)) {
-    yield* readRecords({ ...reading, window: new Window(soundPart(rest(copy), packing, lose)), inner: {} });
-    seen.add(packing);
+  } else if (compression === "zstd" && first && (problem === "too large" || isCut) && isStream(window.bytes)) {
+    yield* readRecords({ ...reading, window: new Window(soundPart(rest(copy), compression, lose)), inner: {} });
+    seen.add(compression);
     if (!isCut) return true;
   } else {
     lose(problem);
     if (isCut) yield* recordsOf(reading, beginning(window.bytes, most), true);
   }
   if (problem === "zstd with a dictionary") return true;
-  // Not for plain records in a packed archive: what is packed may hold them as they are, and was read.
-  if (seen.has(packing) || isCut) await findMember(window, packing);
+  // Plain records are not searched for in a compressed archive: compressed bytes may contain them literally.
+  if (seen.has(compression) || isCut) await findMember(window, compression);
   else await findStart(reading);
   return false;
 }
 
-/** The member at the start of the window, or what is wrong with it; undefined at the end. */
+/** Returns the member at the start of the window, or what is wrong with it; undefined at the end. */
 async function nextMember(
   window: Window,
-  packing: Exclude<Packing, "none">,
+  compression: Exclude<MemberCompression, "none">,
   most: number,
 ): Promise<Exclude<Member, "more"> | undefined> {
-  const member = packing === "gzip" ? gunzipMember : unzstdMember;
+  const member = compression === "gzip" ? gunzipMember : unzstdMember;
   await window.grow(CHUNK);
   if (window.bytes.length === 0) return undefined;
   let found = member(window.bytes, most);
   while (found === "more" && !window.ended) {
     await window.grow(2 * window.bytes.length);
     found = member(window.bytes, most);
-    // A member that does not end: its beginning would be unpacked again and again.
+    // A member that does not end would be decompressed from its start again and again.
     if (found === "more" && window.bytes.length > most) break;
   }
   if (found !== "more") return found;
   return { problem: window.ended ? "cut short" : "too large" };
 }
 
-/** The records inside one member: one, where the archive is made as it should be. */
+/** Reads the records of one member; a correct archive has one record per member. */
 async function* recordsOf(reading: Reading, bytes: Buffer, cut: boolean): AsyncGenerator<ArchiveRecord> {
   const { offset } = reading.window;
   const head = parseHead(bytes);
@@ -200,8 +206,8 @@ async function* recordsOf(reading: Reading, bytes: Buffer, cut: boolean): AsyncG
 }
 
 /**
- * The record with this head, which the window begins with. Its length is believed where another record or the archive's end
- * follows; else it ends where the next record is found, so that no wrong length hides another record.
+ * Reads the record with this head at the start of the window. Its declared length counts if another record or the archive's
+ * end follows. Otherwise it ends where the next record is found, so that a wrong length hides no other record.
  */
 async function* readPlain(reading: Reading, head: Head): AsyncGenerator<ArchiveRecord> {
   const { window, limit, lose, inner } = reading;
@@ -226,7 +232,7 @@ async function* readPlain(reading: Reading, head: Head): AsyncGenerator<ArchiveR
       return window.drop(inside);
     }
     if (window.ended && window.bytes.length < Math.min(end, most)) {
-      // What a whole member holds is not cut: its length is wrong.
+      // A complete member is not cut, so its declared length is wrong.
       const cut = inner?.cut ?? true;
       if (inner?.cut !== true) lose(cut ? "cut short" : "wrong length");
       yield record(cut ? window.bytes.length : trimEnd(window.bytes, start, window.bytes.length), cut);
@@ -237,7 +243,7 @@ async function* readPlain(reading: Reading, head: Head): AsyncGenerator<ArchiveR
       return findStart(reading, window.offset + end);
     }
     if (head.format === "warc" && /^\r?\n\r?\n/.test(window.bytes.toString("latin1", end, end + 4))) {
-      yield record(end); // and damage behind it
+      yield record(end); // damage follows it
       return window.drop(end);
     }
     from = end;
@@ -247,7 +253,7 @@ async function* readPlain(reading: Reading, head: Head): AsyncGenerator<ArchiveR
     lose("too large");
     return findStart(reading);
   }
-  // A record that says nothing of its length has all that is left of its member.
+  // A record without a length extends to the end of its member.
   if (contentLength !== null) lose("wrong length");
   else if (next >= 0 || inner === undefined) lose("no length");
   const last = next < 0 ? window.bytes.length : next;
@@ -255,18 +261,18 @@ async function* readPlain(reading: Reading, head: Head): AsyncGenerator<ArchiveR
   window.drop(last);
 }
 
-/** True where the archive ends at `end`, or another record begins there. */
+/** True if the archive ends at `end` or another record begins there. */
 function followedByRecord(window: Window, end: number): boolean {
   const { bytes, ended } = window;
   const at = skipBlank(bytes, end);
   if (at >= bytes.length) return ended ? end <= bytes.length : true;
-  // Behind no line end it may be the middle of a line that looks like the start of ARC's.
+  // Without a line end before it, this may be the middle of a line that merely looks like an ARC head.
   if (at === end && bytes[end - 1] !== 10 && bytes[end] !== 0x57) return isArcHead(bytes.subarray(at));
   const start = bytes.subarray(at, at + 1024);
-  return packingOf(start) !== "none" || RECORD_START.test(start.toString("latin1"));
+  return compressionByMagic(start) !== "none" || RECORD_START.test(start.toString("latin1"));
 }
 
-/** The first place from `from` to before `to` at which a plain record begins; -1 where none does. The window reaches as far. */
+/** Finds the first plain record that begins in [`from`, `to`), growing the window as needed; -1 if there is none. */
 async function nextStart({ window, seen }: Reading, from: number, to: number): Promise<number> {
   for (let at = from; ; ) {
     await window.grow(Math.min(at + CHUNK, to) + LARGEST_HEAD);
@@ -278,7 +284,7 @@ async function nextStart({ window, seen }: Reading, from: number, to: number): P
   }
 }
 
-/** Drops what lies before the next record or member, at least one byte, and at most up to `until` in the archive. */
+/** Drops the bytes before the next record or member: at least one byte, and none behind offset `until` of the archive. */
 async function findStart({ window, seen, inner }: Reading, until = Number.POSITIVE_INFINITY): Promise<void> {
   window.drop(1);
   for (;;) {
@@ -296,32 +302,32 @@ async function findStart({ window, seen, inner }: Reading, until = Number.POSITI
   }
 }
 
-/** Drops what lies before the next member that begins as a record does, or as `expected` says; at least one byte. */
-async function findMember(window: Window, packing: Packing, expected = RECORD_START): Promise<void> {
+/** Drops at least one byte, up to the next member whose text begins like a record, or matches `expected`. */
+async function findMember(window: Window, compression: MemberCompression, expected = RECORD_START): Promise<void> {
   window.drop(1);
   for (;;) {
     await window.grow(CHUNK);
     const { bytes } = window;
-    const at = packing === "zstd" ? bytes.indexOf(ZSTD_START) : memberIn(bytes, false, expected);
+    const at = compression === "zstd" ? bytes.indexOf(ZSTD_START) : memberIn(bytes, false, expected);
     if (at >= 0) return window.drop(at);
     if (window.ended) return window.drop(bytes.length);
     window.drop(Math.max(0, bytes.length - 1024)); // a member may begin in the last bytes
   }
 }
 
-/** Line ends and the zeros with which files are filled up. */
+/** Skips line ends and the zeros that pad files. */
 function skipBlank(bytes: Buffer, at: number): number {
   while (bytes[at] === 13 || bytes[at] === 10 || bytes[at] === 0) at += 1;
   return at;
 }
 
-/** The end without the empty lines that close a record. */
+/** Returns the end of the content, before the empty lines that close a record. */
 function trimEnd(bytes: Buffer, start: number, end: number): number {
   const ends = /(?:\r?\n){1,2}$/.exec(bytes.toString("latin1", Math.max(start, end - 4), end));
   return end - (ends?.[0].length ?? 0);
 }
 
-/** True where the last record of a member goes on behind it. */
+/** True if the last record of a member continues behind it. */
 function endsInside(bytes: Buffer): boolean {
   for (let at = skipBlank(bytes, 0); at < bytes.length; at = skipBlank(bytes, at)) {
     const head = parseHead(bytes.subarray(at, at + LARGEST_HEAD));
@@ -333,17 +339,17 @@ function endsInside(bytes: Buffer): boolean {
   return false;
 }
 
-/** What all members unpack to, one behind the other; where one is damaged, the next that can be read follows. */
+/** Decompresses and joins all members; a damaged one is skipped. */
 async function* joined(
   window: Window,
-  packing: Exclude<Packing, "none">,
+  compression: Exclude<MemberCompression, "none">,
   most: number,
   lose: Lose,
 ): AsyncGenerator<Buffer> {
   const start = window.offset;
   let given = 0;
   for (;;) {
-    const found = await nextMember(window, packing, most);
+    const found = await nextMember(window, compression, most);
     if (found === undefined) return;
     if ("bytes" in found) {
       given += found.bytes.length;
@@ -352,22 +358,22 @@ async function* joined(
       window.drop(found.length);
     } else {
       lose(found.problem);
-      await findMember(window, packing, /./s);
+      await findMember(window, compression, /./s);
     }
   }
 }
 
-/** An archive unpacks to so many times its bytes at most, beyond a size at which that does no harm: text to some tens. */
+/** Limit on the compression ratio, against decompression bombs, beyond a harmless size. Text reaches some tens. */
 const LARGEST_RATIO = 200;
 const HARMLESS = 64 * 2 ** 20;
-const isBomb = (unpacked: number, packed: number) => unpacked > HARMLESS + LARGEST_RATIO * packed;
+const isBomb = (decompressed: number, compressed: number) => decompressed > HARMLESS + LARGEST_RATIO * compressed;
 
-/** True where a gzip member's text begins with a record's head. */
+/** True if a gzip member's text begins with a record head. */
 function beginsWithHead(bytes: Buffer): boolean {
   return parseHead(gunzipCut(bytes.subarray(0, LARGEST_HEAD), CHUNK)) !== null;
 }
 
-/** What the gzip member at the start of the window unpacks to, piece by piece; the window is left behind it, or at damage. */
+/** Decompresses the gzip member at the start of the window piece by piece. Afterwards the window begins behind it, or at damage. */
 async function* streamed(window: Window, lose: Lose): AsyncGenerator<Buffer> {
   const header = gzipHeaderLength(window.bytes);
   if (typeof header !== "number") return;
@@ -378,7 +384,7 @@ async function* streamed(window: Window, lose: Lose): AsyncGenerator<Buffer> {
     window.drop(inflate.bytesWritten - dropped);
     dropped = inflate.bytesWritten;
   };
-  async function* packed() {
+  async function* compressed() {
     for (let given = 0; ; ) {
       dropRead();
       await window.grow(given - dropped + 1);
@@ -391,8 +397,8 @@ async function* streamed(window: Window, lose: Lose): AsyncGenerator<Buffer> {
   let given = 0;
   let checksum = 0;
   let problem: string | undefined;
-  const source = Readable.from(packed(), { highWaterMark: 1 });
-  // Its errors come out where the result is read.
+  const source = Readable.from(compressed(), { highWaterMark: 1 });
+  // Errors are thrown where the result is read, below.
   const ended = new Promise<void>((resolve) => pipeline(source, inflate, () => resolve()));
   try {
     for await (const bytes of inflate) {
@@ -421,29 +427,29 @@ async function* streamed(window: Window, lose: Lose): AsyncGenerator<Buffer> {
   if (problem !== undefined) lose(problem);
 }
 
-/** What a stream unpacks to, up to where it is damaged or unpacks to too much. */
+/** Decompresses a stream, up to damage or the size limit. */
 async function* soundPart(
-  packed: AsyncIterable<Uint8Array>,
-  packing: Exclude<Packing, "none">,
+  compressed: AsyncIterable<Uint8Array>,
+  compression: Exclude<MemberCompression, "none">,
   lose: Lose,
 ): AsyncGenerator<Buffer> {
   let taken = 0;
   let given = 0;
   async function* counted() {
-    for await (const bytes of packed) {
+    for await (const bytes of compressed) {
       taken += bytes.length;
       yield bytes;
     }
   }
   try {
-    for await (const bytes of unpack(counted(), packing)) {
+    for await (const bytes of decompress(counted(), compression)) {
       given += bytes.length;
       if (isBomb(given, taken)) return lose("too large");
       yield bytes;
     }
   } catch (error) {
     if (damageOf(error) === undefined) throw error;
-    lose(`damaged ${packing}`);
+    lose(`damaged ${compression}`);
   }
 }
 
@@ -458,10 +464,10 @@ async function* rest(window: Window): AsyncGenerator<Buffer> {
 const GZIP_START = Buffer.from([0x1f, 0x8b, 8]);
 const ZSTD_START = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 
-/** Bytes for each start that turns out to be none: trying one costs as much as reading many, and no sound file has more. */
+/** One false start is tried per this many bytes: a try costs as much as scanning many, and intact files have fewer. */
 const BYTES_PER_TRIAL = 256;
 
-/** Where a gzip member begins whose text begins as a record does, or, where `zstd` says so, a frame; -1 if nowhere. */
+/** Finds a gzip member whose text begins like a record or, with `zstd`, a Zstandard frame; -1 if there is none. */
 function memberIn(bytes: Buffer, zstd: boolean, expected = RECORD_START): number {
   const frame = zstd ? bytes.indexOf(ZSTD_START) : -1;
   const before = frame < 0 ? bytes : bytes.subarray(0, frame);

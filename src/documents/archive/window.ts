@@ -1,11 +1,11 @@
-/** @file The part of a byte stream that is looked at: it grows at its end as needed and is dropped at its start. */
+/** @file A window over a byte stream: it grows at its end on demand, and bytes are dropped from its start. */
 
 const LEAST = 2 ** 16;
 
 export class Window {
   #source: AsyncIterator<Uint8Array>;
   #memory: Buffer = Buffer.alloc(0);
-  #start = 0; // of what is still wanted in #memory
+  #start = 0; // of the window in #memory
   #end = 0;
   #offset = 0; // of #memory[#start] in the stream
   #ended = false;
@@ -14,12 +14,12 @@ export class Window {
     this.#source = source[Symbol.asyncIterator]();
   }
 
-  /** What is there of the stream from `offset` on; valid until the next `grow`. */
+  /** The buffered bytes of the stream, from `offset` on; valid until the next `grow`. */
   get bytes(): Buffer {
     return this.#memory.subarray(this.#start, this.#end);
   }
 
-  /** Where `bytes` begins in the stream. */
+  /** The position of `bytes` in the stream. */
   get offset(): number {
     return this.#offset;
   }
@@ -33,7 +33,7 @@ export class Window {
     this.#offset += count;
   }
 
-  /** Takes more of the stream, until there are `wanted` bytes or no more. */
+  /** Reads from the stream until the window has `wanted` bytes or the stream ends. */
   async grow(wanted: number): Promise<void> {
     while (this.#end - this.#start < wanted && !this.#ended) {
       const next = await this.#source.next();
@@ -42,7 +42,7 @@ export class Window {
     }
   }
 
-  /** Each byte is moved a bounded number of times, however small the pieces are that come and go. */
+  /** Moves each byte a bounded number of times, however small the pieces are. */
   #append(piece: Uint8Array): void {
     const length = this.#end - this.#start;
     if (this.#end + piece.length > this.#memory.length) {
@@ -58,7 +58,7 @@ export class Window {
     this.#end += piece.length;
   }
 
-  /** Ends the source, when no more of it is wanted. */
+  /** Closes the source. */
   async close(): Promise<void> {
     this.#ended = true;
     await this.#source.return?.();

@@ -1,23 +1,23 @@
-/** @file Writing WARC 1.1 (ISO 28500:2017), each record a gzip member of its own, so that it can be read from its offset. */
+/** @file Writes WARC 1.1 (ISO 28500:2017). Each record is a separate gzip member, so it can be read given its offset. */
 import { createHash, randomUUID } from "node:crypto";
 import { gzipSync } from "node:zlib";
 
 export interface WarcFields {
   readonly type: "warcinfo" | "request" | "response" | "metadata" | "revisit" | "resource" | "conversion";
-  /** When it was fetched, ISO 8601. */
+  /** Fetch time, ISO 8601. */
   readonly date: string;
   readonly contentType: string;
   readonly url?: string;
-  /** Default: a new one. */
+  /** Default: a new id. */
   readonly id?: string;
-  /** Further fields as the standard names them, `WARC-Concurrent-To` for example. */
+  /** Further fields by their names in the standard, such as `WARC-Concurrent-To`. */
   readonly further?: Readonly<Record<string, string | undefined>>;
 }
 
-/** `<urn:uuid:…>`, new each time. */
+/** Returns a new `<urn:uuid:…>`. */
 export const newRecordId = () => `<urn:uuid:${randomUUID()}>`;
 
-/** One record, packed, with its block digest; a response's payload digest goes into `further`. */
+/** Returns one compressed record with its block digest. Pass a response's payload digest in `further`. */
 export function warcRecord({ type, date, contentType, url, id, further }: WarcFields, block: Uint8Array): Buffer {
   const fields: [string, string | undefined][] = [
     ["WARC-Type", type],
@@ -30,17 +30,17 @@ export function warcRecord({ type, date, contentType, url, id, further }: WarcFi
     ["Content-Length", `${block.length}`],
   ];
   const lines = fields.filter(([, value]) => value !== undefined);
-  // A line break inside a value would begin a field of its own.
+  // A line break in a value would start a new field.
   const head = lines.map(([name, value]) => `${name}: ${value?.replace(/[\r\n]+/g, " ")}\r\n`).join("");
   return gzipSync(Buffer.concat([Buffer.from(`WARC/1.1\r\n${head}\r\n`), block, Buffer.from("\r\n\r\n")]));
 }
 
-/** The digest as archives write it: `sha1:` and base 32. */
+/** Returns a SHA-1 digest as archives write it: `sha1:` and base 32. */
 export function sha1(bytes: Uint8Array): string {
   return `sha1:${base32(createHash("sha1").update(bytes).digest())}`;
 }
 
-/** RFC 4648, without padding: a SHA-1 needs none. */
+/** Base 32 by RFC 4648, without padding: a SHA-1 needs none. */
 function base32(bytes: Uint8Array): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
   let text = "";

@@ -1,6 +1,6 @@
 /**
- * @file Bytes of a page as text. What tells the encoding, in this order: a byte order mark, the HTTP header, the page's
- * `<meta>`, its XML declaration, and, where none of them does or what they say does not fit the bytes, statistics.
+ * @file Decodes the bytes of a page. The encoding comes from, in this order: a byte order mark, the HTTP header, the page's
+ * `<meta>`, its XML declaration. If none is declared, or the bytes contradict it, statistics decide.
  * https://encoding.spec.whatwg.org, https://html.spec.whatwg.org/#determining-the-character-encoding
  */
 
@@ -10,17 +10,17 @@ import { charsetIn, declaredEncoding } from "./prescan.js";
 
 export interface Decoded {
   readonly text: string;
-  /** The name of the encoding as WHATWG writes it, in lower case. */
+  /** WHATWG's name of the encoding, in lower case. */
   readonly charset: string;
   readonly from: "mark" | "header" | "meta" | "statistics";
-  /** Characters that stand for bytes which mean nothing in the encoding. */
+  /** Replacement characters (U+FFFD), each for bytes that are invalid in the encoding. */
   readonly broken: number;
 }
 
-/** Bytes whose statistics are taken. */
+/** Bytes used for statistics. */
 const SAMPLE = 64 * 1024;
 
-/** @param contentType value of the HTTP header `Content-Type`, if it is known */
+/** Decodes a page. @param contentType value of the HTTP header `Content-Type`, if known */
 export function decodePage(bytes: Uint8Array, contentType = ""): Decoded {
   const mark = markOf(bytes);
   if (mark !== undefined) return decode(bytes, mark, "mark");
@@ -39,8 +39,8 @@ function markOf(bytes: Uint8Array): string | undefined {
 }
 
 /**
- * False where the bytes contradict what was said: UTF-8 in which whole letters are broken, UTF-16 without its zeros, and
- * UTF-8 under any other name, the commonest of all (a server's default, a template's `<meta>`).
+ * False if the bytes contradict the declared encoding: UTF-8 with many invalid sequences, UTF-16 without zeros, or UTF-8
+ * declared as something else. The last is the most common (a server's default, a template's `<meta>`).
  */
 function fits(bytes: Uint8Array, charset: string): boolean {
   if (charset === "utf-8") {
@@ -49,9 +49,9 @@ function fits(bytes: Uint8Array, charset: string): boolean {
   }
   if (charset.startsWith("utf-16")) return zeros(bytes) !== undefined;
   const { good, bad } = utf8Statistics(bytes);
-  // Its text is ASCII with escapes.
+  // Text in ISO-2022-JP is ASCII with escape sequences.
   if (charset === "iso-2022-jp") return good + bad === 0 || hasJapaneseEscape(bytes);
-  // Two bytes a character make UTF-8 by chance, one in a dozen; one byte a letter hardly ever does.
+  // A double-byte character looks like UTF-8 by chance about once in twelve; single-byte letters hardly ever do.
   const byChance = DOUBLE.test(charset) ? 3 : 0;
   return !(good > byChance && bad * 20 <= good);
 }
@@ -65,9 +65,9 @@ function decode(bytes: Uint8Array, charset: string, from: Decoded["from"]): Deco
   return { text, charset, from, broken };
 }
 
-/** Sequences of two to four bytes that are UTF-8, and bytes above 127 that are not, of the first that there are. */
+/** Counts valid UTF-8 sequences of two to four bytes, and bytes above 127 outside them, in the first `SAMPLE` bytes. */
 function utf8Statistics(page: Uint8Array): { readonly good: number; readonly bad: number } {
-  // From the first of them on: a page may begin with more markup than is looked at.
+  // Starts at the first such byte: a page may begin with more ASCII markup than `SAMPLE`.
   const first = page.findIndex((byte) => byte > 127);
   const bytes = first < 0 ? page.subarray(0, 0) : page.subarray(first, first + SAMPLE);
   let good = 0;
@@ -82,7 +82,7 @@ function utf8Statistics(page: Uint8Array): { readonly good: number; readonly bad
       byte >= 0xc2 && byte <= 0xdf ? 2 : byte >= 0xe0 && byte <= 0xef ? 3 : byte >= 0xf0 && byte <= 0xf4 ? 4 : 0;
     let sound = length > 0;
     for (let j = 1; j < length && sound; j++) {
-      // A letter cut by the end of the sample is no fault; one cut by the end of the page is.
+      // A character cut by the end of the sample is not an error; one cut by the end of the page is.
       if (i + j >= SAMPLE) return { good, bad };
       sound = (bytes[i + j] & 0xc0) === 0x80;
     }
@@ -97,7 +97,7 @@ function utf8Statistics(page: Uint8Array): { readonly good: number; readonly bad
   return { good, bad };
 }
 
-/** On which side the zeros of UTF-16 text stand, if they do. */
+/** Returns UTF-16's byte order according to the zero bytes; undefined if the bytes do not look like UTF-16. */
 function zeros(bytes: Uint8Array): "utf-16le" | "utf-16be" | undefined {
   let even = 0;
   let odd = 0;
@@ -108,18 +108,18 @@ function zeros(bytes: Uint8Array): "utf-16le" | "utf-16be" | undefined {
   }
   const pairs = length / 2;
   if (pairs < 2) return undefined;
-  // Of Chinese only the markup and line ends have zeros; a letter such as U+4E00 has one on the other side.
+  // In Chinese only markup and line ends have zeros, and a character such as U+4E00 has its zero on the other side.
   if (odd > pairs * 0.02 && even * 3 < odd) return "utf-16le";
   if (even > pairs * 0.02 && odd * 3 < even) return "utf-16be";
   return undefined;
 }
 
-/** The likeliest encoding of bytes about which nothing is said. */
+/** Returns the most likely encoding of bytes without a declared one. */
 function guess(bytes: Uint8Array): string {
   const wide = zeros(bytes);
   if (wide !== undefined) return wide;
   const { good, bad } = utf8Statistics(bytes);
-  // What is ASCII only is UTF-8 too, if it has no escapes into Japanese.
+  // Only sequences above ASCII count here; `guessCharset` handles pure ASCII, which may have Japanese escapes.
   if (good >= bad * 4 && good > 0) return "utf-8";
   return guessCharset(bytes);
 }

@@ -1,6 +1,6 @@
-/** @file Bytes in a named encoding as text. https://encoding.spec.whatwg.org */
+/** @file Decodes bytes in a named encoding (https://encoding.spec.whatwg.org). */
 
-/** The name that the Encoding Standard gives to a label; undefined for labels that it does not know or gives no decoder. */
+/** Returns the Encoding Standard's name for a label; undefined if the label is unknown or has no decoder. */
 export function encodingOf(label: string | undefined): string | undefined {
   if (label === undefined) return undefined;
   try {
@@ -10,9 +10,9 @@ export function encodingOf(label: string | undefined): string | undefined {
   }
 }
 
-/** The text of bytes in an encoding that `encodingOf` knows; what means nothing in it becomes U+FFFD. */
+/** Decodes bytes in an encoding named by `encodingOf`; invalid bytes become U+FFFD. */
 export function decodeBytes(bytes: Uint8Array, charset: string): string {
   const decoder = new TextDecoder(charset);
-  // Node 20 and 22 read windows-1252 as Latin-1 in one go, its quotation marks as controls, but not piece by piece.
+  // In one call, Node 20 and 22 decode windows-1252 as Latin-1, quotation marks as control characters. Streaming avoids that.
   return decoder.decode(bytes, { stream: true }) + decoder.decode();
 }

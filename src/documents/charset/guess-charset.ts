@@ -1,19 +1,18 @@
 /**
- * @file The likeliest encoding of bytes about which nothing is said. Only bytes above ASCII tell anything, so markup and
- * English around them cost nothing: each encoding's letters are held to how often such pairs of letters stand together in
- * the languages that are written in it (letter-pairs.ts).
+ * @file Guesses the encoding of bytes that declare none. Only bytes above ASCII count, so markup and English text are free.
+ * Each encoding is scored by how often its letter pairs occur in the languages written in it (letter-pairs.ts).
  */
 import { decodeBytes } from "./decode.js";
 import { CHARACTERS, LEAST_BITS, LETTER_PAIRS } from "./letter-pairs.js";
 
 type Group = keyof typeof LETTER_PAIRS;
 
-/** Bytes above ASCII that are enough. */
+/** Bytes above ASCII that suffice for a guess. */
 const ENOUGH = 2000;
-/** ASCII on both sides of them that is taken too: the letters beside them, and second bytes of Shift_JIS and Big5. */
+/** ASCII bytes kept on either side of them: neighbouring letters, and second bytes of Shift_JIS and Big5. */
 const BESIDE = 2;
 
-/** Encodings of one byte a letter: the languages written in it, and bits that it must be better by as it is rarer. */
+/** Single-byte encodings: the languages written in each, and a penalty in bits for rare ones. */
 const SINGLE: readonly (readonly [charset: string, group: Group, rare: number])[] = [
   ["windows-1252", "western", 0],
   ["windows-1250", "central", 2],
@@ -41,7 +40,7 @@ const SINGLE: readonly (readonly [charset: string, group: Group, rare: number])[
 
 const LATIN: ReadonlySet<Group> = new Set(["western", "central", "turkish", "baltic", "vietnamese"]);
 
-/** Encodings of two bytes a character, and what running text in them uses most. */
+/** Double-byte encodings, and the most common characters of running text in each. */
 const DOUBLE: readonly (readonly [charset: string, common: ReadonlySet<string>])[] = [
   ["gb18030", new Set(CHARACTERS.hans)],
   ["big5", new Set(CHARACTERS.hant)],
@@ -50,7 +49,7 @@ const DOUBLE: readonly (readonly [charset: string, common: ReadonlySet<string>])
   ["euc-kr", new Set(CHARACTERS.korean)],
 ];
 
-/** The encoding of bytes that are no Unicode, by its WHATWG name. */
+/** Returns the WHATWG name of the encoding of bytes that are not in a Unicode encoding. */
 export function guessCharset(bytes: Uint8Array): string {
   if (isIso2022(bytes)) return "iso-2022-jp";
   const sample = sampleOf(bytes);
@@ -59,10 +58,10 @@ export function guessCharset(bytes: Uint8Array): string {
   const double = guessDouble(sample);
   if (double.share > CLEAR && high > LONG) return double.charset;
   const single = guessSingle(sample);
-  // A headline has few of the commonest characters; but its bytes come in runs, and are no words in any other encoding.
+  // A headline has few common characters. But its high bytes come in runs, and form no words in single-byte encodings.
   const isDouble = double.share > FAINT && single.cost > STRANGE * high && runsOf(sample) > 0.6 * high;
   if (isDouble) return double.charset;
-  // Accents that suit no language known here are those of another that is written in Latin letters.
+  // If no known language fits, the text is assumed to be in another language with Latin letters.
   const pairs = sample.reduce((sum, byte, i) => sum + Number(byte > 127 || sample[i - 1] > 127), 0);
   const least = single.cost / pairs;
   const isSound = single.isLatin
@@ -71,28 +70,28 @@ export function guessCharset(bytes: Uint8Array): string {
   return isSound ? single.charset : "windows-1252";
 }
 
-/** Bits for each pair of bytes that a language takes in its own encoding, at most: 11 of 99 % of pages, of other scripts 10. */
+/** Highest cost of correctly decoded text, in bits per byte pair. 99 % of pages need at most 11, in other scripts 10. */
 const SOUND_LATIN = 11.5;
-/** Bits up to which it is believed all the same where windows-1252 takes so many more. */
+/** Up to this cost a guess still counts if windows-1252 costs more by `MARGIN` bits per pair. */
 const DOUBTFUL = 13;
 const MARGIN = 2;
 const SOUND = 14;
 
-/** The share of a text's characters that are among the commonest ones, in running text of so many bytes and in headlines. */
+/** Least share of common characters: in running text (more than `LONG` high bytes), and in headlines. */
 const CLEAR = 0.3;
 const LONG = 60;
 const FAINT = 0.04;
-/** Bits for each byte of what is no language in any encoding of one byte a letter; words take some nine. */
+/** Bits per byte above which text is no language in any single-byte encoding; words take about nine. */
 const STRANGE = 13;
 
-/** Bytes above ASCII beside another. */
+/** Counts bytes above ASCII that have another next to them. */
 function runsOf(sample: Uint8Array): number {
   return sample.reduce((sum, byte, i) => sum + Number(byte > 127 && (sample[i - 1] > 127 || sample[i + 1] > 127)), 0);
 }
 
 const isIso2022 = (bytes: Uint8Array) => hasJapaneseEscape(bytes) && bytes.every((byte) => byte < 128);
 
-/** True where an escape into Japanese's characters is found (RFC 1468). */
+/** True if the bytes contain an escape sequence to Japanese characters (RFC 1468). */
 export function hasJapaneseEscape(bytes: Uint8Array): boolean {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   let at = text.indexOf(0x1b);
@@ -101,11 +100,11 @@ export function hasJapaneseEscape(bytes: Uint8Array): boolean {
   return at >= 0;
 }
 
-/** The bytes above ASCII with what is beside them, the stretches divided by spaces. */
+/** Returns the bytes above ASCII with their neighbours; a space separates the pieces. */
 function sampleOf(bytes: Uint8Array): Uint8Array {
   const parts: number[] = [];
   let high = 0;
-  let taken = 0; // up to where
+  let taken = 0; // end of the last piece
   for (let i = 0; i < bytes.length && high < ENOUGH; i++) {
     if (bytes[i] < 128) continue;
     high++;
@@ -133,7 +132,7 @@ function guessDouble(sample: Uint8Array): { readonly charset: string; readonly s
       if (code < 128) continue;
       high++;
       if (common.has(character)) score += 1;
-      // What is private or half as wide as it should be comes from bytes that were paired wrongly.
+      // Private-use and half-width characters result from bytes paired wrongly.
       else if (code === 0xfffd || (code >= 0xe000 && code <= 0xf8ff) || (code >= 0xff61 && code <= 0xff9f)) score -= 4;
     }
     if (score / high > best.share) best = { charset, share: score / high };
@@ -141,16 +140,16 @@ function guessDouble(sample: Uint8Array): { readonly charset: string; readonly s
   return best;
 }
 
-/** Bits of what no language has or hardly ever. */
+/** Bits of a pair that the language has rarely or never. */
 const UNSEEN = 17;
-/** Bits of a Latin letter beside one of another script. */
+/** Bits of a Latin letter next to one of another script. */
 const MIXED = 30;
-/** Bits of quotation marks, dashes and other signs that any text may hold, and of other signs. */
+/** Bits of signs common in any text (quotation marks, dashes), of other signs, and of characters no text has. */
 const SIGN = 8;
 const ODD_SIGN = 26;
 const BROKEN = 45;
 
-/** Bits of each pair in each language of a group, by the two letters' numbers. */
+/** Bits of each pair in each language of a group; the key is 65536 times the first letter's code plus the second's. */
 interface Table {
   readonly languages: number;
   readonly bits: ReadonlyMap<number, Uint8Array>;
@@ -177,12 +176,12 @@ function tableOf(group: Group): Table {
   return table;
 }
 
-/** What the bytes of an encoding stand for. */
+/** What each byte of an encoding means. */
 interface Letters {
-  /** Small letters' numbers; 32 for what is no letter. */
+  /** Lower-case code; 32 if the byte is not a letter. */
   readonly letter: Uint16Array;
   readonly isCapital: Uint8Array;
-  /** Bits that a sign costs by itself. */
+  /** Bits that a sign costs, whatever its neighbours. */
   readonly sign: Uint8Array;
 }
 
@@ -216,7 +215,7 @@ interface Guess {
   readonly charset: string;
   readonly cost: number;
   readonly isLatin: boolean;
-  /** What windows-1252 costs. */
+  /** The cost of windows-1252. */
   readonly western: number;
 }
 
@@ -236,7 +235,7 @@ function guessSingle(sample: Uint8Array): Guess {
   return best;
 }
 
-/** Bits of the bytes above ASCII and of what is beside them, in the language of the group that they suit best. */
+/** Returns the cost in bits of the bytes above ASCII and their neighbours, in the group's best-fitting language. */
 function costOf(sample: Uint8Array, letters: Letters, { languages, bits }: Table, isLatin: boolean): number {
   const costs = new Float64Array(languages);
   let shared = 0;
@@ -248,12 +247,12 @@ function costOf(sample: Uint8Array, letters: Letters, { languages, bits }: Table
     if (byte > 127 || last > 127) {
       shared += letters.sign[byte];
       if (letter === 32 && before === 32)
-        shared += byte > 127 && last > 127 ? UNSEEN : 0; // one sign beside another
+        shared += byte > 127 && last > 127 ? UNSEEN : 0; // two signs in a row
       else {
         const row = bits.get(before * 65536 + letter);
         if (row !== undefined) for (let l = 0; l < languages; l++) costs[l] += row[l];
         else shared += isLatin || before > 127 === letter > 127 || before === 32 || letter === 32 ? UNSEEN : MIXED;
-        // Capitals stand at the start of words, and signs between them.
+        // Capitals occur at the start of words, signs between words.
         if (letters.isCapital[byte] > 0 && before !== 32 && letters.isCapital[last] === 0) shared += 6;
         if (byte > 127 && letter === 32 && letters.letter[sample[i + 1]] > 32 && byte !== APOSTROPHE) shared += UNSEEN;
       }
@@ -264,5 +263,5 @@ function costOf(sample: Uint8Array, letters: Letters, { languages, bits }: Table
   return shared + Math.min(...costs);
 }
 
-/** Of all Windows encodings. */
+/** In all Windows encodings. */
 const APOSTROPHE = 0x92;

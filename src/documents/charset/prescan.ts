@@ -1,17 +1,21 @@
 /**
- * @file The encoding that a page declares, found before it is decoded.
+ * @file Finds the encoding that a page declares, before decoding it.
  * https://html.spec.whatwg.org/#prescan-a-byte-stream-to-determine-its-encoding
  */
 import { encodingOf } from "./decode.js";
 
-/** Bytes that the standard scans. A `<meta>` behind them counts too, as it does once a browser has parsed so far. */
+/** Bytes that the standard scans. A later `<meta>` counts too, as it does in a browser once the parser reaches it. */
 const SCANNED = 1024;
-/** A page has some tens; looking up a charset that does not exist takes long. */
+/** Real pages have some tens. The limit exists because looking up an unknown charset is slow. */
 const MOST_METAS = 2000;
-/** What holds text and no elements: a `<meta>` in it, where only parsing would come, declares nothing. */
+/** Elements that contain text only. Behind the scanned bytes, where a browser parses, a `<meta>` in them declares nothing. */
 const RAW = /^(?:script|style|textarea|title|xmp|iframe|noembed|noframes)$/;
 
-/** @param page the page as Latin-1; undefined where nothing sound is declared. UTF-16 reads as UTF-8 was, or nothing of it could be read. */
+/**
+ * Returns the declared encoding; undefined if no valid one is declared. A declared UTF-16 becomes UTF-8: in real UTF-16
+ * the declaration could not be read.
+ * @param page the page decoded as Latin-1
+ */
 export function declaredEncoding(page: string): string | undefined {
   if (page.startsWith("<\0?\0x\0")) return "utf-16le";
   if (page.startsWith("\0<\0?\0x")) return "utf-16be";
@@ -20,7 +24,7 @@ export function declaredEncoding(page: string): string | undefined {
   for (let at = page.indexOf("<"); at >= 0; at = page.indexOf("<", at)) {
     if (at >= SCANNED && at < rawEnd) at = rawEnd;
     if (page.startsWith("<!--", at)) {
-      // The dashes of the start may be those of the end.
+      // `<!-->` is a whole comment: its opening dashes also close it.
       const end = page.indexOf("-->", at + 2);
       if (end < 0) break;
       at = end + 3;
@@ -56,7 +60,7 @@ const ATTRIBUTE_END = /[\t\n\f\r />=]/g;
 const VALUE_START = /[^\t\n\f\r ]/g;
 const VALUE_END = /[\t\n\f\r >]/g;
 
-/** Reads a tag's attributes, the first of each name, in lower case; where the tag ends. */
+/** Reads a tag's attributes in lower case, the first of each name, and returns where the tag ends. */
 function readAttributes(page: string, from: number, attributes: Map<string, string>): number {
   for (let at = from; ; ) {
     at = endOf(page, at, NOT_BLANK);
@@ -100,14 +104,14 @@ export function charsetIn(content: string): string | undefined {
   return found?.[1] ?? found?.[2] ?? found?.[3];
 }
 
-/** A page whose `<meta>` could be read is not in UTF-16. */
+/** Returns the encoding of a declared label. A page whose `<meta>` can be read is not UTF-16. */
 function asDeclared(label: string | undefined): string | undefined {
   if (label?.trim() === "x-user-defined") return "windows-1252";
   const encoding = encodingOf(label);
   return encoding?.startsWith("utf-16") ? "utf-8" : encoding;
 }
 
-/** https://html.spec.whatwg.org/#get-an-xml-encoding; white space before the declaration is forgiven. */
+/** https://html.spec.whatwg.org/#get-an-xml-encoding; white space before the declaration is allowed. */
 function xmlEncoding(page: string): string | undefined {
   const declaration = /^\s*<\?xml([^>]*)>/.exec(page.slice(0, SCANNED))?.[1];
   return asDeclared(
@@ -118,7 +122,7 @@ function xmlEncoding(page: string): string | undefined {
   );
 }
 
-/** Where an element that holds raw text ends. */
+/** Returns where a raw text element ends. */
 function closing(page: string, from: number, name: string): number {
   const end = new RegExp(`</${name}[\\s/>]`, "gi");
   end.lastIndex = from;

@@ -1,42 +1,46 @@
 /**
- * @file Decompressing a Parquet page. Each codec writes into memory of the size that the page's header gives, and checks every
- * length and distance against it.
+ * @file Decompresses Parquet pages. Each codec writes into a buffer of the size in the page header, and checks every length
+ * and distance against it.
  */
 import * as zlib from "node:zlib";
-import { unpackZstdPage } from "../zstd.js";
+import { decompressZstdPage } from "../zstd.js";
 
-/** Unpacks a page of `size` bytes; `codec` is Parquet's number. Throws an Error where it is damaged or the codec is unknown. */
-export function unpackPage(packed: Buffer, size: number, codec: number): Buffer {
-  const page = unpackAs(packed, size, codec);
+/**
+ * Decompresses a page to `size` bytes.
+ * @param codec Parquet's number of the codec
+ * @throws Error if the page is damaged or the codec is unknown
+ */
+export function decompressPage(compressed: Buffer, size: number, codec: number): Buffer {
+  const page = decompressAs(compressed, size, codec);
   if (page.length !== size) throw new Error(`a page has ${page.length} bytes instead of ${size}`);
   return page;
 }
 
-function unpackAs(packed: Buffer, size: number, codec: number): Buffer {
+function decompressAs(compressed: Buffer, size: number, codec: number): Buffer {
   const options = { maxOutputLength: Math.max(size, 1) };
   switch (codec) {
     case 0:
-      return packed;
+      return compressed;
     case 1:
-      return unpackSnappy(packed, size);
+      return decompressSnappy(compressed, size);
     case 2:
-      return zlib.gunzipSync(packed, options);
+      return zlib.gunzipSync(compressed, options);
     case 4:
-      return zlib.brotliDecompressSync(packed, options);
+      return zlib.brotliDecompressSync(compressed, options);
     case 5:
-      return unpackHadoopLz4(packed, size);
+      return decompressHadoopLz4(compressed, size);
     case 6:
-      return unpackZstdPage(packed, size);
+      return decompressZstdPage(compressed, size);
     case 7:
-      return unpackLz4(packed, size);
+      return decompressLz4(compressed, size);
     default:
-      throw new Error(`a page is compressed by a codec that is unknown (${codec})`);
+      throw new Error(`a page is compressed by an unknown codec (${codec})`);
   }
 }
 
 const damaged = () => new Error("a page's compressed bytes are damaged");
 
-/** Output of a codec that copies: literals, and stretches of what it wrote before. */
+/** Output of an LZ77 codec: literals, and copies of earlier output. */
 class Output {
   readonly bytes: Buffer;
   length = 0;
@@ -57,7 +61,7 @@ class Output {
     const end = to + length;
     if (distance <= 0 || distance > to || end > bytes.length) throw damaged();
     if (distance >= length) bytes.copyWithin(to, to - distance, to - distance + length);
-    // What is copied may begin in what is being written.
+    // The source overlaps the destination, so bytes are copied one by one.
     else for (; to < end; to++) bytes[to] = bytes[to - distance];
     this.length = end;
   }
@@ -68,83 +72,85 @@ class Output {
   }
 }
 
-/** Snappy's format description: a length, then literals and copies. */
-function unpackSnappy(packed: Buffer, size: number): Buffer {
+/** Decompresses Snappy: a length, then literals and copies (format_description.txt). */
+function decompressSnappy(compressed: Buffer, size: number): Buffer {
   let at = 0;
   let length = 0;
   for (let shift = 0; ; shift += 7) {
-    if (at >= packed.length || shift > 28) throw damaged();
-    const byte = packed[at++];
+    if (at >= compressed.length || shift > 28) throw damaged();
+    const byte = compressed[at++];
     length += (byte & 127) * 2 ** shift;
     if (byte < 128) break;
   }
   if (length !== size) throw damaged();
   const out = new Output(size);
-  while (at < packed.length) {
-    const tag = packed[at++];
+  while (at < compressed.length) {
+    const tag = compressed[at++];
     const kind = tag & 3;
     if (kind === 0) {
       let count = tag >> 2;
       if (count >= 60) {
         const wide = count - 59;
-        if (wide > packed.length - at) throw damaged();
-        count = packed.readUIntLE(at, wide);
+        if (wide > compressed.length - at) throw damaged();
+        count = compressed.readUIntLE(at, wide);
         at += wide;
       }
-      out.literal(packed, at, count + 1);
+      out.literal(compressed, at, count + 1);
       at += count + 1;
       continue;
     }
     const wide = kind === 3 ? 4 : kind;
-    if (wide > packed.length - at) throw damaged();
-    if (kind === 1) out.copy(((tag >> 5) << 8) | packed[at], ((tag >> 2) & 7) + 4);
-    else out.copy(packed.readUIntLE(at, wide), (tag >> 2) + 1);
+    if (wide > compressed.length - at) throw damaged();
+    if (kind === 1) out.copy(((tag >> 5) << 8) | compressed[at], ((tag >> 2) & 7) + 4);
+    else out.copy(compressed.readUIntLE(at, wide), (tag >> 2) + 1);
     at += wide;
   }
   return out.whole();
 }
 
-/** LZ4's block format. */
-function unpackLz4(packed: Buffer, size: number): Buffer {
+/** Decompresses LZ4's block format. */
+function decompressLz4(compressed: Buffer, size: number): Buffer {
   const out = new Output(size);
   let at = 0;
   const extended = (short: number): number => {
     let length = short;
     for (let byte = 255; short === 15 && byte === 255; ) {
-      if (at >= packed.length) throw damaged();
-      byte = packed[at++];
+      if (at >= compressed.length) throw damaged();
+      byte = compressed[at++];
       length += byte;
     }
     return length;
   };
-  while (at < packed.length) {
-    const token = packed[at++];
+  while (at < compressed.length) {
+    const token = compressed[at++];
     const literals = extended(token >> 4);
-    out.literal(packed, at, literals);
+    out.literal(compressed, at, literals);
     at += literals;
-    if (at >= packed.length) break;
-    if (packed.length - at < 2) throw damaged();
-    const distance = packed.readUInt16LE(at);
+    if (at >= compressed.length) break;
+    if (compressed.length - at < 2) throw damaged();
+    const distance = compressed.readUInt16LE(at);
     at += 2;
     out.copy(distance, extended(token & 15) + 4);
   }
   return out.whole();
 }
 
-/** Parquet's older LZ4: blocks as Hadoop frames them, or as some writers have it, without any frame. */
-function unpackHadoopLz4(packed: Buffer, size: number): Buffer {
+/** Decompresses Parquet's old LZ4 codec: blocks in Hadoop's framing or, from some writers, a block without framing. */
+function decompressHadoopLz4(compressed: Buffer, size: number): Buffer {
   const parts: Buffer[] = [];
   let length = 0;
-  for (let at = 0; at < packed.length; ) {
-    const [own, compressed] = packed.length - at < 8 ? [0, 0] : [packed.readUInt32BE(at), packed.readUInt32BE(at + 4)];
-    if (compressed === 0 || compressed > packed.length - at - 8 || own > size - length) return unpackLz4(packed, size);
+  for (let at = 0; at < compressed.length; ) {
+    const [own, stored] =
+      compressed.length - at < 8 ? [0, 0] : [compressed.readUInt32BE(at), compressed.readUInt32BE(at + 4)];
+    if (stored === 0 || stored > compressed.length - at - 8 || own > size - length)
+      return decompressLz4(compressed, size);
     try {
-      parts.push(unpackLz4(packed.subarray(at + 8, at + 8 + compressed), own));
+      parts.push(decompressLz4(compressed.subarray(at + 8, at + 8 + stored), own));
     } catch {
-      return unpackLz4(packed, size);
+      return decompressLz4(compressed, size);
     }
     length += own;
-    at += 8 + compressed;
+    at += 8 + stored;
   }
   return Buffer.concat(parts);
 }

@@ -1,11 +1,11 @@
 /**
- * @file Parquet's encodings, each read from a page that is unpacked. A count in the page is believed only as far as the caller
- * knows how many values there are, so that no loop is longer than the page's header says.
+ * @file Decodes Parquet's encodings from a decompressed page. Counts in the page are checked against the number of values that
+ * the caller knows from the page header, so that no loop runs longer.
  */
 
 const cut = () => new Error("a page is cut short");
 
-/** Little-endian unsigned varint of at most 32 bits, and where it ends. */
+/** Reads a little-endian unsigned varint of at most 32 bits, and where it ends. */
 function varint(bytes: Buffer, at: number): readonly [value: number, end: number] {
   let value = 0;
   for (let shift = 0; shift < 35; shift += 7) {
@@ -21,8 +21,8 @@ function varint(bytes: Buffer, at: number): readonly [value: number, end: number
 }
 
 /**
- * Runs of equal values and of packed bits ("RLE/bit-packed hybrid"): `count` values of `width` bits from `start`, not behind
- * `end`.
+ * Decodes `count` values of `width` bits in [`start`, `end`), as runs of equal values and of packed bits ("RLE/bit-packed
+ * hybrid").
  */
 export function readHybrid(bytes: Buffer, start: number, end: number, width: number, count: number): Uint32Array {
   const values = new Uint32Array(count);
@@ -43,10 +43,10 @@ export function readHybrid(bytes: Buffer, start: number, end: number, width: num
       continue;
     }
     const groups = (header - 1) / 2;
-    // The last group is filled up to 8 values.
+    // The last group is padded to 8 values.
     if (groups > Math.ceil((count - done) / 8)) throw new Error("a page has a run that is too long");
     const run = Math.min(groups * 8, count - done);
-    // Some writers leave out the bytes that the last group is filled up with.
+    // Some writers omit the padding of the last group.
     if (at + Math.ceil((run * width) / 8) > end) throw cut();
     unpackBits(bytes, at, width, values, done, run);
     at += groups * width;
@@ -55,7 +55,7 @@ export function readHybrid(bytes: Buffer, start: number, end: number, width: num
   return values;
 }
 
-/** Packed integers of `width` bits, the lowest bit first. */
+/** Unpacks integers of `width` bits, lowest bit first. */
 function unpackBits(bytes: Buffer, at: number, width: number, into: Uint32Array, from: number, count: number): void {
   const mask = width === 32 ? 0xffffffff : 2 ** width - 1;
   let held = 0;
@@ -76,7 +76,7 @@ function unpackBits(bytes: Buffer, at: number, width: number, into: Uint32Array,
   for (let i = 0; i < count; i++) into[from + i] = Number(bitsAt(bytes, at * 8 + i * width, width));
 }
 
-/** `width` bits, up to 64, from a bit of the bytes on. */
+/** Reads `width` bits (up to 64) at a bit offset. */
 function bitsAt(bytes: Buffer, bit: number, width: number): bigint {
   let value = 0n;
   for (let got = 0; got < width; ) {
@@ -89,7 +89,10 @@ function bitsAt(bytes: Buffer, bit: number, width: number): bigint {
   return value;
 }
 
-/** Deltas in blocks ("DELTA_BINARY_PACKED"), and where they end. The values are as wide as 64 bits; fewer wrap when they are stored. */
+/**
+ * Decodes deltas in blocks ("DELTA_BINARY_PACKED"), and returns where they end.
+ * @param wide whether values have 64 bits; otherwise they wrap to 32
+ */
 export function readDeltas(
   bytes: Buffer,
   start: number,
@@ -102,7 +105,7 @@ export function readDeltas(
   const [first, d] = zigzag(bytes, c);
   const each = block / miniblocks;
   if (!Number.isInteger(each) || each % 8 !== 0 || each === 0 || miniblocks > 1024 || block > 2 ** 24) {
-    throw new Error("a page has blocks of a size that cannot be");
+    throw new Error("a page has blocks of an invalid size");
   }
   if (total !== count) throw new Error(`a page has ${total} values instead of ${count}`);
   const values = wide ? new BigInt64Array(count) : new Int32Array(count);
@@ -157,7 +160,7 @@ function zigzag(bytes: Buffer, at: number): readonly [value: bigint, end: number
   throw new Error("a page has a number that is too long");
 }
 
-/** Calls `take` with the start and end of each of `count` byte strings with a length before each ("PLAIN"). */
+/** Calls `take` with the start and end of each of `count` byte strings, each preceded by its length ("PLAIN"). */
 export function readPlainStrings(
   bytes: Buffer,
   start: number,
@@ -175,7 +178,7 @@ export function readPlainStrings(
   }
 }
 
-/** The same for lengths that stand together before the strings ("DELTA_LENGTH_BYTE_ARRAY"). */
+/** `readPlainStrings` for strings preceded by all their lengths ("DELTA_LENGTH_BYTE_ARRAY"). */
 export function readLengthStrings(
   bytes: Buffer,
   start: number,
@@ -192,8 +195,8 @@ export function readLengthStrings(
 }
 
 /**
- * The same for strings of which each begins as the one before it does ("DELTA_BYTE_ARRAY").
- * @param most bytes that all of them may come to
+ * `readPlainStrings` for strings that share a prefix with the previous one ("DELTA_BYTE_ARRAY").
+ * @param most limit on the bytes of all strings
  */
 export function readPrefixStrings(
   bytes: Buffer,
@@ -219,7 +222,7 @@ export function readPrefixStrings(
   });
 }
 
-/** Undoes the splitting of values by their bytes ("BYTE_STREAM_SPLIT"). */
+/** Joins values whose bytes are stored in one stream per byte position ("BYTE_STREAM_SPLIT"). */
 export function joinStreams(bytes: Buffer, start: number, count: number, width: number): Buffer {
   if (start + count * width > bytes.length) throw cut();
   const joined = Buffer.allocUnsafeSlow(count * width);

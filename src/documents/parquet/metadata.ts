@@ -1,4 +1,4 @@
-/** @file What a Parquet file's footer says: its schema as a tree, and where each column of each row group lies. */
+/** @file Reads a Parquet file's footer: the schema as a tree, and the position of each column in each row group. */
 import { LARGEST_FOOTER } from "../limits.js";
 import { readStruct, type ThriftStruct, type ThriftValue } from "./thrift.js";
 
@@ -23,7 +23,7 @@ const PHYSICAL: readonly PhysicalType[] = [
   "FIXED_LEN_BYTE_ARRAY",
 ];
 
-/** What the bytes or integers of a column stand for, where that is more than their physical type says. */
+/** The logical type of a column, if it has one beyond its physical type. */
 export type Meaning =
   | { readonly kind: "text" | "json" | "uuid" | "date" | "float16" | "list" | "map" }
   | { readonly kind: "decimal"; readonly scale: number }
@@ -36,41 +36,41 @@ export interface SchemaNode {
   readonly name: string;
   readonly repetition: "required" | "optional" | "repeated";
   readonly type?: PhysicalType;
-  /** Bytes of a value of FIXED_LEN_BYTE_ARRAY. */
+  /** Bytes per value of FIXED_LEN_BYTE_ARRAY. */
   readonly length: number;
   readonly meaning?: Meaning;
   readonly children: readonly SchemaNode[];
-  /** Levels (Dremel's) of a value that is there at this node. */
+  /** Dremel's definition and repetition level of a value that is present at this node. */
   readonly definition: number;
   readonly repeats: number;
-  /** Of a leaf: its place among the leaves, which is its place in every row group. */
+  /** Index of a leaf among all leaves, and in every row group; -1 for a group. */
   readonly column: number;
 }
 
 export interface ColumnChunk {
   readonly codec: number;
   readonly values: number;
-  /** First byte, and how many. */
+  /** Offset of the first byte, and number of bytes. */
   readonly start: number;
   readonly bytes: number;
 }
 
 export interface RowGroup {
   readonly rows: number;
-  /** By the place of the leaf; undefined for one that cannot be read. */
+  /** Indexed by leaf; undefined for a column that cannot be read. */
   readonly columns: readonly (ColumnChunk | undefined)[];
 }
 
 export interface ParquetMetadata {
-  /** Columns of the file, and groups of them. */
+  /** Top-level columns and groups of columns. */
   readonly schema: readonly SchemaNode[];
   readonly groups: readonly RowGroup[];
 }
 
-/** Bytes at an offset; throws where they are not all there. */
+/** Reads `length` bytes at an offset. @throws Error if the file ends before */
 export type ReadAt = (offset: number, length: number) => Promise<Buffer>;
 
-/** Reads the footer of a file of `size` bytes. Throws an Error that says what is wrong with it. */
+/** Reads the footer of a file of `size` bytes. @throws Error that says what is wrong with it */
 export async function readMetadata(readAt: ReadAt, size: number): Promise<ParquetMetadata> {
   if (size < 12) throw new Error(`it has ${size} bytes`);
   const tail = await readAt(size - 8, 8);
@@ -90,7 +90,7 @@ function groupOf(fields: ThriftStruct, size: number): RowGroup {
 }
 
 function chunkOf(fields: ThriftStruct, size: number): ColumnChunk | undefined {
-  // A column in another file, or one whose place is encrypted.
+  // The column is in another file, or its position is encrypted.
   if (fields[1] !== undefined || fields[3] === undefined) return undefined;
   const data = structOf(fields[3]);
   const codec = numberOf(data[4]);
@@ -99,7 +99,7 @@ function chunkOf(fields: ThriftStruct, size: number): ColumnChunk | undefined {
   const page = numberOf(data[9]);
   const dictionary = numberOf(data[11]);
   if (codec === undefined || values === undefined || bytes === undefined || page === undefined) return undefined;
-  // Some writers give no place of the dictionary where there is none, others 0.
+  // Without a dictionary, some writers omit its offset, others write 0.
   const start = dictionary !== undefined && dictionary > 0 && dictionary < page ? dictionary : page;
   if (values < 0 || bytes < 0 || start < 4 || start + bytes > size) return undefined;
   return { codec, values, start, bytes };
@@ -141,7 +141,7 @@ function schemaOf(elements: readonly ThriftValue[]): readonly SchemaNode[] {
   return nodesBelow(numberOf(structOf(elements[0])[5]) ?? 0, 0, 0, 0);
 }
 
-/** Of a logical type where there is one, else of the older converted type. */
+/** Returns the logical type, else the equivalent of the older converted type. */
 function meaningOf(fields: ThriftStruct): Meaning | undefined {
   const scale = numberOf(fields[7]) ?? 0;
   const logical = fields[10] === undefined ? undefined : structOf(fields[10]);
@@ -216,7 +216,7 @@ const unitOf = (value: ThriftValue | undefined): TimeUnit =>
 const nameOf = (value: ThriftValue | undefined) =>
   value instanceof Uint8Array ? Buffer.from(value).toString("utf8") : "";
 
-/** A field that is an integer; undefined where it is not there. */
+/** Returns a field as a number; undefined if it is missing or not an integer. */
 export function numberOf(value: ThriftValue | undefined): number | undefined {
   return typeof value === "number" ? value : typeof value === "bigint" ? Number(value) : undefined;
 }

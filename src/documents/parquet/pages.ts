@@ -1,7 +1,7 @@
-/** @file The pages of one column in one row group, one after the other, as levels (Dremel's, Melnik et al. 2010) and values. */
+/** @file Reads the pages of one column in one row group as values and levels (Melnik et al. 2010, "Dremel"). */
 import { crc32 } from "node:zlib";
 import { LARGEST_PAGE_HEADER, LARGEST_PARQUET_PAGE, MOST_PAGE_VALUES } from "../limits.js";
-import { unpackPage } from "./codecs.js";
+import { decompressPage } from "./codecs.js";
 import {
   joinStreams,
   readDeltas,
@@ -15,27 +15,28 @@ import { CutShort, readStruct, type ThriftStruct } from "./thrift.js";
 import { type ValueMaker, valueMaker } from "./values.js";
 
 export interface Page {
-  /** Values, those that are not there included. */
+  /** Number of values, including nulls. */
   readonly count: number;
-  /** Undefined where all values are there. */
+  /** Definition levels; undefined if no value is null. */
   readonly definitions?: Uint32Array;
   readonly repetitions?: Uint32Array;
-  /** Those that are there. */
+  /** The non-null values. */
   readonly values: readonly unknown[];
 }
 
-/** A page that cannot be decoded; the ones after it can be. */
+/** A page that cannot be decoded; the following ones may be readable. */
 export interface DamagedPage {
   readonly count: number;
   readonly damage: string;
 }
 
-/** Bytes that are read at once. */
+/** Bytes read at once. */
 const READ = 1 << 20;
 
 /**
- * The pages of a column chunk. Throws an Error where a page's header is damaged, behind which nothing can be found.
+ * Yields the pages of a column chunk.
  * @param strict see `valueMaker`
+ * @throws Error at a damaged page header, because the next page cannot be found
  */
 export async function* pagesOf(
   readAt: ReadAt,
@@ -49,34 +50,34 @@ export async function* pagesOf(
   let lost = "";
   for (let left = chunk.values; left > 0 && source.left > 0; ) {
     const header = await source.header();
-    const packed = numberOf(header[3]) ?? -1;
+    const compressed = numberOf(header[3]) ?? -1;
     const size = numberOf(header[2]) ?? -1;
-    if (packed < 0 || packed > source.left || size < 0) throw new Error("a page's header is damaged");
+    if (compressed < 0 || compressed > source.left || size < 0) throw new Error("a page's header is damaged");
     const kind = numberOf(header[1]);
     if (kind === 1) {
-      await source.take(packed);
+      await source.take(compressed);
       continue;
     }
     const own = structOf(header[kind === 0 ? 5 : kind === 2 ? 7 : 8]);
     const count = numberOf(own[1]) ?? -1;
     const tooMuch =
-      size > LARGEST_PARQUET_PAGE || packed > LARGEST_PARQUET_PAGE
-        ? `a page has ${Math.max(size, packed)} bytes; up to ${LARGEST_PARQUET_PAGE} are read`
+      size > LARGEST_PARQUET_PAGE || compressed > LARGEST_PARQUET_PAGE
+        ? `a page has ${Math.max(size, compressed)} bytes; up to ${LARGEST_PARQUET_PAGE} are read`
         : count > MOST_PAGE_VALUES
           ? `a page has ${count} values; up to ${MOST_PAGE_VALUES} are read`
           : "";
     if (count < 0 || (kind !== 2 && count > left)) throw new Error("a page's header is damaged");
-    if (tooMuch !== "") source.skip(packed);
-    const bytes = tooMuch === "" ? await source.take(packed) : Buffer.alloc(0);
+    if (tooMuch !== "") source.skip(compressed);
+    const bytes = tooMuch === "" ? await source.take(compressed) : Buffer.alloc(0);
     const checksum = numberOf(header[4]);
     const check = () => {
       if (tooMuch !== "") throw new Error(tooMuch);
-      if (checksum !== undefined && crc32(bytes) !== checksum >>> 0) throw new Error("a page's checksum does not fit");
+      if (checksum !== undefined && crc32(bytes) !== checksum >>> 0) throw new Error("a page has a wrong checksum");
     };
     if (kind === 2) {
       try {
         check();
-        dictionary = readValues(unpackPage(bytes, size, chunk.codec), 0, count, 0, leaf, maker);
+        dictionary = readValues(decompressPage(bytes, size, chunk.codec), 0, count, 0, leaf, maker);
       } catch (error) {
         lost = (error as Error).message;
       }
@@ -88,7 +89,7 @@ export async function* pagesOf(
       const layout =
         kind === 3
           ? layoutOfV2(bytes, size, own, chunk.codec, leaf)
-          : layoutOf(unpackPage(bytes, size, chunk.codec), own, leaf);
+          : layoutOf(decompressPage(bytes, size, chunk.codec), own, leaf);
       const { page, start, definitions, repetitions, encoding } = layout;
       const there = definitions === undefined ? count : countOf(definitions, leaf.definition);
       // PLAIN_DICTIONARY and RLE_DICTIONARY are one encoding.
@@ -120,7 +121,7 @@ function layoutOf(page: Buffer, header: ThriftStruct, leaf: SchemaNode): Layout 
   let start = 0;
   const levels = (most: number, encoding: number | undefined): Uint32Array | undefined => {
     if (most === 0) return undefined;
-    if (encoding !== 3) throw new Error(`a page has levels in the encoding ${encoding}, which is not read`);
+    if (encoding !== 3) throw new Error(`a page has levels in encoding ${encoding}, which is not supported`);
     if (start + 4 > page.length) throw new Error("a page is cut short");
     const from = start + 4;
     start = from + page.readUInt32LE(start);
@@ -141,9 +142,10 @@ function layoutOfV2(bytes: Buffer, size: number, header: ThriftStruct, codec: nu
   const repetitions = leaf.repeats === 0 ? undefined : readHybrid(bytes, 0, repeated, widthOf(leaf.repeats), count);
   const definitions =
     leaf.definition === 0 ? undefined : readHybrid(bytes, repeated, start, widthOf(leaf.definition), count);
-  // Compressed unless the header says that it is not; nothing is left as it is.
-  const packed = bytes.subarray(start);
-  const page = header[7] === false || packed.length === 0 ? packed : unpackPage(packed, size - start, codec);
+  // Compressed unless the header says otherwise; empty bytes are not compressed.
+  const compressed = bytes.subarray(start);
+  const page =
+    header[7] === false || compressed.length === 0 ? compressed : decompressPage(compressed, size - start, codec);
   return { page, start: 0, definitions, repetitions, encoding: numberOf(header[4]) ?? 0 };
 }
 
@@ -159,7 +161,7 @@ function lookUp(page: Buffer, start: number, count: number, dictionary: readonly
   if (start >= page.length) throw new Error("a page is cut short");
   const indices = readHybrid(page, start + 1, page.length, page[start], count);
   for (let i = 0; i < count; i++) {
-    if (indices[i] >= dictionary.length) throw new Error("a page refers to a value that its dictionary lacks");
+    if (indices[i] >= dictionary.length) throw new Error("a page refers to a value outside its dictionary");
     values[i] = dictionary[indices[i]];
   }
   return values;
@@ -193,7 +195,7 @@ function readValues(
   } else if (encoding === 0 && type === "BYTE_ARRAY") readPlainStrings(page, start, count, take);
   else if (encoding === 0 || encoding === 9) {
     const width = type === "FIXED_LEN_BYTE_ARRAY" ? length : type === undefined ? undefined : WIDTHS[type];
-    if (width === undefined || width <= 0) throw new Error("a page has values of no width");
+    if (width === undefined || width <= 0) throw new Error("a page has values of unknown width");
     const bytes = encoding === 9 ? joinStreams(page, start, count, width) : page.subarray(start);
     if (bytes.length < count * width) throw new Error("a page is cut short");
     for (let at = 0; at < count * width; at += width) {
@@ -203,11 +205,11 @@ function readValues(
       else if (type === "DOUBLE") values.push(maker.ofNumber(bytes.readDoubleLE(at)));
       else take(bytes, at, at + width);
     }
-  } else throw new Error(`a page is in the encoding ${encoding}, which is not read`);
+  } else throw new Error(`a page has encoding ${encoding}, which is not supported`);
   return values;
 }
 
-/** The bytes of a column chunk, read ahead piece by piece. */
+/** Reads the bytes of a column chunk piece by piece, with read-ahead. */
 class Source {
   readonly #readAt: ReadAt;
   readonly #end: number;
@@ -220,7 +222,7 @@ class Source {
     this.#end = start + bytes;
   }
 
-  /** Bytes that are left. */
+  /** Remaining bytes. */
   get left(): number {
     return this.#end - this.#at;
   }
@@ -255,7 +257,7 @@ class Source {
     this.#held = this.#held.subarray(length);
   }
 
-  /** Holds so many bytes, or all that are left. */
+  /** Buffers at least `length` bytes, or all that remain. */
   async #hold(length: number): Promise<void> {
     const wanted = Math.min(length, this.left);
     if (this.#held.length >= wanted) return;

@@ -1,9 +1,9 @@
-/** @file Values of nested columns put together again from their levels (Melnik et al. 2010, "Dremel", section 4). */
+/** @file Assembles the values of nested columns from their levels (Melnik et al. 2010, "Dremel", section 4). */
 import { MOST_NESTED_VALUES } from "../limits.js";
 import type { ReadAt, RowGroup, SchemaNode } from "./metadata.js";
 import { pagesOf } from "./pages.js";
 
-/** The values of a nested column of a row group, one a row. Throws an Error where any page of it is damaged. */
+/** Returns the values of a nested column in a row group, one per row. @throws Error if any of its pages is damaged */
 export async function nestedValues(
   readAt: ReadAt,
   group: RowGroup,
@@ -35,7 +35,7 @@ export function leavesOf(node: SchemaNode): readonly SchemaNode[] {
   return node.children.length === 0 ? [node] : node.children.flatMap(leavesOf);
 }
 
-/** The levels and values of a leaf, and how far they are read. */
+/** The levels and values of a leaf, with the reading position. */
 class Entries {
   readonly #most: number;
   readonly #definitions: number[] = [];
@@ -74,7 +74,7 @@ class Entries {
     return this.#repetitions[this.#at];
   }
 
-  /** The value here, undefined where there is none; goes on to the next. */
+  /** Returns the current value, undefined if there is none, and advances. */
   next(): unknown {
     const value = this.definition === this.#most ? this.#values[this.#value++] : undefined;
     this.#at += 1;
@@ -105,7 +105,7 @@ function readBody(node: SchemaNode, of: EntriesOf): unknown {
   const wraps = children.length === 1 && inner.repetition === "repeated";
   if (wraps && meaning?.kind === "list") {
     const list = readNode(inner, of) as unknown[];
-    // The usual form is a list of groups of one element each.
+    // Usually each element is wrapped in a group.
     if (inner.children.length !== 1) return list;
     const { name } = inner.children[0];
     return list.map((element) => (element as Record<string, unknown>)[name]);

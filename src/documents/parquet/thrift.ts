@@ -1,9 +1,9 @@
 /**
- * @file Thrift's compact protocol, as far as Parquet's headers use it: a struct becomes an array by field number. Every size is
- * checked against the bytes that are left, so that a damaged header ends in an error, not in a loop.
+ * @file Parses Thrift's compact protocol, as far as Parquet uses it. A struct becomes an array indexed by field number. Every
+ * size is checked against the remaining bytes, so that a damaged header causes an error, not a long loop.
  */
 
-/** Thrown where a struct goes on behind the bytes that are there: with more of them, it may be whole. */
+/** Thrown if a struct continues beyond the given bytes; the caller may retry with more. */
 export class CutShort extends Error {
   constructor() {
     super("a header is cut short");
@@ -11,16 +11,16 @@ export class CutShort extends Error {
 }
 
 export type ThriftStruct = readonly (ThriftValue | undefined)[];
-/** An integer of 64 bits is a bigint; a string is its bytes. */
+/** 64-bit integers are bigints; strings are their bytes. */
 export type ThriftValue = boolean | number | bigint | Uint8Array | ThriftStruct | ThriftList;
 export interface ThriftList {
   readonly list: readonly ThriftValue[];
 }
 
-/** Structs inside structs; Parquet's have about six. */
+/** Deepest nesting of structs; Parquet's nest about six deep. */
 const DEEPEST = 32;
 
-/** Reads the struct that begins at `start`, and tells where it ends. */
+/** Reads the struct at `start`, and returns where it ends. */
 export function readStruct(bytes: Buffer, start: number): { readonly fields: ThriftStruct; readonly end: number } {
   const reader = new Reader(bytes, start);
   const fields = reader.struct(0);
@@ -44,7 +44,7 @@ class Reader {
       if (byte === 0) return fields;
       const type = byte & 15;
       id = byte >> 4 === 0 ? zigzag(this.#varint()) : id + (byte >> 4);
-      if (id < 0 || id > 1000) throw new Error("a header has a field that is unknown");
+      if (id < 0 || id > 1000) throw new Error("a header has an unknown field");
       fields[id] = type === 1 ? true : type === 2 ? false : this.#value(type, depth);
     }
   }
@@ -54,7 +54,7 @@ class Reader {
     return this.#bytes[this.at++];
   }
 
-  /** An unsigned integer of at most 32 bits. */
+  /** Reads an unsigned integer of at most 32 bits. */
   #varint(): number {
     const value = this.#bigVarint();
     if (value > 0xffffffffn) throw new Error("a number in a header is too large");
@@ -106,7 +106,7 @@ class Reader {
       case 10: {
         const head = this.#byte();
         const length = head >> 4 === 15 ? this.#varint() : head >> 4;
-        // Each element takes a byte at least.
+        // Each element takes at least one byte.
         if (length > this.#bytes.length - this.at) throw new CutShort();
         const list: ThriftValue[] = [];
         for (let i = 0; i < length; i++) list.push(this.#value(head & 15, depth));
@@ -115,7 +115,7 @@ class Reader {
       case 12:
         return this.struct(depth + 1);
       default:
-        throw new Error("a header has a type that is unknown");
+        throw new Error("a header has an unknown type");
     }
   }
 }

@@ -1,10 +1,11 @@
 /**
- * @file Values of a Parquet column as JSON has them: integers beyond 2^53 as their digits, times as ISO 8601, bytes as base64.
+ * @file Converts values of a Parquet column to JSON: integers beyond 2^53 become strings of digits, times ISO 8601, bytes
+ * base64.
  */
 import { isUtf8 } from "node:buffer";
 import type { SchemaNode, TimeUnit } from "./metadata.js";
 
-/** Stands for a string that is not UTF-8. */
+/** Marks a string that is not UTF-8. */
 export const NOT_UTF8 = Symbol("not UTF-8");
 
 export interface ValueMaker {
@@ -13,7 +14,10 @@ export interface ValueMaker {
   readonly ofBigint: (value: bigint) => unknown;
 }
 
-/** How values of a leaf become JSON. @param strict a string that is not UTF-8 becomes NOT_UTF8 instead of a text with U+FFFD */
+/**
+ * Returns the functions that convert a leaf's values to JSON.
+ * @param strict whether a string that is not UTF-8 becomes NOT_UTF8, instead of a text with U+FFFD
+ */
 export function valueMaker({ meaning, type }: SchemaNode, strict: boolean): ValueMaker {
   const text = (bytes: Buffer, from: number, to: number) => {
     const string = bytes.toString("utf8", from, to);
@@ -53,12 +57,12 @@ export function valueMaker({ meaning, type }: SchemaNode, strict: boolean): Valu
       };
     }
     default:
-      // A moment in nanoseconds of a day and a Julian day, as Impala and Spark have it.
+      // A timestamp as nanoseconds of the day and Julian day, written by Impala and Spark.
       return type === "INT96" ? { ...plain, ofBytes: (bytes, from) => julian(bytes, from) } : plain;
   }
 }
 
-/** A number that holds an integer exactly, else its digits. */
+/** Returns an integer as a number if that is exact, else as a string of digits. */
 export function integer(value: bigint): number | string {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : String(value);
@@ -79,7 +83,7 @@ function julian(bytes: Buffer, from: number): string | null {
   return isoOf(days * 86_400_000 + Number(bytes.readBigInt64LE(from) / 1_000_000n));
 }
 
-/** A number where its decimal is that of the value, else the value's digits. */
+/** Returns a decimal as a number if that prints the same digits, else as a string. */
 function decimal(value: bigint, scale: number): number | string | null {
   if (scale < 0 || scale > 100) return null;
   const digits = String(value < 0n ? -value : value).padStart(scale + 1, "0");

@@ -215,7 +215,10 @@ describe("pretrain", { timeout: SLOW_BUILD }, () => {
     await refused(at("never", { documents: [{ text: "short" }] }), /too short/);
     await refused({ ...at("never"), widht: 3 } as PretrainOptions, /unknown option widht.*width/);
     expect(await stat(join(folder, "never")).catch(() => null)).toBeNull();
-    await refused(at("learns", { steps: 60 }), /holds the finished output of an earlier quern pretrain; give --force/);
+    await refused(
+      at("learns", { steps: 60 }),
+      /contains the finished output of an earlier quern pretrain; give --force/,
+    );
     await refused(at("learns", { steps: 60, resume: true, width: 64 }), /width was 32 and cannot change to 64/);
   });
 });
