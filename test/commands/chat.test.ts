@@ -61,7 +61,7 @@ describe("quern chat, piped", { timeout: SLOW_BUILD }, () => {
     const long = await chat(`short\n${"on".repeat(120)}`, "--model", TINY, "--max-tokens", "8");
     expect(long.status).toBe(1);
     expect(long.stderr).toMatch(
-      /^quern: message 2: the message has \d+ tokens .* and the model's context 96; shorten it$/m,
+      /^quern: message 2: the message has \d+ tokens .*, but the model's context is 96; shorten it$/m,
     );
   });
 
@@ -74,7 +74,9 @@ describe("quern chat, piped", { timeout: SLOW_BUILD }, () => {
     const base = await chat("hello\n", "--model", folder);
     rmSync(folder, { recursive: true });
     expect(base.status).toBe(2);
-    expect(base.stderr).toMatch(/has no chat template: it is a base model.*; use quern generate, or choose/);
+    expect(base.stderr).toMatch(
+      /has no chat template: it is a base model; continue texts with quern generate, or choose/,
+    );
   });
 
   it("talks with a server, and sends it the whole conversation and only what was asked for", async () => {

@@ -30,7 +30,7 @@ const changed = (change: (json: typeof good) => void): unknown => {
 };
 
 describe("files", () => {
-  it("a folder is written and read again", async () => {
+  it("survive writing and reading a folder", async () => {
     const path = join(folder, "saved");
     await saveTokenizer(trained, path);
     expect(readdirSync(path).sort()).toEqual(["tokenizer.json", "tokenizer_config.json"]);
@@ -47,7 +47,7 @@ describe("files", () => {
     }
   });
 
-  it("ranks and GPT-2's pair give the same ids", async () => {
+  it("produce the same ids as ranks and as GPT-2's two files", async () => {
     const plain = await trainTokenizer([text], { vocabSize: 700, special: [], pattern: "gpt2" });
     writeFileSync(join(folder, "plain.tiktoken"), tokenizerToRanks(plain));
     const { vocab, merges } = tokenizerToGpt2(plain);
@@ -82,16 +82,20 @@ describe("files", () => {
     ["Split behavior Halved", (json) => Object.assign(json.pre_tokenizer.pretokenizers[0], { behavior: "Halved" })],
     ["post_processor BertProcessing", (json) => Object.assign(json, { post_processor: { type: "BertProcessing" } })],
     ["decoder Metaspace", (json) => Object.assign(json, { decoder: { type: "Metaspace" } })],
-  ] as [string, (json: typeof good) => void][])("refuses %s by its name", async (name, change) => {
+  ] as [string, (json: typeof good) => void][])("with %s are rejected by its name", async (name, change) => {
     await expect(tokenizerFromJson(changed(change))).rejects.toThrow(new RegExp(`${name}.*not supported`));
   });
 
   it.each([
-    ["duplicate merges", /merge \d+ is the same pair/, (json) => json.model.merges.push(json.model.merges[3])],
+    ["duplicate merges", /merge \d+ repeats an earlier pair/, (json) => json.model.merges.push(json.model.merges[3])],
     ["a merge of unknown tokens", /not in the vocabulary/, (json) => json.model.merges.push(["zz", "qqqq"])],
-    ["a merge whose result is no token", /not in the vocabulary/, (json) => json.model.merges.push(["Ġthe", "Ġthe"])],
+    [
+      "a merge whose result is not a token",
+      /not in the vocabulary/,
+      (json) => json.model.merges.push(["Ġthe", "Ġthe"]),
+    ],
     ["a merge of three", /not a pair/, (json) => json.model.merges.push(["a", "b", "c"])],
-    ["an id far away", /id 4000000000/, (json) => Object.assign(json.model.vocab, { zz: 4e9 })],
+    ["a huge id", /id 4000000000/, (json) => Object.assign(json.model.vocab, { zz: 4e9 })],
     ["a negative id", /id -1/, (json) => Object.assign(json.model.vocab, { zz: -1 })],
     ["a fractional id", /id 0.5/, (json) => Object.assign(json.model.vocab, { zz: 0.5 })],
     ["an id that is a string", /not a number/, (json) => Object.assign(json.model.vocab, { zz: "1" })],
@@ -101,11 +105,11 @@ describe("files", () => {
     ["a model that is a list", /not a JSON object/, (json) => Object.assign(json, { model: [] })],
     [
       "an added token without an id",
-      /no usable id/,
+      /no valid id/,
       (json) => Object.assign(json, { added_tokens: [{ content: "x" }] }),
     ],
     [
-      "an added token in another's place",
+      "an added token with another token's id",
       /another token's/,
       (json) => Object.assign(json, { added_tokens: [{ content: "<x>", id: 300 }] }),
     ],
@@ -115,13 +119,13 @@ describe("files", () => {
       (json) => Object.assign(json, { added_tokens: [{ content: "Ġthe", id: 9000 }] }),
     ],
     [
-      "a flag that is no truth value",
-      /special is neither/,
+      "a flag that is not a boolean",
+      /special must be true or false/,
       (json) => Object.assign(json, { added_tokens: [{ content: "<x>", id: 9000, special: "yes" }] }),
     ],
     [
       "a template with an id out of range",
-      /puts id 99999999999 around/,
+      /adds id 99999999999,/,
       (json) =>
         Object.assign(json, {
           post_processor: {
@@ -137,11 +141,11 @@ describe("files", () => {
       (json) => Object.assign(json.pre_tokenizer.pretokenizers[0].pattern, { Regex: "(" }),
     ],
     ["no pre-tokenizer", /no pre_tokenizer/, (json) => Object.assign(json, { pre_tokenizer: null })],
-  ] as [string, RegExp, (json: typeof good) => void][])("refuses %s", async (_, message, change) => {
+  ] as [string, RegExp, (json: typeof good) => void][])("with %s are rejected", async (_, message, change) => {
     await expect(tokenizerFromJson(changed(change))).rejects.toThrow(message);
   });
 
-  it("reads a vocabulary with holes, and tells when one is asked for", async () => {
+  it("may have gaps in the ids, which cannot be decoded", async () => {
     const tokenizer = await tokenizerFromJson(changed((json) => Object.assign(json.model.vocab, { zz: 800 })));
     expect(tokenizer.vocabSize).toBe(801);
     expect(tokenizer.has(750)).toBe(false);
@@ -149,7 +153,7 @@ describe("files", () => {
     expect(JSON.parse(tokenizerToJson(tokenizer)).model.vocab.zz).toBe(800);
   });
 
-  it("tells what is wrong with a file, and where", async () => {
+  it("are rejected with the problem and its place", async () => {
     const path = join(folder, "tokenizer.json");
     await expect(loadTokenizer(join(folder, "nowhere"))).rejects.toThrow(/no such file/);
     for (const [content, message] of [
@@ -170,7 +174,7 @@ describe("files", () => {
     await expect(tokenizerFromGpt2({ a: 0 }, "a b\n")).rejects.toThrow(/not in the vocabulary/);
   });
 
-  it("never throws anything but its own errors at hostile files", async () => {
+  it("throw only QuernErrors if malformed", async () => {
     const paths = [
       ["model"],
       ["model", "vocab"],

@@ -14,7 +14,7 @@ const { texts, cases } = (await read("tokenizer-folders.json")) as {
     readonly extra?: object;
     readonly vocab?: object;
     readonly files: Readonly<Record<string, unknown>>;
-    /** What transformers gives. */
+    /** Ids from transformers. */
     readonly ids: readonly number[][];
     readonly decoded: readonly string[] | null;
     readonly names: Readonly<Record<string, string>>;
@@ -35,14 +35,14 @@ async function folderOf(files: Readonly<Record<string, unknown>>): Promise<strin
 }
 
 describe("a tokenizer's folder", () => {
-  it("replaces nothing in a text of which nothing is left", async () => {
+  it("replaces nothing in a text that earlier normalizers emptied", async () => {
     const replace = { type: "Replace", pattern: { Regex: "^" }, content: "h" };
     const normalizer = { type: "Sequence", normalizers: [{ type: "Strip" }, replace] };
     const tokenizer = await loadTokenizer(await folderOf({ "tokenizer.json": { ...base, normalizer } }));
     expect([...tokenizer.encode("  ")]).toEqual([]);
   });
 
-  it.each(cases.map((each) => [each.name, each] as const))("is read as transformers reads it: %s", async (_, each) => {
+  it.each(cases.map((each) => [each.name, each] as const))("is read as in transformers: %s", async (_, each) => {
     const folder =
       each.vocab === undefined
         ? await folderOf({
@@ -69,7 +69,7 @@ describe("a tokenizer's folder", () => {
     }
   });
 
-  it("has its chat templates in files, which win", async () => {
+  it("may have chat templates in separate files, which take precedence", async () => {
     const files = { "tokenizer.json": base, "tokenizer_config.json": { chat_template: "old", eos_token: "<s>" } };
     const messages = [{ role: "user", content: "x" }];
     const one = await loadTokenizer(await folderOf({ ...files, "chat_template.jinja": "new {{ eos_token }}" }));
@@ -86,29 +86,29 @@ describe("a tokenizer's folder", () => {
     [
       "another id",
       { "tokenizer_config.json": { added_tokens_decoder: { 900: { content: "<x>" } } } },
-      /"<x>" the id 900.*would get \d+/,
+      /"<x>" the id 900, but tokenizer\.json gives it \d+/,
     ],
     ["another id in added_tokens.json", { "added_tokens.json": { "<x>": 900 } }, /added_tokens.json gives.*900/],
-    ["an id that is none", { "added_tokens.json": { "<x>": "1" } }, /no whole number/],
+    ["an id that is not a number", { "added_tokens.json": { "<x>": "1" } }, /not an integer/],
     ["a list for an object", { "added_tokens.json": [] }, /added_tokens.json is not a JSON object/],
     ["a token without content", { "tokenizer_config.json": { added_tokens_decoder: { 420: {} } } }, /no content/],
     [
-      "a flag that is none",
+      "a flag that is not a boolean",
       { "tokenizer_config.json": { added_tokens_decoder: { 420: { content: "\u001b[2J", lstrip: 1 } } } },
       /\\x1b.*lstrip/,
     ],
     ["a config that is a list", { "tokenizer_config.json": [] }, /tokenizer_config.json is not a JSON object/],
-    ["a map that is cut off", { "special_tokens_map.json": "{" }, /special_tokens_map.json.*not JSON/],
+    ["a truncated map", { "special_tokens_map.json": "{" }, /special_tokens_map.json.*not JSON/],
     [
       "a decoder that is a list",
       { "tokenizer_config.json": { added_tokens_decoder: [1] } },
       /added_tokens_decoder.*JSON object/,
     ],
-  ])("is refused with %s", async (_, files, message) => {
+  ])("is rejected with %s", async (_, files, message) => {
     await expect(loadTokenizer(await folderOf({ "tokenizer.json": base, ...files }))).rejects.toThrow(message);
   });
 
-  it("keeps ids that do not go on from the vocabulary's size by writing them into it", async () => {
+  it("keeps ids that do not continue from the vocabulary's size by writing them into the vocabulary", async () => {
     const tokenizer = await loadTokenizer(await folderOf({ "tokenizer.json": base }));
     const size = tokenizer.vocabSize;
     const far = {
@@ -131,7 +131,7 @@ describe("a tokenizer's folder", () => {
     ).rejects.toThrow(new RegExp(`<far>.*has id ${size + 10}.*read it as ${size}`));
   });
 
-  it("is refused where its class does what is not known", async () => {
+  it("is rejected if its tokenizer class is not supported", async () => {
     const pair = { "vocab.json": base.model.vocab, "merges.txt": base.model.merges.join("\n") };
     const config = (content: object) => folderOf({ ...pair, "tokenizer_config.json": content });
     await expect(loadTokenizer(await config({ tokenizer_class: "RobertaTokenizer" }))).rejects.toThrow(

@@ -1,4 +1,4 @@
-/** Tokenizers in GGUF files, held to llama.cpp's ids (test/oracle/gguf_fixtures.py). */
+/** Tokenizers in GGUF files, compared with llama.cpp's ids (test/oracle/gguf_fixtures.py). */
 import { readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 let files = 0;
-/** A file with a tokenizer whose entries are replaced or added. */
+/** Writes a GGUF file with some of the tokenizer's entries replaced or added. */
 function fileOf(...entries: readonly Entry[]): string {
   const keys = new Set(entries.map(([key]) => key));
   const metadata = [...tinyLlama().metadata.filter(([key]) => !keys.has(key)), ...entries];
@@ -30,14 +30,14 @@ function fileOf(...entries: readonly Entry[]): string {
 }
 
 /**
- * Texts with letters and accents apart: Qwen's own tokenizers compose them first, and the patterns of the others count marks
- * among letters. llama.cpp leaves out both.
+ * Index of the text with decomposed accents. Qwen's own tokenizers compose them first, and the other patterns treat marks as
+ * letters. llama.cpp does neither.
  */
 const DECOMPOSED = 4;
 const LIKE_THE_ORIGINAL = ["qwen2", "qwen35", "gpt-4o", "llama4", "tekken"];
 
 describe("a pre-tokenizer by its name", () => {
-  it.each(Object.keys(llamaCpp.ids))("%s cuts as llama.cpp does", async (pre) => {
+  it.each(Object.keys(llamaCpp.ids))("%s splits as llama.cpp does", async (pre) => {
     const path = fileOf(
       ["tokenizer.ggml.pre", "string", pre],
       ["tokenizer.ggml.tokens", "string", [...tokens, "<end>"]],
@@ -50,7 +50,7 @@ describe("a pre-tokenizer by its name", () => {
     for (const i of checked) expect(tokenizer.decode(tokenizer.encode(texts[i]))).toBe(texts[i]);
   });
 
-  it("is default's where a file names none, and refused where it is not known", async () => {
+  it("is the default if a file names none, and rejected if unknown", async () => {
     const bare = await loadTokenizer(fileOf(["tokenizer.ggml.pre", "string", undefined]));
     const named = await loadTokenizer(fileOf(["tokenizer.ggml.pre", "string", "default"]));
     expect(bare.parts.json.pre_tokenizer).toEqual(named.parts.json.pre_tokenizer);
@@ -61,7 +61,7 @@ describe("a pre-tokenizer by its name", () => {
 });
 
 describe.each(["llama", "gpt2", "qwen3"])("the tokenizer of %s.gguf", (name) => {
-  it("encodes as llama.cpp does, and does so again from a Hugging Face folder", async () => {
+  it("encodes as llama.cpp does, also after saving as a Hugging Face folder", async () => {
     const tokenizer = await loadTokenizer(fixture(`${name}.gguf`));
     const target = join(folder, name);
     await saveTokenizer(tokenizer, target);
@@ -88,14 +88,14 @@ describe("tokens of a GGUF file", () => {
       ["<|turn|>", 382],
     ]);
     expect(llama.added.map(({ content, special }) => [content, special])[3]).toEqual(["<tool>", false]);
-    // The file does not say so: that a text begins with it goes with the name llama-bpe.
+    // The file does not set add_bos_token; true is the default of llama-bpe.
     expect([...llama.encode("<tool>", { addSpecial: true })]).toEqual([380, 383]);
     expect(llama.endOfText).toBe(381);
     const chat = await renderChat(llama, [{ role: "user", content: "hi" }], { addGenerationPrompt: true });
     expect(chat).toBe("<|begin|><|turn|>user: hi<|end|><|turn|>assistant: ");
   });
 
-  it("leave gaps where the file only pads the numbering", async () => {
+  it("leave gaps for padding tokens", async () => {
     const gpt2 = await loadTokenizer(fixture("gpt2.gguf"));
     expect([gpt2.vocabSize, gpt2.has(381), gpt2.has(382), gpt2.idOf("<extra>")]).toEqual([383, false, true, 382]);
     const qwen3 = await loadTokenizer(fixture("qwen3.gguf"));
@@ -103,7 +103,7 @@ describe("tokens of a GGUF file", () => {
     expect(qwen3.parts.before).toEqual([]);
   });
 
-  it("may stand before and after a text", async () => {
+  it("can be added before and after a text", async () => {
     const path = fileOf(
       ["tokenizer.ggml.add_bos_token", "bool", true],
       ["tokenizer.ggml.add_eos_token", "bool", true],
@@ -112,7 +112,7 @@ describe("tokens of a GGUF file", () => {
     expect([...(await loadTokenizer(path)).encode("a", { addSpecial: true })]).toEqual([2, 0, 3]);
   });
 
-  it("end a turn whatever their type says, and stand for none beyond the vocabulary", async () => {
+  it("are special if they end a turn, whatever their type; roles with ids beyond the vocabulary are ignored", async () => {
     const tokenizer = await loadTokenizer(
       fileOf(
         ["tokenizer.ggml.token_type", "i32", [1, 1, 1, 1]],
@@ -129,7 +129,7 @@ describe("tokens of a GGUF file", () => {
     expect(tokenizer.parts.config).not.toHaveProperty("unk_token");
   });
 
-  it("may be called __proto__, and several chat templates have names", async () => {
+  it("may be named __proto__; several chat templates are read by name", async () => {
     const tokenizer = await loadTokenizer(
       fileOf(
         ["tokenizer.ggml.tokens", "string", ["a", "b", "ab", "<end>", "__proto__"]],
@@ -149,31 +149,35 @@ describe("tokens of a GGUF file", () => {
     [
       "SentencePiece",
       [["tokenizer.ggml.model", "string", "llama"]],
-      /is SentencePiece, tokenizer\.ggml\.model "llama", and Quern reads byte-level BPE/,
+      /is SentencePiece, tokenizer\.ggml\.model "llama", but Quern reads only byte-level BPE/,
     ],
-    ["a model to come", [["tokenizer.ggml.model", "string", "new"]], /tokenizer is tokenizer\.ggml\.model "new", and/],
-    ["none", [["tokenizer.ggml.model", "string", undefined]], /holds no tokenizer/],
-    ["no tokens", [["tokenizer.ggml.tokens", "string", undefined]], /tokenizer\.ggml\.tokens must be a list of texts/],
+    ["an unknown model", [["tokenizer.ggml.model", "string", "new"]], /tokenizer is tokenizer\.ggml\.model "new", but/],
+    ["none", [["tokenizer.ggml.model", "string", undefined]], /contains no tokenizer/],
+    [
+      "no tokens",
+      [["tokenizer.ggml.tokens", "string", undefined]],
+      /tokenizer\.ggml\.tokens must be a list of strings/,
+    ],
     [
       "numbers for tokens",
       [["tokenizer.ggml.tokens", "u32", [1, 2]]],
-      /tokenizer\.ggml\.tokens must be a list of texts/,
+      /tokenizer\.ggml\.tokens must be a list of strings/,
     ],
-    ["few types", [["tokenizer.ggml.token_type", "i32", [1]]], /must be 4 numbers, one a token, not 1/],
+    ["few types", [["tokenizer.ggml.token_type", "i32", [1]]], /must be 4 numbers, one per token, not 1/],
     ["a token twice", [["tokenizer.ggml.tokens", "string", ["a", "b", "ab", "a"]]], /the tokens 0 and 3 are both "a"/],
     [
       "a merge of one",
       [["tokenizer.ggml.merges", "string", ["ab"]]],
       /merge 0 of tokenizer\.ggml\.merges, "ab", is not a pair/,
     ],
-    ["a merge of strangers", [["tokenizer.ggml.merges", "string", ["a x"]]], /merge 0 needs the token "x"/],
+    ["a merge of unknown tokens", [["tokenizer.ggml.merges", "string", ["a x"]]], /merge 0 needs the token "x"/],
     [
-      "an id that is a text",
+      "an id that is a string",
       [["tokenizer.ggml.eos_token_id", "string", "3"]],
-      /eos_token_id must be the number of a token/,
+      /eos_token_id must be the id of a token/,
     ],
-    ["a template that is a number", [["tokenizer.chat_template", "u32", 3]], /chat_template must be a text/],
-  ])("are refused for %s", async (_, entries, message) => {
+    ["a template that is a number", [["tokenizer.chat_template", "u32", 3]], /chat_template must be a string/],
+  ])("are rejected for %s", async (_, entries, message) => {
     const error = await loadTokenizer(fileOf(...entries)).catch((thrown: Error) => thrown);
     expect(error).toMatchObject({ name: "QuernError", message });
   });

@@ -114,7 +114,7 @@ describe("pre-tokenizers and normalizers of tokenizer.json", () => {
     [
       "a missing delimiter",
       { type: "Sequence", pretokenizers: [{ type: "CharDelimiterSplit" }, { type: "ByteLevel" }] },
-      /no text/,
+      /must be a string/,
     ],
   ])("refuse %s", async (name, pre_tokenizer, message) => {
     let step: unknown = pre_tokenizer;

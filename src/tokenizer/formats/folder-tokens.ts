@@ -1,6 +1,6 @@
 /**
- * @file What the smaller files of a tokenizer's folder say about tokens: tokenizer_config.json, special_tokens_map.json and
- * added_tokens.json, put together with tokenizer.json as transformers does it. A token that is new gets the next id.
+ * @file Merges the tokens of tokenizer_config.json, special_tokens_map.json and added_tokens.json into tokenizer.json, as
+ * transformers does. A new token gets the next id.
  */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
@@ -13,13 +13,13 @@ export interface FolderFiles {
   readonly addedTokens?: unknown;
 }
 
-/** Names of special tokens in the order in which transformers adds them; other names that end in `_token` follow. */
+/** Names of special tokens, in the order in which transformers adds them. Other names that end in `_token` follow. */
 const NAMED = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /**
- * tokenizer.json with the tokens that the other files of its folder add or change, and tokenizer_config.json with what
- * special_tokens_map.json says.
- * @throws QuernError if a file is malformed, or gives a token an id that it does not get
+ * Returns tokenizer.json with the tokens that the other files of its folder add or change, and tokenizer_config.json with
+ * the entries of special_tokens_map.json.
+ * @throws QuernError if a file is malformed, or declares an id that the token does not get
  */
 export function withFolderTokens(
   root: JsonObject,
@@ -28,7 +28,7 @@ export function withFolderTokens(
   let config = files.config === undefined ? undefined : object(files.config, "tokenizer_config.json");
   const vocab = (root.model as JsonObject | undefined)?.vocab;
   const known = Array.isArray(root.added_tokens) ? (root.added_tokens as readonly unknown[]) : [];
-  // A file that is wrong in itself is refused where it is read.
+  // `tokenizerFromJson` reports a malformed tokenizer.json.
   if (typeof vocab !== "object" || vocab === null || !known.every(isToken)) return { json: root, config };
   const tokens = new Map<string, AddedToken>(known.map((token) => [token.content, token]));
   let isChanged = false;
@@ -44,7 +44,7 @@ export function withFolderTokens(
     const id = idOf(token.content);
     if (declared !== undefined && declared !== id) {
       throw new QuernError(
-        `${file} gives the token ${shown(token.content)} the id ${declared}, but it has or would get ${id} in tokenizer.json; make the two agree`,
+        `${file} gives the token ${shown(token.content)} the id ${declared}, but tokenizer.json gives it ${id}; make the two agree`,
       );
     }
     tokens.set(token.content, { ...token, id });
@@ -59,7 +59,7 @@ export function withFolderTokens(
     );
     for (const [id, token] of entries.sort(([a], [b]) => a - b)) {
       const before = tokens.get(token.content);
-      // What was special once stays so.
+      // A token that is special in tokenizer.json stays special.
       const whole = { ...token, special: token.special || before?.special === true };
       if (before === undefined || before.id !== id || !isSame(before, whole)) add(whole, file, id);
     }
@@ -76,7 +76,7 @@ export function withFolderTokens(
       const entries = Object.entries(object(files.addedTokens, "added_tokens.json"));
       for (const [content, id] of entries.sort(([, a], [, b]) => Number(a) - Number(b))) {
         if (!Number.isInteger(id))
-          throw new QuernError(`added_tokens.json gives ${shown(content)} an id that is no whole number`);
+          throw new QuernError(`added_tokens.json gives ${shown(content)} an id that is not an integer`);
         if (tokens.has(content)) continue;
         const special = named.has(content);
         add({ ...PLAIN, content, normalized: !special, special }, "added_tokens.json", id as number);
@@ -84,7 +84,7 @@ export function withFolderTokens(
     }
   }
 
-  // transformers takes the token that a call was padded with for the tokenizer's own, if no other file names one.
+  // Without a pad_token in the other files, transformers uses the one of tokenizer.json's padding settings.
   const padding = root.padding as JsonObject | null | undefined;
   if (config !== undefined && config.pad_token === undefined && typeof padding?.pad_token === "string") {
     config = { ...config, pad_token: padding.pad_token };
@@ -122,7 +122,7 @@ function isSame(a: Omit<AddedToken, "id">, b: Omit<AddedToken, "id">): boolean {
   return FLAGS.every((flag) => (a[flag] ?? false) === b[flag]);
 }
 
-/** A token with its flags, as added_tokens_decoder has them; transformers' own defaults for those that are missing. */
+/** Reads an entry of added_tokens_decoder, with transformers' defaults for missing flags. */
 function tokenOf(value: unknown, file: string): Omit<AddedToken, "id"> {
   const token = object(value, `a token in ${file}`);
   if (typeof token.content !== "string" || token.content === "")
@@ -130,7 +130,7 @@ function tokenOf(value: unknown, file: string): Omit<AddedToken, "id"> {
   const flag = (name: (typeof FLAGS)[number], standard: boolean): boolean => {
     const set = token[name] ?? standard;
     if (typeof set === "boolean") return set;
-    throw new QuernError(`the token ${shown(token.content as string)} in ${file}: ${name} is neither true nor false`);
+    throw new QuernError(`the token ${shown(token.content as string)} in ${file}: ${name} must be true or false`);
   };
   const special = flag("special", false);
   return {
@@ -148,7 +148,10 @@ function specialOf(value: unknown, content: string): Omit<AddedToken, "id"> {
   return tokenOf({ ...(value as JsonObject), special: true }, "tokenizer_config.json");
 }
 
-/** Special tokens without a name where two files list some: those of tokenizer_config.json win under the older name. */
+/**
+ * Merges the unnamed special tokens of tokenizer_config.json and special_tokens_map.json. The lists are joined if the latter
+ * uses the key `extra_special_tokens`. Under the older key `additional_special_tokens`, its list is replaced by the former's.
+ */
 function extraOfBoth(config: JsonObject | undefined, map: JsonObject): JsonObject {
   const named = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
   const own = [config?.extra_special_tokens, config?.additional_special_tokens].filter(
@@ -165,7 +168,7 @@ function extraOfBoth(config: JsonObject | undefined, map: JsonObject): JsonObjec
   return first === undefined ? {} : { extra_special_tokens: first, additional_special_tokens: undefined };
 }
 
-/** Special tokens without a name: extra_special_tokens, or additional_special_tokens as they were called before. */
+/** Returns the unnamed special tokens: extra_special_tokens, formerly called additional_special_tokens. */
 function extraTokens(config: JsonObject | undefined): readonly Omit<AddedToken, "id">[] {
   const extra = config?.extra_special_tokens;
   const list = Array.isArray(extra) && extra.length > 0 ? extra : config?.additional_special_tokens;

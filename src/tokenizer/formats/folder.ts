@@ -1,4 +1,7 @@
-/** @file A tokenizer's files on disk: a Hugging Face folder, tokenizer.json alone, a GGUF or tiktoken file, GPT-2's pair. */
+/**
+ * @file Reads and writes tokenizers: Hugging Face folders, tokenizer.json, GGUF and tiktoken files, vocab.json with
+ * merges.txt.
+ */
 import { readdir, readFile, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type AtomicFile, createAtomicFile } from "../../documents/index.js";
@@ -11,11 +14,13 @@ import { type FolderFiles, withFolderTokens } from "./folder-tokens.js";
 import { tokenizerFromGpt2, tokenizerFromRanks } from "./rank-files.js";
 import { tokenizerFromJson, tokenizerJsonFrame, tokenizerToJson } from "./tokenizer-json.js";
 
-/** No published tokenizer's file comes near; a string could not hold much more. */
+/**
+ * Maximum file size in bytes. Published tokenizers are far smaller, and JavaScript strings are limited to about this size.
+ */
 const LARGEST = 500 << 20;
 
 export interface LoadTokenizerOptions {
-  /** For a tiktoken file, which does not say: its pattern. */
+  /** The split pattern of a tiktoken file, which does not contain it. */
   readonly pattern?: PatternName | (string & {});
   /** For a tiktoken file: special tokens and their ids. */
   readonly special?: Readonly<Record<string, number>>;
@@ -23,9 +28,9 @@ export interface LoadTokenizerOptions {
 
 /**
  * Reads a tokenizer: a folder with tokenizer.json, or with vocab.json and merges.txt; a tokenizer.json; a `.gguf` file; or a
- * `.tiktoken` file with its pattern. Beside the first three, tokenizer_config.json, special_tokens_map.json, added_tokens.json and the chat
- * templates (chat_template.jinja, additional_chat_templates/) are read as transformers reads them.
- * @throws QuernError naming the file and what is wrong with it
+ * `.tiktoken` file with its pattern. For the first three, it also reads tokenizer_config.json, special_tokens_map.json,
+ * added_tokens.json and the chat templates (chat_template.jinja, additional_chat_templates/) as transformers does.
+ * @throws QuernError naming the file and the problem
  */
 export async function loadTokenizer(path: string, options: LoadTokenizerOptions = {}): Promise<Tokenizer> {
   let isFolder: boolean;
@@ -37,7 +42,7 @@ export async function loadTokenizer(path: string, options: LoadTokenizerOptions 
   if (!isFolder) {
     if (basename(path).endsWith(".tiktoken")) {
       if (options.pattern === undefined) {
-        throw new QuernError(`${path} holds ranks alone; give its pattern as well, such as cl100k`, { exitCode: 2 });
+        throw new QuernError(`${path} contains only ranks; also give its pattern, such as cl100k`, { exitCode: 2 });
       }
       const { pattern, special } = options;
       return named(path, async () => tokenizerFromRanks(await readBytes(path), { pattern, special }));
@@ -55,12 +60,12 @@ export async function loadTokenizer(path: string, options: LoadTokenizerOptions 
       return fromFolder(gpt2Json(tokenizerToJson(new Tokenizer(parts)), files.config), files);
     });
   }
-  throw new QuernError(`${path} holds no tokenizer: neither tokenizer.json nor vocab.json with merges.txt`, {
+  throw new QuernError(`${path} contains no tokenizer: neither tokenizer.json nor vocab.json with merges.txt`, {
     exitCode: 2,
   });
 }
 
-/** Writes tokenizer.json and tokenizer_config.json into a folder, which is made if need be; both or neither. */
+/** Writes both tokenizer.json and tokenizer_config.json into a folder, or neither if one fails. Creates the folder. */
 export async function saveTokenizer(tokenizer: Tokenizer, folder: string): Promise<void> {
   const { config } = tokenizer.parts;
   const texts: [name: string, text: string][] = [["tokenizer.json", tokenizerToJson(tokenizer)]];
@@ -76,20 +81,20 @@ export async function saveTokenizer(tokenizer: Tokenizer, folder: string): Promi
     for (const file of files) await file.commit();
   } catch (error) {
     for (const file of files) await file.discard();
-    // Only an empty folder goes.
+    // rmdir removes the folder only if it is empty.
     if (!wasThere) await rmdir(folder).catch(() => {});
     throw error;
   }
 }
 
-/** By its name, or by its first bytes: some model stores name files by their hash. */
+/** Recognizes a GGUF file by its name or its first bytes, since some model stores name files by their hash. */
 async function isGgufFile(path: string): Promise<boolean> {
   if (/\.gguf$/i.test(path)) return true;
   return !/\.json$/i.test(path) && (await import("../../model/index.js")).isGguf(path);
 }
 
 async function readGgufTokenizer(path: string): Promise<Tokenizer> {
-  // Loaded only for these files: other tokenizers need no model code.
+  // Loaded on demand, since other tokenizers need no model code.
   const { openGguf } = await import("../../model/index.js");
   const { tokenizerFromGguf } = await import("./gguf.js");
   const file = await openGguf(path);
@@ -103,21 +108,21 @@ async function readTokenizerJson(path: string, folder: string): Promise<Tokenize
   return named(path, () => fromFolder(json, files));
 }
 
-/** The tokenizer of a tokenizer.json and the smaller files beside it. */
+/** Builds the tokenizer of a tokenizer.json and the smaller files of its folder. */
 async function fromFolder(json: unknown, files: FolderFiles): Promise<Tokenizer> {
   if (typeof json !== "object" || json === null || Array.isArray(json)) return tokenizerFromJson(json, files.config);
   const all = withFolderTokens(json as JsonObject, files);
   return tokenizerFromJson(all.json, all.config);
 }
 
-/** The files beside tokenizer.json that say something about tokens or chats. */
+/** Reads the other files of a tokenizer's folder that define tokens or chat templates. */
 async function folderFiles(folder: string): Promise<FolderFiles> {
   const optional = async (name: string): Promise<unknown> => {
     const path = join(folder, name);
     return (await exists(path)) ? readJson(path) : undefined;
   };
   let config = await optional("tokenizer_config.json");
-  // Newer folders keep templates in files of their own, which win.
+  // Newer folders have templates in separate files, which take precedence.
   const templates = await chatTemplates(folder);
   if (templates !== undefined) config = { ...(config as object | undefined), chat_template: templates };
   return {
@@ -127,7 +132,7 @@ async function folderFiles(folder: string): Promise<FolderFiles> {
   };
 }
 
-/** The chat templates that are files: one text, or several by name; undefined if there are none. */
+/** Reads chat templates in separate files: one text, or several by name; undefined if there are none. */
 async function chatTemplates(folder: string): Promise<string | { name: string; template: string }[] | undefined> {
   const textOf = async (path: string): Promise<string> => new TextDecoder().decode(await readBytes(path));
   const templates: { name: string; template: string }[] = [];
@@ -142,7 +147,7 @@ async function chatTemplates(folder: string): Promise<string | { name: string; t
   return templates.length === 1 && templates[0].name === "default" ? templates[0].template : templates;
 }
 
-/** tokenizer.json of vocab.json and merges.txt, with what the tokenizer's class in transformers does to a text. */
+/** Adds the normalizer and pre-tokenizer of the tokenizer's class in transformers, for a folder without tokenizer.json. */
 function gpt2Json(text: string, config: unknown): JsonObject {
   const json = JSON.parse(text) as JsonObject;
   if (typeof config !== "object" || config === null || Array.isArray(config)) return json;
@@ -150,7 +155,8 @@ function gpt2Json(text: string, config: unknown): JsonObject {
   const name = String(kind ?? "GPT2Tokenizer").replace(/Fast$/, "");
   if (add_bos_token === true || add_eos_token === true) {
     throw new QuernError(
-      "tokenizer_config.json asks for add_bos_token or add_eos_token, which is not supported without a tokenizer.json",
+      "tokenizer_config.json sets add_bos_token or add_eos_token, which is not supported without a tokenizer.json; " +
+        "save the tokenizer with transformers to get one",
     );
   }
   if (name === "GPT2Tokenizer") {
@@ -162,7 +168,7 @@ function gpt2Json(text: string, config: unknown): JsonObject {
     return { ...json, pre_tokenizer, normalizer: { type: "NFC" } };
   }
   throw new QuernError(
-    `vocab.json and merges.txt of a ${quoted(name)} are not supported without a tokenizer.json; save the tokenizer with transformers to have one`,
+    `vocab.json and merges.txt of a ${quoted(name)} are not supported without a tokenizer.json; save the tokenizer with transformers to get one`,
   );
 }
 
@@ -180,11 +186,11 @@ async function readJson(path: string): Promise<unknown> {
 async function readBytes(path: string): Promise<Uint8Array> {
   try {
     const found = await stat(path);
-    // A pipe or a device may never end.
+    // Reading a pipe or a device may never end.
     if (!found.isFile()) throw new QuernError(`${path} is not a regular file`);
     const { size } = found;
     if (size > LARGEST)
-      throw new QuernError(`${path} is ${(size / 2 ** 20).toFixed(0)} MB; that is no tokenizer's file`);
+      throw new QuernError(`${path} is ${(size / 2 ** 20).toFixed(0)} MB, which is too large for a tokenizer's file`);
     return await readFile(path);
   } catch (error) {
     throw fileError(error, "read", path);

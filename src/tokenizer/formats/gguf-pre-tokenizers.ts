@@ -1,5 +1,6 @@
 /**
- * @file `tokenizer.ggml.pre`: the name of a GGUF file's pre-tokenizer, and the rules that llama.cpp applies for it (`src/llama-vocab.cpp`, "tokenizer_pre" and "regex_exprs"). A file holds the name alone.
+ * @file The pre-tokenizers of GGUF files. A file contains only a name (`tokenizer.ggml.pre`); the rules for it are those of
+ * llama.cpp (`src/llama-vocab.cpp`, "tokenizer_pre" and "regex_exprs").
  */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
@@ -7,10 +8,10 @@ import { CASED, CONTRACTION, patterns, SPACES, UNCASED } from "../encode/pattern
 import type { JsonObject } from "../tokenizer.js";
 
 export interface PreTokenizer {
-  /** Steps of a tokenizer.json, ByteLevel last. */
+  /** Pre-tokenizers of a tokenizer.json, ByteLevel last. */
   readonly steps: readonly JsonObject[];
   readonly normalizer?: JsonObject;
-  /** A pretoken that is itself a token is taken without merging (`ignore_merges`). */
+  /** A pretoken that is a token is not merged (`ignore_merges`). */
   readonly wholeFirst?: boolean;
   /** Default of `add_bos_token`. */
   readonly addBos?: boolean;

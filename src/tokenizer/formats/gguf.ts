@@ -1,6 +1,6 @@
 /**
- * @file The tokenizer in a GGUF file's metadata: byte-level BPE under `tokenizer.ggml.*`, and chat templates. It becomes
- * a tokenizer.json and a tokenizer_config.json, so that it is read and written as those are.
+ * @file Reads the tokenizer in a GGUF file's metadata: byte-level BPE under `tokenizer.ggml.*`, and chat templates. It is
+ * converted to a tokenizer.json and a tokenizer_config.json, and then read like those.
  */
 import { QuernError } from "../../errors.js";
 import type { GgufValue } from "../../model/index.js";
@@ -15,7 +15,7 @@ type Metadata = ReadonlyMap<string, GgufValue>;
 /** `tokenizer.ggml.token_type` */
 const [UNDEFINED, NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED] = [0, 1, 2, 3, 4, 5];
 
-/** Other values of `tokenizer.ggml.model`. */
+/** Unsupported values of `tokenizer.ggml.model`. */
 const OTHER_MODELS: Readonly<Record<string, string>> = {
   llama: "SentencePiece",
   bert: "WordPiece",
@@ -25,7 +25,7 @@ const OTHER_MODELS: Readonly<Record<string, string>> = {
   none: "none",
 };
 
-/** Roles of tokens: their names in GGUF and in tokenizer_config.json. */
+/** Token roles: their names in GGUF and in tokenizer_config.json. */
 const ROLES = [
   ["bos", "bos_token"],
   ["eos", "eos_token"],
@@ -36,18 +36,18 @@ const ROLES = [
   ["eot", null],
   ["eom", null],
 ] as const;
-/** Roles whose tokens are special whatever their type. */
+/** Roles whose tokens are always special, whatever their type. */
 const ENDS = ["bos", "eos", "eot", "eom"];
 
 /** @throws QuernError for a tokenizer that is malformed or is not byte-level BPE */
 export async function tokenizerFromGguf(metadata: Metadata): Promise<Tokenizer> {
   const model = metadata.get("tokenizer.ggml.model");
   if (model !== "gpt2") {
-    if (model === undefined) throw new QuernError("the file holds no tokenizer (tokenizer.ggml.model)");
+    if (model === undefined) throw new QuernError("the file contains no tokenizer (tokenizer.ggml.model)");
     const kind = OTHER_MODELS[String(model)];
     throw new QuernError(
       `the file's tokenizer is ${kind === undefined ? "" : `${kind}, `}tokenizer.ggml.model ${quoted(JSON.stringify(String(model)))}, ` +
-        'and Quern reads byte-level BPE ("gpt2")',
+        'but Quern reads only byte-level BPE ("gpt2")',
     );
   }
   const texts = textsOf(metadata, "tokenizer.ggml.tokens");
@@ -55,7 +55,7 @@ export async function tokenizerFromGguf(metadata: Metadata): Promise<Tokenizer> 
   const types = typesOf(metadata, texts.length);
   const roles = rolesOf(metadata, texts.length);
   const ends = new Set(ENDS.flatMap((role) => roles.get(role) ?? []));
-  // Converters fill gaps in the ids with [PAD7] and the like; a token without text is a gap too.
+  // Converters fill gaps in the ids with tokens such as [PAD7]; a token without text is also a gap.
   const isGap = (id: number) => texts[id] === "" || (types[id] === UNUSED && /^\[PAD\d+\]$/.test(texts[id]));
   const isSpecial = (id: number) => types[id] === CONTROL || types[id] === UNKNOWN || ends.has(id);
   const isAdded = (id: number) => !isGap(id) && (types[id] === USER_DEFINED || isSpecial(id));
@@ -66,10 +66,10 @@ export async function tokenizerFromGguf(metadata: Metadata): Promise<Tokenizer> 
     const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: isSpecial(id) };
     added.push({ id, content: texts[id], ...flags });
   }
-  // A token that is special only by its role may be the result of merges.
+  // A token that is special only by its role may result from merges, so it stays in the vocabulary.
   const mayStandApart = (id: number) => isAdded(id) && types[id] !== NORMAL && types[id] !== UNDEFINED;
   const apart = firstApart(texts.length, isGap, mayStandApart);
-  // Without a prototype a token may be called "__proto__".
+  // Without a prototype, so that a token may be named "__proto__".
   const vocab: Record<string, number> = Object.create(null);
   for (let id = 0; id < apart; id++) {
     if (isGap(id)) continue;
@@ -78,7 +78,7 @@ export async function tokenizerFromGguf(metadata: Metadata): Promise<Tokenizer> 
   }
 
   const given = metadata.get("tokenizer.ggml.pre");
-  if (given !== undefined && typeof given !== "string") throw wrong("tokenizer.ggml.pre", "a text");
+  if (given !== undefined && typeof given !== "string") throw wrong("tokenizer.ggml.pre", "a string");
   const pre = ggufPreTokenizer(given ?? "default");
   const frame = tokenizerJsonFrame({ pattern: "gpt2", added, wholeFirst: pre.wholeFirst ?? false });
   const [before, after] = [
@@ -98,8 +98,8 @@ export async function tokenizerFromGguf(metadata: Metadata): Promise<Tokenizer> 
 }
 
 /**
- * The first id of the added tokens behind the vocabulary, which stand in no vocabulary in a tokenizer.json: those at the end,
- * unless there are gaps, as ids are counted on from the vocabulary's size there.
+ * Returns the first id of the added tokens at the end, which a tokenizer.json keeps outside its vocabulary. If the ids
+ * before have gaps there are none, since a tokenizer.json numbers such tokens from the vocabulary's size on.
  */
 function firstApart(count: number, isGap: (id: number) => boolean, isAdded: (id: number) => boolean): number {
   let end = count;
@@ -110,7 +110,7 @@ function firstApart(count: number, isGap: (id: number) => boolean, isAdded: (id:
   return first;
 }
 
-/** A merge is two tokens with a space between; the first may itself begin with one. */
+/** Splits a merge into its two tokens, which are separated by a space; the first token may begin with a space. */
 function pairOf(merge: string, rank: number): [string, string] {
   const space = merge.indexOf(" ", 1);
   if (space < 0 || space === merge.length - 1) {
@@ -119,7 +119,7 @@ function pairOf(merge: string, rank: number): [string, string] {
   return [merge.slice(0, space), merge.slice(space + 1)];
 }
 
-/** A post-processor that puts tokens around a text; null for none. */
+/** Returns a post-processor that adds tokens before and after a text; null for none. */
 function templateAround(texts: readonly string[], before?: number, after?: number): JsonObject | null {
   const ids = [before, after].filter((id) => id !== undefined);
   if (ids.length === 0) return null;
@@ -138,7 +138,7 @@ function templateAround(texts: readonly string[], before?: number, after?: numbe
   };
 }
 
-/** tokenizer_config.json: the tokens' roles and the chat templates. */
+/** Builds a tokenizer_config.json with the tokens' roles and the chat templates. */
 function configOf(
   metadata: Metadata,
   texts: readonly string[],
@@ -147,7 +147,7 @@ function configOf(
 ): JsonObject {
   const named = ROLES.flatMap(([role, key]) => {
     const id = roles.get(role);
-    // transformers makes every token special that has a name here.
+    // transformers makes every token named here special, so others are left out.
     return key === null || id === undefined || !isSpecial(id) ? [] : [[key, texts[id]] as const];
   });
   return {
@@ -160,7 +160,7 @@ function configOf(
 
 function templatesOf(metadata: Metadata): JsonObject {
   const main = metadata.get("tokenizer.chat_template");
-  if (main !== undefined && typeof main !== "string") throw wrong("tokenizer.chat_template", "a text");
+  if (main !== undefined && typeof main !== "string") throw wrong("tokenizer.chat_template", "a string");
   const PREFIX = "tokenizer.chat_template.";
   const others = [...metadata].flatMap(([key, template]) =>
     key.startsWith(PREFIX) && typeof template === "string" ? [{ name: key.slice(PREFIX.length), template }] : [],
@@ -176,7 +176,7 @@ function rolesOf(metadata: Metadata, count: number): Map<string, number> {
     const key = `tokenizer.ggml.${role}_token_id`;
     const id = metadata.get(key);
     if (id === undefined) continue;
-    if (typeof id !== "number" || !Number.isInteger(id)) throw wrong(key, "the number of a token");
+    if (typeof id !== "number" || !Number.isInteger(id)) throw wrong(key, "the id of a token");
     // Some files write 4294967295 or −1 for none; llama.cpp ignores ids without a token.
     if (id >= 0 && id < count) roles.set(role, id);
   }
@@ -185,7 +185,8 @@ function rolesOf(metadata: Metadata, count: number): Map<string, number> {
 
 function textsOf(metadata: Metadata, key: string): readonly string[] {
   const value = metadata.get(key);
-  if (!Array.isArray(value) || (value.length > 0 && typeof value[0] !== "string")) throw wrong(key, "a list of texts");
+  if (!Array.isArray(value) || (value.length > 0 && typeof value[0] !== "string"))
+    throw wrong(key, "a list of strings");
   return value as readonly string[];
 }
 
@@ -194,7 +195,7 @@ function typesOf(metadata: Metadata, count: number): Int32Array {
   const value = metadata.get(key);
   if (value === undefined) return new Int32Array(count);
   if (!(value instanceof Int32Array || value instanceof Uint32Array)) throw wrong(key, "a list of numbers");
-  if (value.length < count) throw wrong(key, `${count} numbers, one a token, not ${value.length}`);
+  if (value.length < count) throw wrong(key, `${count} numbers, one per token, not ${value.length}`);
   return Int32Array.from(value);
 }
 

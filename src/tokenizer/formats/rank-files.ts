@@ -1,4 +1,4 @@
-/** @file Vocabularies in other files than tokenizer.json: tiktoken's ranks, GPT-2's vocab.json with merges.txt. */
+/** @file Vocabulary formats other than tokenizer.json: tiktoken's rank files, and GPT-2's vocab.json with merges.txt. */
 import { QuernError } from "../../errors.js";
 import { toByteLevel } from "../encode/byte-level.js";
 import { type PatternName, patternSource, splitterFor } from "../encode/patterns.js";
@@ -7,9 +7,9 @@ import { tokenizerFromJson, tokenizerJsonFrame } from "./tokenizer-json.js";
 import { listMerges, rankedModel, VocabularyBuilder } from "./vocabulary.js";
 
 export interface RankOptions {
-  /** The pattern, by name or as a regular expression in Oniguruma's syntax. */
+  /** The split pattern, by name or as a regular expression in Oniguruma's syntax. */
   readonly pattern: PatternName | (string & {});
-  /** Special tokens and their ids, which the ranks leave free. */
+  /** Special tokens and their ids, which must not be ranks of other tokens. */
   readonly special?: Readonly<Record<string, number>>;
 }
 
@@ -19,8 +19,8 @@ for (let i = 0; i < 64; i++) {
 }
 
 /**
- * The tokenizer of a tiktoken file: a line a token, its bytes in base 64, a space, its rank.
- * @throws QuernError with the line that is wrong
+ * Reads a tiktoken file. Each line has a token's bytes in Base64, a space and its rank.
+ * @throws QuernError naming the invalid line
  */
 export async function tokenizerFromRanks(file: Uint8Array, options: RankOptions): Promise<Tokenizer> {
   let lines = 0;
@@ -45,14 +45,14 @@ export async function tokenizerFromRanks(file: Uint8Array, options: RankOptions)
   });
 }
 
-/** The ranks of a tokenizer as a tiktoken file. */
+/** Writes a tokenizer's ranks as a tiktoken file. */
 export function tokenizerToRanks(tokenizer: Tokenizer): string {
   const { model } = tokenizer.parts;
   if (!model.merges.lazy) {
     const { merged } = listMerges(model);
     for (let rank = 1; rank < merged.length; rank++) {
       if (merged[rank] <= merged[rank - 1]) {
-        throw new QuernError("the merges are not in the order of the ids, so ranks cannot stand for them");
+        throw new QuernError("the merges are not in id order, so ranks cannot represent them");
       }
     }
   }
@@ -64,8 +64,8 @@ export function tokenizerToRanks(tokenizer: Tokenizer): string {
 }
 
 /**
- * The tokenizer of GPT-2's two files: vocab.json, an object from token to id, and merges.txt, a pair a line behind a first
- * line with the version.
+ * Reads GPT-2's two files: vocab.json, an object from tokens to ids, and merges.txt, a version line followed by one pair per
+ * line.
  */
 export async function tokenizerFromGpt2(
   vocab: unknown,
@@ -90,7 +90,7 @@ export async function tokenizerFromGpt2(
   return tokenizerFromJson({ ...frame, model: { ...(frame.model as JsonObject), vocab: ids, merges: pairs } });
 }
 
-/** vocab.json and merges.txt of a tokenizer. */
+/** Writes a tokenizer's vocab.json and merges.txt. */
 export function tokenizerToGpt2(tokenizer: Tokenizer): { readonly vocab: string; readonly merges: string } {
   const { model } = tokenizer.parts;
   const vocab: string[] = [];
@@ -107,11 +107,11 @@ export function tokenizerToGpt2(tokenizer: Tokenizer): { readonly vocab: string;
   return { vocab: `{${vocab.join(",")}}`, merges };
 }
 
-/** Reads a rank file line by line; small and called often, so that the engine compiles it soon. */
+/** Reads a rank file line by line. Its methods are short and hot, so that the engine compiles them early. */
 class RankReader {
   line = 0;
   rank = 0;
-  /** The line's token: token[0, length). */
+  /** The current line's token: token[0, length). */
   token = new Uint8Array(1024);
   length = 0;
   readonly #file: Uint8Array;
@@ -121,7 +121,7 @@ class RankReader {
     this.#file = file;
   }
 
-  /** Reads the next line that is not empty; false at the end. */
+  /** Reads the next non-empty line; returns false at the end. */
   next(): boolean {
     const file = this.#file;
     let at = this.#at;
@@ -136,7 +136,7 @@ class RankReader {
     return true;
   }
 
-  /** Decodes base 64 up to another character; returns where that is. */
+  /** Decodes Base64 up to the first other character and returns its position. */
   #readToken(at: number): number {
     const file = this.#file;
     let token = this.token;

@@ -1,6 +1,6 @@
 /**
- * @file Hugging Face's tokenizer.json, byte-level BPE: read into a Tokenizer and written again with nothing lost.
- * A component that is not supported is refused by its name; nothing is half-obeyed.
+ * @file Reads Hugging Face's tokenizer.json (byte-level BPE) and writes it again without loss.
+ * An unsupported component is an error that names it; none is ignored.
  */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
@@ -36,8 +36,8 @@ import { listedModel, listMerges, type MergeList, VocabularyBuilder } from "./vo
 const utf8 = new TextEncoder();
 
 /**
- * The tokenizer of a parsed tokenizer.json, with its tokenizer_config.json if there is one.
- * @throws QuernError naming the component that is not supported, or what is wrong
+ * Builds the tokenizer of a parsed tokenizer.json and an optional tokenizer_config.json.
+ * @throws QuernError naming the unsupported component or the problem
  */
 export async function tokenizerFromJson(json: unknown, config?: unknown): Promise<Tokenizer> {
   const root = object(json, "tokenizer.json");
@@ -60,12 +60,12 @@ export async function tokenizerFromJson(json: unknown, config?: unknown): Promis
   const { before, after } = readPostProcessor(root.post_processor);
   for (const id of [...before, ...after]) {
     if (!builder.tokens.has(id) && !added.some((token) => token.id === id)) {
-      throw new QuernError(`TemplateProcessing puts id ${id} around a text, but no token has it`);
+      throw new QuernError(`TemplateProcessing adds id ${id}, but no token has that id`);
     }
   }
   readDecoder(root.decoder);
 
-  // Everything but the two long lists is kept as it came.
+  // Keeps everything except the two long lists unchanged.
   const { vocab: _vocab, merges: _merges, ...restOfModel } = model;
   return new Tokenizer({
     model: bpe,
@@ -82,15 +82,15 @@ export async function tokenizerFromJson(json: unknown, config?: unknown): Promis
   });
 }
 
-/** The splitter that a tokenizer.json's pre_tokenizer describes. */
+/** Returns the splitter defined by a tokenizer.json's pre_tokenizer. */
 export async function splitterFromJson(json: JsonObject): Promise<Splitter> {
   return (await readPreTokenizer(json.pre_tokenizer)).splitter;
 }
 
-/** tokenizer.json as text, vocabulary by id. */
+/** Writes a tokenizer.json, with the vocabulary sorted by id. */
 export function tokenizerToJson(tokenizer: Tokenizer): string {
   const { model, json, plainKeys, mergesAsPairs } = tokenizer.parts;
-  // Each key as JSON writes it, without its quotes.
+  // JSON-escaped keys without quotes.
   const keys: string[] = [];
   const vocab: string[] = [];
   for (let id = 0; id < model.tokens.size; id++) {
@@ -98,7 +98,7 @@ export function tokenizerToJson(tokenizer: Tokenizer): string {
     keys.push(known ? JSON.stringify(plainKeys?.get(id) ?? toByteLevel(model.tokens.get(id))).slice(1, -1) : "");
     if (known) vocab.push(`      "${keys[id]}": ${id}`);
   }
-  // Added tokens whose ids do not go on from the vocabulary's size have to be in the vocabulary to keep them.
+  // Added tokens whose ids do not continue from the vocabulary's size keep their ids only inside the vocabulary.
   const next = addedIds(vocab.length);
   const apart = tokenizer.added.filter(({ id }) => !model.tokens.has(id));
   const isInOrder = tokenizer.added.every(
@@ -122,7 +122,7 @@ export function tokenizerToJson(tokenizer: Tokenizer): string {
   return `${head},\n  "model": ${restOfModel},\n    "vocab": ${vocabText},\n    "merges": ${mergesText}\n  }\n}\n`;
 }
 
-/** tokenizer.json without vocabulary and merges, for a tokenizer that does not come from such a file. */
+/** Returns a tokenizer.json without vocabulary and merges, for a tokenizer from another source. */
 export function tokenizerJsonFrame(options: {
   readonly pattern: string;
   readonly added: readonly AddedToken[];
@@ -170,13 +170,13 @@ function readAdded(value: unknown): AddedToken[] {
       throw new QuernError(`added_tokens[${index}] of tokenizer.json has no content`);
     }
     if (!Number.isInteger(token.id) || (token.id as number) < 0 || (token.id as number) >= 1 << 24) {
-      throw new QuernError(`added_tokens[${index}] of tokenizer.json, ${name(token.content)}, has no usable id`);
+      throw new QuernError(`added_tokens[${index}] of tokenizer.json, ${name(token.content)}, has no valid id`);
     }
     const flag = (key: string): boolean => {
       const set = token[key] ?? false;
       if (typeof set === "boolean") return set;
       throw new QuernError(
-        `added_tokens[${index}] of tokenizer.json, ${name(token.content as string)}: ${key} is neither true nor false`,
+        `added_tokens[${index}] of tokenizer.json, ${name(token.content as string)}: ${key} must be true or false`,
       );
     };
     return {
@@ -193,7 +193,7 @@ function readAdded(value: unknown): AddedToken[] {
   for (const { id, content } of tokens) {
     const other = seen.get(id);
     if (other !== undefined && other !== content) {
-      throw new QuernError(`id ${id} is given to two added tokens, ${name(other)} and ${name(content)}`);
+      throw new QuernError(`two added tokens, ${name(other)} and ${name(content)}, have id ${id}`);
     }
     seen.set(id, content);
   }
@@ -215,7 +215,7 @@ function readVocabulary(
     const length = fromByteLevel(key, scratch, 0);
     if (length >= 0) builder.add(id, scratch, 0, length, true, () => name(key));
     else {
-      // Not in the byte-level alphabet: no text can lead to it, it is only written and decoded.
+      // Not in the byte-level alphabet: no text encodes to it; it is only decoded and written.
       const bytes = utf8.encode(key);
       builder.add(id, bytes, 0, bytes.length, false, () => name(key));
       plainKeys.set(id, key);
@@ -226,8 +226,8 @@ function readVocabulary(
 }
 
 /**
- * An added token may be one of the vocabulary, by its text and its id, or stand behind it; it takes no other's place. The Rust
- * library counts those behind on from the vocabulary's size, whatever ids the file gives them, so another id is refused.
+ * Checks the ids of added tokens. An added token is either in the vocabulary, with the same text and id, or follows it. The
+ * Rust library numbers the latter from the vocabulary's size on and ignores the ids in the file, so other ids are an error.
  */
 function checkAdded(added: readonly AddedToken[], vocab: JsonObject, tokens: TokenTable): void {
   const next = addedIds(Object.keys(vocab).length);
@@ -242,14 +242,16 @@ function checkAdded(added: readonly AddedToken[], vocab: JsonObject, tokens: Tok
     const expected = next(content, own);
     if (id !== expected) {
       throw new QuernError(
-        `the added token ${name(content)} has id ${id}, but the Rust tokenizers and transformers read it as ${expected}: ids go on from ` +
-          "the vocabulary's size; put the token into the vocabulary with its id",
+        `the added token ${name(content)} has id ${id}, but the Rust tokenizers and transformers read it as ${expected}: ids continue ` +
+          "from the vocabulary's size; put the token into the vocabulary with its id",
       );
     }
   }
 }
 
-/** The ids that the Rust library gives to added tokens, one after another: a known one's own, else the next. */
+/**
+ * Returns a function that numbers added tokens as the Rust library does: a known token keeps its id, others get the next.
+ */
 function addedIds(size: number): (content: string, own: unknown) => number {
   const given = new Map<string, number>();
   let next = size;
@@ -297,7 +299,7 @@ function idIn(vocab: JsonObject, token: string, rank: number): number {
   return id;
 }
 
-/** The normalizer that a tokenizer.json describes; undefined for none. */
+/** Returns the normalizer defined by a tokenizer.json; undefined for none. */
 export async function normalizerFromJson(json: JsonObject): Promise<Normalizer | undefined> {
   const steps: Normalizer[] = [];
   for (const step of flattened(json.normalizer, "normalizers", "the normalizer"))
@@ -305,7 +307,7 @@ export async function normalizerFromJson(json: JsonObject): Promise<Normalizer |
   return normalizersInRow(steps);
 }
 
-/** The components of a sequence, also of sequences within it. */
+/** Returns the components of a sequence, including those of nested sequences. */
 function flattened(value: unknown, key: string, what: string, depth = 0): JsonObject[] {
   if (value === undefined || value === null) return [];
   if (depth > 20) throw new QuernError(`${what} of tokenizer.json is nested more than 20 deep`);
@@ -338,7 +340,7 @@ async function readNormalizer(step: JsonObject): Promise<Normalizer> {
 
 function text(value: unknown, what: string): string {
   if (typeof value === "string") return value;
-  throw new QuernError(`${what} in tokenizer.json is no text`);
+  throw new QuernError(`${what} in tokenizer.json must be a string`);
 }
 
 async function readPreTokenizer(value: unknown): Promise<{ splitter: Splitter; prefixSpace: boolean }> {
@@ -366,9 +368,11 @@ async function readPreTokenizer(value: unknown): Promise<{ splitter: Splitter; p
   return { splitter: splitter ?? unsplit, prefixSpace };
 }
 
-/** @param onBytes whether ByteLevel has gone before, and made a character of each byte */
+/** @param onBytes whether a ByteLevel step came before, which maps each byte to a character */
 async function readSplitter(step: JsonObject, onBytes: boolean): Promise<Splitter> {
-  /** Looks at single characters; unless it joins unlike ones, a cut between two is a cut it could have made. */
+  /**
+   * Splits at single characters. Unless it merges different ones, each split depends only on the two adjacent characters.
+   */
   const byCharacter = (characters: RegExp, behavior: Behavior): Splitter => ({
     lex: (onBytes ? splitBytesAt : splitAt)(simpleMatcher(characters), behavior),
     divisible: false,
@@ -403,7 +407,7 @@ function behaviorOf(step: JsonObject, standard: Behavior): Behavior {
 
 const escapedPattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
 
-/** What a component with a pattern looks for: a regular expression of Oniguruma, or a text. */
+/** Returns the matcher of a component's pattern: an Oniguruma regular expression, or a text. */
 async function readPattern(step: JsonObject): Promise<Matcher> {
   const pattern = object(step.pattern, `the pattern of ${String(step.type)}`);
   const { regexMatcher } = await import("../encode/regex-lexer.js");
@@ -416,7 +420,7 @@ async function readPattern(step: JsonObject): Promise<Matcher> {
 async function readSplit(step: JsonObject, onBytes: boolean): Promise<Splitter> {
   const pattern = object(step.pattern, "the pattern of Split");
   const behavior = behaviorOf(step, "Isolated");
-  // Isolated keeps matches and what lies between; the published patterns match every character, so that nothing does.
+  // Isolated keeps matches and the text between them. The published patterns match every character, so there is none.
   if (!onBytes && behavior === "Isolated" && typeof pattern.Regex === "string") return splitterFor(pattern.Regex);
   const lex = (onBytes ? splitBytesAt : splitAt)(await readPattern(step), behavior, step.invert === true);
   return { lex, divisible: false };
@@ -449,7 +453,9 @@ function readPostProcessor(value: unknown): { before: number[]; after: number[] 
       const id = object(piece.SpecialToken, "a piece of TemplateProcessing").id;
       const special = typeof id === "string" && Object.hasOwn(specials, id) ? object(specials[id], id) : undefined;
       if (special === undefined || !Array.isArray(special.ids) || !special.ids.every(Number.isInteger)) {
-        throw new QuernError(`TemplateProcessing names the special token ${quoted(String(id))} without its ids`);
+        throw new QuernError(
+          `TemplateProcessing uses the special token ${quoted(String(id))} without defining its ids`,
+        );
       }
       (seen ? after : before).push(...(special.ids as number[]));
     }
@@ -467,7 +473,7 @@ function readDecoder(value: unknown): void {
 
 function object(value: unknown, what: string): JsonObject {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new QuernError(`${what} is not a JSON object; this is no tokenizer that Quern can read`);
+    throw new QuernError(`${what} is not a JSON object; Quern cannot read this tokenizer`);
   }
   return value as JsonObject;
 }
@@ -481,11 +487,11 @@ function unsupported(component: string, value: unknown): QuernError {
   const shown = quoted(typeof value === "string" ? value : (JSON.stringify(value) ?? "nothing"));
   return new QuernError(
     `tokenizer.json has ${component} ${shown}, which is not supported; Quern reads byte-level BPE ` +
-      "(pre-tokenizers ByteLevel, Split, Digits, Punctuation and Whitespace, normalizers of Unicode and text, TemplateProcessing)",
+      "(pre-tokenizers ByteLevel, Split, Digits, Punctuation and Whitespace, Unicode and text normalizers, TemplateProcessing)",
   );
 }
 
-/** A token in an error: long ones are cut. */
+/** Quotes a token for an error message and truncates long ones. */
 function name(token: string): string {
   return quoted(JSON.stringify(token.length > 60 ? `${token.slice(0, 60)}…` : token));
 }

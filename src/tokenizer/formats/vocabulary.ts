@@ -1,11 +1,11 @@
-/** @file From a list of tokens and merges, as files have them, to the tables that encode. */
+/** @file Builds the encoding tables from the tokens and merges of a file. */
 import { QuernError } from "../../errors.js";
 import { Merger } from "../encode/bpe.js";
 import type { BpeModel } from "../encode/encoder.js";
 import { MergeTable } from "../encode/merges.js";
 import { TokenTable } from "../token-table.js";
 
-/** The id of each byte's own token, −1 where there is none. */
+/** Returns the id of each single-byte token (256); −1 if the byte has none. */
 export function byteTokens(tokens: TokenTable): Int32Array {
   const byteIds = new Int32Array(256);
   const byte = new Uint8Array(1);
@@ -17,17 +17,19 @@ export function byteTokens(tokens: TokenTable): Int32Array {
 }
 
 /**
- * The model of a rank file: the id of a token is its rank, and two neighbours merge when together they are a token.
- * @throws QuernError if a byte has no token, since tiktoken's vocabularies have all
+ * Builds the model of a rank file, where a token's id is its rank and two neighbours merge if their concatenation is a
+ * token.
+ * @throws QuernError if a byte has no token; tiktoken's vocabularies have all 256
  */
 export function rankedModel(tokens: TokenTable): BpeModel {
   const byteIds = byteTokens(tokens);
   const missing = byteIds.indexOf(-1);
-  if (missing >= 0) throw new QuernError(`the ranks have no token for byte 0x${missing.toString(16).padStart(2, "0")}`);
+  if (missing >= 0)
+    throw new QuernError(`the rank file has no token for byte 0x${missing.toString(16).padStart(2, "0")}`);
   return { tokens, byteIds, merges: new MergeTable(1 << 12, tokens), wholeFirst: true };
 }
 
-/** Merges in order: the ids of the left and the right part and of the result. */
+/** Merges by rank: the ids of the left part, the right part and the result. */
 export interface MergeList {
   readonly left: Int32Array;
   readonly right: Int32Array;
@@ -38,15 +40,15 @@ export function listedModel(tokens: TokenTable, list: MergeList, wholeFirst: boo
   const merges = new MergeTable(list.left.length);
   for (let rank = 0; rank < list.left.length; rank++) {
     if (!merges.add(list.left[rank], list.right[rank], rank, list.merged[rank])) {
-      throw new QuernError(`merge ${rank} is the same pair as an earlier one; each pair merges once`);
+      throw new QuernError(`merge ${rank} repeats an earlier pair; each pair may occur once`);
     }
   }
   return { tokens, byteIds: byteTokens(tokens), merges, wholeFirst };
 }
 
 /**
- * The merges of a model in order. For a rank file they are found by splitting each token with the ranks below its own: the
- * last pair is the only one by which the token can ever be made.
+ * Returns the merges of a model by rank. A rank file does not contain them, so each token is encoded with the ranks below
+ * its own. If two parts remain, merging them is the only way to form the token.
  */
 export function listMerges(model: BpeModel): MergeList {
   if (!model.merges.lazy) {
@@ -68,7 +70,7 @@ export function listMerges(model: BpeModel): MergeList {
   for (let id = 0; id < size; id++) {
     if (lengths[id] < 2) continue;
     const count = merger.merge(bytes, starts[id], starts[id] + lengths[id], id);
-    // A token that its own merges never make can still stand for a whole pretoken; it has no merge.
+    // A token that no merge can form has no entry; it can still match a whole pretoken.
     if (count !== 2) continue;
     left.push(merger.ids[0]);
     right.push(merger.ids[1]);
@@ -77,26 +79,29 @@ export function listMerges(model: BpeModel): MergeList {
   return { left: Int32Array.from(left), right: Int32Array.from(right), merged: Int32Array.from(merged) };
 }
 
-/** Collects tokens by id and refuses what no vocabulary can be. */
+/** Collects the tokens of a vocabulary by id and rejects invalid ones. */
 export class VocabularyBuilder {
   readonly tokens: TokenTable;
   readonly #most: number;
 
-  /** @param count how many tokens the file has; ids may leave holes, but not be out of all proportion */
+  /** @param count tokens in the file; ids may have gaps, but at most 4 · count + 2^20 is allowed */
   constructor(count: number, bytes: number) {
     this.tokens = new TokenTable(count, bytes);
     this.#most = count * 4 + (1 << 20);
   }
 
-  /** Adds a token; `name` is how an error calls it. */
+  /**
+   * Adds a token with the bytes [start, end).
+   * @param name returns the token's name for errors
+   */
   add(id: number, bytes: Uint8Array, start: number, end: number, searchable: boolean, name: () => string): void {
     if (!Number.isInteger(id) || id < 0 || id > this.#most) {
-      throw new QuernError(`token ${name()} has id ${id}; ids are whole numbers from 0, without wide gaps`);
+      throw new QuernError(`token ${name()} has id ${id}; ids must be integers from 0 without large gaps`);
     }
     if (start === end) throw new QuernError(`token ${name()} with id ${id} is empty`);
-    if (this.tokens.has(id)) throw new QuernError(`id ${id} is given to two tokens, the second is ${name()}`);
+    if (this.tokens.has(id)) throw new QuernError(`two tokens have id ${id}; the second is ${name()}`);
     if (!this.tokens.add(id, bytes, start, end, searchable)) {
-      throw new QuernError(`token ${name()} with id ${id} has the same bytes as another`);
+      throw new QuernError(`token ${name()} with id ${id} has the same bytes as another token`);
     }
   }
 }
