@@ -147,7 +147,7 @@ describe("a corpus", () => {
       "The funnel",
       "Duplicates by near",
       "side by side",
-      "along the scale",
+      "by rising score",
       "exam",
       "The mix",
       "Shards",

@@ -1,5 +1,5 @@
 /** A run, a funnel and a corpus as pages show them: long names, wide numbers and hostile text among them. */
-import type { CorpusStory } from "../../src/data/corpus/story.js";
+import type { CorpusSummary } from "../../src/data/corpus/summary.js";
 import type { Funnel, FunnelStep } from "../../src/data/funnel/funnel.js";
 import type { Sample } from "../../src/data/funnel/samples.js";
 import type { MetricsLine, RunRecord } from "../../src/train/report/report.js";
@@ -186,4 +186,4 @@ export const corpusStory = {
   },
   documents: "mix",
   heldout: "heldout.jsonl",
-} as unknown as CorpusStory;
+} as unknown as CorpusSummary;

@@ -39,7 +39,7 @@ export async function runTask(
   const steps: Step[] = [...recipe.steps];
   let notes: { readonly step: string; readonly line: object }[] = [];
   const chain = new Chain(steps, (index, document, before, verdict) => {
-    samples.watch(steps[index].name, document, before, verdict);
+    samples.add(steps[index].name, document, before, verdict);
     if ("note" in verdict && verdict.note !== undefined) {
       const kept = verdict.keep ? { kept: true } : { kept: false, reason: verdict.reason };
       notes.push({ step: steps[index].name, line: { id: document.id, ...kept, ...verdict.note } });
@@ -162,7 +162,7 @@ async function candidateOf(
   if ("reason" in extracted) {
     addTo(counts.dropped, before);
     addNamed(counts.reasons, extracted.reason, before);
-    samples.page("extract", record.id, record.url, extracted.shown, "", extracted.reason);
+    samples.addPage("extract", record.id, record.url, extracted.shown, "", extracted.reason);
     return { reason: extracted.reason };
   }
   const document = make(extracted.text);
@@ -173,7 +173,7 @@ async function candidateOf(
   counts.added[2] += passage.wordCount;
   const after = [1, passage.bytes, passage.wordCount] as const;
   for (const sum of [counts.out, ...flows.map((flow) => flow.out)]) addTo(sum, after);
-  samples.page("extract", record.id, record.url, extracted.shown, extracted.text);
+  samples.addPage("extract", record.id, record.url, extracted.shown, extracted.text);
   return { document };
 }
 

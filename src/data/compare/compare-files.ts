@@ -1,4 +1,4 @@
-/** @file Tokenizers compared over the documents of files. */
+/** @file Compares tokenizers on the documents of files. */
 import { type Document, ReadLog, type ReadReport, readDocuments } from "../../documents/index.js";
 import type { OnProgress } from "../../progress.js";
 import {
@@ -11,14 +11,14 @@ import {
 import { detectLanguage, loadLanguages } from "../filters/language.js";
 import { domainOf } from "../filters/url.js";
 
-/** What texts are grouped by: the path given, the document's source, the domain of its address, its detected language. */
+/** How texts are grouped: by the given path, the document's source, the domain of its address or its detected language. */
 export const COMPARED_BY = ["file", "source", "domain", "language"] as const;
 
 export interface CompareFilesOptions {
-  /** Folders or files of tokenizers, or names of published ones. */
+  /** Tokenizer folders or files, or names of published tokenizers. */
   readonly tokenizers: readonly string[];
   readonly by?: (typeof COMPARED_BY)[number];
-  /** Seed of the typing mistakes. */
+  /** Seed for the simulated typing errors. */
   readonly seed?: number;
   readonly textField?: string;
   readonly strict?: boolean;
@@ -27,8 +27,8 @@ export interface CompareFilesOptions {
 }
 
 /**
- * Compares tokenizers, group by group and over all.
- * @throws QuernError for a tokenizer or file that cannot be read, damage with `strict`, and where there is no text
+ * Compares tokenizers on each group and on all texts.
+ * @throws QuernError if a tokenizer or file cannot be read, if a file is damaged and `strict` is set, or if there is no text
  */
 export async function compareOnFiles(
   files: readonly string[],

@@ -1,4 +1,4 @@
-/** @file The options of making a corpus on the command line. */
+/** @file The command-line options of `quern data corpus`. */
 import { z } from "zod";
 import { readingOptions } from "../../documents/index.js";
 import { executorOptions } from "../../executors/index.js";
@@ -22,7 +22,7 @@ export const corpusOptions = z.object({
     .min(1)
     .max(256)
     .optional()
-    .describe("worker threads; all cores by default; the output is the same for any number")
+    .describe("worker threads (default: all cores); the output is the same for any number")
     .meta({ value: "N" }),
   ...executorOptions,
 });

@@ -1,6 +1,6 @@
 /**
- * @file From documents to a corpus, top to bottom: clean → deduplicate → judge quality → decontaminate → mix → shards, each
- * stage a folder, and in the end a manifest and a report. A run that was killed goes on behind the stages that are whole.
+ * @file Makes a corpus from documents: clean → deduplicate → filter by quality → hold out → decontaminate → mix → shards. Each
+ * stage writes a folder; a manifest and a report follow at the end. A killed run resumes after the last finished stage.
  */
 import { access, constants, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -33,31 +33,31 @@ import type { Funnel } from "../funnel/funnel.js";
 import { mixInto, mixLayout } from "../mix/mix.js";
 import { type CheckedCorpusRecipe, type CorpusRecipe, checkCorpus } from "../recipes/corpus-recipe.js";
 import { shardDocumentsInto, shardsLayout } from "../shards/shard-documents.js";
-import { duplicatePairs, lookAtScores, type QualityScores } from "./examples.js";
+import { duplicatePairs, type QualityScores, summarizeScores } from "./examples.js";
 import { renderCorpusReport } from "./report.js";
 import { HELD_OUT, splitDocuments } from "./split.js";
 import { fileHash, hashOf, type StageFile, Stages } from "./stage.js";
-import type { CorpusStep, CorpusStory, DuplicateStage } from "./story.js";
+import type { CorpusStep, CorpusSummary, DuplicateStage } from "./summary.js";
 
 export interface CorpusOptions {
   readonly inputs: readonly string[];
   readonly recipe: CorpusRecipe;
   readonly out: string;
-  /** Whether the finished corpus of an earlier run is changed. Stages that are still right stay. */
+  /** Whether the finished corpus of an earlier run may be changed. Stages that are still valid are reused. */
   readonly force?: boolean;
   readonly textField?: string;
   readonly strict?: boolean;
   /** Worker threads. The output is the same for any number. */
   readonly workers?: number;
-  /** Who does what is divided into tasks, and what is asked of the cluster; by default threads here. */
+  /** Executor for the work that is divided into tasks, and its resources. Default: threads on this machine. */
   readonly executor?: ExecutorInput;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-  /** On a cluster: a line for each job that was submitted and each task that was lost. */
+  /** On a cluster: called with a line for each submitted job and each lost task. */
   readonly onNotice?: (line: string) => void;
 }
 
-export interface CorpusResult extends CorpusStory, ReadReport {
+export interface CorpusResult extends CorpusSummary, ReadReport {
   readonly out: string;
   readonly report: string;
 }
@@ -65,7 +65,7 @@ export interface CorpusResult extends CorpusStory, ReadReport {
 /**
  * Makes a corpus under `out`: a folder for each stage, `shards/`, `manifest.json` and `report.html`.
  *
- * @throws QuernError for a recipe that is wrong, inputs that are not there, a stage that leaves nothing
+ * @throws QuernError if the recipe is invalid, an input is missing, or no document is left after a stage
  */
 export async function makeCorpus(options: CorpusOptions): Promise<CorpusResult> {
   const { inputs, out, force } = options;
@@ -82,10 +82,11 @@ const STAGE_LAYOUTS: readonly (readonly [folder: RegExp, layout: OutputLayout])[
   [/^mix$/, mixLayout],
   [/^shards$/, shardsLayout],
 ];
+/** Files of a corpus other than those that stages write. */
 const OWN =
   /^(manifest\.json|report\.html|stages\/[^/]+\.json|(quality|select)\/recipe\.json|split\/(train\/documents\/00000|heldout\/heldout)\.jsonl)$/;
 
-/** What a corpus is on disk: a folder for each stage, of the files that the stage writes by itself. */
+/** Layout of a corpus on disk: a folder for each stage, with the files of that stage. */
 export const corpusLayout: OutputLayout = {
   writes(path) {
     const end = path.indexOf("/");
@@ -98,23 +99,25 @@ export const corpusLayout: OutputLayout = {
 async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
   const { inputs, out, textField, strict, workers, executor, signal, onProgress, onNotice } = options;
   const recipe = checkCorpus(options.recipe);
-  const call = { ...executor, workers, signal, onProgress, onNotice };
-  // What the last stages read is looked for before the first begins.
-  const { quality: judge, decontaminate: sets, shards: written } = recipe;
-  for (const file of [...(judge === undefined ? [] : [judge.model]), ...(sets?.against ?? [])]) await mustBeThere(file);
-  if (written !== false && written.tokenizer !== undefined) await openTokenizer(written.tokenizer, { signal });
+  const run = { ...executor, workers, signal, onProgress, onNotice };
+  // Check the files of later stages before the first stage starts.
+  const { quality, decontaminate: against, shards: shardRecipe } = recipe;
+  const files = [...(quality === undefined ? [] : [quality.model]), ...(against?.against ?? [])];
+  for (const file of files) await requireReadable(file);
+  if (shardRecipe !== false && shardRecipe.tokenizer !== undefined)
+    await openTokenizer(shardRecipe.tokenizer, { signal });
   await makeFolder(out);
 
-  // 1. Clean. Its own tasks go on where they were; the stages behind hang on what came of them.
-  const cleaned = await cleanStage(recipe, inputs, out, { ...call, textField, strict });
+  // 1. Clean. Cleaning resumes task by task. The keys of all later stages depend on its manifest.
+  const cleaned = await cleanStage(recipe, inputs, out, { ...run, textField, strict });
   const stages = new Stages(out, hashOf(version, await fileHash(join(out, "clean", "manifest.json"))));
   const steps: CorpusStep[] = cleaned.steps.filter(
     ({ step, documents }) => step !== "extract" || documents.dropped + documents.edited > 0,
   );
-  if (cleaned.output.documents === 0) throw nothingLeft("cleaning", join(out, "clean", "report.html"));
+  if (cleaned.output.documents === 0) throw noDocumentsLeft("cleaning", join(out, "clean", "report.html"));
   let at = join(out, "clean", "documents");
 
-  // 2. Duplicates, a stage for each rule.
+  // 2. Remove duplicates, one stage per rule.
   const duplicates: DuplicateStage[] = [];
   for (const [i, rule] of recipe.deduplicate.entries()) {
     const before = at;
@@ -123,8 +126,8 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
       rule,
       { folder: `deduplicate-${i + 1}-${rule.by}` },
       async (folder) => {
-        const calls = { workers: rule.workers ?? workers, executor, signal, onProgress, onNotice };
-        const counts = await deduplicateInto({ ...rule, ...calls, inputs: [before], out: folder });
+        const ruleRun = { workers: rule.workers ?? workers, executor, signal, onProgress, onNotice };
+        const counts = await deduplicateInto({ ...rule, ...ruleRun, inputs: [before], out: folder });
         const pairs = await duplicatePairs(before, join(folder, "documents"), join(folder, "removed.jsonl"), signal);
         return { ...counts, pairs };
       },
@@ -137,8 +140,7 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
     );
   }
 
-  // 3. Quality by a model: scores, then the line, which may depend on all of them.
-  const { quality } = recipe;
+  // 3. Score quality with a model, then filter. The threshold may depend on all scores.
   let scores: QualityScores | null = null;
   if (quality !== undefined) {
     const before = at;
@@ -146,8 +148,8 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
     scores = await stages.run("quality", quality, { inputs: [model], folder: "quality" }, async (folder) => {
       const { model: file, label, field, sources } = quality;
       const step = { quality: { model: resolve(file), label, field, sources } };
-      await run("quality", [step], before, folder, call);
-      return lookAtScores(join(folder, "documents"), quality, signal);
+      await runSteps("quality", [step], before, folder, run);
+      return summarizeScores(join(folder, "documents"), quality, signal);
     });
     at = join(out, "quality", "documents");
     const { least } = scores;
@@ -155,7 +157,7 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
       const scored = at;
       const step = await stages.run("select", { least }, { folder: "select" }, async (folder) => {
         const chosen = [{ "at-least": { field: quality.field, least, missing: quality.sources ? "keep" : "drop" } }];
-        const { documents, bytes, reasons } = (await run("select", chosen, scored, folder, call)).steps[1];
+        const { documents, bytes, reasons } = (await runSteps("select", chosen, scored, folder, run)).steps[1];
         return { step: "quality", documents, bytes, reasons };
       });
       at = join(out, "select", "documents");
@@ -163,7 +165,7 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
     }
   }
 
-  // 4. What is held out, before anything is repeated or cut.
+  // 4. Hold out documents, before any are repeated or cut.
   const whole = at;
   const held = recipe.heldout;
   const apart = await stages.run("split", { heldout: held }, { folder: "split" }, (folder) =>
@@ -172,12 +174,11 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
   at = join(out, "split", "train", "documents");
   const heldout = join(out, "split", HELD_OUT);
   const { documents: all, train, bytes: allBytes, trainBytes } = apart;
-  if (train === 0) throw nothingLeft("holding out", join(out, "split"));
+  if (train === 0) throw noDocumentsLeft("holding out", join(out, "split"));
   if (held > 0) steps.push(stepOf("held out", [all, train], [allBytes, trainBytes], { "held out": all - train }));
 
-  // 5. Evaluation sets, and the held-out text as one of them.
-  let contamination: CorpusStory["contamination"] = null;
-  const { decontaminate: against } = recipe;
+  // 5. Remove documents that overlap evaluation sets or, if chosen, the held-out text.
+  let contamination: CorpusSummary["contamination"] = null;
   if (against !== undefined) {
     const before = at;
     const { heldout: own, ...settings } = against;
@@ -188,8 +189,8 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
       against,
       { inputs: hashes, folder: "decontaminate" },
       async (folder) => {
-        const call = { inputs: [before], out: folder, workers, executor, signal, onProgress };
-        const { benchmarks, ...counts } = await decontaminateInto({ ...settings, against: sets, ...call });
+        const request = { inputs: [before], out: folder, workers, executor, signal, onProgress };
+        const { benchmarks, ...counts } = await decontaminateInto({ ...settings, against: sets, ...request });
         return { ...counts, benchmarks: benchmarks.map(({ file: _, ...benchmark }) => benchmark) };
       },
     );
@@ -202,20 +203,20 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
     steps.push(stepOf("evaluation sets", [documents, kept], [bytes, bytesKept], kept === documents ? {} : found, cut));
   }
 
-  // 6. The mix, in the order of training.
+  // 6. Mix, in training order.
   const before = at;
   const mixed = await stages.run("mix", recipe.mix, { folder: "mix" }, (folder) =>
     mixInto({ recipe: { ...recipe.mix, inputs: [before] }, out: folder, signal, onProgress }),
   );
   at = join(out, "mix", "documents");
-  if (mixed.written === 0) throw nothingLeft("mixing", join(out, "mix", "mix.json"));
+  if (mixed.written === 0) throw noDocumentsLeft("mixing", join(out, "mix", "mix.json"));
 
-  // 7. Tokenizer and shards.
+  // 7. Train or open the tokenizer and write shards.
   let shards: ShardsHeader | null = null;
   let hash: string | null = null;
   if (recipe.shards !== false) {
     const { fileTokens } = recipe.shards;
-    const tokenizer = await tokenizerFor(recipe.shards, at, mixed.bytesWritten, call);
+    const tokenizer = await tokenizerFor(recipe.shards, at, mixed.bytesWritten, run);
     hash = tokenizerHash(tokenizer);
     shards = await stages.run("shards", recipe.shards, { inputs: [hash], folder: "shards" }, (folder) => {
       const files = { inputs: [at], heldout: [heldout], out: folder };
@@ -246,7 +247,8 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
   return result;
 }
 
-async function mustBeThere(file: string): Promise<void> {
+/** @throws QuernError if the file cannot be read */
+async function requireReadable(file: string): Promise<void> {
   try {
     await access(file, constants.R_OK);
   } catch (error) {
@@ -254,7 +256,7 @@ async function mustBeThere(file: string): Promise<void> {
   }
 }
 
-interface Call extends ExecutorInput {
+interface StageRun extends ExecutorInput {
   readonly workers?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
@@ -265,25 +267,31 @@ async function cleanStage(
   recipe: CheckedCorpusRecipe,
   inputs: readonly string[],
   out: string,
-  call: Call & { readonly textField?: string; readonly strict?: boolean },
+  run: StageRun & { readonly textField?: string; readonly strict?: boolean },
 ): Promise<Funnel> {
   const folder = join(out, "clean");
-  const options = { ...call, inputs: [...inputs], out: folder };
+  const options = { ...run, inputs: [...inputs], out: folder };
   return (await cleanInto({ ...options, recipe: recipe.clean })).funnel;
 }
 
-/** A cleaning run of a few steps that are data. */
-async function run(name: string, steps: readonly object[], input: string, folder: string, call: Call): Promise<Funnel> {
+/** Runs a few cleaning steps, given as in a JSON recipe. */
+async function runSteps(
+  name: string,
+  steps: readonly object[],
+  input: string,
+  folder: string,
+  run: StageRun,
+): Promise<Funnel> {
   await makeFolder(folder);
   const recipe = join(folder, "recipe.json");
   await writeFileAtomic(recipe, `${JSON.stringify({ name, steps }, null, 1)}\n`);
-  const { funnel } = await cleanInto({ ...call, inputs: [input], out: folder, recipe });
-  if (funnel.output.documents === 0) throw nothingLeft(name, join(folder, "report.html"));
+  const { funnel } = await cleanInto({ ...run, inputs: [input], out: folder, recipe });
+  if (funnel.output.documents === 0) throw noDocumentsLeft(name, join(folder, "report.html"));
   return funnel;
 }
 
-const nothingLeft = (stage: string, report: string) =>
-  new QuernError(`no document is left after ${stage}; ${report} says why`);
+const noDocumentsLeft = (stage: string, report: string) =>
+  new QuernError(`no document is left after ${stage}; see ${report} for the reasons`);
 
 function stepOf(
   step: string,
@@ -304,14 +312,14 @@ function stepOf(
   };
 }
 
-/** The tokenizer that is named, or one that is trained on a sample of the mix, the same in every run. */
+/** Opens the tokenizer of the recipe, or trains one on a sample of the mix that is the same in every run. */
 async function tokenizerFor(
   recipe: Exclude<CheckedCorpusRecipe["shards"], false>,
   input: string,
   bytes: number,
-  call: Call,
+  run: StageRun,
 ): Promise<Tokenizer> {
-  const { signal, onProgress } = call;
+  const { signal, onProgress } = run;
   const { tokenizer, vocabSize, tokenizerBytes } = recipe;
   if (tokenizer !== undefined) return openTokenizer(tokenizer, { signal });
   const share = Math.min(1, tokenizerBytes / bytes);
@@ -322,7 +330,7 @@ async function tokenizerFor(
   return trainTokenizer(texts(), { vocabSize, signal, onProgress });
 }
 
-/** Every setting, checksum and count, from what came in to the shards; the same for the same run. */
+/** Returns the manifest as JSON: every setting, checksum and count from inputs to shards. It is the same for the same run. */
 async function manifestText(
   recipe: CheckedCorpusRecipe,
   inputs: readonly string[],
@@ -359,7 +367,7 @@ async function manifestText(
   return `${JSON.stringify(manifest, null, 1)}\n`;
 }
 
-/** A result without the examples that are there to be looked at. */
+/** Removes the examples for the report from a stage's result. */
 function withoutTexts(result: unknown): unknown {
   if (typeof result !== "object" || result === null) return result;
   const { pairs: _, examples: __, ...rest } = result as Record<string, unknown>;

@@ -1,8 +1,8 @@
-/** @file A few documents of a stage to be looked at: duplicates side by side, texts along the scale of quality. */
+/** @file Example documents for the report: duplicates side by side, texts over the range of quality scores. */
 import { readTexts } from "../../documents/index.js";
 import { readLines } from "../lines.js";
 
-/** Two texts side by side. */
+/** Two texts to be shown side by side. */
 export interface Pair {
   readonly reason: string;
   readonly left: Shown;
@@ -15,26 +15,28 @@ export interface Shown {
   readonly text: string;
 }
 
+/** Length of an excerpt. Characters. */
 const SHOWN = 1200;
 const MOST_PAIRS = 6;
 
-/** The beginning of a text; a cut may have halved a surrogate pair, which is no text. */
+/** Returns the beginning of a text, without lone surrogates: the cut may have split a surrogate pair. */
 const beginning = (text: string) => text.slice(0, SHOWN).replace(/\p{Cs}/gu, "");
 
+/** A line of removed.jsonl. */
 interface Removed {
-  /** Absent of a line of the input that was no document. */
+  /** Absent if the input line was not a document. */
   readonly id?: string;
-  /** Of a line of the input that was no document, where it is. */
+  /** Place of an input line that was not a document. */
   readonly where?: string;
   readonly reason: string;
-  /** The document that stayed, or those that had the lines or spans before. */
+  /** The kept duplicate, or the documents that contained the lines or spans first. */
   readonly kept?: string | readonly string[];
   readonly cluster?: number;
 }
 
 /**
- * Duplicates beside what stayed, one pair a cluster, or documents beside what is left of them: the first that
- * removed.jsonl names. Texts come from one reading of what went in and one of what came out.
+ * Pairs removed documents with the kept duplicate, one pair per cluster, and cut documents with their remaining text. Takes
+ * the first ones in removed.jsonl. Reads the stage's input and its output once each.
  */
 export async function duplicatePairs(
   before: string,
@@ -49,10 +51,10 @@ export async function duplicatePairs(
     if (line === "") continue;
     const { id, where, reason, kept, cluster } = JSON.parse(line) as Removed;
     if (id === undefined || where !== undefined) continue;
-    // One document with two lines under one id, or a copy under the id of what stayed, cannot be told apart by ids.
+    // Two documents with the same id cannot be distinguished, so they make no pair.
     if (kept === id || (cluster !== undefined && clusters.has(cluster))) continue;
     if (cluster !== undefined) clusters.add(cluster);
-    // What was cut stands beside what is left of it.
+    // A cut document is shown beside its remaining text.
     chosen.push({ id, reason, kept: typeof kept === "string" ? kept : id });
   }
   const own = await textsOf(before, new Set(chosen.map(({ id }) => id)), signal);
@@ -79,53 +81,56 @@ async function textsOf(
   return found;
 }
 
-/** What a corpus scores, and where to draw the line. */
+/** Quality scores of a corpus and the threshold of the filter. */
 export interface QualityScores {
   readonly documents: number;
-  /** Documents by score, from 0 to 1 in as many equal parts. */
+  /** Number of documents by score, in equal intervals from 0 to 1. */
   readonly histogram: readonly number[];
-  /** The least score of what is kept; null where nothing is dropped. */
+  /** Minimum score of kept documents; null if none is dropped. */
   readonly least: number | null;
   readonly kept: number;
-  /** The first documents of each tenth of the scale. */
+  /** The first documents of each tenth of the range. */
   readonly examples: readonly (Shown & { readonly score: number })[];
 }
 
 const BARS = 50;
-const EXAMPLES_A_TENTH = 2;
-/** Scores have six digits. */
-const FINENESS = 1e6;
+const EXAMPLES_PER_TENTH = 2;
+/** Scores have six decimal digits. */
+const SCORE_STEPS = 1e6;
 
-/** Looks at the scores of a folder of documents. With `keep`, the line is drawn so that at least that share of them stays. */
-export async function lookAtScores(
+/**
+ * Reads the scores of a folder of documents and chooses the threshold: `least`, or the highest one that keeps at least the
+ * share `keep` of the documents.
+ */
+export async function summarizeScores(
   folder: string,
   { field, keep, least }: { readonly field: string; readonly keep?: number; readonly least?: number },
   signal: AbortSignal | undefined,
 ): Promise<QualityScores> {
-  const fine = new Uint32Array(FINENESS + 1);
+  const fine = new Uint32Array(SCORE_STEPS + 1);
   const examples: (Shown & { score: number })[] = [];
   const tenths = new Array<number>(10).fill(0);
   let documents = 0;
   for await (const { id, url, text, fields } of readTexts([folder], { signal })) {
-    const judged = fields?.[field];
-    if (typeof judged !== "number") continue; // of a source that is not judged
-    const score = Math.min(1, Math.max(0, judged));
+    const value = fields?.[field];
+    if (typeof value !== "number") continue; // from a source that is not scored
+    const score = Math.min(1, Math.max(0, value));
     documents += 1;
-    fine[Math.round(score * FINENESS)] += 1;
+    fine[Math.round(score * SCORE_STEPS)] += 1;
     const tenth = Math.min(9, Math.floor(score * 10));
-    if (tenths[tenth] >= EXAMPLES_A_TENTH) continue;
+    if (tenths[tenth] >= EXAMPLES_PER_TENTH) continue;
     tenths[tenth] += 1;
     examples.push({ id, ...(url === undefined ? {} : { url }), score, text: beginning(text) });
   }
   const histogram = new Array<number>(BARS).fill(0);
-  for (const [i, count] of fine.entries()) histogram[Math.min(BARS - 1, Math.floor((i * BARS) / FINENESS))] += count;
-  let line = least === undefined ? 0 : Math.ceil(least * FINENESS);
+  for (const [i, count] of fine.entries()) histogram[Math.min(BARS - 1, Math.floor((i * BARS) / SCORE_STEPS))] += count;
+  let threshold = least === undefined ? 0 : Math.ceil(least * SCORE_STEPS);
   if (keep !== undefined) {
     const wanted = Math.ceil(keep * documents);
-    line = FINENESS;
-    for (let kept = fine[line]; kept < wanted && line > 0; kept += fine[line]) line -= 1;
+    threshold = SCORE_STEPS;
+    for (let kept = fine[threshold]; kept < wanted && threshold > 0; kept += fine[threshold]) threshold -= 1;
   }
-  const kept = fine.subarray(line).reduce((sum, count) => sum + count, 0);
+  const kept = fine.subarray(threshold).reduce((sum, count) => sum + count, 0);
   examples.sort((a, b) => a.score - b.score);
-  return { documents, histogram, least: line === 0 ? null : line / FINENESS, kept, examples };
+  return { documents, histogram, least: threshold === 0 ? null : threshold / SCORE_STEPS, kept, examples };
 }

@@ -1,6 +1,6 @@
 /**
- * @file A corpus as a page: the funnel from the first document to the last token, duplicates side by side, texts along the
- * scale of quality, contaminated documents, the mix as a picture, the shards. The same run gives the same page.
+ * @file The report of a corpus as an HTML page: the funnel from documents to tokens, duplicates side by side, texts over the
+ * range of quality scores, contaminated documents, the mix and the shards. The same run always produces the same page.
  */
 import {
   asNumber,
@@ -31,18 +31,22 @@ import { leftOut } from "../funnel/report.js";
 import type { MixResult } from "../mix/mix.js";
 import type { CheckedCorpusRecipe } from "../recipes/corpus-recipe.js";
 import type { QualityScores, Shown } from "./examples.js";
-import type { CorpusStory, DuplicateStage } from "./story.js";
+import type { CorpusSummary, DuplicateStage } from "./summary.js";
 
-/** The report of a corpus. */
-export function renderCorpusReport(story: CorpusStory, recipe: CheckedCorpusRecipe, inputs: readonly string[]): string {
-  const { steps, mix, shards, quality, contamination, duplicates, funnel } = story;
+/** Renders the report of a corpus as HTML. */
+export function renderCorpusReport(
+  summary: CorpusSummary,
+  recipe: CheckedCorpusRecipe,
+  inputs: readonly string[],
+): string {
+  const { steps, mix, shards, quality, contamination, duplicates, funnel } = summary;
   const first = steps[0]?.documents.in ?? 0;
   const last = steps.at(-1)?.documents.kept ?? 0;
   const share = first === 0 ? "" : percent(last / first);
   return page({
     title: `The corpus ${recipe.name ?? ""}`.trim(),
     subtitle: inputs.join(", "),
-    verdict: verdictOf(first, last, mix, shards),
+    verdict: summaryOf(first, last, mix, shards),
     sections: [
       figures([
         figure("documents in", count(first)),
@@ -55,9 +59,9 @@ export function renderCorpusReport(story: CorpusStory, recipe: CheckedCorpusReci
       section(
         "The funnel",
         funnelPicture(steps),
-        '<p class="small">Cleaning by itself, with examples of each step: <code>clean/report.html</code></p>',
+        '<p class="small">The cleaning report, with examples of each step: <code>clean/report.html</code></p>',
       ),
-      section("In numbers", numbers(story)),
+      section("In numbers", numbers(summary)),
       leftOut(funnel.reading),
       ...duplicates.map(duplicateSection),
       quality === null ? "" : qualitySection(quality),
@@ -69,13 +73,14 @@ export function renderCorpusReport(story: CorpusStory, recipe: CheckedCorpusReci
   });
 }
 
-function verdictOf(first: number, last: number, mix: MixResult, shards: ShardsHeader | null): string {
+/** Summarizes the corpus in a sentence. */
+function summaryOf(first: number, last: number, mix: MixResult, shards: ShardsHeader | null): string {
   if (first === 0) return "No document reached the corpus.";
   const tokens = shards === null ? "" : `, ${count(shards.train.tokens)} training tokens`;
   return `${count(last)} of ${count(first)} documents remain: ${size(mix.bytesWritten)} of text${tokens}.`;
 }
 
-function numbers({ steps }: CorpusStory): string {
+function numbers({ steps }: CorpusSummary): string {
   const rows = steps.map(({ step, documents, bytes }): Cell[] => [
     step,
     count(documents.in),
@@ -99,14 +104,14 @@ function duplicateSection({ by, clusters, pieces, pairs }: DuplicateStage): stri
   const shown = pairs.map(({ reason, left, right }) => {
     const sides = sideBySide(
       { title: name("removed or cut", left), text: left.text },
-      { title: name("stays", right), text: right.text },
+      { title: name("kept", right), text: right.text },
     );
     return `<article><p class="small"><b>${escapeHtml(reason)}</b></p>${sides}</article>`;
   });
   return section(
     `Duplicates by ${by}`,
     paragraph(what, "small"),
-    folded(`${shown.length} side by side, differences marked`, shown.join(""), true),
+    folded(`${shown.length} pairs side by side, differences marked`, shown.join(""), true),
   );
 }
 
@@ -120,23 +125,23 @@ function qualitySection({ histogram: parts, least, documents, kept, examples }: 
     "Quality",
     paragraph(`${count(kept)} of ${count(documents)} documents kept${limit}`, "small"),
     histogram("Documents by quality score", parts, least),
-    folded(`${shown.length} along the scale`, shown.join("")),
+    folded(`${shown.length} examples by rising score`, shown.join("")),
   );
 }
 
-function contaminationSection(benchmarks: NonNullable<CorpusStory["contamination"]>): string {
+function contaminationSection(benchmarks: NonNullable<CorpusSummary["contamination"]>): string {
   const rows = benchmarks.map(({ name, examples, tooShort, found, documents }) => [
     name,
     ...[examples, tooShort, found, documents].map(count),
   ]);
   const columns: Column[] = [
     { name: "set", kind: "text" },
-    ...["examples", "too short", "found", "in documents"].map((name) => ({ name })),
+    ...["examples", "too short", "found", "documents"].map((name) => ({ name })),
   ];
   return section(
     "Evaluation sets",
-    table({ label: "Evaluation sets found in the text", columns, rows }),
-    '<p class="small">By example: <code>decontaminate/contamination.jsonl</code></p>',
+    table({ label: "Examples of evaluation sets found in the corpus", columns, rows }),
+    '<p class="small">Each example with its documents: <code>decontaminate/contamination.jsonl</code></p>',
   );
 }
 
@@ -144,7 +149,7 @@ const COLOURS = ["#2f7656", "#a94f33", "#3f6499", "#8d741f", "#70518a", "#3d7d83
 const MOST_GROUPS = COLOURS.length;
 const WIDTH = 380;
 
-/** Shares before and after mixing: two bars, divided by group, with bands between them. */
+/** Draws the shares before and after mixing: two bars divided by group, with bands between them. */
 function mixPicture({ groups, bytes }: MixResult, recipe: CheckedCorpusRecipe): string {
   const shown = [...groups].sort((a, b) => b.share - a.share || (a.name < b.name ? -1 : 1)).slice(0, MOST_GROUPS);
   let [above, below] = [0, 0];
@@ -157,12 +162,15 @@ function mixPicture({ groups, bytes }: MixResult, recipe: CheckedCorpusRecipe): 
     return `<g fill="${COLOURS[i]}"><rect x="${x.toFixed(1)}" y="6" width="${before.toFixed(1)}" height="22"/><path opacity=".3" d="${band}"/><rect x="${y.toFixed(1)}" y="64" width="${after.toFixed(1)}" height="22"/></g>`;
   });
   const order =
-    recipe.mix.order === "quality-last" ? `In ${count(recipe.mix.phases)} phases of rising quality.` : "All shuffled.";
-  const more = groups.length > shown.length ? ` The ${shown.length} largest of ${groups.length} groups are drawn.` : "";
+    recipe.mix.order === "quality-last"
+      ? `Ordered in ${count(recipe.mix.phases)} phases of rising quality.`
+      : "Shuffled.";
+  const more =
+    groups.length > shown.length ? ` Only the ${shown.length} largest of ${groups.length} groups are shown.` : "";
   const legend = shown.map(
     ({ name }, i) => `<span><span class="swatch" style="background:${COLOURS[i]}"></span>${escapeHtml(name)}</span>`,
   );
-  return `${paragraph(`Above: shares of the text before mixing. Below: shares of the mix. ${order}${more}`, "small")}<figure class="chart"><svg viewBox="0 0 ${WIDTH} 92" role="img" aria-label="Shares of the groups before and after mixing">${parts.join("")}</svg></figure><p class="legend">${legend.join("")}</p>`;
+  return `${paragraph(`Top: shares of the text before mixing. Bottom: shares of the mix. ${order}${more}`, "small")}<figure class="chart"><svg viewBox="0 0 ${WIDTH} 92" role="img" aria-label="Shares of the groups before and after mixing">${parts.join("")}</svg></figure><p class="legend">${legend.join("")}</p>`;
 }
 
 function mixTable({ groups, unjudged }: MixResult): string {
@@ -180,8 +188,8 @@ function mixTable({ groups, unjudged }: MixResult): string {
     { name: "group", kind: "text" },
     { name: "documents", group: "before" },
     { name: "text", group: "before" },
-    { name: "wanted", group: "share" },
-    { name: "reached", group: "share" },
+    { name: "target", group: "share" },
+    { name: "actual", group: "share" },
     { name: "epochs" },
     { name: "documents", group: "after" },
     { name: "text", group: "after" },
@@ -189,7 +197,7 @@ function mixTable({ groups, unjudged }: MixResult): string {
   const note =
     unjudged === 0
       ? ""
-      : paragraph(`${count(unjudged)} documents have no quality score and count as the worst.`, "warning");
+      : paragraph(`${count(unjudged)} documents have no quality score; they are treated as the worst.`, "warning");
   return note + table({ label: "The mix by group", columns, rows });
 }
 
@@ -205,7 +213,7 @@ function shardsSection(shards: ShardsHeader): string {
       ],
       all,
     ),
-    `<p class="small">${count(train.documents)} documents and ${count(heldout.documents)} held out; ${train.files.length + heldout.files.length} files of ${escapeHtml(shards.dtype)}, a vocabulary of ${count(shards.vocabSize)}. <code>quern data where shards POSITION</code> finds the document of a token.</p>`,
+    `<p class="small">${count(train.documents)} documents and ${count(heldout.documents)} held out; ${train.files.length + heldout.files.length} files of ${escapeHtml(shards.dtype)} tokens; vocabulary size ${count(shards.vocabSize)}. <code>quern data where shards POSITION</code> finds the document of a token.</p>`,
     numbersBehind({
       label: "Tokens of the shards",
       columns: [{ name: "part", kind: "text" }, { name: "documents" }, { name: "tokens" }],

@@ -1,6 +1,6 @@
 /**
- * @file Documents set apart for the verdict, by their texts alone: another run, with more documents or in another order,
- * holds out the same ones, and no copy of one is trained on.
+ * @file Holds out documents for evaluation, chosen by their texts alone. A run with more documents or in another order holds
+ * out the same ones, and no exact copy of a held-out document is trained on.
  */
 import { join } from "node:path";
 import { documentLine, isHeldOut, LineFile, readTexts, writeFolderAtomic } from "../../documents/index.js";
@@ -12,10 +12,10 @@ export interface Split {
   readonly trainBytes: number;
 }
 
-/** What is held out, under the split's folder. */
+/** File of the held-out documents, relative to the split's folder. */
 export const HELD_OUT = join("heldout", "heldout.jsonl");
 
-/** Writes a folder with `train/documents/00000.jsonl` and `heldout/heldout.jsonl`. */
+/** Splits documents into `train/documents/00000.jsonl` and `heldout/heldout.jsonl` under `path`; `share` is held out. */
 export function splitDocuments(
   input: string,
   path: string,

@@ -1,6 +1,6 @@
 /**
- * @file A stage of a corpus: a folder of documents out of one before it, and a record that is written when it is whole. A
- * stage whose record has the right key is not done again.
+ * @file Stages of a corpus: each makes a folder of documents from the previous one and writes a record when it is complete. A
+ * stage whose record has the right key is not run again.
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -12,13 +12,13 @@ import { openSealed, sealed } from "../../json-file.js";
 
 /** A file of a stage's output. */
 export interface StageFile {
-  /** Under the corpus's folder. */
+  /** Relative to the corpus's folder. */
   readonly path: string;
   readonly bytes: number;
   readonly sha256: string;
 }
 
-/** What came of a stage: a part of the manifest. */
+/** Result of a stage, part of the manifest. */
 export interface StageRecord {
   readonly name: string;
   readonly key: string;
@@ -30,7 +30,7 @@ export interface StageRecord {
 export const hashOf = (...values: readonly unknown[]) =>
   createHash("sha256").update(JSON.stringify(values)).digest("hex");
 
-/** Runs stages one after the other under `out`; each one's key hangs on the one before. */
+/** Runs stages one after the other under `out`. The key of each depends on the key of the previous one. */
 export class Stages {
   readonly records: StageRecord[] = [];
   readonly #out: string;
@@ -46,9 +46,9 @@ export class Stages {
   }
 
   /**
-   * Calls `work`, unless the stage is there already as its record says.
-   * @param inputs hashes of what it reads beside the documents
-   * @param folder what it writes, under the corpus's folder
+   * Calls `work` and returns its result, unless a record shows that the stage is complete; then returns the recorded result.
+   * @param inputs hashes of what the stage reads besides the documents
+   * @param folder the stage's output folder, relative to the corpus's folder
    */
   async run<T>(
     name: string,
@@ -60,7 +60,7 @@ export class Stages {
     this.#key = key;
     const path = join(this.#out, "stages", `${name}.json`);
     const before = await readRecord(path);
-    if (before?.key === key && (await isThere(this.#out, before.files))) {
+    if (before?.key === key && (await outputsExist(this.#out, before.files))) {
       this.records.push(before);
       return before.result as T;
     }
@@ -82,8 +82,8 @@ async function readRecord(path: string): Promise<StageRecord | undefined> {
   }
 }
 
-/** By their sizes; what changes a file and not its size is found by the manifest's checksums. */
-async function isThere(out: string, files: readonly StageFile[]): Promise<boolean> {
+/** Whether all files exist with their recorded sizes. The manifest's checksums can reveal other changes. */
+async function outputsExist(out: string, files: readonly StageFile[]): Promise<boolean> {
   for (const { path, bytes } of files) {
     const size = await stat(join(out, path)).then(
       (found) => found.size,
@@ -94,10 +94,10 @@ async function isThere(out: string, files: readonly StageFile[]): Promise<boolea
   return true;
 }
 
-/** What a stage writes of its own work, which tells of folders: not the data that it hands on. */
+/** Files about a stage's run: they contain folder names and are not part of the data. */
 const ABOUT = /^(tasks|notes|cluster)\/|^(manifest|recipe|funnel|mix|deduplicate|decontaminate)\.json$|^report\.html$/;
 
-/** The data under a folder, file by file, with checksums, in order. */
+/** Returns the data files under a folder with checksums, sorted by path. */
 export async function filesOf(folder: string, root: string): Promise<StageFile[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = entries
@@ -112,7 +112,10 @@ export async function filesOf(folder: string, root: string): Promise<StageFile[]
   return files;
 }
 
-/** SHA-256 of a file. Throws a `QuernError` where it cannot be read. */
+/**
+ * Returns the SHA-256 of a file.
+ * @throws QuernError if the file cannot be read
+ */
 export async function fileHash(path: string): Promise<string> {
   const hash = createHash("sha256");
   try {

@@ -1,13 +1,13 @@
 /**
- * @file What the funnel counts at every step, in numbers that add: documents, bytes and words in and out, by reason,
- * language, domain and source. Tasks count apart; their counts are plain data and are added up in the end.
+ * @file Counts of each step of the funnel: documents, bytes and words in and out, by reason, language, domain and source.
+ * Each task keeps its own counts as plain data; they are summed at the end.
  */
 
 /** Documents, UTF-8 bytes, words. */
 export type Amount = readonly [documents: number, bytes: number, words: number];
 type MutableAmount = [number, number, number];
 
-/** In and out of a step. */
+/** Amounts that enter and leave a step. */
 export interface Flow {
   readonly in: MutableAmount;
   readonly out: MutableAmount;
@@ -18,19 +18,19 @@ export interface StepCounts {
   readonly in: MutableAmount;
   readonly out: MutableAmount;
   readonly dropped: MutableAmount;
-  /** Of documents that were kept: how many were edited, what was taken out and what put in (documents is always 0). */
+  /** Among kept documents: how many were edited, and what was removed and added (their document count is always 0). */
   edited: number;
   readonly cut: MutableAmount;
   readonly added: MutableAmount;
   readonly reasons: Record<string, MutableAmount>;
-  /** What was edited or reported, by the step's own names: lines, e-mails. */
+  /** Number of edits or findings by kind, as named by the step: lines, e-mails. */
   readonly edits: Record<string, number>;
   readonly languages: Record<string, Flow>;
   readonly domains: Record<string, Flow>;
   readonly sources: Record<string, Flow>;
 }
 
-/** More names than this of one kind are put together as OTHERS, so that a run over the web does not keep every domain. */
+/** Further names of a table are counted as OTHERS, so that a run over the web does not keep every domain. */
 export const MOST_NAMES = 1000;
 export const OTHERS = "(others)";
 
@@ -53,7 +53,7 @@ export function newCounts(name: string): StepCounts {
   };
 }
 
-/** An object that has no names of its own, since names come from the input. */
+/** Creates an object without a prototype, since its keys come from the input. */
 function table<T>(): Record<string, T> {
   return Object.create(null) as Record<string, T>;
 }
@@ -75,7 +75,7 @@ export function countNamed(counts: Record<string, number>, name: string, count: 
   counts[key] = (counts[key] ?? 0) + count;
 }
 
-/** Names are counted beside the tables, as asking an object for its size takes time that grows with it. */
+/** Number of names in each table; counting the keys of an object would take time proportional to its size. */
 const sizes = new WeakMap<object, number>();
 
 function bounded(names: Record<string, unknown>, name: string): string {
@@ -92,7 +92,7 @@ export function flowOf(flows: Record<string, Flow>, name: string): Flow {
   return flows[key];
 }
 
-/** Adds a task's counts of a step to the sum of all. */
+/** Adds a task's counts of a step to `sum`. */
 export function mergeCounts(sum: StepCounts, part: StepCounts): void {
   for (const key of ["in", "out", "dropped", "cut", "added"] as const) addTo(sum[key], part[key]);
   sum.edited += part.edited;

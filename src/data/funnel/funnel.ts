@@ -1,6 +1,6 @@
 /**
- * @file The funnel: what came of a run at each step, added up from its tasks, with every sum checked. A sum that is wrong
- * is a bug in Quern and is reported as one, never hidden.
+ * @file The funnel: the counts of a run at each step, summed over its tasks. Every total is checked. A wrong total is a bug in
+ * Quern and is always reported.
  */
 import { ReadLog, type ReadReport } from "../../documents/index.js";
 import type { Step } from "../filters/filter.js";
@@ -23,9 +23,9 @@ export interface FunnelStep {
   readonly documents: { readonly in: number; readonly kept: number; readonly dropped: number; readonly edited: number };
   readonly bytes: StepFlow;
   readonly words: StepFlow;
-  /** Dropped, by reason. */
+  /** Dropped documents by reason. */
   readonly reasons: Readonly<Record<string, Amounts>>;
-  /** What was edited or found in documents that were kept, by the step's own names. */
+  /** Number of edits or findings in kept documents by kind, as named by the step. */
   readonly edits: Readonly<Record<string, number>>;
   readonly languages: Readonly<Record<string, InOut>>;
   readonly domains: Readonly<Record<string, InOut>>;
@@ -46,20 +46,21 @@ export interface Funnel {
   readonly recipe: string;
   readonly inputs: readonly string[];
   readonly tasks: number;
-  /** Records read, and what was left out before the first step, by reason. */
+  /** Records read. */
   readonly read: number;
+  /** Number of inputs skipped before the first step, by reason. */
   readonly skipped: Readonly<Record<string, number>>;
-  /** The same with files, rows and the places of what was left out. */
+  /** The same with files, rows and the places of what was skipped. */
   readonly reading: ReadReport;
   readonly steps: readonly FunnelStep[];
   readonly output: Amounts;
-  /** Steps that changed nothing where they were expected to. */
+  /** Steps that unexpectedly changed nothing. */
   readonly idle: readonly string[];
-  /** Sums that do not hold; empty in a run as it should be. */
+  /** Totals that do not add up, in words; empty unless Quern has a bug. */
   readonly faults: readonly string[];
 }
 
-/** Adds up the tasks of a run. */
+/** Sums the counts of all tasks of a run. */
 export function makeFunnel(
   manifests: readonly TaskManifest[],
   plan: {
@@ -98,7 +99,7 @@ export function makeFunnel(
     idle: sums.filter((sum) => expected.get(sum.name) && sum.in[0] > 0 && isIdle(sum)).map(({ name }) => name),
     faults: [
       ...faultsOf(sums, read),
-      ...(written[0] === last.out[0] ? [] : [`${written[0]} documents were written, ${last.out[0]} kept`]),
+      ...(written[0] === last.out[0] ? [] : [`${written[0]} documents were written, but ${last.out[0]} kept`]),
     ],
   };
 }
@@ -108,21 +109,21 @@ const isIdle = ({ dropped, edited, edits }: StepCounts) =>
 
 const UNITS = ["documents", "bytes", "words"] as const;
 
-/** Every sum that must hold, checked; the ones that do not, as sentences. */
+/** Checks every total and returns a sentence for each one that does not add up. */
 export function faultsOf(steps: readonly StepCounts[], read: number): string[] {
   const faults: string[] = [];
-  const check = (holds: boolean, what: string) => {
-    if (!holds) faults.push(what);
+  const check = (isRight: boolean, fault: string) => {
+    if (!isRight) faults.push(fault);
   };
   steps.forEach((step, index) => {
     const before = index === 0 ? undefined : steps[index - 1];
     UNITS.forEach((unit, i) => {
       const { name } = step;
       const rest = step.out[i] + step.dropped[i] + step.cut[i] - step.added[i];
-      check(step.in[i] === rest, `${name}: ${step.in[i]} ${unit} in, ${rest} out, dropped, cut and added`);
+      check(step.in[i] === rest, `${name}: ${step.in[i]} ${unit} in, but out + dropped + cut − added is ${rest}`);
       check(
         sum(Object.values(step.reasons), i) === step.dropped[i],
-        `${name}: ${unit} by reason are not those dropped`,
+        `${name}: ${unit} by reason do not sum to those dropped`,
       );
       for (const kind of ["languages", "domains", "sources"] as const) {
         const flows = Object.values(step[kind]);
@@ -131,23 +132,23 @@ export function faultsOf(steps: readonly StepCounts[], read: number): string[] {
             flows.map((flow) => flow.in),
             i,
           ) === step.in[i],
-          `${name}: ${unit} in by ${kind} are not those in`,
+          `${name}: ${unit} in by ${kind} do not sum to those in`,
         );
         check(
           sum(
             flows.map((flow) => flow.out),
             i,
           ) === step.out[i],
-          `${name}: ${unit} out by ${kind} are not those out`,
+          `${name}: ${unit} out by ${kind} do not sum to those out`,
         );
       }
       if (before !== undefined)
-        check(before.out[i] === step.in[i], `${name}: ${unit} in are not those out of ${before.name}`);
+        check(before.out[i] === step.in[i], `${name}: ${unit} in differ from those out of ${before.name}`);
     });
   });
   check(
     steps.length === 0 || steps[0].in[0] === read,
-    `${read} documents were read, ${steps[0]?.in[0]} came to the first step`,
+    `${read} documents were read, but ${steps[0]?.in[0]} entered the first step`,
   );
   return faults;
 }

@@ -1,20 +1,20 @@
 /**
- * @file What the reasons of the built-in steps mean: a gloss, the option that holds the threshold, and what in the text
- * triggered it, for the report.
+ * @file Explanations of the built-in steps' reasons for the report: a meaning, the option with the threshold, and the text that
+ * triggered it.
  */
 import { type Spans, spansOf } from "../../pages/index.js";
 
 export interface ReasonGloss {
   readonly meaning: string;
-  /** The option of the step that holds the threshold. */
+  /** The option of the step that sets the threshold. */
   readonly option?: string;
-  /** Where the trigger is in an excerpt. */
+  /** Finds the text that triggered the reason in an excerpt. */
   readonly trigger?: (text: string) => Spans;
 }
 
 const pattern = (expression: RegExp) => (text: string) => spansOf(text, expression);
 
-/** Whole lines that occurred before. */
+/** Returns the lines that occurred before. */
 function repeatedLines(text: string): Spans {
   const seen = new Set<string>();
   return spansOf(text, /[^\n]+/g).filter(([start, end]) => {
@@ -26,7 +26,7 @@ function repeatedLines(text: string): Spans {
   });
 }
 
-/** Runs of n words that occurred before, joined where they overlap. */
+/** Returns a function that finds runs of n words that occurred before, merged if they overlap. */
 function repeatedRuns(n: number): (text: string) => Spans {
   return (text) => {
     const words = spansOf(text, /\S+/g);
@@ -132,7 +132,7 @@ function nameOfLanguage(code: string): string | undefined {
   }
 }
 
-/** The gloss of a reason, or undefined for one of the user's own. */
+/** Returns the gloss of a built-in reason, or undefined for a custom one. */
 export function glossOf(reason: string): ReasonGloss | undefined {
   if (Object.hasOwn(REASONS, reason)) return REASONS[reason];
   const top = /^top_(\d+)_gram$/.exec(reason);
@@ -154,7 +154,7 @@ export function glossOf(reason: string): ReasonGloss | undefined {
   return { meaning: `the language is ${nameOfLanguage(language[1]) ?? language[1]}, which the recipe does not keep` };
 }
 
-/** A reason in words with its threshold, such as `too few words (minWords 50)`; empty for an unknown reason. */
+/** Describes a reason with its threshold, such as `too few words (minWords 50)`; "" for an unknown reason. */
 export function reasonInWords(reason: string, settings: Readonly<Record<string, unknown>> = {}): string {
   const gloss = glossOf(reason);
   if (gloss === undefined) return "";
@@ -170,7 +170,7 @@ function thresholdOf(
   const value = option === undefined ? undefined : settings[option];
   if (typeof value === "number") return String(value);
   if (!Array.isArray(value)) return undefined;
-  // Pairs of run length and share.
+  // The value is a list of pairs: run length and share.
   const n = Number(/\d+/.exec(reason)?.[0]);
   const pair = (value as unknown[]).find((each) => Array.isArray(each) && each[0] === n) as
     | [number, number]

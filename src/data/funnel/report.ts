@@ -1,6 +1,6 @@
 /**
- * @file The funnel as a page: what came in, what each step removed and why, with examples, and web pages beside the text
- * extracted from them. The same run gives the same page.
+ * @file The cleaning report as an HTML page: the input, what each step removed and why, with examples, and web pages beside
+ * their extracted text. The same run always produces the same page.
  */
 import type { ReadReport } from "../../documents/index.js";
 import { SKIP_REASONS } from "../../documents/index.js";
@@ -29,14 +29,14 @@ import type { Funnel, FunnelStep, StepFlow } from "./funnel.js";
 import { glossOf, reasonInWords } from "./reasons.js";
 import { chooseSamples, type Sample } from "./samples.js";
 
-/** Settings of the steps by name, for their thresholds. */
+/** Settings of each step by name, from which thresholds are shown. */
 export type StepSettings = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
-/** The report of a run. */
+/** Renders the report of a run as HTML. */
 export function renderReport(funnel: Funnel, samples: readonly Sample[], settings: StepSettings = {}): string {
   const shown = chooseSamples(samples);
   const steps = funnel.steps.filter(({ step, documents }) => step !== "extract" || hasWork(documents));
-  // The recipe may have no steps that did anything.
+  // Possibly no step is shown, so take the count from the first step of all.
   const first = funnel.steps[0]?.documents.in ?? 0;
   const { output } = funnel;
   const share = first === 0 ? "" : percent(output.documents / first);
@@ -44,7 +44,7 @@ export function renderReport(funnel: Funnel, samples: readonly Sample[], setting
   return page({
     title: `The funnel of ${funnel.recipe}`,
     subtitle: `${funnel.inputs.join(", ")} · ${funnel.tasks} tasks`,
-    verdict: verdictOf(funnel, steps),
+    verdict: summaryOf(funnel, steps),
     sections: [
       figures([
         figure("documents in", count(first)),
@@ -79,8 +79,8 @@ const samplesOf = (samples: readonly Sample[], { step }: FunnelStep) =>
 
 const hasWork = ({ dropped, edited }: FunnelStep["documents"]) => dropped + edited > 0;
 
-/** The step that removed most, in a sentence. */
-function verdictOf(funnel: Funnel, steps: readonly FunnelStep[]): string {
+/** Summarizes the run in a sentence: the share kept, and the step that removed most. */
+function summaryOf(funnel: Funnel, steps: readonly FunnelStep[]): string {
   const first = funnel.steps[0]?.documents.in ?? 0;
   if (first === 0) return "No document reached the recipe.";
   const kept = `${percent(funnel.output.documents / first)} of ${count(first)} documents were kept`;
@@ -93,13 +93,13 @@ function notes(funnel: Funnel): string {
   const lines = [
     ...(funnel.idle.length === 0
       ? []
-      : [paragraph(`Changed nothing: ${funnel.idle.join(", ")}. Is that what you expect?`, "warning")]),
+      : [paragraph(`Changed nothing: ${funnel.idle.join(", ")}. Is that expected?`, "warning")]),
     ...funnel.faults.map((fault) => paragraph(`Does not add up: ${fault}`, "warning")),
   ];
   return lines.length === 0 ? "" : `<section>${lines.join("")}</section>`;
 }
 
-/** What to do about a reason, where a user can do something. */
+/** What a user can do about a reason for skipping, if anything. */
 const REMEDIES: Readonly<Record<string, string>> = {
   unreadable: "check the file's permissions",
   damaged_gzip: "fetch the file again",
@@ -114,7 +114,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   text_too_long: "split the text",
 };
 
-/** What was read, and what was left out: reason, count, places, what to do. */
+/** Renders what was read and a table of what was skipped: reason, count, places, remedy. */
 export function leftOut({ read, skipped, skippedAt }: ReadReport): string {
   const rows = Object.entries(skipped).map(([reason, times]): Cell[] => [
     reason,
@@ -132,9 +132,9 @@ export function leftOut({ read, skipped, skippedAt }: ReadReport): string {
   ];
   const summary = `Read: ${count(read.files)} files, ${count(read.documents)} documents.`;
   return section(
-    rows.length === 0 ? "Read" : "Left out",
+    rows.length === 0 ? "Read" : "Skipped",
     paragraph(summary),
-    table({ label: "What was left out", columns, rows }),
+    table({ label: "What was skipped", columns, rows }),
   );
 }
 
@@ -216,7 +216,7 @@ function renderSample({ reason, id, url, text, edited, html }: Sample): string {
   return `<article>${head}${excerpt(markedHtml(text, trigger?.(text) ?? []))}</article>`;
 }
 
-/** The page as it was, without its scripts and without leave to fetch anything. */
+/** Embeds a page in a sandbox that runs no scripts and fetches nothing. */
 function frame(html: string): string {
   const policy = `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">`;
   return `<iframe sandbox loading="lazy" title="the page" srcdoc="${escapeHtml(policy + html)}"></iframe>`;

@@ -1,6 +1,6 @@
 /**
- * @file A few documents of each step and verdict to look at. They are chosen by a hash of their ids, so that neither the order
- * of the input nor its division into tasks decides, and a sorted input does not show only its beginning.
+ * @file Sample documents for the report, a few for each step and outcome. They are chosen by a hash of their ids, so that the
+ * choice depends neither on the order of the input nor on its division into tasks.
  */
 import type { Candidate, Verdict } from "../filters/filter.js";
 
@@ -10,18 +10,19 @@ export interface Sample {
   readonly reason?: string;
   readonly id: string;
   readonly url?: string;
-  /** The text as it came to the step, its beginning; of an edit, from a little before where it was edited. */
+  /** The beginning of the text before the step; for an edit, from shortly before the first change. */
   readonly text: string;
-  /** After an edit. */
+  /** The text after an edit. */
   readonly edited?: string;
-  /** Of a page that was extracted: its HTML. */
+  /** HTML of a page from which text was extracted. */
   readonly html?: string;
 }
 
-/** Samples of one step and verdict or reason, in one task and in the report. */
+/** Number of samples of one step and outcome or reason, per task and in the report. */
 export const MOST_SAMPLES = 3;
-/** Steps, verdicts and reasons that have samples: a recipe's own reasons may be many. */
+/** Limit on combinations of step, outcome and reason with samples: a recipe may define many reasons. */
 const MOST_KINDS = 600;
+/** Length of an excerpt, of text and of HTML. Characters. */
 const SHOWN = 1200;
 const SHOWN_HTML = 30_000;
 
@@ -33,27 +34,31 @@ interface Ranked {
 export class Samples {
   readonly #kinds = new Map<string, Ranked[]>();
 
-  /** The samples so far, by kind and then by hash. */
+  /** The current samples, by kind and then by hash. */
   get list(): Sample[] {
     return [...this.#kinds.values()].flatMap((ranked) => ranked.map(({ sample }) => sample));
   }
 
-  watch(step: string, document: Candidate, before: string, verdict: Verdict): void {
+  /** Considers a document that a step kept, edited or dropped as a sample. */
+  add(step: string, document: Candidate, before: string, verdict: Verdict): void {
     if (!verdict.keep) {
-      this.#add(step, "dropped", verdict.reason, document.id, () => ({ ...place(document), text: begin(before, 0) }));
+      this.#addSample(step, "dropped", verdict.reason, document.id, () => ({
+        ...place(document),
+        text: begin(before, 0),
+      }));
     } else if ("text" in verdict && verdict.text !== before) {
-      this.#add(step, "edited", undefined, document.id, () => {
+      this.#addSample(step, "edited", undefined, document.id, () => {
         const from = Math.max(0, firstDifference(before, verdict.text) - 200);
         return { ...place(document), text: begin(before, from), edited: begin(verdict.text, from) };
       });
     } else {
-      this.#add(step, "kept", undefined, document.id, () => ({ ...place(document), text: begin(before, 0) }));
+      this.#addSample(step, "kept", undefined, document.id, () => ({ ...place(document), text: begin(before, 0) }));
     }
   }
 
-  /** A page beside the text that was extracted from it. */
-  page(step: string, id: string, url: string | undefined, shown: () => string, text: string, reason?: string): void {
-    this.#add(step, reason === undefined ? "edited" : "dropped", reason, id, () => ({
+  /** Considers a page and its extracted text as a sample. */
+  addPage(step: string, id: string, url: string | undefined, shown: () => string, text: string, reason?: string): void {
+    this.#addSample(step, reason === undefined ? "edited" : "dropped", reason, id, () => ({
       id,
       ...(url === undefined ? {} : { url }),
       text: "",
@@ -62,7 +67,7 @@ export class Samples {
     }));
   }
 
-  #add(
+  #addSample(
     step: string,
     verdict: Sample["verdict"],
     reason: string | undefined,
@@ -88,14 +93,14 @@ export class Samples {
 const kindOf = (step: string, verdict: Sample["verdict"], reason: string | undefined) =>
   `${step}\n${verdict}\n${reason ?? ""}`;
 
-/** FNV-1a of an id, 32 bits: cheap, and unrelated to the order of the input. */
+/** 32-bit FNV-1a hash of an id: cheap, and independent of the order of the input. */
 function rankOf(id: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193);
   return hash >>> 0;
 }
 
-/** The samples of several tasks as one task would have chosen them. */
+/** Chooses samples from those of several tasks, as a single task would have done. */
 export function chooseSamples(samples: readonly Sample[]): Sample[] {
   const kinds = new Map<string, Sample[]>();
   for (const sample of samples) {
@@ -108,7 +113,7 @@ export function chooseSamples(samples: readonly Sample[]): Sample[] {
 const place = ({ id, url }: Candidate) => ({ id, ...(url === undefined ? {} : { url }) });
 const begin = (text: string, from: number) => wellFormed(text.slice(from, from + SHOWN));
 
-/** A cut may have halved a surrogate pair, which is no text. */
+/** Removes lone surrogates: a cut may have split a surrogate pair. */
 const wellFormed = (text: string) => text.replace(/\p{Cs}/gu, "");
 
 function firstDifference(a: string, b: string): number {

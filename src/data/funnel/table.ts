@@ -1,9 +1,9 @@
-/** @file The funnel as lines for a terminal. */
+/** @file Formats the funnel for a terminal. */
 import { readLines } from "../../documents/index.js";
 import { size } from "../../pages/index.js";
 import type { Funnel, FunnelStep } from "./funnel.js";
 
-/** One line a step, the commonest reasons under it. */
+/** Returns one line per step, followed by its commonest reasons. */
 export function funnelLines(funnel: Funnel): string[] {
   const rows = funnel.steps
     .filter(
@@ -17,7 +17,7 @@ export function funnelLines(funnel: Funnel): string[] {
     cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join("  ");
   const lines = [line(head), ...rows.flatMap(({ cells, notes }) => [line(cells), ...notes])];
   lines.push(...readLines(funnel.reading));
-  if (funnel.idle.length > 0) lines.push(`changed nothing: ${funnel.idle.join(", ")}; is that what you expect?`);
+  if (funnel.idle.length > 0) lines.push(`changed nothing: ${funnel.idle.join(", ")}; is that expected?`);
   for (const fault of funnel.faults) lines.push(`the funnel does not add up: ${fault}`);
   return lines;
 }

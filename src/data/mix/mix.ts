@@ -1,6 +1,6 @@
 /**
- * @file Mixing: documents of several groups, each group as much of the whole as it is to be, in the order in which a model
- * sees them. The input is read twice, for sizes and to write; memory holds numbers of groups, not of documents.
+ * @file Mixes groups of documents in given shares and puts them in training order. The input is read twice: to measure the
+ * groups and to write the mix. Memory use grows with the number of groups and not of documents.
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
@@ -44,15 +44,17 @@ export interface MixedGroup {
   readonly name: string;
   readonly documents: number;
   readonly bytes: number;
-  /** Share of the mix that was asked for, and that came of it, in bytes. */
+  /** Target share of the mix, in bytes. */
   readonly asked: number;
+  /** Actual share of the mix, in bytes. */
   readonly share: number;
-  /** How often it is seen on average; 0 leaves it out. */
+  /** Average number of copies per document; 0 if the group is left out. */
   readonly epochs: number;
-  /** True where the cap on epochs left it smaller than asked for. */
+  /** Whether the limit on epochs kept the group below its target share. */
   readonly capped: boolean;
-  /** Of the mix: its documents, copies counted, different ones, and bytes. */
+  /** Documents of the group in the mix, including copies. */
   readonly written: number;
+  /** Distinct documents of the group in the mix. */
   readonly different: number;
   readonly bytesWritten: number;
 }
@@ -63,24 +65,24 @@ export interface MixResult extends ReadReport {
   readonly written: number;
   readonly bytesWritten: number;
   readonly groups: readonly MixedGroup[];
-  /** Documents without a quality, where one is needed: they count as the worst. */
+  /** Number of documents without a quality score, if the recipe needs one; they are treated as the worst. */
   readonly unjudged: number;
 }
 
-/** Bytes of an output file. */
+/** Size of an output file, in bytes. */
 const FILE_BYTES = 256 << 20;
 
 /**
- * Writes the mix to `out/documents/`, each line with `group`, and `copy` from the second copy on, and what it is made of to
- * `out/mix.json`. Which documents are taken and their order hang on their texts and the seed alone.
+ * Writes the mix to `out/documents/` and its composition to `out/mix.json`. Each document gets the field `group` and, from the
+ * second copy on, `copy`. The choice of documents and their order depend only on their texts and the seed.
  *
- * @throws QuernError for a recipe that is wrong, weights that sum to nothing, groups without documents
+ * @throws QuernError if the recipe is invalid, the weights sum to 0, or a source has no documents
  */
 export async function mix(options: MixOptions): Promise<MixResult> {
   return withOutput(mixClaim(options), () => mixInto(options));
 }
 
-/** What mixing writes. */
+/** Files that mixing writes. */
 export const mixLayout: OutputLayout = {
   writes: (path) => /^(mix(ture)?\.json|documents\/\d{5,}\.jsonl|\.sorting\/bucket-\d+)$/.test(path),
   folders: /^(documents|\.sorting)$/,
@@ -92,12 +94,12 @@ export function mixClaim({ recipe, out, force }: Pick<MixOptions, "recipe" | "ou
   return { verb: "data mix", out, inputs: all, layout: mixLayout, force };
 }
 
-/** `mix` into a folder that the caller has claimed. */
+/** Like `mix`, for a folder that the caller has claimed. */
 export async function mixInto(options: MixOptions): Promise<MixResult> {
   const { out, textField, strict, signal, onProgress } = options;
   const recipe = checkMix(options.recipe);
   if (recipe.optimise !== undefined) {
-    throw new QuernError("a mix that is to be optimised needs `optimiseMix` of quern/scale, or `quern data mix`", {
+    throw new QuernError("the recipe has `optimise`: use `optimiseMix` of quern/scale or `quern data mix`", {
       exitCode: 2,
     });
   }
@@ -110,7 +112,12 @@ export async function mixInto(options: MixOptions): Promise<MixResult> {
   const total = plan.reduce((sum, { epochs, histogram }) => sum + epochs * histogram.bytes, 0);
   const sort = await ExternalSort.create(join(out, ".sorting"), total);
   try {
-    const counts = await draw(recipe, plan, sort, { textField, signal, note: note("draw"), total: groups.documents });
+    const counts = await draw(recipe, plan, sort, {
+      textField,
+      signal,
+      note: note("draw documents"),
+      total: groups.documents,
+    });
     await writeFolderAtomic(join(out, "documents"), (folder) => write(sort, folder, signal));
     const bytesWritten = counts.reduce((sum, { bytes }) => sum + bytes, 0);
     const result: MixResult = {
@@ -139,7 +146,7 @@ export async function mixInto(options: MixOptions): Promise<MixResult> {
   }
 }
 
-/** The documents of a recipe with the groups that they belong to. */
+/** Yields the documents of a recipe with the names of their groups. */
 export async function* readGroups(
   recipe: Pick<CheckedMixRecipe, "sources" | "inputs" | "by">,
   options: ReadTextsOptions = {},
@@ -169,47 +176,48 @@ interface Measured {
   readonly unjudged: number;
 }
 
-interface Call {
+interface ReadPass {
   readonly textField?: string;
   readonly signal?: AbortSignal;
   readonly note: (done: number, total?: number) => void;
 }
 
-async function measure(recipe: CheckedMixRecipe, call: Call & { readonly log: ReadLog }): Promise<Measured> {
+/** Counts documents and bytes by group and quality. */
+async function measure(recipe: CheckedMixRecipe, pass: ReadPass & { readonly log: ReadLog }): Promise<Measured> {
   const groups = new Map<string, Group>();
-  // A source that is named is a group even without documents: that is worth an error.
+  // Add named sources first, so that a source without documents is reported as an error.
   for (const { name } of recipe.sources ?? [])
     groups.set(name, { name, documents: 0, histogram: new QualityHistogram() });
-  let [documents, unjudged] = [0, 0];
-  for await (const { group: name, document } of readGroups(recipe, call)) {
+  let [documents, unscored] = [0, 0];
+  for await (const { group: name, document } of readGroups(recipe, pass)) {
     let group = groups.get(name);
     if (group === undefined) {
       group = { name, documents: 0, histogram: new QualityHistogram() };
       groups.set(name, group);
     }
     const quality = qualityOf(document, recipe);
-    if (quality === undefined) unjudged += 1;
+    if (quality === undefined) unscored += 1;
     group.documents += 1;
     group.histogram.add(binOf(quality), Buffer.byteLength(document.text));
     documents += 1;
-    if (documents % 256 === 0) call.note(documents);
+    if (documents % 256 === 0) pass.note(documents);
   }
   const sorted = [...groups.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   if (documents === 0) {
-    throw nothingRead(recipe.sources?.flatMap(({ inputs }) => inputs) ?? recipe.inputs ?? [], call.log.report);
+    throw nothingRead(recipe.sources?.flatMap(({ inputs }) => inputs) ?? recipe.inputs ?? [], pass.log.report);
   }
   const empty = sorted.find((group) => group.documents === 0);
-  if (empty !== undefined) throw new QuernError(`the source ${empty.name} has no document`, { exitCode: 2 });
+  if (empty !== undefined) throw new QuernError(`the source ${empty.name} contains no documents`, { exitCode: 2 });
   const needsQuality = recipe.power > 0 || recipe.order === "quality-last";
-  if (needsQuality && unjudged === documents) {
+  if (needsQuality && unscored === documents) {
     throw new QuernError(
-      `no document has a number in its field "${recipe.quality}"; judge them first, or mix without power and order`,
+      `no document has a number in its field "${recipe.quality}"; score the documents first, or mix without power and order`,
       {
         exitCode: 2,
       },
     );
   }
-  return { groups: sorted, documents, unjudged: needsQuality ? unjudged : 0 };
+  return { groups: sorted, documents, unjudged: needsQuality ? unscored : 0 };
 }
 
 const qualityOf = ({ fields = {} }: Document, { quality, power, order }: CheckedMixRecipe): number | undefined => {
@@ -223,10 +231,11 @@ interface PlannedGroup extends Group {
   readonly asked: number;
   readonly epochs: number;
   readonly capped: boolean;
-  /** How often a document of this quality is seen on average. */
+  /** Returns the average number of copies of a document, by its quality bin. */
   readonly copies: (bin: number) => number;
 }
 
+/** Decides how often each group is repeated. */
 function planMix(recipe: CheckedMixRecipe, { groups }: Measured): PlannedGroup[] {
   const sizes = groups.map(({ name, histogram }) => ({ name, bytes: histogram.bytes }));
   const shares = sharesOf(sizes, recipe);
@@ -242,11 +251,12 @@ function planMix(recipe: CheckedMixRecipe, { groups }: Measured): PlannedGroup[]
   }));
 }
 
+/** Adds the copies of every document to `sort` and returns the counts of each group. */
 async function draw(
   recipe: CheckedMixRecipe,
   plan: readonly PlannedGroup[],
   sort: ExternalSort,
-  { textField, signal, note, total }: Call & { readonly total: number },
+  { textField, signal, note, total }: ReadPass & { readonly total: number },
 ) {
   const numbers = new Map(plan.map(({ name }, i) => [name, i]));
   const counts = plan.map(() => ({ written: 0, different: 0, bytes: 0 }));
@@ -255,14 +265,14 @@ async function draw(
   let read = 0;
   for await (const { group, document } of readGroups(recipe, { textField, signal })) {
     const number = numbers.get(group);
-    if (number === undefined) throw new QuernError(`the input changed while it was read: ${group} is new`);
+    if (number === undefined) throw new QuernError(`the input changed during the run: the group ${group} is new`);
     const bin = binOf(qualityOf(document, recipe));
     const digest = createHash("sha1").update(document.text).digest();
     const copies = Math.floor(plan[number].copies(bin) + uniform(digest, `copies ${recipe.seed}`));
     for (let copy = 0; copy < copies; copy++) {
-      const place = (phaseOf(bin) + uniform(digest, `order ${recipe.seed} ${copy}`)) * width;
+      const position = (phaseOf(bin) + uniform(digest, `order ${recipe.seed} ${copy}`)) * width;
       const fields = { ...document.fields, group, ...(copy === 0 ? {} : { copy }) };
-      await sort.add({ place, tie: document.id }, documentLine({ ...document, fields }));
+      await sort.add({ position, tie: document.id }, documentLine({ ...document, fields }));
     }
     const count = counts[number];
     count.written += copies;
@@ -274,21 +284,21 @@ async function draw(
   return counts;
 }
 
-/** A number from 0 to 1 that hangs on a text and a purpose. */
+/** Returns a pseudorandom number in [0, 1) that depends on a text's digest and a purpose. */
 function uniform(digest: Buffer, purpose: string): number {
   const bytes = createHash("sha1").update(digest).update(purpose).digest();
   return (bytes.readUInt32LE(0) * 2 ** 21 + (bytes.readUInt32LE(4) >>> 11)) / 2 ** 53;
 }
 
-/** The phase of each quality, so that all phases of the mix have about as many bytes. */
+/** Returns a function from quality bin to phase; all phases of the mix have about the same number of bytes. */
 function phases(plan: readonly PlannedGroup[], count: number): (bin: number) => number {
   const all = new QualityHistogram();
   for (const { histogram, copies } of plan)
     for (const [bin, bytes] of histogram.sorted) all.add(bin, bytes * copies(bin));
-  return (bin) => Math.min(count - 1, Math.floor(all.place(bin) * count));
+  return (bin) => Math.min(count - 1, Math.floor(all.quantile(bin) * count));
 }
 
-/** Files of whole lines. */
+/** Writes the sorted lines to files of about `FILE_BYTES`, without splitting a line. */
 async function write(sort: ExternalSort, folder: string, signal: AbortSignal | undefined): Promise<void> {
   let number = 0;
   let file: AtomicFile | undefined;

@@ -1,20 +1,20 @@
-/** @file How much of a mix each group of documents is, and how often its documents are seen for that. */
+/** @file Computes the share of each group in a mix and how often its documents are repeated. */
 import { QuernError } from "../../errors.js";
 
-/** What a group has and is wanted for. */
+/** Name and size of a group. */
 export interface GroupSize {
   readonly name: string;
   readonly bytes: number;
 }
 
-/** The name in a table of weights for all groups that it does not name, together. */
+/** Key in a table of weights for all groups without a weight of their own, together. */
 export const OTHER_GROUPS = "(others)";
 
 /**
- * Shares of the mix that add up to 1. With weights, theirs; else by size to the power of 1 / temperature: 1 leaves the
- * proportions, more evens them out (Devlin 2018; Conneau et al. 2019).
+ * Returns the groups' shares of the mix, which sum to 1. They are proportional to the weights or, without weights, to
+ * size^(1 / temperature): temperature 1 keeps the proportions, a higher one evens them out (Devlin 2018; Conneau et al. 2019).
  *
- * @throws QuernError for weights that sum to nothing, name no group, or leave one out
+ * @throws QuernError if the weights sum to 0, name an unknown group, or omit a group
  */
 export function sharesOf(
   groups: readonly GroupSize[],
@@ -35,10 +35,10 @@ export function sharesOf(
 
 function named(groups: readonly GroupSize[], weights: Readonly<Record<string, number>>): number[] {
   const known = new Set(groups.map(({ name }) => name));
-  const strange = Object.keys(weights).filter((name) => name !== OTHER_GROUPS && !known.has(name));
-  if (strange.length > 0) {
+  const unknown = Object.keys(weights).filter((name) => name !== OTHER_GROUPS && !known.has(name));
+  if (unknown.length > 0) {
     throw new QuernError(
-      `there is a weight for ${list(strange)}, but no such documents; there are ${list([...known])}`,
+      `there is a weight for ${list(unknown)}, but no such group; the groups are ${list([...known])}`,
       {
         exitCode: 2,
       },
@@ -47,11 +47,11 @@ function named(groups: readonly GroupSize[], weights: Readonly<Record<string, nu
   const rest = groups.filter(({ name }) => !Object.hasOwn(weights, name));
   if (rest.length > 0 && !Object.hasOwn(weights, OTHER_GROUPS)) {
     throw new QuernError(
-      `there is no weight for ${list(rest.map(({ name }) => name))}; give one, or one for "${OTHER_GROUPS}" together (0 leaves them out)`,
+      `there is no weight for ${list(rest.map(({ name }) => name))}; add one, or add a weight for "${OTHER_GROUPS}" (0 leaves them out)`,
       { exitCode: 2 },
     );
   }
-  // Those without a weight of their own share one by their sizes.
+  // Groups without a weight of their own divide the common one in proportion to their sizes.
   const restBytes = rest.reduce((sum, { bytes }) => sum + bytes, 0);
   return groups.map(({ name, bytes }) =>
     Object.hasOwn(weights, name) ? weights[name] : (weights[OTHER_GROUPS] * bytes) / restBytes,
@@ -62,8 +62,8 @@ const list = (names: readonly string[]) =>
   names.length > 5 ? `${names.slice(0, 5).join(", ")} … (${names.length})` : names.join(", ");
 
 /**
- * How often each group is seen so that the mix has `total` bytes in these shares and no group is seen more than `most`
- * times; what a group that is capped lacks, the others give in proportion. The mix is smaller where all are capped.
+ * Returns how often each group is repeated so that the mix has `total` bytes in these shares. No group is repeated more than
+ * `most` times; the other groups make up for a capped one in proportion. If all are capped, the mix is smaller than `total`.
  */
 export function epochsOf(
   groups: readonly GroupSize[],

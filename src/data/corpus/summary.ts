@@ -1,11 +1,11 @@
-/** @file What is told of a corpus: to its report, and to who asked for it. */
+/** @file The results of making a corpus, for its report and for the caller. */
 import type { ShardsHeader } from "../../tokenizer/index.js";
 import type { FoundBenchmark } from "../decontaminate/decontaminate.js";
 import type { Funnel } from "../funnel/funnel.js";
 import type { MixResult } from "../mix/mix.js";
 import type { Pair, QualityScores } from "./examples.js";
 
-/** What came of one stage, for the funnel: documents and bytes of text. */
+/** Result of one stage for the funnel: documents and bytes of text. */
 export interface CorpusStep {
   readonly step: string;
   readonly documents: { readonly in: number; readonly kept: number; readonly dropped: number; readonly edited: number };
@@ -20,18 +20,19 @@ export interface DuplicateStage {
   readonly pairs: readonly Pair[];
 }
 
-/** The whole of it. */
-export interface CorpusStory {
-  /** From cleaning's steps to the mix. */
+/** Results of all stages. */
+export interface CorpusSummary {
+  /** Steps of the funnel, from the first cleaning step to decontamination. */
   readonly steps: readonly CorpusStep[];
   readonly funnel: Funnel;
   readonly duplicates: readonly DuplicateStage[];
   readonly quality: QualityScores | null;
   readonly contamination: readonly Omit<FoundBenchmark, "file">[] | null;
   readonly mix: MixResult;
-  /** Null where the recipe ends with the mix. */
+  /** Null if the recipe ends with the mix. */
   readonly shards: ShardsHeader | null;
-  /** The folder of the mix and the file of what is held out, which may be empty. */
+  /** Folder of the mixed documents. */
   readonly documents: string;
+  /** File of the held-out documents; it may be empty. */
   readonly heldout: string;
 }
