@@ -40,7 +40,7 @@ beforeAll(async () => {
   web = join(folder, "web.jsonl");
   books = join(folder, "books.jsonl");
   const pages = Array.from({ length: 120 }, (_, i) => page("web", i, i % 3 === 0 ? SPAM : GOOD));
-  // Three copies of a text, one of them with another word, and two of an address.
+  // A copy of a text, a copy with an added word, and two documents with the same address.
   pages.push(
     { ...pages[1], id: "copy" },
     { ...pages[2], id: "near", url: "https://near.example/", text: `${pages[2].text} Indeed.` },
@@ -105,7 +105,7 @@ const recipe = (): CorpusRecipe => ({
   heldout: 0.1,
   shards: { vocabSize: 400 },
 });
-/** The checksum of every file. */
+/** Returns the checksum of every file under a folder. */
 function tree(path: string): Record<string, string> {
   const files = readdirSync(path, { recursive: true, encoding: "utf8" }).filter((name) =>
     statSync(join(path, name)).isFile(),
@@ -121,7 +121,7 @@ function tree(path: string): Record<string, string> {
 }
 
 describe("a corpus", () => {
-  it("goes from documents to shards, and tells what came of every stage", async () => {
+  it("is made from documents to shards, with the result of every stage", async () => {
     const out = join(folder, "one");
     const result = await makeCorpus({ inputs: [web, books], recipe: recipe(), out, workers: 1 });
     expect(result.steps.map(({ step, documents }) => [step, documents.in - documents.kept])).toEqual([
@@ -138,7 +138,7 @@ describe("a corpus", () => {
       { name: "heldout", examples: 11, found: 0, documents: 0 },
     ]);
     const [booksGroup, webGroup] = result.mix.groups;
-    expect(webGroup.share).toBeCloseTo(0.56, 1); // books may be seen three times at most
+    expect(webGroup.share).toBeCloseTo(0.56, 1); // books may be repeated three times at most
     expect(booksGroup.epochs).toBeGreaterThan(1.5);
     expect(result.shards?.train.tokens).toBeGreaterThan(10_000);
     expect(result.shards?.heldout.documents).toBeGreaterThan(2);
@@ -159,7 +159,7 @@ describe("a corpus", () => {
     expect(manifest.stages.at(-1).files.length).toBeGreaterThan(8);
   });
 
-  it("knows the document, archive and byte of any token", async () => {
+  it("can trace any token to its document, archive and byte", async () => {
     const shards = join(folder, "one", "shards");
     const { train, heldout, header } = openShards(shards);
     let line = readFileSync(web, "utf8");
@@ -186,7 +186,7 @@ describe("a corpus", () => {
     await expect(where(shards, -1)).rejects.toThrow(/has no training token -1/);
   });
 
-  it("holds out a document by its text alone, and no copy of it is trained on", async () => {
+  it("holds out documents by their text alone and trains on no copy of them", async () => {
     const out = join(folder, "more");
     const extra = join(folder, "extra.jsonl");
     writeLines(
@@ -210,27 +210,27 @@ describe("a corpus", () => {
     expect(more.train.filter((id) => more.heldout.includes(id))).toEqual([]);
   });
 
-  it("gives the same bytes again, goes on where it was, and starts over where the recipe changed", {
+  it("is reproducible, resumes, and repeats the stages after a change of the recipe", {
     timeout: 30_000,
   }, async () => {
     const out = join(folder, "two");
     const [inputs, workers] = [[web, books], 2];
     await makeCorpus({ inputs, recipe: recipe(), out, workers });
     const first = tree(out);
-    // The same data in another folder and with another number of threads, and a manifest that says so.
+    // Another folder and another number of threads: the same data and the same manifest.
     const one = tree(join(folder, "one"));
     const data = Object.keys(first).filter((name) => /documents|shards|^manifest.json|removed/.test(name));
     expect(data.length).toBeGreaterThan(20);
     for (const name of data.filter((each) => !each.startsWith("stages")))
       expect([name, one[name]]).toEqual([name, first[name]]);
-    // As after a kill in the midst of a stage: it and what is behind are done again, what is before it is not.
+    // As after a kill during a stage: that stage and later ones are run again, earlier ones are not.
     rmSync(join(out, "stages", "mix.json"));
     const cut = [".split", "mix/.documents", "stages/.mix.json", ".manifest.json"].map(
       (name) => `${name}.0123456789ab-7.tmp`,
     );
     for (const name of cut) {
       mkdirSync(join(out, name));
-      writeFileSync(join(out, name, "00000.jsonl"), "cut off");
+      writeFileSync(join(out, name, "00000.jsonl"), "truncated");
     }
     rmSync(join(out, "shards"), { recursive: true });
     const near = statSync(join(out, "deduplicate-3-near", "documents", "00000.jsonl")).mtimeMs;
@@ -245,7 +245,7 @@ describe("a corpus", () => {
     expect(second["mix/documents/00000.jsonl"]).not.toBe(first["mix/documents/00000.jsonl"]);
   });
 
-  it("runs from the command line, and says what is wrong with a recipe", async () => {
+  it("is made by the command line", async () => {
     const quern = (...words: string[]) =>
       execute(process.execPath, [join(root, "dist", "src", "cli.js"), "data", ...words]);
     const path = join(folder, "corpus.ts");
@@ -261,13 +261,13 @@ describe("a corpus", () => {
     expect(found).toMatch(/archive .*\.jsonl, offset \d+/);
   }, 60_000);
 
-  it("goes on after it was killed at any moment, to the same bytes, with what is cut side by side", async () => {
+  it("resumes after a kill at any moment to the same bytes, and shows cut text side by side", async () => {
     const file = join(folder, "killed.json");
     const deduplicate = (["document", "line", "paragraph", "sentence", "substring"] as const).map((by) => ({ by }));
     const { name: _, ...rest } = recipe();
     writeFileSync(file, JSON.stringify({ ...rest, deduplicate }));
     const start = (out: string) => {
-      // A round that ended before its kill came left a finished corpus.
+      // --force, because a round may finish before it is killed.
       const words = ["data", "corpus", web, books, "--recipe", file, "--out", out, "--force"];
       return spawn(process.execPath, [join(root, "dist", "src", "cli.js"), ...words], { stdio: "ignore" });
     };
@@ -279,7 +279,7 @@ describe("a corpus", () => {
     for (let round = 0; round < 4; round++) {
       const child = start(killed);
       const exit = once(child, "exit");
-      // The first time as soon as it writes, however fast this machine has become meanwhile.
+      // Kill the first round as soon as it writes, so that at least one kill succeeds.
       if (round === 0) {
         while (child.exitCode === null && !existsSync(killed)) await new Promise((resolve) => setTimeout(resolve, 1));
         child.kill("SIGKILL");
@@ -293,7 +293,7 @@ describe("a corpus", () => {
     expect(await once(start(killed), "exit")).toEqual([0, null]);
     const [[names, data], [namesOfWhole, dataOfWhole]] = [killed, whole].map((out) => {
       const entries = Object.entries(tree(out));
-      // What tells of a run, beside its data, has times and folders in it.
+      // Files about the run contain times and folder names, so compare only the data.
       const isData = ([path]: readonly string[]) => /(documents|shards|heldout)\//.test(path);
       return [entries.map(([path]) => path), entries.filter(isData)];
     });
@@ -304,7 +304,7 @@ describe("a corpus", () => {
     expect(report).toContain("<b>cut</b>");
   }, 120_000);
 
-  it("says what is wrong with a recipe", async () => {
+  it("reports errors in a recipe", async () => {
     const file = join(folder, "wrong.json");
     const wrong = async (text: string) => {
       writeFileSync(file, text);
@@ -321,7 +321,7 @@ describe("a corpus", () => {
       /^2 .*none.bin: there is no such file/,
     );
     expect(await wrong(`{"clean": "as-is", "decontaminate": {"against": [${JSON.stringify(web)}]}}`)).toMatch(
-      /^1 .*every one of the \d+ documents overlaps/,
+      /^1 .*all \d+ documents overlap/,
     );
   });
 });

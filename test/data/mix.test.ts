@@ -22,7 +22,7 @@ interface Line {
   readonly text: string;
 }
 let number = 0;
-/** Documents of 100 bytes each, different ones. */
+/** Writes distinct documents of 100 bytes each. */
 function source(name: string, count: number, fields: (i: number) => object = () => ({})): string {
   const path = join(root, `${name}-${number++}.jsonl`);
   const lines = Array.from({ length: count }, (_, i) => ({
@@ -63,13 +63,13 @@ describe("shares", () => {
     expect(a / b).toBeCloseTo(Math.sqrt(10), 10);
   });
 
-  it("refuse weights that mean nothing", () => {
+  it("reject invalid weights", () => {
     expect(() => sharesOf(groups, { weights: { a: 0, b: 0, c: 0 } })).toThrow(/sum to 0; there is nothing to mix/);
     expect(() => sharesOf(groups, { weights: { a: 1, b: 1 } })).toThrow(/no weight for c/);
     expect(() => sharesOf(groups, { weights: { a: 1, b: 1, d: 1, c: 1 } })).toThrow(/a weight for d, but no such/);
   });
 
-  it("keep to the total and the cap, and give the rest to those that are not capped", () => {
+  it("respect the total and the cap, and give the rest to groups below the cap", () => {
     expect(epochsOf(groups, [0.5, 0.25, 0.25], 400, 4)).toEqual([(360 * 2) / 3 / 900, 360 / 3 / 90, 4]);
     fc.assert(
       fc.property(
@@ -89,7 +89,7 @@ describe("shares", () => {
           const room = sizes.reduce((all, size, i) => all + (shares[i] > 0 ? most * size.bytes : 0), 0);
           expect(bytes).toBeCloseTo(Math.min(total, room), 6);
           for (const each of epochs) expect(each).toBeLessThanOrEqual(most + 1e-9);
-          // Groups that are not capped keep their proportions.
+          // Groups below the cap keep their proportions.
           const free = epochs.flatMap((each, i) =>
             each < most && shares[i] > 0 ? [(each * sizes[i].bytes) / shares[i]] : [],
           );
@@ -110,7 +110,7 @@ describe("quality", () => {
     expect(qualityBin(0.5)).toBeLessThan(qualityBin(0.501));
   });
 
-  it("raises the better ones so that the group as a whole is seen as often as it is to be", () => {
+  it("repeats better documents more often and keeps the average of the group", () => {
     const histogram = new QualityHistogram();
     for (let i = 0; i < 1000; i++) histogram.add(qualityBin(i / 1000), 1 + (i % 7));
     for (const [epochs, power, most] of [
@@ -131,7 +131,7 @@ describe("quality", () => {
 });
 
 describe("a mix", () => {
-  it("has each source in its share, repeated no more than said, shuffled", async () => {
+  it("contains each source in its share, within the limit on epochs, shuffled", async () => {
     const [web, books] = [source("web", 600), source("books", 60)];
     const sources = [
       { name: "web", inputs: [web], weight: 1 },
@@ -147,13 +147,13 @@ describe("a mix", () => {
     const copies = new Map<string, number[]>();
     for (const { id, copy = 0 } of lines) copies.set(id, [...(copies.get(id) ?? []), copy]);
     for (const list of copies.values()) expect(list.sort()).toEqual(list.map((_, i) => i));
-    // Books are no more at one end than at the other.
+    // Books are evenly distributed over the two halves.
     const first = count(lines.slice(0, lines.length / 2), "books");
     expect(Math.abs(first - count(lines, "books") / 2)).toBeLessThan(30);
     expect(lines[0].origin).toMatchObject({ archive: lines[0].group === "web" ? web : books });
   });
 
-  it("is the same for any order and division of the input, and another for another seed", async () => {
+  it("depends on the seed and not on the order or division of the input", async () => {
     const path = source("web", 300);
     const all = readFileSync(path, "utf8").split("\n").filter(Boolean);
     const parts = [0, 1].map((part) => {
@@ -175,7 +175,7 @@ describe("a mix", () => {
     expect(whole).not.toEqual([...whole].sort());
   });
 
-  it("evens sources out by temperature, parted by a field", async () => {
+  it("evens out groups of a field by temperature", async () => {
     const path = source("page", 400, (i) => ({ topic: i % 10 === 0 ? "rare" : "common" }));
     const { result } = await run({ inputs: [path], by: "topic", temperature: 2 });
     const [common, rare] = result.groups;
@@ -183,12 +183,12 @@ describe("a mix", () => {
     expect(rare.epochs).toBeGreaterThan(2);
   });
 
-  it("shows the better ones more often, and the best last", async () => {
+  it("repeats better documents more often and puts the best last", async () => {
     const path = source("web", 1000, (i) => ({ quality: ((i * 7919) % 1000) / 1000 }));
     const { lines, result } = await run({ inputs: [path], power: 1, order: "quality-last", phases: 5 });
     expect(Math.abs(result.written - 1000)).toBeLessThan(60);
     const good = lines.filter(({ quality = 0 }) => quality > 0.8).length;
-    expect(good / lines.length).toBeCloseTo(0.36, 1); // of a line from 0 to 2 the last fifth has .36
+    expect(good / lines.length).toBeCloseTo(0.36, 1); // the last fifth of a line from 0 to 2 has an area of 0.36
     const fifths = Array.from({ length: 5 }, (_, i) =>
       lines
         .slice((i * lines.length) / 5, ((i + 1) * lines.length) / 5)
@@ -196,12 +196,12 @@ describe("a mix", () => {
     );
     expect([...fifths].sort((a, b) => a - b)).toEqual(fifths);
     expect(lines.slice(-100).every(({ quality = 0 }) => quality > 0.8)).toBe(true);
-    // Within a phase they are shuffled.
+    // Each phase is shuffled.
     const last = lines.slice(-150).map(({ quality }) => quality);
     expect([...last].sort()).not.toEqual(last);
   });
 
-  it("says what is wrong with a recipe", async () => {
+  it("reports errors in a recipe", async () => {
     const web = source("web", 3);
     const call = (recipe: unknown) => mix({ recipe: recipe as MixRecipe, out: join(root, "wrong") });
     const sources = [{ name: "web", inputs: [web] }];

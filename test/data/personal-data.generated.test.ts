@@ -1,6 +1,6 @@
 /**
- * @file Personal data made by a seeded generator in contexts of logs, addresses, tables and prose, beside look-alikes. Half
- * of the contexts (`KNOWN`) were used while the rules were written; the other half (`HELD_OUT`) was only measured.
+ * @file Personal data from a seeded generator in logs, addresses, tables and prose, and look-alikes. Half of the contexts
+ * (`KNOWN`) were used to write the rules; the other half (`HELD_OUT`) was only used to measure them.
  */
 import { describe, expect, it } from "vitest";
 import { findPersonalData, type PersonalType } from "../../src/data/recipes/recipe-steps.js";
@@ -112,7 +112,7 @@ type Made = ReturnType<typeof generator>;
 
 interface Context {
   readonly type: PersonalType;
-  /** The text, where ⟦ and ⟧ enclose what must be found. */
+  /** The text, with ⟦ and ⟧ around what must be found. */
   readonly write: (g: Made) => string;
 }
 const contexts = (type: PersonalType, ...write: readonly ((g: Made) => string)[]): Context[] =>
@@ -199,7 +199,7 @@ const HELD_OUT: readonly Context[] = [
   ),
 ];
 
-/** Texts that hold nothing personal, by what they might be taken for. */
+/** Texts without personal data that look like it. */
 const LOOKALIKES: readonly ((g: Made) => string)[] = [
   (g) => `OpenSSL ${g.version()} was out`,
   (g) => `version=${g.version()} build ${g.version()}`,
@@ -255,7 +255,7 @@ function measure(list: readonly Context[], seed: number, rounds: number) {
   return { scores, wrong };
 }
 
-describe("personal data that a generator made", () => {
+describe("generated personal data", () => {
   it.each([
     ["known", KNOWN, 1],
     ["held-out", HELD_OUT, 2],
@@ -272,7 +272,7 @@ describe("personal data that a generator made", () => {
     }
   });
 
-  it("is not seen in what only looks like it", () => {
+  it("is not found in look-alikes", () => {
     const g = generator(3);
     const found: string[] = [];
     for (let round = 0; round < 40; round++) {

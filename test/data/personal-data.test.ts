@@ -13,7 +13,7 @@ import {
   repairMojibake,
 } from "../../src/data/recipes/recipe-steps.js";
 
-/** `a ⟦email:b@c.de⟧` → the text and what is in it. */
+/** Parses `a ⟦email:b@c.de⟧` into the text and the matches expected in it. */
 function labelled(line: string) {
   const found: string[] = [];
   let text = "";
@@ -37,7 +37,7 @@ const judge = (text: string, options = {}) =>
   personalData(options).judge({ id: "0", source: "s", passage: new Passage(text) });
 
 describe("personal data", () => {
-  it("is found in the labelled set, and nothing else is", () => {
+  it("is found in the labelled set without false positives", () => {
     let right = 0;
     let found = 0;
     let wanted = 0;
@@ -55,7 +55,7 @@ describe("personal data", () => {
     expect({ precision: right / found, recall: right / wanted }).toEqual({ precision: 1, recall: 1 });
   });
 
-  it("is masked by its type, removed or reported", () => {
+  it("is masked by type, removed or reported", () => {
     const text = "Bob <bob@example.com>, 4111 1111 1111 1111, bob@example.com.";
     expect(judge(text)).toMatchObject({
       text: "Bob <<EMAIL>>, <CREDIT_CARD>, <EMAIL>.",
@@ -77,7 +77,7 @@ describe("personal data", () => {
     { maxLength: 12 },
   );
 
-  it("does not depend on the order of types, and masking twice changes nothing", () => {
+  it("is found regardless of the order of types, and masking twice changes nothing", () => {
     fc.assert(
       fc.property(anything, fc.shuffledSubarray([...PERSONAL_TYPES]), (parts, types) => {
         const text = parts.join("");
@@ -85,14 +85,14 @@ describe("personal data", () => {
         const once = judge(text);
         if (!once.keep || !("text" in once)) return;
         const again = findPersonalData(once.text);
-        // What stood apart may stand together after; what was masked is never masked again.
+        // Removal may join text into new matches, but a placeholder is never matched.
         for (const { start, end } of again) expect(once.text.slice(start, end)).not.toMatch(/[<>]/);
       }),
       { numRuns: 150 },
     );
   });
 
-  it("takes time that grows with the text, whatever it is", () => {
+  it("is found in linear time in any text", () => {
     const parts =
       "a|@|a@|=@|%40|1|1 |+1 |1.|9.|a.|::1|2a00::1 |tel |ph ph |DE89 |DE89|iban|token=|eyJ|eyJaaaaaaaaaaaa.|(|1-|sk-|xoxb-|4111 |4111 1111 1111 1111 |1.1.1.1-|x@x.com/|-----BEGIN RSA PRIVATE KEY-----";
     for (const part of parts.split("|")) {
@@ -107,8 +107,8 @@ describe("personal data", () => {
   });
 });
 
-describe("normal form", () => {
-  it("repairs what was decoded by the wrong table, once or twice over", () => {
+describe("normalization", () => {
+  it("repairs text that was wrongly decoded once or twice", () => {
     const words = [
       "café",
       "naïve",
@@ -134,7 +134,7 @@ describe("normal form", () => {
     }
   });
 
-  it("composes, takes out controls, and makes white space plain", () => {
+  it("composes characters, removes control characters and boilerplate, and simplifies whitespace", () => {
     expect(normalizeText("e\u0301 a\u00a0b\t\tc \r\nd\u0000e\ufeff \u001b[31mred\u001b[0m\n\n\n\nz\ud800")).toBe(
       "é a b c\nde red\n\nz",
     );
@@ -145,7 +145,7 @@ describe("normal form", () => {
     ).toBe("A\nRead more about mills here.");
   });
 
-  it("changes nothing the second time", () => {
+  it("is idempotent", () => {
     const unit = fc.constantFrom(
       "a",
       "é",

@@ -1,6 +1,6 @@
 /**
- * The whole way: a site is crawled, its archive (and, where QUERN_SHARED names them, real ones) cleaned, the funnel adds up, and
- * a browser shows the report.
+ * End to end: crawls a site, cleans its archive (and real ones, if QUERN_SHARED is set), checks the totals of the funnel, and
+ * renders the report in a browser.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -51,7 +51,7 @@ afterAll(async () => {
 });
 
 describe("from a site to a report", () => {
-  it("turns a crawl into documents, and the funnel adds up", () => {
+  it("turns a crawl into documents with a consistent funnel", () => {
     const { funnel } = result;
     expect(funnel.faults).toEqual([]);
     const [extract] = funnel.steps;
@@ -74,9 +74,9 @@ describe("from a site to a report", () => {
 
   const browser = chromium();
   it.skipIf(browser === undefined)(
-    "shows the funnel, samples, and pages beside their text in Chromium (needs it in the PATH)",
+    "renders the funnel, samples, and pages beside their text in Chromium (which must be in the PATH)",
     () => {
-      // A script at the end asks the browser what it shows, with all samples unfolded.
+      // A script at the end of the page measures what the browser shows, with all samples unfolded.
       const probe = `<script>
 for (const each of document.querySelectorAll("details")) each.open = true;
 const boxes = (selector) => [...document.querySelectorAll(selector)].map((each) => each.getBoundingClientRect());
@@ -99,7 +99,7 @@ document.getElementById("out").textContent = JSON.stringify(shown);
       const written = /<pre id="out">([\s\S]*?)<\/pre>/.exec(domOf(browser as string, path))?.[1] ?? "";
       const shown = JSON.parse(written.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&"));
       const { steps } = result.funnel;
-      // Each bar is as wide as the documents that its step kept.
+      // The width of each bar is proportional to the documents kept.
       const unit = shown.bars[0] / steps[0].documents.kept;
       const drawn = steps.filter(({ documents }) => documents.kept > 0);
       expect(shown.bars).toHaveLength(drawn.length);
@@ -110,7 +110,7 @@ document.getElementById("out").textContent = JSON.stringify(shown);
       expect(shown.wide).toBeLessThanOrEqual(0);
       expect(shown.samples.some((text: string) => text.endsWith("kept"))).toBe(true);
       expect(shown.samples.some((text: string) => text.endsWith("dropped"))).toBe(true);
-      // The page and its text side by side, both to be seen.
+      // The page and its text are side by side and both visible.
       expect(shown.page.right).toBeLessThanOrEqual(shown.text.left);
       expect(Math.min(shown.page.width, shown.page.height, shown.text.width, shown.text.height)).toBeGreaterThan(40);
       expect(shown.words).toBeGreaterThan(10);

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { decodePage } from "../../../src/documents/charset/charset.js";
 import { decodeBytes } from "../../../src/documents/charset/decode.js";
 
-/** Text in an encoding that Node can read but not write: each letter is looked up. */
+/** Encodes text in an encoding that Node can only decode, by looking up each letter. */
 function encode(text: string, charset: string): Uint8Array {
   const table = new Map<string, readonly number[]>();
   for (let high = 0; high < 256; high++) {
@@ -22,7 +22,7 @@ const page = (text: string, meta = "") =>
   `<html><head>${meta}<title>t</title></head><body><p>${text}</p></body></html>`;
 
 describe("decodePage", () => {
-  it("heeds a byte order mark before everything", () => {
+  it("gives a byte order mark precedence over everything else", () => {
     const utf8 = Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(page(GERMAN))]);
     expect(decodePage(utf8, "text/html; charset=iso-8859-1")).toMatchObject({ charset: "utf-8", from: "mark" });
     const utf16 = Buffer.from(`\ufeff${page(GERMAN)}`, "utf16le");
@@ -30,7 +30,7 @@ describe("decodePage", () => {
     expect(decodePage(utf16.swap16())).toMatchObject({ charset: "utf-16be", from: "mark", text: page(GERMAN) });
   });
 
-  it("heeds the header before the page", () => {
+  it("gives the header precedence over the page", () => {
     const bytes = encode(page("Привет, мир", '<meta charset="windows-1252">'), "windows-1251");
     expect(decodePage(bytes, 'text/html; charset="Windows-1251"')).toMatchObject({
       charset: "windows-1251",
@@ -43,7 +43,7 @@ describe("decodePage", () => {
     "<meta charset=iso-8859-2 />",
     '<meta http-equiv="Content-Type" content="text/html; charset=iso-8859-2">',
     '<META CONTENT="text/html;charset=ISO-8859-2" HTTP-EQUIV="content-type">',
-  ])("heeds %s", (meta) => {
+  ])("uses %s", (meta) => {
     const text = "Příliš žluťoučký kůň";
     const found = decodePage(encode(page(text, meta), "iso-8859-2"));
     expect(found).toMatchObject({ charset: "iso-8859-2", from: "meta", broken: 0 });
@@ -70,7 +70,7 @@ describe("decodePage", () => {
     ['</meta charset="shift_jis"><meta charset="iso-8859-2">'],
     [`<style>${"a{} ".repeat(3000)}<meta charset="shift_jis"></style><meta charset="iso-8859-2">`],
     [`<script>${"x; ".repeat(400)} d.write('<meta charset="shift_jis">')</script><meta charset="iso-8859-2">`],
-  ])("finds what %j declares", (meta) => {
+  ])("finds the charset declared in %j", (meta) => {
     const text = "Příliš žluťoučký kůň";
     expect(decodePage(encode(page(text, meta), "iso-8859-2"))).toMatchObject({ charset: "iso-8859-2", from: "meta" });
   });
@@ -86,7 +86,7 @@ describe("decodePage", () => {
   });
 
   it.each(["iso-8859-1", "windows-1251", "shift_jis", "gbk", "big5", "euc-kr", "koi8-r", "iso-8859-9"])(
-    "knows UTF-8 that is declared as %s",
+    "detects UTF-8 declared as %s",
     (charset) => {
       for (const text of [GERMAN, "Мы говорим о том, что было.", "これは日本語の文章です。", "Zażółć gęślą jaźń"]) {
         const bytes = Buffer.from(page(text, `<meta charset="${charset}">`));
@@ -102,14 +102,14 @@ describe("decodePage", () => {
     expect(decodePage(bytes)).toMatchObject({ charset: "windows-1252", from: "meta" });
   });
 
-  it("does not believe what the bytes contradict", () => {
+  it("ignores a declaration that the bytes contradict", () => {
     expect(decodePage(Buffer.from(page(GERMAN)), "text/html; charset=iso-8859-1").charset).toBe("utf-8");
     expect(decodePage(Buffer.from(page(GERMAN, '<meta charset="utf-16">'))).charset).toBe("utf-8");
     const latin = encode(page(GERMAN, '<meta charset="utf-8">'), "windows-1252");
     expect(decodePage(latin).text).toContain(GERMAN);
   });
 
-  it("knows no charset that is not one", () => {
+  it("ignores an unknown charset", () => {
     expect(decodePage(Buffer.from(page(GERMAN)), "text/html; charset=klingon")).toMatchObject({ charset: "utf-8" });
     expect(decodePage(Buffer.from(page(GERMAN)), "text/html; charset=")).toMatchObject({ charset: "utf-8" });
   });
@@ -139,7 +139,7 @@ describe("decodePage", () => {
     ["gb18030", "人人生而自由，在尊严和权利上一律平等。他们赋有理性和良心，这是我们的国家。"],
     ["big5", "人人生而自由，在尊嚴和權利上一律平等。他們賦有理性和良心，這是我們的國家。"],
     ["euc-kr", "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다"],
-  ])("tells %s by statistics", (charset, text) => {
+  ])("detects %s by statistics", (charset, text) => {
     for (const times of [1, 6]) {
       const found = decodePage(encode(page(text.repeat(times), "<!-- Powered by © nothing -->".repeat(900)), charset));
       expect(found.from).toBe("statistics");
@@ -147,7 +147,7 @@ describe("decodePage", () => {
     }
   });
 
-  it("tells ISO-2022-JP by its escapes, and Vietnamese with its tones behind the vowels", () => {
+  it("detects ISO-2022-JP by its escapes, and Vietnamese with combining tone marks", () => {
     const japanese = Buffer.from("1b2442244f24242422246b1b2842", "hex");
     expect(decodePage(Buffer.concat([Buffer.from("<p>"), japanese]))).toMatchObject({ charset: "iso-2022-jp" });
     const text = "Tất cả mọi người sinh ra đều được tự do và bình đẳng".normalize("NFD");
@@ -160,7 +160,7 @@ describe("decodePage", () => {
     expect(decodePage(bytes).text.normalize("NFC")).toBe(text.normalize("NFC"));
   });
 
-  it("looks at a bounded number of charsets that do not exist", () => {
+  it("checks a bounded number of unknown charsets", () => {
     const tail = `<meta charset=koi8-r>${"x".repeat(10)}`;
     expect(decodePage(Buffer.from("<meta charset=x>".repeat(1000) + tail)).charset).toBe("koi8-r");
     expect(decodePage(Buffer.from("<meta charset=x>".repeat(100_000) + tail)).charset).toBe("utf-8");
@@ -174,7 +174,7 @@ describe("decodePage", () => {
     }
   });
 
-  it("tells UTF-16 of Chinese by its markup, and UTF-8 under the name of ISO-2022-JP", () => {
+  it("detects Chinese UTF-16 by its markup, and UTF-8 declared as ISO-2022-JP", () => {
     const text = "古い水車小屋は川のほとりに立っていて粉屋は毎日村のために穀物を挽く".repeat(30);
     const wide = Buffer.from(page(text), "utf16le");
     expect(decodePage(wide)).toMatchObject({ charset: "utf-16le", text: page(text) });
@@ -183,7 +183,7 @@ describe("decodePage", () => {
     expect(decodePage(named)).toMatchObject({ charset: "utf-8", broken: 0 });
   });
 
-  it("tells UTF-16 without a mark, and UTF-8 that is broken in places", () => {
+  it("detects UTF-16 without a byte order mark, and UTF-8 with a few errors", () => {
     expect(decodePage(Buffer.from(page(GERMAN), "utf16le")).text).toContain(GERMAN);
     const broken = Buffer.concat([Buffer.from(page(GERMAN.repeat(20))), Buffer.from([0xff, 0x20, 0xc3])]);
     expect(decodePage(broken)).toMatchObject({ charset: "utf-8", broken: 2 });

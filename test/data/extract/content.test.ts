@@ -1,4 +1,4 @@
-/** What is content on a page of any type, though pages use the same elements and words for other things too. */
+/** Content that must be kept on every type of page, although other pages use the same elements and words for boilerplate. */
 import { describe, expect, it } from "vitest";
 import { extract } from "../../../src/data/extract/extract.js";
 import { PAGE_TYPES } from "../../../src/data/extract/page-type.js";
@@ -12,7 +12,7 @@ const article = (inner: string) =>
 describe.each(PAGE_TYPES)("on a page of type %s", (type) => {
   const text = (html: string) => extract(html, { type }).text;
 
-  it("a heading and a lead paragraph in the article's header stay", () => {
+  it("keeps a heading and a lead paragraph in the article's header", () => {
     const lead = "The oldest mill of the land will be saved after all, the council said on Monday.";
     for (const html of [
       article(`<header><h1>The mill is saved</h1><p class="standfirst">${lead}</p></header>`),
@@ -27,7 +27,7 @@ describe.each(PAGE_TYPES)("on a page of type %s", (type) => {
     }
   });
 
-  it("labels in lists stay", () => {
+  it("keeps labels in lists", () => {
     const found = text(
       page(
         `<article><h1>Bread</h1><p>${prose("one")}</p><p>${prose("two")}</p><ul><li><label><input type="checkbox"> 500 g flour</label></li><li><label>1 tsp salt</label></li></ul></article>`,
@@ -41,7 +41,7 @@ describe.each(PAGE_TYPES)("on a page of type %s", (type) => {
     expect(inForm).toContain("1 tsp salt");
   });
 
-  it("a refrain stays as often as it is sung, a clause under each heading", () => {
+  it("keeps every repetition of a refrain or clause", () => {
     const refrain =
       "Turn, wheel, turn, and grind the corn, for the water will not wait until the morning comes to the valley again.";
     const song = [1, 2, 3].map((verse) => `<p>${prose(`verse ${verse}`, 2)}</p><p>${refrain}</p>`).join("");
@@ -51,7 +51,7 @@ describe.each(PAGE_TYPES)("on a page of type %s", (type) => {
     expect(text(page(`<article>${terms}</article>`)).split("Sentence 1 of the clause")).toHaveLength(3);
   });
 
-  it("words of buttons stay where they are content", () => {
+  it("keeps button labels where they are content", () => {
     const words = ["Save", "Yes", "No", "Share", "Print", "Search", "Next", "Close", "Reply", "Menu", "Copy link"];
     const forms: readonly ((word: string) => string)[] = [
       (word) => `<p>${word}</p><p>${prose(word, 1)}</p>`,
@@ -71,7 +71,7 @@ describe.each(PAGE_TYPES)("on a page of type %s", (type) => {
     });
   });
 
-  it("sections of prose stay, whatever their heading says", () => {
+  it("keeps sections of prose whatever their heading", () => {
     const heads = [
       "Comments",
       "Related",
@@ -95,7 +95,7 @@ describe("a declarative shadow tree", () => {
   const text = (body: string) => extract(page(body)).text;
   const inner = `<main><h1>Mill</h1><p>${prose("one")}</p><p>${prose("two")}</p></main>`;
 
-  it("is what the page shows of its host", () => {
+  it("replaces its host's children", () => {
     for (const open of [
       '<template shadowrootmode="open">',
       "<template shadowrootmode=closed>",
@@ -108,7 +108,7 @@ describe("a declarative shadow tree", () => {
     }
   });
 
-  it("takes what the host holds into its slots, and shows a slot's own text where nothing is given", () => {
+  it("fills slots with the host's children and keeps the default text of empty slots", () => {
     const shadow =
       '<template shadowrootmode="open"><article><h2><slot name="head">No head</slot></h2><slot></slot><p><slot name="foot">No foot here, and that is what is said.</slot></p></article></template>';
     const found = text(
@@ -117,14 +117,14 @@ describe("a declarative shadow tree", () => {
     expect(found).toBe(`The head\n\n${prose("one")}\n\n${prose("two")}\n\nNo foot here, and that is what is said.`);
   });
 
-  it("passes slots on to trees inside it", () => {
+  it("passes slots on to nested trees", () => {
     const found = text(
       `<x-outer><template shadowrootmode="open"><x-inner><template shadowrootmode="open"><section><slot name="a"></slot><slot></slot></section></template><slot slot="a"></slot><p>${prose("the outer tree", 2)}</p></x-inner></template><p>${prose("the page")}</p></x-outer>`,
     );
     expect(found).toBe(`${prose("the page")}\n\n${prose("the outer tree", 2)}`);
   });
 
-  it("is none in other templates, or where a host cannot have one", () => {
+  it("ignores other templates and hosts that cannot have a shadow tree", () => {
     const hidden = "<p>This is for scripts alone, and nobody sees it on the page.</p>";
     expect(text(`<p>${prose("one")}</p><div><template>${hidden}</template></div>`)).toBe(prose("one"));
     expect(text(`<p>${prose("one")}</p><ul><template shadowrootmode="open">${hidden}</template></ul>`)).toBe(
@@ -135,7 +135,7 @@ describe("a declarative shadow tree", () => {
     );
   });
 
-  it("does not go deeper than pages do", () => {
+  it("is limited to the same depth as pages", () => {
     const piece = `${"<div>".repeat(100)}<x-a><template shadowrootmode="open">${"<div>".repeat(100)}<slot></slot>${"</div>".repeat(100)}</template>`;
     expect(() => text(`<p>${prose("one")}</p>${piece.repeat(500)}`)).not.toThrow();
     const nested = '<x-a><template shadowrootmode="open"><div><div><div><slot></slot></div></div></div></template>';
@@ -143,7 +143,7 @@ describe("a declarative shadow tree", () => {
   });
 });
 
-describe("data of a page that its scripts would show", () => {
+describe("data embedded for scripts", () => {
   const body = prose("the mill", 6);
   const of = (data: string) =>
     extract(
@@ -155,14 +155,14 @@ describe("data of a page that its scripts would show", () => {
     ["with a comma at the end", `{"@type":"NewsArticle","headline":"A head","articleBody":"${body}",}`],
     ["with comments", `/* x */{"@type":"NewsArticle", // y\n"headline":"A head","articleBody":"${body}"}`],
     ["with line ends", `{"@type":"NewsArticle","headline":"A head","articleBody":"${body}\n\n"}`],
-    ["of several objects", `{"@type":"WebSite"}{"@type":"NewsArticle","headline":"A head","articleBody":"${body}"}`],
+    ["several objects", `{"@type":"WebSite"}{"@type":"NewsArticle","headline":"A head","articleBody":"${body}"}`],
     ["escaped as text", `{"@type":"NewsArticle","headline":"A head","articleBody":"${body}"}`.replace(/"/g, "&quot;")],
     ["in an array", `[{"@type":"WebSite",},{"@type":"NewsArticle","headline":"A head","articleBody":"${body}"},]`],
-  ])("is read %s", (_, data) => {
+  ])("is read if malformed: %s", (_, data) => {
     expect(of(data)).toMatchObject({ text: body, source: "data", title: "A head", type: "article" });
   });
 
-  it("is read as text, its entities too", () => {
+  it("is read with its entities decoded", () => {
     const found = of(
       `{"@type":"NewsArticle","headline":"Tom &amp; Jerry&#39;s","articleBody":"${body} Tom &amp; Jerry"}`,
     );

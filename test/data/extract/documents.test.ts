@@ -11,7 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), "quern-extract-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe("extractPages", () => {
-  it("makes a document of each page of a folder, in order, and counts them", async () => {
+  it("extracts each page of a folder, in order, and counts the pages", async () => {
     mkdirSync(join(folder, "sub"));
     writeFileSync(join(folder, "b.html"), pageWith(`<p>${prose("b")}</p>`));
     writeFileSync(join(folder, "a.html.gz"), gzipSync(pageWith(`<p>${prose("a")}</p>`)));

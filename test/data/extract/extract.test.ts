@@ -18,13 +18,13 @@ describe("extract", () => {
     expect(text).toBe([prose("one"), "A part", prose("two")].join("\n\n"));
   });
 
-  it("keeps more when asked to, and never the menus", () => {
+  it("keeps more with focus recall, but never menus", () => {
     const { text } = extract(page, { focus: "recall" });
     for (const part of ["The head", "By Ann Ash", "You may also like", "of a comment"]) expect(text).toContain(part);
     for (const part of ["Sport", "cookies", "Privacy policy"]) expect(text).not.toContain(part);
   });
 
-  it("keeps less when asked to", () => {
+  it("keeps less with focus precision", () => {
     const links = `<ul>${Array.from({ length: 6 }, (_, i) => `<li><a href="/${i}">A page about number ${i}</a></li>`).join("")}</ul>`;
     const list = `<main><p>${prose("one")}</p><p>${prose("two")}</p>${links}</main>`;
     expect(extract(list, { type: "documentation" }).text).toContain("number 3");
@@ -42,7 +42,7 @@ describe("extract", () => {
     expect(text).not.toMatch(/Joined|boat|Sport/);
   });
 
-  it("tells pages apart", () => {
+  it("classifies pages by type", () => {
     const shop = (count: number) =>
       Array.from(
         { length: count },
@@ -71,7 +71,7 @@ describe("extract", () => {
       (_, i) => `<article><h2><a href="/${i}">Story number ${i}</a></h2></article>`,
     ).join("");
     expect(typeOf(teasers, "https://example.org/blog/")).toBe("listing");
-    // Paragraphs side by side make an article of a page that says nothing of itself and links to many others.
+    // Sibling paragraphs make a page an article, even without metadata and with many links.
     expect(
       typeOf(
         `${teasers}<div><p>${prose("it", 2)}</p><p>${prose("more", 2)}</p><p>${prose("the rest", 2)}</p></div>`,
@@ -92,19 +92,19 @@ describe("extract", () => {
     expect(text).not.toContain("Sport");
   });
 
-  it("counts a page whose text comes only from scripts as such", () => {
+  it("reports pages whose text is produced by scripts", () => {
     const app = `<html><head><title>App</title></head><body><div id="root"></div><script>${"render('all of it');".repeat(100)}</script></body></html>`;
     expect(extract(app)).toMatchObject({ text: "", source: "scripts", title: "App" });
     expect(extract("<html><body></body></html>")).toMatchObject({ text: "", source: "none" });
   });
 
-  it("reads a page's own text for readers without scripts", () => {
+  it("reads the noscript text of a page", () => {
     const html = `<div id="app"></div><noscript><article><p>${prose("it")}</p><p>${prose("more")}</p></article></noscript><script>${"a();".repeat(500)}</script>`;
     expect(extract(html)).toMatchObject({ source: "noscript" });
     expect(extract(html).text).toContain("Sentence 1 of more");
   });
 
-  it("reads the posts that a Discourse page holds as data", () => {
+  it("reads the posts in the preloaded data of a Discourse page", () => {
     const topic = {
       post_stream: {
         posts: [{ username: "ann", created_at: "2024-11-08T19:33:00Z", cooked: `<p>${prose("it", 2)}</p>` }],
@@ -120,7 +120,7 @@ describe("extract", () => {
     expect(found.text).toBe(`ann\n\nNovember 8, 2024\n\n${prose("it", 2)}`);
   });
 
-  it("leaves out a list of other articles' headlines, and keeps a list of its own", () => {
+  it("removes a list of other articles' headlines and keeps the article's own list", () => {
     const card = (i: number, head: string) =>
       `<div class="c"><h3>${head}</h3><p>By Bo</p><p>What card ${i} is about, in one sentence of some length.</p></div>`;
     const numbers = Array.from({ length: 5 }, (_, i) => i);
@@ -131,11 +131,11 @@ describe("extract", () => {
         .text;
     expect(of(teasers)).toBe([prose("one"), prose("two")].join("\n\n"));
     expect(of(parts)).toContain("What card 3 is about");
-    // Two headlines that are links are no list yet.
+    // Two linked headlines are too few for a list.
     expect(of(card(1, '<a href="/1">One</a>') + card(2, '<a href="/2">Two</a>'))).toContain("What card 2 is about");
   });
 
-  it("hears of what a page is about from data that is no JSON", () => {
+  it("reads the declared type from data that is not JSON", () => {
     const head = (data: string) =>
       `<html><head><title>x</title><script type="application/ld+json">${data}</script></head><body><p>${prose("one", 1)}</p></body></html>`;
     expect(
@@ -145,14 +145,14 @@ describe("extract", () => {
     expect(extract(head('{"@type": ')).type).not.toBe("forum");
   });
 
-  it("drops what is hidden, keeps what is under a fold", () => {
+  it("removes hidden text and keeps collapsed text", () => {
     const html = `<main><p>${prose("one")}</p><p hidden>${prose("gone", 1)}</p><p style="display: none">${prose("away", 1)}</p><details><summary>More</summary><p>${prose("fold", 1)}</p></details></main>`;
     const { text } = extract(html, { type: "article" });
     expect(text).not.toMatch(/of gone|of away/);
     expect(text).toContain("of fold");
   });
 
-  it("gives the same for text and for its bytes, and the same twice", () => {
+  it("returns the same result for a string and its bytes, and the same each time", () => {
     const { charset: none, ...fromText } = extract(page);
     const { charset, ...fromBytes } = extract(Buffer.from(page));
     expect(fromBytes).toEqual(fromText);

@@ -32,7 +32,7 @@ const piece = fc.oneof(
 const pages = fc.array(piece, { maxLength: 120 }).map((pieces) => pieces.join(""));
 
 describe("any page", () => {
-  it("is extracted without an error, alike each time, to text without control characters", () => {
+  it("is extracted without an error, deterministically, to text without control characters", () => {
     fc.assert(
       fc.property(
         pages,
@@ -41,9 +41,9 @@ describe("any page", () => {
         (html, format, focus) => {
           const found = extract(html, { format, focus });
           expect(extract(html, { format, focus })).toEqual(found);
-          // biome-ignore lint/suspicious/noControlCharactersInRegex: these must not be there
+          // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters must be absent
           expect(found.text).not.toMatch(/[\u0000\u0001-\u0008]/);
-          // Prefixes of lists and quotes may lengthen a text, by a bounded factor.
+          // List markers and quote prefixes may lengthen the text by a bounded factor.
           expect(found.text.length).toBeLessThan(50 * html.length + 1000);
         },
       ),
@@ -51,7 +51,7 @@ describe("any page", () => {
     );
   });
 
-  it("may be any bytes", () => {
+  it("may consist of arbitrary bytes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
         const found = extract(bytes);
@@ -62,7 +62,7 @@ describe("any page", () => {
     );
   });
 
-  it("keeps every word that stands in plain paragraphs", () => {
+  it("keeps every word of plain paragraphs", () => {
     fc.assert(
       fc.property(fc.array(fc.lorem({ maxCount: 40 }), { minLength: 3, maxLength: 12 }), (paragraphs) => {
         const unique = paragraphs.map(
@@ -75,7 +75,7 @@ describe("any page", () => {
     );
   });
 
-  it("makes a tree of bounded depth in which every node knows its parent", () => {
+  it("becomes a tree of bounded depth with correct parent links", () => {
     fc.assert(
       fc.property(pages, fc.integer({ min: 1, max: 400 }), (html, times) => {
         const check = (node: Node, depth: number): void => {

@@ -4,7 +4,7 @@ import { pageWith, prose } from "./page.js";
 
 const body = `<article><h1>Head</h1><p>${prose("it")}</p><p>${prose("more")}</p></article>`;
 
-/** Generous: what is tested is that time does not grow with the square of the size. Milliseconds. */
+/** Milliseconds. Generous: the tests only check that time does not grow quadratically. */
 const BOUND = 10_000;
 
 function timed(html: string | Uint8Array) {
@@ -24,13 +24,13 @@ describe("hostile pages", () => {
     expect(timed(`${"<div>".repeat(100_000)}${body}${"</div>".repeat(100_000)}`).text).toContain("Sentence 4 of more");
   });
 
-  it("end tags that close nothing", () => {
+  it("end tags without start tags", () => {
     expect(timed(`${body}${"<b><i>".repeat(20_000)}${"</table></u></p></a>".repeat(50_000)}`).text).toContain(
       "Sentence 1",
     );
   });
 
-  it("200 MB, of which the beginning is read", () => {
+  it("200 MB, read only in part", () => {
     const block = Buffer.from(`<p>${prose("a block", 12)}</p>\n`);
     const page = Buffer.alloc(200 * 2 ** 20, block);
     const found = timed(page);
@@ -39,18 +39,18 @@ describe("hostile pages", () => {
     expect(found.text).toContain("Sentence 1 of a block");
   });
 
-  it("one line of letters without end", () => {
+  it("a very long line of letters", () => {
     const found = timed(pageWith(`<p>${"a".repeat(3e6)}</p>`));
     expect(found.text).toContain("aaaa");
   });
 
-  it("one attribute without end, one tag without end, one comment without end", () => {
+  it("an unclosed attribute, tag and comment", () => {
     expect(timed(`${body}<p class="${"x y ".repeat(1e6)}">z</p>`).text).toContain("Sentence 1");
     expect(timed(`${body}<p ${"data-a=b ".repeat(300_000)}`).text).toContain("Sentence 1");
     expect(timed(`${body}<!-- ${"-- > ".repeat(500_000)}`).text).toContain("Sentence 1");
   });
 
-  it("script inside everything", () => {
+  it("scripts inside various elements", () => {
     const script = "<script>var a = '<p>no text</p>'; if (a < b) { c(); }</script>";
     const found = timed(
       `${script}<article>${script}<p>${script}${prose("the text")}${script}</p>${`<p>${script}${prose("x", 1)}</p>`.repeat(5000)}</article>`,
@@ -59,7 +59,7 @@ describe("hostile pages", () => {
     expect(found.text).not.toContain("var a");
   });
 
-  it("a script that never ends", () => {
+  it("an unclosed script", () => {
     expect(timed(`${body}<script>${"x < y; ".repeat(300_000)}`).text).toContain("Sentence 1");
   });
 
@@ -69,7 +69,7 @@ describe("hostile pages", () => {
     expect(found.text).not.toContain("\0");
   });
 
-  it("very many of everything", () => {
+  it("a great many elements of each kind", () => {
     for (const piece of [
       "<h2>Related articles</h2><p><a href=x>one</a></p>",
       "<table><tr><td>1<td>2</table>",
@@ -87,7 +87,7 @@ describe("hostile pages", () => {
     }
   });
 
-  it("linked data without end or sense", () => {
+  it("unclosed and senseless linked data", () => {
     const deep = `${'{"@graph":['.repeat(20_000)}`;
     for (const data of [
       deep,
@@ -99,15 +99,15 @@ describe("hostile pages", () => {
     }
   });
 
-  it("is no page at all", () => {
+  it("input that is not a page", () => {
     for (const html of ["", " ", "\0", "<", "</", "<!", "&", "&#", "<p", "<p a=", "\ufffe\uffff", "plain words"]) {
       expect(timed(html).source).toMatch(/page|none/);
     }
   });
 });
 
-describe("pages twice and four times as long", () => {
-  // Time of the processor, not of the clock: other processes do not count. Four times the work of a quadratic pass is 16 times.
+describe("time for pages of doubled and quadrupled size", () => {
+  // Measures CPU time, so that other processes do not count. A quadratic pass would take 16 times as long for four times the size.
   const seconds = (html: string): number => {
     const start = process.cpuUsage();
     extract(html, { format: "markdown" });
@@ -120,7 +120,7 @@ describe("pages twice and four times as long", () => {
     ["nested fractions", (n) => math(n, "mfrac")],
     ["nested fractions with a number each", (n) => math(n, "mfrac", "<mn>1</mn>")],
     ["nested marks over letters", (n) => math(n, "mover", "<mi>x</mi>")],
-    ["a formula of many letters", (n) => `<math>${"<mi>x</mi>".repeat(n)}</math>`],
+    ["a formula with many letters", (n) => `<math>${"<mi>x</mi>".repeat(n)}</math>`],
     ["nested tables", (n) => "<table><tr><td>x".repeat(n)],
     ["nested lists", (n) => "<ul><li>x".repeat(n)],
     ["attributes of one tag", (n) => `<p ${Array.from({ length: 4 * n }, (_, i) => `a${i}=b`).join(" ")}>x`],
@@ -130,7 +130,7 @@ describe("pages twice and four times as long", () => {
     ],
     ["shadow trees", (n) => '<x-a><template shadowrootmode="open"><slot></slot>y'.repeat(n)],
   ];
-  it.each(cases)("%s take no more than their length asks for", (_, make) => {
+  it.each(cases)("is linear for %s", (_, make) => {
     const n = 6000;
     seconds(make(n));
     const once = seconds(make(n));

@@ -6,9 +6,9 @@ const katex = (tex: string, drawn: string) =>
   `<span class="katex"><span class="katex-mathml"><math><semantics><mrow><mi>E</mi></mrow><annotation encoding="application/x-tex">${tex}</annotation></semantics></math></span><span class="katex-html" aria-hidden="true"><span class="base">${drawn}</span></span></span>`;
 const math = (inner: string) => plain(`<p>So <math>${inner}</math> holds.</p>`);
 
-describe("mathematics that tells its TeX", () => {
+describe("mathematics with TeX source", () => {
   it.each([
-    ["KaTeX in a line", `<p>Energy ${katex("E = mc^2", "E=mc2")} is.</p>`, "Energy $E = mc^2$ is."],
+    ["inline KaTeX", `<p>Energy ${katex("E = mc^2", "E=mc2")} is.</p>`, "Energy $E = mc^2$ is."],
     [
       "KaTeX displayed",
       `<p>See</p><span class="katex-display">${katex("\\int_0^1 x\\,dx", "drawn")}</span>`,
@@ -35,17 +35,17 @@ describe("mathematics that tells its TeX", () => {
       "Then $a^{2}+b^{2}$ holds.",
     ],
     [
-      "WordPress's picture",
+      "an image of WordPress",
       '<p>Thus <img src="https://s0.wp.com/latex.php?latex=x%5E2" alt="x^2" class="latex"> grows.</p>',
       "Thus $x^2$ grows.",
     ],
     [
-      "LaTeXML's attribute",
+      "the alttext attribute of LaTeXML",
       '<p>Here <math alttext="\\frac{a}{b}"><mi>a</mi></math> is.</p>',
       "Here $\\frac{a}{b}$ is.",
     ],
-    ["TeX as the page writes it", "<p>Raw \\(x_1 + y\\) and $$z$$ stay.</p>", "Raw \\(x_1 + y\\) and $$z$$ stay."],
-    ["a picture that is none", '<p>No <img src="cat.png" alt="a cat"> formula.</p>', "No formula."],
+    ["raw TeX in the text", "<p>Raw \\(x_1 + y\\) and $$z$$ stay.</p>", "Raw \\(x_1 + y\\) and $$z$$ stay."],
+    ["an image that is not a formula", '<p>No <img src="cat.png" alt="a cat"> formula.</p>', "No formula."],
   ])("%s", (_, body, expected) => {
     expect(plain(body)).toBe(expected);
     expect(markdown(body)).toBe(expected);
@@ -82,16 +82,16 @@ describe("MathML as TeX", () => {
     ["words", "<mi>x</mi><mtext> if </mtext><mi>y</mi>", "x\\text{ if }y"],
     ["a prime", "<msup><mi>f</mi><mo>′</mo></msup>", "f'"],
     ["sets", '<mi>x</mi><mo>∈</mo><mi mathvariant="double-struck">R</mi>', "x\\in\\mathbb{R}"],
-    ["what counts in TeX", "<mn>5</mn><mo>%</mo>", "5\\%"],
+    ["characters special to TeX", "<mn>5</mn><mo>%</mo>", "5\\%"],
   ])("%s", (_, inner, tex) => {
     expect(math(inner)).toBe(`So $${tex}$ holds.`);
   });
 
-  it("writes a displayed formula by itself", () => {
+  it("writes a display formula on its own line", () => {
     expect(plain('<p>Now</p><math display="block"><mi>x</mi><mo>=</mo><mn>1</mn></math>')).toBe("Now\n\n$$x=1$$");
   });
 
-  it("stays bounded in formulas of any depth", () => {
+  it("limits the depth of formulas", () => {
     const deep = `${"<msqrt>".repeat(5000)}<mi>x</mi>${"</msqrt>".repeat(5000)}`;
     expect(extract(pageWith(`<p><math>${deep}</math></p>`)).text).toContain("\\sqrt{\\sqrt{");
   });

@@ -29,7 +29,7 @@ describe("metadata", () => {
     expect(found).toMatchObject({ author: "Ann Ash, Bo Berg", date: "2024-03-05", language: "en-GB", type: "article" });
   });
 
-  it("reads metas", () => {
+  it("reads meta elements", () => {
     expect(
       page(
         '<title>T</title><meta property="og:title" content="Open"><meta name="author" content="by Cy Dow"><meta property="article:published_time" content="2023-12-31"><meta property="og:locale" content="pt_BR"><meta property="og:site_name" content="S"><meta name="description" content="D">',
@@ -54,21 +54,21 @@ describe("metadata", () => {
     ).toMatchObject({ title: "The head", author: "Di Eck", date: "2020-02-29", language: "de-AT" });
   });
 
-  it("leaves the site out of a title that is all there is", () => {
+  it("removes the site name from the title element", () => {
     expect(page('<title>The story - The Site</title><meta property="og:site_name" content="The Site">').title).toBe(
       "The story",
     );
     expect(page("<title>The story - in two parts</title>").title).toBe("The story - in two parts");
   });
 
-  it("makes the canonical address whole, and takes none that is no page's", () => {
+  it("resolves the canonical address and ignores addresses that are not http", () => {
     expect(page('<link rel="canonical" href="/c">').url).toBe("https://example.org/c");
     expect(page('<base href="https://other.org/d/"><link rel="canonical" href="e">').url).toBe("https://other.org/d/e");
     expect(page('<link rel="canonical" href="javascript:alert(1)">').url).toBe("https://example.org/a/b.html?x=1");
     expect(extract("<p>x</p>").url).toBeNull();
   });
 
-  it("says null where nothing is told", () => {
+  it("returns null for missing metadata", () => {
     expect(extract("<p>x</p>")).toMatchObject({
       title: null,
       author: null,
@@ -88,7 +88,7 @@ describe("metadata", () => {
     ["03/05/2024", null],
     ["2024-13-05", null],
     ["yesterday", null],
-  ])("the day of %s", (text, day) => {
+  ])("reads the day of %s", (text, day) => {
     expect(dayOf(text)).toBe(day);
   });
 });

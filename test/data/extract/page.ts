@@ -3,11 +3,11 @@ import { type ExtractOptions, extract } from "../../../src/data/extract/extract.
 const sentence = (start: string) =>
   `<p>${start} paragraph is here so that the page has prose about its subject, and it is long enough for that.</p>`;
 
-/** A page of two paragraphs with `body` between them. */
+/** Returns a page with `body` between two paragraphs. */
 export const pageWith = (body: string): string =>
   `<!doctype html><html lang="en"><head><title>A page</title></head><body><main>${sentence("This")}${body}${sentence("Another")}</main></body></html>`;
 
-/** What is written for `body` alone. */
+/** Extracts `pageWith(body)` and returns the text of `body` alone. */
 export function written(body: string, options: ExtractOptions = {}): string {
   return extract(pageWith(body), options)
     .text.split("\n")
@@ -19,7 +19,7 @@ export function written(body: string, options: ExtractOptions = {}): string {
 export const markdown = (body: string): string => written(body, { format: "markdown" });
 export const plain = (body: string): string => written(body);
 
-/** Prose that makes a paragraph, each one different. */
+/** Returns a paragraph of prose that differs for each name. */
 export const prose = (name: string, sentences = 4): string =>
   Array.from(
     { length: sentences },

@@ -19,14 +19,14 @@ describe("superscripts and subscripts", () => {
     ["x<sub>i</sub> and V<sub>max</sub>", "x_i and V_max"],
     ["x<sub>i+1</sub>", "x_(i+1)"],
     ["log<sub>10</sub> 7", "log₁₀ 7"],
-    // What print raises stays as it is.
+    // Text raised by typographic convention stays unchanged.
     ["the 1<sup>st</sup> and the 22<sup>nd</sup>", "the 1st and the 22nd"],
     ["XIX<sup>e</sup> siècle, M<sup>me</sup>, n<sup>o</sup> 3, 1<sup>er</sup>", "XIXe siècle, Mme, no 3, 1er"],
     ["Quern<sup>TM</sup> and Quern<sup>®</sup>", "QuernTM and Quern®"],
     ["a word<sup>new</sup>", "a wordnew"],
     ["a price<sup>*</sup> and a name<sup>†</sup>", "a price* and a name†"],
     ["<sub>Picture by Ann Ash</sub>", "Picture by Ann Ash"],
-    // Marks of notes.
+    // Footnote marks.
     ['said so.<sup><a href="#fn1">1</a></sup> Then', "said so.[1] Then"],
     ['in 1995<a href="#n2"><sup>2</sup></a>', "in 1995[2]"],
     ['said so.<sup class="reference"><a href="#c-1">[1]</a></sup>', "said so.[1]"],
@@ -42,7 +42,7 @@ describe("superscripts and subscripts", () => {
     expect(markdown(`<p>So ${html}</p>`)).toBe(`So ${want}`);
   });
 
-  it("writes them in headings, cells, emphasis and code alike", () => {
+  it("are converted in headings, cells, emphasis and code", () => {
     expect(markdown("<h2>CO<sub>2</sub></h2><p>It is</p>")).toBe("## CO₂\n\nIt is");
     expect(markdown("<p>So <b>10<sup>6</sup></b> are</p>")).toBe("So **10⁶** are");
     expect(markdown("<p>So <code>x<sup>2</sup></code> is</p>")).toBe("So `x²` is");
@@ -56,7 +56,7 @@ describe("superscripts and subscripts", () => {
 });
 
 describe("ruby", () => {
-  it("keeps the base text and leaves out the reading, however its tags are closed", () => {
+  it("keeps the base text and removes the annotations, whichever tags are closed", () => {
     for (const html of [
       "<ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp>字<rp>(</rp><rt>じ</rt><rp>)</rp></ruby>",
       "<ruby>漢<rt>かん</rt>字<rt>じ</rt></ruby>",
