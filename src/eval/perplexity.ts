@@ -41,8 +41,8 @@ export interface PerplexityResult extends ReadReport {
 }
 
 /** Longer windows cost more attention than they improve the estimate. */
-const LONGEST_WINDOW = 1024;
-const SHORTEST_WINDOW = 32;
+const MAX_WINDOW = 1024;
+const MIN_WINDOW = 32;
 
 interface Text {
   readonly file: number;
@@ -66,7 +66,7 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
   const o = checkOptions(perplexityOptions, rest);
   const { model, tokenizer, beginning, folder, close } = await openTextModel(o.model);
   try {
-    const most = o.sequence ?? Math.min(LONGEST_WINDOW, model.config.sequence);
+    const most = o.sequence ?? Math.min(MAX_WINDOW, model.config.sequence);
     if (most > model.config.sequence) {
       throw new QuernError(
         `a window of ${most} tokens is longer than the model's ${model.config.sequence}; give a smaller --sequence`,
@@ -98,7 +98,7 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
     }
     // Short texts use a short window, since padding is computed and discarded.
     const longest = texts.reduce((most, { ids }) => Math.max(most, ids.length - 1), 0);
-    const fitting = 2 ** Math.ceil(Math.log2(Math.max(SHORTEST_WINDOW, longest)));
+    const fitting = 2 ** Math.ceil(Math.log2(Math.max(MIN_WINDOW, longest)));
     const sequence = Math.min(most, fitting);
     const stride = Math.min(sequence, o.stride ?? Math.ceil(most / 2));
     const scorer = createScorer(model.config, model.readParameter, {

@@ -57,7 +57,8 @@ export interface DecodingProgram {
 /** Tokens of a prompt that are prefilled at once. */
 export const CHUNK = 32;
 
-const capacityFor = (sequence: number) => Math.ceil(sequence / CHUNK) * CHUNK; // the last chunk may extend past the sequence
+/** Cache length for texts of `sequence` tokens: the last chunk may extend past the sequence. */
+const capacityFor = (sequence: number) => Math.ceil(sequence / CHUNK) * CHUNK;
 
 /** Returns the bytes of one slot's keys and values. */
 export function bytesPerSlot({ layers, keyValueHeads, headWidth }: ModelConfig, sequence: number): number {

@@ -134,12 +134,12 @@ const completionSchema = z.looseObject({
 });
 
 /** Seconds; the maximum backoff. */
-const LONGEST_DELAY = 60;
+const MAX_DELAY_SECONDS = 60;
 /** Seconds; a request fails if the server asks for a longer wait. */
-const LONGEST_PAUSE = 600;
+const MAX_WAIT_SECONDS = 600;
 /** Attempts before the first response. More are pointless, since the address is probably wrong. */
-const FIRST_TRIES = 3;
-const LARGEST_RESPONSE = 256 << 20;
+const MAX_FIRST_TRIES = 3;
+const MAX_RESPONSE_BYTES = 256 << 20;
 
 export class OpenAIClient {
   readonly #base: string;
@@ -318,8 +318,7 @@ export class OpenAIClient {
 
   async #send(path: string, body: object, signal: AbortSignal) {
     const { Agent, fetch } = await import("undici");
-    // Disables undici's timeouts of five minutes, in which a slow machine cannot process a long prompt. `Attempt` has its
-    // own.
+    // Disables undici's timeouts: a slow machine may need more than their five minutes for a long prompt. `Attempt` has its own.
     this.#agent ??= new Agent({ headersTimeout: 0, bodyTimeout: 0 });
     const headers = {
       "content-type": "application/json",
@@ -356,10 +355,10 @@ export class OpenAIClient {
       } catch (error) {
         if (signal?.aborted) throw signal.reason;
         if (!(error instanceof Failure)) throw error;
-        const most = this.#hasAnswered ? retries : Math.min(retries, FIRST_TRIES - 1);
-        const tooLong = (error.wait ?? 0) > LONGEST_PAUSE;
+        const most = this.#hasAnswered ? retries : Math.min(retries, MAX_FIRST_TRIES - 1);
+        const tooLong = (error.wait ?? 0) > MAX_WAIT_SECONDS;
         if (!error.canRetry || tries > most || tooLong) throw this.#errorOf(path, error);
-        const delay = Math.min(LONGEST_DELAY, firstDelaySeconds * 2 ** (tries - 1)) * (0.5 + Math.random() / 2);
+        const delay = Math.min(MAX_DELAY_SECONDS, firstDelaySeconds * 2 ** (tries - 1)) * (0.5 + Math.random() / 2);
         if (error.wait !== undefined) {
           // A Retry-After applies to all requests.
           this.#pausedUntil = Math.max(this.#pausedUntil, performance.now() + 1000 * error.wait);
@@ -446,7 +445,7 @@ export class OpenAIClient {
   #errorOf(path: string, failure: Failure): ServerError {
     const { status, wait } = failure;
     const advice =
-      (wait ?? 0) > LONGEST_PAUSE
+      (wait ?? 0) > MAX_WAIT_SECONDS
         ? `the server asks to wait ${Math.round(wait ?? 0)} seconds; try again then`
         : adviceOn(status, this.#hasAnswered);
     const message = `${this.#base}/${path}: ${failure.message}${advice === "" ? "" : `; ${advice}`}`;
@@ -539,8 +538,8 @@ async function bodyOf(response: { readonly body: AsyncIterable<Uint8Array> | nul
   for await (const part of response.body ?? []) {
     parts.push(part);
     bytes += part.length;
-    if (bytes > LARGEST_RESPONSE) {
-      throw new Failure(`the response is longer than ${LARGEST_RESPONSE >> 20} MiB`, { canRetry: false });
+    if (bytes > MAX_RESPONSE_BYTES) {
+      throw new Failure(`the response is longer than ${MAX_RESPONSE_BYTES >> 20} MiB`, { canRetry: false });
     }
   }
   return Buffer.concat(parts).toString("utf8");

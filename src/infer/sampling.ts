@@ -207,7 +207,7 @@ function nthLargest(values: Float32Array, length: number, n: number, work: Float
   return work[wanted];
 }
 
-/** Returns the smallest weight among the fewest largest weights that add up to `wanted`: quickselect by mass. */
+/** Returns the smallest weight among the fewest largest weights whose sum reaches `wanted`: quickselect by mass. */
 function lightestKept(weights: Float64Array, count: number, wanted: number, work: Float64Array): number {
   for (let i = 0; i < count; i++) work[i] = weights[i];
   let low = 0;

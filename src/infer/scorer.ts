@@ -148,7 +148,7 @@ export interface Scorer {
 const BATCH_TOKENS = 2048;
 /** Row length for packed short windows. Shorter rows would have gaps, longer ones more masked attention. */
 const PACKED_ROW = 128;
-const SHORTEST_ROW = 32;
+const MIN_ROW = 32;
 
 export interface ScorerOptions extends CompileOptions {
   /** T of every row. Default a power of two that fits the windows. */
@@ -208,7 +208,7 @@ export function createScorer(
 function byRowLength<W extends Window>(windows: Iterable<W>, longest: number): Map<number, W[]> {
   const list = [...windows];
   const total = list.reduce((sum, { length }) => sum + length, 0);
-  const shortest = total > SHORTEST_ROW ? Math.min(PACKED_ROW, 2 ** Math.ceil(Math.log2(total))) : SHORTEST_ROW;
+  const shortest = total > MIN_ROW ? Math.min(PACKED_ROW, 2 ** Math.ceil(Math.log2(total))) : MIN_ROW;
   const groups = new Map<number, W[]>();
   for (const window of list) {
     const sequence = Math.min(longest, Math.max(shortest, 2 ** Math.ceil(Math.log2(window.length))));

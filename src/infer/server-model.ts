@@ -153,7 +153,7 @@ export class ServerModel implements LanguageModel {
     await this.dispose();
   }
 
-  /** Runs all requests at once. Results keep the request order; the first failure rejects. */
+  /** Starts all requests; the client limits their concurrency. Results keep the request order, and one failure rejects. */
   async #all<R, T>(
     requests: readonly R[],
     { signal, onProgress }: RequestOptions,

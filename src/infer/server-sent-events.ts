@@ -1,7 +1,7 @@
 /** @file Parses server-sent events (WHATWG HTML, section 9.2) of OpenAI-compatible servers, which use only `data`. */
 
 /** Maximum line length in characters. */
-const LONGEST_LINE = 64 << 20;
+const MAX_LINE_LENGTH = 64 << 20;
 
 /** Yields the data of each event until `[DONE]` or the end of the stream. */
 export async function* readEvents(body: AsyncIterable<Uint8Array> | null): AsyncGenerator<string, void> {
@@ -14,7 +14,7 @@ export async function* readEvents(body: AsyncIterable<Uint8Array> | null): Async
     const held = rest.endsWith("\r") ? rest.length - 1 : rest.length;
     const lines = rest.slice(0, held).split(/\r\n|\n|\r/);
     rest = lines.pop() + rest.slice(held);
-    if (rest.length > LONGEST_LINE) throw new Error("a line of the stream is too long");
+    if (rest.length > MAX_LINE_LENGTH) throw new Error("a line of the stream is too long");
     for (const line of lines) {
       const value = /^data(?:: ?|$)([\s\S]*)/.exec(line)?.[1];
       if (value !== undefined) data.push(value);

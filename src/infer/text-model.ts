@@ -18,10 +18,10 @@ export interface TextModel {
 }
 
 /**
- * Most extra embedding rows that count as padding: 64 rows plus 2 % of the tokenizer's vocabulary. Models round their
- * vocabulary up: 50,257 to 50,304 (GPT-2 in nanoGPT), 151,669 to 151,936 (Qwen 3).
+ * Maximum padding of a model's embedding table: 64 rows plus 2 % of the tokenizer's vocabulary. Models round their vocabulary
+ * up: 50,257 to 50,304 (GPT-2 in nanoGPT), 151,669 to 151,936 (Qwen 3).
  */
-const PADDING = { rows: 64, part: 0.02 };
+const PADDING = { rows: 64, fraction: 0.02 };
 
 /**
  * Checks that a tokenizer's vocabulary fits a model. Special tokens that never occur in text may have ids beyond the
@@ -30,7 +30,7 @@ const PADDING = { rows: 64, part: 0.02 };
  */
 export function checkFits(tokenizer: Tokenizer, model: Pick<ModelConfig, "vocabSize">, place: string): void {
   const { vocabSize, parts } = tokenizer;
-  const padded = vocabSize * (1 + PADDING.part) + PADDING.rows;
+  const padded = vocabSize * (1 + PADDING.fraction) + PADDING.rows;
   const written = [...(parts.before ?? []), ...(parts.after ?? []), tokenizer.endOfText];
   const spare = tokenizer.added.filter(({ id, special }) => id >= model.vocabSize && special && !written.includes(id));
   if (vocabSize - new Set(spare.map(({ id }) => id)).size <= model.vocabSize && model.vocabSize <= padded) return;

@@ -127,8 +127,8 @@ function tokenOf(value: unknown, file: string): Omit<AddedToken, "id"> {
   const token = object(value, `a token in ${file}`);
   if (typeof token.content !== "string" || token.content === "")
     throw new QuernError(`a token in ${file} has no content`);
-  const flag = (name: (typeof FLAGS)[number], standard: boolean): boolean => {
-    const set = token[name] ?? standard;
+  const flag = (name: (typeof FLAGS)[number], fallback: boolean): boolean => {
+    const set = token[name] ?? fallback;
     if (typeof set === "boolean") return set;
     throw new QuernError(`the token ${shown(token.content as string)} in ${file}: ${name} must be true or false`);
   };

@@ -17,7 +17,7 @@ import { tokenizerFromJson, tokenizerJsonFrame, tokenizerToJson } from "./tokeni
 /**
  * Maximum file size in bytes. Published tokenizers are far smaller, and JavaScript strings are limited to about this size.
  */
-const LARGEST = 500 << 20;
+const MAX_FILE_BYTES = 500 << 20;
 
 export interface LoadTokenizerOptions {
   /** The split pattern of a tiktoken file, which does not contain it. */
@@ -189,7 +189,7 @@ async function readBytes(path: string): Promise<Uint8Array> {
     // Reading a pipe or a device may never end.
     if (!found.isFile()) throw new QuernError(`${path} is not a regular file`);
     const { size } = found;
-    if (size > LARGEST)
+    if (size > MAX_FILE_BYTES)
       throw new QuernError(`${path} is ${(size / 2 ** 20).toFixed(0)} MB, which is too large for a tokenizer's file`);
     return await readFile(path);
   } catch (error) {

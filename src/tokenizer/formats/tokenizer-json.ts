@@ -399,8 +399,8 @@ async function readSplitter(step: JsonObject, onBytes: boolean): Promise<Splitte
   }
 }
 
-function behaviorOf(step: JsonObject, standard: Behavior): Behavior {
-  const behavior = BEHAVIORS.find((each) => each === (step.behavior ?? standard));
+function behaviorOf(step: JsonObject, fallback: Behavior): Behavior {
+  const behavior = BEHAVIORS.find((each) => each === (step.behavior ?? fallback));
   if (behavior === undefined) throw unsupported(`${String(step.type)} behavior`, step.behavior);
   return behavior;
 }

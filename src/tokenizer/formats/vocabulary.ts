@@ -82,12 +82,12 @@ export function listMerges(model: BpeModel): MergeList {
 /** Collects the tokens of a vocabulary by id and rejects invalid ones. */
 export class VocabularyBuilder {
   readonly tokens: TokenTable;
-  readonly #most: number;
+  readonly #maxId: number;
 
   /** @param count tokens in the file; ids may have gaps, but at most 4 · count + 2^20 is allowed */
   constructor(count: number, bytes: number) {
     this.tokens = new TokenTable(count, bytes);
-    this.#most = count * 4 + (1 << 20);
+    this.#maxId = count * 4 + (1 << 20);
   }
 
   /**
@@ -95,7 +95,7 @@ export class VocabularyBuilder {
    * @param name returns the token's name for errors
    */
   add(id: number, bytes: Uint8Array, start: number, end: number, searchable: boolean, name: () => string): void {
-    if (!Number.isInteger(id) || id < 0 || id > this.#most) {
+    if (!Number.isInteger(id) || id < 0 || id > this.#maxId) {
       throw new QuernError(`token ${name()} has id ${id}; ids must be integers from 0 without large gaps`);
     }
     if (start === end) throw new QuernError(`token ${name()} with id ${id} is empty`);

@@ -122,8 +122,8 @@ function listEscaped(value: Value): Value[] {
 
 function dictMethod(dict: Dict, name: string): Callable | undefined {
   if (name === "get") {
-    return builtin("get", "key default", 1, ([key, standard]) => {
-      return orElse(dict.get(key!), () => orElse(standard, () => null));
+    return builtin("get", "key default", 1, ([key, fallback]) => {
+      return orElse(dict.get(key!), () => orElse(fallback, () => null));
     });
   }
   if (name === "keys" || name === "values" || name === "items") return builtin(name, "", 0, () => new View(dict, name));
@@ -289,8 +289,8 @@ export function sliceOf(of: Value, start: Value, stop: Value, step: Value): Valu
   const by = given(step) ?? 1n;
   if (by === 0n) return fail("slice step cannot be zero");
   const [lowest, highest] = by > 0n ? [0n, size] : [-1n, size - 1n];
-  const clip = (value: bigint | undefined, standard: bigint): number => {
-    if (value === undefined) return Number(standard);
+  const clip = (value: bigint | undefined, fallback: bigint): number => {
+    if (value === undefined) return Number(fallback);
     const at = value < 0n ? value + size : value;
     return Number(at < lowest ? lowest : at > highest ? highest : at);
   };

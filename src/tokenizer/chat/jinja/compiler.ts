@@ -359,7 +359,7 @@ function compileMacro(
   const callerParameter = parameters.find((parameter) => parameter.name === "caller");
   const explicitCaller = callerParameter !== undefined;
   const takesCaller = special.has("caller");
-  if (takesCaller && explicitCaller && callerParameter.standard === undefined) {
+  if (takesCaller && explicitCaller && callerParameter.fallback === undefined) {
     fail('the special argument "caller" of a macro must be omitted or have a default');
   }
   const callerId = takesCaller && !explicitCaller ? own.symbols.declare("caller") : undefined;
@@ -373,7 +373,7 @@ function compileMacro(
   const names = parameters.map((parameter) => ({
     name: parameter.name,
     id: own.symbols.ref(parameter.name),
-    standard: parameter.standard === undefined ? undefined : compileExpression(parameter.standard, own),
+    fallback: parameter.fallback === undefined ? undefined : compileExpression(parameter.fallback, own),
   }));
   const shownName = name === undefined ? "None" : quote(name);
 
@@ -414,11 +414,11 @@ function compileMacro(
         });
         return rt.capture(() => {
           enter(rt);
-          names.forEach(({ id, name: parameter, standard }, index) => {
+          names.forEach(({ id, name: parameter, fallback }, index) => {
             if (bound[index] !== undefined) return;
             rt.variables.set(
               id,
-              orElse(standard?.(rt), () => rt.access.undefined(`parameter ${quote(parameter)} was not provided`)),
+              orElse(fallback?.(rt), () => rt.access.undefined(`parameter ${quote(parameter)} was not provided`)),
             );
           });
           run(rt);

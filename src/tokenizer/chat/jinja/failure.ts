@@ -21,16 +21,16 @@ export function fail(message: string): never {
 }
 
 /** Maximum characters of one text, and items of one list. */
-const MOST_CHARACTERS = 1 << 26;
-const MOST_ITEMS = 1 << 22;
+const MAX_CHARACTERS = 1 << 26;
+const MAX_ITEMS = 1 << 22;
 
 /** @throws TemplateFailure if a text of this length would be too long; called before it is created */
 export function checkText(length: number | bigint): void {
-  if (length > MOST_CHARACTERS)
-    fail(`a text of ${length} characters is too long; at most ${MOST_CHARACTERS} are allowed`);
+  if (length > MAX_CHARACTERS)
+    fail(`a text of ${length} characters is too long; at most ${MAX_CHARACTERS} are allowed`);
 }
 
 /** @throws TemplateFailure if a list of this length would be too long; called before it is created */
 export function checkList(length: number | bigint): void {
-  if (length > MOST_ITEMS) fail(`a list of ${length} items is too long; at most ${MOST_ITEMS} are allowed`);
+  if (length > MAX_ITEMS) fail(`a list of ${length} items is too long; at most ${MAX_ITEMS} are allowed`);
 }

@@ -92,12 +92,12 @@ function* values(value: Value): Generator<Value> {
   for (let step = items.next(); step.done !== true; step = items.next()) yield step.value;
 }
 
-function flag(value: Value | undefined, standard = false): boolean {
-  return value === undefined ? standard : truth(value);
+function flag(value: Value | undefined, fallback = false): boolean {
+  return value === undefined ? fallback : truth(value);
 }
 
-function int(value: Value | undefined, standard: number, what: string): number {
-  if (value === undefined) return standard;
+function int(value: Value | undefined, fallback: number, what: string): number {
+  if (value === undefined) return fallback;
   if (value instanceof Undefined) return value.raise();
   const number = intOf(value);
   return number === undefined ? fail(`${what} must be an int, not ${typeName(value)}`) : Number(number);
@@ -116,13 +116,13 @@ type Getter = (item: Value) => Value;
 
 const lowered: Getter = (value) => (isText(value) ? onText(value, (text) => text.toLowerCase()) : value);
 
-function getter(rt: Runtime, attribute: Value | undefined, caseSensitive = true, standard: Value = null): Getter {
+function getter(rt: Runtime, attribute: Value | undefined, caseSensitive = true, fallback: Value = null): Getter {
   const path = pathOf(attribute ?? null);
   return (item) => {
     let found = item;
     for (const part of path) {
       found = rt.access.item(found, part);
-      if (standard !== null && found instanceof Undefined) found = standard;
+      if (fallback !== null && found instanceof Undefined) found = fallback;
     }
     return caseSensitive ? found : lowered(found);
   };
@@ -236,7 +236,7 @@ function rounded(value: Value, precision: number, method: string): Value {
   return refuse(`round with a precision of ${precision} by ${method}`);
 }
 
-function toInt(value: Value, standard: Value, base: number): Value {
+function toInt(value: Value, fallback: Value, base: number): Value {
   if (value instanceof Undefined) return value.raise();
   const fromFloat = (float: number, whole: Value): Value => {
     if (Number.isNaN(float)) return whole;
@@ -246,13 +246,13 @@ function toInt(value: Value, standard: Value, base: number): Value {
     const whole = parseInteger(textOf(value), base);
     if (whole !== undefined) return whole;
     const float = parseFloatText(textOf(value));
-    return float === undefined ? standard : fromFloat(float, standard);
+    return float === undefined ? fallback : fromFloat(float, fallback);
   }
   const number = numberOf(value);
   if (typeof number === "bigint") return number;
-  if (number === undefined) return standard;
+  if (number === undefined) return fallback;
   if (Number.isFinite(number)) return BigInt(Math.trunc(number));
-  return Number.isNaN(number) ? standard : fail("cannot convert float infinity to integer");
+  return Number.isNaN(number) ? fallback : fail("cannot convert float infinity to integer");
 }
 
 const PREFIXES = [
@@ -284,8 +284,8 @@ const filter = (
 
 const escapeFilter = (name: string) => filter(name, "", 0, (_, value) => escapeMarkup(value));
 const defaultFilter = (name: string) =>
-  filter(name, "default_value boolean", 0, (_, value, [standard, boolean]) =>
-    value instanceof Undefined || (flag(boolean) && !truth(value)) ? orElse(standard, () => "") : value,
+  filter(name, "default_value boolean", 0, (_, value, [fallback, boolean]) =>
+    value instanceof Undefined || (flag(boolean) && !truth(value)) ? orElse(fallback, () => "") : value,
   );
 const lengthFilter = (name: string) =>
   filter(name, "", 0, (_, value) =>
@@ -350,12 +350,12 @@ export const FILTERS: ReadonlyMap<string, Operation<Value>> = new Map<string, Op
     const step = iterate(value).next();
     return step.done === true ? rt.access.undefined("No first item, sequence was empty.") : step.value;
   }),
-  filter("float", "default", 0, (_, value, [standard]) => {
+  filter("float", "default", 0, (_, value, [fallback]) => {
     if (value instanceof Undefined) return value.raise();
-    if (isText(value)) return parseFloatText(textOf(value)) ?? orElse(standard, () => 0);
+    if (isText(value)) return parseFloatText(textOf(value)) ?? orElse(fallback, () => 0);
     const number = numberOf(value);
     if (typeof number === "bigint") return toFloat(number);
-    return number ?? orElse(standard, () => 0);
+    return number ?? orElse(fallback, () => 0);
   }),
   filter("forceescape", "", 0, (_, value) => escapeMarkup(str(value))),
   [
@@ -370,9 +370,9 @@ export const FILTERS: ReadonlyMap<string, Operation<Value>> = new Map<string, Op
       },
     },
   ],
-  filter("groupby", "attribute default case_sensitive", 1, (rt, value, [attribute, standard, caseSensitive]) => {
-    const key = getter(rt, attribute, flag(caseSensitive), standard);
-    const shown = getter(rt, attribute, true, standard);
+  filter("groupby", "attribute default case_sensitive", 1, (rt, value, [attribute, fallback, caseSensitive]) => {
+    const key = getter(rt, attribute, flag(caseSensitive), fallback);
+    const shown = getter(rt, attribute, true, fallback);
     const groups: { key: Value; items: Value[] }[] = [];
     for (const item of sorted(listOf(value), key, false)) {
       const own = key(item);
@@ -397,10 +397,10 @@ export const FILTERS: ReadonlyMap<string, Operation<Value>> = new Map<string, Op
       .join("\n");
     return value instanceof Markup ? new Markup(out) : out;
   }),
-  filter("int", "default base", 0, (_, value, [standard, base]) =>
+  filter("int", "default base", 0, (_, value, [fallback, base]) =>
     toInt(
       value,
-      orElse(standard, () => 0n),
+      orElse(fallback, () => 0n),
       int(base, 10, "base"),
     ),
   ),

@@ -6,7 +6,7 @@
  */
 import { compile } from "./compiler.js";
 import { parse } from "./parser.js";
-import { placed, Runtime, type TextSpan } from "./runtime.js";
+import { Runtime, type TextSpan, withLine } from "./runtime.js";
 import { fromJavaScript, type UndefinedKind, type Value } from "./values.js";
 
 export { TemplateFailure } from "./failure.js";
@@ -61,7 +61,7 @@ export function compileTemplate(source: string, options: TemplateOptions = {}): 
   try {
     run = compile(parse(source, { trimBlocks, lstripBlocks, keepTrailingNewline, loopControls, generation: chat }));
   } catch (error) {
-    throw placed(error, 1);
+    throw withLine(error, 1);
   }
   return {
     render(variables) {
@@ -82,7 +82,7 @@ export function compileTemplate(source: string, options: TemplateOptions = {}): 
         return { text: rt.out, generated: rt.generated, isTraceable: !rt.misplaced };
       } catch (error) {
         line = rt?.line ?? 1;
-        throw placed(error, line);
+        throw withLine(error, line);
       }
     },
   };

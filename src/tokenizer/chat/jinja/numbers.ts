@@ -5,13 +5,13 @@
 import { fail, refuse } from "./failure.js";
 
 /** Maximum bits of an int. Python has no limit, but a template could compute 2 ** 10 ** 9. */
-const MOST_BITS = 1 << 16;
+const MAX_BITS = 1 << 16;
 /** Python's limit of digits when printing an int. */
-const MOST_DIGITS = 4300;
+const MAX_DIGITS = 4300;
 
 export function intText(value: bigint): string {
   const text = value.toString();
-  if (text.length > MOST_DIGITS + 1) fail("an integer of more than 4,300 digits cannot be printed");
+  if (text.length > MAX_DIGITS + 1) fail("an integer of more than 4,300 digits cannot be printed");
   return text;
 }
 
@@ -93,7 +93,7 @@ export function roundFloat(value: number, digits: number): number {
 /** Python's round(value, digits) of an int. */
 export function roundInt(value: bigint, digits: number): bigint {
   if (digits >= 0) return value;
-  if (digits < -MOST_DIGITS) return 0n;
+  if (digits < -MAX_DIGITS) return 0n;
   const unit = 10n ** BigInt(-digits);
   const rounded = halfEven(value < 0n ? -value : value, unit) * unit;
   return value < 0n ? -rounded : rounded;
@@ -137,7 +137,7 @@ function powerOf(a: bigint | number, b: bigint | number): bigint | number {
   if (typeof a === "bigint" && typeof b === "bigint") {
     if (b >= 0n) {
       const size = BigInt(a.toString(2).length) * b;
-      if (size > MOST_BITS && a !== 0n && a !== 1n && a !== -1n) refuse(`an integer of about ${size} bits`);
+      if (size > MAX_BITS && a !== 0n && a !== 1n && a !== -1n) refuse(`an integer of about ${size} bits`);
       return a ** b;
     }
     if (a === 0n) fail("0.0 cannot be raised to a negative power");
@@ -163,7 +163,7 @@ export function calculate(operator: ArithmeticOperator, a: bigint | number, b: b
     if (operator === "+") return a + b;
     if (operator === "-") return a - b;
     if (operator === "*") {
-      if (a.toString(16).length + b.toString(16).length > MOST_BITS / 4) refuse("a product of such large integers");
+      if (a.toString(16).length + b.toString(16).length > MAX_BITS / 4) refuse("a product of such large integers");
       return a * b;
     }
     if (operator === "/") return divideInts(a, b);
@@ -192,7 +192,7 @@ const PREFIXES: Readonly<Record<string, number>> = { b: 2, o: 8, x: 16 };
 export function parseInteger(text: string, base: number): bigint | undefined {
   if (OTHER_DIGIT.test(text) && /\p{Nd}/u.test(text.replace(/[0-9]/g, ""))) refuse("non-ASCII digits in a number");
   const match = INTEGER.exec(text);
-  if (match === null || text.length > MOST_DIGITS) return undefined;
+  if (match === null || text.length > MAX_DIGITS) return undefined;
   let [, sign, prefix = "", digits] = match;
   if (prefix !== "") {
     const own = PREFIXES[prefix[1].toLowerCase()];

@@ -55,7 +55,7 @@ export type Target = { readonly line: number } & (
 
 export interface Parameter {
   readonly name: string;
-  readonly standard?: Expression;
+  readonly fallback?: Expression;
 }
 
 export type Statement = { readonly line: number } & (
@@ -113,10 +113,10 @@ export interface ParserOptions extends LexerOptions {
 const COMPARISONS: ReadonlySet<string> = new Set(["==", "!=", "<", "<=", ">", ">="]);
 const NO_ARGUMENTS: CallNodes = { positional: [], named: [] };
 /** Maximum nesting of expressions and blocks; Python's own limits are similar. */
-const MOST_NESTED = 60;
-const MOST_BLOCKS = 90;
+const MAX_NESTING = 60;
+const MAX_BLOCKS = 90;
 /** Maximum nesting of loops, as in Python. */
-const MOST_LOOPS = 20;
+const MAX_LOOPS = 20;
 
 /** @throws TemplateFailure with its line for a syntax error or an unsupported construct */
 export function parse(template: string, options: ParserOptions): readonly Statement[] {
@@ -196,7 +196,7 @@ class Parser {
       } else {
         this.#expect("blockBegin");
         if (ends !== undefined && this.#token.kind === "name" && ends.includes(this.#token.text)) return body;
-        if (this.#blocks >= MOST_BLOCKS) this.#fail(`blocks are nested more than ${MOST_BLOCKS} deep`);
+        if (this.#blocks >= MAX_BLOCKS) this.#fail(`blocks are nested more than ${MAX_BLOCKS} deep`);
         this.#blocks++;
         body.push(...this.#statement());
         this.#blocks--;
@@ -311,7 +311,7 @@ class Parser {
     const recursive = this.#skip("name", "recursive");
     const loops = this.#loops;
     this.#loops = recursive ? 1 : loops + 1;
-    if (this.#loops > MOST_LOOPS) this.#fail(`loops are nested more than ${MOST_LOOPS} deep`, token.line);
+    if (this.#loops > MAX_LOOPS) this.#fail(`loops are nested more than ${MAX_LOOPS} deep`, token.line);
     const body = this.#body(token, "endfor", "else");
     this.#loops = recursive ? 0 : loops;
     const otherwise = this.#next().text === "else" ? this.#wholeBody(token, "endfor") : [];
@@ -327,11 +327,11 @@ class Parser {
       const { text: name, line } = this.#expect("name");
       if (isConstantName(name)) this.#fail(`'${name}' cannot be assigned to`, line);
       if (parameters.some((other) => other.name === name)) this.#fail(`the parameter ${name} is given twice`, line);
-      const standard = this.#skip("operator", "=") ? this.#expression() : undefined;
-      if (standard === undefined && parameters.at(-1)?.standard !== undefined) {
+      const fallback = this.#skip("operator", "=") ? this.#expression() : undefined;
+      if (fallback === undefined && parameters.at(-1)?.fallback !== undefined) {
         this.#fail("a parameter without a default follows one with a default", line);
       }
-      parameters.push({ name, standard });
+      parameters.push({ name, fallback });
     }
     this.#next();
     return parameters;
@@ -413,7 +413,7 @@ class Parser {
   }
 
   #expression(): Expression {
-    if (++this.#nested > MOST_NESTED) this.#fail(`an expression is nested more than ${MOST_NESTED} deep`);
+    if (++this.#nested > MAX_NESTING) this.#fail(`an expression is nested more than ${MAX_NESTING} deep`);
     const { line } = this.#token;
     let expression = this.#or();
     while (this.#skip("name", "if")) {
@@ -442,7 +442,7 @@ class Parser {
   #not(): Expression {
     const { line } = this.#token;
     if (!this.#skip("name", "not")) return this.#compare();
-    if (++this.#nested > MOST_NESTED) this.#fail(`an expression is nested more than ${MOST_NESTED} deep`);
+    if (++this.#nested > MAX_NESTING) this.#fail(`an expression is nested more than ${MAX_NESTING} deep`);
     const of = this.#not();
     this.#nested--;
     return { kind: "unary", operator: "not", of, line };
@@ -499,7 +499,7 @@ class Parser {
     let expression: Expression;
     if (this.#isOperator("-") || this.#isOperator("+")) {
       const operator = this.#next().text as "+" | "-";
-      if (++this.#nested > MOST_NESTED) this.#fail(`an expression is nested more than ${MOST_NESTED} deep`);
+      if (++this.#nested > MAX_NESTING) this.#fail(`an expression is nested more than ${MAX_NESTING} deep`);
       expression = { kind: "unary", operator, of: this.#unary(false), line };
       this.#nested--;
     } else expression = this.#primary();

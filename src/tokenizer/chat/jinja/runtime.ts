@@ -35,11 +35,11 @@ import {
 } from "./values.js";
 
 /** Maximum steps of one rendering: a few seconds of work. */
-const MOST_STEPS = 10_000_000;
+const MAX_STEPS = 10_000_000;
 /** Maximum nesting of macros and recursive loops; Python's own limit is similar. */
-const MOST_CALLS = 150;
+const MAX_CALLS = 150;
 /** Maximum items of a range, as in Jinja2's sandbox. */
-const MOST_RANGE = 100_000;
+const MAX_RANGE = 100_000;
 
 /** Variables of one function of the template, by identifier. A macro also sees the variables around it. */
 export class Variables {
@@ -100,7 +100,7 @@ export class Runtime {
   /** @throws TemplateFailure once the step budget is used up */
   spend(steps: number): void {
     this.#steps += steps;
-    if (this.#steps > MOST_STEPS) fail(`the template takes more than ${MOST_STEPS / 1e6} million steps`);
+    if (this.#steps > MAX_STEPS) fail(`the template takes more than ${MAX_STEPS / 1e6} million steps`);
   }
 
   /** Spends the cost of traversing a value: less than one step per character or item. */
@@ -134,7 +134,7 @@ export class Runtime {
 
   /** Runs with other variables, one call level deeper. */
   within<T>(variables: Variables, run: () => T): T {
-    if (++this.#calls > MOST_CALLS) fail(`macros or loops call one another more than ${MOST_CALLS} deep`);
+    if (++this.#calls > MAX_CALLS) fail(`macros or loops call one another more than ${MAX_CALLS} deep`);
     const before = this.variables;
     this.variables = variables;
     try {
@@ -225,8 +225,8 @@ export class Runtime {
       );
       if (bounds[2] === 0n) return fail("range() arg 3 must not be zero");
       const made = new Range(bounds[0], bounds[1], bounds[2]);
-      return made.length > MOST_RANGE
-        ? fail(`Range too big. The sandbox blocks ranges larger than MAX_RANGE (${MOST_RANGE}).`)
+      return made.length > MAX_RANGE
+        ? fail(`Range too big. The sandbox blocks ranges larger than MAX_RANGE (${MAX_RANGE}).`)
         : made;
     });
     const dict = new Callable(
@@ -497,7 +497,7 @@ export function isTrue(rt: Runtime, value: Value): boolean {
 }
 
 /** Adds the line to a template error. Turns a RangeError, from a full stack or an oversized value, into a template error. */
-export function placed(error: unknown, line: number): unknown {
+export function withLine(error: unknown, line: number): unknown {
   if (error instanceof RangeError) {
     const reason = /stack/i.test(error.message)
       ? "its values or calls are nested too deep"

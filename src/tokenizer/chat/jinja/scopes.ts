@@ -152,7 +152,7 @@ export class Symbols {
 
   parameters(parameters: readonly Parameter[]): void {
     for (const { name } of parameters) this.declare(name);
-    for (const { standard } of parameters) if (standard !== undefined) this.expression(standard);
+    for (const { fallback } of parameters) if (fallback !== undefined) this.expression(fallback);
   }
 }
 
@@ -244,7 +244,7 @@ export function readNames(body: readonly Statement[], names: readonly string[]):
   };
   const parameters = (list: readonly Parameter[]): void => {
     for (const { name } of list) sought.delete(name);
-    for (const { standard } of list) expression(standard);
+    for (const { fallback } of list) expression(fallback);
   };
   const walk = (statements: readonly Statement[]): void => {
     for (const statement of statements) {

@@ -221,12 +221,12 @@ function part(
   return from > to ? undefined : { text: list.slice(from, to).join(""), from };
 }
 
-function bound(value: Value | undefined, size: number, standard: number): number {
-  if (value === undefined || value === null) return standard;
+function bound(value: Value | undefined, size: number, fallback: number): number {
+  if (value === undefined || value === null) return fallback;
   const given = intOf(value);
   if (given === undefined) return fail("slice indices must be integers or None or have an __index__ method");
   const index = Number(given);
-  return index < 0 ? Math.max(0, index + size) : standard === 0 ? index : Math.min(index, size);
+  return index < 0 ? Math.max(0, index + size) : fallback === 0 ? index : Math.min(index, size);
 }
 
 function find(text: string, args: readonly (Value | undefined)[], last: boolean): bigint {
@@ -242,8 +242,8 @@ function needText(value: Value | undefined, message: string): string {
   return fail(`${message}, not ${value === undefined ? "nothing" : typeName(value)}`);
 }
 
-function needInt(value: Value | undefined, standard: number): number {
-  if (value === undefined) return standard;
+function needInt(value: Value | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
   const number = intOf(value);
   return number === undefined
     ? fail(`'${typeName(value)}' object cannot be interpreted as an integer`)
