@@ -24,6 +24,11 @@ await runProcess([
     load: () => import("./commands/sft.js"),
   },
   {
+    words: "dpo",
+    summary: "train a model on preferences: DPO and its relatives",
+    load: () => import("./commands/dpo.js"),
+  },
+  {
     words: "generate",
     summary: "continue a text with a trained model",
     load: () => import("./commands/generate.js"),

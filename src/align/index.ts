@@ -2,6 +2,9 @@
 export { QuernError } from "../errors.js";
 export { type Content, type Example, type Form, readExamples } from "./data/examples.js";
 export { CHAT_FORMATS } from "./data/templates.js";
+export { type DpoOptions, dpo } from "./dpo.js";
+export { dpoOptions } from "./dpo-options.js";
+export { F_DIVERGENCES, PREFERENCE_LOSSES } from "./losses/preference.js";
 export type { AlignCalls, AlignPlan, AlignResult } from "./run.js";
 export { type SftOptions, sft } from "./sft.js";
 export { sftOptions } from "./sft-options.js";

@@ -91,6 +91,7 @@ export interface Context<O> {
   readonly note: (line: string) => void;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  readonly target?: AlignCalls["target"];
   /** Where the algorithm may keep files of the run; null for a dry run. */
   readonly folder: string | null;
 }
@@ -180,7 +181,7 @@ async function runInto({ now, calls, algorithm, prepare }: Planned): Promise<Ali
   let task: Task | null = null;
   let training: TrainingProgram | null = null;
   try {
-    task = await prepare({ o, base, note, signal, onProgress, folder });
+    task = await prepare({ o, base, note, target, signal, onProgress, folder });
     onProgress?.({ task: "compile", done: 0, total: 1, unit: "program" });
     training = await compileTrainer(task.trainer, {
       optimizer: optimizerFor(o),

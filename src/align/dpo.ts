@@ -1,0 +1,321 @@
+/**
+ * @file Preference optimisation, top to bottom: pairs → tokens → log-probabilities of the reference, computed once → the run
+ * (`run.ts`).
+ */
+import { join } from "node:path";
+import type { z } from "zod";
+import { compile, type Program } from "../backends/index.js";
+import { QuernError } from "../errors.js";
+import { modelVariables, openModel, openSafetensors, writeSafetensors } from "../model/index.js";
+import { modelFormat, type TrainingBatch, type TrainingProgram } from "../train/index.js";
+import { examplesOf, rowsOf } from "./data/batches.js";
+import { type EncodedPair, type EncodedText, encodePair } from "./data/encode.js";
+import { type Example, type ExampleOf, readExamples } from "./data/examples.js";
+import { endOfCompletion, withTemplate } from "./data/templates.js";
+import { isLearned, truncatePair } from "./data/truncate.js";
+import { dpoOptions, MIXTURES } from "./dpo-options.js";
+import {
+  PREFERENCE_DEFAULTS,
+  type PreferenceLossName,
+  type PreferenceOptions,
+  WITHOUT_REFERENCE,
+} from "./losses/preference.js";
+import { type PreferenceShape, preferenceTrainer, scoreEntry, type WeightedLoss } from "./losses/preference-trainer.js";
+import { fullPolicy, withTokenRows, writeWeights } from "./policy.js";
+import { type AlignCalls, type AlignResult, type Context, refuseMemory, runAlignment, type Task } from "./run.js";
+
+export type DpoOptions = z.input<typeof dpoOptions> & AlignCalls;
+type Checked = z.output<typeof dpoOptions>;
+
+/**
+ * Trains a model on pairs of a chosen and a rejected answer, by DPO or one of its relatives; writes a run folder whose
+ * checkpoints are Hugging Face models.
+ * @throws QuernError for data of another form, losses that do not fit their options, a reference with another vocabulary
+ */
+export function dpo(options: DpoOptions): Promise<AlignResult> {
+  const inputs = ({ model, reference, data = [], evalData = [] }: Checked) => [model, reference, ...data, ...evalData];
+  return runAlignment("dpo", dpoOptions, options, inputs, prepareDpo);
+}
+
+async function prepareDpo(context: Context<Checked>): Promise<Task> {
+  const { o, base, note, signal, folder } = context;
+  if (o.data === undefined) throw new QuernError("--data is missing: the preferences to learn from", { exitCode: 2 });
+  const losses = lossesOf(o);
+  const options = preferenceOptions(o, losses);
+  const read = (paths: readonly string[]) => readExamples(paths, ["preference"], { strict: o.strict, signal });
+  const { examples, report } = await read(o.data);
+  note(`${examples.length} examples: preferences`);
+  for (const [reason, count] of Object.entries(report.skipped)) note(`skipped ${count}: ${reason}`);
+  const isChat = examples.some((example) => example.form === "preference" && typeof example.chosen !== "string");
+  const { tokenizer, added, template } = await withTemplate(base.tokenizer, o.template, isChat);
+  if (template !== null) note(`chat template ${template}${added.length > 0 ? `, ${added.length} tokens added` : ""}`);
+  const grown = withTokenRows(
+    base.model.config,
+    (name) => base.model.readParameter(name),
+    added.map(({ id }) => id),
+  );
+  const { config } = grown;
+  const policy = fullPolicy(config);
+  refuseMemory(config, 1);
+
+  const encoding = { tokenizer, endOfText: endOfCompletion(tokenizer) };
+  const limit = Math.min(o.maxLength ?? 1024, config.sequence);
+  const encode = (list: readonly Example[], what: string) =>
+    encodePairs(list as readonly ExampleOf<"preference">[], what, note, async (example) => {
+      const whole = await encodePair(example, encoding);
+      const cut = truncatePair(whole, limit, o.truncate ?? "right");
+      return { whole, cut };
+    });
+  const pairs = await encode(examples, "preferences");
+  const heldOut = o.evalData === undefined ? null : await encode((await read(o.evalData)).examples, "evaluation pairs");
+  const all = [...pairs, ...(heldOut ?? [])];
+  const sequence = Math.max(...all.flatMap(({ chosen, rejected }) => [chosen.ids.length, rejected.ids.length]));
+  const B = o.batch ?? 8;
+  const { lengthAlpha = 1 } = o;
+  const weighted = lengthAlpha < 1;
+  const shape = { pairs: B, sequence, weighted };
+  const trainer = preferenceTrainer(policy, shape, losses, options);
+
+  /** Rows of a batch: chosen answers, then rejected ones; empty rows fill it up. */
+  const rowsFor = (chosen: readonly EncodedPair[]): TrainingBatch => {
+    const fill = Array.from({ length: B - chosen.length }, () => EMPTY);
+    const texts = [...chosen.map((pair) => pair.chosen), ...fill, ...chosen.map((pair) => pair.rejected), ...fill];
+    const rows = rowsOf(texts, sequence);
+    return weighted ? { ...rows, weights: lengthWeights(rows.targets, B, sequence, lengthAlpha) } : rows;
+  };
+  const usesReference = losses.some(({ name }) => !WITHOUT_REFERENCE.has(name));
+  /** Log-probabilities of both answers of each pair, training pairs first: chosen at 2i, rejected at 2i + 1. */
+  let reference = new Float32Array(2 * all.length);
+  const withReference = (numbers: readonly number[]): TrainingBatch => {
+    const values = new Float32Array(2 * B);
+    for (const [row, i] of numbers.entries()) {
+      values[row] = reference[2 * i];
+      values[B + row] = reference[2 * i + 1];
+    }
+    return { ...rowsFor(numbers.map((i) => all[i])), reference: values };
+  };
+  const scoreAll = async (program: Program): Promise<Float32Array<ArrayBuffer>> => {
+    const scores = new Float32Array(2 * all.length);
+    for (let first = 0; first < all.length; first += B) {
+      signal?.throwIfAborted();
+      context.onProgress?.({ task: "score reference", done: first, total: all.length, unit: "pair" });
+      const numbers = Array.from({ length: Math.min(B, all.length - first) }, (_, i) => first + i);
+      await program.run("score", rowsFor(numbers.map((i) => all[i])));
+      const rows = await program.read("log_probabilities");
+      for (const [row, i] of numbers.entries()) {
+        scores[2 * i] = rows[row];
+        scores[2 * i + 1] = rows[B + row];
+      }
+    }
+    return scores;
+  };
+  const order = { order: o.order ?? "shuffled", seed: o.seed ?? 0 } as const;
+  const evaluation = heldOut === null ? null : chunks(heldOut.length, B).map((c) => c.map((i) => pairs.length + i));
+
+  return {
+    model: config,
+    trainer,
+    rows: 2 * B,
+    sequence,
+    batch: B,
+    examples: pairs.length,
+    identity: [pairs.map(({ chosen, rejected }) => [chosen, rejected].map(plain)), losses, options, lengthAlpha],
+    learningRate: 1e-6 * Math.max(1, 2048 / config.width),
+    reasons: {
+      learningRate: "1e-6 for a model 2048 wide, in inverse proportion to the width",
+      sequence: "the longest answer with its prompt",
+      batch: `${B} pairs`,
+    },
+    warnings: [],
+    writeWeights: ({ program }) => writeWeights(program, config, grown.read),
+    async begin(training) {
+      if (!usesReference) return;
+      const cache = folder === null ? null : join(folder, "cache", "reference.safetensors");
+      reference = await cached(cache, 2 * all.length, () =>
+        o.reference === undefined
+          ? scoreAll(training.program)
+          : withOtherModel(o.reference, config.vocabSize, { shape, training, target: context.target }, scoreAll),
+      );
+    },
+    async load(step, accumulate) {
+      const batches: TrainingBatch[] = [];
+      let tokens = 0;
+      for (let i = 0; i < accumulate; i++) {
+        const numbers = examplesOf(step * accumulate + i, B, pairs.length, order);
+        for (const n of numbers) tokens += pairs[n].chosen.ids.length + pairs[n].rejected.ids.length;
+        batches.push(withReference(numbers));
+      }
+      return { batches, tokens };
+    },
+    get evaluation() {
+      return evaluation?.map(withReference) ?? null;
+    },
+    format: ({ program }) => modelFormat(program, config, tokenizer, ends(encoding.endOfText, base.endOfText)),
+    close: async () => {},
+  };
+}
+
+const EMPTY: EncodedText = { ids: [0], learned: new Uint8Array(1) };
+const plain = ({ ids, learned }: EncodedText) => [Array.from(ids), Array.from(learned)];
+const ends = (end: number | undefined, others: readonly number[]) => [
+  ...new Set([...(end === undefined ? [] : [end]), ...others]),
+];
+
+const chunks = (count: number, size: number): number[][] =>
+  Array.from({ length: Math.ceil(count / size) }, (_, c) =>
+    Array.from({ length: Math.min(size, count - c * size) }, (_, i) => c * size + i),
+  );
+
+/** The mixture that the options name. @throws QuernError for weights that are not one per loss */
+function lossesOf({ loss = ["sigmoid"], lossWeights }: Checked): WeightedLoss[] {
+  if (lossWeights !== undefined && lossWeights.length !== loss.length) {
+    throw new QuernError(`--loss-weights has ${lossWeights.length} weights for ${loss.length} losses`, { exitCode: 2 });
+  }
+  const losses = loss.flatMap((name, i): WeightedLoss[] => {
+    const weight = lossWeights?.[i] ?? 1;
+    const parts: Readonly<Record<string, number>> =
+      name in MIXTURES ? MIXTURES[name as keyof typeof MIXTURES] : { [name]: 1 };
+    return Object.entries(parts).map(([part, share]) => ({
+      name: part as PreferenceLossName | "sft",
+      weight: weight * share,
+    }));
+  });
+  const twice = losses.find(({ name }, i) => losses.findIndex((other) => other.name === name) < i);
+  if (twice === undefined) return losses;
+  throw new QuernError(`--loss names ${twice.name} twice`, { exitCode: 2 });
+}
+
+function preferenceOptions(o: Checked, losses: readonly WeightedLoss[]): PreferenceOptions {
+  const { beta = losses.some(({ name }) => name === "simpo") ? 2 : PREFERENCE_DEFAULTS.beta } = o;
+  const { labelSmoothing = 0, fDivergence = PREFERENCE_DEFAULTS.fDivergence, alpha = PREFERENCE_DEFAULTS.alpha } = o;
+  const { gamma = PREFERENCE_DEFAULTS.gamma, discopopTau = PREFERENCE_DEFAULTS.discopopTau } = o;
+  if (labelSmoothing === 0 && losses.some(({ name }) => name === "exo_pair")) {
+    throw new QuernError("the loss exo_pair needs --label-smoothing above 0", { exitCode: 2 });
+  }
+  return { beta, labelSmoothing, fDivergence, alpha, gamma, discopopTau };
+}
+
+/**
+ * Weights of the tokens of each answer: 1 up to the length of the shorter answer of the pair, `alpha` beyond it (LD-DPO: Liu
+ * et al., arXiv:2409.06411).
+ */
+export function lengthWeights(targets: Int32Array, B: number, T: number, alpha: number): Float32Array {
+  const weights = new Float32Array(targets.length);
+  const lengthOf = (row: number) => targets.subarray(row * T, (row + 1) * T).reduce((n, id) => n + (id < 0 ? 0 : 1), 0);
+  for (let row = 0; row < 2 * B; row++) {
+    const shared = Math.min(lengthOf(row), lengthOf((row + B) % (2 * B)));
+    let seen = 0;
+    for (let t = row * T; t < (row + 1) * T; t++) {
+      if (targets[t] < 0) continue;
+      weights[t] = seen < shared ? 1 : alpha;
+      seen += 1;
+    }
+  }
+  return weights;
+}
+
+interface Both {
+  readonly whole: EncodedPair;
+  readonly cut: EncodedPair | null;
+}
+
+/** Encodes pairs; those that are too long, equal, or without an answer are counted. @throws QuernError where none is left */
+async function encodePairs(
+  examples: readonly ExampleOf<"preference">[],
+  what: string,
+  note: (line: string) => void,
+  encode: (example: ExampleOf<"preference">) => Promise<Both>,
+): Promise<EncodedPair[]> {
+  const pairs: EncodedPair[] = [];
+  const counts = { truncated: 0, dropped: 0, empty: 0, equal: 0 };
+  for (const example of examples) {
+    const { whole, cut } = await encode(example);
+    if (cut === null) {
+      counts.dropped += 1;
+      continue;
+    }
+    if (cut.chosen !== whole.chosen || cut.rejected !== whole.rejected) counts.truncated += 1;
+    if (!isLearned(cut.chosen) || !isLearned(cut.rejected)) {
+      counts.empty += 1;
+      continue;
+    }
+    if (isEqual(cut.chosen.ids, cut.rejected.ids)) counts.equal += 1;
+    pairs.push(cut);
+  }
+  if (counts.truncated > 0) note(`${counts.truncated} ${what} truncated to the maximum length`);
+  if (counts.dropped > 0) note(`${counts.dropped} ${what} dropped: longer than the maximum length`);
+  if (counts.empty > 0) note(`${counts.empty} ${what} dropped: an answer has no token left`);
+  if (counts.equal > 0) note(`${counts.equal} ${what} have equal answers; they teach nothing`);
+  if (pairs.length > 0) return pairs;
+  throw new QuernError(`none of the ${examples.length} ${what} has two answers; check --max-length`, { exitCode: 2 });
+}
+
+function isEqual(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** Values that are computed once in a run, and read again when it is resumed. */
+async function cached(
+  path: string | null,
+  count: number,
+  compute: () => Promise<Float32Array<ArrayBuffer>>,
+): Promise<Float32Array<ArrayBuffer>> {
+  if (path !== null) {
+    const stored = await openSafetensors(path).catch(() => null);
+    if (stored !== null) {
+      try {
+        const values = await stored.readFloats("log_probabilities");
+        if (values.length === count) return Float32Array.from(values);
+      } finally {
+        await stored.close();
+      }
+    }
+  }
+  const values = await compute();
+  if (path !== null) {
+    await writeSafetensors(path, [
+      { name: "log_probabilities", shape: [count], dtype: "F32", data: async () => values },
+    ]);
+  }
+  return values;
+}
+
+/** Runs the entry `score` with another model, which is closed afterwards. */
+async function withOtherModel<T>(
+  path: string,
+  vocabSize: number,
+  {
+    shape,
+    training,
+    target,
+  }: {
+    readonly shape: PreferenceShape;
+    readonly training: TrainingProgram;
+    readonly target: Context<unknown>["target"];
+  },
+  work: (program: Program) => Promise<T>,
+): Promise<T> {
+  const other = await openModel(path);
+  try {
+    const { config } = other;
+    if (config.vocabSize !== vocabSize) {
+      throw new QuernError(
+        `the reference ${path} has ${config.vocabSize} tokens and the model ${vocabSize}; they must share a vocabulary`,
+        { exitCode: 2 },
+      );
+    }
+    const { dtype, threads } = training.program.plan;
+    const entry = scoreEntry({ config, weights: modelVariables(config) }, shape);
+    const program = await compile({ score: entry }, { ...target, dtype, cpu: { threads, ...target?.cpu } });
+    try {
+      await writeWeights(program, config, (name) => other.readParameter(name));
+      return await work(program);
+    } finally {
+      program.dispose();
+    }
+  } finally {
+    await other.close();
+  }
+}

@@ -1,0 +1,20 @@
+import { dpoOptions } from "../align/dpo-options.js";
+import { alignCalls, alignFlags, printResult } from "./align-command.js";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description:
+    "Train a model on preferences: pairs of a chosen and a rejected answer, by DPO or one of its relatives. Writes a run folder with checkpoints that " +
+    "transformers can load and a report. Ctrl-C saves; --resume continues.",
+  options: dpoOptions.extend(alignFlags),
+  resumes: true,
+  examples: [
+    "quern dpo --model runs/chat --data pairs.jsonl --out runs/dpo",
+    "quern dpo --model runs/chat --data pairs.jsonl --out runs/ipo --loss ipo --beta 0.05 --eval-data held-out.jsonl",
+    "quern dpo --model runs/chat --data pairs.jsonl --out runs/mix --loss sigmoid,sft --loss-weights 1,0.2",
+  ],
+  async run({ dryRun, ...options }, context) {
+    const { dpo } = await import("../align/index.js");
+    return printResult(await dpo({ ...options, ...alignCalls(context, dryRun) }), context, dryRun);
+  },
+});
