@@ -1,60 +1,60 @@
-/** @file A target of the compiler: a folder beside this file, and a row of the table in index.ts. */
+/** @file Interface of a backend. Each backend is a folder here and a row of the table in index.ts. */
 import type { CompiledGraph, Limits, Precision } from "../compiler/index.js";
 import type { Entries, TensorType } from "../tensor/index.js";
 import type { Machine } from "./machine.js";
 import { Queue } from "./queue.js";
 import type { Elements, Slot } from "./slots.js";
 
-/** What programs are compiled for, chosen from a backend's options and what this machine has. */
+/** What programs are compiled for, chosen from a backend's options and this machine's features. */
 export interface Target {
-  /** The instruction set's row, the interpreter, the GPU's name. */
+  /** Name of the instruction set, the interpreter or the GPU. */
   readonly name: string;
   readonly threads: number;
-  /** All but the graph and the engine that the files of `lower` depend on. */
+  /** Cache key: everything the files of `lower` depend on, except the graph and the engine's code. */
   readonly key: string;
-  /** The files of `lower` that must be whole for a program to be loaded from the cache. */
+  /** Files of `lower` that are checked before a program is loaded from the cache. */
   readonly files: readonly string[];
-  /** The file of `lower` that a person can read. */
+  /** The human-readable file of `lower`. */
   readonly source?: string;
-  /** Whether products of bf16 are faster here than those of fp32. */
+  /** Whether bf16 products are faster than fp32 products on this target. */
   bf16Pays(): Promise<boolean>;
-  /** @throws QuernError where programs of this target cannot have so much memory */
+  /** @throws QuernError if programs of this target cannot allocate `bytes` */
   requireMemory?(bytes: number): void;
-  /** Gives back what was reserved for a program that is not opened after all. */
+  /** Releases what was reserved for a program that was never opened. */
   abandon?(): void;
 }
 
-/** @typeParam Options what `compile` takes under the backend's name */
+/** @typeParam Options type of the options that `compile` accepts under the backend's name */
 export interface Backend<Options = unknown, T extends Target = Target> {
   readonly name: string;
   /**
-   * @param beside a loaded program that the new one shares memory with: its device, and its options unless others are given
-   * @throws QuernError for options that this machine cannot follow
+   * @param beside a loaded program that the new one shares memory with; its device is used, and its options are the defaults
+   * @throws QuernError if this machine does not support the options
    */
   choose(options: Options | undefined, beside: Image | null): Promise<T>;
   limits(target: T): Limits;
-  /** Writes a program's files into a folder of the cache. Absent where the graph is interpreted as it was traced. */
+  /** Writes a program's files into a cache folder. Absent if the backend interprets the traced graph. */
   lower?(graph: CompiledGraph, target: T, folder: string): Promise<Lowered>;
   /** Loads a program. @throws QuernError if there is not enough memory */
   open(program: Loadable, target: T): Promise<Image>;
-  /** What `quern doctor` asks. */
+  /** Used by `quern doctor`. */
   readonly machine?: Machine;
 }
 
 export interface Lowered {
-  /** Distinct kernels. */
+  /** Number of distinct kernels. */
   readonly kernels: number;
 }
 
-/** What running a program needs to know of what was compiled: kept in the cache beside its files. */
+/** What is needed to run a compiled program; stored in the cache with its files. */
 export interface Layout {
-  /** Of the arena, without variables and scratch. */
+  /** Size of the arena in bytes, without variables and scratch. */
   readonly bytes: number;
   readonly kernels: number;
   readonly launches: Readonly<Record<string, number>>;
-  /** Names of variables, in the order of their numbers. */
+  /** Names of variables; the index is the variable's number. */
   readonly variables: readonly string[];
-  /** Offsets in the arena of inputs and outputs, and of the graph's tables (`tablesOf`). */
+  /** Arena offsets of inputs and outputs, and of the graph's constants (`tablesOf`). */
   readonly named: readonly (readonly [name: string, offset: number])[];
   readonly tables: readonly (readonly [table: number, offset: number])[];
 }
@@ -63,20 +63,20 @@ export interface Loadable {
   readonly entries: Entries;
   readonly slots: ReadonlyMap<string, Slot>;
   readonly dtype: Precision;
-  /** Where `lower` wrote. */
+  /** The folder that `lower` wrote to. */
   readonly folder: string;
   readonly layout: Layout;
-  /** The data of the graph's constants, in the order of tracing. */
+  /** Data of the graph's constants, in tracing order. */
   readonly tables: readonly Float32Array[];
-  /** Memory of variables that other programs of this backend have, by the names here; the backend makes the others'. */
+  /** Variables shared with other programs of this backend, by their names in this one. The backend allocates the rest. */
   readonly shared: ReadonlyMap<string, DeviceTensor>;
 }
 
 /** A loaded program with its memory. */
 export interface Image {
-  /** Allocated for it: the arena, and the variables that it does not share. */
+  /** Bytes allocated for this program: the arena, and the variables that it does not share. */
   readonly bytes: number;
-  /** What a run needs for itself beside the program and its variables: the device's threads. */
+  /** Resources that a run occupies besides the program and its variables, such as the device's threads. */
   readonly queues: readonly Queue[];
   /** The memory of a variable, an input or an output. */
   tensor(name: string): DeviceTensor;
@@ -85,7 +85,7 @@ export interface Image {
   close(): void | Promise<void>;
 }
 
-/** Memory of variables: it lives as long as a program uses it, and one operation at a time does. */
+/** Memory of variables, freed when its last program releases it. It is a queue: one operation at a time may use it. */
 export class Storage extends Queue {
   #users = 0;
   readonly #free: () => void;
@@ -107,13 +107,13 @@ export class Storage extends Queue {
 /** A tensor in a device's memory. */
 export interface DeviceTensor {
   readonly type: TensorType;
-  /** What holds it; null for inputs and outputs, which their program holds. */
+  /** Owner of the memory; null for inputs and outputs, which belong to their program. */
   readonly storage: Storage | null;
-  /** The memory itself, where JavaScript reaches it. */
+  /** The memory itself, if JavaScript can access it. */
   host?(): Elements;
-  /** Overwrites the whole tensor with a copy of the values. */
+  /** Overwrites the whole tensor with a copy of `elements`. */
   write(elements: Elements): void;
-  /** A copy of it. */
+  /** Returns a copy. */
   read(): Promise<Elements>;
 }
 

@@ -1,4 +1,4 @@
-/** @file Graph → program, the same for every target: its key, the cache, memory, what it shares, and its plan. */
+/** @file Compiles a graph to a program, for every target: cache key, cache, memory check, shared variables and plan. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Buffer, type CompiledGraph, compileGraph, type Precision } from "../compiler/index.js";
@@ -12,16 +12,16 @@ import { engineKey, graphKey } from "./program-key.js";
 import { resolveSharing, type Sharing } from "./sharing.js";
 import { type Slot, slotsOf } from "./slots.js";
 
-/** Options of `compile` that every target has. */
+/** Options of `compile` that all targets accept. */
 export interface CommonOptions {
   /**
-   * `bf16`: large products round their operands to bf16 and add up in fp32; all else stays fp32. `auto` is bf16 where the
-   * machine multiplies bf16 faster than fp32, else fp32. fp32 unless given.
+   * `bf16`: large products round their operands to bf16 and accumulate in fp32; everything else stays fp32. `auto`: bf16 if
+   * the machine multiplies bf16 faster than fp32, else fp32. Default fp32.
    */
   readonly dtype?: Precision | "auto";
   /**
-   * Programs on the same device whose variables this one uses instead of its own: the same memory, without a copy. A bare
-   * program shares every variable that both have by the same name.
+   * Programs on the same device whose variables this one uses in place, without a copy. A bare program shares every variable
+   * whose name occurs in both.
    */
   readonly shareWith?: Program | Sharing | readonly (Program | Sharing)[];
 }
@@ -63,7 +63,7 @@ export async function compileFor<Options, T extends Target>(
       cached,
       ...(source === undefined ? {} : { source: join(folder, source) }),
     };
-    target = undefined; // it is the image's now
+    target = undefined; // the image owns it now
     return createProgram(entries, slots, image, plan);
   } finally {
     target?.abandon?.();
@@ -71,7 +71,7 @@ export async function compileFor<Options, T extends Target>(
   }
 }
 
-/** A plan of a program that was made in no time and shares nothing. */
+/** Plan of a program without build time or shared variables. */
 export function planOf(
   backend: string,
   { name: target, threads }: Target,
@@ -128,7 +128,7 @@ function layoutOf({ entries, memory, named, constants }: CompiledGraph, traced: 
   };
 }
 
-/** Of a graph that is interpreted as it was traced: every node is a kernel. */
+/** Layout of a graph that is interpreted as traced: every node is a kernel. */
 export function tracedLayout(entries: Entries): Layout {
   const nodes = Object.entries(entries).map(([name, entry]) => [name, nodesOf(entry)] as const);
   return {
@@ -141,20 +141,20 @@ export function tracedLayout(entries: Entries): Layout {
   };
 }
 
-/** The data of a graph's constants, in the order of tracing. */
+/** Data of a graph's constants, in tracing order. */
 function tablesOf(entries: Entries): Float32Array[] {
   return nodesOf(...Object.values(entries)).flatMap((node) => (isOp(node, "constant") ? [node.attributes.data] : []));
 }
 
 const bytesOf = ({ shape, dtype }: TensorType) => sizeOf(shape) * DTYPE_BYTES[dtype];
 
-/** @throws QuernError if the memory is not free */
+/** @throws QuernError if less than `bytes` of memory is free */
 function requireFree(bytes: number): void {
   const free = freeMemory();
   if (bytes <= free) return;
   const gigabytes = (size: number) => `${(size / 2 ** 30).toFixed(2)} GiB`;
   throw new QuernError(
-    `the plan needs ${gigabytes(bytes)} of memory and ${gigabytes(free)} are free; lower the batch, the ` +
-      "sequence, the vocabulary or the model's width",
+    `the plan needs ${gigabytes(bytes)} of memory, but only ${gigabytes(free)} is free; reduce the batch size, the ` +
+      "sequence length, the vocabulary or the model width",
   );
 }

@@ -1,4 +1,4 @@
-/** @file From a graph to something that runs: the table of targets, and the one place where one is chosen. */
+/** @file Compiles a graph to a runnable program: the table of backends, and the one place that chooses among them. */
 export { QuernError } from "../errors.js";
 
 import { QuernError } from "../errors.js";
@@ -23,27 +23,27 @@ export { compileReference, type ReferenceProgram } from "./reference/index.js";
 export type { Sharing } from "./sharing.js";
 export type { Values, Written } from "./slots.js";
 
-/** The table of targets: a folder beside this file, and a row here. The first is the default. */
+/** The table of backends: each is a folder here. The first row is the default. */
 export const BACKENDS: readonly Backend[] = [cpu, reference];
 
 export interface CompileOptions extends CommonOptions {
-  /** A row of the table. `cpu` is C by the system's compiler, or by clang to WebAssembly where there is none. */
+  /** `cpu` compiles C with the system's compiler, or to WebAssembly with clang if there is none. */
   readonly backend?: "cpu" | "reference";
-  /** Options of the `cpu` row. */
+  /** Options of the `cpu` backend. */
   readonly cpu?: CpuOptions;
 }
 
 /**
- * Compiles the entry points of one program. They share variables by name, and the arena.
+ * Compiles the entry points of one program. They share one arena, and variables of the same name.
  *
- * @throws ShapeError where the entries do not make one program
- * @throws QuernError where this machine cannot build or hold it, or variables cannot be shared
+ * @throws ShapeError if the entries disagree about a name, or assign a value of the wrong type
+ * @throws QuernError if this machine cannot build the program or lacks the memory, or if variables cannot be shared
  */
 export function compile(entries: Entries, options: CompileOptions = {}): Promise<Program> {
   return compileFrom(BACKENDS, entries, { ...options });
 }
 
-/** The same from another table of targets: each takes its options under its own name. */
+/** `compile` with another table of backends. Each backend's options are under its name. */
 export async function compileFrom(
   table: readonly Backend[],
   entries: Entries,
@@ -54,7 +54,7 @@ export async function compileFrom(
 ): Promise<Program> {
   const row = table.find(({ name }) => name === backend);
   if (row) return compileFor(row, entries, options);
-  throw new QuernError(`there is no backend "${backend}"; there are ${table.map(({ name }) => name).join(", ")}`, {
+  throw new QuernError(`unknown backend "${backend}"; available: ${table.map(({ name }) => name).join(", ")}`, {
     exitCode: 2,
   });
 }
@@ -66,5 +66,5 @@ export function examineMachine(options?: Parameters<typeof examine>[1]): Promise
   return examine(machine, options);
 }
 
-/** What this machine can do at most; see `Machine`. */
+/** Measure this machine's peak throughput; see `Machine`. */
 export const { measurePeak, peakOnce } = machine;

@@ -1,19 +1,19 @@
-/** @file What this machine is and what it can do at most: the facts that every figure must stand beside. */
+/** @file Describes this machine and its measured peak: the facts that must accompany every benchmark figure. */
 import { statfs } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, release, totalmem, type } from "node:os";
 import { dirname } from "node:path";
 import { cacheFolder } from "../cache-folder.js";
 import { version } from "../version.js";
 
-/** Measured on this machine, not computed from its data sheet. */
+/** Peak throughput, measured on this machine rather than computed from a data sheet. */
 export interface Peak {
-  /** Multiply-adds in fp32, GFLOP/s (a multiply-add is two), of one thread and of all. */
+  /** fp32 multiply-adds in GFLOP/s (a multiply-add counts as two), with one thread and with all. */
   readonly gflopsOneThread: number;
   readonly gflops: number;
-  /** The same of bf16 products with fp32 sums; 0 where the machine has none. */
+  /** The same for bf16 products with fp32 sums; 0 without such an instruction. */
   readonly bf16OneThread: number;
   readonly bf16: number;
-  /** Reading memory that no cache holds, GB/s (1e9 bytes), of one thread and of all; absent when not asked for. */
+  /** Read bandwidth of uncached memory in GB/s (1e9 bytes), with one thread and with all; absent unless requested. */
   readonly readOneThread?: number;
   readonly read?: number;
 }
@@ -24,51 +24,51 @@ export interface PeakOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What a backend knows of the machine. */
+/** A backend's view of the machine. */
 export interface Machine {
   examine(): Promise<ProcessorReport>;
   /**
-   * Measures what the machine can do at most, a tenth of a second for the arithmetic and about four seconds with `memory`.
+   * Measures the machine's peak: a tenth of a second for arithmetic, about four seconds with `memory`.
    * @throws QuernError when the measuring program cannot be built or run
    */
   measurePeak(options?: PeakOptions): Promise<Peak>;
-  /** The arithmetic's peak, measured once a process for each number of threads. Throws as `measurePeak` does. */
+  /** Arithmetic peak, measured once per process and number of threads. Throws as `measurePeak` does. */
   peakOnce(options?: Omit<PeakOptions, "memory">): Promise<Peak>;
 }
 
-/** What programs are compiled for, and by what. */
+/** The compiler, and the instruction set that programs are compiled for. */
 export interface ProcessorReport {
-  /** The system's C compiler; null where programs go to WebAssembly. */
+  /** The system's C compiler; null if programs are compiled to WebAssembly. */
   readonly compiler: { readonly command: string; readonly version: string } | null;
-  /** The optional clang that makes WebAssembly; null when it is not installed. */
+  /** The optional clang that compiles to WebAssembly; null if not installed. */
   readonly clang: string | null;
-  /** The row that programs are compiled for, and all that this machine can run, widest first. */
+  /** The instruction set that programs are compiled for, and all that this machine supports, widest first. */
   readonly instructionSet: string;
   readonly instructionSets: readonly string[];
   readonly threads: number;
 }
 
-/** What `quern doctor` tells. Sizes are in bytes. */
+/** What `quern doctor` reports. Sizes are in bytes. */
 export interface MachineReport extends ProcessorReport {
   readonly processor: string;
   readonly cores: number;
-  /** What this process may use, where a container says so; else what there is. */
+  /** The container's memory limit if there is one, else the machine's memory. */
   readonly memory: number;
   readonly freeMemory: number;
   readonly system: string;
   readonly node: string;
   readonly quern: string;
   readonly cache: string;
-  /** Free space where the cache lies; null when the system does not tell. */
+  /** Free space on the cache's file system; null if the system does not report it. */
   readonly cacheFree: number | null;
   readonly peak: Peak | null;
   /** Why there is no peak. */
   readonly peakProblem?: string;
-  /** One line to set beside a figure. */
+  /** One line that describes the machine, to quote with a benchmark figure. */
   readonly line: string;
 }
 
-/** Examines this machine as a backend sees it; measures its peaks unless `measure` is false. */
+/** Examines this machine for a backend; measures its peaks unless `measure` is false. */
 export async function examineMachine(
   machine: Machine,
   { measure = true, signal }: { readonly measure?: boolean; readonly signal?: AbortSignal } = {},
@@ -85,7 +85,7 @@ export async function examineMachine(
     try {
       peak = await machine.measurePeak({ threads: report.threads, memory: true, signal });
     } catch (error) {
-      // A doctor tells what is wrong; it does not fall ill of it.
+      // `quern doctor` must report a broken compiler, not fail because of it.
       signal?.throwIfAborted();
       peakProblem = (error as Error).message;
     }
@@ -109,7 +109,7 @@ export async function examineMachine(
   };
 }
 
-/** Of the folder, or of the nearest one above it that is there. */
+/** Free bytes at the folder, or at its nearest existing parent. */
 async function freeSpace(folder: string): Promise<number | null> {
   try {
     const { bavail, bsize } = await statfs(folder);

@@ -1,9 +1,9 @@
 /**
- * @file The folder of compiled programs. What lies in it is loaded and run, so it must be its owner's alone.
+ * @file Cache of compiled programs. Files in it are loaded and run, so only their owner may be able to write there.
  *
- * A program is a folder named by the hash of all that made it. It is written beside and appears by one rename, so that a
- * crash or a second process never leaves half of one; the digest beside the library tells what a crash of the whole
- * machine (or a full disk, or a hand) did to it, and such a one is built again.
+ * A program is a folder named by the hash of everything it depends on. It is written to a temporary folder and renamed into
+ * place, so a crash or a second process never leaves a partial one. A digest detects damage by a machine crash, a full disk or
+ * an edit; a damaged program is rebuilt.
  */
 import { createHash } from "node:crypto";
 import {
@@ -24,11 +24,11 @@ import { dirname, join, parse, resolve, sep } from "node:path";
 import { CACHE_TAG, cacheFolder, tagCacheFolder } from "../cache-folder.js";
 import { fileError, QuernError } from "../errors.js";
 
-/** A build that has not come to its end after so long was killed; milliseconds. */
+/** Milliseconds after which an unfinished build counts as killed. */
 const ABANDONED = 3_600_000;
 const DIGEST = "sha256";
 const OTHERS_WRITE = 0o022;
-/** Of a folder where nobody can move what is another's. */
+/** Mode bit of a folder where users can only move their own files. */
 const STICKY = 0o1000;
 
 /** The folder of compiled programs. */
@@ -40,11 +40,11 @@ const hasOwners = process.getuid !== undefined;
 const mine = (uid: number) => process.getuid === undefined || uid === process.getuid();
 const othersWrite = (mode: number) => process.getuid !== undefined && (mode & OTHERS_WRITE) !== 0;
 
-const ELSEWHERE = "set QUERN_CACHE to a folder of your own";
+const ELSEWHERE = "set QUERN_CACHE to a folder that only you can write to";
 
 /**
- * The programs' folder, made if it is not there.
- * @throws QuernError if it is another user's, if others may write to it or put another in its place, or it cannot be made
+ * Returns the programs' folder, after creating it if needed.
+ * @throws QuernError if another user owns it, others can write to it or replace it, or it cannot be created
  */
 export async function ownProgramsFolder(): Promise<string> {
   const folder = resolve(programsFolder());
@@ -54,24 +54,24 @@ export async function ownProgramsFolder(): Promise<string> {
     await checkWay(folder);
     const { uid, mode } = await stat(folder);
     if (!mine(uid)) {
-      throw new QuernError(`${folder} belongs to another user, and programs in it would be run; ${ELSEWHERE}`);
+      throw new QuernError(`${folder} belongs to another user, but Quern runs programs from it; ${ELSEWHERE}`);
     }
     if (othersWrite(mode)) {
       throw new QuernError(
-        `others can write to ${folder} (mode ${(mode & 0o777).toString(8)}), and programs in it would be run; ` +
-          `look what lies there, then chmod 700 ${folder}, or ${ELSEWHERE}`,
+        `others can write to ${folder} (mode ${(mode & 0o777).toString(8)}), but Quern runs programs from it; ` +
+          `check its contents, then chmod 700 ${folder}, or ${ELSEWHERE}`,
       );
     }
     await tagCacheFolder(folder);
   } catch (error) {
-    const told = fileError(error, "use the cache folder", folder);
-    if (told === error || !(told instanceof QuernError)) throw told;
-    throw new QuernError(`${told.message}, or ${ELSEWHERE}`, { cause: error });
+    const explained = fileError(error, "use the cache folder", folder);
+    if (explained === error || !(explained instanceof QuernError)) throw explained;
+    throw new QuernError(`${explained.message}, or ${ELSEWHERE}`, { cause: error });
   }
   return folder;
 }
 
-/** Node's own recursive mkdir never returns where a file system refuses new folders with ENOENT, as /proc does. */
+/** Creates a folder and its parents. Node's recursive mkdir hangs on file systems that refuse with ENOENT, such as /proc. */
 async function makePrivateFolder(path: string): Promise<void> {
   try {
     await mkdir(path, { mode: 0o700 });
@@ -80,19 +80,19 @@ async function makePrivateFolder(path: string): Promise<void> {
     if (code === "EEXIST" && (await stat(path)).isDirectory()) return;
     if (code !== "ENOENT" || dirname(path) === path) throw error;
     await makePrivateFolder(dirname(path));
-    // Another process may have made it in the meantime.
+    // Another process may have created it in the meantime.
     await mkdir(path, { mode: 0o700 }).catch((again: NodeJS.ErrnoException) => {
       if (again.code !== "EEXIST") throw again;
     });
   }
 }
 
-/** Links in links that are followed; the system's own bound. */
-const MOST_LINKS = 40;
+/** Symbolic links followed at most; Linux has the same limit. */
+const MAX_LINKS = 40;
 
 /**
- * Checks every folder from the root down to `path`, through symbolic links: who can write to one of them can put another
- * folder in the place of what is under it.
+ * Checks every folder from the root down to `path`, through symbolic links: anyone who can write to one of them can replace
+ * the folders below it.
  */
 async function checkWay(path: string, links = 0): Promise<void> {
   let place = parse(path).root;
@@ -105,14 +105,14 @@ async function checkWay(path: string, links = 0): Promise<void> {
     const next = join(place, name);
     const found = await lstat(next);
     if (found.isSymbolicLink()) {
-      if (links >= MOST_LINKS) throw new QuernError(`${path} is reached by too many symbolic links; ${ELSEWHERE}`);
+      if (links >= MAX_LINKS) throw new QuernError(`too many symbolic links on the path ${path}; ${ELSEWHERE}`);
       if (!trusted(found.uid))
         throw new QuernError(
-          `${next} is a link of another user on the way to programs that would be run; ${ELSEWHERE}`,
+          `${next} is another user's symbolic link on the path to programs that Quern runs; ${ELSEWHERE}`,
         );
       return checkWay(resolve(place, await readlink(next), ...names.slice(i + 1)), links + 1);
     }
-    // The folder of programs itself has rules of its own.
+    // The programs' folder itself is checked by the caller, with stricter rules.
     if (i < names.length - 1) await checkPlace(next);
     place = next;
   }
@@ -124,22 +124,22 @@ async function checkPlace(place: string): Promise<void> {
   const { uid, gid, mode } = await lstat(place);
   if (!trusted(uid)) {
     throw new QuernError(
-      `${place} belongs to another user, who could change the programs under it that would be run; ${ELSEWHERE}`,
+      `${place} belongs to another user, who could replace the programs below it that Quern runs; ${ELSEWHERE}`,
     );
   }
-  if ((mode & STICKY) !== 0) return; // there only a folder's owner can move it
-  // Some systems give each user a group of the same number, and folders that it may write to.
+  if ((mode & STICKY) !== 0) return; // only a folder's owner can move it there
+  // Some systems give each user a private group with the same number, and make folders group-writable.
   const ownGroup = gid === process.getgid?.() && gid === process.getuid?.();
   const who = (mode & 0o002) !== 0 ? "everyone" : (mode & 0o020) !== 0 && !ownGroup ? "a group" : null;
   if (who === null) return;
   const how = who === "everyone" ? "o-w" : "g-w";
   throw new QuernError(
-    `${who} can write to ${place}, above programs that would be run; chmod ${how} ${place}, or ${ELSEWHERE}`,
+    `${who} can write to ${place}, above programs that Quern runs; chmod ${how} ${place}, or ${ELSEWHERE}`,
   );
 }
 
-/** True if the files are there, are their owner's alone, and are what was once written. */
-async function whole(folder: string, files: readonly string[]): Promise<boolean> {
+/** Whether the files exist, only their owner can write them, and their digest matches. */
+async function isIntact(folder: string, files: readonly string[]): Promise<boolean> {
   try {
     const place = await lstat(folder);
     if (!place.isDirectory() || !mine(place.uid) || othersWrite(place.mode)) return false;
@@ -160,9 +160,9 @@ async function digestOf(folder: string, files: readonly string[]): Promise<strin
 }
 
 /**
- * The folder of the program `key`, built by `make` if it is not there whole.
- * @param files what is trusted when it is found again
- * @param make writes these files, among others, into the folder that it is given
+ * Returns the folder of the program `key`, built by `make` if it is missing or damaged.
+ * @param files names of the files that the digest covers
+ * @param make writes these files, and any others, into the folder passed to it
  */
 export async function cachedProgram(
   key: string,
@@ -171,7 +171,7 @@ export async function cachedProgram(
 ): Promise<{ readonly folder: string; readonly cached: boolean }> {
   const programs = await ownProgramsFolder();
   const folder = join(programs, key);
-  if (await whole(folder, files)) return { folder, cached: true };
+  if (await isIntact(folder, files)) return { folder, cached: true };
   let temporary: string | undefined;
   try {
     await removeAbandoned(programs);
@@ -195,20 +195,20 @@ async function publish(temporary: string, folder: string, files: readonly string
   try {
     await rename(temporary, folder);
   } catch (error) {
-    // Another process was first with the same program, or a spoilt one lies there and makes room.
-    if (await whole(folder, files)) return;
+    // Another process was faster with the same program, or a damaged one is in the way and must be removed.
+    if (await isIntact(folder, files)) return;
     const old = await mkdtemp(`${folder}.`);
-    await rename(folder, join(old, "spoilt")).catch(() => {
+    await rename(folder, join(old, "damaged")).catch(() => {
       throw error;
     });
     await rm(old, { recursive: true, force: true });
     await rename(temporary, folder).catch(async (again) => {
-      if (!(await whole(folder, files))) throw again;
+      if (!(await isIntact(folder, files))) throw again;
     });
   }
 }
 
-/** What a killed build left behind: a folder with a temporary name that has not changed for long. */
+/** Removes what killed builds left: folders with a temporary name and an old modification time. */
 async function removeAbandoned(programs: string): Promise<void> {
   for (const name of await readdir(programs)) {
     if (!name.includes(".") || name === CACHE_TAG) continue;
@@ -218,7 +218,7 @@ async function removeAbandoned(programs: string): Promise<void> {
   }
 }
 
-/** What is made is tuned for a processor by a compiler: another one of either makes its own. */
+/** Cache key of `parts` and this machine: programs are tuned for its processor. */
 export function keyOf(parts: readonly unknown[]): string {
   const machine = [process.platform, process.arch, cpus()[0]?.model ?? ""];
   return createHash("sha256")
@@ -227,10 +227,10 @@ export function keyOf(parts: readonly unknown[]): string {
     .slice(0, 32);
 }
 
-/** Builds under way in this process: who wants the same waits for it. */
+/** Builds that are running in this process; callers with the same key wait for them. */
 const building = new Map<string, ReturnType<typeof cachedProgram>>();
 
-/** `cachedProgram`, once at a time for each key. */
+/** `cachedProgram`, with one build at a time per key. */
 export function cachedOnce(...[key, files, make]: Parameters<typeof cachedProgram>): ReturnType<typeof cachedProgram> {
   const path = join(programsFolder(), key);
   let result = building.get(path);

@@ -1,12 +1,12 @@
 /**
- * @file What makes a program what it is, as text for its key in the cache: the graph as it was traced, and the code of the
- * engine. Two programs with equal keys would be compiled to the same C, so a cached one is found without compiling its graph.
+ * @file Hashes for a program's cache key: the traced graph, and the engine's code. Programs with equal keys compile to the same
+ * C, so a cached one is found without compiling its graph.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { type Entries, nodesOf, type Tensor } from "../tensor/index.js";
 
-/** The graph of a program's entries: equal for equal traces, whatever else the process has traced. */
+/** Hash of the graph of a program's entries: equal for equal traces, whatever else the process has traced. */
 export function graphKey(entries: Entries): string {
   const nodes = nodesOf(...Object.values(entries));
   const numbers = new Map(nodes.map((node, i) => [node, i] as const));
@@ -20,12 +20,12 @@ export function graphKey(entries: Entries): string {
   return hash.digest("hex");
 }
 
-/** An attribute as text that no other value has; JSON has one text for NaN and the infinities. */
+/** An attribute as unambiguous text. JSON would write NaN and both infinities as null. */
 function text(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "number") return Object.is(value, -0) ? "-0" : `${value}`;
   if (typeof value === "boolean") return `${value}`;
-  // The gradient of a custom operation: it has been asked for before a graph is compiled.
+  // The gradient of a custom operation. It was already applied when the graph was traced.
   if (typeof value === "function") return "f";
   if (value instanceof Float32Array) {
     const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
@@ -37,7 +37,7 @@ function text(value: unknown): string {
 
 const engines = new Map<string, string>();
 
-/** The engine's own code for a target, whose folder has its name; read once a process. */
+/** Hash of the engine's own code for a backend, whose folder has its name; read once per process. */
 export function engineKey(backend: string): string {
   const known = engines.get(backend);
   if (known !== undefined) return known;

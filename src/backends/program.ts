@@ -1,4 +1,4 @@
-/** @file A compiled program as its user sees it, whatever runs it: runs, reads and writes in the order in which they were begun. */
+/** @file The public face of a compiled program, for every backend: runs, reads and writes, executed in call order. */
 import type { Precision } from "../compiler/index.js";
 import { QuernError } from "../errors.js";
 import { type Entries, isOp, nodesOf, ShapeError, sizeOf } from "../tensor/index.js";
@@ -6,55 +6,54 @@ import type { DeviceTensor, Image } from "./backend.js";
 import { enqueue, isIdle, Queue } from "./queue.js";
 import { encode, nameOf, numbersOf, type Slot, slotOf, type Values, type Written } from "./slots.js";
 
-/** What the compiler made of a graph, in numbers. */
+/** Figures of a compiled program. */
 export interface Plan {
   readonly backend: string;
-  /** The instruction set's row, or the interpreter. */
+  /** Name of the instruction set, or the interpreter. */
   readonly target: string;
   readonly threads: number;
-  /** What products are made of: what was asked for, or what `auto` came to. */
+  /** Operand dtype of large products; `auto` is resolved. */
   readonly dtype: Precision;
-  /** Bytes of all memory that was allocated for this program, once: its arena and its own variables. */
+  /** Bytes allocated for this program: its arena and its own variables. */
   readonly arenaBytes: number;
-  /** Bytes of its variables, shared ones among them. */
+  /** Bytes of its variables, including shared ones. */
   readonly stateBytes: number;
-  /** Bytes of the variables that it shares with a program compiled before it, which has allocated them. */
+  /** Bytes of the variables that an earlier program allocated and this one shares. */
   readonly sharedBytes: number;
-  /** Kernel launches of each entry, and how many distinct kernels were emitted for them all. */
+  /** Kernel launches per entry, and the number of distinct kernels in all entries. */
   readonly launches: Readonly<Record<string, number>>;
   readonly kernels: number;
-  /** Seconds spent building; 0.0 something when the cache had it. */
+  /** Seconds spent building; a few hundredths if the program was cached. */
   readonly buildSeconds: number;
   readonly cached: boolean;
-  /** The emitted source file in the cache, if there is one. */
+  /** Path of the emitted source file in the cache, if there is one. */
   readonly source?: string;
 }
 
 /**
- * Operations happen in the order in which they were begun, also among programs that share variables: none sees half of what
- * another one does.
+ * Operations run in call order, also across programs that share variables. No operation sees a partial result of another.
  */
 export interface Program {
   readonly plan: Plan;
   /**
-   * Runs one entry. Inputs keep their values from run to run, so only what changed must be given. Never blocks the event
-   * loop for the length of a run. One run at a time: a second call waits for the first.
-   * @throws QuernError that names the inputs of the entry, if any, that no run or `write` has given a value yet
+   * Runs one entry. Inputs keep their values between runs, so pass only those that changed. A run does not block the event loop.
+   * One run at a time: a second call waits for the first.
+   * @throws QuernError naming the entry's inputs that were never set by a run or `write`
    */
   run(entry: string, values?: Values): Promise<void>;
   /**
-   * A copy of a variable, an input or an output, by name.
-   * @param into takes the copy, where a new array for each read would keep the garbage collector busy
-   * @throws QuernError for an output of entries that have not run yet
+   * Returns a copy of a variable, an input or an output, by name.
+   * @param into array that receives the copy; avoids an allocation per read
+   * @throws QuernError if no entry with this output has run yet
    */
   read(name: string, into?: Float32Array): Promise<Float32Array>;
-  /** Sets a variable or an input; a function receives its memory (as f32) and must fill all of it. */
+  /** Sets a variable or an input. A function receives its memory (as f32) and must fill all of it. */
   write(name: string, data: Written): void;
-  /** Frees the memory and threads that no other program shares; this one cannot be used afterwards. */
+  /** Frees the memory and threads that no other program shares. The program cannot be used afterwards. */
   dispose(): void;
 }
 
-/** What other programs need to share a program's variables. */
+/** What other programs need in order to share this program's variables. */
 export interface Inside {
   readonly backend: string;
   readonly slots: ReadonlyMap<string, Slot>;
@@ -64,17 +63,17 @@ export interface Inside {
 
 const insides = new WeakMap<Program, Inside>();
 
-/** @throws QuernError for a program that was disposed of, or that `compile` did not make */
+/** @throws QuernError if the program was disposed, or was not created by `compile` */
 export function insideOf(program: Program): Inside {
   const inside = insides.get(program);
-  if (!inside) throw new QuernError("variables can only be shared with a program that compile made", { exitCode: 2 });
+  if (!inside) throw new QuernError("shareWith takes programs created by compile()", { exitCode: 2 });
   if (inside.closed()) {
-    throw new QuernError("variables cannot be shared with a program that was disposed of", { exitCode: 2 });
+    throw new QuernError("cannot share variables with a program that was disposed", { exitCode: 2 });
   }
   return inside;
 }
 
-/** @param slots names and types of all that can be read and written */
+/** @param slots names and types of all variables, inputs and outputs */
 export function createProgram(entries: Entries, slots: ReadonlyMap<string, Slot>, image: Image, plan: Plan): Program {
   const variables = [...slots].flatMap(([name, { kind }]) => (kind === "variable" ? [image.tensor(name)] : []));
   const storages = [...new Set(variables.flatMap(({ storage }) => storage ?? []))];
@@ -83,7 +82,7 @@ export function createProgram(entries: Entries, slots: ReadonlyMap<string, Slot>
   const known = knownValues(entries);
   let closed = false;
   const requireOpen = () => {
-    if (closed) throw new QuernError("the program was disposed of, and cannot be used any more");
+    if (closed) throw new QuernError("the program was disposed and can no longer be used");
   };
   const write = (name: string, data: Written) => {
     requireOpen();
@@ -93,7 +92,7 @@ export function createProgram(entries: Entries, slots: ReadonlyMap<string, Slot>
     if (isIdle(queues)) {
       writeNow(tensor, name, data, exact);
     } else {
-      // What was begun before still uses the memory; the caller's array may change before that is done.
+      // Earlier operations still use the memory. Copy, because the caller may change the array before they finish.
       const elements = encode(name, type, data, exact);
       const copy = elements === data ? elements.slice() : elements;
       void enqueue(queues, () => tensor.write(copy));
@@ -126,7 +125,8 @@ export function createProgram(entries: Entries, slots: ReadonlyMap<string, Slot>
         const tensor = image.tensor(name);
         if (!into) return numbersOf(await tensor.read(), type.dtype);
         const size = sizeOf(type.shape);
-        if (into.length !== size) throw new ShapeError(`"${name}" has ${size} values, and the array ${into.length}`);
+        if (into.length !== size)
+          throw new ShapeError(`"${name}" has ${size} values, but the array has ${into.length}`);
         const host = tensor.host?.();
         into.set(host instanceof Float32Array ? host : numbersOf(await tensor.read(), type.dtype));
         return into;
@@ -136,7 +136,7 @@ export function createProgram(entries: Entries, slots: ReadonlyMap<string, Slot>
     dispose() {
       if (closed) return;
       closed = true;
-      // What is under way still uses the memory.
+      // Running operations still use the memory.
       void enqueue(queues, async () => {
         await image.close();
         for (const storage of storages) storage.release();
@@ -153,10 +153,10 @@ function writeNow(tensor: DeviceTensor, name: string, data: Written, exact: bool
   else tensor.write(encode(name, tensor.type, data, exact));
 }
 
-/** Which inputs have had a value and which entries ran: memory is zero at first, and zeros that nobody gave would pass for data. */
+/** Tracks which inputs were set and which entries ran. Memory starts as zeros, which would otherwise pass for data. */
 function knownValues(entries: Entries) {
   const given = new Set<string>();
-  /** The inputs of each entry that still wait for a value. */
+  /** Inputs of each entry that were not set yet. */
   const waiting = new Map<string, readonly string[]>();
   const computed = new Set<string>();
   const quoted = (names: readonly string[]) => names.map((name) => `"${name}"`).join(", ");
@@ -165,7 +165,7 @@ function knownValues(entries: Entries) {
     ran(entry: string) {
       for (const name of Object.keys(entries[entry].outputs)) computed.add(name);
     },
-    /** @throws QuernError for an entry that is not there, or with inputs that were never given */
+    /** @throws QuernError if the entry does not exist or some of its inputs were never set */
     check(entry: string) {
       if (!Object.hasOwn(entries, entry)) {
         throw new QuernError(`the program has no entry "${entry}"; it has ${Object.keys(entries).join(", ")}`);
@@ -175,9 +175,9 @@ function knownValues(entries: Entries) {
       const missing = [...new Set(inputs)].filter((name) => !given.has(name));
       waiting.set(entry, missing);
       if (missing.length === 0) return;
-      throw new QuernError(`the entry "${entry}" needs ${quoted(missing)}, which no run or write has given a value`);
+      throw new QuernError(`the entry "${entry}" needs ${quoted(missing)}: pass a value to run or write`);
     },
-    /** @throws QuernError for an output that no run has computed */
+    /** @throws QuernError if no run has computed the output */
     checkOutput(name: string) {
       if (computed.has(name)) return;
       const makers = Object.keys(entries).filter((entry) => Object.hasOwn(entries[entry].outputs, name));

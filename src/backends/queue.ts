@@ -1,13 +1,13 @@
-/** @file The order in which operations on one thing happen: each waits for those that were begun before. */
+/** @file Serializes operations on shared resources: each waits for those that started earlier. */
 
-/** Something that one operation at a time may use: a program, memory that programs share, a pool of threads. */
+/** A resource that one operation at a time may use: a program, memory shared by programs, a thread pool. */
 export class Queue {
-  /** Resolves when all that was begun is done; never rejects. */
+  /** Resolves when all operations queued so far have finished; never rejects. */
   last: Promise<unknown> = Promise.resolve();
   waiting = 0;
 }
 
-/** Runs `work` when everything begun before on any of these queues is done. */
+/** Runs `work` once all earlier operations on any of these queues have finished. */
 export function enqueue<T>(queues: readonly Queue[], work: () => T | Promise<T>): Promise<T> {
   const busy = queues.filter((queue) => queue.waiting > 0).map((queue) => queue.last);
   const result = (busy.length > 0 ? Promise.all(busy) : Promise.resolve()).then(work);

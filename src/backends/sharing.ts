@@ -1,31 +1,31 @@
-/** @file Which variables of a new program are those of programs that are there. */
+/** @file Resolves which variables of a new program are shared with existing programs. */
 import { QuernError } from "../errors.js";
 import { DTYPE_BYTES, sameShape, sizeOf, type TensorType } from "../tensor/index.js";
 import type { DeviceTensor, Image } from "./backend.js";
 import { type Inside, insideOf, type Program } from "./program.js";
 import type { Slot } from "./slots.js";
 
-/** A program, and which of its variables another one uses. */
+/** A program, and which of its variables the new one uses. */
 export interface Sharing {
   readonly program: Program;
   /**
-   * The other program's name of each variable, by the name here, or a function that gives it (undefined: not shared).
-   * Every variable that both have by the same name unless given.
+   * Maps each variable's name in the new program to its name in the other one; a function returns undefined for variables not
+   * shared. Default: every variable whose name occurs in both.
    */
   readonly variables?: Readonly<Record<string, string>> | ((name: string) => string | undefined);
 }
 
 export interface Shared {
-  /** Memory by the names here. */
+  /** Shared memory, by the variable's name in the new program. */
   readonly tensors: ReadonlyMap<string, DeviceTensor>;
   readonly bytes: number;
-  /** A program to be loaded beside; null where nothing is shared. */
+  /** A program that the new one shares memory with; null if nothing is shared. */
   readonly beside: Image | null;
-  /** Memory is held until the new program holds it itself. */
+  /** Releases the memory, which is retained until the new program has retained it. */
   release(): void;
 }
 
-/** @throws QuernError for programs of another backend, names that are not there, and variables of another type */
+/** @throws QuernError for programs of another backend, unknown names, and variables of different types */
 export function resolveSharing(
   backend: string,
   slots: ReadonlyMap<string, Slot>,
@@ -42,7 +42,8 @@ export function resolveSharing(
     }
     beside ??= inside.image;
     for (const [own, theirs] of pairs(slots, inside, variables)) {
-      if (tensors.has(own)) throw refusal(`the variable "${own}" is shared with two programs: name which one`);
+      if (tensors.has(own))
+        throw refusal(`the variable "${own}" would be shared with two programs: name the one to use`);
       tensors.set(own, sharedTensor(slots.get(own), own, inside, theirs));
     }
   }
@@ -76,10 +77,12 @@ function pairs(
 
 function sharedTensor(slot: Slot | undefined, own: string, inside: Inside, theirs: string): DeviceTensor {
   const other = inside.slots.get(theirs);
-  if (slot?.kind !== "variable") throw refusal(`the program has no variable "${own}" to share`);
-  if (other?.kind !== "variable") throw refusal(`the other program has no variable "${theirs}" to share`);
+  if (slot?.kind !== "variable") throw refusal(`the new program has no variable "${own}"`);
+  if (other?.kind !== "variable") throw refusal(`the program in shareWith has no variable "${theirs}"`);
   if (slot.type.dtype !== other.type.dtype || !sameShape(slot.type.shape, other.type.shape)) {
-    throw refusal(`"${own}" is ${text(slot.type)} here and ${text(other.type)} in the program to share it with`);
+    throw refusal(
+      `"${own}" is ${text(slot.type)} in the new program, but ${text(other.type)} in the program in shareWith`,
+    );
   }
   return inside.image.tensor(theirs);
 }

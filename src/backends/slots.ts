@@ -1,4 +1,4 @@
-/** @file The named tensors of a program, and the numbers that go in and out of them. */
+/** @file The named tensors of a program, and the conversion of their values. */
 import {
   bfloat16ToFloat,
   castNumber,
@@ -16,7 +16,7 @@ import {
   type TensorType,
 } from "../tensor/index.js";
 
-/** What a run is given by name: numbers for scalars, arrays for tensors. */
+/** Input values of a run, by name: numbers for scalars, arrays for tensors. */
 export type Values = Readonly<Record<string, number | ArrayLike<number>>>;
 
 export type Written = number | ArrayLike<number> | ((values: Float32Array) => void);
@@ -27,7 +27,10 @@ export interface Slot {
   readonly type: TensorType;
 }
 
-/** Names and types of all that can be read and written; a name must mean one thing in every entry. */
+/**
+ * Returns names and types of all variables, inputs and outputs.
+ * @throws ShapeError if a name has two kinds or types, or an assignment does not fit its variable
+ */
 export function slotsOf(entries: Entries): Map<string, Slot> {
   const slots = new Map<string, Slot>();
   const declare = (name: string, slot: Slot) => {
@@ -36,7 +39,7 @@ export function slotsOf(entries: Entries): Map<string, Slot> {
       before?.kind === slot.kind &&
       before.type.dtype === slot.type.dtype &&
       sameShape(before.type.shape, slot.type.shape);
-    if (before && !same) throw new ShapeError(`"${name}" names two different things of this program`);
+    if (before && !same) throw new ShapeError(`"${name}" has two different kinds, dtypes or shapes in this program`);
     slots.set(name, slot);
   };
   for (const node of nodesOf(...Object.values(entries))) {
@@ -53,7 +56,7 @@ export function slotsOf(entries: Entries): Map<string, Slot> {
         throw new ShapeError(`${nameOf(target.node)} (${target.shape}) is assigned a value of shape (${value.shape})`);
       }
       if (target.dtype !== value.dtype) {
-        throw new ShapeError(`${nameOf(target.node)} is ${target.dtype} and is assigned ${value.dtype}: cast it`);
+        throw new ShapeError(`${nameOf(target.node)} is ${target.dtype} but is assigned ${value.dtype}: cast it`);
       }
     }
   }
@@ -66,9 +69,9 @@ export function nameOf(node: Node): string {
 }
 
 /**
- * What the caller gave as the elements of a slot, in the representation of its memory: a copy, or the caller's own array.
- * @param exact for memory of float64
- * @throws ShapeError for another number of values, or what is no number
+ * Converts the caller's values to the representation of a slot's memory. Returns a copy, or the caller's own array.
+ * @param exact whether the memory is float64
+ * @throws ShapeError for the wrong number of values, or values that are not numbers
  */
 export function encode(name: string, { shape, dtype }: TensorType, data: Written, exact: boolean): Elements {
   const size = sizeOf(shape);
@@ -95,26 +98,26 @@ export function encode(name: string, { shape, dtype }: TensorType, data: Written
   return elements;
 }
 
-/** A tensor's elements as numbers of float32: its own array where they are. */
+/** Converts a tensor's elements to float32; returns the same array if they already are. */
 export function numbersOf(elements: Elements, dtype: DType): Float32Array {
   if (elements instanceof Float32Array) return elements;
   const bits = elements instanceof Uint16Array ? (dtype === "bf16" ? bfloat16ToFloat : halfToFloat) : null;
   return bits ? Float32Array.from(elements, bits) : new Float32Array(elements);
 }
 
-/** Numbers to the bits that stand for them. */
+/** Functions from a number to its bit pattern. */
 const encoders: { readonly [D in DType]?: (value: number) => number } = { bf16: floatToBfloat16, f16: floatToHalf };
 
 export function slotOf(slots: ReadonlyMap<string, Slot>, name: string): Slot {
   const slot = slots.get(name);
-  if (!slot) throw new ShapeError(`the program has nothing called "${name}"; it has ${[...slots.keys()].join(", ")}`);
+  if (!slot) throw new ShapeError(`the program has no tensor "${name}"; it has ${[...slots.keys()].join(", ")}`);
   return slot;
 }
 
-/** A tensor's elements in memory; 16-bit floats stand as their bits, and the interpreter keeps numbers of float64. */
+/** A tensor's elements in memory. 16-bit floats are bit patterns; the interpreter uses float64. */
 export type Elements = Float32Array | Int32Array | Uint16Array | Uint8Array | Float64Array;
 
-/** The array type of an element type. */
+/** The array type of each dtype. */
 export const arrayOf = {
   f32: Float32Array,
   bf16: Uint16Array,

@@ -52,7 +52,7 @@ it("computes in f32 alone", () => {
   }
   const counter = q.variable("n", [1], "u8");
   const assign = [[counter, q.add(q.cast(counter, "f32"), 1)]] as const;
-  expect(() => compileReference({ main: { outputs: {}, assign } })).toThrow("n is u8 and is assigned f32: cast it");
+  expect(() => compileReference({ main: { outputs: {}, assign } })).toThrow("n is u8 but is assigned f32: cast it");
 });
 
 const compiler = await findCompiler();

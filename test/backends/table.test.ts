@@ -113,7 +113,7 @@ describe("a third target", () => {
       /^"[xy]" has 8000 bytes, and this device binds at most 4096 at once; lower the batch/,
     );
     await expect(compileFrom(table, large, { backend: "cuda" })).rejects.toThrow(
-      'there is no backend "cuda"; there are cpu, reference, fake',
+      'unknown backend "cuda"; available: cpu, reference, fake',
     );
   });
 });

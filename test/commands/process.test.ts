@@ -41,6 +41,6 @@ describe("quern as a process", () => {
   it("names the compiler that QUERN_CC asks for and that is not there", () => {
     const { status, stderr } = shell(doctor, { QUERN_CC: "no-such-cc" });
     expect(status).toBe(2);
-    expect(stderr).toMatch(/^quern: QUERN_CC names the C compiler "no-such-cc", which does not run; .+\n$/);
+    expect(stderr).toMatch(/^quern: cannot run the C compiler "no-such-cc" \(from QUERN_CC\); .+\n$/);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * @file C source → something that can be loaded. The templates are an object that many programs are linked to, in the cache by
- * the hash of all that it depends on: they would be most of each program's build.
+ * @file Compiles C source to a loadable library. The templates are compiled once to an object that many programs link to, because
+ * they would take most of each program's build time. The cache keys the object by everything it depends on.
  */
 import { execFile } from "node:child_process";
 import { readFile, rm, writeFile } from "node:fs/promises";
@@ -15,53 +15,53 @@ import type { Compiler } from "./toolchain.js";
 
 const execute = promisify(execFile);
 
-/** What compiles, and for what. */
+/** The compiler and its target. */
 export interface Tools {
   readonly set: InstructionSet;
   /** Null for WebAssembly. */
   readonly compiler: Compiler | null;
-  /** Where in a WebAssembly heap the module's static data will be. */
+  /** Index of the module's static data in a WebAssembly heap. */
   readonly slot: number;
 }
 
-/** What is compiled. */
+/** C source of a program. */
 export interface Source {
   readonly source: string;
-  /** C that is compiled apart, at the same time, and linked to it. */
+  /** C that is compiled separately, in parallel, and linked to it. */
   readonly templates?: string;
 }
 
-// -ffp-contract=fast lets a·b + c be one instruction; everything else keeps IEEE meaning.
+// -ffp-contract=fast allows fused a·b + c; all other arithmetic stays IEEE.
 const NATIVE_FLAGS = [
   ...["-std=gnu11", "-shared", "-fPIC", "-pthread", "-fvisibility=hidden", "-ffp-contract=fast"],
-  // A tile's loop that does not begin on a cache line takes up to a sixth longer (Skylake).
+  // A tile's loop takes up to a sixth longer if it does not start on a cache line (Skylake).
   "-falign-functions=64",
 ];
-/** A 4 GiB address space, of which only what a program plans is taken. */
+/** 4 GiB of address space; memory grows only as far as programs need. */
 export const WASM_PAGES = 65536;
-/** Bytes of a thread's stack in WebAssembly: the templates keep tiles of some tens of KiB there. */
+/** Stack of a WebAssembly thread in bytes; the templates put tiles of tens of KiB there. */
 export const WASM_STACK = 1 << 20;
 const WASM_FLAGS = [
   ...["--target=wasm32", "-std=gnu11", "-nostdlib", "-ffreestanding", "-ffp-contract=fast"],
   ...["-pthread", "-matomics", "-mbulk-memory", "-mmutable-globals"],
 ];
-/** Bytes of a slot: a module's static data, and the first thread's stack. */
+/** Bytes of a slot, which contains a module's static data and the first thread's stack. */
 export const SLOT_BYTES = 2 << 20;
 const wasmLink = (slot: number) => [
   ...["-Wl,--no-entry", "-Wl,--import-memory", "-Wl,--shared-memory", `-Wl,--max-memory=${WASM_PAGES * 65536}`],
-  // Each thread sets its own stack.
+  // Each thread sets its own stack pointer.
   ...["-Wl,--export=__stack_pointer", `-Wl,-z,stack-size=${WASM_STACK}`],
-  // Address 0 stays free: it is no place for data.
+  // Keep address 0 unused, since it is the null pointer.
   ...["-Wl,--no-stack-first", `-Wl,--global-base=${slot * SLOT_BYTES + 1024}`],
 ];
 
-/** A program for an emulator is a whole executable, with a main that an arena comes and goes by. */
+/** For an emulator, a program is a whole executable whose main exchanges the arena through a file (templates/runner.c). */
 const EMULATED_FLAGS = NATIVE_FLAGS.filter((flag) => flag !== "-shared" && flag !== "-fPIC").concat("-static");
 const runner = () => readFile(new URL("./templates/runner.c", import.meta.url), "utf8");
 
 /**
- * -O2 for a program, whose loops are vectors already: -O3 takes half as long again and makes nothing faster. Or what
- * `QUERN_OPTIMIZE` says, 0 to 2: many tests build much and compute little. The templates, built once, have a level more.
+ * Optimization flags. Programs use -O2: their loops are already vectorized, and -O3 compiles 50 % longer for no gain. Templates,
+ * built once, use one level more. `QUERN_OPTIMIZE` (0 to 2) overrides the level, for tests that build much and compute little.
  */
 function optimisation(): { readonly program: string; readonly templates: string } {
   const level = process.env.QUERN_OPTIMIZE || "2";
@@ -71,11 +71,11 @@ function optimisation(): { readonly program: string; readonly templates: string 
 
 const LIBRARY_SUFFIX: { readonly [platform: string]: string } = { win32: ".dll", darwin: ".dylib" };
 
-/** The file of a built program that is loaded, and that which a person can read. */
+/** The built program's library, and its readable source. */
 export const libraryOf = ({ compiler }: Tools) => `program${suffixOf(compiler)}`;
 export const SOURCE_FILE = "program.c";
 
-/** All that a program's files depend on beside its source. */
+/** Cache key of everything that a program's files depend on besides its source. */
 export async function keyOfTools(tools: Tools): Promise<string> {
   return JSON.stringify([optimisation(), await recipe(tools), await identityOf(tools)]);
 }
@@ -83,14 +83,14 @@ export async function keyOfTools(tools: Tools): Promise<string> {
 const identityOf = async ({ compiler }: Tools) =>
   compiler ? [compiler.command, compiler.version, compiler.identity] : [await clangVersion()];
 
-/** Compiles a program and links it to its templates, in a folder. */
+/** Compiles a program in a folder and links it with its templates. */
 export async function build({ source, templates }: Source, tools: Tools, folder: string): Promise<void> {
   const { compiler } = tools;
   const { flags, link, end } = await recipe(tools);
   const levels = optimisation();
   const compile = (into: string, stem: "program" | "templates", text: string) => {
-    const [file, words] = [`${stem}.c`, [levels[stem], ...flags, "-c"]];
-    return writeFile(join(into, file), text).then(() => run(compiler, into, words, [file], `${stem}.o`));
+    const [file, compileFlags] = [`${stem}.c`, [levels[stem], ...flags, "-c"]];
+    return writeFile(join(into, file), text).then(() => run(compiler, into, compileFlags, [file], `${stem}.o`));
   };
   const object = async () => {
     if (templates === undefined) return [];
@@ -105,9 +105,9 @@ export async function build({ source, templates }: Source, tools: Tools, folder:
 
 interface Recipe {
   readonly flags: readonly string[];
-  /** Flags beside these where a program is linked. */
+  /** Additional flags for linking. */
   readonly link: readonly string[];
-  /** C behind a program's own. */
+  /** C appended to the program's source. */
   readonly end: string;
 }
 
@@ -122,17 +122,17 @@ function suffixOf(compiler: Compiler | null): string {
   return emulator() ? "" : (LIBRARY_SUFFIX[process.platform] ?? ".so");
 }
 
-/** @param native the compiler's flags for this very machine: here they choose the scheduling, but no instruction */
+/** @param native the compiler's flags for this machine; they only choose the scheduling here, not the instructions */
 export function nativeFlags(set: InstructionSet, native: readonly string[]): string[] {
   const tuning = native.includes("-march=native") ? ["-mtune=native"] : [];
   return [...NATIVE_FLAGS, ...tuning, ...set.flags];
 }
 
-/** Compiles or links, in a folder. */
+/** Runs the compiler or linker in a folder. */
 async function run(
   compiler: Compiler | null,
   folder: string,
-  words: readonly string[],
+  flags: readonly string[],
   inputs: readonly string[],
   output: string,
 ): Promise<void> {
@@ -140,17 +140,17 @@ async function run(
     const files = await Promise.all(
       inputs.map(async (input) => [basename(input), await readFile(resolve(folder, input))] as const),
     );
-    await writeFile(join(folder, output), await runClang(words, files));
+    await writeFile(join(folder, output), await runClang(flags, files));
     return;
   }
   try {
-    await execute(compiler.command, [...words, ...inputs, "-o", output], { cwd: folder, maxBuffer: 1 << 24 });
+    await execute(compiler.command, [...flags, ...inputs, "-o", output], { cwd: folder, maxBuffer: 1 << 24 });
   } catch (error) {
     const output = String((error as { stderr?: string }).stderr ?? error);
     const firstError = output.split("\n").find((line) => line.includes("error")) ?? output.slice(0, 500);
     throw new QuernError(
       `the C compiler ${compiler.command} (${compiler.version}) failed: ${firstError.trim()}; ` +
-        'QUERN_CC names another one, or "none" for WebAssembly',
+        'set QUERN_CC to another compiler, or to "none" to use WebAssembly',
       { cause: error },
     );
   }
@@ -163,7 +163,7 @@ export async function clangVersion(): Promise<string> {
     return `@yowasp/clang ${version}`;
   } catch {
     throw new QuernError(
-      "there is no C compiler (cc, gcc or clang); install one, or clang as WebAssembly: npm install @yowasp/clang",
+      "no C compiler found (cc, gcc or clang); install one, or clang for WebAssembly: npm install @yowasp/clang",
     );
   }
 }

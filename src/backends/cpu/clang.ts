@@ -1,27 +1,27 @@
 /**
- * @file clang as WebAssembly, for machines without a C compiler. It runs in one other process for all builds of this one: the
- * compiler takes seconds and would stop the event loop, starting it (75 MB of WebAssembly) costs more than most programs do,
- * and it wants other settings of V8. It ends when it has had nothing to do for a while, and its memory with it.
+ * @file Runs clang as WebAssembly, for machines without a C compiler. One child process serves all builds. Compiling takes
+ * seconds and would block the event loop, starting clang (75 MB of WebAssembly) costs more than most programs' builds, and it
+ * needs other V8 settings. The process ends after a while without work, which frees its memory.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { builtModule } from "../../built-module.js";
 import { QuernError } from "../../errors.js";
 import type { ClangAnswer, ClangJob } from "./clang-process.js";
 
-/** Milliseconds that the process waits for another program. */
+/** Milliseconds without work after which the process ends. */
 const IDLE = 20_000;
 
 interface Waiting {
-  resolve(made: Uint8Array): void;
+  resolve(output: Uint8Array): void;
   reject(error: unknown): void;
 }
 
-/** The process and the builds that wait for it. */
+/** The child process and the builds that wait for it. */
 class Clang {
   readonly #process: ChildProcess = fork(builtModule(new URL("./clang-process.js", import.meta.url)), {
-    // Bytes are sent as such.
+    // Sends bytes without converting them to JSON.
     serialization: "advanced",
-    // Not what this process was started with (a debugger's port, for one).
+    // Do not inherit this process's Node flags, such as a debugger port.
     execArgv: [],
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
@@ -33,56 +33,56 @@ class Clang {
     this.#process.on("message", (answer: ClangAnswer) => {
       const build = this.#waiting.get(answer.id);
       this.#waiting.delete(answer.id);
-      if (this.#waiting.size === 0) this.#rest();
-      if ("made" in answer) build?.resolve(answer.made);
-      else build?.reject(new QuernError(`@yowasp/clang could not make WebAssembly of the program: ${answer.error}`));
+      if (this.#waiting.size === 0) this.#waitIdle();
+      if ("output" in answer) build?.resolve(answer.output);
+      else build?.reject(new QuernError(`@yowasp/clang could not compile the program to WebAssembly: ${answer.error}`));
     });
     this.#process.on("error", (error) => this.#end(error));
     this.#process.on("exit", (code, signal) =>
       this.#end(
         new QuernError(
-          `the process of @yowasp/clang ended (${signal ?? `exit code ${code}`}), as it does where memory is short; raise ` +
-            "a limit set by `ulimit -v` or a container, or install a C compiler",
+          `the @yowasp/clang process ended (${signal ?? `exit code ${code}`}), probably for lack of memory; raise the limit ` +
+            "set by `ulimit -v` or the container, or install a C compiler",
         ),
       ),
     );
-    this.#holdOpen(false);
+    this.#keepAlive(false);
   }
 
-  run(words: readonly string[], files: ClangJob["files"]): Promise<Uint8Array> {
+  run(flags: readonly string[], files: ClangJob["files"]): Promise<Uint8Array> {
     clearTimeout(this.#idle);
-    this.#holdOpen(true);
-    const job: ClangJob = { id: this.#next++, words, files };
+    this.#keepAlive(true);
+    const job: ClangJob = { id: this.#next++, flags, files };
     return new Promise((resolve, reject) => {
       this.#waiting.set(job.id, { resolve, reject });
       this.#process.send(job);
     });
   }
 
-  /** Whether this process must not end meanwhile. */
-  #holdOpen(open: boolean): void {
+  /** Sets whether the child keeps this process alive. */
+  #keepAlive(open: boolean): void {
     for (const each of [this.#process, this.#process.channel]) {
       if (open) each?.ref();
       else each?.unref();
     }
   }
 
-  #rest(): void {
-    this.#holdOpen(false);
+  #waitIdle(): void {
+    this.#keepAlive(false);
     this.#idle = setTimeout(() => {
-      this.#leave();
+      this.#forget();
       this.#process.disconnect();
     }, IDLE).unref();
   }
 
-  /** The next build starts another process. */
-  #leave(): void {
+  /** Makes the next build start another process. */
+  #forget(): void {
     if (clang === this) clang = undefined;
   }
 
   #end(error: unknown): void {
     clearTimeout(this.#idle);
-    this.#leave();
+    this.#forget();
     for (const build of this.#waiting.values()) build.reject(error);
     this.#waiting.clear();
   }
@@ -91,12 +91,12 @@ class Clang {
 let clang: Clang | undefined;
 
 /**
- * One call of clang: gives the object, if `-c` is among the words, or what is linked.
+ * Runs clang once. Returns the object if the flags contain `-c`, else the linked module.
  *
- * @param files its inputs
+ * @param files the inputs
  * @throws QuernError with clang's first error
  */
-export function runClang(words: readonly string[], files: ClangJob["files"]): Promise<Uint8Array> {
+export function runClang(flags: readonly string[], files: ClangJob["files"]): Promise<Uint8Array> {
   clang ??= new Clang();
-  return clang.run(words, files);
+  return clang.run(flags, files);
 }

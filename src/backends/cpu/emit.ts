@@ -1,8 +1,8 @@
 /**
- * @file The C file of a program: one function a distinct kernel, one function an entry; and that of the templates they call.
+ * @file Emits a program's C file, with one function per distinct kernel and one per entry, and the C file of the templates.
  *
- * Nothing in it is specific to a machine but the few macros at its top, which come from the instruction-set table.
- * Equal kernels (the same text) are emitted once and called with other offsets.
+ * Only the macros at its top are specific to a machine; they come from the instruction-set table. Kernels with equal text are
+ * emitted once and called with different offsets.
  */
 import { readFileSync } from "node:fs";
 import {
@@ -21,30 +21,30 @@ import type { InstructionSet } from "./instruction-sets.js";
 import { emitLoop, flatten, Parameters } from "./loop.js";
 import { type TemplateOp, templates } from "./templates.js";
 
-/** Types and inlined functions: in the text of every program. */
+/** Types and inlined functions, included in every program. */
 const INLINE_FILES = ["platform", "vector", "bf16", "storage"];
-/** The large operations: compiled by themselves, for they take the compiler longer than most programs do. */
+/** Large operations, compiled separately because they take the compiler longer than most programs. */
 const TEMPLATE_FILES = ["pool", "gemm", "gemv", "loop", "attention", "cross_entropy", "embedding", "gather", "rope"];
 
 export interface Emitted {
   readonly source: string;
-  /** C that is compiled apart and linked to it: the same for all programs of an instruction set and precision. */
+  /** C that is compiled separately and linked; the same for all programs of an instruction set and dtype. */
   readonly templates: string;
-  /** Distinct kernels. */
+  /** Number of distinct kernels. */
   readonly kernels: number;
 }
 
 interface Emission {
-  /** The text of the functions, with the kernel's name as NAME. */
+  /** Text of the functions, with NAME in place of the kernel's name. */
   readonly text: string;
-  /** What the kernel is called after. */
+  /** Prefix of the kernel's name. */
   readonly stem: string;
   readonly buffers: readonly Buffer[];
-  /** C expression: floats of scratch. */
+  /** C expression for the scratch in floats. */
   readonly scratch: string;
 }
 
-/** @param threads workers of the program's pool, the caller among them */
+/** @param threads threads of the program's pool, including the caller */
 export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: number): Emitted {
   const functions = new Map<string, { name: string; text: string }>();
   const scratch = new Set<string>(["0"]);
@@ -78,12 +78,12 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
     `// Emitted by Quern for ${set.name}, ${threads} threads.`,
     ...macrosOf(set, graph.dtype),
     ...INLINE_FILES.map(templateText),
-    "\n// ---- templates, compiled apart\n",
+    "\n// ---- templates, compiled separately\n",
     ...prototypesOf(templates),
     "\n// ---- kernels\n",
     ...[...functions.values()].map(({ name, text }) => text.replaceAll("NAME", name)),
     "\n// ---- entries\n",
-    "// The arena: planned memory, the pool and the memory of each variable as pointers, scratch.",
+    "// Arena layout: planned memory, pointers to the pool and to each variable, scratch.",
     "#define A(offset) ((float *)(arena + offset##LL))",
     `#define BINDINGS(arena) ((void **)((arena) + ${graph.memory.bytes}LL))`,
     "#define V(variable) ((float *)BINDINGS(arena)[1 + variable])",
@@ -110,7 +110,7 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
 }
 
 const macrosOf = (set: InstructionSet, precision: Precision) => [
-  "#define _GNU_SOURCE // sched.h gives the core that a thread runs on",
+  "#define _GNU_SOURCE // for sched_getcpu",
   `#define QN_VL ${set.vectorLength}`,
   `#define QN_MR ${set.tileRows}`,
   `#define QN_NV ${set.tileVectors}`,
@@ -122,13 +122,13 @@ const macrosOf = (set: InstructionSet, precision: Precision) => [
 const templateText = (name: string) =>
   `\n// ---- ${name}.h\n${readFileSync(new URL(`./templates/${name}.h`, import.meta.url), "utf8")}`;
 
-/** Of what the templates offer to programs. */
+/** Prototypes of the template functions that programs can call. */
 function prototypesOf(templates: string): string[] {
   const functions = [...templates.matchAll(/^QN_TEMPLATE ([^{;]+\))(?: \{|;)/gm)].map(([, head]) => `${head};`);
   return ["extern int qn_threads;", ...new Set(functions)];
 }
 
-/** `QUERN_PROFILE=1`: the program takes the time of each of its kernels, and tells it on standard error when it ends. */
+/** With `QUERN_PROFILE=1` the program times each kernel and prints the times to standard error when it ends. */
 const profiles = () => process.env.QUERN_PROFILE === "1";
 
 function profiler(names: readonly string[], costs: readonly KernelCost[], entries: number): string {
@@ -140,7 +140,7 @@ static struct { const char *name; double flops, bytes, seconds; long launches; i
 ${rows.join("\n")}
 };
 static double clock_now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + 1e-9 * t.tv_nsec; }
-static int runs[${entries}]; // the first of an entry touches its memory for the first time and is not counted
+static int runs[${entries}]; // an entry's first run touches its memory for the first time and is not timed
 #define TIMED(i, entry, ...) do { double start = clock_now(); __VA_ARGS__ if (runs[entry] > 1) timed[i].seconds += clock_now() - start, timed[i].launches++; } while (0);
 static __attribute__((destructor)) void print_times(void) {
   for (unsigned i = 0; i < sizeof timed / sizeof *timed; i++) if (timed[i].launches) {
@@ -168,7 +168,7 @@ function emitTemplateKernel(kernel: TemplateKernel, precision: Precision): Emiss
   const emit = templates[kernel.node.op as TemplateOp];
   if (!emit) throw new Error(`${kernel.node.op} has no template`);
   const parameters = new Parameters();
-  // Registered in a fixed order first, so that equal kernels get equal text.
+  // Register buffers in a fixed order first, so that equal kernels get equal text.
   for (const operand of kernel.operands) if (typeof operand !== "number") parameters.index(operand);
   for (const result of kernel.results) parameters.index(result);
   const at = (buffer: Buffer) => `p[${parameters.index(buffer)}]`;
@@ -202,7 +202,7 @@ function emitTemplateKernel(kernel: TemplateKernel, precision: Precision): Emiss
   return { text, stem, buffers: parameters.buffers, scratch: call.scratch };
 }
 
-/** The functions that the host calls. */
+/** The functions called by the host. */
 function runtime(
   bytes: number,
   scratch: readonly string[],
@@ -215,14 +215,14 @@ function runtime(
   const wasm = set.name === "wasm";
   const shared = `
 ${wasm ? "#define EXPORT(name) __attribute__((export_name(#name)))" : NATIVE_EXPORT}
-// Bytes of the arena, which is zeroed before the first run; they depend on the number of threads.
+// Size of the arena in bytes; depends on the number of threads. The arena must be zeroed before the first run.
 EXPORT(quern_bytes) double quern_bytes(void) {
   qn_threads = ${threads};
   long n, most = 0;
 ${largest}
   return ${bytes}.0 + 4.0 * (double)most + 64.0;
 }
-// Binding 0 is the pool of threads, binding 1 + i the memory of variable i.
+// Binding 0 is the thread pool, binding 1 + i the memory of variable i.
 EXPORT(quern_bind) void quern_bind(void *arena, int binding, void *memory) { BINDINGS((char *)arena)[binding] = memory; }
 static void run(char *arena, int entry) {
   qn_pool_begin(BINDINGS(arena)[0]);
@@ -239,13 +239,13 @@ EXPORT(quern_run) void quern_run(void *arena, int entry) { run(arena, entry); }
 `;
   }
   return `${shared}
-// Zeroed memory, 0 if there is not enough.
+// Allocates zeroed memory; returns 0 if there is not enough.
 EXPORT(quern_allocate) void *quern_allocate(double bytes) { return qn_map((unsigned long)bytes); }
 EXPORT(quern_free) void quern_free(void *memory, double bytes) { qn_unmap(memory, (unsigned long)bytes); }
-// Threads that run this program, and others one at a time; 0 if the system gives none.
+// Opens a thread pool that programs can share, one at a time; returns 0 if threads cannot be started.
 EXPORT(quern_open_pool) void *quern_open_pool(int threads) { return qn_pool_open(threads); }
 EXPORT(quern_close_pool) void quern_close_pool(void *pool) { qn_pool_close(pool); }
-// One image serves all programs of this text in the process, one run at a time.
+// A process loads this library once for all programs with this text, so runs must be serialized.
 static pthread_mutex_t image_lock = PTHREAD_MUTEX_INITIALIZER;
 EXPORT(quern_run) void quern_run(void *arena, int entry) {
   pthread_mutex_lock(&image_lock);

@@ -1,6 +1,6 @@
 /**
- * @file Runs a program of another machine: an executable under the emulator that `QUERN_EMULATOR` names, for tests of
- * instruction sets that the machine at hand does not have. Only correctness can be learnt from it, not speed.
+ * @file Runs a program for another architecture under the emulator in `QUERN_EMULATOR`. It tests instruction sets that this
+ * machine lacks: their results, not their speed.
  */
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { QuernError } from "../../errors.js";
 import type { Block, Loaded } from "./loaded.js";
 
-/** The emulator's command, where there is one. */
+/** The emulator's command; undefined if none is set. */
 export const emulator = (): string | undefined => process.env.QUERN_EMULATOR || undefined;
 
 interface EmulatedBlock extends Block {
@@ -25,8 +25,8 @@ function allocate(bytes: number): EmulatedBlock {
 const aligned = (bytes: number) => Math.ceil(bytes / 64) * 64;
 
 /**
- * The memory comes and goes by a file: the arena, and behind it each variable.
- * @param variables bytes of each
+ * Starts a program under the emulator. A file exchanges its memory: the arena, followed by each variable.
+ * @param variables size of each variable in bytes
  * @throws QuernError if the emulator does not run the program
  */
 export async function loadEmulated(command: string, executable: string, variables: readonly number[]): Promise<Loaded> {
@@ -41,7 +41,7 @@ export async function loadEmulated(command: string, executable: string, variable
     child.once("error", (error) => fail(error.message));
     child.once("exit", (code, signal) => fail(`it ended with ${signal ?? code}`));
   });
-  // It ends at the latest when it is closed, and then nobody waits.
+  // The process also ends on close, when no one awaits this.
   ended.catch(() => {});
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const answer = async () => String((await Promise.race([lines.next(), ended])).value);
@@ -78,8 +78,8 @@ export async function loadEmulated(command: string, executable: string, variable
       });
       await writeFile(file, image);
       child.stdin.write(`${entry}\n`);
-      const said = await answer();
-      if (said !== "done") throw await ended.catch((error) => error);
+      const reply = await answer();
+      if (reply !== "done") throw await ended.catch((error) => error);
       const result = await readFile(file);
       bound.forEach((each, i) => {
         each.set(result.subarray(place(i), place(i) + each.length));

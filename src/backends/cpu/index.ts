@@ -1,4 +1,4 @@
-/** @file The `cpu` backend's row: C by the system's compiler, or by clang to WebAssembly where there is none. */
+/** @file The `cpu` backend: compiles C with the system's compiler, or to WebAssembly with clang if there is none. */
 import { join } from "node:path";
 import { HOST_LIMITS } from "../../compiler/index.js";
 import { QuernError } from "../../errors.js";
@@ -24,15 +24,15 @@ import { chooseSet, defaultThreads, findCompiler, runnableSets } from "./toolcha
 import { refuseWasmPlan, WasmHeap } from "./wasm.js";
 
 export interface CpuOptions {
-  /** Threads; else `QUERN_THREADS`, else all cores. */
+  /** Number of threads. Default: `QUERN_THREADS`, else all cores. */
   readonly threads?: number;
-  /** A row of the instruction sets; else `QUERN_CPU`, else the widest that runs here. */
+  /** Name of an instruction set. Default: `QUERN_CPU`, else the widest that this machine supports. */
   readonly instructionSet?: string;
 }
 
 interface CpuTarget extends Target {
   readonly tools: Tools;
-  /** The WebAssembly memory that the program is loaded into, if another one is there. */
+  /** The existing WebAssembly heap that the program is loaded into; null if it gets its own. */
   readonly heap: WasmHeap | null;
 }
 
@@ -117,7 +117,7 @@ export const cpu: Backend<CpuOptions, CpuTarget> = {
   },
 };
 
-/** Native programs can share whatever they were compiled for; a WebAssembly heap has its own threads. */
+/** Native programs can share variables across instruction sets and thread counts; a WebAssembly heap has its own threads. */
 function requireSameDevice({ heap, threads, set }: CpuImage, other: InstructionSet, wanted: number): void {
   if ((set.name === "wasm") !== (other.name === "wasm")) {
     throw new QuernError(`a program for ${other.name} cannot share variables with one for ${set.name}`, {
@@ -126,7 +126,7 @@ function requireSameDevice({ heap, threads, set }: CpuImage, other: InstructionS
   }
   if (heap && threads !== wanted) {
     throw new QuernError(
-      `programs that share variables in WebAssembly have the same number of threads, ${threads}, not ${wanted}`,
+      `programs that share variables in WebAssembly must have the same number of threads: ${threads}, not ${wanted}`,
       { exitCode: 2 },
     );
   }
@@ -151,7 +151,7 @@ function viewOf(block: Block, offset: number, { dtype, shape }: TensorType) {
   return new arrayOf[dtype](memory as ArrayBuffer, start, sizeOf(shape));
 }
 
-/** A variable's memory. */
+/** A variable and its place in memory. */
 interface Variable extends DeviceTensor {
   readonly block: Block;
   readonly offset: number;
@@ -181,7 +181,7 @@ function createImage(
   }
   for (const [name, offset] of layout.named) {
     const type = typeOf(name);
-    // Seen when it is first asked for: hundreds of views take a while to make.
+    // Created on first use: hundreds of views take a while to create.
     tensors.set(
       name,
       hostTensor(type, null, () => viewOf(arena, offset, type)),
@@ -195,7 +195,7 @@ function createImage(
     tensor(name) {
       const known = tensors.get(name);
       if (known) return known;
-      // What no kernel touches has no place in the arena; it keeps its value here.
+      // An input that no kernel reads has no place in the arena; its value is stored here.
       const type = typeOf(name);
       const tensor = hostTensor(type, null, () => new arrayOf[type.dtype](sizeOf(type.shape)));
       tensors.set(name, tensor);
@@ -206,7 +206,7 @@ function createImage(
   };
 }
 
-/** New variables in one block of memory. */
+/** Allocates variables in one block of memory. */
 function placeVariables(names: readonly string[], typeOf: (name: string) => TensorType, loaded: Loaded) {
   const { alignment } = HOST_LIMITS;
   const variables = new Map<string, Variable>();

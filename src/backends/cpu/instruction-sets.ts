@@ -1,21 +1,20 @@
 /**
- * @file The instruction sets that the C templates are written for, a row each, widest first.
+ * @file The instruction sets that the C templates support, one row each, widest first.
  *
- * A row is all that a new one takes: how many floats a vector holds, the register tile of the matrix product (rows ×
- * vectors, so that tile, operands and broadcasts fit the registers), the compiler's flags, and the macro by which a
- * compiler says that this machine has it.
+ * A new one needs only a row: the floats per vector, the register tile of the matrix product (rows × vectors, sized so that tile,
+ * operands and broadcasts fit the registers), the compiler's flags, and the macros that show that a machine supports it.
  */
 export interface InstructionSet {
   readonly name: "avx512bf16" | "avx512" | "avx2" | "neonbf16" | "neon" | "portable" | "wasm";
-  /** Floats a vector. */
+  /** Floats per vector. */
   readonly vectorLength: number;
   /** Rows and vectors of the matrix product's register tile. */
   readonly tileRows: number;
   readonly tileVectors: number;
-  /** Whether it multiplies pairs of bf16 (templates/bf16.h); else operands rounded to bf16 are multiplied as floats. */
+  /** Whether it has a dot product of bf16 pairs (templates/bf16.h); else operands rounded to bf16 are multiplied as floats. */
   readonly bf16Products: boolean;
   readonly flags: readonly string[];
-  /** Macros that the compiler defines under -march=native where the machine can run it. */
+  /** Macros that the compiler defines with -march=native on machines that support it. */
   readonly requires: readonly string[];
 }
 
@@ -50,7 +49,7 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     flags: ["-mavx2", "-mfma"],
     requires: ["__AVX2__", "__FMA__"],
   },
-  // 32 registers: 24 sums, 4 vectors of B and the rest for A.
+  // 32 registers: 24 accumulators, 4 vectors of B and the rest for A.
   {
     name: "neonbf16",
     vectorLength: 4,
@@ -69,7 +68,7 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     flags: [],
     requires: ["__aarch64__", "__ARM_NEON"],
   },
-  // 128-bit vectors are in the base of x86-64 and aarch64; elsewhere the compiler splits them.
+  // 128-bit vectors are part of baseline x86-64 and aarch64; elsewhere the compiler splits them.
   { name: "portable", vectorLength: 4, tileRows: 2, tileVectors: 4, bf16Products: false, flags: [], requires: [] },
   {
     name: "wasm",
@@ -86,6 +85,6 @@ export function instructionSet(name: string): InstructionSet {
   const set = INSTRUCTION_SETS.find((row) => row.name === name);
   if (set) return set;
   throw new RangeError(
-    `there is no instruction set "${name}"; there are ${INSTRUCTION_SETS.map((row) => row.name).join(", ")}`,
+    `unknown instruction set "${name}"; known: ${INSTRUCTION_SETS.map((row) => row.name).join(", ")}`,
   );
 }

@@ -1,10 +1,10 @@
-/** @file What the three ways to run a program of this backend have in common: in this process, as WebAssembly, emulated. */
+/** @file Interface of the three ways to run a `cpu` program: in this process, as WebAssembly, or emulated. */
 import type { Queue } from "../queue.js";
 
-/** A piece of memory that kernels and JavaScript reach. */
+/** A block of memory that kernels and JavaScript can access. */
 export interface Block {
   readonly bytes: number;
-  /** A part of it: the raw memory it is in, and its first byte there. */
+  /** A part of the block: its underlying buffer, and the offset of its first byte there. */
   piece(offset: number, bytes: number): readonly [memory: ArrayBuffer | SharedArrayBuffer, start: number];
   free(): void;
 }
@@ -12,11 +12,11 @@ export interface Block {
 /** A loaded program. */
 export interface Loaded {
   readonly arena: Block;
-  /** What its runs need for themselves. */
+  /** Resources that a run occupies. */
   readonly queues: readonly Queue[];
-  /** Zeroed memory. @throws QuernError if there is not enough */
+  /** Allocates zeroed memory. @throws QuernError if there is not enough */
   allocate(bytes: number): Block;
-  /** Lets a variable lie in a block that `allocate` of this program, or of one loaded beside it, has given. */
+  /** Places a variable in a block allocated by this program, or by one that shares memory with it. */
   bind(variable: number, block: Block, offset: number, bytes: number): void;
   run(entry: number): Promise<void>;
   /** Frees the arena, and the threads if no other program uses them. */

@@ -1,11 +1,11 @@
-/** @file C for a generated loop: the body over a block of rows and columns, and the call that runs all blocks. */
+/** @file Emits C for a fused loop: a function for one block of rows and columns, and the call that runs all blocks. */
 import type { Access, Buffer, LoopBody, LoopResult, LoopValue } from "../../compiler/index.js";
 import { type BinaryOp, type DType, isFloat, type UnaryOp } from "../../tensor/index.js";
 
-/** Elements a block should have: enough to pay for handing it out, few enough to share among cores. */
+/** Elements per block: enough to outweigh scheduling, few enough to spread over cores. */
 const BLOCK = 8192;
-/** Blocks over which sums are made apart; more would make the last sum long. */
-const MOST_SUMMED_BLOCKS = 64;
+/** Maximum number of partial sums; the final sum over them is serial. */
+const MAX_PARTIAL_SUMS = 64;
 
 type Expression = (...operands: string[]) => string;
 const call =
@@ -17,7 +17,7 @@ const infix =
   (a, b) =>
     `${a} ${operator} ${b}`;
 
-/** Each element-wise operation over vectors. */
+/** C expression of each element-wise operation over vectors. */
 const expressions: { readonly [O in UnaryOp | BinaryOp | "where"]: Expression } = {
   neg: (x) => `-${x}`,
   exp: call("qn_exp"),
@@ -38,14 +38,14 @@ const expressions: { readonly [O in UnaryOp | BinaryOp | "where"]: Expression } 
   where: (condition, a, b) => `qn_select(${condition} != qn_splat(0.0f), ${a}, ${b})`,
 };
 
-/** A value from one type to another: floats stand as floats, integers as the bits of an i32 in each lane. */
+/** Casts a value between dtypes: floats are float lanes, integers the bits of an i32 in each lane. */
 function castTo(from: DType, to: DType, x: string): string {
   if (!isFloat(from) && !isFloat(to)) return to === "u8" ? `qn_int_to_u8(${x})` : x;
   const float = isFloat(from) ? x : `qn_float_of_int(${x})`;
   return to === "f32" ? float : `qn_to_${to}(${float})`;
 }
 
-/** The C type of an element in memory, and what ends the names of the functions that move it (templates/storage.h). */
+/** C type of an element in memory, and the suffix of its load and store functions (templates/storage.h). */
 const stored: { readonly [D in DType]: { readonly type: string; readonly suffix: string } } = {
   f32: { type: "float", suffix: "" },
   bf16: { type: "unsigned short", suffix: "_bf16" },
@@ -54,7 +54,7 @@ const stored: { readonly [D in DType]: { readonly type: string; readonly suffix:
   u8: { type: "unsigned char", suffix: "_u8" },
 };
 
-/** A number as C reads it back to the same float. */
+/** A C literal that parses to exactly this float. */
 export function cFloat(value: number): string {
   if (Number.isNaN(value)) return '__builtin_nanf("")';
   if (!Number.isFinite(value)) return value > 0 ? "QN_INFINITY" : "-QN_INFINITY";
@@ -62,11 +62,9 @@ export function cFloat(value: number): string {
   return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
 }
 
-/** Which buffers a piece of emitted code is handed, in order: p[0], p[1], … */
+/** Buffers passed to a piece of emitted code, in order: p[0], p[1], … */
 export class Parameters {
   readonly buffers: Buffer[] = [];
-  /** Floats of scratch, after the buffers. */
-  scratch: string[] = [];
 
   index(buffer: Buffer): number {
     const known = this.buffers.indexOf(buffer);
@@ -75,16 +73,16 @@ export class Parameters {
 }
 
 export interface EmittedLoop {
-  /** The function that runs a block: (context, r0, r1, c0, c1) with the context `float *const *p`. */
+  /** C function that runs one block: (context, r0, r1, c0, c1); the context is `float *const *p`. */
   readonly block: (name: string) => string;
-  /** The statement that runs all blocks, inside a function with parameter `p`. */
+  /** Statement that runs all blocks, inside a function with parameter `p`. */
   readonly run: (name: string) => string;
-  /** Floats of scratch for sums across blocks. */
+  /** Scratch in floats, for partial sums of blocks. */
   readonly scratch: number;
 }
 
 /**
- * A loop in which every element is at its own place runs as one long row: the columns of a narrow matrix would leave
+ * Turns a loop that only accesses whole tensors elementwise into one long row, because the rows of a narrow matrix would leave
  * vectors half empty.
  */
 export function flatten(body: LoopBody): LoopBody {
@@ -126,15 +124,16 @@ export function flatten(body: LoopBody): LoopBody {
 }
 
 /**
- * @param parameters where the loop's buffers are looked up, shared with the matrix product that it may end
+ * Emits a loop.
+ * @param parameters numbers of the loop's buffers; an epilogue shares them with its matrix product
  */
 export function emitLoop(body: LoopBody, parameters: Parameters): EmittedLoop {
   const { rows, columns, values, results } = body;
   const summed = results.some((result) => result.kind !== "store");
-  const least = summed ? Math.ceil((rows * columns) / MOST_SUMMED_BLOCKS) : 0;
+  const least = summed ? Math.ceil((rows * columns) / MAX_PARTIAL_SUMS) : 0;
   const block = Math.max(BLOCK, least);
   const blockRows = Math.min(rows, Math.max(1, Math.ceil(block / columns)));
-  // One long row is cut into pieces of whole cache lines.
+  // One long row is split into blocks of whole cache lines.
   const splitsColumns = rows === 1 && !values.some((value) => value.op === "rowSum" || value.op === "rowMax");
   const blockColumns = splitsColumns ? Math.min(columns, Math.ceil(block / 64) * 64) : columns;
   const parts = Math.ceil(rows / blockRows) * Math.ceil(columns / blockColumns);
@@ -189,7 +188,7 @@ export function emitLoop(body: LoopBody, parameters: Parameters): EmittedLoop {
     }
   };
 
-  /** What the loop over columns of this stage ends in: results, and reductions that the next stage starts from. */
+  /** What this stage's loop over columns computes: results, and reductions that the next stage starts from. */
   const columnWork = (stage: number) => ({
     results: results.flatMap((result, i) => {
       const inColumns = result.kind !== "store" || !rowStore(result.access);
@@ -267,7 +266,7 @@ export function emitLoop(body: LoopBody, parameters: Parameters): EmittedLoop {
         : [],
     );
     const loop = columnLoop(stage);
-    // The loop's own counters stay in a scope of their own, apart from what the next stage needs.
+    // Reductions are declared outside the loop's scope, because the next stage needs them.
     const reductions = loop.filter((line) => line.startsWith("vf t"));
     const rest = loop.filter((line) => !line.startsWith("vf t"));
     return [...rowValues, ...rowStores, ...reductions, ...(rest.length > 0 ? ["{", ...indent(rest), "}"] : [])];

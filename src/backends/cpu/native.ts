@@ -1,4 +1,4 @@
-/** @file Runs a compiled program in this process: one asynchronous foreign call a run. */
+/** @file Runs a compiled program in this process, with one asynchronous foreign call per run. */
 import koffi from "koffi";
 import { QuernError } from "../../errors.js";
 import { Queue } from "../queue.js";
@@ -15,17 +15,17 @@ function open(library: string): Library {
       ? "its file system may be mounted noexec"
       : "it may be damaged";
     throw new QuernError(
-      `cannot load the compiled program ${library} (${message}): ${why}; set QUERN_CACHE to a folder that programs may be ` +
-        "loaded from, or QUERN_CC=none to run WebAssembly",
+      `cannot load the compiled program ${library} (${message}): ${why}; set QUERN_CACHE to a folder from which libraries ` +
+        "may be loaded, or QUERN_CC=none to use WebAssembly",
       { cause },
     );
   }
 }
 
-/** Bytes that JavaScript's view of foreign memory can have; beyond them Node 20 ends the process. */
-const MOST_OF_VIEW = 2 ** 32;
+/** Maximum bytes of a JavaScript view of foreign memory; beyond it Node 20 aborts. */
+const MAX_VIEW = 2 ** 32;
 
-/** Memory by its address. */
+/** A block of native memory. */
 class NativeBlock implements Block {
   constructor(
     readonly address: bigint,
@@ -33,19 +33,19 @@ class NativeBlock implements Block {
     readonly free: () => void,
   ) {}
 
-  /** A view of its own for each piece: one of the whole block could not have more than 4 GiB. */
+  /** Creates a view per piece, because a view of the whole block could not exceed 4 GiB. */
   piece(offset: number, bytes: number): readonly [ArrayBuffer, number] {
-    if (bytes > MOST_OF_VIEW) {
+    if (bytes > MAX_VIEW) {
       throw new QuernError(
-        `one tensor of the plan has ${(bytes / 2 ** 30).toFixed(2)} GiB, and 4 GiB are the most; lower the vocabulary ` +
-          "or the model's width",
+        `a tensor of the plan has ${(bytes / 2 ** 30).toFixed(2)} GiB, but at most 4 GiB are supported; reduce the ` +
+          "vocabulary or the model width",
       );
     }
     return [koffi.view(this.address + BigInt(offset), bytes) as ArrayBuffer, 0];
   }
 }
 
-/** The threads of all programs with as many: one program at a time uses them, and they end with the last program. */
+/** The thread pool shared by all programs with the same number of threads. One program at a time uses it. */
 class ThreadPool extends Queue {
   static readonly #pools = new Map<number, ThreadPool>();
   #users = 0;
@@ -58,7 +58,7 @@ class ThreadPool extends Queue {
     super();
   }
 
-  /** The pool, opened by a program's code unless it is there; null where one thread runs. */
+  /** Returns the pool, opened by the program's code if it does not exist yet; null for a single thread. */
   static retain(image: Library, threads: number): ThreadPool | null {
     if (threads === 1) return null;
     const pool = ThreadPool.#pools.get(threads) ?? ThreadPool.#open(image, threads);
@@ -68,7 +68,7 @@ class ThreadPool extends Queue {
 
   static #open(image: Library, threads: number): ThreadPool {
     const address = image.func("void *quern_open_pool(int threads)")(threads) as bigint | null;
-    if (!address) throw new QuernError(`the system gives no ${threads} threads; lower --threads or QUERN_THREADS`);
+    if (!address) throw new QuernError(`cannot start ${threads} threads; lower --threads or QUERN_THREADS`);
     const close = image.func("void quern_close_pool(void *pool)");
     const pool = new ThreadPool(threads, address, () => close(address));
     ThreadPool.#pools.set(threads, pool);
@@ -82,7 +82,7 @@ class ThreadPool extends Queue {
   }
 }
 
-/** @throws QuernError if there is not enough memory, or the system does not load programs from the cache */
+/** @throws QuernError if there is not enough memory, or the system refuses to load libraries from the cache */
 export function loadNative(library: string, threads: number): Loaded {
   const image = open(library);
   const map = image.func("void *quern_allocate(double bytes)");
@@ -91,8 +91,8 @@ export function loadNative(library: string, threads: number): Loaded {
     const address = map(bytes) as bigint | null;
     if (!address) {
       throw new QuernError(
-        `the plan needs ${(bytes / 2 ** 30).toFixed(2)} GiB of memory, which this machine does not give; ` +
-          "lower the batch, the sequence or the model's size",
+        `cannot allocate the plan's ${(bytes / 2 ** 30).toFixed(2)} GiB of memory; ` +
+          "reduce the batch size, the sequence length or the model size",
       );
     }
     return new NativeBlock(address, bytes, () => unmap(address, bytes));

@@ -1,4 +1,4 @@
-/** @file What this machine's processor and memory can do at most, measured: what every figure is a share of. */
+/** @file Measures the peak throughput of this machine's processor and memory; benchmarks report shares of it. */
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,8 +13,8 @@ import { measureWasmPeak } from "./wasm-peak.js";
 const execute = promisify(execFile);
 
 /**
- * Measures what the machine can do at most, a tenth of a second for the arithmetic and about four seconds with `memory`.
- * Without a C compiler it is the peak of WebAssembly, and memory is not measured.
+ * Measures the machine's peak: a tenth of a second for arithmetic, about four seconds with `memory`. Without a C compiler it
+ * measures WebAssembly, and not memory.
  * @throws QuernError when the measuring program cannot be built or run
  */
 export async function measurePeak({
@@ -31,7 +31,7 @@ export async function measurePeak({
 
 const peaks = new Map<string, Promise<Peak>>();
 
-/** The arithmetic's peak, measured once a process for each compiler and number of threads. Throws as `measurePeak` does. */
+/** Arithmetic peak, measured once per process, compiler and number of threads. Throws as `measurePeak` does. */
 export function peakOnce({ threads = defaultThreads(), signal }: Omit<PeakOptions, "memory"> = {}): Promise<Peak> {
   const key = `${threads} ${process.env.QUERN_CC ?? ""}`;
   let peak = peaks.get(key);
@@ -43,7 +43,7 @@ export function peakOnce({ threads = defaultThreads(), signal }: Omit<PeakOption
   return peak;
 }
 
-/** Whether bf16 products are clearly faster than fp32 ones. AMD's cores double their rate by them, Intel's Emerald Rapids halves it. */
+/** Whether bf16 products are clearly faster than fp32 ones. They double the rate of AMD's cores and halve Emerald Rapids'. */
 export function bf16IsFaster({
   gflopsOneThread,
   bf16OneThread,
@@ -51,12 +51,12 @@ export function bf16IsFaster({
   return bf16OneThread > 1.2 * gflopsOneThread;
 }
 
-/** The same of this machine; where nothing can be measured, yes. */
+/** `bf16IsFaster` for this machine; true if the peak cannot be measured. */
 export function bf16Pays(): Promise<boolean> {
   return peakOnce({ threads: 1 }).then(bf16IsFaster, () => true);
 }
 
-/** `bench/peak.c` and a main that runs only the requested measurements. */
+/** Compiles `bench/peak.c` with a main that runs only the requested measurements. */
 async function measureNative(
   compiler: Compiler,
   threads: number,
@@ -88,7 +88,7 @@ int main(void) {
     signal?.throwIfAborted();
     const known = fileError(error, "write", folder);
     if (known instanceof QuernError) throw known;
-    throw new QuernError(`the peak could not be measured with ${compiler.command}: ${(error as Error).message}`, {
+    throw new QuernError(`cannot measure the peak with ${compiler.command}: ${(error as Error).message}`, {
       cause: error,
     });
   } finally {

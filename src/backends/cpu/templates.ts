@@ -1,8 +1,8 @@
-/** @file How each large operation calls its C template: arguments and scratch. */
+/** @file Emits the call of each large operation's C template: its arguments and scratch. */
 import type { TemplateKernel } from "../../compiler/index.js";
 import { isOp, type Node, type Op, optionalInput, sizeOf } from "../../tensor/index.js";
 
-/** C for the arguments of one call. */
+/** C expressions for the arguments of one call. */
 export interface Arguments {
   /** Pointer to an operand's or result's floats. */
   readonly operand: (i: number) => string;
@@ -10,24 +10,24 @@ export interface Arguments {
   /** Pointer to an operand's integers, or the value of an i32 scalar operand. */
   readonly ids: (i: number) => string;
   readonly index: (i: number) => string;
-  /** A `qn_row_index` of an i32 operand: a number a row, or one for all. */
+  /** A `qn_row_index` of an i32 operand: one number per row, or one for all rows. */
   readonly rowIndex: (i: number) => string;
   readonly scratch: string;
-  /** 1 where the products are in bf16, else 0. */
+  /** 1 if products round their operands to bf16, else 0. */
   readonly bf16: number;
-  /** Function of the epilogue, or 0. */
+  /** Name of the epilogue function, or 0. */
   readonly epilogue: string;
 }
 
 export interface TemplateCall {
   readonly statement: string;
-  /** C expression: floats of scratch that the call needs. */
+  /** C expression for the call's scratch in floats. */
   readonly scratch: string;
 }
 
 type Emit = (kernel: TemplateKernel, use: Arguments) => TemplateCall;
 
-/** The operations that are templates here; all others are loops. */
+/** Operations implemented by a template; all others become loops. */
 export type TemplateOp = Extract<
   Op,
   | "matmul"
@@ -56,13 +56,13 @@ function attentionShape(node: Node): { B: number; T: number; S: number; H: numbe
   return { B, T, S, H, G, D };
 }
 
-/** An optional operand's integers, or a null pointer. */
+/** Pointer to an optional operand's integers, or null. */
 const idsOr0 = (i: number, use: Arguments) => (i < 0 ? "0" : use.ids(i));
-/** How many keys each row has: all S unless there is an operand. */
+/** Number of keys per row: the operand, or S for all rows. */
 const lengthsOf = (i: number, S: number, use: Arguments) =>
   i < 0 ? `(qn_row_index){(const int[]){${S}}, 0}` : use.rowIndex(i);
 
-/** q, k and v, each with the distance of its rows. */
+/** q, k and v, each followed by its row stride in floats. */
 function threeOperands({ node, operandViews }: TemplateKernel, use: Arguments): string {
   const stride = (i: number) => operandViews[i]?.stride ?? shapeOf(node, i)[2] * shapeOf(node, i)[3];
   return [0, 1, 2].map((i) => `${use.operand(i)}, ${stride(i)}`).join(", ");
@@ -204,7 +204,7 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
       const width = sizeOf(x.shape.slice(axis));
       const to = `${use.result(0)} + ${offset}`;
       offset += width;
-      // What was made in its place lies there already.
+      // An operand written in place is already there.
       return operands[i] === results[0]
         ? []
         : [`qn_copy_rows(${rows}, ${width}, ${use.operand(i)}, ${to}, ${stride});`];

@@ -1,4 +1,4 @@
-/** @file Which C compiler there is, and which instruction sets the machine has under it. */
+/** @file Finds the C compiler, and the instruction sets that this machine supports. */
 import { execFile } from "node:child_process";
 import { realpath, stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
@@ -14,22 +14,22 @@ export interface Compiler {
   readonly command: string;
   /** The first line of --version; part of the cache's key. */
   readonly version: string;
-  /** Of the file that runs: its path, bytes and time, for two builds of a compiler may call themselves the same. */
+  /** Path, size and modification time of the compiler's file, since two builds may report the same version. */
   readonly identity: string;
-  /** The flags that mean this very machine; none where the compiler knows no such flag. */
+  /** The flags that select this machine; empty if the compiler has no such flag. */
   readonly native: readonly string[];
-  /** Macros under these flags: what the machine can run, as the compiler sees it. */
+  /** Macros defined with these flags; they tell which instruction sets the machine supports. */
   readonly macros: ReadonlySet<string>;
 }
 
-/** What an emulator is taken to have: qemu has more. */
+/** Architecture assumed for an emulator; qemu supports more. */
 const EMULATED = ["-march=armv8.6-a"];
 
 const found = new Map<string, Promise<Compiler | null>>();
 
 /**
- * The system's C compiler: `QUERN_CC` if set (`none` means that there is none), else cc, gcc or clang, whichever is
- * found first. Null where programs go to WebAssembly.
+ * Finds the system's C compiler: `QUERN_CC` if set (`none` disables it), else the first of cc, gcc and clang. Returns null if
+ * programs are compiled to WebAssembly.
  *
  * @throws QuernError if the compiler that `QUERN_CC` names does not run
  */
@@ -51,14 +51,14 @@ async function search(wanted: string): Promise<Compiler | null> {
   }
   if (!wanted) return null;
   throw new QuernError(
-    `QUERN_CC names the C compiler "${wanted}", which does not run; unset it, or set it to "none" to use WebAssembly`,
+    `cannot run the C compiler "${wanted}" (from QUERN_CC); unset QUERN_CC, or set it to "none" to use WebAssembly`,
     { exitCode: 2 },
   );
 }
 
 async function probe(command: string): Promise<Compiler | null> {
   try {
-    // clang for Arm long knew only -mcpu=native. Without either the base of the architecture is all that is sure.
+    // Older clang for Arm accepts only -mcpu=native. Without either, only the architecture's baseline is certain.
     const candidates = emulator() ? [EMULATED] : [["-march=native"], ["-mcpu=native"], []];
     const first = macrosOf(command, candidates[0]);
     const [{ stdout }, identity] = await Promise.all([execute(command, ["--version"]), identityOf(command)]);
@@ -87,7 +87,7 @@ async function identityOf(command: string): Promise<string> {
   return "";
 }
 
-/** The names of the macros that the compiler defines; none where it does not know the flags. */
+/** Names of the macros that the compiler defines; empty if it rejects the flags. */
 async function macrosOf(command: string, flags: readonly string[]): Promise<ReadonlySet<string>> {
   const child = execute(command, [...flags, "-dM", "-E", "-x", "c", "-"]);
   child.child.stdin?.end();
@@ -99,7 +99,7 @@ async function macrosOf(command: string, flags: readonly string[]): Promise<Read
   }
 }
 
-/** The rows of the table that run here, widest first. */
+/** The instruction sets that this machine supports, widest first. */
 export function runnableSets(compiler: Compiler | null): InstructionSet[] {
   if (!compiler) return [instructionSet("wasm")];
   return INSTRUCTION_SETS.filter(
@@ -108,10 +108,10 @@ export function runnableSets(compiler: Compiler | null): InstructionSet[] {
 }
 
 /**
- * The row to compile for.
+ * Chooses the instruction set to compile for.
  *
- * @param wanted a row's name; else `QUERN_CPU`, else the widest that runs here
- * @throws QuernError if there is no such row or the machine cannot run it
+ * @param wanted its name. Default: `QUERN_CPU`, else the widest that this machine supports
+ * @throws QuernError if the instruction set is unknown or not supported by this machine
  */
 export function chooseSet(compiler: Compiler | null, wanted: string | undefined): InstructionSet {
   const name = wanted ?? process.env.QUERN_CPU;
@@ -120,23 +120,23 @@ export function chooseSet(compiler: Compiler | null, wanted: string | undefined)
   const set = INSTRUCTION_SETS.find((row) => row.name === name);
   const names = runnable.map((row) => row.name).join(", ");
   if (!set) {
-    throw new QuernError(`there is no instruction set "${name}"; this machine runs ${names}`, { exitCode: 2 });
+    throw new QuernError(`unknown instruction set "${name}"; this machine supports ${names}`, { exitCode: 2 });
   }
   if (set.name === "wasm" || runnable.includes(set)) return set;
-  const why = compiler ? "this machine cannot run it" : "without a C compiler there is only WebAssembly";
-  throw new QuernError(`instruction set "${name}": ${why}; it runs ${names}`, { exitCode: 2 });
+  const why = compiler ? "not supported by this machine" : "needs a C compiler";
+  throw new QuernError(`instruction set "${name}": ${why}; available: ${names}`, { exitCode: 2 });
 }
 
 /**
- * What `QUERN_THREADS` says, else one thread a core. Threads wait for one another by spinning, so where other work has the
- * cores fewer are faster.
+ * Returns `QUERN_THREADS`, else one thread per core. Threads wait for one another by spinning, so fewer are faster if other
+ * programs use the cores.
  *
- * @throws QuernError if it says no number of threads
+ * @throws QuernError if `QUERN_THREADS` is not a whole number from 1 to 256
  */
 export function defaultThreads(environment: NodeJS.ProcessEnv = process.env): number {
-  const said = environment.QUERN_THREADS;
-  if (!said) return availableParallelism();
-  const threads = Number(said);
+  const setting = environment.QUERN_THREADS;
+  if (!setting) return availableParallelism();
+  const threads = Number(setting);
   if (Number.isInteger(threads) && threads >= 1 && threads <= 256) return threads;
-  throw new QuernError(`QUERN_THREADS must be a number of threads from 1 to 256, not "${said}"`, { exitCode: 2 });
+  throw new QuernError(`QUERN_THREADS must be a whole number from 1 to 256, not "${setting}"`, { exitCode: 2 });
 }

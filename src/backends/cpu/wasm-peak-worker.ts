@@ -1,4 +1,4 @@
-/** @file A thread that measures WebAssembly's peak beside others. */
+/** @file Worker thread that measures WebAssembly's peak, in parallel with others. */
 import { parentPort, workerData } from "node:worker_threads";
 import type { PeakTask } from "./wasm-peak.js";
 

@@ -1,4 +1,4 @@
-/** @file What WebAssembly can do at most here: the peak that programs without a C compiler are held to. */
+/** @file Measures the peak of WebAssembly on this machine, the reference for programs without a C compiler. */
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { instructionSet } from "./instruction-sets.js";
 const CHAINS = 12;
 const STEPS = 1_000_000;
 
-/** WebAssembly has no fused multiply-add: chains of a product and a sum, as its kernels are compiled to. */
+/** WebAssembly has no fused multiply-add, so this measures chains of a product and a sum, like its kernels. */
 const SOURCE = `typedef float vf __attribute__((vector_size(16)));
 __attribute__((export_name("peak"))) float peak(int steps) {
   vf c[${CHAINS}], a = (vf){0} + 0.999f, b = (vf){0} + 1e-3f;
@@ -26,13 +26,13 @@ __attribute__((export_name("peak"))) float peak(int steps) {
 }
 `;
 
-/** What a worker is given; it answers "ready", waits for a word, and answers its shortest time in milliseconds. */
+/** Data of a worker. It posts "ready", waits for a message, and posts its shortest time in milliseconds. */
 export interface PeakTask {
   readonly module: WebAssembly.Module;
   readonly steps: number;
 }
 
-/** GFLOP/s of so many threads together, each at its best while all run. */
+/** Measures GFLOP/s of all threads together: the sum of each one's best run while all are busy. */
 export async function measureWasmPeak(threads: number): Promise<number> {
   const tools: Tools = { set: instructionSet("wasm"), compiler: null, slot: 0 };
   const library = libraryOf(tools);

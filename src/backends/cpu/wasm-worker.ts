@@ -1,14 +1,14 @@
-/** @file A thread of a WebAssembly heap. The first runs entries; the others work for the module that they are sent to. */
+/** @file Worker thread of a WebAssembly heap. The first runs entries; the others execute tasks of the module they are sent to. */
 import { parentPort, workerData } from "node:worker_threads";
 import type { WasmExports, WasmThread, WorkerAnswer, WorkerRequest } from "./wasm.js";
 
 const { memory, worker, stack } = workerData as WasmThread;
 const answer = (message: WorkerAnswer) => parentPort?.postMessage(message);
 
-/** By slot; `seen` are the rounds of tasks that this worker has seen there. */
+/** By slot; `seen` counts the rounds of tasks that this worker has handled there. */
 const programs = new Map<number, { readonly program: WasmExports; seen: number }>();
 
-async function take(request: WorkerRequest): Promise<void> {
+async function handle(request: WorkerRequest): Promise<void> {
   const { slot } = request;
   const loaded = programs.get(slot);
   if (request.kind === "load") {
@@ -28,7 +28,7 @@ async function take(request: WorkerRequest): Promise<void> {
   }
 }
 
-/** A trap in one thread is reported to the host, which ends them all. */
+/** Reports a trap to the host, which then terminates all threads. */
 parentPort?.on("message", (request: WorkerRequest) => {
-  take(request).catch((error) => answer({ kind: "failed", error: String((error as Error).stack) }));
+  handle(request).catch((error) => answer({ kind: "failed", error: String((error as Error).stack) }));
 });

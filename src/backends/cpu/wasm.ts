@@ -1,10 +1,10 @@
 /**
- * @file Runs programs as WebAssembly: a heap is one shared memory with a worker thread a thread of the pool, so that a run
+ * @file Runs programs as WebAssembly. A heap is one shared memory with one worker thread per thread of the pool, so that a run
  * never blocks the event loop. The first worker runs the entries; the others wait inside a module for their share of each loop
- * (templates/pool.h). Programs that share variables are modules over the same heap, one of which runs at a time.
+ * (templates/pool.h). Programs that share variables are modules over the same heap; one of them runs at a time.
  *
- * Memory from address 0: a slot a module for its static data and the first worker's stack, then blocks: the other workers'
- * stacks, arenas, variables. A module is linked for its slot, so the same program in another slot is another file.
+ * Memory layout: from address 0 one slot per module, for its static data and the first worker's stack; then blocks for the other
+ * workers' stacks, arenas and variables. A module is linked for its slot, so each slot needs its own file.
  */
 import { readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
@@ -15,70 +15,70 @@ import { SLOT_BYTES, WASM_PAGES, WASM_STACK } from "./build.js";
 import type { Block, Loaded } from "./loaded.js";
 
 const PAGE = 65536;
-/** Programs that one heap can hold at a time. */
+/** Maximum number of programs in one heap. */
 const SLOTS = 32;
 
-/** What a program's module exports. */
+/** Exports of a program's module. */
 export interface WasmExports extends WebAssembly.Exports {
-  /** Where its static data and stack end. */
+  /** Address at which its static data and stack end. */
   quern_end(): number;
-  /** Bytes of the arena. */
+  /** Size of the arena in bytes. */
   quern_bytes(): number;
   quern_bind(arena: number, binding: number, memory: number): void;
   quern_run(arena: number, entry: number): void;
-  /** Waits for tasks and does them, until the host calls `quern_leave`; takes and gives the rounds that the worker has seen. */
+  /** Runs tasks until the host calls `quern_leave`. `seen` is the number of rounds handled so far; returns the new number. */
   quern_work(worker: number, seen: number): number;
   quern_leave(): void;
   readonly __stack_pointer: { value: number };
 }
 
-/** What a worker is begun with. */
+/** Data that a worker starts with. */
 export interface WasmThread {
   readonly memory: WebAssembly.Memory;
   readonly worker: number;
-  /** The top of its stack; null for the first worker, which has that of each module. */
+  /** Top of its stack; null for the first worker, which uses each module's own. */
   readonly stack: number | null;
 }
 
-/** A request to a worker: load or unload a module, run an entry (the first worker), work for a module (the others). */
+/** Request to a worker: load or unload a module, run an entry (first worker), run a module's tasks (the others). */
 export type WorkerRequest =
   | { readonly kind: "load"; readonly slot: number; readonly module: WebAssembly.Module }
   | { readonly kind: "unload"; readonly slot: number }
   | { readonly kind: "run"; readonly slot: number; readonly arena: number; readonly entry: number }
   | { readonly kind: "work"; readonly slot: number };
 
-/** What a worker answers. */
+/** Answer of a worker. */
 export type WorkerAnswer =
   | { readonly kind: "loaded"; readonly slot: number }
   | { readonly kind: "done" }
   | { readonly kind: "left" }
   | { readonly kind: "failed"; readonly error: string };
 
-/** The refusal of a plan that 32-bit addresses cannot reach. */
+/** Error for a plan that exceeds 32-bit addresses. */
 export function refuseWasmPlan(bytes: number): QuernError {
   return new QuernError(
-    `the plan needs ${(bytes / 2 ** 30).toFixed(2)} GiB, and WebAssembly addresses 4 GiB; lower the batch, the ` +
-      "sequence or the model's size, or install a C compiler",
+    `the plan needs ${(bytes / 2 ** 30).toFixed(2)} GiB, but WebAssembly can address only 4 GiB; reduce the batch size, ` +
+      "the sequence length or the model size, or install a C compiler",
   );
 }
 
-/** One memory, its threads, and the programs that are loaded there. */
+/** One shared memory, its threads, and the programs loaded into it. */
 export class WasmHeap extends Queue {
   readonly #memory: WebAssembly.Memory;
   readonly #workers: Worker[];
-  /** Free pieces, by address. */
+  /** Free ranges, in bytes. */
   #free: { readonly start: number; readonly end: number }[] = [];
   #end = SLOTS * SLOT_BYTES;
-  /** Those that are taken: the first by the program that the heap is made for. */
+  /** Slots in use. Slot 0 belongs to the program that the heap was created for. */
   readonly #slots = new Set([0]);
   readonly #programs = new Map<number, WasmExports>();
-  /** The slot that the workers beside the first wait in. */
+  /** Slot of the module inside which all workers but the first wait. */
   #working: number | null = null;
   #failure: Error | null = null;
   readonly #waiting = new Set<(answer: WorkerAnswer, worker: Worker) => void>();
   #fail: ((error: Error) => void)[] = [];
 
-  /** @throws QuernError if the system gives no memory */
+  /** @throws QuernError if the memory cannot be allocated */
   constructor(readonly threads: number) {
     super();
     try {
@@ -88,7 +88,10 @@ export class WasmHeap extends Queue {
         shared: true,
       });
     } catch (error) {
-      throw new QuernError("this machine gives WebAssembly no memory", { cause: error });
+      throw new QuernError(
+        "cannot allocate WebAssembly memory; raise the process's memory limit, or install a C compiler",
+        { cause: error },
+      );
     }
     this.#workers = Array.from({ length: threads }, (_, worker) => {
       const stack = worker === 0 ? null : this.allocate(WASM_STACK).address + WASM_STACK;
@@ -96,7 +99,7 @@ export class WasmHeap extends Queue {
       return new Worker(builtModule(new URL("./wasm-worker.js", import.meta.url)), { workerData, execArgv: [] });
     });
     for (const worker of this.#workers) {
-      // One that fails leaves the others waiting for it: all are ended, and so is whatever was under way.
+      // The others would wait for a failed worker forever, so terminate all and reject pending operations.
       const failed = (error: unknown) => {
         this.#failure ??= new Error(`the WebAssembly program failed: ${error}`);
         this.#close();
@@ -110,7 +113,7 @@ export class WasmHeap extends Queue {
     }
   }
 
-  /** A slot for one more program. */
+  /** Reserves a slot for one more program. */
   reserve(): number {
     for (let slot = 0; slot < SLOTS; slot++) {
       if (this.#slots.has(slot)) continue;
@@ -118,7 +121,7 @@ export class WasmHeap extends Queue {
       return slot;
     }
     throw new QuernError(
-      `at most ${SLOTS} programs can share one memory in WebAssembly; dispose of those you no longer use`,
+      `at most ${SLOTS} programs can share one memory in WebAssembly; dispose those you no longer use`,
     );
   }
 
@@ -127,7 +130,7 @@ export class WasmHeap extends Queue {
     if (this.#slots.size === 0) this.#close();
   }
 
-  /** Zeroed memory, on 64 bytes. */
+  /** Allocates zeroed memory, aligned to 64 bytes. */
   allocate(bytes: number): WasmBlock {
     const size = Math.ceil(bytes / 64) * 64;
     const hole = this.#free.find(({ start, end }) => end - start >= size);
@@ -158,8 +161,8 @@ export class WasmHeap extends Queue {
       if (missing > 0) this.#memory.grow(missing);
     } catch (error) {
       throw new QuernError(
-        `the plan needs ${(end / 2 ** 30).toFixed(2)} GiB of memory, which this machine does not give to WebAssembly; ` +
-          "lower the batch, the sequence or the model's size",
+        `cannot grow WebAssembly memory to the ${(end / 2 ** 30).toFixed(2)} GiB that the plan needs; ` +
+          "reduce the batch size, the sequence length or the model size",
         { cause: error },
       );
     }
@@ -169,11 +172,11 @@ export class WasmHeap extends Queue {
     return this.#memory.buffer;
   }
 
-  /** Loads the module that was linked for a slot, which is released if that fails. */
+  /** Loads the module linked for a slot; releases the slot on failure. */
   async load(library: string, slot: number): Promise<Loaded> {
     try {
       const module = await WebAssembly.compile(await readFile(library));
-      // Between runs: the workers must come out of the module that they wait in.
+      // Must happen between runs, because the workers have to leave the module inside which they wait.
       return await enqueue([this], () => this.#load(module, library, slot));
     } catch (error) {
       this.release(slot);
@@ -188,7 +191,7 @@ export class WasmHeap extends Queue {
     } catch (error) {
       throw fileError(error, "load", library);
     }
-    if (program.quern_end() >>> 0 > (slot + 1) * SLOT_BYTES) throw new Error("a module is larger than its slot");
+    if (program.quern_end() >>> 0 > (slot + 1) * SLOT_BYTES) throw new Error("the module is larger than its slot");
     await this.#leave();
     const loaded = this.#answers("loaded", this.#workers);
     for (const worker of this.#workers) {
@@ -196,7 +199,7 @@ export class WasmHeap extends Queue {
       this.#post(worker, { kind: "load", slot, module });
     }
     await loaded;
-    // The process may end while they wait for work.
+    // Waiting workers must not keep the process alive.
     for (const worker of this.#workers) worker.unref();
     this.#programs.set(slot, program);
     const arena = this.allocate(program.quern_bytes());
@@ -227,12 +230,12 @@ export class WasmHeap extends Queue {
     await done.finally(() => first.unref());
   }
 
-  /** The workers beside the first come back out of the module that they wait in, and take messages again. */
+  /** Makes all workers but the first leave their module, so that they receive messages again. */
   async #leave(): Promise<void> {
     if (this.#working === null) return;
     const others = this.#workers.slice(1);
     const left = this.#answers("left", others);
-    // Without a reference the process would end here if nothing else keeps it alive.
+    // Without ref() the process could end here, if nothing else keeps it alive.
     for (const worker of others) worker.ref();
     this.#programs.get(this.#working)?.quern_leave();
     this.#working = null;
@@ -245,7 +248,7 @@ export class WasmHeap extends Queue {
     if (this.#working === slot) await this.#leave();
     this.#programs.delete(slot);
     for (const worker of this.#workers) this.#post(worker, { kind: "unload", slot });
-    // The next module in this slot expects zeros, including the word that says whether its data was copied.
+    // The next module in this slot expects zeros, including the flag that its data segment was copied.
     new Uint8Array(this.#memory.buffer, slot * SLOT_BYTES, SLOT_BYTES).fill(0);
     this.release(slot);
   }
@@ -254,7 +257,7 @@ export class WasmHeap extends Queue {
     worker.postMessage(request);
   }
 
-  /** Resolves when each of these workers has answered so. */
+  /** Resolves when each of these workers has posted an answer of this kind. */
   #answers(kind: WorkerAnswer["kind"], of: readonly Worker[]): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#failure) throw this.#failure;

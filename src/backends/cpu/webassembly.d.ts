@@ -1,4 +1,4 @@
-/** The part of the WebAssembly API used here: Node has it, but its types come only with those of the whole DOM. */
+/** Types of the WebAssembly API used here. TypeScript ships them only with the whole DOM library. */
 declare namespace WebAssembly {
   type Exports = Readonly<Record<string, unknown>>;
   interface Module {

@@ -1,7 +1,7 @@
 /**
- * @file What each operation means, in plain loops over float64: the oracle that every other backend is held to.
+ * @file Defines each operation with plain float64 loops. Tests compare every other backend with it.
  *
- * Written for the reader and for the last digit; shapes are known to fit, since tracing checked them.
+ * Written for clarity and accuracy, not speed. Shapes need no checks: tracing has checked them.
  */
 import {
   type Attributes,
@@ -23,12 +23,12 @@ export interface Value {
   readonly data: Array64;
 }
 
-/** What happens to each operand of a product before it is multiplied. */
+/** Applied to each operand of a product before multiplication. */
 export type Rounding = (x: number) => number;
 type Evaluate<A> = (inputs: readonly Value[], attributes: A, node: Node, round: Rounding) => readonly Array64[];
 
 export const exact: Rounding = (x) => x;
-/** To the nearest bf16 (eight bits of mantissa, the leading one among them), ties to even. */
+/** Rounds to the nearest bf16 (8 bits of mantissa, including the leading one), ties to even. */
 export const toBf16: Rounding = (x) => {
   if (x === 0 || !Number.isFinite(x)) return x;
   const exponent = Math.floor(Math.log2(Math.abs(x)));
@@ -62,10 +62,10 @@ export const binaryFunctions: { readonly [O in BinaryOp]: (x: number, y: number)
   equal: (x, y) => (x === y ? 1 : 0),
 };
 
-/** For each element of `shape`, its position where a step along an axis is so many elements. */
+/** For each element of `shape`, its position in memory with these strides in elements. */
 function positionsOf(shape: Shape, strides: readonly number[]): Int32Array {
   const positions = new Int32Array(sizeOf(shape));
-  // Each axis, the last first, repeats what is there of those behind it.
+  // From the last axis to the first, each axis repeats the positions of the axes after it.
   for (let axis = shape.length - 1, size = 1; axis >= 0; size *= shape[axis--]) {
     for (let i = size; i < size * shape[axis]; i++) positions[i] = positions[i - size] + strides[axis];
   }
@@ -93,7 +93,7 @@ function elementwise(f: (x: number, y: number, z: number) => number): Evaluate<o
   return (inputs, _, node) => {
     const { shape } = node.outputs[0];
     const out = new Float64Array(sizeOf(shape));
-    // Of at most three operands; those that are not there are as the first.
+    // At most three operands; a missing one defaults to the previous one.
     const [x, y = x, z = x] = inputs.map(({ data }) => data);
     const [px, py = px, pz = px] = inputs.map((input) => broadcastPositions(input.shape, shape));
     for (let i = 0; i < out.length; i++) out[i] = f(x[px[i]], y[py[i]], z[pz[i]]);
@@ -109,7 +109,7 @@ function reduction(f: (total: number, x: number) => number, start: number): Eval
   return ([x], _, node) => {
     const { shape } = node.outputs[0];
     const out = new Float64Array(sizeOf(shape)).fill(start);
-    // Each input element broadcasts back to the output element that it goes into.
+    // Maps each input element to the output element that it is reduced into.
     const positions = broadcastPositions(shape, x.shape);
     for (let i = 0; i < x.data.length; i++) out[positions[i]] = f(out[positions[i]], x.data[i]);
     return [out];
@@ -117,19 +117,19 @@ function reduction(f: (total: number, x: number) => number, start: number): Eval
 }
 
 const leaf = (): never => {
-  throw new Error("leaves hold values, they are not evaluated");
+  throw new Error("leaf nodes have values and are not evaluated");
 };
 
-/** The number of row b: its own, or the one for all. */
+/** The value of row b, or the single value shared by all rows. */
 const ofRow = ({ data }: Value, b: number): number => data[data.length === 1 ? 0 : b];
 
-/** Which keys each query sees, and in which slot they are: positions, lengths, rows and segments as `attention` has them. */
+/** Which keys each query sees, and in which slot. Positions, lengths, rows and segments are those of `attention`. */
 function viewOf(inputs: readonly Value[], node: Node<"attention" | "attentionGradient">, position: Value) {
   const [lengths, rows, segments] = ["lengths", "rows", "segments"].map(
     (name): Value | undefined => inputs[optionalInput(node, name)],
   );
   const [slots, S] = inputs[1].shape;
-  /** Query t of row b: the slot of its keys, and their positions. */
+  /** For query t of row b: the slot of its keys, and their positions. */
   return (b: number, t: number): { readonly slot: number; readonly seen: readonly number[] } => {
     const slot = rows ? ofRow(rows, b) : b;
     const at = ofRow(position, b) + t;
@@ -142,7 +142,7 @@ function viewOf(inputs: readonly Value[], node: Node<"attention" | "attentionGra
 
 const IGNORED = -100;
 
-/** What `linearCrossEntropy` says of each row: the loss and, with statistics, entropy and whether the target is greedy. */
+/** Per row: the loss in nats and, with statistics, the entropy and whether the target has the largest logit. */
 function lossesOf(x: Value, w: Value, targets: Value, statistics: boolean): readonly Float64Array[] {
   const [loss, entropy, isGreedy] = [0, 1, 2].map(() => new Float64Array(targets.data.length));
   targets.data.forEach((target, n) => {
@@ -156,7 +156,7 @@ function lossesOf(x: Value, w: Value, targets: Value, statistics: boolean): read
   return statistics ? [loss, entropy, isGreedy] : [loss];
 }
 
-/** softmax(x·wᵀ) a row, and the loss. */
+/** Logits, log-sum-exp and softmax of row n of x·wᵀ; x (N,C), w (V,C). */
 function softmaxRow(
   x: Value,
   w: Value,
@@ -325,7 +325,7 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
             return dot * scale;
           });
           const top = scores.reduce((a, x) => Math.max(a, x), Number.NEGATIVE_INFINITY);
-          // Of nothing it is −∞.
+          // −∞ if the query sees no key.
           const lse = top + (seen.length > 0 ? Math.log(scores.reduce((total, x) => total + Math.exp(x - top), 0)) : 0);
           logSumExp[(b * H + h) * T + t] = lse;
           scores.forEach((score, i) => {
@@ -378,8 +378,8 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
 
   linearCrossEntropy: ([x, w, targets], { statistics }, _node, round) =>
     lossesOf(rounded(x, round), rounded(w, round), targets, statistics),
-  // (p − 1 at the target) · w and · x: the row of the target is subtracted by itself, as it is. p is e · factor with
-  // e = exp(z − reference), the reference being the target's logit; only e, the factor times x, and w are rounded.
+  // dx = (p − onehot) · w and dw = (p − onehot)ᵀ · x, where the target's row is subtracted separately and unrounded. p = e · factor
+  // with e = exp(z − reference); the reference is the target's logit. Only e, factor · x and w are rounded.
   linearCrossEntropyGradient: ([x, w, targets, d], { statistics }, _node, round) => {
     const [a, b] = [rounded(x, round), rounded(w, round)];
     const [V, C] = w.shape;

@@ -1,4 +1,4 @@
-/** @file The `reference` backend's row: interprets the graph as traced, in float64. The oracle in tests. */
+/** @file The `reference` backend: interprets the traced graph in float64. Tests compare other backends with it. */
 import { HOST_LIMITS, multipliesInBf16, type Precision } from "../../compiler/index.js";
 import { type Entries, nodesOf, type Op, sizeOf, type Tensor, tensorKey } from "../../tensor/index.js";
 import { type Backend, type DeviceTensor, hostTensor, type Image, type Loadable, Storage } from "../backend.js";
@@ -8,11 +8,11 @@ import { nameOf, slotOf, slotsOf } from "../slots.js";
 import { evaluators, exact, toBf16, type Value } from "./evaluate.js";
 
 export interface ReferenceProgram extends Program {
-  /** Like `read`, with all the digits. */
+  /** `read` in float64. */
   readExact(name: string): Float64Array;
 }
 
-/** The interpreter has no options. Under bf16 the same products round their operands as elsewhere; all else stays float64. */
+/** The interpreter has no options. With bf16 it rounds the operands of the same products as other backends; all else is float64. */
 export const reference: Backend<undefined> = {
   name: "reference",
   choose: async () => TARGET,
@@ -22,7 +22,7 @@ export const reference: Backend<undefined> = {
 
 const TARGET = { name: "interpreter", threads: 1, key: "", files: [], bf16Pays: async () => false };
 
-/** Compiles for the interpreter at once. */
+/** Compiles for the interpreter, synchronously. */
 export function compileReference(entries: Entries, dtype: Precision = "fp32"): ReferenceProgram {
   const [slots, layout] = [slotsOf(entries), tracedLayout(entries)];
   const image = openReference({ entries, slots, dtype, folder: "", layout, tables: [], shared: new Map() });
@@ -66,7 +66,7 @@ function openReference({ entries, slots, dtype, shared }: Loadable): Image {
           results.set(`${node.id}.${i}`, { shape: node.outputs[i].shape, data });
         });
       }
-      // Everything was computed from the old values; only now do variables change.
+      // Everything was computed from the old values; change variables only now.
       const changed = [
         ...Object.entries(entry.outputs).map(([name, tensor]) => [name, lookUp(tensor).data.slice()] as const),
         ...(entry.assign ?? []).map(([to, value]) => [nameOf(to.node), lookUp(value).data.slice()] as const),
