@@ -30,11 +30,11 @@ export interface LinesBlock extends Lines {
 export interface TextBlock {
   readonly kind: "text";
   readonly file: InputFile;
-  /** Their buffer has TEXT_PADDING more bytes behind them. */
+  /** At least TEXT_PADDING more bytes follow in the buffer. */
   readonly bytes: Uint8Array<SharedArrayBuffer>;
 }
 
-/** Readable bytes behind a text. */
+/** Number of readable bytes after a text. */
 export const TEXT_PADDING = 8;
 
 /** Parsed documents, or pages. */

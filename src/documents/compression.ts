@@ -41,7 +41,7 @@ export async function* readBytes(
     signal?.throwIfAborted();
     const damage = compression === undefined ? undefined : damageOf(error);
     if (damage !== undefined) {
-      throw new QuernError(`${path} is not a whole ${compression} file: ${damage}; fetch or make it again`, {
+      throw new QuernError(`${path} is not a complete ${compression} file: ${damage}; download or create it again`, {
         cause: error,
       });
     }
@@ -55,7 +55,7 @@ export async function* readBytes(
 const READ = 1 << 24;
 
 /**
- * Reads the first `most` bytes of an uncompressed file into memory that threads can share, with `padding` bytes behind them.
+ * Reads the first `most` bytes of an uncompressed file into memory that threads can share, followed by `padding` bytes.
  * @param into memory to reuse if it is large enough: allocating costs more than reading
  * @param onOpen called with a counter of the bytes read
  * @throws QuernError if the file cannot be read; the signal's reason when it aborts

@@ -12,10 +12,10 @@ export interface Origin {
   readonly time?: string;
 }
 
-/** One text that belongs together: a page, a speech, a chapter, a file. */
+/** One coherent text: a page, a speech, a chapter, a file. */
 export interface Document {
   readonly text: string;
-  /** Unique within its source. Its own id, else its file's path with `:` and its byte or row. */
+  /** Unique within its source: the record's own id, or the file's path, `:`, and the byte or row. */
   readonly id: string;
   /** Its dataset, crawl or folder. */
   readonly source: string;

@@ -59,7 +59,7 @@ export const SHARED_LINE = 40;
 const LONGEST_PIECE_SHARE = 0.25;
 /** UTF-16 units of a piece if no shorter ones are needed. */
 const LONGEST_PIECE = 2 ** 24;
-/** Most bytes drawn to make up for removed lines; never more than half of the text. */
+/** Limit on bytes held out to make up for removed lines; never more than half of the text. */
 const MOST_DRAWN = 32e6;
 /** Sources that are split separately; all further ones count as one. */
 const MOST_SOURCES = 1000;

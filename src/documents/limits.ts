@@ -6,7 +6,7 @@
 /** Bytes of one line of JSONL or one element of a JSON array. Parsing takes about ten times as much memory. */
 export const LONGEST_LINE = 2 ** 26;
 
-/** Commas and brackets of one long JSON value. Each may stand for an object that takes twenty times its bytes. */
+/** Commas and brackets of one long JSON value. Each may create an object that takes twenty times as many bytes. */
 export const MOST_JSON_VALUES = 2 ** 22;
 
 /** Nesting depth of one JSON value. */

@@ -66,7 +66,7 @@ export async function expandLocation(location: string, options: LocationOptions 
   try {
     if (received[0] === 0x1f) text = gunzipSync(received, { maxOutputLength: 2 ** 28 });
   } catch (error) {
-    throw new QuernError(`${quoted(list)} is not a whole gzip file: ${(error as Error).message}`, { cause: error });
+    throw new QuernError(`${quoted(list)} is not a complete gzip file: ${(error as Error).message}`, { cause: error });
   }
   return text
     .toString("utf8")

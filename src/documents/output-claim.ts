@@ -99,7 +99,7 @@ export async function refuseOverlap(out: string, inputs: readonly string[]): Pro
   const outChain = await chainOf(out);
   for (const input of inputs) {
     if (/^[a-z][a-z0-9+.-]*:\/\//i.test(input)) continue; // a URL
-    // Behind a symbolic link, the system resolves `..` differently from `resolve`; both places are protected.
+    // After a symbolic link, the system resolves `..` differently from `resolve`; both places are protected.
     const places = new Set([resolve(input), await realpath(input).catch(() => resolve(input))]);
     for (const place of places) {
       const inputChain = await chainOf(place);
@@ -133,7 +133,7 @@ async function chainOf(path: string): Promise<{ readonly ids: readonly string[];
   }
 }
 
-/** @throws QuernError for `..` behind a link or a missing folder, which the system and `resolve` resolve differently */
+/** @throws QuernError for `..` after a link or a missing folder, which the system and `resolve` resolve differently */
 async function refuseDetour(out: string): Promise<void> {
   const id = (path: string) =>
     stat(path, { bigint: true }).then(
@@ -144,7 +144,7 @@ async function refuseDetour(out: string): Promise<void> {
   for (const [i, part] of parts.entries()) {
     const before = parts.slice(0, i + 1).join("/");
     if (part !== ".." || (await id(before)) === (await id(resolve(before)))) continue;
-    throw refusal(`the output ${out} has .. behind a symbolic link or a missing folder; give its path without ..`);
+    throw refusal(`the output ${out} has .. after a symbolic link or a missing folder; give its path without ..`);
   }
 }
 

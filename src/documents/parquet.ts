@@ -91,7 +91,7 @@ export async function* readParquetRows(
 
 function refuseDamage(path: string) {
   return (damage: ParquetDamage) => {
-    throw new QuernError(`${path} is damaged: ${damage.why}; fetch or make it again`);
+    throw new QuernError(`${path} is damaged: ${damage.why}; download or create it again`);
   };
 }
 
@@ -129,7 +129,7 @@ async function footerOf(path: string, readAt: ReadAt, size: number): Promise<Par
     return await readMetadata(readAt, size);
   } catch (error) {
     if (error instanceof QuernError || !(error instanceof Error) || "syscall" in error) throw error;
-    throw new QuernError(`${path} is not a whole Parquet file: ${error.message}; fetch or make it again`, {
+    throw new QuernError(`${path} is not a complete Parquet file: ${error.message}; download or create it again`, {
       cause: error,
     });
   }
@@ -267,9 +267,9 @@ class SideColumn {
   readonly name: string;
   readonly #segments: AsyncGenerator<Segment>;
   readonly #onDamage: OnDamage;
-  #held: Segment = { values: [] };
+  #segment: Segment = { values: [] };
   #at = 0;
-  #behind = 0;
+  #skipped = 0;
   #reported = false;
 
   constructor(name: string, segments: AsyncGenerator<Segment>, onDamage: OnDamage) {
@@ -280,37 +280,37 @@ class SideColumn {
 
   /** Skips the values of rows whose text is lost. */
   skip(rows: number): void {
-    this.#behind += rows;
+    this.#skipped += rows;
   }
 
   /** Returns the values of the next rows; undefined if they are lost. */
   async take(rows: number): Promise<readonly unknown[] | undefined> {
     const values: unknown[] = [];
-    let isWhole = true;
-    for (let wanted = this.#behind + rows; wanted > 0; ) {
-      const size = "damage" in this.#held ? this.#held.count : this.#held.values.length;
+    let isComplete = true;
+    for (let wanted = this.#skipped + rows; wanted > 0; ) {
+      const size = "damage" in this.#segment ? this.#segment.count : this.#segment.values.length;
       const here = Math.min(wanted, size - this.#at);
       if (here === 0) {
         const next = await this.#segments.next();
         if (next.done) break;
-        this.#held = next.value;
+        this.#segment = next.value;
         this.#at = 0;
         continue;
       }
       const own = Math.max(0, Math.min(here, here - (wanted - rows)));
-      if ("damage" in this.#held) {
-        this.#report(this.#held.damage);
+      if ("damage" in this.#segment) {
+        this.#report(this.#segment.damage);
         for (let i = 0; i < own; i++) values.push(undefined);
-      } else values.push(...this.#held.values.slice(this.#at + here - own, this.#at + here));
+      } else values.push(...this.#segment.values.slice(this.#at + here - own, this.#at + here));
       this.#at += here;
       wanted -= here;
     }
-    this.#behind = 0;
+    this.#skipped = 0;
     if (values.length < rows) {
-      isWhole = false;
+      isComplete = false;
       this.#report("it has fewer values than there are texts");
     }
-    return isWhole || values.length > 0 ? values : undefined;
+    return isComplete || values.length > 0 ? values : undefined;
   }
 
   #report(why: string): void {

@@ -148,7 +148,7 @@ async function* textBlocks(file: OpenFile, options: ReadOptions): AsyncGenerator
 
 const inputOf = ({ location, kind, id, source }: InputFile): InputFile => ({ location, kind, id, source });
 
-/** Reads a file's decompressed bytes, with padding behind them; undefined if it is too long. */
+/** Reads a file's decompressed bytes, followed by padding; undefined if it is too long. */
 async function wholeFile(
   file: OpenFile,
   { signal, onOpen, largest = LONGEST_TEXT, memory = { last: undefined } }: ReadOptions,
@@ -186,7 +186,7 @@ async function* lineBlocks(file: OpenFile, options: ReadOptions): AsyncGenerator
   const isPlain = format === "lines" && compression === undefined;
   const range = isPlain ? options.range : undefined;
   const record = recordOptions(options);
-  // The line that damage cuts is dropped.
+  // The line in which the damage begins is dropped.
   let isDamaged = false;
   async function* decompressed(): AsyncGenerator<Buffer> {
     try {

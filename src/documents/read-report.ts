@@ -25,9 +25,9 @@ export const SKIP_REASONS: Readonly<Record<string, { readonly damage: boolean; r
   damaged_zstd: { damage: true, meaning: "a .zst file that is damaged or cut short; whole lines before that are read" },
   damaged_archive: { damage: true, meaning: "a web archive without a readable record" },
   damaged_parquet: { damage: true, meaning: "a Parquet file without a readable footer" },
-  file_too_long: { damage: true, meaning: "a text file beyond the limit" },
+  file_too_long: { damage: true, meaning: "a text file longer than the limit" },
   // Documents, lines and rows.
-  empty: { damage: false, meaning: "a text of only white space" },
+  empty: { damage: false, meaning: "a text that contains only white space" },
   not_utf8: { damage: true, meaning: "bytes that are not UTF-8" },
   nul_byte: { damage: true, meaning: "a NUL byte" },
   not_json: { damage: true, meaning: "a line that is not JSON" },
@@ -35,8 +35,8 @@ export const SKIP_REASONS: Readonly<Record<string, { readonly damage: boolean; r
   no_text: { damage: true, meaning: "no text under the key or in the column (--text-field names another)" },
   too_large: { damage: true, meaning: "JSON with more values than the limit" },
   too_deep: { damage: true, meaning: "JSON that nests too deeply" },
-  line_too_long: { damage: true, meaning: "a line beyond the limit" },
-  text_too_long: { damage: true, meaning: "a text beyond the limit" },
+  line_too_long: { damage: true, meaning: "a line longer than the limit" },
+  text_too_long: { damage: true, meaning: "a text longer than the limit" },
   damaged_row: { damage: true, meaning: "a row of Parquet whose text cannot be decoded" },
   damaged_column: {
     damage: true,

@@ -38,7 +38,7 @@ export function* readTar(archive: Uint8Array): Generator<TarFile> {
 function safePath(path: string): string {
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
   if (path.startsWith("/") || path.includes("\\") || parts.includes("..")) {
-    throw new QuernError(`the archive contains the path ${path}, which leads out of its folder`);
+    throw new QuernError(`the archive contains the path ${path}, which is outside its folder`);
   }
   return parts.join("/");
 }

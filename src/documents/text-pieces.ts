@@ -25,14 +25,14 @@ export async function checkTextFile(file: OpenFile, signal: AbortSignal | undefi
       const text = decoder.decode(bytes, { stream: true });
       if (isBlank) isBlank = text.trim() === "";
     } catch {
-      return { reason: "not_utf8", detail: `a byte that is not UTF-8, behind byte ${at}` };
+      return { reason: "not_utf8", detail: `a byte that is not UTF-8, after byte ${at}` };
     }
     at += bytes.length;
   }
   try {
     decoder.decode();
   } catch {
-    return { reason: "not_utf8", detail: `a byte that is not UTF-8, behind byte ${at}` };
+    return { reason: "not_utf8", detail: `a byte that is not UTF-8, after byte ${at}` };
   }
   return isBlank ? { reason: "empty" } : undefined;
 }

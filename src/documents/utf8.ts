@@ -25,7 +25,7 @@ export function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** Returns the problem that `decodeText` would report, or where the text starts, behind a byte order mark. */
+/** Returns the problem that `decodeText` would report, or where the text starts, after a byte order mark if there is one. */
 export function checkText(bytes: Uint8Array): Exclude<Decoded, { readonly text: string }> | { readonly start: number } {
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
     return { problem: "it is UTF-16, not UTF-8 (convert it with iconv)", reason: "not_utf8", offset: 0 };

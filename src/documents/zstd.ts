@@ -464,7 +464,7 @@ class BackwardBits {
   #at(bit: number, count: number): number {
     const bytes = this.#bytes;
     const at = this.#from + (bit >>> 3);
-    // Bytes behind the end are undefined, and shifting undefined returns 0.
+    // Bytes after the end are undefined, and shifting undefined returns 0.
     const word = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
     return (word >>> (bit & 7)) & ((1 << count) - 1);
   }

@@ -221,7 +221,7 @@ describe("remote locations", () => {
     await expect(expandLocation("cc://2024")).rejects.toThrow(/is not a crawl/);
     answer = (_, response) => response.end(gzipSync("crawl-data/a.warc.gz\n").subarray(0, 20));
     await expect(pages(["cc://CC-MAIN-2024-22"], { environment })).rejects.toThrow(
-      /paths\.gz is not a whole gzip file/,
+      /paths\.gz is not a complete gzip file/,
     );
   });
 });

@@ -123,7 +123,7 @@ describe("readDocuments", () => {
     [
       "cut.txt.gz",
       gzipSync("some text ".repeat(100)).subarray(0, 30),
-      /1 damaged_gzip: .*cut\.txt\.gz: is not a whole gzip/,
+      /1 damaged_gzip: .*cut\.txt\.gz: is not a complete gzip/,
     ],
     ["no.jsonl", '\n{"txt":"b"}\n', /1 no_text: .*no\.jsonl, line 2: has no "text" that is a string; its keys are txt/],
     ["bad.jsonl", '{"text":"a"\n', /1 not_json: .*bad\.jsonl, line 1: /],
@@ -146,7 +146,7 @@ describe("readDocuments", () => {
       ["a.jsonl.zst:36", "zwei: gepackt"],
     ]);
     const cut = all([await file("cut.jsonl.zst", compressed.subarray(0, 40))]);
-    await expect(cut).rejects.toThrow(/1 damaged_zstd: .*cut\.jsonl\.zst: is not a whole zstd file/);
+    await expect(cut).rejects.toThrow(/1 damaged_zstd: .*cut\.jsonl\.zst: is not a complete zstd file/);
   });
 
   it("reads Parquet row group by row group, and refuses other files", async () => {
@@ -169,7 +169,9 @@ describe("readDocuments", () => {
 
     const other = parquetWriteBuffer({ columnData: [{ name: "body", data: ["x"] }] });
     await expect(all([await file("b.parquet", new Uint8Array(other))])).rejects.toThrow(/no column "text".*body/);
-    await expect(all([await file("c.parquet", whole.subarray(0, 3000))])).rejects.toThrow(/not a whole Parquet file/);
+    await expect(all([await file("c.parquet", whole.subarray(0, 3000))])).rejects.toThrow(
+      /not a complete Parquet file/,
+    );
     await expect(all([await file("d.parquet", "PAR1")])).rejects.toThrow(
       /damaged_parquet: .*d\.parquet: .*it has 4 bytes/,
     );

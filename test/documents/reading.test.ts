@@ -143,7 +143,7 @@ describe.each(readers)("%s", (_, read) => {
     expect(report.skipped).toEqual({ damaged_gzip: 1 });
   });
 
-  it("skips an endless line, and resumes behind it", async () => {
+  it("skips an endless line, and resumes after it", async () => {
     const line = Buffer.alloc(65 * 2 ** 20, "a");
     const data = gzipSync(
       Buffer.concat([Buffer.from('{"text":"before"}\n'), line, Buffer.from('\n{"text":"after"}\n')]),

@@ -25,7 +25,7 @@ function joinChunks(body: Buffer, flaws?: string[]): Buffer | null {
     const { line, start } = sizeLine(body, at);
     const size = line === null ? 0 : Number.parseInt(line[1], 16);
     const end = start + size;
-    // After at least one chunk, bytes behind the last one do not matter.
+    // After at least one chunk, bytes after the last one do not matter.
     if (size === 0 && line !== null && at > 0 && flaws !== undefined) return joined.subarray(0, length);
     const isSound =
       line !== null && (size === 0 ? onlyTrailers(body, start) : end <= body.length && isLineEnd(body, end));
@@ -33,7 +33,7 @@ function joinChunks(body: Buffer, flaws?: string[]): Buffer | null {
       // A first size counts only if its chunk ends where it says, or the body ends before that.
       if (flaws === undefined || (at === 0 && !(line?.[2] === "\r\n" && end >= body.length && size > 0))) return null;
       flaws.push(end > body.length || at >= body.length ? "cut short" : "damaged chunks");
-      // Bytes behind the damage are kept unchanged.
+      // Bytes after the damage are kept unchanged.
       return Buffer.concat([joined.subarray(0, length), body.subarray(size > 0 ? start : at)]);
     }
     length += body.copy(joined, length, start, end);
@@ -170,7 +170,7 @@ function tooLarge(flaws: string[]): Buffer {
   return Buffer.alloc(0);
 }
 
-/** Decompresses one or more gzip members; bytes behind the last are dropped. */
+/** Decompresses one or more gzip members; bytes after the last are dropped. */
 function gunzip(body: Buffer, limit: number, flaws: string[]): Buffer {
   if (compressionByMagic(body) !== "gzip")
     return (looksCompressed(body) ? decodeUndeclared(body, limit) : undefined) ?? body;

@@ -74,7 +74,7 @@ function parseWarcHead(bytes: Buffer): Head | "too large" | null {
     if (end < 0) return bytes.length >= LARGEST_HEAD ? "too large" : null;
     const line = lineOf(bytes, at, end);
     at = end + 1;
-    // A version in the middle belongs to the next record: this head has lost its end.
+    // A version on a later line belongs to the next record: the end of this head is missing.
     if (first !== VERSION.test(line)) return null;
     if (line === "") return headOf(fields, at);
     if (/WARC\/\d\.\d{1,2}\s*$/.test(line)) versions += 1;
@@ -83,7 +83,7 @@ function parseWarcHead(bytes: Buffer): Head | "too large" | null {
       if (name !== "") fields.set(name, `${fields.get(name) ?? ""} ${line.trim()}`);
     } else if (colon > 0) {
       name = line.slice(0, colon).trim().toLowerCase();
-      // So does a version in the middle of a line, if a second type follows.
+      // The same holds for a version inside a line, if a second type follows.
       if (name === "warc-type" && versions > 1 && fields.has(name)) return null;
       if (!fields.has(name)) fields.set(name, line.slice(colon + 1).trim());
     }

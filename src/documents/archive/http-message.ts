@@ -64,7 +64,7 @@ export function parseHttpResponse(record: Buffer, limit: number): HttpResponse |
   return { status, headers, body, flaws };
 }
 
-/** Finds the final response, behind interim ones such as `100 Continue` and `103 Early Hints` (RFC 9110, 15.2). */
+/** Finds the final response, after interim ones such as `100 Continue` and `103 Early Hints` (RFC 9110, 15.2). */
 function finalStart(record: Buffer): number {
   let start = 0;
   for (let i = 0; i < MOST_INTERIM; i++) {

@@ -77,7 +77,7 @@ interface Reading {
   readonly limit: number;
   readonly lose: Lose;
   readonly signal?: AbortSignal;
-  /** Formats found so far. Behind damage, the search for the next record looks for these. */
+  /** Formats found so far. After damage, the search for the next record looks for these. */
   readonly seen: Set<MemberCompression | "warc" | "arc">;
   /**
    * Set while reading decompressed bytes, in which compressed members are not expected: the offset of the member, if it is
@@ -111,7 +111,7 @@ async function* readRecords(reading: Reading): AsyncGenerator<ArchiveRecord> {
   }
 }
 
-/** Reads the records of the member at the start of the window; returns true if nothing behind it can be read. */
+/** Reads the records of the member at the start of the window; returns true if nothing after it can be read. */
 async function* readMember(
   reading: Reading,
   compression: Exclude<MemberCompression, "none">,
@@ -284,7 +284,7 @@ async function nextStart({ window, seen }: Reading, from: number, to: number): P
   }
 }
 
-/** Drops the bytes before the next record or member: at least one byte, and none behind offset `until` of the archive. */
+/** Drops the bytes before the next record or member: at least one byte, and none after offset `until` of the archive. */
 async function findStart({ window, seen, inner }: Reading, until = Number.POSITIVE_INFINITY): Promise<void> {
   window.drop(1);
   for (;;) {
@@ -327,7 +327,7 @@ function trimEnd(bytes: Buffer, start: number, end: number): number {
   return end - (ends?.[0].length ?? 0);
 }
 
-/** True if the last record of a member continues behind it. */
+/** True if the last record of a member continues after it. */
 function endsInside(bytes: Buffer): boolean {
   for (let at = skipBlank(bytes, 0); at < bytes.length; at = skipBlank(bytes, at)) {
     const head = parseHead(bytes.subarray(at, at + LARGEST_HEAD));
@@ -373,7 +373,7 @@ function beginsWithHead(bytes: Buffer): boolean {
   return parseHead(gunzipCut(bytes.subarray(0, LARGEST_HEAD), CHUNK)) !== null;
 }
 
-/** Decompresses the gzip member at the start of the window piece by piece. Afterwards the window begins behind it, or at damage. */
+/** Decompresses the gzip member at the start of the window piece by piece. Afterwards the window begins after it, or at the damage. */
 async function* streamed(window: Window, lose: Lose): AsyncGenerator<Buffer> {
   const header = gzipHeaderLength(window.bytes);
   if (typeof header !== "number") return;

@@ -7,7 +7,7 @@ import { CHARACTERS, LEAST_BITS, LETTER_PAIRS } from "./letter-pairs.js";
 
 type Group = keyof typeof LETTER_PAIRS;
 
-/** Bytes above ASCII that suffice for a guess. */
+/** Number of bytes above ASCII that suffice for a guess. */
 const ENOUGH = 2000;
 /** ASCII bytes kept on either side of them: neighbouring letters, and second bytes of Shift_JIS and Big5. */
 const BESIDE = 2;
@@ -81,7 +81,7 @@ const SOUND = 14;
 const CLEAR = 0.3;
 const LONG = 60;
 const FAINT = 0.04;
-/** Bits per byte above which text is no language in any single-byte encoding; words take about nine. */
+/** Above this cost in bits per byte, the text is not in any single-byte encoding; words take about nine. */
 const STRANGE = 13;
 
 /** Counts bytes above ASCII that have another next to them. */

@@ -8,7 +8,7 @@ import { encodingOf } from "./decode.js";
 const SCANNED = 1024;
 /** Real pages have some tens. The limit exists because looking up an unknown charset is slow. */
 const MOST_METAS = 2000;
-/** Elements that contain text only. Behind the scanned bytes, where a browser parses, a `<meta>` in them declares nothing. */
+/** Elements that contain only text. After the scanned bytes, a `<meta>` inside them is ignored, as in a browser. */
 const RAW = /^(?:script|style|textarea|title|xmp|iframe|noembed|noframes)$/;
 
 /**
