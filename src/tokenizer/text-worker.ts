@@ -16,7 +16,7 @@ export async function openWorker(
 
 async function counting({
   pattern,
-  mostDistinct,
+  maxDistinct,
 }: Extract<Setup, { work: "count" }>): Promise<Answer<CountTask, CountResult>> {
   const parts = new TextParts(await splitterFor(pattern));
   const counter = new PretokenCounter();
@@ -31,7 +31,7 @@ async function counting({
     if (task === "take") return answer(counter.take(), { documents: 0, unread: undefined });
     const found = countTask(task, parts, counter);
     // Without this limit every worker would accumulate the rare pretokens, and together they would store them many times over.
-    return answer(counter.size > mostDistinct ? counter.take() : undefined, found);
+    return answer(counter.size > maxDistinct ? counter.take() : undefined, found);
   };
 }
 

@@ -9,7 +9,7 @@ export type Setup =
       readonly work: "count";
       readonly pattern: string;
       /** Distinct pretokens after which a worker hands over its counts. */
-      readonly mostDistinct: number;
+      readonly maxDistinct: number;
     }
   | { readonly work: "encode"; readonly tokenizer: TokenizerSnapshot; readonly endOfText: number };
 

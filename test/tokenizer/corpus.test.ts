@@ -180,7 +180,7 @@ describe("a corpus in blocks", () => {
     const strings = table(await countPretokens(await textsOf(corpus), { pattern: "o200k", threads: 1 }));
     for (const threads of threadsHere) {
       const reader = readDocuments([corpus]);
-      const options = { pattern: "o200k", threads, workerThreshold: 1, mostDistinct: 300 };
+      const options = { pattern: "o200k", threads, workerThreshold: 1, maxDistinct: 300 };
       expect(table(await countPretokens(reader, options))).toEqual(strings);
       expect(reader.documents).toBe((await textsOf(corpus)).length);
     }

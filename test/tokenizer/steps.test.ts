@@ -40,7 +40,7 @@ describe("pre-tokenizers and normalizers of tokenizer.json", () => {
     },
   );
 
-  it("locate each id in the original text after normalisation", async () => {
+  it("locate each id in the original text after normalization", async () => {
     const json = { ...base, pre_tokenizer: cases[0].pre_tokenizer };
     const pieces = async (normalizer: object, text: string) => {
       const tokenizer = await tokenizerFromJson({ ...json, normalizer });

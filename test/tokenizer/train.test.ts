@@ -81,7 +81,7 @@ describe("training", () => {
       ),
     ).map((words) => words.join(" "));
     const one = await countPretokens(texts, { pattern: "o200k", threads: 1 });
-    const two = await countPretokens(texts, { pattern: "o200k", threads: 2, mostDistinct: 1000, workerThreshold: 1 });
+    const two = await countPretokens(texts, { pattern: "o200k", threads: 2, maxDistinct: 1000, workerThreshold: 1 });
     expect(one.size).toBeGreaterThan(100_000);
     expect(two.size).toBe(one.size);
     const sum = (counts: Float64Array) => counts.reduce((a, b) => a + b, 0);

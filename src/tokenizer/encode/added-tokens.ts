@@ -1,7 +1,7 @@
 /**
- * @file Finds added tokens before the text is cut into pretokens: special tokens (end of text, chat roles) and others added to
+ * @file Finds added tokens before the text is split into pretokens: special tokens (end of text, chat roles) and others added to
  * a vocabulary. The rules are those of the Rust library `tokenizers`: the leftmost match wins, then the longest. Tokens that are
- * not `normalized` are searched in the raw text; the others in the normalised text between those.
+ * not `normalized` are searched in the raw text; the others in the normalized text between those.
  */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
@@ -19,7 +19,7 @@ export interface AddedToken {
   readonly lstrip: boolean;
   /** The match includes the white space after it. */
   readonly rstrip: boolean;
-  /** Searched in the normalised text. */
+  /** Searched in the normalized text. */
   readonly normalized: boolean;
   /** Matches only if the caller allows special tokens; `decode` can skip it. */
   readonly special: boolean;

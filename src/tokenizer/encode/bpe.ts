@@ -236,7 +236,7 @@ class LongMerge {
         if (next[j] < length) previous[next[j]] = i;
         let least = this.#rate(i, length);
         if (i > 0) least = Math.min(least, this.#rate(previous[i], length));
-        // As above: a new pair of lower rank goes first. Push the remaining positions back.
+        // As in `#sweep`, a new pair of lower rank merges first. Push the remaining positions back.
         if (least <= rank) {
           for (let rest = here.length - 1; rest > k; rest--) {
             if (ranks[here[rest]] === rank) this.#push(rank, here[rest]);

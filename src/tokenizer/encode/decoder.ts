@@ -2,7 +2,7 @@
 import { QuernError } from "../../errors.js";
 import type { TokenTable } from "../token-table.js";
 
-/** Most bytes that the buffer keeps between two calls. */
+/** Maximum size in bytes of the buffer that is kept between calls. */
 const KEPT = 1 << 24;
 const FIRST_ROOM = 1 << 16;
 
@@ -42,7 +42,7 @@ export class Decoder {
   }
 }
 
-/** True if an id has a token; ids below the vocabulary's size may be holes. */
+/** True if an id has a token. The ids below the vocabulary's size may have gaps. */
 export function hasToken(tokens: TokenTable, id: number): boolean {
   return Number.isInteger(id) && id >= 0 && tokens.has(id);
 }

@@ -41,7 +41,7 @@ export class IdBuffer {
 export const PADDING = 8;
 
 /** Pretokens longer than this many bytes are not cached: they hardly ever recur. */
-const LONGEST_KEPT = 255;
+const MAX_CACHED_LENGTH = 255;
 /** Bytes of a cache slot: two key words, length, value. */
 const SLOT_BYTES = 16;
 const FIRST_SLOTS = 1 << 10;
@@ -53,7 +53,7 @@ const highMask = Int32Array.from({ length: 9 }, (_, n) => (n <= 4 ? 0 : n >= 8 ?
 export class Encoder {
   readonly #model: BpeModel;
   readonly #merger: Merger;
-  readonly #mostSlots: number;
+  readonly #maxSlots: number;
   /**
    * (slots, 4): low key, high key, length (0: empty), value. The bytes of a pretoken of up to 8 bytes are its key. The key of a
    * longer one is a 64-bit hash, and its bytes are compared in `#records`. The value is the id if the pretoken is one token of at
@@ -65,7 +65,7 @@ export class Encoder {
   /** Records: number of ids, ids, and, for pretokens of more than 8 bytes, their bytes padded to whole words. */
   #records = new Int32Array(1024);
   #recordsUsed = 0;
-  readonly #mostRecords: number;
+  readonly #maxRecords: number;
 
   /** @param cacheBytes the largest size of the cache, in bytes */
   constructor(model: BpeModel, cacheBytes: number) {
@@ -73,8 +73,8 @@ export class Encoder {
     this.#merger = new Merger(model.byteIds, model.merges);
     let slots = FIRST_SLOTS;
     while (slots * 2 * SLOT_BYTES <= cacheBytes * 0.67) slots *= 2;
-    this.#mostSlots = slots;
-    this.#mostRecords = Math.max(1024, Math.floor((cacheBytes - slots * SLOT_BYTES) / 4));
+    this.#maxSlots = slots;
+    this.#maxRecords = Math.max(1024, Math.floor((cacheBytes - slots * SLOT_BYTES) / 4));
     this.#slots = new Int32Array(FIRST_SLOTS * 4);
     this.#mask = FIRST_SLOTS - 1;
   }
@@ -142,7 +142,7 @@ export class Encoder {
 
   #encodeLong(bytes: Uint8Array, view: DataView, from: number, to: number, ids: Uint32Array, written: number): number {
     const length = to - from;
-    if (length > LONGEST_KEPT) return this.#miss(bytes, view, from, to, 0, 0, ids, written);
+    if (length > MAX_CACHED_LENGTH) return this.#miss(bytes, view, from, to, 0, 0, ids, written);
     let low = length;
     let high = 0x2545f491;
     let i = from;
@@ -200,7 +200,7 @@ export class Encoder {
     else count = merger.merge(bytes, from, to);
     const result = merger.ids;
     for (let i = 0; i < count; i++) ids[written++] = result[i];
-    if (length > LONGEST_KEPT) return written;
+    if (length > MAX_CACHED_LENGTH) return written;
 
     const words = length <= 8 ? (count === 1 ? 0 : 1 + count) : 1 + count + ((length + 3) >> 2);
     this.#makeRoom(words);
@@ -239,20 +239,20 @@ export class Encoder {
     const slots = this.#mask + 1;
     const slotsFull = this.#count * 2 >= slots;
     const recordsFull = this.#recordsUsed + words > this.#records.length;
-    if ((slotsFull && slots >= this.#mostSlots) || (recordsFull && this.#recordsUsed + words > this.#mostRecords)) {
+    if ((slotsFull && slots >= this.#maxSlots) || (recordsFull && this.#recordsUsed + words > this.#maxRecords)) {
       this.#slots.fill(0);
       this.#count = 0;
       this.#recordsUsed = 0;
       return;
     }
     if (recordsFull) {
-      const grown = new Int32Array(Math.min(this.#mostRecords, Math.max(this.#records.length * 2, 1024)));
+      const grown = new Int32Array(Math.min(this.#maxRecords, Math.max(this.#records.length * 2, 1024)));
       grown.set(this.#records.subarray(0, this.#recordsUsed));
       this.#records = grown;
     }
     if (slotsFull) {
       const old = this.#slots;
-      this.#slots = new Int32Array(Math.min(old.length * 4, this.#mostSlots * 4));
+      this.#slots = new Int32Array(Math.min(old.length * 4, this.#maxSlots * 4));
       this.#mask = this.#slots.length / 4 - 1;
       this.#count = 0;
       for (let at = 0; at < old.length; at += 4) {

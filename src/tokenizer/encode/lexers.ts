@@ -1,6 +1,6 @@
 /**
  * @file Hand-written lexers for the published pre-tokenization patterns, over UTF-8 bytes.
- * A lexer cuts a text into the same pretokens as the pattern's leftmost match with backtracking. Each alternative of a pattern
+ * A lexer splits a text into the same pretokens as the pattern's leftmost match with backtracking. Each alternative of a pattern
  * becomes a few comparisons of code point classes from one generated Unicode table. ASCII takes one table look-up per byte; other
  * characters are decoded first.
  *
@@ -9,7 +9,7 @@
 import { CASELESS, LOWER, MARK, NEWLINE, NUMBER, OTHER, pageOf, pages, SPACE, UPPER } from "./unicode-classes.js";
 
 /**
- * Cuts bytes[start, end) into pretokens: writes the end of each to `bounds`, from bounds[count] on, and returns the new count.
+ * Splits bytes[start, end) into pretokens: writes the end of each to `bounds`, from bounds[count] on, and returns the new count.
  * The caller provides room for end − start more entries. For text that the pattern drops, the complement of its end (a negative
  * number) is written.
  */
@@ -221,7 +221,7 @@ export const qwen2: Lexer = cl100kFamily(1, false);
 
 /**
  * End of an o200k word without its prefix, from i: the end of `U*L+`, or 0 if it does not match. U and L are the upper and lower
- * sets. Caseless letters and marks are in both, so if no lower-case letter follows a run of U, the match ends behind the last such
+ * sets. Caseless letters and marks are in both, so if no lower-case letter follows a run of U, the match ends after the last such
  * character of the run.
  */
 function lowerWordEnd(bytes: Uint8Array, i: number, end: number): number {
@@ -244,7 +244,7 @@ function lowerWordEnd(bytes: Uint8Array, i: number, end: number): number {
   return shared;
 }
 
-/** o200k: cuts camel-case words before a capital, and keeps contractions with their word. */
+/** o200k: splits camel-case words before a capital, and keeps contractions with their word. */
 export const o200k: Lexer = (bytes, start, end, bounds, count) => {
   let i = start;
   while (i < end) {

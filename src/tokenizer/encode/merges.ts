@@ -8,7 +8,7 @@ import type { TokenTable } from "../token-table.js";
 /** Rank of a pair that never merges; greater than every rank. */
 export const NO_MERGE = 0x7fffffff;
 
-/** Most slots, of 16 bytes each, of a table that is filled on demand; a full table is emptied. */
+/** Maximum slots (16 bytes each) of a table that is filled on demand; a full table is emptied. */
 const LAZY_SLOTS = 1 << 20;
 
 /** An open-addressing hash table from (left, right) to (rank, merged). `entries` is (slots, 4): left + 1, right, rank, merged. */

@@ -1,4 +1,4 @@
-/** @file Unicode normalisation forms, with an alignment from the normalised text to the original. */
+/** @file Unicode normalization forms, with an alignment from the normalized text to the original. */
 import { classOf, MARK } from "./unicode-classes.js";
 
 /** Returns the text in NFC. A text whose characters are all below U+0300 already is. */
@@ -8,24 +8,24 @@ export function nfc(text: string): string {
 }
 
 /**
- * Maps each UTF-16 unit of a normalised text to the part of the original that it comes from. A cluster is the shortest part
- * that normalisation handles independently; one that does not change maps unit by unit.
+ * Maps each UTF-16 unit of a normalized text to the part of the original that it comes from. A cluster is the shortest part
+ * that normalization handles independently; one that does not change maps unit by unit.
  */
 export interface Alignment {
-  /** The normalised text. */
+  /** The normalized text. */
   readonly text: string;
   /** (text.length): units of the original at which each unit's cluster starts and ends. */
   readonly starts: Uint32Array;
   readonly ends: Uint32Array;
 }
 
-/** True if a text is ASCII, which no normalisation form changes. */
+/** True if a text is ASCII, which no normalization form changes. */
 export function isAscii(text: string): boolean {
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return false;
   return true;
 }
 
-/** Normalises a text and aligns the result with it; undefined if normalisation changes nothing. */
+/** Normalizes a text and aligns the result with it; undefined if normalization changes nothing. */
 export function alignedForm(text: string, form: "NFC" | "NFD" | "NFKC" | "NFKD"): Alignment | undefined {
   const normalized = text.normalize(form);
   if (normalized === text) return undefined;
@@ -53,7 +53,7 @@ export function alignedForm(text: string, form: "NFC" | "NFD" | "NFKC" | "NFKD")
     start = end;
   }
   if (!isWhole || written < normalized.length) {
-    // Normalisation composed characters across clusters: map every unit to the whole text.
+    // Normalization composed characters across clusters: map every unit to the whole text.
     starts.fill(0);
     ends.fill(text.length);
   }

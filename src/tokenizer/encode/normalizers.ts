@@ -7,7 +7,7 @@ import type { Matcher } from "./split-steps.js";
 
 export interface Normalizer {
   readonly apply: (text: string) => string;
-  /** Returns the normalised text with its alignment; undefined if nothing changes. */
+  /** Returns the normalized text with its alignment; undefined if nothing changes. */
   readonly align: (text: string) => Alignment | undefined;
 }
 

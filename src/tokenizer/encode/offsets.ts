@@ -3,13 +3,13 @@ import type { Alignment } from "./normalize.js";
 
 /** A segment of ordinary text between added tokens, as it was encoded. */
 export interface LocatedSegment {
-  /** Its normalised text. */
+  /** Its normalized text. */
   readonly normal: string;
   /** Bytes added before it: 1 for a space, else 0. */
   readonly prefix: number;
   /** Its start in the original text, in UTF-16 units. */
   readonly offset: number;
-  /** Aligns `normal` with the original segment; undefined if normalisation changed nothing. */
+  /** Aligns `normal` with the original segment; undefined if normalization changed nothing. */
   readonly alignment: Alignment | undefined;
 }
 

@@ -2,7 +2,7 @@
 import { QuernError } from "../../errors.js";
 import { cl100k, gpt2, type Lexer, llama3, o200k, qwen2 } from "./lexers.js";
 
-/** Cuts texts into pretokens. */
+/** Splits texts into pretokens. */
 export interface Splitter {
   readonly lex: Lexer;
   /**
@@ -10,7 +10,7 @@ export interface Splitter {
    * published pattern has a boundary there, and never looks past it.
    */
   readonly divisible: boolean;
-  /** True if it looks only at single characters. The end of a part then adds a cut there and changes nothing else. */
+  /** True if it looks only at single characters. Lexing in parts then adds a boundary at the part's end and changes no other. */
   readonly isLocal?: boolean;
 }
 
@@ -22,7 +22,7 @@ export const UNCASED = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
 export const CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 export const SPACES = "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-/** The regular expressions that Quern writes, in syntax that all engines read alike; only `(?i:` is not JavaScript's. */
+/** The regular expressions that Quern writes, in syntax with the same meaning in all engines; older JavaScript lacks `(?i:`. */
 export const patterns: Readonly<Record<PatternName, string>> = {
   gpt2: "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
   // `\s+(?![\s\S])` is tiktoken's `\s++$` for Oniguruma, where `$` matches at the end of a line.

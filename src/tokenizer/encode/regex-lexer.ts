@@ -9,9 +9,9 @@ import type { Lexer } from "./lexers.js";
 import { type Matcher, matchesOf, splitAt } from "./split-steps.js";
 import { runWithTimeLimit } from "./time-limit.js";
 
-/** Time limit of a text in milliseconds; each million UTF-16 units adds as much again. */
-const MOST_TIME = 5000;
-/** An unbounded quantifier on a group that contains another one or alternatives, which can backtrack for ever on 30 letters. */
+/** Time limit per text in milliseconds, multiplied by 1 + the text's millions of UTF-16 units. */
+const TIME_LIMIT = 5000;
+/** An unbounded quantifier on a group with another quantifier or alternatives. It can take exponential time, even on 30 letters. */
 const NESTED = /[*+,][^()]*\)(?:[*+]|\{\d*,\}?)|\|[^()]*\)(?:[*+]|\{\d*,\})|\)[*+?}]?[^()]*\)(?:[*+]|\{\d*,\})/;
 /** Texts of at most this many units need no time limit if the pattern nests no quantifiers; setting one takes 0.1 ms. */
 const SHORT = 256;
@@ -21,7 +21,7 @@ const SHORT = 256;
  * @param limit time limit of a text in milliseconds
  * @throws QuernError if the pattern is invalid; the matcher throws one that names the pattern if it exceeds the limit
  */
-export function regexMatcher(pattern: string, limit = MOST_TIME): Matcher {
+export function regexMatcher(pattern: string, limit = TIME_LIMIT): Matcher {
   let regex: RegExp;
   try {
     // The alternative at the end never matches. Its case-sensitive letter keeps the library from applying the flag `i` of one group
@@ -44,13 +44,13 @@ export function regexMatcher(pattern: string, limit = MOST_TIME): Matcher {
     if (matches !== undefined) return matches;
     throw new QuernError(
       `the tokenizer's pattern ${shown(pattern)} takes longer than ${(milliseconds / 1000).toFixed(1)} s on a text of ` +
-        `${text.length} characters: it backtracks without end; use possessive quantifiers, or do not nest quantifiers`,
+        `${text.length} characters: it backtracks exponentially; use possessive quantifiers, or do not nest quantifiers`,
     );
   };
 }
 
 /**
- * Returns a lexer in which every match, and all text between two matches, is a pretoken. Empty matches cut the text at their position.
+ * Returns a lexer in which every match, and all text between two matches, is a pretoken. Empty matches split the text.
  * @throws QuernError as `regexMatcher` does
  */
 export function regexLexer(pattern: string): Lexer {

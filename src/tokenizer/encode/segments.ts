@@ -1,10 +1,10 @@
-/** @file Cuts a text at its added tokens and normalises the segments between them. */
+/** @file Splits a text at its added tokens and normalizes the segments between them. */
 import { type AddedToken, AddedTokenFinder, type SpecialHandling } from "./added-tokens.js";
 import type { Alignment } from "./normalize.js";
 import type { Normalizer } from "./normalizers.js";
 
 /**
- * Called with the id of each added token, or with −1 and the normalised text of each segment of ordinary text; returns false to
+ * Called with the id of each added token, or with −1 and the normalized text of each segment of ordinary text; returns false to
  * stop. `start` and `end` are UTF-16 units of the original.
  */
 export type SegmentVisitor = (
@@ -23,7 +23,7 @@ export class Segments {
   constructor(added: readonly AddedToken[], normalizer: Normalizer | undefined) {
     this.#normalizer = normalizer;
     this.#raw = new AddedTokenFinder(added.filter((token) => !token.normalized));
-    // Tokens that are searched in normalised text must be normalised as well.
+    // Tokens that are searched in normalized text must be normalized as well.
     this.#normal = new AddedTokenFinder(
       added
         .filter((token) => token.normalized)
@@ -32,9 +32,9 @@ export class Segments {
   }
 
   /**
-   * Visits a text's added tokens and the normalised segments between them; stops and returns false when `visit` does.
+   * Visits a text's added tokens and the normalized segments between them; stops and returns false when `visit` does.
    * Positions are UTF-16 units of the original. They are correct only with `align`, which also passes the alignment of segments
-   * that normalisation changed.
+   * that normalization changed.
    */
   visit(text: string, special: SpecialHandling, align: boolean, visit: SegmentVisitor): boolean {
     if (text === "") return true;

@@ -36,7 +36,7 @@ export function matchesOf(regex: RegExp, text: string): number[] {
   }
 }
 
-/** Returns a matcher without a time limit, for our own expressions, which cannot backtrack. */
+/** Returns a matcher without a time limit, for Quern's own expressions, which cannot backtrack. */
 export function simpleMatcher(regex: RegExp): Matcher {
   return (text) => matchesOf(regex, text);
 }

@@ -1,13 +1,13 @@
 /**
  * @file Processes a text in parts of some tens of kilobytes, which stay in the processor's cache: encodes each part as UTF-8 and
- * cuts it into pretokens. Parts end only where every published pattern has a boundary that it does not look past, so the
+ * splits it into pretokens. Parts end only where every published pattern has a boundary that it does not look past, so the
  * pretokens are those of the whole text.
  */
 import { PADDING } from "./encoder.js";
 import type { Splitter } from "./patterns.js";
 import { CASELESS, classOf, LOWER, NEWLINE, OTHER, SPACE, UPPER } from "./unicode-classes.js";
 
-/** UTF-16 units of a part, if the text can be cut near there. */
+/** Target size of a part in UTF-16 units. */
 export const PART_UNITS = 1 << 15;
 
 const utf8 = new TextEncoder();
@@ -43,7 +43,7 @@ export class TextParts {
   }
 
   /**
-   * Cuts bytes[start, end), a text or a part of one between byte borders, into pretokens. Calls `visit` for each part with its
+   * Splits bytes[start, end), a text or a part of one between byte borders, into pretokens. Calls `visit` for each part with its
    * start; the part's pretokens are in `bounds` and `count`. The bytes are not copied.
    */
   eachPart(bytes: Uint8Array, start: number, end: number, visit: (start: number) => void): void {
@@ -69,7 +69,7 @@ export class TextParts {
 
 /**
  * Returns the position near `aim` at which a part may end: after a letter that is followed by a space or a symbol other than an
- * apostrophe. Searches backwards first, then forwards. Never cuts at surrogates, whose class only the pair determines.
+ * apostrophe. Searches backwards first, then forwards. Never splits next to surrogates, whose class only the pair determines.
  */
 export function partEnd(text: string, start: number, aim: number): number {
   for (let i = aim; i > start + 1 && i > aim - 8192; i--) if (isPartEnd(text, i)) return i;

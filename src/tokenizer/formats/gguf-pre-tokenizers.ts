@@ -57,7 +57,7 @@ const TABLE: readonly (PreTokenizer & { readonly names: readonly string[] })[] =
     addBos: true,
   },
   { names: ["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"], steps: pattern(patterns.llama3) },
-  // As in Qwen's tokenizer.json; llama.cpp does not normalise.
+  // As in Qwen's tokenizer.json; llama.cpp does not normalize.
   { names: ["qwen2"], steps: pattern(patterns.qwen2), normalizer: { type: "NFC" } },
   {
     names: ["deepseek-r1-qwen", "kormo", "f2llmv2", "megrez", "stablelm2", "hunyuan", "solar-open", "grok-2"],

@@ -22,18 +22,18 @@ export interface CountPretokensOptions {
   /** The reader of the documents' files, if any; with it, progress counts bytes out of a total. */
   readonly reading?: ReadBytes;
   /** Distinct pretokens after which a worker hands over its counts; default 2^17. */
-  readonly mostDistinct?: number;
+  readonly maxDistinct?: number;
   /** Size of the text, in UTF-16 units or bytes, above which workers are started; default 24 Mi, or 4 Mi for regular expressions. */
   readonly workerThreshold?: number;
 }
 
 /** Small, because workers are idle at the end while this thread adds up their remaining counts. */
-const MOST_DISTINCT = 1 << 17;
+const MAX_DISTINCT = 1 << 17;
 /** UTF-16 units of a worker's task. */
 const BATCH = 1 << 20;
 /**
- * Workers do not pay off for less text than this. A regular expression is about ten times slower than a hand-made lexer; there
- * a sixth of it is enough.
+ * Workers do not pay off for less text than this. With a regular expression, which is about ten times slower than a hand-written
+ * lexer, a sixth is enough.
  */
 const WORKER_THRESHOLD = 24 << 20;
 /** Milliseconds between two yields to the event loop. */
@@ -47,7 +47,7 @@ type CountingPool = WorkerPool<CountTask, CountResult>;
  * @throws QuernError if the pattern is invalid or there is no text; the signal's reason when it aborts
  */
 export async function countPretokens(documents: Documents, options: CountPretokensOptions): Promise<PretokenCounts> {
-  const { pattern, threads, signal, onProgress, mostDistinct = MOST_DISTINCT } = options;
+  const { pattern, threads, signal, onProgress, maxDistinct = MAX_DISTINCT } = options;
   const reading = isReader(documents) ? documents : options.reading;
   const splitter = await splitterFor(pattern);
   const threshold = options.workerThreshold ?? (splitter.divisible ? WORKER_THRESHOLD : WORKER_THRESHOLD / 6);
@@ -84,7 +84,7 @@ export async function countPretokens(documents: Documents, options: CountPretoke
   const startPool = () =>
     new WorkerPool<CountTask, CountResult>({
       module: new URL("../text-worker.js", import.meta.url),
-      setup: { work: "count", pattern, mostDistinct } satisfies Setup,
+      setup: { work: "count", pattern, maxDistinct } satisfies Setup,
       threads: threads - 1,
       signal,
     });

@@ -68,7 +68,7 @@ static double *neighbour_counts;
 static uint32_t *merged_at;
 static uint32_t merged_size;
 
-// Stores the count of a pretoken that is long or whose count does not fit into its border.
+// Stores the count of a pretoken that is too long or whose count does not fit into its border.
 IMPORT(store_count) void store_count(uint32_t border, double count);
 // Returns the stored count of the last such pretoken that begins before a slot.
 IMPORT(stored_count) double stored_count(uint32_t slot);
@@ -168,7 +168,7 @@ EXPORT(reset_pairs) void reset_pairs(void) {
   clear(&initial, 1 << 14);
 }
 
-// Adds a pair to the initial ones; returns at how many places it occurs.
+// Adds a pair to the initial ones; returns the number of places where it occurs.
 EXPORT(add_initial) uint32_t add_initial(int32_t left, int32_t right) {
   Entry *here = counted.room ? find(&counted, left, right) : 0;
   uint32_t found = here && here->left >= 0 ? here->places : 0;
@@ -192,7 +192,7 @@ EXPORT(list_occurrences) uint32_t list_occurrences(uint32_t at, uint32_t last, u
   return at;
 }
 
-// The count of the pretoken that contains a slot.
+// Returns the count of the pretoken that contains a slot.
 static double count_at(uint32_t slot) {
   uint32_t at = slot;
   for (int32_t steps = 0; steps < LONGEST_WALK; steps++) {
@@ -204,7 +204,7 @@ static double count_at(uint32_t slot) {
   return stored_count(slot);
 }
 
-// The memo entry of a neighbour: side 0 is before the merged token, 1 after.
+// Returns the memo entry of a neighbour: side 0 is before the merged token, 1 after.
 static int32_t *memo_entry(int32_t mark, int32_t side) { return memo + (mark >= 0 ? mark : ~mark) * 4 + side * 2; }
 
 // Adds one occurrence of a neighbour in a pretoken that occurs `count` times.
@@ -225,8 +225,8 @@ EXPORT(begin_merge) void begin_merge(int32_t left, int32_t right, int32_t token,
   merged_at = into, merged_size = 0;
 }
 
-// Merges a pair at the listed slots where it still occurs. Appends its neighbours to the `size` there are and returns the new size.
-// A merge mostly waits for memory, so it first reads BATCH slots without branches.
+// Merges a pair at the listed slots where it still occurs. Appends its neighbours to the existing `size` and returns the new size.
+// A merge is bound by memory latency, so it first reads BATCH slots without branches.
 EXPORT(merge_pair) uint32_t merge_pair(const uint32_t *at, uint32_t n, int32_t left, int32_t right, int32_t token, uint32_t size) {
   static uint32_t live[BATCH];
   static int32_t differs[BATCH];

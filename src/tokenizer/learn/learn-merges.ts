@@ -19,7 +19,7 @@ export interface LearnOptions {
   readonly tie: TieRule;
   /** Occurrences that one pass over the text lists; a smaller number takes less memory and more passes. Default 2^25. */
   readonly occurrencesPerPass?: number;
-  /** Rarer pairs are ignored at first; by default an estimate of what will be too rare to merge. */
+  /** Pairs rarer than this are ignored at first; default an estimate of the count below which pairs are never merged. */
   readonly floor?: number;
   /** Pairs that one pass over the text counts; default 2^22. */
   readonly pairsPerPass?: number;

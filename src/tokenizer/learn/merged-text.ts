@@ -19,8 +19,8 @@ export interface MergeNeighbours {
   readonly pairs: Int32Array;
 }
 
-/** Most pairs whose occurrences one pass over the text lists. */
-const MOST_LISTS = 1 << 16;
+/** Maximum number of pairs whose occurrences one pass over the text lists. */
+const MAX_LISTS = 1 << 16;
 /** Slots, pretokens or occurrences that one kernel call processes. */
 const PIECE = 1 << 14;
 
@@ -71,7 +71,7 @@ export class MergedText {
   /** By list: where its next entry is written. */
   #listEnds: Uint32Array;
   readonly #owners: Int32Array;
-  /** Address of the first byte behind the text and the tables. */
+  /** Address of the first byte after the text and the tables. */
   readonly #free: number;
   readonly #slots: number;
 
@@ -113,7 +113,7 @@ export class MergedText {
     };
     this.#neighbourPlaces = this.#reserve(Int32Array, neighbours);
     this.#listOf = this.#reserve(Int32Array, neighbours);
-    this.#listEnds = this.#reserve(Uint32Array, Math.max(neighbours, MOST_LISTS));
+    this.#listEnds = this.#reserve(Uint32Array, Math.max(neighbours, MAX_LISTS));
     this.#owners = new Int32Array(neighbours * OWNER_WORDS);
     const { ids: neighbourIds, counts: neighbourCounts } = this.neighbours;
     const tables = [memo, neighbourIds, neighbourCounts, this.#neighbourPlaces].map(({ byteOffset }) => byteOffset);
@@ -139,8 +139,8 @@ export class MergedText {
   }
 
   /**
-   * Returns the adjacent pairs that occur at least `least` times, and starts merging afresh. A text may have hundreds of
-   * millions of rarer pairs. All are therefore partitioned by hash, and each of `passes` passes over the text counts one part.
+   * Returns the adjacent pairs that occur at least `least` times, and restarts merging. A text may have hundreds of millions of
+   * rarer pairs. Pairs are therefore partitioned by hash, and each of `passes` passes over the text counts one part.
    */
   count(least: number, passes: number): PairCounts {
     const kernel = this.#kernel;
@@ -177,8 +177,8 @@ export class MergedText {
     const lists = this.#lists;
     if (this.#pairPlaces[pair] > 0) this.#listInitial(pair);
     const { start, size } = lists.take(pair);
-    // Each occurrence creates at most two pairs. The merged slots are written behind the room that their lists will need.
-    kernel.begin_merge(left, right, token, lists.behind(size * 2, size));
+    // Each occurrence creates at most two pairs. The merged slots are written after the space that their lists will need.
+    kernel.begin_merge(left, right, token, lists.spaceAfter(size * 2, size));
     let known = 0;
     for (let from = 0; from < size; from += PIECE) {
       known = kernel.merge_pair(start + from * 4, Math.min(size - from, PIECE), left, right, token, known);
@@ -213,8 +213,8 @@ export class MergedText {
   }
 
   /**
-   * Lists the occurrences of an initial pair and of as many other initial pairs as fit, those with the most occurrences first. A
-   * huge text is thus read only a few times, and its occurrences are never all in memory.
+   * Lists the occurrences of an initial pair and of as many other initial pairs as fit, those with the most occurrences first.
+   * A huge text is thus read only a few times, and only part of its occurrences is in memory at once.
    */
   #listInitial(pair: number): void {
     const sizes = this.#pairPlaces;
@@ -245,7 +245,7 @@ export class MergedText {
     }
   }
 
-  /** The stored count of the last such pretoken that begins before the slot. */
+  /** Returns the count of the last pretoken with a stored count that begins before the slot. */
   #storedCount(slot: number): number {
     let low = 0;
     let high = this.#storedBorders.length - 1;

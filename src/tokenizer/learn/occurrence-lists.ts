@@ -4,7 +4,7 @@
  * remaining text.
  */
 
-/** The list of a pair that has none. */
+/** Marks a pair without a list. */
 const NONE = -1;
 
 /** Int32 words of a list's owner: the index of a pair, its left token and its right token. */
@@ -80,8 +80,8 @@ export class OccurrenceLists {
     return { start, size };
   }
 
-  /** Returns the address of `words` free words behind room for `entries` more entries; valid until more than those are added. */
-  behind(entries: number, words: number): number {
+  /** Returns the address of `words` free words after space for `entries` more entries; valid until more entries are added. */
+  spaceAfter(entries: number, words: number): number {
     this.#reach(this.#used + entries + words);
     return this.#entries + (this.#used + entries) * 4;
   }

@@ -39,7 +39,7 @@ export class PairQueue {
   /**
    * @param pairs all pairs that occur at least `floor` times; the order determines their indices
    * @param floor at least 1
-   * @param neighbours the most neighbours that a merge can have
+   * @param neighbours maximum number of neighbours of a merge
    */
   constructor({ keys, counts }: PairCounts, floor: number, tokens: TokenTable, tie: TieRule, neighbours: number) {
     const memory = kernelMemory();

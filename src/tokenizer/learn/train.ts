@@ -18,7 +18,7 @@ import type { PretokenCounts } from "./pretoken-counts.js";
 export interface TrainTokenizerOptions {
   /** Size of the vocabulary, including special tokens and the 256 bytes. */
   readonly vocabSize: number;
-  /** Pattern that cuts texts into pretokens: a published name or a regular expression; default o200k. */
+  /** Pattern that splits texts into pretokens: a published name or a regular expression; default o200k. */
   readonly pattern?: PatternName | (string & {});
   /** Special tokens, which get the first ids; default `<|endoftext|>`. */
   readonly special?: readonly string[];
