@@ -1,6 +1,6 @@
 /**
- * @file Where a module of Quern lies as JavaScript. Worker threads and child processes are started from a file, and Node 20
- * runs no TypeScript. So wherever this code runs from its sources (in tests), they take the build of the same module.
+ * @file Finds the built JavaScript of a module. Worker threads and child processes start from a file, and Node 20 does not
+ * run TypeScript. So code that runs from its sources (in tests) starts them from the build of the same module.
  */
 import { readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -9,11 +9,11 @@ import { fileURLToPath } from "node:url";
 /** The folder of this file: `src/`, or `dist/src/` once built or installed. */
 const here = new URL("./", import.meta.url);
 const fromSources = import.meta.url.endsWith(".ts");
-/** `dist/src/`, from the sources. */
+/** `dist/src/`, relative to the sources. */
 const dist = new URL("../dist/src/", here);
 
 /**
- * The JavaScript of a module, for `new Worker` or `fork`.
+ * Returns the URL of a module's JavaScript, for `new Worker` or `fork`.
  * @param module `new URL("./worker.js", import.meta.url)`
  */
 export function builtModule(module: URL): URL {
@@ -23,7 +23,7 @@ export function builtModule(module: URL): URL {
 
 let current: boolean | undefined;
 
-/** False where this code runs from its sources and the build is missing or older: then the build may do something else. */
+/** False if this code runs from its sources and the build is missing or older, so that it may behave differently. */
 export function isBuilt(): boolean {
   if (!fromSources) return true;
   current ??= modified(fileURLToPath(new URL("../.sources", dist))) >= newest(dirname(fileURLToPath(import.meta.url)));
@@ -37,7 +37,7 @@ const newest = (folder: string) =>
 const PREFIX = "quern:";
 
 /**
- * A name for a module that holds on every machine and for sources and build alike: `quern:data/clean/tasks`. A module
+ * Returns a module's name, which is the same on every machine and for sources and build: `quern:data/clean/tasks`. A module
  * outside this package keeps its URL.
  * @param url a module's `import.meta.url`
  */
@@ -46,7 +46,7 @@ export function moduleName(url: string): string {
   return root === undefined ? url : PREFIX + url.slice(root.length).replace(/\.[jt]s$/, "");
 }
 
-/** The URL to import a module from by the name that `moduleName` gave. */
+/** Returns the URL to import a module from, given its `moduleName`. */
 export function moduleUrl(name: string): string {
   if (!name.startsWith(PREFIX)) return name;
   return new URL(name.slice(PREFIX.length) + (fromSources ? ".ts" : ".js"), here).href;

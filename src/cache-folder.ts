@@ -1,9 +1,9 @@
-/** @file Where Quern keeps what can be fetched or made again: data packages, compiled programs, models of the hub. */
+/** @file The cache folder, for files that can be fetched or made again: data packages, compiled programs, hub models. */
 import { lstat, readdir, readFile, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-/** The folder that `QUERN_CACHE` names, else the operating system's own place for caches. */
+/** Returns the folder that `QUERN_CACHE` names, else the operating system's cache folder. */
 export function cacheFolder(environment: NodeJS.ProcessEnv = process.env, platform: string = process.platform): string {
   if (environment.QUERN_CACHE) return environment.QUERN_CACHE;
   if (platform === "win32") return join(environment.LOCALAPPDATA ?? join(homedir(), "AppData", "Local"), "quern");
@@ -11,9 +11,9 @@ export function cacheFolder(environment: NodeJS.ProcessEnv = process.env, platfo
   return join(environment.XDG_CACHE_HOME || join(homedir(), ".cache"), "quern");
 }
 
-/** The folders of the cache, and the names of what Quern puts into each. */
+/** The folders of the cache, and the names of Quern's entries in each. */
 export const CACHE_PARTS = {
-  /** Compiled programs, by hash; with an ending while one is built. */
+  /** Compiled programs, by hash; with a suffix during a build. */
   programs: /^[0-9a-f]{16,}(\..+)?$/,
   /** npm packages, `name@version`. */
   npm: /^(\.download-.+|\.?[^.][^/]*@\d[^/]*)$/,
@@ -21,11 +21,11 @@ export const CACHE_PARTS = {
   models: /^[^/]+\+[^/]+$/,
 } as const satisfies Readonly<Record<string, RegExp>>;
 
-/** Says to backup programs, and to `quern cache --clear`, that the folder is a cache (bford.info/cachedir). */
+/** Marks a folder as a cache for backup programs and for `quern cache --clear` (bford.info/cachedir). */
 export const CACHE_TAG = "CACHEDIR.TAG";
 const SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55";
 
-/** Tags a folder of the cache that is empty yet. One with files in it was made by somebody else, and is never cleared. */
+/** Tags an empty folder of the cache. A folder with files was made by someone else, and is never cleared. */
 export async function tagCacheFolder(folder: string): Promise<void> {
   if ((await readdir(folder)).length > 0) return;
   const text = `${SIGNATURE}\n# Made by Quern. All of it can be fetched or made again: quern cache --clear\n`;
@@ -34,7 +34,7 @@ export async function tagCacheFolder(folder: string): Promise<void> {
   });
 }
 
-/** True for a folder, not a link to one, that was tagged; or that lies where the system keeps Quern's own cache. */
+/** True for a folder (not a link to one) that is tagged or is in the system's default cache folder. */
 export async function isCachePart(folder: string): Promise<boolean> {
   if (!(await lstat(folder)).isDirectory()) return false;
   if (!process.env.QUERN_CACHE) return true;

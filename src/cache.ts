@@ -1,10 +1,10 @@
-/** @file What lies in the cache, and emptying it. Everything there can be fetched or made again. */
+/** @file Lists and clears the cache. Everything in it can be fetched or made again. */
 import { lstat, readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { CACHE_PARTS, CACHE_TAG, cacheFolder, isCachePart } from "./cache-folder.js";
 import { fileError, QuernError } from "./errors.js";
 
-/** A folder of the cache, such as `programs` (compiled programs) or `packages` (data packages). */
+/** A folder of the cache, such as `programs` (compiled programs) or `npm` (data packages). */
 export interface CachePart {
   readonly name: string;
   readonly entries: number;
@@ -17,8 +17,8 @@ export interface CacheContents {
 }
 
 /**
- * What the cache, or one part of it, holds; nothing if it has never been used.
- * @throws QuernError for a part that is not there
+ * Returns the contents of the cache or of one part; empty if it has never been used.
+ * @throws QuernError if the part does not exist
  */
 export async function inspectCache(part?: string): Promise<CacheContents> {
   const folder = cacheFolder();
@@ -40,9 +40,9 @@ export async function inspectCache(part?: string): Promise<CacheContents> {
 }
 
 /**
- * Clears one part of the cache, or every part, and returns what it removed. Files that Quern did not write stay. A running
- * program keeps what it has loaded.
- * @throws QuernError for a part that is not there, or a folder that Quern did not make
+ * Clears the cache or one part of it, and returns what it removed. Files that Quern did not write stay. Running programs are
+ * not affected.
+ * @throws QuernError if the part does not exist, or the folder was not made by Quern
  */
 export async function clearCache(part?: string): Promise<CacheContents> {
   const contents = await inspectCache(part);
@@ -50,7 +50,7 @@ export async function clearCache(part?: string): Promise<CacheContents> {
   for (const { name } of parts) {
     const path = join(folder, name);
     if (await isCachePart(path)) continue;
-    throw new QuernError(`${path} was not made by Quern as a cache, so it is left alone; is QUERN_CACHE right?`, {
+    throw new QuernError(`${path} is not a cache that Quern made, so it is not cleared; check QUERN_CACHE`, {
       exitCode: 2,
     });
   }
@@ -62,7 +62,7 @@ export async function clearCache(part?: string): Promise<CacheContents> {
         await rm(join(path, entry), { recursive: true, force: true });
       }
       const left = await namesIn(path);
-      if (left.length > 0 && left.some((entry) => entry !== CACHE_TAG)) continue; // somebody else's files
+      if (left.length > 0 && left.some((entry) => entry !== CACHE_TAG)) continue; // files of others
       await rm(join(path, CACHE_TAG), { force: true });
       await rmdir(path);
     } catch (error) {
@@ -79,7 +79,7 @@ async function namesIn(path: string): Promise<string[]> {
   });
 }
 
-/** Counts what is there; what another process removes meanwhile counts nothing. */
+/** Sums file sizes; files that another process removes meanwhile count 0. */
 async function bytesUnder(path: string): Promise<number> {
   const found = await lstat(path).catch(() => null);
   if (found === null) return 0;

@@ -45,7 +45,7 @@ await runProcess([
   },
   {
     words: "import",
-    summary: "write a GGUF file as a Hugging Face folder",
+    summary: "convert a GGUF file to a Hugging Face folder",
     load: () => import("./commands/import.js"),
   },
   {

@@ -1,26 +1,26 @@
-/** @file JSON files that may come from anyone: their size and depth are bounded before they are parsed. */
+/** @file Reads JSON files from untrusted sources: checks their size and depth before parsing. */
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { type ErrorExitCode, fileError, QuernError } from "./errors.js";
 import { quoted } from "./printable.js";
 
 export interface JsonLimits {
-  /** The largest file, in bytes. */
+  /** Largest file in bytes. Default 64 MiB. */
   readonly bytes?: number;
-  /** How deep objects and lists may lie in one another. */
+  /** Deepest nesting of objects and lists. Default 128. */
   readonly depth?: number;
-  /** Of the error for a file that is too large, too deep or not JSON; 1 unless given. */
+  /** Exit code of the error for a file that is too large, too deep or not JSON. Default 1. */
   readonly exitCode?: ErrorExitCode;
 }
 
-/** A config.json takes a few kilobytes, the index of a model with 100,000 tensors about 10 MB. */
+/** A config.json has a few kilobytes, the index of a model with 100,000 tensors about 10 MB. */
 const BYTES = 64 * 2 ** 20;
-/** Code that walks what was parsed calls itself once a level. */
+/** Code that walks the parsed value recurses once per level. */
 const DEPTH = 128;
 
 /**
- * The value of a JSON file.
- * @throws QuernError for a file that is missing, no regular file, too large, too deep, or not JSON
+ * Reads a JSON file.
+ * @throws QuernError if the file is missing, not a regular file, too large, too deep, or not JSON
  */
 export async function readJsonFile(path: string, limits: JsonLimits = {}): Promise<unknown> {
   const { bytes = BYTES, exitCode } = limits;
@@ -31,7 +31,7 @@ export async function readJsonFile(path: string, limits: JsonLimits = {}): Promi
     if (!found.isFile() && !found.isDirectory()) throw new QuernError(`${path} is not a regular file`, { exitCode });
     if (found.size > bytes) {
       const most = `${(bytes / 2 ** 20).toFixed(0)} MiB`;
-      throw new QuernError(`${path} has ${found.size} bytes; a JSON file of this kind may have ${most}`, { exitCode });
+      throw new QuernError(`${path} has ${found.size} bytes; the limit for this JSON file is ${most}`, { exitCode });
     }
     text = await readFile(path, "utf8");
   } catch (error) {
@@ -43,7 +43,7 @@ export async function readJsonFile(path: string, limits: JsonLimits = {}): Promi
 /**
  * Parses JSON of bounded depth.
  * @param name of the file, for errors
- * @throws QuernError for a text that is not JSON or too deep
+ * @throws QuernError if the text is not JSON or too deep
  */
 export function parseJson(text: string, name: string, { depth = DEPTH, exitCode }: JsonLimits = {}): unknown {
   if (isDeeper(text, depth)) throw new QuernError(`${name} nests more than ${depth} levels deep`, { exitCode });
@@ -54,7 +54,7 @@ export function parseJson(text: string, name: string, { depth = DEPTH, exitCode 
   }
 }
 
-/** Counts brackets outside of strings; one pass. */
+/** Tracks the depth of brackets outside of strings, in one pass. */
 function isDeeper(text: string, most: number): boolean {
   let depth = 0;
   let inString = false;
@@ -73,12 +73,12 @@ function isDeeper(text: string, most: number): boolean {
 
 const sealOf = (json: string) => createHash("sha256").update(json).digest("hex");
 
-/** An object as a line of JSON with a checksum: for files that Quern alone writes and reads again. */
+/** Writes an object as a line of JSON with a checksum, for files that only Quern writes and reads. */
 export function sealed(value: object): string {
   return `${JSON.stringify({ ...value, seal: sealOf(JSON.stringify(value)) })}\n`;
 }
 
-/** What `sealed` wrote; undefined where it was damaged or changed since. */
+/** Reads what `sealed` wrote; undefined if it was damaged or changed. */
 export function openSealed<T extends object>(text: string): T | undefined {
   try {
     const { seal, ...value } = JSON.parse(text) as { readonly seal?: unknown };

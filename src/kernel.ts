@@ -1,13 +1,13 @@
-/** @file WebAssembly kernels: small C files, built by scripts/kernels.mjs, over a memory made here. */
+/** @file Loads WebAssembly kernels: small C files, built by scripts/kernels.mjs, that share a memory made here. */
 import { readFileSync } from "node:fs";
 
-/** The part of WebAssembly's JavaScript interface that Node's types leave out. */
+/** The part of WebAssembly's JavaScript interface that Node's types lack. */
 const { Module, Instance } = WebAssembly as unknown as {
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
 };
 
-/** What the linker adds to a kernel's own functions. */
+/** Exports that the linker adds to a kernel. */
 export interface KernelBase {
   readonly __heap_base: { readonly value: number };
   readonly __stack_pointer: { value: number };
@@ -16,10 +16,10 @@ export interface KernelBase {
 const PAGE = 65536;
 const modules = new Map<string, object>();
 
-/** A memory for a kernel: it can grow to the 4 GiB that WebAssembly addresses, and threads can share it. */
+/** Makes a memory for a kernel. It can grow to WebAssembly's limit of 4 GiB, and threads can share it. */
 export const kernelMemory = () => new WebAssembly.Memory({ initial: 2, maximum: PAGE, shared: true });
 
-/** The functions of the kernel.wasm at `url` over a memory; `imports` are what it calls. */
+/** Instantiates the kernel.wasm at `url` on a memory, and returns its functions. @param imports functions that it calls */
 export function instantiateKernel<K>(url: URL, memory: WebAssembly.Memory, imports: object = {}): K & KernelBase {
   let module = modules.get(url.href);
   if (module === undefined) {
@@ -29,7 +29,7 @@ export function instantiateKernel<K>(url: URL, memory: WebAssembly.Memory, impor
   return new Instance(module, { env: { memory, ...imports } }).exports as K & KernelBase;
 }
 
-/** Makes the memory reach `top`; throws RangeError where it cannot. */
+/** Grows the memory to at least `top` bytes. @throws RangeError if it cannot */
 export function growTo(memory: WebAssembly.Memory, top: number): void {
   const have = memory.buffer.byteLength;
   if (top > have) memory.grow(Math.ceil((top - have) / PAGE));

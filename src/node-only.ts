@@ -1,6 +1,6 @@
 /**
- * @file What a bundler for browsers finds in the place of a face that needs Node: no names, so that an import of one fails
- * where it is built, and a sentence where all of it is imported. package.json names it.
+ * @file Replaces entry points that need Node in browser bundles (see package.json). It exports no names, so importing one
+ * fails at build time; importing the whole module throws this error.
  */
 throw new Error("this part of quern runs in Node; in a browser import quern/tokenizer or quern/tensor");
 

@@ -1,11 +1,11 @@
 /**
- * @file Checks options against a zod schema, with errors that a person can act on. One schema serves a verb's flags, its
- * config file and the library function behind it; only the name of an option in messages differs.
+ * @file Checks options against a zod schema, with errors that a user can act on. One schema serves a verb's flags, its config
+ * file and its library function; only the name of an option in messages differs.
  */
 import { z } from "zod";
 import { QuernError } from "./errors.js";
 
-/** The option of every verb that writes. */
+/** The `--force` option of every verb that writes. */
 export const forceOption = z
   .boolean()
   .default(false)

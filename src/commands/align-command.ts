@@ -1,15 +1,15 @@
-/** @file What the post-training verbs print: the plan before the first step, and the result. */
+/** @file Output of the post-training verbs: the plan before the first step, and the result. */
 import { z } from "zod";
 import type { AlignPlan, AlignResult } from "../align/index.js";
 import type { CommandContext } from "./command.js";
 
-/** Options of the command line alone. */
+/** Options of the command line that the library lacks. */
 export const alignFlags = {
   dryRun: z.boolean().default(false).describe("print the plan with reasons, time, memory and disk, without training"),
 };
 
-/** The calls of a library function that prints by a command's context. */
-export function alignCalls({ print, log, signal, onProgress }: CommandContext, dryRun: boolean) {
+/** Returns the callbacks and flags that a post-training function takes from a command's context. */
+export function alignCallbacks({ print, log, signal, onProgress }: CommandContext, dryRun: boolean) {
   return {
     ...{ dryRun, signal, onProgress },
     onNote: (line: string) => print(line),
@@ -23,7 +23,7 @@ export function alignCalls({ print, log, signal, onProgress }: CommandContext, d
 function planLines(plan: AlignPlan): string[] {
   const { reasons, schedule, expected } = plan;
   const rows: [name: string, value: string | number, reason?: string][] = [
-    ["model", `${millions(plan.parameters)} parameters, ${millions(plan.trainable_parameters)} learn`],
+    ["model", `${millions(plan.parameters)} parameters, ${millions(plan.trainable_parameters)} trainable`],
     ["examples", plan.examples, reasons.examples],
     ["batch", plan.batch, reasons.batch],
     ["accumulate", plan.accumulate],
@@ -51,7 +51,7 @@ export function printResult(result: AlignResult, { print }: CommandContext, dryR
     ([key, value]) => typeof value === "number" && !HIDDEN.has(key),
   ) as [string, number][];
   print();
-  print(`trained     ${result.steps} steps, ${result.seconds.toFixed(0)} s in all`);
+  print(`trained     ${result.steps} steps, ${result.seconds.toFixed(0)} s in total`);
   for (const [key, value] of shown) print(`${key.padEnd(10)}  ${Number(value.toPrecision(4))}`);
   print(`checkpoint  ${result.checkpoint}`);
   if (result.best_checkpoint !== result.checkpoint) print(`best        ${result.best_checkpoint}`);

@@ -7,7 +7,7 @@ import { printable } from "../printable.js";
 import { type CommandContext, defineCommand } from "./command.js";
 
 const COMMANDS: Readonly<Record<string, string>> = {
-  "/reset": "forget the conversation but keep the system message",
+  "/reset": "clear the conversation, but keep the system message",
   "/system TEXT": "set the system message, or remove it without TEXT",
   "/help": "list the commands",
   "/quit": "leave",
@@ -55,7 +55,7 @@ async function answerLines(chat: Chat, { signal, json, print, log }: CommandCont
     if (signal.aborted) break;
     if (line.trim() === "") continue;
     if (isCommand(line)) {
-      if (obey(line, chat, log) === "quit") break;
+      if (runCommand(line, chat, log) === "quit") break;
       continue;
     }
     const message = messageOf(line);
@@ -96,7 +96,7 @@ async function talk(chat: Chat, { signal, write, print, log }: CommandContext): 
   for await (const line of lines) {
     interrupts = 0;
     if (isCommand(line)) {
-      if (obey(line, chat, print) === "quit") break;
+      if (runCommand(line, chat, print) === "quit") break;
     } else if (line.trim() !== "") {
       answering = new AbortController();
       const either = AbortSignal.any([signal, answering.signal]);
@@ -136,7 +136,7 @@ const droppedNote = (turns: number) =>
   `(the conversation has outgrown the model's context; ${turns === 1 ? "the oldest turn was" : `the ${turns} oldest turns were`} dropped)`;
 
 /** Runs a slash command. */
-function obey(line: string, chat: Chat, tell: (line: string) => void): "quit" | "stay" {
+function runCommand(line: string, chat: Chat, print: (line: string) => void): "quit" | "stay" {
   const [name] = line.trim().split(/\s/, 1);
   const rest = line.trim().slice(name.length).trim();
   switch (name) {
@@ -144,19 +144,19 @@ function obey(line: string, chat: Chat, tell: (line: string) => void): "quit" | 
       return "quit";
     case "/reset":
       chat.reset();
-      tell("(conversation reset)");
+      print("(conversation reset)");
       return "stay";
     case "/system":
       chat.setSystem(rest === "" ? undefined : rest);
-      tell(rest === "" ? "(system message removed)" : "(system message set)");
+      print(rest === "" ? "(system message removed)" : "(system message set)");
       return "stay";
     case "/help":
-      for (const [command, what] of Object.entries(COMMANDS)) tell(`  ${command.padEnd(14)}${what}`);
-      tell(`  ${"//…".padEnd(14)}send a message that begins with a slash`);
+      for (const [command, what] of Object.entries(COMMANDS)) print(`  ${command.padEnd(14)}${what}`);
+      print(`  ${"//…".padEnd(14)}send a message that begins with a slash`);
       return "stay";
     default: {
       const names = Object.keys(COMMANDS).map((each) => each.split(" ")[0]);
-      tell(
+      print(
         `unknown command ${name}; did you mean ${nearest(name, names)}? /help lists the commands; start a message with // to send a slash`,
       );
       return "stay";

@@ -24,7 +24,7 @@ export default defineCommand({
         `${once.length === 1 ? "1 label occurs" : `${once.length} labels occur`} once and cannot be tested: ${once.slice(0, 8).join(", ")}`,
       );
     print(
-      `trained on ${trained} texts; accuracy ${percent(accuracy)} on ${tested} held-out texts (always the commonest label: ${percent(commonest)})`,
+      `trained on ${trained} texts; accuracy ${percent(accuracy)} on ${tested} held-out texts (always the most common label: ${percent(commonest)})`,
     );
     print(`calibration error ${calibrationError.before.toFixed(3)} before, ${calibrationError.after.toFixed(3)} after`);
     if (card.calibration !== null) print(`good or not by the calibrated score: ${percent(right)} accuracy`);
@@ -33,7 +33,7 @@ export default defineCommand({
       print(
         `${percent(keep).padStart(7)}${threshold.toFixed(4).padStart(10)}${percent(precision).padStart(11)}${percent(recall).padStart(9)}`,
       );
-    print(`classifier written to ${result.model}, with its card beside it`);
+    print(`classifier written to ${result.model}, with its card next to it`);
     return result;
   },
 });

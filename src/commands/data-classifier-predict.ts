@@ -3,7 +3,7 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Label each line of a file. Prints one line per input line, likeliest labels first, as fastText's `predict` does.",
+    "Label each line of a file. Prints one line per input line, most likely labels first, as fastText's `predict` does.",
   options: z.object({
     model: z.string().describe("classifier in fastText's format, .bin or .ftz").meta({ value: "MODEL.bin" }),
     file: z.string().describe("text file with one text per line").meta({ value: "FILE.txt" }),

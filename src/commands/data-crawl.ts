@@ -4,7 +4,8 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Crawl web sites into WARC archives. It obeys robots.txt, noindex and noai, and sends one request at a time to each host. The same command resumes a stopped crawl and retries pages that were refused.",
+    "Crawl web sites into WARC archives. Obeys robots.txt, noindex and noai, and sends one request at a time to each host. The " +
+    "same command resumes a stopped crawl and retries refused pages.",
   options: crawlOptions,
   positional: ["urls"],
   resumes: true,

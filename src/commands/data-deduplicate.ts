@@ -3,7 +3,9 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Remove duplicates: documents with the same address or text, near-duplicates by MinHash, or repeated lines, paragraphs, sentences and spans. Reads the input twice. Temporary disk space: about the size of the text for spans, a quarter of it otherwise.",
+    "Remove duplicates: documents with the same URL or text, near-duplicates by MinHash, or repeated lines, paragraphs, " +
+    "sentences and spans. Reads the input twice. Needs temporary disk space: about the size of the text for spans, otherwise a " +
+    "quarter of it.",
   options: deduplicateFlags,
   positional: ["inputs"],
   resumes: true,
@@ -14,7 +16,7 @@ export default defineCommand({
     "quern data deduplicate clean/documents --out unique --by near --executor slurm --partition cpu --memory 2G",
   ],
   async run(options, { signal, onProgress, print, log, named }) {
-    // Each schema drops the keys of the other.
+    // Each schema drops the other's keys.
     const [own, executor] = [deduplicateOptions.parse(options), deduplicateExecutor.parse(options)];
     const { inputs, out, by, mark, bands, rows } = own;
     const { nothingRead, readLines } = await import("../documents/index.js");
@@ -40,7 +42,7 @@ export default defineCommand({
         ? `${clusters} clusters`
         : by === "substring"
           ? `${pieces} spans ${cut}`
-          : `${pieces} ${by}s cut, copies of ${clusters} different ones`;
+          : `${pieces} ${by}s cut, copies of ${clusters} distinct ${by}s`;
     print(`${documents} documents, ${kept} kept, ${documents - kept} removed; ${what}`);
     print(`${(bytes / 1e6).toFixed(1)} MB of text, ${(bytesKept / 1e6).toFixed(1)} kept, in ${out}/documents`);
     for (const line of readLines(result)) print(line);

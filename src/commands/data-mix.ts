@@ -35,10 +35,8 @@ export default defineCommand({
         `target loss ${loss.measured.toFixed(3)} nats per token with the chosen weights (${loss.predicted.toFixed(3)} predicted), ` +
           `${loss.natural.toFixed(3)} with weights by size`,
       );
-      if (!(regression.correlation >= TELLING)) {
-        print(
-          "the correlation is low, so the proxy runs hardly distinguish mixtures: give optimise more steps or more runs",
-        );
+      if (!(regression.correlation >= LEAST_CORRELATION)) {
+        print("the correlation is low: the proxy runs hardly distinguish mixtures; set more steps or runs in optimise");
       }
     }
     const wide = Math.max(...result.groups.map(({ name }) => name.length), 5);
@@ -60,6 +58,6 @@ export default defineCommand({
   },
 });
 
-/** Below this correlation the weights of the search are not trustworthy. */
-const TELLING = 0.7;
+/** Below this correlation the weights that the search found are unreliable. */
+const LEAST_CORRELATION = 0.7;
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;

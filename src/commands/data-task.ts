@@ -3,8 +3,8 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Run the tasks of one element of a submission, as a Slurm job array does on each node. Run it by hand to see why a " +
-    "task fails. Task logs are in cluster/logs/.",
+    "Run the tasks of one array element of a submission, as Slurm jobs do. Run it by hand to find out why a task fails. Task " +
+    "logs are in cluster/logs/.",
   options: taskOptions,
   positional: ["submission"],
   examples: ["quern data task clean/cluster/submissions/0.json --element 3"],

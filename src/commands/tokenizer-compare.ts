@@ -24,7 +24,7 @@ export default defineCommand({
       .enum(["file", "source", "domain", "language"])
       .default("file")
       .describe(
-        "how to group texts: by path, by the document's source, by the domain of its address, or by detected language",
+        "how to group texts: by path, by the document's source, by the domain of its URL, or by detected language",
       ),
     seed: z.int().default(1).describe("seed of the simulated typos").meta({ value: "N" }),
   }),
@@ -33,9 +33,9 @@ export default defineCommand({
   async run({ files, tokenizers: names, by, seed, textField, strict }, { signal, onProgress, print }) {
     const { readLines } = await import("../documents/index.js");
     const { compareOnFiles } = await import("../data/compare/compare-files.js");
-    const calls = { seed, textField, strict, signal, onProgress };
-    const { rows, report } = await compareOnFiles(files, { tokenizers: names, by, ...calls });
-    // Paths, sources and domains are what others wrote.
+    const options = { seed, textField, strict, signal, onProgress };
+    const { rows, report } = await compareOnFiles(files, { tokenizers: names, by, ...options });
+    // Paths, sources and domains are untrusted text.
     const shown = rows.map((row) => ({ ...row, group: quoted(row.group), tokenizer: quoted(row.tokenizer) }));
     const wide = Math.max(...shown.map(({ group }) => group.length), 5);
     const name = Math.max(...shown.map(({ tokenizer }) => tokenizer.length), 9);

@@ -10,7 +10,7 @@ export default defineCommand({
       .string()
       .describe("folder or file of the tokenizer (also .gguf), or gpt2, cl100k, o200k")
       .meta({ value: "DIR|NAME" }),
-    skipSpecial: z.boolean().default(false).describe("leave out special tokens"),
+    skipSpecial: z.boolean().default(false).describe("omit special tokens from the text"),
   }),
   examples: ["echo [9906,1917] | quern tokenizer decode --tokenizer cl100k"],
   async run({ tokenizer: name, skipSpecial }, { signal, write }) {

@@ -57,7 +57,7 @@ export default defineCommand({
     const { openTokenizer, encodeCorpus } = await import("../tokenizer/index.js");
     if (ids) {
       if (files.length > 0 || out !== undefined) {
-        throw new QuernError("--ids reads standard input and writes standard output; leave out the files and --out", {
+        throw new QuernError("--ids reads standard input and writes standard output; omit the files and --out", {
           exitCode: 2,
         });
       }
@@ -67,7 +67,7 @@ export default defineCommand({
       print(JSON.stringify(encoded));
       return { ids: encoded };
     }
-    if (files.length === 0) throw new QuernError("no text given; name files or folders, or use --ids", { exitCode: 2 });
+    if (files.length === 0) throw new QuernError("no input; give files or folders, or use --ids", { exitCode: 2 });
     if (out === undefined) throw new QuernError("--out is missing: the folder for the token shards", { exitCode: 2 });
     const { readLines, refuseOverlap } = await import("../documents/index.js");
     await refuseOverlap(out, [name]);

@@ -18,7 +18,7 @@ export default defineCommand({
     text: z.string().optional().describe("text to show"),
     html: z.string().optional().describe("write an HTML page to this file instead").meta({ value: "FILE" }),
     force: forceOption,
-    list: z.int().min(0).default(100).describe("how many tokens to list with ids and bytes").meta({ value: "N" }),
+    list: z.int().min(0).default(100).describe("number of tokens to list with ids and bytes").meta({ value: "N" }),
     special: z
       .enum(["text", "allow"])
       .default("text")

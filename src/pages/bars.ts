@@ -1,27 +1,27 @@
-/** @file Bars: single ones beside their names, the funnel of a cleaning run, a histogram. Each has its numbers as a table. */
+/** @file Bar charts: labelled bars, the funnel of a cleaning run, a histogram. Each shows its numbers as text or as a table. */
 import { escapeHtml } from "./html.js";
 import { asNumber, count, percent } from "./numbers.js";
 import { type Cell, numbersBehind } from "./table.js";
 
-/** A number that one looks for first, with its name. */
+/** A key figure with its name. */
 export const figure = (name: string, value: string, note = "") =>
   `<div><b>${escapeHtml(value)}</b><span>${escapeHtml(name)}${note === "" ? "" : ` · ${escapeHtml(note)}`}</span></div>`;
 
-/** A row of figures. */
+/** A row of key figures. */
 export const figures = (items: readonly string[]) =>
   items.length === 0 ? "" : `<section class="figures">${items.join("")}</section>`;
 
 export interface Bar {
   readonly name: string;
   readonly value: number;
-  /** How the value is written; default a count. */
+  /** The value as text; default: as a count. */
   readonly shown?: string;
   /** Explains the name. */
   readonly note?: string;
   readonly kind?: "kept" | "dropped" | "own" | "best" | "other";
 }
 
-/** Bars beside their names, as long as their share of `of`. The values stand beside them, so they need no table. */
+/** Bars with their names and values; full length is `of`. They need no table, because the values are shown. */
 export function bars(items: readonly Bar[], of: number): string {
   if (items.length === 0) return "";
   const rows = items.map(({ name, value, shown = count(value), note, kind = "kept" }) => {
@@ -38,7 +38,7 @@ export interface FunnelBar {
   readonly documents: { readonly in: number; readonly kept: number; readonly dropped: number; readonly edited: number };
 }
 
-/** One bar per step, as wide as the documents that reached it: what it kept, then what it dropped. */
+/** One bar per step: documents kept, then documents dropped. Its width is the share of documents that reached the step. */
 export function funnelPicture(steps: readonly FunnelBar[]): string {
   const first = Math.max(1, asNumber(steps[0]?.documents.in ?? 0));
   const rows = steps.map(({ step, documents }) => {
@@ -49,7 +49,7 @@ export function funnelPicture(steps: readonly FunnelBar[]): string {
     ];
     const part = (kind: string, width: number, label: string) =>
       width > 0 ? `<i class="${kind}" style="width:${width.toFixed(2)}%">${label}</i>` : "";
-    // A label needs room: a narrow bar has its share beside it instead.
+    // A narrow bar has no room for a label, so its share is shown next to it.
     const [kept, dropped] = [share(documents.kept), share(documents.dropped)];
     const text = percent(asNumber(documents.kept) / first);
     const inside = kept >= 14 ? text : "";
@@ -70,7 +70,7 @@ export function funnelPicture(steps: readonly FunnelBar[]): string {
 
 const [WIDTH, HEIGHT] = [380, 150];
 
-/** Bars by value from 0 to 1, in equal parts; those below `least` in the colour of what is dropped. */
+/** A histogram of scores from 0 to 1 in equal bins. Bins below the threshold `least` are coloured as dropped. */
 export function histogram(label: string, parts: readonly number[], least: number | null): string {
   const most = Math.max(1, ...parts.map(asNumber));
   const wide = WIDTH / parts.length;

@@ -1,15 +1,15 @@
-/** @file Two texts side by side with their differences marked, word by word. */
+/** @file Shows two texts side by side with their differences marked, word by word. */
 import { excerpt, textHtml } from "./html.js";
 
-/** Words and the white space after them. */
+/** Splits a text into words, each with the white space after it. */
 const pieces = (text: string): string[] => text.match(/\S+\s*|\s+/g) ?? [];
 
-/** Excerpts have about 200 words; above this the table of the comparison would grow too large. */
+/** Excerpts have about 200 words. Above this limit the comparison's table would grow too large. */
 const MOST_PIECES = 2000;
 
 /**
- * Both texts as HTML; what only the left has is `<del>`, what only the right has is `<ins>`. Found by the longest common
- * subsequence of words (Hunt and McIlroy 1976), after the common beginning and end.
+ * Returns both texts as HTML. Words only in the left are in `<del>`, words only in the right in `<ins>`. They are found by the
+ * longest common subsequence of words (Hunt and McIlroy 1976), after removing the common beginning and end.
  */
 export function diffHtml(left: string, right: string): { readonly left: string; readonly right: string } {
   const [a, b] = [pieces(left).slice(0, MOST_PIECES), pieces(right).slice(0, MOST_PIECES)];
@@ -55,7 +55,7 @@ function marked(parts: readonly string[], keeps: Uint8Array, tag: "del" | "ins")
   return html;
 }
 
-/** Two texts side by side, with titles; the differences marked. */
+/** Shows two titled texts side by side with their differences marked. */
 export function sideBySide(
   left: { readonly title: string; readonly text: string },
   right: { readonly title: string; readonly text: string },

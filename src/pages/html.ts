@@ -1,21 +1,21 @@
-/** @file Text in HTML. Everything else in this folder returns HTML and escapes the text that it is given. */
+/** @file Escapes text for HTML. All other functions of this folder take text and return HTML. */
 
-/** Text as it may stand in HTML, also inside quotes. */
+/** Escapes text for HTML and for quoted attributes. */
 export function escapeHtml(text: unknown): string {
   return String(text).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 }
 
-/** Text of a document or a model: control characters become visible, and runs of undecodable bytes are muted. */
+/** Escapes text of a document or model. Control characters become U+FFFD, and runs of U+FFFD are muted. */
 export function textHtml(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these characters are the ones replaced
   const visible = text.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, "\ufffd");
   return escapeHtml(visible).replace(/\ufffd+/g, (run) => `<span class="muted">${run}</span>`);
 }
 
-/** Parts of a text that are shown marked: `[start, end)` in UTF-16 units, ascending, without overlap. */
+/** Parts of a text to mark: `[start, end)` in UTF-16 units, ascending, without overlap. */
 export type Spans = readonly (readonly [start: number, end: number])[];
 
-/** A text with the given spans marked. */
+/** Escapes a text and marks the given spans. */
 export function markedHtml(text: string, spans: Spans): string {
   let html = "";
   let at = 0;
@@ -26,17 +26,17 @@ export function markedHtml(text: string, spans: Spans): string {
   return html + textHtml(text.slice(at));
 }
 
-/** All matches of a global expression as spans. */
+/** Returns all matches of a global expression as spans. */
 export function spansOf(text: string, pattern: RegExp): Spans {
   return [...text.matchAll(pattern)]
     .filter(([match]) => match !== "")
     .map((match) => [match.index, match.index + match[0].length] as const);
 }
 
-/** A preformatted text of eight lines that scrolls, or opens by a button where scripts run. `html` must be escaped already. */
+/** A preformatted text of eight lines that scrolls; with scripts, a button expands it. `html` must already be escaped. */
 export const excerpt = (html: string) => `<pre class="excerpt" tabindex="0">${html}</pre>`;
 
-/** Gives longer excerpts a button "more"; once per page. */
+/** Script that adds a "more" button to long excerpts; once per page. */
 export const MORE_SCRIPT = `for (const box of document.querySelectorAll(".excerpt")) {
   const button = document.createElement("button");
   button.textContent = "more";

@@ -1,4 +1,4 @@
-/** @file Pages that a person reads: one style sheet, one escape function, tables and charts for every report. */
+/** @file HTML pages for reports: one style sheet, one escape function, tables and charts. */
 export { QuernError } from "../errors.js";
 export { type Bar, bars, type FunnelBar, figure, figures, funnelPicture, histogram } from "./bars.js";
 export { diffHtml, sideBySide } from "./diff.js";

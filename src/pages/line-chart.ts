@@ -1,4 +1,4 @@
-/** @file A line chart as one SVG figure, with its numbers as a table, so that a page needs no library. */
+/** @file Draws a line chart as one SVG figure with a table of its numbers, so that pages need no chart library. */
 import { escapeHtml } from "./html.js";
 import { plainNumber } from "./numbers.js";
 import { numbersBehind } from "./table.js";
@@ -9,11 +9,11 @@ export interface Series {
   readonly label: string;
   /** The colour, one of the report's: `a`, `b` or `c`. */
   readonly color: "a" | "b" | "c";
-  /** In the order of x. */
+  /** Sorted by x. */
   readonly points: readonly Point[];
-  /** Draws the values faintly and a smooth line over them. */
+  /** Whether to draw the values faintly, with a smoothed line over them. */
   readonly smooth?: boolean;
-  /** Marks each point, for series of few. */
+  /** Whether to mark each point, for series of few points. */
   readonly marks?: boolean;
 }
 
@@ -21,21 +21,21 @@ export interface ChartOptions {
   readonly title: string;
   readonly series: readonly Series[];
   readonly xLabel: string;
-  /** How a value is written under the pointer. */
+  /** Formats a value for the read-out under the pointer. */
   readonly format?: (value: number) => string;
-  /** Begins the axis at 0. */
+  /** Whether the y axis begins at 0. */
   readonly fromZero?: boolean;
   /** Units of the view box. */
   readonly width?: number;
   readonly height?: number;
 }
 
-/** More points than this are averaged in groups: a screen shows no more, and the file stays small. */
+/** Longer series are averaged in groups: a screen shows no more points, and the file stays small. */
 const MOST_POINTS = 600;
 
 const MARGIN = { top: 12, right: 20, bottom: 38, left: 46 };
 
-/** The figure: title, legend, grid, lines. Its data lies in `data-chart`, for the pointer's read-out. */
+/** Returns the figure: title, legend, grid, lines. The attribute `data-chart` contains the data for the read-out. */
 export function renderChart(options: ChartOptions): string {
   const { title, xLabel, width = 380, height = 230, fromZero = false, format = plainNumber } = options;
   const series = options.series
@@ -108,7 +108,7 @@ ${numbersBehind({ label: title, ...numbersOf(drawn, xLabel, format) })}
 </figure>`;
 }
 
-/** Rows of the table behind a chart: enough to read a trend, few enough to print. */
+/** Rows of a chart's table: enough to read a trend, few enough to print. */
 const TABLE_ROWS = 24;
 
 function numbersOf(
@@ -118,7 +118,7 @@ function numbersOf(
 ) {
   const xs = [...new Set(series.flatMap(({ line }) => line.map(([x]) => x)))].sort((a, b) => a - b);
   const stride = Math.max(1, Math.ceil(xs.length / TABLE_ROWS));
-  // Series of few points keep all of them.
+  // Short series keep all their points.
   const few = series.filter(({ line }) => line.length <= TABLE_ROWS).flatMap(({ line }) => line.map(([x]) => x));
   const shown = [...new Set([...xs.filter((_, i) => i % stride === 0), ...xs.slice(-1), ...few])].sort((a, b) => a - b);
   const values = series.map(({ line }) => new Map(line));
@@ -131,7 +131,7 @@ function numbersOf(
   };
 }
 
-/** The script of the read-out under the pointer; once a page. */
+/** Script for the read-out under the pointer; once per page. */
 export const CHART_SCRIPT = `for (const figure of document.querySelectorAll(".chart")) {
   const { x, box, series } = JSON.parse(figure.dataset.chart);
   const svg = figure.querySelector("svg"), line = figure.querySelector(".pointer"), out = figure.querySelector("output");
@@ -154,7 +154,7 @@ export const CHART_SCRIPT = `for (const figure of document.querySelectorAll(".ch
   });
 }`;
 
-/** Averages runs of points until few enough are left. */
+/** Averages consecutive points so that at most `MOST_POINTS` remain. */
 function thin(points: readonly Point[]): Point[] {
   if (points.length <= MOST_POINTS) return [...points];
   const size = points.length / MOST_POINTS;
@@ -164,7 +164,7 @@ function thin(points: readonly Point[]): Point[] {
   });
 }
 
-/** An exponential mean over about a fiftieth of the points, free of the bias of its start (as Adam's means are). */
+/** Exponential moving average over about a fiftieth of the points, with bias correction as in Adam. */
 function smoothed(points: readonly Point[]): Point[] {
   const decay = Math.exp(-1 / Math.max(1, points.length / 50));
   let sum = 0;
@@ -176,7 +176,7 @@ function smoothed(points: readonly Point[]): Point[] {
   });
 }
 
-/** Round values (1, 2 or 5 times a power of ten) around `low` … `high`, about `count` of them. */
+/** Returns about `count` round values (1, 2 or 5 times a power of ten) that cover `low` … `high`. */
 export function ticks(low: number, high: number, count: number): number[] {
   const span = high > low ? high - low : Math.abs(high) || 1;
   const rough = span / count;
@@ -184,7 +184,7 @@ export function ticks(low: number, high: number, count: number): number[] {
   const step = ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10) * power;
   const first = Math.floor(low / step + 1e-9);
   const last = Math.ceil((high > low ? high : low + span) / step - 1e-9);
-  // Multiplying keeps 0.3 from becoming 0.30000000000000004 by summing.
+  // Multiplying avoids the rounding errors of summing, such as 0.30000000000000004.
   return Array.from({ length: last - first + 1 }, (_, index) => Number(((first + index) * step).toPrecision(12)));
 }
 

@@ -1,4 +1,4 @@
-/** @file Numbers as a reader wants them. Values from files may be anything: what is not a number becomes NaN, never HTML. */
+/** @file Formats numbers. Values from files may have any type: a value that is not a number becomes NaN, never HTML. */
 
 export const asNumber = (value: unknown): number => (typeof value === "number" ? value : Number.NaN);
 
@@ -8,7 +8,7 @@ export const count = (value: unknown): string => asNumber(value).toLocaleString(
 /** A share of 0 to 1 as `12.3 %`. */
 export const percent = (share: unknown, digits = 1): string => `${(100 * asNumber(share)).toFixed(digits)} %`;
 
-/** Bytes: `12.3 MB`, of 1e6. */
+/** Bytes as `12.3 MB` (1 MB is 1e6 bytes). */
 export function size(bytes: unknown): string {
   const value = asNumber(bytes);
   if (value >= 1e9) return `${(value / 1e9).toFixed(2)} GB`;
@@ -28,7 +28,7 @@ export function plainNumber(value: unknown): string {
 
 const rounded = (value: number) => String(Number(value.toPrecision(3 + (Math.abs(value) >= 1000 ? 1 : 0))));
 
-/** Seconds: `41 s`, `6 min 12 s`, `2 h 5 min`. */
+/** Seconds as `41 s`, `6 min 12 s`, `2 h 5 min`. */
 export function duration(seconds: unknown): string {
   const whole = Math.round(asNumber(seconds));
   if (whole < 60) return `${whole} s`;

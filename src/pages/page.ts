@@ -1,4 +1,4 @@
-/** @file A page: one file that requests nothing, readable in light and dark and on a phone. */
+/** @file An HTML page: one file without requests, for light and dark mode and for phones. */
 import { escapeHtml } from "./html.js";
 import { STYLE } from "./style.js";
 
@@ -6,20 +6,20 @@ export interface PageOptions {
   readonly title: string;
   /** A line under the title. */
   readonly subtitle?: string;
-  /** One sentence that says what came out. */
-  readonly verdict?: string;
-  /** HTML; empty sections are left out. */
+  /** One sentence with the result. */
+  readonly conclusion?: string;
+  /** HTML; empty sections are omitted. */
   readonly sections: readonly string[];
   /** Scripts, once each. */
   readonly scripts?: readonly string[];
 }
 
-/** The whole HTML document. The policy forbids every request. */
-export function page({ title, subtitle = "", verdict = "", sections, scripts = [] }: PageOptions): string {
+/** Returns the whole HTML document. Its content security policy forbids all requests. */
+export function page({ title, subtitle = "", conclusion = "", sections, scripts = [] }: PageOptions): string {
   const head = [
     `<h1>${escapeHtml(title)}</h1>`,
     subtitle === "" ? "" : `<p>${escapeHtml(subtitle)}</p>`,
-    verdict === "" ? "" : `<p class="verdict">${escapeHtml(verdict)}</p>`,
+    conclusion === "" ? "" : `<p class="conclusion">${escapeHtml(conclusion)}</p>`,
   ];
   return `<!doctype html>
 <html lang="en">
@@ -41,13 +41,13 @@ ${scripts.map((script) => `<script>${script}</script>`).join("\n")}
 `;
 }
 
-/** A section with its heading; empty without a body. */
+/** A section with a heading; empty without a body. */
 export function section(heading: string, ...body: readonly string[]): string {
   const html = body.filter((part) => part !== "").join("\n");
   return html === "" ? "" : `<section><h2>${escapeHtml(heading)}</h2>${html}</section>`;
 }
 
-/** Something to open: its summary and its body, both HTML. */
+/** A collapsed part with a summary and a body, both HTML. */
 export const folded = (summary: string, body: string, open = false) =>
   body === "" ? "" : `<details${open ? " open" : ""}><summary>${summary}</summary>${body}</details>`;
 

@@ -1,4 +1,4 @@
-/** @file The one style sheet of all pages. Text has a contrast of at least 4.5 : 1 on its ground, in light and dark. */
+/** @file The style sheet of all pages. Text has a contrast of at least 4.5 : 1 in light and dark mode. */
 
 export const STYLE = `
 :root { color-scheme: light dark; --paper: #fdfcfa; --ink: #1f2328; --soft: #596069; --rule: #dedad2; --panel: #f4f1eb;
@@ -11,7 +11,7 @@ body { margin: 0 auto; max-width: 64rem; padding: 1.6rem 1rem 4rem; background: 
 h1 { margin: 0; font-size: 1.7rem; letter-spacing: -.01em; overflow-wrap: anywhere; }
 h2 { margin: 0 0 .6rem; font-size: 1.2rem; } h3 { margin: 1rem 0 .3rem; font-size: .95rem; }
 header p { margin: .2rem 0 0; color: var(--soft); overflow-wrap: anywhere; }
-header .verdict { margin-top: .8rem; color: var(--ink); font-size: 1.05rem; font-weight: 600; max-width: 46rem; }
+header .conclusion { margin-top: .8rem; color: var(--ink); font-size: 1.05rem; font-weight: 600; max-width: 46rem; }
 section { margin-top: 2.2rem; } p { margin: 0 0 .8rem; max-width: 48rem; }
 .small, small { color: var(--soft); font-size: .85rem; } small { display: block; } .muted { color: var(--soft); }
 .warning { border-left: 4px solid var(--dropped); padding-left: .8rem; }

@@ -1,8 +1,8 @@
-/** @file Tables: numbers to the right, empty columns left out, wide ones scroll by themselves. */
+/** @file Tables: numbers are right-aligned, empty columns are omitted, wide tables scroll. */
 import { escapeHtml } from "./html.js";
 
 export interface Column {
-  /** Text of the head. */
+  /** Text of the column head. */
   readonly name: string;
   /** Text is left-aligned and may wrap; numbers are right-aligned. Default: number. */
   readonly kind?: "text" | "number";
@@ -10,23 +10,23 @@ export interface Column {
   readonly group?: string;
 }
 
-/** A cell: text, or `{ html }` that is escaped already. */
+/** A cell: text, or `{ html }` that is already escaped. */
 export type Cell = string | { readonly html: string };
 
 export interface TableOptions {
-  /** Describes the table to a screen reader, and names its scrolling region. */
+  /** Describes the table for screen readers, and names its scrolling region. */
   readonly label: string;
   readonly columns: readonly Column[];
   readonly rows: readonly (readonly Cell[])[];
 }
 
-/** A table whose first column heads its rows. Columns in which every cell is empty are left out. */
+/** A table whose first column contains the row heads. Columns with only empty cells are omitted. */
 export function table({ label, columns, rows }: TableOptions): string {
   if (rows.length === 0) return "";
   const shown = columns.flatMap((_, i) => (i === 0 || rows.some((row) => row[i] !== "") ? [i] : []));
   const html = (cell: Cell) => (typeof cell === "string" ? escapeHtml(cell) : cell.html);
   const kind = (i: number) => (columns[i].kind === "text" ? "text" : "number");
-  // The first column of a group has a rule on its left.
+  // The first column of a group has a line on its left.
   const starts = (i: number, place: number) =>
     place > 0 && columns[i].group !== columns[shown[place - 1]].group ? " group" : "";
   const grouped = shown.some((i) => columns[i].group !== undefined);
@@ -65,7 +65,7 @@ function groupRow(columns: readonly Column[], shown: readonly number[]): string 
   return `<tr>${cells.join("")}</tr>`;
 }
 
-/** Names and values, two columns. */
+/** A table of two columns: names and values. */
 export function properties(label: string, rows: readonly (readonly [name: string, value: Cell])[]): string {
   return table({
     label,
@@ -77,7 +77,7 @@ export function properties(label: string, rows: readonly (readonly [name: string
   }).replace(/<thead>.*?<\/thead>/, "");
 }
 
-/** The numbers behind a chart, folded. */
+/** The numbers of a chart, in a collapsed table. */
 export function numbersBehind(options: TableOptions): string {
   return `<details class="numbers"><summary>The numbers</summary>${table(options)}</details>`;
 }

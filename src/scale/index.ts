@@ -1,4 +1,4 @@
-/** @file What to do before it is done large: the mixture search. */
+/** @file Experiments at small scale that guide large runs: the mixture search. */
 export { QuernError } from "../errors.js";
 export {
   bestMixture,
@@ -7,5 +7,5 @@ export {
   type ProxyRun,
   rankCorrelation,
 } from "./mixture-regression.js";
-export { drawMixtures } from "./mixture-sampling.js";
-export { type MixtureSearch, type MixtureSearchCall, optimiseMix, searchMixture } from "./mixture-search.js";
+export { sampleMixtures } from "./mixture-sampling.js";
+export { type MixtureSearch, type MixtureSearchRequest, optimiseMix, searchMixture } from "./mixture-search.js";

@@ -1,11 +1,10 @@
 /**
- * @file A regression that predicts held-out losses from a mixture, and the mixture that it thinks best (RegMix, Liu et al.
- * 2024: sampled mixtures, a regression, the mean of the best simulated ones). The losses of a group are fitted by ridge
- * regression, once on the shares and once on the shares with their products and logarithms; whichever predicts runs that it
- * has not seen better is taken.
+ * @file Predicts held-out losses from a mixture by regression, and finds the best mixture (RegMix, Liu et al. 2024: sampled
+ * mixtures, a regression, the mean of the best simulated mixtures). The losses of each group are fitted by ridge regression,
+ * once on the shares alone, and once with their squares and logarithms too. Leave-one-out error chooses between the two.
  */
 
-/** A proxy run: its mixture, and the held-out loss of each group, in nats a token. */
+/** A proxy run: its mixture, and the held-out loss of each group in nats per token. */
 export interface ProxyRun {
   readonly shares: readonly number[];
   readonly losses: readonly number[];
@@ -15,7 +14,7 @@ type Features = (shares: readonly number[]) => number[];
 
 const FORMS: Readonly<Record<"linear" | "curved", Features>> = {
   linear: (shares) => [1, ...shares],
-  // A loss falls with its own share by ever less: a power law, which a logarithm is near to.
+  // A group's loss falls with its share by a power law, which a logarithm approximates.
   curved: (shares) => [
     1,
     ...shares,
@@ -30,19 +29,19 @@ const RIDGES = [1e-6, 1e-4, 1e-2, 1];
 export interface MixtureModel {
   readonly form: Form;
   readonly ridge: number;
-  /** Of runs that the fit did not see: root mean square error in nats, and Spearman's rank correlation, over target losses. */
+  /** Leave-one-out results on target losses: root mean square error in nats, and Spearman's rank correlation. */
   readonly error: number;
   readonly correlation: number;
-  /** Predicted loss of each group. */
+  /** Returns the predicted loss of each group. */
   readonly predict: (shares: readonly number[]) => number[];
 }
 
-/** Fits the losses of the groups; `target` weighs them in what is measured of the fit. */
+/** Fits the losses of the groups. @param target weights of the groups in the target loss */
 export function fitMixtureModel(runs: readonly ProxyRun[], target: readonly number[]): MixtureModel {
   let best: MixtureModel | undefined;
   for (const form of ["linear", "curved"] as const) {
     for (const ridge of RIDGES) {
-      const left = runs.map((run, i) =>
+      const predicted = runs.map((run, i) =>
         targetLoss(
           fitForm(
             runs.filter((_, j) => j !== i),
@@ -53,14 +52,15 @@ export function fitMixtureModel(runs: readonly ProxyRun[], target: readonly numb
         ),
       );
       const real = runs.map(({ losses }) => targetLoss(losses, target));
-      const error = Math.sqrt(left.reduce((sum, loss, i) => sum + (loss - real[i]) ** 2, 0) / runs.length);
+      const error = Math.sqrt(predicted.reduce((sum, loss, i) => sum + (loss - real[i]) ** 2, 0) / runs.length);
       if (best !== undefined && !(error < best.error)) continue;
-      best = { form, ridge, error, correlation: rankCorrelation(left, real), predict: fitForm(runs, form, ridge) };
+      best = { form, ridge, error, correlation: rankCorrelation(predicted, real), predict: fitForm(runs, form, ridge) };
     }
   }
   return best as MixtureModel;
 }
 
+/** Returns the target loss: the losses of the groups, weighted by `target`. */
 export const targetLoss = (losses: readonly number[], target: readonly number[]) =>
   losses.reduce((sum, loss, i) => sum + loss * target[i], 0);
 
@@ -73,7 +73,7 @@ function fitForm(runs: readonly ProxyRun[], form: Form, ridge: number): (shares:
     { length: groups },
     (_, g) => runs.reduce((sum, { losses }) => sum + losses[g], 0) / runs.length,
   );
-  // (XᵀX + ridge) b = Xᵀ(y − mean), a right side for each group.
+  // (XᵀX + ridge) b = Xᵀ(y − mean), with one right side per group.
   const matrix = Array.from({ length: width }, (_, i) =>
     Array.from(
       { length: width },
@@ -90,7 +90,7 @@ function fitForm(runs: readonly ProxyRun[], form: Form, ridge: number): (shares:
   };
 }
 
-/** Gauss's elimination with row pivots; the matrix is positive definite. */
+/** Solves a positive definite system by Gaussian elimination with row pivots. */
 function solve(matrix: number[][], right: number[][]): number[][] {
   const size = matrix.length;
   for (let column = 0; column < size; column++) {
@@ -116,7 +116,7 @@ function solve(matrix: number[][], right: number[][]): number[][] {
   return solution;
 }
 
-/** Spearman's; equal values share their ranks' mean. */
+/** Spearman's rank correlation; equal values share their mean rank. */
 export function rankCorrelation(a: readonly number[], b: readonly number[]): number {
   const ranks = (values: readonly number[]) => {
     const order = values.map((_, i) => i).sort((i, j) => values[i] - values[j]);
@@ -137,14 +137,14 @@ export function rankCorrelation(a: readonly number[], b: readonly number[]): num
   return scale === 0 ? 0 : product(x, y) / scale;
 }
 
-/** The mean of the hundredth of the candidates that the model thinks best. */
+/** Returns the mean of the 1 % of candidates with the lowest predicted loss. */
 export function bestMixture(
   candidates: readonly (readonly number[])[],
   model: Pick<MixtureModel, "predict">,
   target: readonly number[],
 ): number[] {
-  const judged = candidates.map((shares) => ({ shares, loss: targetLoss(model.predict(shares), target) }));
-  judged.sort((a, b) => a.loss - b.loss);
-  const best = judged.slice(0, Math.max(1, Math.floor(judged.length / 100)));
+  const ranked = candidates.map((shares) => ({ shares, loss: targetLoss(model.predict(shares), target) }));
+  ranked.sort((a, b) => a.loss - b.loss);
+  const best = ranked.slice(0, Math.max(1, Math.floor(ranked.length / 100)));
   return best[0].shares.map((_, i) => best.reduce((sum, { shares }) => sum + shares[i], 0) / best.length);
 }

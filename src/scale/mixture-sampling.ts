@@ -1,13 +1,13 @@
-/** @file Mixtures drawn at random: Dirichlet distributions around the natural one, some near it and some at the corners. */
+/** @file Samples mixtures from Dirichlet distributions around the natural mixture, from near it to the corners. */
 import type { RandomStream } from "../model/index.js";
 
-/** A number a draw, from 0 to 1. */
+/** Returns a function that draws uniform numbers from 0 to 1. */
 export function uniforms(stream: RandomStream): () => number {
   let count = 0;
   return () => stream.uniform(count++);
 }
 
-/** Marsaglia and Tsang's gamma (2000); for shapes below 1 by the power of another uniform. */
+/** Samples a gamma distribution (Marsaglia and Tsang 2000); shapes below 1 use the power of another uniform number. */
 function gamma(shape: number, uniform: () => number): number {
   if (shape < 1) return gamma(shape + 1, uniform) * Math.max(uniform(), 1e-300) ** (1 / shape);
   const d = shape - 1 / 3;
@@ -20,19 +20,19 @@ function gamma(shape: number, uniform: () => number): number {
   }
 }
 
-/** One mixture around `center`; the larger the concentration, the nearer. */
-export function drawMixture(center: readonly number[], concentration: number, uniform: () => number): number[] {
+/** Samples a mixture around `center`. A larger concentration keeps it nearer. */
+export function sampleMixture(center: readonly number[], concentration: number, uniform: () => number): number[] {
   const parts = center.map((share) => gamma(Math.max(1e-3, concentration * share), uniform) + 1e-12);
   const sum = parts.reduce((total, part) => total + part, 0);
   return parts.map((part) => part / sum);
 }
 
-/** So many mixtures; their concentrations go round from wide to narrow, as RegMix has them. */
-export function drawMixtures(
+/** Samples `count` mixtures whose concentrations cycle from wide to narrow, as in RegMix. */
+export function sampleMixtures(
   center: readonly number[],
   count: number,
   { concentration, uniform }: { readonly concentration: number; readonly uniform: () => number },
 ): number[][] {
   const levels = [0.5, 1, 2, 4].map((level) => level * concentration * center.length);
-  return Array.from({ length: count }, (_, i) => drawMixture(center, levels[i % levels.length], uniform));
+  return Array.from({ length: count }, (_, i) => sampleMixture(center, levels[i % levels.length], uniform));
 }

@@ -1,6 +1,6 @@
 /**
- * @file Which mixture is best for a model: many small runs on sampled mixtures, a regression from mixture to held-out loss,
- * the best of many simulated mixtures, and a last run that says whether it is (RegMix, Liu et al. 2024; Dolma 3).
+ * @file Searches for the best training mixture: many small runs on sampled mixtures, a regression from mixture to held-out
+ * loss, the best of many simulated mixtures, and a final run that checks it (RegMix, Liu et al. 2024; Dolma 3).
  */
 import { join } from "node:path";
 import {
@@ -19,12 +19,12 @@ import { randomStream } from "../model/index.js";
 import type { OnProgress } from "../progress.js";
 import { type Tokenizer, trainTokenizer } from "../tokenizer/index.js";
 import { bestMixture, type Form, fitMixtureModel, type ProxyRun, targetLoss } from "./mixture-regression.js";
-import { drawMixtures, uniforms } from "./mixture-sampling.js";
+import { sampleMixtures, uniforms } from "./mixture-sampling.js";
 import { type GroupTokens, type ProxyOptions, ProxyRuns } from "./proxy-runs.js";
 
-export interface MixtureSearchCall {
+export interface MixtureSearchRequest {
   readonly recipe: MixRecipe;
-  /** Where the runs compute; by default the cpu backend. */
+  /** Backend of the runs; default cpu. */
   readonly target?: ProxyOptions["target"];
   readonly textField?: string;
   readonly signal?: AbortSignal;
@@ -33,34 +33,34 @@ export interface MixtureSearchCall {
 
 export interface MixtureSearch {
   readonly groups: readonly string[];
-  /** The mixture that was chosen, and the one that sizes give. */
+  /** The chosen mixture, and the natural one, which is proportional to the groups' sizes. */
   readonly weights: Readonly<Record<string, number>>;
   readonly natural: Readonly<Record<string, number>>;
-  /** How each group's held-out loss counts in what was made small. */
+  /** Weight of each group's held-out loss in the minimized target loss. */
   readonly target: Readonly<Record<string, number>>;
   readonly runs: readonly ProxyRun[];
-  /** The regression, and how it did on runs that it did not see. */
+  /** The regression, with its leave-one-out error in nats and rank correlation. */
   readonly regression: {
     readonly form: Form;
     readonly ridge: number;
     readonly error: number;
     readonly correlation: number;
   };
-  /** Target loss of the chosen mixture as predicted, as a run measured it, and that of the natural mixture. */
+  /** Target loss in nats per token: of the chosen mixture, predicted and measured; and of the natural mixture, measured. */
   readonly loss: { readonly predicted: number; readonly measured: number; readonly natural: number };
 }
 
-/** Simulated mixtures, of which the best hundredth is averaged. */
+/** Simulated mixtures; the best 1 % are averaged. */
 const CANDIDATES = 20_000;
 const MOST_GROUPS = 32;
 const HELD_OUT = 0.1;
 
 /**
- * Searches for the weights of a recipe that has `optimise`.
+ * Searches for the weights of a recipe with `optimise`.
  *
- * @throws QuernError for groups with too little text, or more than 32 of them
+ * @throws QuernError if a group has too little text, or there are more than 32 groups
  */
-export async function searchMixture(call: MixtureSearchCall): Promise<MixtureSearch> {
+export async function searchMixture(call: MixtureSearchRequest): Promise<MixtureSearch> {
   const { recipe, target, textField, signal, onProgress } = call;
   const checked = checkMix({ ...recipe, optimise: recipe.optimise ?? {} });
   const o = checked.optimise as NonNullable<CheckedMixRecipe["optimise"]>;
@@ -69,9 +69,9 @@ export async function searchMixture(call: MixtureSearchCall): Promise<MixtureSea
   const bytes = names.map((name, i) => ({ name, bytes: sizes[i] }));
   const all = sizes.reduce((sum, size) => sum + size, 0);
   const natural = sizes.map((size) => size / all);
-  const weighed = targetOf(names, o.target);
-  /** What the cap on epochs leaves of a mixture. */
-  const possible = (shares: readonly number[]) => {
+  const targetWeights = targetOf(names, o.target);
+  /** Returns a mixture after applying the limit on epochs. */
+  const capped = (shares: readonly number[]) => {
     const given = epochsOf(bytes, shares, total, checked.epochs).map((epochs, i) => epochs * sizes[i]);
     const sum = given.reduce((a, b) => a + b, 0);
     return given.map((each) => each / sum);
@@ -90,16 +90,16 @@ export async function searchMixture(call: MixtureSearchCall): Promise<MixtureSea
   });
   try {
     const runs: ProxyRun[] = [];
-    const mixtures = [natural, ...drawMixtures(natural, o.runs - 1, draws)].map(possible);
+    const mixtures = [natural, ...sampleMixtures(natural, o.runs - 1, draws)].map(capped);
     const run = async (shares: readonly number[]) => {
       runs.push({ shares, losses: await proxies.run(shares) });
-      const note = `loss ${targetLoss(runs[runs.length - 1].losses, weighed).toFixed(3)}`;
+      const note = `loss ${targetLoss(runs[runs.length - 1].losses, targetWeights).toFixed(3)}`;
       onProgress?.({ task: "proxy runs", done: runs.length, total: o.runs + 1, unit: "run", note });
     };
     for (const shares of mixtures) await run(shares);
-    const model = fitMixtureModel(runs, weighed);
-    const chosen = possible(bestMixture(drawMixtures(natural, CANDIDATES, draws).map(possible), model, weighed));
-    const predicted = targetLoss(model.predict(chosen), weighed);
+    const model = fitMixtureModel(runs, targetWeights);
+    const chosen = capped(bestMixture(sampleMixtures(natural, CANDIDATES, draws).map(capped), model, targetWeights));
+    const predicted = targetLoss(model.predict(chosen), targetWeights);
     await run(chosen);
     const { form, ridge, error, correlation } = model;
     const table = (values: readonly number[]) => Object.fromEntries(names.map((name, i) => [name, values[i]]));
@@ -107,13 +107,13 @@ export async function searchMixture(call: MixtureSearchCall): Promise<MixtureSea
       groups: names,
       weights: table(chosen),
       natural: table(natural),
-      target: table(weighed),
+      target: table(targetWeights),
       runs,
       regression: { form, ridge, error, correlation },
       loss: {
         predicted,
-        measured: targetLoss(runs[runs.length - 1].losses, weighed),
-        natural: targetLoss(runs[0].losses, weighed),
+        measured: targetLoss(runs[runs.length - 1].losses, targetWeights),
+        natural: targetLoss(runs[0].losses, targetWeights),
       },
     };
   } finally {
@@ -122,12 +122,12 @@ export async function searchMixture(call: MixtureSearchCall): Promise<MixtureSea
 }
 
 /**
- * Mixes by the weights that a search finds, and writes `mixture.json` beside the mix.
+ * Searches for weights, mixes by them, and writes `mixture.json` next to the mix.
  *
- * @throws QuernError as `searchMixture` and `mix` do
+ * @throws QuernError like `searchMixture` and `mix`
  */
 export async function optimiseMix(
-  call: MixtureSearchCall & { readonly out: string; readonly force?: boolean; readonly strict?: boolean },
+  call: MixtureSearchRequest & { readonly out: string; readonly force?: boolean; readonly strict?: boolean },
 ): Promise<MixResult & { readonly search: MixtureSearch }> {
   const { recipe, out, textField, strict, signal, onProgress } = call;
   return withOutput(mixClaim(call), async () => {
@@ -140,27 +140,28 @@ export async function optimiseMix(
 }
 
 function targetOf(names: readonly string[], target: Readonly<Record<string, number>> | undefined): number[] {
-  const strange = Object.keys(target ?? {}).find((name) => !names.includes(name));
-  if (strange !== undefined)
-    throw new QuernError(`the target names ${strange}, but there is no such group; there are ${names.join(", ")}`, {
+  const unknown = Object.keys(target ?? {}).find((name) => !names.includes(name));
+  if (unknown !== undefined)
+    throw new QuernError(`optimise.target has an unknown group ${unknown}; the groups are ${names.join(", ")}`, {
       exitCode: 2,
     });
   const weights = names.map((name) => (target === undefined ? 1 : (target[name] ?? 0)));
   const sum = weights.reduce((total, weight) => total + weight, 0);
-  if (!(sum > 0)) throw new QuernError("the target's weights sum to nothing", { exitCode: 2 });
+  if (!(sum > 0))
+    throw new QuernError("the weights of optimise.target sum to 0; give a group a weight", { exitCode: 2 });
   return weights.map((weight) => weight / sum);
 }
 
-interface Calls {
+interface Callbacks {
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
 
-/** Texts of each group, some held out by their hash, no more of a group than the runs draw from; sizes of all. */
+/** Reads and encodes the text of each group, up to the tokens that the runs need. Holds some out by hash. Measures all groups. */
 async function readTokens(
   recipe: CheckedMixRecipe,
   o: NonNullable<CheckedMixRecipe["optimise"]>,
-  { textField, signal, onProgress }: Calls & { readonly textField?: string },
+  { textField, signal, onProgress }: Callbacks & { readonly textField?: string },
 ) {
   const groups = new Map<string, { bytes: number; kept: number; texts: string[]; held: string[] }>();
   let read = 0;
@@ -170,22 +171,24 @@ async function readTokens(
       own = { bytes: 0, kept: 0, texts: [], held: [] };
       groups.set(group, own);
       if (groups.size > MOST_GROUPS)
-        throw new QuernError(`there are more than ${MOST_GROUPS} groups; a search needs fewer`, { exitCode: 2 });
+        throw new QuernError(`there are more than ${MOST_GROUPS} groups, the limit of a search; merge some`, {
+          exitCode: 2,
+        });
     }
     const { text } = document;
     own.bytes += Buffer.byteLength(text);
-    // About four bytes are a token.
+    // A token has about four bytes.
     if (own.kept < 4 * o.tokens) {
       own.kept += Buffer.byteLength(text);
       (isHeldOut(text, HELD_OUT) ? own.held : own.texts).push(text);
     }
     read += 1;
-    if (read % 1000 === 0) onProgress?.({ task: "read the groups", done: read, unit: "document" });
+    if (read % 1000 === 0) onProgress?.({ task: "read groups", done: read, unit: "document" });
   }
   const names = [...groups.keys()].sort();
   if (names.length < 2)
     throw new QuernError(
-      `there is nothing to search for: ${names.length === 0 ? "no document" : `one group, ${names[0]}`}`,
+      `a search needs at least two groups; there is ${names.length === 0 ? "no document" : `one, ${names[0]}`}`,
       { exitCode: 2 },
     );
   const own = names.map((name) => groups.get(name) as NonNullable<ReturnType<typeof groups.get>>);
@@ -195,21 +198,19 @@ async function readTokens(
   );
   const tokens = own.map(({ texts, held }, i): GroupTokens => {
     const least = 2 * o.sequence + 2;
-    const [learned, apart] = [encodeAll(tokenizer, texts), encodeAll(tokenizer, held)];
-    // A group of a few long documents may have none held out: then its end is.
-    const cut = Math.floor(learned.length * (1 - HELD_OUT));
+    const [train, heldOut] = [encodeAll(tokenizer, texts), encodeAll(tokenizer, held)];
+    // A group of a few long documents may have no held-out document; then its end is held out.
+    const cut = Math.floor(train.length * (1 - HELD_OUT));
     const encoded =
-      apart.length >= least
-        ? { train: learned, heldOut: apart }
-        : { train: learned.subarray(0, cut), heldOut: learned.subarray(cut) };
+      heldOut.length >= least ? { train, heldOut } : { train: train.subarray(0, cut), heldOut: train.subarray(cut) };
     if (encoded.train.length < least || encoded.heldOut.length < least) {
       throw new QuernError(
-        `the group ${names[i]} has too little text to search with: ${encoded.train.length} tokens and ${encoded.heldOut.length} held out, where ${least} of each are needed`,
+        `the group ${names[i]} has too little text for a search: ${encoded.train.length} training and ${encoded.heldOut.length} held-out tokens; it needs ${least} of each`,
       );
     }
-    // A twentieth of what a run trains on tells its loss well enough.
-    const judged = Math.max(least, Math.floor((o.steps * o.batch * o.sequence) / 20));
-    return { train: encoded.train, heldOut: encoded.heldOut.subarray(0, judged) };
+    // A twentieth of a run's training tokens suffices to measure its loss.
+    const scored = Math.max(least, Math.floor((o.steps * o.batch * o.sequence) / 20));
+    return { train: encoded.train, heldOut: encoded.heldOut.subarray(0, scored) };
   });
   return { names, sizes: own.map(({ bytes }) => bytes), tokens, tokenizer };
 }

@@ -1,6 +1,6 @@
 /**
- * @file Proxy runs: one small program, compiled once, trained from the same first values on one mixture after the other, and
- * judged on the held-out text of each group. What differs between two runs is the mixture.
+ * @file Proxy runs: one small program, compiled once, is trained on each mixture from the same initial values, and evaluated
+ * on the held-out text of each group. Two runs differ only in the mixture.
  */
 import type { CompileOptions } from "../backends/index.js";
 import { defineModel, initialValues, type ModelConfig, parametersOf, randomStream } from "../model/index.js";
@@ -23,7 +23,7 @@ export interface GroupTokens {
 
 export interface ProxyOptions {
   readonly groups: readonly GroupTokens[];
-  /** UTF-8 bytes that each id stands for. */
+  /** UTF-8 bytes per token id. */
   readonly bytesOf: ArrayLike<number>;
   readonly vocabSize: number;
   readonly steps: number;
@@ -66,7 +66,7 @@ export class ProxyRuns {
     this.#training.program.dispose();
   }
 
-  /** Trains on a mixture; gives the held-out loss of each group, nats a token. */
+  /** Trains on a mixture; returns the held-out loss of each group in nats per token. */
   async run(shares: readonly number[]): Promise<number[]> {
     const { steps, batch, sequence, learningRate, groups, signal, bytesOf } = this.#o;
     const training = this.#training;
@@ -81,7 +81,7 @@ export class ProxyRuns {
       decaySteps: steps,
       finalShare: 0.1,
     } as const;
-    // The same draws in every run: a mixture that is a little different takes most of the same sequences.
+    // All runs use the same random numbers, so similar mixtures train on mostly the same sequences.
     const uniform = uniforms(randomStream(this.#o.seed, "proxy"));
     for (let index = 0; index < steps; index++) {
       signal?.throwIfAborted();

@@ -23,7 +23,7 @@ describe("the cache", () => {
     expect((await clearCache()).parts).toEqual([]);
   });
 
-  it("is counted by part and cleared by part", async () => {
+  it("can be listed and cleared by part", async () => {
     for (const [part, name] of [
       ["programs", "0123456789abcdef"],
       ["programs", "0123456789abcdee"],
@@ -46,15 +46,15 @@ describe("the cache", () => {
     expect(await readdir(join(folder, "cache"))).toEqual(["npm"]);
   });
 
-  it("is cleared of what Quern put there and of nothing else", async () => {
+  it("is cleared only of Quern's own files", async () => {
     const cache = join(folder, "cache");
-    // A folder of somebody's that QUERN_CACHE names by mistake: nothing in it was made by Quern.
+    // A user's folder that QUERN_CACHE names by mistake, with no files by Quern.
     await mkdir(join(cache, "programs", "0123456789abcdef"), { recursive: true });
     await mkdir(join(cache, "photographs"));
     await writeFile(join(cache, "programs", "0123456789abcdef", "mine"), "mine");
     await writeFile(join(cache, "photographs", "mine"), "mine");
     await tagCacheFolder(join(cache, "programs"));
-    await expect(clearCache()).rejects.toMatchObject({ exitCode: 2, message: /was not made by Quern/ });
+    await expect(clearCache()).rejects.toMatchObject({ exitCode: 2, message: /is not a cache that Quern made/ });
     expect((await readdir(cache, { recursive: true })).length).toBe(5);
     // A link to a cache is not followed.
     await rm(join(cache, "programs"), { recursive: true });
@@ -63,9 +63,9 @@ describe("the cache", () => {
     await tagCacheFolder(elsewhere);
     await mkdir(join(elsewhere, "0123456789abcdef"));
     await symlink(elsewhere, join(cache, "programs"));
-    await expect(clearCache()).rejects.toThrow(/was not made by Quern/);
+    await expect(clearCache()).rejects.toThrow(/is not a cache that Quern made/);
     expect(await readdir(elsewhere)).toEqual(["0123456789abcdef", "CACHEDIR.TAG"]);
-    // In a cache of its own, files that others put there stay.
+    // Files of others in Quern's cache stay.
     await rm(join(cache, "programs"));
     await mkdir(join(cache, "programs"));
     await tagCacheFolder(join(cache, "programs"));

@@ -21,11 +21,11 @@ const newestSource = () =>
       (name) => statSync(join(import.meta.dirname, "../../src/data", name)).mtimeMs,
     ),
   );
-/** The command itself, in its own process, from the build. */
+/** The built command, in a separate process. */
 const isBuilt = existsSync(cli) && statSync(cli).mtimeMs > newestSource();
 
 describe.skipIf(!isBuilt)("quern data clean (npm run build)", () => {
-  /** FineWeb's without the language tables, which take most of a process's start. */
+  /** FineWeb's recipe without language detection, whose tables take most of a process's start time. */
   const options = ["--recipe", "", "--keep-dropped"];
   let inputs: string[];
   let expected: Record<string, string>;
@@ -78,7 +78,7 @@ export default defineRecipe({ steps: [gopherRepetition(), gopherQuality(), c4Qua
     expect(tree(out)).toEqual(expected);
   });
 
-  it("killed at random moments and run again, it writes the same bytes", async () => {
+  it("writes the same bytes after kills at random moments", async () => {
     const out = join(root, "kill/killed");
     let killed = 0;
     for (let attempt = 0; attempt < 4; attempt++) {
@@ -88,7 +88,7 @@ export default defineRecipe({ steps: [gopherRepetition(), gopherQuality(), c4Qua
         { stdio: "ignore" },
       );
       const ended = new Promise<void>((resolve) => child.on("exit", () => resolve()));
-      // The first time as soon as it writes, however fast the machine; then at any moment from before the first task on.
+      // The first kill comes as soon as it writes, however fast the machine; later ones at any moment.
       if (attempt === 0) while (child.exitCode === null && !existsSync(out)) await sleep(1);
       else await Promise.race([sleep(200 + Math.random() * 1000), ended]);
       if (child.exitCode === null) {
@@ -109,7 +109,7 @@ export default defineRecipe({ steps: [gopherRepetition(), gopherQuality(), c4Qua
     expect(JSON.parse(stdout)).toMatchObject({ tasks: 8, documents: funnel.output.documents });
   }, 180_000);
 
-  it("checks a file, a line a document", () => {
+  it("checks a file with one document per line", () => {
     const { stdout, status } = spawnSync(process.execPath, [cli, "data", "check", inputs[0]], { encoding: "utf8" });
     expect(status).toBe(0);
     const answers = stdout
@@ -125,7 +125,7 @@ export default defineRecipe({ steps: [gopherRepetition(), gopherQuality(), c4Qua
     });
   });
 
-  it("says what is wrong with a call", () => {
+  it("reports what is wrong with a call", () => {
     const call = (...args: string[]) => spawnSync(process.execPath, [cli, "data", ...args], { encoding: "utf8" });
     expect(call("clean", "nowhere.jsonl", "--out", join(root, "x"))).toMatchObject({
       status: 2,

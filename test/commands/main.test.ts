@@ -105,12 +105,12 @@ describe("flags", () => {
     expect(JSON.parse(out)).toMatchObject({ cache: false, verbose: true });
   });
 
-  it("list the words that an argument may be, without their explanation", async () => {
+  it("list the choices of an argument, without its description", async () => {
     expect(await run("bench speed")).toBe(2);
     expect(err).toMatch(/^quern: what must be one of train, decode, .*, not "speed"\n$/);
   });
 
-  it("print for a person without --json", async () => {
+  it("print text without --json", async () => {
     expect(await run("count a")).toBe(0);
     expect(out).toBe("one word\n");
   });
@@ -165,7 +165,7 @@ describe("a config file", () => {
     return path;
   };
 
-  it("gives options, and flags win over it", async () => {
+  it("sets options, and flags override it", async () => {
     const path = await config('{"files": ["a"], "longestWord": 9, "seed": 5}');
     expect(await run(`count --config ${path} --seed 6 --json`)).toBe(0);
     expect(JSON.parse(out)).toMatchObject({ files: ["a"], longestWord: 9, seed: 6 });
@@ -208,7 +208,7 @@ describe("how a verb ends", () => {
 });
 
 describe("help", () => {
-  it("lists verbs, of one group too", async () => {
+  it("lists all verbs, or those of a group", async () => {
     expect(await run("--help")).toBe(0);
     expect(out).toMatch(/count +count words/);
     expect(out).toMatch(/tokenizer train +train a tokenizer/);
@@ -228,7 +228,7 @@ describe("help", () => {
 });
 
 describe("data classifier train", () => {
-  it("says of several threads that the run cannot be repeated, and of one nothing", async () => {
+  it("warns that a run with several threads cannot be repeated, and not with one", async () => {
     const lines = join(folder, "lines.txt");
     await writeFile(lines, "__label__a one two\n__label__b three four\n".repeat(4));
     const call = `data classifier train ${lines} --out ${join(folder, "m.bin")} --dim 4 --bucket 100 --epoch 1`;

@@ -27,21 +27,21 @@ const verbs: Verb[] = [...source.matchAll(/words: "([^"]+)"[\s\S]*?import\("\.\/
   ([, words, file]) => ({ words, summary: "", load: () => import(`../../src/commands/${file}.ts`) }),
 );
 
-/** A call of a verb that writes: from an input to an output. */
+/** A call of a verb that writes an output. */
 interface Case {
-  /** The call without its output. `input` is a file of documents, `folder` the one that it lies in. */
+  /** The call without its output. `input` is a file of documents, `folder` its folder. */
   readonly words: (at: { readonly input: string; readonly folder: string }) => readonly string[];
-  /** The option that names the output, when it is not --out. */
+  /** The option that names the output, if it is not --out. */
   readonly flag?: string;
   /** The output is a file. */
   readonly isFile?: true;
-  /** Its input is a file alone, so that an output may lie beside it. */
+  /** Its input is a single file, so an output may be next to it. */
   readonly fileInput?: true;
-  /** It reads no file here, so that no input can lie in its output. */
+  /** It reads no file here, so its output cannot contain an input. */
   readonly noInput?: true;
-  /** A file that it writes, under the output. */
+  /** A file that it writes, relative to the output. */
   readonly writes: string;
-  /** The same call may be made again: what is there is continued. */
+  /** The same call may be repeated and continues the output. */
   readonly open?: true;
 }
 
@@ -149,7 +149,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
 };
 
-/** What a command line printed on standard error, and its exit code. */
+/** Runs a command line; returns its standard error and exit code. */
 async function quern(words: readonly string[]): Promise<{ code: number; err: string }> {
   let err = "";
   const silent = vi.spyOn(process.stdout, "write").mockReturnValue(true);
@@ -165,7 +165,7 @@ async function quern(words: readonly string[]): Promise<{ code: number; err: str
   }
 }
 
-/** Every file, folder and link below a folder, with what it holds. */
+/** Lists every file, folder and link below a folder, with its content. */
 function tree(folder: string): Record<string, string> {
   return Object.fromEntries(
     readdirSync(folder, { recursive: true, encoding: "utf8" })
@@ -211,7 +211,7 @@ it("has a case for every verb that writes", async () => {
   expect(writing.sort()).toEqual(Object.keys(cases).sort());
 });
 
-it("puts no shards into the folder of their tokenizer", async () => {
+it("writes no shards into the folder of their tokenizer", async () => {
   const words = ["tokenizer", "encode", shared("text.txt"), "--tokenizer", shared("tokenizer")];
   for (const out of ["tokenizer", "tokenizer/shards"]) {
     const refused = { code: 2, err: expect.stringMatching(/the output .* (is|is inside) the input/) };
@@ -219,25 +219,25 @@ it("puts no shards into the folder of their tokenizer", async () => {
   }
 });
 
-it.runIf(process.platform === "linux")("knows whether a process of another container still writes", async () => {
+it.runIf(process.platform === "linux")("detects whether a process in another container is still writing", async () => {
   const out = join(base, "container");
   const layout = { writes: () => true };
   const request = { verb: "x", out, inputs: [], layout };
   const claim = await claimOutput(request);
   const lock = join(out, ".quern.lock");
   const held = JSON.parse(readFileSync(lock, "utf8"));
-  // The same lock as one sees it from another container: neither the number nor perhaps the host's name is known there.
+  // The same lock as seen from another container, where the process id and perhaps the host name are unknown.
   for (const seen of [{ space: "pid:[1]" }, { host: "elsewhere" }]) {
     writeFileSync(lock, JSON.stringify({ ...held, pid: 1, token: "0", ...seen }));
     if (held.guarded) await expect(claimOutput(request)).rejects.toThrow(/is being written by process 1/);
   }
   await claim.release();
-  expect(existsSync(lock)).toBe(true); // its text is not the holder's
-  // Its process is gone now, and the kernel's lock with it.
+  expect(existsSync(lock)).toBe(true); // its text is no longer the holder's
+  // The process has ended, and with it the kernel's lock.
   if (held.guarded) await (await claimOutput(request)).release();
 });
 
-it("leaves no folder where nothing was written", async () => {
+it("leaves no folder if nothing was written", async () => {
   for (const layout of [{ writes: () => true }, undefined]) {
     const claim = await claimOutput({ verb: "x", out: join(base, "new/deep/out"), inputs: [], layout });
     await claim.release();
@@ -250,9 +250,9 @@ describe.each(Object.entries(cases))(
   "quern %s",
   (verb, { words, flag = "--out", isFile, fileInput, noInput, writes, open }) => {
     const force = open ? [] : ["--force"];
-    // Nobody answers the crawl: it writes its log, and fails since it kept no page.
+    // No server answers the crawl: it writes its log, and fails because it kept no page.
     const done = verb === "data crawl" ? 1 : 0;
-    /** A folder for one test: documents in it, and somebody's own files. */
+    /** A folder for one test, with documents and a user's own files. */
     let box: string;
     let folder: string;
     let input: string;
@@ -262,9 +262,9 @@ describe.each(Object.entries(cases))(
       writeFileSync(path, text);
     };
     const call = (out: string, ...more: string[]) => quern([...words({ input, folder }), flag, out, ...more]);
-    /** The call is refused as a wrong one, and nothing anywhere has changed. */
+    /** Expects that the call is refused as a wrong call, and that no file has changed. */
     const refused = async (out: string, reason: RegExp, ...more: string[]) => {
-      words({ input, folder }); // which may write a recipe
+      words({ input, folder }); // may write a recipe
       const before = tree(box);
       expect(await call(out, ...more)).toEqual({ code: 2, err: expect.stringMatching(reason) });
       expect(tree(box)).toEqual(before);
@@ -277,7 +277,7 @@ describe.each(Object.entries(cases))(
       foreign(input, readFileSync(shared("text.txt"), "utf8"));
     });
 
-    it("refuses foreign files, in the current folder and in any other, with --force as well", async () => {
+    it("refuses folders with foreign files, including the current folder, even with --force", async () => {
       foreign(inBox("mine/.git/HEAD"), "ref: refs/heads/main\n");
       foreign(inBox("mine/letter.txt"));
       if (isFile) {
@@ -309,16 +309,16 @@ describe.each(Object.entries(cases))(
       await refused(box, /the output .* contains the input/);
       if (fileInput) return;
       await refused(inBox("in/new/out"), /the output .* is inside the input/);
-      // A link changes the path and not the place.
+      // A link changes the path, but not the place.
       symlinkSync(folder, inBox("link"));
       await refused(inBox("link/out"), /the output .* is inside the input/);
-      // Behind a link the system's `..` is not that of the path.
+      // Behind a link, the system resolves `..` differently.
       foreign(inBox("in/deep/letter.txt"));
       symlinkSync(inBox("in/deep"), inBox("deep"));
       for (const detour of ["deep/../out", "missing/../out"]) await refused(`${box}/${detour}`, /has \.\. after/);
     });
 
-    it("follows no symbolic link to what is not its own", async () => {
+    it("follows no symbolic link to foreign files", async () => {
       foreign(inBox("mine/letter.txt"));
       symlinkSync(inBox("mine"), inBox("to-folder"));
       symlinkSync(inBox("mine/letter.txt"), inBox("to-file"));
@@ -329,9 +329,9 @@ describe.each(Object.entries(cases))(
       }
     });
 
-    it("writes, refuses to write again, and with --force replaces what it wrote and nothing else", async () => {
+    it("writes, refuses to write again, and with --force replaces only its own files", async () => {
       const out = inBox(isFile ? "out/model.bin" : "out");
-      // Two calls at once: one is refused, whichever comes second.
+      // Of two concurrent calls, one is refused.
       words({ input, folder });
       const [one, two] = await Promise.all([call(out), call(out)]);
       expect([one.code, two.code].sort(), one.err + two.err).toEqual([done, 2]);
@@ -352,7 +352,7 @@ describe.each(Object.entries(cases))(
         expect(readFileSync(inBox(name), "utf8")).toBe("mine, and nobody else's\n");
       const own = writes.includes("/") ? dirname(writes) : undefined;
       if (own === undefined) return;
-      // A file of somebody's in a folder that is replaced as a whole, and a link in the place of one.
+      // A foreign file in a folder that is replaced as a whole, and a link in place of that folder.
       foreign(join(out, own, "letter.txt"));
       await refused(out, /was not written by quern/, "--force");
       rmSync(join(out, own, "letter.txt"));
@@ -361,12 +361,12 @@ describe.each(Object.entries(cases))(
       await refused(out, /is a symbolic link/, "--force");
     }, 120_000);
 
-    it("removes what a killed call left beside its files", async () => {
+    it("removes temporary files of a killed call", async () => {
       const out = inBox(isFile ? "out/model.bin" : "out");
       expect(await call(out)).toMatchObject({ code: done });
       const name = isFile ? "model.bin" : writes;
       const at = name.includes("/") ? join(out, dirname(name)) : inBox("out");
-      // Half a file, in its folder or beside it.
+      // Half a file, in the output folder or next to the output file.
       const left = join(at, `.${name.split("/").at(-1)}.0123456789ab-1.tmp`);
       const others = inBox("out/.letter.txt.0123456789ab-1.tmp");
       foreign(left, "half");
@@ -376,13 +376,13 @@ describe.each(Object.entries(cases))(
       expect(existsSync(others)).toBe(true);
     }, 120_000);
 
-    it("is refused while another process writes there, and not by what a killed one left", async () => {
+    it("is refused while another process writes there, but not by the lock of a killed one", async () => {
       const out = inBox(isFile ? "out/model.bin" : "out");
       const layout = isFile ? undefined : { writes: () => true };
       const claim = await claimOutput({ verb, out, inputs: [], layout });
       await refused(out, /is being written by another call of this process/);
       await claim.release();
-      // A process that is gone, and one whose number another process has by now.
+      // A process that has ended, and one whose id another process has by now.
       const lock = isFile ? inBox("out/.model.bin.quern.lock") : inBox("out/.quern.lock");
       for (const [pid, started] of [
         [2 ** 22 + 1, null],
@@ -394,7 +394,7 @@ describe.each(Object.entries(cases))(
         expect(code, err).toBe(done);
         expect(existsSync(lock)).toBe(false);
       }
-      // Another machine, which may still be at it.
+      // Another machine, which may still be writing.
       writeFileSync(lock, JSON.stringify({ pid: 1, started: null, host: "elsewhere", token: "0" }));
       await refused(out, /is being written by process 1 on elsewhere/, ...force);
     }, 120_000);

@@ -1,4 +1,4 @@
-/** The built command line as a process: what only a real one shows. */
+/** The built command line as a process: behaviour that only a real process shows. */
 import { execFile, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -27,18 +27,18 @@ describe("quern as a process", () => {
     expect(stderr).toBe("quern: unknown flag --mesure; did you mean --no-measure? (see quern doctor --help)\n");
   });
 
-  it("ends quietly when its reader has gone", () => {
+  it("ends quietly when its reader has exited", () => {
     const { status, stdout, stderr } = shell(`${doctor} | head -c 1`);
     expect([status, stdout.length, stderr]).toEqual([0, 1, ""]);
   });
 
-  it.runIf(existsSync("/dev/full"))("tells that the disk is full", () => {
+  it.runIf(existsSync("/dev/full"))("reports a full disk", () => {
     const { status, stderr } = shell(`${doctor} > /dev/full`);
     expect(status).toBe(1);
     expect(stderr).toBe("quern: cannot write standard output: the disk is full\n");
   });
 
-  it("names the compiler that QUERN_CC asks for and that is not there", () => {
+  it("names the missing compiler that QUERN_CC requests", () => {
     const { status, stderr } = shell(doctor, { QUERN_CC: "no-such-cc" });
     expect(status).toBe(2);
     expect(stderr).toMatch(/^quern: cannot run the C compiler "no-such-cc" \(from QUERN_CC\); .+\n$/);

@@ -10,7 +10,7 @@ function stage(isTTY: boolean) {
 }
 
 describe("formatProgress", () => {
-  it("shows what is done, the rate and the time left", () => {
+  it("shows the amount done, the rate and the time left", () => {
     const progress = { task: "pretrain", done: 120, total: 2000, unit: "step", note: "loss 4.31" };
     expect(formatProgress(progress, 3.2)).toBe("pretrain  120/2000 step  6 %  3.20 step/s  9 min 48 s left  loss 4.31");
     expect(formatProgress({ task: "read", done: 1_500_000, total: 2_000_000, unit: "byte" }, 1e6)).toBe(
@@ -20,7 +20,7 @@ describe("formatProgress", () => {
     expect(formatProgress({ task: "nothing", done: 0, total: 0, unit: "step" }, undefined)).toContain("100 %");
   });
 
-  it("gives up the rate and the percentage before the note", () => {
+  it("drops the rate and the percentage before the note", () => {
     const note = "loss 4.310, 13617 tokens/s, 41 % of peak";
     const progress = { task: "train", done: 120, total: 2000, unit: "step", note };
     expect(formatProgress(progress, 11.2, 79)).toBe(`train  120/2000 step  2 min 48 s left  ${note}`);
@@ -28,13 +28,13 @@ describe("formatProgress", () => {
     expect(formatProgress(progress, 11.2, 20)).toBe("train  120/2000 ste…");
   });
 
-  it("writes durations as a person would", () => {
+  it("formats durations", () => {
     expect([0.2, 59, 61, 3600, 7500].map(duration)).toEqual(["1 s", "59 s", "1 min 1 s", "1 h 0 min", "2 h 5 min"]);
   });
 });
 
 describe("createProgressLine", () => {
-  it("redraws one line on a terminal, not too often and not too wide", () => {
+  it("redraws one line on a terminal, with limited rate and width", () => {
     const { written, line, at } = stage(true);
     for (let time = 0; time <= 1000; time += 10) {
       at(time);
@@ -57,7 +57,7 @@ describe("createProgressLine", () => {
     expect(written.length).toBe(12);
   });
 
-  it("writes a plain line now and then elsewhere", () => {
+  it("writes an occasional plain line elsewhere", () => {
     const { written, line, at } = stage(false);
     for (let time = 0; time <= 30_000; time += 100) {
       at(time);
@@ -67,7 +67,7 @@ describe("createProgressLine", () => {
     for (const text of written) expect(text).toMatch(/^train {2}.*\n$/);
   });
 
-  it("stays silent about what is over at once", () => {
+  it("prints nothing for short tasks", () => {
     const { written, line, at } = stage(false);
     for (const [time, task] of [
       [0, "fetch"],

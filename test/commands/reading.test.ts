@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { main, type Verb } from "../../src/commands/main.js";
 
-// Every verb that reads documents says what it read and skipped in the same words.
+// Every verb that reads documents reports what it read and skipped in the same form.
 const load =
   (name: string): Verb["load"] =>
   () =>
@@ -63,7 +63,7 @@ async function run(argv: readonly string[]) {
 }
 
 const REPORT = { read: { files: 1, documents: 60, rows: 60 }, skipped: { no_text: 1, not_json: 1 } };
-/** The arguments of a verb that reads `from`. */
+/** Returns the arguments of a verb that reads `from`. */
 const callOf = (verb: string, from: string, mix: string): string[] => {
   const out = ["--out", join(root, `${verb.replaceAll(" ", "-")}-${from.length}`)];
   const name = verb.split(" ");

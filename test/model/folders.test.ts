@@ -310,7 +310,7 @@ describe("hostile folders", () => {
     await writeFile(path, "[".repeat(100_000));
     await expect(openModel(folder)).rejects.toThrow(/config.json nests more than 128 levels deep/);
     await writeFile(path, '"'.padEnd(65 * 2 ** 20, "x"));
-    await expect(openModel(folder)).rejects.toThrow(/a JSON file of this kind may have 64 MiB/);
+    await expect(openModel(folder)).rejects.toThrow(/the limit for this JSON file is 64 MiB/);
     await rm(path);
     await writeFile(path, "\u001b{");
     await expect(openModel(folder)).rejects.toThrow(/config.json is not JSON: .*\\x1b/);

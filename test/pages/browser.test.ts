@@ -1,6 +1,6 @@
 /**
- * Every kind of page in a browser: no serious or critical violation by axe, in light and dark; readable at 360 pixels
- * without scrolling sideways; no request. Skipped without Chromium.
+ * Every kind of page in a browser: no serious or critical axe violation in light or dark mode, no horizontal scrolling at 360
+ * pixels, no request. Skipped without Chromium.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -34,7 +34,7 @@ axe.run(document, { resultTypes: ["violations"], iframes: false }).then(({ viola
   });
 });`;
 
-/** The page in a frame of a phone's width, which reports to the page around it. */
+/** Puts the page into a frame of a phone's width, which reports to the outer page. */
 function inFrame(html: string, width: number): string {
   const probed = html.replace("</body>", () => `<script>${axe}</script><script>${PROBE}</script></body>`);
   return `<!doctype html><pre id="out"></pre><iframe style="width:${width}px;height:800px;border:0" srcdoc="${escapeHtml(probed)}"></iframe>`;
@@ -57,7 +57,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
 
 const browser = chromium();
 
-/** What the probe finds in a page. */
+/** Returns the probe's findings for a page. */
 function look(name: string, html: string, width: number, dark: boolean) {
   const path = join(folder, `${name}-${width}-${dark}.html`);
   writeFileSync(path, inFrame(html, width));
@@ -81,7 +81,7 @@ for (const [name, render] of Object.entries(PAGES)) {
 }
 
 it.skipIf(browser === undefined)(
-  "the probe itself finds faint text and what is too wide",
+  "the probe finds low contrast and content that is too wide",
   () => {
     const faint = '<p style="color:#ddd;background:#fff">faint</p><div style="width:500px">wide</div>';
     const found = look("broken", page({ title: "broken", sections: [faint] }), 360, false);

@@ -1,4 +1,4 @@
-/** A run, a funnel and a corpus as pages show them: long names, wide numbers and hostile text among them. */
+/** Example data for pages: a run, a funnel and a corpus, with long names, wide numbers and hostile text. */
 import type { CorpusSummary } from "../../src/data/corpus/summary.js";
 import type { Funnel, FunnelStep } from "../../src/data/funnel/funnel.js";
 import type { Sample } from "../../src/data/funnel/samples.js";

@@ -25,7 +25,7 @@ describe("text in a page", () => {
     expect(escapeHtml(`<a href="x" id='y'>&`)).toBe("&#60;a href=&#34;x&#34; id=&#39;y&#39;&#62;&#38;");
   });
 
-  it("shows control characters, and mutes what could not be decoded", () => {
+  it("shows control characters, and mutes undecodable bytes", () => {
     expect(textHtml("a\u0001\ufffdb\n")).toBe('a<span class="muted">\ufffd\ufffd</span>b\n');
   });
 
@@ -33,7 +33,7 @@ describe("text in a page", () => {
     expect(markedHtml("a < b < c", spansOf("a < b < c", /</g))).toBe("a <mark>&#60;</mark> b <mark>&#60;</mark> c");
   });
 
-  it("draws numbers only: anything else becomes NaN", () => {
+  it("becomes NaN where a number is expected", () => {
     const hostile = attack as unknown as number;
     const documents = { in: hostile, kept: hostile, dropped: hostile, edited: hostile };
     const parts = [
@@ -44,25 +44,25 @@ describe("text in a page", () => {
       funnelPicture([{ step: attack, documents }]),
       histogram(attack, [hostile], null),
       table({ label: attack, columns: [{ name: attack }], rows: [[attack]] }),
-      page({ title: attack, subtitle: attack, verdict: attack, sections: [] }),
+      page({ title: attack, subtitle: attack, conclusion: attack, sections: [] }),
     ];
     for (const part of parts) expect(part).not.toContain("<img");
   });
 });
 
 describe("diffHtml", () => {
-  /** The text of one side, and what is marked in it. */
+  /** Returns the text of one side and its marked parts. */
   const marks = (html: string, tag: string) =>
     [...html.matchAll(new RegExp(`<${tag}>(.*?)</${tag}>`, "gs"))].map(([, text]) => text.trim());
   const plain = (html: string) => html.replace(/<[^>]*>/g, "");
 
-  it("marks what each side has alone", () => {
+  it("marks words that only one side has", () => {
     const { left, right } = diffHtml("one two three four", "one 2 three four five");
     expect(marks(left, "del")).toEqual(["two"]);
     expect(marks(right, "ins")).toEqual(["2", "five"]);
   });
 
-  it("marks nothing in equal texts, everything in different ones, and loses no text", () => {
+  it("marks nothing in equal texts, everything in disjoint ones, and loses no text", () => {
     expect(diffHtml("a b", "a b")).toEqual({ left: "a b", right: "a b" });
     expect(diffHtml("a b", "c").left).toBe("<del>a b</del>");
     expect(diffHtml("", "c").right).toBe("<ins>c</ins>");
@@ -76,7 +76,7 @@ describe("diffHtml", () => {
       const [a, b] = [text(), text()];
       const { left, right } = diffHtml(a, b);
       expect([plain(left), plain(right)]).toEqual([a, b]);
-      // What is not marked is the same on both sides.
+      // The unmarked text is the same on both sides.
       const rest = (html: string, tag: string) =>
         plain(html.replace(new RegExp(`<${tag}>.*?</${tag}>`, "gs"), ""))
           .split(" ")
@@ -88,7 +88,7 @@ describe("diffHtml", () => {
 });
 
 describe("table", () => {
-  it("leaves out empty columns and groups the others", () => {
+  it("omits empty columns and groups the others", () => {
     const html = table({
       label: "t",
       columns: [
@@ -123,7 +123,7 @@ describe("numbers", () => {
 });
 
 describe("renderChart", () => {
-  it("draws only finite values, and nothing of nothing", () => {
+  it("draws only finite values, and nothing without any", () => {
     const chart = (points: [number, number][]) =>
       renderChart({ title: "t", xLabel: "step", series: [{ label: "a", color: "a", points, smooth: true }] });
     expect(chart([])).toBe("");
@@ -144,7 +144,7 @@ describe("renderChart", () => {
   });
 });
 
-it("has the numbers of a chart as a table behind it", () => {
+it("adds a table with the numbers of a chart", () => {
   const points = Array.from({ length: 1000 }, (_, i) => [i + 1, i / 7] as const);
   const html = renderChart({ title: "t", xLabel: "step", series: [{ label: "loss", color: "a", points }] });
   const rows = [...html.matchAll(/<tr>/g)].length;

@@ -5,10 +5,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { randomStream } from "../../src/model/index.js";
 import {
   bestMixture,
-  drawMixtures,
   fitMixtureModel,
   optimiseMix,
   rankCorrelation,
+  sampleMixtures,
   searchMixture,
 } from "../../src/scale/index.js";
 import { uniforms } from "../../src/scale/mixture-sampling.js";
@@ -24,7 +24,7 @@ const uniform = () => uniforms(randomStream(1, "test"));
 
 describe("sampled mixtures", () => {
   it("are mixtures around the natural one, wide and narrow", () => {
-    const drawn = drawMixtures(natural, 4000, { concentration: 1, uniform: uniform() });
+    const drawn = sampleMixtures(natural, 4000, { concentration: 1, uniform: uniform() });
     for (const shares of drawn) expect(shares.reduce((sum, share) => sum + share, 0)).toBeCloseTo(1, 9);
     for (const [i, share] of natural.entries()) {
       const list = drawn.map((shares) => shares[i]);
@@ -41,15 +41,15 @@ describe("sampled mixtures", () => {
 });
 
 describe("the regression", () => {
-  // Losses that fall with a group's own share as a power of it, and a little with its neighbour's.
+  // Losses that fall with a power of the group's share, and slightly with its neighbour's share.
   const lossesOf = (shares: readonly number[]) =>
     shares.map((share, i) => 2 + i + 0.5 * (share + 0.05) ** -0.5 - 0.2 * shares[(i + 1) % shares.length]);
-  const runs = drawMixtures(natural, 40, { concentration: 1, uniform: uniform() }).map((shares) => ({
+  const runs = sampleMixtures(natural, 40, { concentration: 1, uniform: uniform() }).map((shares) => ({
     shares,
     losses: lossesOf(shares),
   }));
 
-  it("predicts the losses of mixtures that it has not seen", () => {
+  it("predicts the losses of new mixtures", () => {
     const target = [1 / 3, 1 / 3, 1 / 3];
     const model = fitMixtureModel(runs, target);
     expect(model.form).toBe("curved");
@@ -57,14 +57,14 @@ describe("the regression", () => {
     const shares = [0.4, 0.35, 0.25];
     for (const [i, loss] of model.predict(shares).entries())
       expect(Math.abs(loss - lossesOf(shares)[i])).toBeLessThan(0.1);
-    const best = bestMixture(drawMixtures(natural, 5000, { concentration: 1, uniform: uniform() }), model, target);
+    const best = bestMixture(sampleMixtures(natural, 5000, { concentration: 1, uniform: uniform() }), model, target);
     for (const share of best) expect(Math.abs(share - 1 / 3)).toBeLessThan(0.1);
     // All for one group.
-    const one = bestMixture(drawMixtures(natural, 5000, { concentration: 1, uniform: uniform() }), model, [0, 0, 1]);
+    const one = bestMixture(sampleMixtures(natural, 5000, { concentration: 1, uniform: uniform() }), model, [0, 0, 1]);
     expect(one[2]).toBeGreaterThan(0.5);
   });
 
-  it("ranks", () => {
+  it("computes rank correlations", () => {
     expect(rankCorrelation([1, 2, 3], [10, 20, 30])).toBeCloseTo(1, 9);
     expect(rankCorrelation([1, 2, 3], [3, 2, 1])).toBeCloseTo(-1, 9);
     expect(rankCorrelation([1, 1, 1], [3, 2, 1])).toBe(0);
@@ -81,7 +81,7 @@ describe("the search", () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return (state >>> 16) % n;
   };
-  /** Groups with a language of their own each; of the third every word is another. */
+  /** Groups a and b have their own words; those of the group noise are random. */
   const text = (group: string) =>
     Array.from({ length: 60 }, (_, i) =>
       group === "noise"
@@ -107,7 +107,7 @@ describe("the search", () => {
     learningRate: 1e-2,
   };
 
-  it("gives weight to what lowers the target's loss, and mixes by it", { timeout: 120_000 }, async () => {
+  it("weights the groups that lower the target loss, and mixes by these weights", { timeout: 120_000 }, async () => {
     const recipe = {
       sources: [source("a", 200), source("b", 200), source("noise", 600)],
       epochs: 4,
@@ -127,15 +127,15 @@ describe("the search", () => {
     for (const { name, asked } of groups) expect(asked).toBeCloseTo(search.weights[name], 6);
   });
 
-  it("says what is wrong", async () => {
+  it("reports what is wrong", async () => {
     const call = (recipe: object) => searchMixture({ recipe: { optimise: small, ...recipe } as never });
-    await expect(call({ sources: [source("a", 50)] })).rejects.toThrow(/nothing to search for: one group, a/);
+    await expect(call({ sources: [source("a", 50)] })).rejects.toThrow(/at least two groups; there is one, a/);
     await expect(call({ sources: [source("a", 50), source("b", 2)] })).rejects.toThrow(/group b has too little text/);
     await expect(
       call({ sources: [source("a", 50), source("b", 50)], optimise: { ...small, target: { c: 1 } } }),
-    ).rejects.toThrow(/target names c/);
+    ).rejects.toThrow(/optimise.target has an unknown group c/);
     await expect(
       call({ sources: [source("a", 50), source("b", 50)], optimise: { ...small, target: { a: 0 } } }),
-    ).rejects.toThrow(/sum to nothing/);
+    ).rejects.toThrow(/sum to 0/);
   });
 });

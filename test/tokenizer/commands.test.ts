@@ -109,7 +109,7 @@ describe("quern tokenizer", () => {
     [["encode", "--tokenizer", "nowhere", "--ids"], 2, /nowhere.*gpt2, cl100k, o200k/],
     [["encode", file, "--tokenizer", "cl100k"], 2, /--out is missing/],
     [["encode", file, "--tokenizer", "cl100k", "--ids"], 2, /--ids reads standard input/],
-    [["encode", "--tokenizer", "cl100k", "--out", "x"], 2, /no text given/],
+    [["encode", "--tokenizer", "cl100k", "--out", "x"], 2, /no input/],
   ] as const)("%j is refused", async (args, code, message) => {
     const result = await quern(args.map((each) => (each === "x" ? join(folder, "x") : each)));
     expect(result.err).toMatch(message);

@@ -46,7 +46,7 @@ export function renderCorpusReport(
   return page({
     title: `The corpus ${recipe.name ?? ""}`.trim(),
     subtitle: inputs.join(", "),
-    verdict: summaryOf(first, last, mix, shards),
+    conclusion: summaryOf(first, last, mix, shards),
     sections: [
       figures([
         figure("documents in", count(first)),

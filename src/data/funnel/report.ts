@@ -44,7 +44,7 @@ export function renderReport(funnel: Funnel, samples: readonly Sample[], setting
   return page({
     title: `The funnel of ${funnel.recipe}`,
     subtitle: `${funnel.inputs.join(", ")} · ${funnel.tasks} tasks`,
-    verdict: summaryOf(funnel, steps),
+    conclusion: summaryOf(funnel, steps),
     sections: [
       figures([
         figure("documents in", count(first)),

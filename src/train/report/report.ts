@@ -76,7 +76,7 @@ export function renderReport(record: RunRecord, metrics: readonly MetricsLine[],
   return page({
     title: name,
     subtitle: made.filter(Boolean).join(" · "),
-    verdict: summarizeResult(record.result),
+    conclusion: summarizeResult(record.result),
     sections: [
       renderFigures(record, steps, validations),
       renderBitsPerByte(record.result),
