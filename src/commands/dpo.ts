@@ -1,5 +1,5 @@
 import { dpoOptions } from "../align/dpo-options.js";
-import { alignCalls, alignFlags, printResult } from "./align-command.js";
+import { alignCallbacks, alignFlags, printResult } from "./align-command.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
@@ -15,6 +15,6 @@ export default defineCommand({
   ],
   async run({ dryRun, ...options }, context) {
     const { dpo } = await import("../align/index.js");
-    return printResult(await dpo({ ...options, ...alignCalls(context, dryRun) }), context, dryRun);
+    return printResult(await dpo({ ...options, ...alignCallbacks(context, dryRun) }), context, dryRun);
   },
 });

@@ -48,7 +48,7 @@ describe("quern chat, piped", { timeout: SLOW_BUILD }, () => {
     }
   });
 
-  it("drops the oldest turns of a conversation that outgrows the context, and says so", async () => {
+  it("drops the oldest turns of a conversation that outgrows the context, with a note", async () => {
     const lines = Array.from({ length: 5 }, (_, i) => `message ${i} the other`).join("\n");
     const { stdout, stderr } = await chat(lines, "--model", TINY, "--max-tokens", "8", "--json");
     const dropped = stdout
@@ -65,7 +65,7 @@ describe("quern chat, piped", { timeout: SLOW_BUILD }, () => {
     );
   });
 
-  it("names an unknown command, and the model that has no chat template", async () => {
+  it("reports an unknown command, and a model without a chat template", async () => {
     const { status, stderr, stdout } = await chat("/rest\n/quit\nhello\n", "--model", TINY);
     expect([status, stdout]).toEqual([0, ""]);
     expect(stderr).toMatch(/unknown command \/rest; did you mean \/reset\?/);
@@ -79,7 +79,7 @@ describe("quern chat, piped", { timeout: SLOW_BUILD }, () => {
     );
   });
 
-  it("talks with a server, and sends it the whole conversation and only what was asked for", async () => {
+  it("talks with a server, and sends the whole conversation and only the given options", async () => {
     const server = await startServer(({ body }, response) => {
       const messages = body.messages as { content: string }[];
       if (!body.stream) return json(response, chatAnswer("?"));
@@ -147,7 +147,7 @@ describe.skipIf(!hasScript)("quern chat on a terminal", { timeout: SLOW_BUILD },
     child.stdin.write("/nothing\r");
     await until(/unknown command \/nothing[\s\S]*> /);
     child.stdin.write("more\r");
-    // What had come of the first answer is in the conversation; control characters are shown and not obeyed.
+    // The received part of the first answer is in the conversation; control characters are escaped.
     await until(/after 3\\x1b\[2J[\s\S]*> /);
     child.stdin.write("\x04");
     expect(await closed).toBe(0);
