@@ -1,11 +1,11 @@
 /**
- * @file What a user may name as a model, in one place:
+ * @file Resolves and opens the models that a user can name:
  *
  *     runs/first                   a run: its newest checkpoint
  *     runs/first/checkpoints/100   a checkpoint, which is a Hugging Face folder
  *     models/gpt2                  a Hugging Face folder
  *     smollm2.gguf                 a GGUF file
- *     hf://OWNER/NAME[@REVISION]   a model on the Hugging Face hub, fetched into the cache; with /FILE.gguf, a file of it
+ *     hf://OWNER/NAME[@REVISION]   a model on the Hugging Face Hub, downloaded to the cache; with /FILE.gguf, one file of it
  */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ export const checkpointsFolder = (run: string) => join(run, "checkpoints");
 
 export const checkpointPath = (run: string, step: number) => join(checkpointsFolder(run), String(step));
 
-/** Steps at which a run was saved, ascending. */
+/** Lists the steps at which a run was saved, ascending. */
 export async function listCheckpoints(run: string): Promise<number[]> {
   const folder = checkpointsFolder(run);
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
@@ -34,8 +34,8 @@ export async function listCheckpoints(run: string): Promise<number[]> {
 }
 
 /**
- * Opens any model that a user may name. Its tokenizer lies at the same `path`, for `loadTokenizer`.
- * @throws QuernError for a path that holds no model, or one that is damaged or computes what Quern does not
+ * Opens a model by name. Its tokenizer can be loaded from the same `path` with `loadTokenizer`.
+ * @throws QuernError for a path without a model, or a model that is damaged or not supported
  */
 export async function openModel(name: string, hub: HubOptions = {}): Promise<StoredModel> {
   const path = await findModel(name, hub);
@@ -43,7 +43,7 @@ export async function openModel(name: string, hub: HubOptions = {}): Promise<Sto
 }
 
 /**
- * The Hugging Face folder or the GGUF file that holds a model.
+ * Returns the path of the Hugging Face folder or GGUF file of a model.
  * @throws QuernError for a path that is neither a model nor a run with a checkpoint
  */
 export async function findModel(name: string, hub: HubOptions = {}): Promise<string> {

@@ -1,9 +1,9 @@
 /**
- * @file Models on the Hugging Face hub, by address: `hf://OWNER/NAME`, or `hf://OWNER/NAME@REVISION` (a branch, tag or
- * commit), and with `/FILE.gguf` behind it for a GGUF file of the repository. The files are fetched once over the hub's HTTP interface, checked against the sizes and checksums it tells, and
- * kept in the cache by commit, so that a folder there never changes.
+ * @file Models on the Hugging Face Hub, by address: `hf://OWNER/NAME` or `hf://OWNER/NAME@REVISION` (a branch, tag or
+ * commit). A suffix `/FILE.gguf` selects a GGUF file of the repository. Files are downloaded once, verified by the sizes and
+ * checksums from the hub's API, and cached by commit, so a cached folder never changes.
  *
- * `HF_TOKEN` opens private and gated models, `HF_ENDPOINT` names another hub. Source of the interface:
+ * `HF_TOKEN` gives access to private and gated models; `HF_ENDPOINT` selects another hub. API reference:
  * https://huggingface.co/docs/hub/api
  */
 import { createHash } from "node:crypto";
@@ -23,7 +23,7 @@ import { parseJson } from "../json-file.js";
 import { quoted } from "../printable.js";
 
 export interface HubOptions {
-  /** Told the bytes that have come, of all that will. */
+  /** Called with bytes received and total. */
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
   readonly cache?: string;
@@ -33,7 +33,7 @@ export interface HubOptions {
 interface HubAddress {
   readonly repository: string;
   readonly revision: string;
-  /** A GGUF file; null for the repository's Hugging Face folder. */
+  /** Path of a GGUF file in the repository; null for the whole Hugging Face folder. */
   readonly file: string | null;
 }
 
@@ -47,14 +47,14 @@ export const isHubAddress = (path: string): boolean => path.startsWith("hf://");
 
 const COMMIT = /^[0-9a-f]{40}$/;
 
-/** What a model folder is made of; the rest of a repository (other frameworks' weights, pictures) stays there. */
+/** The files of a model folder. Other files of the repository, such as weights of other frameworks, are not downloaded. */
 const WANTED =
   /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|model\.safetensors\.index)\.json$|^(merges\.txt|vocab\.txt|chat_template\.jinja|chat_template\.json)$|^model(-\d+-of-\d+)?\.safetensors$/;
 
 /**
- * The folder or GGUF file of a model of the hub, fetched when the cache has none of that commit. A branch or tag is looked up anew; where
- * the hub cannot be reached, the commit that it last was serves.
- * @throws QuernError for an address that is none, a model that is not there or not open to the token, and broken transfers
+ * Returns the folder or GGUF file of a model on the hub; downloads it if its commit is not in the cache. A branch or tag is
+ * resolved on every call; if the hub cannot be reached, its last known commit is used.
+ * @throws QuernError for an invalid address, a missing or inaccessible model, or a failed transfer
  */
 export async function fetchHubModel(address: string, options: HubOptions = {}): Promise<string> {
   const parsed = parseAddress(address);
@@ -99,14 +99,14 @@ function parseAddress(address: string): HubAddress {
   ).exec(address);
   if (match === null || (match[2] ?? "").includes("..")) {
     throw new QuernError(
-      `${address} is no model of the hub; write hf://OWNER/NAME, hf://OWNER/NAME@REVISION or hf://OWNER/NAME/FILE.gguf`,
+      `${address} is not a valid address; write hf://OWNER/NAME, hf://OWNER/NAME@REVISION or hf://OWNER/NAME/FILE.gguf`,
       { exitCode: 2 },
     );
   }
   return { repository: match[1], revision: match[2] ?? "main", file: match[3] ?? null };
 }
 
-/** The hub did not answer at all. */
+/** Thrown if the hub does not answer at all. */
 class Unreachable extends QuernError {}
 
 async function request(address: string, path: string, { signal, environment = process.env }: HubOptions) {
@@ -114,7 +114,7 @@ async function request(address: string, path: string, { signal, environment = pr
   const token = environment.HF_TOKEN;
   let response: Response;
   try {
-    // A redirect to another host, where large files lie, takes no token along: fetch drops it.
+    // Large files redirect to another host; fetch does not send the token there.
     response = await fetch(`${base}/${path}`, { signal, headers: token ? { authorization: `Bearer ${token}` } : {} });
   } catch (error) {
     signal?.throwIfAborted();
@@ -127,7 +127,7 @@ async function request(address: string, path: string, { signal, environment = pr
     response.status === 404
       ? "there is no such model or revision, or it is private and HF_TOKEN is not set"
       : response.status === 401 || response.status === 403
-        ? "it is private, gated or not there; set HF_TOKEN to a token that may read it"
+        ? "it is private, gated or missing; set HF_TOKEN to a token with read access"
         : "try again later";
   throw new QuernError(`cannot fetch ${address}: ${base} answers ${response.status}; ${hint}`);
 }
@@ -141,7 +141,7 @@ async function lookUp(address: string, { repository, revision, file }: HubAddres
   } | null;
   const commit = answer?.sha;
   if (typeof commit !== "string" || !COMMIT.test(commit) || !Array.isArray(answer?.siblings)) {
-    throw new QuernError(`cannot fetch ${address}: what the hub answers is no list of a model's files`);
+    throw new QuernError(`cannot fetch ${address}: the hub's answer is not a list of files`);
   }
   const files = answer.siblings.flatMap(({ rfilename: name, size, lfs }): HubFile[] => {
     if (typeof name !== "string" || !(file === null ? WANTED.test(name) : name === file)) return [];
@@ -154,29 +154,29 @@ async function lookUp(address: string, { repository, revision, file }: HubAddres
   );
   const one = ggufs.length === 0 ? "" : `; it has GGUF files, such as hf://${repository}/${quoted(ggufs[0])}`;
   if (file !== null) {
-    if (files.length === 0) throw new QuernError(`${address} is no file of the repository${one}`, { exitCode: 2 });
+    if (files.length === 0) throw new QuernError(`${address} is not in the repository${one}`, { exitCode: 2 });
     return { commit, files };
   }
   if (!names.includes("config.json") || !names.some((name) => name.endsWith(".safetensors"))) {
-    throw new QuernError(`${address} is no model that can be read: it needs config.json and safetensors weights${one}`);
+    throw new QuernError(`${address} cannot be read: a model needs config.json and safetensors weights${one}`);
   }
-  // Where the weights lie in one file as well as in parts, one is enough.
+  // Skips the parts if the repository also has all weights in one file.
   const whole = names.includes("model.safetensors");
   return { commit, files: files.filter(({ name }) => !whole || !/^model(-|\.safetensors\.index)/.test(name)) };
 }
 
-/** A list of a thousand files takes some 300 KB. */
-const MOST_ANSWER = 32 * 2 ** 20;
+/** Limit of a file list in bytes; a thousand files take about 300 KB. */
+const MAX_ANSWER_BYTES = 32 * 2 ** 20;
 
-/** The JSON of an answer of bounded size; null where it is none. */
+/** Parses an answer of bounded size as JSON; null if it is not JSON. */
 async function readAnswer(address: string, response: Response): Promise<unknown> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of response.body ?? []) {
     chunks.push(chunk);
     bytes += chunk.length;
-    // Leaving the loop cancels the transfer.
-    if (bytes > MOST_ANSWER) throw new QuernError(`cannot fetch ${address}: the hub's list of files does not end`);
+    // Throwing out of the loop cancels the transfer.
+    if (bytes > MAX_ANSWER_BYTES) throw new QuernError(`cannot fetch ${address}: the hub's list of files is too long`);
   }
   try {
     return parseJson(Buffer.concat(chunks).toString("utf8"), address);
@@ -185,8 +185,8 @@ async function readAnswer(address: string, response: Response): Promise<unknown>
   }
 }
 
-/** Of a file whose size the hub does not tell, in bytes: those that are large have checksums, and with them sizes. */
-const MOST_UNTOLD = 2 ** 30;
+/** Limit in bytes for files whose size the hub does not report; large files (LFS) always have a size. */
+const MAX_UNKNOWN_SIZE = 2 ** 30;
 
 async function download(
   address: string,
@@ -201,9 +201,9 @@ async function download(
   const hash = createHash("sha256");
   try {
     for await (const chunk of response.body ?? []) {
-      if (file.bytes + chunk.length > (size ?? MOST_UNTOLD)) {
+      if (file.bytes + chunk.length > (size ?? MAX_UNKNOWN_SIZE)) {
         throw new QuernError(
-          `cannot fetch ${address}: ${name} goes on past the ${size ?? MOST_UNTOLD} bytes that it may have; try again`,
+          `cannot fetch ${address}: ${name} is larger than ${size ?? MAX_UNKNOWN_SIZE} bytes; try again`,
         );
       }
       await file.write(chunk);
@@ -214,13 +214,13 @@ async function download(
       throw new QuernError(`cannot fetch ${address}: ${name} ended after ${file.bytes} of ${size} bytes; try again`);
     }
     if (sha256 !== null && hash.digest("hex") !== sha256) {
-      throw new QuernError(`cannot fetch ${address}: ${name} is not what the hub says by its checksum; try again`);
+      throw new QuernError(`cannot fetch ${address}: ${name} does not match the hub's checksum; try again`);
     }
     await file.commit();
   } catch (error) {
     await file.discard();
     options.signal?.throwIfAborted();
     if (error instanceof QuernError) throw error;
-    throw new QuernError(`cannot fetch ${address}: the transfer of ${name} broke off (${(error as Error).message})`);
+    throw new QuernError(`cannot fetch ${address}: the transfer of ${name} failed (${(error as Error).message})`);
   }
 }

@@ -1,8 +1,8 @@
 /**
- * @file `config.json` of Hugging Face folders, as transformers, vLLM and llama.cpp read and write it.
+ * @file Reads and writes the `config.json` of Hugging Face folders, as transformers, vLLM and llama.cpp do.
  *
- * A folder that asks for anything this family does not compute (another activation, sliding windows, some kinds of
- * scaled rotations) is refused by name: a model that runs with a setting ignored gives wrong text without a word.
+ * Settings that Quern does not support (another activation, sliding windows, some kinds of RoPE scaling) are refused by
+ * name, because ignoring one would silently generate wrong text.
  */
 import { QuernError } from "../errors.js";
 import { quoted } from "../printable.js";
@@ -10,10 +10,10 @@ import { FAMILIES, type Family, type ModelConfig, problemOf, type RopeScaling, t
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The ids that end a text; the first also begins one. Null or an empty list where there is none. */
+/** Ids that end a text; the first also begins one. Null or an empty list for none. */
 export type EndOfText = number | readonly number[] | null;
 
-/** What the two files call them. */
+/** The token fields of both `config.json` and `generation_config.json`. */
 function tokenFields(endOfText: EndOfText) {
   const ids = [endOfText ?? []].flat();
   return { bos_token_id: ids[0] ?? null, eos_token_id: ids.length > 1 ? ids : (ids[0] ?? null) };
@@ -58,7 +58,7 @@ export function toHuggingFaceConfig(config: ModelConfig, endOfText: EndOfText): 
     head_dim: config.headWidth,
     intermediate_size: config.hidden,
     max_position_embeddings: config.sequence,
-    // The newest transformers reads the first, everything older the other two.
+    // transformers 5 reads the first, older versions the other two.
     rope_parameters: { ...(scaled ?? { rope_type: "default" }), rope_theta: theta },
     rope_theta: theta,
     rope_scaling: scaled,
@@ -107,12 +107,12 @@ function ropeFields({ ropeTheta, ropeScaling }: RotaryConfig): { theta: number; 
   }
 }
 
-/** `generation_config.json`: when to stop. */
+/** Returns the content of `generation_config.json`: the tokens that stop generation. */
 export function toHuggingFaceGenerationConfig(endOfText: EndOfText): Record<string, unknown> {
   return tokenFields(endOfText);
 }
 
-/** How weights of one byte become numbers: each times the scale of its block of (rows, columns), or of its matrix (null). */
+/** Scaling of 8-bit weights: each is multiplied by the scale of its (rows, columns) block, or of the whole matrix (null). */
 export interface ByteWeights {
   readonly block: readonly [number, number] | null;
 }
@@ -121,13 +121,13 @@ export interface DescribedModel {
   readonly config: ModelConfig;
   /** Ids that end a text. */
   readonly endOfText: readonly number[];
-  /** Null where weights are stored as they are. */
+  /** Null if the weights are not scaled. */
   readonly byteWeights: ByteWeights | null;
 }
 
 /**
- * What a parsed `config.json` describes. Throws a `QuernError` that names `path` and the field when it is of no family
- * known here or asks for what is not computed here.
+ * Reads a parsed `config.json`.
+ * @throws QuernError that names `path` and the field, for an unknown family or an unsupported setting
  */
 export function fromHuggingFaceConfig(json: unknown, path: string): DescribedModel {
   const fields = fieldsOf(json, path, "a model configuration");
@@ -139,13 +139,13 @@ export function fromHuggingFaceConfig(json: unknown, path: string): DescribedMod
   const byteWeights = readQuantization(family, fields, path);
   const config = family === "gpt2" ? readGpt2(fields, path) : readRotary(family, fields, path);
   const problem = problemOf(config);
-  if (problem !== null) throw new QuernError(`${path} describes no possible model: ${problem}`);
+  if (problem !== null) throw new QuernError(`${path} describes an invalid model: ${problem}`);
   return { config, endOfText: readEnds(fields, path), byteWeights };
 }
 
 /**
- * The ids that a parsed `generation_config.json` ends a text with. Its settings of sampling are not taken: Quern's own
- * defaults hold for every model, so that a text depends on nothing but what the call says.
+ * Returns the end-of-text ids of a parsed `generation_config.json`. Its sampling settings are ignored: Quern's defaults
+ * apply to every model, so that the output depends only on the call.
  */
 export function fromHuggingFaceGenerationConfig(json: unknown, path: string): readonly number[] {
   return readEnds(fieldsOf(json, path, "a generation configuration"), path);
@@ -153,32 +153,32 @@ export function fromHuggingFaceGenerationConfig(json: unknown, path: string): re
 
 function fieldsOf(json: unknown, path: string, what: string): Fields {
   if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as Fields;
-  throw new QuernError(`${path} is not ${what}: it holds no JSON object`);
+  throw new QuernError(`${path} is not ${what}: it is not a JSON object`);
 }
 
-/** The object under a key; empty where there is none. */
+/** Returns the object under a key; empty if missing. */
 function objectAt(fields: Fields, key: string, path: string): Fields {
   const value = fields[key] ?? {};
   if (typeof value === "object" && !Array.isArray(value)) return value as Fields;
-  throw new QuernError(`${path} has ${shown(value)} for ${key}, which is an object`);
+  throw new QuernError(`${path} has ${shown(value)} for ${key}, which must be an object`);
 }
 
-/** A value as an error shows it. */
+/** Formats a value for an error message. */
 function shown(value: unknown): string {
   return quoted(JSON.stringify(value) ?? "nothing");
 }
 
-/** One id or a list of them; some models write −1 for none. */
+/** Reads one id or a list of ids; some models write −1 for none. */
 function readEnds(fields: Fields, path: string): number[] {
   const ids = [fields.eos_token_id ?? []].flat();
   const wrong = ids.find((id) => !Number.isSafeInteger(id));
   if (wrong !== undefined) {
-    throw new QuernError(`${path} has ${shown(wrong)} in eos_token_id, where the number of a token belongs`);
+    throw new QuernError(`${path} has ${shown(wrong)} in eos_token_id, which must be a token id`);
   }
   return (ids as number[]).filter((id) => id >= 0);
 }
 
-/** What `quantization_config` says of the weights, where it is what transformers calls fine-grained fp8. */
+/** Reads `quantization_config`; only transformers' fine-grained fp8 is supported. */
 function readQuantization(family: Family, fields: Fields, path: string): ByteWeights | null {
   if ((fields.compression_config ?? null) !== null) refuse(path, "compressed weights (compression_config)");
   if ((fields.quantization_config ?? null) === null) return null;
@@ -189,10 +189,10 @@ function readQuantization(family: Family, fields: Fields, path: string): ByteWei
     weight_block_size: block = null,
   } = objectAt(fields, "quantization_config", path);
   if (method !== "fp8" || family === "gpt2") {
-    refuse(path, `quantized weights of the method ${shown(method)} (quantization_config)`);
+    refuse(path, `weights quantized by the method ${shown(method)} (quantization_config)`);
   }
-  if (activations !== "dynamic") refuse(path, `activations quantized by a scheme ${shown(activations)}`);
-  if (fmt !== "e4m3") refuse(path, `quantized weights of the format ${shown(fmt)}`);
+  if (activations !== "dynamic") refuse(path, `activations quantized by the scheme ${shown(activations)}`);
+  if (fmt !== "e4m3") refuse(path, `quantized weights in the format ${shown(fmt)}`);
   if (block === null) return { block: null };
   if (!Array.isArray(block) || block.length !== 2 || !block.every((size) => Number.isSafeInteger(size) && size > 0)) {
     refuse(path, `a weight_block_size of ${shown(block)}`);
@@ -220,10 +220,10 @@ function switchReader(fields: Fields, path: string) {
 }
 
 function refuse(path: string, what: string): never {
-  throw new QuernError(`${path} asks for ${what}, which is not computed here`);
+  throw new QuernError(`${path} requires ${what}, which Quern does not support`);
 }
 
-/** What is left out is as in the first GPT-2, the defaults of transformers' GPT2Config. */
+/** Missing fields have the defaults of transformers' GPT2Config, those of the original GPT-2. */
 function readGpt2(fields: Fields, path: string): ModelConfig {
   const number = numberReader(fields, path, "gpt2");
   const isOn = switchReader(fields, path);
@@ -254,7 +254,7 @@ function readGpt2(fields: Fields, path: string): ModelConfig {
 function readRotary(family: RotaryConfig["family"], fields: Fields, path: string): RotaryConfig {
   const number = numberReader(fields, path, family);
   const isOn = switchReader(fields, path);
-  // The two names of one function.
+  // Two names of the same function.
   if (!["silu", "swish"].includes(String(fields.hidden_act ?? "silu")))
     refuse(path, `the activation ${shown(fields.hidden_act)}`);
   if (isOn("use_sliding_window", false)) refuse(path, "attention in a sliding window (use_sliding_window)");
@@ -282,22 +282,22 @@ function readRotary(family: RotaryConfig["family"], fields: Fields, path: string
 }
 
 function readRope(fields: Fields, path: string): Pick<RotaryConfig, "ropeTheta" | "ropeScaling"> {
-  // transformers 5 writes the first; where both are filled it takes the second, whole, with the theta beside it.
+  // transformers 5 writes `rope_parameters`. If both are filled, it reads all of `rope_scaling`, and the theta next to it.
   const [scaling, parameters] = ["rope_scaling", "rope_parameters"].map((key) => objectAt(fields, key, path));
   const rope = Object.keys(scaling).length > 0 ? scaling : parameters;
   const nested = Object.keys(rope).find((key) => key.endsWith("_attention"));
-  if (nested !== undefined) refuse(path, `rotary positions for each kind of layer (${quoted(nested)})`);
+  if (nested !== undefined) refuse(path, `different rotary positions per kind of layer (${quoted(nested)})`);
   const number = numberReader({ ...fields, ...rope }, path, "llama");
   const own = numberReader(rope, path, "llama");
   const type = rope.rope_type ?? rope.type ?? "default";
   const share = rope.partial_rotary_factor ?? fields.partial_rotary_factor ?? 1;
   if (share !== 1) refuse(path, `rotations of a part of each head (partial_rotary_factor ${shown(share)})`);
-  // Where it stands beside them as well, transformers takes that one.
+  // Like transformers, prefers the top-level field.
   const originalSequence = () =>
     fields.original_max_position_embeddings == null
       ? own("original_max_position_embeddings", number("max_position_embeddings"))
       : numberReader(fields, path, "llama")("original_max_position_embeddings");
-  const stretched = (): RopeScaling | null => {
+  const scalingOf = (): RopeScaling | null => {
     switch (type) {
       case "default":
         return null;
@@ -330,10 +330,10 @@ function readRope(fields: Fields, path: string): Pick<RotaryConfig, "ropeTheta" 
         return refuse(path, `rotary positions of type ${shown(type)}`);
     }
   };
-  return { ropeTheta: number("rope_theta", 10_000), ropeScaling: stretched() };
+  return { ropeTheta: number("rope_theta", 10_000), ropeScaling: scalingOf() };
 }
 
-/** The paper's factor for stretched attention (Peng et al., arXiv:2309.00071), as transformers derives it. */
+/** Returns YaRN's default attention factor (Peng et al., arXiv:2309.00071), as transformers derives it. */
 function yarnAttentionFactor({ mscale, mscale_all_dim: all }: Fields, factor: number): number {
   const scaled = (by: number) => (factor <= 1 ? 1 : 0.1 * by * Math.log(factor) + 1);
   return typeof mscale === "number" && typeof all === "number" && mscale !== 0 && all !== 0

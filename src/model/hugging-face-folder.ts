@@ -1,6 +1,6 @@
 /**
- * @file A model in a Hugging Face folder: `config.json`, `generation_config.json` and `model.safetensors` (or several of it
- * with an index), which transformers and vLLM load as it is. The tokenizer writes its own files beside them.
+ * @file Reads and writes Hugging Face model folders: `config.json`, `generation_config.json` and `model.safetensors` (or
+ * several weight files with an index). transformers and vLLM can load them. The tokenizer adds its own files.
  */
 import { rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -26,7 +26,7 @@ const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 const TORCH_NAMES = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
 
-/** Where a tensor lies. */
+/** Location of a tensor. */
 interface Place {
   readonly file: SafetensorsFile;
   readonly key: string;
@@ -34,8 +34,8 @@ interface Place {
 }
 
 /**
- * Opens a model folder and checks that every parameter is there in its shape, before anything is allocated for it.
- * @throws QuernError for a folder that holds no model, or one that is not the model its configuration says
+ * Opens a model folder and checks that every parameter exists with the right shape, before allocating any of them.
+ * @throws QuernError for a folder without a model, or weights that do not match the configuration
  */
 export async function openHuggingFaceFolder(path: string): Promise<StoredModel> {
   const described = await readConfig(path);
@@ -48,9 +48,9 @@ export async function openHuggingFaceFolder(path: string): Promise<StoredModel> 
   try {
     for (const file of files) open.push(await openSafetensors(file));
     const find = (name: string): Place | undefined => {
-      // A model that was saved without its head has names without the first part: the published GPT-2 is one.
+      // Models saved without a head, such as the published GPT-2, have names without the first part.
       for (const key of [name, name.replace(/^(model|transformer)\./, "")]) {
-        // The index says where it lies; where that is wrong, the file that has it is taken, as transformers does.
+        // Prefers the file in the index; if that is wrong, takes any file with the tensor, as transformers does.
         const holders = open.filter((file) => file.tensors.has(key));
         const file = holders.find((holder) => holder.path === map.get(key)) ?? holders[0];
         if (file !== undefined) return { file, key, tensor: file.tensors.get(key) as StoredTensor };
@@ -59,8 +59,8 @@ export async function openHuggingFaceFolder(path: string): Promise<StoredModel> 
     };
     const stored = open.reduce((sum, { tensors }) => sum + tensors.size, 0);
     if (described.config.layers > stored) {
-      const claim = `${join(path, "config.json")} says ${described.config.layers} layers`;
-      throw new QuernError(`${claim}, and the weights are ${stored} tensors in all`);
+      const claim = `${join(path, "config.json")} describes ${described.config.layers} layers`;
+      throw new QuernError(`${claim}, but the weights are only ${stored} tensors`);
     }
     const { config, warnings } = await headOf(described.config, find, path);
     const names = namesOf(config);
@@ -72,14 +72,14 @@ export async function openHuggingFaceFolder(path: string): Promise<StoredModel> 
       if (place === undefined) throw new QuernError(`${path} has no weights for ${name}`);
       const shape = storedShape(parameter);
       if (place.tensor.shape.join() !== shape.join()) {
-        const shapes = `(${place.tensor.shape.slice(0, 8).join(",")}), and config.json asks for (${shape.join(",")})`;
+        const shapes = `(${place.tensor.shape.slice(0, 8).join(",")}), but config.json requires (${shape.join(",")})`;
         throw new QuernError(`the weights ${place.key} in ${place.file.path} have the shape ${shapes}`);
       }
       places.set(name, { ...place, parameter, scale: scaleOf(place, described.byteWeights, find) });
     }
     const readParameter = async (name: string) => {
       const place = places.get(name);
-      if (place === undefined) throw new Error(`${name} is no parameter of this model`);
+      if (place === undefined) throw new Error(`the model has no parameter ${name}`);
       const { file, key, parameter, scale } = place;
       const values = await file.readFloats(key);
       if (scale !== null) {
@@ -91,7 +91,7 @@ export async function openHuggingFaceFolder(path: string): Promise<StoredModel> 
           described.byteWeights?.block ?? [rows, columns],
         );
       }
-      return parameter.storedTransposed ? transposed(values, storedShape(parameter)) : values;
+      return parameter.storedTransposed ? transpose(values, storedShape(parameter)) : values;
     };
     return { path, config, endOfText, warnings, readParameter, close };
   } catch (error) {
@@ -103,41 +103,41 @@ export async function openHuggingFaceFolder(path: string): Promise<StoredModel> 
 const weightOf = (part: string) => `${part}.weight`;
 
 /**
- * A configuration that ties the head to the embedding beside weights that have both: they are one where they are equal;
- * else the stored head is the model's, as transformers takes it from version 5 on.
+ * Resolves a tied head for which the weights contain both head and embedding. If they are equal, the head stays tied.
+ * Otherwise the stored head is used, as in transformers 5.
  */
 async function headOf(config: ModelConfig, find: (name: string) => Place | undefined, path: string) {
   const warnings: string[] = [];
   const names = namesOf(config);
   const [head, embedding] = [find(weightOf(names.head)), find(weightOf(names.embedding))];
-  if (!config.tiedHead || head === undefined || embedding === undefined || (await holdTheSame(head, embedding))) {
+  if (!config.tiedHead || head === undefined || embedding === undefined || (await areEqual(head, embedding))) {
     return { config, warnings };
   }
   warnings.push(
-    `${path} ties the head to the embedding, but stores a ${head.key} of other values, which is taken as the head; ` +
+    `${path} ties the head to the embedding, but stores ${head.key} with other values, which is used as the head; ` +
       'set "tie_word_embeddings": false in config.json',
   );
   return { config: { ...config, tiedHead: false }, warnings };
 }
 
-/** Bytes that are compared at once. */
-const COMPARED = 8 << 20;
+/** Bytes per comparison. */
+const COMPARE_BYTES = 8 << 20;
 
-async function holdTheSame(a: Place, b: Place): Promise<boolean> {
+async function areEqual(a: Place, b: Place): Promise<boolean> {
   if (a.tensor.dtype !== b.tensor.dtype) {
     const [x, y] = [await a.file.readFloats(a.key), await b.file.readFloats(b.key)];
     return x.length === y.length && x.every((value, i) => value === y[i]);
   }
   const bytes = a.tensor.end - a.tensor.begin;
   if (bytes !== b.tensor.end - b.tensor.begin) return false;
-  for (let at = 0; at < bytes; at += COMPARED) {
-    const [x, y] = [await a.file.readBytes(a.key, at, COMPARED), await b.file.readBytes(b.key, at, COMPARED)];
+  for (let at = 0; at < bytes; at += COMPARE_BYTES) {
+    const [x, y] = [await a.file.readBytes(a.key, at, COMPARE_BYTES), await b.file.readBytes(b.key, at, COMPARE_BYTES)];
     if (Buffer.compare(x, y) !== 0) return false;
   }
   return true;
 }
 
-/** The scales of weights of one byte; null where they are plain numbers. */
+/** Finds the scales of 8-bit weights; null for unscaled weights. */
 function scaleOf(place: Place, bytes: ByteWeights | null, find: (name: string) => Place | undefined): Place | null {
   const { file, key, tensor } = place;
   const scale = /\.weight$/.test(key) ? find(`${key}_scale_inv`) : undefined;
@@ -147,25 +147,25 @@ function scaleOf(place: Place, bytes: ByteWeights | null, find: (name: string) =
   }
   if (bytes === null) {
     throw new QuernError(
-      `${scale.file.path} holds scales ${scale.key}, and config.json has no quantization_config that says what they scale`,
+      `${scale.file.path} contains scales ${scale.key}, but config.json has no quantization_config to interpret them`,
     );
   }
   if (!tensor.dtype.startsWith("F8_") || tensor.shape.length !== 2) {
-    throw new QuernError(`${scale.file.path} holds scales for ${key}, which is no matrix of one-byte floats`);
+    throw new QuernError(`${scale.file.path} contains scales for ${key}, which is not a matrix of 8-bit floats`);
   }
   const { block } = bytes;
   const wanted = block === null ? [] : tensor.shape.map((size, i) => Math.ceil(size / block[i]));
   const found = scale.tensor.shape;
-  // One scale for a matrix is a scalar, or as many ones as someone wrote.
+  // A single scale may have any number of dimensions of size 1.
   const fits = block === null ? found.every((size) => size === 1) : found.join() === wanted.join();
   if (!fits) {
-    const shapes = `(${found.slice(0, 8).join(",")}), and the blocks of ${key} ask for (${wanted.join(",")})`;
+    const shapes = `(${found.slice(0, 8).join(",")}), but the blocks of ${key} require (${wanted.join(",")})`;
     throw new QuernError(`the scales ${scale.key} in ${scale.file.path} have the shape ${shapes}`);
   }
   return scale;
 }
 
-/** values (rows, columns) times scales, one a block of (blockRows, blockColumns). */
+/** Multiplies values (rows, columns) in place by scales, one per block of (blockRows, blockColumns). */
 function applyScale(
   values: Float32Array,
   columns: number,
@@ -183,13 +183,13 @@ function storedShape({ shape, storedTransposed }: Parameter): readonly number[] 
   return storedTransposed ? shape.toReversed() : shape;
 }
 
-/** (rows, columns) → (columns, rows), by squares that stay in the cache. */
-function transposed(values: Float32Array, [rows, columns]: readonly number[]): Float32Array {
+/** (rows, columns) → (columns, rows), in tiles that fit the CPU cache. */
+function transpose(values: Float32Array, [rows, columns]: readonly number[]): Float32Array {
   const out = new Float32Array(values.length);
-  const square = 32;
-  for (let r0 = 0; r0 < rows; r0 += square) {
-    for (let c0 = 0; c0 < columns; c0 += square) {
-      const [r1, c1] = [Math.min(rows, r0 + square), Math.min(columns, c0 + square)];
+  const tile = 32;
+  for (let r0 = 0; r0 < rows; r0 += tile) {
+    for (let c0 = 0; c0 < columns; c0 += tile) {
+      const [r1, c1] = [Math.min(rows, r0 + tile), Math.min(columns, c0 + tile)];
       for (let r = r0; r < r1; r++) for (let c = c0; c < c1; c++) out[c * rows + r] = values[r * columns + c];
     }
   }
@@ -210,10 +210,10 @@ async function readGenerationEnds(folder: string): Promise<readonly number[]> {
   return (await exists(path)) ? fromHuggingFaceGenerationConfig(await readJsonFile(path), path) : [];
 }
 
-/** Where the parts of a split model say that each tensor lies. */
+/** The weight file of each tensor, from the index of a split model. */
 type WeightMap = ReadonlyMap<string, string>;
 
-/** The files of a model's weights, and, where they are split, which holds what. */
+/** Finds the weight files of a model, and the index if they are split. */
 async function weightFiles(folder: string): Promise<{ readonly files: readonly string[]; readonly map: WeightMap }> {
   const single = join(folder, SINGLE);
   if (await isFile(single)) return { files: [single], map: new Map() };
@@ -224,20 +224,20 @@ async function weightFiles(folder: string): Promise<{ readonly files: readonly s
   const index = (await readJsonFile(path)) as { readonly weight_map?: unknown } | null;
   const map = index?.weight_map;
   if (typeof map !== "object" || map === null || Array.isArray(map)) {
-    throw new QuernError(`${path} has no weight_map, which says where each tensor lies`);
+    throw new QuernError(`${path} has no weight_map, which names the file of each tensor`);
   }
   const entries = Object.entries(map).map(([tensor, name]): [string, string] => {
-    // The parts lie beside the index: a path that leaves the folder is no part of a model.
+    // Weight files must be next to the index: refuses paths that leave the folder.
     if (typeof name !== "string" || !/^[\w.-]+\.safetensors$/.test(name)) {
       throw new QuernError(
-        `${path} names ${quoted(JSON.stringify(name) ?? "nothing")}, which is no weight file of this folder`,
+        `${path} names ${quoted(JSON.stringify(name) ?? "nothing")}, which is not a weight file of this folder`,
       );
     }
     return [tensor, join(folder, name)];
   });
   const files = [...new Set(entries.map(([, file]) => file))];
   for (const file of files) {
-    if (!(await isFile(file))) throw new QuernError(`${path} names ${basename(file)}, which is not there`);
+    if (!(await isFile(file))) throw new QuernError(`${path} names ${basename(file)}, which is missing`);
   }
   return { files, map: new Map(entries) };
 }
@@ -261,20 +261,21 @@ async function isFile(path: string): Promise<boolean> {
 
 export interface WriteModelOptions {
   readonly endOfText?: EndOfText;
-  /** The id that begins a text, and the one that pads; the first is that of the end unless given. */
+  /** Id that begins a text; by default the one that ends it. */
   readonly beginOfText?: number | null;
+  /** Id that pads a batch; by default not written. */
   readonly padding?: number;
-  /** What the weights are rounded to, float32 unless said. */
+  /** Dtype of the written weights; default F32. */
   readonly dtype?: "F32" | "F16" | "BF16";
-  /** Bytes of weights in a file; more go into several files and an index. */
+  /** Most bytes of weights per file; more weights are split into several files with an index. */
   readonly shardBytes?: number;
   readonly signal?: AbortSignal;
 }
 
-/** As transformers cuts: readers that fetch over the network want no larger pieces. */
+/** Limit of transformers, which keeps downloads manageable. */
 const SHARD_BYTES = 5e9;
 
-/** Writes the files of a model into a folder. The weights come one at a time from `readParameter`. */
+/** Writes the files of a model to a folder. Reads the weights one at a time with `readParameter`. */
 export async function writeModel(
   folder: string,
   config: ModelConfig,
@@ -293,7 +294,7 @@ export async function writeModel(
     dtype,
     data: async () => {
       const values = await readParameter(parameter.name);
-      return parameter.storedTransposed ? transposed(values, parameter.shape) : values;
+      return parameter.storedTransposed ? transpose(values, parameter.shape) : values;
     },
   }));
   const bytesOf = ({ shape }: { shape: readonly number[] }) =>
@@ -317,13 +318,13 @@ export async function writeModel(
     const total_size = tensors.reduce((total, tensor) => total + bytesOf(tensor), 0);
     await writeFileAtomic(join(folder, INDEX), json({ metadata: { total_size }, weight_map }));
   }
-  // What an earlier model left there would be read in this one's place.
+  // Weights or an index of an earlier model would be read instead of this one.
   await rm(join(folder, parts.length > 1 ? SINGLE : INDEX), { force: true });
   await writeFileAtomic(
     join(folder, "generation_config.json"),
     json({ ...toHuggingFaceGenerationConfig(endOfText), ...roles }),
   );
-  // Last: a folder that has it has everything.
+  // Written last: a folder with config.json is complete.
   const described = { ...toHuggingFaceConfig(config, endOfText), ...roles, torch_dtype: TORCH_NAMES[dtype] };
   await writeFileAtomic(join(folder, "config.json"), json(described));
 }

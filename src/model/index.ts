@@ -1,4 +1,4 @@
-/** @file Models: their sizes, parameters, forward pass, and their files in the Hugging Face layout. */
+/** @file Public API of models: configurations, parameters, forward pass, and model files (Hugging Face, GGUF). */
 export { QuernError } from "../errors.js";
 
 export type { FloatDType } from "../tensor/index.js";

@@ -1,29 +1,29 @@
-/** @file The parameters of a model: their names, shapes, first values, number, and what a token costs. */
+/** @file The parameters of a model: names, shapes, initial values and counts; FLOPs and activation memory. */
 import type { ModelConfig } from "./config.js";
 import { randomStream } from "./random.js";
 
-/** What a parameter holds before training. */
+/** Distribution of a parameter before training. */
 export type InitialValue =
   | { readonly kind: "ones" | "zeros" }
   | { readonly kind: "normal"; readonly deviation: number };
 
 export interface Parameter {
-  /** As in a Hugging Face folder: `model.layers.0.self_attn.q_proj.weight`. */
+  /** Name in a Hugging Face folder: `model.layers.0.self_attn.q_proj.weight`. */
   readonly name: string;
   /** Matrices are (out, in). */
   readonly shape: readonly number[];
   readonly initial: InitialValue;
-  /** A table is looked up (or is the head), a projection is a factor of a matrix product, a vector neither. */
+  /** A table is an embedding or the head, a projection is the matrix of a linear layer, a vector is a norm or bias. */
   readonly kind: "table" | "projection" | "vector";
-  /** Whether Hugging Face folders hold it as (in, out), as GPT-2's projections are. */
+  /** Whether Hugging Face folders store it as (in, out), like GPT-2's projections. */
   readonly storedTransposed: boolean;
 }
 
-/** What a family calls its parts, as in Hugging Face folders. */
+/** Names of a family's modules in Hugging Face folders. */
 export interface PartNames {
   readonly embedding: string;
   readonly layer: (index: number) => string;
-  /** Within a layer: before attention, attention's output, before the feed-forward part, and that part's output. */
+  /** Within a layer: norm and output projection of attention, then of the feed-forward part. */
   readonly attentionNorm: string;
   readonly attentionOutput: string;
   readonly feedForwardNorm: string;
@@ -56,7 +56,7 @@ const LLAMA_NAMES: PartNames = {
 
 export const namesOf = ({ family }: ModelConfig): PartNames => (family === "gpt2" ? GPT2_NAMES : LLAMA_NAMES);
 
-/** The parameters before the layers, of each layer, and after them. */
+/** The parameters before, in and after the layers. */
 interface Parts {
   readonly before: readonly Parameter[];
   readonly layer: (index: number) => readonly Parameter[];
@@ -64,9 +64,9 @@ interface Parts {
 }
 
 /**
- * All parameters, in the order of the forward pass. Weights are normal with deviation .02, and those that write into
- * the residual stream are scaled by 1/√(2L), since each layer adds twice (Radford et al., "Language models are
- * unsupervised multitask learners", 2019, section 2.3); norms begin at 1, biases at 0.
+ * Returns all parameters in the order of the forward pass. Initial weights are normal with standard deviation .02. Those
+ * that write to the residual stream are scaled by 1/√(2L), since each layer adds to it twice (Radford et al., "Language
+ * models are unsupervised multitask learners", 2019, section 2.3). Norms start at 1, biases at 0.
  */
 export function parametersOf(config: ModelConfig): readonly Parameter[] {
   const { before, layer, after } = partsOf(config);
@@ -139,14 +139,14 @@ function partsOf(config: ModelConfig): Parts {
   };
 }
 
-/** The first values of a parameter: a function of the seed and its name alone, the same on every machine. */
+/** Returns the initial values of a parameter. They depend only on the seed and its name, and are equal on every machine. */
 export function initialValues(parameter: Parameter, seed: number): Float32Array {
   const values = new Float32Array(size(parameter));
   initialise(parameter, seed, values);
   return values;
 }
 
-/** The same into memory that is there: the table of tokens of a model of 124M is 154 MB, which is better not held twice. */
+/** Writes the initial values to existing memory: the embedding of a 124M model has 154 MB, too much for a second copy. */
 export function initialise({ name, initial }: Parameter, seed: number, values: Float32Array): void {
   if (initial.kind === "normal") randomStream(seed, `initial ${name}`).fillNormal(values, initial.deviation);
   else values.fill(initial.kind === "ones" ? 1 : 0);
@@ -154,12 +154,12 @@ export function initialise({ name, initial }: Parameter, seed: number, values: F
 
 const size = ({ shape }: Parameter) => shape.reduce((product, dimension) => product * dimension, 1);
 
-/** How many numbers a model learns. */
+/** Counts the parameters of a model. */
 export function countParameters(config: ModelConfig): number {
   return countOf(config, () => true);
 }
 
-/** The same of some: layers are alike, so one is counted. */
+/** Counts the selected parameters. All layers are equal, so it counts one of them. */
 function countOf(config: ModelConfig, wanted: (parameter: Parameter) => boolean): number {
   const { before, layer, after } = partsOf(config);
   const count = (parameters: readonly Parameter[]) =>
@@ -168,9 +168,9 @@ function countOf(config: ModelConfig, wanted: (parameter: Parameter) => boolean)
 }
 
 /**
- * Floating-point operations to train on one token of a sequence of T: 6 for each weight of a matrix product (2 forward,
- * 4 backward; the head counts once and look-ups never), and 6·L·T·H·D for causal attention, half of the 12·L·T·H·D of a
- * full one (Chowdhery et al., arXiv:2204.02311, appendix B).
+ * Returns the FLOPs of training on one token of a sequence of T tokens: 6 per weight of the matrix products (2 forward, 4
+ * backward; the head counts, embedding look-ups do not), and 6·L·T·H·D for causal attention, half of the 12·L·T·H·D of full
+ * attention (Chowdhery et al., arXiv:2204.02311, appendix B).
  */
 export function trainingFlopsPerToken(config: ModelConfig, sequence: number): number {
   const { layers: L, width: C, heads: H, headWidth: D, vocabSize: V } = config;
@@ -179,19 +179,19 @@ export function trainingFlopsPerToken(config: ModelConfig, sequence: number): nu
 }
 
 /**
- * Bytes of what the forward pass of a training step leaves for the backward pass, float32, for B sequences of T tokens.
- * Everything else lives only from one kernel to the next; what is cheap to make again (activations, the normalised x, the
- * T × T weights of attention) is not kept. Held to the memory plan by test/model/counts.test.ts.
+ * Returns the bytes that the forward pass of a training step stores for the backward pass, in float32, for B sequences of T
+ * tokens. Everything else lives only from one kernel to the next. Values that are cheap to recompute (activations, the
+ * normalized x, the T × T attention weights) are not stored. test/model/counts.test.ts compares this to the memory plan.
  */
 export function activationBytes(config: ModelConfig, batch: number, sequence: number): number {
   const { layers: L, width: C, heads: H, keyValueHeads: G, headWidth: D, hidden: F } = config;
   const plain = config.family === "gpt2";
-  const statistics = plain ? 2 : 1; // of a norm, a token: layer norm's two sums, RMS norm's one
-  const attention = H * D + 2 * G * D + H * D + H; // q, k, v, what attention gives, its log-sum-exp
+  const statistics = plain ? 2 : 1; // per norm and token: layer norm has two sums, RMS norm one
+  const attention = H * D + 2 * G * D + H * D + H; // q, k, v, the output, its log-sum-exp
   const beforeHeadNorms = config.family === "qwen3" ? H * D + G * D + H + G : 0;
   const feedForward = plain ? 2 * F : 3 * F; // before and after GELU; gate, up and their product
-  // The residual stream and what its norm gives, before attention and before the feed-forward part
+  // Residual stream and its norm's output, before attention and before the feed-forward part
   const layer = 4 * C + 2 * statistics + attention + beforeHeadNorms + feedForward;
-  const ends = C + statistics + (plain ? 1 : 0); // the last residual stream and its norm; the tokens' positions
+  const ends = C + statistics + (plain ? 1 : 0); // the final residual stream and its norm; gpt2's positions
   return 4 * batch * sequence * (L * layer + ends);
 }

@@ -1,25 +1,25 @@
 /**
- * @file Random numbers that are a pure function of a seed and a counter: the same on every machine, at any position,
- * in any order. Philox 4×32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+ * @file Counter-based random numbers: a pure function of seed and position, equal on every machine and in any order.
+ * Philox 4×32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
  */
 
 import { philox } from "../tensor/index.js";
 
-/** Which sequence of numbers a draw belongs to: two different streams of one seed have nothing in common. */
+/** A sequence of random numbers; streams of one seed are independent of each other. */
 export interface RandomStream {
-  /** Four uniform 32-bit numbers for block `index` (a whole number below 2^53). */
+  /** Returns four uniform 32-bit numbers of block `index` (an integer below 2^53). */
   block(index: number, out?: Uint32Array): Uint32Array;
-  /** The uniform number in (0, 1) at `index`, with 32 bits. */
+  /** Returns the uniform number in (0, 1) at `index`, with 32 random bits. */
   uniform(index: number): number;
-  /** Fills `out` with normal numbers of mean 0 and the given deviation. */
+  /** Fills `out` with normal numbers of mean 0 and the given standard deviation. */
   fillNormal(out: Float32Array, deviation: number): void;
 }
 
 const HIGH = 2 ** 32;
 
-/** The stream `name` of a seed (a whole number of at least 0). */
+/** Returns the stream `name` of a seed (an integer of at least 0). */
 export function randomStream(seed: number, name: string): RandomStream {
-  // The name is hashed into the counter (FNV-1a, 32 bits, twice with different ends), the seed is the key.
+  // The seed is the key. Half of the counter is a hash of the name (32-bit FNV-1a with two different offsets).
   const tag0 = fnv1a(name, 0x811c9dc5);
   const tag1 = fnv1a(name, 0x9747b28c);
   const key0 = seed >>> 0;
@@ -36,7 +36,7 @@ export function randomStream(seed: number, name: string): RandomStream {
       for (let i = 0; i < out.length; i += 4) {
         const bits = block(i / 4);
         for (let pair = 0; pair < 4; pair += 2) {
-          // Box and Muller: two uniform numbers give two normal ones.
+          // Box–Muller transform: two uniform numbers become two normal ones.
           const radius = deviation * Math.sqrt(-2 * Math.log((bits[pair] + 0.5) / HIGH));
           const angle = (2 * Math.PI * (bits[pair + 1] + 0.5)) / HIGH;
           if (i + pair < out.length) out[i + pair] = radius * Math.cos(angle);

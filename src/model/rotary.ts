@@ -1,8 +1,8 @@
-/** @file The angles of rotary positions (Su et al., arXiv:2104.09864), plain or stretched for longer texts. */
+/** @file The angles of rotary positions (Su et al., arXiv:2104.09864), plain or scaled for longer texts. */
 import { constant, type Tensor } from "../tensor/index.js";
 import type { RotaryConfig } from "./config.js";
 
-/** cos and sin of position · frequency, (positions, D/2) each, computed in float64. */
+/** Returns cos and sin of position · frequency, (positions, D/2) each, computed in float64. */
 export function rotaryTables(config: RotaryConfig, positions: number): { readonly cos: Tensor; readonly sin: Tensor } {
   const frequencies = rotaryFrequencies(config);
   const half = frequencies.length;
@@ -19,7 +19,7 @@ export function rotaryTables(config: RotaryConfig, positions: number): { readonl
   return { cos: constant(cos, [positions, half]), sin: constant(sin, [positions, half]) };
 }
 
-/** How far each pair of dimensions turns from one position to the next: θ^(−2d/D), slowed down where it is stretched. */
+/** Returns the angle per position of each pair of dimensions, (D/2): θ^(−2d/D), reduced by the RoPE scaling. */
 export function rotaryFrequencies({ headWidth: D, ropeTheta, ropeScaling }: RotaryConfig): Float64Array {
   const plain = Float64Array.from({ length: D / 2 }, (_, d) => ropeTheta ** ((-2 * d) / D));
   switch (ropeScaling?.type) {
@@ -29,8 +29,8 @@ export function rotaryFrequencies({ headWidth: D, ropeTheta, ropeScaling }: Rota
     case "linear":
       return plain.map((frequency) => frequency / ropeScaling.factor);
     case "llama3": {
-      // Wavelengths that fit the first training's texts often stay, those that hardly fit are stretched, and between
-      // them one goes over into the other (Grattafiori et al., arXiv:2407.21783).
+      // Wavelengths that are short relative to the original sequence stay, long ones are stretched by `factor`, and those
+      // in between are interpolated (Grattafiori et al., arXiv:2407.21783).
       const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalSequence } = ropeScaling;
       return plain.map((frequency) => {
         const turns = (originalSequence * frequency) / (2 * Math.PI);
@@ -39,7 +39,7 @@ export function rotaryFrequencies({ headWidth: D, ropeTheta, ropeScaling }: Rota
       });
     }
     case "yarn": {
-      // As llama3's, with a ramp that is straight over the dimensions (Peng et al., arXiv:2309.00071).
+      // Like llama3, with a ramp that is linear in the dimension (Peng et al., arXiv:2309.00071).
       const { factor, originalSequence, betaFast, betaSlow, truncate } = ropeScaling;
       const dimensionOf = (turns: number) =>
         (D * Math.log(originalSequence / (turns * 2 * Math.PI))) / (2 * Math.log(ropeTheta));

@@ -1,10 +1,10 @@
 /**
- * @file Tensors on disk in the safetensors format: eight bytes of header length, a JSON header, the data.
+ * @file Reads and writes safetensors files: eight bytes of header length, a JSON header, the data.
  *
- * A file may come from anyone, so the header is believed only after every check that the format asks for: its size, its
- * types, no key twice, each tensor exactly as long as its shape says, and the data covered without overlap or hole.
- * Reading is by ranges: only the header and the tensors asked for are ever in memory. Writing streams.
- * Source of the format: https://github.com/huggingface/safetensors (README, "Format").
+ * A file may come from an untrusted source, so the header passes every check that the format requires: its size and types,
+ * no duplicate keys, each tensor exactly as long as its shape, and tensors without overlaps or gaps. Reads only the header
+ * and the requested tensors into memory; writing streams one tensor at a time.
+ * Format: https://github.com/huggingface/safetensors (README, "Format").
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { createAtomicFile } from "../documents/index.js";
@@ -13,7 +13,7 @@ import { parseJson } from "../json-file.js";
 import { quoted } from "../printable.js";
 import { BYTE_FLOAT_DTYPES, convertFromFloats, convertToFloats, FLOAT_DTYPES } from "../tensor/index.js";
 
-/** Element types of the format, and the bits of an element. */
+/** Element types of the format, with bits per element. */
 const DTYPE_BITS = {
   F64: 64,
   F32: 32,
@@ -39,13 +39,13 @@ const DTYPE_BITS = {
   BOOL: 8,
 } as const;
 
-/** A type that is known here, or the name of one that the format was given later: its tensors are bytes, and no numbers. */
+/** A known element type, or the name of one added to the format later, whose tensors can only be read as bytes. */
 export type StoredDType = keyof typeof DTYPE_BITS | (string & {});
 
-/** What is read as float32. */
+/** Types that can be read as float32. */
 const READABLE = [...FLOAT_DTYPES, ...BYTE_FLOAT_DTYPES] as const;
 
-/** What the header says of one tensor; `begin` and `end` are bytes from the start of the file. */
+/** A tensor in the header; `begin` and `end` are byte offsets in the file. */
 export interface StoredTensor {
   readonly name: string;
   readonly dtype: StoredDType;
@@ -56,26 +56,26 @@ export interface StoredTensor {
 
 export interface SafetensorsFile {
   readonly path: string;
-  /** The header's free strings. */
+  /** Free-form strings of the header. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** The bytes of a tensor as stored, or `length` of them from `begin`. */
+  /** Reads the stored bytes of a tensor, or `length` of them from `begin`. */
   readBytes(name: string, begin?: number, length?: number): Promise<Uint8Array>;
-  /** The values of a floating-point tensor (F64, F32, F16, BF16, or one byte: F8_E4M3, F8_E5M2 …) as float32. */
+  /** Reads a floating-point tensor (F64, F32, F16, BF16, or 8-bit: F8_E4M3, F8_E5M2 …) as float32. */
   readFloats(name: string): Promise<Float32Array>;
-  /** The values of an I32 tensor. */
+  /** Reads an I32 tensor. */
   readIntegers(name: string): Promise<Int32Array>;
   close(): Promise<void>;
 }
 
-/** The reference implementation's bound; a real header of 100,000 tensors is a tenth of it. */
+/** Limit of the reference implementation; a header of 100,000 tensors takes a tenth of it. */
 const MAX_HEADER_BYTES = 100_000_000;
-/** The header holds objects that hold lists. */
+/** Limit of JSON nesting; a valid header has objects that contain lists. */
 const HEADER_DEPTH = 8;
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-/** Opens a file and checks its header. Throws a `QuernError` for a file that is missing, truncated or malformed. */
+/** Opens a file and checks its header. @throws QuernError for a file that is missing, truncated or malformed */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   if (!littleEndian) throw new QuernError("safetensors files are little-endian; this machine is not supported");
   let handle: FileHandle;
@@ -88,14 +88,14 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     const found = await handle.stat();
     const { size } = found;
     if (!found.isFile()) throw malformed(path, "it is not a regular file");
-    if (size < 8) throw malformed(path, `it has ${size} bytes, fewer than its header's length takes`);
+    if (size < 8) throw malformed(path, `it has ${size} bytes, too few for the header length`);
     const prefix = await readRange(handle, path, 0, 8);
     const headerBytes = Number(new DataView(prefix.buffer).getBigUint64(0, true));
     if (headerBytes > MAX_HEADER_BYTES || headerBytes < 2) {
       throw malformed(path, `it claims a header of ${headerBytes} bytes`);
     }
     if (8 + headerBytes > size) {
-      throw malformed(path, `it claims a header of ${headerBytes} bytes and has ${size} in all; it may be cut short`);
+      throw malformed(path, `it claims a header of ${headerBytes} bytes, but has only ${size}; it may be cut short`);
     }
     const header = parseHeader(path, await readRange(handle, path, 8, headerBytes));
     return openFile(handle, path, checkHeader(path, header, 8 + headerBytes, size));
@@ -108,10 +108,10 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
 function openFile(handle: FileHandle, path: string, header: Pick<SafetensorsFile, "metadata" | "tensors">) {
   const find = (name: string, dtypes?: readonly StoredDType[]): StoredTensor => {
     const tensor = header.tensors.get(name);
-    if (tensor === undefined) throw new QuernError(`${path} holds no tensor ${quoted(name)}`);
+    if (tensor === undefined) throw new QuernError(`${path} contains no tensor ${quoted(name)}`);
     if (dtypes !== undefined && !dtypes.includes(tensor.dtype)) {
       throw new QuernError(
-        `tensor ${quoted(name)} in ${path} is ${tensor.dtype}; ${dtypes.join(", ")} can be read here`,
+        `tensor ${quoted(name)} in ${path} is ${tensor.dtype}; only ${dtypes.join(", ")} can be read here`,
       );
     }
     return tensor;
@@ -141,7 +141,7 @@ function openFile(handle: FileHandle, path: string, header: Pick<SafetensorsFile
 }
 
 async function readRange(handle: FileHandle, path: string, position: number, length: number) {
-  const bytes = new Uint8Array(length); // its own buffer, from 0, so that wider views of it are aligned
+  const bytes = new Uint8Array(length); // starts at offset 0 of its own buffer, so that wider views are aligned
   for (let done = 0; done < length; ) {
     const want = Math.min(length - done, 1 << 30);
     const { bytesRead } = await handle.read(bytes, done, want, position + done);
@@ -171,16 +171,16 @@ function parseHeader(path: string, bytes: Uint8Array): { readonly [key: string]:
   if (typeof header !== "object" || header === null || Array.isArray(header)) {
     throw malformed(path, "its header is not a JSON object");
   }
-  // JSON.parse keeps the last of two equal keys, so two readers could see two different files.
+  // JSON.parse keeps the last of two equal keys, so another reader could see different content.
   const twice = firstRepeatedKey(text);
   if (twice !== null) throw malformed(path, `its header has the key ${quoted(twice)} twice`);
   return header as { readonly [key: string]: Json };
 }
 
-/** The first key that stands twice in one object of a valid JSON text, or null. */
+/** Returns the first duplicate key in any object of a valid JSON text, or null. */
 function firstRepeatedKey(text: string): string | null {
-  const open: (Set<string> | null)[] = []; // a set for each open object, null for an array
-  let string = ""; // the last one: a key, if a colon follows
+  const open: (Set<string> | null)[] = []; // the keys of each open object, null for an array
+  let string = ""; // the last string; it is a key if a colon follows
   for (let i = 0; i < text.length; i++) {
     const character = text[i];
     if (character === "{") open.push(new Set());
@@ -205,7 +205,7 @@ function checkHeader(path: string, header: { readonly [key: string]: Json }, dat
   const tensors = new Map<string, StoredTensor>();
   for (const [name, value] of Object.entries(header)) {
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      throw malformed(path, `its header's ${quoted(name)} is not an object`);
+      throw malformed(path, `${quoted(name)} in its header is not an object`);
     }
     const fields = value as { readonly [key: string]: Json };
     if (name === "__metadata__") {
@@ -217,18 +217,18 @@ function checkHeader(path: string, header: { readonly [key: string]: Json }, dat
       tensors.set(name, checkTensor(path, name, fields, dataStart));
     }
   }
-  // In the order of their bytes every tensor must begin where the one before ended, and the last end with the file.
+  // By offset, every tensor must begin where the previous one ends, and the last must end with the file.
   let end = dataStart;
   for (const tensor of [...tensors.values()].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
     if (tensor.begin !== end) {
-      const what = tensor.begin < end ? "overlaps another" : "leaves a hole before it";
+      const what = tensor.begin < end ? "overlaps another" : "leaves a gap before it";
       throw malformed(path, `tensor ${quoted(tensor.name)} ${what}`);
     }
     end = tensor.end;
   }
   if (end !== size) {
-    const what = end > size ? "it may be cut short" : "what follows belongs to no tensor";
-    throw malformed(path, `its tensors end at byte ${end} and the file has ${size} bytes; ${what}`);
+    const what = end > size ? "it may be cut short" : "the rest belongs to no tensor";
+    throw malformed(path, `its tensors end at byte ${end}, but the file has ${size} bytes; ${what}`);
   }
   return { metadata, tensors };
 }
@@ -238,9 +238,9 @@ function checkTensor(path: string, name: string, fields: { readonly [key: string
   const unknown = Object.keys(rest);
   const tensor = `tensor ${quoted(name)}`;
   if (unknown.length > 0) throw malformed(path, `${tensor} has an unknown field ${quoted(unknown[0])}`);
-  // Types are added to the format. What a tensor of an unknown one takes is what its offsets say.
+  // The format may get new types; tensors of unknown types are measured by their offsets alone.
   if (typeof dtype !== "string" || !/^[A-Z][A-Z0-9_]{0,31}$/.test(dtype)) {
-    throw malformed(path, `${tensor} has no element type but ${quoted(JSON.stringify(dtype) ?? "nothing")}`);
+    throw malformed(path, `${tensor} has the invalid element type ${quoted(JSON.stringify(dtype) ?? "nothing")}`);
   }
   if (!isCounts(shape)) throw malformed(path, `${tensor} has no valid shape`);
   if (!isCounts(offsets) || offsets.length !== 2 || offsets[1] < offsets[0]) {
@@ -252,7 +252,7 @@ function checkTensor(path: string, name: string, fields: { readonly [key: string
     if (bytes !== offsets[1] - offsets[0]) {
       const claim = `${offsets[1] - offsets[0]} bytes`;
       const dimensions = `(${shape.slice(0, 8).join(",")}${shape.length > 8 ? ",…" : ""})`;
-      throw malformed(path, `${tensor} has ${claim} and its shape ${dimensions} of ${dtype} takes ${bytes}`);
+      throw malformed(path, `${tensor} has ${claim}, but its shape ${dimensions} of ${dtype} needs ${bytes}`);
     }
   }
   return { name, dtype, shape, begin: dataStart + offsets[0], end: dataStart + offsets[1] };
@@ -262,15 +262,15 @@ function isCounts(value: Json | undefined): value is readonly number[] {
   return Array.isArray(value) && value.every((count) => Number.isSafeInteger(count) && (count as number) >= 0);
 }
 
-/** A tensor to write. Floats are rounded to `dtype` (to nearest, ties to even); integers must match it. */
+/** A tensor to write. Floats are rounded to `dtype` (nearest, ties to even). */
 export type TensorToWrite = { readonly name: string; readonly shape: readonly number[] } & (
   | { readonly dtype: (typeof FLOAT_DTYPES)[number]; readonly data: () => Float32Array | Promise<Float32Array> }
   | { readonly dtype: "I32"; readonly data: () => Int32Array | Promise<Int32Array> }
 );
 
 /**
- * Writes a file, whole or not at all. The header comes first, from names and shapes alone; each tensor's data is then
- * asked for in turn, so that one is in memory at a time.
+ * Writes a file atomically. The header needs only names and shapes; then the tensors' data is requested in turn, so that
+ * only one is in memory.
  */
 export async function writeSafetensors(
   path: string,
@@ -283,7 +283,7 @@ export async function writeSafetensors(
   const header: Record<string, unknown> = { __metadata__: { format: "pt", ...metadata } };
   let offset = 0;
   for (const { name, dtype, shape } of tensors) {
-    if (Object.hasOwn(header, name)) throw new QuernError(`two tensors named ${name} cannot go into ${path}`);
+    if (Object.hasOwn(header, name)) throw new QuernError(`cannot write two tensors named ${name} to ${path}`);
     const bytes = shape.reduce((product, dimension) => product * dimension, DTYPE_BITS[dtype] / 8);
     header[name] = { dtype, shape, data_offsets: [offset, offset + bytes] };
     offset += bytes;

@@ -1,16 +1,16 @@
-/** @file A model on disk that is open for reading, whatever its format. */
+/** @file An open model on disk, in any format. */
 import type { ModelConfig } from "./config.js";
 
 /** The weights stay on disk and are read one at a time. */
 export interface StoredModel {
-  /** The folder or file that holds the model, and its tokenizer. */
+  /** The folder or file of the model and its tokenizer. */
   readonly path: string;
   readonly config: ModelConfig;
-  /** Ids of tokens that end a text, as the model's own files name them. */
+  /** Ids of the tokens that end a text, from the model's files. */
   readonly endOfText: readonly number[];
-  /** What is unusual about the files and how it was understood, a sentence each. */
+  /** Unusual properties of the files and how they were interpreted, one sentence each. */
   readonly warnings: readonly string[];
-  /** The values of one parameter, by its name in `parametersOf(config)`, matrices as (out, in). */
+  /** Reads one parameter by its name in `parametersOf(config)`; matrices are (out, in). */
   readParameter(name: string): Promise<Float32Array>;
   close(): Promise<void>;
 }

@@ -1,9 +1,8 @@
 /**
- * @file The forward pass of a transformer over symbolic tensors, for training (a whole sequence) and for generation
- * (a chunk at a moving position, against a cache of keys and values). Both are the same layers; families differ in `partsOf`
- * and `placeOf`.
+ * @file The forward pass of a transformer as a graph, for training (whole sequences) and for generation (chunks at a moving
+ * position, with a key/value cache). Both share the same layers; families differ in `modulesOf` and `positionsOf`.
  *
- * Letters: B batch, T tokens of this call, S cache capacity, C width, H heads, G key/value heads, D head width,
+ * Letters: B batch, T tokens per row of this call, S cache capacity, C width, H heads, G key/value heads, D head width,
  * F hidden width, V vocabulary.
  */
 import { QuernError } from "../errors.js";
@@ -34,25 +33,25 @@ import type { ModelConfig } from "./config.js";
 import { namesOf, parametersOf } from "./parameters.js";
 import { rotaryTables } from "./rotary.js";
 
-/** The parameters of a model as variables of a program, by name. */
+/** The parameters of a model as graph variables, by name. */
 export type ModelVariables = ReadonlyMap<string, Tensor>;
 
 /**
- * One variable a parameter, by its name in `parametersOf`. The variables' own names begin with `prefix`, which tells the
- * models of one program apart.
+ * Returns a variable for each parameter, by its name in `parametersOf`. `prefix` is added to the variables' names, to
+ * distinguish several models in one program.
  */
 export function modelVariables(config: ModelConfig, prefix = ""): ModelVariables {
   return new Map(parametersOf(config).map(({ name, shape }) => [name, variable(prefix + name, shape)]));
 }
 
-/** The keys and values of the tokens before a chunk, (slots,S,G,D) each, one pair a layer. A slot holds one text. */
+/** Keys and values of the tokens before a chunk, (slots,S,G,D) each, one pair per layer. A slot contains one text. */
 export interface KeyValueCache {
-  /** S, how many tokens it holds. */
+  /** S, tokens per slot. */
   readonly capacity: number;
   readonly layers: readonly { readonly keys: Tensor; readonly values: Tensor }[];
 }
 
-/** A cache for `slots` texts of up to `capacity` tokens. Positions that no token has reached yet are never read. */
+/** Creates a cache for `slots` texts of up to `capacity` tokens. Positions after the last token are never read. */
 export function keyValueCache(config: ModelConfig, slots: number, capacity: number, prefix = ""): KeyValueCache {
   const shape = [slots, capacity, config.keyValueHeads, config.headWidth];
   return {
@@ -64,40 +63,41 @@ export function keyValueCache(config: ModelConfig, slots: number, capacity: numb
   };
 }
 
-/** How a call differs from a batch of whole texts. */
+/** Options for other inputs than a batch of whole texts. */
 export interface ForwardOptions {
-  /** What came before the chunk of a text; without, the tokens stand at 0 … T−1 and see only each other. */
+  /** Keys and values before the chunk. Without it, the tokens have positions 0 … T−1 and attend only to each other. */
   readonly cache?: KeyValueCache;
-  /** The position of each chunk's first token, an i32 scalar or (B); given with `cache`. */
+  /** Position of each chunk's first token, an i32 scalar or (B); required with `cache`. */
   readonly position?: Tensor;
   /**
-   * (B) i32: how many tokens of a row's text there are, this chunk's among them; what follows is padding that no token
-   * sees. A row of length 0 does no work in attention: an empty slot. Its hidden states mean nothing.
+   * (B) i32: tokens of each row's text, including this chunk. The rest is padding, which no token attends to. A row of
+   * length 0 is an empty slot: attention skips it, and its hidden states are meaningless.
    */
   readonly lengths?: Tensor;
-  /** (B) i32: row b continues the text in slot rows[b] of the cache; without, in slot b. A negative one writes nothing. */
+  /** (B) i32: the cache slot of each row; default slot b for row b. A row with a negative slot writes nothing. */
   readonly rows?: Tensor;
   /**
-   * (B,T) i32: a token sees only those of its own number, the documents of a packed row. Positions go on through the row:
-   * rotations tell distances alone, and a table of positions would learn its later rows from no short document.
+   * (B,T) i32: tokens attend only to tokens with the same number, that is, of the same document in a packed row. Positions
+   * continue through the row: rotations depend only on distances, and with positions per document, the later rows of a
+   * position table would not learn from short documents.
    */
   readonly segments?: Tensor;
-  /** (B,T) i32: rows of a table of positions, where they do not go on through the row. Rotations do not need them. */
+  /** (B,T) i32: rows of the position table, if they do not continue through the row. Rotations do not need them. */
   readonly places?: Tensor;
-  /** Keeps only each layer's input for the backward pass, which computes the layers again. */
+  /** Stores only each layer's input for the backward pass, which recomputes the layers. */
   readonly recompute?: boolean;
 }
 
 export interface ForwardResult {
-  /** (B,T,C), after the last norm: what the head takes. */
+  /** (B,T,C), after the final norm: the input of the head. */
   readonly hidden: Tensor;
-  /** The cache with this chunk in it: assignments for the program's entry. Empty without a cache. */
+  /** Assignments that add this chunk to the cache, for the program's entry. Empty without a cache. */
   readonly assign: readonly (readonly [variable: Tensor, value: Tensor])[];
 }
 
 /**
- * ids (B,T) i32 → hidden states (B,T,C). Against a cache, the bits of a row depend on its own tokens, position and length and
- * on T alone, whatever B is and whatever the other rows hold: a text is generated alike alone and beside others.
+ * ids (B,T) i32 → hidden states (B,T,C). With a cache, the bits of a row depend only on T and on the row's tokens, position
+ * and length, not on B or the other rows. So a text is generated identically alone and in a batch.
  */
 export function forward(
   config: ModelConfig,
@@ -107,17 +107,17 @@ export function forward(
 ): ForwardResult {
   const { cache, position, lengths, rows, segments, recompute = false } = options;
   const names = namesOf(config);
-  const parts = partsOf(config, weights, cache !== undefined);
+  const modules = modulesOf(config, weights, cache !== undefined);
   const [B, T] = ids.shape;
   const { heads: H, headWidth: D } = config;
-  const place = placeOf(config, weights, ids, options);
+  const { embed, rotate } = positionsOf(config, weights, ids, options);
   const assign: [Tensor, Tensor][] = [];
 
   const layerOf = (layer: number) => (x: Tensor) => {
     const at = names.layer(layer);
-    const projected = parts.queriesKeysValues(parts.norm(x, `${at}.${names.attentionNorm}`), at);
-    const q = place.turn(projected.q);
-    let k = place.turn(projected.k);
+    const projected = modules.queriesKeysValues(modules.norm(x, `${at}.${names.attentionNorm}`), at);
+    const q = rotate(projected.q); // (B,T,H,D)
+    let k = rotate(projected.k); // (B,T,G,D), with a cache (slots,S,G,D)
     let v = projected.v;
     if (cache && position) {
       const { keys, values } = cache.layers[layer];
@@ -126,23 +126,23 @@ export function forward(
       assign.push([keys, k], [values, v]);
     }
     const o = reshape(attention(q, k, v, { position, lengths, rows, segments }), [B, T, H * D]);
-    const attended = add(x, parts.project(o, `${at}.${names.attentionOutput}`));
+    const attended = add(x, modules.project(o, `${at}.${names.attentionOutput}`)); // (B,T,C)
 
-    const h = parts.feedForward(parts.norm(attended, `${at}.${names.feedForwardNorm}`), at);
-    return add(attended, parts.project(h, `${at}.${names.feedForwardOutput}`));
+    const h = modules.feedForward(modules.norm(attended, `${at}.${names.feedForwardNorm}`), at); // (B,T,F)
+    return add(attended, modules.project(h, `${at}.${names.feedForwardOutput}`));
   };
 
-  let x = place.embed(embedding(weightOf(weights, names.embedding), ids)); // (B,T,C)
+  let x = embed(embedding(weightOf(weights, names.embedding), ids)); // (B,T,C)
   for (let layer = 0; layer < config.layers; layer++) {
     const own = [...weights].flatMap(([name, weight]) => (name.startsWith(`${names.layer(layer)}.`) ? [weight] : []));
     x = recompute ? recomputed(layerOf(layer), x, own) : layerOf(layer)(x);
   }
-  return { hidden: parts.norm(x, names.finalNorm), assign };
+  return { hidden: modules.norm(x, names.finalNorm), assign };
 }
 
 /**
- * The cache with the first lengths[r] tokens of slot from[r] copied to slot to[r]; all (R) i32. Samples of one prompt, or
- * prompts with one beginning, share its prefill. Copies are made in the order of r; a negative slot copies nothing.
+ * Copies the first lengths[r] tokens of slot from[r] to slot to[r], in the order of r; all (R) i32. A negative slot copies
+ * nothing. Samples of one prompt, or prompts with a common prefix, thus share its prefill.
  */
 export function copyCache(cache: KeyValueCache, from: Tensor, to: Tensor, lengths: Tensor): ForwardResult["assign"] {
   return cache.layers.flatMap(({ keys, values }) =>
@@ -151,21 +151,21 @@ export function copyCache(cache: KeyValueCache, from: Tensor, to: Tensor, length
 }
 
 /**
- * The parts in which families differ.
- * @param batchInvariant whether the bits of a row are to be the same in any batch
+ * Returns the modules in which families differ.
+ * @param batchInvariant makes the bits of a row independent of the batch
  */
-function partsOf(config: ModelConfig, weights: ModelVariables, batchInvariant: boolean) {
+function modulesOf(config: ModelConfig, weights: ModelVariables, batchInvariant: boolean) {
   const { heads: H, keyValueHeads: G, headWidth: D, normEpsilon } = config;
   const weight = (name: string) => weightOf(weights, name);
   const bias = (name: string) => weights.get(`${name}.bias`) ?? null;
-  /** x · wᵀ, and a bias where the model has one: (B,T,in) → (B,T,out) */
+  /** x · wᵀ, plus the bias if the model has one: (B,T,in) → (B,T,out) */
   const project = (x: Tensor, name: string) => linear(x, weight(name), bias(name), { batchInvariant });
   const norm = (x: Tensor, name: string) => {
     const shift = bias(name);
     return shift ? layerNorm(x, weight(name), shift, normEpsilon) : rmsNorm(x, weight(name), normEpsilon);
   };
   const inHeads = (x: Tensor, count: number) => reshape(x, [...x.shape.slice(0, 2), count, D]);
-  /** (B,T,C) → q (B,T,H,D), k and v (B,T,G,D), not yet turned to their positions */
+  /** (B,T,C) → q (B,T,H,D), k and v (B,T,G,D), before rotation */
   const queriesKeysValues = (x: Tensor, at: string): { q: Tensor; k: Tensor; v: Tensor } => {
     if (config.family === "gpt2") {
       const [q, k, v] = split(inHeads(project(x, `${at}.attn.c_attn`), 3 * H), [H, H, H], 2);
@@ -184,34 +184,34 @@ function partsOf(config: ModelConfig, weights: ModelVariables, batchInvariant: b
   return { project, norm, queriesKeysValues, feedForward };
 }
 
-/** How tokens learn where they stand: by rows of a table added to them, or by turning queries and keys. */
-function placeOf(
+/** Returns how positions enter the model: a position table added to the embedding, or rotations of queries and keys. */
+function positionsOf(
   config: ModelConfig,
   weights: ModelVariables,
   ids: Tensor,
   { cache, position, places }: ForwardOptions,
 ) {
   const same = (x: Tensor) => x;
-  // Rotations go on past the trained positions; a table ends, and rows that are not there would be zeros. Dynamic ones would
-  // turn by other angles.
-  const ends = config.family === "gpt2" || config.ropeScaling?.type === "dynamic";
-  if (ends && !cache && ids.shape[1] > config.sequence) {
+  // Rotations continue past the trained positions. A table does not: its missing rows would be zeros. Dynamic scaling
+  // would use other angles there.
+  const isLimited = config.family === "gpt2" || config.ropeScaling?.type === "dynamic";
+  if (isLimited && !cache && ids.shape[1] > config.sequence) {
     throw new QuernError(
-      `this model has ${config.sequence} positions, fewer than the ${ids.shape[1]} tokens of a text`,
+      `the model has ${config.sequence} positions, but the text has ${ids.shape[1]} tokens; use a shorter text`,
     );
   }
   if (config.family === "gpt2") {
     const rows = embedding(weightOf(weights, "transformer.wpe"), places ?? positions(ids.shape, position));
-    return { embed: (x: Tensor) => add(x, rows), turn: same };
+    return { embed: (x: Tensor) => add(x, rows), rotate: same };
   }
   const { cos, sin } = rotaryTables(config, cache ? cache.capacity : ids.shape[1]);
-  return { embed: same, turn: (x: Tensor) => rope(x, cos, sin, position) };
+  return { embed: same, rotate: (x: Tensor) => rope(x, cos, sin, position) };
 }
 
-/** How whole texts go through a model. */
+/** Options for whole texts, without a cache. */
 type TextOptions = Pick<ForwardOptions, "lengths" | "segments" | "places" | "recompute">;
 
-/** ids and targets (B,T) i32 → −log p(target) of every token (B·T), in nats; targets of −100 count 0. */
+/** ids and targets (B,T) i32 → −log p(target) of every token (B·T), in nats; 0 for targets of −100. */
 export function tokenLosses(
   config: ModelConfig,
   weights: ModelVariables,
@@ -225,8 +225,8 @@ export function tokenLosses(
 }
 
 /**
- * ids and targets (B,T) i32 → log p(target), entropy and greedy choice of every token (B·T), as `linearTokenStatistics` has
- * them.
+ * ids and targets (B,T) i32 → log p(target), entropy and greedy choice of every token (B·T), as defined by
+ * `linearTokenStatistics`.
  */
 export function tokenStatistics(
   config: ModelConfig,
@@ -241,12 +241,12 @@ export function tokenStatistics(
   return linearTokenStatistics(reshape(hidden, [rows, config.width]), head, reshape(targets, [rows]));
 }
 
-/** hidden (N,C) → logits (N,V), each row with the same bits in any batch. Only for a few rows: training never holds them all. */
+/** hidden (N,C) → logits (N,V), each row with the same bits in any batch. For a few rows only; training never stores all logits. */
 export function logits(config: ModelConfig, weights: ModelVariables, hidden: Tensor): Tensor {
   return linear(hidden, headOf(config, weights), null, { batchInvariant: true });
 }
 
-/** The head (V,C). */
+/** Returns the head (V,C). */
 export function headOf(config: ModelConfig, weights: ModelVariables): Tensor {
   const { embedding, head } = namesOf(config);
   return weightOf(weights, config.tiedHead ? embedding : head);

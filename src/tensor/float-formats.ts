@@ -1,4 +1,4 @@
-/** @file Formats in which numbers are stored, to and from float32: those of weights in files, and those of tensors. */
+/** @file Conversions between float32 and the number formats of weight files and tensors. */
 import type { DType } from "./tensor.js";
 
 /** float64, float32, IEEE half precision, bfloat16. */
@@ -8,7 +8,7 @@ export type FloatDType = (typeof FLOAT_DTYPES)[number];
 const scratchFloat = new Float32Array(1);
 const scratchBits = new Uint32Array(scratchFloat.buffer);
 
-/** The float32 of half-precision bits; exact, as every half is a float32. */
+/** Converts half-precision bits to float32; exact. */
 export function halfToFloat(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;
@@ -18,34 +18,34 @@ export function halfToFloat(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** The half-precision bits nearest to a float32, ties to even; what is too large becomes infinite. */
+/** Rounds a float32 to half-precision bits, to nearest, ties to even; values that are too large become infinite. */
 export function floatToHalf(value: number): number {
   scratchFloat[0] = value;
   const bits = scratchBits[0];
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fffffff;
-  if (magnitude > 0x7f800000) return sign | 0x7e00; // not a number
+  if (magnitude > 0x7f800000) return sign | 0x7e00; // NaN
   if (magnitude >= 0x47800000) return sign | 0x7c00; // 65536 and above
   if (magnitude < 0x38800000) {
-    // Below 2^-14: a multiple of 2^-24. Adding 1/2 puts that multiple into the last bits of a float32, rounded.
+    // Subnormal, a multiple of 2^-24: adding 1/2 rounds that multiple into the last bits of a float32.
     scratchFloat[0] = 0.5;
     const half = scratchBits[0];
     scratchBits[0] = magnitude;
     scratchFloat[0] += 0.5;
     return sign | (scratchBits[0] - half);
   }
-  // The thirteen bits that go are rounded to even; a carry runs into the exponent as it should.
+  // Rounds away the last thirteen bits, ties to even; a carry correctly increments the exponent.
   const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
   return sign | ((rounded - 0x38000000) >>> 13);
 }
 
-/** The bfloat16 bits nearest to float32 bits, ties to even. */
+/** Rounds float32 bits to bfloat16 bits, to nearest, ties to even. */
 export function floatBitsToBfloat16(bits: number): number {
-  if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40; // not a number stays one
+  if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40; // NaN stays NaN
   return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
 }
 
-/** The bfloat16 bits nearest to a number. */
+/** Rounds a number to bfloat16 bits. */
 export function floatToBfloat16(value: number): number {
   scratchFloat[0] = value;
   return floatBitsToBfloat16(scratchBits[0]);
@@ -59,7 +59,7 @@ export function bfloat16ToFloat(bits: number): number {
 const toInteger = (value: number, least: number, most: number) =>
   Number.isNaN(value) ? 0 : Math.min(most, Math.max(least, Math.trunc(value))) + 0; // no −0
 
-/** A number as a tensor of this type keeps it (`cast` says how); of f32 all digits that it has. */
+/** Rounds a number to a dtype as `cast` does; f32 leaves it unchanged. */
 export const castNumber: { readonly [D in DType]: (value: number) => number } = {
   f32: (value) => value,
   bf16: (value) => bfloat16ToFloat(floatToBfloat16(value)),
@@ -68,9 +68,9 @@ export const castNumber: { readonly [D in DType]: (value: number) => number } = 
   u8: (value) => toInteger(value, 0, 255),
 };
 
-/** Formats of one byte: exponent bits, how far below zero exponents go, and what the topmost values mean. */
+/** 8-bit formats: exponent bits, exponent bias, and the meaning of the largest bit patterns. */
 const BYTE_FORMATS = {
-  // 256 numbers but for two that are not: S.1111.111 (Micikevicius et al., arXiv:2209.05433)
+  // Finite except for two NaNs, S.1111.111 (Micikevicius et al., arXiv:2209.05433)
   F8_E4M3: { exponentBits: 4, bias: 7, top: "one NaN" },
   F8_E5M2: { exponentBits: 5, bias: 15, top: "IEEE" },
   // No negative zero: its bits are the only NaN (Noune et al., arXiv:2206.02915)
@@ -79,12 +79,12 @@ const BYTE_FORMATS = {
 } as const;
 
 export const BYTE_FLOAT_DTYPES = ["F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F8_E8M0"] as const;
-/** Floating-point types of one byte, which files hold and nothing computes with. */
+/** 8-bit floating-point types, which occur in files only. */
 export type ByteFloatDType = (typeof BYTE_FLOAT_DTYPES)[number];
 
-/** The float32 of a one-byte float; exact. */
+/** Converts the bits of an 8-bit float to float32; exact. */
 function byteToFloat(bits: number, dtype: ByteFloatDType): number {
-  // A scale of microscaling formats: a power of two without a sign (Rouhani et al., arXiv:2310.10537)
+  // The scale of microscaling formats: an unsigned power of two (Rouhani et al., arXiv:2310.10537)
   if (dtype === "F8_E8M0") return bits === 255 ? Number.NaN : 2 ** (bits - 127);
   const { exponentBits, bias, top } = BYTE_FORMATS[dtype];
   const fractionBits = 7 - exponentBits;
@@ -98,7 +98,7 @@ function byteToFloat(bits: number, dtype: ByteFloatDType): number {
   return sign * (1 + fraction / (1 << fractionBits)) * 2 ** (exponent - bias);
 }
 
-/** Stored bytes as float32 values; `bytes` must start its buffer. */
+/** Converts stored bytes to float32 values; `bytes` must start at offset 0 of its buffer. */
 export function convertToFloats(bytes: Uint8Array, dtype: FloatDType | ByteFloatDType): Float32Array {
   switch (dtype) {
     case "F8_E4M3":
@@ -128,7 +128,7 @@ export function convertToFloats(bytes: Uint8Array, dtype: FloatDType | ByteFloat
   }
 }
 
-/** float32 values as they are stored. */
+/** Converts float32 values to their stored form. */
 export function convertFromFloats(values: Float32Array, dtype: FloatDType): NodeJS.ArrayBufferView {
   switch (dtype) {
     case "F32":

@@ -1,9 +1,9 @@
 /**
- * @file Reverse-mode differentiation, on the graph itself.
+ * @file Reverse-mode differentiation of the graph.
  *
- * A rule an operation: given the gradients of its outputs (null where nothing flows), it traces the gradients of its
- * inputs (null where none is wanted or defined). Walking the nodes backwards and adding up what reaches each tensor is
- * all there is to it; the result is more graph, simplified and fused like any other.
+ * Each operation has a rule: from the gradients of its outputs (null for none), it traces the gradients of its inputs (null
+ * where undefined). `gradients` visits the nodes in reverse order and adds up the gradients of each tensor. The result is
+ * more graph, simplified and fused like any other.
  */
 import {
   add,
@@ -44,7 +44,7 @@ import {
 type Gradients = readonly (Tensor | null)[];
 type GradientRule<O extends Op> = (node: Node<O>, outputs: Gradients) => Gradients;
 
-/** Adds up a gradient over the dimensions along which its tensor was stretched. */
+/** Sums a gradient over the dimensions along which its tensor was broadcast. */
 function sumTo(gradient: Tensor, shape: Shape): Tensor {
   const extra = gradient.shape.length - shape.length;
   const axes = gradient.shape.flatMap((dimension, axis) =>
@@ -53,12 +53,12 @@ function sumTo(gradient: Tensor, shape: Shape): Tensor {
   return reshape(axes.length === 0 ? gradient : sum(gradient, axes, true), shape);
 }
 
-/** A rule for one-output operations that always have a gradient to pass on. */
+/** Makes a rule for an operation with one output. */
 function rule<O extends Op>(derive: (node: Node<O>, d: Tensor) => Gradients): GradientRule<O> {
   return (node, [d]) => (d === null ? node.inputs.map(() => null) : derive(node, d));
 }
 
-/** A rule for element-wise operations: the derivatives are summed back to the inputs' shapes. */
+/** Makes a rule for an element-wise operation; sums the gradients to the inputs' shapes. */
 function elementwise<O extends Op>(
   derive: (d: Tensor, y: Tensor, ...x: readonly Tensor[]) => Gradients,
 ): GradientRule<O> {
@@ -92,7 +92,7 @@ const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
   sub: elementwise((d) => [d, neg(d)]),
   mul: elementwise((d, _, a, b) => [mul(d, b), mul(d, a)]),
   div: elementwise((d, y, _, b) => [div(d, b), neg(div(mul(d, y), b))]),
-  // A tie gives its gradient to the second input; any split is a subgradient.
+  // For equal inputs, the second one gets the whole gradient; any split is a subgradient.
   minimum: elementwise((d, _, a, b) => [mul(d, less(a, b)), mul(d, sub(1, less(a, b)))]),
   maximum: elementwise((d, _, a, b) => [mul(d, less(b, a)), mul(d, sub(1, less(b, a)))]),
   where: elementwise((d, _, condition) => [null, where(condition, d, 0), where(condition, 0, d)]),
@@ -143,14 +143,14 @@ const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
       axis,
     );
   }),
-  // All equal maxima share alike, so that the rule is right whatever their order.
+  // Equal maxima share the gradient equally, so the result does not depend on their order.
   max: rule((node, d) => {
     const [x] = node.inputs;
     const hit = equal(x, outputOf(node));
     return [mul(hit, div(d, sum(hit, node.attributes.axes, true)))];
   }),
 
-  // C = op(A)·op(B): dA = dC·op(B)ᵀ and dB = op(A)ᵀ·dC, written so that nothing is ever transposed in memory.
+  // C = op(A)·op(B): dA = dC·op(B)ᵀ and dB = op(A)ᵀ·dC, without transposing anything in memory.
   matmul: rule((node, d) => {
     const [a, b] = node.inputs;
     const { transposeA: ta, transposeB: tb } = node.attributes;
@@ -174,7 +174,7 @@ const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
     const { scale } = node.attributes;
     const optional = node.attributes.optional.filter((name) => name !== "rows");
     const whole = isOp(position, "literal") && position.attributes.value === 0 && optional.length === rest.length;
-    if (!whole) throw new ShapeError("attention at a moving position, or to rows of a cache, has no gradient");
+    if (!whole) throw new ShapeError("attention with a position or with rows of a cache has no gradient");
     const saved = [outputOf(node, 0), outputOf(node, 1)];
     return [
       ...apply("attentionGradient", [q, k, v, ...saved, d, ...rest], { scale, optional }),
@@ -201,11 +201,11 @@ function secondOrder(node: Node): never {
 }
 
 /**
- * The gradients of a scalar with respect to tensors of its graph.
+ * Traces the gradients of a scalar with respect to tensors of its graph.
  *
  * @param loss shape []
- * @param wanted usually variables; one that the loss does not depend on gets zeros
- * @returns one for each that is wanted, in that order; a tuple for a tuple
+ * @param wanted usually variables; the gradient of one that the loss does not depend on is zeros
+ * @returns one gradient per wanted tensor, in the same order; a tuple for a tuple
  */
 export function gradients<const T extends readonly Tensor[]>(
   loss: Tensor,
@@ -230,11 +230,11 @@ export function gradients<const T extends readonly Tensor[]>(
   return found as { -readonly [I in keyof T]: Tensor };
 }
 
-/** The nodes on the way from `wanted` to `loss`; gradients for any other would be thrown away. */
+/** Returns the nodes on paths from `wanted` to `loss`; only they need gradients. */
 function dependents(loss: Tensor, wanted: readonly Tensor[]): Set<Node> {
   const sources = new Set(wanted.map((tensor) => tensor.node));
   const reaches = new Map<Node, boolean>();
-  // Explicit stack: a deep model's graph is longer than JavaScript's call stack.
+  // Explicit stack: the graph of a deep model would overflow JavaScript's call stack.
   const stack: Node[] = [loss.node];
   while (stack.length > 0) {
     const node = stack[stack.length - 1];

@@ -1,20 +1,20 @@
-/** @file What a program is made of: entry points, each a set of outputs and of assignments to variables. */
+/** @file Entry points of a program: sets of outputs and of assignments to variables. */
 import type { Node, Tensor } from "./tensor.js";
 
 /**
- * One entry point of a program. All values are computed from the variables as they were when the run began; then the
- * assignments take effect. Entry points of one program share variables by identity of their tensors.
+ * An entry point of a program. A run computes all values from the variables as they are at its start; then the assignments
+ * take effect. The entry points of a program share variables by tensor identity.
  */
 export interface Entry {
   /** Values to read after a run, by name. */
   readonly outputs: Readonly<Record<string, Tensor>>;
-  /** Variables and the values they take. */
+  /** Variables and their new values. */
   readonly assign?: readonly (readonly [variable: Tensor, value: Tensor])[];
 }
 
 export type Entries = Readonly<Record<string, Entry>>;
 
-/** Every node that the entries need, inputs before users. */
+/** Returns all nodes that the entries need, inputs before their users. */
 export function nodesOf(...entries: readonly Entry[]): Node[] {
   const seen = new Set<Node>();
   const stack = entries.flatMap(({ outputs, assign = [] }) =>

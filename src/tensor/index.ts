@@ -1,4 +1,4 @@
-/** @file Symbolic tensors: shapes, operations and gradient rules. Pure: nothing here computes a value. */
+/** @file Public API of symbolic tensors: shapes, operations and gradients. Nothing here computes values. */
 export { QuernError } from "../errors.js";
 export * from "./compositions.js";
 export * from "./float-formats.js";

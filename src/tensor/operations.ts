@@ -1,4 +1,4 @@
-/** @file The functions with which model code traces operations. Their shapes are checked here and now (shapes.ts). */
+/** @file The functions that trace operations into the graph. They check shapes immediately (shapes.ts). */
 import { typesOf } from "./shapes.js";
 import {
   type Attributes,
@@ -15,15 +15,15 @@ import {
   type UnaryOp,
 } from "./tensor.js";
 
-/** Traces one operation: checks the shapes and gives all outputs. */
+/** Traces one operation: checks the shapes and returns all outputs. @throws ShapeError for inputs that do not fit */
 export function apply<O extends Op>(op: O, inputs: readonly Tensor[], attributes: Attributes[O]): readonly Tensor[] {
-  // Rules may hand back an input, which is more than a type.
+  // Copies the type: shape rules may return an input tensor, which has more fields.
   const outputs = typesOf(op, inputs, attributes).map(({ shape, dtype }) => ({ shape, dtype }));
   const node = createNode(op, inputs, attributes, outputs);
   return outputs.map((_, i) => outputOf(node, i));
 }
 
-/** What element-wise functions take: a tensor, or a number known now. */
+/** Operand of element-wise functions: a tensor, or a number known while tracing. */
 export type Operand = Tensor | number;
 
 export function literal(value: number, dtype: DType = "f32"): Tensor {
@@ -34,22 +34,22 @@ const tensorOf = (x: Operand): Tensor => (typeof x === "number" ? literal(x) : x
 const unaryOf = (op: UnaryOp) => (x: Operand) => apply(op, [tensorOf(x)], {})[0];
 const binaryOf = (op: BinaryOp) => (x: Operand, y: Operand) => apply(op, [tensorOf(x), tensorOf(y)], {})[0];
 
-/** State that lives as long as the program and is read and written by name, such as a parameter. */
+/** Creates state that lives as long as the program and is read and written by name, such as a parameter. */
 export function variable(name: string, shape: Shape, dtype: DType = "f32"): Tensor {
   return apply("variable", [], { name, type: { shape, dtype } })[0];
 }
 
-/** Data given at each run by name. */
+/** Creates an input: data passed by name to each run. */
 export function input(name: string, shape: Shape, dtype: DType = "f32"): Tensor {
   return apply("input", [], { name, type: { shape, dtype } })[0];
 }
 
-/** A number given at each run by name: learning rate, step, position. */
+/** Creates a scalar input, such as a learning rate, step or position. */
 export function scalar(name: string, dtype: DType = "f32"): Tensor {
   return input(name, [], dtype);
 }
 
-/** A table known when the program is compiled. */
+/** Creates a table known when the program is compiled. */
 export function constant(data: Float32Array, shape: Shape): Tensor {
   return apply("constant", [], { data, shape })[0];
 }
@@ -80,12 +80,12 @@ export function where(condition: Operand, a: Operand, b: Operand): Tensor {
   return apply("where", [tensorOf(condition), tensorOf(a), tensorOf(b)], {})[0];
 }
 
-/** The value, with no gradient through it. */
+/** x, without a gradient. */
 export function stopGradient(x: Tensor): Tensor {
   return apply("stopGradient", [x], {})[0];
 }
 
-/** The same numbers in another type, rounded where it has fewer digits; between floats the gradient passes as it is. */
+/** Converts to another dtype, with rounding; between floats the gradient passes unchanged. */
 export function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : apply("cast", [x], { dtype })[0];
 }
@@ -100,7 +100,7 @@ export function broadcast(x: Tensor, shape: Shape): Tensor {
 
 const axisOf = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
 
-/** x cut along an axis (a negative one counts from the end) into pieces of these sizes. */
+/** Splits x along an axis into pieces of these sizes; a negative axis counts from the end. */
 export function split<const S extends readonly number[]>(
   x: Tensor,
   sizes: S,
@@ -110,7 +110,7 @@ export function split<const S extends readonly number[]>(
   return parts as { readonly [I in keyof S]: Tensor };
 }
 
-/** x from `start` to `end` (not with it) along an axis. */
+/** Elements [start, end) of x along an axis. */
 export function slice(x: Tensor, start: number, end: number, axis: number): Tensor {
   const size = x.shape[axisOf(axis, x.shape.length)];
   const sizes = [start, end - start, size - end];
@@ -122,51 +122,51 @@ export function slice(x: Tensor, start: number, end: number, axis: number): Tens
   )[start > 0 ? 1 : 0];
 }
 
-/** Tensors one after the other along an axis. */
+/** Concatenates tensors along an axis. */
 export function concatenate(tensors: readonly Tensor[], axis: number): Tensor {
   if (tensors.length === 1) return tensors[0];
   return apply("concatenate", tensors, { axis: axisOf(axis, tensors[0].shape.length) })[0];
 }
 
-/** x with its axes in another order: axis i of the result is axis `axes[i]` of x; reversed unless given. */
+/** Permutes the axes of x: axis i of the result is axis `axes[i]` of x. Reverses them by default. */
 export function transpose(x: Tensor, axes: readonly number[] = x.shape.map((_, i) => x.shape.length - 1 - i)): Tensor {
   return apply("transpose", [x], { axes })[0];
 }
 
 /**
- * Numbers of x by their place along the last axis: x (…,V), ids (…,K) i32 → (…,K). An id outside [0, V) gives 0 and no
- * gradient. Whole rows are gathered by `embedding`.
+ * Selects values by id along the last axis: x (…,V), ids (…,K) i32 → (…,K). An id outside [0, V) selects 0, without a
+ * gradient. `embedding` selects whole rows.
  */
 export function gather(x: Tensor, ids: Tensor): Tensor {
   return apply("gather", [x, ids], {})[0];
 }
 
 /**
- * Numbers added up at their places along the last axis: ids (…,K) i32, values (…,K) → (…,size), 0 where no id points.
- * Ids outside [0, size) are left out. Equal ids are added in the order of K. Whole rows are added by `scatterAddRows`.
+ * Adds values at their ids along the last axis: ids (…,K) i32, values (…,K) → (…,size), 0 where there is no id. Ids outside
+ * [0, size) are ignored. Values with equal ids are added in the order of K. `scatterAddRows` adds whole rows.
  */
 export function scatterAdd(ids: Tensor, values: Tensor, size: number): Tensor {
   return apply("scatterAdd", [ids, values], { size })[0];
 }
 
-/** Rows added up by id: ids (…) i32, rows (…,C) → (count, C). The gradient of `embedding`, and it of this. */
+/** Adds up rows by id: ids (…) i32, rows (…,C) → (count, C). It is the gradient of `embedding`, and vice versa. */
 export function scatterAddRows(ids: Tensor, rows: Tensor, count: number): Tensor {
   return apply("embeddingGradient", [ids, rows], { vocabulary: count })[0];
 }
 
 /**
- * Uniform numbers in [0, 1), multiples of 2^−24, by the counter-based generator of philox.ts: a function of the seed, the
- * step (i32 scalars), the stream and the place alone, on every target and any number of threads.
- * @param stream a whole number that tells draws of one step apart
+ * Uniform random numbers in [0, 1), multiples of 2^−24, by the counter-based generator of philox.ts. They depend only on
+ * seed, step (i32 scalars), stream and position, not on the target or the number of threads.
+ * @param stream an integer that distinguishes draws of the same step
  */
 export function random(shape: Shape, seed: Tensor, step: Tensor, stream: number): Tensor {
   return apply("random", [seed, step], { shape, stream })[0];
 }
 
 /**
- * `results`, which were computed from `inputs` in any way, with a gradient of their own: `derive` traces the gradients of
- * the inputs (null where none flows) from the inputs, the results and the gradients of the results. For operations whose
- * derivative is known to be something simpler, steadier or other than what the rules of their parts give.
+ * Gives `results`, computed from `inputs` in any way, a custom gradient. `derive` traces the gradients of the inputs (null
+ * for none) from the inputs, the results and the gradients of the results. Use it where a simpler, more stable or different
+ * derivative than that of the rules is known.
  */
 export function withGradient(
   inputs: readonly Tensor[],
@@ -176,7 +176,7 @@ export function withGradient(
   return apply("custom", [...inputs, ...results], { results: results.length, derive });
 }
 
-/** start, start + 1, … along the last axis of `shape` (B,…,T), i32; start is an i32 scalar or (B), 0 unless given. */
+/** start, start + 1, … along the last axis of `shape` (B,…,T), i32; start is an i32 scalar or (B), default 0. */
 export function positions(shape: Shape, start: Tensor = literal(0, "i32")): Tensor {
   return apply("positions", [start], { shape })[0];
 }
@@ -194,7 +194,7 @@ function reduce(op: "sum" | "max", x: Tensor, axes: readonly number[] | undefine
   );
 }
 
-/** The sum over axes (all of them unless given; negative ones count from the end). */
+/** The sum over axes (default all; negative ones count from the end). */
 export function sum(x: Tensor, axes?: readonly number[], keep = false): Tensor {
   return reduce("sum", x, axes, keep);
 }
@@ -210,9 +210,9 @@ export function mean(x: Tensor, axes?: readonly number[], keep = false): Tensor 
 }
 
 /**
- * a · b for matrices, either of them transposed first.
- * @param options batchInvariant (only for a · bᵀ) gives each row of a the same bits in any batch, at some cost in speed for
- * more than about 64 rows; it multiplies in fp32
+ * a · b for matrices, each optionally transposed first: (M,K), (K,N) → (M,N).
+ * @param options batchInvariant (only for a · bᵀ) makes the bits of a row independent of the batch. It multiplies in fp32
+ * and is slower for more than about 64 rows
  */
 export function matmul(
   a: Tensor,
@@ -223,8 +223,8 @@ export function matmul(
 }
 
 /**
- * x (…,C) · wᵀ + bias with w (out,C), as Hugging Face stores weights, and bias (out) or none → (…,out).
- * @param options as `matmul` has them
+ * x (…,C) · wᵀ + bias → (…,out), with w (out,C) as Hugging Face stores weights, and bias (out) or null.
+ * @param options those of `matmul`
  */
 export function linear(x: Tensor, w: Tensor, bias: Tensor | null = null, { batchInvariant = false } = {}): Tensor {
   const width = x.shape[x.shape.length - 1];
@@ -233,41 +233,41 @@ export function linear(x: Tensor, w: Tensor, bias: Tensor | null = null, { batch
   return bias === null ? product : add(product, bias);
 }
 
-/** Rows of table (V,C) by ids (…) → (…,C). Ids outside the table give rows of zeros and no gradient. */
+/** Selects rows of table (V,C) by ids (…) i32 → (…,C). Ids outside the table select zeros, without a gradient. */
 export function embedding(table: Tensor, ids: Tensor): Tensor {
   return apply("embedding", [table, ids], {})[0];
 }
 
 /**
- * Rotary positions (Su et al., arXiv:2104.09864) in the half-split order of Llama in Hugging Face: the pairs are d and
- * d + D/2. x (B,T,H,D), tables (positions, D/2); token t of row b stands at `position` + t, where the position is an i32
- * scalar or (B). Positions outside the tables take their nearest row.
+ * Rotary positions (Su et al., arXiv:2104.09864) in Hugging Face's order for Llama: dimensions d and d + D/2 are a pair.
+ * x (B,T,H,D), tables (positions, D/2). Token t of a row has position `position` + t, where `position` is an i32 scalar or
+ * (B). Positions outside the tables use their nearest row.
  */
 export function rope(x: Tensor, cos: Tensor, sin: Tensor, position: Tensor = literal(0, "i32")): Tensor {
   return apply("rope", [x, cos, sin, position], { inverse: false })[0];
 }
 
 export interface AttentionOptions {
-  /** 1/√D unless given. */
+  /** Default 1/√D. */
   readonly scale?: number;
-  /** [] or (B) i32: where the first query of a row stands; 0 unless given. */
+  /** [] or (B) i32: position of the first query of a row; default 0. */
   readonly position?: Tensor;
-  /** (B) i32: row b sees only the keys s < lengths[b]. */
+  /** (B) i32: row b attends only to the keys s < lengths[b]. */
   readonly lengths?: Tensor;
   /** (B) i32: row b reads slot rows[b] of k and v (slots,S,G,D). */
   readonly rows?: Tensor;
-  /** (B,S) i32: a query sees only the keys of its own segment. */
+  /** (B,S) i32: a query attends only to the keys of its segment. */
   readonly segments?: Tensor;
 }
 
 /**
- * Causal scaled dot-product attention with grouped queries: q (B,T,H,D), k and v (B,S,G,D) → (B,T,H,D). Query t of row b
- * stands at position[b] + t and sees the keys 0 … position[b] + t. The T × S matrix is never stored (Dao,
+ * Causal scaled dot-product attention with grouped queries: q (B,T,H,D), k and v (B,S,G,D) → (B,T,H,D). Query t of row b has
+ * position position[b] + t and attends to the keys 0 … position[b] + t. The T × S matrix is never stored (Dao,
  * arXiv:2307.08691).
  *
- * Rows may be ragged: `lengths` hides the padding behind a row's keys. A row with length 0, with a negative position or
- * with an index in `rows` that is no slot does no work: its output is 0 (its log-sum-exp −∞) and so are its gradients.
- * `segments` separates the documents of a packed row. The bits of a row do not depend on the other rows, nor on B.
+ * Rows may have different lengths: `lengths` masks the padding after a row's keys. A row is skipped if its length is 0, its
+ * position is negative, or its index in `rows` is not a slot: its output and gradients are 0, its log-sum-exp is −∞.
+ * `segments` separates the documents of a packed row. The bits of a row depend neither on the other rows nor on B.
  *
  * Differentiable at position 0 without `rows`.
  */
@@ -282,24 +282,24 @@ export function attention(
   return apply("attention", [q, k, v, position, ...inputs], { scale, optional })[0];
 }
 
-/** −log softmax(x·wᵀ)[target], in nats, a number a row: x (N,C), w (V,C), targets (N) i32; target −100 counts 0. */
+/** −log softmax(x·wᵀ)[target] of each row, in nats: x (N,C), w (V,C), targets (N) i32 → (N); 0 for a target of −100. */
 export function linearCrossEntropy(x: Tensor, w: Tensor, targets: Tensor): Tensor {
   return apply("linearCrossEntropy", [x, w, targets], { statistics: false })[0];
 }
 
-/** What a model says of a token, a number a row; all 0 where the target is ignored. */
+/** Statistics of target tokens, one value per row; all 0 for an ignored target. */
 export interface TokenStatistics {
-  /** (N) log p(target) in nats; gradients flow through it alone. */
+  /** (N) log p(target) in nats; the only one with a gradient. */
   readonly logProbability: Tensor;
   /** (N) −Σ p log p of the whole distribution, in nats. */
   readonly entropy: Tensor;
-  /** (N) 1 where greedy decoding chooses the target (no other id has a larger logit), else 0. */
+  /** (N) 1 if greedy decoding would choose the target (no other id has a larger logit), else 0. */
   readonly isGreedy: Tensor;
 }
 
 /**
- * Log-probability of the target, entropy of the distribution, and whether the target is the greedy choice, under the head w:
- * x (N,C), w (V,C), targets (N) i32. The logits are never stored.
+ * Returns the log-probability of the targets, the entropy of the distributions, and whether the targets are the greedy
+ * choices, under the head w: x (N,C), w (V,C), targets (N) i32. The logits are never stored.
  */
 export function linearTokenStatistics(x: Tensor, w: Tensor, targets: Tensor): TokenStatistics {
   const [loss, entropy, isGreedy] = apply("linearCrossEntropy", [x, w, targets], { statistics: true });
@@ -307,9 +307,9 @@ export function linearTokenStatistics(x: Tensor, w: Tensor, targets: Tensor): To
 }
 
 /**
- * A key or value cache (slots,S,G,D) with x (B,T,G,D) written to it: x[b,t] goes to position[b] + t of slot rows[b], or of
- * slot b. The position is an i32 scalar or (B). What would lie outside the cache is dropped, so that a negative row or a
- * position ≤ −T writes nothing. Assign the result to the cache's variable.
+ * Writes x (B,T,G,D) to a key or value cache (slots,S,G,D): x[b,t] to position[b] + t of slot rows[b], or of slot b without
+ * `rows`. The position is an i32 scalar or (B). Values outside the cache are dropped, so a negative row or a position ≤ −T
+ * writes nothing. Assign the result to the cache's variable.
  */
 export function cacheWrite(
   cache: Tensor,
@@ -322,8 +322,8 @@ export function cacheWrite(
 }
 
 /**
- * A key or value cache (slots,S,G,D) in which slot to[r] begins with the first lengths[r] positions of slot from[r]: texts
- * that share a prefix share its computation. from, to and lengths are (R) i32; copies are made in the order of r, and a
+ * Copies the first lengths[r] positions of slot from[r] to slot to[r] in a key or value cache (slots,S,G,D), so that texts
+ * with a common prefix share its computation. from, to and lengths are (R) i32. Copies are made in the order of r; a
  * negative slot copies nothing. Assign the result to the cache's variable.
  */
 export function cacheCopy(cache: Tensor, from: Tensor, to: Tensor, lengths: Tensor): Tensor {

@@ -1,9 +1,9 @@
 /**
- * @file Philox 4×32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four random words as a
- * function of a counter and a key, so that any of them can be made anywhere, in any order.
+ * @file Philox 4×32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): maps a counter and a key to
+ * four random words, so that blocks can be computed in any order.
  */
 
-/** The high word of the product of two 32-bit words. */
+/** Returns the high word of the product of two 32-bit words. */
 function multiplyHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
@@ -14,7 +14,7 @@ function multiplyHigh(a: number, b: number): number {
   return (aHigh * bHigh + Math.floor(middle / 65536) + Math.floor(other / 65536)) >>> 0;
 }
 
-/** One block: the counter (four words) under a key (two words). */
+/** Computes one block of four words in `out` from a counter c (four words) and a key k (two words). */
 export function philox(c0: number, c1: number, c2: number, c3: number, k0: number, k1: number, out: Uint32Array): void {
   for (let round = 0; round < 10; round++) {
     const high0 = multiplyHigh(0xd2511f53, c0);

@@ -1,7 +1,7 @@
 /**
- * @file The shape of what each operation gives. Shapes are static and checked while tracing, so that a mistake is reported
- * at the line of model code that made it. Broadcasting follows NumPy: shapes are aligned at their ends, and a dimension
- * of 1 stretches.
+ * @file The output shapes of each operation. Shapes are static and checked while tracing, so an error is reported at the line
+ * of model code that causes it. Broadcasting follows NumPy: shapes are aligned at their last dimensions, and dimensions of 1
+ * are repeated.
  */
 import { type Attributes, type Op, type Shape, ShapeError, sameShape, sizeOf, type TensorType } from "./tensor.js";
 
@@ -18,7 +18,7 @@ function expect(condition: boolean, op: Op, inputs: readonly TensorType[], why: 
   if (!condition) fail(op, inputs, why);
 }
 
-/** The shape that both broadcast to, or null. */
+/** Returns the shape to which both broadcast, or null. */
 export function broadcastShapes(a: Shape, b: Shape): Shape | null {
   const rank = Math.max(a.length, b.length);
   const shape: number[] = [];
@@ -39,7 +39,7 @@ function elementwise(op: Op): ShapeRule<object> {
       inputs.every((input) => input.dtype === "f32"),
       op,
       inputs,
-      "takes f32",
+      "needs f32",
     );
     return [f32(shape)];
   };
@@ -48,12 +48,12 @@ function elementwise(op: Op): ShapeRule<object> {
 function reduction(op: "sum" | "max"): ShapeRule<Attributes["sum"]> {
   return (inputs, { axes }) => {
     const [x] = inputs;
-    expect(x.dtype === "f32", op, inputs, "takes f32");
+    expect(x.dtype === "f32", op, inputs, "needs f32");
     expect(
       axes.every((axis) => Number.isInteger(axis) && axis >= 0 && axis < x.shape.length),
       op,
       inputs,
-      `axes ${axes} are not axes of it`,
+      `${axes} are not axes of the input`,
     );
     return [f32(x.shape.map((dimension, axis) => (axes.includes(axis) ? 1 : dimension)))];
   };
@@ -65,32 +65,32 @@ function attentionShapes(op: Op, inputs: readonly TensorType[], optional: readon
     const place = optional.indexOf(name);
     return place < 0 ? undefined : inputs[inputs.length - optional.length + place];
   });
-  expect(q.shape.length === 4 && k.shape.length === 4, op, inputs, "q, k, v are (batch, time, heads, head width)");
-  expect(sameShape(k.shape, v.shape), op, inputs, "k and v have one shape");
-  expect(q.shape[3] === k.shape[3], op, inputs, "head width is shared");
-  expect(q.shape[2] % k.shape[2] === 0, op, inputs, "the heads are a multiple of the key/value heads");
-  expect(rows !== undefined || q.shape[0] === k.shape[0], op, inputs, "batch is shared");
+  expect(q.shape.length === 4 && k.shape.length === 4, op, inputs, "q, k, v must be (batch, time, heads, head width)");
+  expect(sameShape(k.shape, v.shape), op, inputs, "k and v must have the same shape");
+  expect(q.shape[3] === k.shape[3], op, inputs, "q and k must have the same head width");
+  expect(q.shape[2] % k.shape[2] === 0, op, inputs, "the heads must be a multiple of the key/value heads");
+  expect(rows !== undefined || q.shape[0] === k.shape[0], op, inputs, "q and k must have the same batch");
   const B = q.shape[0];
-  if (lengths) expect(isIndexPerRow(lengths, B), op, inputs, "lengths are i32 (batch)");
-  if (rows) expect(isIndexPerRow(rows, B), op, inputs, "rows are i32 (batch)");
-  const aSegmentAKey = segments?.dtype === "i32" && sameShape(segments.shape, [B, k.shape[1]]);
-  if (segments) expect(aSegmentAKey, op, inputs, "segments are i32 (batch, keys)");
+  if (lengths) expect(isIndexPerRow(lengths, B), op, inputs, "lengths must be i32 (batch)");
+  if (rows) expect(isIndexPerRow(rows, B), op, inputs, "rows must be i32 (batch)");
+  const segmentPerKey = segments?.dtype === "i32" && sameShape(segments.shape, [B, k.shape[1]]);
+  if (segments) expect(segmentPerKey, op, inputs, "segments must be i32 (batch, keys)");
 }
 
 const isIndexPerRow = ({ dtype, shape }: TensorType, B: number) => dtype === "i32" && sameShape(shape, [B]);
-/** A position for all rows, or one a row. */
+/** One position for all rows, or one per row. */
 const isPosition = (type: TensorType, B: number) =>
   (type.dtype === "i32" && type.shape.length === 0) || isIndexPerRow(type, B);
 
-/** Only these take what is not f32, but for indices. */
+/** Operations that accept every dtype; the others accept f32, and i32 for indices. */
 const ANY_TYPE: ReadonlySet<Op> = new Set<Op>([
   ...(["cast", "stopGradient", "custom", "reshape", "broadcast", "split", "transpose"] as const),
 ]);
 
-/** The types of what an operation gives. @throws ShapeError where it cannot be */
+/** Returns the output types of an operation. @throws ShapeError for inputs that do not fit */
 export function typesOf<O extends Op>(op: O, inputs: readonly TensorType[], attributes: Attributes[O]) {
   const computes = inputs.every(({ dtype }) => dtype === "f32" || dtype === "i32");
-  expect(computes || ANY_TYPE.has(op), op, inputs, "takes f32: cast first");
+  expect(computes || ANY_TYPE.has(op), op, inputs, "needs f32; cast the inputs first");
   return shapeRules[op](inputs, attributes);
 }
 
@@ -129,13 +129,18 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
   },
   broadcast: (inputs, { shape }) => {
     const joint = broadcastShapes(inputs[0].shape, shape);
-    expect(joint !== null && sameShape(joint, shape), "broadcast", inputs, `does not stretch to (${shape})`);
+    expect(joint !== null && sameShape(joint, shape), "broadcast", inputs, `does not broadcast to (${shape})`);
     return [{ shape, dtype: inputs[0].dtype }];
   },
   split: (inputs, { axis, sizes }) => {
     const [x] = inputs;
     const total = sizes.reduce((a, b) => a + b, 0);
-    expect(axis in x.shape && sizes.every((size) => size > 0), "split", inputs, `no pieces ${sizes} of axis ${axis}`);
+    expect(
+      axis in x.shape && sizes.every((size) => size > 0),
+      "split",
+      inputs,
+      `cannot split axis ${axis} into pieces of ${sizes}`,
+    );
     expect(total === x.shape[axis], "split", inputs, `pieces of ${sizes} do not fill axis ${axis}`);
     return sizes.map((size) => ({ shape: x.shape.with(axis, size), dtype: x.dtype }));
   },
@@ -145,12 +150,12 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
     const fits = inputs.every(
       ({ shape }) => axis < rank && shape.length === rank && sameShape(shape.with(axis, 0), first.shape.with(axis, 0)),
     );
-    expect(fits, "concatenate", inputs, `they differ elsewhere than along axis ${axis}`);
+    expect(fits, "concatenate", inputs, `the shapes may differ only along axis ${axis}`);
     expect(
       inputs.every(({ dtype }) => dtype === "f32"),
       "concatenate",
       inputs,
-      "takes f32",
+      "needs f32",
     );
     return [
       f32(
@@ -164,40 +169,45 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
   transpose: (inputs, { axes }) => {
     const [x] = inputs;
     const each = x.shape.every((_, axis) => axes.includes(axis));
-    expect(axes.length === x.shape.length && each, "transpose", inputs, `(${axes}) are not its axes`);
+    expect(axes.length === x.shape.length && each, "transpose", inputs, `(${axes}) is not a permutation of its axes`);
     return [{ shape: axes.map((axis) => x.shape[axis]), dtype: x.dtype }];
   },
   gather: (inputs) => {
     const [x, ids] = inputs;
-    expect(x.dtype === "f32" && ids.dtype === "i32", "gather", inputs, "takes f32 and i32 ids");
+    expect(x.dtype === "f32" && ids.dtype === "i32", "gather", inputs, "needs f32 values and i32 ids");
     expect(sameLeading(x.shape, ids.shape), "gather", inputs, "only the last dimensions may differ");
     return [f32(ids.shape)];
   },
   scatterAdd: (inputs, { size }) => {
     const [ids, values] = inputs;
-    expect(ids.dtype === "i32" && sameShape(ids.shape, values.shape), "scatterAdd", inputs, "an i32 id a value");
+    expect(
+      ids.dtype === "i32" && sameShape(ids.shape, values.shape),
+      "scatterAdd",
+      inputs,
+      "needs one i32 id per value",
+    );
     return [f32([...ids.shape.slice(0, -1), size])];
   },
   random: (inputs, { shape }) => {
     const scalars = inputs.every((x) => x.dtype === "i32" && x.shape.length === 0);
-    expect(inputs.length === 2 && scalars, "random", inputs, "takes a seed and a step, i32 scalars");
+    expect(inputs.length === 2 && scalars, "random", inputs, "needs a seed and a step, i32 scalars");
     return [f32(shape)];
   },
   custom: (inputs, { results }) => inputs.slice(inputs.length - results),
   positions: (inputs, { shape }) => {
     const [start] = inputs;
-    expect(shape.length > 0, "positions", inputs, "has at least one axis");
+    expect(shape.length > 0, "positions", inputs, "needs at least one axis");
     const rows = shape.length > 1 ? shape[0] : 0;
-    expect(isPosition(start, rows), "positions", inputs, "starts at an i32 scalar or (batch)");
+    expect(isPosition(start, rows), "positions", inputs, "the start must be i32, a scalar or (batch)");
     return [{ shape, dtype: "i32" }];
   },
   sum: reduction("sum"),
   max: reduction("max"),
 
   matmul: (inputs, { transposeA, transposeB, batchInvariant }) => {
-    expect(!batchInvariant || (!transposeA && transposeB), "matmul", inputs, "is batch-invariant only as a · bᵀ");
+    expect(!batchInvariant || (!transposeA && transposeB), "matmul", inputs, "only a · bᵀ can be batch-invariant");
     const [a, b] = inputs;
-    expect(a.shape.length === 2 && b.shape.length === 2, "matmul", inputs, "takes matrices");
+    expect(a.shape.length === 2 && b.shape.length === 2, "matmul", inputs, "needs matrices");
     const [m, k] = transposeA ? [a.shape[1], a.shape[0]] : a.shape;
     const [inner, n] = transposeB ? [b.shape[1], b.shape[0]] : b.shape;
     expect(k === inner, "matmul", inputs, `inner dimensions ${k} and ${inner} differ`);
@@ -205,33 +215,38 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
   },
   embedding: (inputs) => {
     const [table, ids] = inputs;
-    expect(table.shape.length === 2 && ids.dtype === "i32", "embedding", inputs, "takes a table (V,C) and i32 ids");
+    expect(table.shape.length === 2 && ids.dtype === "i32", "embedding", inputs, "needs a table (V,C) and i32 ids");
     return [f32([...ids.shape, table.shape[1]])];
   },
   embeddingGradient: (inputs, { vocabulary }) => {
     const [ids, gradient] = inputs;
     const width = gradient.shape[gradient.shape.length - 1];
-    expect(sizeOf(ids.shape) * width === sizeOf(gradient.shape), "embeddingGradient", inputs, "a row an id");
+    expect(sizeOf(ids.shape) * width === sizeOf(gradient.shape), "embeddingGradient", inputs, "needs one row per id");
     return [f32([vocabulary, width])];
   },
   rope: (inputs) => {
     const [x, cos, sin, position] = inputs;
-    expect(x.shape.length === 4 && x.shape[3] % 2 === 0, "rope", inputs, "takes (B,T,H,D) with D even");
-    expect(sameShape(cos.shape, sin.shape) && cos.shape[1] === x.shape[3] / 2, "rope", inputs, "tables are (P,D/2)");
-    expect(cos.shape[0] >= x.shape[1], "rope", inputs, "a row of the tables a position");
-    expect(isPosition(position, x.shape[0]), "rope", inputs, "position is i32, a scalar or (batch)");
+    expect(x.shape.length === 4 && x.shape[3] % 2 === 0, "rope", inputs, "needs x (B,T,H,D) with even D");
+    expect(
+      sameShape(cos.shape, sin.shape) && cos.shape[1] === x.shape[3] / 2,
+      "rope",
+      inputs,
+      "the tables must be (P,D/2)",
+    );
+    expect(cos.shape[0] >= x.shape[1], "rope", inputs, "the tables need a row per position");
+    expect(isPosition(position, x.shape[0]), "rope", inputs, "position must be i32, a scalar or (batch)");
     return [x];
   },
   attention: (inputs, { optional }) => {
     attentionShapes("attention", inputs, optional);
     const [q] = inputs;
-    expect(isPosition(inputs[3], q.shape[0]), "attention", inputs, "position is i32, a scalar or (batch)");
+    expect(isPosition(inputs[3], q.shape[0]), "attention", inputs, "position must be i32, a scalar or (batch)");
     return [q, f32([q.shape[0], q.shape[2], q.shape[1]])];
   },
   attentionGradient: (inputs, { optional }) => {
     attentionShapes("attentionGradient", inputs, optional);
     const [q, k, v] = inputs;
-    expect(q.shape[1] === k.shape[1], "attentionGradient", inputs, "every query has its key (no cache)");
+    expect(q.shape[1] === k.shape[1], "attentionGradient", inputs, "needs as many queries as keys (no cache)");
     return [q, k, v];
   },
   linearCrossEntropy: (inputs, { statistics }) => {
@@ -248,19 +263,19 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
     const sameRow = cache.shape.length === 4 && x.shape.length === 4 && sameShape(row, cache.shape.slice(2));
     const fits = sameRow && T <= cache.shape[1] && (rows !== undefined || B === cache.shape[0]);
     expect(fits, "cacheWrite", inputs, "x (B,T,G,D) must fit the cache (B,S,G,D)");
-    expect(isPosition(position, B), "cacheWrite", inputs, "position is i32, a scalar or (batch)");
-    if (rows) expect(isIndexPerRow(rows, B), "cacheWrite", inputs, "rows are i32 (batch)");
+    expect(isPosition(position, B), "cacheWrite", inputs, "position must be i32, a scalar or (batch)");
+    if (rows) expect(isIndexPerRow(rows, B), "cacheWrite", inputs, "rows must be i32 (batch)");
     return [cache];
   },
   cacheCopy: (inputs) => {
     const [cache, ...indices] = inputs;
-    expect(cache.shape.length === 4, "cacheCopy", inputs, "takes a cache (slots,S,G,D)");
+    expect(cache.shape.length === 4, "cacheCopy", inputs, "needs a cache (slots,S,G,D)");
     const count = indices[0].shape[0];
     expect(
       indices.every((x) => isIndexPerRow(x, count)),
       "cacheCopy",
       inputs,
-      "from, to and lengths are i32 (copies)",
+      "from, to and lengths must be i32 (copies)",
     );
     return [cache];
   },
@@ -271,7 +286,17 @@ const sameLeading = (a: Shape, b: Shape) =>
 
 function lossShapes(op: Op, inputs: readonly TensorType[]): TensorType {
   const [x, w, targets] = inputs;
-  expect(x.shape.length === 2 && w.shape.length === 2 && x.shape[1] === w.shape[1], op, inputs, "x (N,C), w (V,C)");
-  expect(targets.dtype === "i32" && sizeOf(targets.shape) === x.shape[0], op, inputs, "an i32 target a row of x");
+  expect(
+    x.shape.length === 2 && w.shape.length === 2 && x.shape[1] === w.shape[1],
+    op,
+    inputs,
+    "needs x (N,C) and w (V,C)",
+  );
+  expect(
+    targets.dtype === "i32" && sizeOf(targets.shape) === x.shape[0],
+    op,
+    inputs,
+    "needs one i32 target per row of x",
+  );
   return f32([x.shape[0]]);
 }

@@ -1,18 +1,18 @@
 /**
- * @file What a symbolic tensor is.
+ * @file Symbolic tensors.
  *
- * Tracing model code gives a graph of immutable nodes: an operation, its inputs, its attributes and the types of its
- * outputs. A `Tensor` is one output of one node. Nothing here holds values or memory (only `constant` carries data), so
- * there is nothing to dispose, and a graph can be differentiated, compared and compiled as plain data.
+ * Tracing model code builds a graph of immutable nodes, each with an operation, inputs, attributes and output types. A
+ * `Tensor` is one output of a node. Tensors have no values or memory (only `constant` carries data), so there is nothing to
+ * dispose, and a graph can be differentiated, compared and compiled as plain data.
  */
 
 /**
- * Element types. Computing is done in f32; `i32` is for indices and positions, which only operations that ask for them take.
- * `bf16`, `f16` and `u8` are ways to keep numbers in less memory: `cast` brings them to f32 and back.
+ * Element types. Operations compute in f32; `i32` is for indices and positions. `bf16`, `f16` and `u8` store numbers in less
+ * memory; `cast` converts them to f32 and back.
  */
 export type DType = "f32" | "bf16" | "f16" | "i32" | "u8";
 
-/** Bytes of an element. */
+/** Bytes per element. */
 export const DTYPE_BYTES: { readonly [D in DType]: number } = { f32: 4, bf16: 2, f16: 2, i32: 4, u8: 1 };
 
 export const isFloat = (dtype: DType): boolean => dtype === "f32" || dtype === "bf16" || dtype === "f16";
@@ -26,13 +26,13 @@ export interface TensorType {
 
 /** One element in, one element out. */
 export type UnaryOp = "neg" | "exp" | "log" | "sqrt" | "rsqrt" | "abs" | "tanh" | "sigmoid";
-/** Two elements in, one out, with broadcasting. `less` and `equal` give 1 or 0. */
+/** Two elements in, one out, with broadcasting. `less` and `equal` return 1 or 0. */
 export type BinaryOp = "add" | "sub" | "mul" | "div" | "minimum" | "maximum" | "less" | "equal";
 
 /**
- * Every operation with its attributes. The tables that say what an operation does (shapes here, gradients in
- * gradient.ts, evaluation and emission in the backends) are records over this type's keys, so that the type checker
- * names the table where a new operation is missing.
+ * Every operation with its attributes. The tables of operations (shapes in shapes.ts, gradients in gradient.ts, evaluation
+ * and emission in the backends) are records over this type's keys, so the type checker reports each table that lacks a new
+ * operation.
  */
 export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
   /** State that lives as long as the program: parameters, moments, caches. */
@@ -46,28 +46,28 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
 
   /** where(condition, a, b): a where condition is not 0. */
   where: Empty;
-  /** The value, with no gradient through it. */
+  /** The input, without a gradient. */
   stopGradient: Empty;
   /**
-   * In another type: to a float the nearest, ties to even; to an integer cut off towards 0, to the nearest end of its range
-   * beyond it, 0 for NaN. A change between integers and floats goes through f32.
+   * Converts to another dtype: to floats by rounding to nearest, ties to even; to integers by truncation, clamped to the
+   * range, with NaN as 0. Conversions between integers and floats go through f32.
    */
   cast: { readonly dtype: DType };
   reshape: { readonly shape: Shape };
   broadcast: { readonly shape: Shape };
-  /** Along `axis` into pieces of these sizes: a view where its users can look through one, else copies. */
+  /** Splits along `axis` into pieces of these sizes: a view if all users support it, otherwise copies. */
   split: { readonly axis: number; readonly sizes: readonly number[] };
-  /** The inputs one after the other along `axis`. */
+  /** Concatenates the inputs along `axis`. */
   concatenate: { readonly axis: number };
-  /** Axis i of the result is axis `axes[i]`: a view for loops, else a copy. */
+  /** Axis i of the result is axis `axes[i]` of the input: a view in loops, otherwise a copy. */
   transpose: { readonly axes: readonly number[] };
-  /** x (…,V), ids (…,K) i32 → x at the ids (…,K); 0 for ids outside [0, V). */
+  /** x (…,V), ids (…,K) i32 → the values at the ids (…,K); 0 for ids outside [0, V). */
   gather: Empty;
-  /** ids (…,K) i32, values (…,K) → (…,size): the values added up at their ids. */
+  /** ids (…,K) i32, values (…,K) → (…,size): sums of the values by id. */
   scatterAdd: { readonly size: number };
   /** seed, step [] i32 → uniform numbers in [0, 1) of `shape`. */
   random: { readonly shape: Shape; readonly stream: number };
-  /** inputs, then results: the results, with a gradient of their own. */
+  /** inputs, then results → the results, with a custom gradient. */
   custom: {
     readonly results: number;
     readonly derive: (
@@ -78,12 +78,12 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
   };
   /** start [] or (B) i32 → start + the index along the last axis, i32 of `shape` (B,…,T). */
   positions: { readonly shape: Shape };
-  /** Over `axes` (sorted), which stay as dimensions of size 1. */
+  /** Sum over `axes` (sorted), which stay as dimensions of size 1; `max` likewise. */
   sum: { readonly axes: readonly number[] };
   max: { readonly axes: readonly number[] };
 
   /**
-   * A (M,K) · B (K,N), either of them given transposed. `batchInvariant`, for A · Bᵀ: the bits of a row of the result
+   * A (M,K) · B (K,N) → (M,N), each optionally stored transposed. With `batchInvariant`, for A · Bᵀ only, the bits of a row
    * depend neither on M nor on the other rows.
    */
   matmul: { readonly transposeA: boolean; readonly transposeB: boolean; readonly batchInvariant: boolean };
@@ -91,26 +91,28 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
   embedding: Empty;
   /** ids (N) i32, d_out (N,C) → d_table (V,C) */
   embeddingGradient: { readonly vocabulary: number };
-  /** x (B,T,H,D), cos (P,D/2), sin (P,D/2), position [] or (B) i32 → (B,T,H,D); token t stands at position + t. */
+  /** x (B,T,H,D), cos (P,D/2), sin (P,D/2), position [] or (B) i32 → (B,T,H,D); token t has position + t. */
   rope: { readonly inverse: boolean };
   /**
-   * q (B,T,H,D), k and v (B,S,G,D), position [] or (B) i32, then those of `optional`: lengths (B) i32, rows (B) i32 (k and v
-   * are (slots,S,G,D) then), segments (B,S) i32 → o (B,T,H,D), log-sum-exp (B,H,T); causal.
+   * q (B,T,H,D), k and v (B,S,G,D), position [] or (B) i32, then the inputs named in `optional`: lengths (B) i32, rows (B)
+   * i32 (k and v are then (slots,S,G,D)), segments (B,S) i32 → o (B,T,H,D), log-sum-exp (B,H,T); causal.
    */
   attention: { readonly scale: number; readonly optional: readonly ("lengths" | "rows" | "segments")[] };
-  /** q, k, v, o, log-sum-exp, d_o, then those of `optional` → dq, dk, dv; position 0 and S = T. */
+  /** q, k, v, o, log-sum-exp, d_o, then the inputs named in `optional` → dq, dk, dv; requires position 0 and S = T. */
   attentionGradient: { readonly scale: number; readonly optional: readonly ("lengths" | "segments")[] };
-  /** x (N,C), w (V,C), targets (N) i32 → −log softmax(x·wᵀ)[target] (N), in nats; target −100 counts 0. With
-   * `statistics` also the entropy of the softmax (N), in nats, and whether no other id has a larger logit (N), 1 or 0. */
+  /**
+   * x (N,C), w (V,C), targets (N) i32 → −log softmax(x·wᵀ)[target] (N), in nats, 0 for a target of −100. With `statistics`
+   * also the entropy of the softmax (N), in nats, and 1 or 0 (N) for whether no other id has a larger logit.
+   */
   linearCrossEntropy: { readonly statistics: boolean };
   /** x, w, targets, d_loss (N) → loss (N), dx (N,C), dw (V,C)[, entropy, greedy], without computing the logits twice. */
   linearCrossEntropyGradient: { readonly statistics: boolean };
   /**
-   * cache (slots,S,G,D) variable, x (B,T,G,D), position [] or (B) i32, then, if it is among `optional`, rows (B) i32 → the
-   * cache with x[b] at position…position+T of slot rows[b], or of slot b.
+   * cache (slots,S,G,D) variable, x (B,T,G,D), position [] or (B) i32, then rows (B) i32 if named in `optional` → the cache
+   * with x[b] at [position, position + T) of slot rows[b], or of slot b.
    */
   cacheWrite: { readonly optional: readonly "rows"[] };
-  /** cache (slots,S,G,D) variable, from (R), to (R), lengths (R) i32 → the cache with rows 0…lengths[r] of slot to[r] from slot from[r]. */
+  /** cache (slots,S,G,D) variable, from (R), to (R), lengths (R) i32 → the cache with positions [0, lengths[r]) of slot from[r] copied to slot to[r]. */
   cacheCopy: Empty;
 }
 
@@ -119,7 +121,7 @@ type Empty = Readonly<Record<never, never>>;
 export type Op = keyof Attributes;
 
 export interface Node<O extends Op = Op> {
-  /** Creation order; inputs always have smaller ids, so that sorting by id is a topological order. */
+  /** Creation order. Inputs always have smaller ids, so sorting by id is a topological order. */
   readonly id: number;
   readonly op: O;
   readonly inputs: readonly Tensor[];
@@ -129,23 +131,23 @@ export interface Node<O extends Op = Op> {
 
 export interface Tensor extends TensorType {
   readonly node: Node;
-  /** Which output of the node. */
+  /** Index of the output of the node. */
   readonly output: number;
 }
 
-/** A node whose operation is known, for tables that switch on it. */
+/** Narrows a node to an operation. */
 export function isOp<O extends Op>(node: Node, op: O): node is Node<O> {
   return node.op === op;
 }
 
-/** Which input of a node is the optional one of this name; −1 where it has none. `optional` are its last inputs. */
+/** Returns the index of a node's optional input by name, or −1. The optional inputs come last. */
 export function optionalInput(node: Node<"attention" | "attentionGradient" | "cacheWrite">, name: string): number {
   const optional: readonly string[] = node.attributes.optional;
   const place = optional.indexOf(name);
   return place < 0 ? -1 : node.inputs.length - optional.length + place;
 }
 
-/** The number of elements of a shape. */
+/** Returns the number of elements of a shape. */
 export function sizeOf(shape: Shape): number {
   return shape.reduce((product, dimension) => product * dimension, 1);
 }
@@ -154,7 +156,7 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dimension, i) => dimension === b[i]);
 }
 
-/** An impossible graph: a mistake in model code, found while tracing. */
+/** An invalid graph: an error in model code, found while tracing. */
 export class ShapeError extends Error {
   override readonly name = "ShapeError";
 }
@@ -174,12 +176,12 @@ export function outputOf(node: Node, output = 0): Tensor {
   return { node, output, shape: node.outputs[output].shape, dtype: node.outputs[output].dtype };
 }
 
-/** Same value: the same output of the same node. */
+/** Whether two tensors are the same output of the same node. */
 export function sameTensor(a: Tensor, b: Tensor): boolean {
   return a.node === b.node && a.output === b.output;
 }
 
-/** A key for maps over tensors. */
+/** Returns a key for maps over tensors. */
 export function tensorKey(tensor: Tensor): string {
   return `${tensor.node.id}.${tensor.output}`;
 }

@@ -48,7 +48,7 @@ describe("reference", () => {
 it("computes in f32 alone", () => {
   const x = q.variable("x", [4, 4], "bf16");
   for (const f of [() => q.add(x, 1), () => q.matmul(x, x), () => q.sum(x), () => q.concatenate([x, x], 0)]) {
-    expect(f).toThrow(/takes f32/);
+    expect(f).toThrow(/needs f32/);
   }
   const counter = q.variable("n", [1], "u8");
   const assign = [[counter, q.add(q.cast(counter, "f32"), 1)]] as const;

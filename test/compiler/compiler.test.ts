@@ -161,7 +161,7 @@ describe("shapes", () => {
     expect(() => q.matmul(a, a)).toThrow("matmul(f32 (2,3), f32 (2,3)): inner dimensions 3 and 2 differ");
     expect(() => q.add(a, q.variable("b", [4]))).toThrow("add(f32 (2,3), f32 (4)): the shapes do not broadcast");
     expect(() => q.reshape(a, [5])).toThrow("does not fill (5)");
-    expect(() => q.embedding(a, a)).toThrow("takes a table (V,C) and i32 ids");
+    expect(() => q.embedding(a, a)).toThrow("needs a table (V,C) and i32 ids");
   });
 });
 

@@ -7,7 +7,7 @@ import { gradients, input, mean, reshape } from "../../src/tensor/index.js";
 import { batchOf, comparable, type FIXTURES, loadFixture, relativeDifference } from "./model-fixtures.js";
 import { SLOW_BUILD } from "./targets.js";
 
-/** How far PyTorch's own bf16 is from exact (test/oracle/bf16_distances.py). */
+/** Errors of PyTorch's bf16 relative to the exact results (test/oracle/bf16_distances.py). */
 interface Distances {
   readonly logits: number;
   readonly all_gradients: number;
@@ -17,7 +17,7 @@ const { models } = JSON.parse(
   readFileSync(new URL("../oracle/fixtures/bf16-distances.json", import.meta.url), "utf8"),
 ) as { readonly models: Readonly<Record<string, Distances>> };
 
-// The interpreter on every family, the widest row of the machine on the two that are most unlike.
+// The interpreter with every family, the widest instruction set of the machine with the two most different ones.
 const widest = runnableSets(await findCompiler())[0].name;
 const pairs: readonly (readonly [(typeof FIXTURES)[number], string])[] = [
   ["gpt2-tied", "reference"],
@@ -29,7 +29,7 @@ const pairs: readonly (readonly [(typeof FIXTURES)[number], string])[] = [
 ];
 
 describe.each(pairs)("%s in bf16 on %s", (name, target) => {
-  it("is at most twice as far from exact as PyTorch's bf16", { timeout: SLOW_BUILD }, async () => {
+  it("has at most twice the error of PyTorch's bf16", { timeout: SLOW_BUILD }, async () => {
     const fixture = await loadFixture(name);
     const { batch, sequence, ids: tokens, targets: next } = batchOf(fixture, 0);
     const { config } = fixture;
@@ -56,7 +56,7 @@ describe.each(pairs)("%s in bf16 on %s", (name, target) => {
     const rows = Array.from(fixture.integers("logit_rows"), (row) => Array.from(all.subarray(row * V, (row + 1) * V)));
     const logitDistance = relativeDifference(rows.flat(), fixture.floats("logits"));
     expect(logitDistance).toBeLessThan(2 * theirs.logits);
-    expect(logitDistance).toBeGreaterThan(1e-4); // it is bf16
+    expect(logitDistance).toBeGreaterThan(1e-4); // it really is bf16
     const [ours, exact]: [number[], number[]] = [[], []];
     const tooFar: string[] = [];
     for (const key of names) {

@@ -12,7 +12,7 @@ import {
 const sizes = { layers: 2, width: 48, heads: 4, vocabSize: 100, sequence: 64 };
 
 describe("defineModel", () => {
-  it("derives what is not said", () => {
+  it("derives missing sizes", () => {
     expect(defineModel(sizes)).toEqual({
       ...{ family: "llama", layers: 2, width: 48, heads: 4, keyValueHeads: 4, headWidth: 12, hidden: 128 },
       ...{ vocabSize: 100, sequence: 64, ropeTheta: 10000, normEpsilon: 1e-5, tiedHead: true },
@@ -27,17 +27,17 @@ describe("defineModel", () => {
     [{ layers: 0 }, /layers is 0/],
     [{ ropeTheta: 0 }, /ropeTheta/],
     [{ family: "gpt2", keyValueHeads: 2 }, /as many key\/value heads as heads/],
-    [{ family: "gpt2", ropeTheta: 500 }, /gpt2 has no choice of ropeTheta/],
-    [{ family: "gpt3" }, /the family gpt3 is none of gpt2, llama, qwen3/],
+    [{ family: "gpt2", ropeTheta: 500 }, /gpt2 has no setting ropeTheta/],
+    [{ family: "gpt3" }, /unknown family gpt3; choose one of gpt2, llama, qwen3/],
     [{ family: "qwen3", feedForwardBias: true }, /qwen3 has no biases/],
-    [{ ropeScaling: { type: "linear", factor: 0 } }, /factor is 0/],
+    [{ ropeScaling: { type: "linear", factor: 0 } }, /factor of the rope scaling is 0/],
   ])("refuses %j", (change, message) => {
     expect(() => defineModel({ ...sizes, ...change } as ModelSizes)).toThrow(message);
   });
 });
 
 describe("config.json", () => {
-  it("comes back as it was", () => {
+  it("survives a round trip", () => {
     const config = defineModel({ ...sizes, keyValueHeads: 2, headWidth: 24, ropeTheta: 500, tiedHead: false });
     expect(fromHuggingFaceConfig(toHuggingFaceConfig(config, 7), "x")).toEqual({
       config,
@@ -61,7 +61,7 @@ describe("config.json", () => {
     { family: "qwen3", headWidth: 6, keyValueHeads: 1, attentionBias: true },
     { attentionBias: true, feedForwardBias: true },
     ...scalings.map((ropeScaling) => ({ ropeScaling })),
-  ])("comes back with %j", (options) => {
+  ])("survives a round trip with %j", (options) => {
     const config = defineModel({ ...sizes, ...options });
     expect(fromHuggingFaceConfig(toHuggingFaceConfig(config, 7), "x")).toEqual({
       config,
@@ -70,12 +70,12 @@ describe("config.json", () => {
     });
   });
 
-  it("reads the other name of the activation", () => {
+  it("reads both names of the activation", () => {
     const json = toHuggingFaceConfig(defineModel(sizes), 7);
     expect(fromHuggingFaceConfig({ ...json, hidden_act: "swish" }, "x")).toEqual(fromHuggingFaceConfig(json, "x"));
   });
 
-  it("reads the first GPT-2's, which leaves much unsaid", () => {
+  it("reads that of the original GPT-2, which omits many fields", () => {
     const { config } = fromHuggingFaceConfig({ model_type: "gpt2", n_layer: 12, n_head: 12, n_embd: 768 }, "x");
     expect(config).toEqual(
       defineModel({ family: "gpt2", layers: 12, width: 768, heads: 12, vocabSize: 50257, sequence: 1024 }),
@@ -93,7 +93,7 @@ describe("config.json", () => {
     expect(() => fromHuggingFaceConfig(json, "config.json")).toThrow(message);
   });
 
-  it("reads the older way to give theta, and the family's defaults", () => {
+  it("reads the older form of theta, and the family's defaults", () => {
     const json: Record<string, unknown> = { ...toHuggingFaceConfig(defineModel(sizes), 7), rope_theta: 5e5 };
     for (const key of ["rope_parameters", "head_dim", "num_key_value_heads", "rms_norm_eps", "tie_word_embeddings"]) {
       delete json[key];
@@ -121,15 +121,15 @@ describe("config.json", () => {
     [{ quantization_config: { quant_method: "fp8", weight_block_size: [128] } }, /weight_block_size of \[128\]/],
     [{ compression_config: {} }, /compression_config/],
     [{ hidden_size: "wide" }, /has "wide" for hidden_size; a llama model needs a number/],
-    [{ num_hidden_layers: 3e7 }, /layers is 30000000, and at most 4096/],
-    [{ vocab_size: 1e12 }, /vocabSize is 1000000000000, and at most/],
+    [{ num_hidden_layers: 3e7 }, /layers is 30000000, but at most 4096/],
+    [{ vocab_size: 1e12 }, /vocabSize is 1000000000000, but at most/],
     [{ num_hidden_layers: 1.5 }, /layers is 1.5, not a whole number/],
     [{ hidden_size: -48 }, /width is -48, not a whole number/],
     [{ rms_norm_eps: [1] }, /has \[1\] for rms_norm_eps/],
     [{ tie_word_embeddings: "true" }, /has "true" for tie_word_embeddings, not true or false/],
     [{ eos_token_id: ["</s>"] }, /has "<\/s>" in eos_token_id/],
-    [{ rope_parameters: { full_attention: {} }, rope_scaling: null }, /each kind of layer \(full_attention\)/],
-    [{ rope_parameters: "linear", rope_scaling: null }, /has "linear" for rope_parameters, which is an object/],
+    [{ rope_parameters: { full_attention: {} }, rope_scaling: null }, /per kind of layer \(full_attention\)/],
+    [{ rope_parameters: "linear", rope_scaling: null }, /has "linear" for rope_parameters, which must be an object/],
     [{ num_attention_heads: 7, head_dim: null }, /not a multiple of the 7 heads/],
   ])("refuses %j", (change, message) => {
     const json = { ...toHuggingFaceConfig(defineModel(sizes), 7), ...change };
@@ -142,10 +142,10 @@ describe("config.json", () => {
 });
 
 describe("counts", () => {
-  it("counts the parameters and operations of the design's model", () => {
+  it("counts the parameters and FLOPs of the llama-3m preset", () => {
     const config = defineModel({ layers: 4, width: 192, heads: 6, vocabSize: 8192, sequence: 256 });
     expect(config.hidden).toBe(512);
-    // embedding, and per layer 4 projections, 3 feed-forward matrices, 2 norms; one norm at the end
+    // embedding; per layer 4 projections, 3 feed-forward matrices and 2 norms; a final norm
     const layer = 4 * 192 * 192 + 3 * 192 * 512;
     expect(countParameters(config)).toBe(8192 * 192 + 4 * (layer + 2 * 192) + 192);
     expect(trainingFlopsPerToken(config, 256)).toBe(6 * (4 * layer + 8192 * 192) + 6 * 4 * 192 * 256);

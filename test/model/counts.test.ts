@@ -23,7 +23,7 @@ const MODELS: Readonly<Record<string, ModelConfig>> = {
 };
 const [B, T] = [2, 10];
 
-/** A step in two programs, as training takes it. */
+/** The two programs of a training step. */
 function entriesOf(config: ModelConfig) {
   const weights = modelVariables(config);
   const loss = mean(tokenLosses(config, weights, input("ids", [B, T], "i32"), input("targets", [B, T], "i32")));
@@ -38,7 +38,7 @@ function entriesOf(config: ModelConfig) {
   };
 }
 
-/** Bytes of temporaries that are made before the kernel at `time` and read after it. */
+/** Bytes of temporaries that are written before the kernel at `time` and read after it. */
 function bytesAcross(kernels: readonly Kernel[], time: number): number {
   const lives = new Map<Buffer, { first: number; last: number }>();
   kernels.forEach((kernel, now) => {
@@ -56,17 +56,17 @@ function bytesAcross(kernels: readonly Kernel[], time: number): number {
 describe.each(Object.entries(MODELS))("%s", (_, config) => {
   const entries = entriesOf(config);
 
-  it("takes 16 bytes a parameter, and as many bytes of activations as the formula says", () => {
+  it("needs 16 bytes per parameter, and the activation bytes of the formula", () => {
     const { entries: compiled, memory } = compileGraph(entries);
     expect(memory.stateBytes).toBe(16 * countParameters(config));
     const kernels = compiled.get("accumulate") as readonly Kernel[];
-    const turn = kernels.findIndex((k) => k.kind === "template" && k.node.op === "linearCrossEntropyGradient");
-    expect(bytesAcross(kernels, turn)).toBe(activationBytes(config, B, T));
+    const turningPoint = kernels.findIndex((k) => k.kind === "template" && k.node.op === "linearCrossEntropyGradient");
+    expect(bytesAcross(kernels, turningPoint)).toBe(activationBytes(config, B, T));
   });
 
-  it("does the floating-point operations of the formula", () => {
+  it("computes the FLOPs of the formula", () => {
     const { kernels } = explain({ accumulate: entries.accumulate }).entries[0];
-    // What a kernel does to its result on the way is not counted by the formula.
+    // The formula does not count operations fused into a kernel.
     const flopsOf = (op: RegExp) => kernels.reduce((total, k) => total + (op.test(k.what) ? k.flops : 0), 0);
     const { layers: L, heads: H, headWidth: D } = config;
     const attention = 6 * L * T * H * D;
@@ -77,7 +77,7 @@ describe.each(Object.entries(MODELS))("%s", (_, config) => {
       return total + launches * 2 * M * N * K;
     }, 0);
     expect(products + own).toBe(B * T * (trainingFlopsPerToken(config, T) - attention));
-    // Forward is a third of it; the formula leaves out that a token sees itself, and that the backward pass computes twice.
+    // Forward is a third. The formula ignores that a token attends to itself and that the backward pass recomputes.
     expect(flopsOf(/^attention /) / (T + 1)).toBe((B * T * (attention / 3)) / T);
   });
 });

@@ -1,4 +1,4 @@
-/** Model folders as others write them: what each file says, what wins where two differ, and what is refused. */
+/** Model folders from other tools: the content of each file, precedence between files, and refusals. */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,7 +35,7 @@ const f32 = (shape: readonly number[], numbers: ArrayLike<number>): Stored => ({
   ...{ dtype: "F32", shape, bytes: new Uint8Array(Float32Array.from(numbers).buffer) },
 });
 
-/** A folder of the model above with other fields in its files and other tensors; undefined takes one out. */
+/** A folder of the model above with changed config fields and tensors; undefined removes one. */
 async function folderWith(
   fields: Readonly<Record<string, unknown>>,
   tensors: Readonly<Record<string, Stored | undefined>> = {},
@@ -55,7 +55,7 @@ async function folderWith(
   return folder;
 }
 
-/** A file of raw tensors, of any element type. */
+/** A safetensors file of raw tensors of any element type. */
 function safetensors(tensors: Readonly<Record<string, Stored | undefined>>): Buffer {
   const header: Record<string, unknown> = {};
   const parts: Uint8Array[] = [];
@@ -72,7 +72,7 @@ function safetensors(tensors: Readonly<Record<string, Stored | undefined>>): Buf
   return Buffer.concat([prefix, json, ...parts]);
 }
 
-/** Opens a folder for what `use` reads from it. */
+/** Opens a folder, calls `use`, and closes it. */
 async function opened<T>(
   folder: string,
   use: (model: Awaited<ReturnType<typeof openModel>>) => T,
@@ -92,7 +92,7 @@ describe("end tokens", () => {
     [{ eos_token_id: null }, [7]],
     [{ temperature: 0.1 }, [7]],
     [{ eos_token_id: -1 }, [7]],
-  ])("are those of config.json and of a generation_config.json with %j", async (generation, ends) => {
+  ])("come from config.json and a generation_config.json with %j", async (generation, ends) => {
     const folder = await folderWith({});
     await writeFile(join(folder, "generation_config.json"), JSON.stringify(generation));
     expect(await opened(folder, (model) => model.endOfText)).toEqual(ends);
@@ -108,39 +108,39 @@ describe("end tokens", () => {
     await expect(openModel(folder)).rejects.toThrow(message);
   });
 
-  it("need no generation_config.json", async () => {
+  it("do not require a generation_config.json", async () => {
     const folder = await folderWith({});
     await rm(join(folder, "generation_config.json"));
     expect(await opened(folder, (model) => model.endOfText)).toEqual([7]);
   });
 });
 
-describe("a head beside a tied embedding", () => {
+describe("a stored head of a model with tied embedding", () => {
   const embedding = values.get(EMBEDDING) as Float32Array;
 
-  it("is the embedding where both are the same", async () => {
+  it("stays tied if both are equal", async () => {
     const folder = await folderWith({}, { "lm_head.weight": f32([31, 12], embedding) });
     const model = await opened(folder, ({ config: found, warnings }) => ({ found, warnings }));
     expect(model).toEqual({ found: config, warnings: [] });
   });
 
-  it("is the head where they differ, with a warning", async () => {
+  it("is used if they differ, with a warning", async () => {
     const other = embedding.map((x) => x + 1);
     const folder = await folderWith({}, { "lm_head.weight": f32([31, 12], other) });
     await opened(folder, async (model) => {
       expect(model.config.tiedHead).toBe(false);
-      expect(model.warnings).toEqual([expect.stringMatching(/stores a lm_head.weight of other values/)]);
+      expect(model.warnings).toEqual([expect.stringMatching(/stores lm_head.weight with other values/)]);
       expect(await model.readParameter("lm_head.weight")).toEqual(other);
       expect(await model.readParameter(EMBEDDING)).toEqual(embedding);
     });
   });
 
-  it("serves as the embedding where there is none", async () => {
+  it("replaces a missing embedding", async () => {
     const folder = await folderWith({}, { "lm_head.weight": f32([31, 12], embedding), [EMBEDDING]: undefined });
     expect(await opened(folder, (model) => model.readParameter(EMBEDDING))).toEqual(embedding);
   });
 
-  it("may be in the index and in no file; a tensor that is needed must be somewhere", async () => {
+  it("may be in the index but in no file; required tensors must be in some file", async () => {
     const folder = await mkdtemp(join(root, "index-"));
     await writeModel(folder, config, (name) => values.get(name) as Float32Array, { shardBytes: 2000 });
     const path = join(folder, "model.safetensors.index.json");
@@ -167,19 +167,19 @@ describe("element types", () => {
     ["F6_E2M3", 6],
     ["C64", 64],
     ["X9_NEW", 24],
-  ])("opens a model beside an unused tensor of %s, and refuses it as a weight", async (dtype, bits) => {
+  ])("opens a model with an unused tensor of %s, but refuses it as a weight", async (dtype, bits) => {
     const unused = { dtype, shape: [8], bytes: new Uint8Array(bits) };
     const folder = await folderWith({}, { unused });
     expect(await opened(folder, (model) => model.readParameter(DOWN))).toEqual(values.get(DOWN));
-    if (dtype === "F8_E8M0") return; // a scale: it has values
+    if (dtype === "F8_E8M0") return; // readable, as it is used for scales
     const weights = { dtype, shape: [12, 64], bytes: new Uint8Array((12 * 64 * bits) / 8) };
     const other = await folderWith({}, { [DOWN]: weights });
     await expect(opened(other, (model) => model.readParameter(DOWN))).rejects.toThrow(
-      new RegExp(`down_proj.weight in .* is ${dtype}; F64, F32, F16, BF16, F8_E4M3`),
+      new RegExp(`down_proj.weight in .* is ${dtype}; only F64, F32, F16, BF16, F8_E4M3`),
     );
   });
 
-  // Of PyTorch 2.13's float8 types.
+  // Values of PyTorch 2.13's float8 types.
   const infinity = Number.POSITIVE_INFINITY;
   it.each([
     [
@@ -206,7 +206,7 @@ describe("element types", () => {
   });
 });
 
-describe("weights of one byte", () => {
+describe("8-bit weights", () => {
   const bytes = Uint8Array.from({ length: 12 * 64 }, (_, i) => (i * 7) % 120); // finite
   const weights = { dtype: "F8_E4M3", shape: [12, 64], bytes };
   const fp8 = (block: readonly number[] | null) => ({
@@ -214,13 +214,13 @@ describe("weights of one byte", () => {
   });
   const read = (folder: string) => opened(folder, (model) => model.readParameter(DOWN));
 
-  it("are numbers without a quantization_config", async () => {
+  it("are unscaled without a quantization_config", async () => {
     const plain = await read(await folderWith({}, { [DOWN]: weights }));
     expect(plain[8]).toBe(1); // byte 56
     expect(plain[1]).toBe(7 * 2 ** -9);
   });
 
-  it("are multiplied by the scale of their block, or of their matrix", async () => {
+  it("are multiplied by the scale of their block or matrix", async () => {
     const plain = await read(await folderWith({}, { [DOWN]: weights }));
     const scales = [1, 2, 3, 4, 5, 6]; // blocks of (5, 40): 3 × 2
     const byBlock = await read(
@@ -236,12 +236,7 @@ describe("weights of one byte", () => {
 
   it.each([
     ["no scales", fp8([5, 40]), {}, /has no .*down_proj.weight_scale_inv/],
-    [
-      "scales that nothing explains",
-      {},
-      { [`${DOWN}_scale_inv`]: f32([3, 2], new Float32Array(6)) },
-      /no quantization_config/,
-    ],
+    ["unexplained scales", {}, { [`${DOWN}_scale_inv`]: f32([3, 2], new Float32Array(6)) }, /no quantization_config/],
     [
       "scales of other blocks",
       fp8([6, 64]),
@@ -249,10 +244,10 @@ describe("weights of one byte", () => {
       /\(3,2\).*\(2,1\)/,
     ],
     [
-      "scales of what is no byte",
+      "scales of float32 weights",
       fp8([5, 40]),
       { [DOWN]: f32([12, 64], new Float32Array(768)), [`${DOWN}_scale_inv`]: f32([3, 2], new Float32Array(6)) },
-      /no matrix of one-byte floats/,
+      /not a matrix of 8-bit floats/,
     ],
   ])("refuses %s", async (_, fields, tensors, message) => {
     await expect(openModel(await folderWith(fields, { [DOWN]: weights, ...tensors }))).rejects.toThrow(message);
@@ -267,8 +262,8 @@ describe("rotary positions", () => {
     return found.family === "gpt2" ? null : [found.ropeTheta, found.ropeScaling];
   };
 
-  // As transformers 5.24 computes them: the loss on a text was the same to six digits in each of these cases.
-  it("are rope_scaling's where both are filled, with the theta beside it", () => {
+  // As in transformers 5.24: the loss on a text was equal to six digits in each of these cases.
+  it("come from rope_scaling if both are filled, with the theta next to it", () => {
     const wanted = [5000, { type: "linear", factor: 2 }];
     expect(
       rope({ rope_parameters: { rope_type: "default", rope_theta: 500 }, rope_scaling: linear, rope_theta: 5000 }),
@@ -280,7 +275,7 @@ describe("rotary positions", () => {
     expect(rope({ rope_parameters: linear, rope_theta: undefined })).toEqual([10_000, wanted[1]]);
   });
 
-  it("take the first training's length from beside them first, then from them, then from the model's own", () => {
+  it("take the original length from the top-level field, then from the scaling, then from the model", () => {
     const original = (fields: object) => (rope(fields) as [number, { originalSequence: number }])[1].originalSequence;
     const yarn = { type: "yarn", factor: 4 };
     expect(original({ rope_scaling: yarn })).toBe(16);
@@ -293,10 +288,10 @@ describe("rotary positions", () => {
 
 describe("hostile folders", () => {
   it.each([
-    [{ num_hidden_layers: 3e7 }, /layers is 30000000, and at most/],
-    [{ num_hidden_layers: 4000 }, /says 4000 layers, and the weights are 11 tensors in all/],
-    [{ vocab_size: 2e9 }, /have the shape \(31,12\), and config.json asks for \(2000000000,12\)/],
-    [{ intermediate_size: 1e9 }, /asks for \(1000000000,12\)/],
+    [{ num_hidden_layers: 3e7 }, /layers is 30000000, but at most/],
+    [{ num_hidden_layers: 4000 }, /describes 4000 layers, but the weights are only 11 tensors/],
+    [{ vocab_size: 2e9 }, /have the shape \(31,12\), but config.json requires \(2000000000,12\)/],
+    [{ intermediate_size: 1e9 }, /requires \(1000000000,12\)/],
     [{ model_type: "\u001b[2J".repeat(1000) }, /model_type "\\u001b\[2J/],
   ])("are refused with %j before anything is allocated", async (fields, message) => {
     const folder = await folderWith(fields);
@@ -304,7 +299,7 @@ describe("hostile folders", () => {
     await expect(openModel(folder)).rejects.toMatchObject({ name: "QuernError" });
   });
 
-  it("are refused where JSON is deep, large or a folder", async () => {
+  it("are refused if their JSON is nested too deeply, too large or invalid", async () => {
     const folder = await folderWith({});
     const path = join(folder, "config.json");
     await writeFile(path, "[".repeat(100_000));

@@ -1,21 +1,21 @@
-/** @file GGUF files for tests, sound or wrong in one place. Source of the format: ggml's docs/gguf.md. */
+/** @file Writes GGUF files for tests, valid or with one error. Format: ggml's docs/gguf.md. */
 
 const TYPES = [
   ...["u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "list", "u64", "i64", "f64"],
 ] as const;
 export type ValueType = "u8" | "i8" | "u16" | "i16" | "u32" | "i32" | "f32" | "bool" | "string" | "u64" | "i64" | "f64";
 
-/** A key, the type of its value, or of its list's values, and the value. */
+/** A key, the type of its value or of the values in its list, and the value. */
 export type Entry = readonly [key: string, type: ValueType | number, value: unknown];
 
 export interface TensorToStore {
   readonly name: string;
-  /** Innermost dimension first, as the file has them. */
+  /** Innermost dimension first, as in the file. */
   readonly dimensions: readonly (number | bigint)[];
-  /** F32 unless given, by its number. */
+  /** Type number; default F32. */
   readonly type?: number;
   readonly data?: Uint8Array;
-  /** From the start of the data; behind the tensor before unless given. */
+  /** Offset from the start of the data; by default after the previous tensor. */
   readonly offset?: number | bigint;
 }
 
@@ -74,7 +74,7 @@ function valueBytes(type: ValueType, value: unknown): Buffer {
 }
 
 function entryBytes([key, type, value]: Entry): Buffer {
-  // A number is a type as it stands in the file, and its value the bytes that follow.
+  // A numeric type is written unchanged, with the value as raw bytes.
   if (typeof type === "number") return Buffer.concat([text(key), u32(type), value as Buffer]);
   const number = u32(TYPES.indexOf(type));
   if (!Array.isArray(value)) return Buffer.concat([text(key), number, valueBytes(type, value)]);
@@ -82,7 +82,7 @@ function entryBytes([key, type, value]: Entry): Buffer {
   return Buffer.concat([text(key), u32(TYPES.indexOf("list")), number, u64(value.length), ...items]);
 }
 
-/** The bytes of a file. */
+/** Returns the bytes of a file. */
 export function ggufBytes(options: GgufOptions): Buffer {
   const { magic = "GGUF", version = 3, metadata = [], tensors = [], alignment = 32 } = options;
   let offset = 0;
@@ -106,7 +106,7 @@ export function ggufBytes(options: GgufOptions): Buffer {
 
 const floats = (count: number) => new Uint8Array(new Float32Array(count).fill(0.1).buffer);
 
-/** A llama of one layer, width 4, two heads of two, hidden 4 and four tokens. */
+/** A llama with one layer, width 4, two heads of width 2, hidden width 4 and four tokens. */
 export function tinyLlama(): { metadata: Entry[]; tensors: TensorToStore[] } {
   const metadata: Entry[] = [
     ["general.architecture", "string", "llama"],

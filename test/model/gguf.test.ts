@@ -1,4 +1,4 @@
-/** GGUF models against transformers and llama.cpp (test/oracle/gguf_fixtures.py), and files that are none. */
+/** Compares GGUF models with transformers and llama.cpp (test/oracle/gguf_fixtures.py), and tests invalid files. */
 import { execFileSync } from "node:child_process";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -43,7 +43,7 @@ function fileOf(options: GgufOptions | Uint8Array): string {
 
 describe("blocks", () => {
   const blocks = json("blocks.json") as Record<string, { data: string; values: string }>;
-  it.each(Object.keys(blocks))("of %s become the values that gguf-py has, bit for bit", (name) => {
+  it.each(Object.keys(blocks))("of %s decode to the values of gguf-py, bit for bit", (name) => {
     const type = [...TENSOR_TYPES.values()].find((each) => each.name === name);
     const wanted = new Float32Array(bytesOf(blocks[name].values).buffer);
     const values = new Float32Array(wanted.length);
@@ -52,7 +52,7 @@ describe("blocks", () => {
   });
 });
 
-/** Logits (V) behind the last of `ids`. */
+/** Logits (V) after the last of `ids`. */
 async function lastLogits(model: StoredModel, ids: readonly number[]): Promise<Float32Array> {
   const weights = modelVariables(model.config);
   const { hidden } = forward(model.config, weights, input("ids", [1, ids.length], "i32"));
@@ -71,15 +71,15 @@ async function lastLogits(model: StoredModel, ids: readonly number[]): Promise<F
 describe.each(["llama", "gpt2", "qwen3"])("a GGUF file of %s", (name) => {
   const { prompt, logits: wanted, greedy } = json("expected.json").models[name];
 
-  it("computes transformers' logits", async () => {
+  it("matches the logits of transformers", async () => {
     const model = await openModel(fixture(`${name}.gguf`));
     expect(model.config.family).toBe(name);
     expect(relativeDifference(await lastLogits(model, prompt), wanted)).toBeLessThan(2e-6);
     await model.close();
   });
 
-  // llama.cpp rounds activations before it multiplies them with blocks, so the llama's tokens part soon.
-  it("gives llama.cpp's greedy tokens", async () => {
+  // llama.cpp rounds activations before multiplying them with quantized blocks, so the llama's tokens soon differ.
+  it("matches the greedy tokens of llama.cpp", async () => {
     const { greedy: theirs } = json("llamacpp.json").models[name];
     const agreed = greedy.findIndex((id: number, i: number) => id !== theirs[i]);
     const count = name === "llama" ? 2 : 4;
@@ -96,7 +96,7 @@ describe.each(["llama", "gpt2", "qwen3"])("a GGUF file of %s", (name) => {
 });
 
 describe("the configuration of a GGUF file", () => {
-  it("finds Llama 3's settings again in the factors of rope_freqs.weight", async () => {
+  it("recovers Llama 3's settings from the factors of rope_freqs.weight", async () => {
     const model = await openModel(fixture("llama.gguf"));
     expect(model.config).toMatchObject({
       headWidth: 16,
@@ -110,7 +110,7 @@ describe("the configuration of a GGUF file", () => {
     await model.close();
   });
 
-  it("ties a head that is the embedding once more, as GPT-2's is", async () => {
+  it("ties a head that is a copy of the embedding, as in GPT-2", async () => {
     const model = await openModel(fixture("gpt2.gguf"));
     expect(model.config).toMatchObject({ family: "gpt2", tiedHead: true, sequence: 64, hidden: 48 });
     await model.close();
@@ -124,7 +124,7 @@ describe("the configuration of a GGUF file", () => {
     await model.close();
   });
 
-  it("finds the settings of the published Llama 3 models", () => {
+  it("recovers the settings of the published Llama 3 models", () => {
     const scaling = {
       type: "llama3",
       factor: 32,
@@ -144,7 +144,7 @@ describe("the configuration of a GGUF file", () => {
 });
 
 describe("the metadata of a GGUF file", () => {
-  it("keeps values of every type, in versions 2 and 3 and with another alignment", async () => {
+  it("has values of every type, in versions 2 and 3 and with another alignment", async () => {
     const metadata: Entry[] = [
       ["u8", "u8", 255],
       ["i8", "i8", -7],
@@ -184,7 +184,7 @@ describe("the metadata of a GGUF file", () => {
     }
   });
 
-  it("is known by its first bytes, whatever the file is called", async () => {
+  it("is recognized by its first bytes, not by the file name", async () => {
     const path = join(folder, "sha256-abc");
     writeFileSync(path, ggufBytes(tinyLlama()));
     expect(await isGguf(path)).toBe(true);
@@ -194,7 +194,7 @@ describe("the metadata of a GGUF file", () => {
   });
 });
 
-/** A tiny llama with entries replaced or added, and tensors changed. */
+/** A tiny llama with replaced or added entries and changed tensors. */
 function changed(entries: readonly Entry[], tensors?: (all: TensorToStore[]) => TensorToStore[]): GgufOptions {
   const tiny = tinyLlama();
   const keys = new Set(entries.map(([key]) => key));
@@ -208,7 +208,7 @@ const without = (key: string): GgufOptions => {
   return { ...tiny, metadata: tiny.metadata.filter(([each]) => each !== key) };
 };
 
-describe("a GGUF file that is refused", () => {
+describe("openModel refuses a GGUF file", () => {
   const one = (tensor: Partial<TensorToStore>): GgufOptions => ({
     tensors: [{ name: "t", dimensions: [4], data: new Uint8Array(16), ...tensor }],
   });
@@ -216,30 +216,30 @@ describe("a GGUF file that is refused", () => {
     all.map((tensor) => (tensor.name === name ? { ...tensor, ...change } : tensor));
   const UP = "blk.0.ffn_up.weight";
   it.each<[string, GgufOptions | Uint8Array, RegExp]>([
-    ["nothing", new Uint8Array(0), /it starts with ""/],
-    ["no GGUF", Buffer.from("PK\x03\x04 a zip"), /it starts with "PK/],
-    ["a file from before GGUF", Buffer.from("tjgg\x03\0\0\0"), /is a GGML file from before GGUF.*convert the model/],
-    ["version 1", { version: 1 }, /is GGUF version 1; Quern reads versions 2 and 3/],
-    ["a version to come", { version: 9 }, /is GGUF version 9/],
-    ["big-endian", { version: 3 << 24 }, /is a big-endian GGUF file/],
-    ["more entries than fit", { entryCount: 2n ** 60n }, /claims \d+ metadata entries, more than fit/],
-    ["more tensors than fit", { tensorCount: 2n ** 63n }, /claims \d+ tensors, more than fit/],
-    ["a text of 2^60", { metadata: [["k", 8, u64(2n ** 60n)]] }, /the value of k claims \d+ bytes/],
-    ["a text beyond the end", { metadata: [["k", 8, u64(100)]] }, /takes 100 bytes and 0 are left/],
+    ["that is empty", new Uint8Array(0), /it starts with ""/],
+    ["that is a zip", Buffer.from("PK\x03\x04 a zip"), /it starts with "PK/],
+    ["older than GGUF", Buffer.from("tjgg\x03\0\0\0"), /is a GGML file from before GGUF.*convert the model/],
+    ["of version 1", { version: 1 }, /is GGUF version 1; Quern reads versions 2 and 3/],
+    ["of a future version", { version: 9 }, /is GGUF version 9/],
+    ["that is big-endian", { version: 3 << 24 }, /is a big-endian GGUF file/],
+    ["with too many entries", { entryCount: 2n ** 60n }, /claims \d+ metadata entries, more than its \d+ bytes/],
+    ["with too many tensors", { tensorCount: 2n ** 63n }, /claims \d+ tensors, more than its \d+ bytes/],
+    ["with a text of 2^60 bytes", { metadata: [["k", 8, u64(2n ** 60n)]] }, /the value of k claims \d+ bytes/],
+    ["with a text past the end", { metadata: [["k", 8, u64(100)]] }, /needs 100 bytes, but only 0 are left/],
     [
-      "a list of 2^61",
+      "with a list of 2^61 values",
       { metadata: [["k", 9, Buffer.concat([u32(12), u64(2n ** 61n)])]] },
       /claims \d+ values in the list k/,
     ],
     [
-      "lists without end",
+      "with deeply nested lists",
       { metadata: [["k", 9, Buffer.concat(Array.from({ length: 9 }, () => Buffer.concat([u32(9), u64(1)])))]] },
       /lists more than 4 deep/,
     ],
-    ["an unknown type", { metadata: [["k", 13, u64(0)]] }, /has the unknown type 13/],
-    ["a switch of 2", { metadata: [["k", "bool", 2]] }, /neither true nor false/],
+    ["with an unknown value type", { metadata: [["k", 13, u64(0)]] }, /has the unknown type 13/],
+    ["with a boolean of 2", { metadata: [["k", "bool", 2]] }, /neither true nor false/],
     [
-      "a key twice",
+      "with a duplicate key",
       {
         metadata: [
           ["k", "u8", 1],
@@ -248,45 +248,53 @@ describe("a GGUF file that is refused", () => {
       },
       /the key k twice/,
     ],
-    ["alignment 0", { ...one({}), metadata: [["general.alignment", "u32", 0]] }, /general.alignment is 0/],
-    ["five dimensions", one({ dimensions: [1, 1, 1, 1, 1] }), /tensor t has 5 dimensions/],
-    ["an impossible shape", one({ dimensions: [2n ** 40n, 2n ** 40n] }), /tensor t has the impossible shape/],
-    ["a shape that overflows", one({ dimensions: [2n ** 63n, 2n] }), /tensor t has the impossible shape/],
-    ["an unknown tensor type", one({ type: 99 }), /tensor t is of the unknown type 99/],
-    ["a removed tensor type", one({ type: 4 }), /tensor t is of the unknown type 4/],
+    ["with alignment 0", { ...one({}), metadata: [["general.alignment", "u32", 0]] }, /general.alignment is 0/],
+    ["with five dimensions", one({ dimensions: [1, 1, 1, 1, 1] }), /tensor t has 5 dimensions/],
+    ["with an impossible shape", one({ dimensions: [2n ** 40n, 2n ** 40n] }), /tensor t has the impossible shape/],
+    ["with a shape that overflows", one({ dimensions: [2n ** 63n, 2n] }), /tensor t has the impossible shape/],
+    ["with an unknown tensor type", one({ type: 99 }), /tensor t is of the unknown type 99/],
+    ["with a removed tensor type", one({ type: 4 }), /tensor t is of the unknown type 4/],
     [
-      "half a block",
+      "with half a block",
       one({ type: 2, dimensions: [16] }),
       /rows of 16 values, not a multiple of the 32 in a block of Q4_0/,
     ],
-    ["an odd offset", one({ offset: 4 }), /is not aligned to 32 bytes/],
-    ["an offset beyond", one({ offset: 2n ** 62n }), /tensor t ends at byte \d+ and the file has/],
-    ["a tensor twice", { tensors: [one({}).tensors![0], one({}).tensors![0]] }, /it has tensor t twice/],
+    ["with an unaligned offset", one({ offset: 4 }), /is not aligned to 32 bytes/],
+    ["with an offset past the end", one({ offset: 2n ** 62n }), /tensor t ends at byte \d+, but the file has/],
+    ["with a duplicate tensor", { tensors: [one({}).tensors![0], one({}).tensors![0]] }, /it has tensor t twice/],
     [
-      "tensors in one place",
+      "with overlapping tensors",
       { tensors: [one({}).tensors![0], { ...one({}).tensors![0], name: "u", offset: 0 }] },
       /tensor u overlaps t/,
     ],
     [
-      "another architecture",
+      "of another architecture",
       changed([["general.architecture", "string", "gemma3"]]),
       /has the architecture gemma3; Quern reads gpt2, llama, qwen3/,
     ],
-    ["no architecture", without("general.architecture"), /has no general.architecture/],
-    ["a LoRA adapter", changed([["general.type", "string", "adapter"]]), /is a LoRA adapter, not a model; merge/],
-    ["a projector", changed([["general.architecture", "string", "clip"]]), /is a vision or audio projector/],
+    ["without an architecture", without("general.architecture"), /has no general.architecture/],
     [
-      "a part of a split",
+      "that is a LoRA adapter",
+      changed([["general.type", "string", "adapter"]]),
+      /is a LoRA adapter, not a model; merge/,
+    ],
+    ["that is a projector", changed([["general.architecture", "string", "clip"]]), /is a vision or audio projector/],
+    [
+      "that is part of a split model",
       changed([
         ["split.no", "u16", 0],
         ["split.count", "u16", 3],
       ]),
       /is part 1 of 3 of a split model.*--merge/,
     ],
-    ["experts", changed([["llama.expert_count", "u32", 8]]), /needs a mixture of experts \(llama\.expert_count\)/],
-    ["a sliding window", changed([["llama.attention.sliding_window", "u32", 8]]), /attention in a sliding window/],
     [
-      "half rotations",
+      "with experts",
+      changed([["llama.expert_count", "u32", 8]]),
+      /requires a mixture of experts \(llama\.expert_count\)/,
+    ],
+    ["with a sliding window", changed([["llama.attention.sliding_window", "u32", 8]]), /attention in a sliding window/],
+    [
+      "with partial rotations",
       changed([
         ["llama.attention.key_length", "u32", 2],
         ["llama.rope.dimension_count", "u32", 1],
@@ -294,46 +302,50 @@ describe("a GGUF file that is refused", () => {
       /rotations of 1 of the 2 dimensions/,
     ],
     [
-      "layers of different heads",
+      "with different heads per layer",
       changed([["llama.attention.head_count", "u32", [2, 1]]]),
       /layers with different values of llama\.attention\.head_count/,
     ],
     [
-      "rotations of another type",
+      "with another RoPE scaling",
       changed([["llama.rope.scaling.type", "string", "longrope"]]),
       /rotary positions of type longrope/,
     ],
-    ["no size", without("llama.embedding_length"), /has no llama\.embedding_length, and a model needs a number there/],
-    ["a size that is a text", changed([["llama.block_count", "string", "1"]]), /has "1" for llama\.block_count/],
-    ["impossible heads", changed([["llama.attention.head_count", "u32", 3]]), /describes no possible model/],
     [
-      "more layers than tensors",
+      "without a size",
+      without("llama.embedding_length"),
+      /has no llama\.embedding_length, but a model needs a number there/,
+    ],
+    ["with a size that is a text", changed([["llama.block_count", "string", "1"]]), /has "1" for llama\.block_count/],
+    ["with impossible heads", changed([["llama.attention.head_count", "u32", 3]]), /describes an invalid model/],
+    [
+      "with more layers than tensors",
       changed([["llama.block_count", "u32", 1000]]),
-      /claims 1000 layers and holds only 11 tensors/,
+      /claims 1000 layers, but contains only 11 tensors/,
     ],
-    ["a layer too many", changed([["llama.block_count", "u32", 2]]), /has no tensor blk\.1\./],
-    ["no embedding", changed([], (all) => all.slice(1)), /has no tensor token_embd\.weight/],
+    ["with an extra layer", changed([["llama.block_count", "u32", 2]]), /has no tensor blk\.1\./],
+    ["without an embedding", changed([], (all) => all.slice(1)), /has no tensor token_embd\.weight/],
     [
-      "a missing tensor",
+      "with a missing tensor",
       changed([], (all) => all.filter(({ name }) => name !== UP)),
-      /has no tensor blk\.0\.ffn_up\.weight, so the llama model in it is incomplete/,
+      /has no tensor blk\.0\.ffn_up\.weight, so its llama model is incomplete/,
     ],
     [
-      "another shape",
+      "with a wrong shape",
       changed([], named(UP, { dimensions: [2, 8] })),
-      /has the shape \(8,2\), and its metadata asks for \(4,4\)/,
+      /has the shape \(8,2\), but its metadata requires \(4,4\)/,
     ],
     [
-      "a strange tensor",
+      "with an unknown tensor",
       changed([], (all) => [...all, { ...all[0], name: "blk.0.ffn_gate_inp.weight" }]),
-      /holds a tensor blk\.0\.ffn_gate_inp\.weight, which is not part of a llama/,
+      /contains a tensor blk\.0\.ffn_gate_inp\.weight, which is not part of a llama/,
     ],
     [
-      "weights that are integers",
+      "with integer weights",
       changed([], named(UP, { type: 26 })),
-      /stored as I32, which Quern does not read; use a file with F32, F16, Q4_0, Q4_1, Q8_0, BF16/,
+      /stored as I32, which Quern does not support; use a file with F32, F16, Q4_0, Q4_1, Q8_0, BF16/,
     ],
-  ])("for %s", async (_, options, message) => {
+  ])("%s", async (_, options, message) => {
     const error = await openModel(fileOf(options)).then(
       () => null,
       (thrown: Error) => thrown,
@@ -343,7 +355,7 @@ describe("a GGUF file that is refused", () => {
     expect(error?.message.split("\n")).toHaveLength(1);
   });
 
-  it("is one that is cut short, wherever", async () => {
+  it("truncated at any position", async () => {
     const whole = ggufBytes(tinyLlama());
     for (let length = 0; length < whole.length - 16; length += 61) {
       const path = fileOf(whole);
@@ -352,14 +364,14 @@ describe("a GGUF file that is refused", () => {
     }
   });
 
-  it.skipIf(process.platform === "win32")("is a pipe, which nobody waits for", async () => {
+  it.skipIf(process.platform === "win32")("that is a pipe, without waiting for a writer", async () => {
     const path = join(folder, "pipe.gguf");
     execFileSync("mkfifo", [path]);
     await expect(openModel(path)).rejects.toThrow(/it is not a regular file/);
     expect(await isGguf(path)).toBe(false);
   });
 
-  it("is a folder that only holds one, with its name", async () => {
+  it("named by its folder, and names the file", async () => {
     fileOf(tinyLlama());
     await expect(openModel(folder)).rejects.toThrow(
       /is neither a model nor a run: name a file in it, such as .*\.gguf/,

@@ -26,7 +26,7 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true, force: true }));
 
 describe("weights in several files", () => {
-  it.each(["F32", "F16", "BF16"] as const)("come back from %s", async (dtype) => {
+  it.each(["F32", "F16", "BF16"] as const)("are written and read as %s", async (dtype) => {
     const folder = await mkdtemp(join(root, "sharded-"));
     await writeFile(join(folder, "model.safetensors"), "of an earlier model");
     await writeModel(folder, config, read, { dtype, shardBytes: 2000 });
@@ -37,7 +37,7 @@ describe("weights in several files", () => {
     const error = { F32: 0, F16: 2 ** -11, BF16: 2 ** -8 }[dtype];
     for (const { name } of parametersOf(config)) {
       const [got, want] = [await model.readParameter(name), read(name)];
-      // Halves below 2^-14 have fewer digits.
+      // Half-precision numbers below 2^-14 have fewer digits.
       expect(got.every((x, i) => Math.abs(x - want[i]) <= Math.abs(want[i]) * error + (error && 2 ** -25))).toBe(true);
     }
     await model.close();
@@ -50,9 +50,9 @@ describe("weights in several files", () => {
     [
       "a path",
       (map: object) => ({ weight_map: { ...map, x: "../model.safetensors" } }),
-      /no weight file of this folder/,
+      /not a weight file of this folder/,
     ],
-    ["a missing part", (map: object) => ({ weight_map: { ...map, x: "model-9.safetensors" } }), /model-9.*not there/],
+    ["a missing part", (map: object) => ({ weight_map: { ...map, x: "model-9.safetensors" } }), /model-9.*is missing/],
     [
       "a file left out",
       (map: Record<string, string>) => {
@@ -93,7 +93,7 @@ describe("a hub", () => {
       return { status: 200, body: JSON.stringify({ sha: commit, siblings }) };
     }
     const name = path.replace(`/some/model/resolve/${commit}/`, "");
-    // Large files lie elsewhere.
+    // Large files are on another host.
     if (name.endsWith(".safetensors") && !path.startsWith("/far/"))
       return { status: 302, body: "", location: `/far/${name}` };
     const data = files.get(name.replace("/far/", ""));
@@ -107,7 +107,7 @@ describe("a hub", () => {
       const { status, body, location } = answer(request);
       response.writeHead(status, location ? { location } : {});
       if (body !== null) return void response.end(body);
-      // As long as anyone listens.
+      // Endless, until the client disconnects.
       const piece = Buffer.alloc(1 << 20, "[");
       const more = () => void (response.destroyed || response.write(piece, more));
       more();
@@ -129,7 +129,7 @@ describe("a hub", () => {
   });
   const environment = () => ({ HF_ENDPOINT: `${base}/`, HF_TOKEN: "secret" });
 
-  it("gives a model, once", async () => {
+  it("downloads a model once", async () => {
     const progress: number[] = [];
     const options = {
       cache,
@@ -147,16 +147,16 @@ describe("a hub", () => {
 
     const before = asked.length;
     expect(await fetchHubModel("hf://some/model", options)).toBe(model.path);
-    expect(asked.length).toBe(before + 1); // only where main stands now
+    expect(asked.length).toBe(before + 1); // only resolves main
     expect(await fetchHubModel(`hf://some/model@${commit}`, options)).toBe(model.path);
     expect(asked.length).toBe(before + 1);
-    // No hub at all: what main last was.
+    // Without a hub, main resolves to its last known commit.
     const away = { cache, environment: { HF_ENDPOINT: "http://127.0.0.1:9" } };
     expect(await fetchHubModel("hf://some/model", away)).toBe(model.path);
     await expect(fetchHubModel("hf://other/model", away)).rejects.toThrow(/does not answer/);
   });
 
-  it("gives a GGUF file by its name, beside the folder of the same commit", async () => {
+  it("downloads a GGUF file by name, next to the folder of the same commit", async () => {
     files.set("q8/tiny.gguf", ggufBytes(tinyLlama()));
     const options = { cache, environment: environment() };
     const whole = await fetchHubModel("hf://some/model", options);
@@ -168,7 +168,7 @@ describe("a hub", () => {
     }
     expect(await fetchHubModel("hf://some/model", options)).toBe(whole);
     await expect(fetchHubModel("hf://some/model/q4.gguf", options)).rejects.toThrow(
-      "hf://some/model/q4.gguf is no file of the repository; it has GGUF files, such as hf://some/model/q8/tiny.gguf",
+      "hf://some/model/q4.gguf is not in the repository; it has GGUF files, such as hf://some/model/q8/tiny.gguf",
     );
     files.delete("config.json");
     await expect(fetchHubModel("hf://some/model", { ...options, cache: join(cache, "2") })).rejects.toThrow(
@@ -180,8 +180,8 @@ describe("a hub", () => {
     [{ status: 404 }, /answers 404; there is no such model/],
     [{ status: 403 }, /HF_TOKEN/],
     [{ status: 503 }, /answers 503; try again/],
-    [{ endless: "list" }, /list of files does not end/],
-    [{ endless: "file" }, /goes on past the \d+ bytes/],
+    [{ endless: "list" }, /list of files is too long/],
+    [{ endless: "file" }, /is larger than \d+ bytes/],
     [{ cut: true }, /ended after \d+ of \d+ bytes/],
     [{ sha256: "0".repeat(64) }, /checksum/],
   ])("that answers with %j leaves nothing behind", async (changed, message) => {
@@ -195,7 +195,7 @@ describe("a hub", () => {
     "refuses %s",
     async (address) => {
       await expect(fetchHubModel(address, { cache, environment: environment() })).rejects.toThrow(
-        /no model of the hub/,
+        /is not a valid address/,
       );
     },
   );

@@ -1,10 +1,10 @@
-/** @file The oracle's numbers (test/oracle/model_fixtures.py), opened for tests. */
+/** @file Loads the reference results of PyTorch (test/oracle/model_fixtures.py) for tests. */
 import { fileURLToPath } from "node:url";
 import { fromHuggingFaceConfig, type ModelConfig, openSafetensors, parametersOf } from "../../src/model/index.js";
 import type { AdamWOptions } from "../../src/train/optimizer/adamw.js";
 import type { MuonOptions } from "../../src/train/optimizer/muon.js";
 
-/** Those that differ most come first. */
+/** The most different ones come first. */
 export const FIXTURES = [
   "gpt2-tied",
   "llama-full-free",
@@ -22,9 +22,9 @@ export const MUON_FIXTURES = FIXTURES.filter(
 export interface ModelFixture {
   readonly config: ModelConfig;
   readonly optimizer: AdamWOptions;
-  /** Null where the oracle made no such run. */
+  /** Null if there is no reference run with Muon. */
   readonly muon: MuonOptions | null;
-  /** Matrices are (out, in), also where the oracle's are not. `parameter.NAME`, `gradient.NAME`, `after.NAME`, `moment1.NAME`, `logits` … */
+  /** Returns `parameter.NAME`, `gradient.NAME`, `after.NAME`, `moment1.NAME`, `logits` …; matrices are always (out, in). */
   readonly floats: (name: string) => Float32Array;
   readonly integers: (name: string) => Int32Array;
   readonly shape: (name: string) => readonly number[];
@@ -44,9 +44,9 @@ export async function loadFixture(name: (typeof FIXTURES)[number]): Promise<Mode
   }
   await file.close();
   const { config } = fromHuggingFaceConfig(JSON.parse(file.metadata.config), name);
-  const turned = new Set(parametersOf(config).flatMap((p) => (p.storedTransposed ? [p.name] : [])));
+  const storedTransposed = new Set(parametersOf(config).flatMap((p) => (p.storedTransposed ? [p.name] : [])));
   for (const [key, values] of floats) {
-    if ([...turned].some((parameter) => key.endsWith(`.${parameter}`))) {
+    if ([...storedTransposed].some((parameter) => key.endsWith(`.${parameter}`))) {
       floats.set(key, transposed(values, known(file.tensors, key).shape));
     }
   }
@@ -61,7 +61,7 @@ export async function loadFixture(name: (typeof FIXTURES)[number]): Promise<Mode
   };
 }
 
-/** The options of torch.optim.Muon under our names. */
+/** Maps the options of torch.optim.Muon to ours. */
 function muonOptions(group: Readonly<Record<string, unknown>>, adamw: AdamWOptions): MuonOptions {
   return {
     kind: "muon",
@@ -81,8 +81,8 @@ function transposed(values: Float32Array, [rows, columns]: readonly number[]): F
 }
 
 /**
- * A parameter's numbers without GPT-2's biases of keys: softmax does not see them, so that their gradient is rounding,
- * of which Adam makes whole steps.
+ * Removes GPT-2's key biases from a parameter's values. Softmax does not depend on them, so their gradient is only rounding
+ * error, which Adam turns into full steps.
  */
 export function comparable(name: string, values: Float32Array): Float32Array {
   if (!name.endsWith("c_attn.bias")) return values;
@@ -90,7 +90,7 @@ export function comparable(name: string, values: Float32Array): Float32Array {
   return values.filter((_, i) => i < third || i >= 2 * third);
 }
 
-/** What a parameter is multiplied by before the oracle's runs: queries and keys begin at half. */
+/** Factor of a parameter before the reference runs: queries and keys start at half their values. */
 export const startFactor = (name: string) => (/[qk]_(proj|norm)|c_attn/.test(name) ? 0.5 : 1);
 
 function known<T>(map: ReadonlyMap<string, T>, key: string): T {
@@ -99,7 +99,7 @@ function known<T>(map: ReadonlyMap<string, T>, key: string): T {
   return value;
 }
 
-/** ids and targets of one of the twenty batches (B,T+1). */
+/** Returns ids and targets (B,T) of one of the twenty batches (B,T+1). */
 export function batchOf(fixture: ModelFixture, step: number) {
   const [, batch, length] = fixture.shape("batches");
   const rows = fixture.integers("batches").subarray(step * batch * length, (step + 1) * batch * length);

@@ -1,4 +1,4 @@
-/** Model folders that were damaged or made to harm: each opens or is refused by a sentence, and costs no time or memory. */
+/** Damaged and hostile model folders: each opens or is refused with a message, without much time or memory. */
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 const rounds = Number(process.env.QUERN_FUZZ ?? 40);
 const seed = Number(process.env.QUERN_SEED ?? 1);
 
-/** What stands where something else belongs. */
+/** Unexpected values. */
 const odd = [
   ...[null, -1, 0, 1.5, 1e12, 3e7, -1e300, 2 ** 53, 1e-300, "x", "", "yarn", "llama3", true],
   ...[[], {}, [1], { a: 1 }, [[[]]], { factor: 0 }],
@@ -31,7 +31,7 @@ const offsets = [[0, 0], [0, 1e12], [-1, 4], [5], ["a", "b"], [4, 0]];
 type Draw = (most: number) => number;
 const among = <T>(draw: Draw, values: readonly T[]): T => values[draw(values.length)];
 
-/** One change to a file of the folder, of a kind that leaves most of what is checked first as it was. */
+/** Makes one random change to a file of the folder that passes most of the early checks. */
 async function mutate(folder: string, draw: Draw): Promise<string> {
   const name = among(draw, ["config.json", "generation_config.json", "model.safetensors", "model.safetensors"]);
   const path = join(folder, name);

@@ -1,4 +1,4 @@
-/** Rows of several documents: none sees another, whatever stands in it. */
+/** Packed rows of several documents, which must not attend to each other. */
 import { describe, expect, it } from "vitest";
 import { compile } from "../../src/backends/index.js";
 import { defineModel, initialValues, modelVariables, parametersOf, tokenLosses } from "../../src/model/index.js";
@@ -12,7 +12,7 @@ const segments = LENGTHS.flatMap((length, i) => new Array<number>(length).fill(i
 const ids = Array.from({ length: T }, (_, i) => (i * 29 + 7) % 50);
 const targets = Array.from({ length: T }, (_, i) => (i * 31 + 3) % 50);
 
-/** The documents as rows of their own, padded behind. */
+/** The documents in separate rows, padded at the end. */
 function apart(values: readonly number[], padding: number): number[] {
   return LENGTHS.flatMap((length, i) => {
     const from = LENGTHS.slice(0, i).reduce((a, b) => a + b, 0);
@@ -21,43 +21,60 @@ function apart(values: readonly number[], padding: number): number[] {
 }
 
 describe.each(TARGETS.slice(0, 2))("packed rows on $name", { timeout: SLOW_BUILD }, ({ options }) => {
-  it.each(["llama", "qwen3"] as const)("cost a %s what the documents cost alone, gradients too", async (family) => {
-    const model = defineModel({ family, layers: 2, width: 32, heads: 4, keyValueHeads: 2, vocabSize: 50, sequence: T });
-    const weights = modelVariables(model);
-    const entryOf = (name: string, rows: number, packed: boolean) => {
-      const of = (what: string) => input(`${name}/${what}`, [rows, T], "i32");
-      const losses = tokenLosses(model, weights, of("ids"), of("targets"), packed ? { segments: of("segments") } : {});
-      const found = gradients(sum(losses), [...weights.values()]);
-      const outputs = Object.fromEntries([...weights.keys()].map((key, i) => [`${name}/gradient.${key}`, found[i]]));
-      return { outputs: { [`${name}/losses`]: losses, ...outputs } };
-    };
-    const program = await compile(
-      { packed: entryOf("packed", 1, true), alone: entryOf("alone", 3, false) },
-      { ...options, cpu: { ...options.cpu, threads: 2 } },
-    );
-    for (const parameter of parametersOf(model)) {
-      // Sharp attention, so that a token that is seen and should not be counts.
-      program.write(
-        parameter.name,
-        initialValues(parameter, 1).map((value) => (parameter.kind === "vector" ? 3 * value : 8 * value)),
+  it.each(["llama", "qwen3"] as const)(
+    "of a %s have the losses and gradients of separate documents",
+    async (family) => {
+      const model = defineModel({
+        family,
+        layers: 2,
+        width: 32,
+        heads: 4,
+        keyValueHeads: 2,
+        vocabSize: 50,
+        sequence: T,
+      });
+      const weights = modelVariables(model);
+      const entryOf = (name: string, rows: number, packed: boolean) => {
+        const of = (what: string) => input(`${name}/${what}`, [rows, T], "i32");
+        const losses = tokenLosses(
+          model,
+          weights,
+          of("ids"),
+          of("targets"),
+          packed ? { segments: of("segments") } : {},
+        );
+        const found = gradients(sum(losses), [...weights.values()]);
+        const outputs = Object.fromEntries([...weights.keys()].map((key, i) => [`${name}/gradient.${key}`, found[i]]));
+        return { outputs: { [`${name}/losses`]: losses, ...outputs } };
+      };
+      const program = await compile(
+        { packed: entryOf("packed", 1, true), alone: entryOf("alone", 3, false) },
+        { ...options, cpu: { ...options.cpu, threads: 2 } },
       );
-    }
-    await program.run("packed", { "packed/ids": ids, "packed/targets": targets, "packed/segments": segments });
-    await program.run("alone", { "alone/ids": apart(ids, 0), "alone/targets": apart(targets, -100) });
-    const alone = [...(await program.read("alone/losses"))].filter((_, i) => i % T < LENGTHS[Math.floor(i / T)]);
-    const near = 1e-4; // the tables of rotations are float32, so distances alone are not quite the same everywhere
-    expect(relativeDifference(await program.read("packed/losses"), Float64Array.from(alone))).toBeLessThan(near);
-    for (const name of weights.keys()) {
-      const [packed, other] = [
-        await program.read(`packed/gradient.${name}`),
-        await program.read(`alone/gradient.${name}`),
-      ];
-      expect(relativeDifference(packed, Float64Array.from(other)), name).toBeLessThan(near);
-    }
-    program.dispose();
-  });
+      for (const parameter of parametersOf(model)) {
+        // Sharp attention, so that any leak between documents has an effect.
+        program.write(
+          parameter.name,
+          initialValues(parameter, 1).map((value) => (parameter.kind === "vector" ? 3 * value : 8 * value)),
+        );
+      }
+      await program.run("packed", { "packed/ids": ids, "packed/targets": targets, "packed/segments": segments });
+      await program.run("alone", { "alone/ids": apart(ids, 0), "alone/targets": apart(targets, -100) });
+      const alone = [...(await program.read("alone/losses"))].filter((_, i) => i % T < LENGTHS[Math.floor(i / T)]);
+      const near = 1e-4; // rotation tables are float32, so equal distances at different positions differ slightly
+      expect(relativeDifference(await program.read("packed/losses"), Float64Array.from(alone))).toBeLessThan(near);
+      for (const name of weights.keys()) {
+        const [packed, other] = [
+          await program.read(`packed/gradient.${name}`),
+          await program.read(`alone/gradient.${name}`),
+        ];
+        expect(relativeDifference(packed, Float64Array.from(other)), name).toBeLessThan(near);
+      }
+      program.dispose();
+    },
+  );
 
-  it("of gpt2 tell nothing of one document to another", async () => {
+  it("of gpt2 do not leak between documents", async () => {
     const model = defineModel({ family: "gpt2", layers: 2, width: 32, heads: 4, vocabSize: 50, sequence: T });
     const of = (what: string) => input(what, [1, T], "i32");
     const losses = tokenLosses(model, modelVariables(model), of("ids"), of("targets"), { segments: of("segments") });

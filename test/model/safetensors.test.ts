@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** A file out of a header, as an object or raw text, and so many bytes of data. */
+/** Writes a file from a header, as an object or raw text, and `dataBytes` bytes of data. */
 async function craft(header: unknown, dataBytes: number, claimedLength?: bigint): Promise<string> {
   const json = Buffer.from(typeof header === "string" ? header : JSON.stringify(header));
   const prefix = Buffer.alloc(8);
@@ -28,7 +28,7 @@ const f32 = (shape: readonly number[], begin: number, end: number) => ({
 });
 
 describe("reading", () => {
-  it("reads what the Python library wrote", async () => {
+  it("reads a file of the Python library", async () => {
     const file = await openSafetensors(fixturePath("llama-grouped-tied"));
     expect(file.metadata.made_by).toContain("llama_fixture.py");
     expect(file.tensors.get("parameter.model.embed_tokens.weight")?.shape).toEqual([83, 32]);
@@ -39,30 +39,30 @@ describe("reading", () => {
 
   it.each([
     ["a header that is not JSON", "{nonsense", 0, /not JSON/],
-    ["a header that is no object", "[1, 2]  ", 0, /not a JSON object/],
+    ["a header that is not an object", "[1, 2]  ", 0, /not a JSON object/],
     [
-      "a key twice",
+      "a duplicate key",
       '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
       1,
       /key a twice/,
     ],
-    ["a field twice", '{"a":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}}', 1, /key shape twice/],
-    ["a type that is no name", { a: { dtype: 31, shape: [1], data_offsets: [0, 4] } }, 4, /no element type but 31/],
-    ["a type off the prototype", { a: { dtype: "toString", shape: [1], data_offsets: [0, 4] } }, 4, /element type/],
+    ["a duplicate field", '{"a":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}}', 1, /key shape twice/],
+    ["a numeric type", { a: { dtype: 31, shape: [1], data_offsets: [0, 4] } }, 4, /invalid element type 31/],
+    ["a type from the prototype", { a: { dtype: "toString", shape: [1], data_offsets: [0, 4] } }, 4, /element type/],
     ["an unknown field", { a: { ...f32([1], 0, 4), more: 1 } }, 4, /unknown field more/],
     ["a negative dimension", { a: f32([-1], 0, 4) }, 4, /no valid shape/],
     ["a dimension and its negative", { a: f32([-1, -1], 0, 4) }, 4, /no valid shape/],
-    ["half a byte", { a: { dtype: "F4", shape: [3], data_offsets: [0, 1] } }, 1, /takes 1.5/],
-    ["depth", `{"a":${"[".repeat(50_000)}${"]".repeat(50_000)}}`, 0, /nests more than/],
+    ["half a byte", { a: { dtype: "F4", shape: [3], data_offsets: [0, 1] } }, 1, /needs 1.5/],
+    ["deep nesting", `{"a":${"[".repeat(50_000)}${"]".repeat(50_000)}}`, 0, /nests more than/],
     ["a name with control characters", { "\u001b[31m\u202ea": f32([-1], 0, 4) }, 4, /tensor \\x1b\[31m\\u202ea has/],
-    ["a shape past all numbers", { a: f32([2 ** 40, 2 ** 40], 0, 4) }, 4, /takes/],
-    ["a fraction", { a: f32([0.5], 0, 4) }, 4, /no valid shape/],
-    ["a length that is not the shape's", { a: f32([2], 0, 4) }, 4, /4 bytes and its shape/],
-    ["offsets that run backwards", { a: f32([1], 4, 0) }, 4, /data_offsets/],
+    ["a huge shape", { a: f32([2 ** 40, 2 ** 40], 0, 4) }, 4, /needs/],
+    ["a fractional dimension", { a: f32([0.5], 0, 4) }, 4, /no valid shape/],
+    ["a length that does not match the shape", { a: f32([2], 0, 4) }, 4, /4 bytes, but its shape/],
+    ["reversed offsets", { a: f32([1], 4, 0) }, 4, /data_offsets/],
     ["offsets past the end", { a: f32([2], 0, 8) }, 4, /cut short/],
-    ["bytes of no tensor", { a: f32([1], 0, 4) }, 8, /belongs to no tensor/],
+    ["bytes after the last tensor", { a: f32([1], 0, 4) }, 8, /belongs to no tensor/],
     ["an overlap", { a: f32([2], 0, 8), b: f32([2], 4, 12) }, 12, /overlaps/],
-    ["a hole", { a: f32([1], 0, 4), b: f32([1], 8, 12) }, 12, /hole/],
+    ["a gap", { a: f32([1], 0, 4), b: f32([1], 8, 12) }, 12, /gap/],
     ["metadata that is not text", { __metadata__: { a: 1 } }, 0, /not a string/],
   ])("refuses %s", async (_, header, dataBytes, message) => {
     const path = await craft(header, dataBytes);
@@ -70,7 +70,7 @@ describe("reading", () => {
     await expect(openSafetensors(path)).rejects.toMatchObject({ name: "QuernError", exitCode: 1 });
   });
 
-  it("refuses lengths that the file does not have", async () => {
+  it("refuses header lengths beyond the file", async () => {
     await expect(openSafetensors(await craft({}, 0, 1n << 62n))).rejects.toThrow(/claims a header/);
     await expect(openSafetensors(await craft({}, 0, 99n))).rejects.toThrow(/cut short/);
     const path = join(folder, "short.safetensors");
@@ -79,7 +79,7 @@ describe("reading", () => {
     await expect(openSafetensors(join(folder, "none.safetensors"))).rejects.toMatchObject({ name: "QuernError" });
   });
 
-  it("refuses every truncation of a good file", async () => {
+  it("refuses every truncation of a valid file", async () => {
     const path = join(folder, "whole.safetensors");
     const data = () => Float32Array.of(1, 2, 3);
     await writeSafetensors(path, [{ name: "a", dtype: "F32", shape: [3], data }]);
@@ -92,7 +92,7 @@ describe("reading", () => {
 });
 
 describe("writing", () => {
-  it("gives back what was written, with empty tensors and scalars", async () => {
+  it("survives a round trip, with empty tensors and scalars", async () => {
     const path = join(folder, "round.safetensors");
     await writeSafetensors(
       path,
@@ -115,7 +115,7 @@ describe("writing", () => {
     await file.close();
   });
 
-  it("rounds to half precision and bfloat16 to nearest, ties to even, and reads them back", async () => {
+  it("rounds to half precision and bfloat16 (nearest, ties to even), and reads them back", async () => {
     const path = join(folder, "narrow.safetensors");
     const values = Float32Array.of(
       1,
@@ -160,7 +160,7 @@ describe("writing", () => {
     await file.close();
   });
 
-  it("leaves nothing behind when the data fails", async () => {
+  it("leaves no file behind if the data fails", async () => {
     const before = await readdir(folder);
     const data = () => Promise.reject(new Error("gone"));
     const path = join(folder, "failed.safetensors");

@@ -1,11 +1,11 @@
-/** @file The backends that models are held to their oracle on: the interpreter, and every cpu row that runs here. */
+/** @file The backends on which models are compared to their reference: the interpreter, and all cpu targets of this machine. */
 import { findCompiler, runnableSets } from "../../src/backends/cpu/toolchain.js";
 import type { CompileOptions } from "../../src/backends/index.js";
 
 export interface Target {
   readonly name: string;
   readonly options: CompileOptions;
-  /** Largest relative difference from the float64 oracle, whose numbers are stored as float32. */
+  /** Largest relative difference from the float64 reference, which is stored as float32. */
   readonly tolerance: number;
 }
 
@@ -19,10 +19,10 @@ export const TARGETS: readonly Target[] = [
 ];
 
 /**
- * Pairs of a target and a fixture to test. Each program takes seconds to build, and each operation is held to the
- * interpreter on every row elsewhere: so all fixtures run there, the first `widest` on the widest row, and the first
- * `everywhere` on the other rows too. Where WebAssembly is the widest row it takes half of the widest's: its programs are
- * built by a compiler that is itself WebAssembly.
+ * Pairs of a target and a fixture to test. A program takes seconds to build, and other tests compare each operation to the
+ * interpreter on every instruction set. So all fixtures run on the interpreter, the first `widest` on the widest instruction
+ * set, and the first `everywhere` on the others too. If WebAssembly is the widest, it gets half of `widest`: its compiler is
+ * itself WebAssembly and slow.
  */
 export function pairsOf<F extends string>(fixtures: readonly F[], widest: number, everywhere: number) {
   const onWidest = TARGETS[1]?.options.cpu?.instructionSet === "wasm" ? Math.ceil(widest / 2) : widest;
@@ -33,5 +33,5 @@ export function pairsOf<F extends string>(fixtures: readonly F[], widest: number
   );
 }
 
-/** Milliseconds: clang as WebAssembly takes long to build a program, longer beside other tests. */
+/** Test timeout in milliseconds: clang as WebAssembly builds programs slowly, especially next to other tests. */
 export const SLOW_BUILD = 300_000;

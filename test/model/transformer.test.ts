@@ -13,10 +13,10 @@ import {
 } from "./model-fixtures.js";
 import { pairsOf, SLOW_BUILD } from "./targets.js";
 
-/** Tokens of a chunk against the cache. */
+/** Tokens per chunk with the cache. */
 const CHUNK = 5;
 
-/** One program with all that is tested of a model: building is what takes the time. */
+/** All tested entries of a model in one program, because building programs is slow. */
 function entriesOf({ config }: ModelFixture, batch: number, sequence: number) {
   const weights = modelVariables(config);
   const names = [...weights.keys()];
@@ -72,16 +72,16 @@ describe.each(PAIRS)(
       names = traced.names;
       program = await compile(traced.entries, options);
       for (const key of names) program.write(key, fixture.floats(`parameter.${key}`));
-      // Whatever lies in a cache behind the text must not be seen.
+      // Values in the cache after the text must have no effect.
       for (const [layer, { keys }] of traced.cache.layers.entries()) {
-        const rubbish = new Float32Array(keys.shape.reduce((a, b) => a * b, 1)).fill(1e6);
-        program.write(`cache.${layer}.keys`, rubbish);
-        program.write(`cache.${layer}.values`, rubbish);
+        const garbage = new Float32Array(keys.shape.reduce((a, b) => a * b, 1)).fill(1e6);
+        program.write(`cache.${layer}.keys`, garbage);
+        program.write(`cache.${layer}.values`, garbage);
       }
     }, SLOW_BUILD);
     afterAll(() => program?.dispose());
 
-    /** The largest difference of a row of logits from the oracle's, in its deviations; null where it has no such row. */
+    /** The largest difference of a row of logits from the reference, in its standard deviations; null without such a row. */
     const differenceAt = (row: number, got: Float32Array): number | null => {
       const index = fixture.integers("logit_rows").indexOf(row);
       if (index < 0) return null;
@@ -90,7 +90,7 @@ describe.each(PAIRS)(
       const worst = expected.reduce((most, value, v) => Math.max(most, Math.abs(got[v] - value)), 0);
       return worst / deviationOf(fixture.floats("logits"));
     };
-    /** Compares (rows, V) logits; gives how many rows the oracle has. */
+    /** Compares (rows, V) logits; returns how many rows the reference has. */
     const compareRows = (rows: readonly number[], got: Float32Array): number => {
       const { vocabSize } = fixture.config;
       const differences = rows.map((row, i) => differenceAt(row, got.subarray(i * vocabSize, (i + 1) * vocabSize)));
@@ -99,14 +99,14 @@ describe.each(PAIRS)(
       return known.length;
     };
 
-    it("has the logits of transformers", async () => {
+    it("matches the logits of transformers", async () => {
       expect(deviationOf(fixture.floats("logits"))).toBeGreaterThan(1);
       await program.run("forward", { ids: batch.ids });
       const rows = Array.from(batch.ids.keys());
       expect(compareRows(rows, await program.read("logits"))).toBe(fixture.integers("logit_rows").length);
     });
 
-    it("has its loss and gradients", async () => {
+    it("matches its loss and gradients", async () => {
       await program.run("backward", { ids: batch.ids, targets: batch.targets });
       expect((await program.read("loss"))[0]).toBeCloseTo(fixture.floats("loss")[0], 4);
       for (const key of names) {
@@ -116,7 +116,7 @@ describe.each(PAIRS)(
       }
     });
 
-    it("gives the same logits in chunks against a cache", async () => {
+    it("has the same logits in chunks with a cache", async () => {
       const { batch: B, sequence, ids } = batch;
       let compared = 0;
       for (let at = 0; at < sequence; ) {
@@ -130,14 +130,14 @@ describe.each(PAIRS)(
       expect(compared).toBe(fixture.integers("logit_rows").length);
     });
 
-    it("gives the same logits where each row goes on at its own pace, in slots of another order", async () => {
+    it("has the same logits if rows advance at different speeds, in permuted slots", async () => {
       const { batch: B, sequence, ids } = batch;
       const { vocabSize } = fixture.config;
       const done = new Array<number>(B).fill(0);
       const rows = done.map((_, b) => B - 1 - b);
       let compared = 0;
       for (let round = 0; done.some((at) => at < sequence); round++) {
-        // Chunks of CHUNK, fewer, and none: what pads them are the tokens that follow.
+        // Chunks of CHUNK or fewer tokens, or none, padded with the tokens that follow.
         const counts = done.map((at, b) => Math.min(CHUNK - ((round + 2 * b) % (CHUNK + 1)), sequence - at));
         const chunk = done.flatMap((at, b) => Array.from({ length: CHUNK }, (_, t) => ids[b * sequence + at + t] ?? 0));
         const lengths = done.map((at, b) => (counts[b] > 0 ? at + counts[b] : 0));

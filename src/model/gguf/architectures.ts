@@ -1,8 +1,8 @@
 /**
- * @file From GGUF's names to the model's: which architecture becomes which family, the sizes in the metadata, and what each
- * tensor is called. The names are llama.cpp's (`gguf-py/gguf/constants.py`).
+ * @file Maps GGUF to Quern's models: architectures to families, metadata to sizes, and tensor names to parameters. The names
+ * are those of llama.cpp (`gguf-py/gguf/constants.py`).
  *
- * A file that needs what Quern does not compute is refused by name, as in a `config.json`.
+ * Settings that Quern does not support are refused by name, as in a `config.json`.
  */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
@@ -12,23 +12,23 @@ import type { GgufFile } from "./file.js";
 import { type MetadataReader, readMetadata } from "./metadata.js";
 import { llama3Scaling } from "./rope-factors.js";
 
-/** What `general.type` may be besides a model, and what to do with it. */
-const NO_MODELS: Readonly<Record<string, string>> = {
+/** Other values of `general.type`, and what to do about them. */
+const OTHER_TYPES: Readonly<Record<string, string>> = {
   adapter: "a LoRA adapter, not a model; merge it into its base model first",
   mmproj: "a vision or audio projector (mmproj), not a language model; name the model's own file",
-  imatrix: "an importance matrix for quantisation, not a model",
+  imatrix: "an importance matrix for quantization, not a model",
   vocab: "a vocabulary without weights",
   dataset: "a dataset, not a model",
 };
 
-/** Settings that change what a model computes, beyond what its family does; 0, false and absent are harmless. */
-const NOT_COMPUTED: Readonly<Record<string, string>> = {
+/** Unsupported settings, which change what a model computes unless they are 0, false or absent. */
+const UNSUPPORTED: Readonly<Record<string, string>> = {
   expert_count: "a mixture of experts",
   "attention.sliding_window": "attention in a sliding window",
-  "attention.scale": "attention with another scale",
+  "attention.scale": "a custom attention scale",
   "attention.max_alibi_bias": "ALiBi positions",
   "attention.clamp_kqv": "clamped queries, keys and values",
-  attn_logit_softcapping: "capped attention",
+  attn_logit_softcapping: "capped attention logits",
   final_logit_softcapping: "capped logits",
   logit_scale: "scaled logits",
   residual_scale: "scaled residuals",
@@ -79,13 +79,13 @@ export function ggufName(family: Family, parameter: string): string {
   return `${layer === undefined ? "" : `blk.${layer}.`}${name}.${kind}`;
 }
 
-/** Tensors that hold rotations, which Quern computes from the configuration. */
+/** Whether a tensor contains rotations, which Quern computes from the configuration instead. */
 export const isSpareTensor = (name: string) => name === "rope_freqs.weight" || /^blk\.\d+\.attn_rot_embd/.test(name);
 
 /**
- * Heads whose rows llama.cpp keeps in another order; 0 for every other parameter. Its rotations turn neighbouring pairs of
- * a head's dimensions where transformers' turn dimension d with d + D/2, so the rows of a llama's queries and keys lie
- * as d = 0, D/2, 1, D/2 + 1 …; those of qwen3 stay.
+ * Returns the number of heads if llama.cpp stores the parameter's rows in another order, and 0 otherwise. llama.cpp rotates
+ * adjacent pairs of dimensions, but transformers rotates dimension d with d + D/2. So in GGUF, the rows of a llama's queries
+ * and keys have the order 0, D/2, 1, D/2 + 1 …; those of qwen3 are unchanged.
  */
 export function interleavedHeads(config: ModelConfig, { name }: Parameter): number {
   if (config.family !== "llama") return 0;
@@ -93,7 +93,7 @@ export function interleavedHeads(config: ModelConfig, { name }: Parameter): numb
   return name.includes(".self_attn.k_proj.") ? config.keyValueHeads : 0;
 }
 
-/** Brings the rows of (heads · D, columns) back into order, in place. */
+/** Restores the order of the rows of (heads · D, columns), in place. */
 export function restoreRows(values: Float32Array, heads: number, columns: number): void {
   const size = values.length / heads;
   const half = size / columns / 2;
@@ -110,9 +110,9 @@ export function restoreRows(values: Float32Array, heads: number, columns: number
 }
 
 /**
- * The model that a file's metadata describes.
- * @param ropeFactors the values of `rope_freqs.weight`, where there is one
- * @throws QuernError for a file that is not a model, or whose architecture or settings Quern does not compute
+ * Reads the model configuration from a file's metadata.
+ * @param ropeFactors the values of `rope_freqs.weight`, if the file has it
+ * @throws QuernError for a file that is not a model, or an unsupported architecture or setting
  */
 export function ggufConfig(
   file: Pick<GgufFile, "path" | "metadata" | "tensors">,
@@ -129,14 +129,14 @@ export function ggufConfig(
   const key = (name: string) => `${family}.${name}`;
   const number = (name: string, fallback?: number) => metadata.number(key(name), fallback);
   const each = (name: string, fallback?: number) => metadata.sameInEveryLayer(key(name), fallback);
-  for (const [name, what] of Object.entries(NOT_COMPUTED)) {
+  for (const [name, what] of Object.entries(UNSUPPORTED)) {
     if (file.metadata.get(key(name))) refuse(path, `${what} (${key(name)})`);
   }
-  if (!metadata.switch(key("attention.causal"), true)) refuse(path, "attention that sees later tokens");
+  if (!metadata.switch(key("attention.causal"), true)) refuse(path, "non-causal attention");
 
   const embedding = file.tensors.get("token_embd.weight");
   if (embedding === undefined)
-    throw new QuernError(`${path} has no tensor token_embd.weight, so the model in it is incomplete`);
+    throw new QuernError(`${path} has no tensor token_embd.weight, so its model is incomplete`);
   const [width, heads] = [number("embedding_length"), each("attention.head_count")];
   const headWidth = number("attention.key_length", width / heads);
   const valueWidth = number("attention.value_length", headWidth);
@@ -162,7 +162,7 @@ export function ggufConfig(
           normEpsilon: number("attention.layer_norm_rms_epsilon"),
           ropeTheta: number("rope.freq_base", 10_000),
           ropeScaling: null,
-          // llama.cpp leaves out biases that are 0.
+          // llama.cpp omits biases that are all 0.
           attentionBias: ["q", "k", "v", "output"].some((part) => stored(`blk.0.attn_${part}.bias`)),
           feedForwardBias: ["gate", "up", "down"].some((part) => stored(`blk.0.ffn_${part}.bias`)),
         };
@@ -176,16 +176,16 @@ export function ggufConfig(
 
 function checked(config: ModelConfig, path: string): ModelConfig {
   const problem = problemOf(config);
-  if (problem !== null) throw new QuernError(`${path} describes no possible model: ${problem}`);
+  if (problem !== null) throw new QuernError(`${path} describes an invalid model: ${problem}`);
   return config;
 }
 
-/** Refuses what is a GGUF file and no whole language model. */
+/** Refuses GGUF files that are not complete language models. */
 function refuseOthers(metadata: MetadataReader): void {
   const { path } = metadata;
   const architecture = metadata.text("general.architecture", "");
   const type = metadata.text("general.type", "model");
-  const other = NO_MODELS[architecture === "clip" ? "mmproj" : type];
+  const other = OTHER_TYPES[architecture === "clip" ? "mmproj" : type];
   if (other !== undefined) throw new QuernError(`${path} is ${other}`, { exitCode: 2 });
   const parts = metadata.number("split.count", 1);
   if (parts > 1) {
@@ -196,7 +196,7 @@ function refuseOthers(metadata: MetadataReader): void {
   }
 }
 
-/** How rotations are stretched, as the metadata has it. */
+/** Reads the RoPE scaling from the metadata. */
 function ropeScaling(metadata: MetadataReader, family: Family): RopeScaling | null {
   const key = (name: string) => `${family}.rope.${name}`;
   const factor = metadata.number(key("scaling.factor"), metadata.number(key("scale_linear"), 0));
@@ -219,5 +219,5 @@ function ropeScaling(metadata: MetadataReader, family: Family): RopeScaling | nu
 }
 
 function refuse(path: string, what: string): never {
-  throw new QuernError(`${path} needs ${what}, which Quern does not compute`);
+  throw new QuernError(`${path} requires ${what}, which Quern does not support`);
 }

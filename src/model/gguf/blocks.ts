@@ -1,21 +1,21 @@
 /**
- * @file How GGUF stores the values of a tensor: the table of types, and how a block of each becomes float32.
+ * @file The tensor types of GGUF, and the decoding of their blocks to float32.
  *
- * A new type needs its `decode`, nothing else. The layouts are those of ggml (`ggml-common.h`, "block_q4_0" and so on);
- * scales are float16, and every result is exact: the products and sums fit a float64, which is rounded once.
+ * To support another type, add its `decode`. The layouts are those of ggml (`ggml-common.h`, "block_q4_0" and so on). Scales
+ * are float16. Products and sums are exact in float64 and rounded once.
  */
 import { halfToFloat } from "../../tensor/index.js";
 
 export interface TensorType {
   readonly name: string;
-  /** Values in a block, and the bytes that it takes. */
+  /** Values per block, and bytes per block. */
   readonly block: number;
   readonly bytes: number;
-  /** Whole blocks from `stored` into `values`, from its start; undefined where Quern does not read the type. */
+  /** Decodes whole blocks from `stored` to the beginning of `values`; undefined if Quern does not support the type. */
   readonly decode?: (stored: Uint8Array, values: Float32Array) => void;
 }
 
-/** Types by their number in a file. */
+/** Types by their number in the file format. */
 export const TENSOR_TYPES: ReadonlyMap<number, TensorType> = new Map<number, TensorType>([
   [0, { name: "F32", block: 1, bytes: 4, decode: decodeF32 }],
   [1, { name: "F16", block: 1, bytes: 2, decode: decodeF16 }],
@@ -52,12 +52,12 @@ export const TENSOR_TYPES: ReadonlyMap<number, TensorType> = new Map<number, Ten
   [40, { name: "NVFP4", block: 64, bytes: 36 }],
 ]);
 
-/** The types that become float32 here, for messages. */
+/** Names of the supported types, for messages. */
 export const READABLE_TYPES = [...TENSOR_TYPES.values()].flatMap(({ name, decode }) => (decode ? [name] : []));
 
 let halves: Float32Array | undefined;
 
-/** float16 → float32 by its bits. */
+/** Returns a table from the bits of a float16 to its float32 value. */
 function halfTable(): Float32Array {
   halves ??= Float32Array.from({ length: 1 << 16 }, (_, bits) => halfToFloat(bits));
   return halves;
@@ -86,7 +86,7 @@ function decodeQ8_0(stored: Uint8Array, values: Float32Array): void {
   }
 }
 
-/** d (f16), 16 bytes: d·(q − 8), where q is a low half of a byte for the first 16 values, a high half for the others */
+/** d (f16), 16 bytes: d·(q − 8); the low halves of the bytes are the first 16 values of q, the high halves the others */
 function decodeQ4_0(stored: Uint8Array, values: Float32Array): void {
   const table = halfTable();
   for (let at = 0, out = 0; at < stored.length; at += 18, out += 32) {
@@ -99,7 +99,7 @@ function decodeQ4_0(stored: Uint8Array, values: Float32Array): void {
   }
 }
 
-/** d, m (f16), 16 bytes: d·q + m */
+/** d, m (f16), 16 bytes with q as in Q4_0: d·q + m */
 function decodeQ4_1(stored: Uint8Array, values: Float32Array): void {
   const table = halfTable();
   for (let at = 0, out = 0; at < stored.length; at += 20, out += 32) {

@@ -1,8 +1,9 @@
 /**
- * @file GGUF files: metadata by key, and tensors, each at an offset of the file.
+ * @file Reads GGUF files: metadata by key, and tensors by offset.
  *
- * A file may come from anyone, so every count and length is checked against the bytes that are left before anything is allocated. Only the metadata and the tensors asked for are ever in memory.
- * Source of the format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+ * A file may come from an untrusted source, so every count and length is checked against the remaining bytes before anything
+ * is allocated. Only the metadata and the requested tensors are read into memory.
+ * Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { fileError, QuernError } from "../../errors.js";
@@ -19,12 +20,12 @@ export type GgufNumbers =
   | Float32Array
   | Float64Array;
 
-/** A value of the metadata. Integers of 64 bits are numbers where a number holds them exactly, else bigints. */
+/** A metadata value. 64-bit integers are numbers if exactly representable, otherwise bigints. */
 export type GgufValue = string | number | bigint | boolean | GgufNumbers | readonly GgufValue[];
 
 export interface GgufTensor {
   readonly name: string;
-  /** Outermost dimension first: matrices are (out, in). The file has them the other way round. */
+  /** Outermost dimension first, so matrices are (out, in); the file stores dimensions in reverse order. */
   readonly shape: readonly number[];
   readonly type: TensorType;
   /** Bytes from the start of the file. */
@@ -36,29 +37,29 @@ export interface GgufFile {
   readonly path: string;
   readonly metadata: ReadonlyMap<string, GgufValue>;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
-  /** Stored bytes [begin, end) of the file. */
+  /** Reads bytes [begin, end) of the file. */
   readBytes(begin: number, end: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
 const MAGIC = "GGUF";
-/** Magic numbers of the formats before GGUF. */
+/** Magic numbers of GGUF's predecessors. */
 const OLD_MAGICS = ["lmgg", "fmgg", "tjgg", "algg"];
 const VERSIONS = [2, 3];
-/** Ten times the metadata of the largest vocabularies. */
+/** Ten times the metadata of models with the largest vocabularies. */
 const MOST_HEADER_BYTES = 256 << 20;
 const LONGEST_NAME = 65_535;
 const MOST_DIMENSIONS = 4;
-/** The format allows lists in lists to any depth; no known file has them. */
+/** Limit of nested lists; the format has none, but no known file nests them. */
 const DEEPEST_LIST = 4;
 const DEFAULT_ALIGNMENT = 32;
 const WINDOW = 1 << 20;
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-/** True if a file starts with GGUF's magic number; false if it cannot be read. */
+/** Returns whether a file starts with GGUF's magic number; false if it cannot be read. */
 export async function isGguf(path: string): Promise<boolean> {
-  // Opening a pipe would block until somebody writes to it.
+  // Opening a pipe would block until another process writes to it.
   const handle = (await isRegular(path)) ? await open(path, "r").catch(() => null) : null;
   if (handle === null) return false;
   try {
@@ -75,7 +76,7 @@ const isRegular = (path: string) =>
     () => false,
   );
 
-/** Opens a file and checks its header. Throws a `QuernError` for a file that is missing, truncated, malformed or too old. */
+/** Opens a file and checks its header. @throws QuernError for a file that is missing, truncated, malformed or too old */
 export async function openGguf(path: string): Promise<GgufFile> {
   if (!littleEndian) throw new QuernError("GGUF files are little-endian; this machine is not supported");
   let handle: FileHandle;
@@ -112,7 +113,7 @@ async function readRange(
   position: number,
   length: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(length); // its own buffer, from 0, so that wider views of it are aligned
+  const bytes = new Uint8Array(length); // starts at offset 0 of its own buffer, so that wider views are aligned
   for (let done = 0; done < length; ) {
     const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, 1 << 30), position + done);
     if (bytesRead === 0) throw malformed(path, `it ends at byte ${position + done}; it may be cut short`);
@@ -125,13 +126,13 @@ function malformed(path: string, why: string): QuernError {
   return new QuernError(`${path} is not a valid GGUF file: ${why}`);
 }
 
-/** Reads a header from front to back through a window over the file. */
+/** Reads a header sequentially through a window over the file. */
 class HeaderReader {
   readonly path: string;
   readonly size: number;
   readonly #handle: FileHandle;
   #window: Buffer<ArrayBufferLike> = Buffer.alloc(0);
-  /** Where the window begins in the file, and where reading is in the window. */
+  /** Start of the window in the file, and the read position in the window. */
   #start = 0;
   #at = 0;
 
@@ -149,19 +150,19 @@ class HeaderReader {
     return this.size - this.position;
   }
 
-  /** True if the next bytes are in the window; otherwise call `load` before reading them. */
+  /** Returns whether the next bytes are in the window; if not, call `load` before reading them. */
   has(bytes: number): boolean {
     return this.#window.length - this.#at >= bytes;
   }
 
-  /** @throws QuernError where the file has fewer bytes */
+  /** Loads the next bytes into the window. @throws QuernError if the file has fewer bytes */
   async load(bytes: number, what: string): Promise<void> {
     if (this.has(bytes)) return;
     const position = this.position;
     if (bytes > this.left) {
       throw malformed(
         this.path,
-        `${what} at byte ${position} takes ${bytes} bytes and ${this.left} are left; it may be cut short`,
+        `${what} at byte ${position} needs ${bytes} bytes, but only ${this.left} are left; it may be cut short`,
       );
     }
     if (position + bytes > MOST_HEADER_BYTES) {
@@ -173,7 +174,7 @@ class HeaderReader {
     this.#at = 0;
   }
 
-  /** Bytes of the window, as a view that the next `load` invalidates. */
+  /** Returns the next bytes as a view that is valid until the next `load`. */
   take(bytes: number): Buffer {
     const taken = this.#window.subarray(this.#at, this.#at + bytes);
     this.#at += bytes;
@@ -185,13 +186,13 @@ class HeaderReader {
     return this.take(4).readUInt32LE();
   }
 
-  /** A length or count of 64 bits. Rounding beyond 2^53 does no harm: such a count is refused anyway. */
+  /** Reads a 64-bit length or count. Rounding above 2^53 does not matter, since such a count is refused. */
   async unsigned64(what: string): Promise<number> {
     if (!this.has(8)) await this.load(8, what);
     return Number(this.take(8).readBigUInt64LE());
   }
 
-  /** The next text if all of it is in the window; otherwise undefined, and the position stays. */
+  /** Returns the next text if it is completely in the window; otherwise undefined, without moving the position. */
   textInWindow(): string | undefined {
     if (!this.has(8)) return undefined;
     const length = Number(this.#window.readBigUInt64LE(this.#at));
@@ -228,7 +229,7 @@ async function readHeader(reader: HeaderReader): Promise<Pick<GgufFile, "metadat
   }
   const tensorCount = await reader.unsigned64("the number of tensors");
   const entryCount = await reader.unsigned64("the number of metadata entries");
-  // The smallest entry has a key's length, a type and one byte; the smallest tensor two counts, a type and an offset.
+  // Least bytes: an entry has a key length, a type and one byte; a tensor has two counts, a type and an offset.
   checkCount(reader, entryCount, 13, "metadata entries");
   checkCount(reader, tensorCount, 24, "tensors");
   const metadata = new Map<string, GgufValue>();
@@ -252,7 +253,7 @@ function checkCount(reader: HeaderReader, count: number, least: number, what: st
   if (count * least <= reader.left) return;
   throw malformed(
     reader.path,
-    `it claims ${count} ${what}, more than fit its ${reader.size} bytes; it may be cut short`,
+    `it claims ${count} ${what}, more than its ${reader.size} bytes can contain; it may be cut short`,
   );
 }
 
@@ -304,7 +305,7 @@ async function readValue(reader: HeaderReader, key: string, type: number, depth:
 
 async function readList(reader: HeaderReader, key: string, depth: number): Promise<GgufValue> {
   const what = `the list ${quoted(key)}`;
-  if (depth >= DEEPEST_LIST) throw malformed(reader.path, `${what} holds lists more than ${DEEPEST_LIST} deep`);
+  if (depth >= DEEPEST_LIST) throw malformed(reader.path, `${what} nests lists more than ${DEEPEST_LIST} deep`);
   const type = await reader.unsigned32(`the type of ${what}`);
   const count = await reader.unsigned64(`the length of ${what}`);
   const number = NUMBERS[type];
@@ -312,7 +313,7 @@ async function readList(reader: HeaderReader, key: string, depth: number): Promi
   checkCount(reader, count, least, `values in ${what}`);
   if (number !== undefined) return readNumbers(reader, number, count, what);
   const values: GgufValue[] = [];
-  // Vocabularies and merges are hundreds of thousands of short texts: waiting for each would take longer than reading it.
+  // Vocabularies and merges are hundreds of thousands of short texts: an await per text would take longer than reading it.
   if (type === TEXT) for (let i = 0; i < count; i++) values.push(reader.textInWindow() ?? (await reader.text(what)));
   else for (let i = 0; i < count; i++) values.push(await readValue(reader, key, type, depth + 1));
   return values;
@@ -330,7 +331,7 @@ async function readNumbers(
   return make(copy.buffer);
 }
 
-/** A tensor with its offset from the start of the data in `begin`. */
+/** Reads a tensor's header entry; `begin` is relative to the start of the data. */
 async function readTensorInfo(reader: HeaderReader, index: number): Promise<Omit<GgufTensor, "end">> {
   const name = await reader.text(`the name of tensor ${index}`, LONGEST_NAME);
   const tensor = `tensor ${quoted(name)}`;
@@ -371,7 +372,7 @@ function placeTensors(
     const begin = dataStart + info.begin;
     const end = begin + (values / type.block) * type.bytes;
     if (!(end <= size)) {
-      throw malformed(path, `${tensor} ends at byte ${end} and the file has ${size} bytes; it may be cut short`);
+      throw malformed(path, `${tensor} ends at byte ${end}, but the file has ${size} bytes; it may be cut short`);
     }
     tensors.set(name, { ...info, begin, end });
   }

@@ -1,4 +1,4 @@
-/** @file Typed reading of GGUF metadata: a value of the wrong type is an error that names its key. */
+/** @file Typed access to GGUF metadata; a missing value or a wrong type is an error that names the key. */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
 import type { GgufFile, GgufValue } from "./file.js";
@@ -7,7 +7,7 @@ export interface MetadataReader {
   readonly path: string;
   has(key: string): boolean;
   number(key: string, fallback?: number): number;
-  /** A count that a file may give once for each layer, where Quern has one for all. */
+  /** Reads a count that a file may list per layer; it must be the same in all of them. */
   sameInEveryLayer(key: string, fallback?: number): number;
   text(key: string, fallback?: string): string;
   switch(key: string, fallback: boolean): boolean;
@@ -16,7 +16,7 @@ export interface MetadataReader {
 export function readMetadata({ path, metadata }: Pick<GgufFile, "path" | "metadata">): MetadataReader {
   const wrong = (key: string, value: GgufValue | undefined, wanted: string) => {
     const found = value === undefined ? `has no ${key}` : `has ${shown(value)} for ${key}`;
-    return new QuernError(`${path} ${found}, and a model needs ${wanted} there`);
+    return new QuernError(`${path} ${found}, but a model needs ${wanted} there`);
   };
   const numberOf = (key: string, value: GgufValue | undefined): number => {
     if (typeof value !== "number" || !Number.isFinite(value)) throw wrong(key, value, "a number");
@@ -31,7 +31,7 @@ export function readMetadata({ path, metadata }: Pick<GgufFile, "path" | "metada
       if (typeof value !== "object") return numberOf(key, value);
       const values = Array.from(value as ArrayLike<GgufValue>);
       if (values.some((each) => each !== values[0])) {
-        throw new QuernError(`${path} has layers with different values of ${key}, which Quern does not compute`);
+        throw new QuernError(`${path} has layers with different values of ${key}, which Quern does not support`);
       }
       return numberOf(key, values[0]);
     },
@@ -53,7 +53,7 @@ const shown = (value: GgufValue): string =>
     ? `a list of ${value.length}`
     : quoted(typeof value === "string" ? `"${value}"` : `${value}`);
 
-/** The shortest decimal that means the same float32: files hold 1e-5 as the float32 9.999999747378752e-6. */
+/** Returns the shortest decimal with the same float32: files store 1e-5 as 9.999999747378752e-6. */
 function shortest(value: number): number {
   if (Number.isInteger(value) || Math.fround(value) !== value) return value;
   for (let digits = 1; digits < 9; digits++) {

@@ -1,6 +1,5 @@
 /**
- * @file A model in a GGUF file: its configuration out of the metadata, and its weights, which become float32 as they are
- * read, one at a time and a few megabytes of the file at a time.
+ * @file Opens the model in a GGUF file. Its weights are decoded to float32 one at a time, from chunks of a few megabytes.
  */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
@@ -13,20 +12,20 @@ import { READABLE_TYPES } from "./blocks.js";
 import { type GgufFile, type GgufTensor, openGguf } from "./file.js";
 import { readMetadata } from "./metadata.js";
 
-/** Stored bytes that are decoded at once. */
+/** Stored bytes per decoding step. */
 const CHUNK = 4 << 20;
 
-/** Metadata keys of the tokens that end a text or a turn. */
+/** Metadata keys of the tokens that end a text or a chat turn. */
 const END_KEYS = ["eos", "eot", "eom"].map((name) => `tokenizer.ggml.${name}_token_id`);
 
 export interface GgufModel extends StoredModel {
-  /** The smallest of these types that holds every weight as it is: F16 or BF16 where a file has no other matrices. */
+  /** Returns the smallest dtype that stores every weight exactly; F16 or BF16 only if all matrices have that type. */
   exactType(): Promise<"F32" | "F16" | "BF16">;
 }
 
 /**
- * Opens a GGUF file and checks that every parameter is there in its shape and in a type that can be read.
- * @throws QuernError for a file that is damaged, is not a model, or needs what Quern does not compute
+ * Opens a GGUF file and checks that every parameter exists with the right shape and a supported type.
+ * @throws QuernError for a file that is damaged, not a model, or not supported
  */
 export async function openGgufModel(path: string): Promise<GgufModel> {
   const file = await openGguf(path);
@@ -34,7 +33,7 @@ export async function openGgufModel(path: string): Promise<GgufModel> {
     const factors = file.tensors.get("rope_freqs.weight");
     const described = ggufConfig(file, factors === undefined ? null : await readTensor(file, factors));
     if (described.layers > file.tensors.size) {
-      throw new QuernError(`${path} claims ${described.layers} layers and holds only ${file.tensors.size} tensors`);
+      throw new QuernError(`${path} claims ${described.layers} layers, but contains only ${file.tensors.size} tensors`);
     }
     const config = await withHead(file, described);
     const { family } = config;
@@ -45,12 +44,12 @@ export async function openGgufModel(path: string): Promise<GgufModel> {
       const tensor = file.tensors.get(stored);
       used.add(stored);
       if (tensor === undefined) {
-        // llama.cpp leaves out biases that are 0.
+        // llama.cpp omits biases that are all 0.
         if (family !== "gpt2" && name.endsWith("_proj.bias")) continue;
-        throw new QuernError(`${path} has no tensor ${stored}, so the ${family} model in it is incomplete`);
+        throw new QuernError(`${path} has no tensor ${stored}, so its ${family} model is incomplete`);
       }
       if (tensor.shape.join() !== shape.join()) {
-        const shapes = `(${tensor.shape.join(",")}), and its metadata asks for (${shape.join(",")})`;
+        const shapes = `(${tensor.shape.join(",")}), but its metadata requires (${shape.join(",")})`;
         throw new QuernError(`the tensor ${stored} in ${path} has the shape ${shapes}`);
       }
       checkReadable(tensor, path);
@@ -58,7 +57,7 @@ export async function openGgufModel(path: string): Promise<GgufModel> {
     const strange = [...file.tensors.keys()].find((name) => !used.has(name) && !isSpareTensor(name));
     if (strange !== undefined) {
       throw new QuernError(
-        `${path} holds a tensor ${quoted(strange)}, which is not part of a ${family}; Quern cannot compute this model`,
+        `${path} contains a tensor ${quoted(strange)}, which is not part of a ${family}; Quern does not support this model`,
       );
     }
     const metadata = readMetadata(file);
@@ -71,7 +70,7 @@ export async function openGgufModel(path: string): Promise<GgufModel> {
       exactType: () => exactType(file),
       readParameter: async (name) => {
         const parameter = parameters.get(name);
-        if (parameter === undefined) throw new Error(`${name} is no parameter of this model`);
+        if (parameter === undefined) throw new Error(`the model has no parameter ${name}`);
         const tensor = file.tensors.get(ggufName(family, name));
         if (tensor === undefined) return new Float32Array(parameter.shape[0]);
         const values = await readTensor(file, tensor);
@@ -90,7 +89,7 @@ export async function openGgufModel(path: string): Promise<GgufModel> {
 function checkReadable({ name, type }: GgufTensor, path: string): void {
   if (type.decode !== undefined) return;
   throw new QuernError(
-    `the weights ${name} in ${path} are stored as ${type.name}, which Quern does not read; ` +
+    `the weights ${name} in ${path} are stored as ${type.name}, which Quern does not support; ` +
       `use a file with ${READABLE_TYPES.join(", ")}`,
   );
 }
@@ -114,14 +113,14 @@ async function exactType(file: GgufFile): Promise<"F32" | "F16" | "BF16"> {
   const [only] = matrices;
   if (matrices.size !== 1 || (only !== "F16" && only !== "BF16")) return "F32";
   const round = castNumber[only === "F16" ? "f16" : "bf16"];
-  // Norms and biases are float32 in every file; those of a model of 16 bits were of 16 bits once.
+  // Norms and biases are float32 in every file, but in a 16-bit model their values fit in 16 bits.
   for (const tensor of tensors.filter(({ type }) => type.name !== only)) {
     if (!(await readTensor(file, tensor)).every((value) => round(value) === value)) return "F32";
   }
   return only;
 }
 
-/** The head is tied if the file has none, or a copy of the embedding, as older files of GPT-2 do. */
+/** Ties the head if the file has none, or a copy of the embedding, as older GPT-2 files do. */
 async function withHead(file: GgufFile, config: ModelConfig): Promise<ModelConfig> {
   const [embedding, head] = [file.tensors.get("token_embd.weight"), file.tensors.get("output.weight")];
   if (config.tiedHead || embedding === undefined || head === undefined) return config;

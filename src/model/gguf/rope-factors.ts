@@ -1,6 +1,6 @@
 /**
- * @file Llama 3's stretched rotations out of `rope_freqs.weight`. GGUF keeps the D/2 numbers by which the frequencies are
- * divided, a Hugging Face folder the four settings behind them. They are recovered here and checked against every number.
+ * @file Recovers the settings of Llama 3's RoPE scaling from `rope_freqs.weight`. GGUF stores the D/2 divisors of the
+ * frequencies; a Hugging Face folder stores the four settings behind them. The result is checked against every divisor.
  */
 import { QuernError } from "../../errors.js";
 import type { RopeScaling, RotaryConfig } from "../config.js";
@@ -9,8 +9,8 @@ import { rotaryFrequencies } from "../rotary.js";
 const TOLERANCE = 1e-4;
 
 /**
- * Between the kept and the stretched frequencies f, llama3 divides by 1 / (s + (1 − s) / factor), where s is linear in f:
- * s = (f · original / 2π − low) / (high − low). The factors determine only low / original; Meta uses low = 1.
+ * Returns the scaling. Between unscaled and fully scaled frequencies f, llama3 divides f by 1 / (s + (1 − s) / factor), where
+ * s = (f · original / 2π − low) / (high − low) is linear in f. The factors determine only low / original; Meta uses low = 1.
  * @throws QuernError if the factors do not follow this curve
  */
 export function llama3Scaling(factors: Float32Array, config: RotaryConfig, path: string): RopeScaling | null {
@@ -42,9 +42,9 @@ export function llama3Scaling(factors: Float32Array, config: RotaryConfig, path:
     if (factors.every((value, d) => Math.abs(plain[d] / stretched[d] - value) <= TOLERANCE * value)) return scaling;
   }
   throw new QuernError(
-    `${path} stretches rotations by factors (rope_freqs.weight) that are not Llama 3's; Quern does not compute these`,
+    `${path} scales rotations by factors (rope_freqs.weight) that are not Llama 3's, which Quern does not support`,
   );
 }
 
-/** Without the rounding of float32. */
+/** Removes the rounding error of float32. */
 const rounded = (value: number) => Number(value.toPrecision(5));
