@@ -54,7 +54,7 @@ describe("lexers", () => {
     expect(() => regexLexer("(a")).toThrow(/not a regular expression/);
   });
 
-  it("stops a pattern that backtracks without end, and names it", () => {
+  it("stops a pattern that backtracks exponentially, and names it", () => {
     for (const [pattern, text] of [
       ["(?:a+)+$|b", "a".repeat(60)],
       ["(?:a|a)*c", "a".repeat(60)],
@@ -63,7 +63,7 @@ describe("lexers", () => {
       ["a*a*a*a*a*a*b", "a".repeat(3000)],
     ]) {
       const lost = regexMatcher(pattern, 100);
-      expect(() => lost(`${text}?`), pattern).toThrow(/backtracks without end/);
+      expect(() => lost(`${text}?`), pattern).toThrow(/backtracks exponentially/);
       expect(() => lost(`${text}?`)).toThrow(JSON.stringify(pattern).slice(1, -1).replaceAll("\\\\", "\\"));
     }
     expect(regexMatcher("(?:a+)+$", 5000)("aaa")).toEqual([0, 3]);
