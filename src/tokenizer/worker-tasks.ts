@@ -65,7 +65,7 @@ export interface EncodeRequest {
 export interface EncodeResult {
   /** The ids of all texts, each followed by its end-of-text token. Ids after the last end are part of a text that continues. */
   readonly ids: Uint32Array;
-  /** Index in `ids` behind each text's end-of-text token. */
+  /** Index in `ids` after each text's end-of-text token. */
   readonly ends: Uint32Array<ArrayBuffer>;
   /** UTF-8 bytes of the texts. */
   readonly bytes: number;

@@ -66,7 +66,7 @@ export async function shardDocumentsInto(options: ShardDocumentsOptions): Promis
   }
   return writeDocumentShards(out, {
     ...{ tokenizer, train: documents("train"), heldout: documents("heldout"), ...calls },
-    async beside(temporary) {
+    async writeExtraFiles(temporary) {
       await mkdir(join(temporary, "tokenizer"), { recursive: true });
       await saveTokenizer(tokenizer, join(temporary, "tokenizer"));
     },

@@ -29,7 +29,7 @@ export const documentShardFiles = {
  */
 export async function writeDocumentShards(
   folder: string,
-  { train, heldout, beside, ...options }: WriteDocumentShardsOptions,
+  { train, heldout, writeExtraFiles, ...options }: WriteDocumentShardsOptions,
 ): Promise<ShardsHeader> {
   let inside = folder;
   const sources: { source: string; documents: number }[] = [];
@@ -54,9 +54,9 @@ export async function writeDocumentShards(
     onFolder(temporary) {
       inside = temporary;
     },
-    async beside(temporary) {
+    async writeExtraFiles(temporary) {
       await writeHeldOutSources(temporary, sources);
-      await beside?.(temporary);
+      await writeExtraFiles?.(temporary);
     },
   });
 }

@@ -28,7 +28,7 @@ export interface EncodeCorpusOptions {
 /**
  * Encodes the documents of files and folders into token shards. A document's text alone decides whether it is held out, so copies
  * and repeated runs agree. The files are read once per split, because a split may not fit into memory. After an interruption the
- * same call resumes behind the last complete shard file, unless an input file has changed.
+ * same call resumes after the last complete shard file, unless an input file has changed.
  */
 export async function encodeCorpus(
   paths: readonly string[],

@@ -56,7 +56,7 @@ export interface TokenSplit {
   readonly documents: number;
   /** UTF-8 bytes of the texts. */
   readonly bytes: number;
-  /** (documents): token index behind each document's end-of-text token, ascending; the last is `tokens`. Read on first use. */
+  /** (documents): token index after each document's end-of-text token, ascending; the last is `tokens`. Read on first use. */
   readonly documentEnds: Float64Array;
   /** The document ends in (from, to], without reading all of them. */
   endsBetween(from: number, to: number): Float64Array;

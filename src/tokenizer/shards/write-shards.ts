@@ -41,7 +41,7 @@ export interface WriteShardsOptions {
    */
   readonly resumeKey?: string;
   /** Called with the folder before its files are moved into place, to write more files into it. */
-  readonly beside?: (folder: string) => Promise<void>;
+  readonly writeExtraFiles?: (folder: string) => Promise<void>;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
   /** The reader of the documents' files (a `DocumentReader`), if any; with it, progress includes the time left. */
@@ -128,7 +128,7 @@ export async function writeTasks(folder: string, options: WriteTasksOptions): Pr
       train,
       heldout,
     };
-    await options.beside?.(temporary);
+    await options.writeExtraFiles?.(temporary);
     const { read, skipped } = options.report?.() ?? {};
     await writeFileAtomic(join(temporary, SHARDS_FILE), `${JSON.stringify({ ...header, read, skipped }, null, 2)}\n`);
     return header;

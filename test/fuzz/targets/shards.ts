@@ -15,7 +15,7 @@ async function seed(): Promise<Record<string, Buffer>> {
   const texts = Array.from({ length: 9 }, (_, i) => `document number ${i}`);
   await writeShards(folder, {
     ...{ tokenizer, train: texts, heldout: ["held out"], fileTokens: 60, threads: 1 },
-    async beside(temporary) {
+    async writeExtraFiles(temporary) {
       await saveTokenizer(tokenizer, join(temporary, "tokenizer"));
       for (const [split, count] of [
         ["train", 9],
