@@ -19,7 +19,7 @@ export interface Dropped {
 
 export type Outcome = { readonly keep: true } | Dropped;
 
-/** Called for every document that a step saw; collects samples. */
+/** Called after each step with the document; collects samples. */
 export type Watch = (step: number, document: Candidate, before: string, verdict: Verdict) => void;
 
 export class Chain {
@@ -43,7 +43,7 @@ export class Chain {
     }
   }
 
-  /** Runs a document through all steps; its passage and language become what the steps made of them. */
+  /** Runs a document through all steps, which update its passage and language. */
   run(document: Candidate): Outcome {
     const domain = domainOf(document.url);
     for (let i = 0; i < this.steps.length; i++) {

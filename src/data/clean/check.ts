@@ -1,4 +1,4 @@
-/** @file What a recipe does with each document of a file: one result per line, in the file's order. */
+/** @file Reports what a recipe does with each document of a file: one result per line, in the file's order. */
 import { findInputs, isPage, ReadLog, readPart } from "../../documents/index.js";
 import type { Candidate } from "../filters/filter.js";
 import { loadRecipe } from "../recipes/load-recipe.js";

@@ -80,7 +80,7 @@ export const cleanTasks: TaskKind<CleanConfig> = defineTasks({
   async finished(plan, stage, task) {
     const { out } = plan.config.task;
     if (stage === "clean") return writtenTask(task as Task, out);
-    // funnel.json is written last, so it always belongs to the manifest beside it.
+    // funnel.json is written last, so it always belongs to the manifest in the same folder.
     try {
       const { tasks } = JSON.parse(await readFile(join(out, "manifest.json"), "utf8")) as { tasks: { key: string }[] };
       const keys = tasksOf(plan).map(({ key }) => key);

@@ -27,7 +27,7 @@ import { type CleanPlanData, cleanPlanData, cleanTasks, runWith } from "./clean-
 import { finishedTask, runTask } from "./run-task.js";
 import { readFunnel } from "./write-funnel.js";
 
-/** What cleaning writes. */
+/** The files that cleaning writes. */
 export const cleanLayout: OutputLayout = {
   writes: (path) =>
     /^((manifest|funnel)\.json|report\.html|(documents|(dropped|notes)\/[^/]+)\/\d{5,}\.jsonl|tasks\/\d{5,}\.json|cluster\/.+)$/.test(
@@ -83,7 +83,7 @@ function check({ recipe, signal: _, onProgress: __, onNotice: ___, stretch: ____
     if (typeof recipe === "object") {
       throw new QuernError(`${local} needs the recipe as a file or a name: functions cannot be sent`, { exitCode: 2 });
     }
-    // A limit applies to all tasks together: each task gets what the earlier ones left.
+    // The limit is shared: each task gets what the earlier tasks left of it, so tasks cannot run on separate machines.
     if (settings.limit !== undefined)
       throw new QuernError(`${local} does not support limit; use sample`, { exitCode: 2 });
     if (settings.workers !== undefined) throw new QuernError(`${local} takes cpus, not workers`, { exitCode: 2 });
@@ -157,7 +157,7 @@ export async function clean(options: CleanOptions): Promise<CleanResult> {
 const claimOf = ({ out, inputs, force }: ReturnType<typeof check>) =>
   ({ verb: "data clean", out, inputs, layout: cleanLayout, force, replace: "reuse" }) as const;
 
-/** `clean` into a folder that the caller has claimed. */
+/** Does the work of `clean` in a folder that the caller has claimed. */
 export async function cleanInto(options: CleanOptions): Promise<CleanResult> {
   const { signal, onProgress } = options;
   const { plan, work, config, finished, isFinished, settings } = await prepare(options);
@@ -212,14 +212,14 @@ export async function cleanInto(options: CleanOptions): Promise<CleanResult> {
     onNotice: options.onNotice,
     signal,
   });
-  // Removes what lost machines had begun to write.
+  // Removes the unfinished files of lost machines.
   if (settings.executor !== "local") await begin();
   const funnel = await readFunnel(config.out);
   if (funnel.reading.read.documents === 0) throw nothingRead(settings.inputs, funnel.reading);
   return { out: config.out, funnel, plan, ran: waiting.length, report: join(config.out, "report.html") };
 }
 
-/** Runs tasks with a limit for all of them together: each task gets what the earlier ones left. */
+/** Runs tasks with a shared limit: each task gets what the earlier ones left of it. */
 function limited(
   limit: number,
   plan: CleanPlanData,

@@ -13,12 +13,12 @@ export async function loadExtractor(): Promise<void> {
 }
 
 export type Extracted = {
-  /** The beginning of the page, shown beside its text in the report. */
+  /** Returns the beginning of the page, which the report shows next to its text. */
   readonly shown: () => string;
 } & ({ readonly text: string } | { readonly reason: "text_only_from_scripts" | "no_text" });
 
-/** Bytes of a page from which its beginning is shown. Scripts are not shown but may fill most of them. */
-const LOOKED_AT = 1 << 18;
+/** Bytes of a page that are decoded to show its beginning. Scripts may fill most of them and are not shown. */
+const SHOWN_BYTES = 1 << 18;
 
 /** Returns a page's text, or the reason why it has none. Await `loadExtractor` first. */
 export function extractText(
@@ -34,7 +34,7 @@ export function extractText(
     ...(url === undefined ? {} : { url }),
   });
   const shown = () =>
-    decodeBytes(bytes.subarray(0, LOOKED_AT), charset ?? "utf-8").replace(
+    decodeBytes(bytes.subarray(0, SHOWN_BYTES), charset ?? "utf-8").replace(
       /<script\b[^>]*>[\s\S]*?(?:<\/script\s*>|$)/gi,
       "",
     );

@@ -1,6 +1,6 @@
 /**
  * @file One task: runs its part of the input through the recipe. The manifest is written last, so its presence means that
- * the other files are complete. A pure function of the task and its configuration.
+ * the other files are complete. The output depends only on the task and its configuration.
  */
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
@@ -105,7 +105,7 @@ export async function finishedTask(task: Task, out: string): Promise<TaskManifes
   }
 }
 
-/** The same without reading the files: compares sizes only. For tasks that have just finished. */
+/** Like `finishedTask`, but compares only the sizes of the files; for tasks that have just finished. */
 export async function writtenTask(task: Task, out: string): Promise<TaskManifest | undefined> {
   try {
     const manifest = openSealed<TaskManifest>(await readFile(manifestPath(out, task), "utf8"));
@@ -177,7 +177,7 @@ async function candidateOf(
   return { document };
 }
 
-/** The files of one task, opened with the first document. */
+/** The output files of one task; each is created when its first line is written. */
 class OutputFiles {
   readonly #task: Task;
   readonly #out: string;
@@ -232,7 +232,7 @@ class OutputFiles {
   }
 }
 
-/** A document as the steps left it. */
+/** The document with the text, language and fields that the steps produced. */
 function documentOf(record: Document | Page, candidate: Candidate | undefined): Document {
   const { id, url, source, origin } = record;
   const { language, fields, passage } = candidate ?? {};

@@ -1,4 +1,4 @@
-/** @file Ends a cleaning run: the manifests of all tasks become `manifest.json`, `funnel.json` and `report.html`. */
+/** @file Finishes a cleaning run: combines the manifests of all tasks into `manifest.json`, `funnel.json` and `report.html`. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -69,7 +69,7 @@ const amounts = z.looseObject({ documents: count, bytes: count, words: count });
 const flow = z.looseObject({ in: count, out: count, dropped: count, cut: count, added: count });
 const flows = z.record(z.string(), z.looseObject({ in: amounts, out: amounts }));
 
-/** Schema of the shown parts of a funnel. The folder may come from anyone, and its numbers are put into a page. */
+/** Schema of the parts of a funnel that the report shows. The folder is untrusted, and its numbers are inserted into a page. */
 const funnelSchema = z.looseObject({
   recipe: z.string(),
   inputs: z.array(z.string()),

@@ -1,6 +1,6 @@
 /**
  * @file Drops pages that contain a word of the user's list, as C4 does with its list (Raffel et al. 2020, section 2.2).
- * Reasons are datatrove's. Quern comes without a list.
+ * The reason name is datatrove's. Quern includes no list.
  */
 import { z } from "zod";
 import { drop, KEEP, type Step } from "./filter.js";

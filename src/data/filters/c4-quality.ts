@@ -1,6 +1,6 @@
 /**
  * @file C4's rules (Raffel et al. 2020, JMLR 21/140, section 2.2, and the released code). Removes lines that are not
- * sentences. Drops pages with lorem ipsum, code, or too few sentences left. Order and reasons are datatrove's.
+ * sentences. Drops pages with lorem ipsum, code, or too few remaining sentences. Rule order and reason names follow datatrove.
  */
 
 import { codePointCount, isSpace, splitLines, strip } from "../text/characters.js";
@@ -26,7 +26,7 @@ export interface C4QualityOptions {
   readonly dropPolicies?: boolean;
 }
 
-/** The paper's. FineWeb's recipe turns `requireTerminalMark` off. */
+/** The paper's values. FineWeb's recipe turns `requireTerminalMark` off. */
 export const C4_QUALITY: Required<C4QualityOptions> = {
   removeCitations: true,
   requireTerminalMark: true,
@@ -112,10 +112,7 @@ function judge({ passage }: Candidate, rules: Required<C4QualityOptions>): Verdi
   return { keep: true, text, edits, ...(Number.isNaN(words) ? {} : { words }) };
 }
 
-/**
- * Counts words between white space, stopping at `enough`. Returns −1 when one is longer than `longest` characters (0: no
- * limit).
- */
+/** Counts words separated by white space, up to `enough`. Returns −1 if one is longer than `longest` characters (0: no limit). */
 function wordsOf(line: string, enough: number, longest: number): number {
   const mayBeLong = longest > 0 && line.length > longest;
   let words = 0;

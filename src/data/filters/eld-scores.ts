@@ -1,22 +1,22 @@
 /**
- * @file The scores that eld (Nito T.M., Apache-2.0) gives a text for each language, bit for bit, computed with typed arrays
- * instead of one object per n-gram: several times faster, and loaded in a tenth of the time. The n-grams, the letters and
- * the byte encoding are read from the package.
+ * @file Computes the language scores of eld (Nito T.M., Apache-2.0), bit for bit, with typed arrays instead of one object per
+ * n-gram. This is several times faster and loads in a tenth of the time. The n-grams, the letters and the byte encoding are read
+ * from the package.
  */
 import { readFile } from "node:fs/promises";
 
-/** Class of a UTF-16 unit: 0 where not computed yet; from LETTER on, a letter's lower case. */
+/** Class of a UTF-16 unit: 0 if not computed yet; LETTER plus the lower-case unit for a letter. */
 const [SEPARATOR, APOSTROPHE, BY_NEIGHBOURS, LETTER] = [1, 2, 3, 4];
 const SPACE = 32;
 
-/** As in eld, in bytes: how far it reads (to the end of a word, and at most), word length, n-gram length and stride. */
+/** eld's limits in bytes: text read up to the end of a word, and at most; word length; n-gram length and stride. */
 const [ENOUGH, MOST, WORD, GRAM, STRIDE] = [350, 380, 70, 4, 3];
 /** Added to each score in the tables; factor that scales the mean to 0 … 1. */
 const [BASE, SCALE] = [53, 25];
 
-/** Slots of the hash table, four numbers each: two of the n-gram, where its scores begin and end, and when it last occurred. */
+/** Slots of the hash table (SLOTS, 4): two words of the n-gram, position and number of its scores, the last text with it. */
 const SLOTS = 2 ** 17;
-/** Slots for n-grams of one text that no table has; a text of MOST bytes has far fewer. */
+/** Slots for n-grams of one text that are not in the tables; a text of MOST bytes has far fewer. */
 const OTHERS = 2 ** 10;
 
 const slotOf = (low: number, high: number, slots: number) =>
@@ -25,21 +25,21 @@ const slotOf = (low: number, high: number, slots: number) =>
 export class EldScores {
   readonly languages: readonly string[];
   readonly #table = new Uint32Array(4 * SLOTS);
-  /** A language and its score, for each n-gram in turn. */
+  /** Pairs of a language and its score, grouped by n-gram. */
   readonly #scores: Uint8Array;
   readonly #separators: RegExp;
-  /** How a byte is written in n-grams: ASCII unchanged, bytes of two-byte characters as one code. */
+  /** (256): encoding of each byte in n-grams: ASCII unchanged, other bytes as the code of their character. */
   readonly #codes = new Uint8Array(256);
   readonly #forms = new Uint32Array(2 ** 16);
   readonly #word = new Uint8Array(MOST + 8);
   readonly #others = new Uint32Array(3 * OTHERS);
-  /** Ends of words that are too long for the tables. */
+  /** Word endings that are too long for the tables. */
   readonly #tails = new Set<string>();
   readonly #sums: Int32Array;
   readonly #result: Float64Array;
   #length = 0;
   #grams = 0;
-  #turn = 0;
+  #textNumber = 0;
 
   /**
    * @param data source of the package's table of n-grams
@@ -89,8 +89,8 @@ export class EldScores {
   }
 
   /**
-   * Returns a number from 0 to below 1 for each language; 0 where no n-gram scores. Only the beginning of a long text is
-   * read. The result is a view, valid until the next call.
+   * Returns a score from 0 to below 1 for each language; 0 if no n-gram scores. Reads only the beginning of a long text. The
+   * result is a view, valid until the next call.
    */
   of(text: string): Float64Array {
     const start = text.length > 1000 ? text.slice(0, 1000) : text;
@@ -102,22 +102,25 @@ export class EldScores {
     return this.#result;
   }
 
-  /** False where a letter's lower case depends on its neighbours. `plain`: words in lower case, single spaces between. */
+  /**
+   * Sums the scores of a text's n-grams. Returns false if a letter's lower case depends on its neighbours.
+   * @param plain whether the text consists of lower-case words separated by single spaces
+   */
   #count(text: string, plain: boolean): boolean {
     this.#sums.fill(0);
     this.#tails.clear();
     this.#length = this.#grams = 0;
-    this.#turn += 1;
+    this.#textNumber += 1;
     const forms = this.#forms;
     let bytes = 0;
-    // A stretch without letters becomes one space and its trailing apostrophes, or only apostrophes.
+    // Text between letters becomes one space and its trailing apostrophes, or only apostrophes.
     let spaced = false;
     let apostrophes = 0;
     for (let i = 0; i <= text.length; i++) {
       let form = LETTER;
       if (i < text.length) {
         const unit = text.charCodeAt(i);
-        form = plain ? (unit === SPACE ? SEPARATOR : LETTER + unit) : forms[unit] || this.#learn(unit);
+        form = plain ? (unit === SPACE ? SEPARATOR : LETTER + unit) : forms[unit] || this.#classify(unit);
       }
       if (form === SEPARATOR) {
         spaced = true;
@@ -140,7 +143,7 @@ export class EldScores {
     return true;
   }
 
-  #learn(unit: number): number {
+  #classify(unit: number): number {
     const character = String.fromCharCode(unit);
     const lower = character.toLowerCase();
     const form = /['`’]/.test(character)
@@ -181,8 +184,8 @@ export class EldScores {
     let start = 0;
     for (; start + GRAM < end; start += STRIDE) {
       const [a, b, c, d] = [word[start], word[start + 1], word[start + 2], word[start + 3]];
-      if (start > 0) this.#meet(a | (b << 8) | (c << 16) | (d << 24), 0);
-      else this.#meet(SPACE | (a << 8) | (b << 16) | (c << 24), d);
+      if (start > 0) this.#addGram(a | (b << 8) | (c << 16) | (d << 24), 0);
+      else this.#addGram(SPACE | (a << 8) | (b << 16) | (c << 24), d);
     }
     // The last n-gram of a truncated word still reaches its end.
     const last = length > WORD ? WORD - GRAM : Math.max(0, length - GRAM);
@@ -198,30 +201,30 @@ export class EldScores {
       if (place < 32) low |= code << place;
       else high |= code << (place - 32);
     }
-    this.#meet(low, high);
+    this.#addGram(low, high);
   }
 
   /** Adds an n-gram's scores, once per text. */
-  #meet(low: number, high: number): void {
+  #addGram(low: number, high: number): void {
     const table = this.#table;
     const at = this.#find(low, high);
     if (table[at] === 0) {
       const others = this.#others;
       for (let slot = slotOf(low, high, OTHERS); ; slot = (slot + 1) & (OTHERS - 1)) {
         const place = 3 * slot;
-        if (others[place + 2] === this.#turn) {
+        if (others[place + 2] === this.#textNumber) {
           if (others[place] === low >>> 0 && others[place + 1] === high) return;
           continue;
         }
         others[place] = low;
         others[place + 1] = high;
-        others[place + 2] = this.#turn;
+        others[place + 2] = this.#textNumber;
         this.#grams += 1;
         return;
       }
     }
-    if (table[at + 3] === this.#turn) return;
-    table[at + 3] = this.#turn;
+    if (table[at + 3] === this.#textNumber) return;
+    table[at + 3] = this.#textNumber;
     this.#grams += 1;
     const entry = table[at + 2];
     const scores = this.#scores;
@@ -231,9 +234,8 @@ export class EldScores {
 }
 
 /**
- * Reads the package's table, `{…languages:{0:'am',…},…ngrams:{'abc':{0:176,…},…}}`, without evaluating it: running it would
- * create
- * fifty thousand objects. Calls `found` with each n-gram and its languages and scores in turn; returns the languages.
+ * Reads the package's table, `{…languages:{0:'am',…},…ngrams:{'abc':{0:176,…},…}}`, without evaluating it, which would create
+ * fifty thousand objects. Calls `found` with each n-gram and its pairs of language and score; returns the languages.
  */
 function readTables(data: string, found: (gram: string, scores: readonly number[]) => void): readonly string[] {
   const wrong = (at: number) => new Error(`eld's n-grams differ in format from those of eld 2.1, at character ${at}`);

@@ -1,6 +1,6 @@
 /**
- * @file A step of a recipe: it sees one document and keeps it, edits its text, or drops it with a reason. A step has no
- * access to files, workers or counts.
+ * @file A step of a recipe: receives one document and keeps it, edits its text, or drops it with a reason. A step has no access
+ * to files, workers or counts.
  */
 import type { Document } from "../../documents/index.js";
 import type { Passage } from "../text/passage.js";
@@ -15,7 +15,7 @@ export interface Candidate extends Pick<Document, "id" | "url" | "source"> {
   passage: Passage;
 }
 
-/** A step's note on one document, written beside the run's documents in `notes/<step>/`. */
+/** A step's note on one document, written to `notes/<step>/`. */
 export type Note = Readonly<Record<string, unknown>>;
 
 /** Keeps a document with a new text. */

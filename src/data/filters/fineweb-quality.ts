@@ -1,6 +1,6 @@
 /**
  * @file FineWeb's own rules (Penedo et al. 2024, arXiv:2406.17557, section 3.6): drops pages whose lines do not end like
- * sentences, are mostly short or repeated, or form a list. Order and reasons are datatrove's.
+ * sentences, are mostly short or repeated, or form a list. Rule order and reason names follow datatrove.
  */
 
 import { codePointCount, strip, TERMINAL_MARKS } from "../text/characters.js";
@@ -16,8 +16,9 @@ export interface FineWebQualityOptions {
   readonly allowUnpunctuated?: boolean;
   /** Characters that count as terminal marks. */
   readonly terminalMarks?: readonly string[];
-  /** Largest share of short lines, and the longest short line in characters. */
+  /** Largest share of short lines. */
   readonly maxShortLines?: number;
+  /** Longest short line in characters. */
   readonly shortLine?: number;
   /** Largest share of characters in repeated lines. */
   readonly maxRepeatedCharacters?: number;

@@ -1,6 +1,6 @@
 /**
  * @file Gopher's quality rules (Rae et al. 2021, arXiv:2112.11446, appendix A1.1), which keep prose. The order of the
- * rules decides which reason a document gets. Order and reasons are datatrove's, which produced FineWeb.
+ * rules decides which reason a document gets. Order and reason names follow datatrove, which produced FineWeb.
  */
 
 import { countOf, splitLines, strip } from "../text/characters.js";
@@ -62,7 +62,7 @@ function judge({ passage }: Candidate, limits: Required<GopherQualityOptions>): 
   const count = ids.length;
   if (limits.minWords && plain < limits.minWords) return drop("gopher_short_doc");
   if (limits.maxWords && plain > limits.maxWords) return drop("gopher_long_doc");
-  // Without either bound a text may have no words, and shares of words would be undefined.
+  // If `minWords` is off, a text may have no words; shares of words would then be undefined.
   if (count === 0) return limits.minStopWords ? drop("gopher_enough_stop_words") : KEEP;
 
   const mean = plainPoints / plain;

@@ -1,6 +1,6 @@
 /**
- * @file Gopher's repetition rules (Rae et al. 2021, arXiv:2112.11446, table A1): how much of a text repeats earlier parts
- * of it. Order and reasons are datatrove's.
+ * @file Gopher's repetition rules (Rae et al. 2021, arXiv:2112.11446, table A1), which drop texts that mostly repeat earlier parts
+ * of themselves. Rule order and reason names follow datatrove.
  */
 
 import { codePointCount, strip } from "../text/characters.js";
@@ -107,12 +107,11 @@ export function repeated(pieces: readonly string[]): { readonly pieces: number; 
   return { pieces: count, points, of: pieces.length };
 }
 
-/** Hash tables reused by all documents. They only grow, to what the largest document needs. */
-/** Two integers per slot: start of a run plus one, and its hash. */
+/** Hash table that all documents reuse; it only grows. (slots, 2): start of a run plus one, and its hash. */
 let slots = new Int32Array(1 << 13);
 let counts = new Int32Array(1 << 11);
 
-/** Clears tables for `count` entries; returns the mask of their size. */
+/** Clears the table for `entries` runs; returns the mask of its size. */
 function clear(entries: number): number {
   let size = 1 << 6;
   while (size < entries * 2) size *= 2;
@@ -172,7 +171,7 @@ class Runs {
       const length = sums[i] - sums[i - n];
       if (length > longest) longest = length;
     }
-    // Rounding must not decide: only clear cases are skipped.
+    // The margin of 1 keeps rounding errors from deciding.
     return (longest + n - 1) * this.#mostRuns >= points - 1;
   }
 
@@ -215,8 +214,8 @@ class Runs {
   }
 
   /**
-   * Code points of repeated runs. After a repeated run the search continues behind it, after a new one at the next word.
-   * Runs are equal when their letters are, wherever the spaces stand.
+   * Code points of repeated runs. After a repeated run the search continues after it; after a new one, at the next word. Runs are
+   * equal if their letters are, regardless of spaces.
    */
   repeated(n: number): number {
     const last = this.#ids.length - n;

@@ -1,6 +1,6 @@
 /**
- * @file Detects a document's language with eld's n-grams and keeps the chosen languages. The first 2 KB decide. eld reads
- * about 380 bytes at a time, so it gets them piece by piece, until two pieces clearly agree.
+ * @file Detects a document's language with eld's n-grams and keeps the chosen languages. Only the first 2 KB are read. eld reads
+ * about 380 bytes per call, so it gets the text in pieces until one language has a clear lead.
  */
 
 import { QuernError } from "../../errors.js";
@@ -21,7 +21,7 @@ export interface LanguageOptions {
 export const LANGUAGE = { keep: ["en"], minScore: 0.5, trustDeclared: false } as const;
 
 /** Characters read in total, and per call of eld. */
-const LOOKED_AT = 2048;
+const MOST_READ = 2048;
 const PIECE = 400;
 /** After two pieces, a lead this large of the best language over the second is enough. */
 const CLEAR = 0.12;
@@ -45,7 +45,7 @@ export function detectLanguage(text: string): DetectedLanguage {
   if (eld === undefined) throw new Error("call loadLanguages() first");
   const sums = new Float64Array(eld.languages.length);
   let weight = 0;
-  const end = Math.min(text.length, LOOKED_AT);
+  const end = Math.min(text.length, MOST_READ);
   for (let start = 0, pieces = 0; start < end; ) {
     const to = pieceEnd(text, start, end);
     const scores = eld.of(text.slice(start, to));

@@ -1,6 +1,6 @@
 /**
- * @file Thresholds by language, as in FineWeb-2 (Penedo et al. 2025, arXiv:2506.20920): replaces a filter's defaults, tuned
- * on English, by those of the document's language.
+ * @file Thresholds by language, as in FineWeb-2 (Penedo et al. 2025, arXiv:2506.20920). They replace a filter's defaults, which were
+ * tuned on English.
  */
 import { type LanguageThresholds, languageThresholds } from "../languages/thresholds.js";
 

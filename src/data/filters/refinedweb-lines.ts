@@ -1,7 +1,7 @@
 /**
  * @file RefinedWeb's line rules (Penedo et al. 2023, arXiv:2306.01116, appendix G.2). Removes lines that are counters,
- * numbers, capitals or single words, and web-site phrases in short lines, or the whole line. Drops a page when such lines
- * had more than a twentieth of its words.
+ * numbers, mostly capitals or single words. Removes web-site phrases from short lines; some phrases remove the whole line. Drops a
+ * page that loses more than 5 % of its words.
  */
 
 import { strip } from "../text/characters.js";
@@ -13,7 +13,7 @@ export interface RefinedWebLinesOptions {
   readonly maxUppercase?: number;
   /** Lines of at most this many words are searched for web-site phrases. */
   readonly shortLine?: number;
-  /** A page with a larger share of its words in such lines is dropped. */
+  /** A page that loses a larger share of its words is dropped. */
   readonly maxCutWords?: number;
   /** Phrases at the beginning, at the end, or anywhere in a short line. */
   readonly beginnings?: readonly string[];

@@ -1,4 +1,4 @@
-/** @file Checks the options of a step when it is created: with an unknown option the step would run with defaults. */
+/** @file Checks the options of a step when it is created, because a step would silently ignore an unknown option. */
 import { z } from "zod";
 import { checkOptions } from "../../options.js";
 
@@ -39,6 +39,6 @@ function typeOf(value: unknown): z.ZodType {
   if (typeof value === "boolean") return z.boolean();
   if (typeof value === "number") return bound;
   if (typeof value === "string") return word;
-  // Lengths of runs of words with their shares, or words.
+  // Either pairs of run length and share, or words.
   return Array.isArray(value) && Array.isArray(value[0]) ? z.array(z.tuple([z.int().min(1), bound])) : words;
 }

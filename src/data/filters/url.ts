@@ -1,6 +1,6 @@
 /**
- * @file Filters by address: lists of domains, whole addresses, words and parts of words, as in RefinedWeb (Penedo et al.
- * 2023, arXiv:2306.01116, appendix G.1). Reasons are datatrove's.
+ * @file Filters documents by URL: lists of domains, whole URLs, words and parts of words, as in RefinedWeb (Penedo et al. 2023,
+ * arXiv:2306.01116, appendix G.1). Reason names follow datatrove.
  */
 
 import { readFile } from "node:fs/promises";
@@ -11,20 +11,20 @@ import { stepOptions, wordList } from "./step-options.js";
 import { readWordList, type WordList } from "./word-list.js";
 
 export interface UrlOptions {
-  /** `fineweb`: adds FineWeb's words to those given here. None by default. */
+  /** `fineweb` adds FineWeb's words to those given here; default none. */
   readonly lists?: "fineweb";
   /** Registered domains or host names; a domain covers all hosts under it. */
   readonly domains?: WordList;
-  /** Whole addresses. */
+  /** Whole URLs. */
   readonly urls?: WordList;
-  /** One of these as a word of the address drops the document. */
+  /** A URL that contains one of these as a word is dropped. */
   readonly words?: WordList;
-  /** This many of these as words of the address drop the document. */
+  /** A URL that contains `softLimit` of these as words is dropped. */
   readonly softWords?: WordList;
   readonly softLimit?: number;
-  /** One of these anywhere among the letters and digits of the address drops the document. */
+  /** A URL whose letters and digits contain one of these anywhere is dropped. */
   readonly parts?: WordList;
-  /** What to do with a document without an address. */
+  /** What to do with a document without a URL; default `keep`. */
   readonly withoutUrl?: "keep" | "drop";
 }
 
@@ -34,7 +34,7 @@ interface UrlWords {
   readonly parts: readonly string[];
 }
 const NO_WORDS: UrlWords = { words: [], softWords: [], parts: [] };
-/** datatrove's three lists, with their licence beside them. */
+/** datatrove's three lists; their licence is in LICENSE-url-words. */
 const URL_WORDS = new URL("./url-words.json", import.meta.url);
 
 const LISTS = Object.fromEntries(
@@ -55,16 +55,16 @@ export function url(given: UrlOptions = {}): Step {
   let softWords = new Set<string>();
   let parts: string[] = [];
 
-  const judge = ({ url: address }: Candidate): Verdict => {
-    if (address === undefined) return withoutUrl === "keep" ? KEEP : drop("no_url");
+  const judge = ({ url }: Candidate): Verdict => {
+    if (url === undefined) return withoutUrl === "keep" ? KEEP : drop("no_url");
     if (domains.size > 0) {
-      const { domain, hostname } = parse(address);
+      const { domain, hostname } = parse(url);
       if (domain !== null && domains.has(domain)) return drop("domain");
       if (hostname !== null && domains.has(hostname)) return drop("subdomain");
     }
-    if (urls.has(address)) return drop("url");
+    if (urls.has(url)) return drop("url");
     if (words.size > 0 || softWords.size > 0) {
-      const found = new Set(address.split(/[^a-zA-Z0-9]+/));
+      const found = new Set(url.split(/[^a-zA-Z0-9]+/));
       let soft = 0;
       for (const word of found) {
         if (words.has(word)) return drop("hard_blacklisted");
@@ -73,7 +73,7 @@ export function url(given: UrlOptions = {}): Step {
       if (softWords.size > 0 && soft >= softLimit) return drop("soft_blacklisted");
     }
     if (parts.length > 0) {
-      const letters = plain(address);
+      const letters = plain(url);
       if (parts.some((part) => letters.includes(part))) return drop("blacklisted_subword");
     }
     return KEEP;
@@ -96,7 +96,7 @@ export function url(given: UrlOptions = {}): Step {
 
 const plain = (text: string) => text.replace(/[^a-zA-Z0-9]+/g, "").toLowerCase();
 
-/** Returns the registered domain of an address, its host if it has no registered domain, `(none)` without an address. */
+/** Returns the registered domain of a URL, its host if it has no registered domain, `(none)` without a URL. */
 export function domainOf(url: string | undefined): string {
   if (url === undefined) return "(none)";
   const { domain, hostname } = parse(url);

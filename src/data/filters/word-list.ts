@@ -38,13 +38,13 @@ export function wordPattern(words: readonly string[], anywhere = false): RegExp 
   const any = escaped.join("|");
   try {
     const pattern = new RegExp(anywhere ? any : `(?<![\\p{L}\\p{M}\\p{N}_])(?:${any})(?![\\p{L}\\p{M}\\p{N}_])`, "gu");
-    // The expression is compiled on first use, and only then found to be too large.
+    // The engine compiles the expression on first use; only then does it reject one that is too large.
     pattern.test("");
     return pattern;
   } catch (cause) {
     const longest = escaped[0].length;
     throw new QuernError(
-      `a list of ${words.length} words, the longest of ${longest} characters, is too long; put one word on each line`,
+      `a list of ${words.length} words, the longest with ${longest} characters, is too large; put one word on each line`,
       { exitCode: 2, cause },
     );
   }
