@@ -63,8 +63,8 @@ function candidate(text: string, splitter?: Splitter) {
   return { id: "0", source: "test", passage: new Passage(text, splitter) };
 }
 
-function judge(step: Step, text: string, splitter?: Splitter): string {
-  const verdict = step.judge(candidate(text, splitter));
+function applyStep(step: Step, text: string, splitter?: Splitter): string {
+  const verdict = step.apply(candidate(text, splitter));
   if (!verdict.keep) return verdict.reason;
   return "text" in verdict && verdict.text !== text ? `edit ${verdict.text}` : "keep";
 }
@@ -79,8 +79,8 @@ describe("filters beside datatrove's", () => {
     const differ = oracle.documents.flatMap(({ text, simple }) =>
       Object.entries(simple)
         // Where Python divides by zero there is nothing to compare with.
-        .filter(([name, verdict]) => verdict !== "error" && judge(FILTERS[name], text, SIMPLE) !== verdict)
-        .map(([name, verdict]) => ({ name, verdict, ours: judge(FILTERS[name], text, SIMPLE), text })),
+        .filter(([name, verdict]) => verdict !== "error" && applyStep(FILTERS[name], text, SIMPLE) !== verdict)
+        .map(([name, verdict]) => ({ name, verdict, ours: applyStep(FILTERS[name], text, SIMPLE), text })),
     );
     expect(differ).toEqual([]);
   });
@@ -90,7 +90,7 @@ describe("filters beside datatrove's", () => {
       Object.entries(own).map(([name, verdict]) => ({ name, verdict, text })),
     );
     const differ = all.filter(
-      ({ name, verdict, text }) => verdict !== "error" && judge(FILTERS[name], text) !== verdict,
+      ({ name, verdict, text }) => verdict !== "error" && applyStep(FILTERS[name], text) !== verdict,
     );
     expect(differ).toEqual([]);
   });
@@ -106,7 +106,7 @@ describe("filters beside datatrove's", () => {
     const long = (words: number) => ["the", "of", ...Array.from({ length: words }, (_, i) => unique(i))].join(" ");
     for (const { filter, rule, text, long: words, verdict } of oracle.edges) {
       const given = text ?? long(words as number);
-      expect({ filter, rule, verdict: judge(FILTERS[filter], given, SIMPLE) }).toEqual({ filter, rule, verdict });
+      expect({ filter, rule, verdict: applyStep(FILTERS[filter], given, SIMPLE) }).toEqual({ filter, rule, verdict });
     }
     // Both sides of every rule are there.
     const rules = new Map<string, Set<string>>();
@@ -184,7 +184,7 @@ describe.skipIf(!has)("real documents (set QUERN_SHARED to the folder that holds
 
   it("are judged as datatrove does with the same words and sentences, all of them", () => {
     for (const { id, text } of [...documents("web.en.jsonl.gz"), ...documents("udhr.jsonl.gz")]) {
-      const ours = [runChain(text, SIMPLE), ...names.map((name) => short(judge(FILTERS[name], text, SIMPLE)))];
+      const ours = [runChain(text, SIMPLE), ...names.map((name) => short(applyStep(FILTERS[name], text, SIMPLE)))];
       expect({ id, verdicts: ours }).toEqual({ id, verdicts: verdicts[id].slice(0, ours.length) });
     }
   });

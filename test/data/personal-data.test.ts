@@ -33,8 +33,8 @@ const SET = readFileSync(join(import.meta.dirname, "fixtures", "personal-data.tx
 const show = (text: string, types?: readonly PersonalType[]) =>
   findPersonalData(text, types).map(({ type, start, end }) => `${start} ${type} ${text.slice(start, end)}`);
 
-const judge = (text: string, options = {}) =>
-  personalData(options).judge({ id: "0", source: "s", passage: new Passage(text) });
+const applyStep = (text: string, options = {}) =>
+  personalData(options).apply({ id: "0", source: "s", passage: new Passage(text) });
 
 describe("personal data", () => {
   it("is found in the labelled set without false positives", () => {
@@ -57,15 +57,15 @@ describe("personal data", () => {
 
   it("is masked by type, removed or reported", () => {
     const text = "Bob <bob@example.com>, 4111 1111 1111 1111, bob@example.com.";
-    expect(judge(text)).toMatchObject({
+    expect(applyStep(text)).toMatchObject({
       text: "Bob <<EMAIL>>, <CREDIT_CARD>, <EMAIL>.",
       edits: { email: 2, credit_card: 1 },
       cut: 49,
       added: 27,
     });
-    expect(judge(text, { action: "remove" })).toMatchObject({ text: "Bob <>, , ." });
-    expect(judge(text, { action: "report" })).toEqual({ keep: true, found: { email: 2, credit_card: 1 } });
-    expect(judge(text, { types: ["email"] })).toMatchObject({ edits: { email: 2 } });
+    expect(applyStep(text, { action: "remove" })).toMatchObject({ text: "Bob <>, , ." });
+    expect(applyStep(text, { action: "report" })).toEqual({ keep: true, found: { email: 2, credit_card: 1 } });
+    expect(applyStep(text, { types: ["email"] })).toMatchObject({ edits: { email: 2 } });
   });
 
   const anything = fc.array(
@@ -82,7 +82,7 @@ describe("personal data", () => {
       fc.property(anything, fc.shuffledSubarray([...PERSONAL_TYPES]), (parts, types) => {
         const text = parts.join("");
         expect(findPersonalData(text, types)).toEqual(findPersonalData(text, [...types].sort()));
-        const once = judge(text);
+        const once = applyStep(text);
         if (!once.keep || !("text" in once)) return;
         const again = findPersonalData(once.text);
         // Removal may join text into new matches, but a placeholder is never matched.

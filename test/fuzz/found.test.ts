@@ -60,7 +60,7 @@ describe("word lists", () => {
 
   it("that are too long are refused by a sentence", () => {
     expect(() => wordPattern(["short", "x".repeat(1_000_000)])).toThrow(
-      /^a list of 2 words, the longest of 1000000 ch/,
+      /^a list of 2 words, the longest with 1000000 ch/,
     );
   });
 });

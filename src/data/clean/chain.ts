@@ -6,7 +6,7 @@ import { QuernError } from "../../errors.js";
 import { show } from "../../options.js";
 import { quoted } from "../../printable.js";
 import { isPromise } from "../filters/custom.js";
-import type { Candidate, Edit, Step, Verdict } from "../filters/filter.js";
+import type { Candidate, Edit, Step, StepResult } from "../filters/filter.js";
 import { domainOf } from "../filters/url.js";
 import { type Amount, addNamed, addTo, countNamed, flowOf, newCounts, type StepCounts } from "../funnel/counts.js";
 import { userPlace } from "../recipes/user-place.js";
@@ -20,7 +20,7 @@ export interface Dropped {
 export type Outcome = { readonly keep: true } | Dropped;
 
 /** Called after each step with the document; collects samples. */
-export type Watch = (step: number, document: Candidate, before: string, verdict: Verdict) => void;
+export type Watch = (step: number, document: Candidate, before: string, result: StepResult) => void;
 
 export class Chain {
   readonly steps: readonly Step[];
@@ -51,25 +51,25 @@ export class Chain {
       const counts = this.counts[i];
       const before = document.passage;
       const languageBefore = document.language ?? "und";
-      const verdict = runStep(step, document);
+      const result = runStep(step, document);
       const amountIn: Amount = [1, before.bytes, before.wordCount];
       addTo(counts.in, amountIn);
       let amountOut: Amount | undefined;
-      if (verdict.keep) {
-        if ("text" in verdict && verdict.text !== before.text) {
-          document.passage = before.edited(verdict.text, verdict.words);
-          this.#countEdit(counts, verdict, before.bytes, document);
+      if (result.keep) {
+        if ("text" in result && result.text !== before.text) {
+          document.passage = before.edited(result.text, result.words);
+          this.#countEdit(counts, result, before.bytes, document);
           const words = document.passage.wordCount - before.wordCount;
           if (words < 0) counts.cut[2] -= words;
           else counts.added[2] += words;
         }
-        const found = "found" in verdict ? verdict.found : "edits" in verdict ? verdict.edits : undefined;
+        const found = "found" in result ? result.found : "edits" in result ? result.edits : undefined;
         for (const name in found) countNamed(counts.edits, name, found[name]);
         amountOut = [1, document.passage.bytes, document.passage.wordCount];
         addTo(counts.out, amountOut);
       } else {
         addTo(counts.dropped, amountIn);
-        addNamed(counts.reasons, verdict.reason, amountIn);
+        addNamed(counts.reasons, result.reason, amountIn);
       }
       const flows = [flowOf(counts.domains, domain), flowOf(counts.sources, document.source)];
       for (const flow of flows) addTo(flow.in, amountIn);
@@ -78,44 +78,44 @@ export class Chain {
         for (const flow of flows) addTo(flow.out, amountOut);
         addTo(flowOf(counts.languages, document.language ?? "und").out, amountOut);
       }
-      this.#watch?.(i, document, before.text, verdict);
-      if (!verdict.keep) return { keep: false, step: step.name, reason: verdict.reason };
+      this.#watch?.(i, document, before.text, result);
+      if (!result.keep) return { keep: false, step: step.name, reason: result.reason };
     }
     return { keep: true };
   }
 
-  #countEdit(counts: StepCounts, verdict: Edit, bytesBefore: number, { passage }: Candidate): void {
+  #countEdit(counts: StepCounts, result: Edit, bytesBefore: number, { passage }: Candidate): void {
     counts.edited += 1;
     const net = passage.bytes - bytesBefore;
-    const cut = verdict.cut ?? Math.max(0, -net);
+    const cut = result.cut ?? Math.max(0, -net);
     counts.cut[1] += cut;
-    counts.added[1] += verdict.added ?? Math.max(0, net);
+    counts.added[1] += result.added ?? Math.max(0, net);
   }
 }
 
 /** Runs a step and checks its answer, since the step may be user code. @throws QuernError that names step and document */
-function runStep(step: Step, document: Candidate): Verdict {
-  let verdict: Verdict;
+function runStep(step: Step, document: Candidate): StepResult {
+  let result: StepResult;
   try {
-    verdict = step.judge(document);
+    result = step.apply(document);
   } catch (error) {
     throw stepFault(step, error, document.id);
   }
-  const wrong = wrongVerdict(verdict);
-  if (wrong !== undefined) throw stepFault(step, new QuernError(wrong, { exitCode: 2 }), document.id);
-  return verdict;
+  const fault = faultOf(result);
+  if (fault !== undefined) throw stepFault(step, new QuernError(fault, { exitCode: 2 }), document.id);
+  return result;
 }
 
-function wrongVerdict(verdict: Verdict): string | undefined {
-  if (isPromise(verdict)) {
-    verdict.catch(() => {});
+function faultOf(result: StepResult): string | undefined {
+  if (isPromise(result)) {
+    result.catch(() => {});
     return "it returned a promise; a step must not be an async function";
   }
-  if (typeof verdict !== "object" || verdict === null || typeof verdict.keep !== "boolean") {
-    return `it returned ${show(verdict)}; it must return { keep: true } or { keep: false, reason }`;
+  if (typeof result !== "object" || result === null || typeof result.keep !== "boolean") {
+    return `it returned ${show(result)}; it must return { keep: true } or { keep: false, reason }`;
   }
-  if (!verdict.keep && typeof verdict.reason !== "string") return "it dropped the document without a reason";
-  return verdict.keep && "text" in verdict && typeof verdict.text !== "string" ? "its text is not a string" : undefined;
+  if (!result.keep && typeof result.reason !== "string") return "it dropped the document without a reason";
+  return result.keep && "text" in result && typeof result.text !== "string" ? "its text is not a string" : undefined;
 }
 
 /** Attributes an error to the step whose code threw it; Quern's own errors stay unchanged. */

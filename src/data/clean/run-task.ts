@@ -38,11 +38,11 @@ export async function runTask(
   const samples = new Samples();
   const steps: Step[] = [...recipe.steps];
   let notes: { readonly step: string; readonly line: object }[] = [];
-  const chain = new Chain(steps, (index, document, before, verdict) => {
-    samples.add(steps[index].name, document, before, verdict);
-    if ("note" in verdict && verdict.note !== undefined) {
-      const kept = verdict.keep ? { kept: true } : { kept: false, reason: verdict.reason };
-      notes.push({ step: steps[index].name, line: { id: document.id, ...kept, ...verdict.note } });
+  const chain = new Chain(steps, (index, document, before, result) => {
+    samples.add(steps[index].name, document, before, result);
+    if ("note" in result && result.note !== undefined) {
+      const kept = result.keep ? { kept: true } : { kept: false, reason: result.reason };
+      notes.push({ step: steps[index].name, line: { id: document.id, ...kept, ...result.note } });
     }
   });
   await chain.prepare();

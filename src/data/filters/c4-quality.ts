@@ -4,7 +4,7 @@
  */
 
 import { codePointCount, isSpace, splitLines, strip } from "../text/characters.js";
-import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js";
+import { type Candidate, drop, KEEP, type Step, type StepResult } from "./filter.js";
 import { stepOptions } from "./step-options.js";
 
 export interface C4QualityOptions {
@@ -44,10 +44,10 @@ const POLICIES = ["terms of use", "privacy policy", "cookie policy", "uses cooki
 
 export function c4Quality(options: C4QualityOptions = {}): Step {
   const rules = { ...C4_QUALITY, ...stepOptions("c4-quality", options, C4_QUALITY) };
-  return { name: "c4-quality", settings: rules, judge: (document) => judge(document, rules) };
+  return { name: "c4-quality", settings: rules, apply: (document) => apply(document, rules) };
 }
 
-function judge({ passage }: Candidate, rules: Required<C4QualityOptions>): Verdict {
+function apply({ passage }: Candidate, rules: Required<C4QualityOptions>): StepResult {
   // Most pages contain none of these, so their lines need no check.
   const lowerText = passage.text.toLowerCase();
   const lorem = rules.dropLoremIpsum && lowerText.includes("lorem ipsum");

@@ -20,16 +20,16 @@ export interface CustomDocument {
  */
 export type CustomFunction = (document: CustomDocument) => boolean | string | { readonly text: string };
 
-export function custom(name: string, judge: CustomFunction, { expectsChange = true } = {}): Step {
-  if (typeof name !== "string" || typeof judge !== "function") {
+export function custom(name: string, rule: CustomFunction, { expectsChange = true } = {}): Step {
+  if (typeof name !== "string" || typeof rule !== "function") {
     throw new QuernError("custom() needs a name and a function of a document", { exitCode: 2 });
   }
   return {
     name,
-    settings: { code: judge.toString() },
+    settings: { code: rule.toString() },
     expectsChange,
-    judge(document) {
-      const answer = judge(view(document));
+    apply(document) {
+      const answer = rule(view(document));
       if (answer === true) return KEEP;
       if (answer === false) return drop(name);
       if (typeof answer === "string") return drop(answer);

@@ -32,24 +32,24 @@ export interface Edit {
   readonly note?: Note;
 }
 
-export type Verdict =
+export type StepResult =
   | { readonly keep: true }
   | Edit
   | { readonly keep: true; readonly found: Readonly<Record<string, number>> }
   | { readonly keep: false; readonly reason: string; readonly note?: Note };
 
-export const KEEP: Verdict = { keep: true };
+export const KEEP: StepResult = { keep: true };
 
 /** Results are cached by reason, not created per document. */
-const drops = new Map<string, Verdict & { readonly keep: false }>();
+const drops = new Map<string, StepResult & { readonly keep: false }>();
 
-export function drop(reason: string): Verdict {
-  let verdict = drops.get(reason);
-  if (verdict === undefined) {
-    verdict = { keep: false, reason };
-    drops.set(reason, verdict);
+export function drop(reason: string): StepResult {
+  let result = drops.get(reason);
+  if (result === undefined) {
+    result = { keep: false, reason };
+    drops.set(reason, result);
   }
-  return verdict;
+  return result;
 }
 
 export interface Step {
@@ -61,5 +61,5 @@ export interface Step {
   readonly expectsChange?: boolean;
   /** Called once in each worker before the first document: reads lists, loads models. */
   prepare?(): Promise<void>;
-  judge(document: Candidate): Verdict;
+  apply(document: Candidate): StepResult;
 }

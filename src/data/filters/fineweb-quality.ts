@@ -4,7 +4,7 @@
  */
 
 import { codePointCount, strip, TERMINAL_MARKS } from "../text/characters.js";
-import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js";
+import { type Candidate, drop, KEEP, type Step, type StepResult } from "./filter.js";
 import { repeated } from "./gopher-repetition.js";
 import { type PerLanguage, thresholdsFor } from "./per-language.js";
 import { perLanguage, stepOptions } from "./step-options.js";
@@ -49,11 +49,11 @@ export function finewebQuality(given: PerLanguage<FineWebQualityOptions> = {}): 
   return {
     name: "fineweb-quality",
     settings: terminalMarks === TERMINAL_MARKS ? shown : { ...shown, terminalMarks },
-    judge: (document) => judge(document, limitsOf(document.language)),
+    apply: (document) => apply(document, limitsOf(document.language)),
   };
 }
 
-function judge({ passage }: Candidate, limits: Required<FineWebQualityOptions>): Verdict {
+function apply({ passage }: Candidate, limits: Required<FineWebQualityOptions>): StepResult {
   const lines = passage.lines.filter((line) => strip(line) !== "");
   if (lines.length === 0) return drop("empty");
 

@@ -4,7 +4,7 @@
  */
 
 import { countOf, splitLines, strip } from "../text/characters.js";
-import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js";
+import { type Candidate, drop, KEEP, type Step, type StepResult } from "./filter.js";
 import { type PerLanguage, thresholdsFor } from "./per-language.js";
 import { perLanguage, stepOptions } from "./step-options.js";
 
@@ -53,11 +53,11 @@ export function gopherQuality(given: PerLanguage<GopherQualityOptions> = {}): St
   return {
     name: "gopher-quality",
     settings: { ...GOPHER_QUALITY, ...options },
-    judge: (document) => judge(document, limitsOf(document.language)),
+    apply: (document) => apply(document, limitsOf(document.language)),
   };
 }
 
-function judge({ passage }: Candidate, limits: Required<GopherQualityOptions>): Verdict {
+function apply({ passage }: Candidate, limits: Required<GopherQualityOptions>): StepResult {
   const { ids, plain, plainPoints, alphabetic } = passage.words;
   const count = ids.length;
   if (limits.minWords && plain < limits.minWords) return drop("gopher_short_doc");

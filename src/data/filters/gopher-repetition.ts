@@ -7,7 +7,7 @@ import { codePointCount, strip } from "../text/characters.js";
 import type { Words } from "../text/passage.js";
 import { HASH_BASE } from "../text/word-splitter.js";
 import { mixBits, type WordTable } from "../text/word-table.js";
-import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js";
+import { type Candidate, drop, KEEP, type Step, type StepResult } from "./filter.js";
 import { type PerLanguage, thresholdsFor } from "./per-language.js";
 import { perLanguage, stepOptions } from "./step-options.js";
 
@@ -61,11 +61,11 @@ export function gopherRepetition(given: PerLanguage<GopherRepetitionOptions> = {
   return {
     name: "gopher-repetition",
     settings: { ...GOPHER_REPETITION, ...options },
-    judge: (document) => judge(document, limitsOf(document.language)),
+    apply: (document) => apply(document, limitsOf(document.language)),
   };
 }
 
-function judge({ passage }: Candidate, limits: Required<GopherRepetitionOptions>): Verdict {
+function apply({ passage }: Candidate, limits: Required<GopherRepetitionOptions>): StepResult {
   const { text, points } = passage;
   if (text === "") return drop("empty");
 

@@ -6,7 +6,7 @@
 import { QuernError } from "../../errors.js";
 import { nearest, show } from "../../options.js";
 import { type EldScores, loadEld } from "./eld-scores.js";
-import { drop, KEEP, type Step, type Verdict } from "./filter.js";
+import { drop, KEEP, type Step, type StepResult } from "./filter.js";
 import { stepOptions } from "./step-options.js";
 
 export interface LanguageOptions {
@@ -84,7 +84,7 @@ export function language(given: LanguageOptions = {}): Step {
   const { minScore, trustDeclared } = { ...LANGUAGE, ...options };
   const keep = options.keep === undefined ? LANGUAGE.keep : options.keep;
   const wanted = new Set<string>(keep);
-  const judgeLanguage = (found: string, score: number): Verdict => {
+  const checkLanguage = (found: string, score: number): StepResult => {
     if (wanted.size > 0 && !wanted.has(found)) return drop(`language_${found}`);
     return score < minScore ? drop("language_score") : KEEP;
   };
@@ -103,12 +103,12 @@ export function language(given: LanguageOptions = {}): Step {
         exitCode: 2,
       });
     },
-    judge(document) {
-      if (trustDeclared && document.language !== undefined) return judgeLanguage(document.language, 1);
+    apply(document) {
+      if (trustDeclared && document.language !== undefined) return checkLanguage(document.language, 1);
       const found = detectLanguage(document.passage.text);
       document.language = found.language;
       document.fields = { ...document.fields, language_score: Math.round(found.score * 1000) / 1000 };
-      return judgeLanguage(found.language, found.score);
+      return checkLanguage(found.language, found.score);
     },
   };
 }

@@ -6,7 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { parse } from "tldts";
 import { z } from "zod";
-import { type Candidate, drop, KEEP, type Step, type Verdict } from "./filter.js";
+import { type Candidate, drop, KEEP, type Step, type StepResult } from "./filter.js";
 import { stepOptions, wordList } from "./step-options.js";
 import { readWordList, type WordList } from "./word-list.js";
 
@@ -55,7 +55,7 @@ export function url(given: UrlOptions = {}): Step {
   let softWords = new Set<string>();
   let parts: string[] = [];
 
-  const judge = ({ url }: Candidate): Verdict => {
+  const apply = ({ url }: Candidate): StepResult => {
     if (url === undefined) return withoutUrl === "keep" ? KEEP : drop("no_url");
     if (domains.size > 0) {
       const { domain, hostname } = parse(url);
@@ -90,7 +90,7 @@ export function url(given: UrlOptions = {}): Step {
       softWords = new Set([...own.softWords, ...(await readWordList(options.softWords))].map(plain));
       parts = [...own.parts, ...(await readWordList(options.parts))].map(plain).filter((part) => part !== "");
     },
-    judge,
+    apply,
   };
 }
 

@@ -2,7 +2,7 @@
  * @file Sample documents for the report, a few for each step and outcome. They are chosen by a hash of their ids, so that the
  * choice depends neither on the order of the input nor on its division into tasks.
  */
-import type { Candidate, Verdict } from "../filters/filter.js";
+import type { Candidate, StepResult } from "../filters/filter.js";
 
 export interface Sample {
   readonly step: string;
@@ -40,7 +40,7 @@ export class Samples {
   }
 
   /** Considers a document that a step kept, edited or dropped as a sample. */
-  add(step: string, document: Candidate, before: string, verdict: Verdict): void {
+  add(step: string, document: Candidate, before: string, verdict: StepResult): void {
     if (!verdict.keep) {
       this.#addSample(step, "dropped", verdict.reason, document.id, () => ({
         ...place(document),

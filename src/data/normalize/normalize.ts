@@ -3,7 +3,7 @@
  * whitespace, and removes the boilerplate lines of web sites.
  */
 
-import { drop, KEEP, type Step, type Verdict } from "../filters/filter.js";
+import { drop, KEEP, type Step, type StepResult } from "../filters/filter.js";
 import { stepOptions } from "../filters/step-options.js";
 import { strip } from "../text/characters.js";
 import { repairMojibake } from "./mojibake.js";
@@ -61,7 +61,7 @@ export function normalize(options: NormalizeOptions = {}): Step {
     name: "normalise", // the name in reports and recipe files, kept from before the rename
     settings: rules,
     expectsChange: false,
-    judge({ passage }): Verdict {
+    apply({ passage }): StepResult {
       const edits: Record<string, number> = {};
       const text = normalizeText(passage.text, rules, edits);
       if (text === passage.text) return KEEP;

@@ -3,7 +3,7 @@
  * matches overlap, a fixed order of types decides, so that the result does not depend on the order of the option `types`.
  */
 import { z } from "zod";
-import type { Step, Verdict } from "../filters/filter.js";
+import type { Step, StepResult } from "../filters/filter.js";
 import { KEEP } from "../filters/filter.js";
 import { stepOptions } from "../filters/step-options.js";
 import { findEmails } from "./email.js";
@@ -96,7 +96,7 @@ export function personalData(options: PersonalDataOptions = {}): Step {
     name: "personal-data",
     settings: { types: PERSONAL_TYPES.filter((type) => types.includes(type)), action },
     expectsChange: false,
-    judge({ passage }): Verdict {
+    apply({ passage }): StepResult {
       const matches = findPersonalData(passage.text, types);
       if (matches.length === 0) return KEEP;
       const edits: Record<string, number> = {};

@@ -7,7 +7,7 @@ export { type BadWordsOptions, badWords } from "../filters/bad-words.js";
 export { C4_PARAGRAPHS, c4Paragraphs } from "../filters/c4-paragraphs.js";
 export { C4_QUALITY, type C4QualityOptions, c4Quality } from "../filters/c4-quality.js";
 export { type CustomDocument, type CustomFunction, custom } from "../filters/custom.js";
-export { type Candidate, drop, KEEP, type Step, type Verdict } from "../filters/filter.js";
+export { type Candidate, drop, KEEP, type Step, type StepResult } from "../filters/filter.js";
 export { FINEWEB_QUALITY, type FineWebQualityOptions, finewebQuality } from "../filters/fineweb-quality.js";
 export { GOPHER_QUALITY, type GopherQualityOptions, gopherQuality } from "../filters/gopher-quality.js";
 export { GOPHER_REPETITION, type GopherRepetitionOptions, gopherRepetition } from "../filters/gopher-repetition.js";

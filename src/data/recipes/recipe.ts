@@ -37,7 +37,7 @@ const stepSchema = z.custom<Step>(
     typeof value === "object" &&
     value !== null &&
     typeof (value as Step).name === "string" &&
-    typeof (value as Step).judge === "function" &&
+    typeof (value as Step).apply === "function" &&
     typeof (value as Step).settings === "object" &&
     ["undefined", "function"].includes(typeof (value as Step).prepare),
   "is no step; call one of quern/data: gopherQuality(), language(), custom(name, function) …",
@@ -117,6 +117,6 @@ export function named(name: string, step: Step): Step {
     settings: step.settings,
     expectsChange: step.expectsChange,
     prepare: step.prepare === undefined ? undefined : () => step.prepare?.() ?? Promise.resolve(),
-    judge: (document) => step.judge(document),
+    apply: (document) => step.apply(document),
   };
 }
