@@ -1,4 +1,4 @@
-/** @file From raw web to clean documents: archives and other locations, pages, extraction, filters, the funnel. */
+/** @file The public face of `quern/data`: archives and other inputs, pages, extraction, filters, the funnel, corpora. */
 export {
   type ArchiveOptions,
   type ArchiveReader,

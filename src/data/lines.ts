@@ -1,10 +1,10 @@
-/** @file The lines of text files, as strings, in memory that does not grow with the file. */
+/** @file Streams the lines of text files as strings, in constant memory. */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { compressionByName, isFolder, LONGEST_LINE, readBytes, textOf } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
 
-/** The lines of a file, unpacked, or of all files of a folder by their names; none of one that is not there. */
+/** Yields the lines of a file, decompressed, or of a folder's files in name order; nothing if the path does not exist. */
 export async function* linesOfFile(path: string, signal?: AbortSignal): AsyncGenerator<string> {
   const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory()) {
@@ -13,10 +13,10 @@ export async function* linesOfFile(path: string, signal?: AbortSignal): AsyncGen
   } else if (found !== undefined) yield* readLines(path, signal);
 }
 
-/** The lines of a file. Throws a `QuernError` where it cannot be read, or a line is beyond the limit. */
+/** Yields the lines of a file, decompressed. @throws QuernError if it cannot be read or a line exceeds the limit */
 export async function* readLines(path: string, signal?: AbortSignal): AsyncGenerator<string> {
   if (await isFolder(path)) throw new QuernError(`${path} is a folder, not a file of lines`, { exitCode: 2 });
-  /** Pieces of a line that goes on. */
+  /** Chunks of a line whose end has not been read yet. */
   let rest: Buffer[] = [];
   let length = 0;
   try {
@@ -30,7 +30,7 @@ export async function* readLines(path: string, signal?: AbortSignal): AsyncGener
       rest.push(chunk.subarray(end));
       length += chunk.length - end;
       if (length > LONGEST_LINE) {
-        throw new QuernError(`${path} has a line of more than ${LONGEST_LINE >> 20} MiB; is it a file of lines?`);
+        throw new QuernError(`${path} has a line of more than ${LONGEST_LINE >> 20} MiB; is it a text file?`);
       }
     }
   } catch (error) {

@@ -1,7 +1,6 @@
 /**
- * @file The list of tasks that a run is divided into: every one is a part of the input and the run's configuration, a pure
- * function of both. The list depends on nothing but the input, never on who runs it, so that any number of workers, here
- * or elsewhere, writes the same bytes.
+ * @file Divides a run into tasks. A task is a pure function of one part of the input and the run's configuration. The list of
+ * tasks depends only on the input, so any number of workers, on any machine, writes the same bytes.
  */
 import { createHash } from "node:crypto";
 import type { Stats } from "node:fs";
@@ -18,20 +17,20 @@ import {
 } from "../documents/index.js";
 
 export interface Task {
-  /** Its place in the list, which names its files: `00042`. */
+  /** Number in the list, such as `00042`; names the task's files. */
   readonly name: string;
   readonly part: InputPart;
-  /** For a stretch of a plain JSONL file. */
+  /** The byte range of an uncompressed JSONL file that the task covers; undefined: all of it. */
   readonly range?: ByteRange;
-  /** Bytes of input, as they lie there; 0 where that is not known. */
+  /** Bytes of input, before decompression; 0 if unknown. */
   readonly bytes: number;
-  /** Hash of the input's identity and the run's configuration: a finished task with the same key need not run again. */
+  /** Hash of the input's identity and the run's configuration. A finished task with the same key does not run again. */
   readonly key: string;
 }
 
-/** What a task needs beside its input; plain data, to be sent to wherever it runs. */
+/** The configuration of a task; plain data, so that it can be sent to other threads and machines. */
 export interface TaskConfig {
-  /** The recipe's file or name; undefined for the default. */
+  /** The recipe's file or name; undefined: the default. */
   readonly recipe?: string;
   /** Hash of the recipe, from `recipeIdentity`. */
   readonly identity: string;
@@ -39,24 +38,29 @@ export interface TaskConfig {
   readonly keepDropped: boolean;
   readonly sample?: number;
   readonly limit?: number;
-  /** Bytes that one document, line or page may have. */
+  /** Maximum bytes of a document, line or page. */
   readonly largest: number;
   readonly textField?: string;
   readonly strict?: boolean;
 }
 
 /**
- * Plain JSONL files are cut into stretches, so that the run has about so many tasks: then workers end at nearly the same
- * time. Each has so many bytes at least, which pay for a task's own files, and at most, which a lost machine must do again.
+ * Uncompressed JSONL files are split so that a run has about this many tasks and workers end at nearly the same time. The
+ * minimum size amortises the cost of a task's files; the maximum limits the work to repeat after losing a machine.
  */
 const TASKS = 32;
-const LEAST_BYTES = 2 << 20;
-const MOST_BYTES = 64 << 20;
+const MIN_BYTES = 2 << 20;
+const MAX_BYTES = 64 << 20;
 const PLAIN_LINES = /\.(?:jsonl|ndjson)$/i;
-/** Files that are one document each. */
+/** Files with one document each. */
 const SINGLE = /\.(?:x?html?|txt|text|md|markdown)(?:\.gz|\.zst)?$/i;
 
-/** The tasks of a run, in order, and what was left out in folders. Throws a `QuernError` for an input that is not there. */
+/**
+ * Plans the tasks of a run, in order; also reports the files skipped in folders.
+ *
+ * @param options `stretch`: bytes per part of a split file
+ * @throws QuernError for an input that does not exist
+ */
 export async function planTasks(
   inputs: readonly string[],
   config: TaskConfig,
@@ -72,10 +76,10 @@ export async function planTasks(
   for (const { location } of parts)
     files.push(isRemote(location) ? undefined : await stat(location).catch(() => undefined));
   const total = files.reduce((sum, file) => sum + (file?.size ?? 0), 0);
-  const stretch = given ?? Math.min(MOST_BYTES, Math.max(LEAST_BYTES, Math.ceil(total / TASKS)));
+  const stretch = given ?? Math.min(MAX_BYTES, Math.max(MIN_BYTES, Math.ceil(total / TASKS)));
   const tasks: Task[] = [];
   for (let index = 0; index < parts.length; ) {
-    const count = togetherAt(index, parts, files, stretch);
+    const count = groupSize(index, parts, files, stretch);
     const part = count === 1 ? parts[index] : { ...parts[index], files: parts.slice(index, index + count) };
     const group = files.slice(index, index + count);
     const state = group.map((file) => (file === undefined ? "" : `${file.size} ${file.mtimeMs}`)).join();
@@ -97,8 +101,8 @@ export async function planTasks(
   return { tasks, unread: log.report };
 }
 
-/** How many files from this one on are one task: a folder of ten thousand pages is not ten thousand files again. */
-function togetherAt(
+/** Returns how many files, from this one on, form one task: ten thousand small pages should not be ten thousand tasks. */
+function groupSize(
   first: number,
   parts: readonly InputFile[],
   files: readonly (Stats | undefined)[],

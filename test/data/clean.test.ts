@@ -371,15 +371,15 @@ export default defineRecipe(recipe);`,
   it("that is wrong is told in one sentence", async () => {
     const input = write("wrong/in.jsonl", lines([document(1)]));
     const cases: readonly [string, RegExp][] = [
-      ["export default 5;", /exports no recipe/],
-      ["export default { steps: [1] };", /steps\.0: is no step/],
+      ["export default 5;", /must export a recipe/],
+      ["export default { steps: [1] };", /steps\.0: is not a step/],
       ["export default { steps: [], stepz: 1 };", /unknown option stepz; did you mean steps/],
       [
         "import { length } from 'quern/data'; export default { steps: [length({}), length({})] };",
-        /"length" comes twice/,
+        /"length" occurs twice/,
       ],
-      ["throw new Error('no');", /does not run: no/],
-      ["import 'nowhere-to-be-found'; export default {}", /does not run/],
+      ["throw new Error('no');", /failed to run: no/],
+      ["import 'nowhere-to-be-found'; export default {}", /failed to run/],
     ];
     for (const [index, [source, message]] of cases.entries()) {
       const path = write(`wrong/${index}.ts`, source);

@@ -312,7 +312,7 @@ describe("a corpus", () => {
         .then((read) => makeCorpus({ inputs: [web], recipe: read, out: join(folder, "wrong"), workers: 1 }))
         .then(String, (error: QuernError) => `${error.exitCode} ${error.message}`);
     };
-    expect(await wrong("{")).toMatch(/^2 .*wrong.json is not JSON/);
+    expect(await wrong("{")).toMatch(/^2 .*wrong.json is not valid JSON/);
     expect(await wrong('{"qualty": {}}')).toMatch(/^2 .*unknown option qualty in the corpus; did you mean quality/);
     expect(await wrong('{"clean": "as-is", "mix": {"weights": {"web": 0}}}')).toMatch(
       /^2 .*sum to 0; there is nothing to mix/,

@@ -217,20 +217,22 @@ describe("a mix", () => {
     await expect(call({ sources, optimise: { step: 3 } })).rejects.toThrow(
       /^unknown option optimise\.step in the mix; did you mean optimise\.steps\?$/,
     );
-    await expect(call({})).rejects.toThrow(/either sources, with names, or inputs/);
+    await expect(call({})).rejects.toThrow(/either sources \(with names\) or inputs/);
     await expect(call({ inputs: [web], temprature: 2 })).rejects.toThrow(
       /unknown option temprature in the mix; did you mean temperature/,
     );
-    await expect(call({ inputs: [web], weights: { web: 1 }, temperature: 2 })).rejects.toThrow(/give one in the mix/);
+    await expect(call({ inputs: [web], weights: { web: 1 }, temperature: 2 })).rejects.toThrow(
+      /give only one in the mix/,
+    );
     await expect(call({ inputs: [web], order: "quality-last" })).rejects.toThrow(
       /no document has a number in its field "quality"/,
     );
-    await expect(call({ sources: [...sources, ...sources] })).rejects.toThrow(/web comes twice/);
+    await expect(call({ sources: [...sources, ...sources] })).rejects.toThrow(/web is listed twice/);
     await expect(call({ sources: [{ name: "none", inputs: [source("none", 0)] }] })).rejects.toThrow(/no text in/);
     await expect(call({ inputs: [join(root, "missing.jsonl")] })).rejects.toThrow(/no such file/);
     const file = join(root, "recipe.json");
     writeFileSync(file, "{");
-    await expect(loadMix(file)).rejects.toThrow(/recipe.json is not JSON/);
+    await expect(loadMix(file)).rejects.toThrow(/recipe.json is not valid JSON/);
     writeFileSync(
       join(root, "recipe.ts"),
       `import { defineMix } from "quern/data";\nexport default defineMix({ inputs: [${JSON.stringify(web)}] });\n`,

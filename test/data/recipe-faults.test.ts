@@ -1,4 +1,4 @@
-/** @file What is wrong with a recipe is told with its file, line and nearest right name, and never as an internal error. */
+/** @file Errors in a recipe name its file, the line and the closest valid name, and are never internal errors. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,8 +23,8 @@ const put = (name: string, text: string) => {
   writeFileSync(join(folder, name), text);
   return join(folder, name);
 };
-/** What loading a recipe, and judging a document by it, throws; `fine` where nothing is thrown. */
-async function faultOf(path: string, load: (path: string) => Promise<unknown> = judged): Promise<string> {
+/** Returns the error message of loading a recipe and running it on a document, or `fine` if there is none. */
+async function faultOf(path: string, load: (path: string) => Promise<unknown> = loadAndRun): Promise<string> {
   try {
     await load(path);
     return "fine";
@@ -33,13 +33,13 @@ async function faultOf(path: string, load: (path: string) => Promise<unknown> = 
     return error.message.replaceAll(`${folder}/`, "");
   }
 }
-async function judged(path: string) {
+async function loadAndRun(path: string) {
   const recipe = await loadRecipe(path);
   await recipeIdentity(recipe, path);
   for await (const _ of checkDocuments(join(folder, "in.jsonl"), { recipe: path }));
 }
 
-describe("a recipe's fault", () => {
+describe("an error in a recipe", () => {
   it.each([
     ['{"steps":[{"length":{"minWord":5}}]}', "unknown option minWord in the step length; did you mean minWords?"],
     ['{"steps":[{"length":{"minWords":"5"}}]}', "minWords must be a number of at least 0 in the step length"],
@@ -59,7 +59,7 @@ describe("a recipe's fault", () => {
     ['{"steps":["length"],}', "recipe.json:1:21"],
     ['{"steps":[', "recipe.json:1:11"],
     ["[]", "it must be an object with a list of steps"],
-    [`{"steps":${"[".repeat(50_000)}${"]".repeat(50_000)}}`, "the recipe recipe.json is wrong"],
+    [`{"steps":${"[".repeat(50_000)}${"]".repeat(50_000)}}`, "the recipe recipe.json is invalid"],
     ['{"steps":[{"bad-words":{"words":{"file":"nowhere.txt"}}}]}', "cannot read nowhere.txt: there is no such file"],
   ])("in JSON: %.60s", async (text, message) => {
     expect(await faultOf(put("recipe.json", text))).toContain(message);
@@ -69,7 +69,7 @@ describe("a recipe's fault", () => {
   it.each([
     [
       `${use}export default defineRecipe({\n  steps: [length({ minWord: 3 } as any)],\n});`,
-      /^the recipe is wrong at recipe\.ts:3:\d+: unknown option minWord .*minWords\?$/,
+      /^the recipe is invalid at recipe\.ts:3:\d+: unknown option minWord .*minWords\?$/,
     ],
     [
       `${use}export default defineRecipe({\n  steps: [length({ minWords: 3 }],\n});`,
@@ -77,10 +77,10 @@ describe("a recipe's fault", () => {
     ],
     [
       `${use}\nnothing();\nexport default defineRecipe({ steps: [] });`,
-      /^the recipe does not run: nothing is not defined \(recipe\.ts:3:1\)$/,
+      /^the recipe failed to run: nothing is not defined \(recipe\.ts:3:1\)$/,
     ],
-    ["export default 5;", /^the recipe recipe\.ts exports no recipe but a number; end it with/],
-    ["export default () => ({ steps: [] });", /exports no recipe but a function/],
+    ["export default 5;", /^the recipe recipe\.ts must export a recipe, but exports a number; end it with/],
+    ["export default () => ({ steps: [] });", /must export a recipe, but exports a function/],
     [
       `${use}export default { steps: [custom("mine", () => {\n  throw new Error("boo");\n})] };`,
       /^the step "mine" of the recipe failed on the document d1: boo \(recipe\.ts:3:\d+\)$/,
@@ -114,14 +114,14 @@ describe("a recipe's fault", () => {
     expect(await faultOf(put("recipe.ts", text))).toMatch(message);
   });
 
-  it("is an unknown name, also where every object has it", async () => {
+  it("is an unknown name, even one that every object has as a property", async () => {
     for (const name of ["constructor", "__proto__", "toString", "hasOwnProperty", "finewep"]) {
       expect(await faultOf(name)).toMatch(/^there is no recipe .*one of fineweb, fineweb-2, as-is$/);
     }
-    expect(await faultOf(folder)).toMatch(/is no file$/);
+    expect(await faultOf(folder)).toMatch(/is not a regular file$/);
   });
 
-  it("names the file of a corpus or mix, and what a corpus lacks before it begins", async () => {
+  it("names the file of a corpus or mix; missing files of a corpus are reported before it starts", async () => {
     expect(await faultOf(put("corpus.ts", "export default 5;"), loadCorpus)).toMatch(
       /^corpus\.ts: .*must be an object, not 5/,
     );
@@ -141,7 +141,7 @@ describe("a recipe's fault", () => {
     }
   });
 
-  it("is an option that every step knows not", () => {
+  it("is an unknown option, in every step", () => {
     const makers = { ...steps } as unknown as Record<string, (options: object) => unknown>;
     const needs = { words: ["a"], model: "m", field: "f", least: 1, against: ["a"] };
     const own: Readonly<Record<string, readonly string[]>> = {
@@ -162,7 +162,7 @@ describe("a recipe's fault", () => {
     }
   });
 
-  it("is told as the recipe's, however a recipe is damaged", async () => {
+  it("is a QuernError, however the recipe is damaged", async () => {
     let state = 1;
     const next = (n: number) => {
       state = (state * 48271) % 2147483647;
@@ -207,8 +207,8 @@ describe("a recipe's fault", () => {
   }, 30_000);
 });
 
-describe("the place of a JSON fault", () => {
-  it("is found exactly where JSON.parse finds one", () => {
+describe("jsonFault", () => {
+  it("finds an error exactly when JSON.parse does", () => {
     let state = 7;
     const next = (n: number) => {
       state = (state * 48271) % 2147483647;
@@ -217,13 +217,13 @@ describe("the place of a JSON fault", () => {
     const alphabet = [...'{}[],:"', "true", "null", "-0.5e3", "01", '"a"', '"\\u00e9"', '"\\x"', " ", "\n", "1"];
     for (let round = 0; round < 3000; round++) {
       const text = Array.from({ length: next(9) }, () => alphabet[next(alphabet.length)]).join("");
-      let right = true;
+      let valid = true;
       try {
         JSON.parse(text);
       } catch {
-        right = false;
+        valid = false;
       }
-      expect({ text, right: jsonFault(text) === undefined }).toEqual({ text, right });
+      expect({ text, valid: jsonFault(text) === undefined }).toEqual({ text, valid });
     }
   });
 });

@@ -1,6 +1,6 @@
 /**
- * @file What a corpus is made by: a JSON file, or a TypeScript file that exports `defineCorpus(...)`. A part that is not there
- * is not done, but for cleaning (FineWeb's recipe), duplicates and shards, which have defaults.
+ * @file The recipe of a corpus: a JSON file, or a TypeScript file that exports `defineCorpus(...)`. Stages that the recipe
+ * omits are skipped, except cleaning (FineWeb's recipe), deduplication and sharding, which have defaults.
  *
  *     import { defineCorpus } from "quern/data";
  *     export default defineCorpus({
@@ -26,9 +26,9 @@ const { inputs: ___, out: ____, workers: _____, against, ...contamination } = de
 const decontamination = z
   .strictObject({
     ...contamination,
-    /** Evaluation sets, a JSONL file each. */
+    /** Evaluation sets, one JSONL file each. */
     against: against.min(0).default([]),
-    /** The corpus's own held-out text as well. */
+    /** Also removes overlaps with the corpus's own held-out text. */
     heldout: z.boolean().default(false),
   })
   .refine((value) => value.heldout || value.against.length > 0, "needs evaluation sets in against, or heldout: true");
@@ -40,18 +40,18 @@ const quality = z
     field: z.string().min(1).default("quality"),
     keep: z.number().gt(0).max(1).optional(),
     least: z.number().min(0).max(1).optional(),
-    /** Only documents of these sources are judged; the others stay. */
+    /** Scores only documents from these sources; the others are kept. */
     sources: z.array(z.string().min(1)).min(1).optional(),
   })
   .refine(
     (value) => value.keep === undefined || value.least === undefined,
-    "keep and least are two ways to say one thing; give one",
+    "keep and least both set the threshold; give only one",
   );
 
 const shards = z.strictObject({
   tokenizer: z.string().min(1).optional(),
   vocabSize: z.int().min(257).default(32_000),
-  /** Bytes of text that the tokenizer is trained on, at most. */
+  /** Maximum bytes of text to train the tokenizer on. */
   tokenizerBytes: z.number().positive().default(200e6),
   fileTokens: z.int().min(1).optional(),
 });
@@ -67,28 +67,28 @@ const schema = z.object({
   deduplicate: z.array(z.strictObject(duplicates)).prefault([{ by: "url" }, { by: "document" }, { by: "near" }]),
   quality: quality.optional(),
   decontaminate: decontamination.optional(),
-  /** Share of the documents that is held out, by a hash of their texts. */
+  /** Share of the documents to hold out, chosen by a hash of their texts. */
   heldout: z.number().min(0).max(0.5).default(0.01),
   mix: z.strictObject(mixing).prefault({}),
-  /** `false` ends with the mix. */
+  /** `false`: stop after the mix. */
   shards: z.union([z.literal(false), shards]).prefault({}),
 });
 
 export type CorpusRecipe = z.input<typeof schema>;
 export type CheckedCorpusRecipe = z.output<typeof schema>;
 
-/** Checks a recipe and fills in its defaults. Throws a `QuernError` that says what is wrong. */
+/** Checks a recipe and fills in its defaults. @throws QuernError for an invalid recipe */
 export function checkCorpus(recipe: unknown): CheckedCorpusRecipe {
   const checked = checkOptions(schema, recipe, (key) => key, " in the corpus");
   if (checked.mix.weights !== undefined && checked.mix.temperature !== undefined) {
-    throw new QuernError("weights and temperature are two ways to choose one thing; give one in the corpus's mix", {
+    throw new QuernError("weights and temperature both set the proportions; give only one in the corpus's mix", {
       exitCode: 2,
     });
   }
   return checked;
 }
 
-/** For recipes in TypeScript. Throws a `QuernError` that says what is wrong. */
+/** Defines and checks a recipe in a TypeScript file. @throws QuernError for an invalid recipe */
 export function defineCorpus(recipe: CorpusRecipe): CorpusRecipe {
   checkCorpus(recipe);
   return recipe;

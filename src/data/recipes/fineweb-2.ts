@@ -1,6 +1,6 @@
 /**
- * @file FineWeb-2's recipe (Penedo et al. 2025, arXiv:2506.20920): the same filters for 43 other languages, each with its own
- * thresholds and stop words. Documents in languages without thresholds are judged by the English ones; drop them with
+ * @file FineWeb-2's recipe (Penedo et al. 2025, arXiv:2506.20920): FineWeb's filters for 43 other languages, each with its own
+ * thresholds and stop words. Languages without thresholds use the English ones; drop such documents with
  * `language({ keep: [...] })`.
  */
 import { finewebQuality } from "../filters/fineweb-quality.js";

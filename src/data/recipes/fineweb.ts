@@ -1,6 +1,6 @@
 /**
- * @file The recipe that runs where no other is given: FineWeb's (Penedo et al. 2024, arXiv:2406.17557), with its thresholds,
- * and after it what makes the text safe to train on. Copy it, import from "quern/data", and change what you like.
+ * @file The default recipe: FineWeb's filters (Penedo et al. 2024, arXiv:2406.17557) with its thresholds, then normalisation
+ * and removal of personal data. To make your own, copy it and import from "quern/data".
  */
 import { c4Quality } from "../filters/c4-quality.js";
 import { finewebQuality } from "../filters/fineweb-quality.js";

@@ -1,4 +1,4 @@
-/** @file Where a text stops being JSON: what V8 says of it names no line, and of short texts no place at all. */
+/** @file Locates syntax errors in JSON. V8's messages give no line, and for short texts no position at all. */
 
 export interface JsonFault {
   /** From 1. */
@@ -12,10 +12,10 @@ const TOKEN =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: JSON forbids them in strings
   /[ \t\r\n]*(?:([[\]{},:])|("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.]))/y;
 
-/** The first place where a text is not JSON; undefined where it is. */
+/** Returns the first syntax error of a text; undefined if it is valid JSON. */
 export function jsonFault(text: string): JsonFault | undefined {
   const open: string[] = [];
-  /** What may come next: a value, a key, `:`, or what ends or continues the innermost list or object. */
+  /** The expected token: a value, a key, `:`, or (`next`) a comma or the end of the innermost list or object. */
   let wanted: "value" | "first value" | "key" | "first key" | "colon" | "next" | "end" = "value";
   const after = () => (open.length === 0 ? "end" : "next");
   for (let at = 0; ; ) {
@@ -53,13 +53,12 @@ function fault(text: string, at: number, wanted: string, inside: string | undefi
     wanted === "next"
       ? `"," or "${inside === "[" ? "]" : "}"}"`
       : wanted === "end"
-        ? "nothing more"
+        ? "the end of the file"
         : wanted === "colon"
           ? '":"'
           : wanted.endsWith("key")
             ? "a name in double quotes"
             : "a value";
-  const found =
-    at >= text.length ? "the file ends" : `there is ${JSON.stringify(text.slice(at, at + 12).split("\n")[0])}`;
-  return { line: lines.length, column: (lines.at(-1) ?? "").length + 1, what: `${expected} must stand where ${found}` };
+  const found = at >= text.length ? "the end of the file" : JSON.stringify(text.slice(at, at + 12).split("\n")[0]);
+  return { line: lines.length, column: (lines.at(-1) ?? "").length + 1, what: `expected ${expected}, found ${found}` };
 }

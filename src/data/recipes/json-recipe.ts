@@ -1,5 +1,5 @@
 /**
- * @file Recipes as data, for those that no one writes by hand and that other threads and machines read again:
+ * @file Recipes as JSON data, for recipes that programs write, or that other threads and machines read:
  *
  *     { "name": "web", "steps": ["normalize", { "length": { "minWords": 20 } }] }
  */
@@ -8,7 +8,7 @@ import { nearest, show } from "../../options.js";
 import { quoted } from "../../printable.js";
 import * as parts from "./recipe-steps.js";
 
-/** Steps by their names; `custom` has a function and is none of them. */
+/** Steps by name. `custom` is missing because it needs a function. */
 const STEPS: Readonly<Record<string, (options: never) => parts.Step>> = {
   adult: parts.adult,
   "at-least": parts.atLeast,
@@ -30,9 +30,9 @@ const STEPS: Readonly<Record<string, (options: never) => parts.Step>> = {
   url: parts.url,
 };
 
-/** The recipe in a file's data. Throws a `QuernError` that says what is wrong with it. */
+/** Builds the recipe in a file's data. @throws QuernError for an invalid recipe */
 export function parseRecipe(value: unknown, path: string): parts.Recipe {
-  const wrong = (what: string) => new QuernError(`the recipe ${path} is wrong: ${what}`, { exitCode: 2 });
+  const wrong = (what: string) => new QuernError(`the recipe ${path} is invalid: ${what}`, { exitCode: 2 });
   if (typeof value !== "object" || value === null || !("steps" in value) || !Array.isArray(value.steps)) {
     throw wrong("it must be an object with a list of steps");
   }
@@ -40,7 +40,7 @@ export function parseRecipe(value: unknown, path: string): parts.Recipe {
   try {
     return parts.defineRecipe({ ...value, steps });
   } catch (error) {
-    if (error instanceof QuernError) throw wrong(error.message.replace(/^the recipe is wrong: /, ""));
+    if (error instanceof QuernError) throw wrong(error.message.replace(/^the recipe is invalid: /, ""));
     throw error;
   }
 }
@@ -49,7 +49,7 @@ function stepOf(value: unknown, wrong: (what: string) => QuernError): parts.Step
   const isName = typeof value === "string";
   const [name, options] = isName ? [value, undefined] : (Object.entries(value ?? {})[0] ?? []);
   if (typeof name !== "string" || (!isName && Object.keys(value as object).length !== 1)) {
-    throw wrong(`a step is a name or { name: options }, not ${show(value)}`);
+    throw wrong(`a step must be a name or { name: options }, not ${show(value)}`);
   }
   const make = Object.hasOwn(STEPS, name) ? STEPS[name] : undefined;
   if (make === undefined) {

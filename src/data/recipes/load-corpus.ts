@@ -1,9 +1,9 @@
-/** @file The recipe of a corpus from its file. */
+/** @file Loads a corpus recipe from its file. */
 import { QuernError } from "../../errors.js";
 import { type CorpusRecipe, checkCorpus } from "./corpus-recipe.js";
 import { importRecipe } from "./recipe-file.js";
 
-/** Reads a recipe. Throws a `QuernError` that says what is wrong with it. */
+/** Reads and checks a recipe. @throws QuernError for an unreadable or invalid recipe */
 export async function loadCorpus(path: string): Promise<CorpusRecipe> {
   const recipe = await importRecipe(path);
   try {

@@ -1,9 +1,9 @@
-/** @file The recipe of a mix from its file. */
+/** @file Loads a mix recipe from its file. */
 import { QuernError } from "../../errors.js";
 import { checkMix, type MixRecipe } from "./mix-recipe.js";
 import { importRecipe } from "./recipe-file.js";
 
-/** Reads a recipe. Throws a `QuernError` that says what is wrong with it. */
+/** Reads and checks a recipe. @throws QuernError for an unreadable or invalid recipe */
 export async function loadMix(path: string): Promise<MixRecipe> {
   const recipe = await importRecipe(path);
   try {

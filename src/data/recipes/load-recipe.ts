@@ -1,6 +1,5 @@
 /**
- * @file Finding a recipe by its name or file, and what tells it from every other: two runs with the same identity give the
- * same bytes.
+ * @file Loads a cleaning recipe by name or file, and computes its identity: runs with equal identities write the same bytes.
  */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -15,31 +14,29 @@ import fineweb2 from "./fineweb-2.js";
 import { defineRecipe, type Recipe } from "./recipe.js";
 import { importRecipe } from "./recipe-file.js";
 
-/** Pages are extracted and documents stay as they are. */
+/** Extracts pages and leaves documents unchanged. */
 const asIs: Recipe = { name: "as-is", steps: [] };
 const BUILT_IN: Readonly<Record<string, Recipe>> = { fineweb, "fineweb-2": fineweb2, "as-is": asIs };
 
 /**
- * The recipe of a TypeScript or JSON file, or `fineweb` (also where nothing is named), `fineweb-2` or `as-is`. Throws a `QuernError` when the file is
- * not there, does not run, or exports no recipe.
+ * Loads the recipe of a TypeScript or JSON file, or a built-in one: `fineweb` (the default), `fineweb-2` or `as-is`.
+ *
+ * @throws QuernError if the file does not exist, fails to run, or exports no recipe
  */
 export async function loadRecipe(path = "fineweb"): Promise<Recipe> {
   if (Object.hasOwn(BUILT_IN, path) && !existsSync(path)) return BUILT_IN[path];
   const file = resolve(path);
   if (!existsSync(file)) {
     const names = Object.keys(BUILT_IN).join(", ");
-    throw new QuernError(
-      `there is no recipe ${quoted(path)}; it must be a TypeScript or JSON file, or one of ${names}`,
-      {
-        exitCode: 2,
-      },
-    );
+    throw new QuernError(`there is no recipe ${quoted(path)}; give a TypeScript or JSON file, or one of ${names}`, {
+      exitCode: 2,
+    });
   }
   if (file.endsWith(".json")) return (await import("./json-recipe.js")).parseRecipe(await importRecipe(path), path);
   const exported = await importRecipe(path);
   if (typeof exported !== "object" || exported === null || !("steps" in exported)) {
     throw new QuernError(
-      `the recipe ${path} exports no recipe but ${kindOf(exported)}; end it with \`export default defineRecipe({ steps: [...] })\``,
+      `the recipe ${path} must export a recipe, but exports ${kindOf(exported)}; end it with \`export default defineRecipe({ steps: [...] })\``,
       {
         exitCode: 2,
       },
@@ -58,7 +55,7 @@ function kindOf(value: unknown): string {
   return Array.isArray(value) ? "a list" : typeof value === "object" ? "an object without steps" : `a ${typeof value}`;
 }
 
-/** A hash of all that a recipe's work depends on: its steps and settings, its files and word lists, Quern's version. */
+/** Hashes everything that a recipe's output depends on: steps and settings, its files and word lists, Quern's version. */
 export async function recipeIdentity(recipe: Recipe, file?: string): Promise<string> {
   const hash = createHash("sha256");
   const add = (text: string | Buffer) => hash.update(text).update("\0");
@@ -81,7 +78,7 @@ function settingsOf({ name, settings }: Recipe["steps"][number]): string {
   }
 }
 
-/** A source file and the files beside it that it imports. */
+/** Adds a source file and, recursively, the files that it imports by relative path. */
 async function addSource(file: string, add: (text: string) => void, seen: Set<string>): Promise<void> {
   if (seen.has(file)) return;
   seen.add(file);

@@ -1,4 +1,4 @@
-/** @file What a recipe's file says: the data of a JSON file, or what a TypeScript file exports by default. */
+/** @file Reads a recipe's file: the data of a JSON file, or the default export of a TypeScript file. */
 import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { fileError, QuernError } from "../../errors.js";
@@ -6,11 +6,13 @@ import { quoted } from "../../printable.js";
 import { jsonFault } from "./json-fault.js";
 import { userPlace } from "./user-place.js";
 
-/** Bytes of the largest recipe: word lists have files of their own. */
+/** Maximum size of a recipe in bytes; word lists belong in separate files. */
 const LARGEST = 2 ** 24;
 
 /**
- * Throws a `QuernError` that names file and line when the file is not there, is no JSON, or does not run.
+ * Imports a recipe file.
+ *
+ * @throws QuernError with file and line if the file does not exist, is not valid JSON, or fails to run
  */
 export async function importRecipe(path: string): Promise<unknown> {
   const text = await readRecipe(path);
@@ -19,14 +21,14 @@ export async function importRecipe(path: string): Promise<unknown> {
       return JSON.parse(text);
     } catch (error) {
       const { line, column, what } = placeOf(text) ?? { line: 1, column: 1, what: (error as Error).message };
-      throw new QuernError(`the recipe ${path} is not JSON: ${what} (${path}:${line}:${column})`, {
+      throw new QuernError(`the recipe ${path} is not valid JSON: ${what} (${path}:${line}:${column})`, {
         exitCode: 2,
         cause: error,
       });
     }
   }
   const { createJiti } = await import("jiti");
-  // The recipe's own import of the library gives the one that runs, however Quern was installed.
+  // The recipe's import of quern/data must resolve to this running library, however Quern was installed.
   const jiti = createJiti(import.meta.url, {
     fsCache: false,
     moduleCache: false,
@@ -43,7 +45,7 @@ function placeOf(text: string) {
   try {
     return jsonFault(text);
   } catch {
-    // A string of megabytes is too long for a regular expression.
+    // The regular expression overflows on strings of several megabytes.
     return undefined;
   }
 }
@@ -51,11 +53,14 @@ function placeOf(text: string) {
 async function readRecipe(path: string): Promise<string> {
   try {
     const found = await stat(path);
-    if (!found.isFile()) throw new QuernError(`the recipe ${path} is no file`, { exitCode: 2 });
+    if (!found.isFile()) throw new QuernError(`the recipe ${path} is not a regular file`, { exitCode: 2 });
     if (found.size > LARGEST) {
-      throw new QuernError(`the recipe ${path} has more than ${LARGEST >> 20} MiB; put its lists into files`, {
-        exitCode: 2,
-      });
+      throw new QuernError(
+        `the recipe ${path} is larger than ${LARGEST >> 20} MiB; move its word lists to separate files`,
+        {
+          exitCode: 2,
+        },
+      );
     }
     return (await readFile(path, "utf8")).replace(/^\ufeff/, "");
   } catch (error) {
@@ -63,10 +68,10 @@ async function readRecipe(path: string): Promise<string> {
   }
 }
 
-/** One sentence for what a recipe's file threw when it was read or run. */
+/** Describes in one sentence the error that a recipe's file threw while it was parsed or run. */
 function recipeFault(error: unknown, path: string): string {
   const message = error instanceof Error ? error.message : String(error);
-  // The parser's own place, of a line and a column from 0.
+  // The parser's position: line from 1, column from 0.
   const parsed = /^\w*Error: (.*?)\s*\n\s*(.+):(\d+):(\d+)\s*$/s.exec(message);
   if (parsed !== null) {
     const [, what, file, line, column] = parsed;
@@ -75,8 +80,8 @@ function recipeFault(error: unknown, path: string): string {
   }
   const place = userPlace(error, path) ?? path;
   const reason = message.split("\n")[0];
-  // What Quern itself says is wrong with a step is a sentence of its own.
+  // Quern's own errors about steps are complete sentences.
   if (error instanceof QuernError)
-    return `the recipe is wrong at ${place}: ${message.replace(/^the recipe is wrong: /, "")}`;
-  return `the recipe does not run: ${quoted(reason)} (${place})`;
+    return `the recipe is invalid at ${place}: ${message.replace(/^the recipe is invalid: /, "")}`;
+  return `the recipe failed to run: ${quoted(reason)} (${place})`;
 }

@@ -1,5 +1,5 @@
 /**
- * @file Everything that a recipe may be made of. A recipe's own `import … from "quern/data"` gives these when Quern runs it.
+ * @file Everything a recipe can use. When Quern runs a recipe, its `import … from "quern/data"` resolves to this module.
  */
 
 export { type DecontaminationOptions, decontamination } from "../decontaminate/step.js";

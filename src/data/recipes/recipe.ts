@@ -1,5 +1,5 @@
 /**
- * @file What a recipe is: an ordered list of steps that documents go through, in a TypeScript file of the user's.
+ * @file A cleaning recipe: an ordered list of steps that documents pass through, usually in a user's TypeScript file.
  *
  *     import { defineRecipe, language, gopherQuality, custom, personalData } from "quern/data";
  *     export default defineRecipe({
@@ -21,12 +21,12 @@ import { userPlace } from "./user-place.js";
 
 export interface Recipe {
   readonly name?: string;
-  /** How pages become text, before the first step. */
+  /** How pages are turned into text before the first step. */
   readonly extract?: { readonly format?: "text" | "markdown" };
-  /** The language of documents whose input says none, until a step finds it. */
+  /** Language of documents whose input does not specify one, until a step detects it. */
   readonly language?: string;
   readonly steps: readonly Step[];
-  /** Other ways to split a text than Quern's own. Must depend on nothing but the text. */
+  /** Replaces Quern's splitters. These functions must depend only on the text. */
   readonly words?: Splitter["words"];
   readonly sentences?: Splitter["sentences"];
 }
@@ -40,7 +40,7 @@ const stepSchema = z.custom<Step>(
     typeof (value as Step).apply === "function" &&
     typeof (value as Step).settings === "object" &&
     ["undefined", "function"].includes(typeof (value as Step).prepare),
-  "is no step; call one of quern/data: gopherQuality(), language(), custom(name, function) …",
+  "is not a step; use a step of quern/data such as gopherQuality(), language() or custom(name, function)",
 );
 const schema = z.strictObject({
   name: z.string().min(1).optional(),
@@ -51,10 +51,10 @@ const schema = z.strictObject({
   sentences: z.custom<Splitter["sentences"]>(isFunction, "must be a function").optional(),
 });
 
-/** Names that the funnel needs for what comes before the steps. */
+/** Names that the funnel uses for the work before the first step. */
 const RESERVED = ["read", "sample", "extract"];
 
-/** Checks a recipe and gives it back. Throws a `QuernError` that says what is wrong with which part. */
+/** Checks a recipe and returns it. @throws QuernError that names each invalid part */
 export function defineRecipe(recipe: Recipe): Recipe {
   const result = schema.safeParse(recipe);
   if (!result.success) {
@@ -64,17 +64,20 @@ export function defineRecipe(recipe: Recipe): Recipe {
       const near = nearest(issue.keys[0], known);
       return `unknown option ${quoted(issue.keys[0])}${near === undefined ? "" : `; did you mean ${near}?`}`;
     });
-    throw new QuernError(`the recipe is wrong: ${issues.join("; ")}`, { exitCode: 2 });
+    throw new QuernError(`the recipe is invalid: ${issues.join("; ")}`, { exitCode: 2 });
   }
   const names = new Set<string>();
   for (const { name } of recipe.steps) {
     if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) {
-      throw new QuernError(`the recipe's step "${quoted(name)}" must be named by small letters, digits and hyphens`, {
-        exitCode: 2,
-      });
+      throw new QuernError(
+        `the recipe's step "${quoted(name)}" must have a name of lower-case letters, digits and hyphens`,
+        {
+          exitCode: 2,
+        },
+      );
     }
     if (RESERVED.includes(name) || names.has(name)) {
-      const why = names.has(name) ? "comes twice" : "is what Quern calls a step of its own";
+      const why = names.has(name) ? "occurs twice" : "has a name that Quern reserves";
       throw new QuernError(`the recipe's step "${name}" ${why}; give it another name with named()`, { exitCode: 2 });
     }
     names.add(name);
@@ -84,7 +87,7 @@ export function defineRecipe(recipe: Recipe): Recipe {
 
 const place = (path: readonly PropertyKey[]) => (path.length === 0 ? "it" : path.map(String).join("."));
 
-/** The recipe's own splitters. An error that one throws is reported as the recipe's fault. */
+/** Returns the recipe's splitters, wrapped so that their errors are reported as errors of the recipe. */
 export function splitterOf({ words, sentences }: Recipe): Partial<Splitter> {
   return { words: guarded("words", words), sentences: guarded("sentences", sentences) };
 }
@@ -92,9 +95,9 @@ export function splitterOf({ words, sentences }: Recipe): Partial<Splitter> {
 function guarded<A extends readonly unknown[], R>(name: string, split: ((...given: A) => R) | undefined) {
   if (split === undefined) return undefined;
   return (...given: A): R => {
-    let answer: R;
+    let result: R;
     try {
-      answer = split(...given);
+      result = split(...given);
     } catch (error) {
       const place = userPlace(error);
       const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
@@ -105,12 +108,12 @@ function guarded<A extends readonly unknown[], R>(name: string, split: ((...give
         },
       );
     }
-    if (Array.isArray(answer)) return answer;
-    throw new QuernError(`${name}() of the recipe answered ${show(answer)}; it must answer a list`);
+    if (Array.isArray(result)) return result;
+    throw new QuernError(`${name}() of the recipe returned ${show(result)}; it must return an array`);
   };
 }
 
-/** The same step under another name, for a recipe that has it twice. */
+/** Returns a step under another name, for a recipe that uses it twice. */
 export function named(name: string, step: Step): Step {
   return {
     name,

@@ -1,14 +1,14 @@
-/** @file Where in a user's own code an error came from. */
+/** @file Locates an error in the user's own code. */
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** Quern's code, built or not: `…/src/`. */
+/** Folder of Quern's code, built or not: `…/src/`. */
 const OWN = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
 /**
- * File, line and column of the first call of an error's stack that is in a user's code, as `recipe.ts:7:13`; undefined
- * where the error comes from Quern alone.
- * @param path the recipe as the user named it, which is shown in place of its whole path
+ * Returns the topmost stack frame in the user's code, such as `recipe.ts:7:13`; undefined if all frames are Quern's.
+ *
+ * @param path the recipe as the user typed it, shown instead of its absolute path
  */
 export function userPlace(error: unknown, path?: string): string | undefined {
   const stack = error instanceof Error && typeof error.stack === "string" ? error.stack : "";
