@@ -29,7 +29,7 @@ export const generateOptions = z.object({
     .number()
     .min(0)
     .default(0.8)
-    .describe("0 is greedy, 1 samples from the model's distribution, values between sharpen it")
+    .describe("0 is greedy, 1 samples from the model's distribution, lower sharpens it, higher flattens it")
     .meta({ value: "T" }),
   topK: z.int().min(0).default(50).describe("sample from the K likeliest tokens; 0 means all").meta({ value: "K" }),
   topP: z

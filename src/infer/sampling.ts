@@ -4,7 +4,7 @@
  */
 
 export interface SamplingOptions {
-  /** 0 is greedy; 1 samples from the model's own distribution; values between sharpen it. */
+  /** 0 is greedy; 1 samples from the model's own distribution; lower values sharpen it, higher ones flatten it. */
   readonly temperature: number;
   /** Keeps the k likeliest tokens, and any that tie with the last of them; 0 means all. */
   readonly topK: number;

@@ -115,7 +115,7 @@ async function fetchedFile(name: string, file: string, options: PublishedOptions
   } catch (error) {
     if (!(error instanceof QuernError)) throw error;
     const reason = error.message.replace(/, or give your own text.*$/, "");
-    throw new QuernError(`cannot download the vocabulary ${name}: ${reason}; or give a tokenizer's folder`, {
+    throw new QuernError(`the vocabulary ${name} is not installed: ${reason}; or give a tokenizer's folder`, {
       cause: error,
     });
   }
