@@ -61,15 +61,15 @@ function scorer(i: number): ((profile: Profile) => Score) | undefined {
   types[i] = type;
   if (source === "data") return undefined;
   const tree: Tree = parseTree(decodePage(page.bytes).text);
-  const bare = source === "noscript";
+  const withNoscript = source === "noscript";
   const seen = new Map<string, Score>();
   return (profile) => {
-    measure(tree.root, bare);
+    measure(tree.root, { withNoscript });
     const roots = selectContent(tree.root, {
       type,
       focus: "balanced",
       title: tree.title || title || "",
-      bare,
+      withNoscript,
       profile,
     });
     const text = writeNodes(roots, "text");

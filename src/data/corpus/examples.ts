@@ -107,7 +107,7 @@ export async function summarizeScores(
   { field, keep, least }: { readonly field: string; readonly keep?: number; readonly least?: number },
   signal: AbortSignal | undefined,
 ): Promise<QualityScores> {
-  const fine = new Uint32Array(SCORE_STEPS + 1);
+  const countByScore = new Uint32Array(SCORE_STEPS + 1);
   const examples: (Shown & { score: number })[] = [];
   const tenths = new Array<number>(10).fill(0);
   let documents = 0;
@@ -116,21 +116,23 @@ export async function summarizeScores(
     if (typeof value !== "number") continue; // from a source that is not scored
     const score = Math.min(1, Math.max(0, value));
     documents += 1;
-    fine[Math.round(score * SCORE_STEPS)] += 1;
+    countByScore[Math.round(score * SCORE_STEPS)] += 1;
     const tenth = Math.min(9, Math.floor(score * 10));
     if (tenths[tenth] >= EXAMPLES_PER_TENTH) continue;
     tenths[tenth] += 1;
     examples.push({ id, ...(url === undefined ? {} : { url }), score, text: beginning(text) });
   }
   const histogram = new Array<number>(BARS).fill(0);
-  for (const [i, count] of fine.entries()) histogram[Math.min(BARS - 1, Math.floor((i * BARS) / SCORE_STEPS))] += count;
+  for (const [i, count] of countByScore.entries())
+    histogram[Math.min(BARS - 1, Math.floor((i * BARS) / SCORE_STEPS))] += count;
   let threshold = least === undefined ? 0 : Math.ceil(least * SCORE_STEPS);
   if (keep !== undefined) {
     const wanted = Math.ceil(keep * documents);
     threshold = SCORE_STEPS;
-    for (let kept = fine[threshold]; kept < wanted && threshold > 0; kept += fine[threshold]) threshold -= 1;
+    for (let kept = countByScore[threshold]; kept < wanted && threshold > 0; kept += countByScore[threshold])
+      threshold -= 1;
   }
-  const kept = fine.subarray(threshold).reduce((sum, count) => sum + count, 0);
+  const kept = countByScore.subarray(threshold).reduce((sum, count) => sum + count, 0);
   examples.sort((a, b) => a.score - b.score);
   return { documents, histogram, least: threshold === 0 ? null : threshold / SCORE_STEPS, kept, examples };
 }

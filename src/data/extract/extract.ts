@@ -54,9 +54,9 @@ export interface Extraction extends Metadata {
 export const LONGEST_PAGE = 6 * 2 ** 20;
 
 /** If a page's markup contains less prose than this, its data and `<noscript>` are searched too. Characters. */
-const POOR = 200;
+const LITTLE_PROSE = 200;
 /** A page without text and with at least this much script is reported as `scripts`. Characters. */
-const SCRIPTED = 500;
+const MUCH_SCRIPT = 500;
 
 /** Extracts a page. Never throws, whatever the page contains. */
 export function extract(html: string | Uint8Array, options: ExtractOptions = {}): Extraction {
@@ -80,12 +80,12 @@ export function extract(html: string | Uint8Array, options: ExtractOptions = {})
     ...metadata,
     text: written,
     type,
-    source: written === "" ? (tree.scriptChars >= SCRIPTED ? "scripts" : "none") : source,
+    source: written === "" ? (tree.scriptChars >= MUCH_SCRIPT ? "scripts" : "none") : source,
     charset: decoded?.charset ?? null,
     cut,
   });
   let source: TextSource = "page";
-  if (tree.root.prose < POOR) {
+  if (tree.root.prose < LITTLE_PROSE) {
     const data = embeddedContent(tree.root, entities);
     if (data !== "") {
       const shown = parseTree(data.slice(0, LONGEST_PAGE));
@@ -93,12 +93,15 @@ export function extract(html: string | Uint8Array, options: ExtractOptions = {})
       return result(writeNodes([shown.root], format), "data");
     }
     const prose = tree.root.prose;
-    measure(tree.root, true);
-    if (tree.root.prose > prose * 2 + POOR) source = "noscript";
+    measure(tree.root, { withNoscript: true });
+    if (tree.root.prose > prose * 2 + LITTLE_PROSE) source = "noscript";
     else measure(tree.root);
   }
   const title = tree.title || metadata.title || "";
-  const written = writeNodes(selectContent(tree.root, { type, focus, title, bare: source === "noscript" }), format);
+  const written = writeNodes(
+    selectContent(tree.root, { type, focus, title, withNoscript: source === "noscript" }),
+    format,
+  );
   return result(type === "product" ? withDescription(written, metadata, entities) : written, source);
 }
 

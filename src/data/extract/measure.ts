@@ -7,7 +7,7 @@ import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
 
 /** Elements whose text a reader of the page does not see. */
-const SILENT = new Set([
+const INVISIBLE = new Set([
   "script",
   "title",
   "head",
@@ -23,23 +23,21 @@ const SILENT = new Set([
   "annotation",
 ]);
 
-export const isSilent = (name: string): boolean => SILENT.has(name);
-
 /** A run shorter than this counts as a label, unless it ends like a sentence. Characters. */
-const SENTENCE = 60;
+const SENTENCE_LENGTH = 60;
 
 /**
  * Sets the counts and hints of every node.
- * @param bare whether to count `<noscript>` too, as a browser without scripts shows it
+ * @param withNoscript whether to count `<noscript>` too, as a browser without scripts shows it
  */
-export function measure(root: Node, bare = false): void {
+export function measure(root: Node, { withNoscript = false }: { readonly withNoscript?: boolean } = {}): void {
   reset(root);
-  walk(root, { names: new Map(), bare }, false);
+  walk(root, { names: new Map(), withNoscript }, false);
 }
 
 interface Context {
   readonly names: Map<string, number>;
-  readonly bare: boolean;
+  readonly withNoscript: boolean;
 }
 
 function reset(node: Node): void {
@@ -48,7 +46,8 @@ function reset(node: Node): void {
   for (let child = node.first; child !== null; child = child.next) reset(child);
 }
 
-const silent = (name: string, { bare }: Context): boolean => SILENT.has(name) && !(bare && name === "noscript");
+const isSkipped = (name: string, { withNoscript }: Context): boolean =>
+  INVISIBLE.has(name) && !(withNoscript && name === "noscript");
 
 /** The inline text between two block boundaries. */
 interface Run {
@@ -61,7 +60,7 @@ interface Run {
 function walk(node: Node, context: Context, inLink: boolean): void {
   if (node.tag === TEXT) return;
   node.hints = hintsOf(node, context.names);
-  if (silent(node.tag.name, context)) {
+  if (isSkipped(node.tag.name, context)) {
     node.skipped = true;
     return;
   }
@@ -88,7 +87,7 @@ function inline(node: Node, block: Node, context: Context, inLink: boolean, run:
       }
     } else {
       child.hints = hintsOf(child, context.names);
-      if (silent(child.tag.name, context)) {
+      if (isSkipped(child.tag.name, context)) {
         child.skipped = child.tag.name !== "script";
         continue;
       }
@@ -103,7 +102,7 @@ function inline(node: Node, block: Node, context: Context, inLink: boolean, run:
 /** Ends a run; if it reads like a sentence, its text outside links counts as prose of `node`. */
 function endRun(node: Node, run: Run): void {
   if (run.chars === 0) return;
-  const sentence = run.chars >= SENTENCE || (run.chars >= 20 && run.marks > 0 && isStop(run.end));
+  const sentence = run.chars >= SENTENCE_LENGTH || (run.chars >= 20 && run.marks > 0 && isStop(run.end));
   if (sentence && run.linkChars < run.chars * 0.5) node.prose += run.chars - run.linkChars;
   run.chars = run.linkChars = run.marks = 0;
 }

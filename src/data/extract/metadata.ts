@@ -41,9 +41,9 @@ export function readMetadata(tree: Tree, entities: readonly Entity[], address: s
     if (/(?:^|\s)canonical(?:\s|$)/i.test(head.get("rel"))) canonical ||= head.get("href").trim();
     if (head.tag.name === "base") base ||= head.get("href").trim();
   }
-  const marks = new Marks();
-  marks.walk(tree.root);
-  const main = entities.find(({ types }) => types.some((type) => WORK.test(type)));
+  const markup = new MarkupMetadata();
+  markup.walk(tree.root);
+  const main = entities.find(({ types }) => types.some((type) => CONTENT_TYPE.test(type)));
   const meta = (...names: readonly string[]): string => {
     for (const name of names) {
       const value = metas.get(name);
@@ -65,7 +65,7 @@ export function readMetadata(tree: Tree, entities: readonly Entity[], address: s
       "citation_author",
       "twitter:creator",
     ) ||
-    marks.author;
+    markup.author;
   const date =
     main?.date ||
     meta(
@@ -84,16 +84,16 @@ export function readMetadata(tree: Tree, entities: readonly Entity[], address: s
       "citation_publication_date",
       "article.published",
     ) ||
-    marks.date;
+    markup.date;
   return {
     title:
       short(main?.headline || meta("og:title", "twitter:title", "dc.title", "citation_title")) ??
-      short(marks.heading) ??
+      short(markup.heading) ??
       short(withoutSite(tree.title, site)),
     author: /^https?:/i.test(author) ? null : short(author.replace(/^\s*by\s+/i, "")),
     date: dayOf(date),
     language: languageOf(
-      marks.language || meta("content-language", "og:locale", "language", "dc.language") || main?.language || "",
+      markup.language || meta("content-language", "og:locale", "language", "dc.language") || main?.language || "",
     ),
     url: absolute(canonical || meta("og:url"), base || address) ?? absolute(address, "") ?? null,
     site: short(site),
@@ -101,11 +101,11 @@ export function readMetadata(tree: Tree, entities: readonly Entity[], address: s
   };
 }
 
-const WORK =
+const CONTENT_TYPE =
   /Article|Posting|Report|WebPage|Product|Recipe|HowTo|Course|Book|Question|CreativeWork|Review|Event|Service/;
 
 /** Metadata from the page's markup, collected in one walk. */
-class Marks {
+class MarkupMetadata {
   language = "";
   author = "";
   date = "";

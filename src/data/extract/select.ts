@@ -11,7 +11,7 @@ import type { Node } from "./tree.js";
 import { trim } from "./trim.js";
 
 /** Boilerplate on pages of every type. */
-const NEVER =
+const BOILERPLATE =
   Hint.Navigation |
   Hint.Chrome |
   Hint.Aside |
@@ -25,7 +25,7 @@ const NEVER =
   Hint.Hidden;
 
 /** Additions to the content: reviews, captions, bylines. */
-const BESIDE = Hint.Review | Hint.Caption | Hint.Meta;
+const ADDITIONS = Hint.Review | Hint.Caption | Hint.Meta;
 
 /** What is removed from pages of a type. */
 export interface Profile {
@@ -42,17 +42,21 @@ const TAGS = words("nav footer aside form header button");
 
 export const PROFILES: Readonly<Record<PageType, Profile>> = {
   article: {
-    hints: NEVER | BESIDE | Hint.Comments | Hint.Contents,
+    hints: BOILERPLATE | ADDITIONS | Hint.Comments | Hint.Contents,
     tags: words("nav footer aside form header button figcaption"),
     hidden: ["hidden", "aria-hidden", "none"],
   },
-  documentation: { hints: NEVER, tags: TAGS, hidden: [] },
-  forum: { hints: NEVER | Hint.Member, tags: TAGS, hidden: ["aria-hidden", "none"] },
-  product: { hints: NEVER | BESIDE, tags: TAGS, hidden: ["hidden", "aria-hidden"] },
+  documentation: { hints: BOILERPLATE, tags: TAGS, hidden: [] },
+  forum: { hints: BOILERPLATE | Hint.Member, tags: TAGS, hidden: ["aria-hidden", "none"] },
+  product: { hints: BOILERPLATE | ADDITIONS, tags: TAGS, hidden: ["hidden", "aria-hidden"] },
   // A listing's content is often the latest or most read pages of the site, so "related" links stay.
-  listing: { hints: (NEVER & ~Hint.Related) | BESIDE | Hint.Comments, tags: TAGS, hidden: ["hidden", "aria-hidden"] },
-  collection: { hints: NEVER | Hint.Review | Hint.Meta | Hint.Comments, tags: TAGS, hidden: [] },
-  service: { hints: NEVER | Hint.Review | Hint.Comments, tags: TAGS, hidden: ["aria-hidden", "none"] },
+  listing: {
+    hints: (BOILERPLATE & ~Hint.Related) | ADDITIONS | Hint.Comments,
+    tags: TAGS,
+    hidden: ["hidden", "aria-hidden"],
+  },
+  collection: { hints: BOILERPLATE | Hint.Review | Hint.Meta | Hint.Comments, tags: TAGS, hidden: [] },
+  service: { hints: BOILERPLATE | Hint.Review | Hint.Comments, tags: TAGS, hidden: ["aria-hidden", "none"] },
 };
 
 /** What is removed even with focus `recall`. */
@@ -72,13 +76,13 @@ export interface Selection {
   /** The page's title; a heading that repeats it is removed. */
   readonly title: string;
   /** Whether `<noscript>` is counted, as passed to `measure`. */
-  readonly bare?: boolean;
+  readonly withNoscript?: boolean;
 }
 
 /** If the selection has less than this share of the page's characters, it is compared with the profile for listings. */
-const SUSPICIOUS = 0.1;
+const SMALL_SHARE = 0.1;
 /** A selection with this much prose is accepted in any case. Characters. */
-const ENOUGH = 500;
+const ENOUGH_PROSE = 500;
 
 /** Marks boilerplate as skipped and returns the elements that contain the content. `root` must have been measured. */
 export function selectContent(root: Node, selection: Selection): Node[] {
@@ -88,16 +92,16 @@ export function selectContent(root: Node, selection: Selection): Node[] {
   if (
     type === "listing" ||
     type === "product" ||
-    total(chosen, "chars") >= whole * SUSPICIOUS ||
-    total(chosen, "prose") >= ENOUGH
+    total(chosen, "chars") >= whole * SMALL_SHARE ||
+    total(chosen, "prose") >= ENOUGH_PROSE
   )
     return chosen;
   // Too little text: perhaps the page type is wrong. The profile for listings keeps the most.
   const chars = total(chosen, "chars");
-  measure(root, selection.bare);
+  measure(root, selection);
   const plainer = choose(root, { type: "listing", focus: selection.focus, title: selection.title });
   if (total(plainer, "chars") > chars * 3) return plainer;
-  measure(root, selection.bare);
+  measure(root, selection);
   return choose(root, selection);
 }
 
@@ -108,7 +112,7 @@ function choose(root: Node, { type, focus, title, profile = PROFILES[type] }: Se
   prune(root, focus === "recall" ? RECALL : profile, root, type === "forum" && focus !== "recall");
   recount(root);
   if (focus !== "recall") {
-    trim(root, type, title, focus === "precision");
+    trim(root, { type, title, strict: focus === "precision" });
     recount(root);
   }
   const main = mainOf(root);
@@ -147,7 +151,7 @@ function narrow(root: Node): Node[] {
     let head: Node | null = null;
     for (let child = node.first; child !== null && inner === null; child = child.next) {
       if (child.skipped || !child.tag.block) continue;
-      if (child.prose >= root.prose * NARROW) inner = child;
+      if (child.prose >= root.prose * NARROW_SHARE) inner = child;
       else if (child.tag.name === "header" && child.prose > 0) head ??= child;
     }
     if (inner === null || inner.tag.name === "p") return [...heads, node];
@@ -157,7 +161,7 @@ function narrow(root: Node): Node[] {
 }
 
 /** `narrow` descends into a child only if it contains at least this share of the prose. */
-const NARROW = 0.65;
+const NARROW_SHARE = 0.65;
 
 /** Returns the first article if the page has several. */
 function oneArticle(root: Node): Node {
@@ -208,7 +212,7 @@ function prune(node: Node, profile: Profile, whole: Node, threaded: boolean, pos
     if (child.tag === TEXT || child.skipped) continue;
     const limit =
       threaded && posted && (child.hints & (Hint.Comments | Hint.Post)) === Hint.Comments
-        ? COMMENTS
+        ? COMMENTS_SHARE
         : removableShare(child, profile);
     if (limit > 0 && child.prose < whole.prose * limit && child.chars < whole.chars * (limit + 0.25)) {
       child.skipped = true;
@@ -219,9 +223,9 @@ function prune(node: Node, profile: Profile, whole: Node, threaded: boolean, pos
 }
 
 /** An element with more than these shares of the page's prose is never removed. */
-const SURELY = 0.7;
-const PERHAPS = 0.35;
-const COMMENTS = 0.12;
+const SURE_SHARE = 0.7;
+const UNSURE_SHARE = 0.35;
+const COMMENTS_SHARE = 0.12;
 
 /** Hints that are rarely wrong. */
 const SURE = Hint.Consent | Hint.Popup;
@@ -230,13 +234,13 @@ const SURE = Hint.Consent | Hint.Popup;
 function removableShare(node: Node, profile: Profile): number {
   let hints = node.hints & profile.hints;
   if ((node.hints & Hint.Content) !== 0) hints &= ~Hint.Member;
-  if (hints !== 0) return (hints & SURE) !== 0 ? SURELY : PERHAPS;
+  if (hints !== 0) return (hints & SURE) !== 0 ? SURE_SHARE : UNSURE_SHARE;
   const { name } = node.tag;
   if (profile.tags.has(name)) {
     // An article's header is content: it has prose and few links. A site's header is not.
     if (name === "header" && node.prose > 0 && node.linkChars < node.chars * 0.3) return 0;
     // A form with a list is content: ingredients to check off, questions and answers.
-    return name === "form" && containsListItems(node) ? 0 : PERHAPS;
+    return name === "form" && containsListItems(node) ? 0 : UNSURE_SHARE;
   }
   if (node.attributes === null) return 0;
   if (MATHEMATICS.test(node.className) || name === "math") return 0;
@@ -246,8 +250,8 @@ function removableShare(node: Node, profile: Profile): number {
         ? node.attributes.has("hidden") && node.get("hidden") !== "until-found"
         : way === "aria-hidden"
           ? node.get("aria-hidden") === "true"
-          : NONE.test(node.get("style"));
-    if (hidden) return PERHAPS;
+          : DISPLAY_NONE.test(node.get("style"));
+    if (hidden) return UNSURE_SHARE;
   }
   return 0;
 }
@@ -262,4 +266,4 @@ function containsListItems(node: Node): boolean {
 /** Formulas have a hidden copy for screen readers, which must stay. */
 const MATHEMATICS = /math|katex|mjx/i;
 
-const NONE = /display\s*:\s*none/i;
+const DISPLAY_NONE = /display\s*:\s*none/i;

@@ -9,11 +9,11 @@ import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
 
 const PLAIN = "0123456789+-=(),ni";
-const UP = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾,ⁿⁱ";
-const DOWN = "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎,";
+const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾,ⁿⁱ";
+const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎,";
 
 /** Text that is raised by typographic convention: ordinals and abbreviations in several languages, trademarks. */
-const PRINTED =
+const TYPOGRAPHIC =
   /^(?:st|nd|rd|th|e|er|ers|re|res|ère|ème|es|de|nde|te|ste|o|os|a|as|ª|º|r|s|d|mo|me|mes|mme|lle|lles|le|gr|tm|sm|mc)\.?$/iu;
 
 /** Longer ones are small print, not scripts. Characters. */
@@ -39,11 +39,11 @@ export function scriptText(node: Node, before: string): string | undefined {
   const word = /^\p{L}{2,}\.?$/u.test(text);
   const own = text.replace(/[−–‑]/g, "-");
   if (!word) {
-    const signs = translated(own.replace(/\s/g, ""), raised ? UP : DOWN);
+    const signs = translated(own.replace(/\s/g, ""), raised ? SUPERSCRIPTS : SUBSCRIPTS);
     if (signs !== undefined) return signs;
   }
   const last = before.slice(-1);
-  if (last === "" || /\s/.test(last) || PRINTED.test(text) || !FORMULA.test(text) || !/[\p{L}\p{N}∞]/u.test(text))
+  if (last === "" || /\s/.test(last) || TYPOGRAPHIC.test(text) || !FORMULA.test(text) || !/[\p{L}\p{N}∞]/u.test(text))
     return undefined;
   // A raised word after a word is typography, not a formula.
   if (word && raised && (text.length > 3 || /\p{L}{2}$/u.test(before))) return undefined;

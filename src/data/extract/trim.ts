@@ -12,17 +12,15 @@ interface Trim {
   readonly type: PageType;
   readonly whole: Node;
   readonly title: string;
+  /** Whether to remove blocks of links on pages of every type. */
   readonly strict: boolean;
 }
 
 /** Page types whose content consists of links. */
-const OF_LINKS = new Set<PageType>(["listing", "collection", "documentation"]);
+const LINK_TYPES = new Set<PageType>(["listing", "collection", "documentation"]);
 
-/**
- * Marks boilerplate inside the content as skipped.
- * @param strict whether to remove blocks of links on pages of every type
- */
-export function trim(whole: Node, type: PageType, title: string, strict = false): void {
+/** Marks boilerplate inside the content as skipped. */
+export function trim(whole: Node, { type, title, strict }: Omit<Trim, "whole">): void {
   walk(whole, { type, whole, strict, title: squeeze(title) });
 }
 
@@ -62,7 +60,7 @@ function skipHeadings(parent: Node): void {
 
 /** Whether a block consists of links, on a page type whose content does not. */
 function isLinks(node: Node, { type, whole, strict }: Trim): boolean {
-  if ((OF_LINKS.has(type) && !strict) || node.tag.heading > 0 || node.linkChars < node.chars * 0.8 || node.prose > 0)
+  if ((LINK_TYPES.has(type) && !strict) || node.tag.heading > 0 || node.linkChars < node.chars * 0.8 || node.prose > 0)
     return false;
   if (node.chars > whole.chars * 0.3) return false;
   const { name } = node.tag;
@@ -73,9 +71,9 @@ function isLinks(node: Node, { type, whole, strict }: Trim): boolean {
   return links >= 3;
 }
 
-/** A list of teasers has at least this many items, and at most `TEASER` characters per item on average. */
-const TEASERS = 4;
-const TEASER = 350;
+/** A list of teasers has at least this many items, and at most `LONGEST_TEASER` characters per item on average. */
+const LEAST_TEASERS = 4;
+const LONGEST_TEASER = 350;
 
 /** Whether nearly every item of a list is a linked headline with a few words below it: a list of other articles. */
 function isTeasers(node: Node): boolean {
@@ -86,7 +84,7 @@ function isTeasers(node: Node): boolean {
     items += 1;
     if (child.tag.block && (child.linkChars >= child.chars * 0.8 || hasLinkedHeading(child, 6))) teasers += 1;
   }
-  return teasers >= TEASERS && teasers >= items * 0.8 && node.chars <= items * TEASER;
+  return teasers >= LEAST_TEASERS && teasers >= items * 0.8 && node.chars <= items * LONGEST_TEASER;
 }
 
 /** Whether a part contains a heading that is a link. */

@@ -68,7 +68,7 @@ export function renderReport(funnel: Funnel, samples: readonly Sample[], setting
       idle.length === 0
         ? ""
         : section("Steps that changed nothing", ...idle.map((step) => idleStep(step, samplesOf(shown, step)))),
-      section("What is left", breakdowns(steps.at(-1))),
+      section("Remaining documents", breakdowns(steps.at(-1))),
     ],
     scripts: [MORE_SCRIPT],
   });
