@@ -6,12 +6,16 @@ import { type FitResult, fitClassifier, type Labelled } from "../src/data/index.
 import type { GivenDocument, OnProgress } from "../src/documents/index.js";
 import { mailBody, ownWords } from "./mail.js";
 
-/** Largest share of ham, and of spam, that is held out in whole months. */
-const MOST_HELD_OUT = 0.25;
-/** One in this many threads outside the held-out months calibrates. */
-const CALIBRATING = 8;
+/** Maximum share of ham, and of spam, to hold out in whole months. */
+const MAX_HELD_OUT = 0.25;
+/** One in this many threads outside the held-out months is used for calibration. */
+const CALIBRATION_PERIOD = 8;
 
-/** Trains the classifier and writes it with its card to `out`, in a second or two. Mails have one character per byte, headers included. */
+/**
+ * Trains the classifier in a second or two, and writes it with its card to `out`.
+ *
+ * @param mails with headers, one character per byte
+ */
 export async function fitMailClassifier(
   mails: readonly GivenDocument[],
   out: string,
@@ -26,7 +30,7 @@ export async function fitMailClassifier(
   });
 }
 
-/** Assigns each mail to a part. Whole months are held out, and no thread spans two parts. */
+/** Assigns each mail to a split. Whole months are held out, and no thread spans two splits. */
 export async function labelledMails(mails: readonly GivenDocument[]): Promise<Labelled[]> {
   const known: { readonly text: string; readonly label: string; readonly month: string; readonly thread: string }[] =
     [];
@@ -44,7 +48,11 @@ export async function labelledMails(mails: readonly GivenDocument[]): Promise<La
   const learned = new Set(known.filter(({ month }) => !held.has(month)).map(({ thread }) => thread));
   return known.map(({ text, label, month, thread }) => {
     const part =
-      held.has(month) && !learned.has(thread) ? "test" : numberOf(thread) % CALIBRATING === 0 ? "calibrate" : "train";
+      held.has(month) && !learned.has(thread)
+        ? "test"
+        : numberOf(thread) % CALIBRATION_PERIOD === 0
+          ? "calibrate"
+          : "train";
     return { text, label, group: thread, part };
   });
 }
@@ -60,7 +68,7 @@ function heldOutMonths(mails: readonly { readonly month: string; readonly label:
   const held = new Set<string>();
   let [ham, spam] = [0, 0];
   for (const size of sizes) {
-    if (ham + size.ham > MOST_HELD_OUT * allHam || spam + size.spam > MOST_HELD_OUT * allSpam) continue;
+    if (ham + size.ham > MAX_HELD_OUT * allHam || spam + size.spam > MAX_HELD_OUT * allSpam) continue;
     held.add(size.month);
     ham += size.ham;
     spam += size.spam;

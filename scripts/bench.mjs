@@ -1,4 +1,4 @@
-/** @file `npm run bench NAME [arguments]`: builds bench/ beside the library and runs bench/NAME.ts. */
+/** @file `npm run bench NAME [arguments]`: builds the library and bench/, then runs bench/NAME.ts. */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { build, install, requireNode, root, run } from "./steps.mjs";
@@ -9,7 +9,7 @@ const names = readdirSync(join(root, "bench"))
   .filter((file) => file.endsWith(".ts"))
   .map((file) => file.slice(0, -3));
 if (name === undefined || !existsSync(join(root, "bench", `${name}.ts`))) {
-  console.error(`quern: name a benchmark: npm run bench ${names.join(" | ")}`);
+  console.error(`quern: give the name of a benchmark: npm run bench ${names.join(" | ")}`);
   process.exit(2);
 }
 install();

@@ -1,4 +1,4 @@
-/** @file `npm run build`: src and recipes → dist. */
+/** @file `npm run build`: compiles src and recipes to dist. */
 import { build, requireNode } from "./steps.mjs";
 
 requireNode();

@@ -1,6 +1,6 @@
 /**
- * @file A step of the build: what a schema says of each option goes into the declarations, where editors show it. An
- * option's type is derived from the schema, and its description is a value that no compiler carries over.
+ * @file A step of the build: copies the description of each option from its schema into the .d.ts files, where editors show
+ * it. Types are derived from schemas, but descriptions are run-time values that the compiler does not carry over.
  *
  *     node scripts/hover-text.mjs BUILD
  */
@@ -11,7 +11,7 @@ import { z } from "zod";
 
 const HEAD = /^export declare const (\w+): z\.ZodObject<\{$/;
 
-/** The declarations of one file with a comment before each option of its schemas. */
+/** Returns a file's declarations with a comment before each option of its schemas. */
 export function withHoverText(declarations, schemas) {
   let properties = null;
   return declarations

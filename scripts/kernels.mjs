@@ -1,20 +1,20 @@
 /**
- * @file `node scripts/kernels.mjs [--check]`: builds every src/**\/kernel.c to the kernel.wasm beside it, which is checked
- * in, with the pinned @yowasp/clang. With --check it compares and writes nothing.
+ * @file `node scripts/kernels.mjs [--check]`: compiles every src/**\/kernel.c with the pinned @yowasp/clang to a kernel.wasm in
+ * the same folder, which is checked in. With --check it only compares.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { requireNode, root } from "./steps.mjs";
 
-/** No C library; a memory that JavaScript makes, so that several threads can share it. */
+/** Freestanding: no C library. JavaScript creates the memory, so that several threads can share it. */
 export const FLAGS = [
   ...["--target=wasm32", "-O3", "-msimd128", "-mbulk-memory", "-matomics", "-nostdlib", "-Wall", "-Werror"],
   ...["-Wl,--no-entry", "-Wl,--import-memory", "-Wl,--shared-memory", "-Wl,--max-memory=4294967296"],
   ...["-Wl,--export=__heap_base", "-Wl,--export=__stack_pointer", "-Wl,-z,stack-size=65536", "-Wl,--strip-all"],
 ];
 
-/** Compiles one C file; gives the bytes, or throws with the compiler's words. */
+/** Compiles one C file and returns the bytes. Throws an error with the compiler's output. */
 export async function buildKernel(source) {
   const { commands } = await import("@yowasp/clang");
   let output = "";
@@ -35,7 +35,7 @@ export async function buildKernel(source) {
 
 if (process.argv[1] === new URL(import.meta.url).pathname) {
   requireNode();
-  // Better code for all of clang would take V8 twice as long as what it is used for here.
+  // Optimising clang's own WebAssembly would take V8 twice as long as compiling these files.
   for (const flag of ["--liftoff-only", "--no-wasm-tier-up", "--no-wasm-dynamic-tiering"]) setFlagsFromString(flag);
   const sources = readdirSync(join(root, "src"), { withFileTypes: true, recursive: true })
     .filter((entry) => entry.name === "kernel.c")

@@ -1,6 +1,6 @@
 /**
- * @file The steps that `npm start`, `npm test`, `npm run build` and `npm run bench` are made of, in plain JavaScript and
- * with nothing but Node, since they run before anything is installed or built.
+ * @file The steps shared by `npm start`, `npm test`, `npm run build` and `npm run bench`. Plain JavaScript without
+ * dependencies, because they run before anything is installed or built.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -24,13 +24,13 @@ import { fileURLToPath } from "node:url";
 /** The folder of package.json. */
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Runs a program in the root with our terminal; gives its exit code. */
+/** Runs a program in the root folder, attached to this terminal; returns its exit code. */
 export function run(command, args, environment = {}) {
   const result = spawnSync(command, args, {
     cwd: root,
     stdio: "inherit",
     env: { ...process.env, ...environment },
-    // npm is a .cmd file on Windows, which only a shell starts.
+    // On Windows, npm is a .cmd file, which needs a shell.
     shell: process.platform === "win32",
   });
   if (result.error) {
@@ -40,7 +40,7 @@ export function run(command, args, environment = {}) {
   return result.status ?? 1;
 }
 
-/** A development tool out of node_modules, run by this Node; gives its exit code. */
+/** Runs a development tool from node_modules with this Node.js; returns its exit code. */
 export function runTool(name, args, environment = {}) {
   const folder = join(root, "node_modules", name);
   const { bin } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
@@ -48,7 +48,7 @@ export function runTool(name, args, environment = {}) {
   return run(process.execPath, [join(folder, file), ...args], environment);
 }
 
-/** Refuses a Node that is too old, by a sentence instead of a syntax error from somewhere inside. */
+/** Exits with a clear message if Node.js is too old, before it fails with a syntax error. */
 export function requireNode() {
   const [major, minor] = process.versions.node.split(".").map(Number);
   if (major > 20 || (major === 20 && minor >= 19)) return;
@@ -56,22 +56,22 @@ export function requireNode() {
   process.exit(2);
 }
 
-/** Installs the dependencies where they are missing or older than the lock file. */
+/** Installs the dependencies if they are missing or older than the lock file. */
 export function install() {
   const lock = join(root, "package-lock.json");
   const installed = join(root, "node_modules", ".package-lock.json");
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
-  // A second worktree that borrows another's packages by a link: npm ci would empty the folder that it points to.
+  // A worktree may link to another one's packages. npm ci would empty the folder behind the link.
   if (lstatSync(join(root, "node_modules"), { throwIfNoEntry: false })?.isSymbolicLink()) return;
   console.log("installing dependencies (npm ci)");
   const code = run("npm", ["ci", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"]);
   if (code !== 0) {
-    console.error("quern: npm ci failed; it needs the npm registry once");
+    console.error("quern: npm ci failed; the first installation needs access to the npm registry");
     process.exit(1);
   }
 }
 
-/** Every file under a folder, sorted. */
+/** Lists all files under a folder, sorted. */
 function filesOf(folder) {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { withFileTypes: true, recursive: true })
@@ -80,7 +80,7 @@ function filesOf(folder) {
     .sort();
 }
 
-/** What a build depends on, as one hash: the same hash means the same build. */
+/** Hashes everything that a build depends on: equal hashes mean equal builds. */
 function sourceHash(folders, project) {
   const hash = createHash("sha256");
   const typescript = join(root, "node_modules", "typescript", "package.json");
@@ -99,7 +99,7 @@ function sourceHash(folders, project) {
   return hash.digest("hex");
 }
 
-/** Files that the compiler does not carry over: the C templates and whatever else lies beside the TypeScript. */
+/** Copies the files that tsc ignores: C templates and all other files that are not TypeScript. */
 function copyAssets(out) {
   for (const file of filesOf(join(root, "src"))) {
     if (/\.tsx?$/.test(file)) continue;
@@ -110,15 +110,15 @@ function copyAssets(out) {
 }
 
 /**
- * Builds `out` (dist by default) unless it was built from these very sources. It is made beside and renamed when whole,
- * so that a build that is killed leaves the old one. Gives 0 or the compiler's exit code.
+ * Builds `out` (default: dist) unless it is up to date. Builds into a temporary folder and renames it when complete, so a
+ * killed build leaves the old one intact. Returns 0 or the compiler's exit code.
  */
 export function build({ out = "dist", project = "tsconfig.json", folders = ["src", "recipes"], force = false } = {}) {
   const target = join(root, out);
   const stamp = join(target, ".sources");
   const hash = sourceHash(folders, project);
   if (!force && existsSync(stamp) && readFileSync(stamp, "utf8") === hash) {
-    // Tests compare its time with that of the sources.
+    // Tests compare the stamp's time with that of the sources.
     utimesSync(stamp, new Date(), new Date());
     return 0;
   }
@@ -135,7 +135,7 @@ export function build({ out = "dist", project = "tsconfig.json", folders = ["src
     rmSync(temporary, { recursive: true, force: true });
     return hover;
   }
-  // npm makes the command executable when it links it; a later build would take that away.
+  // npm makes the command executable when it links it, but a rebuild would lose that.
   const cli = join(temporary, "src", "cli.js");
   if (existsSync(cli)) chmodSync(cli, 0o755);
   writeFileSync(join(temporary, ".sources"), hash);
@@ -143,7 +143,7 @@ export function build({ out = "dist", project = "tsconfig.json", folders = ["src
   return 0;
 }
 
-/** Renames a folder over another. Two builds at once are both whole, so whichever comes last may stay. */
+/** Replaces a folder by another. If two builds run at once, both are complete, so either may win. */
 function replace(from, to) {
   mkdirSync(dirname(to), { recursive: true });
   for (let attempt = 0; ; attempt++) {

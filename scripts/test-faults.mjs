@@ -1,7 +1,7 @@
 /**
- * @file `npm run test:faults`: cases of public bug reports, kept outside the repository. QUERN_SHARED names the folder whose
- * `faults/NAME/run.sh` shows each case on a built checkout; here is what each must print. The last line is
- * `N passed, N failed`. The product's own tests hold the same values with inputs of their own.
+ * @file `npm run test:faults`: reproduces public bug reports that are kept outside the repository. QUERN_SHARED names a
+ * folder in which `faults/NAME/run.sh` runs each case on a built checkout; this file lists the expected output. The last
+ * line is `N passed, N failed`. The repository's tests check the same behaviour with their own inputs.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -12,7 +12,7 @@ import { build, install, requireNode } from "./steps.mjs";
 
 const urls = (...paths) => [...paths.map((path) => `"url":"http://example.org/${path}"`)];
 
-/** Texts that the output has, and patterns that it must not match. */
+/** Texts that the output must contain, patterns that it must not match, and how often a text must occur. */
 const EXPECTED = {
   "01-jinja-strip-characters": { has: ["\\n  - step one\\n</think>\\n\\n    return x"] },
   "02-jinja-python-values": { has: ["True|None|['a', True, None]|{'a': 1}|2.0|Hello world"] },
@@ -54,7 +54,7 @@ requireNode();
 const shared = process.env.QUERN_SHARED;
 const faults = join(shared ?? "", "faults");
 if (shared === undefined || !existsSync(faults)) {
-  console.error("quern: QUERN_SHARED names no folder with faults/; npm run test:faults has nothing to run");
+  console.error("quern: set QUERN_SHARED to a folder that contains faults/; npm run test:faults has nothing to run");
   process.exit(1);
 }
 install();
@@ -70,7 +70,7 @@ try {
       env: { ...process.env, QUERN: root, TMPDIR: folder },
       timeout: 300_000,
     });
-    const wrong = signal === null ? problemOf(name, stdout + stderr) : "it did not end in five minutes";
+    const wrong = signal === null ? problemOf(name, stdout + stderr) : "it did not end within five minutes";
     if (wrong === undefined) passed += 1;
     else failed += 1;
     console.log(`${wrong === undefined ? "passed" : "FAILED"} ${name}${wrong === undefined ? "" : `: ${wrong}`}`);
@@ -81,12 +81,12 @@ try {
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exit(failed === 0 && passed > 0 ? 0 : 1);
 
-/** What is wrong with a case's output; undefined where nothing is. */
+/** Returns the problem with a case's output; undefined if it is as expected. */
 function problemOf(name, output) {
   const expected = EXPECTED[name];
-  if (expected === undefined) return "scripts/test-faults.mjs does not know what it must print";
+  if (expected === undefined) return "scripts/test-faults.mjs has no expected output for it";
   const { has = [], not = [], times } = expected;
-  if (/internal error: |^ {4}at .*:\d+:\d+/m.test(output)) return `a fault of its own: ${output.slice(0, 300)}`;
+  if (/internal error: |^ {4}at .*:\d+:\d+/m.test(output)) return `it crashed: ${output.slice(0, 300)}`;
   const missing = has.find((text) => !output.includes(text));
   if (missing !== undefined) return `no ${JSON.stringify(missing)} in ${JSON.stringify(output.slice(0, 300))}`;
   const found = not.find((pattern) => pattern.test(output));

@@ -1,13 +1,14 @@
 /**
- * @file `npm run test:fuzz`: 500 mutated inputs for every reader of files, in a process with limits; ends with a line
- * `N passed, N failed`. `-- --inputs N --seed S --reader NAME` reads others, `--keep FOLDER` leaves them there. `--build` only builds.
+ * @file `npm run test:fuzz`: runs every file reader on 500 mutated inputs, in a process with limits; the last line is
+ * `N passed, N failed`. `-- --inputs N --seed S --reader NAME` selects the inputs, `--keep FOLDER` keeps them. `--build` only
+ * builds.
  */
 import { join } from "node:path";
 import { build, install, requireNode, run } from "./steps.mjs";
 
 requireNode();
 const onlyBuilds = process.argv.includes("--build");
-// The tests build while others run: nothing is installed then.
+// Tests call this with --build while other tests run, so nothing may be installed then.
 if (!onlyBuilds) install();
 const out = ".cache/fuzz";
 const code = build({ out, project: "tsconfig.fuzz.json", folders: ["src", "test/fuzz"] });

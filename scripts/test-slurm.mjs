@@ -1,6 +1,6 @@
 /**
- * @file `npm run test:slurm`: the executor `slurm` on a real cluster, three nodes on this machine, one of which is killed. The
- * cluster is Debian's slurm-wlm with munge, which root can have installed; elsewhere the test is skipped and says why.
+ * @file `npm run test:slurm`: tests the executor `slurm` on a real cluster of three nodes on this machine, one of which is
+ * killed. Needs Debian's slurm-wlm and munge, which it installs if run as root; else it skips the test and says why.
  */
 import { spawnSync } from "node:child_process";
 import { build, install, requireNode, run, runTool } from "./steps.mjs";
@@ -12,9 +12,9 @@ const has = (command) =>
   spawnSync("sh", ["-c", `command -v ${command}`], { env: { ...process.env, PATH: path } }).status === 0;
 const missing = () => NEEDED.filter((command) => !has(command));
 
-if (process.platform !== "linux") skip(`this is ${process.platform}, and Slurm runs on Linux`);
+if (process.platform !== "linux") skip(`Slurm needs Linux, and this is ${process.platform}`);
 if (missing().length > 0) {
-  if (!has("apt-get")) skip(`${missing().join(", ")} not found, and no apt-get to install Debian's slurm-wlm with`);
+  if (!has("apt-get")) skip(`${missing().join(", ")} not found, and no apt-get to install Debian's slurm-wlm`);
   if (process.getuid() !== 0)
     skip(`${missing().join(", ")} not found; install with: sudo apt-get install slurm-wlm munge`);
   console.log("installing slurm-wlm and munge (apt-get)");
@@ -26,7 +26,7 @@ if (missing().length > 0) {
   ) {
     skip("apt-get cannot install slurm-wlm and munge");
   }
-  if (missing().length > 0) skip(`${missing().join(", ")} not found after the installation`);
+  if (missing().length > 0) skip(`${missing().join(", ")} not found after installation`);
 }
 install();
 const code = build();

@@ -1,6 +1,6 @@
 /**
- * @file `npm run test:targets`: the C of a real training program, emitted for each system that we have not got, must
- * compile there. PyPI's `ziglang` is the compiler: QUERN_ZIG_PYTHON names a Python that has it. Nothing is linked or run.
+ * @file `npm run test:targets`: emits the C code of a real training program for other systems and compiles it, without
+ * linking or running. The compiler is PyPI's `ziglang`; QUERN_ZIG_PYTHON names a Python that has it.
  */
 import { spawnSync } from "node:child_process";
 import { build, install, requireNode, runTool } from "./steps.mjs";
@@ -10,8 +10,8 @@ const python = process.env.QUERN_ZIG_PYTHON;
 if (python === undefined || spawnSync(python, ["-m", "ziglang", "version"]).status !== 0) {
   console.error(
     python === undefined
-      ? "quern: QUERN_ZIG_PYTHON names no Python with the package ziglang; for example:"
-      : `quern: "${python} -m ziglang version" does not run; for example:`,
+      ? "quern: set QUERN_ZIG_PYTHON to a Python with the package ziglang; for example:"
+      : `quern: "${python} -m ziglang version" failed; for example:`,
   );
   console.error("  python3 -m venv zig && zig/bin/pip install ziglang");
   console.error("  QUERN_ZIG_PYTHON=zig/bin/python npm run test:targets");

@@ -1,6 +1,6 @@
 /**
- * @file `npm test`: installs what is missing, checks types, lints, builds and runs the tests (`npm test -- test/model`
- * runs some). The last line is `N passed, N failed`; the type check, the lint and the build count as a test each.
+ * @file `npm test`: installs dependencies if needed, checks types, lints, builds and runs the tests (`npm test -- test/model`
+ * runs some). The last line is `N passed, N failed`; the type check, the lint and the build count as one test each.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -44,19 +44,19 @@ try {
   passed += result.passed;
   failed += result.failed;
   skipped += result.skipped;
-  // A runner that fails without naming a test (out of memory, an error outside any test) must not look green.
+  // Counts a failure outside any test, such as running out of memory.
   if (code !== 0 && result.failed === 0) failed += 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
-if (skipped > 0) console.log(`\n${skipped} tests were skipped; each says why above`);
+if (skipped > 0) console.log(`\n${skipped} tests were skipped; see the reasons above`);
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);
 
 function readReport(path) {
   try {
     const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(readFileSync(path, "utf8"));
-    // A file that does not even load has no tests of its own to fail.
+    // A file that fails to load reports no tests, so count it as one failure.
     const broken = testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0).length;
     return { passed: numPassedTests, failed: numFailedTests + broken, skipped: numPendingTests };
   } catch {

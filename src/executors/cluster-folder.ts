@@ -4,11 +4,11 @@
  *
  *     plan.json                  the plan, with the run's name
  *     state.json                 the submitter's journal: jobs and failures
- *     submitter.json             who submits, and when it was last seen
+ *     submitter.json             the submitting process, and when it was last seen
  *     submissions/<n>.json       the tasks of each element of a job array; <n>.sh is the batch script
  *     tasks/<stage>/<task>.<n>.json   the outcome of a task in a submission
  *     logs/<stage>/<task>.log    a line for each event of a task, over all its attempts
- *     logs/<n>-<element>.out     what the element's process printed; a crash shows here
+ *     logs/<n>-<element>.out     the output of the element's process, including a crash
  */
 import { createHash } from "node:crypto";
 import { appendFile, readFile, rm } from "node:fs/promises";
@@ -18,7 +18,7 @@ import { fileError, QuernError } from "../errors.js";
 import { version } from "../version.js";
 import type { TaskPlan } from "./tasks.js";
 
-/** What `plan.json` holds. */
+/** The content of `plan.json`. */
 export interface SharedPlan {
   /** Names the run: a hash of the plan. */
   readonly run: string;
@@ -26,22 +26,22 @@ export interface SharedPlan {
   readonly plan: TaskPlan;
 }
 
-/** What `submissions/<n>.json` holds. */
+/** The content of `submissions/<n>.json`. */
 export interface Submission {
   readonly number: number;
   readonly run: string;
   readonly stage: string;
-  /** Names of tasks, for each element. */
+  /** Task names per array element. */
   readonly elements: readonly (readonly string[])[];
 }
 
 export type TaskRecord =
   | { readonly state: "running"; readonly host: string; readonly documents: number }
   | { readonly state: "finished"; readonly host: string; readonly seconds: number }
-  /** `final`: another attempt would end in the same way. */
+  /** `final`: another attempt would fail in the same way. */
   | { readonly state: "failed"; readonly host: string; readonly error: string; readonly final: boolean };
 
-/** The same for the same plan and version. */
+/** Hashes plan and version, so that the same plan has the same name. */
 export function runName(plan: TaskPlan): string {
   return createHash("sha256")
     .update(JSON.stringify([version, plan]))
@@ -56,12 +56,12 @@ export class ClusterFolder {
     this.path = path;
   }
 
-  /** The folder of a run's output. */
+  /** Returns the cluster folder in a run's output folder. */
   static of(out: string): ClusterFolder {
     return new ClusterFolder(resolve(out, "cluster"));
   }
 
-  /** The folder that a submission lies in. */
+  /** Returns the cluster folder that contains a submission. */
   static ofSubmission(file: string): ClusterFolder {
     return new ClusterFolder(dirname(dirname(resolve(file))));
   }
@@ -101,7 +101,7 @@ export class ClusterFolder {
     return writeFileAtomic(join(this.path, name), `${JSON.stringify(value)}\n`);
   }
 
-  /** Undefined if there is no such file. */
+  /** Reads a JSON file; returns undefined if it does not exist. */
   async read<T>(name: string): Promise<T | undefined> {
     try {
       return await readJson<T>(join(this.path, name));
@@ -125,7 +125,7 @@ export class ClusterFolder {
   }
 
   remove(name = ""): Promise<void> {
-    // A machine that is just stopping may still write a last line.
+    // Retries, because a stopping machine may still write a last line.
     return rm(join(this.path, name), { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 }
@@ -140,6 +140,8 @@ export async function readJson<T>(path: string): Promise<T> {
   try {
     return JSON.parse(text) as T;
   } catch (error) {
-    throw new QuernError(`${path} is not the JSON that Quern wrote; start the run again`, { cause: error });
+    throw new QuernError(`${path} is damaged: it is not the JSON that Quern wrote; start the run again`, {
+      cause: error,
+    });
   }
 }

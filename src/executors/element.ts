@@ -1,6 +1,6 @@
 /**
- * @file One element of a job array, on the machine that Slurm gives it: runs its tasks of a submission, one after the other
- * or one on each core, each with a record and a log. A task that fails does not end the others.
+ * @file Runs one element of a job array on the machine that Slurm assigned: the element's tasks of a submission, one after
+ * the other or one per core. Each task has a record and a log. A failing task does not stop the others.
  */
 import { hostname } from "node:os";
 import { QuernError } from "../errors.js";
@@ -13,9 +13,9 @@ import { kindOf, type PlannedTask } from "./tasks.js";
 export interface ElementOptions {
   /** A file `cluster/submissions/<n>.json`. */
   readonly submission: string;
-  /** Which element. Default: SLURM_ARRAY_TASK_ID. */
+  /** Index of the element. Default: SLURM_ARRAY_TASK_ID. */
   readonly element?: number;
-  /** Tasks at once. Default 1. */
+  /** Concurrent tasks. Default 1. */
   readonly workers?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
@@ -24,16 +24,18 @@ export interface ElementOptions {
 export interface ElementResult {
   readonly stage: string;
   readonly finished: number;
-  /** Finished before, by another attempt. */
+  /** Tasks that an earlier attempt had finished. */
   readonly before: number;
 }
 
-/** Milliseconds between two records of a running task: each is a write to a shared disk. */
+/** Milliseconds between progress records of a running task. Each is a write to a shared disk. */
 const RECORD_INTERVAL = 5_000;
 
 /**
- * Runs an element's tasks. Throws a `QuernError` that names the tasks that failed, after the others; exit code 2 if the call
- * or the folder is wrong, so that another attempt would fail too.
+ * Runs an element's tasks.
+ *
+ * @throws QuernError that names the failed tasks, after the others have ended; exit code 2 if the call or the folder is
+ * wrong, so that another attempt would fail too
  */
 export async function runElement(options: ElementOptions): Promise<ElementResult> {
   const folder = ClusterFolder.ofSubmission(options.submission);
@@ -41,20 +43,26 @@ export async function runElement(options: ElementOptions): Promise<ElementResult
   const index = options.element ?? elementFromEnvironment();
   const names = elements[index];
   if (names === undefined) {
-    throw new QuernError(`${options.submission} has no element ${index}, only 0 to ${elements.length - 1}`, {
-      exitCode: 2,
-    });
+    throw new QuernError(
+      `${options.submission} has no element ${index}; its elements are 0 to ${elements.length - 1}`,
+      {
+        exitCode: 2,
+      },
+    );
   }
   const shared = await folder.readPlan();
   if (shared.run !== run) {
-    throw new QuernError(`${options.submission} belongs to a run that another one has replaced; nothing was done`, {
+    throw new QuernError(`${options.submission} belongs to a run that a newer one has replaced; no task was run`, {
       exitCode: 2,
     });
   }
   if (shared.version !== version) {
-    throw new QuernError(`the run was planned by Quern ${shared.version}, and here is ${version}; install the same`, {
-      exitCode: 2,
-    });
+    throw new QuernError(
+      `the run was planned by Quern ${shared.version}, but this machine has ${version}; install the same version`,
+      {
+        exitCode: 2,
+      },
+    );
   }
   const { plan } = shared;
   const byName = new Map(plan.stages.find(({ name }) => name === stage)?.tasks.map((task) => [task.name, task]));
@@ -64,7 +72,7 @@ export async function runElement(options: ElementOptions): Promise<ElementResult
   let before = 0;
   for (const name of names) {
     const task = byName.get(name);
-    if (task === undefined) throw new QuernError(`the plan has no task ${name} in its stage ${stage}`, { exitCode: 2 });
+    if (task === undefined) throw new QuernError(`the plan has no task ${name} in stage ${stage}`, { exitCode: 2 });
     if ((await kind.finished(plan, stage, task)) === undefined) tasks.push(task);
     else {
       before += 1;
@@ -72,12 +80,12 @@ export async function runElement(options: ElementOptions): Promise<ElementResult
     }
   }
 
-  // Records and log lines of one task are written in order, however many tasks run at once.
+  // Chains the writes of each task, so that its records and log lines are in order even if tasks run concurrently.
   const writes = new Map<string, Promise<void>>();
-  let broken: unknown;
+  let writeError: unknown;
   const write = (task: string, work: () => Promise<void>) => {
     const last = (writes.get(task) ?? Promise.resolve()).then(work).catch((error) => {
-      broken ??= error;
+      writeError ??= error;
     });
     writes.set(task, last);
   };
@@ -86,8 +94,9 @@ export async function runElement(options: ElementOptions): Promise<ElementResult
   const failed: string[] = [];
   let finished = 0;
   const job = process.env.SLURM_ARRAY_JOB_ID === undefined ? "" : ` job ${process.env.SLURM_ARRAY_JOB_ID}_${index}`;
-  const tell = (count: number) => options.onProgress?.({ task: stage, done: count, total: names.length, unit: "task" });
-  tell(before);
+  const reportProgress = (count: number) =>
+    options.onProgress?.({ task: stage, done: count, total: names.length, unit: "task" });
+  reportProgress(before);
   await runLocally(plan, stage, tasks, {
     workers: options.workers ?? 1,
     signal: options.signal,
@@ -96,7 +105,7 @@ export async function runElement(options: ElementOptions): Promise<ElementResult
         started.set(name, Date.now());
         recorded.set(name, Date.now());
         write(name, async () => {
-          await folder.log(stage, name, `begins on ${host}, process ${process.pid},${job} submission ${number}`);
+          await folder.log(stage, name, `started on ${host}, process ${process.pid},${job} submission ${number}`);
           await folder.writeRecord(stage, name, number, { state: "running", host, documents: 0 });
         });
       },
@@ -112,7 +121,7 @@ export async function runElement(options: ElementOptions): Promise<ElementResult
           await folder.log(stage, name, `finished in ${seconds.toFixed(1)} s on ${host}`);
           await folder.writeRecord(stage, name, number, { state: "finished", host, seconds });
         });
-        tell(before + finished);
+        reportProgress(before + finished);
       },
       failed(_, { name }, error) {
         failed.push(`${name}: ${error.message.split("\n")[0]}`);
@@ -130,7 +139,7 @@ export async function runElement(options: ElementOptions): Promise<ElementResult
       },
     },
   }).finally(() => Promise.all(writes.values()));
-  if (broken !== undefined) throw broken;
+  if (writeError !== undefined) throw writeError;
   if (failed.length > 0) {
     throw new QuernError(
       `${failed.length} of ${names.length} tasks of ${stage} failed on ${host}: ${failed.join("; ")}`,
@@ -139,11 +148,13 @@ export async function runElement(options: ElementOptions): Promise<ElementResult
   return { stage, finished, before };
 }
 
-/** Slurm's number of the array element. */
+/** Returns the index that Slurm gave this array element. */
 function elementFromEnvironment(): number {
   const text = process.env.SLURM_ARRAY_TASK_ID;
   if (text === undefined || !/^\d+$/.test(text)) {
-    throw new QuernError("which element? give --element N; under Slurm, SLURM_ARRAY_TASK_ID holds it", { exitCode: 2 });
+    throw new QuernError("the element is not given: use --element N (Slurm sets it in SLURM_ARRAY_TASK_ID)", {
+      exitCode: 2,
+    });
   }
   return Number(text);
 }

@@ -1,4 +1,4 @@
-/** @file Running tasks: in this process, in worker threads, on a Slurm cluster. And the one pool of worker threads. */
+/** @file Runs tasks in this process, in worker threads or on a Slurm cluster; also exports the pool of worker threads. */
 export { QuernError } from "../errors.js";
 export { type ElementOptions, type ElementResult, runElement } from "./element.js";
 export {

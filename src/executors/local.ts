@@ -1,6 +1,6 @@
 /**
- * @file Running tasks on this machine: in this thread, and in worker threads beside it where there is enough to do. All of
- * them take the next task from one counter in shared memory, so that none waits for a busy thread.
+ * @file Runs tasks on this machine, in this thread and in worker threads. All threads take the next task from a counter in
+ * shared memory, so no task waits for a busy thread.
  */
 import { availableParallelism } from "node:os";
 import { isBuilt } from "../built-module.js";
@@ -8,15 +8,15 @@ import { receiveError, type SentError } from "./sent-error.js";
 import { openPlan, type PlannedTask, type RunTask, type TaskEvents, type TaskPlan } from "./tasks.js";
 import { WorkerPool } from "./worker-pool.js";
 
-/** What a worker is asked: tasks of this list until the counter is past its end. */
+/** The request to a worker: run tasks of this list until the counter passes its end. */
 export interface StageOrder {
   readonly stage: string;
   readonly tasks: readonly PlannedTask[];
-  /** One integer in shared memory: the index of the next task that nobody has taken. */
+  /** One integer in shared memory: the index of the next unclaimed task. */
   readonly next: Int32Array;
 }
 
-/** What it reports of a task, by its index in the list. */
+/** A worker's report on a task, given by its index in the list. */
 export type TaskMessage =
   | { readonly started: number }
   | { readonly progress: number; readonly done: number }
@@ -27,27 +27,28 @@ export type TaskMessage =
 export type TaskPool = WorkerPool<StageOrder, undefined, TaskMessage>;
 
 export interface LocalOptions {
-  /** Loads the plan's task kind into this thread. Default: as the plan says. */
+  /** Loads the task kind into this thread. Default: imports the module that the plan names. */
   readonly open?: () => Promise<RunTask>;
-  /** Threads at most, this one among them. Default: as many as there are cores. */
+  /** Maximum threads, including this one. Default: the number of cores. */
   readonly workers?: number;
   readonly events?: TaskEvents;
   readonly signal?: AbortSignal;
-  /** Keeps this thread free where there are others, for tasks that run for seconds without a pause. */
+  /** Runs no task in this thread if there are others; for tasks that block a thread for seconds. */
   readonly apart?: boolean;
-  /** Threads that outlive the stage, of the same plan; the caller closes them. Default: the stage's own. */
+  /** Threads of the same plan that outlive the stage; the caller closes them. Default: threads for this stage only. */
   readonly pool?: TaskPool;
 }
 
-/** Worker threads of a plan, started when a stage first wants them: starting them takes longer than many a stage. */
+/** Creates a pool for a plan. Threads start when a stage first needs them and are then reused, since starting is slow. */
 export function taskPool(plan: TaskPlan): TaskPool {
   return new WorkerPool({ module: new URL("./task-worker.js", import.meta.url), setup: plan, threads: 0 });
 }
 
 /**
- * Runs tasks of one stage. Throws the first error unless `events.failed` takes it, and the signal's reason when that aborts;
- * either ends the worker threads at once.
- * @param plan `{ ...plan, stages: [] }` will do for tasks that need to know only themselves, where the list is long
+ * Runs tasks of one stage. An error or an abort ends the worker threads at once.
+ *
+ * @param plan pass `{ ...plan, stages: [] }` if the list is long and tasks do not need other tasks' data
+ * @throws the first task's error unless `events.failed` is given, or the signal's reason
  */
 export async function runLocally(
   plan: TaskPlan,
@@ -58,10 +59,10 @@ export async function runLocally(
   signal?.throwIfAborted();
   if (tasks.length === 0) return;
   const threads = isBuilt() ? Math.min(workers ?? availableParallelism(), tasks.length) : 1;
-  // The largest first, so that none of them is left over when the others have ended.
+  // Largest first, so that no large task starts last.
   const list = threads > 1 ? tasks.toSorted((a, b) => b.bytes - a.bytes) : tasks;
   const order: StageOrder = { stage, tasks: list, next: new Int32Array(new SharedArrayBuffer(4)) };
-  // The caller's abort, or the first error of any thread.
+  // Aborts on the caller's signal or on the first error of any thread.
   const stop = new AbortController();
   const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
   const pool = threads > 1 ? (given ?? taskPool(plan)) : undefined;
@@ -82,7 +83,7 @@ export async function runLocally(
   }
 }
 
-/** Tasks in this thread, until none is left. */
+/** Runs tasks in this thread until none is left. */
 async function runHere(
   { stage, tasks, next }: StageOrder,
   open: () => Promise<RunTask>,
@@ -105,7 +106,7 @@ async function runHere(
   }
 }
 
-/** What a worker reports, to the caller; an error that nobody takes stops the stage. */
+/** Forwards a worker's report to the caller's events. An error without a handler stops the stage. */
 function report(message: TaskMessage, { stage, tasks }: StageOrder, events: TaskEvents, stop: AbortController): void {
   if ("started" in message) events.started?.(stage, tasks[message.started]);
   else if ("progress" in message) events.progress?.(stage, tasks[message.progress], message.done);

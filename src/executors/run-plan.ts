@@ -1,4 +1,4 @@
-/** @file A plan through the executor that was chosen. */
+/** @file Runs a plan with the chosen executor. */
 import { type ExecutorSettings, executorSettings } from "./executor-options.js";
 import { runLocally } from "./local.js";
 import { refuseLiveJobs } from "./slurm/journal.js";
@@ -8,22 +8,22 @@ import { kindOf, type PlannedTask, type RunTask, type TaskEvents, type TaskPlan 
 export interface RunPlanOptions {
   /** Default: threads of this process. */
   readonly settings?: ExecutorSettings;
-  /** Whether a task need not run. Default: what the task kind finds finished when the run begins. */
+  /** Whether a task is finished and can be skipped. Default: asks the task kind when the run begins. */
   readonly isFinished?: (stage: string, task: PlannedTask) => boolean;
-  /** Called before the first task of a run that begins anew. */
+  /** Called before the first task of a run that starts from scratch. */
   readonly begin?: () => Promise<void>;
-  /** Loads the task kind into this thread. Default: as the plan says. */
+  /** Loads the task kind into this thread. Default: imports the module that the plan names. */
   readonly open?: () => Promise<RunTask>;
-  /** Threads of this machine at most, this one among them. Default: as many as there are cores. */
+  /** Maximum threads of this machine, including this one. Default: the number of cores. */
   readonly workers?: number;
   readonly events?: TaskEvents;
   readonly onStatus?: (status: ClusterStatus) => void;
-  /** Called with a line for a person: a job was submitted, a task was lost and why. */
+  /** Called with one line for the user, such as a submitted job, or a lost task with the reason. */
   readonly onNotice?: (line: string) => void;
   readonly signal?: AbortSignal;
 }
 
-/** Runs what is not finished, stage after stage. Throws as `runLocally` and `runOnSlurm` do. */
+/** Runs the unfinished tasks, stage after stage. @throws as `runLocally` and `runOnSlurm` do */
 export async function runPlan(plan: TaskPlan, options: RunPlanOptions = {}): Promise<void> {
   const settings = options.settings ?? executorSettings({});
   const isFinished = options.isFinished ?? (await finishedTasks(plan));
@@ -32,12 +32,12 @@ export async function runPlan(plan: TaskPlan, options: RunPlanOptions = {}): Pro
   await options.begin?.();
   for (const { name, tasks } of plan.stages) {
     const waiting = tasks.filter((task) => !isFinished(name, task));
-    // A task of many needs to know only itself; the one of a stage may need all before it, and runs in this thread.
+    // One of many tasks needs only its own data. A stage's only task may need the whole plan, and runs in this thread.
     await runLocally(waiting.length > 1 ? { ...plan, stages: [] } : plan, name, waiting, options);
   }
 }
 
-/** The tasks of a plan that are finished now. */
+/** Finds the tasks of a plan that are already finished. */
 async function finishedTasks(plan: TaskPlan): Promise<(stage: string, task: PlannedTask) => boolean> {
   const kind = await kindOf(plan);
   const finished = new Set<string>();

@@ -1,11 +1,11 @@
-/** @file An error on its way from a worker thread to the thread that waits for it: the file and line where it was thrown stay. */
+/** @file Serialises errors from worker threads, keeping the stack and the exit code. */
 import { type ErrorExitCode, QuernError } from "../errors.js";
 
 export interface SentError {
   readonly message: string;
   readonly name?: string;
   readonly stack?: string;
-  /** Of a `QuernError`. */
+  /** Present for a `QuernError`. */
   readonly exitCode?: ErrorExitCode;
 }
 

@@ -1,4 +1,4 @@
-/** @file What a worker thread does with a plan: takes tasks of a stage from the shared counter until none is left. */
+/** @file A worker thread of a plan: takes tasks of a stage from the shared counter until none is left. */
 import type { StageOrder, TaskMessage } from "./local.js";
 import { sendError } from "./sent-error.js";
 import { openPlan, type TaskPlan } from "./tasks.js";
@@ -6,17 +6,17 @@ import type { Answer } from "./worker-pool.js";
 
 export function openWorker(plan: TaskPlan): Answer<StageOrder, undefined, TaskMessage> {
   const opened = openPlan(plan);
-  // A recipe that does not load is reported with the first task.
+  // An error of loading, such as an invalid recipe, is reported by the first task.
   opened.catch(() => {});
-  return async ({ stage, tasks, next }, tell) => {
+  return async ({ stage, tasks, next }, send) => {
     for (let index = Atomics.add(next, 0, 1); index < tasks.length; index = Atomics.add(next, 0, 1)) {
-      tell({ started: index });
+      send({ started: index });
       try {
         const run = await opened;
-        const onProgress = (done: number) => tell({ progress: index, done });
-        tell({ finished: index, result: await run(stage, tasks[index], { onProgress }) });
+        const onProgress = (done: number) => send({ progress: index, done });
+        send({ finished: index, result: await run(stage, tasks[index], { onProgress }) });
       } catch (error) {
-        tell({ failed: index, error: sendError(error) });
+        send({ failed: index, error: sendError(error) });
       }
     }
     return { result: undefined };

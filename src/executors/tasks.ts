@@ -1,8 +1,8 @@
 /**
  * @file What executors run. A plan is plain data: stages of tasks, which any process on any machine can read from a file. A
- * task kind is the code behind it, which a stage of the house (or a user) defines and exports from a module of its own; the
- * plan names that module, so executors import none of them. Tasks are pure functions of the plan: it does not matter who
- * runs them, how often, or in which order within a stage.
+ * task kind is the code of the tasks. A module of Quern or of a user exports it, and the plan names that module, so
+ * executors import none of them. Tasks are pure functions of the plan: where they run, how often, and in which order within
+ * a stage does not matter.
  */
 import type { z } from "zod";
 import { moduleName, moduleUrl } from "../built-module.js";
@@ -17,7 +17,7 @@ export interface PlannedTask {
 
 export interface Stage {
   readonly name: string;
-  /** Earlier stages of which every task must be finished first. */
+  /** Earlier stages whose tasks must all be finished first. */
   readonly after: readonly string[];
   readonly tasks: readonly PlannedTask[];
 }
@@ -29,9 +29,9 @@ export interface TaskPlan<Config = unknown> {
   readonly module: string;
   /** The folder that everything is written to. */
   readonly out: string;
-  /** Input of all tasks; JSON. */
+  /** Configuration shared by all tasks; JSON. */
   readonly config: Config;
-  /** Each after those that it needs. */
+  /** In order: each stage comes after the stages that it needs. */
   readonly stages: readonly Stage[];
 }
 
@@ -41,7 +41,7 @@ export interface TaskContext {
   readonly onProgress?: (done: number) => void;
 }
 
-/** Runs one task. Resolves to its result, plain data, once everything that it writes is complete. */
+/** Runs one task. Resolves to its result (plain data) after all its files are complete. */
 export type RunTask = (stage: string, task: PlannedTask, context?: TaskContext) => Promise<unknown>;
 
 /** A kind of task: a name, the module that exports it, a schema of its input, and the code. */
@@ -51,9 +51,9 @@ export interface TaskKind<Config = unknown> {
   readonly module: string;
   /** Checks a plan's `config`, which a process on another machine reads from a file. */
   readonly config: z.ZodType<Config>;
-  /** Prepares a process for tasks: loads the recipe, say. Throws a `QuernError` if what it finds is not what was planned. */
+  /** Prepares a process for tasks, for example by loading a recipe. @throws QuernError if it differs from the planned one */
   open(plan: TaskPlan<Config>): Promise<RunTask>;
-  /** The result of a finished task, from its files; undefined if it is unfinished or incomplete. */
+  /** Reads the result of a finished task from its files; undefined if the task is unfinished or its files incomplete. */
   finished(plan: TaskPlan<Config>, stage: string, task: PlannedTask): Promise<unknown>;
 }
 
@@ -67,7 +67,7 @@ export function defineTasks<Config>(kind: TaskKind<Config>): TaskKind<Config> {
   return kind;
 }
 
-/** A plan for tasks of a kind. */
+/** Builds a plan for tasks of a kind. */
 export function planOf<Config>(
   { name, module }: TaskKind<Config>,
   plan: Pick<TaskPlan<Config>, "out" | "config" | "stages">,
@@ -75,18 +75,19 @@ export function planOf<Config>(
   return { kind: name, module: moduleName(module), ...plan };
 }
 
-/** Reports what becomes of tasks. */
+/** Callbacks for the progress of tasks. */
 export interface TaskEvents {
   readonly started?: (stage: string, task: PlannedTask) => void;
   readonly progress?: (stage: string, task: PlannedTask, done: number) => void;
   readonly finished?: (stage: string, task: PlannedTask, result: unknown) => void;
-  /** If given, a task that fails does not end the others. */
+  /** If given, a failing task does not stop the others. */
   readonly failed?: (stage: string, task: PlannedTask, error: Error) => void;
 }
 
 /**
- * The kind of a plan's tasks, from the module that the plan names. Throws a `QuernError` (exit code 2) if the module cannot
- * be loaded, exports no such kind, or the plan's config does not fit its schema.
+ * Loads the kind of a plan's tasks from the module that the plan names.
+ *
+ * @throws QuernError (exit code 2) if the module cannot be loaded or exports no such kind, or the plan's config is invalid
  */
 export async function kindOf(plan: TaskPlan): Promise<TaskKind> {
   const { kind, module } = plan;
@@ -96,7 +97,7 @@ export async function kindOf(plan: TaskPlan): Promise<TaskKind> {
   try {
     exported = await import(/* @vite-ignore */ moduleUrl(module));
   } catch (error) {
-    throw wrong(`their module ${module} does not load (${(error as Error).message.split("\n")[0]})`, error);
+    throw wrong(`their module ${module} cannot be loaded (${(error as Error).message.split("\n")[0]})`, error);
   }
   const found = Object.values(exported).find(
     (value): value is TaskKind =>
@@ -106,10 +107,10 @@ export async function kindOf(plan: TaskPlan): Promise<TaskKind> {
   const checked = found.config.safeParse(plan.config);
   if (checked.success) return found;
   const [{ path, message }] = checked.error.issues;
-  throw wrong(`the plan's config${path.map((key) => `.${String(key)}`).join("")} is wrong (${message})`);
+  throw wrong(`the plan's config${path.map((key) => `.${String(key)}`).join("")} is invalid (${message})`);
 }
 
-/** Prepares this process for the tasks of a plan. Throws as `kindOf` does. */
+/** Prepares this process for the tasks of a plan. @throws as `kindOf` does */
 export async function openPlan(plan: TaskPlan): Promise<RunTask> {
   return (await kindOf(plan)).open(plan);
 }

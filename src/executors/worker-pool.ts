@@ -1,6 +1,6 @@
 /**
- * @file The one pool of worker threads. A pool is made for a module that exports `openWorker`; each worker loads it
- * (worker.ts) and answers one task after the other. A worker that fails or dies fails every task that is not answered yet.
+ * @file The pool of worker threads. Each worker loads the pool's module, which exports `openWorker` (worker.ts), and answers
+ * one task after the other. If a worker fails or dies, all unanswered tasks of the pool reject.
  */
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,10 +9,10 @@ import { builtModule } from "../built-module.js";
 import { QuernError } from "../errors.js";
 import { receiveError, type SentError } from "./sent-error.js";
 
-/** Answers one task in a worker; `tell` sends a message before the result. Buffers in `transfer` are moved, not copied. */
+/** Answers one task in a worker; `send` posts a message before the result. Buffers in `transfer` are moved, not copied. */
 export type Answer<Task, Result, Message = never> = (
   task: Task,
-  tell: (message: Message) => void,
+  send: (message: Message) => void,
 ) => Answered<Result> | Promise<Answered<Result>>;
 
 export interface Answered<Result> {
@@ -20,12 +20,12 @@ export interface Answered<Result> {
   readonly transfer?: readonly ArrayBuffer[];
 }
 
-/** What the module of a pool exports. */
+/** The exports of a pool's module. */
 export interface WorkerModule {
   openWorker(setup: unknown): Answer<unknown, unknown, unknown> | Promise<Answer<unknown, unknown, unknown>>;
 }
 
-/** What a worker sends: that it has started, and for each task messages and then an answer. */
+/** A worker's messages: `ready` after it has started, then for each task any number of messages and one answer. */
 export type PoolReply =
   | { readonly kind: "ready" }
   | { readonly kind: "message"; readonly message: unknown }
@@ -35,7 +35,7 @@ export type PoolReply =
 export interface WorkerPoolOptions {
   /** The module that workers load: `new URL("./count-worker.js", import.meta.url)`. */
   readonly module: URL;
-  /** What its `openWorker` is called with. */
+  /** The argument of its `openWorker`. */
   readonly setup: unknown;
   readonly threads: number;
   /** Ends the workers at once; tasks reject with its reason. */
@@ -44,8 +44,8 @@ export interface WorkerPoolOptions {
   readonly resourceLimits?: ResourceLimits;
 }
 
-/** Tasks that may wait at one worker, so that it never idles while the thread that hands them out runs one itself. */
-const WAITING = 4;
+/** Tasks queued per worker, so that it never idles while the thread that submits tasks is busy. */
+const MAX_QUEUED = 4;
 
 interface Pending<Message> {
   readonly resolve: (result: unknown) => void;
@@ -81,7 +81,7 @@ export class WorkerPool<Task, Result, Message = never> {
   #start(): void {
     const { module, setup, resourceLimits } = this.#options;
     const thread = new Worker(builtModule(new URL("./worker.js", import.meta.url)), {
-      execArgv: [], // `node --input-type=module -e` would be passed on, and refused
+      execArgv: [], // else the flags of `node --input-type=module -e` are inherited, and the worker fails to start
       workerData: { module: builtModule(module).href, setup },
       resourceLimits,
     });
@@ -105,10 +105,10 @@ export class WorkerPool<Task, Result, Message = never> {
           reply satisfies never;
       }
     });
-    thread.on("error", (error) => this.#fail(this.#lost(error)));
+    thread.on("error", (error) => this.#fail(this.#explain(error)));
     thread.on("exit", (code) => {
       if (!this.#ended)
-        this.#fail(new QuernError(`${this.#name()} ended with exit code ${code} before its work was done`));
+        this.#fail(new QuernError(`${this.#name()} ended with exit code ${code} before its tasks were finished`));
     });
   }
 
@@ -116,8 +116,8 @@ export class WorkerPool<Task, Result, Message = never> {
     return `a worker thread (${basename(fileURLToPath(this.#options.module))})`;
   }
 
-  /** An error that ended a worker. */
-  #lost(error: Error): Error {
+  /** Explains an error that ended a worker. */
+  #explain(error: Error): Error {
     if ((error as NodeJS.ErrnoException).code !== "ERR_WORKER_OUT_OF_MEMORY") return error;
     return new QuernError(
       `${this.#name()} ran out of memory; use fewer threads, or raise Node's limit (NODE_OPTIONS=--max-old-space-size=MB)`,
@@ -125,16 +125,16 @@ export class WorkerPool<Task, Result, Message = never> {
     );
   }
 
-  /** True if another task would not wait behind more than a few. Throws what a worker failed with. */
+  /** Whether some worker's queue has room for a task. @throws the error of a failed worker */
   hasRoom(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
-    return this.#workers.some((worker) => worker.queue.length < mostWaiting(worker));
+    return this.#workers.some((worker) => worker.queue.length < queueLimit(worker));
   }
 
-  /** Runs a task on the worker with the fewest; buffers in `transfer` are moved, not copied. */
+  /** Runs a task on the worker with the shortest queue. Buffers in `transfer` are moved, not copied. */
   run(task: Task, transfer: readonly TransferListItem[] = []): Promise<Result> {
     const load = (worker: PoolWorker<Message>) =>
-      worker.queue.length < mostWaiting(worker) ? worker.queue.length : Number.POSITIVE_INFINITY;
+      worker.queue.length < queueLimit(worker) ? worker.queue.length : Number.POSITIVE_INFINITY;
     let least = 0;
     for (let i = 1; i < this.#workers.length; i++) if (load(this.#workers[i]) < load(this.#workers[least])) least = i;
     return this.runOn(least, task, { transfer });
@@ -145,7 +145,7 @@ export class WorkerPool<Task, Result, Message = never> {
     return Promise.all(this.#workers.map((_, index) => this.runOn(index, task)));
   }
 
-  /** Runs a task on one worker, after those that it has. */
+  /** Runs a task on a given worker, after the tasks in its queue. */
   runOn(
     index: number,
     task: Task,
@@ -155,18 +155,18 @@ export class WorkerPool<Task, Result, Message = never> {
     const { thread, queue } = this.#workers[index];
     const { onMessage } = how;
     const result = new Promise<unknown>((resolve, reject) => queue.push({ resolve, reject, onMessage }));
-    // A task that fails while its caller waits for another must not end the process.
+    // Without this handler, a task that fails while its caller awaits another would end the process.
     result.catch(() => {});
     thread.postMessage(task, how.transfer);
     return result as Promise<Result>;
   }
 
-  /** Ends the workers at once. */
+  /** Terminates the workers at once. */
   close(): Promise<void> {
     return this.end(new Error("the worker threads were ended"));
   }
 
-  /** Ends the workers at once; unanswered tasks reject with `reason`. */
+  /** Terminates the workers at once; unanswered tasks reject with `reason`. */
   async end(reason: unknown): Promise<void> {
     this.#ended = true;
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
@@ -180,5 +180,5 @@ export class WorkerPool<Task, Result, Message = never> {
   }
 }
 
-/** One while the worker starts, which takes some tenths of a second. */
-const mostWaiting = ({ ready }: { readonly ready: boolean }) => (ready ? WAITING : 1);
+/** Returns the queue limit of a worker: one task while it starts, which takes some tenths of a second. */
+const queueLimit = ({ ready }: { readonly ready: boolean }) => (ready ? MAX_QUEUED : 1);

@@ -1,4 +1,4 @@
-/** @file The entry of every worker thread of a pool: loads the pool's module and answers its tasks, one after the other. */
+/** @file The entry point of a pool's worker threads: loads the pool's module and answers tasks, one after the other. */
 import { parentPort, workerData } from "node:worker_threads";
 import { sendError } from "./sent-error.js";
 import type { Answer, PoolReply, WorkerModule } from "./worker-pool.js";
@@ -13,7 +13,7 @@ const opened: Promise<Answer<unknown, unknown, unknown>> = import(module).then((
 );
 opened.then(
   () => send({ kind: "ready" }),
-  // The first task reports it.
+  // A loading error is reported by the first task.
   () => {},
 );
 

@@ -136,11 +136,11 @@ describe("a wrong call is one line and exit code 2", () => {
     ["count a --rate", "quern: --rate needs a value (see quern count --help)\n"],
     [
       "data clean a --out b --array-size 3",
-      'quern: --array-size has no effect with the executor "local"; it needs --executor slurm\n',
+      'quern: --array-size has no effect with the executor "local"; it requires --executor slurm\n',
     ],
     [
       "data corpus a --recipe r.json --out b --array-size 3",
-      'quern: --array-size has no effect with the executor "local"; it needs --executor slurm\n',
+      'quern: --array-size has no effect with the executor "local"; it requires --executor slurm\n',
     ],
     ["count", "quern: quern count needs PATH (see quern count --help)\n"],
     ["cuont", 'quern: unknown verb "cuont"; did you mean "quern count"? All verbs: quern --help\n'],

@@ -89,7 +89,7 @@ describe.skipIf(process.env.QUERN_SLURM === undefined)("a Slurm cluster (npm run
       );
       writeFileSync(join(root, "in", `${part}.jsonl`), `${lines.join("\n")}\n`);
     }
-    // Each document takes its time, so that a task is in the middle of its work when its node goes.
+    // Each document takes some time, so that a task is running when its node is killed.
     writeFileSync(
       join(root, "recipe.ts"),
       `import { custom, defineRecipe, length, personalData } from "quern/data";
@@ -119,7 +119,7 @@ export default defineRecipe({
     rmSync(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 500 });
   }, 60_000);
 
-  it("gives the bytes of one process although a node is killed in the middle", async () => {
+  it("writes the same bytes as one process although a node is killed midway", async () => {
     const out = join(root, "killed");
     const run = quern(out);
     await until("a task in work on n2", () => {
@@ -130,16 +130,16 @@ export default defineRecipe({
     });
     cluster.killNode("n2");
     expect(await run.ended, run.stderr()).toBe(0);
-    expect(run.stderr()).toMatch(/clean 000\d\d: lost on n2: NODE_FAIL, NodeDown; attempt 2 of 3 follows/);
+    expect(run.stderr()).toMatch(/clean 000\d\d: lost on n2: NODE_FAIL, NodeDown; retrying \(attempt 2 of 3\)/);
     expect(tree(out)).toEqual(expected);
-    // Twelve tasks in arrays of six elements at most.
+    // Twelve tasks in arrays of at most six elements.
     const { elements } = JSON.parse(readFileSync(join(out, "cluster/submissions/0.json"), "utf8"));
     expect(elements).toHaveLength(6);
     cluster.startNode("n2");
     await until("n2 is back", () => cluster.call("sinfo", "-h", "-n", "n2", "-o", "%T").trim() === "idle");
   }, 240_000);
 
-  it("makes a corpus, its duplicates removed on the nodes, of the bytes of one process", async () => {
+  it("builds a corpus, deduplicated on the nodes, with the same bytes as one process", async () => {
     const recipe = join(root, "corpus.json");
     const deduplicate = [{ by: "near" }, { by: "substring", length: 30 }];
     writeFileSync(recipe, JSON.stringify({ clean: "as-is", deduplicate, heldout: 0.1, shards: { vocabSize: 300 } }));
@@ -154,7 +154,7 @@ export default defineRecipe({
     expect(tree(join(there, "shards"))).toEqual(tree(join(here, "shards")));
   }, 240_000);
 
-  it("goes on where a killed submitter was, with the jobs that are still at work", async () => {
+  it("resumes where a killed submitter stopped, with the jobs still running", async () => {
     const out = join(root, "resumed");
     const first = quern(out);
     await until("a task is finished", () => finished(out) > 0);
@@ -162,12 +162,12 @@ export default defineRecipe({
     await first.ended;
     const second = quern(out);
     expect(await second.ended, second.stderr()).toBe(0);
-    expect(second.stderr()).toContain("resumes job");
+    expect(second.stderr()).toContain("resuming job");
     expect(second.stderr()).not.toContain("clean: job");
     expect(tree(out)).toEqual(expected);
   }, 240_000);
 
-  it("says that its array was cancelled, and goes on when it is called again", async () => {
+  it("reports a cancelled array and resumes at the next call", async () => {
     const out = join(root, "cancelled");
     const first = quern(out);
     await until("a task is finished", () => finished(out) > 0);
@@ -182,7 +182,7 @@ export default defineRecipe({
     expect(tree(out)).toEqual(expected);
   }, 240_000);
 
-  it("leaves its jobs at work on Ctrl-C, and they complete the run by themselves", async () => {
+  it("leaves its jobs running on Ctrl-C, and they complete the run on their own", async () => {
     const out = join(root, "left");
     const run = quern(out);
     await until("a task is in work", () => files(join(out, "cluster/tasks/clean")).length > 0);
@@ -212,7 +212,7 @@ export default defineRecipe({
     }
   }, 120_000);
 
-  it("tells of a full disk with its task, and goes on when there is room", async ({ skip }) => {
+  it("reports a full disk with the task, and resumes when there is space", async ({ skip }) => {
     const out = join(root, "full");
     mkdirSync(out);
     if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=160k", "tmpfs", out]).status !== 0)

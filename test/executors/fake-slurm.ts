@@ -1,6 +1,6 @@
 /**
- * @file A Slurm of five shell scripts and a folder: what is submitted becomes a file of lines as squeue prints them, and the
- * test plays the machines. Elements run in this very process.
+ * @file A fake Slurm of five shell scripts and a folder. Submitted jobs become files with lines of squeue's format, and the
+ * test plays the machines. Elements run in this process.
  */
 import {
   appendFileSync,
@@ -48,15 +48,15 @@ export interface Turn {
   readonly element: number;
   readonly submission: string;
   readonly stage: string;
-  /** Does the element's tasks here, as the node `node`. */
+  /** Runs the element's tasks here, as node `node`. */
   run(node?: string): Promise<void>;
-  /** What squeue says of it from now on. */
+  /** Sets the element's state in squeue's output. */
   set(state: string, node?: string, reason?: string): void;
 }
 
 export class FakeSlurm {
   readonly folder: string;
-  /** What the machines do with an element; by default they do its tasks. */
+  /** What the machines do with an element; by default they run its tasks. */
   play: (turn: Turn) => Promise<void> = async (turn) => turn.run();
   #stopped = false;
   #playing: Promise<void>;
@@ -76,7 +76,7 @@ export class FakeSlurm {
   }
 
   write(name: string, text: string): void {
-    // Its readers are other processes.
+    // Atomic, because other processes read the file.
     writeFileSync(join(this.folder, `${name}.coming`), text);
     renameSync(join(this.folder, `${name}.coming`), join(this.folder, name));
   }
@@ -85,7 +85,7 @@ export class FakeSlurm {
     return existsSync(join(this.folder, name)) ? readFileSync(join(this.folder, name), "utf8") : "";
   }
 
-  /** Numbers of the jobs that were submitted. */
+  /** Numbers of the submitted jobs. */
   get jobs(): string[] {
     return readdirSync(this.folder)
       .flatMap((name) => /^script-(\d+)$/.exec(name)?.[1] ?? [])
@@ -96,7 +96,7 @@ export class FakeSlurm {
     return this.read(`script-${job}`);
   }
 
-  /** The queue forgets a job. */
+  /** Removes a job from the queue. */
   forget(job: string): void {
     this.write(`job-${job}`, "");
     appendFileSync(join(this.folder, "forgotten"), `${job}\n`);
@@ -121,7 +121,7 @@ export class FakeSlurm {
     this.write(`job-${job}`, lines.map((line) => `${line.join("|")}\n`).join(""));
   }
 
-  /** Takes elements that wait, one after the other, when what their job depends on has ended. */
+  /** Runs waiting elements, one after the other, once the jobs they depend on have ended. */
   async #work(): Promise<void> {
     while (!this.#stopped) {
       for (const job of this.jobs) {

@@ -4,7 +4,7 @@ import { batchScript, divide, shellWord } from "../../src/executors/slurm/batch-
 import { configNumber, elementsOf, parseAccounting, parseQueue } from "../../src/executors/slurm/commands.js";
 
 describe("squeue's lines", () => {
-  // As Slurm 22.05 printed them (`squeue -h -r -t all -o "%F|%K|%T|%N|%r"`): a node killed, an array cancelled, one waiting.
+  // Output of Slurm 22.05 (`squeue -h -r -t all -o "%F|%K|%T|%N|%r"`): a killed node, a cancelled array, a waiting one.
   const output = `8|0|NODE_FAIL|n1|NodeDown
 8|4|RUNNING|n3|None
 1|1|FAILED|n1|NonZeroExitCode
@@ -16,7 +16,7 @@ describe("squeue's lines", () => {
 18|3|COMPLETED|n2|None
 `;
 
-  it("become states of elements", () => {
+  it("are parsed to element states", () => {
     expect(parseQueue(output).map(({ job, element, phase }) => [job, element, phase])).toEqual([
       ["8", 0, "failed"],
       ["8", 4, "running"],
@@ -40,7 +40,7 @@ describe("squeue's lines", () => {
     expect(parseQueue("7|2|A_STATE_OF_TOMORROW|n1|None")[0].phase).toBe("running");
   });
 
-  it("name elements in all of Slurm's ways", () => {
+  it("name elements in all of Slurm's notations", () => {
     expect(elementsOf("3")).toEqual([3]);
     expect(elementsOf("[0-2,7,9-13:2%4]")).toEqual([0, 1, 2, 7, 9, 11, 13]);
     expect(elementsOf("N/A")).toEqual([undefined]);
@@ -48,7 +48,7 @@ describe("squeue's lines", () => {
   });
 });
 
-it("reads sacct's lines, steps left out", () => {
+it("parses sacct's lines and skips job steps", () => {
   const lines =
     "12_3|CANCELLED by 1000|n1|0:15\n12_3.batch|CANCELLED|n1|0:15\n12_[4-5]|PENDING|None assigned|0:0\n9|FAILED|n2|1:0\n";
   expect(parseAccounting(lines)).toEqual([
@@ -59,7 +59,7 @@ it("reads sacct's lines, steps left out", () => {
   ]);
 });
 
-it("reads a number of scontrol's configuration", () => {
+it("reads a number from scontrol's configuration", () => {
   expect(configNumber("MaxArraySize            = 1001\nMaxDBDMsgs = 20012\n", "MaxArraySize")).toBe(1001);
   expect(configNumber("", "MaxArraySize")).toBeUndefined();
 });
@@ -92,7 +92,7 @@ describe("the batch script", () => {
     command: "echo",
   } as const;
 
-  it("carries any path to Slurm and through the shell", () => {
+  it("quotes any path for Slurm and the shell", () => {
     const script = batchScript(places, settings);
     expect(script).toContain('--chdir="/a b"\n');
     expect(script).toContain('--output="/a b/100%%/0"-%a.out\n');
@@ -104,7 +104,7 @@ describe("the batch script", () => {
     }
   });
 
-  it("refuses a path that a script cannot hold", () => {
-    expect(() => batchScript({ ...places, folder: '/a"b' }, settings)).toThrow(/cannot hold the path/);
+  it("rejects a path that a script cannot contain", () => {
+    expect(() => batchScript({ ...places, folder: '/a"b' }, settings)).toThrow(/cannot contain the path/);
   });
 });

@@ -1,4 +1,4 @@
-/** @file A Slurm cluster of three nodes on this machine: its own folder, keys and ports, nothing of the system's. */
+/** @file A Slurm cluster of three nodes on this machine, isolated from the system: own folder, keys and ports. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { appendFileSync, closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -17,7 +17,7 @@ export class SlurmCluster {
     this.folder = folder;
   }
 
-  /** For Slurm's commands. */
+  /** Environment for Slurm's commands. */
   get environment(): NodeJS.ProcessEnv {
     return { ...process.env, SLURM_CONF: join(this.folder, "slurm.conf") };
   }
@@ -42,7 +42,7 @@ export class SlurmCluster {
     for (const node of NODES) this.startNode(node);
     const end = Date.now() + 30_000;
     while ((this.call("sinfo", "-h", "-o", "%D %T").trim() || "none") !== "3 idle") {
-      if (Date.now() > end) throw new Error(`the cluster does not come up: ${this.#logs()}`);
+      if (Date.now() > end) throw new Error(`the cluster did not start: ${this.#logs()}`);
       await sleep(250);
     }
   }
@@ -51,15 +51,15 @@ export class SlurmCluster {
     this.#spawn("slurmd", ["-D", "-N", node], node);
   }
 
-  /** What a command prints. */
+  /** Returns the output of a command. */
   call(command: string, ...args: string[]): string {
     return spawnSync(command, args, { env: this.environment, encoding: "utf8" }).stdout;
   }
 
-  /** Ends a node as a power cut does: its daemon, the daemons of its steps, and what runs under them. */
+  /** Kills a node as a power cut would: its daemon, the daemons of its steps, and their processes. */
   killNode(node: string): void {
     this.#children.get(node)?.kill("SIGKILL");
-    // A step's daemon has its node's spool folder open under the number of its job.
+    // The node's spool folder contains an entry per job, which identifies the step daemons.
     const jobs = readdirSync(join(this.folder, "spool", node)).flatMap((name) => /^job0*(\d+)$/.exec(name)?.[1] ?? []);
     for (const { pid, parent, args } of processes()) {
       const job = /^slurmstepd: \[(\d+)\./.exec(args)?.[1];
@@ -163,7 +163,7 @@ function killTree(root: number): void {
     try {
       process.kill(pid, "SIGKILL");
     } catch {
-      // It has ended by itself.
+      // The process has already ended.
     }
     for (const child of children) kill(child.pid);
   };

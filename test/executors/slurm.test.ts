@@ -49,7 +49,7 @@ afterEach(async () => {
   vi.unstubAllEnvs();
 });
 
-/** Every file of a run with its bytes; what only the cluster needed is left out. */
+/** Reads all files of a run except those that only the cluster needed. */
 function tree(folder: string): Record<string, string> {
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" })
     .map((name) => name.replaceAll("\\", "/"))
@@ -61,7 +61,7 @@ const out = () => join(root, `out-${count}`);
 const run = (options: Partial<CleanOptions> = {}) =>
   clean({
     inputs: [input],
-    // Some tests run again what is finished.
+    // Some tests run finished tasks again.
     force: true,
     out: out(),
     recipe,
@@ -76,7 +76,7 @@ const run = (options: Partial<CleanOptions> = {}) =>
 const nothing = async () => {};
 
 describe("a run on Slurm", () => {
-  it("writes the bytes of one process, in arrays no larger than the cluster takes", async () => {
+  it("writes the same bytes as one process, in arrays no larger than the cluster allows", async () => {
     const progress: string[] = [];
     const { funnel, ran } = await run({
       partition: "cpu",
@@ -118,21 +118,21 @@ exec quern data task ${folder}/submissions/0.json --workers 2
       ["00005", "00006", "00007"],
     ]);
     expect(readFileSync(join(folder, "logs/clean/00004.log"), "utf8")).toMatch(
-      /begins on n1.*\n.*finished in .* on n1\n$/,
+      /started on n1.*\n.*finished in .* on n1\n$/,
     );
     expect(progress.at(-1)).toBe("160 documents, 0 running, 0 queued");
-    // Once more: nothing is left to do.
+    // A second call has nothing left to do.
     expect((await run()).ran).toBe(0);
     expect(slurm.jobs).toHaveLength(2);
   });
 
-  it("tries again what was lost with its node, on other nodes, and what never started", async () => {
+  it("retries tasks that were lost with their node, on other nodes, and tasks that never started", async () => {
     let lost = 0;
     slurm.play = async (turn) => {
       if (turn.job !== "1" || turn.element === 2) return turn.run("n3");
       lost += 1;
       if (turn.element === 1) return turn.set("FAILED", "n2", "JobLaunchFailure");
-      // It is killed in the middle: a task is done, the next has begun. Never is there a moment at which it looks finished.
+      // The node is killed midway: one task is done, the next has started. The element never looks finished.
       turn.set("RUNNING", "n1");
       const submission = JSON.parse(readFileSync(turn.submission, "utf8"));
       const upToThere = join(out(), "cluster/submissions/cut.json");
@@ -140,7 +140,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
       await runElement({ submission: upToThere, element: 0 });
       const record = { state: "running", host: "n1", documents: 7 };
       writeFileSync(join(out(), "cluster/tasks/clean/00001.0.json"), JSON.stringify(record));
-      writeFileSync(join(out(), "cluster/logs/clean/00001.log"), "begins on n1\n");
+      writeFileSync(join(out(), "cluster/logs/clean/00001.log"), "started on n1\n");
       writeFileSync(join(out(), "documents/.00001.jsonl.abc-1.tmp"), `cut off ${submission.run}`);
       turn.set("NODE_FAIL", "n1", "NodeDown");
     };
@@ -148,25 +148,25 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     expect(lost).toBe(2);
     expect(tree(out())).toEqual(expected);
     expect(notices.filter((line) => line.includes("attempt"))).toEqual([
-      "clean 00001: lost on n1: NODE_FAIL, NodeDown; attempt 2 of 3 follows",
-      ...[2, 3, 4].map((n) => `clean 0000${n}: lost on n2: FAILED, JobLaunchFailure; attempt 2 of 3 follows`),
+      "clean 00001: lost on n1: NODE_FAIL, NodeDown; retrying (attempt 2 of 3)",
+      ...[2, 3, 4].map((n) => `clean 0000${n}: lost on n2: FAILED, JobLaunchFailure; retrying (attempt 2 of 3)`),
     ]);
     const retry = slurm.jobs.find((job) => slurm.script(job).includes("--exclude")) as string;
     expect(slurm.script(retry)).toContain("--exclude=n1,n2\n");
-    expect(readFileSync(join(out(), "cluster/logs/clean/00001.log"), "utf8").match(/begins on/g)).toHaveLength(2);
+    expect(readFileSync(join(out(), "cluster/logs/clean/00001.log"), "utf8").match(/started on/g)).toHaveLength(2);
   });
 
-  it("gives up on a task after its retries, names reason and log, keeps the rest, and goes on when it is mended", async () => {
+  it("gives up on a task after its retries, names reason and log, keeps the rest, and resumes once the cause is fixed", async () => {
     slurm.play = async (turn) => {
       if (turn.stage === "clean") rmSync(join(out(), "documents"), { recursive: true, force: true });
-      // No folder can be made where a file is: the disk's refusal, as each attempt meets it.
+      // Each attempt fails, because a file is in the place of the folder.
       if (turn.stage === "clean") writeFileSync(join(out(), "documents"), "");
       await turn.run();
     };
     await expect(run({ retries: 1, arraySize: 1 })).rejects.toThrow(
-      /^8 tasks of clean failed, the first 2 times: 00000, at last cannot write .*documents\/00000\.jsonl: it exists already.*cluster\/logs\/clean\/00000\.log.*0 of 9 tasks are finished; the same command resumes$/,
+      /^8 tasks of clean failed, the first 2 times: 00000, the last time: cannot write .*documents\/00000\.jsonl: it exists already.*cluster\/logs\/clean\/00000\.log.*0 of 9 tasks are finished; the same command resumes$/,
     );
-    // The closing stage did not run on what is not there.
+    // The final stage did not run on missing files.
     expect(slurm.jobs.filter((job) => slurm.script(job).includes("quern-funnel")).length).toBeGreaterThan(0);
     expect(readdirSync(out())).not.toContain("funnel.json");
     rmSync(join(out(), "documents"));
@@ -175,7 +175,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     expect(tree(out())).toEqual(expected);
   });
 
-  it("says that an array was cancelled, lets the rest finish, and goes on when it is called again", async () => {
+  it("reports a cancelled array, lets the rest finish, and resumes at the next call", async () => {
     slurm.play = async (turn) => {
       if (turn.stage === "clean" && turn.element > 0) turn.set("CANCELLED", "n1", "None");
       else await turn.run();
@@ -189,7 +189,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     expect(tree(out())).toEqual(expected);
   });
 
-  it("leaves jobs at work on Ctrl-C, and takes them up again", async () => {
+  it("leaves jobs running on Ctrl-C, and resumes watching them", async () => {
     slurm.play = nothing;
     const abort = new AbortController();
     const first = run({ signal: abort.signal });
@@ -204,10 +204,10 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     await run();
     expect(tree(out())).toEqual(expected);
     expect(slurm.jobs).toHaveLength(2);
-    expect(notices).toContain("clean: resumes job 1");
+    expect(notices).toContain("clean: resuming job 1");
   });
 
-  it("cancels the jobs on Ctrl-C where that is asked for", async () => {
+  it("cancels the jobs on Ctrl-C with --cancel-on-interrupt", async () => {
     slurm.play = nothing;
     const abort = new AbortController();
     const first = run({ signal: abort.signal, cancelOnInterrupt: true });
@@ -218,7 +218,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     expect(slurm.read("cancelled").split("\n")).toEqual(["1", "2", ""]);
   });
 
-  it("finds a job again whose number a killed submitter did not write down, and submits what it never sent", async () => {
+  it("finds a job whose number a killed submitter did not record, and submits tasks that it never sent", async () => {
     slurm.play = nothing;
     const abort = new AbortController();
     const first = run({ signal: abort.signal });
@@ -234,10 +234,10 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     slurm.play = (turn) => (turn.job === "2" ? nothing() : turn.run());
     await run();
     expect(tree(out())).toEqual(expected);
-    expect(notices.slice(-2)).toEqual(["clean: resumes job 1", "funnel: job 3 submitted, 1 task"]);
+    expect(notices.slice(-2)).toEqual(["clean: resuming job 1", "funnel: job 3 submitted, 1 task"]);
   });
 
-  it("asks the accounting about what the queue has forgotten, and does without", async () => {
+  it("asks sacct about elements that the queue has forgotten, and works without accounting", async () => {
     slurm.write("accounting", "1_0|OUT_OF_MEMORY|n2|0:125\n1_0.batch|OUT_OF_MEMORY|n2|0:125\n");
     slurm.play = async (turn) => {
       if (turn.job !== "1") return turn.run();
@@ -246,11 +246,13 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     };
     await run();
     expect(tree(out())).toEqual(expected);
-    expect(notices).toContain("clean 00000: lost on n2: OUT_OF_MEMORY, exit code 0:125; attempt 2 of 3 follows");
-    expect(notices).toContain("clean 00002: left the queue without a result or a reason; attempt 2 of 3 follows");
+    expect(notices).toContain("clean 00000: lost on n2: OUT_OF_MEMORY, exit code 0:125; retrying (attempt 2 of 3)");
+    expect(notices).toContain(
+      "clean 00002: disappeared from the queue without a result or a reason; retrying (attempt 2 of 3)",
+    );
   });
 
-  it("waits while Slurm takes nothing, and tells at once what it refuses for good", async () => {
+  it("waits while Slurm is busy, and reports a permanent rejection at once", async () => {
     slurm.write("sbatch-says", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n");
     await run();
     expect(tree(out())).toEqual(expected);
@@ -261,7 +263,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     );
   });
 
-  it("ends the jobs of an older run with another configuration first", async () => {
+  it("first cancels the jobs of an earlier run with a different configuration", async () => {
     slurm.play = nothing;
     const abort = new AbortController();
     const first = run({ signal: abort.signal, sample: 0.5 });
@@ -269,15 +271,15 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     await sleep(100);
     abort.abort();
     await expect(first).rejects.toThrow("interrupted");
-    // Nor may this machine write where those jobs do.
-    await expect(run({ executor: "local", command: undefined })).rejects.toThrow(/^jobs 1 2 in Slurm's queue write to/);
+    // A local run must not write to the same folder either.
+    await expect(run({ executor: "local", command: undefined })).rejects.toThrow(/^Slurm's jobs 1 2 still write to/);
     slurm.play = (turn) => (Number(turn.job) > 2 ? turn.run() : nothing());
     await run();
     expect(slurm.read("cancelled").split("\n").slice(0, 2)).toEqual(["1", "2"]);
     expect(tree(out())).toEqual(expected);
   });
 
-  it("refuses to run beside another submitter of the same tasks", async () => {
+  it("rejects a second submitter of the same tasks", async () => {
     slurm.play = nothing;
     const abort = new AbortController();
     const first = run({ signal: abort.signal });
@@ -287,14 +289,14 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     abort.abort();
     await expect(first).rejects.toThrow("interrupted");
     writeFileSync(join(out(), "cluster/submitter.json"), JSON.stringify(mark));
-    await expect(run()).rejects.toThrow(/^process 12 on login2 is running these tasks already/);
+    await expect(run()).rejects.toThrow(/^process 12 on login2 is already running these tasks/);
     writeFileSync(join(out(), "cluster/submitter.json"), JSON.stringify({ ...mark, seen: Date.now() - 3e6 }));
     slurm.play = (turn) => turn.run();
     await run();
     expect(tree(out())).toEqual(expected);
   });
 
-  it("runs the divided stages of a corpus, to the same shards", async () => {
+  it("runs the parallel stages of a corpus and produces the same shards", async () => {
     const exam = join(root, "exam.jsonl");
     writeFileSync(exam, `${JSON.stringify({ id: "q", question: text(3, 17) })}\n`);
     const corpus = {
@@ -309,7 +311,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     const there = await make("corpus-there", {
       executor: { executor: "slurm", command: "quern", poll: 0.02, settle: 0 },
     });
-    // Cleaning and the evaluation set, each with what adds it up; reading, comparing, choosing and writing, twice.
+    // Jobs: cleaning and decontamination, each with its funnel; twice index, merge, choose and write.
     expect(slurm.jobs).toHaveLength(4 + 8);
     for (const folder of ["deduplicate-1-document/documents", "deduplicate-2-line/documents"])
       expect(tree(join(there.out, folder))).toEqual(tree(join(here.out, folder)));
@@ -319,7 +321,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     expect(readFileSync(join(there.out, "manifest.json"), "utf8")).not.toContain("cluster/");
   });
 
-  it("takes duplicates out by the command, to the bytes of one process", async () => {
+  it("deduplicates from the command line and writes the same bytes as one process", async () => {
     const call = (name: string, ...more: string[]) =>
       main(
         [{ words: "data deduplicate", summary: "", load: () => import("../../src/commands/data-deduplicate.js") }],
@@ -347,7 +349,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     expect(await call("lines-not", "--partition", "cpu")).toBe(2);
   });
 
-  it("shows what it would submit", async () => {
+  it("shows the jobs that it would submit", async () => {
     const jobs = await planCleanOnSlurm({ inputs: [input], out: out(), recipe, command: "quern" });
     expect(jobs.map(({ stage, tasks }) => [stage, tasks])).toEqual([
       ["clean", 8],
@@ -358,7 +360,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     expect(slurm.jobs).toEqual([]);
   });
 
-  it("says what is wrong with a call", async () => {
+  it("reports invalid options", async () => {
     await expect(run({ limit: 5 })).rejects.toThrow('the executor "slurm" does not support limit; use sample');
     await expect(run({ workers: 2 })).rejects.toThrow('the executor "slurm" takes cpus, not workers');
     await expect(run({ executor: "local" })).rejects.toThrow('command has no effect with the executor "local"');
@@ -367,6 +369,6 @@ exec quern data task ${folder}/submissions/0.json --workers 2
     await expect(run({ partition: "a b" })).rejects.toThrow("partition must be a name without spaces");
     await expect(run({ setup: ["a\nb"] })).rejects.toThrow("setup must be one line each");
     vi.stubEnv("PATH", root);
-    await expect(run()).rejects.toThrow(/^s\w+ is not on the PATH; the executor "slurm" runs where/);
+    await expect(run()).rejects.toThrow(/^s\w+ is not on the PATH; the executor "slurm" needs Slurm/);
   });
 });

@@ -13,7 +13,7 @@ interface Config {
 }
 
 const MODULE = new URL("./fixtures/squares.mjs", import.meta.url).href;
-/** The kind as its module exports it. */
+/** The task kind that the module exports. */
 let squares: TaskKind<Config>;
 let root: string;
 
@@ -41,8 +41,8 @@ const threadsOf = ({ out }: TaskPlan) =>
     ),
   );
 
-describe("tasks that a module outside the package defines", () => {
-  it("run in this process, and only what is not finished runs again", async () => {
+describe("tasks defined by a module outside the package", () => {
+  it("run in this process, and only unfinished ones run again", async () => {
     const here = plan("here");
     const ran: string[] = [];
     const run = () =>
@@ -68,7 +68,7 @@ describe("tasks that a module outside the package defines", () => {
     await expect(runPlan(failing, { workers: 3 })).rejects.toThrow("the number 5 is refused");
   });
 
-  it("run on a cluster, resume there, and name the task that failed", async () => {
+  it("run and resume on a cluster, and name the failed task", async () => {
     const slurm = new FakeSlurm(join(root, "slurm"), 4);
     try {
       const settings = executorSettings({ executor: "slurm", command: "quern", poll: 0.02, settle: 0 });
@@ -79,7 +79,7 @@ describe("tasks that a module outside the package defines", () => {
       expect(slurm.script("1")).toContain("--array=0-3\n");
       const failing = plan("cluster-failing", { offset: 1, fails: "5" });
       await expect(runPlan(failing, { settings })).rejects.toThrow(
-        /1 task of square failed, 3 times: 5, at last the number 5 is refused/,
+        /1 task of square failed, 3 times: 5, the last time: the number 5 is refused/,
       );
     } finally {
       await slurm.stop();
@@ -87,17 +87,19 @@ describe("tasks that a module outside the package defines", () => {
     }
   });
 
-  it("are refused in one sentence if the module or the config is wrong", async () => {
+  it("are rejected in one sentence if the module or the config is invalid", async () => {
     const right = plan("wrong");
     await expect(kindOf({ ...right, kind: "cubes" })).rejects.toThrow(
       /^the tasks "cubes" cannot run: .*exports no such/,
     );
     await expect(kindOf({ ...right, module: "file:///none.mjs" })).rejects.toThrow(
-      /cannot run: .*none\.mjs does not load/,
+      /cannot run: .*none\.mjs cannot be loaded/,
     );
     const config = { offset: "1" } as unknown as Config;
     await expect(runPlan({ ...right, config })).rejects.toMatchObject({
-      message: expect.stringMatching(/^the tasks "squares" cannot run: the plan's config\.offset is wrong \(.*number/),
+      message: expect.stringMatching(
+        /^the tasks "squares" cannot run: the plan's config\.offset is invalid \(.*number/,
+      ),
       exitCode: 2,
     });
   });

@@ -30,7 +30,7 @@ describe.skipIf(!isBuilt())("a pool of worker threads", () => {
     });
   });
 
-  it("passes an error on with the file and line where it was thrown, and goes on", async () => {
+  it("forwards an error with the file and line where it was thrown, and continues", async () => {
     await withPool(async (pool) => {
       const error = await pool.run("throw").catch((thrown: Error) => thrown);
       expect(error).toMatchObject({ name: "TypeError", message: "a fault in a worker" });
@@ -39,12 +39,12 @@ describe.skipIf(!isBuilt())("a pool of worker threads", () => {
     });
   });
 
-  it("says in one sentence that a worker ended or ran out of memory", async () => {
+  it("reports in one sentence that a worker ended or ran out of memory", async () => {
     await withPool(async (pool) => {
       const waiting = [pool.run("exit"), pool.run("f")];
       for (const each of waiting) {
         await expect(each).rejects.toThrow(
-          "a worker thread (mortal-worker.mjs) ended with exit code 3 before its work was done",
+          "a worker thread (mortal-worker.mjs) ended with exit code 3 before its tasks were finished",
         );
         await expect(each).rejects.toBeInstanceOf(QuernError);
       }
@@ -60,7 +60,7 @@ describe.skipIf(!isBuilt())("a pool of worker threads", () => {
     );
   });
 
-  it("ends a worker that never answers when the signal aborts", async () => {
+  it("terminates a worker that never answers when the signal aborts", async () => {
     const stop = new AbortController();
     await withPool(
       async (pool) => {
@@ -74,7 +74,7 @@ describe.skipIf(!isBuilt())("a pool of worker threads", () => {
     expect(() => new WorkerPool({ module, setup: "", threads: 1, signal: stop.signal })).toThrow("enough");
   });
 
-  it("reports a module that does not load with the first task", async () => {
+  it("reports a module that cannot be loaded with the first task", async () => {
     await withPool((pool) => expect(pool.run("a")).rejects.toThrow(/Cannot find module .*none\.mjs/), {
       module: new URL("./fixtures/none.mjs", import.meta.url),
     });

@@ -1,4 +1,4 @@
-/** @file The batch script of a job array: its options for Slurm, and the one line that each element runs. */
+/** @file Writes the batch script of a job array: Slurm's options, and the command that each element runs. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,31 +10,31 @@ import type { PlannedTask, TaskPlan } from "../tasks.js";
 import { DEFAULT_ARRAY_SIZE, largestArray } from "./commands.js";
 
 export interface BatchScript {
-  /** Of the job, by which a submitter that lost its number finds it again. */
+  /** Job name, by which a new submitter finds a job whose number was lost. */
   readonly name: string;
-  /** The submission's file, absolute. */
+  /** Absolute path of the submission's file. */
   readonly submission: string;
   readonly elements: number;
-  /** Where elements start, absolute: paths of the plan count from here. */
+  /** Absolute working directory of the elements; the plan's paths are relative to it. */
   readonly folder: string;
-  /** What elements print goes to `<logs>-<element>.out`, absolute. */
+  /** Absolute prefix of the output files `<logs>-<element>.out`. */
   readonly logs: string;
-  /** Slurm's expression, such as `afterok:12`. */
+  /** Slurm's dependency expression, such as `afterok:12`. */
   readonly dependency?: string;
-  /** Nodes that shall not be used. */
+  /** Nodes to exclude. */
   readonly exclude?: readonly string[];
 }
 
 export const jobName = (stage: string, run: string, number: number) => `quern-${stage}-${run}-${number}`;
 
-/** Where the files of a submission lie. */
+/** Returns the paths of a submission's files. */
 export const scriptPlaces = (folder: ClusterFolder, number: number) => ({
   submission: folder.submission(number),
   folder: process.cwd(),
   logs: join(folder.path, "logs", String(number)),
 });
 
-/** The text of the script. Throws a `QuernError` for a path that a script cannot hold. */
+/** Returns the text of the script. @throws QuernError for a path that cannot be written in a script */
 export function batchScript(
   { name, submission, elements, folder, logs, dependency, exclude }: BatchScript,
   settings: ExecutorSettings,
@@ -45,7 +45,7 @@ export function batchScript(
     `--array=0-${elements - 1}${concurrent === undefined ? "" : `%${concurrent}`}`,
     "--ntasks=1",
     `--cpus-per-task=${cpus}`,
-    // The submitter counts retries, so Slurm must not requeue by itself.
+    // The submitter counts retries, so Slurm must not requeue on its own.
     "--no-requeue",
     `--chdir=${quoted(folder)}`,
     `--output=${quoted(logs.replaceAll("%", "%%"))}-%a.out`,
@@ -67,39 +67,43 @@ export function batchScript(
   ].join("\n");
 }
 
-/** How Quern is called on a node: as the user says, or this Node and this Quern, which nodes see under the same paths. */
+/** Returns the command for a node: the user's, or this Node.js and this Quern, which nodes must see at the same paths. */
 function quernCommand({ command }: ExecutorSettings): string {
   if (command !== undefined) return command;
   const cli = fileURLToPath(builtModule(new URL("../../cli.js", import.meta.url)));
-  if (!existsSync(cli)) throw new QuernError(`${cli} is not built; run \`npm run build\`, or give \`command\``);
+  if (!existsSync(cli))
+    throw new QuernError(`${cli} does not exist; run \`npm run build\`, or set the option \`command\``);
   return `${shellWord(process.execPath)} ${shellWord(cli)}`;
 }
 
-/** A path in a line of options. Between double quotes Slurm keeps everything but backslashes and quotes as it is. */
+/** Quotes a path for a line of options. In double quotes, Slurm treats only backslashes and quotes specially. */
 function quoted(path: string): string {
   if (/["\\\r\n]/.test(path)) {
-    throw new QuernError(`a batch script cannot hold the path ${JSON.stringify(path)}; choose one without \\ and "`, {
-      exitCode: 2,
-    });
+    throw new QuernError(
+      `a batch script cannot contain the path ${JSON.stringify(path)}; choose one without \\, " and line breaks`,
+      {
+        exitCode: 2,
+      },
+    );
   }
   return /^[\w./%+,:@=-]*$/.test(path) ? path : `"${path}"`;
 }
 
-/** One word of a POSIX shell. */
+/** Quotes a text as one word of a POSIX shell. */
 export function shellWord(text: string): string {
   return /^[\w./%+,:@=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** The most elements of an array. Asks Slurm. */
+/** Returns the maximum number of elements of an array, according to the settings and Slurm. */
 export async function arraySize(settings: ExecutorSettings): Promise<number> {
   return Math.min(settings.arraySize ?? Number.POSITIVE_INFINITY, (await largestArray()) ?? DEFAULT_ARRAY_SIZE);
 }
 
 /**
- * Tasks for each element of an array: at most `most` parts, in order, none empty, whose sizes differ by one at most.
+ * Divides tasks among array elements: at most `limit` parts, in order, none empty, with sizes that differ by at most one.
  */
-export function divide<T>(tasks: readonly T[], most: number): T[][] {
-  const parts = Math.min(tasks.length, most);
+export function divide<T>(tasks: readonly T[], limit: number): T[][] {
+  const parts = Math.min(tasks.length, limit);
   const at = (part: number) => Math.floor((part * tasks.length) / parts);
   return Array.from({ length: parts }, (_, part) => tasks.slice(at(part), at(part + 1)));
 }
@@ -110,7 +114,7 @@ export interface PlannedJob {
   readonly script: string;
 }
 
-/** The scripts that a run would submit first. Writes nothing and needs no Slurm. */
+/** Returns the scripts that a run would submit first. Writes nothing and does not need Slurm. */
 export async function planSlurm(
   plan: TaskPlan,
   settings: ExecutorSettings,

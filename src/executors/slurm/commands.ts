@@ -1,8 +1,8 @@
-/** @file Slurm's commands, called as a person would call them, and their output, parsed. Nothing else of Slurm is used. */
+/** @file Calls Slurm's command-line tools and parses their output. Quern uses no other interface of Slurm. */
 import { execFile } from "node:child_process";
 import { QuernError } from "../../errors.js";
 
-/** The controller cannot be reached, or accepts no more jobs for now: trying again may help. */
+/** The controller cannot be reached, or accepts no more jobs for now. Retrying may help. */
 export class SlurmBusy extends Error {}
 
 /** No node of the cluster has the resources that the job needs. */
@@ -23,7 +23,7 @@ interface Answer {
   readonly stderr: string;
 }
 
-/** Makes Slurm list all elements of an array, however many. */
+/** SLURM_BITSTR_LEN=0 makes Slurm list all elements of an array, however many. */
 const environment = () => ({ ...process.env, SLURM_BITSTR_LEN: "0", SLURM_TIME_FORMAT: "standard" });
 
 function call(command: string, args: readonly string[]): Promise<Answer> {
@@ -34,7 +34,7 @@ function call(command: string, args: readonly string[]): Promise<Answer> {
         const why = code === "ENOENT" ? "is not on the PATH" : "cannot be run";
         reject(
           new QuernError(
-            `${command} ${why}; the executor "slurm" runs where Slurm's commands are (Debian: slurm-client)`,
+            `${command} ${why}; the executor "slurm" needs Slurm's commands on this machine (Debian: slurm-client)`,
             {
               exitCode: 2,
             },
@@ -48,25 +48,26 @@ function call(command: string, args: readonly string[]): Promise<Answer> {
 const reasonOf = ({ stderr, stdout, code }: Answer) =>
   (stderr.trim() || stdout.trim() || `exit code ${code}`).replace(/^\w+: error: /gm, "").replace(/\n/g, "; ");
 
-/** Throws if the command failed. */
+/** Returns the answer, or throws if the command failed. */
 function checked(command: string, answer: Answer): Answer {
   if (answer.code === 0) return answer;
   if (BUSY.test(answer.stderr)) throw new SlurmBusy(`${command}: ${reasonOf(answer)}`);
   throw new QuernError(`${command} failed: ${reasonOf(answer)}`);
 }
 
-/** Submits a script and gives the job's number. Throws `SlurmBusy`, `NoSuchNode` or another `QuernError`. */
+/** Submits a script and returns the job's number. @throws SlurmBusy, NoSuchNode or another QuernError */
 export async function submit(script: string): Promise<string> {
   const answer = await call("sbatch", ["--parsable", script]);
   if (answer.code !== 0 && NO_NODE.test(answer.stderr)) {
     throw new NoSuchNode(`sbatch ${script} failed: ${reasonOf(answer)}`);
   }
   const job = checked(`sbatch ${script}`, answer).stdout.trim().split(";")[0];
-  if (!/^\d+$/.test(job)) throw new QuernError(`sbatch ${script} gave no job number but "${answer.stdout.trim()}"`);
+  if (!/^\d+$/.test(job))
+    throw new QuernError(`sbatch ${script} printed "${answer.stdout.trim()}" instead of a job number`);
   return job;
 }
 
-/** The elements of jobs that the queue lists: waiting, running, and ended ones for as long as Slurm keeps them. */
+/** Returns the elements of jobs in the queue: waiting, running, and ended ones for as long as Slurm lists them. */
 export async function queue(jobs: readonly string[]): Promise<ElementState[]> {
   if (jobs.length === 0) return [];
   const format = ["--noheader", "--array", "--states=all", `--format=${QUEUE_FORMAT}`];
@@ -75,13 +76,13 @@ export async function queue(jobs: readonly string[]): Promise<ElementState[]> {
   return parseQueue(checked("squeue", answer).stdout);
 }
 
-/** The number of a job by its name. */
+/** Returns the number of the job with a given name, if the queue lists it. */
 export async function findJob(name: string): Promise<string | undefined> {
   const answer = await call("squeue", ["--noheader", "--states=all", `--name=${name}`, "--format=%F"]);
   return checked("squeue", answer).stdout.trim().split("\n")[0]?.trim() || undefined;
 }
 
-/** The accounting's records of jobs that have left the queue; undefined on a cluster without accounting. */
+/** Returns accounting records of jobs that have left the queue; undefined on a cluster without accounting. */
 export async function accounting(jobs: readonly string[]): Promise<ElementState[] | undefined> {
   const format = ["--noheader", "--parsable2", "--allocations", `--format=${ACCOUNTING_FORMAT}`];
   let answer: Answer;
@@ -94,20 +95,20 @@ export async function accounting(jobs: readonly string[]): Promise<ElementState[
   return answer.code === 0 ? parseAccounting(answer.stdout) : undefined;
 }
 
-/** Cancels jobs; ones that have ended are no fault. */
+/** Cancels jobs; ignores jobs that have already ended. */
 export async function cancel(jobs: readonly string[]): Promise<void> {
   if (jobs.length === 0) return;
   const answer = await call("scancel", ["--quiet", ...jobs]);
   if (answer.code !== 0 && !UNKNOWN_JOB.test(answer.stderr)) checked("scancel", answer);
 }
 
-/** The most elements that an array may have on this cluster; undefined if Slurm does not report it. */
+/** Returns the maximum number of elements of an array on this cluster; undefined if Slurm does not report it. */
 export async function largestArray(): Promise<number | undefined> {
   const answer = await call("scontrol", ["show", "config"]);
   return answer.code === 0 ? configNumber(answer.stdout, "MaxArraySize") : undefined;
 }
 
-/** What one of Slurm's states means to a run. */
+/** Slurm's states, grouped by their meaning for a run. */
 export type Phase = "waiting" | "running" | "completed" | "cancelled" | "failed";
 
 export interface ElementState {
@@ -115,9 +116,9 @@ export interface ElementState {
   /** Undefined for a line about the whole array. */
   readonly element?: number;
   readonly phase: Phase;
-  /** Slurm's own name: `NODE_FAIL`. */
+  /** Slurm's name of the state, such as `NODE_FAIL`. */
   readonly state: string;
-  /** Slurm's reason, where it gives one: `NonZeroExitCode`, `Resources`. */
+  /** Slurm's reason, if any: `NonZeroExitCode`, `Resources`. */
   readonly reason?: string;
   readonly node?: string;
 }
@@ -154,18 +155,18 @@ const PHASES: Readonly<Record<string, Phase>> = {
   TIMEOUT: "failed",
 };
 
-/** Reasons of a pending element that will never start by itself. */
+/** Reasons that mean a pending element will never start on its own. */
 const STUCK = /launch failed|DependencyNeverSatisfied|BadConstraints|JobHoldMaxRequeue/i;
 
-/** What Slurm calls an array's job whose dependency failed. */
+/** Whether an element cannot start because a job that it depends on failed. */
 export const isDependencyLost = ({ reason }: ElementState) => reason === "DependencyNeverSatisfied";
 
-/** By `job_element`; `job_` for the whole array. */
+/** Indexes states by `<job>_<element>`, or `<job>_` for a whole array. */
 export function statesByElement(states: readonly ElementState[]): Map<string, ElementState> {
   return new Map(states.map((state) => [`${state.job}_${state.element ?? ""}`, state]));
 }
 
-/** The states in squeue's output; other lines are skipped. */
+/** Parses squeue's output; skips other lines. */
 export function parseQueue(output: string): ElementState[] {
   return output.split("\n").flatMap((line) => {
     const [job, elements, state, node, ...rest] = line.trim().split("|");
@@ -176,7 +177,7 @@ export function parseQueue(output: string): ElementState[] {
   });
 }
 
-/** The states in sacct's output: `12_3|CANCELLED by 1000|n1|0:0`. */
+/** Parses sacct's output, with lines such as `12_3|CANCELLED by 1000|n1|0:0`. */
 export function parseAccounting(output: string): ElementState[] {
   return output.split("\n").flatMap((line) => {
     const [id, states, node, exit] = line.trim().split("|");
@@ -194,13 +195,13 @@ function phaseOf(state: string, reason: string | undefined): Phase {
   return phase === "waiting" && reason !== undefined && STUCK.test(reason) ? "failed" : phase;
 }
 
-/** Slurm writes an empty field in several ways. */
+/** Maps Slurm's various notations of an empty field to undefined. */
 function given(text: string | undefined): string | undefined {
   return text === undefined || /^(?:|None|none|N\/A|n\/a|\(null\)|None assigned)$/.test(text) ? undefined : text;
 }
 
 /**
- * The elements of `3`, `[0-4,7%2]` or `0-8:2`; [undefined], for all, if it names none or the list is cut off (`…`).
+ * Returns the elements of `3`, `[0-4,7%2]` or `0-8:2`; [undefined], meaning all, if there is no list or it is truncated (`…`).
  */
 export function elementsOf(text: string): (number | undefined)[] {
   const list = text.replace(/^\[|\]$/g, "").replace(/%\d+\]?$/, "");
@@ -213,21 +214,21 @@ export function elementsOf(text: string): (number | undefined)[] {
   });
 }
 
-/** The value of a line `Name = value` of `scontrol show config`, as a number. */
+/** Returns the number in a line `Name = value` of `scontrol show config`. */
 export function configNumber(output: string, name: string): number | undefined {
   const match = new RegExp(`^${name}\\s*=\\s*(\\d+)`, "m").exec(output);
   return match === null ? undefined : Number(match[1]);
 }
 
-/** Why a task was lost, for a person to read. */
+/** Explains to the user why a task was lost. */
 export function lossOf(state: ElementState | undefined, host: string | undefined): string {
   const where = host === undefined ? "" : ` on ${host}`;
-  if (state === undefined) return `left the queue${where} without a result or a reason`;
+  if (state === undefined) return `disappeared from the queue${where} without a result or a reason`;
   if (state.phase === "completed") return `ended${where} without a result; do all nodes see the folder?`;
   return `lost${where}: ${state.state}${state.reason === undefined ? "" : `, ${state.reason}`}`;
 }
 
-/** True if another node may succeed. */
+/** Whether the node may be at fault, so that another node may succeed. */
 export const isOfNode = (reason: string) =>
   /^lost.*(?:NODE_FAIL|BOOT_FAIL|Launch|launch)|without a result|disk is full|disk quota|read-only|I\/O error|EIO/.test(
     reason,

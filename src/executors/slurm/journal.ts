@@ -1,6 +1,6 @@
 /**
- * @file The journal of a Slurm run: every job, before and after it is submitted, and every failure, so that a submitter that
- * was killed at any moment can be replaced by another. And the mark of the submitter that is running.
+ * @file The journal of a Slurm run. It records every job, before and after its submission, and every failure, so a new
+ * submitter can replace one that was killed at any moment. Also the mark of the running submitter.
  */
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,20 +17,20 @@ export interface Failure {
 export interface SubmittedJob {
   readonly number: number;
   readonly stage: string;
-  /** Of the job, unique in the queue. */
+  /** Job name, unique in the queue. */
   readonly name: string;
-  /** Undefined while it is not known whether Slurm has taken it. */
+  /** Slurm's job number; undefined until Slurm is known to have accepted it. */
   job?: string;
-  /** True when nothing more is expected of it. */
+  /** Whether the job is over, or no longer watched. */
   closed: boolean;
 }
 
 export interface Journal {
   readonly run: string;
   readonly jobs: SubmittedJob[];
-  /** By stage and task. */
+  /** Failed attempts by stage and task. */
   readonly failures: Record<string, Record<string, Failure[]>>;
-  /** The run ended with an error that told of the failures; the next one counts them anew. */
+  /** Whether the run ended and reported its failures; the next run then counts failures from zero. */
   ended: boolean;
 }
 
@@ -49,8 +49,8 @@ interface Mark {
 }
 
 /**
- * Refuses when another submitter is at work in the folder. A mark of this machine counts for as long as its process lives,
- * one of another machine until it is `stale` milliseconds old.
+ * Throws if another submitter is active in the folder. A mark by this machine is valid while its process lives, a mark by
+ * another machine until it is `stale` milliseconds old.
  */
 export async function refuseSecondSubmitter(folder: ClusterFolder, stale: number): Promise<void> {
   const mark = await folder.read<Mark>(MARK);
@@ -58,18 +58,18 @@ export async function refuseSecondSubmitter(folder: ClusterFolder, stale: number
   const alive = mark.host === hostname() ? isRunning(mark.process) : Date.now() - mark.seen < stale;
   if (!alive) return;
   throw new QuernError(
-    `process ${mark.process} on ${mark.host} is running these tasks already (${folder.path}); wait for it, or end it first`,
+    `process ${mark.process} on ${mark.host} is already running these tasks (${folder.path}); wait for it or stop it first`,
   );
 }
 
-/** Says that this process submits; to be renewed. */
+/** Marks this process as the submitter. Must be renewed regularly. */
 export function markSubmitter(folder: ClusterFolder): Promise<void> {
   return folder.write(MARK, { host: hostname(), process: process.pid, seen: Date.now() } satisfies Mark);
 }
 
 export const unmarkSubmitter = (folder: ClusterFolder) => folder.remove(MARK);
 
-/** When a submitter was last at work, in milliseconds since 1970. */
+/** Returns when a submitter was last active, in milliseconds since 1970. */
 export async function lastSeen(folder: ClusterFolder): Promise<number | undefined> {
   return (await folder.read<Mark>(MARK))?.seen;
 }
@@ -83,10 +83,10 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** `jobs 12 13`. */
+/** Formats job numbers: `jobs 12 13`. */
 export const jobList = (jobs: readonly string[]) => `job${jobs.length === 1 ? "" : "s"} ${jobs.join(" ")}`;
 
-/** Throws if jobs of a Slurm run may still write to a folder that another run is about to write to. */
+/** @throws QuernError if jobs of a Slurm run may still write to `out` */
 export async function refuseLiveJobs(out: string): Promise<void> {
   const journal = await readJournal(ClusterFolder.of(out));
   const ids = journal?.jobs.flatMap(({ job, closed }) => (closed ? [] : (job ?? []))) ?? [];
@@ -94,11 +94,11 @@ export async function refuseLiveJobs(out: string): Promise<void> {
   const live = (await queue(ids)).filter(({ phase }) => phase === "waiting" || phase === "running");
   if (live.length === 0) return;
   throw new QuernError(
-    `${jobList(ids)} in Slurm's queue write to ${out}; resume with the executor "slurm", or cancel them first`,
+    `Slurm's ${jobList(ids)} still write to ${out}; resume with the executor "slurm", or cancel them first`,
   );
 }
 
-/** Cancels the jobs of a run with another recipe or input: they would write to the same files. */
+/** Cancels the jobs of an earlier run with another recipe or input, since they would write to the same files. */
 export async function endEarlierJobs(
   { jobs }: Journal,
   { onNotice, signal }: { readonly onNotice?: (line: string) => void; readonly signal?: AbortSignal },
@@ -109,13 +109,15 @@ export async function endEarlierJobs(
     if (id !== undefined) ids.push(id);
   }
   if (ids.length === 0) return;
-  onNotice?.(`cancels ${jobList(ids)} of an older run with another recipe, input or option`);
+  onNotice?.(`cancelling ${jobList(ids)} of an earlier run with a different recipe, input or option`);
   await cancel(ids);
   for (let attempt = 0; ; attempt++) {
     const busy = (await queue(ids)).filter(({ phase }) => phase === "waiting" || phase === "running");
     if (busy.length === 0) return;
     if (attempt === 60) {
-      throw new QuernError(`${jobList(ids)} of an older run cannot be cancelled; cancel by hand, then run again`);
+      throw new QuernError(
+        `${jobList(ids)} of an earlier run could not be cancelled; cancel them by hand, then run again`,
+      );
     }
     await sleep(1000, undefined, { signal });
   }

@@ -1,7 +1,7 @@
 /**
- * @file A plan on a Slurm cluster, as one state machine. Each round looks at the queue and at what tasks recorded, decides
- * what became of elements that ended, and submits what waits as job arrays. Everything known is in the cluster folder, so
- * that this process may be killed and another resume.
+ * @file Runs a plan on a Slurm cluster as one state machine. Each round reads the queue and the tasks' records, settles the
+ * tasks of elements that ended, and submits waiting tasks as job arrays. All state is in the cluster folder, so this process
+ * may be killed and another can resume.
  *
  *     task:   waiting → sent → finished | cancelled
  *                 ↑       ↓
@@ -48,32 +48,33 @@ import {
 export interface ClusterStatus {
   readonly queued: number;
   readonly running: number;
-  /** Failed attempts that were followed by another. */
+  /** Failed attempts that were or will be retried. */
   readonly retried: number;
 }
 
 export interface SlurmOptions {
   readonly settings: ExecutorSettings;
-  /** Tasks known to be finished need no job. */
+  /** Whether a task is already finished and needs no job. */
   readonly isFinished: (stage: string, task: PlannedTask) => boolean;
-  /** Called before the first job of a run that begins anew, when no older job writes to the folder any more. */
+  /** Called before the first job of a run that starts from scratch, after all earlier jobs have stopped writing. */
   readonly begin?: () => Promise<void>;
   readonly events?: TaskEvents;
   readonly onStatus?: (status: ClusterStatus) => void;
-  /** Called with a line for a person: a job was submitted, a task was lost and why. */
+  /** Called with one line for the user, such as a submitted job, or a lost task with the reason. */
   readonly onNotice?: (line: string) => void;
   readonly signal?: AbortSignal;
 }
 
-/** Minutes for which Slurm may not answer before a run gives up. */
+/** Minutes without an answer from Slurm after which a run gives up. */
 const PATIENCE = 10;
-/** Milliseconds before the second look at the queue; later ones wait longer. */
+/** Milliseconds before the second check of the queue; later pauses are longer. */
 const FIRST_POLL = 500;
 
 /**
- * Runs all unfinished tasks of a plan. Throws a `QuernError` if tasks failed for good or were cancelled, after all others;
- * if Slurm refuses a job; if another process runs this plan; and when the signal aborts, naming the jobs that keep running.
- * The same call resumes.
+ * Runs all unfinished tasks of a plan. The same call resumes a run that was stopped.
+ *
+ * @throws QuernError if tasks failed permanently or were cancelled (after all other tasks), if Slurm rejects a job, if another
+ * process runs this plan, or when the signal aborts; the message names the jobs that keep running
  */
 export async function runOnSlurm(plan: TaskPlan, options: SlurmOptions): Promise<void> {
   const run = new SlurmRun(plan, options, await kindOf(plan));
@@ -88,23 +89,23 @@ export async function runOnSlurm(plan: TaskPlan, options: SlurmOptions): Promise
 interface TaskState {
   readonly stage: Stage;
   readonly task: PlannedTask;
-  /** `sent`: a watched job has it. `failed`: it is not tried again. */
+  /** `sent`: assigned to a watched job. `failed`: no more retries. */
   state: "waiting" | "sent" | "finished" | "failed" | "cancelled";
   failures: Failure[];
 }
 
-/** A job that is not over yet. */
+/** A job that has not ended. */
 interface LiveJob {
   readonly entry: SubmittedJob;
-  /** Names of tasks, for each element. */
+  /** Task names per element. */
   readonly elements: readonly (readonly string[])[];
-  /** Elements that are not over yet. */
+  /** Elements that have not ended. */
   readonly open: Set<number>;
   /** Elements that the queue last listed as waiting. */
   readonly waiting: Set<number>;
-  /** When the queue last listed an element, in milliseconds since 1970. */
-  readonly known: Map<number, number>;
-  /** An element failed: Slurm will not count the array as done. */
+  /** When the queue last listed each element, in milliseconds since 1970. */
+  readonly lastListed: Map<number, number>;
+  /** Whether an element failed; then `afterok` on this array is never satisfied. */
   faulty: boolean;
 }
 
@@ -113,13 +114,13 @@ class SlurmRun {
   readonly #plan: TaskPlan;
   readonly #options: SlurmOptions;
   readonly #kind: TaskKind;
-  /** By stage, then by task. */
+  /** By stage name, then task name. */
   readonly #tasks: ReadonlyMap<string, ReadonlyMap<string, TaskState>>;
   readonly #live: LiveJob[] = [];
   #journal: Journal;
   #retried = 0;
   #hasAccounting = true;
-  /** Since when Slurm has not answered. */
+  /** When Slurm stopped answering, in milliseconds since 1970. */
   #silentSince: number | undefined;
   #arraySize = 1;
 
@@ -140,7 +141,7 @@ class SlurmRun {
     );
   }
 
-  /** Resumes an earlier submitter's run of this plan, or begins anew. */
+  /** Resumes an earlier submitter's run of this plan, or starts from scratch. */
   async open(): Promise<void> {
     const { settings } = this.#options;
     await refuseSecondSubmitter(this.folder, Math.max(60, 5 * settings.poll) * 1000);
@@ -177,7 +178,7 @@ class SlurmRun {
     for (const entry of this.#journal.jobs.filter(({ closed }) => !closed)) {
       const { elements } = await readJson<Submission>(this.folder.submission(entry.number));
       this.#watchJob(entry, elements, seen);
-      if (entry.job !== undefined) this.#notice(`${entry.stage}: resumes job ${entry.job}`);
+      if (entry.job !== undefined) this.#notice(`${entry.stage}: resuming job ${entry.job}`);
     }
   }
 
@@ -188,11 +189,11 @@ class SlurmRun {
       if (signal?.aborted) await this.#interrupted();
       try {
         for (const live of [...this.#live]) await this.#findSubmitted(live);
-        await this.#look();
+        await this.#checkQueue();
         await this.#submitWaiting();
         this.#silentSince = undefined;
       } catch (error) {
-        if (error instanceof SlurmBusy) this.#silent(error);
+        if (error instanceof SlurmBusy) this.#onSilence(error);
         else if (error instanceof QuernError) throw this.#withJobs(error);
         else throw error;
       }
@@ -207,12 +208,12 @@ class SlurmRun {
 
   // Jobs
 
-  /** Watches a job, with those of its tasks that wait. `seen`: when the queue last listed it. */
+  /** Starts watching a job and marks its waiting tasks as sent. @param seen when the queue last listed the job */
   #watchJob(entry: SubmittedJob, elements: LiveJob["elements"], seen: number): void {
     const open = new Set<number>();
-    const known = new Map<number, number>();
+    const lastListed = new Map<number, number>();
     for (const [element, names] of elements.entries()) {
-      known.set(element, seen);
+      lastListed.set(element, seen);
       for (const name of names) {
         const state = this.#tasks.get(entry.stage)?.get(name);
         if (state === undefined || state.state !== "waiting") continue;
@@ -220,7 +221,7 @@ class SlurmRun {
         open.add(element);
       }
     }
-    this.#live.push({ entry, elements, open, known, waiting: new Set(), faulty: false });
+    this.#live.push({ entry, elements, open, lastListed, waiting: new Set(), faulty: false });
   }
 
   #close(live: LiveJob): void {
@@ -228,22 +229,22 @@ class SlurmRun {
     this.#live.splice(this.#live.indexOf(live), 1);
   }
 
-  /** Closes a job whose remaining tasks need another. */
+  /** Closes a job and returns its unfinished tasks to the waiting ones. */
   #giveUp(live: LiveJob): void {
     takeBack(live.elements.flatMap((names) => this.#sent(live.entry.stage, names)));
     this.#close(live);
   }
 
-  /** A job in the journal without a number: either Slurm has accepted it, or it was never sent. */
+  /** Finds the number of a journaled job that has none: either Slurm accepted it, or it was never submitted. */
   async #findSubmitted(live: LiveJob): Promise<void> {
     const { entry } = live;
     if (entry.job !== undefined) return;
     entry.job = await findJob(entry.name);
     if (entry.job === undefined) this.#giveUp(live);
-    else this.#notice(`${entry.stage}: resumes job ${entry.job}`);
+    else this.#notice(`${entry.stage}: resuming job ${entry.job}`);
   }
 
-  /** Submits every stage's waiting tasks; those of later stages wait by Slurm's own dependencies. */
+  /** Submits every stage's waiting tasks. Slurm's dependencies make later stages wait. */
   async #submitWaiting(): Promise<void> {
     for (const stage of this.#plan.stages) {
       const waiting = this.#of(stage.name).filter(({ state }) => state === "waiting");
@@ -271,7 +272,7 @@ class SlurmRun {
         entry.job = await submit(script);
       } catch (error) {
         if (!(error instanceof NoSuchNode)) throw error;
-        // Perhaps only because of the excluded nodes.
+        // The excluded nodes may be the cause, so try without.
         await writeScript([]);
         entry.job = await submit(script);
       }
@@ -290,7 +291,7 @@ class SlurmRun {
   ): Promise<void> {
     const dependency = this.#live
       .filter(({ entry }) => stage.after.includes(entry.stage) && entry.job !== undefined)
-      // If an element failed and its tasks went to another job, Slurm must only wait for the rest.
+      // If an element failed, its tasks are in another job, so wait for this job's end instead of its success.
       .map(({ entry, faulty }) => `${faulty ? "afterany" : "afterok"}:${entry.job}`)
       .join(",");
     const places = scriptPlaces(this.folder, number);
@@ -301,7 +302,7 @@ class SlurmRun {
     await writeFileAtomic(this.folder.script(number), script);
   }
 
-  /** Cancels jobs of later stages when a stage gets another job: they would start too early, or never. */
+  /** Cancels jobs of later stages when a stage gets another job, because they would start too early or never. */
   async #withdrawAfter({ name }: Stage): Promise<void> {
     for (const stage of this.#plan.stages) {
       if (!stage.after.includes(name)) continue;
@@ -315,8 +316,8 @@ class SlurmRun {
 
   // Outcomes
 
-  /** Finds out what became of every task that was sent. */
-  async #look(): Promise<void> {
+  /** Reads the queue and the records of all sent tasks, and settles the elements that ended. */
+  async #checkQueue(): Promise<void> {
     const known = this.#live.filter(({ entry }) => entry.job !== undefined);
     const states = statesByElement(await queue(known.map(({ entry }) => entry.job as string)));
     const records = new Map<string, ReadonlySet<string>>();
@@ -326,11 +327,11 @@ class SlurmRun {
       records.set(stage, names);
       for (const element of live.open) {
         const state = states.get(`${job}_${element}`) ?? states.get(`${job}_`);
-        if (state !== undefined) live.known.set(element, Date.now());
+        if (state !== undefined) live.lastListed.set(element, Date.now());
         if (state?.phase === "waiting") live.waiting.add(element);
         else {
           await this.#readRecords(live, element, names);
-          await this.#judge(live, element, state);
+          await this.#settle(live, element, state);
           if (state !== undefined) live.waiting.delete(element);
         }
       }
@@ -355,7 +356,7 @@ class SlurmRun {
       const record = await this.folder.readRecord(stage, task.name, number);
       if (record?.state === "running") this.#options.events?.progress?.(stage, task, record.documents);
       else if (record?.state === "finished") {
-        // A record may become visible before the task's files; then the element is not over yet.
+        // A record may become visible before the task's files. Then the task counts as unfinished for now.
         await this.#finish(state);
       } else if (record?.state === "failed") {
         this.#fail(state, { reason: record.error, host: record.host, submission: number }, record.final);
@@ -363,7 +364,7 @@ class SlurmRun {
     }
   }
 
-  /** Takes a task as finished if its files say so. */
+  /** Marks a task as finished if its files are complete. */
   async #finish(state: TaskState): Promise<void> {
     const { stage, task } = state;
     const result = await this.#kind.finished(this.#plan, stage.name, task);
@@ -372,8 +373,8 @@ class SlurmRun {
     this.#options.events?.finished?.(stage.name, task, result);
   }
 
-  /** Decides about the tasks that an ended element left unfinished. */
-  async #judge(live: LiveJob, element: number, seen: ElementState | undefined): Promise<void> {
+  /** Decides what happens to the tasks that an ended element left unfinished. */
+  async #settle(live: LiveJob, element: number, seen: ElementState | undefined): Promise<void> {
     const { stage, number, job } = live.entry;
     if (seen?.phase === "running") return;
     if (seen !== undefined && seen.phase !== "completed") live.faulty = true;
@@ -384,20 +385,20 @@ class SlurmRun {
     }
     let state = seen;
     if (state === undefined || state.phase === "completed") {
-      // What it wrote may still be on its way through the shared folder.
-      if (Date.now() - (live.known.get(element) as number) < this.#options.settings.settle * 1000) return;
+      // Its files may not be visible in the shared folder yet.
+      if (Date.now() - (live.lastListed.get(element) as number) < this.#options.settings.settle * 1000) return;
       if (state === undefined) state = await this.#fromAccounting(job as string, element);
       live.faulty = true;
     }
     live.open.delete(element);
-    // A machine may be lost between a task's last file and its record.
+    // A machine may have died after writing a task's last file but before its record.
     for (const each of left) await this.#finish(each);
     left = left.filter((each) => each.state === "sent");
     if (left.length === 0) return;
-    // Slurm holds elements that it could not start, and keeps some that it never will.
+    // Slurm keeps elements in the queue that it could not or will never start.
     if (state?.state === "PENDING") await cancel([`${job}_${element}`]);
     if (state !== undefined && isDependencyLost(state)) return takeBack(left);
-    // Slurm does not always give this reason when it cancels what waited for a failed job.
+    // When Slurm cancels an element because of a failed dependency, it does not always give that reason.
     if (state?.phase === "cancelled" && this.#lacksNeeded(stage)) return takeBack(left);
     const started: TaskState[] = [];
     let host = state?.node;
@@ -407,13 +408,13 @@ class SlurmRun {
       host ??= record.host;
       started.push(each);
     }
-    // A waiting element that disappears from every list was cancelled: Slurm forgets those at once.
+    // A waiting element that disappears from all lists was cancelled: Slurm forgets those at once.
     if (state?.phase === "cancelled" || (state === undefined && live.waiting.has(element) && started.length === 0)) {
       for (const each of left) each.state = "cancelled";
       this.#notice(`${stage}: element ${element} of job ${job} was cancelled`);
       return;
     }
-    // Blame the tasks that had started; if none had, the machine did not even start the element.
+    // Counts the failure against the tasks that had started, or if none had, against all of the element's tasks.
     const blamed = started.length > 0 ? started : left;
     const reason = lossOf(state, host);
     for (const each of blamed) this.#fail(each, { reason, ...(host && { host }), submission: number }, false);
@@ -431,7 +432,7 @@ class SlurmRun {
   #fail(state: TaskState, failure: Failure, final: boolean): void {
     const { stage, task } = state;
     if (!this.#neededBy(stage).every((needed) => needed.state === "finished")) {
-      // It started although what it needs was missing; that says nothing about the task.
+      // The task started before the stages that it needs were complete, so the failure is not its own.
       state.state = "waiting";
       return;
     }
@@ -442,7 +443,7 @@ class SlurmRun {
     const isLast = final || state.failures.length >= attempts;
     state.state = isLast ? "failed" : "waiting";
     if (!isLast) this.#retried += 1;
-    const next = isLast ? "no retry is left" : `attempt ${state.failures.length + 1} of ${attempts} follows`;
+    const next = isLast ? "no retries left" : `retrying (attempt ${state.failures.length + 1} of ${attempts})`;
     this.#notice(`${stage.name} ${task.name}: ${failure.reason}; ${final ? "not retried" : next}`);
   }
 
@@ -452,18 +453,18 @@ class SlurmRun {
     return [...(this.#tasks.get(stage)?.values() ?? [])];
   }
 
-  /** Those of the named tasks that a job has. */
+  /** Returns those of the named tasks that are assigned to a job. */
   #sent(stage: string, names: readonly string[]): TaskState[] {
     const states = this.#tasks.get(stage);
     return names.flatMap((name) => states?.get(name) ?? []).filter(({ state }) => state === "sent");
   }
 
-  /** The tasks of all stages that a stage comes after. */
+  /** Returns the tasks of all stages that a stage depends on. */
   #neededBy({ after }: Stage): TaskState[] {
     return after.flatMap((name) => this.#of(name));
   }
 
-  /** True if something that a stage needs failed, at least once. */
+  /** Whether a task that a stage depends on has failed at least once. */
   #lacksNeeded(name: string): boolean {
     const stage = this.#plan.stages.find((each) => each.name === name) as Stage;
     return this.#neededBy(stage).some(
@@ -491,8 +492,8 @@ class SlurmRun {
 
   // The end
 
-  /** Slurm does not answer for now. */
-  #silent(error: SlurmBusy): void {
+  /** Gives up if Slurm has not answered for too long. */
+  #onSilence(error: SlurmBusy): void {
     this.#silentSince ??= Date.now();
     if (Date.now() - this.#silentSince < PATIENCE * 60_000) return;
     throw new QuernError(`Slurm has not answered for ${PATIENCE} minutes: ${error.message}; ${this.#howToResume()}`, {
@@ -500,7 +501,7 @@ class SlurmRun {
     });
   }
 
-  /** An error that ends this process must not hide that jobs keep running. */
+  /** Adds the jobs that keep running to the message of an error that ends this process. */
   #withJobs(error: QuernError): QuernError {
     if (this.#live.every(({ entry }) => entry.job === undefined)) return error;
     return new QuernError(`${error.message}; ${this.#howToResume()}`, { exitCode: error.exitCode, cause: error });
@@ -527,13 +528,14 @@ class SlurmRun {
     throw new QuernError(message, { cause: this.#options.signal?.reason });
   }
 
-  /** Returns if all tasks are finished; else throws what is not, and why. */
+  /** Returns if all tasks are finished; else throws an error that says which are not, and why. */
   async #end(): Promise<void> {
     const all = this.#plan.stages.flatMap(({ name }) => this.#of(name));
     if (all.every(({ state }) => state === "finished")) return;
     const failed = all.filter(({ state }) => state === "failed");
     const cancelled = all.filter(({ state }) => state === "cancelled");
-    if (failed.length === 0 && cancelled.length === 0) throw new Error("tasks are left, and nothing holds them up");
+    if (failed.length === 0 && cancelled.length === 0)
+      throw new Error("unfinished tasks remain, but none is waiting, sent, failed or cancelled");
     this.#journal.ended = true;
     await this.#save();
     const parts: string[] = [];
@@ -543,19 +545,19 @@ class SlurmRun {
       const { reason, submission } = failures[failures.length - 1];
       const times = failures.length === 1 ? "once" : `${failures.length} times`;
       parts.push(
-        `${countOf(failed)} failed, ${failed.length > 1 ? "the first " : ""}${times}: ${task.name}, at last ${reason} ` +
-          `(${this.folder.taskLog(stage.name, task.name)}, what its process printed in logs/${submission}-*.out)`,
+        `${countOf(failed)} failed, ${failed.length > 1 ? "the first " : ""}${times}: ${task.name}, the last time: ${reason} ` +
+          `(see ${this.folder.taskLog(stage.name, task.name)}; process output in logs/${submission}-*.out)`,
       );
     }
     throw new QuernError(`${parts.join("; ")}; ${this.#howToResume()}`);
   }
 }
 
-/** Tasks to submit again. */
+/** Returns tasks to the waiting ones, to be submitted again. */
 function takeBack(states: readonly TaskState[]): void {
   for (const state of states) state.state = "waiting";
 }
 
-/** `2 tasks of clean`. */
+/** Formats a count: `2 tasks of clean`. */
 const countOf = (tasks: readonly TaskState[]) =>
   `${tasks.length} task${tasks.length === 1 ? "" : "s"} of ${tasks[0].stage.name}`;
