@@ -2,7 +2,7 @@
 // thread and with n. Every "share of peak" in this repository is against these figures, so they are the best of several
 // short runs: a weak peak would flatter the kernels.
 //   gcc -O3 -march=native bench/peak.c -lpthread -o /tmp/peak && /tmp/peak [threads]
-// prints one JSON line: GFLOP/s (a multiply-add is two; 0 where there is no such instruction) and GB/s (1e9 bytes). Define QN_PEAK_NO_MAIN to use the functions.
+// prints one JSON line: GFLOP/s (a multiply-add is two; 0 where there is no such instruction) and GB/s (1e9 bytes). The tiles (AMX) have a figure of their own. Define QN_PEAK_NO_MAIN to use the functions.
 #include <pthread.h>
 #ifdef __AVX512BF16__
 #include <immintrin.h>
@@ -13,6 +13,10 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/mman.h>
+#endif
+#if defined(__linux__) && defined(__x86_64__) && defined(__AMX_BF16__)
+#define PEAK_TILES
+#include <sys/syscall.h>
 #endif
 
 #if defined(__AVX512F__)
@@ -94,6 +98,26 @@ static void *peak_multiply_bf16(void *arg) {
 }
 #endif
 
+#ifdef PEAK_TILES
+#define PEAK_TILE_STEPS 60000L // of 4 products of 16 x 16 x 32: about 4 ms
+// Products of bf16 tiles. A thread without the system's permission would be killed by the first of them.
+static void *peak_multiply_tiles(void *arg) {
+  peak_worker *w = arg;
+  struct { unsigned char palette, start, zero[14]; unsigned short row_bytes[16]; unsigned char rows[16]; } shapes __attribute__((aligned(64))) = {.palette = 1};
+  for (int i = 0; i < 8; i++) shapes.row_bytes[i] = 64, shapes.rows[i] = 16;
+  __asm__ volatile("ldtilecfg %0" ::"m"(shapes));
+  for (int run = 0; run < PEAK_RUNS; run++) {
+    pthread_barrier_wait(w->barrier);
+    double t = peak_now();
+    for (long step = 0; step < PEAK_TILE_STEPS; step++)
+      __asm__ volatile("tdpbf16ps %%tmm6, %%tmm4, %%tmm0\n\ttdpbf16ps %%tmm7, %%tmm4, %%tmm1\n\ttdpbf16ps %%tmm6, %%tmm5, %%tmm2\n\ttdpbf16ps %%tmm7, %%tmm5, %%tmm3" ::: "memory");
+    w->seconds[run] = peak_now() - t;
+  }
+  __asm__ volatile("tilerelease");
+  return 0;
+}
+#endif
+
 static void *peak_read(void *arg) {
   peak_worker *w = arg;
   for (int run = 0; run < PEAK_RUNS; run++) {
@@ -149,6 +173,15 @@ static double peak_gflops_bf16(int threads) {
 #endif
 }
 
+// The same by tiles (AMX); 0 where there are none, or the system refuses them.
+static double peak_gflops_tiles(int threads) {
+#ifdef PEAK_TILES
+  if (!syscall(SYS_arch_prctl, 0x1023, 18)) return 4.0 * 16384 * PEAK_TILE_STEPS * threads / peak_best(threads, peak_multiply_tiles, 0, 0) / 1e9;
+#endif
+  (void)threads;
+  return 0;
+}
+
 // Reading memory that no cache holds, GB/s of all threads together; 0 when there is no room.
 static double peak_read_bandwidth(int threads, long bytes) {
   float *memory = aligned_alloc(1 << 21, bytes);
@@ -169,7 +202,7 @@ int main(int argc, char **argv) {
   if (threads < 1) threads = 1;
   if (threads > PEAK_MAX_THREADS) threads = PEAK_MAX_THREADS;
   long bytes = 512L << 20;
-  double one = peak_gflops(1), all = peak_gflops(threads), bf16_one = peak_gflops_bf16(1), bf16_all = peak_gflops_bf16(threads), read_one = peak_read_bandwidth(1, bytes), read_all = peak_read_bandwidth(threads, bytes);
-  printf("{\"set\": \"%s\", \"threads\": %d, \"gflops1\": %.1f, \"gflops\": %.1f, \"bf16_gflops1\": %.1f, \"bf16_gflops\": %.1f, \"read1\": %.1f, \"read\": %.1f}\n", PEAK_SET, threads, one, all, bf16_one, bf16_all, read_one, read_all);
+  double one = peak_gflops(1), all = peak_gflops(threads), bf16_one = peak_gflops_bf16(1), bf16_all = peak_gflops_bf16(threads), tiles_one = peak_gflops_tiles(1), tiles_all = peak_gflops_tiles(threads), read_one = peak_read_bandwidth(1, bytes), read_all = peak_read_bandwidth(threads, bytes);
+  printf("{\"set\": \"%s\", \"threads\": %d, \"gflops1\": %.1f, \"gflops\": %.1f, \"bf16_gflops1\": %.1f, \"bf16_gflops\": %.1f, \"amx_gflops1\": %.1f, \"amx_gflops\": %.1f, \"read1\": %.1f, \"read\": %.1f}\n", PEAK_SET, threads, one, all, bf16_one, bf16_all, tiles_one, tiles_all, read_one, read_all);
 }
 #endif

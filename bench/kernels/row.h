@@ -19,6 +19,9 @@
 #if !defined(QN_PAIRS) && QN_VL == 16 && defined(__AVX512BF16__)
 #define QN_PAIRS 1
 #endif
+#ifndef QN_TILES
+#define QN_TILES 0
+#endif
 #ifndef QN_THREADS
 #define QN_THREADS 1
 #endif

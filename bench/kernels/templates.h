@@ -1,7 +1,9 @@
 // A row, then all templates.
 #include "row.h"
+#include "../../src/backends/cpu/templates/tiles.h"
 #include "../../src/backends/cpu/templates/pool.h"
 #include "../../src/backends/cpu/templates/gemm.h"
+#include "../../src/backends/cpu/templates/gemm_tiles.h"
 #include "../../src/backends/cpu/templates/gemv.h"
 #include "../../src/backends/cpu/templates/loop.h"
 #include "../../src/backends/cpu/templates/attention.h"

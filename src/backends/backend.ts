@@ -29,9 +29,10 @@ export interface Backend<Options = unknown, T extends Target = Target> {
   readonly name: string;
   /**
    * @param beside a loaded program that the new one shares memory with; its device is used, and its options are the defaults
+   * @param dtype the requested precision: the fastest instruction set for bf16 is not always the widest
    * @throws QuernError if this machine does not support the options
    */
-  choose(options: Options | undefined, beside: Image | null): Promise<T>;
+  choose(options: Options | undefined, beside: Image | null, dtype: Precision | "auto"): Promise<T>;
   limits(target: T): Limits;
   /** Writes a program's files into a cache folder. Absent if the backend interprets the traced graph. */
   lower?(graph: CompiledGraph, target: T, folder: string): Promise<Lowered>;

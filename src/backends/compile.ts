@@ -39,7 +39,7 @@ export async function compileFor<Options, T extends Target>(
   const sharing = resolveSharing(backend.name, slots, shareWith);
   let target: T | undefined;
   try {
-    const choosing = backend.choose((others as Record<string, Options>)[backend.name], sharing.beside);
+    const choosing = backend.choose((others as Record<string, Options>)[backend.name], sharing.beside, wanted);
     choosing.catch(() => {});
     const graph = graphKey(entries); // computed while the compiler is being found
     target = await choosing;

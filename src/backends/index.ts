@@ -66,5 +66,5 @@ export function examineMachine(options?: Parameters<typeof examine>[1]): Promise
   return examine(machine, options);
 }
 
-/** Measure this machine's peak throughput; see `Machine`. */
-export const { measurePeak, peakOnce } = machine;
+/** Measure this machine's peak throughput and choose by it; see `Machine`. */
+export const { measurePeak, peakOnce, limitOf, bf16Row } = machine;

@@ -3,6 +3,7 @@ import { statfs } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, release, totalmem, type } from "node:os";
 import { dirname } from "node:path";
 import { cacheFolder } from "../cache-folder.js";
+import type { Precision } from "../compiler/index.js";
 import { version } from "../version.js";
 
 /** Peak throughput, measured on this machine rather than computed from a data sheet. */
@@ -13,6 +14,9 @@ export interface Peak {
   /** The same for bf16 products with fp32 sums; 0 without such an instruction. */
   readonly bf16OneThread: number;
   readonly bf16: number;
+  /** bf16 products by tiles (AMX); 0 without them, or if the system refuses the tile registers. */
+  readonly amxOneThread: number;
+  readonly amx: number;
   /** Read bandwidth of uncached memory in GB/s (1e9 bytes), with one thread and with all; absent unless requested. */
   readonly readOneThread?: number;
   readonly read?: number;
@@ -34,6 +38,10 @@ export interface Machine {
   measurePeak(options?: PeakOptions): Promise<Peak>;
   /** Arithmetic peak, measured once per process and number of threads. Throws as `measurePeak` does. */
   peakOnce(options?: Omit<PeakOptions, "memory">): Promise<Peak>;
+  /** Peak of a program's products in GFLOP/s with all threads; shares of the peak refer to it. */
+  limitOf(peak: Peak, program: { readonly target: string; readonly dtype: Precision }): number;
+  /** The instruction set with the fastest bf16 products by this measurement. */
+  bf16Row(peak: Peak): Promise<string>;
 }
 
 /** The compiler, and the instruction set that programs are compiled for. */
@@ -62,6 +70,8 @@ export interface MachineReport extends ProcessorReport {
   /** Free space on the cache's file system; null if the system does not report it. */
   readonly cacheFree: number | null;
   readonly peak: Peak | null;
+  /** The instruction set for programs with bf16 products, chosen by measurement; null if nothing was measured. */
+  readonly bf16InstructionSet: string | null;
   /** Why there is no peak. */
   readonly peakProblem?: string;
   /** One line that describes the machine, to quote with a benchmark figure. */
@@ -104,6 +114,7 @@ export async function examineMachine(
     cache: cacheFolder(),
     cacheFree: await freeSpace(cacheFolder()),
     peak,
+    bf16InstructionSet: peak === null ? null : await machine.bf16Row(peak),
     ...(peakProblem === undefined ? {} : { peakProblem }),
     line: `${processor}, ${cores} cores, ${report.instructionSet}, ${tool}, Node ${process.versions.node}, ${system}, Quern ${version}, ${date}`,
   };

@@ -18,6 +18,9 @@ export default defineCommand({
       ["system", `${report.system}, Node ${report.node}, Quern ${report.quern}`],
       ["compiler", compilerOf(report)],
       ["instructions", `${report.instructionSet} (this machine runs ${report.instructionSets.join(", ")})`],
+      ...(report.bf16InstructionSet === null
+        ? []
+        : ([["… for bf16", `${report.bf16InstructionSet} (the fastest measured)`]] as [string, string][])),
       ["threads", String(report.threads)],
       ["cache", report.cache + (report.cacheFree === null ? "" : `, ${gibibytes(report.cacheFree)} free`)],
     ];
@@ -31,6 +34,12 @@ export default defineCommand({
         rows.push([
           "bf16 peak",
           `${peak.bf16OneThread} GFLOP/s with one thread, ${peak.bf16} with ${report.threads} (measured)`,
+        ]);
+      }
+      if (peak.amx > 0) {
+        rows.push([
+          "AMX peak",
+          `${peak.amxOneThread} GFLOP/s with one thread, ${peak.amx} with ${report.threads} (measured)`,
         ]);
       }
       if (peak.read !== undefined) {

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { emulator } from "../../src/backends/cpu/emulated.js";
-import { bf16IsFaster, bf16Pays } from "../../src/backends/cpu/peak.js";
+import { instructionSet } from "../../src/backends/cpu/instruction-sets.js";
+import { bf16IsFaster, bf16Pays, fastestInBf16, limitOf } from "../../src/backends/cpu/peak.js";
 import { findCompiler, runnableSets } from "../../src/backends/cpu/toolchain.js";
 import { compile } from "../../src/backends/index.js";
 import { toBf16 } from "../../src/backends/reference/evaluate.js";
@@ -13,6 +14,11 @@ import { random } from "./operations.cases.js";
 
 const compiler = await findCompiler();
 const sets = runnableSets(compiler);
+
+/** Peaks of one thread; twice that of two. */
+const peakOf = (fp32: number, bf16: number, amx = 0) => ({
+  ...{ gflopsOneThread: fp32, gflops: 2 * fp32, bf16OneThread: bf16, bf16: 2 * bf16, amxOneThread: amx, amx: 2 * amx },
+});
 
 const norm = (x: ArrayLike<number>) => Math.sqrt(Array.from(x).reduce((total, v) => total + v * v, 0));
 const distance = (x: ArrayLike<number>, y: ArrayLike<number>) =>
@@ -51,16 +57,40 @@ describe("precision", () => {
   it("auto is bf16 only where the machine has the products and is faster by them", async () => {
     for (const set of sets.slice(0, 2)) {
       const { dtype } = await run({ cpu: { instructionSet: set.name }, dtype: "auto" });
-      expect(dtype).toBe(set.bf16Products && (await bf16Pays()) ? "bf16" : "fp32");
+      expect(dtype).toBe(set.bf16Products && (await bf16Pays(set)) ? "bf16" : "fp32");
     }
   });
 
   it("decides by measured peaks: bf16 must be clearly faster", () => {
-    expect(bf16IsFaster({ gflopsOneThread: 118, bf16OneThread: 236 })).toBe(true); // Zen 4
-    expect(bf16IsFaster({ gflopsOneThread: 155, bf16OneThread: 85 })).toBe(false); // Sapphire Rapids
-    expect(bf16IsFaster({ gflopsOneThread: 100, bf16OneThread: 110 })).toBe(false); // within the noise
-    expect(bf16IsFaster({ gflopsOneThread: 180, bf16OneThread: 86 })).toBe(false); // Emerald Rapids
-    expect(bf16IsFaster({ gflopsOneThread: 153, bf16OneThread: 0 })).toBe(false); // Skylake
+    const faster = (...peaks: [number, number, number?]) =>
+      bf16IsFaster(instructionSet("avx512bf16"), peakOf(...peaks));
+    expect(faster(118, 236)).toBe(true); // Zen 4
+    expect(faster(155, 85)).toBe(false); // Sapphire Rapids
+    expect(faster(100, 110)).toBe(false); // within the noise
+    expect(faster(180, 86)).toBe(false); // Emerald Rapids
+    expect(faster(153, 0)).toBe(false); // Skylake
+    expect(bf16IsFaster(instructionSet("amx"), peakOf(180, 86, 2900))).toBe(true);
+    expect(bf16IsFaster(instructionSet("amx"), peakOf(180, 86, 0))).toBe(false); // the system refuses the tiles
+    expect(bf16IsFaster(instructionSet("avx512"), peakOf(180, 86, 2900))).toBe(false);
+  });
+
+  it("the row for bf16 is the fastest measured, fp32's instructions before slow ones for bf16", () => {
+    const rows = (...names: string[]) => names.map(instructionSet);
+    const all = rows("amx", "avx512bf16", "avx512", "avx2", "portable");
+    expect(fastestInBf16(all, peakOf(155, 86, 2900)).name).toBe("amx"); // Emerald Rapids
+    expect(fastestInBf16(all.slice(1), peakOf(155, 86)).name).toBe("avx512"); // without permission
+    expect(fastestInBf16(all.slice(1), peakOf(118, 236)).name).toBe("avx512bf16"); // Zen 4
+    expect(fastestInBf16(all.slice(2), peakOf(153, 0)).name).toBe("avx512"); // Skylake
+    expect(fastestInBf16(rows("neonbf16", "neon"), peakOf(40, 150)).name).toBe("neonbf16");
+  });
+
+  it("a share of the peak is of the row's own products", () => {
+    const peak = peakOf(155, 86, 2900);
+    const limits = ["amx", "avx512bf16", "avx512", "interpreter"].map((target) =>
+      limitOf(peak, { target, dtype: "bf16" }),
+    );
+    expect(limits).toEqual([5800, 172, 310, 310]);
+    expect(limitOf(peak, { target: "amx", dtype: "fp32" })).toBe(310);
   });
 
   it("is fp32 unless asked for", async () => {

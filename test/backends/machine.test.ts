@@ -11,6 +11,7 @@ describe("examineMachine", () => {
     expect(report.freeMemory).toBeLessThanOrEqual(report.memory);
     expect(report.instructionSets).toContain(report.instructionSet);
     expect(report.peak).toBeNull();
+    expect(report.bf16InstructionSet).toBeNull();
     expect(report.line).toContain(report.processor);
     expect(report.line).toContain(report.instructionSet);
     expect(report.line).toMatch(/Node \d+\.\d+\.\d+, .*, \d{4}-\d\d-\d\d$/);
@@ -26,6 +27,8 @@ describe("measurePeak", () => {
     const hasBf16 = runnableSets(compiler).some((set) => set.bf16Products);
     for (const figure of [peak.gflopsOneThread, peak.gflops]) expect(figure).toBeGreaterThan(0);
     expect([peak.bf16OneThread > 0, peak.bf16 > 0]).toEqual([hasBf16, hasBf16]);
+    const hasTiles = runnableSets(compiler).some((set) => set.tiles);
+    expect([peak.amxOneThread > 0, peak.amx > 0]).toEqual([hasTiles, hasTiles]);
     expect(peak.read).toBeUndefined();
   });
 

@@ -178,7 +178,7 @@ describe.each(targets)("cpu, %s", (target) => {
 
 // Beside the operations, so that one process of clang makes WebAssembly of both.
 const dotted = cases.filter(({ name }) => /^(matmul|attention|linear)/.test(name));
-describe.each(targets)("products in bf16, cpu %s", (target) => {
+describe.each([...targets, ...(compiler ? ["amx-twin"] : [])])("products in bf16, cpu %s", (target) => {
   const entries = Object.fromEntries(dotted.map((c) => [c.name, c.entry]));
   const [reference, exact] = [compileReference(entries, "bf16"), compileReference(entries)];
   let program: Program;

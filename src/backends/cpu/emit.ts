@@ -24,7 +24,19 @@ import { type TemplateOp, templates } from "./templates.js";
 /** Types and inlined functions, included in every program. */
 const INLINE_FILES = ["platform", "vector", "bf16", "storage"];
 /** Large operations, compiled separately because they take the compiler longer than most programs. */
-const TEMPLATE_FILES = ["pool", "gemm", "gemv", "loop", "attention", "cross_entropy", "embedding", "gather", "rope"];
+const TEMPLATE_FILES = [
+  "tiles",
+  "pool",
+  "gemm",
+  "gemm_tiles",
+  "gemv",
+  "loop",
+  "attention",
+  "cross_entropy",
+  "embedding",
+  "gather",
+  "rope",
+];
 
 export interface Emitted {
   readonly source: string;
@@ -115,6 +127,7 @@ const macrosOf = (set: InstructionSet, precision: Precision) => [
   `#define QN_MR ${set.tileRows}`,
   `#define QN_NV ${set.tileVectors}`,
   `#define QN_PAIRS ${set.bf16Products ? 1 : 0}`,
+  `#define QN_TILES ${set.tiles && precision === "bf16" ? 1 : 0}`,
   `#define QN_BF16 ${precision === "bf16" ? 1 : 0}`,
   "#define QN_THREADS 1",
 ];

@@ -19,8 +19,8 @@ import { emulator, loadEmulated } from "./emulated.js";
 import type { InstructionSet } from "./instruction-sets.js";
 import type { Block, Loaded } from "./loaded.js";
 import { loadNative } from "./native.js";
-import { bf16Pays, measurePeak, peakOnce } from "./peak.js";
-import { chooseSet, defaultThreads, findCompiler, runnableSets } from "./toolchain.js";
+import { bf16Pays, fastestInBf16, limitOf, measurePeak, peakOnce } from "./peak.js";
+import { type Compiler, chooseSet, defaultThreads, findCompiler, runnableSets } from "./toolchain.js";
 import { refuseWasmPlan, WasmHeap } from "./wasm.js";
 
 export interface CpuOptions {
@@ -32,6 +32,8 @@ export interface CpuOptions {
 
 interface CpuTarget extends Target {
   readonly tools: Tools;
+  /** The instruction set that the caller requested, if any. */
+  readonly given: string | undefined;
   /** The existing WebAssembly heap that the program is loaded into; null if it gets its own. */
   readonly heap: WasmHeap | null;
 }
@@ -39,6 +41,8 @@ interface CpuTarget extends Target {
 /** A program of this backend with its memory. */
 interface CpuImage extends Image {
   readonly set: InstructionSet;
+  /** The instruction set that the caller asked for, and so for programs beside it. */
+  readonly given: string | undefined;
   readonly threads: number;
   readonly heap: WasmHeap | null;
 }
@@ -46,14 +50,16 @@ interface CpuImage extends Image {
 export const cpu: Backend<CpuOptions, CpuTarget> = {
   name: "cpu",
 
-  async choose(options = {}, beside) {
+  async choose(options = {}, beside, dtype) {
     const neighbour = beside as CpuImage | null;
     const heap = neighbour?.heap ?? null;
     const slot = heap?.reserve() ?? 0;
     const abandon = () => heap?.release(slot);
     try {
       const found = await findCompiler();
-      const set = chooseSet(found, options.instructionSet ?? neighbour?.set.name);
+      const given = options.instructionSet ?? neighbour?.given;
+      const set =
+        dtype === "fp32" || given || process.env.QUERN_CPU ? chooseSet(found, given) : await measuredSet(found);
       const threads = options.threads ?? neighbour?.threads ?? defaultThreads();
       if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
         throw new QuernError(`threads must be a whole number from 1 to 256, not ${threads}`, { exitCode: 2 });
@@ -67,12 +73,13 @@ export const cpu: Backend<CpuOptions, CpuTarget> = {
         key: JSON.stringify([set.name, threads, process.env.QUERN_PROFILE, await keyOfTools(tools)]),
         files: [libraryOf(tools)],
         source: SOURCE_FILE,
-        bf16Pays: async () => set.bf16Products && (await bf16Pays()),
+        bf16Pays: () => bf16Pays(set),
         requireMemory(bytes) {
           if (compiler === null && bytes > 2 ** 32) throw refuseWasmPlan(bytes);
         },
         abandon,
         tools,
+        given,
         heap,
       };
     } catch (error) {
@@ -94,7 +101,7 @@ export const cpu: Backend<CpuOptions, CpuTarget> = {
     const heap = target.heap ?? (tools.compiler === null ? new WasmHeap(threads) : null);
     const loaded = await load(program, target, heap);
     try {
-      return createImage(program, loaded, { set: tools.set, threads, heap });
+      return createImage(program, loaded, { set: tools.set, given: target.given, threads, heap });
     } catch (error) {
       await loaded.close();
       throw error;
@@ -114,8 +121,25 @@ export const cpu: Backend<CpuOptions, CpuTarget> = {
     },
     measurePeak,
     peakOnce,
+    limitOf,
+    async bf16Row(peak) {
+      const compiler = await findCompiler();
+      return process.env.QUERN_CPU
+        ? chooseSet(compiler, undefined).name
+        : fastestInBf16(runnableSets(compiler), peak).name;
+    },
   },
 };
+
+/** The instruction set with the fastest bf16 products; the widest one if nothing can be measured. */
+async function measuredSet(compiler: Compiler | null): Promise<InstructionSet> {
+  const sets = runnableSets(compiler);
+  if (!sets.some((set) => set.bf16Products)) return sets[0];
+  return peakOnce({ threads: 1 }).then(
+    (peak) => fastestInBf16(sets, peak),
+    () => sets[0],
+  );
+}
 
 /** Native programs can share variables across instruction sets and thread counts; a WebAssembly heap has its own threads. */
 function requireSameDevice({ heap, threads, set }: CpuImage, other: InstructionSet, wanted: number): void {
@@ -160,7 +184,7 @@ interface Variable extends DeviceTensor {
 function createImage(
   { entries, slots, layout, tables, shared }: Loadable,
   loaded: Loaded,
-  device: Pick<CpuImage, "set" | "threads" | "heap">,
+  device: Pick<CpuImage, "set" | "given" | "threads" | "heap">,
 ): CpuImage {
   const { arena } = loaded;
   const tensors = new Map<string, DeviceTensor>();

@@ -5,7 +5,7 @@
  * operands and broadcasts fit the registers), the compiler's flags, and the macros that show that a machine supports it.
  */
 export interface InstructionSet {
-  readonly name: "avx512bf16" | "avx512" | "avx2" | "neonbf16" | "neon" | "portable" | "wasm";
+  readonly name: "amx" | "amx-twin" | "avx512bf16" | "avx512" | "avx2" | "neonbf16" | "neon" | "portable" | "wasm";
   /** Floats per vector. */
   readonly vectorLength: number;
   /** Rows and vectors of the matrix product's register tile. */
@@ -13,21 +13,37 @@ export interface InstructionSet {
   readonly tileVectors: number;
   /** Whether it has a dot product of bf16 pairs (templates/bf16.h); else operands rounded to bf16 are multiplied as floats. */
   readonly bf16Products: boolean;
+  /** Whether it multiplies bf16 by tiles (templates/tiles.h). */
+  readonly tiles: boolean;
   readonly flags: readonly string[];
   /** Macros that the compiler defines with -march=native on machines that support it. */
   readonly requires: readonly string[];
+  /** Runs everywhere, slowly: used only if requested by name. */
+  readonly onRequest?: true;
 }
 
 const AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mprefer-vector-width=512"];
 const AVX512_MACROS = ["__AVX512F__", "__AVX512BW__", "__AVX512DQ__", "__AVX512VL__", "__FMA__"];
 
 export const INSTRUCTION_SETS: readonly InstructionSet[] = [
+  // Linux grants the tile registers only on request (tile-permission.ts).
+  {
+    name: "amx",
+    vectorLength: 16,
+    tileRows: 6,
+    tileVectors: 4,
+    bf16Products: true,
+    tiles: true,
+    flags: [...AVX512, "-mavx512bf16", "-mamx-tile", "-mamx-bf16"],
+    requires: [...AVX512_MACROS, "__AVX512BF16__", "__AMX_TILE__", "__AMX_BF16__"],
+  },
   {
     name: "avx512bf16",
     vectorLength: 16,
     tileRows: 6,
     tileVectors: 4,
     bf16Products: true,
+    tiles: false,
     flags: [...AVX512, "-mavx512bf16"],
     requires: [...AVX512_MACROS, "__AVX512BF16__"],
   },
@@ -37,6 +53,7 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     tileRows: 6,
     tileVectors: 4,
     bf16Products: false,
+    tiles: false,
     flags: AVX512,
     requires: AVX512_MACROS,
   },
@@ -46,6 +63,7 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     tileRows: 6,
     tileVectors: 2,
     bf16Products: false,
+    tiles: false,
     flags: ["-mavx2", "-mfma"],
     requires: ["__AVX2__", "__FMA__"],
   },
@@ -56,6 +74,7 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     tileRows: 6,
     tileVectors: 4,
     bf16Products: true,
+    tiles: false,
     flags: ["-march=armv8.2-a+bf16"],
     requires: ["__aarch64__", "__ARM_NEON", "__ARM_FEATURE_BF16_VECTOR_ARITHMETIC"],
   },
@@ -65,19 +84,43 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     tileRows: 6,
     tileVectors: 4,
     bf16Products: false,
+    tiles: false,
     flags: [],
     requires: ["__aarch64__", "__ARM_NEON"],
   },
+  // The same products with the same bits in portable C, for tests on any machine.
+  {
+    name: "amx-twin",
+    vectorLength: 4,
+    tileRows: 2,
+    tileVectors: 4,
+    bf16Products: true,
+    tiles: true,
+    flags: [],
+    requires: [],
+    onRequest: true,
+  },
   // 128-bit vectors are part of baseline x86-64 and aarch64; elsewhere the compiler splits them.
-  { name: "portable", vectorLength: 4, tileRows: 2, tileVectors: 4, bf16Products: false, flags: [], requires: [] },
+  {
+    name: "portable",
+    vectorLength: 4,
+    tileRows: 2,
+    tileVectors: 4,
+    bf16Products: false,
+    tiles: false,
+    flags: [],
+    requires: [],
+  },
   {
     name: "wasm",
     vectorLength: 4,
     tileRows: 2,
     tileVectors: 4,
     bf16Products: false,
+    tiles: false,
     flags: ["-msimd128"],
     requires: [],
+    onRequest: true,
   },
 ];
 

@@ -4,9 +4,11 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import type { Precision } from "../../compiler/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { packageFolder } from "../../version.js";
 import type { Peak, PeakOptions } from "../machine.js";
+import { INSTRUCTION_SETS, type InstructionSet } from "./instruction-sets.js";
 import { type Compiler, defaultThreads, findCompiler } from "./toolchain.js";
 import { measureWasmPeak } from "./wasm-peak.js";
 
@@ -26,7 +28,7 @@ export async function measurePeak({
   if (compiler !== null) return measureNative(compiler, threads, memory, signal);
   const gflopsOneThread = await measureWasmPeak(1);
   const gflops = threads === 1 ? gflopsOneThread : await measureWasmPeak(threads);
-  return { gflopsOneThread, gflops, bf16OneThread: 0, bf16: 0 };
+  return { gflopsOneThread, gflops, bf16OneThread: 0, bf16: 0, amxOneThread: 0, amx: 0 };
 }
 
 const peaks = new Map<string, Promise<Peak>>();
@@ -43,17 +45,37 @@ export function peakOnce({ threads = defaultThreads(), signal }: Omit<PeakOption
   return peak;
 }
 
-/** Whether bf16 products are clearly faster than fp32 ones. They double the rate of AMD's cores and halve Emerald Rapids'. */
-export function bf16IsFaster({
-  gflopsOneThread,
-  bf16OneThread,
-}: Pick<Peak, "gflopsOneThread" | "bf16OneThread">): boolean {
-  return bf16OneThread > 1.2 * gflopsOneThread;
+/** Rate of a row's bf16 products in GFLOP/s with one thread. Without an instruction for them, they are fp32 products. */
+function bf16RateOf({ tiles, bf16Products }: InstructionSet, peak: Peak): number {
+  return tiles ? peak.amxOneThread : bf16Products ? peak.bf16OneThread : peak.gflopsOneThread;
 }
 
-/** `bf16IsFaster` for this machine; true if the peak cannot be measured. */
-export function bf16Pays(): Promise<boolean> {
-  return peakOnce({ threads: 1 }).then(bf16IsFaster, () => true);
+/**
+ * The row with the fastest bf16 products, the first of equals. Emerald Rapids multiplies bf16 pairs (`vdpbf16ps`) at half the
+ * rate of fp32, so there a row without that instruction is faster.
+ */
+export function fastestInBf16(sets: readonly InstructionSet[], peak: Peak): InstructionSet {
+  return sets.reduce((best, set) => (bf16RateOf(set, peak) > bf16RateOf(best, peak) ? set : best));
+}
+
+/** Whether a row's bf16 products are clearly faster than its fp32 ones. */
+export function bf16IsFaster(set: InstructionSet, peak: Peak): boolean {
+  return bf16RateOf(set, peak) > 1.2 * peak.gflopsOneThread;
+}
+
+/** `bf16IsFaster` for this machine; if the peak cannot be measured, whether the row has an instruction for bf16. */
+export function bf16Pays(set: InstructionSet): Promise<boolean> {
+  return peakOnce({ threads: 1 }).then(
+    (peak) => bf16IsFaster(set, peak),
+    () => set.bf16Products,
+  );
+}
+
+/** Peak of a program's products in GFLOP/s with all threads; shares of the peak refer to it. */
+export function limitOf(peak: Peak, { target, dtype }: { readonly target: string; readonly dtype: Precision }): number {
+  const set = INSTRUCTION_SETS.find(({ name }) => name === target);
+  if (dtype === "fp32" || !set?.bf16Products) return peak.gflops;
+  return (set.tiles ? peak.amx : peak.bf16) || peak.gflops;
 }
 
 /** Compiles `bench/peak.c` with a main that runs only the requested measurements. */
@@ -68,6 +90,7 @@ ${await readFile(join(packageFolder, "bench", "peak.c"), "utf8")}
 int main(void) {
   printf("{\\"gflopsOneThread\\": %.1f, \\"gflops\\": %.1f", peak_gflops(1), peak_gflops(${threads}));
   printf(", \\"bf16OneThread\\": %.1f, \\"bf16\\": %.1f", peak_gflops_bf16(1), peak_gflops_bf16(${threads}));
+  printf(", \\"amxOneThread\\": %.1f, \\"amx\\": %.1f", peak_gflops_tiles(1), peak_gflops_tiles(${threads}));
   ${memory ? `printf(", \\"readOneThread\\": %.1f, \\"read\\": %.1f", peak_read_bandwidth(1, 512L << 20), peak_read_bandwidth(${threads}, 512L << 20));` : "(void)peak_read_bandwidth;"}
   printf("}\\n");
   return 0;

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { QuernError } from "../../errors.js";
 import { emulator } from "./emulated.js";
 import { INSTRUCTION_SETS, type InstructionSet, instructionSet } from "./instruction-sets.js";
+import { tilesPermitted } from "./tile-permission.js";
 
 const execute = promisify(execFile);
 
@@ -103,9 +104,11 @@ async function macrosOf(command: string, flags: readonly string[]): Promise<Read
 export function runnableSets(compiler: Compiler | null): InstructionSet[] {
   if (!compiler) return [instructionSet("wasm")];
   return INSTRUCTION_SETS.filter(
-    (set) => set.name !== "wasm" && set.requires.every((macro) => compiler.macros.has(macro)),
+    (set) => !set.onRequest && hasMacros(compiler, set) && (!set.tiles || tilesPermitted()),
   );
 }
+
+const hasMacros = ({ macros }: Compiler, { requires }: InstructionSet) => requires.every((macro) => macros.has(macro));
 
 /**
  * Chooses the instruction set to compile for.
@@ -122,8 +125,13 @@ export function chooseSet(compiler: Compiler | null, wanted: string | undefined)
   if (!set) {
     throw new QuernError(`unknown instruction set "${name}"; this machine supports ${names}`, { exitCode: 2 });
   }
-  if (set.name === "wasm" || runnable.includes(set)) return set;
-  const why = compiler ? "not supported by this machine" : "needs a C compiler";
+  if (set.name === "wasm" || runnable.includes(set) || (compiler && set.onRequest)) return set;
+  const refused = compiler && set.tiles && hasMacros(compiler, set);
+  const why = !compiler
+    ? "needs a C compiler"
+    : refused
+      ? "the system refuses this process the tile registers (arch_prctl)"
+      : "not supported by this machine";
   throw new QuernError(`instruction set "${name}": ${why}; available: ${names}`, { exitCode: 2 });
 }
 

@@ -1,5 +1,5 @@
 /** @file The figures that all benchmarks report, relative to the machine's peak. */
-import { examineMachine, measurePeak, type Precision } from "../../backends/index.js";
+import { examineMachine, limitOf, measurePeak, type Precision } from "../../backends/index.js";
 
 /** The figures of every benchmark. */
 export interface BenchFigures {
@@ -38,8 +38,7 @@ export async function figuresOf(
   let peak = 0;
   for (let i = 0; i < MEASUREMENTS; i++) {
     const measured = await measurePeak({ threads: given.threads, signal });
-    // Without a bf16 instruction, the fp32 peak is the limit.
-    peak = Math.max(peak, given.dtype === "bf16" && measured.bf16 > 0 ? measured.bf16 : measured.gflops);
+    peak = Math.max(peak, limitOf(measured, given));
   }
   return {
     bench,

@@ -37,6 +37,7 @@ export async function beginRun(
       line: machine.line,
       processor: machine.processor,
       cores: machine.cores,
+      instruction_set: plan.target,
       compiler: machine.compiler?.version ?? machine.clang,
       peak_gflops: peak === null ? null : peak / 1e9,
     },

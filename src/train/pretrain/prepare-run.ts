@@ -3,7 +3,16 @@
  * program, and makes the plan.
  */
 import type { z } from "zod";
-import { type CompileOptions, examineMachine, freeMemory, type Plan, peakOnce } from "../../backends/index.js";
+import {
+  bf16Row,
+  type CompileOptions,
+  examineMachine,
+  freeMemory,
+  limitOf,
+  type Peak,
+  type Plan,
+  peakOnce,
+} from "../../backends/index.js";
 import type { GivenDocument, OutputLayout, OutputRequest, ReadReport } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import {
@@ -90,10 +99,8 @@ export interface RunRequest {
   readonly fixed: PretrainPlan | null;
   /** Time budget, if the number of steps follows from it. */
   readonly minutes: number | null;
-  /** Peak of fp32 products in FLOP/s; null if it could not be measured. */
-  readonly peakFlops: number | null;
-  /** Peak of bf16 products in FLOP/s; null if the machine has no instruction for them. */
-  readonly bf16Flops: number | null;
+  /** Null if it could not be measured. */
+  readonly peak: Peak | null;
 }
 
 /** The files of a run. */
@@ -155,18 +162,16 @@ export async function openRequest(options: PretrainOptions, planning = false): P
   return {
     ...{ o, before, fixed: planned?.plan ?? null },
     minutes: byTime ? (o.minutes ?? DEFAULT_MINUTES) : null,
-    peakFlops: peak === null ? null : peak.gflops * 1e9,
-    bf16Flops: peak === null || peak.bf16 === 0 ? null : peak.bf16 * 1e9,
+    peak,
   };
 }
 
-/** Returns the peak of the machine at the plan's dtype in FLOP/s; shares of the peak refer to it. */
+/** Returns the peak of the plan's instruction set at its dtype in FLOP/s; shares of the peak refer to it. */
 export function peakOf(
-  { peakFlops, bf16Flops }: RunRequest,
-  { precision }: Pick<PretrainPlan, "precision">,
+  { peak }: RunRequest,
+  { target, precision }: Pick<PretrainPlan, "target" | "precision">,
 ): number | null {
-  // Without the instruction, bf16 products are computed in fp32.
-  return precision === "bf16" ? (bf16Flops ?? peakFlops) : peakFlops;
+  return peak === null ? null : limitOf(peak, { target, dtype: precision }) * 1e9;
 }
 
 /** Sizes, dataset and base model of a run. */
@@ -190,7 +195,7 @@ export interface PreparedRun {
  * @param making false for a plan alone: makes neither tokenizer nor shards
  */
 export async function prepare(request: RunRequest, options: PretrainOptions, making: boolean): Promise<PreparedRun> {
-  const { o, before, fixed, peakFlops } = request;
+  const { o, before, fixed, peak } = request;
   const { documents, heldOut, signal, onProgress, onRead } = options;
   const calls = { signal, onProgress };
   const paths = runPaths(o.out);
@@ -217,7 +222,10 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
   });
   const sizesFor = (textBytes: number, vocabSize?: number) =>
     fixed === null
-      ? chooseSizes(o, budgetOf(o, peakFlops), textBytes, { vocabSize, base: base?.model.config })
+      ? chooseSizes(o, budgetOf(o, peak === null ? null : peak.gflops * 1e9), textBytes, {
+          vocabSize,
+          base: base?.model.config,
+        })
       : sizesOf(fixed);
   const opened = (dataset: Dataset, sizes: Sizes): PreparedRun => {
     if (fixed !== null && fixed.dataset !== dataset.hash) {
@@ -339,18 +347,20 @@ const UNKNOWN_PEAK = 1e11;
 /** Estimates the same without a program, from half of the peak and the lower bound of the memory. */
 export async function estimate(request: RunRequest, sizes: Sizes): Promise<Measured> {
   const { model, sequence, batch, accumulate } = sizes;
-  const { o, peakFlops, bf16Flops } = request;
-  const faster = peakFlops !== null && bf16Flops !== null && bf16Flops > 1.2 * peakFlops;
-  const dtype = o.dtype === "fp32" || (o.dtype !== "bf16" && !faster) ? "fp32" : "bf16";
-  const peak = peakOf(request, { precision: dtype }) ?? UNKNOWN_PEAK;
-  const part = (trainingFlopsPerToken(model, sequence) * batch * sequence) / (0.5 * peak);
+  const { o, peak: measured } = request;
   const { threads, instructionSet } = await examineMachine({ measure: false });
+  const bf16Set = measured === null ? instructionSet : await bf16Row(measured);
+  const faster = measured !== null && limitOf(measured, { target: bf16Set, dtype: "bf16" }) > 1.2 * measured.gflops;
+  const dtype = o.dtype === "fp32" || (o.dtype !== "bf16" && !faster) ? "fp32" : "bf16";
+  const target = dtype === "bf16" ? bf16Set : instructionSet;
+  const peak = peakOf(request, { target, precision: dtype }) ?? UNKNOWN_PEAK;
+  const part = (trainingFlopsPerToken(model, sequence) * batch * sequence) / (0.5 * peak);
   return {
     throughput: { step: part * accumulate, evaluate: part / 3 },
     how: "at half of this machine's peak (estimated, not timed)",
     program: {
       threads: o.threads ?? threads,
-      target: instructionSet,
+      target,
       dtype,
       arenaBytes: leastMemory(sizes, o.recompute ?? false),
     },

@@ -58,12 +58,12 @@ QN_INLINE float qn_cross_entropy_row(const int bf16, float *z, long n, float ref
 }
 // Takes a finished block of logits. The sum of e (or the largest logit) of each row goes to the block's first group; the other
 // groups get neutral values.
-static void qn_cross_entropy_block(void *context, long m0, long m1, long n0, long n1, float *Z) {
+static void qn_cross_entropy_block(void *context, long m0, long m1, long n0, long n1, float *Z, long ldz) {
   const qn_cross_entropy_context *c = context;
   const int bf16 = QN_BF16 && c->bf16;
   const long pack = bf16 ? QN_PACK : 1;
   for (long r = m0; r < m1; r++) {
-    float *z = Z + (r - m0) * QN_NC, *sums = c->sums + r * c->groups, *packed = c->dx ? c->along_v + r * c->along_v_pitch + n0 / pack : 0;
+    float *z = Z + (r - m0) * ldz, *sums = c->sums + r * c->groups, *packed = c->dx ? c->along_v + r * c->along_v_pitch + n0 / pack : 0;
     long target = c->targets[r], g0 = n0 / QN_GROUP;
     float *moments = c->moments + r * c->groups, *tops = c->tops + r * c->groups;
     for (long g = g0; g < (n1 + QN_GROUP - 1) / QN_GROUP; g++) {
@@ -81,10 +81,10 @@ static void qn_cross_entropy_block(void *context, long m0, long m1, long n0, lon
   }
   if (!c->dx || c->maxima) return;
   for (long r = m0; r < m1; r += pack * QN_VL) for (long n = n0; n < n1; n += QN_VL) { // buffers are padded to whole vectors
-    const float *from = Z + (r - m0) * QN_NC + n - n0;
+    const float *from = Z + (r - m0) * ldz + n - n0;
     float *to = c->along_rows + n * c->along_rows_pitch + r / pack;
-    if (bf16) qn_transpose_across(from, QN_NC, m1 - r, n1 - n, to, c->along_rows_pitch, n1 - n);
-    else qn_transpose_f32(from, QN_NC, m1 - r, n1 - n, to, c->along_rows_pitch, n1 - n);
+    if (bf16) qn_transpose_across(from, ldz, m1 - r, n1 - n, to, c->along_rows_pitch, n1 - n);
+    else qn_transpose_f32(from, ldz, m1 - r, n1 - n, to, c->along_rows_pitch, n1 - n);
   }
 }
 

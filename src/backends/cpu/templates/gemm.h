@@ -16,17 +16,22 @@
 #define QN_SMALL 8                                      // rows (or columns) up to which nothing is packed
 
 #define QN_GROUP 64 // epilogue blocks begin at multiples of it; a multiple of QN_NR
-// The epilogue of qn_gemm_blockwise: receives a finished block at C, whose rows are QN_NC floats apart.
-typedef void (*qn_block_consumer)(void *context, long m0, long m1, long n0, long n1, float *C);
+// The epilogue of qn_gemm_blockwise: receives a finished block at C, whose rows are ldc floats apart.
+typedef void (*qn_block_consumer)(void *context, long m0, long m1, long n0, long n1, float *C, long ldc);
 #define QN_BLOCK_ROWS 64 // rows of such a block; a multiple of the bf16 elements in a cache line
 
 // Size of one packed slab in floats, rounded up to cache lines, for B (K,N) with at most `rows` rows per slab. (QN_NR is at most 64.)
 QN_INLINE long qn_slab_floats(long N, long K, long rows) { return ((N + 64 < QN_NC ? N + 64 : QN_NC) * ((K < rows ? K : rows) + 16) + 15) / 16 * 16; }
 #define QN_KB_ROUNDED (QN_KB + (QN_KB / QN_KC + 1) * QN_VL)
+#if QN_TILES // gemm_tiles.h
+QN_FUNCTION long qn_gemm_tiled_scratch(long M, long N, long K, int blockwise);
+#else
+#define qn_gemm_tiled_scratch(M, N, K, blockwise) ((void)(M), 0)
+#endif
 // Scratch of qn_gemm in floats: one slab of B (two if B needs several) and A's blocks.
 QN_TEMPLATE long qn_gemm_scratch(long M, long N, long K) {
-  (void)M;
-  return (1 + (N > QN_NC || K > QN_KB)) * qn_slab_floats(N, K, QN_KB_ROUNDED) + qn_threads * (long)QN_A_BLOCK + 16;
+  long tiled = qn_gemm_tiled_scratch(M, N, K, 0), slabs = (1 + (N > QN_NC || K > QN_KB)) * qn_slab_floats(N, K, QN_KB_ROUNDED) + qn_threads * (long)QN_A_BLOCK + 16;
+  return slabs > tiled ? slabs : tiled;
 }
 
 typedef struct { long n0, n1, k0, k1; float *packed; } qn_slab; // columns and rows of B; packed: (blocks of K, panels, QN_KC, QN_NR)
@@ -290,7 +295,7 @@ static void qn_gemm_task(void *context, long task, long worker) {
   if ((c->epilogue || c->blockwise) && b->k1 == c->K) {
     long n1 = b->n0 + p1 * QN_NR;
     if (n1 > b->n1) n1 = b->n1;
-    if (c->blockwise) c->consume(c->context, m0, m1, first, n1, block + m0 * c->ldc);
+    if (c->blockwise) c->consume(c->context, m0, m1, first, n1, block + m0 * c->ldc, c->ldc);
     else c->epilogue(c->context, m0, m1, b->n0 + p0 * QN_NR, n1);
   }
 }
@@ -360,6 +365,11 @@ static void qn_axpys_task(void *context, long task, long worker) {
   if (c->epilogue) c->epilogue(c->context, 0, c->M, n0, n1);
 }
 
+#if QN_TILES
+static void qn_gemm_tiled(const qn_gemm_context *c, float *scratch);
+#else
+#define qn_gemm_tiled(c, scratch) ((void)0)
+#endif
 // Runs the product that a context describes, and fills in the context's block sizes.
 QN_FUNCTION void qn_gemm_run(qn_gemm_context c, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
@@ -367,6 +377,10 @@ QN_FUNCTION void qn_gemm_run(qn_gemm_context c, float *scratch) {
   c.bf16 = QN_BF16 && c.bf16;
   c.pack = c.bf16 ? QN_PACK : 1;
   if (M < 1 || N < 1 || K < 1) return;
+  if (QN_TILES && c.bf16) {
+    qn_gemm_tiled(&c, aligned);
+    return;
+  }
   int plain = !c.bf16 && !c.a_packed && !c.b_scale && !c.blockwise;
   if (plain && c.a_k == 1 && c.b_k == 1 && (M <= QN_SMALL || N <= QN_SMALL)) {
     c.m_blocks = c.n_blocks = QN_GROUP;
@@ -414,7 +428,9 @@ QN_TEMPLATE void qn_gemm(int bf16, long M, long N, long K, const float *A, long 
 // A product that is never stored whole: `consume` receives each finished block of QN_BLOCK_ROWS rows and at most QN_NC columns,
 // in its worker's scratch. A (M,K) and B (N,K): K is contiguous in both (a_k = b_k = 1).
 QN_FUNCTION long qn_gemm_blockwise_scratch(long N, long K) {
-  return (1 + (N > QN_NC)) * qn_slab_floats(N, K, K) + qn_threads * (QN_A_BLOCK + QN_BLOCK_ROWS * QN_NC) + 16;
+  long tiled = qn_gemm_tiled_scratch(QN_NC, N, K, 1) + qn_threads * QN_BLOCK_ROWS * QN_NC;
+  long slabs = (1 + (N > QN_NC)) * qn_slab_floats(N, K, K) + qn_threads * (QN_A_BLOCK + QN_BLOCK_ROWS * QN_NC) + 16;
+  return slabs > tiled ? slabs : tiled;
 }
 QN_FUNCTION void qn_gemm_blockwise(int bf16, long M, long N, long K, const float *A, long a_m, const float *B, long b_n, float *scratch, qn_block_consumer consume, void *context) {
   float *blocks = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;

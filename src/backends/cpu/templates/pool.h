@@ -48,6 +48,7 @@ struct qn_pool {
   void *context;
   long tasks;
   int stop;
+  int tiles;                                              // whether the current run multiplies by tiles
   int threads;                                            // including the caller
   _Atomic int running;                                    // between qn_pool_begin and qn_pool_end: workers spin
   _Atomic unsigned round __attribute__((aligned(64)));    // incremented by every qn_parallel
@@ -148,11 +149,13 @@ static void *qn_pool_main(void *arg) {
   struct qn_pool *pool = self.pool;
   free(arg);
   unsigned seen = 0;
+  int tiles = 0; // whether this thread's tiles are configured
   qn_flush_denormals();
   for (;;) {
     int spins = 0;
     while (atomic_load_explicit(&pool->round, memory_order_acquire) == seen) {
       if (!atomic_load_explicit(&pool->running, memory_order_relaxed)) {
+        if (tiles) qn_tiles_release(), tiles = 0;
         pthread_mutex_lock(&pool->lock);
         while (!pool->running && !pool->stop && pool->round == seen) pthread_cond_wait(&pool->wake, &pool->lock);
         int stop = pool->stop;
@@ -164,6 +167,11 @@ static void *qn_pool_main(void *arg) {
       if (++spins > 2000) qn_leave_shared_core(pool, self.worker), sched_yield(), spins = 0; // the thread we wait for may need this core
     }
     seen++;
+    if (tiles != pool->tiles) {
+      if (tiles) qn_tiles_release();
+      else qn_tiles_configure();
+      tiles = pool->tiles;
+    }
     qn_publish_core(pool, self.worker);
     qn_pool_work(pool, self.worker);
     atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_release);
@@ -204,8 +212,10 @@ QN_TEMPLATE void *qn_pool_open(int threads) {
 // Starts a run: workers wake and spin until qn_pool_end. The same thread must call both.
 QN_TEMPLATE void qn_pool_begin(void *pool) {
   qn_denormals_before = qn_flush_denormals();
+  if (QN_TILE_HARDWARE) qn_tiles_configure();
   qn_pool = pool;
   if (!qn_pool) return;
+  qn_pool->tiles = QN_TILE_HARDWARE;
   qn_publish_core(qn_pool, 0);
   pthread_mutex_lock(&qn_pool->lock);
   qn_pool->running = 1;
@@ -214,6 +224,7 @@ QN_TEMPLATE void qn_pool_begin(void *pool) {
 }
 QN_TEMPLATE void qn_pool_end(void) {
   if (qn_pool) qn_pool->running = 0;
+  if (QN_TILE_HARDWARE) qn_tiles_release();
   qn_restore_denormals(qn_denormals_before);
 }
 static void qn_pool_wake(void) {}
@@ -244,8 +255,15 @@ QN_FUNCTION void qn_parallel(long tasks, qn_task f, void *context) {
 #else
 QN_TEMPLATE void *qn_pool_open(int threads) { (void)threads; return 0; }
 QN_TEMPLATE void qn_pool_close(void *pool) { (void)pool; }
-QN_TEMPLATE void qn_pool_begin(void *pool) { (void)pool; qn_denormals_before = qn_flush_denormals(); }
-QN_TEMPLATE void qn_pool_end(void) { qn_restore_denormals(qn_denormals_before); }
+QN_TEMPLATE void qn_pool_begin(void *pool) {
+  (void)pool;
+  qn_denormals_before = qn_flush_denormals();
+  if (QN_TILE_HARDWARE) qn_tiles_configure();
+}
+QN_TEMPLATE void qn_pool_end(void) {
+  if (QN_TILE_HARDWARE) qn_tiles_release();
+  qn_restore_denormals(qn_denormals_before);
+}
 QN_FUNCTION void qn_parallel(long tasks, qn_task f, void *context) {
   for (long task = 0; task < tasks; task++) f(context, task, 0);
 }

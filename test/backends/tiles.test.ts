@@ -1,0 +1,118 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, describe, expect, it } from "vitest";
+import { emulator } from "../../src/backends/cpu/emulated.js";
+import { instructionSet } from "../../src/backends/cpu/instruction-sets.js";
+import { findCompiler, runnableSets } from "../../src/backends/cpu/toolchain.js";
+import { compile } from "../../src/backends/index.js";
+import * as q from "../../src/tensor/index.js";
+import { random } from "./operations.cases.js";
+
+const compiler = await findCompiler();
+const names = runnableSets(compiler).map(({ name }) => name);
+const hasTiles = names.includes("amx");
+
+const folder = mkdtempSync(join(tmpdir(), "quern-tiles-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe.runIf(compiler !== null)("templates/tiles.h", () => {
+  const twins = [4, 16].map((lanes) => ({ name: `twin, ${lanes} lanes`, lanes, flags: ["-DQN_PLAIN"] }));
+  const machine = hasTiles ? [{ name: "instructions", lanes: 16, flags: instructionSet("amx").flags }] : [];
+
+  it.each([...twins, ...machine])("$name: has the bits of the definition", ({ lanes, flags }) => {
+    const program = join(folder, "check");
+    const options = ["-std=gnu11", "-O1", "-w", "-Wno-psabi", ...flags, `-DQN_VL=${lanes}`, "bench/kernels/tiles.c"];
+    const linked = emulator() === undefined ? [] : ["-static"];
+    execFileSync(compiler?.command ?? "", [...options, "-o", program, ...linked, "-lm", "-lpthread"]);
+    const [command, ...args] = [...(emulator()?.split(" ") ?? []), program];
+    expect(execFileSync(command, args, { encoding: "utf8" })).toBe("ok\n");
+  });
+});
+
+describe.runIf(hasTiles)("amx", () => {
+  it("has the bits of its twin on odd shapes, forward and backward, on any number of threads", async () => {
+    const shapes = [
+      [33, 9, 70],
+      [9, 300, 513],
+      [130, 65, 33],
+      [64, 64, 1300],
+    ];
+    const entries = Object.fromEntries(
+      shapes.map(([M, N, K], i) => {
+        const [x, w] = [q.variable(`x${i}`, [M, K]), q.variable(`w${i}`, [N, K])];
+        const y = q.linear(x, w);
+        const [dx, dw] = q.gradients(q.sum(q.mul(y, y)), [x, w]);
+        return [`e${i}`, { outputs: { [`y${i}`]: y, [`dx${i}`]: dx, [`dw${i}`]: dw } }] as const;
+      }),
+    );
+    const results = [];
+    for (const [name, threads] of [
+      ["amx", 1],
+      ["amx", 3],
+      ["amx-twin", 2],
+    ] as const) {
+      const program = await compile(entries, { dtype: "bf16", cpu: { instructionSet: name, threads } });
+      const next = random(7);
+      const bits: Record<string, Float32Array> = {};
+      for (const [i, [M, N, K]] of shapes.entries()) {
+        // Of many sizes, so that sums round and some products are denormal.
+        const values = (n: number) => Float32Array.from({ length: n }, () => (next() - 0.5) * 2 ** (40 * next() - 30));
+        program.write(`x${i}`, values(M * K));
+        program.write(`w${i}`, values(N * K));
+        await program.run(`e${i}`);
+        for (const output of [`y${i}`, `dx${i}`, `dw${i}`])
+          bits[output] = (await program.read(output)).slice() as Float32Array;
+      }
+      program.dispose();
+      results.push(bits);
+    }
+    expect(results[1]).toEqual(results[0]);
+    expect(results[2]).toEqual(results[0]);
+  }, 60_000);
+
+  // A library before the system's own refuses what the kernel would.
+  it("falls back to the next row where the system refuses the tiles", () => {
+    const refusal = join(folder, "refusal.so");
+    writeFileSync(
+      join(folder, "refusal.c"),
+      `#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+long syscall(long number, long a, long b, long c, long d, long e, long f) {
+  static long (*next)(long, ...);
+  if (number == 158 && a == 0x1023) { errno = EPERM; return -1; }
+  if (!next) next = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+  return next(number, a, b, c, d, e, f);
+}
+`,
+    );
+    execFileSync(compiler?.command ?? "", ["-shared", "-fPIC", "-w", join(folder, "refusal.c"), "-o", refusal, "-ldl"]);
+    const engine = pathToFileURL(join("dist", "src")).href;
+    const script = `
+      const { compile } = await import("${engine}/backends/index.js");
+      const q = await import("${engine}/tensor/index.js");
+      const x = q.variable("x", [16, 32]);
+      const program = await compile({ main: { outputs: { y: q.linear(x, x) } } }, { dtype: "bf16" });
+      program.write("x", new Float32Array(512).fill(1));
+      await program.run("main");
+      console.log(program.plan.target, (await program.read("y"))[0]);`;
+    const run = (QUERN_CPU: string) =>
+      spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+        encoding: "utf8",
+        env: { ...process.env, LD_PRELOAD: refusal, QUERN_CPU },
+      });
+    const free = run("");
+    expect(free.stderr).toBe("");
+    expect(["avx512bf16 32\n", "avx512 32\n"]).toContain(free.stdout);
+    const forced = run("amx");
+    expect(forced.status).not.toBe(0);
+    expect(forced.stderr).toContain("the system refuses this process the tile registers");
+  }, 60_000);
+});
+
+it("the twin is never chosen by itself", () => {
+  expect(names).not.toContain("amx-twin");
+});
