@@ -57,7 +57,7 @@ const candidate = (text: string, address?: string, lang?: string) => ({
 });
 
 describe("every filter", () => {
-  it("answers for any text, the same every time, and its edits are text", async () => {
+  it("returns the same valid result every time, for any text", async () => {
     for (const step of steps) await step.prepare?.();
     const unit = fc.oneof(
       fc.constantFrom(
@@ -97,7 +97,7 @@ describe("every filter", () => {
           expect(step.apply(candidate(text, address))).toEqual(verdict);
           if (!verdict.keep) expect(verdict.reason).not.toBe("");
           else if ("text" in verdict && verdict.words !== undefined) {
-            // Counted by what was taken out, it is what counting anew gives.
+            // The count updated by the step equals a new count.
             expect(verdict.words).toBe(new Passage(verdict.text).wordCount);
           }
         }
@@ -106,7 +106,7 @@ describe("every filter", () => {
     );
   });
 
-  it("is done with a long line of anything in time that grows with it", () => {
+  it("processes a long line of any repeated text in bounded time", () => {
     for (const part of ["a", " ", "a ", "a-", "1,", ".", "\n", "\ud83d\ude00", "東", "http://a.b/", "(", "'", "-\n"]) {
       const text = part.repeat(60_000 / part.length);
       for (const step of steps) {
@@ -118,8 +118,8 @@ describe("every filter", () => {
   });
 });
 
-describe("addresses", () => {
-  it("are judged by domain, host, whole address, words and parts", async () => {
+describe("the URL filter", () => {
+  it("checks domain, host, whole URL, words and parts", async () => {
     const step = url({
       domains: ["evil.com", "shop.good.org"],
       urls: ["https://fine.net/page"],
@@ -145,8 +145,8 @@ describe("addresses", () => {
   });
 });
 
-describe("languages", () => {
-  it("are told by the beginning", async () => {
+describe("language detection", () => {
+  it("reads only the beginning of a text", async () => {
     await loadLanguages();
     const texts: Readonly<Record<string, string>> = {
       en: "The people of the village have to walk to the river, and that is a long way with buckets.",
@@ -161,14 +161,14 @@ describe("languages", () => {
     expect(detectLanguage("12345 !!")).toEqual({ language: "und", score: 0 });
     const step = language({ keep: ["en"] });
     expect(step.apply(candidate(texts.de))).toEqual({ keep: false, reason: "language_de" });
-    // A code that is never found would drop everything.
+    // A code that is never detected would drop everything.
     await expect(language({ keep: ["en", "deu"] }).prepare?.()).rejects.toThrow(/cannot detect "deu".*did you mean de/);
     await expect(language({ keep: ["deu"], trustDeclared: true }).prepare?.()).resolves.toBeUndefined();
     const declared = language({ keep: ["de"], trustDeclared: true });
     expect(declared.apply(candidate(texts.en, undefined, "de"))).toEqual({ keep: true });
   });
 
-  it("have FineWeb-2's thresholds, of which a document's own language chooses", () => {
+  it("selects FineWeb-2's thresholds by the document's language", () => {
     expect(thresholdLanguages()).toHaveLength(43);
     expect(languageThresholds("de")).toBe(languageThresholds("deu_Latn"));
     expect(languageThresholds("deu")?.stopwords).toContain("und");
@@ -194,7 +194,7 @@ describe("lists and lines", () => {
     return verdict.keep ? ("text" in verdict ? verdict.text : "keep") : verdict.reason;
   };
 
-  it("bad words are whole words, but for scripts without spaces", async () => {
+  it("bad words match whole words, except in scripts without spaces", async () => {
     const step = badWords({ words: { en: ["darn", "big fool"], ja: ["馬鹿"] } });
     await step.prepare?.();
     expect(reason(step, "Oh DARN!")).toBe("document_removed_with_badwords");
@@ -204,7 +204,7 @@ describe("lists and lines", () => {
     expect(step.apply(candidate("この馬鹿者", undefined, "zh"))).toEqual({ keep: true });
   });
 
-  it("a share of words, or too many different ones, is toxic", async () => {
+  it("toxicity depends on the share and the number of different words", async () => {
     const step = toxicity({ words: ["a1", "a2", "a3", "a4", "a5", "a6"], maxShare: 0.1, maxDifferent: 5 });
     await step.prepare?.();
     expect(reason(step, `${"w ".repeat(9)}a1`)).toBe("keep");
@@ -213,7 +213,7 @@ describe("lists and lines", () => {
     expect(reason(step, `${"w ".repeat(100)}a1 a2 a3 a4 a5 a6`)).toBe("toxicity_different");
   });
 
-  it("length is counted in words, characters and bytes, both ends allowed", () => {
+  it("length is counted in words, characters and bytes, with inclusive bounds", () => {
     expect(reason(length({ minWords: 2, maxWords: 2 }), "one two")).toBe("keep");
     expect(reason(length({ minWords: 3 }), "one two")).toBe("too_few_words");
     expect(reason(length({ maxWords: 1 }), "one two")).toBe("too_many_words");
@@ -225,7 +225,7 @@ describe("lists and lines", () => {
     expect(reason(length({ maxBytes: 5 }), "é😀")).toBe("too_many_bytes");
   });
 
-  it("RefinedWeb's lines go, and a page goes with too many of them", () => {
+  it("RefinedWeb's lines are removed, and a page with too many of them is dropped", () => {
     const prose = "The miller walked to the river and back again before the evening came over the hills. "
       .repeat(8)
       .trim();
@@ -246,12 +246,12 @@ describe("lists and lines", () => {
     expect(cut("It was late. Read more...")).toBe(`${prose}\nIt was late.\n${prose}`);
     expect(cut("He likes 3 of them.")).toBe("keep");
     expect(cut("Signing in takes a while.")).toBe("keep");
-    // 5 % of the words: 20 lines of one word beside 380 are kept, one more is too many.
+    // The limit is 5 % of the words: 20 of 400 words may be removed, 21 of 401 may not.
     const bad = (lines: number) =>
       reason(refinedWebLines(), `${"word ".repeat(380).trim()}\n${"Home\n".repeat(lines).trim()}`);
     expect(bad(20)).toBe("word ".repeat(380).trim());
     expect(bad(21)).toBe("too_many_bad_lines");
-    // Half of the characters may be capitals, not more.
+    // At most half of the characters may be capitals.
     expect(cut("ABc d e")).toBe("keep");
     expect(cut("ABCD e f")).toBe("keep");
     expect(cut("ABCD e")).toBe(without);

@@ -30,7 +30,7 @@ const recipe = () =>
   });
 
 describe("cleaning", () => {
-  it("writes documents, a funnel whose sums hold, and a report that asks for nothing", async () => {
+  it("writes documents, a consistent funnel, and a report without external resources", async () => {
     const input = write(
       "basic/in.jsonl",
       lines([
@@ -71,7 +71,7 @@ describe("cleaning", () => {
       url: "https://site2.example.com/2",
       origin: { archive: input },
     });
-    // The origin leads back to the byte.
+    // The origin gives the byte offset of the record.
     const { offset } = written[1].origin;
     expect(readFileSync(input, "utf8").slice(offset, offset + 10)).toBe('{"id":"d2"');
     const bytes = written.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
@@ -88,7 +88,7 @@ describe("cleaning", () => {
     expect(funnelLines(funnel).join("\n")).toContain("−10 odd");
   });
 
-  it("calls out a step that changed nothing where it should have", async () => {
+  it("reports a step that unexpectedly changed nothing", async () => {
     const input = write("idle/in.jsonl", lines([document(1)]));
     const steps = [
       custom("nothing", () => true),
@@ -101,7 +101,7 @@ describe("cleaning", () => {
     expect(funnel.idle).toEqual(["nothing"]);
   });
 
-  it("counts broken input by reason and goes on", async () => {
+  it("counts broken input by reason and continues", async () => {
     const good = JSON.stringify(document(2));
     const bad = Buffer.concat([
       Buffer.from(`${good}\nno json\n[1]\n{"a":1}\n{"text":"  "}\n{"text":"x\0y"}\n`),
@@ -133,7 +133,7 @@ describe("cleaning", () => {
     expect(funnel.steps[0].documents.in).toBeGreaterThan(2);
   });
 
-  it("keeps what is sound of Parquet, row by row, with its other columns", async () => {
+  it("keeps the undamaged rows of a Parquet file with their other columns", async () => {
     const texts = Array.from({ length: 300 }, (_, i) => (i % 100 === 7 ? null : document(i).text));
     const whole = Buffer.from(
       parquetWriteBuffer({
@@ -159,7 +159,7 @@ describe("cleaning", () => {
     expect(rows[1]).toMatchObject({ id: "9007199254740993", when: "1970-01-02T00:00:00.000Z", count: 1 });
     expect(funnelLines(sound.funnel)[1]).toMatch(/^extract +297 +297 /);
 
-    // The pages of the second row group's texts begin with lengths that lead nowhere.
+    // The text pages of the second row group begin with invalid lengths.
     const damaged = Buffer.from(whole);
     const at = damaged.indexOf(document(50).text.slice(0, 40));
     expect(at).toBeGreaterThan(0);
@@ -174,7 +174,7 @@ describe("cleaning", () => {
     expect(rest.funnel.steps[0].documents.kept).toBe(247);
   });
 
-  it("puts small files of a folder together, and one that is damaged costs the others nothing", async () => {
+  it("combines small files of a folder in one task, and loses only the damaged one", async () => {
     const page = (i: number) => `<html><body><article><p>${document(i).text}</p></article></body></html>`;
     for (let i = 0; i < 40; i++) {
       write(`folder/in/${100 + i}.html`, i === 7 ? "" : page(i));
@@ -204,7 +204,7 @@ describe("cleaning", () => {
     expect(Object.values(funnel.skipped).reduce((sum, count) => sum + count, 0)).toBe(1);
   });
 
-  it("reads JSONL packed by zstd, whose pieces hold many lines", async () => {
+  it("reads JSONL compressed with zstd, whose blocks contain many lines", async () => {
     const documents = Array.from({ length: 200 }, (_, i) => document(i));
     const bytes = Buffer.from(lines(documents));
     const parts = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0x38])];
@@ -223,7 +223,7 @@ describe("cleaning", () => {
     );
   });
 
-  it("takes documents from an address, and says that they came from there", async () => {
+  it("reads documents from a URL and records it as their origin", async () => {
     const server = createServer((_, response) => response.end(lines([document(0), document(1)])));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/far.jsonl`;
@@ -243,7 +243,7 @@ describe("cleaning", () => {
     }
   });
 
-  it("takes pages too, each with the place it came from", async () => {
+  it("extracts pages and records their path", async () => {
     const article = Array.from({ length: 6 }, (_, i) => `<p>${document(i).text}</p>`).join("");
     const page = `<html><head><title>Mill</title></head><body><nav><a href="/">Home</a></nav><article><h1>Mill</h1>${article}</article></body></html>`;
     write("pages/a/mill.html", page);
@@ -260,7 +260,7 @@ describe("cleaning", () => {
     expect(readFileSync(join(out, "report.html"), "utf8")).toContain("srcdoc=");
   });
 
-  it("divides a file of lines into stretches without losing or doubling one", async () => {
+  it("splits a file of lines into parts without losing or repeating a line", async () => {
     const documents = Array.from({ length: 60 }, (_, i) => document(i * 2));
     const input = write("stretch/in.jsonl", lines(documents));
     const whole = await clean({ inputs: [input], out: join(root, "stretch/one"), recipe: recipe() });
@@ -282,7 +282,7 @@ describe("cleaning", () => {
     }
   });
 
-  it("does nothing twice, and everything again with another configuration or input", async () => {
+  it("repeats no finished task, and reruns tasks whose configuration or input changed", async () => {
     const a = write("again/a.jsonl", lines([document(2), document(4)]));
     const b = write("again/b.jsonl", lines([document(6)]));
     const out = join(root, "again/out");
@@ -299,13 +299,13 @@ describe("cleaning", () => {
     expect((await run()).ran).toBe(2);
     writeFileSync(b, lines([document(8)]));
     expect((await run()).ran).toBe(1);
-    // Fewer inputs leave nothing of the others behind.
+    // The output of removed inputs is deleted.
     expect((await run({ inputs: [a] })).ran).toBe(0);
     expect(readdirSync(join(out, "documents"))).toEqual(["00000.jsonl"]);
     expect(readdirSync(join(out, "tasks"))).toEqual(["00000.json"]);
   });
 
-  it("stops at a limit and samples the same documents every time", async () => {
+  it("stops at a limit, and samples the same documents every time", async () => {
     const inputs = [0, 1, 2].map((part) =>
       write(`some/${part}.jsonl`, lines(Array.from({ length: 40 }, (_, i) => document(part * 80 + i * 2)))),
     );
@@ -319,7 +319,7 @@ describe("cleaning", () => {
     expect(one.funnel.read + one.funnel.skipped.not_sampled).toBe(120);
   });
 
-  it("shows its plan and writes nothing", async () => {
+  it("returns a plan without writing anything", async () => {
     const input = write("plan/in.jsonl", lines([document(1)]));
     const plan = await planClean({ inputs: [input], out: join(root, "plan/out") });
     expect(plan.recipe.steps.map(({ name }) => name)).toEqual([
@@ -338,7 +338,7 @@ describe("cleaning", () => {
 });
 
 describe("a recipe", () => {
-  it("is a TypeScript file, with the library and functions of its own", async () => {
+  it("is a TypeScript file that imports the library and its own modules", async () => {
     write("recipe/rule.ts", "export const tooMany = (text: string): boolean => text.split('river').length > 3;");
     const path = write(
       "recipe/mine.ts",
@@ -368,7 +368,7 @@ export default defineRecipe(recipe);`,
     expect(await key()).not.toBe(before);
   });
 
-  it("that is wrong is told in one sentence", async () => {
+  it("is rejected with one sentence if it is wrong", async () => {
     const input = write("wrong/in.jsonl", lines([document(1)]));
     const cases: readonly [string, RegExp][] = [
       ["export default 5;", /must export a recipe/],
@@ -397,7 +397,7 @@ export default defineRecipe(recipe);`,
 });
 
 describe("any input", () => {
-  it("gives a funnel that adds up", async () => {
+  it("results in a funnel that adds up", async () => {
     const step = fc.constantFrom("keep", "drop", "cut", "add", "mask");
     const text = fc.string({
       unit: fc.constantFrom("a", "é", "😀", "\ud800", "\n", " ", "7", "@", ".", "the ", "bob@example.com"),

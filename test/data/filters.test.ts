@@ -15,7 +15,7 @@ import {
   splitWords,
 } from "../../src/data/recipes/recipe-steps.js";
 
-/** What test/oracle/datatrove_filters.py gave. */
+/** The output of test/oracle/datatrove_filters.py. */
 const fixtures = join(import.meta.dirname, "..", "oracle", "fixtures");
 const read = (name: string): unknown => JSON.parse(gunzipSync(readFileSync(join(fixtures, name))).toString("utf8"));
 
@@ -50,7 +50,7 @@ const CHAIN = ["gopher-repetition", "gopher-quality", "c4-quality", "fineweb-qua
 
 const SEPARATORS = "\u001c-\u001f\u0085";
 const PYTHON_SPACE = new RegExp(`[\\t-\\r ${SEPARATORS}\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+`, "u");
-/** The same simple words and sentences as in the oracle. */
+/** Splits words and sentences as simply as the oracle does. */
 const SIMPLE: Splitter = {
   words: (text) => text.split(PYTHON_SPACE).filter((word) => word !== ""),
   sentences: (text) => {
@@ -74,18 +74,18 @@ function runChain(text: string, splitter?: Splitter): string {
   return outcome.keep ? "keep" : `${outcome.step} ${outcome.reason}`;
 }
 
-describe("filters beside datatrove's", () => {
-  it("give the same verdict, reason and text for the same words and sentences", () => {
+describe("filters compared with datatrove's", () => {
+  it("return the same result, reason and text for the same words and sentences", () => {
     const differ = oracle.documents.flatMap(({ text, simple }) =>
       Object.entries(simple)
-        // Where Python divides by zero there is nothing to compare with.
+        // "error": Python divided by zero, so there is no result to compare with.
         .filter(([name, verdict]) => verdict !== "error" && applyStep(FILTERS[name], text, SIMPLE) !== verdict)
         .map(([name, verdict]) => ({ name, verdict, ours: applyStep(FILTERS[name], text, SIMPLE), text })),
     );
     expect(differ).toEqual([]);
   });
 
-  it("give the same with Quern's own words as datatrove with spaCy's", () => {
+  it("return the same results with Quern's words as datatrove with spaCy's", () => {
     const all = oracle.documents.flatMap(({ text, own }) =>
       Object.entries(own).map(([name, verdict]) => ({ name, verdict, text })),
     );
@@ -95,20 +95,20 @@ describe("filters beside datatrove's", () => {
     expect(differ).toEqual([]);
   });
 
-  it("go in the same order and stop at the same step", () => {
+  it("run in the same order and stop at the same step", () => {
     for (const { text, chain } of oracle.documents) {
       if (!chain[0].endsWith("error")) expect(runChain(text)).toBe(chain[0]);
       if (!chain[1].endsWith("error")) expect(runChain(text, SIMPLE)).toBe(chain[1]);
     }
   });
 
-  it("change their verdict at the same threshold, one side and the other", () => {
+  it("change their result at the same thresholds", () => {
     const long = (words: number) => ["the", "of", ...Array.from({ length: words }, (_, i) => unique(i))].join(" ");
     for (const { filter, rule, text, long: words, verdict } of oracle.edges) {
       const given = text ?? long(words as number);
       expect({ filter, rule, verdict: applyStep(FILTERS[filter], given, SIMPLE) }).toEqual({ filter, rule, verdict });
     }
-    // Both sides of every rule are there.
+    // The oracle covers both sides of every threshold.
     const rules = new Map<string, Set<string>>();
     for (const { filter, rule, verdict } of oracle.edges) {
       const name = `${filter} ${rule}`;
@@ -119,7 +119,7 @@ describe("filters beside datatrove's", () => {
   });
 });
 
-/** The oracle's own words of five letters. */
+/** The oracle's artificial words of five letters. */
 function unique(index: number): string {
   const letters = "bcdfghjklmnpqrstvwxz";
   let word = "";
@@ -128,7 +128,7 @@ function unique(index: number): string {
 }
 
 describe("words", () => {
-  it("are spaCy's", () => {
+  it("are the same as spaCy's", () => {
     let total = 0;
     let same = 0;
     const differ: string[] = [];
@@ -141,18 +141,18 @@ describe("words", () => {
       if (own.join(" ") !== words.join(" ")) differ.push(text);
     }
     expect(total).toBeGreaterThan(10_000);
-    // Chinese and Japanese are cut by a dictionary here, which spaCy's English words are not.
+    // Quern cuts Chinese, Japanese and Thai with a dictionary; spaCy's English tokenizer has none.
     expect(differ.filter((text) => !/[\p{Script=Han}\p{Script=Thai}]/u.test(text))).toEqual([]);
     expect(same / total).toBeGreaterThan(0.97);
   });
 
-  it("of scripts without spaces are the segmenter's", () => {
+  it("of scripts without spaces come from the segmenter", () => {
     expect(splitWords("我喜欢喝茶。")).toEqual(["我", "喜欢", "喝茶", "。"]);
     expect(splitWords("ภาษาไทยง่าย").length).toBeGreaterThan(1);
     expect(splitWords("吾輩は猫である。名前はまだ無い。").length).toBeGreaterThan(8);
   });
 
-  it("are found again after the table was emptied", () => {
+  it("are found after the table was emptied", () => {
     const passage = new Passage("the quick brown fox");
     expect(passage.words.ids.length).toBe(4);
     const { generation } = passage.words.table;
@@ -171,7 +171,7 @@ const shared = process.env.QUERN_SHARED;
 const folder = shared === undefined ? "" : join(shared, "data", "documents");
 const has = shared !== undefined && existsSync(folder) && existsSync(join(fixtures, "datatrove-shared.json.gz"));
 
-describe.skipIf(!has)("real documents (set QUERN_SHARED to the folder that holds data/)", () => {
+describe.skipIf(!has)("real documents (set QUERN_SHARED to the folder that contains data/)", () => {
   const verdicts = has ? (read("datatrove-shared.json.gz") as Record<string, readonly string[]>) : {};
   const documents = (name: string) =>
     gunzipSync(readFileSync(join(folder, name)))
@@ -182,14 +182,14 @@ describe.skipIf(!has)("real documents (set QUERN_SHARED to the folder that holds
   const names = Object.keys(FILTERS).sort();
   const short = (verdict: string) => verdict.slice(0, 40).split("\n")[0].split(" ")[0];
 
-  it("are judged as datatrove does with the same words and sentences, all of them", () => {
+  it("have datatrove's results with the same words and sentences", () => {
     for (const { id, text } of [...documents("web.en.jsonl.gz"), ...documents("udhr.jsonl.gz")]) {
       const ours = [runChain(text, SIMPLE), ...names.map((name) => short(applyStep(FILTERS[name], text, SIMPLE)))];
       expect({ id, verdicts: ours }).toEqual({ id, verdicts: verdicts[id].slice(0, ours.length) });
     }
   });
 
-  it("in English are judged as with spaCy's words", () => {
+  it("in English have the results of spaCy's words in at least 97 % of cases", () => {
     const all = documents("web.en.jsonl.gz");
     const same = all.filter(({ id, text }) => runChain(text) === verdicts[id].at(-1));
     expect(same.length / all.length).toBeGreaterThanOrEqual(0.97);
