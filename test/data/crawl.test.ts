@@ -7,7 +7,7 @@ import { isPrivateAddress } from "../../src/data/crawl/addresses.js";
 import { type CrawlOptions, crawl } from "../../src/data/crawl/crawl.js";
 import { directivesOf, readLinks, readSitemap } from "../../src/data/crawl/links.js";
 import { robotsFrom } from "../../src/data/crawl/robots.js";
-import { normaliseUrl, TrapDetector } from "../../src/data/crawl/urls.js";
+import { normalizeUrl, TrapDetector } from "../../src/data/crawl/urls.js";
 import { type ArchiveRecord, readArchive } from "../../src/documents/archive/records.js";
 import { sha1 } from "../../src/documents/archive/write.js";
 import { isPage, readPages } from "../../src/documents/index.js";
@@ -210,8 +210,8 @@ describe("the parts of a crawl", () => {
   });
 
   it("gives each page one address", () => {
-    expect(normaliseUrl("../b?utm_source=x&id=3#top", "http://A.test:80/x/y")).toBe("http://a.test/b?id=3");
-    expect(normaliseUrl("http://user:secret@a.test/p;jsessionid=1A2B?x=1")).toBe("http://a.test/p?x=1");
+    expect(normalizeUrl("../b?utm_source=x&id=3#top", "http://A.test:80/x/y")).toBe("http://a.test/b?id=3");
+    expect(normalizeUrl("http://user:secret@a.test/p;jsessionid=1A2B?x=1")).toBe("http://a.test/p?x=1");
     for (const link of [
       "file:///etc/passwd",
       "javascript:void(0)",
@@ -219,7 +219,7 @@ describe("the parts of a crawl", () => {
       "http://",
       `http://a/${"x".repeat(3000)}`,
     ]) {
-      expect(normaliseUrl(link)).toBeNull();
+      expect(normalizeUrl(link)).toBeNull();
     }
   });
 

@@ -133,7 +133,7 @@ describe("hashes of texts", () => {
       );
       const long = `${'x"é'.repeat(50_000)}end`;
       expect(written(hasher.hold(long)) === JSON.stringify(long)).toBe(true);
-      // Its normal form depends on neighbouring characters, so JavaScript normalises it as a string.
+      // Its normal form depends on neighbouring characters, so JavaScript normalizes it as a string.
       const greek = `${"ΟΔΟΣ three four five six ".repeat(2000)}end`;
       const signature = hasher.signature(greek)?.join();
       expect(hasher.signature(hasher.hold(greek))?.join()).toBe(signature);

@@ -82,7 +82,7 @@ def read(cls, files):
                 file.write(content if isinstance(content, str) else json.dumps(content))
         t = cls.from_pretrained(folder)
         ids = [t(text, add_special_tokens=False)["input_ids"] for text in TEXTS]
-        # What is decoded of a token that is sought in normalised text differs between versions.
+        # What is decoded of a token that is sought in normalized text differs between versions.
         decoded = None if t.backend_tokenizer.normalizer else [t.decode(each, skip_special_tokens=True) for each in ids]
         return {"ids": ids, "decoded": decoded, "names": t.special_tokens_map}
 

@@ -34,7 +34,7 @@ export class LabelWords {
     }
   }
 
-  /** Returns a label's sum (WIDTH), normalised to length 1. */
+  /** Returns a label's sum (WIDTH), normalized to length 1. */
   vector(label: number): Float32Array {
     const sum = this.#sums.slice(label * WIDTH, (label + 1) * WIDTH);
     const length = Math.sqrt(dot(sum, sum)) || 1;

@@ -33,7 +33,7 @@ import type { Robots } from "./robots.js";
 import { fetchRobots } from "./robots-fetch.js";
 import { Scope } from "./scope.js";
 import { CrawlStore, type Done, type Line, type Waiting } from "./store.js";
-import { locationOf, normaliseUrl } from "./urls.js";
+import { locationOf, normalizeUrl } from "./urls.js";
 
 export interface CrawlOptions extends z.input<typeof crawlOptions> {
   readonly signal?: AbortSignal;
@@ -92,7 +92,7 @@ export async function crawl(options: CrawlOptions): Promise<CrawlResult> {
   const { signal, onProgress, ...rest } = options;
   const o = checkOptions(crawlOptions, rest);
   const starts = o.urls.map((url) => {
-    const start = normaliseUrl(url);
+    const start = normalizeUrl(url);
     if (start === null) {
       throw new QuernError(`${quoted(url)} is not an http or https address`, { exitCode: 2 });
     }
@@ -325,7 +325,7 @@ class Crawl {
     this.#forgetRules(host);
     this.#rest(host);
     if (this.#o.sitemaps) {
-      const maps = robots.sitemaps.map((map) => normaliseUrl(map, url)).filter((map) => map !== null);
+      const maps = robots.sitemaps.map((map) => normalizeUrl(map, url)).filter((map) => map !== null);
       await this.#enqueue(
         maps.map((map) => ({ url: map, depth: 0, kind: "sitemap", hops: 0, via: url })),
         null,
@@ -403,8 +403,8 @@ class Crawl {
       const { text, charset } = decodePage(response.body, contentType);
       const page = readLinks(text);
       for (const directive of page.directives) said.add(directive);
-      const base = page.base === undefined ? url : (normaliseUrl(page.base, url) ?? url);
-      links = page.links.map((link) => normaliseUrl(link, base, charset)).filter((link) => link !== null);
+      const base = page.base === undefined ? url : (normalizeUrl(page.base, url) ?? url);
+      links = page.links.map((link) => normalizeUrl(link, base, charset)).filter((link) => link !== null);
     }
     const refused = said.has("noindex") ? "noindex" : said.has("noai") ? "noai" : null;
     const found: Waiting[] =
@@ -419,7 +419,7 @@ class Crawl {
   }
 
   async #redirect(entry: Waiting, exchange: Exchange, location: string): Promise<void> {
-    const target = normaliseUrl(locationOf(location), entry.url);
+    const target = normalizeUrl(locationOf(location), entry.url);
     const done: Done = { url: entry.url, outcome: "redirected", status: exchange.status };
     const records = this.#records(entry.url, exchange, null);
     if (target === null) return this.#finish({ ...done, outcome: "redirected to no page" }, records);
@@ -441,7 +441,7 @@ class Crawl {
     const { pages, sitemaps } = readSitemap(decodePage(body).text);
     const next = (urls: readonly string[], kind: Waiting["kind"]): Waiting[] =>
       urls.flatMap((link) => {
-        const url = normaliseUrl(link, entry.url);
+        const url = normalizeUrl(link, entry.url);
         return url === null ? [] : [{ url, depth: entry.depth + 1, kind, hops: 0, via: entry.url }];
       });
     // Nested sitemap indexes are a trap.

@@ -7,7 +7,7 @@ import { excerpt } from "../../printable.js";
 import { PrivateAddressError } from "./addresses.js";
 import { type Exchange, type Fetcher, failureOf, pathOf } from "./fetcher.js";
 import { ALLOW_ALL, LARGEST_ROBOTS, type Robots, robotsFrom, unreadableRobots } from "./robots.js";
-import { locationOf, normaliseUrl } from "./urls.js";
+import { locationOf, normalizeUrl } from "./urls.js";
 
 /** RFC 9309, 2.3.1.2. */
 const MOST_HOPS = 5;
@@ -40,7 +40,7 @@ export async function fetchRobots(
     await keep(place, exchange);
     const { status, headers } = exchange;
     const location = status >= 300 && status < 400 ? headers.get("location") : undefined;
-    const target = location === undefined ? null : normaliseUrl(locationOf(location), place);
+    const target = location === undefined ? null : normalizeUrl(locationOf(location), place);
     if (target === null || hops === MOST_HOPS) return readRobots(url, exchange);
     place = target;
   }

@@ -30,7 +30,7 @@ const LONGEST_LINK = 16_384;
  * Returns null if it is not the address of a page.
  * @param charset charset of the page with the link, used to encode its query (WHATWG URL, "encoding override")
  */
-export function normaliseUrl(link: string, base?: string, charset = "utf-8"): string | null {
+export function normalizeUrl(link: string, base?: string, charset = "utf-8"): string | null {
   if (link.length > LONGEST_LINK) return null;
   let url: URL;
   try {

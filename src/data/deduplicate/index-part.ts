@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { isPage, makeFolder, ReadLog, readPart, type TakenDocument } from "../../documents/index.js";
 import type { TaskContext } from "../../executors/index.js";
-import { normaliseUrl, routeOf } from "../crawl/urls.js";
+import { normalizeUrl, routeOf } from "../crawl/urls.js";
 import type { Task } from "../tasks.js";
 import { DocumentTableWriter, PieceWriter } from "./document-table.js";
 import { EntryWriter } from "./entries.js";
@@ -172,7 +172,7 @@ async function keysOf(task: Task, config: DeduplicateConfig, hasher: TextHasher,
  * and the fragment unless a script uses it to show another page. Returns null for anything that is not a web address.
  */
 export function canonicalUrl(address: string): string | null {
-  const url = normaliseUrl(address);
+  const url = normalizeUrl(address);
   if (url === null) return null;
   return url.replace(/^https?:\/\/(www\.)?/, "").replace(/\/(?=$|\?)/, "") + routeOf(address);
 }

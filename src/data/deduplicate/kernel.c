@@ -224,7 +224,7 @@ EXPORT(escape_text) int32_t escape_text(const uint8_t *in, int32_t length, int32
   return n;
 }
 
-// forms[code point] says how a character is normalised; UNKNOWN until JavaScript computes it.
+// forms[code point] says how a character is normalized; UNKNOWN until JavaScript computes it.
 enum { UNKNOWN, SPACE, DIGIT, ITSELF, LETTERS, BY_NEIGHBOURS };
 static uint32_t kind_of(uint32_t form) { return form & 7; }
 // LETTERS: the replacement's number of bytes, and its offset in the pool.

@@ -1,5 +1,5 @@
 /**
- * @file The default recipe: FineWeb's filters (Penedo et al. 2024, arXiv:2406.17557) with its thresholds, then normalisation
+ * @file The default recipe: FineWeb's filters (Penedo et al. 2024, arXiv:2406.17557) with its thresholds, then normalization
  * and removal of personal data. To make your own, copy it and import from "quern/data".
  */
 import { c4Quality } from "../filters/c4-quality.js";

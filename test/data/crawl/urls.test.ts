@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { AddressCounts, AddressSet } from "../../../src/data/crawl/address-set.js";
 import { readLinks, readSitemap } from "../../../src/data/crawl/links.js";
-import { locationOf, normaliseUrl } from "../../../src/data/crawl/urls.js";
+import { locationOf, normalizeUrl } from "../../../src/data/crawl/urls.js";
 import { canonicalUrl } from "../../../src/data/index.js";
 
 describe("an address in one form", () => {
@@ -18,17 +18,17 @@ describe("an address in one form", () => {
       ["http://a.test/s?", "http://a.test/s"],
       ["http://a.test/s?q=1?utm_source=x", "http://a.test/s?q=1?utm_source=x"],
     ];
-    for (const [address, form] of kept) expect(normaliseUrl(address)).toBe(form);
+    for (const [address, form] of kept) expect(normalizeUrl(address)).toBe(form);
   });
 
   it("loses what looks like a session id, and only that", () => {
     const hex = "0c83f57c786a0b4a39efab23731c7ebc";
     for (const name of ["sid", "s", "PHPSESSID", "jsessionid", "sessionid", "session_id", "osCsid"]) {
-      expect([name, normaliseUrl(`http://a.test/p?x=1&${name}=${hex}`)]).toEqual([name, "http://a.test/p?x=1"]);
+      expect([name, normalizeUrl(`http://a.test/p?x=1&${name}=${hex}`)]).toEqual([name, "http://a.test/p?x=1"]);
     }
-    expect(normaliseUrl("http://a.test/p?PHPSESSID=r2t5uvjq435r4q7ib3vtdjq120")).toBe("http://a.test/p");
-    expect(normaliseUrl("http://a.test/p;jsessionid=1A2B.node1?x=1")).toBe("http://a.test/p?x=1");
-    expect(normaliseUrl("http://a.test/p?CFID=12&CFTOKEN=3456&x=1")).toBe("http://a.test/p?x=1");
+    expect(normalizeUrl("http://a.test/p?PHPSESSID=r2t5uvjq435r4q7ib3vtdjq120")).toBe("http://a.test/p");
+    expect(normalizeUrl("http://a.test/p;jsessionid=1A2B.node1?x=1")).toBe("http://a.test/p?x=1");
+    expect(normalizeUrl("http://a.test/p?CFID=12&CFTOKEN=3456&x=1")).toBe("http://a.test/p?x=1");
     const pages = [
       "sid=07/01/02/0304",
       "sid=4711",
@@ -38,14 +38,14 @@ describe("an address in one form", () => {
       "sessionid=12",
     ];
     pages.push("session=morning", "phpsessid=99/09/08", "s", "sid=", "cfid=12", "id=0123456789abcdef0123456789abcdef");
-    for (const query of pages) expect(normaliseUrl(`http://a.test/p?${query}`)).toBe(`http://a.test/p?${query}`);
+    for (const query of pages) expect(normalizeUrl(`http://a.test/p?${query}`)).toBe(`http://a.test/p?${query}`);
   });
 
   it("is bounded in length, however long the link", () => {
-    expect(normaliseUrl(`http://a.test/${"x".repeat(1900)}`)).toHaveLength(1914);
-    expect(normaliseUrl(`http://a.test/${"x".repeat(2000)}`)).toBeNull();
-    expect(normaliseUrl(`http://a.test/#${"x".repeat(5000)}`)).toBe("http://a.test/");
-    expect(normaliseUrl(`http://a.test/#${"x".repeat(10_000_000)}`)).toBeNull();
+    expect(normalizeUrl(`http://a.test/${"x".repeat(1900)}`)).toHaveLength(1914);
+    expect(normalizeUrl(`http://a.test/${"x".repeat(2000)}`)).toBeNull();
+    expect(normalizeUrl(`http://a.test/#${"x".repeat(5000)}`)).toBe("http://a.test/");
+    expect(normalizeUrl(`http://a.test/#${"x".repeat(10_000_000)}`)).toBeNull();
   });
 
   it("is compared with its script's route, and without other fragments", () => {
@@ -58,7 +58,7 @@ describe("an address in one form", () => {
 });
 
 describe("a link of a page in another charset", () => {
-  const resolve = (link: string, charset: string) => normaliseUrl(link, "http://a.test/d/", charset)?.slice(13);
+  const resolve = (link: string, charset: string) => normalizeUrl(link, "http://a.test/d/", charset)?.slice(13);
 
   it("has its path in UTF-8 and its query in that charset", () => {
     const table: [string, string, string][] = [
@@ -89,11 +89,11 @@ describe("a link of a page in another charset", () => {
 
   it("is read from a Location header byte by byte", () => {
     const header = (text: string, charset: BufferEncoding) => Buffer.from(text, charset).toString("latin1");
-    expect(normaliseUrl(locationOf(header("/mühle?ü", "utf8")), "http://a.test/")).toBe(
+    expect(normalizeUrl(locationOf(header("/mühle?ü", "utf8")), "http://a.test/")).toBe(
       "http://a.test/m%C3%BChle?%C3%BC",
     );
-    expect(normaliseUrl(locationOf(header("/mühle", "latin1")), "http://a.test/")).toBe("http://a.test/m%FChle");
-    expect(normaliseUrl(locationOf(header("http://bücher.test/ä", "utf8")))).toBe("http://xn--bcher-kva.test/%C3%A4");
+    expect(normalizeUrl(locationOf(header("/mühle", "latin1")), "http://a.test/")).toBe("http://a.test/m%FChle");
+    expect(normalizeUrl(locationOf(header("http://bücher.test/ä", "utf8")))).toBe("http://xn--bcher-kva.test/%C3%A4");
   });
 });
 

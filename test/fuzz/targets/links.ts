@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readLinks, readSitemap } from "../../../src/data/crawl/links.js";
-import { normaliseUrl } from "../../../src/data/crawl/urls.js";
+import { normalizeUrl } from "../../../src/data/crawl/urls.js";
 import { mutateBytes, mutateList, STRINGS, several } from "../mutations.js";
 import type { Random } from "../random.js";
 import type { Target } from "../target.js";
@@ -93,7 +93,7 @@ export function open(): Target {
         const { links, base } = readLinks(text);
         const { pages, sitemaps } = readSitemap(text);
         if (links.length + pages.length + sitemaps.length > 0) reached();
-        for (const link of [...links, ...pages, ...sitemaps].slice(0, 2000)) normaliseUrl(link, base, "windows-1252");
+        for (const link of [...links, ...pages, ...sitemaps].slice(0, 2000)) normalizeUrl(link, base, "windows-1252");
       }
     },
   };
