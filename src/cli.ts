@@ -29,6 +29,11 @@ await runProcess([
     load: () => import("./commands/dpo.js"),
   },
   {
+    words: "merge",
+    summary: "fold a LoRA adapter into its base model",
+    load: () => import("./commands/merge.js"),
+  },
+  {
     words: "generate",
     summary: "continue a text with a trained model",
     load: () => import("./commands/generate.js"),

@@ -6,12 +6,11 @@ import { join } from "node:path";
 import type { z } from "zod";
 import { compile, type Program } from "../backends/index.js";
 import { QuernError } from "../errors.js";
-import { modelVariables, openModel, openSafetensors, writeSafetensors } from "../model/index.js";
-import { modelFormat, type TrainingBatch, type TrainingProgram } from "../train/index.js";
+import { modelVariables, openModel, openSafetensors, parametersOf, writeSafetensors } from "../model/index.js";
+import type { TrainingBatch, TrainingProgram } from "../train/index.js";
 import { examplesOf, rowsOf } from "./data/batches.js";
 import { type EncodedPair, type EncodedText, encodePair } from "./data/encode.js";
 import { type Example, type ExampleOf, readExamples } from "./data/examples.js";
-import { endOfCompletion, withTemplate } from "./data/templates.js";
 import { isLearned, truncatePair } from "./data/truncate.js";
 import { dpoOptions, MIXTURES } from "./dpo-options.js";
 import {
@@ -21,8 +20,16 @@ import {
   WITHOUT_REFERENCE,
 } from "./losses/preference.js";
 import { type PreferenceShape, preferenceTrainer, scoreEntry, type WeightedLoss } from "./losses/preference-trainer.js";
-import { fullPolicy, withTokenRows, writeWeights } from "./policy.js";
-import { type AlignCalls, type AlignResult, type Context, refuseMemory, runAlignment, type Task } from "./run.js";
+import { dropoutValues, openPolicy } from "./policy.js";
+import {
+  type AlignCalls,
+  type AlignResult,
+  type Context,
+  learningRateFor,
+  refuseMemory,
+  runAlignment,
+  type Task,
+} from "./run.js";
 
 export type DpoOptions = z.input<typeof dpoOptions> & AlignCalls;
 type Checked = z.output<typeof dpoOptions>;
@@ -47,22 +54,14 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
   note(`${examples.length} examples: preferences`);
   for (const [reason, count] of Object.entries(report.skipped)) note(`skipped ${count}: ${reason}`);
   const isChat = examples.some((example) => example.form === "preference" && typeof example.chosen !== "string");
-  const { tokenizer, added, template } = await withTemplate(base.tokenizer, o.template, isChat);
-  if (template !== null) note(`chat template ${template}${added.length > 0 ? `, ${added.length} tokens added` : ""}`);
-  const grown = withTokenRows(
-    base.model.config,
-    (name) => base.model.readParameter(name),
-    added.map(({ id }) => id),
-  );
-  const { config } = grown;
-  const policy = fullPolicy(config);
-  refuseMemory(config, 1);
+  const policy = await openPolicy(base, o, { isChat, note });
+  const { config } = policy;
+  refuseMemory(policy);
 
-  const encoding = { tokenizer, endOfText: endOfCompletion(tokenizer) };
   const limit = Math.min(o.maxLength ?? 1024, config.sequence);
   const encode = (list: readonly Example[], what: string) =>
     encodePairs(list as readonly ExampleOf<"preference">[], what, note, async (example) => {
-      const whole = await encodePair(example, encoding);
+      const whole = await encodePair(example, policy);
       const cut = truncatePair(whole, limit, o.truncate ?? "right");
       return { whole, cut };
     });
@@ -94,13 +93,13 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
     }
     return { ...rowsFor(numbers.map((i) => all[i])), reference: values };
   };
-  const scoreAll = async (program: Program): Promise<Float32Array<ArrayBuffer>> => {
+  const scoreAll = async (program: Program, dropout = {}): Promise<Float32Array<ArrayBuffer>> => {
     const scores = new Float32Array(2 * all.length);
     for (let first = 0; first < all.length; first += B) {
       signal?.throwIfAborted();
       context.onProgress?.({ task: "score reference", done: first, total: all.length, unit: "pair" });
       const numbers = Array.from({ length: Math.min(B, all.length - first) }, (_, i) => first + i);
-      await program.run("score", rowsFor(numbers.map((i) => all[i])));
+      await program.run("score", { ...rowsFor(numbers.map((i) => all[i])), ...dropout });
       const rows = await program.read("log_probabilities");
       for (const [row, i] of numbers.entries()) {
         scores[2 * i] = rows[row];
@@ -120,20 +119,20 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
     batch: B,
     examples: pairs.length,
     identity: [pairs.map(({ chosen, rejected }) => [chosen, rejected].map(plain)), losses, options, lengthAlpha],
-    learningRate: 1e-6 * Math.max(1, 2048 / config.width),
+    ...learningRateFor(1e-6, policy),
     reasons: {
-      learningRate: "1e-6 for a model 2048 wide, in inverse proportion to the width",
+      ...learningRateFor(1e-6, policy).reasons,
       sequence: "the longest answer with its prompt",
       batch: `${B} pairs`,
     },
     warnings: [],
-    writeWeights: ({ program }) => writeWeights(program, config, grown.read),
+    writeWeights: ({ program }) => policy.writeWeights(program),
     async begin(training) {
       if (!usesReference) return;
       const cache = folder === null ? null : join(folder, "cache", "reference.safetensors");
       reference = await cached(cache, 2 * all.length, () =>
         o.reference === undefined
-          ? scoreAll(training.program)
+          ? scoreAll(training.program, dropoutValues(policy, 0))
           : withOtherModel(o.reference, config.vocabSize, { shape, training, target: context.target }, scoreAll),
       );
     },
@@ -143,24 +142,20 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
       for (let i = 0; i < accumulate; i++) {
         const numbers = examplesOf(step * accumulate + i, B, pairs.length, order);
         for (const n of numbers) tokens += pairs[n].chosen.ids.length + pairs[n].rejected.ids.length;
-        batches.push(withReference(numbers));
+        batches.push({ ...withReference(numbers), ...dropoutValues(policy, order.seed, step * accumulate + i) });
       }
       return { batches, tokens };
     },
     get evaluation() {
-      return evaluation?.map(withReference) ?? null;
+      return evaluation?.map((numbers) => ({ ...withReference(numbers), ...dropoutValues(policy, 0) })) ?? null;
     },
-    format: ({ program }) => modelFormat(program, config, tokenizer, ends(encoding.endOfText, base.endOfText)),
+    format: ({ program }) => policy.format(program),
     close: async () => {},
   };
 }
 
 const EMPTY: EncodedText = { ids: [0], learned: new Uint8Array(1) };
 const plain = ({ ids, learned }: EncodedText) => [Array.from(ids), Array.from(learned)];
-const ends = (end: number | undefined, others: readonly number[]) => [
-  ...new Set([...(end === undefined ? [] : [end]), ...others]),
-];
-
 const chunks = (count: number, size: number): number[][] =>
   Array.from({ length: Math.ceil(count / size) }, (_, c) =>
     Array.from({ length: Math.min(size, count - c * size) }, (_, i) => c * size + i),
@@ -310,7 +305,7 @@ async function withOtherModel<T>(
     const entry = scoreEntry({ config, weights: modelVariables(config) }, shape);
     const program = await compile({ score: entry }, { ...target, dtype, cpu: { threads, ...target?.cpu } });
     try {
-      await writeWeights(program, config, (name) => other.readParameter(name));
+      for (const { name } of parametersOf(config)) program.write(name, await other.readParameter(name));
       return await work(program);
     } finally {
       program.dispose();

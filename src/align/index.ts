@@ -5,6 +5,8 @@ export { CHAT_FORMATS } from "./data/templates.js";
 export { type DpoOptions, dpo } from "./dpo.js";
 export { dpoOptions } from "./dpo-options.js";
 export { F_DIVERGENCES, PREFERENCE_LOSSES } from "./losses/preference.js";
+export { type MergeOptions, type MergeResult, merge } from "./merge.js";
+export { mergeOptions } from "./merge-options.js";
 export type { AlignCalls, AlignPlan, AlignResult } from "./run.js";
 export { type SftOptions, sft } from "./sft.js";
 export { sftOptions } from "./sft-options.js";

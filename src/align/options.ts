@@ -68,6 +68,25 @@ export const alignOptions = z.object({
     .optional()
     .describe("chat template: chatml, zephyr, alpaca or a Jinja file (default: the model's own; chatml if it has none)")
     .meta({ value: "NAME|FILE" }),
+  lora: count()
+    .optional()
+    .describe("train LoRA adapters of this rank instead of the whole model; checkpoints are PEFT adapters")
+    .meta({ value: "RANK" }),
+  loraAlpha: z.number().positive().optional().describe("LoRA's alpha (default 2 × the rank)").meta({ value: "A" }),
+  loraTargets: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe("projections with an adapter, such as q_proj,v_proj (default all of the layers)")
+    .meta({ value: "NAME", separator: "," }),
+  loraDropout: z
+    .number()
+    .min(0)
+    .lt(1)
+    .optional()
+    .describe("dropout of the adapters' inputs (default 0)")
+    .meta({ value: "P" }),
+  rslora: z.boolean().optional().describe("scale adapters by alpha / √rank instead of alpha / rank"),
   dtype: z
     .enum(["auto", "fp32", "bf16"])
     .optional()

@@ -1,25 +1,178 @@
-/** @file The model that post-training changes, as part of a graph: its variables, and which of them learn. */
+/**
+ * @file The model that post-training changes: opened with its chat template, as variables of a graph with or without LoRA, and as
+ * checkpoints.
+ */
 import type { Program } from "../backends/index.js";
-import { type ModelConfig, type ModelVariables, modelVariables, parametersOf } from "../model/index.js";
-import { type TrainableParameter, trainableParameters } from "../train/index.js";
+import { QuernError } from "../errors.js";
+import type { TextModel } from "../infer/index.js";
+import {
+  type ForwardOptions,
+  initialLora,
+  type LoraConfig,
+  loraPairs,
+  type ModelConfig,
+  type ModelVariables,
+  modelVariables,
+  openAdapter,
+  parametersOf,
+  projectionNames,
+  withLora,
+  writeAdapter,
+} from "../model/index.js";
+import type { Tensor, TensorType } from "../tensor/index.js";
+import { saveTokenizer, type Tokenizer } from "../tokenizer/index.js";
+import {
+  type CheckpointFormat,
+  modelFormat,
+  type TrainableParameter,
+  trainable,
+  trainableParameters,
+} from "../train/index.js";
+import { endOfCompletion, withTemplate } from "./data/templates.js";
+import type { AlignOptions } from "./options.js";
 
+/** A model in a graph. */
 export interface Policy {
   readonly config: ModelConfig;
   readonly weights: ModelVariables;
   readonly trainable: readonly TrainableParameter[];
+  /** Null where all parameters learn. */
+  readonly lora: LoraConfig | null;
 }
 
-/** A policy of which all parameters learn. */
-export function fullPolicy(config: ModelConfig): Policy {
+/** A policy of which all parameters learn, or the adapters alone. */
+export function createPolicy(config: ModelConfig, lora: LoraConfig | null = null): Policy {
   const weights = modelVariables(config);
-  return { config, weights, trainable: trainableParameters(config, weights) };
+  if (lora === null) return { config, weights, trainable: trainableParameters(config, weights), lora };
+  const adapted = withLora(config, weights, lora);
+  const learning = loraPairs(config, lora).flatMap(({ a, b }) =>
+    [a, b].map(({ name }) => trainable(adapted.get(name) as Tensor, { kind: "projection" })),
+  );
+  return { config, weights: adapted, trainable: learning, lora };
 }
 
-export type ReadParameter = (name: string) => Promise<Float32Array>;
+/** Inputs of a batch that decide which inputs of adapters are dropped; none without dropout. */
+export function dropoutInputs({ lora }: Policy): Readonly<Record<string, TensorType>> {
+  if (lora === null || lora.dropout === 0) return {};
+  const seed = { shape: [], dtype: "i32" } as const;
+  return { dropout_rate: { shape: [], dtype: "f32" }, dropout_seed: seed, dropout_step: seed };
+}
 
-/** Writes a model's weights into a program whose variables have the parameters' names. */
-export async function writeWeights(program: Program, config: ModelConfig, read: ReadParameter): Promise<void> {
-  for (const { name } of parametersOf(config)) program.write(name, await read(name));
+/** How the policy's texts go through the model in a batch that has `dropoutInputs`. */
+export function policyOptions(batch: Readonly<Record<string, Tensor>>): Pick<ForwardOptions, "adapterDropout"> {
+  const { dropout_rate: rate, dropout_seed: seed, dropout_step: step } = batch;
+  return rate === undefined ? {} : { adapterDropout: { rate, seed, step } };
+}
+
+/** The values of `dropoutInputs` in a batch of training; without a number for evaluation, where nothing is dropped. */
+export function dropoutValues({ lora }: Policy, seed: number, batch?: number): Readonly<Record<string, number>> {
+  if (lora === null || lora.dropout === 0) return {};
+  return {
+    dropout_rate: batch === undefined ? 0 : lora.dropout,
+    dropout_seed: seed % 2 ** 31,
+    dropout_step: batch ?? 0,
+  };
+}
+
+type ReadParameter = (name: string) => Promise<Float32Array>;
+
+/** A model that is open for post-training. */
+export interface OpenPolicy extends Policy {
+  readonly tokenizer: Tokenizer;
+  /** Token that ends a completion; undefined where the tokenizer has none. */
+  readonly endOfText: number | undefined;
+  /** All tokens that end a text. */
+  readonly ends: readonly number[];
+  readonly read: ReadParameter;
+  /** Writes the first values of all variables of the policy. */
+  writeWeights(program: Program): Promise<void>;
+  /** Checkpoints: a Hugging Face folder, or a PEFT adapter. */
+  format(program: Program): CheckpointFormat;
+}
+
+/**
+ * Opens the model of a run with the chat template that its data needs.
+ * @param isChat whether the data has conversations
+ * @throws QuernError for a template that cannot be used, or LoRA targets that the model does not have
+ */
+export async function openPolicy(
+  base: TextModel,
+  o: AlignOptions,
+  { isChat, note }: { readonly isChat: boolean; readonly note: (line: string) => void },
+): Promise<OpenPolicy> {
+  const lora = loraOf(o, base.model.config);
+  const chosen =
+    o.template ??
+    (lora !== null && base.tokenizer.parts.config?.chat_template === undefined && isChat ? "zephyr" : undefined);
+  const { tokenizer, added, template } = await withTemplate(base.tokenizer, chosen, isChat);
+  if (template !== null) note(`chat template ${template}${added.length > 0 ? `, ${added.length} tokens added` : ""}`);
+  if (lora !== null && added.length > 0) {
+    const tokens = added.map(({ content }) => content).join(" and ");
+    throw new QuernError(
+      `the template adds the tokens ${tokens}, whose embeddings LoRA does not train; choose --template zephyr or alpaca, or train without --lora`,
+      { exitCode: 2 },
+    );
+  }
+  const { config, read } = withTokenRows(
+    base.model.config,
+    (name) => base.model.readParameter(name),
+    added.map(({ id }) => id),
+  );
+  const policy = createPolicy(config, lora);
+  const endOfText = endOfCompletion(tokenizer);
+  const ends = [...new Set([...(endOfText === undefined ? [] : [endOfText]), ...base.endOfText])];
+  return {
+    ...policy,
+    ...{ tokenizer, endOfText, ends, read },
+    async writeWeights(program) {
+      for (const { name } of parametersOf(config)) program.write(name, await read(name));
+      if (lora === null) return;
+      for (const { a, b } of loraPairs(config, lora)) {
+        program.write(a.name, initialLora(a, o.seed ?? 0));
+        program.write(b.name, (values) => void values.fill(0));
+      }
+    },
+    format: (program) =>
+      lora === null
+        ? modelFormat(program, config, tokenizer, ends)
+        : adapterFormat(program, policy as Policy & { readonly lora: LoraConfig }, tokenizer, o.model as string),
+  };
+}
+
+/** Checkpoints that hold the adapters alone. */
+export function adapterFormat(
+  program: Program,
+  { config, lora }: Policy & { readonly lora: LoraConfig },
+  tokenizer: Tokenizer,
+  base: string,
+): CheckpointFormat {
+  return {
+    write: async (folder) => {
+      await writeAdapter(folder, config, lora, (name) => program.read(name), { base });
+      await saveTokenizer(tokenizer, folder);
+    },
+    read: async (folder) => {
+      const adapter = await openAdapter(folder, config);
+      try {
+        for (const { name } of adapter.pairs.flatMap(({ a, b }) => [a, b]))
+          program.write(name, await adapter.read(name));
+      } finally {
+        await adapter.close();
+      }
+    },
+  };
+}
+
+/** The adapters that the options ask for; null for none. */
+function loraOf(o: AlignOptions, config: ModelConfig): LoraConfig | null {
+  const { lora: rank, loraAlpha, loraTargets, loraDropout = 0, rslora = false } = o;
+  if (rank === undefined) {
+    const other = (["loraAlpha", "loraTargets", "loraDropout", "rslora"] as const).find((key) => o[key] !== undefined);
+    if (other !== undefined) throw new QuernError(`${other} needs --lora with a rank`, { exitCode: 2 });
+    return null;
+  }
+  const targets = loraTargets ?? projectionNames(config);
+  return { rank, alpha: loraAlpha ?? 2 * rank, targets, dropout: loraDropout, rankStabilized: rslora };
 }
 
 /**

@@ -40,6 +40,7 @@ import {
 } from "../train/index.js";
 import { version } from "../version.js";
 import type { AlignOptions, alignOptions } from "./options.js";
+import type { Policy } from "./policy.js";
 
 /** What every library function of post-training takes beside its options. */
 export interface AlignCalls {
@@ -374,7 +375,6 @@ async function makePlan(
 ): Promise<AlignPlan> {
   const accumulate = o.accumulate ?? DEFAULTS.accumulate;
   const { program, trainable } = training;
-  const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
   const parameters = countParameters(task.model);
   const trainable_parameters = trainable.reduce((total, { variable }) => total + sizeOf(variable.shape), 0);
   const { steps, why, seconds } = await stepsFor(o, task, training, signal);
@@ -468,12 +468,31 @@ function dryResult(run: string, plan: AlignPlan): AlignResult {
  * Refuses a training that cannot fit the memory that is free: weights, gradients and two moments of what learns in fp32.
  * The compiled plan is exact; this one is in time.
  */
-export function refuseMemory(config: ModelConfig, trainableShare: number): void {
-  const needed = countParameters(config) * (4 + 12 * trainableShare);
+export function refuseMemory({ config, trainable }: Policy): void {
+  const learned = trainable.reduce((total, { variable }) => total + sizeOf(variable.shape), 0);
+  const needed = 4 * countParameters(config) + 12 * learned;
   if (needed <= freeMemory()) return;
   const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   throw new QuernError(
     `the training needs at least ${gigabytes(needed)} of memory and ${gigabytes(freeMemory())} are free; use --lora, or a ` +
       "smaller model",
   );
+}
+
+const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
+
+/** The width of the models that the papers' learning rates are for. */
+const WIDE = 2048;
+
+/**
+ * The default learning rate: a paper's for a model 2048 wide, in inverse proportion to the width (Yang et al.,
+ * arXiv:2203.03466), and ten times that for adapters (Schulman et al., "LoRA without regret", 2025).
+ */
+export function learningRateFor(rate: number, { config, lora }: Policy): Pick<Task, "learningRate" | "reasons"> {
+  const factor = lora === null ? 1 : 10;
+  const adapters = lora === null ? "" : ", ten times that for adapters";
+  return {
+    learningRate: rate * factor * Math.max(1, WIDE / config.width),
+    reasons: { learningRate: `${rate} for a model ${WIDE} wide, in inverse proportion to the width${adapters}` },
+  };
 }

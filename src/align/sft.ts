@@ -4,16 +4,23 @@
  */
 import type { z } from "zod";
 import { QuernError } from "../errors.js";
-import { modelFormat, type TrainingBatch } from "../train/index.js";
+import type { TrainingBatch } from "../train/index.js";
 import { examplesOf, packedRowsOf, packTexts, type Rows, rowsOf } from "./data/batches.js";
 import { type EncodedText, encodeExample } from "./data/encode.js";
 import { type Example, type ExampleOf, type Form, readExamples } from "./data/examples.js";
-import { endOfCompletion, withTemplate } from "./data/templates.js";
 import { isLearned, truncate } from "./data/truncate.js";
 import { sftTrainer } from "./losses/sft.js";
 import type { LossOn } from "./options.js";
-import { fullPolicy, withTokenRows, writeWeights } from "./policy.js";
-import { type AlignCalls, type AlignResult, type Context, refuseMemory, runAlignment, type Task } from "./run.js";
+import { dropoutValues, openPolicy } from "./policy.js";
+import {
+  type AlignCalls,
+  type AlignResult,
+  type Context,
+  learningRateFor,
+  refuseMemory,
+  runAlignment,
+  type Task,
+} from "./run.js";
 import { sftOptions } from "./sft-options.js";
 
 export type SftOptions = z.input<typeof sftOptions> & AlignCalls;
@@ -43,16 +50,9 @@ async function prepareSft(context: Context<z.output<typeof sftOptions>>): Promis
     `${examples.length} examples: ${DESCRIPTIONS[form]}${report.read.files > 1 ? `, ${report.read.files} files` : ""}`,
   );
   for (const [reason, count] of Object.entries(report.skipped)) note(`skipped ${count}: ${reason}`);
-  const { tokenizer, added, template } = await withTemplate(base.tokenizer, o.template, isChat);
-  if (template !== null) note(`chat template ${template}${added.length > 0 ? `, ${added.length} tokens added` : ""}`);
-  const grown = withTokenRows(
-    base.model.config,
-    (name) => base.model.readParameter(name),
-    added.map(({ id }) => id),
-  );
-  const { config } = grown;
-  const policy = fullPolicy(config);
-  refuseMemory(config, 1);
+  const policy = await openPolicy(base, o, { isChat, note });
+  const { config } = policy;
+  refuseMemory(policy);
 
   const lossOn: LossOn = o.lossOn ?? (form === "messages" ? "assistant" : "completion");
   if (lossOn === "completion" && form === "messages") {
@@ -60,13 +60,13 @@ async function prepareSft(context: Context<z.output<typeof sftOptions>>): Promis
       exitCode: 2,
     });
   }
-  const encoding = { tokenizer, endOfText: endOfCompletion(tokenizer) };
+
   const limit = Math.min(o.maxLength ?? DEFAULT_LENGTH, config.sequence);
   const encode = (list: readonly Example[], what: string) =>
     encodeAll(list as readonly ExampleOf<"text" | "messages" | "completion">[], {
       what,
       note,
-      encode: (example) => encodeExample(example, lossOn, encoding),
+      encode: (example) => encodeExample(example, lossOn, policy),
       shorten: (text) => truncate(text, limit, o.truncate ?? "right"),
     });
   const texts = await encode(examples, "examples");
@@ -101,31 +101,31 @@ async function prepareSft(context: Context<z.output<typeof sftOptions>>): Promis
     batch,
     examples: rows.length,
     identity: [texts.map(({ ids, learned }) => [Array.from(ids), Array.from(learned)]), o.packing ?? false],
-    learningRate: 2e-5 * Math.max(1, WIDE / config.width),
+    ...learningRateFor(2e-5, policy),
     reasons: {
-      learningRate: `2e-5 for a model ${WIDE} wide, in inverse proportion to the width`,
+      ...learningRateFor(2e-5, policy).reasons,
       sequence: o.packing ? "rows are packed" : "the longest example",
     },
     warnings: [],
-    writeWeights: ({ program }) => writeWeights(program, config, grown.read),
+    writeWeights: ({ program }) => policy.writeWeights(program),
     async load(step, accumulate) {
       const batches: TrainingBatch[] = [];
       let tokens = 0;
       for (let i = 0; i < accumulate; i++) {
         const chosen = examplesOf(step * accumulate + i, batch, rows.length, order).map((row) => rows[row]);
         tokens += chosen.flat().reduce((total, { ids }) => total + ids.length, 0);
-        batches.push(layRows(chosen));
+        batches.push({ ...layRows(chosen), ...dropoutValues(policy, order.seed, step * accumulate + i) });
       }
       return { batches, tokens };
     },
-    evaluation: heldTexts && evaluationBatches(pack(heldTexts), batch, layRows),
-    format: ({ program }) => modelFormat(program, config, tokenizer, endsOf(encoding.endOfText, base.endOfText)),
+    evaluation:
+      heldTexts &&
+      evaluationBatches(pack(heldTexts), batch, (list) => ({ ...layRows(list), ...dropoutValues(policy, 0) })),
+    format: ({ program }) => policy.format(program),
     close: async () => {},
   };
 }
 
-/** The width of the models that the papers' learning rates are for. */
-const WIDE = 2048;
 const DEFAULT_LENGTH = 1024;
 
 const DESCRIPTIONS: Readonly<Record<Form, string>> = {
@@ -139,10 +139,6 @@ const DESCRIPTIONS: Readonly<Record<Form, string>> = {
 
 const isConversation = (example: Example): boolean =>
   example.form === "messages" || (example.form === "completion" && typeof example.prompt !== "string");
-
-const endsOf = (end: number | undefined, others: readonly number[]) => [
-  ...new Set([...(end === undefined ? [] : [end]), ...others]),
-];
 
 interface EncodeAll<E> {
   readonly what: string;
@@ -184,7 +180,7 @@ async function encodeAll<E extends Example>(examples: readonly E[], { what, note
 function evaluationBatches(
   rows: readonly (readonly EncodedText[])[],
   batch: number,
-  layRows: (rows: readonly (readonly EncodedText[])[]) => Rows,
+  layRows: (rows: readonly (readonly EncodedText[])[]) => TrainingBatch,
 ): TrainingBatch[] {
   const empty: EncodedText = { ids: [0], learned: new Uint8Array(1) };
   return Array.from({ length: Math.ceil(rows.length / batch) }, (_, i) => {

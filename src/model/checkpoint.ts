@@ -4,12 +4,14 @@
  *     runs/first                   a run: its newest checkpoint
  *     runs/first/checkpoints/100   a checkpoint, which is a Hugging Face folder
  *     models/gpt2                  a Hugging Face folder
+ *     runs/lora, adapter/          a LoRA adapter, with the base model that it names
  *     smollm2.gguf                 a GGUF file
  *     hf://OWNER/NAME[@REVISION]   a model on the Hugging Face Hub, downloaded to the cache; with /FILE.gguf, one file of it
  */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileError, QuernError } from "../errors.js";
+import { adapterBase, isAdapter, openAdaptedModel } from "./adapter-folder.js";
 import { openGgufModel } from "./gguf/model.js";
 import { fetchHubModel, type HubOptions, isHubAddress } from "./hub.js";
 import { openHuggingFaceFolder } from "./hugging-face-folder.js";
@@ -39,7 +41,26 @@ export async function listCheckpoints(run: string): Promise<number[]> {
  */
 export async function openModel(name: string, hub: HubOptions = {}): Promise<StoredModel> {
   const path = await findModel(name, hub);
+  if (await isAdapter(path)) return withBase(path, hub);
   return (await isFile(path)) ? openGgufModel(path) : openHuggingFaceFolder(path);
+}
+
+/** An adapter with the model that it names. */
+async function withBase(folder: string, hub: HubOptions): Promise<StoredModel> {
+  const name = await adapterBase(folder);
+  if (name === null)
+    throw new QuernError(`${folder} is an adapter that names no base model; use quern merge`, { exitCode: 2 });
+  const base = await openModel(name, hub).catch((error: unknown) => {
+    if (!(error instanceof QuernError)) throw error;
+    const why = `${folder} is an adapter of ${name}, which cannot be opened: ${error.message}`;
+    throw new QuernError(why, { exitCode: error.exitCode, cause: error });
+  });
+  try {
+    return await openAdaptedModel(base, folder);
+  } catch (error) {
+    await base.close();
+    throw error;
+  }
 }
 
 /**
@@ -49,7 +70,7 @@ export async function openModel(name: string, hub: HubOptions = {}): Promise<Sto
 export async function findModel(name: string, hub: HubOptions = {}): Promise<string> {
   if (isHubAddress(name)) return fetchHubModel(name, hub);
   if (await isFile(name)) return name;
-  if (await exists(join(name, "config.json"))) return name;
+  if ((await exists(join(name, "config.json"))) || (await isAdapter(name))) return name;
   const step = (await listCheckpoints(name)).at(-1);
   if (step !== undefined) return checkpointPath(name, step);
   if (!(await exists(name))) throw new QuernError(`${name}: there is no such folder or file`, { exitCode: 2 });

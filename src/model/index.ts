@@ -2,6 +2,15 @@
 export { QuernError } from "../errors.js";
 
 export type { FloatDType } from "../tensor/index.js";
+export {
+  adapterBase,
+  isAdapter,
+  openAdaptedModel,
+  openAdapter,
+  type StoredAdapter,
+  type WriteAdapterOptions,
+  writeAdapter,
+} from "./adapter-folder.js";
 export { checkpointPath, checkpointsFolder, findModel, listCheckpoints, openModel } from "./checkpoint.js";
 export {
   defineModel,
@@ -24,6 +33,17 @@ export {
   toHuggingFaceGenerationConfig,
 } from "./hugging-face-config.js";
 export { type WriteModelOptions, writeModel } from "./hugging-face-folder.js";
+export {
+  initialLora,
+  type LoraConfig,
+  type LoraMatrix,
+  type LoraPair,
+  loraPairs,
+  loraScale,
+  mergeLora,
+  projectionNames,
+  withLora,
+} from "./lora.js";
 export {
   activationBytes,
   countParameters,

@@ -11,25 +11,30 @@ import {
   attention,
   cacheCopy,
   cacheWrite,
+  div,
   embedding,
   gelu,
   layerNorm,
+  less,
   linear,
   linearCrossEntropy,
   linearTokenStatistics,
   mul,
   positions,
+  random,
   recomputed,
   reshape,
   rmsNorm,
   rope,
   silu,
   split,
+  sub,
   type Tensor,
   type TokenStatistics,
   variable,
 } from "../tensor/index.js";
 import type { ModelConfig } from "./config.js";
+import { LORA_SCALE } from "./lora.js";
 import { namesOf, parametersOf } from "./parameters.js";
 import { rotaryTables } from "./rotary.js";
 
@@ -86,6 +91,8 @@ export interface ForwardOptions {
   readonly places?: Tensor;
   /** Stores only each layer's input for the backward pass, which recomputes the layers. */
   readonly recompute?: boolean;
+  /** Dropout of the adapters' inputs: its rate, and the i32 scalars that decide which ones. Rate 0 drops none. */
+  readonly adapterDropout?: { readonly rate: Tensor; readonly seed: Tensor; readonly step: Tensor };
 }
 
 export interface ForwardResult {
@@ -107,7 +114,10 @@ export function forward(
 ): ForwardResult {
   const { cache, position, lengths, rows, segments, recompute = false } = options;
   const names = namesOf(config);
-  const modules = modulesOf(config, weights, cache !== undefined);
+  const modules = modulesOf(config, weights, {
+    batchInvariant: cache !== undefined,
+    adapterDropout: options.adapterDropout,
+  });
   const [B, T] = ids.shape;
   const { heads: H, headWidth: D } = config;
   const { embed, rotate } = positionsOf(config, weights, ids, options);
@@ -154,12 +164,35 @@ export function copyCache(cache: KeyValueCache, from: Tensor, to: Tensor, length
  * Returns the modules in which families differ.
  * @param batchInvariant makes the bits of a row independent of the batch
  */
-function modulesOf(config: ModelConfig, weights: ModelVariables, batchInvariant: boolean) {
+function modulesOf(
+  config: ModelConfig,
+  weights: ModelVariables,
+  { batchInvariant, adapterDropout }: Pick<ForwardOptions, "adapterDropout"> & { readonly batchInvariant: boolean },
+) {
   const { heads: H, keyValueHeads: G, headWidth: D, normEpsilon } = config;
   const weight = (name: string) => weightOf(weights, name);
   const bias = (name: string) => weights.get(`${name}.bias`) ?? null;
-  /** x · wᵀ, plus the bias if the model has one: (B,T,in) → (B,T,out) */
-  const project = (x: Tensor, name: string) => linear(x, weight(name), bias(name), { batchInvariant });
+  /** x · wᵀ, plus the bias if the model has one, plus its adapter's update: (B,T,in) → (B,T,out) */
+  const project = (x: Tensor, name: string) => {
+    const y = linear(x, weight(name), bias(name), { batchInvariant });
+    const [a, b] = [weights.get(`${name}.lora_A.weight`), weights.get(`${name}.lora_B.weight`)]; // (rank,in), (out,rank)
+    if (a === undefined || b === undefined) return y;
+    const dropped = adapterDropout === undefined ? x : droppedInput(x, name, adapterDropout);
+    const low = linear(dropped, a, null, { batchInvariant }); // (B,T,rank)
+    return add(y, linear(mul(low, weights.get(LORA_SCALE) as Tensor), b, null, { batchInvariant }));
+  };
+  /** Each adapter drops inputs of its own, the same ones when a layer is computed again. */
+  const streams = new Map<string, number>();
+  const droppedInput = (
+    x: Tensor,
+    name: string,
+    { rate, seed, step }: NonNullable<ForwardOptions["adapterDropout"]>,
+  ) => {
+    const stream = streams.get(name) ?? streams.size;
+    streams.set(name, stream);
+    const isKept = sub(1, less(random(x.shape, seed, step, stream), rate));
+    return mul(x, div(isKept, sub(1, rate)));
+  };
   const norm = (x: Tensor, name: string) => {
     const shift = bias(name);
     return shift ? layerNorm(x, weight(name), shift, normEpsilon) : rmsNorm(x, weight(name), normEpsilon);
@@ -209,7 +242,7 @@ function positionsOf(
 }
 
 /** Options for whole texts, without a cache. */
-type TextOptions = Pick<ForwardOptions, "lengths" | "segments" | "places" | "recompute">;
+type TextOptions = Pick<ForwardOptions, "lengths" | "segments" | "places" | "recompute" | "adapterDropout">;
 
 /** ids and targets (B,T) i32 → −log p(target) of every token (B·T), in nats; 0 for targets of −100. */
 export function tokenLosses(

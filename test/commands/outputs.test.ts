@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -90,6 +91,13 @@ const cases: Readonly<Record<string, Case>> = {
       ];
     },
     writes: "run.json",
+  },
+  merge: {
+    words: ({ folder }) => {
+      cpSync(join(root, "test", "oracle", "fixtures", "align", "lora", "plain"), folder, { recursive: true });
+      return ["merge", "--model", join(root, "test", "oracle", "fixtures", "align", "policy"), "--adapter", folder];
+    },
+    writes: "config.json",
   },
   import: {
     words: ({ folder }) => {

@@ -24,21 +24,26 @@ export function rowsOf(texts: readonly EncodedText[], sequence: number): Rows {
   return { ids, targets };
 }
 
-/** Rows of packed texts, with the number of each token's text in its row; padding has a number of its own. */
+/**
+ * Rows of packed texts, with the number of each token's text in its row, and its place in that text. Padding has a number
+ * of its own.
+ */
 export function packedRowsOf(rows: readonly (readonly EncodedText[])[], sequence: number): Rows {
   const ids = new Int32Array(rows.length * sequence);
   const targets = new Int32Array(rows.length * sequence).fill(IGNORED);
   const segments = new Int32Array(rows.length * sequence);
+  const places = new Int32Array(rows.length * sequence);
   for (const [row, texts] of rows.entries()) {
     let at = row * sequence;
     for (const [number, text] of texts.entries()) {
       put(text, { ids, targets }, at);
       segments.fill(number, at, at + text.ids.length);
+      for (let t = 0; t < text.ids.length; t++) places[at + t] = t;
       at += text.ids.length;
     }
     segments.fill(texts.length, at, (row + 1) * sequence);
   }
-  return { ids, targets, segments };
+  return { ids, targets, segments, places };
 }
 
 function put({ ids: from, learned }: EncodedText, { ids, targets }: Rows, at: number): void {

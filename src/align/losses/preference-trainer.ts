@@ -15,7 +15,7 @@ import {
   type Tensor,
 } from "../../tensor/index.js";
 import { countedTargets, type LossTerm, type Mean, meanOver, type Trainer } from "../../train/index.js";
-import type { Policy } from "../policy.js";
+import { dropoutInputs, type Policy, policyOptions } from "../policy.js";
 import {
   type Answers,
   type Pairs,
@@ -44,11 +44,12 @@ export interface PreferenceShape {
  * where they are weighted `weights` (2B,T). The entry `score` gives the policy's own log-probabilities of the answers (2B).
  */
 export function preferenceTrainer(
-  { config, weights: variables, trainable }: Policy,
+  policy: Policy,
   { pairs: B, sequence, weighted }: PreferenceShape,
   losses: readonly WeightedLoss[],
   options: PreferenceOptions,
 ): Trainer {
+  const { config, weights: variables, trainable } = policy;
   const rows = { shape: [2 * B, sequence], dtype: "i32" } as const;
   return {
     batch: {
@@ -56,10 +57,11 @@ export function preferenceTrainer(
       targets: rows,
       reference: { shape: [2 * B], dtype: "f32" },
       ...(weighted && { weights: { shape: [2 * B, sequence], dtype: "f32" } }),
+      ...dropoutInputs(policy),
     },
     trainable,
-    objective: ({ ids, targets, reference, weights }) => {
-      const statistics = tokenStatistics(config, variables, ids, targets);
+    objective: ({ ids, targets, reference, weights, ...batch }) => {
+      const statistics = tokenStatistics(config, variables, ids, targets, policyOptions(batch));
       const perToken = reshape(statistics.logProbability, [2 * B, sequence]);
       const logProbability = answerLogProbability(perToken, weights); // (2B)
       const counted = countedTargets(targets); // (2B,T)
