@@ -19,7 +19,7 @@ export const readingOptions = {
     .default("text")
     .describe("key of JSON lines, or column of Parquet, that contains the text; a.b is b in a")
     .meta({ value: "NAME" }),
-  strict: z.boolean().default(false).describe("stop with an error at the first damage instead of skipping it"),
+  strict: z.boolean().default(false).describe("stop at the first damaged file, line or row instead of skipping it"),
 };
 
 /** How a message names an option: `--kv-heads` on the command line, `keyValueHeads` in a library call. */

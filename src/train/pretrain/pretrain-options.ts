@@ -24,7 +24,7 @@ export const pretrainOptions = z.object({
     .string()
     .min(1)
     .optional()
-    .describe('key of JSON lines, or column of Parquet, that holds the text; a.b is b in a (default "text")')
+    .describe('key of JSON lines, or column of Parquet, that contains the text; a.b is b in a (default "text")')
     .meta({ value: "NAME" }),
   strict: z.boolean().optional().describe("stop at the first damaged file or line instead of skipping it"),
   data: z
