@@ -57,10 +57,10 @@ const declared = readdirSync(join(root, "dist", "src"), { recursive: true, encod
 
 describe("the declarations", () => {
   it.each([
-    ["infer/generate-options.d.ts", "/** Most tokens to add. Default `200`. */\n    tokens:"],
-    ["infer/generate-options.d.ts", "/** Keep the keys and values of the text so far. Default `true`. */\n    cache:"],
+    ["infer/generate-options.d.ts", "/** Maximum tokens to generate. Default `200`. */\n    tokens:"],
+    ["infer/generate-options.d.ts", "/** Cache the keys and values of earlier tokens. Default `true`. */\n    cache:"],
     ["train/pretrain/pretrain-options.d.ts", "/** Optimizer steps; instead of --minutes. */\n    steps:"],
-  ])("say in %s what an option is", (name, text) => {
+  ])("in %s document their options", (name, text) => {
     expect(new Map(declared).get(name)).toContain(text);
   });
 
