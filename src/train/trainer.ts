@@ -87,14 +87,14 @@ export interface Trainer {
   readonly trainable: readonly TrainableParameter[];
 }
 
-/** Returns the trainable parameters of a model: all, or those that `learns` selects. */
+/** Returns the trainable parameters of a model: all, or those that `select` accepts. */
 export function trainableParameters(
   config: ModelConfig,
   weights: ModelVariables,
-  learns: (parameter: Parameter) => boolean = () => true,
+  select: (parameter: Parameter) => boolean = () => true,
 ): TrainableParameter[] {
   return parametersOf(config)
-    .filter(learns)
+    .filter(select)
     .map(({ name, kind, storedTransposed }) => trainable(weights.get(name) as Tensor, { kind, storedTransposed }));
 }
 

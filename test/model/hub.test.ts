@@ -75,14 +75,14 @@ describe("a hub", () => {
   const commit = "0123456789abcdef0123456789abcdef01234567";
   let server: Server;
   let base: string;
-  let asked: { path: string; token: string | undefined }[];
+  let requests: { path: string; token: string | undefined }[];
   let files: Map<string, Buffer>;
   let change: { status?: number; cut?: boolean; sha256?: string; endless?: "list" | "file" };
   let cache: string;
 
   const answer = (request: IncomingMessage): { status: number; body: Buffer | string | null; location?: string } => {
     const path = (request.url ?? "").replace(/\?.*/, "");
-    asked.push({ path, token: request.headers.authorization });
+    requests.push({ path, token: request.headers.authorization });
     if (change.status !== undefined) return { status: change.status, body: "" };
     if (path === "/api/models/some/model/revision/main") {
       if (change.endless === "list") return { status: 200, body: null };
@@ -123,7 +123,7 @@ describe("a hub", () => {
     for (const name of await readdir(folder)) files.set(name, await readFile(join(folder, name)));
     files.set("pytorch_model.bin", Buffer.from("not wanted"));
     files.set("onnx/model.safetensors", Buffer.from("not wanted"));
-    asked = [];
+    requests = [];
     change = {};
     cache = await mkdtemp(join(root, "cache-"));
   });
@@ -143,13 +143,13 @@ describe("a hub", () => {
     const wanted = [...files].filter(([name]) => !/bin$|onnx/.test(name));
     expect((await readdir(model.path)).sort()).toEqual(wanted.map(([name]) => name).sort());
     expect(progress.at(-1)).toBe(wanted.reduce((total, [, data]) => total + data.length, 0));
-    expect(asked.every(({ token }) => token === "Bearer secret")).toBe(true);
+    expect(requests.every(({ token }) => token === "Bearer secret")).toBe(true);
 
-    const before = asked.length;
+    const before = requests.length;
     expect(await fetchHubModel("hf://some/model", options)).toBe(model.path);
-    expect(asked.length).toBe(before + 1); // only resolves main
+    expect(requests.length).toBe(before + 1); // only resolves main
     expect(await fetchHubModel(`hf://some/model@${commit}`, options)).toBe(model.path);
-    expect(asked.length).toBe(before + 1);
+    expect(requests.length).toBe(before + 1);
     // Without a hub, main resolves to its last known commit.
     const away = { cache, environment: { HF_ENDPOINT: "http://127.0.0.1:9" } };
     expect(await fetchHubModel("hf://some/model", away)).toBe(model.path);

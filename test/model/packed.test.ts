@@ -13,7 +13,7 @@ const ids = Array.from({ length: T }, (_, i) => (i * 29 + 7) % 50);
 const targets = Array.from({ length: T }, (_, i) => (i * 31 + 3) % 50);
 
 /** The documents in separate rows, padded at the end. */
-function apart(values: readonly number[], padding: number): number[] {
+function separateRows(values: readonly number[], padding: number): number[] {
   return LENGTHS.flatMap((length, i) => {
     const from = LENGTHS.slice(0, i).reduce((a, b) => a + b, 0);
     return [...values.slice(from, from + length), ...new Array<number>(T - length).fill(padding)];
@@ -59,7 +59,7 @@ describe.each(TARGETS.slice(0, 2))("packed rows on $name", { timeout: SLOW_BUILD
         );
       }
       await program.run("packed", { "packed/ids": ids, "packed/targets": targets, "packed/segments": segments });
-      await program.run("alone", { "alone/ids": apart(ids, 0), "alone/targets": apart(targets, -100) });
+      await program.run("alone", { "alone/ids": separateRows(ids, 0), "alone/targets": separateRows(targets, -100) });
       const alone = [...(await program.read("alone/losses"))].filter((_, i) => i % T < LENGTHS[Math.floor(i / T)]);
       const near = 1e-4; // rotation tables are float32, so equal distances at different positions differ slightly
       expect(relativeDifference(await program.read("packed/losses"), Float64Array.from(alone))).toBeLessThan(near);
