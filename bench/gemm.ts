@@ -2,7 +2,7 @@
  * @file Matrix products through the engine, packing counted, as a share of the measured peak.
  *   npm run bench gemm [-- --rounds 15]
  */
-import { compile, examineMachine, measurePeak, type Precision } from "../src/backends/index.js";
+import { type ComputeDType, compile, examineMachine, measurePeak } from "../src/backends/index.js";
 import { matmul, variable } from "../src/tensor/index.js";
 import { flags, machineLine, median, randomNumbers, timed } from "./measure.js";
 
@@ -19,17 +19,17 @@ const shapes: readonly (readonly [number, number, number, boolean, boolean, stri
 
 // bf16 only where the machine has its products: elsewhere they are made of fp32 products, against whose peak they stand.
 const hasBf16 = (await measurePeak({ threads: 1 })).bf16 > 0;
-const precisions: readonly Precision[] = hasBf16 ? ["fp32", "bf16"] : ["fp32"];
+const dtypes: readonly ComputeDType[] = hasBf16 ? ["fp32", "bf16"] : ["fp32"];
 const results = [];
 for (const threads of [...new Set([1, (await examineMachine({ measure: false })).threads])]) {
-  for (const precision of precisions) {
+  for (const dtype of dtypes) {
     for (const [M, N, K, transposeA, transposeB, what] of shapes) {
       const a = variable("a", transposeA ? [K, M] : [M, K]);
       const b = variable("b", transposeB ? [N, K] : [K, N]);
       const c = variable("c", [M, N]);
       const program = await compile(
         { product: { outputs: {}, assign: [[c, matmul(a, b, { transposeA, transposeB })]] } },
-        { dtype: precision, cpu: { threads } },
+        { dtype, cpu: { threads } },
       );
       program.write("a", randomNumbers(M * K));
       program.write("b", randomNumbers(K * N));
@@ -39,7 +39,7 @@ for (const threads of [...new Set([1, (await examineMachine({ measure: false }))
       const after = await measurePeak({ threads });
       program.dispose();
       const of = (peak: typeof before) =>
-        precision === "bf16"
+        dtype === "bf16"
           ? threads === 1
             ? peak.bf16OneThread
             : peak.bf16
@@ -48,11 +48,11 @@ for (const threads of [...new Set([1, (await examineMachine({ measure: false }))
             : peak.gflops;
       const peak = Math.max(of(before), of(after));
       const gflops = (2 * M * N * K) / median(seconds) / 1e9;
-      const shape = { M, N, K, threads, precision };
+      const shape = { M, N, K, threads, precision: dtype };
       results.push({ ...shape, gflops: Math.round(gflops), peak: Math.round(peak), share: gflops / peak });
       const share = `${((100 * gflops) / peak).toFixed(1)} %`;
       const rate = `${gflops.toFixed(0)} GFLOP/s  ${share}`;
-      console.log(`${String(threads).padStart(2)} threads  ${precision}  ${M} × ${N} × ${K}  ${rate}  ${what}`);
+      console.log(`${String(threads).padStart(2)} threads  ${dtype}  ${M} × ${N} × ${K}  ${rate}  ${what}`);
     }
   }
 }

@@ -1,5 +1,5 @@
 /** @file Interface of a backend. Each backend is a folder here and a row of the table in index.ts. */
-import type { CompiledGraph, Limits, Precision } from "../compiler/index.js";
+import type { CompiledGraph, ComputeDType, Limits } from "../compiler/index.js";
 import type { Entries, TensorType } from "../tensor/index.js";
 import type { Machine } from "./machine.js";
 import { Queue } from "./queue.js";
@@ -32,7 +32,7 @@ export interface Backend<Options = unknown, T extends Target = Target> {
    * @param dtype the requested precision: the fastest instruction set for bf16 is not always the widest
    * @throws QuernError if this machine does not support the options
    */
-  choose(options: Options | undefined, beside: Image | null, dtype: Precision | "auto"): Promise<T>;
+  choose(options: Options | undefined, beside: Image | null, dtype: ComputeDType | "auto"): Promise<T>;
   limits(target: T): Limits;
   /** Writes a program's files into a cache folder. Absent if the backend interprets the traced graph. */
   lower?(graph: CompiledGraph, target: T, folder: string): Promise<Lowered>;
@@ -63,7 +63,7 @@ export interface Layout {
 export interface Loadable {
   readonly entries: Entries;
   readonly slots: ReadonlyMap<string, Slot>;
-  readonly dtype: Precision;
+  readonly dtype: ComputeDType;
   /** The folder that `lower` wrote to. */
   readonly folder: string;
   readonly layout: Layout;

@@ -1,7 +1,7 @@
 /** @file Compiles a graph to a program, for every target: cache key, cache, memory check, shared variables and plan. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Buffer, type CompiledGraph, compileGraph, type Precision } from "../compiler/index.js";
+import { type Buffer, type CompiledGraph, type ComputeDType, compileGraph } from "../compiler/index.js";
 import { QuernError } from "../errors.js";
 import { DTYPE_BYTES, type Entries, isOp, nodesOf, sizeOf, type TensorType } from "../tensor/index.js";
 import type { Backend, Image, Layout, Target } from "./backend.js";
@@ -18,7 +18,7 @@ export interface CommonOptions {
    * `bf16`: large products round their operands to bf16 and accumulate in fp32; everything else stays fp32. `auto`: bf16 if
    * the machine multiplies bf16 faster than fp32, else fp32. Default fp32.
    */
-  readonly dtype?: Precision | "auto";
+  readonly dtype?: ComputeDType | "auto";
   /**
    * Programs on the same device whose variables this one uses in place, without a copy. A bare program shares every variable
    * whose name occurs in both.
@@ -77,7 +77,7 @@ export function planOf(
   { name: target, threads }: Target,
   slots: ReadonlyMap<string, Slot>,
   { launches, kernels }: Layout,
-  dtype: Precision,
+  dtype: ComputeDType,
   image: Image,
 ): Plan {
   const stateBytes = stateBytesOf(slots);
@@ -99,7 +99,7 @@ async function build<T extends Target>(
   backend: Backend<unknown, T>,
   target: T,
   entries: Entries,
-  { dtype, graph }: { readonly dtype: Precision; readonly graph: string },
+  { dtype, graph }: { readonly dtype: ComputeDType; readonly graph: string },
   requireMemory: (bytes: number) => void,
 ): Promise<Built> {
   if (!backend.lower) return { folder: "", layout: tracedLayout(entries), cached: false };

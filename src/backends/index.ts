@@ -10,7 +10,7 @@ import { examineMachine as examine, type Machine, type MachineReport } from "./m
 import type { Program } from "./program.js";
 import { reference } from "./reference/index.js";
 
-export type { Limits, Precision } from "../compiler/index.js";
+export type { ComputeDType, Limits } from "../compiler/index.js";
 export { type EntryCost, type Explanation, explain, type KernelCost, type Totals } from "../compiler/index.js";
 export type { Backend, DeviceTensor, Image, Layout, Loadable, Lowered, Target } from "./backend.js";
 export type { CommonOptions } from "./compile.js";

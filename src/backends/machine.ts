@@ -3,7 +3,7 @@ import { statfs } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, release, totalmem, type } from "node:os";
 import { dirname } from "node:path";
 import { cacheFolder } from "../cache-folder.js";
-import type { Precision } from "../compiler/index.js";
+import type { ComputeDType } from "../compiler/index.js";
 import { version } from "../version.js";
 
 /** Peak throughput, measured on this machine rather than computed from a data sheet. */
@@ -39,7 +39,7 @@ export interface Machine {
   /** Arithmetic peak, measured once per process and number of threads. Throws as `measurePeak` does. */
   peakOnce(options?: Omit<PeakOptions, "memory">): Promise<Peak>;
   /** Peak of a program's products in GFLOP/s with all threads; shares of the peak refer to it. */
-  limitOf(peak: Peak, program: { readonly target: string; readonly dtype: Precision }): number;
+  limitOf(peak: Peak, program: { readonly target: string; readonly dtype: ComputeDType }): number;
   /** The instruction set with the fastest bf16 products by this measurement. */
   bf16Row(peak: Peak): Promise<string>;
 }

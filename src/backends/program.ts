@@ -1,5 +1,5 @@
 /** @file The public face of a compiled program, for every backend: runs, reads and writes, executed in call order. */
-import type { Precision } from "../compiler/index.js";
+import type { ComputeDType } from "../compiler/index.js";
 import { QuernError } from "../errors.js";
 import { type Entries, isOp, nodesOf, ShapeError, sizeOf } from "../tensor/index.js";
 import type { DeviceTensor, Image } from "./backend.js";
@@ -13,7 +13,7 @@ export interface Plan {
   readonly target: string;
   readonly threads: number;
   /** Operand dtype of large products; `auto` is resolved. */
-  readonly dtype: Precision;
+  readonly dtype: ComputeDType;
   /** Bytes allocated for this program: its arena and its own variables. */
   readonly arenaBytes: number;
   /** Bytes of its variables, including shared ones. */

@@ -4,11 +4,11 @@ import { bufferOfLeaf, createBuffers } from "./buffers.js";
 import { fuse } from "./fuse.js";
 import type { Buffer, Kernel } from "./kernels.js";
 import { HOST_LIMITS, type Limits, type MemoryPlan, planMemory } from "./memory.js";
-import type { Precision } from "./precision.js";
+import type { ComputeDType } from "./precision.js";
 import { simplify } from "./simplify.js";
 
 export interface CompiledGraph {
-  readonly dtype: Precision;
+  readonly dtype: ComputeDType;
   readonly entries: ReadonlyMap<string, readonly Kernel[]>;
   readonly memory: MemoryPlan;
   /** Variables, inputs and outputs by name. */
@@ -17,7 +17,7 @@ export interface CompiledGraph {
 }
 
 export interface GraphOptions {
-  readonly dtype?: Precision;
+  readonly dtype?: ComputeDType;
   /** False makes a kernel of every operation. */
   readonly fusion?: boolean;
   /** Of the target's memory. */

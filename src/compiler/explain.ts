@@ -2,7 +2,7 @@
 import { DTYPE_BYTES, type Entries, isOp, type Node, type Op, sizeOf } from "../tensor/index.js";
 import { compileGraph } from "./compile-graph.js";
 import { buffersOf, type Kernel, type LoopBody } from "./kernels.js";
-import { multipliesInBf16, type Precision } from "./precision.js";
+import { type ComputeDType, multipliesInBf16 } from "./precision.js";
 
 /** Kernels of one kind and size in an entry. */
 export interface KernelCost {
@@ -73,7 +73,7 @@ function loopFlops(body: LoopBody): number {
   return body.rows * (values + sums);
 }
 
-export function costOf(kernel: Kernel, precision: Precision): KernelCost {
+export function costOf(kernel: Kernel, dtype: ComputeDType): KernelCost {
   const { reads, writes } = buffersOf(kernel);
   // What a kernel writes and reads again itself never leaves the cache.
   const touched = [...new Set(writes), ...new Set(reads.filter((buffer) => !writes.includes(buffer)))];
@@ -95,7 +95,7 @@ export function costOf(kernel: Kernel, precision: Precision): KernelCost {
   const own = flopsOf[node.op]?.(node) ?? 0;
   const shape = node.op === "matmul" ? matmulShape(node) : node.outputs[0].shape.join("×");
   const added = epilogue ? operationsOf(epilogue) : [];
-  const inBf16 = precision === "bf16" && multipliesInBf16(node);
+  const inBf16 = dtype === "bf16" && multipliesInBf16(node);
   return {
     what: `${node.op} ${shape}${inBf16 ? " in bf16" : ""}${added.length > 0 ? ` + ${added.join(", ")}` : ""}`,
     launches: 1,
@@ -115,11 +115,11 @@ function totalsOf(kernels: readonly KernelCost[]): Totals {
   return { launches: add("launches"), flops: add("flops"), bytes: add("bytes"), bf16Flops: add("bf16Flops") };
 }
 
-/** Explains the program that `compile` would make of these entries at a precision. */
-export function explain(entries: Entries, precision: Precision = "fp32"): Explanation {
-  const [fused, unfused] = [true, false].map((fusion) => compileGraph(entries, { dtype: precision, fusion }));
+/** Explains the program that `compile` would make of these entries with a dtype. */
+export function explain(entries: Entries, dtype: ComputeDType = "fp32"): Explanation {
+  const [fused, unfused] = [true, false].map((fusion) => compileGraph(entries, { dtype, fusion }));
   const costs = (graph: typeof fused, name: string) =>
-    (graph.entries.get(name) ?? []).map((kernel) => costOf(kernel, precision));
+    (graph.entries.get(name) ?? []).map((kernel) => costOf(kernel, dtype));
   return {
     entries: Object.keys(entries).map((name) => {
       const grouped = new Map<string, KernelCost>();

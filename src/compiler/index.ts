@@ -3,4 +3,4 @@ export { type CompiledGraph, compileGraph, type GraphOptions } from "./compile-g
 export { costOf, type EntryCost, type Explanation, explain, type KernelCost, type Totals } from "./explain.js";
 export * from "./kernels.js";
 export { HOST_LIMITS, type Limits, type MemoryPlan } from "./memory.js";
-export { multipliesInBf16, type Precision } from "./precision.js";
+export { type ComputeDType, multipliesInBf16 } from "./precision.js";

@@ -8,12 +8,12 @@
  */
 import { isOp, type Node } from "../tensor/index.js";
 
-export type Precision = "fp32" | "bf16";
+export type ComputeDType = "fp32" | "bf16";
 
 /** Up to so many rows or columns a product is bound by memory. */
 const FEW = 8;
 
-/** Whether this operation multiplies in bf16 when its program's precision is bf16. */
+/** Whether this operation multiplies in bf16 when its program computes in bf16. */
 export function multipliesInBf16(node: Node): boolean {
   if (isOp(node, "matmul") && node.attributes.batchInvariant) return false;
   if (isOp(node, "matmul")) return node.outputs[0].shape.every((dimension) => dimension > FEW);

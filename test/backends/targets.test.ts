@@ -8,13 +8,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { nativeFlags } from "../../src/backends/cpu/build.js";
 import { emitProgram } from "../../src/backends/cpu/emit.js";
 import { instructionSet } from "../../src/backends/cpu/instruction-sets.js";
-import { compileGraph, type Precision } from "../../src/compiler/index.js";
+import { type ComputeDType, compileGraph } from "../../src/compiler/index.js";
 import { defineModel } from "../../src/model/index.js";
 import { ADAMW_DEFAULTS, languageModelTrainer, traceTrainer } from "../../src/train/index.js";
 
 const python = process.env.QUERN_ZIG_PYTHON;
 
-const TARGETS: readonly (readonly [system: string, set: string, precision: Precision])[] = [
+const TARGETS: readonly (readonly [system: string, set: string, precision: ComputeDType])[] = [
   ["aarch64-macos", "neon", "fp32"],
   ["aarch64-macos", "neonbf16", "bf16"],
   ["x86_64-macos", "avx2", "fp32"],

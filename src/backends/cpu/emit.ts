@@ -8,12 +8,12 @@ import { readFileSync } from "node:fs";
 import {
   type Buffer,
   type CompiledGraph,
+  type ComputeDType,
   costOf,
   type Kernel,
   type KernelCost,
   type LoopKernel,
   multipliesInBf16,
-  type Precision,
   type RowView,
   type TemplateKernel,
 } from "../../compiler/index.js";
@@ -121,14 +121,14 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
   return { source, templates: library.join("\n"), kernels: functions.size };
 }
 
-const macrosOf = (set: InstructionSet, precision: Precision) => [
+const macrosOf = (set: InstructionSet, dtype: ComputeDType) => [
   "#define _GNU_SOURCE // for sched_getcpu",
   `#define QN_VL ${set.vectorLength}`,
   `#define QN_MR ${set.tileRows}`,
   `#define QN_NV ${set.tileVectors}`,
   `#define QN_PAIRS ${set.bf16Products ? 1 : 0}`,
-  `#define QN_TILES ${set.tiles && precision === "bf16" ? 1 : 0}`,
-  `#define QN_BF16 ${precision === "bf16" ? 1 : 0}`,
+  `#define QN_TILES ${set.tiles && dtype === "bf16" ? 1 : 0}`,
+  `#define QN_BF16 ${dtype === "bf16" ? 1 : 0}`,
   "#define QN_THREADS 1",
 ];
 
@@ -165,8 +165,8 @@ static __attribute__((destructor)) void print_times(void) {
 
 const identifier = (name: string) => name.replace(/[^A-Za-z0-9_]/g, "_");
 
-function emitKernel(kernel: Kernel, precision: Precision): Emission {
-  return kernel.kind === "loop" ? emitLoopKernel(kernel) : emitTemplateKernel(kernel, precision);
+function emitKernel(kernel: Kernel, dtype: ComputeDType): Emission {
+  return kernel.kind === "loop" ? emitLoopKernel(kernel) : emitTemplateKernel(kernel, dtype);
 }
 
 function emitLoopKernel({ body }: LoopKernel): Emission {
@@ -177,7 +177,7 @@ function emitLoopKernel({ body }: LoopKernel): Emission {
   return { text, stem, buffers: parameters.buffers, scratch: String(loop.scratch) };
 }
 
-function emitTemplateKernel(kernel: TemplateKernel, precision: Precision): Emission {
+function emitTemplateKernel(kernel: TemplateKernel, dtype: ComputeDType): Emission {
   const emit = templates[kernel.node.op as TemplateOp];
   if (!emit) throw new Error(`${kernel.node.op} has no template`);
   const parameters = new Parameters();
@@ -207,7 +207,7 @@ function emitTemplateKernel(kernel: TemplateKernel, precision: Precision): Emiss
     },
     result: (i) => from(at(kernel.results[i]), kernel.resultViews[i]),
     scratch: `p[${parameters.buffers.length}]`,
-    bf16: precision === "bf16" && multipliesInBf16(kernel.node) ? 1 : 0,
+    bf16: dtype === "bf16" && multipliesInBf16(kernel.node) ? 1 : 0,
     epilogue: kernel.epilogue ? "NAME_epilogue" : "0",
   });
   const text = `${epilogue}static void NAME(float *const *p) {\n  ${call.statement}\n}\n`;

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Precision } from "../../compiler/index.js";
+import type { ComputeDType } from "../../compiler/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { packageFolder } from "../../version.js";
 import type { Peak, PeakOptions } from "../machine.js";
@@ -72,7 +72,10 @@ export function bf16Pays(set: InstructionSet): Promise<boolean> {
 }
 
 /** Peak of a program's products in GFLOP/s with all threads; shares of the peak refer to it. */
-export function limitOf(peak: Peak, { target, dtype }: { readonly target: string; readonly dtype: Precision }): number {
+export function limitOf(
+  peak: Peak,
+  { target, dtype }: { readonly target: string; readonly dtype: ComputeDType },
+): number {
   const set = INSTRUCTION_SETS.find(({ name }) => name === target);
   if (dtype === "fp32" || !set?.bf16Products) return peak.gflops;
   return (set.tiles ? peak.amx : peak.bf16) || peak.gflops;

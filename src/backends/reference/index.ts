@@ -1,5 +1,5 @@
 /** @file The `reference` backend: interprets the traced graph in float64. Tests compare other backends with it. */
-import { HOST_LIMITS, multipliesInBf16, type Precision } from "../../compiler/index.js";
+import { type ComputeDType, HOST_LIMITS, multipliesInBf16 } from "../../compiler/index.js";
 import { type Entries, nodesOf, type Op, sizeOf, type Tensor, tensorKey } from "../../tensor/index.js";
 import { type Backend, type DeviceTensor, hostTensor, type Image, type Loadable, Storage } from "../backend.js";
 import { planOf, tracedLayout } from "../compile.js";
@@ -23,7 +23,7 @@ export const reference: Backend<undefined> = {
 const TARGET = { name: "interpreter", threads: 1, key: "", files: [], bf16Pays: async () => false };
 
 /** Compiles for the interpreter, synchronously. */
-export function compileReference(entries: Entries, dtype: Precision = "fp32"): ReferenceProgram {
+export function compileReference(entries: Entries, dtype: ComputeDType = "fp32"): ReferenceProgram {
   const [slots, layout] = [slotsOf(entries), tracedLayout(entries)];
   const image = openReference({ entries, slots, dtype, folder: "", layout, tables: [], shared: new Map() });
   const plan = planOf(reference.name, TARGET, slots, layout, dtype, image);

@@ -1,10 +1,10 @@
 /** @file The figures that all benchmarks report, relative to the machine's peak. */
-import { examineMachine, limitOf, measurePeak, type Precision } from "../../backends/index.js";
+import { type ComputeDType, examineMachine, limitOf, measurePeak } from "../../backends/index.js";
 
 /** The figures of every benchmark. */
 export interface BenchFigures {
   readonly bench: string;
-  readonly dtype: Precision;
+  readonly dtype: ComputeDType;
   readonly threads: number;
   /** Instruction set of the program. */
   readonly target: string;
@@ -31,7 +31,7 @@ const MEASUREMENTS = 3;
 /** Compares a measured rate with the machine's peak, the best of several measurements. */
 export async function figuresOf(
   bench: string,
-  given: { readonly dtype: Precision; readonly threads: number; readonly target: string; readonly memory: number },
+  given: { readonly dtype: ComputeDType; readonly threads: number; readonly target: string; readonly memory: number },
   rate: { readonly tokensPerSecond: number; readonly gflops: number },
   signal: AbortSignal | undefined,
 ): Promise<BenchFigures> {

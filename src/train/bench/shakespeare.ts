@@ -4,7 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Precision } from "../../backends/index.js";
+import type { ComputeDType } from "../../backends/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { countParameters, defineModel, initialValues, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
 import type { OnProgress } from "../../progress.js";
@@ -18,7 +18,7 @@ import { compileTrainer, resetOptimizer } from "../trainer.js";
 import { type BenchFigures, figuresOf, peakMemory } from "./figures.js";
 
 export interface ShakespeareOptions {
-  readonly dtype: Precision;
+  readonly dtype: ComputeDType;
   readonly threads?: number;
   /** Optimizer steps of each model. */
   readonly steps?: number;

@@ -1,5 +1,5 @@
 /** @file Benchmarks training: whole optimizer steps on real tokens, as in a run. */
-import type { Precision } from "../../backends/index.js";
+import type { ComputeDType } from "../../backends/index.js";
 import { countParameters, initialise, parametersOf, trainingFlopsPerToken } from "../../model/index.js";
 import type { OnProgress } from "../../progress.js";
 import { batchesOf, createLoader } from "../data/loader.js";
@@ -17,7 +17,7 @@ export interface TrainingBenchOptions {
   /** B; by default the preset's. */
   readonly batch?: number;
   readonly sequence: number;
-  readonly dtype: Precision;
+  readonly dtype: ComputeDType;
   readonly threads?: number;
   /** Timed steps, after two warm-up steps. */
   readonly steps?: number;

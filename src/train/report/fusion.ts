@@ -1,5 +1,5 @@
 /** @file What fusion saves in a training program, as a few numbers for the run's record. */
-import { explain, type Precision, type Totals } from "../../backends/index.js";
+import { type ComputeDType, explain, type Totals } from "../../backends/index.js";
 import type { ModelConfig } from "../../model/index.js";
 import { languageModelTrainer, type TrainingShape } from "../pretrain/language-model.js";
 import { type TrainingOptions, traceTrainer } from "../trainer.js";
@@ -19,7 +19,7 @@ const SHOWN = 8;
 
 /** Compiles the program of a plan with and without fusion and compares the costs; runs nothing. */
 export function fusionSavings(
-  plan: TrainingShape & TrainingOptions & { readonly model: ModelConfig; readonly precision: Precision },
+  plan: TrainingShape & TrainingOptions & { readonly model: ModelConfig; readonly precision: ComputeDType },
 ): FusionSavings {
   const { firstGradient, update } = traceTrainer(languageModelTrainer(plan.model, plan), plan).entries;
   const { entries, arenaBytes, unfusedArenaBytes } = explain({ firstGradient, update }, plan.precision);

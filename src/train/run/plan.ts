@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import type { Precision } from "../../backends/index.js";
+import type { ComputeDType } from "../../backends/index.js";
 import type { OptimizerOptions } from "../optimizer/optimizer.js";
 import { SCHEDULES, type Schedule } from "../optimizer/schedule.js";
 
@@ -27,7 +27,7 @@ export interface RunPlan {
   readonly seed: number;
   readonly threads: number;
   /** Dtype of the matrix products. */
-  readonly precision: Precision;
+  readonly precision: ComputeDType;
   /** Instruction set of the program. */
   readonly target: string;
   /** Steps between evaluations on held-out data. */
