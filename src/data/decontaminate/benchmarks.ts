@@ -122,7 +122,7 @@ export class BenchmarkGrams {
     return true;
   }
 
-  /** Finds a text's overlap with the examples. Ignores examples of whose n-grams it has a share below `threshold`. */
+  /** Finds the examples of which a text has at least a share `threshold` of the n-grams, and the overlapping spans. */
   find(text: string, threshold = 0): Overlap {
     const words = this.#words;
     words.read(text);

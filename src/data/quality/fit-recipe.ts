@@ -33,7 +33,7 @@ export interface FitRecipeOptions extends z.input<typeof fitOptions> {
 interface Kind {
   /** The labels of the inputs `good` and `rest`, or the field with the label. */
   readonly from: readonly [good: string, rest: string] | { readonly field: string };
-  /** The label whose probability is the score; null: labels are grades; undefined: the commonest label. */
+  /** The label whose probability is the score; null: labels are grades; undefined: the most common label. */
   readonly good?: string | null;
   readonly training: Omit<TrainClassifierOptions, "signal" | "onProgress">;
 }

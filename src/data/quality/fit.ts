@@ -60,7 +60,7 @@ export interface FitResult {
   readonly tested: number;
   /** Share of the test texts whose most likely label is correct. */
   readonly accuracy: number;
-  /** Accuracy of always predicting the commonest label. */
+  /** Accuracy of always predicting the most common label. */
   readonly commonest: number;
   /** Accuracy on the test texts of "good if the calibrated score is at least 0.5". */
   readonly right: number;
