@@ -147,7 +147,7 @@ describe("a corpus", () => {
       "The funnel",
       "Duplicates by near",
       "side by side",
-      "by rising score",
+      "in order of score",
       "exam",
       "The mix",
       "Shards",

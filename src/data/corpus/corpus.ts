@@ -166,14 +166,14 @@ async function makeCorpusInto(options: CorpusOptions): Promise<CorpusResult> {
   }
 
   // 4. Hold out documents, before any are repeated or cut.
-  const whole = at;
+  const beforeSplit = at;
   const held = recipe.heldout;
-  const apart = await stages.run("split", { heldout: held }, { folder: "split" }, (folder) =>
-    splitDocuments(whole, folder, held, signal),
+  const splitResult = await stages.run("split", { heldout: held }, { folder: "split" }, (folder) =>
+    splitDocuments(beforeSplit, folder, held, signal),
   );
   at = join(out, "split", "train", "documents");
   const heldout = join(out, "split", HELD_OUT);
-  const { documents: all, train, bytes: allBytes, trainBytes } = apart;
+  const { documents: all, train, bytes: allBytes, trainBytes } = splitResult;
   if (train === 0) throw noDocumentsLeft("holding out", join(out, "split"));
   if (held > 0) steps.push(stepOf("held out", [all, train], [allBytes, trainBytes], { "held out": all - train }));
 
@@ -312,7 +312,7 @@ function stepOf(
   };
 }
 
-/** Opens the tokenizer of the recipe, or trains one on a sample of the mix that is the same in every run. */
+/** Opens the recipe's tokenizer, or trains one on a deterministic sample of the mix. */
 async function tokenizerFor(
   recipe: Exclude<CheckedCorpusRecipe["shards"], false>,
   input: string,
@@ -330,7 +330,7 @@ async function tokenizerFor(
   return trainTokenizer(texts(), { vocabSize, signal, onProgress });
 }
 
-/** Returns the manifest as JSON: every setting, checksum and count from inputs to shards. It is the same for the same run. */
+/** Returns the manifest as JSON: every setting, checksum and count from inputs to shards. Equal runs have equal manifests. */
 async function manifestText(
   recipe: CheckedCorpusRecipe,
   inputs: readonly string[],

@@ -2,25 +2,25 @@
 import { readTexts } from "../../documents/index.js";
 import { readLines } from "../lines.js";
 
-/** Two texts to be shown side by side. */
+/** Two texts to show side by side. */
 export interface Pair {
   readonly reason: string;
-  readonly left: Shown;
-  readonly right: Shown;
+  readonly left: Excerpt;
+  readonly right: Excerpt;
 }
 
-export interface Shown {
+export interface Excerpt {
   readonly id: string;
   readonly url?: string;
   readonly text: string;
 }
 
-/** Length of an excerpt. Characters. */
-const SHOWN = 1200;
-const MOST_PAIRS = 6;
+/** Maximum characters of an excerpt. */
+const EXCERPT_LENGTH = 1200;
+const MAX_PAIRS = 6;
 
 /** Returns the beginning of a text, without lone surrogates: the cut may have split a surrogate pair. */
-const beginning = (text: string) => text.slice(0, SHOWN).replace(/\p{Cs}/gu, "");
+const beginning = (text: string) => text.slice(0, EXCERPT_LENGTH).replace(/\p{Cs}/gu, "");
 
 /** A line of removed.jsonl. */
 interface Removed {
@@ -47,7 +47,7 @@ export async function duplicatePairs(
   const chosen: { readonly id: string; readonly reason: string; readonly kept: string }[] = [];
   const clusters = new Set<number>();
   for await (const line of readLines(removed, signal)) {
-    if (chosen.length >= MOST_PAIRS) break;
+    if (chosen.length >= MAX_PAIRS) break;
     if (line === "") continue;
     const { id, where, reason, kept, cluster } = JSON.parse(line) as Removed;
     if (id === undefined || where !== undefined) continue;
@@ -70,8 +70,8 @@ async function textsOf(
   folder: string,
   ids: ReadonlySet<string>,
   signal: AbortSignal | undefined,
-): Promise<Map<string, Shown>> {
-  const found = new Map<string, Shown>();
+): Promise<Map<string, Excerpt>> {
+  const found = new Map<string, Excerpt>();
   if (ids.size === 0) return found;
   for await (const { id, url, text } of readTexts([folder], { signal })) {
     if (ids.has(id) && !found.has(id))
@@ -90,7 +90,7 @@ export interface QualityScores {
   readonly least: number | null;
   readonly kept: number;
   /** The first documents of each tenth of the range. */
-  readonly examples: readonly (Shown & { readonly score: number })[];
+  readonly examples: readonly (Excerpt & { readonly score: number })[];
 }
 
 const BARS = 50;
@@ -108,7 +108,7 @@ export async function summarizeScores(
   signal: AbortSignal | undefined,
 ): Promise<QualityScores> {
   const countByScore = new Uint32Array(SCORE_STEPS + 1);
-  const examples: (Shown & { score: number })[] = [];
+  const examples: (Excerpt & { score: number })[] = [];
   const tenths = new Array<number>(10).fill(0);
   let documents = 0;
   for await (const { id, url, text, fields } of readTexts([folder], { signal })) {

@@ -30,7 +30,7 @@ import type { ShardsHeader } from "../../tokenizer/index.js";
 import { leftOut } from "../funnel/report.js";
 import type { MixResult } from "../mix/mix.js";
 import type { CheckedCorpusRecipe } from "../recipes/corpus-recipe.js";
-import type { QualityScores, Shown } from "./examples.js";
+import type { Excerpt, QualityScores } from "./examples.js";
 import type { CorpusSummary, DuplicateStage } from "./summary.js";
 
 /** Renders the report of a corpus as HTML. */
@@ -99,8 +99,8 @@ function numbers({ steps }: CorpusSummary): string {
 
 function duplicateSection({ by, clusters, pieces, pairs }: DuplicateStage): string {
   const what =
-    pieces > 0 ? `${count(pieces)} pieces cut, ${count(clusters)} of them different` : `${count(clusters)} clusters`;
-  const name = (role: string, { id, url }: Shown) => `${role}: ${id}${url === undefined ? "" : ` · ${url}`}`;
+    pieces > 0 ? `${count(pieces)} pieces cut, ${count(clusters)} of them distinct` : `${count(clusters)} clusters`;
+  const name = (role: string, { id, url }: Excerpt) => `${role}: ${id}${url === undefined ? "" : ` · ${url}`}`;
   const shown = pairs.map(({ reason, left, right }) => {
     const sides = sideBySide(
       { title: name("removed or cut", left), text: left.text },
@@ -125,7 +125,7 @@ function qualitySection({ histogram: parts, least, documents, kept, examples }: 
     "Quality",
     paragraph(`${count(kept)} of ${count(documents)} documents kept${limit}`, "small"),
     histogram("Documents by quality score", parts, least),
-    folded(`${shown.length} examples by rising score`, shown.join("")),
+    folded(`${shown.length} examples in order of score`, shown.join("")),
   );
 }
 
@@ -146,12 +146,12 @@ function contaminationSection(benchmarks: NonNullable<CorpusSummary["contaminati
 }
 
 const COLOURS = ["#2f7656", "#a94f33", "#3f6499", "#8d741f", "#70518a", "#3d7d83", "#94466a", "#65713a"];
-const MOST_GROUPS = COLOURS.length;
+const MAX_GROUPS = COLOURS.length;
 const WIDTH = 380;
 
 /** Draws the shares before and after mixing: two bars divided by group, with bands between them. */
 function mixPicture({ groups, bytes }: MixResult, recipe: CheckedCorpusRecipe): string {
-  const shown = [...groups].sort((a, b) => b.share - a.share || (a.name < b.name ? -1 : 1)).slice(0, MOST_GROUPS);
+  const shown = [...groups].sort((a, b) => b.share - a.share || (a.name < b.name ? -1 : 1)).slice(0, MAX_GROUPS);
   let [above, below] = [0, 0];
   const parts = shown.map(({ bytes: own, share }, i) => {
     const [before, after] = [(WIDTH * own) / Math.max(1, bytes), WIDTH * share];

@@ -6,7 +6,7 @@ import type { Entity } from "./linked-data.js";
 import { TEXT } from "./tags.js";
 import type { Node } from "./tree.js";
 
-/** Longer data is not parsed. Characters. */
+/** Maximum characters of data; longer data is not parsed. */
 const LONGEST = 8_000_000;
 
 /** Returns the embedded content as HTML, or "" if there is none in a known form. */

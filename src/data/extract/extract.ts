@@ -50,12 +50,12 @@ export interface Extraction extends Metadata {
   readonly cut: boolean;
 }
 
-/** Limit on the bytes or characters read of a page; `cut` is set if a page is longer. */
+/** Maximum bytes or characters to read of a page; `cut` is set if the page is longer. */
 export const LONGEST_PAGE = 6 * 2 ** 20;
 
-/** If a page's markup contains less prose than this, its data and `<noscript>` are searched too. Characters. */
+/** Characters of prose in the markup below which the page's data and `<noscript>` are searched too. */
 const LITTLE_PROSE = 200;
-/** A page without text and with at least this much script is reported as `scripts`. Characters. */
+/** Characters of script from which a page without text is reported as `scripts`. */
 const MUCH_SCRIPT = 500;
 
 /** Extracts a page. Never throws, whatever the page contains. */
@@ -105,7 +105,7 @@ export function extract(html: string | Uint8Array, options: ExtractOptions = {})
   return result(type === "product" ? withDescription(written, metadata, entities) : written, source);
 }
 
-/** Puts schema.org's description of a product before the text, if the page shows the description only by script. */
+/** Puts schema.org's description of a product before the text, unless the text already contains it. */
 function withDescription(text: string, metadata: Metadata, entities: readonly Entity[]): string {
   const product = entities.find(
     ({ types, description }) => description !== "" && types.some((type) => PRODUCT.test(type)),

@@ -105,7 +105,7 @@ const ROLES = new Map<string, number>([
   ["article", Hint.Content],
 ]);
 
-/** Longer class attributes are generated; only this much is read. Characters. */
+/** Characters read of a class attribute; longer ones are machine-generated. */
 const LONGEST = 300;
 
 /** Returns the hint bits of one class or id attribute. */

@@ -4,7 +4,7 @@
  */
 
 /** Maximum nesting of arrays and objects; deeper ones are skipped. */
-const DEEPEST = 64;
+const MAX_DEPTH = 64;
 
 /** Returns the top-level objects and arrays of `text` and skips everything else. Never throws. */
 export function readLenientJson(text: string): unknown[] {
@@ -55,7 +55,7 @@ class Reader {
     this.#skipSpace();
     const char = this.#text[this.#at];
     if (char === "{" || char === "[") {
-      if (depth >= DEEPEST) return this.#skip();
+      if (depth >= MAX_DEPTH) return this.#skip();
       return char === "{" ? this.#object(depth + 1) : this.#array(depth + 1);
     }
     if (char === '"') return this.#string(VALUE_ENDS);

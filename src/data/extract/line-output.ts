@@ -3,7 +3,7 @@
  */
 
 /** Maximum length of a prefix: the markers of deep lists could otherwise make the text longer than the page. */
-const MOST_PREFIX = 40;
+const MAX_PREFIX = 40;
 
 /** A line of a paragraph that Markdown would read as a heading, quote, list item, rule or code. */
 const LOOKS_LIKE_A_BLOCK = /^(?=#{1,6}(?:\s|$)|>|[-+*]\s|(?:-+|=+|\*{3,}|_{3,})\s*$|(?:```|~~~)[^`]*$)/;
@@ -52,7 +52,7 @@ export class LineOutput {
     this.#endsInSpace = true;
   }
 
-  /** Ends the paragraph, follpending by a blank line unless `tight`. */
+  /** Ends the paragraph, followed by a blank line unless `tight`. */
   end(tight = false): void {
     if (!this.#hasText) return;
     const text = this.#pieces.join("").trim();
@@ -82,11 +82,11 @@ export class LineOutput {
   /** Runs `body` and prefixes the first line that it adds with `first` and the others with `rest`. */
   within(first: string, rest: string, body: () => void): void {
     const [oldFirst, oldRest] = [this.#first, this.#rest];
-    // A blank line still due from before does not get the new prefix.
+    // A pending blank line from before does not get the new prefix.
     const pending = this.#gap && this.#lines.length > 0;
     if (pending) this.#lines.push(oldRest.trimEnd());
     this.#gap = false;
-    if (oldRest.length < MOST_PREFIX) {
+    if (oldRest.length < MAX_PREFIX) {
       this.#first = oldFirst + first;
       this.#rest = oldRest + rest;
     }

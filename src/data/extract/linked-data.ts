@@ -18,11 +18,11 @@ export interface Entity {
   readonly description: string;
 }
 
-/** Longer scripts are not parsed. Characters. */
+/** Maximum characters of a script; longer ones are not parsed. */
 const LONGEST = 4_000_000;
-const MOST_ENTITIES = 500;
+const MAX_ENTITIES = 500;
 /** Maximum nesting of entities. */
-const DEEPEST = 6;
+const MAX_DEPTH = 6;
 
 /** Returns the top-level entities of each script, in order, including those in `@graph`, `mainEntity` and `mainEntityOfPage`. */
 export function readEntities(scripts: readonly string[]): Entity[] {
@@ -58,7 +58,7 @@ function decodeEntities(text: string): string {
 const FIRST_TYPE = /^[\s\S]{0,2000}?"@type"\s*:\s*"([^"]{1,60})"/;
 
 function visit(value: unknown, entities: Entity[], depth: number): void {
-  if (depth > DEEPEST || entities.length >= MOST_ENTITIES || typeof value !== "object" || value === null) return;
+  if (depth > MAX_DEPTH || entities.length >= MAX_ENTITIES || typeof value !== "object" || value === null) return;
   if (Array.isArray(value)) {
     for (const item of value) visit(item, entities, depth + 1);
     return;

@@ -278,10 +278,10 @@ const ACCENTS: Readonly<Record<string, string>> = {
 };
 
 /** Formulas nested deeper than this are written as plain text. */
-const DEEPEST = 60;
+const MAX_DEPTH = 60;
 
 function texOf(node: Node, depth = 0): string {
-  if (depth > DEEPEST) return symbols(plain(node));
+  if (depth > MAX_DEPTH) return symbols(plain(node));
   const parts = children(node);
   const at = (i: number): string => (parts[i] === undefined ? "" : texOf(parts[i], depth + 1));
   const grouped = (i: number): string => `{${at(i)}}`;

@@ -16,14 +16,14 @@ const INVISIBLE = new Set([
   "textarea",
   "option",
   "optgroup",
-  // Ruby annotations: between the characters they would break every word of the base text.
+  // Ruby annotations stand between the characters of the base text and would split its words.
   "rt",
   "rtc",
   "rp",
   "annotation",
 ]);
 
-/** A run shorter than this counts as a label, unless it ends like a sentence. Characters. */
+/** Characters below which a run counts as a label, unless it ends like a sentence. */
 const SENTENCE_LENGTH = 60;
 
 /**

@@ -22,7 +22,7 @@ export interface Metadata {
   readonly description: string | null;
 }
 
-/** A longer title, name or description is ignored. Characters. */
+/** Maximum characters of a title, name or description; a longer one is ignored. */
 const LONGEST = 500;
 
 export function readMetadata(tree: Tree, entities: readonly Entity[], address: string): Metadata {

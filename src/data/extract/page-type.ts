@@ -99,13 +99,13 @@ export interface Inventory {
   headings: number;
   /** `<p>` elements with more than 150 characters of prose. */
   paragraphs: number;
-  /** The most prose in sibling `<p>` elements, probably an article's body. Characters. */
+  /** Maximum characters of prose in sibling `<p>` elements, probably an article's body. */
   body: number;
   /** Headings that are links: teasers. */
   linkedHeadings: number;
   /** Texts such as "Add to cart". */
   buys: number;
-  /** Prose in comments. Characters. */
+  /** Characters of prose in comments. */
   comments: number;
   articles: number;
   itemTypes: Set<string>;

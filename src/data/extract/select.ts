@@ -81,7 +81,7 @@ export interface Selection {
 
 /** If the selection has less than this share of the page's characters, it is compared with the profile for listings. */
 const SMALL_SHARE = 0.1;
-/** A selection with this much prose is accepted in any case. Characters. */
+/** Characters of prose from which a selection is always accepted. */
 const ENOUGH_PROSE = 500;
 
 /** Marks boilerplate as skipped and returns the elements that contain the content. `root` must have been measured. */

@@ -16,7 +16,7 @@ const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎,";
 const TYPOGRAPHIC =
   /^(?:st|nd|rd|th|e|er|ers|re|res|ère|ème|es|de|nde|te|ste|o|os|a|as|ª|º|r|s|d|mo|me|mes|mme|lle|lles|le|gr|tm|sm|mc)\.?$/iu;
 
-/** Longer ones are small print, not scripts. Characters. */
+/** Maximum characters of a superscript or subscript; longer ones are small print. */
 const LONGEST = 24;
 
 /** Letters, digits and mathematical signs. */

@@ -10,10 +10,10 @@ export interface Table {
   readonly headed: boolean;
 }
 
-/** Limit on columns, against tables with a span of a million. */
-const MOST_COLUMNS = 100;
+/** Maximum columns; guards against a span of a million. */
+const MAX_COLUMNS = 100;
 
-/** A longer cell is probably a column of the page layout, not a value. Characters. */
+/** Characters beyond which a cell is probably a column of the page layout, not a value. */
 const LONG_CELL = 600;
 
 /** Returns the table's cells, or undefined if the table is only used for layout. */
@@ -28,8 +28,8 @@ export function tableOf(table: Node, text: (cell: Node) => string): Table | unde
     let column = 0;
     for (const cell of row) {
       while ((taken[column] ?? 0) > 0) skipTaken(cells, taken, column++);
-      if (column >= MOST_COLUMNS) break;
-      const span = Math.min(spanOf(cell, "colspan"), MOST_COLUMNS - column);
+      if (column >= MAX_COLUMNS) break;
+      const span = Math.min(spanOf(cell, "colspan"), MAX_COLUMNS - column);
       const down = spanOf(cell, "rowspan") - 1;
       const words = cell.skipped ? "" : text(cell);
       for (let i = 0; i < span; i++) {
@@ -37,7 +37,7 @@ export function tableOf(table: Node, text: (cell: Node) => string): Table | unde
         taken[column++] = down;
       }
     }
-    while (column < taken.length && column < MOST_COLUMNS) {
+    while (column < taken.length && column < MAX_COLUMNS) {
       if (taken[column] > 0) skipTaken(cells, taken, column);
       column++;
     }

@@ -100,7 +100,7 @@ for (const name of (
 export const TEXT: Tag = { ...define("#text"), layout: "inline" };
 
 /** Unknown names become inline tags. At most this many names are cached, so that a hostile page cannot fill memory. */
-const MOST_NAMES = 2000;
+const MAX_NAMES = 2000;
 
 /** Returns the record of a tag name, ignoring case. */
 export function tagOf(written: string): Tag {
@@ -111,6 +111,6 @@ export function tagOf(written: string): Tag {
   if (same !== undefined) return same;
   const tag = define(name.length > 40 ? "unknown" : name);
   // Copy the name: a slice would keep the whole page in memory.
-  if (known.size < MOST_NAMES && name.length <= 40) known.set(Buffer.from(name).toString(), tag);
+  if (known.size < MAX_NAMES && name.length <= 40) known.set(Buffer.from(name).toString(), tag);
   return tag;
 }

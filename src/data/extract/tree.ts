@@ -2,7 +2,7 @@
  * @file Parses a page into a small tree, in one pass over the events of htmlparser2's tokenizer.
  *
  * The tree contains only what the extractor uses: elements with a few attributes, and text. Scripts, styles and drawings
- * never become nodes. Elements nested deeper than `DEEPEST` become siblings, as in browsers, so that later passes can recurse.
+ * never become nodes. Elements nested deeper than `MAX_DEPTH` become siblings, as in browsers, so that later passes can recurse.
  * An end tag is matched only against that many open elements, and only if an element of its name is open, so that time is
  * linear in the page's size.
  */
@@ -14,10 +14,10 @@ import { type Tag, TEXT, tagOf } from "./tags.js";
 export { Node };
 
 /** Maximum number of elements open at once. */
-export const DEEPEST = 256;
+export const MAX_DEPTH = 256;
 
 /** Maximum number of nodes; the rest of the page is not read, and `cut` is set. */
-export const MOST_NODES = 500_000;
+export const MAX_NODES = 500_000;
 
 export interface Tree {
   readonly root: Node;
@@ -28,7 +28,7 @@ export interface Tree {
   readonly title: string;
   /** Characters of scripts. */
   readonly scriptChars: number;
-  /** Whether the page has more than `MOST_NODES` nodes. */
+  /** Whether the page has more than `MAX_NODES` nodes. */
   readonly cut: boolean;
 }
 
@@ -157,7 +157,7 @@ class Builder {
     }
     const shadow =
       tag.name === "template" &&
-      this.#stack.length < DEEPEST &&
+      this.#stack.length < MAX_DEPTH &&
       !this.#shadows.has(this.#top) &&
       isShadowTemplate(node, this.#top);
     if (tag.layout === "dropped" && !shadow) {
@@ -178,7 +178,7 @@ class Builder {
       }
     }
     if (tag.ends !== null) this.#closeImplied(tag);
-    if (tag.layout !== "void" && this.#stack.length >= DEEPEST) this.#pop();
+    if (tag.layout !== "void" && this.#stack.length >= MAX_DEPTH) this.#pop();
     this.#append(node);
     if (tag.layout === "void") return;
     if (shadow) this.#shadows.set(node.parent!, node);
@@ -243,7 +243,7 @@ class Builder {
   }
 
   finish(): Tree {
-    attachShadows(this.#shadows, DEEPEST);
+    attachShadows(this.#shadows, MAX_DEPTH);
     return {
       root: this.#root,
       linkedData: this.#linkedData,
@@ -261,7 +261,7 @@ class Builder {
     if (top.last === null) top.first = node;
     else top.last.next = node;
     top.last = node;
-    if (this.#nodes > MOST_NODES) {
+    if (this.#nodes > MAX_NODES) {
       this.cut = true;
       this.pause();
     }

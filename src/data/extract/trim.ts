@@ -72,7 +72,7 @@ function isLinks(node: Node, { type, whole, strict }: Trim): boolean {
 }
 
 /** A list of teasers has at least this many items, and at most `LONGEST_TEASER` characters per item on average. */
-const LEAST_TEASERS = 4;
+const MIN_TEASERS = 4;
 const LONGEST_TEASER = 350;
 
 /** Whether nearly every item of a list is a linked headline with a few words below it: a list of other articles. */
@@ -84,7 +84,7 @@ function isTeasers(node: Node): boolean {
     items += 1;
     if (child.tag.block && (child.linkChars >= child.chars * 0.8 || hasLinkedHeading(child, 6))) teasers += 1;
   }
-  return teasers >= LEAST_TEASERS && teasers >= items * 0.8 && node.chars <= items * LONGEST_TEASER;
+  return teasers >= MIN_TEASERS && teasers >= items * 0.8 && node.chars <= items * LONGEST_TEASER;
 }
 
 /** Whether a part contains a heading that is a link. */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { extract } from "../../../src/data/extract/extract.js";
-import { DEEPEST, type Node, parseTree } from "../../../src/data/extract/tree.js";
+import { MAX_DEPTH, type Node, parseTree } from "../../../src/data/extract/tree.js";
 
 const names =
   "div p span a b i ul ol li table tr td th tbody pre code h1 h2 article main nav form script style svg math mi mfrac noscript title select option textarea blockquote dl dt dd br img p/ !-- ![CDATA[ ?xml".split(
@@ -79,7 +79,7 @@ describe("any page", () => {
     fc.assert(
       fc.property(pages, fc.integer({ min: 1, max: 400 }), (html, times) => {
         const check = (node: Node, depth: number): void => {
-          expect(depth).toBeLessThanOrEqual(DEEPEST + 1);
+          expect(depth).toBeLessThanOrEqual(MAX_DEPTH + 1);
           for (let child = node.first; child !== null; child = child.next) {
             expect(child.parent).toBe(node);
             if (child.next === null) expect(node.last).toBe(child);
