@@ -1,7 +1,7 @@
 /**
- * @file What each sign of the extractor's profiles is worth: every hint, tag and way of hiding is turned over, one at a time, on
- * the pages of QUERN_SHARED that are taken for its type. Then the profiles are chosen anew on one half of the pages, five times,
- * and scored on both halves: the difference is how much choosing by looking at pages flatters the figure.
+ * @file Ablation of the extractor's profiles: toggles every hint, tag and way of hiding, one at a time, on the pages of
+ * QUERN_SHARED of each type. Then, for five random splits, it fits the profiles to one half of the pages and scores both
+ * halves. The difference shows how much fitting to these pages inflates the score.
  *
  *     QUERN_SHARED=… npm run bench data-extract-ablation
  */
@@ -24,7 +24,7 @@ interface Change {
 const TAGS = ["nav", "footer", "aside", "form", "header", "button", "figcaption"];
 const WAYS = ["hidden", "aria-hidden", "none"] as const;
 
-function turned<T>(list: Iterable<T>, item: T): T[] {
+function toggled<T>(list: Iterable<T>, item: T): T[] {
   const all = [...list];
   return all.includes(item) ? all.filter((one) => one !== item) : [...all, item];
 }
@@ -36,17 +36,17 @@ const changes: readonly Change[] = [
   })),
   ...TAGS.map((tag) => ({
     name: `tag ${tag}`,
-    apply: (profile: Profile) => ({ ...profile, tags: new Set(turned(profile.tags, tag)) }),
+    apply: (profile: Profile) => ({ ...profile, tags: new Set(toggled(profile.tags, tag)) }),
   })),
   ...WAYS.map((way) => ({
     name: `hidden by ${way}`,
-    apply: (profile: Profile) => ({ ...profile, hidden: turned(profile.hidden, way) }),
+    apply: (profile: Profile) => ({ ...profile, hidden: toggled(profile.hidden, way) }),
   })),
 ];
 
-/** A score that moves by less than this did not move. */
+/** Smaller changes of a score count as none. */
 const NOTHING = 0.003;
-/** A change is chosen when it makes so many more pages better than worse, and the sum of all. */
+/** A change is adopted if it raises the total score and improves this many more pages than it worsens. */
 const SUPPORT = 3;
 
 const pages = readSets();
@@ -54,7 +54,7 @@ const types: PageType[] = [];
 const base: Score[] = [];
 const gains: number[][] = [];
 
-/** The page's score under a profile; a page that is read from its data, or has no markup to choose from, has none. */
+/** Returns a function from profile to score for a page, or undefined if the page's text comes from embedded data. */
 function scorer(i: number): ((profile: Profile) => Score) | undefined {
   const page = pages[i];
   const { type, title, source } = extract(page.bytes);
@@ -91,7 +91,7 @@ for (let i = 0; i < pages.length; i++) {
 const split = halves(pages, 1);
 for (const type of PAGE_TYPES) {
   const own = pages.flatMap((_, i) => (types[i] === type ? [i] : []));
-  console.log(`\n${type}, ${own.length} pages: turned over, better + worse in one half, in the other`);
+  console.log(`\n${type}, ${own.length} pages: toggled, better + worse in one half, in the other`);
   changes.forEach(({ name }, k) => {
     const count = (first: boolean, sign: number): number =>
       own.filter((i) => split[i] === first && gains[i][k] * sign > NOTHING).length;

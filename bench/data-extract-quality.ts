@@ -1,5 +1,5 @@
 /**
- * @file Quality of extraction: both sets of QUERN_SHARED overall and by type, and the two halves of five random splits.
+ * @file Quality of extraction on both sets in QUERN_SHARED: overall, by type, and on both halves of five random splits.
  *
  *     QUERN_SHARED=… npm run bench data-extract-quality
  */

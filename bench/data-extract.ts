@@ -1,12 +1,12 @@
 /**
- * @file Extraction: its quality on the two sets of pages in QUERN_SHARED, and its speed beside Readability with linkedom and
- * trafilatura 2 (standard and fast), alternating in one run; medians.
+ * @file Quality of extraction on the two sets of pages in QUERN_SHARED, and speed compared with Readability (with linkedom) and
+ * trafilatura 2 (standard and fast): medians of alternating runs.
  *
  *     npm run bench data-extract -- [--rounds 3] [--every 6]
  *
- * QUERN_SHARED names the folder whose data/extraction holds the pages (its README says how they are scored); QUERN_PYTHON a
- * Python with trafilatura. Without the first there is nothing to measure; without the second its rows are left out. Speed is
- * taken on every sixth page, because the peers are slow.
+ * QUERN_SHARED is the folder whose data/extraction contains the pages; its README explains the scores. QUERN_PYTHON is a Python
+ * with trafilatura; without it, the rows of trafilatura are omitted. Speed is measured on every sixth page, because the peers
+ * are slow.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,14 +22,14 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = here.includes(join(".cache", "bench")) ? join(here, "..", "..", "..") : join(here, "..");
 const { rounds, every } = flags({ rounds: 3, every: 6 });
 const python = process.env.QUERN_PYTHON ?? "";
-if (python === "") console.error("QUERN_PYTHON does not name a Python with trafilatura: its rows are left out");
+if (python === "") console.error("QUERN_PYTHON is not set to a Python with trafilatura; its rows are omitted");
 
 function readability(bytes: Uint8Array): string {
   try {
     const { document } = parseHTML(Buffer.from(bytes).toString("utf8"));
     return new Readability(document).parse()?.textContent ?? "";
   } catch {
-    // linkedom has no answer to some pages; Readability has then no text.
+    // linkedom fails on some pages; count them as without text.
     return "";
   }
 }
@@ -38,7 +38,7 @@ const all = readSets();
 const articles = all.filter(({ set }) => set === "articles");
 const pages = all.filter(({ set }) => set === "pages");
 
-// Quality, and the slowest page on the way: each page's second time, for the first one compiles.
+// Quality, and the slowest page. Times the second run of each page, because the first includes compilation.
 const run = (page: Page): Extraction => extract(page.bytes);
 const found = new Map(all.map((page) => [page, run(page)]));
 const textOf = (page: Page): string => found.get(page)?.text ?? "";
@@ -78,7 +78,7 @@ console.log(
   `${"slowest page, ms".padEnd(44)} ${slowest.milliseconds.toFixed(0).padStart(5)}  at most 500  (${slowest.id})\n`,
 );
 
-// Speed: rounds in which each takes its turn.
+// Speed: in each round, Quern and the peers alternate.
 const sample = all.filter((_, i) => i % every === 0);
 const megabytes = sample.reduce((sum, { bytes }) => sum + bytes.length, 0) / 1e6;
 const folder = mkdtempSync(join(tmpdir(), "quern-bench-"));

@@ -1,4 +1,4 @@
-/** @file The two sets of pages in QUERN_SHARED's data/extraction, and how their README says that they are scored. */
+/** @file Reads the two sets of pages in QUERN_SHARED's data/extraction and scores extracted text as their README specifies. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -7,17 +7,17 @@ export interface Page {
   readonly id: string;
   readonly set: "articles" | "pages";
   readonly bytes: Uint8Array;
-  /** What should come out. */
+  /** The expected text. */
   readonly truth: string;
   readonly type: string;
 }
 
-/** The pages of both sets in a fixed order; ends the process where QUERN_SHARED has none. */
+/** Returns the pages of both sets in a fixed order; ends the process if QUERN_SHARED has none. */
 export function readSets(): Page[] {
   const shared = process.env.QUERN_SHARED ?? "";
   const folder = join(shared, "data", "extraction");
   if (shared === "" || !existsSync(folder)) {
-    console.error("QUERN_SHARED does not name a folder with data/extraction: nothing to measure");
+    console.error("set QUERN_SHARED to a folder that contains data/extraction");
     process.exit(2);
   }
   return [...readSet(folder, "articles"), ...readSet(folder, "pages")];
@@ -38,7 +38,7 @@ function readSet(folder: string, set: Page["set"]): Page[] {
     });
 }
 
-/** Precision and recall of one page: 4-word shingles for articles, lower-case words for pages, both with counts. */
+/** Returns precision and recall for a page, over multisets of 4-word shingles (articles) or lower-case words (pages). */
 export interface Score {
   readonly precision: number;
   readonly recall: number;
@@ -58,7 +58,7 @@ export function scoreOf({ set, truth }: Page, text: string): Score {
   };
 }
 
-/** The figure of the set of articles: F1 of the averages over pages of precision and recall. */
+/** Returns the score of the set of articles: average precision and recall over pages, and the F1 of these averages. */
 export function articleFigure(scores: readonly Score[]): { precision: number; recall: number; f1: number } {
   const precision = mean(scores.map((score) => score.precision));
   const recall = mean(scores.map((score) => score.recall));
@@ -89,7 +89,7 @@ function common(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>):
   return shared;
 }
 
-/** The halves of a seeded split, each set and type divided evenly: true for the first half, in the pages' order. */
+/** Splits the pages by a seed, each set and type evenly. Returns for each page whether it is in the first half. */
 export function halves(pages: readonly Page[], seed: number): boolean[] {
   let state = seed * 7919 + 12345;
   const random = (): number => {
