@@ -34,7 +34,7 @@ import { fitMailClassifier } from "./mail-classifier.js";
 /** Applies a step to mail only. Web filters would drop dictionaries and poems, which repeat themselves and are not prose. */
 const ofMail = (step: Step): Step => ({
   ...step,
-  apply: (document) => (document.source === "mail" ? step.apply(document) : KEEP),
+  judge: (document) => (document.source === "mail" ? step.judge(document) : KEEP),
 });
 
 export const speedrunText = defineRecipe({

@@ -93,8 +93,8 @@ describe("every filter", () => {
       fc.property(fc.array(unit, { maxLength: 40 }), fc.option(fc.webUrl(), { nil: undefined }), (parts, address) => {
         const text = parts.join("");
         for (const step of steps) {
-          const verdict = step.apply(candidate(text, address));
-          expect(step.apply(candidate(text, address))).toEqual(verdict);
+          const verdict = step.judge(candidate(text, address));
+          expect(step.judge(candidate(text, address))).toEqual(verdict);
           if (!verdict.keep) expect(verdict.reason).not.toBe("");
           else if ("text" in verdict && verdict.words !== undefined) {
             // The count updated by the step equals a new count.
@@ -111,7 +111,7 @@ describe("every filter", () => {
       const text = part.repeat(60_000 / part.length);
       for (const step of steps) {
         const start = performance.now();
-        step.apply(candidate(text));
+        step.judge(candidate(text));
         expect(performance.now() - start).toBeLessThan(10_000);
       }
     }
@@ -129,7 +129,7 @@ describe("the URL filter", () => {
     });
     await step.prepare?.();
     const reason = (address: string) => {
-      const verdict = step.apply(candidate("", address));
+      const verdict = step.judge(candidate("", address));
       return verdict.keep ? "keep" : verdict.reason;
     };
     expect(reason("https://www.evil.com/")).toBe("domain");
@@ -160,12 +160,12 @@ describe("language detection", () => {
     expect(detectLanguage(texts.en.repeat(30) + texts.ru.repeat(200))).toEqual(detectLanguage(texts.en.repeat(30)));
     expect(detectLanguage("12345 !!")).toEqual({ language: "und", score: 0 });
     const step = language({ keep: ["en"] });
-    expect(step.apply(candidate(texts.de))).toEqual({ keep: false, reason: "language_de" });
+    expect(step.judge(candidate(texts.de))).toEqual({ keep: false, reason: "language_de" });
     // A code that is never detected would drop everything.
     await expect(language({ keep: ["en", "deu"] }).prepare?.()).rejects.toThrow(/cannot detect "deu".*did you mean de/);
     await expect(language({ keep: ["deu"], trustDeclared: true }).prepare?.()).resolves.toBeUndefined();
     const declared = language({ keep: ["de"], trustDeclared: true });
-    expect(declared.apply(candidate(texts.en, undefined, "de"))).toEqual({ keep: true });
+    expect(declared.judge(candidate(texts.en, undefined, "de"))).toEqual({ keep: true });
   });
 
   it("selects FineWeb-2's thresholds by the document's language", () => {
@@ -178,19 +178,19 @@ describe("language detection", () => {
       Array.from({ length: 60 }, (_, i) => `wort${"abcdefghij"[i % 10]}${"klmnopqrst"[Math.floor(i / 10)]}`).join(" ");
     const english = gopherQuality();
     const own = gopherQuality({ thresholds: "fineweb-2" });
-    expect(english.apply(candidate(text, undefined, "de"))).toEqual({
+    expect(english.judge(candidate(text, undefined, "de"))).toEqual({
       keep: false,
       reason: "gopher_enough_stop_words",
     });
-    expect(own.apply(candidate(text, undefined, "de"))).toEqual({ keep: true });
-    expect(own.apply(candidate(text, undefined, "fr"))).toEqual({ keep: false, reason: "gopher_enough_stop_words" });
-    expect(own.apply(candidate(text))).toEqual({ keep: false, reason: "gopher_enough_stop_words" });
+    expect(own.judge(candidate(text, undefined, "de"))).toEqual({ keep: true });
+    expect(own.judge(candidate(text, undefined, "fr"))).toEqual({ keep: false, reason: "gopher_enough_stop_words" });
+    expect(own.judge(candidate(text))).toEqual({ keep: false, reason: "gopher_enough_stop_words" });
   });
 });
 
 describe("lists and lines", () => {
   const reason = (step: Step, text: string) => {
-    const verdict = step.apply(candidate(text));
+    const verdict = step.judge(candidate(text));
     return verdict.keep ? ("text" in verdict ? verdict.text : "keep") : verdict.reason;
   };
 
@@ -200,8 +200,8 @@ describe("lists and lines", () => {
     expect(reason(step, "Oh DARN!")).toBe("document_removed_with_badwords");
     expect(reason(step, "darned")).toBe("keep");
     expect(reason(step, "a Big Fool.")).toBe("document_removed_with_badwords");
-    expect(step.apply(candidate("この馬鹿者", undefined, "ja"))).toMatchObject({ keep: false });
-    expect(step.apply(candidate("この馬鹿者", undefined, "zh"))).toEqual({ keep: true });
+    expect(step.judge(candidate("この馬鹿者", undefined, "ja"))).toMatchObject({ keep: false });
+    expect(step.judge(candidate("この馬鹿者", undefined, "zh"))).toEqual({ keep: true });
   });
 
   it("toxicity depends on the share and the number of different words", async () => {

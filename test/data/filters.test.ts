@@ -64,7 +64,7 @@ function candidate(text: string, splitter?: Splitter) {
 }
 
 function applyStep(step: Step, text: string, splitter?: Splitter): string {
-  const verdict = step.apply(candidate(text, splitter));
+  const verdict = step.judge(candidate(text, splitter));
   if (!verdict.keep) return verdict.reason;
   return "text" in verdict && verdict.text !== text ? `edit ${verdict.text}` : "keep";
 }

@@ -34,7 +34,7 @@ const show = (text: string, types?: readonly PersonalType[]) =>
   findPersonalData(text, types).map(({ type, start, end }) => `${start} ${type} ${text.slice(start, end)}`);
 
 const applyStep = (text: string, options = {}) =>
-  personalData(options).apply({ id: "0", source: "s", passage: new Passage(text) });
+  personalData(options).judge({ id: "0", source: "s", passage: new Passage(text) });
 
 describe("personal data", () => {
   it("is found in the labelled set without false positives", () => {

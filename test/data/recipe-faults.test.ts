@@ -94,12 +94,12 @@ describe("an error in a recipe", () => {
       /document d1: it returned 5; it must return true, false/,
     ],
     [
-      `export default { steps: [{ name: "own", settings: {}, apply() {} }] };`,
+      `export default { steps: [{ name: "own", settings: {}, judge() {} }] };`,
       /"own" .*document d1: it returned undefined/,
     ],
-    [`export default { steps: [{ name: "own", settings: {}, apply: () => ({ keep: false }) }] };`, /without a reason/],
+    [`export default { steps: [{ name: "own", settings: {}, judge: () => ({ keep: false }) }] };`, /without a reason/],
     [
-      `const a: any = {};\na.a = a;\nexport default { steps: [{ name: "own", settings: a, apply: () => ({ keep: true }) }] };`,
+      `const a: any = {};\na.a = a;\nexport default { steps: [{ name: "own", settings: a, judge: () => ({ keep: true }) }] };`,
       /must be plain data/,
     ],
     [

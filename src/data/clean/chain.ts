@@ -97,7 +97,7 @@ export class Chain {
 function runStep(step: Step, document: Candidate): StepResult {
   let result: StepResult;
   try {
-    result = step.apply(document);
+    result = step.judge(document);
   } catch (error) {
     throw stepFault(step, error, document.id);
   }

@@ -47,7 +47,7 @@ export function decontamination(given: DecontaminationOptions): Step {
       })();
       return ready;
     },
-    apply({ passage }) {
+    judge({ passage }) {
       const { text } = passage;
       const { examples, spans } = grams.find(text, threshold);
       if (examples.length === 0) return KEEP;

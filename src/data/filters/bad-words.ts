@@ -38,7 +38,7 @@ export function badWords(given: BadWordsOptions): Step {
         patterns.set(language, wordPattern(await readWordList(list), UNSPACED.has(language)));
       }
     },
-    apply({ passage, language = options.language ?? "en" }) {
+    judge({ passage, language = options.language ?? "en" }) {
       const pattern = patterns.get(perLanguage ? language : "");
       if (pattern === undefined) return KEEP;
       pattern.lastIndex = 0;

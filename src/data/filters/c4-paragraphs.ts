@@ -14,7 +14,7 @@ export function c4Paragraphs(options: { readonly minParagraphs?: number; readonl
   return {
     name: "c4-paragraphs",
     settings: { minParagraphs, minCharacters },
-    apply({ passage }) {
+    judge({ passage }) {
       let long = 0;
       for (const line of passage.lines) {
         if (line.length >= minCharacters && codePointCount(line) >= minCharacters) long += 1;

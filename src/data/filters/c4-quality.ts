@@ -44,7 +44,7 @@ const POLICIES = ["terms of use", "privacy policy", "cookie policy", "uses cooki
 
 export function c4Quality(options: C4QualityOptions = {}): Step {
   const rules = { ...C4_QUALITY, ...stepOptions("c4-quality", options, C4_QUALITY) };
-  return { name: "c4-quality", settings: rules, apply: (document) => apply(document, rules) };
+  return { name: "c4-quality", settings: rules, judge: (document) => apply(document, rules) };
 }
 
 function apply({ passage }: Candidate, rules: Required<C4QualityOptions>): StepResult {

@@ -28,7 +28,7 @@ export function custom(name: string, rule: CustomFunction, { expectsChange = tru
     name,
     settings: { code: rule.toString() },
     expectsChange,
-    apply(document) {
+    judge(document) {
       const answer = rule(view(document));
       if (answer === true) return KEEP;
       if (answer === false) return drop(name);

@@ -61,5 +61,5 @@ export interface Step {
   readonly expectsChange?: boolean;
   /** Called once in each worker before the first document: reads lists, loads models. */
   prepare?(): Promise<void>;
-  apply(document: Candidate): StepResult;
+  judge(document: Candidate): StepResult;
 }

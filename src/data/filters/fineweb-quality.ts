@@ -49,7 +49,7 @@ export function finewebQuality(given: PerLanguage<FineWebQualityOptions> = {}): 
   return {
     name: "fineweb-quality",
     settings: terminalMarks === TERMINAL_MARKS ? shown : { ...shown, terminalMarks },
-    apply: (document) => apply(document, limitsOf(document.language)),
+    judge: (document) => apply(document, limitsOf(document.language)),
   };
 }
 

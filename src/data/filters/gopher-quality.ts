@@ -53,7 +53,7 @@ export function gopherQuality(given: PerLanguage<GopherQualityOptions> = {}): St
   return {
     name: "gopher-quality",
     settings: { ...GOPHER_QUALITY, ...options },
-    apply: (document) => apply(document, limitsOf(document.language)),
+    judge: (document) => apply(document, limitsOf(document.language)),
   };
 }
 

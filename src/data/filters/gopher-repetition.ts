@@ -61,7 +61,7 @@ export function gopherRepetition(given: PerLanguage<GopherRepetitionOptions> = {
   return {
     name: "gopher-repetition",
     settings: { ...GOPHER_REPETITION, ...options },
-    apply: (document) => apply(document, limitsOf(document.language)),
+    judge: (document) => apply(document, limitsOf(document.language)),
   };
 }
 

@@ -103,7 +103,7 @@ export function language(given: LanguageOptions = {}): Step {
         exitCode: 2,
       });
     },
-    apply(document) {
+    judge(document) {
       if (trustDeclared && document.language !== undefined) return checkLanguage(document.language, 1);
       const found = detectLanguage(document.passage.text);
       document.language = found.language;

@@ -21,7 +21,7 @@ export function length(given: LengthOptions): Step {
     name: "length",
     settings: { ...options },
     expectsChange: false,
-    apply({ passage }) {
+    judge({ passage }) {
       const { minBytes = 0, maxBytes = Infinity, minCharacters = 0, maxCharacters = Infinity } = options;
       if (passage.bytes < minBytes) return drop("too_few_bytes");
       if (passage.bytes > maxBytes) return drop("too_many_bytes");

@@ -49,7 +49,7 @@ export function refinedWebLines(options: RefinedWebLinesOptions = {}): Step {
   return {
     name: "refinedweb-lines",
     settings: rules,
-    apply({ passage }) {
+    judge({ passage }) {
       const edits: Record<string, number> = {};
       const kept: string[] = [];
       let words = 0;

@@ -90,7 +90,7 @@ export function url(given: UrlOptions = {}): Step {
       softWords = new Set([...own.softWords, ...(await readWordList(options.softWords))].map(plain));
       parts = [...own.parts, ...(await readWordList(options.parts))].map(plain).filter((part) => part !== "");
     },
-    apply,
+    judge: apply,
   };
 }
 

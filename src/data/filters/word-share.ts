@@ -34,7 +34,7 @@ export function toxicity(given: WordShareOptions): Step {
     async prepare() {
       pattern = wordPattern(await readWordList(options.words));
     },
-    apply({ passage }) {
+    judge({ passage }) {
       if (pattern === undefined) return KEEP;
       const found = passage.text.toLowerCase().match(pattern);
       if (found === null) return KEEP;

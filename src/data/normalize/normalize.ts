@@ -61,7 +61,7 @@ export function normalize(options: NormalizeOptions = {}): Step {
     name: "normalise", // the name in reports and recipe files, kept from before the rename
     settings: rules,
     expectsChange: false,
-    apply({ passage }): StepResult {
+    judge({ passage }): StepResult {
       const edits: Record<string, number> = {};
       const text = normalizeText(passage.text, rules, edits);
       if (text === passage.text) return KEEP;

@@ -96,7 +96,7 @@ export function personalData(options: PersonalDataOptions = {}): Step {
     name: "personal-data",
     settings: { types: PERSONAL_TYPES.filter((type) => types.includes(type)), action },
     expectsChange: false,
-    apply({ passage }): StepResult {
+    judge({ passage }): StepResult {
       const matches = findPersonalData(passage.text, types);
       if (matches.length === 0) return KEEP;
       const edits: Record<string, number> = {};

@@ -38,7 +38,7 @@ export function quality(options: QualityOptions): Step {
     async prepare() {
       scorer ??= await Scorer.open(model, label);
     },
-    apply(document) {
+    judge(document) {
       if (sources?.includes(document.source) === false) return KEEP;
       if (scorer === undefined) throw new Error("the step `quality` was used before prepare()");
       const score = Math.round(scorer.score(document.passage.text) * DIGITS) / DIGITS;
@@ -64,7 +64,7 @@ export function atLeast(options: AtLeastOptions): Step {
     name: "at-least",
     settings: { field, least, missing },
     expectsChange: false,
-    apply({ fields }) {
+    judge({ fields }) {
       const value = fields?.[field];
       if (typeof value !== "number") return missing === "keep" ? KEEP : drop(`no_${field}`);
       return value < least ? drop(`low_${field}`) : KEEP;

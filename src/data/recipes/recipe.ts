@@ -37,7 +37,7 @@ const stepSchema = z.custom<Step>(
     typeof value === "object" &&
     value !== null &&
     typeof (value as Step).name === "string" &&
-    typeof (value as Step).apply === "function" &&
+    typeof (value as Step).judge === "function" &&
     typeof (value as Step).settings === "object" &&
     ["undefined", "function"].includes(typeof (value as Step).prepare),
   "is not a step; use a step of quern/data such as gopherQuality(), language() or custom(name, function)",
@@ -120,6 +120,6 @@ export function named(name: string, step: Step): Step {
     settings: step.settings,
     expectsChange: step.expectsChange,
     prepare: step.prepare === undefined ? undefined : () => step.prepare?.() ?? Promise.resolve(),
-    apply: (document) => step.apply(document),
+    judge: (document) => step.judge(document),
   };
 }
