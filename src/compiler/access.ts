@@ -1,8 +1,8 @@
-/** @file Where the elements of a tensor lie, seen from a loop over another shape that it broadcasts to. */
+/** @file Computes how a loop addresses a tensor's elements, including broadcasts to the loop's shape. */
 import { type Node, type Shape, sizeOf } from "../tensor/index.js";
 import type { Access, Buffer, RowTerm } from "./kernels.js";
 
-/** A loop's index space: the last dimension is the column, all before it are rows. */
+/** A loop's index space: the last dimension is the column, all others together are rows. */
 export interface Space {
   readonly rows: number;
   readonly columns: number;
@@ -13,7 +13,7 @@ export function spaceOf(shape: Shape): Space {
   return { rows: sizeOf(shape) / columns, columns };
 }
 
-/** Contiguous strides, 0 for dimensions of 1, which never move. */
+/** Strides of a contiguous tensor in elements, 0 for dimensions of size 1. */
 export function stridesOf(shape: Shape): number[] {
   const strides = new Array<number>(shape.length);
   for (let axis = shape.length - 1, stride = 1; axis >= 0; axis--) {
@@ -23,7 +23,7 @@ export function stridesOf(shape: Shape): number[] {
   return strides;
 }
 
-/** Row terms for dimensions (outermost first) with these strides; neighbours that move as one become one. */
+/** Row terms for dimensions (outermost first) with these strides; adjacent contiguous dimensions are merged. */
 export function rowTerms(dimensions: Shape, strides: readonly number[]): RowTerm[] {
   const terms: RowTerm[] = [];
   let divide = 1;
@@ -46,13 +46,13 @@ export function rowTerms(dimensions: Shape, strides: readonly number[]): RowTerm
   return terms.map((term) => (term.divide * term.modulo === divide ? { ...term, modulo: 0 } : term));
 }
 
-/** Where a tensor's elements lie in a buffer that holds a larger one. */
+/** Offset and strides of a tensor inside the buffer of a larger one. */
 export interface Layout {
   readonly offset: number;
   readonly strides: readonly number[];
 }
 
-/** Output `output` of a split, in the buffer of what was split. */
+/** Layout of output `output` of a split, inside the buffer of the split tensor. */
 export function layoutOfPiece({ attributes, inputs, outputs }: Node<"split">, output: number): Layout {
   const whole = inputs[0].shape;
   const { axis, sizes } = attributes;
@@ -62,13 +62,13 @@ export function layoutOfPiece({ attributes, inputs, outputs }: Node<"split">, ou
   return { offset: start * sizeOf(whole.slice(axis + 1)), strides };
 }
 
-/** What was transposed, seen along the axes of the result. */
+/** Layout of a transpose's result inside the buffer of its operand. */
 export function layoutOfTranspose({ attributes, inputs }: Node<"transpose">): Layout {
   const strides = stridesOf(inputs[0].shape);
   return { offset: 0, strides: attributes.axes.map((axis) => strides[axis]) };
 }
 
-/** Reads a buffer that holds a tensor of shape `from`, or a larger one, in a loop over `shape`, with broadcasting. */
+/** Access to a tensor of shape `from` in a loop over `shape`, with broadcasting. `layout` places it inside a larger buffer. */
 export function accessOf(buffer: Buffer, from: Shape, shape: Shape, layout?: Layout): Access {
   const own = layout?.strides ?? stridesOf(from);
   const strides = [...new Array<number>(shape.length - from.length).fill(0), ...own];
@@ -80,12 +80,12 @@ export function accessOf(buffer: Buffer, from: Shape, shape: Shape, layout?: Lay
   };
 }
 
-/** Element (r, c) is r · columns + c. */
+/** Whether element (r, c) is at r · columns + c. */
 export function isIdentity(access: Access, { rows, columns }: Space): boolean {
   return access.offset === 0 && isRows(access, rows, columns) && (access.columnStride === 1 || columns === 1);
 }
 
-/** One element a row, in order. */
+/** Whether row r reads element r. */
 export function isRowIdentity(access: Access, { rows, columns }: Space): boolean {
   return access.offset === 0 && isRows(access, rows, 1) && (access.columnStride === 0 || columns === 1);
 }

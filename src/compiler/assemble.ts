@@ -1,4 +1,4 @@
-/** @file Turns drafts into kernels: decides which buffer each value lives in and writes the loops' bodies. */
+/** @file Turns drafts into kernels: assigns a buffer to each value and builds the loop bodies. */
 import { type Entry, isOp, type Node, outputOf, type Tensor, tensorKey } from "../tensor/index.js";
 import { accessOf, isIdentity, rowTerms, stridesOf } from "./access.js";
 import { type Buffers, bufferOfLeaf } from "./buffers.js";
@@ -21,10 +21,10 @@ import { reductionKind } from "./reductions.js";
 
 export class Assembler {
   readonly #homes = new Map<string, Buffer>();
-  /** Copies of leaves as they were when the run began, made before anything else. */
+  /** Copies of leaves' initial values, made before all other kernels. */
   readonly #earlyCopies: { from: Buffer; to: Buffer }[] = [];
   readonly #copies: { from: Buffer; to: Buffer }[] = [];
-  /** Stored tensors that are added to what is in their buffer. */
+  /** Keys of stored tensors that are added to their buffer. */
   readonly #adding = new Set<string>();
   readonly #assigned: ReadonlyMap<Node, Tensor>;
 
@@ -55,7 +55,7 @@ export class Assembler {
     return withoutDeadStores([...copies(this.#earlyCopies), ...kernels, ...copies(this.#copies)]);
   }
 
-  /** Kernels that add to one variable run one after the other, in a fixed order. */
+  /** Orders kernels that add to the same variable, so that they run one after the other in a fixed order. */
   #orderAccumulations(): void {
     const groups = new Map<Node, { readonly key: string; readonly draft: Draft; readonly adds: boolean }[]>();
     for (const [key, { target, adds }] of this.accumulators) {
@@ -74,7 +74,7 @@ export class Assembler {
     }
   }
 
-  /** Writes assigned values in place where every reader of the old value can run before; else by a copy at the end. */
+  /** Writes assigned values in place if all readers of the old value can run first; otherwise copies them at the end. */
   #placeInVariables(): void {
     const accumulating = new Set([...this.accumulators.values()].map(({ target }) => target.node));
     for (const [target, value] of this.#assigned) {
@@ -127,7 +127,7 @@ export class Assembler {
     return home;
   }
 
-  /** The concatenation that a tensor is made in; one in named memory may still be read there by others. */
+  /** The concatenation that a tensor is written into; undefined if it has named memory, which others may still read. */
   #placement(key: string) {
     const placement = this.placements.get(key);
     return placement && (this.#homes.get(tensorKey(placement.whole))?.kind ?? "temporary") === "temporary"
@@ -135,7 +135,7 @@ export class Assembler {
       : undefined;
   }
 
-  /** Dependencies first; among the ready ones, in the order of the model code. */
+  /** Topological order; ready drafts keep the order of the model code. */
   #ordered(): Draft[] {
     const ordered: Draft[] = [];
     const state = new Map<Draft, "open" | "done">();
@@ -150,10 +150,10 @@ export class Assembler {
           state.set(draft, "done");
           continue;
         }
-        if (state.get(draft) === "open") throw new Error("fusion closed a circle of kernels");
+        if (state.get(draft) === "open") throw new Error("fusion created a cycle of kernels");
         state.set(draft, "open");
         stack.push(...waiting.filter((other) => state.get(other) !== "open"));
-        if (stack[stack.length - 1] === draft) throw new Error("fusion closed a circle of kernels");
+        if (stack[stack.length - 1] === draft) throw new Error("fusion created a cycle of kernels");
       }
     }
     return ordered;
@@ -164,7 +164,7 @@ export class Assembler {
     if (!template) return [{ kind: "loop", body: this.#body(draft) }];
     const epilogue = draft.roots.length > 0 ? this.#body(draft) : null;
     const keys = template.outputs.map((_, i) => `${template.id}.${i}`);
-    // What was made where it is wanted needs no copying.
+    // All parts were written in place, so there is nothing to copy.
     if (template.op === "concatenate" && template.inputs.every((x) => this.#placement(tensorKey(x)))) return [];
     if (writesInPlace(template)) this.#homes.set(keys[0], this.#home(storage(template.inputs[0])));
     if (epilogue) this.#shareResult(draft, keys[0], epilogue);
@@ -184,7 +184,7 @@ export class Assembler {
     ];
   }
 
-  /** A matrix product that only its epilogue reads lies where the epilogue's first result will. */
+  /** Lets a matrix product that only its epilogue reads use the buffer of an epilogue result. */
   #shareResult(draft: Draft, key: string, epilogue: LoopBody): void {
     const readElsewhere = this.drafts.some((other) => other !== draft && other.reads.has(key));
     if (readElsewhere || (this.#homes.get(key) && this.#homes.get(key)?.kind !== "temporary")) return;
@@ -199,7 +199,7 @@ export class Assembler {
     );
     if (store?.kind !== "store" || !old) return;
     this.#homes.set(key, store.access.buffer);
-    // The body was written with a buffer of the product's own; it reads the shared one now.
+    // The body still loads from the product's own buffer; redirect it to the shared one.
     for (const value of epilogue.values) {
       if (value.op === "load" && value.access.buffer === old) {
         (value as { access: Access }).access = { ...value.access, buffer: store.access.buffer };
@@ -269,7 +269,7 @@ export class Assembler {
         access: { buffer: home, offset: 0, rows: rowTerms([space.rows], [1]), columnStride: 0 },
       });
     }
-    // Of two sums into one buffer, the one that sets it comes before the one that is added to it.
+    // A sum that overwrites a buffer must come before one that adds to it.
     results.sort((a, b) => Number(a.kind !== "store" && a.accumulate) - Number(b.kind !== "store" && b.accumulate));
     return { ...space, values, results };
   }
@@ -297,7 +297,7 @@ function copyKernel(from: Buffer, to: Buffer): Kernel {
   };
 }
 
-/** Drops stores to temporaries that no kernel reads. */
+/** Removes stores to temporaries that no kernel reads. */
 function withoutDeadStores(kernels: readonly Kernel[]): Kernel[] {
   const read = new Set<Buffer>();
   for (const kernel of kernels) {

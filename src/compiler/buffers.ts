@@ -1,9 +1,9 @@
-/** @file The buffers of a program: named ones are shared by all entries, temporaries belong to one. */
+/** @file The buffers of a program. All entries share the named ones; a temporary belongs to one entry. */
 import { isOp, type Node, sizeOf, type TensorType } from "../tensor/index.js";
 import type { Buffer } from "./kernels.js";
 
 export interface Buffers {
-  /** The buffer of this kind and name, made when first asked for. */
+  /** The buffer of this kind and name, created on first use. */
   named(kind: "variable" | "input" | "output", name: string, type: TensorType): Buffer;
   constant(data: Float32Array): Buffer;
   temporary(type: TensorType): Buffer;

@@ -1,4 +1,4 @@
-/** @file Graph → kernels with places in memory: everything about a program that no target changes. */
+/** @file Compiles a graph to kernels and a memory plan; this part is the same for all targets. */
 import { type Entries, isOp, nodesOf } from "../tensor/index.js";
 import { bufferOfLeaf, createBuffers } from "./buffers.js";
 import { fuse } from "./fuse.js";
@@ -18,15 +18,15 @@ export interface CompiledGraph {
 
 export interface GraphOptions {
   readonly dtype?: ComputeDType;
-  /** False makes a kernel of every operation. */
+  /** False makes every operation its own kernel. Default true. */
   readonly fusion?: boolean;
-  /** Of the target's memory. */
+  /** Limits of the target's memory. */
   readonly limits?: Limits;
 }
 
 /**
  * Simplifies, fuses and plans the memory of a program's entries.
- * @throws QuernError where the plan does not keep to the target's limits
+ * @throws QuernError if a tensor exceeds the target's limits
  */
 export function compileGraph(
   entries: Entries,
@@ -39,7 +39,7 @@ export function compileGraph(
   const compiled = new Map(
     Object.entries(entries).map(([name, entry]) => [name, fuse(simplify(entry), buffers, { fusion })] as const),
   );
-  // Every variable has memory, also one that no kernel touches: another program may share it.
+  // Every variable has memory, even if no kernel uses it, because another program may share it.
   for (const node of nodesOf(...Object.values(entries))) if (isOp(node, "variable")) bufferOfLeaf(buffers, node);
   return {
     dtype,

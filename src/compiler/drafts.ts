@@ -1,6 +1,6 @@
 /**
- * @file Expressions between stored values, and kernels in the making: what fusing (fuse.ts) decides on and assembling
- * (assemble.ts) writes out.
+ * @file Drafts of kernels and the expressions between stored values. fuse.ts groups values into drafts; assemble.ts turns drafts
+ * into kernels.
  */
 import { isOp, type Node, type Op, outputOf, type Tensor, tensorKey } from "../tensor/index.js";
 import { accessOf, type Layout, layoutOfPiece, layoutOfTranspose, type Space } from "./access.js";
@@ -8,21 +8,21 @@ import type { Access, Buffer, RowView } from "./kernels.js";
 import { reductionKind } from "./reductions.js";
 import { isElementwise } from "./rules.js";
 
-/** A kernel in the making. */
+/** A kernel under construction. */
 export interface Draft {
   readonly id: number;
   /** The large operation; null for a loop. */
   readonly template: Node | null;
   readonly space: Space;
-  /** Stored values that the loop (or epilogue) makes, inputs before users. */
+  /** Stored values that the loop (or epilogue) computes, in topological order. */
   readonly roots: Tensor[];
-  /** What it reads that others made, as keys of stored tensors. */
+  /** Keys of the stored tensors that it reads from other drafts. */
   readonly reads: Set<string>;
-  /** Drafts that must run before. */
+  /** Drafts that must run earlier. */
   readonly after: Set<Draft>;
 }
 
-/** Terms of a sum that kernels add up in a variable, by their keys; `adds` if the variable's old value is one more. */
+/** Terms of a sum that kernels accumulate in a variable, by key; `adds` if the variable's old value is also a term. */
 export type Accumulators = ReadonlyMap<string, Accumulation>;
 export interface Accumulation {
   readonly target: Tensor;
@@ -36,7 +36,7 @@ const isLoop = (node: Node) => isElementwise(node.op) || node.op === "broadcast"
 const isView = (node: Node) => node.op === "reshape" || node.op === "split" || node.op === "transpose";
 export const isTemplate = (node: Node) => !isLeaf(node) && !isReduction(node) && !isLoop(node) && !isView(node);
 
-/** Operands that templates read, and results that they write, row by row: each row (heads × width) where it lies. */
+/** Operands and results that templates access with a row stride; a row is (heads × width). */
 const ROW_OPERANDS: { readonly [O in Op]?: readonly number[] } = {
   attention: [0, 1, 2],
   attentionGradient: [0, 1, 2],
@@ -45,7 +45,7 @@ const ROW_OPERANDS: { readonly [O in Op]?: readonly number[] } = {
 };
 const ROW_RESULTS: { readonly [O in Op]?: readonly number[] } = { attentionGradient: [0, 1, 2], rope: [0] };
 
-/** How a template reads an operand: whole, or as a piece of the rows of a larger tensor. */
+/** How a template reads an operand: whole, or as part of the rows of a larger tensor. */
 export function operandOf(node: Node, i: number): { readonly source: Tensor; readonly view: RowView | null } {
   const piece = node.inputs[i];
   if (isOp(piece.node, "split") && ROW_OPERANDS[node.op]?.includes(i)) {
@@ -55,17 +55,17 @@ export function operandOf(node: Node, i: number): { readonly source: Tensor; rea
   return { source: storage(piece), view: null };
 }
 
-/** The rows of a piece of (B,T,heads,D) along the heads; null for a piece of another kind. */
+/** Row view of a split of (B,T,heads,D) along the heads; null for any other split. */
 function rowsOfHeads(node: Node<"split">, output: number): RowView | null {
   const { shape } = node.inputs[0];
   if (shape.length !== 4 || node.attributes.axis !== 2) return null;
   return { offset: layoutOfPiece(node, output).offset, stride: shape[2] * shape[3] };
 }
 
-/** Tensors that are written where a concatenation wants them, by their keys: the concatenation, and the rows of it. */
+/** Tensors written directly into a concatenation, by key: the concatenation, and the view of its rows. */
 export type Placements = ReadonlyMap<string, { readonly whole: Tensor; readonly view: RowView }>;
 
-/** Results of templates whose only user puts them beside each other: they can be made there. */
+/** Finds template results whose only user is a concatenation; they can be written into it directly. */
 export function findPlacements(nodes: readonly Node[], users: ReadonlyMap<string, readonly Node[]>): Placements {
   const placements = new Map<string, { whole: Tensor; view: RowView }>();
   for (const node of nodes) {
@@ -83,14 +83,14 @@ export function findPlacements(nodes: readonly Node[], users: ReadonlyMap<string
   }
   return placements;
 }
-/** Template outputs that can be added to what is there. */
+/** Whether a template can add this output to its buffer. */
 export const canAccumulate = (tensor: Tensor) =>
   tensor.node.op === "matmul" ||
   tensor.node.op === "embeddingGradient" ||
   (tensor.node.op === "linearCrossEntropyGradient" && tensor.output === 2) ||
   (isOp(tensor.node, "sum") && reductionKind(tensor.node) === "column");
 
-/** Operations whose result is their first input, a variable, with some of it changed. */
+/** Whether an operation changes part of its first input, a variable, in place. */
 export const writesInPlace = (node: Node) => node.op === "cacheWrite" || node.op === "cacheCopy";
 
 /** The tensor whose memory this one is a view of. */
@@ -103,7 +103,7 @@ export function storage(tensor: Tensor): Tensor {
 export const isStrided = (node: Node) => isReduction(node) && reductionKind(node) === "strided";
 export const isIndex = (tensor: Tensor) => tensor.node.op === "literal" && tensor.dtype === "i32";
 
-/** The stored tensors that a root's expression reads, with the access each is read by. */
+/** Returns the stored tensors that a root's expression reads, each with its access. */
 export function readsOf(root: Tensor, stored: ReadonlySet<string>): { tensor: Tensor; access: Access }[] {
   const reads: { tensor: Tensor; access: Access }[] = [];
   const seen = new Set<string>();
@@ -133,7 +133,7 @@ type Step =
   | { readonly kind: "load"; readonly source: Tensor; readonly layout?: Layout }
   | { readonly kind: "compute"; readonly operands: readonly (readonly [Tensor, readonly number[]])[] };
 
-/** One step into an expression seen from a loop over `shape`: is the tensor loaded, or computed, and from what? */
+/** One step into an expression inside a loop over `shape`: whether the tensor is loaded or computed, and its operands. */
 export function stepInto(tensor: Tensor, shape: readonly number[], stored: ReadonlySet<string>, isRoot: boolean): Step {
   const { node } = tensor;
   if (!isRoot && (isLeaf(node) || stored.has(tensorKey(tensor)))) return { kind: "load", source: tensor };
@@ -142,7 +142,7 @@ export function stepInto(tensor: Tensor, shape: readonly number[], stored: Reado
   if (node.op === "reshape") {
     const source = storage(tensor);
     if (isLeaf(source.node) || stored.has(tensorKey(source))) return { kind: "load", source };
-    // It is transparent, or chooseStored would have stored its source.
+    // The reshape is transparent; otherwise chooseStored would have stored its source.
     return { kind: "compute", operands: [[node.inputs[0], node.inputs[0].shape]] };
   }
   if (isOp(node, "split")) {
@@ -154,7 +154,7 @@ export function stepInto(tensor: Tensor, shape: readonly number[], stored: Reado
   return { kind: "compute", operands: node.inputs.map((x) => [x, shape] as const) };
 }
 
-/** Whether `from` must run after `to`. */
+/** Whether `from` depends on `to`, directly or indirectly. */
 export function reaches(from: Draft, to: Draft): boolean {
   const seen = new Set<Draft>();
   const open = [from];

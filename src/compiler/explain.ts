@@ -1,15 +1,15 @@
-/** @file What a program costs, kernel by kernel, and what fusion saved: floating-point operations, bytes, memory. */
+/** @file Computes a program's cost per kernel (floating-point operations, bytes, memory) and the savings of fusion. */
 import { DTYPE_BYTES, type Entries, isOp, type Node, type Op, sizeOf } from "../tensor/index.js";
 import { compileGraph } from "./compile-graph.js";
 import { buffersOf, type Kernel, type LoopBody } from "./kernels.js";
 import { type ComputeDType, multipliesInBf16 } from "./precision.js";
 
-/** Kernels of one kind and size in an entry. */
+/** Cost of the kernels of one kind and size in an entry. */
 export interface KernelCost {
   /** `matmul 4096×512×192 + mul, add`, `matmul 4096×512×192 in bf16`, `loop 4096×192: mul, add` */
   readonly what: string;
   readonly launches: number;
-  /** Of all launches: floating-point operations, and bytes read and written if no cache holds them. */
+  /** Over all launches: floating-point operations, and bytes read and written without any cache. */
   readonly flops: number;
   readonly bytes: number;
   readonly bf16Flops: number;
@@ -19,7 +19,7 @@ export interface Totals {
   readonly launches: number;
   readonly flops: number;
   readonly bytes: number;
-  /** Of the operations, those of products whose operands are rounded to bf16. */
+  /** The part of `flops` in products whose operands are rounded to bf16. */
   readonly bf16Flops: number;
 }
 
@@ -28,22 +28,22 @@ export interface EntryCost {
   readonly fused: Totals;
   /** The same entry with a kernel for every operation. */
   readonly unfused: Totals;
-  /** Most bytes first. */
+  /** Sorted by bytes, descending. */
   readonly kernels: readonly KernelCost[];
 }
 
 export interface Explanation {
   readonly entries: readonly EntryCost[];
-  /** Bytes of variables and of the arena without the kernels' own scratch. */
+  /** Bytes of variables and arena, without the kernels' scratch. */
   readonly arenaBytes: number;
   readonly unfusedArenaBytes: number;
-  /** Of them, bytes of variables, which both need. */
+  /** The part of both that is variables. */
   readonly stateBytes: number;
 }
 
 const size = (node: Node, i: number) => sizeOf(node.inputs[i].shape);
 
-/** Floating-point operations of a large operation; a multiply-add is two. */
+/** Floating-point operations of a large operation; a multiply-add counts as two. */
 const flopsOf: { readonly [O in Op]?: (node: Node) => number } = {
   matmul: (node) => {
     const K = isOp(node, "matmul") && node.attributes.transposeA ? node.inputs[0].shape[0] : node.inputs[0].shape[1];
@@ -75,7 +75,7 @@ function loopFlops(body: LoopBody): number {
 
 export function costOf(kernel: Kernel, dtype: ComputeDType): KernelCost {
   const { reads, writes } = buffersOf(kernel);
-  // What a kernel writes and reads again itself never leaves the cache.
+  // A value that a kernel writes and reads again stays in cache.
   const touched = [...new Set(writes), ...new Set(reads.filter((buffer) => !writes.includes(buffer)))];
   const bytes = touched.reduce((total, buffer) => total + DTYPE_BYTES[buffer.dtype] * buffer.size, 0);
   if (kernel.kind === "loop") {
@@ -115,7 +115,7 @@ function totalsOf(kernels: readonly KernelCost[]): Totals {
   return { launches: add("launches"), flops: add("flops"), bytes: add("bytes"), bf16Flops: add("bf16Flops") };
 }
 
-/** Explains the program that `compile` would make of these entries with a dtype. */
+/** Computes the cost of the program that `compile` would create from these entries. */
 export function explain(entries: Entries, dtype: ComputeDType = "fp32"): Explanation {
   const [fused, unfused] = [true, false].map((fusion) => compileGraph(entries, { dtype, fusion }));
   const costs = (graph: typeof fused, name: string) =>

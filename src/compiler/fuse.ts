@@ -1,13 +1,13 @@
 /**
- * @file Cuts a simplified graph into kernels.
+ * @file Partitions a simplified graph into kernels.
  *
- * 1. Decide what is *stored* in memory: what large operations read and write, reductions, outputs, assigned values, and
- *    what would cost more to compute again than to load. Everything else is computed where it is used.
- * 2. Walk the stored values in order. A large operation is a kernel. Any other value joins a kernel that runs over the
- *    same rows and columns and already makes or reads what it needs (as the epilogue, if that is a matrix product), or
- *    begins a new one. Joining must not close a circle of dependencies.
- * 3. Assigned values are written straight into their variables wherever no later kernel needs the old value, and
- *    gradients are added into their accumulators by the kernels that make them.
+ * 1. Decide which values are *stored* in memory: operands and results of large operations, reductions, outputs, assigned
+ *    values, and values that cost more to recompute than to load. All others are computed where they are used.
+ * 2. Walk the stored values in order. A large operation becomes a kernel. Any other value joins a kernel that runs over the
+ *    same rows and columns and already computes or reads one of its inputs (as epilogue, if that is a matrix product), or
+ *    starts a new kernel. Joining must not create a dependency cycle.
+ * 3. Assigned values are written directly to their variables if no later kernel needs the old value. Kernels that compute
+ *    gradients add them to the accumulator directly.
  */
 import {
   type Entry,
@@ -43,13 +43,14 @@ import type { Access, Kernel } from "./kernels.js";
 import { reductionKind } from "./reductions.js";
 import { isElementwise } from "./rules.js";
 
-/** Reading all leaves of a longer expression again costs more than one store and loads. */
-const MOST_LEAVES = 6;
-/** Streams that a loop may touch: beyond it the hardware's prefetchers lose count. */
-const MOST_READS = 20;
+/** An expression over more leaves is stored: recomputing it would cost more than one store and its loads. */
+const MAX_LEAVES = 6;
+/** Maximum input streams of a loop; hardware prefetchers cannot track more. */
+const MAX_READS = 20;
 
 /**
- * @param options `fusion` false makes a kernel of every operation, to be compared with: what eager frameworks run
+ * Fuses an entry's operations into kernels.
+ * @param options `fusion: false` makes every operation its own kernel, like an eager framework, for comparison
  */
 export function fuse(entry: Entry, buffers: Buffers, { fusion }: { readonly fusion: boolean }): Kernel[] {
   const nodes = nodesOf(entry);
@@ -58,12 +59,12 @@ export function fuse(entry: Entry, buffers: Buffers, { fusion }: { readonly fusi
   const accumulators: Accumulators = fusion ? findAccumulators(assigned, users) : new Map();
   const stored = chooseStored(nodes, entry, users, accumulators);
   if (!fusion) for (const node of nodes) if (isElementwise(node.op)) stored.add(`${node.id}.0`);
-  const { drafts, makers } = cut(nodes, stored, fusion);
+  const { drafts, makers } = partition(nodes, stored, fusion);
   const placements: Placements = fusion ? findPlacements(nodes, users) : new Map();
   return new Assembler(entry, buffers, drafts, makers, stored, accumulators, placements).kernels();
 }
 
-/** How many nodes, outputs and assignments read each tensor. */
+/** The nodes, outputs and assignments that read each tensor, by the tensor's key. */
 function usersOf(nodes: readonly Node[], entry: Entry): Map<string, Node[]> {
   const users = new Map<string, Node[]>();
   const use = (tensor: Tensor, node: Node) => {
@@ -79,8 +80,8 @@ function usersOf(nodes: readonly Node[], entry: Entry): Map<string, Node[]> {
 }
 
 /**
- * Assignments of the form v = x + y + … or v = v + x + …, where each of x, y, … is made by a kernel that can add to v in
- * place and nobody else reads it or the old v. Gives, for each such term, its variable.
+ * Finds assignments of the form v = x + y + … or v = v + x + …, where kernels can add each of x, y, … to v in place and nothing
+ * else reads these terms or the old v. Returns the variable of each term.
  */
 function findAccumulators(assigned: NonNullable<Entry["assign"]>, users: ReadonlyMap<string, Node[]>): Accumulators {
   const usedOnce = (tensor: Tensor) => users.get(tensorKey(tensor))?.length === 1;
@@ -110,8 +111,8 @@ function findAccumulators(assigned: NonNullable<Entry["assign"]>, users: Readonl
 }
 
 /**
- * Reshapes that a loop can look through: rows and columns stay what they are, and nothing on the way to where the value
- * is used stretches it, for then rows would be counted by two shapes at once.
+ * Finds reshapes that a loop can ignore: rows and columns stay the same, and no user broadcasts the value, because then two
+ * shapes would count the rows differently.
  */
 function findTransparent(nodes: readonly Node[], users: ReadonlyMap<string, Node[]>): Set<Node> {
   const transparent = new Set<Node>();
@@ -158,8 +159,8 @@ function chooseStored(
     } else if (node.op === "split" || node.op === "transpose") store(node.inputs[0]);
     else if (node.op === "reshape" && !transparent.has(node)) store(node.inputs[0]);
   }
-  // What is left is computed where it is used, unless that means to load much, often.
-  // Only leaves as large as the result count: a number a row, or a row for all, is as good as free.
+  // The remaining values are computed where they are used, unless that would load many leaves repeatedly. Only leaves as large as
+  // the result count: one number per row, or one row for all, costs almost nothing.
   const leaves = new Map<string, ReadonlyMap<string, number>>();
   for (const node of nodes) {
     if (!isElementwise(node.op)) continue;
@@ -173,27 +174,27 @@ function chooseStored(
       } else for (const [leaf, its] of leaves.get(tensorKey(source)) ?? []) if (its === size) mine.set(leaf, its);
     }
     const often = (users.get(key)?.length ?? 0) > 1;
-    if ((often && mine.size > 1 && size > 1) || mine.size > MOST_LEAVES) stored.add(key);
+    if ((often && mine.size > 1 && size > 1) || mine.size > MAX_LEAVES) stored.add(key);
     leaves.set(key, mine);
   }
   return stored;
 }
 
-function cut(
+function partition(
   nodes: readonly Node[],
   stored: ReadonlySet<string>,
   fusion: boolean,
 ): { drafts: Draft[]; makers: ReadonlyMap<string, Draft> } {
   const drafts: Draft[] = [];
   const makers = new Map<string, Draft>();
-  const begin = (template: Node | null, space: Space): Draft => {
+  const start = (template: Node | null, space: Space): Draft => {
     const draft = { id: drafts.length, template, space, roots: [], reads: new Set<string>(), after: new Set<Draft>() };
     drafts.push(draft);
     return draft;
   };
   for (const node of nodes) {
     if (isTemplate(node)) {
-      const draft = begin(node, spaceOf(node.outputs[0].shape));
+      const draft = start(node, spaceOf(node.outputs[0].shape));
       for (let i = 0; i < node.inputs.length; i++) {
         const key = tensorKey(operandOf(node, i).source);
         const maker = makers.get(key);
@@ -203,15 +204,15 @@ function cut(
       for (let i = 0; i < node.outputs.length; i++) makers.set(`${node.id}.${i}`, draft);
       continue;
     }
-    for (let i = 0; i < node.outputs.length; i++) if (stored.has(`${node.id}.${i}`)) beginOrJoin(outputOf(node, i));
+    for (let i = 0; i < node.outputs.length; i++) if (stored.has(`${node.id}.${i}`)) joinOrStart(outputOf(node, i));
   }
-  function beginOrJoin(root: Tensor): void {
+  function joinOrStart(root: Tensor): void {
     const { node } = root;
     const key = tensorKey(root);
     const strided = isReduction(node) && isStrided(node);
     const space = strided ? stridedSpace(node) : spaceOf(isReduction(node) ? node.inputs[0].shape : root.shape);
     const reads = readsOf(root, stored);
-    const draft = (strided || !fusion ? null : joinable(drafts, makers, root, space, reads)) ?? begin(null, space);
+    const draft = (strided || !fusion ? null : joinable(drafts, makers, root, space, reads)) ?? start(null, space);
     draft.roots.push(root);
     makers.set(key, draft);
     for (const { tensor } of reads) {
@@ -233,7 +234,7 @@ function joinable(
   const producers = new Set(reads.flatMap(({ tensor }) => makers.get(tensorKey(tensor)) ?? []));
   const full = reads.filter(({ access }) => isIdentity(access, space));
   const single = space.rows * space.columns === 1;
-  // Newest first: the closer in the graph, the more is shared.
+  // Newest first: drafts close in the graph share the most.
   for (let i = drafts.length - 1; i >= 0; i--) {
     const draft = drafts[i];
     if (draft.space.rows !== space.rows || draft.space.columns !== space.columns) continue;
@@ -242,7 +243,7 @@ function joinable(
     const makes = producers.has(draft);
     const shares = !draft.template && (single || full.some(({ tensor }) => draft.reads.has(tensorKey(tensor))));
     if (!makes && !shares) continue;
-    if (draft.reads.size + reads.length > MOST_READS) continue;
+    if (draft.reads.size + reads.length > MAX_READS) continue;
     if (!reads.every(({ tensor, access }) => isVisible(tensor, access, draft, makers))) continue;
     if ([...producers].some((producer) => producer !== draft && reaches(producer, draft))) continue;
     return draft;
@@ -250,7 +251,7 @@ function joinable(
   return null;
 }
 
-/** What a loop itself makes can be used in it at the same place, or, for a reduction over rows, in the same row. */
+/** Whether a draft can read a value it computes itself: only at the same element, or in the same row for a row reduction. */
 function isVisible(tensor: Tensor, access: Access, draft: Draft, makers: ReadonlyMap<string, Draft>): boolean {
   if (makers.get(tensorKey(tensor)) !== draft) return true;
   const { node } = tensor;
@@ -258,7 +259,7 @@ function isVisible(tensor: Tensor, access: Access, draft: Draft, makers: Readonl
   return reductionKind(node) === "row" && isRowIdentity(access, draft.space);
 }
 
-/** A reduction over an axis in the middle runs over (result, axis) and gathers. */
+/** Loop space of a reduction over a middle axis: (result elements, reduced axis), with strided loads. */
 function stridedSpace(node: Node<"sum" | "max">): Space {
   const columns = node.attributes.axes.reduce((product, axis) => product * node.inputs[0].shape[axis], 1);
   return { rows: sizeOf(node.outputs[0].shape), columns };

@@ -1,4 +1,4 @@
-/** @file The compiler: a graph becomes kernels with places in memory, which a backend writes out for its target. */
+/** @file The compiler: turns a graph into kernels and a memory plan, from which a backend emits code for its target. */
 export { type CompiledGraph, compileGraph, type GraphOptions } from "./compile-graph.js";
 export { costOf, type EntryCost, type Explanation, explain, type KernelCost, type Totals } from "./explain.js";
 export * from "./kernels.js";

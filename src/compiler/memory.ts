@@ -1,28 +1,28 @@
-/** @file Where every buffer lies: variables have memory of their own, all others offsets in one arena, by lifetime. */
+/** @file Plans memory: variables have their own, all other buffers get offsets in one arena, by lifetime. */
 import { QuernError } from "../errors.js";
 import { DTYPE_BYTES } from "../tensor/index.js";
 import { type Buffer, buffersOf, type Kernel } from "./kernels.js";
 
-/** What a target's memory must keep to. */
+/** Limits of a target's memory. */
 export interface Limits {
   /** Every offset is a multiple of this many bytes. */
   readonly alignment: number;
-  /** Most bytes that a kernel can be handed as one binding; Infinity where there is no bound. */
+  /** Maximum bytes of one kernel binding; Infinity if unlimited. */
   readonly maxBindingBytes: number;
 }
 
-/** A cache line, and the widest vector. */
+/** Alignment of a cache line and of the widest vector. */
 export const HOST_LIMITS: Limits = { alignment: 64, maxBindingBytes: Number.POSITIVE_INFINITY };
 
 export interface MemoryPlan {
   /**
-   * Byte offset in the arena of each buffer that is used, but for variables. No buffer crosses a multiple of the largest
-   * binding: a target can make the arena of blocks of that size.
+   * Byte offset in the arena of each used buffer except variables. No buffer crosses a multiple of the largest binding, so a
+   * target can build the arena from blocks of that size.
    */
   readonly offsets: ReadonlyMap<Buffer, number>;
-  /** Bytes of the arena. */
+  /** Size of the arena in bytes. */
   readonly bytes: number;
-  /** Each has memory of its own, which programs can share. */
+  /** Variables have memory outside the arena, which programs can share. */
   readonly variables: readonly Buffer[];
   /** Bytes of variables. */
   readonly stateBytes: number;
@@ -33,8 +33,8 @@ export interface MemoryPlan {
 const bytesOf = (buffer: Buffer) => buffer.size * DTYPE_BYTES[buffer.dtype];
 
 /**
- * Inputs, outputs and constants have places of their own in the arena. Temporaries of an entry share the rest: each, largest
- * first, takes the lowest gap between those that live at the same time. Entries run one at a time and share that space too.
+ * Plans the arena. Inputs, outputs and constants have their own offsets. Temporaries share the rest by lifetime: from largest to
+ * smallest, each takes the lowest gap between those alive at the same time. Entries run one at a time and share this space.
  * @throws QuernError for a buffer that is larger than the largest binding
  */
 export function planMemory(
@@ -67,20 +67,20 @@ export function planMemory(
 type Placer = ReturnType<typeof placer>;
 
 function placer({ alignment, maxBindingBytes }: Limits) {
-  const block = Math.floor(maxBindingBytes / alignment) * alignment; // Infinity stays so
+  const block = Math.floor(maxBindingBytes / alignment) * alignment; // Infinity stays Infinity
   const size = (buffer: Buffer) => Math.ceil(bytesOf(buffer) / alignment) * alignment;
   const requireBinding = (buffer: Buffer) => {
     if (size(buffer) <= block) return;
-    const what = buffer.name === undefined ? "a tensor between two kernels" : `"${buffer.name}"`;
+    const what = buffer.name === undefined ? "an intermediate tensor" : `"${buffer.name}"`;
     throw new QuernError(
-      `${what} has ${bytesOf(buffer)} bytes, and this device binds at most ${maxBindingBytes} at once; lower the batch, ` +
-        "the sequence, the vocabulary or the model's width",
+      `${what} has ${bytesOf(buffer)} bytes, but this device can bind at most ${maxBindingBytes} at once; reduce the batch ` +
+        "size, the sequence length, the vocabulary or the model width",
     );
   };
   return {
     size,
     requireBinding,
-    /** The first place at or after `from` where a buffer lies in one block. */
+    /** The first offset at or after `from` at which a buffer fits into one block. */
     start(buffer: Buffer, from: number): number {
       requireBinding(buffer);
       const room = block - (from % block);

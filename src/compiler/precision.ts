@@ -1,19 +1,19 @@
 /**
- * @file The precision pass: which products are made of operands rounded to bf16.
+ * @file Decides which products round their operands to bf16.
  *
- * Under `bf16` the large products (matrix products, attention, the head with its loss) round their operands to bf16, the
- * nearest with ties to even, and add up in fp32. Everything else stays in fp32: parameters, what lies in memory, norms,
- * softmax, losses, the optimizer. Products for a few rows read their weights once from memory and gain nothing: they
- * stay in fp32 too, and so do batch-invariant ones, whose rows must not know how many they are.
+ * With dtype `bf16`, large products (matrix products, attention, the fused head and loss) round their operands to bf16 (to
+ * nearest, ties to even) and accumulate in fp32. Everything else stays in fp32: parameters, tensors in memory, norms, softmax,
+ * losses, the optimizer. Products of a few rows are bound by reading weights and gain nothing, so they stay in fp32. So do
+ * batch-invariant products, because a row's result must not depend on the number of rows.
  */
 import { isOp, type Node } from "../tensor/index.js";
 
 export type ComputeDType = "fp32" | "bf16";
 
-/** Up to so many rows or columns a product is bound by memory. */
+/** Up to this many rows or columns, a product is bound by memory. */
 const FEW = 8;
 
-/** Whether this operation multiplies in bf16 when its program computes in bf16. */
+/** Whether this operation multiplies in bf16 in a program of dtype bf16. */
 export function multipliesInBf16(node: Node): boolean {
   if (isOp(node, "matmul") && node.attributes.batchInvariant) return false;
   if (isOp(node, "matmul")) return node.outputs[0].shape.every((dimension) => dimension > FEW);

@@ -1,7 +1,7 @@
-/** @file The forms of a reduction that kernels know: over a row, over columns, over everything, or over one axis. */
+/** @file Splits reductions into the forms that kernels support: over a row, over columns, over everything, or over one axis. */
 import { type Node, type Op, sameShape, sizeOf, type Tensor } from "../tensor/index.js";
 
-/** Traces an operation, unless an equal one is known. */
+/** Traces an operation, or returns an equal one that was traced before. */
 export type Trace = <O extends Op>(
   op: O,
   inputs: readonly Tensor[],
@@ -9,8 +9,8 @@ export type Trace = <O extends Op>(
 ) => readonly Tensor[];
 
 /**
- * Brings a reduction to these forms: over the last axis, over all but the last (sums), over everything (sums), or over one
- * axis after the other.
+ * Rewrites a reduction as one over the last axis, over all but the last (sums), over everything (sums), or over one axis at a
+ * time.
  */
 export function reduceByParts(op: "sum" | "max", x: Tensor, axes: readonly number[], trace: Trace): Tensor {
   const result = x.shape.map((dimension, axis) => (axes.includes(axis) ? 1 : dimension));
@@ -21,7 +21,7 @@ export function reduceByParts(op: "sum" | "max", x: Tensor, axes: readonly numbe
   const whole = rest.length === 0;
   const columns = rest.length === 1 && rest[0] === last;
   if (real.length === 1 || (op === "sum" && (whole || columns))) return trace(op, [x], { axes: real })[0];
-  // The last axis first, which is the fast one; then the others one by one.
+  // Reduce the last axis first, which is fastest; then the others one by one.
   const first = real.includes(last) ? last : real[0];
   const smaller = reduceByParts(op, x, [first], trace);
   return reduceByParts(
@@ -32,7 +32,7 @@ export function reduceByParts(op: "sum" | "max", x: Tensor, axes: readonly numbe
   );
 }
 
-/** The kind of a reduction that `simplify` left: which loop it needs. */
+/** The kind of loop that a reduction needs, after `simplify`. */
 export function reductionKind(node: Node<"sum" | "max">): "row" | "column" | "full" | "strided" {
   const x = node.inputs[0].shape;
   const { axes } = node.attributes;
@@ -40,7 +40,7 @@ export function reductionKind(node: Node<"sum" | "max">): "row" | "column" | "fu
   const real = axes.filter((axis) => x[axis] > 1);
   const kept = x.flatMap((dimension, axis) => (dimension > 1 && !real.includes(axis) ? [axis] : []));
   if (real.length === 1 && real[0] === last) return "row";
-  // Blocks are combined by adding: a maximum across rows takes the slow way.
+  // Blocks are combined by adding, so a maximum across rows needs the strided loop.
   if (node.op === "sum" && kept.length === 0 && sizeOf(x) > 1) return "full";
   if (node.op === "sum" && kept.length === 1 && kept[0] === last) return "column";
   return "strided";

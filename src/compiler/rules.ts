@@ -1,6 +1,6 @@
 /**
- * @file The rewrites of a graph, a row each. A rule looks at one operation over operands that are rewritten already, and
- * keeps its value; `simplify` tries the rules in the order of the table.
+ * @file The table of graph rewrites. A rule matches one operation, whose operands are already rewritten, and preserves its value.
+ * `simplify` tries the rules in the table's order.
  */
 import {
   type BinaryOp,
@@ -16,27 +16,27 @@ import {
 } from "../tensor/index.js";
 import { reduceByParts, type Trace } from "./reductions.js";
 
-/** An operation that is not traced yet. */
+/** An operation that has not been traced yet. */
 export interface Operation<O extends Op = Op> {
   readonly op: O;
   readonly inputs: readonly Tensor[];
   readonly attributes: Node<O>["attributes"];
-  /** Of its first output. */
+  /** Shape of its first output. */
   readonly shape: Shape;
-  /** The node that it comes from, as it was traced. */
+  /** The original node. */
   readonly node: Node;
 }
 
-/** What a rule can ask of the graph that is rewritten. */
+/** Access to the graph for rules. */
 export interface Tracing {
   readonly trace: Trace;
-  /** The gradient of a loss, as it was traced, if the entry computes it. */
+  /** The original gradient node of a loss, if the entry computes it. */
   lossGradient(node: Node<"linearCrossEntropy">): Node<"linearCrossEntropyGradient"> | undefined;
-  /** Rewrites a traced tensor ahead of its turn, with all that it needs. */
+  /** Rewrites an original tensor and its dependencies ahead of their turn. */
   rewrite(tensor: Tensor): Tensor;
 }
 
-/** The outputs of an operation, another operation for the rules to look at, or null where a rule does not match. */
+/** Result of a rule: output tensors, another operation to rewrite further, or null if the rule does not match. */
 export type Rewritten = readonly Tensor[] | Operation | null;
 
 export interface Rule {
@@ -60,7 +60,7 @@ const ELEMENTWISE = [
 
 const elementwise: ReadonlySet<Op> = new Set<Op>(ELEMENTWISE);
 
-/** One element of each input makes one element of the output. */
+/** Whether each output element depends on one element of each input. */
 export function isElementwise(op: Op): boolean {
   return elementwise.has(op);
 }
@@ -72,45 +72,53 @@ const folds: { readonly [O in BinaryOp]?: (a: number, b: number) => number } = {
   div: (a, b) => a / b,
 };
 
-/** The number that leaves the other operand as it is: on the right of each, on the left where the order does not matter. */
+/** Neutral element: on the right for each operation, and on the left if it commutes. */
 const neutral = { add: 0, sub: 0, mul: 1, div: 1 } as const;
 const commutes: ReadonlySet<Op> = new Set<Op>(["add", "mul"]);
 
 export const RULES: readonly Rule[] = [
-  rule("stopGradient is its operand", ["stopGradient"], ({ inputs }) => inputs),
+  rule("stopGradient is removed", ["stopGradient"], ({ inputs }) => inputs),
 
-  rule("a custom operation is its results", ["custom"], ({ inputs, attributes }) => inputs.slice(-attributes.results)),
+  rule("a custom operation becomes its results", ["custom"], ({ inputs, attributes }) =>
+    inputs.slice(-attributes.results),
+  ),
 
-  rule("a product reads a transposed matrix from its other side", ["matmul"], (operation) => {
+  rule("a matrix product absorbs a transpose", ["matmul"], (operation) => {
     const { transposeA, transposeB, batchInvariant } = operation.attributes;
-    const turned = operation.inputs.map((x) => x.node.op === "transpose" && x.shape.length === 2);
-    if (batchInvariant || !turned.includes(true)) return null;
-    const attributes = { transposeA: transposeA !== turned[0], transposeB: transposeB !== turned[1], batchInvariant };
-    return { ...operation, attributes, inputs: operation.inputs.map((x, i) => (turned[i] ? x.node.inputs[0] : x)) };
+    const transposed = operation.inputs.map((x) => x.node.op === "transpose" && x.shape.length === 2);
+    if (batchInvariant || !transposed.includes(true)) return null;
+    const attributes = {
+      transposeA: transposeA !== transposed[0],
+      transposeB: transposeB !== transposed[1],
+      batchInvariant,
+    };
+    return { ...operation, attributes, inputs: operation.inputs.map((x, i) => (transposed[i] ? x.node.inputs[0] : x)) };
   }),
 
-  rule("a view of a view is one view", ["reshape", "broadcast"], (operation) => {
+  rule("a view of a view becomes one view", ["reshape", "broadcast"], (operation) => {
     const under = operation.inputs[0].node;
-    // One number everywhere has no layout to change.
+    // A broadcast literal has no layout that a reshape could change.
     const uniform = under.op === "broadcast" && under.inputs[0].node.op === "literal";
     if (under.op !== operation.op && !uniform) return null;
     return { ...operation, op: uniform ? "broadcast" : operation.op, inputs: [under.inputs[0]] };
   }),
 
-  rule("a view of the same shape is its operand", ["reshape", "broadcast"], ({ inputs, shape }) =>
+  rule("a view of the same shape is removed", ["reshape", "broadcast"], ({ inputs, shape }) =>
     sameShape(inputs[0].shape, shape) ? inputs : null,
   ),
 
-  rule("a number in another shape is broadcast", ["reshape"], ({ inputs, attributes, ...rest }) =>
+  rule("a reshaped literal becomes a broadcast", ["reshape"], ({ inputs, attributes, ...rest }) =>
     inputs[0].node.op === "literal" ? { ...rest, op: "broadcast", inputs, attributes } : null,
   ),
 
-  rule("a reduction goes by the axes that kernels reduce", ["sum", "max"], ({ op, inputs, attributes }, { trace }) => [
-    reduceByParts(op, inputs[0], attributes.axes, trace),
-  ]),
+  rule(
+    "a reduction is split into forms that kernels support",
+    ["sum", "max"],
+    ({ op, inputs, attributes }, { trace }) => [reduceByParts(op, inputs[0], attributes.axes, trace)],
+  ),
 
-  // The gradient gives the loss on the way. Its d_loss must not depend on this loss.
-  rule("a loss comes with its gradient", ["linearCrossEntropy"], ({ node, inputs, attributes }, tracing) => {
+  // The gradient kernel also computes the loss. Its d_loss must not depend on this loss.
+  rule("a loss is computed by its gradient kernel", ["linearCrossEntropy"], ({ node, inputs, attributes }, tracing) => {
     if (!isOp(node, "linearCrossEntropy")) return null;
     const gradient = tracing.lossGradient(node);
     if (!gradient || dependsOn(gradient.inputs[3], node)) return null;
@@ -119,16 +127,16 @@ export const RULES: readonly Rule[] = [
     return [loss, ...statistics];
   }),
 
-  rule("an operand that another one stretches is not broadcast", ELEMENTWISE, (operation) => {
+  rule("a broadcast that another operand implies is dropped", ELEMENTWISE, (operation) => {
     const { inputs, shape } = operation;
-    const stretched = (x: Tensor, i: number) =>
+    const implied = (x: Tensor, i: number) =>
       x.node.op === "broadcast" &&
       inputs.some((y, k) => k !== i && y.node.op !== "broadcast" && sameShape(y.shape, shape));
-    if (!inputs.some(stretched)) return null;
-    return { ...operation, inputs: inputs.map((x, i) => (stretched(x, i) ? x.node.inputs[0] : x)) };
+    if (!inputs.some(implied)) return null;
+    return { ...operation, inputs: inputs.map((x, i) => (implied(x, i) ? x.node.inputs[0] : x)) };
   }),
 
-  rule("arithmetic of numbers is a number", ["add", "sub", "mul", "div"], ({ op, inputs }) => {
+  rule("arithmetic on literals is folded", ["add", "sub", "mul", "div"], ({ op, inputs }) => {
     const [a, b] = inputs.map(literalValue);
     return a !== null && b !== null ? [literal((folds[op] as (a: number, b: number) => number)(a, b))] : null;
   }),
@@ -144,7 +152,7 @@ function literalValue(tensor: Tensor): number | null {
   return isOp(tensor.node, "literal") && tensor.dtype === "f32" ? tensor.node.attributes.value : null;
 }
 
-/** Equal for a loss and its gradient. */
+/** Key that is equal for a loss and its gradient. */
 export const lossKey = (node: Node<"linearCrossEntropy" | "linearCrossEntropyGradient">) =>
   [...node.inputs.slice(0, 3).map(tensorKey), node.attributes.statistics].join();
 

@@ -1,13 +1,13 @@
 /**
- * @file The graph made smaller before it is cut into kernels: what is computed twice is computed once, and the table of rules
- * (`rules.ts`) computes what is known now and brings operations to the few forms that fusion knows.
+ * @file Simplifies a graph before fusion. It merges equal operations, and applies the rules of `rules.ts`, which fold constants
+ * and reduce operations to the few forms that fusion supports.
  */
 import { apply, type Entry, isOp, type Node, nodesOf, type Op, type Tensor, tensorKey } from "../tensor/index.js";
 import { lossKey, type Operation, RULES, type Rule, type Tracing } from "./rules.js";
 
 /**
- * The same entry, simplified; variables and inputs keep their names.
- * @param rules tried in their order on each operation, and again on what one of them makes of it
+ * Simplifies an entry; variables and inputs keep their names.
+ * @param rules tried in order on each operation, and again on the result of a rule that matched
  */
 export function simplify(entry: Entry, rules: readonly Rule[] = RULES): Entry {
   const nodes = nodesOf(entry);
@@ -75,7 +75,7 @@ function keyOf(op: Op, inputs: readonly Tensor[], attributes: object): string {
 
 const tableIds = new WeakMap<Float32Array, number>();
 let tables = 0;
-/** Tables are equal when they are the same array: comparing megabytes to save one copy is not worth it. */
+/** Constants are equal only if they are the same array: comparing megabytes is not worth saving one copy. */
 function tableId(data: Float32Array): number {
   const id = tableIds.get(data) ?? ++tables;
   tableIds.set(data, id);

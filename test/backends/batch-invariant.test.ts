@@ -1,4 +1,4 @@
-/** A batch-invariant product, and a decoder's whole step, give each row the bits that it has alone, on every target. */
+/** Batch-invariant products and a decoder's whole step: each row has the same bits as when it runs alone, on every target. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findCompiler, runnableSets } from "../../src/backends/cpu/toolchain.js";
 import { compile, type Program } from "../../src/backends/index.js";
@@ -19,7 +19,7 @@ const targets = [...new Set([...runnableSets(compiler).map((set) => set.name), "
 
 const ROWS = [1, 2, 3, 5, 8, 17, 64];
 const MOST = 64;
-/** Outputs and width: whole vectors and groups, and their edges. */
+/** Outputs and width: whole vectors and groups, and edge sizes. */
 const SHAPES = [
   [64, 64],
   [71, 150],
@@ -41,7 +41,7 @@ const config = defineModel(LLAMA);
 const weights = modelVariables(config);
 const [SLOTS, BATCHES, CHUNKS] = [9, [1, 4, 9], [1, 6]];
 const cache = keyValueCache(config, SLOTS, 40);
-/** Chunks of T tokens of B texts, in any slots. */
+/** Chunks of T tokens of B sequences, in any slots. */
 const steps = Object.fromEntries(
   BATCHES.flatMap((B) =>
     CHUNKS.map((T) => {
@@ -87,10 +87,10 @@ describe.each(targets.flatMap((target) => (["fp32", "bf16"] as const).map((dtype
       }
     });
 
-    it.each(CHUNKS)("a text has the same logits alone and beside others, chunks of %i", async (T) => {
+    it.each(CHUNKS)("a sequence has the same logits alone and in a batch, chunks of %i", async (T) => {
       const V = config.vocabSize;
       const texts = Array.from({ length: SLOTS }, () => Array.from({ length: 2 * T }, () => Math.floor(draw() * V)));
-      /** Logits of a text's last chunk, with the texts in batches of B, text i in slot (i + shift) % SLOTS. */
+      /** Logits of a sequence's last chunk, in batches of B; sequence i is in slot (i + shift) % SLOTS. */
       const speak = async (B: number, shift: number): Promise<Float32Array[]> => {
         const found: Float32Array[] = [];
         for (let first = 0; first < SLOTS; first += B) {

@@ -23,8 +23,8 @@ const peakOf = (fp32: number, bf16: number, amx = 0) => ({
 const norm = (x: ArrayLike<number>) => Math.sqrt(Array.from(x).reduce((total, v) => total + v * v, 0));
 const distance = (x: ArrayLike<number>, y: ArrayLike<number>) =>
   norm(Array.from(x, (v, i) => v - y[i])) / (norm(y) || 1);
-it("rounds to bf16 as its definition says", () => {
-  // One and the numbers around it are 2^-7 apart; ties go to the even one.
+it("rounds to bf16 by its definition", () => {
+  // Numbers around 1 are 2^-7 apart; ties round to even.
   expect([1 + 2 ** -8, 1 + 3 * 2 ** -8, 1 + 2 ** -8 + 2 ** -20, -1 - 2 ** -8].map(toBf16)).toEqual([
     1,
     1 + 2 ** -6,
@@ -39,7 +39,7 @@ it("rounds to bf16 as its definition says", () => {
   ]);
 });
 
-describe("precision", () => {
+describe("dtype", () => {
   const [x, w] = [q.variable("x", [64, 48]), q.variable("w", [32, 48])];
   const entries = { main: { outputs: { y: q.linear(x, w) } } };
   const next = random(5);
@@ -54,14 +54,14 @@ describe("precision", () => {
     return result;
   };
 
-  it("auto is bf16 only where the machine has the products and is faster by them", async () => {
+  it("auto is bf16 only if the machine has bf16 products and they are faster", async () => {
     for (const set of sets.slice(0, 2)) {
       const { dtype } = await run({ cpu: { instructionSet: set.name }, dtype: "auto" });
       expect(dtype).toBe(set.bf16Products && (await bf16Pays(set)) ? "bf16" : "fp32");
     }
   });
 
-  it("decides by measured peaks: bf16 must be clearly faster", () => {
+  it("auto compares measured peaks: bf16 must be clearly faster", () => {
     const faster = (...peaks: [number, number, number?]) =>
       bf16IsFaster(instructionSet("avx512bf16"), peakOf(...peaks));
     expect(faster(118, 236)).toBe(true); // Zen 4
@@ -74,7 +74,7 @@ describe("precision", () => {
     expect(bf16IsFaster(instructionSet("avx512"), peakOf(180, 86, 2900))).toBe(false);
   });
 
-  it("the row for bf16 is the fastest measured, fp32's instructions before slow ones for bf16", () => {
+  it("the instruction set for bf16 is the fastest measured, which may be one without bf16 products", () => {
     const rows = (...names: string[]) => names.map(instructionSet);
     const all = rows("amx", "avx512bf16", "avx512", "avx2", "portable");
     expect(fastestInBf16(all, peakOf(155, 86, 2900)).name).toBe("amx"); // Emerald Rapids
@@ -84,7 +84,7 @@ describe("precision", () => {
     expect(fastestInBf16(rows("neonbf16", "neon"), peakOf(40, 150)).name).toBe("neonbf16");
   });
 
-  it("a share of the peak is of the row's own products", () => {
+  it("the peak is that of the instruction set's own products", () => {
     const peak = peakOf(155, 86, 2900);
     const limits = ["amx", "avx512bf16", "avx512", "interpreter"].map((target) =>
       limitOf(peak, { target, dtype: "bf16" }),
@@ -93,7 +93,7 @@ describe("precision", () => {
     expect(limitOf(peak, { target: "amx", dtype: "fp32" })).toBe(310);
   });
 
-  it("is fp32 unless asked for", async () => {
+  it("defaults to fp32", async () => {
     const [plain, fp32, bf16] = [await run({}), await run({ dtype: "fp32" }), await run({ dtype: "bf16" })];
     expect(plain).toEqual(fp32);
     expect((await run({ dtype: "bf16", cpu: { threads: 1 } })).y).toEqual(bf16.y);
@@ -105,13 +105,13 @@ describe("precision", () => {
 describe.runIf(compiler !== null)("templates/bf16.h", () => {
   const folder = mkdtempSync(join(tmpdir(), "quern-bf16-"));
   afterAll(() => rmSync(folder, { recursive: true }));
-  const twins = [4, 8, 16].map((lanes) => ({ name: `twin, ${lanes} lanes`, lanes, flags: ["-DQN_PLAIN"] }));
+  const portable = [4, 8, 16].map((lanes) => ({ name: `portable, ${lanes} lanes`, lanes, flags: ["-DQN_PLAIN"] }));
   const machine = sets
     .filter((set) => set.bf16Products)
     .map((set) => ({ name: `instructions of ${set.name}`, lanes: set.vectorLength, flags: set.flags }));
 
-  // The same check for both, bit by bit: so the twin is what the instructions are.
-  it.each([...twins, ...machine])("$name: has the bits of the definition", ({ lanes, flags }) => {
+  // Both are checked bit by bit against the definition, so the portable version equals the instructions.
+  it.each([...portable, ...machine])("$name: matches the definition bit by bit", ({ lanes, flags }) => {
     const program = join(folder, "check");
     const options = [
       "-std=gnu11",
@@ -124,7 +124,7 @@ describe.runIf(compiler !== null)("templates/bf16.h", () => {
       "-o",
       program,
     ];
-    // A program of another machine is run by its emulator, which finds no shared libraries of it.
+    // A program for another architecture runs under an emulator, which finds no shared libraries for it.
     const [command, ...args] = [...(emulator()?.split(" ") ?? []), program];
     const linked = emulator() === undefined ? [] : ["-static"];
     execFileSync(compiler?.command ?? "", [...options, ...linked, "-lm", "-lpthread"]);

@@ -9,7 +9,7 @@ import * as q from "../../src/tensor/index.js";
 const entries = { main: { outputs: { y: q.mul(q.input("x", [5]), 3) } } };
 const compiler = await findCompiler();
 
-/** What lies in the cache beside its tag. */
+/** Entries of the cache, without its tag file. */
 const builtPrograms = async () => (await readdir(programsFolder())).filter((name) => name !== "CACHEDIR.TAG");
 
 describe("building a program", () => {
@@ -29,9 +29,9 @@ describe("building a program", () => {
     expect([first.plan.cached, second.plan.cached]).toEqual([false, true]);
     await second.run("main", { x: [1, 2, 3, 4, 5] });
     expect([...(await second.read("y"))]).toEqual([3, 6, 9, 12, 15]);
-    // One image serves both: what one does is not seen by the other.
+    // One library serves both programs, but they share no state.
     expect([...(await first.read("x"))]).toEqual([0, 0, 0, 0, 0]);
-    // The program and the templates that it is linked to.
+    // The program, and the templates that it is linked with.
     expect(await builtPrograms()).toHaveLength(2);
     if (process.getuid) expect((await stat(programsFolder())).mode & 0o077).toBe(0);
     first.dispose();
@@ -63,7 +63,7 @@ describe("building a program", () => {
   it.runIf(compiler && totalmem() > 12 * 2 ** 30)(
     "addresses an arena above 4 GiB, of which it touches little",
     async () => {
-      // Two tables of 2.3 GiB, of which the last rows are read and written; what is not touched takes no memory.
+      // Two tables of 2.3 GiB whose last rows are read and written; pages never touched take no memory.
       const [rows, width] = [600_000, 1024];
       const ids = q.input("ids", [3], "i32");
       const [a, b] = ["a", "b"].map((name) => q.embedding(q.variable(name, [rows, width]), ids));
@@ -82,7 +82,7 @@ describe("building a program", () => {
     },
   );
 
-  it("names a compiler that does not run", async () => {
+  it("throws for a compiler that does not run", async () => {
     vi.stubEnv("QUERN_CC", "/nonexistent/cc");
     await expect(compile(entries)).rejects.toThrow('cannot run the C compiler "/nonexistent/cc" (from QUERN_CC)');
   });
@@ -94,7 +94,7 @@ describe("building a program", () => {
     );
   });
 
-  it("uses as many threads as QUERN_THREADS says", () => {
+  it("uses QUERN_THREADS threads", () => {
     expect(defaultThreads({ QUERN_THREADS: "3" })).toBe(3);
     expect(defaultThreads({})).toBe(availableParallelism());
     for (const wrong of ["0", "1.5", "many", "257"]) {
@@ -102,14 +102,14 @@ describe("building a program", () => {
     }
   });
 
-  it("refuses a plan that WebAssembly cannot address, with its size", async () => {
+  it("throws for a plan larger than WebAssembly can address, with its size", async () => {
     const big = q.variable("big", [1 << 16, 1 << 15]);
     await expect(
       compile({ main: { outputs: {}, assign: [[big, q.mul(big, 2)]] } }, { cpu: { instructionSet: "wasm" } }),
     ).rejects.toThrow(/the plan needs 8\.\d+ GiB, but WebAssembly can address only 4 GiB/);
   });
 
-  it("refuses names and values that the program does not have", async () => {
+  it("throws for unknown names and wrong values", async () => {
     const program = await compile(entries, { backend: "reference" });
     await expect(program.read("z")).rejects.toThrow('the program has no tensor "z"; it has x, y');
     expect(() => program.write("x", [1, 2])).toThrow('"x" (5) takes 5 values, not 2');

@@ -1,4 +1,4 @@
-/** A program says which inputs it was never given; memory that is zero is no value. */
+/** A program reports inputs that were never set; memory that is still zero does not count as a value. */
 import { expect, it } from "vitest";
 import { compile } from "../../src/backends/index.js";
 import * as q from "../../src/tensor/index.js";
@@ -8,7 +8,7 @@ const rate = q.scalar("rate");
 const total = q.variable("total", [3]);
 const entries = {
   sum: { outputs: { z: q.add(x, y) } },
-  // An input that only an assignment needs.
+  // An input that only an assignment uses.
   step: { outputs: {}, assign: [[total, q.add(total, q.mul(rate, x))]] as const },
 };
 
@@ -27,7 +27,7 @@ it.each([{ backend: "reference" }, { cpu: { threads: 1, instructionSet: "wasm" }
     await expect(program.run("sum", { y: [1, 2, 3] })).rejects.toThrow('the entry "sum" needs "x": pass');
     await expect(program.run("step", { x: [1, 1, 1] })).rejects.toThrow('the entry "step" needs "rate": pass');
     await expect(program.run("step")).rejects.toMatchObject({ name: "QuernError" });
-    // What another entry was given, and what was written, counts; variables begin at zero.
+    // Values from another entry's run or from write() count; variables start at zero.
     program.write("x", [4, 5, 6]);
     await program.run("sum");
     expect(Array.from(await program.read("z"))).toEqual([5, 7, 9]);

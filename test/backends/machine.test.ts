@@ -5,7 +5,7 @@ import { examineMachine, measurePeak } from "../../src/backends/index.js";
 const compiler = await findCompiler();
 
 describe("examineMachine", () => {
-  it("tells what is here, with a line to set beside a figure", async () => {
+  it("describes the machine, with a line to quote with a benchmark figure", async () => {
     const report = await examineMachine({ measure: false });
     expect(report.cores).toBeGreaterThan(0);
     expect(report.freeMemory).toBeLessThanOrEqual(report.memory);
@@ -21,8 +21,8 @@ describe("examineMachine", () => {
 });
 
 describe("measurePeak", () => {
-  it("measures every peak the machine has, and 0 for bf16 where it has no bf16 products", async () => {
-    // What the figures are is the machine's business; which one is faster is decided in bf16IsFaster, tested in bf16.test.ts.
+  it("measures every peak, and 0 for bf16 without bf16 products", async () => {
+    // The figures depend on the machine; bf16.test.ts tests bf16IsFaster, which compares them.
     const peak = await measurePeak();
     const hasBf16 = runnableSets(compiler).some((set) => set.bf16Products);
     for (const figure of [peak.gflopsOneThread, peak.gflops]) expect(figure).toBeGreaterThan(0);

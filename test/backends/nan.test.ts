@@ -1,4 +1,4 @@
-/** NaN goes through maxima, minima and all that is made of them on every target, wherever in a vector or its tail it is. */
+/** NaN propagates through maxima, minima and everything built on them, on every target and in every lane of a vector or tail. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findCompiler, runnableSets } from "../../src/backends/cpu/toolchain.js";
 import { compile, compileReference, type Program } from "../../src/backends/index.js";
@@ -7,7 +7,7 @@ import * as q from "../../src/tensor/index.js";
 const compiler = await findCompiler();
 const targets = [...new Set([...runnableSets(compiler).map((set) => set.name), "wasm"])];
 
-/** Rows of (R, C): shorter than any vector, a vector of each row of the table and a tail, several of them. */
+/** Sizes (R, C): shorter than any vector, one vector of each instruction set plus a tail, and several vectors. */
 const WIDTHS = [1, 3, 16, 37];
 const ROWS = 3;
 const [D, KEYS] = [8, 21];
@@ -28,7 +28,7 @@ const entries = Object.fromEntries([
     };
     return [`of ${columns}`, { outputs }] as const;
   }),
-  // One query, and many: two ways through the template.
+  // One query and many take different paths through the template.
   ...[1, KEYS].map((queries) => {
     const k = q.variable("keys", [1, KEYS, 1, D]);
     const o = q.attention(
@@ -51,11 +51,11 @@ const entries = Object.fromEntries([
   ],
 ]);
 
-/** Quiet NaNs: JavaScript's own, one with low bits that arithmetic could take for a number, and a negative one. */
+/** Quiet NaNs: JavaScript's own, one with low bits set that integer arithmetic could misread, and a negative one. */
 const nans = Float32Array.from([0, 0, 0]);
 new Uint32Array(nans.buffer).set([0x7fc00000, 0x7fc00001, 0xffc12345]);
 
-/** What is spoilt, and every variable with the number of its values. */
+/** The tensors that receive a NaN, and every variable with its number of values. */
 const spoilt = [...WIDTHS.flatMap((columns) => [`x${columns}`, `y${columns}`]), "keys", "values", "hidden", "head"];
 const sizes: Readonly<Record<string, number>> = {
   ...Object.fromEntries(WIDTHS.flatMap((c) => [`x${c}`, `y${c}`].map((name) => [name, ROWS * c]))),
@@ -76,7 +76,7 @@ describe.each(targets)("NaN on cpu, %s", (target) => {
   }, 120_000);
   afterAll(() => program.dispose());
 
-  it("is where reference has it, and nowhere else", async () => {
+  it("is at the same places as in reference, and nowhere else", async () => {
     const wrong: string[] = [];
     for (const name of spoilt) {
       const size = sizes[name];
@@ -89,7 +89,7 @@ describe.each(targets)("NaN on cpu, %s", (target) => {
           await Promise.all([program.run(entry), reference.run(entry)]);
           for (const output of Object.keys(outputs)) {
             const [got, want] = [await program.read(output), await reference.read(output)];
-            // A key that is not seen weighs 0, and 0 times a NaN is one.
+            // A masked key has weight 0, but 0 · NaN is NaN.
             const mayBeMore = name === "values" && output === `attention${KEYS}`;
             const same = got.every((x, j) => {
               if (Number.isNaN(want[j])) return Number.isNaN(x);

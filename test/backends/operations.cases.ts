@@ -1,4 +1,4 @@
-/** @file The one list of operations that every backend is held to: each traced with its gradient, at odd shapes. */
+/** @file Test cases of all operations for every backend: each traced with its gradient, at odd shapes. */
 
 import type { DType, Entry, Shape, Tensor } from "../../src/tensor/index.js";
 import * as q from "../../src/tensor/index.js";
@@ -6,9 +6,9 @@ import * as q from "../../src/tensor/index.js";
 export interface Case {
   readonly name: string;
   readonly entry: Entry;
-  /** Values of the variables and inputs, by name. */
+  /** Values of variables and inputs, by name. */
   readonly values: Readonly<Record<string, Float64Array>>;
-  /** Variables that are differentiated, each with the output that holds its gradient. */
+  /** Differentiated variables, each with the output that contains its gradient. */
   readonly gradients: Readonly<Record<string, string>>;
 }
 
@@ -24,17 +24,17 @@ export function random(seed: number): () => number {
 interface Maker {
   /** A differentiated variable with values from low to high. */
   parameter(shape: Shape, low?: number, high?: number): Tensor;
-  /** An input with values from -1 to 1, that is not differentiated. */
+  /** An input with values from -1 to 1 that is not differentiated. */
   constant(shape: Shape): Tensor;
-  /** i32 input with values below `limit`; the first ones are given. */
+  /** An i32 input with values below `limit`, starting with the given ones. */
   ids(shape: Shape, limit: number, first?: readonly number[]): Tensor;
   index(value: number): Tensor;
 }
 
-/** What a case does with its gradients besides giving them out. */
+/** What a case does with its gradients besides returning them. */
 type Assign = (parameters: readonly Tensor[], gradients: readonly Tensor[]) => Entry["assign"];
 
-/** Traces f, weighs its outputs by fixed random numbers into one scalar, and differentiates it. */
+/** Traces f, sums its outputs with fixed random weights into a scalar, and differentiates it. */
 function make(name: string, f: (m: Maker) => Tensor | readonly Tensor[], assign?: Assign): Case {
   const next = random([...name].reduce((hash, letter) => (hash * 31 + letter.charCodeAt(0)) % 2147483647, 7));
   const values: Record<string, Float64Array> = {};
@@ -73,7 +73,7 @@ function make(name: string, f: (m: Maker) => Tensor | readonly Tensor[], assign?
   let loss: Tensor = q.literal(0);
   results.forEach((result, i) => {
     outputs[`${name}/y${i}`] = result;
-    if (result.node.op === "stopGradient") return; // given out, but no part of the loss
+    if (result.node.op === "stopGradient") return; // an output, but not part of the loss
     const weights = Float32Array.from({ length: q.sizeOf(result.shape) }, () => next() - 0.5);
     loss = q.add(loss, q.sum(q.mul(result, q.constant(weights, result.shape))));
   });
@@ -82,7 +82,7 @@ function make(name: string, f: (m: Maker) => Tensor | readonly Tensor[], assign?
   derivatives.forEach((gradient, i) => {
     const id = (parameters[i].node.attributes as { name: string }).name;
     gradients[id] = `${id}/gradient`;
-    // A gradient that is assigned must have no other reader, or it would not be added up in place.
+    // An assigned gradient must have no other reader, or it would not be accumulated in place.
     if (assign === undefined) outputs[gradients[id]] = gradient;
   });
   const entry: Entry = assign ? { outputs, assign: assign(parameters, derivatives) } : { outputs };
@@ -103,12 +103,12 @@ const table = (rows: number, columns: number, f: (angle: number) => number) =>
 
 function attentionCase(B: number, T: number, H: number, G: number, D: number): Case {
   return one(`attention ${B}x${T} heads ${H}/${G} of ${D}`, (m) =>
-    // Wide values make the softmax peaked: with small ones a wrong scale or mask hardly shows.
+    // Large values make the softmax peaked; with small ones a wrong scale or mask would hardly show.
     q.attention(m.parameter([B, T, H, D], -3, 3), m.parameter([B, T, G, D], -3, 3), m.parameter([B, T, G, D])),
   );
 }
 
-/** Segments: `text` places of the first, then documents of 5, 9, 2, 17, … places, in every row at another place. */
+/** Segments: `text` positions of the first, then documents of 5, 9, 2, 17, … positions, shifted differently in every row. */
 function segmentsOf(m: Maker, B: number, S: number): Tensor {
   const lengths = [5, 9, 2, 17, 1, 30, 40, 50];
   const row = (b: number) => lengths.slice(b).flatMap((length, i) => new Array<number>(length).fill(i + 3));
@@ -123,14 +123,14 @@ function maskedAttentionCase(B: number, T: number, H: number, G: number, D: numb
   });
 }
 
-/** Rows padded on the right: a row of `length` sees no key from there on; one of 0 does nothing. */
+/** Rows padded on the right: a row sees only its first `length` keys; a row of length 0 computes nothing. */
 function raggedAttentionCase(lengths: readonly number[], T: number, H: number, G: number, D: number): Case {
   const B = lengths.length;
   return one(`attention of ragged ${lengths} of ${T} heads ${H}/${G} of ${D}`, (m) => {
     const [a, b, c] = [m.parameter([B, T, H, D], -3, 3), m.parameter([B, T, G, D], -3, 3), m.parameter([B, T, G, D])];
     return [
       q.attention(a, b, c, { lengths: m.ids([B], 1, lengths) }),
-      // The padding has segments that no key of the text has.
+      // Padding has segments that no key of the text has.
       q.attention(a, b, c, { lengths: m.ids([B], 1, lengths), segments: segmentsOf(m, B, T) }),
     ];
   });
@@ -306,7 +306,7 @@ export const cases: readonly Case[] = [
     q.linearCrossEntropy(m.parameter([23, 20], -2, 2), m.parameter([57, 20], -2, 2), m.ids([23], 57, [0, 56, -100, 5])),
   ),
   ...casts(),
-  // Logits of hundreds: the sum of e^(z − target's logit) is no number any more.
+  // Logits in the hundreds, for which the sum of e^(z − target's logit) overflows.
   one("enormous logits", (m) =>
     q.linearCrossEntropy(m.parameter([23, 20], -30, 30), m.parameter([57, 20], -2, 2), m.ids([23], 57, [0, 56, -100])),
   ),
@@ -329,8 +329,8 @@ export const cases: readonly Case[] = [
 ];
 
 /**
- * Each type kept in a variable of its own and brought to every other: values beyond ranges, halves that round to even,
- * numbers below the normal ones. Nothing to differentiate: rounding is stairs.
+ * A variable of each dtype, cast to every other: values out of range, ties that round to even, subnormal numbers. Without
+ * gradients, because rounding is a step function.
  */
 function casts(): Case[] {
   const numbers = [
@@ -365,7 +365,7 @@ function casts(): Case[] {
     const outputs: Record<string, Tensor> = {};
     for (const to of types) {
       const y = q.cast(x, to);
-      // As it is kept, a row for all and by rows of a narrow matrix, turned and cut.
+      // As stored, broadcast, by rows of a narrow matrix, transposed and split.
       outputs[`${name}/${to}`] = y;
       outputs[`${name}/${to} again`] = q.cast(y, "f32");
       outputs[`${name}/${to} stretched`] = q.mul(q.cast(q.broadcast(y, [3, values.length]), "f32"), 2);
@@ -376,11 +376,11 @@ function casts(): Case[] {
   });
 }
 
-/** Gradient descent in place. */
+/** A gradient descent step in place. */
 const descend: Assign = (parameters, derivatives) =>
   parameters.map((p, i) => [p, q.sub(p, q.mul(0.5, derivatives[i]))] as const);
 
-/** Each gradient added to (or put into) a variable, as a training step does. */
+/** Each gradient added or assigned to a variable, as in a training step. */
 const gather =
   (adds: boolean): Assign =>
   (parameters, derivatives) =>

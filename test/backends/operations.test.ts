@@ -10,7 +10,7 @@ function prepare(program: Program, { values }: Case): void {
 }
 
 const norm = (x: ArrayLike<number>) => Math.sqrt(Array.from(x).reduce((total, v) => total + v * v, 0));
-/** Relative to the second. */
+/** Distance relative to the norm of the second. */
 const distance = (x: ArrayLike<number>, y: ArrayLike<number>) =>
   norm(Array.from(x, (v, i) => v - y[i])) / (norm(y) || 1);
 
@@ -45,7 +45,7 @@ describe("reference", () => {
   });
 });
 
-it("computes in f32 alone", () => {
+it("accepts only f32 operands", () => {
   const x = q.variable("x", [4, 4], "bf16");
   for (const f of [() => q.add(x, 1), () => q.matmul(x, x), () => q.sum(x), () => q.concatenate([x, x], 0)]) {
     expect(f).toThrow(/needs f32/);
@@ -59,7 +59,7 @@ const compiler = await findCompiler();
 // WebAssembly runs everywhere: clang for it is a development dependency.
 const targets = [...new Set([...runnableSets(compiler).map((set) => set.name), "wasm"])];
 
-// Keys and values that grow from call to call, as in generation.
+// Keys and values that grow with each call, as in generation.
 const [B, S, G, H, D] = [2, 9, 2, 4, 8];
 const chunk = 3;
 const cachedAttention = (): Entry => {
@@ -84,7 +84,7 @@ const castGradient = (): Entry => {
 };
 
 describe.each(targets)("cpu, %s", (target) => {
-  // All cases in one program: one build a target.
+  // All cases in one program, so that each target builds once.
   const stateEntries = Object.fromEntries(stateCases.map((c) => [c.name, c.entry]));
   const entries = {
     ...Object.fromEntries(cases.map((c) => [c.name, c.entry])),
@@ -95,7 +95,7 @@ describe.each(targets)("cpu, %s", (target) => {
   const reference = compileReference(entries);
   let program: Program;
   beforeAll(async () => {
-    // The widest row, and WebAssembly, are optimised as they are for a user.
+    // The widest instruction set and WebAssembly are optimized as for a user.
     if (target === targets[0] || target === "wasm") vi.stubEnv("QUERN_OPTIMIZE", "2");
     program = await compile(entries, { cpu: { instructionSet: target, threads: 2 } });
   }, 300_000);
@@ -104,7 +104,7 @@ describe.each(targets)("cpu, %s", (target) => {
     program.dispose();
   });
 
-  it("gives what reference gives, forward and backward", { timeout: 120_000 }, async () => {
+  it("matches reference, forward and backward", { timeout: 120_000 }, async () => {
     const wrong: string[] = [];
     for (const c of cases) {
       for (const each of [program, reference]) {
@@ -112,10 +112,10 @@ describe.each(targets)("cpu, %s", (target) => {
         await each.run(c.name);
       }
       for (const output of Object.keys(c.entry.outputs)) {
-        // The loss only carries the gradients: its terms cancel, and what is left is rounding.
+        // The loss only serves to compute gradients: its terms cancel, leaving rounding errors.
         if (output.endsWith("/loss")) continue;
         const want = reference.readExact(output);
-        // Nothing is added up in casts, and some are infinite.
+        // Casts add nothing up, and some are infinite.
         if (c.name.startsWith("casts")) {
           expect(await program.read(output), output).toEqual(Float32Array.from(want));
           continue;
@@ -127,17 +127,17 @@ describe.each(targets)("cpu, %s", (target) => {
     expect(wrong).toEqual([]);
   });
 
-  it("passes a gradient through casts between floats as it is", async () => {
+  it("passes a gradient through casts between floats unchanged", async () => {
     await expect(program.read("cast gradient/dx")).rejects.toThrow('run "castGradient" first');
     await program.run("castGradient");
     // Σ w · f32(bf16(x)), and x came from f16: w reaches x unrounded.
     expect(Array.from(await program.read("cast gradient/dx"))).toEqual([0, 1, 2, 3, 4].map((w) => Math.fround(w / 3)));
   });
 
-  it("leaves the state that reference leaves, and the same bits on any number of threads", {
+  it("leaves the same state as reference, with the same bits for any number of threads", {
     timeout: 120_000,
   }, async () => {
-    // The same entries with other pools; each takes clang a while to make WebAssembly of.
+    // The same entries with other thread counts; clang takes a while to compile each to WebAssembly.
     const counts = target === "wasm" ? [1] : [1, 3];
     const others = await Promise.all(
       counts.map((threads) => compile(stateEntries, { cpu: { instructionSet: target, threads } })),
@@ -176,7 +176,7 @@ describe.each(targets)("cpu, %s", (target) => {
   });
 });
 
-// Beside the operations, so that one process of clang makes WebAssembly of both.
+// In this file so that one clang process compiles both to WebAssembly.
 const dotted = cases.filter(({ name }) => /^(matmul|attention|linear)/.test(name));
 describe.each([...targets, ...(compiler ? ["amx-twin"] : [])])("products in bf16, cpu %s", (target) => {
   const entries = Object.fromEntries(dotted.map((c) => [c.name, c.entry]));
@@ -187,7 +187,7 @@ describe.each([...targets, ...(compiler ? ["amx-twin"] : [])])("products in bf16
   }, 120_000);
   afterAll(() => program.dispose());
 
-  it("are those of reference with rounded operands, forward and backward", { timeout: 120_000 }, async () => {
+  it("match reference with rounded operands, forward and backward", { timeout: 120_000 }, async () => {
     expect(program.plan.dtype).toBe("bf16");
     const wrong: string[] = [];
     let changed = 0;
@@ -200,16 +200,16 @@ describe.each([...targets, ...(compiler ? ["amx-twin"] : [])])("products in bf16
         if (output.endsWith("/loss")) continue;
         const want = reference.readExact(output);
         const error = distance(await program.read(output), want);
-        // Attention's weights are rounded beside the largest one so far, not beside their sum, so that others of them go up:
-        // it is held to be no farther from exact than reference's rounding is.
+        // Attention rounds its weights relative to the largest so far, not to their sum, so they round differently. It must be
+        // about as close to the exact result as reference's rounding.
         const bound = /attention/.test(c.name) ? 1.5 * distance(exact.readExact(output), want) : 2e-4;
         const off = /attention/.test(c.name) ? distance(await program.read(output), exact.readExact(output)) : error;
-        // Where a sum of fp32 lies on the edge between two bf16 it may go either way: 2^-8 of one number among many.
+        // An fp32 sum halfway between two bf16 may round either way: 2^-8 of one number among many.
         if (!(off < bound + 1e-6)) wrong.push(`${output}: ${off} of ${bound}`);
         if (distance(exact.readExact(output), want) > 1e-3) changed++;
       }
     }
     expect(wrong).toEqual([]);
-    expect(changed).toBeGreaterThan(dotted.length); // rounding shows, or this would hold fp32 to fp32
+    expect(changed).toBeGreaterThan(dotted.length); // rounding must have an effect, or this would compare fp32 with fp32
   });
 });

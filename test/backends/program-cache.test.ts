@@ -22,7 +22,7 @@ const refuse = async () => {
   throw new Error("there was nothing to build");
 };
 
-describe("the cache of programs", () => {
+describe("the program cache", () => {
   const saved = process.env.QUERN_CACHE;
   let folder: string;
   const library = () => join(programsFolder(), "key", LIBRARY);
@@ -36,7 +36,7 @@ describe("the cache of programs", () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it("builds once, and builds again what a crash left short or empty", async () => {
+  it("builds once, and rebuilds files that a crash truncated or emptied", async () => {
     expect((await cachedProgram("key", [LIBRARY], making("library"))).cached).toBe(false);
     expect((await cachedProgram("key", [LIBRARY], refuse)).cached).toBe(true);
     for (const length of [3, 0]) {
@@ -49,24 +49,24 @@ describe("the cache of programs", () => {
     expect(await readdir(programsFolder())).toEqual(["CACHEDIR.TAG", "key"]);
   });
 
-  it("is not misled by a build that was killed, and removes it when it is old", async () => {
+  it("ignores a killed build, and removes it when it is old", async () => {
     await cachedProgram("other", [LIBRARY], making("library"));
     const killed = join(programsFolder(), "key.a1B2c3");
     await mkdir(killed);
     await writeFile(join(killed, LIBRARY), "libr");
     expect((await cachedProgram("key", [LIBRARY], making("library"))).cached).toBe(false);
-    expect(await readdir(programsFolder())).toContain("key.a1B2c3"); // perhaps another process is at it
+    expect(await readdir(programsFolder())).toContain("key.a1B2c3"); // another process may still be building it
     await utimes(killed, 1, 1);
     await cachedProgram("third", [LIBRARY], making("library"));
     expect((await readdir(programsFolder())).sort()).toEqual(["CACHEDIR.TAG", "key", "other", "third"]);
   });
 
-  it("leaves nothing of a build that fails", async () => {
+  it("leaves nothing behind after a failed build", async () => {
     await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow("nothing to build");
     expect(await readdir(programsFolder())).toEqual(["CACHEDIR.TAG"]);
   });
 
-  it("takes what another process built meanwhile", async () => {
+  it("uses what another process built meanwhile", async () => {
     const slow = cachedProgram("key", [LIBRARY], async (temporary) => {
       await cachedProgram("key", [LIBRARY], making("first"));
       await making("second")(temporary);
@@ -77,12 +77,12 @@ describe("the cache of programs", () => {
   });
 
   describe.skipIf(process.getuid === undefined)("belongs to one user", () => {
-    it("is made for its owner alone", async () => {
+    it("is created accessible only to its owner", async () => {
       await cachedProgram("key", [LIBRARY], making("library"));
       expect((await stat(programsFolder())).mode & 0o777).toBe(0o700);
     });
 
-    it.each([0o770, 0o702, 0o777])("refuses a folder of mode %o, whatever lies there", async (mode) => {
+    it.each([0o770, 0o702, 0o777])("refuses a folder of mode %o, whatever it contains", async (mode) => {
       await cachedProgram("key", [LIBRARY], making("library"));
       await chmod(programsFolder(), mode);
       await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow(
@@ -90,7 +90,7 @@ describe("the cache of programs", () => {
       );
     });
 
-    it("refuses one in a folder where everyone can put another in its place", async () => {
+    it("refuses a folder that everyone can replace", async () => {
       await chmod(folder, 0o777);
       await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow(/everyone can write to .*QUERN_CACHE/);
     });
@@ -109,14 +109,14 @@ describe("the cache of programs", () => {
         await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow(
           new RegExp(`^${who} ${open}, above .*chmod`),
         );
-        await chmod(open, 0o1777); // where nobody can move what is another's
+        await chmod(open, 0o1777); // sticky: users can only move their own files
         expect((await cachedProgram("key", [LIBRARY], making("library"))).cached).toBe(false);
       } finally {
         process.getgid = getgid;
       }
     });
 
-    it("checks the way that symbolic links take", async () => {
+    it("checks all folders on the path of symbolic links", async () => {
       const [real, open] = [join(folder, "real"), join(folder, "open")];
       for (const made of [real, open]) await mkdir(made);
       await symlink(real, join(open, "link"));
@@ -125,11 +125,11 @@ describe("the cache of programs", () => {
       await chmod(real, 0o777);
       await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow(`everyone can write to ${real}, above`);
       await chmod(real, 0o755);
-      await chmod(open, 0o777); // who can write there can lay another link
+      await chmod(open, 0o777); // anyone who can write there can replace the link
       await expect(cachedProgram("key", [LIBRARY], refuse)).rejects.toThrow(`everyone can write to ${open}, above`);
     });
 
-    it("builds again where a link stands in the place of a program", async () => {
+    it("rebuilds a program that was replaced by a link", async () => {
       await cachedProgram("key", [LIBRARY], making("library"));
       const { rename } = await import("node:fs/promises");
       await rename(join(programsFolder(), "key"), join(folder, "elsewhere"));
@@ -138,7 +138,7 @@ describe("the cache of programs", () => {
       expect(await readFile(join(folder, "elsewhere", LIBRARY), "utf8")).toBe("library");
     });
 
-    it("builds again a library that others could have written", async () => {
+    it("rebuilds a library that others could have written", async () => {
       await cachedProgram("key", [LIBRARY], making("library"));
       await chmod(library(), 0o666);
       expect((await cachedProgram("key", [LIBRARY], making("library"))).cached).toBe(false);

@@ -19,7 +19,7 @@ interface Changed {
   readonly swapped?: boolean;
 }
 
-/** A small program, of which one thing can be another. */
+/** A small program with one replaceable part. */
 function trace(changed: Changed = {}): q.Entries {
   const { number = 2, values = [1, 2, 3], output = "y", variable = "w", length = 3 } = changed;
   const [x, w] = [q.input("x", [4, length]), q.variable(variable, [4, length])];
@@ -32,13 +32,13 @@ function trace(changed: Changed = {}): q.Entries {
 }
 
 describe("the key of a graph", () => {
-  it("is equal for equal traces, whatever was traced between them", () => {
+  it("is equal for equal traces, whatever was traced in between", () => {
     const first = graphKey(trace());
     trace({ number: 7 });
     expect(graphKey(trace())).toBe(first);
   });
 
-  it("is another for every change of the program", () => {
+  it("differs for every change of the program", () => {
     const changes: Changed[] = [
       {},
       ...[3, 0, -0, NaN, Infinity, -Infinity, 2 + 2 ** -51].map((number) => ({ number })),
@@ -71,7 +71,7 @@ describe.runIf(await findCompiler())("a program that the cache has", () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it("gives what it gave when it was compiled, tables of the graph and places of names among it", async () => {
+  it("has the same results as when it was compiled, including constants and named tensors", async () => {
     const results: number[][] = [];
     const cached: boolean[] = [];
     for (const values of [
@@ -90,7 +90,7 @@ describe.runIf(await findCompiler())("a program that the cache has", () => {
     const expected = (values: readonly number[]) => {
       const y = Array.from({ length: 12 }, (_, i) => 2 * (i + values[i % 3]) - 10);
       const w = y.map((value) => value + 10);
-      // The second entry reads what the first left in w.
+      // The second entry reads what the first wrote to w.
       const total = y.reduce((sum, value, i) => sum + value + 10 - w[i], 0);
       return [...y, ...w, total];
     };

@@ -1,4 +1,4 @@
-/** Rows of different length in one batch: each has the bits that it has alone in a batch of that size, on every target. */
+/** Rows of different lengths in one batch: each has the same bits as alone in a batch of that size, on every target. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findCompiler, runnableSets } from "../../src/backends/cpu/toolchain.js";
 import { compile, compileReference, type Program } from "../../src/backends/index.js";
@@ -9,7 +9,7 @@ import { random } from "./operations.cases.js";
 const compiler = await findCompiler();
 const targets = [...new Set([...runnableSets(compiler).map((set) => set.name), "wasm"])];
 
-/** B rows of a batch in R of the slots of a cache of capacity S. */
+/** B rows of a batch, in R slots of a cache of capacity S. */
 const [B, SLOTS, S, H, G, D, POSITIONS] = [4, 6, 75, 4, 2, 24, 80];
 
 const angles = (f: (x: number) => number) =>
@@ -19,7 +19,7 @@ const angles = (f: (x: number) => number) =>
   );
 const [cos, sin] = [angles(Math.cos), angles(Math.sin)];
 
-/** T new tokens a row against a cache, as a layer of a transformer has them. */
+/** T new tokens per row against a cache, as in a transformer layer. */
 function attend(T: number): Entry {
   const name = (x: string) => `${T}/${x}`;
   const index = (x: string) => q.input(name(x), [B], "i32");
@@ -59,7 +59,7 @@ const copy = (): Entry => {
   return { outputs: {}, assign: caches.map((cache) => [cache, q.cacheCopy(cache, from, to, lengths)] as const) };
 };
 
-/** One query, few, a tile, and more than one tile of them, each on another path through the templates. */
+/** One query, a few, one tile and several tiles: each takes a different path through the templates. */
 const CHUNKS = [1, 3, 7, 70];
 const entries = {
   ...Object.fromEntries(CHUNKS.map((T) => [`attend ${T}`, attend(T)] as const)),
@@ -70,7 +70,7 @@ const entries = {
 const draw = random(42);
 const numbers = (count: number) => Float32Array.from({ length: count }, () => 4 * draw() - 2);
 const cacheSize = SLOTS * S * G * D;
-/** Given to every run; a row's own numbers are at its place. */
+/** Inputs of every run; each row's values are at its index. */
 const caches = { keys: numbers(cacheSize), values: numbers(cacheSize) };
 const given = (T: number) => ({
   q: numbers(B * T * H * D),
@@ -79,14 +79,14 @@ const given = (T: number) => ({
   segments: Int32Array.from({ length: B * S }, (_, i) => Math.floor((i % S) / 11)),
 });
 
-/** How the rows stand: two texts of other lengths, an empty row, and a short one whose chunk is padded. */
+/** State of the rows: two sequences of different lengths, an empty row, and a short one whose chunk is padded. */
 const rowsOf = (T: number) => ({
   position: [S - T, 2, 5, 0],
   lengths: [S, 2 + T, 0, Math.ceil(T / 2)],
   rows: [4, 0, -1, 5],
 });
 type Rows = ReturnType<typeof rowsOf>;
-/** Only row b is there. */
+/** Only row b is present. */
 const alone = (rows: Rows, b: number): Rows => ({
   position: rows.position.map((x, i) => (i === b ? x : -T_FAR)),
   lengths: rows.lengths.map((x, i) => (i === b ? x : 0)),
@@ -113,7 +113,7 @@ describe.each(targets)("ragged rows on cpu, %s", (target) => {
   /** Row b of an output of B rows. */
   const rowOf = (data: Float32Array, b: number) => data.subarray((data.length / B) * b, (data.length / B) * (b + 1));
 
-  it.each(CHUNKS)("gives what reference gives and the bits of each row alone, chunks of %i", async (T) => {
+  it.each(CHUNKS)("matches reference, and each row has the bits of running alone, chunks of %i", async (T) => {
     const [fixed, rows] = [given(T), rowsOf(T)];
     for (const each of [program, reference]) await run(each, `attend ${T}`, `${T}`, { ...fixed, ...rows });
     const outputs = [`${T}/o`, `${T}/apart`];
@@ -129,7 +129,7 @@ describe.each(targets)("ragged rows on cpu, %s", (target) => {
         expect(rowOf(await program.read(name), b)).toEqual(rowOf(together.get(name) as Float32Array, b));
       }
     }
-    // The slots that no row has are as they were, and so are the positions before and behind what was written.
+    // Slots without a row are unchanged, and so are positions before and after those written.
     const slot = (data: ArrayLike<number>, i: number) => Array.from(data).slice(i * S * G * D, (i + 1) * S * G * D);
     for (const name of ["keys", "values"] as const) {
       const now = together.get(name) as Float32Array;
@@ -140,7 +140,7 @@ describe.each(targets)("ragged rows on cpu, %s", (target) => {
     }
   });
 
-  it("has the bits of each padded row alone, and no gradient where a row is empty", async () => {
+  it("padded rows have the bits of running alone, and empty rows have no gradient", async () => {
     const sizes = [H, G, G].map((heads) => B * PADDED * heads * D);
     const variables = Object.fromEntries(["q", "k", "v"].map((x, i) => [`padded/${x}`, numbers(sizes[i])] as const));
     const [slope, lengths] = [numbers(sizes[0]), [PADDED, 5, 0, 20]];
@@ -162,7 +162,7 @@ describe.each(targets)("ragged rows on cpu, %s", (target) => {
     }
   });
 
-  it("copies the beginnings of slots in order, and nothing for a negative slot", async () => {
+  it("copies the beginnings of slots in order, and skips negative slots", async () => {
     const given = { from: [0, 3, -1], to: [3, 5, 2], lengths: [40, S + 9, 10] };
     for (const each of [program, reference]) await run(each, "copy", "copy", given);
     const now = await program.read("keys");
@@ -177,7 +177,7 @@ describe.each(targets)("ragged rows on cpu, %s", (target) => {
   });
 });
 
-it("refuses what does not fit", () => {
+it("throws for operands that do not fit", () => {
   const [x, cache] = [q.input("x", [2, 1, 2, 8]), q.variable("cache", [4, 9, 2, 8])];
   const index = (n: number) => q.input("index", [n], "i32");
   expect(() => q.attention(x, cache, cache)).toThrow(/q and k must have the same batch/);

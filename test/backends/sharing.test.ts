@@ -1,4 +1,4 @@
-/** Programs of one device share variables: the same memory, whoever writes it. */
+/** Programs on one device share variables: the same memory, whichever program writes it. */
 import { describe, expect, it } from "vitest";
 import { findCompiler } from "../../src/backends/cpu/toolchain.js";
 import { type CompileOptions, compile, type Program } from "../../src/backends/index.js";
@@ -44,13 +44,13 @@ const bounds = async (program: Program) => {
 };
 
 describe.each(targets)("on %s", { timeout: 120_000 }, (_, options) => {
-  it("a write through one program is seen by the other, and disposing of one leaves the other working", async () => {
+  it("a write through one program is visible in the other, and disposing one leaves the other working", async () => {
     const first = await compile(writer(), options);
     first.write("w", new Float32Array(SIZE).fill(1));
     const second = await compile(reader(), { ...options, shareWith: first });
     expect(first.plan.sharedBytes).toBe(0);
     expect(second.plan).toMatchObject({ stateBytes: 4 * SIZE, sharedBytes: 4 * SIZE });
-    // The weights are allocated once: what the second has of its own is less than they are.
+    // The weights are allocated once: the second program allocates less than their size.
     if (options.backend !== "reference") expect(second.plan.arenaBytes).toBeLessThan(4 * SIZE);
     await second.run("sum");
     expect(await bounds(second)).toEqual([1, 1]);
@@ -63,7 +63,7 @@ describe.each(targets)("on %s", { timeout: 120_000 }, (_, options) => {
     first.dispose();
     await second.run("sum");
     expect(await bounds(second)).toEqual([9, 9]);
-    // A third one finds them through the second.
+    // A third program gets them through the second.
     const third = await compile(writer(), { ...options, shareWith: second });
     await third.run("add", { by: 1 });
     await second.run("sum");
@@ -73,7 +73,7 @@ describe.each(targets)("on %s", { timeout: 120_000 }, (_, options) => {
     third.dispose();
   });
 
-  it("runs follow one another in the order in which they were begun, and none sees half of an update", async () => {
+  it("runs execute in call order, and none sees a partial update", async () => {
     const first = await compile(writer(), options);
     const second = await compile(reader(), { ...options, shareWith: first });
     first.write("w", new Float32Array(SIZE));
@@ -90,7 +90,7 @@ describe.each(targets)("on %s", { timeout: 120_000 }, (_, options) => {
     second.dispose();
   });
 
-  it("shares a subset by other names, and with two programs", async () => {
+  it("shares a subset under other names, and with two programs", async () => {
     const base = await compile(writer("base"), options);
     const head = await compile(writer("w"), { ...options, shareWith: { program: base, variables: {} } });
     expect(head.plan.sharedBytes).toBe(0);
@@ -110,7 +110,7 @@ describe.each(targets)("on %s", { timeout: 120_000 }, (_, options) => {
     await both.run("mean");
     expect((await both.read("mean"))[0]).toBeCloseTo(3, 5);
     expect(both.plan.sharedBytes).toBe(8 * SIZE);
-    // One variable under two names is one memory.
+    // One variable under two names is the same memory.
     const twice = await compile(
       { mean: { outputs: { mean: q.mean(q.add(a, b)) } } },
       { ...options, shareWith: { program: base, variables: () => "base" } },
@@ -120,7 +120,7 @@ describe.each(targets)("on %s", { timeout: 120_000 }, (_, options) => {
     for (const program of [base, head, both, twice]) program.dispose();
   });
 
-  it("refuses what cannot be shared, each in one sentence", async () => {
+  it("throws for variables that cannot be shared", async () => {
     const first = await compile(writer(), options);
     const half = q.variable("w", [SIZE], "bf16");
     const small = q.variable("w", [7]);

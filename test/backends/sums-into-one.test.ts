@@ -4,13 +4,13 @@ import { add, input, mul, rsqrt, sum, variable } from "../../src/tensor/index.js
 import { SLOW_BUILD, TARGETS } from "../model/targets.js";
 
 describe.each(TARGETS)(
-  "two sums of rows that one loop adds into one variable, on $name",
+  "one loop that adds two column sums to one variable, on $name",
   { timeout: SLOW_BUILD },
   ({ options }) => {
-    it("are both there, whatever stood in it before", async () => {
+    it("writes both sums, whatever the variable contained", async () => {
       const [B, C] = [6, 5];
       const [x, y, z] = ["x", "y", "z"].map((name) => input(name, [B, C]));
-      const scale = rsqrt(add(sum(mul(x, x), [1], true), 1)); // (B,1): the same loop makes it for both
+      const scale = rsqrt(add(sum(mul(x, x), [1], true), 1)); // (B,1): the same loop computes it for both
       const [first, second] = [y, z].map((each) => sum(mul(each, mul(x, scale)), [0]));
       const total = variable("total", [C]);
       const entry = { outputs: {}, assign: [[total, add(first, second)]] } as const;

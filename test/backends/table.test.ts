@@ -1,4 +1,4 @@
-/** A target is a row: one that nobody has heard of compiles, runs and shares by what its row says. */
+/** A backend is one row of a table: an unknown backend compiles, runs and shares by its row alone. */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ interface FakeTarget extends Target {
 const LIMITS = { alignment: 256, maxBindingBytes: 4096 };
 const lowered: string[] = [];
 
-/** Writes the plan of its memory down as its "code", and computes with the interpreter on memory of its own. */
+/** Writes its memory plan as its "code", and computes with the interpreter on its own memory. */
 const fake: Backend<{ readonly speed: number }, FakeTarget> = {
   name: "fake",
   choose: async (options = { speed: 1 }) => ({
@@ -67,7 +67,7 @@ const fake: Backend<{ readonly speed: number }, FakeTarget> = {
 };
 const table = [...BACKENDS, fake];
 
-describe("a third target", () => {
+describe("a third backend", () => {
   let folder: string;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "quern-table-"));
@@ -83,7 +83,7 @@ describe("a third target", () => {
     step: { outputs: { y: q.sum(q.exp(q.mul(x, w)), [0]) }, assign: [[w, q.add(w, 1)]] },
   };
 
-  it("is compiled by its row's limits, cached by its key, and runs as a program", async () => {
+  it("compiles within its limits, is cached by its key, and runs as a program", async () => {
     const options = { backend: "fake", dtype: "auto", fake: { speed: 3 } } as const;
     const program = await compileFrom(table, entries, options);
     expect(program.plan).toMatchObject({
@@ -107,10 +107,10 @@ describe("a third target", () => {
     expect(lowered).toEqual(["fake 3", "fake 4"]);
   });
 
-  it("refuses a tensor larger than its largest binding, and a name that is no row", async () => {
+  it("throws for a tensor larger than its largest binding, and for an unknown name", async () => {
     const large = { main: { outputs: { y: q.mul(q.input("x", [2000]), 2) } } };
     await expect(compileFrom(table, large, { backend: "fake" })).rejects.toThrow(
-      /^"[xy]" has 8000 bytes, and this device binds at most 4096 at once; lower the batch/,
+      /^"[xy]" has 8000 bytes, but this device can bind at most 4096 at once; reduce the batch/,
     );
     await expect(compileFrom(table, large, { backend: "cuda" })).rejects.toThrow(
       'unknown backend "cuda"; available: cpu, reference, fake',

@@ -1,4 +1,4 @@
-/** @file The emitted C compiles for systems that are not at hand (`npm run test:targets`). */
+/** @file The emitted C compiles for other operating systems and processors (`npm run test:targets`). */
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -43,7 +43,7 @@ describe.skipIf(python === undefined)("emitted C (npm run test:targets)", () => 
     const trainer = languageModelTrainer(config, { batch: 2, sequence: 64 });
     const { entries } = traceTrainer(trainer, { optimizer: ADAMW_DEFAULTS, accumulate: 2 });
     const { source, templates } = emitProgram(compileGraph(entries, { dtype: precision }), set, 4);
-    // Nothing is linked or run, so a little optimisation is enough; zig names processors in its own way.
+    // Nothing is linked or run, so little optimization is enough; zig has its own processor names.
     const flags = nativeFlags(set, []).map((flag) => ZIG_FLAGS[flag] ?? flag);
     const more = ["-O1", "-Wno-pass-failed", "-Werror=implicit-function-declaration"];
     for (const [part, text] of Object.entries({ source, templates })) {

@@ -1,4 +1,4 @@
-/** Log-probabilities, entropies and greedy choices held to PyTorch's (test/oracle/token_statistics.py), with PPO's gradient. */
+/** Compares log-probabilities, entropies, greedy choices and PPO's gradient with PyTorch's (test/oracle/token_statistics.py). */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findCompiler, runnableSets } from "../../src/backends/cpu/toolchain.js";
@@ -32,7 +32,7 @@ const entries = Object.fromEntries(
     const objective = q.sum(q.minimum(q.mul(ratio, advantages), q.mul(clipped, advantages)));
     const [dx, dw] = q.gradients(objective, [x, w]);
     const plain = q.linearTokenStatistics(x, w, targets);
-    // A slope that is known before the loss, so that one kernel gives statistics and gradient.
+    // d_loss does not depend on the loss, so that one kernel computes statistics and gradient.
     const [mx, mw] = q.gradients(q.mean(plain.logProbability), [x, w]);
     const forward = { logProbability, entropy, isGreedy };
     const named = (outputs: Readonly<Record<string, q.Tensor>>) => ({
@@ -64,7 +64,7 @@ describe.each(TARGETS)("token statistics, %s", (_, options) => {
   }, 300_000);
   afterAll(() => program.dispose());
 
-  it.each(cases.map((c, i) => [i, c] as const))("are PyTorch's, case %i", async (i, c) => {
+  it.each(cases.map((c, i) => [i, c] as const))("match PyTorch, case %i", async (i, c) => {
     program.write(`x${i}`, c.x);
     program.write(`w${i}`, c.w);
     const given = { [`targets${i}`]: c.targets };

@@ -1,4 +1,4 @@
-/** A process that has nothing to wait for but WebAssembly workers must not end before they answer. */
+/** A process that only waits for WebAssembly workers must not end before they answer. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
@@ -23,7 +23,7 @@ first.dispose();
 console.log(most);
 `;
 
-it("a process lives until two programs of two threads have taken turns", { timeout: 120_000 }, async () => {
+it("a process stays alive until two programs of two threads have taken turns", { timeout: 120_000 }, async () => {
   const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script]);
   expect(stdout).toBe("6\n");
 });

@@ -7,19 +7,19 @@ const describeKernel = (kernel: Kernel): string =>
   kernel.kind === "loop" ? "loop" : `${kernel.node.op}${kernel.epilogue ? "+epilogue" : ""}`;
 
 describe("fusion", () => {
-  it("makes one loop of an RMS norm", () => {
+  it("fuses an RMS norm into one loop", () => {
     const y = q.rmsNorm(q.input("x", [64, 48]), q.variable("w", [48]), 1e-5);
     expect(kernelsOf({ outputs: { y } }).map(describeKernel)).toEqual(["loop"]);
   });
 
-  it("puts activation, product and residual into matrix products, and stores nothing between", () => {
+  it("fuses activation, product and residual into matrix products, without intermediate tensors", () => {
     const x = q.input("x", [64, 48]);
     const gate = q.silu(q.linear(x, q.variable("gate", [96, 48])));
     const up = q.linear(x, q.variable("up", [96, 48]));
     const y = q.add(x, q.linear(q.mul(gate, up), q.variable("down", [48, 96])));
     const kernels = kernelsOf({ outputs: { y } });
     expect(kernels.map(describeKernel)).toEqual(["matmul", "matmul+epilogue", "matmul+epilogue"]);
-    // The last product lies where the residual's result will.
+    // The last product uses the buffer of the residual's result.
     const last = kernels[2];
     expect(last.kind === "template" && last.results[0].name).toBe("y");
   });
@@ -42,7 +42,7 @@ describe("fusion", () => {
     ).toEqual(["m", "w"]);
   });
 
-  it("adds gradients to their variables inside the products that make them", () => {
+  it("accumulates gradients inside the products that compute them", () => {
     const w = q.variable("w", [24, 16]);
     const x = q.input("x", [40, 16]);
     const loss = q.sum(q.mul(q.linear(x, w), q.input("d", [40, 24])));
@@ -52,7 +52,7 @@ describe("fusion", () => {
     expect(kernels[0].kind === "template" && kernels[0].accumulate).toEqual([true]);
   });
 
-  it("computes an expression once that is traced twice", () => {
+  it("computes an expression once if it is traced twice", () => {
     const x = q.input("x", [8, 8]);
     const w = q.variable("w", [8, 8]);
     const y = q.add(q.linear(x, w), q.linear(x, w));
@@ -61,7 +61,7 @@ describe("fusion", () => {
 });
 
 describe("memory plan", () => {
-  it("gives no two living buffers the same bytes, and reuses the bytes of dead ones", () => {
+  it("never overlaps live buffers, and reuses the memory of dead ones", () => {
     let x = q.input("x", [128, 64]);
     for (let layer = 0; layer < 6; layer++) {
       const w = q.variable(`w${layer}`, [64, 64]);
@@ -98,7 +98,7 @@ describe("memory plan", () => {
     expect(graph.memory.stateBytes).toBe(4 * 6 * (64 * 64 + 64));
   });
 
-  it("keeps to the alignment and the largest binding of a target, or refuses", () => {
+  it("respects a target's alignment and largest binding, or throws", () => {
     const x = q.input("x", [16, 20]);
     let y = x;
     for (let i = 0; i < 5; i++) y = q.mul(q.linear(y, q.variable(`w${i}`, [20, 20])), q.sum(y, [0]));
@@ -111,23 +111,25 @@ describe("memory plan", () => {
       expect(start % limits.alignment).toBe(0);
       expect(Math.floor((start + 4 * buffer.size - 1) / block)).toBe(Math.floor(start / block));
     }
-    // The same plan without a bound puts at least one of them across.
+    // The same plan without a limit places at least one of them across a boundary.
     const { memory: free } = compileGraph(entries, {
       limits: { ...limits, maxBindingBytes: Number.POSITIVE_INFINITY },
     });
     expect(free.bytes).toBeLessThan(memory.bytes);
     const small = (maxBindingBytes: number) => () =>
       compileGraph(entries, { limits: { alignment: 256, maxBindingBytes } });
-    expect(small(1500)).toThrow(/^"w\d" has 1600 bytes, and this device binds at most 1500 at once; lower the batch/);
+    expect(small(1500)).toThrow(
+      /^"w\d" has 1600 bytes, but this device can bind at most 1500 at once; reduce the batch/,
+    );
     const wide = { main: { outputs: { y: q.sum(q.softmax(q.linear(x, q.input("w", [60, 20])))) } } };
     expect(() => compileGraph(wide, { limits: { alignment: 256, maxBindingBytes: 3000 } })).toThrow(
-      /has \d+ bytes, and this device binds at most 3000 at once/,
+      /has \d+ bytes, but this device can bind at most 3000 at once/,
     );
   });
 });
 
 describe("gradients", () => {
-  it("refuse what has none", () => {
+  it("throws for operations without a gradient", () => {
     const x = q.variable("x", [2, 3]);
     expect(() => q.gradients(x, [x])).toThrow("the loss has shape (2,3)");
     const attended = q.attention(
@@ -141,7 +143,7 @@ describe("gradients", () => {
     expect(() => q.gradients(q.sum(attended), [x, q.variable("q", [1, 2, 1, 4])])).not.toThrow();
   });
 
-  it("are zeros for what the loss does not depend on, and stop at stopGradient", () => {
+  it("are zero for variables that the loss does not depend on, and stop at stopGradient", () => {
     const x = q.variable("x", [2, 3]);
     const other = q.variable("other", [4]);
     const [dx, dOther] = q.gradients(q.sum(q.stopGradient(x)), [x, other]);
@@ -156,7 +158,7 @@ describe("gradients", () => {
 });
 
 describe("shapes", () => {
-  it("that do not fit are refused where they are traced, with the operation and its inputs", () => {
+  it("are checked during tracing; errors name the operation and its inputs", () => {
     const a = q.variable("a", [2, 3]);
     expect(() => q.matmul(a, a)).toThrow("matmul(f32 (2,3), f32 (2,3)): inner dimensions 3 and 2 differ");
     expect(() => q.add(a, q.variable("b", [4]))).toThrow("add(f32 (2,3), f32 (4)): the shapes do not broadcast");
@@ -171,13 +173,13 @@ describe("explain", () => {
   const explanation = explain({ main: { outputs: { y } } });
   const [main] = explanation.entries;
 
-  it("counts the operations of a product by formula, and those that fusion adds to its epilogue", () => {
+  it("counts the operations of a product, and those that fusion adds to its epilogue", () => {
     const product = main.kernels.find((kernel) => kernel.what.startsWith("matmul"));
     expect(product?.what).toBe("matmul 64×48×48 + add");
     expect(product?.flops).toBe(2 * 64 * 48 * 48 + 64 * 48);
   });
 
-  it("tells which products round their operands to bf16", () => {
+  it("reports which products round their operands to bf16", () => {
     const [inBf16] = explain({ main: { outputs: { y } } }, "bf16").entries;
     expect(inBf16.kernels.map(({ what }) => what).sort()).toEqual([
       expect.stringMatching(/^loop/),
@@ -187,7 +189,7 @@ describe("explain", () => {
     expect(main.fused.bf16Flops).toBe(0);
   });
 
-  it("tells what fusion saved: launches, bytes, memory", () => {
+  it("reports launches, bytes and memory saved by fusion", () => {
     expect(main.fused.launches).toBe(2);
     // x, n in and the norm out; norm, w and x in and y out
     expect(main.fused.bytes).toBe(4 * (2 * 64 * 48 + 48 + 3 * 64 * 48 + 48 * 48));

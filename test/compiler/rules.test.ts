@@ -1,4 +1,4 @@
-/** Every rewrite keeps what a graph means: the interpreter gives the same before and after. */
+/** Every rewrite preserves a graph's meaning: the interpreter returns the same values before and after. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { compileReference } from "../../src/backends/index.js";
@@ -18,18 +18,22 @@ function lossAndGradient(): q.Entry {
   return { outputs: { loss, dx: q.gradients(loss, [x])[0] } };
 }
 
-/** A graph in which each rule matches, and the operation that it removes one of. */
+/** For each rule a graph that it matches, and the operation of which it removes one. */
 const examples: readonly (readonly [rule: string, entry: q.Entry, removed: q.Op])[] = [
-  ["stopGradient is its operand", main(q.exp(q.stopGradient(x))), "stopGradient"],
-  ["a custom operation is its results", main(q.add(q.withGradient([x], [q.exp(x)], ([d]) => [d])[0], y)), "custom"],
-  ["a product reads a transposed matrix from its other side", main(q.matmul(q.transpose(x), y)), "transpose"],
-  ["a view of a view is one view", main(q.exp(view("reshape", view("reshape", x, [12]), [2, 6]))), "reshape"],
-  ["a view of the same shape is its operand", main(q.exp(view("reshape", x, [3, 4]))), "reshape"],
-  ["a number in another shape is broadcast", main(q.exp(view("reshape", q.literal(2), [1, 1]))), "reshape"],
-  ["a reduction goes by the axes that kernels reduce", main(q.add(q.max(q.reshape(v, [4, 1]), [1]), 1)), "max"],
-  ["a loss comes with its gradient", lossAndGradient(), "linearCrossEntropy"],
-  ["an operand that another one stretches is not broadcast", main(q.add(x, view("broadcast", v, [3, 4]))), "broadcast"],
-  ["arithmetic of numbers is a number", main(q.mul(x, q.add(q.literal(2), q.literal(3)))), "add"],
+  ["stopGradient is removed", main(q.exp(q.stopGradient(x))), "stopGradient"],
+  [
+    "a custom operation becomes its results",
+    main(q.add(q.withGradient([x], [q.exp(x)], ([d]) => [d])[0], y)),
+    "custom",
+  ],
+  ["a matrix product absorbs a transpose", main(q.matmul(q.transpose(x), y)), "transpose"],
+  ["a view of a view becomes one view", main(q.exp(view("reshape", view("reshape", x, [12]), [2, 6]))), "reshape"],
+  ["a view of the same shape is removed", main(q.exp(view("reshape", x, [3, 4]))), "reshape"],
+  ["a reshaped literal becomes a broadcast", main(q.exp(view("reshape", q.literal(2), [1, 1]))), "reshape"],
+  ["a reduction is split into forms that kernels support", main(q.add(q.max(q.reshape(v, [4, 1]), [1]), 1)), "max"],
+  ["a loss is computed by its gradient kernel", lossAndGradient(), "linearCrossEntropy"],
+  ["a broadcast that another operand implies is dropped", main(q.add(x, view("broadcast", v, [3, 4]))), "broadcast"],
+  ["arithmetic on literals is folded", main(q.mul(x, q.add(q.literal(2), q.literal(3)))), "add"],
   ["x + 0, x − 0, x · 1 and x / 1 are x", main(q.exp(q.mul(x, 1))), "mul"],
 ];
 
@@ -59,12 +63,12 @@ async function expectSame(entry: q.Entry, simplified: q.Entry): Promise<void> {
 
 const count = (entry: q.Entry, op: q.Op) => q.nodesOf(entry).filter((node) => node.op === op).length;
 
-/** Shapes that go together, also with axes of 1. */
+/** Operands whose shapes are compatible, including axes of size 1. */
 const operand = fc.oneof(
   fc.constantFrom(x, y, v, w),
   fc.constantFrom(0, 1, 2, -0.5).map((value) => q.literal(value)),
 );
-/** A step makes a tensor of earlier ones, which `pick` chooses among. */
+/** A step computes a tensor from earlier ones, chosen by `pick`. */
 const step = fc.record({ kind: fc.nat(9), pick: fc.nat(1000), other: fc.nat(1000), axis: fc.nat(2) });
 
 function grow(
@@ -92,8 +96,8 @@ function grow(
   return q.sizeOf(made.shape) <= 500 ? [...tensors, made] : tensors;
 }
 
-describe("the rules of the graph", () => {
-  it("have an example each, which they match", () => {
+describe("graph rewrite rules", () => {
+  it("each match their example", () => {
     expect(examples.map(([name]) => name).sort()).toEqual(RULES.map(({ name }) => name).sort());
   });
 
@@ -105,7 +109,7 @@ describe("the rules of the graph", () => {
     await expectSame(entry, simplified);
   });
 
-  it("never change what random graphs give, alone or together", async () => {
+  it("never change the values of random graphs, alone or together", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(operand, { minLength: 2, maxLength: 4 }),

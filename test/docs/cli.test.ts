@@ -1,4 +1,4 @@
-/** docs/cli.md is written from the verbs of src/cli.ts; this test writes it again and compares. */
+/** docs/cli.md is generated from the verbs of src/cli.ts; this test regenerates it and compares. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, it, vi } from "vitest";
 import type { Command } from "../../src/commands/command.js";
@@ -12,7 +12,7 @@ vi.mock("../../src/commands/process.js", () => ({
   runProcess: (verbs: readonly Verb[]) => void started.verbs.push(...verbs),
 }));
 
-/** Text of a table's cell. */
+/** Text of a table cell. */
 const cell = (text: string) => text.replaceAll("|", "\\|").replaceAll("<", "&lt;");
 
 function fallbackOf(flag: Flag): string {

@@ -1,4 +1,4 @@
-/** The example of docs/engine.md: what stands between the two marks is printed there. */
+/** The example of docs/engine.md, which prints the code between the two marks. */
 import {
   add,
   type Entry,

@@ -1,4 +1,4 @@
-/** docs/engine.md shows what the engine makes of an example; what it shows is made here again and compared. */
+/** docs/engine.md shows the engine's output for an example; this test regenerates the output and compares. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { emitProgram } from "../../src/backends/cpu/emit.js";
@@ -9,7 +9,7 @@ import { entries } from "./engine-example.js";
 
 const page = new URL("../../docs/engine.md", import.meta.url);
 
-/** The graph, a node a line. */
+/** The graph, one node per line. */
 function graph(): string {
   const nodes = nodesOf(entries.step);
   const number = new Map(nodes.map((node, i) => [node, i]));
@@ -43,7 +43,7 @@ function kernels(): string {
 const file = emitProgram(compileGraph(entries), instructionSet("avx2"), 2).source;
 const source = file.slice(file.indexOf("// ---- kernels"));
 
-/** A function of the C file whose head holds a text, whole. */
+/** A whole function of the C file whose signature contains a text. */
 function cFunction(head: string): string {
   const at = source.indexOf(head);
   if (at < 0) throw new Error(`no function ${head} is emitted`);
@@ -51,7 +51,7 @@ function cFunction(head: string): string {
   return source.slice(start, source.indexOf("\n}\n", start) + 2);
 }
 
-/** The function that calls the product whose epilogue holds a text, and that epilogue. */
+/** The function that calls a product whose epilogue contains a text, and that epilogue. */
 function epilogueWith(text: string): string {
   const start = source.lastIndexOf("static void", source.indexOf(text));
   const name = /static void (\w+)_epilogue/.exec(source.slice(start, start + 80))?.[1];
@@ -74,7 +74,7 @@ const blocks: Readonly<Record<string, () => string>> = {
 const BLOCK = /(<!-- (\w+) -->\n```\w*\n)([\s\S]*?)(\n```)/g;
 
 describe("docs/engine.md", () => {
-  it("shows what the engine makes today (UPDATE_DOCS=1 npx vitest run test/docs writes it anew)", () => {
+  it("shows the engine's current output (UPDATE_DOCS=1 npx vitest run test/docs regenerates it)", () => {
     const text = readFileSync(page, "utf8");
     const made = text.replace(BLOCK, (_whole, head: string, name: string, _old: string, end: string) => {
       return `${head}${blocks[name]()}${end}`;

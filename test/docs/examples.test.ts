@@ -18,7 +18,7 @@ let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "quern-readme-"));
   await mkdir(join(folder, "node_modules", "@types"), { recursive: true });
-  // As an installation has them: the package by its name, and Node's types.
+  // As in an installation: the package by its name, and Node's types.
   await symlink(root, join(folder, "node_modules", "quern"), "junction");
   await symlink(
     join(root, "node_modules", "@types", "node"),
@@ -54,7 +54,7 @@ describe("README and docs/library.md", () => {
     const cli = await readFile(join(root, "src", "cli.ts"), "utf8");
     for (const [, words] of readme.matchAll(/npx quern ([a-z]+(?: [a-z]+)?)\b/g)) {
       const verb = /^(?:tokenizer|data) /.test(words) ? words : words.split(" ")[0];
-      // A verb of three words is named by its first two here.
+      // A verb of three words is listed by its first two.
       expect(cli).toMatch(new RegExp(`words: "${verb}[ "]`));
     }
   });
