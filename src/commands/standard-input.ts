@@ -12,7 +12,7 @@ export async function readStandardInput(): Promise<string> {
   for await (const chunk of process.stdin) {
     chunks.push(chunk as Buffer);
     length += (chunk as Buffer).length;
-    if (length > LONGEST) throw new QuernError("standard input is longer than 512 MB; encode files into shards");
+    if (length > LONGEST) throw new QuernError("standard input is longer than 512 MB; encode files with --out instead");
   }
   const bytes = Buffer.concat(chunks);
   if (!isUtf8(bytes))

@@ -74,8 +74,8 @@ interface Pass {
 export type OpenText = (longest: number) => AsyncIterable<GivenDocument>;
 
 /**
- * Plans which part of a text to hold out: at least `share` of its bytes, and at least `bytes` unless that is more than a
- * tenth, but not more than `most`. The text is read several times and never completely in memory.
+ * Plans which part of a text to hold out: at least `share` of its bytes, and at least `bytes` or a tenth of the text,
+ * whichever is less. The upper limit is `most`. The text is read several times and never completely in memory.
  *
  * Each source contributes its share. No trimmed line of at least `SHARED_LINE` characters occurs on both sides. Long
  * documents, such as a single file, are cut at line ends, or at spaces if a line is long. Very repetitive text is split

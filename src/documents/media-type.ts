@@ -1,5 +1,5 @@
 /**
- * @file Finds the media type of a body: from its `Content-Type` or, if that names none, from its first bytes, as browsers do.
+ * @file Finds the media type of a body, as browsers do: from its `Content-Type` or, if that names none, its first bytes.
  * https://mimesniff.spec.whatwg.org, https://fetch.spec.whatwg.org/#concept-header-extract-mime-type
  */
 import { looksCompressed } from "./archive/codings.js";

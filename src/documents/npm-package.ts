@@ -43,7 +43,7 @@ export async function fetchNpmPackage(
   try {
     await npmPack(spec, download, signal);
     const name = (await readdir(download)).find((file) => file.endsWith(".tgz"));
-    if (name === undefined) throw new QuernError(`npm pack ${spec} ended without a file`);
+    if (name === undefined) throw new QuernError(`npm pack ${spec} wrote no file; run it by hand to see why`);
     const tgz = await readFile(join(download, name));
     checkIntegrity(tgz, wanted);
     await writeFolderAtomic(target, async (temporary) => {

@@ -240,7 +240,7 @@ class Frame {
 
   #finish(): void {
     const { content, checksum } = this.#header;
-    if (content !== undefined && content !== this.#total) throw damaged("a frame whose length is not the declared one");
+    if (content !== undefined && content !== this.#total) throw damaged("a frame does not have its declared length");
     if (checksum) this.#last = true;
     else this.done = true;
   }
@@ -285,7 +285,7 @@ class Frame {
       const own = format === 1 ? 2 : format === 3 ? 3 : 1;
       const size =
         Math.floor(head / (format & 1 ? 16 : 8)) % (format === 1 ? 2 ** 12 : format === 3 ? 2 ** 20 : 2 ** 5);
-      if (size > BLOCK) throw damaged("literals that are too long");
+      if (size > BLOCK) throw damaged("literals are too long");
       if (kind === 1) {
         if (own >= length) throw cut();
         this.#literals.fill(block[own], 0, size);
@@ -299,7 +299,7 @@ class Frame {
     const own = format < 2 ? 3 : format + 2;
     const size = Math.floor(head / 16) % 2 ** width;
     const stored = Math.floor(head / 2 ** (4 + width)) % 2 ** width;
-    if (size > BLOCK) throw damaged("literals that are too long");
+    if (size > BLOCK) throw damaged("literals are too long");
     if (own + stored > length) throw cut();
     let at = own;
     const end = own + stored;
@@ -309,14 +309,14 @@ class Frame {
       at += described;
     }
     const table = this.#huffman;
-    if (table === undefined) throw damaged("literals without a table");
+    if (table === undefined) throw damaged("literals have no table");
     if (format === 0) decodeHuffman(block, at, end, this.#literals, 0, size, table);
     else {
       if (at + 6 > end) throw cut();
       const each = (size + 3) >> 2;
       const starts = [at + 6];
       for (let i = 0; i < 3; i++) starts.push(starts[i] + block.readUInt16LE(at + 2 * i));
-      if (starts[3] > end || 3 * each > size) throw damaged("literals with wrong lengths");
+      if (starts[3] > end || 3 * each > size) throw damaged("literals have wrong lengths");
       starts.push(end);
       for (let i = 0; i < 4; i++) {
         const to = i === 3 ? size : (i + 1) * each;
@@ -340,7 +340,7 @@ class Frame {
     let literal = 0;
     if (count > 0) {
       const modes = byte();
-      if ((modes & 3) !== 0) throw damaged("damaged header of sequences");
+      if ((modes & 3) !== 0) throw damaged("damaged sequences header");
       for (let i = 0; i < 3; i++) {
         const mode = (modes >> (6 - 2 * i)) & 3;
         if (mode === 0) this.#tables[i] = PREDEFINED[i];
@@ -353,11 +353,11 @@ class Frame {
       }
       const [lengths, offsets, matches] = this.#tables;
       if (lengths === undefined || offsets === undefined || matches === undefined)
-        throw damaged("sequences without tables");
+        throw damaged("sequences have no tables");
       literal = this.#copy(new BackwardBits(block, at, length), count, lengths, offsets, matches, literals, first);
     }
     const rest = literals - literal;
-    if (rest < 0 || this.#length - first + rest > BLOCK) throw damaged("a block that is too long");
+    if (rest < 0 || this.#length - first + rest > BLOCK) throw damaged("a block is too long");
     this.#literals.copy(this.#out, this.#length, literal, literals);
     this.#length += rest;
   }
@@ -403,7 +403,7 @@ class Frame {
           repeat[0] = distance;
         }
       }
-      if (length > literals - literal || to + length + match > most) throw damaged("a sequence that is too long");
+      if (length > literals - literal || to + length + match > most) throw damaged("a sequence is too long");
       for (let i = 0; i < length; i++) out[to++] = from[literal++];
       if (distance > to || distance <= 0) throw this.#tooFar(distance, to - first);
       if (distance >= match && match > 64) {
@@ -416,7 +416,7 @@ class Frame {
         offsetState = offsets.base[offsetState] + bits.read(offsets.bits[offsetState]);
       }
     }
-    if (bits.left !== 0) throw damaged("sequences that end in the wrong place");
+    if (bits.left !== 0) throw damaged("sequences end in the wrong place");
     this.#length = to;
     return literal;
   }
@@ -424,8 +424,7 @@ class Frame {
   /** The error for a match beyond the kept output: either damage, or a window above the limit. */
   #tooFar(distance: number, inBlock: number): ZstdError {
     const { window } = this.#header;
-    if (distance <= 0 || distance > window || distance > this.#total + inBlock)
-      return damaged("a distance that is too far");
+    if (distance <= 0 || distance > window || distance > this.#total + inBlock) return damaged("a distance is too far");
     return damaged(
       `its window of ${Math.round(window / 2 ** 20)} MiB exceeds the limit of ${LARGEST_ZSTD_WINDOW / 2 ** 20} MiB ` +
         "(decompress it with zstd -d --long=31)",
@@ -442,7 +441,7 @@ class BackwardBits {
 
   constructor(bytes: Buffer, from: number, to: number) {
     const last = to > from ? bytes[to - 1] : 0;
-    if (last === 0) throw damaged("a stream of bits without its end");
+    if (last === 0) throw damaged("a bit stream has no end mark");
     this.#bytes = bytes;
     this.#from = from;
     this.left = (to - from) * 8 - 8 + (31 - Math.clz32(last));
@@ -487,7 +486,7 @@ function decodeHuffman(
     stream.left -= bits[index];
     if (stream.left < 0) throw cut();
   }
-  if (stream.left !== 0) throw damaged("literals that end in the wrong place");
+  if (stream.left !== 0) throw damaged("literals end in the wrong place");
 }
 
 const LONGEST_CODE = 11;
@@ -561,7 +560,7 @@ function readFse(
   if (bytes.length === 0) throw cut();
   const log = peek(4) + 5;
   bit = 4;
-  if (log > mostLog) throw damaged("a table of probabilities that is too large");
+  if (log > mostLog) throw damaged("a table of probabilities is too large");
   const counts: number[] = [];
   let left = (1 << log) + 1;
   while (left > 1) {

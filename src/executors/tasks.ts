@@ -25,9 +25,9 @@ export interface Stage {
 export interface TaskPlan<Config = unknown> {
   /** The name of the task kind. */
   readonly kind: string;
-  /** The module that exports the kind, as `moduleName` names it. */
+  /** The module that exports the kind, by its `moduleName`. */
   readonly module: string;
-  /** The folder that everything is written to. */
+  /** Output folder of all tasks. */
   readonly out: string;
   /** Configuration shared by all tasks; JSON. */
   readonly config: Config;
@@ -37,7 +37,7 @@ export interface TaskPlan<Config = unknown> {
 
 export interface TaskContext {
   readonly signal?: AbortSignal;
-  /** Reports the documents (or rows, steps, …) that the task has done. */
+  /** Called with the number of documents (or rows, steps, …) that the task has done. */
   readonly onProgress?: (done: number) => void;
 }
 

@@ -38,7 +38,7 @@ export interface WorkerPoolOptions {
   /** The argument of its `openWorker`. */
   readonly setup: unknown;
   readonly threads: number;
-  /** Ends the workers at once; tasks reject with its reason. */
+  /** When it aborts, the workers end at once and tasks reject with its reason. */
   readonly signal?: AbortSignal;
   /** Limits of each worker's heap. Default: Node's. */
   readonly resourceLimits?: ResourceLimits;
@@ -73,7 +73,7 @@ export class WorkerPool<Task, Result, Message = never> {
     this.grow(options.threads);
   }
 
-  /** Starts workers until there are `threads`. */
+  /** Starts workers until there are `threads` of them. */
   grow(threads: number): void {
     while (this.#workers.length < threads) this.#start();
   }

@@ -1,7 +1,7 @@
 /**
- * @file Predicts held-out losses from a mixture by regression, and finds the best mixture (RegMix, Liu et al. 2024: sampled
- * mixtures, a regression, the mean of the best simulated mixtures). The losses of each group are fitted by ridge regression,
- * once on the shares alone, and once with their squares and logarithms too. Leave-one-out error chooses between the two.
+ * @file Predicts held-out losses from a mixture, and finds the best mixture (RegMix, Liu et al. 2024). Ridge regression fits
+ * the losses of each group, once on the shares alone, and once with their squares and logarithms too. Leave-one-out error
+ * chooses between the two. The result is the mean of the best simulated mixtures.
  */
 
 /** A proxy run: its mixture, and the held-out loss of each group in nats per token. */

@@ -1,6 +1,6 @@
 /**
- * @file Searches for the best training mixture: many small runs on sampled mixtures, a regression from mixture to held-out
- * loss, the best of many simulated mixtures, and a final run that checks it (RegMix, Liu et al. 2024; Dolma 3).
+ * @file Searches for the best training mixture (RegMix, Liu et al. 2024; Dolma 3). Small runs on sampled mixtures fit a
+ * regression from mixture to held-out loss. The best of many simulated mixtures is chosen, and a final run checks it.
  */
 import { join } from "node:path";
 import {

@@ -161,7 +161,7 @@ const cases: Readonly<Record<string, Case>> = {
 async function quern(words: readonly string[]): Promise<{ code: number; err: string }> {
   let err = "";
   const silent = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  const told = vi.spyOn(process.stderr, "write").mockImplementation((chunk) => {
+  const stderr = vi.spyOn(process.stderr, "write").mockImplementation((chunk) => {
     err += chunk;
     return true;
   });
@@ -169,7 +169,7 @@ async function quern(words: readonly string[]): Promise<{ code: number; err: str
     return { code: await main(verbs, words), err };
   } finally {
     silent.mockRestore();
-    told.mockRestore();
+    stderr.mockRestore();
   }
 }
 

@@ -173,7 +173,7 @@ describe("readDocuments", () => {
       /not a complete Parquet file/,
     );
     await expect(all([await file("d.parquet", "PAR1")])).rejects.toThrow(
-      /damaged_parquet: .*d\.parquet: .*it has 4 bytes/,
+      /damaged_parquet: .*d\.parquet: .*it has only 4 bytes/,
     );
   });
 

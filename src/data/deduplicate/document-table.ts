@@ -1,6 +1,6 @@
 /**
- * @file The on-disk table of input documents: what decides which copy stays, the id, and where the text starts. Each part of
- * the input has one file of fixed-length rows and one file of ids.
+ * @file The on-disk table of input documents. A row has the values that decide which copy is kept, the place of the id, and
+ * where the text starts. Each part of the input has one file of fixed-length rows and one file of ids.
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
@@ -167,7 +167,7 @@ export class DocumentTables {
       const end = buffer.subarray(0, read).indexOf(10);
       if (end >= 0) {
         const id = JSON.parse(buffer.toString("utf8", 0, end)) as string;
-        // The same few ids are read again and again.
+        // Caches ids, because the same few are read repeatedly.
         if (this.#ids.size >= 4096) this.#ids.clear();
         this.#ids.set(document, id);
         return id;

@@ -1,4 +1,4 @@
-/** @file TypeScript face of the deduplication kernel: stores texts in its memory, returns hashes, signatures and cut texts. */
+/** @file TypeScript interface to the deduplication kernel: stores texts in its memory, returns hashes, signatures and cut texts. */
 import { growTo, instantiateKernel, kernelMemory } from "../../kernel.js";
 import { minHashParameters } from "./parameters.js";
 

@@ -80,8 +80,8 @@ interface Reading {
   /** Formats found so far. After damage, the search for the next record looks for these. */
   readonly seen: Set<MemberCompression | "warc" | "arc">;
   /**
-   * Set while reading decompressed bytes, in which compressed members are not expected: the offset of the member, if it is
-   * a single one, and whether it was cut.
+   * Set while reading decompressed bytes, in which no compressed members are searched for. For a single member: its offset,
+   * and whether it was cut.
    */
   readonly inner?: { readonly offset?: number; readonly cut?: boolean };
 }

@@ -72,7 +72,7 @@ export type ReadAt = (offset: number, length: number) => Promise<Buffer>;
 
 /** Reads the footer of a file of `size` bytes. @throws Error that says what is wrong with it */
 export async function readMetadata(readAt: ReadAt, size: number): Promise<ParquetMetadata> {
-  if (size < 12) throw new Error(`it has ${size} bytes`);
+  if (size < 12) throw new Error(`it has only ${size} bytes`);
   const tail = await readAt(size - 8, 8);
   const magic = tail.toString("latin1", 4);
   if (magic === "PARE") throw new Error("its footer is encrypted");

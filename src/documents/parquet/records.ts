@@ -66,7 +66,7 @@ class Entries {
   }
 
   get definition(): number {
-    if (this.done) throw new Error("its levels do not fit together");
+    if (this.done) throw new Error("its levels are inconsistent");
     return this.#definitions[this.#at];
   }
 

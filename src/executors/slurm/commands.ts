@@ -224,7 +224,7 @@ export function configNumber(output: string, name: string): number | undefined {
 export function lossOf(state: ElementState | undefined, host: string | undefined): string {
   const where = host === undefined ? "" : ` on ${host}`;
   if (state === undefined) return `disappeared from the queue${where} without a result or a reason`;
-  if (state.phase === "completed") return `ended${where} without a result; do all nodes see the folder?`;
+  if (state.phase === "completed") return `ended${where} without a result; check that all nodes see the folder`;
   return `lost${where}: ${state.state}${state.reason === undefined ? "" : `, ${state.reason}`}`;
 }
 

@@ -1,6 +1,6 @@
 /**
  * @file The journal of a Slurm run. It records every job, before and after its submission, and every failure, so a new
- * submitter can replace one that was killed at any moment. Also the mark of the running submitter.
+ * submitter can replace one that was killed at any moment. A second file marks the running submitter.
  */
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
