@@ -19,7 +19,14 @@ export type { WordList } from "../filters/word-list.js";
 export { adult, toxicity, WORD_SHARE, type WordShareOptions } from "../filters/word-share.js";
 export { type LanguageThresholds, languageThresholds, thresholdLanguages } from "../languages/thresholds.js";
 export { repairMojibake } from "../normalize/mojibake.js";
-export { NORMALIZE, type NormalizeOptions, normalize, normalizeText } from "../normalize/normalize.js";
+export {
+  NORMALIZE,
+  type NormalizeOptions,
+  normalize,
+  /** The spelling of earlier recipes. */
+  normalize as normalise,
+  normalizeText,
+} from "../normalize/normalize.js";
 export { PERSONAL_TYPES, type PersonalMatch, type PersonalType } from "../personal-data/match.js";
 export {
   findPersonalData,
