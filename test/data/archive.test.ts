@@ -24,11 +24,11 @@ async function records(bytes: Uint8Array, options: ArchiveOptions & { readonly s
   return { found, lost: Object.fromEntries(reader.lost) };
 }
 const urls = (found: readonly ArchiveRecord[]) => found.map((record) => record.fields.get("warc-target-uri"));
-const unpacked = (i: number, body = html(i)) => {
+const plainRecord = (i: number, body = html(i)) => {
   return `WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: <http://a.test/${i}>\r\nContent-Length: ${body.length}\r\n\r\n${body}\r\n\r\n`;
 };
 
-/** A frame of Zstandard that says nothing of its size, its blocks not compressed (RFC 8878). */
+/** Makes a Zstandard frame without a declared size and with uncompressed blocks (RFC 8878). */
 function zstdFrame(bytes: Buffer, size = 1000) {
   const parts: Uint8Array[] = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0x38])];
   for (let at = 0; at < bytes.length; at += size) {
@@ -41,7 +41,7 @@ function zstdFrame(bytes: Buffer, size = 1000) {
 }
 
 describe("web archives", () => {
-  it("reads what it writes, with offsets from which each record can be read alone", async () => {
+  it("reads its own archives, with offsets at which each record can be read alone", async () => {
     const members = [0, 1, 2].map((i) => response(i));
     const archive = Buffer.concat(members);
     const { found, lost } = await records(archive, { size: 100 });
@@ -53,35 +53,35 @@ describe("web archives", () => {
     expect(urls(alone.found)[0]).toBe("http://a.test/1");
   });
 
-  it("writes digests as RFC 3548 spells them", () => {
+  it("writes digests in base 32 (RFC 3548)", () => {
     expect(sha1(Buffer.from("abc"))).toBe("sha1:VGMT4NSHA2AWVOR6EVYXQUGCNSONBWE5"); // FIPS 180's example
   });
 
-  it("reads archives that are not packed, packed as one, and with lines ended by LF", async () => {
-    const plain = Buffer.from([0, 1, 2].map((i) => unpacked(i)).join(""));
-    const lf = Buffer.from([0, 1, 2].map((i) => unpacked(i, "0123").replaceAll("\r\n", "\n")).join(""));
-    const old = Buffer.from([0, 1, 2].map((i) => unpacked(i).replace("WARC/1.0", "WARC/0.18")).join(""));
+  it("reads archives that are uncompressed, compressed as a whole, or have LF line ends", async () => {
+    const plain = Buffer.from([0, 1, 2].map((i) => plainRecord(i)).join(""));
+    const lf = Buffer.from([0, 1, 2].map((i) => plainRecord(i, "0123").replaceAll("\r\n", "\n")).join(""));
+    const old = Buffer.from([0, 1, 2].map((i) => plainRecord(i).replace("WARC/1.0", "WARC/0.18")).join(""));
     for (const bytes of [plain, gzipSync(plain), lf, old]) {
       const { found } = await records(bytes, { size: 77 });
       expect(urls(found)).toEqual([0, 1, 2].map((i) => `http://a.test/${i}`));
     }
-    // Too large to be one record: read as a stream.
-    const many = gzipSync(Buffer.from(Array.from({ length: 400 }, (_, i) => unpacked(i)).join("")));
+    // Larger than one record may be, so it is read as a stream.
+    const many = gzipSync(Buffer.from(Array.from({ length: 400 }, (_, i) => plainRecord(i)).join("")));
     const { found, lost } = await records(many, { largestRecord: 20_000 });
     expect(lost).toEqual({});
     expect(found.length).toBe(400);
   });
 
-  it("reads archives in members that begin anywhere, as bgzip makes them; only what is damaged is lost", async () => {
-    const texts = Array.from({ length: 40 }, (_, i) => unpacked(i));
+  it("reads archives by bgzip, whose members begin inside records; only damaged records are lost", async () => {
+    const texts = Array.from({ length: 40 }, (_, i) => plainRecord(i));
     const plain = Buffer.from(texts.join(""));
-    const empty = Buffer.from("1f8b08040000000000ff0600424302001b0003000000000000000000", "hex"); // how bgzip ends a file
+    const empty = Buffer.from("1f8b08040000000000ff0600424302001b0003000000000000000000", "hex"); // bgzip's end of file
     for (const size of [100, 777, 5000]) {
       const pieces = Array.from({ length: Math.ceil(plain.length / size) }, (_, i) =>
         plain.subarray(i * size, (i + 1) * size),
       );
-      for (const packed of [pieces.map((piece) => gzipSync(piece)), pieces.map((piece) => zstdFrame(piece))]) {
-        const whole = Buffer.concat([...packed, ...(packed[0][0] === 0x1f ? [empty] : [])]);
+      for (const members of [pieces.map((piece) => gzipSync(piece)), pieces.map((piece) => zstdFrame(piece))]) {
+        const whole = Buffer.concat([...members, ...(members[0][0] === 0x1f ? [empty] : [])]);
         const { found, lost } = await records(whole, { size: 333 });
         expect(lost).toEqual({});
         expect(found.map(({ content }) => content.toString())).toEqual(texts.map((_, i) => html(i)));
@@ -91,7 +91,7 @@ describe("web archives", () => {
       members[spoilt].fill(0x55, 20);
       const { found, lost } = await records(Buffer.concat(members));
       expect(Object.values(lost).length).toBeGreaterThan(0);
-      // Those that lie in the damaged piece, wholly or in part.
+      // Records that are completely or partly in the damaged piece.
       let at = 0;
       const sound = texts.flatMap((text, i) => {
         const [start, end] = [at, at + text.length];
@@ -101,8 +101,8 @@ describe("web archives", () => {
       expect(urls(found.filter(({ cut }) => !cut)).filter((url) => sound.includes(url as string))).toEqual(sound);
       expect(found.length).toBeLessThan(40);
     }
-    // Members of one record each, the first of which tells a wrong length, stay what they are.
-    const wrong = gzipSync(unpacked(0).replace(/Length: \d+/, "Length: 9999"));
+    // Members with one record each are not joined, although the first record has a wrong length.
+    const wrong = gzipSync(plainRecord(0).replace(/Length: \d+/, "Length: 9999"));
     expect(urls((await records(Buffer.concat([wrong, response(1)]))).found).slice(-1)).toEqual(["http://a.test/1"]);
   });
 
@@ -119,8 +119,8 @@ describe("web archives", () => {
     }
   });
 
-  it("reads frames of Zstandard and refuses a dictionary by name", async () => {
-    // zstd of two records, each a frame
+  it("reads Zstandard frames, and reports a dictionary", async () => {
+    // Output of zstd for two records, one frame each.
     const frames = Buffer.from(ZSTD_RECORDS, "base64");
     const { found, lost } = await records(frames);
     expect(lost).toEqual({});
@@ -137,28 +137,28 @@ describe("web archives", () => {
     expect(urls(after.found)).toEqual([1, 2, 1, 2].map((i) => `http://z.test/${i}`));
   });
 
-  it("streams what is packed as one and larger than a record may be, up to where it is cut", async () => {
-    const texts = Array.from({ length: 200 }, (_, i) => unpacked(i));
+  it("streams an archive that is compressed as a whole and larger than a record may be, up to a cut", async () => {
+    const texts = Array.from({ length: 200 }, (_, i) => plainRecord(i));
     const plain = Buffer.from(texts.join(""));
     const options = { largestRecord: 4096 };
     expect(plain.length).toBeGreaterThan(options.largestRecord + 65_536);
-    for (const [packed, packing] of [
+    for (const [archive, compression] of [
       [gzipSync(plain), "gzip"],
       [zstdFrame(plain), "zstd"],
     ] as const) {
-      const { found, lost } = await records(packed, options);
+      const { found, lost } = await records(archive, options);
       expect(urls(found)).toEqual(texts.map((_, i) => `http://a.test/${i}`));
       expect(lost).toEqual({});
-      const cut = await records(Uint8Array.from(packed.subarray(0, Math.floor(packed.length * 0.6))), options);
+      const cut = await records(Uint8Array.from(archive.subarray(0, Math.floor(archive.length * 0.6))), options);
       expect(cut.found.length).toBeGreaterThan(60);
       expect(cut.found.every(({ content }, i) => content.equals(found[i].content.subarray(0, content.length)))).toBe(
         true,
       );
-      expect(cut.lost[packing === "gzip" ? "cut short" : "damaged zstd"]).toBeGreaterThan(0);
+      expect(cut.lost[compression === "gzip" ? "cut short" : "damaged zstd"]).toBeGreaterThan(0);
     }
   });
 
-  it("loses only what is damaged", async () => {
+  it("loses only damaged records", async () => {
     const members = Array.from({ length: 5 }, (_, i) => response(i));
     const damaged = Buffer.from(members[1]);
     damaged.fill(0x55, 40, 60);
@@ -171,7 +171,7 @@ describe("web archives", () => {
     expect(lost["wrong checksum"]).toBe(1);
   });
 
-  it("keeps what there is of a record that is cut short", async () => {
+  it("keeps the beginning of a record that is cut short", async () => {
     const archive = Buffer.concat([response(0), response(900)]);
     const { found, lost } = await records(archive.subarray(0, archive.length - 20));
     expect(lost).toEqual({ "cut short": 1 });
@@ -180,7 +180,7 @@ describe("web archives", () => {
   });
 
   it("finds the next record after a wrong length", async () => {
-    const plain = [0, 1, 2].map((i) => unpacked(i));
+    const plain = [0, 1, 2].map((i) => plainRecord(i));
     for (const wrong of ["10", "0", "700", "99999", "999999999999", "-5", "1e3", "0x20", "", " 12, 12"]) {
       const bytes = Buffer.from(plain.join("").replace(/(\/1>[\s\S]*?Content-Length:) \d+/, `$1 ${wrong}`));
       for (const options of [{}, { size: 7 }, { largestRecord: 1000 }]) {
@@ -193,17 +193,17 @@ describe("web archives", () => {
     }
   });
 
-  it("takes a start in a body for a record only where a length is wrong", async () => {
-    const nested = unpacked(7, `see\r\n\r\n${unpacked(8)}`);
-    const sound = await records(Buffer.from(unpacked(0) + nested + unpacked(1)));
+  it("searches a body for a record only if a length is wrong", async () => {
+    const nested = plainRecord(7, `see\r\n\r\n${plainRecord(8)}`);
+    const sound = await records(Buffer.from(plainRecord(0) + nested + plainRecord(1)));
     expect([urls(sound.found).length, sound.lost]).toEqual([3, {}]);
     const wrong = nested.replace(/Length: \d+/, "Length: 12345");
-    const { found } = await records(Buffer.from(unpacked(0) + wrong + unpacked(1)));
+    const { found } = await records(Buffer.from(plainRecord(0) + wrong + plainRecord(1)));
     expect(urls(found)).toEqual([0, 7, 8, 1].map((i) => `http://a.test/${i}`));
   });
 
-  it("finds the next record after wrong lengths wherever records are packed", async () => {
-    const texts = [0, 1, 2, 3].map((i) => unpacked(i));
+  it("finds the next record after wrong lengths, however records are compressed", async () => {
+    const texts = [0, 1, 2, 3].map((i) => plainRecord(i));
     texts[1] = texts[1].replace(/Length: \d+/, "Length: 87654321");
     const all = [0, 1, 2, 3].map(html);
     const files = [
@@ -211,32 +211,32 @@ describe("web archives", () => {
       Buffer.concat(texts.map((text) => zstdFrame(Buffer.from(text)))),
       gzipSync(texts.join("")),
       zstdFrame(Buffer.from(texts.join(""))),
-      Buffer.concat([gzipSync(texts.slice(0, 2).join("")), Buffer.from(texts.slice(2).join(""))]), // appended, not packed
-      Buffer.from(texts.join("").replace(/\r\n\r\nWARC\/1.0\r\n(?=.*\r\n.*\/2>)/, "WARC/1.0\r\n")), // the writer died
+      Buffer.concat([gzipSync(texts.slice(0, 2).join("")), Buffer.from(texts.slice(2).join(""))]), // appended without compression
+      Buffer.from(texts.join("").replace(/\r\n\r\nWARC\/1.0\r\n(?=.*\r\n.*\/2>)/, "WARC/1.0\r\n")), // the writer was killed
     ];
     for (const bytes of files) {
       const { found, lost } = await records(bytes);
       expect(found.map(({ content }) => content.toString())).toEqual(all);
       expect(Object.keys(lost)).toEqual(["wrong length"]);
     }
-    // One stream, larger than a record may be.
+    // A single stream, larger than a record may be.
     const streamed = await records(gzipSync(texts.join("").repeat(9)), { largestRecord: 2000 });
     expect(streamed.found.map(({ content }) => content.toString())).toEqual(
       Array.from({ length: 9 }, () => all).flat(),
     );
   });
 
-  it("reads heads that are damaged or larger than any, and what comes after them", async () => {
-    const large = unpacked(1).replace("WARC-Type", `X: ${"y".repeat(70_000)}\r\nWARC-Type`);
-    const { found, lost } = await records(Buffer.from(unpacked(0) + large + unpacked(2)));
+  it("skips damaged and oversized heads, and reads the records after them", async () => {
+    const large = plainRecord(1).replace("WARC-Type", `X: ${"y".repeat(70_000)}\r\nWARC-Type`);
+    const { found, lost } = await records(Buffer.from(plainRecord(0) + large + plainRecord(2)));
     expect([urls(found), lost]).toEqual([["http://a.test/0", "http://a.test/2"], { "head too large": 1 }]);
-    const broken = unpacked(1).replace("\r\n\r\n", "\r\n").slice(0, 60);
-    expect(urls((await records(Buffer.from(unpacked(0) + broken + unpacked(2)))).found).slice(-1)).toEqual([
+    const broken = plainRecord(1).replace("\r\n\r\n", "\r\n").slice(0, 60);
+    expect(urls((await records(Buffer.from(plainRecord(0) + broken + plainRecord(2)))).found).slice(-1)).toEqual([
       "http://a.test/2",
     ]);
   });
 
-  it("skips what lies between members and behind them", async () => {
+  it("skips bytes between and after members", async () => {
     for (const between of ["", "\0".repeat(512), "\r\n\r\n", "\x1f\x8b\x08 no member", "text", "WARC/1.0\r\n"]) {
       const bytes = Buffer.concat([
         response(0),
@@ -250,7 +250,7 @@ describe("web archives", () => {
     }
   });
 
-  it("reads ARC with spaces and wrong lengths, line by line where it must", async () => {
+  it("reads ARC files with spaces and wrong lengths", async () => {
     const body = (i: number) => `HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<p>old ${i}\nhttp: no head\n</p>`;
     const arc = (i: number, length = `${body(i).length}`, url = `http://old.test/${i}`) =>
       `${url} 1.2.3.4 19970301112233 text/html; charset=x ${length}\n${body(i)}\n`;
@@ -267,7 +267,7 @@ describe("web archives", () => {
     }
   });
 
-  it("reads ARC whose records have nothing between them, and dates with fractions of a second", async () => {
+  it("reads ARC records without separators, and dates with fractions of a second", async () => {
     const body = "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<p>old</p>";
     const line = (i: number, time: string) => `http://a.test/${i} 1.2.3.4 ${time} text/html ${body.length}\n${body}`;
     const bytes = Buffer.from(line(0, "19970301112233") + line(1, "19970301112233456") + line(2, "1997030111223344"));
@@ -277,8 +277,8 @@ describe("web archives", () => {
     expect(found.map(({ fields }) => fields.get("warc-date"))).toEqual(Array(3).fill("1997-03-01T11:22:33Z"));
   });
 
-  it("does work in proportion to what it reads, whatever a body repeats", async () => {
-    // Each of these once was, or would be, read again for each of its lines: seconds for a quarter of a megabyte, a minute for one.
+  it("takes linear time, whatever a body repeats", async () => {
+    // A naive reader rescans these bodies for each of their lines: seconds for a quarter of a megabyte, a minute for a megabyte.
     const repeated = [
       "\nWARC/1.0",
       "WARC-X: WARC/1.0\r\n",
@@ -289,7 +289,7 @@ describe("web archives", () => {
       "\x1f\x8b\x08\0\0\0\0\0\0\0",
     ];
     for (const line of repeated) {
-      const bytes = Buffer.from(unpacked(0) + line.repeat(2 ** 18 / line.length) + unpacked(1), "latin1");
+      const bytes = Buffer.from(plainRecord(0) + line.repeat(2 ** 18 / line.length) + plainRecord(1), "latin1");
       const start = process.cpuUsage();
       const { found } = await records(bytes, { size: 16_384 });
       const { user } = process.cpuUsage(start);
@@ -298,7 +298,7 @@ describe("web archives", () => {
     }
   }, 60_000);
 
-  it("bounds bombs at the start of an archive and reads what follows", async () => {
+  it("limits bombs at the start of an archive, and reads the records after them", async () => {
     const bomb = gzipSync(Buffer.alloc(100 << 20));
     const { found, lost } = await records(Buffer.concat([bomb, response(1), bomb, response(2)]), {
       largestRecord: 1 << 20,
@@ -306,7 +306,7 @@ describe("web archives", () => {
     expect([urls(found), lost]).toEqual([["http://a.test/1", "http://a.test/2"], { "too large": 2 }]);
   });
 
-  it("bounds what a record may unpack to", async () => {
+  it("limits the decompressed size of a record", async () => {
     const bomb = response(7, `HTTP/1.1 200 OK\r\n\r\n${" ".repeat(30 << 20)}`);
     expect(bomb.length).toBeLessThan(100_000);
     const { found, lost } = await records(Buffer.concat([response(1), bomb, response(2)]), { largestRecord: 1 << 20 });
@@ -314,7 +314,7 @@ describe("web archives", () => {
     expect(lost).toEqual({ "too large": 1 });
   });
 
-  it("never throws at random damage, and reads the records that it did not touch", async () => {
+  it("never throws at random damage, and reads the undamaged records", async () => {
     const members = Array.from({ length: 6 }, (_, i) => response(i));
     const starts = members.map((_, i) => members.slice(0, i).reduce((sum, member) => sum + member.length, 0));
     const archive = Buffer.concat(members);
@@ -353,13 +353,13 @@ describe("HTTP responses in records", () => {
     ["deflate", deflateRawSync(text)],
     ["br", brotliCompressSync(text)],
     ["gzip", Buffer.from(text)],
-  ])("unpacks %s", (coding, body) => {
+  ])("decodes %s", (coding, body) => {
     const response = parseHttpResponse(message(`Content-Encoding: ${coding}`, body), 1e6);
     expect(response?.body.toString()).toBe(text);
     expect(response?.flaws).toEqual([]);
   });
 
-  it("joins chunks, also where the archive has dropped their sizes", () => {
+  it("joins chunks, and accepts bodies whose archive has removed their sizes", () => {
     const chunked = message("Transfer-Encoding: chunked", "5\r\nHello\r\n7;x=1\r\n, world\r\n0\r\n\r\n");
     expect(parseHttpResponse(chunked, 100)?.body.toString()).toBe("Hello, world");
     expect(parseHttpResponse(message("Transfer-Encoding: chunked", "<p>Hello"), 100)?.body.toString()).toBe("<p>Hello");
@@ -367,7 +367,7 @@ describe("HTTP responses in records", () => {
     expect([cut?.body.toString(), cut?.flaws]).toEqual(["Hello", ["cut short"]]);
   });
 
-  it("keeps what comes before a cut and bounds what is unpacked", () => {
+  it("keeps the output before a cut, and limits the decompressed size", () => {
     const cut = parseHttpResponse(message("Content-Encoding: gzip", gzipSync(text).subarray(0, 25)), 1e6);
     expect(text.startsWith(cut?.body.toString().replace(/\ufffd$/, "") ?? "no")).toBe(true);
     const bomb = parseHttpResponse(message("Content-Encoding: gzip", gzipSync(Buffer.alloc(1 << 22))), 1 << 20);
@@ -375,8 +375,8 @@ describe("HTTP responses in records", () => {
     expect(parseHttpResponse(Buffer.from("no HTTP"), 100)).toBeNull();
   });
 
-  it("bounds what Zstandard unpacks to, and keeps what came before a cut", async () => {
-    // RFC 8878 by hand: magic, descriptor, window or size, then blocks that each repeat one letter.
+  it("limits the decompressed size of Zstandard, and keeps the output before a cut", async () => {
+    // Handmade frames (RFC 8878): magic, descriptor, window or size, then blocks that each repeat one letter.
     const letters = (size: number, last: boolean) => {
       const block = Buffer.from([0, 0, 0, 97]);
       block.writeUIntLE((size << 3) | 2 | Number(last), 0, 3);
@@ -391,11 +391,11 @@ describe("HTTP responses in records", () => {
     const four = Buffer.concat([header(0, 0x38), ...[1, 2, 3, 4].map((i) => letters(1000, i === 4))]);
     const cut = body(four.subarray(0, -2));
     expect([cut?.body.length, cut?.flaws]).toEqual([3000, ["cut short"]]);
-    expect(body(Buffer.from(text))?.body.toString()).toBe(text); // the archive unpacked it and left the header
+    expect(body(Buffer.from(text))?.body.toString()).toBe(text); // the archive decompressed it and kept the header
     const bombs = [
       Buffer.concat([header(0, 0x38), ...Array.from({ length: 10_000 }, (_, i) => letters(1 << 17, i === 9999))]),
       Buffer.concat([header(0, 0xff), letters(10, true)]), // a window of terabytes
-      Buffer.concat([header(0xe0, 0, 0, 0, 0, 1, 0, 0, 0), letters(10, true)]), // "I am 4 GiB"
+      Buffer.concat([header(0xe0, 0, 0, 0, 0, 1, 0, 0, 0), letters(10, true)]), // declares 4 GiB
     ];
     for (const bomb of bombs) {
       expect(body(bomb)?.flaws).toEqual(["too large"]);
@@ -433,7 +433,7 @@ describe("HTTP responses in records", () => {
     expect([response?.body.toString(), response?.flaws]).toEqual([text, []]);
   });
 
-  it("keeps nothing of what is packed in a way that it does not know, and what is sound of what is damaged", () => {
+  it("drops a body with an unknown coding, and keeps the intact part of a damaged one", () => {
     const lzw = Buffer.from(Array.from({ length: 600 }, (_, i) => (i * i * 31 + i) & 255));
     const unknown = parseHttpResponse(message("Content-Encoding: compress", lzw), 1e6);
     expect([unknown?.body.length, unknown?.flaws]).toEqual([0, ["unknown coding"]]);
@@ -464,25 +464,21 @@ describe("HTTP responses in records", () => {
     expect(parseHttpResponse(message("Transfer-Encoding: chunked", chunks), 1e6)?.body.toString()).toBe(expected);
   });
 
-  it("unpacks what headers name wrongly or not at all, where the type is a page's", () => {
+  it("decompresses a page whose headers have a wrong coding or none", () => {
     const of = (headers: string, body: Uint8Array) =>
       parseHttpResponse(message(headers, body), 1e6)?.body.toString("latin1");
-    const [packed, expected] = [gzipSync(text), Buffer.from(text).toString("latin1")];
-    expect(of("Content-Type: text/html", packed)).toBe(expected);
-    expect(of("Content-Type: application/gzip", packed)).toBe(packed.toString("latin1"));
+    const [gzip, expected] = [gzipSync(text), Buffer.from(text).toString("latin1")];
+    expect(of("Content-Type: text/html", gzip)).toBe(expected);
+    expect(of("Content-Type: application/gzip", gzip)).toBe(gzip.toString("latin1"));
     expect(of("Content-Encoding: gzip", deflateSync(text))).toBe(expected);
     expect(of("Content-Encoding: gzip", brotliCompressSync(text))).toBe(expected);
     expect(of("Content-Encoding: br", deflateSync(text))).toBe(expected);
-    expect(of("Transfer-Encoding: gzip", packed)).toBe(expected);
-    const chunked = Buffer.concat([
-      Buffer.from(`${packed.length.toString(16)}\r\n`),
-      packed,
-      Buffer.from("\r\n0\r\n\r\n"),
-    ]);
+    expect(of("Transfer-Encoding: gzip", gzip)).toBe(expected);
+    const chunked = Buffer.concat([Buffer.from(`${gzip.length.toString(16)}\r\n`), gzip, Buffer.from("\r\n0\r\n\r\n")]);
     expect(of("Transfer-Encoding: gzip, chunked", chunked)).toBe(expected);
   });
 
-  it("reads the response behind interim ones", () => {
+  it("reads the final response after interim ones", () => {
     const head = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
     const final = "http/1.1 200 OK\r\r\nA: b\r\r\n\r\r\nHello";
     const found = parseHttpResponse(Buffer.from(`HTTP/1.1 100 Continue\n\n${head}${final}`), 1e6);
@@ -491,7 +487,7 @@ describe("HTTP responses in records", () => {
     expect(parseHttpResponse(Buffer.from(head.repeat(50_000)), 1e6)?.status).toBe(103);
   });
 
-  it("reads a bounded head", () => {
+  it("limits the size of a head, and joins lists", () => {
     const large = parseHttpResponse(message("a: b\r\n".repeat(50_000), "x"), 1e6);
     expect([large?.body.length, large?.flaws]).toEqual([0, ["head too large"]]);
     const lists = parseHttpResponse(

@@ -37,7 +37,7 @@ const read = async (location: string) => {
 };
 
 describe("a remote location", () => {
-  it("is refused with a user name or password, which every document would hold, and shown without", async () => {
+  it("is refused with a user name or password, which the error does not show", async () => {
     for (const user of ["me:geheim", "geheim", ":geheim"]) {
       const location = `http://${user}@${place}/x`;
       for (const attempt of [read(location), expandLocation(location), findInputs([location])]) {
@@ -49,12 +49,12 @@ describe("a remote location", () => {
     expect(asked).toEqual([]);
   });
 
-  it("is quoted without what a server may do to a terminal", async () => {
+  it("is quoted without a server's control characters", async () => {
     const message = await read(`http://${place}/x?token=geheim`).catch((error: Error) => error.message);
     expect(message).toMatch(/x\?token=\*\*\*: the server answered 404 Not\\x9b31m$/);
   });
 
-  it("is no list without end", async () => {
+  it("has a limit on the size of its path list", async () => {
     endless = true;
     const environment = { QUERN_COMMON_CRAWL: `http://${place}` };
     await expect(expandLocation("cc://CC-MAIN-2024-22", { environment })).rejects.toThrow(/larger than 64 MiB/);

@@ -46,7 +46,7 @@ describe("media types", () => {
     expect(kind("", body)).toBe(expected);
   });
 
-  it("takes no other file for a page, whatever its server says", () => {
+  it("accepts no other file as a page, whatever its headers say", () => {
     const noise = Buffer.from(Array.from({ length: 600 }, (_, i) => (i * i * 7 + i * 31) % 256));
     for (const body of ["%PDF-1.4\n%", "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\x01\x02\x03\x04\x05", noise])
       expect(kind("text/html; charset=utf-8", body)).toBe("application/octet-stream");
@@ -54,7 +54,7 @@ describe("media types", () => {
     for (const body of [wide, "<p>\x01\x02\x03\x04", "\ufefftext"]) expect(kind("text/html", body)).toBe("html");
   });
 
-  it("takes binary bytes for no text, and XHTML for a page", () => {
+  it("rejects binary bytes as text, and accepts XHTML as a page", () => {
     expect(kind("text/plain", "text\0")).toBe("application/octet-stream");
     expect(kind("text/plain; charset=utf-16le", Buffer.from("text", "utf16le"))).toBe("text");
     expect(kind("application/xml", '<?xml version="1.0"?><html xmlns="x">')).toBe("html");
@@ -62,7 +62,7 @@ describe("media types", () => {
     expect(kind("image/png", HTML)).toBe("image/png");
   });
 
-  it("knows the files that are for programs", () => {
+  it("recognizes files for programs", () => {
     for (const path of [
       "robots.txt",
       "ROBOTS.TXT?x=1",

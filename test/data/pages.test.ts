@@ -75,7 +75,7 @@ describe("pages", () => {
     await file("README", "...");
     const { found, skipped } = await pages([folder]);
     const content = (page: Document | Page) => (isPage(page) ? Buffer.from(page.bytes).toString() : page.text);
-    // A name without an ending says nothing: README is a text.
+    // The content decides for a name without an extension: README is a text.
     expect(found.shift()).toMatchObject({ id: "README", text: "..." });
     expect(found.map((page) => [isPage(page) ? "html" : "text", content(page)])).toEqual([
       ["html", "<p>plain"],
@@ -95,7 +95,7 @@ describe("pages", () => {
     });
   });
 
-  it("refuses what is not there, of no known kind, or no archive", async () => {
+  it("refuses a missing file, an unknown kind, and a damaged archive", async () => {
     await expect(pages([join(folder, "none.html")])).rejects.toThrow(/there is no such file/);
     await expect(pages([await file("x.bin", "abc")])).rejects.toThrow(
       /x\.bin is not an HTML page, web archive or document file/,
@@ -105,7 +105,7 @@ describe("pages", () => {
     );
   });
 
-  it("reads pages whose headers are wrong, no robots.txt, and escapes what would move a cursor", async () => {
+  it("reads pages with wrong headers, skips robots.txt, and escapes control characters", async () => {
     const bytes = Buffer.concat([
       response("http://a.test/robots.txt", 200, "text/plain", "User-agent: *\nDisallow: /x"),
       response("http://a.test/1", 200, "text/html charset=utf-8", "<html><p>one"),
@@ -133,7 +133,7 @@ describe("pages", () => {
     });
   });
 
-  it("skips a page larger than the limit and goes on", async () => {
+  it("skips a page larger than the limit, and reads the next", async () => {
     await file("a.html", "x".repeat(5000));
     await file("b.html", "small");
     const { found, skipped } = await pages([folder], { largest: 1000 });
@@ -143,7 +143,7 @@ describe("pages", () => {
 });
 
 describe("remote locations", () => {
-  it("asks for the rest of a file when the connection breaks, and waits when it is told to", async () => {
+  it("resumes a file when the connection breaks, and waits when the server requests it", async () => {
     const whole = Buffer.from(Array.from({ length: 50_000 }, (_, i) => i & 255));
     const ranges: (string | undefined)[] = [];
     answer = (request, response) => {
@@ -158,11 +158,11 @@ describe("remote locations", () => {
     expect(await bytesOf(`${base}/big.bin`)).toEqual(whole);
     expect(ranges.length).toBe(4);
     expect(ranges.slice(0, 2)).toEqual([undefined, undefined]);
-    // How much of the first 10,000 bytes came before the connection broke is the system's affair.
+    // How many of the first 10,000 bytes arrive before the connection breaks depends on the system.
     expect(ranges[2] ?? "bytes=0-").toMatch(/^bytes=\d+-$/);
   });
 
-  it("counts lines and rows that are no documents by their reason and goes on", async () => {
+  it("counts lines and rows that are not documents by reason, and reads on", async () => {
     const lines = ["{", '{"text":5}', '{"text":"one"}', "[1]", '{"text":"two"}', '{"text":" "}', ""];
     const path = await file("bad/a.jsonl", lines.join("\n"));
     const rows = parquetWriteBuffer({ columnData: [{ name: "text", data: ["three", null, "four"] }] });
@@ -177,14 +177,14 @@ describe("remote locations", () => {
     expect(skipped).toMatchObject({ damaged_gzip: 1 });
   });
 
-  it("gives up on what is not there, and after some tries", async () => {
+  it("gives up on a missing file at once, and on failures after some retries", async () => {
     answer = (_, response) => response.writeHead(404).end();
     await expect(bytesOf(`${base}/x`)).rejects.toThrow(/cannot read http.*\/x: the server answered 404/);
     answer = (_, response) => response.destroy();
     await expect(bytesOf(`${base}/x`, { retries: 1 })).rejects.toThrow(/tried 2 times/);
   });
 
-  it("reads a data set of the hub, with the token, and keeps it in the cache", async () => {
+  it("reads a dataset of the hub with the token, and caches it", async () => {
     const rows = parquetWriteBuffer({ columnData: [{ name: "text", data: ["eins", "zwei"] }] });
     const asked: string[] = [];
     answer = (request, response) => {

@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 import { isPage, readPages } from "../../src/documents/index.js";
 import fixture from "./fixtures/warcio.json" with { type: "json" };
 
-it.each(fixture.archives)("reads what warcio reads: $name", async ({ archive, pages }) => {
+it.each(fixture.archives)("reads the same records as warcio: $name", async ({ archive, pages }) => {
   const folder = await mkdtemp(join(tmpdir(), "quern-warcio-"));
   try {
     const path = join(folder, "x.warc");

@@ -1,4 +1,4 @@
-/** @file Web archives: WARC and ARC, plain, packed record by record, or packed as one; and the pages in them. */
+/** @file Web archives: WARC and ARC, plain, compressed record by record or as a whole; and the pages in them. */
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
