@@ -69,7 +69,7 @@ export class CheckpointModel implements LanguageModel {
       if (count === 0) return [];
       if (count > longest) {
         throw new QuernError(
-          `the continuation of request ${request} has ${count} tokens, but the model takes ${longest}; shorten it`,
+          `the continuation of request ${request} has ${count} tokens, but the model's limit is ${longest}; shorten it`,
           { exitCode: 2 },
         );
       }
@@ -78,7 +78,7 @@ export class CheckpointModel implements LanguageModel {
       if (ids.length < whole.length) {
         const lost = whole.length - ids.length;
         options.onWarning?.(
-          `request ${request} has ${whole.length} tokens, but the model takes ${longest}: the first ${lost} are dropped`,
+          `request ${request} has ${whole.length} tokens, but the model's limit is ${longest}: the first ${lost} are dropped`,
         );
       }
       return [{ request, ids, start: 0, length: ids.length - 1, from: ids.length - count }];
@@ -119,7 +119,7 @@ export class CheckpointModel implements LanguageModel {
       const lost = each.ids.length - model.config.sequence;
       if (lost > 0) {
         onWarning?.(
-          `prompt ${i} has ${each.ids.length} tokens, but the model takes ${model.config.sequence}: the first ${lost} are dropped`,
+          `prompt ${i} has ${each.ids.length} tokens, but the model's limit is ${model.config.sequence}: the first ${lost} are dropped`,
         );
       }
       encoded.push(each);

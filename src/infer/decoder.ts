@@ -35,8 +35,8 @@ export interface Decoder {
 }
 
 /**
- * The shortest text that a program is compiled for; longer ones are powers of two. Adding 100 tokens with a model trained
- * on 100,000 then needs no cache for 100,000, and few lengths mean few programs to compile.
+ * The shortest text that a program is compiled for; longer lengths are powers of two. Generating 100 tokens with a model
+ * whose context is 100,000 then needs no cache for 100,000, and few lengths mean few programs to compile.
  */
 const MIN_SEQUENCE = 256;
 /** Slot counts that programs are compiled for. */

@@ -215,7 +215,7 @@ async function encodeAll(
     const { length } = each.ids;
     if (length > longest) {
       warn(
-        `${name} has ${length} tokens, but the model takes ${longest}: the first ${length - longest} are dropped; ` +
+        `${name} has ${length} tokens, but the model's limit is ${longest}: the first ${length - longest} are dropped; ` +
           "shorten it, or choose a model with a longer context",
       );
     }

@@ -137,7 +137,7 @@ const completionSchema = z.looseObject({
 const MAX_DELAY_SECONDS = 60;
 /** Seconds; a request fails if the server asks for a longer wait. */
 const MAX_WAIT_SECONDS = 600;
-/** Attempts before the first response. More are pointless, since the address is probably wrong. */
+/** Attempts until a server has answered once. More are pointless, since the address is probably wrong. */
 const MAX_FIRST_TRIES = 3;
 const MAX_RESPONSE_BYTES = 256 << 20;
 
@@ -355,9 +355,9 @@ export class OpenAIClient {
       } catch (error) {
         if (signal?.aborted) throw signal.reason;
         if (!(error instanceof Failure)) throw error;
-        const most = this.#hasAnswered ? retries : Math.min(retries, MAX_FIRST_TRIES - 1);
+        const maximum = this.#hasAnswered ? retries : Math.min(retries, MAX_FIRST_TRIES - 1);
         const tooLong = (error.wait ?? 0) > MAX_WAIT_SECONDS;
-        if (!error.canRetry || tries > most || tooLong) throw this.#errorOf(path, error);
+        if (!error.canRetry || tries > maximum || tooLong) throw this.#errorOf(path, error);
         const delay = Math.min(MAX_DELAY_SECONDS, firstDelaySeconds * 2 ** (tries - 1)) * (0.5 + Math.random() / 2);
         if (error.wait !== undefined) {
           // A Retry-After applies to all requests.

@@ -166,7 +166,7 @@ function likeliest(logits: Float32Array): number {
   return best;
 }
 
-/** Writes the largest value of each block and returns the overall maximum. */
+/** Writes the maximum of each block and returns the overall maximum. */
 function largestOfBlocks(values: Float32Array, largest: Float32Array): number {
   let top = Number.NEGATIVE_INFINITY;
   for (let block = 0, i = 0; i < values.length; block++) {

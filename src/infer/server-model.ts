@@ -77,7 +77,7 @@ export class ServerModel implements LanguageModel {
       const ids = whole.slice(-this.#sequence);
       if (continuation.length >= this.#sequence) {
         throw new QuernError(
-          `the continuation of request ${i} has ${continuation.length} tokens, but the model takes ${this.#sequence}; shorten it`,
+          `the continuation of request ${i} has ${continuation.length} tokens, but the model's limit is ${this.#sequence}; shorten it`,
           { exitCode: 2 },
         );
       }

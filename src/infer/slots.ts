@@ -232,7 +232,7 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
           coming = Math.max(coming, sharedTokens(sequence, slot, slot.sequence.text));
         }
       }
-      if (coming > shared) continue; // waiting costs less than prefilling the same tokens again
+      if (coming > shared) continue; // waiting is cheaper than prefilling the same tokens twice
       const oldest = [...free].reduce((a, b) => (b.lastTaken < a.lastTaken ? b : a));
       const slot = best !== null && free.has(best) ? best : oldest;
       if (best !== null && best !== slot) copies.push({ from: best.index, to: slot.index, length: shared });

@@ -35,8 +35,8 @@ export function checkFits(tokenizer: Tokenizer, model: Pick<ModelConfig, "vocabS
   const spare = tokenizer.added.filter(({ id, special }) => id >= model.vocabSize && special && !written.includes(id));
   if (vocabSize - new Set(spare.map(({ id }) => id)).size <= model.vocabSize && model.vocabSize <= padded) return;
   throw new QuernError(
-    `the tokenizer ${place} does not fit the model: it has ${vocabSize} tokens and the model ${model.vocabSize}; use the ` +
-      "model's own",
+    `the tokenizer ${place} does not fit the model: it has ${vocabSize} tokens, but the model has ${model.vocabSize}; use ` +
+      "the model's own tokenizer",
     { exitCode: 2 },
   );
 }

@@ -160,6 +160,6 @@ describe("generate", { timeout: SLOW_BUILD }, () => {
     await writeFile(path, `{"prompt": "a"}\n{"prompt": "${"a".repeat(200)}"}\n`);
     const { warnings } = await generate({ model: folder, prompts: path, tokens: 2 });
     expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toMatch(/line 2, has 200 tokens, but the model takes 128: the first 72 are dropped/);
+    expect(warnings[0]).toMatch(/line 2, has 200 tokens, but the model's limit is 128: the first 72 are dropped/);
   });
 });

@@ -47,7 +47,9 @@ describe("a checkpoint", { timeout: SLOW_BUILD }, () => {
       expect(Math.abs(results[i].logLikelihood - logLikelihood), JSON.stringify(requests[i])).toBeLessThan(CLOSE);
       expect(results[i]).toMatchObject({ isGreedy, tokens });
     }
-    expect(warnings).toEqual([expect.stringMatching(/^request 10 has \d+ tokens, but the model takes 96: the first/)]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^request 10 has \d+ tokens, but the model's limit is 96: the first/),
+    ]);
     expect(done).toBe(requests.length);
     // A subset in a different order.
     const some = [requests[7], requests[2]];
@@ -72,7 +74,7 @@ describe("a checkpoint", { timeout: SLOW_BUILD }, () => {
   it("refuses a continuation longer than its context, and stops when aborted", async () => {
     const long = { context: "x", continuation: "on".repeat(97) };
     await expect(model.logLikelihood([requests[0], long])).rejects.toThrow(
-      /the continuation of request 1 has 97 tokens, but the model takes 96; shorten it/,
+      /the continuation of request 1 has 97 tokens, but the model's limit is 96; shorten it/,
     );
     const signal = AbortSignal.abort(new Error("enough"));
     await expect(model.logLikelihood(requests, { signal })).rejects.toThrow("enough");
