@@ -1,7 +1,7 @@
 /**
- * @file Peak memory of `quern pretrain --text` of a long text beside that of one ten times shorter, of the whole process: reading,
- * hold-out, tokenizer, shards, a few steps and the verdict. The text is made of the sentences of real documents, drawn anew,
- * with new words as they come up in a growing text; half of it lies in JSONL, half in text files.
+ * @file Peak memory of `quern pretrain --text` on a long text and on one a tenth of its size, for the whole process: reading,
+ * hold-out, tokenizer, shards, a few steps and the evaluation. The text consists of random sentences of real documents, with
+ * new words at the rate of a growing text; half of it is in JSONL files, half in text files.
  *   npm run bench pretrain-memory -- --megabytes 200 --times 10
  */
 import { execFileSync, spawn } from "node:child_process";

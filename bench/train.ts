@@ -51,7 +51,7 @@ const rows: readonly Row[] = [
     peer: [...LLAMA, ...shape(16, 256)],
     steps: 10,
   }),
-  // Steps alone; the verdict on the whole validation split is `quern bench shakespeare`'s.
+  // Only steps; `quern bench shakespeare` evaluates on the whole validation split.
   ...both({
     name: "shakespeare",
     quern: ["shakespeare", "--seeds", "1"],

@@ -39,6 +39,8 @@ describe("a model's tokenizer", () => {
     ["far fewer", 300, 400],
     ["another published one's", 32_000, 50_257],
   ])("does not fit with %s", (_, tokens, rows) => {
-    expect(fits(tokens, rows)).toThrow(`in here does not fit the model: it has ${tokens} tokens, but the model has ${rows}`);
+    expect(fits(tokens, rows)).toThrow(
+      `in here does not fit the model: it has ${tokens} tokens, but the model has ${rows}`,
+    );
   });
 });
