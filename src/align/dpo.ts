@@ -11,6 +11,7 @@ import type { TrainingBatch, TrainingProgram } from "../train/index.js";
 import { examplesOf, rowsOf } from "./data/batches.js";
 import { type EncodedPair, type EncodedText, encodePair } from "./data/encode.js";
 import { type Example, type ExampleOf, readExamples } from "./data/examples.js";
+import { type Preview, previewPairs } from "./data/preview.js";
 import { isLearned, truncatePair } from "./data/truncate.js";
 import { dpoOptions, MIXTURES } from "./dpo-options.js";
 import {
@@ -26,6 +27,7 @@ import {
   type AlignResult,
   type Context,
   learningRateFor,
+  previewAlignment,
   refuseMemory,
   runAlignment,
   type Task,
@@ -43,6 +45,10 @@ export function dpo(options: DpoOptions): Promise<AlignResult> {
   const inputs = ({ model, reference, data = [], evalData = [] }: Checked) => [model, reference, ...data, ...evalData];
   return runAlignment("dpo", dpoOptions, options, inputs, prepareDpo);
 }
+
+/** Returns the first pairs of a run of `dpo` as the model sees them. */
+export const previewDpo = (options: DpoOptions, count: number): Promise<readonly Preview[]> =>
+  previewAlignment(dpoOptions, options, count, prepareDpo);
 
 async function prepareDpo(context: Context<Checked>): Promise<Task> {
   const { o, base, note, signal, folder } = context;
@@ -150,6 +156,7 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
       return evaluation?.map((numbers) => ({ ...withReference(numbers), ...dropoutValues(policy, 0) })) ?? null;
     },
     format: ({ program }) => policy.format(program),
+    preview: (count) => previewPairs(pairs, count, policy.tokenizer),
     close: async () => {},
   };
 }

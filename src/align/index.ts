@@ -1,12 +1,13 @@
 /** @file Post-training: supervised fine-tuning, reward models, preferences and reinforcement learning. */
 export { QuernError } from "../errors.js";
 export { type Content, type Example, type Form, readExamples } from "./data/examples.js";
+export { type Preview, type PreviewToken, previewText } from "./data/preview.js";
 export { CHAT_FORMATS } from "./data/templates.js";
-export { type DpoOptions, dpo } from "./dpo.js";
+export { type DpoOptions, dpo, previewDpo } from "./dpo.js";
 export { dpoOptions } from "./dpo-options.js";
 export { F_DIVERGENCES, PREFERENCE_LOSSES } from "./losses/preference.js";
 export { type MergeOptions, type MergeResult, merge } from "./merge.js";
 export { mergeOptions } from "./merge-options.js";
 export type { AlignCalls, AlignPlan, AlignResult } from "./run.js";
-export { type SftOptions, sft } from "./sft.js";
+export { previewSft, type SftOptions, sft } from "./sft.js";
 export { sftOptions } from "./sft-options.js";

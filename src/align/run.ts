@@ -39,6 +39,7 @@ import {
   writeRunRecord,
 } from "../train/index.js";
 import { version } from "../version.js";
+import type { Preview } from "./data/preview.js";
 import type { AlignOptions, alignOptions } from "./options.js";
 import type { Policy } from "./policy.js";
 
@@ -129,6 +130,8 @@ export interface Task {
   /** Held-out batches; null without evaluation data. */
   readonly evaluation: readonly TrainingBatch[] | null;
   format(training: TrainingProgram): CheckpointFormat;
+  /** The first examples as the model sees them. */
+  preview?(count: number): readonly Preview[];
   close(): Promise<void>;
 }
 
@@ -162,6 +165,31 @@ export async function runAlignment<S extends typeof alignOptions>(
   return withOutput(claim, () => runInto(planned));
 }
 
+/** Returns the first examples of a run as the model sees them; trains and writes nothing. */
+export async function previewAlignment<S extends typeof alignOptions>(
+  schema: S,
+  given: z.input<S> & AlignCalls,
+  count: number,
+  prepare: (context: Context<z.output<S>>) => Promise<Task>,
+): Promise<readonly Preview[]> {
+  const { target, onPlan: _, onNote, dryRun: __, signal, onProgress, ...options } = given as AlignCalls & object;
+  const o = checkOptions(schema, options) as z.output<S> & AlignOptions;
+  const base = await openBase(o);
+  try {
+    const task = await prepare({ o, base, note: onNote ?? (() => {}), target, signal, onProgress, folder: null });
+    const previews = task.preview?.(count) ?? [];
+    await task.close();
+    return previews;
+  } finally {
+    await base.close();
+  }
+}
+
+function openBase({ model }: AlignOptions): Promise<TextModel> {
+  if (model === undefined) throw new QuernError("--model is missing: the model to train", { exitCode: 2 });
+  return openTextModel(model);
+}
+
 interface Planned {
   readonly now: AlignOptions;
   readonly calls: AlignCalls;
@@ -174,9 +202,8 @@ async function runInto({ now, calls, algorithm, prepare }: Planned): Promise<Ali
   const { target, onPlan, onNote, dryRun = false, signal, onProgress } = calls;
   const before = await recordOf(now, algorithm, dryRun);
   const o = before === null ? now : resumedOptions(before, now);
-  if (o.model === undefined) throw new QuernError("--model is missing: the model to train", { exitCode: 2 });
   checkBudgets(o);
-  const base = await openTextModel(o.model);
+  const base = await openBase(o);
   const note = onNote ?? (() => {});
   const folder = dryRun ? null : o.out;
   let task: Task | null = null;
@@ -232,7 +259,7 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
   const { o, task, training, plan, identity, before, calls, started } = ready;
   const { signal, onProgress } = calls;
   const run = o.out;
-  const record = before ?? (await firstRecord(o, plan));
+  const record = before ?? { ...(await firstRecord(o, plan)), preview: shortened(task.preview?.(3) ?? []) };
   if (before === null) await writeRunRecord(run, record);
   const saved = {
     program: training.program,
@@ -311,6 +338,15 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
     seconds: (performance.now() - started) / 1000,
   };
 }
+
+/** Tokens of a text in the report. */
+const PREVIEW_TOKENS = 300;
+
+const shortened = (previews: readonly Preview[]) =>
+  previews.map(({ example, part, tokens }) => ({
+    ...{ example, part },
+    tokens: tokens.slice(0, PREVIEW_TOKENS).map(({ text, learned }) => ({ text, learned })),
+  }));
 
 const deadlineOf = (minutes: number, started: number) => ({
   aim: started + minutes * 60_000 * 1.1,

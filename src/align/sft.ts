@@ -8,6 +8,7 @@ import type { TrainingBatch } from "../train/index.js";
 import { examplesOf, packedRowsOf, packTexts, type Rows, rowsOf } from "./data/batches.js";
 import { type EncodedText, encodeExample } from "./data/encode.js";
 import { type Example, type ExampleOf, type Form, readExamples } from "./data/examples.js";
+import { type Preview, previewTexts } from "./data/preview.js";
 import { isLearned, truncate } from "./data/truncate.js";
 import { sftTrainer } from "./losses/sft.js";
 import type { LossOn } from "./options.js";
@@ -17,6 +18,7 @@ import {
   type AlignResult,
   type Context,
   learningRateFor,
+  previewAlignment,
   refuseMemory,
   runAlignment,
   type Task,
@@ -40,6 +42,10 @@ export function sft(options: SftOptions): Promise<AlignResult> {
     prepareSft,
   );
 }
+
+/** Returns the first examples of a run of `sft` as the model sees them. */
+export const previewSft = (options: SftOptions, count: number): Promise<readonly Preview[]> =>
+  previewAlignment(sftOptions, options, count, prepareSft);
 
 async function prepareSft(context: Context<z.output<typeof sftOptions>>): Promise<Task> {
   const { o, base, note, signal } = context;
@@ -122,6 +128,7 @@ async function prepareSft(context: Context<z.output<typeof sftOptions>>): Promis
       heldTexts &&
       evaluationBatches(pack(heldTexts), batch, (list) => ({ ...layRows(list), ...dropoutValues(policy, 0) })),
     format: ({ program }) => policy.format(program),
+    preview: (count) => previewTexts(texts, count, policy.tokenizer),
     close: async () => {},
   };
 }

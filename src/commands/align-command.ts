@@ -1,12 +1,36 @@
 /** @file Output of the post-training verbs: the plan before the first step, and the result. */
 import { z } from "zod";
-import type { AlignPlan, AlignResult } from "../align/index.js";
+import type { AlignPlan, AlignResult, Preview } from "../align/index.js";
 import type { CommandContext } from "./command.js";
 
 /** Options of the command line that the library lacks. */
 export const alignFlags = {
   dryRun: z.boolean().default(false).describe("print the plan with reasons, time, memory and disk, without training"),
 };
+
+/** The option of verbs that read examples. */
+export const previewFlag = {
+  preview: z
+    .int()
+    .min(1)
+    .optional()
+    .describe("print N examples with the learned tokens in colour, or in ⟦…⟧ where there is none, without training")
+    .meta({ value: "N" }),
+};
+
+/** Prints examples; returns what `--json` prints. */
+export async function printPreview(previews: readonly Preview[], { print, write }: CommandContext): Promise<object> {
+  const { previewText } = await import("../align/index.js");
+  const colour = process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "";
+  for (const { example, part, tokens } of previews) {
+    const learned = tokens.filter((token) => token.learned).length;
+    print();
+    print(`example ${example}${part === "text" ? "" : `, ${part}`}: ${tokens.length} tokens, ${learned} learned`);
+    // `print` would escape the colour codes.
+    write(`${previewText(tokens, colour)}\n`);
+  }
+  return { examples: previews };
+}
 
 /** Returns the callbacks and flags that a post-training function takes from a command's context. */
 export function alignCallbacks({ print, log, signal, onProgress }: CommandContext, dryRun: boolean) {

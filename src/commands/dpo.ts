@@ -1,20 +1,23 @@
 import { dpoOptions } from "../align/dpo-options.js";
-import { alignCallbacks, alignFlags, printResult } from "./align-command.js";
+import { alignCallbacks, alignFlags, previewFlag, printPreview, printResult } from "./align-command.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
     "Train a model on preferences: pairs of a chosen and a rejected answer, by DPO or one of its relatives. Writes a run folder with checkpoints that " +
     "transformers can load and a report. Ctrl-C saves; --resume continues.",
-  options: dpoOptions.extend(alignFlags),
+  options: dpoOptions.extend({ ...previewFlag, ...alignFlags }),
   resumes: true,
   examples: [
     "quern dpo --model runs/chat --data pairs.jsonl --out runs/dpo",
     "quern dpo --model runs/chat --data pairs.jsonl --out runs/ipo --loss ipo --beta 0.05 --eval-data held-out.jsonl",
     "quern dpo --model runs/chat --data pairs.jsonl --out runs/mix --loss sigmoid,sft --loss-weights 1,0.2",
   ],
-  async run({ dryRun, ...options }, context) {
-    const { dpo } = await import("../align/index.js");
+  async run({ preview, dryRun, ...options }, context) {
+    const { dpo, previewDpo } = await import("../align/index.js");
+    if (preview !== undefined) {
+      return printPreview(await previewDpo({ ...options, ...alignCallbacks(context, dryRun) }, preview), context);
+    }
     return printResult(await dpo({ ...options, ...alignCallbacks(context, dryRun) }), context, dryRun);
   },
 });

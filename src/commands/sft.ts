@@ -1,20 +1,23 @@
 import { sftOptions } from "../align/sft-options.js";
-import { alignCallbacks, alignFlags, printResult } from "./align-command.js";
+import { alignCallbacks, alignFlags, previewFlag, printPreview, printResult } from "./align-command.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
     "Fine-tune a model on conversations, on prompts with completions, or on texts. Writes a run folder with checkpoints that " +
     "transformers can load and a report. Ctrl-C saves; --resume continues.",
-  options: sftOptions.extend(alignFlags),
+  options: sftOptions.extend({ ...previewFlag, ...alignFlags }),
   resumes: true,
   examples: [
     "quern sft --model runs/first --data chats.jsonl --out runs/chat",
     "quern sft --model smollm2.gguf --data qa.jsonl --out runs/qa --epochs 2 --eval-data held-out.jsonl",
     "quern sft --out runs/chat --resume",
   ],
-  async run({ dryRun, ...options }, context) {
-    const { sft } = await import("../align/index.js");
+  async run({ preview, dryRun, ...options }, context) {
+    const { sft, previewSft } = await import("../align/index.js");
+    if (preview !== undefined) {
+      return printPreview(await previewSft({ ...options, ...alignCallbacks(context, dryRun) }, preview), context);
+    }
     return printResult(await sft({ ...options, ...alignCallbacks(context, dryRun) }), context, dryRun);
   },
 });

@@ -4,6 +4,7 @@ import {
   bars,
   count,
   escapeHtml,
+  markedHtml,
   numbersBehind,
   paragraph,
   plainNumber,
@@ -103,6 +104,25 @@ export function renderLearning(metrics: readonly MetricsLine[]): string {
 /** Renders a shaded prompt and its continuation. */
 export const continued = (prompt: string, text: string) =>
   `<span class="prompt">${textHtml(prompt)}</span>${textHtml(text)}`;
+
+/** Renders examples of post-training; the learned tokens are marked. */
+export function renderPreview(previews: NonNullable<RunRecord["preview"]>): string {
+  if (previews.length === 0) return "";
+  const shown = previews.map(({ example, part, tokens }) => {
+    let text = "";
+    const spans: [start: number, end: number][] = [];
+    for (const token of tokens) {
+      const [start, end] = [text.length, text.length + token.text.length];
+      const before = spans.at(-1);
+      if (token.learned && before?.[1] === start) before[1] = end;
+      else if (token.learned) spans.push([start, end]);
+      text += token.text;
+    }
+    const title = `example ${count(example)}${part === "text" ? "" : `, ${part}`}`;
+    return `<div><h3>${escapeHtml(title)}</h3><p class="sample" tabindex="0">${markedHtml(text, spans)}</p></div>`;
+  });
+  return section("Examples, with what is learned marked", ...shown);
+}
 
 /** Renders each derived setting of the plan with its reason. */
 export function renderReasons(plan: RunRecord["plan"]): string {

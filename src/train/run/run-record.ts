@@ -17,6 +17,15 @@ export interface RunRecord extends Partial<ReadReport> {
   /** Sizes of the dataset by name: `documents`, `training_tokens`, `largest_file` … */
   readonly data?: Readonly<Record<string, number | string>>;
   readonly result?: RunResult;
+  /** Examples of post-training as the model sees them. */
+  readonly preview?: readonly PreviewRecord[];
+}
+
+export interface PreviewRecord {
+  readonly example: number;
+  /** `text`, or `chosen` and `rejected`. */
+  readonly part: string;
+  readonly tokens: readonly { readonly text: string; readonly learned: boolean }[];
 }
 
 /** Bits per byte of the model and of the baselines, on the same held-out bytes. */
@@ -83,7 +92,14 @@ const heldOutResult = {
 };
 const fields = z.record(z.string(), z.unknown());
 
+const previewSchema = z.object({
+  example: z.number(),
+  part: text,
+  tokens: z.array(z.object({ text, learned: z.boolean() })),
+});
+
 const recordSchema = z.looseObject({
+  preview: z.array(previewSchema).optional(),
   version: text.optional(),
   config: fields.optional(),
   plan: fields.optional(),
