@@ -7,7 +7,7 @@ export function rotaryTables(config: RotaryConfig, positions: number): { readonl
   const frequencies = rotaryFrequencies(config);
   const half = frequencies.length;
   const factor = config.ropeScaling?.type === "yarn" ? config.ropeScaling.attentionFactor : 1;
-  const cos = new Float32Array(positions * half);
+  const cos = new Float32Array(positions * half); // (positions, D/2)
   const sin = new Float32Array(positions * half);
   for (let position = 0; position < positions; position++) {
     for (let d = 0; d < half; d++) {

@@ -135,7 +135,7 @@ export function forward(
       v = cacheWrite(values, v, position, { rows });
       assign.push([keys, k], [values, v]);
     }
-    const o = reshape(attention(q, k, v, { position, lengths, rows, segments }), [B, T, H * D]);
+    const o = reshape(attention(q, k, v, { position, lengths, rows, segments }), [B, T, H * D]); // (B,T,H·D)
     const attended = add(x, modules.project(o, `${at}.${names.attentionOutput}`)); // (B,T,C)
 
     const h = modules.feedForward(modules.norm(attended, `${at}.${names.feedForwardNorm}`), at); // (B,T,F)
@@ -234,7 +234,7 @@ function positionsOf(
     );
   }
   if (config.family === "gpt2") {
-    const rows = embedding(weightOf(weights, "transformer.wpe"), places ?? positions(ids.shape, position));
+    const rows = embedding(weightOf(weights, "transformer.wpe"), places ?? positions(ids.shape, position)); // (B,T,C)
     return { embed: (x: Tensor) => add(x, rows), rotate: same };
   }
   const { cos, sin } = rotaryTables(config, cache ? cache.capacity : ids.shape[1]);

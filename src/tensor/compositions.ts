@@ -71,7 +71,7 @@ export function logSoftmax(x: Tensor): Tensor {
  * −100, is 0. For the logits of a head, `linearCrossEntropy` avoids storing them all.
  */
 export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
-  const picked = gather(logSoftmax(logits), reshape(targets, [...targets.shape, 1]));
+  const picked = gather(logSoftmax(logits), reshape(targets, [...targets.shape, 1])); // (…,1)
   return neg(reshape(picked, targets.shape));
 }
 

@@ -228,7 +228,7 @@ export function matmul(
  */
 export function linear(x: Tensor, w: Tensor, bias: Tensor | null = null, { batchInvariant = false } = {}): Tensor {
   const width = x.shape[x.shape.length - 1];
-  const rows = reshape(x, [sizeOf(x.shape) / width, width]);
+  const rows = reshape(x, [sizeOf(x.shape) / width, width]); // (N,C)
   const product = reshape(matmul(rows, w, { transposeB: true, batchInvariant }), [...x.shape.slice(0, -1), w.shape[0]]);
   return bias === null ? product : add(product, bias);
 }

@@ -99,6 +99,7 @@ function product(
   times: number,
 ): Case {
   const name = (of: string) => `${of} of ${what} ${M} ${N} ${K}`;
+  // op(a) (M,K) · op(b) (K,N) → (M,N)
   const a = variable(name("a"), transposeA ? [K, M] : [M, K]);
   const b = variable(name("b"), transposeB ? [N, K] : [K, N]);
   const entry: Entry = {

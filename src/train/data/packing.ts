@@ -36,10 +36,10 @@ export function packDocuments(
   const rows = Math.floor((ends[ends.length - 1] - start) / sequence);
   const remaining = bucketsByLength(pieces.lengths, sequence);
   // Each row splits at most one piece.
-  const offsets = new Float64Array(pieces.offsets.length + rows);
+  const offsets = new Float64Array(pieces.offsets.length + rows); // by piece, at most
   const lengths = new Uint32Array(offsets.length);
   const firstPieces = new Uint32Array(rows + 1);
-  let placed = 0;
+  let placed = 0; // pieces so far
   for (let row = 0; row < rows; row++) {
     for (let room = sequence; room > 0; room -= lengths[placed++]) {
       const fits = remaining.longest(room);
@@ -121,7 +121,7 @@ function shuffle({ offsets, lengths }: Pieces, seed: number, epoch: number): Pie
 function bucketsByLength(lengths: Uint32Array, longest: number) {
   const heads = new Int32Array(longest + 1).fill(-1); // by length: the top piece, or -1
   const next = new Int32Array(lengths.length); // by piece: the one below it
-  const bits = new Uint32Array((longest >> 5) + 1);
+  const bits = new Uint32Array((longest >> 5) + 1); // bit n: there is a piece of length n
   const put = (piece: number) => {
     const length = lengths[piece];
     next[piece] = heads[length];

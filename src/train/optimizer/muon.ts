@@ -101,9 +101,9 @@ export function muonScalars(
  */
 function orthogonalized(x: Tensor, { coefficients: [a, b, c], iterations, epsilon }: MuonOptions): Tensor {
   const tall = x.shape[0] > x.shape[1];
-  let y = div(x, maximum(sqrt(sum(mul(x, x))), epsilon));
+  let y = div(x, maximum(sqrt(sum(mul(x, x))), epsilon)); // (rows, columns)
   for (let i = 0; i < iterations; i++) {
-    const gram = matmul(y, y, { transposeA: tall, transposeB: !tall });
+    const gram = matmul(y, y, { transposeA: tall, transposeB: !tall }); // (n, n), n the shorter side
     const polynomial = add(mul(gram, b), mul(matmul(gram, gram), c));
     y = add(mul(y, a), tall ? matmul(y, polynomial) : matmul(polynomial, y));
   }

@@ -18,7 +18,7 @@ export function loadHeldOut(split: TokenSplit, tokenizer: Tokenizer): HeldOutTex
   const ids = new Uint32Array(split.tokens + 1);
   ids[0] = tokenizer.endOfText ?? 0;
   split.read(0, split.tokens, ids.subarray(1));
-  const bytesOf = new Uint8Array(tokenizer.vocabSize);
+  const bytesOf = new Uint8Array(tokenizer.vocabSize); // (V)
   const special = new Set(tokenizer.special.values());
   for (let id = 0; id < bytesOf.length; id++) {
     if (tokenizer.has(id) && !special.has(id)) bytesOf[id] = tokenizer.tokenBytes(id).length;

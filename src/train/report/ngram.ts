@@ -32,8 +32,8 @@ export function ngramLosses(
   const places = sortedPlaces(tokens, length, vocabSize);
   const shared = sharedLengths(tokens, places);
 
-  const probabilities = new Float64Array(heldOut.length).fill(1 / vocabSize);
-  const lefts = new Int32Array(vocabSize + 1);
+  const probabilities = new Float64Array(heldOut.length).fill(1 / vocabSize); // by held-out token
+  const lefts = new Int32Array(vocabSize + 1); // by id, and the padding id
   for (let order = 1; order <= ORDER; order++) {
     const level = { tokens, places, shared, border, order, lefts };
     const discounts = discountsOf(level);
