@@ -90,7 +90,7 @@ async function zlibAlone(path: string): Promise<number> {
 
 const path = join(tmpdir(), `quern-bench-${process.pid}.warc.gz`);
 try {
-  const unpacked = await makeArchive(path);
+  const decompressed = await makeArchive(path);
   const peer = await findWarcio();
   const seconds: Record<string, number[]> = { quern: [], zlib: [], warcio: [] };
   const time = async (key: string, read: () => Promise<number>) => {
@@ -105,11 +105,11 @@ try {
     const theirs = peer ? await time("warcio", () => warcio(peer, path)) : ours;
     if (ours !== theirs) throw new Error(`${ours} bytes of bodies here, ${theirs} by warcio.js`);
   }
-  const rate = (key: string) => (seconds[key].length > 0 ? unpacked / 1e6 / median(seconds[key]) : null);
+  const rate = (key: string) => (seconds[key].length > 0 ? decompressed / 1e6 / median(seconds[key]) : null);
   const [ours, zlib, theirs] = [rate("quern") as number, rate("zlib") as number, rate("warcio")];
-  console.log(`${(statSync(path).size / 1e6).toFixed(0)} MB packed, ${(unpacked / 1e6).toFixed(0)} MB unpacked`);
+  console.log(`${(statSync(path).size / 1e6).toFixed(0)} MB compressed, ${(decompressed / 1e6).toFixed(0)} MB decompressed`);
   console.log(
-    `Quern ${ours.toFixed(0)} MB/s unpacked, zlib alone ${zlib.toFixed(0)} (Quern takes ${(zlib / ours).toFixed(2)} × its time)`,
+    `Quern ${ours.toFixed(0)} MB/s decompressed, zlib alone ${zlib.toFixed(0)} (Quern takes ${(zlib / ours).toFixed(2)} × its time)`,
   );
   console.log(
     theirs === null

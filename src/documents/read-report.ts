@@ -44,6 +44,7 @@ export const SKIP_REASONS: Readonly<Record<string, { readonly damage: boolean; r
   },
   no_label: { damage: false, meaning: "a line without a label in a classifier's training data" },
   not_sampled: { damage: false, meaning: "a document that --sample did not select" },
+  no_rows: { damage: false, meaning: "a text file where JSON lines or rows of Parquet are expected" },
   not_extracted: { damage: false, meaning: "a web page where text is expected; extract its text first" },
 };
 
