@@ -107,7 +107,9 @@ try {
   }
   const rate = (key: string) => (seconds[key].length > 0 ? decompressed / 1e6 / median(seconds[key]) : null);
   const [ours, zlib, theirs] = [rate("quern") as number, rate("zlib") as number, rate("warcio")];
-  console.log(`${(statSync(path).size / 1e6).toFixed(0)} MB compressed, ${(decompressed / 1e6).toFixed(0)} MB decompressed`);
+  console.log(
+    `${(statSync(path).size / 1e6).toFixed(0)} MB compressed, ${(decompressed / 1e6).toFixed(0)} MB decompressed`,
+  );
   console.log(
     `Quern ${ours.toFixed(0)} MB/s decompressed, zlib alone ${zlib.toFixed(0)} (Quern takes ${(zlib / ours).toFixed(2)} × its time)`,
   );
