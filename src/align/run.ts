@@ -3,11 +3,13 @@
  * checkpoints, metrics and report. An algorithm is a `Task`: a trainer, its batches, and what its checkpoints keep.
  */
 import { createHash } from "node:crypto";
+import { join } from "node:path";
 import type { z } from "zod";
 import { type CompileOptions, examineMachine, freeMemory } from "../backends/index.js";
-import { type OutputLayout, withOutput } from "../documents/index.js";
+import { type OutputLayout, withOutput, writeFileAtomic } from "../documents/index.js";
 import { InterruptedError, QuernError } from "../errors.js";
 import { openTextModel, type TextModel } from "../infer/index.js";
+import { readJsonFile } from "../json-file.js";
 import { checkpointPath, countParameters, type ModelConfig } from "../model/index.js";
 import { checkOptions } from "../options.js";
 import type { OnProgress } from "../progress.js";
@@ -102,6 +104,14 @@ export interface Context<O> {
 export interface StepBatches {
   readonly batches: readonly TrainingBatch[];
   readonly tokens: number;
+  /** What the host measured while it made the batches, for the step's line of the metrics. */
+  readonly metrics?: Readonly<Record<string, number>>;
+}
+
+/** The result of an evaluation on held-out data: lower losses are better. */
+export interface Evaluation {
+  readonly loss: number;
+  readonly metrics: Readonly<Record<string, number>>;
 }
 
 /** An algorithm that is ready to run. */
@@ -129,6 +139,12 @@ export interface Task {
   readonly ahead?: boolean;
   /** Held-out batches; null without evaluation data. */
   readonly evaluation: readonly TrainingBatch[] | null;
+  /** Evaluates in another way than by the trainer's loss on `evaluation`. */
+  evaluate?(training: TrainingProgram, step: number): Promise<Evaluation | null>;
+  /** What the algorithm itself must remember between steps, as JSON; checkpoints keep it. */
+  readonly state?: { read(): unknown; write(value: unknown): void };
+  /** The smallest and largest values of metrics; beyond them the run has collapsed, and stops. */
+  readonly limits?: Readonly<Record<string, { readonly least?: number; readonly most?: number }>>;
   format(training: TrainingProgram): CheckpointFormat;
   /** The first examples as the model sees them. */
   preview?(count: number): readonly Preview[];
@@ -263,7 +279,7 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
   if (before === null) await writeRunRecord(run, record);
   const saved = {
     program: training.program,
-    format: task.format(training),
+    format: withState(task.format(training), task.state),
     state: optimizerState(training.trainable, plan.optimizer),
   };
   await task.writeWeights(training);
@@ -273,12 +289,12 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
   const done = restored ?? { step: 0, seconds: 0 };
   await rewindMetrics(run, done.step);
 
-  const tokensOf = new Map<number, number>();
+  const loadedOf = new Map<number, StepBatches>();
   const source: BatchSource = {
     ahead: task.ahead,
     load: async (step) => {
       const loaded = await task.load(step, plan.accumulate, training);
-      tokensOf.set(step, loaded.tokens);
+      loadedOf.set(step, loaded);
       return loaded.batches;
     },
   };
@@ -286,36 +302,41 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
   let last: Record<string, unknown> = {};
   let evaluation: Record<string, number> | null = null;
   let best = { step: 0, loss: Number.POSITIVE_INFINITY };
+  let lastSaved = restored ? checkpointPath(run, restored.step) : undefined;
   const evaluate = async (step: number) => {
-    if (task.evaluation === null) return null;
-    const { loss, metrics } = await evaluateBatches(training, task.evaluation);
-    if (loss === null) return null;
-    if (loss < best.loss) best = { step, loss };
-    const named = Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`validation_${name}`, value]));
-    evaluation = { validation_loss: loss, ...named };
-    return { loss, line: evaluation };
+    const measured = await evaluateTask(task, training, step);
+    if (measured === null) return null;
+    if (measured.loss < best.loss) best = { step, loss: measured.loss };
+    const named = Object.entries(measured.metrics).map(([name, value]) => [`validation_${name}`, value]);
+    const line: Record<string, number> = { validation_loss: measured.loss, ...Object.fromEntries(named) };
+    evaluation = line;
+    return { loss: measured.loss, line };
   };
   const trained = await train({
     ...{ training, plan, done, signal, onProgress, source },
     deadline: o.minutes === undefined || before !== null ? null : deadlineOf(o.minutes, started),
-    lastSaved: restored ? checkpointPath(run, restored.step) : undefined,
+    lastSaved,
     hooks: {
       record: async ({ gradient_norm, tokens: _, tokens_per_second, ...line }) => {
+        const loaded = loadedOf.get(line.step - 1);
+        loadedOf.delete(line.step - 1);
+        tokens += loaded?.tokens ?? 0;
         // The loop counts padding as well.
-        const own = tokensOf.get(line.step - 1);
-        tokensOf.delete(line.step - 1);
-        if (own !== undefined) tokens += own;
-        const share = (own ?? 0) / (plan.batch * plan.sequence * plan.accumulate);
+        const share = (loaded?.tokens ?? 0) / (plan.batch * plan.sequence * plan.accumulate);
         last = {
           ...line,
+          ...loaded?.metrics,
           ...(gradient_norm !== undefined && { grad_norm: gradient_norm }),
-          ...(own !== undefined && { tokens }),
+          ...(loaded !== undefined && { tokens }),
           ...(tokens_per_second !== undefined && { tokens_per_second: tokens_per_second * share }),
         };
         await appendMetrics(run, last as never);
+        refuseCollapse(task.limits ?? {}, last, lastSaved);
       },
-      save: (step, seconds, validationLoss) =>
-        saveCheckpoint(run, saved, { step, seconds, run: identity, validationLoss }, o.keep),
+      save: async (step, seconds, validationLoss) => {
+        lastSaved = await saveCheckpoint(run, saved, { step, seconds, run: identity, validationLoss }, o.keep);
+        return lastSaved;
+      },
       evaluate,
       replan: (changed) => writeRunRecord(run, { ...record, plan: { ...changed } }),
     },
@@ -347,6 +368,50 @@ const shortened = (previews: readonly Preview[]) =>
     ...{ example, part },
     tokens: tokens.slice(0, PREVIEW_TOKENS).map(({ text, learned }) => ({ text, learned })),
   }));
+
+/** The result of an algorithm's own evaluation, or of its loss on held-out batches. */
+async function evaluateTask(task: Task, training: TrainingProgram, step: number): Promise<Evaluation | null> {
+  if (task.evaluate !== undefined) return task.evaluate(training, step);
+  if (task.evaluation === null) return null;
+  const { loss, metrics } = await evaluateBatches(training, task.evaluation);
+  return loss === null ? null : { loss, metrics };
+}
+
+const STATE_FILE = "algorithm_state.json";
+
+/** Checkpoints that keep an algorithm's own state beside the model. */
+function withState(format: CheckpointFormat, state: Task["state"]): CheckpointFormat {
+  if (state === undefined) return format;
+  return {
+    write: async (folder) => {
+      await format.write(folder);
+      await writeFileAtomic(join(folder, STATE_FILE), JSON.stringify(state.read()));
+    },
+    read: async (folder) => {
+      await format.read(folder);
+      state.write(await readJsonFile(join(folder, STATE_FILE)));
+    },
+  };
+}
+
+/** Stops a run whose metrics left their limits. @throws QuernError with the step, the reason and the last good checkpoint */
+function refuseCollapse(
+  limits: NonNullable<Task["limits"]>,
+  line: Readonly<Record<string, unknown>>,
+  lastSaved: string | undefined,
+): void {
+  for (const [name, { least = Number.NEGATIVE_INFINITY, most = Number.POSITIVE_INFINITY }] of Object.entries(limits)) {
+    const value = line[name];
+    if (typeof value !== "number" || (value >= least && value <= most)) continue;
+    const bound = value < least ? `below ${least}` : `above ${most}`;
+    const good =
+      lastSaved === undefined ? "no checkpoint was saved before it" : `the last good checkpoint is ${lastSaved}`;
+    throw new QuernError(
+      `the policy collapsed at step ${line.step}: ${name} is ${value.toPrecision(4)}, ${bound}; ${good}; lower the ` +
+        "learning rate, or raise the weight of the KL penalty",
+    );
+  }
+}
 
 const deadlineOf = (minutes: number, started: number) => ({
   aim: started + minutes * 60_000 * 1.1,

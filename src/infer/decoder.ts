@@ -2,15 +2,15 @@
  * @file The decoder continues texts with continuous batching. Requests may arrive at any time; each completion has the same
  * tokens as if it were decoded alone. `decoding-program.ts` compiles the model, `slots.ts` schedules the work.
  */
-import { type CompileOptions, freeMemory, type Plan } from "../backends/index.js";
+import { freeMemory, type Plan } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import type { ModelConfig } from "../model/index.js";
 import type { Completion, GenerateCallbacks, GenerateRequest } from "./completion.js";
 import { bytesPerSlot, cachedProgram, type DecodingProgram, wholeProgram } from "./decoding-program.js";
-import { type ModelPrograms, modelPrograms, type WeightSource } from "./model-programs.js";
+import { type ModelPrograms, type ModelProgramsOptions, modelPrograms, type WeightSource } from "./model-programs.js";
 import { createSlots, type Shape } from "./slots.js";
 
-export interface DecoderOptions extends CompileOptions {
+export interface DecoderOptions extends ModelProgramsOptions {
   /** Maximum text length in tokens, at most the model's sequence. Default as long as the requests need. */
   readonly sequence?: number;
   /** Completions decoded at once. Default 1, 8 or 64, as the requests need. */
@@ -30,6 +30,8 @@ export interface Decoder {
   generate(request: GenerateRequest, callbacks?: GenerateCallbacks): Promise<Completion[]>;
   /** The compiler's plan of the program in use; null before the first request. */
   readonly plan: Plan | null;
+  /** Forgets the texts in the cache: the weights have changed. Call it while no request is running. */
+  reset(): void;
   /** Frees the memory; running requests reject. */
   dispose(): void;
 }
@@ -90,6 +92,7 @@ export function createDecoder(
     get plan() {
       return program?.plan ?? null;
     },
+    reset: () => batch.reset(),
     dispose() {
       isDisposed = true;
       batch.close();

@@ -5,7 +5,7 @@
  * The variant without a cache runs a whole forward pass per token: the same text, slowly, as a reference for the cached one.
  */
 import type { Plan } from "../backends/index.js";
-import { copyCache, forward, keyValueCache, logits, type ModelConfig, modelVariables } from "../model/index.js";
+import { copyCache, forward, keyValueCache, logits, type ModelConfig, type ModelVariables } from "../model/index.js";
 import {
   add,
   type Entry,
@@ -72,7 +72,7 @@ type OpenProgram = (
 ) => Promise<DecodingProgram>;
 
 /** hidden (N, C) → logits (N, V) and log Σ exp of each row (N). */
-function scoresOf(config: ModelConfig, weights: ReturnType<typeof modelVariables>, hidden: Tensor) {
+function scoresOf(config: ModelConfig, weights: ModelVariables, hidden: Tensor) {
   const scores = logits(config, weights, hidden);
   const top = max(scores, [1], true);
   const total = sum(exp(sub(scores, top)), [1]);
@@ -87,7 +87,7 @@ const WIDTHS = [1, 8, 64];
 
 /** Decoding with the key-value cache. */
 export const cachedProgram: OpenProgram = async (config, { slots, sequence }, programs) => {
-  const weights = modelVariables(config);
+  const { weights } = programs;
   const cache = keyValueCache(config, slots, capacityFor(sequence));
   const widths = [...WIDTHS.filter((width) => width < slots), slots];
   const rowsOf = (name: string, width: number) => (slots === 1 ? undefined : input(name, [width], "i32"));
@@ -164,7 +164,7 @@ export const cachedProgram: OpenProgram = async (config, { slots, sequence }, pr
 
 /** Decoding without a cache: each slot is a text, and each token runs the whole text through the model. */
 export const wholeProgram: OpenProgram = async (config, { slots, sequence }, programs) => {
-  const weights = modelVariables(config);
+  const { weights } = programs;
   const { hidden } = forward(config, weights, input("ids", [1, sequence], "i32"));
   const rows = reshape(hidden, [sequence, config.width]); // (T, C)
   const last = embedding(rows, input("last", [1], "i32")); // (1, C), one row looked up as in an embedding table

@@ -1,7 +1,7 @@
 /** @file The programs of one open model. The first one reads the weights, the others share them. */
 import { type CompileOptions, compile, type Program, type Sharing, type Written } from "../backends/index.js";
-import { type ModelConfig, modelVariables } from "../model/index.js";
-import type { Entries } from "../tensor/index.js";
+import { type LoraConfig, type ModelConfig, type ModelVariables, modelVariables, withLora } from "../model/index.js";
+import { type Entries, isOp } from "../tensor/index.js";
 
 /**
  * The source of a model's weights. Either a function that returns the values of a parameter by name, or writes them into its
@@ -10,14 +10,27 @@ import type { Entries } from "../tensor/index.js";
 export type WeightSource = ((name: string) => Written | Promise<Written>) | Program | Sharing;
 
 export interface ModelPrograms {
-  /** Compiles entries over `modelVariables(config)` and loads the model's weights. */
+  /** The model's variables, with those of its adapters. */
+  readonly weights: ModelVariables;
+  /** Compiles entries over `weights` and loads the model's weights. */
   open(entries: Entries): Promise<Program>;
   /** Frees a program; the weights stay while another one is open. */
   close(program: Program): void;
 }
 
-export function modelPrograms(config: ModelConfig, source: WeightSource, options: CompileOptions = {}): ModelPrograms {
-  const names = [...modelVariables(config).keys()];
+export interface ModelProgramsOptions extends CompileOptions {
+  /** Adapters of the model, which the source has too. */
+  readonly lora?: LoraConfig | null;
+}
+
+export function modelPrograms(
+  config: ModelConfig,
+  source: WeightSource,
+  { lora, ...options }: ModelProgramsOptions = {},
+): ModelPrograms {
+  const base = modelVariables(config);
+  const weights = lora ? withLora(config, base, lora) : base;
+  const names = [...weights].flatMap(([name, { node }]) => (isOp(node, "variable") ? [name] : []));
   const variables = Object.fromEntries(names.map((name) => [name, name]));
   const programs = new Set<Program>();
   // One at a time, so that the second program shares the weights that the first has read.
@@ -38,6 +51,7 @@ export function modelPrograms(config: ModelConfig, source: WeightSource, options
     return program;
   };
   return {
+    weights,
     open(entries) {
       const opened = last.then(() => openNow(entries));
       last = opened.catch(() => {});

@@ -29,6 +29,8 @@ export interface SlotsOptions {
 
 export interface Slots {
   generate(request: GenerateRequest, callbacks: GenerateCallbacks): Promise<Completion[]>;
+  /** Forgets the tokens in the cache, which the next texts would reuse. */
+  reset(): void;
   /** Rejects all waiting and running requests. */
   close(): void;
 }
@@ -302,6 +304,9 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
   };
   return {
     generate: begin,
+    reset() {
+      for (const slot of slots) slot.cached = [];
+    },
     close() {
       isClosed = true;
       failAll(disposed());
