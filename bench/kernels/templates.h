@@ -7,6 +7,7 @@
 #include "../../src/backends/cpu/templates/gemv.h"
 #include "../../src/backends/cpu/templates/loop.h"
 #include "../../src/backends/cpu/templates/attention.h"
+#include "../../src/backends/cpu/templates/attention_tiles.h"
 #include "../../src/backends/cpu/templates/cross_entropy.h"
 #include "../../src/backends/cpu/templates/embedding.h"
 #include "../../src/backends/cpu/templates/rope.h"

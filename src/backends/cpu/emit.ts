@@ -32,6 +32,7 @@ const TEMPLATE_FILES = [
   "gemv",
   "loop",
   "attention",
+  "attention_tiles",
   "cross_entropy",
   "embedding",
   "gather",

@@ -93,7 +93,7 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     name: "amx-twin",
     vectorLength: 4,
     tileRows: 2,
-    tileVectors: 4,
+    tileVectors: 16,
     bf16Products: true,
     tiles: true,
     flags: [],

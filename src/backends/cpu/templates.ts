@@ -132,7 +132,7 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
         `${use.result(0)}, ${use.result(1)}, ${node.attributes.scale}f, ${use.rowIndex(3)}, ` +
         `${lengthsOf(lengths, S, use)}, ${shapeOf(node, 1)[0]}, ${idsOr0(rows, use)}, ${idsOr0(segments, use)}, ` +
         `${use.scratch});`,
-      scratch: `qn_attention_scratch(${D})`,
+      scratch: `qn_attention_scratch(${S}, ${D})`,
     };
   },
   attentionGradient: (kernel, use) => {
@@ -146,7 +146,7 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
         `qn_attention_backward(${use.bf16}, ${B}, ${T}, ${H}, ${G}, ${D}, ${threeOperands(kernel, use)}, ${use.operand(3)}, ` +
         `${use.operand(4)}, ${use.operand(5)}, ${outputs.join(", ")}, ${node.attributes.scale}f, ` +
         `${lengthsOf(lengths, T, use)}, ${idsOr0(segments, use)}, ${use.scratch});`,
-      scratch: `qn_attention_backward_scratch(${D})`,
+      scratch: `qn_attention_backward_scratch(${T}, ${D})`,
     };
   },
   linearCrossEntropy: ({ node }, use) => {

@@ -15,8 +15,21 @@
 #define QN_ATTENTION_FLOATS(D) ((2 * QN_NR + 2 * QN_KEYS) * QN_PITCH(D) + QN_KEYS * QN_NR + 3 * QN_NR)
 #define QN_ATTENTION_BACKWARD_FLOATS(D) ((5 * QN_NR + 3 * QN_KEYS) * QN_PITCH(D) + 3 * QN_KEYS * QN_NR + 4 * QN_NR)
 // Scratch in floats, for all workers.
-QN_TEMPLATE long qn_attention_scratch(long D) { return qn_threads * QN_ATTENTION_FLOATS(D) + 16; }
-QN_TEMPLATE long qn_attention_backward_scratch(long D) { return qn_threads * QN_ATTENTION_BACKWARD_FLOATS(D) + 16; }
+#if QN_TILES // attention_tiles.h
+QN_FUNCTION long qn_attention_tiled_floats(long S, long D);
+QN_FUNCTION long qn_attention_tiled_backward_floats(long T, long D);
+#else
+#define qn_attention_tiled_floats(S, D) ((void)(S), 0)
+#define qn_attention_tiled_backward_floats(T, D) ((void)(T), 0)
+#endif
+QN_TEMPLATE long qn_attention_scratch(long S, long D) {
+  long floats = QN_ATTENTION_FLOATS(D), tiled = qn_attention_tiled_floats(S, D);
+  return qn_threads * (floats > tiled ? floats : tiled) + 16;
+}
+QN_TEMPLATE long qn_attention_backward_scratch(long T, long D) {
+  long floats = QN_ATTENTION_BACKWARD_FLOATS(D), tiled = qn_attention_tiled_backward_floats(T, D);
+  return qn_threads * (floats > tiled ? floats : tiled) + 16;
+}
 
 typedef struct {
   int bf16; long B, T, S, H, G, D;
@@ -29,7 +42,12 @@ typedef struct {
   const float *d_o;                                        // (B,T,H,D)
   float *dq; long dq_row;                                  // (B,T,H,D)
   float *dk; long dk_row; float *dv; long dv_row;          // (B,T,G,D)
+  long parts;                                              // tasks per head; see attention_tiles.h
 } qn_attention_context;
+#if QN_TILES
+static void qn_attention_tiled(qn_attention_context *c);
+static void qn_attention_tiled_backward_task(void *context, long task, long worker);
+#endif
 
 // Matrix products of a task; "half" computes only the later half of the queries. `by_rows`: the rows of A are keys and K is D.
 // `by_columns`: the rows of A are dimensions and K is keys.
@@ -197,6 +215,39 @@ static long qn_attention_both_halves(long s0, long s1, long first) {
   return both < s0 ? 0 : both > s1 ? s1 - s0 : both - s0;
 }
 
+// Turns the scores p (N keys, QN_NR) into weights relative to each query's largest score so far, which is kept in m (QN_NR), adds
+// them to l (QN_NR), and scales the output o (D, QN_NR) where that score has grown.
+static __attribute__((noinline)) void qn_attention_softmax(long N, int is_first, long D, float unit, float *p, float *m, float *l, float *o) {
+  vf changed = {0}, corrections[QN_NV], most[QN_NV], sums[QN_NV];
+  QN_UNROLL for (int j = 0; j < QN_NV; j++) most[j] = qn_load(m + j * QN_VL), sums[j] = (vf){0};
+  for (float *row = p; row < p + N * QN_NR; row += QN_NR) QN_UNROLL for (int j = 0; j < QN_NV; j++) most[j] = qn_max(qn_load(row + j * QN_VL), most[j]);
+  for (float *row = p; row < p + N * QN_NR; row += QN_NR) QN_UNROLL for (int j = 0; j < QN_NV; j++) {
+    vf e = qn_exp2_weight((qn_load(row + j * QN_VL) - most[j]) * unit);
+    sums[j] += e;
+    qn_store(row + j * QN_VL, e);
+  }
+  QN_UNROLL for (int j = 0; j < QN_NV; j++) {
+    vf before = qn_load(m + j * QN_VL);
+    corrections[j] = qn_exp2_weight((before - most[j]) * unit);
+    qn_store(m + j * QN_VL, most[j]);
+    qn_store(l + j * QN_VL, qn_load(l + j * QN_VL) * corrections[j] + sums[j]);
+    changed = qn_max(most[j] - before, changed);
+  }
+  if (!is_first && qn_maximum_lanes(changed) > 0.0f) for (long d = 0; d < D; d++) QN_UNROLL for (int j = 0; j < QN_NV; j++)
+    qn_store(o + d * QN_NR + j * QN_VL, qn_load(o + d * QN_NR + j * QN_VL) * corrections[j]);
+}
+// Writes the output and log-sum-exp of n queries from t0 on; l is overwritten.
+static __attribute__((noinline)) void qn_attention_finish(const qn_attention_context *c, long b, long h, long t0, long n, const float *o, const float *m, float *l) {
+  const long T = c->T, H = c->H, D = c->D;
+  for (long j = 0; j < QN_NR; j += QN_VL) {
+    vf sum = qn_load(l + j), most = qn_load(m + j);
+    vi nothing = most < QN_NO_KEYS;
+    qn_store_n(c->lse + (b * H + h) * T + t0 + j, qn_select(nothing, qn_splat(-QN_INFINITY), most * c->scale + qn_log(sum)), n - j > 0 ? n - j : 0);
+    qn_store(l + j, qn_select(nothing, (vf){0}, 1.0f / sum));
+  }
+  qn_attention_transpose_back(D, n, o, l, c->o + ((b * T + t0) * H + h) * D, H * D);
+}
+
 QN_INLINE void qn_attention_tile_of(const int bf16, const qn_attention_context *c, long task, long worker) {
   long T = c->T, S = c->S, H = c->H, D = c->D, W = QN_PITCH(D), tiles = (T + QN_NR - 1) / QN_NR;
   long t0 = (tiles - 1 - task / (c->B * H)) * QN_NR, b = task % (c->B * H) / H, h = task % H, g = h / (H / c->G); // tiles with the most keys first
@@ -222,37 +273,15 @@ QN_INLINE void qn_attention_tile_of(const int bf16, const qn_attention_context *
     qn_attention_scores(bf16, N, both, D, keys, q, p);
     if (segments) qn_attention_mask_segments(segments, s0, s1, queries, QN_MASKED, p);
     if (s1 > first + 1) qn_attention_mask_causal(s0, s1, first, -QN_INFINITY, p);
-    vf changed = {0}, corrections[QN_NV], most[QN_NV], sums[QN_NV];
-    QN_UNROLL for (int j = 0; j < QN_NV; j++) most[j] = qn_load(m + j * QN_VL), sums[j] = (vf){0};
-    for (float *row = p; row < p + N * QN_NR; row += QN_NR) QN_UNROLL for (int j = 0; j < QN_NV; j++) most[j] = qn_max(qn_load(row + j * QN_VL), most[j]);
-    for (float *row = p; row < p + N * QN_NR; row += QN_NR) QN_UNROLL for (int j = 0; j < QN_NV; j++) {
-      vf e = qn_exp2_weight((qn_load(row + j * QN_VL) - most[j]) * unit);
-      sums[j] += e;
-      qn_store(row + j * QN_VL, e);
-    }
-    QN_UNROLL for (int j = 0; j < QN_NV; j++) {
-      vf before = qn_load(m + j * QN_VL);
-      corrections[j] = qn_exp2_weight((before - most[j]) * unit);
-      qn_store(m + j * QN_VL, most[j]);
-      qn_store(l + j * QN_VL, qn_load(l + j * QN_VL) * corrections[j] + sums[j]);
-      changed = qn_max(most[j] - before, changed);
-    }
-    if (s0 > 0 && qn_maximum_lanes(changed) > 0.0f) for (long d = 0; d < D; d++) QN_UNROLL for (int j = 0; j < QN_NV; j++)
-      qn_store(o + d * QN_NR + j * QN_VL, qn_load(o + d * QN_NR + j * QN_VL) * corrections[j]);
+    qn_attention_softmax(N, s0 == 0, D, unit, p, m, l, o);
     if (bf16) qn_attention_pack_tile_across(p, N, p);
     qn_attention_PV(bf16, N, both, D, values, p, o);
   }
-  for (long j = 0; j < QN_NR; j += QN_VL) {
-    vf sum = qn_load(l + j), most = qn_load(m + j);
-    vi nothing = most < QN_NO_KEYS;
-    qn_store_n(c->lse + (b * H + h) * T + t0 + j, qn_select(nothing, qn_splat(-QN_INFINITY), most * c->scale + qn_log(sum)), n - j > 0 ? n - j : 0);
-    qn_store(l + j, qn_select(nothing, (vf){0}, 1.0f / sum));
-  }
-  qn_attention_transpose_back(D, n, o, l, c->o + ((b * T + t0) * H + h) * D, H * D);
+  qn_attention_finish(c, b, h, t0, n, o, m, l);
 }
 static void qn_attention_task(void *context, long task, long worker) {
   const qn_attention_context *c = context;
-  if (QN_BF16 && c->bf16) qn_attention_tile_of(QN_BF16, c, task, worker);
+  if (QN_BF16 && !QN_TILES && c->bf16) qn_attention_tile_of(QN_BF16, c, task, worker);
   else qn_attention_tile_of(0, c, task, worker);
 }
 
@@ -320,7 +349,30 @@ QN_TEMPLATE void qn_attention(int bf16, long B, long T, long S, long H, long G, 
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
   qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = S, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = o, .lse = lse, .scale = scale, .slots = slots, .position = position, .lengths = lengths, .rows = rows, .segments = segments, .scratch = aligned};
   if (T <= QN_FEW_QUERIES) qn_parallel(B * H * T, qn_attention_few_task, &c);
+#if QN_TILES
+  else if (bf16) qn_attention_tiled(&c);
+#endif
   else qn_parallel(B * H * ((T + QN_NR - 1) / QN_NR), qn_attention_task, &c);
+}
+
+// For n queries from t0 on: delta (QN_NR) is the dot product of output and its gradient, lse (QN_NR) is in units of log2.
+static __attribute__((noinline)) void qn_attention_deltas(const qn_attention_context *c, long b, long h, long t0, long n, float *delta, float *lse) {
+  const long T = c->T, H = c->H, D = c->D;
+  const float *o = c->o + ((b * T + t0) * H + h) * D, *d_o = c->d_o + ((b * T + t0) * H + h) * D;
+  for (long j = 0; j < QN_NR; j++) { // a lane without a query, or whose query sees no key, has weights 2^-inf = 0
+    vf sum = {0};
+    for (long d = 0; j < n && d < D; d += QN_VL) sum += qn_load_n(o + j * H * D + d, D - d) * qn_load_n(d_o + j * H * D + d, D - d);
+    delta[j] = qn_sum(sum);
+    lse[j] = j < n && c->lse[(b * H + h) * T + t0 + j] > -QN_INFINITY ? c->lse[(b * H + h) * T + t0 + j] * QN_LOG2E : QN_INFINITY;
+  }
+}
+// p (N keys, QN_NR): scores become weights; ds: gradients of weights become gradients of scores.
+static __attribute__((noinline)) void qn_attention_score_gradient(long N, float unit, float scale, float *p, float *ds, const float *lse, const float *delta) {
+  for (long s = 0; s < N; s++) QN_UNROLL for (int j = 0; j < QN_NR; j += QN_VL) {
+    vf e = qn_exp2_weight(qn_load(p + s * QN_NR + j) * unit - qn_load(lse + j));
+    qn_store(p + s * QN_NR + j, e);
+    qn_store(ds + s * QN_NR + j, e * (qn_load(ds + s * QN_NR + j) - qn_load(delta + j)) * scale);
+  }
 }
 
 // One task takes all heads of one group of one sequence, so that dk and dv have a single writer.
@@ -343,17 +395,11 @@ QN_INLINE void qn_attention_backward_of(const int bf16, const qn_attention_conte
       continue;
     }
     if (segments) qn_attention_query_segments(segments, T, t0, queries);
-    const float *o_rows = c->o + ((b * T + t0) * H + h) * D;
     qn_rows q_rows = {c->q + (b * T + t0) * c->q_row + h * D, c->q_row}, d_o_rows = {c->d_o + ((b * T + t0) * H + h) * D, H * D};
     qn_attention_transpose(bf16, D, n, q_rows.at, q_rows.row, q);
     qn_attention_transpose(bf16, D, n, d_o_rows.at, d_o_rows.row, d_o);
     for (long i = 0; i < D * QN_NR; i += QN_VL) qn_store(dq + i, (vf){0});
-    for (long j = 0; j < QN_NR; j++) { // a lane without a query, or whose query sees no key, has weights 2^-inf = 0
-      vf sum = {0};
-      for (long d = 0; j < n && d < D; d += QN_VL) sum += qn_load_n(o_rows + j * H * D + d, D - d) * qn_load_n(d_o_rows.at + j * H * D + d, D - d);
-      delta[j] = qn_sum(sum);
-      lse[j] = j < n && c->lse[(b * H + h) * T + t0 + j] > -QN_INFINITY ? c->lse[(b * H + h) * T + t0 + j] * QN_LOG2E : QN_INFINITY;
-    }
+    qn_attention_deltas(c, b, h, t0, n, delta, lse);
     if (bf16) q_rows = qn_attention_pack_across(q_rows.at, q_rows.row, n, D, packed_queries), d_o_rows = qn_attention_pack_across(d_o_rows.at, d_o_rows.row, n, D, packed_queries + QN_NR * W);
     for (long s0 = 0; s0 < seen; s0 += QN_KEYS) {
       long s1 = s0 + QN_KEYS < seen ? s0 + QN_KEYS : seen, both = qn_attention_both_halves(s0, s1, t0), N = s1 - s0;
@@ -367,11 +413,7 @@ QN_INLINE void qn_attention_backward_of(const int bf16, const qn_attention_conte
       qn_attention_scores(bf16, N, both, D, values, d_o, ds);
       if (segments) qn_attention_mask_segments(segments, s0, s1, queries, -QN_INFINITY, p);
       if (s1 > t0 + 1) qn_attention_mask_causal(s0, s1, t0, -QN_INFINITY, p), qn_attention_mask_causal(s0, s1, t0, 0.0f, ds);
-      for (long s = 0; s < N; s++) QN_UNROLL for (int j = 0; j < QN_NR; j += QN_VL) {
-        vf e = qn_exp2_weight(qn_load(p + s * QN_NR + j) * unit - qn_load(lse + j));
-        qn_store(p + s * QN_NR + j, e);
-        qn_store(ds + s * QN_NR + j, e * (qn_load(ds + s * QN_NR + j) - qn_load(delta + j)) * c->scale);
-      }
+      qn_attention_score_gradient(N, unit, c->scale, p, ds, lse, delta);
       if (bf16) qn_attention_pack_tile_along(p, N, p), qn_attention_pack_tile_across(ds, N, ds_across), qn_attention_pack_tile_along(ds, N, ds);
       qn_attention_dK_dV(bf16, s0, s1, t0, n, D, p, d_o_rows, dv, c->dv_row);
       qn_attention_dK_dV(bf16, s0, s1, t0, n, D, ds, q_rows, dk, c->dk_row);
@@ -382,7 +424,7 @@ QN_INLINE void qn_attention_backward_of(const int bf16, const qn_attention_conte
 }
 static void qn_attention_backward_task(void *context, long task, long worker) {
   const qn_attention_context *c = context;
-  if (QN_BF16 && c->bf16) qn_attention_backward_of(QN_BF16, c, task, worker);
+  if (QN_BF16 && !QN_TILES && c->bf16) qn_attention_backward_of(QN_BF16, c, task, worker);
   else qn_attention_backward_of(0, c, task, worker);
 }
 
@@ -392,6 +434,12 @@ QN_TEMPLATE void qn_attention_backward(int bf16, long B, long T, long H, long G,
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
   qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = T, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = (float *)o, .lse = (float *)lse, .scale = scale, .slots = B, .position = {(const int[]){0}, 0}, .lengths = lengths, .segments = segments, .scratch = aligned,
                             .d_o = d_o, .dq = dq, .dq_row = dq_row, .dk = dk, .dk_row = dk_row, .dv = dv, .dv_row = dv_row};
+#if QN_TILES
+  if (bf16) {
+    qn_parallel(B * G, qn_attention_tiled_backward_task, &c);
+    return;
+  }
+#endif
   qn_parallel(B * G, qn_attention_backward_task, &c);
 }
 #endif
