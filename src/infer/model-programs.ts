@@ -4,8 +4,8 @@ import { type LoraConfig, type ModelConfig, type ModelVariables, modelVariables,
 import { type Entries, isOp } from "../tensor/index.js";
 
 /**
- * The source of a model's weights. Either a function that returns the values of a parameter by name, or writes them into its
- * memory; or a program that has the weights, such as a training program, whose memory is shared without a copy.
+ * The source of a model's weights. Either a function that reads a parameter by name: it returns the values or writes them
+ * into the parameter's memory. Or a program with the weights, such as a training program, whose memory is shared.
  */
 export type WeightSource = ((name: string) => Written | Promise<Written>) | Program | Sharing;
 

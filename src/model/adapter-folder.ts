@@ -1,7 +1,7 @@
 /**
- * @file LoRA adapters on disk, as PEFT writes and reads them:
+ * @file LoRA adapters on disk, in PEFT's format:
  *
- *     adapter_config.json          rank, alpha, targets, and the base model that it belongs to
+ *     adapter_config.json          rank, alpha, targets, and the base model
  *     adapter_model.safetensors    base_model.model.<projection>.lora_A.weight and lora_B.weight
  */
 import { stat } from "node:fs/promises";
@@ -19,8 +19,8 @@ const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
 const PREFIX = "base_model.model.";
 
-/** What PEFT can do and Quern does not: anything but the value here is refused. */
-const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
+/** PEFT settings that Quern does not support, with the only accepted values. */
+const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
   bias: ["none"],
   use_dora: [false],
   rank_pattern: [{}],
@@ -47,11 +47,11 @@ const configSchema = z.looseObject({
 
 export interface StoredAdapter {
   readonly path: string;
-  /** The model that it belongs to: a path or a name on the hub. */
+  /** The base model: a path or a name on the hub. */
   readonly base: string | null;
   readonly lora: LoraConfig;
   readonly pairs: readonly LoraPair[];
-  /** The values of a matrix, by its name in `pairs`. */
+  /** Reads a matrix by its name in `pairs`. */
   read(name: string): Promise<Float32Array>;
   close(): Promise<void>;
 }
@@ -62,7 +62,7 @@ export const isAdapter = (folder: string): Promise<boolean> =>
     () => false,
   );
 
-/** The base model that an adapter names; null where it names none. */
+/** Returns the base model that an adapter names, or null. */
 export async function adapterBase(folder: string): Promise<string | null> {
   const { base_model_name_or_path: base } = await readConfig(folder);
   if (base === undefined || base === null || base === "") return null;
@@ -83,20 +83,20 @@ async function readConfig(folder: string): Promise<z.output<typeof configSchema>
   const parsed = configSchema.safeParse(json);
   if (!parsed.success) {
     const [{ path: key, message }] = parsed.error.issues;
-    throw new QuernError(`${path} is no LoRA adapter that Quern can read: ${key.join(".")}: ${message}`);
+    throw new QuernError(`${path} is not a LoRA adapter that Quern can read: ${key.join(".")}: ${message}`);
   }
-  for (const [key, allowed] of Object.entries(REFUSED)) {
+  for (const [key, allowed] of Object.entries(UNSUPPORTED)) {
     const value = parsed.data[key];
     if (value === undefined || allowed.some((one) => JSON.stringify(one) === JSON.stringify(value))) continue;
     if (value === null) continue;
-    throw new QuernError(`${path} has ${key} ${JSON.stringify(value)}, which Quern does not compute`);
+    throw new QuernError(`${path} has ${key} ${JSON.stringify(value)}, which Quern does not support`);
   }
   return parsed.data;
 }
 
 /**
  * Opens an adapter of a model.
- * @throws QuernError for an adapter of another model, or one that needs what Quern does not compute
+ * @throws QuernError for an adapter of another model, or one with unsupported settings
  */
 export async function openAdapter(folder: string, config: ModelConfig): Promise<StoredAdapter> {
   const settings = await readConfig(folder);
@@ -132,7 +132,7 @@ export async function openAdapter(folder: string, config: ModelConfig): Promise<
   };
 }
 
-/** Projections that a pattern matches; PEFT matches it against whole names. */
+/** Returns the projections whose whole names match a pattern, as in PEFT. */
 function matching(pattern: string, config: ModelConfig): readonly string[] {
   const whole = new RegExp(`^(?:${pattern})$`);
   const all = loraPairs(config, {
@@ -152,7 +152,7 @@ function checkShapes(file: SafetensorsFile, pairs: readonly LoraPair[]): void {
     if (tensor === undefined) throw new QuernError(`${file.path} has no ${name}: the adapter belongs to another model`);
     if (tensor.shape.join() === shape.join()) continue;
     throw new QuernError(
-      `${file.path} has ${name} of shape (${tensor.shape.join(",")}), and the model needs (${shape.join(",")}): ` +
+      `${file.path} has ${name} of shape (${tensor.shape.join(",")}), but the model needs (${shape.join(",")}): ` +
         "the adapter belongs to another model",
     );
   }
@@ -161,10 +161,10 @@ function checkShapes(file: SafetensorsFile, pairs: readonly LoraPair[]): void {
 }
 
 export interface WriteAdapterOptions {
-  /** The model that the adapter belongs to. */
+  /** The base model of the adapter. */
   readonly base: string;
   readonly taskType?: "CAUSAL_LM" | "SEQ_CLS";
-  /** Modules that are stored whole beside the adapter, such as the `score` of a reward model. */
+  /** Modules that are stored completely, next to the adapter, such as the `score` of a reward model. */
   readonly modulesToSave?: readonly string[];
   /** Their tensors, by the name after `base_model.model.`. */
   readonly more?: readonly TensorToWrite[];
@@ -200,11 +200,11 @@ export async function writeAdapter(
     init_lora_weights: true,
     inference_mode: true,
   };
-  // Last: a folder that has it has everything.
+  // Written last: a folder with it is complete.
   await writeFileAtomic(join(folder, CONFIG), `${JSON.stringify(settings, null, 2)}\n`);
 }
 
-/** A model with an adapter folded into its weights as they are read. */
+/** Opens a model with an adapter, which is merged into each parameter when it is read. */
 export async function openAdaptedModel(base: StoredModel, folder: string): Promise<StoredModel> {
   const adapter = await openAdapter(folder, base.config);
   const scale = loraScale(adapter.lora);

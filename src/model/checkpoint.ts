@@ -45,7 +45,7 @@ export async function openModel(name: string, hub: HubOptions = {}): Promise<Sto
   return (await isFile(path)) ? openGgufModel(path) : openHuggingFaceFolder(path);
 }
 
-/** An adapter with the model that it names. */
+/** Opens an adapter together with its base model. */
 async function withBase(folder: string, hub: HubOptions): Promise<StoredModel> {
   const name = await adapterBase(folder);
   if (name === null)

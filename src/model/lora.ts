@@ -1,7 +1,7 @@
 /**
- * @file LoRA: a projection x·Wᵀ becomes x·Wᵀ + s·(x·Aᵀ)·Bᵀ with A (rank, in) and B (out, rank), which alone learn (Hu et al.,
- * arXiv:2106.09685). s is alpha / rank, or alpha / √rank where the rank is stabilised (Kalajdzievski, arXiv:2312.03732). A begins
- * with random numbers and B with zeros, so that the first step changes nothing.
+ * @file LoRA (Hu et al., arXiv:2106.09685): a projection x·Wᵀ becomes x·Wᵀ + s·(x·Aᵀ)·Bᵀ, and only A (rank, in) and B (out,
+ * rank) are trained. s is alpha / rank, or alpha / √rank for rank-stabilized LoRA (Kalajdzievski, arXiv:2312.03732). A starts
+ * with random values and B with zeros, so that the model is unchanged at first.
  */
 import { QuernError } from "../errors.js";
 import { literal, type Tensor, variable } from "../tensor/index.js";
@@ -12,19 +12,19 @@ import { randomStream } from "./random.js";
 export interface LoraConfig {
   readonly rank: number;
   readonly alpha: number;
-  /** Last parts of the names of the projections that get an adapter, such as `q_proj`. */
+  /** Projections that get an adapter, by the last part of their names, such as `q_proj`. */
   readonly targets: readonly string[];
-  /** Probability with which an input of an adapter is 0 in training. */
+  /** Dropout probability of the adapters' inputs in training. */
   readonly dropout: number;
-  /** Scale by alpha / √rank. */
+  /** Scales by alpha / √rank instead of alpha / rank. */
   readonly rankStabilized: boolean;
 }
 
-/** What an adapter's update is multiplied by. */
+/** Returns s, the factor of an adapter's update. */
 export const loraScale = ({ rank, alpha, rankStabilized }: LoraConfig) =>
   alpha / (rankStabilized ? Math.sqrt(rank) : rank);
 
-/** The matrices beside one projection. */
+/** The adapter of one projection. */
 export interface LoraPair {
   /** The projection's parameter: `model.layers.0.self_attn.q_proj.weight`. */
   readonly projection: Parameter;
@@ -42,7 +42,7 @@ export interface LoraMatrix {
 const moduleOf = ({ name }: Parameter) => name.slice(0, -".weight".length);
 const lastPart = (name: string) => name.slice(name.lastIndexOf(".") + 1);
 
-/** Last parts of the names of all projections of a model's layers. */
+/** Returns the last parts of the names of all projections in a model's layers. */
 export function projectionNames(config: ModelConfig): readonly string[] {
   const names = parametersOf(config).flatMap((parameter) =>
     parameter.kind === "projection" ? [lastPart(moduleOf(parameter))] : [],
@@ -50,10 +50,10 @@ export function projectionNames(config: ModelConfig): readonly string[] {
   return [...new Set(names)];
 }
 
-/** The adapters of a model. @throws QuernError for a target that the model does not have */
+/** Returns the adapters of a model. @throws QuernError for a target that the model does not have */
 export function loraPairs(config: ModelConfig, { rank, targets }: LoraConfig): readonly LoraPair[] {
   const known = projectionNames(config);
-  // PEFT takes whole names as well: `self_attn.q_proj`.
+  // PEFT also accepts longer names: `self_attn.q_proj`.
   const isTarget = (module: string) => targets.some((target) => module === target || module.endsWith(`.${target}`));
   const projections = parametersOf(config).filter((parameter) => parameter.kind === "projection");
   const missing = targets.find((target) => !projections.some((one) => `.${moduleOf(one)}`.endsWith(`.${target}`)));
@@ -75,10 +75,10 @@ export function loraPairs(config: ModelConfig, { rank, targets }: LoraConfig): r
     });
 }
 
-/** Where `forward` finds the scale of the adapters among a model's variables. */
+/** Name of the adapters' scale among a model's variables, for `forward`. */
 export const LORA_SCALE = "lora.scale";
 
-/** A model's variables with those of its adapters, which `forward` then uses. */
+/** Adds the variables of the adapters to a model's; `forward` then applies the adapters. */
 export function withLora(
   config: ModelConfig,
   weights: ReadonlyMap<string, Tensor>,
@@ -93,14 +93,14 @@ export function withLora(
   ]);
 }
 
-/** First values of A: uniform in ±1/√in, as PEFT draws them; a function of the seed and the name. */
+/** Returns the initial values of A: uniform in ±1/√in, as in PEFT; they depend only on the seed and the name. */
 export function initialLora({ name, shape: [rank, width] }: LoraMatrix, seed: number): Float32Array {
   const random = randomStream(seed, `initial ${name}`);
   const bound = 1 / Math.sqrt(width);
   return Float32Array.from({ length: rank * width }, (_, i) => bound * (2 * random.uniform(i) - 1));
 }
 
-/** w (out, in) += s · B·A, in place, in double precision. */
+/** w (out, in) += s · B·A, in place, in float64. */
 export function mergeLora(
   w: Float32Array,
   { a, b }: LoraPair,

@@ -1,9 +1,9 @@
 /**
  * @file Reads and writes safetensors files: eight bytes of header length, a JSON header, the data.
  *
- * A file may come from an untrusted source, so the header passes every check that the format requires: its size and types,
- * no duplicate keys, each tensor exactly as long as its shape, and tensors without overlaps or gaps. Reads only the header
- * and the requested tensors into memory; writing streams one tensor at a time.
+ * A file may come from an untrusted source, so all checks that the format requires are made: size and types of the header, no
+ * duplicate keys, each tensor as long as its shape, no overlaps or gaps. Reads only the header and the requested tensors into
+ * memory; writing streams one tensor at a time.
  * Format: https://github.com/huggingface/safetensors (README, "Format").
  */
 import { type FileHandle, open } from "node:fs/promises";

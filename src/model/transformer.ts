@@ -91,7 +91,7 @@ export interface ForwardOptions {
   readonly places?: Tensor;
   /** Stores only each layer's input for the backward pass, which recomputes the layers. */
   readonly recompute?: boolean;
-  /** Dropout of the adapters' inputs: its rate, and the i32 scalars that decide which ones. Rate 0 drops none. */
+  /** Dropout of the adapters' inputs: its rate, and the i32 scalars that select them (see `dropout`). */
   readonly adapterDropout?: { readonly rate: Tensor; readonly seed: Tensor; readonly step: Tensor };
 }
 
@@ -181,7 +181,7 @@ function modulesOf(
     const low = linear(dropped, a, null, { batchInvariant }); // (B,T,rank)
     return add(y, linear(mul(low, weights.get(LORA_SCALE) as Tensor), b, null, { batchInvariant }));
   };
-  /** Each adapter drops inputs of its own, the same ones when a layer is computed again. */
+  /** Each adapter drops different inputs, but the same ones when a layer is recomputed. */
   const streams = new Map<string, number>();
   const droppedInput = (
     x: Tensor,

@@ -9,8 +9,8 @@
  *
  * `packInOrder` instead keeps the tokens in the order of the text, for texts whose order matters.
  *
- * The tokens of a piece are targets. Each is predicted from the tokens of the piece before it and from the one token before
- * the piece, which at the beginning of a document is the previous end-of-text.
+ * The tokens of a piece are targets. Each is predicted from the earlier tokens of its piece and the one token before the
+ * piece. At the beginning of a document, that is the previous end-of-text.
  */
 import { randomStream } from "../../model/index.js";
 

@@ -260,8 +260,8 @@ export function leastMemory(
 }
 
 /**
- * Returns the bytes on disk: token shards, the weights of all kept checkpoints and of the one being written, and the
- * optimizer state of the newest two and of the one being written.
+ * Returns the bytes on disk: token shards, and the checkpoints including the one being written. All of them contain weights;
+ * the newest three also contain optimizer state.
  */
 export function diskFor(
   model: ModelConfig,
