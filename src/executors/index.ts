@@ -1,4 +1,7 @@
-/** @file Runs tasks in this process, in worker threads or on a Slurm cluster; also exports the pool of worker threads. */
+/**
+ * @file Runs tasks in this process, in worker threads or on a Slurm cluster; also exports the pool of worker threads and the
+ * sandbox for generated code.
+ */
 export { QuernError } from "../errors.js";
 export { type ElementOptions, type ElementResult, runElement } from "./element.js";
 export {
@@ -10,6 +13,15 @@ export {
 } from "./executor-options.js";
 export { type LocalOptions, runLocally, type TaskPool, taskPool } from "./local.js";
 export { type RunPlanOptions, runPlan } from "./run-plan.js";
+export {
+  requireIsolation,
+  runInSandbox,
+  SANDBOX_LANGUAGES,
+  type SandboxLanguage,
+  type SandboxOptions,
+  type SandboxProgram,
+  type SandboxResult,
+} from "./sandbox.js";
 export { type PlannedJob, planSlurm } from "./slurm/batch-script.js";
 export { refuseLiveJobs } from "./slurm/journal.js";
 export type { ClusterStatus } from "./slurm/slurm.js";
