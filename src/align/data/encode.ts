@@ -73,7 +73,7 @@ export async function encodeAnswer(
   example: Pick<Example, "place"> & { readonly fields: Example["fields"] },
   options: EncodeOptions,
 ): Promise<EncodedText> {
-  const before = await encodePrompt(prompt, answer, example, options);
+  const before = await encodePrompt(prompt, options.tokenizer, example);
   const ids =
     typeof prompt === "string" && typeof answer === "string"
       ? encodePlain(prompt + answer, options)
@@ -84,16 +84,12 @@ export async function encodeAnswer(
 }
 
 /** The ids of a prompt alone, with the opening of an answer if it is a conversation. */
-async function encodePrompt(
+export async function encodePrompt(
   prompt: Content,
-  answer: Content,
+  tokenizer: Tokenizer,
   example: Pick<Example, "place">,
-  { tokenizer }: EncodeOptions,
 ): Promise<ArrayLike<number>> {
-  if (typeof prompt === "string") {
-    if (prompt === "" && typeof answer !== "string") return [];
-    return tokenizer.encode(prompt, { addSpecial: true, special: "allow" });
-  }
+  if (typeof prompt === "string") return tokenizer.encode(prompt, { addSpecial: true, special: "allow" });
   if (prompt.length === 0) return [];
   const text = await inChat(example, () => renderChat(tokenizer, prompt, { addGenerationPrompt: true }));
   return tokenizer.encode(text, { special: "allow" });

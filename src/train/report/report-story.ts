@@ -101,6 +101,30 @@ export function renderLearning(metrics: readonly MetricsLine[]): string {
   );
 }
 
+/** Renders completions of the policy with their rewards: a column for each evaluation, a row for each prompt. */
+export function renderRollouts(metrics: readonly MetricsLine[]): string {
+  const lines = metrics.filter(({ rollouts = [] }) => rollouts.length > 0);
+  const shown = lines.length <= MAX_ROLLOUT_COLUMNS ? lines : [lines[0], ...lines.slice(1 - MAX_ROLLOUT_COLUMNS)];
+  const prompts = [...new Set(shown.flatMap(({ rollouts = [] }) => rollouts.map(({ prompt }) => prompt)))];
+  const columns = [
+    { name: "prompt", kind: "text" as const },
+    ...shown.flatMap(({ step }) => [
+      { name: `step ${count(step)}`, kind: "text" as const },
+      { name: "reward", kind: "number" as const },
+    ]),
+  ];
+  const rows = prompts.map((prompt) => [
+    { html: `<span class="prompt">${textHtml(prompt)}</span>` },
+    ...shown.flatMap(({ rollouts = [] }) => {
+      const own = rollouts.find((rollout) => rollout.prompt === prompt);
+      return own === undefined ? ["", ""] : [{ html: textHtml(own.text) }, String(Number(own.reward.toPrecision(3)))];
+    }),
+  ]);
+  return section("Completions and their rewards", table({ label: "Completions and their rewards", columns, rows }));
+}
+
+const MAX_ROLLOUT_COLUMNS = 4;
+
 /** Renders a shaded prompt and its continuation. */
 export const continued = (prompt: string, text: string) =>
   `<span class="prompt">${textHtml(prompt)}</span>${textHtml(text)}`;

@@ -29,6 +29,7 @@ import {
   renderLearning,
   renderPreview,
   renderReasons,
+  renderRollouts,
   summarizeResult,
 } from "./report-story.js";
 
@@ -84,6 +85,7 @@ export function renderReport(record: RunRecord, metrics: readonly MetricsLine[],
       renderSamples(record.result?.samples ?? []),
       renderCurves(steps, validations),
       renderLearning(metrics),
+      renderRollouts(metrics),
       renderData(record),
       renderPreview(record.preview ?? []),
       renderReasons(record.plan),
@@ -157,11 +159,71 @@ function renderCurves(steps: readonly MetricsLine[], validations: readonly Metri
       title: "Gradient norm, before clipping",
       xLabel,
       fromZero: true,
-      series: [{ label: "norm", color: "c", points: points(steps, "gradient_norm"), smooth: true }],
+      series: [
+        {
+          ...{ label: "norm", color: "c", smooth: true },
+          points: [...points(steps, "gradient_norm"), ...points(steps, "grad_norm")],
+        },
+      ],
     }),
+    ...renderMetrics(steps, validations),
   ].filter((chart) => chart !== "");
   return charts.length === 0 ? "" : section("Training", `<div class="columns">${charts.join("")}</div>`);
 }
+
+/** Metrics of other algorithms than pretraining, by name; what is not here is titled by its name. */
+const METRIC_TITLES: Readonly<Record<string, string>> = {
+  token_accuracy: "Tokens that greedy decoding gets right",
+  entropy: "Entropy, nats per token",
+  reward: "Mean reward",
+  reward_std: "Standard deviation of the reward",
+  margin: "Reward of the better answer above the other's",
+  accuracy: "Pairs that are ranked right",
+  kl: "KL divergence from the reference (k3), nats per token",
+  kl_k1: "KL divergence from the reference (k1), nats per token",
+  clip_fraction: "Share of the tokens whose ratio is clipped",
+  ratio_max: "Largest probability ratio",
+  explained_variance: "Variance of the returns that the value model explains",
+  completion_length: "Mean length of a completion, tokens",
+  truncated: "Share of the completions that the token limit cut off",
+  equal_groups: "Share of the groups with equal rewards, which teach nothing",
+};
+
+/** Numbers of a line that have charts of their own, or are no curves. */
+const CHARTED = new Set([
+  ...["step", "loss", "learning_rate", "gradient_norm", "grad_norm", "tokens", "tokens_per_second", "peak_share"],
+  ...["seconds", "validation_loss", "perplexity", "bits_per_byte"],
+]);
+
+/** A chart of each further metric, with its values on held-out data. */
+function renderMetrics(steps: readonly MetricsLine[], validations: readonly MetricsLine[]): string[] {
+  const isNumber = (entry: [string, unknown]): entry is [string, number] => typeof entry[1] === "number";
+  const numbers = (line: MetricsLine) => Object.entries(line).filter(isNumber);
+  const names = new Set(
+    steps.flatMap((line) => numbers(line).map(([name]) => name)).filter((name) => !CHARTED.has(name)),
+  );
+  const points = (lines: readonly MetricsLine[], key: string) =>
+    lines.flatMap((line) =>
+      numbers(line).flatMap(([name, value]) => (name === key ? [[line.step, value] as const] : [])),
+    );
+  return [...names].slice(0, MAX_METRICS).map((name) =>
+    renderChart({
+      title: METRIC_TITLES[name] ?? name.replaceAll("_", " "),
+      xLabel: "step",
+      format: (value) => String(Number(value.toPrecision(3))),
+      series: [
+        { label: "training", color: "a", points: points(steps, name), smooth: true },
+        {
+          ...{ label: "held out", color: "b", marks: validations.length < 60 },
+          points: points(validations, `validation_${name}`),
+        },
+      ],
+    }),
+  );
+}
+
+/** A file may come from anyone: the page stays readable. */
+const MAX_METRICS = 40;
 
 function renderSamples(samples: NonNullable<RunResult["samples"]>): string {
   const side = (label: string, prompt: string, text: string | undefined) =>

@@ -59,6 +59,8 @@ export interface MetricsLine {
   readonly loss?: number;
   readonly learning_rate?: number;
   readonly gradient_norm?: number;
+  /** The same, as post-training names it. */
+  readonly grad_norm?: number;
   /** Tokens trained on so far. */
   readonly tokens?: number;
   readonly tokens_per_second?: number;
@@ -71,6 +73,8 @@ export interface MetricsLine {
   readonly perplexity?: number;
   /** A sample from the model at this step. */
   readonly samples?: readonly { readonly prompt: string; readonly text: string }[];
+  /** Completions of the policy at this step with their rewards. */
+  readonly rollouts?: readonly { readonly prompt: string; readonly text: string; readonly reward: number }[];
   readonly bits_per_byte?: number;
 }
 
@@ -138,6 +142,7 @@ const lineSchema = z.looseObject({
   ),
   ...{ validation_loss: number, perplexity: number, bits_per_byte: number },
   samples: z.array(z.looseObject({ prompt: text, text })).optional(),
+  rollouts: z.array(z.looseObject({ prompt: text, text, reward: z.number() })).optional(),
 });
 
 /** Validates a record. @throws QuernError that names `where` and the first invalid field */

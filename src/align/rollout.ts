@@ -1,0 +1,176 @@
+/**
+ * @file Rollouts: completions of prompts, sampled from the policy as it is now. They come from the batched decoder, which uses the
+ * training program's weights without a copy.
+ */
+import { QuernError } from "../errors.js";
+import { createDecoder, type Decoder } from "../infer/index.js";
+import type { Tokenizer } from "../tokenizer/index.js";
+import type { TrainingProgram } from "../train/index.js";
+import { IGNORED } from "./data/batches.js";
+import { encodePrompt } from "./data/encode.js";
+import type { ExampleOf } from "./data/examples.js";
+import type { OpenPolicy } from "./policy.js";
+
+/** A prompt of a run, as the model sees it. */
+export interface RolloutPrompt {
+  readonly example: ExampleOf<"prompt">;
+  readonly ids: readonly number[];
+}
+
+/** A completion that the policy sampled. */
+export interface Rollout {
+  readonly prompt: RolloutPrompt;
+  /** Tokens of the completion, with the one that ends it. */
+  readonly ids: readonly number[];
+  /** Log-probability of each under the policy that sampled it. */
+  readonly logProbabilities: readonly number[];
+  /** The completion without the token that ends it. */
+  readonly text: string;
+  /** Whether the token limit cut it off. */
+  readonly truncated: boolean;
+}
+
+export interface RolloutOptions {
+  /** Completions of each prompt. */
+  readonly group: number;
+  /** Longest completion, in tokens. */
+  readonly tokens: number;
+  readonly temperature: number;
+  readonly seed: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Encodes prompts; those that leave no room for a completion are dropped and counted.
+ * @throws QuernError where none is left
+ */
+export async function encodePrompts(
+  examples: readonly ExampleOf<"prompt">[],
+  tokenizer: Tokenizer,
+  longest: number,
+  note: (line: string) => void,
+): Promise<RolloutPrompt[]> {
+  const prompts: RolloutPrompt[] = [];
+  let dropped = 0;
+  for (const example of examples) {
+    const ids = Array.from(await encodePrompt(example.prompt, tokenizer, example));
+    if (ids.length === 0) throw new QuernError(`${example.place}: the prompt is empty`, { exitCode: 2 });
+    if (ids.length > longest) dropped += 1;
+    else prompts.push({ example, ids });
+  }
+  if (dropped > 0)
+    note(`${dropped} prompts dropped: longer than ${longest} tokens, which leaves no room for a completion`);
+  if (prompts.length > 0) return prompts;
+  throw new QuernError(
+    `all ${examples.length} prompts are longer than ${longest} tokens, which leaves no room for a completion; lower --tokens`,
+    { exitCode: 2 },
+  );
+}
+
+/** A decoder that samples from the weights of a training program. */
+export function openRolloutDecoder(
+  policy: OpenPolicy,
+  training: TrainingProgram,
+  sequence: number,
+  target: { readonly backend?: string } | undefined,
+): Decoder {
+  const { program } = training;
+  return createDecoder(policy.config, program, {
+    ...(target as object),
+    lora: policy.lora,
+    dtype: program.plan.dtype,
+    sequence: Math.min(sequence, policy.config.sequence),
+  });
+}
+
+/** Samples completions of each prompt, prompt by prompt; a function of the weights, the prompts and the seed alone. */
+export async function sampleRollouts(
+  decoder: Decoder,
+  policy: OpenPolicy,
+  prompts: readonly RolloutPrompt[],
+  { group, tokens, temperature, seed, signal }: RolloutOptions,
+): Promise<Rollout[]> {
+  decoder.reset(); // the weights have changed since the last rollouts
+  const sampled = await Promise.all(
+    prompts.map((prompt, i) =>
+      decoder.generate(
+        {
+          prompt: prompt.ids,
+          ...{ tokens, temperature, topK: 0, n: group, endOfText: policy.ends },
+          seed: seed + i * group,
+        },
+        { signal },
+      ),
+    ),
+  );
+  return sampled.flatMap((completions, i) =>
+    completions.map(({ tokens: drawn, end, finishReason }): Rollout => {
+      const all = end === null ? drawn : [...drawn, end];
+      return {
+        prompt: prompts[i],
+        ids: all.map(({ id }) => id),
+        logProbabilities: all.map(({ logprob }) => logprob),
+        text: policy.tokenizer.decode(drawn.map(({ id }) => id)),
+        truncated: finishReason === "length",
+      };
+    }),
+  );
+}
+
+/** Rollouts as rows of a batch, (rows, sequence) each. */
+export interface RolloutRows {
+  readonly ids: Int32Array;
+  /** The tokens of the completions; −100 elsewhere, and in rows that must not teach. */
+  readonly targets: Int32Array;
+  /** Log-probabilities of the targets when they were sampled; 0 elsewhere. */
+  readonly sampled: Float32Array;
+}
+
+/** @param isMasked rows that must not teach: their targets are all −100 */
+export function rolloutRows(
+  rollouts: readonly Rollout[],
+  rows: number,
+  sequence: number,
+  isMasked: (rollout: Rollout) => boolean = () => false,
+): RolloutRows {
+  const ids = new Int32Array(rows * sequence);
+  const targets = new Int32Array(rows * sequence).fill(IGNORED);
+  const sampled = new Float32Array(rows * sequence);
+  for (const [row, rollout] of rollouts.entries()) {
+    const { prompt } = rollout;
+    ids.set(prompt.ids, row * sequence);
+    ids.set(rollout.ids, row * sequence + prompt.ids.length);
+    if (isMasked(rollout)) continue;
+    const first = row * sequence + prompt.ids.length - 1; // the place that predicts the completion's first token
+    targets.set(rollout.ids, first);
+    sampled.set(rollout.logProbabilities, first);
+  }
+  return { ids, targets, sampled };
+}
+
+/** Tokens that were not padding. */
+export const tokensIn = (rollouts: readonly Rollout[]) =>
+  rollouts.reduce((total, { prompt, ids }) => total + prompt.ids.length + ids.length, 0);
+
+/** What the host measures of rollouts and their rewards, for the metrics. */
+export function rolloutMetrics(
+  rollouts: readonly Rollout[],
+  rewards: readonly number[],
+  group: number,
+): Record<string, number> {
+  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+  const deviation = (values: readonly number[]) => {
+    const center = mean(values);
+    return Math.sqrt(mean(values.map((value) => (value - center) ** 2)));
+  };
+  const groups = Array.from({ length: rollouts.length / group }, (_, g) => rewards.slice(g * group, (g + 1) * group));
+  return {
+    reward: mean(rewards),
+    reward_std: deviation(rewards),
+    completion_length: mean(rollouts.map(({ ids }) => ids.length)),
+    truncated: mean(rollouts.map(({ truncated }) => (truncated ? 1 : 0))),
+    ...(group > 1 && {
+      equal_groups: mean(groups.map((values) => (values.every((one) => one === values[0]) ? 1 : 0))),
+    }),
+  };
+}
