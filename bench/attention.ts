@@ -1,5 +1,5 @@
 /**
- * @file Causal attention alone, forward and with backward, as a share of the measured peak.
+ * @file Benchmarks causal attention, forward and backward, as a share of the measured peak.
  *   npm run bench attention [-- --rounds 15]
  */
 import { examineMachine } from "../src/backends/index.js";
@@ -16,7 +16,7 @@ const results = [];
 for (const threads of [...new Set([1, (await examineMachine({ measure: false })).threads])]) {
   for (const size of sizes) {
     const result = await benchmark({ what: "attention", ...size, threads, steps: rounds });
-    if (!("kernels" in result)) throw new Error("another benchmark ran");
+    if (!("kernels" in result)) throw new Error("not the attention benchmark");
     for (const { what, seconds, gflops, share } of result.kernels) {
       results.push({ ...size, threads, what, seconds, gflops, share });
       const figures = `${(1000 * seconds).toFixed(2)} ms  ${gflops.toFixed(0)} GFLOP/s  ${(100 * share).toFixed(1)} %`;

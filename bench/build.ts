@@ -1,5 +1,5 @@
 /**
- * @file How long it takes until a training program of Llama 3.3M can run: with an empty cache, and again.
+ * @file Time to compile a training program of Llama 3.3M, with an empty cache and with a warm one.
  *   npm run bench build
  */
 import { mkdtemp, rm } from "node:fs/promises";

@@ -1,8 +1,8 @@
 /**
- * @file The text classifier beside Debian's `fasttext`: the same lines and settings, one thread each, in turns. Which of some
- * documents of the web a passage is from, by words and bigrams.
+ * @file Compares the text classifier with Debian's `fasttext`: same lines and settings, one thread each, alternating. The task is to
+ * predict which web document a passage is from, using words and bigrams.
  *
- *     QUERN_SHARED=… npm run bench:corpus -- --only classifier      # or by itself: npm run bench corpus-classifier
+ *     QUERN_SHARED=… npm run bench:corpus -- --only classifier      # or alone: npm run bench corpus-classifier
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -38,7 +38,7 @@ export const classifier: Section = {
     writeFileSync(none, "");
     const words = tested.repeat(COPIES).split(/\s+/).length;
     const hasPeer = spawnSync("fasttext").error === undefined;
-    if (!hasPeer) console.error("no peer: fasttext is not installed (Debian: apt install fasttext)");
+    if (!hasPeer) console.error("no comparison: fasttext is not installed (Debian: apt install fasttext)");
     const own = { train: [] as number[], predict: [] as number[] };
     const other = { train: [] as number[], predict: [] as number[] };
     let right = { own: Number.NaN, other: Number.NaN, exchanged: Number.NaN };
@@ -68,7 +68,7 @@ export const classifier: Section = {
         exchanged: Math.max(Math.abs(here - theirs), Math.abs(there - right.own)),
       };
     }
-    const beside = (name: "train" | "predict") =>
+    const comparison = (name: "train" | "predict") =>
       hasPeer
         ? {
             peer: { name: "fasttext", value: median(other[name]) / 1e6 },
@@ -81,9 +81,9 @@ export const classifier: Section = {
         name: "classifier, training, one thread",
         value: median(own.train) / 1e6,
         unit: "M words/s",
-        ...beside("train"),
+        ...comparison("train"),
       },
-      { name: "classifier, prediction", value: median(own.predict) / 1e6, unit: "M words/s", ...beside("predict") },
+      { name: "classifier, prediction", value: median(own.predict) / 1e6, unit: "M words/s", ...comparison("predict") },
       {
         ...{ name: "classifier, P@1", value: right.own, unit: "" },
         ...(hasPeer ? { peer: { name: "fasttext", value: right.other } } : {}),
@@ -103,12 +103,12 @@ export const classifier: Section = {
   },
 };
 
-/** Lines `__label__7 twenty-five words`, in an order that is drawn. */
+/** Lines `__label__7 twenty-five words`, in a random but fixed order. */
 function passages(): string[] {
   const shared = process.env.QUERN_SHARED;
-  if (shared === undefined) throw new Error("QUERN_SHARED must name the folder that holds data/documents");
-  const packed = readFileSync(join(shared, "data", "documents", "web.en.jsonl.gz"));
-  const texts = gunzipSync(packed)
+  if (shared === undefined) throw new Error("QUERN_SHARED must name the folder that contains data/documents");
+  const compressed = readFileSync(join(shared, "data", "documents", "web.en.jsonl.gz"));
+  const texts = gunzipSync(compressed)
     .toString("utf8")
     .trim()
     .split("\n")
@@ -135,27 +135,27 @@ function passages(): string[] {
 async function secondsOf(model: Classifier, file: string): Promise<number> {
   const start = performance.now();
   for await (const _ of predictFile(model, file)) {
-    // The predictions alone are timed.
+    // Only the predictions are timed.
   }
   return (performance.now() - start) / 1e3;
 }
 
-function call(words: readonly string[]): string {
-  const { stdout, stderr, status } = spawnSync("fasttext", words, { encoding: "utf8", maxBuffer: 2 ** 28 });
-  if (status !== 0) throw new Error(`fasttext ${words[0]}: ${stderr}`);
+function call(args: readonly string[]): string {
+  const { stdout, stderr, status } = spawnSync("fasttext", args, { encoding: "utf8", maxBuffer: 2 ** 28 });
+  if (status !== 0) throw new Error(`fasttext ${args[0]}: ${stderr}`);
   return `${stdout}\n${stderr}`;
 }
 
-/** Trains; gives the words a second and thread that it tells last. */
+/** Trains fasttext; returns its last reported words per second and thread. */
 function trainPeer(input: string, output: string): number {
   const { dim, epoch, lr, wordNgrams, bucket, loss } = SETTINGS;
   const options = { input, output, dim, epoch, lr, wordNgrams, bucket, loss, thread: 1 };
-  const told = call(["supervised", ...Object.entries(options).flatMap(([name, value]) => [`-${name}`, String(value)])]);
-  const rates = [...told.matchAll(/words\/sec\/thread:\s*(\d+)/g)].map(([, rate]) => Number(rate));
+  const log = call(["supervised", ...Object.entries(options).flatMap(([name, value]) => [`-${name}`, String(value)])]);
+  const rates = [...log.matchAll(/words\/sec\/thread:\s*(\d+)/g)].map(([, rate]) => Number(rate));
   return rates.at(-1) ?? Number.NaN;
 }
 
-const precisionOf = (told: string) => Number(/P@1\s+([\d.]+)/.exec(told)?.[1]);
+const precisionOf = (log: string) => Number(/P@1\s+([\d.]+)/.exec(log)?.[1]);
 
 if (process.argv[1] === import.meta.filename) {
   console.log(await machineLine());

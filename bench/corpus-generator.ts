@@ -1,11 +1,11 @@
 /**
- * @file A corpus of made-up documents of at least a kilobyte, by a seeded model of word pairs over real texts, with pairs
- * of documents that share a known part of their word 5-grams.
+ * @file Generates a corpus of synthetic documents of at least 1 KB with a seeded bigram model of real texts. Some pairs of
+ * documents share a known part of their word 5-grams.
  */
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 
-/** Two documents, by their numbers (a < b), and the share of their 5-grams that they have in common. */
+/** Two documents, by number (a < b), and the Jaccard similarity of their 5-grams. */
 export interface Pair {
   readonly a: number;
   readonly b: number;
@@ -33,15 +33,15 @@ export async function writeDocuments(
     const original = model.draw(random);
     await write(id, original);
     id += 1;
-    // Every tenth document gets a partner: nine from .5 to .95, then one of the unlike ones below .3.
+    // Every tenth document gets a partner: nine with similarity .5 to .95, then one dissimilar pair below .3.
     if (id % 10 !== 0 || id === documents) continue;
     const unlike = (id / 10) % 10 === 0;
     const wanted = unlike ? 0.2 + 0.09 * random() : 0.5 + 0.45 * random();
-    // The beginning is shared: s n-grams of n each are s / (2 n - s) of all.
+    // The beginning is shared: s common n-grams out of n per document have similarity s / (2 n - s).
     const shared = Math.round((2 * (original.length - NGRAM + 1) * wanted) / (1 + wanted)) + NGRAM - 1;
     const partner = [...original.slice(0, shared), ...model.draw(random).slice(shared)];
     const jaccard = similarity(original, partner);
-    if (unlike && jaccard >= 0.3) throw new Error(`an unlike pair has ${jaccard}`);
+    if (unlike && jaccard >= 0.3) throw new Error(`a dissimilar pair has similarity ${jaccard}`);
     await write(id, partner);
     pairs.push({ a: id - 1, b: id, jaccard });
     id += 1;
@@ -51,11 +51,11 @@ export async function writeDocuments(
   return { pairs, bytes };
 }
 
-/** Each word by one that followed it in the texts; words are numbers. */
+/** Bigram model: samples each word from those that followed the previous one in the texts. Words are numbers. */
 class WordPairs {
   readonly #words: readonly string[];
   readonly #sequence: Int32Array;
-  /** Places of each word in the sequence, one word after the other. */
+  /** Positions of each word in the sequence, grouped by word. */
   readonly #places: Int32Array;
   readonly #starts: Int32Array;
 
@@ -87,13 +87,13 @@ class WordPairs {
     const words: number[] = [];
     const length = this.#sequence.length;
     let word = this.#sequence[Math.floor(random() * length)];
-    // Long enough for a kilobyte whatever the words.
+    // At least 1 KB, whatever the words.
     for (let bytes = 0; words.length < WORDS || bytes < 1040; ) {
       words.push(word);
       bytes += this.#words[word].length + 1;
       const [from, to] = [this.#starts[word], this.#starts[word + 1]];
       const place = this.#places[from + Math.floor(random() * (to - from))];
-      // A word with few successors would lead along the text that it is of.
+      // A word with few successors would reproduce its source text.
       const jumps = to - from < 3 || place + 1 === length || random() < 0.2;
       word = this.#sequence[jumps ? Math.floor(random() * length) : place + 1];
     }
@@ -119,7 +119,7 @@ function similarity(a: readonly number[], b: readonly number[]): number {
   return both / (x.size + y.size - both);
 }
 
-/** Numbers from 0 to below 1 (xorshift128, Marsaglia 2003). */
+/** Random numbers in [0, 1) (xorshift128, Marsaglia 2003). */
 function generator(seed: number): () => number {
   let [x, y, z, w] = [seed, 362436069, 521288629, 88675123];
   return () => {

@@ -1,6 +1,6 @@
 /**
- * @file The whole near-duplicate pass over a million made-up documents with planted pairs: memory, and whether pairs are
- * found as often as the bands' curve says. Takes some minutes and 4 GB of disk; `--documents 100000` a tenth.
+ * @file Near-duplicate removal over a million synthetic documents with planted pairs: memory, and whether pairs are found as
+ * often as the theory of MinHash bands predicts. Takes a few minutes and 4 GB of disk; `--documents 100000` a tenth.
  */
 import { createReadStream } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -41,21 +41,21 @@ export const near = (documents: number): Section => ({
     const unlike = made.pairs.filter(({ jaccard }) => jaccard < 0.3);
     rows.push({ name: `recall of all ${planted.length} pairs, σ from the curve`, ...deviation(planted, partner) });
     rows.push({
-      name: `${unlike.length} pairs below .3 taken for copies, σ from the curve`,
+      name: `${unlike.length} pairs below .3 treated as copies, σ from the curve`,
       ...deviation(unlike, partner),
     });
-    // Everything else that was joined: the curve says none, of a million documents that share hardly an n-gram.
+    // Any other joined pair: the curve predicts none, because the other documents share almost no n-gram.
     const known = new Set(made.pairs.map(({ a, b }) => `${a} ${b}`));
     let others = 0;
     for (const [a, b] of partner) if (!known.has(`${Math.min(a, b)} ${Math.max(a, b)}`)) others += 1;
     rows.push({ name: "other documents joined", value: others, unit: "", most: 0 });
     rows.push({ name: `near-duplicates of ${documents} documents, memory`, value: memory, unit: "MB", most: 2000 });
-    rows.push({ name: "the same, rate with all threads", value: made.bytes / 1e6 / seconds, unit: "MB/s" });
+    rows.push({ name: "throughput with all threads", value: made.bytes / 1e6 / seconds, unit: "MB/s" });
     return rows;
   },
 });
 
-/** How far the pairs found are from what the curve expects, in standard deviations. */
+/** Deviation of the number of pairs found from the curve's expectation, in standard deviations. */
 function deviation(pairs: readonly Pair[], partner: ReadonlyMap<number, number>) {
   let [expected, variance, found] = [0, 0, 0];
   for (const { a, b, jaccard } of pairs) {
@@ -70,7 +70,7 @@ function deviation(pairs: readonly Pair[], partner: ReadonlyMap<number, number>)
   return { value: sigma === 0 ? 0 : Math.abs(found - expected) / sigma, unit: "σ", peer, most: 2 };
 }
 
-/** Of each removed document the one that stayed. */
+/** For each removed document, the one that was kept. */
 async function partners(path: string): Promise<ReadonlyMap<number, number>> {
   const map = new Map<number, number>();
   for await (const line of createInterface({ input: createReadStream(path) })) {

@@ -1,6 +1,6 @@
 /**
- * @file Lines, paragraphs and near-duplicates from files to files: one thread, two, and two processes of one thread that
- * share nothing, each with half of the files, which is what the machine lets two threads reach.
+ * @file Deduplication of lines, paragraphs and near-duplicates, from files to files. Compares one thread, two threads, and two
+ * independent one-thread processes with half of the files each, which show the machine's limit for two threads.
  */
 import { writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -17,7 +17,7 @@ export const pieces: Section = {
     let bytes = 0;
     const inputs = Array.from({ length: COPIES }, (_, copy) => {
       const path = join(folder, `pieces-${copy}.jsonl`);
-      // Every second line is this copy's own, so that half of all repeats.
+      // Every second line is unique to this copy, so that half of the lines repeat.
       const lines = texts.map((text, id) => {
         const own = text
           .split("\n")
@@ -50,7 +50,7 @@ export const pieces: Section = {
       const rate = { value: bytes / 1e6 / median(one), unit: "MB/s", ...(by === "near" ? {} : { least: 20 }) };
       rows.push({ name: `${name}, from files to files, one thread`, ...rate });
       const gain = (seconds: readonly number[]) => median(one) / median(seconds);
-      const peer = { name: "two processes with half of it each", value: gain(halves) };
+      const peer = { name: "two processes with half of the files each", value: gain(halves) };
       rows.push({ name: `${name}: two threads`, value: gain(two), unit: "× one", peer, least: 1.8 });
     }
     return rows;

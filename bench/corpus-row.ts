@@ -1,4 +1,4 @@
-/** @file What every section of `npm run bench:corpus` has: its rows, the shared documents, verbs in processes of their own. */
+/** @file Shared by the sections of `npm run bench:corpus`: result rows, documents, and commands run as child processes. */
 import { execFile, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,13 +9,13 @@ export interface Row {
   readonly name: string;
   readonly value: number;
   readonly unit: string;
-  /** Beside whom, and what that one reached in the same run. */
+  /** The peer and its result in the same run. */
   readonly peer?: { readonly name: string; readonly value: number };
-  /** What `value` is of the peer's, or what else the floor is about. */
+  /** `value` divided by the peer's. */
   readonly ratio?: number;
-  /** The least that is asked for: of the ratio where there is one, else of the value. */
+  /** Required minimum of the ratio, or of the value if there is no ratio. */
   readonly least?: number;
-  /** The most that is allowed. */
+  /** Allowed maximum, likewise. */
   readonly most?: number;
 }
 
@@ -26,7 +26,7 @@ export interface Section {
 
 export const sharedDocuments = (): string => {
   const shared = process.env.QUERN_SHARED;
-  if (shared === undefined) throw new Error("QUERN_SHARED must name the folder that holds data/documents");
+  if (shared === undefined) throw new Error("QUERN_SHARED must name the folder that contains data/documents");
   return join(shared, "data", "documents", "web.en.jsonl.gz");
 };
 
@@ -35,12 +35,12 @@ export function sharedTexts(): readonly string[] {
   return lines.map((line) => (JSON.parse(line) as { text: string }).text);
 }
 
-/** A verb in a process of its own, beside others. */
+/** Runs a command in a child process, in parallel with others. */
 export async function startVerb(call: readonly string[]): Promise<void> {
   await promisify(execFile)(process.execPath, [join(import.meta.dirname, "measured-verb.js"), ...call]);
 }
 
-/** A verb in a process of its own: its seconds, start and all, and its greatest resident memory in MB. */
+/** Runs a command in a child process; returns its seconds, including startup, and its peak resident memory in MB. */
 export function runVerb(call: readonly string[]): { readonly seconds: number; readonly memory: number } {
   const program = join(import.meta.dirname, "measured-verb.js");
   const start = performance.now();

@@ -1,4 +1,4 @@
-/** @file MinHash signatures of the shared English documents, beside datatrove's: words and all, and hashing alone. */
+/** @file MinHash signatures of English documents, compared with datatrove: including word splitting, and hashing alone. */
 import { join } from "node:path";
 import { simplifyText, TextHasher } from "../src/data/index.js";
 import { type Row, type Section, sharedDocuments, sharedTexts } from "./corpus-row.js";
@@ -9,7 +9,7 @@ export const signatures: Section = {
   async run({ rounds }) {
     const texts = sharedTexts();
     const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-    // What datatrove's `hash` is given: the normal form, whose words only have to be told apart.
+    // The input of datatrove's `hash` case: normalized text whose words are already separated by spaces.
     const simple = texts.map(simplifyText);
     const hasher = new TextHasher();
     const pass = (list: readonly string[]) => {
@@ -18,7 +18,7 @@ export const signatures: Section = {
       return bytes / 1e3 / (performance.now() - start);
     };
     const python = process.env.QUERN_PYTHON;
-    if (python === undefined) console.error("QUERN_PYTHON does not name a Python with datatrove 0.10: no peer");
+    if (python === undefined) console.error("no comparison: QUERN_PYTHON must name a Python with datatrove 0.10");
     const peer = (kind: string, every: number) => {
       if (python === undefined) return undefined;
       const script = join(process.cwd(), "bench", "peers", "corpus_minhash.py");
@@ -37,17 +37,17 @@ export const signatures: Section = {
     }
     const row = (name: string, own: readonly number[], other: readonly number[], peer: string, least: number): Row => {
       const value = median(own);
-      const beside = other.length === 0 ? undefined : median(other);
+      const rate = other.length === 0 ? undefined : median(other);
       return {
         name,
         value,
         unit: "MB/s",
-        ...(beside === undefined ? {} : { peer: { name: peer, value: beside }, ratio: value / beside, least }),
+        ...(rate === undefined ? {} : { peer: { name: peer, value: rate }, ratio: value / rate, least }),
       };
     };
     return [
-      { name: "MinHash signatures, words included", value: median(rates.whole), unit: "MB/s", least: 10 },
-      row("the same beside spaCy's words", rates.whole, rates.spacy, "datatrove", 20),
+      { name: "MinHash signatures, including words", value: median(rates.whole), unit: "MB/s", least: 10 },
+      row("MinHash signatures, peer with spaCy's words", rates.whole, rates.spacy, "datatrove", 20),
       row("hashing alone", rates.hash, rates.numpy, "datatrove (NumPy)", 1.5),
     ];
   },

@@ -1,4 +1,4 @@
-/** @file The suffix array of a part of 64 MB, beside libdivsufsort's, one core each: the same array, time and memory. */
+/** @file Suffix array of 64 MiB compared with libdivsufsort, one core each: equal arrays, time and memory. */
 import { execFileSync } from "node:child_process";
 import { closeSync, openSync, readSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -22,23 +22,23 @@ export const suffix: Section = {
       own.push(result.seconds);
       memory = Math.max(memory, result.memory);
       if (peer === undefined) continue;
-      const beside = JSON.parse(execFileSync(peer, [path], { encoding: "utf8" })) as { seconds: number; sum: number };
-      if (beside.sum !== result.sum) throw new Error("the suffix arrays differ");
-      other.push(beside.seconds);
+      const theirs = JSON.parse(execFileSync(peer, [path], { encoding: "utf8" })) as { seconds: number; sum: number };
+      if (theirs.sum !== result.sum) throw new Error("the suffix arrays differ");
+      other.push(theirs.seconds);
     }
     const rate = (seconds: readonly number[]) => BYTES / 1e6 / median(seconds);
-    const beside =
+    const comparison =
       other.length === 0
         ? {}
         : { peer: { name: "libdivsufsort", value: rate(other) }, ratio: rate(own) / rate(other), least: 0.4 };
     return [
-      { name: "suffix array of 64 MiB", value: rate(own), unit: "MB/s", ...beside },
-      { name: "its memory, text included", value: memory / BYTES, unit: "bytes a byte", most: 9 },
+      { name: "suffix array of 64 MiB", value: rate(own), unit: "MB/s", ...comparison },
+      { name: "its memory, including the text", value: memory / BYTES, unit: "bytes per byte", most: 9 },
     ];
   },
 };
 
-/** Stretches of the shared documents, drawn again and again: text that repeats as a corpus does. */
+/** Random passages of the shared documents, so that the text repeats like a corpus. */
 function partText(): Uint8Array {
   const words = sharedTexts().join(" ").split(" ");
   let state = 1;
@@ -55,7 +55,7 @@ function partText(): Uint8Array {
   return part;
 }
 
-/** In a process of its own, so that neither memory nor warm code comes from before. */
+/** Sorts in a child process, so that memory and compiled code start fresh. */
 function sortOnce(path: string): { readonly seconds: number; readonly memory: number; readonly sum: number } {
   const job = [process.execPath, import.meta.filename, path];
   return JSON.parse(execFileSync(job[0], job.slice(1), { encoding: "utf8" }));
@@ -68,7 +68,7 @@ function compilePeer(folder: string): string | undefined {
     execFileSync("cc", ["-O3", source, "-ldivsufsort", "-o", program], { stdio: ["ignore", "ignore", "pipe"] });
     return program;
   } catch {
-    console.error("no C compiler or no libdivsufsort (Debian: libdivsufsort-dev): no peer");
+    console.error("no comparison: needs a C compiler and libdivsufsort (Debian: libdivsufsort-dev)");
     return undefined;
   }
 }

@@ -1,10 +1,10 @@
 /**
- * @file From documents to a corpus, each section beside its peers in rounds that take turns; medians, one JSON line last.
+ * @file Benchmarks of corpus building. Each section alternates with its peers and reports medians; the last line is JSON.
  *
  *     QUERN_SHARED=… QUERN_PYTHON=… npm run bench:corpus [-- --rounds 3 --only signatures,suffix --documents 1000000]
  *
- * QUERN_SHARED is the folder that holds data/documents, QUERN_PYTHON a Python with datatrove 0.10 and spaCy 3.8; libdivsufsort
- * comes from Debian (libdivsufsort-dev). What is not there leaves its rows without a peer, and it says so.
+ * QUERN_SHARED is the folder that contains data/documents, QUERN_PYTHON a Python with datatrove 0.10 and spaCy 3.8. libdivsufsort
+ * comes from Debian (libdivsufsort-dev). Rows whose peer is missing are reported without one, with a message.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -21,7 +21,7 @@ const { rounds, only, documents } = readArguments();
 const sections: readonly Section[] = [signatures, suffix, pieces, classifier, near(documents)];
 for (const name of only) {
   if (!sections.some((section) => section.name === name)) {
-    throw new Error(`there is no section ${name}; there are ${sections.map((section) => section.name).join(", ")}`);
+    throw new Error(`unknown section ${name}; known: ${sections.map((section) => section.name).join(", ")}`);
   }
 }
 
@@ -42,13 +42,13 @@ console.log(JSON.stringify({ bench: "corpus", rows }));
 
 function describe({ name, value, unit, peer, ratio, least, most }: Row): string {
   const short = (number: number) => Number(number.toPrecision(3)).toString();
-  const told = [`${name}: ${short(value)} ${unit}`.trimEnd()];
-  if (peer !== undefined) told.push(`${peer.name} ${short(peer.value)}`);
-  if (ratio !== undefined) told.push(`${short(ratio)} ×`);
-  const judged = ratio ?? value;
-  if (least !== undefined) told.push(judged >= least ? `at least ${least}: met` : `at least ${least}: MISSED`);
-  if (most !== undefined) told.push(judged <= most ? `at most ${most}: met` : `at most ${most}: MISSED`);
-  return told.join("; ");
+  const parts = [`${name}: ${short(value)} ${unit}`.trimEnd()];
+  if (peer !== undefined) parts.push(`${peer.name} ${short(peer.value)}`);
+  if (ratio !== undefined) parts.push(`${short(ratio)} ×`);
+  const compared = ratio ?? value;
+  if (least !== undefined) parts.push(compared >= least ? `at least ${least}: met` : `at least ${least}: MISSED`);
+  if (most !== undefined) parts.push(compared <= most ? `at most ${most}: met` : `at most ${most}: MISSED`);
+  return parts.join("; ");
 }
 
 function readArguments() {
@@ -60,7 +60,7 @@ function readArguments() {
     if (args[i] === "--rounds" && Number.isInteger(number) && number > 0) found.rounds = number;
     else if (args[i] === "--documents" && Number.isInteger(number) && number > 0) found.documents = number;
     else if (args[i] === "--only" && value !== "") found.only = new Set(value.split(","));
-    else throw new Error(`${args[i]} ${value}: give --rounds N, --documents N or --only SECTION,SECTION`);
+    else throw new Error(`${args[i]} ${value}: use --rounds N, --documents N or --only SECTION,SECTION`);
   }
   return found;
 }

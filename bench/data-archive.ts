@@ -1,8 +1,8 @@
 /**
- * @file Reading a gzip WARC, records and HTTP responses: against warcio.js, and against zlib alone on the same bytes.
+ * @file Benchmarks reading a gzip WARC (records and HTTP responses), compared with warcio.js and with zlib alone on the same bytes.
  *   QUERN_SHARED=… npm run bench data-archive [-- --megabytes 100 --rounds 5]
- * The peer is not a dependency: QUERN_PEERS names a folder in which `npm install warcio` (2.x) was run, else it is not run
- * and the line says so.
+ * warcio.js is not a dependency: QUERN_PEERS names a folder in which `npm install warcio` (2.x) was run. Without it the output
+ * says that it was not run.
  */
 
 import { once } from "node:events";
@@ -19,7 +19,7 @@ const o = flags({ megabytes: 100, rounds: 5 });
 const shared = process.env.QUERN_SHARED;
 if (!shared) throw new Error("QUERN_SHARED must name the folder of real pages (data/extraction)");
 
-/** Real pages as a crawl would store them, each a record, again and again until there are enough bytes. */
+/** Writes real pages as a crawl stores them, one record each, repeated until there are enough bytes. */
 async function makeArchive(path: string): Promise<number> {
   const folder = ["data/extraction/pages", "extraction/pages"]
     .map((name) => join(shared as string, name))
@@ -64,7 +64,7 @@ async function findWarcio(): Promise<Warcio | null> {
     const { resolve } = createRequire(join(folder, "package.json"));
     return (await import(pathToFileURL(resolve("warcio")).href)) as Warcio;
   } catch (error) {
-    throw new Error(`in ${folder}, which QUERN_PEERS names, there is no warcio: npm install warcio there`, {
+    throw new Error(`no warcio in ${folder} (from QUERN_PEERS): run npm install warcio there`, {
       cause: error,
     });
   }
@@ -103,7 +103,7 @@ try {
     const ours = await time("quern", () => quern(path));
     await time("zlib", () => zlibAlone(path));
     const theirs = peer ? await time("warcio", () => warcio(peer, path)) : ours;
-    if (ours !== theirs) throw new Error(`${ours} bytes of bodies here, ${theirs} by warcio.js`);
+    if (ours !== theirs) throw new Error(`Quern read ${ours} bytes of bodies, warcio.js ${theirs}`);
   }
   const rate = (key: string) => (seconds[key].length > 0 ? decompressed / 1e6 / median(seconds[key]) : null);
   const [ours, zlib, theirs] = [rate("quern") as number, rate("zlib") as number, rate("warcio")];
@@ -115,7 +115,7 @@ try {
   );
   console.log(
     theirs === null
-      ? "warcio.js: not run (QUERN_PEERS names no folder with it)"
+      ? "warcio.js: not run (set QUERN_PEERS to a folder with it)"
       : `warcio.js ${theirs.toFixed(0)} MB/s: Quern is ${(ours / theirs).toFixed(2)} × as fast`,
   );
   console.log(await machineLine());

@@ -1,11 +1,10 @@
 /**
- * @file FineWeb's filters beside datatrove's, called directly on the same English documents: with words by a regular
- * expression and with its own spaCy words; then with language identification, with one and two worker threads, and memory.
- * Beside two workers stand two processes of one worker that clean half of the files each: they share nothing but the machine,
- * so what they gain is what it has to give.
+ * @file FineWeb's filters compared with datatrove's, called directly on the same English documents: with words from a regular
+ * expression and from spaCy. Then language identification, one and two worker threads, and memory. Two independent one-worker
+ * processes with half of the files each show the machine's limit for two workers.
  *   QUERN_SHARED=… QUERN_PYTHON=… npm run bench data-clean
- * QUERN_SHARED is the folder that holds data/documents, QUERN_PYTHON a Python with datatrove 0.10 and spaCy 3.8. `--copies 700`
- * makes the input of the last part 10 GB.
+ * QUERN_SHARED is the folder that contains data/documents, QUERN_PYTHON a Python with datatrove 0.10 and spaCy 3.8. `--copies 700`
+ * makes the last part's input 10 GB.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -29,7 +28,7 @@ import { flags, machineLine, median, runPeer } from "./measure.js";
 
 const { rounds, copies } = flags({ rounds: 3, copies: 6 });
 const shared = process.env.QUERN_SHARED;
-if (shared === undefined) throw new Error("QUERN_SHARED must name the folder that holds data/documents");
+if (shared === undefined) throw new Error("QUERN_SHARED must name the folder that contains data/documents");
 const file = join(shared, "data", "documents", "web.en.jsonl.gz");
 const lines = gunzipSync(readFileSync(file)).toString("utf8").trim().split("\n");
 const texts = lines.map((line) => (JSON.parse(line) as { text: string }).text);
@@ -42,7 +41,7 @@ const fineweb = (): Step[] => [
   finewebQuality(),
 ];
 
-/** Megabytes a second of one pass. */
+/** Throughput of one pass in MB/s, and the number of documents kept. */
 async function pass(steps: readonly Step[]): Promise<{ readonly speed: number; readonly kept: number }> {
   const chain = new Chain(steps);
   await chain.prepare();
@@ -102,7 +101,7 @@ try {
   await rm(folder, { recursive: true, force: true });
 }
 
-/** The corpus over and over, in files of equal size, each document with its own number at its end. */
+/** Writes copies of the corpus to files of equal size; a number at its end makes each document unique. */
 async function writeInputs(into: string): Promise<string[]> {
   const paths: string[] = [];
   for (let copy = 0; copy < copies; copy++) {
@@ -119,7 +118,7 @@ async function writeInputs(into: string): Promise<string[]> {
   return paths;
 }
 
-/** A process of its own that cleans: its seconds, start and all, and its greatest resident memory in MB. */
+/** Runs `data clean` in a child process; returns its seconds, including startup, and its peak resident memory in MB. */
 async function cleanOnce(inputs: readonly string[], workers: number): Promise<{ seconds: number; memory: number }> {
   const cli = pathToFileURL(join(import.meta.dirname, "..", "src", "cli.js")).href;
   const code = `process.on("exit", () => console.error("MAXRSS " + process.resourceUsage().maxRSS)); await import(${JSON.stringify(cli)});`;
@@ -129,15 +128,15 @@ async function cleanOnce(inputs: readonly string[], workers: number): Promise<{ 
   const call = ["data", "clean", ...inputs, "--out", join(own, "out"), "--workers", String(workers)];
   const start = performance.now();
   const child = spawn(process.execPath, [main, ...call], { stdio: ["ignore", "ignore", "pipe"] });
-  let told = "";
+  let log = "";
   child.stderr.setEncoding("utf8").on("data", (piece: string) => {
-    told += piece;
+    log += piece;
   });
   const [status] = await once(child, "close");
   const elapsed = (performance.now() - start) / 1e3;
   rmSync(own, { recursive: true, force: true });
-  if (status !== 0) throw new Error(told);
-  return { seconds: elapsed, memory: Number(/MAXRSS (\d+)/.exec(told)?.[1]) / 1024 };
+  if (status !== 0) throw new Error(log);
+  return { seconds: elapsed, memory: Number(/MAXRSS (\d+)/.exec(log)?.[1]) / 1024 };
 }
 
 const speed = {
@@ -152,15 +151,16 @@ console.log(
 );
 console.log(`  Quern ${speed.filters.toFixed(1)}`);
 if (speed.regex !== null)
-  console.log(`  datatrove, words by a regular expression ${speed.regex.toFixed(2)}: ${ratio(speed.regex)}`);
-if (speed.spacy !== null) console.log(`  datatrove, spaCy's words ${speed.spacy.toFixed(3)}: ${ratio(speed.spacy)}`);
+  console.log(`  datatrove with regular-expression words ${speed.regex.toFixed(2)}: ${ratio(speed.regex)}`);
+if (speed.spacy !== null)
+  console.log(`  datatrove with spaCy's words ${speed.spacy.toFixed(3)}: ${ratio(speed.spacy)}`);
 console.log(`  Quern with language identification ${speed.withLanguage.toFixed(1)}`);
 const [one, two, apart] = [median(seconds.one), median(seconds.two), median(seconds.apart)];
 console.log(
   `the whole recipe, ${copies} files: one worker ${one.toFixed(1)} s, two ${two.toFixed(1)} s: ${(one / two).toFixed(2)} ×; ` +
     `two processes, half of the files each, ${apart.toFixed(1)} s: ${(one / apart).toFixed(2)} ×`,
 );
-console.log(`greatest memory with two workers ${memory.toFixed(0)} MB`);
+console.log(`peak memory with two workers ${memory.toFixed(0)} MB`);
 console.log(
   JSON.stringify({
     bench: "data-clean",

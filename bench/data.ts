@@ -1,10 +1,10 @@
 /**
- * @file The whole data stage against its peers: extraction (quality and speed), archives, filters, workers and memory, one
- * benchmark after the other, each in a process of its own; one JSON line last.
+ * @file Runs all benchmarks of the data stage, each in its own process: extraction (quality and speed), archives, filters, workers
+ * and memory. The last line is JSON.
  *
  *     QUERN_SHARED=… QUERN_PYTHON=… npm run bench:data [-- --rounds 3]
  *
- * What each needs stands in its own file; what is missing is left out and said.
+ * Each file documents its requirements. A benchmark reports what is missing and leaves it out.
  */
 import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
@@ -25,7 +25,7 @@ for (const name of ["data-extract", "data-archive", "data-clean"]) {
   const lines = stdout.trimEnd().split("\n");
   const last = status === 0 ? lines.pop() : undefined;
   console.log(lines.join("\n"));
-  // One that cannot run does not keep the others from it, but it is not forgotten.
+  // A failed benchmark does not stop the others, but sets the exit code.
   if (last === undefined) failed = true;
   results[name] = last === undefined ? null : JSON.parse(last);
 }

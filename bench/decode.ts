@@ -1,6 +1,6 @@
 /**
- * @file Decoding: tokens a second of one text of 124M, with the speed at which the weights are read as a share of what the
- * memory gives, which is measured beside every round; and jobs of many prompts beside one, alternately.
+ * @file Decoding throughput of one sequence with GPT-2 124M, and the rate at which weights are read as a share of the memory
+ * bandwidth measured in each round. Then jobs with many prompts, alternating with a single prompt.
  *   npm run bench decode [-- --rounds 5 --steps 64]
  */
 import { examineMachine } from "../src/backends/index.js";
@@ -12,7 +12,7 @@ const { threads: all } = await examineMachine({ measure: false });
 
 async function decode(options: Omit<BenchOptions, "what">) {
   const result = await benchmark({ what: "decode", steps, ...options });
-  if (!("bandwidth_share" in result)) throw new Error("another benchmark ran");
+  if (!("bandwidth_share" in result)) throw new Error("not the decode benchmark");
   return result;
 }
 
@@ -27,8 +27,8 @@ for (const threads of [...new Set([1, all])]) {
   }
   const share = shares.length === 0 ? null : median(shares);
   results.push({ threads, tokens_per_second: median(rates), bandwidth_share: share });
-  const told = share === null ? "memory not measured" : `${(100 * share).toFixed(0)} % of the memory's speed`;
-  console.log(`${threads} threads: ${median(rates).toFixed(1)} tokens/s, ${told}`);
+  const bandwidth = share === null ? "memory not measured" : `${(100 * share).toFixed(0)} % of the memory bandwidth`;
+  console.log(`${threads} threads: ${median(rates).toFixed(1)} tokens/s, ${bandwidth}`);
 }
 
 const batches = [];

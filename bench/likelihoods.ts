@@ -1,6 +1,6 @@
 /**
- * @file 1,000 log-likelihood requests of 20 to 60 tokens, beside the plain forward pass of the same model: full batches of 8
- * rows of 256 tokens, every loss computed. Rounds of the two alternate; the share is that of tokens a second.
+ * @file 1,000 log-likelihood requests of 20 to 60 tokens, compared with a plain forward pass of the same model: full batches of 8
+ * rows of 256 tokens, with every loss computed. The two alternate; the share is the ratio of their tokens/s.
  *   npm run bench likelihoods [-- --rounds 5 --requests 1000 --layers 4 --width 256 --vocabulary 4096]
  */
 import { compile } from "../src/backends/index.js";
@@ -21,7 +21,7 @@ const draw = (n: number) => {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
   return (state >>> 16) % n;
 };
-// A quarter of a request is its continuation, as of a question with choices.
+// The last quarter of a request is its continuation, as in multiple-choice questions.
 const windows = Array.from({ length: requests }, (): Window => {
   const ids = Array.from({ length: 20 + draw(41) }, () => draw(vocabulary));
   return { ids, start: 0, length: ids.length - 1, from: Math.ceil(0.75 * ids.length) };

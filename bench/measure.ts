@@ -1,4 +1,4 @@
-/** @file What every benchmark needs: medians, the machine's line, a peer in Python, one JSON line last. */
+/** @file Helpers of all benchmarks: medians, timing, the machine's description, Python peers, flags. */
 import { execFileSync } from "node:child_process";
 import { examineMachine } from "../src/backends/index.js";
 
@@ -8,7 +8,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** Seconds of each call of f after `warmup` calls that do not count. */
+/** Returns the seconds of `count` calls of f, after `warmup` calls that are not timed. */
 export async function timed(f: () => Promise<unknown>, count: number, warmup = 1): Promise<number[]> {
   const seconds: number[] = [];
   for (let i = -warmup; i < count; i++) {
@@ -19,19 +19,19 @@ export async function timed(f: () => Promise<unknown>, count: number, warmup = 1
   return seconds;
 }
 
-/** The line of `quern doctor` without its measurements. */
+/** The machine's description from `quern doctor`, without measurements. */
 export async function machineLine(): Promise<string> {
   return (await examineMachine({ measure: false })).line;
 }
 
-/** The Python with torch, or null, saying how to name one. */
+/** The Python with torch; null, with a message, if none is configured. */
 export function torchPython(): string | null {
   const python = process.env.QUERN_TORCH_PYTHON;
-  if (!python) console.error("no peer: QUERN_TORCH_PYTHON does not name a Python with torch 2.13");
+  if (!python) console.error("no comparison: QUERN_TORCH_PYTHON must name a Python with torch 2.13");
   return python || null;
 }
 
-/** Runs a peer script, with more environment where given; gives its last line, which is JSON. */
+/** Runs a peer script and returns its last line, which is JSON. `env` is added to the environment. */
 export function runPeer<T>(
   python: string,
   script: string,
@@ -46,21 +46,21 @@ export function runPeer<T>(
   return JSON.parse(output.trim().split("\n").at(-1) as string) as T;
 }
 
-/** Number flags of the form --name 3. */
+/** Parses numeric flags of the form --name 3. */
 export function flags<K extends string>(defaults: Readonly<Record<K, number>>): Record<K, number> {
   const values: Record<K, number> = { ...defaults };
   const args = process.argv.slice(2);
   for (let i = 0; i < args.length; i += 2) {
     const key = args[i].replace(/^--/, "") as K;
     if (!(key in defaults) || !Number.isFinite(Number(args[i + 1]))) {
-      throw new Error(`unknown flag ${args[i]}; there are ${Object.keys(defaults).join(", ")}, each with a number`);
+      throw new Error(`unknown flag ${args[i]}; known, each with a number: ${Object.keys(defaults).join(", ")}`);
     }
     values[key] = Number(args[i + 1]);
   }
   return values;
 }
 
-/** Small uniform numbers, the same in every run. */
+/** Uniform numbers in ±scale/2, the same in every run. */
 export function randomNumbers(size: number, scale = 1): Float32Array {
   let state = 12345;
   return Float32Array.from({ length: size }, () => {

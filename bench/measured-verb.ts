@@ -1,3 +1,3 @@
-/** @file The command line in a process that says in the end how much memory it had: `node measured-verb.js VERB …`. */
+/** @file Runs a `quern` command and prints its peak memory at exit: `node measured-verb.js VERB …`. */
 process.on("exit", () => console.error(`MAXRSS ${process.resourceUsage().maxRSS}`));
 await import("../src/cli.js");

@@ -1,6 +1,6 @@
-// What this machine can do at most: fused multiply-adds a second in fp32, and in bf16 where it has such products, and bytes read from memory a second, with one
-// thread and with n. Every "share of peak" in this repository is against these figures, so they are the best of several
-// short runs: a weak peak would flatter the kernels.
+// Measures this machine's peak, with one thread and with n: fp32 multiply-adds, bf16 multiply-adds if it has such products, and
+// memory read bandwidth. Every "share of peak" in this repository uses these figures, so they are the best of several short
+// runs: a low peak would flatter the kernels.
 //   gcc -O3 -march=native bench/peak.c -lpthread -o /tmp/peak && /tmp/peak [threads]
 // prints one JSON line: GFLOP/s (a multiply-add is two; 0 where there is no such instruction) and GB/s (1e9 bytes). The tiles (AMX) have a figure of their own. Define QN_PEAK_NO_MAIN to use the functions.
 #include <pthread.h>
@@ -76,7 +76,7 @@ static void *peak_multiply(void *arg) {
 }
 
 #ifdef __AVX512BF16__
-// Products of bf16 pairs, added up in fp32.
+// Products of bf16 pairs, accumulated in fp32.
 static void *peak_multiply_bf16(void *arg) {
   peak_worker *w = arg;
   __m512 c[PEAK_CHAINS];
@@ -134,7 +134,7 @@ static void *peak_read(void *arg) {
   return 0;
 }
 
-// Seconds of the best run: in each run the slowest thread counts.
+// Seconds of the best run; a run takes as long as its slowest thread.
 static double peak_best(int threads, void *(*f)(void *), const float *memory, long floats) {
   pthread_t thread[PEAK_MAX_THREADS];
   peak_worker *w = calloc(threads, sizeof *w);
@@ -158,12 +158,12 @@ static double peak_best(int threads, void *(*f)(void *), const float *memory, lo
   return best;
 }
 
-// fp32 multiply-adds, GFLOP/s of all threads together.
+// fp32 multiply-adds in GFLOP/s, over all threads.
 static double peak_gflops(int threads) {
   return 2.0 * PEAK_STEPS * PEAK_CHAINS * PEAK_LANES * threads / peak_best(threads, peak_multiply, 0, 0) / 1e9;
 }
 
-// The same of bf16 products with fp32 sums; 0 where there is no instruction for them.
+// The same for bf16 products with fp32 sums; 0 without such an instruction.
 static double peak_gflops_bf16(int threads) {
 #ifdef __AVX512BF16__
   return 4.0 * PEAK_STEPS * PEAK_CHAINS * PEAK_LANES * threads / peak_best(threads, peak_multiply_bf16, 0, 0) / 1e9;
@@ -182,15 +182,15 @@ static double peak_gflops_tiles(int threads) {
   return 0;
 }
 
-// Reading memory that no cache holds, GB/s of all threads together; 0 when there is no room.
+// Read bandwidth of uncached memory in GB/s, over all threads; 0 if the memory cannot be allocated.
 static double peak_read_bandwidth(int threads, long bytes) {
   float *memory = aligned_alloc(1 << 21, bytes);
   if (!memory) return 0;
 #ifdef MADV_HUGEPAGE
-  madvise(memory, bytes, MADV_HUGEPAGE); // else the page walks are measured
+  madvise(memory, bytes, MADV_HUGEPAGE); // otherwise page-table walks would be measured
 #endif
   long floats = bytes / 4;
-  for (long i = 0; i < floats; i++) memory[i] = i & 7; // not zeros: unwritten pages share one page of the system's
+  for (long i = 0; i < floats; i++) memory[i] = i & 7; // write every page: unwritten ones would share a single zero page
   double seconds = peak_best(threads, peak_read, memory, floats);
   free(memory);
   return 4.0 * (floats / threads / 1024 * 1024) * threads / seconds / 1e9;

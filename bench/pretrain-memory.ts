@@ -1,7 +1,7 @@
 /**
- * @file Peak memory of `quern pretrain --text` on a long text and on one a tenth of its size, for the whole process: reading,
- * hold-out, tokenizer, shards, a few steps and the evaluation. The text consists of random sentences of real documents, with
- * new words at the rate of a growing text; half of it is in JSONL files, half in text files.
+ * @file Peak memory of `quern pretrain --text` on a long text, compared with a text ten times shorter. It covers the whole process:
+ * reading, held-out split, tokenizer, shards, a few steps and the evaluation. The text consists of random sentences of real
+ * documents, with occasional new words as in real text. Half of it is JSONL, half text files.
  *   npm run bench pretrain-memory -- --megabytes 200 --times 10
  */
 import { execFileSync, spawn } from "node:child_process";
@@ -16,7 +16,7 @@ const { megabytes, times } = flags({ megabytes: 200, times: 10 });
 
 const sentences = (await readStarterCorpus()).flatMap(({ text }) => text.split(/(?<=[.;!?])\s+/)).filter(Boolean);
 
-/** Numbers in [0, 1), the same in every run. */
+/** Random numbers in [0, 1), the same in every run. */
 function generator(seed: number): () => number {
   let state = seed;
   return () => {
@@ -25,13 +25,13 @@ function generator(seed: number): () => number {
   };
 }
 
-/** Writes about so many megabytes under a folder. */
+/** Writes about `size` MB of text to a folder. */
 function makeText(folder: string, size: number): void {
   mkdirSync(folder, { recursive: true });
   const random = generator(size);
   const draw = () => {
     const sentence = sentences[Math.floor(random() * sentences.length)];
-    // A new word now and then: names and numbers never end.
+    // An occasional new word: real text never runs out of names and numbers.
     return random() < 0.02 ? `${sentence} ${Math.floor(random() * 2 ** 30).toString(36)}` : sentence;
   };
   const document = () => Array.from({ length: 5 + Math.floor(random() * 40) }, draw).join(random() < 0.3 ? "\n" : " ");
@@ -48,7 +48,7 @@ function makeText(folder: string, size: number): void {
   for (let i = 0; i < 4; i++) write(`text-${i}.txt`, (size * 1e6) / 8, () => `${document()}\n\n`);
 }
 
-/** Peak memory of a run over some text, in megabytes, and its seconds. */
+/** Runs `quern pretrain` on a text; returns its peak memory in MiB and its seconds. */
 async function measure(text: string, out: string): Promise<{ readonly peak: number; readonly seconds: number }> {
   const program = join(import.meta.dirname, "measured-verb.js");
   const sizes = "--layers 2 --width 64 --vocab-size 4096 --sequence 256 --batch 8 --accumulate 1 --steps 20".split(" ");
@@ -56,13 +56,13 @@ async function measure(text: string, out: string): Promise<{ readonly peak: numb
   const child = spawn(process.execPath, [program, "pretrain", "--text", text, "--out", out, ...sizes], {
     stdio: ["ignore", "ignore", "pipe"],
   });
-  let said = "";
+  let log = "";
   child.stderr.setEncoding("utf8").on("data", (piece: string) => {
-    said = (said + piece).slice(-10_000);
+    log = (log + piece).slice(-10_000);
   });
   const [code] = await once(child, "close");
-  const peak = /MAXRSS (\d+)/.exec(said)?.[1];
-  if (code !== 0 || peak === undefined) throw new Error(`quern pretrain ended with ${code}: ${said}`);
+  const peak = /MAXRSS (\d+)/.exec(log)?.[1];
+  if (code !== 0 || peak === undefined) throw new Error(`quern pretrain ended with ${code}: ${log}`);
   return { peak: Number(peak) / 1024, seconds: (performance.now() - started) / 1000 };
 }
 

@@ -1,6 +1,6 @@
 /**
- * @file One measurement of bench/tokenizer.ts in a process of its own: the job as JSON in argv, one JSON line out. Texts
- * come as files with a JSON array of strings.
+ * @file One measurement of bench/tokenizer.ts in its own process: the job is JSON in argv, the output one JSON line. Texts are
+ * files with a JSON array of strings.
  */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -35,7 +35,7 @@ function pieces(path: string): string[] {
   return JSON.parse(readFileSync(path, "utf8")) as string[];
 }
 
-/** MB of UTF-8 a second, and how many tokens came out. */
+/** Throughput in MB/s of UTF-8, and the number of tokens. */
 function encodingRate(
   texts: readonly string[],
   encode: (texts: readonly string[]) => number,
@@ -161,7 +161,7 @@ function trainingFiles(folder: string, vocabSize: number, threads: number) {
   return training(readDocuments([folder]), vocabSize, threads);
 }
 
-/** So many bytes of text in which every fourth word is one of `distinct` made-up ones, the others of 5,000 of them. */
+/** Generates `bytes` of text: every fourth word is one of `distinct` synthetic ones, the others one of 5,000. */
 function* stream(bytes: number, distinct: number): Generator<string> {
   const letters = "etaoinshrdlucmfwypvbgkjqxz";
   const word = (id: number): string => {

@@ -1,11 +1,11 @@
 /**
- * @file The tokenizer against its peers, each measurement in a fresh process, in rounds that take turns; medians.
+ * @file Compares the tokenizer with its peers. Each measurement is a fresh process, rounds alternate, results are medians.
  *
  *     npm run bench:tokenizer [-- --rounds 3 --only english,code]
  *
- * English is War and Peace and the State of the Union addresses, each byte once, half and half for the cold pass (the first
- * of a process) and the warm one (different text after it). QUERN_SHARED names the folder with data/text: War and Peace and
- * the Japanese text; QUERN_PYTHON a Python with tiktoken and tokenizers. Without them their rows are left out, and it says so.
+ * English is War and Peace and the State of the Union addresses, without repetition: one half for the cold pass (the first of a
+ * process), the other for the warm pass. QUERN_SHARED names the folder with data/text (War and Peace and the Japanese text),
+ * QUERN_PYTHON a Python with tiktoken and tokenizers. Rows that need a missing one are left out, with a message.
  */
 import { execFile, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -36,19 +36,19 @@ type Section = (typeof SECTIONS)[number];
 const { rounds, only } = readArguments();
 const python = process.env.QUERN_PYTHON ?? null;
 const shared = process.env.QUERN_SHARED ?? null;
-if (python === null) console.error("QUERN_PYTHON does not name a Python with tiktoken and tokenizers: no Rust peers");
-if (shared === null) console.error("QUERN_SHARED is not set: no War and Peace, no Japanese");
+if (python === null) console.error("no Rust peers: QUERN_PYTHON must name a Python with tiktoken and tokenizers");
+if (shared === null) console.error("no War and Peace, no Japanese: QUERN_SHARED is not set");
 
 interface Row {
   readonly name: string;
   readonly quern: number;
-  /** What the bound or the peer is. */
+  /** The peer's result, or the limit. */
   readonly peer: number;
   readonly ratio: number;
   readonly least: number;
   readonly aim: number | null;
   readonly unit: string;
-  /** The rate with a Uint32Array out, where the row's own is that of the peer's kind of array. */
+  /** Throughput with a Uint32Array as output, if `quern` is measured with the peer's array type. */
   readonly typed?: number;
 }
 
@@ -64,7 +64,7 @@ function readArguments(): { readonly rounds: number; readonly only: ReadonlySet<
     if (args[i] === "--rounds" && Number.isInteger(Number(value)) && Number(value) > 0) count = Number(value);
     else if (args[i] === "--only" && value.split(",").every((name) => (SECTIONS as readonly string[]).includes(name)))
       sections = value.split(",") as Section[];
-    else throw new Error(`${args[i]} ${value}: give --rounds N or --only out of ${SECTIONS.join(",")}`);
+    else throw new Error(`${args[i]} ${value}: use --rounds N or --only with some of ${SECTIONS.join(",")}`);
   }
   return { rounds: count, only: new Set(sections) };
 }
@@ -87,7 +87,7 @@ function rust<T>(job: object): T {
   return JSON.parse(output.trim().split("\n").at(-1)!) as T;
 }
 
-/** Measurements at once, each in its own process. */
+/** Runs measurements in parallel, each in its own process. */
 async function children<T>(jobs: readonly Job[]): Promise<T[]> {
   const run = promisify(execFile);
   const outputs = await Promise.all(
@@ -96,7 +96,7 @@ async function children<T>(jobs: readonly Job[]): Promise<T[]> {
   return outputs.map(({ stdout }) => JSON.parse(stdout.trim().split("\n").at(-1)!) as T);
 }
 
-/** Runs each of the measurements in turn, round after round. */
+/** Runs the measurements alternately, for all rounds. */
 function inTurns<K extends string, T>(measures: Readonly<Record<K, () => T>>): Record<K, T[]> {
   const results = Object.fromEntries(Object.keys(measures).map((name) => [name, [] as T[]])) as Record<K, T[]>;
   for (let round = 0; round < rounds; round++) {
@@ -107,7 +107,7 @@ function inTurns<K extends string, T>(measures: Readonly<Record<K, () => T>>): R
 
 const digits = (value: number) => value.toPrecision(3);
 
-/** A row against a peer; `lower` where less is better. */
+/** Adds a row compared with a peer; set `lower` if less is better. */
 function add(
   name: string,
   unit: string,
@@ -116,32 +116,32 @@ function add(
   { least, aim, typed, lower = false }: { least: number; aim?: number; typed?: readonly number[]; lower?: boolean },
 ): void {
   const ratio = median(quern.map((value, i) => (lower ? peer[i] / value : value / peer[i])));
-  const beside = typed === undefined ? undefined : median(typed);
-  rows.push({ name, quern: median(quern), peer: median(peer), ratio, least, aim: aim ?? null, unit, typed: beside });
+  const typedRate = typed === undefined ? undefined : median(typed);
+  rows.push({ name, quern: median(quern), peer: median(peer), ratio, least, aim: aim ?? null, unit, typed: typedRate });
   console.log(
-    `${name.padEnd(50)} ${digits(median(quern)).padStart(6)} ${(beside === undefined ? "" : digits(beside)).padStart(6)} ` +
+    `${name.padEnd(50)} ${digits(median(quern)).padStart(6)} ${(typedRate === undefined ? "" : digits(typedRate)).padStart(6)} ` +
       `${digits(median(peer)).padStart(6)} ${unit.padEnd(4)} ${ratio.toFixed(2).padStart(6)} ×  ` +
-      `${verdict(ratio, least, aim)}`,
+      `${outcome(ratio, least, aim)}`,
   );
 }
 
-/** A row that must stay below a bound. */
+/** Adds a row that must stay below a limit. */
 function bound(name: string, unit: string, values: readonly number[], most: number, aim?: number): void {
   const value = median(values);
   const aimed = aim === undefined ? undefined : most / aim;
   rows.push({ name, quern: value, peer: most, ratio: most / value, least: 1, aim: aimed ?? null, unit });
-  const said = value > most ? `MISSED: at most ${most}` : `ok: at most ${most}`;
-  const hope = aim === undefined ? "" : value > aim ? `, the aim ${aim} missed` : `, the aim ${aim} reached`;
-  console.log(`${name.padEnd(50)} ${digits(value).padStart(6)}               ${unit.padEnd(14)} ${said}${hope}`);
+  const result = value > most ? `MISSED: at most ${most}` : `ok: at most ${most}`;
+  const goal = aim === undefined ? "" : value > aim ? `, the aim ${aim} missed` : `, the aim ${aim} reached`;
+  console.log(`${name.padEnd(50)} ${digits(value).padStart(6)}               ${unit.padEnd(14)} ${result}${goal}`);
 }
 
-function verdict(ratio: number, least: number, aim: number | undefined): string {
+function outcome(ratio: number, least: number, aim: number | undefined): string {
   if (least === 0) return "for comparison";
-  const said = ratio >= least ? `ok: at least ${least}` : `MISSED: at least ${least}`;
-  return aim === undefined ? said : `${said}, the aim ${aim} ${ratio >= aim ? "reached" : "missed"}`;
+  const result = ratio >= least ? `ok: at least ${least}` : `MISSED: at least ${least}`;
+  return aim === undefined ? result : `${result}, the aim ${aim} ${ratio >= aim ? "reached" : "missed"}`;
 }
 
-/** Texts cut at line ends into pieces of about so many characters. */
+/** Splits texts at line ends into pieces of about `size` characters. */
 function cut(texts: string | readonly string[], size: number): string[] {
   return [texts].flat().flatMap((text) => {
     const pieces: string[] = [];
@@ -156,7 +156,7 @@ function cut(texts: string | readonly string[], size: number): string[] {
   });
 }
 
-/** Two files of pieces, the even ones and the odd ones. */
+/** Writes two files of pieces: the even ones and the odd ones. */
 function halves(name: string, texts: readonly string[], size: number): Texts {
   const pieces = cut(texts, size);
   const first = join(folder, `${name}-first.json`);
@@ -295,7 +295,7 @@ function train(first: string): void {
   }
 }
 
-/** 200 MB in files of 10: the English text, in each file with other letters, so that each has words of its own. */
+/** 200 MB in files of 10 MB: the English text with its letters replaced differently in each file, so that words are distinct. */
 function trainInWorkers(text: string): void {
   const files = join(folder, "distinct");
   mkdirSync(files);
@@ -310,7 +310,7 @@ function trainInWorkers(text: string): void {
   rmSync(files, { recursive: true });
 }
 
-/** ASCII letters moved along the alphabet by the place in the word and the number; what follows a letter stays so. */
+/** Shifts each ASCII letter by its position in the word and `number`, so that word boundaries stay. */
 function withOtherLetters(text: string, number: number): Buffer {
   const bytes = Buffer.from(text);
   for (let i = 0, place = 0; i < bytes.length; i++) {
@@ -332,8 +332,8 @@ function memory(): void {
 }
 
 /**
- * English 32 times over, a text file each time: from files to files, and by itself with the strings in memory. What the
- * machine gives two threads at most is told by two processes that encode at once, each with half of it in memory.
+ * Encodes 32 text files of English to shards, compared with encoding alone with the strings in memory. Two parallel processes that
+ * encode half each, in memory, show the machine's limit for two threads.
  */
 async function shards(prose: readonly string[]): Promise<void> {
   const text = prose.join("\n");

@@ -1,12 +1,12 @@
 /**
- * @file Training throughput against PyTorch on the same cores. The rounds alternate (Quern, eager, compile, Quern, …) so that
- * a change of the machine's speed meets all of them; each is a process of its own, whose memory is told too.
+ * @file Training throughput compared with PyTorch on the same cores. Rounds alternate (Quern, eager, compile, Quern, …) so that
+ * changes of the machine's speed affect all. Each is its own process, whose memory is reported as well.
  *   QUERN_TORCH_PYTHON=/path/to/python npm run bench:train [-- --only llama-3m --rounds 3 --steps 10 --threads 2]
- * The peer is the better of eager and compile. Where jemalloc is found (`QUERN_JEMALLOC`, or Debian's libjemalloc2) each also
- * runs with it preloaded, and the faster way is kept for the rounds that count; `--ways "eager,compile with jemalloc"` names
- * the ways at once, for a row in as little time as can be. Its tokens are random, which costs the same.
- * QUERN_SHARED is the folder that holds the Shakespeare rows' text; without it they are left out.
- * On a CPU without bf16 products PyTorch's bf16 takes minutes a step: there the rows in bf16 stand beside our own fp32.
+ * The peer is the better of eager and compile. If jemalloc is found (`QUERN_JEMALLOC`, or Debian's libjemalloc2), each also runs
+ * with it preloaded, and the faster variant is used for the measured rounds. `--ways "eager,compile with jemalloc"` skips this
+ * selection to save time. PyTorch trains on random tokens, which costs the same.
+ * QUERN_SHARED is the folder with the text of the Shakespeare rows; without it they are left out.
+ * On a CPU without bf16 products PyTorch's bf16 takes minutes per step, so bf16 rows are compared with Quern's fp32.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -89,7 +89,7 @@ function runQuern(row: Row, steps: number): QuernFigures {
   return JSON.parse(output.trim().split("\n").at(-1) as string) as QuernFigures;
 }
 
-/** One way to run the peer. */
+/** A variant of running the peer. */
 interface Way {
   readonly name: string;
   readonly args: readonly string[];
@@ -105,7 +105,7 @@ function runTorch(row: Row, steps: number, { args, env }: Way): Figures {
   return runPeer<Figures>(python as string, "bench/peers/torch_train.py", [...row.peer, ...common, ...args], env);
 }
 
-/** The faster of a few ways, by a short run of each. */
+/** The fastest variant, by a short run of each. */
 function fastest(row: Row, candidates: readonly Way[]): Way {
   if (candidates.length === 1) return candidates[0];
   const rated = candidates.map((way) => ({ way, rate: runTorch(row, 2, way).tokens_per_second }));
@@ -118,7 +118,10 @@ function peersOf(row: Row): Way[] {
   if (named === undefined) return [fastest(row, eager), fastest(row, compiled)];
   return named.map((name) => {
     const way = [...eager, ...compiled].find((each) => each.name === name);
-    if (!way) throw new Error(`there is no way "${name}" here`);
+    if (!way)
+      throw new Error(
+        `unknown way "${name}"; available: ${[...eager, ...compiled].map((each) => each.name).join(", ")}`,
+      );
     return way;
   });
 }
@@ -127,7 +130,7 @@ const results: Record<string, unknown>[] = [];
 for (const row of rows) {
   if (only !== undefined && !row.name.includes(only)) continue;
   if (row.quern[0] === "shakespeare" && !process.env.QUERN_SHARED) {
-    console.log(`${row.name}: left out, for QUERN_SHARED names no folder with data/text/tinyshakespeare.txt`);
+    console.log(`${row.name}: left out, because QUERN_SHARED names no folder with data/text/tinyshakespeare.txt`);
     continue;
   }
   const steps = Number(option("steps") ?? row.steps);
@@ -172,11 +175,11 @@ const machine = await machineLine();
 console.log(machine);
 console.log(JSON.stringify({ bench: "train", threads, rounds, machine, results }));
 
-/** Where there is no peer: the rate as a multiple of the same row's in fp32, if that was measured. */
+/** Without a peer: the rate as a multiple of the same row's fp32 rate, if that was measured. */
 function besideFp32({ name, dtype }: Row, rate: number): string {
   const fp32 = results.find((each) => each.name === name.replace(/bf16$/, "fp32"));
   return dtype === "bf16" && fp32
-    ? `no peer, ${(rate / Number(fp32.tokens_per_second)).toFixed(2)} × our fp32`
+    ? `no peer, ${(rate / Number(fp32.tokens_per_second)).toFixed(2)} × Quern's fp32`
     : "no peer";
 }
 

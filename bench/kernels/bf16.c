@@ -1,8 +1,8 @@
-// The operations of templates/bf16.h against the definition of bf16 and of the product instruction, written with double and
-// bit by bit: all exponents, ties, denormals, infinities and NaN. Compiled with the machine's instructions and with
-// -DQN_PLAIN, both must end with "ok": so on x86 the twins have the bits of the instructions; Arm's product has a definition
-// of its own. Left free are the edges: a product that overflows or has denormal bits (only a fused sum keeps it), and a sum that
-// only rounding lifts to the smallest normal number (the instruction gives 0).
+// Compares the operations of templates/bf16.h bit by bit with the definition of bf16 and of the product instruction, written with
+// double: all exponents, ties, denormals, infinities and NaN. It must print "ok" both with the machine's instructions and with
+// -DQN_PLAIN, so on x86 the portable versions have the same bits as the instructions. Arm's product has its own definition. Two
+// edge cases may differ: a product that overflows or is denormal (only a fused sum keeps it), and a sum that only rounding
+// lifts to the smallest normal number (the instruction returns 0).
 //   gcc -O2 -march=native -DQN_VL=16 bench/kernels/bf16.c -lm -lpthread -o /tmp/bf16 && /tmp/bf16
 #include "row.h"
 #include <math.h>
@@ -15,20 +15,20 @@ static float float_of(unsigned bits) { float x; memcpy(&x, &bits, 4); return x; 
 static unsigned bits_of(float x) { unsigned bits; memcpy(&bits, &x, 4); return bits; }
 static float flushed(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
 
-// The 16 bits that x becomes.
+// x rounded to bf16, as 16 bits.
 static unsigned bf16(float x) {
   unsigned bits = bits_of(flushed(x));
   if (isnan(x)) return bits >> 16 | 0x40;
   if (isinf(x) || x == 0 || fabsf(x) < 0x1p-126f) return bits >> 16;
   int e;
   frexp(x, &e);
-  return bits_of((float)ldexp(rint(ldexp(x, 8 - e)), e - 8)) >> 16; // float overflows to infinity where bf16 does
+  return bits_of((float)ldexp(rint(ldexp(x, 8 - e)), e - 8)) >> 16; // float overflows to infinity at the same values as bf16
 }
 static float half_of(unsigned word, int high) { return flushed(float_of(high ? word & 0xffff0000 : word << 16)); }
-// Whether the product is one of the edges left free.
+// Whether the product is one of the edge cases that may differ.
 static int edge(float x, float y) { return isfinite(x) && isfinite(y) && (fabs((double)x * y) > 0x1.fffffep127 || (x * y != 0 && fabs((double)x * y) < 0x1p-126)); }
 #if !defined(QN_PLAIN) && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
-// x + y rounded to odd: cut, and the last bit set where something was lost. As a double first, in the same way.
+// x + y rounded to odd: truncated, with the last bit set if anything was lost. First in double, by the same method.
 static float odd_sum(double x, double y) {
   double sum = x + y, back = sum - x, lost = (x - (sum - back)) + (y - back);
   unsigned long long bits;
@@ -57,12 +57,12 @@ static float dot(float c, unsigned a, unsigned b, int *free_edge) {
   return c;
 }
 #endif
-// The sign of a 0 that a product came to by itself is free where sums are not fused.
+// Without fused sums, the sign of a zero product may differ.
 static int same(float a, float b) { return bits_of(a) == bits_of(b) || (isnan(a) && isnan(b)) || (a == 0 && b == 0); }
 
 static int failures = 0;
 #define CHECK(what, right, got, want, x) if (!(right)) { if (failures++ < 10) printf("FAIL %s of %08x: %08x, not %08x\n", what, x, got, want); }
-#define CHECK_WORD(what, want) CHECK(what, bits_of(words[i]) == (want), bits_of(words[i]), want, bits_of(x[i]))
+#define CHECK_PACKED(what, want) CHECK(what, bits_of(packed[i]) == (want), bits_of(packed[i]), want, bits_of(x[i]))
 static unsigned special(void) {
   static const unsigned list[] = {0, 0x80000000, 1, 0x807fffff, 0x00800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 0x7f7fffff, 0x3f808000, 0x3f818000, 0x3f80ffff, 0xff7f8000, 0x7f7f7fff};
   return draw() % 16 == 0 ? list[draw() % (sizeof list / sizeof *list)] : draw() % 4 == 0 ? draw() & 0xffff8000 : draw();
@@ -70,19 +70,19 @@ static unsigned special(void) {
 
 int main(void) {
   for (int round = 0; round < 50000; round++) {
-    float x[2 * QN_VL], words[QN_VL];
+    float x[2 * QN_VL], packed[QN_VL];
     for (int i = 0; i < 2 * QN_VL; i++) x[i] = float_of(special());
-    qn_store(words, qn_bf16_round(qn_load(x)));
-    for (int i = 0; i < QN_VL; i++) CHECK_WORD("round", bf16(x[i]) << 16)
-    qn_store(words, qn_pack_bf16_across(qn_load(x), qn_load(x + QN_VL)));
-    for (int i = 0; i < QN_VL; i++) CHECK_WORD("across", bf16(x[QN_VL + i]) << 16 | bf16(x[i]))
-    qn_store(words, qn_pack_bf16_along(qn_load(x), qn_load(x + QN_VL)));
-    for (int i = 0; i < QN_VL; i++) CHECK_WORD("along", bf16(x[2 * i + 1]) << 16 | bf16(x[2 * i]))
+    qn_store(packed, qn_bf16_round(qn_load(x)));
+    for (int i = 0; i < QN_VL; i++) CHECK_PACKED("round", bf16(x[i]) << 16)
+    qn_store(packed, qn_pack_bf16_across(qn_load(x), qn_load(x + QN_VL)));
+    for (int i = 0; i < QN_VL; i++) CHECK_PACKED("across", bf16(x[QN_VL + i]) << 16 | bf16(x[i]))
+    qn_store(packed, qn_pack_bf16_along(qn_load(x), qn_load(x + QN_VL)));
+    for (int i = 0; i < QN_VL; i++) CHECK_PACKED("along", bf16(x[2 * i + 1]) << 16 | bf16(x[2 * i]))
     unsigned a[QN_VL], b[QN_VL];
     float c[QN_VL], got[QN_VL];
     for (int i = 0; i < QN_VL; i++) {
       a[i] = special(), b[i] = special(), c[i] = float_of(special());
-      if (round % 2) { // of like size, so that sums round
+      if (round % 2) { // of similar magnitude, so that sums round
         a[i] = (a[i] & 0x807f807f) | (0x3f003f00 + (draw() & 0x01800180)), b[i] = (b[i] & 0x807f807f) | 0x3f003f00;
         c[i] = float_of((bits_of(c[i]) & 0x807fffff) | (124 + draw() % 8) << 23);
       }

@@ -1,7 +1,7 @@
-// Every kernel template against naive loops in double, on randomised shapes, ragged ones included.
+// Compares every kernel template with naive loops in double, on random shapes including odd sizes.
 //   gcc -O3 -march=native -DQN_VL=16 bench/kernels/check.c -lm -lpthread -o /tmp/check && /tmp/check [threads] [seed] [rounds]
-// Memory around each output is guarded: a write outside fails the check. Ends with "ok" or exits 1.
-#include "templates.h" // first: it says which system functions there are
+// Canaries around each buffer detect writes outside it. Prints "ok" or exits with 1.
+#include "templates.h" // first: it sets the feature macros of the system headers
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@ static long between(long a, long b) { return a + draw() % (b - a + 1); }
 static float normal(void) { float s = 0; for (int i = 0; i < 6; i++) s += draw() / 4294967296.0f - 0.5f; return s * 1.4142f; }
 static int failures = 0;
 
-// To the nearest bf16, ties to even, by arithmetic: another way than the templates'.
+// Rounds to the nearest bf16, ties to even, with arithmetic instead of bit operations as in the templates.
 static double bf16(double x) {
   int e;
   if (x == 0) return x;
@@ -35,7 +35,7 @@ static void release(float *p, long n, const char *what) {
   for (long i = 0; i < GUARD; i++) if (p[-1 - i] != CANARY || p[n + i] != CANARY) { printf("FAIL %s: wrote outside its memory\n", what); failures++; break; }
   free(p - GUARD);
 }
-// ‖a - b‖ / ‖b‖, where NaN fails
+// Checks ‖a - b‖ / ‖b‖ and the largest difference; NaN fails
 static void compare(const char *what, const char *shape, long n, const float *a, const double *b, double bound) {
   double d = 0, s = 1e-30, worst = 0;
   for (long i = 0; i < n; i++) { double e = a[i] - b[i]; d += e * e; s += b[i] * b[i]; if (fabs(e) > worst) worst = fabs(e); }
@@ -43,7 +43,7 @@ static void compare(const char *what, const char *shape, long n, const float *a,
   if (!(r <= bound) || !(worst <= 300 * bound * rms + 1e-6)) { printf("FAIL %s %s: relative error %.3g, worst %.3g of rms %.3g\n", what, shape, r, worst, rms); failures++; }
 }
 
-// The bound for n sums: few of them may all be small beside their terms.
+// Error bound for n sums: with few of them, all may be small relative to their terms.
 static double of_sums(long n) { return n < 16 ? 1e-5 : 1e-6; }
 
 static unsigned char *touched; static long touched_ld;
@@ -100,7 +100,7 @@ static void check_linear(long M, long N, long K) {
   if (epilogue) for (long n = 0; n < M * N; n++) if (touched[n] != 1) { printf("FAIL linear %s: epilogue called %d times at %ld\n", shape, touched[n], n); failures++; break; }
   if (!accumulate && !epilogue) for (long m = 0; m < M; m++) {
     qn_linear(1, N, K, x + m * K, W, one, 0, 0, 0);
-    if (memcmp(one, y + m * N, N * sizeof *one)) { printf("FAIL linear %s: row %ld has other bits alone\n", shape, m); failures++; break; }
+    if (memcmp(one, y + m * N, N * sizeof *one)) { printf("FAIL linear %s: row %ld has different bits when run alone\n", shape, m); failures++; break; }
   }
   free(touched); free(want);
   release(x, M * K, "linear x"); release(W, N * K, "linear W"); release(y, M * N, "linear y"); release(one, N, "linear row");
@@ -159,7 +159,7 @@ static void check_attention(long B, long T, long S, long H, long G, long D, long
   for (long i = 0; i < nS; i++) scratch[i] = NAN;
   qn_attention(half, B, T, S, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, scale, EVERY(position), EVERY(S), B, 0, 0, scratch);
   release(scratch, nS, "attention scratch");
-  compare("attention o", shape, nO, o, O, half ? 4e-3 : 2e-6); // weights are rounded before they are divided by their sum
+  compare("attention o", shape, nO, o, O, half ? 4e-3 : 2e-6); // weights are rounded before normalization
   compare("attention lse", shape, nL, lse, L, 2e-6);
   if (backward) {
     nS = qn_attention_backward_scratch(T, D);
@@ -187,16 +187,16 @@ static void check_cross_entropy(long N, long C, long V, float sharp) {
   if (accumulate) for (long i = 0; i < V * C; i++) DW[i] = dw[i];
   long R = qn_cross_entropy_rows(N, V);
   double *reference = calloc(N, sizeof *reference);
-  for (int round = 0; round < 2; round++) for (long n0 = 0, again = 0; n0 < N; n0 += R, again = 0) { // references, as the template finds them
+  for (int round = 0; round < 2; round++) for (long n0 = 0, retry = 0; n0 < N; n0 += R, retry = 0) { // references, chosen as in the template
     for (long n = n0; n < N && n < n0 + R; n++) {
       double m = -1e300, l = 0;
       if (round == 0) for (long c = 0; c < C; c++) reference[n] += (double)x[n * C + c] * w[(targets[n] < 0 ? 0 : targets[n]) * C + c];
       for (long v = 0; v < V; v++) { z[v] = 0; for (long c = 0; c < C; c++) z[v] += operand(half, x[n * C + c]) * operand(half, w[v * C + c]); if (z[v] > m) m = z[v]; }
       for (long v = 0; v < V; v++) l += exp(z[v] - reference[n]);
       if (round == 0) L[n] = m;
-      if (!(l < QN_SUM_LIMIT && l > 1 / QN_SUM_LIMIT)) again = 1;
+      if (!(l < QN_SUM_LIMIT && l > 1 / QN_SUM_LIMIT)) retry = 1;
     }
-    if (again) for (long n = n0; n < N && n < n0 + R; n++) reference[n] = L[n];
+    if (retry) for (long n = n0; n < N && n < n0 + R; n++) reference[n] = L[n];
   }
   for (long n = 0; n < N; n++) {
     double l = 0;
@@ -204,7 +204,7 @@ static void check_cross_entropy(long N, long C, long V, float sharp) {
     for (long v = 0; v < V; v++) l += exp(z[v] - reference[n]);
     L[n] = targets[n] < 0 ? 0 : reference[n] + log(l) - z[targets[n]];
     if (targets[n] >= 0) for (long v = 0; v < V; v++) {
-      double e = operand(half, exp(z[v] - reference[n])), factor = d_loss[n] / l, hit = (v == targets[n]) * d_loss[n]; // the target's row is subtracted as it is
+      double e = operand(half, exp(z[v] - reference[n])), factor = d_loss[n] / l, hit = (v == targets[n]) * d_loss[n]; // the target's row is subtracted unrounded
       for (long c = 0; c < C; c++) {
         DX[n * C + c] += factor * e * operand(half, w[v * C + c]) - hit * w[v * C + c];
         DW[v * C + c] += e * operand(half, factor * x[n * C + c]) - hit * x[n * C + c];
@@ -271,7 +271,7 @@ int main(int argc, char **argv) {
   state = argc > 2 ? strtoull(argv[2], 0, 10) * 2 + 1 : 1;
   for (int i = 0; i < 20; i++) draw();
   void *pool = qn_pool_open(threads);
-  if (!pool) { printf("no threads\n"); return 1; }
+  if (!pool) { printf("cannot start threads\n"); return 1; }
   qn_threads = threads;
   qn_pool_begin(pool);
   static const long edges[] = {1, 2, 3, 5, 6, 7, 8, 12, 13, 14, 15, 16, 17, 28, 31, 32, 33, 63, 64, 65, 96, 127, 128, 129};

@@ -1,5 +1,5 @@
-// One row of the instruction-set table, as the emitter would define it, then what every program has. -DQN_VL=16|8|4 picks the
-// row; QN_MR, QN_NV, QN_PAIRS and QN_THREADS may be given too.
+// Macros of one instruction set, as the emitter defines them, and the inlined templates. -DQN_VL=16|8|4 selects the set; QN_MR,
+// QN_NV, QN_PAIRS and QN_THREADS can be overridden.
 #define _GNU_SOURCE
 #ifndef QN_VL
 #define QN_VL 16

@@ -1,9 +1,9 @@
-// Each kernel's share of this machine's peak, in one run that alternates with the peak itself (the clock and the neighbours
-// change from second to second): rounds of [peak, kernel, kernel, ...], medians of the ratios.
+// Measures each kernel's share of this machine's peak. Kernels alternate with the peak, because clock speed and other load change
+// from second to second: rounds of [peak, kernel, peak, kernel, ...], medians of the ratios.
 //   gcc -O3 -march=native -DQN_VL=16 bench/kernels/speed.c -lpthread -o /tmp/speed && /tmp/speed [threads] [rounds] [name]
-//   AVX2 on a machine that has more: -mavx2 -mfma -DQN_VL=8; portable: nothing -DQN_VL=4; products in bf16: -DBF16=1
-// The last line is JSON. Work is counted in multiply-adds that must be done (attention: the causal half).
-#include "templates.h" // first: it says which system functions there are
+//   AVX2 on a machine with AVX-512: -mavx2 -mfma -DQN_VL=8; portable: only -DQN_VL=4; bf16 products: -DBF16=1
+// The last line is JSON. Work counts only necessary multiply-adds (attention: the causal half).
+#include "templates.h" // first: it sets the feature macros of the system headers
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 #define BF16 0
 #endif
 
-// Seconds; with -DCPU_TIME of the processors' time, shared out among the threads: for machines where others are at work.
+// Seconds. With -DCPU_TIME: CPU time divided by the number of threads, for machines with other load.
 #ifdef CPU_TIME
 static double now(void) { struct timespec t; clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t); return (t.tv_sec + t.tv_nsec * 1e-9) / qn_threads; }
 #else
@@ -25,9 +25,9 @@ static float *block(long floats) {
   long bytes = (floats * 4 + (1L << 21) - 1) >> 21 << 21;
   float *p = aligned_alloc(1 << 21, bytes);
 #ifdef __linux__
-  madvise(p, bytes, MADV_HUGEPAGE); // as the runtime's arena has them
+  madvise(p, bytes, MADV_HUGEPAGE); // as in the runtime's arena
 #endif
-  for (long i = 0; i < floats; i++) p[i] = (i * 7919 % 2001 - 1000) * 1e-4f; // small: a head with enormous logits takes longer
+  for (long i = 0; i < floats; i++) p[i] = (i * 7919 % 2001 - 1000) * 1e-4f; // small values: cross-entropy takes longer with huge logits
   return p;
 }
 

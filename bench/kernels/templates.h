@@ -1,4 +1,4 @@
-// A row, then all templates.
+// The macros of an instruction set, then all templates.
 #include "row.h"
 #include "../../src/backends/cpu/templates/tiles.h"
 #include "../../src/backends/cpu/templates/pool.h"

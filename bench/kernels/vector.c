@@ -1,6 +1,6 @@
-// The functions of vector.h against libm in double, over floats of all sizes: the worst error in units in the last place.
+// Compares the functions of vector.h with libm in double, over floats of all magnitudes; prints the largest error in ulp.
 //   gcc -O2 -march=native -DQN_VL=16 bench/kernels/vector.c -lm -o /tmp/vector && /tmp/vector     (also -DQN_PLAIN)
-// Exits 1 when a bound is passed or an edge (0, infinities, NaN, denormals, large arguments) is wrong.
+// Exits with 1 if an error exceeds its bound or an edge case (0, infinities, NaN, denormals, large arguments) is wrong.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

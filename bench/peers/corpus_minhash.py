@@ -2,8 +2,7 @@
 
     python corpus_minhash.py DOCUMENTS.jsonl.gz whole|hash EVERY
 
-`whole` makes words (spaCy's), shingles and signatures; `hash` has words between spaces ready and makes shingles and
-signatures. Prints {"seconds", "bytes"} of one pass over every EVERY-th document, after a short warm-up.
+`whole` computes words (spaCy's), shingles and signatures; `hash` starts from words split at spaces. Prints {"seconds", "bytes"} of one pass over every EVERY-th document, after a short warm-up.
 """
 import gzip
 import json

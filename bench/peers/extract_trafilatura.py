@@ -1,4 +1,4 @@
-"""trafilatura as a peer of bench/data-extract.ts: one job as JSON in argv[1], one JSON line out.
+"""Peer of bench/data-extract.ts: trafilatura. The job is JSON in argv[1], the output one JSON line.
 
     pip install "trafilatura>=2"        (QUERN_PYTHON names the interpreter that has it)
 """

@@ -1,5 +1,5 @@
-// Peer of bench/corpus-suffix.ts: libdivsufsort's suffix array of a file. Prints the seconds, and a checksum by which the
-// two arrays are compared: the sum of (i + 1) * order[i], modulo 2^32.
+// Peer of bench/corpus-suffix.ts: libdivsufsort's suffix array of a file. Prints the seconds, and a checksum to compare the
+// two arrays: the sum of (i + 1) * order[i], modulo 2^32.
 //   cc -O3 suffix_array.c -ldivsufsort -o suffix_array && ./suffix_array FILE
 #include <divsufsort.h>
 #include <stdio.h>

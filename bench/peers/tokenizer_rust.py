@@ -1,4 +1,4 @@
-"""The Rust peers of bench/tokenizer.ts, through Python: one job as JSON in argv[1], one JSON line out.
+"""Rust peers of bench/tokenizer.ts, called from Python. The job is JSON in argv[1], the output one JSON line.
 
     pip install tiktoken tokenizers        (QUERN_PYTHON names the interpreter that has them)
 """

@@ -1,4 +1,4 @@
-"""PyTorch training the same model on the same machine: the peer of the engine's training throughput.
+"""Peer of bench/train.ts: trains the same model with PyTorch on the same machine.
 
     python3 -m venv VENV && VENV/bin/pip install torch==2.13.0 numpy
     VENV/bin/python bench/peers/torch_train.py --layers 4 --heads 6 --width 192 --hidden 512 --vocab 8192 \
@@ -7,8 +7,8 @@
         --positions 1024 --batch 4 --sequence 256 --threads 2 --steps 5
 
 A step = forward, mean token cross-entropy, backward, clip to norm 1, fused AdamW. bf16 means fp32 master weights with
-autocast. With --tokens the batches are windows of a folder of token shards, else they are random ids; random ids cost
-the same and learn nothing. Ends with one JSON line; tokens_per_second is the median over the counted steps.
+autocast. With --tokens the batches are windows of a folder of token shards, otherwise random ids, which cost the same but
+learn nothing. The last line is JSON; tokens_per_second is the median over the measured steps.
 """
 import argparse
 import json
@@ -24,7 +24,7 @@ for name, default in [("layers", 4), ("heads", 6), ("kv_heads", 0), ("width", 19
                       ("batch", 16), ("sequence", 256), ("threads", 2), ("steps", 10), ("warmup", 3)]:
     parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
 parser.add_argument("--family", choices=["llama", "gpt2"], default="llama")
-parser.add_argument("--positions", type=int, default=0, help="rows of gpt2's table of positions (default the sequence)")
+parser.add_argument("--positions", type=int, default=0, help="rows of gpt2's position table (default: the sequence length)")
 parser.add_argument("--lr", type=float, default=3e-4)
 parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
 parser.add_argument("--device", default="cpu")
@@ -46,7 +46,7 @@ head = a.width // a.heads
 hidden = a.hidden or (8 * a.width // 3 + 63) // 64 * 64
 
 
-def half_turn(t):
+def rotate_half(t):
     return torch.cat((-t[..., head // 2:], t[..., :head // 2]), dim=-1)
 
 
@@ -63,7 +63,7 @@ class Block(nn.Module):
         B, T, _ = x.shape
         q, k, v = self.qkv(self.before_attention(x)).split([a.heads * head, kv_heads * head, kv_heads * head], dim=-1)
         q, k, v = (t.view(B, T, -1, head).transpose(1, 2) for t in (q, k, v))
-        q, k = q * cos + half_turn(q) * sin, k * cos + half_turn(k) * sin
+        q, k = q * cos + rotate_half(q) * sin, k * cos + rotate_half(k) * sin
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=kv_heads != a.heads)
         x = x + self.out(y.transpose(1, 2).reshape(B, T, -1))
         gate, up = self.gate_up(self.before_mlp(x)).chunk(2, dim=-1)
@@ -128,14 +128,14 @@ class Llama(nn.Module):
 
 
 def batches():
-    """(B, T+1) ids: windows of the shards at random places, or random ids."""
+    """Yields ids (B, T+1): windows of the shards at random positions, or random ids."""
     if a.tokens is None:
         while True:
             yield torch.randint(0, a.vocab, (a.batch, a.sequence + 1))
     header = json.loads((a.tokens / "shards.json").read_text())
     dtype = {"u16": "<u2", "u32": "<u4"}[header["dtype"]]
     if header["vocabSize"] > a.vocab:
-        raise SystemExit(f"the shards have {header['vocabSize']} ids; give --vocab at least so many")
+        raise SystemExit(f"the shards have {header['vocabSize']} ids; --vocab must be at least that")
     files = [np.fromfile(a.tokens / f"{file['name']}.tokens", dtype=dtype) for file in header["train"]["files"]]
     stream = np.concatenate(files).astype(np.int64)
     random = np.random.default_rng(0)
@@ -168,7 +168,7 @@ for step in range(a.warmup + a.steps):
     if step >= a.warmup:
         seconds.append(time.perf_counter() - start)
 
-# As the engine counts: 6 a weight of a product (the tied head once, look-ups never), causal attention half of a full one.
+# Counted as in the engine: 6 per weight of a product (the tied head once, look-ups never), causal attention as half of full.
 matrix_weights = a.vocab * a.width + sum(p.numel() for block in model.blocks for p in block.parameters() if p.dim() > 1)
 flops = 6 * matrix_weights + 6 * a.layers * a.sequence * a.heads * head
 tokens = a.batch * a.sequence
