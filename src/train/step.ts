@@ -29,7 +29,7 @@ export interface StepTime {
 export interface Measures {
   /** Σ weight · sum / count over the terms; null if nothing is counted. */
   readonly loss: number | null;
-  /** Metrics by name, and each loss term if there are several. Those with a count of 0 are absent. */
+  /** Metrics and maxima by name, and each loss term if there are several. Those with a count of 0 are absent. */
   readonly metrics: Readonly<Record<string, number>>;
   /** Count of each loss term: its tokens or examples. */
   readonly counts: Readonly<Record<string, number>>;
@@ -105,24 +105,28 @@ function inputsOf({ inputs }: TrainingProgram, batch: TrainingBatch): Values {
   return Object.fromEntries(inputs.map((name) => [name, batch[name]]));
 }
 
-/** Runs each batch and adds up its statistics in float64. */
+/** Runs each batch and adds up its statistics in float64; of maxima it keeps the largest. */
 async function addUp(
-  { program, terms, metrics }: TrainingProgram,
+  { program, terms, metrics, maxima }: TrainingProgram,
   batches: readonly TrainingBatch[],
   run: (batch: TrainingBatch, index: number) => Promise<void>,
 ): Promise<number[]> {
-  const sums = new Array<number>(terms.length + 2 * metrics.length).fill(0);
+  const additive = terms.length + 2 * metrics.length;
+  const sums = [
+    ...new Array<number>(additive).fill(0),
+    ...new Array<number>(maxima.length).fill(Number.NEGATIVE_INFINITY),
+  ];
   for (const [i, batch] of batches.entries()) {
     await run(batch, i);
     (await program.read("statistics")).forEach((value, k) => {
-      sums[k] += value;
+      sums[k] = k < additive ? sums[k] + value : Math.max(sums[k], value);
     });
   }
   return sums;
 }
 
 function measuresOf(training: TrainingProgram, counts: readonly number[], sums: readonly number[]): Measures {
-  const { terms, metrics } = training;
+  const { terms, metrics, maxima } = training;
   const means = terms.map(({ name, weight }, k) => ({
     name,
     weight,
@@ -138,6 +142,7 @@ function measuresOf(training: TrainingProgram, counts: readonly number[], sums: 
     metrics: Object.fromEntries([
       ...(terms.length > 1 ? measured.map(({ name, mean }): [string, number] => [name, mean]) : []),
       ...found,
+      ...maxima.map((name, m): [string, number] => [name, sums[terms.length + 2 * metrics.length + m]]),
     ]),
     counts: named(training, counts),
   };

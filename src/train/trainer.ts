@@ -64,6 +64,8 @@ export interface Objective {
   readonly losses: Readonly<Record<string, LossTerm>>;
   /** Each metric is divided by its own count. */
   readonly metrics?: Readonly<Record<string, Mean>>;
+  /** Metrics of shape [] of which a step keeps the largest over its batches. */
+  readonly maxima?: Readonly<Record<string, Tensor>>;
   /** Further entries on the same variables. An entry named `evaluate` replaces the default one. */
   readonly entries?: Entries;
 }
@@ -126,8 +128,9 @@ export interface TracedTrainer {
   readonly entries: TrainingEntries;
   /** Loss terms, in the order of `counts`. */
   readonly terms: readonly { readonly name: string; readonly weight: number }[];
-  /** Metric names. `statistics` contains the sum of each loss term, then sum and count of each metric. */
+  /** Metric names. `statistics` contains the sum of each loss term, sum and count of each metric, then the maxima. */
   readonly metrics: readonly string[];
+  readonly maxima: readonly string[];
 }
 
 export interface TrainingOptions {
@@ -139,7 +142,7 @@ export interface TrainingOptions {
 /** Traces the entries of a trainer. */
 export function traceTrainer(trainer: Trainer, { optimizer, accumulate }: TrainingOptions): TracedTrainer {
   const inputs = Object.entries(trainer.batch).map(([name, { shape, dtype }]) => [name, input(name, shape, dtype)]);
-  const { losses, metrics = {}, entries } = trainer.objective(Object.fromEntries(inputs));
+  const { losses, metrics = {}, maxima = {}, entries } = trainer.objective(Object.fromEntries(inputs));
   const terms = Object.entries(losses);
   if (terms.length === 0) throw new ShapeError("an objective needs at least one loss term");
   const counts = vector(terms.map(([, { count }]) => count));
@@ -150,6 +153,7 @@ export function traceTrainer(trainer: Trainer, { optimizer, accumulate }: Traini
   const statistics = vector([
     ...terms.map(([, term]) => term.sum),
     ...Object.values(metrics).flatMap((mean) => [mean.sum, mean.count]),
+    ...Object.values(maxima),
   ]);
   const values = gradients(
     loss,
@@ -179,6 +183,7 @@ export function traceTrainer(trainer: Trainer, { optimizer, accumulate }: Traini
     entries: all,
     terms: terms.map(([name, { weight = 1 }]) => ({ name, weight })),
     metrics: Object.keys(metrics),
+    maxima: Object.keys(maxima),
   };
 }
 

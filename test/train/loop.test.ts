@@ -69,6 +69,7 @@ function idleProgram(
     inputs: [],
     terms: [{ name: "token", weight: 1 }],
     metrics: [],
+    maxima: [],
   };
 }
 
