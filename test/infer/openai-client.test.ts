@@ -96,10 +96,11 @@ describe("requests", () => {
         times.push(performance.now());
         json(response, chatAnswer("x"));
       },
-      { requestsPerMinute: 1200 },
+      { requestsPerMinute: 200 },
     );
     await Promise.all(Array.from({ length: 4 }, () => client.chat(request)));
-    expect(times[3] - times[0]).toBeGreaterThan(100); // 3 · 50 ms, less the delay of the first
+    // 3 · 300 ms, less the delay of the first, which may be long on a loaded machine.
+    expect(times[3] - times[0]).toBeGreaterThan(200);
   });
 });
 
@@ -181,8 +182,8 @@ describe("faults", () => {
   });
 
   it("times out a slow response", async () => {
-    const { server, client } = await connect(() => {}, { timeoutSeconds: 0.05, retries: 1 });
-    await expect(client.chat(request)).rejects.toThrow(/no response within 0.05 seconds/);
+    const { server, client } = await connect(() => {}, { timeoutSeconds: 1, retries: 1 });
+    await expect(client.chat(request)).rejects.toThrow(/no response within 1 seconds?/);
     expect(server.received.length).toBe(2);
   });
 
