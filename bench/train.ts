@@ -2,17 +2,20 @@
  * @file Training throughput compared with PyTorch on the same cores. Rounds alternate (Quern, eager, compile, Quern, …) so that
  * changes of the machine's speed affect all. Each is its own process, whose memory is reported as well.
  *   QUERN_TORCH_PYTHON=/path/to/python npm run bench:train [-- --only llama-3m --rounds 3 --steps 10 --threads 2]
- * The peer is the better of eager and compile. If jemalloc is found (`QUERN_JEMALLOC`, or Debian's libjemalloc2), each also runs
- * with it preloaded, and the faster variant is used for the measured rounds. `--ways "eager,compile with jemalloc"` skips this
- * selection to save time. PyTorch trains on random tokens, which costs the same.
- * QUERN_SHARED is the folder with the text of the Shakespeare rows; without it they are left out.
+ * The peer is the better of eager and compile. If jemalloc or tcmalloc is found (`QUERN_JEMALLOC`, `QUERN_TCMALLOC`, or Debian's
+ * libjemalloc2 and libtcmalloc-minimal4), each also runs with it preloaded, and the fastest variant is used for the measured
+ * rounds. `--ways "eager,compile with jemalloc"` skips this selection to save time. PyTorch trains on random tokens, which costs
+ * the same. QUERN_SHARED is the folder with the text of the Shakespeare rows; without it they are left out.
  * On a CPU without bf16 products PyTorch's bf16 takes minutes per step, so bf16 rows are compared with Quern's fp32.
+ * A round is dropped and counted if the machine's peak, measured at its start, is below 60 % of the row's best. The AMX table
+ * (bench/amx.ts) comes last; `--only amx` measures it alone.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { examineMachine } from "../src/backends/index.js";
+import { bf16Row, limitOf, measurePeak } from "../src/backends/index.js";
+import { AMX_COMMAND, type AmxRow, amxRowsAlone, hasAmx, printAmxTable, roundsThatCount } from "./amx.js";
 import { machineLine, median, runPeer, torchPython } from "./measure.js";
 
 const only = option("only");
@@ -63,6 +66,12 @@ const rows: readonly Row[] = [
   }),
 ];
 
+/** The rows that the AMX table repeats, with their goals. */
+const AMX_ROWS = [
+  { of: "gpt2-124m B4 T256 bf16", name: "GPT-2 124M, B 4 × T 256, vs the best PyTorch", goal: 1.2, aim: 1.6 },
+  { of: "llama-3m B16 T256 bf16", name: "Llama 3.3M, B 16 × T 256, vs the best PyTorch", goal: 1.1, aim: 1.4 },
+] as const;
+
 interface Figures {
   readonly tokens_per_second: number;
   readonly peak_rss_mb: number;
@@ -77,8 +86,10 @@ interface QuernFigures extends Figures {
 
 const cli = join(dirname(fileURLToPath(import.meta.url)), "..", "src", "cli.js");
 const python = torchPython();
-const jemalloc = findJemalloc();
-const bf16Products = (await examineMachine({ measure: false })).instructionSet.endsWith("bf16");
+const allocators = findAllocators();
+const firstPeak = await measurePeak({ threads });
+const bf16Products = firstPeak.bf16 > 0 || firstPeak.amx > 0;
+const bf16Target = await bf16Row(firstPeak);
 
 function runQuern(row: Row, steps: number): QuernFigures {
   const args = ["bench", ...row.quern, "--dtype", row.dtype, "--threads", `${threads}`, "--steps", `${steps}`];
@@ -97,7 +108,7 @@ interface Way {
 }
 const ways = (args: readonly string[], name: string): Way[] => [
   { name, args, env: {} },
-  ...(jemalloc === null ? [] : [{ name: `${name} with jemalloc`, args, env: { LD_PRELOAD: jemalloc } }]),
+  ...allocators.map(({ allocator, path }) => ({ name: `${name} with ${allocator}`, args, env: { LD_PRELOAD: path } })),
 ];
 
 function runTorch(row: Row, steps: number, { args, env }: Way): Figures {
@@ -128,21 +139,32 @@ function peersOf(row: Row): Way[] {
 
 const results: Record<string, unknown>[] = [];
 for (const row of rows) {
-  if (only !== undefined && !row.name.includes(only)) continue;
+  const inTable = AMX_ROWS.some(({ of }) => of === row.name);
+  if (only !== undefined && !row.name.includes(only) && !(only === "amx" && inTable)) continue;
+  if (only === "amx" && !(await hasAmx())) continue;
   if (row.quern[0] === "shakespeare" && !process.env.QUERN_SHARED) {
     console.log(`${row.name}: left out, because QUERN_SHARED names no folder with data/text/tinyshakespeare.txt`);
     continue;
   }
   const steps = Number(option("steps") ?? row.steps);
   const peers = python === null || (row.dtype === "bf16" && !bf16Products) ? [] : peersOf(row);
-  const ours: QuernFigures[] = [];
-  const theirs = peers.map((): Figures[] => []);
+  const peaks: number[] = [];
+  const allOurs: QuernFigures[] = [];
+  const allTheirs = peers.map((): Figures[] => []);
   for (let round = 0; round < rounds; round++) {
-    ours.push(runQuern(row, steps));
-    for (const [i, way] of peers.entries()) theirs[i].push(runTorch(row, steps, way));
-    const rates = [ours.at(-1), ...theirs.map((each) => each.at(-1))].map((each) => each?.tokens_per_second.toFixed(0));
-    console.log(`${row.name}, round ${round + 1}: Quern ${rates[0]} tokens/s, PyTorch ${rates.slice(1).join(", ")}`);
+    peaks.push(limitOf(await measurePeak({ threads }), { target: bf16Target, dtype: row.dtype }));
+    allOurs.push(runQuern(row, steps));
+    for (const [i, way] of peers.entries()) allTheirs[i].push(runTorch(row, steps, way));
+    const last = [allOurs.at(-1), ...allTheirs.map((each) => each.at(-1))];
+    const rates = last.map((each) => each?.tokens_per_second.toFixed(0));
+    console.log(
+      `${row.name}, round ${round + 1}: Quern ${rates[0]} tokens/s, PyTorch ${rates.slice(1).join(", ")}; ` +
+        `peak ${peaks.at(-1)?.toFixed(0)} GFLOP/s`,
+    );
   }
+  const { counts, dropped } = roundsThatCount(peaks);
+  const ours = allOurs.filter((_, i) => counts[i]);
+  const theirs = allTheirs.map((each) => each.filter((_, i) => counts[i]));
   const rate = median(ours.map((each) => each.tokens_per_second));
   const mfu = median(ours.map((each) => each.mfu));
   const peerRates = theirs.map((each) => median(each.map((figures) => figures.tokens_per_second)));
@@ -152,7 +174,7 @@ for (const row of rows) {
   console.log(
     `${row.name}: ${rate.toFixed(0)} tokens/s, ${(100 * mfu).toFixed(1)} % of the peak, ` +
       `${best === null ? besideFp32(row, rate) : `${(rate / best).toFixed(2)} × PyTorch's best`}, ${memory} MB ` +
-      `(plan ${ours[0].plan_mb ?? "?"} MB, PyTorch ${peerMemory.join(", ")} MB)`,
+      `(plan ${ours[0].plan_mb ?? "?"} MB, PyTorch ${peerMemory.join(", ")} MB)${dropped > 0 ? `; ${dropped} rounds dropped for a low peak` : ""}`,
   );
   results.push({
     name: row.name,
@@ -169,11 +191,39 @@ for (const row of rows) {
       peak_rss_mb: peerMemory[i],
     })),
     ratio: best === null ? null : rate / best,
+    dropped,
   });
 }
 const machine = await machineLine();
-console.log(machine);
-console.log(JSON.stringify({ bench: "train", threads, rounds, machine, results }));
+const amx = only === undefined || only === "amx" ? await amxTable() : [];
+if (amx.length > 0) printAmxTable(amx, machine);
+else console.log(machine);
+console.log(JSON.stringify({ bench: "train", threads, rounds, machine, results, amx }));
+
+async function amxTable(): Promise<AmxRow[]> {
+  const there = await hasAmx();
+  const trained = AMX_ROWS.map(({ of, name, goal, aim }): AmxRow => {
+    const row = results.find((each) => each.name === of);
+    const known = { name, goal, aim, unit: "×" as const, dropped: Number(row?.dropped ?? 0) };
+    if (!there) return { ...known, value: null, detail: `not measured: no AMX; ${AMX_COMMAND}` };
+    if (!row || row.ratio === null) {
+      return { ...known, value: null, detail: `not measured: no PyTorch; QUERN_TORCH_PYTHON=… ${AMX_COMMAND}` };
+    }
+    const peers = row.peers as readonly { readonly name: string; readonly tokens_per_second: number }[];
+    const others = peers.map((peer) => `${peer.name} ${peer.tokens_per_second.toFixed(0)}`).join(", ");
+    const detail = `${Number(row.tokens_per_second).toFixed(0)} tokens/s; PyTorch ${others}`;
+    return { ...known, value: row.ratio as number, detail };
+  });
+  const bench = (args: readonly string[], env: Readonly<Record<string, string>> = {}) => {
+    const output = execFileSync(process.execPath, [cli, "bench", ...args, "--json"], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+      env: { ...process.env, ...env },
+    });
+    return JSON.parse(output.trim().split("\n").at(-1) as string);
+  };
+  return [...trained, ...(await amxRowsAlone({ rounds, threads, bench }))];
+}
 
 /** Without a peer: the rate as a multiple of the same row's fp32 rate, if that was measured. */
 function besideFp32({ name, dtype }: Row, rate: number): string {
@@ -188,12 +238,15 @@ function option(name: string): string | undefined {
   return at < 0 ? undefined : process.argv[at + 1];
 }
 
-function findJemalloc(): string | null {
-  const places = [
-    process.env.QUERN_JEMALLOC,
-    "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",
-    "/usr/lib/aarch64-linux-gnu/libjemalloc.so.2",
-    "/usr/lib64/libjemalloc.so.2",
+function findAllocators(): { readonly allocator: string; readonly path: string }[] {
+  const folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"];
+  const candidates = [
+    { allocator: "jemalloc", file: "libjemalloc.so.2", given: process.env.QUERN_JEMALLOC },
+    { allocator: "tcmalloc", file: "libtcmalloc_minimal.so.4", given: process.env.QUERN_TCMALLOC },
   ];
-  return places.find((place) => place !== undefined && existsSync(place)) ?? null;
+  return candidates.flatMap(({ allocator, file, given }) => {
+    const places = [given, ...folders.map((folder) => join(folder, file))];
+    const path = places.find((place) => place !== undefined && existsSync(place));
+    return path === undefined ? [] : [{ allocator, path }];
+  });
 }
