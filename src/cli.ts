@@ -24,6 +24,11 @@ await runProcess([
     load: () => import("./commands/sft.js"),
   },
   {
+    words: "reward",
+    summary: "train a reward model on preferences",
+    load: () => import("./commands/reward.js"),
+  },
+  {
     words: "dpo",
     summary: "train a model on preferences: DPO and its relatives",
     load: () => import("./commands/dpo.js"),

@@ -11,8 +11,9 @@ import type { TrainingBatch, TrainingProgram } from "../train/index.js";
 import { examplesOf, rowsOf } from "./data/batches.js";
 import { type EncodedPair, type EncodedText, encodePair } from "./data/encode.js";
 import { type Example, type ExampleOf, readExamples } from "./data/examples.js";
+import { encodePairs } from "./data/pairs.js";
 import { type Preview, previewPairs } from "./data/preview.js";
-import { isLearned, truncatePair } from "./data/truncate.js";
+import { truncatePair } from "./data/truncate.js";
 import { dpoOptions, MIXTURES } from "./dpo-options.js";
 import {
   PREFERENCE_DEFAULTS,
@@ -214,48 +215,6 @@ export function lengthWeights(targets: Int32Array, B: number, T: number, alpha: 
     }
   }
   return weights;
-}
-
-interface Both {
-  readonly whole: EncodedPair;
-  readonly cut: EncodedPair | null;
-}
-
-/** Encodes pairs; those that are too long, equal, or without an answer are counted. @throws QuernError where none is left */
-async function encodePairs(
-  examples: readonly ExampleOf<"preference">[],
-  what: string,
-  note: (line: string) => void,
-  encode: (example: ExampleOf<"preference">) => Promise<Both>,
-): Promise<EncodedPair[]> {
-  const pairs: EncodedPair[] = [];
-  const counts = { truncated: 0, dropped: 0, empty: 0, equal: 0 };
-  for (const example of examples) {
-    const { whole, cut } = await encode(example);
-    if (cut === null) {
-      counts.dropped += 1;
-      continue;
-    }
-    if (cut.chosen !== whole.chosen || cut.rejected !== whole.rejected) counts.truncated += 1;
-    if (!isLearned(cut.chosen) || !isLearned(cut.rejected)) {
-      counts.empty += 1;
-      continue;
-    }
-    if (isEqual(cut.chosen.ids, cut.rejected.ids)) counts.equal += 1;
-    pairs.push(cut);
-  }
-  if (counts.truncated > 0) note(`${counts.truncated} ${what} truncated to the maximum length`);
-  if (counts.dropped > 0) note(`${counts.dropped} ${what} dropped: longer than the maximum length`);
-  if (counts.empty > 0) note(`${counts.empty} ${what} dropped: an answer has no token left`);
-  if (counts.equal > 0) note(`${counts.equal} ${what} have equal answers; they teach nothing`);
-  if (pairs.length > 0) return pairs;
-  throw new QuernError(`none of the ${examples.length} ${what} has two answers; check --max-length`, { exitCode: 2 });
-}
-
-function isEqual(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }
 
 /** Values that are computed once in a run, and read again when it is resumed. */

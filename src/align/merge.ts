@@ -52,7 +52,7 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
     }
     const base = model ?? (await adapterBase(folder));
     if (base === null) throw new QuernError(`${folder} names no base model; give it with --model`, { exitCode: 2 });
-    const opened = await openModel(base);
+    const opened = await openModel(base, { classifier: true });
     const merged = await openAdaptedModel(opened, folder).catch(async (error: unknown) => {
       await opened.close();
       throw error;
@@ -72,7 +72,9 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
       };
       await saveTokenizer(tokenizer, out);
       const stored = dtype.toUpperCase() as "F32" | "F16" | "BF16";
-      await writeModel(out, merged.config, read, { endOfText, dtype: stored, signal });
+      const { readScore, padding } = merged;
+      const options = { endOfText, dtype: stored, signal, readScore, padding: padding ?? undefined };
+      await writeModel(out, merged.config, read, options);
       return { out, model: base, adapter: folder, parameters: total };
     } finally {
       await merged.close();

@@ -83,7 +83,7 @@ export interface AlignResult {
   /** The last line of the metrics. */
   readonly metrics: Readonly<Record<string, unknown>>;
   /** Of the last evaluation; null without evaluation data. */
-  readonly evaluation: Readonly<Record<string, number>> | null;
+  readonly evaluation: Readonly<Record<string, unknown>> | null;
   readonly tokens_per_second: number | null;
   readonly seconds: number;
 }
@@ -137,6 +137,8 @@ export interface Task {
   load(step: number, accumulate: number, training: TrainingProgram): Promise<StepBatches>;
   /** False where batches depend on the model as the last step left it. */
   readonly ahead?: boolean;
+  /** Parameters in all, if they are not those of the model. */
+  readonly parameters?: number;
   /** Held-out batches; null without evaluation data. */
   readonly evaluation: readonly TrainingBatch[] | null;
   /** Evaluates in another way than by the trainer's loss on `evaluation`. */
@@ -145,6 +147,8 @@ export interface Task {
   readonly state?: { read(): unknown; write(value: unknown): void };
   /** The smallest and largest values of metrics; beyond them the run has collapsed, and stops. */
   readonly limits?: Readonly<Record<string, { readonly least?: number; readonly most?: number }>>;
+  /** Further results on the evaluation data, once after the last step. */
+  summarize?(training: TrainingProgram): Promise<Readonly<Record<string, unknown>>>;
   format(training: TrainingProgram): CheckpointFormat;
   /** The first examples as the model sees them. */
   preview?(count: number): readonly Preview[];
@@ -170,11 +174,18 @@ export async function runAlignment<S extends typeof alignOptions>(
   given: z.input<S> & AlignCalls,
   inputsOf: (o: z.output<S>) => readonly (string | undefined)[],
   prepare: (context: Context<z.output<S>>) => Promise<Task>,
+  open: OpenBase = openTextModel,
 ): Promise<AlignResult> {
   const { target, onPlan, onNote, dryRun, signal, onProgress, ...options } = given as AlignCalls & object;
   const now = checkOptions(schema, options) as z.output<S> & AlignOptions;
   const calls: AlignCalls = { target, onPlan, onNote, dryRun, signal, onProgress };
-  const planned = { now, calls, algorithm, prepare: prepare as (context: Context<AlignOptions>) => Promise<Task> };
+  const planned = {
+    now,
+    calls,
+    algorithm,
+    open,
+    prepare: prepare as (context: Context<AlignOptions>) => Promise<Task>,
+  };
   if (dryRun) return runInto(planned);
   const inputs = inputsOf(now).filter((path) => path !== undefined && !/^\w+:\/\//.test(path)) as string[];
   const claim = { verb: algorithm, out: now.out, inputs, layout: runLayout, force: now.force, resume: now.resume };
@@ -187,10 +198,11 @@ export async function previewAlignment<S extends typeof alignOptions>(
   given: z.input<S> & AlignCalls,
   count: number,
   prepare: (context: Context<z.output<S>>) => Promise<Task>,
+  open: OpenBase = openTextModel,
 ): Promise<readonly Preview[]> {
   const { target, onPlan: _, onNote, dryRun: __, signal, onProgress, ...options } = given as AlignCalls & object;
   const o = checkOptions(schema, options) as z.output<S> & AlignOptions;
-  const base = await openBase(o);
+  const base = await openBase(o, open);
   try {
     const task = await prepare({ o, base, note: onNote ?? (() => {}), target, signal, onProgress, folder: null });
     const previews = task.preview?.(count) ?? [];
@@ -201,25 +213,29 @@ export async function previewAlignment<S extends typeof alignOptions>(
   }
 }
 
-function openBase({ model }: AlignOptions): Promise<TextModel> {
+/** Opens the model that a run starts from. */
+type OpenBase = (path: string) => Promise<TextModel>;
+
+function openBase({ model }: AlignOptions, open: OpenBase): Promise<TextModel> {
   if (model === undefined) throw new QuernError("--model is missing: the model to train", { exitCode: 2 });
-  return openTextModel(model);
+  return open(model);
 }
 
 interface Planned {
   readonly now: AlignOptions;
   readonly calls: AlignCalls;
   readonly algorithm: string;
+  readonly open: OpenBase;
   readonly prepare: (context: Context<AlignOptions>) => Promise<Task>;
 }
 
-async function runInto({ now, calls, algorithm, prepare }: Planned): Promise<AlignResult> {
+async function runInto({ now, calls, algorithm, open, prepare }: Planned): Promise<AlignResult> {
   const started = performance.now();
   const { target, onPlan, onNote, dryRun = false, signal, onProgress } = calls;
   const before = await recordOf(now, algorithm, dryRun);
   const o = before === null ? now : resumedOptions(before, now);
   checkBudgets(o);
-  const base = await openBase(o);
+  const base = await openBase(o, open);
   const note = onNote ?? (() => {});
   const folder = dryRun ? null : o.out;
   let task: Task | null = null;
@@ -300,7 +316,7 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
   };
   let tokens = 0;
   let last: Record<string, unknown> = {};
-  let evaluation: Record<string, number> | null = null;
+  let evaluation: Record<string, unknown> | null = null;
   let best = { step: 0, loss: Number.POSITIVE_INFINITY };
   let lastSaved = restored ? checkpointPath(run, restored.step) : undefined;
   const evaluate = async (step: number) => {
@@ -341,6 +357,9 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
       replan: (changed) => writeRunRecord(run, { ...record, plan: { ...changed } }),
     },
   });
+  if (task.evaluation !== null && task.summarize !== undefined) {
+    evaluation = { ...(evaluation as object | null), ...(await task.summarize(training)) };
+  }
   const steps = trained.plan.cuts.at(-1)?.steps ?? trained.plan.steps;
   const result = { ...(evaluation as object | null), steps };
   await writeRunRecord(run, { ...record, plan: { ...trained.plan }, result: result as never });
@@ -476,7 +495,7 @@ async function makePlan(
 ): Promise<AlignPlan> {
   const accumulate = o.accumulate ?? DEFAULTS.accumulate;
   const { program, trainable } = training;
-  const parameters = countParameters(task.model);
+  const parameters = task.parameters ?? countParameters(task.model);
   const trainable_parameters = trainable.reduce((total, { variable }) => total + sizeOf(variable.shape), 0);
   const { steps, why, seconds } = await stepsFor(o, task, training, signal);
   const checkpoints = o.saveEvery === undefined ? 1 : Math.ceil(steps / o.saveEvery);

@@ -1,6 +1,7 @@
 /** @file Opens a model together with its tokenizer; generating and scoring text need both. */
+import { readdir } from "node:fs/promises";
 import { QuernError } from "../errors.js";
-import { type ModelConfig, openModel, type StoredModel } from "../model/index.js";
+import { type ModelConfig, type OpenModelOptions, openModel, type StoredModel } from "../model/index.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
 
 export interface TextModel {
@@ -41,15 +42,22 @@ export function checkFits(tokenizer: Tokenizer, model: Pick<ModelConfig, "vocabS
   );
 }
 
+/** The folder of a model's tokenizer. PEFT writes none beside an adapter: it is that of the base. */
+async function tokenizerFolder({ path, basePath }: StoredModel): Promise<string> {
+  if (basePath === undefined) return path;
+  const files = await readdir(path);
+  return files.some((name) => name === "tokenizer.json" || name === "vocab.json") ? path : basePath;
+}
+
 /**
  * Opens a run, a model folder, a `.gguf` file or an `hf://` address, with its tokenizer.
  * @throws QuernError for a folder without a model, or a tokenizer that does not fit the model
  */
-export async function openTextModel(path: string): Promise<TextModel> {
-  const model = await openModel(path);
+export async function openTextModel(path: string, options: OpenModelOptions = {}): Promise<TextModel> {
+  const model = await openModel(path, options);
   const folder = model.path;
   try {
-    const tokenizer = await loadTokenizer(folder);
+    const tokenizer = await loadTokenizer(await tokenizerFolder(model));
     checkFits(tokenizer, model.config, `in ${folder}`);
     const own = tokenizer.endOfText;
     const endOfText = [...new Set([...model.endOfText, ...(own === undefined ? [] : [own])])];

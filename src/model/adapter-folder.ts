@@ -2,7 +2,8 @@
  * @file LoRA adapters on disk, in PEFT's format:
  *
  *     adapter_config.json          rank, alpha, targets, and the base model
- *     adapter_model.safetensors    base_model.model.<projection>.lora_A.weight and lora_B.weight
+ *     adapter_model.safetensors    base_model.model.<projection>.lora_A.weight and lora_B.weight; of a reward model also
+ *                                  base_model.model.score.weight
  */
 import { stat } from "node:fs/promises";
 import { isAbsolute, join, resolve } from "node:path";
@@ -10,9 +11,11 @@ import { z } from "zod";
 import { writeFileAtomic } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { readJsonFile } from "../json-file.js";
+import { quoted } from "../printable.js";
 import type { ModelConfig } from "./config.js";
 import { type LoraConfig, type LoraPair, loraPairs, loraScale, mergeLora, projectionNames } from "./lora.js";
 import { openSafetensors, type SafetensorsFile, type TensorToWrite, writeSafetensors } from "./safetensors.js";
+import { SCORE, withoutHead } from "./sequence-classifier.js";
 import type { StoredModel } from "./stored-model.js";
 
 const CONFIG = "adapter_config.json";
@@ -43,7 +46,12 @@ const configSchema = z.looseObject({
   lora_dropout: z.number().min(0).lt(1).default(0),
   target_modules: z.union([z.string(), z.array(z.string()).min(1)]),
   use_rslora: z.boolean().nullish(),
+  modules_to_save: z.array(z.string()).nullish(),
 });
+
+/** The task of a reward model, and PEFT's names of its head. */
+const REWARD_TASK = "SEQ_CLS";
+const REWARD_MODULES = ["score", "classifier"];
 
 export interface StoredAdapter {
   readonly path: string;
@@ -53,6 +61,10 @@ export interface StoredAdapter {
   readonly pairs: readonly LoraPair[];
   /** Reads a matrix by its name in `pairs`. */
   read(name: string): Promise<Float32Array>;
+  /** Whether it makes its base a reward model. */
+  readonly isReward: boolean;
+  /** Reads the head (1,C) of a reward model; absent if the adapter has none. */
+  readonly readScore?: () => Promise<Float32Array>;
   close(): Promise<void>;
 }
 
@@ -61,6 +73,10 @@ export const isAdapter = (folder: string): Promise<boolean> =>
     () => true,
     () => false,
   );
+
+/** Whether an adapter makes its base a reward model. */
+export const isRewardAdapter = async (folder: string): Promise<boolean> =>
+  (await readConfig(folder)).task_type === REWARD_TASK;
 
 /** Returns the base model that an adapter names, or null. */
 export async function adapterBase(folder: string): Promise<string | null> {
@@ -115,9 +131,20 @@ export async function openAdapter(folder: string, config: ModelConfig): Promise<
     rankStabilized: settings.use_rslora ?? false,
   };
   const pairs = loraPairs(config, lora);
+  const isReward = settings.task_type === REWARD_TASK;
+  const whole = settings.modules_to_save?.find((name) => !isReward || !REWARD_MODULES.includes(name));
+  if (whole !== undefined) {
+    throw new QuernError(`${folder} replaces the whole module ${quoted(whole)}, which Quern does not support`);
+  }
   const file = await openSafetensors(join(folder, WEIGHTS));
+  const head = file.tensors.get(PREFIX + SCORE);
   try {
     checkShapes(file, pairs);
+    if (head !== undefined && head.shape.join() !== `1,${config.width}`) {
+      throw new QuernError(
+        `${file.path} has a score of shape (${head.shape.slice(0, 8).join(",")}), and the model needs (1,${config.width})`,
+      );
+    }
   } catch (error) {
     await file.close();
     throw error;
@@ -128,6 +155,8 @@ export async function openAdapter(folder: string, config: ModelConfig): Promise<
     lora,
     pairs,
     read: (name) => file.readFloats(PREFIX + name),
+    isReward,
+    ...(isReward && head !== undefined && { readScore: () => file.readFloats(PREFIX + SCORE) }),
     close: () => file.close(),
   };
 }
@@ -209,9 +238,17 @@ export async function openAdaptedModel(base: StoredModel, folder: string): Promi
   const adapter = await openAdapter(folder, base.config);
   const scale = loraScale(adapter.lora);
   const pairs = new Map(adapter.pairs.map((pair) => [pair.projection.name, pair]));
+  const readScore = adapter.readScore ?? base.readScore;
+  if (adapter.isReward && readScore === undefined) {
+    await adapter.close();
+    throw new QuernError(`${folder} is an adapter of a reward model, but neither it nor its base has a ${SCORE}`);
+  }
   return {
     ...base,
+    ...(adapter.isReward && { config: withoutHead(base.config) }),
+    readScore,
     path: folder,
+    basePath: base.path,
     async readParameter(name) {
       const values = await base.readParameter(name);
       const pair = pairs.get(name);

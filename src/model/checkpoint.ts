@@ -11,11 +11,12 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileError, QuernError } from "../errors.js";
-import { adapterBase, isAdapter, openAdaptedModel } from "./adapter-folder.js";
+import { adapterBase, isAdapter, isRewardAdapter, openAdaptedModel } from "./adapter-folder.js";
 import { openGgufModel } from "./gguf/model.js";
 import { fetchHubModel, type HubOptions, isHubAddress } from "./hub.js";
 import { openHuggingFaceFolder } from "./hugging-face-folder.js";
-import type { StoredModel } from "./stored-model.js";
+import { isRewardModel } from "./sequence-classifier.js";
+import type { OpenModelOptions, StoredModel } from "./stored-model.js";
 
 /** The folder of a run's checkpoints. */
 export const checkpointsFolder = (run: string) => join(run, "checkpoints");
@@ -37,20 +38,22 @@ export async function listCheckpoints(run: string): Promise<number[]> {
 
 /**
  * Opens a model by name. Its tokenizer can be loaded from the same `path` with `loadTokenizer`.
- * @throws QuernError for a path without a model, or a model that is damaged or not supported
+ * @throws QuernError for a path without a model, a model that is damaged or not supported, or a reward model where the
+ * options do not allow it
  */
-export async function openModel(name: string, hub: HubOptions = {}): Promise<StoredModel> {
-  const path = await findModel(name, hub);
-  if (await isAdapter(path)) return withBase(path, hub);
-  return (await isFile(path)) ? openGgufModel(path) : openHuggingFaceFolder(path);
+export async function openModel(name: string, options: HubOptions & OpenModelOptions = {}): Promise<StoredModel> {
+  const path = await findModel(name, options);
+  if (await isAdapter(path)) return withBase(path, options);
+  return (await isFile(path)) ? openGgufModel(path) : openHuggingFaceFolder(path, options);
 }
 
 /** Opens an adapter together with its base model. */
-async function withBase(folder: string, hub: HubOptions): Promise<StoredModel> {
+async function withBase(folder: string, options: HubOptions & OpenModelOptions): Promise<StoredModel> {
+  if (!options.classifier && (await isRewardAdapter(folder))) throw isRewardModel(folder, "an adapter for SEQ_CLS");
   const name = await adapterBase(folder);
   if (name === null)
     throw new QuernError(`${folder} is an adapter that names no base model; use quern merge`, { exitCode: 2 });
-  const base = await openModel(name, hub).catch((error: unknown) => {
+  const base = await openModel(name, options).catch((error: unknown) => {
     if (!(error instanceof QuernError)) throw error;
     const why = `${folder} is an adapter of ${name}, which cannot be opened: ${error.message}`;
     throw new QuernError(why, { exitCode: error.exitCode, cause: error });

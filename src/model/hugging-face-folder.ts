@@ -20,7 +20,15 @@ import {
 } from "./hugging-face-config.js";
 import { namesOf, type Parameter, parametersOf } from "./parameters.js";
 import { openSafetensors, type SafetensorsFile, type StoredTensor, writeSafetensors } from "./safetensors.js";
-import type { StoredModel } from "./stored-model.js";
+import {
+  classifierFields,
+  classifierOf,
+  isRewardModel,
+  SCORE,
+  scoreParameter,
+  withoutHead,
+} from "./sequence-classifier.js";
+import type { OpenModelOptions, StoredModel } from "./stored-model.js";
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
@@ -37,8 +45,9 @@ interface Place {
  * Opens a model folder and checks that every parameter exists with the right shape, before allocating any of them.
  * @throws QuernError for a folder without a model, or weights that do not match the configuration
  */
-export async function openHuggingFaceFolder(path: string): Promise<StoredModel> {
-  const described = await readConfig(path);
+export async function openHuggingFaceFolder(path: string, options: OpenModelOptions = {}): Promise<StoredModel> {
+  const { described, classifier, padding } = await readConfig(path);
+  if (classifier !== null && !options.classifier) throw isRewardModel(path, classifier);
   const endOfText = [...new Set([...described.endOfText, ...(await readGenerationEnds(path))])];
   const { files, map } = await weightFiles(path);
   const open: SafetensorsFile[] = [];
@@ -62,7 +71,11 @@ export async function openHuggingFaceFolder(path: string): Promise<StoredModel> 
       const claim = `${join(path, "config.json")} describes ${described.config.layers} layers`;
       throw new QuernError(`${claim}, but the weights are only ${stored} tensors`);
     }
-    const { config, warnings } = await headOf(described.config, find, path);
+    const { config, warnings } =
+      classifier === null
+        ? await headOf(described.config, find, path)
+        : { config: withoutHead(described.config), warnings: [] };
+    const readScore = classifier === null ? undefined : scoreReader(find, described.config, path);
     const names = namesOf(config);
     const places = new Map<string, Place & { readonly parameter: Parameter; readonly scale: Place | null }>();
     for (const parameter of parametersOf(config)) {
@@ -93,11 +106,25 @@ export async function openHuggingFaceFolder(path: string): Promise<StoredModel> 
       }
       return parameter.storedTransposed ? transpose(values, storedShape(parameter)) : values;
     };
-    return { path, config, endOfText, warnings, readParameter, close };
+    return { path, config, endOfText, warnings, padding, readScore, readParameter, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** @throws QuernError for a classifier without the weights of a score, or with more than these */
+function scoreReader(find: (name: string) => Place | undefined, { width }: ModelConfig, path: string) {
+  const place = find(SCORE);
+  if (place === undefined) throw new QuernError(`${path} has no weights for ${SCORE}`);
+  const { file, key, tensor } = place;
+  if (tensor.shape.join() !== `1,${width}`) {
+    throw new QuernError(
+      `the weights ${key} in ${file.path} have the shape (${tensor.shape.slice(0, 8).join(",")}), but a reward model requires (1,${width})`,
+    );
+  }
+  if (find("score.bias") !== undefined) throw new QuernError(`${path} has a score.bias, which Quern does not support`);
+  return () => file.readFloats(key);
 }
 
 const weightOf = (part: string) => `${part}.weight`;
@@ -196,13 +223,28 @@ function transpose(values: Float32Array, [rows, columns]: readonly number[]): Fl
   return out;
 }
 
-async function readConfig(folder: string): Promise<DescribedModel> {
+/** What a folder's `config.json` says. */
+interface FolderConfig {
+  readonly described: DescribedModel;
+  /** Architecture of a sequence classifier; null for a language model. */
+  readonly classifier: string | null;
+  readonly padding: number | null;
+}
+
+async function readConfig(folder: string): Promise<FolderConfig> {
   const path = join(folder, "config.json");
   if (!(await exists(path))) {
     const why = (await exists(folder)) ? "it has no config.json" : "there is no such folder";
     throw new QuernError(`${folder} is not a model folder: ${why}`, { exitCode: 2 });
   }
-  return fromHuggingFaceConfig(await readJsonFile(path), path);
+  const json = await readJsonFile(path);
+  const described = fromHuggingFaceConfig(json, path);
+  const { pad_token_id: padding } = json as { readonly pad_token_id?: unknown };
+  return {
+    described,
+    classifier: classifierOf(json, path),
+    padding: Number.isSafeInteger(padding) && (padding as number) >= 0 ? (padding as number) : null,
+  };
 }
 
 async function readGenerationEnds(folder: string): Promise<readonly number[]> {
@@ -270,6 +312,8 @@ export interface WriteModelOptions {
   /** Most bytes of weights per file; more weights are split into several files with an index. */
   readonly shardBytes?: number;
   readonly signal?: AbortSignal;
+  /** Reads the head (1,C) of a reward model, which is written as a sequence classifier. */
+  readonly readScore?: () => Float32Array | Promise<Float32Array>;
 }
 
 /** Limit of transformers, which keeps downloads manageable. */
@@ -282,18 +326,28 @@ export async function writeModel(
   readParameter: (name: string) => Float32Array | Promise<Float32Array>,
   options: WriteModelOptions = {},
 ): Promise<void> {
-  const { endOfText = null, beginOfText, padding, dtype = "F32", shardBytes = SHARD_BYTES, signal } = options;
+  const {
+    endOfText = null,
+    beginOfText,
+    padding,
+    dtype = "F32",
+    shardBytes = SHARD_BYTES,
+    signal,
+    readScore,
+  } = options;
   const roles = {
     ...(beginOfText !== undefined && { bos_token_id: beginOfText }),
     ...(padding !== undefined && { pad_token_id: padding }),
   };
   const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
-  const tensors = parametersOf(config).map((parameter) => ({
+  const own = readScore === undefined ? config : withoutHead(config);
+  const score = readScore === undefined ? [] : [scoreParameter(config)];
+  const tensors = [...parametersOf(own), ...score].map((parameter) => ({
     name: parameter.name,
     shape: storedShape(parameter),
     dtype,
     data: async () => {
-      const values = await readParameter(parameter.name);
+      const values = await (readScore && parameter.name === SCORE ? readScore() : readParameter(parameter.name));
       return parameter.storedTransposed ? transpose(values, parameter.shape) : values;
     },
   }));
@@ -320,11 +374,16 @@ export async function writeModel(
   }
   // Weights or an index of an earlier model would be read instead of this one.
   await rm(join(folder, parts.length > 1 ? SINGLE : INDEX), { force: true });
-  await writeFileAtomic(
-    join(folder, "generation_config.json"),
-    json({ ...toHuggingFaceGenerationConfig(endOfText), ...roles }),
-  );
+  const generation = join(folder, "generation_config.json");
+  if (readScore !== undefined) await rm(generation, { force: true });
+  else await writeFileAtomic(generation, json({ ...toHuggingFaceGenerationConfig(endOfText), ...roles }));
   // Written last: a folder with config.json is complete.
-  const described = { ...toHuggingFaceConfig(config, endOfText), ...roles, torch_dtype: TORCH_NAMES[dtype] };
+  const classifier = readScore === undefined ? {} : classifierFields(config);
+  const described = {
+    ...toHuggingFaceConfig(own, endOfText),
+    ...roles,
+    ...classifier,
+    torch_dtype: TORCH_NAMES[dtype],
+  };
   await writeFileAtomic(join(folder, "config.json"), json(described));
 }

@@ -63,7 +63,8 @@ export {
   type TensorToWrite,
   writeSafetensors,
 } from "./safetensors.js";
-export type { StoredModel } from "./stored-model.js";
+export { lastToken, rowsAt, SCORE, scoreParameter, scoresOf, withoutHead } from "./sequence-classifier.js";
+export type { OpenModelOptions, StoredModel } from "./stored-model.js";
 export {
   copyCache,
   type ForwardOptions,

@@ -5,12 +5,24 @@ import type { ModelConfig } from "./config.js";
 export interface StoredModel {
   /** The folder or file of the model and its tokenizer. */
   readonly path: string;
+  /** Where the model is that an adapter was folded into; absent from other models. */
+  readonly basePath?: string;
   readonly config: ModelConfig;
   /** Ids of the tokens that end a text, from the model's files. */
   readonly endOfText: readonly number[];
+  /** Id of the token that pads batches, from the model's configuration; null or absent if it names none. */
+  readonly padding?: number | null;
+  /** Reads the head (1,C) of a reward model; absent from a language model. */
+  readonly readScore?: () => Promise<Float32Array>;
   /** Unusual properties of the files and how they were interpreted, one sentence each. */
   readonly warnings: readonly string[];
   /** Reads one parameter by its name in `parametersOf(config)`; matrices are (out, in). */
   readParameter(name: string): Promise<Float32Array>;
   close(): Promise<void>;
+}
+
+/** What may be opened. */
+export interface OpenModelOptions {
+  /** Opens reward models too, whose `score` takes the place of the head. They are refused by default. */
+  readonly classifier?: boolean;
 }

@@ -92,6 +92,18 @@ const cases: Readonly<Record<string, Case>> = {
     },
     writes: "run.json",
   },
+  reward: {
+    words: ({ folder }) => {
+      const pair = { prompt: "a", chosen: " good answer", rejected: " bad" };
+      writeFileSync(join(folder, "pairs.jsonl"), `${JSON.stringify(pair)}\n`);
+      rmSync(join(folder, "documents.jsonl"), { force: true });
+      return [
+        ...["reward", "--model", join(root, "test", "oracle", "fixtures", "align", "policy"), "--data", folder],
+        ...["--steps", "1", "--batch", "1", "--dtype", "fp32", "--threads", "1"],
+      ];
+    },
+    writes: "run.json",
+  },
   merge: {
     words: ({ folder }) => {
       cpSync(join(root, "test", "oracle", "fixtures", "align", "lora", "plain"), folder, { recursive: true });

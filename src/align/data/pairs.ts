@@ -1,0 +1,49 @@
+/** @file Pairs of a chosen and a rejected answer as tokens. What cannot be used is counted. */
+import { QuernError } from "../../errors.js";
+import type { EncodedPair } from "./encode.js";
+import type { ExampleOf } from "./examples.js";
+import { isLearned } from "./truncate.js";
+
+/** A pair before and after it was cut to the maximum length; null where it is dropped. */
+export interface CutPair {
+  readonly whole: EncodedPair;
+  readonly cut: EncodedPair | null;
+}
+
+/** Encodes pairs; those that are too long, equal, or without an answer are counted. @throws QuernError where none is left */
+export async function encodePairs(
+  examples: readonly ExampleOf<"preference">[],
+  what: string,
+  note: (line: string) => void,
+  encode: (example: ExampleOf<"preference">) => Promise<CutPair>,
+): Promise<EncodedPair[]> {
+  const pairs: EncodedPair[] = [];
+  const counts = { truncated: 0, dropped: 0, empty: 0, equal: 0 };
+  for (const example of examples) {
+    const { whole, cut } = await encode(example);
+    if (cut === null) {
+      counts.dropped += 1;
+      continue;
+    }
+    if (cut.chosen !== whole.chosen || cut.rejected !== whole.rejected) counts.truncated += 1;
+    if (!isLearned(cut.chosen) || !isLearned(cut.rejected)) {
+      counts.empty += 1;
+      continue;
+    }
+    if (isEqual(cut.chosen.ids, cut.rejected.ids)) counts.equal += 1;
+    pairs.push(cut);
+  }
+  if (counts.truncated > 0) note(`${counts.truncated} ${what} truncated to the maximum length`);
+  if (counts.dropped > 0) note(`${counts.dropped} ${what} dropped: longer than the maximum length`);
+  if (counts.empty > 0) note(`${counts.empty} ${what} dropped: an answer has no token left`);
+  if (counts.equal > 0) note(`${counts.equal} ${what} have equal answers; they teach nothing`);
+  if (pairs.length > 0) return pairs;
+  throw new QuernError(`none of the ${examples.length} ${what} has two answers; check --max-length`, { exitCode: 2 });
+}
+
+/** Whether two texts have the same ids. */
+export function isEqual(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
