@@ -1,9 +1,9 @@
-"""Oracle for products in bf16: how far PyTorch's own bf16 is from exact on the models of model_fixtures.py.
+"""Oracle for bf16 products: the error of PyTorch's own bf16 on the models of model_fixtures.py.
 
     VENV/bin/python test/oracle/bf16_distances.py        # writes test/oracle/fixtures/bf16-distances.json
 
-Each model runs in float64, and in float32 under autocast to bfloat16 on the CPU; what is stored is ‖Δ‖ / ‖exact‖ of the
-logits, of all gradients together, and of each parameter's gradient. Ours may be at most twice as far.
+Each model runs in float64, and in float32 under autocast to bfloat16 on the CPU. The fixture stores ‖Δ‖ / ‖exact‖ of the logits,
+of all gradients together, and of each parameter's gradient. Quern's error may be at most twice as large.
 """
 import json
 import pathlib

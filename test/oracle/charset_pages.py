@@ -1,4 +1,4 @@
-"""Writes pages in legacy encodings that say nothing of it, and what chardet, cchardet and charset_normalizer take them for.
+"""Writes pages in legacy encodings without declarations, and the encodings that chardet, cchardet and charset_normalizer detect.
 
     pip install chardet faust-cchardet charset-normalizer
     python test/oracle/charset_pages.py udhr.jsonl.gz > pages.jsonl

@@ -1,4 +1,4 @@
-// Compares Quern's ids with those that tokenizer_ids.py wrote; see there.
+// Compares Quern's ids with those written by tokenizer_ids.py; see there for usage.
 import { readFileSync } from "node:fs";
 
 const [path, name, cases, library = "../../dist/src/tokenizer/index.js"] = process.argv.slice(2);

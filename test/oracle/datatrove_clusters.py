@@ -1,5 +1,5 @@
 """Writes test/data/fixtures/datatrove-clusters.json: documents with planted near-duplicates and the clusters that
-datatrove's MinHash (14 bands of 8, word 5-grams, xxhash, 64 bits) finds among them, with words between spaces (Quern's
+datatrove's MinHash (14 bands of 8, word 5-grams, xxhash, 64 bits) finds among them, with words split at spaces (Quern's
 rule) and with its own spaCy words.
 
     python test/oracle/datatrove_clusters.py        # datatrove 0.10, spacy 3.8, xxhash 3, tokenizers
@@ -31,7 +31,7 @@ for family in range(45):
     words = random.choices(WORDS, k=random.randint(40, 90))
     documents.append(text(words))
     for _ in range(random.randint(0, 4)):
-        # Each copy is of the one before it, so that families hang together by chains.
+        # Each copy is made from the previous one, so that clusters are connected by chains.
         words = list(words)
         for _ in range(random.randint(0, 4)):
             words[random.randrange(len(words))] = random.choice(WORDS)

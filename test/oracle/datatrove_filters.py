@@ -1,12 +1,12 @@
-"""Oracle for src/data/filters: datatrove's own filters on texts that this script makes, and on the shared documents.
+"""Oracle for src/data/filters: datatrove's own filters on texts that this script generates, and on the shared documents.
 
     python3 -m venv VENV && VENV/bin/pip install datatrove==0.10.1 spacy==3.8.18 regex numpy tldextract pyahocorasick
     VENV/bin/python test/oracle/datatrove_filters.py [SHARED]
 
-Writes test/oracle/fixtures/datatrove-filters.json.gz: texts with what each filter says of each, once with datatrove's own
-spaCy words and once with words and sentences so simple that both sides can make them; and for each rule the two
-neighbouring texts between which its verdict changes, found by trying. With SHARED, a folder that holds data/documents, also
-datatrove-shared.json.gz: the same verdicts by the ids of those documents, without their texts.
+Writes test/oracle/fixtures/datatrove-filters.json.gz: texts with the result of each filter, once with datatrove's own
+spaCy words and once with a simple word and sentence split that both sides implement. For each rule it searches for two
+neighbouring texts between which the result changes. With SHARED, a folder that contains data/documents, it also writes
+datatrove-shared.json.gz: the results by id of those documents, without their texts.
 """
 import gzip
 import json
@@ -27,7 +27,7 @@ numpy.seterr(all="ignore")
 
 
 class Simple(WordTokenizer):
-    """Words between white space; sentences end at . ! ? before white space. The test does the same."""
+    """Words are split at white space; sentences end at . ! ? before white space. The test does the same."""
 
     def word_tokenize(self, text):
         return text.split()
@@ -54,7 +54,7 @@ def filters(words):
 
 
 def judge(filter_, text):
-    """The reason, `keep`, or an edited text."""
+    """Returns the reason, `keep`, or the edited text."""
     document = Document(text=text, id="0", metadata={})
     try:
         result = filter_.filter(document)
@@ -100,7 +100,7 @@ def prose(rng, sentences, lines=False):
 
 
 def spoil(rng, text):
-    """Does to a text what web pages do."""
+    """Alters a text the way web pages do."""
     lines = text.split("\n")
     kind = rng.randrange(16)
     if kind == 0:
@@ -150,7 +150,7 @@ def texts():
 
 
 def unique(n, length=5, start=0):
-    """n different words of letters, none of them a stop word."""
+    """n different words of letters, without stop words."""
     letters = "bcdfghjklmnpqrstvwxz"
     out = []
     for i in range(start, start + n):
@@ -166,7 +166,7 @@ GOOD = "the of " + " ".join(unique(58))
 
 
 def edges():
-    """For each rule texts by a number, between two of which its verdict must change once."""
+    """For each rule, texts indexed by a number; the result must change exactly once between two neighbours."""
     q, r, f, c, s, p = "gopher-quality", "gopher-repetition", "fineweb-quality", "c4-quality", "c4-strict", "c4-paragraphs"
     lines = lambda n, start=0: [" ".join(unique(6, 6, start + 6 * i)) + "." for i in range(n)]
     return [
@@ -224,7 +224,7 @@ def main():
         ks = list(range(first, last + 1))
         if verdicts is None:
             verdicts = [judge(simple[name], make(k)) for k in ks]
-        # An edit is a verdict of its own only where what is edited changes.
+        # An edit counts as another result only if the edited text differs.
         kinds = [v if not v.startswith("edit") else ("edit" if rule not in ("words", "word length", "terminal") else
                                                      f"edit {len(v.splitlines())}") for v in verdicts]
         changes = [i for i in range(1, len(ks)) if kinds[i] != kinds[i - 1]]

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes test/data/fixtures/fasttext-*: small models by Debian's fasttext 0.9.2 and what it predicts with them.
-#   test/oracle/fasttext_models.sh labelled.txt      # some hundred lines `__label__x text` to learn from
+# Writes test/data/fixtures/fasttext-*: small models from Debian's fasttext 0.9.2 and its predictions.
+#   test/oracle/fasttext_models.sh labelled.txt      # training data: a few hundred lines `__label__x text`
 set -e
 out=$(dirname "$0")/../data/fixtures
 work=$(mktemp -d)

@@ -1,13 +1,12 @@
-"""Oracle for src/model/gguf and src/tokenizer/formats/gguf.ts: tiny models as GGUF files, with what other programs make of them.
+"""Oracle for src/model/gguf and src/tokenizer/formats/gguf.ts: tiny models as GGUF files, with the results of other programs.
 
     python3 -m venv VENV && VENV/bin/pip install torch==2.13.0 transformers==5.24.0 gguf==0.19.0 numpy
     VENV/bin/python test/oracle/gguf_fixtures.py QUANTS.json VOCABULARIES     # blocks.json, *.gguf and expected.json in fixtures/gguf
     node test/oracle/gguf_llamacpp.mjs NODE_LLAMA_CPP VOCABULARIES            # llamacpp.json there
 
-QUANTS.json holds blocks with their values as gguf-py dequantises them; into VOCABULARIES goes a file for each name of a
-pre-tokenizer, for llama.cpp to encode TEXTS with. The files are written by gguf-py with the
-permutations of llama.cpp's convert_hf_to_gguf.py; the logits are those of transformers in float64 with the weights
-dequantised by gguf-py.
+QUANTS.json contains blocks and their values dequantized by gguf-py. VOCABULARIES receives one file per pre-tokenizer name, with
+which llama.cpp encodes TEXTS. gguf-py writes the files with the permutations of llama.cpp's convert_hf_to_gguf.py. The logits
+are those of transformers in float64, with weights dequantized by gguf-py.
 """
 import base64
 import json
@@ -33,7 +32,7 @@ TEXTS = [
 
 
 def byte_level():
-    """A vocabulary whose merges cross every boundary at which some pre-tokenizer cuts, so that each cut shows."""
+    """A vocabulary whose merges cross every boundary at which some pre-tokenizer splits, so that each split shows."""
     tok = Tokenizer(models.BPE())
     tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tok.decoder = decoders.ByteLevel()
@@ -92,7 +91,7 @@ def gguf_name(names, key):
 
 
 def write(name, arch, model, heads, kv_heads, fill, type_of, tokens, types, merges, skip=()):
-    """Writes NAME.gguf and puts the weights back into `model` as they are there."""
+    """Writes NAME.gguf and loads the quantized weights back into `model`."""
     w = gguf.GGUFWriter(OUT / f"{name}.gguf", arch)
     fill(w)
     w.add_tokenizer_model("gpt2")
@@ -139,7 +138,7 @@ def sizes(w, cfg, heads, kv_heads, hidden, sequence, width, layers):
 
 
 def large(model, seed):
-    """Weights so large that attention is peaked: else a wrong rotation passes."""
+    """Weights large enough for peaked attention; otherwise a wrong rotation would pass."""
     g = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for key, p in model.named_parameters():
@@ -183,8 +182,8 @@ def main(quants, folder):
     vocabularies(pathlib.Path(folder), base, merges)
     result = {"texts": TEXTS, "tokens": base, "merges": merges, "models": {}}
 
-    # A chat model: special tokens behind the vocabulary, grouped queries, heads wider than width / heads, biases of q, k and v,
-    # Llama 3's rotations as factors, a head of its own, and every type of weights.
+    # A chat model: special tokens after the vocabulary, grouped queries, heads wider than width / heads, biases of q, k and v,
+    # Llama 3's rotations as factors, an untied head, and every weight type.
     tokens = base + ["<|begin|>", "<|end|>", "<|turn|>", "<tool>"]
     types = [1] * len(base) + [3, 3, 3, 4]
     scaling = dict(rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64)
@@ -223,7 +222,7 @@ def main(quants, folder):
           skip=[f"blk.{i}.attn_output.bias" for i in range(2)])
     result["models"]["llama"] = expected(m, [300, 5, 41, 377, 60, 301, 302, 8, 9, 120, 355, 12])
 
-    # GPT-2 with gaps in the numbering, the end-of-text token first, and the embedding stored once more as the head.
+    # GPT-2 with gaps in the ids, the end-of-text token first, and the embedding stored again as the head.
     tokens = ["<|endoftext|>"] + base + ["[PAD381]", "<extra>"]
     types = [3] + [1] * len(base) + [5, 4]
     cfg = GPT2Config(vocab_size=len(tokens), n_embd=32, n_inner=48, n_layer=2, n_head=4, n_positions=64, bos_token_id=0, eos_token_id=0,
@@ -241,7 +240,7 @@ def main(quants, folder):
     write("gpt2", "gpt2", m, 4, 4, fill, lambda t: Q.F16, tokens, types, merges)
     result["models"]["gpt2"] = expected(m, [0, 5, 41, 377, 60, 301, 302, 8, 9, 120, 355, 12])
 
-    # Qwen3: norms of queries and keys, rows as they are, a tied head, YaRN, rows of padding behind the vocabulary.
+    # Qwen3: norms of queries and keys, unpermuted rows, a tied head, YaRN, padding rows after the vocabulary.
     tokens = base + ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] + [f"[PAD{i}]" for i in range(len(base) + 3, len(base) + 8)]
     types = [1] * len(base) + [3] * 3 + [5] * 5
     cfg = Qwen3Config(vocab_size=len(tokens), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,

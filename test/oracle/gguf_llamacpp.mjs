@@ -1,6 +1,6 @@
 /**
- * What llama.cpp makes of the files of gguf_fixtures.py: token ids of TEXTS for each name of a pre-tokenizer, and greedy
- * tokens of each model. NODE_LLAMA_CPP is a folder in which `npm i node-llama-cpp@3.22.1` was called.
+ * Runs llama.cpp on the files of gguf_fixtures.py: token ids of TEXTS for each pre-tokenizer name, and greedy tokens of each
+ * model. NODE_LLAMA_CPP is a folder in which `npm i node-llama-cpp@3.22.1` was run.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

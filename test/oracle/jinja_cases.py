@@ -1,9 +1,9 @@
-"""Renders small templates with jinja2 as transformers sets it up; writes test/tokenizer/fixtures/jinja.json.
+"""Renders small templates with jinja2, configured as in transformers; writes test/tokenizer/fixtures/jinja.json.
 
     python test/oracle/jinja_cases.py                       # the fixture: the templates below and 500 random ones
     python test/oracle/jinja_cases.py SEED COUNT FILE       # random ones only, to compare by hand
 
-Needs transformers 5.24 and jinja2 3.1.6. `text` is missing where jinja2 raises, or prints an address.
+Needs transformers 5.24 and jinja2 3.1.6. `text` is missing if jinja2 raises or prints an address.
 """
 import json
 import os
@@ -25,7 +25,7 @@ VARS = {
  "messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi <b>"}, {"role": "assistant", "content": "Yes\n", "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1, "b": [True, None, 1.5]}}}]}],
 }
 
-# One template a line.
+# One template per line.
 LINES = r'''
 {{ s }}|{{ u }}|{{ e }}|{{ n }}|{{ f }}|{{ t }}|{{ no }}|{{ l }}|{{ d }}|{{ mixed }}|{{ nested }}
 {{ true }}|{{ none }}|{{ ['a', true, none] }}|{{ {'a': 1} }}|{{ 4 / 2 }}|{{ 'hELLO wORLD' | capitalize }}
@@ -459,4 +459,4 @@ if __name__ == "__main__":
     with open(path, "w", encoding="utf-8") as file:
         file.write('{"variables": ' + json.dumps(VARS, ensure_ascii=False) + ',\n"cases": [\n')
         file.write(",\n".join(json.dumps(case, ensure_ascii=False) for case in cases) + "\n]}\n")
-    print(len(cases), "cases,", sum("text" not in case for case in cases), "without a text")
+    print(len(cases), "cases,", sum("text" not in case for case in cases), "without text")

@@ -3,7 +3,7 @@
     VENV/bin/python test/oracle/load_checkpoint.py RUN/checkpoints/STEP "First Citizen:" 40
     quern generate --model RUN --prompt "First Citizen:" --tokens 40 --temperature 0     # must print the same
 
-Exits with 1 where the ids of the tokenizer disagree with those given in a fourth argument ("1,2,3").
+Exits with 1 if the tokenizer's ids differ from those in the fourth argument ("1,2,3").
 """
 import sys
 import warnings

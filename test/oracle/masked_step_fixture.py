@@ -3,8 +3,8 @@ fixtures/llama-biases-llama3.safetensors (as model_fixtures.py builds it).
 
     pip install torch==2.13.0 transformers safetensors numpy && python test/oracle/masked_step_fixture.py
 
-`token.*` is the mean loss of the targets that are not −100, over all rows together. `both.*` adds half of the mean squared
-error of a value head on each row's last hidden state, over the rows that have a label: the loss a reward or value model adds.
+`token.*` is the mean loss of all targets other than −100, over all rows. `both.*` adds half of the mean squared error of a value
+head on each row's last hidden state, over rows with a label, as in the loss of a reward or value model.
 """
 import pathlib
 
@@ -19,7 +19,7 @@ model = in_float64(build(m))
 random = torch.Generator().manual_seed(7)
 ids = torch.randint(0, m["vocab"], (ROWS, LENGTH), generator=random)
 targets = torch.randint(0, m["vocab"], (ROWS, LENGTH), generator=random)
-for row, counted in enumerate([12, 1, 0, 7, 0, 0, 3, 10]):  # rows 4 and 5 make a batch of two that counts nothing
+for row, counted in enumerate([12, 1, 0, 7, 0, 0, 3, 10]):  # rows 4 and 5 form a batch of two without any counted target
     targets[row, :LENGTH - counted] = -100
 labels = torch.randn(ROWS, generator=random, dtype=torch.float64).float().double()
 labelled = torch.tensor([1, 0, 1, 1, 0, 0, 0, 1], dtype=torch.float64)

@@ -3,15 +3,15 @@
     python3 -m venv VENV && VENV/bin/pip install torch==2.13.0 transformers safetensors numpy
     VENV/bin/python test/oracle/model_fixtures.py [NAME…]        # writes test/oracle/fixtures/NAME.safetensors
 
-Each file holds one model: its parameters, one batch with its logits, loss and gradients, and the parameters and
-moments after twenty clipped steps of AdamW, and of Muon for the projections with AdamW for the rest. Two traps are
-ruled out by assertion. With the usual small weights attention is almost uniform and a wrong rotation passes, so the
-weights are drawn large and the script measures that logits have a standard deviation of at least 1, that attention is
-peaked and that other positions give other logits. And a trajectory that float32 cannot follow would test luck, so
-PyTorch's own float32 run must stay well inside the tolerance.
+Each file contains one model: its parameters, one batch with its logits, loss and gradients, and the parameters and moments
+after twenty clipped steps of AdamW, and of Muon for the projections with AdamW for the rest. Assertions exclude two traps.
+With the usual small weights attention is almost uniform and a wrong rotation would pass, so weights are large. The script
+checks that logits have a standard deviation of at least 1, that attention is peaked and that other positions change the
+logits. And a trajectory that float32 cannot follow would test luck, so PyTorch's own float32 run must stay well inside the
+tolerance.
 
 torch.optim.Muon rounds to bfloat16 inside (its error there is about 1e-2 of an update); here the same code runs with
-`Tensor.bfloat16` replaced by a float64 copy, so that what is compared is its formula.
+`Tensor.bfloat16` replaced by a float64 copy, so that the test compares its formula.
 
 One thing no float32 run can follow: GPT-2's biases of the keys. Softmax does not see them (all scores of a query move
 alike), their gradient is 0 but for rounding, and Adam makes steps of full size of rounding. They are left out.
@@ -32,10 +32,10 @@ MODELS = {
     # grouped queries, tied head, and a head width that is not width / heads
     "llama-grouped-tied": dict(family="llama", layers=2, width=32, heads=4, kv_heads=2, head_width=12, hidden=48, vocab=83,
                                epsilon=1e-5, tied=True, batch=2, sequence=24, seed=1),
-    # full heads, free head, another theta and epsilon, and no size that is a multiple of a vector or a tile
+    # one key/value head per query head, untied head, another theta and epsilon; no size is a multiple of a vector or tile
     "llama-full-free": dict(family="llama", layers=2, width=36, heads=3, kv_heads=3, head_width=12, hidden=41, vocab=67,
                             theta=500.0, epsilon=1e-6, tied=False, batch=3, sequence=37, seed=1),
-    # all biases, and rotations stretched in three ways; llama3's middle range and YaRN's ramp lie within these few pairs
+    # all biases, and three ways of scaling rotations; these few pairs cover llama3's middle range and YaRN's ramp
     "llama-biases-llama3": dict(family="llama", layers=2, width=16, heads=4, kv_heads=2, head_width=8, hidden=20, vocab=31,
                                 theta=100.0, epsilon=1e-5, tied=False, batch=2, sequence=21, seed=1, biases=True,
                                 scaling=dict(rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
@@ -87,7 +87,7 @@ def build(m, attention="sdpa"):
             noise = torch.randn(p.shape, generator=generator, dtype=torch.float64)
             if name.endswith(".bias"):
                 p.copy_(0.3 * noise)
-            elif p.dim() == 1:  # norms away from 1, so that a forgotten one is seen; queries and keys long, so that they choose
+            elif p.dim() == 1:  # norm weights away from 1, so that a missing norm shows; large queries and keys, so that attention is peaked
                 p.copy_((2.2 if is_query_or_key(name) else 1) + 0.3 * noise)
             else:
                 inner = "layers" in name or ".h." in name
@@ -95,7 +95,7 @@ def build(m, attention="sdpa"):
                 scale = 2.0 if is_query_or_key(name) else 1.0 if inner else 1.3
                 p.copy_(noise * scale / fan ** 0.5)
         for p in model.parameters():
-            p.copy_(p.float().double())  # what float32 can hold, so that both sides start from the same numbers
+            p.copy_(p.float().double())  # rounded to float32, so that both sides start from the same numbers
     return model
 
 
@@ -127,7 +127,7 @@ def frequencies_of(model):
 
 
 def in_float64(model):
-    """transformers drops to float32 inside norms and rotations: here they stay in the dtype of the model."""
+    """Keeps norms and rotations in the model's dtype; transformers converts to float32 inside them."""
     if model.config.model_type != "gpt2":
         frequencies, factor = frequencies_of(model)
 
@@ -150,8 +150,8 @@ def loss_of(model, batch):
 
 
 def optimizers_of(model, muon):
-    """Decay on matrices (two and more dimensions, the embedding too), none on norms and biases. With Muon, the
-    projections of the layers are its own, and AdamW has the rest."""
+    """Decay on matrices (two and more dimensions, the embedding too), none on norms and biases. Muon
+    updates the projections of the layers, AdamW the rest."""
     named = list(model.named_parameters())
     own = [p for n, p in named if muon is not None and p.dim() == 2 and ("layers" in n or ".h." in n)]
     rest = [p for _, p in named if not any(p is q for q in own)]
@@ -162,7 +162,7 @@ def optimizers_of(model, muon):
 
 
 def comparable(name, tensor):
-    """A tensor without the biases of GPT-2's keys."""
+    """A tensor without GPT-2's key biases."""
     width = tensor.shape[0] // 3
     return torch.cat((tensor[:width], tensor[2 * width:])) if name.endswith("c_attn.bias") else tensor
 

@@ -1,5 +1,5 @@
-"""LoRA by PEFT on the tiny policy: an adapter with values other than the first ones, the losses and gradient norms of a batch
-under it, five steps of AdamW, and merged logits. Run: python peft_lora.py fixtures/align/policy fixtures/align/lora
+"""LoRA with PEFT on the tiny policy: an adapter with values other than the initial ones, losses and gradient norms of a batch
+with it, five steps of AdamW, and merged logits. Run: python peft_lora.py fixtures/align/policy fixtures/align/lora
 (torch 2.13, transformers 5.24, peft 0.21)."""
 import json, os, sys
 import torch

@@ -1,4 +1,4 @@
-"""Writes test/oracle/fixtures/perplexity.json: nats of token sequences by transformers, in overlapping windows, with the
+"""Writes test/oracle/fixtures/perplexity.json: nats of token sequences with transformers, in overlapping windows, with the
 model of fixtures/llama-grouped-tied.safetensors.
 
     pip install torch==2.13.0 transformers==5.23.0 safetensors && python test/oracle/perplexity_fixture.py
@@ -27,7 +27,7 @@ for length, given, sequence, stride in [(2, 1, 16, 8), (17, 1, 16, 16), (100, 1,
     for start in range(0, length, stride):
         if scored >= length:
             break
-        window = ids[start:start + sequence + 1]  # the last one is a target only
+        window = ids[start:start + sequence + 1]  # the last token is only a target
         with torch.no_grad():
             logs = model(window[None, :-1]).logits[0].double().log_softmax(-1)
         for t in range(len(window) - 1):

@@ -1,5 +1,5 @@
-"""Writes test/oracle/fixtures/sampling.json: what transformers' logits processors leave of random logits, in the order
-in which `generate` applies them, with the probabilities of what is left.
+"""Writes test/oracle/fixtures/sampling.json: random logits after transformers' logits processors, in the order in which
+`generate` applies them, with the resulting probabilities.
 
     pip install torch==2.13.0 transformers==5.23.0 && python test/oracle/sampling_fixture.py
 """
@@ -35,7 +35,7 @@ for number, setting in enumerate(settings):
     if "topK" in setting:
         processors.append(TopKLogitsWarper(setting["topK"]))
     if "topP" in setting:
-        # Which of equal logits it keeps is not defined; these settings are tried on logits that all differ.
+        # Which of equal logits are kept is undefined, so these settings use logits that all differ.
         logits = logits + torch.arange(V) / 4096
         processors.append(TopPLogitsWarper(setting["topP"]))
     if "minP" in setting:

@@ -2,8 +2,8 @@
 
     VENV/bin/python test/oracle/token_statistics.py     # writes test/oracle/fixtures/token-statistics.json
 
-Inputs are rounded to float32, all else is float64. The gradient is that of PPO's clipped objective, whose slope depends on
-the log-probability itself. Target -100 is left out.
+Inputs are rounded to float32, everything else is float64. The gradient is that of PPO's clipped objective, which depends on the
+log-probability itself. Target -100 is ignored.
 """
 import json
 import pathlib

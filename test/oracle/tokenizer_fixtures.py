@@ -1,4 +1,4 @@
-"""Writes test/tokenizer/fixtures: what the Rust `tokenizers` makes of small texts, for tests that run without Python.
+"""Writes test/tokenizer/fixtures: output of the Rust `tokenizers` for small texts, for tests that run without Python.
 
     pip install tokenizers
     python tokenizer_fixtures.py ENGLISH.txt JAPANESE.txt        (public-domain texts; the first 30,000 characters are kept)
@@ -37,7 +37,7 @@ def train(texts, pattern, size, special, normalizer=None, min_frequency=0):
     return t
 
 
-# Training: merges of three corpora, each with another pattern.
+# Training: merges of three corpora, each with a different pattern.
 corpora = [
     ("english", [english[i:i + 3000] for i in range(0, len(english), 3000)], "o200k", O200K, 1200, 0),
     ("japanese", [japanese], "gpt2", None, 900, 0),

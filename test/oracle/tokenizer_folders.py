@@ -1,4 +1,4 @@
-"""Writes test/tokenizer/fixtures/tokenizer-folders.json: what transformers makes of folders whose smaller files add or change tokens.
+"""Writes test/tokenizer/fixtures/tokenizer-folders.json: ids from transformers for folders whose smaller files add or change tokens.
 
     python test/oracle/tokenizer_folders.py        # needs transformers 5.24, after tokenizer_steps.py
 """
@@ -82,7 +82,7 @@ def read(cls, files):
                 file.write(content if isinstance(content, str) else json.dumps(content))
         t = cls.from_pretrained(folder)
         ids = [t(text, add_special_tokens=False)["input_ids"] for text in TEXTS]
-        # What is decoded of a token that is sought in normalized text differs between versions.
+        # Decoding of a token that is matched in normalized text differs between versions.
         decoded = None if t.backend_tokenizer.normalizer else [t.decode(each, skip_special_tokens=True) for each in ids]
         return {"ids": ids, "decoded": decoded, "names": t.special_tokens_map}
 

@@ -1,11 +1,10 @@
-"""Ids of hard and random texts by the tokenizers of the field, for comparison with Quern's.
+"""Ids of difficult and random texts from other tokenizers, for comparison with Quern's.
 
     pip install tiktoken tokenizers
     python tokenizer_ids.py RANKS.tiktoken|tokenizer.json NAME SEED COUNT > cases.jsonl
     node compare_tokenizer_ids.mjs RANKS.tiktoken|tokenizer.json NAME cases.jsonl   (in this folder, after a build)
 
-Texts: seeded mixtures of scripts, emoji, numbers, white space, control characters and code points that are assigned in
-Unicode 16. Special tokens are ordinary text for both.
+Texts: seeded mixtures of scripts, emoji, numbers, white space, control characters and code points assigned in Unicode 16. Special tokens are ordinary text for both.
 """
 import base64, json, random, sys, unicodedata
 

@@ -1,4 +1,4 @@
-"""Merges that the Rust trainer learns, and what the Rust library and transformers make of Quern's files.
+"""Merges learned by the Rust trainer, and a check that the Rust library and transformers load Quern's files.
 
     pip install tokenizers transformers
     python tokenizer_merges.py train PATTERN VOCAB_SIZE OUT.json FILE...      each file is one document

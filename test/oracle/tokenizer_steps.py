@@ -1,4 +1,4 @@
-"""Writes test/tokenizer/fixtures/tokenizer-steps.json: ids that the Rust `tokenizers` gives with many pre-tokenizers and normalizers.
+"""Writes test/tokenizer/fixtures/tokenizer-steps.json: ids from the Rust `tokenizers` with many pre-tokenizers and normalizers.
 
     python test/oracle/tokenizer_steps.py                    # the fixture
     python test/oracle/tokenizer_steps.py SEED COUNT FILE    # more texts, to compare by hand

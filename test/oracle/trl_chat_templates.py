@@ -1,7 +1,7 @@
-"""Renders the chat templates that PyPI's trl carries as transformers does; writes test/tokenizer/fixtures/chat-templates.json.
+"""Renders the chat templates of PyPI's trl with transformers; writes test/tokenizer/fixtures/chat-templates.json.
 
-The templates are not copied: the fixture holds conversations, the SHA-256 of each template, and of each rendering its length and the
-first 16 hex digits of its SHA-256 (or null where transformers raises), with the spans of `{% generation %}`.
+The templates are not copied. The fixture contains conversations, the SHA-256 of each template, and for each rendering its length,
+the first 16 hex digits of its SHA-256 (null if transformers raises) and the spans of `{% generation %}`.
 
     python test/oracle/trl_chat_templates.py        # needs transformers 5.24, jinja2 3.1.6, trl 1.16
 """
@@ -74,7 +74,7 @@ OPTIONS = [
     {"documents": [{"title": "T", "text": "A text.", "url": "u"}], "add_generation_prompt": True},
     {"reasoning_effort": "high", "add_generation_prompt": True},
 ]
-# The only time that a template could show.
+# A fixed date, for templates that print the current one.
 utils.datetime = type("datetime", (), {"now": staticmethod(lambda: __import__("datetime").datetime(2024, 2, 29, 13, 5, 9))})
 
 

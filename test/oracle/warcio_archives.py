@@ -15,7 +15,7 @@ from warcio.bufferedreaders import BufferedReader
 
 
 class Brotli:
-    """warcio 1.8 sets a field on brotli's decompressor, which newer ones refuse."""
+    """warcio 1.8 sets a field on brotli's decompressor; newer versions of brotli reject that."""
 
     unused_data = None
 
@@ -77,7 +77,7 @@ for name, data in archives.items():
         if record.rec_type == "response":
             url = record.rec_headers.get_header("WARC-Target-URI") or record.rec_headers.get_header("uri")
             pages.append([url, record.content_stream().read().decode("latin1")])
-    # One text stands for all bodies that are the page.
+    # All bodies that equal the page are stored as one text.
     fixtures.append({"name": name, "archive": base64.b64encode(packed(data)).decode(),
                      "pages": [[url, None if body == PAGE.decode() else body] for url, body in pages]})
 out = pathlib.Path(__file__).parent.parent / "data/fixtures/warcio.json"
