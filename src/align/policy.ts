@@ -19,7 +19,7 @@ import {
   withLora,
   writeAdapter,
 } from "../model/index.js";
-import type { Tensor, TensorType } from "../tensor/index.js";
+import { type Tensor, type TensorType, variable } from "../tensor/index.js";
 import { saveTokenizer, type Tokenizer } from "../tokenizer/index.js";
 import {
   type CheckpointFormat,
@@ -49,6 +49,56 @@ export function createPolicy(config: ModelConfig, lora: LoraConfig | null = null
     [a, b].map(({ name }) => trainable(adapted.get(name) as Tensor, { kind: "projection" })),
   );
   return { config, weights: adapted, trainable: learning, lora };
+}
+
+/** A value model in a graph: it estimates the return from each token on. */
+export interface Value {
+  readonly config: ModelConfig;
+  readonly weights: ModelVariables;
+  /** (1,C) */
+  readonly head: Tensor;
+  readonly trainable: readonly TrainableParameter[];
+  readonly lora: LoraConfig | null;
+}
+
+/** What the names of a value model's own variables begin with. */
+export const VALUE_PREFIX = "value.";
+const VALUE_HEAD = `${VALUE_PREFIX}score.weight`;
+
+/** A value model beside a policy: a model of its own, or with LoRA adapters of its own on the policy's variables. */
+export function createValue(policyConfig: ModelConfig, lora: LoraConfig | null = null): Value {
+  const config = { ...policyConfig, tiedHead: true }; // it has no head that predicts tokens
+  const head = variable(VALUE_HEAD, [1, config.width]);
+  const own = trainable(head, { kind: "table" });
+  if (lora === null) {
+    const weights = modelVariables(config, VALUE_PREFIX);
+    return { config, weights, head, trainable: [...trainableParameters(config, weights), own], lora };
+  }
+  const weights = withLora(config, modelVariables(config), lora, VALUE_PREFIX);
+  const adapters = loraPairs(config, lora).flatMap(({ a, b }) =>
+    [a, b].map(({ name }) => trainable(weights.get(name) as Tensor, { kind: "projection" })),
+  );
+  return { config, weights, head, trainable: [...adapters, own], lora };
+}
+
+/**
+ * Writes the first values of a value model's own variables: those of another model, such as the policy or a reward model.
+ * @param score the head (C); zeros by default, so that every value is 0
+ */
+export async function writeValue(
+  program: Program,
+  { config, lora }: Value,
+  { read, score, seed }: { readonly read: ReadParameter; readonly score?: Float32Array; readonly seed: number },
+): Promise<void> {
+  if (lora === null) {
+    for (const { name } of parametersOf(config)) program.write(VALUE_PREFIX + name, await read(name));
+  } else {
+    for (const { a, b } of loraPairs(config, lora)) {
+      program.write(VALUE_PREFIX + a.name, initialLora({ ...a, name: VALUE_PREFIX + a.name }, seed));
+      program.write(VALUE_PREFIX + b.name, (values) => void values.fill(0));
+    }
+  }
+  program.write(VALUE_HEAD, score ?? ((values) => void values.fill(0)));
 }
 
 /** Inputs of a batch that decide which inputs of adapters are dropped; none without dropout. */
