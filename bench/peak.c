@@ -2,7 +2,7 @@
 // memory read bandwidth. Every "share of peak" in this repository uses these figures, so they are the best of several short
 // runs: a low peak would flatter the kernels.
 //   gcc -O3 -march=native bench/peak.c -lpthread -o /tmp/peak && /tmp/peak [threads]
-// prints one JSON line: GFLOP/s (a multiply-add is two; 0 where there is no such instruction) and GB/s (1e9 bytes). The tiles (AMX) have a figure of their own. Define QN_PEAK_NO_MAIN to use the functions.
+// prints one JSON line: GFLOP/s (a multiply-add is two; 0 where there is no such instruction) and GB/s (1e9 bytes). AMX has a separate figure. Define QN_PEAK_NO_MAIN to use the functions.
 #include <pthread.h>
 #ifdef __AVX512BF16__
 #include <immintrin.h>
@@ -100,7 +100,7 @@ static void *peak_multiply_bf16(void *arg) {
 
 #ifdef PEAK_TILES
 #define PEAK_TILE_STEPS 60000L // of 4 products of 16 x 16 x 32: about 4 ms
-// Products of bf16 tiles. A thread without the system's permission would be killed by the first of them.
+// bf16 products in tile registers. Without the system's permission the first one would kill the process.
 static void *peak_multiply_tiles(void *arg) {
   peak_worker *w = arg;
   struct { unsigned char palette, start, zero[14]; unsigned short row_bytes[16]; unsigned char rows[16]; } shapes __attribute__((aligned(64))) = {.palette = 1};
@@ -173,7 +173,7 @@ static double peak_gflops_bf16(int threads) {
 #endif
 }
 
-// The same by tiles (AMX); 0 where there are none, or the system refuses them.
+// The same in tile registers (AMX); 0 without them, or if the system refuses them.
 static double peak_gflops_tiles(int threads) {
 #ifdef PEAK_TILES
   if (!syscall(SYS_arch_prctl, 0x1023, 18)) return 4.0 * 16384 * PEAK_TILE_STEPS * threads / peak_best(threads, peak_multiply_tiles, 0, 0) / 1e9;

@@ -1,8 +1,8 @@
-// The tile product of templates/tiles.h, bit by bit, on random bits with denormals, infinities and NaN: its plain twin against the
-// definition, written with libm's fmaf, and on a machine with AMX the instructions against both. Ends with "ok".
+// Checks the tile product of templates/tiles.h bit by bit on random bits, with denormals, infinities and NaN. Compares the portable
+// version with the definition, written with libm's fmaf, and on a machine with AMX the instructions with both. Prints "ok".
 //   gcc -O2 -march=native -DQN_VL=16 bench/kernels/tiles.c -lm -o /tmp/tiles && /tmp/tiles [rounds]
 #define QN_TILES 1
-#include "row.h" // first: it says which system functions there are
+#include "row.h" // first: it sets the feature macros of the system headers
 #include "../../src/backends/cpu/templates/tiles.h"
 #include <math.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ static float float_of(unsigned bits) { float x; memcpy(&x, &bits, 4); return x; 
 static unsigned bits_of(float x) { unsigned bits; memcpy(&bits, &x, 4); return bits; }
 static float flushed(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
 
-// Rounded once; what is below the smallest normal number before it is rounded is 0.
+// Rounds once; a result below the smallest normal number before rounding becomes 0.
 static float fused(float a, float b, float c) {
   float x = fmaf(a, b, c);
   return fabs((double)a * b + c) < 0x1p-126 ? copysignf(0, x) : flushed(x);
@@ -39,7 +39,7 @@ static float definition(int steps, const unsigned *a, const unsigned *b, float c
   return c;
 }
 
-// Pairs of bf16 with exponents from `low` on, `range` of them; of all bits where range is 0.
+// Pairs of bf16 with `range` exponents from `low` on, or with all bits random if range is 0.
 static unsigned pair(unsigned low, unsigned range) {
   static const unsigned special[] = {0, 0x80000000, 0x00010001, 0x807f0080, 0x7f80ff80, 0x7fc07f81, 0xff7f7f7f, 0x00800080};
   if (draw() % 512 == 0) return special[draw() % 8];

@@ -29,7 +29,7 @@ export interface Backend<Options = unknown, T extends Target = Target> {
   readonly name: string;
   /**
    * @param beside a loaded program that the new one shares memory with; its device is used, and its options are the defaults
-   * @param dtype the requested precision: the fastest instruction set for bf16 is not always the widest
+   * @param dtype the requested dtype; the fastest instruction set for bf16 is not always the widest
    * @throws QuernError if this machine does not support the options
    */
   choose(options: Options | undefined, beside: Image | null, dtype: ComputeDType | "auto"): Promise<T>;

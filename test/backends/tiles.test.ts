@@ -22,7 +22,7 @@ describe.runIf(compiler !== null)("templates/tiles.h", () => {
   const twins = [4, 16].map((lanes) => ({ name: `twin, ${lanes} lanes`, lanes, flags: ["-DQN_PLAIN"] }));
   const machine = hasTiles ? [{ name: "instructions", lanes: 16, flags: instructionSet("amx").flags }] : [];
 
-  it.each([...twins, ...machine])("$name: has the bits of the definition", ({ lanes, flags }) => {
+  it.each([...twins, ...machine])("$name: matches the definition bit by bit", ({ lanes, flags }) => {
     const program = join(folder, "check");
     const options = ["-std=gnu11", "-O1", "-w", "-Wno-psabi", ...flags, `-DQN_VL=${lanes}`, "bench/kernels/tiles.c"];
     const linked = emulator() === undefined ? [] : ["-static"];
@@ -33,7 +33,7 @@ describe.runIf(compiler !== null)("templates/tiles.h", () => {
 });
 
 describe.runIf(hasTiles)("amx", () => {
-  it("has the bits of its twin on odd shapes, forward and backward, on any number of threads", async () => {
+  it("has the same bits as its twin on odd shapes, forward and backward, for any number of threads", async () => {
     const shapes = [
       [33, 9, 70],
       [9, 300, 513],
@@ -58,7 +58,7 @@ describe.runIf(hasTiles)("amx", () => {
       const next = random(7);
       const bits: Record<string, Float32Array> = {};
       for (const [i, [M, N, K]] of shapes.entries()) {
-        // Of many sizes, so that sums round and some products are denormal.
+        // Many magnitudes, so that sums round and some products are denormal.
         const values = (n: number) => Float32Array.from({ length: n }, () => (next() - 0.5) * 2 ** (40 * next() - 30));
         program.write(`x${i}`, values(M * K));
         program.write(`w${i}`, values(N * K));
@@ -73,8 +73,8 @@ describe.runIf(hasTiles)("amx", () => {
     expect(results[2]).toEqual(results[0]);
   }, 60_000);
 
-  // A library before the system's own refuses what the kernel would.
-  it("falls back to the next row where the system refuses the tiles", () => {
+  // A preloaded library refuses the request, as a kernel could.
+  it("falls back to the next row if the system refuses the tiles", () => {
     const refusal = join(folder, "refusal.so");
     writeFileSync(
       join(folder, "refusal.c"),
@@ -113,6 +113,6 @@ long syscall(long number, long a, long b, long c, long d, long e, long f) {
   }, 60_000);
 });
 
-it("the twin is never chosen by itself", () => {
+it("the twin is never chosen automatically", () => {
   expect(names).not.toContain("amx-twin");
 });

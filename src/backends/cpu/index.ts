@@ -41,7 +41,7 @@ interface CpuTarget extends Target {
 /** A program of this backend with its memory. */
 interface CpuImage extends Image {
   readonly set: InstructionSet;
-  /** The instruction set that the caller asked for, and so for programs beside it. */
+  /** The instruction set that the caller requested; programs that share its memory use it too. */
   readonly given: string | undefined;
   readonly threads: number;
   readonly heap: WasmHeap | null;

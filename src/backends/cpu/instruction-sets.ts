@@ -13,7 +13,7 @@ export interface InstructionSet {
   readonly tileVectors: number;
   /** Whether it has a dot product of bf16 pairs (templates/bf16.h); else operands rounded to bf16 are multiplied as floats. */
   readonly bf16Products: boolean;
-  /** Whether it multiplies bf16 by tiles (templates/tiles.h). */
+  /** Whether it multiplies bf16 in tile registers (templates/tiles.h). */
   readonly tiles: boolean;
   readonly flags: readonly string[];
   /** Macros that the compiler defines with -march=native on machines that support it. */

@@ -1,14 +1,14 @@
-/** @file Permission to use the tile registers (AMX): Linux gives it to a process that asks, and ends one that has not asked. */
+/** @file Requests permission to use the tile registers (AMX). Linux grants it on request and kills a process that uses them without. */
 import koffi from "koffi";
 
 const ARCH_PRCTL = 158;
 const REQUEST = 0x1023;
-/** The number of the tiles' state. */
+/** Number of the tile data in the processor's extended state. */
 const TILE_DATA = 18;
 
 let permitted: boolean | undefined;
 
-/** Asks once a process. False where the system refuses or there is none to ask. */
+/** Requests permission once per process. Returns false if the system refuses or has no such request. */
 export function tilesPermitted(): boolean {
   permitted ??= request();
   return permitted;

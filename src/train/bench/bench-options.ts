@@ -7,7 +7,7 @@ export const benchOptions = z.object({
   what: z
     .enum(BENCHMARKS)
     .describe(
-      "train: optimizer steps; decode: one text or --batch of them, token by token; gemm, attention: single kernels; " +
+      "train: optimizer steps; decode: one sequence or --batch of them, token by token; gemm, attention: single kernels; " +
         "shakespeare: trains and evaluates nanoGPT's character model for CPUs",
     ),
   preset: z.enum(["gpt2-124m", "llama-3m"]).default("llama-3m").describe("model (ignored by shakespeare)"),

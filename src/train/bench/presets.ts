@@ -14,7 +14,7 @@ export interface Preset {
 
 export const PRESETS: Readonly<Record<PresetName, Preset>> = {
   "gpt2-124m": {
-    // Always GPT-2's full position table, whatever the sequence length.
+    // Always GPT-2's full position table, for any sequence length.
     model: () => defineModel({ family: "gpt2", layers: 12, width: 768, heads: 12, vocabSize: 50257, sequence: 1024 }),
     batch: 4,
     tokenizer: (_texts, signal) => publishedTokenizer("gpt2", { signal }),

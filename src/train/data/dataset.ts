@@ -192,7 +192,9 @@ export function openDataset(folder: string, tokenizer: Tokenizer): Dataset {
   const { header } = shards;
   if (header.tokenizer !== tokenizerHash(tokenizer)) {
     shards.close();
-    throw new QuernError(`the tokens in ${folder} were made by another tokenizer than the given one`, { exitCode: 2 });
+    throw new QuernError(`the tokens in ${folder} were made by a different tokenizer than the given one`, {
+      exitCode: 2,
+    });
   }
   try {
     const { train, heldout } = withHeldOut(shards, folder);
@@ -204,7 +206,7 @@ export function openDataset(folder: string, tokenizer: Tokenizer): Dataset {
   }
 }
 
-/** Returns the tokenizer of token shards: the named one, or the matching one in or beside their folder. */
+/** Returns the tokenizer of token shards: the named one, or the matching one in or next to their folder. */
 export async function tokenizerOfShards(
   folder: string,
   named: Tokenizer | string | undefined,

@@ -19,7 +19,7 @@ import {
 
 export interface MuonOptions {
   readonly kind: "muon";
-  /** Share of the gradient's running mean that is kept each step. */
+  /** Decay of the gradient's running mean per step. */
   readonly momentum: number;
   /** Nesterov momentum: the step adds the current gradient to the mean once more. */
   readonly nesterov: boolean;
@@ -110,7 +110,7 @@ function orthogonalized(x: Tensor, { coefficients: [a, b, c], iterations, epsilo
   return y;
 }
 
-/** Uses the shape of the stored matrix, since that is the one PyTorch sees. */
+/** Uses the shape of the stored matrix, as PyTorch does. */
 function rateFactor({ shape }: Tensor, { storedTransposed }: Layout, { adjustRate }: MuonOptions): number {
   const [rows, columns] = storedTransposed ? shape.toReversed() : shape;
   switch (adjustRate) {

@@ -21,7 +21,7 @@ export interface Schedule {
 }
 
 /**
- * Returns the learning rate of a step. The warm-up is cut to a fifth of the run, the decay of `wsd` to the steps after it.
+ * Returns the learning rate of a step. The warm-up is limited to a fifth of the run, the decay of `wsd` to the steps after it.
  * @param step counted from 0
  * @param steps steps of the whole run
  */

@@ -27,7 +27,7 @@ export function bestFlops(layerWeights: number): number {
   return 6 * (layerWeights / FACTOR) ** (1 / EXPONENT);
 }
 
-/** Epochs after which a further one teaches hardly anything (Muennighoff et al., arXiv:2305.16264, figure 5). */
+/** Number of epochs beyond which another adds almost nothing (Muennighoff et al., arXiv:2305.16264, figure 5). */
 export const MAX_USEFUL_EPOCHS = 16;
 
 /** Returns the FLOPs for which this many training tokens are optimal. */
@@ -36,7 +36,7 @@ export function flopsForTokens(tokens: number): number {
 }
 
 /**
- * Width divided by depth. It hardly matters between 10 and 200 (Kaplan et al., arXiv:2001.08361, figure 5); the best sizes
+ * Width divided by depth. It matters little between 10 and 200 (Kaplan et al., arXiv:2001.08361, figure 5); the best sizes
  * tried on the starter corpus have 32 to 48.
  */
 const ASPECT = 48;

@@ -9,7 +9,7 @@ import { checkRecord, type RunRecord } from "../run/run-record.js";
 import type { PretrainPlan } from "./plan.js";
 import { BUDGETS, type CheckedPretrainOptions } from "./pretrain-options.js";
 
-/** The fields of a plan that pretraining reads; the rest is for people. */
+/** The fields of a plan that pretraining reads; the others are informative. */
 const planSchema = z.looseObject({
   ...runPlanFields,
   model: z.looseObject({}),

@@ -246,7 +246,7 @@ const shownCount = (x: number) => (x < 10 ? x.toFixed(1) : Math.round(x).toLocal
 
 /**
  * Returns a lower bound of the memory for training, in bytes: weights, gradients and two moments in fp32, and what each
- * layer stores for the backward pass. The compiled program knows the exact number; this one refuses a run early.
+ * layer stores for the backward pass. The compiled program has the exact number; this bound only rejects impossible runs early.
  */
 export function leastMemory(
   { model, batch, sequence }: Pick<Sizes, "model" | "batch" | "sequence">,

@@ -281,7 +281,7 @@ function sizesOf(plan: PretrainPlan): Sizes {
 const WHAT_TO_LOWER =
   "lower --batch (and raise --accumulate), --sequence, --vocab-size or --width, or give --recompute";
 
-/** @throws QuernError if the free memory is below the lower bound for training, whatever the compiler does */
+/** @throws QuernError if the free memory is below the lower bound for training */
 function refuseMemory(sizes: Sizes, recompute: boolean): void {
   const needed = leastMemory(sizes, recompute);
   const free = freeMemory();

@@ -8,7 +8,7 @@ export interface CompressionBaselines {
   readonly gzip: number;
   /** xz -9e, in bits per byte; undefined on a machine without `xz`. */
   readonly xz: number | undefined;
-  /** brotli at its best (quality 11, window of 16 MiB), in bits per byte. */
+  /** brotli at maximum quality (11, window of 16 MiB), in bits per byte. */
   readonly brotli: number;
 }
 

@@ -44,7 +44,7 @@ export function summarizeResult(result: RunResult | undefined): string {
   return `${score}: worse than ${list(worse)}${why}.`;
 }
 
-/** Renders bits per byte of the model beside compressors and an n-gram model, in total and by source. */
+/** Renders bits per byte of the model, compressors and an n-gram model, in total and by source. */
 export function renderBitsPerByte(result: RunResult | undefined): string {
   if (result?.bits_per_byte === undefined) return "";
   const bytes = result.heldout_bytes;

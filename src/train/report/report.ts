@@ -36,7 +36,7 @@ import {
 export type { HeldOutResult, MetricsLine, RunRecord, RunResult, SourceResult } from "../run/run-record.js";
 
 /**
- * Reads `run.json` and `metrics.jsonl` of a run folder and writes `report.html` beside them; returns its path.
+ * Reads `run.json` and `metrics.jsonl` of a run folder and writes `report.html` next to them; returns its path.
  * @throws QuernError if the folder contains no run or a line is invalid
  */
 export async function writeReport(runFolder: string): Promise<string> {
@@ -171,7 +171,7 @@ function renderCurves(steps: readonly MetricsLine[], validations: readonly Metri
   return charts.length === 0 ? "" : section("Training", `<div class="columns">${charts.join("")}</div>`);
 }
 
-/** Metrics of other algorithms than pretraining, by name; what is not here is titled by its name. */
+/** Titles of metrics of algorithms other than pretraining; a metric not listed is titled by its name. */
 const METRIC_TITLES: Readonly<Record<string, string>> = {
   token_accuracy: "Tokens that greedy decoding gets right",
   entropy: "Entropy, nats per token",

@@ -1,4 +1,4 @@
-// Attention with bf16 products by tiles (tiles.h): the algorithm of attention.h in blocks of 32 x 32. A task packs the keys and
+// Attention with bf16 products in tile registers (tiles.h): the algorithm of attention.h in blocks of 32 x 32. A task packs the keys and
 // values of a head once for all of its queries. As there, scores are transposed, (keys, QN_NR queries), so that softmax works lane
 // by lane. Buffers are padded to whole tiles, and blocks of scores that the causal mask hides are skipped.
 #ifndef QN_ATTENTION_TILES_H
@@ -45,7 +45,7 @@ static void qn_tiled_across(const float *from, long row, long n, long D, float *
 }
 static void qn_tiled_clear(float *to, long floats) { for (long i = 0; i < floats; i += QN_VL) qn_store(to + i, (vf){0}); }
 
-// The first query stands at `first`. Returns how many of N keys from s0 on are seen by any of the QN_SIDE queries from lane j on.
+// Number of the N keys from s0 on that any of the QN_SIDE queries from lane j on sees; `first` is the first query's position.
 QN_INLINE long qn_tiled_seen(long s0, long N, long first, long j) {
   long seen = first + j + QN_SIDE - s0;
   return seen < 0 ? 0 : seen > N ? N : seen;
@@ -116,7 +116,7 @@ static void qn_attention_tiled(qn_attention_context *c) {
   qn_parallel(heads * c->parts, qn_attention_tiled_task, c);
 }
 
-// All heads of one group of one sequence, so that its dk and dv have one writer.
+// One task takes all heads of one group of one sequence, so that dk and dv have a single writer.
 static void qn_attention_tiled_backward_task(void *context, long task, long worker) {
   const qn_attention_context *c = context;
   const long T = c->T, H = c->H, D = c->D, W = QN_WHOLE(D), b = task / c->G, g = task % c->G, R = H / c->G, length = qn_attention_view_of(c, b).seen, pitch = QN_HALF(length);

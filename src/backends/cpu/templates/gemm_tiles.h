@@ -1,14 +1,14 @@
-// Matrix products of bf16 by tiles (tiles.h). The multiplication is seldom what takes the time: reading and writing memory is, so
-// that each operand is read as few times as can be. The smaller of A and B is packed into bf16 by all threads together and stays in
-// each core's second-level cache (QN_RESIDENT); of the other one each task packs some rows (or columns) for itself and multiplies
-// them by all of the first, a block of C at a time, while the next task's part is fetched from memory.
-// An operand is packed strip by strip: QN_SIDE rows of A or columns of B, of them QN_DEEP_BLOCK words of K after the other, so that
-// a block of either is 16 KiB and one of each fits the first-level cache.
-// C is always added up in the order of K, whatever the blocks: the bits depend on nothing else.
+// bf16 matrix products in tile registers (tiles.h). Reading and writing memory usually takes longer than multiplying, so each
+// operand is read as rarely as possible. All threads together pack the smaller of A and B into bf16; it stays in each core's L2
+// cache (QN_RESIDENT). Each task packs some rows (or columns) of the other operand and multiplies them by all of the first, one
+// block of C at a time, while the next task's part is prefetched from memory.
+// An operand is packed in strips of QN_SIDE rows of A or columns of B, each in blocks of QN_DEEP_BLOCK words of K. A block is 16 KiB,
+// so one block of each operand fits L1.
+// C is always accumulated in the order of K, so its bits do not depend on the blocks.
 #ifndef QN_GEMM_TILES_H
 #define QN_GEMM_TILES_H
 #if QN_TILES
-#define QN_DEEP_BLOCK 128        // words of K a block
+#define QN_DEEP_BLOCK 128        // words of K per block
 #ifndef QN_TILED_ROWS
 #define QN_TILED_ROWS 128        // rows and
 #endif
@@ -16,29 +16,29 @@
 #define QN_TILED_COLUMNS 64      // columns of a block of C, multiples of QN_SIDE and QN_GROUP
 #endif
 #ifndef QN_RESIDENT
-#define QN_RESIDENT (384L << 10) // words of the operand that stays in the cache: 1.5 of its 2 MiB
+#define QN_RESIDENT (384L << 10) // words of the operand that stays in L2: 1.5 of its 2 MiB
 #endif
 #ifndef QN_DEEP_SLAB
-#define QN_DEEP_SLAB 512         // words of K that are multiplied before the next ones
+#define QN_DEEP_SLAB 512         // words of K that are processed before the next ones
 #endif
 #define QN_MOST(a, b) ((a) > (b) ? (a) : (b))
 #define QN_OWN_LINES QN_MOST(QN_TILED_ROWS, QN_TILED_COLUMNS)
 
 typedef struct {
   const qn_gemm_context *g;
-  int by_rows;                        // tasks take rows of A, and B's columns stay; else the other way round
-  long first, last;                   // the rows or columns that stay, and
-  long k0, k1, deep;                  // the elements of K, and their words (a multiple of QN_TILE_DEEP)
-  long chunk, lines;                  // rows or columns a task, and how many there are
-  long parts;                         // the ones that stay are shared out to so many tasks each
+  int by_rows;                        // whether tasks take rows of A and B stays in cache, or the other way round
+  long first, last;                   // range of rows or columns that stay in cache
+  long k0, k1, deep;                  // range of elements of K, and their number in words (a multiple of QN_TILE_DEEP)
+  long chunk, lines;                  // rows or columns per task, and in total
+  long parts;                         // number of tasks that divide the operand that stays
   float *resident, *own; long own_floats;
 } qn_tiled;
 
 QN_INLINE long qn_strip_deep(long K) { return (K + 2 * QN_TILE_DEEP - 1) / (2 * QN_TILE_DEEP) * QN_TILE_DEEP; }
-// Words of a block of K that begins at `at` of a strip
+// Words of the block of K that starts at `at` in a strip
 QN_INLINE long qn_strip_block(long deep, long at) { return deep - at < QN_DEEP_BLOCK ? deep - at : QN_DEEP_BLOCK; }
 
-// A strip of A: rows m0.. (at most QN_SIDE of them, before m1), 0 behind K.
+// Packs a strip of A: up to QN_SIDE rows m0..m1, padded with 0 along K.
 static void qn_strip_of_A(const qn_gemm_context *c, long m0, long m1, long k0, long k1, long deep, float *to) {
   long rows = m1 - m0 < QN_SIDE ? m1 - m0 : QN_SIDE;
   for (long at = 0; at < deep; at += QN_DEEP_BLOCK) {
@@ -58,7 +58,7 @@ static void qn_strip_of_A(const qn_gemm_context *c, long m0, long m1, long k0, l
     to += QN_SIDE * words;
   }
 }
-// A strip of B: columns n0.. (at most QN_SIDE, before n1; 0 behind them), 0 below K.
+// Packs a strip of B: up to QN_SIDE columns n0..n1, padded with 0 to QN_SIDE and along K.
 static void qn_strip_of_B(const qn_gemm_context *c, long n0, long n1, long k0, long k1, long deep, float *to) {
   long columns = n1 - n0 < QN_SIDE ? n1 - n0 : QN_SIDE;
   if (c->b_n == 1) {
@@ -88,7 +88,7 @@ static void qn_tiled_pack_task(void *context, long task, long worker) {
   qn_strip(t, !t->by_rows, t->first + task * QN_SIDE, t->last, t->resident + task * QN_SIDE * t->deep);
 }
 
-// A block of C: rows m0..m1, whose strips are at A, columns n0..n1, whose strips are at B
+// Computes a block of C: rows m0..m1 from the strips at A, columns n0..n1 from the strips at B
 static void qn_tiled_block(const qn_tiled *t, long m0, long m1, const float *A, long n0, long n1, const float *B, float *C, long ldc, qn_fetch *fetch) {
   int add = (t->g->accumulate && !t->g->blockwise) || t->k0 > 0;
   float edge[QN_SIDE * QN_SIDE] __attribute__((aligned(64)));
@@ -138,7 +138,7 @@ static void qn_tiled_task(void *context, long task, long worker) {
 }
 
 QN_INLINE long qn_tiled_slab(long K, int blockwise) { return blockwise || qn_strip_deep(K) <= QN_DEEP_SLAB * 5 / 4 ? qn_strip_deep(K) : QN_DEEP_SLAB; }
-// Lines that stay at once
+// Number of rows or columns that stay in cache at once
 QN_INLINE long qn_tiled_resident(long lines, long deep) {
   long most = QN_RESIDENT / deep / QN_TILED_ROWS * QN_TILED_ROWS, blocks;
   if (most < QN_TILED_ROWS) most = QN_TILED_ROWS;

@@ -1,27 +1,28 @@
-// Products of bf16 by tiles of the machine (AMX): C (32,32) += A (32,K) · B (K,32) in eight tile registers of 16 rows of 64 bytes.
-// A's rows are words of two bf16 along K, B's rows words of two neighbours down K (bf16.h), C's rows floats.
+// bf16 products in tile registers (AMX): C (32,32) += A (32,K) · B (K,32), in eight tile registers of 16 rows of 64 bytes. Rows of A
+// and B are words of two bf16 that are neighbours along K (bf16.h), rows of C are floats.
 //
-// The instructions stand beside a plain twin of the same bits (QN_PLAIN chooses it, and so does a row without the instructions),
-// which bench/kernels/tiles.c compares. Of each 32 along K the even elements and the odd ones are summed apart, each from 0 by 16
-// fused multiply-adds; the two sums are added, and then added to C. Denormals are taken and made as 0; NaN is quiet.
+// The instructions have a portable version with the same bits, used with QN_PLAIN and by instruction sets without tiles.
+// bench/kernels/tiles.c compares the two. Of every 32 elements along K, the even and the odd ones are summed separately, each from 0
+// with 16 fused multiply-adds; the two sums are added, and then added to C. Denormal inputs and results are flushed to 0; NaN
+// is made quiet.
 //
-// Inline assembly, for gcc 12's intrinsics are not safe: _tile_loadconfig says that it reads 8 of the 64 bytes, and _tile_loadd
-// does not say that it reads memory.
+// Inline assembly, because gcc 12's intrinsics are unsafe: _tile_loadconfig declares a read of only 8 of the 64 bytes, and
+// _tile_loadd does not declare that it reads memory.
 #ifndef QN_TILES_H
 #define QN_TILES_H
 #ifndef QN_TILES
-#define QN_TILES 0 // whether the row multiplies by tiles
+#define QN_TILES 0 // whether the instruction set multiplies in tile registers
 #endif
 #define QN_SIDE 32       // rows and columns of C
-#define QN_TILE_DEEP 16  // words of K a step
+#define QN_TILE_DEEP 16  // words of K per step
 #if QN_TILES && !defined(QN_PLAIN) && defined(__AMX_BF16__)
 #define QN_TILE_HARDWARE 1
 #else
 #define QN_TILE_HARDWARE 0
 #endif
 
-// A thread's tiles are configured before its first product of a run and released at its end: else the system keeps 8 KiB more for
-// it at every switch. Written as bytes, for a pool's threads may run the code of a row that was compiled without tiles.
+// A thread configures its tiles before its first product of a run and releases them at the end of the run; otherwise every context
+// switch would save 8 KiB more. Written as bytes, because a pool's threads may run code compiled without tile instructions.
 #if defined(__x86_64__) && defined(__linux__)
 typedef struct { unsigned char palette, start, zero[14]; unsigned short row_bytes[16]; unsigned char rows[16]; } qn_tile_shapes;
 static __attribute__((unused)) void qn_tiles_configure(void) {
@@ -36,8 +37,8 @@ static __attribute__((unused)) void qn_tiles_release(void) {}
 #endif
 
 #if QN_TILES
-// Rows of memory that are wanted soon: a line of them is fetched into the second-level cache with each step of a product. (Into
-// the first level it would cost time.)
+// Rows of memory needed soon: each step of a product prefetches one of their cache lines into L2. (Prefetching into L1 would cost
+// time.)
 typedef struct { const char *at; long left, line, row_lines, skip; } qn_fetch;
 QN_INLINE qn_fetch qn_fetch_of(const float *from, long rows, long pitch, long floats) {
   long lines = (floats * 4 + 63) / 64 + 1;
@@ -51,8 +52,8 @@ QN_INLINE void qn_fetch_line(qn_fetch *f) {
   else f->at += 64;
 }
 
-// c + a * b as one rounding, in float's format but for denormals: the product of two bf16 is exact in double, and a sum rounded to
-// odd there is rounded once more without harm.
+// c + a * b with a single rounding to float, except for denormals. The product of two bf16 is exact in double, and a sum rounded to
+// odd there can be rounded again without error.
 QN_INLINE float qn_tile_flush(float x) { return __builtin_fabsf(x) < 0x1p-126f ? __builtin_copysignf(0.0f, x) : x; }
 QN_INLINE float qn_tile_fma(float a, float b, float c) {
   double x = (double)a * b, y = c, sum = x + y, back = sum - x, lost = (x - (sum - back)) + (y - back);
@@ -65,7 +66,7 @@ QN_INLINE float qn_tile_fma(float a, float b, float c) {
   if (sum < 0x1p-126 && sum > -0x1p-126) return sum < 0.0 || (sum == 0.0 && __builtin_signbit(sum)) ? -0.0f : 0.0f;
   return (float)sum;
 }
-// Rows and columns of 32 that are multiplied: all of them, for the machine's tiles have no fewer.
+// Rows and columns of 32 that are multiplied: always all, because tile registers have a fixed size.
 static __attribute__((noinline, unused)) void qn_tiles_multiply_twin(long steps, const float *A, long lda, const float *B, long ldb, float *C, long ldc, int add) {
   for (int i = 0; i < QN_SIDE; i++) for (int j = 0; j < QN_SIDE; j++) {
     float c = add ? qn_tile_flush(C[i * ldc + j]) : 0.0f;
