@@ -19,7 +19,7 @@ export interface Rounds {
   readonly dropped: number;
 }
 
-/** Which rounds count, by the peak measured at the start of each. */
+/** Decides which rounds count, by the peak measured at the start of each. */
 export function roundsThatCount(peaks: readonly number[]): Rounds {
   const best = Math.max(...peaks);
   const counts = peaks.map((peak) => peak >= LEAST_PEAK * best);
@@ -34,7 +34,7 @@ export interface AmxRow {
   /** Null without AMX. */
   readonly value: number | null;
   readonly unit: "×" | "share";
-  /** What the value is made of. */
+  /** The figures behind the value. */
   readonly detail: string;
   readonly dropped: number;
 }

@@ -1,5 +1,5 @@
 /**
- * @file Matrix products through the engine, packing counted, as a share of the measured peak.
+ * @file Matrix products through the engine, including packing, as a share of the measured peak.
  *   npm run bench gemm [-- --rounds 15]
  */
 import { type ComputeDType, compile, examineMachine, measurePeak } from "../src/backends/index.js";
@@ -8,7 +8,7 @@ import { flags, machineLine, median, randomNumbers, timed } from "./measure.js";
 
 const { rounds } = flags({ rounds: 15 });
 
-/** M, N, K, transposed A, transposed B; the first is the figure that is promised. */
+/** M, N, K, transposed A, transposed B; the first shape has a promised minimum. */
 const shapes: readonly (readonly [number, number, number, boolean, boolean, string])[] = [
   [1024, 3072, 768, false, true, "x·wᵀ of GPT-2's MLP"],
   [4096, 192, 192, false, true, "x·wᵀ, width 192"],
@@ -17,7 +17,7 @@ const shapes: readonly (readonly [number, number, number, boolean, boolean, stri
   [512, 192, 4096, true, false, "dyᵀ·x, 512 × 192"],
 ];
 
-// bf16 only where the machine has its products: elsewhere they are made of fp32 products, against whose peak they stand.
+// bf16 only if the machine has bf16 products; otherwise they run as fp32 products, which the fp32 rows already measure.
 const hasBf16 = (await measurePeak({ threads: 1 })).bf16 > 0;
 const dtypes: readonly ComputeDType[] = hasBf16 ? ["fp32", "bf16"] : ["fp32"];
 const results = [];
@@ -33,7 +33,7 @@ for (const threads of [...new Set([1, (await examineMachine({ measure: false }))
       );
       program.write("a", randomNumbers(M * K));
       program.write("b", randomNumbers(K * N));
-      // The peak before and after: on a shared machine it moves while we measure.
+      // Measure the peak before and after: on a shared machine it changes meanwhile.
       const before = await measurePeak({ threads });
       const seconds = await timed(() => program.run("product"), rounds, 3);
       const after = await measurePeak({ threads });

@@ -2,7 +2,8 @@
 // memory read bandwidth. Every "share of peak" in this repository uses these figures, so they are the best of several short
 // runs: a low peak would flatter the kernels.
 //   gcc -O3 -march=native bench/peak.c -lpthread -o /tmp/peak && /tmp/peak [threads]
-// prints one JSON line: GFLOP/s (a multiply-add is two; 0 where there is no such instruction) and GB/s (1e9 bytes). AMX has a separate figure. Define QN_PEAK_NO_MAIN to use the functions.
+// prints one JSON line: GFLOP/s (a multiply-add counts as two; 0 without such an instruction; AMX has its own figure) and GB/s
+// (1e9 bytes). Define QN_PEAK_NO_MAIN to use only the functions.
 #include <pthread.h>
 #ifdef __AVX512BF16__
 #include <immintrin.h>

@@ -1,10 +1,10 @@
 /** @file Compiles a graph to kernels and a memory plan; this part is the same for all targets. */
 import { type Entries, isOp, nodesOf } from "../tensor/index.js";
 import { bufferOfLeaf, createBuffers } from "./buffers.js";
+import type { ComputeDType } from "./compute-dtype.js";
 import { fuse } from "./fuse.js";
 import type { Buffer, Kernel } from "./kernels.js";
 import { HOST_LIMITS, type Limits, type MemoryPlan, planMemory } from "./memory.js";
-import type { ComputeDType } from "./precision.js";
 import { simplify } from "./simplify.js";
 
 export interface CompiledGraph {

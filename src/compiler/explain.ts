@@ -1,8 +1,8 @@
 /** @file Computes a program's cost per kernel (floating-point operations, bytes, memory) and the savings of fusion. */
 import { DTYPE_BYTES, type Entries, isOp, type Node, type Op, sizeOf } from "../tensor/index.js";
 import { compileGraph } from "./compile-graph.js";
+import { type ComputeDType, multipliesInBf16 } from "./compute-dtype.js";
 import { buffersOf, type Kernel, type LoopBody } from "./kernels.js";
-import { type ComputeDType, multipliesInBf16 } from "./precision.js";
 
 /** Cost of the kernels of one kind and size in an entry. */
 export interface KernelCost {

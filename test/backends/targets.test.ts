@@ -14,7 +14,7 @@ import { ADAMW_DEFAULTS, languageModelTrainer, traceTrainer } from "../../src/tr
 
 const python = process.env.QUERN_ZIG_PYTHON;
 
-const TARGETS: readonly (readonly [system: string, set: string, precision: ComputeDType])[] = [
+const TARGETS: readonly (readonly [system: string, set: string, dtype: ComputeDType])[] = [
   ["aarch64-macos", "neon", "fp32"],
   ["aarch64-macos", "neonbf16", "bf16"],
   ["x86_64-macos", "avx2", "fp32"],
@@ -37,12 +37,12 @@ describe.skipIf(python === undefined)("emitted C (npm run test:targets)", () => 
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  it.each(TARGETS)("compiles for %s, %s, %s", { timeout: 600_000 }, async (system, name, precision) => {
+  it.each(TARGETS)("compiles for %s, %s, %s", { timeout: 600_000 }, async (system, name, dtype) => {
     const set = instructionSet(name);
     const config = defineModel({ layers: 2, width: 64, heads: 4, vocabSize: 300, sequence: 64 });
     const trainer = languageModelTrainer(config, { batch: 2, sequence: 64 });
     const { entries } = traceTrainer(trainer, { optimizer: ADAMW_DEFAULTS, accumulate: 2 });
-    const { source, templates } = emitProgram(compileGraph(entries, { dtype: precision }), set, 4);
+    const { source, templates } = emitProgram(compileGraph(entries, { dtype }), set, 4);
     // Nothing is linked or run, so little optimization is enough; zig has its own processor names.
     const flags = nativeFlags(set, []).map((flag) => ZIG_FLAGS[flag] ?? flag);
     const more = ["-O1", "-Wno-pass-failed", "-Werror=implicit-function-declaration"];

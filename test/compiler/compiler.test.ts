@@ -73,7 +73,7 @@ describe("memory plan", () => {
     kernels.forEach((kernel, time) => {
       const { reads, writes } = buffersOf(kernel);
       for (const buffer of [...reads, ...writes]) {
-        if (buffer.kind === "variable") continue; // each has memory of its own
+        if (buffer.kind === "variable") continue; // variables have separate memory
         lives.set(buffer, { first: lives.get(buffer)?.first ?? time, last: time });
       }
     });
