@@ -55,7 +55,7 @@ const flopsOf: { readonly [O in Op]?: (node: Node) => number } = {
   attentionGradient: (node) => 5 * size(node, 0) * (node.inputs[1].shape[1] + 1),
   embeddingGradient: (node) => size(node, 1),
   linearCrossEntropy: (node) => 2 * size(node, 0) * node.inputs[1].shape[0],
-  linearCrossEntropyGradient: (node) => 6 * size(node, 0) * node.inputs[1].shape[0],
+  linearCrossEntropyGradient: (node) => (node.inputs.length > 4 ? 8 : 6) * size(node, 0) * node.inputs[1].shape[0],
 };
 
 function operationsOf(body: LoopBody): string[] {

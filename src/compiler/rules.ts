@@ -117,13 +117,14 @@ export const RULES: readonly Rule[] = [
     ({ op, inputs, attributes }, { trace }) => [reduceByParts(op, inputs[0], attributes.axes, trace)],
   ),
 
-  // The gradient kernel also computes the loss. Its d_loss must not depend on this loss.
+  // The gradient kernel also computes the loss. The gradients that flow into it must not depend on this loss.
   rule("a loss is computed by its gradient kernel", ["linearCrossEntropy"], ({ node, inputs, attributes }, tracing) => {
     if (!isOp(node, "linearCrossEntropy")) return null;
     const gradient = tracing.lossGradient(node);
-    if (!gradient || dependsOn(gradient.inputs[3], node)) return null;
-    const d = tracing.rewrite(gradient.inputs[3]);
-    const [loss, , , ...statistics] = tracing.trace("linearCrossEntropyGradient", [...inputs, d], attributes);
+    const flowing = gradient?.inputs.slice(3);
+    if (!flowing || flowing.some((d) => dependsOn(d, node))) return null;
+    const all = [...inputs, ...flowing.map(tracing.rewrite)];
+    const [loss, , , ...statistics] = tracing.trace("linearCrossEntropyGradient", all, attributes);
     return [loss, ...statistics];
   }),
 

@@ -183,9 +183,10 @@ const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
     ];
   },
   linearCrossEntropy: (node, [d, dEntropy]) => {
-    if (dEntropy) throw new ShapeError("linearCrossEntropy: its entropy has no gradient");
-    if (d === null) return node.inputs.map(() => null);
-    const [, dx, dw] = apply("linearCrossEntropyGradient", [...node.inputs, d], node.attributes);
+    if (d === null && !dEntropy) return node.inputs.map(() => null);
+    const dLoss = d ?? broadcast(literal(0), node.outputs[0].shape);
+    const flowing = dEntropy ? [dLoss, dEntropy] : [dLoss];
+    const [, dx, dw] = apply("linearCrossEntropyGradient", [...node.inputs, ...flowing], node.attributes);
     return [dx, dw, null];
   },
 

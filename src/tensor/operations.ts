@@ -289,21 +289,23 @@ export function linearCrossEntropy(x: Tensor, w: Tensor, targets: Tensor): Tenso
 
 /** Statistics of target tokens, one value per row; all 0 for an ignored target. */
 export interface TokenStatistics {
-  /** (N) log p(target) in nats; the only one with a gradient. */
+  /** (N) log p(target) in nats. */
   readonly logProbability: Tensor;
-  /** (N) −Σ p log p of the whole distribution, in nats. */
+  /** (N) −Σ p log p of the whole distribution, in nats. Its gradient computes the logits once more. */
   readonly entropy: Tensor;
   /** (N) 1 if greedy decoding would choose the target (no other id has a larger logit), else 0. */
   readonly isGreedy: Tensor;
+  /** (N) log Σ p² of the whole distribution; without a gradient, as `isGreedy`. */
+  readonly logSquares: Tensor;
 }
 
 /**
- * Returns the log-probability of the targets, the entropy of the distributions, and whether the targets are the greedy
- * choices, under the head w: x (N,C), w (V,C), targets (N) i32. The logits are never stored.
+ * Returns the log-probability of the targets, the entropy and concentration of the distributions, and whether the targets are
+ * the greedy choices, under the head w: x (N,C), w (V,C), targets (N) i32. The logits are never stored.
  */
 export function linearTokenStatistics(x: Tensor, w: Tensor, targets: Tensor): TokenStatistics {
-  const [loss, entropy, isGreedy] = apply("linearCrossEntropy", [x, w, targets], { statistics: true });
-  return { logProbability: neg(loss), entropy, isGreedy };
+  const [loss, entropy, isGreedy, logSquares] = apply("linearCrossEntropy", [x, w, targets], { statistics: true });
+  return { logProbability: neg(loss), entropy, isGreedy, logSquares };
 }
 
 /**

@@ -251,11 +251,13 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
   },
   linearCrossEntropy: (inputs, { statistics }) => {
     const loss = lossShapes("linearCrossEntropy", inputs);
-    return statistics ? [loss, loss, loss] : [loss];
+    return statistics ? [loss, loss, loss, loss] : [loss];
   },
   linearCrossEntropyGradient: (inputs, { statistics }) => {
     const loss = lossShapes("linearCrossEntropyGradient", inputs);
-    return [loss, inputs[0], inputs[1], ...(statistics ? [loss, loss] : [])];
+    const fits = statistics || inputs.length === 4;
+    expect(fits, "linearCrossEntropyGradient", inputs, "a gradient of the entropy needs the statistics");
+    return [loss, inputs[0], inputs[1], ...(statistics ? [loss, loss, loss] : [])];
   },
   cacheWrite: (inputs) => {
     const [cache, x, position, rows] = inputs;

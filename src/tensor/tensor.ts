@@ -102,10 +102,13 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
   attentionGradient: { readonly scale: number; readonly optional: readonly ("lengths" | "segments")[] };
   /**
    * x (N,C), w (V,C), targets (N) i32 → −log softmax(x·wᵀ)[target] (N), in nats, 0 for a target of −100. With `statistics`
-   * also the entropy of the softmax (N), in nats, and 1 or 0 (N) for whether no other id has a larger logit.
+   * also the entropy of the softmax (N), in nats, 1 or 0 (N) for whether no other id has a larger logit, and log Σ p² (N).
    */
   linearCrossEntropy: { readonly statistics: boolean };
-  /** x, w, targets, d_loss (N) → loss (N), dx (N,C), dw (V,C)[, entropy, greedy], without computing the logits twice. */
+  /**
+   * x, w, targets, d_loss (N)[, d_entropy (N)] → loss (N), dx (N,C), dw (V,C)[, entropy, greedy, log Σ p²]. Computes the logits
+   * once, and a second time for the gradient of the entropy.
+   */
   linearCrossEntropyGradient: { readonly statistics: boolean };
   /**
    * cache (slots,S,G,D) variable, x (B,T,G,D), position [] or (B) i32, then rows (B) i32 if named in `optional` → the cache

@@ -317,8 +317,23 @@ export const cases: readonly Case[] = [
     one(`linear token statistics ${N}x${C}x${V}`, (m) => {
       const targets = m.ids([N], V, [0, V - 1, -100, 5]);
       const statistics = q.linearTokenStatistics(m.parameter([N, C]), m.parameter([V, C], -2, 2), targets);
-      const { logProbability, entropy, isGreedy } = statistics;
-      return [logProbability, q.stopGradient(entropy), q.stopGradient(isGreedy)];
+      const { logProbability, entropy, isGreedy, logSquares } = statistics;
+      return [logProbability, q.stopGradient(entropy), q.stopGradient(isGreedy), q.stopGradient(logSquares)];
+    }),
+  ),
+  ...[
+    [23, 20, 57, 1],
+    [70, 20, 1100, 1],
+    [23, 20, 57, 30],
+  ].map(([N, C, V, most]) =>
+    one(`linear entropies ${N}x${C}x${V}, inputs to ${most}`, (m) => {
+      const targets = m.ids([N], V, [0, V - 1, -100, 5]);
+      const { logProbability, entropy } = q.linearTokenStatistics(
+        m.parameter([N, C], -most, most),
+        m.parameter([V, C], -2, 2),
+        targets,
+      );
+      return [logProbability, entropy];
     }),
   ),
   one("tied head", (m) => {

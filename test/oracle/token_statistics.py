@@ -1,9 +1,9 @@
-"""Oracle for linearTokenStatistics: log-probability, entropy and greedy choice of targets, and a gradient, from PyTorch.
+"""Oracle for linearTokenStatistics: log-probability, entropy, greedy choice and log Σ p², and gradients, from PyTorch.
 
     VENV/bin/python test/oracle/token_statistics.py     # writes test/oracle/fixtures/token-statistics.json
 
-Inputs are rounded to float32, everything else is float64. The gradient is that of PPO's clipped objective, which depends on the
-log-probability itself. Target -100 is ignored.
+Inputs are rounded to float32, everything else is float64. The first gradient is that of PPO's clipped objective, which depends
+on the log-probability itself; the second one adds weighted entropies (of dw the first 60 rows). Target -100 is ignored.
 """
 import json
 import pathlib
@@ -27,14 +27,19 @@ for N, C, V, most in [(12, 6, 19, 1.5), (5, 4, 1100, 2.0), (6, 3, 11, 40.0)]:
     advantages = uniform(N).double()
     ratio = torch.exp(log_p - old)
     objective = torch.minimum(ratio * advantages, ratio.clamp(0.8, 1.2) * advantages)[counted].sum()
-    objective.backward()
+    objective.backward(retain_graph=True)
+    dx, dw = x.grad.clone(), w.grad.clone()
+    weights = uniform(N).float().double()
+    (distribution.entropy() * weights * counted).sum().backward()
     numbers = lambda t: [float(f"{v:.9g}") for v in t.detach().double().flatten().tolist()]
     found.append({
         "shape": [N, C, V], "x": numbers(x), "w": numbers(w), "targets": targets.tolist(),
         "old": numbers(old), "advantages": numbers(advantages),
         "log_probability": numbers(log_p), "entropy": numbers(distribution.entropy() * counted),
         "is_greedy": ((logits.argmax(-1) == targets) & counted).int().tolist(),
-        "dx": numbers(x.grad), "dw": numbers(w.grad),
+        "dx": numbers(dx), "dw": numbers(dw),
+        "log_squares": numbers(torch.log((distribution.probs ** 2).sum(-1)) * counted), "weights": numbers(weights),
+        "dx_entropy": numbers(x.grad), "dw_entropy": numbers(w.grad[:60]),
     })
 path = pathlib.Path(__file__).parent / "fixtures" / "token-statistics.json"
 path.write_text(json.dumps({"made_by": f"test/oracle/token_statistics.py, torch {torch.__version__}", "cases": found}) + "\n")

@@ -153,11 +153,11 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
     const [N, C] = shapeOf(node, 0);
     const [V] = shapeOf(node, 1);
     const statistics = node.outputs.length > 1;
-    const [entropy, isGreedy] = [1, 2].map((i) => (statistics ? use.result(i) : "0"));
+    const results = [1, 2, 3].map((i) => (statistics ? use.result(i) : "0")).join(", ");
     return {
       statement:
         `qn_linear_cross_entropy(${use.bf16}, ${N}, ${C}, ${V}, ${use.operand(0)}, ${use.operand(1)}, ${use.ids(2)}, ` +
-        `${use.result(0)}, ${entropy}, ${isGreedy}, ${use.scratch});`,
+        `${use.result(0)}, ${results}, ${use.scratch});`,
       scratch: `qn_linear_cross_entropy_scratch(${use.bf16}, ${flag(statistics)}, ${N}, ${C}, ${V})`,
     };
   },
@@ -165,12 +165,13 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
     const [N, C] = shapeOf(node, 0);
     const [V] = shapeOf(node, 1);
     const statistics = node.outputs.length > 3;
-    const [entropy, isGreedy] = [3, 4].map((i) => (statistics ? use.result(i) : "0"));
+    const results = [3, 4, 5].map((i) => (statistics ? use.result(i) : "0")).join(", ");
+    const dEntropy = node.inputs.length > 4 ? use.operand(4) : "0";
     return {
       statement:
         `qn_linear_cross_entropy_gradient(${use.bf16}, ${N}, ${C}, ${V}, ${use.operand(0)}, ${use.operand(1)}, ${use.ids(2)}, ` +
-        `${use.operand(3)}, ${use.result(0)}, ${use.result(1)}, ${use.result(2)}, ${flag(accumulate[2])}, ` +
-        `${entropy}, ${isGreedy}, ${use.scratch});`,
+        `${use.operand(3)}, ${dEntropy}, ${use.result(0)}, ${use.result(1)}, ${use.result(2)}, ${flag(accumulate[2])}, ` +
+        `${results}, ${use.scratch});`,
       scratch: `qn_linear_cross_entropy_scratch(${use.bf16}, ${flag(statistics)}, ${N}, ${C}, ${V})`,
     };
   },

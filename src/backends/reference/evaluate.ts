@@ -142,9 +142,9 @@ function viewOf(inputs: readonly Value[], node: Node<"attention" | "attentionGra
 
 const IGNORED = -100;
 
-/** Per row: the loss in nats and, with statistics, the entropy and whether the target has the largest logit. */
+/** Per row: the loss in nats and, with statistics, the entropy, whether the target has the largest logit, and log Σ p². */
 function lossesOf(x: Value, w: Value, targets: Value, statistics: boolean): readonly Float64Array[] {
-  const [loss, entropy, isGreedy] = [0, 1, 2].map(() => new Float64Array(targets.data.length));
+  const [loss, entropy, isGreedy, logSquares] = [0, 1, 2, 3].map(() => new Float64Array(targets.data.length));
   targets.data.forEach((target, n) => {
     if (target === IGNORED) return;
     const { logits, logSumExp, probabilities } = softmaxRow(x, w, n);
@@ -152,8 +152,9 @@ function lossesOf(x: Value, w: Value, targets: Value, statistics: boolean): read
     if (!statistics) return;
     entropy[n] = probabilities.reduce((total, p, v) => (p > 0 ? total - p * (logits[v] - logSumExp) : total), 0);
     isGreedy[n] = logits.every((logit) => logit <= logits[target]) ? 1 : 0;
+    logSquares[n] = Math.log(probabilities.reduce((total, p) => total + p * p, 0));
   });
-  return statistics ? [loss, entropy, isGreedy] : [loss];
+  return statistics ? [loss, entropy, isGreedy, logSquares] : [loss];
 }
 
 /** Logits, log-sum-exp and softmax of row n of x·wᵀ; x (N,C), w (V,C). */
@@ -379,8 +380,9 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
   linearCrossEntropy: ([x, w, targets], { statistics }, _node, round) =>
     lossesOf(rounded(x, round), rounded(w, round), targets, statistics),
   // dx = (p − onehot) · w and dw = (p − onehot)ᵀ · x, where the target's row is subtracted separately and unrounded. p = e · factor
-  // with e = exp(z − reference); the reference is the target's logit. Only e, factor · x and w are rounded.
-  linearCrossEntropyGradient: ([x, w, targets, d], { statistics }, _node, round) => {
+  // with e = exp(z − reference); the reference is the target's logit. Only e, factor · x and w are rounded. With a gradient of the
+  // entropy H, the whole slope p·(d − dH·(log p + H)) is rounded instead of e.
+  linearCrossEntropyGradient: ([x, w, targets, d, dEntropy], { statistics }, _node, round) => {
     const [a, b] = [rounded(x, round), rounded(w, round)];
     const [V, C] = w.shape;
     const [loss, ...more] = lossesOf(a, b, targets, statistics);
@@ -393,10 +395,13 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
       for (let c = 0; c < C; c++) reference += x.data[n * C + c] * w.data[target * C + c];
       const factor = d.data[n] / Math.exp(logSumExp - reference);
       for (let vocab = 0; vocab < V; vocab++) {
-        const e = round(Math.exp(logits[vocab] - reference));
+        const logP = logits[vocab] - logSumExp;
+        const slope = dEntropy && Math.exp(logP) * (d.data[n] - dEntropy.data[n] * (logP + more[0][n]));
+        const [e, scale] =
+          slope === undefined ? [round(Math.exp(logits[vocab] - reference)), factor] : [round(slope), 1];
         for (let c = 0; c < C; c++) {
-          dx[n * C + c] += factor * e * b.data[vocab * C + c];
-          dw[vocab * C + c] += e * round(factor * x.data[n * C + c]);
+          dx[n * C + c] += scale * e * b.data[vocab * C + c];
+          dw[vocab * C + c] += e * round(scale * x.data[n * C + c]);
         }
       }
       for (let c = 0; c < C; c++) {

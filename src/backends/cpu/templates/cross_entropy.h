@@ -3,7 +3,9 @@
 // products of the gradient: along V for dx, along the rows for dw. So exp is computed once and nothing of that size needs
 // packing. A row's reference is an estimate of its target's logit, so the sum of e is about exp(loss). If a sum in a chunk is
 // too large or small, the chunk is recomputed with the rows' own maxima. One factor per row turns e into d loss / d logit: it
-// multiplies dx and, for dw, the rows of x. The -1 at the target is not in e but subtracted as rows of w and x.
+// multiplies dx and, for dw, the rows of x. The -1 at the target is not in e but subtracted as rows of w and x. A gradient of the
+// entropy H adds -d_H p (log p + H) to a logit, so the factor becomes a line in z: a second pass computes the logits again and
+// packs e * (a + b (z - reference)).
 #ifndef QN_CROSS_ENTROPY_H
 #define QN_CROSS_ENTROPY_H
 #define QN_SUM_LIMIT 1e15f // a row whose sum of e exceeds this (or its inverse) needs another reference
@@ -18,7 +20,7 @@ QN_FUNCTION long qn_packed_pitch(int bf16, long K) { long pack = bf16 ? QN_PACK 
 // Scratch in floats for both functions.
 QN_TEMPLATE long qn_linear_cross_entropy_scratch(int bf16, int statistics, long N, long C, long V) {
   long R = qn_cross_entropy_rows(N, V), a = qn_gemm_blockwise_scratch(V, C), b = qn_gemm_scratch(R, C, V), d = qn_gemm_scratch(V, C, R);
-  return R * qn_packed_pitch(bf16, V) + V * qn_packed_pitch(bf16, R) + (statistics ? 3 : 1) * R * ((V + QN_GROUP - 1) / QN_GROUP) + 3 * R + 48 + (a > b ? a > d ? a : d : b > d ? b : d);
+  return R * qn_packed_pitch(bf16, V) + V * qn_packed_pitch(bf16, R) + (statistics ? 4 : 1) * R * ((V + QN_GROUP - 1) / QN_GROUP) + 5 * R + 48 + (a > b ? a > d ? a : d : b > d ? b : d);
 }
 
 typedef struct {
@@ -28,14 +30,18 @@ typedef struct {
   float *sums, *reference, *target_logit, *factor, *retry;                      // (rows,groups), (rows), (rows), (rows), one number
   int maxima;                                                                   // write maxima to sums and do not compute e
   float *moments, *tops;       // (rows,groups): sums of e * (z - reference), and largest logits
-  float *entropy, *is_greedy;  // (rows): results, or 0
+  float *squares;              // (rows,groups): sums of e * e
+  float *entropy, *is_greedy, *log_squares; // (rows): results, or 0
+  const float *d_entropy;      // (rows), or 0
+  float *lines;                // (rows,2): a and b of each row
+  int second;                  // write e * (a + b (z - reference))
 } qn_cross_entropy_context;
 
 // Replaces the n logits z of a row by e, writes e packed as well, and returns its sum. If `moment` is set, also computes the sum
-// of e * (z - reference) and the largest z.
-QN_INLINE float qn_cross_entropy_row(const int bf16, float *z, long n, float reference, float *packed, float *moment, float *top) {
+// of e * (z - reference), the largest z and the sum of e * e. If `line` (a, b) is set, multiplies e by a + b (z - reference).
+QN_INLINE float qn_cross_entropy_row(const int bf16, float *z, long n, float reference, float *packed, float *moment, float *top, float *square, const float *line) {
   const int pack = bf16 ? QN_PACK : 1;
-  vf l[2] = {{0}, {0}}, first_moment = {0}, largest = qn_splat(-QN_INFINITY);
+  vf l[2] = {{0}, {0}}, first_moment = {0}, squared = {0}, largest = qn_splat(-QN_INFINITY);
   for (long i = 0; i < n; i += pack * QN_VL) {
     vf e[2];
     QN_UNROLL for (int j = 0; j < pack; j++) {
@@ -47,13 +53,18 @@ QN_INLINE float qn_cross_entropy_row(const int bf16, float *z, long n, float ref
         if (left < QN_VL) above = qn_first(above, left, 0.0f), logit = qn_first(logit, left, -QN_INFINITY);
         first_moment += e[j] * qn_max(qn_splat(-60.0f), above); // below it e is 0
         largest = qn_maximum(largest, logit);
+        squared += e[j] * e[j];
       }
       l[j] += e[j];
+      if (line) {
+        if (left < QN_VL) above = qn_first(above, left, 0.0f);
+        e[j] *= qn_splat(line[0]) + qn_max(qn_splat(-60.0f), above) * line[1];
+      }
       qn_store(z + i + j * QN_VL, e[j]);
     }
     if (packed) qn_store(packed + i / pack, pack == 2 ? qn_pack_bf16_along(e[0], e[1]) : bf16 ? qn_bf16_round(e[0]) : e[0]);
   }
-  if (moment) *moment = qn_sum(first_moment), *top = qn_maximum_lanes(largest);
+  if (moment) *moment = qn_sum(first_moment), *top = qn_maximum_lanes(largest), *square = qn_sum(squared);
   return qn_sum(l[0] + l[1]);
 }
 // Takes a finished block of logits. The sum of e (or the largest logit) of each row goes to the block's first group; the other
@@ -65,18 +76,20 @@ static void qn_cross_entropy_block(void *context, long m0, long m1, long n0, lon
   for (long r = m0; r < m1; r++) {
     float *z = Z + (r - m0) * ldz, *sums = c->sums + r * c->groups, *packed = c->dx ? c->along_v + r * c->along_v_pitch + n0 / pack : 0;
     long target = c->targets[r], g0 = n0 / QN_GROUP;
-    float *moments = c->moments + r * c->groups, *tops = c->tops + r * c->groups;
+    float *moments = c->moments + r * c->groups, *tops = c->tops + r * c->groups, *squares = c->squares + r * c->groups;
     for (long g = g0; g < (n1 + QN_GROUP - 1) / QN_GROUP; g++) {
       sums[g] = c->maxima ? -QN_INFINITY : 0.0f;
-      if (c->entropy) moments[g] = 0.0f, tops[g] = -QN_INFINITY;
+      if (c->entropy) moments[g] = 0.0f, tops[g] = -QN_INFINITY, squares[g] = 0.0f;
     }
     if (c->maxima) for (long n = 0; n < n1 - n0; n++) sums[g0] = z[n] > sums[g0] ? z[n] : sums[g0];
     else {
       if (target >= n0 && target < n1) c->target_logit[r] = z[target - n0];
-      if (bf16 && c->entropy) sums[g0] = qn_cross_entropy_row(QN_BF16, z, n1 - n0, c->reference[r], packed, moments + g0, tops + g0);
-      else if (bf16) sums[g0] = qn_cross_entropy_row(QN_BF16, z, n1 - n0, c->reference[r], packed, 0, 0);
-      else if (c->entropy) sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], packed, moments + g0, tops + g0);
-      else sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], packed, 0, 0);
+      if (bf16 && c->second) sums[g0] = qn_cross_entropy_row(QN_BF16, z, n1 - n0, c->reference[r], packed, 0, 0, 0, c->lines + 2 * r);
+      else if (c->second) sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], packed, 0, 0, 0, c->lines + 2 * r);
+      else if (bf16 && c->entropy) sums[g0] = qn_cross_entropy_row(QN_BF16, z, n1 - n0, c->reference[r], packed, moments + g0, tops + g0, squares + g0, 0);
+      else if (bf16) sums[g0] = qn_cross_entropy_row(QN_BF16, z, n1 - n0, c->reference[r], packed, 0, 0, 0, 0);
+      else if (c->entropy) sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], packed, moments + g0, tops + g0, squares + g0, 0);
+      else sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], packed, 0, 0, 0, 0);
     }
   }
   if (!c->dx || c->maxima) return;
@@ -110,7 +123,7 @@ static void qn_cross_entropy_maximum_task(void *context, long task, long worker)
     c->reference[r] = m;
   }
 }
-// Loss, entropy = log l - (sum of e (z - reference)) / l, and the factor that turns e into d loss / d logit; l is the sum of e.
+// Loss, entropy = log l - (sum of e (z - reference)) / l, log of the sum of p * p, and the factor that turns e into d loss / d logit; l is the sum of e.
 static void qn_cross_entropy_loss_task(void *context, long task, long worker) {
   const qn_cross_entropy_context *c = context;
   (void)worker;
@@ -121,10 +134,17 @@ static void qn_cross_entropy_loss_task(void *context, long task, long worker) {
     c->loss[r] = counts ? c->reference[r] - c->target_logit[r] + qn_log(qn_splat(l))[0] : 0.0f;
     c->factor[r] = counts && c->dx ? c->d_loss[r] / l : 0.0f;
     if (c->entropy) {
-      float moment = 0, top = -QN_INFINITY;
+      float moment = 0, top = -QN_INFINITY, squares = 0, log_l = qn_log(qn_splat(l))[0];
+      for (long g = 0; g < c->groups; g++) squares += c->squares[r * c->groups + g];
       for (long g = 0; g < c->groups; g++) moment += c->moments[r * c->groups + g], top = c->tops[r * c->groups + g] <= top ? top : c->tops[r * c->groups + g];
-      c->entropy[r] = counts ? qn_log(qn_splat(l))[0] - moment / l : 0.0f;
+      c->entropy[r] = counts ? log_l - moment / l : 0.0f;
       c->is_greedy[r] = counts && c->target_logit[r] >= top ? 1.0f : 0.0f;
+      c->log_squares[r] = counts ? qn_log(qn_splat(squares))[0] - 2 * log_l : 0.0f;
+      if (c->d_entropy) { // d_loss p - d_entropy p (log p + entropy), with log p = z - reference - log l
+        c->lines[2 * r] = counts ? (c->d_loss[r] + c->d_entropy[r] * moment / l) / l : 0.0f;
+        c->lines[2 * r + 1] = counts ? -c->d_entropy[r] / l : 0.0f;
+        c->factor[r] = counts ? 1.0f : 0.0f;
+      }
     }
     if (!(l < QN_SUM_LIMIT && l > 1 / QN_SUM_LIMIT)) *c->retry = 1.0f; // every row writes the same value, so a race between workers is harmless
   }
@@ -154,17 +174,18 @@ static void qn_cross_entropy_dw_task(void *context, long task, long worker) {
 }
 
 // Inputs: x (N,C), w (V,C), targets (N), d_loss (N). Overwrites loss (N), dx (N,C) and dw (V,C); adds to dw if accumulate_dw.
-// If entropy (N) is not 0, it receives the entropy of softmax(x·wᵀ) in nats, and is_greedy (N) is 1 where no logit is larger
-// than the target's.
-QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, const float *d_loss, float *loss, float *dx, float *dw, int accumulate_dw, float *entropy, float *is_greedy, float *scratch) {
+// If entropy (N) is not 0, it receives the entropy of softmax(x·wᵀ) in nats, is_greedy (N) is 1 where no logit is larger than the
+// target's, and log_squares (N) is the log of the sum of squared probabilities. d_entropy (N) may be 0.
+QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, const float *d_loss, const float *d_entropy, float *loss, float *dx, float *dw, int accumulate_dw, float *entropy, float *is_greedy, float *log_squares, float *scratch) {
   long R = qn_cross_entropy_rows(N, V), groups = (V + QN_GROUP - 1) / QN_GROUP;
   long P = qn_packed_pitch(bf16, V), Q = qn_packed_pitch(bf16, R);
-  float *along_v = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *along_rows = along_v + R * P, *sums = along_rows + V * Q, *moments = sums + R * groups, *tops = moments + R * groups, *per_row = entropy ? tops + R * groups : moments, *retry = per_row + 3 * R, *gemm_scratch = retry + 16;
+  float *along_v = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *along_rows = along_v + R * P, *sums = along_rows + V * Q, *moments = sums + R * groups, *tops = moments + R * groups, *squares = tops + R * groups, *per_row = entropy ? squares + R * groups : moments, *retry = per_row + 5 * R, *gemm_scratch = retry + 16;
   for (long n = 0; n < N; n += R) {
     long rows = n + R < N ? R : N - n, tasks = (rows + QN_CROSS_ENTROPY_ROWS - 1) / QN_CROSS_ENTROPY_ROWS;
     qn_cross_entropy_context c = {bf16, rows, C, V, groups, x + n * C, w, d_loss ? d_loss + n : 0, targets + n, loss + n, dx ? dx + n * C : 0, dw,
                                   along_v, P, along_rows, Q, sums, per_row, per_row + R, per_row + 2 * R, retry, 0,
-                                  moments, tops, entropy ? entropy + n : 0, is_greedy ? is_greedy + n : 0};
+                                  moments, tops, squares, entropy ? entropy + n : 0, is_greedy ? is_greedy + n : 0, log_squares ? log_squares + n : 0,
+                                  d_entropy ? d_entropy + n : 0, per_row + 3 * R, 0};
     qn_parallel(tasks, qn_cross_entropy_reference_task, &c);
     for (int round = 0; round < 2; round++) {
       if (round == 1) { // use the rows' maxima as references
@@ -179,6 +200,10 @@ QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long
       if (*retry == 0.0f) break;
     }
     if (!dx) continue;
+    if (d_entropy) {
+      c.second = 1;
+      qn_gemm_blockwise(bf16, rows, V, C, c.x, C, w, C, gemm_scratch, qn_cross_entropy_block, &c);
+    }
     qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = rows, .N = C, .K = V, .A = along_v, .a_m = P, .a_k = 1, .a_packed = 1, .B = w, .b_k = C, .b_n = 1,
                                   .C = c.dx, .ldc = C, .epilogue = qn_cross_entropy_dx_epilogue, .context = &c}, gemm_scratch);
     qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = V, .N = C, .K = rows, .A = along_rows, .a_m = Q, .a_k = 1, .a_packed = 1, .B = c.x, .b_k = C, .b_n = 1, .b_scale = c.factor,
@@ -189,7 +214,7 @@ QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long
 
 // x (N,C), w (V,C), targets (N); loss (N): -log softmax(x·wᵀ)[target] in nats, 0 where the target is -100 (or any id
 // outside [0, V)).
-QN_TEMPLATE void qn_linear_cross_entropy(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, float *loss, float *entropy, float *is_greedy, float *scratch) {
-  qn_linear_cross_entropy_gradient(bf16, N, C, V, x, w, targets, 0, loss, 0, 0, 0, entropy, is_greedy, scratch);
+QN_TEMPLATE void qn_linear_cross_entropy(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, float *loss, float *entropy, float *is_greedy, float *log_squares, float *scratch) {
+  qn_linear_cross_entropy_gradient(bf16, N, C, V, x, w, targets, 0, 0, loss, 0, 0, 0, entropy, is_greedy, log_squares, scratch);
 }
 #endif
