@@ -185,9 +185,20 @@ export async function openPolicy(
     format: (program) =>
       lora === null
         ? modelFormat(program, config, tokenizer, ends)
-        : adapterFormat(program, policy as Policy & { readonly lora: LoraConfig }, tokenizer, o.model as string),
+        : adapterFormat(
+            program,
+            policy as Policy & { readonly lora: LoraConfig },
+            tokenizer,
+            adapterBaseOf(base, o.model as string),
+          ),
   };
 }
+
+/**
+ * The base that an adapter names: the folder of the checkpoint, which PEFT can open, and not the run around it; or the name of
+ * a model on the hub.
+ */
+export const adapterBaseOf = ({ model }: TextModel, name: string) => (/^\w+:\/\//.test(name) ? name : model.path);
 
 /** Checkpoints that hold the adapters alone. */
 export function adapterFormat(

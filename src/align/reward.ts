@@ -17,7 +17,7 @@ import { type Preview, previewPairs } from "./data/preview.js";
 import { endOfCompletion } from "./data/templates.js";
 import { truncatePair } from "./data/truncate.js";
 import { rewardTrainer } from "./losses/reward.js";
-import { dropoutValues, openPolicy } from "./policy.js";
+import { adapterBaseOf, dropoutValues, openPolicy } from "./policy.js";
 import { classifierFormat, rewardAdapterFormat } from "./reward-checkpoint.js";
 import { rewardOptions } from "./reward-options.js";
 import { pairStatistics } from "./reward-statistics.js";
@@ -148,7 +148,7 @@ async function prepareReward(context: Context<Checked>): Promise<Task> {
       const files = { config, tokenizer, ends, padding };
       return lora === null
         ? classifierFormat(program, files)
-        : rewardAdapterFormat(program, files, { lora, base: o.model as string });
+        : rewardAdapterFormat(program, files, { lora, base: adapterBaseOf(base, o.model as string) });
     },
     preview: (count) => previewPairs(pairs, count, tokenizer),
     close: async () => {},
