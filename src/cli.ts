@@ -34,6 +34,16 @@ await runProcess([
     load: () => import("./commands/dpo.js"),
   },
   {
+    words: "ppo",
+    summary: "train a policy on rewards of its own completions by PPO",
+    load: () => import("./commands/ppo.js"),
+  },
+  {
+    words: "grpo",
+    summary: "train a policy on rewards of its own completions: GRPO and its relatives",
+    load: () => import("./commands/grpo.js"),
+  },
+  {
     words: "merge",
     summary: "fold a LoRA adapter into its base model",
     load: () => import("./commands/merge.js"),

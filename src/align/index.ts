@@ -5,9 +5,13 @@ export { type Preview, type PreviewToken, previewText } from "./data/preview.js"
 export { CHAT_FORMATS } from "./data/templates.js";
 export { type DpoOptions, dpo, previewDpo } from "./dpo.js";
 export { dpoOptions } from "./dpo-options.js";
+export { type GrpoOptions, grpo } from "./grpo.js";
+export { GRPO_NAMES, grpoOptions } from "./grpo-options.js";
 export { F_DIVERGENCES, PREFERENCE_LOSSES } from "./losses/preference.js";
 export { type MergeOptions, type MergeResult, merge } from "./merge.js";
 export { mergeOptions } from "./merge-options.js";
+export { type PpoOptions, ppo } from "./ppo.js";
+export { ppoOptions } from "./ppo-options.js";
 export { previewReward, type RewardOptions, reward } from "./reward.js";
 export { openRewardModel, type RewardModel, type ScoreOptions } from "./reward-model.js";
 export { rewardOptions } from "./reward-options.js";

@@ -67,7 +67,10 @@ export function createRolloutSource<T>(options: RolloutSourceOptions<T>): Rollou
     return decoder;
   };
 
+  /** What the last iteration's rollouts and their scores took. */
+  let seconds = { rollout_seconds: 0, scoring_seconds: 0 };
   async function sample(number: number, accumulate: number, training: TrainingProgram) {
+    const started = performance.now();
     const promptNumbers = Array.from({ length: accumulate }, (_, i) =>
       examplesOf(number * accumulate + i, batch, prompts.length, order),
     ).flat();
@@ -77,16 +80,23 @@ export function createRolloutSource<T>(options: RolloutSourceOptions<T>): Rollou
     const rollouts = await sampleRollouts(decoderFor(training), policy, chosen, {
       ...{ group, tokens, temperature, seed, signal },
     });
-    return { number, promptNumbers, rollouts, scored: await options.score(rollouts, training) };
+    const sampledAt = performance.now();
+    const scored = await options.score(rollouts, training);
+    seconds = {
+      rollout_seconds: (sampledAt - started) / 1000,
+      scoring_seconds: (performance.now() - sampledAt) / 1000,
+    };
+    return { number, promptNumbers, rollouts, scored };
   }
 
   return {
     async load(step, accumulate, training) {
       const number = Math.floor(step / updates);
+      seconds = { rollout_seconds: 0, scoring_seconds: 0 };
       if (iteration?.number !== number) iteration = await sample(number, accumulate, training);
       const update = { number: step % updates, step, accumulate };
       const { batches, metrics } = await options.batches(iteration, update, training);
-      return { batches, metrics, tokens: tokensIn(iteration.rollouts) };
+      return { batches, metrics: { ...metrics, ...seconds }, tokens: tokensIn(iteration.rollouts) };
     },
     async greedy(others, training) {
       const settings = { group: 1, tokens, temperature: 0, seed: 0, signal };

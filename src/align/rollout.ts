@@ -2,14 +2,18 @@
  * @file Rollouts: completions of prompts, sampled from the policy as it is now. They come from the batched decoder, which uses the
  * training program's weights without a copy.
  */
+import type { CompileOptions } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import { createDecoder, type Decoder } from "../infer/index.js";
 import type { Tokenizer } from "../tokenizer/index.js";
 import type { TrainingProgram } from "../train/index.js";
 import { IGNORED } from "./data/batches.js";
 import { encodePrompt } from "./data/encode.js";
-import type { ExampleOf } from "./data/examples.js";
+import type { Content, ExampleOf } from "./data/examples.js";
 import type { OpenPolicy } from "./policy.js";
+import { openRewardModel } from "./reward-model.js";
+import { openRewards, type Rewards } from "./rewards/open-rewards.js";
+import { textOf } from "./rewards/reward.js";
 
 /** A prompt of a run, as the model sees it. */
 export interface RolloutPrompt {
@@ -174,3 +178,75 @@ export function rolloutMetrics(
     }),
   };
 }
+
+/** Rewards of some rollouts. */
+export interface RolloutRewards {
+  /** Weighted sums. */
+  readonly total: readonly number[];
+  /** (N,K): each of K rewards of each of N rollouts. */
+  readonly parts: readonly (readonly number[])[];
+}
+
+export async function scoreRollouts(
+  rewards: Rewards,
+  rollouts: readonly Rollout[],
+  signal?: AbortSignal,
+): Promise<RolloutRewards> {
+  const calls = rollouts.map(({ prompt: { example }, text, ids, truncated }) => ({
+    prompt: example.prompt,
+    completion: typeof example.prompt === "string" ? text : [{ role: "assistant", content: text }],
+    example: example.fields,
+    place: example.place,
+    tokens: truncated ? ids.length : ids.length - 1,
+  }));
+  const { total, each } = await rewards.score(calls, { signal });
+  return { total: Array.from(total), parts: rollouts.map((_, i) => each.map((values) => values[i])) };
+}
+
+/** The mean of each of several rewards, for the metrics. */
+export function rewardMetrics({ names }: Rewards, parts: RolloutRewards["parts"]): Record<string, number> {
+  if (names.length < 2) return {};
+  const mean = (k: number) => parts.reduce((total, part) => total + part[k], 0) / parts.length;
+  return Object.fromEntries(names.map((name, k) => [`reward_${name.replace(/\W+/g, "_")}`, mean(k)]));
+}
+
+/** Opens the rewards of a run; a folder is a reward model. */
+export function openRunRewards(
+  names: readonly string[],
+  weights: readonly number[] | undefined,
+  allowCode: boolean | undefined,
+  options: CompileOptions,
+): Promise<Rewards> {
+  return openRewards(names, {
+    weights,
+    allowCode,
+    openModel: async (path) => {
+      const model = await openRewardModel(path, options);
+      return {
+        score: (answers, calls) =>
+          model.score(
+            answers.map(({ prompt, completion }) => joined(prompt, completion)),
+            calls,
+          ),
+        close: () => model.dispose(),
+      };
+    },
+  });
+}
+
+/** A prompt with its answer, as a reward model scores it. */
+function joined(prompt: Content, completion: Content): Content {
+  if (typeof prompt === "string") return prompt + (typeof completion === "string" ? completion : textOf(completion));
+  const answer = typeof completion === "string" ? [{ role: "assistant", content: completion }] : completion;
+  return [...prompt, ...answer];
+}
+
+/** Rollouts that a report shows beside each other at each evaluation. */
+const SHOWN_ROLLOUTS = 20;
+
+export const shownRollouts = (rollouts: readonly Rollout[], rewards: readonly number[]) =>
+  rollouts.slice(0, SHOWN_ROLLOUTS).map(({ prompt: { example }, text }, i) => ({
+    prompt: typeof example.prompt === "string" ? example.prompt : textOf(example.prompt),
+    text,
+    reward: rewards[i],
+  }));

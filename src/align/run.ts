@@ -21,7 +21,9 @@ import {
   checkSpace,
   compileTrainer,
   evaluateBatches,
+  explainTrainer,
   identityOf,
+  type MetricsLine,
   measureThroughput,
   optimizerState,
   type RunPlan,
@@ -55,6 +57,8 @@ export interface AlignCalls {
   readonly onNote?: (line: string) => void;
   /** Plans the run, and writes nothing. */
   readonly dryRun?: boolean;
+  /** Reports the kernels of the compiled program to `onNote`, with and without fusion. */
+  readonly explain?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -86,6 +90,8 @@ export interface AlignResult {
   readonly evaluation: Readonly<Record<string, unknown>> | null;
   readonly tokens_per_second: number | null;
   readonly seconds: number;
+  /** Of an algorithm with rollouts: shares of the steps' time spent in them, in scoring and in updates. */
+  readonly time_shares?: { readonly rollouts: number; readonly scoring: number; readonly updates: number };
 }
 
 /** What an algorithm is given to prepare itself. */
@@ -112,6 +118,8 @@ export interface StepBatches {
 export interface Evaluation {
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
+  /** Completions for the report, the same prompts at each evaluation. */
+  readonly rollouts?: MetricsLine["rollouts"];
 }
 
 /** An algorithm that is ready to run. */
@@ -176,9 +184,9 @@ export async function runAlignment<S extends typeof alignOptions>(
   prepare: (context: Context<z.output<S>>) => Promise<Task>,
   open: OpenBase = openTextModel,
 ): Promise<AlignResult> {
-  const { target, onPlan, onNote, dryRun, signal, onProgress, ...options } = given as AlignCalls & object;
+  const { target, onPlan, onNote, dryRun, explain, signal, onProgress, ...options } = given as AlignCalls & object;
   const now = checkOptions(schema, options) as z.output<S> & AlignOptions;
-  const calls: AlignCalls = { target, onPlan, onNote, dryRun, signal, onProgress };
+  const calls: AlignCalls = { target, onPlan, onNote, dryRun, explain, signal, onProgress };
   const planned = {
     now,
     calls,
@@ -260,6 +268,7 @@ async function runInto({ now, calls, algorithm, open, prepare }: Planned): Promi
       });
     }
     onPlan?.(plan);
+    if (calls.explain) for (const line of explainTrainer(task.trainer, plan)) note(line);
     if (dryRun) return dryResult(o.out, plan);
     await checkSpace(o.out, plan.expected.disk_bytes);
     return await trainAndReport({ o, task, training, plan, identity, before, calls, started });
@@ -303,7 +312,7 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
   await task.begin?.(training);
   const restored = before && (await restoreCheckpoint(run, identity, saved));
   const done = restored ?? { step: 0, seconds: 0 };
-  await rewindMetrics(run, done.step);
+  const kept = await rewindMetrics(run, done.step);
 
   const loadedOf = new Map<number, StepBatches>();
   const source: BatchSource = {
@@ -314,10 +323,13 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
       return loaded.batches;
     },
   };
-  let tokens = 0;
+  let tokens = kept.findLast((line) => line.tokens !== undefined)?.tokens ?? 0;
   let last: Record<string, unknown> = {};
   let evaluation: Record<string, unknown> | null = null;
   let best = { step: 0, loss: Number.POSITIVE_INFINITY };
+  for (const { step, validation_loss: loss } of kept) if (loss !== undefined && loss < best.loss) best = { step, loss };
+  const spent = { rollouts: 0, scoring: 0 };
+  let isEqualNoted = false;
   let lastSaved = restored ? checkpointPath(run, restored.step) : undefined;
   const evaluate = async (step: number) => {
     const measured = await evaluateTask(task, training, step);
@@ -326,7 +338,7 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
     const named = Object.entries(measured.metrics).map(([name, value]) => [`validation_${name}`, value]);
     const line: Record<string, number> = { validation_loss: measured.loss, ...Object.fromEntries(named) };
     evaluation = line;
-    return { loss: measured.loss, line };
+    return { loss: measured.loss, line: { ...line, ...(measured.rollouts && { rollouts: measured.rollouts }) } };
   };
   const trained = await train({
     ...{ training, plan, done, signal, onProgress, source },
@@ -347,6 +359,12 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
           ...(tokens_per_second !== undefined && { tokens_per_second: tokens_per_second * share }),
         };
         await appendMetrics(run, last as never);
+        if (last.equal_groups === 1 && !isEqualNoted) {
+          isEqualNoted = true;
+          calls.onNote?.(EQUAL_GROUPS.replace("STEP", String(line.step)));
+        }
+        spent.rollouts += (loaded?.metrics?.rollout_seconds ?? 0) as number;
+        spent.scoring += (loaded?.metrics?.scoring_seconds ?? 0) as number;
         refuseCollapse(task.limits ?? {}, last, lastSaved);
       },
       save: async (step, seconds, validationLoss) => {
@@ -376,7 +394,13 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
     evaluation,
     tokens_per_second: (last.tokens_per_second as number | undefined) ?? null,
     seconds: (performance.now() - started) / 1000,
+    ...(spent.rollouts > 0 && { time_shares: timeShares(spent, trained.seconds - done.seconds) }),
   };
+}
+
+function timeShares({ rollouts, scoring }: { rollouts: number; scoring: number }, seconds: number) {
+  const total = Math.max(seconds, rollouts + scoring);
+  return { rollouts: rollouts / total, scoring: scoring / total, updates: (total - rollouts - scoring) / total };
 }
 
 /** Tokens of a text in the report. */
@@ -431,6 +455,11 @@ function refuseCollapse(
     );
   }
 }
+
+/** Why a loss is 0. */
+const EQUAL_GROUPS =
+  "in step STEP the rewards of each prompt's completions are all equal, so that none is better than another and the loss is 0: " +
+  "choose prompts that the model sometimes gets right, or a finer reward";
 
 const deadlineOf = (minutes: number, started: number) => ({
   aim: started + minutes * 60_000 * 1.1,

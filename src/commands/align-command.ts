@@ -6,6 +6,10 @@ import type { CommandContext } from "./command.js";
 /** Options of the command line that the library lacks. */
 export const alignFlags = {
   dryRun: z.boolean().default(false).describe("print the plan with reasons, time, memory and disk, without training"),
+  explain: z
+    .boolean()
+    .default(false)
+    .describe("print the kernels of the compiled program, fused and unfused: operations, bytes, memory"),
 };
 
 /** The option of verbs that read examples. */
@@ -33,9 +37,12 @@ export async function printPreview(previews: readonly Preview[], { print, write 
 }
 
 /** Returns the callbacks and flags that a post-training function takes from a command's context. */
-export function alignCallbacks({ print, log, signal, onProgress }: CommandContext, dryRun: boolean) {
+export function alignCallbacks(
+  { print, log, signal, onProgress }: CommandContext,
+  flags: { readonly dryRun: boolean; readonly explain: boolean },
+) {
   return {
-    ...{ dryRun, signal, onProgress },
+    ...{ ...flags, signal, onProgress },
     onNote: (line: string) => print(line),
     onPlan: (plan: AlignPlan) => {
       for (const line of planLines(plan)) print(line);
@@ -77,12 +84,17 @@ export function printResult(result: AlignResult, { print }: CommandContext, dryR
   print();
   print(`trained     ${result.steps} steps, ${result.seconds.toFixed(0)} s in total`);
   for (const [key, value] of shown) print(`${key.padEnd(10)}  ${Number(value.toPrecision(4))}`);
+  if (result.time_shares !== undefined) {
+    const { rollouts, scoring, updates } = result.time_shares;
+    const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
+    print(`time        rollouts ${percent(rollouts)}, scoring ${percent(scoring)}, updates ${percent(updates)}`);
+  }
   print(`checkpoint  ${result.checkpoint}`);
   if (result.best_checkpoint !== result.checkpoint) print(`best        ${result.best_checkpoint}`);
   print(`report      ${result.report}`);
   return result;
 }
 
-const HIDDEN = new Set(["step", "learning_rate", "seconds", "tokens"]);
+const HIDDEN = new Set(["step", "learning_rate", "seconds", "tokens", "rollout_seconds", "scoring_seconds"]);
 const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e5 ? 4 : 2)}M`;
 const megabytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MB`;

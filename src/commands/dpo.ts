@@ -13,11 +13,14 @@ export default defineCommand({
     "quern dpo --model runs/chat --data pairs.jsonl --out runs/ipo --loss ipo --beta 0.05 --eval-data held-out.jsonl",
     "quern dpo --model runs/chat --data pairs.jsonl --out runs/mix --loss sigmoid,sft --loss-weights 1,0.2",
   ],
-  async run({ preview, dryRun, ...options }, context) {
+  async run({ preview, dryRun, explain, ...options }, context) {
     const { dpo, previewDpo } = await import("../align/index.js");
     if (preview !== undefined) {
-      return printPreview(await previewDpo({ ...options, ...alignCallbacks(context, dryRun) }, preview), context);
+      return printPreview(
+        await previewDpo({ ...options, ...alignCallbacks(context, { dryRun, explain }) }, preview),
+        context,
+      );
     }
-    return printResult(await dpo({ ...options, ...alignCallbacks(context, dryRun) }), context, dryRun);
+    return printResult(await dpo({ ...options, ...alignCallbacks(context, { dryRun, explain }) }), context, dryRun);
   },
 });

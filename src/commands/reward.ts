@@ -14,9 +14,9 @@ export default defineCommand({
     "quern reward --model smollm2.gguf --data pairs.jsonl --out runs/reward --lora 16 --center 0.01",
     "quern reward --out runs/reward --resume",
   ],
-  async run({ preview, dryRun, ...options }, context) {
+  async run({ preview, dryRun, explain, ...options }, context) {
     const { previewReward, reward } = await import("../align/index.js");
-    const calls = alignCallbacks(context, dryRun);
+    const calls = alignCallbacks(context, { dryRun, explain });
     if (preview !== undefined) return printPreview(await previewReward({ ...options, ...calls }, preview), context);
     return printResult(await reward({ ...options, ...calls }), context, dryRun);
   },

@@ -13,11 +13,14 @@ export default defineCommand({
     "quern sft --model smollm2.gguf --data qa.jsonl --out runs/qa --epochs 2 --eval-data held-out.jsonl",
     "quern sft --out runs/chat --resume",
   ],
-  async run({ preview, dryRun, ...options }, context) {
+  async run({ preview, dryRun, explain, ...options }, context) {
     const { sft, previewSft } = await import("../align/index.js");
     if (preview !== undefined) {
-      return printPreview(await previewSft({ ...options, ...alignCallbacks(context, dryRun) }, preview), context);
+      return printPreview(
+        await previewSft({ ...options, ...alignCallbacks(context, { dryRun, explain }) }, preview),
+        context,
+      );
     }
-    return printResult(await sft({ ...options, ...alignCallbacks(context, dryRun) }), context, dryRun);
+    return printResult(await sft({ ...options, ...alignCallbacks(context, { dryRun, explain }) }), context, dryRun);
   },
 });

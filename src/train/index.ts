@@ -15,7 +15,7 @@ export type { PretrainOptions } from "./pretrain/prepare-run.js";
 export { type PretrainResult, planPretraining, pretrain } from "./pretrain/pretrain.js";
 export { pretrainOptions } from "./pretrain/pretrain-options.js";
 export { type CompressionBaselines, compressionBaselines } from "./report/compression.js";
-export { explainTraining } from "./report/explain-training.js";
+export { explainTrainer, explainTraining } from "./report/explain-training.js";
 export { ngramLosses } from "./report/ngram.js";
 export { type MetricsLine, type RunRecord, type RunResult, writeReport } from "./report/report.js";
 export { type CheckpointFormat, restoreCheckpoint, saveCheckpoint, trainableFormat } from "./run/checkpoints.js";

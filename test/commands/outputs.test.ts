@@ -104,6 +104,30 @@ const cases: Readonly<Record<string, Case>> = {
     },
     writes: "run.json",
   },
+  ppo: {
+    words: ({ folder }) => {
+      writeFileSync(join(folder, "prompts.jsonl"), `${JSON.stringify({ prompt: "2+2=", answer: "4" })}\n`);
+      rmSync(join(folder, "documents.jsonl"), { force: true });
+      return [
+        ...["ppo", "--model", join(root, "test", "oracle", "fixtures", "align", "policy"), "--prompts", folder],
+        ...["--reward", "exact", "--steps", "1", "--batch", "1", "--tokens", "2", "--dtype", "fp32"],
+        ...["--threads", "1"],
+      ];
+    },
+    writes: "run.json",
+  },
+  grpo: {
+    words: ({ folder }) => {
+      writeFileSync(join(folder, "prompts.jsonl"), `${JSON.stringify({ prompt: "2+2=", answer: "4" })}\n`);
+      rmSync(join(folder, "documents.jsonl"), { force: true });
+      return [
+        ...["grpo", "--model", join(root, "test", "oracle", "fixtures", "align", "policy"), "--prompts", folder],
+        ...["--reward", "exact", "--steps", "1", "--batch", "1", "--group", "2", "--tokens", "2", "--dtype", "fp32"],
+        ...["--threads", "1"],
+      ];
+    },
+    writes: "run.json",
+  },
   merge: {
     words: ({ folder }) => {
       cpSync(join(root, "test", "oracle", "fixtures", "align", "lora", "plain"), folder, { recursive: true });

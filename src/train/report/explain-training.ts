@@ -2,14 +2,23 @@
 import { type EntryCost, type Explanation, explain, type Totals } from "../../backends/index.js";
 import { languageModelTrainer } from "../pretrain/language-model.js";
 import type { PretrainPlan } from "../pretrain/plan.js";
-import { traceTrainer } from "../trainer.js";
+import type { RunPlan } from "../run/plan.js";
+import { type Trainer, traceTrainer } from "../trainer.js";
 
 /** Kernels of an entry that get their own line; the rest are summed. */
 const SHOWN = 12;
 
 /** Lists the kernels of a plan's program, with and without fusion. Compiles both, which takes seconds for large models. */
 export function explainTraining(plan: PretrainPlan): string[] {
-  const explanation = explain(traceTrainer(languageModelTrainer(plan.model, plan), plan).entries, plan.precision);
+  return explainTrainer(languageModelTrainer(plan.model, plan), plan);
+}
+
+/** The same of any trainer. */
+export function explainTrainer(
+  trainer: Trainer,
+  plan: Pick<RunPlan, "optimizer" | "accumulate" | "precision">,
+): string[] {
+  const explanation = explain(traceTrainer(trainer, plan).entries, plan.precision);
   return ["", ...explanation.entries.flatMap(entryLines), ...memoryLines(explanation)];
 }
 

@@ -192,7 +192,7 @@ const METRIC_TITLES: Readonly<Record<string, string>> = {
 /** Numbers of a line that have charts of their own, or are no curves. */
 const CHARTED = new Set([
   ...["step", "loss", "learning_rate", "gradient_norm", "grad_norm", "tokens", "tokens_per_second", "peak_share"],
-  ...["seconds", "validation_loss", "perplexity", "bits_per_byte"],
+  ...["seconds", "validation_loss", "perplexity", "bits_per_byte", "rollout_seconds", "scoring_seconds"],
 ]);
 
 /** A chart of each further metric, with its values on held-out data. */

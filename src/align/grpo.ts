@@ -1,0 +1,203 @@
+/**
+ * @file GRPO and its relatives, top to bottom: prompts → completions of the policy → rewards → advantages within each group →
+ * updates (`run.ts`). A step is one update; `--updates` steps use the completions of one rollout.
+ */
+import type { z } from "zod";
+import { QuernError } from "../errors.js";
+import type { TrainingBatch, TrainingProgram } from "../train/index.js";
+import { type AdvantageOptions, advantagesOf } from "./advantages.js";
+import { type ExampleOf, readExamples } from "./data/examples.js";
+import { grpoOptions } from "./grpo-options.js";
+import { type GrpoLossName, type GrpoOptions as GrpoLossOptions, grpoDefaults } from "./losses/grpo.js";
+import { grpoTrainer } from "./losses/grpo-trainer.js";
+import { dropoutValues, type OpenPolicy, openPolicy } from "./policy.js";
+import { openReference, type Reference } from "./reference.js";
+import {
+  encodePrompts,
+  openRunRewards,
+  type Rollout,
+  type RolloutRewards,
+  rewardMetrics,
+  rolloutMetrics,
+  rolloutRows,
+  scoreRollouts,
+  shownRollouts,
+} from "./rollout.js";
+import { createRolloutSource } from "./rollout-source.js";
+import {
+  type AlignCalls,
+  type AlignResult,
+  type Context,
+  learningRateFor,
+  refuseMemory,
+  runAlignment,
+  type Task,
+} from "./run.js";
+
+export type GrpoOptions = z.input<typeof grpoOptions> & AlignCalls;
+type Checked = z.output<typeof grpoOptions>;
+
+/**
+ * Trains a policy on rewards of its own completions, each compared with the others of its prompt; writes a run folder.
+ * @throws QuernError for prompts or rewards that cannot be used, or a policy that collapses
+ */
+export function grpo(options: GrpoOptions): Promise<AlignResult> {
+  const inputs = ({ model, prompts = [], evalData = [], reward = [] }: Checked) => [
+    model,
+    ...prompts,
+    ...evalData,
+    ...reward.filter((name) => /[./\\]/.test(name)),
+  ];
+  return runAlignment("grpo", grpoOptions, options, inputs, prepareGrpo);
+}
+
+async function prepareGrpo(context: Context<Checked>): Promise<Task> {
+  const { o, base, note, signal, target, onProgress } = context;
+  if (o.prompts === undefined) throw new QuernError("--prompts is missing: the prompts to answer", { exitCode: 2 });
+  if (o.reward === undefined) throw new QuernError("--reward is missing: how completions are scored", { exitCode: 2 });
+  const read = async (paths: readonly string[]) => {
+    const { examples, report } = await readExamples(paths, ["prompt"], { strict: o.strict, signal });
+    for (const [reason, count] of Object.entries(report.skipped)) note(`skipped ${count}: ${reason}`);
+    return examples as readonly ExampleOf<"prompt">[];
+  };
+  const examples = await read(o.prompts);
+  note(`${examples.length} prompts`);
+  const isChat = examples.some(({ prompt }) => typeof prompt !== "string");
+  const policy = await openPolicy(base, o, { isChat, note });
+  const { config } = policy;
+  refuseMemory(policy);
+  const { tokens = 128, group = 8, updates = 1, batch = 8, seed = 0, maskTruncated = false } = o;
+  const longest = Math.min(config.sequence, o.maxLength ?? config.sequence) - tokens;
+  const encode = (list: readonly ExampleOf<"prompt">[]) => encodePrompts(list, policy.tokenizer, longest, note);
+  const prompts = await encode(examples);
+  const heldOut = o.evalData === undefined ? null : await encode(await read(o.evalData));
+  const sequence = Math.max(...[...prompts, ...(heldOut ?? [])].map(({ ids }) => ids.length)) + tokens;
+  const losses = lossOptions(o);
+  const options = advantageOptions(o, group);
+  const rewards = await openRunRewards(o.reward, o.rewardWeights, o.allowCode, {
+    ...target,
+    cpu: { threads: o.threads },
+  });
+  const shape = { batch: batch * group, sequence, maxTokens: tokens };
+  let reference: Reference | null = null;
+
+  const source = createRolloutSource<Scored>({
+    ...{ policy, prompts, batch, group, tokens, temperature: 1, updates, sequence, target, signal },
+    order: { order: o.order ?? "shuffled", seed },
+    async score(rollouts, training) {
+      const scored = await scoreRollouts(rewards, rollouts, signal);
+      const advantages = Array.from(advantagesOf(scored.parts, options).advantages);
+      // In bf16 the decoder's products round in other places than the trainer's.
+      const isExact = training.program.plan.dtype === "fp32";
+      return { ...scored, advantages, sampled: isExact ? null : await scoreAgain(rollouts, shape, policy, training) };
+    },
+    async batches({ rollouts, scored }, { step, accumulate }) {
+      const rows = batch * group;
+      const batches: TrainingBatch[] = [];
+      for (let i = 0; i < accumulate; i++) {
+        const own = rollouts.slice(i * rows, (i + 1) * rows);
+        const laid = rolloutRows(own, rows, sequence, ({ truncated }) => maskTruncated && truncated);
+        if (scored.sampled !== null) laid.sampled.set(scored.sampled[i]);
+        batches.push({
+          ...laid,
+          advantages: Float32Array.from(scored.advantages.slice(i * rows, (i + 1) * rows)),
+          ...(reference !== null && { reference: await reference.score(laid) }),
+          ...dropoutValues(policy, seed, step * accumulate + i),
+        });
+      }
+      const metrics = {
+        ...rolloutMetrics(rollouts, scored.total, group),
+        ...rewardMetrics(rewards, scored.parts),
+      };
+      return { batches, metrics };
+    },
+  });
+
+  return {
+    model: config,
+    trainer: grpoTrainer(policy, shape, losses),
+    rows: shape.batch,
+    sequence,
+    batch,
+    examples: prompts.length * updates,
+    identity: [prompts.map(({ ids }) => ids), losses, options, tokens, group, updates, o.reward, maskTruncated],
+    ...learningRateFor(1e-6, policy),
+    reasons: {
+      ...learningRateFor(1e-6, policy).reasons,
+      batch: `${batch} prompts with ${group} completions each`,
+      sequence: `the longest prompt and ${tokens} tokens`,
+    },
+    warnings: [],
+    writeWeights: ({ program }) => policy.writeWeights(program),
+    async begin(training) {
+      if (losses.beta > 0 && reference === null) reference = await openReference(policy, training, shape, target);
+    },
+    load: (step, accumulate, training) => source.load(step, accumulate, training),
+    ahead: false,
+    evaluation: null,
+    async evaluate(training) {
+      if (heldOut === null) return null;
+      onProgress?.({ task: "evaluate", done: 0, total: heldOut.length, unit: "prompt" });
+      const rollouts = await source.greedy(heldOut, training);
+      const { total } = await scoreRollouts(rewards, rollouts, signal);
+      const metrics = rolloutMetrics(rollouts, total, 1);
+      return { loss: -metrics.reward, metrics, rollouts: shownRollouts(rollouts, total) };
+    },
+    limits: { kl: { most: o.maxKl ?? 20 }, entropy: { least: o.minEntropy ?? 0.001 } },
+    state: source.state,
+    format: ({ program }) => policy.format(program),
+    close: async () => {
+      source.close();
+      reference?.dispose();
+      await rewards.close();
+    },
+  };
+}
+
+/** What is computed once of an iteration's completions. */
+interface Scored extends RolloutRewards {
+  readonly advantages: readonly number[];
+  /** Log-probabilities of the targets of each batch under the trainer's program (B·T); null for the decoder's own. */
+  readonly sampled: readonly (readonly number[])[] | null;
+}
+
+/** Scores rollouts with the training program, before it is updated. */
+async function scoreAgain(
+  rollouts: readonly Rollout[],
+  { batch, sequence }: { readonly batch: number; readonly sequence: number },
+  policy: OpenPolicy,
+  { program }: TrainingProgram,
+): Promise<number[][]> {
+  const scored: number[][] = [];
+  for (let first = 0; first < rollouts.length; first += batch) {
+    const { ids, targets } = rolloutRows(rollouts.slice(first, first + batch), batch, sequence);
+    await program.run("score", { ids, targets, ...dropoutValues(policy, 0) });
+    scored.push(Array.from(await program.read("log_probabilities")));
+  }
+  return scored;
+}
+
+/** The loss that the options name, with its settings. */
+function lossOptions(o: Checked): GrpoLossOptions {
+  const name = o.loss ?? "dapo";
+  const loss = (LOSS_OF[name] ?? name) as GrpoLossName;
+  return grpoDefaults({
+    loss,
+    ...(name === "gspo" && { level: "sequence" as const }),
+    ...(o.beta !== undefined && { beta: o.beta }),
+    ...(o.epsilon !== undefined && { epsilon: o.epsilon }),
+    ...(o.epsilonHigh !== undefined && { epsilonHigh: o.epsilonHigh }),
+    ...(o.entropyBonus !== undefined && { entropyBonus: o.entropyBonus }),
+    correctedKl: !(o.classicKl ?? false),
+  });
+}
+
+/** Names that differ from a loss in their ratios or their advantages. */
+const LOSS_OF: Readonly<Record<string, GrpoLossName>> = { gspo: "grpo", rloo: "grpo", "reinforce++": "dapo" };
+
+function advantageOptions(o: Checked, group: number): AdvantageOptions {
+  const name = o.loss ?? "dapo";
+  const estimator = name === "rloo" || name === "reinforce++" ? name : "grpo";
+  const scale = o.scaleRewards ?? (name === "dr_grpo" ? "none" : "group");
+  return { group, estimator, scale, weights: o.rewardWeights };
+}

@@ -1,0 +1,326 @@
+/**
+ * @file PPO, top to bottom: prompts → completions of the policy → their rewards, less the KL divergence from the reference, token by
+ * token → advantages by a value model → clipped updates of both (`run.ts`). A step is one minibatch of one pass over a rollout.
+ */
+import { join } from "node:path";
+import type { z } from "zod";
+import { QuernError } from "../errors.js";
+import { openTextModel } from "../infer/index.js";
+import { openSafetensors, writeSafetensors } from "../model/index.js";
+import { type CheckpointFormat, permute, type TrainingBatch, type TrainingProgram } from "../train/index.js";
+import { type ExampleOf, readExamples } from "./data/examples.js";
+import { GAE_DEFAULTS, nextKlCoefficient, ppoTargets } from "./gae.js";
+import { PPO_DEFAULTS } from "./losses/ppo.js";
+import { ppoTrainer } from "./losses/ppo-trainer.js";
+import { createValue, dropoutValues, openPolicy, type Value, writeValue } from "./policy.js";
+import { ppoOptions } from "./ppo-options.js";
+import { openReference, type Reference } from "./reference.js";
+import {
+  encodePrompts,
+  openRunRewards,
+  type Rollout,
+  type RolloutRewards,
+  rewardMetrics,
+  rolloutMetrics,
+  rolloutRows,
+  scoreRollouts,
+  shownRollouts,
+} from "./rollout.js";
+import { createRolloutSource, type RolloutSource } from "./rollout-source.js";
+import {
+  type AlignCalls,
+  type AlignResult,
+  type Context,
+  learningRateFor,
+  refuseMemory,
+  runAlignment,
+  type Task,
+} from "./run.js";
+
+export type PpoOptions = z.input<typeof ppoOptions> & AlignCalls;
+type Checked = z.output<typeof ppoOptions>;
+
+/**
+ * Trains a policy on rewards of its own completions by PPO, with a value model that learns beside it; writes a run folder.
+ * @throws QuernError for prompts or rewards that cannot be used, a value model of another shape, or a policy that collapses
+ */
+export function ppo(options: PpoOptions): Promise<AlignResult> {
+  const inputs = ({ model, value, prompts = [], evalData = [], reward = [] }: Checked) => [
+    ...[model, value],
+    ...prompts,
+    ...evalData,
+    ...reward.filter((name) => /[./\\]/.test(name)),
+  ];
+  return runAlignment("ppo", ppoOptions, options, inputs, preparePpo);
+}
+
+/** What is computed once of an iteration's completions. Lists hold the (B·T) numbers of each batch. */
+interface Scored extends RolloutRewards {
+  readonly sampled: readonly (readonly number[])[];
+  readonly values: readonly (readonly number[])[];
+  readonly advantages: readonly (readonly number[])[];
+  readonly returns: readonly (readonly number[])[];
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Coefficient of the KL in the next iteration. */
+  readonly nextKlCoefficient: number;
+}
+
+async function preparePpo(context: Context<Checked>): Promise<Task> {
+  const { o, base, note, signal, target, onProgress } = context;
+  if (o.prompts === undefined) throw new QuernError("--prompts is missing: the prompts to answer", { exitCode: 2 });
+  if (o.reward === undefined) throw new QuernError("--reward is missing: how completions are scored", { exitCode: 2 });
+  const read = async (paths: readonly string[]) => {
+    const { examples, report } = await readExamples(paths, ["prompt"], { strict: o.strict, signal });
+    for (const [reason, count] of Object.entries(report.skipped)) note(`skipped ${count}: ${reason}`);
+    return examples as readonly ExampleOf<"prompt">[];
+  };
+  const examples = await read(o.prompts);
+  note(`${examples.length} prompts`);
+  const isChat = examples.some(({ prompt }) => typeof prompt !== "string");
+  const policy = await openPolicy(base, o, { isChat, note });
+  const { config } = policy;
+  const value = createValue(config, policy.lora);
+  refuseMemory({ ...policy, trainable: [...policy.trainable, ...value.trainable] });
+  const { tokens = 128, updates = 4, minibatches = 1, batch = 8, seed = 0, maskTruncated = false } = o;
+  if (batch % minibatches !== 0) {
+    throw new QuernError(`a batch of ${batch} prompts cannot be divided into ${minibatches} equal minibatches`, {
+      exitCode: 2,
+    });
+  }
+  const rows = batch / minibatches;
+  const longest = Math.min(config.sequence, o.maxLength ?? config.sequence) - tokens;
+  const encode = (list: readonly ExampleOf<"prompt">[]) => encodePrompts(list, policy.tokenizer, longest, note);
+  const prompts = await encode(examples);
+  const heldOut = o.evalData === undefined ? null : await encode(await read(o.evalData));
+  const sequence = Math.max(...[...prompts, ...(heldOut ?? [])].map(({ ids }) => ids.length)) + tokens;
+  const losses = {
+    epsilon: o.epsilon ?? PPO_DEFAULTS.epsilon,
+    valueEpsilon: o.valueEpsilon ?? PPO_DEFAULTS.valueEpsilon,
+    valueWeight: o.valueWeight ?? PPO_DEFAULTS.valueWeight,
+    entropyBonus: o.entropyBonus ?? PPO_DEFAULTS.entropyBonus,
+  };
+  const gae = {
+    ...GAE_DEFAULTS,
+    klEstimator: o.klEstimator ?? GAE_DEFAULTS.klEstimator,
+    gamma: o.gamma ?? GAE_DEFAULTS.gamma,
+    lambda: o.lambda ?? GAE_DEFAULTS.lambda,
+    whitenRewards: o.whitenRewards ?? false,
+    missingEndPenalty: o.missingEosPenalty ?? 0,
+  };
+  const firstKlCoefficient = o.klCoef ?? GAE_DEFAULTS.klCoefficient;
+  const rewards = await openRunRewards(o.reward, o.rewardWeights, o.allowCode, {
+    ...target,
+    cpu: { threads: o.threads },
+  });
+  const shape = { batch: rows, sequence };
+  let reference: Reference | null = null;
+  const isMasked = ({ truncated }: Rollout) => maskTruncated && truncated;
+
+  const source: RolloutSource<Scored> = createRolloutSource<Scored>({
+    ...{
+      policy,
+      prompts,
+      batch,
+      group: 1,
+      tokens,
+      temperature: 1,
+      updates: updates * minibatches,
+      sequence,
+      target,
+      signal,
+    },
+    order: { order: o.order ?? "shuffled", seed },
+    async score(rollouts, training) {
+      const scored = await scoreRollouts(rewards, rollouts, signal);
+      const laid = chunks(rollouts, rows).map((some) => rolloutRows(some, rows, sequence, isMasked));
+      const sampled: number[][] = [];
+      const values: number[][] = [];
+      const referred: number[][] = [];
+      for (const each of laid) {
+        sampled.push(await sampledBy(training, each, policy));
+        values.push(await valuesBy(training, each, policy));
+        referred.push(Array.from(await (reference as Reference).score(each)));
+      }
+      const klCoefficient = source.current()?.scored.nextKlCoefficient ?? firstKlCoefficient;
+      const found = ppoTargets(
+        {
+          sequence,
+          ...{ sampled: sampled.flat(), reference: referred.flat(), values: values.flat() },
+          counted: laid.flatMap(({ targets }) => Array.from(targets, (id) => (id < 0 ? 0 : 1))),
+          scores: scored.total,
+          truncated: rollouts.map(({ truncated }) => truncated),
+        },
+        { ...gae, klCoefficient },
+      );
+      const cut = (list: Float32Array) => chunks(Array.from(list), rows * sequence);
+      return {
+        ...scored,
+        ...{ sampled, values, advantages: cut(found.advantages), returns: cut(found.returns) },
+        metrics: {
+          ...rolloutMetrics(rollouts, scored.total, 1),
+          ...rewardMetrics(rewards, scored.parts),
+          ...{ kl: found.kl, kl_k1: found.klK1, kl_coefficient: klCoefficient },
+          ...(found.explainedVariance !== null && { explained_variance: found.explainedVariance }),
+        },
+        nextKlCoefficient:
+          o.klTarget === undefined
+            ? klCoefficient
+            : nextKlCoefficient(klCoefficient, found.completionKl, { target: o.klTarget, gain: KL_GAIN }),
+      };
+    },
+    async batches({ rollouts, scored }, { number, step, accumulate }) {
+      const pass = Math.floor(number / minibatches);
+      // Each pass over a rollout divides it anew.
+      const places = Array.from({ length: batch }, (_, i) => permute(i, batch, seed, step - number + pass));
+      const part = places.slice((number % minibatches) * rows, ((number % minibatches) + 1) * rows);
+      const batches = Array.from({ length: accumulate }, (_, a): TrainingBatch => {
+        const chosen = part.map((place) => a * batch + place);
+        const take = (lists: readonly (readonly number[])[]) => {
+          const taken = new Float32Array(rows * sequence);
+          for (const [row, n] of chosen.entries()) {
+            const start = (n % rows) * sequence;
+            taken.set(lists[Math.floor(n / rows)].slice(start, start + sequence), row * sequence);
+          }
+          return taken;
+        };
+        const { ids, targets } = rolloutRows(
+          chosen.map((n) => rollouts[n]),
+          rows,
+          sequence,
+          isMasked,
+        );
+        return {
+          ...{ ids, targets, sampled: take(scored.sampled), old_values: take(scored.values) },
+          ...{ advantages: take(scored.advantages), returns: take(scored.returns) },
+          ...dropoutValues(policy, seed, step * accumulate + a),
+        };
+      });
+      return { batches, metrics: scored.metrics };
+    },
+  });
+
+  return {
+    model: config,
+    trainer: ppoTrainer(policy, value, shape, losses),
+    rows,
+    sequence,
+    batch,
+    examples: prompts.length * updates * minibatches,
+    identity: [
+      ...[prompts.map(({ ids }) => ids), losses, gae, firstKlCoefficient, o.klTarget, tokens, updates, minibatches],
+      ...[o.reward, o.rewardWeights, o.value, maskTruncated],
+    ],
+    ...learningRateFor(3e-6, policy),
+    reasons: {
+      ...learningRateFor(3e-6, policy).reasons,
+      batch: `${batch} prompts, ${minibatches} minibatches, ${updates} passes`,
+      sequence: `the longest prompt and ${tokens} tokens`,
+    },
+    warnings: [],
+    async writeWeights({ program }) {
+      await policy.writeWeights(program);
+      const start = await valueStart(o, value);
+      try {
+        await writeValue(program, value, { read: start?.read ?? policy.read, score: start?.score, seed });
+      } finally {
+        await start?.close();
+      }
+    },
+    async begin(training) {
+      reference ??= await openReference(policy, training, shape, target);
+    },
+    load: (step, accumulate, training) => source.load(step, accumulate, training),
+    ahead: false,
+    evaluation: null,
+    async evaluate(training) {
+      if (heldOut === null) return null;
+      onProgress?.({ task: "evaluate", done: 0, total: heldOut.length, unit: "prompt" });
+      const rollouts = await source.greedy(heldOut, training);
+      const { total } = await scoreRollouts(rewards, rollouts, signal);
+      const metrics = rolloutMetrics(rollouts, total, 1);
+      return { loss: -metrics.reward, metrics, rollouts: shownRollouts(rollouts, total) };
+    },
+    limits: { kl: { most: o.maxKl ?? 20 }, entropy: { least: o.minEntropy ?? 0.001 } },
+    state: source.state,
+    format: ({ program }) => withValue(policy.format(program), value, program),
+    close: async () => {
+      source.close();
+      reference?.dispose();
+      await rewards.close();
+    },
+  };
+}
+
+/** Gain of the adaptive coefficient: a fiftieth of it per rollout at most (Ziegler et al., arXiv:1909.08593). */
+const KL_GAIN = 0.1;
+
+const chunks = <T>(list: readonly T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(list.length / size) }, (_, i) => list.slice(i * size, (i + 1) * size));
+
+type Laid = ReturnType<typeof rolloutRows>;
+
+/** Log-probabilities of the targets (B·T) before the update: the decoder's, or in bf16 the trainer's own. */
+async function sampledBy({ program }: TrainingProgram, rows: Laid, policy: Parameters<typeof dropoutValues>[0]) {
+  if (program.plan.dtype === "fp32") return Array.from(rows.sampled);
+  await program.run("score", { ids: rows.ids, targets: rows.targets, ...dropoutValues(policy, 0) });
+  return Array.from(await program.read("log_probabilities"));
+}
+
+/** The value model's estimates (B·T). */
+async function valuesBy({ program }: TrainingProgram, { ids }: Laid, policy: Parameters<typeof dropoutValues>[0]) {
+  await program.run("values", { ids, ...dropoutValues(policy, 0) });
+  return Array.from(await program.read("values"));
+}
+
+/** The model that the value model starts from; null for the policy itself. */
+async function valueStart(o: Checked, { config }: Value) {
+  const path = o.value ?? (await rewardFolder(o.reward ?? []));
+  if (path === null) return null;
+  const { model, close } = await openTextModel(path, { classifier: true });
+  const same = (["family", "layers", "width", "heads", "keyValueHeads", "hidden", "vocabSize"] as const).every(
+    (key) => model.config[key] === config[key],
+  );
+  if (same) return { read: model.readParameter, score: await model.readScore?.(), close };
+  await close();
+  if (o.value === undefined) return null; // a reward model of another shape
+  throw new QuernError(`${path} has other sizes than the policy: the value model must have its shape`, { exitCode: 2 });
+}
+
+/** The first reward that is a reward model. */
+async function rewardFolder(names: readonly string[]): Promise<string | null> {
+  for (const name of names) {
+    const opened = await openTextModel(name, { classifier: true }).catch(() => null);
+    await opened?.close();
+    if (opened?.model.readScore !== undefined) return name;
+  }
+  return null;
+}
+
+const VALUE_FILE = "value_model.safetensors";
+
+/** Checkpoints of a policy with the value model's own variables beside it, for a run that is resumed. */
+function withValue(
+  format: CheckpointFormat,
+  { trainable }: Value,
+  program: TrainingProgram["program"],
+): CheckpointFormat {
+  return {
+    write: async (folder) => {
+      await format.write(folder);
+      const tensors = trainable.map(({ name, variable }) => ({
+        ...{ name, shape: variable.shape, dtype: "F32" as const },
+        data: () => program.read(name),
+      }));
+      await writeSafetensors(join(folder, VALUE_FILE), tensors);
+    },
+    read: async (folder) => {
+      await format.read(folder);
+      const stored = await openSafetensors(join(folder, VALUE_FILE));
+      try {
+        for (const { name } of trainable) program.write(name, await stored.readFloats(name));
+      } finally {
+        await stored.close();
+      }
+    },
+  };
+}
