@@ -39,6 +39,7 @@ describe.runIf(hasTiles)("amx", () => {
       [9, 300, 513],
       [130, 65, 33],
       [64, 64, 1300],
+      [1024, 2064, 9], // large enough to be written past the caches
     ];
     const entries = Object.fromEntries(
       shapes.map(([M, N, K], i) => {

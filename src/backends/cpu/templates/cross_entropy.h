@@ -13,6 +13,7 @@
 QN_FUNCTION long qn_cross_entropy_rows(long N, long V) {
   long R = 4194304 / V / 64 * 64;
   R = R < 512 ? 512 : R > 1024 ? 1024 : R;
+  if (QN_TILES) R = V <= 8192 ? 256 : 1024; // products take less time there, and memory more
   return R < N ? R : N;
 }
 // Distance between packed rows: an odd number of cache lines, so that consecutive rows do not map to the same cache sets.

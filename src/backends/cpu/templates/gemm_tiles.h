@@ -9,18 +9,11 @@
 #define QN_GEMM_TILES_H
 #if QN_TILES
 #define QN_DEEP_BLOCK 128        // words of K per block
-#ifndef QN_TILED_ROWS
 #define QN_TILED_ROWS 128        // rows and
-#endif
-#ifndef QN_TILED_COLUMNS
 #define QN_TILED_COLUMNS 64      // columns of a block of C, multiples of QN_SIDE and QN_GROUP
-#endif
-#ifndef QN_RESIDENT
 #define QN_RESIDENT (384L << 10) // words of the operand that stays in L2: 1.5 of its 2 MiB
-#endif
-#ifndef QN_DEEP_SLAB
 #define QN_DEEP_SLAB 512         // words of K that are processed before the next ones
-#endif
+#define QN_STREAM (1L << 21)     // floats from which C is written past the caches, which saves reading each line before
 #define QN_MOST(a, b) ((a) > (b) ? (a) : (b))
 #define QN_OWN_LINES QN_MOST(QN_TILED_ROWS, QN_TILED_COLUMNS)
 
@@ -31,6 +24,7 @@ typedef struct {
   long k0, k1, deep;                  // range of elements of K, and their number in words (a multiple of QN_TILE_DEEP)
   long chunk, lines;                  // rows or columns per task, and in total
   long parts;                         // number of tasks that divide the operand that stays
+  int stream;                         // blocks of C are computed in scratch, then written past the caches
   float *resident, *own; long own_floats;
 } qn_tiled;
 
@@ -111,6 +105,14 @@ static void qn_tiled_block(const qn_tiled *t, long m0, long m1, const float *A, 
   }
 }
 
+// Writes whole cache lines past the caches.
+#if QN_VL == 16 && defined(__AVX512F__)
+QN_INLINE void qn_stream(float *p, vf x) { _mm512_stream_ps(p, (__m512)x); }
+QN_INLINE void qn_stream_end(void) { _mm_sfence(); }
+#else
+QN_INLINE void qn_stream(float *p, vf x) { qn_store(p, x); }
+QN_INLINE void qn_stream_end(void) {}
+#endif
 static void qn_tiled_task(void *context, long task, long worker) {
   const qn_tiled *t = context;
   const qn_gemm_context *g = t->g;
@@ -129,12 +131,14 @@ static void qn_tiled_task(void *context, long task, long worker) {
   for (long s = t->first + steps * part / t->parts * step; s < t->last && s < t->first + steps * (part + 1) / t->parts * step; s += step) {
     const float *stays = t->resident + (s - t->first) * t->deep;
     long s1 = s + step < t->last ? s + step : t->last, m0 = t->by_rows ? line : s, m1 = t->by_rows ? end : s1, n0 = t->by_rows ? s : line, n1 = t->by_rows ? s1 : end;
-    float *C = g->blockwise ? block : g->C + m0 * g->ldc + n0;
-    qn_tiled_block(t, m0, m1, t->by_rows ? own : stays, n0, n1, t->by_rows ? stays : own, C, g->blockwise ? QN_TILED_COLUMNS : g->ldc, &fetch);
+    float *C = g->blockwise || t->stream ? block : g->C + m0 * g->ldc + n0;
+    qn_tiled_block(t, m0, m1, t->by_rows ? own : stays, n0, n1, t->by_rows ? stays : own, C, g->blockwise || t->stream ? QN_TILED_COLUMNS : g->ldc, &fetch);
+    if (t->stream) for (long m = m0; m < m1; m++, C += QN_TILED_COLUMNS) for (long n = 0; n < n1 - n0; n += QN_VL) qn_stream(g->C + m * g->ldc + n0 + n, qn_load(C + n));
     if (t->k1 < g->K) continue;
     if (g->blockwise) g->consume(g->context, m0, m1, n0, n1, C, QN_TILED_COLUMNS);
     else if (g->epilogue) g->epilogue(g->context, m0, m1, n0, n1);
   }
+  if (t->stream) qn_stream_end();
 }
 
 QN_INLINE long qn_tiled_slab(long K, int blockwise) { return blockwise || qn_strip_deep(K) <= QN_DEEP_SLAB * 5 / 4 ? qn_strip_deep(K) : QN_DEEP_SLAB; }
@@ -159,6 +163,7 @@ static void qn_gemm_tiled(const qn_gemm_context *g, float *scratch) {
   t.resident = scratch, t.own = scratch + (most + QN_SIDE) * slab;
   long chunks = (t.lines + t.chunk - 1) / t.chunk;
   t.parts = 1;
+  t.stream = !g->accumulate && !g->blockwise && !g->epilogue && 2 * slab >= g->K && g->M * g->N >= QN_STREAM && g->N % 16 == 0 && g->ldc % 16 == 0 && ((unsigned long)g->C & 63) == 0;
   for (t.k0 = 0; t.k0 < g->K; t.k0 = t.k1) {
     t.k1 = t.k0 + 2 * slab < g->K ? t.k0 + 2 * slab : g->K, t.deep = qn_strip_deep(t.k1 - t.k0);
     for (t.first = 0; t.first < stay; t.first = t.last) {
