@@ -39,7 +39,6 @@ describe.runIf(hasTiles)("amx", () => {
       [9, 300, 513],
       [130, 65, 33],
       [64, 64, 1300],
-      [1024, 2064, 9], // large enough to be written past the caches
     ];
     const entries = Object.fromEntries(
       shapes.map(([M, N, K], i) => {
@@ -73,6 +72,32 @@ describe.runIf(hasTiles)("amx", () => {
     expect(results[1]).toEqual(results[0]);
     expect(results[2]).toEqual(results[0]);
   }, 60_000);
+
+  it("has the same bits where a large result is written past the caches", async () => {
+    const [M, N, K] = [1024, 2080, 40];
+    const [x, w, half] = [q.variable("x", [M, K]), q.variable("w", [N, K]), q.variable("half", [N / 2, K])];
+    const entries = { whole: { outputs: { y: q.linear(x, w) } }, half: { outputs: { z: q.linear(x, half) } } };
+    const program = await compile(entries, { dtype: "bf16", cpu: { instructionSet: "amx", threads: 2 } });
+    const next = random(9);
+    const weights = Float32Array.from({ length: N * K }, () => next() - 0.5);
+    program.write(
+      "x",
+      Float32Array.from({ length: M * K }, () => next() - 0.5),
+    );
+    program.write("w", weights);
+    await program.run("whole");
+    const y = (await program.read("y")).slice();
+    for (const part of [0, 1]) {
+      program.write("half", weights.slice((part * N * K) / 2, ((part + 1) * N * K) / 2));
+      await program.run("half");
+      const z = await program.read("z");
+      for (let i = 0; i < M; i += 31) {
+        const [from, row] = [i * N + (part * N) / 2, (i * N) / 2];
+        expect(z.slice(row, row + N / 2)).toEqual(y.slice(from, from + N / 2));
+      }
+    }
+    program.dispose();
+  });
 
   // A preloaded library refuses the request, as a kernel could.
   it("falls back to the next row if the system refuses the tiles", () => {
