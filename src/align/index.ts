@@ -1,5 +1,13 @@
 /** @file Post-training: supervised fine-tuning, reward models, preferences and reinforcement learning. */
 export { QuernError } from "../errors.js";
+export {
+  type BestOfOptions,
+  type BestOfResult,
+  bestOf,
+  type RankedCompletion,
+  type RankedResult,
+} from "./best-of.js";
+export { rankingOptions } from "./best-of-options.js";
 export { type Content, type Example, type Form, readExamples } from "./data/examples.js";
 export { type Preview, type PreviewToken, previewText } from "./data/preview.js";
 export { CHAT_FORMATS } from "./data/templates.js";
@@ -16,6 +24,9 @@ export { previewReward, type RewardOptions, reward } from "./reward.js";
 export { openRewardModel, type RewardModel, type ScoreOptions } from "./reward-model.js";
 export { rewardOptions } from "./reward-options.js";
 export { type PairStatistics, pairStatistics, type ReliabilityBin, wilsonInterval } from "./reward-statistics.js";
+export { openRewards, type Rewards, type RewardsOptions, type RewardValues } from "./rewards/open-rewards.js";
+export type { Reward, RewardCall, RewardContext } from "./rewards/reward.js";
+export { rewardingOptions } from "./rewards/rewarding-options.js";
 export type { AlignCalls, AlignPlan, AlignResult } from "./run.js";
 export { previewSft, type SftOptions, sft } from "./sft.js";
 export { sftOptions } from "./sft-options.js";

@@ -9,7 +9,7 @@ import type { Tokenizer } from "../tokenizer/index.js";
 import type { TrainingProgram } from "../train/index.js";
 import { IGNORED } from "./data/batches.js";
 import { encodePrompt } from "./data/encode.js";
-import type { Content, ExampleOf } from "./data/examples.js";
+import type { ExampleOf } from "./data/examples.js";
 import type { OpenPolicy } from "./policy.js";
 import { openRewardModel } from "./reward-model.js";
 import { openRewards, type Rewards } from "./rewards/open-rewards.js";
@@ -217,28 +217,7 @@ export function openRunRewards(
   allowCode: boolean | undefined,
   options: CompileOptions,
 ): Promise<Rewards> {
-  return openRewards(names, {
-    weights,
-    allowCode,
-    openModel: async (path) => {
-      const model = await openRewardModel(path, options);
-      return {
-        score: (answers, calls) =>
-          model.score(
-            answers.map(({ prompt, completion }) => joined(prompt, completion)),
-            calls,
-          ),
-        close: () => model.dispose(),
-      };
-    },
-  });
-}
-
-/** A prompt with its answer, as a reward model scores it. */
-function joined(prompt: Content, completion: Content): Content {
-  if (typeof prompt === "string") return prompt + (typeof completion === "string" ? completion : textOf(completion));
-  const answer = typeof completion === "string" ? [{ role: "assistant", content: completion }] : completion;
-  return [...prompt, ...answer];
+  return openRewards(names, { weights, allowCode, openModel: (path) => openRewardModel(path, options) });
 }
 
 /** Rollouts that a report shows beside each other at each evaluation. */

@@ -21,6 +21,8 @@ interface GenerateCallbacks {
 
 export type GenerateOptions = z.input<typeof generateOptions> &
   GenerateCallbacks & {
+    /** The prompts themselves, instead of `prompt` or `prompts`. */
+    readonly list?: readonly NamedPrompt[];
     /** False returns only the `topLogits` likeliest tokens after each prompt. */
     readonly completions?: boolean;
     readonly onProgress?: OnProgress;
@@ -34,6 +36,12 @@ export type GenerateOptions = z.input<typeof generateOptions> &
 
 export type GenerateTextOptions = Omit<z.input<typeof generateOptions>, "prompt" | "prompts" | "n" | "topLogits"> &
   GenerateCallbacks & { readonly prompt: string };
+
+export interface NamedPrompt {
+  /** Its name in warnings and errors. */
+  readonly name: string;
+  readonly prompt: Prompt;
+}
 
 /** A candidate for the next token. */
 export interface NextToken {
@@ -76,10 +84,11 @@ export interface GenerateResult {
  * @throws QuernError for a path without a model, a tokenizer that does not fit the model, or invalid prompts
  */
 export async function generate(options: GenerateOptions): Promise<GenerateResult> {
-  const { target = {}, signal, onWarning, completions: wanted = true, onProgress, onText, onResult, ...rest } = options;
+  const { target = {}, signal, onWarning, list, completions: wanted = true, ...others } = options;
+  const { onProgress, onText, onResult, ...rest } = others;
   const o = checkOptions(generateOptions, rest);
   if (!Number.isSafeInteger(o.seed + o.n)) throw new QuernError("seed + n must be below 2^53", { exitCode: 2 });
-  const given = await promptsOf(o);
+  const given = list ?? (await promptsOf(o));
   const warnings: string[] = [];
   const warn = (warning: string) => {
     warnings.push(warning);
@@ -180,15 +189,9 @@ export async function* generateText(options: GenerateTextOptions): AsyncGenerato
 
 const THE_PROMPT = "the prompt";
 
-interface GivenPrompt {
-  /** Its name in warnings and errors. */
-  readonly name: string;
-  readonly prompt: Prompt;
-}
+const isConversation = ({ prompt }: NamedPrompt) => "messages" in prompt;
 
-const isConversation = ({ prompt }: GivenPrompt) => "messages" in prompt;
-
-async function promptsOf({ prompt, prompts }: z.output<typeof generateOptions>): Promise<readonly GivenPrompt[]> {
+async function promptsOf({ prompt, prompts }: z.output<typeof generateOptions>): Promise<readonly NamedPrompt[]> {
   if (prompt !== undefined && prompts === undefined) return [{ name: THE_PROMPT, prompt: { prompt } }];
   if (prompts !== undefined && prompt === undefined) {
     const read = await readPrompts(prompts);
@@ -202,7 +205,7 @@ async function promptsOf({ prompt, prompts }: z.output<typeof generateOptions>):
 
 async function encodeAll(
   { model, tokenizer, beginning }: TextModel,
-  given: readonly GivenPrompt[],
+  given: readonly NamedPrompt[],
   warn: (warning: string) => void,
 ) {
   const longest = model.config.sequence;

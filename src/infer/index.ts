@@ -13,6 +13,7 @@ export {
   type GenerateTextOptions,
   generate,
   generateText,
+  type NamedPrompt,
   type NextToken,
   type PromptResult,
 } from "./generate.js";

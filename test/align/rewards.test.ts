@@ -1,13 +1,14 @@
 /** Rewards: values against lm-eval's and TRL's functions, options, files, and what goes wrong. */
 import { writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Content } from "../../src/align/data/examples.js";
 import { chosenIndex, finalNumber } from "../../src/align/rewards/answers.js";
 import { softOverlong } from "../../src/align/rewards/form.js";
 import { valuesOf } from "../../src/align/rewards/latex-value.js";
 import { boxedAnswer, finalAnswer, hendrycks, isSameAnswer, minerva } from "../../src/align/rewards/math.js";
-import { openRewards, type RewardModel, type RewardsOptions } from "../../src/align/rewards/open-rewards.js";
+import { openRewards, type RewardsOptions } from "../../src/align/rewards/open-rewards.js";
 import type { Fields, Reward, RewardCall } from "../../src/align/rewards/reward.js";
-import { readFixture, scratch } from "./fixtures.js";
+import { POLICY, readFixture, scratch } from "./fixtures.js";
 
 interface Answers {
   readonly hendrycks: readonly (readonly [string, string | null])[];
@@ -268,14 +269,15 @@ describe("several rewards", () => {
 
   it("score with the model of a folder", async () => {
     const closed: string[] = [];
-    const openModel = async (path: string): Promise<RewardModel> => ({
-      score: async (answers) => answers.map(({ completion }) => completion.length - 3),
-      close: async () => void closed.push(path),
+    const openModel = async (path: string) => ({
+      score: async (texts: readonly Content[]) => texts.map(({ length }) => length - 3),
+      dispose: async () => void closed.push(path),
     });
     const folder = files.path(".");
-    expect(await score(folder, [call("four"), call("x")], { openModel })).toEqual([1, -2]);
+    const turns = call("", {}, { prompt: [{ role: "user", content: "?" }], completion: [{ role: "assistant" }] });
+    expect(await score(folder, [call("four"), call("x"), turns], { openModel })).toEqual([2, -1, -1]);
     expect(closed).toEqual([folder]);
-    await expect(openRewards([folder])).rejects.toThrow(/reward models cannot be used here/);
+    await expect(openRewards([POLICY])).rejects.toThrow(/is a language model, not a reward model/);
   });
 });
 

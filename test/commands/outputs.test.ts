@@ -128,6 +128,18 @@ const cases: Readonly<Record<string, Case>> = {
     },
     writes: "run.json",
   },
+  generate: {
+    words: ({ folder }) => {
+      const file = join(folder, "prompts.jsonl");
+      writeFileSync(file, `${JSON.stringify({ prompt: "a" })}\n`);
+      return [
+        ...["generate", "--model", join(root, "test", "oracle", "fixtures", "align", "policy"), "--prompts", file],
+        ...["--best-of", "2", "--reward", "regex:pattern=a", "--tokens", "2", "--threads", "1"],
+      ];
+    },
+    isFile: true,
+    writes: "",
+  },
   merge: {
     words: ({ folder }) => {
       cpSync(join(root, "test", "oracle", "fixtures", "align", "lora", "plain"), folder, { recursive: true });

@@ -1,21 +1,13 @@
 /** @file Opens rewards by name, file, folder or function, and adds them up with weights. */
 import { stat } from "node:fs/promises";
-import { basename } from "node:path";
+import { basename, resolve } from "node:path";
 import { QuernError } from "../../errors.js";
 import { nearest } from "../../options.js";
 import type { Content } from "../data/examples.js";
+import type { RewardModel } from "../reward-model.js";
 import { BUILT_IN, parseBuiltIn } from "./built-in.js";
-import { checkValue, functionSource, type Reward, type RewardCall, type RewardSource } from "./reward.js";
+import { checkValue, functionSource, type Reward, type RewardCall, type RewardSource, textOf } from "./reward.js";
 import { isRewardFile, openRewardFile } from "./reward-file.js";
-
-/** A reward model: scores answers to prompts. */
-export interface RewardModel {
-  readonly score: (
-    answers: readonly { readonly prompt: Content; readonly completion: Content }[],
-    options?: { readonly signal?: AbortSignal },
-  ) => Promise<ArrayLike<number>>;
-  readonly close: () => Promise<void>;
-}
 
 export interface RewardsOptions {
   /** One weight per reward. Default 1 each. */
@@ -26,8 +18,8 @@ export interface RewardsOptions {
   readonly timeoutSeconds?: number;
   /** Whether generated code may run where the system cannot isolate it. Default false. */
   readonly allowCode?: boolean;
-  /** Opens the reward model of a folder. */
-  readonly openModel?: (path: string) => Promise<RewardModel>;
+  /** Opens the reward model of a folder. Default `openRewardModel`. */
+  readonly openModel?: (path: string) => Promise<Pick<RewardModel, "score" | "dispose">>;
 }
 
 /** Values of some completions, in their order. */
@@ -121,10 +113,8 @@ async function openReward(reward: string | Reward, options: RewardsOptions): Pro
     () => false,
   );
   if (isFolder || reward.startsWith("hf://")) {
-    if (options.openModel === undefined) {
-      throw new QuernError(`${reward} is a folder, but reward models cannot be used here`, { exitCode: 2 });
-    }
-    return modelSource(basename(reward), await options.openModel(reward));
+    const openModel = options.openModel ?? (await import("../reward-model.js")).openRewardModel;
+    return modelSource(basename(resolve(reward)), await openModel(reward));
   }
   const near = nearest(reward.split(":")[0], Object.keys(BUILT_IN));
   throw new QuernError(
@@ -134,16 +124,20 @@ async function openReward(reward: string | Reward, options: RewardsOptions): Pro
   );
 }
 
-/** Makes a source of a reward model. */
-function modelSource(name: string, model: RewardModel): RewardSource {
+/** Makes a source of a reward model. It rates the whole text or conversation. */
+function modelSource(name: string, model: Pick<RewardModel, "score" | "dispose">): RewardSource {
   return {
     name,
     async score(calls, signal) {
-      const answers = calls.map(({ prompt, completion }) => ({ prompt, completion }));
-      const values = await model.score(answers, { signal });
+      const texts = calls.map(({ prompt, completion }): Content => {
+        if (typeof prompt === "string" && typeof completion === "string") return prompt + completion;
+        const turns = typeof prompt === "string" ? [{ role: "user", content: prompt }] : prompt;
+        return [...turns, { role: "assistant", content: textOf(completion) }];
+      });
+      const values = await model.score(texts, { signal });
       return calls.map((call, i) => checkValue(name, call, values[i]));
     },
-    close: () => model.close(),
+    close: () => model.dispose(),
   };
 }
 
