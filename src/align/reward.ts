@@ -63,7 +63,7 @@ async function prepareReward(context: Context<Checked>): Promise<Task> {
   const { config, lora, tokenizer, ends } = policy;
   refuseMemory(policy);
   const { readScore } = base.model;
-  note(readScore === undefined ? "a new head" : "the head of the reward model");
+  note(readScore === undefined ? "a new head for the score" : "the head is that of the reward model");
   const padding = lora === null ? paddingOf(base, tokenizer) : (base.model.padding ?? null);
 
   const limit = Math.min(o.maxLength ?? 1024, config.sequence);

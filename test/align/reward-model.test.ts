@@ -156,6 +156,27 @@ describe.each(cases)("$name, against TRL", (one) => {
   });
 });
 
+it("follows TRL over 20 steps, with margins and the centring term", { timeout: 120_000 }, async () => {
+  const curve = readFixture<{
+    readonly rows: readonly object[];
+    readonly learning_rate: number;
+    readonly center: number;
+    readonly batch: number;
+    readonly losses: readonly number[];
+    readonly grad_norms: readonly number[];
+  }>("reward/curve.json");
+  await reward({
+    ...{ model: REWARD, data: [files.jsonl("curve.jsonl", curve.rows)], out: files.path("curve") },
+    ...{ steps: 20, batch: curve.batch, learningRate: curve.learning_rate, center: curve.center },
+    ...{ order: "given", schedule: "linear", dtype: "fp32" },
+  });
+  const lines = files.lines("curve/metrics.jsonl");
+  const relative = (key: "loss" | "grad_norm", values: readonly number[]) =>
+    Math.max(...values.map((value, i) => Math.abs(lines[i][key] / value - 1)));
+  expect(relative("loss", curve.losses)).toBeLessThan(1e-3);
+  expect(relative("grad_norm", curve.grad_norms)).toBeLessThan(1e-3);
+});
+
 describe("a sequence classifier of transformers", () => {
   it("gives the same scores, a text that ends with padding too", async () => {
     await using model = await openRewardModel(REWARD, { dtype: "fp32" });
@@ -278,6 +299,25 @@ describe("a run", () => {
     await using adapted = await openRewardModel(run, { dtype: "fp32" });
     await using merged = await openRewardModel(files.path("peft-merged"), { dtype: "fp32" });
     expect(difference(await adapted.score(texts), await merged.score(texts))).toBeLessThan(1e-6);
+  });
+
+  it("without a padding token pads with the end of the text, and scores the token before it", {
+    timeout: 60_000,
+  }, async () => {
+    const unpadded = files.path("unpadded");
+    cpSync(POLICY, unpadded, { recursive: true });
+    for (const name of ["config.json", "tokenizer_config.json"]) {
+      const { pad_token: _, pad_token_id: __, ...rest } = JSON.parse(readFileSync(`${unpadded}/${name}`, "utf8"));
+      writeFileSync(`${unpadded}/${name}`, JSON.stringify(rest));
+    }
+    const data = [files.jsonl("unpadded.jsonl", pairsOf(4))];
+    const { checkpoint } = await reward({ ...base, data, model: unpadded, steps: 1, out: files.path("padded") });
+    const json = (name: string) => JSON.parse(readFileSync(`${checkpoint}/${name}`, "utf8"));
+    expect(json("config.json")).toMatchObject({ pad_token_id: 2, eos_token_id: 2 });
+    expect(json("tokenizer_config.json")).toMatchObject({ pad_token: "<|im_end|>" });
+    await using model = await openRewardModel(checkpoint, { dtype: "fp32" });
+    const [ended] = await model.score(["ab"]);
+    expect(await model.scoreIds([model.tokenizer.encode("ab")])).toEqual([ended]);
   });
 
   it("drops pairs that are too long unless it may cut them, counts equal ones, and refuses data without pairs", async () => {
