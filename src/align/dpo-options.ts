@@ -50,6 +50,10 @@ export const dpoOptions = alignOptions.extend({
   alpha: z.number().optional().describe("α of the alpha-divergence (default 0.5)").meta({ value: "A" }),
   gamma: z.number().optional().describe("SimPO's margin between the rewards (default 0.5)").meta({ value: "G" }),
   discopopTau: z.number().positive().optional().describe("temperature of discopop (default 0.05)").meta({ value: "T" }),
+  weighting: z
+    .boolean()
+    .optional()
+    .describe("weigh pairs by how likely the policy is to answer so itself (WPO); not for aot and aot_unpaired"),
   lengthAlpha: z
     .number()
     .min(0)

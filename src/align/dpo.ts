@@ -195,7 +195,17 @@ function preferenceOptions(o: Checked, losses: readonly WeightedLoss[]): Prefere
   if (labelSmoothing === 0 && losses.some(({ name }) => name === "exo_pair")) {
     throw new QuernError("the loss exo_pair needs --label-smoothing above 0", { exitCode: 2 });
   }
-  return { beta, labelSmoothing, fDivergence, alpha, gamma, discopopTau };
+  const { weighting = false } = o;
+  const sorting = losses.find(({ name }) => name === "aot" || name === "aot_unpaired");
+  if (weighting && sorting !== undefined) {
+    throw new QuernError(
+      `the loss ${sorting.name} sorts the pairs of a batch and cannot weigh each; leave out --weighting`,
+      {
+        exitCode: 2,
+      },
+    );
+  }
+  return { beta, labelSmoothing, fDivergence, alpha, gamma, discopopTau, weighting };
 }
 
 /**

@@ -127,12 +127,21 @@ it("sorts values, equal ones too, and sends gradients back to where they came fr
   expect(Array.from(await program.read("gradient"))).toEqual([4, 1, 5, 3, 2]);
 });
 
+it("refuses to weigh the pairs of a loss that sorts them", async () => {
+  const data = [files.jsonl("sorted.jsonl", [{ prompt: "a", chosen: "b", rejected: "c" }])];
+  const options = { model: POLICY, data, out: files.path("sorted"), weighting: true, loss: ["aot"], steps: 1 };
+  await expect(dpo(options)).rejects.toThrow(/aot sorts the pairs.*leave out --weighting/);
+});
+
 it("weights tokens beyond the shorter answer's length", () => {
   const targets = Int32Array.of(-100, 5, 6, 7, -100, 8, -100, -100);
   expect(Array.from(lengthWeights(targets, 1, 4, 0.25))).toEqual([0, 1, 0.25, 0.25, 0, 1, 0, 0]);
 });
 
-describe.each(readFixture<Trainers>("trainers.json").dpo)("the trainer, $name", (one) => {
+const { trainers: weighted } = readFixture<{ readonly trainers: { readonly weighted: Trainers["dpo"] } }>(
+  "trl-losses.json",
+);
+describe.each([...readFixture<Trainers>("trainers.json").dpo, ...weighted.weighted])("the trainer, $name", (one) => {
   const { name, config, rows, loss, grad_norm, metrics } = one;
 
   it("has TRL's loss, gradient norm and statistics", { timeout: 120_000 }, async () => {
@@ -149,6 +158,7 @@ describe.each(readFixture<Trainers>("trainers.json").dpo)("the trainer, $name", 
       ...{ steps: 1, learningRate: 0, order: "given", dtype: "fp32", batch: rows.length },
       loss: config.loss_type as PreferenceLossName[] | undefined,
       labelSmoothing: config.label_smoothing as number | undefined,
+      weighting: config.use_weighting as boolean | undefined,
     });
     const [line] = files.lines(`${run}/metrics.jsonl`);
     expect(line.loss / loss).toBeCloseTo(1, 5);

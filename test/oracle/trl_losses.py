@@ -1,4 +1,5 @@
-"""Losses and gradients of TRL's GRPO and RLOO for given log-probabilities in float64, and advantages of given rewards.
+"""Losses and gradients of TRL's GRPO and RLOO for given log-probabilities in float64, and advantages of given rewards; one batch
+of TRL's KTO, and of DPO weighted as WPO does, on the tiny policy and reference.
 
     VENV/bin/python test/oracle/trl_losses.py     # writes test/oracle/fixtures/align/trl-losses.json
 
@@ -13,7 +14,8 @@ import warnings
 import torch
 import trl
 from datasets import Dataset
-from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import (DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, KTOConfig, KTOTrainer, RLOOConfig, RLOOTrainer)
 
 warnings.filterwarnings("ignore")
 fixtures = pathlib.Path(__file__).parent / "fixtures" / "align"
@@ -99,6 +101,38 @@ made = [
     advantages("rloo", mixed, [1.0, 0.5], beta=0.0),
     advantages("rloo", mixed, [1.0, 0.5], beta=0.0, normalize_advantages=True),
 ]
+
+
+def one_batch(name, config, trainer, rows, options, models=("policy", "ref")):
+    """Loss, gradient norm and metrics of the first step on all rows."""
+    load = lambda folder: AutoModelForCausalLM.from_pretrained(str(fixtures / folder), dtype=torch.float32)
+    made = trainer(model=load(models[0]), ref_model=load(models[1]), train_dataset=Dataset.from_list(rows),
+                   processing_class=AutoTokenizer.from_pretrained(str(fixtures / "policy")),
+                   args=config(output_dir=tempfile.mkdtemp(), report_to=[], per_device_train_batch_size=len(rows), use_cpu=True,
+                               bf16=False, disable_dropout=True, **options))
+    batch = next(iter(torch.utils.data.DataLoader(made.train_dataset, batch_size=len(rows), collate_fn=made.data_collator)))
+    made.model.train()
+    loss = made.compute_loss(made.model, batch)
+    loss.backward()
+    norm = torch.sqrt(sum((p.grad.double() ** 2).sum() for p in made.model.parameters() if p.grad is not None))
+    metrics = {key: values[-1] for key, values in made._metrics["train"].items()}
+    return dict(name=name, models=models, config=options, rows=rows, loss=loss.item(), grad_norm=norm.item(), metrics=metrics)
+
+
+pairs = [dict(prompt="ab", chosen="cdef", rejected="gh"), dict(prompt="one two ", chosen="three", rejected="four five six"),
+         dict(prompt="x", chosen="yz yz", rejected="zy zy zy"), dict(prompt="hello ", chosen="world", rejected="word")]
+unpaired = [dict(prompt="ab", completion="cdef", label=True), dict(prompt="one two ", completion="four five six", label=False),
+            dict(prompt="x", completion="yz yz", label=True), dict(prompt="hello ", completion="world", label=True),
+            dict(prompt="long prompt ", completion="no", label=False)]
+trainers = dict(
+    weighted=[one_batch(f"weighted {name}", DPOConfig, DPOTrainer, pairs, dict(loss_type=[name], use_weighting=True))
+              for name in ("sigmoid", "ipo")],
+    # The estimate of the KL is negative, which counts as 0; with the models exchanged it is positive.
+    kto=[one_batch(f"{name} {weights}", KTOConfig, KTOTrainer, unpaired,
+                   dict(loss_type=name, beta=0.3, desirable_weight=weights[0], undesirable_weight=weights[1]), models)
+         for name, weights, models in [("kto", (1.0, 1.0), ("policy", "ref")), ("kto", (0.8, 1.5), ("ref", "policy")),
+                                       ("apo_zero_unpaired", (1.0, 1.0), ("policy", "ref"))]],
+)
 (fixtures / "trl-losses.json").write_text(
     json.dumps({"made_by": f"test/oracle/trl_losses.py, trl {trl.__version__}, torch {torch.__version__}", "cases": cases,
-                "advantages": made}, separators=(",", ":")) + "\n")
+                "advantages": made, "trainers": trainers}, separators=(",", ":")) + "\n")

@@ -18,6 +18,7 @@ import { countedTargets, type LossTerm, type Mean, meanOver, type Trainer } from
 import { dropoutInputs, type Policy, policyOptions } from "../policy.js";
 import {
   type Answers,
+  answerWeights,
   type Pairs,
   PREFERENCE_LOSSES,
   type PreferenceLossName,
@@ -70,11 +71,15 @@ export function preferenceTrainer(
       const { chosen, rejected } = pairs;
       const pairCount = minimum(add(chosen.length, rejected.length), 1); // (B), 0 for a row of padding
       const chosenTokens = slice(perToken, 0, B, 0); // (B,T)
+      const logSquares = reshape(statistics.logSquares, [2 * B, sequence]);
+      const likely = options.weighting ? answerWeights(perToken, logSquares, counted) : null; // (2B)
+      const pairWeight = likely && mul(slice(likely, 0, B, 0), slice(likely, B, 2 * B, 0)); // (B)
+      const weighed = (loss: Tensor) => (pairWeight === null ? loss : mul(loss, pairWeight));
       const terms = losses.map(({ name, weight }): [string, LossTerm] => [
         name,
         name === "sft"
           ? { sum: neg(sum(chosenTokens)), count: sum(chosen.length), weight }
-          : { ...meanOver(PREFERENCE_LOSSES[name](pairs, options), pairCount), weight },
+          : { ...meanOver(weighed(PREFERENCE_LOSSES[name](pairs, options)), pairCount), weight },
       ]);
       const reward = (answers: Answers) => mul(sub(answers.logProbability, answers.reference), options.beta);
       const [won, lost] = [reward(chosen), reward(rejected)];

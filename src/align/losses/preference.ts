@@ -2,7 +2,21 @@
  * @file Losses of preference optimisation: functions of the log-probabilities of a chosen and a rejected answer, under the policy
  * and under the reference. `log ratio` is log π(y|x) − log π_ref(y|x), summed over the answer's tokens; β scales it to a reward.
  */
-import { add, div, exp, log, maximum, minimum, mul, neg, sigmoid, sub, type Tensor } from "../../tensor/index.js";
+import {
+  add,
+  div,
+  exp,
+  log,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  sigmoid,
+  stopGradient,
+  sub,
+  sum,
+  type Tensor,
+} from "../../tensor/index.js";
 import { logSigmoid, sorted } from "./arithmetic.js";
 
 /** Answers of a batch, (B) each. */
@@ -35,6 +49,8 @@ export interface PreferenceOptions {
   readonly discopopTau: number;
   /** SimPO's margin between the rewards, γ. */
   readonly gamma: number;
+  /** Weigh pairs by how likely the policy is to answer so itself (see `answerWeights`). */
+  readonly weighting: boolean;
 }
 
 export const PREFERENCE_DEFAULTS: PreferenceOptions = {
@@ -44,6 +60,7 @@ export const PREFERENCE_DEFAULTS: PreferenceOptions = {
   alpha: 0.5,
   discopopTau: 0.05,
   gamma: 0.5,
+  weighting: false,
 };
 
 const ratio = ({ logProbability, reference }: Answers) => sub(logProbability, reference);
@@ -72,6 +89,16 @@ export function score(answers: Answers, { fDivergence, alpha }: PreferenceOption
 }
 
 const perToken = (value: Tensor, { length }: Answers) => div(value, maximum(length, 1));
+
+/**
+ * Weights of answers (B), without a gradient: e^mean(log p − log Σ p²) over their tokens, (B,T) each. A pair is weighed by the
+ * product of both, so that preferences between answers far from the policy's own count less (WPO: Zhou et al.,
+ * arXiv:2406.11827, eq. 2).
+ */
+export function answerWeights(logProbability: Tensor, logSquares: Tensor, counted: Tensor): Tensor {
+  const aligned = mul(sub(logProbability, logSquares), counted); // (B,T)
+  return stopGradient(exp(div(sum(aligned, [1]), maximum(sum(counted, [1]), 1))));
+}
 
 /** −(1−ε) log σ(x) − ε log σ(−x): a label that is wrong with probability ε (Mitchell, "A note on DPO with noisy preferences"). */
 function smoothed(x: Tensor, epsilon: number): Tensor {
