@@ -1,7 +1,7 @@
 /**
- * @file The AMX table, printed last by `npm run bench:train`: training compared with PyTorch, matrix products as a share of the
- * measured AMX peak, and short batches and decoding compared with the instruction set used without AMX. Rounds alternate. The AMX
- * clock of virtual machines varies, so each round measures the peak first.
+ * @file The AMX table, printed last by `npm run bench:train`. It compares training with PyTorch, matrix products with
+ * the measured AMX peak, and short batches and decoding with the instruction set used without AMX. Rounds alternate.
+ * The AMX clock of virtual machines varies, so each round measures the peak first.
  *   QUERN_TORCH_PYTHON=/path/to/python npm run bench:train -- --only amx [--rounds 3]
  */
 import { cpus } from "node:os";

@@ -1,5 +1,5 @@
 /**
- * @file Decoding throughput of one sequence with GPT-2 124M, and the rate at which weights are read as a share of the memory
+ * @file Decoding throughput of one sequence with GPT-2 124M. The rate of reading weights is also a share of the memory
  * bandwidth measured in each round. Then jobs with many prompts, alternating with a single prompt.
  *   npm run bench decode [-- --rounds 5 --steps 64]
  */

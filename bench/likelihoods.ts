@@ -1,6 +1,7 @@
 /**
- * @file 1,000 log-likelihood requests of 20 to 60 tokens, compared with a plain forward pass of the same model: full batches of 8
- * rows of 256 tokens, with every loss computed. The two alternate; the share is the ratio of their tokens/s.
+ * @file 1,000 log-likelihood requests of 20 to 60 tokens, compared with a plain forward pass of the same model. That
+ * pass has full batches of 8 rows of 256 tokens and computes every loss. The two alternate; the share is the ratio of
+ * their tokens/s.
  *   npm run bench likelihoods [-- --rounds 5 --requests 1000 --layers 4 --width 256 --vocabulary 4096]
  */
 import { compile } from "../src/backends/index.js";

@@ -3,11 +3,11 @@
  * changes of the machine's speed affect all. Each is its own process, whose memory is reported as well.
  *   QUERN_TORCH_PYTHON=/path/to/python npm run bench:train [-- --only llama-3m --rounds 3 --steps 10 --threads 2]
  * The peer is the better of eager and compile. If jemalloc or tcmalloc is found (`QUERN_JEMALLOC`, `QUERN_TCMALLOC`, or Debian's
- * libjemalloc2 and libtcmalloc-minimal4), each also runs with it preloaded, and the fastest variant is used for the measured
- * rounds. `--ways "eager,compile with jemalloc"` skips this selection to save time. PyTorch trains on random tokens, which costs
- * the same. QUERN_SHARED is the folder with the text of the Shakespeare rows; without it they are left out.
- * On a CPU without bf16 products PyTorch's bf16 takes minutes per step, so bf16 rows are compared with Quern's fp32.
- * A round is dropped and counted if the machine's peak, measured at its start, is below 60 % of the row's best. The AMX table
+ * libjemalloc2 and libtcmalloc-minimal4), each also runs with it preloaded; the fastest variant is measured. `--ways
+ * "eager,compile with jemalloc"` skips this selection to save time. PyTorch trains on random tokens, which costs the
+ * same. QUERN_SHARED is the folder with the text of the Shakespeare rows; without it they are left out. On a CPU
+ * without bf16 products PyTorch's bf16 takes minutes per step, so bf16 rows are compared with Quern's fp32. A round is
+ * dropped and counted if the machine's peak, measured at its start, is below 60 % of the row's best. The AMX table
  * (bench/amx.ts) comes last; `--only amx` measures it alone.
  */
 import { execFileSync } from "node:child_process";

@@ -1,6 +1,6 @@
 /**
- * @file The text of the speedrun, from raw sources to a corpus: speeches, a novel and a dictionary, which need little
- * cleaning, and raw mail, which needs a lot.
+ * @file The text of the speedrun, from raw sources to a corpus. Speeches, a novel and a dictionary need little
+ * cleaning; raw mail needs a lot.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";

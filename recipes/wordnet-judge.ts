@@ -1,6 +1,6 @@
 /**
- * @file A judge that compares two answers by their likeness to WordNet's own answers, in character n-grams. It is not the
- * reward: the reward is yes or no, and accepts answers that nobody wrote; the judge grades how near an answer comes to a
+ * @file A judge that compares two answers by their likeness to WordNet's own answers, in character n-grams. It is not
+ * the reward, which is yes or no and accepts answers that no one wrote. The judge grades how close an answer is to a
  * reference. A model that only learned to please the reward gains nothing here.
  */
 
@@ -16,7 +16,7 @@ export function likeness(text: string, references: readonly string[]): number {
   return Math.max(0, ...references.map((reference) => chrf(bare(text), bare(reference))));
 }
 
-/** Which of two answers is nearer to a reference: 1 for the first, 0 for the second, ½ where they are equally near. */
+/** Which of two answers is closer to a reference: 1 for the first, 0 for the second, ½ for a tie. */
 export function judge(first: string, second: string, references: readonly string[]): number {
   const [a, b] = [likeness(first, references), likeness(second, references)];
   return a > b ? 1 : a < b ? 0 : 0.5;

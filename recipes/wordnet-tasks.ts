@@ -1,7 +1,7 @@
 /**
- * @file Instructions made of WordNet and one-digit arithmetic: what a word means, what kind of thing it names, its opposite, a
- * synonym, an example sentence, its spelling. WordNet or arithmetic decides whether an answer is right, so that a model can be
- * rewarded for answers that nobody wrote down (verifiable rewards: Lambert et al., arXiv:2411.15124).
+ * @file Instructions made from WordNet and one-digit arithmetic. They ask for a word's meaning, class, opposite,
+ * synonym, spelling, or an example sentence. WordNet or arithmetic decides whether an answer is right, so that a model
+ * can be rewarded for answers that are not in the data (verifiable rewards: Lambert et al., arXiv:2411.15124).
  */
 import type { ChatMessage } from "../src/tokenizer/index.js";
 import type { Sense, WordNet } from "./wordnet.js";
@@ -24,7 +24,7 @@ export interface Exercise {
 export interface WordNetTasks {
   /** Exercises of one task in a fixed order that depends on the seed. */
   exercises(task: TaskName, split: Split, options?: { readonly limit?: number; readonly seed?: number }): Exercise[];
-  /** All reference answers: one of each sense. */
+  /** All reference answers, one per sense. */
   references(task: TaskName, word: string): readonly string[];
   /** Whether WordNet or arithmetic says that an answer is right. */
   accepts(task: TaskName, word: string, answer: string): boolean;
@@ -236,7 +236,7 @@ const wordsOf = (text: string) => text.toLowerCase().match(/[a-z]+(?:'[a-z]+)?|\
 const contentOf = (text: string) => unique(wordsOf(text).filter((word) => !FUNCTION_WORDS.has(word)));
 const asSentence = (text: string) => text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
-/** Whether a text uses a word, as it is or with a regular ending. */
+/** Whether a text uses a word, unchanged or with a regular ending. */
 const uses = (text: string, word: string) => wordsOf(text).some((each) => basesOf(each).includes(word));
 
 /** What a word may be a regular form of; the word itself first. */

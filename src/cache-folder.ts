@@ -25,10 +25,12 @@ export const CACHE_PARTS = {
 export const CACHE_TAG = "CACHEDIR.TAG";
 const SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55";
 
-/** Tags an empty folder of the cache. A folder with files was made by someone else, and is never cleared. */
+/**
+ * Tags an empty folder of the cache. A folder that already contains files belongs to someone else and is never cleared.
+ */
 export async function tagCacheFolder(folder: string): Promise<void> {
   if ((await readdir(folder)).length > 0) return;
-  const text = `${SIGNATURE}\n# Made by Quern. All of it can be fetched or made again: quern cache --clear\n`;
+  const text = `${SIGNATURE}\n# Made by Quern. Everything in it can be fetched or made again: quern cache --clear\n`;
   await writeFile(join(folder, CACHE_TAG), text, { flag: "wx" }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EEXIST") throw error;
   });

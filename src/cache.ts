@@ -79,7 +79,7 @@ async function namesIn(path: string): Promise<string[]> {
   });
 }
 
-/** Sums file sizes; files that another process removes meanwhile count 0. */
+/** Sums file sizes; files that another process removes meanwhile count as 0. */
 async function bytesUnder(path: string): Promise<number> {
   const found = await lstat(path).catch(() => null);
   if (found === null) return 0;

@@ -36,14 +36,14 @@ export function isAbortError(error: unknown): boolean {
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full; free some space or choose another folder",
-  EDQUOT: "the disk quota is used up; free some space or choose another folder",
+  EDQUOT: "the disk quota is exceeded; free some space or choose another folder",
   EACCES: "permission denied; check the owner and mode, or choose another path",
   EPERM: "the operation is not permitted; check the owner and mode, or choose another path",
   EROFS: "the file system is read-only; choose another path",
   ENOENT: "there is no such file or folder; check the path",
   ENOTDIR: "a part of the path is a file, not a folder; check the path",
   EISDIR: "it is a folder, not a file; check the path",
-  EEXIST: "it exists already; choose another path",
+  EEXIST: "it already exists; choose another path",
   EMFILE: "too many files are open; raise the limit with `ulimit -n`",
   ENAMETOOLONG: "the name is too long; choose a shorter path",
   ENFILE: "the system has too many files open; close some programs",

@@ -13,7 +13,7 @@ export interface JsonLimits {
   readonly exitCode?: ErrorExitCode;
 }
 
-/** A config.json has a few kilobytes, the index of a model with 100,000 tensors about 10 MB. */
+/** A config.json takes a few kilobytes, the index of a model with 100,000 tensors about 10 MB. */
 const BYTES = 64 * 2 ** 20;
 /** Code that walks the parsed value recurses once per level. */
 const DEPTH = 128;

@@ -1,6 +1,6 @@
 /**
- * @file Checks options against a zod schema, with errors that a user can act on. One schema serves a verb's flags, its config
- * file and its library function; only the name of an option in messages differs.
+ * @file Checks options against a zod schema, with errors that a user can act on. One schema serves a verb's flags, its
+ * config file and its library function; only the option names in messages differ.
  */
 import { z } from "zod";
 import { QuernError } from "./errors.js";
@@ -26,8 +26,8 @@ export const readingOptions = {
 export type NameOption = (key: string) => string;
 
 /**
- * Checks `input` against `schema` and fills in the defaults. Throws a `QuernError` (exit code 2) that names every
- * wrong option with its allowed and actual value; for an unknown key it suggests the nearest known one.
+ * Checks `input` against `schema` and fills in the defaults. Throws a `QuernError` (exit code 2) that names every wrong
+ * option with its allowed and actual value. For an unknown key it suggests the nearest known one.
  * @param name returns the name of an option for messages; default: its key
  * @param where appended to each message, such as ` in quern.json`
  */

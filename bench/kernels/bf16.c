@@ -1,5 +1,5 @@
-// Compares the operations of templates/bf16.h bit by bit with the definition of bf16 and of the product instruction, written with
-// double: all exponents, ties, denormals, infinities and NaN. It must print "ok" both with the machine's instructions and with
+// Compares the operations of templates/bf16.h bit by bit with definitions of bf16 and the product instruction in double. Covers
+// all exponents, ties, denormals, infinities and NaN. It must print "ok" both with the machine's instructions and with
 // -DQN_PLAIN, so on x86 the portable versions have the same bits as the instructions. Arm's product has its own definition. Two
 // edge cases may differ: a product that overflows or is denormal (only a fused sum keeps it), and a sum that only rounding
 // lifts to the smallest normal number (the instruction returns 0).

@@ -43,7 +43,7 @@ static void compare(const char *what, const char *shape, long n, const float *a,
   if (!(r <= bound) || !(worst <= 300 * bound * rms + 1e-6)) { printf("FAIL %s %s: relative error %.3g, worst %.3g of rms %.3g\n", what, shape, r, worst, rms); failures++; }
 }
 
-// Error bound for n sums: with few of them, all may be small relative to their terms.
+// Error bound for n sums. With few sums, all of them may be small relative to their terms.
 static double of_sums(long n) { return n < 16 ? 1e-5 : 1e-6; }
 
 static unsigned char *touched; static long touched_ld;

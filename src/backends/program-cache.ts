@@ -91,8 +91,8 @@ async function makePrivateFolder(path: string): Promise<void> {
 const MAX_LINKS = 40;
 
 /**
- * Checks every folder from the root down to `path`, through symbolic links: anyone who can write to one of them can replace
- * the folders below it.
+ * Checks every folder from the root down to `path`, through symbolic links. Whoever can write to one of them can
+ * replace the folders below it.
  */
 async function checkWay(path: string, links = 0): Promise<void> {
   let place = parse(path).root;

@@ -156,7 +156,7 @@ function writeNow(tensor: DeviceTensor, name: string, data: Written, exact: bool
 /** Tracks which inputs were set and which entries ran. Memory starts as zeros, which would otherwise pass for data. */
 function knownValues(entries: Entries) {
   const given = new Set<string>();
-  /** Inputs of each entry that were not set yet. */
+  /** Inputs of each entry that have not been set yet. */
   const waiting = new Map<string, readonly string[]>();
   const computed = new Set<string>();
   const quoted = (names: readonly string[]) => names.map((name) => `"${name}"`).join(", ");

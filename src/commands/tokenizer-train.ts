@@ -34,7 +34,7 @@ export default defineCommand({
       .default(["<|endoftext|>"])
       .describe("special tokens; they get the first ids")
       .meta({ value: "A,B", separator: "," }),
-    minFrequency: z.int().min(0).default(0).describe("least occurrences of a pair to be merged").meta({ value: "N" }),
+    minFrequency: z.int().min(0).default(0).describe("minimum occurrences of a pair to be merged").meta({ value: "N" }),
     threads: z.int().min(1).max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
     ...readingOptions,
     out: z.string().describe("folder to write to").meta({ value: "DIR" }),

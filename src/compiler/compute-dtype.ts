@@ -1,10 +1,10 @@
 /**
  * @file Decides which products round their operands to bf16.
  *
- * With dtype `bf16`, large products (matrix products, attention, the fused head and loss) round their operands to bf16 (to
- * nearest, ties to even) and accumulate in fp32. Everything else stays in fp32: parameters, tensors in memory, norms, softmax,
- * losses, the optimizer. Products of a few rows are bound by reading weights and gain nothing, so they stay in fp32. So do
- * batch-invariant products, because a row's result must not depend on the number of rows.
+ * With dtype `bf16`, matrix products, attention and the fused head and loss round their operands to bf16 (nearest, ties
+ * to even) and accumulate in fp32. Everything else stays in fp32: parameters, tensors in memory, norms, softmax,
+ * losses, the optimizer. Products of a few rows are bound by reading weights and gain nothing, so they stay in fp32. So
+ * do batch-invariant products, because a row's result must not depend on the number of rows.
  */
 import { isOp, type Node } from "../tensor/index.js";
 

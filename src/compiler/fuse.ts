@@ -1,9 +1,9 @@
 /**
  * @file Partitions a simplified graph into kernels.
  *
- * 1. Decide which values are *stored* in memory: operands and results of large operations, reductions, outputs, assigned
- *    values, and values that cost more to recompute than to load. All others are computed where they are used.
- * 2. Walk the stored values in order. A large operation becomes a kernel. Any other value joins a kernel that runs over the
+ * 1. Decide which values are *stored* in memory: operands and results of large operations, reductions, outputs,
+ * assigned values, and values cheaper to load than to recompute. All others are computed where they are used. 2. Walk
+ * the stored values in order. A large operation becomes a kernel. Any other value joins a kernel that runs over the
  *    same rows and columns and already computes or reads one of its inputs (as epilogue, if that is a matrix product), or
  *    starts a new kernel. Joining must not create a dependency cycle.
  * 3. Assigned values are written directly to their variables if no later kernel needs the old value. Kernels that compute
@@ -80,8 +80,8 @@ function usersOf(nodes: readonly Node[], entry: Entry): Map<string, Node[]> {
 }
 
 /**
- * Finds assignments of the form v = x + y + … or v = v + x + …, where kernels can add each of x, y, … to v in place and nothing
- * else reads these terms or the old v. Returns the variable of each term.
+ * Finds assignments v = x + y + … or v = v + x + … where kernels can add each term to v in place. Nothing else may read
+ * these terms or the old v. Returns the variable of each term.
  */
 function findAccumulators(assigned: NonNullable<Entry["assign"]>, users: ReadonlyMap<string, Node[]>): Accumulators {
   const usedOnce = (tensor: Tensor) => users.get(tensorKey(tensor))?.length === 1;
@@ -111,8 +111,8 @@ function findAccumulators(assigned: NonNullable<Entry["assign"]>, users: Readonl
 }
 
 /**
- * Finds reshapes that a loop can ignore: rows and columns stay the same, and no user broadcasts the value, because then two
- * shapes would count the rows differently.
+ * Finds reshapes that a loop can ignore: rows and columns stay the same, and no user broadcasts the value (two shapes
+ * would then count rows differently).
  */
 function findTransparent(nodes: readonly Node[], users: ReadonlyMap<string, Node[]>): Set<Node> {
   const transparent = new Set<Node>();

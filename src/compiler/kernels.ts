@@ -2,8 +2,8 @@
  * @file The compiler's output for a backend: buffers, and kernels in execution order.
  *
  * A kernel is a large operation (a template of the backend) or a loop of fused element-wise operations and reductions. A loop
- * runs over `rows` × `columns`. The same kind of body can be the epilogue of a matrix product, which calls it for each block of
- * the result while that block is hot in cache.
+ * runs over `rows` × `columns`. The same kind of body can be the epilogue of a matrix product, which calls it for each
+ * result block while that block is in cache.
  */
 import type { BinaryOp, DType, Node, UnaryOp } from "../tensor/index.js";
 

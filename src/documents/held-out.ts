@@ -1,8 +1,8 @@
 /**
  * @file Holds out documents for evaluation. A document is held out if the hash of its text is small. So the choice does not
  * depend on the order of the documents, and copies of a text stay on one side. `isHeldOut` selects a share of any stream.
- * `planHeldOut` and `splitHeldOut` find a hash bound per source that yields enough bytes, and remove long lines from the
- * held-out text that occur in the training text too.
+ * `planHeldOut` and `splitHeldOut` find a hash bound per source that yields enough bytes. They remove long held-out
+ * lines that also occur in the training text.
  */
 import { createHash } from "node:crypto";
 import { QuernError } from "../errors.js";
@@ -28,7 +28,7 @@ export function isHeldOut(text: string | Uint8Array, share: number): boolean {
 export interface HeldOutOptions {
   /** Least held-out share of all bytes. Default .05. */
   readonly share?: number;
-  /** Least number of held-out bytes, but at most a tenth of all. Default 200,000. */
+  /** Minimum number of held-out bytes, limited to a tenth of all. Default 200,000. */
   readonly bytes?: number;
   /** Upper limit on both, since held-out text is kept in memory. Default 8,000,000. */
   readonly most?: number;
@@ -74,8 +74,8 @@ interface Pass {
 export type OpenText = (longest: number) => AsyncIterable<GivenDocument>;
 
 /**
- * Plans which part of a text to hold out: at least `share` of its bytes, and at least `bytes` or a tenth of the text,
- * whichever is less. The upper limit is `most`. The text is read several times and never completely in memory.
+ * Plans which part of a text to hold out: at least `share` of its bytes, and at least the smaller of `bytes` and a
+ * tenth of it. The upper limit is `most`. The text is read several times and never completely in memory.
  *
  * Each source contributes its share. No trimmed line of at least `SHARED_LINE` characters occurs on both sides. Long
  * documents, such as a single file, are cut at line ends, or at spaces if a line is long. Very repetitive text is split

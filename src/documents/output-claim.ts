@@ -71,8 +71,8 @@ const LOCK = ".quern.lock";
 /**
  * Claims an output for one call.
  *
- * @throws QuernError (exit code 2) if the output is, contains or is inside an input; is a folder with files that this verb
- * did not write; is finished, without `force`; or is being written by another call
+ * @throws QuernError (exit code 2) if the output is, contains or is inside an input; contains files that this verb did
+ * not write; is finished, without `force`; or is being written by another process
  */
 export async function claimOutput(request: OutputRequest): Promise<OutputClaim> {
   try {

@@ -1,6 +1,7 @@
 /**
- * @file Reads the rows of a Parquet file page by page (parquet/*.ts), so that memory use does not depend on the size of the
- * file or its row groups. Damage to the text column loses the rows of that page; damage to other columns only their values.
+ * @file Reads the rows of a Parquet file page by page (parquet/*.ts), so memory use depends neither on the file's size
+ * nor on its row groups. Damage to the text column loses the rows of that page; damage to other columns only their
+ * values.
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { fileError, QuernError } from "../errors.js";

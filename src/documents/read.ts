@@ -47,8 +47,8 @@ export interface DocumentReader extends AsyncIterable<Document>, ReadBytes {
 }
 
 /**
- * Reads files, folders and URLs. A document is a text or Markdown file, a line of JSONL, an element of a JSON array, a row of
- * Parquet, or a text record of a web archive. Lines and rows have `text` (or `textField`), and optionally `id`, `url`,
+ * Reads files, folders and URLs. A document is a text or Markdown file, a JSONL line, a JSON array element, a Parquet
+ * row, or a text record of a web archive. Lines and rows have `text` (or `textField`), and optionally `id`, `url`,
  * `source` and `origin`.
  *
  * The iteration throws a `QuernError` if a path does not exist, at damage with `strict`, and if there is no document. It

@@ -1,5 +1,5 @@
 /**
- * @file The folder through which the machines of a cluster and the submitter communicate: `cluster/` in the output folder,
+ * @file The folder through which the submitter and the cluster's machines communicate: `cluster/` in the output folder,
  * which all of them must see under the same path. Each file has one writer at a time and is written atomically.
  *
  *     plan.json                  the plan, with the run's name
@@ -140,7 +140,7 @@ export async function readJson<T>(path: string): Promise<T> {
   try {
     return JSON.parse(text) as T;
   } catch (error) {
-    throw new QuernError(`${path} is damaged: it is not the JSON that Quern wrote; start the run again`, {
+    throw new QuernError(`${path} is damaged: it does not contain what Quern wrote; start the run again`, {
       cause: error,
     });
   }

@@ -1,6 +1,6 @@
 /**
- * @file Runs one element of a job array on the machine that Slurm assigned: the element's tasks of a submission, one after
- * the other or one per core. Each task has a record and a log. A failing task does not stop the others.
+ * @file Runs the tasks of one element of a Slurm job array on the assigned machine, one after another or one per core.
+ * Each task has a record and a log. A failing task does not stop the others.
  */
 import { hostname } from "node:os";
 import { QuernError } from "../errors.js";
@@ -34,8 +34,8 @@ const RECORD_INTERVAL = 5_000;
 /**
  * Runs an element's tasks.
  *
- * @throws QuernError that names the failed tasks, after the others have ended; exit code 2 if the call or the folder is
- * wrong, so that another attempt would fail too
+ * @throws QuernError that names the failed tasks, once the others have ended; with exit code 2 if another attempt would
+ * fail too, because the call or the folder is wrong
  */
 export async function runElement(options: ElementOptions): Promise<ElementResult> {
   const folder = ClusterFolder.ofSubmission(options.submission);

@@ -1,5 +1,5 @@
 /**
- * @file Runs tasks in this process, in worker threads or on a Slurm cluster; also exports the pool of worker threads and the
+ * @file Runs tasks in this process, in worker threads or on a Slurm cluster. Also exports the worker pool and the
  * sandbox for generated code.
  */
 export { QuernError } from "../errors.js";

@@ -1,7 +1,7 @@
 /**
- * @file Finds out how this system can isolate generated code: without a network, with its own processes, and with a file
- * system of which only one folder can be written. Linux offers namespaces, either through `bwrap` (bubblewrap), which some
- * distributions permit where they forbid plain namespaces, or through `unshare` of util-linux.
+ * @file Finds out how this system can isolate generated code: no network, its own process namespace, and write access
+ * to only one folder. Linux offers namespaces, through `unshare` of util-linux or through `bwrap` (bubblewrap), which
+ * some distributions permit although they forbid plain namespaces.
  */
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -12,7 +12,7 @@ import { quoted } from "../printable.js";
 export interface Isolation {
   /** The program that isolates. */
   readonly by: "bwrap" | "unshare";
-  /** Returns the command that runs `command` with `folder` as its working folder, the only one that it can write. */
+  /** Returns the command that runs `command` in `folder`, the only folder that it can write to. */
   readonly wrap: (command: readonly string[], folder: string) => readonly string[];
 }
 
@@ -22,9 +22,9 @@ export type IsolationProbe =
   | { readonly isolation: null; readonly reason: string };
 
 /**
- * Runs as root of a new user namespace, and is its first process: everything that the command leaves behind ends with it.
- * All mounts become read-only, devices are reduced to five, and `/sys` is emptied. The command itself has no capabilities,
- * so it cannot undo any of this. `mount -n`, because the mount table cannot be written.
+ * Runs as root of a new user namespace and as its first process, so everything that the command leaves running ends
+ * with it. All mounts become read-only, devices are reduced to five, and `/sys` is emptied. The command itself has no
+ * capabilities, so it cannot undo any of this. `mount -n`, because the mount table cannot be written.
  */
 const SCRIPT = `
 folder=$1; shift
@@ -89,7 +89,7 @@ async function probe(): Promise<IsolationProbe> {
 async function tryIsolation({ wrap }: Isolation): Promise<string | null> {
   const folder = await mkdtemp(join(tmpdir(), "quern-probe-"));
   try {
-    // Works only where the folder can be written, no other can, and only the loopback device is left.
+    // Succeeds only if this folder is writable, no other is, and only the loopback device is left.
     const outside = join(tmpdir(), `quern-probe-${process.pid}`);
     const check = [
       "touch inside || exit 3",
@@ -121,7 +121,7 @@ async function tryIsolation({ wrap }: Isolation): Promise<string | null> {
   }
 }
 
-/** Whether the limit of processes counts those of the namespace alone (Linux 5.14) and not all of the user's. */
+/** Whether the process limit counts only the namespace's processes (Linux 5.14), not all of the user's. */
 export function countsOwnProcesses(): boolean {
   const [major, minor] = release().split(".").map(Number);
   return major > 5 || (major === 5 && minor >= 14);

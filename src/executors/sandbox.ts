@@ -1,7 +1,7 @@
 /**
- * @file Runs generated code: a program in Python or JavaScript, in a child process with limits on time, memory, output,
- * file size and processes, in a temporary folder, with an empty environment, and without a network (`isolation.ts`).
- * Rewards run code here, and so does evaluation.
+ * @file Runs generated code: a Python or JavaScript program in a child process, in a temporary folder, with an empty
+ * environment and no network (`isolation.ts`). Time, memory, output, file size and number of processes are limited.
+ * Rewards and evaluation run code here.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { chmod, lstat, mkdtemp, readdir, realpath, rm, writeFile } from "node:fs/promises";
@@ -19,20 +19,20 @@ export interface SandboxProgram {
   readonly code: string;
   /** What the program reads from standard input. Default nothing. */
   readonly input?: string;
-  /** Further files of its folder: content by name. */
+  /** Other files in its folder: content by name. */
   readonly files?: Readonly<Record<string, string>>;
 }
 
 export interface SandboxOptions {
-  /** Seconds until the program is killed, however little it computes. Default 10. */
+  /** Wall-clock seconds until the program is killed. Default 10. */
   readonly seconds?: number;
-  /** Seconds of CPU time of each of its processes. Default `seconds`, rounded up. */
+  /** Seconds of CPU time per process. Default `seconds`, rounded up. */
   readonly cpuSeconds?: number;
-  /** MiB of memory for data of each process. Default 512. */
+  /** MiB of data memory per process. Default 512. */
   readonly memory?: number;
   /** Bytes of standard output and standard error together. Default 1 MiB. */
   readonly outputBytes?: number;
-  /** Runs the program without isolation where the system cannot isolate it. The limits hold there too. Default false. */
+  /** Runs the program without isolation if the system offers none. The limits still apply. Default false. */
   readonly allowCode?: boolean;
   /** Kills the program; the promise rejects with its reason. */
   readonly signal?: AbortSignal;
@@ -55,19 +55,19 @@ export interface SandboxResult {
 
 /** Largest file that a program may write, in MiB. */
 const MAX_FILE = 64;
-/** Threads and processes; Node alone needs about a dozen. Linux does not limit those of root. */
+/** Threads and processes; Node alone needs about a dozen. Linux does not limit root's processes. */
 const MAX_PROCESSES = 64;
-/** MiB that Node maps beside its heap: stacks of threads, code, buffers. */
+/** MiB that Node maps in addition to its heap: thread stacks, code, buffers. */
 const NODE_OVERHEAD = 256;
-/** Milliseconds until the pipes of a program that has ended are closed, if a child that escaped holds them. */
+/** Milliseconds until the pipes of a program that has ended are closed, if an escaped child keeps them open. */
 const GRACE = 500;
 const FILES: Readonly<Record<SandboxLanguage, string>> = { python: "main.py", javascript: "main.js" };
 const OUT_OF_MEMORY =
   /MemoryError|heap out of memory|Allocation failed|bad_alloc|cannot allocate memory|ERR_MEMORY_ALLOCATION_FAILED/i;
 
 /**
- * Runs a program and returns what became of it. A program that fails or exceeds a limit is a result, not an error. When the
- * promise settles, all of its processes have ended (without isolation: all of its process group) and its folder is removed.
+ * Runs a program and returns its outcome. A program that fails or exceeds a limit is a result, not an error. When the
+ * promise settles, all its processes (without isolation: its process group) have ended and its folder is removed.
  * @throws QuernError if the system cannot isolate code and `allowCode` is not set, or if the interpreter is not installed
  */
 export async function runInSandbox(program: SandboxProgram, options: SandboxOptions = {}): Promise<SandboxResult> {
@@ -95,7 +95,7 @@ export async function runInSandbox(program: SandboxProgram, options: SandboxOpti
 }
 
 /**
- * Returns what isolates code on this system; null if nothing does and code is allowed without.
+ * Returns how code is isolated on this system; null if it cannot be and the caller allows that.
  * @throws QuernError otherwise
  */
 export async function requireIsolation(allowCode: boolean): Promise<Isolation | null> {
@@ -138,7 +138,7 @@ async function findPython(): Promise<string> {
 const argumentsOf = (language: SandboxLanguage, memory: number) =>
   language === "javascript" ? [`--max-old-space-size=${memory}`] : ["-B", "-E", "-s"];
 
-/** The interpreters need to find programs and a place for temporary files; code sees no other variable. */
+/** The interpreters need a PATH and a folder for temporary files; code sees no other variable. */
 const environmentOf = (folder: string): NodeJS.ProcessEnv => ({
   PATH: process.env.PATH ?? "/usr/local/bin:/usr/bin:/bin",
   HOME: folder,
@@ -155,12 +155,12 @@ interface Limits {
 
 /**
  * Returns the shell commands that set limits, which child processes inherit. `-d` counts private writable memory; `-v` would
- * count addresses, of which Node reserves gigabytes. The hard limit of CPU time is higher, so that a signal of its own,
- * SIGXCPU, tells that it was reached. macOS has no limit of memory.
+ * count addresses, of which Node reserves gigabytes. The hard CPU limit is higher than the soft one, so that a process
+ * over the limit receives SIGXCPU, a signal that identifies the cause. macOS cannot limit memory.
  */
 function limitsOf({ cpuSeconds, memory, isIsolated }: Limits): string {
   const data = process.platform === "darwin" ? [] : [`ulimit -d ${memory * 1024} || exit 125;`];
-  // dash calls it -p, where bash has another limit that cannot be set.
+  // dash calls this limit -p; in bash, -p is another limit, which cannot be set.
   const processes = `ulimit -u ${MAX_PROCESSES} 2>/dev/null || ulimit -p ${MAX_PROCESSES} || exit 125;`;
   return [
     ...data,
@@ -221,7 +221,7 @@ function watch(child: ChildProcess, input: string, { seconds, outputBytes, signa
       reject(fileError(error, "run", child.spawnfile));
     });
     child.on("exit", () => {
-      kill(); // what it left behind
+      kill(); // processes that it left running
       grace = setTimeout(() => {
         child.stdout?.destroy();
         child.stderr?.destroy();
@@ -241,11 +241,11 @@ function killGroup({ pid }: ChildProcess): void {
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
-    // All of the group has ended.
+    // The whole process group has ended.
   }
 }
 
-/** Reads from the exit code what ended a program: a shell or bwrap reports signal n as 128 + n. */
+/** Derives what ended a program from its exit code: a shell or bwrap reports signal n as 128 + n. */
 function explain(ended: Ended): Omit<SandboxResult, "seconds" | "isolation"> {
   const { stdout, stderr, stopped } = ended;
   if (stopped !== null) return { exitCode: null, signal: null, stopped, stdout, stderr };
@@ -269,7 +269,7 @@ async function makeFolder({ language, code, files = {} }: SandboxProgram): Promi
     // Real, because a mount point is named by its real path.
     const folder = await realpath(await mkdtemp(join(parent, "quern-sandbox-")));
     for (const [name, content] of Object.entries({ ...files, [FILES[language]]: code })) {
-      if (/[/\\]|^\.\.?$/.test(name)) throw new QuernError(`${name} is not the name of a file of the sandbox`);
+      if (/[/\\]|^\.\.?$/.test(name)) throw new QuernError(`${name} is not a valid name for a file in the sandbox`);
       await writeFile(join(folder, name), content);
     }
     return folder;
@@ -278,7 +278,7 @@ async function makeFolder({ language, code, files = {} }: SandboxProgram): Promi
   }
 }
 
-/** Removes a folder, even if the program took away the permission to do so. */
+/** Removes a folder, even if the program revoked the permission to do so. */
 async function removeFolder(folder: string): Promise<void> {
   const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 3 });
   await remove().catch(async () => {

@@ -6,7 +6,7 @@ import type { Answer } from "./worker-pool.js";
 
 export function openWorker(plan: TaskPlan): Answer<StageOrder, undefined, TaskMessage> {
   const opened = openPlan(plan);
-  // An error of loading, such as an invalid recipe, is reported by the first task.
+  // A loading error, such as an invalid recipe, is reported by the first task.
   opened.catch(() => {});
   return async ({ stage, tasks, next }, send) => {
     for (let index = Atomics.add(next, 0, 1); index < tasks.length; index = Atomics.add(next, 0, 1)) {

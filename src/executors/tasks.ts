@@ -1,8 +1,8 @@
 /**
  * @file What executors run. A plan is plain data: stages of tasks, which any process on any machine can read from a file. A
  * task kind is the code of the tasks. A module of Quern or of a user exports it, and the plan names that module, so
- * executors import none of them. Tasks are pure functions of the plan: where they run, how often, and in which order within
- * a stage does not matter.
+ * executors import no task kind. Tasks are pure functions of the plan: where they run, how often, and in which order
+ * within a stage does not matter.
  */
 import type { z } from "zod";
 import { moduleName, moduleUrl } from "../built-module.js";
@@ -75,7 +75,7 @@ export function planOf<Config>(
   return { kind: name, module: moduleName(module), ...plan };
 }
 
-/** Callbacks for the progress of tasks. */
+/** Callbacks for task progress. */
 export interface TaskEvents {
   readonly started?: (stage: string, task: PlannedTask) => void;
   readonly progress?: (stage: string, task: PlannedTask, done: number) => void;

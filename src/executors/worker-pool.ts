@@ -1,6 +1,6 @@
 /**
- * @file The pool of worker threads. Each worker loads the pool's module, which exports `openWorker` (worker.ts), and answers
- * one task after the other. If a worker fails or dies, all unanswered tasks of the pool reject.
+ * @file The pool of worker threads. Each worker loads the pool's module, which exports `openWorker` (worker.ts), and
+ * runs one task after another. If a worker fails or dies, all unfinished tasks of the pool reject.
  */
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,7 @@ import { builtModule } from "../built-module.js";
 import { QuernError } from "../errors.js";
 import { receiveError, type SentError } from "./sent-error.js";
 
-/** Answers one task in a worker; `send` posts a message before the result. Buffers in `transfer` are moved, not copied. */
+/** Runs one task in a worker; `send` posts a message before the result. Buffers in `transfer` are moved, not copied. */
 export type Answer<Task, Result, Message = never> = (
   task: Task,
   send: (message: Message) => void,
@@ -25,7 +25,7 @@ export interface WorkerModule {
   openWorker(setup: unknown): Answer<unknown, unknown, unknown> | Promise<Answer<unknown, unknown, unknown>>;
 }
 
-/** A worker's messages: `ready` after it has started, then for each task any number of messages and one answer. */
+/** A worker's messages: `ready` after it has started, then for each task any number of messages and one result. */
 export type PoolReply =
   | { readonly kind: "ready" }
   | { readonly kind: "message"; readonly message: unknown }
@@ -125,7 +125,7 @@ export class WorkerPool<Task, Result, Message = never> {
     );
   }
 
-  /** Whether some worker's queue has room for a task. @throws the error of a failed worker */
+  /** Whether any worker's queue has room for a task. @throws the error of a failed worker */
   hasRoom(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
     return this.#workers.some((worker) => worker.queue.length < queueLimit(worker));

@@ -1,4 +1,4 @@
-/** @file The entry point of a pool's worker threads: loads the pool's module and answers tasks, one after the other. */
+/** @file The entry point of a pool's worker threads: loads the pool's module and runs tasks, one after another. */
 import { parentPort, workerData } from "node:worker_threads";
 import { sendError } from "./sent-error.js";
 import type { Answer, PoolReply, WorkerModule } from "./worker-pool.js";

@@ -38,8 +38,8 @@ export async function listCheckpoints(run: string): Promise<number[]> {
 
 /**
  * Opens a model by name. Its tokenizer can be loaded from the same `path` with `loadTokenizer`.
- * @throws QuernError for a path without a model, a model that is damaged or not supported, or a reward model where the
- * options do not allow it
+ * @throws QuernError for a path without a model, a damaged or unsupported model, or a reward model that the options do
+ * not allow
  */
 export async function openModel(name: string, options: HubOptions & OpenModelOptions = {}): Promise<StoredModel> {
   const path = await findModel(name, options);

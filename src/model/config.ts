@@ -54,7 +54,7 @@ export type ModelConfig = Gpt2Config | RotaryConfig;
 /** The supported kinds of RoPE scaling; rotary.ts implements them. */
 export type RopeScaling =
   | { readonly type: "linear"; readonly factor: number }
-  /** Scales only beyond the model's sequence length. Quern refuses such texts, so this equals plain rotations. */
+  /** Scales only beyond the model's sequence length. Quern rejects such texts, so this equals plain rotations. */
   | { readonly type: "dynamic"; readonly factor: number }
   | {
       readonly type: "llama3";
@@ -85,8 +85,8 @@ export type ModelSizes = Pick<Sizes, "layers" | "width" | "heads" | "vocabSize" 
 
 /**
  * Derives a complete configuration from a few sizes. Defaults: head width = width / heads, a key/value head per query head,
- * a tied head. The hidden width of gpt2 is 4 × width. For the other families it is 8/3 × width rounded up to 64, which has
- * as many parameters in three matrices as 4 × has in two (Shazeer, arXiv:2002.05202).
+ * a tied head. The hidden width of gpt2 is 4 × width. For the other families it is 8/3 × width, rounded up to 64: three
+ * such matrices have as many parameters as two of 4 × width (Shazeer, arXiv:2002.05202).
  * @throws QuernError for inconsistent sizes, or sizes that the family does not have
  */
 export function defineModel(sizes: ModelSizes): ModelConfig {
@@ -117,7 +117,7 @@ export function defineModel(sizes: ModelSizes): ModelConfig {
   return config;
 }
 
-/** More must be a typing mistake or an attack: the deepest published transformer has 1,000 layers (arXiv:2203.00555). */
+/** More must be a typo or an attack: the deepest published transformer has 1,000 layers (arXiv:2203.00555). */
 const MAX_LAYERS = 4096;
 /** Limit of a tensor dimension. */
 const MAX_DIMENSION = 2 ** 31 - 1;

@@ -106,7 +106,7 @@ function parseAddress(address: string): HubAddress {
   return { repository: match[1], revision: match[2] ?? "main", file: match[3] ?? null };
 }
 
-/** Thrown if the hub does not answer at all. */
+/** Thrown if the hub does not respond at all. */
 class Unreachable extends QuernError {}
 
 async function request(address: string, path: string, { signal, environment = process.env }: HubOptions) {
@@ -168,7 +168,7 @@ async function lookUp(address: string, { repository, revision, file }: HubAddres
 /** Limit of a file list in bytes; a thousand files take about 300 KB. */
 const MAX_ANSWER_BYTES = 32 * 2 ** 20;
 
-/** Parses an answer of bounded size as JSON; null if it is not JSON. */
+/** Parses a response of bounded size as JSON; null if it is not JSON. */
 async function readAnswer(address: string, response: Response): Promise<unknown> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;

@@ -1,8 +1,8 @@
 /**
  * @file Reads and writes the `config.json` of Hugging Face folders, as transformers, vLLM and llama.cpp do.
  *
- * Settings that Quern does not support (another activation, sliding windows, some kinds of RoPE scaling) are refused by
- * name, because ignoring one would silently generate wrong text.
+ * Settings that Quern does not support (another activation, sliding windows, some kinds of RoPE scaling) are rejected
+ * by name: ignoring one would silently generate wrong text.
  */
 import { QuernError } from "../errors.js";
 import { quoted } from "../printable.js";
@@ -145,7 +145,7 @@ export function fromHuggingFaceConfig(json: unknown, path: string): DescribedMod
 
 /**
  * Returns the end-of-text ids of a parsed `generation_config.json`. Its sampling settings are ignored: Quern's defaults
- * apply to every model, so that the output depends only on the call.
+ * apply to every model, so that the output depends only on the caller's options.
  */
 export function fromHuggingFaceGenerationConfig(json: unknown, path: string): readonly number[] {
   return readEnds(fieldsOf(json, path, "a generation configuration"), path);
@@ -223,7 +223,7 @@ function refuse(path: string, what: string): never {
   throw new QuernError(`${path} requires ${what}, which Quern does not support`);
 }
 
-/** Missing fields have the defaults of transformers' GPT2Config, those of the original GPT-2. */
+/** Missing fields have the defaults of transformers' GPT2Config, which are those of the original GPT-2. */
 function readGpt2(fields: Fields, path: string): ModelConfig {
   const number = numberReader(fields, path, "gpt2");
   const isOn = switchReader(fields, path);

@@ -223,7 +223,7 @@ function transpose(values: Float32Array, [rows, columns]: readonly number[]): Fl
   return out;
 }
 
-/** What a folder's `config.json` says. */
+/** The contents of a folder's `config.json`. */
 interface FolderConfig {
   readonly described: DescribedModel;
   /** Architecture of a sequence classifier; null for a language model. */
@@ -309,7 +309,7 @@ export interface WriteModelOptions {
   readonly padding?: number;
   /** Dtype of the written weights; default F32. */
   readonly dtype?: "F32" | "F16" | "BF16";
-  /** Most bytes of weights per file; more weights are split into several files with an index. */
+  /** Maximum bytes of weights per file; more weights are split into several files with an index. */
   readonly shardBytes?: number;
   readonly signal?: AbortSignal;
   /** Reads the head (1,C) of a reward model, which is written as a sequence classifier. */
@@ -372,7 +372,7 @@ export async function writeModel(
     const total_size = tensors.reduce((total, tensor) => total + bytesOf(tensor), 0);
     await writeFileAtomic(join(folder, INDEX), json({ metadata: { total_size }, weight_map }));
   }
-  // Weights or an index of an earlier model would be read instead of this one.
+  // Weights or an index left from an earlier model would be read instead of this one.
   await rm(join(folder, parts.length > 1 ? SINGLE : INDEX), { force: true });
   const generation = join(folder, "generation_config.json");
   if (readScore !== undefined) await rm(generation, { force: true });

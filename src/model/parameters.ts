@@ -64,9 +64,9 @@ interface Parts {
 }
 
 /**
- * Returns all parameters in the order of the forward pass. Initial weights are normal with standard deviation .02. Those
- * that write to the residual stream are scaled by 1/√(2L), since each layer adds to it twice (Radford et al., "Language
- * models are unsupervised multitask learners", 2019, section 2.3). Norms start at 1, biases at 0.
+ * Returns all parameters in the order of the forward pass. Initial weights are normal with standard deviation .02.
+ * Those that write to the residual stream are scaled by 1/√(2L), since each layer adds to it twice (Radford et al.
+ * 2019, section 2.3). Norms start at 1, biases at 0.
  */
 export function parametersOf(config: ModelConfig): readonly Parameter[] {
   const { before, layer, after } = partsOf(config);
@@ -146,7 +146,9 @@ export function initialValues(parameter: Parameter, seed: number): Float32Array 
   return values;
 }
 
-/** Writes the initial values to existing memory: the embedding of a 124M model has 154 MB, too much for a second copy. */
+/**
+ * Writes the initial values to existing memory: the embedding of a 124M model takes 154 MB, too much for a second copy.
+ */
 export function initialise({ name, initial }: Parameter, seed: number, values: Float32Array): void {
   if (initial.kind === "normal") randomStream(seed, `initial ${name}`).fillNormal(values, initial.deviation);
   else values.fill(initial.kind === "ones" ? 1 : 0);
@@ -159,7 +161,7 @@ export function countParameters(config: ModelConfig): number {
   return countOf(config, () => true);
 }
 
-/** Counts the selected parameters. All layers are equal, so it counts one of them. */
+/** Counts the selected parameters. All layers are alike, so it counts one of them. */
 function countOf(config: ModelConfig, wanted: (parameter: Parameter) => boolean): number {
   const { before, layer, after } = partsOf(config);
   const count = (parameters: readonly Parameter[]) =>
@@ -168,9 +170,9 @@ function countOf(config: ModelConfig, wanted: (parameter: Parameter) => boolean)
 }
 
 /**
- * Returns the FLOPs of training on one token of a sequence of T tokens: 6 per weight of the matrix products (2 forward, 4
- * backward; the head counts, embedding look-ups do not), and 6·L·T·H·D for causal attention, half of the 12·L·T·H·D of full
- * attention (Chowdhery et al., arXiv:2204.02311, appendix B).
+ * Returns the training FLOPs per token of a sequence of T tokens (Chowdhery et al., arXiv:2204.02311, appendix B). Each
+ * weight of a matrix product takes 6: 2 forward and 4 backward; the head counts, embedding look-ups do not. Causal
+ * attention takes 6·L·T·H·D, half of full attention.
  */
 export function trainingFlopsPerToken(config: ModelConfig, sequence: number): number {
   const { layers: L, width: C, heads: H, headWidth: D, vocabSize: V } = config;
@@ -180,8 +182,9 @@ export function trainingFlopsPerToken(config: ModelConfig, sequence: number): nu
 
 /**
  * Returns the bytes that the forward pass of a training step stores for the backward pass, in float32, for B sequences of T
- * tokens. Everything else lives only from one kernel to the next. Values that are cheap to recompute (activations, the
- * normalized x, the T × T attention weights) are not stored. test/model/counts.test.ts compares this to the memory plan.
+ * tokens. All other values live only from one kernel to the next. Values that are cheap to recompute (activations, the
+ * normalized x, the T × T attention weights) are not stored. test/model/counts.test.ts compares this to the memory
+ * plan.
  */
 export function activationBytes(config: ModelConfig, batch: number, sequence: number): number {
   const { layers: L, width: C, heads: H, keyValueHeads: G, headWidth: D, hidden: F } = config;
@@ -192,6 +195,6 @@ export function activationBytes(config: ModelConfig, batch: number, sequence: nu
   const feedForward = plain ? 2 * F : 3 * F; // before and after GELU; gate, up and their product
   // Residual stream and its norm's output, before attention and before the feed-forward part
   const layer = 4 * C + 2 * statistics + attention + beforeHeadNorms + feedForward;
-  const ends = C + statistics + (plain ? 1 : 0); // the final residual stream and its norm; gpt2's positions
+  const ends = C + statistics + (plain ? 1 : 0); // final residual stream, its norm's statistics, gpt2's positions
   return 4 * batch * sequence * (L * layer + ends);
 }

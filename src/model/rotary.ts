@@ -29,8 +29,8 @@ export function rotaryFrequencies({ headWidth: D, ropeTheta, ropeScaling }: Rota
     case "linear":
       return plain.map((frequency) => frequency / ropeScaling.factor);
     case "llama3": {
-      // Wavelengths that are short relative to the original sequence stay, long ones are stretched by `factor`, and those
-      // in between are interpolated (Grattafiori et al., arXiv:2407.21783).
+      // Wavelengths that are short relative to the original sequence stay. Long ones are stretched by `factor`, and
+      // those in between are interpolated (Grattafiori et al., arXiv:2407.21783).
       const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalSequence } = ropeScaling;
       return plain.map((frequency) => {
         const turns = (originalSequence * frequency) / (2 * Math.PI);

@@ -1,10 +1,10 @@
 /**
  * @file Reads and writes safetensors files: eight bytes of header length, a JSON header, the data.
  *
- * A file may come from an untrusted source, so all checks that the format requires are made: size and types of the header, no
- * duplicate keys, each tensor as long as its shape, no overlaps or gaps. Reads only the header and the requested tensors into
- * memory; writing streams one tensor at a time.
- * Format: https://github.com/huggingface/safetensors (README, "Format").
+ * A file may come from an untrusted source, so everything that the format requires is checked. The header must fit the
+ * file and have unique keys and valid types; tensors must match their shapes and neither overlap nor leave gaps. Reads
+ * only the header and the requested tensors into memory; writing streams one tensor at a time. Format:
+ * https://github.com/huggingface/safetensors (README, "Format").
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { createAtomicFile } from "../documents/index.js";
@@ -68,7 +68,7 @@ export interface SafetensorsFile {
   close(): Promise<void>;
 }
 
-/** Limit of the reference implementation; a header of 100,000 tensors takes a tenth of it. */
+/** Limit of the reference implementation; a header with 100,000 tensors takes a tenth of it. */
 const MAX_HEADER_BYTES = 100_000_000;
 /** Limit of JSON nesting; a valid header has objects that contain lists. */
 const HEADER_DEPTH = 8;

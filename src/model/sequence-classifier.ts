@@ -23,7 +23,7 @@ export const scoreParameter = ({ width }: ModelConfig): Parameter => ({
 /** The configuration without a head: what a sequence classifier shares with a language model. */
 export const withoutHead = (config: ModelConfig): ModelConfig => ({ ...config, tiedHead: true });
 
-/** hidden (B,T,C) and i32 places (N) in its B·T rows → (N,C). A place of −1 gives zeros. */
+/** hidden (B,T,C) and i32 places (N) in its B·T rows → (N,C). Rows with place −1 are zeros. */
 export function rowsAt(hidden: Tensor, places: Tensor): Tensor {
   const [B, T, C] = hidden.shape;
   return embedding(reshape(hidden, [B * T, C]), places);
@@ -58,7 +58,7 @@ export const classifierFields = ({ family }: ModelConfig) => ({
 
 /**
  * Returns the architecture of a parsed `config.json` if it is a sequence classifier, else null.
- * @throws QuernError for one with several labels, which is no reward model
+ * @throws QuernError for one with several labels, which is not a reward model
  */
 export function classifierOf(json: unknown, path: string): string | null {
   const { architectures, num_labels, id2label } = json as Readonly<Record<string, unknown>>;

@@ -5,7 +5,7 @@ import type { ModelConfig } from "./config.js";
 export interface StoredModel {
   /** The folder or file of the model and its tokenizer. */
   readonly path: string;
-  /** Where the model is that an adapter was folded into; absent from other models. */
+  /** Location of the model that an adapter was merged into; absent from other models. */
   readonly basePath?: string;
   readonly config: ModelConfig;
   /** Ids of the tokens that end a text, from the model's files. */
@@ -21,8 +21,8 @@ export interface StoredModel {
   close(): Promise<void>;
 }
 
-/** What may be opened. */
+/** Which kinds of model may be opened. */
 export interface OpenModelOptions {
-  /** Opens reward models too, whose `score` takes the place of the head. They are refused by default. */
+  /** Opens reward models too, whose `score` takes the place of the head. They are rejected by default. */
   readonly classifier?: boolean;
 }

@@ -68,7 +68,7 @@ export function keyValueCache(config: ModelConfig, slots: number, capacity: numb
   };
 }
 
-/** Options for other inputs than a batch of whole texts. */
+/** Options for inputs other than a batch of whole texts. */
 export interface ForwardOptions {
   /** Keys and values before the chunk. Without it, the tokens have positions 0 … T−1 and attend only to each other. */
   readonly cache?: KeyValueCache;
@@ -82,9 +82,9 @@ export interface ForwardOptions {
   /** (B) i32: the cache slot of each row; default slot b for row b. A row with a negative slot writes nothing. */
   readonly rows?: Tensor;
   /**
-   * (B,T) i32: tokens attend only to tokens with the same number, that is, of the same document in a packed row. Positions
-   * continue through the row: rotations depend only on distances, and with positions per document, the later rows of a
-   * position table would not learn from short documents.
+   * (B,T) i32: tokens attend only to tokens with the same number, that is, of the same document in a packed row.
+   * Positions continue through the row: rotations depend only on distances. With positions per document, the later rows
+   * of a position table would not learn from short documents.
    */
   readonly segments?: Tensor;
   /** (B,T) i32: rows of the position table, if they do not continue through the row. Rotations do not need them. */
@@ -103,8 +103,8 @@ export interface ForwardResult {
 }
 
 /**
- * ids (B,T) i32 → hidden states (B,T,C). With a cache, the bits of a row depend only on T and on the row's tokens, position
- * and length, not on B or the other rows. So a text is generated identically alone and in a batch.
+ * ids (B,T) i32 → hidden states (B,T,C). With a cache, the bits of a row depend only on T and on its own tokens,
+ * position and length, not on the other rows. So a text is generated identically alone and in a batch.
  */
 export function forward(
   config: ModelConfig,

@@ -73,7 +73,7 @@ function fitForm(runs: readonly ProxyRun[], form: Form, ridge: number): (shares:
     { length: groups },
     (_, g) => runs.reduce((sum, { losses }) => sum + losses[g], 0) / runs.length,
   );
-  // (XᵀX + ridge) b = Xᵀ(y − mean), with one right side per group.
+  // (XᵀX + ridge) b = Xᵀ(y − mean), with one right-hand side per group.
   const matrix = Array.from({ length: width }, (_, i) =>
     Array.from(
       { length: width },

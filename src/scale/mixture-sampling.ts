@@ -20,7 +20,7 @@ function gamma(shape: number, uniform: () => number): number {
   }
 }
 
-/** Samples a mixture around `center`. A larger concentration keeps it nearer. */
+/** Samples a mixture around `center`. A larger concentration keeps samples closer to it. */
 export function sampleMixture(center: readonly number[], concentration: number, uniform: () => number): number[] {
   const parts = center.map((share) => gamma(Math.max(1e-3, concentration * share), uniform) + 1e-12);
   const sum = parts.reduce((total, part) => total + part, 0);

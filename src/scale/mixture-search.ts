@@ -24,7 +24,7 @@ import { type GroupTokens, type ProxyOptions, ProxyRuns } from "./proxy-runs.js"
 
 export interface MixtureSearchRequest {
   readonly recipe: MixRecipe;
-  /** Backend of the runs; default cpu. */
+  /** Backend for the proxy runs; default cpu. */
   readonly target?: ProxyOptions["target"];
   readonly textField?: string;
   readonly signal?: AbortSignal;
@@ -157,7 +157,10 @@ interface Callbacks {
   readonly onProgress?: OnProgress;
 }
 
-/** Reads and encodes the text of each group, up to the tokens that the runs need. Holds some out by hash. Measures all groups. */
+/**
+ * Reads and encodes the text of each group, up to the tokens that the runs need. Holds out a part, chosen by hash.
+ * Measures all groups.
+ */
 async function readTokens(
   recipe: CheckedMixRecipe,
   o: NonNullable<CheckedMixRecipe["optimise"]>,

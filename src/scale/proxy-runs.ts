@@ -1,6 +1,6 @@
 /**
- * @file Proxy runs: one small program, compiled once, is trained on each mixture from the same initial values, and evaluated
- * on the held-out text of each group. Two runs differ only in the mixture.
+ * @file Proxy runs: one small program, compiled once, trains on each mixture from the same initial values and is
+ * evaluated on each group's held-out text. Two runs differ only in the mixture.
  */
 import type { CompileOptions } from "../backends/index.js";
 import { defineModel, initialValues, type ModelConfig, parametersOf, randomStream } from "../model/index.js";

@@ -265,9 +265,9 @@ export interface AttentionOptions {
  * position position[b] + t and attends to the keys 0 … position[b] + t. The T × S matrix is never stored (Dao,
  * arXiv:2307.08691).
  *
- * Rows may have different lengths: `lengths` masks the padding after a row's keys. A row is skipped if its length is 0, its
- * position is negative, or its index in `rows` is not a slot: its output and gradients are 0, its log-sum-exp is −∞.
- * `segments` separates the documents of a packed row. The bits of a row depend neither on the other rows nor on B.
+ * Rows may have different lengths: `lengths` masks the padding after a row's keys. A row is skipped if its length is 0,
+ * its position is negative, or its index in `rows` is not a slot. Its output and gradients are then 0, its log-sum-exp
+ * −∞. `segments` separates the documents of a packed row. The bits of a row depend neither on the other rows nor on B.
  *
  * Differentiable at position 0 without `rows`.
  */
@@ -324,8 +324,8 @@ export function cacheWrite(
 }
 
 /**
- * Copies the first lengths[r] positions of slot from[r] to slot to[r] in a key or value cache (slots,S,G,D), so that texts
- * with a common prefix share its computation. from, to and lengths are (R) i32. Copies are made in the order of r; a
+ * Copies the first lengths[r] positions of slot from[r] to slot to[r] in a key or value cache (slots,S,G,D); from, to
+ * and lengths are (R) i32. Texts with a common prefix thus share its computation. Copies are made in the order of r; a
  * negative slot copies nothing. Assign the result to the cache's variable.
  */
 export function cacheCopy(cache: Tensor, from: Tensor, to: Tensor, lengths: Tensor): Tensor {

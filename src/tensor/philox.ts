@@ -1,6 +1,6 @@
 /**
- * @file Philox 4×32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): maps a counter and a key to
- * four random words, so that blocks can be computed in any order.
+ * @file Philox 4×32-10 (Salmon et al., SC 2011) maps a counter and a key to four random words, so that blocks can be
+ * computed in any order.
  */
 
 /** Returns the high word of the product of two 32-bit words. */

@@ -2,8 +2,8 @@
  * @file Symbolic tensors.
  *
  * Tracing model code builds a graph of immutable nodes, each with an operation, inputs, attributes and output types. A
- * `Tensor` is one output of a node. Tensors have no values or memory (only `constant` carries data), so there is nothing to
- * dispose, and a graph can be differentiated, compared and compiled as plain data.
+ * `Tensor` is one output of a node. Tensors have no values or memory (only `constant` carries data), so there is
+ * nothing to dispose. A graph can be differentiated, compared and compiled as plain data.
  */
 
 /**
@@ -30,9 +30,8 @@ export type UnaryOp = "neg" | "exp" | "log" | "sqrt" | "rsqrt" | "abs" | "tanh" 
 export type BinaryOp = "add" | "sub" | "mul" | "div" | "minimum" | "maximum" | "less" | "equal";
 
 /**
- * Every operation with its attributes. The tables of operations (shapes in shapes.ts, gradients in gradient.ts, evaluation
- * and emission in the backends) are records over this type's keys, so the type checker reports each table that lacks a new
- * operation.
+ * Every operation with its attributes. The tables of operations (shapes.ts, gradient.ts, evaluation and emission in the
+ * backends) are records over this type's keys. So the type checker reports each table that lacks a new operation.
  */
 export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
   /** State that lives as long as the program: parameters, moments, caches. */

@@ -2,7 +2,7 @@
 import { PADDING } from "./encode/encoder.js";
 import type { BytesTask, TextTask } from "./worker-tasks.js";
 
-/** Fewest bytes of a buffer: tasks are about 1 MiB. */
+/** Minimum size of a buffer in bytes: tasks are about 1 MiB. */
 const SMALLEST = (1 << 20) + (1 << 18);
 /** Larger buffers are not reused: few texts need them. */
 const LARGEST_KEPT = 1 << 22;

@@ -138,8 +138,8 @@ export class Tokenizer {
   }
 
   /**
-   * True if a UTF-8 text can be encoded in parts that end at a `byteBorder`: it has no normalizer, no prefix space, and no added
-   * tokens other than special ones.
+   * True if UTF-8 text can be encoded in parts that end at a `byteBorder`: no normalizer, no prefix space, and only
+   * special added tokens.
    */
   get divisible(): boolean {
     const { splitter, normalizer, prefixSpace, added } = this.parts;

@@ -42,9 +42,9 @@ export interface StepResult extends Measures {
 }
 
 /**
- * Takes one optimizer step over all batches. Each loss term is its sum over the counted tokens (or examples) of the step,
- * divided by their number, so a batch with more of them weighs more. If all counts are 0 the step is skipped: parameters
- * and optimizer state do not change, and the loss is null.
+ * Takes one optimizer step over all batches. Each loss term is its sum over the step's counted tokens (or examples),
+ * divided by their number. So a batch with more of them weighs more. If all counts are 0 the step is skipped:
+ * parameters and optimizer state do not change, and the loss is null.
  * @throws QuernError for no batch, or more batches than the program was compiled for
  */
 export async function step(

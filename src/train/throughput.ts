@@ -54,14 +54,14 @@ export interface Deadline {
 
 /**
  * When the speed of a run is checked, as shares of the time to its aim. The first check only records the time: a shared
- * machine may be slow for a few seconds, and a plan that was cut is never lengthened again.
+ * machine may be slow for a few seconds, and a shortened plan is never lengthened again.
  */
 const SPEED_CHECKS = [0.25, 0.5, 0.7, 0.85, 0.95, 1, 1.05, 1.1];
 
 /**
  * Watches a run with a time budget. After each step, returns a new number of steps if the run would exceed its limit at
- * the speed since the last check, and null otherwise. The new end meets the aim, or follows at once if that has passed.
- * Most runs are never cut, because their steps follow from a measured throughput.
+ * its recent speed, and null otherwise. The new end meets the aim, or follows at once if that has passed. Most runs are
+ * never cut, because their steps follow from a measured throughput.
  */
 export function createWatch(
   deadline: Deadline,

@@ -114,7 +114,7 @@ describe.concurrent("a program", () => {
   it("cannot place files outside of its folder by their names", async () => {
     const files = { "../outside": "" };
     await expect(runInSandbox({ language: "python", code: "", files }, { allowCode: true })).rejects.toThrow(
-      /not the name of a file/,
+      /not a valid name for a file/,
     );
   });
 });

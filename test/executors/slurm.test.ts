@@ -164,7 +164,7 @@ exec quern data task ${folder}/submissions/0.json --workers 2
       await turn.run();
     };
     await expect(run({ retries: 1, arraySize: 1 })).rejects.toThrow(
-      /^8 tasks of clean failed, the first 2 times: 00000, the last time: cannot write .*documents\/00000\.jsonl: it exists already.*cluster\/logs\/clean\/00000\.log.*0 of 9 tasks are finished; the same command resumes$/,
+      /^8 tasks of clean failed, the first 2 times: 00000, the last time: cannot write .*documents\/00000\.jsonl: it already exists.*cluster\/logs\/clean\/00000\.log.*0 of 9 tasks are finished; the same command resumes$/,
     );
     // The final stage did not run on missing files.
     expect(slurm.jobs.filter((job) => slurm.script(job).includes("quern-funnel")).length).toBeGreaterThan(0);

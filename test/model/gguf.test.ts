@@ -252,8 +252,8 @@ describe("openModel refuses a GGUF file", () => {
     ["with five dimensions", one({ dimensions: [1, 1, 1, 1, 1] }), /tensor t has 5 dimensions/],
     ["with an impossible shape", one({ dimensions: [2n ** 40n, 2n ** 40n] }), /tensor t has the impossible shape/],
     ["with a shape that overflows", one({ dimensions: [2n ** 63n, 2n] }), /tensor t has the impossible shape/],
-    ["with an unknown tensor type", one({ type: 99 }), /tensor t is of the unknown type 99/],
-    ["with a removed tensor type", one({ type: 4 }), /tensor t is of the unknown type 4/],
+    ["with an unknown tensor type", one({ type: 99 }), /tensor t has the unknown type 99/],
+    ["with a removed tensor type", one({ type: 4 }), /tensor t has the unknown type 4/],
     [
       "with half a block",
       one({ type: 2, dimensions: [16] }),

@@ -60,8 +60,9 @@ const EMULATED_FLAGS = NATIVE_FLAGS.filter((flag) => flag !== "-shared" && flag 
 const runner = () => readFile(new URL("./templates/runner.c", import.meta.url), "utf8");
 
 /**
- * Optimization flags. Programs use -O2: their loops are already vectorized, and -O3 compiles 50 % longer for no gain. Templates,
- * built once, use one level more. `QUERN_OPTIMIZE` (0 to 2) overrides the level, for tests that build much and compute little.
+ * Optimization flags. Programs use -O2: their loops are already vectorized, and -O3 compiles 50 % longer for no gain.
+ * Templates, which are built only once, use the next level. `QUERN_OPTIMIZE` (0 to 2) overrides the level, for tests
+ * that build much and compute little.
  */
 function optimisation(): { readonly program: string; readonly templates: string } {
   const level = process.env.QUERN_OPTIMIZE || "2";

@@ -1,7 +1,7 @@
 /** @file Child process that runs clang compiled to WebAssembly, one job at a time. */
 import { setFlagsFromString } from "node:v8";
 
-/** One call of clang. */
+/** One clang invocation. */
 export interface ClangJob {
   readonly id: number;
   /** Flags without the output file. The output is an object with `-c`, else the linked module. */

@@ -1,14 +1,14 @@
 /**
- * @file Runs clang as WebAssembly, for machines without a C compiler. One child process serves all builds. Compiling takes
- * seconds and would block the event loop, starting clang (75 MB of WebAssembly) costs more than most programs' builds, and it
- * needs other V8 settings. The process ends after a while without work, which frees its memory.
+ * @file Runs clang as WebAssembly, for machines without a C compiler. One child process serves all builds. Compiling
+ * takes seconds and would block the event loop. Starting clang (75 MB of WebAssembly) takes longer than most builds,
+ * and clang needs other V8 settings. The process exits after an idle period, which frees its memory.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { builtModule } from "../../built-module.js";
 import { QuernError } from "../../errors.js";
 import type { ClangAnswer, ClangJob } from "./clang-process.js";
 
-/** Milliseconds without work after which the process ends. */
+/** Idle milliseconds after which the process exits. */
 const IDLE = 20_000;
 
 interface Waiting {

@@ -1,6 +1,6 @@
 /**
- * @file Runs a program for another architecture under the emulator in `QUERN_EMULATOR`. It tests instruction sets that this
- * machine lacks: their results, not their speed.
+ * @file Runs a program for another architecture under the emulator in `QUERN_EMULATOR`. Tests use it for instruction
+ * sets that this machine lacks: it shows their results, not their speed.
  */
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";

@@ -175,7 +175,7 @@ function viewOf(block: Block, offset: number, { dtype, shape }: TensorType) {
   return new arrayOf[dtype](memory as ArrayBuffer, start, sizeOf(shape));
 }
 
-/** A variable and its place in memory. */
+/** A variable and its location in memory. */
 interface Variable extends DeviceTensor {
   readonly block: Block;
   readonly offset: number;

@@ -1,8 +1,8 @@
 /**
  * @file The instruction sets that the C templates support, one row each, widest first.
  *
- * A new one needs only a row: the floats per vector, the register tile of the matrix product (rows × vectors, sized so that tile,
- * operands and broadcasts fit the registers), the compiler's flags, and the macros that show that a machine supports it.
+ * A new one needs only a row: floats per vector, register tile of the matrix product, compiler flags, and the macros
+ * that show support. The tile (rows × vectors) must fit the registers together with operands and broadcasts.
  */
 export interface InstructionSet {
   readonly name: "amx" | "amx-twin" | "avx512bf16" | "avx512" | "avx2" | "neonbf16" | "neon" | "portable" | "wasm";

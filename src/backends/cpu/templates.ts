@@ -205,7 +205,7 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
       const width = sizeOf(x.shape.slice(axis));
       const to = `${use.result(0)} + ${offset}`;
       offset += width;
-      // An operand written in place is already there.
+      // An operand written in place needs no copy.
       return operands[i] === results[0]
         ? []
         : [`qn_copy_rows(${rows}, ${width}, ${use.operand(i)}, ${to}, ${stride});`];

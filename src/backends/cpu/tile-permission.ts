@@ -1,4 +1,7 @@
-/** @file Requests permission to use the tile registers (AMX). Linux grants it on request and kills a process that uses them without. */
+/**
+ * @file Requests permission to use the tile registers (AMX). Linux grants it on request, and kills a process that uses
+ * them without permission.
+ */
 import koffi from "koffi";
 
 const ARCH_PRCTL = 158;

@@ -3,8 +3,8 @@
  * never blocks the event loop. The first worker runs the entries; the others wait inside a module for their share of each loop
  * (templates/pool.h). Programs that share variables are modules over the same heap; one of them runs at a time.
  *
- * Memory layout: from address 0 one slot per module, for its static data and the first worker's stack; then blocks for the other
- * workers' stacks, arenas and variables. A module is linked for its slot, so each slot needs its own file.
+ * Memory layout: slots from address 0, one per module, for its static data and the first worker's stack; then blocks
+ * for other stacks, arenas and variables. A module is linked for its slot, so each slot needs its own file.
  */
 import { readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
@@ -32,7 +32,7 @@ export interface WasmExports extends WebAssembly.Exports {
   readonly __stack_pointer: { value: number };
 }
 
-/** Data that a worker starts with. */
+/** A worker's start data. */
 export interface WasmThread {
   readonly memory: WebAssembly.Memory;
   readonly worker: number;
@@ -47,7 +47,7 @@ export type WorkerRequest =
   | { readonly kind: "run"; readonly slot: number; readonly arena: number; readonly entry: number }
   | { readonly kind: "work"; readonly slot: number };
 
-/** Answer of a worker. */
+/** A worker's reply. */
 export type WorkerAnswer =
   | { readonly kind: "loaded"; readonly slot: number }
   | { readonly kind: "done" }
@@ -257,7 +257,7 @@ export class WasmHeap extends Queue {
     worker.postMessage(request);
   }
 
-  /** Resolves when each of these workers has posted an answer of this kind. */
+  /** Resolves when each of these workers has posted a reply of this kind. */
   #answers(kind: WorkerAnswer["kind"], of: readonly Worker[]): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#failure) throw this.#failure;

@@ -379,9 +379,9 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
 
   linearCrossEntropy: ([x, w, targets], { statistics }, _node, round) =>
     lossesOf(rounded(x, round), rounded(w, round), targets, statistics),
-  // dx = (p − onehot) · w and dw = (p − onehot)ᵀ · x, where the target's row is subtracted separately and unrounded. p = e · factor
-  // with e = exp(z − reference); the reference is the target's logit. Only e, factor · x and w are rounded. With a gradient of the
-  // entropy H, the whole slope p·(d − dH·(log p + H)) is rounded instead of e.
+  // dx = (p − onehot) · w and dw = (p − onehot)ᵀ · x, where the target's row is subtracted separately and unrounded.
+  // Here p = e · factor with e = exp(z − reference); the reference is the target's logit. Only e, factor · x and w are
+  // rounded. With a gradient of the entropy H, the whole slope p·(d − dH·(log p + H)) is rounded instead of e.
   linearCrossEntropyGradient: ([x, w, targets, d, dEntropy], { statistics }, _node, round) => {
     const [a, b] = [rounded(x, round), rounded(w, round)];
     const [V, C] = w.shape;

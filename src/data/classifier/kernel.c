@@ -23,8 +23,8 @@ typedef struct {
   // input[words + buckets][stride] and output[labels][stride]; dim floats per row are used, stride is a multiple of 4.
   float *input, *output;
   int32_t dim, stride;
-  // Loss: 0 softmax; 1 hierarchical softmax, where label l's path is nodes[path_start[l] … path_start[l + 1]) with codes 0
-  // or 1; 2 independent labels (prediction only).
+  // Loss: 0 softmax; 1 hierarchical softmax; 2 independent labels (prediction only). Label l's path in the tree is
+  // nodes[path_start[l] … path_start[l + 1]), with codes 0 or 1.
   int32_t loss_kind;
   const int32_t *path_start, *nodes, *left, *right;
   const uint8_t *codes;

@@ -1,8 +1,8 @@
 /**
- * @file The tree of hierarchical softmax. A Huffman tree groups labels whose counts happen to be similar, so the decisions to
- * learn are arbitrary, which changes precision by up to two points either way. This tree groups labels with similar words (as
- * in Mnih and Hinton 2008). fastText's files store counts instead of a tree, and each reader builds a Huffman tree from
- * them. So this module chooses counts whose Huffman tree is the wanted one.
+ * @file The tree of hierarchical softmax. A Huffman tree groups labels whose counts happen to be similar. The decisions
+ * to learn are then arbitrary, which changes precision by up to two points either way. This tree groups labels with
+ * similar words (as in Mnih and Hinton 2008). fastText's files store only counts, from which each reader builds a
+ * Huffman tree. So this module chooses counts that lead to the wanted tree.
  */
 import type { Entry } from "./model.js";
 
@@ -81,8 +81,8 @@ export function treeOfLabels(
   }
   const deepest = depths.reduce((most, depth) => Math.max(most, depth), 0);
   if (deepest + Math.log2(4 * labels.length) > MAX_BITS) return labels.map((entry, was) => ({ ...entry, was }));
-  // With n = 2 * labels, nodes of a depth weigh 2^(deepest - depth) times a number from n to 2n that rises with their places.
-  // The mean of two neighbours lies between them, so the Huffman algorithm joins exactly those.
+  // With n = 2 * labels, the nodes at a depth weigh 2^(deepest - depth) times a number from n to 2n, in ascending
+  // order. The mean of two neighbours lies between them, so the Huffman algorithm joins exactly those.
   const weights = labels.map((_, label) => 2 ** (deepest - depths[label]) * (2 * labels.length + places[label]));
   return labels.map((entry, was) => ({ ...entry, count: weights[was], was })).sort((a, b) => b.count - a.count);
 }

@@ -1,4 +1,4 @@
-/** @file The options of training a classifier, shared by the library and the command line. Names are fastText's. */
+/** @file The options for training a classifier, shared by the library and the command line. Names are fastText's. */
 import { z } from "zod";
 
 export const trainClassifierOptions = z.object({

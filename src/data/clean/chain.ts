@@ -93,7 +93,9 @@ export class Chain {
   }
 }
 
-/** Runs a step and checks its answer, since the step may be user code. @throws QuernError that names step and document */
+/**
+ * Runs a step and checks its result, since the step may be user code. @throws QuernError that names step and document
+ */
 function runStep(step: Step, document: Candidate): StepResult {
   let result: StepResult;
   try {

@@ -1,6 +1,5 @@
 /**
- * @file Cleaning as tasks: one stage with a task per part of the input, then a stage with a single task that adds up the
- * results.
+ * @file Cleaning as tasks: a stage with one task per part of the input, then a single task that adds up the results.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,6 +1,7 @@
 /**
- * @file The report of a corpus as an HTML page: the funnel from documents to tokens, duplicates side by side, texts over the
- * range of quality scores, contaminated documents, the mix and the shards. The same run always produces the same page.
+ * @file The report of a corpus as an HTML page. It shows the funnel from documents to tokens, duplicates side by side,
+ * texts at each level of quality, contaminated documents, the mix and the shards. The same run always produces the same
+ * page.
  */
 import {
   asNumber,

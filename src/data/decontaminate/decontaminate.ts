@@ -1,6 +1,7 @@
 /**
- * @file Removes evaluation examples from training text by word n-grams (Brown et al. 2020, appendix C; with a threshold,
- * Chowdhery et al. 2022), and reports which examples were found where. Runs as a cleaning run with a single step.
+ * @file Removes evaluation examples from training text by word n-grams (Brown et al. 2020, appendix C; with a
+ * threshold, Chowdhery et al. 2022). Reports which examples were found where. Runs as a cleaning run with a single
+ * step.
  */
 import { realpath } from "node:fs/promises";
 import { join, resolve } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * @file The third stage: finds the connected components of the graph in which documents that share a key are joined, and
- * chooses the copy that stays. Memory: one bit per document, and a few numbers per document that has a copy.
+ * @file The third stage: joins documents that share a key, finds the connected components of this graph, and chooses
+ * the copy that stays. Memory: one bit per document, and a few numbers per document that has a copy.
  */
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { join } from "node:path";

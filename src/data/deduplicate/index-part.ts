@@ -168,8 +168,9 @@ async function keysOf(task: Task, config: DeduplicateConfig, hasher: TextHasher,
 }
 
 /**
- * Returns a URL without the parts that do not change the page: scheme, www, session ids, tracking parameters, a final slash,
- * and the fragment unless a script uses it to show another page. Returns null for anything that is not a web address.
+ * Returns a URL without the parts that do not change the page: scheme, www, session ids, tracking parameters and a
+ * final slash. It drops the fragment too, unless a script uses it to show another page. Returns null for anything that
+ * is not a web address.
  */
 export function canonicalUrl(address: string): string | null {
   const url = normalizeUrl(address);

@@ -1,6 +1,6 @@
-// Hashing for deduplication, in C because it needs 64-bit products: xxHash64 (Collet; the published specification), MinHash
-// signatures (Broder 1997) of word n-grams, and sorting by hash. JavaScript lays out the memory.
-// `node scripts/kernels.mjs` builds kernel.wasm from this file; a test checks that it is up to date.
+// Hashing for deduplication: xxHash64 (Collet; the published specification), MinHash signatures (Broder 1997) of word n-grams,
+// and sorting by hash. It is C because it needs 64-bit products. JavaScript lays out the memory. `node scripts/kernels.mjs`
+// builds kernel.wasm from this file; a test checks that it is up to date.
 #include <stdint.h>
 
 #define EXPORT(name) __attribute__((export_name(#name)))
@@ -164,8 +164,9 @@ static int32_t unescape(const uint8_t *in, int32_t i, int32_t length, uint8_t *o
 }
 
 // Extracts the value of "text" from the object of a JSON line, unescaped. Returns its length; found[2] = (start, end) of its
-// literal. Returns -1 if the line needs a full parser: no object, no text or several, not a string, escapes in a name. Does not
-// validate the rest of the line: the caller parses it with a short string in the text's place, which finds any fault.
+// literal. Returns -1 if the line needs a full parser: it is not an object, has no text or several, the text is not a string,
+// or a name has escapes. Does not validate the rest of the line: the caller parses it with a short string in the text's place,
+// which finds any fault.
 EXPORT(take_text) int32_t take_text(const uint8_t *line, int32_t length, uint8_t *out, int32_t *found) {
   int32_t i = after_space(line, 0, length), depth = 0, name = 0, size = -1;
   if (i == length || line[i] != '{') return -1;

@@ -1,6 +1,6 @@
 /**
- * @file Declarative shadow trees: a browser shows the contents of `<template shadowrootmode>` in place of its host's children
- * and puts those children into the slots. https://html.spec.whatwg.org/multipage/scripting.html#attr-template-shadowrootmode
+ * @file Declarative shadow trees: a browser shows the contents of `<template shadowrootmode>` instead of its host's
+ * children, which go into the slots. https://html.spec.whatwg.org/multipage/scripting.html#attr-template-shadowrootmode
  */
 import type { Node } from "./node.js";
 import { TEXT } from "./tags.js";

@@ -1,6 +1,6 @@
 /**
- * @file Properties of HTML tags. A tag name is looked up once, when its start tag is read; the node keeps the record found
- * here, so that later rules need not look it up again.
+ * @file Properties of HTML tags. A tag name is looked up once, when its start tag is read. The node keeps the record
+ * found here for later rules.
  */
 
 /** How a tag's content is displayed; dropped content is never read. */

@@ -3,8 +3,8 @@
  *
  * The tree contains only what the extractor uses: elements with a few attributes, and text. Scripts, styles and drawings
  * never become nodes. Elements nested deeper than `MAX_DEPTH` become siblings, as in browsers, so that later passes can recurse.
- * An end tag is matched only against that many open elements, and only if an element of its name is open, so that time is
- * linear in the page's size.
+ * To keep time linear in the page's size, an end tag is matched only against that many open elements, and only if its
+ * element is open.
  */
 import { Tokenizer } from "htmlparser2";
 import { Node } from "./node.js";

@@ -15,8 +15,8 @@ export interface CustomDocument {
 }
 
 /**
- * Returns `true` to keep the document, `false` to drop it, a string to drop it with that reason, or `{ text }` to replace its
- * text. The result must depend only on the document; otherwise two runs differ.
+ * Returns `true` to keep the document, `false` or a string (the reason) to drop it, or `{ text }` to replace its text.
+ * The result must depend only on the document; otherwise two runs differ.
  */
 export type CustomFunction = (document: CustomDocument) => boolean | string | { readonly text: string };
 

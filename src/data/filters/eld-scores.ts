@@ -9,7 +9,7 @@ import { readFile } from "node:fs/promises";
 const [SEPARATOR, APOSTROPHE, BY_NEIGHBOURS, LETTER] = [1, 2, 3, 4];
 const SPACE = 32;
 
-/** eld's limits in bytes: text read up to the end of a word, and at most; word length; n-gram length and stride. */
+/** eld's limits in bytes: text read (to the next word end, and at most); word length; n-gram length and stride. */
 const [ENOUGH, MOST, WORD, GRAM, STRIDE] = [350, 380, 70, 4, 3];
 /** Added to each score in the tables; factor that scales the mean to 0 … 1. */
 const [BASE, SCALE] = [53, 25];

@@ -22,7 +22,10 @@ export type Note = Readonly<Record<string, unknown>>;
 export interface Edit {
   readonly keep: true;
   readonly text: string;
-  /** Bytes removed and inserted, if the step counts them; otherwise the difference counts as one of them. */
+  /**
+   * Bytes removed and inserted, if the step counts them; otherwise the difference in length counts as removed or
+   * inserted.
+   */
   readonly cut?: number;
   readonly added?: number;
   /** Words of the new text, if the step counts them. */

@@ -1,6 +1,6 @@
 /**
- * @file FineWeb's own rules (Penedo et al. 2024, arXiv:2406.17557, section 3.6): drops pages whose lines do not end like
- * sentences, are mostly short or repeated, or form a list. Rule order and reason names follow datatrove.
+ * @file FineWeb's own rules (Penedo et al. 2024, arXiv:2406.17557, section 3.6): drops pages whose lines are not
+ * sentences, mostly short or repeated, or a list. Rule order and reason names follow datatrove.
  */
 
 import { codePointCount, strip, TERMINAL_MARKS } from "../text/characters.js";
@@ -10,19 +10,19 @@ import { type PerLanguage, thresholdsFor } from "./per-language.js";
 import { perLanguage, stepOptions } from "./step-options.js";
 
 export interface FineWebQualityOptions {
-  /** Least share of lines that end with a terminal mark. */
+  /** Minimum share of lines that end with a terminal mark. */
   readonly minPunctuatedLines?: number;
   /** Keep documents in which no line ends with a terminal mark. */
   readonly allowUnpunctuated?: boolean;
   /** Characters that count as terminal marks. */
   readonly terminalMarks?: readonly string[];
-  /** Largest share of short lines. */
+  /** Maximum share of short lines. */
   readonly maxShortLines?: number;
-  /** Longest short line in characters. */
+  /** Maximum length of a short line, in characters. */
   readonly shortLine?: number;
-  /** Largest share of characters in repeated lines. */
+  /** Maximum share of characters in repeated lines. */
   readonly maxRepeatedCharacters?: number;
-  /** Largest number of line breaks per word. */
+  /** Maximum number of line breaks per word. */
   readonly maxLinesPerWord?: number;
 }
 

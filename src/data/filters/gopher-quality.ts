@@ -15,14 +15,14 @@ export interface GopherQualityOptions {
   /** Mean length of those words in characters. */
   readonly minMeanWordLength?: number;
   readonly maxMeanWordLength?: number;
-  /** Largest number of `#`, and of `…` or `...`, per word. */
+  /** Maximum number of `#`, and of `…` or `...`, per word. */
   readonly maxSymbolsPerWord?: number;
-  /** Largest share of lines that begin with a bullet, and that end with an ellipsis. */
+  /** Maximum share of lines that begin with a bullet, and that end with an ellipsis. */
   readonly maxBulletLines?: number;
   readonly maxEllipsisLines?: number;
-  /** Least share of words that contain a letter. */
+  /** Minimum share of words that contain a letter. */
   readonly minAlphabeticWords?: number;
-  /** Least number of different stop words. */
+  /** Minimum number of different stop words. */
   readonly minStopWords?: number;
   readonly stopWords?: readonly string[];
 }

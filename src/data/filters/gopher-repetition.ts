@@ -11,18 +11,18 @@ import { type Candidate, drop, KEEP, type Step, type StepResult } from "./filter
 import { type PerLanguage, thresholdsFor } from "./per-language.js";
 import { perLanguage, stepOptions } from "./step-options.js";
 
-/** For each n, the largest share of the text's characters that runs of n words may fill. */
+/** For each n, the maximum share of the text's characters in runs of n words. */
 export type RunShares = readonly (readonly [n: number, share: number])[];
 
 export interface GopherRepetitionOptions {
-  /** Largest share of repeated lines and of repeated paragraphs; then of the characters in them. */
+  /** Maximum share of repeated lines and of repeated paragraphs; then of the characters in them. */
   readonly maxRepeatedLines?: number;
   readonly maxRepeatedParagraphs?: number;
   readonly maxRepeatedLineCharacters?: number;
   readonly maxRepeatedParagraphCharacters?: number;
-  /** Largest share of characters in the most common run of n words. */
+  /** Maximum share of characters in the most common run of n words. */
   readonly commonestRuns?: RunShares;
-  /** Largest share of characters in repeated runs of n words. */
+  /** Maximum share of characters in repeated runs of n words. */
   readonly repeatedRuns?: RunShares;
 }
 
@@ -50,7 +50,8 @@ export const GOPHER_REPETITION: Required<GopherRepetitionOptions> = {
 export function gopherRepetition(given: PerLanguage<GopherRepetitionOptions> = {}): Step {
   const options = stepOptions("gopher-repetition", given, GOPHER_REPETITION, perLanguage);
   const limitsOf = thresholdsFor(GOPHER_REPETITION, options, (table) => ({
-    // FineWeb-2 turns these off: extraction leaves few paragraphs, and FineWeb has its own rule for the characters.
+    // FineWeb-2 turns these off: extraction leaves few paragraphs, and FineWeb has its own rule for repeated
+    // characters.
     maxRepeatedParagraphs: 0,
     maxRepeatedLineCharacters: 0,
     maxRepeatedParagraphCharacters: 0,

@@ -1,6 +1,6 @@
 /**
- * @file Detects a document's language with eld's n-grams and keeps the chosen languages. Only the first 2 KB are read. eld reads
- * about 380 bytes per call, so it gets the text in pieces until one language has a clear lead.
+ * @file Detects a document's language with eld's n-grams and keeps the chosen languages. Only the first 2 KB are read.
+ * eld reads about 380 bytes per call, so it receives pieces until one language has a clear lead.
  */
 
 import { QuernError } from "../../errors.js";
@@ -12,7 +12,7 @@ import { stepOptions } from "./step-options.js";
 export interface LanguageOptions {
   /** ISO 639-1 codes to keep; without it, every language is kept and only recorded. */
   readonly keep?: readonly string[];
-  /** Least score of the detected language, 0 to 1. English prose scores about .78, a list of names .5. */
+  /** Minimum score of the detected language, 0 to 1. English prose scores about .78, a list of names .5. */
   readonly minScore?: number;
   /** Trust the language that the input declares. */
   readonly trustDeclared?: boolean;

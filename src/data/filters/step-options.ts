@@ -19,8 +19,8 @@ export const perLanguage = { thresholds: z.enum(["fineweb-2"]).optional(), langu
 type Shape = Readonly<Record<string, z.ZodType>>;
 
 /**
- * Returns a step's options without undefined ones, which stand for defaults. Throws a `QuernError` that names the fault,
- * and for an unknown option the nearest known one.
+ * Returns a step's options without undefined ones, which stand for defaults. Throws a `QuernError` that names the wrong
+ * option, and for an unknown one the nearest known.
  * @param defaults options that must have the type of their default
  * @param others schemas of all other options
  */

@@ -25,8 +25,8 @@ export function filesOf(settings: unknown): string[] {
 }
 
 /**
- * Finds any of these words or phrases in lower-case text: with no letter, digit or underscore on either side, or anywhere
- * in languages written without spaces.
+ * Finds any of these words or phrases in lower-case text: as whole words, or anywhere in languages written without
+ * spaces. Letters, digits and underscores form words.
  * @throws QuernError for words that are too long or too many
  */
 export function wordPattern(words: readonly string[], anywhere = false): RegExp | undefined {

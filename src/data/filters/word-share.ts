@@ -1,6 +1,6 @@
 /**
- * @file Filters toxic and adult content by word share: drops a page when too many of its words are on the user's list, since
- * a single such word means little. A classifier could replace this step; it would only have to implement `Step`.
+ * @file Filters toxic and adult content by word share: drops a page if too many of its words are on the user's list. A
+ * single such word means little. A classifier could replace this step; it would only have to implement `Step`.
  */
 import { z } from "zod";
 import { drop, KEEP, type Step } from "./filter.js";
@@ -9,9 +9,9 @@ import { readWordList, type WordList, wordPattern } from "./word-list.js";
 
 export interface WordShareOptions {
   readonly words: WordList;
-  /** Largest share of the page's words that may be on the list. */
+  /** Maximum share of the page's words that are on the list. */
   readonly maxShare?: number;
-  /** Largest number of different words from the list. */
+  /** Maximum number of different words from the list. */
   readonly maxDifferent?: number;
   /** The step's name in the funnel, and the prefix of its reasons. */
   readonly name?: "toxicity" | "adult";

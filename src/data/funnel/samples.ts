@@ -1,6 +1,6 @@
 /**
- * @file Sample documents for the report, a few for each step and outcome. They are chosen by a hash of their ids, so that the
- * choice depends neither on the order of the input nor on its division into tasks.
+ * @file Sample documents for the report, a few for each step and outcome. They are chosen by a hash of their ids, so
+ * the choice does not depend on the order of the input or its division into tasks.
  */
 import type { Candidate, StepResult } from "../filters/filter.js";
 

@@ -1,6 +1,6 @@
 /**
- * @file Sorts more lines than fit in memory: lines are distributed to buckets on disk by key, and each bucket is small enough
- * to be sorted in memory. With random keys this is a shuffle that depends only on the keys.
+ * @file Sorts more lines than fit in memory: distributes them to buckets on disk by key, each small enough to be sorted
+ * in memory. With random keys this is a shuffle that depends only on the keys.
  */
 import { type FileHandle, mkdir, open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
  * @file Mixes groups of documents in given shares and puts them in training order. The input is read twice: to measure the
- * groups and to write the mix. Memory use grows with the number of groups and not of documents.
+ * groups and to write the mix. Memory use grows with the number of groups, not of documents.
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ import { epochsOf, sharesOf } from "./weights.js";
 export interface MixOptions {
   readonly recipe: MixRecipe;
   readonly out: string;
-  /** Whether the finished mix of an earlier run is replaced. */
+  /** Whether to replace the finished mix of an earlier run. */
   readonly force?: boolean;
   readonly textField?: string;
   readonly strict?: boolean;

@@ -45,8 +45,8 @@ export class QualityHistogram {
 }
 
 /**
- * Returns a function from quality bin to the average number of copies: proportional to quantile^power and at most `most`, with
- * an average of `epochs` over the group. Power 0 repeats all documents equally.
+ * Returns a function from quality bin to average number of copies, proportional to quantile^power and at most `most`.
+ * Over the group the average is `epochs`. Power 0 repeats all documents equally.
  */
 export function copiesAt(
   histogram: QualityHistogram,

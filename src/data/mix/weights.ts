@@ -7,12 +7,13 @@ export interface GroupSize {
   readonly bytes: number;
 }
 
-/** Key in a table of weights for all groups without a weight of their own, together. */
+/** Key in a table of weights for the total of all groups that the table does not name. */
 export const OTHER_GROUPS = "(others)";
 
 /**
  * Returns the groups' shares of the mix, which sum to 1. They are proportional to the weights or, without weights, to
- * size^(1 / temperature): temperature 1 keeps the proportions, a higher one evens them out (Devlin 2018; Conneau et al. 2019).
+ * size^(1 / temperature). Temperature 1 keeps the proportions; higher ones even them out (Devlin 2018; Conneau et al.
+ * 2019).
  *
  * @throws QuernError if the weights sum to 0, name an unknown group, or omit a group
  */
@@ -51,7 +52,7 @@ function named(groups: readonly GroupSize[], weights: Readonly<Record<string, nu
       { exitCode: 2 },
     );
   }
-  // Groups without a weight of their own divide the common one in proportion to their sizes.
+  // Groups that the table does not name share the common weight in proportion to their sizes.
   const restBytes = rest.reduce((sum, { bytes }) => sum + bytes, 0);
   return groups.map(({ name, bytes }) =>
     Object.hasOwn(weights, name) ? weights[name] : (weights[OTHER_GROUPS] * bytes) / restBytes,

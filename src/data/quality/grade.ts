@@ -1,6 +1,6 @@
 /**
- * @file Grades documents with a language model on any OpenAI-compatible server, as in FineWeb-Edu (Penedo et al. 2024):
- * the model grades a sample, and a classifier trained on it grades the rest.
+ * @file Grades documents with a language model on any OpenAI-compatible server, as in FineWeb-Edu (Penedo et al. 2024).
+ * The model grades a sample, and a classifier trained on it grades the rest.
  */
 
 import { createHash } from "node:crypto";

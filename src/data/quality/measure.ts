@@ -35,8 +35,9 @@ export function thresholdTable(scored: readonly Scored[], fractions: readonly nu
 }
 
 /**
- * Fits Platt scaling (1999) by Newton's method: the slope and offset on the logit that maximise the likelihood of Platt's
- * smoothed targets, which prevent overconfidence from few examples. Returns null if all texts are of one kind.
+ * Fits Platt scaling (1999) by Newton's method: the slope and offset of the logit that maximise the likelihood of
+ * Platt's smoothed targets. Smoothing prevents overconfidence with few examples. Returns null if all texts are of one
+ * kind.
  */
 export function calibrate(scored: readonly Scored[]): ScoreCard["calibration"] {
   const goods = scored.filter(({ good }) => good).length;

@@ -44,7 +44,7 @@ export const mixing = {
   seed: z.int().min(0).default(0).describe("seed of the shuffle"),
 };
 
-/** Options of choosing the weights by a regression over proxy runs on sampled mixtures (`quern/scale`). */
+/** Options for choosing the weights by a regression over proxy runs on sampled mixtures (`quern/scale`). */
 export const optimisation = z.strictObject({
   runs: z.int().min(4).max(4096).default(24).describe("number of proxy runs, each on a sampled mixture"),
   steps: z.int().min(1).default(120).describe("training steps per proxy run"),

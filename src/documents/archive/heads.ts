@@ -124,7 +124,8 @@ function parseArcHead(bytes: Buffer): Head | null {
   const at = strict >= 0 ? strict : dated(/^\d{8,14}$/, /./);
   if (at < 0) return null;
   const length = words[words.length - 1];
-  // If the last word is not a number, the line is a head with a damaged length only if all else fits; otherwise it is text.
+  // If the last word is not a number but everything else fits, the line is a head with a damaged length; otherwise it
+  // is text.
   if (!/^\d+$/.test(length) && strict < 0) return null;
   const url = words.slice(0, at - 1).join(" ");
   const contentType = words.length - at === 8 ? words[at + 1] : words.slice(at + 1, -1).join(" ");

@@ -73,7 +73,7 @@ type Lose = (reason: string) => void;
 
 interface Reading {
   readonly window: Window;
-  /** Largest content of a record, in bytes. */
+  /** Maximum size of a record's content, in bytes. */
   readonly limit: number;
   readonly lose: Lose;
   readonly signal?: AbortSignal;

@@ -119,7 +119,7 @@ function guess(bytes: Uint8Array): string {
   const wide = zeros(bytes);
   if (wide !== undefined) return wide;
   const { good, bad } = utf8Statistics(bytes);
-  // Only sequences above ASCII count here; `guessCharset` handles pure ASCII, which may have Japanese escapes.
+  // Only sequences above ASCII count here; `guessCharset` handles pure ASCII, which may contain Japanese escapes.
   if (good >= bad * 4 && good > 0) return "utf-8";
   return guessCharset(bytes);
 }

@@ -77,7 +77,7 @@ const DOUBTFUL = 13;
 const MARGIN = 2;
 const SOUND = 14;
 
-/** Least share of common characters: in running text (more than `LONG` high bytes), and in headlines. */
+/** Minimum share of common characters: in running text (more than `LONG` high bytes), and in headlines. */
 const CLEAR = 0.3;
 const LONG = 60;
 const FAINT = 0.04;

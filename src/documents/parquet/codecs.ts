@@ -34,7 +34,7 @@ function decompressAs(compressed: Buffer, size: number, codec: number): Buffer {
     case 7:
       return decompressLz4(compressed, size);
     default:
-      throw new Error(`a page is compressed by an unknown codec (${codec})`);
+      throw new Error(`a page is compressed with an unknown codec (${codec})`);
   }
 }
 

@@ -65,7 +65,7 @@ export interface SlurmOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Minutes without an answer from Slurm after which a run gives up. */
+/** Minutes without a response from Slurm after which a run gives up. */
 const PATIENCE = 10;
 /** Milliseconds before the second check of the queue; later pauses are longer. */
 const FIRST_POLL = 500;

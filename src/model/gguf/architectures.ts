@@ -2,7 +2,7 @@
  * @file Maps GGUF to Quern's models: architectures to families, metadata to sizes, and tensor names to parameters. The names
  * are those of llama.cpp (`gguf-py/gguf/constants.py`).
  *
- * Settings that Quern does not support are refused by name, as in a `config.json`.
+ * Settings that Quern does not support are rejected by name, as in a `config.json`.
  */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
@@ -83,9 +83,9 @@ export function ggufName(family: Family, parameter: string): string {
 export const isSpareTensor = (name: string) => name === "rope_freqs.weight" || /^blk\.\d+\.attn_rot_embd/.test(name);
 
 /**
- * Returns the number of heads if llama.cpp stores the parameter's rows in another order, and 0 otherwise. llama.cpp rotates
- * adjacent pairs of dimensions, but transformers rotates dimension d with d + D/2. So in GGUF, the rows of a llama's queries
- * and keys have the order 0, D/2, 1, D/2 + 1 …; those of qwen3 are unchanged.
+ * Returns the number of heads if llama.cpp stores the parameter's rows in another order, and 0 otherwise. Its rotations
+ * pair adjacent dimensions; transformers pairs d with d + D/2. So GGUF orders the rows of a llama's queries and keys 0,
+ * D/2, 1, D/2 + 1 …; those of qwen3 are unchanged.
  */
 export function interleavedHeads(config: ModelConfig, { name }: Parameter): number {
   if (config.family !== "llama") return 0;
@@ -180,7 +180,7 @@ function checked(config: ModelConfig, path: string): ModelConfig {
   return config;
 }
 
-/** Refuses GGUF files that are not complete language models. */
+/** Rejects GGUF files that are not complete language models. */
 function refuseOthers(metadata: MetadataReader): void {
   const { path } = metadata;
   const architecture = metadata.text("general.architecture", "");

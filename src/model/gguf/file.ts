@@ -186,7 +186,7 @@ class HeaderReader {
     return this.take(4).readUInt32LE();
   }
 
-  /** Reads a 64-bit length or count. Rounding above 2^53 does not matter, since such a count is refused. */
+  /** Reads a 64-bit length or count. Rounding above 2^53 does not matter, since such a count is rejected. */
   async unsigned64(what: string): Promise<number> {
     if (!this.has(8)) await this.load(8, what);
     return Number(this.take(8).readBigUInt64LE());
@@ -229,7 +229,7 @@ async function readHeader(reader: HeaderReader): Promise<Pick<GgufFile, "metadat
   }
   const tensorCount = await reader.unsigned64("the number of tensors");
   const entryCount = await reader.unsigned64("the number of metadata entries");
-  // Least bytes: an entry has a key length, a type and one byte; a tensor has two counts, a type and an offset.
+  // Minimum bytes: an entry has a key length, a type and one byte; a tensor has two counts, a type and an offset.
   checkCount(reader, entryCount, 13, "metadata entries");
   checkCount(reader, tensorCount, 24, "tensors");
   const metadata = new Map<string, GgufValue>();
@@ -343,7 +343,7 @@ async function readTensorInfo(reader: HeaderReader, index: number): Promise<Omit
   for (let d = 0; d < dimensions; d++) shape.unshift(await reader.unsigned64(`the shape of ${tensor}`));
   const number = await reader.unsigned32(`the type of ${tensor}`);
   const type = TENSOR_TYPES.get(number);
-  if (type === undefined) throw malformed(reader.path, `${tensor} is of the unknown type ${number}`);
+  if (type === undefined) throw malformed(reader.path, `${tensor} has the unknown type ${number}`);
   return { name, shape, type, begin: await reader.unsigned64(`the offset of ${tensor}`) };
 }
 

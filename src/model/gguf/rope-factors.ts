@@ -9,8 +9,9 @@ import { rotaryFrequencies } from "../rotary.js";
 const TOLERANCE = 1e-4;
 
 /**
- * Returns the scaling. Between unscaled and fully scaled frequencies f, llama3 divides f by 1 / (s + (1 − s) / factor), where
- * s = (f · original / 2π − low) / (high − low) is linear in f. The factors determine only low / original; Meta uses low = 1.
+ * Returns the scaling. For f between unscaled and fully scaled frequencies, llama3 divides f by 1 / (s + (1 − s) /
+ * factor), where s = (f · original / 2π − low) / (high − low). The factors determine only low / original; Meta uses low
+ * = 1.
  * @throws QuernError if the factors do not follow this curve
  */
 export function llama3Scaling(factors: Float32Array, config: RotaryConfig, path: string): RopeScaling | null {

@@ -59,9 +59,9 @@ export async function renderChat(
  * Encodes a conversation, with its special tokens, and computes the mask of the assistant's ids.
  *
  * If the template uses `{% generation %}`, the mask contains every id that overlaps such a block, as in transformers.
- * Otherwise each assistant turn is found as the difference of two renderings: up to the turn with a generation prompt, and
- * up to the turn's end. Some templates render a turn differently when more messages follow, for example without its
- * reasoning. There the turn is found by rendering a marker in place of its content.
+ * Otherwise each assistant turn is the difference of two renderings: up to the turn with a generation prompt, and up to
+ * its end. Some templates render a turn differently when more messages follow, for example without its reasoning. There
+ * the turn is found by rendering a marker in place of its content.
  * @throws QuernError as `renderChat`, or if an assistant turn cannot be located in the output
  */
 export async function encodeChat(

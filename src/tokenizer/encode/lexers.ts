@@ -221,8 +221,8 @@ export const qwen2: Lexer = cl100kFamily(1, false);
 
 /**
  * End of an o200k word without its prefix, from i: the end of `U*L+`, or 0 if it does not match. U and L are the upper and lower
- * sets. Caseless letters and marks are in both, so if no lower-case letter follows a run of U, the match ends after the last such
- * character of the run.
+ * sets. Caseless letters and marks are in both. So if no lower-case letter follows a run of U, the match ends after the
+ * run's last caseless character.
  */
 function lowerWordEnd(bytes: Uint8Array, i: number, end: number): number {
   // Fast path: most words are optional ASCII capitals and then ASCII lower-case letters.

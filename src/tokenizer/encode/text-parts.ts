@@ -1,6 +1,6 @@
 /**
- * @file Processes a text in parts of some tens of kilobytes, which stay in the processor's cache: encodes each part as UTF-8 and
- * splits it into pretokens. Parts end only where every published pattern has a boundary that it does not look past, so the
+ * @file Processes a text in parts of some tens of kilobytes, which stay in cache: encodes each as UTF-8 and splits it
+ * into pretokens. Parts end only where every published pattern has a boundary that it does not look past, so the
  * pretokens are those of the whole text.
  */
 import { PADDING } from "./encoder.js";
@@ -68,8 +68,9 @@ export class TextParts {
 }
 
 /**
- * Returns the position near `aim` at which a part may end: after a letter that is followed by a space or a symbol other than an
- * apostrophe. Searches backwards first, then forwards. Never splits next to surrogates, whose class only the pair determines.
+ * Returns a position near `aim` at which a part may end: after a letter, before a space or a symbol other than an
+ * apostrophe. Searches backwards first, then forwards. Never splits next to surrogates, whose class only the pair
+ * determines.
  */
 export function partEnd(text: string, start: number, aim: number): number {
   for (let i = aim; i > start + 1 && i > aim - 8192; i--) if (isPartEnd(text, i)) return i;

@@ -59,8 +59,8 @@ enum { BORDER = -0x7fffffff - 1, LAST_BORDER = -0x40000000, INSIDE = LAST_BORDER
 static int32_t *slots;
 static uint32_t slot_count;
 static uint32_t *lengths;
-// The distinct neighbours of a merge: the token before, or the complement of the token after; how often it occurs in the text;
-// and at how many slots. `memo` has two entries per token (before, after): the stamp of the last merge that met the token there,
+// The distinct neighbours of a merge: the token before or the complement of the token after, its occurrences in the text, and
+// its number of slots. `memo` has two entries per token (before, after): the stamp of the last merge that met the token there,
 // and its index among the neighbours.
 static int32_t *neighbour_ids, *neighbour_places, *memo, stamp;
 static double *neighbour_counts;
@@ -75,8 +75,8 @@ IMPORT(stored_count) double stored_count(uint32_t slot);
 
 EXPORT(begin_text) void begin_text(int32_t *into) { slots = into, slot_count = 0; }
 
-// Appends pretokens. The caller passes them in pieces, as with every long loop here, because an engine switches to its
-// optimised code only when a function is called again.
+// Appends pretokens. The caller passes them in pieces, as for every long loop here: an engine switches to optimised code only
+// when a function is called again.
 EXPORT(append_pretokens) void append_pretokens(const uint8_t *bytes, const double *starts, const double *counts, uint32_t size, const int32_t *byte_ids) {
   uint32_t at = slot_count;
   for (uint32_t word = 0; word < size; word++) {

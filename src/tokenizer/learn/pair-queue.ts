@@ -3,7 +3,7 @@
  *
  * Pairs that are rarer than `floor` when their newer token is created are left out, because their counts can only fall
  * afterwards. Proof: take an occurrence of text T that ends up as one token. Until then no merge crossed its borders, so the
- * merges inside it are those of T alone. Every token T is thus created from the same last pair in the same step, and all
+ * merges inside it are those of T alone. Every token T is thus created from the same last pair in the same step. All
  * occurrences of a pair appear in the step that creates its newer token.
  */
 import { QuernError } from "../../errors.js";

@@ -1,6 +1,6 @@
 /**
  * @file Writes documents as token shards that record the origin of every document: the lineage of both splits, and
- * `heldout-sources.json`, from which the loss is reported per source.
+ * `heldout-sources.json` for the loss per source.
  */
 import type { GivenDocument } from "../../documents/index.js";
 import { batchesOf } from "../text-tasks.js";

@@ -77,7 +77,10 @@ export async function writeFolderResumably<T>(
   }
 }
 
-/** Returns the folder that earlier work of this key left in `path`, or a new one; removes those of other work. */
+/**
+ * Returns the folder in `path` where earlier work with this key was saved, or a new one; removes the folders of other
+ * work.
+ */
 async function findPartial(path: string, key: string): Promise<{ readonly folder: string; readonly journal: Journal }> {
   let found: { readonly folder: string; readonly journal: Journal } | undefined;
   for (const name of (await readdir(path)).filter((name) => PARTIAL.test(name))) {

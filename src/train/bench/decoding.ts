@@ -19,7 +19,7 @@ export interface DecodingBench extends BenchFigures {
   readonly parameters_per_token: number;
   /** Rate of reading weights, in 1e9 bytes/s: bytes of weights per step times steps per second. */
   readonly weights_gb_per_second: number;
-  /** Peak read bandwidth of this machine and the share of it; null if not measured. */
+  /** This machine's peak read bandwidth, and the share of it that decoding reaches; null if not measured. */
   readonly read_gb_per_second: number | null;
   readonly bandwidth_share: number | null;
 }

@@ -102,7 +102,7 @@ export function createLoader(source: TokenSource, options: LoaderOptions): Loade
   return {
     rows,
     load: async (index) => {
-      const ids = new Int32Array(batch * sequence); // (B,T), as the next two
+      const ids = new Int32Array(batch * sequence); // (B,T), like the next two
       const targets = new Int32Array(batch * sequence);
       const segments = new Int32Array(batch * sequence);
       for (let row = 0; row < batch; row++) {

@@ -1,11 +1,11 @@
 /**
  * @file Packs the documents of an epoch into full rows of T tokens, splitting as few of them as possible.
  *
- * A document longer than a row is cut into pieces of T tokens; from its beginning in the first epoch, at random offsets in
- * later ones. Each row takes the longest remaining piece, then repeatedly the longest that fits the remaining room
- * (best-fit decreasing: Ding et al., arXiv:2404.10830). If none fits, the room is filled with the beginning of the longest
- * piece, whose rest remains. So nothing is padded, and a document that fits a row is cut only to fill the last gap of one.
- * Less than T tokens that do not fill the last row are left out of the epoch.
+ * A document longer than a row is cut into pieces of T tokens: from its beginning in the first epoch, from a random
+ * offset later. Each row takes the longest remaining piece, then repeatedly the longest that fits the remaining room
+ * (best-fit decreasing: Ding et al., arXiv:2404.10830). If none fits, the room is filled with the beginning of the
+ * longest piece, whose rest remains. So nothing is padded, and a document that fits a row is cut only to fill the last
+ * gap of one. Less than T tokens that do not fill the last row are left out of the epoch.
  *
  * `packInOrder` instead keeps the tokens in the order of the text, for texts whose order matters.
  *

@@ -53,7 +53,7 @@ export function adamw(parameters: readonly ParameterStep[], options: AdamWOption
   return { assign: adamwAssignments(parameters, scale, options), gradientNorm: norm };
 }
 
-/** Builds the assignments of `adamw` for some parameters, with the clipping factor of all. */
+/** Builds AdamW's assignments for some parameters; the clipping factor is that of all parameters. */
 export function adamwAssignments(
   parameters: readonly ParameterStep[],
   scale: Tensor,

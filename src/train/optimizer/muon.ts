@@ -1,8 +1,8 @@
 /**
- * @file Muon as a graph: the update of a matrix is its momentum with all singular values moved near 1 (Jordan et al.,
- * "Muon: an optimizer for hidden layers in neural networks", 2024, https://kellerjordan.github.io/posts/muon/).
- * Parameters that are not projections (embeddings, the head, norms, biases) use AdamW. Options and results match PyTorch's
- * `torch.optim.Muon`, except that its iteration rounds to bfloat16 and this one does not.
+ * @file Muon as a graph: the update of a matrix is its momentum with all singular values moved close to 1 (Jordan et
+ * al. 2024, https://kellerjordan.github.io/posts/muon/). Parameters that are not projections (embeddings, the head,
+ * norms, biases) use AdamW. Options and results match PyTorch's `torch.optim.Muon`, except that its iteration rounds to
+ * bfloat16 and this one does not.
  */
 import type { Parameter } from "../../model/index.js";
 import { add, div, matmul, maximum, mul, scalar, sqrt, sub, sum, type Tensor, variable } from "../../tensor/index.js";

@@ -110,8 +110,8 @@ const MAX_BATCH_TOKENS = 8192;
 /**
  * Returns sequences per batch and batches per step. A step has a quarter of the tokens of the published rule, which was
  * fitted at 1e17 FLOPs and more. Below that, many noisy steps teach more than few smooth ones (McCandlish et al.,
- * arXiv:1812.06162): with .84M tokens of the starter corpus, 4 layers of width 128 reached 2.23 bits per byte in steps of
- * 16 sequences, and 2.02 in steps of 4.
+ * arXiv:1812.06162). With .84M tokens of the starter corpus, 4 layers of width 128 reached 2.23 bits per byte in steps
+ * of 16 sequences, and 2.02 in steps of 4.
  */
 export function batchFor(
   flops: number,

@@ -82,7 +82,7 @@ export function budgetOf(
 
 export const DEFAULT_MINUTES = 3;
 
-/** Budget for the sizes if none is known, in FLOPs: about an hour of a laptop. */
+/** Budget for choosing sizes if none is known, in FLOPs: about an hour on a laptop. */
 const UNKNOWN_BUDGET = 4e14;
 
 /**
@@ -161,7 +161,10 @@ function chooseModel(
   });
 }
 
-/** Returns the schedule: linear warm-up over 5 % of the steps (at most 200), then by default a cosine down to 5 % of the rate. */
+/**
+ * Returns the schedule: linear warm-up over 5 % of the steps (at most 200), then by default cosine decay to 5 % of the
+ * rate.
+ */
 export function scheduleOf(
   o: Pick<CheckedPretrainOptions, "schedule" | "warmup">,
   steps: number,
@@ -239,14 +242,14 @@ export function makePlan(
 
 /** Epochs that teach about as much as new text (Muennighoff et al., arXiv:2305.16264). */
 const FULL_EPOCHS = 4;
-/** More must be a typing mistake. */
+/** More must be a typo. */
 const MAX_PLANNED_EPOCHS = 1e6;
 
 const shownCount = (x: number) => (x < 10 ? x.toFixed(1) : Math.round(x).toLocaleString("en"));
 
 /**
- * Returns a lower bound of the memory for training, in bytes: weights, gradients and two moments in fp32, and what each
- * layer stores for the backward pass. The compiled program has the exact number; this bound only rejects impossible runs early.
+ * Returns a lower bound of the training memory in bytes: fp32 weights, gradients and two moments, and each layer's
+ * stored activations. The compiled program has the exact number; this bound only rejects impossible runs early.
  */
 export function leastMemory(
   { model, batch, sequence }: Pick<Sizes, "model" | "batch" | "sequence">,

@@ -75,7 +75,7 @@ export type PretrainOptions = z.input<typeof pretrainOptions> & {
 /** Memory of Node and the text, in addition to the program's. */
 const PROCESS_BYTES = 150 * 2 ** 20;
 
-/** Rough time of the samples and the report after training, and of each sample during training. */
+/** Rough seconds for the samples and the report after training, and for each sample during training. */
 const SAMPLES_SECONDS = 2;
 const SAMPLE_SECONDS = 0.5;
 
@@ -112,7 +112,7 @@ const runLayout: OutputLayout = {
   folders: /^(tokenizer|tokens|checkpoints)$/,
 };
 
-/** Requests the run's folder for writing: a new run needs an empty one or `force`; a resumed run continues in its own. */
+/** Claims the run's folder for writing: a new run needs an empty one or `force`; a resumed run continues in its own. */
 export function runOutput(options: PretrainOptions): OutputRequest {
   const { out, text = [], data, from, plan, tokenizer, resume, force } = settingsOf(options);
   const named = [data, from, plan, tokenizer].filter((path) => path !== undefined);
@@ -157,7 +157,7 @@ export async function openRequest(options: PretrainOptions, planning = false): P
         : null;
   const o = planned?.options ?? now;
   const byTime = planned === null && o.steps === undefined && o.flops === undefined && o.depth === undefined;
-  const peak = await peakOnce({ threads: o.threads, signal }).catch(() => null); // the run can do without it
+  const peak = await peakOnce({ threads: o.threads, signal }).catch(() => null); // the run does not need it
   signal?.throwIfAborted();
   return {
     ...{ o, before, fixed: planned?.plan ?? null },
@@ -344,7 +344,7 @@ export async function measure(
 /** Assumed peak of a machine that could not be measured, in FLOP/s: a laptop's. */
 const UNKNOWN_PEAK = 1e11;
 
-/** Estimates the same without a program, from half of the peak and the lower bound of the memory. */
+/** Estimates the same properties without a program: throughput as half of the peak, memory by its lower bound. */
 export async function estimate(request: RunRequest, sizes: Sizes): Promise<Measured> {
   const { model, sequence, batch, accumulate } = sizes;
   const { o, peak: measured } = request;

@@ -61,8 +61,8 @@ export interface PretrainResult {
 }
 
 /**
- * Trains a language model on text, into a run folder. `minutes` is the budget of everything, from tokenizer to evaluation.
- * With `resume`, continues from the newest checkpoint and the run's plan; the result has the same bits.
+ * Trains a language model on text, into a run folder. `minutes` is the budget for everything, from tokenizer to
+ * evaluation. With `resume`, continues from the newest checkpoint and the run's plan; the result has the same bits.
  *
  * When the signal aborts during training, the run is saved and an `InterruptedError` names the checkpoint. Between plan and
  * training, or during the final evaluation, it names the run. Before there is a plan, the signal's reason is thrown.
@@ -213,7 +213,7 @@ async function validate(program: Program, heldOut: HeldOutText, plan: PretrainPl
 /**
  * Returns the plan that `pretrain` would follow, with reasons, time, memory and disk. Writes nothing, even if the folder
  * contains a run. No tokenizer is trained, so the number of tokens in the text is an estimate. The program is built and
- * timed if a step should take less than .3 s at the machine's peak; otherwise time and memory are estimated from the peak.
+ * timed only if a step should take less than .3 s at peak; otherwise time and memory are estimated.
  * @throws QuernError as `pretrain` does
  */
 export async function planPretraining(options: PretrainOptions): Promise<PretrainPlan> {

@@ -33,8 +33,8 @@ export interface EvaluationPlan {
 }
 
 /**
- * Plans the evaluation for a time budget: the whole text with half a sequence of context if that takes at most `seconds`,
- * otherwise without context, otherwise a part of the text (at least 20,000 tokens).
+ * Plans the evaluation for a time budget. It takes the whole text with half a sequence of context if `seconds` suffice,
+ * else without context, else a part of the text (at least 20,000 tokens).
  * @param batchSeconds seconds per batch of the `evaluate` entry
  */
 export function planEvaluation(
@@ -58,8 +58,8 @@ export function baselineSeconds(trainingTokens: number, heldOutTokens: number): 
 }
 
 /**
- * Evaluates the model, the compressors and the n-gram model in bits per byte: on the whole text and, if there are several
- * sources, on each of them.
+ * Evaluates the model, the compressors and the n-gram model in bits per byte, on the whole text and on each source if
+ * there are several.
  * @param split the held-out split that `text` was loaded from
  * @param training the training split, from which the n-gram model learns
  */

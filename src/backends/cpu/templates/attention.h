@@ -1,8 +1,8 @@
-// Causal attention with grouped queries, forward and backward. No (T,S) matrix is stored: a task takes QN_NR queries of one
-// head, one query per lane, and visits the keys in tiles that fit the L1 cache. Scores, weights and outputs are stored
-// transposed, as (keys, queries) and (D, queries). So softmax works lane by lane, keys and values are read in place, and the
-// right operand of each product is already a panel of QN_NR columns. Tiles above the diagonal are skipped; if only the later
-// half of the queries sees a key, only that half is computed. Scores are in units of log2, so exp is 2^x.
+// Causal attention with grouped queries, forward and backward. No (T,S) matrix is stored. A task takes QN_NR queries of one
+// head, one query per lane, and visits the keys in tiles that fit L1. Scores, weights and outputs are stored transposed, as
+// (keys, queries) and (D, queries). So softmax works lane by lane and keys and values are read in place. The right operand of
+// each product is already a panel of QN_NR columns. Tiles above the diagonal are skipped; if only the later half of the queries
+// sees a key, only that half is computed. Scores are in units of log2, so exp is 2^x.
 #ifndef QN_ATTENTION_H
 #define QN_ATTENTION_H
 #define QN_KEYS (3072 / QN_NR / QN_MR * QN_MR) // keys per tile: scores of at most 12 KiB
@@ -177,8 +177,8 @@ static void qn_attention_mask_causal(long s0, long s1, long seen, float value, f
   }
 }
 
-// Writes `value` over the scores of keys s0..s1 in another segment than the query. segments (S) are those of the keys, queries
-// (QN_NR) those of the lanes.
+// Writes `value` over the scores of keys s0..s1 that are not in the query's segment. segments (S) are those of the keys,
+// queries (QN_NR) those of the lanes.
 static void qn_attention_mask_segments(const int *segments, long s0, long s1, const int *queries, float value, float *tile) {
   for (long s = s0; s < s1; s++) for (long j = 0; j < QN_NR; j += QN_VL) {
     vi lanes;
@@ -190,7 +190,7 @@ static void qn_attention_mask_segments(const int *segments, long s0, long s1, co
 static void qn_attention_query_segments(const int *segments, long S, long first, int *queries) {
   for (long j = 0; j < QN_NR; j++) queries[j] = segments[first + j < S ? first + j : S - 1];
 }
-#define QN_MASKED -1e30f // a score of weight 0 beside any real one; finite, so that a tile of nothing else makes no NaN
+#define QN_MASKED -1e30f // has weight 0 next to any real score; finite, so that a tile of only these causes no NaN
 #define QN_NO_KEYS -1e29f // a query whose largest score is below this sees no key
 
 // The keys that row b may see: the first `seen` of slot `slot`, further limited by each query's position. 0 for an empty row.
@@ -215,8 +215,8 @@ static long qn_attention_both_halves(long s0, long s1, long first) {
   return both < s0 ? 0 : both > s1 ? s1 - s0 : both - s0;
 }
 
-// Turns the scores p (N keys, QN_NR) into weights relative to each query's largest score so far, which is kept in m (QN_NR), adds
-// them to l (QN_NR), and scales the output o (D, QN_NR) where that score has grown.
+// Turns the scores p (N keys, QN_NR) into weights relative to each query's largest score so far, m (QN_NR), and adds them to l
+// (QN_NR). Rescales the output o (D, QN_NR) where m has grown.
 static __attribute__((noinline)) void qn_attention_softmax(long N, int is_first, long D, float unit, float *p, float *m, float *l, float *o) {
   vf changed = {0}, corrections[QN_NV], most[QN_NV], sums[QN_NV];
   QN_UNROLL for (int j = 0; j < QN_NV; j++) most[j] = qn_load(m + j * QN_VL), sums[j] = (vf){0};

@@ -1,6 +1,6 @@
 // bf16: the upper half of a float, rounded to nearest (ties to even). Operands of a product are rounded while they are
 // packed; sums stay in fp32. Packed operands consist of 32-bit words. If QN_PAIRS is 1 (the instruction set has a bf16 dot
-// product), a word contains two neighbours along K, the even one in its lower half, and qn_bf16_dot multiplies words.
+// product), a word contains two neighbours along K, the even one in its lower half. qn_bf16_dot multiplies such words.
 // Otherwise a word is one float whose lower half is 0, multiplied in fp32: just as exact, at fp32 speed.
 //
 // Each intrinsic has a portable version with the same bits (QN_PLAIN selects it); bench/kernels/bf16.c compares the two.

@@ -1,11 +1,11 @@
 // Linear layer and cross-entropy fused, in chunks of R rows. The logits (N,V) are never stored, not even those of a chunk.
-// Each block becomes e = exp(z - reference) inside the matrix product. e is written directly as packed words for the two
-// products of the gradient: along V for dx, along the rows for dw. So exp is computed once and nothing of that size needs
-// packing. A row's reference is an estimate of its target's logit, so the sum of e is about exp(loss). If a sum in a chunk is
-// too large or small, the chunk is recomputed with the rows' own maxima. One factor per row turns e into d loss / d logit: it
-// multiplies dx and, for dw, the rows of x. The -1 at the target is not in e but subtracted as rows of w and x. A gradient of the
-// entropy H adds -d_H p (log p + H) to a logit, so the factor becomes a line in z: a second pass computes the logits again and
-// packs e * (a + b (z - reference)).
+// Each block becomes e = exp(z - reference) inside the matrix product. It writes e as packed words for the two products of the
+// gradient: along V for dx, along the rows for dw. So exp is computed once, and no operand of that size needs packing. A row's
+// reference is an estimate of its target's logit, so the sum of e is about exp(loss). If a sum in a chunk is too large or
+// small, the chunk is recomputed with the rows' own maxima. One factor per row turns e into d loss / d logit: it multiplies dx
+// and, for dw, the rows of x. The -1 at the target is not in e but subtracted as rows of w and x. A gradient of the entropy H
+// adds -d_H p (log p + H) to a logit, so the factor becomes a line in z: a second pass computes the logits again and packs e *
+// (a + b (z - reference)).
 #ifndef QN_CROSS_ENTROPY_H
 #define QN_CROSS_ENTROPY_H
 #define QN_SUM_LIMIT 1e15f // a row whose sum of e exceeds this (or its inverse) needs another reference
@@ -175,8 +175,8 @@ static void qn_cross_entropy_dw_task(void *context, long task, long worker) {
 }
 
 // Inputs: x (N,C), w (V,C), targets (N), d_loss (N). Overwrites loss (N), dx (N,C) and dw (V,C); adds to dw if accumulate_dw.
-// If entropy (N) is not 0, it receives the entropy of softmax(x·wᵀ) in nats, is_greedy (N) is 1 where no logit is larger than the
-// target's, and log_squares (N) is the log of the sum of squared probabilities. d_entropy (N) may be 0.
+// If entropy (N) is not 0, it receives the entropy of softmax(x·wᵀ) in nats. is_greedy (N) is then 1 where no logit exceeds the
+// target's, log_squares (N) the log of the sum of squared probabilities. d_entropy (N) may be 0.
 QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, const float *d_loss, const float *d_entropy, float *loss, float *dx, float *dw, int accumulate_dw, float *entropy, float *is_greedy, float *log_squares, float *scratch) {
   long R = qn_cross_entropy_rows(N, V), groups = (V + QN_GROUP - 1) / QN_GROUP;
   long P = qn_packed_pitch(bf16, V), Q = qn_packed_pitch(bf16, R);

@@ -85,7 +85,7 @@ QN_INLINE void qn_tile(const int pairs, const int mr, const int nv, const int un
 }
 #define QN_TILE_PACKED(NAME, PAIRS) \
   static __attribute__((noinline)) void NAME(long K, const float *A, const float *B, float *C, long ldc, int add, const float *next) { \
-    qn_tile(PAIRS, QN_MR, QN_NV, 4, K & ~3L, A, QN_KC, 1, B, QN_NR, C, ldc, add, next); /* K is a multiple of 4: this lets the compiler rely on it */ \
+    qn_tile(PAIRS, QN_MR, QN_NV, 4, K & ~3L, A, QN_KC, 1, B, QN_NR, C, ldc, add, next); /* tells the compiler that K is a multiple of 4 */ \
   }
 QN_TILE_PACKED(qn_tile_floats, 0)
 #if QN_BF16 && QN_PAIRS
@@ -120,7 +120,7 @@ QN_INLINE void qn_tile_packed(long pack, long K, const float *A, const float *B,
 #define QN_BY(pairs, name) name
 #endif
 
-// An m x n tile at the edge of C: computes the whole tile in a buffer, then copies the part that is in C.
+// An m x n tile at the edge of C: computes a full tile in a buffer, then copies the part inside C.
 static __attribute__((noinline)) void qn_tile_edge(long pack, long m, long n, long K, const float *A, const float *B, float *C, long ldc, int add, const float *next) {
   float t[QN_MR * QN_NR] __attribute__((aligned(64)));
   qn_tile_packed(pack, K, A, B, t, QN_NR, 0, next);
@@ -300,8 +300,8 @@ static void qn_gemm_task(void *context, long task, long worker) {
   }
 }
 
-// Few rows or few columns, with K contiguous in both A and B (matrix-vector products in decoding): dot products, four rows by
-// four columns at a time. Nothing is packed, so memory is read once at full bandwidth.
+// Few rows or few columns, with K contiguous in A and B (matrix-vector products in decoding): dot products, four by four at a
+// time. Nothing is packed, so memory is read once at full bandwidth.
 QN_INLINE void qn_dots(const int m, const int n, long K, const float *A, long lda, const float *B, long ldb, float *C, long ldc, int add) {
   vf c[4][4];
   QN_UNROLL for (int i = 0; i < m; i++) QN_UNROLL for (int j = 0; j < n; j++) c[i][j] = (vf){0};

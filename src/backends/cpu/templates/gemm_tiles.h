@@ -1,10 +1,9 @@
 // bf16 matrix products in tile registers (tiles.h). Reading and writing memory usually takes longer than multiplying, so each
 // operand is read as rarely as possible. All threads together pack the smaller of A and B into bf16; it stays in each core's L2
 // cache (QN_RESIDENT). Each task packs some rows (or columns) of the other operand and multiplies them by all of the first, one
-// block of C at a time, while the next task's part is prefetched from memory.
-// An operand is packed in strips of QN_SIDE rows of A or columns of B, each in blocks of QN_DEEP_BLOCK words of K. A block is 16 KiB,
-// so one block of each operand fits L1.
-// C is always accumulated in the order of K, so its bits do not depend on the blocks.
+// block of C at a time. Meanwhile the next task's part is prefetched. An operand is packed in strips of QN_SIDE rows of A or
+// columns of B, each in blocks of QN_DEEP_BLOCK words of K. A block is 16 KiB, so one block of each operand fits L1. C is
+// always accumulated in the order of K, so its bits do not depend on the blocks.
 #ifndef QN_GEMM_TILES_H
 #define QN_GEMM_TILES_H
 #if QN_TILES

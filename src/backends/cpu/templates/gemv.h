@@ -1,10 +1,10 @@
-// Rows of activations (M,K) times a weight matrix (N,K): the product of every layer in decoding. Each output is one dot
-// product with a fixed order of additions, so the bits of a row depend neither on the number of rows nor on the others.
+// Rows of activations (M,K) times a weight matrix (N,K): the product of every layer in decoding. Each output is one dot product
+// with a fixed order of additions, so the bits of a row do not depend on other rows.
 //
-// One row is bound by reading the matrix once. So rows of W are read one at a time from end to end, which the hardware
-// prefetcher follows: 26.5 GB/s on a Zen 4 core with 28 GB/s of memory bandwidth. Reading four rows at once, as the small
-// products of gemm.h do, reaches 16 GB/s. QN_DOT_SUMS partial sums per dot product keep additions from waiting for one
-// another. Several rows use the same sums in a register tile of QN_DOT_ROWS rows by QN_DOT_COLUMNS rows of W.
+// One row is bound by reading the matrix once. So rows of W are read one at a time from end to end, which suits the hardware
+// prefetcher: 26.5 of 28 GB/s on a Zen 4 core. Reading four rows at once, as the small products of gemm.h do, reaches 16 GB/s.
+// QN_DOT_SUMS partial sums per dot product keep additions from waiting for one another. Several rows use the same sums in a
+// register tile of QN_DOT_ROWS rows by QN_DOT_COLUMNS rows of W.
 #ifndef QN_GEMV_H
 #define QN_GEMV_H
 #if QN_VL == 16 || defined(__aarch64__) // 32 registers

@@ -115,9 +115,9 @@ static void qn_pool_join(void) {
   }
 }
 #else
-// Threads that wake one another often end up on one core. Because they yield to one another they look busy there, so the
-// scheduler leaves them for the lifetime of a short program (measured: one short program in four ran at half speed). A thread that finds
-// another on its core briefly removes that core from its own affinity mask, which moves it at once.
+// Threads that wake one another often end up on one core. They yield to one another and so look busy, and the scheduler leaves
+// them there for a short program's lifetime. One short program in four ran at half speed. A thread that finds another on its
+// core briefly removes that core from its own affinity mask, which moves it at once.
 #if defined(__linux__)
 static int qn_publish_core(struct qn_pool *pool, long worker) {
   int core = sched_getcpu();

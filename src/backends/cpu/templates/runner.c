@@ -1,7 +1,6 @@
-// main() for programs of a foreign instruction set, run under an emulator. Argument 1 is a file through which the arena,
-// followed by the variables, is exchanged with the host; the other arguments are the size of each variable in bytes. The
-// first line of standard output is the arena's size. Then each line of standard input names an entry to run, and "done"
-// answers it.
+// main() for programs of a foreign instruction set, run under an emulator. Argument 1 is a file through which the arena, then
+// the variables, are exchanged with the host. The other arguments are the variables' sizes in bytes. The first line of standard
+// output is the arena's size. Then each line of standard input names an entry to run; the reply is "done".
 #undef long
 #include <stdio.h>
 int main(int count, char **arguments) {

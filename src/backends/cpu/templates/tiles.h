@@ -2,12 +2,12 @@
 // and B are words of two bf16 that are neighbours along K (bf16.h), rows of C are floats.
 //
 // The instructions have a portable version with the same bits, used with QN_PLAIN and by instruction sets without tiles.
-// bench/kernels/tiles.c compares the two. Of every 32 elements along K, the even and the odd ones are summed separately, each from 0
-// with 16 fused multiply-adds; the two sums are added, and then added to C. Denormal inputs and results are flushed to 0; NaN
-// is made quiet.
+// bench/kernels/tiles.c compares the two. Of every 32 elements along K, even and odd ones are summed separately, each from 0
+// with 16 fused multiply-adds. The two sums are added, and the result is added to C. Denormal inputs and results are flushed to
+// 0; NaN is made quiet.
 //
-// Inline assembly, because gcc 12's intrinsics are unsafe: _tile_loadconfig declares a read of only 8 of the 64 bytes, and
-// _tile_loadd does not declare that it reads memory.
+// Uses inline assembly, because gcc 12's intrinsics are unsafe: _tile_loadconfig declares that it reads 8 of the 64 bytes,
+// _tile_loadd that it reads none.
 #ifndef QN_TILES_H
 #define QN_TILES_H
 #ifndef QN_TILES
@@ -21,8 +21,8 @@
 #define QN_TILE_HARDWARE 0
 #endif
 
-// A thread configures its tiles before its first product of a run and releases them at the end of the run; otherwise every context
-// switch would save 8 KiB more. Written as bytes, because a pool's threads may run code compiled without tile instructions.
+// A thread configures its tiles before its first product of a run and releases them at the end. Otherwise every context switch
+// would save 8 KiB more. Written as bytes, because a pool's threads may run code compiled without tile instructions.
 #if defined(__x86_64__) && defined(__linux__)
 typedef struct { unsigned char palette, start, zero[14]; unsigned short row_bytes[16]; unsigned char rows[16]; } qn_tile_shapes;
 static __attribute__((unused)) void qn_tiles_configure(void) {

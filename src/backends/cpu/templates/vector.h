@@ -1,9 +1,9 @@
-// Vectors of QN_VL floats and their lane-wise functions. GNU vector extensions (gcc >= 9, clang) let one source serve
-// every instruction set: operators (+ - * / < == & ...) work lane by lane, and a comparison returns a mask of 0 and -1.
-// No libm: every target computes exp, log, tanh... with the same code. bench/kernels/vector.c measures errors in units in
-// the last place (ulp) over the whole range. qn_exp flushes results below the smallest normal number to 0: denormals cost
-// a microcode trap per operation, and no softmax needs them.
-// Compile as GNU C (gcc -std=gnu11, the default), which contracts a*b+c into a fused multiply-add where one exists.
+// Vectors of QN_VL floats and their lane-wise functions. GNU vector extensions (gcc >= 9, clang) let one source serve every
+// instruction set. Operators (+ - * / < == & ...) work lane by lane; comparisons return masks of 0 and -1. No libm: every
+// target computes exp, log, tanh... with the same code. bench/kernels/vector.c measures errors in units in the last place (ulp)
+// over the whole range. qn_exp flushes results below the smallest normal number to 0: denormals cost a microcode trap per
+// operation, and no softmax needs them. Compile as GNU C (gcc -std=gnu11, the default), which contracts a*b+c into a fused
+// multiply-add where one exists.
 #ifndef QN_VECTOR_H
 #define QN_VECTOR_H
 

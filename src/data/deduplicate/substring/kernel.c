@@ -217,8 +217,8 @@ static int same_bytes(const uint8_t *x, const uint8_t *y, int32_t window, int32_
   return k == window;
 }
 
-// Sets the sign bit of each entry of order[from … to) whose suffix shares its first `window` characters with the entry
-// before it, none of them the separator. `from` is at least 1. Call it on ranges from the last to the first.
+// Sets the sign bit of each entry of order[from … to) whose suffix has the same first `window` characters as the entry before
+// it, none of them the separator. `from` is at least 1. Call it on ranges from the last to the first.
 EXPORT(join_neighbours) void join_neighbours(const void *text, int32_t wide, int32_t n, int32_t *order, int32_t window, int32_t separator, int32_t from, int32_t to) {
   for (int32_t i = to - 1; i >= from; i--) {
     int32_t a = order[i - 1], b = order[i], k = 0;

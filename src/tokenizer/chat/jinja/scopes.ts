@@ -1,7 +1,8 @@
 /**
- * @file Name resolution. Jinja2 resolves names before a template runs, frame by frame, with visible effects: a name that the
- * outermost frame sets is undefined in a loop before it is set, even if the caller passed it. A name becomes an identifier
- * of its frame's level; `loads` defines the initial value of each identifier when the frame is entered.
+ * @file Name resolution. Jinja2 resolves names before a template runs, frame by frame, with visible effects. For
+ * example, a name that the outermost frame sets is undefined in a loop before that, even if the caller passed it. A
+ * name becomes an identifier of its frame's level; `loads` defines the initial value of each identifier when the frame
+ * is entered.
  */
 import { fail } from "./failure.js";
 import type { CallNodes, Expression, Parameter, Statement, Target } from "./parser.js";
