@@ -1,5 +1,6 @@
 /** @file The options of `quern dpo` and `dpo()`. */
 import { z } from "zod";
+import { UNPAIRED_LOSSES } from "./losses/kto.js";
 import { F_DIVERGENCES, PREFERENCE_DEFAULTS, PREFERENCE_LOSSES } from "./losses/preference.js";
 import { alignOptions, dataOption } from "./options.js";
 
@@ -9,7 +10,7 @@ export const MIXTURES = {
   orpo: { orpo: 1, sft: 1 },
 } as const;
 
-const names = ["sft", ...Object.keys(PREFERENCE_LOSSES)];
+const names = ["sft", ...Object.keys(PREFERENCE_LOSSES), ...Object.keys(UNPAIRED_LOSSES)];
 
 export const dpoOptions = alignOptions.extend({
   data: dataOption,
@@ -50,6 +51,18 @@ export const dpoOptions = alignOptions.extend({
   alpha: z.number().optional().describe("α of the alpha-divergence (default 0.5)").meta({ value: "A" }),
   gamma: z.number().optional().describe("SimPO's margin between the rewards (default 0.5)").meta({ value: "G" }),
   discopopTau: z.number().positive().optional().describe("temperature of discopop (default 0.05)").meta({ value: "T" }),
+  desirableWeight: z
+    .number()
+    .min(0)
+    .optional()
+    .describe("weight of answers that are labelled good, for kto and apo_zero_unpaired (default 1)")
+    .meta({ value: "W" }),
+  undesirableWeight: z
+    .number()
+    .min(0)
+    .optional()
+    .describe("weight of answers that are labelled bad, for the same (default 1)")
+    .meta({ value: "W" }),
   weighting: z
     .boolean()
     .optional()

@@ -4,10 +4,9 @@
  */
 import { join } from "node:path";
 import type { z } from "zod";
-import { compile, type Program } from "../backends/index.js";
+import type { Program } from "../backends/index.js";
 import { QuernError } from "../errors.js";
-import { modelVariables, openModel, openSafetensors, parametersOf, writeSafetensors } from "../model/index.js";
-import type { TrainingBatch, TrainingProgram } from "../train/index.js";
+import type { TrainingBatch } from "../train/index.js";
 import { examplesOf, rowsOf } from "./data/batches.js";
 import { type EncodedPair, type EncodedText, encodePair } from "./data/encode.js";
 import { type Example, type ExampleOf, readExamples } from "./data/examples.js";
@@ -15,14 +14,17 @@ import { encodePairs } from "./data/pairs.js";
 import { type Preview, previewPairs } from "./data/preview.js";
 import { truncatePair } from "./data/truncate.js";
 import { dpoOptions, MIXTURES } from "./dpo-options.js";
+import { prepareUnpaired } from "./kto.js";
+import { UNPAIRED_LOSSES, type UnpairedLossName } from "./losses/kto.js";
 import {
   PREFERENCE_DEFAULTS,
   type PreferenceLossName,
   type PreferenceOptions,
   WITHOUT_REFERENCE,
 } from "./losses/preference.js";
-import { type PreferenceShape, preferenceTrainer, scoreEntry, type WeightedLoss } from "./losses/preference-trainer.js";
-import { dropoutValues, openPolicy } from "./policy.js";
+import { preferenceTrainer, scoreEntry, type WeightedLoss } from "./losses/preference-trainer.js";
+import { dropoutValues, openPolicy, type Policy } from "./policy.js";
+import { cached, chunks, withOtherModel } from "./precomputed.js";
 import {
   type AlignCalls,
   type AlignResult,
@@ -53,6 +55,8 @@ export const previewDpo = (options: DpoOptions, count: number): Promise<readonly
 
 async function prepareDpo(context: Context<Checked>): Promise<Task> {
   const { o, base, note, signal, folder } = context;
+  const unpaired = unpairedLossOf(o);
+  if (unpaired !== null) return prepareUnpaired(context, unpaired);
   if (o.data === undefined) throw new QuernError("--data is missing: the preferences to learn from", { exitCode: 2 });
   const losses = lossesOf(o);
   const options = preferenceOptions(o, losses);
@@ -115,6 +119,7 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
     }
     return scores;
   };
+  const entry = (model: Pick<Policy, "config" | "weights">) => scoreEntry(model, shape);
   const order = { order: o.order ?? "shuffled", seed: o.seed ?? 0 } as const;
   const evaluation = heldOut === null ? null : chunks(heldOut.length, B).map((c) => c.map((i) => pairs.length + i));
 
@@ -140,7 +145,7 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
       reference = await cached(cache, 2 * all.length, () =>
         o.reference === undefined
           ? scoreAll(training.program, dropoutValues(policy, 0))
-          : withOtherModel(o.reference, config.vocabSize, { shape, training, target: context.target }, scoreAll),
+          : withOtherModel(o.reference, config.vocabSize, { entry, training, target: context.target }, scoreAll),
       );
     },
     async load(step, accumulate) {
@@ -164,10 +169,21 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
 
 const EMPTY: EncodedText = { ids: [0], learned: new Uint8Array(1) };
 const plain = ({ ids, learned }: EncodedText) => [Array.from(ids), Array.from(learned)];
-const chunks = (count: number, size: number): number[][] =>
-  Array.from({ length: Math.ceil(count / size) }, (_, c) =>
-    Array.from({ length: Math.min(size, count - c * size) }, (_, i) => c * size + i),
-  );
+
+/** The loss of unpaired answers that the options name; null for pairs. @throws QuernError for one in a mixture */
+function unpairedLossOf({ loss = [], desirableWeight, undesirableWeight }: Checked): UnpairedLossName | null {
+  const found = loss.find((name): name is UnpairedLossName => name in UNPAIRED_LOSSES);
+  if (found === undefined) {
+    if (desirableWeight === undefined && undesirableWeight === undefined) return null;
+    throw new QuernError("--desirable-weight and --undesirable-weight need --loss kto or apo_zero_unpaired", {
+      exitCode: 2,
+    });
+  }
+  if (loss.length === 1) return found;
+  throw new QuernError(`the loss ${found} takes answers without pairs; it cannot be mixed with others`, {
+    exitCode: 2,
+  });
+}
 
 /** The mixture that the options name. @throws QuernError for weights that are not one per loss */
 function lossesOf({ loss = ["sigmoid"], lossWeights }: Checked): WeightedLoss[] {
@@ -225,68 +241,4 @@ export function lengthWeights(targets: Int32Array, B: number, T: number, alpha: 
     }
   }
   return weights;
-}
-
-/** Values that are computed once in a run, and read again when it is resumed. */
-async function cached(
-  path: string | null,
-  count: number,
-  compute: () => Promise<Float32Array<ArrayBuffer>>,
-): Promise<Float32Array<ArrayBuffer>> {
-  if (path !== null) {
-    const stored = await openSafetensors(path).catch(() => null);
-    if (stored !== null) {
-      try {
-        const values = await stored.readFloats("log_probabilities");
-        if (values.length === count) return Float32Array.from(values);
-      } finally {
-        await stored.close();
-      }
-    }
-  }
-  const values = await compute();
-  if (path !== null) {
-    await writeSafetensors(path, [
-      { name: "log_probabilities", shape: [count], dtype: "F32", data: async () => values },
-    ]);
-  }
-  return values;
-}
-
-/** Runs the entry `score` with another model, which is closed afterwards. */
-async function withOtherModel<T>(
-  path: string,
-  vocabSize: number,
-  {
-    shape,
-    training,
-    target,
-  }: {
-    readonly shape: PreferenceShape;
-    readonly training: TrainingProgram;
-    readonly target: Context<unknown>["target"];
-  },
-  work: (program: Program) => Promise<T>,
-): Promise<T> {
-  const other = await openModel(path);
-  try {
-    const { config } = other;
-    if (config.vocabSize !== vocabSize) {
-      throw new QuernError(
-        `the reference ${path} has ${config.vocabSize} tokens and the model ${vocabSize}; they must share a vocabulary`,
-        { exitCode: 2 },
-      );
-    }
-    const { dtype, threads } = training.program.plan;
-    const entry = scoreEntry({ config, weights: modelVariables(config) }, shape);
-    const program = await compile({ score: entry }, { ...target, dtype, cpu: { threads, ...target?.cpu } });
-    try {
-      for (const { name } of parametersOf(config)) program.write(name, await other.readParameter(name));
-      return await work(program);
-    } finally {
-      program.dispose();
-    }
-  } finally {
-    await other.close();
-  }
 }
