@@ -15,6 +15,8 @@ export { type DpoOptions, dpo, previewDpo } from "./dpo.js";
 export { dpoOptions } from "./dpo-options.js";
 export { type GrpoOptions, grpo } from "./grpo.js";
 export { GRPO_NAMES, grpoOptions } from "./grpo-options.js";
+export { GRPO_LOSSES } from "./losses/grpo.js";
+export { UNPAIRED_LOSSES } from "./losses/kto.js";
 export { F_DIVERGENCES, PREFERENCE_LOSSES } from "./losses/preference.js";
 export { type MergeOptions, type MergeResult, merge } from "./merge.js";
 export { mergeOptions } from "./merge-options.js";

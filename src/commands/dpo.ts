@@ -12,6 +12,7 @@ export default defineCommand({
     "quern dpo --model runs/chat --data pairs.jsonl --out runs/dpo",
     "quern dpo --model runs/chat --data pairs.jsonl --out runs/ipo --loss ipo --beta 0.05 --eval-data held-out.jsonl",
     "quern dpo --model runs/chat --data pairs.jsonl --out runs/mix --loss sigmoid,sft --loss-weights 1,0.2",
+    "quern dpo --model runs/chat --data labelled.jsonl --out runs/kto --loss kto",
   ],
   async run({ preview, dryRun, explain, ...options }, context) {
     const { dpo, previewDpo } = await import("../align/index.js");
