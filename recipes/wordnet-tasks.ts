@@ -30,30 +30,33 @@ export interface WordNetTasks {
   accepts(task: TaskName, word: string, answer: string): boolean;
 }
 
-/** Several wordings of each question. */
+/**
+ * Several wordings of each question. Each ends with the word, so that a small model finds it at the same distance from its
+ * answer.
+ */
 const QUESTIONS: Readonly<Record<TaskName, readonly ((word: string) => string)[]>> = {
-  define: [(w) => `What does "${w}" mean?`, (w) => `Define "${w}".`, (w) => `Explain the word "${w}".`],
+  define: [(w) => `What is the meaning of ${w}?`, (w) => `Define the word ${w}.`, (w) => `How would you explain ${w}?`],
   kind: [
-    (w) => `What kind of thing is "${w}"?`,
-    (w) => `What sort of thing does "${w}" name?`,
-    (w) => `Name the category of "${w}".`,
+    (w) => `What kind of thing is ${w}?`,
+    (w) => `Name the category of ${w}.`,
+    (w) => `How would you classify ${w}?`,
   ],
   opposite: [
-    (w) => `What is the opposite of "${w}"?`,
-    (w) => `Give an antonym of "${w}".`,
-    (w) => `Which word means the contrary of "${w}"?`,
+    (w) => `What is the opposite of ${w}?`,
+    (w) => `Name an antonym of ${w}.`,
+    (w) => `Which word contradicts ${w}?`,
   ],
   synonym: [
-    (w) => `Give a synonym of "${w}".`,
-    (w) => `Which word means the same as "${w}"?`,
-    (w) => `What is another word for "${w}"?`,
+    (w) => `What is another word for ${w}?`,
+    (w) => `Name a synonym of ${w}.`,
+    (w) => `Which word means the same as ${w}?`,
   ],
   example: [
-    (w) => `Use "${w}" in a sentence.`,
-    (w) => `Write an example sentence with "${w}".`,
-    (w) => `Show how "${w}" is used.`,
+    (w) => `Write a sentence with ${w}.`,
+    (w) => `Make a sentence that uses ${w}.`,
+    (w) => `Give me an example of ${w}.`,
   ],
-  spell: [(w) => `Spell "${w}".`, (w) => `How is "${w}" spelled?`, (w) => `Name the letters of "${w}".`],
+  spell: [(w) => `How do you spell ${w}?`, (w) => `Spell the word ${w}.`, (w) => `What are the letters of ${w}?`],
   arithmetic: [(w) => `What is ${w}?`, (w) => `Calculate ${w}.`, (w) => `How much is ${w}?`],
 };
 
@@ -69,11 +72,14 @@ export function splitOf(task: TaskName, word: string): Split {
 }
 
 /**
- * Makes exercises of WordNet's frequent words of 3 to 10 letters.
+ * Makes exercises of words of 3 to 10 letters.
  * @param limits numbers of noun senses that a class covers: one with more than `most` (thing, object) is no answer to "what
- * kind of thing", and reference answers have at least `least`
+ * kind of thing", and reference answers have at least `least`; words are used if they occur `leastFrequency` times in the tagged texts
  */
-export function createWordNetTasks(wordnet: WordNet, { least = 300, most = 11_000 } = {}): WordNetTasks {
+export function createWordNetTasks(
+  wordnet: WordNet,
+  { least = 300, most = 11_000, leastFrequency = 1 } = {},
+): WordNetTasks {
   const isClass = (sense: Sense) => wordnet.sizeOf(sense) <= most;
 
   /** Words that name a class above some sense of the word. */
@@ -163,17 +169,24 @@ export function createWordNetTasks(wordnet: WordNet, { least = 300, most = 11_00
     }
   };
 
-  const frequent = wordnet.words.filter((word) => isWord(word) && wordnet.frequencyOf(word) > 0);
-  const antonyms = wordnet.words.filter((word) => isWord(word) && oppositesOf(word).length > 0);
-  const wordsFor = (task: TaskName) => (task === "arithmetic" ? PROBLEMS : task === "opposite" ? antonyms : frequent);
+  const all = wordnet.words.filter(isWord);
+  const frequent = all.filter((word) => wordnet.frequencyOf(word) >= leastFrequency);
+  const antonyms = all.filter((word) => oppositesOf(word).length > 0);
+  const short = all.filter((word) => word.length <= LONGEST_SPELLED);
+  const words: Readonly<Record<TaskName, readonly string[]>> = {
+    ...{ define: frequent, kind: frequent, opposite: antonyms, synonym: frequent, example: frequent },
+    // Rare words: a tokenizer divides them into parts whose letters a model can learn from other words.
+    spell: short,
+    arithmetic: PROBLEMS,
+  };
 
   return {
     exercises(task, split, { limit = Number.POSITIVE_INFINITY, seed = 0 } = {}) {
-      const words = wordsFor(task).filter((word) => splitOf(task, word) === split);
-      const order = new Map(words.map((word) => [word, hashOf(`${seed} ${task} ${word}`)]));
-      words.sort((a, b) => (order.get(a) as number) - (order.get(b) as number));
+      const order = new Map(words[task].map((word) => [word, hashOf(`${seed} ${task} ${word}`)]));
+      const own = words[task].filter((word) => splitOf(task, word) === split);
+      own.sort((a, b) => (order.get(a) as number) - (order.get(b) as number));
       const exercises: Exercise[] = [];
-      for (const word of words) {
+      for (const word of own) {
         if (exercises.length >= limit) break;
         // A held-out word must not be the answer of a lesson either.
         const isNew = (answer: string) => !isWord(answer) || splitOf(task, answer) !== "test";
@@ -221,6 +234,8 @@ function resultOf(problem: string): number {
 const MIN_SENTENCE = 3;
 const MAX_SENTENCE = 20;
 const MAX_ANSWER = 60;
+/** Letters of the longest word to spell. */
+const LONGEST_SPELLED = 6;
 
 const isWord = (text: string) => /^[a-z]{3,10}$/.test(text);
 const isShort = (text: string) => text.length <= MAX_ANSWER;

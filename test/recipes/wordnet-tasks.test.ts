@@ -44,7 +44,7 @@ const wordnet = parseWordNet([
   },
   { part: "verb", data: VERBS, index: index({ bark: "11", yap: "11", hush: "12", ghost: "99" }, "v") },
 ]);
-const tasks = createWordNetTasks(wordnet, { least: 2, most: 4 });
+const tasks = createWordNetTasks(wordnet, { least: 2, most: 4, leastFrequency: 1 });
 
 describe("WordNet", () => {
   it("parses senses, their order, chains, sizes and opposites", () => {
