@@ -14,15 +14,15 @@ export const wordNetTasks = (signal?: AbortSignal): Promise<WordNetTasks> =>
 
 /**
  * Rewards an answer to an exercise.
- * @param example row of a prompt; its fields `task` and `word` say what was asked
+ * @param example row of a prompt; its keys `task` and `word` say what was asked
  * @throws RangeError for an unknown task
  */
 export async function reward(
   _prompt: unknown,
   completion: unknown,
-  example: { readonly fields: Readonly<Record<string, unknown>> },
+  example: Readonly<Record<string, unknown>>,
 ): Promise<number> {
-  const { task, word } = example.fields;
+  const { task, word } = example;
   if (!TASKS.includes(task as TaskName) || typeof word !== "string") {
     throw new RangeError(`a prompt needs a task (${TASKS.join(", ")}) and a word; it has ${task} and ${word}`);
   }

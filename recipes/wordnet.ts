@@ -84,12 +84,14 @@ export function parseWordNet(
   const chainOf = (sense: Sense): readonly Sense[] => {
     const known = chains.get(sense.id);
     if (known !== undefined) return known;
-    const chain = new Set<Sense>();
-    for (let level: readonly Sense[] = [sense]; level.length > 0; ) {
-      level = level.flatMap(({ above }) => above.flatMap((id) => senses.get(id) ?? [])).filter((up) => !chain.has(up));
-      for (const up of level) chain.add(up);
+    const chain = [sense];
+    for (let i = 0; i < chain.length; i++) {
+      for (const id of chain[i].above) {
+        const up = senses.get(id);
+        if (up !== undefined && !chain.includes(up)) chain.push(up);
+      }
     }
-    const list = [...chain];
+    const list = chain.slice(1);
     chains.set(sense.id, list);
     return list;
   };

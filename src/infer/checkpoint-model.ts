@@ -1,4 +1,5 @@
 /** @file A `LanguageModel` that runs a checkpoint on this machine. */
+import { setMaxListeners } from "node:events";
 import type { CompileOptions } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import { endOfTurn } from "./conversation.js";
@@ -129,6 +130,7 @@ export class CheckpointModel implements LanguageModel {
     // One failing prompt aborts the others.
     const failed = new AbortController();
     const both = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
+    setMaxListeners(0, both); // each prompt listens
     const sampling = {
       ...SAMPLING,
       ...Object.fromEntries(Object.entries(given).filter(([, each]) => each !== undefined)),

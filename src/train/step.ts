@@ -98,7 +98,7 @@ async function countsOf(training: TrainingProgram, batches: readonly TrainingBat
 }
 
 /** @throws QuernError for a batch that lacks an input: the program would silently reuse the previous batch's value */
-function inputsOf({ inputs }: TrainingProgram, batch: TrainingBatch): Values {
+export function inputsOf({ inputs }: TrainingProgram, batch: TrainingBatch): Values {
   const missing = inputs.find((name) => batch[name] === undefined);
   if (missing !== undefined)
     throw new QuernError(`the batch has no "${missing}"; it has ${Object.keys(batch).join(", ")}`);

@@ -1,5 +1,5 @@
 /** @file Measures training throughput for the plan, and shortens a run that would miss its deadline. */
-import { type BatchSource, step } from "./step.js";
+import { type BatchSource, inputsOf, step } from "./step.js";
 import type { TrainingProgram } from "./trainer.js";
 
 export interface Throughput {
@@ -26,7 +26,7 @@ export async function measureThroughput(
     await step(training, await source.load(next++), { step: 0, steps: 1, schedule: SCHEDULE });
   };
   const [batch] = await source.load(0);
-  const evaluate = () => training.program.run("evaluate", batch);
+  const evaluate = () => training.program.run("evaluate", inputsOf(training, batch));
   await oneStep(); // caches and threads are cold
   await evaluate();
   return {

@@ -1,4 +1,4 @@
-/** `npm start -- --fast` as it is run, on text of its own so that it needs no network, in a quarter of a minute. */
+/** `npm start -- --fast --stage pretrain` as it is run, on text of its own so that it needs no network, in a quarter of a minute. */
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -35,7 +35,18 @@ describe("the speedrun", () => {
   it("goes from text to a model that speaks, and tells what came of it", async () => {
     const run = join(folder, "run");
     const recipe = join(root, "dist", "recipes", "speedrun.js");
-    const options = ["--fast", "--minutes", "0.25", "--text", join(folder, "stories.txt"), "--out", run, "--json"];
+    const options = [
+      "--fast",
+      "--minutes",
+      "0.25",
+      "--stage",
+      "pretrain",
+      "--text",
+      join(folder, "stories.txt"),
+      "--out",
+      run,
+      "--json",
+    ];
     const { stdout } = await execute(process.execPath, [recipe, ...options], { cwd: folder });
     const done = JSON.parse(stdout.trimEnd().split("\n").at(-1) as string) as PretrainResult;
     expect(done.result.bits_per_byte).toBeLessThan(8);
