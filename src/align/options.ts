@@ -114,6 +114,10 @@ export const alignOptions = z.object({
     .optional()
     .describe("checkpoints to keep: the last N and the best on the evaluation data (default all)")
     .meta({ value: "N" }),
+  reportTo: z
+    .enum(["tensorboard"])
+    .optional()
+    .describe("write the metrics as event files for TensorBoard too, into the folder of the run"),
   strict: z.boolean().optional().describe("stop at the first damaged file or row instead of skipping it"),
   resume: z.boolean().default(false).describe("resume the run in --out from its newest checkpoint"),
 });

@@ -20,6 +20,7 @@ import {
   type CheckpointFormat,
   checkSpace,
   compileTrainer,
+  createEventFile,
   evaluateBatches,
   explainTrainer,
   identityOf,
@@ -313,6 +314,7 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
   const restored = before && (await restoreCheckpoint(run, identity, saved));
   const done = restored ?? { step: 0, seconds: 0 };
   const kept = await rewindMetrics(run, done.step);
+  const events = o.reportTo === undefined ? null : await createEventFile(run, { firstStep: done.step + 1 });
 
   const loadedOf = new Map<number, StepBatches>();
   const source: BatchSource = {
@@ -359,6 +361,7 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
           ...(tokens_per_second !== undefined && { tokens_per_second: tokens_per_second * share }),
         };
         await appendMetrics(run, last as never);
+        await events?.append(line.step, scalarsOf(last));
         if (last.equal_groups === 1 && !isEqualNoted) {
           isEqualNoted = true;
           calls.onNote?.(EQUAL_GROUPS.replace("STEP", String(line.step)));
@@ -401,6 +404,14 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
 function timeShares({ rollouts, scoring }: { rollouts: number; scoring: number }, seconds: number) {
   const total = Math.max(seconds, rollouts + scoring);
   return { rollouts: rollouts / total, scoring: scoring / total, updates: (total - rollouts - scoring) / total };
+}
+
+/** A line of the metrics as TensorBoard groups them: `train/loss`, `validation/loss`. */
+function scalarsOf({ step: _, ...line }: Readonly<Record<string, unknown>>): Record<string, number> {
+  const numbers = Object.entries(line).filter((entry): entry is [string, number] => typeof entry[1] === "number");
+  const tag = (name: string) =>
+    name.startsWith("validation_") ? name.replace("validation_", "validation/") : `train/${name}`;
+  return Object.fromEntries(numbers.map(([name, value]) => [tag(name), value]));
 }
 
 /** Tokens of a text in the report. */
@@ -485,7 +496,7 @@ async function recordOf(now: AlignOptions, algorithm: string, dryRun: boolean): 
 }
 
 /** Options that belong to one call, or that may differ from call to call. */
-const FREE = ["out", "force", "resume", "threads", "saveEvery", "keep", "strict"];
+const FREE = ["out", "force", "resume", "threads", "saveEvery", "keep", "strict", "reportTo"];
 
 /** The options of a run, with those that were given now and may differ. @throws QuernError for one that may not */
 function resumedOptions({ config = {} }: RunRecord, now: AlignOptions): AlignOptions {
