@@ -30,7 +30,7 @@ await runProcess([
   },
   {
     words: "dpo",
-    summary: "train a model on preferences: DPO and its relatives",
+    summary: "train a model on preferences: DPO and its variants",
     load: () => import("./commands/dpo.js"),
   },
   {
@@ -40,12 +40,12 @@ await runProcess([
   },
   {
     words: "grpo",
-    summary: "train a policy on rewards of its own completions: GRPO and its relatives",
+    summary: "train a policy on rewards of its own completions: GRPO and its variants",
     load: () => import("./commands/grpo.js"),
   },
   {
     words: "merge",
-    summary: "fold a LoRA adapter into its base model",
+    summary: "merge a LoRA adapter into its base model",
     load: () => import("./commands/merge.js"),
   },
   {

@@ -18,7 +18,7 @@ export const previewFlag = {
     .int()
     .min(1)
     .optional()
-    .describe("print N examples with the learned tokens in colour, or in ⟦…⟧ where there is none, without training")
+    .describe("print N examples with the learned tokens in colour (in ⟦…⟧ without colour); does not train")
     .meta({ value: "N" }),
 };
 

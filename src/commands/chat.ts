@@ -36,7 +36,7 @@ export default defineCommand({
   },
 });
 
-/** A server gets only the options that the user gave, not the defaults of the schema. */
+/** A server receives only the options that the user gave, not the defaults of the schema. */
 function withoutDefaults<O extends { readonly baseUrl?: string }>(options: O): O {
   if (options.baseUrl === undefined) return options;
   const defaults = chatOptions.parse({ model: "" }) as Readonly<Record<string, unknown>>;

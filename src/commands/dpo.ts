@@ -4,7 +4,7 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Train a model on preferences: pairs of a chosen and a rejected answer, by DPO or one of its relatives. Writes a run folder with checkpoints that " +
+    "Train a model on preferences: pairs of a chosen and a rejected answer, by DPO or one of its variants. Writes a run folder with checkpoints that " +
     "transformers can load and a report. Ctrl-C saves; --resume continues.",
   options: dpoOptions.extend({ ...previewFlag, ...alignFlags }),
   resumes: true,

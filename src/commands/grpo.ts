@@ -4,7 +4,7 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Train a policy on rewards of its own completions, each compared with the others of its prompt: GRPO and its relatives. " +
+    "Train a policy on rewards of its own completions, each compared with the others of its prompt: GRPO and its variants. " +
     "Writes a run folder with checkpoints, metrics and a report. Ctrl-C saves; --resume continues.",
   options: grpoOptions.extend(alignFlags),
   resumes: true,

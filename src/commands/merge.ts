@@ -3,7 +3,7 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Fold a LoRA adapter into its base model and write a Hugging Face folder. Adapters of PEFT can be merged too. Quern itself " +
+    "Merge a LoRA adapter into its base model and write a Hugging Face folder. PEFT adapters can be merged too. Quern itself " +
     "needs no merge: every verb that takes a model also takes a run or folder with an adapter.",
   options: mergeOptions,
   examples: [

@@ -3,10 +3,10 @@
  *
  * 1. Decide which values are *stored* in memory: operands and results of large operations, reductions, outputs,
  * assigned values, and values cheaper to load than to recompute. All others are computed where they are used. 2. Walk
- * the stored values in order. A large operation becomes a kernel. Any other value joins a kernel that runs over the
- *    same rows and columns and already computes or reads one of its inputs (as epilogue, if that is a matrix product), or
- *    starts a new kernel. Joining must not create a dependency cycle.
- * 3. Assigned values are written directly to their variables if no later kernel needs the old value. Kernels that compute
+ * the stored values in order. A large operation becomes a kernel. Any other value joins a kernel over the same rows and
+ * columns that already computes or reads one of its inputs, or starts a new kernel. In a matrix product, such values
+ * form the epilogue. Joining must not create a dependency cycle. 3. Assigned values are written directly to their
+ * variables if no later kernel needs the old value. Kernels that compute
  *    gradients add them to the accumulator directly.
  */
 import {

@@ -26,7 +26,7 @@ export function isHeldOut(text: string | Uint8Array, share: number): boolean {
 }
 
 export interface HeldOutOptions {
-  /** Least held-out share of all bytes. Default .05. */
+  /** Minimum held-out share of all bytes. Default .05. */
   readonly share?: number;
   /** Minimum number of held-out bytes, limited to a tenth of all. Default 200,000. */
   readonly bytes?: number;

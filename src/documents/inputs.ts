@@ -36,7 +36,10 @@ export interface OpenFile extends InputFile {
 }
 
 export interface FindOptions extends LocationOptions {
-  /** Key or column that contains the text. JSON files in folders without it are taken for settings. Default "text"; null accepts any JSON. */
+  /**
+   * Key or column that contains the text. JSON files in folders without it count as settings. Default "text"; null
+   * accepts any JSON.
+   */
   readonly textField?: string | null;
   /** Whether to read HTML as pages. Otherwise a file that the user names is read as text, whatever its extension. Default false. */
   readonly pages?: boolean;

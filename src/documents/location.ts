@@ -22,7 +22,7 @@ const LARGEST_LIST = 2 ** 26;
 
 export const isRemote = (location: string) => /^(https?|hf|cc):\/\//i.test(location);
 
-/** Refuses URLs with credentials, because URLs are written into documents, reports and manifests. */
+/** Rejects URLs with credentials, because URLs are written into documents, reports and manifests. */
 function refuseCredentials(location: string): void {
   if (!URL.canParse(location)) return;
   const { username, password } = new URL(location);

@@ -1,6 +1,6 @@
 /**
  * @file Claims outputs, so that no user file is overwritten. Every verb claims its output first. The claim fails if the output
- * overlaps an input, contains files of others, or is being written by another process. Only files that the same verb wrote
+ * overlaps an input, contains other files, or is being written by another process. Only files that the same verb wrote
  * are ever removed.
  *
  *     <folder>/.quern.json     the record: verb, whether it finished, and then its files
@@ -251,7 +251,7 @@ async function examine(
 }
 
 /**
- * Returns the verb's files under a folder, as paths with `/`. Files of others next to them are ignored.
+ * Returns the verb's files under a folder, as paths with `/`. Other files next to them are ignored.
  * @param known the files in the record, if there is one; then only these count
  * @throws QuernError if the verb's folders contain other files, or a path that it writes is a symbolic link
  */

@@ -12,7 +12,7 @@ import { pagesOf } from "./parquet/pages.js";
 import { leavesOf, nestedValues } from "./parquet/records.js";
 import { NOT_UTF8 } from "./parquet/values.js";
 
-/** Most rows assembled at once. */
+/** Maximum rows assembled at once. */
 const ROWS_AT_ONCE = 1024;
 
 /** What is lost: rows, or values of a column other than the text. */

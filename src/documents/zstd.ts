@@ -121,7 +121,7 @@ function headerOf(bytes: Buffer): FrameHeader | undefined {
   return { length, window, checksum: (flags & 4) !== 0, content };
 }
 
-/** Most bytes of a block's content. */
+/** Maximum bytes of a block's content. */
 const BLOCK = 1 << 17;
 
 class ZstdDecoder {

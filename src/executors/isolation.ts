@@ -68,7 +68,7 @@ const bwrap: Isolation = {
 
 let probed: Promise<IsolationProbe> | undefined;
 
-/** Tries once per process how this system can isolate a command. */
+/** Detects, once per process, how this system can isolate a command. */
 export function probeIsolation(): Promise<IsolationProbe> {
   probed ??= probe();
   return probed;

@@ -17,8 +17,8 @@ export interface EncodedPrompt {
 /**
  * Encodes a prompt. An empty text becomes `beginning`; messages end with the start of an assistant's answer.
  * @param beginning ids that begin a text
- * @throws QuernError for messages that the chat template refuses, a tokenizer without a chat template, or an empty prompt if
- * no token begins a text
+ * @throws QuernError for messages that the chat template rejects, a tokenizer without a chat template, or an empty
+ * prompt if no token begins a text
  */
 export async function encodePrompt(
   tokenizer: Tokenizer,

@@ -231,7 +231,7 @@ function lightestKept(weights: Float64Array, count: number, wanted: number, work
     else {
       before = left + (i - 1 - j) * pivot; // entries between j and i equal the pivot
       if (before >= wanted) return pivot;
-      if (i > high) return work[high]; // through rounding, all weights together stay below `wanted`
+      if (i > high) return work[high]; // due to rounding, all weights together are below `wanted`
       low = i;
     }
   }

@@ -141,7 +141,7 @@ async function lookUp(address: string, { repository, revision, file }: HubAddres
   } | null;
   const commit = answer?.sha;
   if (typeof commit !== "string" || !COMMIT.test(commit) || !Array.isArray(answer?.siblings)) {
-    throw new QuernError(`cannot fetch ${address}: the hub's answer is not a list of files`);
+    throw new QuernError(`cannot fetch ${address}: the hub's response is not a list of files`);
   }
   const files = answer.siblings.flatMap(({ rfilename: name, size, lfs }): HubFile[] => {
     if (typeof name !== "string" || !(file === null ? WANTED.test(name) : name === file)) return [];

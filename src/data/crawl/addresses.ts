@@ -1,8 +1,8 @@
 /**
  * @file Which addresses a crawler may connect to. Strangers choose what a page links to: without this check, a link
  * could make the crawler fetch from the machine's own network.
- * The check runs when a connection opens, on the resolved address, so that a name with changing answers cannot get
- * around it. Ranges: IANA's registries of special-purpose addresses (RFC 6890).
+ * The check runs when a connection opens, on the resolved address, so that a name that resolves differently each time
+ * cannot bypass it. Ranges: IANA's registries of special-purpose addresses (RFC 6890).
  */
 import { type LookupAddress, lookup as resolve } from "node:dns";
 import { BlockList, isIP, isIPv4, type LookupFunction } from "node:net";

@@ -70,8 +70,8 @@ export function routeOf(address: string): string {
 }
 
 /**
- * Returns the address in a Location header, which undici decodes as Latin-1. Bytes above ASCII are escaped one by one:
- * for UTF-8 browsers do the same, and other charsets lose nothing.
+ * Returns the address in a Location header, which undici decodes as Latin-1. Bytes above ASCII are escaped one by one,
+ * as browsers do for UTF-8; other charsets lose nothing.
  */
 export function locationOf(header: string): string {
   return header.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);

@@ -117,7 +117,7 @@ const REASONS: Readonly<Record<string, ReasonGloss>> = {
   domain: { meaning: "the domain is on the list" },
   subdomain: { meaning: "the subdomain is on the list" },
   url: { meaning: "the address is on the list" },
-  hard_blacklisted: { meaning: "the address contains a word of the list" },
+  hard_blacklisted: { meaning: "the address contains a word from the list" },
   soft_blacklisted: { meaning: "the address contains several words of the soft list", option: "softLimit" },
   blacklisted_subword: { meaning: "the address contains a part of the list" },
 };

@@ -1,4 +1,4 @@
-/** @file The options of fitting a classifier by a recipe, shared by the library and the command line. */
+/** @file The options for fitting a classifier by a recipe, shared by the library and the command line. */
 import { z } from "zod";
 import { readingOptions } from "../../documents/index.js";
 import { forceOption } from "../../options.js";

@@ -1,4 +1,4 @@
-/** @file Recipes of classifiers: where labels come from, and the training settings. */
+/** @file Recipes for classifiers: where labels come from, and the training settings. */
 import { readFile, stat } from "node:fs/promises";
 import type { z } from "zod";
 import {
@@ -71,7 +71,8 @@ const KINDS: Readonly<Record<(typeof FIT_KINDS)[number], Kind>> = {
 /**
  * Fits a classifier by a recipe. All documents of a registered domain go to the same split.
  *
- * @throws QuernError for options that do not fit the recipe, documents without labels, or an endpoint that does not answer
+ * @throws QuernError for options that do not fit the recipe, documents without labels, or an endpoint that does not
+ * respond
  */
 export async function fitByRecipe(options: FitRecipeOptions): Promise<FitResult & ReadReport> {
   const { key, signal, onProgress, ...rest } = options;
