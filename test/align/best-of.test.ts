@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
 import { type BestOfOptions, bestOf } from "../../src/align/index.js";
 import { generate } from "../../src/infer/index.js";
+import { SLOW_BUILD } from "../model/targets.js";
 import { POLICY, scratch } from "./fixtures.js";
 
 const files = scratch();
@@ -34,7 +35,7 @@ const options = {
 };
 const run = (more: Partial<BestOfOptions> = {}) => bestOf({ ...options, ...more } as BestOfOptions);
 
-describe("bestOf", { timeout: 120_000 }, () => {
+describe("bestOf", { timeout: SLOW_BUILD }, () => {
   it("ranks the completions that generate makes, the best first", async () => {
     const plain = files.jsonl(
       "plain.jsonl",
@@ -121,7 +122,7 @@ describe("bestOf", { timeout: 120_000 }, () => {
   });
 });
 
-describe("quern generate --best-of", { timeout: 120_000 }, () => {
+describe("quern generate --best-of", { timeout: SLOW_BUILD }, () => {
   const cli = fileURLToPath(new URL("../../dist/src/cli.js", import.meta.url));
   const quern = (...words: string[]) =>
     promisify(execFile)(process.execPath, [

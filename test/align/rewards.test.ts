@@ -170,6 +170,7 @@ describe("other answers", () => {
       "Answer: b)",
       "\\boxed{\\text{B}}",
       "(A) is wrong, so (B)",
+      "The correct answer is option B, as said.",
       "dark blue",
       "no idea",
       "A dog",
@@ -179,7 +180,7 @@ describe("other answers", () => {
       "choice",
       texts.map((text) => call(text, example)),
     );
-    expect(values).toEqual([1, 1, 1, 0, 1, 1, 1, 0, 0]);
+    expect(values).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 0, 0]);
     const others = [
       { answer: 1, choices: answers.choices },
       { answerKey: "B" },
@@ -289,7 +290,7 @@ describe("a reward that fails is one error that names the row", () => {
     ["throws at once", () => JSON.parse("{"), /failed \(.*JSON/],
     ["returns NaN", () => Number.NaN, /returned NaN/],
     ["returns Infinity", () => 1 / 0, /returned Infinity/],
-    ["returns a text", () => "1" as unknown as number, /returned a string instead of a number/],
+    ["returns a text", () => "1" as unknown as number, /returned a value of type string instead of a number/],
     ["returns nothing", () => undefined as unknown as number, /returned nothing/],
     ["never returns", () => new Promise(() => {}), /returned nothing within 0.2 seconds/],
   ])("%s", async (_, reward, reason) => {
@@ -368,6 +369,14 @@ describe("a reward file", () => {
     await rewards.close();
   });
 
+  it("may import Quern", async () => {
+    const path = file(
+      "quern.ts",
+      'import { CHAT_FORMATS } from "quern/align"; export default () => Object.keys(CHAT_FORMATS).length;',
+    );
+    expect((await score(path, [call("a")]))[0]).toBeGreaterThan(2);
+  });
+
   it("says what is wrong with it", async () => {
     await expect(openRewards([file("syntax.ts", "export const = 1")])).rejects.toThrow(/syntax\.ts cannot be loaded/);
     await expect(openRewards([file("none.ts", "export const a = 1;")])).rejects.toThrow(
@@ -383,6 +392,9 @@ describe("a reward file", () => {
   it("is stopped when it never returns, even in a loop", { timeout: 20_000 }, async () => {
     const calls = [call("fine"), call("hello")];
     const loop = file("loop.ts", 'export default (_, text) => { while (text === "hello"); return 1; }');
+    await expect(openRewards([file("stuck.ts", "while (true);")], { timeoutSeconds: 0.1 })).rejects.toThrow(
+      /does not load/,
+    );
     const waits = file("waits.ts", 'export default (_, text) => text === "hello" ? new Promise(() => {}) : 1;');
     for (const path of [loop, waits]) {
       await expect(score(path, calls, { timeoutSeconds: 0.5 })).rejects.toThrow(

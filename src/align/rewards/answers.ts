@@ -105,9 +105,10 @@ export function chosenIndex(text: string, choices: readonly string[] | null): nu
   const last = String.fromCharCode(64 + (choices?.length ?? 26));
   const letter = `([A-${last}])`;
   const lower = `([A-${last}a-${last.toLowerCase()}])`;
+  const said = "\\b[Aa]nswer\\b\\s*(?:is\\b|:|=)*\\s*(?:option|choice)?\\s*\\**\\s*";
   const patterns = [
     new RegExp(`\\\\boxed\\{\\s*(?:\\\\text\\w*\\{)?\\s*\\(?${lower}\\)?\\s*\\}`, "g"),
-    new RegExp(`\\b[Aa]nswer\\b\\s*(?:is|:|=)*\\s*\\**\\s*(?:\\(${lower}\\)|${letter}(?![\\w'’]))`, "g"),
+    new RegExp(`${said}(?:\\(${lower}\\)|${letter}(?![\\w'’])|${lower}(?=\\**\\s*(?:[).,\\n]|$)))`, "g"),
     new RegExp(`\\(${letter}\\)`, "g"),
     new RegExp(`^\\s*\\**\\s*${lower}\\s*\\**\\s*(?:[.):,]|$)`, "g"),
     new RegExp(`(?:^|\\n|:)\\s*${letter}\\s*\\.?\\s*$`, "g"),

@@ -19,6 +19,8 @@ export interface JudgeOptions {
 }
 
 const RUBRIC = "The answer is correct, does what was asked, is clear, and has nothing superfluous.";
+/** Of a judge's answer, which may begin with its thinking. */
+const MAX_TOKENS = 2048;
 /** Further requests after an answer without a rating. */
 const RETRIES = 2;
 
@@ -39,7 +41,7 @@ export function judgeReward({ url, model, rubric = RUBRIC, max = 10, concurrency
         { role: "user", content: question(prompt, completion, example) },
       ];
       const sampling = attempt === 0 ? { temperature: 0 } : { temperature: 0.7, seed: attempt };
-      [{ text: answer }] = await client.chat({ model, messages, max_tokens: 512, ...sampling }, { signal });
+      [{ text: answer }] = await client.chat({ model, messages, max_tokens: MAX_TOKENS, ...sampling }, { signal });
       const rating = ratingIn(answer, max);
       if (rating !== null) return rating / max;
     }

@@ -18,7 +18,7 @@ export type FileMessage = { readonly began: number } | { readonly ended: number 
 export const isRewardFile = (name: string) => /\.[cm]?[jt]s$/.test(name);
 
 /** Seconds beyond the time limit until the thread is ended: waiting rewards are stopped inside of it. */
-const GRACE = 2;
+const GRACE = 1;
 
 /**
  * Opens a reward file.
@@ -30,11 +30,15 @@ export async function openRewardFile(path: string, options: FunctionOptions): Pr
   const setup: FileSetup = { ...options, name, path };
   const module = new URL("./reward-worker.js", import.meta.url);
   const pool = new WorkerPool<readonly RewardCall[], readonly number[], FileMessage>({ module, setup, threads: 1 });
+  const hangs = new QuernError(`the reward file ${path} does not load within ${timeoutSeconds + GRACE} seconds`);
+  const timer = setTimeout(() => void pool.end(hangs), 1000 * (timeoutSeconds + GRACE));
   try {
     await pool.runOn(0, []); // loads the file
   } catch (error) {
     await pool.close();
     throw error;
+  } finally {
+    clearTimeout(timer);
   }
   return {
     name,

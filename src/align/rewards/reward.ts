@@ -1,4 +1,5 @@
 /** @file What a reward is: a function of a prompt, a completion and the example, whose value is a number. */
+import { setMaxListeners } from "node:events";
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
 import type { Content } from "../data/examples.js";
@@ -65,8 +66,9 @@ export function rewardError(name: string, { place, completion }: RewardCall, pro
 /** Checks a value that a reward returned. @throws QuernError for what is no finite number */
 export function checkValue(name: string, call: RewardCall, value: unknown): number {
   if (typeof value === "number" && Number.isFinite(value)) return value;
-  const what = typeof value === "number" ? String(value) : value === undefined ? "nothing" : `a ${typeof value}`;
-  throw rewardError(name, call, `returned ${what}${typeof value === "number" ? "" : " instead of a number"}`);
+  if (typeof value === "number") throw rewardError(name, call, `returned ${value}`);
+  const what = value === undefined ? "nothing" : value === null ? "null" : `a value of type ${typeof value}`;
+  throw rewardError(name, call, `returned ${what} instead of a number`);
 }
 
 export interface FunctionOptions {
@@ -87,6 +89,7 @@ export function functionSource(
       const values = new Array<number>(calls.length);
       const failed = new AbortController();
       const either = AbortSignal.any([signal, failed.signal]);
+      setMaxListeners(0, either); // one for each call
       let next = 0;
       const work = async () => {
         while (next < calls.length && !either.aborted) {
@@ -121,22 +124,23 @@ async function callReward(
   { timeoutSeconds, signal }: CallOptions,
 ): Promise<number> {
   const over = new AbortController();
-  const either = AbortSignal.any([signal, over.signal]);
+  const stop = () => over.abort(signal.reason);
+  signal.addEventListener("abort", stop, { once: true });
   const timer = setTimeout(() => over.abort(timedOut(name, call, timeoutSeconds)), 1000 * timeoutSeconds);
   const ended = new Promise<never>((_, reject) => {
-    either.addEventListener("abort", () => reject(either.reason), { once: true });
+    over.signal.addEventListener("abort", () => reject(over.signal.reason), { once: true });
   });
   ended.catch(() => {}); // also rejects when the reward came first
   let value: unknown;
   try {
-    either.throwIfAborted();
     const { prompt, completion, example, tokens } = call;
-    value = await Promise.race([reward(prompt, completion, example, { tokens, signal: either }), ended]);
+    value = await Promise.race([reward(prompt, completion, example, { tokens, signal: over.signal }), ended]);
   } catch (error) {
-    if (either.aborted) throw either.reason;
+    if (over.signal.aborted) throw over.signal.reason;
     throw rewardError(name, call, `failed (${quoted(messageOf(error))})`, error);
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
     over.abort();
   }
   return checkValue(name, call, value);
