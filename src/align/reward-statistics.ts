@@ -17,6 +17,36 @@ export function wilsonInterval(successes: number, trials: number): readonly [low
   return [successes === 0 ? 0 : middle - half, successes === trials ? 1 : middle + half];
 }
 
+/** The rewards of both answers of a pair. */
+export interface PairRewards {
+  readonly chosen: number;
+  readonly rejected: number;
+  /** How much better the chosen answer should be. */
+  readonly margin: number;
+}
+
+/** The loss of `losses/reward.ts` and its metrics over all pairs. */
+export function pairLosses(pairs: readonly PairRewards[], center: number) {
+  const mean = (of: (pair: PairRewards) => number) => pairs.reduce((total, pair) => total + of(pair), 0) / pairs.length;
+  const preference = mean(({ chosen, rejected, margin }) => minusLogSigmoid(chosen - rejected - margin));
+  const centering = mean(({ chosen, rejected }) => (chosen + rejected) ** 2);
+  const [reward_chosen, reward_rejected] = [mean(({ chosen }) => chosen), mean(({ rejected }) => rejected)];
+  const reward = (reward_chosen + reward_rejected) / 2;
+  const variance = mean(({ chosen, rejected }) => ((chosen - reward) ** 2 + (rejected - reward) ** 2) / 2);
+  const right = pairs.filter(({ chosen, rejected }) => chosen > rejected).length;
+  const [accuracy_low, accuracy_high] = wilsonInterval(right, pairs.length);
+  return {
+    loss: preference + center * centering,
+    metrics: {
+      ...{ accuracy: right / pairs.length, accuracy_low, accuracy_high, margin: reward_chosen - reward_rejected },
+      ...{ reward, reward_std: Math.sqrt(variance), reward_chosen, reward_rejected },
+      ...(center > 0 && { preference, centering }),
+    },
+  };
+}
+
+const minusLogSigmoid = (x: number) => Math.log1p(Math.exp(-Math.abs(x))) + Math.max(0, -x);
+
 /** Pairs for which the model gives its choice a probability in a range. */
 export interface ReliabilityBin {
   readonly from: number;

@@ -3,6 +3,7 @@
  * (`run.ts`). `reward-model.ts` scores texts with the result.
  */
 import type { z } from "zod";
+import type { Program } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import { openTextModel, type TextModel } from "../infer/index.js";
 import { countParameters, initialValues, lastToken, SCORE, scoreParameter, withoutHead } from "../model/index.js";
@@ -20,7 +21,7 @@ import { rewardTrainer } from "./losses/reward.js";
 import { adapterBaseOf, dropoutValues, openPolicy } from "./policy.js";
 import { classifierFormat, rewardAdapterFormat } from "./reward-checkpoint.js";
 import { rewardOptions } from "./reward-options.js";
-import { pairStatistics } from "./reward-statistics.js";
+import { type PairRewards, pairLosses, pairStatistics } from "./reward-statistics.js";
 import {
   type AlignCalls,
   type AlignResult,
@@ -98,6 +99,18 @@ async function prepareReward(context: Context<Checked>): Promise<Task> {
     (heldOut ?? []).slice(c * B, (c + 1) * B),
   );
   const evaluation = chunks.map((list) => ({ ...batchOf(list), ...dropoutValues(policy, 0) }));
+  let rewards: readonly PairRewards[] | null = null;
+  const scoreHeldOut = async (program: Program): Promise<PairRewards[]> => {
+    const found: PairRewards[] = [];
+    for (const [c, batch] of evaluation.entries()) {
+      context.onProgress?.({ task: "score held-out pairs", done: c * B, total: heldOut?.length, unit: "pair" });
+      await program.run("score", batch);
+      const scores = await program.read("scores");
+      for (const [i, { margin }] of chunks[c].entries())
+        found.push({ chosen: scores[i], rejected: scores[B + i], margin });
+    }
+    return found;
+  };
 
   return {
     model: config,
@@ -134,14 +147,15 @@ async function prepareReward(context: Context<Checked>): Promise<Task> {
       return { batches, tokens };
     },
     evaluation: heldOut && evaluation,
+    async evaluate({ program }) {
+      if (heldOut === null) return null;
+      rewards = await scoreHeldOut(program);
+      return pairLosses(rewards, o.center ?? 0);
+    },
     async summarize({ program }) {
-      const margins: number[] = [];
-      for (const [c, batch] of evaluation.entries()) {
-        signal?.throwIfAborted();
-        await program.run("score", batch);
-        const scores = await program.read("scores");
-        for (const i of chunks[c].keys()) margins.push(scores[i] - scores[B + i]);
-      }
+      // Of the last evaluation, which was after the last step; a finished run that is resumed has none.
+      rewards ??= await scoreHeldOut(program);
+      const margins = rewards.map(({ chosen, rejected }) => chosen - rejected);
       return { ...pairStatistics(margins), equal_pairs: (held?.length ?? 0) - margins.length };
     },
     format: ({ program }) => {

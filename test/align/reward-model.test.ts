@@ -102,7 +102,8 @@ describe.each(cases)("$name, against TRL", (one) => {
 
   it("has its loss, gradient norm and statistics", { timeout: 120_000 }, async () => {
     const data = [files.jsonl(`${name}.jsonl`, dataOf(one))];
-    await reward({ ...STEP, model: REWARD, data, out: files.path(`run-${name}`), batch: rows.length });
+    const out = files.path(`run-${name}`);
+    const { evaluation } = await reward({ ...STEP, model: REWARD, data, evalData: data, out, batch: rows.length });
     const [line] = files.lines(`run-${name}/metrics.jsonl`);
     expect(line.loss / loss).toBeCloseTo(1, 5);
     expect(line.grad_norm / grad_norm).toBeCloseTo(1, 4);
@@ -113,6 +114,9 @@ describe.each(cases)("$name, against TRL", (one) => {
     const std = Math.sqrt(scores.reduce((a, b) => a + (b - mean) ** 2, 0) / scores.length);
     expect(line.reward_std).toBeCloseTo(std, 5);
     expect(line.tokens).toBe(metrics.num_tokens);
+    // An evaluation on the same pairs, by other code.
+    for (const key of ["loss", "accuracy", "margin", "reward", "reward_std", "reward_chosen", "reward_rejected"])
+      expect(evaluation?.[`validation_${key}`], key).toBeCloseTo(line[key], 5);
   });
 
   it("has the gradient norm of each parameter", { timeout: 120_000 }, async () => {
