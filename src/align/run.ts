@@ -209,7 +209,16 @@ export async function previewAlignment<S extends typeof alignOptions>(
   prepare: (context: Context<z.output<S>>) => Promise<Task>,
   open: OpenBase = openTextModel,
 ): Promise<readonly Preview[]> {
-  const { target, onPlan: _, onNote, dryRun: __, signal, onProgress, ...options } = given as AlignCalls & object;
+  const {
+    target,
+    onNote,
+    signal,
+    onProgress,
+    onPlan: _,
+    dryRun: __,
+    explain: ___,
+    ...options
+  } = given as AlignCalls & object;
   const o = checkOptions(schema, options) as z.output<S> & AlignOptions;
   const base = await openBase(o, open);
   try {
