@@ -192,8 +192,8 @@ function lossOptions(o: Checked): GrpoLossOptions {
   });
 }
 
-/** Names that differ from a loss in their ratios or their advantages. */
-const LOSS_OF: Readonly<Record<string, GrpoLossName>> = { gspo: "grpo", rloo: "grpo", "reinforce++": "dapo" };
+/** Names that are a loss with other ratios. */
+const LOSS_OF: Readonly<Record<string, GrpoLossName>> = { gspo: "grpo" };
 
 function advantageOptions(o: Checked, group: number): AdvantageOptions {
   const name = o.loss ?? "dapo";

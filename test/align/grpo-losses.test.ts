@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { type AdvantageOptions, advantagesOf } from "../../src/align/advantages.js";
 import { aboveQuantile, k3 } from "../../src/align/losses/arithmetic.js";
-import { GRPO_LOSSES, type GrpoLossName, type GrpoOptions, grpo, grpoDefaults } from "../../src/align/losses/grpo.js";
+import { type GrpoOptions, grpo, grpoDefaults } from "../../src/align/losses/grpo.js";
 import { grpoTrainer } from "../../src/align/losses/grpo-trainer.js";
 import { createPolicy } from "../../src/align/policy.js";
 import { compileReference } from "../../src/backends/index.js";
@@ -43,6 +43,22 @@ interface AdvantageCase {
   readonly advantages: readonly number[];
   readonly metrics: Readonly<Record<string, number>>;
 }
+interface Curve {
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly batches: readonly {
+    readonly ids: Rows;
+    /** Tokens of a prompt; the rest is the completion, which the mask, scores and log-probabilities cover. */
+    readonly prompt: number;
+    readonly mask: Rows;
+    readonly advantages: readonly number[];
+    readonly sampled: Rows;
+    readonly reference: Rows;
+  }[];
+  readonly losses: readonly number[];
+  readonly grad_norms: readonly number[];
+}
+const { trainers } = readFixture<{ readonly trainers: { readonly grpo: readonly Curve[] } }>("trl-losses.json");
+const curves = trainers.grpo;
 const shared = readFixture<{ readonly grpo: Tensors; readonly advantages: readonly AdvantageCase[] }>("losses.json");
 const own = readFixture<{ readonly cases: readonly Case[]; readonly advantages: readonly AdvantageCase[] }>(
   "trl-losses.json",
@@ -228,7 +244,7 @@ describe("advantages", () => {
 });
 
 describe("the trainer", () => {
-  it.each(Object.keys(GRPO_LOSSES) as GrpoLossName[])("takes steps with %s", { timeout: 60_000 }, async (loss) => {
+  it.each(["grpo", "vespo", "rloo"] as const)("takes steps with %s", { timeout: 60_000 }, async (loss) => {
     const model = await openModel(POLICY);
     const [rows, length, maxTokens] = [2, 10, 6];
     const shape = { batch: rows, sequence: length, maxTokens, reference: true };
@@ -285,6 +301,45 @@ describe("the trainer", () => {
     }
     expect(entropies[1]).toBeGreaterThan(entropies[0]);
     expect(entropies[2]).toBeGreaterThan(entropies[1]);
+    training.program.dispose();
+  });
+
+  it.each(curves)("follows TRL for 20 steps, $options.loss_type", { timeout: 60_000 }, async (curve) => {
+    const model = await openModel(POLICY);
+    const length = curve.batches[0].ids[0].length;
+    const rows = curve.batches[0].ids.length;
+    const options = optionsOf({ kind: "grpo", options: curve.options });
+    const shape = { batch: rows, sequence: length, maxTokens: given.max_completion_length };
+    const training = await compileTrainer(grpoTrainer(createPolicy(model.config), shape, options), {
+      optimizer: { ...ADAMW_DEFAULTS, beta2: 0.999, epsilon: 1e-8, decay: 0, clip: 1 },
+      ...{ accumulate: 1, cpu: { threads: 1 }, dtype: "fp32" },
+    });
+    for (const { name } of parametersOf(model.config)) {
+      training.program.write(name, await model.readParameter(name));
+    }
+    await model.close();
+    const batches = curve.batches.map(({ ids, prompt, mask, advantages, sampled, reference }) => {
+      // Completion token t of a row is the target of the place before it.
+      const laid = (rowsOf: Rows) => {
+        const values = new Float32Array(rows * length);
+        for (const [b, row] of rowsOf.entries()) values.set(row, b * length + prompt - 1);
+        return values;
+      };
+      const tokens = Int32Array.from(ids.flat());
+      const counted = laid(mask);
+      const targets = tokens.map((_, i) => (counted[i] === 1 ? tokens[i + 1] : -100));
+      const scores = { sampled: laid(sampled), reference: laid(reference) };
+      return { ids: tokens, targets, advantages: Float32Array.from(advantages), ...scores };
+    });
+    const schedule = { kind: "constant", learningRate: 1e-3, warmupSteps: 0, decaySteps: 0, finalShare: 1 } as const;
+    const steps = curve.losses.length;
+    for (const [index, expected] of curve.losses.entries()) {
+      const { loss, gradientNorm } = await step(training, [batches[index % 2]], { step: index, steps, schedule });
+      expect(Math.abs((loss as number) - expected), `loss of step ${index}`).toBeLessThan(
+        1e-3 * Math.max(1, Math.abs(expected)),
+      );
+      if (index < 5) expect((gradientNorm as number) / curve.grad_norms[index]).toBeCloseTo(1, 3);
+    }
     training.program.dispose();
   });
 });

@@ -16,6 +16,7 @@ import trl
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import (DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, KTOConfig, KTOTrainer, RLOOConfig, RLOOTrainer)
+from trl.trainer.grpo_trainer import add_fused_lm_head
 
 warnings.filterwarnings("ignore")
 fixtures = pathlib.Path(__file__).parent / "fixtures" / "align"
@@ -133,6 +134,48 @@ trainers = dict(
          for name, weights, models in [("kto", (1.0, 1.0), ("policy", "ref")), ("kto", (0.8, 1.5), ("ref", "policy")),
                                        ("apo_zero_unpaired", (1.0, 1.0), ("policy", "ref"))]],
 )
+
+
+def curve(options, steps=20):
+    """Losses and gradient norms of AdamW steps of GRPO on given rollouts: two batches in turn, masks of several lengths."""
+    load = lambda folder: AutoModelForCausalLM.from_pretrained(str(fixtures / folder), dtype=torch.float32)
+    made = GRPOTrainer(model=load("policy"), reward_funcs=lambda completions, **_: [0.0] * len(completions),
+                       args=GRPOConfig(**common, **options), train_dataset=data)
+    made.current_gradient_accumulation_steps = 1
+    model, reference = made.model, load("ref")
+    add_fused_lm_head(reference, outputs=("log_probs", "entropy"))
+    model.train()
+    generator = torch.Generator().manual_seed(3)
+    rows, prompt, length = 4, 5, 7
+    batches = []
+    for _ in range(2):
+        ids = torch.randint(3, 260, (rows, prompt + length), generator=generator)
+        lengths = torch.randint(1, length + 1, (rows,), generator=generator)
+        mask = (torch.arange(length)[None] < lengths[:, None]).long()
+        whole = torch.cat([torch.ones(rows, prompt, dtype=torch.long), mask], 1)
+        score = lambda scored: made._get_per_token_logps_and_entropies(scored, ids, whole, length, compute_entropy=True)[0]
+        with torch.no_grad():
+            old, of_reference = score(model), score(reference)
+        noise = 0.1 * torch.randn(old.shape, generator=generator)
+        batches.append(dict(prompt_ids=ids[:, :prompt], prompt_mask=torch.ones(rows, prompt, dtype=torch.long),
+                            completion_ids=ids[:, prompt:], completion_mask=mask, advantages=torch.randn(rows, generator=generator),
+                            old_per_token_logps=old + noise, ref_per_token_logps=of_reference, num_items_in_batch=mask.sum()))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+    losses, norms = [], []
+    for step in range(steps):
+        loss = made._compute_loss(model, batches[step % 2])
+        loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item())
+        losses.append(loss.item())
+        optimizer.step()
+        optimizer.zero_grad()
+    inputs = [dict(ids=torch.cat([b["prompt_ids"], b["completion_ids"]], 1).tolist(), prompt=prompt, mask=b["completion_mask"].tolist(),
+                   advantages=b["advantages"].tolist(), sampled=numbers(b["old_per_token_logps"]),
+                   reference=numbers(b["ref_per_token_logps"])) for b in batches]
+    return dict(options=options, batches=inputs, losses=losses, grad_norms=norms)
+
+
+trainers["grpo"] = [curve(dict(loss_type=name, beta=0.04)) for name in ("grpo", "dapo")]
 (fixtures / "trl-losses.json").write_text(
     json.dumps({"made_by": f"test/oracle/trl_losses.py, trl {trl.__version__}, torch {torch.__version__}", "cases": cases,
                 "advantages": made, "trainers": trainers}, separators=(",", ":")) + "\n")
