@@ -47,7 +47,7 @@ export class MergeTable {
     }
   }
 
-  /** Adds a pair; returns false if it exists already. */
+  /** Adds a pair; returns false if it already exists. */
   add(left: number, right: number, rank: number, merged: number): boolean {
     if ((this.count + 1) * 1.6 > this.mask + 1) this.#grow();
     let slot = pairHash(left, right) & this.mask;

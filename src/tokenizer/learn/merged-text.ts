@@ -79,7 +79,7 @@ export class MergedText {
   #pairs: number[] = [];
   /** By initial pair: an upper bound of the slots at which it occurs; 0 once its occurrences are listed. */
   #pairPlaces: number[] = [];
-  /** Initial pairs by falling number of places, and the next of them to list. */
+  /** Initial pairs by descending number of places, and the next one to list. */
   #byPlaces = new Uint32Array(0);
   #next = 0;
   #lists: OccurrenceLists;

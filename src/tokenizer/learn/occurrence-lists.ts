@@ -1,7 +1,7 @@
 /**
- * @file Occurrence lists: for each pair the slots where it occurs, in one arena at the end of the kernel's memory. Merges make
- * entries stale without notice. A full arena drops its stale entries before it grows, so its size stays in proportion to the
- * remaining text.
+ * @file Occurrence lists: for each pair the slots where it occurs, in one arena at the end of the kernel's memory.
+ * Merges make entries stale without updating the lists. A full arena drops its stale entries before it grows, so its
+ * size stays in proportion to the remaining text.
  */
 
 /** Marks a pair without a list. */

@@ -1,4 +1,7 @@
-/** @file TypeScript face of the kernel for repeated spans: takes a text, returns its suffix array and repeated windows. */
+/**
+ * @file TypeScript interface to the kernel for repeated spans: takes a text, returns its suffix array and repeated
+ * windows.
+ */
 import { growTo, instantiateKernel, kernelMemory } from "../../../kernel.js";
 
 interface Kernel {
