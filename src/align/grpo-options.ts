@@ -1,6 +1,7 @@
 /** @file The options of `quern grpo` and `grpo()`, and those that it shares with `quern ppo`. */
 import { z } from "zod";
 import { alignOptions } from "./options.js";
+import { rewardingOptions } from "./rewards/rewarding-options.js";
 
 const count = () => z.int().min(1);
 
@@ -14,19 +15,7 @@ export const rolloutOptions = alignOptions.extend({
       'prompts: rows with "prompt" (text or messages) and what the reward needs, such as "answer"; .jsonl, .json, .parquet, hf://',
     )
     .meta({ value: "FILE" }),
-  reward: z
-    .array(z.string())
-    .min(1)
-    .optional()
-    .describe("rewards: a TypeScript file, a reward model's run or folder, or a built-in name; several are added up")
-    .meta({ value: "FILE.ts|RUN|NAME", separator: "," }),
-  rewardWeights: z
-    .array(z.number())
-    .min(1)
-    .optional()
-    .describe("weights of the rewards, in their order (default 1 each)")
-    .meta({ value: "W", separator: "," }),
-  allowCode: z.boolean().optional().describe("run generated code even where this system cannot isolate it"),
+  ...rewardingOptions,
   tokens: count().optional().describe("longest completion of a rollout, in tokens (default 128)").meta({ value: "N" }),
   updates: count()
     .optional()

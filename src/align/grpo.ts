@@ -74,7 +74,7 @@ async function prepareGrpo(context: Context<Checked>): Promise<Task> {
   const sequence = Math.max(...[...prompts, ...(heldOut ?? [])].map(({ ids }) => ids.length)) + tokens;
   const losses = lossOptions(o);
   const options = advantageOptions(o, group);
-  const rewards = await openRunRewards(o.reward, o.rewardWeights, o.allowCode, {
+  const rewards = await openRunRewards(o.reward, o, {
     ...target,
     cpu: { threads: o.threads },
   });

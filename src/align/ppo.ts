@@ -108,7 +108,7 @@ async function preparePpo(context: Context<Checked>): Promise<Task> {
     missingEndPenalty: o.missingEosPenalty ?? 0,
   };
   const firstKlCoefficient = o.klCoef ?? GAE_DEFAULTS.klCoefficient;
-  const rewards = await openRunRewards(o.reward, o.rewardWeights, o.allowCode, {
+  const rewards = await openRunRewards(o.reward, o, {
     ...target,
     cpu: { threads: o.threads },
   });

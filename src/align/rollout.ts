@@ -210,14 +210,22 @@ export function rewardMetrics({ names }: Rewards, parts: RolloutRewards["parts"]
   return Object.fromEntries(names.map((name, k) => [`reward_${name.replace(/\W+/g, "_")}`, mean(k)]));
 }
 
+interface RewardSettings {
+  readonly rewardWeights?: readonly number[];
+  readonly rewardTimeout?: number;
+  readonly allowCode?: boolean;
+}
+
 /** Opens the rewards of a run; a folder is a reward model. */
 export function openRunRewards(
   names: readonly string[],
-  weights: readonly number[] | undefined,
-  allowCode: boolean | undefined,
+  { rewardWeights, rewardTimeout, allowCode }: RewardSettings,
   options: CompileOptions,
 ): Promise<Rewards> {
-  return openRewards(names, { weights, allowCode, openModel: (path) => openRewardModel(path, options) });
+  return openRewards(names, {
+    ...{ weights: rewardWeights, timeoutSeconds: rewardTimeout, allowCode },
+    openModel: (path) => openRewardModel(path, options),
+  });
 }
 
 /** Rollouts that a report shows beside each other at each evaluation. */
