@@ -185,9 +185,8 @@ export async function runAlignment<S extends typeof alignOptions>(
   prepare: (context: Context<z.output<S>>) => Promise<Task>,
   open: OpenBase = openTextModel,
 ): Promise<AlignResult> {
-  const { target, onPlan, onNote, dryRun, explain, signal, onProgress, ...options } = given as AlignCalls & object;
+  const { calls, options } = separate(given);
   const now = checkOptions(schema, options) as z.output<S> & AlignOptions;
-  const calls: AlignCalls = { target, onPlan, onNote, dryRun, explain, signal, onProgress };
   const planned = {
     now,
     calls,
@@ -195,7 +194,7 @@ export async function runAlignment<S extends typeof alignOptions>(
     open,
     prepare: prepare as (context: Context<AlignOptions>) => Promise<Task>,
   };
-  if (dryRun) return runInto(planned);
+  if (calls.dryRun) return runInto(planned);
   const inputs = inputsOf(now).filter((path) => path !== undefined && !/^\w+:\/\//.test(path)) as string[];
   const claim = { verb: algorithm, out: now.out, inputs, layout: runLayout, force: now.force, resume: now.resume };
   return withOutput(claim, () => runInto(planned));
@@ -209,16 +208,8 @@ export async function previewAlignment<S extends typeof alignOptions>(
   prepare: (context: Context<z.output<S>>) => Promise<Task>,
   open: OpenBase = openTextModel,
 ): Promise<readonly Preview[]> {
-  const {
-    target,
-    onNote,
-    signal,
-    onProgress,
-    onPlan: _,
-    dryRun: __,
-    explain: ___,
-    ...options
-  } = given as AlignCalls & object;
+  const { calls, options } = separate(given);
+  const { target, onNote, signal, onProgress } = calls;
   const o = checkOptions(schema, options) as z.output<S> & AlignOptions;
   const base = await openBase(o, open);
   try {
@@ -229,6 +220,12 @@ export async function previewAlignment<S extends typeof alignOptions>(
   } finally {
     await base.close();
   }
+}
+
+/** Separates what a library call takes beside its options. */
+function separate(given: AlignCalls & object): { readonly calls: AlignCalls; readonly options: object } {
+  const { target, onPlan, onNote, dryRun, explain, signal, onProgress, ...options } = given;
+  return { calls: { target, onPlan, onNote, dryRun, explain, signal, onProgress }, options };
 }
 
 /** Opens the model that a run starts from. */
