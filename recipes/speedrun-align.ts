@@ -16,7 +16,15 @@ import { writeFileAtomic } from "../src/documents/index.js";
 import { openModel } from "../src/infer/index.js";
 import { ANSWER_TOKENS, type Candidate, type ModelScore, scoreModels } from "./speedrun-evaluation.js";
 import { wordNetTasks } from "./wordnet-reward.js";
-import { type Exercise, lessonOf, promptOf, type Split, TASKS, type WordNetTasks } from "./wordnet-tasks.js";
+import {
+  type Exercise,
+  lessonOf,
+  promptOf,
+  type Split,
+  TASKS,
+  type TaskName,
+  type WordNetTasks,
+} from "./wordnet-tasks.js";
 
 export interface StoryOptions extends Pick<AlignCalls, "signal" | "onProgress"> {
   /** The base model. */
@@ -43,7 +51,7 @@ export async function alignSpeedrun({ base, out, minutes, seed, print, ...calls 
   await mkdir(out, { recursive: true });
 
   // 1. Supervised fine-tuning on questions with reference answers, several in a row.
-  const lessons = mixed(tasks, "lessons", 6000, seed);
+  const lessons = mixed(tasks, "lessons", (task) => (task === "kind" ? 6000 : 3000), seed);
   await writeRows(at("lessons.jsonl"), lessons.map(lessonOf));
   const tuned = await sft({
     ...common("sft"),
@@ -53,8 +61,7 @@ export async function alignSpeedrun({ base, out, minutes, seed, print, ...calls 
   print(`SFT: ${tuned.steps} steps on ${lessons.length} questions with answers, loss ${tuned.loss?.toFixed(2)}`);
 
   // 2. The model answers questions about other words. WordNet orders its answers: right ones above wrong ones.
-  const practice = mixed(tasks, "practice", 2000, seed);
-  await writeRows(at("prompts.jsonl"), practice.map(promptOf));
+  const practice = mixed(tasks, "practice", () => 2000, seed);
   const answers = await ownPreferences(tuned.checkpoint, practice, tasks, {
     ...calls,
     seconds: 60 * minutes * SHARES.answers,
@@ -64,6 +71,11 @@ export async function alignSpeedrun({ base, out, minutes, seed, print, ...calls 
     `preferences: ${answers.pairs.length} pairs among ${answers.sampled} answers, of which ` +
       `${((100 * answers.right) / answers.sampled).toFixed(1)} % are right`,
   );
+  // Reinforcement learns only from questions that the model answers now rightly, now wrongly (Yu et al., arXiv:2503.14476). Each
+  // task comes up in proportion to their share.
+  const most = Math.max(...TASKS.map((task) => answers.learnable[task]));
+  const prompts = mixed(tasks, "practice", (task) => Math.round((2000 * answers.learnable[task]) / most), seed);
+  await writeRows(at("prompts.jsonl"), prompts.map(promptOf));
 
   // 3. Direct preference optimisation on these pairs.
   const preferred = await dpo({
@@ -117,9 +129,9 @@ export async function scoreSpeedrun(
 }
 
 /** Exercises of all tasks in a random order. */
-function mixed(tasks: WordNetTasks, split: Split, limit: number, seed: number): Exercise[] {
+function mixed(tasks: WordNetTasks, split: Split, limitOf: (task: TaskName) => number, seed: number): Exercise[] {
   const lists = TASKS.map((task) => {
-    const own = tasks.exercises(task, split, { limit, seed });
+    const own = tasks.exercises(task, split, { limit: limitOf(task), seed });
     // Facts of arithmetic are few: each comes up three times as often as a word.
     return task === "arithmetic" && split === "lessons" ? [...own, ...own, ...own] : own;
   });
@@ -149,6 +161,8 @@ async function ownPreferences(
   const pairs: { prompt: Exercise["messages"]; chosen: object[]; rejected: object[]; task: string; word: string }[] =
     [];
   let [sampled, right] = [0, 0];
+  const asked = new Map<TaskName, number>();
+  const uncertain = new Map<TaskName, number>();
   const model = await openModel(checkpoint);
   try {
     for (let first = 0; first < exercises.length; first += CHUNK) {
@@ -170,6 +184,8 @@ async function ownPreferences(
         right += texts.filter(({ isRight }) => isRight).length;
         const chosen = distinct(texts.filter(({ isRight }) => isRight).map(({ text }) => text));
         const rejected = distinct(texts.filter(({ isRight, text }) => !isRight && text !== "").map(({ text }) => text));
+        asked.set(task, (asked.get(task) ?? 0) + 1);
+        if (chosen.length > 0 && rejected.length > 0) uncertain.set(task, (uncertain.get(task) ?? 0) + 1);
         for (let pair = 0; pair < Math.min(2, chosen.length, rejected.length); pair++) {
           const turn = (content: string) => [{ role: "assistant", content }];
           pairs.push({ prompt: messages, chosen: turn(chosen[pair]), rejected: turn(rejected[pair]), task, word });
@@ -179,7 +195,11 @@ async function ownPreferences(
   } finally {
     await model.dispose();
   }
-  if (pairs.length > 0) return { pairs, sampled, right };
+  /** Share of a task's questions with right and wrong answers. */
+  const learnable = Object.fromEntries(
+    TASKS.map((task) => [task, (uncertain.get(task) ?? 0) / (asked.get(task) ?? 1)]),
+  ) as Record<TaskName, number>;
+  if (pairs.length > 0) return { pairs, sampled, right, learnable };
   throw new QuernError(
     `no answer of the fine-tuned model to ${exercises.length} questions is right, so that it has no preferences to learn ` +
       "from; give it more --minutes",
