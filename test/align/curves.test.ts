@@ -24,8 +24,8 @@ it.each(["sft", "dpo"] as const)("%s", { timeout: 120_000 }, async (name) => {
       batch,
       steps: losses.length,
     },
-    ...{ learningRate: learning_rate, schedule: "linear", order: "given", dtype: "fp32" },
-  } as const;
+    ...{ learningRate: learning_rate, schedule: "linear" as const, order: "given" as const, dtype: "fp32" as const },
+  };
   await (name === "sft" ? sft(options) : dpo({ ...options, reference: REFERENCE }));
   const lines = files.lines(`${name}/metrics.jsonl`);
   expect(lines).toHaveLength(losses.length);
