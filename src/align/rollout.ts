@@ -54,6 +54,11 @@ export async function encodePrompts(
   longest: number,
   note: (line: string) => void,
 ): Promise<RolloutPrompt[]> {
+  if (longest < 1) {
+    throw new QuernError("--tokens leaves no room for a prompt in the model's sequence, or in --max-length; lower it", {
+      exitCode: 2,
+    });
+  }
   const prompts: RolloutPrompt[] = [];
   let dropped = 0;
   for (const example of examples) {

@@ -7,7 +7,7 @@ import { QuernError } from "../errors.js";
 import type { TrainingBatch } from "../train/index.js";
 import { examplesOf, packedRowsOf, packTexts, type Rows, rowsOf } from "./data/batches.js";
 import { type EncodedText, encodeExample } from "./data/encode.js";
-import { type Example, type ExampleOf, type Form, readExamples } from "./data/examples.js";
+import { type Example, type ExampleOf, type Form, hasEmptyAnswer, readExamples } from "./data/examples.js";
 import { type Preview, previewTexts } from "./data/preview.js";
 import { isLearned, truncate } from "./data/truncate.js";
 import { sftTrainer } from "./losses/sft.js";
@@ -160,7 +160,7 @@ interface EncodeAll<E> {
  */
 async function encodeAll<E extends Example>(examples: readonly E[], { what, note, encode, shorten }: EncodeAll<E>) {
   const texts: EncodedText[] = [];
-  const counts = { truncated: 0, dropped: 0, unlearned: 0 };
+  const counts = { truncated: 0, dropped: 0, unlearned: 0, blank: 0 };
   for (const example of examples) {
     const whole = await encode(example);
     const text = shorten(whole);
@@ -169,13 +169,19 @@ async function encodeAll<E extends Example>(examples: readonly E[], { what, note
       continue;
     }
     if (text !== whole) counts.truncated += 1;
-    if (isLearned(text)) texts.push(text);
-    else counts.unlearned += 1;
+    if (!isLearned(text)) {
+      counts.unlearned += 1;
+      continue;
+    }
+    if (hasEmptyAnswer(example)) counts.blank += 1;
+    texts.push(text);
   }
   if (counts.truncated > 0) note(`${counts.truncated} ${what} truncated to the maximum length`);
   if (counts.dropped > 0) note(`${counts.dropped} ${what} dropped: longer than the maximum length`);
   if (counts.unlearned > 0)
     note(`${counts.unlearned} ${what} dropped: no token to learn (an empty answer, or one that was cut off)`);
+  if (counts.blank > 0)
+    note(`${counts.blank} ${what} have an empty answer: the only token to learn in it is the one that ends it`);
   if (texts.length > 0) return texts;
   throw new QuernError(
     `none of the ${examples.length} ${what} has a token to learn; check --loss-on and --max-length, and look with --preview 3`,

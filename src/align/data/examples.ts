@@ -176,10 +176,18 @@ function textAt(fields: Row["fields"], key: string, place: string): string {
   return value;
 }
 
+/** Keys whose value the model learns to say. */
+const ANSWERS: readonly string[] = ["completion", "chosen", "rejected"];
+
 function contentAt(fields: Row["fields"], key: string, place: string): Content {
   const value = fields[key];
   if (typeof value === "string") return value;
-  return turnsAt(value, key, place);
+  const turns = turnsAt(value, key, place);
+  if (!ANSWERS.includes(key)) return turns;
+  const last = turns.at(-1);
+  if (last === undefined) throw wrong(place, `${key} has no messages`);
+  if (last.role === "assistant") return turns;
+  throw wrong(place, `${key} ends with a message of the role "${last.role}"; an answer ends with one of the assistant`);
 }
 
 function turnsAt(value: unknown, key: string, place: string): Turns {
@@ -188,12 +196,53 @@ function turnsAt(value: unknown, key: string, place: string): Turns {
       place,
       `${key} must be ${key === "messages" ? "" : "a text or "}a list of messages, not ${show(value)}`,
     );
-  const bad = value.findIndex(
-    (message: unknown) => typeof (message as ChatMessage | null)?.role !== "string" || Array.isArray(message),
-  );
-  if (bad >= 0)
-    throw wrong(place, `message ${bad + 1} of ${key} is not an object with a role, but ${show(value[bad])}`);
+  for (const [i, message] of value.entries()) {
+    const problem = problemOf(message);
+    if (problem !== null) throw wrong(place, `message ${i + 1} of ${key} ${problem}`);
+  }
   return value as Turns;
+}
+
+/** Roles that chat templates know. */
+const ROLES: readonly string[] = [
+  ...["system", "developer", "user", "assistant", "tool", "function", "ipython"],
+  ...["observation", "environment"],
+];
+/** Roles of other formats, such as ShareGPT's. */
+const OTHER_ROLES: Readonly<Record<string, string>> = {
+  human: "user",
+  gpt: "assistant",
+  bot: "assistant",
+  model: "assistant",
+};
+
+/** What is wrong with a message; null for nothing. */
+function problemOf(message: unknown): string | null {
+  const { role, content, ...more } = (message ?? {}) as Partial<ChatMessage>;
+  if (typeof role !== "string" || Array.isArray(message)) {
+    return `is not an object with a role, but ${show(message)}`;
+  }
+  if (!ROLES.includes(role)) {
+    const meant = OTHER_ROLES[role.toLowerCase()] ?? ROLES.find((known) => known === role.toLowerCase().trim());
+    const hint = meant === undefined ? `known are ${ROLES.join(", ")}` : `did you mean "${meant}"?`;
+    return `has the role ${show(role)}; ${hint}`;
+  }
+  if (content === undefined || content === null) {
+    return role === "assistant" && Object.keys(more).length > 0 ? null : "has no content";
+  }
+  return typeof content === "string" || Array.isArray(content)
+    ? null
+    : `has the content ${show(content)}, which is no text`;
+}
+
+/** Whether an answer of an example has no text and calls no tool, so that the model learns to say nothing. */
+export function hasEmptyAnswer(example: Example): boolean {
+  const isEmpty = ({ role, content, ...more }: ChatMessage) =>
+    role === "assistant" && typeof content === "string" && content.trim() === "" && Object.keys(more).length === 0;
+  if (example.form === "messages") return example.messages.some(isEmpty);
+  const answers = example.form === "preference" ? [example.chosen, example.rejected] : [];
+  if (example.form === "completion" || example.form === "unpaired") answers.push(example.completion);
+  return answers.some((answer) => (typeof answer === "string" ? answer.trim() === "" : answer.some(isEmpty)));
 }
 
 const wrong = (place: string, problem: string) => new QuernError(`${place}: ${problem}`, { exitCode: 2 });

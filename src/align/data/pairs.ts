@@ -1,7 +1,7 @@
 /** @file Pairs of a chosen and a rejected answer as tokens. What cannot be used is counted. */
 import { QuernError } from "../../errors.js";
 import type { EncodedPair } from "./encode.js";
-import type { ExampleOf } from "./examples.js";
+import { type ExampleOf, hasEmptyAnswer } from "./examples.js";
 import { isLearned } from "./truncate.js";
 
 /** A pair before and after it was cut to the maximum length; null where it is dropped. */
@@ -18,7 +18,7 @@ export async function encodePairs(
   encode: (example: ExampleOf<"preference">) => Promise<CutPair>,
 ): Promise<EncodedPair[]> {
   const pairs: EncodedPair[] = [];
-  const counts = { truncated: 0, dropped: 0, empty: 0, equal: 0 };
+  const counts = { truncated: 0, dropped: 0, empty: 0, blank: 0, equal: 0 };
   for (const example of examples) {
     const { whole, cut } = await encode(example);
     if (cut === null) {
@@ -30,12 +30,14 @@ export async function encodePairs(
       counts.empty += 1;
       continue;
     }
+    if (hasEmptyAnswer(example)) counts.blank += 1;
     if (isEqual(cut.chosen.ids, cut.rejected.ids)) counts.equal += 1;
     pairs.push(cut);
   }
   if (counts.truncated > 0) note(`${counts.truncated} ${what} truncated to the maximum length`);
   if (counts.dropped > 0) note(`${counts.dropped} ${what} dropped: longer than the maximum length`);
   if (counts.empty > 0) note(`${counts.empty} ${what} dropped: an answer has no token left`);
+  if (counts.blank > 0) note(`${counts.blank} ${what} have an empty answer: its only token is the one that ends it`);
   if (counts.equal > 0) note(`${counts.equal} ${what} have equal answers; they teach nothing`);
   if (pairs.length > 0) return pairs;
   throw new QuernError(`none of the ${examples.length} ${what} has two answers; check --max-length`, { exitCode: 2 });

@@ -60,7 +60,9 @@ function builtIn<S extends z.ZodObject>(
 }
 
 const flag = () => z.enum(["true", "false"]).default("false");
-const count = () => z.coerce.number().int().min(1);
+const count = () => z.preprocess(asNumber, z.int().min(1));
+/** A number that the command line gives as a text; what is missing stays missing. */
+const asNumber = (value: unknown) => (typeof value === "string" && value.trim() !== "" ? Number(value) : value);
 const none = z.object({});
 const of = (reward: (completion: Parameters<Reward>[1], example: Fields) => number): OpenedReward => ({
   reward: (_, completion, example) => reward(completion, example),
@@ -128,7 +130,7 @@ export const BUILT_IN: Readonly<Record<string, BuiltIn>> = {
     summary: "0 up to max − cache, falling to −1 at max and beyond: DAPO's soft overlong punishment",
     options: z.object({
       max: count().describe("longest completion"),
-      cache: z.coerce.number().int().min(0).describe("length over which the punishment grows"),
+      cache: z.preprocess(asNumber, z.int().min(0)).describe("length over which the punishment grows"),
       unit: z.enum(LENGTH_UNITS).default("tokens").describe("tokens, words or characters"),
     }),
     open: ({ max, cache, unit }) => ({
