@@ -229,7 +229,11 @@ function loraOf(o: AlignOptions, config: ModelConfig): LoraConfig | null {
   const { lora: rank, loraAlpha, loraTargets, loraDropout = 0, rslora = false } = o;
   if (rank === undefined) {
     const other = (["loraAlpha", "loraTargets", "loraDropout", "rslora"] as const).find((key) => o[key] !== undefined);
-    if (other !== undefined) throw new QuernError(`${other} needs --lora with a rank`, { exitCode: 2 });
+    if (other !== undefined)
+      throw new QuernError(
+        `--${other.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} needs --lora with a rank`,
+        { exitCode: 2 },
+      );
     return null;
   }
   const targets = loraTargets ?? projectionNames(config);

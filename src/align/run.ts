@@ -504,15 +504,22 @@ async function recordOf(now: AlignOptions, algorithm: string, dryRun: boolean): 
 /** Options that belong to one call, or that may differ from call to call. */
 const FREE = ["out", "force", "resume", "threads", "saveEvery", "keep", "strict", "reportTo"];
 
+/** The flag of an option. */
+const flagOf = (key: string) =>
+  key === "learningRate" ? "--lr" : `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
 /** The options of a run, with those that were given now and may differ. @throws QuernError for one that may not */
 function resumedOptions({ config = {} }: RunRecord, now: AlignOptions): AlignOptions {
   for (const [key, value] of Object.entries(now)) {
     if (value === undefined || FREE.includes(key)) continue;
     if (JSON.stringify(config[key]) === JSON.stringify(value)) continue;
     const was = config[key] === undefined ? "was not given" : `was ${JSON.stringify(config[key])}`;
-    throw new QuernError(`a resumed run keeps its plan: ${key} ${was} there, and is ${JSON.stringify(value)} now`, {
-      exitCode: 2,
-    });
+    throw new QuernError(
+      `a resumed run keeps its plan: ${flagOf(key)} ${was} there, and is ${JSON.stringify(value)} now`,
+      {
+        exitCode: 2,
+      },
+    );
   }
   const given = Object.fromEntries(Object.entries(now).filter(([, value]) => value !== undefined));
   return { ...config, ...given } as AlignOptions;

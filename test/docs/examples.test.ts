@@ -29,6 +29,9 @@ beforeAll(async () => {
   const compilerOptions = { strict: true, target: "ES2023", module: "NodeNext", types: ["node"], skipLibCheck: true };
   await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
   for (const [index, code] of examples.entries()) await writeFile(join(folder, `example-${index + 1}.ts`), code);
+  // The reward of docs/align.md, which test/docs/align.test.ts runs.
+  const align = await readFile(join(root, "docs", "align.md"), "utf8");
+  await writeFile(join(folder, "reward.ts"), /^```ts\n([\s\S]*?)^```$/m.exec(align)?.[1] ?? "");
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
   await execute(process.execPath, [tsc, "-p", folder], { cwd: folder }).catch((error: { stdout: string }) => {
     throw new Error(`the examples of README and docs/library.md do not compile:\n${error.stdout}`);
