@@ -27,13 +27,14 @@ export interface Candidate {
 
 export interface ModelScore {
   readonly name: string;
-  /** Share of right answers, decoded greedily. */
+  /** Share of right answers, sampled at temperature 1: what reinforcement learning maximises. */
   readonly accuracy: Estimate;
-  /** The same, sampled at temperature 1. */
-  readonly sampled_accuracy: Estimate;
+  /** The same, decoded greedily. */
+  readonly greedy_accuracy: Estimate;
   readonly accuracy_by_task: Readonly<Record<string, number>>;
   /** Accuracy less that of the fine-tuned model, question by question; null for that model itself. */
   readonly difference: Estimate | null;
+  readonly greedy_difference: Estimate | null;
   /** Share of questions on which the judge prefers this model's answer to the fine-tuned model's; ties count half. */
   readonly win_rate: Estimate | null;
   /** KL divergence from the fine-tuned model, in nats per answer; null without a common prompt. */
@@ -72,32 +73,34 @@ export async function scoreModels(
     const own = answered.get(fineTuned) as Answers;
     const isRight = (texts: readonly string[]) =>
       texts.map((text, i) => tasks.accepts(questions[i].task, questions[i].word, text));
-    const rightOfStart = isRight(own.texts);
+    const lead = (right: readonly boolean[], other: readonly boolean[]) =>
+      estimate(
+        right.map((each, i) => Number(each) - Number(other[i])),
+        words,
+      );
+    const first = { right: isRight(own.texts), greedy: isRight(own.greedy) };
     return candidates.map(({ name }) => {
-      const { texts, sampled, lengths, kl } = answered.get(name) as Answers;
+      const { texts, greedy, lengths, kl } = answered.get(name) as Answers;
       const right = isRight(texts);
+      const rightGreedy = isRight(greedy);
       const isStart = name === fineTuned;
       const wins = questions.map(({ task, word }, i) => judge(texts[i], own.texts[i], tasks.references(task, word)));
       return {
         name,
         accuracy: shareOf(right),
-        sampled_accuracy: shareOf(isRight(sampled)),
+        greedy_accuracy: shareOf(rightGreedy),
         accuracy_by_task: Object.fromEntries(
           TASKS.map((task) => [task, shareOf(right.filter((_, i) => questions[i].task === task)).mean]),
         ),
-        difference: isStart
-          ? null
-          : estimate(
-              right.map((each, i) => Number(each) - Number(rightOfStart[i])),
-              words,
-            ),
+        difference: isStart ? null : lead(right, first.right),
+        greedy_difference: isStart ? null : lead(rightGreedy, first.greedy),
         win_rate: isStart ? null : estimate(wins, words),
         kl: kl === null || isStart ? null : estimate(kl, words),
         length: estimate(lengths, words),
         examples: questions.map(({ messages }, i) => ({
           question: String(messages[0].content),
-          answer: texts[i],
-          right: right[i],
+          answer: greedy[i],
+          right: rightGreedy[i],
         })),
       };
     });
@@ -107,8 +110,9 @@ export async function scoreModels(
 }
 
 interface Answers {
+  /** Sampled answers, and greedy ones. */
   readonly texts: readonly string[];
-  readonly sampled: readonly string[];
+  readonly greedy: readonly string[];
   readonly lengths: readonly number[];
   /** log π − log π_reference of each sampled answer; null for a model with prompts of another form. */
   readonly kl: readonly number[] | null;
@@ -132,11 +136,11 @@ async function answer(
     note(1);
     const sampled = await model.generate(prompts, { ...settings, temperature: 1 });
     note(2);
-    const best = greedy.map(({ completions }) => completions[0]);
+    const trimmed = (list: typeof greedy) => list.map(({ completions }) => completions[0].text.trim());
     return {
-      texts: best.map(({ text }) => text.trim()),
-      sampled: sampled.map(({ completions }) => completions[0].text.trim()),
-      lengths: best.map(({ tokens }) => tokens.length),
+      texts: trimmed(sampled),
+      greedy: trimmed(greedy),
+      lengths: sampled.map(({ completions }) => completions[0].tokens.length),
       kl:
         shots !== undefined
           ? null
@@ -217,11 +221,22 @@ export function scoreTable(scores: readonly ModelScore[]): string[] {
     score.name,
     percent(score.accuracy),
     or(score.difference, signed),
+    percent(score.greedy_accuracy),
+    or(score.greedy_difference, signed),
     or(score.win_rate, percent),
     or(score.kl, plain),
     plain(score.length),
   ]);
-  const head = ["model", "right %", "difference to SFT", "wins against SFT %", "KL from SFT, nats", "tokens"];
+  const head = [
+    "model",
+    "right %",
+    "to SFT",
+    "greedy %",
+    "to SFT",
+    "wins against SFT %",
+    "KL from SFT, nats",
+    "tokens",
+  ];
   const byTask = [
     ["right %", ...TASKS],
     ...scores.map(({ name, accuracy_by_task }) => [

@@ -29,14 +29,20 @@ describe("the table", () => {
     const each = (mean: number) => ({ mean, low: mean - 0.01, high: mean + 0.01 });
     const byTask = Object.fromEntries(TASKS.map((task) => [task, 0.25]));
     const score = (name: string, isStart: boolean): ModelScore => ({
-      ...{ name, accuracy: each(0.3), sampled_accuracy: each(0.2), accuracy_by_task: byTask, length: each(4) },
-      ...{ difference: isStart ? null : each(0.1), win_rate: isStart ? null : each(0.6) },
+      ...{ name, accuracy: each(0.3), greedy_accuracy: each(0.2), accuracy_by_task: byTask, length: each(4) },
+      ...{
+        difference: isStart ? null : each(0.1),
+        greedy_difference: isStart ? null : each(0.05),
+        win_rate: isStart ? null : each(0.6),
+      },
       ...{ kl: isStart ? null : each(0.5), examples: [] },
     });
     const lines = scoreTable([score("SFT", true), score("GRPO", false)]);
-    expect(lines[0]).toMatch(/^model +right % +difference to SFT/);
-    expect(lines[1]).toMatch(/^SFT +30\.0 \(29\.0 to 31\.0\) +– +– +–/);
-    expect(lines[2]).toMatch(/^GRPO .*\+10\.0 \(9\.0 to 11\.0\) +60\.0 \(59\.0 to 61\.0\) +0\.50 \(0\.49 to 0\.51\)/);
+    expect(lines[0]).toMatch(/^model +right % +to SFT +greedy % +to SFT/);
+    expect(lines[1]).toMatch(/^SFT +30\.0 \(29\.0 to 31\.0\) +– +20\.0 \(19\.0 to 21\.0\) +– +– +–/);
+    expect(lines[2]).toMatch(
+      /^GRPO .*\+10\.0 \(9\.0 to 11\.0\) .*\+5\.0 \(4\.0 to 6\.0\) +60\.0 \(59\.0 to 61\.0\) +0\.50 \(0\.49 to 0\.51\)/,
+    );
     expect(lines.at(-1)).toMatch(/^GRPO +25/);
   });
 });
