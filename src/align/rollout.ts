@@ -46,7 +46,7 @@ export interface RolloutOptions {
 
 /**
  * Encodes prompts; those that leave no room for a completion are dropped and counted.
- * @throws QuernError where none is left
+ * @throws QuernError if no prompts remain
  */
 export async function encodePrompts(
   examples: readonly ExampleOf<"prompt">[],

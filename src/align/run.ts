@@ -531,7 +531,7 @@ function checkBudgets(o: AlignOptions): void {
   throw new QuernError(`${given.join(" and ")} are both training budgets; give only one`, { exitCode: 2 });
 }
 
-/** AdamW as post-training uses it: a longer memory of squares, and no decay unless it is asked for. */
+/** AdamW as post-training uses it: a longer memory of squares, and no decay unless requested. */
 const optimizerFor = ({ decay = 0, clip = 1 }: AlignOptions) => ({ ...ADAMW_DEFAULTS, beta2: 0.999, decay, clip });
 
 const datasetHash = (task: Task, { seed = 0, order = "shuffled" }: AlignOptions): string =>

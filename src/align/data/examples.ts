@@ -72,7 +72,7 @@ export function formOf({ fields, place }: Row, allowed: readonly Form[]): Form {
   );
 }
 
-/** Whether one name may be meant for the other: the same but for case, or a plural. */
+/** Whether one name may be meant for the other: equal except for case, or a plural. */
 function similar(own: string, key: string): boolean {
   const [a, b] = [own.toLowerCase(), key.toLowerCase()];
   return a === b || a === `${b}s` || `${a}s` === b || a.includes(b);

@@ -10,7 +10,7 @@ export interface CutPair {
   readonly cut: EncodedPair | null;
 }
 
-/** Encodes pairs; those that are too long, equal, or without an answer are counted. @throws QuernError where none is left */
+/** Encodes pairs; those that are too long, equal, or without an answer are counted. @throws QuernError if no pairs remain */
 export async function encodePairs(
   examples: readonly ExampleOf<"preference">[],
   what: string,

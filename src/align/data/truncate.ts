@@ -14,7 +14,7 @@ export function truncate(text: EncodedText, longest: number, how: Truncation): E
   };
 }
 
-/** The same of both texts of a pair; null where one of them is dropped. */
+/** Truncates both texts of a pair; null if one of them is dropped. */
 export function truncatePair(pair: EncodedPair, longest: number, how: Truncation): EncodedPair | null {
   const chosen = truncate(pair.chosen, longest, how);
   const rejected = truncate(pair.rejected, longest, how);
