@@ -66,7 +66,7 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
   const numbers = new Map(graph.memory.variables.map((buffer, i) => [buffer, i] as const));
   for (const [entryName, kernels] of graph.entries) {
     const calls = kernels.map((kernel) => {
-      const emission = emitKernel(kernel, graph.dtype);
+      const emission = emitKernel(kernel, graph.dtype, set);
       scratch.add(emission.scratch);
       const known = functions.get(emission.text) ?? { name: `${emission.stem}_${functions.size}`, text: emission.text };
       functions.set(emission.text, known);
@@ -166,8 +166,8 @@ static __attribute__((destructor)) void print_times(void) {
 
 const identifier = (name: string) => name.replace(/[^A-Za-z0-9_]/g, "_");
 
-function emitKernel(kernel: Kernel, dtype: ComputeDType): Emission {
-  return kernel.kind === "loop" ? emitLoopKernel(kernel) : emitTemplateKernel(kernel, dtype);
+function emitKernel(kernel: Kernel, dtype: ComputeDType, set: InstructionSet): Emission {
+  return kernel.kind === "loop" ? emitLoopKernel(kernel) : emitTemplateKernel(kernel, dtype, set);
 }
 
 function emitLoopKernel({ body }: LoopKernel): Emission {
@@ -178,7 +178,10 @@ function emitLoopKernel({ body }: LoopKernel): Emission {
   return { text, stem, buffers: parameters.buffers, scratch: String(loop.scratch) };
 }
 
-function emitTemplateKernel(kernel: TemplateKernel, dtype: ComputeDType): Emission {
+/** With tiles an epilogue's block has 64 columns: too few for the hardware's prefetcher. */
+const PREFETCHED_ROWS = 8;
+
+function emitTemplateKernel(kernel: TemplateKernel, dtype: ComputeDType, { tiles }: InstructionSet): Emission {
   const emit = templates[kernel.node.op as TemplateOp];
   if (!emit) throw new Error(`${kernel.node.op} has no template`);
   const parameters = new Parameters();
@@ -192,7 +195,10 @@ function emitTemplateKernel(kernel: TemplateKernel, dtype: ComputeDType): Emissi
     return value;
   };
   let epilogue = "";
-  if (kernel.epilogue) epilogue = `${emitLoop(kernel.epilogue, parameters).block("NAME_epilogue")}\n`;
+  if (kernel.epilogue) {
+    const ahead = tiles && dtype === "bf16" ? PREFETCHED_ROWS : 0;
+    epilogue = `${emitLoop(kernel.epilogue, parameters, ahead).block("NAME_epilogue")}\n`;
+  }
   const from = (at: string, view: RowView | null) => (view && view.offset > 0 ? `(${at} + ${view.offset})` : at);
   const call = emit(kernel, {
     operand: (i) => from(at(operand(i)), kernel.operandViews[i]),

@@ -126,8 +126,9 @@ export function flatten(body: LoopBody): LoopBody {
 /**
  * Emits a loop.
  * @param parameters numbers of the loop's buffers; an epilogue shares them with its matrix product
+ * @param prefetchedRows how many rows ahead matrices are prefetched: blocks of few columns are too short for the hardware's prefetcher
  */
-export function emitLoop(body: LoopBody, parameters: Parameters): EmittedLoop {
+export function emitLoop(body: LoopBody, parameters: Parameters, prefetchedRows = 0): EmittedLoop {
   const { rows, columns, values, results } = body;
   const summed = results.some((result) => result.kind !== "store");
   const least = summed ? Math.ceil((rows * columns) / MAX_PARTIAL_SUMS) : 0;
@@ -212,7 +213,16 @@ export function emitLoop(body: LoopBody, parameters: Parameters): EmittedLoop {
     for (const i of work.results) need(results[i].value);
     for (const i of work.reductions) need((values[i] as { operands: readonly number[] }).operands[0]);
     const order = [...needed].sort((a, b) => a - b);
+    const prefetch = (i: number): string[] => {
+      const value = values[i];
+      if (prefetchedRows === 0 || value.op !== "load" || value.access.columnStride !== 1) return [];
+      const { access } = value;
+      if (access.rows.length !== 1 || access.rows[0].divide !== 1 || access.rows[0].modulo !== 0) return [];
+      const ahead = prefetchedRows * access.rows[0].stride;
+      return [`__builtin_prefetch(${pointer(access)} + ${rowOffset(access)} + c + ${ahead});`];
+    };
     const lines = (partial: boolean): string[] => [
+      ...(partial ? [] : order.flatMap(prefetch)),
       ...order.map((i) => `vf v${i} = ${compute(values[i], partial)};`),
       ...work.reductions.map((i) => {
         const value = values[i] as Extract<LoopValue, { op: "rowSum" | "rowMax" }>;
