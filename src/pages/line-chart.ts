@@ -7,8 +7,8 @@ export type Point = readonly [x: number, y: number];
 
 export interface Series {
   readonly label: string;
-  /** The colour, one of the report's: `a`, `b` or `c`. */
-  readonly color: "a" | "b" | "c";
+  /** The colour, one of the report's: `a`, `b`, `c` or `d`. */
+  readonly color: "a" | "b" | "c" | "d";
   /** Sorted by x. */
   readonly points: readonly Point[];
   /** Whether to draw the values faintly, with a smoothed line over them. */

@@ -2,9 +2,9 @@
 
 export const STYLE = `
 :root { color-scheme: light dark; --paper: #fdfcfa; --ink: #1f2328; --soft: #596069; --rule: #dedad2; --panel: #f4f1eb;
-  --a: #2563c9; --b: #b0500c; --c: #0d7463; --kept: #2f7656; --dropped: #a94f33; --add: #cdebd6; --cut: #f6d3c9; --mark: #fbe9a9; }
+  --a: #2563c9; --b: #b0500c; --c: #0d7463; --d: #7b4bb0; --kept: #2f7656; --dropped: #a94f33; --add: #cdebd6; --cut: #f6d3c9; --mark: #fbe9a9; }
 @media (prefers-color-scheme: dark) { :root { --paper: #16181c; --ink: #e7e5e0; --soft: #a3abb5; --rule: #353a42; --panel: #1f2228;
-  --a: #79aaf5; --b: #f0a060; --c: #56c4ad; --add: #1f4a35; --cut: #5a2c20; --mark: #574a12; } }
+  --a: #79aaf5; --b: #f0a060; --c: #56c4ad; --d: #b99aec; --add: #1f4a35; --cut: #5a2c20; --mark: #574a12; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 64rem; padding: 1.6rem 1rem 4rem; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, sans-serif; overflow-wrap: break-word; }
@@ -40,7 +40,7 @@ i.other { background: var(--soft); opacity: .55; } i.best { background: var(--so
 .legend { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; color: var(--soft); font-size: .85rem; }
 .key::before { content: ""; display: inline-block; width: 1rem; height: .6rem; margin-right: .4rem; border-radius: 2px; background: currentcolor; }
 .key.kept::before { background: var(--kept); } .key.dropped::before { background: var(--dropped); }
-.key.a::before { background: var(--a); } .key.b::before { background: var(--b); } .key.c::before { background: var(--c); }
+.key.a::before { background: var(--a); } .key.b::before { background: var(--b); } .key.c::before { background: var(--c); } .key.d::before { background: var(--d); }
 .chart { position: relative; margin: 0 0 1.2rem; max-width: 34rem; }
 figcaption { display: flex; flex-wrap: wrap; gap: .2rem 1rem; align-items: baseline; font-size: .9rem; margin-bottom: .2rem; }
 figcaption .key { color: var(--soft); } figcaption b { font-weight: 600; }
@@ -49,8 +49,8 @@ rect.kept { fill: var(--kept); } rect.dropped { fill: var(--dropped); } .limit {
 .grid { stroke: var(--rule); } .axis { stroke: var(--soft); } .pointer { stroke: var(--soft); stroke-dasharray: 3 3; }
 .tick, .label { fill: var(--soft); font: 12px system-ui, sans-serif; font-variant-numeric: tabular-nums; }
 .line { fill: none; stroke-width: 2; stroke-linejoin: round; } .line.faint { stroke-width: 1; opacity: .28; }
-.line.a { stroke: var(--a); } .line.b { stroke: var(--b); } .line.c { stroke: var(--c); }
-.mark.a { fill: var(--a); } .mark.b { fill: var(--b); } .mark.c { fill: var(--c); }
+.line.a { stroke: var(--a); } .line.b { stroke: var(--b); } .line.c { stroke: var(--c); } .line.d { stroke: var(--d); }
+.mark.a { fill: var(--a); } .mark.b { fill: var(--b); } .mark.c { fill: var(--c); } .mark.d { fill: var(--d); }
 output { position: absolute; right: 0; top: 1.6rem; padding: .1rem .6rem; border-radius: 6px; background: var(--panel);
   border: 1px solid var(--rule); font-size: .82rem; font-variant-numeric: tabular-nums; opacity: 0; pointer-events: none; }
 .numbers { font-size: .85rem; } summary { cursor: pointer; } details { margin: .4rem 0; } .numbers > summary { color: var(--soft); }
