@@ -2,6 +2,7 @@
  * @file Points of the reward–KL frontier: what completions of a policy earn, and how far it is from its reference in nats (figure 2
  * of Rafailov et al., arXiv:2305.18290).
  */
+import { setMaxListeners } from "node:events";
 import type { RewardModel } from "../src/align/index.js";
 import { createDecoder, createScorer, openTextModel, type Window } from "../src/infer/index.js";
 
@@ -42,6 +43,7 @@ export interface SampleOptions {
 export async function samplePolicy(path: string, prompts: readonly string[], o: SampleOptions): Promise<Sample[]> {
   const { model, tokenizer, endOfText, close } = await openTextModel(path);
   const decoder = createDecoder(model.config, model.readParameter);
+  if (o.signal !== undefined) setMaxListeners(0, o.signal); // each request listens
   try {
     const given = prompts.map((prompt) => Array.from(tokenizer.encode(prompt, { addSpecial: true })));
     const drawn = await Promise.all(

@@ -21,8 +21,9 @@ import { type PreferencePair, readPreferencePairs } from "./preference-pairs.js"
 /** Shares of the time: both trainings; the rest is for the evaluations and the samples. */
 const REWARD_SHARE = 0.4;
 const DPO_SHARE = 0.35;
-/** Held-out pairs that a minute of the budget allows to score. */
-const PAIRS_PER_MINUTE = 10;
+/** Pairs that a minute of the budget allows to score: held-out ones, and DPO's, which the reference scores before the first step. */
+const HELD_OUT_PER_MINUTE = 10;
+const DPO_PER_MINUTE = 40;
 const MAX_LENGTH = 256;
 const SAMPLES = 3;
 
@@ -59,14 +60,20 @@ const preferences = defineCommand({
     // 1. Pairs. Fewer are scored if there is little time.
     const file = data ?? sharedFile();
     const { train, heldOut: all, skipped } = await readPreferencePairs(file, signal);
-    const heldOut = all.slice(0, Math.max(16, Math.floor(PAIRS_PER_MINUTE * minutes)));
+    const heldOut = all.slice(0, Math.max(16, Math.floor(HELD_OUT_PER_MINUTE * minutes)));
+    const forDpo = train.slice(0, Math.max(64, Math.floor(DPO_PER_MINUTE * minutes)));
     print(
       `${train.length} pairs to learn from, ${heldOut.length} of ${all.length} held-out ones, split by conversation; ${skipped} rows skipped`,
     );
     await mkdir(out, { recursive: true });
-    const files = { train: join(out, "train.jsonl"), heldOut: join(out, "held-out.jsonl") };
+    const files = {
+      train: join(out, "train.jsonl"),
+      heldOut: join(out, "held-out.jsonl"),
+      dpo: join(out, "dpo.jsonl"),
+    };
     await writeFile(files.train, lines(train));
     await writeFile(files.heldOut, lines(heldOut));
+    await writeFile(files.dpo, lines(forDpo));
 
     // 2. The model, with the weights of the file as they are.
     const base = /\.gguf$/i.test(model) ? join(out, "model") : model;
@@ -96,7 +103,7 @@ const preferences = defineCommand({
     const scored = rewarded.evaluation as unknown as Accuracy;
 
     // 4. DPO: does the policy's implicit reward prefer the same answers?
-    const tuned = await dpo({ ...common, out: join(out, "dpo"), minutes: DPO_SHARE * minutes });
+    const tuned = await dpo({ ...common, data: [files.dpo], out: join(out, "dpo"), minutes: DPO_SHARE * minutes });
     const share = Number(tuned.evaluation?.validation_accuracy);
     const [accuracy_low, accuracy_high] = wilsonInterval(Math.round(share * heldOut.length), heldOut.length);
     const implicit: Accuracy = { pairs: heldOut.length, accuracy: share, accuracy_low, accuracy_high };
@@ -130,7 +137,12 @@ const preferences = defineCommand({
     }
     const seconds = (performance.now() - started) / 1000;
     const result = {
-      ...{ seed, minutes, seconds, pairs: { train: train.length, held_out: heldOut.length, skipped } },
+      ...{
+        seed,
+        minutes,
+        seconds,
+        pairs: { train: train.length, dpo: forDpo.length, held_out: heldOut.length, skipped },
+      },
       reward: { ...scored, steps: rewarded.steps, run: rewarded.run },
       dpo: { ...implicit, steps: tuned.steps, run: tuned.run },
       shorter_is_chosen: shorter,
