@@ -11,7 +11,7 @@
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type AlignCalls, dpo, grpo, ppo, QuernError, reward, sft } from "../src/align/index.js";
+import { type AlignCalls, dpo, grpo, ppo, reward, sft } from "../src/align/index.js";
 import { writeFileAtomic } from "../src/documents/index.js";
 import { openModel } from "../src/infer/index.js";
 import { ANSWER_TOKENS, type Candidate, type ModelScore, scoreModels } from "./speedrun-evaluation.js";
@@ -66,6 +66,17 @@ export async function alignSpeedrun({ base, out, minutes, seed, print, ...calls 
     ...calls,
     seconds: 60 * minutes * SHARES.answers,
   });
+  const untrained: Candidate[] = [
+    { name: "base", model: base, shots: TASKS.flatMap((task) => tasks.exercises(task, "lessons", { limit: 3, seed })) },
+    { name: "SFT", model: tuned.checkpoint },
+  ];
+  if (answers.pairs.length === 0) {
+    print(
+      `DPO, PPO and GRPO are left out: none of ${answers.sampled} answers of the SFT model is right, so that there is nothing ` +
+        "to prefer; give it more --minutes",
+    );
+    return untrained;
+  }
   await writeRows(at("preferences.jsonl"), answers.pairs);
   print(
     `preferences: ${answers.pairs.length} pairs among ${answers.sampled} answers, of which ` +
@@ -109,8 +120,7 @@ export async function alignSpeedrun({ base, out, minutes, seed, print, ...calls 
   print(`GRPO: ${verified.steps} steps, ${rewarded(verified.metrics)}`);
 
   return [
-    { name: "base", model: base, shots: TASKS.flatMap((task) => tasks.exercises(task, "lessons", { limit: 3, seed })) },
-    { name: "SFT", model: tuned.checkpoint },
+    ...untrained,
     { name: "DPO", model: preferred.checkpoint },
     { name: "PPO", model: pleased.checkpoint },
     { name: "GRPO", model: verified.checkpoint },
@@ -144,13 +154,11 @@ function mixed(tasks: WordNetTasks, split: Split, limitOf: (task: TaskName) => n
 const ANSWERS = 8;
 /** Questions that are answered at once. */
 const CHUNK = 64;
-/** Fewest pairs to learn preferences from, even if they take longer. */
-const LEAST_PAIRS = 64;
+/** Minimum number of pairs to learn preferences from, for which sampling may take longer, up to this many times. */
+const MIN_PAIRS = 64;
+const MAX_OVERTIME = 3;
 
-/**
- * Pairs of a right and a wrong answer of a model to the same question, at most two to a question, until the time is over.
- * @throws QuernError if no answer is right
- */
+/** Pairs of a right and a wrong answer of a model to the same question, at most two to a question, until the time is over. */
 async function ownPreferences(
   checkpoint: string,
   exercises: readonly Exercise[],
@@ -166,7 +174,8 @@ async function ownPreferences(
   const model = await openModel(checkpoint);
   try {
     for (let first = 0; first < exercises.length; first += CHUNK) {
-      if (pairs.length >= LEAST_PAIRS && performance.now() - started > 1000 * seconds) break;
+      const spent = (performance.now() - started) / 1000;
+      if (spent > seconds && (pairs.length >= MIN_PAIRS || spent > MAX_OVERTIME * seconds)) break;
       onProgress?.({ task: "answer questions", done: first, total: exercises.length, unit: "question" });
       const some = exercises.slice(first, first + CHUNK);
       const settings = { tokens: ANSWER_TOKENS, n: ANSWERS, temperature: 1, topK: 0, seed: first * ANSWERS, signal };
@@ -199,11 +208,7 @@ async function ownPreferences(
   const learnable = Object.fromEntries(
     TASKS.map((task) => [task, (uncertain.get(task) ?? 0) / (asked.get(task) ?? 1)]),
   ) as Record<TaskName, number>;
-  if (pairs.length > 0) return { pairs, sampled, right, learnable };
-  throw new QuernError(
-    `no answer of the fine-tuned model to ${exercises.length} questions is right, so that it has no preferences to learn ` +
-      "from; give it more --minutes",
-  );
+  return { pairs, sampled, right, learnable };
 }
 
 const distinct = (texts: readonly string[]) => [...new Set(texts)];
