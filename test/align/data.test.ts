@@ -52,7 +52,11 @@ describe("the form of a row", () => {
     [{ messages: "hello" }, "messages", 'messages must be a list of messages, not "hello"'],
     [{ prompt: "p", completion: "c", label: "yes" }, "unpaired", 'label must be true or false, not "yes"'],
     [{ prompt: 3, completion: "c" }, "completion", "prompt must be a text or a list of messages, not 3"],
-    [{ chosen: "a", rejected: [{ role: "user" }] }, "preference", "must both be texts or both be messages"],
+    [
+      { chosen: "a", rejected: [{ role: "assistant", content: "b" }] },
+      "preference",
+      "must both be texts or both be messages",
+    ],
     [{ chosen: "a", rejected: "b", margin: "big" }, "preference", 'margin must be a number, not "big"'],
   ] as const)("refuses wrong values: %j", (fields, form, message) => {
     expect(() => exampleOf({ fields, place: "row 1" }, form)).toThrow(message);

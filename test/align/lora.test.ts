@@ -180,7 +180,7 @@ it("trains adapters with dropout into checkpoints that open with their base, and
 
 it.each([
   [{ loraTargets: ["q_proj", "nose"], lora: 2 }, 'the model has no projection "nose" for LoRA; it has q_proj, k_proj'],
-  [{ loraAlpha: 3 }, "loraAlpha needs --lora with a rank"],
+  [{ loraAlpha: 3 }, "--lora-alpha needs --lora with a rank"],
 ])("refuses %j", async (options, message) => {
   const data = [files.jsonl("bad.jsonl", [{ prompt: "a", completion: "b" }])];
   await expect(sft({ model: POLICY, data, out: files.path("bad"), steps: 1, ...options })).rejects.toThrow(message);
