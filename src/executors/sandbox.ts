@@ -58,12 +58,12 @@ const MAX_FILE = 64;
 /** Threads and processes; Node alone needs about a dozen. Linux does not limit root's processes. */
 const MAX_PROCESSES = 64;
 /** MiB that Node maps in addition to its heap: thread stacks, code, buffers. */
-const NODE_OVERHEAD = 256;
+const NODE_OVERHEAD = 512;
 /** Milliseconds until the pipes of a program that has ended are closed, if an escaped child keeps them open. */
 const GRACE = 500;
 const FILES: Readonly<Record<SandboxLanguage, string>> = { python: "main.py", javascript: "main.js" };
 const OUT_OF_MEMORY =
-  /MemoryError|heap out of memory|Allocation failed|bad_alloc|cannot allocate memory|ERR_MEMORY_ALLOCATION_FAILED/i;
+  /MemoryError|(heap|process) out of memory|Allocation failed|bad_alloc|cannot allocate memory|ERR_MEMORY_ALLOCATION_FAILED/i;
 
 /**
  * Runs a program and returns its outcome. A program that fails or exceeds a limit is a result, not an error. When the
