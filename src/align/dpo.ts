@@ -7,7 +7,7 @@ import type { z } from "zod";
 import type { Program } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import type { TrainingBatch } from "../train/index.js";
-import { examplesOf, rowsOf } from "./data/batches.js";
+import { examplesOf, longestOf, rowsOf } from "./data/batches.js";
 import { type EncodedPair, type EncodedText, encodePair } from "./data/encode.js";
 import { type Example, type ExampleOf, readExamples } from "./data/examples.js";
 import { encodePairs } from "./data/pairs.js";
@@ -79,7 +79,7 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
   const pairs = await encode(examples, "preferences");
   const heldOut = o.evalData === undefined ? null : await encode((await read(o.evalData)).examples, "evaluation pairs");
   const all = [...pairs, ...(heldOut ?? [])];
-  const sequence = Math.max(...all.flatMap(({ chosen, rejected }) => [chosen.ids.length, rejected.ids.length]));
+  const sequence = longestOf(all.flatMap(({ chosen, rejected }) => [chosen, rejected]));
   const B = o.batch ?? 8;
   const { lengthAlpha = 1 } = o;
   const weighted = lengthAlpha < 1;

@@ -6,6 +6,7 @@ import type { z } from "zod";
 import { QuernError } from "../errors.js";
 import type { TrainingBatch, TrainingProgram } from "../train/index.js";
 import { type AdvantageOptions, advantagesOf } from "./advantages.js";
+import { longestOf } from "./data/batches.js";
 import { type ExampleOf, readExamples } from "./data/examples.js";
 import { grpoOptions } from "./grpo-options.js";
 import { type GrpoLossName, type GrpoOptions as GrpoLossOptions, grpoDefaults } from "./losses/grpo.js";
@@ -71,7 +72,7 @@ async function prepareGrpo(context: Context<Checked>): Promise<Task> {
   const encode = (list: readonly ExampleOf<"prompt">[]) => encodePrompts(list, policy.tokenizer, longest, note);
   const prompts = await encode(examples);
   const heldOut = o.evalData === undefined ? null : await encode(await read(o.evalData));
-  const sequence = Math.max(...[...prompts, ...(heldOut ?? [])].map(({ ids }) => ids.length)) + tokens;
+  const sequence = longestOf([...prompts, ...(heldOut ?? [])]) + tokens;
   const losses = lossOptions(o);
   const options = advantageOptions(o, group);
   const rewards = await openRunRewards(o.reward, o, {

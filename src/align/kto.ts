@@ -7,7 +7,7 @@ import type { z } from "zod";
 import type { Program } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import type { TrainingBatch } from "../train/index.js";
-import { examplesOf, rowsOf } from "./data/batches.js";
+import { examplesOf, longestOf, rowsOf } from "./data/batches.js";
 import { type EncodedText, encodeAnswer } from "./data/encode.js";
 import { type Content, type Example, type ExampleOf, readExamples } from "./data/examples.js";
 import { previewTexts } from "./data/preview.js";
@@ -89,7 +89,7 @@ export async function prepareUnpaired(context: Context<Checked>, loss: UnpairedL
       },
     );
   }
-  const sequence = Math.max(...[...all.map(({ text }) => text), ...others].map(({ ids }) => ids.length));
+  const sequence = longestOf([...all.map(({ text }) => text), ...others]);
   const shape = { batch: B, sequence };
   const trainer = ktoTrainer(policy, shape, loss, options);
   const entry = (model: Pick<Policy, "config" | "weights">) => unpairedScoreEntry(model, shape, loss);

@@ -108,11 +108,15 @@ export const alignOptions = z.object({
   evalEvery: count().optional().describe("steps between evaluations (default: about ten per run)").meta({ value: "N" }),
   saveEvery: count()
     .optional()
-    .describe("steps between checkpoints (default: one every ten minutes and one at the end)")
+    .describe(
+      "steps between checkpoints (default: one every ten minutes, with --eval-data one at each evaluation, and one at the end)",
+    )
     .meta({ value: "N" }),
   keep: count()
     .optional()
-    .describe("checkpoints to keep: the last N and the best on the evaluation data (default all)")
+    .describe(
+      "checkpoints to keep: the last N and the best on the evaluation data (default all; 1 with --eval-data alone)",
+    )
     .meta({ value: "N" }),
   reportTo: z
     .enum(["tensorboard"])

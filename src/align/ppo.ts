@@ -8,6 +8,7 @@ import { QuernError } from "../errors.js";
 import { openTextModel } from "../infer/index.js";
 import { openSafetensors, writeSafetensors } from "../model/index.js";
 import { type CheckpointFormat, permute, type TrainingBatch, type TrainingProgram } from "../train/index.js";
+import { longestOf } from "./data/batches.js";
 import { type ExampleOf, readExamples } from "./data/examples.js";
 import { GAE_DEFAULTS, nextKlCoefficient, ppoTargets } from "./gae.js";
 import { PPO_DEFAULTS } from "./losses/ppo.js";
@@ -92,7 +93,7 @@ async function preparePpo(context: Context<Checked>): Promise<Task> {
   const encode = (list: readonly ExampleOf<"prompt">[]) => encodePrompts(list, policy.tokenizer, longest, note);
   const prompts = await encode(examples);
   const heldOut = o.evalData === undefined ? null : await encode(await read(o.evalData));
-  const sequence = Math.max(...[...prompts, ...(heldOut ?? [])].map(({ ids }) => ids.length)) + tokens;
+  const sequence = longestOf([...prompts, ...(heldOut ?? [])]) + tokens;
   const losses = {
     epsilon: o.epsilon ?? PPO_DEFAULTS.epsilon,
     valueEpsilon: o.valueEpsilon ?? PPO_DEFAULTS.valueEpsilon,

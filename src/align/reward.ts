@@ -10,7 +10,7 @@ import { countParameters, initialValues, lastToken, SCORE, scoreParameter, witho
 import { variable } from "../tensor/index.js";
 import type { Tokenizer } from "../tokenizer/index.js";
 import { type TrainingBatch, trainable } from "../train/index.js";
-import { examplesOf, rowsOf } from "./data/batches.js";
+import { examplesOf, longestOf, rowsOf } from "./data/batches.js";
 import { type EncodedPair, type EncodedText, encodePair } from "./data/encode.js";
 import { type Example, type ExampleOf, readExamples } from "./data/examples.js";
 import { encodePairs, isEqual } from "./data/pairs.js";
@@ -78,8 +78,7 @@ async function prepareReward(context: Context<Checked>): Promise<Task> {
   // Equal answers have equal rewards: they say nothing about the accuracy.
   const heldOut = held?.filter(({ chosen, rejected }) => !isEqual(chosen.ids, rejected.ids)) ?? null;
   if (heldOut?.length === 0) throw new QuernError("all evaluation pairs have equal answers", { exitCode: 2 });
-  const lengths = [...pairs, ...(heldOut ?? [])].flatMap(({ chosen, rejected }) => [chosen, rejected]);
-  const sequence = Math.max(...lengths.map(({ ids }) => ids.length));
+  const sequence = longestOf([...pairs, ...(heldOut ?? [])].flatMap(({ chosen, rejected }) => [chosen, rejected]));
   const B = o.batch ?? 8;
 
   const head = variable(SCORE, scoreParameter(config).shape);

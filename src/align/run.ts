@@ -17,6 +17,7 @@ import {
   ADAMW_DEFAULTS,
   appendMetrics,
   type BatchSource,
+  bestCheckpoint,
   type CheckpointFormat,
   checkSpace,
   compileTrainer,
@@ -153,7 +154,7 @@ export interface Task {
   /** Evaluates in another way than by the trainer's loss on `evaluation`. */
   evaluate?(training: TrainingProgram, step: number): Promise<Evaluation | null>;
   /** What the algorithm itself must remember between steps, as JSON; checkpoints keep it. */
-  readonly state?: { read(): unknown; write(value: unknown): void };
+  readonly state?: { read(): unknown /** Null before the first step. */; write(value: unknown): void };
   /** The smallest and largest values of metrics; beyond them the run has collapsed, and stops. */
   readonly limits?: Readonly<Record<string, { readonly least?: number; readonly most?: number }>>;
   /** Further results on the evaluation data, once after the last step. */
@@ -316,6 +317,7 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
   };
   await task.writeWeights(training);
   resetOptimizer(training);
+  task.state?.write(null); // timing the steps for a budget in minutes has changed it
   await task.begin?.(training);
   const restored = before && (await restoreCheckpoint(run, identity, saved));
   const done = restored ?? { step: 0, seconds: 0 };
@@ -333,20 +335,20 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
   };
   let tokens = kept.findLast((line) => line.tokens !== undefined)?.tokens ?? 0;
   let last: Record<string, unknown> = {};
-  let evaluation: Record<string, unknown> | null = null;
-  let best = { step: 0, loss: Number.POSITIVE_INFINITY };
-  for (const { step, validation_loss: loss } of kept) if (loss !== undefined && loss < best.loss) best = { step, loss };
+  // A finished run that is resumed has been evaluated before.
+  let evaluation = evaluationIn(kept.findLast((line) => line.validation_loss !== undefined));
+  let evaluated: { readonly step: number; readonly line: Record<string, unknown> } | null = null;
   const spent = { rollouts: 0, scoring: 0 };
   let isEqualNoted = false;
   let lastSaved = restored ? checkpointPath(run, restored.step) : undefined;
   const evaluate = async (step: number) => {
     const measured = await evaluateTask(task, training, step);
     if (measured === null) return null;
-    if (measured.loss < best.loss) best = { step, loss: measured.loss };
     const named = Object.entries(measured.metrics).map(([name, value]) => [`validation_${name}`, value]);
-    const line: Record<string, number> = { validation_loss: measured.loss, ...Object.fromEntries(named) };
-    evaluation = line;
-    return { loss: measured.loss, line: { ...line, ...(measured.rollouts && { rollouts: measured.rollouts }) } };
+    evaluation = { validation_loss: measured.loss, ...Object.fromEntries(named) };
+    const line = { ...evaluation, ...(measured.rollouts && { rollouts: measured.rollouts }) };
+    evaluated = { step, line };
+    return { loss: measured.loss, line };
   };
   const trained = await train({
     ...{ training, plan, done, signal, onProgress, source },
@@ -377,7 +379,7 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
         refuseCollapse(task.limits ?? {}, last, lastSaved);
       },
       save: async (step, seconds, validationLoss) => {
-        lastSaved = await saveCheckpoint(run, saved, { step, seconds, run: identity, validationLoss }, o.keep);
+        lastSaved = await saveCheckpoint(run, saved, { step, seconds, run: identity, validationLoss }, keepOf(o));
         return lastSaved;
       },
       evaluate,
@@ -388,13 +390,19 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
     evaluation = { ...(evaluation as object | null), ...(await task.summarize(training)) };
   }
   const steps = trained.plan.cuts.at(-1)?.steps ?? trained.plan.steps;
+  // The loop records evaluations between steps, not the one before the last checkpoint.
+  const atEnd = evaluated as { readonly step: number; readonly line: Record<string, unknown> } | null;
+  if (atEnd?.step === steps) {
+    await appendMetrics(run, { step: steps, ...atEnd.line });
+    await events?.append(steps, scalarsOf(atEnd.line));
+  }
   const result = { ...(evaluation as object | null), steps };
   await writeRunRecord(run, { ...record, plan: { ...trained.plan }, result: result as never });
   const report = await writeReport(run);
   return {
     run,
     checkpoint: checkpointPath(run, steps),
-    best_checkpoint: checkpointPath(run, best.step === 0 ? steps : best.step),
+    best_checkpoint: checkpointPath(run, (await bestCheckpoint(run)) ?? steps),
     report,
     plan: trained.plan,
     steps,
@@ -534,10 +542,31 @@ function checkBudgets(o: AlignOptions): void {
 /** AdamW as post-training uses it: a longer memory of squares, and no decay unless requested. */
 const optimizerFor = ({ decay = 0, clip = 1 }: AlignOptions) => ({ ...ADAMW_DEFAULTS, beta2: 0.999, decay, clip });
 
-const datasetHash = (task: Task, { seed = 0, order = "shuffled" }: AlignOptions): string =>
-  createHash("sha256")
-    .update(JSON.stringify([task.identity, task.batch, order, seed]))
-    .digest("hex");
+function datasetHash(task: Task, { seed = 0, order = "shuffled" }: AlignOptions): string {
+  const hash = createHash("sha256");
+  // Piece by piece: as one text, a large dataset would be longer than a string may be.
+  const add = (value: unknown): void => {
+    if (!Array.isArray(value) || value.every((one) => typeof one !== "object")) {
+      hash.update(`${JSON.stringify(value)},`);
+      return;
+    }
+    hash.update("[");
+    for (const one of value) add(one);
+    hash.update("]");
+  };
+  add([task.identity, task.batch, order, seed]);
+  return hash.digest("hex");
+}
+
+/** Checkpoints that stay: with evaluation data alone, the last one and the best. */
+const keepOf = ({ keep, evalData, saveEvery }: AlignOptions): number | undefined =>
+  keep ?? (evalData !== undefined && saveEvery === undefined ? 1 : undefined);
+
+/** The results of an evaluation in a line of the metrics. */
+function evaluationIn(line: MetricsLine | undefined): Record<string, unknown> | null {
+  if (line === undefined) return null;
+  return Object.fromEntries(Object.entries(line).filter(([name]) => name.startsWith("validation_")));
+}
 
 async function makePlan(
   algorithm: string,
@@ -551,7 +580,10 @@ async function makePlan(
   const parameters = task.parameters ?? countParameters(task.model);
   const trainable_parameters = trainable.reduce((total, { variable }) => total + sizeOf(variable.shape), 0);
   const { steps, why, seconds } = await stepsFor(o, task, training, signal);
-  const checkpoints = o.saveEvery === undefined ? 1 : Math.ceil(steps / o.saveEvery);
+  const validate_every = o.evalEvery ?? validationInterval(steps);
+  // Each evaluation saves a checkpoint, so that the best one is there in the end.
+  const save_every = o.saveEvery ?? (o.evalData === undefined ? null : validate_every);
+  const checkpoints = Math.min(save_every === null ? 1 : Math.ceil(steps / save_every), (keepOf(o) ?? steps) + 1);
   return {
     algorithm,
     model: task.model,
@@ -576,8 +608,8 @@ async function makePlan(
     threads: program.plan.threads,
     precision: program.plan.dtype,
     target: program.plan.target,
-    validate_every: o.evalEvery ?? validationInterval(steps),
-    save_every: o.saveEvery ?? null,
+    validate_every,
+    save_every,
     expected: {
       minutes: (seconds * steps) / 60,
       memory_bytes: program.plan.arenaBytes,

@@ -5,7 +5,7 @@
 import type { z } from "zod";
 import { QuernError } from "../errors.js";
 import type { TrainingBatch } from "../train/index.js";
-import { examplesOf, packedRowsOf, packTexts, type Rows, rowsOf } from "./data/batches.js";
+import { examplesOf, longestOf, packedRowsOf, packTexts, type Rows, rowsOf } from "./data/batches.js";
 import { type EncodedText, encodeExample } from "./data/encode.js";
 import { type Example, type ExampleOf, type Form, hasEmptyAnswer, readExamples } from "./data/examples.js";
 import { type Preview, previewTexts } from "./data/preview.js";
@@ -79,7 +79,7 @@ async function prepareSft(context: Context<z.output<typeof sftOptions>>): Promis
   const held = o.evalData === undefined ? null : await readExamples(o.evalData, [form], { strict: o.strict, signal });
   const heldTexts = held && (await encode(held.examples, "evaluation examples"));
 
-  const longest = Math.max(...[...texts, ...(heldTexts ?? [])].map(({ ids }) => ids.length));
+  const longest = longestOf([...texts, ...(heldTexts ?? [])]);
   const sequence = o.packing ? limit : longest;
   const batch = o.batch ?? 8;
   const pack = (list: readonly EncodedText[]) =>

@@ -18,7 +18,13 @@ export { type CompressionBaselines, compressionBaselines } from "./report/compre
 export { explainTrainer, explainTraining } from "./report/explain-training.js";
 export { ngramLosses } from "./report/ngram.js";
 export { type MetricsLine, type RunRecord, type RunResult, writeReport } from "./report/report.js";
-export { type CheckpointFormat, restoreCheckpoint, saveCheckpoint, trainableFormat } from "./run/checkpoints.js";
+export {
+  bestCheckpoint,
+  type CheckpointFormat,
+  restoreCheckpoint,
+  saveCheckpoint,
+  trainableFormat,
+} from "./run/checkpoints.js";
 export { createEventFile, type EventFile } from "./run/event-file.js";
 export { endOf, identityOf, type RunPlan, validationInterval } from "./run/plan.js";
 export {

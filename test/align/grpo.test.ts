@@ -1,5 +1,5 @@
 /** GRPO end to end on the tiny policy: rollouts, rewards, metrics, adapters, resuming, and rewards that fail. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type GrpoOptions, grpo } from "../../src/align/index.js";
@@ -49,7 +49,19 @@ describe("grpo", { timeout: 240_000 }, () => {
     const steps = lines.filter(({ loss }) => loss !== undefined);
     const mean = (list: typeof steps) => list.reduce((total, line) => total + line.reward, 0) / list.length;
     expect(mean(steps.slice(-5))).toBeGreaterThan(mean(steps.slice(0, 5)) + 0.2);
-    expect(result.evaluation?.validation_reward).toBe(-(result.evaluation?.validation_loss ?? 0));
+    expect(result.evaluation?.validation_reward).toBe(-Number(result.evaluation?.validation_loss));
+    // The last evaluation is recorded too; the last checkpoint and the best one are there, and no other.
+    const evaluations = lines.filter(({ validation_loss }) => validation_loss !== undefined);
+    expect(evaluations.map(({ step }) => step)).toEqual([10, 20, 30]);
+    const best = evaluations.reduce((a, b) => (b.validation_loss < a.validation_loss ? b : a)).step;
+    expect(result.best_checkpoint).toBe(files.path(`learns/checkpoints/${best}`));
+    expect(
+      readdirSync(files.path("learns/checkpoints"))
+        .map(Number)
+        .sort((a, b) => a - b),
+    ).toEqual([...new Set([best, 30])]);
+    const again = await grpo({ out: files.path("learns"), resume: true });
+    expect(again.evaluation).toEqual(result.evaluation);
     const shown = lines.find((line) => "rollouts" in line) as unknown as { rollouts: { reward: number }[] };
     expect(shown.rollouts).toHaveLength(4);
     expect(readFileSync(result.report, "utf8")).toContain("Completions and their rewards");

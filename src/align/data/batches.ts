@@ -6,6 +6,10 @@ import type { TrainingBatch } from "../../train/index.js";
 import { permute } from "../../train/index.js";
 import type { EncodedText } from "./encode.js";
 
+/** Tokens of the longest text. */
+export const longestOf = (texts: readonly Pick<EncodedText, "ids">[]): number =>
+  texts.reduce((longest, { ids }) => Math.max(longest, ids.length), 0);
+
 /** The target of a token that is not learned. */
 export const IGNORED = -100;
 

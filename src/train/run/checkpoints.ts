@@ -119,13 +119,21 @@ export async function saveCheckpoint(
   return path;
 }
 
+/** Returns the step of the checkpoint with the lowest validation loss, the first of equal ones; null if none has one. */
+export async function bestCheckpoint(folder: string): Promise<number | null> {
+  let best: { readonly step: number; readonly loss: number } | null = null;
+  for (const step of await listCheckpoints(folder)) {
+    const { validation_loss: loss } = await readRecord(folder, step);
+    if (loss !== null && (best === null || loss < best.loss)) best = { step, loss };
+  }
+  return best?.step ?? null;
+}
+
 async function prune(folder: string, keep: number | undefined): Promise<void> {
   const steps = await listCheckpoints(folder);
   for (const old of steps.slice(0, -2)) await rm(join(checkpointPath(folder, old), STATE_FILE), { force: true });
   if (keep === undefined || steps.length <= keep) return;
-  const losses = await Promise.all(steps.map(async (step) => (await readRecord(folder, step)).validation_loss));
-  const known = losses.filter((loss): loss is number => loss !== null);
-  const best = steps[losses.indexOf(Math.min(...known))];
+  const best = await bestCheckpoint(folder);
   for (const step of steps.slice(0, -keep)) {
     if (step === best) continue;
     // Checkpoints with files that Quern did not write, such as an exported GGUF, stay.
