@@ -23,7 +23,7 @@ export interface RaterPair {
   readonly rejectedRater: number;
 }
 
-/** The archive's folder with the data of the paper, which lies in an archive of its own. */
+/** Folder of the paper's data, inside a second archive. */
 const DATA = join("additional_resources", "hutto_ICWSM_2014");
 const HELD_OUT = 0.2;
 

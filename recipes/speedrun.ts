@@ -125,7 +125,7 @@ interface BaseOptions {
   readonly onProgress?: OnProgress;
 }
 
-/** Pretrains the base model and prints what came of it. */
+/** Pretrains the base model and prints its results. */
 async function makeBase({ run, fast, text, minutes, seed, print, signal, onProgress }: BaseOptions) {
   const started = performance.now();
 

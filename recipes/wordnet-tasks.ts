@@ -193,7 +193,7 @@ export function createWordNetTasks(
         const answer = references(task, word).find((each) => split !== "lessons" || task === "spell" || isNew(each));
         if (answer === undefined) continue;
         const questions = QUESTIONS[task];
-        // A fact of arithmetic is asked in every wording, because there are so few of them.
+        // Arithmetic has few facts, so each one uses every wording.
         const first = hashOf(`wording ${seed} ${word}`) % questions.length;
         const wordings = task === "arithmetic" ? questions : [questions[first]];
         for (const question of wordings) {

@@ -7,13 +7,14 @@ import type { z } from "zod";
 import type { Program } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import type { TrainingBatch } from "../train/index.js";
-import { examplesOf, longestOf, rowsOf } from "./data/batches.js";
+import { longestOf, rowsOf } from "./data/batches.js";
 import { type EncodedPair, type EncodedText, encodePair } from "./data/encode.js";
 import { type Example, type ExampleOf, readExamples } from "./data/examples.js";
 import { encodePairs } from "./data/pairs.js";
 import { type Preview, previewPairs } from "./data/preview.js";
 import { truncatePair } from "./data/truncate.js";
 import { dpoOptions, MIXTURES } from "./dpo-options.js";
+import { exampleBatches } from "./example-batches.js";
 import { prepareUnpaired } from "./kto.js";
 import { UNPAIRED_LOSSES, type UnpairedLossName } from "./losses/kto.js";
 import {
@@ -23,18 +24,11 @@ import {
   WITHOUT_REFERENCE,
 } from "./losses/preference.js";
 import { preferenceTrainer, scoreEntry, type WeightedLoss } from "./losses/preference-trainer.js";
+import { learningRateFor, refuseMemory } from "./plan.js";
 import { dropoutValues, openPolicy, type Policy } from "./policy.js";
-import { cached, chunks, withOtherModel } from "./precomputed.js";
-import {
-  type AlignCalls,
-  type AlignResult,
-  type Context,
-  learningRateFor,
-  previewAlignment,
-  refuseMemory,
-  runAlignment,
-  type Task,
-} from "./run.js";
+import { cached, withOtherModel } from "./precomputed.js";
+import { previewAlignment, runAlignment } from "./run.js";
+import type { AlignCalls, AlignResult, Context, Task } from "./task.js";
 
 export type DpoOptions = z.input<typeof dpoOptions> & AlignCalls;
 type Checked = z.output<typeof dpoOptions>;
@@ -120,8 +114,6 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
     return scores;
   };
   const entry = (model: Pick<Policy, "config" | "weights">) => scoreEntry(model, shape);
-  const order = { order: o.order ?? "shuffled", seed: o.seed ?? 0 } as const;
-  const evaluation = heldOut === null ? null : chunks(heldOut.length, B).map((c) => c.map((i) => pairs.length + i));
 
   return {
     model: config,
@@ -148,19 +140,17 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
           : withOtherModel(o.reference, config.vocabSize, { entry, training, target: context.target }, scoreAll),
       );
     },
-    async load(step, accumulate) {
-      const batches: TrainingBatch[] = [];
-      let tokens = 0;
-      for (let i = 0; i < accumulate; i++) {
-        const numbers = examplesOf(step * accumulate + i, B, pairs.length, order);
-        for (const n of numbers) tokens += pairs[n].chosen.ids.length + pairs[n].rejected.ids.length;
-        batches.push({ ...withReference(numbers), ...dropoutValues(policy, order.seed, step * accumulate + i) });
-      }
-      return { batches, tokens };
-    },
-    get evaluation() {
-      return evaluation?.map((numbers) => ({ ...withReference(numbers), ...dropoutValues(policy, 0) })) ?? null;
-    },
+    ...exampleBatches({
+      ...{
+        policy,
+        options: o,
+        batch: B,
+        training: pairs.length,
+        heldOut: heldOut?.length ?? null,
+        rows: withReference,
+      },
+      tokens: (n) => all[n].chosen.ids.length + all[n].rejected.ids.length,
+    }),
     format: ({ program }) => policy.format(program),
     preview: (count) => previewPairs(pairs, count, policy.tokenizer),
     close: async () => {},

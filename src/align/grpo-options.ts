@@ -28,6 +28,18 @@ export const rolloutOptions = alignOptions.extend({
     .optional()
     .describe("stop when the KL divergence from the reference exceeds this (default 20)")
     .meta({ value: "X" }),
+  minCompletion: z
+    .number()
+    .min(0)
+    .optional()
+    .describe("stop when the mean completion is shorter than this, in tokens")
+    .meta({ value: "N" }),
+  maxCompletion: z
+    .number()
+    .min(0)
+    .optional()
+    .describe("stop when the mean completion is longer than this, in tokens")
+    .meta({ value: "N" }),
   minEntropy: z
     .number()
     .min(0)

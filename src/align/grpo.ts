@@ -3,18 +3,15 @@
  * updates (`run.ts`). A step is one update; `--updates` steps use the completions of one rollout.
  */
 import type { z } from "zod";
-import { QuernError } from "../errors.js";
 import type { TrainingBatch, TrainingProgram } from "../train/index.js";
 import { type AdvantageOptions, advantagesOf } from "./advantages.js";
-import { longestOf } from "./data/batches.js";
-import { type ExampleOf, readExamples } from "./data/examples.js";
 import { grpoOptions } from "./grpo-options.js";
 import { type GrpoLossName, type GrpoOptions as GrpoLossOptions, grpoDefaults } from "./losses/grpo.js";
 import { grpoTrainer } from "./losses/grpo-trainer.js";
-import { dropoutValues, type OpenPolicy, openPolicy } from "./policy.js";
+import { learningRateFor, refuseMemory } from "./plan.js";
+import { dropoutValues, type OpenPolicy } from "./policy.js";
 import { openReference, type Reference } from "./reference.js";
 import {
-  encodePrompts,
   openRunRewards,
   type Rollout,
   type RolloutRewards,
@@ -22,18 +19,11 @@ import {
   rolloutMetrics,
   rolloutRows,
   scoreRollouts,
-  shownRollouts,
 } from "./rollout.js";
+import { evaluateOn, openPrompts, rolloutInputs, rolloutLimits } from "./rollout-run.js";
 import { createRolloutSource } from "./rollout-source.js";
-import {
-  type AlignCalls,
-  type AlignResult,
-  type Context,
-  learningRateFor,
-  refuseMemory,
-  runAlignment,
-  type Task,
-} from "./run.js";
+import { runAlignment } from "./run.js";
+import type { AlignCalls, AlignResult, Context, Task } from "./task.js";
 
 export type GrpoOptions = z.input<typeof grpoOptions> & AlignCalls;
 type Checked = z.output<typeof grpoOptions>;
@@ -43,39 +33,18 @@ type Checked = z.output<typeof grpoOptions>;
  * @throws QuernError for prompts or rewards that cannot be used, or a policy that collapses
  */
 export function grpo(options: GrpoOptions): Promise<AlignResult> {
-  const inputs = ({ model, prompts = [], evalData = [], reward = [] }: Checked) => [
-    model,
-    ...prompts,
-    ...evalData,
-    ...reward.filter((name) => /[./\\]/.test(name)),
-  ];
-  return runAlignment("grpo", grpoOptions, options, inputs, prepareGrpo);
+  return runAlignment("grpo", grpoOptions, options, rolloutInputs, prepareGrpo);
 }
 
 async function prepareGrpo(context: Context<Checked>): Promise<Task> {
-  const { o, base, note, signal, target, onProgress } = context;
-  if (o.prompts === undefined) throw new QuernError("--prompts is missing: the prompts to answer", { exitCode: 2 });
-  if (o.reward === undefined) throw new QuernError("--reward is missing: how completions are scored", { exitCode: 2 });
-  const read = async (paths: readonly string[]) => {
-    const { examples, report } = await readExamples(paths, ["prompt"], { strict: o.strict, signal });
-    for (const [reason, count] of Object.entries(report.skipped)) note(`skipped ${count}: ${reason}`);
-    return examples as readonly ExampleOf<"prompt">[];
-  };
-  const examples = await read(o.prompts);
-  note(`${examples.length} prompts`);
-  const isChat = examples.some(({ prompt }) => typeof prompt !== "string");
-  const policy = await openPolicy(base, o, { isChat, note });
-  const { config } = policy;
+  const { o, signal, target } = context;
+  const opened = await openPrompts(context);
+  const { policy, prompts, tokens, sequence } = opened;
   refuseMemory(policy);
-  const { tokens = 128, group = 8, updates = 1, batch = 8, seed = 0, maskTruncated = false } = o;
-  const longest = Math.min(config.sequence, o.maxLength ?? config.sequence) - tokens;
-  const encode = (list: readonly ExampleOf<"prompt">[]) => encodePrompts(list, policy.tokenizer, longest, note);
-  const prompts = await encode(examples);
-  const heldOut = o.evalData === undefined ? null : await encode(await read(o.evalData));
-  const sequence = longestOf([...prompts, ...(heldOut ?? [])]) + tokens;
+  const { group = 8, updates = 1, batch = 8, seed = 0, maskTruncated = false } = o;
   const losses = lossOptions(o);
   const options = advantageOptions(o, group);
-  const rewards = await openRunRewards(o.reward, o, {
+  const rewards = await openRunRewards(opened.reward, o, {
     ...target,
     cpu: { threads: o.threads },
   });
@@ -115,7 +84,7 @@ async function prepareGrpo(context: Context<Checked>): Promise<Task> {
   });
 
   return {
-    model: config,
+    model: policy.config,
     trainer: grpoTrainer(policy, shape, losses),
     rows: shape.batch,
     sequence,
@@ -136,15 +105,8 @@ async function prepareGrpo(context: Context<Checked>): Promise<Task> {
     load: (step, accumulate, training) => source.load(step, accumulate, training),
     ahead: false,
     evaluation: null,
-    async evaluate(training) {
-      if (heldOut === null) return null;
-      onProgress?.({ task: "evaluate", done: 0, total: heldOut.length, unit: "prompt" });
-      const rollouts = await source.greedy(heldOut, training);
-      const { total } = await scoreRollouts(rewards, rollouts, signal);
-      const metrics = rolloutMetrics(rollouts, total, 1);
-      return { loss: -metrics.reward, metrics, rollouts: shownRollouts(rollouts, total) };
-    },
-    limits: { kl: { most: o.maxKl ?? 20 }, entropy: { least: o.minEntropy ?? 0.001 } },
+    evaluate: evaluateOn(opened, rewards, source, context),
+    limits: rolloutLimits(o),
     state: source.state,
     format: ({ program }) => policy.format(program),
     close: async () => {

@@ -29,6 +29,6 @@ export { type PairStatistics, pairStatistics, type ReliabilityBin, wilsonInterva
 export { openRewards, type Rewards, type RewardsOptions, type RewardValues } from "./rewards/open-rewards.js";
 export type { Reward, RewardCall, RewardContext } from "./rewards/reward.js";
 export { rewardingOptions } from "./rewards/rewarding-options.js";
-export type { AlignCalls, AlignPlan, AlignResult } from "./run.js";
 export { previewSft, type SftOptions, sft } from "./sft.js";
 export { sftOptions } from "./sft-options.js";
+export type { AlignCalls, AlignPlan, AlignResult } from "./task.js";

@@ -7,17 +7,19 @@ import type { z } from "zod";
 import type { Program } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import type { TrainingBatch } from "../train/index.js";
-import { examplesOf, longestOf, rowsOf } from "./data/batches.js";
+import { longestOf, rowsOf } from "./data/batches.js";
 import { type EncodedText, encodeAnswer } from "./data/encode.js";
 import { type Content, type Example, type ExampleOf, readExamples } from "./data/examples.js";
 import { previewTexts } from "./data/preview.js";
 import { isLearned, truncate } from "./data/truncate.js";
 import type { dpoOptions } from "./dpo-options.js";
+import { exampleBatches } from "./example-batches.js";
 import { UNPAIRED_DEFAULTS, type UnpairedLossName } from "./losses/kto.js";
 import { ktoTrainer, needsKl, unpairedScoreEntry } from "./losses/kto-trainer.js";
+import { learningRateFor, refuseMemory } from "./plan.js";
 import { dropoutValues, openPolicy, type Policy } from "./policy.js";
 import { cached, chunks, withOtherModel } from "./precomputed.js";
-import { type Context, learningRateFor, refuseMemory, type Task } from "./run.js";
+import type { Context, Task } from "./task.js";
 
 type Checked = z.output<typeof dpoOptions>;
 
@@ -129,8 +131,6 @@ export async function prepareUnpaired(context: Context<Checked>, loss: UnpairedL
     }
     return scores;
   };
-  const order = { order: o.order ?? "shuffled", seed: o.seed ?? 0 } as const;
-  const evaluation = heldOut === null ? null : chunks(heldOut.length, B).map((c) => c.map((i) => answers.length + i));
 
   return {
     model: config,
@@ -160,19 +160,17 @@ export async function prepareUnpaired(context: Context<Checked>, loss: UnpairedL
           : withOtherModel(o.reference, config.vocabSize, { entry, training, target: context.target }, scoreAll),
       );
     },
-    async load(step, accumulate) {
-      const batches: TrainingBatch[] = [];
-      let tokens = 0;
-      for (let i = 0; i < accumulate; i++) {
-        const numbers = examplesOf(step * accumulate + i, B, answers.length, order);
-        for (const n of numbers) tokens += all[n].text.ids.length + (others[n]?.ids.length ?? 0);
-        batches.push({ ...withReference(numbers), ...dropoutValues(policy, order.seed, step * accumulate + i) });
-      }
-      return { batches, tokens };
-    },
-    get evaluation() {
-      return evaluation?.map((numbers) => ({ ...withReference(numbers), ...dropoutValues(policy, 0) })) ?? null;
-    },
+    ...exampleBatches({
+      ...{
+        policy,
+        options: o,
+        batch: B,
+        training: answers.length,
+        heldOut: heldOut?.length ?? null,
+        rows: withReference,
+      },
+      tokens: (n) => all[n].text.ids.length + (others[n]?.ids.length ?? 0),
+    }),
     format: ({ program }) => policy.format(program),
     preview: (count) =>
       previewTexts(

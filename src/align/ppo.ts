@@ -8,16 +8,14 @@ import { QuernError } from "../errors.js";
 import { openTextModel } from "../infer/index.js";
 import { openSafetensors, writeSafetensors } from "../model/index.js";
 import { type CheckpointFormat, permute, type TrainingBatch, type TrainingProgram } from "../train/index.js";
-import { longestOf } from "./data/batches.js";
-import { type ExampleOf, readExamples } from "./data/examples.js";
 import { GAE_DEFAULTS, nextKlCoefficient, ppoTargets } from "./gae.js";
 import { PPO_DEFAULTS } from "./losses/ppo.js";
 import { ppoTrainer } from "./losses/ppo-trainer.js";
-import { createValue, dropoutValues, openPolicy, type Value, writeValue } from "./policy.js";
+import { learningRateFor, refuseMemory } from "./plan.js";
+import { createValue, dropoutValues, type Value, writeValue } from "./policy.js";
 import { ppoOptions } from "./ppo-options.js";
 import { openReference, type Reference } from "./reference.js";
 import {
-  encodePrompts,
   openRunRewards,
   type Rollout,
   type RolloutRewards,
@@ -25,18 +23,11 @@ import {
   rolloutMetrics,
   rolloutRows,
   scoreRollouts,
-  shownRollouts,
 } from "./rollout.js";
+import { evaluateOn, openPrompts, rolloutInputs, rolloutLimits } from "./rollout-run.js";
 import { createRolloutSource, type RolloutSource } from "./rollout-source.js";
-import {
-  type AlignCalls,
-  type AlignResult,
-  type Context,
-  learningRateFor,
-  refuseMemory,
-  runAlignment,
-  type Task,
-} from "./run.js";
+import { runAlignment } from "./run.js";
+import type { AlignCalls, AlignResult, Context, Task } from "./task.js";
 
 export type PpoOptions = z.input<typeof ppoOptions> & AlignCalls;
 type Checked = z.output<typeof ppoOptions>;
@@ -46,12 +37,7 @@ type Checked = z.output<typeof ppoOptions>;
  * @throws QuernError for prompts or rewards that cannot be used, a value model of another shape, or a policy that collapses
  */
 export function ppo(options: PpoOptions): Promise<AlignResult> {
-  const inputs = ({ model, value, prompts = [], evalData = [], reward = [] }: Checked) => [
-    ...[model, value],
-    ...prompts,
-    ...evalData,
-    ...reward.filter((name) => /[./\\]/.test(name)),
-  ];
+  const inputs = (o: Checked) => [o.value, ...rolloutInputs(o)];
   return runAlignment("ppo", ppoOptions, options, inputs, preparePpo);
 }
 
@@ -67,33 +53,18 @@ interface Scored extends RolloutRewards {
 }
 
 async function preparePpo(context: Context<Checked>): Promise<Task> {
-  const { o, base, note, signal, target, onProgress } = context;
-  if (o.prompts === undefined) throw new QuernError("--prompts is missing: the prompts to answer", { exitCode: 2 });
-  if (o.reward === undefined) throw new QuernError("--reward is missing: how completions are scored", { exitCode: 2 });
-  const read = async (paths: readonly string[]) => {
-    const { examples, report } = await readExamples(paths, ["prompt"], { strict: o.strict, signal });
-    for (const [reason, count] of Object.entries(report.skipped)) note(`skipped ${count}: ${reason}`);
-    return examples as readonly ExampleOf<"prompt">[];
-  };
-  const examples = await read(o.prompts);
-  note(`${examples.length} prompts`);
-  const isChat = examples.some(({ prompt }) => typeof prompt !== "string");
-  const policy = await openPolicy(base, o, { isChat, note });
-  const { config } = policy;
-  const value = createValue(config, policy.lora);
-  refuseMemory({ ...policy, trainable: [...policy.trainable, ...value.trainable] });
-  const { tokens = 128, updates = 4, minibatches = 1, batch = 8, seed = 0, maskTruncated = false } = o;
+  const { o, signal, target } = context;
+  const { updates = 4, minibatches = 1, batch = 8, seed = 0, maskTruncated = false } = o;
   if (batch % minibatches !== 0) {
     throw new QuernError(`a batch of ${batch} prompts cannot be divided into ${minibatches} equal minibatches`, {
       exitCode: 2,
     });
   }
+  const opened = await openPrompts(context);
+  const { policy, prompts, tokens, sequence } = opened;
+  const value = createValue(policy.config, policy.lora);
+  refuseMemory({ ...policy, trainable: [...policy.trainable, ...value.trainable] });
   const rows = batch / minibatches;
-  const longest = Math.min(config.sequence, o.maxLength ?? config.sequence) - tokens;
-  const encode = (list: readonly ExampleOf<"prompt">[]) => encodePrompts(list, policy.tokenizer, longest, note);
-  const prompts = await encode(examples);
-  const heldOut = o.evalData === undefined ? null : await encode(await read(o.evalData));
-  const sequence = longestOf([...prompts, ...(heldOut ?? [])]) + tokens;
   const losses = {
     epsilon: o.epsilon ?? PPO_DEFAULTS.epsilon,
     valueEpsilon: o.valueEpsilon ?? PPO_DEFAULTS.valueEpsilon,
@@ -109,7 +80,7 @@ async function preparePpo(context: Context<Checked>): Promise<Task> {
     missingEndPenalty: o.missingEosPenalty ?? 0,
   };
   const firstKlCoefficient = o.klCoef ?? GAE_DEFAULTS.klCoefficient;
-  const rewards = await openRunRewards(o.reward, o, {
+  const rewards = await openRunRewards(opened.reward, o, {
     ...target,
     cpu: { threads: o.threads },
   });
@@ -201,7 +172,7 @@ async function preparePpo(context: Context<Checked>): Promise<Task> {
   });
 
   return {
-    model: config,
+    model: policy.config,
     trainer: ppoTrainer(policy, value, shape, losses),
     rows,
     sequence,
@@ -233,15 +204,8 @@ async function preparePpo(context: Context<Checked>): Promise<Task> {
     load: (step, accumulate, training) => source.load(step, accumulate, training),
     ahead: false,
     evaluation: null,
-    async evaluate(training) {
-      if (heldOut === null) return null;
-      onProgress?.({ task: "evaluate", done: 0, total: heldOut.length, unit: "prompt" });
-      const rollouts = await source.greedy(heldOut, training);
-      const { total } = await scoreRollouts(rewards, rollouts, signal);
-      const metrics = rolloutMetrics(rollouts, total, 1);
-      return { loss: -metrics.reward, metrics, rollouts: shownRollouts(rollouts, total) };
-    },
-    limits: { kl: { most: o.maxKl ?? 20 }, entropy: { least: o.minEntropy ?? 0.001 } },
+    evaluate: evaluateOn(opened, rewards, source, context),
+    limits: rolloutLimits(o),
     state: source.state,
     format: ({ program }) => withValue(policy.format(program), value, program),
     close: async () => {

@@ -12,7 +12,7 @@ import {
 } from "../model/index.js";
 import type { Entry } from "../tensor/index.js";
 import type { TrainingProgram } from "../train/index.js";
-import type { Context } from "./run.js";
+import type { Context } from "./task.js";
 
 /** Values that are computed once in a run, and read again when it is resumed. @param path null for a run without a folder */
 export async function cached(

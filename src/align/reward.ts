@@ -9,29 +9,23 @@ import { openTextModel, type TextModel } from "../infer/index.js";
 import { countParameters, initialValues, lastToken, SCORE, scoreParameter, withoutHead } from "../model/index.js";
 import { variable } from "../tensor/index.js";
 import type { Tokenizer } from "../tokenizer/index.js";
-import { type TrainingBatch, trainable } from "../train/index.js";
-import { examplesOf, longestOf, rowsOf } from "./data/batches.js";
+import { type TrainingBatch, type TrainingProgram, trainable } from "../train/index.js";
+import { longestOf, rowsOf } from "./data/batches.js";
 import { type EncodedPair, type EncodedText, encodePair } from "./data/encode.js";
 import { type Example, type ExampleOf, readExamples } from "./data/examples.js";
 import { encodePairs, isEqual } from "./data/pairs.js";
 import { type Preview, previewPairs } from "./data/preview.js";
 import { endOfCompletion } from "./data/templates.js";
 import { truncatePair } from "./data/truncate.js";
+import { exampleBatches } from "./example-batches.js";
 import { rewardTrainer } from "./losses/reward.js";
-import { adapterBaseOf, dropoutValues, openPolicy } from "./policy.js";
+import { learningRateFor, refuseMemory } from "./plan.js";
+import { adapterBaseOf, openPolicy } from "./policy.js";
 import { classifierFormat, rewardAdapterFormat } from "./reward-checkpoint.js";
 import { rewardOptions } from "./reward-options.js";
 import { type PairRewards, pairLosses, pairStatistics } from "./reward-statistics.js";
-import {
-  type AlignCalls,
-  type AlignResult,
-  type Context,
-  learningRateFor,
-  previewAlignment,
-  refuseMemory,
-  runAlignment,
-  type Task,
-} from "./run.js";
+import { previewAlignment, runAlignment } from "./run.js";
+import type { AlignCalls, AlignResult, Context, Task } from "./task.js";
 
 export type RewardOptions = z.input<typeof rewardOptions> & AlignCalls;
 type Checked = z.output<typeof rewardOptions>;
@@ -93,20 +87,22 @@ async function prepareReward(context: Context<Checked>): Promise<Task> {
     const margin = Float32Array.from({ length: B }, (_, i) => list[i]?.margin ?? 0);
     return { ids: rowsOf(texts, sequence).ids, places: Int32Array.from(places), margin };
   };
-  const order = { order: o.order ?? "shuffled", seed: o.seed ?? 0 } as const;
-  const chunks = Array.from({ length: Math.ceil((heldOut?.length ?? 0) / B) }, (_, c) =>
-    (heldOut ?? []).slice(c * B, (c + 1) * B),
-  );
-  const evaluation = chunks.map((list) => ({ ...batchOf(list), ...dropoutValues(policy, 0) }));
+  const all = [...pairs, ...(heldOut ?? [])];
+  const batches = exampleBatches({
+    ...{ policy, options: o, batch: B, training: pairs.length, heldOut: heldOut?.length ?? null },
+    rows: (numbers) => batchOf(numbers.map((n) => all[n])),
+    tokens: (n) => all[n].chosen.ids.length + all[n].rejected.ids.length,
+  });
   let rewards: readonly PairRewards[] | null = null;
-  const scoreHeldOut = async (program: Program): Promise<PairRewards[]> => {
+  const scoreHeldOut = async (program: Program, list: readonly EncodedPair[]): Promise<PairRewards[]> => {
     const found: PairRewards[] = [];
-    for (const [c, batch] of evaluation.entries()) {
-      context.onProgress?.({ task: "score held-out pairs", done: c * B, total: heldOut?.length, unit: "pair" });
+    for (const batch of batches.evaluation?.() ?? []) {
+      context.onProgress?.({ task: "score held-out pairs", done: found.length, total: list.length, unit: "pair" });
       await program.run("score", batch);
       const scores = await program.read("scores");
-      for (const [i, { margin }] of chunks[c].entries())
+      for (const [i, { margin }] of list.slice(found.length, found.length + B).entries()) {
         found.push({ chosen: scores[i], rejected: scores[B + i], margin });
+      }
     }
     return found;
   };
@@ -135,28 +131,19 @@ async function prepareReward(context: Context<Checked>): Promise<Task> {
       const values = readScore === undefined ? initialValues(scoreParameter(config), o.seed ?? 0) : await readScore();
       program.write(SCORE, values);
     },
-    async load(step, accumulate) {
-      const batches: TrainingBatch[] = [];
-      let tokens = 0;
-      for (let i = 0; i < accumulate; i++) {
-        const chosen = examplesOf(step * accumulate + i, B, pairs.length, order).map((n) => pairs[n]);
-        for (const pair of chosen) tokens += pair.chosen.ids.length + pair.rejected.ids.length;
-        batches.push({ ...batchOf(chosen), ...dropoutValues(policy, order.seed, step * accumulate + i) });
-      }
-      return { batches, tokens };
-    },
-    evaluation: heldOut && evaluation,
-    async evaluate({ program }) {
-      if (heldOut === null) return null;
-      rewards = await scoreHeldOut(program);
-      return pairLosses(rewards, o.center ?? 0);
-    },
-    async summarize({ program }) {
-      // Of the last evaluation, which was after the last step; a finished run that is resumed has none.
-      rewards ??= await scoreHeldOut(program);
-      const margins = rewards.map(({ chosen, rejected }) => chosen - rejected);
-      return { ...pairStatistics(margins), equal_pairs: (held?.length ?? 0) - margins.length };
-    },
+    ...batches,
+    ...(heldOut !== null && {
+      async evaluate({ program }: TrainingProgram) {
+        rewards = await scoreHeldOut(program, heldOut);
+        return pairLosses(rewards, o.center ?? 0);
+      },
+      async summarize({ program }: TrainingProgram) {
+        // Of the last evaluation, which was after the last step; a finished run that is resumed has none.
+        rewards ??= await scoreHeldOut(program, heldOut);
+        const margins = rewards.map(({ chosen, rejected }) => chosen - rejected);
+        return { ...pairStatistics(margins), equal_pairs: (held?.length ?? 0) - margins.length };
+      },
+    }),
     format: ({ program }) => {
       const files = { config, tokenizer, ends, padding };
       return lora === null

@@ -8,7 +8,7 @@ import type { TrainingBatch, TrainingProgram } from "../train/index.js";
 import { type ExampleOrder, examplesOf } from "./data/batches.js";
 import type { OpenPolicy } from "./policy.js";
 import { openRolloutDecoder, type Rollout, type RolloutPrompt, sampleRollouts, tokensIn } from "./rollout.js";
-import type { StepBatches, Task } from "./run.js";
+import type { StepBatches, Task } from "./task.js";
 
 /** Rollouts of an iteration with what was computed of them once. */
 export interface Iteration<T> {

@@ -4,26 +4,19 @@
  */
 import type { z } from "zod";
 import { QuernError } from "../errors.js";
-import type { TrainingBatch } from "../train/index.js";
-import { examplesOf, longestOf, packedRowsOf, packTexts, type Rows, rowsOf } from "./data/batches.js";
+import { longestOf, packedRowsOf, packTexts, type Rows, rowsOf } from "./data/batches.js";
 import { type EncodedText, encodeExample } from "./data/encode.js";
 import { type Example, type ExampleOf, type Form, hasEmptyAnswer, readExamples } from "./data/examples.js";
 import { type Preview, previewTexts } from "./data/preview.js";
 import { isLearned, truncate } from "./data/truncate.js";
+import { exampleBatches } from "./example-batches.js";
 import { sftTrainer } from "./losses/sft.js";
 import type { LossOn } from "./options.js";
-import { dropoutValues, openPolicy } from "./policy.js";
-import {
-  type AlignCalls,
-  type AlignResult,
-  type Context,
-  learningRateFor,
-  previewAlignment,
-  refuseMemory,
-  runAlignment,
-  type Task,
-} from "./run.js";
+import { learningRateFor, refuseMemory } from "./plan.js";
+import { openPolicy } from "./policy.js";
+import { previewAlignment, runAlignment } from "./run.js";
 import { sftOptions } from "./sft-options.js";
+import type { AlignCalls, AlignResult, Context, Task } from "./task.js";
 
 export type SftOptions = z.input<typeof sftOptions> & AlignCalls;
 
@@ -90,6 +83,8 @@ async function prepareSft(context: Context<z.output<typeof sftOptions>>): Promis
         ).map((row) => row.map((i) => list[i]))
       : list.map((text) => [text]);
   const rows = pack(texts);
+  const heldRows = heldTexts && pack(heldTexts);
+  const all = [...rows, ...(heldRows ?? [])];
   const layRows = (chosen: readonly (readonly EncodedText[])[]): Rows =>
     o.packing
       ? packedRowsOf(chosen, sequence)
@@ -97,7 +92,6 @@ async function prepareSft(context: Context<z.output<typeof sftOptions>>): Promis
           chosen.map(([text]) => text),
           sequence,
         );
-  const order = { order: o.order ?? "shuffled", seed: o.seed ?? 0 } as const;
 
   return {
     model: config,
@@ -114,19 +108,14 @@ async function prepareSft(context: Context<z.output<typeof sftOptions>>): Promis
     },
     warnings: [],
     writeWeights: ({ program }) => policy.writeWeights(program),
-    async load(step, accumulate) {
-      const batches: TrainingBatch[] = [];
-      let tokens = 0;
-      for (let i = 0; i < accumulate; i++) {
-        const chosen = examplesOf(step * accumulate + i, batch, rows.length, order).map((row) => rows[row]);
-        tokens += chosen.flat().reduce((total, { ids }) => total + ids.length, 0);
-        batches.push({ ...layRows(chosen), ...dropoutValues(policy, order.seed, step * accumulate + i) });
-      }
-      return { batches, tokens };
-    },
-    evaluation:
-      heldTexts &&
-      evaluationBatches(pack(heldTexts), batch, (list) => ({ ...layRows(list), ...dropoutValues(policy, 0) })),
+    ...exampleBatches({
+      ...{ policy, options: o, batch, training: rows.length, heldOut: heldRows?.length ?? null },
+      rows: (numbers) => {
+        const chosen = numbers.map((n) => all[n]);
+        return layRows([...chosen, ...Array.from({ length: batch - chosen.length }, () => [EMPTY])]);
+      },
+      tokens: (n) => all[n].reduce((total, { ids }) => total + ids.length, 0),
+    }),
     format: ({ program }) => policy.format(program),
     preview: (count) => previewTexts(texts, count, policy.tokenizer),
     close: async () => {},
@@ -134,6 +123,7 @@ async function prepareSft(context: Context<z.output<typeof sftOptions>>): Promis
 }
 
 const DEFAULT_LENGTH = 1024;
+const EMPTY: EncodedText = { ids: [0], learned: new Uint8Array(1) };
 
 const DESCRIPTIONS: Readonly<Record<Form, string>> = {
   text: "texts",
@@ -187,17 +177,4 @@ async function encodeAll<E extends Example>(examples: readonly E[], { what, note
     `none of the ${examples.length} ${what} has a token to learn; check --loss-on and --max-length, and look with --preview 3`,
     { exitCode: 2 },
   );
-}
-
-/** Held-out rows as batches; the last one is filled up with rows in which nothing is counted. */
-function evaluationBatches(
-  rows: readonly (readonly EncodedText[])[],
-  batch: number,
-  layRows: (rows: readonly (readonly EncodedText[])[]) => TrainingBatch,
-): TrainingBatch[] {
-  const empty: EncodedText = { ids: [0], learned: new Uint8Array(1) };
-  return Array.from({ length: Math.ceil(rows.length / batch) }, (_, i) => {
-    const own = rows.slice(i * batch, (i + 1) * batch);
-    return layRows([...own, ...Array.from({ length: batch - own.length }, () => [empty])]);
-  });
 }

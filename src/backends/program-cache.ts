@@ -71,7 +71,7 @@ export async function ownProgramsFolder(): Promise<string> {
   return folder;
 }
 
-/** Creates a folder and its parents. Node's recursive mkdir hangs on file systems that refuse with ENOENT, such as /proc. */
+/** Creates a folder and its parents. Node's recursive mkdir never returns on file systems that fail with ENOENT, such as /proc. */
 async function makePrivateFolder(path: string): Promise<void> {
   try {
     await mkdir(path, { mode: 0o700 });

@@ -47,7 +47,7 @@ export interface Program {
    * @throws QuernError if no entry with this output has run yet
    */
   read(name: string, into?: Float32Array): Promise<Float32Array>;
-  /** Sets a variable or an input. A function receives its memory (as f32) and must fill all of it. */
+  /** Sets a variable or an input. A function receives the f32 memory and must fill it completely. */
   write(name: string, data: Written): void;
   /** Frees the memory and threads that no other program shares. The program cannot be used afterwards. */
   dispose(): void;

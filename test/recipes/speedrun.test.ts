@@ -32,7 +32,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe("the speedrun", () => {
-  it("goes from text to a model that speaks, and tells what came of it", async () => {
+  it("goes from text to a model that generates, and prints its results", async () => {
     const run = join(folder, "run");
     const recipe = join(root, "dist", "recipes", "speedrun.js");
     const options = [

@@ -37,7 +37,7 @@ export function matcherOf(pattern: string, flags: string): (text: string) => boo
   };
 }
 
-/** Returns the text of a completion without its thinking and the fence of a code block around all of it. */
+/** Returns the text of a completion, without its thinking and without a code fence that encloses the rest. */
 export function jsonText(completion: Content): string {
   const text = spokenText(completion).trim();
   return /^```(?:json)?\s*\n([\s\S]*?)\n?```$/.exec(text)?.[1] ?? text;

@@ -25,8 +25,8 @@ const MAX_TOKENS = 2048;
 const RETRIES = 2;
 
 /**
- * Returns a reward between 0 and 1: the judge's rating divided by its maximum. Ratings are asked for at temperature 0, and
- * again with another seed if the judge answers without one.
+ * Returns a reward between 0 and 1: the judge's rating divided by its maximum. Requests use
+ * temperature 0. If an answer has no rating, the request is repeated with another seed.
  */
 export function judgeReward({ url, model, rubric = RUBRIC, max = 10, concurrency = 8 }: JudgeOptions): {
   readonly reward: Reward;

@@ -15,9 +15,7 @@ const PERHAPS_SESSION = /^(s|sid|sess|sessid|session|sessionid|session_id|oscsid
 /** ColdFusion's session id has two halves. */
 const COLDFUSION = /^cf(id|token)$/i;
 const TOKEN = /^[\w.!~:,+-]*$/;
-/**
- * Random letters and digits, so many short runs: 32 hexadecimal digits, or the 24 and 26 characters of ASP.NET and PHP.
- */
+/** Random letters and digits in short runs: 32 hexadecimal digits, or the 24 characters of ASP.NET and 26 of PHP. */
 const RANDOM = /^(?=(?:[a-z]*\d+(?=[a-z])){3})[0-9a-z]{20,}$/i;
 
 /** Maximum characters of an address. */
