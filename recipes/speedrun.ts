@@ -30,7 +30,7 @@ const STAGES = ["pretrain", "align"] as const;
 const MINUTES = { usual: 15, fast: 2 };
 const PARTS = { pretrain: 8 / 15, align: 6 / 15, evaluate: 1 / 15 };
 /** Held-out questions of each task. */
-const QUESTIONS = { usual: 150, fast: 60 };
+const QUESTIONS = { usual: 300, fast: 60 };
 
 const speedrun = defineCommand({
   description:

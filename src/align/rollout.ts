@@ -2,6 +2,7 @@
  * @file Rollouts: completions of prompts, sampled from the policy as it is now. They come from the batched decoder, which uses the
  * training program's weights without a copy.
  */
+import { setMaxListeners } from "node:events";
 import type { CompileOptions } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import { createDecoder, type Decoder } from "../infer/index.js";
@@ -100,6 +101,7 @@ export async function sampleRollouts(
   { group, tokens, temperature, seed, signal }: RolloutOptions,
 ): Promise<Rollout[]> {
   decoder.reset(); // the weights have changed since the last rollouts
+  if (signal !== undefined) setMaxListeners(0, signal); // each prompt listens
   const sampled = await Promise.all(
     prompts.map((prompt, i) =>
       decoder.generate(

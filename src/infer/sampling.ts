@@ -37,8 +37,15 @@ export interface Sampler {
    * the arguments.
    * @param logits (V)
    * @param seen distinct ids of the text so far, for the repetition penalty
+   * @param logSumExp log Σ eˡ of the logits, if known: a draw from all tokens at temperature 1 then need not read all of them
    */
-  draw(logits: Float32Array, options: SamplingOptions, uniform: number, seen?: Iterable<number>): Draw;
+  draw(
+    logits: Float32Array,
+    options: SamplingOptions,
+    uniform: number,
+    seen?: Iterable<number>,
+    logSumExp?: number,
+  ): Draw;
   /** Returns the distribution that `draw` samples from at a temperature above 0. It always has at least one token. */
   candidates(logits: Float32Array, options: SamplingOptions, seen?: Iterable<number>): Candidates;
 }
@@ -122,9 +129,13 @@ export function createSampler(): Sampler {
   };
 
   return {
-    draw(logits, options, uniform, seen = []) {
+    draw(logits, options, uniform, seen = [], logSumExp) {
       if (options.temperature === 0) {
         return { id: likeliest(penalise(logits, options.repetitionPenalty ?? 1, seen)), logprob: 0 };
+      }
+      if (logSumExp !== undefined && isUnfiltered(options)) {
+        const id = indexAtMass(logits, logSumExp, uniform);
+        if (id !== null) return { id, logprob: logits[id] - logSumExp };
       }
       const count = select(logits, options, seen);
       const total = sum(weights, count);
@@ -152,6 +163,23 @@ export function largestLogits(logits: Float32Array, k: number): number[] {
   const found: number[] = [];
   for (let id = 0; id < length; id++) if (logits[id] >= least) found.push(id);
   return found.sort((a, b) => logits[b] - logits[a] || a - b).slice(0, k);
+}
+
+/** Whether the model's own distribution is sampled. */
+const isUnfiltered = ({ temperature, topK, topP = 1, minP = 0, repetitionPenalty = 1 }: SamplingOptions) =>
+  temperature === 1 && topK === 0 && topP === 1 && minP === 0 && repetitionPenalty === 1;
+
+/**
+ * Returns the first id at which the probabilities add up to more than `mass`; null if rounding lets no id reach it. Byte-level BPE
+ * numbers its tokens by frequency, so this usually ends early.
+ */
+function indexAtMass(logits: Float32Array, logSumExp: number, mass: number): number | null {
+  let rest = mass;
+  for (let id = 0; id < logits.length; id++) {
+    rest -= expOfNegative(Math.min(0, logits[id] - logSumExp));
+    if (rest < 0) return id;
+  }
+  return null;
 }
 
 function likeliest(logits: Float32Array): number {

@@ -184,7 +184,7 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
     if (index === 0 && drawn.length === 0) callbacks.onLogits?.(row, total);
     if (request.tokens === 0) return { end: null, finishReason: "length" };
     const uniform = sequence.random.uniform(drawn.length);
-    const { id, logprob } = sampler.draw(row, request, uniform, sequence.seen ?? []);
+    const { id, logprob } = sampler.draw(row, request, uniform, sequence.seen ?? [], total);
     const token: GeneratedToken = { id, logprob: row[id] - total, samplingLogprob: logprob };
     if (request.endOfText.includes(id)) return { end: token, finishReason: "stop" };
     drawn.push(token);

@@ -96,6 +96,27 @@ describe("draw", () => {
     }
   });
 
+  it("draws the same tokens when it knows the logits' sum", () => {
+    const random = randomStream(4, "sum");
+    const many = Float32Array.from({ length: 3000 }, (_, i) => 12 * random.uniform(i) - 6);
+    const logSumExp = Math.log(many.reduce((sum, logit) => sum + Math.exp(logit), 0));
+    const options = { temperature: 1, topK: 0 };
+    for (let i = 0; i < 2000; i++) {
+      const uniform = random.uniform(5000 + i);
+      const [quick, full] = [
+        sampler.draw(many, options, uniform, [], Math.fround(logSumExp)),
+        sampler.draw(many, options, uniform),
+      ];
+      expect(quick.id).toBe(full.id);
+      expect(quick.logprob).toBeCloseTo(full.logprob, 5);
+    }
+    // A sum that is too large: no token reaches the end of the range.
+    expect(sampler.draw(many, options, 1 - 1e-9, [], logSumExp + 1e-6)).toEqual(sampler.draw(many, options, 1 - 1e-9));
+    // Only all tokens at temperature 1 have that sum.
+    const greedyish = { temperature: 0.5, topK: 2 };
+    expect(sampler.draw(logits, greedyish, 0.9, [], 3.8)).toEqual(sampler.draw(logits, greedyish, 0.9));
+  });
+
   it("reaches the ends of the range", () => {
     expect(chooseToken(logits, { temperature: 1, topK: 2 }, 1e-12)).toBe(1);
     expect(chooseToken(logits, { temperature: 1, topK: 2 }, 1 - 1e-12)).toBe(2);
