@@ -66,7 +66,9 @@ export const dpoOptions = alignOptions.extend({
   weighting: z
     .boolean()
     .optional()
-    .describe("weigh pairs by how likely the policy is to answer so itself (WPO); not for aot and aot_unpaired"),
+    .describe(
+      "weigh pairs by how likely the policy is to produce that answer itself (WPO); not for aot and aot_unpaired",
+    ),
   lengthAlpha: z
     .number()
     .min(0)

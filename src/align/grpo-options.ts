@@ -21,7 +21,7 @@ export const rolloutOptions = alignOptions.extend({
     .optional()
     .describe("optimizer steps on the completions of one rollout (default 1 for grpo, 4 for ppo)")
     .meta({ value: "N" }),
-  maskTruncated: z.boolean().optional().describe("do not learn from completions that the token limit cut off"),
+  maskTruncated: z.boolean().optional().describe("leave out completions that hit the token limit"),
   maxKl: z
     .number()
     .positive()

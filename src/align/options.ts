@@ -122,7 +122,12 @@ export const alignOptions = z.object({
     .enum(["tensorboard"])
     .optional()
     .describe("write the metrics as event files for TensorBoard too, into the folder of the run"),
-  strict: z.boolean().optional().describe("stop at the first damaged file or row instead of skipping it"),
+  strict: z
+    .boolean()
+    .optional()
+    .describe(
+      "stop at the first damaged file or line instead of skipping it; a row of another form always stops the run",
+    ),
   resume: z.boolean().default(false).describe("resume the run in --out from its newest checkpoint"),
 });
 

@@ -8,7 +8,7 @@ export const rewardOptions = alignOptions.extend({
     .number()
     .min(0)
     .optional()
-    .describe("coefficient of the term that draws the mean reward to 0 (default 0; Eisenstein et al. use 0.01)")
+    .describe("coefficient of the term that pulls the mean reward towards 0 (default 0; Eisenstein et al. use 0.01)")
     .meta({ value: "C" }),
   truncate: z
     .enum(TRUNCATIONS)

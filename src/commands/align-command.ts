@@ -5,7 +5,10 @@ import type { CommandContext } from "./command.js";
 
 /** Options of the command line that the library lacks. */
 export const alignFlags = {
-  dryRun: z.boolean().default(false).describe("print the plan with reasons, time, memory and disk, without training"),
+  dryRun: z
+    .boolean()
+    .default(false)
+    .describe("print the plan with reasons, memory and disk, and the time if --minutes is given; does not train"),
   explain: z
     .boolean()
     .default(false)

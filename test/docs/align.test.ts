@@ -41,6 +41,9 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** A small chat model, in place of the page's model on the hub. */
+const CHAT_MODEL = join(root, "test", "oracle", "fixtures", "tiny-chat");
+
 /** Runs a command line. */
 async function quern(line: string) {
   const streams = { stdout: "", stderr: "" };
@@ -51,7 +54,7 @@ async function quern(line: string) {
     }),
   );
   try {
-    return { code: await main(verbs, line.split(" ")), ...streams };
+    return { code: await main(verbs, line.replace(/hf:\/\/\S+/, CHAT_MODEL).split(" ")), ...streams };
   } finally {
     for (const spy of spies) spy.mockRestore();
   }
@@ -60,7 +63,8 @@ async function quern(line: string) {
 describe("docs/align.md", () => {
   it("has its examples", () => {
     expect(blocks.map(([, name]) => name)).toEqual([
-      ...["chats.jsonl", "questions.jsonl", "pairs.jsonl", "labels.jsonl", "prompts.jsonl", "reward.ts"],
+      ...["chats.jsonl", "questions.jsonl", "pairs.jsonl", "held-out-questions.jsonl", "held-out-pairs.jsonl"],
+      ...["labels.jsonl", "prompts.jsonl", "reward.ts"],
     ]);
     const used = new Set(commands.map((line) => line.split(" ")[0]));
     expect([...used].sort()).toEqual(["chat", "dpo", "generate", "grpo", "merge", "ppo", "reward", "sft"]);

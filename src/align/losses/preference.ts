@@ -49,7 +49,7 @@ export interface PreferenceOptions {
   readonly discopopTau: number;
   /** SimPO's margin between the rewards, γ. */
   readonly gamma: number;
-  /** Weigh pairs by how likely the policy is to answer so itself (see `answerWeights`). */
+  /** Weigh pairs by how likely the policy is to produce that answer itself (see `answerWeights`). */
   readonly weighting: boolean;
 }
 

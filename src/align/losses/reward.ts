@@ -41,7 +41,7 @@ export interface PairScores {
 export const bradleyTerry = ({ chosen, rejected, margin }: PairScores): Tensor =>
   neg(logSigmoid(sub(sub(chosen, rejected), margin)));
 
-/** The square of each pair's sum, (B): only differences matter to Bradley–Terry, and this draws the mean to 0. */
+/** The square of each pair's sum, (B): only differences matter to Bradley–Terry, and this pulls the mean towards 0. */
 export function centering({ chosen, rejected }: PairScores): Tensor {
   const total = add(chosen, rejected);
   return mul(total, total);

@@ -185,7 +185,7 @@ const METRIC_TITLES: Readonly<Record<string, string>> = {
   ratio_max: "Largest probability ratio",
   explained_variance: "Variance of the returns that the value model explains",
   completion_length: "Mean length of a completion, tokens",
-  truncated: "Share of the completions that the token limit cut off",
+  truncated: "Share of the completions that hit the token limit",
   equal_groups: "Share of the groups with equal rewards, which teach nothing",
 };
 
