@@ -16,6 +16,7 @@ import { defineCommand } from "../src/commands/command.js";
 import { runProcess } from "../src/commands/process.js";
 import { QuernError } from "../src/errors.js";
 import { generate, importModel } from "../src/infer/index.js";
+import { readJsonFile } from "../src/json-file.js";
 import { type PreferencePair, readPreferencePairs } from "./preference-pairs.js";
 
 /** Shares of the time: both trainings; the rest is for the evaluations and the samples. */
@@ -23,7 +24,7 @@ const REWARD_SHARE = 0.4;
 const DPO_SHARE = 0.35;
 /** Pairs that a minute of the budget allows to score: held-out ones, and DPO's, which the reference scores before the first step. */
 const HELD_OUT_PER_MINUTE = 10;
-const DPO_PER_MINUTE = 40;
+const DPO_PER_MINUTE = 12;
 const MAX_LENGTH = 256;
 const SAMPLES = 3;
 
@@ -43,11 +44,16 @@ const preferences = defineCommand({
         "pairs with chosen and rejected dialogues (default $QUERN_SHARED/data/preferences/hh-harmless.jsonl.gz)",
       )
       .meta({ value: "FILE" }),
+    reward: z
+      .string()
+      .optional()
+      .describe("finished reward model of an earlier run of this recipe, instead of training one")
+      .meta({ value: "RUN" }),
     minutes: z.number().positive().default(60).describe("time budget in minutes, for everything").meta({ value: "M" }),
     out: z.string().default("runs/preferences").describe("folder of the runs").meta({ value: "DIR" }),
     seed: z.int().min(0).default(0).describe("seed of all random numbers"),
   }),
-  async run({ model, data, minutes, out, seed }, { print, log, signal, onProgress }) {
+  async run({ model, data, reward: earlier, minutes, out, seed }, { print, log, signal, onProgress }) {
     const started = performance.now();
     if (model === undefined) {
       throw new QuernError(
@@ -94,12 +100,10 @@ const preferences = defineCommand({
     };
 
     // 3. A reward model: accuracy on pairs that it never saw.
-    const rewarded = await reward({
-      ...common,
-      out: join(out, "reward"),
-      minutes: REWARD_SHARE * minutes,
-      center: 0.01,
-    });
+    const rewarded =
+      earlier === undefined
+        ? await reward({ ...common, out: join(out, "reward"), minutes: REWARD_SHARE * minutes, center: 0.01 })
+        : await finishedReward(earlier);
     const scored = rewarded.evaluation as unknown as Accuracy;
 
     // 4. DPO: does the policy's implicit reward prefer the same answers?
@@ -160,6 +164,15 @@ interface Accuracy {
   readonly accuracy: number;
   readonly accuracy_low: number;
   readonly accuracy_high: number;
+}
+
+/** The results of a reward model that was trained earlier. */
+async function finishedReward(run: string) {
+  const { result } = (await readJsonFile(join(run, "run.json"))) as { result?: Accuracy & { steps: number } };
+  if (typeof result?.accuracy !== "number") {
+    throw new QuernError(`${run} is no finished reward model with held-out pairs`, { exitCode: 2 });
+  }
+  return { run, evaluation: result, steps: result.steps, report: join(run, "report.html") };
 }
 
 /** How often people chose the shorter answer: what a judge that cannot read would find. */

@@ -270,7 +270,9 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
     await appendMetrics(run, { step: steps, ...atEnd.line });
     await events?.append(steps, scalarsOf(atEnd.line));
   }
-  const result = { ...(evaluation as object | null), steps };
+  const timing =
+    spent.rollouts > 0 ? { time_shares: timeShares(spent, trained.seconds - done.seconds) } : ({} as const);
+  const result = { ...(evaluation as object | null), steps, ...timing };
   await writeRunRecord(run, { ...record, plan: { ...trained.plan }, result: result as never });
   const report = await writeReport(run);
   return {
@@ -285,7 +287,7 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
     evaluation,
     tokens_per_second: (last.tokens_per_second as number | undefined) ?? null,
     seconds: (performance.now() - started) / 1000,
-    ...(spent.rollouts > 0 && { time_shares: timeShares(spent, trained.seconds - done.seconds) }),
+    ...timing,
   };
 }
 

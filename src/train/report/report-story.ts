@@ -7,7 +7,9 @@ import {
   markedHtml,
   numbersBehind,
   paragraph,
+  percent,
   plainNumber,
+  renderChart,
   section,
   size,
   table,
@@ -146,6 +148,49 @@ export function renderPreview(previews: NonNullable<RunRecord["preview"]>): stri
     return `<div><h3>${escapeHtml(title)}</h3><p class="sample" tabindex="0">${markedHtml(text, spans)}</p></div>`;
   });
   return section("Examples, with what is learned marked", ...shown);
+}
+
+/** Renders what the steps of a run with rollouts spent their time on. */
+export function renderTimeShares(shares: RunResult["time_shares"]): string {
+  if (shares === undefined) return "";
+  const rows = Object.entries(shares).map(([name, share]) => [name, percent(share, 0)]);
+  const columns = [{ name: "part of a step", kind: "text" as const }, { name: "share of the time" }];
+  return section("Time", table({ label: "Parts of a step", columns, rows }));
+}
+
+/** Renders how often a reward model is right where it gives its choice a probability. */
+export function renderCalibration(result: RunResult | undefined): string {
+  const bins = (result?.reliability ?? []).filter(({ pairs }) => pairs > 0);
+  if (bins.length === 0) return "";
+  const error = result?.calibration_error;
+  const points = bins.flatMap(({ confidence, accuracy }) =>
+    confidence === undefined || accuracy === undefined ? [] : [[100 * confidence, 100 * accuracy] as const],
+  );
+  return section(
+    "Calibration on held-out pairs",
+    paragraph(
+      "A calibrated reward model ranks as many pairs right as it expects to." +
+        (error === undefined ? "" : ` On average, this one is wrong by ${percent(error)}.`),
+    ),
+    renderChart({
+      title: "Pairs that are ranked right, %",
+      xLabel: "probability that the model gives its choice, %",
+      format: (value) => value.toFixed(0),
+      series: [
+        { label: "this model", color: "a", points, marks: true },
+        { label: "perfectly calibrated", color: "d", points: points.map(([x]) => [x, x] as const) },
+      ],
+    }),
+    numbersBehind({
+      label: "Pairs by probability",
+      columns: [{ name: "probability", kind: "text" }, { name: "pairs" }, { name: "ranked right" }],
+      rows: bins.map(({ from, to, pairs, accuracy }) => [
+        `${percent(from, 0)} to ${percent(to, 0)}`,
+        count(pairs),
+        accuracy === undefined ? "" : percent(accuracy),
+      ]),
+    }),
+  );
 }
 
 /** Renders each derived setting of the plan with its reason. */

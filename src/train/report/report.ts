@@ -25,11 +25,13 @@ import { checkLine, checkRecord, type MetricsLine, type RunRecord, type RunResul
 import {
   continued,
   renderBitsPerByte,
+  renderCalibration,
   renderFusion,
   renderLearning,
   renderPreview,
   renderReasons,
   renderRollouts,
+  renderTimeShares,
   summarizeResult,
 } from "./report-story.js";
 
@@ -84,6 +86,8 @@ export function renderReport(record: RunRecord, metrics: readonly MetricsLine[],
       renderBitsPerByte(record.result),
       renderSamples(record.result?.samples ?? []),
       renderCurves(steps, validations),
+      renderTimeShares(record.result?.time_shares),
+      renderCalibration(record.result),
       renderLearning(metrics),
       renderRollouts(metrics),
       renderData(record),

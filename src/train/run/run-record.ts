@@ -51,6 +51,20 @@ export interface RunResult extends HeldOutResult {
   /** What fusing the program's operations saved. */
   readonly fusion?: FusionSavings;
   readonly samples?: readonly { readonly prompt: string; readonly before?: string; readonly after?: string }[];
+  /** Of a reward model: how far its probabilities are from its accuracy on held-out pairs, and both by probability. */
+  readonly calibration_error?: number;
+  readonly reliability?: readonly ReliabilityRecord[];
+  /** What the steps of a run with rollouts spent their time on. */
+  readonly time_shares?: Readonly<Record<string, number>>;
+}
+
+/** Held-out pairs for which a reward model gives its choice a probability from `from` to `to`. */
+export interface ReliabilityRecord {
+  readonly from: number;
+  readonly to: number;
+  readonly pairs: number;
+  readonly confidence?: number;
+  readonly accuracy?: number;
 }
 
 /** A line of `metrics.jsonl`: a training step, a validation, or samples. */
@@ -129,6 +143,13 @@ const recordSchema = z.looseObject({
         })
         .optional(),
       samples: z.array(z.looseObject({ prompt: text, before: text.optional(), after: text.optional() })).optional(),
+      calibration_error: number,
+      reliability: z
+        .array(
+          z.looseObject({ from: z.number(), to: z.number(), pairs: z.number(), confidence: number, accuracy: number }),
+        )
+        .optional(),
+      time_shares: z.record(z.string(), z.number()).optional(),
     })
     .optional(),
 });

@@ -128,6 +128,21 @@ describe("renderReport", () => {
   });
 });
 
+it("shows a reward model's calibration and what rollouts cost", () => {
+  const bins = [
+    { from: 0.5, to: 0.55, pairs: 0 },
+    { from: 0.55, to: 0.6, pairs: 40, confidence: 0.58, accuracy: 0.525 },
+    { from: 0.6, to: 0.65, pairs: 60, confidence: 0.63, accuracy: 0.7 },
+  ];
+  const html = renderReport({ result: { calibration_error: 0.064, reliability: bins } }, [], "reward");
+  expect(html).toContain("On average, this one is wrong by 6.4 %.");
+  expect(html).toContain("55 % to 60 %");
+  expect(html).toContain("52.5 %");
+  expect(html).not.toMatch(/50 % to 55 %|NaN|undefined/);
+  const timed = renderReport({ result: { time_shares: { rollouts: 0.25, updates: 0.75 } } }, [], "grpo");
+  expect(timed).toMatch(/rollouts.*25 %.*updates.*75 %/s);
+});
+
 describe("a hostile run folder", () => {
   const attack = '<img src=x onerror="alert(1)">';
   const page = async (hostile: object, line: object = { step: 1, loss: 2 }) => {
@@ -160,6 +175,7 @@ describe("a hostile run folder", () => {
         sources: [{ source: attack, bits_per_byte: 1 }],
         fusion: { ...record.result.fusion, kernels: [{ what: attack, launches: 1, bytes: 1 }] },
         samples: [{ prompt: attack, before: attack, after: attack }],
+        time_shares: { [attack]: 1 },
       },
     };
     const html = await page(everywhere, { step: 1, loss: 2, samples: [{ prompt: attack, text: attack }] });
