@@ -48,3 +48,15 @@ describe.each(cases)("$name", ({ name, config, data = [], rows, loss, grad_norm,
     expect(line.tokens).toBe(metrics.num_tokens);
   });
 });
+
+it("finds its steps from a time budget, packed or not", { timeout: 120_000 }, async () => {
+  const rows = Array.from({ length: 12 }, (_, i) => ({ prompt: `${i} and `, completion: "x".repeat(i + 1) }));
+  const data = [files.jsonl("timed.jsonl", rows)];
+  for (const packing of [false, true]) {
+    const out = files.path(`timed-${packing}`);
+    const common = { model: POLICY, data, out, packing, maxLength: 64, batch: 2, dtype: "fp32" as const };
+    const { steps, loss } = await sft({ ...common, minutes: 0.01 });
+    expect(steps).toBeGreaterThan(0);
+    expect(loss).toBeGreaterThan(0);
+  }
+});
