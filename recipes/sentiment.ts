@@ -3,7 +3,7 @@
  *
  *     pip download --no-deps --no-binary :all: vaderSentiment==3.3.2 && tar xzf vaderSentiment-3.3.2.tar.gz
  *     (cd vaderSentiment-3.3.2/additional_resources && tar xzf hutto_ICWSM_2014.tar.gz)
- *     node dist/recipes/sentiment.js --ratings vaderSentiment-3.3.2 [--model RUN] [--minutes 8 --steps 80]
+ *     node dist/recipes/sentiment.js --ratings vaderSentiment-3.3.2 [--model RUN] [--minutes 8 --steps 160]
  *
  * The steps, top to bottom: rated sentences → a base model, fine-tuned on movie sentences → a reward model from pairs that
  * individual raters ordered, beside the raters' own ceiling → DPO, PPO, GRPO and best-of-n on beginnings of sentences → their
@@ -32,7 +32,7 @@ const SAMPLES = 4;
 const BEST_OF = [1, 2, 4, 8, 16];
 /** What holds each method near its reference; two runs of each. */
 const BETAS = { DPO: [0.3, 0.05], PPO: [0.1, 0.02], GRPO: [0.05, 0.005] } as const;
-const LEARNING_RATE = { DPO: 1e-4, PPO: 1e-4, GRPO: 1e-4 } as const;
+const LEARNING_RATE = { DPO: 2e-4, PPO: 3e-4, GRPO: 3e-4 } as const;
 const COLORS = { "best of n": "d", DPO: "a", PPO: "b", GRPO: "c" } as const;
 
 const sentiment = defineCommand({
@@ -54,8 +54,8 @@ const sentiment = defineCommand({
       .default(8)
       .describe("minutes for the base model, if one is trained, fine-tuning and the reward model")
       .meta({ value: "M" }),
-    steps: z.int().min(POINTS).default(80).describe("optimizer steps of each of the six runs").meta({ value: "N" }),
-    prompts: z.int().min(4).default(64).describe("held-out prompts that a point is measured on").meta({ value: "N" }),
+    steps: z.int().min(POINTS).default(160).describe("optimizer steps of each of the six runs").meta({ value: "N" }),
+    prompts: z.int().min(4).default(128).describe("held-out prompts that a point is measured on").meta({ value: "N" }),
     out: z.string().default("runs/sentiment").describe("folder of the runs").meta({ value: "DIR" }),
     seed: z.int().min(0).default(0).describe("seed of all random numbers"),
   }),

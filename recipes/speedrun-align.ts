@@ -155,7 +155,7 @@ function mixed(tasks: WordNetTasks, split: Split, limitOf: (task: TaskName) => n
 /** Answers sampled to each question. */
 const ANSWERS = 8;
 /** Pairs of answers to one question. */
-const MAX_PAIRS = 4;
+const MAX_PAIRS = 6;
 /** Questions that are answered at once. */
 const CHUNK = 64;
 /** Minimum number of pairs to learn preferences from, for which sampling may take longer, up to this many times. */
