@@ -97,18 +97,27 @@ export async function alignSpeedrun({ base, out, minutes, seed, print, ...calls 
   });
   print(`DPO: ${preferred.steps} steps, accuracy on its pairs ${percent(preferred.metrics.accuracy)}`);
 
-  // 4. A reward model on the same pairs, then PPO with it.
+  // 4. A reward model on nine tenths of these pairs, then PPO with it.
+  const [known, unseen] = splitPairs(answers.pairs, 0.9);
+  await writeRows(at("reward-pairs.jsonl"), known);
+  await writeRows(at("reward-held-out.jsonl"), unseen);
   const scored = await reward({
     ...common("reward"),
-    ...{ model: tuned.checkpoint, data: [at("preferences.jsonl")], out: at("reward"), batch: 16, learningRate: 5e-4 },
+    ...{ model: tuned.checkpoint, data: [at("reward-pairs.jsonl")], out: at("reward"), batch: 16, learningRate: 2e-4 },
+    // One evaluation, after the last step.
+    ...(unseen.length > 0 && { evalData: [at("reward-held-out.jsonl")], evalEvery: 1_000_000_000 }),
   });
-  print(`reward model: ${scored.steps} steps, accuracy on its pairs ${percent(scored.metrics.accuracy)}`);
+  const accuracy = scored.evaluation?.accuracy;
+  print(
+    `reward model: ${scored.steps} steps, accuracy on its pairs ${percent(scored.metrics.accuracy)}` +
+      (accuracy === undefined ? "" : `, on held-out pairs ${percent(accuracy)}`),
+  );
   const rollouts = { prompts: [at("prompts.jsonl")], tokens: ANSWER_TOKENS };
   const pleased = await ppo({
     ...common("ppo"),
     ...rollouts,
     ...{ model: tuned.checkpoint, reward: [scored.checkpoint], out: at("ppo"), batch: 128, updates: 2 },
-    ...{ learningRate: 3e-4, klCoef: 0.1 },
+    ...{ learningRate: 2e-4, klCoef: 0.2 },
   });
   print(`PPO: ${pleased.steps} steps, ${rewarded(pleased.metrics)}`);
 
@@ -215,6 +224,13 @@ async function ownPreferences(
     TASKS.map((task) => [task, (uncertain.get(task) ?? 0) / (asked.get(task) ?? 1)]),
   ) as Record<TaskName, number>;
   return { pairs, sampled, right, learnable };
+}
+
+/** Splits pairs so that no word is on both sides. */
+function splitPairs<P extends { readonly word: string }>(pairs: readonly P[], share: number): readonly [P[], P[]] {
+  const words = distinct(pairs.map(({ word }) => word));
+  const first = new Set(words.slice(0, Math.max(1, Math.floor(share * words.length))));
+  return [pairs.filter(({ word }) => first.has(word)), pairs.filter(({ word }) => !first.has(word))];
 }
 
 const distinct = (texts: readonly string[]) => [...new Set(texts)];
