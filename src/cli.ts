@@ -64,6 +64,21 @@ await runProcess([
     load: () => import("./commands/perplexity.js"),
   },
   {
+    words: "eval core",
+    summary: "average tasks as DCLM does: CORE and Extended, centred by chance",
+    load: () => import("./commands/eval-core.js"),
+  },
+  {
+    words: "judge",
+    summary: "measure a judge against human labels: accuracy, agreement, position bias",
+    load: () => import("./commands/judge.js"),
+  },
+  {
+    words: "judge rates",
+    summary: "win rates from stored judgements, also length-controlled",
+    load: () => import("./commands/judge-rates.js"),
+  },
+  {
     words: "import",
     summary: "convert a GGUF file to a Hugging Face folder",
     load: () => import("./commands/import.js"),

@@ -1,4 +1,6 @@
 /** @file Evaluation: how well a model predicts text. */
 export { QuernError } from "../errors.js";
+export * from "./aggregates/index.js";
+export * from "./judge/index.js";
 export { type PerplexityOptions, type PerplexityResult, perplexity, type TextScore } from "./perplexity.js";
 export { perplexityOptions } from "./perplexity-options.js";
