@@ -79,6 +79,11 @@ await runProcess([
     load: () => import("./commands/judge-rates.js"),
   },
   {
+    words: "arena rank",
+    summary: "rank models by votes: Bradley–Terry or Elo, with intervals",
+    load: () => import("./commands/arena-rank.js"),
+  },
+  {
     words: "import",
     summary: "convert a GGUF file to a Hugging Face folder",
     load: () => import("./commands/import.js"),

@@ -30,6 +30,7 @@ export {
 export { type Decoded, decodePage } from "./charset/charset.js";
 export { decodeBytes } from "./charset/decode.js";
 export { type Compression, compressionByName, damageOf, decompress, readBytes } from "./compression.js";
+export { type CsvOptions, isCsv, readCsv } from "./csv.js";
 export { cutDocument } from "./cut.js";
 export { type Document, documentLine, type GivenDocument, isPage, type Origin, type Page } from "./document.js";
 export { type Format, kindOfFile, mayHoldDocuments } from "./file-kind.js";

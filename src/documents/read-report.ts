@@ -37,7 +37,10 @@ export const SKIP_REASONS: Readonly<Record<string, { readonly damage: boolean; r
   too_deep: { damage: true, meaning: "JSON that nests too deeply" },
   line_too_long: { damage: true, meaning: "a line longer than the limit" },
   text_too_long: { damage: true, meaning: "a text longer than the limit" },
-  damaged_row: { damage: true, meaning: "a row of Parquet whose text cannot be decoded" },
+  damaged_row: {
+    damage: true,
+    meaning: "a row of Parquet whose text cannot be decoded, or a row of CSV with a missing field or quotation mark",
+  },
   damaged_column: {
     damage: true,
     meaning: "a column other than the text that cannot be decoded; the row is read without it",

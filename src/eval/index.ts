@@ -1,6 +1,7 @@
-/** @file Evaluation: how well a model predicts text. */
+/** @file Evaluation: how well a model predicts text, benchmarks, judges, and how models rank by votes. */
 export { QuernError } from "../errors.js";
 export * from "./aggregates/index.js";
+export * from "./arena/index.js";
 export * from "./judge/index.js";
 export { type PerplexityOptions, type PerplexityResult, perplexity, type TextScore } from "./perplexity.js";
 export { perplexityOptions } from "./perplexity-options.js";

@@ -147,6 +147,15 @@ const cases: Readonly<Record<string, Case>> = {
     },
     writes: "config.json",
   },
+  "arena rank": {
+    words: ({ folder }) => {
+      const file = join(folder, "votes.jsonl");
+      writeFileSync(file, '{"model_a":"x","model_b":"y","winner":"tie"}\n'.repeat(4));
+      return ["arena", "rank", file];
+    },
+    fileInput: true,
+    writes: "ranking.json",
+  },
   import: {
     words: ({ folder }) => {
       const file = join(folder, "model.gguf");

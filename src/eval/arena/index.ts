@@ -1,0 +1,13 @@
+/** @file The arena: votes of people or judges between the answers of two models, and the ranking that they give. */
+export { type ArenaRanking, type ArenaRankOptions, arenaRank } from "./arena-rank.js";
+export {
+  type Neighbours,
+  POINTS,
+  type RankedModel,
+  type Ranking,
+  type RankOptions,
+  rankVotes,
+  type StyleEffect,
+} from "./rank.js";
+export { arenaRankOptions } from "./rank-options.js";
+export { type ReadVotesOptions, readVotes, type Votes } from "./votes.js";
