@@ -2,7 +2,7 @@
 """Writes test/fixtures/eval/lm-eval-units.json: inputs and outputs of Python's random and json and of lm-eval's filters,
 metrics, aggregations, standard errors, samplers and windows, on made-up inputs. Needs Python 3.11 and
 
-    pip install --no-deps lm_eval==0.4.13 sacrebleu==2.6.0 portalocker regex tabulate colorama
+    pip install --no-deps lm_eval==0.4.13 sacrebleu==2.6.0 portalocker regex tabulate colorama dill more_itertools evaluate
     pip install numpy scikit-learn==1.9.1 jinja2 pyyaml requests tqdm
 
     DISABLE_MULTIPROC=1 python test/oracle/lm_eval_units.py
@@ -156,6 +156,65 @@ for n, f, x, iterations in [("perplexity", M.perplexity, lls, 50), ("perplexity"
     out["errors"].append({"name": n, "iterations": iterations, "items": plain(x), "value": float(M.stderr_for_metric(f, iterations)(x))})
 groups = [([0.01, 0.02, 0.05], [100, 50, 10], [0.5, 0.25, 0.75]), ([0.1, 0.003], [7, 4000], [0.9, 0.1])]
 out["groups"] = [{"errors": e, "sizes": s, "values": v, "pooled": float(M.pooled_sample_stderr(e, s)), "unweighted": float(M.unweighted_mean_stderr(e)), "combined": float(M.combined_sample_stderr(e, s, v)), "weighted_mean": M.aggregate_subtask_metrics(v, s), "plain_mean": M.aggregate_subtask_metrics(v, s, False)} for e, s, v in groups]
+
+# what a document gives to each metric: lm-eval's own process_results on a task without data
+from unittest.mock import MagicMock
+
+import numpy as np
+
+# Only loading data needs it.
+sys.modules.setdefault("datasets", MagicMock())
+from lm_eval.api.task import ConfigurableTask
+
+
+class Task:
+    """As much of a task as process_results reads."""
+
+    def __init__(self, output_type, metrics, choices=None, gold=None, several=False, arguments=None):
+        self.OUTPUT_TYPE = output_type
+        self._metric_fn_list = {m: getattr(M, {"exact_match": "exact_match_fn"}.get(m, m.replace("+", "p") + "_fn"), None) or getattr(M, m) for m in metrics}
+        self._metric_fn_kwargs = {m: (arguments or {}) if m == "exact_match" else {} for m in metrics}
+        self._aggregation_list = {}
+        self._higher_is_better = {}
+        self.config = type("Config", (), {"process_results": None, "doc_to_choice": choices if output_type == "multiple_choice" else None})()
+        self.multiple_input = 0
+        self.multiple_target = several
+        self.doc_to_choice = lambda doc: choices
+        self.doc_to_target = lambda doc: gold
+        self.count_words = ConfigurableTask.count_words
+        self.count_bytes = ConfigurableTask.count_bytes
+
+
+def values(task, results):
+    got = ConfigurableTask.process_results(task, {}, results)
+    return json.loads(json.dumps(got, default=lambda o: o.tolist() if isinstance(o, (np.ndarray, np.generic)) else list(o)))
+
+
+four = ["acc", "acc_norm", "acc_bytes", "exact_match", "f1", "mcc", "brier_score"]
+out["choices"] = []
+for lls, greedy, choices, gold, several in [
+    ([-3.0, -2.5, -9.0], [False, True, False], ["yes", "no", "maybe not"], 1, False), ([-3.0, -2.5, -9.0], [False, True, False], ["yes", "no", "maybe not"], "maybe not", False),
+    ([-5.0, -5.0], [False, False], ["\U0001f600\U0001f600", "ab"], 0, False), ([-5.0, -6.0], [False, False], ["é", "abc"], 1, False), ([-1.0, -2.0], [True, False], ["a", "b"], 7, False), ([-1.0, -2.0], [True, False], ["a", "b"], "c", False),
+    ([-1.0, -2.0, -0.5], [False, True, False], ["a", "b", "c"], [0, 1], True), ([-1.0, -2.0, -0.5], [False, True, True], ["a", "b", "c"], [2, 9], True), ([-1.0, float("nan")], [False, False], ["a", "b"], 1, False),
+]:
+    wanted = four[:4] if several else four
+    task = Task("multiple_choice", wanted, choices, gold, several)
+    out["choices"].append({"results": [[None if x != x else x, g] for x, g in zip(lls, greedy)], "choices": choices, "gold": gold, "wanted": wanted, "values": json.loads(json.dumps(values(task, list(zip(lls, greedy)))).replace("NaN", "null"))})
+task = Task("multiple_choice", ["acc", "acc_mutual_info"], ["a", "bc"], 1)
+out["choices"].append({"results": [[-3, False], [-4, False], [-3.5, False], [-9, True]], "choices": ["a", "bc"], "gold": 1, "wanted": ["acc", "acc_mutual_info"], "values": values(task, [(-3, False), (-4, False), (-3.5, False), (-9, True)])})
+out["rolling"] = [{"target": t, "values": values(Task("loglikelihood_rolling", ["word_perplexity", "byte_perplexity", "bits_per_byte"], gold=t), [-12.5])} for t in ("one two\n three", " é\u3000x ", "", "a\ufeffb c\x1cd")]
+out["generated"] = [{"result": r, "gold": g, "several": s, "arguments": a, "metrics": m, "values": values(Task("generate_until", m, gold=g, several=s, arguments=a), [r])} for r, g, s, a, m in [
+    ("7", 7, False, {}, ["exact_match"]), ("True", True, False, {}, ["exact_match"]), ("0.5", 0.5, False, {}, ["exact_match"]), ("None", None, False, {}, ["exact_match"]), ("$1,000", "1000", False, {"regexes_to_ignore": [",", "\\$"]}, ["exact_match"]),
+    ("b", ["a", "b"], True, {}, ["exact_match"]), ("B.", ["a", "b"], True, {"ignore_case": True}, ["exact_match"]), ("B.", ["a", "b"], True, {"ignore_case": True, "ignore_punctuation": True}, ["exact_match"]), ("b", "b", True, {}, ["exact_match"]),
+    ("hello", "hallo", False, {}, ["bleu", "chrf", "ter"]),
+]]
+
+
+def pass_at(n, c, k):
+    return 1.0 if n - c < k else float(1.0 - np.prod(1.0 - k / np.arange(n - c + 1, n + 1)))
+
+
+out["pass_at_k"] = [[n, c, k, pass_at(n, c, k)] for n, c, k in ((1, 0, 1), (1, 1, 1), (10, 3, 1), (10, 3, 5), (200, 17, 100), (10, 10, 3), (10, 8, 3))]
 
 path = os.path.join(os.path.dirname(__file__), "../fixtures/eval/lm-eval-units.json")
 os.makedirs(os.path.dirname(path), exist_ok=True)
