@@ -9,7 +9,16 @@ export {
   selfPreference,
   type TwoOrders,
 } from "./biases.js";
-export { type Interval, normalInterval, type SampleSizeOptions, sampleSize, wilsonInterval } from "./intervals.js";
+export {
+  type BootstrapInterval,
+  type BootstrapOptions,
+  bootstrapInterval,
+  type Interval,
+  normalInterval,
+  type SampleSizeOptions,
+  sampleSize,
+  wilsonInterval,
+} from "./intervals.js";
 export type { LengthWeights } from "./length-controlled.js";
 export {
   evaluateJudge,
@@ -17,5 +26,14 @@ export {
   type MetaEvaluation,
   type MetaEvaluationOptions,
 } from "./meta-evaluation.js";
+export {
+  type Completion,
+  type CompletionParser,
+  completionParser,
+  scorePair,
+  type TopLogprobs,
+  verdict,
+} from "./parsers.js";
 export { type JudgeRates, type JudgeRatesOptions, judgeRates, type ModelRates } from "./rates.js";
+export { isSwitched, unswitched } from "./shown-order.js";
 export { type Preference, type WinRate, winRate } from "./win-rate.js";

@@ -1,5 +1,6 @@
 /** @file Confidence intervals of judged rates, and the number of judgements that a wanted interval takes. */
 import { QuernError } from "../../errors.js";
+import { randomStream } from "../../model/index.js";
 
 export interface Interval {
   readonly lower: number;
@@ -36,6 +37,55 @@ export function wilsonInterval(count: number, total: number, confidence = 0.95):
   return { lower: Math.max(0, center - half), upper: Math.min(1, center + half) };
 }
 
+export interface BootstrapOptions {
+  /** Samples drawn. Default 1,000. */
+  readonly samples?: number;
+  /** Default 0. */
+  readonly seed?: number;
+  /** Default .95. */
+  readonly confidence?: number;
+}
+
+export interface BootstrapInterval extends Interval {
+  /** Standard deviation of the statistic over the samples. */
+  readonly standardError: number;
+}
+
+/**
+ * Returns the percentile interval of any statistic over samples drawn with replacement (Efron 1979). Draw whole items,
+ * such as questions with all their judgements, when the judgements of one item depend on each other.
+ * @param items at least 2
+ */
+export function bootstrapInterval<T>(
+  items: readonly T[],
+  statistic: (sample: readonly T[]) => number,
+  { samples = 1000, seed = 0, confidence = 0.95 }: BootstrapOptions = {},
+): BootstrapInterval {
+  if (items.length < 2)
+    throw new QuernError(`a bootstrap needs at least 2 items, not ${items.length}`, { exitCode: 2 });
+  if (!Number.isInteger(samples) || samples < 2) {
+    throw new QuernError(`samples must be a whole number of at least 2, not ${samples}`, { exitCode: 2 });
+  }
+  checkConfidence(confidence);
+  const stream = randomStream(seed, "bootstrap");
+  const values = Array.from({ length: samples }, (_, s) =>
+    statistic(items.map((_, i) => items[Math.floor(stream.uniform(s * items.length + i) * items.length)])),
+  ).sort((a, b) => a - b);
+  const quantile = (p: number) => {
+    const at = p * (samples - 1);
+    const below = Math.floor(at);
+    const above = Math.min(samples - 1, below + 1);
+    return values[below] + (at - below) * (values[above] - values[below]);
+  };
+  const center = values.reduce((sum, value) => sum + value, 0) / samples;
+  const squares = values.reduce((sum, value) => sum + (value - center) ** 2, 0);
+  return {
+    lower: quantile((1 - confidence) / 2),
+    upper: quantile((1 + confidence) / 2),
+    standardError: Math.sqrt(squares / (samples - 1)),
+  };
+}
+
 export interface SampleSizeOptions {
   /** Wanted half width of the interval, in the unit of the values: .02 for ± 2 points of a share. */
   readonly halfWidth: number;
@@ -58,9 +108,7 @@ export function sampleSize({ halfWidth, deviation = 0.5, confidence = 0.95, popu
 
 /** Returns z with P(|Z| ≤ z) = confidence for a standard normal Z. */
 export function zOf(confidence: number): number {
-  if (!(confidence > 0 && confidence < 1)) {
-    throw new QuernError(`confidence must be between 0 and 1, not ${confidence}`, { exitCode: 2 });
-  }
+  checkConfidence(confidence);
   return normalQuantile((1 + confidence) / 2);
 }
 
@@ -94,4 +142,9 @@ function upperTail(z: number): number {
   let fraction = z;
   for (let k = 200; k >= 1; k--) fraction = z + k / fraction;
   return density(z) / fraction;
+}
+
+function checkConfidence(confidence: number): void {
+  if (confidence > 0 && confidence < 1) return;
+  throw new QuernError(`confidence must be between 0 and 1, not ${confidence}`, { exitCode: 2 });
 }

@@ -1,7 +1,9 @@
 /** Statistics of judges against NumPy, SciPy, pandas and scikit-learn (test/oracle/judge_statistics.py), and by hand. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { PythonRandom } from "../../../src/eval/harness/python-random.js";
 import {
+  bootstrapInterval,
   cohenKappa,
   leaveOneOutAgreement,
   lengthBias,
@@ -145,6 +147,46 @@ describe("intervals", () => {
       expect(interval.upper).toBeCloseTo(upper, 13);
     }
     expect(normalInterval(1, 1, { least: 0 })).toEqual({ lower: 0, upper: 1 + zOf(0.95) });
+  });
+
+  it("by bootstrap are near the normal interval of a mean, and repeat with the seed", () => {
+    const values = Array.from({ length: 200 }, (_, n) => (n % 4 === 0 ? 1 : 0));
+    const mean = (sample: readonly number[]) => sample.reduce((sum, value) => sum + value, 0) / sample.length;
+    const interval = bootstrapInterval(values, mean, { samples: 2000, seed: 3 });
+    const error = Math.sqrt((0.25 * 0.75) / 200);
+    expect(Math.abs(interval.standardError - error)).toBeLessThan(0.05 * error);
+    expect(Math.abs(interval.lower - (0.25 - 1.96 * error))).toBeLessThan(0.01);
+    expect(Math.abs(interval.upper - (0.25 + 1.96 * error))).toBeLessThan(0.01);
+    expect(bootstrapInterval(values, mean, { samples: 2000, seed: 3 })).toEqual(interval);
+    expect(bootstrapInterval(values, mean, { samples: 2000, seed: 4 })).not.toEqual(interval);
+    expect(() => bootstrapInterval([1], mean)).toThrow("at least 2 items, not 1");
+    expect(() => bootstrapInterval(values, mean, { samples: 1 })).toThrow("samples must be a whole number");
+  });
+
+  it("cover the mean at their rate", () => {
+    // 400 draws of 50 judgements with a win rate of .3, each with its own interval.
+    const uniform = new PythonRandom(5);
+    const mean = (sample: readonly number[]) => sample.reduce((sum, value) => sum + value, 0) / sample.length;
+    let normal = 0;
+    let resampled = 0;
+    for (let draw = 0; draw < 400; draw++) {
+      const values = Array.from({ length: 50 }, () => (uniform.random() < 0.3 ? 1 : 0));
+      const contains = ({ lower, upper }: { lower: number; upper: number }) => lower <= 0.3 && 0.3 <= upper;
+      if (
+        contains(
+          wilsonInterval(
+            values.reduce<number>((a, b) => a + b, 0),
+            50,
+          ),
+        )
+      )
+        normal++;
+      if (contains(bootstrapInterval(values, mean, { samples: 200, seed: draw }))) resampled++;
+    }
+    for (const covered of [normal, resampled]) {
+      expect(covered / 400).toBeGreaterThan(0.91);
+      expect(covered / 400).toBeLessThan(0.985);
+    }
   });
 
   it("give the sample size that a width takes", () => {
