@@ -1,7 +1,6 @@
 /** @file The filters `regex` and `multi_choice_regex` of lm-eval: take the answer out of a response by a pattern. */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
-import type { FilterDocument } from "./filters.js";
 import { escapePattern, PythonRegex } from "./python-regex.js";
 import { codePoints, strip } from "./python-text.js";
 
@@ -57,7 +56,7 @@ export function regexFilter(args: Arguments): (response: unknown) => unknown {
  */
 export function choiceRegexFilter(
   args: Arguments,
-): (document: FilterDocument, position: number) => (response: unknown) => unknown {
+): (document: Readonly<Record<string, unknown>>, position: number) => (response: unknown) => unknown {
   const parts = extraction(args);
   const simplify = simplifier(args);
   return (document, position) => {
