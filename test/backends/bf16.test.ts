@@ -131,3 +131,9 @@ describe.runIf(compiler !== null)("templates/bf16.h", () => {
     expect(execFileSync(command, args, { encoding: "utf8" })).toBe("ok\n");
   });
 });
+
+// They take minutes, so this only keeps them in step with the templates.
+it.runIf(compiler !== null).each(["check", "speed"])("bench/kernels/%s.c compiles", (name) => {
+  const options = ["-std=gnu11", "-fsyntax-only", "-w", "-DQN_VL=4", `bench/kernels/${name}.c`];
+  expect(execFileSync(compiler?.command ?? "", options, { encoding: "utf8" })).toBe("");
+});
