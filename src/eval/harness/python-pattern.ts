@@ -178,8 +178,9 @@ class PatternReader {
     if (e === "Z") return bare("$");
     if (e === "b" || e === "B") {
       const word = `[${wordClass(flags)}]`;
-      const edge = `(?<=${word})(?!${word})|(?<!${word})(?=${word})`;
-      return bare(e === "b" ? `(?:${edge})` : `(?:(?<=${word})(?=${word})|(?<!${word})(?!${word}))`);
+      if (e === "b") return bare(`(?:(?<=${word})(?!${word})|(?<!${word})(?=${word}))`);
+      // Python finds no \B in an empty text.
+      return bare(`(?:(?<=${word})(?=${word})|(?!^$)(?<!${word})(?!${word}))`);
     }
     const set = classEscape(e, flags);
     if (set !== null) return atom(`[${set}]`);

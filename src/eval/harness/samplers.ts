@@ -4,6 +4,7 @@
  */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
+import { PythonFloat } from "./python-json.js";
 import { PythonRandom, type PythonSeed } from "./python-random.js";
 
 /** lm-eval's default seed for few-shot examples. */
@@ -91,7 +92,7 @@ function isEmpty(value: unknown): boolean {
 /** Compares as Python's `==` does: any order of keys, and `true` equals 1. */
 export function sameValue(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;
-  if (typeof a === "boolean" || typeof b === "boolean") return numberOf(a) === numberOf(b);
+  if (isNumeric(a) && isNumeric(b)) return Number(a) === Number(b);
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b;
   if (Array.isArray(a) !== Array.isArray(b)) return false;
   const keys = Object.keys(a);
@@ -102,6 +103,6 @@ export function sameValue(a: unknown, b: unknown): boolean {
   );
 }
 
-function numberOf(value: unknown): unknown {
-  return typeof value === "boolean" ? Number(value) : value;
+function isNumeric(value: unknown): boolean {
+  return ["boolean", "number", "bigint"].includes(typeof value) || value instanceof PythonFloat;
 }

@@ -47,6 +47,7 @@ test("flags", () => {
   expect(new PythonRegex("^b.$", { multiLine: true, ignoreCase: true }).findAll("A\nBc\nbd")).toEqual(["Bc", "bd"]);
   expect(new PythonRegex("a(?s:.)b.").findAll("a\nb\na\nbc")).toEqual(["a\nbc"]);
   expect(new PythonRegex("a $").findAll("a \n")).toEqual(["a "]);
+  expect(new PythonRegex("\\B").findAll("")).toEqual([]);
 });
 
 test("an escaped text matches itself", () => {

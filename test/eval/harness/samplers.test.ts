@@ -1,5 +1,6 @@
 /** @file Few-shot examples in lm-eval's order. */
 import { expect, test } from "vitest";
+import { PythonFloat } from "../../../src/eval/harness/python-json.js";
 import { createSampler, sameValue } from "../../../src/eval/harness/samplers.js";
 import { units } from "./units.js";
 
@@ -49,6 +50,8 @@ test("wrong calls", () => {
 test("values are compared as in Python", () => {
   expect(sameValue({ a: [1, { b: null }], c: "x" }, { c: "x", a: [1, { b: null }] })).toBe(true);
   expect(sameValue({ a: 1 }, { a: true })).toBe(true);
+  expect(sameValue({ a: 1 }, { a: new PythonFloat(1) })).toBe(true);
+  expect(sameValue(new PythonFloat(0.5), new PythonFloat(0.25))).toBe(false);
   expect(sameValue({ a: "1" }, { a: 1 })).toBe(false);
   expect(sameValue([], {})).toBe(false);
   expect(sameValue({ a: 1 }, { a: 1, b: 2 })).toBe(false);
