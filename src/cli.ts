@@ -64,6 +64,21 @@ await runProcess([
     load: () => import("./commands/perplexity.js"),
   },
   {
+    words: "eval list",
+    summary: "list the tasks of lm-eval task files, and which of them can run",
+    load: () => import("./commands/eval-list.js"),
+  },
+  {
+    words: "eval describe",
+    summary: "describe a task: its keys, where each was written, what stops it",
+    load: () => import("./commands/eval-describe.js"),
+  },
+  {
+    words: "eval check",
+    summary: "check lm-eval task files: unknown keys, Python functions, templates, data",
+    load: () => import("./commands/eval-check.js"),
+  },
+  {
     words: "eval core",
     summary: "average tasks as DCLM does: CORE and Extended, centred by chance",
     load: () => import("./commands/eval-core.js"),

@@ -2,6 +2,7 @@
 export { QuernError } from "../errors.js";
 export * from "./aggregates/index.js";
 export * from "./arena/index.js";
+export * from "./harness/index.js";
 export * from "./judge/index.js";
 export { type PerplexityOptions, type PerplexityResult, perplexity, type TextScore } from "./perplexity.js";
 export { perplexityOptions } from "./perplexity-options.js";

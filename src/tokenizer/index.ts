@@ -1,5 +1,14 @@
 /** @file Byte-level BPE tokenizers: training, encoding, decoding, file formats and token shards. */
 
+export {
+  compileTemplate,
+  PythonFloat,
+  pythonText,
+  type Template,
+  TemplateFailure,
+  type TemplateOptions,
+  type TextFilter,
+} from "./chat/jinja/index.js";
 export { END_OF_TEXT } from "./encode/added-tokens.js";
 export { type LoadTokenizerOptions, loadTokenizer, saveTokenizer } from "./formats/folder.js";
 export {

@@ -4,23 +4,9 @@
  */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
+import { PythonFloat } from "../../tokenizer/index.js";
 
-/** A number that Python holds as a float even if it is whole: `1.0`, not `1`. */
-export class PythonFloat {
-  readonly value: number;
-
-  constructor(value: number) {
-    this.value = value;
-  }
-
-  valueOf(): number {
-    return this.value;
-  }
-
-  toString(): string {
-    return pythonFloat(this.value);
-  }
-}
+export { PythonFloat };
 
 export interface PythonJsonOptions {
   /** Escape everything beyond ASCII. Default true. */

@@ -44,18 +44,25 @@ interface Frame {
   readonly soft: boolean;
   /** Within a loop, in this function or around it. */
   readonly inLoop: boolean;
+  /** Names of the caller's own filters. */
+  readonly filters: ReadonlySet<string>;
 }
 
 const inner = (frame: Frame, inLoop = frame.inLoop): Frame => ({
   symbols: new Symbols(frame.symbols),
   soft: false,
   inLoop,
+  filters: frame.filters,
 });
 
 /** Compiles a template to a function that renders into the runtime's output. */
-export function compile(template: readonly Statement[]): (rt: Runtime) => void {
+/** @param filters names of the caller's own filters */
+export function compile(
+  template: readonly Statement[],
+  filters: ReadonlySet<string> = new Set(),
+): (rt: Runtime) => void {
   if (readNames(template, ["self"]).size > 0) fail("the variable self is not supported");
-  const frame: Frame = { symbols: new Symbols(), soft: false, inLoop: false };
+  const frame: Frame = { symbols: new Symbols(), soft: false, inLoop: false, filters };
   frame.symbols.see(template);
   const body = compileBody(template, frame);
   const enter = entering(frame);
@@ -591,7 +598,8 @@ function compileExpression(expression: Expression, frame: Frame, block?: Evaluat
     }
     case "filter": {
       const { name } = expression;
-      if (!frame.soft && name !== "tojson" && !FILTERS.has(name)) fail(`No filter named ${quote(name)}.`);
+      if (!frame.soft && name !== "tojson" && !FILTERS.has(name) && !frame.filters.has(name))
+        fail(`No filter named ${quote(name)}.`);
       const of = expression.of === undefined ? block : compiled(expression.of);
       if (of === undefined) return fail("a filter has no value");
       const args = compileArguments(expression.args, frame);

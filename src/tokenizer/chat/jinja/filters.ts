@@ -71,6 +71,20 @@ export interface Operation<Result> {
   readonly run: (rt: Runtime, value: Value, given: CallArguments) => Result;
 }
 
+/** A filter of the caller's own: takes the value and the positional arguments as text, and returns text. */
+export type TextFilter = (text: string, ...given: readonly string[]) => string;
+
+/** Makes a filter from a function of texts; it takes no named arguments. */
+export function textOperation(name: string, filter: TextFilter): Operation<Value> {
+  return {
+    run: (_, value, { positional, named }) => {
+      if (named.size > 0) return refuse(`the filter ${name} with named arguments`);
+      if (!isText(value)) return fail(`the filter ${name} needs a str, not ${typeName(value)}`);
+      return filter(textOf(value), ...positional.map(str));
+    },
+  };
+}
+
 function operation<Result>(
   name: string,
   parameters: string,

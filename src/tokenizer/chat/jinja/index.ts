@@ -5,12 +5,15 @@
  * Not supported: template inheritance and inclusion, autoescape, `self`, and the filters pprint, random, urlize, wordwrap.
  */
 import { compile } from "./compiler.js";
+import { type TextFilter, textOperation } from "./filters.js";
 import { parse } from "./parser.js";
 import { Runtime, type TextSpan, withLine } from "./runtime.js";
-import { fromJavaScript, type UndefinedKind, type Value } from "./values.js";
+import { fromJavaScript, str, type UndefinedKind, type Value } from "./values.js";
 
 export { TemplateFailure } from "./failure.js";
+export type { TextFilter } from "./filters.js";
 export type { TextSpan } from "./runtime.js";
+export { PythonFloat } from "./values.js";
 
 export interface TemplateOptions {
   /** Drop the line break right after a block; default false, as in Jinja2. */
@@ -23,6 +26,8 @@ export interface TemplateOptions {
   readonly undefined?: UndefinedKind;
   /** Enables the tags `break` and `continue`; default false. */
   readonly loopControls?: boolean;
+  /** Further filters, by name. */
+  readonly filters?: Readonly<Record<string, TextFilter>>;
   /** Enables transformers' additions: `generation`, its `tojson`, `raise_exception`, `strftime_now`; default false. */
   readonly chat?: boolean;
   /** The time used by `strftime_now`. */
@@ -57,9 +62,13 @@ export function compileTemplate(source: string, options: TemplateOptions = {}): 
     loopControls = false,
     chat = false,
   } = options;
+  const filters = new Map(
+    Object.entries(options.filters ?? {}).map(([name, filter]) => [name, textOperation(name, filter)] as const),
+  );
   let run: (rt: Runtime) => void;
   try {
-    run = compile(parse(source, { trimBlocks, lstripBlocks, keepTrailingNewline, loopControls, generation: chat }));
+    const parsed = parse(source, { trimBlocks, lstripBlocks, keepTrailingNewline, loopControls, generation: chat });
+    run = compile(parsed, new Set(filters.keys()));
   } catch (error) {
     throw withLine(error, 1);
   }
@@ -77,6 +86,7 @@ export function compileTemplate(source: string, options: TemplateOptions = {}): 
           undefinedKind: options.undefined ?? "default",
           chat,
           now: options.now ?? (() => new Date()),
+          filters,
         });
         run(rt);
         return { text: rt.out, generated: rt.generated, isTraceable: !rt.misplaced };
@@ -86,4 +96,9 @@ export function compileTemplate(source: string, options: TemplateOptions = {}): 
       }
     },
   };
+}
+
+/** Returns a JavaScript value as Python's `str` prints it, such as `['a', None]`. */
+export function pythonText(value: unknown): string {
+  return str(fromJavaScript(value));
 }

@@ -72,11 +72,14 @@ export interface RuntimeOptions {
   /** Enables transformers' `tojson`, `raise_exception` and `strftime_now`. */
   readonly chat: boolean;
   readonly now: () => Date;
+  /** The caller's own filters. */
+  readonly filters: ReadonlyMap<string, Operation<Value>>;
 }
 
 export class Runtime {
   readonly access: Access;
   readonly chat: boolean;
+  readonly filters: ReadonlyMap<string, Operation<Value>>;
   /** The caller's variables and Jinja2's globals. */
   readonly context: ReadonlyMap<string, Value>;
   variables = new Variables();
@@ -91,7 +94,8 @@ export class Runtime {
   #steps = 0;
   #calls = 0;
 
-  constructor(given: ReadonlyMap<string, Value>, { undefinedKind, chat, now }: RuntimeOptions) {
+  constructor(given: ReadonlyMap<string, Value>, { undefinedKind, chat, now, filters }: RuntimeOptions) {
+    this.filters = filters;
     this.access = new Access(undefinedKind);
     this.chat = chat;
     this.context = new Map([...this.#globals(now), ...given]);
@@ -158,7 +162,7 @@ export class Runtime {
   }
 
   filterNamed(name: string): Operation<Value> | undefined {
-    return name === "tojson" ? (this.chat ? CHAT_TOJSON : HTML_TOJSON) : FILTERS.get(name);
+    return name === "tojson" ? (this.chat ? CHAT_TOJSON : HTML_TOJSON) : (this.filters.get(name) ?? FILTERS.get(name));
   }
 
   #operate<Result extends Value>(found: Operation<Result>, value: Value, given: CallArguments): Result {

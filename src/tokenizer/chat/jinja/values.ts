@@ -22,6 +22,25 @@ export abstract class PyObject {
   }
 }
 
+/**
+ * A Python float among the variables given to a template: JavaScript cannot tell 2.0 from 2. Needed for integral values only.
+ */
+export class PythonFloat {
+  constructor(readonly value: number) {}
+
+  valueOf(): number {
+    return this.value;
+  }
+
+  toJSON(): number {
+    return this.value;
+  }
+
+  toString(): string {
+    return floatText(this.value);
+  }
+}
+
 export class Tuple extends PyObject {
   readonly type: string = "tuple";
   constructor(readonly items: readonly Value[]) {
@@ -558,6 +577,7 @@ export function fromJavaScript(value: unknown, depth = 0): Value {
   }
   if (depth > 500) return fail("the template's variables are nested more than 500 deep");
   if (value instanceof PyObject) return value;
+  if (value instanceof PythonFloat) return value.value;
   if (Array.isArray(value)) return value.map((item) => fromJavaScript(item, depth + 1));
   if (typeof value !== "object" || (Symbol.iterator in value && !(value instanceof Map))) {
     return fail(`a ${typeof value} cannot be passed to a template, only JSON-compatible values`);

@@ -1,0 +1,41 @@
+/**
+ * @file The Python functions of lm-eval's task files (`!function utils.process_docs`), written in TypeScript. A function is
+ * found by the folder of its module and its name; any other is refused by name.
+ */
+import { basename, dirname, join } from "node:path";
+import { QuernError } from "../../errors.js";
+import { COMPLETION_FUNCTIONS } from "./functions/completions.js";
+import type { FunctionReference } from "./python-yaml.js";
+import type { FunctionTable, TaskFunction } from "./task-function.js";
+
+export type { FunctionTable, TaskDocument, TaskFunction } from "./task-function.js";
+
+/** The functions that Quern has. */
+export const TASK_FUNCTIONS: FunctionTable = new Map<string, TaskFunction>(COMPLETION_FUNCTIONS);
+
+/** Returns the function that a task file names; undefined if Quern has none. */
+export function findFunction(
+  reference: FunctionReference,
+  table: FunctionTable = TASK_FUNCTIONS,
+): TaskFunction | undefined {
+  const split = reference.name.lastIndexOf(".");
+  const module = join(dirname(reference.file), reference.name.slice(0, Math.max(0, split)).replaceAll(".", "/"));
+  const name = `${basename(module)}.${reference.name.slice(split + 1)}`;
+  const folder = dirname(module);
+  const parent = basename(dirname(folder));
+  return table.get(`${parent}/${basename(folder)}/${name}`) ?? table.get(`${basename(folder)}/${name}`);
+}
+
+/** @throws QuernError that names the function if Quern has none, or one for another place */
+export function requireFunction<K extends TaskFunction["takes"]>(
+  reference: FunctionReference,
+  takes: K,
+  table?: FunctionTable,
+): Extract<TaskFunction, { takes: K }> {
+  const found = findFunction(reference, table);
+  if (found?.takes === takes) return found as Extract<TaskFunction, { takes: K }>;
+  throw new QuernError(
+    `${reference.file} calls the Python function ${reference.name}, which Quern does not have; ` +
+      "`quern eval check` lists what stops a task",
+  );
+}

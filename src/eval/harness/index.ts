@@ -1,0 +1,22 @@
+/** @file lm-eval's tasks: task files, documents, prompts and requests; filters, aggregations and standard errors. */
+export { AGGREGATIONS, type Aggregation, aggregationOf } from "./aggregations.js";
+export {
+  type CheckedFile,
+  checkTaskFiles,
+  describeTasks,
+  type ListedTask,
+  listTasks,
+  type TaskDescription,
+  type TaskList,
+} from "./catalogue.js";
+export type { ChatRenderer, ChatTurn, PromptOptions } from "./contexts.js";
+export { type DataOptions, readTaskDocuments, type TaskDocuments } from "./documents.js";
+export { createFilter, createPipeline, defaultPipeline, type FilterPipeline } from "./filters.js";
+export { type FunctionTable, TASK_FUNCTIONS, type TaskDocument, type TaskFunction } from "./functions.js";
+export { obstaclesOf } from "./obstacles.js";
+export { pythonJson } from "./python-json.js";
+export { FunctionReference, parsePythonYaml, type YamlValue } from "./python-yaml.js";
+export { type LoadedTask, type TaskGroup, TaskRegistry, type TaskSelection } from "./registry.js";
+export { buildRequests, type EvalRequest, fewshotCount, type RequestOptions } from "./requests.js";
+export { standardError } from "./standard-errors.js";
+export { OUTPUT_TYPES, type OutputType, type TaskConfig } from "./task-config.js";
