@@ -99,6 +99,11 @@ await runProcess([
     load: () => import("./commands/arena-rank.js"),
   },
   {
+    words: "arena serve",
+    summary: "serve a page where people vote between two unnamed models",
+    load: () => import("./commands/arena-serve.js"),
+  },
+  {
     words: "import",
     summary: "convert a GGUF file to a Hugging Face folder",
     load: () => import("./commands/import.js"),

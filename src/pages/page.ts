@@ -12,10 +12,19 @@ export interface PageOptions {
   readonly sections: readonly string[];
   /** Scripts, once each. */
   readonly scripts?: readonly string[];
+  /** Whether scripts may call the server of the page. Default false. */
+  readonly connects?: boolean;
 }
 
-/** Returns the whole HTML document. Its content security policy forbids all requests. */
-export function page({ title, subtitle = "", conclusion = "", sections, scripts = [] }: PageOptions): string {
+/** Returns the whole HTML document. Its content security policy forbids all requests, but for those of `connects`. */
+export function page({
+  title,
+  subtitle = "",
+  conclusion = "",
+  sections,
+  scripts = [],
+  connects = false,
+}: PageOptions): string {
   const head = [
     `<h1>${escapeHtml(title)}</h1>`,
     subtitle === "" ? "" : `<p>${escapeHtml(subtitle)}</p>`,
@@ -26,7 +35,7 @@ export function page({ title, subtitle = "", conclusion = "", sections, scripts 
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-src 'self'; img-src data:">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline';${connects ? " connect-src 'self';" : ""} frame-src 'self'; img-src data:">
 <title>${escapeHtml(title)} · Quern</title>
 <style>${STYLE}</style>
 </head>

@@ -9,6 +9,10 @@ import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { renderCorpusReport } from "../../src/data/corpus/report.js";
 import { renderReport as renderFunnel } from "../../src/data/funnel/report.js";
+import { ReadLog } from "../../src/documents/index.js";
+import { arenaPage } from "../../src/eval/arena/arena-page.js";
+import { leaderboardPage } from "../../src/eval/arena/leaderboard-page.js";
+import type { Ranking } from "../../src/eval/arena/rank.js";
 import { escapeHtml, page } from "../../src/pages/index.js";
 import { tokensAsHtml } from "../../src/tokenizer/index.js";
 import { renderReport as renderRun } from "../../src/train/report/report.js";
@@ -52,8 +56,20 @@ const PAGES: Readonly<Record<string, () => string>> = {
   run: () => renderRun(runRecord, metrics, "a-run"),
   funnel: () => renderFunnel(funnel, samples, { "gopher-quality": { minWords: 50 } }),
   corpus: () => renderCorpusReport(corpusStory, { mix: { order: "shuffled", phases: 4 } } as never, ["web/"]),
+  leaderboard: () => leaderboardPage(ranking(), new ReadLog().report),
+  arena: arenaPage,
   tokens: () => tokensAsHtml(words, "Tokens of a text"),
 };
+
+const ranking = (): Ranking => ({
+  ...{ method: "bt", confidence: 0.95, intervals: "sandwich", votes: 400, warnings: ["a warning"] },
+  models: ["a model with a rather long name", "owner/another-model-1.5b-instruct", "c"].map((model, i) => ({
+    ...{ model, rating: 1000 - 40 * i, lower: 950 - 40 * i, upper: 1050 - 40 * i, rank: 1, votes: 200 },
+  })),
+  neighbours: [{ above: "a", below: "b", difference: 40, lower: -5, upper: 85, more_votes: 1234 }],
+  style: [{ feature: "length", points: 12, lower: 3, upper: 21 }],
+  pairs: [{ model_a: "c", model_b: "a model with a rather long name", wins_a: 3, wins_b: 5, ties: 2 }],
+});
 
 const browser = chromium();
 

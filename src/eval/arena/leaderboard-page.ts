@@ -45,7 +45,7 @@ export function leaderboardPage(ranking: Ranking, report: ReadReport): string {
       section(
         "Wins between pairs",
         paragraph(
-          "Share of the votes that the model of the row won against the model of the column. A tie is half a win.",
+          "Share of the votes that the model of the row won against the model of the column. A tie is half a win. Below it stands the number of votes.",
           "small",
         ),
         winMatrix(ranking),
@@ -134,7 +134,10 @@ function leaderboard({ models }: Ranking): string {
   });
 }
 
-const [NAME, PLOT, ROW] = [200, 420, 22];
+// Units of the view box, which fits a phone without shrinking the text.
+const [NAME, PLOT, ROW] = [140, 225, 22];
+/** Characters of a name in the chart. */
+const LONGEST_NAME = 20;
 
 /** A dot with a line per model; the table above has its numbers. */
 function intervalChart({ models }: Ranking): string {
@@ -145,7 +148,7 @@ function intervalChart({ models }: Ranking): string {
   const height = models.length * ROW;
   const rows = models.map(({ model, rating, lower, upper }, i) => {
     const y = i * ROW + ROW / 2;
-    const name = [...model].length > 26 ? `${[...model].slice(0, 25).join("")}…` : model;
+    const name = [...model].length > LONGEST_NAME ? `${[...model].slice(0, LONGEST_NAME - 1).join("")}…` : model;
     return (
       `<text class="tick" text-anchor="end" x="${NAME - 10}" y="${y + 4}">${escapeHtml(name)}</text>` +
       `<path class="line a" d="M${x(lower)} ${y}H${x(upper)}"/><circle class="mark a" cx="${x(rating)}" cy="${y}" r="4"/>`
@@ -155,7 +158,7 @@ function intervalChart({ models }: Ranking): string {
     (value, i) =>
       `<path class="grid" d="M${x(value)} 0V${height}"/><text class="tick" text-anchor="${["start", "middle", "end"][i]}" x="${x(value)}" y="${height + 16}">${points(value)}</text>`,
   );
-  return `<figure class="chart wide-chart" style="max-width:42rem"><svg viewBox="0 0 ${NAME + PLOT + 10} ${height + 22}" role="img" aria-label="Ratings with intervals">${axis.join("")}${rows.join("")}</svg></figure>`;
+  return `<figure class="chart"><svg viewBox="0 0 ${NAME + PLOT + 10} ${height + 22}" role="img" aria-label="Ratings with intervals">${axis.join("")}${rows.join("")}</svg></figure>`;
 }
 
 function winMatrix({ models, pairs }: Ranking): string {
