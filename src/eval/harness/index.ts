@@ -13,6 +13,7 @@ export type { ChatRenderer, ChatTurn, PromptOptions } from "./contexts.js";
 export { type DataOptions, readTaskDocuments, type TaskDocuments } from "./documents.js";
 export { createFilter, createPipeline, defaultPipeline, type FilterPipeline } from "./filters.js";
 export { type FunctionTable, TASK_FUNCTIONS, type TaskDocument, type TaskFunction } from "./functions.js";
+export { groupResults, type MetricResults, tasksOf } from "./groups.js";
 export { obstaclesOf } from "./obstacles.js";
 export { pythonJson } from "./python-json.js";
 export { FunctionReference, parsePythonYaml, type YamlValue } from "./python-yaml.js";
