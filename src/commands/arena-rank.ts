@@ -4,7 +4,7 @@ import { defineCommand } from "./command.js";
 export default defineCommand({
   description:
     "Rank models by votes between their answers. A vote has model_a, model_b and winner (model_a, model_b, tie or " +
-    '"tie (bothbad)"), and optionally tstamp, conversation_a and conversation_b, as Chatbot Arena and lm-arena publish them. Bradley–Terry ' +
+    '"tie (bothbad)"), and optionally tstamp, conversation_a and conversation_b, as Chatbot Arena and lm-arena publish them. Annotations of judges in the columns of AlpacaEval are votes too. Bradley–Terry ' +
     "ratings are 1000 + 400 / ln 10 · θ; the anchor has 1000, and a tie is half a win of each. A model's rank is 1 + the number of " +
     "models whose interval lies above its own. A line that is not a vote is skipped and counted. One million votes take some seconds.",
   options: arenaRankOptions,

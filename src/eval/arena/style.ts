@@ -27,8 +27,11 @@ function countsOfBoth(fields: Fields): readonly [Counts | undefined, Counts | un
     const [a, b] = [countsOfMetadata(metadata, "a"), countsOfMetadata(metadata, "b")];
     if (a !== undefined && b !== undefined) return [a, b];
   }
-  const { conversation_a, conversation_b, response_a, response_b } = fields;
-  return [countsOfConversation(conversation_a ?? response_a), countsOfConversation(conversation_b ?? response_b)];
+  const { conversation_a, conversation_b, response_a, response_b, output_1, output_2 } = fields;
+  return [
+    countsOfConversation(conversation_a ?? response_a ?? output_1),
+    countsOfConversation(conversation_b ?? response_b ?? output_2),
+  ];
 }
 
 const isRecord = (value: unknown): value is Fields =>

@@ -5,6 +5,9 @@
  * A vote has `model_a`, `model_b` and `winner` (model_a, model_b, tie, "tie (bothbad)"), or the three columns `winner_model_a`,
  * `winner_model_b`, `winner_tie`. It may have `tstamp` (or `timestamp`), `conversation_a` and `conversation_b` (or `response_a`
  * and `response_b`), and `conv_metadata` with counts of the style.
+ *
+ * The judgements of `quern judge`, in AlpacaEval's columns, are votes of a judge: `generator_1`, `generator_2`, `preference`,
+ * `output_1`, `output_2`.
  */
 import {
   isCsv,
@@ -168,8 +171,8 @@ function parseVote(
   fields: Fields,
   { margin: key, style }: ReadVotesOptions,
 ): Vote | { readonly reason: string; readonly detail: string } {
-  const a = nameOf(fields.model_a);
-  const b = nameOf(fields.model_b);
+  const a = nameOf(fields.model_a ?? fields.generator_1);
+  const b = nameOf(fields.model_b ?? fields.generator_2);
   if (a === undefined || b === undefined) {
     const missing = a === undefined ? "model_a" : "model_b";
     const keys = Object.keys(fields).slice(0, 6).join(", ");
@@ -210,9 +213,17 @@ function outcomeOf(fields: Fields): number | undefined {
     return Object.hasOwn(OUTCOMES, key) ? OUTCOMES[key] : undefined;
   }
   if (winner !== undefined && winner !== null) return undefined;
+  if (fields.preference !== undefined) return outcomeOfPreference(numberOf(fields.preference));
   const flags = [fields.winner_model_a, fields.winner_model_b, fields.winner_tie].map(flagOf);
   if (flags.filter((flag) => flag === true).length !== 1) return undefined;
   return flags[0] ? 1 : flags[1] ? 0 : 0.5;
+}
+
+/** A judge's preference: 1 is the first answer, 2 the second, between them a probability; 1.5 and 0 are ties. */
+function outcomeOfPreference(preference: number | undefined): number | undefined {
+  if (preference === 0 || preference === 1.5) return 0.5;
+  if (preference === undefined || preference < 1 || preference > 2) return undefined;
+  return preference < 1.5 ? 1 : 0;
 }
 
 function flagOf(value: unknown): boolean {

@@ -81,6 +81,19 @@ describe("votes", () => {
     expect(time?.[1]).toBe((time?.[0] ?? 0) + 86_400);
   });
 
+  it("reads a judge's annotations as its votes", async () => {
+    const preference = (winner: string) => (winner === "model_a" ? 1.2 : winner === "model_b" ? 2 : 1.5);
+    const judged = rows.map(({ model_a, model_b, winner }) => ({
+      ...{ generator_1: model_a, generator_2: model_b, preference: preference(winner) },
+      ...{ instruction: "x", output_1: "sixsix", output_2: "or" },
+    }));
+    const path = file("judged.json", JSON.stringify([...judged, { ...judged[0], preference: null }]));
+    const { votes, report } = await shape([path]);
+    expect(votes).toEqual(same);
+    expect(report.skipped).toEqual({ unknown_winner: 1 });
+    expect([...(await readVotes([path], { style: true })).style.slice(0, 4)]).toEqual([0.5, 0, 0, 0]);
+  });
+
   it("counts lines that are not votes by reason, and a last line that is cut", async () => {
     const text =
       lines([
