@@ -80,9 +80,8 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
       const call = `${known.name}((float *const[]){${[...arguments_, "SCRATCH"].join(", ")}});`;
       return `  ${profiles() ? `TIMED(${number}, ${entries.length}, ${call})` : call}${comment}`;
     });
-    entries.push(
-      `static void entry_${identifier(entryName)}(char *arena) {\n${profiles() ? `  runs[${entries.length}]++;\n` : ""}${calls.join("\n")}\n}`,
-    );
+    const count = profiles() ? [`  runs[${entries.length}]++;`] : [];
+    entries.push(entryFunctions(`entry_${identifier(entryName)}`, [...count, ...calls]));
   }
   const names = [...graph.entries.keys()].map(identifier);
   const bindings = Math.ceil((8 * (1 + graph.memory.variables.length)) / 64) * 64;
@@ -120,6 +119,27 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
     templates,
   ];
   return { source, templates: library.join("\n"), kernels: functions.size };
+}
+
+/** Calls per function. Each call's array of arguments has its own place on the stack of a thread, which has 256 kB. */
+const CALLS_PER_FUNCTION = 64;
+
+/** Returns the function of an entry, in several parts if it has many calls. */
+function entryFunctions(name: string, lines: readonly string[]): string {
+  const define = (part: string, body: readonly string[]) =>
+    `static __attribute__((noinline)) void ${part}(char *arena) {\n${body.join("\n")}\n}`;
+  if (lines.length <= CALLS_PER_FUNCTION) return define(name, lines);
+  const parts = Array.from({ length: Math.ceil(lines.length / CALLS_PER_FUNCTION) }, (_, i) =>
+    lines.slice(CALLS_PER_FUNCTION * i, CALLS_PER_FUNCTION * (i + 1)),
+  );
+  const named = parts.map((part, i) => ({ part: `${name}_part${i}`, body: part }));
+  return [
+    ...named.map(({ part, body }) => define(part, body)),
+    define(
+      name,
+      named.map(({ part }) => `  ${part}(arena);`),
+    ),
+  ].join("\n");
 }
 
 const macrosOf = (set: InstructionSet, dtype: ComputeDType) => [
