@@ -95,8 +95,10 @@ const speedrun = defineCommand({
       ...calls,
     });
     const models = Object.fromEntries(candidates.map(({ name, model }) => [name, model]));
+    // Without right answers to learn from, it is the fine-tuned one.
+    const best = models.GRPO ?? models.SFT;
     if (stage === "align") {
-      print(`try it: npx quern chat --model ${models.GRPO}`);
+      print(`try it: npx quern chat --model ${best}`);
       return finish({ ...pretrained, models });
     }
 
@@ -109,7 +111,7 @@ const speedrun = defineCommand({
       join(`${run}-align`, "scores.json"),
       `${JSON.stringify({ seed, models, scores }, null, 1)}\n`,
     );
-    print(`\ntry it: npx quern chat --model ${models.GRPO}`);
+    print(`\ntry it: npx quern chat --model ${best}`);
     return finish({ ...pretrained, models, scores });
   },
 });
