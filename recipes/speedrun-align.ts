@@ -66,7 +66,7 @@ export async function alignSpeedrun({ base, out, minutes, seed, print, ...calls 
     ...calls,
     seconds: 60 * minutes * SHARES.answers,
   });
-  const untrained: Candidate[] = [
+  const baselines: Candidate[] = [
     { name: "base", model: base, shots: TASKS.flatMap((task) => tasks.exercises(task, "lessons", { limit: 3, seed })) },
     { name: "SFT", model: tuned.checkpoint },
   ];
@@ -75,7 +75,7 @@ export async function alignSpeedrun({ base, out, minutes, seed, print, ...calls 
       `DPO, PPO and GRPO are left out: none of ${answers.sampled} answers of the SFT model is right, so that there is nothing ` +
         "to prefer; give it more --minutes",
     );
-    return untrained;
+    return baselines;
   }
   await writeRows(at("preferences.jsonl"), answers.pairs);
   print(
@@ -131,7 +131,7 @@ export async function alignSpeedrun({ base, out, minutes, seed, print, ...calls 
   print(`GRPO: ${verified.steps} steps, ${rewarded(verified.metrics)}`);
 
   return [
-    ...untrained,
+    ...baselines,
     { name: "DPO", model: preferred.checkpoint },
     { name: "PPO", model: pleased.checkpoint },
     { name: "GRPO", model: verified.checkpoint },

@@ -39,7 +39,7 @@ export interface ChoiceValues {
   readonly isGoldMissing: boolean;
 }
 
-/** What lm-eval takes for a gold choice that is not there. */
+/** The index that lm-eval uses when the gold choice is missing. */
 const MISSING = -100;
 
 /**

@@ -1,4 +1,4 @@
-/** @file Builds the requests of a task, byte for byte as lm-eval 0.4 does: what a model is asked, document by document. */
+/** @file Builds the requests of a task: the prompts and continuations of each document, byte for byte as lm-eval 0.4 builds them. */
 import { QuernError } from "../../errors.js";
 import { type ChatRenderer, type PromptOptions, promptsOf, type TaskShape } from "./contexts.js";
 import type { TaskDocuments } from "./documents.js";
@@ -21,7 +21,7 @@ interface RequestOrigin {
   readonly repeats: number;
 }
 
-/** What a model is asked. */
+/** A request to a model. */
 export type EvalRequest =
   | (RequestOrigin & { readonly type: "loglikelihood"; readonly context: string; readonly continuation: string })
   | (RequestOrigin & { readonly type: "loglikelihood_rolling"; readonly text: string })

@@ -21,7 +21,7 @@ export function normalCdf(x: number): number {
 
 const density = (x: number) => Math.exp(-0.5 * x * x) / Math.sqrt(2 * Math.PI);
 
-/** Returns z with Φ(z) = `probability`, which lies in (0, 1), by bisection and Newton's method. */
+/** Returns the z for which Φ(z) = `probability`, by bisection and Newton's method. The probability must lie in (0, 1). */
 export function normalQuantile(probability: number): number {
   if (probability > 0.5) return -normalQuantile(1 - probability);
   let [low, high] = [-38, 0];
