@@ -8,7 +8,7 @@ import { COMPLETION_FUNCTIONS } from "./functions/completions.js";
 import type { FunctionReference } from "./python-yaml.js";
 import type { FunctionTable, TaskFunction } from "./task-function.js";
 
-export type { FunctionTable, TaskDocument, TaskFunction } from "./task-function.js";
+export type { FunctionTable, TaskDocument, TaskFunction, TaskResult } from "./task-function.js";
 
 /** The functions that Quern has. */
 export const TASK_FUNCTIONS: FunctionTable = new Map<string, TaskFunction>(COMPLETION_FUNCTIONS);

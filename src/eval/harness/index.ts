@@ -11,8 +11,15 @@ export {
 } from "./catalogue.js";
 export type { ChatRenderer, ChatTurn, PromptOptions } from "./contexts.js";
 export { type DataOptions, readTaskDocuments, type TaskDocuments } from "./documents.js";
+export type { EvaluationResults, EvaluationSample } from "./evaluation-results.js";
 export { createFilter, createPipeline, defaultPipeline, type FilterPipeline } from "./filters.js";
-export { type FunctionTable, TASK_FUNCTIONS, type TaskDocument, type TaskFunction } from "./functions.js";
+export {
+  type FunctionTable,
+  TASK_FUNCTIONS,
+  type TaskDocument,
+  type TaskFunction,
+  type TaskResult,
+} from "./functions.js";
 export { groupResults, type MetricResults, tasksOf } from "./groups.js";
 export { obstaclesOf } from "./obstacles.js";
 export { pythonJson } from "./python-json.js";
