@@ -64,6 +64,11 @@ await runProcess([
     load: () => import("./commands/perplexity.js"),
   },
   {
+    words: "eval",
+    summary: "evaluate a model on lm-eval's tasks: prompts, metrics and standard errors as there",
+    load: () => import("./commands/eval.js"),
+  },
+  {
     words: "eval list",
     summary: "list the tasks of lm-eval task files, and which of them can run",
     load: () => import("./commands/eval-list.js"),

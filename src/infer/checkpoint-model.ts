@@ -2,6 +2,7 @@
 import { setMaxListeners } from "node:events";
 import type { CompileOptions } from "../backends/index.js";
 import { QuernError } from "../errors.js";
+import type { Tokenizer } from "../tokenizer/index.js";
 import { endOfTurn } from "./conversation.js";
 import { createDecoder, type Decoder } from "./decoder.js";
 import type {
@@ -53,6 +54,10 @@ export class CheckpointModel implements LanguageModel {
 
   get sequence(): number {
     return this.#opened.model.config.sequence;
+  }
+
+  get tokenizer(): Tokenizer {
+    return this.#opened.tokenizer;
   }
 
   async countTokens(prompt: string | Prompt): Promise<number> {
@@ -111,19 +116,21 @@ export class CheckpointModel implements LanguageModel {
   }
 
   async generate(prompts: readonly (string | Prompt)[], options: GenerationOptions = {}): Promise<Generation[]> {
-    const { tokens = 200, n = 1, seed = 0, stop, signal, onProgress, onWarning, onText, ...given } = options;
+    const { tokens = 200, n = 1, seed = 0, stop, signal, onProgress, onWarning, onText, ...rest } = options;
+    const { promptTokens, ...given } = rest;
     const { model, tokenizer } = this.#opened;
+    const longest = Math.min(promptTokens ?? model.config.sequence, model.config.sequence);
     signal?.throwIfAborted();
     const encoded: Encoded[] = [];
     for (const [i, prompt] of prompts.entries()) {
       const each = await this.#encode(prompt);
-      const lost = each.ids.length - model.config.sequence;
+      const lost = each.ids.length - longest;
       if (lost > 0) {
         onWarning?.(
-          `prompt ${i} has ${each.ids.length} tokens, but the model's limit is ${model.config.sequence}: the first ${lost} are dropped`,
+          `prompt ${i} has ${each.ids.length} tokens, but the limit is ${longest}: the first ${lost} are dropped`,
         );
       }
-      encoded.push(each);
+      encoded.push(lost > 0 ? { ...each, ids: Array.from(each.ids).slice(lost) } : each);
     }
     this.#decoder ??= createDecoder(model.config, model.readParameter, { programs: this.#programs });
     const decoder = this.#decoder;

@@ -30,6 +30,7 @@ export type {
   RollingLogLikelihood,
 } from "./language-model.js";
 export { type ModelPrograms, modelPrograms } from "./model-programs.js";
+export { openNamedModel, serverAddress } from "./named-model.js";
 export { type OpenModelOptions, openModel } from "./open-model.js";
 export {
   type ChatRequest,

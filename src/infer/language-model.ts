@@ -3,6 +3,7 @@
  * whole texts, and generation. The three requests are those of lm-evaluation-harness (Gao et al., EleutherAI).
  */
 import type { OnProgress } from "../progress.js";
+import type { Tokenizer } from "../tokenizer/index.js";
 import type { Prompt } from "./prompts.js";
 import type { TextCompletion } from "./text-completion.js";
 
@@ -44,6 +45,8 @@ export interface RequestOptions {
 export interface GenerationOptions extends RequestOptions {
   /** Maximum tokens of a completion. Default 200. */
   readonly tokens?: number;
+  /** Maximum tokens of a prompt; a longer one loses its start. Default the model's context. Servers ignore it. */
+  readonly promptTokens?: number;
   /** Completions per prompt; completion i uses `seed` + i. Default 1. */
   readonly n?: number;
   /** Default 0. */
@@ -72,6 +75,8 @@ export interface LanguageModel {
   readonly name: string;
   /** Context length in tokens; null if a server does not report it. */
   readonly sequence: number | null;
+  /** The model's own; undefined if a server keeps it. */
+  readonly tokenizer?: Tokenizer;
   /** Counts the tokens of a prompt; null if a server does not report it. */
   countTokens(prompt: string | Prompt): Promise<number | null>;
   /**

@@ -4,9 +4,16 @@ import { parseJsonLine } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
 import { nearest, show } from "../options.js";
 import { type ChatMessage, renderChat, type Tokenizer } from "../tokenizer/index.js";
+import { requestEncoder } from "./request-tokens.js";
 
-/** A text to continue, or a conversation to answer. */
-export type Prompt = { readonly prompt: string } | { readonly messages: readonly ChatMessage[] };
+/**
+ * A text to continue, a conversation to answer, or a text whose special tokens are meant as such: what a chat template has
+ * rendered, or a prompt of a benchmark.
+ */
+export type Prompt =
+  | { readonly prompt: string }
+  | { readonly messages: readonly ChatMessage[] }
+  | { readonly rendered: string };
 
 export interface EncodedPrompt {
   /** The prompt as the model sees it; for messages, the output of the chat template. */
@@ -29,14 +36,17 @@ export async function encodePrompt(
     const text = await renderChat(tokenizer, prompt.messages, { addGenerationPrompt: true });
     return { text, ids: tokenizer.encode(text, { special: "allow" }) };
   }
-  const given = tokenizer.encode(prompt.prompt, { addSpecial: true });
+  const given =
+    "rendered" in prompt
+      ? requestEncoder(tokenizer, beginning).encodeText(prompt.rendered)
+      : tokenizer.encode(prompt.prompt, { addSpecial: true });
   const ids = given.length > 0 ? given : beginning;
   if (ids.length === 0) {
     throw new QuernError("the prompt is empty, and this model has no beginning-of-text token; give a prompt", {
       exitCode: 2,
     });
   }
-  return { text: prompt.prompt, ids };
+  return { text: "rendered" in prompt ? prompt.rendered : prompt.prompt, ids };
 }
 
 const KEYS = ["prompt", "messages"];

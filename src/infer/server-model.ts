@@ -52,6 +52,10 @@ export class ServerModel implements LanguageModel {
 
   readonly sequence = null;
 
+  get tokenizer(): Tokenizer | undefined {
+    return this.#tokenizer;
+  }
+
   async countTokens(): Promise<null> {
     return null;
   }
@@ -123,8 +127,9 @@ export class ServerModel implements LanguageModel {
       const one = async (_: unknown, completion: number): Promise<TextCompletion> => {
         const seeds = n > 1 || seed !== undefined ? { seed: (seed ?? 0) + completion } : {};
         const body = { model: this.name, ...parameters, ...seeds };
-        if ("prompt" in prompt) {
-          const [choice] = await this.#client.complete({ ...body, ...prompt }, { signal });
+        if (!("messages" in prompt)) {
+          const text = "rendered" in prompt ? prompt.rendered : prompt.prompt;
+          const [choice] = await this.#client.complete({ ...body, prompt: text }, { signal });
           onText?.(choice.text, i, completion);
           return completionOf(choice);
         }

@@ -102,7 +102,7 @@ function describeTask(task: LoadedTask): TaskDescription {
     file: task.file,
     runs: obstacles.length === 0,
     obstacles,
-    config: Object.fromEntries(Object.entries(task.config.keys).map(([key, value]) => [key, printed(value)])),
+    config: printedConfig(task),
     places: Object.fromEntries([...task.places].map(([key, { file, line }]) => [key, `${file}:${line}`])),
     children: [],
   };
@@ -120,6 +120,11 @@ function describeGroup(group: TaskGroup): TaskDescription {
     places: {},
     children: group.children.map(({ name }) => name),
   };
+}
+
+/** Returns the keys of a task as JSON can hold them. */
+export function printedConfig(task: LoadedTask): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(task.config.keys).map(([key, value]) => [key, printed(value)]));
 }
 
 /** Returns a value as JSON can hold it: `!function` as text, mappings with keys of any type as objects. */
@@ -187,7 +192,8 @@ async function checkFile(
   }
 }
 
-function registryOf(include: readonly string[]): TaskRegistry {
+/** Returns the tasks of folders. */
+export function registryOf(include: readonly string[]): TaskRegistry {
   const registry = new TaskRegistry();
   for (const folder of include) registry.addFolder(folder);
   return registry;

@@ -6,11 +6,14 @@ export {
   describeTasks,
   type ListedTask,
   listTasks,
+  registryOf,
   type TaskDescription,
   type TaskList,
 } from "./catalogue.js";
+export { chatRendererOf } from "./chat-renderer.js";
 export type { ChatRenderer, ChatTurn, PromptOptions } from "./contexts.js";
 export { type DataOptions, readTaskDocuments, type TaskDocuments } from "./documents.js";
+export { type EvaluationCounts, evaluateTasks, type TaskEvaluation, type TaskRunOptions } from "./evaluate-tasks.js";
 export type { EvaluationResults, EvaluationSample } from "./evaluation-results.js";
 export { createFilter, createPipeline, defaultPipeline, type FilterPipeline } from "./filters.js";
 export {
@@ -21,10 +24,14 @@ export {
   type TaskResult,
 } from "./functions.js";
 export { groupResults, type MetricResults, tasksOf } from "./groups.js";
+export { type Answer, type AnswerOptions, answersOf, type ModelAnswers } from "./model-answers.js";
 export { obstaclesOf } from "./obstacles.js";
 export { pythonJson } from "./python-json.js";
 export { FunctionReference, parsePythonYaml, type YamlValue } from "./python-yaml.js";
 export { type LoadedTask, type TaskGroup, TaskRegistry, type TaskSelection } from "./registry.js";
+export { openRequestCache, type RequestCache } from "./request-cache.js";
 export { buildRequests, type EvalRequest, fewshotCount, type RequestOptions } from "./requests.js";
+export { evaluationTable, type MetricRow, metricRows } from "./results-table.js";
+export { sampleLine } from "./samples.js";
 export { standardError } from "./standard-errors.js";
 export { OUTPUT_TYPES, type OutputType, type TaskConfig } from "./task-config.js";

@@ -14,6 +14,8 @@ interface RequestOrigin {
   readonly task: string;
   /** Index among the documents that are evaluated. */
   readonly documentIndex: number;
+  /** Index among all documents of the split; another one with `samples`. */
+  readonly position: number;
   readonly document: TaskDocument;
   /** Index among the document's requests. */
   readonly index: number;
@@ -89,7 +91,7 @@ export async function buildRequests(
     try {
       const examples = shots === 0 ? [] : sampler.sample(shots, mayDrawItself ? document : undefined);
       const prompts = await promptsOf(task, rules, shape, document, examples, options);
-      const origin = { task: task.name, documentIndex, document, repeats: config.repeats };
+      const origin = { task: task.name, documentIndex, position, document, repeats: config.repeats };
       requests.push(...requestsOf(task, rules, origin, prompts, options));
     } catch (error) {
       if (!(error instanceof QuernError)) throw error;

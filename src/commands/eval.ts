@@ -1,0 +1,32 @@
+import { evaluateOptions } from "../eval/evaluate-options.js";
+import { defineCommand } from "./command.js";
+
+export default defineCommand({
+  description:
+    "Evaluate a model on lm-evaluation-harness tasks: its YAML files as they are, with its prompts, metrics and standard " +
+    "errors. Prints each metric with its standard error and 95 % interval; writes results.json in lm-eval's layout and a " +
+    "report with every sample. `quern eval list` shows the tasks of a folder.",
+  options: evaluateOptions,
+  examples: [
+    "quern eval --model runs/first --tasks arc_easy,piqa --include lm_eval/tasks --data benchmarks --out results",
+    "quern eval --model smollm2.gguf --tasks my-task.yaml --num-fewshot 5 --apply-chat-template --cache answers --out results",
+  ],
+  async run(options, { signal, onProgress, print, log, named }) {
+    const { evaluate, evaluationTable } = await import("../eval/index.js");
+    const { results, counts, seconds } = await evaluate({ ...options, signal, onProgress, named });
+    for (const line of evaluationTable(results)) print(line);
+    const answered = counts.cached > 0 ? `, ${counts.cached.toLocaleString("en")} answers from the cache` : "";
+    print(`${counts.requests.toLocaleString("en")} requests in ${seconds.toFixed(1)} s${answered}`);
+    for (const [task, n] of Object.entries(counts.truncated)) {
+      log(`warning: ${task}: ${n} requests were longer than the model's context and lost their start`);
+    }
+    for (const [task, n] of Object.entries(counts.missingGolds)) {
+      log(`warning: ${task}: the right answer of ${n} documents is none of the choices; they count as wrong`);
+    }
+    if (counts.systemDropped > 0) {
+      log(`warning: the chat template refuses a system text; ${counts.systemDropped} prompts were rendered without it`);
+    }
+    if (options.out !== undefined) print(`results: ${options.out}`);
+    return results;
+  },
+});

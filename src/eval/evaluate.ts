@@ -1,0 +1,239 @@
+/** @file Evaluates a model on tasks and writes what came out: the library function behind `quern eval`. */
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { z } from "zod";
+import type { CompileOptions } from "../backends/index.js";
+import { fileError, QuernError } from "../errors.js";
+import { type LanguageModel, openNamedModel, serverAddress } from "../infer/index.js";
+import { checkOptions, type NameOption } from "../options.js";
+import { quoted } from "../printable.js";
+import type { OnProgress } from "../progress.js";
+import { evaluateOptions } from "./evaluate-options.js";
+import {
+  type EvaluationResults,
+  evaluateTasks,
+  type FunctionTable,
+  openRequestCache,
+  registryOf,
+  sampleLine,
+  type TaskEvaluation,
+  type YamlValue,
+} from "./harness/index.js";
+
+export type EvaluateOptions = z.input<typeof evaluateOptions> & {
+  /** Python functions of task files in TypeScript, beside Quern's own. */
+  readonly functions?: FunctionTable;
+  readonly target?: Pick<CompileOptions, "backend" | "cpu">;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+  readonly named?: NameOption;
+};
+
+export interface EvaluateResult extends TaskEvaluation {
+  readonly seconds: number;
+}
+
+/**
+ * Evaluates a model on tasks. With `out`, writes results.json in lm-eval's layout and a report.
+ * @throws QuernError for an unknown task, one that cannot run, missing data, or a rule of a task that fails on a document
+ */
+export async function evaluate({
+  functions,
+  target,
+  signal,
+  onProgress,
+  named,
+  ...given
+}: EvaluateOptions): Promise<EvaluateResult> {
+  const o = checkOptions(evaluateOptions, given, named);
+  const name = named ?? ((key: string) => key);
+  const started = Date.now();
+  if (o.limit !== undefined && o.samples !== undefined) {
+    throw new QuernError(`give ${name("limit")} or ${name("samples")}, not both`, { exitCode: 2 });
+  }
+  for (const key of ["fewshotAsMultiturn", "fewshotInOneTurn"] as const) {
+    if (o[key] && !o.applyChatTemplate) {
+      throw new QuernError(`${name(key)} needs ${name("applyChatTemplate")}`, { exitCode: 2 });
+    }
+  }
+  if (o.fewshotAsMultiturn && o.fewshotInOneTurn) {
+    throw new QuernError(`give ${name("fewshotAsMultiturn")} or ${name("fewshotInOneTurn")}, not both`, {
+      exitCode: 2,
+    });
+  }
+  const selection = registryOf(o.include).select(o.tasks);
+  const samples = o.samples === undefined ? undefined : await samplesOf(o.samples, name("samples"));
+  for (const task of Object.keys(samples ?? {})) {
+    if (selection.tasks.has(task)) continue;
+    throw new QuernError(`${name("samples")} names ${quoted(task)}, which is none of the tasks`, { exitCode: 2 });
+  }
+  const seeds = o.seed.split(",").map(Number);
+  const seedAt = (index: number): number => seeds[Math.min(index, seeds.length - 1)]!;
+  const generationOptions = o.genKwargs === undefined ? undefined : generationOptionsOf(o.genKwargs, name("genKwargs"));
+  const model = await openNamedModel(o.model, { ...target, cpu: { threads: o.threads, ...target?.cpu } });
+  const cache = o.cache === undefined ? undefined : openRequestCache(o.cache);
+  try {
+    const evaluation = await evaluateTasks(model, selection, {
+      data: o.data,
+      numFewshot: o.numFewshot,
+      limit: o.limit,
+      samples,
+      batch: o.batch,
+      fewshotSeed: seedAt(3),
+      samplingSeed: seedAt(2),
+      applyChatTemplate: o.applyChatTemplate,
+      system: o.system,
+      fewshotAsMultiturn: !o.fewshotInOneTurn,
+      generationOptions,
+      bootstrap: o.bootstrap,
+      functions,
+      cache,
+      identity: cache === undefined ? undefined : await identityOf(o.model, model),
+      signal,
+      onProgress,
+    });
+    const seconds = (Date.now() - started) / 1000;
+    const results = {
+      ...evaluation.results,
+      ...recordOf(model, o, evaluation, { started, seconds, generationOptions }),
+    };
+    const result = { ...evaluation, results, seconds };
+    if (o.out !== undefined) await writeEvaluation(o.out, result, o.logSamples);
+    return result;
+  } finally {
+    cache?.close();
+    await model.dispose();
+  }
+}
+
+/** The keys that lm-eval's results have beside the numbers, and Quern's own counts. */
+function recordOf(
+  model: LanguageModel,
+  o: z.output<typeof evaluateOptions>,
+  { counts }: TaskEvaluation,
+  run: { readonly started: number; readonly seconds: number; readonly generationOptions: unknown },
+): Partial<EvaluationResults> {
+  const seeds = o.seed.split(",").map(Number);
+  const template = o.applyChatTemplate ? (model.tokenizer?.parts.config?.chat_template ?? null) : null;
+  const hash = (text: unknown) => (typeof text === "string" ? createHash("sha256").update(text).digest("hex") : null);
+  return {
+    config: {
+      model: "quern",
+      model_args: `pretrained=${o.model}`,
+      batch_size: o.batch,
+      batch_sizes: [],
+      device: "cpu",
+      use_cache: o.cache ?? null,
+      limit: o.limit ?? null,
+      bootstrap_iters: o.bootstrap,
+      gen_kwargs: run.generationOptions ?? null,
+      random_seed: seeds[0],
+      numpy_seed: seeds[1] ?? seeds[0],
+      torch_seed: seeds[2] ?? seeds[0],
+      fewshot_seed: seeds[3] ?? seeds[0],
+    },
+    date: run.started / 1000,
+    max_length: model.sequence,
+    model_source: "quern",
+    model_name: o.model,
+    model_name_sanitized: o.model.replace(/[^\w.-]+/g, "__"),
+    system_instruction: o.system ?? null,
+    system_instruction_sha: hash(o.system),
+    fewshot_as_multiturn: o.applyChatTemplate ? !o.fewshotInOneTurn : null,
+    chat_template: template,
+    chat_template_sha: hash(template),
+    total_evaluation_time_seconds: String(run.seconds),
+    counts,
+  };
+}
+
+async function writeEvaluation(
+  folder: string,
+  { results, samples }: EvaluateResult,
+  logSamples: boolean,
+): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    if (logSamples) {
+      for (const [task, list] of samples)
+        await write(join(folder, `samples_${task}.jsonl`), list.map(sampleLine).join(""));
+    }
+    await write(join(folder, "results.json"), `${JSON.stringify(results, jsonValue, 2)}\n`);
+  } catch (error) {
+    throw fileError(error, "write", folder);
+  }
+}
+
+const jsonValue = (_: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);
+
+/** A killed process leaves the file as it was. */
+async function write(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.part`, text);
+  await rename(`${path}.part`, path);
+}
+
+/** Tells models apart in the cache: the size and time of each file, or a server's address. */
+async function identityOf(name: string, model: LanguageModel): Promise<string> {
+  if (serverAddress(name) !== undefined) return name;
+  const facts: unknown[] = [];
+  const place = await stat(model.name);
+  const paths = place.isDirectory()
+    ? (await readdir(model.name)).sort().map((each) => join(model.name, each))
+    : [model.name];
+  for (const path of paths) {
+    const { size, mtimeMs } = await stat(path);
+    if (/\.(safetensors|gguf|json|bin|txt|model)$/.test(path))
+      facts.push([path.slice(model.name.length), size, mtimeMs]);
+  }
+  return JSON.stringify(facts);
+}
+
+async function samplesOf(given: string, option: string): Promise<Record<string, readonly number[]>> {
+  let text = given;
+  if (!given.trimStart().startsWith("{")) {
+    try {
+      text = await readFile(given, "utf8");
+    } catch (error) {
+      throw fileError(error, "read", given);
+    }
+  }
+  const wrong = new QuernError(`${option} must be {"TASK": [positions of documents]}, as JSON or in a file`, {
+    exitCode: 2,
+  });
+  try {
+    const parsed = JSON.parse(text) as Record<string, unknown>;
+    const isList = (value: unknown) =>
+      Array.isArray(value) && value.every((each) => Number.isInteger(each) && each >= 0);
+    if (typeof parsed !== "object" || parsed === null || !Object.values(parsed).every(isList)) throw wrong;
+    return parsed as Record<string, readonly number[]>;
+  } catch {
+    throw wrong;
+  }
+}
+
+/** Reads lm-eval's `temperature=0,do_sample=false`, or a JSON object. */
+function generationOptionsOf(given: string, option: string): Record<string, YamlValue> {
+  const wrong = new QuernError(`${option} must be KEY=VALUE,… or a JSON object, not ${quoted(given)}`, { exitCode: 2 });
+  if (given.trimStart().startsWith("{")) {
+    try {
+      return JSON.parse(given) as Record<string, YamlValue>;
+    } catch {
+      throw wrong;
+    }
+  }
+  const options: Record<string, YamlValue> = {};
+  for (const part of given.split(",")) {
+    const at = part.indexOf("=");
+    if (at < 1) throw wrong;
+    const value = part.slice(at + 1);
+    const lower = value.toLowerCase();
+    options[part.slice(0, at).trim()] =
+      lower === "true" || lower === "false"
+        ? lower === "true"
+        : value !== "" && !Number.isNaN(Number(value))
+          ? Number(value)
+          : value;
+  }
+  return options;
+}
