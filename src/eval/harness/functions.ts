@@ -5,13 +5,17 @@
 import { basename, dirname, join } from "node:path";
 import { QuernError } from "../../errors.js";
 import { COMPLETION_FUNCTIONS } from "./functions/completions.js";
+import { REASONING_FUNCTIONS } from "./functions/reasoning.js";
 import type { FunctionReference } from "./python-yaml.js";
 import type { FunctionTable, TaskFunction } from "./task-function.js";
 
 export type { FunctionTable, TaskDocument, TaskFunction, TaskResult } from "./task-function.js";
 
 /** The functions that Quern has. */
-export const TASK_FUNCTIONS: FunctionTable = new Map<string, TaskFunction>(COMPLETION_FUNCTIONS);
+export const TASK_FUNCTIONS: FunctionTable = new Map<string, TaskFunction>([
+  ...COMPLETION_FUNCTIONS,
+  ...REASONING_FUNCTIONS,
+]);
 
 /** Returns the function that a task file names; undefined if Quern has none. */
 export function findFunction(

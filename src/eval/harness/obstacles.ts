@@ -34,7 +34,6 @@ export function obstaclesOf(task: LoadedTask, functions?: FunctionTable): readon
   for (const key of ["doc_to_image", "doc_to_audio"]) {
     if (keys[key] !== undefined && keys[key] !== null) found.push(`${key}: a model of text cannot use it`);
   }
-  if (keys.unsafe_code === true) found.push("unsafe_code: it runs what the model writes");
   for (const [name, value] of namedFunctions(task)) {
     if (findFunction(value, functions) === undefined) found.push(`${name}: !function ${value.name}`);
   }

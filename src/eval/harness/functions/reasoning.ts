@@ -1,0 +1,15 @@
+/** @file The functions of tasks on knowledge, reasoning, mathematics, code and instructions. */
+import { ARABIC_FUNCTIONS } from "./arabic.js";
+import { BIG_BENCH_HARD_FUNCTIONS } from "./big-bench-hard.js";
+import { CHAIN_OF_THOUGHT_FUNCTIONS } from "./chain-of-thought.js";
+import type { NamedFunctions } from "./fields.js";
+import { MULTIPLE_CHOICE_FUNCTIONS } from "./multiple-choice.js";
+import { SUBJECT_FUNCTIONS } from "./subjects.js";
+
+export const REASONING_FUNCTIONS: NamedFunctions = [
+  ...SUBJECT_FUNCTIONS,
+  ...CHAIN_OF_THOUGHT_FUNCTIONS,
+  ...MULTIPLE_CHOICE_FUNCTIONS,
+  ...ARABIC_FUNCTIONS,
+  ...BIG_BENCH_HARD_FUNCTIONS,
+];

@@ -1,0 +1,282 @@
+"""Writes test/fixtures/eval/functions-b.json: what lm-eval's own Python makes of made-up documents, for the functions of tasks on
+knowledge, reasoning, mathematics, code and instructions.
+
+    PYTHONPATH=LM_EVAL/src:PACKAGES python test/oracle/lm_eval_functions_b.py [CODE_EVAL]
+
+Needs lm_eval 0.4.13 with datasets, word2number, regex, sympy, math_verify, antlr4-python3-runtime 4.11, langdetect and nltk with
+its punkt_tab data. CODE_EVAL is a copy of the metric script `code_eval` of Hugging Face's `evaluate`.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import random
+import sys
+
+import datasets
+import lm_eval
+
+datasets.disable_progress_bars()
+TASKS = os.path.join(os.path.dirname(lm_eval.__file__), "tasks")
+OUT = os.path.join(os.path.dirname(__file__), "..", "fixtures", "eval", "functions-b.json")
+sets, cases, modules = {}, [], {}
+
+
+def function(key):
+    """`bbh/zeroshot/utils.MapRegexFilter` -> the function, loaded from its file as lm-eval does."""
+    path, name = key.rsplit(".", 1)
+    if path not in modules:
+        spec = importlib.util.spec_from_file_location(path.replace("/", "_").replace("-", "_"), f"{TASKS}/{path}.py")
+        modules[path] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(modules[path])
+    return getattr(modules[path], name)
+
+
+def shortened(value):
+    """Long texts become hashes."""
+    if isinstance(value, str) and len(value.encode()) > 20:
+        return "#" + hashlib.sha1(value.encode()).hexdigest()[:8]
+    if isinstance(value, dict):
+        return {k: shortened(v) for k, v in value.items()}
+    return [shortened(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def add(key, name, output, **case):
+    """The first output stays readable. An output that an earlier case has names that case."""
+    output = [*output[:1], *shortened(output[1:])]
+    for i, other in enumerate(cases):
+        if output == other["output"]:
+            output = i
+            break
+    cases.append({"function": key, "set": name, **case, "output": output})
+
+
+def documents(key, name, file=None):
+    """process_docs: keeps the fields that changed, and the `id` if documents are left out."""
+    random.seed(0)
+    before = {doc["id"]: doc for doc in sets[name]}
+    made = function(file or key)(datasets.Dataset.from_list(sets[name], features=None))
+    output = [
+        {k: v for k, v in doc.items() if k == "id" or k not in before[doc["id"]] or before[doc["id"]][k] != v}
+        for doc in made
+    ]
+    if len(output) == len(before):
+        for doc in output:
+            del doc["id"]
+    add(key, name, output)
+
+
+def document(key, name, file=None):
+    add(key, name, [function(file or key)(dict(doc)) for doc in sets[name]])
+
+
+def results(key, name, answers):
+    """process_results, of one list of results per document."""
+    output = [function(key)(dict(doc), answer) for doc, answer in zip(sets[name], answers, strict=True)]
+    add(key, name, output, results=answers)
+
+
+def responses(key, name, answers, options=None):
+    """A filter: a class, or a function of `custom`."""
+    made = function(key)
+    made = made(**(options or {})).apply if isinstance(made, type) else made
+    output = [list(one) for one in made(answers, sets[name])]
+    add(key, name, output, results=answers, **({"options": options} if options else {}))
+
+
+TEXTS = [
+    "", " ", "Plain words.", "  two  spaces  ", "a [title] b", "[x] [title][y]", "Äpfel & Öl", "数学の問題", "line\nbreak\n\n",
+    "ends with, ", "None", "0", "π ≈ 3.14", "tab\there", "\u00a0nbsp\u00a0", "emoji 🧮 here", '"quoted"', "back\\slash",
+    "A: Let's think step by step. So A: Let's", "{braces} {{x}}",
+]  # fmt: skip
+
+
+def text(i, step=1):
+    return TEXTS[(i * step + step) % 20]
+
+
+def row(i, **fields):
+    return {"id": i, **fields}
+
+
+
+
+# --- subjects -----------------------------------------------------------------------------------------------------------
+SUBJECTS = ["anatomy", "virology", "Anatomy", "anatomy ", "virology_test.csv_sw-KE.csv", "anatomy_test-00.parquet", ""]
+CATEGORIES = ["STEM", "Social Sciences", "stem", "Business", "Humanities"]
+DOMAINS = ["Arts & Humanities", "STEM", "General knowledge", "General Knowledge", "Social Science", "Health oriented education"]
+PRO = ["computer science", "computer_science", "law", "Law", "math", "other"]
+sets["subjects"] = [
+    row(
+        i, subject=SUBJECTS[i % 7], Subject=SUBJECTS[(i + 1) % 7], subject_category=CATEGORIES[i % 5], domain=DOMAINS[i % 6],
+        category=PRO[i % 6], subtask_name=f"mmlu_{['de', 'fr'][i % 2]}_chat.{SUBJECTS[i % 3]}",
+    )
+    for i in range(20)
+]  # fmt: skip
+for key in [
+    "global_mmlu/full/am/utils.process_anatomy", "global_mmlu/full/zh/utils.process_virology",
+    "global_mmlu/default/ar/utils.process_stem", "global_mmlu/default/yo/utils.process_social_sciences",
+    "include/default/Albanian/utils.process_arts_humanities", "include/few_shot_en/Hindi/utils.process_general_knowledge",
+    "include/few_shot_og/North Macedonian/utils.process_health_oriented_education",
+    "openai-mmmlu/default/utils.process_virology", "openai-mmmlu/default/utils.process_anatomy",
+    "mmlu_pro/utils.process_computer_science", "mmlu-pro-plus/utils.process_law", "mmlu_prox/de/utils.process_other",
+    "llama3/instruct/mmlu_pro/utils.process_math", "llama3/instruct/mmlu_de/utils.process_docs_anatomy",
+    "llama3/instruct/mmlu_fr/utils.process_docs_virology",
+]:  # fmt: skip
+    documents(key, "subjects")
+
+# --- prompts with reasoning ---------------------------------------------------------------------------------------------
+sets["pro"] = [
+    row(
+        i, question=text(i), options=[text(i + j, 3) for j in range([4, 10, 12, 0, 1][i % 5])],
+        cot_content=["A: Let's think step by step. ", "A: Let's think step by step.", ""][i % 3] + text(i, 7)
+        + [" The answer is (B).", " The answer is (b).", " The answer is (A). The answer is (C)."][i % 3],
+        **{f"option_{j}": text(i + j, 3) if j < [4, 10, 1, 0][i % 4] else None for j in range(10)},
+    )
+    for i in range(20)
+]  # fmt: skip
+for folder in ["mmlu_pro", "mmlu-pro-plus"]:
+    for name in ["doc_to_text", "fewshot_to_text", "fewshot_to_target"]:
+        document(f"{folder}/utils.{name}", "pro")
+document("llama3/instruct/mmlu_pro/utils.fewshot_to_text", "pro")
+for language in ["en", "zu"]:
+    document(f"mmlu_prox/{language}/utils.doc_to_text", "pro")
+document("mmlu_prox/fr/utils.fewshot_to_text", "pro")
+document("leaderboard/mmlu_pro/utils.doc_to_text", "pro")
+document("leaderboard/mmlu_pro/utils.doc_to_choice", "pro")
+
+# --- choices ------------------------------------------------------------------------------------------------------------
+sets["gpqa"] = [
+    row(
+        i,
+        **{
+            key: None if (i + j) % 9 == 8 else text(i + j, 3)
+            for j, key in enumerate(["Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3", "Correct Answer"])
+        },
+    )
+    for i in range(20)
+]
+for folder in ["gpqa/zeroshot", "gpqa/n_shot", "gpqa/cot_zeroshot", "leaderboard/gpqa"]:
+    documents(f"{folder}/utils.process_docs", "gpqa")
+sets["arabicmmlu"] = [
+    row(
+        i, Level=["Primary", "Middle", "High", "Univ", "Prof", "", None][i % 7], Country=["UAE", "", None, "مصر"][i % 4],
+        Subject=text(i, 3), Question=text(i), Context=[None, "", "Some text"][i % 3],
+        **{f"Option {j}": [text(i + j, 3), None][(i + j) % 5 == 4] for j in range(1, 6)},
+    )
+    for i in range(20)
+]  # fmt: skip
+document("arabicmmlu/utils.doc_to_text", "arabicmmlu")
+document("arabicmmlu/utils.doc_to_choice", "arabicmmlu")
+OPTIONS = [
+    "a ) 38 , b ) 27.675 , c ) 30 , d ) data inadequate , e ) none of these", "a ) 1,000 , b ) 2 , c ) 3 , d ) 4 , e ) 5", "",
+    "a ) 5 , , b ) 6 , c ) , d ) x , e )", "a ) rs . 400 , b ) rs . 300 , c ) 500 , d ) 350 , e ) none of these\n",
+    "a ) a , b , b ) c ,", "e ) alone", "a ) é , b ) 🧮 ,, c ) z, d ) w , e ) v , ",
+]  # fmt: skip
+sets["short"] = [
+    row(
+        i, options=OPTIONS[i % 8] + ["", " ", ", e ) last"][i // 8], activity=text(i) + str(i), baseline=text(i, 3),
+        context=["Q: What is 2 plus 3?\n\nA:", "\n\nQ: A: Q:\n\n\n\nA:  ", "", "\u00a0Q:x\u00a0"][i % 4] + text(i),
+        completion=text(i, 7), narrative=text(i), question=text(i, 3),
+        choices=repr([text(i, 3), text(i, 7)][: i % 3]),
+    )
+    for i in range(20)
+]  # fmt: skip
+document("mathqa/utils.doc_to_choice", "short")
+documents("arithmetic/utils.process_docs", "short")
+document("leaderboard/musr/utils.doc_to_text", "short")
+document("leaderboard/musr/utils.doc_to_choice", "short")
+document("hendrycks_ethics/utils.doc_to_text", "short")
+document("hendrycks_ethics/utils.doc_to_target", "short")
+sets["mmlusr"] = [
+    row(i, answer=[None, " A", "B ", "", "C"][i % 5], **{f"choice{j}": [text(i + j), None, ""][(i * j) % 3] for j in range(1, 5)})
+    for i in range(20)
+]
+documents("mmlusr/question_only/utils.process_docs", "mmlusr")
+sets["arc"] = [
+    row(
+        i, question=text(i), answerKey=["A", "1", "D", "4", "2"][i % 5],
+        choices={"text": [text(i, j) for j in (3, 7, 9, 11, 13)[: 4 + (i % 7 == 3)]], "label": list("12345" if i % 2 else "ABCDE")[: 4 + (i % 7 == 3)]},
+    )
+    for i in range(20)
+]  # fmt: skip
+documents("llama3/instruct/arc_challenge/utils.process_docs", "arc")
+sets["agieval"] = [
+    row(i, gold=[[0], [1, 2], [3], []][i % 4], choices=[text(i, 3) + "x", text(i, 7) + "🧮", "(C)", "long " * (i + 1)]) for i in range(20)
+]
+drawn = random.Random(5)
+results(
+    "agieval/utils.process_results_mcqa", "agieval",
+    [[[-float(drawn.randint(1, 6)), False] for _ in range(4)] for _ in range(20)],
+)  # fmt: skip
+
+# --- the Arabic leaderboard ---------------------------------------------------------------------------------------------
+sets["arabic"] = [
+    row(
+        i, subject=["abstract_algebra", "علم", "a_b_c"][i % 3], question=text(i), A=text(i), B=text(i, 3), C=text(i, 7), D="د",
+        answer=list("ABCD")[i % 4],
+    )
+    for i in range(20)
+]  # fmt: skip
+LEADERBOARD = "arabic_leaderboard_complete/arabic_leaderboard_"
+documents(LEADERBOARD + "arabic_mmlu/utils.process_docs", "arabic")
+documents("arabic_leaderboard_light/arabic_leaderboard_arabic_exams_light/utils.process_docs", "arabic")
+sets["alghafa"] = [
+    row(str(i), query=text(i), sol1=text(i, 3), sol2=text(i, 7), label=["0", "1", " 2 "][i % 3]) for i in range(20)
+]
+documents(LEADERBOARD + "alghafa/utils.process_docs", "alghafa")
+documents(LEADERBOARD + "arabic_mt_race/utils.process_docs", "alghafa")
+sets["arabic-others"] = [
+    row(
+        i, question=["cause", "effect"][i % 2], premise=text(i), choice1=text(i, 3), choice2=text(i, 7), label=i % 2,
+        endings=repr([text(i, 3), "[الرأس] " + text(i)]), ctx="[عنوان] كيف " + text(i), text=text(i, 9), passage=text(i, 11),
+        toxicity_ai=[1.0, 5.0, 3.5][i % 3], toxicity_human=[4.5, 0.5, 2.0, 4.0][i % 4], answer=i % 3 == 0,
+        support=text(i, 3), correct_answer=f"r{i % 7}", distractor1=text(i, 7), distractor2="r1", distractor3=text(i),
+    )
+    for i in range(20)
+]  # fmt: skip
+for name in ["copa", "hellaswag", "toxigen", "boolq", "sciq"]:
+    documents(f"{LEADERBOARD}arabic_mt_{name}/utils.process_docs", "arabic-others")
+sets["acva"] = [row(i, question=text(i), answer=["صح", "خطأ"][i % 2]) for i in range(20)]
+documents(LEADERBOARD + "avca/utils.process_docs", "acva")
+
+# --- BIG-Bench Hard -----------------------------------------------------------------------------------------------------
+INPUTS = [
+    "When?\nOptions:\n(A) 01/02/2020\n(B) 01/02/2021\n(C) 12/31/1999",
+    "Who?\nOptions:\n(A) Alice is the\n(B) Alice\n(C) Bob, or so.\n(D) (E)",
+    "Sort. List: beta alpha gamma", "No options. List: one two two",
+]  # fmt: skip
+RESPONSES = [
+    "(B)", "so the answer is (C) and not (A)", "The answer is 01/02/2021!", "answer: B", "ALICE IS THE one", "x: \nD", "", "nothing",
+    "alpha, beta, gamma and alpha", "two one two", "gamma beta alpha Beta", "No, it is not plausible.", "Yes.", "plausible, no",
+    "He does not tell the truth", "I count 12 and -3", "there are twenty-one", "twenty one objects", "one hundred and six things",
+    "two million three thousand", "seven", "a trillion", "forty five, or six hundred", "ten thousand thousand",
+]  # fmt: skip
+sets["bbh"] = [row(i, input=INPUTS[i % 4]) for i in range(24)]
+answers = [[RESPONSES[i], RESPONSES[(i * 5 + 3) % 24]] for i in range(24)]
+LETTER = {"group_select": 0, "ignore_case": True, "ignore_punctuation": True, "regex_pattern": "(\\([A-Z]\\))"}
+PLAUSIBLE = {
+    "group_select": 0, "ignore_case": True,
+    "regex_pattern_to_value": {"\\b(no|not plausible)\\b": "no", "\\b(yes|plausible)\\b": "yes"},
+}  # fmt: skip
+responses("bbh/zeroshot/utils.MultiChoiceRegexFilter", "bbh", answers, LETTER)
+responses("bbh/cot_zeroshot/utils.MultiChoiceRegexFilter", "bbh", answers, {**LETTER, "group_select": -1, "ignore_case": False})
+responses("bbh/zeroshot/utils.MapRegexFilter", "bbh", answers, PLAUSIBLE)
+responses("bbh/cot_zeroshot/utils.MapRegexFilter", "bbh", answers, {**PLAUSIBLE, "ignore_case": False, "regexes_to_ignore": ["No,"]})
+# Two of the responses stop lm-eval: `a trillion` and `ten thousand thousand`.
+sets["numbers"] = [row(i) for i in range(22)]
+numbers = [[r] for r in RESPONSES if r not in ("a trillion", "ten thousand thousand")]
+responses("bbh/zeroshot/utils.NumberParseRegexFilter", "numbers", numbers, {"group_select": 0, "regex_pattern": "([-0-9]+)"})
+sets["lists"] = [row(i, input=INPUTS[2 + i % 2]) for i in range(24)]
+responses("bbh/cot_zeroshot/utils.WordSortFilter", "lists", answers)
+
+
+def dumps(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+with open(OUT, "w", encoding="utf-8") as file:
+    file.write('{"sets":{\n' + ",\n".join(f"{dumps(name)}:{dumps(rows)}" for name, rows in sets.items()))
+    file.write('},\n"cases":[\n' + ",\n".join(dumps(case) for case in cases) + "\n]}\n")
+print(len(cases), "cases,", os.path.getsize(OUT), "bytes")
