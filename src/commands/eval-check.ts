@@ -6,7 +6,7 @@ export default defineCommand({
     "Check lm-eval task files: which can run here, and what stops the others. Unknown keys are reported with file and line, " +
     "Python functions by name. With --data, the documents of each task that can run are read too.",
   options: z.object({
-    files: z.array(z.string()).min(1).describe("task files").meta({ value: "FILE.yaml" }),
+    files: z.array(z.string()).min(1).describe("task files, also in TypeScript").meta({ value: "FILE.yaml" }),
     include: z.array(z.string()).default([]).describe("folders of task files that groups name").meta({ value: "DIR" }),
     data: z
       .string()

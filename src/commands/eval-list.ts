@@ -3,17 +3,21 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "List the tasks, groups and tags of lm-eval task files, whether each task can run here, and what stops the others. " +
-    "The data of the tasks is not read.",
+    "List the tasks, groups and tags of lm-eval task files, whether each task can run here, and what stops the others. The data " +
+    "of the tasks is not read. Without --include, the built-in tasks are listed.",
   options: z.object({
-    include: z.array(z.string()).min(1).describe("folders of task files").meta({ value: "DIR" }),
+    include: z.array(z.string()).default([]).describe("folders of task files").meta({ value: "DIR" }),
     pattern: z
       .string()
       .default("*")
       .describe("only names that match; * and ? stand for any characters")
       .meta({ value: "P" }),
   }),
-  examples: ["quern eval list --include lm_eval/tasks", "quern eval list --include my-tasks --pattern 'mmlu_*' --json"],
+  examples: [
+    "quern eval list",
+    "quern eval list --include lm_eval/tasks",
+    "quern eval list --include my-tasks --pattern 'mmlu_*' --json",
+  ],
   async run({ include, pattern }, { print, log }) {
     const { listTasks } = await import("../eval/index.js");
     const result = listTasks({ include, pattern });

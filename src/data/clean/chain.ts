@@ -5,11 +5,11 @@
 import { QuernError } from "../../errors.js";
 import { show } from "../../options.js";
 import { quoted } from "../../printable.js";
+import { userPlace } from "../../user-place.js";
 import { isPromise } from "../filters/custom.js";
 import type { Candidate, Edit, Step, StepResult } from "../filters/filter.js";
 import { domainOf } from "../filters/url.js";
 import { type Amount, addNamed, addTo, countNamed, flowOf, newCounts, type StepCounts } from "../funnel/counts.js";
-import { userPlace } from "../recipes/user-place.js";
 
 export interface Dropped {
   readonly keep: false;

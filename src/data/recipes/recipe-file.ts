@@ -3,8 +3,8 @@ import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { fileError, QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
+import { userPlace } from "../../user-place.js";
 import { jsonFault } from "./json-fault.js";
-import { userPlace } from "./user-place.js";
 
 /** Maximum size of a recipe in bytes; word lists belong in separate files. */
 const LARGEST = 2 ** 24;

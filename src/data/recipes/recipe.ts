@@ -15,9 +15,9 @@ import { z } from "zod";
 import { QuernError } from "../../errors.js";
 import { nearest, show } from "../../options.js";
 import { quoted } from "../../printable.js";
+import { userPlace } from "../../user-place.js";
 import type { Step } from "../filters/filter.js";
 import type { Splitter } from "../text/passage.js";
-import { userPlace } from "./user-place.js";
 
 export interface Recipe {
   readonly name?: string;

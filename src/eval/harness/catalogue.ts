@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { QuernError } from "../../errors.js";
 import { PythonFloat } from "../../tokenizer/index.js";
+import { BUILT_IN } from "./built-in/index.js";
 import { readTaskDocuments } from "./documents.js";
 import { obstaclesOf } from "./obstacles.js";
 import { FunctionReference, isMapping, type YamlValue } from "./python-yaml.js";
@@ -29,7 +30,7 @@ export interface TaskList {
 }
 
 /**
- * Lists all tasks, groups and tags of folders.
+ * Lists all tasks, groups and tags of folders; without a folder, the built-in tasks.
  * @param given.pattern of Python's fnmatch; only matching names are listed
  * @throws QuernError if a folder cannot be read
  */
@@ -40,7 +41,7 @@ export function listTasks(given: { readonly include: readonly string[]; readonly
   const groups: { name: string; file: string }[] = [];
   const tags: { name: string; tasks: readonly string[] }[] = [];
   for (const { name, kind, file, members } of registry.entries()) {
-    if (!pattern.test(name)) continue;
+    if (!pattern.test(name) || (given.include.length > 0 && file?.path === BUILT_IN)) continue;
     if (kind === "tag") tags.push({ name, tasks: [...members].sort() });
     else if (kind === "group") groups.push({ name, file: file!.path });
     else tasks.push(listed(name, file!.path, () => registry.select([name]).tasks.get(name)!));

@@ -11,7 +11,7 @@ import { fileError, QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
 import { PythonFloat } from "../../tokenizer/index.js";
 import { type FunctionTable, requireFunction, type TaskDocument } from "./functions.js";
-import type { FunctionReference } from "./python-yaml.js";
+import { FunctionReference } from "./python-yaml.js";
 import type { LoadedTask } from "./registry.js";
 import { typedRowsOfCsv } from "./typed-csv.js";
 
@@ -61,7 +61,8 @@ async function readFewshot(
   if (split !== null) return processed(await readSplit(task, split, options), processDocs, options);
   if (samples !== null) {
     if (Array.isArray(samples)) return samples as readonly TaskDocument[];
-    return requireFunction(samples as FunctionReference, "nothing", options.functions).run() as readonly TaskDocument[];
+    const { run } = requireFunction(samples as FunctionReference, "nothing", options.functions);
+    return (await run()) as readonly TaskDocument[];
   }
   const fallback = config.trainingSplit ?? config.validationSplit ?? config.testSplit!;
   if (fallback === evaluatedSplit) return evaluated;
@@ -82,7 +83,8 @@ const EXTENSIONS = [".jsonl", ".json", ".csv", ".parquet"] as const;
 const FILE_FORMATS = new Set(["json", "csv", "parquet"]);
 
 async function readSplit(task: LoadedTask, split: string, options: DataOptions): Promise<readonly TaskDocument[]> {
-  const { datasetPath, datasetName, datasetOptions } = task.config;
+  const { datasetPath, datasetName, datasetOptions, keys } = task.config;
+  if (keys.custom_dataset instanceof FunctionReference) return readCustom(task, keys.custom_dataset, split, options);
   if (datasetPath === null) throw new QuernError(`${task.file}: the task ${task.name} has no dataset_path`);
   const listed = FILE_FORMATS.has(datasetPath) ? datasetOptions.data_files : undefined;
   if (listed !== undefined && listed !== null) return readListed(task, listed, split, datasetPath);
@@ -102,6 +104,20 @@ async function readSplit(task: LoadedTask, split: string, options: DataOptions):
     `the split ${quoted(split)} of the task ${task.name} is missing: there is no ${join(folder, `${split}.jsonl`)}` +
       `${there.length > 0 ? `; the folder has ${there.join(", ")}` : ""} (also .json, .csv, .parquet)`,
   );
+}
+
+/** A function returns the documents of all splits. */
+async function readCustom(
+  task: LoadedTask,
+  source: FunctionReference,
+  split: string,
+  { functions }: DataOptions,
+): Promise<readonly TaskDocument[]> {
+  const splits = (await requireFunction(source, "nothing", functions).run()) as Readonly<
+    Record<string, readonly TaskDocument[]>
+  >;
+  if (Object.hasOwn(splits, split)) return splits[split];
+  throw new QuernError(`${task.file}: the documents of the task ${task.name} have no split ${quoted(split)}`);
 }
 
 async function readListed(

@@ -8,6 +8,7 @@ import { COMPLETION_FUNCTIONS } from "./functions/completions.js";
 import { REASONING_FUNCTIONS } from "./functions/reasoning.js";
 import type { FunctionReference } from "./python-yaml.js";
 import type { FunctionTable, TaskFunction } from "./task-function.js";
+import { TypedFunction } from "./typed/typed-function.js";
 
 export type { FunctionTable, TaskDocument, TaskFunction, TaskResult } from "./task-function.js";
 
@@ -17,11 +18,12 @@ export const TASK_FUNCTIONS: FunctionTable = new Map<string, TaskFunction>([
   ...REASONING_FUNCTIONS,
 ]);
 
-/** Returns the function that a task file names; undefined if Quern has none. */
+/** Returns the function that a task file names, or that a typed task holds; undefined if Quern has none. */
 export function findFunction(
   reference: FunctionReference,
   table: FunctionTable = TASK_FUNCTIONS,
 ): TaskFunction | undefined {
+  if (reference instanceof TypedFunction) return reference.implementation;
   const split = reference.name.lastIndexOf(".");
   const module = join(dirname(reference.file), reference.name.slice(0, Math.max(0, split)).replaceAll(".", "/"));
   const name = `${basename(module)}.${reference.name.slice(split + 1)}`;

@@ -35,3 +35,4 @@ export { evaluationTable, type MetricRow, metricRows } from "./results-table.js"
 export { sampleLine } from "./samples.js";
 export { standardError } from "./standard-errors.js";
 export { OUTPUT_TYPES, type OutputType, type TaskConfig } from "./task-config.js";
+export * from "./typed/typed-task.js";

@@ -1,12 +1,14 @@
 /**
  * @file Finds tasks, groups and tags in folders of task files, and builds what `--tasks` names. Names follow lm-eval: files
- * in the order of their paths, the first of equal names in a folder wins, a later folder overrides an earlier one.
+ * in the order of their paths, the first of equal names in a folder wins, a later folder overrides an earlier one, and all
+ * override Quern's built-in tasks.
  */
 import { readdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { fileError, QuernError } from "../../errors.js";
 import { nearest } from "../../options.js";
 import { quoted } from "../../printable.js";
+import { builtInEntries } from "./built-in/index.js";
 import { isMapping, lineOfKey, type YamlMapping, type YamlValue } from "./python-yaml.js";
 import {
   type ConfigFault,
@@ -17,6 +19,7 @@ import {
   taskConfigOf,
 } from "./task-config.js";
 import { type Place, type TaskFile, TaskFileReader } from "./task-files.js";
+import { isTaskModule, loadTaskModule, type TypedEntry } from "./typed/task-module.js";
 
 export interface RegistryEntry {
   readonly name: string;
@@ -76,6 +79,22 @@ export class TaskRegistry {
   /** Number of YAML files read. */
   files = 0;
 
+  constructor() {
+    this.#addTyped(builtInEntries());
+  }
+
+  #addTyped(entries: readonly TypedEntry[]): void {
+    for (const entry of entries) this.#entries.set(entry.name, { ...entry, members: [] });
+    for (const { name, file } of entries) {
+      for (const tag of (file.keys.tag ?? []) as readonly string[]) {
+        const entry = this.#entries.get(tag);
+        const members = entry?.kind === "tag" ? new Set([...entry.members, name]) : [name];
+        if (entry === undefined || entry.kind === "tag")
+          this.#entries.set(tag, { name: tag, kind: "tag", members: [...members] });
+      }
+    }
+  }
+
   /** Adds all task files under a folder. */
   addFolder(folder: string): void {
     const root = resolve(folder);
@@ -117,7 +136,7 @@ export class TaskRegistry {
   }
 
   /**
-   * Builds what the names stand for: tasks, groups, tags, patterns (`mmlu_*`), YAML files, or a folder of them.
+   * Builds what the names stand for: tasks, groups, tags, patterns (`mmlu_*`), files, or a folder of YAML files.
    * @throws QuernError if a name is unknown or a file has faults
    */
   select(names: readonly string[]): TaskSelection {
@@ -135,22 +154,23 @@ export class TaskRegistry {
   }
 
   /**
-   * Builds the task or group of a file.
+   * Builds the task or group of a file; of a TypeScript file with several, the last, as its group is.
    * @throws QuernError with file and line if it has faults
    */
   load(path: string): LoadedTask | TaskGroup {
-    return this.#fromFile(path);
+    return isTaskModule(path) ? this.#fromModule(path).at(-1)! : this.#fromFile(path);
   }
 
   /** Whether a file names neither a task nor a group, so that only others can include it. */
   isTemplate(path: string): boolean {
-    return kindOf(this.#reader.read(path).keys) === undefined;
+    return !isTaskModule(path) && kindOf(this.#reader.read(path).keys) === undefined;
   }
 
   #named(name: string): (LoadedTask | TaskGroup)[] {
     if (name.endsWith(".yaml") && !this.#entries.has(name)) return [this.#fromFile(resolve(name))];
     const entry = this.#entries.get(name);
     if (entry !== undefined) return this.#build(entry, {});
+    if (isTaskModule(name)) return this.#fromModule(name);
     if (/[*?[]/.test(name)) {
       const pattern = globPattern(name);
       const matches = this.entries().filter((each) => pattern.test(each.name));
@@ -168,6 +188,19 @@ export class TaskRegistry {
     const near = nearest(name, [...this.#entries.keys()]);
     const hint = near === undefined ? "; give the folder of the task files with --include" : `; did you mean ${near}?`;
     return new QuernError(`there is no task, group or tag ${quoted(name)}${within}${hint}`, { exitCode: 2 });
+  }
+
+  /** The tasks of a group count as part of the group only. */
+  #fromModule(path: string): (LoadedTask | TaskGroup)[] {
+    const entries = loadTaskModule(path);
+    if (entries.length === 0) throw new QuernError(`the task file ${path} exports an empty list`, { exitCode: 2 });
+    this.#addTyped(entries);
+    const inGroups = new Set(
+      entries.flatMap(({ file }) => (file.keys.group === undefined ? [] : [file.keys.task]).flat()),
+    );
+    return entries
+      .filter(({ name }) => !inGroups.has(name))
+      .flatMap(({ name }) => this.#build(this.#entries.get(name)!, {}));
   }
 
   #fromFile(path: string): LoadedTask | TaskGroup {

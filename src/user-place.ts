@@ -3,12 +3,12 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** Folder of Quern's code, built or not: `…/src/`. */
-const OWN = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+const OWN = dirname(fileURLToPath(import.meta.url));
 
 /**
  * Returns the topmost stack frame in the user's code, such as `recipe.ts:7:13`; undefined if all frames are Quern's.
  *
- * @param path the recipe as the user typed it, shown instead of its absolute path
+ * @param path the file as the user typed it, shown instead of its absolute path
  */
 export function userPlace(error: unknown, path?: string): string | undefined {
   const stack = error instanceof Error && typeof error.stack === "string" ? error.stack : "";
