@@ -31,6 +31,8 @@ interface RequestWindow extends Window {
 interface Encoded {
   readonly ids: ArrayLike<number>;
   readonly endOfText: readonly number[];
+  /** Special tokens are no text of an answer to a rendered prompt, as in lm-evaluation-harness. */
+  readonly skipSpecial: boolean;
 }
 
 /** The defaults of `quern generate`. */
@@ -143,8 +145,8 @@ export class CheckpointModel implements LanguageModel {
       ...Object.fromEntries(Object.entries(given).filter(([, each]) => each !== undefined)),
     };
     let done = 0;
-    const complete = async ({ ids, endOfText }: Encoded, i: number): Promise<Generation> => {
-      const request = { ...sampling, prompt: ids, tokens, n, seed, stop, endOfText };
+    const complete = async ({ ids, endOfText, skipSpecial }: Encoded, i: number): Promise<Generation> => {
+      const request = { ...sampling, prompt: ids, tokens, n, seed, stop, endOfText, skipSpecial };
       const completions = await completeText(decoder, tokenizer, request, {
         signal: both,
         onText: (piece, completion) => onText?.(piece, i, completion),
@@ -175,7 +177,8 @@ export class CheckpointModel implements LanguageModel {
     const { tokenizer, beginning, endOfText } = this.#opened;
     const prompt = typeof given === "string" ? { prompt: given } : given;
     const { ids } = await encodePrompt(tokenizer, beginning, prompt);
-    return { ids, endOfText: "messages" in prompt ? [...endOfText, ...(await endOfTurn(tokenizer))] : endOfText };
+    const ends = "messages" in prompt ? [...endOfText, ...(await endOfTurn(tokenizer))] : endOfText;
+    return { ids, endOfText: ends, skipSpecial: "rendered" in prompt };
   }
 
   async #score(

@@ -7,6 +7,8 @@ import { stopFinder } from "./stop-strings.js";
 export interface TextRequest extends GenerateRequest {
   /** The text ends before the first of these strings. */
   readonly stop?: readonly string[];
+  /** Leaves special tokens out of the text. Default false. */
+  readonly skipSpecial?: boolean;
 }
 
 export interface TextCompletion extends Completion {
@@ -23,11 +25,11 @@ export interface TextCallbacks extends GenerateCallbacks {
 export async function completeText(
   decoder: Decoder,
   tokenizer: Tokenizer,
-  { stop = [], ...request }: TextRequest,
+  { stop = [], skipSpecial = false, ...request }: TextRequest,
   { onText, onToken, ...callbacks }: TextCallbacks = {},
 ): Promise<TextCompletion[]> {
   const texts = Array.from({ length: request.n ?? 1 }, (_, index) =>
-    textOfTokens(tokenizer, stop, (piece) => onText?.(piece, index)),
+    textOfTokens(tokenizer, { stop, skipSpecial }, (piece) => onText?.(piece, index)),
   );
   const completions = await decoder.generate(request, {
     ...callbacks,
@@ -39,7 +41,11 @@ export async function completeText(
   return completions.map((completion, index) => ({ ...completion, text: texts[index].end() }));
 }
 
-function textOfTokens(tokenizer: Tokenizer, stop: readonly string[], onPiece: (piece: string) => void) {
+function textOfTokens(
+  tokenizer: Tokenizer,
+  { stop, skipSpecial }: Required<Pick<TextRequest, "stop" | "skipSpecial">>,
+  onPiece: (piece: string) => void,
+) {
   // A token may end inside a character; the decoder buffers its bytes until the rest arrives.
   const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
   const finder = stopFinder(stop);
@@ -53,7 +59,7 @@ function textOfTokens(tokenizer: Tokenizer, stop: readonly string[], onPiece: (p
     /** Adds a token and returns whether a stop string ended the text. */
     push(id: number): boolean {
       if (!tokenizer.has(id)) return false; // a padding row of the embedding table
-      add(finder.push(utf8.decode(tokenizer.decodeBytes([id]), { stream: true })));
+      add(finder.push(utf8.decode(tokenizer.decodeBytes([id], { skipSpecial }), { stream: true })));
       return finder.found;
     },
     /** Flushes and returns the whole text. */

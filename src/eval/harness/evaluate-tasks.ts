@@ -8,6 +8,7 @@ import type { EvaluationResults, EvaluationSample } from "./evaluation-results.j
 import { groupResults, type MetricResults } from "./groups.js";
 import { type Answer, type AnswerOptions, answersOf, type ModelAnswers } from "./model-answers.js";
 import { obstaclesOf } from "./obstacles.js";
+import { textOf } from "./python-values.js";
 import type { LoadedTask, TaskGroup, TaskSelection } from "./registry.js";
 import { buildRequests, type EvalRequest, fewshotCount, type RequestOptions } from "./requests.js";
 import { sampleOf, taskHash } from "./samples.js";
@@ -244,12 +245,14 @@ function assembled(
     shots[task.name] = count;
     better[task.name] = scored.get(task.name)!.higherIsBetter;
   }
-  for (const [name, group] of groups) {
+  const versions = prepared.map(({ task }): [string, unknown] => [task.name, task.config.metadata.version ?? "Yaml"]);
+  for (const [name, group] of [...groups].reverse()) {
     results[name] = groupResults(group, byTask);
     if (group.aggregates.length > 0) aggregates[name] = results[name];
+    versions.push([name, textOf(group.metadata.version ?? "N/A")]);
   }
-  // Inner groups first, so that outer ones see them.
-  for (const [name, group] of [...groups].reverse()) {
+  // In lm-eval's order, outer groups first: they do not see what inner groups get here.
+  for (const [name, group] of groups) {
     const children = group.children.map((child) => child.name);
     const counts = new Set(children.flatMap((child) => shots[child] ?? []));
     if (counts.size === 1) shots[name] = [...counts][0]!;
@@ -272,7 +275,7 @@ function assembled(
       [...groups].map(([name, { children }]) => [name, children.map((child) => child.name)]),
     ),
     configs: sorted(prepared.map(({ task, shots }) => [task.name, { ...printedConfig(task), num_fewshot: shots }])),
-    versions: sorted(prepared.map(({ task }) => [task.name, task.config.metadata.version ?? "Yaml"])),
+    versions: sorted(versions),
     "n-shot": sorted(Object.entries(shots)),
     higher_is_better: sorted(Object.entries(better)),
     "n-samples": Object.fromEntries(sizes),
