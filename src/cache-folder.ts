@@ -19,6 +19,8 @@ export const CACHE_PARTS = {
   npm: /^(\.download-.+|\.?[^.][^/]*@\d[^/]*)$/,
   /** Models of the hub, `owner+name`. */
   models: /^[^/]+\+[^/]+$/,
+  /** What folders of task files define, by hash of the folder's path. */
+  tasks: /^\.?[0-9a-f]{32}(\..+\.tmp)?$/,
 } as const satisfies Readonly<Record<string, RegExp>>;
 
 /** Marks a folder as a cache for backup programs and for `quern cache --clear` (bford.info/cachedir). */

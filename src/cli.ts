@@ -10,7 +10,7 @@ await runProcess([
   },
   {
     words: "cache",
-    summary: "show or clear compiled programs and fetched data packages",
+    summary: "show or clear compiled programs, fetched data and models",
     load: () => import("./commands/cache.js"),
   },
   {

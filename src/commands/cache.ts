@@ -3,8 +3,8 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Show or clear the cache of compiled programs and fetched data packages. Quern rebuilds or fetches again whatever you " +
-    "remove. QUERN_CACHE names another folder.",
+    "Show or clear the cache of compiled programs, fetched data and models, and lists of tasks. Quern rebuilds or fetches " +
+    "again whatever you remove. QUERN_CACHE names another folder.",
   options: z.object({
     clear: z.boolean().default(false).describe("remove everything, or only the part named by --part"),
     part: z

@@ -20,7 +20,7 @@ export default defineCommand({
   ],
   async run(options, { print }) {
     const { describeTasks } = await import("../eval/index.js");
-    const described = describeTasks(options);
+    const described = await describeTasks(options);
     for (const { name, kind, file, runs, obstacles, config, places, children } of described) {
       print(`${kind} ${name}${file === null ? "" : `  (${file})`}: ${runs ? "can run" : "cannot run"}`);
       for (const obstacle of obstacles) print(`  stopped by ${obstacle}`);

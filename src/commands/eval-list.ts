@@ -7,6 +7,11 @@ export default defineCommand({
     "of the tasks is not read. Without --include, the built-in tasks are listed.",
   options: z.object({
     include: z.array(z.string()).default([]).describe("folders of task files").meta({ value: "DIR" }),
+    cache: z
+      .boolean()
+      .default(true)
+      .describe("keep the list in the cache")
+      .meta({ off: "read all files again, and keep nothing in the cache" }),
     pattern: z
       .string()
       .default("*")
@@ -18,21 +23,25 @@ export default defineCommand({
     "quern eval list --include lm_eval/tasks",
     "quern eval list --include my-tasks --pattern 'mmlu_*' --json",
   ],
-  async run({ include, pattern }, { print, log }) {
-    const { listTasks } = await import("../eval/index.js");
-    const result = listTasks({ include, pattern });
-    const wide = Math.max(4, ...result.tasks.map(({ name }) => name.length));
-    for (const { name, runs, output_type, dataset, obstacles } of result.tasks) {
-      const what = runs ? [output_type, dataset].filter(Boolean).join("  ") : obstacles.join("; ");
-      print(`${runs ? "runs " : "stops"}  ${name.padEnd(wide)}  ${what}`);
+  async run(options, { json, print, log }) {
+    // This file alone: loading all of the stage takes longer than listing from the cache.
+    const { listTasks, listTasksAsJson } = await import("../eval/harness/task-list.js");
+    const given = { ...options, onWarning: (warning: string) => log(`warning: ${warning}`) };
+    if (json) {
+      process.stdout.write(`${await listTasksAsJson(given)}\n`);
+      return null;
     }
-    for (const { name, file } of result.groups) print(`group  ${name.padEnd(wide)}  ${file}`);
-    for (const { name, tasks } of result.tags) print(`tag    ${name.padEnd(wide)}  ${tasks.length} tasks`);
-    for (const { path, message } of result.broken) log(`warning: ${path} was skipped: ${message}`);
-    print(
-      `${result.runs} of ${result.tasks.length} tasks can run; ${result.groups.length} groups, ` +
-        `${result.tags.length} tags, ${result.files} files`,
-    );
-    return result;
+    const { files, runs, tasks, groups, tags, broken } = await listTasks(given);
+    const wide = Math.max(4, ...tasks.map(({ name }) => name.length));
+    const lines = tasks.map((task) => {
+      const what = task.runs ? [task.output_type, task.dataset].filter(Boolean).join("  ") : task.obstacles.join("; ");
+      return `${task.runs ? "runs " : "stops"}  ${task.name.padEnd(wide)}  ${what}`;
+    });
+    for (const { name, file } of groups) lines.push(`group  ${name.padEnd(wide)}  ${file}`);
+    for (const { name, tasks: members } of tags) lines.push(`tag    ${name.padEnd(wide)}  ${members.length} tasks`);
+    if (lines.length > 0) print(lines.join("\n"));
+    for (const { path, message } of broken) log(`warning: ${path} was skipped: ${message}`);
+    print(`${runs} of ${tasks.length} tasks can run; ${groups.length} groups, ${tags.length} tags, ${files} files`);
+    return null;
   },
 });

@@ -14,8 +14,8 @@ import {
   type EvaluationResults,
   evaluateTasks,
   type FunctionTable,
+  openRegistry,
   openRequestCache,
-  registryOf,
   sampleLine,
   type TaskEvaluation,
   type YamlValue,
@@ -62,7 +62,7 @@ export async function evaluate({
       exitCode: 2,
     });
   }
-  const selection = registryOf(o.include).select(o.tasks);
+  const selection = (await openRegistry(o.include)).select(o.tasks);
   const samples = o.samples === undefined ? undefined : await samplesOf(o.samples, name("samples"));
   for (const task of Object.keys(samples ?? {})) {
     if (selection.tasks.has(task)) continue;

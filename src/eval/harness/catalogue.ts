@@ -1,74 +1,12 @@
-/** @file Lists, describes and checks task files: which tasks can run here, and what stops the others. */
+/** @file Describes and checks task files: which tasks can run here, and what stops the others. */
 import { resolve } from "node:path";
 import { QuernError } from "../../errors.js";
 import { PythonFloat } from "../../tokenizer/index.js";
-import { BUILT_IN } from "./built-in/index.js";
 import { readTaskDocuments } from "./documents.js";
 import { obstaclesOf } from "./obstacles.js";
 import { FunctionReference, isMapping, type YamlValue } from "./python-yaml.js";
-import { type BrokenFile, globPattern, type LoadedTask, type TaskGroup, TaskRegistry } from "./registry.js";
-
-export interface ListedTask {
-  readonly name: string;
-  readonly file: string;
-  readonly output_type: string | null;
-  readonly dataset: string | null;
-  readonly tags: readonly string[];
-  readonly runs: boolean;
-  /** What stops it, one sentence each. */
-  readonly obstacles: readonly string[];
-}
-
-export interface TaskList {
-  readonly files: number;
-  /** How many tasks can run. */
-  readonly runs: number;
-  readonly tasks: readonly ListedTask[];
-  readonly groups: readonly { readonly name: string; readonly file: string }[];
-  readonly tags: readonly { readonly name: string; readonly tasks: readonly string[] }[];
-  readonly broken: readonly BrokenFile[];
-}
-
-/**
- * Lists all tasks, groups and tags of folders; without a folder, the built-in tasks.
- * @param given.pattern of Python's fnmatch; only matching names are listed
- * @throws QuernError if a folder cannot be read
- */
-export function listTasks(given: { readonly include: readonly string[]; readonly pattern?: string }): TaskList {
-  const registry = registryOf(given.include);
-  const pattern = globPattern(given.pattern ?? "*");
-  const tasks: ListedTask[] = [];
-  const groups: { name: string; file: string }[] = [];
-  const tags: { name: string; tasks: readonly string[] }[] = [];
-  for (const { name, kind, file, members } of registry.entries()) {
-    if (!pattern.test(name) || (given.include.length > 0 && file?.path === BUILT_IN)) continue;
-    if (kind === "tag") tags.push({ name, tasks: [...members].sort() });
-    else if (kind === "group") groups.push({ name, file: file!.path });
-    else tasks.push(listed(name, file!.path, () => registry.select([name]).tasks.get(name)!));
-  }
-  const runs = tasks.filter((task) => task.runs).length;
-  return { files: registry.files, runs, tasks, groups, tags, broken: registry.broken };
-}
-
-function listed(name: string, file: string, load: () => LoadedTask): ListedTask {
-  try {
-    const task = load();
-    const { config } = task;
-    const obstacles = obstaclesOf(task);
-    return {
-      name,
-      file,
-      output_type: task.isPython ? null : config.outputType,
-      dataset: config.datasetPath === null ? null : [config.datasetPath, config.datasetName ?? []].flat().join("/"),
-      tags: config.tags,
-      runs: obstacles.length === 0,
-      obstacles,
-    };
-  } catch (error) {
-    if (!(error instanceof QuernError)) throw error;
-    return { name, file, output_type: null, dataset: null, tags: [], runs: false, obstacles: [error.message] };
-  }
-}
+import { type LoadedTask, type TaskGroup, TaskRegistry } from "./registry.js";
+import { type IndexOptions, indexOfFolder } from "./task-index.js";
 
 export interface TaskDescription {
   readonly name: string;
@@ -87,11 +25,10 @@ export interface TaskDescription {
  * Describes what a name or file stands for: a task, a group, or the tasks of a tag or pattern.
  * @throws QuernError if the name is unknown or a file has faults
  */
-export function describeTasks(given: {
-  readonly task: string;
-  readonly include: readonly string[];
-}): readonly TaskDescription[] {
-  const { tasks, groups } = registryOf(given.include).select([given.task]);
+export async function describeTasks(
+  given: { readonly task: string; readonly include: readonly string[] } & IndexOptions,
+): Promise<readonly TaskDescription[]> {
+  const { tasks, groups } = (await openRegistry(given.include, given)).select([given.task]);
   return [...[...groups.values()].map(describeGroup), ...[...tasks.values()].map(describeTask)];
 }
 
@@ -152,13 +89,15 @@ export interface CheckedFile {
  * Checks task files one by one; faults become obstacles with file and line.
  * @param given.data folder of data: the documents of each task that can run are read too
  */
-export async function checkTaskFiles(given: {
-  readonly files: readonly string[];
-  readonly include: readonly string[];
-  readonly data?: string;
-  readonly signal?: AbortSignal;
-}): Promise<readonly CheckedFile[]> {
-  const registry = registryOf(given.include);
+export async function checkTaskFiles(
+  given: {
+    readonly files: readonly string[];
+    readonly include: readonly string[];
+    readonly data?: string;
+    readonly signal?: AbortSignal;
+  } & IndexOptions,
+): Promise<readonly CheckedFile[]> {
+  const registry = await openRegistry(given.include, given);
   const checked: CheckedFile[] = [];
   for (const file of given.files) {
     given.signal?.throwIfAborted();
@@ -193,9 +132,12 @@ async function checkFile(
   }
 }
 
-/** Returns the tasks of folders. */
-export function registryOf(include: readonly string[]): TaskRegistry {
+/**
+ * Opens folders of task files, by their cached indexes if nothing in them changed.
+ * @throws QuernError if a folder cannot be read
+ */
+export async function openRegistry(include: readonly string[], options: IndexOptions = {}): Promise<TaskRegistry> {
   const registry = new TaskRegistry();
-  for (const folder of include) registry.addFolder(folder);
+  for (const folder of include) registry.addIndex(folder, await indexOfFolder(folder, options));
   return registry;
 }

@@ -4,11 +4,8 @@ export {
   type CheckedFile,
   checkTaskFiles,
   describeTasks,
-  type ListedTask,
-  listTasks,
-  registryOf,
+  openRegistry,
   type TaskDescription,
-  type TaskList,
 } from "./catalogue.js";
 export { chatRendererOf } from "./chat-renderer.js";
 export type { ChatRenderer, ChatTurn, PromptOptions } from "./contexts.js";
@@ -24,6 +21,7 @@ export {
   type TaskResult,
 } from "./functions.js";
 export { groupResults, type MetricResults, tasksOf } from "./groups.js";
+export type { ListedGroup, ListedTag, ListedTask } from "./listed-lines.js";
 export { type Answer, type AnswerOptions, answersOf, type ModelAnswers } from "./model-answers.js";
 export { obstaclesOf } from "./obstacles.js";
 export { pythonJson } from "./python-json.js";
@@ -35,4 +33,6 @@ export { evaluationTable, type MetricRow, metricRows } from "./results-table.js"
 export { sampleLine } from "./samples.js";
 export { standardError } from "./standard-errors.js";
 export { OUTPUT_TYPES, type OutputType, type TaskConfig } from "./task-config.js";
+export type { IndexOptions } from "./task-index.js";
+export { type ListOptions, listTasks, listTasksAsJson, type TaskList } from "./task-list.js";
 export * from "./typed/typed-task.js";

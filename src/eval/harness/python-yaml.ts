@@ -20,6 +20,7 @@ import {
 import { QuernError } from "../../errors.js";
 import { escapeControls, quoted } from "../../printable.js";
 import { PythonFloat } from "../../tokenizer/index.js";
+import { type FlatEntry, flatEntries } from "./flat-yaml.js";
 
 /** A Python function that a task file names: `!function utils.process_docs`. */
 export class FunctionReference {
@@ -81,6 +82,13 @@ export function isMapping(value: unknown): value is YamlMapping {
  * @throws QuernError with file and line for what PyYAML refuses
  */
 export function parsePythonYaml(source: string, file: string): YamlValue {
+  const entries = flatEntries(source);
+  const flat = entries === undefined ? undefined : flatMapping(entries, file);
+  return flat ?? parseAnyYaml(source, file);
+}
+
+/** Parses as `parsePythonYaml` does, always by the full parser. */
+export function parseAnyYaml(source: string, file: string): YamlValue {
   let text = source;
   let counter = new LineCounter();
   let document = parsed(text, counter);
@@ -107,7 +115,48 @@ function parsed(source: string, lineCounter: LineCounter): Document {
     logLevel: "error",
     prettyErrors: false,
     lineCounter,
+    // Known, so that the parser makes no warning, which costs more than the value.
+    customTags: (tags) => [...tags, { tag: "!function", resolve: (text: string) => text }],
   });
+}
+
+/** Makes the mapping of a flat file; undefined if a scalar needs the full parser. */
+function flatMapping(entries: readonly FlatEntry[], file: string): YamlMapping | undefined {
+  const made: Record<string, YamlValue> = {};
+  const lines = new Map<YamlValue, number>();
+  for (const { key, isQuotedKey, line, style, text } of entries) {
+    if ((!isQuotedKey && kindOf(key) !== "str") || !isObjectKey(key) || key === "__proto__") return undefined;
+    const kind = style === "plain" ? kindOf(text) : "str";
+    const value = style === "function" ? new FunctionReference(file, text) : plainValue(kind, text);
+    if (value === undefined) return undefined;
+    made[key] = value;
+    lines.set(key, line);
+  }
+  keyLines.set(made, lines);
+  return made;
+}
+
+/** Whether an object keeps a key in its place. */
+const isObjectKey = (key: YamlValue): boolean => typeof key === "string" && !/^(?:0|[1-9]\d*)$/.test(key);
+
+/** Returns the value of a scalar of a kind; undefined if the text does not fit it. */
+function plainValue(kind: string, text: string): YamlValue | undefined {
+  switch (kind) {
+    case "str":
+    case "timestamp":
+      return text;
+    case "null":
+      return null;
+    case "bool":
+      if (/^(?:yes|true|on)$/i.test(text)) return true;
+      return /^(?:no|false|off)$/i.test(text) ? false : undefined;
+    case "int":
+      return integerOf(text);
+    case "float":
+      return floatOf(text);
+    default:
+      return undefined;
+  }
 }
 
 /** More than any indentation of a block. */
@@ -203,20 +252,15 @@ class Constructor {
     // libyaml, unlike the specification, ignores a lone `!`.
     const kind = tag === undefined || tag === "!" || tag === "" ? (isPlain ? kindOf(text) : "str") : undefined;
     const named = kind ?? (tag!.startsWith(YAML_TAG) ? tag!.slice(YAML_TAG.length) : tag!);
+    const value = plainValue(named, text);
+    if (value !== undefined) return value;
     switch (named) {
-      case "str":
-      case "timestamp":
-        return text;
-      case "null":
-        return null;
       case "bool":
-        if (/^(?:yes|true|on)$/i.test(text)) return true;
-        if (/^(?:no|false|off)$/i.test(text)) return false;
         return this.#refuse(node, `${quoted(text)} as a boolean`);
       case "int":
-        return integerOf(text) ?? this.#refuse(node, `${quoted(text)} as an integer`);
+        return this.#refuse(node, `${quoted(text)} as an integer`);
       case "float":
-        return floatOf(text) ?? this.#refuse(node, `${quoted(text)} as a float`);
+        return this.#refuse(node, `${quoted(text)} as a float`);
       default:
         return this.#refuse(node, named === "value" || named === "merge" ? `the value ${text}` : `the tag ${named}`);
     }
@@ -234,7 +278,7 @@ class Constructor {
       entries.set(name, this.construct(valueNode));
       lines.set(name, this.#line(keyNode));
     }
-    const isPlain = [...entries.keys()].every((key) => typeof key === "string" && !/^(?:0|[1-9]\d*)$/.test(key));
+    const isPlain = [...entries.keys()].every(isObjectKey);
     const made = isPlain ? Object.fromEntries(entries as Map<string, YamlValue>) : entries;
     keyLines.set(made, lines);
     return made as YamlValue;

@@ -5,10 +5,13 @@
  */
 import { readdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { fileError, QuernError } from "../../errors.js";
+import { QuernError } from "../../errors.js";
 import { nearest } from "../../options.js";
 import { quoted } from "../../printable.js";
 import { builtInEntries } from "./built-in/index.js";
+import { yamlFilesUnder } from "./folder-state.js";
+import { globPattern } from "./glob-pattern.js";
+import { type EntryKind, type ListedGroup, type ListedLine, type ListedTag, parsedLines } from "./listed-lines.js";
 import { isMapping, lineOfKey, type YamlMapping, type YamlValue } from "./python-yaml.js";
 import {
   type ConfigFault,
@@ -23,12 +26,22 @@ import { isTaskModule, loadTaskModule, type TypedEntry } from "./typed/task-modu
 
 export interface RegistryEntry {
   readonly name: string;
-  /** A `python` task is a class of lm-eval's, which only Python runs. */
-  readonly kind: "task" | "python" | "group" | "tag";
-  /** Undefined for a tag. */
+  readonly kind: EntryKind;
+  /** Of its file; null for a tag. */
+  readonly path: string | null;
+  /** Undefined if it was not read yet. */
   readonly file?: TaskFile;
   /** Tasks that carry the tag. */
   readonly members: readonly string[];
+}
+
+/** What the task files of a folder define. */
+export interface FolderIndex {
+  /** Number of YAML files. */
+  readonly files: number;
+  /** Sorted by name. */
+  readonly lines: readonly ListedLine[];
+  readonly broken: readonly BrokenFile[];
 }
 
 /** A task with its origin. */
@@ -79,18 +92,19 @@ export class TaskRegistry {
   /** Number of YAML files read. */
   files = 0;
 
-  constructor() {
-    this.#addTyped(builtInEntries());
+  /** @param given.builtIn whether it has the built-in tasks. Default true */
+  constructor(given: { readonly builtIn?: boolean } = {}) {
+    if (given.builtIn ?? true) this.#addTyped(builtInEntries());
   }
 
   #addTyped(entries: readonly TypedEntry[]): void {
-    for (const entry of entries) this.#entries.set(entry.name, { ...entry, members: [] });
+    for (const entry of entries) this.#entries.set(entry.name, { ...entry, path: entry.file.path, members: [] });
     for (const { name, file } of entries) {
       for (const tag of (file.keys.tag ?? []) as readonly string[]) {
         const entry = this.#entries.get(tag);
         const members = entry?.kind === "tag" ? new Set([...entry.members, name]) : [name];
         if (entry === undefined || entry.kind === "tag")
-          this.#entries.set(tag, { name: tag, kind: "tag", members: [...members] });
+          this.#entries.set(tag, { name: tag, kind: "tag", path: null, members: [...members] });
       }
     }
   }
@@ -110,12 +124,12 @@ export class TaskRegistry {
         if (kind === undefined) continue;
         const name = file.keys[kind === "group" ? "group" : "task"];
         if (typeof name !== "string" || found.has(name)) continue;
-        found.set(name, { name, kind, file, members: [] });
+        found.set(name, { name, kind, path, file, members: [] });
         if (kind === "group") continue;
         for (const tag of [file.keys.tag ?? []].flat()) {
           if (typeof tag !== "string" || tag === "") continue;
           const entry = found.get(tag);
-          if (entry === undefined) found.set(tag, { name: tag, kind: "tag", members: [name] });
+          if (entry === undefined) found.set(tag, { name: tag, kind: "tag", path: null, members: [name] });
           else if (!entry.members.includes(name)) entry.members.push(name);
         }
       } catch (error) {
@@ -124,6 +138,24 @@ export class TaskRegistry {
       }
     }
     for (const [name, entry] of found) this.#entries.set(name, entry);
+  }
+
+  /** Adds what a folder defines without reading it; files are read when a task is built. */
+  addIndex(folder: string, index: FolderIndex): void {
+    this.#folders.add(resolve(folder));
+    this.files += index.files;
+    this.broken.push(...index.broken);
+    const parsed = parsedLines<ListedGroup | ListedTag>(index.lines);
+    index.lines.forEach(({ name, kind }, i) => {
+      const line = parsed[i]!;
+      const [path, members] = "file" in line ? [line.file, []] : [null, line.tasks];
+      this.#entries.set(name, { name, kind, path, members });
+    });
+  }
+
+  /** The files that were included so far, and those of them that could not be read. */
+  includes(): { readonly included: readonly string[]; readonly unreadable: readonly string[] } {
+    return { included: [...this.#reader.included], unreadable: [...this.#reader.unreadable] };
   }
 
   /** All tasks, groups and tags, sorted by name. */
@@ -219,12 +251,14 @@ export class TaskRegistry {
   }
 
   #build(entry: RegistryEntry, overrides: Overrides): (LoadedTask | TaskGroup)[] {
-    if (entry.kind === "group") return [this.#group(entry.name, entry.file!.keys, entry.file!, overrides)];
     if (entry.kind === "tag") {
       const members = [...entry.members].sort();
       return members.flatMap((name) => this.#build(this.#entries.get(name)!, { task: { value: name }, ...overrides }));
     }
-    return [this.#task(entry.name, entry.file!, overrides)];
+    const file = entry.file ?? this.#reader.read(entry.path!);
+    this.#entries.set(entry.name, { ...entry, file });
+    if (entry.kind === "group") return [this.#group(entry.name, file.keys, file, overrides)];
+    return [this.#task(entry.name, file, overrides)];
   }
 
   #task(name: string, file: TaskFile, overrides: Overrides): LoadedTask {
@@ -345,21 +379,6 @@ function kindOf(keys: YamlMapping): "task" | "python" | "group" | undefined {
   return keys.task === undefined ? undefined : "task";
 }
 
-const IGNORED = new Set(["__pycache__", ".ipynb_checkpoints"]);
-
-/** Returns all `*.yaml` under a folder, sorted by path. */
-function yamlFilesUnder(root: string): string[] {
-  try {
-    return readdirSync(root, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.name.endsWith(".yaml") && !entry.isDirectory())
-      .map((entry) => `${entry.parentPath}/${entry.name}`)
-      .filter((path) => !path.split("/").some((part) => IGNORED.has(part)))
-      .sort();
-  } catch (error) {
-    throw fileError(error, "read", root);
-  }
-}
-
 /** Returns the `*.yaml` directly in a folder; none if it is no folder. */
 function yamlFilesIn(folder: string): string[] {
   try {
@@ -368,17 +387,4 @@ function yamlFilesIn(folder: string): string[] {
   } catch {
     return [];
   }
-}
-
-/** Turns a pattern of Python's fnmatch into a regular expression. */
-export function globPattern(pattern: string): RegExp {
-  const source = pattern.replace(
-    /\[(!?)([^\]]+)\]|[\s\S]/g,
-    (part, not: string | undefined, set: string | undefined) => {
-      if (set !== undefined) return `[${not === "!" ? "^" : ""}${set.replace(/[\\^[\]]/g, "\\$&")}]`;
-      if (part === "*") return "[\\s\\S]*";
-      return part === "?" ? "[\\s\\S]" : part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-    },
-  );
-  return new RegExp(`^${source}$`);
 }

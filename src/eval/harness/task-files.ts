@@ -26,6 +26,10 @@ export interface TaskFile {
 /** Reads files, and each included file once. */
 export class TaskFileReader {
   readonly #read = new Map<string, YamlMapping>();
+  /** Paths of all files that were included. */
+  readonly included = new Set<string>();
+  /** Paths of those that could not be read. */
+  readonly unreadable = new Set<string>();
 
   /** @throws QuernError with file and line if a file cannot be read, is no mapping, or includes itself */
   read(path: string): TaskFile {
@@ -47,11 +51,13 @@ export class TaskFileReader {
         throw new QuernError(`${path} line ${line}: include must name a file, not ${show(include)}`);
       }
       const target = isAbsolute(include) ? include : join(dirname(path), include);
+      this.included.add(target);
       let included: { keys: YamlMapping; places: ReadonlyMap<string, Place> };
       try {
         included = this.#merged(target, [...open, path]);
       } catch (error) {
         if (!(error instanceof QuernError) || !error.message.startsWith(`cannot read ${target}`)) throw error;
+        this.unreadable.add(target);
         throw new QuernError(`${path} line ${lineOfKey(own, "include")}: ${error.message}`, { cause: error });
       }
       for (const [key, value] of Object.entries(included.keys)) {

@@ -112,14 +112,14 @@ describe("agreement", () => {
 });
 
 describe("the built-in tasks", () => {
-  it("are listed and described with their chance levels", () => {
-    const { tasks, groups, runs, files } = listTasks({ include: [] });
+  it("are listed and described with their chance levels", async () => {
+    const { tasks, groups, runs, files } = await listTasks({ include: [] });
     expect(tasks.map(({ name }) => name)).toEqual([
       ...["anaphor", "determiner", "prepositional", "relative", "simple"].map((name) => `agreement_${name}`),
       ...["arithmetic", "arithmetic_exact"],
     ]);
     expect([groups, runs, files]).toEqual([[{ name: "agreement", file: "built in" }], 7, 0]);
-    const described = describeTasks({ task: "agreement", include: [] });
+    const described = await describeTasks({ task: "agreement", include: [] });
     expect(described[0]).toMatchObject({ kind: "group", runs: true });
     expect(described.slice(1).map(({ config }) => config.metadata)).toEqual(Array(5).fill({ version: 1, chance: 0.5 }));
   });

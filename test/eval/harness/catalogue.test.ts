@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checkTaskFiles, describeTasks, listTasks } from "../../../src/eval/harness/catalogue.js";
+import { checkTaskFiles, describeTasks } from "../../../src/eval/harness/catalogue.js";
 import { TaskRegistry } from "../../../src/eval/harness/registry.js";
+import { listTasks } from "../../../src/eval/harness/task-list.js";
 
 const fixtures = join(dirname(fileURLToPath(import.meta.url)), "../../fixtures/eval/harness");
 let folder: string;
@@ -24,8 +25,8 @@ const check = async (name: string, text: string, data?: string) => {
 const RUNS = "task: t\ndataset_path: d\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n";
 
 describe("eval list", () => {
-  it("lists tasks, groups and tags", () => {
-    const { tasks, groups, tags, runs, files } = listTasks({ include: [join(fixtures, "tasks")] });
+  it("lists tasks, groups and tags", async () => {
+    const { tasks, groups, tags, runs, files } = await listTasks({ include: [join(fixtures, "tasks")] });
     expect(tasks).toHaveLength(11);
     expect([runs, files]).toEqual([11, 13]);
     expect(groups.map(({ name }) => name)).toEqual(["made_group"]);
@@ -35,15 +36,15 @@ describe("eval list", () => {
     ]);
   });
 
-  it("describes a task with the places of its keys", () => {
-    const [described] = describeTasks({ task: "made_letters", include: [join(fixtures, "tasks")] });
+  it("describes a task with the places of its keys", async () => {
+    const [described] = await describeTasks({ task: "made_letters", include: [join(fixtures, "tasks")] });
     expect(described.config.description).toContain("Questions about");
     expect(described.places.doc_to_text).toMatch(/_letters\.yaml:8$/);
     expect(described.places.task).toMatch(/letters\.yaml:2$/);
   });
 
-  it("suggests a name", () => {
-    expect(() => describeTasks({ task: "made_leters", include: [join(fixtures, "tasks")] })).toThrow(
+  it("suggests a name", async () => {
+    await expect(describeTasks({ task: "made_leters", include: [join(fixtures, "tasks")] })).rejects.toThrow(
       "did you mean made_letters?",
     );
   });

@@ -156,7 +156,7 @@ describe("a task in TypeScript", () => {
 
   it("is described and checked", async () => {
     const path = module("colours.ts", TYPED);
-    expect(describeTasks({ task: path, include: [] })[0]).toMatchObject({
+    expect((await describeTasks({ task: path, include: [] }))[0]).toMatchObject({
       name: "colours",
       runs: true,
       config: { doc_to_text: "function docToText", metadata: { chance: 1 / 3 } },
