@@ -84,6 +84,11 @@ await runProcess([
     load: () => import("./commands/eval-check.js"),
   },
   {
+    words: "eval summary",
+    summary: "summarise results: tasks beside chance, BLiMP and MMLU by part, ChatCORE",
+    load: () => import("./commands/eval-summary.js"),
+  },
+  {
     words: "eval core",
     summary: "average tasks as DCLM does: CORE and Extended, centred by chance",
     load: () => import("./commands/eval-core.js"),

@@ -12,7 +12,7 @@ export const evaluateOptions = z.object({
   tasks: z
     .array(z.string().min(1))
     .min(1)
-    .describe("tasks, groups or tags, patterns such as blimp_*, YAML or TypeScript files, or folders of YAML them")
+    .describe("tasks, groups or tags, patterns such as blimp_*, YAML or TypeScript files, or folders of YAML files")
     .meta({ value: "NAME", separator: "," }),
   include: z.array(z.string()).default([]).describe("folders of task files").meta({ value: "DIR" }),
   data: z

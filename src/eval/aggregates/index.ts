@@ -1,4 +1,6 @@
 /** @file Aggregates over the tasks of a benchmark. */
+export { BLIMP_PHENOMENA, type BlimpSummary } from "./blimp.js";
+export type { CentredMean, CentredPart } from "./centred-means.js";
 export {
   aggregate,
   CORE_TASKS,
@@ -10,3 +12,8 @@ export {
   readTaskBaselines,
   type TaskBaseline,
 } from "./core.js";
+export type { Aggregate, Estimate } from "./estimate.js";
+export { MMLU_CATEGORIES, type MmluSummary } from "./mmlu.js";
+export type { Score } from "./results-file.js";
+export { evaluationSummary, type ModelSummary, type SummaryOptions, type TaskSummary } from "./summary.js";
+export { summaryOptions } from "./summary-options.js";

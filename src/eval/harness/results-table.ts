@@ -40,7 +40,7 @@ export function metricRows(results: EvaluationResults): MetricRow[] {
 }
 
 /** A share of n documents has the standard error √(p(1 − p)/(n − 1)), as lm-eval computes it. */
-function intervalOf(value: number, error: number | null, n: number): MetricRow["interval"] {
+export function intervalOf(value: number, error: number | null, n: number): MetricRow["interval"] {
   if (error === null || n < 2) return null;
   const ofShare = Math.sqrt((value * (1 - value)) / (n - 1));
   const isShare = value >= 0 && value <= 1 && Math.abs(ofShare - error) < 1e-9;
