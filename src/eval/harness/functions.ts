@@ -4,8 +4,16 @@
  */
 import { basename, dirname, join } from "node:path";
 import { QuernError } from "../../errors.js";
+import { BIAS_FUNCTIONS } from "./functions/bias.js";
 import { COMPLETION_FUNCTIONS } from "./functions/completions.js";
+import { DETOKENIZED_FUNCTIONS } from "./functions/detokenized.js";
+import { DROP_FUNCTIONS } from "./functions/drop.js";
+import { EXAM_FUNCTIONS } from "./functions/exams.js";
+import { READING_FUNCTIONS } from "./functions/reading.js";
 import { REASONING_FUNCTIONS } from "./functions/reasoning.js";
+import { SUPER_GLUE_FUNCTIONS } from "./functions/super-glue.js";
+import { CLASS_FUNCTIONS } from "./functions/task-classes.js";
+import { TRUTHFULQA_FUNCTIONS } from "./functions/truthfulqa.js";
 import type { FunctionReference } from "./python-yaml.js";
 import type { FunctionTable, TaskFunction } from "./task-function.js";
 import { TypedFunction } from "./typed/typed-function.js";
@@ -16,6 +24,14 @@ export type { FunctionTable, TaskDocument, TaskFunction, TaskResult } from "./ta
 export const TASK_FUNCTIONS: FunctionTable = new Map<string, TaskFunction>([
   ...COMPLETION_FUNCTIONS,
   ...REASONING_FUNCTIONS,
+  ...READING_FUNCTIONS,
+  ...DROP_FUNCTIONS,
+  ...EXAM_FUNCTIONS,
+  ...SUPER_GLUE_FUNCTIONS,
+  ...TRUTHFULQA_FUNCTIONS,
+  ...DETOKENIZED_FUNCTIONS,
+  ...BIAS_FUNCTIONS,
+  ...CLASS_FUNCTIONS,
 ]);
 
 /** Returns the function that a task file names, or that a typed task holds; undefined if Quern has none. */

@@ -3,7 +3,7 @@ import { QuernError } from "../../errors.js";
 import { TemplateFailure } from "../../tokenizer/index.js";
 import { isAggregation } from "./aggregations.js";
 import { createFilter } from "./filters.js";
-import { type FunctionTable, findFunction } from "./functions.js";
+import { type FunctionTable, findFunction, type TaskFunction } from "./functions.js";
 import { FunctionReference } from "./python-yaml.js";
 import type { LoadedTask } from "./registry.js";
 import { SAMPLERS } from "./samplers.js";
@@ -35,7 +35,8 @@ export function obstaclesOf(task: LoadedTask, functions?: FunctionTable): readon
     if (keys[key] !== undefined && keys[key] !== null) found.push(`${key}: a model of text cannot use it`);
   }
   for (const [name, value] of namedFunctions(task)) {
-    if (findFunction(value, functions) === undefined) found.push(`${name}: !function ${value.name}`);
+    const takes = findFunction(value, functions)?.takes;
+    if (takes === undefined || takes !== takenBy(name)) found.push(`${name}: !function ${value.name}`);
   }
   if (config.docToText === null) found.push("doc_to_text is missing");
   if (config.docToTarget === null) found.push("doc_to_target is missing");
@@ -57,6 +58,27 @@ export function obstaclesOf(task: LoadedTask, functions?: FunctionTable): readon
   }
   found.push(...filterObstacles(task), ...templateObstacles(task));
   return [...new Set(found)];
+}
+
+/** What the function of a key takes; undefined for a key that no function of Quern serves. */
+function takenBy(name: string): TaskFunction["takes"] | undefined {
+  const key = name.replace(/^fewshot_config\./, "");
+  if (key.startsWith("filter_list.")) return "responses";
+  if (key.startsWith("doc_to_")) return "document";
+  switch (key) {
+    case "process_docs":
+      return "documents";
+    case "process_results":
+      return "results";
+    case "samples":
+      return "nothing";
+    case "metric_list.metric":
+      return "predictions";
+    case "metric_list.aggregation":
+      return "items";
+    default:
+      return undefined;
+  }
 }
 
 /** The functions that a task names, each with its key. */

@@ -31,6 +31,12 @@ export class PythonRandom {
     this.#fillByArray(seedWords(seed));
   }
 
+  /** Starts the sequence of NumPy's `RandomState(seed)`, for seeds below 2^32. */
+  seedAsNumpy(seed: number): void {
+    this.#spareGauss = null;
+    this.#fillBySeed(seed);
+  }
+
   /** Returns 32 random bits. */
   #word(): number {
     if (this.#next === N) this.#refill();

@@ -10,9 +10,10 @@ import { nearest } from "../../options.js";
 import { quoted } from "../../printable.js";
 import { builtInEntries } from "./built-in/index.js";
 import { yamlFilesUnder } from "./folder-state.js";
+import { keysOfClass } from "./functions/task-classes.js";
 import { globPattern } from "./glob-pattern.js";
 import { type EntryKind, type ListedGroup, type ListedLine, type ListedTag, parsedLines } from "./listed-lines.js";
-import { isMapping, lineOfKey, type YamlMapping, type YamlValue } from "./python-yaml.js";
+import { FunctionReference, isMapping, lineOfKey, type YamlMapping, type YamlValue } from "./python-yaml.js";
 import {
   type ConfigFault,
   faultsOfGroup,
@@ -48,8 +49,10 @@ export interface FolderIndex {
 export interface LoadedTask {
   readonly name: string;
   readonly config: TaskConfig;
-  /** Whether a Python class defines it. */
+  /** Whether a Python class defines it that Quern does not have. */
   readonly isPython: boolean;
+  /** Texts whose log-likelihood after the prompt is asked for beside the answer; SQuAD 2.0 has one. */
+  readonly continuations: readonly string[];
   /** Its file; the group's file for a task written within a group. */
   readonly file: string;
   /** Of every top-level key; those that a group overrides are at the group. */
@@ -333,9 +336,11 @@ function placeIn(keys: YamlMapping, key: string, file: TaskFile): Place {
 }
 
 function loaded(name: string, keys: YamlMapping, file: string, places: ReadonlyMap<string, Place>): LoadedTask {
-  const isPython = keys.class !== undefined;
-  if (!isPython) refuseFaults(faultsOfTask(keys), keys, file, places);
-  return { name, config: taskConfigOf({ ...keys, task: name }), isPython, file, places };
+  const known = keys.class instanceof FunctionReference ? keysOfClass(keys.class) : undefined;
+  const isPython = keys.class !== undefined && known === undefined;
+  if (keys.class === undefined) refuseFaults(faultsOfTask(keys), keys, file, places);
+  const config = taskConfigOf({ ...(known?.keys ?? keys), task: name });
+  return { name, config, isPython, continuations: known?.continuations ?? [], file, places };
 }
 
 /** Returns the faults as sentences with file and line. */

@@ -150,7 +150,13 @@ function requestsOf(
       return [{ ...origin, index: 0, type: "loglikelihood_rolling", text: textOf(rules.target(document)) }];
     case "generate_until": {
       const generation = { ...config.generationOptions, ...options.generationOptions };
-      return [{ ...origin, index: 0, type: "generate_until", context: prompt, options: generation }];
+      return [
+        { ...origin, index: 0, type: "generate_until", context: prompt, options: generation },
+        ...task.continuations.map(
+          (continuation, i) =>
+            ({ ...origin, index: i + 1, type: "loglikelihood", context: prompt, continuation }) as const,
+        ),
+      ];
     }
     case "multiple_choice": {
       const delimiter = delimiterBefore(task, options.chat);

@@ -8,6 +8,9 @@ export type TaskDocument = Readonly<Record<string, unknown>>;
 /** The answer to one request, after the filters: of a `loglikelihood`, of a rolling one, or what a filter made of a text. */
 export type TaskResult = ScoredContinuation | number | string | null | readonly unknown[];
 
+/** What a metric gives for one document: a value, or values by name. */
+export type MetricValue = number | readonly unknown[] | Readonly<Record<string, unknown>>;
+
 /** A function of a task file, by what lm-eval calls it with. */
 export type TaskFunction =
   | { readonly takes: "documents"; readonly run: (documents: readonly TaskDocument[]) => readonly TaskDocument[] }
@@ -25,7 +28,7 @@ export type TaskFunction =
   | { readonly takes: "items"; readonly run: (items: readonly unknown[]) => number }
   /**
    * A metric of `generate_until`: lm-eval calls it once per document with lists of one right answer and one result. It
-   * returns a number, or several by name.
+   * returns a number, several by name, or a list: one value for the aggregation, such as the pair of answer and reference.
    */
   | {
       readonly takes: "predictions";
@@ -34,7 +37,7 @@ export type TaskFunction =
         readonly predictions: readonly unknown[];
         /** The other keys of the metric's entry in the task file. */
         readonly options: Readonly<Record<string, unknown>>;
-      }) => number | Readonly<Record<string, unknown>> | Promise<number | Readonly<Record<string, unknown>>>;
+      }) => MetricValue | Promise<MetricValue>;
     }
   /** A class of filter; `options` are the other keys of its step. */
   | {

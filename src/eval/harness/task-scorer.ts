@@ -205,7 +205,8 @@ function generatedScore(
           return { [nameOf(each)]: Number(scores.some(isRight)) };
         }
         const made = await one(gold);
-        if (typeof made === "number") return { [nameOf(each)]: made };
+        // A list is one value, such as the pair that the aggregation reads.
+        if (typeof made === "number" || Array.isArray(made)) return { [nameOf(each)]: made };
         onMade(nameOf(each), Object.keys(made));
         return { ...made };
       };
