@@ -4,6 +4,7 @@ export * from "./aggregates/index.js";
 export * from "./arena/index.js";
 export { type EvaluateOptions, type EvaluateResult, evaluate } from "./evaluate.js";
 export { evaluateOptions } from "./evaluate-options.js";
+export * from "./graders/index.js";
 export * from "./harness/index.js";
 export * from "./judge/index.js";
 export { type PerplexityOptions, type PerplexityResult, perplexity, type TextScore } from "./perplexity.js";

@@ -19,7 +19,7 @@ import lm_eval
 
 datasets.disable_progress_bars()
 TASKS = os.path.join(os.path.dirname(lm_eval.__file__), "tasks")
-OUT = os.path.join(os.path.dirname(__file__), "..", "fixtures", "eval", "functions-b.json")
+FIXTURES = os.path.join(os.path.dirname(__file__), "..", "fixtures", "eval")
 sets, cases, modules = {}, [], {}
 
 
@@ -100,6 +100,19 @@ def row(i, **fields):
     return {"id": i, **fields}
 
 
+def dumps(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def write(name):
+    """Writes the cases so far, and starts a new file."""
+    path = os.path.join(FIXTURES, name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write('{"sets":{\n' + ",\n".join(f"{dumps(name)}:{dumps(rows)}" for name, rows in sets.items()))
+        file.write('},\n"cases":[\n' + ",\n".join(dumps(case) for case in cases) + "\n]}\n")
+    print(name, len(cases), "cases,", os.path.getsize(path), "bytes")
+    sets.clear()
+    cases.clear()
 
 
 # --- subjects -----------------------------------------------------------------------------------------------------------
@@ -270,13 +283,79 @@ numbers = [[r] for r in RESPONSES if r not in ("a trillion", "ten thousand thous
 responses("bbh/zeroshot/utils.NumberParseRegexFilter", "numbers", numbers, {"group_select": 0, "regex_pattern": "([-0-9]+)"})
 sets["lists"] = [row(i, input=INPUTS[2 + i % 2]) for i in range(24)]
 responses("bbh/cot_zeroshot/utils.WordSortFilter", "lists", answers)
+write("functions-b.json")
+
+# --- competition mathematics --------------------------------------------------------------------------------------------
+# A right solution's answer, and what a model answers.
+PAIRS = [
+    ("\\frac{1}{2}", "0.5"), ("\\frac{1}{2}", "1/2"), ("\\frac12", "\\dfrac{1}{2}"), ("12\\text{ cm}", "12"), ("x^2+2x+1", "(x+1)^2"),
+    ("(1,2)", "(1, 2)"), ("[2,5)", "[2,5]"), ("\\{1,2\\}", "2,1"), ("3\\sqrt{2}", "\\sqrt{18}"), ("\\sqrt[3]{8}", "2"), ("1,000", "1000"),
+    ("-\\frac{2}{3}", "\\frac{-2}{3}"), ("2\\pi", "6.283185"), ("50\\%", "50"), ("90^\\circ", "90"), ("x=5", "5"), ("5", "x=5"),
+    ("\\text{Monday}", "Monday"), ("\\text{(A)}", "A"), ("2\\frac{1}{2}", "\\frac{5}{2}"), ("x\\ge 2", "2\\le x"), ("3,4", "3,5"),
+    ("1\\pm\\sqrt{2}", "1+\\sqrt{2}, 1-\\sqrt{2}"), ("10!", "3628800"), ("\\binom{5}{2}", "10"), ("e^{2x}", "(e^x)^2"), ("\\sin^2x", "1-\\cos^2x"),
+    ("\\log_2 8", "3"), ("0.333", "\\frac13"), ("12345678901234567890", "12345678901234567891"), ("\\sqrt{x^2}", "x"), ("a/b", "\\frac{a}{b}"),
+    ("\\left(\\frac{1}{2},3\\right)", "(0.5,3)"), ("7", ""), ("\\$5.50", "5.5"), ("100,000", "100000"), ("y=2x+1", "2x+1"), ("\\infty", "\\infty"),
+    ("2^{10}", "1024"), ("11\\text{ square units}", "11"), ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "3"), ("f(x)", "f(x)"), ("-1", "--1"), (".5", "0.5"),
+]  # fmt: skip
+FRAMES = [
+    "We get ${}$.\nFinal Answer: The final answer is ${}$. I hope it is correct.", "So the answer is $\\boxed{{{}}}$.", "{}",
+    "Final Answer: The final answer is {}. I hope", "The answer is ${}$", "$x$ is ${}$ and so on", "Thus \\boxed{{{}}}",
+]  # fmt: skip
 
 
-def dumps(value):
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def framed(frame, answer):
+    return frame.format(*[answer] * frame.count("{}")) if "{{" not in frame else frame.format(answer)
 
 
-with open(OUT, "w", encoding="utf-8") as file:
-    file.write('{"sets":{\n' + ",\n".join(f"{dumps(name)}:{dumps(rows)}" for name, rows in sets.items()))
-    file.write('},\n"cases":[\n' + ",\n".join(dumps(case) for case in cases) + "\n]}\n")
-print(len(cases), "cases,", os.path.getsize(OUT), "bytes")
+sets["math"] = [
+    row(i, problem=f"Problem {i}?", solution=f"Some text, $a=1$, then ${['', 'x = '][i % 2]}\\boxed{{{gold}}}$.", level=f"Level {5 - i % 2}")
+    for i, (gold, _) in enumerate(PAIRS)
+]
+sets["math"][3]["solution"] = "A $\\boxed 12$ without braces."
+document("minerva_math/utils.doc_to_text", "math")
+for folder in ["minerva_math", "hendrycks_math", "leaderboard/math"]:
+    documents(f"{folder}/utils.process_docs", "math")
+answers = [[framed(FRAMES[i % 7], given)] for i, (_, given) in enumerate(PAIRS)]
+plain = [[framed(FRAMES[0], given)] for _, given in PAIRS]
+results("hendrycks_math/utils.process_results", "math", answers)
+results("hendrycks_math/utils.process_results", "math", [[f"${given}$"] for _, given in PAIRS])
+for folder, normal in [("minerva_math", True), ("leaderboard/math", False)]:
+    normalized = function(f"{folder}/utils.normalize_final_answer")
+    sets[folder] = [row(i, **{**sets["math"][i], "answer": normalized(gold) if normal else gold}) for i, (gold, _) in enumerate(PAIRS)]
+    for given in [plain, answers]:
+        results(f"{folder}/utils.process_results", folder, given)
+sets["aime"] = [row(i, **{["answer", "Answer", "ANSWER"][i % 3]: [gold, i, str(i)][i % 3]}) for i, (gold, _) in enumerate(PAIRS)]
+results("aime/utils.process_results", "aime", [[[str(i), f"it is ${i}$", f"$a$ so \\boxed{{{i}}}", framed(FRAMES[2], given)][i % 4]] for i, (_, given) in enumerate(PAIRS)])
+sets["cloze"] = [row(i, answer=gold) for i, (gold, _) in enumerate(PAIRS)]
+results("agieval/utils.process_results", "cloze", answers)
+write("functions-b-math.json")
+
+# --- programs -----------------------------------------------------------------------------------------------------------
+# lm-eval's modules load the metric `code_eval` from the hub; CODE_EVAL is a copy of it.
+if len(sys.argv) > 1:
+    import evaluate
+
+    os.environ["HF_ALLOW_CODE_EVAL"] = "1"
+    load, evaluate.load = evaluate.load, lambda name, *rest, **more: load(sys.argv[1] if name == "code_eval" else name, *rest, **more)
+    CONTINUED = ["    return 1", "", "\n```", "    return 1\n```\nDone.", "```python\nx```", "a```b```c", "é🧮", "``", "`````", "x"]
+    sets["programs"] = [row(i, prompt=f"def f{i}():\n" + text(i), suffix=text(i, 3)) for i in range(20)]
+    continued = [[CONTINUED[i % 10], CONTINUED[(i * 3 + 1) % 10] + text(i)] for i in range(20)]
+    responses("humaneval/utils.build_predictions", "programs", continued)
+    responses("humaneval/utils.build_predictions_instruct", "programs", continued)
+    responses("humaneval_infilling/utils.build_predictions", "programs", continued)
+    BLOCKS = [
+        "python\nx = 1\n```", "x = 1", "\nx = 1\n```\ntext\n```\ny\n```", "py x```", "```python\nx = 2\n```", "", "\n", "python3\n\nx\n\n```",
+        "one\n```python\ntwo\n```", "c++\nx\n```",
+    ]  # fmt: skip
+    responses("mbpp/utils.build_predictions", "programs", [[BLOCKS[i % 10] + "\n" * (i // 10), BLOCKS[(i * 3 + 2) % 10]] for i in range(20)])
+    sets["none"] = [row(i) for i in range(20)]
+    for key in ["mbpp/utils.list_fewshot_samples", "minerva_math/utils.list_fewshot_samples", "leaderboard/math/utils.list_fewshot_samples"]:
+        add(key, "none", function(key)())
+    write("functions-b-programs.json")
+    source = open(os.path.join(os.path.dirname(__file__), "..", "eval", "graders", "programs.test.ts")).read()
+    listed = source[source.index("= [", source.index("const PROGRAMS")) + 2 : source.index("\n];")]
+    programs = json.loads(listed.rstrip(",") + "]")
+    tests = "def check(f):\n    assert f(1, 2) == 3\n    assert f(-1, 1) == 0\ncheck(add)"
+    metric = evaluate.load("code_eval")
+    _, found = metric.compute(references=[tests], predictions=[["def add(a, b):\n" + body for body, _ in programs]], k=[1])
+    print("programs that do not pass as the test says:", [p for p, (_, r) in zip(programs, found[0]) if p[1] != r["passed"]])

@@ -2,8 +2,10 @@
 import { ARABIC_FUNCTIONS } from "./arabic.js";
 import { BIG_BENCH_HARD_FUNCTIONS } from "./big-bench-hard.js";
 import { CHAIN_OF_THOUGHT_FUNCTIONS } from "./chain-of-thought.js";
+import { COMPETITION_MATH_FUNCTIONS } from "./competition-math.js";
 import type { NamedFunctions } from "./fields.js";
 import { MULTIPLE_CHOICE_FUNCTIONS } from "./multiple-choice.js";
+import { PROGRAM_FUNCTIONS } from "./programs.js";
 import { SUBJECT_FUNCTIONS } from "./subjects.js";
 
 export const REASONING_FUNCTIONS: NamedFunctions = [
@@ -12,4 +14,6 @@ export const REASONING_FUNCTIONS: NamedFunctions = [
   ...MULTIPLE_CHOICE_FUNCTIONS,
   ...ARABIC_FUNCTIONS,
   ...BIG_BENCH_HARD_FUNCTIONS,
+  ...COMPETITION_MATH_FUNCTIONS,
+  ...PROGRAM_FUNCTIONS,
 ];
