@@ -21,6 +21,8 @@ export const CACHE_PARTS = {
   models: /^[^/]+\+[^/]+$/,
   /** What folders of task files define, by hash of the folder's path. */
   tasks: /^\.?[0-9a-f]{32}(\..+\.tmp)?$/,
+  /** Completions of judges, by hash of the request. */
+  judge: /^\.?[0-9a-f]{64}\.json(\..+\.tmp)?$/,
 } as const satisfies Readonly<Record<string, RegExp>>;
 
 /** Marks a folder as a cache for backup programs and for `quern cache --clear` (bford.info/cachedir). */

@@ -95,7 +95,7 @@ await runProcess([
   },
   {
     words: "judge",
-    summary: "measure a judge against human labels: accuracy, agreement, position bias",
+    summary: "let a judge compare two sets of answers, or measure it against human labels",
     load: () => import("./commands/judge.js"),
   },
   {

@@ -2,6 +2,7 @@
 export { QuernError } from "../errors.js";
 export { readingOptions } from "../options.js";
 export type { OnProgress, Progress } from "../progress.js";
+export { type AppendFile, openAppendFile } from "./append-file.js";
 export { type HttpResponse, parseHttpResponse } from "./archive/http-message.js";
 export { gunzipMember } from "./archive/members.js";
 export { type ArchiveOptions, type ArchiveReader, type ArchiveRecord, readArchive } from "./archive/records.js";

@@ -33,6 +33,7 @@ export { type ModelPrograms, modelPrograms } from "./model-programs.js";
 export { openNamedModel, serverAddress } from "./named-model.js";
 export { type OpenModelOptions, openModel } from "./open-model.js";
 export {
+  type ChatChoice,
   type ChatRequest,
   type CompletionChoice,
   type CompletionRequest,

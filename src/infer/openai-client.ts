@@ -66,6 +66,12 @@ export interface ServerChoice {
   readonly logProbabilities: readonly number[] | null;
 }
 
+/** A choice of `/chat/completions`. The text of an answer that only calls a function is the function's arguments. */
+export interface ChatChoice extends ServerChoice {
+  /** The likeliest tokens at each position, if `top_logprobs` was requested. */
+  readonly topLogProbabilities?: readonly (readonly { readonly token: string; readonly logprob: number }[])[];
+}
+
 /** A choice of `/completions`. If `echo` was requested, `echo` also contains the prompt's tokens. */
 export interface CompletionChoice extends ServerChoice {
   readonly echo: TokenLogProbabilities | null;
@@ -80,6 +86,8 @@ export interface Usage {
 
 interface CallOptions {
   readonly signal?: AbortSignal;
+  /** Called with the tokens of this request, if the server reports them. */
+  readonly onUsage?: (usage: Pick<Usage, "promptTokens" | "completionTokens">) => void;
 }
 
 /** Lenient, since servers add their own fields and some leave out counts. */
@@ -87,7 +95,11 @@ const usageSchema = z.looseObject({
   prompt_tokens: z.number().nullish(),
   completion_tokens: z.number().nullish(),
 });
-const chatLogProbabilities = z.looseObject({ content: z.array(z.looseObject({ logprob: z.number() })).nullish() });
+const tokenLogProbability = z.looseObject({ token: z.string().default(""), logprob: z.number() });
+const chatLogProbabilities = z.looseObject({
+  content: z.array(tokenLogProbability.extend({ top_logprobs: z.array(tokenLogProbability).nullish() })).nullish(),
+});
+const functionCall = z.looseObject({ arguments: z.string() });
 const contentSchema = z
   .union([z.string(), z.array(z.looseObject({ text: z.string().optional() }))])
   .nullish()
@@ -96,7 +108,11 @@ const chatSchema = z.looseObject({
   choices: z
     .array(
       z.looseObject({
-        message: z.looseObject({ content: contentSchema }),
+        message: z.looseObject({
+          content: contentSchema,
+          function_call: functionCall.nullish(),
+          tool_calls: z.array(z.looseObject({ function: functionCall.nullish() })).nullish(),
+        }),
         finish_reason: z.string().nullish(),
         logprobs: chatLogProbabilities.nullish(),
       }),
@@ -112,6 +128,10 @@ const chunkSchema = z.looseObject({
     }),
   ),
   usage: usageSchema.nullish(),
+});
+const modelsSchema = z.looseObject({
+  data: z.array(z.looseObject({ id: z.string() })),
+  usage: z.undefined().optional(),
 });
 const completionSchema = z.looseObject({
   choices: z
@@ -198,13 +218,25 @@ export class OpenAIClient {
   }
 
   /** Returns the choices of `/chat/completions`. */
-  async chat(request: ChatRequest, { signal }: CallOptions = {}): Promise<ServerChoice[]> {
-    const { choices } = await this.#post("chat/completions", request, chatSchema, signal);
-    return choices.map(({ message, finish_reason, logprobs }) => ({
-      text: message.content,
-      finishReason: finish_reason ?? null,
-      logProbabilities: logprobs?.content?.map(({ logprob }) => logprob) ?? null,
-    }));
+  async chat(request: ChatRequest, { signal, onUsage }: CallOptions = {}): Promise<ChatChoice[]> {
+    const { choices, usage } = await this.#ask("chat/completions", request, chatSchema, signal);
+    if (usage) onUsage?.({ promptTokens: usage.prompt_tokens ?? 0, completionTokens: usage.completion_tokens ?? 0 });
+    return choices.map(({ message, finish_reason, logprobs }) => {
+      const { content, function_call, tool_calls } = message;
+      const top = logprobs?.content?.map(({ top_logprobs }) => top_logprobs ?? []) ?? [];
+      return {
+        text: content || (function_call?.arguments ?? tool_calls?.[0]?.function?.arguments ?? ""),
+        finishReason: finish_reason ?? null,
+        logProbabilities: logprobs?.content?.map(({ logprob }) => logprob) ?? null,
+        ...(top.some((tokens) => tokens.length > 0) && { topLogProbabilities: top }),
+      };
+    });
+  }
+
+  /** Returns the names of the server's models (`GET /models`). */
+  async models({ signal }: CallOptions = {}): Promise<string[]> {
+    const { data } = await this.#ask("models", undefined, modelsSchema, signal);
+    return data.map(({ id }) => id);
   }
 
   /**
@@ -225,7 +257,7 @@ export class OpenAIClient {
 
   /** Returns the choices of `/completions`. */
   async complete(request: CompletionRequest, { signal }: CallOptions = {}): Promise<CompletionChoice[]> {
-    const { choices } = await this.#post("completions", request, completionSchema, signal);
+    const { choices } = await this.#ask("completions", request, completionSchema, signal);
     return choices.map(({ text, finish_reason, logprobs }) => ({
       text,
       finishReason: finish_reason ?? null,
@@ -252,9 +284,10 @@ export class OpenAIClient {
     await this.dispose();
   }
 
-  async #post<S extends z.ZodType<{ usage?: z.output<typeof usageSchema> | null }>>(
+  /** @param body undefined sends a GET request */
+  async #ask<S extends z.ZodType<{ usage?: z.output<typeof usageSchema> | null }>>(
     path: string,
-    body: object,
+    body: object | undefined,
     schema: S,
     signal: AbortSignal | undefined,
   ): Promise<z.output<S>> {
@@ -316,7 +349,7 @@ export class OpenAIClient {
     }
   }
 
-  async #send(path: string, body: object, signal: AbortSignal) {
+  async #send(path: string, body: object | undefined, signal: AbortSignal) {
     const { Agent, fetch } = await import("undici");
     // Disables undici's timeouts: a slow machine may need more than their five minutes for a long prompt. `Attempt` has its own.
     this.#agent ??= new Agent({ headersTimeout: 0, bodyTimeout: 0 });
@@ -324,7 +357,8 @@ export class OpenAIClient {
       "content-type": "application/json",
       ...(this.#authorization === undefined ? {} : { authorization: this.#authorization }),
     };
-    const init = { method: "POST", headers, body: JSON.stringify(body), signal, dispatcher: this.#agent };
+    const content = body === undefined ? { method: "GET" } : { method: "POST", body: JSON.stringify(body) };
+    const init = { ...content, headers, signal, dispatcher: this.#agent };
     let response: Awaited<ReturnType<typeof fetch>>;
     try {
       response = await fetch(`${this.#base}/${path}`, init);

@@ -1,8 +1,9 @@
 /** TRL's numbers on a tiny Llama of 2 layers, width 64 and 260 byte tokens, with data, ids and masks. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { openSafetensors, writeSafetensors } from "../../src/model/index.js";
 
 export const fixture = (name: string) => fileURLToPath(new URL(`../oracle/fixtures/align/${name}`, import.meta.url));
 export const readFixture = <T>(name: string): T => JSON.parse(readFileSync(fixture(name), "utf8")) as T;
@@ -37,4 +38,23 @@ export function scratch() {
         .map((line) => JSON.parse(line) as Record<string, number>),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
+}
+
+/** Writes TRL's reward model, which shares its trunk with the policy. */
+export async function makeRewardModel(folder: string): Promise<void> {
+  mkdirSync(folder);
+  copyFileSync(fixture("reward/head/config.json"), `${folder}/config.json`);
+  for (const name of ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"])
+    copyFileSync(`${POLICY}/${name}`, `${folder}/${name}`);
+  const [trunk, head] = [
+    await openSafetensors(`${POLICY}/model.safetensors`),
+    await openSafetensors(fixture("reward/head/score.safetensors")),
+  ];
+  const tensors = [trunk, head].flatMap((file) =>
+    [...file.tensors]
+      .filter(([name]) => name !== "lm_head.weight")
+      .map(([name, { shape }]) => ({ name, shape, dtype: "F32" as const, data: () => file.readFloats(name) })),
+  );
+  await writeSafetensors(`${folder}/model.safetensors`, tensors);
+  await Promise.all([trunk.close(), head.close()]);
 }

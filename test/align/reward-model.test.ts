@@ -2,7 +2,7 @@
  * Reward models against TRL's trainer (a step at learning rate 0), transformers (scores of a sequence classifier) and PEFT (an
  * adapter with its head); runs, their held-out statistics, and what is refused.
  */
-import { copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, readFileSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encodePair } from "../../src/align/data/encode.js";
 import { type ExampleOf, exampleOf } from "../../src/align/data/examples.js";
@@ -21,18 +21,11 @@ import { bradleyTerry, centering, rewardTrainer } from "../../src/align/losses/r
 import { createPolicy } from "../../src/align/policy.js";
 import { compileReference } from "../../src/backends/index.js";
 import { openTextModel } from "../../src/infer/index.js";
-import {
-  openModel,
-  openSafetensors,
-  parametersOf,
-  SCORE,
-  scoreParameter,
-  writeSafetensors,
-} from "../../src/model/index.js";
+import { openModel, openSafetensors, parametersOf, SCORE, scoreParameter } from "../../src/model/index.js";
 import * as q from "../../src/tensor/index.js";
 import { loadTokenizer } from "../../src/tokenizer/index.js";
 import { ADAMW_DEFAULTS, compileTrainer, step, trainable } from "../../src/train/index.js";
-import { fixture, POLICY, readFixture, scratch, type TrainerCase } from "./fixtures.js";
+import { fixture, makeRewardModel, POLICY, readFixture, scratch, type TrainerCase } from "./fixtures.js";
 
 interface RewardCase extends TrainerCase {
   readonly scores: readonly number[];
@@ -46,23 +39,7 @@ afterAll(() => files.remove());
 
 /** The tiny reward model of the oracle: the trunk of the policy with a head of its own. */
 const REWARD = files.path("reward-model");
-beforeAll(async () => {
-  mkdirSync(REWARD);
-  copyFileSync(fixture("reward/head/config.json"), `${REWARD}/config.json`);
-  for (const name of ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"])
-    copyFileSync(`${POLICY}/${name}`, `${REWARD}/${name}`);
-  const [trunk, head] = [
-    await openSafetensors(`${POLICY}/model.safetensors`),
-    await openSafetensors(fixture("reward/head/score.safetensors")),
-  ];
-  const tensors = [trunk, head].flatMap((file) =>
-    [...file.tensors]
-      .filter(([name]) => name !== "lm_head.weight")
-      .map(([name, { shape }]) => ({ name, shape, dtype: "F32" as const, data: () => file.readFloats(name) })),
-  );
-  await writeSafetensors(`${REWARD}/model.safetensors`, tensors);
-  await Promise.all([trunk.close(), head.close()]);
-});
+beforeAll(() => makeRewardModel(REWARD));
 
 const END = "<|im_end|>";
 /** TRL's fixture has the prompt before each answer, and the end of the text that it added. */

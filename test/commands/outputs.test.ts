@@ -147,6 +147,18 @@ const cases: Readonly<Record<string, Case>> = {
     },
     writes: "config.json",
   },
+  judge: {
+    words: ({ folder }) => {
+      const [prompts, a, b, judge] = ["prompts", "a", "b", "judge"].map((name) => join(folder, `${name}.jsonl`));
+      writeFileSync(prompts, '{"prompt":"one"}\n{"prompt":"two"}\n');
+      for (const file of [a, b]) writeFileSync(file, `{"output":"${file}"}\n{"output":"x"}\n`);
+      const code = judge.replace(".jsonl", ".mjs");
+      writeFileSync(code, "export const judge = (_, first, second) => (first < second ? 1 : 2);\n");
+      return ["judge", "--prompts", prompts, "--a", a, "--b", b, "--judge", code];
+    },
+    fileInput: true,
+    writes: "annotations.json",
+  },
   "arena rank": {
     words: ({ folder }) => {
       const file = join(folder, "votes.jsonl");

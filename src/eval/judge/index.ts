@@ -20,6 +20,15 @@ export {
   wilsonInterval,
 } from "./intervals.js";
 export type { LengthWeights } from "./length-controlled.js";
+export { type AnswerSet, type JudgePrompt, readAnswers, readJudgePrompts } from "./live/answers.js";
+export type { JudgeContext, JudgeFunction } from "./live/function-judge.js";
+export { functionJudge } from "./live/function-judge.js";
+export type { Drop, Judge, Judgement, ShownPair } from "./live/judge.js";
+export { type JudgeAnswersOptions, type JudgeSummary, judgeAnswers } from "./live/judge-answers.js";
+export { type JudgeLabelledOptions, judgeLabelled, type LabelledSummary } from "./live/judge-labelled.js";
+export { judgeOptions, labelledOptions } from "./live/judge-options.js";
+export { type JudgedPair, type JudgingOptions, judgePairs, type Pair } from "./live/judging.js";
+export { type OpenJudgeOptions, openJudge } from "./live/open-judge.js";
 export {
   evaluateJudge,
   type LlmbarStatistics,

@@ -112,7 +112,8 @@ export function measurePairs(pairs: readonly LabelledPair[]): MetaEvaluation {
   };
 }
 
-function labelOf({ value: { label }, place }: JsonItem): "1" | "2" {
+/** Returns the human label of a pair. */
+export function labelOf({ value: { label }, place }: JsonItem): "1" | "2" {
   if (label === 1 || label === 2) return `${label}`;
   throw new QuernError(`"label" of ${place} must be 1 or 2, not ${show(label)}`);
 }

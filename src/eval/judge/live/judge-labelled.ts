@@ -1,0 +1,89 @@
+/** @file Judges labelled pairs in both orders and measures the judge: the library function behind a live `quern judge --meta`. */
+import { join } from "node:path";
+import type { z } from "zod";
+import type { CompileOptions } from "../../../backends/index.js";
+import { withOutput, writeFileAtomic } from "../../../documents/index.js";
+import { checkOptions, type NameOption } from "../../../options.js";
+import type { OnProgress } from "../../../progress.js";
+import { readJsonItems, textAt } from "../../json-input.js";
+import { labelOf, type MetaEvaluation, measurePairs } from "../meta-evaluation.js";
+import type { JudgeFunction } from "./function-judge.js";
+import type { Judge } from "./judge.js";
+import { judgeLayout } from "./judge-answers.js";
+import { labelledOptions } from "./judge-options.js";
+import { type JudgedPair, judgePairs } from "./judging.js";
+import { openJudge } from "./open-judge.js";
+import { type Costs, costsOf, type DropCounts, dropCounts, type Prices, winnerOf } from "./summary.js";
+
+export type JudgeLabelledOptions = z.input<typeof labelledOptions> & {
+  /** What `openJudge` opens, a function, or an open judge, which stays open. */
+  readonly judge: string | JudgeFunction | Judge;
+  readonly target?: Pick<CompileOptions, "backend" | "cpu">;
+  readonly named?: NameOption;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+  readonly onWarning?: (warning: string) => void;
+};
+
+export interface LabelledSummary extends MetaEvaluation, DropCounts, Costs {
+  readonly judge: string;
+}
+
+/**
+ * Measures a judge on pairs with human labels. A tie and a judgement that cannot be read have no winner. With `out`, judgements are kept
+ * and resumed, and `out`/result.json holds the winners as LLMBar stores them.
+ * @throws QuernError as `evaluateJudge` and `openJudge`
+ */
+export async function judgeLabelled(options: JudgeLabelledOptions): Promise<LabelledSummary> {
+  const { judge, target, named, signal, onProgress, onWarning, ...given } = options;
+  const o = checkOptions(labelledOptions, given, named);
+  const work = () => measure(o, options);
+  if (o.out === undefined) return work();
+  const request = { verb: "judge", out: o.out, inputs: [o.meta], layout: judgeLayout, force: o.force };
+  return withOutput(request, work);
+}
+
+async function measure(
+  o: z.output<typeof labelledOptions>,
+  { judge: given, target, signal, onProgress, onWarning }: JudgeLabelledOptions,
+): Promise<LabelledSummary> {
+  const items = await readJsonItems(o.meta, signal);
+  const labels = items.map(labelOf);
+  const pairs = items.map((item) => ({
+    ...{ instruction: textAt(item, "input"), output1: textAt(item, "output_1"), output2: textAt(item, "output_2") },
+    ...{ fields: {}, place: item.place },
+  }));
+  const isOpen = typeof given === "object";
+  const cpu = { threads: o.threads, ...target?.cpu };
+  const judge = isOpen ? given : await openJudge(given, { ...o, target: { ...target, cpu }, signal, onWarning });
+  try {
+    const log = o.out === undefined ? undefined : join(o.out, "judgements.jsonl");
+    const judged = await judgePairs(pairs, judge, { log, signal, onProgress });
+    const orders = judged.map((pair) => winnersOf(pair));
+    if (o.out !== undefined) {
+      const stored = items.map(({ value }, i) => {
+        const { straight, swapped } = orders[i];
+        const results = [{ "swap = False": { winner: straight }, "swap = True": { winner: swapped } }];
+        return { ...value, results };
+      });
+      await writeFileAtomic(join(o.out, "result.json"), `${JSON.stringify(stored, null, 1)}\n`);
+    }
+    return {
+      judge: judge.name,
+      ...measurePairs(orders.map((winners, i) => ({ ...winners, label: labels[i] }))),
+      ...dropCounts(judged),
+      ...costsOf(judged, o.price as Prices | undefined),
+    };
+  } finally {
+    if (!isOpen) await judge.close();
+  }
+}
+
+/** A judge that sees no order has the same winner in both. */
+function winnersOf({ judgements }: JudgedPair) {
+  const winner = (switched: boolean) => {
+    const own = judgements.find((judgement) => judgement.switched === switched) ?? judgements.at(0);
+    return own === undefined ? null : winnerOf(own.preference);
+  };
+  return { straight: winner(false), swapped: winner(true) };
+}
