@@ -158,7 +158,7 @@ static void check_attention(long B, long T, long S, long H, long G, long D, long
   long nS = qn_attention_scratch(S, D);
   float *scratch = fresh(nS);
   for (long i = 0; i < nS; i++) scratch[i] = NAN;
-  qn_attention(half, B, T, S, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, scale, EVERY(position), EVERY(S), B, 0, 0, scratch);
+  qn_attention(half, B, T, S, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, scale, EVERY(position), EVERY(S), B, 0, 0, 0, scratch);
   release(scratch, nS, "attention scratch");
   compare("attention o", shape, nO, o, O, half ? 4e-3 : 2e-6); // weights are rounded before normalization
   compare("attention lse", shape, nL, lse, L, 2e-6);
@@ -166,7 +166,7 @@ static void check_attention(long B, long T, long S, long H, long G, long D, long
     nS = qn_attention_backward_scratch(T, D);
     scratch = fresh(nS);
     for (long i = 0; i < nS; i++) scratch[i] = NAN;
-    qn_attention_backward(half, B, T, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, d_o, dq, q_row, dk, k_row, dv, v_row, scale, EVERY(T), 0, scratch);
+    qn_attention_backward(half, B, T, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, d_o, dq, q_row, dk, k_row, dv, v_row, scale, EVERY(T), 0, 0, scratch);
     release(scratch, nS, "attention backward scratch");
     compare("attention dq", shape, nQ, dq, DQ, half ? 4e-3 : 5e-6);
     compare("attention dk", shape, nK, dk, DK, half ? 4e-3 : 5e-6);

@@ -82,7 +82,7 @@ export class CheckpointModel implements LanguageModel {
         );
       }
       const whole = [...context, ...continuation];
-      const ids = whole.slice(-(longest + 1)); // the last token is only predicted
+      const ids = Int32Array.from(whole.slice(-(longest + 1))); // the last token is only predicted
       if (ids.length < whole.length) {
         const lost = whole.length - ids.length;
         options.onWarning?.(

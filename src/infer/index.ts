@@ -47,7 +47,6 @@ export {
 export { type EncodedPrompt, encodePrompt, type Prompt, readPrompts } from "./prompts.js";
 export type { SamplingOptions } from "./sampling.js";
 export {
-  type BatchScores,
   createScorer,
   type ScoreOptions,
   type Scorer,

@@ -68,8 +68,9 @@ export interface GenerationOptions extends RequestOptions {
 }
 
 /**
- * An open model. The requests of one call are batched, longest first, and results return in request order. A result
- * does not depend on the other requests in its batch.
+ * An open model. The requests of one call are batched, and results return in request order. A result does not depend on
+ * the other requests in its batch, except for rounding. A local model computes what requests have in common once: equal
+ * requests, and the tokens with which several begin.
  */
 export interface LanguageModel {
   readonly name: string;

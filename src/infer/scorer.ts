@@ -4,16 +4,9 @@
  */
 import type { CompileOptions, Program } from "../backends/index.js";
 import { forward, headOf, type ModelConfig, modelVariables } from "../model/index.js";
-import {
-  embedding,
-  input,
-  linearCrossEntropy,
-  linearTokenStatistics,
-  neg,
-  reshape,
-  variable,
-} from "../tensor/index.js";
+import { input, linearCrossEntropy, reshape } from "../tensor/index.js";
 import { type ModelPrograms, modelPrograms, type WeightSource } from "./model-programs.js";
+import { createTreeScorer } from "./tree-scorer.js";
 import { packWindows, type Window } from "./windows.js";
 
 /** The input of a scoring program; each array is (B, T). */
@@ -35,18 +28,14 @@ export interface ScoringProgram {
   readonly sequence: number;
   /** Whether it supports segments, so that one row can contain several windows. */
   readonly packed: boolean;
-  run(batch: ScoringBatch): Promise<BatchScores>;
+  /** Returns −log p of every token's target, (B·T); 0 if the target is −100. */
+  run(batch: ScoringBatch): Promise<Float32Array>;
 }
 
-/** Scores of all tokens of a batch; each array is (B·T). */
-export interface BatchScores {
-  /** −log p of the target; 0 if the target is −100. */
-  readonly nats: Float32Array;
-  /** 1 if the target is the likeliest token; null if the program does not compute it. */
-  readonly greedy: Float32Array | null;
-}
-
-/** Called with one value per scored token of a window, from `window.from` on; the arrays are valid during the call. */
+/**
+ * Called with one value per scored token of a window, from `window.from` on; the arrays are valid during the call.
+ * `greedy` is 1 for targets that are the likeliest token, and empty without the scorer's option of that name.
+ */
 export type OnWindow<W extends Window> = (window: W, nats: Float32Array, greedy: Float32Array) => void;
 
 export interface ScoreOptions<W extends Window> {
@@ -97,12 +86,12 @@ async function scoreRows<W extends Window>(
       at += window.length;
     }
   }
-  const { nats, greedy } = await run(filled);
+  const nats = await run(filled);
   let scored = 0;
   for (const { window, at } of spans) {
     const [begin, end] = [at + window.from - 1 - window.start, at + window.length];
     scored += end - begin;
-    onWindow(window, nats.subarray(begin, end), greedy?.subarray(begin, end) ?? NONE);
+    onWindow(window, nats.subarray(begin, end), NONE);
   }
   onScored?.(scored);
 }
@@ -153,7 +142,10 @@ const MIN_ROW = 32;
 export interface ScorerOptions extends CompileOptions {
   /** T of every row. Default a power of two that fits the windows. */
   readonly sequence?: number;
-  /** Also determines whether each target is the likeliest token. Default false. */
+  /**
+   * Also determines whether each target is the likeliest token, and computes common beginnings of windows once. Meant for
+   * windows with few scored tokens, which must be one document each. Default false.
+   */
   readonly greedy?: boolean;
   /** The model's programs, if other programs share its weights. */
   readonly programs?: ModelPrograms;
@@ -166,12 +158,13 @@ export function createScorer(
   { sequence: rowLength, greedy = false, programs: shared, ...options }: ScorerOptions = {},
 ): Scorer {
   const shareable = shared ?? modelPrograms(config, source, options);
+  if (greedy) return createTreeScorer(config, shareable, rowLength);
   const programs = new Map<string, Promise<{ readonly scoring: ScoringProgram; readonly program: Program }>>();
   const open = async (batch: number, sequence: number): Promise<ScoringProgram> => {
     const key = `${batch} ${sequence}`;
     let opened = programs.get(key);
     if (opened === undefined) {
-      opened = openProgram(config, shareable, { batch, sequence, greedy });
+      opened = openProgram(config, shareable, { batch, sequence });
       programs.set(key, opened);
     }
     try {
@@ -219,13 +212,10 @@ function byRowLength<W extends Window>(windows: Iterable<W>, longest: number): M
   return new Map([...groups].sort(([a], [b]) => b - a));
 }
 
-/** Scored rows per run of the output head when `greedy` is requested. */
-const HEAD_ROWS = 256;
-
 async function openProgram(
   config: ModelConfig,
   programs: ModelPrograms,
-  { batch, sequence, greedy }: { readonly batch: number; readonly sequence: number; readonly greedy: boolean },
+  { batch, sequence }: { readonly batch: number; readonly sequence: number },
 ): Promise<{ readonly scoring: ScoringProgram; readonly program: Program }> {
   const weights = modelVariables(config);
   const N = batch * sequence;
@@ -234,45 +224,11 @@ async function openProgram(
   );
   const { hidden } = forward(config, weights, ids, { segments, places }); // (B,T,C)
   const rows = reshape(hidden, [N, config.width]); // (N,C) with N = B·T
-  const body = ({ ids, segments, places }: ScoringBatch) => ({
-    ids,
-    segments,
-    ...(config.family === "gpt2" && { places }),
-  });
-  if (!greedy) {
-    const losses = linearCrossEntropy(rows, headOf(config, weights), reshape(targets, [N]));
-    const program = await programs.open({ score: { outputs: { losses } } });
-    const run = async (filled: ScoringBatch): Promise<BatchScores> => {
-      await program.run("score", { ...body(filled), targets: filled.targets });
-      return { nats: await program.read("losses"), greedy: null };
-    };
-    return { scoring: { batch, sequence, packed: true, run }, program };
-  }
-  // A request scores few of its tokens, so the output head runs only on those.
-  const K = Math.min(HEAD_ROWS, N);
-  const kept = variable("scorer.hidden", [N, config.width]); // (N,C)
-  const scored = embedding(kept, input("scored", [K], "i32")); // (K,C)
-  const wanted = input("wanted", [K], "i32"); // (K)
-  const { logProbability, isGreedy } = linearTokenStatistics(scored, headOf(config, weights), wanted);
-  const program = await programs.open({
-    body: { outputs: {}, assign: [[kept, rows]] },
-    head: { outputs: { losses: neg(logProbability), likeliest: isGreedy } },
-  });
-  const run = async (filled: ScoringBatch): Promise<BatchScores> => {
-    await program.run("body", body(filled));
-    const result = { nats: new Float32Array(N), greedy: new Float32Array(N) };
-    const scored = Array.from(filled.targets.keys()).filter((row) => filled.targets[row] !== IGNORED);
-    for (let first = 0; first < scored.length; first += K) {
-      const chosen = scored.slice(first, first + K);
-      const padded = Array.from({ length: K }, (_, i) => chosen[i] ?? chosen[0]);
-      await program.run("head", { scored: padded, wanted: padded.map((row) => filled.targets[row]) });
-      const [losses, likeliest] = [await program.read("losses"), await program.read("likeliest")];
-      for (const [i, row] of chosen.entries()) {
-        result.nats[row] = losses[i];
-        result.greedy[row] = likeliest[i];
-      }
-    }
-    return result;
+  const losses = linearCrossEntropy(rows, headOf(config, weights), reshape(targets, [N]));
+  const program = await programs.open({ score: { outputs: { losses } } });
+  const run = async ({ ids, targets, segments, places }: ScoringBatch): Promise<Float32Array> => {
+    await program.run("score", { ids, targets, segments, ...(config.family === "gpt2" && { places }) });
+    return program.read("losses");
   };
   return { scoring: { batch, sequence, packed: true, run }, program };
 }

@@ -76,6 +76,7 @@ export {
   logits,
   type ModelVariables,
   modelVariables,
+  type TokenTree,
   tokenLosses,
   tokenStatistics,
 } from "./transformer.js";

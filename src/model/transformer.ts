@@ -68,6 +68,17 @@ export function keyValueCache(config: ModelConfig, slots: number, capacity: numb
   };
 }
 
+/**
+ * Rows that hold texts with common beginnings, each computed once. A row is their trie in depth-first order; a token attends
+ * to itself and its ancestors. Both are (B,T) i32.
+ */
+export interface TokenTree {
+  /** End of each token's subtree: the index after its last descendant. */
+  readonly ends: Tensor;
+  /** Position of each token in its texts, less than the model's context. */
+  readonly depths: Tensor;
+}
+
 /** Options for inputs other than a batch of whole texts. */
 export interface ForwardOptions {
   /** Keys and values before the chunk. Without it, the tokens have positions 0 … T−1 and attend only to each other. */
@@ -89,6 +100,8 @@ export interface ForwardOptions {
   readonly segments?: Tensor;
   /** (B,T) i32: rows of the position table, if they do not continue through the row. Rotations do not need them. */
   readonly places?: Tensor;
+  /** Not with `cache`, and instead of `segments` and `places`. Rows may be longer than the model's context. */
+  readonly tree?: TokenTree;
   /** Stores only each layer's input for the backward pass, which recomputes the layers. */
   readonly recompute?: boolean;
   /** Dropout of the adapters' inputs: its rate, and the i32 scalars that select them (see `dropout`). */
@@ -112,7 +125,7 @@ export function forward(
   ids: Tensor,
   options: ForwardOptions = {},
 ): ForwardResult {
-  const { cache, position, lengths, rows, segments, recompute = false } = options;
+  const { cache, position, lengths, rows, segments, tree, recompute = false } = options;
   const names = namesOf(config);
   const modules = modulesOf(config, weights, {
     batchInvariant: cache !== undefined,
@@ -135,7 +148,7 @@ export function forward(
       v = cacheWrite(values, v, position, { rows });
       assign.push([keys, k], [values, v]);
     }
-    const o = reshape(attention(q, k, v, { position, lengths, rows, segments }), [B, T, H * D]); // (B,T,H·D)
+    const o = reshape(attention(q, k, v, { position, lengths, rows, segments, ends: tree?.ends }), [B, T, H * D]); // (B,T,H·D)
     const attended = add(x, modules.project(o, `${at}.${names.attentionOutput}`)); // (B,T,C)
 
     const h = modules.feedForward(modules.norm(attended, `${at}.${names.feedForwardNorm}`), at); // (B,T,F)
@@ -222,27 +235,36 @@ function positionsOf(
   config: ModelConfig,
   weights: ModelVariables,
   ids: Tensor,
-  { cache, position, places }: ForwardOptions,
+  { cache, position, places, tree }: ForwardOptions,
 ) {
   const same = (x: Tensor) => x;
   // Rotations continue past the trained positions. A table does not: its missing rows would be zeros. Dynamic scaling
   // would use other angles there.
   const isLimited = config.family === "gpt2" || config.ropeScaling?.type === "dynamic";
-  if (isLimited && !cache && ids.shape[1] > config.sequence) {
+  if (isLimited && !cache && !tree && ids.shape[1] > config.sequence) {
     throw new QuernError(
       `the model has ${config.sequence} positions, but the text has ${ids.shape[1]} tokens; use a shorter text`,
     );
   }
   if (config.family === "gpt2") {
-    const rows = embedding(weightOf(weights, "transformer.wpe"), places ?? positions(ids.shape, position)); // (B,T,C)
+    const at = tree?.depths ?? places ?? positions(ids.shape, position); // (B,T)
+    const rows = embedding(weightOf(weights, "transformer.wpe"), at); // (B,T,C)
     return { embed: (x: Tensor) => add(x, rows), rotate: same };
+  }
+  if (tree) {
+    const [B, T] = ids.shape;
+    const { cos, sin } = rotaryTables(config, Math.min(T, config.sequence));
+    // Tables with a row per token: as one text of B·T tokens, each gets its own row.
+    const [ownCos, ownSin] = [cos, sin].map((table) => embedding(table, reshape(tree.depths, [B * T]))); // (B·T,D/2)
+    const flat = (x: Tensor) => reshape(x, [1, B * T, ...x.shape.slice(2)]);
+    return { embed: same, rotate: (x: Tensor) => reshape(rope(flat(x), ownCos, ownSin), x.shape) };
   }
   const { cos, sin } = rotaryTables(config, cache ? cache.capacity : ids.shape[1]);
   return { embed: same, rotate: (x: Tensor) => rope(x, cos, sin, position) };
 }
 
 /** Options for whole texts, without a cache. */
-type TextOptions = Pick<ForwardOptions, "lengths" | "segments" | "places" | "recompute" | "adapterDropout">;
+type TextOptions = Pick<ForwardOptions, "lengths" | "segments" | "places" | "tree" | "recompute" | "adapterDropout">;
 
 /** ids and targets (B,T) i32 → −log p(target) of every token (B·T), in nats; 0 for targets of −100. */
 export function tokenLosses(

@@ -258,6 +258,8 @@ export interface AttentionOptions {
   readonly rows?: Tensor;
   /** (B,S) i32: a query attends only to the keys of its segment. */
   readonly segments?: Tensor;
+  /** (B,S) i32: only queries at positions below ends[b,s] attend to key s. */
+  readonly ends?: Tensor;
 }
 
 /**
@@ -267,7 +269,8 @@ export interface AttentionOptions {
  *
  * Rows may have different lengths: `lengths` masks the padding after a row's keys. A row is skipped if its length is 0,
  * its position is negative, or its index in `rows` is not a slot. Its output and gradients are then 0, its log-sum-exp
- * −∞. `segments` separates the documents of a packed row. The bits of a row depend neither on the other rows nor on B.
+ * −∞. `segments` separates the documents of a packed row. `ends` lets a row hold texts with common beginnings: the tokens of
+ * their trie in depth-first order, each with the end of its subtree. The bits of a row depend neither on the other rows nor on B.
  *
  * Differentiable at position 0 without `rows`.
  */
@@ -277,7 +280,7 @@ export function attention(
   v: Tensor,
   { scale = 1 / Math.sqrt(q.shape[3]), position = literal(0, "i32"), ...given }: AttentionOptions = {},
 ): Tensor {
-  const optional = (["lengths", "rows", "segments"] as const).filter((name) => given[name] !== undefined);
+  const optional = (["lengths", "rows", "segments", "ends"] as const).filter((name) => given[name] !== undefined);
   const inputs = optional.map((name) => given[name] as Tensor);
   return apply("attention", [q, k, v, position, ...inputs], { scale, optional })[0];
 }

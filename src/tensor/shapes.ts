@@ -61,7 +61,7 @@ function reduction(op: "sum" | "max"): ShapeRule<Attributes["sum"]> {
 
 function attentionShapes(op: Op, inputs: readonly TensorType[], optional: readonly string[]): void {
   const [q, k, v] = inputs;
-  const [lengths, rows, segments] = ["lengths", "rows", "segments"].map((name) => {
+  const [lengths, rows, segments, ends] = ["lengths", "rows", "segments", "ends"].map((name) => {
     const place = optional.indexOf(name);
     return place < 0 ? undefined : inputs[inputs.length - optional.length + place];
   });
@@ -73,8 +73,9 @@ function attentionShapes(op: Op, inputs: readonly TensorType[], optional: readon
   const B = q.shape[0];
   if (lengths) expect(isIndexPerRow(lengths, B), op, inputs, "lengths must be i32 (batch)");
   if (rows) expect(isIndexPerRow(rows, B), op, inputs, "rows must be i32 (batch)");
-  const segmentPerKey = segments?.dtype === "i32" && sameShape(segments.shape, [B, k.shape[1]]);
-  if (segments) expect(segmentPerKey, op, inputs, "segments must be i32 (batch, keys)");
+  const isPerKey = ({ dtype, shape }: TensorType) => dtype === "i32" && sameShape(shape, [B, k.shape[1]]);
+  if (segments) expect(isPerKey(segments), op, inputs, "segments must be i32 (batch, keys)");
+  if (ends) expect(isPerKey(ends), op, inputs, "ends must be i32 (batch, keys)");
 }
 
 const isIndexPerRow = ({ dtype, shape }: TensorType, B: number) => dtype === "i32" && sameShape(shape, [B]);

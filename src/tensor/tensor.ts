@@ -94,11 +94,11 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
   rope: { readonly inverse: boolean };
   /**
    * q (B,T,H,D), k and v (B,S,G,D), position [] or (B) i32, then the inputs named in `optional`: lengths (B) i32, rows (B)
-   * i32 (k and v are then (slots,S,G,D)), segments (B,S) i32 → o (B,T,H,D), log-sum-exp (B,H,T); causal.
+   * i32 (k and v are then (slots,S,G,D)), segments and ends (B,S) i32 → o (B,T,H,D), log-sum-exp (B,H,T); causal.
    */
-  attention: { readonly scale: number; readonly optional: readonly ("lengths" | "rows" | "segments")[] };
+  attention: { readonly scale: number; readonly optional: readonly ("lengths" | "rows" | "segments" | "ends")[] };
   /** q, k, v, o, log-sum-exp, d_o, then the inputs named in `optional` → dq, dk, dv; requires position 0 and S = T. */
-  attentionGradient: { readonly scale: number; readonly optional: readonly ("lengths" | "segments")[] };
+  attentionGradient: { readonly scale: number; readonly optional: readonly ("lengths" | "segments" | "ends")[] };
   /**
    * x (N,C), w (V,C), targets (N) i32 → −log softmax(x·wᵀ)[target] (N), in nats, 0 for a target of −100. With `statistics`
    * also the entropy of the softmax (N), in nats, 1 or 0 (N) for whether no other id has a larger logit, and log Σ p² (N).

@@ -59,7 +59,7 @@ export async function evaluate(
       packed: false,
       run: async ({ ids, targets, segments }) => {
         await program.run("evaluate", { ids, targets, ...(documentStarts && { segments }) });
-        return { nats: await program.read("token_losses"), greedy: null };
+        return program.read("token_losses");
       },
     },
     Array.from(spans, (span) => ({ ids, documentStarts, ...span })),

@@ -116,6 +116,33 @@ function segmentsOf(m: Maker, B: number, S: number): Tensor {
   return m.ids([B, S], 1, places);
 }
 
+/**
+ * Ends of subtrees: a trie in depth-first order whose root has `shared` tokens and children of 3, 13, 40, 1, … tokens. Each
+ * child begins with 2 tokens under which there are two branches. Rows differ.
+ */
+function endsOf(m: Maker, B: number, S: number, shared: number): Tensor {
+  const lengths = [3, 13, 40, 1, 90, 25];
+  const row = (b: number) => {
+    const ends = new Array<number>(shared).fill(S);
+    for (let i = b; ends.length < S; i++) {
+      const [from, length] = [ends.length, lengths[i % lengths.length]];
+      const half = from + 2 + Math.floor((length - 2) / 2);
+      for (let at = from; at < Math.min(S, from + length); at++) {
+        ends.push(Math.min(S, at < from + 2 || at >= half ? from + length : half));
+      }
+    }
+    return ends;
+  };
+  return m.ids([B, S], 1, Array.from({ length: B }, (_, b) => row(b).slice(0, S)).flat());
+}
+
+function treeAttentionCase(B: number, T: number, shared: number, H: number, G: number, D: number): Case {
+  return one(`attention in a tree ${B}x${T} with ${shared} shared, heads ${H}/${G} of ${D}`, (m) => {
+    const [a, b, c] = [m.parameter([B, T, H, D], -3, 3), m.parameter([B, T, G, D], -3, 3), m.parameter([B, T, G, D])];
+    return q.attention(a, b, c, { ends: endsOf(m, B, T, shared) });
+  });
+}
+
 function maskedAttentionCase(B: number, T: number, H: number, G: number, D: number): Case {
   return one(`masked attention ${B}x${T} heads ${H}/${G} of ${D}`, (m) => {
     const [a, b, c] = [m.parameter([B, T, H, D], -3, 3), m.parameter([B, T, G, D], -3, 3), m.parameter([B, T, G, D])];
@@ -299,6 +326,9 @@ export const cases: readonly Case[] = [
   maskedAttentionCase(2, 3, 2, 1, 8),
   maskedAttentionCase(2, 20, 4, 2, 12),
   maskedAttentionCase(1, 100, 2, 1, 32),
+  treeAttentionCase(2, 4, 1, 2, 1, 8),
+  treeAttentionCase(2, 100, 21, 4, 2, 12),
+  treeAttentionCase(2, 290, 0, 2, 1, 16),
   raggedAttentionCase([2, 0, 3], 3, 2, 1, 8),
   raggedAttentionCase([20, 7, 0, 1], 20, 4, 2, 12),
   raggedAttentionCase([1, 70, 37], 70, 2, 1, 16),

@@ -125,13 +125,15 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
     const { node } = kernel;
     if (!isOp(node, "attention")) throw new Error("unreachable");
     const { B, T, S, H, G, D } = attentionShape(node);
-    const [lengths, rows, segments] = ["lengths", "rows", "segments"].map((name) => optionalInput(node, name));
+    const [lengths, rows, segments, ends] = ["lengths", "rows", "segments", "ends"].map((name) =>
+      optionalInput(node, name),
+    );
     return {
       statement:
         `qn_attention(${use.bf16}, ${B}, ${T}, ${S}, ${H}, ${G}, ${D}, ${threeOperands(kernel, use)}, ` +
         `${use.result(0)}, ${use.result(1)}, ${node.attributes.scale}f, ${use.rowIndex(3)}, ` +
         `${lengthsOf(lengths, S, use)}, ${shapeOf(node, 1)[0]}, ${idsOr0(rows, use)}, ${idsOr0(segments, use)}, ` +
-        `${use.scratch});`,
+        `${idsOr0(ends, use)}, ${use.scratch});`,
       scratch: `qn_attention_scratch(${S}, ${D})`,
     };
   },
@@ -139,13 +141,13 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
     const { node, resultViews } = kernel;
     if (!isOp(node, "attentionGradient")) throw new Error("unreachable");
     const { B, T, H, G, D } = attentionShape(node);
-    const [lengths, segments] = ["lengths", "segments"].map((name) => optionalInput(node, name));
+    const [lengths, segments, ends] = ["lengths", "segments", "ends"].map((name) => optionalInput(node, name));
     const outputs = [H, G, G].map((heads, i) => `${use.result(i)}, ${resultViews[i]?.stride ?? heads * D}`);
     return {
       statement:
         `qn_attention_backward(${use.bf16}, ${B}, ${T}, ${H}, ${G}, ${D}, ${threeOperands(kernel, use)}, ${use.operand(3)}, ` +
         `${use.operand(4)}, ${use.operand(5)}, ${outputs.join(", ")}, ${node.attributes.scale}f, ` +
-        `${lengthsOf(lengths, T, use)}, ${idsOr0(segments, use)}, ${use.scratch});`,
+        `${lengthsOf(lengths, T, use)}, ${idsOr0(segments, use)}, ${idsOr0(ends, use)}, ${use.scratch});`,
       scratch: `qn_attention_backward_scratch(${T}, ${D})`,
     };
   },

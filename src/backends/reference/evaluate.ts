@@ -123,9 +123,9 @@ const leaf = (): never => {
 /** The value of row b, or the single value shared by all rows. */
 const ofRow = ({ data }: Value, b: number): number => data[data.length === 1 ? 0 : b];
 
-/** Which keys each query sees, and in which slot. Positions, lengths, rows and segments are those of `attention`. */
+/** Which keys each query sees, and in which slot. Positions, lengths, rows, segments and ends are those of `attention`. */
 function viewOf(inputs: readonly Value[], node: Node<"attention" | "attentionGradient">, position: Value) {
-  const [lengths, rows, segments] = ["lengths", "rows", "segments"].map(
+  const [lengths, rows, segments, ends] = ["lengths", "rows", "segments", "ends"].map(
     (name): Value | undefined => inputs[optionalInput(node, name)],
   );
   const [slots, S] = inputs[1].shape;
@@ -136,7 +136,8 @@ function viewOf(inputs: readonly Value[], node: Node<"attention" | "attentionGra
     const empty = slot < 0 || slot >= slots || at - t < 0;
     const end = empty ? 0 : Math.max(0, Math.min(S, at + 1, lengths ? ofRow(lengths, b) : S));
     const segment = (s: number) => segments?.data[b * S + Math.min(s, S - 1)];
-    return { slot, seen: Array.from({ length: end }, (_, s) => s).filter((s) => segment(s) === segment(at)) };
+    const isSeen = (s: number) => segment(s) === segment(at) && (ends === undefined || at < ends.data[b * S + s]);
+    return { slot, seen: Array.from({ length: end }, (_, s) => s).filter(isSeen) };
   };
 }
 

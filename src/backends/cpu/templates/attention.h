@@ -37,7 +37,7 @@ typedef struct {
   const float *k; long k_row; const float *v; long v_row;  // (slots,S,G,D)
   float *o, *lse;                                          // (B,T,H,D), (B,H,T)
   float scale; long slots; qn_row_index position, lengths; // (B), or one for all rows
-  const int *rows, *segments;                              // (B), (B,S), or 0
+  const int *rows, *segments, *ends;                       // (B), (B,S), (B,S), or 0
   float *scratch;                                          // (threads, QN_ATTENTION_FLOATS or QN_ATTENTION_BACKWARD_FLOATS)
   const float *d_o;                                        // (B,T,H,D)
   float *dq; long dq_row;                                  // (B,T,H,D)
@@ -190,6 +190,22 @@ static void qn_attention_mask_segments(const int *segments, long s0, long s1, co
 static void qn_attention_query_segments(const int *segments, long S, long first, int *queries) {
   for (long j = 0; j < QN_NR; j++) queries[j] = segments[first + j < S ? first + j : S - 1];
 }
+// Writes `value` over the scores of keys s0..s1 that end at or before the query: lane j, at first + j, sees key s up to ends[s].
+static void qn_attention_mask_ends(const int *ends, long s0, long s1, long first, float value, float *tile) {
+  vi lane;
+  for (int i = 0; i < QN_VL; i++) lane[i] = i;
+  for (long s = s0; s < s1; s++) for (long seen = ends[s] > first ? ends[s] - first : 0, j = seen / QN_VL * QN_VL; j < QN_NR; j += QN_VL) {
+    float *p = tile + (s - s0) * QN_NR + j;
+    qn_store(p, qn_select(lane < (int)(seen - j), qn_load(p), qn_splat(value)));
+  }
+}
+// Whether the keys s0..s1 all end at or before the first query. The tile with its own key is never skipped.
+static int qn_attention_ended(const int *ends, long s0, long s1, long first) {
+  int last = 0;
+  if (!ends || s1 > first) return 0;
+  for (long s = s0; s < s1; s++) last = ends[s] > last ? ends[s] : last;
+  return last <= first;
+}
 #define QN_MASKED -1e30f // has weight 0 next to any real score; finite, so that a tile of only these causes no NaN
 #define QN_NO_KEYS -1e29f // a query whose largest score is below this sees no key
 
@@ -260,7 +276,7 @@ QN_INLINE void qn_attention_tile_of(const int bf16, const qn_attention_context *
   const float *k = c->k + view.slot * S * c->k_row + g * D, *v = c->v + view.slot * S * c->v_row + g * D, unit = c->scale * QN_LOG2E; // from dot product to score
   // q, o (D, QN_NR); p (keys, QN_NR); m, l (QN_NR): running maximum and sum of each query; packed: keys, then values
   float *q = c->scratch + worker * QN_ATTENTION_FLOATS(D), *o = q + QN_NR * W, *p = o + QN_NR * W, *m = p + QN_KEYS * QN_NR, *l = m + QN_NR, *packed = l + QN_NR;
-  const int *segments = c->segments ? c->segments + b * S : 0;
+  const int *segments = c->segments ? c->segments + b * S : 0, *ends = c->ends ? c->ends + b * S : 0;
   int queries[QN_NR];
   if (segments) qn_attention_query_segments(segments, S, first, queries);
   qn_attention_transpose(bf16, D, n, c->q + (b * T + t0) * c->q_row + h * D, c->q_row, q);
@@ -268,10 +284,12 @@ QN_INLINE void qn_attention_tile_of(const int bf16, const qn_attention_context *
   for (long j = 0; j < QN_NR; j += QN_VL) qn_store(m + j, qn_splat(-QN_INFINITY)), qn_store(l + j, (vf){0});
   for (long s0 = 0; s0 < seen; s0 += QN_KEYS) {
     long s1 = s0 + QN_KEYS < seen ? s0 + QN_KEYS : seen, both = qn_attention_both_halves(s0, s1, first), N = s1 - s0;
+    if (qn_attention_ended(ends, s0, s1, first)) continue;
     qn_rows keys = {k + s0 * c->k_row, c->k_row}, values = {v + s0 * c->v_row, c->v_row};
     if (bf16) keys = qn_attention_pack_along(keys.at, keys.row, N, D, packed), values = qn_attention_pack_across(values.at, values.row, N, D, packed + QN_KEYS * W);
     qn_attention_scores(bf16, N, both, D, keys, q, p);
     if (segments) qn_attention_mask_segments(segments, s0, s1, queries, QN_MASKED, p);
+    if (ends) qn_attention_mask_ends(ends, s0, s1, first, QN_MASKED, p);
     if (s1 > first + 1) qn_attention_mask_causal(s0, s1, first, -QN_INFINITY, p);
     qn_attention_softmax(N, s0 == 0, D, unit, p, m, l, o);
     if (bf16) qn_attention_pack_tile_across(p, N, p);
@@ -296,7 +314,7 @@ static void qn_attention_few_task(void *context, long task, long worker) {
     return;
   }
   const float *q = c->q + (b * T + t) * c->q_row + h * D, *k = c->k + view.slot * S * c->k_row + g * D, *v = c->v + view.slot * S * c->v_row + g * D;
-  const int *segments = c->segments ? c->segments + b * S : 0;
+  const int *segments = c->segments ? c->segments + b * S : 0, *ends = c->ends ? c->ends + b * S : 0;
   float *o = c->o + ((b * T + t) * H + h) * D, *p = c->scratch + worker * QN_ATTENTION_FLOATS(D), m = -QN_INFINITY, l = 0;
   for (long s0 = 0; s0 < seen; s0 += 512) {
     long n = seen - s0 < 512 ? seen - s0 : 512, s;
@@ -309,7 +327,8 @@ static void qn_attention_few_task(void *context, long task, long worker) {
       else qn_dots(1, 1, D, q, 0, row, c->k_row, p + s, 0, 0);
     }
     for (s = 0; s < n; s++) {
-      p[s] = segments && segments[s0 + s] != segments[at < S ? at : S - 1] ? QN_MASKED : p[s] * (c->scale * QN_LOG2E);
+      int isHidden = (segments && segments[s0 + s] != segments[at < S ? at : S - 1]) || (ends && ends[s0 + s] <= at);
+      p[s] = isHidden ? QN_MASKED : p[s] * (c->scale * QN_LOG2E);
       most = p[s] > most ? p[s] : most;
     }
     float correction = qn_exp2_weight(qn_splat(m - most))[0];
@@ -343,11 +362,11 @@ static void qn_attention_few_task(void *context, long task, long worker) {
 // q (B,T,H,D): element (b,t,h,d) at q[(b*T+t)*q_row + h*D + d]; k, v (B,S,G,D) likewise with k_row, v_row (G key/value
 // heads, H % G == 0; with `rows`, k and v are (slots,S,G,D) and row b's keys are in slot rows[b]); o (B,T,H,D) rows of H*D;
 // lse (B,H,T). Query t is at position[b] + t and sees keys 0..position[b]+t (< lengths[b], < S); other keys are not read. With
-// segments (B,S) it sees only keys of its own segment. A row with length 0, a negative position or a negative slot has output
+// segments (B,S) it sees only keys of its own segment; with ends (B,S), key s only if its position is below ends[s]. A row with length 0, a negative position or a negative slot has output
 // 0 and log-sum-exp -inf.
-QN_TEMPLATE void qn_attention(int bf16, long B, long T, long S, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, float *o, float *lse, float scale, qn_row_index position, qn_row_index lengths, long slots, const int *rows, const int *segments, float *scratch) {
+QN_TEMPLATE void qn_attention(int bf16, long B, long T, long S, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, float *o, float *lse, float scale, qn_row_index position, qn_row_index lengths, long slots, const int *rows, const int *segments, const int *ends, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
-  qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = S, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = o, .lse = lse, .scale = scale, .slots = slots, .position = position, .lengths = lengths, .rows = rows, .segments = segments, .scratch = aligned};
+  qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = S, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = o, .lse = lse, .scale = scale, .slots = slots, .position = position, .lengths = lengths, .rows = rows, .segments = segments, .ends = ends, .scratch = aligned};
   if (T <= QN_FEW_QUERIES) qn_parallel(B * H * T, qn_attention_few_task, &c);
 #if QN_TILES
   else if (bf16) qn_attention_tiled(&c);
@@ -383,7 +402,7 @@ QN_INLINE void qn_attention_backward_of(const int bf16, const qn_attention_conte
   // q, d_o, dq (D, QN_NR); p, ds (keys, QN_NR); lse, delta, ones (QN_NR), where delta is the sum of o · d_o per query
   float *q = c->scratch + worker * QN_ATTENTION_BACKWARD_FLOATS(D), *d_o = q + QN_NR * W, *dq = d_o + QN_NR * W, *p = dq + QN_NR * W, *ds = p + QN_KEYS * QN_NR, *lse = ds + QN_KEYS * QN_NR, *delta = lse + QN_NR, *ones = delta + QN_NR;
   float *ds_across = ones + QN_NR, *packed = ds_across + QN_KEYS * QN_NR, *packed_queries = packed + 3 * QN_KEYS * W;
-  const int *segments = c->segments ? c->segments + b * T : 0;
+  const int *segments = c->segments ? c->segments + b * T : 0, *ends = c->ends ? c->ends + b * T : 0;
   const long length = qn_attention_view_of(c, b).seen;
   for (long t = 0; t < T; t++) for (long d = 0; d < D; d += QN_VL) qn_store_n(dk + t * c->dk_row + d, (vf){0}, D - d), qn_store_n(dv + t * c->dv_row + d, (vf){0}, D - d);
   for (long j = 0; j < QN_NR; j += QN_VL) qn_store(ones + j, qn_splat(1.0f));
@@ -403,6 +422,7 @@ QN_INLINE void qn_attention_backward_of(const int bf16, const qn_attention_conte
     if (bf16) q_rows = qn_attention_pack_across(q_rows.at, q_rows.row, n, D, packed_queries), d_o_rows = qn_attention_pack_across(d_o_rows.at, d_o_rows.row, n, D, packed_queries + QN_NR * W);
     for (long s0 = 0; s0 < seen; s0 += QN_KEYS) {
       long s1 = s0 + QN_KEYS < seen ? s0 + QN_KEYS : seen, both = qn_attention_both_halves(s0, s1, t0), N = s1 - s0;
+      if (qn_attention_ended(ends, s0, s1, t0)) continue;
       qn_rows keys = {k + s0 * c->k_row, c->k_row}, values = {v + s0 * c->v_row, c->v_row}, keys_across = keys;
       if (bf16) {
         keys_across = qn_attention_pack_across(keys.at, keys.row, N, D, packed);
@@ -412,6 +432,7 @@ QN_INLINE void qn_attention_backward_of(const int bf16, const qn_attention_conte
       qn_attention_scores(bf16, N, both, D, keys, q, p);
       qn_attention_scores(bf16, N, both, D, values, d_o, ds);
       if (segments) qn_attention_mask_segments(segments, s0, s1, queries, -QN_INFINITY, p);
+      if (ends) qn_attention_mask_ends(ends, s0, s1, t0, -QN_INFINITY, p);
       if (s1 > t0 + 1) qn_attention_mask_causal(s0, s1, t0, -QN_INFINITY, p), qn_attention_mask_causal(s0, s1, t0, 0.0f, ds);
       qn_attention_score_gradient(N, unit, c->scale, p, ds, lse, delta);
       if (bf16) qn_attention_pack_tile_along(p, N, p), qn_attention_pack_tile_across(ds, N, ds_across), qn_attention_pack_tile_along(ds, N, ds);
@@ -430,9 +451,9 @@ static void qn_attention_backward_task(void *context, long task, long worker) {
 
 // Training only (position 0, S == T; lengths as in qn_attention). Overwrites dq (B,T,H,D) and dk, dv (B,T,G,D), each with its own
 // row stride. They must not overlap q, k, v, o, d_o.
-QN_TEMPLATE void qn_attention_backward(int bf16, long B, long T, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, const float *o, const float *lse, const float *d_o, float *dq, long dq_row, float *dk, long dk_row, float *dv, long dv_row, float scale, qn_row_index lengths, const int *segments, float *scratch) {
+QN_TEMPLATE void qn_attention_backward(int bf16, long B, long T, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, const float *o, const float *lse, const float *d_o, float *dq, long dq_row, float *dk, long dk_row, float *dv, long dv_row, float scale, qn_row_index lengths, const int *segments, const int *ends, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
-  qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = T, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = (float *)o, .lse = (float *)lse, .scale = scale, .slots = B, .position = {(const int[]){0}, 0}, .lengths = lengths, .segments = segments, .scratch = aligned,
+  qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = T, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = (float *)o, .lse = (float *)lse, .scale = scale, .slots = B, .position = {(const int[]){0}, 0}, .lengths = lengths, .segments = segments, .ends = ends, .scratch = aligned,
                             .d_o = d_o, .dq = dq, .dq_row = dq_row, .dk = dk, .dk_row = dk_row, .dv = dv, .dv_row = dv_row};
 #if QN_TILES
   if (bf16) {

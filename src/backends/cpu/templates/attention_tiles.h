@@ -80,7 +80,7 @@ static void qn_attention_tiled_task(void *context, long task, long worker) {
   // keys (all, D packed); values (D, all packed); q (D packed, QN_NR); o (D, QN_NR); p (keys, QN_NR); packed (keys packed, QN_NR)
   float *keys = c->scratch + worker * qn_attention_tiled_floats(S, D), *values = keys + QN_WHOLE(S) * QN_HALF(D), *q = values + QN_WHOLE(D) * QN_HALF(S);
   float *o = q + QN_HALF(D) * QN_NR, *p = o + QN_WHOLE(D) * QN_NR, *packed = p + QN_TILE_KEYS * QN_NR, *m = packed + QN_TILE_KEYS * QN_NR, *l = m + QN_NR;
-  const int *segments = c->segments ? c->segments + b * S : 0;
+  const int *segments = c->segments ? c->segments + b * S : 0, *ends = c->ends ? c->ends + b * S : 0;
   int queries[QN_NR];
   if (view.seen > 0) {
     qn_tiled_along(k, c->k_row, all, D, keys);
@@ -98,8 +98,10 @@ static void qn_attention_tiled_task(void *context, long task, long worker) {
     for (long j = 0; j < QN_NR; j += QN_VL) qn_store(m + j, qn_splat(-QN_INFINITY)), qn_store(l + j, (vf){0});
     for (long s0 = 0; s0 < seen; s0 += QN_TILE_KEYS) {
       long s1 = s0 + QN_TILE_KEYS < seen ? s0 + QN_TILE_KEYS : seen, N = s1 - s0;
+      if (qn_attention_ended(ends, s0, s1, first)) continue;
       qn_tiled_scores(s0, N, first, D, keys + s0 * QN_HALF(D), q, p);
       if (segments) qn_attention_mask_segments(segments, s0, s1, queries, QN_MASKED, p);
+      if (ends) qn_attention_mask_ends(ends, s0, s1, first, QN_MASKED, p);
       if (s1 > first + 1) qn_attention_mask_causal(s0, s1, first, -QN_INFINITY, p);
       qn_attention_softmax(N, s0 == 0, D, unit, p, m, l, o);
       qn_attention_pack_tile_across(p, N, packed);
@@ -128,7 +130,7 @@ static void qn_attention_tiled_backward_task(void *context, long task, long work
   float *q_rows = d_o + QN_HALF(D) * QN_NR, *d_o_rows = q_rows + QN_NR / 2 * W, *dq = d_o_rows + QN_NR / 2 * W;
   float *p = dq + W * QN_NR, *ds = p + QN_TILE_KEYS * QN_NR, *p_along = ds + QN_TILE_KEYS * QN_NR, *ds_along = p_along + QN_TILE_KEYS * QN_NR, *ds_across = ds_along + QN_TILE_KEYS * QN_NR;
   float *lse = ds_across + QN_TILE_KEYS * QN_NR, *delta = lse + QN_NR, *ones = delta + QN_NR;
-  const int *segments = c->segments ? c->segments + b * T : 0;
+  const int *segments = c->segments ? c->segments + b * T : 0, *ends = c->ends ? c->ends + b * T : 0;
   int queries[QN_NR];
   for (long j = 0; j < QN_NR; j += QN_VL) qn_store(ones + j, qn_splat(1.0f));
   qn_tiled_clear(dk, 2 * QN_WHOLE(T) * W);
@@ -149,9 +151,11 @@ static void qn_attention_tiled_backward_task(void *context, long task, long work
     }
     for (long s0 = 0; s0 < seen; s0 += QN_TILE_KEYS) {
       long s1 = s0 + QN_TILE_KEYS < seen ? s0 + QN_TILE_KEYS : seen, N = s1 - s0;
+      if (qn_attention_ended(ends, s0, s1, t0)) continue;
       qn_tiled_scores(s0, N, t0, D, keys + s0 * QN_HALF(D), q, p);
       qn_tiled_scores(s0, N, t0, D, values + s0 * QN_HALF(D), d_o, ds);
       if (segments) qn_attention_mask_segments(segments, s0, s1, queries, -QN_INFINITY, p);
+      if (ends) qn_attention_mask_ends(ends, s0, s1, t0, -QN_INFINITY, p);
       if (s1 > t0 + 1) qn_attention_mask_causal(s0, s1, t0, -QN_INFINITY, p), qn_attention_mask_causal(s0, s1, t0, 0.0f, ds);
       qn_attention_score_gradient(N, unit, c->scale, p, ds, lse, delta);
       qn_tiled_clear(p + N * QN_NR, (QN_WHOLE(N) - N) * QN_NR);

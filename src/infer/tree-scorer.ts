@@ -1,0 +1,142 @@
+/** @file Scores windows that often begin alike, such as the choices of one question after the same examples. */
+import type { Program } from "../backends/index.js";
+import { forward, headOf, type ModelConfig, modelVariables } from "../model/index.js";
+import { embedding, input, linearTokenStatistics, neg, reshape, variable } from "../tensor/index.js";
+import type { ModelPrograms } from "./model-programs.js";
+import { sortByTokens, type TreeRow, treeRows } from "./prefix-tree.js";
+import type { Scorer } from "./scorer.js";
+import type { Window } from "./windows.js";
+
+/** Tokens per row. More would save repeated beginnings, but take more memory and longer to abort. */
+const ROW = 2048;
+const MIN_ROW = 32;
+/** Windows of the greatest length that a row should have room for, so that beginnings are not repeated for every one. */
+const LONGEST_PER_ROW = 4;
+/** Scored tokens per run of the output head. */
+const HEAD_ROWS = 256;
+
+/** A token of a row, by index, and the id whose probability it should predict. */
+interface Prediction {
+  readonly at: number;
+  readonly target: number;
+}
+
+interface TreeProgram {
+  /** T, tokens per row. */
+  readonly sequence: number;
+  readonly program: Program;
+  /** Returns −log p and 1 or 0 for the likeliest token, one of each per prediction. */
+  run(
+    row: TreeRow<unknown>,
+    predictions: readonly Prediction[],
+  ): Promise<{ readonly nats: Float32Array; readonly greedy: Float32Array }>;
+}
+
+/**
+ * Creates a scorer that computes common beginnings once, and whether each target is the likeliest token.
+ * @param sequence T of every row; default a power of two that fits the windows
+ */
+export function createTreeScorer(config: ModelConfig, programs: ModelPrograms, sequence?: number): Scorer {
+  const opened = new Map<number, Promise<TreeProgram>>();
+  const open = async (length: number): Promise<TreeProgram> => {
+    const promise = opened.get(length) ?? openProgram(config, programs, length);
+    opened.set(length, promise);
+    try {
+      return await promise;
+    } catch (error) {
+      opened.delete(length);
+      throw error;
+    }
+  };
+  return {
+    async score(windows, { onWindow, onScored, signal }) {
+      const sorted = sortByTokens(windows);
+      const longest = sorted.windows.reduce((most, { length }) => Math.max(most, length), 0);
+      if (longest > (sequence ?? config.sequence)) throw new RangeError(`a window of ${longest} tokens is too long`);
+      if (sorted.windows.some(({ documentStarts }) => documentStarts))
+        throw new Error("a window has several documents");
+      const rowLength = sequence ?? powerOfTwo(Math.max(ROW, LONGEST_PER_ROW * longest));
+      for (const row of treeRows(sorted, rowLength)) {
+        signal?.throwIfAborted();
+        const program = await open(sequence ?? powerOfTwo(row.ids.length));
+        const scored = await scoreRow(program, config.vocabSize, row, onWindow);
+        onScored?.(scored);
+      }
+    },
+    dispose() {
+      for (const each of opened.values()) void each.then(({ program }) => programs.close(program)).catch(() => {});
+      opened.clear();
+    },
+  };
+}
+
+const powerOfTwo = (length: number) => Math.max(MIN_ROW, 2 ** Math.ceil(Math.log2(length)));
+
+/** Scores a row and returns the number of its scored tokens. Windows that predict the same token share its result. */
+async function scoreRow<W extends Window>(
+  { run }: TreeProgram,
+  vocabulary: number,
+  row: TreeRow<W>,
+  onWindow: (window: W, nats: Float32Array, greedy: Float32Array) => void,
+): Promise<number> {
+  const numbers = new Map<number, number>();
+  const predictions: Prediction[] = [];
+  const wanted = row.windows.map(({ window, predictors }) =>
+    predictors.map((at, i) => {
+      const target = window.ids[window.from + i];
+      const key = at * vocabulary + target;
+      const known = numbers.get(key);
+      if (known !== undefined) return known;
+      numbers.set(key, predictions.length);
+      return predictions.push({ at, target }) - 1;
+    }),
+  );
+  const { nats, greedy } = await run(row, predictions);
+  let scored = 0;
+  for (const [i, { window }] of row.windows.entries()) {
+    const [ownNats, ownGreedy] = [nats, greedy].map((all) => Float32Array.from(wanted[i], (number) => all[number]));
+    scored += ownNats.length;
+    onWindow(window, ownNats, ownGreedy);
+  }
+  return scored;
+}
+
+async function openProgram(config: ModelConfig, programs: ModelPrograms, sequence: number): Promise<TreeProgram> {
+  const weights = modelVariables(config);
+  const [T, C, K] = [sequence, config.width, Math.min(HEAD_ROWS, sequence)];
+  const [ids, ends, depths] = ["ids", "ends", "depths"].map((name) => input(name, [1, T], "i32"));
+  const { hidden } = forward(config, weights, ids, { tree: { ends, depths } }); // (1,T,C)
+  // The output head is expensive and runs only on scored tokens.
+  const kept = variable("scorer.hidden", [T, C]);
+  const scored = embedding(kept, input("scored", [K], "i32")); // (K,C)
+  const statistics = linearTokenStatistics(scored, headOf(config, weights), input("wanted", [K], "i32"));
+  const program = await programs.open({
+    body: { outputs: {}, assign: [[kept, reshape(hidden, [T, C])]] },
+    head: { outputs: { losses: neg(statistics.logProbability), likeliest: statistics.isGreedy } },
+  });
+  return {
+    sequence,
+    program,
+    async run(row, predictions) {
+      const padded = (values: readonly number[], padding: (t: number) => number) =>
+        Int32Array.from({ length: T }, (_, t) => values[t] ?? padding(t));
+      await program.run("body", {
+        ids: padded(row.ids, () => 0),
+        ends: padded(row.ends, (t) => t + 1), // padding attends to itself
+        depths: padded(row.depths, () => 0),
+      });
+      const result = { nats: new Float32Array(predictions.length), greedy: new Float32Array(predictions.length) };
+      for (let first = 0; first < predictions.length; first += K) {
+        const some = predictions.slice(first, first + K);
+        const whole = Array.from({ length: K }, (_, i) => some[i] ?? some[0]);
+        await program.run("head", {
+          scored: whole.map(({ at }) => at),
+          wanted: whole.map(({ target }) => target),
+        });
+        result.nats.set((await program.read("losses")).subarray(0, some.length), first);
+        result.greedy.set((await program.read("likeliest")).subarray(0, some.length), first);
+      }
+      return result;
+    },
+  };
+}
