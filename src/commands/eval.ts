@@ -8,6 +8,7 @@ export default defineCommand({
     "report with every sample. `quern eval list` shows the tasks of a folder.",
   options: evaluateOptions,
   examples: [
+    "quern eval --model runs/first --tasks arc_easy --include lm_eval/tasks --data benchmarks --decontaminate corpus/",
     "quern eval --model runs/first --tasks arc_easy,piqa --include lm_eval/tasks --data benchmarks --out results",
     "quern eval --model smollm2.gguf --tasks my-task.yaml --num-fewshot 5 --apply-chat-template --cache answers --out results",
   ],
@@ -25,6 +26,19 @@ export default defineCommand({
     }
     if (counts.systemDropped > 0) {
       log(`warning: the chat template refuses a system text; ${counts.systemDropped} prompts were rendered without it`);
+    }
+    const { decontaminate } = results;
+    if (decontaminate !== undefined) {
+      const { readLines } = await import("../documents/index.js");
+      for (const [task, found] of Object.entries(decontaminate.documents)) {
+        const { sample_len, too_short } = decontaminate.results[task]!;
+        const short = Number(too_short) > 0 ? `; ${too_short} are too short to compare` : "";
+        print(
+          `${task}: the training data contains ${found.length} of ${found.length + Number(sample_len)} documents${short}`,
+        );
+      }
+      print(`${decontaminate.training_documents.toLocaleString("en")} training documents were compared`);
+      for (const line of readLines(decontaminate)) print(line);
     }
     if (options.out !== undefined) print(`results: ${options.out}`);
     return results;

@@ -69,6 +69,34 @@ export const evaluateOptions = z.object({
     .default(100_000)
     .describe("rounds of standard errors that have no formula; 0 leaves out all standard errors")
     .meta({ value: "N" }),
+  decontaminate: z
+    .array(z.string())
+    .optional()
+    .describe(
+      "training data (text, JSONL, Parquet or folders of them): documents that it contains are marked, and scores without " +
+        "them are given too",
+    )
+    .meta({ value: "DATA" }),
+  decontaminateNgram: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(13)
+    .describe("with --decontaminate, words that a document and the training data must share in a row")
+    .meta({ value: "N" }),
+  decontaminateThreshold: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe("with --decontaminate, share of a document's n-grams in one training document; 0: one n-gram is enough")
+    .meta({ value: "R" }),
+  textField: z
+    .string()
+    .min(1)
+    .default("text")
+    .describe("with --decontaminate, key or column of the training data that contains the text; a.b is b in a")
+    .meta({ value: "NAME" }),
   logSamples: z.boolean().default(false).describe("write every document with its requests and answers as JSON lines"),
   cache: z
     .string()

@@ -87,6 +87,12 @@ export async function evaluate({
       fewshotAsMultiturn: !o.fewshotInOneTurn,
       generationOptions,
       bootstrap: o.bootstrap,
+      decontaminate: o.decontaminate && {
+        paths: o.decontaminate,
+        ngram: o.decontaminateNgram,
+        threshold: o.decontaminateThreshold,
+        textField: o.textField,
+      },
       functions,
       cache,
       identity: cache === undefined ? undefined : await identityOf(o.model, model),

@@ -28,6 +28,8 @@ export interface FoundExample extends Example {
 
 export interface Overlap {
   readonly examples: readonly FoundExample[];
+  /** Where the first n-gram of each of these examples is, in UTF-16 units of the text. */
+  readonly firsts: readonly (readonly [start: number, end: number])[];
   /** Ranges of the text that also occur in evaluation examples, in UTF-16 units; disjoint and sorted. */
   readonly spans: readonly (readonly [start: number, end: number])[];
 }
@@ -83,7 +85,7 @@ export class BenchmarkGrams {
       }
       examples += 1;
       const texts = typeof value === "string" ? [value] : textsOf(value);
-      if (!this.#addExample({ benchmark: name, example: nameOf(value) ?? String(number) }, texts)) tooShort += 1;
+      if (!this.addExample({ benchmark: name, example: nameOf(value) ?? String(number) }, texts)) tooShort += 1;
     }
     if (examples === tooShort) {
       const why =
@@ -93,7 +95,8 @@ export class BenchmarkGrams {
     this.benchmarks.push({ name, file, examples, tooShort });
   }
 
-  #addExample(example: Example, texts: readonly string[]): boolean {
+  /** Adds one example. Returns false, and does not add it, if it is too short to compare. */
+  addExample(example: Example, texts: readonly string[]): boolean {
     const number = this.#examples.length;
     let size = 0;
     const addAll = (n: number) => {
@@ -127,6 +130,7 @@ export class BenchmarkGrams {
     const words = this.#words;
     words.read(text);
     const found = new Map<number, number>();
+    const firsts = new Map<number, readonly [number, number]>();
     const hits: { readonly at: number; readonly n: number; readonly examples: readonly number[] }[] = [];
     for (const [n, table] of this.#tables) {
       table.begin();
@@ -136,7 +140,11 @@ export class BenchmarkGrams {
         const examples = table.examplesOf(gram);
         hits.push({ at, n, examples });
         if (!table.isFirst(gram)) return;
-        for (const example of examples) found.set(example, (found.get(example) ?? 0) + 1);
+        for (const example of examples) {
+          const grams = found.get(example) ?? 0;
+          found.set(example, grams + 1);
+          if (grams === 0) firsts.set(example, [words.starts[at], words.ends[at + n - 1]]);
+        }
       });
     }
     const over = new Map([...found].filter(([example, grams]) => grams / this.#sizes[example] >= threshold));
@@ -152,7 +160,7 @@ export class BenchmarkGrams {
       ...this.#examples[number],
       share: grams / this.#sizes[number],
     }));
-    return { examples, spans };
+    return { examples, firsts: [...over.keys()].map((number) => firsts.get(number)!), spans };
   }
 }
 

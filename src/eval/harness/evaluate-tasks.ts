@@ -3,9 +3,21 @@ import { QuernError } from "../../errors.js";
 import type { LanguageModel } from "../../infer/index.js";
 import { printedConfig } from "./catalogue.js";
 import { chatRendererOf } from "./chat-renderer.js";
+import {
+  type ComparedDocument,
+  type Contamination,
+  type ContaminationOptions,
+  comparedTexts,
+  DEFAULT_NGRAM,
+  type DecontaminatedResults,
+  findContamination,
+  type MetricItems,
+  type TaskContamination,
+  withoutDocuments,
+} from "./contamination.js";
 import { readTaskDocuments, type TaskDocuments } from "./documents.js";
 import type { EvaluationResults, EvaluationSample } from "./evaluation-results.js";
-import { groupResults, type MetricResults } from "./groups.js";
+import { groupResults, type MetricResults, tasksOf } from "./groups.js";
 import { type Answer, type AnswerOptions, answersOf, type ModelAnswers } from "./model-answers.js";
 import { obstaclesOf } from "./obstacles.js";
 import { textOf } from "./python-values.js";
@@ -13,7 +25,7 @@ import type { LoadedTask, TaskGroup, TaskSelection } from "./registry.js";
 import { buildRequests, type EvalRequest, fewshotCount, type RequestOptions } from "./requests.js";
 import { sampleOf, taskHash } from "./samples.js";
 import { standardError } from "./standard-errors.js";
-import { createTaskScorer, type MetricAggregation, type MetricValues } from "./task-scorer.js";
+import { createTaskScorer, type MetricAggregation, type MetricValues, type TaskScorer } from "./task-scorer.js";
 import { DocumentRules } from "./templates.js";
 
 export interface TaskRunOptions
@@ -30,6 +42,8 @@ export interface TaskRunOptions
   readonly samplingSeed?: number;
   /** Rounds of bootstrapped standard errors; default 100,000, and 0 leaves out all standard errors. */
   readonly bootstrap?: number;
+  /** Training data in which the documents are looked up; the scores without those found are reported too. */
+  readonly decontaminate?: Omit<ContaminationOptions, "signal" | "onProgress">;
 }
 
 /** What lm-eval's results have no place for. */
@@ -81,6 +95,7 @@ export async function evaluateTasks(
       await prepare(task, { ...options, chat, seed: options.fewshotSeed, samples: options.samples?.[task.name] }),
     );
   }
+  const contamination = await contaminationOf(prepared, options);
   const all = prepared.flatMap(({ requests }) => requests);
   const truncated = new Map<string, number>();
   const answered = await answersOf(model, all, {
@@ -95,10 +110,12 @@ export async function evaluateTasks(
     signal?.throwIfAborted();
     const answers = answered.answers.slice(from, from + each.requests.length);
     from += each.requests.length;
-    scored.set(each.task.name, await scoreTask(each, answers, options));
+    const { name } = each.task;
+    scored.set(name, await scoreTask(each, answers, options, contamination?.tasks.get(name)));
   }
+  const decontaminate = contamination && decontaminated(contamination, scored, groups, options.decontaminate!);
   return {
-    results: assembled(prepared, scored, groups),
+    results: { ...assembled(prepared, scored, groups), ...(decontaminate && { decontaminate }) },
     samples: new Map([...scored].map(([name, { samples }]) => [name, samples])),
     counts: countsOf(all, answered, truncated, scored, systemDropped),
   };
@@ -144,8 +161,66 @@ async function prepare(task: LoadedTask, options: RequestOptions & { readonly da
   return { task, documents, shots, requests: await buildRequests(task, documents, options) };
 }
 
+/** Looks up the evaluated documents of all tasks in the training data; undefined without any. */
+async function contaminationOf(
+  prepared: readonly PreparedTask[],
+  { decontaminate, functions, signal, onProgress }: TaskRunOptions,
+): Promise<Contamination | undefined> {
+  if (decontaminate === undefined) return undefined;
+  const compared = prepared.map(({ task, documents, requests }): [string, readonly ComparedDocument[]] => {
+    const rules = new DocumentRules(task, new Set(Object.keys(documents.evaluated[0]!)), functions);
+    const evaluated = new Map(requests.map(({ position, document }) => [position, document]));
+    const texts = [...evaluated].map(([position, document]) => {
+      try {
+        return { position, texts: comparedTexts(task, rules, document, functions) };
+      } catch (error) {
+        if (!(error instanceof QuernError)) throw error;
+        throw new QuernError(`task ${task.name}, document ${position}: ${error.message}`, { cause: error });
+      }
+    });
+    return [task.name, texts];
+  });
+  return findContamination(new Map(compared), { ...decontaminate, signal, onProgress });
+}
+
+function decontaminated(
+  { tasks, trainingDocuments, reading }: Contamination,
+  scored: ReadonlyMap<string, ScoredTask>,
+  groups: ReadonlyMap<string, TaskGroup>,
+  { paths, ngram = DEFAULT_NGRAM, threshold = 0 }: ContaminationOptions,
+): DecontaminatedResults {
+  const byTask = new Map([...scored].map(([name, { clean }]) => [name, clean!]));
+  const results: Record<string, MetricResults> = {};
+  for (const [name, { contaminated, tooShort }] of tasks) {
+    results[name] = { ...byTask.get(name), contaminated: contaminated.size, too_short: tooShort };
+  }
+  for (const [name, group] of groups) {
+    const own = tasksOf(group).flatMap((task) => tasks.get(task.name) ?? []);
+    const sum = (count: (task: TaskContamination) => number) => own.reduce((total, task) => total + count(task), 0);
+    results[name] = {
+      ...groupResults(group, byTask),
+      contaminated: sum(({ contaminated }) => contaminated.size),
+      too_short: sum(({ tooShort }) => tooShort),
+    };
+  }
+  const documents = [...tasks].map(([name, { contaminated }]) => {
+    return [name, [...contaminated.values()].sort((a, b) => a.doc_id - b.doc_id)];
+  });
+  return {
+    data: paths,
+    ngram,
+    threshold,
+    training_documents: trainingDocuments,
+    results,
+    documents: Object.fromEntries(documents),
+    ...reading,
+  };
+}
+
 interface ScoredTask {
   readonly metrics: MetricResults;
+  /** Without contaminated documents, if they were looked up. */
+  readonly clean?: MetricResults;
   readonly samples: readonly EvaluationSample[];
   readonly higherIsBetter: Readonly<Record<string, boolean | null>>;
   readonly effective: number;
@@ -156,6 +231,7 @@ async function scoreTask(
   { task, documents, requests }: PreparedTask,
   answers: readonly (readonly Answer[])[],
   { functions, bootstrap }: TaskRunOptions,
+  contamination?: TaskContamination,
 ): Promise<ScoredTask> {
   const first = documents.evaluated[0]!;
   const rules = new DocumentRules(task, new Set(Object.keys(first)), functions);
@@ -167,7 +243,7 @@ async function scoreTask(
     else own.push(i);
   }
   const samples: EvaluationSample[] = [];
-  const values = new Map<string, { readonly metric: string; readonly filter: string; readonly items: unknown[] }>();
+  const values = new Map<string, MetricItems & { readonly items: unknown[]; readonly positions: number[] }>();
   for (const { name: filter, apply } of scorer.pipelines) {
     const filtered = apply(
       answers,
@@ -187,15 +263,31 @@ async function scoreTask(
       }
       for (const [metric, value] of Object.entries(scores)) {
         const key = `${metric},${filter}`;
-        const entry = values.get(key);
-        if (entry === undefined) values.set(key, { metric, filter, items: [value] });
-        else entry.items.push(value);
+        const entry = values.get(key) ?? { metric, filter, items: [], positions: [] };
+        values.set(key, entry);
+        entry.items.push(value);
+        entry.positions.push(position);
       }
       const parts = { requests: own.map((i) => requests[i]!), answers: own.map((i) => answers[i]!) };
-      samples.push(sampleOf({ ...parts, filtered: results, filter, target, values: scores }));
+      const sample = sampleOf({ ...parts, filtered: results, filter, target, values: scores });
+      samples.push(contamination ? { ...sample, contaminated: contamination.contaminated.has(position) } : sample);
     }
   }
-  const metrics: Record<string, unknown> = { name: task.name, alias: task.config.alias ?? task.name, sample_len: 0 };
+  const metrics = metricsOf(task, scorer, values, bootstrap);
+  const clean =
+    contamination && metricsOf(task, scorer, withoutDocuments(values, contamination.contaminated), bootstrap);
+  const { higherIsBetter, missingGolds } = scorer;
+  return { metrics, clean, samples, higherIsBetter, effective: metrics.sample_len, missingGolds };
+}
+
+/** Aggregates the values of a task's documents. */
+function metricsOf(
+  task: LoadedTask,
+  scorer: TaskScorer,
+  values: ReadonlyMap<string, MetricItems>,
+  bootstrap: number | undefined,
+): MetricResults & { readonly sample_len: number } {
+  const metrics: Record<string, unknown> = {};
   let effective = 0;
   for (const [key, { metric, filter, items }] of values) {
     effective = Math.max(effective, items.length);
@@ -203,9 +295,7 @@ async function scoreTask(
     metrics[key] = aggregated(task, metric, aggregation, items);
     metrics[`${metric}_stderr,${filter}`] = errorOf(metric, aggregation, items, bootstrap) ?? "N/A";
   }
-  metrics.sample_len = effective;
-  const { higherIsBetter, missingGolds } = scorer;
-  return { metrics, samples, higherIsBetter, effective, missingGolds };
+  return { name: task.name, alias: task.config.alias ?? task.name, sample_len: effective, ...metrics };
 }
 
 function aggregated(

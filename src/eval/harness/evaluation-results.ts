@@ -1,4 +1,5 @@
 /** @file What an evaluation writes: `results.json` and one `samples_TASK.jsonl` per task, in lm-eval's layout. */
+import type { DecontaminatedResults } from "./contamination.js";
 import type { MetricResults } from "./groups.js";
 import type { TaskDocument } from "./task-function.js";
 
@@ -17,6 +18,8 @@ export interface EvaluationSample {
   readonly doc_hash: string;
   readonly prompt_hash: string;
   readonly target_hash: string;
+  /** Quern's own: whether the training data of `--decontaminate` contains the document. */
+  readonly contaminated?: boolean;
   readonly [metric: string]: unknown;
 }
 
@@ -32,5 +35,7 @@ export interface EvaluationResults {
   readonly higher_is_better: Readonly<Record<string, Readonly<Record<string, boolean | null>>>>;
   readonly "n-samples": Readonly<Record<string, { readonly original: number; readonly effective: number }>>;
   readonly config: Readonly<Record<string, unknown>>;
+  /** The same without the documents that training data contains; Quern's own. */
+  readonly decontaminate?: DecontaminatedResults;
   readonly [key: string]: unknown;
 }

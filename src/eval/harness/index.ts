@@ -8,6 +8,14 @@ export {
   type TaskDescription,
 } from "./catalogue.js";
 export { chatRendererOf } from "./chat-renderer.js";
+export {
+  type ContaminatedDocument,
+  type Contamination,
+  type ContaminationOptions,
+  type DecontaminatedResults,
+  findContamination,
+  withoutDocuments,
+} from "./contamination.js";
 export type { ChatRenderer, ChatTurn, PromptOptions } from "./contexts.js";
 export { type DataOptions, readTaskDocuments, type TaskDocuments } from "./documents.js";
 export { type EvaluationCounts, evaluateTasks, type TaskEvaluation, type TaskRunOptions } from "./evaluate-tasks.js";
