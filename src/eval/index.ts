@@ -8,4 +8,10 @@ export * from "./graders/index.js";
 export * from "./harness/index.js";
 export * from "./judge/index.js";
 export { type PerplexityOptions, type PerplexityResult, perplexity, type TextScore } from "./perplexity.js";
-export { perplexityOptions } from "./perplexity-options.js";
+export {
+  comparePerplexity,
+  type DividedScore,
+  type PerplexityComparison,
+  type PerplexityComparisonOptions,
+} from "./perplexity-comparison.js";
+export { perplexityComparisonOptions, perplexityOptions } from "./perplexity-options.js";

@@ -1,10 +1,11 @@
 /** @file Measures how well a model predicts text: the library function behind `quern perplexity`. */
 import type { z } from "zod";
 import type { CompileOptions } from "../backends/index.js";
-import { ReadLog, type ReadReport, readDocuments } from "../documents/index.js";
+import { type Document, ReadLog, type ReadReport, readDocuments } from "../documents/index.js";
 import { QuernError } from "../errors.js";
 import { createScorer, openTextModel, overlappingWindows } from "../infer/index.js";
-import { checkOptions } from "../options.js";
+import { checkOptions, show } from "../options.js";
+import { quoted } from "../printable.js";
 import type { OnProgress } from "../progress.js";
 import { perplexityOptions } from "./perplexity-options.js";
 
@@ -15,6 +16,7 @@ export type PerplexityOptions = z.input<typeof perplexityOptions> & {
 };
 
 export interface TextScore {
+  readonly documents: number;
   /** Tokens predicted. */
   readonly tokens: number;
   /** UTF-8 bytes of the text. */
@@ -25,12 +27,16 @@ export interface TextScore {
   readonly perplexity: number;
   /** Bits of all tokens divided by the bytes of the text: comparable across tokenizers. */
   readonly bits_per_byte: number;
+  /** Standard error of `bits_per_byte` over documents, as a ratio of sums; null for a single document. */
+  readonly bits_per_byte_error: number | null;
 }
 
 export interface PerplexityResult extends ReadReport {
   readonly model: string;
   /** One per input path, in order. */
   readonly files: readonly (TextScore & { readonly file: string })[];
+  /** One per domain with a token to predict: what `by` names, else files and the parts of folders. */
+  readonly domains: readonly (TextScore & { readonly domain: string })[];
   readonly total: TextScore;
   /** Warnings about the model's folder. */
   readonly warnings: readonly string[];
@@ -46,6 +52,7 @@ const MIN_WINDOW = 32;
 
 interface Text {
   readonly file: number;
+  readonly domain: string;
   readonly ids: Uint32Array;
   readonly given: number;
   readonly tokens: number;
@@ -85,11 +92,16 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
     const texts: Text[] = [];
     for (const [file, path] of o.files.entries()) {
       const before = texts.length;
-      const reader = readDocuments([path], { textField: o.textField, strict: o.strict, signal });
-      for await (const { text } of reader) {
+      const reader = readDocuments([path], {
+        ...{ textField: o.textField, strict: o.strict, fields: o.by !== undefined, signal },
+      });
+      for await (const document of reader) {
+        const { text } = document;
         const ids = Uint32Array.from([...beginning, ...tokenizer.encode(text)]);
         const given = Math.max(1, beginning.length);
-        texts.push({ file, ids, given, tokens: Math.max(0, ids.length - given), bytes: Buffer.byteLength(text) });
+        const domain = o.by === undefined ? partOf(path, document) : fieldOf(document, o.by);
+        const tokens = Math.max(0, ids.length - given);
+        texts.push({ file, domain, ids, given, tokens, bytes: Buffer.byteLength(text) });
       }
       log.merge(reader.report);
       const tokens = texts.slice(before).reduce((sum, text) => sum + text.tokens, 0);
@@ -131,6 +143,10 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
       return {
         model: folder,
         files: o.files.map((file, i) => ({ file, ...scoreOf(costs.filter((cost) => cost.file === i)) })),
+        domains: [...new Set(costs.map(({ domain }) => domain))].flatMap((domain) => {
+          const score = scoreOf(costs.filter((cost) => cost.domain === domain));
+          return score.tokens === 0 ? [] : [{ domain, ...score }];
+        }),
         total: scoreOf(costs),
         warnings: model.warnings,
         sequence,
@@ -145,15 +161,36 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
   }
 }
 
+/** The file itself, or the file or folder directly in a folder that a document is from. */
+function partOf(path: string, { origin }: Document): string {
+  const folder = path.endsWith("/") ? path : `${path}/`;
+  if (!origin.archive.startsWith(folder)) return path;
+  return folder + origin.archive.slice(folder.length).split("/")[0];
+}
+
+function fieldOf(document: Document, key: string): string {
+  const value = document.fields?.[key] ?? (document as unknown as Record<string, unknown>)[key];
+  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return String(value);
+  throw new QuernError(
+    `the document ${document.id} has no ${quoted(key)} that could name its domain${value === undefined ? "" : `, but ${show(value)}`}`,
+  );
+}
+
 function scoreOf(costs: readonly (Pick<Text, "tokens" | "bytes"> & { readonly nats: number })[]): TextScore {
   const sum = (key: "tokens" | "bytes" | "nats") => costs.reduce((total, cost) => total + cost[key], 0);
   const [tokens, bytes, nats] = [sum("tokens"), sum("bytes"), sum("nats")];
+  const n = costs.length;
+  const bitsPerByte = nats / Math.LN2 / bytes;
+  // The variance of a ratio of sums, to first order (Cochran 1977, "Sampling Techniques", chapter 6).
+  const squares = costs.reduce((total, cost) => total + (cost.nats / Math.LN2 - bitsPerByte * cost.bytes) ** 2, 0);
   return {
+    documents: n,
     tokens,
     bytes,
     nats_per_token: nats / tokens,
     bits_per_token: nats / tokens / Math.LN2,
     perplexity: Math.exp(nats / tokens),
-    bits_per_byte: nats / Math.LN2 / bytes,
+    bits_per_byte: bitsPerByte,
+    bits_per_byte_error: n < 2 ? null : Math.sqrt((squares * n) / (n - 1)) / bytes,
   };
 }

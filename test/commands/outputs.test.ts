@@ -168,6 +168,21 @@ const cases: Readonly<Record<string, Case>> = {
     fileInput: true,
     writes: "ranking.json",
   },
+  perplexity: {
+    words: ({ input }) => [
+      ...[
+        "perplexity",
+        input,
+        "--model",
+        join(root, "test", "oracle", "fixtures", "align", "policy"),
+        "--threads",
+        "1",
+      ],
+    ],
+    flag: "--html",
+    isFile: true,
+    writes: "",
+  },
   import: {
     words: ({ folder }) => {
       const file = join(folder, "model.gguf");
