@@ -109,6 +109,11 @@ await runProcess([
     load: () => import("./commands/arena-rank.js"),
   },
   {
+    words: "arena simulate",
+    summary: "let a judge vote between the answers of several models",
+    load: () => import("./commands/arena-simulate.js"),
+  },
+  {
     words: "arena serve",
     summary: "serve a page where people vote between two unnamed models",
     load: () => import("./commands/arena-serve.js"),

@@ -1,19 +1,12 @@
 import { z } from "zod";
 import { QuernError } from "../errors.js";
 import type { JudgeSummary, MetaEvaluation } from "../eval/index.js";
-import { judgeOptions, labelledOptions } from "../eval/judge/live/judge-options.js";
+import { judgeOptions, judgeOrResultsOption, labelledOptions } from "../eval/judge/live/judge-options.js";
 import { type CommandContext, defineCommand } from "./command.js";
 
 const { prompts, a, b, out } = judgeOptions.shape;
 const options = z.object({
-  judge: z
-    .string()
-    .describe(
-      "who judges: URL of an OpenAI-compatible server (up to /v1, or URL#NAME; the key is OPENAI_API_KEY), a run, folder, " +
-        ".gguf file or hf://OWNER/NAME with a chat or reward model, an AlpacaEval configs.yaml (or configs.yaml#NAME), a .ts " +
-        "or .js file that exports judge(instruction, first, second), or with --meta stored judgements (LLMBar's result.json)",
-    )
-    .meta({ value: "JUDGE" }),
+  judge: judgeOrResultsOption,
   ...judgeOptions.shape,
   prompts: prompts.optional(),
   a: a.optional(),

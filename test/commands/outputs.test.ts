@@ -51,6 +51,17 @@ const shared = (name: string) => join(base, "shared", name);
 const sentence = (i: number) =>
   `The miller number ${i} ground ${i * 7} sacks of corn by the river in the year ${1800 + i}.`;
 
+/** Writes prompts, two files of answers, and a judge. */
+function answersIn(folder: string): { prompts: string; answers: string[]; judge: string } {
+  const prompts = join(folder, "prompts.jsonl");
+  writeFileSync(prompts, '{"prompt":"one"}\n{"prompt":"two"}\n');
+  const answers = ["a", "b"].map((name) => join(folder, `${name}.jsonl`));
+  for (const file of answers) writeFileSync(file, `{"output":"${file}"}\n{"output":"x"}\n`);
+  const judge = join(folder, "judge.mjs");
+  writeFileSync(judge, "export const judge = (_, first, second) => (first < second ? 1 : 2);\n");
+  return { prompts, answers, judge };
+}
+
 const cases: Readonly<Record<string, Case>> = {
   "tokenizer train": {
     words: ({ folder }) => ["tokenizer", "train", folder, "--vocab-size", "300", "--threads", "1"],
@@ -149,15 +160,19 @@ const cases: Readonly<Record<string, Case>> = {
   },
   judge: {
     words: ({ folder }) => {
-      const [prompts, a, b, judge] = ["prompts", "a", "b", "judge"].map((name) => join(folder, `${name}.jsonl`));
-      writeFileSync(prompts, '{"prompt":"one"}\n{"prompt":"two"}\n');
-      for (const file of [a, b]) writeFileSync(file, `{"output":"${file}"}\n{"output":"x"}\n`);
-      const code = judge.replace(".jsonl", ".mjs");
-      writeFileSync(code, "export const judge = (_, first, second) => (first < second ? 1 : 2);\n");
-      return ["judge", "--prompts", prompts, "--a", a, "--b", b, "--judge", code];
+      const { prompts, answers, judge } = answersIn(folder);
+      return ["judge", "--prompts", prompts, "--a", answers[0], "--b", answers[1], "--judge", judge];
     },
     fileInput: true,
     writes: "annotations.json",
+  },
+  "arena simulate": {
+    words: ({ folder }) => {
+      const { prompts, answers, judge } = answersIn(folder);
+      return ["arena", "simulate", "--prompts", prompts, "--models", ...answers, "--judge", judge];
+    },
+    fileInput: true,
+    writes: "votes.jsonl",
   },
   "arena rank": {
     words: ({ folder }) => {

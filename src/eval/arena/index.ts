@@ -13,5 +13,7 @@ export {
 } from "./rank.js";
 export { arenaRankOptions } from "./rank-options.js";
 export { arenaServeOptions } from "./serve-options.js";
+export { type SimulatedVotes, type SimulateVotesOptions, simulateVotes } from "./simulate.js";
+export { simulateOptions } from "./simulate-options.js";
 export type { VoteRecord, Winner } from "./vote-file.js";
 export { type ReadVotesOptions, readVotes, type Votes } from "./votes.js";

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import {
+  arenaRank,
   evaluateJudge,
   type JudgeAnswersOptions,
   judgeAnswers,
@@ -15,6 +16,7 @@ import {
   judgeRates,
   openJudge,
   readVotes,
+  simulateVotes,
 } from "../../../src/eval/index.js";
 import { chatAnswer, json, type Received, startServer, type TestServer } from "../../infer/faulty-server.js";
 
@@ -382,6 +384,28 @@ describe("other judges", () => {
     expect(await judgeWith({ judge, judgeModel: undefined, votes }, paths)).toMatchObject({ votes: 0 });
     expect((await readVotes([votes])).outcome).toEqual(Float64Array.of(1, 1, 0, 0, 0, 0));
     expect(lines(votes)[0]).toMatchObject({ model_a: "base", model_b: "model", winner: "model_a", judge: "judge" });
+  });
+
+  it("simulates the votes of an arena between several models", async () => {
+    const { prompts, a, b } = await files();
+    const c = fresh("c") + ".json";
+    const answers = PROMPTS.map((instruction, i) => ({ instruction, output: `poor ${i}`, generator: "third" }));
+    await writeFile(c, JSON.stringify(answers.slice(1)));
+    const judge = (_: string, first: string, second: string) => (first < second ? 1 : first > second ? 2 : 1.5);
+    const options = { models: [a, b, c], prompts, judge, out: fresh("arena"), cache: fresh("cache") };
+    const result = await simulateVotes(options);
+    expect(result).toMatchObject({
+      ...{ models: ["base", "model", "third"], battles: 16, votes: 16, judgements: 32 },
+      dropped: { no_answer: 2 },
+    });
+    const ranking = await arenaRank({ files: [result.file] });
+    expect(ranking.models.map(({ model }) => model)).toEqual(["base", "model", "third"]);
+    const votes = at("drawn.jsonl");
+    const few = await simulateVotes({ ...options, out: fresh("arena"), votes, battles: 5, seed: 3 });
+    expect(few).toMatchObject({ battles: 5, votes: 5, file: votes });
+    await expect(simulateVotes({ ...options, models: [a, a], out: fresh("arena") })).rejects.toThrow(
+      /two or more different/,
+    );
   });
 
   it("is compared with a reference, also on its own answers", async () => {

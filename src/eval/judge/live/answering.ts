@@ -1,6 +1,6 @@
 /** @file Lets a model answer prompts before a judge compares them. Each group of answers is on disk before the next. */
 import type { CompileOptions } from "../../../backends/index.js";
-import { type AppendFile, openAppendFile } from "../../../documents/index.js";
+import { type AppendFile, openAppendFile, writeFileAtomic } from "../../../documents/index.js";
 import { QuernError } from "../../../errors.js";
 import {
   CheckpointModel,
@@ -12,7 +12,8 @@ import {
 } from "../../../infer/index.js";
 import type { OnProgress } from "../../../progress.js";
 import type { ChatMessage } from "../../../tokenizer/index.js";
-import type { AnswerSet, JudgePrompt } from "./answers.js";
+import { outputRows } from "./annotation-files.js";
+import { type AnswerSet, isAnswerFile, type JudgePrompt, readAnswers } from "./answers.js";
 import { hashOf } from "./judge.js";
 import { modelIdentity } from "./model-identity.js";
 import { addressOf, isAddress } from "./open-judge.js";
@@ -40,6 +41,22 @@ interface Answerer {
   readonly generator: string;
   readonly model: LanguageModel;
   readonly identity: unknown;
+}
+
+/**
+ * Returns the answers of a file, or those of a model, which are also written to `outputs` as AlpacaEval's model outputs.
+ * @throws QuernError as `readAnswers` and `answerPrompts`
+ */
+export async function answersOf(
+  name: string,
+  prompts: readonly JudgePrompt[],
+  { outputs, ...options }: AnsweringOptions & { readonly outputs: string },
+): Promise<AnswerSet> {
+  if (isAnswerFile(name)) return readAnswers(name, prompts, options.signal);
+  const set = await answerPrompts(name, prompts, options);
+  const rows = outputRows(prompts, set.outputs as readonly string[], set.generator);
+  await writeFileAtomic(outputs, `${JSON.stringify(rows, null, 1)}\n`);
+  return set;
 }
 
 /**

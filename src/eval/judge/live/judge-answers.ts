@@ -10,9 +10,9 @@ import { readAnnotations } from "../annotations.js";
 import type { BootstrapInterval } from "../intervals.js";
 import { judgeRates, type ModelRates } from "../rates.js";
 import { type Preference, shareOf } from "../win-rate.js";
-import { annotationRows, leaderboardCsv, outputRows } from "./annotation-files.js";
-import { answerPrompts } from "./answering.js";
-import { type AnswerSet, isAnswerFile, type JudgePrompt, readAnswers, readJudgePrompts } from "./answers.js";
+import { annotationRows, leaderboardCsv } from "./annotation-files.js";
+import { answersOf } from "./answering.js";
+import { type AnswerSet, type JudgePrompt, readJudgePrompts } from "./answers.js";
 import type { JudgeFunction } from "./function-judge.js";
 import type { Judge } from "./judge.js";
 import { judgeOptions } from "./judge-options.js";
@@ -105,16 +105,12 @@ async function compare(o: Checked, options: JudgeAnswersOptions): Promise<JudgeS
   const writeJson = (name: string, value: unknown) => writeFileAtomic(at(name), `${JSON.stringify(value, null, 1)}\n`);
 
   const prompts = await readJudgePrompts(o.prompts, signal);
-  const answer = async (side: "a" | "b"): Promise<AnswerSet> => {
-    const name = o[side];
-    if (isAnswerFile(name)) return readAnswers(name, prompts, signal);
-    const set = await answerPrompts(name, prompts, {
+  const answer = (side: "a" | "b"): Promise<AnswerSet> =>
+    answersOf(o[side], prompts, {
       ...{ system: o.system, tokens: o.maxTokens, temperature: o.temperature, seed: o.seed },
-      ...{ log: at(`answers_${side}.jsonl`), target, signal, onProgress, onWarning: warn },
+      ...{ log: at(`answers_${side}.jsonl`), outputs: at(`outputs_${side}.json`) },
+      ...{ target, signal, onProgress, onWarning: warn },
     });
-    await writeJson(`outputs_${side}.json`, outputRows(prompts, set.outputs as readonly string[], set.generator));
-    return set;
-  };
 
   /** Writes annotations and the leaderboard, and rates them as any other annotations. */
   const rate = async (judged: readonly JudgedPair[], names: Names, prices: Prices | undefined) => {
@@ -144,6 +140,7 @@ async function compare(o: Checked, options: JudgeAnswersOptions): Promise<JudgeS
     if (judged.every(({ preference }) => shareOf(preference) === null)) throw unreadable(judge, drops);
     const prices = o.price as Prices | undefined;
     const models = await rate(judged, { generators, annotator: judge.name }, prices);
+    const battles = judged.map((pair) => ({ pair, generators }));
     const summary: JudgeSummary = {
       ...{ judge: judge.name, orders: judge.seesOrder ? orders : "none", prompts: prompts.length },
       ...{ pairs: pairs.length, identical: judged.filter(({ identical }) => identical).length },
@@ -155,7 +152,7 @@ async function compare(o: Checked, options: JudgeAnswersOptions): Promise<JudgeS
       ...drops,
       ...costsOf(judged, prices),
       models,
-      votes: o.votes === undefined ? 0 : await appendJudgeVotes(o.votes, judged, { generators, judge: judge.name }),
+      votes: o.votes === undefined ? 0 : await appendJudgeVotes(o.votes, battles, judge.name),
       ...{ out: o.out, warnings },
     };
     await writeJson("summary.json", summary);

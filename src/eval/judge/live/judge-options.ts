@@ -4,6 +4,18 @@ import { forceOption } from "../../../options.js";
 import { ORDERS } from "./judging.js";
 import { QUESTIONS, type Question } from "./prompt-template.js";
 
+const JUDGE =
+  "who judges: URL of an OpenAI-compatible server (up to /v1, or URL#NAME; the key is OPENAI_API_KEY), a run, folder, .gguf " +
+  "file or hf://OWNER/NAME with a chat or reward model, an AlpacaEval configs.yaml (or configs.yaml#NAME), a .ts or .js file " +
+  "that exports judge(instruction, first, second)";
+
+/** The judge's name, on the command line. */
+export const judgeOption = z.string().describe(JUDGE).meta({ value: "JUDGE" });
+export const judgeOrResultsOption = z
+  .string()
+  .describe(`${JUDGE}, or with --meta stored judgements (LLMBar's result.json)`)
+  .meta({ value: "JUDGE" });
+
 /** How a judge is opened and asked. */
 export const openingOptions = {
   judgeModel: z

@@ -13,21 +13,24 @@ export interface JudgeVote extends VoteRecord {
   readonly judgement: string;
 }
 
+/** A judged pair with the models that answered. */
+export interface JudgedBattle {
+  readonly pair: JudgedPair;
+  readonly generators: readonly [string, string];
+}
+
 /**
- * Appends the votes of a judge to a file; pairs that the file has already are left out. Returns how many votes were added.
+ * Appends the votes of a judge to a file; battles that the file has already are left out. Returns how many votes were added.
  * @throws QuernError if the file contains something other than votes
  */
-export async function appendJudgeVotes(
-  path: string,
-  pairs: readonly JudgedPair[],
-  { generators, judge }: { readonly generators: readonly [string, string]; readonly judge: string },
-): Promise<number> {
+export async function appendJudgeVotes(path: string, battles: readonly JudgedBattle[], judge: string): Promise<number> {
   const before = rowsOf(await readFile(path, "utf8").catch(() => ""));
   const known = new Set(before.map(({ judgement }) => judgement));
-  const [model_a, model_b] = generators;
   const file = await openVoteFile(path);
   try {
-    for (const { instruction, output1, output2, preference, key } of pairs) {
+    for (const { pair, generators } of battles) {
+      const { instruction, output1, output2, preference, key } = pair;
+      const [model_a, model_b] = generators;
       const judgement = hashOf([key, generators]);
       if (preference === null || known.has(judgement)) continue;
       const better = winnerOf(preference);
