@@ -104,11 +104,24 @@ def dumps(value):
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def compact(rows):
+    """Fields that a row shares with an earlier one are left out; `like` is the place of that row."""
+    found = []
+    for i, each in enumerate(rows):
+        shares = [sum(len(dumps(v)) for k, v in each.items() if k in other and other[k] == v) for other in rows[: min(i, 3)]]
+        like = max(range(len(shares)), key=shares.__getitem__, default=None)
+        if like is None or shares[like] < 200:
+            found.append(each)
+        else:
+            found.append({"like": like, **{k: v for k, v in each.items() if rows[like].get(k) != v}})
+    return found
+
+
 def write(name):
     """Writes the cases so far, and starts a new file."""
     path = os.path.join(FIXTURES, name)
     with open(path, "w", encoding="utf-8") as file:
-        file.write('{"sets":{\n' + ",\n".join(f"{dumps(name)}:{dumps(rows)}" for name, rows in sets.items()))
+        file.write('{"sets":{\n' + ",\n".join(f"{dumps(name)}:{dumps(compact(rows))}" for name, rows in sets.items()))
         file.write('},\n"cases":[\n' + ",\n".join(dumps(case) for case in cases) + "\n]}\n")
     print(name, len(cases), "cases,", os.path.getsize(path), "bytes")
     sets.clear()
@@ -329,6 +342,75 @@ results("aime/utils.process_results", "aime", [[[str(i), f"it is ${i}$", f"$a$ s
 sets["cloze"] = [row(i, answer=gold) for i, (gold, _) in enumerate(PAIRS)]
 results("agieval/utils.process_results", "cloze", answers)
 write("functions-b-math.json")
+
+# --- instructions -------------------------------------------------------------------------------------------------------
+import langdetect  # noqa: E402
+
+langdetect.DetectorFactory.seed = 0
+INSTRUCTIONS = [
+    ("keywords:existence", {"keywords": ["river", "b[ae]nk"]}),
+    ("keywords:frequency", {"keyword": " the ", "frequency": 2, "relation": "at least"}),
+    ("keywords:frequency", {"keyword": "a", "frequency": 5, "relation": "less than"}),
+    ("keywords:forbidden_words", {"forbidden_words": ["hate", "été", "the"]}),
+    ("keywords:letter_frequency", {"letter": "E", "let_frequency": 4, "let_relation": "less than"}),
+    ("keywords:letter_frequency", {"letter": "o", "let_frequency": 3, "let_relation": "at least"}),
+    ("language:response_language", {"language": "en"}),
+    ("language:response_language", {"language": "de"}),
+    ("language:response_language", {"language": "hi"}),
+    ("length_constraints:number_sentences", {"num_sentences": 3, "relation": "at least"}),
+    ("length_constraints:number_sentences", {"num_sentences": 2, "relation": "less than"}),
+    ("length_constraints:number_paragraphs", {"num_paragraphs": 2}),
+    ("length_constraints:number_words", {"num_words": 8, "relation": "at least"}),
+    ("length_constraints:number_words", {"num_words": 4, "relation": "less than"}),
+    ("length_constraints:nth_paragraph_first_word", {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "Second"}),
+    ("length_constraints:nth_paragraph_first_word", {"num_paragraphs": 1, "nth_paragraph": 1, "first_word": "he"}),
+    ("detectable_content:number_placeholders", {"num_placeholders": 2}),
+    ("detectable_content:postscript", {"postscript_marker": "P.S."}),
+    ("detectable_content:postscript", {"postscript_marker": "P.P.S"}),
+    ("detectable_content:postscript", {"postscript_marker": "Note"}),
+    ("detectable_format:number_bullet_lists", {"num_bullets": 3}),
+    ("detectable_format:constrained_response", {}),
+    ("detectable_format:number_highlighted_sections", {"num_highlights": 2}),
+    ("detectable_format:multiple_sections", {"section_spliter": "Section", "num_sections": 2}),
+    ("detectable_format:json_format", {}),
+    ("detectable_format:title", {}),
+    ("combination:two_responses", {}),
+    ("combination:repeat_prompt", {"prompt_to_repeat": " Write a Poem. "}),
+    ("startend:end_checker", {"end_phrase": "Any other questions?"}),
+    ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"}),
+    ("change_case:capital_word_frequency", {"capital_frequency": 1, "capital_relation": "less than"}),
+    ("change_case:english_capital", {}),
+    ("change_case:english_lowercase", {}),
+    ("punctuation:no_comma", {}),
+    ("startend:quotation", {}),
+]
+ANSWERS = [
+    "", "  \n ", "My answer is yes.", '"The river is by the bank, he said."', "THE RIVER RUNS PAST THE BANK. A FINE DAY", "all of this is small.",
+    "* one\n* two\n- three", "*a* and **b** and ** **", "Section 1\ntext\nSection 2\nmore", '```json\n{"a": [1, NaN, "x"]}\n```', '{"a": 1,}',
+    "<<A title>>\nBody", "<< >>", "one\n******\ntwo", "one******one", "write a poem.\nRoses are red.", 'Well. Any other questions?"', "P.S. I forgot this",
+    "p. p.s now", "Note: a [name] and [place]", "First part.\n\nSecond, part two.", "one\n***\ntwo", "***\none\n***\n\n***\ntwo",
+    "Mr. Smith met Dr. No at 5 p.m. in the U.S. They talked... Then they left! Why? (He knew.) \"Yes.\" J. Bach agreed.",
+    "He said hi. \"Why not?\" she asked. No. 5 is alive. It costs $3.50 e.g. today. Etc. and so on.",
+    "NASA and ESA can't, won't and DON'T agree; it's A-OK: \"GO!\" I'M gonna... cannot",
+    "Der schnelle braune Fuchs springt über den faulen Hund und läuft davon.", "Le renard brun saute par-dessus le chien, c'était en été.",
+    "यह एक छोटा सा वाक्य है जो हिन्दी में लिखा गया है।", "これは日本語の文章です。とても短いです。", "这是一个用中文写的句子。", "Это предложение написано на русском языке.",
+    "هذه جملة مكتوبة باللغة العربية", "한국어로 쓴 문장입니다.", "Đây là một câu tiếng Việt ngắn.", "12345 !!! ???", "OK", "It is. I do. A I U.",
+    "I HATE THIS WEATHER SO MUCH AND I WISH THAT IT WOULD END SOON", "the end http://x.org/a,b me@x.org is near", "*Header*\nthe river bank.\n*Footer*",
+    "Section1 and Section 22", "* * *\n*x\n  - y\n\n- z", "ǅ ß ŉ ª", "He's here.\n\n\n\nSecond?", "'\"he\"' goes. first", "Hello world. this is lower. And Mr. brown too. i. e. that",
+]  # fmt: skip
+sets["ifeval"] = [
+    row(
+        i, key=i, prompt="Write a poem.", instruction_id_list=[name for name, _ in INSTRUCTIONS[(i % 3) * 12 : (i % 3) * 12 + 12]],
+        kwargs=[{**given, "unused": None} for _, given in INSTRUCTIONS[(i % 3) * 12 : (i % 3) * 12 + 12]],
+    )
+    for i in range(3 * len(ANSWERS))
+]  # fmt: skip
+results("ifeval/utils.process_results", "ifeval", [[ANSWERS[i // 3]] for i in range(3 * len(ANSWERS))])
+results("leaderboard/ifeval/utils.process_results", "ifeval", [[ANSWERS[i // 3]] for i in range(3 * len(ANSWERS))])
+sets["none"] = [row(i) for i in range(20)]
+items = [[[bool((i >> k) & 1) for k in range(i % 4 + 1)] for i in range(j + 1)] for j in range(20)]
+add("ifeval/utils.agg_inst_level_acc", "none", [function("ifeval/utils.agg_inst_level_acc")(each) for each in items], results=items)
+write("functions-b-instructions.json")
 
 # --- programs -----------------------------------------------------------------------------------------------------------
 # lm-eval's modules load the metric `code_eval` from the hub; CODE_EVAL is a copy of it.

@@ -4,6 +4,7 @@ import { BIG_BENCH_HARD_FUNCTIONS } from "./big-bench-hard.js";
 import { CHAIN_OF_THOUGHT_FUNCTIONS } from "./chain-of-thought.js";
 import { COMPETITION_MATH_FUNCTIONS } from "./competition-math.js";
 import type { NamedFunctions } from "./fields.js";
+import { INSTRUCTION_FUNCTIONS } from "./instructions.js";
 import { MULTIPLE_CHOICE_FUNCTIONS } from "./multiple-choice.js";
 import { PROGRAM_FUNCTIONS } from "./programs.js";
 import { SUBJECT_FUNCTIONS } from "./subjects.js";
@@ -16,4 +17,5 @@ export const REASONING_FUNCTIONS: NamedFunctions = [
   ...BIG_BENCH_HARD_FUNCTIONS,
   ...COMPETITION_MATH_FUNCTIONS,
   ...PROGRAM_FUNCTIONS,
+  ...INSTRUCTION_FUNCTIONS,
 ];

@@ -19,9 +19,20 @@ interface Fixture {
 }
 
 // Written by test/oracle/lm_eval_functions_b.py from lm-eval's own functions.
-const FIXTURES = ["functions-b.json", "functions-b-math.json", "functions-b-programs.json"];
-const read = (name: string) =>
-  JSON.parse(readFileSync(new URL(`../../../fixtures/eval/${name}`, import.meta.url), "utf8")) as Fixture;
+const FIXTURES = [
+  "functions-b.json",
+  "functions-b-math.json",
+  "functions-b-programs.json",
+  "functions-b-instructions.json",
+];
+function read(name: string): Fixture {
+  const text = readFileSync(new URL(`../../../fixtures/eval/${name}`, import.meta.url), "utf8");
+  const { sets, cases } = JSON.parse(text) as Fixture;
+  // A row may share fields with an earlier one.
+  const whole = (rows: readonly TaskDocument[]) =>
+    rows.map(({ like, ...row }) => (typeof like === "number" ? { ...rows[like], ...row } : row));
+  return { sets: Object.fromEntries(Object.entries(sets).map(([key, rows]) => [key, whole(rows)])), cases };
+}
 
 /** Texts that the fixture holds as hashes are hashed here too. */
 function asExpected(value: unknown, expected: unknown): unknown {
