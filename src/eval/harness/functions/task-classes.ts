@@ -4,6 +4,7 @@
  */
 import { basename, dirname } from "node:path";
 import { QuernError } from "../../../errors.js";
+import { aggregate } from "../aggregations.js";
 import { escapePattern, PythonRegex } from "../python-regex.js";
 import { stripped } from "../python-values.js";
 import { FunctionReference, type YamlMapping, type YamlValue } from "../python-yaml.js";
@@ -15,8 +16,8 @@ interface TaskClass {
   readonly keys: Readonly<Record<string, YamlValue>>;
   /** Its methods, which the keys name as functions. */
   readonly methods: Readonly<Record<string, TaskFunction>>;
-  /** Metrics and the method that aggregates each; null is the mean. */
-  readonly metrics: readonly (readonly [metric: string, aggregation: string | null])[];
+  /** Metrics; a method of the same name aggregates each. */
+  readonly metrics: readonly string[];
   /** Texts whose log-likelihood after the prompt is also asked for. */
   readonly continuations: readonly string[];
 }
@@ -129,7 +130,7 @@ const SQUAD2: TaskClass = {
     },
     ...SQUAD_METRICS,
   },
-  metrics: Object.keys(SQUAD_METRICS).map((metric) => [metric, metric]),
+  metrics: Object.keys(SQUAD_METRICS),
   continuations: [` ${UNANSWERABLE}`],
 };
 
@@ -154,8 +155,10 @@ function containsValue(path: string, generation: Readonly<Record<string, YamlVal
           return { contains: Number(value.search(answer) !== null) };
         },
       },
+      // The class takes NumPy's mean, for which lm-eval has no standard error.
+      contains: { takes: "items", run: (items) => aggregate("mean", items) },
     },
-    metrics: [["contains", null]],
+    metrics: ["contains"],
     continuations: [],
   };
 }
@@ -191,11 +194,7 @@ export function keysOfClass({ file, name }: FunctionReference): ClassKeys | unde
     doc_to_text: method("doc_to_text"),
     doc_to_target: method("doc_to_target"),
     process_results: method("process_results"),
-    metric_list: found.metrics.map(([metric, aggregation]) => ({
-      metric,
-      aggregation: aggregation === null ? "mean" : method(aggregation),
-      higher_is_better: true,
-    })),
+    metric_list: found.metrics.map((metric) => ({ metric, aggregation: method(metric), higher_is_better: true })),
   };
   return { keys, continuations: found.continuations };
 }
