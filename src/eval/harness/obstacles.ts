@@ -70,8 +70,11 @@ function takenBy(name: string): TaskFunction["takes"] | undefined {
       return "documents";
     case "process_results":
       return "results";
+    case "custom_dataset":
     case "samples":
       return "nothing";
+    case "description":
+      return "document";
     case "metric_list.metric":
       return "predictions";
     case "metric_list.aggregation":

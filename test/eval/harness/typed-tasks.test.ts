@@ -10,6 +10,7 @@ import {
   defineTask,
   describeTasks,
   type LoadedTask,
+  obstaclesOf,
   type RequestOptions,
   readTaskDocuments,
   TaskRegistry,
@@ -112,10 +113,12 @@ describe("a task in TypeScript", () => {
             { name: "exact_match", options: { ignore_case: true } },
           ],
           processResults: async (document, [answer]) => ({ length: String(answer).length, exact_match: +(answer === document.a) }),
+          description: ({ q }) => q + ":", fewshot: { documents: [] },
           chance: 0, version: "2b",
         }`,
       ),
     );
+    expect(obstaclesOf(task)).toEqual([]);
     const { metrics, filters, processResults, metadata } = task.config;
     const run = (value: unknown) => findFunction(value as FunctionReference);
     const aggregation = run(metrics![0].aggregation);
