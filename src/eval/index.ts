@@ -15,3 +15,4 @@ export {
   type PerplexityComparisonOptions,
 } from "./perplexity-comparison.js";
 export { perplexityComparisonOptions, perplexityOptions } from "./perplexity-options.js";
+export * from "./report/index.js";

@@ -1,0 +1,13 @@
+/** @file The report of an evaluation, and what changed between two runs. */
+export {
+  type CompareOptions,
+  compareRuns,
+  type FlippedDocuments,
+  type MetricComparison,
+  type RunComparison,
+} from "./compare-runs.js";
+export { type EvaluationRun, modelNameOf } from "./evaluation-run.js";
+export { readRun } from "./read-run.js";
+export { type EvaluationReportOptions, evaluationReport, writeEvaluationReport } from "./report.js";
+export { type ResultRow, resultRows } from "./result-rows.js";
+export { type TokenPieces, tokenPieces } from "./token-lengths.js";
