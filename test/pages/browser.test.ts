@@ -13,10 +13,12 @@ import { ReadLog } from "../../src/documents/index.js";
 import { arenaPage } from "../../src/eval/arena/arena-page.js";
 import { leaderboardPage } from "../../src/eval/arena/leaderboard-page.js";
 import type { Ranking } from "../../src/eval/arena/rank.js";
+import { evaluationReport } from "../../src/eval/report/report.js";
 import { escapeHtml, page } from "../../src/pages/index.js";
 import { tokensAsHtml } from "../../src/tokenizer/index.js";
 import { renderReport as renderRun } from "../../src/train/report/report.js";
 import { chromium, domOf } from "../chromium.js";
+import { madeRun } from "../eval/report/made-runs.js";
 import { corpusStory, funnel, metrics, runRecord, samples } from "./examples.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quern-pages-"));
@@ -58,6 +60,8 @@ const PAGES: Readonly<Record<string, () => string>> = {
   corpus: () => renderCorpusReport(corpusStory, { mix: { order: "shuffled", phases: 4 } } as never, ["web/"]),
   leaderboard: () => leaderboardPage(ranking(), new ReadLog().report),
   arena: arenaPage,
+  evaluation: () =>
+    evaluationReport(madeRun(1), { against: madeRun(2), pieces: (text) => text.match(/\s?\S{1,4}|\s/g) ?? [] }),
   tokens: () => tokensAsHtml(words, "Tokens of a text"),
 };
 
