@@ -10,7 +10,8 @@
  * the held-out text → the mix and its funnel → tokenizer → token shards → a transformer sized for the time → training → bits
  * per byte on held-out text of each source, compared with compressors and an n-gram model → samples → a report.
  * Then the chat model (`speedrun-align.ts`): fine-tuning on questions made of WordNet → preferences between its own answers →
- * DPO, and a reward model with PPO → GRPO with a verifiable reward → a table of all of them on held-out questions.
+ * DPO, and a reward model with PPO → GRPO with a verifiable reward → a table of all of them on held-out questions, and
+ * benchmarks beside chance.
  * Without a C compiler the model is smaller.
  */
 import { join } from "node:path";
@@ -21,6 +22,7 @@ import { runProcess } from "../src/commands/process.js";
 import { type OnProgress, writeFileAtomic } from "../src/documents/index.js";
 import { pretrain } from "../src/train/index.js";
 import { alignSpeedrun, scoreSpeedrun } from "./speedrun-align.js";
+import { benchmarkSpeedrun, benchmarkTable } from "./speedrun-benchmarks.js";
 import { type ModelScore, scoreTable } from "./speedrun-evaluation.js";
 import { makeSpeedrunCorpus, readRawText, type SpeedrunCorpus } from "./speedrun-text.js";
 
@@ -79,10 +81,11 @@ const speedrun = defineCommand({
     print((await examineMachine({ measure: false })).line);
 
     // 2. A base model, from raw text.
-    const pretrained =
+    const made =
       base === undefined
         ? await makeBase({ run, fast, text, seed, minutes: whole * PARTS.pretrain, print, ...calls })
-        : {};
+        : undefined;
+    const pretrained = made ?? {};
     if (stage === "pretrain") {
       print(`try it: npx quern generate --model ${run} --prompt "The "`);
       return finish(pretrained);
@@ -107,12 +110,20 @@ const speedrun = defineCommand({
     print("\nheld-out questions, with 95 % intervals");
     for (const line of scoreTable(scores)) print(line);
     printAnswers(scores, print);
+
+    // 5. Benchmarks, beside chance, of the base model, the fine-tuned one and the one that followed it.
+    const shown = candidates.filter(({ name, model }) => name === "base" || name === "SFT" || model === best);
+    const benchmarks = await benchmarkSpeedrun(shown, calls);
+    const bits = made === undefined ? [] : [...(made.result.sources ?? []), { ...made.result, source: "all" }];
+    print("\nevaluation, with 95 % intervals");
+    const names = shown.map(({ name }) => name);
+    for (const line of benchmarkTable(names, bits, benchmarks, scores)) print(line);
     await writeFileAtomic(
       join(`${run}-align`, "scores.json"),
-      `${JSON.stringify({ seed, models, scores }, null, 1)}\n`,
+      `${JSON.stringify({ seed, models, scores, benchmarks }, null, 1)}\n`,
     );
     print(`\ntry it: npx quern chat --model ${best}`);
-    return finish({ ...pretrained, models, scores });
+    return finish({ ...pretrained, models, scores, benchmarks });
   },
 });
 

@@ -389,7 +389,7 @@ describe("a reward file", () => {
     );
   });
 
-  it("is stopped when it never returns, even in a loop", { timeout: 20_000 }, async () => {
+  it("is stopped when it never returns, even in a loop", { timeout: 120_000 }, async () => {
     const calls = [call("fine"), call("hello")];
     const loop = file("loop.ts", 'export default (_, text) => { while (text === "hello"); return 1; }');
     await expect(openRewards([file("stuck.ts", "while (true);")], { timeoutSeconds: 0.1 })).rejects.toThrow(
@@ -397,8 +397,8 @@ describe("a reward file", () => {
     );
     const waits = file("waits.ts", 'export default (_, text) => text === "hello" ? new Promise(() => {}) : 1;');
     for (const path of [loop, waits]) {
-      await expect(score(path, calls, { timeoutSeconds: 0.5 })).rejects.toThrow(
-        /returned nothing within 0.5 seconds for data\.jsonl, line 7, completion "hello"/,
+      await expect(score(path, calls, { timeoutSeconds: 3 })).rejects.toThrow(
+        /returned nothing within 3 seconds for data\.jsonl, line 7, completion "hello"/,
       );
     }
   });

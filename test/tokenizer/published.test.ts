@@ -61,11 +61,11 @@ describe.each(["gpt2", "cl100k", "o200k"] as const)("%s", (name) => {
     );
   });
 
-  it("encodes a megabyte of one letter in linear time", () => {
+  it("encodes a megabyte of one letter in linear time", { timeout: 120_000 }, () => {
     const start = performance.now();
     const ids = tokenizer.encode("a".repeat(1_000_000));
     // A generous limit for shared machines; quadratic time would be hours.
-    expect(performance.now() - start).toBeLessThan(5000);
+    expect(performance.now() - start).toBeLessThan(60_000);
     expect(tokenizer.decode(ids)).toBe("a".repeat(1_000_000));
   });
 

@@ -1,5 +1,7 @@
 /** @file lm-eval's tasks: task files, documents, prompts and requests; filters, aggregations and standard errors. */
+
 export { AGGREGATIONS, type Aggregation, aggregationOf } from "./aggregations.js";
+export { type ArithmeticProblem, arithmeticProblems } from "./built-in/arithmetic.js";
 export {
   type CheckedFile,
   checkTaskFiles,
