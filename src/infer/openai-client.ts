@@ -233,9 +233,9 @@ export class OpenAIClient {
     });
   }
 
-  /** Returns the names of the server's models (`GET /models`). */
+  /** Returns the names of the server's models (`GET /models`). It is not retried: many servers lack it. */
   async models({ signal }: CallOptions = {}): Promise<string[]> {
-    const { data } = await this.#ask("models", undefined, modelsSchema, signal);
+    const { data } = await this.#ask("models", undefined, modelsSchema, signal, 0);
     return data.map(({ id }) => id);
   }
 
@@ -290,10 +290,11 @@ export class OpenAIClient {
     body: object | undefined,
     schema: S,
     signal: AbortSignal | undefined,
+    retries = this.#options.retries,
   ): Promise<z.output<S>> {
     const release = await this.#admit(signal);
     try {
-      return await this.#retrying(path, signal, async () => {
+      return await this.#retrying(path, { signal, retries }, async () => {
         const attempt = new Attempt(this.#options.timeoutSeconds, signal);
         try {
           const response = await this.#send(path, body, attempt.signal);
@@ -321,18 +322,22 @@ export class OpenAIClient {
     let abandon = () => {};
     try {
       // Yielded pieces cannot be taken back, so only the start of a stream is retried.
-      const { attempt, events, first } = await this.#retrying(path, signal, async () => {
-        const attempt = new Attempt(this.#options.timeoutSeconds, signal);
-        abandon = () => attempt.abandon();
-        try {
-          const response = await this.#send(path, body, attempt.signal);
-          const events = readEvents(response.body);
-          return { attempt, events, first: await events.next() };
-        } catch (error) {
-          attempt.end();
-          throw attempt.reasonOf(error);
-        }
-      });
+      const { attempt, events, first } = await this.#retrying(
+        path,
+        { signal, retries: this.#options.retries },
+        async () => {
+          const attempt = new Attempt(this.#options.timeoutSeconds, signal);
+          abandon = () => attempt.abandon();
+          try {
+            const response = await this.#send(path, body, attempt.signal);
+            const events = readEvents(response.body);
+            return { attempt, events, first: await events.next() };
+          } catch (error) {
+            attempt.end();
+            throw attempt.reasonOf(error);
+          }
+        },
+      );
       try {
         for (let next = first; !next.done; next = await events.next()) {
           attempt.end(); // the time that the caller takes does not count
@@ -380,8 +385,12 @@ export class OpenAIClient {
   }
 
   /** Retries `work` while it fails with an error that may be temporary. */
-  async #retrying<T>(path: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-    const { retries, firstDelaySeconds } = this.#options;
+  async #retrying<T>(
+    path: string,
+    { signal, retries }: { readonly signal: AbortSignal | undefined; readonly retries: number },
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const { firstDelaySeconds } = this.#options;
     for (let tries = 1; ; tries++) {
       try {
         await this.#pause(signal);

@@ -201,12 +201,23 @@ describe("a judge behind a server", () => {
       await expect(judgeWith({ judge: url, judgeModel: undefined })).rejects.toThrow(/status 404/);
       models = [{ id: "one" }, { id: "two" }];
       await expect(openJudge(url, { cache: fresh("cache") })).rejects.toThrow(
-        /has 2 models \(one, two\); name the judge/,
+        /has 2 models \(one, two\); name the model as http/,
       );
     } finally {
       list.closeAllConnections();
       list.close();
     }
+    // A server without a list, or that never answers, is asked for its default model.
+    const warnings: string[] = [];
+    const simple = http.createServer((_, response) => response.writeHead(501).end());
+    await new Promise<void>((resolve) => simple.listen(0, "127.0.0.1", resolve));
+    const address = `http://127.0.0.1:${(simple.address() as { port: number }).port}/v1`;
+    const unnamed = await openJudge(address, { cache: fresh("cache"), onWarning: (text) => warnings.push(text) });
+    expect(unnamed.model).toBe("default");
+    expect(warnings.join()).toMatch(/does not list its models, so requests ask for "default"; name the model as/);
+    await unnamed.close();
+    simple.close();
+    await expect(openJudge(address, { cache: fresh("cache") })).rejects.toThrow(/check the address/);
     await server.close();
     server = await startServer((_, response) => json(response, chatAnswer("I like both.")));
     await expect(judgeWith({ judge: server.baseUrl })).rejects.toThrow(
@@ -421,9 +432,18 @@ describe("other judges", () => {
     server = await startServer((request, response) => json(response, fair(request)));
     const summary = await judgeWith({ judge: server.baseUrl, judgeModel: "Model", reference }, paths);
     // People prefer the model's answers 0, 2 and 4.
-    expect(summary.agreement).toMatchObject({ agreement: 0.5, pairs: 6 });
+    expect(summary.agreement).toMatchObject({ agreement: 0.5, pairs: 6, leave_one_out: null });
     expect(summary.self_preference).toMatchObject({ generator: "model", by_reference: 0.5, judgements: 6 });
     expect(summary.self_preference?.difference).toBeCloseTo(4 / 6 - 0.5, 12);
+    // Three annotators: two with the judge about the first prompt, and all of them otherwise.
+    const several = ["x", "y", "z"].flatMap((annotator, n) =>
+      people.map((row, i) => ({ ...row, annotator, preference: i < 2 && i + n > 0 ? 2 : 1 })),
+    );
+    await writeFile(reference, JSON.stringify(several));
+    const { agreement } = await judgeWith({ judge: server.baseUrl, judgeModel: "Model", reference }, paths);
+    expect(agreement).toMatchObject({ agreement: 1, kappa: 1, leave_one_out: { judge: { items: 6 } } });
+    expect(agreement?.leave_one_out?.annotators.agreement).toBeLessThan(1);
+    expect(agreement?.leave_one_out?.judge.agreement).toBeGreaterThan(agreement!.leave_one_out!.annotators.agreement);
   });
 
   it("is measured against labels, and its judgements replay", async () => {

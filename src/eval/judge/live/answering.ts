@@ -1,7 +1,6 @@
 /** @file Lets a model answer prompts before a judge compares them. Each group of answers is on disk before the next. */
 import type { CompileOptions } from "../../../backends/index.js";
 import { type AppendFile, openAppendFile, writeFileAtomic } from "../../../documents/index.js";
-import { QuernError } from "../../../errors.js";
 import {
   CheckpointModel,
   type GenerationOptions,
@@ -16,8 +15,8 @@ import { outputRows } from "./annotation-files.js";
 import { type AnswerSet, isAnswerFile, type JudgePrompt, readAnswers } from "./answers.js";
 import { hashOf } from "./judge.js";
 import { modelIdentity } from "./model-identity.js";
-import { addressOf, isAddress } from "./open-judge.js";
 import { rowsOf } from "./rows.js";
+import { addressOf, isAddress, onlyModel } from "./server-address.js";
 
 export interface AnsweringOptions {
   readonly system?: string;
@@ -69,7 +68,7 @@ export async function answerPrompts(
   options: AnsweringOptions,
 ): Promise<AnswerSet> {
   const { system, tokens, temperature, seed, log, signal, onProgress, onWarning } = options;
-  const { generator, model, identity } = await openAnswerer(name, options.target);
+  const { generator, model, identity } = await openAnswerer(name, options);
   let file: AppendFile | undefined;
   try {
     file = await openAppendFile(log);
@@ -110,12 +109,12 @@ export async function answerPrompts(
   }
 }
 
-async function openAnswerer(name: string, target: CompileOptions | undefined): Promise<Answerer> {
+async function openAnswerer(
+  name: string,
+  { target, signal, onWarning }: Pick<AnsweringOptions, "target" | "signal" | "onWarning">,
+): Promise<Answerer> {
   if (isAddress(name)) {
-    const { url, model } = addressOf(name);
-    if (model === undefined || model === "") {
-      throw new QuernError(`${name} names no model; give ${name}#NAME`, { exitCode: 2 });
-    }
+    const { url, model = await onlyModel(url, { signal, onWarning }) } = addressOf(name);
     return { generator: model, model: new ServerModel({ baseUrl: url, model }), identity: ["server", url, model] };
   }
   const opened = await openTextModel(name);

@@ -37,7 +37,9 @@ export function functionJudge(judge: JudgeFunction, name = judge.name || "functi
       const start = performance.now();
       let value: unknown;
       try {
-        value = await judge(instruction, first, second, { fields, signal: signal ?? new AbortController().signal });
+        const context = { fields, signal: signal ?? new AbortController().signal };
+        // A function that never answers must not hold up an interrupt.
+        value = await Promise.race([judge(instruction, first, second, context), aborted(context.signal)]);
       } catch (error) {
         if (signal?.aborted) throw signal.reason;
         const why = error instanceof Error ? error.message : String(error);
@@ -51,6 +53,16 @@ export function functionJudge(judge: JudgeFunction, name = judge.name || "functi
     },
     close: async () => {},
   };
+}
+
+/** Rejects once the signal is aborted. */
+function aborted(signal: AbortSignal): Promise<never> {
+  const ended = new Promise<never>((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  ended.catch(() => {}); // also rejects when the function came first
+  return ended;
 }
 
 export const isFunctionFile = (path: string) => /\.[cm]?[jt]s$/.test(path);

@@ -9,7 +9,7 @@ import type { OnProgress } from "../../../progress.js";
 import { readAnnotations } from "../annotations.js";
 import type { BootstrapInterval } from "../intervals.js";
 import { judgeRates, type ModelRates } from "../rates.js";
-import { type Preference, shareOf } from "../win-rate.js";
+import { shareOf } from "../win-rate.js";
 import { annotationRows, leaderboardCsv } from "./annotation-files.js";
 import { answersOf } from "./answering.js";
 import { type AnswerSet, type JudgePrompt, readJudgePrompts } from "./answers.js";
@@ -18,7 +18,8 @@ import type { Judge } from "./judge.js";
 import { judgeOptions } from "./judge-options.js";
 import { appendJudgeVotes } from "./judge-votes.js";
 import { type JudgedPair, judgePairs, type Pair } from "./judging.js";
-import { isAddress, openJudge } from "./open-judge.js";
+import { openJudge } from "./open-judge.js";
+import { isAddress } from "./server-address.js";
 import {
   agreementWith,
   type Biases,
@@ -32,6 +33,7 @@ import {
   type ReferenceAgreement,
   type SelfPreferenceSummary,
   selfPreferenceOf,
+  type Votes,
 } from "./summary.js";
 
 export type JudgeAnswersOptions = z.input<typeof judgeOptions> & {
@@ -208,33 +210,26 @@ export function pairsOf(prompts: readonly JudgePrompt[], a: AnswerSet, b: Answer
   return { pairs, unjudged };
 }
 
-/** Returns the mean preference of other annotators by pair, whichever answer they have as output 1; null where there is none. */
-async function readReference(
-  path: string,
-  pairs: readonly Pair[],
-  signal?: AbortSignal,
-): Promise<readonly Preference[]> {
-  const shares = new Map<string, number[]>();
-  const add = (key: readonly string[], share: number) => {
+/** Returns the preferences of other annotators by pair, whichever answer they have as output 1. */
+async function readReference(path: string, pairs: readonly Pair[], signal?: AbortSignal): Promise<readonly Votes[]> {
+  const votes = new Map<string, number[]>();
+  const add = (key: readonly string[], preference: number) => {
     const text = JSON.stringify(key);
-    const list = shares.get(text);
-    if (list === undefined) shares.set(text, [share]);
-    else list.push(share);
+    const list = votes.get(text);
+    if (list === undefined) votes.set(text, [preference]);
+    else list.push(preference);
   };
   for (const { annotations } of await readAnnotations([path], signal)) {
     for (const { instruction, output1, output2, preference } of annotations) {
       const share = shareOf(preference);
       if (share === null) continue;
-      add([instruction, output1, output2], share);
-      if (output1 !== output2) add([instruction, output2, output1], 1 - share);
+      add([instruction, output1, output2], 1 + share);
+      if (output1 !== output2) add([instruction, output2, output1], 2 - share);
     }
   }
-  const found = pairs.map(({ instruction, output1, output2 }) => {
-    const list = shares.get(JSON.stringify([instruction, output1, output2]));
-    return list === undefined ? null : 1 + list.reduce((sum, share) => sum + share, 0) / list.length;
-  });
-  if (found.every((preference) => preference === null)) {
-    throw new QuernError(`${path} judges none of these answers`);
-  }
+  const found = pairs.map(
+    ({ instruction, output1, output2 }) => votes.get(JSON.stringify([instruction, output1, output2])) ?? [],
+  );
+  if (found.every((list) => list.length === 0)) throw new QuernError(`${path} judges none of these answers`);
   return found;
 }

@@ -99,8 +99,10 @@ export async function judgePairs(
     const done = reusable(file?.before ?? "", new Set(tasks.map(({ key }) => key)));
     const open = tasks.filter(({ key }) => !done.has(key));
     await judgeAll(open, judge, { file, done, signal, onProgress });
+    const byPair = pairs.map((): OrderedJudgement[] => []);
+    for (const { pair, key } of tasks) byPair[pair].push(done.get(key) as OrderedJudgement);
     return pairs.map((pair, i) => {
-      const own = tasks.filter((task) => task.pair === i).map(({ key }) => done.get(key) as OrderedJudgement);
+      const own = byPair[i];
       return { ...pair, key: keys[i], identical: pair.output1 === pair.output2, judgements: own, ...verdictOf(own) };
     });
   } finally {

@@ -11,6 +11,7 @@ import { openLocalJudge } from "./local-judge.js";
 import type { Asking } from "./prompt-judge.js";
 import { parseTemplate, QUESTIONS, type Question } from "./prompt-template.js";
 import { describe, openRewardJudge } from "./reward-judge.js";
+import { addressOf, isAddress, onlyModel } from "./server-address.js";
 import { openServerJudge } from "./server-judge.js";
 
 export interface OpenJudgeOptions {
@@ -37,14 +38,7 @@ export interface OpenJudgeOptions {
 }
 
 const OPENAI = "https://api.openai.com/v1";
-
-export const isAddress = (name: string) => /^https?:\/\//i.test(name);
-
-/** Divides `URL#NAME`. */
-export function addressOf(name: string): { readonly url: string; readonly model: string | undefined } {
-  const at = name.indexOf("#");
-  return at < 0 ? { url: name, model: undefined } : { url: name.slice(0, at), model: name.slice(at + 1) };
-}
+const THINKS = /^(o\d|gpt-5)/;
 
 /**
  * Opens a judge:
@@ -62,11 +56,15 @@ export async function openJudge(judge: string | JudgeFunction, options: OpenJudg
   if (isAddress(judge)) {
     const { url, model } = addressOf(judge);
     const asking = await askingOf("verdict", options);
+    const name = options.judgeModel ?? model ?? (await onlyModel(url, options));
     return openServerJudge({
       ...connectionOf(url, options),
-      ...{ model: options.judgeModel ?? model, asking, cache: await cache(), signal: options.signal },
+      ...{ model: name, asking, cache: await cache() },
       parameters: {
-        ...{ max_tokens: asking.tokens, temperature: 0 },
+        // OpenAI's reasoning models refuse the older parameters.
+        ...(THINKS.test(name)
+          ? { max_completion_tokens: asking.tokens }
+          : { max_tokens: asking.tokens, temperature: 0 }),
         ...(asking.parserName === "logprob_parser" && { logprobs: true, top_logprobs: 20 }),
       },
     });
@@ -117,7 +115,7 @@ async function openConfigured(path: string, options: OpenJudgeOptions, cache: Ca
       concurrency: options.concurrency ?? config.concurrency,
       requestsPerMinute: options.requestsPerMinute ?? config.requestsPerMinute,
     }),
-    ...{ name, model, asking, cache, signal: options.signal },
+    ...{ name, model, asking, cache },
     parameters: { ...parameters, ...(options.judgeTokens !== undefined && { max_tokens: options.judgeTokens }) },
   });
 }

@@ -1,5 +1,4 @@
 /** @file A judge behind an OpenAI-compatible server. */
-import { QuernError } from "../../../errors.js";
 import { OpenAIClient, type OpenAIClientOptions, ServerError } from "../../../infer/index.js";
 import type { CompletionCache, StoredCompletion } from "./completion-cache.js";
 import { dropped, hashOf, type Judge, type Judgement, type ShownPair } from "./judge.js";
@@ -9,26 +8,21 @@ import { fillTemplate } from "./prompt-template.js";
 export interface ServerJudgeOptions extends OpenAIClientOptions {
   /** Name in annotations. Default the model's. */
   readonly name?: string;
-  /** The model's name at the server. Default the only one that the server lists. */
-  readonly model?: string;
+  /** The model's name at the server. */
+  readonly model: string;
   readonly asking: Asking;
   /** Further fields of the request. */
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly cache?: CompletionCache;
-  readonly signal?: AbortSignal;
 }
 
 /** Statuses of a wrong address, key or model name: no later request would succeed. */
 const HOPELESS = [400, 401, 403, 404, 405, 422];
 
-/**
- * Opens a judge. Requests are repeated after 429, 5xx and timeouts; one that still fails drops its pair.
- * @throws QuernError if no model is named and the server does not list exactly one
- */
-export async function openServerJudge(options: ServerJudgeOptions): Promise<Judge> {
-  const { name, model: given, asking, parameters, cache, signal, ...connection } = options;
+/** Opens a judge. Requests are repeated after 429, 5xx and timeouts; one that still fails drops its pair. */
+export function openServerJudge(options: ServerJudgeOptions): Judge {
+  const { name, model, asking, parameters, cache, ...connection } = options;
   const client = new OpenAIClient(connection);
-  const model = given ?? (await onlyModel(client, signal));
   let succeeded = false;
 
   const complete = async (messages: readonly object[], at: AbortSignal | undefined) => {
@@ -72,22 +66,4 @@ export async function openServerJudge(options: ServerJudgeOptions): Promise<Judg
     },
     close: () => client.dispose(),
   };
-}
-
-async function onlyModel(client: OpenAIClient, signal: AbortSignal | undefined): Promise<string> {
-  const names = await client.models({ signal }).catch((error: unknown) => {
-    if (signal?.aborted) throw error;
-    throw new QuernError(
-      `${client.baseUrl} does not list its models, so name the judge: URL#NAME or --judge-model NAME`,
-      { exitCode: 2, cause: error },
-    );
-  });
-  if (names.length === 1) return names[0];
-  const listed =
-    names.length === 0
-      ? "no model"
-      : `${names.length} models (${names.slice(0, 5).join(", ")}${names.length > 5 ? " …" : ""})`;
-  throw new QuernError(`${client.baseUrl} has ${listed}; name the judge: URL#NAME or --judge-model NAME`, {
-    exitCode: 2,
-  });
 }

@@ -1,5 +1,5 @@
 /** @file What a set of judgements shows: win rates with intervals, biases, agreement with a reference, costs, dropped judgements. */
-import { cohenKappa } from "../agreement.js";
+import { cohenKappa, leaveOneOutAgreement, type MajorityAgreement } from "../agreement.js";
 import {
   type LengthBias,
   lengthBias,
@@ -54,12 +54,17 @@ export interface SelfPreferenceSummary {
   readonly judgements: number;
 }
 
+/** Preferences of other annotators for one pair. */
+export type Votes = readonly number[];
+
 /** Agreement with other judgements of the same pairs, such as people's. */
 export interface ReferenceAgreement {
-  /** Share in [0, 1] of the same winner, ties included. */
+  /** Share in [0, 1] of the same winner as by the mean of the reference, ties included. */
   readonly agreement: number;
   readonly kappa: number | null;
   readonly pairs: number;
+  /** Of the judge, and of each annotator, with the majority of the other annotators; null without pairs that have several. */
+  readonly leave_one_out: { readonly judge: MajorityAgreement; readonly annotators: MajorityAgreement } | null;
 }
 
 /** Places listed for a reason. */
@@ -165,7 +170,7 @@ export function selfPreferenceOf(
   }: {
     readonly model: string | null;
     readonly generators: readonly [string, string];
-    readonly reference?: readonly Preference[];
+    readonly reference?: readonly Votes[];
   },
 ): SelfPreferenceSummary | null {
   if (model === null) return null;
@@ -175,7 +180,7 @@ export function selfPreferenceOf(
     own[1] || preference === null || preference === 0 ? preference : 3 - preference;
   const judged = pairs.map(({ preference }, i) => {
     const mine = towardsOwn(preference);
-    return { judge: mine, reference: reference === undefined ? mine : towardsOwn(reference[i]) };
+    return { judge: mine, reference: reference === undefined ? mine : towardsOwn(meanOf(reference[i])) };
   });
   const found: SelfPreference | null = selfPreference(judged);
   if (found === null) return null;
@@ -185,24 +190,31 @@ export function selfPreferenceOf(
   return { generator, by_itself, by_reference: null, difference: null, judgements };
 }
 
+const meanOf = (votes: Votes): Preference =>
+  votes.length === 0 ? null : votes.reduce((sum, vote) => sum + vote, 0) / votes.length;
+
+const labelOf = (preference: Preference) => winnerOf(preference) ?? "tie";
+
 /** Compares winners with those of a reference; null if no pair has both. */
-export function agreementWith(
-  pairs: readonly JudgedPair[],
-  reference: readonly Preference[],
-): ReferenceAgreement | null {
-  const both = pairs.flatMap(({ preference }, i) =>
-    shareOf(preference) === null || shareOf(reference[i]) === null
-      ? []
-      : [{ own: winnerOf(preference) ?? "tie", other: winnerOf(reference[i]) ?? "tie" }],
-  );
+export function agreementWith(pairs: readonly JudgedPair[], reference: readonly Votes[]): ReferenceAgreement | null {
+  const both = pairs.flatMap(({ preference }, i) => {
+    const other = meanOf(reference[i]);
+    if (shareOf(preference) === null || shareOf(other) === null) return [];
+    return [{ own: labelOf(preference), other: labelOf(other), votes: reference[i].map(labelOf) }];
+  });
   if (both.length === 0) return null;
+  const own = both.map((pair) => pair.own);
   const kappa = cohenKappa(
-    both.map(({ own }) => own),
+    own,
     both.map(({ other }) => other),
   );
+  const votes = both.map((pair) => pair.votes);
   return {
     agreement: both.filter(({ own, other }) => own === other).length / both.length,
     kappa: Number.isNaN(kappa) ? null : kappa,
     pairs: both.length,
+    leave_one_out: votes.some(({ length }) => length > 1)
+      ? { judge: leaveOneOutAgreement(votes, own), annotators: leaveOneOutAgreement(votes) }
+      : null,
   };
 }
