@@ -412,6 +412,30 @@ items = [[[bool((i >> k) & 1) for k in range(i % 4 + 1)] for i in range(j + 1)] 
 add("ifeval/utils.agg_inst_level_acc", "none", [function("ifeval/utils.agg_inst_level_acc")(each) for each in items], results=items)
 write("functions-b-instructions.json")
 
+# --- other languages ----------------------------------------------------------------------------------------------------
+sets["dialects"] = [
+    row(
+        i, subject_darija=text(i, 3), egy_subject=text(i, 7), subject=["Physics", "Law", "law", text(i)][i % 4], question=text(i),
+        context=["", " ", "Some text", "x\n"][i % 4], choices=[text(i + j, 3) for j in range(i % 5)], A=text(i), B=text(i, 3), C="c", D=None,
+        answer=list("ABCD")[i % 4],
+    )
+    for i in range(20)
+]  # fmt: skip
+for folder in ["darijammlu", "egymmlu", "greekmmlu"]:
+    document(f"{folder}/utils.doc_to_text", "dialects")
+    document(f"{folder}/utils.doc_to_choice", "dialects")
+documents("tmmluplus/default/utils.process_docs", "dialects")
+sets["okapi"] = [
+    row(
+        i, instruction=text(i), option_a=text(i, 3), option_b=text(i, 7), option_c="[x] c", option_d=["d", "", None][i % 3], option_e=[None, "e"][i % 2],
+        answer=list("ABCDE")[i % 5], ctx_a=text(i), ctx_b=text(i, 3), activity_label=text(i, 9), endings=[text(i, 7), text(i, 11)], label=str(i % 2),
+    )
+    for i in range(20)
+]  # fmt: skip
+documents("okapi/arc_multilingual/utils.process_docs", "okapi")
+documents("okapi/hellaswag_multilingual/utils.process_docs", "okapi")
+write("functions-b-languages.json")
+
 # --- programs -----------------------------------------------------------------------------------------------------------
 # lm-eval's modules load the metric `code_eval` from the hub; CODE_EVAL is a copy of it.
 if len(sys.argv) > 1:

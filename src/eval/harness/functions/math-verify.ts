@@ -31,7 +31,7 @@ const LATEX = `${ENVIRONMENT}(?:\\s*(?:,?and|,?or|,)\\s*${ENVIRONMENT}){0,5}`;
 
 const NUMBER = String.raw`(?<!\d)(?:-?[1-9]\d{0,2}(?:[ ,]\d{3})+(?:\.\d+)?|-?\d+[.,]\d+|\.\d+|-?\d+)(?:\s*%)?`;
 const PREFIX = String.raw`(?:^|\s|=)(?:\*\*)?`;
-const NUMBER_ALONE = String.raw`${PREFIX}[$€£¥₹₽₩]?${NUMBER}`;
+const NUMBER_ALONE = `${PREFIX}[$€£¥₹₽₩]?${NUMBER}`;
 const SIGNS = String.raw`+\-*×\/^()÷`;
 const EXPRESSION = String.raw`${PREFIX}-?\(?-?\d[\d.\s${SIGNS}]*[${SIGNS}][\d.\s${SIGNS}]+\)?(?:\*\*)?(?:[.,:)$]|\s|$)`;
 const PLAIN = `(?:${EXPRESSION}|${NUMBER_ALONE})`;

@@ -1,6 +1,6 @@
 /** @file HumanEval (Chen et al. 2021) and MBPP (Austin et al. 2021): what a model wrote becomes programs, which run in the sandbox. */
 import { QuernError } from "../../../errors.js";
-import { passRates } from "../../graders/programs.js";
+import { type ProgramProblem, passRates } from "../../graders/programs.js";
 import { PythonRegex } from "../python-regex.js";
 import type { TaskDocument, TaskFunction } from "../task-function.js";
 import { type NamedFunctions, textIn } from "./fields.js";
@@ -40,6 +40,16 @@ function programsOf(value: unknown): readonly string[] {
   throw new QuernError("what the filters made of the responses is no text, but must be a program");
 }
 
+/** The sandbox advises a flag that `quern eval` does not have. */
+async function rates(problems: readonly ProgramProblem[], k: readonly number[]) {
+  try {
+    return await passRates(problems, k);
+  } catch (error) {
+    if (!(error instanceof QuernError) || !error.message.includes("--allow-code")) throw error;
+    throw new QuernError(error.message.replace(/, or allow it with --allow-code.*$/, ""), { cause: error });
+  }
+}
+
 const passAtSeveral: TaskFunction = {
   takes: "predictions",
   run: ({ references, predictions, options }) => {
@@ -48,7 +58,7 @@ const passAtSeveral: TaskFunction = {
     if (!list.every((count) => typeof count === "number" && Number.isInteger(count) && count > 0)) {
       throw new QuernError("the metric pass_at_k needs k, a whole number or a list of them");
     }
-    return passRates(
+    return rates(
       predictions.map((programs, i) => ({ programs: programsOf(programs), test: textOfTest(references[i]) })),
       list as readonly number[],
     );
@@ -58,11 +68,11 @@ const passAtSeveral: TaskFunction = {
 const passAtOne: TaskFunction = {
   takes: "predictions",
   run: async ({ references, predictions }) => {
-    const rates = await passRates(
+    const found = await rates(
       predictions.map((programs, i) => ({ programs: programsOf(programs), test: textOfTest(references[i]) })),
       [1],
     );
-    return rates["pass@1"];
+    return found["pass@1"];
   },
 };
 

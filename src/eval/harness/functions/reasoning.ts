@@ -7,6 +7,7 @@ import type { NamedFunctions } from "./fields.js";
 import { INSTRUCTION_FUNCTIONS } from "./instructions.js";
 import { MULTIPLE_CHOICE_FUNCTIONS } from "./multiple-choice.js";
 import { PROGRAM_FUNCTIONS } from "./programs.js";
+import { REGIONAL_FUNCTIONS } from "./regional.js";
 import { SUBJECT_FUNCTIONS } from "./subjects.js";
 
 export const REASONING_FUNCTIONS: NamedFunctions = [
@@ -14,6 +15,7 @@ export const REASONING_FUNCTIONS: NamedFunctions = [
   ...CHAIN_OF_THOUGHT_FUNCTIONS,
   ...MULTIPLE_CHOICE_FUNCTIONS,
   ...ARABIC_FUNCTIONS,
+  ...REGIONAL_FUNCTIONS,
   ...BIG_BENCH_HARD_FUNCTIONS,
   ...COMPETITION_MATH_FUNCTIONS,
   ...PROGRAM_FUNCTIONS,

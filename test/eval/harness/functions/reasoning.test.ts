@@ -23,6 +23,7 @@ const FIXTURES = [
   "functions-b.json",
   "functions-b-math.json",
   "functions-b-programs.json",
+  "functions-b-languages.json",
   "functions-b-instructions.json",
 ];
 function read(name: string): Fixture {
