@@ -30,12 +30,14 @@ export function requestEncoder(tokenizer: Tokenizer, beginning: readonly number[
     const ids = plain(text);
     return ids[0] === before[0] ? ids : [...before, ...ids];
   };
+  // The choices of a question follow each other and have the same context.
+  let [words, start]: [string, readonly number[]] = ["", []];
   return {
     prefix,
     encodeText,
     encodePair({ context, continuation }) {
-      const words = context.trimEnd();
-      const start = words === "" ? [] : encodeText(words);
+      const trimmed = context.trimEnd();
+      if (trimmed !== words) [words, start] = [trimmed, trimmed === "" ? [] : encodeText(trimmed)];
       if (start.length > 0)
         return { context: start, continuation: encodeText(context + continuation).slice(start.length) };
       const ids = plain(context + continuation);

@@ -1,19 +1,21 @@
 /** @file Scores windows that often begin alike, such as the choices of one question after the same examples. */
 import type { Program } from "../backends/index.js";
 import { forward, headOf, type ModelConfig, modelVariables } from "../model/index.js";
-import { embedding, input, linearTokenStatistics, neg, reshape, variable } from "../tensor/index.js";
+import { type Entry, embedding, input, linearTokenStatistics, neg, reshape, variable } from "../tensor/index.js";
 import type { ModelPrograms } from "./model-programs.js";
 import { sortByTokens, type TreeRow, treeRows } from "./prefix-tree.js";
 import type { Scorer } from "./scorer.js";
 import type { Window } from "./windows.js";
 
-/** Tokens per row. More would save repeated beginnings, but take more memory and longer to abort. */
-const ROW = 2048;
+/** Tokens per row. More would save repeated beginnings, but a last row that is partly empty would cost more. */
+const ROW = 1024;
 const MIN_ROW = 32;
 /** Windows of the greatest length that a row should have room for, so that beginnings are not repeated for every one. */
 const LONGEST_PER_ROW = 4;
-/** Scored tokens per run of the output head. */
-const HEAD_ROWS = 256;
+/** Scored tokens per run of the output head: many are fastest, but the last ones of a row may be few. */
+const HEAD_ROWS = [256, 64];
+/** More tokens than this are faster in one large run than in small ones. */
+const MANY = 128;
 
 /** A token of a row, by index, and the id whose probability it should predict. */
 interface Prediction {
@@ -103,16 +105,19 @@ async function scoreRow<W extends Window>(
 
 async function openProgram(config: ModelConfig, programs: ModelPrograms, sequence: number): Promise<TreeProgram> {
   const weights = modelVariables(config);
-  const [T, C, K] = [sequence, config.width, Math.min(HEAD_ROWS, sequence)];
+  const [T, C] = [sequence, config.width];
   const [ids, ends, depths] = ["ids", "ends", "depths"].map((name) => input(name, [1, T], "i32"));
   const { hidden } = forward(config, weights, ids, { tree: { ends, depths } }); // (1,T,C)
   // The output head is expensive and runs only on scored tokens.
   const kept = variable("scorer.hidden", [T, C]);
-  const scored = embedding(kept, input("scored", [K], "i32")); // (K,C)
-  const statistics = linearTokenStatistics(scored, headOf(config, weights), input("wanted", [K], "i32"));
+  const head = (K: number): Entry => {
+    const [scored, wanted] = ["scored", "wanted"].map((name) => input(`${name} ${K}`, [K], "i32"));
+    const statistics = linearTokenStatistics(embedding(kept, scored), headOf(config, weights), wanted);
+    return { outputs: { [`losses ${K}`]: neg(statistics.logProbability), [`likeliest ${K}`]: statistics.isGreedy } };
+  };
   const program = await programs.open({
     body: { outputs: {}, assign: [[kept, reshape(hidden, [T, C])]] },
-    head: { outputs: { losses: neg(statistics.logProbability), likeliest: statistics.isGreedy } },
+    ...Object.fromEntries(HEAD_ROWS.map((K) => [`head ${K}`, head(K)])),
   });
   return {
     sequence,
@@ -126,15 +131,17 @@ async function openProgram(config: ModelConfig, programs: ModelPrograms, sequenc
         depths: padded(row.depths, () => 0),
       });
       const result = { nats: new Float32Array(predictions.length), greedy: new Float32Array(predictions.length) };
-      for (let first = 0; first < predictions.length; first += K) {
+      for (let first = 0; first < predictions.length; ) {
+        const K = HEAD_ROWS[predictions.length - first > MANY ? 0 : 1];
         const some = predictions.slice(first, first + K);
         const whole = Array.from({ length: K }, (_, i) => some[i] ?? some[0]);
-        await program.run("head", {
-          scored: whole.map(({ at }) => at),
-          wanted: whole.map(({ target }) => target),
+        await program.run(`head ${K}`, {
+          [`scored ${K}`]: whole.map(({ at }) => at),
+          [`wanted ${K}`]: whole.map(({ target }) => target),
         });
-        result.nats.set((await program.read("losses")).subarray(0, some.length), first);
-        result.greedy.set((await program.read("likeliest")).subarray(0, some.length), first);
+        result.nats.set((await program.read(`losses ${K}`)).subarray(0, some.length), first);
+        result.greedy.set((await program.read(`likeliest ${K}`)).subarray(0, some.length), first);
+        first += some.length;
       }
       return result;
     },
