@@ -1,6 +1,6 @@
 /** @file Files of evaluations by other programs: annotations, weights, difficulties, judged pairs, accuracies, tables. */
 import { join } from "node:path";
-import { CORE_TASKS, coreScores, evaluateJudge, judgeRates } from "../../../src/eval/index.js";
+import { CORE_TASKS, coreScores, evaluateJudge, evaluationSummary, judgeRates } from "../../../src/eval/index.js";
 import { type Json, jsonText, mutateJson, mutateText, several } from "../mutations.js";
 import type { Random } from "../random.js";
 import type { Target } from "../target.js";
@@ -21,6 +21,18 @@ const ACCURACIES: Json = {
   model: "small",
   eval_metrics: { icl: Object.fromEntries(CORE_TASKS.map((task) => [task, 0.5])) },
 };
+const RESULTS: Json = {
+  results: {
+    blimp_wh_island: { sample_len: 1000, "acc,none": 0.6, "acc_stderr,none": 0.0155 },
+    mmlu_virology: { sample_len: 166, "acc,none": 0.3, "acc_stderr,none": "N/A" },
+    mmlu: { "acc,none": 0.3, "acc_stderr,none": 0.01 },
+  },
+  group_subtasks: { mmlu: ["mmlu_virology"], mmlu_virology: [] },
+  configs: { mmlu_virology: { output_type: "multiple_choice", doc_to_choice: ["A", "B"], metadata: { chance: 0.25 } } },
+  "n-shot": { mmlu_virology: 5 },
+  "n-samples": { mmlu: { original: 166, effective: 166 } },
+  config: { model_args: { pretrained: "small" } },
+};
 const TABLE = `Eval Task,Task Category,Random baseline,Description\n${CORE_TASKS.map((task) => `${task},x,25,"a, b"`).join("\n")}`;
 
 export function open(): Target {
@@ -35,6 +47,7 @@ export function open(): Target {
         "pairs.json": json(PAIRS),
         "judged.json": json(JUDGED),
         "accuracies.json": json(ACCURACIES),
+        "results.json": json(RESULTS),
         "table.csv": textOf(TABLE, random),
       };
     },
@@ -46,6 +59,7 @@ export function open(): Target {
         () => judgeRates({ annotations, lengthControlled: true, weights: at("weights.csv"), difficulty }),
         () => judgeRates({ annotations, lengthControlled: true, difficulty, within: 1 }),
         () => evaluateJudge({ meta: at("pairs.json"), judge: at("judged.json") }),
+        () => evaluationSummary({ results: [at("results.json")] }),
         () => coreScores({ results: [at("accuracies.json")], meta: at("table.csv") }),
       ]) {
         try {
