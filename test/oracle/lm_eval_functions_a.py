@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes test/fixtures/eval/functions-a.json: made-up documents, and what the Python functions of lm-eval's task files make of
+"""Writes test/fixtures/eval/functions-a.json and functions-c.json: made-up documents, and what the Python functions of lm-eval's task files make of
 them. Long outputs are stored as hashes, texts
 that occur often as "@" and their index in `texts`, documents by column. Needs Python 3.11 and
 
@@ -25,7 +25,7 @@ from datasets import Dataset
 from rouge_score import rouge_scorer, scoring
 
 TASKS, SQUAD = sys.argv[1:3]
-OUT = os.path.join(os.path.dirname(__file__), "../fixtures/eval/functions-a.json")
+FIXTURES = os.path.join(os.path.dirname(__file__), "../fixtures/eval")
 
 
 def load(path, name=None):
@@ -59,7 +59,7 @@ def function(name):
     """folder/module.function of the tasks folder; super_glue's are one deeper."""
     path, _, attribute = name.rpartition(".")
     folder, module = path.split("/")
-    for parent in ("", "super_glue/", "glue/"):
+    for parent in ("", "super_glue/", "glue/", "okapi/"):
         file = f"{TASKS}/{parent}{folder}/{module}.py"
         if os.path.exists(file):
             modules.setdefault(file, None)
@@ -73,7 +73,11 @@ def plain(value):
         return bool(value)
     if isinstance(value, np.integer):
         return int(value)
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return plain(value.item())
     if isinstance(value, (np.floating, float)):
+        if math.isnan(value):
+            return "@NaN"
         # Twelve digits: the test compares to 1e-9.
         return float(f"{value:.12g}")
     if isinstance(value, (list, tuple)):
@@ -91,10 +95,20 @@ def has_float(value):
     return isinstance(value, float)
 
 
+def whole(value):
+    """Floats without a fraction as JavaScript writes them."""
+    if isinstance(value, list):
+        return [whole(v) for v in value]
+    if isinstance(value, dict):
+        return {k: whole(v) for k, v in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def stored(value):
     value = plain(value)
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    if len(text) <= 14 or has_float(value):
+    exact = whole(value)
+    text = json.dumps(exact, ensure_ascii=False, separators=(",", ":"))
+    if len(text) <= 14 or has_float(exact):
         return value
     return "#" + hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -140,7 +154,7 @@ def metric(pairs, *names):
 
 
 def items(lists, *names):
-    case = {"items": lists, "aggregations": {}}
+    case = {"items": plain(lists), "aggregations": {}}
     for name in names:
         f = function(name)
         case["aggregations"][name] = [attempt(lambda x=x: f([tuple(i) for i in x])) for x in lists]
@@ -376,12 +390,12 @@ def strings(value):
         yield from strings(v)
 
 
-def shared(value):
+def shared(value, table):
     if isinstance(value, str):
         return f"@{table[value]}" if value in table else value
     if isinstance(value, list):
-        return [shared(v) for v in value]
-    return {k: shared(v) for k, v in value.items()} if isinstance(value, dict) else value
+        return [shared(v, table) for v in value]
+    return {k: shared(v, table) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def columns(docs):
@@ -390,26 +404,98 @@ def columns(docs):
     return {k: [d[k] for d in docs] for k in keys} if keys and all(list(d) == keys for d in docs) else docs
 
 
-firsts = {}
-for i, c in enumerate(cases):
-    for part in ("rules", "datasets", "results"):
-        if not c.get(part, True):
-            del c[part]
-    if "documents" in c:
-        # The same documents once; later cases have the index of the first.
-        first = firsts.setdefault(json.dumps(c["documents"]), i)
-        c["documents"] = columns(c["documents"]) if first == i else first
+PARTS = ("rules", "datasets", "results", "metrics", "aggregations")
 
-counts = collections.Counter(text for c in cases for part in INPUTS for text in strings(c.get(part, [])))
-often = [text for text, n in counts.most_common() if n * len(text.encode()) > len(text.encode()) + 6 * n or text[:1] == "@"]
-table = {text: i for i, text in enumerate(often)}
-cases = [{k: shared(v) if k in INPUTS else v for k, v in c.items()} for c in cases]
-json.dump({"texts": often, "cases": cases, "squad": squad_case, "rouge": plain(rouge)}, open(OUT, "w"), ensure_ascii=False, separators=(",", ":"))
-names = [n for c in cases + [squad_case] for part in ("rules", "datasets", "results", "metrics", "aggregations") for n in c.get(part, {})]
-print(len(set(names)), "functions", os.path.getsize(OUT), "bytes")
-for c in cases:
-    for part in ("rules", "datasets", "results", "metrics", "aggregations"):
-        for n, outputs in c.get(part, {}).items():
-            raised = [(i, o["raises"]) for i, o in enumerate(outputs) if isinstance(o, dict) and "raises" in o]
-            if raised:
-                print(n, raised)
+
+def write(name, cases, **others):
+    firsts = {}
+    packed = []
+    for i, c in enumerate(cases):
+        c = {k: v for k, v in c.items() if v or k not in PARTS}
+        if "documents" in c:
+            # The same documents once; later cases have the index of the first.
+            first = firsts.setdefault(json.dumps(c["documents"]), i)
+            c["documents"] = columns(c["documents"]) if first == i else first
+        packed.append(c)
+    counts = collections.Counter(text for c in packed for part in INPUTS for text in strings(c.get(part, [])))
+    often = [text for text, n in counts.most_common() if n * len(text.encode()) > len(text.encode()) + 6 * n or text[:1] == "@"]
+    table = {text: i for i, text in enumerate(often)}
+    packed = [{k: shared(v, table) if k in INPUTS else v for k, v in c.items()} for c in packed]
+    out = os.path.join(FIXTURES, name)
+    json.dump({"texts": often, "cases": packed, **others}, open(out, "w"), ensure_ascii=False, separators=(",", ":"))
+    names = {n for c in [*cases, *(v for k, v in others.items() if k == "squad")] for part in PARTS for n in c.get(part, {})}
+    print(name, len(names), "functions", os.path.getsize(out), "bytes")
+    for c in cases:
+        for part in PARTS:
+            for n, outputs in c.get(part, {}).items():
+                raised = [(i, o["raises"]) for i, o in enumerate(outputs) if isinstance(o, dict) and "raises" in o]
+                if raised:
+                    print(n, raised)
+
+
+write("functions-a.json", cases, squad=squad_case, rouge=plain(rouge))
+
+# A second file: other languages, BBQ and texts to measure perplexity on
+cases = []
+gold = [["the Owl!", odd(3)], ["Die Katze des Manns"], ["un gato, la casa", "x"], ["\u0627\u0644\u0642\u0637\u0629 \u0648\u0627\u0644\u0628\u064a\u062a"], ["东京的 塔 x"], ["những con mèo"], ["!!!", "«»"], [""]]
+said = ["Owl", "katze der  manns", "Gato casa", " \u0627\u0644\u0642\u0637\u0629 \u0627\u0644\u0628\u064a\u062a", "东京塔", "con mèo của", "?", "a"]
+qa = [{"id": f"{['arabic', 'english', 'finnish', 'telugu', 'bengali', 'indonesian', 'korean', 'russian', 'swahili'][i % 9]}-{i}", "title": odd(i), "context": odd(i, 3), "question": odd(i, 7),
+       "answers": {"text": gold[i % 8], "answer_start": [0] * len(gold[i % 8])}} for i in range(N)]
+documents(qa, "mlqa/utils.process_docs", *(f"tydiqa/utils.process_docs_{x}" for x in "ar bn en fi id ko ru sw te".split()), whole=True)
+flat = [{"answers": gold[i % 8]} for i in range(24)]
+answered = [[[said[i % 8], gold[i % 8][0], said[(i * 3) % 8] + "\n " + said[i % 8]][i // 8]] for i in range(24)]
+results(flat, answered, *(f"mlqa/utils.process_results_{x}" for x in "ar de en es hi vi zh".split()),
+        *(f"tydiqa/utils.process_results_{x}" for x in "ar bn en fi id ko ru sw te".split()))
+documents([{"id": str(i), "instruction": odd(i) + " [title] [x]", **{f"option_{c}": [odd(i, 3, k), None, ""][(i + k) % 5 // 2 if k > 1 else 0] for k, c in enumerate("abcde")}, "answer": "ABCDE"[i % 5]} for i in range(N)],
+          "arc_multilingual/utils.process_docs", whole=True)
+documents([{"activity_label": odd(i), "ctx_a": odd(i, 3) + " [title] [step]x", "ctx_b": odd(i, 7), "ctx": odd(i, 9), "endings": [odd(i, 9) + "[a\nb]", odd(i, 11)], "label": str(i % 4)} for i in range(N)],
+          "hellaswag_multilingual/utils.process_docs", "egyhellaswag/utils.process_docs", "darijahellaswag/utils.process_docs", whole=True)
+documents([{"question": odd(i) + " [x]" if i % 7 else None, "mc1_targets_choices": [odd(i, 3)], "mc2_targets_choices": [odd(i, 7), "x"], "mc2_targets_labels": [1, 0]} for i in range(N)], "truthfulqa_multilingual/utils.process_docs", whole=True)
+results([{"mc2_targets": {"labels": [(k * k + i) % 2 for k in range(i % 6 + 1)]}} for i in range(N)], [lls(i % 6 + 1) for i in range(N)], "truthfulqa_multilingual/utils.process_results_mc2", "truthfulqa-multi/utils.process_results_mc2")
+documents([{"question": odd(i) + "\n", "best_answer": "x", "lang": ["en", "ca", "es", "eu", "gl", "fr"][i % 6], "correct_answers": [" " + odd(i, 3), "", "Iruzkinik ez"][: i % 4], "incorrect_answers": ["  ", odd(i, 7) + "."][i % 2 :]} for i in range(N)],
+          "truthfulqa-multi/utils.process_docs_gen", whole=True)
+sentences = ["The quick brown fox jumps over the lazy dog.", "the quick fox jumps over a dog .", "No tinc cap comentari.", "It costs 5€, i.e. $5.", ""]
+results([{"correct_answers": [sentences[(i + k) % 5] for k in range(1 + i % 2)], "incorrect_answers": [sentences[(i * 3 + k) % 5] for k in range(i % 3)]} for i in range(N)],
+        [[sentences[(i * i) % 5] + [" ", "\n"][i % 2] + sentences[(i + 3) % 5]] for i in range(N)], "truthfulqa-multi/utils.process_results_gen")
+documents([{"norm": odd(i), "situation": odd(i, 3), "intention": odd(i, 7), "moral_action": odd(i, 9), "immoral_action": odd(i, 11), "label": i % 2} for i in range(N)],
+          "moral_stories/utils.process_docs", "histoires_morales/utils.process_docs", whole=True)
+documents([{"candidates": [odd(i), "", "", ""][: 4] if i % 5 else [""] * 4, "answer": [0, 3, 4, -1, 2, None][i % 6]} for i in range(N)], "eus_exams/utils.process_docs", whole=True)
+documents([{"context": odd(i), "question": odd(i, 3), "candidates": [odd(i, 7, k) for k in range(i % 5)]} for i in range(N)],
+          "eus_trivia/utils.doc_to_text", "eus_trivia/utils.doc_to_choice", "eus_reading/utils.doc_to_text_context", "eus_reading/utils.doc_to_choice")
+documents([{"input": " " + odd(i), "has_image": i % 5 == 0, "target_scores": {c: int(i % 4 == k) for k, c in enumerate("ABC")} if i % 7 else None} for i in range(N)], "physics_gre/utils.process_docs", whole=True)
+documents([{"sentence": odd(i) + ("_" if i != 9 else "") + ["", " ", ". "][i % 3] + (odd(i, 3) if i % 4 else "."), "option1": odd(i, 7), "option2": odd(i, 9, 1), "answer": "12"[i % 2] if i != 5 else "3"} for i in range(N)],
+          *(f"icelandic_winogrande/preprocess_winogrande.doc_to_{x}" for x in ("text", "target", "choice")))
+texts = [{"text": p["page"], "category": ["ao3_english", "arxiv_cs", "github_other", "bbc_news"][i % 4]} for i, p in enumerate(pages)]
+documents(texts, "c4/preprocess_c4.c4_detokenizer", "paloma/paloma_utils.doc_to_target")
+results(texts, [[round(-rnd.random() * 99, 2)] for _ in texts], "c4/preprocess_c4.process_results")
+sources = "ao3_english ao3_nonenglish arxiv_cs arxiv_math arxiv_other arxiv_physics bbc_news biorxiv_all github_cpp github_javascript github_markdown github_other github_python wikipedia_english wikipedia_nonenglish".split()
+documents([{"id": i, "category": (sources + ["github"])[(i * 7) % 16]} for i in range(20)], *(f"uncheatable_eval/uncheatable_eval_utils.filter_{x}" for x in sources), whole=True)
+
+unknown = ["Cannot answer", "Not known", "Can't be determined", "Unknown"]
+people = [["the grandson", "nonOld"], ["Maria", "F-Latino"], ["the rich man", "M-highSES"], ["A girl", "lowSES-girl"], ["The nonDisabled woman", "nonDisabled"], ["Bo-Li", "Asian"]]
+categories = ["Age", "Disability_status", "Race_x_SES", "SES", "Nationality"]
+bbq = []
+for i in range(24):
+    first, second = people[i % 6], people[(i * 5 + 1) % 6]
+    answers = [first, second, [unknown[i % 4], "unknown"]]
+    answers = answers[i % 3:] + answers[: i % 3]
+    info = {f"ans{k}": [a[0], a[1]] for k, a in enumerate(answers)}
+    doc = {f"ans{k}": a[0] for k, a in enumerate(answers)}
+    if i == 7:
+        doc["ans0"], info["ans0"] = "The Latina woman", ["", ""]
+    bbq.append({**doc, "answer_info": info, "additional_metadata": {"stereotyped_groups": [second[1].split("-")[-1], "F"]}, "question_polarity": ["neg", "nonneg"][i // 2 % 2],
+                "context_condition": ["ambig", "disambig"][i % 2], "category": categories[i % 5], "label": (i // 3) % 3})
+documents(bbq, "bbq/utils.process_docs", "bbq/utils.process_docs_ambig", "bbq/utils.process_docs_disambig", whole=True)
+grouped = function("bbq/utils.process_docs")(Dataset.from_list(copy.deepcopy(bbq))).to_list()
+grouped = [{k: v for k, v in d.items() if k not in ("answer_info", "additional_metadata", "question_polarity")} for d in grouped]
+grouped.append({**grouped[0], "ans0": "x", "ans1": "y", "ans2": "z"})
+grouped.append({**grouped[1], "category": "Other"})
+documents(grouped, "bbq/utils.doc_to_choice", "bbq/utils.doc_to_target", "bbq/utils.doc_to_targets")
+results(grouped, [lls(12, i % 2) for i in range(len(grouped))], "bbq/utils.process_results_multiple_choice")
+replies = ["Maria, I think", "we do not know", "The e he grandson", "a highSES man", "f girl", "not answerable!", "", "Bo-Li", "rich"]
+results(grouped, [[replies[(i * i + i // 5) % 9]] for i in range(len(grouped))], "bbq/utils.process_results_generate_until")
+nan = float("nan")
+items([[[k % 2, (k * i) % 3 == 0] for k in range(9)] for i in range(3)], "bbq/utils.agg_accuracy_amb", "bbq/utils.agg_accuracy_disamb")
+scores = [[[k % 2, (k * i) % 3 // 2, int(k % 4 > 0), k % 3 == 0] if k % 5 else [1, nan, nan, nan] for k in range(14)] for i in range(1, 4)]
+items(scores + [[[1, nan, nan, nan]], [[1, 0, 0, False]], [[0, 1, 1, True]], [[0, 1, 1, False], [1, 0, 1, False]]], "bbq/utils.agg_amb_bias_scores", "bbq/utils.agg_disamb_bias_scores")
+write("functions-c.json", cases)

@@ -4,11 +4,13 @@
  */
 import { basename, dirname, join } from "node:path";
 import { QuernError } from "../../errors.js";
+import { BBQ_FUNCTIONS } from "./functions/bbq.js";
 import { BIAS_FUNCTIONS } from "./functions/bias.js";
 import { COMPLETION_FUNCTIONS } from "./functions/completions.js";
 import { DETOKENIZED_FUNCTIONS } from "./functions/detokenized.js";
 import { DROP_FUNCTIONS } from "./functions/drop.js";
 import { EXAM_FUNCTIONS } from "./functions/exams.js";
+import { LANGUAGE_FUNCTIONS } from "./functions/languages.js";
 import { READING_FUNCTIONS } from "./functions/reading.js";
 import { REASONING_FUNCTIONS } from "./functions/reasoning.js";
 import { SUPER_GLUE_FUNCTIONS } from "./functions/super-glue.js";
@@ -31,6 +33,8 @@ export const TASK_FUNCTIONS: FunctionTable = new Map<string, TaskFunction>([
   ...TRUTHFULQA_FUNCTIONS,
   ...DETOKENIZED_FUNCTIONS,
   ...BIAS_FUNCTIONS,
+  ...BBQ_FUNCTIONS,
+  ...LANGUAGE_FUNCTIONS,
   ...CLASS_FUNCTIONS,
 ]);
 

@@ -33,7 +33,7 @@ const FILLED_BLANK: Readonly<Record<string, TaskFunction>> = {
 };
 
 /** Removes the marks that WikiHow's articles left in HellaSwag. */
-const cleaned = (text: string): string =>
+export const cleaned = (text: string): string =>
   stripped(text)
     .replaceAll(" [title]", ". ")
     .replace(/\[[^\n]*?\]/g, "")
@@ -87,6 +87,15 @@ const KOBEST: Readonly<Record<string, TaskFunction>> = {
   })),
 };
 
+/** HellaSwag without the marks of its source. */
+export const hellaswag = mapped((document) => ({
+  query: cleaned(
+    `${textIn(document, "activity_label")}: ${textIn(document, "ctx_a")} ${capitalized(textIn(document, "ctx_b"))}`,
+  ),
+  choices: textsIn(document, "endings").map(cleaned),
+  gold: numberIn(document, "label"),
+}));
+
 const entries = (module: string, functions: Readonly<Record<string, TaskFunction>>) =>
   Object.entries(functions).map(([name, value]) => [`${module}.${name}`, value] as const);
 
@@ -110,14 +119,14 @@ export const COMPLETION_FUNCTIONS: NamedFunctions = [
   ["xcopa/utils.doc_to_choice", loweredChoices],
   ["copal_id/utils.doc_to_text_id", premise({ cause: CONNECTORS.id![0], effect: CONNECTORS.id![1] })],
   ["copal_id/utils.doc_to_choice", loweredChoices],
+  ["hellaswag/utils.process_docs", hellaswag],
+  ["icelandic_winogrande/preprocess_winogrande.doc_to_text", FILLED_BLANK.doc_to_text!],
+  ["icelandic_winogrande/preprocess_winogrande.doc_to_choice", FILLED_BLANK.doc_to_choice!],
   [
-    "hellaswag/utils.process_docs",
-    mapped((document) => ({
-      query: cleaned(
-        `${textIn(document, "activity_label")}: ${textIn(document, "ctx_a")} ${capitalized(textIn(document, "ctx_b"))}`,
-      ),
-      choices: textsIn(document, "endings").map(cleaned),
-      gold: numberIn(document, "label"),
-    })),
+    "icelandic_winogrande/preprocess_winogrande.doc_to_target",
+    ofDocument((document) => {
+      const rest = stripped(textIn(document, "sentence").slice(blankOf(document) + 1));
+      return rest === "." ? rest : ` ${rest}`;
+    }),
   ],
 ];

@@ -1,10 +1,12 @@
-/** @file Functions of tasks whose texts were split into tokens, and are joined again: WikiText, MuTual, PAWS-X, WSC273. */
-
+/**
+ * @file Functions of tasks whose texts were split into tokens and are joined again: WikiText, C4, MuTual, PAWS-X, WSC273; and
+ * of other texts to measure perplexity on.
+ */
 import { QuernError } from "../../../errors.js";
 import { countWords } from "../metrics.js";
 import { PythonRegex } from "../python-regex.js";
 import { splitWords, utf8Bytes } from "../python-text.js";
-import { stripped } from "../python-values.js";
+import { stripped, textOf } from "../python-values.js";
 import type { TaskDocument, TaskResult } from "../task-function.js";
 import {
   choiceIn,
@@ -15,6 +17,7 @@ import {
   numberIn,
   ofDocument,
   requiredAt,
+  selected,
   textIn,
   textsIn,
 } from "./fields.js";
@@ -129,25 +132,42 @@ function winogradOptions(document: TaskDocument): TaskDocument {
   return { text, options };
 }
 
-export const DETOKENIZED_FUNCTIONS: NamedFunctions = [
-  ["wikitext/preprocess_wikitext.wikitext_detokenizer", ofDocument((document) => wikitext(textIn(document, "page")))],
-  [
-    "wikitext/preprocess_wikitext.process_results",
-    {
-      takes: "results",
-      run: (document, [logLikelihood]) => {
-        if (typeof logLikelihood !== "number") throw new QuernError("the result is no log-likelihood of a text");
-        // Of the text with its tokens apart, as in published figures.
-        const page = textIn(document, "page");
-        const bytes = utf8Bytes(page);
-        return {
-          word_perplexity: [logLikelihood, countWords(page)],
-          byte_perplexity: [logLikelihood, bytes],
-          bits_per_byte: [logLikelihood, bytes],
-        };
+/** The joined text of a field, and its perplexity by the words and bytes of the text with its tokens apart. */
+function perplexities(module: string, detokenizer: string, field: string): NamedFunctions {
+  return [
+    [`${module}.${detokenizer}`, ofDocument((document) => wikitext(textIn(document, field)))],
+    [
+      `${module}.process_results`,
+      {
+        takes: "results",
+        run: (document, [logLikelihood]) => {
+          if (typeof logLikelihood !== "number") throw new QuernError("the result is no log-likelihood of a text");
+          const text = textIn(document, field);
+          const bytes = utf8Bytes(text);
+          return {
+            word_perplexity: [logLikelihood, countWords(text)],
+            byte_perplexity: [logLikelihood, bytes],
+            bits_per_byte: [logLikelihood, bytes],
+          };
+        },
       },
-    },
-  ],
+    ],
+  ];
+}
+
+/** Sources of texts that are newer than the models. */
+const UNCHEATABLE = (
+  "ao3_english ao3_nonenglish arxiv_cs arxiv_math arxiv_other arxiv_physics bbc_news biorxiv_all github_cpp github_javascript " +
+  "github_markdown github_other github_python wikipedia_english wikipedia_nonenglish"
+).split(" ");
+
+export const DETOKENIZED_FUNCTIONS: NamedFunctions = [
+  ...perplexities("wikitext/preprocess_wikitext", "wikitext_detokenizer", "page"),
+  ...perplexities("c4/preprocess_c4", "c4_detokenizer", "text"),
+  ["paloma/paloma_utils.doc_to_target", ofDocument(({ text }) => textOf(text ?? null))],
+  ...UNCHEATABLE.map(
+    (kind) => [`uncheatable_eval/uncheatable_eval_utils.filter_${kind}`, selected("category", kind)] as const,
+  ),
   [
     "mutual/utils.process_docs",
     mapped((document) => ({

@@ -7,6 +7,9 @@ import { PythonFloat } from "../../../tokenizer/index.js";
 import { stripped, textOf, typeOf } from "../python-values.js";
 import type { TaskDocument, TaskFunction, TaskResult } from "../task-function.js";
 
+/** A `process_docs`. */
+export type DocumentsFunction = Extract<TaskFunction, { readonly takes: "documents" }>;
+
 /** Rows of a function table. */
 export type NamedFunctions = readonly (readonly [string, TaskFunction])[];
 
@@ -42,7 +45,7 @@ export function isTruthy(value: unknown): boolean {
 }
 
 /** `dataset.map`: each document keeps its fields, and those of `make` replace or follow them. */
-export function mapped(make: (document: TaskDocument) => TaskDocument): TaskFunction {
+export function mapped(make: (document: TaskDocument) => TaskDocument): DocumentsFunction {
   return {
     takes: "documents",
     run: (documents) => documents.map((document, i) => ({ ...document, ...inDocument(i, () => make(document)) })),
@@ -116,7 +119,7 @@ export function likelihoodsOf(results: readonly TaskResult[]): number[] {
 }
 
 /** Returns a `process_docs` that makes any number of documents of each. */
-export function flatMapping(map: (document: TaskDocument) => readonly TaskDocument[]): TaskFunction {
+export function flatMapping(map: (document: TaskDocument) => readonly TaskDocument[]): DocumentsFunction {
   return {
     takes: "documents",
     run: (documents) => documents.flatMap((document, i) => inDocument(i, () => map(document))),
@@ -124,7 +127,7 @@ export function flatMapping(map: (document: TaskDocument) => readonly TaskDocume
 }
 
 /** Returns a `process_docs` that keeps some documents. */
-export function keeping(keep: (document: TaskDocument) => boolean): TaskFunction {
+export function keeping(keep: (document: TaskDocument) => boolean): DocumentsFunction {
   return {
     takes: "documents",
     run: (documents) => documents.filter((document, i) => inDocument(i, () => keep(document))),

@@ -10,24 +10,24 @@ import { answerOf, likelihoodsOf, listIn, mapped, type NamedFunctions, objectIn,
 const NO_COMMENT = "I have no comment.";
 
 /** Answers that are not empty, each with a full stop. */
-const sentences = (answers: readonly string[]): string[] =>
+export const sentencesOf = (answers: readonly string[]): string[] =>
   answers
     .map(stripped)
     .filter((answer) => answer !== "")
     .map((answer) => (answer.endsWith(".") ? answer : `${answer}.`));
 
 function withSentences(document: TaskDocument): TaskDocument {
-  const right = sentences(textsIn(document, "correct_answers"));
+  const right = sentencesOf(textsIn(document, "correct_answers"));
   if (!right.includes(NO_COMMENT)) right.push(NO_COMMENT);
   return {
     question: stripped(textIn(document, "question")),
     correct_answers: right,
-    incorrect_answers: sentences(textsIn(document, "incorrect_answers")),
+    incorrect_answers: sentencesOf(textsIn(document, "incorrect_answers")),
   };
 }
 
 /** The share of the probability that the true answers have. */
-function truthfulShare(labels: readonly unknown[], likelihoods: readonly number[]): number {
+export function truthfulShare(labels: readonly unknown[], likelihoods: readonly number[]): number {
   if (labels.length !== likelihoods.length) {
     throw new QuernError(`${labels.length} answers need as many log-likelihoods, not ${likelihoods.length}`);
   }

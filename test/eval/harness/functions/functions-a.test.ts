@@ -41,21 +41,29 @@ interface Fixture {
   };
 }
 
-const url = new URL("../../../fixtures/eval/functions-a.json", import.meta.url);
-const fixture = parsePythonJson(readFileSync(url, "utf8"), "functions-a.json") as Fixture;
+function readFixture(name: string): Fixture {
+  const url = new URL(`../../../fixtures/eval/${name}`, import.meta.url);
+  return parsePythonJson(readFileSync(url, "utf8"), name) as Fixture;
+}
+
+const fixture = readFixture("functions-a.json");
 
 /** Puts texts in place of their indices. */
-function expanded<T>(value: T): T {
-  if (typeof value === "string") return (/^@\d+$/.test(value) ? fixture.texts[Number(value.slice(1))] : value) as T;
-  if (Array.isArray(value)) return value.map(expanded) as T;
+function expanded<T>(value: T, { texts }: Fixture): T {
+  const inner = (each: unknown): unknown => expanded(each, { texts } as Fixture);
+  if (typeof value === "string") {
+    const text = /^@\d+$/.test(value) ? texts[Number(value.slice(1))] : value;
+    return (text === "@NaN" ? Number.NaN : text) as T;
+  }
+  if (Array.isArray(value)) return value.map(inner) as T;
   if (typeof value !== "object" || value === null || value instanceof PythonFloat) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, expanded(item)])) as T;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, inner(item)])) as T;
 }
 
 /** Returns the documents of a case. */
-function rowsOf({ documents }: Fixture["cases"][number]): readonly TaskDocument[] {
-  if (typeof documents === "number") return rowsOf(fixture.cases[documents]!);
-  const rows = expanded(documents ?? []);
+function rowsOf({ documents }: Fixture["cases"][number], from: Fixture): readonly TaskDocument[] {
+  if (typeof documents === "number") return rowsOf(from.cases[documents]!, from);
+  const rows = expanded(documents ?? [], from);
   if (Array.isArray(rows)) return rows as readonly TaskDocument[];
   const columns = Object.entries(rows as Readonly<Record<string, readonly unknown[]>>);
   return columns[0]![1].map((_, i) => Object.fromEntries(columns.map(([key, values]) => [key, values[i]])));
@@ -67,15 +75,28 @@ function functionOf<K extends TaskFunction["takes"]>(name: string, takes: K): Ex
   return found as Extract<TaskFunction, { takes: K }>;
 }
 
+/** Returns a value as the oracle writes it before it hashes it. */
+function plainNumbers(value: unknown): unknown {
+  if (value instanceof PythonFloat) return value.value;
+  if (Number.isNaN(value)) return "@NaN";
+  if (Array.isArray(value)) return value.map(plainNumbers);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plainNumbers(item)]));
+}
+
 /** Numbers and truth values are near, texts equal; an output of over 14 characters equals its hash. */
 function expectEqual(value: unknown, expected: unknown, where: string): void {
   if (typeof expected === "string" && /^#[0-9a-f]{8}$/.test(expected)) {
-    const hash = createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 8);
+    const hash = createHash("sha256")
+      .update(JSON.stringify(plainNumbers(value)))
+      .digest("hex")
+      .slice(0, 8);
     expect(`#${hash}`, `${where}: ${JSON.stringify(value)}`).toBe(expected);
   } else if (Array.isArray(expected)) {
     expect(Array.isArray(value) && value.length, where).toBe(expected.length);
     for (const [i, item] of expected.entries()) expectEqual((value as readonly unknown[])[i], item, `${where}[${i}]`);
-  } else if (isNumeric(expected)) {
+  } else if (expected === "@NaN") expect(value, where).toBeNaN();
+  else if (isNumeric(expected)) {
     expect(isNumeric(value), `${where}: ${String(value)}`).toBe(true);
     const [a, b] = [Number(value), Number(expected)];
     expect(Object.is(a, b) || near(a, b), `${where}: ${a} instead of ${b}`).toBe(true);
@@ -110,11 +131,12 @@ function resultOf(answer: unknown): TaskResult {
 }
 
 describe("functions of task files, as lm-eval's Python", () => {
-  for (const packed of fixture.cases) {
-    const documents = rowsOf(packed);
-    const answers = expanded(packed.answers ?? []);
-    const pairs = expanded(packed.pairs ?? []);
-    const items = expanded(packed.items ?? []);
+  const files = [fixture, readFixture("functions-c.json")];
+  for (const [from, packed] of files.flatMap((file) => file.cases.map((each) => [file, each] as const))) {
+    const documents = rowsOf(packed, from);
+    const answers = expanded(packed.answers ?? [], from);
+    const pairs = expanded(packed.pairs ?? [], from);
+    const items = expanded(packed.items ?? [], from);
     for (const [name, outputs] of Object.entries(packed.rules ?? {})) {
       it(name, () => compare(name, outputs, (i) => functionOf(name, "document").run(documents[i]!)));
     }
@@ -148,8 +170,8 @@ describe("functions of task files, as lm-eval's Python", () => {
     const packed = fixture.cases.find(
       ({ rules }) => rules !== undefined && "squadv2/task/SQuAD2.doc_to_text" in rules,
     )!;
-    const documents = rowsOf(packed);
-    const answers = expanded(packed.answers!);
+    const documents = rowsOf(packed, fixture);
+    const answers = expanded(packed.answers!, fixture);
     const { run } = functionOf("squadv2/task/SQuAD2.process_results", "results");
     const values = await Promise.all(documents.map(async (document, i) => run(document, answers[i]!.map(resultOf))));
     for (const [name, outputs] of Object.entries(fixture.squad.aggregations)) {
