@@ -108,7 +108,9 @@ function printSummary(summary: JudgeSummary, context: CommandContext): void {
     const kappa = agreement.kappa === null ? "" : `, κ ${agreement.kappa.toFixed(3)}`;
     print(`agreement             ${percent(agreement.agreement)} of ${agreement.pairs} with the reference${kappa}`);
   }
-  if (summary.judgements_needed !== null) print(`prompts for a narrower interval: ${summary.judgements_needed}`);
+  if (summary.judgements_needed !== null) {
+    print(`prompts needed        ${summary.judgements_needed} for ± ${summary.within} points`);
+  }
   printCosts(summary, context);
   print(`written to ${summary.out}${summary.votes > 0 ? `, and ${summary.votes} votes` : ""}`);
 }

@@ -35,7 +35,7 @@ export interface ModelRates extends WinRate, LengthFigures {
   readonly annotator: string | null;
   /** 95 % interval of the win rate. */
   readonly interval: Interval | null;
-  /** Judgements that an interval of ± `within` takes; null unless asked for. */
+  /** Judgements that an interval of ± `within` takes; null unless asked for, and if all preferences are equal. */
   readonly judgements_needed: number | null;
   readonly avg_length: number;
   /** Share of the judgements in percent that prefer the longer answer; null if all lengths are equal. */
@@ -123,6 +123,7 @@ function intervalOf({ win_rate, standard_error }: WinRate): Interval | null {
 }
 
 function judgementsFor({ standard_error, n_total }: WinRate, within: number): number | null {
-  if (standard_error === null) return null;
+  // Without any spread its size cannot be estimated.
+  if (standard_error === null || standard_error === 0) return null;
   return sampleSize({ halfWidth: within, deviation: standard_error * Math.sqrt(n_total) });
 }

@@ -55,6 +55,8 @@ export interface JudgeSummary extends ModelRates, Biases, DropCounts, Costs {
   readonly pairs: number;
   /** Pairs whose answers are the same text: a tie without asking. */
   readonly identical: number;
+  /** `judgements_needed` pairs give a 95 % interval of ± this many points. */
+  readonly within: number;
   /** Percentile interval of the win rate over resampled pairs. */
   readonly bootstrap: BootstrapInterval | null;
   /** Null unless the judge is one of the two models. */
@@ -126,6 +128,8 @@ async function compare(o: Checked, options: JudgeAnswersOptions): Promise<JudgeS
       ...(canFit && { lengthControlled: true, weights: o.weights, difficulty: o.difficulty }),
     });
     for (const warning of warnings) warn(warning);
+    if (models[0].standard_error === 0)
+      warn("all preferences are equal, so the intervals have no width; trust none of them");
     await writeFileAtomic(at("leaderboard.csv"), leaderboardCsv(models[0]));
     return models;
   };
@@ -147,6 +151,7 @@ async function compare(o: Checked, options: JudgeAnswersOptions): Promise<JudgeS
       ...{ judge: judge.name, orders: judge.seesOrder ? orders : "none", prompts: prompts.length },
       ...{ pairs: pairs.length, identical: judged.filter(({ identical }) => identical).length },
       ...models[0],
+      within: o.within,
       bootstrap: bootstrapWinRate(judged, { samples: o.bootstrap, seed }),
       ...biasesOf(judged),
       self_preference: selfPreferenceOf(judged, { model: judge.model, generators, reference }),
