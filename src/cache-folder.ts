@@ -19,6 +19,8 @@ export const CACHE_PARTS = {
   npm: /^(\.download-.+|\.?[^.][^/]*@\d[^/]*)$/,
   /** Models of the hub, `owner+name`. */
   models: /^[^/]+\+[^/]+$/,
+  /** Data sets of the hub, `owner+name`. */
+  datasets: /^[^/]*\+[^/]+$/,
   /** What folders of task files define, by hash of the folder's path. */
   tasks: /^\.?[0-9a-f]{32}(\..+\.tmp)?$/,
   /** Completions of judges, by hash of the request. */

@@ -49,6 +49,18 @@ export {
   splitHeldOut,
   textHash,
 } from "./held-out.js";
+export {
+  COMMIT,
+  downloadHubFile,
+  type HubFile,
+  type HubListing,
+  HubMissing,
+  type HubOptions,
+  type HubRepository,
+  HubUnreachable,
+  listHubFiles,
+} from "./hub.js";
+export { type HubDataset, openHubDataset } from "./hub-dataset.js";
 export { type FindOptions, findInputs, type InputFile, type InputPart, listFiles } from "./inputs.js";
 export { asJsonLines, parseJsonLine, parseJsonText, wrongBytes } from "./json-lines.js";
 export { LONGEST_LINE } from "./limits.js";
@@ -65,6 +77,7 @@ export {
   refuseOverlap,
   withOutput,
 } from "./output-claim.js";
+export type { SchemaNode } from "./parquet/metadata.js";
 export { type ParquetDamage, readParquetRows } from "./parquet.js";
 export {
   type DocumentReader,

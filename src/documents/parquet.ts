@@ -30,6 +30,8 @@ export interface ParquetOptions {
   readonly signal?: AbortSignal;
   /** Called with a counter of the bytes read from disk. */
   readonly onOpen?: (counter: { readonly bytesRead: number }) => void;
+  /** Called with the columns before the first row: values as in JSON do not tell 2 from 2.0. */
+  readonly onSchema?: (schema: readonly SchemaNode[]) => void;
   /** Called at damage; reading then resumes at the next rows. Default: damage is an error. */
   readonly onDamage?: (damage: ParquetDamage) => void;
 }
@@ -59,6 +61,7 @@ export async function* readParquetRows(
       readAt = async (offset, length) => bytes.subarray(offset, offset + length);
     }
     const metadata = await footerOf(path, readAt, size);
+    options.onSchema?.(metadata.schema);
     const [first] = metadata.schema;
     const text = required === null ? { node: first, leaf: first, path: [] } : textColumn(path, metadata, required);
     const wanted = metadata.schema.filter(

@@ -12,15 +12,24 @@ export interface CsvRow {
   readonly cells: Readonly<Record<string, string>>;
 }
 
+export interface CsvOptions {
+  /** One character. Default a comma. */
+  readonly separator?: string;
+  /** Names of the columns; the text then has no header row. */
+  readonly columns?: readonly string[];
+}
+
 /**
  * Parses a CSV text. Blank lines are skipped.
  * @param name of the file, for errors
  * @throws QuernError with the line: no header, a column named twice, a row of another length, a quote that never closes
  */
-export function parseCsv(text: string, name: string): CsvTable {
-  const [header, ...rest] = recordsOf(text.replace(/^\uFEFF/, ""), name);
+export function parseCsv(text: string, name: string, options: CsvOptions = {}): CsvTable {
+  const records = recordsOf(text.replace(/^\uFEFF/, ""), name, options.separator ?? ",");
+  const header = options.columns === undefined ? records[0]?.fields : options.columns;
   if (header === undefined) throw new QuernError(`${name} is empty; it needs a header row`);
-  const columns = header.fields;
+  const columns = header;
+  const rest = options.columns === undefined ? records.slice(1) : records;
   const twice = columns.find((column, index) => columns.indexOf(column) !== index);
   if (twice !== undefined) throw new QuernError(`${name} has two columns named "${twice}"`);
   const rows = rest.map(({ line, fields }) => {
@@ -37,10 +46,11 @@ interface CsvRecord {
   readonly fields: readonly string[];
 }
 
-function recordsOf(text: string, name: string): CsvRecord[] {
+function recordsOf(text: string, name: string, separator: string): CsvRecord[] {
   const records: CsvRecord[] = [];
   // A field, quoted or not, and what ends it.
-  const pattern = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n|\r|$)/y;
+  const escaped = /[\w\s]/.test(separator) ? separator : `\\${separator}`;
+  const pattern = new RegExp(`(?:"((?:[^"]|"")*)"|([^"${escaped}\\r\\n]*))(${escaped}|\\r\\n|\\n|\\r|$)`, "y");
   let fields: string[] = [];
   let line = 1;
   let start = 1;
@@ -52,7 +62,7 @@ function recordsOf(text: string, name: string): CsvRecord[] {
     const [whole, quoted, plain, end] = match;
     fields.push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
     line += whole.match(/\r\n|\n|\r/g)?.length ?? 0;
-    if (end === ",") continue;
+    if (end === separator) continue;
     if (fields.length > 1 || fields[0] !== "") records.push({ line: start, fields });
     fields = [];
     start = line;

@@ -18,7 +18,10 @@ export const evaluateOptions = z.object({
   data: z
     .string()
     .optional()
-    .describe("folder of data sets: DIR/<dataset_path>/<dataset_name>/<split>.jsonl, or .json, .csv, .parquet")
+    .describe(
+      "folder of data sets: DIR/<dataset_path>/<dataset_name>/<split>.jsonl, or .json, .csv, .parquet (default " +
+        "hf://datasets: downloaded from the hub once, and cached)",
+    )
     .meta({ value: "DIR" }),
   numFewshot: z
     .int()

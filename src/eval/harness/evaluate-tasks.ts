@@ -15,9 +15,10 @@ import {
   type TaskContamination,
   withoutDocuments,
 } from "./contamination.js";
-import { readTaskDocuments, type TaskDocuments } from "./documents.js";
+import { type DataOptions, readTaskDocuments, type TaskDocuments } from "./documents.js";
 import type { EvaluationResults, EvaluationSample } from "./evaluation-results.js";
 import { groupResults, type MetricResults, tasksOf } from "./groups.js";
+import { HubData } from "./hub-data.js";
 import { type Answer, type AnswerOptions, answersOf, type ModelAnswers } from "./model-answers.js";
 import { obstaclesOf } from "./obstacles.js";
 import { textOf } from "./python-values.js";
@@ -31,7 +32,7 @@ import { DocumentRules } from "./templates.js";
 export interface TaskRunOptions
   extends Omit<RequestOptions, "chat" | "samples" | "seed">,
     Omit<AnswerOptions, "seed" | "turnsAsJson" | "onTruncated"> {
-  /** Folder of data sets. */
+  /** Folder of data sets; default the hub. */
   readonly data?: string;
   /** Positions of the documents to evaluate, by task. */
   readonly samples?: Readonly<Record<string, readonly number[]>>;
@@ -88,11 +89,12 @@ export async function evaluateTasks(
   refuseObstacles([...tasks.values()], options);
   let systemDropped = 0;
   const chat = options.applyChatTemplate === true ? chatRendererOf(model, () => systemDropped++) : undefined;
+  const hub = new HubData({ signal, onProgress: options.onProgress });
   const prepared: PreparedTask[] = [];
   for (const task of tasks.values()) {
     signal?.throwIfAborted();
     prepared.push(
-      await prepare(task, { ...options, chat, seed: options.fewshotSeed, samples: options.samples?.[task.name] }),
+      await prepare(task, { ...options, hub, chat, seed: options.fewshotSeed, samples: options.samples?.[task.name] }),
     );
   }
   const contamination = await contaminationOf(prepared, options);
@@ -155,7 +157,7 @@ function refuseObstacles(tasks: readonly LoadedTask[], { functions }: TaskRunOpt
   );
 }
 
-async function prepare(task: LoadedTask, options: RequestOptions & { readonly data?: string }): Promise<PreparedTask> {
+async function prepare(task: LoadedTask, options: RequestOptions & DataOptions): Promise<PreparedTask> {
   const shots = fewshotCount(task, options.numFewshot);
   const documents = await readTaskDocuments(task, shots, options);
   return { task, documents, shots, requests: await buildRequests(task, documents, options) };

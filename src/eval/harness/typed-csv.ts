@@ -1,6 +1,6 @@
 /** @file Gives the columns of a CSV file the types that pandas infers, as Hugging Face's datasets does. */
 import { PythonFloat } from "../../tokenizer/index.js";
-import { parseCsv } from "../csv.js";
+import { type CsvOptions, parseCsv } from "../csv.js";
 
 /** Cells that pandas reads as missing. */
 const MISSING = new Set(
@@ -25,11 +25,15 @@ const FLOAT = /^[ \t]*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?[ \t]*$/;
 const BOOLEAN = /^(?:True|TRUE|true|False|FALSE|false)$/;
 
 /**
- * Returns one object per row; the first row names the columns.
+ * Returns one object per row; the first row names the columns, unless they are given.
  * @throws QuernError with the line of a row that has another number of cells than the first
  */
-export function typedRowsOfCsv(text: string, path: string): readonly Readonly<Record<string, unknown>>[] {
-  const { columns, rows } = parseCsv(text, path);
+export function typedRowsOfCsv(
+  text: string,
+  path: string,
+  options: CsvOptions = {},
+): readonly Readonly<Record<string, unknown>>[] {
+  const { columns, rows } = parseCsv(text, path, options);
   const typedColumns = columns.map((column) => typed(rows.map(({ cells }) => cells[column])));
   return rows.map((_, row) => Object.fromEntries(columns.map((name, column) => [name, typedColumns[column][row]])));
 }

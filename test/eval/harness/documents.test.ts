@@ -1,13 +1,16 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readRowsOf, readTaskDocuments } from "../../../src/eval/harness/documents.js";
+import { HubData } from "../../../src/eval/harness/hub-data.js";
 import { TaskRegistry } from "../../../src/eval/harness/registry.js";
 import { PythonFloat } from "../../../src/tokenizer/index.js";
 
 let folder: string;
-const write = (name: string, text: string): string => {
+const write = (name: string, text: string | Uint8Array): string => {
   const path = join(folder, name);
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, text);
@@ -70,7 +73,68 @@ describe("the layout of --data", () => {
     await expect(readTaskDocuments(wanted, 0, { data: join(folder, "data") })).rejects.toThrow(
       /the split test of the task t is missing: .*the folder has validation\.jsonl/,
     );
-    await expect(readTaskDocuments(wanted, 0, {})).rejects.toThrow("--data DIR");
+    const hub = new HubData({ cache: folder, environment: { HF_HUB_OFFLINE: "1" } });
+    await expect(readTaskDocuments(wanted, 0, { hub })).rejects.toThrow(/HF_HUB_OFFLINE is set.*--data DIR/);
+  });
+
+  it.each<readonly [string, Readonly<Record<string, string | Uint8Array>>, readonly object[]]>([
+    [
+      "shards",
+      { "test-00001-of-00002.jsonl": '{"a":2.5}\n', "test-00000-of-00002.jsonl": '{"a":1}\n' },
+      [{ a: new PythonFloat(1) }, { a: 2.5 }],
+    ],
+    ["a folder of the split", { "test/0001.csv": "a\ny\n", "test/0000.csv": "a\nx\n" }, [{ a: "x" }, { a: "y" }]],
+    ["a folder data", { "data/test-00000-of-00001-0123abcd.jsonl": '{"a":"x"}\n' }, [{ a: "x" }]],
+    ["compressed lines", { "test.jsonl.gz": gzipSync('{"a":"x"}\n') }, [{ a: "x" }]],
+    ["tabs", { "test.tsv": 'a\tb\n"x, y"\t1\n' }, [{ a: "x, y", b: 1 }]],
+    ["JSON lines before Parquet", { "test.parquet": "damaged", "test.jsonl": '{"a":"x"}\n' }, [{ a: "x" }]],
+    [
+      "Parquet",
+      {
+        "test.parquet": new Uint8Array(
+          parquetWriteBuffer({
+            columnData: [
+              { name: "a", data: ["x", null], type: "STRING" },
+              { name: "whole", data: [2, 0.5], type: "DOUBLE" },
+              { name: "count", data: [2n, 2n ** 60n], type: "INT64" },
+              { name: "list", data: [[1.0, 2.5], []] },
+              { name: "nested", data: [{ f: 3, s: "2" }, null], type: "JSON" },
+            ],
+          }),
+        ),
+      },
+      [
+        { a: "x", whole: new PythonFloat(2), count: 2, list: expect.anything(), nested: { f: 3, s: "2" } },
+        { a: null, whole: 0.5, count: 2n ** 60n, list: expect.anything(), nested: null },
+      ],
+    ],
+  ])("reads %s", async (name, files, rows) => {
+    const place = `many/${name.replaceAll(" ", "_")}`;
+    for (const [file, data] of Object.entries(files)) write(`data/${place}/${file}`, data);
+    const wanted = task(`dataset_path: ${place}\ntest_split: test\n`);
+    const { evaluated } = await readTaskDocuments(wanted, 0, { data: join(folder, "data") });
+    expect(evaluated).toEqual(rows);
+  });
+
+  it("names a missing shard", async () => {
+    write("data/shards/test-00001-of-00003.csv", "a\n1\n");
+    write("data/shards/test-00000-of-00003.csv", "a\n1\n");
+    const wanted = task("dataset_path: shards\ntest_split: test\n");
+    await expect(readTaskDocuments(wanted, 0, { data: join(folder, "data") })).rejects.toThrow(
+      /the file 00002 of 00003 of the split test is missing in .*shards/,
+    );
+  });
+
+  it("has the files that a task names in the data set of the hub", async () => {
+    write("data/own/named/part/x.csv", "1,2\n3,4\n");
+    const wanted = task(
+      "dataset_path: own/named\ntest_split: test\ndataset_kwargs: {data_files: {test: part/x.csv}, column_names: [a, b]}\n",
+    );
+    const { evaluated } = await readTaskDocuments(wanted, 0, { data: join(folder, "data") });
+    expect(evaluated).toEqual([
+      { a: 1, b: 2 },
+      { a: 3, b: 4 },
+    ]);
   });
 
   it("reads data_files beside the task file", async () => {
@@ -81,5 +145,25 @@ describe("the layout of --data", () => {
       {},
     );
     expect(documents.evaluated).toEqual([{ a: "x" }]);
+  });
+
+  it("reads data_files by a pattern, in the order of their names", async () => {
+    write("tasks/parts/b.json", '{"a":"y"}\n');
+    write("tasks/parts/a.json", '{"a":"x"}\n');
+    const named = (pattern: string) =>
+      task(`dataset_path: json\ndataset_kwargs: {data_files: {test: ${pattern}}}\ntest_split: test\n`);
+    const { evaluated } = await readTaskDocuments(named('"parts/*.json"'), 0, {});
+    expect(evaluated).toEqual([{ a: "x" }, { a: "y" }]);
+    await expect(readTaskDocuments(named('"parts/*.csv"'), 0, {})).rejects.toThrow(
+      /parts\/\*\.csv, which is not there/,
+    );
+    await expect(readTaskDocuments(named("https://example.org/a.json"), 0, {})).rejects.toThrow(/download it/);
+    await expect(
+      readTaskDocuments(
+        task("dataset_path: json\ndataset_kwargs: {data_files: parts/a.json}\ntest_split: test\n"),
+        0,
+        {},
+      ),
+    ).rejects.toThrow(/has no split test/);
   });
 });
