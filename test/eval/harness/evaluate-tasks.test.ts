@@ -139,9 +139,21 @@ describe("evaluate", () => {
     expect(counts.truncated).toEqual({ made_letters: 16 });
   });
 
+  it("names --data where the hub cannot be asked", async () => {
+    const saved = process.env.HF_HUB_OFFLINE;
+    process.env.HF_HUB_OFFLINE = "1";
+    try {
+      await expect(evaluate({ ...base, data: undefined })).rejects.toThrow(
+        /^the data of the task made_letters: cannot fetch hf:\/\/datasets\/made\/letters: .*; or give its folder with --data DIR$/,
+      );
+    } finally {
+      if (saved === undefined) delete process.env.HF_HUB_OFFLINE;
+      else process.env.HF_HUB_OFFLINE = saved;
+    }
+  });
+
   it.each([
     [{ tasks: ["made_lettres"], include: [join(root, "tasks")] }, /did you mean made_letters\?/],
-    [{ data: undefined }, /give its folder with --data/],
     [{ data: here }, /the split test of the task made_letters is missing/],
     [{ limit: 2, samples: "{}" }, /not both/],
     [{ samples: '{"made_letters": [9]}' }, /sample 9 is not one of the 4 documents/],
