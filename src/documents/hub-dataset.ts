@@ -79,8 +79,12 @@ async function listingOf(
   const listOf = (commit: string) => join(home, "lists", `${commit}.json`);
   const known = join(home, "revisions", encodeURIComponent(revision));
   const remembered = async (commit: string): Promise<HubListing | undefined> => {
-    const text = await readFile(listOf(commit), "utf8").catch(() => undefined);
-    return text === undefined ? undefined : { commit, files: JSON.parse(text) as HubFile[] };
+    try {
+      return { commit, files: JSON.parse(await readFile(listOf(commit), "utf8")) as HubFile[] };
+    } catch {
+      // Never listed, or damaged: the hub has the list.
+      return undefined;
+    }
   };
   if (COMMIT.test(revision)) {
     const listing = await remembered(revision);

@@ -48,16 +48,19 @@ interface CsvRecord {
 
 function recordsOf(text: string, name: string, separator: string): CsvRecord[] {
   const records: CsvRecord[] = [];
-  // A field, quoted or not, and what ends it.
+  // A field, quoted or not, and what ends it. A quote within an unquoted field is a character like any other, as in pandas.
   const escaped = /[\w\s]/.test(separator) ? separator : `\\${separator}`;
-  const pattern = new RegExp(`(?:"((?:[^"]|"")*)"|([^"${escaped}\\r\\n]*))(${escaped}|\\r\\n|\\n|\\r|$)`, "y");
+  const pattern = new RegExp(
+    `(?:"((?:[^"]|"")*)"|([^"${escaped}\\r\\n][^${escaped}\\r\\n]*|))(${escaped}|\\r\\n|\\n|\\r|$)`,
+    "y",
+  );
   let fields: string[] = [];
   let line = 1;
   let start = 1;
   while (pattern.lastIndex < text.length || fields.length > 0) {
     const match = pattern.exec(text);
     if (match === null) {
-      throw new QuernError(`line ${start} of ${name} has a quote inside a field, or one that never closes`);
+      throw new QuernError(`line ${start} of ${name} has text after a closing quote, or a quote that never closes`);
     }
     const [whole, quoted, plain, end] = match;
     fields.push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));

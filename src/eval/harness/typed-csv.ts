@@ -43,13 +43,18 @@ function typed(cells: readonly string[]): readonly unknown[] {
   const isComplete = present.length === cells.length;
   if (present.length === 0) return cells.map(() => null);
   if (present.every((cell) => FLOAT.test(cell))) {
-    const isInteger = isComplete && present.every((cell) => INTEGER.test(cell) && Number.isSafeInteger(Number(cell)));
+    const isInteger = isComplete && present.every((cell) => INTEGER.test(cell) && isIn64Bits(BigInt(cell.trim())));
     return cells.map((cell) => {
       if (MISSING.has(cell)) return null;
       const value = Number(cell);
-      return isInteger || !Number.isInteger(value) ? value : new PythonFloat(value);
+      if (isInteger) return Number.isSafeInteger(value) ? value : BigInt(cell.trim());
+      return Number.isInteger(value) ? new PythonFloat(value) : value;
     });
   }
-  if (isComplete && present.every((cell) => BOOLEAN.test(cell))) return cells.map((cell) => /^t/i.test(cell));
+  if (present.every((cell) => BOOLEAN.test(cell))) {
+    return cells.map((cell) => (MISSING.has(cell) ? null : /^t/i.test(cell)));
+  }
   return cells.map((cell) => (MISSING.has(cell) ? null : cell));
 }
+
+const isIn64Bits = (value: bigint): boolean => value >= -(2n ** 63n) && value < 2n ** 64n;

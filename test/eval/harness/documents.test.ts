@@ -1,14 +1,17 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readRowsOf, readTaskDocuments } from "../../../src/eval/harness/documents.js";
+import { parsePythonJson, readRowsOf, readTaskDocuments } from "../../../src/eval/harness/documents.js";
 import { HubData } from "../../../src/eval/harness/hub-data.js";
+import { pythonJson } from "../../../src/eval/harness/python-json.js";
 import { TaskRegistry } from "../../../src/eval/harness/registry.js";
 import { PythonFloat } from "../../../src/tokenizer/index.js";
 
+const fixtures = join(dirname(fileURLToPath(import.meta.url)), "../../fixtures/eval/rows");
 let folder: string;
 const write = (name: string, text: string | Uint8Array): string => {
   const path = join(folder, name);
@@ -46,6 +49,15 @@ describe("rows", () => {
       { i: 1, f: 1.5, s: 'a, "b"', b: true, m: new PythonFloat(1) },
       { i: 2, f: new PythonFloat(2), s: null, b: false, m: null },
     ]);
+  });
+
+  /** Made by test/oracle/datasets_rows.py. */
+  const expected = parsePythonJson(readFileSync(join(fixtures, "expected.json"), "utf8"), "expected.json") as Readonly<
+    Record<string, readonly object[]>
+  >;
+  it.each(Object.keys(expected))("of %s equal those of Hugging Face's datasets", async (name) => {
+    const rows = await readRowsOf(join(fixtures, name), name === "names.tsv" ? { columns: ["a", "b"] } : {});
+    expect(pythonJson(rows)).toBe(pythonJson(expected[name]));
   });
 
   it("fail with their line", async () => {
