@@ -5,8 +5,8 @@
 import {
   arithmeticProblems,
   evaluateTasks,
-  type MetricRow,
-  metricRows,
+  type ResultRow,
+  resultRows,
   type TaskEvaluation,
   TaskRegistry,
 } from "../src/eval/index.js";
@@ -46,7 +46,7 @@ export async function benchmarkSpeedrun(
 ): Promise<readonly BenchmarkRow[]> {
   const registry = new TaskRegistry();
   const unseen = heldOutProblems();
-  const columns: { readonly all: readonly MetricRow[]; readonly unseen: readonly MetricRow[] }[] = [];
+  const columns: { readonly all: readonly ResultRow[]; readonly unseen: readonly ResultRow[] }[] = [];
   for (const { name, model: path } of models) {
     await using model = await openModel(path);
     const onProgress: OnProgress = (progress) => calls.onProgress?.({ ...progress, note: name });
@@ -55,24 +55,24 @@ export async function benchmarkSpeedrun(
       samples?: Record<string, readonly number[]>,
     ): Promise<TaskEvaluation> => evaluateTasks(model, registry.select(tasks), { ...calls, onProgress, samples });
     columns.push({
-      all: metricRows((await run(["agreement", "arithmetic"])).results),
-      unseen: metricRows((await run(["arithmetic"], { arithmetic: unseen })).results),
+      all: resultRows({ name, ...(await run(["agreement", "arithmetic"])) }),
+      unseen: resultRows({ name, ...(await run(["arithmetic"], { arithmetic: unseen })) }),
     });
   }
   const row = (
     name: string,
     chance: number,
-    of: (column: (typeof columns)[number]) => readonly MetricRow[],
+    of: (column: (typeof columns)[number]) => readonly ResultRow[],
     task: string,
   ) => ({
     name,
     chance,
     shares: columns.map((column): Share => {
-      const found = of(column).find((each) => each.task === task && each.metric === "acc")!;
-      return { value: found.value, interval: found.interval, documents: found.documents };
+      const { value, interval, documents } = of(column).find((each) => each.name === task && each.metric === "acc")!;
+      return { value, interval: interval && [interval.lower, interval.upper], documents: documents ?? 0 };
     }),
   });
-  const phenomena = columns[0].all.map(({ task }) => task).filter((task) => task.startsWith("agreement_"));
+  const phenomena = columns[0].all.map((each) => each.name).filter((task) => task.startsWith("agreement_"));
   return [
     row("agreement", CHANCE.agreement, ({ all }) => all, "agreement"),
     ...phenomena.map((task) => row(`  ${task.replace(/^agreement_/, "")}`, CHANCE.agreement, ({ all }) => all, task)),

@@ -14,8 +14,20 @@ export default defineCommand({
   ],
   async run(options, { signal, onProgress, print, log, named }) {
     const { evaluate, evaluationTable } = await import("../eval/index.js");
-    const { results, counts, seconds } = await evaluate({ ...options, signal, onProgress, named });
-    for (const line of evaluationTable(results)) print(line);
+    const evaluated = await evaluate({ ...options, signal, onProgress, named });
+    const { results, counts, seconds, comparison } = evaluated;
+    for (const line of evaluationTable({ name: options.model, ...evaluated })) print(line);
+    if (comparison !== null) {
+      const signed = (value: number) => `${value > 0 ? "+" : ""}${value.toFixed(4)}`;
+      for (const { task, metric, difference, lower, upper, p_value, rose, fell } of comparison.tests) {
+        print(
+          `${task} ${metric}: ${signed(difference)} (${signed(lower)} to ${signed(upper)}, p = ${p_value.toPrecision(2)}) ` +
+            `against ${options.against}; ${rose} rose, ${fell} fell`,
+        );
+      }
+      for (const { task, metric, reason } of comparison.untested)
+        log(`warning: ${task} ${metric} is not compared: ${reason}`);
+    }
     const answered = counts.cached > 0 ? `, ${counts.cached.toLocaleString("en")} answers from the cache` : "";
     print(`${counts.requests.toLocaleString("en")} requests in ${seconds.toFixed(1)} s${answered}`);
     for (const [task, n] of Object.entries(counts.truncated)) {

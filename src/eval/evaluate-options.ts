@@ -1,5 +1,6 @@
 /** @file The options of `quern eval` and `evaluate()`. */
 import { z } from "zod";
+import { forceOption } from "../options.js";
 
 export const evaluateOptions = z.object({
   model: z
@@ -107,9 +108,15 @@ export const evaluateOptions = z.object({
     .describe("folder that keeps the model's answers; the same command goes on there after a stop")
     .meta({ value: "DIR" }),
   threads: z.int().min(1).max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
+  against: z
+    .string()
+    .optional()
+    .describe("folder of another run, Quern's or lm-eval's with samples: paired tests of what changed")
+    .meta({ value: "DIR" }),
   out: z
     .string()
     .optional()
     .describe("folder for results.json, report.html and, with --log-samples, samples_TASK.jsonl")
     .meta({ value: "DIR" }),
+  force: forceOption,
 });

@@ -1,9 +1,10 @@
 /** @file Evaluates a model on tasks and writes what came out: the library function behind `quern eval`. */
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
 import type { CompileOptions } from "../backends/index.js";
+import { withOutput, writeFileAtomic } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
 import { type LanguageModel, openNamedModel, serverAddress } from "../infer/index.js";
 import { checkOptions, type NameOption } from "../options.js";
@@ -20,6 +21,14 @@ import {
   type TaskEvaluation,
   type YamlValue,
 } from "./harness/index.js";
+import {
+  compareRuns,
+  type EvaluationRun,
+  type RunComparison,
+  readRun,
+  tokenPieces,
+  writeEvaluationReport,
+} from "./report/index.js";
 
 export type EvaluateOptions = z.input<typeof evaluateOptions> & {
   /** Python functions of task files in TypeScript, beside Quern's own. */
@@ -32,6 +41,8 @@ export type EvaluateOptions = z.input<typeof evaluateOptions> & {
 
 export interface EvaluateResult extends TaskEvaluation {
   readonly seconds: number;
+  /** What changed against another run; also in `results.against`. */
+  readonly comparison: RunComparison | null;
 }
 
 /**
@@ -47,6 +58,23 @@ export async function evaluate({
   ...given
 }: EvaluateOptions): Promise<EvaluateResult> {
   const o = checkOptions(evaluateOptions, given, named);
+  const calls = { functions, target, signal, onProgress, named };
+  if (o.out === undefined) return evaluateChecked(o, calls);
+  const inputs = [o.data, o.against, o.model].filter((each) => each !== undefined);
+  return withOutput({ verb: "eval", out: o.out, inputs, layout: LAYOUT, force: o.force }, () =>
+    evaluateChecked(o, calls),
+  );
+}
+
+/** What `quern eval` writes; only these files are replaced with `force`. */
+const LAYOUT = {
+  writes: (path: string) => path === "results.json" || path === "report.html" || /^samples_[^/]*\.jsonl$/.test(path),
+};
+
+async function evaluateChecked(
+  o: z.output<typeof evaluateOptions>,
+  { functions, target, signal, onProgress, named }: Omit<EvaluateOptions, keyof z.input<typeof evaluateOptions>>,
+): Promise<EvaluateResult> {
   const name = named ?? ((key: string) => key);
   const started = Date.now();
   if (o.limit !== undefined && o.samples !== undefined) {
@@ -71,6 +99,12 @@ export async function evaluate({
   const seeds = o.seed.split(",").map(Number);
   const seedAt = (index: number): number => seeds[Math.min(index, seeds.length - 1)]!;
   const generationOptions = o.genKwargs === undefined ? undefined : generationOptionsOf(o.genKwargs, name("genKwargs"));
+  const against = o.against === undefined ? undefined : await readRun(o.against, { signal });
+  if (against !== undefined && against.samples.size === 0) {
+    throw new QuernError(`${o.against} has no samples to compare with; that run needs ${name("logSamples")}`, {
+      exitCode: 2,
+    });
+  }
   const model = await openNamedModel(o.model, { ...target, cpu: { threads: o.threads, ...target?.cpu } });
   const cache = o.cache === undefined ? undefined : openRequestCache(o.cache);
   try {
@@ -104,8 +138,19 @@ export async function evaluate({
       ...evaluation.results,
       ...recordOf(model, o, evaluation, { started, seconds, generationOptions }),
     };
-    const result = { ...evaluation, results, seconds };
-    if (o.out !== undefined) await writeEvaluation(o.out, result, o.logSamples);
+    const evaluated: EvaluationRun = { name: o.out ?? o.model, results, samples: evaluation.samples };
+    const comparison = against === undefined ? undefined : compareRuns(evaluated, against);
+    const result = {
+      ...evaluation,
+      results: { ...results, ...(comparison && { against: comparison }) },
+      seconds,
+      comparison: comparison ?? null,
+    };
+    if (o.out !== undefined) {
+      await writeEvaluation(o.out, result, o.logSamples);
+      const pieces = model.tokenizer && tokenPieces(model.tokenizer);
+      await writeEvaluationReport(o.out, evaluated, { pieces, against, comparison });
+    }
     return result;
   } finally {
     cache?.close();
@@ -159,25 +204,17 @@ async function writeEvaluation(
   { results, samples }: EvaluateResult,
   logSamples: boolean,
 ): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true });
-    if (logSamples) {
-      for (const [task, list] of samples)
-        await write(join(folder, `samples_${task}.jsonl`), list.map(sampleLine).join(""));
-    }
-    await write(join(folder, "results.json"), `${JSON.stringify(results, jsonValue, 2)}\n`);
-  } catch (error) {
-    throw fileError(error, "write", folder);
+  for (const [task, list] of logSamples ? samples : []) {
+    await writeFileAtomic(join(folder, `samples_${task}.jsonl`), list.map(sampleLine).join(""));
   }
+  await writeFileAtomic(
+    join(folder, "results.json"),
+    `${JSON.stringify(results, jsonValue, 2)}
+`,
+  );
 }
 
 const jsonValue = (_: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);
-
-/** A killed process leaves the file as it was. */
-async function write(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.part`, text);
-  await rename(`${path}.part`, path);
-}
 
 /** Tells models apart in the cache: the size and time of each file, or a server's address. */
 async function identityOf(name: string, model: LanguageModel): Promise<string> {

@@ -1,6 +1,5 @@
 /** @file A number with its uncertainty: what every aggregate is made of and gives. */
-import { intervalOf } from "../harness/results-table.js";
-import { normalInterval } from "../judge/intervals.js";
+import { normalInterval, wilsonInterval } from "../judge/intervals.js";
 import { centered } from "./core.js";
 
 export interface Estimate {
@@ -29,9 +28,12 @@ export function estimate(value: number, error: number | null): Estimate {
 
 /** Returns an accuracy of `documents` with Wilson's interval, or a normal one if it is no share of them. */
 export function accuracyEstimate(value: number, error: number | null, documents: number): Estimate {
-  const interval = intervalOf(value, error, documents);
-  if (interval !== null) return { value, standard_error: error, lower: interval[0], upper: interval[1] };
-  return estimate(value, error);
+  if (error === null || documents < 2) return estimate(value, error);
+  // lm-eval's error of a share of n documents is √(p(1 − p)/(n − 1)).
+  const ofShare = Math.sqrt((value * (1 - value)) / (documents - 1));
+  const isShare = value >= 0 && value <= 1 && Math.abs(ofShare - error) < 1e-9;
+  if (!isShare) return estimate(value, error);
+  return { value, standard_error: error, ...wilsonInterval(value * documents, documents) };
 }
 
 /** Returns an estimate on a scale where chance is 0 and perfection 1. */

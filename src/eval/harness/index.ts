@@ -39,7 +39,6 @@ export { FunctionReference, parsePythonYaml, type YamlValue } from "./python-yam
 export { type LoadedTask, type TaskGroup, TaskRegistry, type TaskSelection } from "./registry.js";
 export { openRequestCache, type RequestCache } from "./request-cache.js";
 export { buildRequests, type EvalRequest, fewshotCount, type RequestOptions } from "./requests.js";
-export { evaluationTable, type MetricRow, metricRows } from "./results-table.js";
 export { sampleLine } from "./samples.js";
 export { standardError } from "./standard-errors.js";
 export { OUTPUT_TYPES, type OutputType, type TaskConfig } from "./task-config.js";

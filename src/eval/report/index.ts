@@ -10,4 +10,5 @@ export { type EvaluationRun, modelNameOf } from "./evaluation-run.js";
 export { readRun } from "./read-run.js";
 export { type EvaluationReportOptions, evaluationReport, writeEvaluationReport } from "./report.js";
 export { type ResultRow, resultRows } from "./result-rows.js";
+export { evaluationTable } from "./results-lines.js";
 export { type TokenPieces, tokenPieces } from "./token-lengths.js";

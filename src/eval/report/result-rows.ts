@@ -1,4 +1,5 @@
 /** @file The table of results: each metric of each task and group with its standard error, 95 % interval and chance level. */
+import type { MetricResults } from "../harness/groups.js";
 import { normalInterval, wilsonInterval } from "../judge/intervals.js";
 import { areBinary, type EvaluationRun, parseMetricKey } from "./evaluation-run.js";
 import { viewDocuments } from "./sample-view.js";
@@ -24,6 +25,16 @@ export interface ResultRow {
   /** What guessing gives, for accuracies of choices; null where it is not known. */
   readonly chance: number | null;
   readonly higherIsBetter: boolean | null;
+  /** Without the documents that training data contains; undefined if they were not looked up. */
+  readonly clean?: CleanValue;
+}
+
+export interface CleanValue {
+  /** Documents that the training data contains. */
+  readonly contaminated: number;
+  /** Null if no other document is left. */
+  readonly value: number | null;
+  readonly error: number | null;
 }
 
 /** Returns the rows, each group before its tasks. */
@@ -71,7 +82,7 @@ interface Place {
 }
 
 function rowsOf(run: EvaluationRun, name: string, { depth, isGroup, chances }: Place): ResultRow[] {
-  const { results, "n-shot": shots, "n-samples": sizes, higher_is_better, group_subtasks } = run.results;
+  const { results, "n-shot": shots, "n-samples": sizes, higher_is_better, group_subtasks, decontaminate } = run.results;
   const own = results[name];
   return Object.entries(own).flatMap(([key, value]): ResultRow[] => {
     const parsed = parseMetricKey(key);
@@ -88,9 +99,19 @@ function rowsOf(run: EvaluationRun, name: string, { depth, isGroup, chances }: P
         interval: intervalOf(run, name, metric, filter, value, error),
         chance: GUESSED.includes(metric) ? chanceOf(leavesOf(name, group_subtasks), chances, run, value, key) : null,
         higherIsBetter: higher_is_better[name]?.[metric] ?? null,
+        ...(decontaminate && { clean: cleanValue(decontaminate.results[name] ?? {}, metric, filter) }),
       },
     ];
   });
+}
+
+function cleanValue(values: MetricResults, metric: string, filter: string): CleanValue {
+  const number = (key: string) => (typeof values[key] === "number" ? values[key] : null);
+  return {
+    contaminated: number("contaminated") ?? 0,
+    value: number(`${metric},${filter}`),
+    error: number(`${metric}_stderr,${filter}`),
+  };
 }
 
 function intervalOf(

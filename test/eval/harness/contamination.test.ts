@@ -11,8 +11,9 @@ import {
   withoutDocuments,
 } from "../../../src/eval/harness/contamination.js";
 import { TaskRegistry } from "../../../src/eval/harness/registry.js";
-import { evaluationTable, metricRows } from "../../../src/eval/harness/results-table.js";
 import { DocumentRules } from "../../../src/eval/harness/templates.js";
+import { resultRows } from "../../../src/eval/report/result-rows.js";
+import { evaluationTable } from "../../../src/eval/report/results-lines.js";
 
 const model = join(dirname(fileURLToPath(import.meta.url)), "../../oracle/fixtures/tiny-chat");
 let root: string;
@@ -139,7 +140,8 @@ describe("quern eval --decontaminate", () => {
     );
     const out = join(root, "out");
     const plain = await evaluate(given);
-    const { results } = await evaluate({ ...given, decontaminate: [training], out, logSamples: true });
+    const run = { name: "run", ...(await evaluate({ ...given, decontaminate: [training], out, logSamples: true })) };
+    const { results } = run;
     const { decontaminate, ...others } = results;
     expect(others.results).toEqual(plain.results.results);
     const kept = "[0, 2, 3, 6, 7]";
@@ -158,13 +160,14 @@ describe("quern eval --decontaminate", () => {
     expect(JSON.parse(readFileSync(join(out, "results.json"), "utf8")).decontaminate.results).toEqual(
       decontaminate!.results,
     );
-    const row = metricRows(results).find(({ task, metric }) => task === "one" && metric === "acc")!;
+    const row = resultRows(run).find(({ name, metric }) => name === "one" && metric === "acc")!;
     expect(row.clean).toEqual({
       contaminated: 3,
       value: alone.results.results.one["acc,none"],
       error: alone.results.results.one["acc_stderr,none"],
     });
-    const [header, line] = evaluationTable(results);
+    const [header, ...lines] = evaluationTable(run);
+    const line = lines.find((each) => /^ *one .* acc /.test(each));
     expect(header).toMatch(/contaminated {2}clean value {2}clean error$/);
     expect(line).toMatch(new RegExp(`3 +${row.clean!.value!.toFixed(4)} +${row.clean!.error!.toFixed(4)}$`));
   });
@@ -179,7 +182,11 @@ describe("quern eval --decontaminate", () => {
       contaminated: 8,
       too_short: 0,
     });
-    expect(metricRows(results)[0].clean).toEqual({ contaminated: 8, value: null, error: null });
+    expect(resultRows({ name: "run", results, samples: new Map() })[0].clean).toEqual({
+      contaminated: 8,
+      value: null,
+      error: null,
+    });
   });
 
   it("refuses training data that is missing before the model is asked", async () => {

@@ -8,7 +8,7 @@ import { evaluateTasks, type TaskRunOptions } from "../../../src/eval/harness/ev
 import type { EvaluationSample } from "../../../src/eval/harness/evaluation-results.js";
 import { TaskRegistry } from "../../../src/eval/harness/registry.js";
 import { openRequestCache } from "../../../src/eval/harness/request-cache.js";
-import { metricRows } from "../../../src/eval/harness/results-table.js";
+import { evaluationTable } from "../../../src/eval/report/results-lines.js";
 import { type LanguageModel, openModel } from "../../../src/infer/index.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -125,13 +125,25 @@ describe("evaluate", () => {
 
   it("writes results and samples, of chosen documents only", async () => {
     const out = join(mkdtempSync(join(tmpdir(), "quern-eval-")), "out");
-    const { results } = await evaluate({ ...base, samples: '{"made_letters": [1, 3]}', logSamples: true, out });
+    const { results, samples } = await evaluate({
+      ...base,
+      samples: '{"made_letters": [1, 3]}',
+      logSamples: true,
+      out,
+    });
     expect(JSON.parse(readFileSync(join(out, "results.json"), "utf8"))).toEqual(JSON.parse(JSON.stringify(results)));
     const lines = readFileSync(join(out, "samples_made_letters.jsonl"), "utf8").trimEnd().split("\n");
     expect(lines.map((line) => JSON.parse(line).doc_id)).toEqual([1, 3]);
     expect(JSON.parse(lines[0]).arguments.gen_args_1.arg_1).toBe(" B");
     expect(results["n-samples"]).toEqual({ made_letters: { original: 4, effective: 2 } });
-    expect(metricRows(results)).toMatchObject([{ task: "made_letters", metric: "acc", documents: 2, error: null }]);
+    expect(readFileSync(join(out, "report.html"), "utf8")).toContain("made_letters");
+    const [head, row] = evaluationTable({ name: "run", results, samples });
+    expect(head).toMatch(/^task +filter +shots +metric +documents +value +error +95 % interval +chance$/);
+    expect(row).toMatch(/^made_letters +none +0 +acc +2 +\d\.\d{4} .* 0\.2500$/);
+    await expect(evaluate({ ...base, out })).rejects.toThrow(/force/);
+    await evaluate({ ...base, samples: '{"made_letters": [1, 3]}', out, logSamples: true, force: true });
+    const again = await evaluate({ ...base, samples: '{"made_letters": [1, 3]}', against: out });
+    expect(again.comparison?.tests).toMatchObject([{ task: "made_letters", difference: 0, documents: 2 }]);
   });
 
   it("counts requests that are longer than the model's context", async () => {
