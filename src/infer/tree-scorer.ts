@@ -10,8 +10,9 @@ import type { Window } from "./windows.js";
 /** Tokens per row. More would save repeated beginnings, but a last row that is partly empty would cost more. */
 const ROW = 1024;
 const MIN_ROW = 32;
-/** Windows of the greatest length that a row should have room for, so that beginnings are not repeated for every one. */
-const LONGEST_PER_ROW = 4;
+/** Longer windows get longer rows, with room for several, so that a beginning is not repeated for each. Bounds memory. */
+const MAX_ROW = 4096;
+const WINDOWS_PER_ROW = 4;
 /** Scored tokens per run of the output head: many are fastest, but the last ones of a row may be few. */
 const HEAD_ROWS = [256, 64];
 /** More tokens than this are faster in one large run than in small ones. */
@@ -24,8 +25,6 @@ interface Prediction {
 }
 
 interface TreeProgram {
-  /** T, tokens per row. */
-  readonly sequence: number;
   readonly program: Program;
   /** Returns −log p and 1 or 0 for the likeliest token, one of each per prediction. */
   run(
@@ -54,10 +53,12 @@ export function createTreeScorer(config: ModelConfig, programs: ModelPrograms, s
     async score(windows, { onWindow, onScored, signal }) {
       const sorted = sortByTokens(windows);
       const longest = sorted.windows.reduce((most, { length }) => Math.max(most, length), 0);
-      if (longest > (sequence ?? config.sequence)) throw new RangeError(`a window of ${longest} tokens is too long`);
+      const most = Math.min(config.sequence, sequence ?? Number.POSITIVE_INFINITY);
+      if (longest > most) throw new RangeError(`a window of ${longest} tokens is longer than ${most}`);
       if (sorted.windows.some(({ documentStarts }) => documentStarts))
         throw new Error("a window has several documents");
-      const rowLength = sequence ?? powerOfTwo(Math.max(ROW, LONGEST_PER_ROW * longest));
+      const wanted = Math.min(MAX_ROW, WINDOWS_PER_ROW * longest);
+      const rowLength = sequence ?? powerOfTwo(Math.max(ROW, longest, wanted));
       for (const row of treeRows(sorted, rowLength)) {
         signal?.throwIfAborted();
         const program = await open(sequence ?? powerOfTwo(row.ids.length));
@@ -120,7 +121,6 @@ async function openProgram(config: ModelConfig, programs: ModelPrograms, sequenc
     ...Object.fromEntries(HEAD_ROWS.map((K) => [`head ${K}`, head(K)])),
   });
   return {
-    sequence,
     program,
     async run(row, predictions) {
       const padded = (values: readonly number[], padding: (t: number) => number) =>
