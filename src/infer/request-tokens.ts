@@ -1,6 +1,5 @@
 /** @file Encodes likelihood requests as lm-evaluation-harness 0.4 does. */
 import type { Tokenizer } from "../tokenizer/index.js";
-import type { LikelihoodRequest } from "./language-model.js";
 
 export interface RequestTokens {
   readonly context: readonly number[];
@@ -9,7 +8,7 @@ export interface RequestTokens {
 
 export interface RequestEncoder {
   /** Encodes context and continuation together; the ids after the context's own belong to the continuation. */
-  encodePair(request: LikelihoodRequest): RequestTokens;
+  encodePair(request: { readonly context: string; readonly continuation: string }): RequestTokens;
   /** Encodes a whole text, with the ids that the tokenizer puts before it. */
   encodeText(text: string): readonly number[];
   /** The token before a text: beginning-of-text or, without one, end-of-text. */
