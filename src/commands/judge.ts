@@ -63,6 +63,7 @@ export default defineCommand({
     const own = Object.fromEntries(Object.entries(rest).filter(([key]) => key in labelledOptions.shape));
     const result = await judgeLabelled({ meta, judge, ...own, ...calls });
     printLabelled(result, context);
+    context.print(`by the mean of orders ${percent(result.accuracy_of_mean)} correct`);
     const { statistics, position, accuracy, interval, kappa, ...others } = result;
     printCosts(result, context);
     return { ...statistics, accuracy, interval, kappa, position_bias: position, ...others };

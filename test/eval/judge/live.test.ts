@@ -466,6 +466,8 @@ describe("other judges", () => {
       equal: "4 / 5 = 80.0%",
     });
     expect(live.position).toMatchObject({ favours_first: 0.2, consistent: 0.8 });
+    // The pair whose orders disagree is a tie.
+    expect(live.accuracy_of_mean).toBeCloseTo(0.9, 12);
     const { statistics } = await evaluateJudge({ meta, judge: join(out, "result.json") });
     expect(statistics).toEqual(live.statistics);
   });

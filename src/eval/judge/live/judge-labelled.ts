@@ -27,6 +27,11 @@ export type JudgeLabelledOptions = z.input<typeof labelledOptions> & {
 
 export interface LabelledSummary extends MetaEvaluation, DropCounts, Costs {
   readonly judge: string;
+  /**
+   * Share correct in [0, 1] by the mean preference of both orders, in which a constant position bias cancels out; a tie is half, a pair
+   * without preference is wrong.
+   */
+  readonly accuracy_of_mean: number;
 }
 
 /**
@@ -70,6 +75,7 @@ async function measure(
     }
     return {
       judge: judge.name,
+      accuracy_of_mean: accuracyOfMean(judged, labels),
       ...measurePairs(orders.map((winners, i) => ({ ...winners, label: labels[i] }))),
       ...dropCounts(judged),
       ...costsOf(judged, o.price as Prices | undefined),
@@ -77,6 +83,14 @@ async function measure(
   } finally {
     if (!isOpen) await judge.close();
   }
+}
+
+function accuracyOfMean(judged: readonly JudgedPair[], labels: readonly ("1" | "2")[]): number {
+  const points = judged.reduce((sum, { preference }, i) => {
+    const winner = winnerOf(preference);
+    return sum + (preference === null ? 0 : winner === null ? 0.5 : winner === labels[i] ? 1 : 0);
+  }, 0);
+  return points / judged.length;
 }
 
 /** A judge that sees no order has the same winner in both. */

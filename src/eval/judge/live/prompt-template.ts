@@ -74,11 +74,14 @@ export function fillTemplate({ messages, pairs: count }: PromptTemplate, pairs: 
   const uses = new Map<string, number>();
   return messages.map((message) => ({
     ...message,
-    content: String(message.content).replace(FIELD, (_, field: string) => {
-      const use = uses.get(field) ?? 0;
-      uses.set(field, use + 1);
-      return fieldOf(pairs[count === 1 ? 0 : Math.min(use, pairs.length - 1)], field);
-    }),
+    // Trimmed at last, as AlpacaEval does: an answer may end with a line.
+    content: String(message.content)
+      .replace(FIELD, (_, field: string) => {
+        const use = uses.get(field) ?? 0;
+        uses.set(field, use + 1);
+        return fieldOf(pairs[count === 1 ? 0 : Math.min(use, pairs.length - 1)], field);
+      })
+      .trim(),
   }));
 }
 
